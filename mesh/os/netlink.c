@@ -1,0 +1,488 @@
+#include "mesh/os/netlink.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	REQUEST_MAX = 1024, /* our own messages: a few fixed attributes */
+	REPLY_MAX = 32768,  /* what the kernel fills in a dump */
+};
+
+struct nl {
+	struct mnl_socket *sock;
+	unsigned seq;
+};
+
+/* One request being built; `msg` points into buf. */
+struct request {
+	_Alignas(struct nlmsghdr) char buf[REQUEST_MAX];
+	struct nlmsghdr *msg;
+};
+
+struct reply {
+	mnl_cb_t each; /* for every answer that is not an acknowledgement; may be NULL */
+	void *arg;
+	int err;	/* what the kernel said, 0 or -errno */
+	char text[160]; /* its own explanation, often empty */
+};
+
+struct nl *nl_open(struct errbuf *eb)
+{
+	struct nl *n = calloc(1, sizeof(*n));
+	if (!n) {
+		err_set(eb, -ENOMEM, "open rtnetlink");
+		return NULL;
+	}
+	n->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!n->sock || mnl_socket_bind(n->sock, 0, MNL_SOCKET_AUTOPID) < 0) {
+		err_set(eb, -errno, "open rtnetlink");
+		nl_close(n);
+		return NULL;
+	}
+	int on = 1; /* older kernels without these simply explain less */
+	(void)mnl_socket_setsockopt(n->sock, NETLINK_EXT_ACK, &on, sizeof(on));
+	(void)mnl_socket_setsockopt(n->sock, NETLINK_CAP_ACK, &on, sizeof(on));
+	return n;
+}
+
+void nl_close(struct nl *n)
+{
+	if (!n)
+		return;
+	if (n->sock)
+		mnl_socket_close(n->sock);
+	free(n);
+}
+
+static void *begin(struct request *r, uint16_t type, uint16_t flags, size_t body)
+{
+	r->msg = mnl_nlmsg_put_header(r->buf);
+	r->msg->nlmsg_type = type;
+	r->msg->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	return mnl_nlmsg_put_extra_header(r->msg, body);
+}
+
+static struct ifinfomsg *begin_link(struct request *r, uint16_t type, uint16_t flags, int ifindex)
+{
+	struct ifinfomsg *ifi = begin(r, type, flags, sizeof(*ifi));
+	ifi->ifi_family = AF_UNSPEC;
+	ifi->ifi_index = ifindex;
+	return ifi;
+}
+
+static uint8_t family_of(const struct addr *a)
+{
+	return addr_is_v4(a) ? AF_INET : AF_INET6;
+}
+
+static void put_addr(struct request *r, uint16_t type, const struct addr *a)
+{
+	if (addr_is_v4(a))
+		mnl_attr_put(r->msg, type, 4, a->b + 12);
+	else
+		mnl_attr_put(r->msg, type, 16, a->b);
+}
+
+static int answer_read(const struct nlmsghdr *h, void *arg)
+{
+	struct reply *r = arg;
+	return r->each ? r->each(h, r->arg) : MNL_CB_OK;
+}
+
+static int ack_read(const struct nlmsghdr *h, void *arg)
+{
+	struct reply *r = arg;
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*e)) {
+		r->err = -EBADMSG;
+		return MNL_CB_STOP;
+	}
+	r->err = e->error;
+	if (!(h->nlmsg_flags & NLM_F_ACK_TLVS))
+		return MNL_CB_STOP;
+	size_t skip = sizeof(*e); /* an uncapped error repeats the request's body first */
+	if (e->error && !(h->nlmsg_flags & NLM_F_CAPPED))
+		skip += mnl_nlmsg_get_payload_len(&e->msg);
+	const struct nlattr *a;
+	mnl_attr_for_each(a, h, (unsigned)skip)
+	{
+		if (mnl_attr_get_type(a) != NLMSGERR_ATTR_MSG ||
+			mnl_attr_validate(a, MNL_TYPE_NUL_STRING) < 0)
+			continue;
+		strncpy(r->text, mnl_attr_get_str(a), sizeof(r->text) - 1);
+	}
+	return MNL_CB_STOP;
+}
+
+/* Sends and reads until the acknowledgement (or the end of a dump). */
+static int transact(struct nl *n, struct request *q, struct reply *r)
+{
+	static const mnl_cb_t on_control[NLMSG_ERROR + 1] = { [NLMSG_ERROR] = ack_read };
+	_Alignas(struct nlmsghdr) char buf[REPLY_MAX];
+	mnl_cb_t control[ARRAY_LEN(on_control)];
+	memcpy(control, on_control, sizeof(control));
+	q->msg->nlmsg_seq = ++n->seq;
+	if (mnl_socket_sendto(n->sock, q->msg, q->msg->nlmsg_len) < 0)
+		return -errno;
+	for (;;) {
+		ssize_t got = mnl_socket_recvfrom(n->sock, buf, sizeof(buf));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		int more = mnl_cb_run2(buf, (size_t)got, n->seq, mnl_socket_get_portid(n->sock), answer_read,
+			r, control, ARRAY_LEN(control));
+		if (more < 0 && errno == ESRCH)
+			continue; /* the tail of an earlier answer */
+		if (more < 0)
+			return -errno;
+		if (more == MNL_CB_STOP)
+			return r->err;
+	}
+}
+
+static int finish(struct nl *n, struct request *q, struct errbuf *eb, const char *what)
+{
+	struct reply r = { 0 };
+	int err = transact(n, q, &r);
+	if (!err)
+		return 0;
+	return r.text[0] ? err_set(eb, err, "%s (%s)", what, r.text) : err_set(eb, err, "%s", what);
+}
+
+/* ---- links ---- */
+
+static int index_read(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
+	if (mnl_nlmsg_get_payload_len(h) >= sizeof(*ifi))
+		*(int *)arg = ifi->ifi_index;
+	return MNL_CB_OK;
+}
+
+int nl_link_index(struct nl *n, const char *name)
+{
+	if (strlen(name) >= IFNAMSIZ)
+		return -ENAMETOOLONG;
+	struct request q;
+	int index = 0;
+	struct reply r = { .each = index_read, .arg = &index };
+	begin_link(&q, RTM_GETLINK, 0, 0);
+	mnl_attr_put_strz(q.msg, IFLA_IFNAME, name);
+	int err = transact(n, &q, &r);
+	if (err)
+		return err;
+	return index > 0 ? index : -ENODEV;
+}
+
+int nl_link_up(struct nl *n, int ifindex, bool up, struct errbuf *eb)
+{
+	struct request q;
+	struct ifinfomsg *ifi = begin_link(&q, RTM_NEWLINK, 0, ifindex);
+	ifi->ifi_change = IFF_UP;
+	ifi->ifi_flags = up ? IFF_UP : 0;
+	return finish(n, &q, eb, up ? "raise interface" : "take interface down");
+}
+
+int nl_link_mtu(struct nl *n, int ifindex, uint32_t mtu, struct errbuf *eb)
+{
+	struct request q;
+	begin_link(&q, RTM_NEWLINK, 0, ifindex);
+	mnl_attr_put_u32(q.msg, IFLA_MTU, mtu);
+	return finish(n, &q, eb, "set interface MTU");
+}
+
+int nl_link_del(struct nl *n, int ifindex, struct errbuf *eb)
+{
+	struct request q;
+	begin_link(&q, RTM_DELLINK, 0, ifindex);
+	return finish(n, &q, eb, "delete interface");
+}
+
+int nl_link_master(struct nl *n, int ifindex, int bridge_ifindex, struct errbuf *eb)
+{
+	struct request q;
+	begin_link(&q, RTM_NEWLINK, 0, ifindex);
+	mnl_attr_put_u32(q.msg, IFLA_MASTER, (uint32_t)bridge_ifindex);
+	return finish(n, &q, eb, "put interface into bridge");
+}
+
+int nl_bridge_add(struct nl *n, const char *name, struct errbuf *eb)
+{
+	struct request q;
+	struct ifinfomsg *ifi = begin_link(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
+	ifi->ifi_flags = ifi->ifi_change = IFF_UP;
+	mnl_attr_put_strz(q.msg, IFLA_IFNAME, name);
+	struct nlattr *info = mnl_attr_nest_start(q.msg, IFLA_LINKINFO);
+	mnl_attr_put_strz(q.msg, IFLA_INFO_KIND, "bridge");
+	mnl_attr_nest_end(q.msg, info);
+	return finish(n, &q, eb, "add bridge");
+}
+
+int nl_veth_add(struct nl *n, const struct nl_veth *v, struct errbuf *eb)
+{
+	if (strlen(v->name) >= IFNAMSIZ || strlen(v->peer) >= IFNAMSIZ)
+		return err_say(eb, -ENAMETOOLONG, "interface name %s or %s is longer than 15 characters",
+			v->name, v->peer);
+	struct request q;
+	struct ifinfomsg *ifi = begin_link(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
+	if (v->up)
+		ifi->ifi_flags = ifi->ifi_change = IFF_UP;
+	mnl_attr_put_strz(q.msg, IFLA_IFNAME, v->name);
+	if (v->mac)
+		mnl_attr_put(q.msg, IFLA_ADDRESS, 6, v->mac);
+	if (v->master)
+		mnl_attr_put_u32(q.msg, IFLA_MASTER, (uint32_t)v->master);
+	struct nlattr *info = mnl_attr_nest_start(q.msg, IFLA_LINKINFO);
+	mnl_attr_put_strz(q.msg, IFLA_INFO_KIND, "veth");
+	struct nlattr *data = mnl_attr_nest_start(q.msg, IFLA_INFO_DATA);
+	struct nlattr *peer = mnl_attr_nest_start(q.msg, VETH_INFO_PEER);
+	struct ifinfomsg *pifi = mnl_nlmsg_put_extra_header(q.msg, sizeof(*pifi));
+	if (v->up)
+		pifi->ifi_flags = pifi->ifi_change = IFF_UP;
+	mnl_attr_put_strz(q.msg, IFLA_IFNAME, v->peer);
+	if (v->peer_mac)
+		mnl_attr_put(q.msg, IFLA_ADDRESS, 6, v->peer_mac);
+	if (v->peer_ns >= 0)
+		mnl_attr_put_u32(q.msg, IFLA_NET_NS_FD, (uint32_t)v->peer_ns);
+	mnl_attr_nest_end(q.msg, peer);
+	mnl_attr_nest_end(q.msg, data);
+	mnl_attr_nest_end(q.msg, info);
+	return finish(n, &q, eb, "add veth pair");
+}
+
+static int mac_read(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *a;
+	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(a) == IFLA_ADDRESS && mnl_attr_get_payload_len(a) == 6)
+			memcpy(arg, mnl_attr_get_payload(a), 6);
+	}
+	return MNL_CB_OK;
+}
+
+int nl_link_mac(struct nl *n, int ifindex, uint8_t mac[static 6])
+{
+	static const uint8_t none[6];
+	struct request q;
+	struct reply r = { .each = mac_read, .arg = mac };
+	memset(mac, 0, 6);
+	begin_link(&q, RTM_GETLINK, 0, ifindex);
+	int err = transact(n, &q, &r);
+	if (err)
+		return err;
+	return memcmp(mac, none, 6) ? 0 : -ENODATA;
+}
+
+/* ---- addresses, routes, neighbours ---- */
+
+static void put_ifaddr(struct request *q, int ifindex, const struct prefix *p)
+{
+	struct ifaddrmsg *m = mnl_nlmsg_get_payload(q->msg);
+	m->ifa_family = family_of(&p->ip);
+	m->ifa_prefixlen = p->bits;
+	m->ifa_index = (uint32_t)ifindex;
+	m->ifa_flags = m->ifa_family == AF_INET6 ? IFA_F_NODAD : 0;
+	put_addr(q, IFA_LOCAL, &p->ip);
+	put_addr(q, IFA_ADDRESS, &p->ip);
+}
+
+int nl_addr_add(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb)
+{
+	struct request q;
+	begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifaddrmsg));
+	put_ifaddr(&q, ifindex, p);
+	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "add address ";
+	int err = finish(n, &q, eb, strcat(what, prefix_format(p, text)));
+	return err == -EEXIST ? 0 : err;
+}
+
+int nl_addr_del(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb)
+{
+	struct request q;
+	begin(&q, RTM_DELADDR, 0, sizeof(struct ifaddrmsg));
+	put_ifaddr(&q, ifindex, p);
+	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "remove address ";
+	return finish(n, &q, eb, strcat(what, prefix_format(p, text)));
+}
+
+static void put_route(struct request *q, const struct nl_route *r)
+{
+	struct rtmsg *m = mnl_nlmsg_get_payload(q->msg);
+	m->rtm_family = family_of(&r->dst.ip);
+	m->rtm_dst_len = r->dst.bits;
+	m->rtm_table = RT_TABLE_UNSPEC;
+	m->rtm_protocol = RTPROT_STATIC;
+	m->rtm_type = RTN_UNICAST;
+	bool on_link = addr_is_unspecified(&r->via);
+	m->rtm_scope = on_link && m->rtm_family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+	struct prefix dst = r->dst;
+	prefix_mask(&dst);
+	if (dst.bits)
+		put_addr(q, RTA_DST, &dst.ip);
+	if (!on_link)
+		put_addr(q, RTA_GATEWAY, &r->via);
+	if (r->ifindex)
+		mnl_attr_put_u32(q->msg, RTA_OIF, (uint32_t)r->ifindex);
+	mnl_attr_put_u32(q->msg, RTA_TABLE, r->table ? r->table : RT_TABLE_MAIN);
+}
+
+int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb)
+{
+	struct request q;
+	begin(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct rtmsg));
+	put_route(&q, r);
+	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "add route ";
+	return finish(n, &q, eb, strcat(what, prefix_format(&r->dst, text)));
+}
+
+int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb)
+{
+	struct request q;
+	begin(&q, RTM_DELROUTE, 0, sizeof(struct rtmsg));
+	put_route(&q, r);
+	struct rtmsg *m = mnl_nlmsg_get_payload(q.msg);
+	m->rtm_scope = RT_SCOPE_NOWHERE; /* any */
+	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "remove route ";
+	return finish(n, &q, eb, strcat(what, prefix_format(&r->dst, text)));
+}
+
+int nl_neigh_add(
+	struct nl *n, int ifindex, const struct addr *ip, const uint8_t mac[static 6], struct errbuf *eb)
+{
+	struct request q;
+	struct ndmsg *m = begin(&q, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m));
+	m->ndm_family = family_of(ip);
+	m->ndm_ifindex = ifindex;
+	m->ndm_state = NUD_PERMANENT;
+	put_addr(&q, NDA_DST, ip);
+	mnl_attr_put(q.msg, NDA_LLADDR, 6, mac);
+	return finish(n, &q, eb, "add neighbour");
+}
+
+/* ---- listing ---- */
+
+struct listing {
+	struct nl_addr *out; /* filled to cap; n counts all */
+	size_t cap, n;
+};
+
+static int address_read(const struct nlmsghdr *h, void *arg)
+{
+	struct listing *l = arg;
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+	if (h->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+		return MNL_CB_OK;
+	size_t want = m->ifa_family == AF_INET ? 4 : 16;
+	if (m->ifa_family != AF_INET && m->ifa_family != AF_INET6)
+		return MNL_CB_OK;
+	const uint8_t *local = NULL, *address = NULL; /* on point-to-point links ADDRESS is the other end */
+	const struct nlattr *a;
+	mnl_attr_for_each(a, h, sizeof(*m))
+	{
+		if (mnl_attr_get_payload_len(a) != want)
+			continue;
+		if (mnl_attr_get_type(a) == IFA_LOCAL)
+			local = mnl_attr_get_payload(a);
+		else if (mnl_attr_get_type(a) == IFA_ADDRESS)
+			address = mnl_attr_get_payload(a);
+	}
+	const uint8_t *ip = local ? local : address;
+	if (!ip)
+		return MNL_CB_OK;
+	if (l->n < l->cap)
+		l->out[l->n] = (struct nl_addr) {
+			.ifindex = (int)m->ifa_index,
+			.p = { .ip = want == 4 ? addr_v4_bytes(ip) : addr_v6_bytes(ip),
+				.bits = m->ifa_prefixlen },
+		};
+	l->n++;
+	return MNL_CB_OK;
+}
+
+static int link_name_read(const struct nlmsghdr *h, void *arg)
+{
+	struct listing *l = arg;
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
+	if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*ifi))
+		return MNL_CB_OK;
+	const char *name = "";
+	const struct nlattr *a;
+	mnl_attr_for_each(a, h, sizeof(*ifi))
+	{
+		if (mnl_attr_get_type(a) == IFLA_IFNAME && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+			name = mnl_attr_get_str(a);
+	}
+	for (size_t i = 0; i < l->n && i < l->cap; i++) {
+		if (l->out[i].ifindex != ifi->ifi_index)
+			continue;
+		strncpy(l->out[i].ifname, name, sizeof(l->out[i].ifname) - 1);
+		l->out[i].up = ifi->ifi_flags & IFF_UP;
+	}
+	return MNL_CB_OK;
+}
+
+int nl_addr_list(struct nl *n, struct nl_addr *out, size_t cap, struct errbuf *eb)
+{
+	struct listing l = { .out = out, .cap = cap };
+	struct reply r = { .each = address_read, .arg = &l };
+	struct request q;
+	struct ifaddrmsg *m = begin(&q, RTM_GETADDR, NLM_F_DUMP, sizeof(*m));
+	m->ifa_family = AF_UNSPEC;
+	int err = transact(n, &q, &r);
+	if (err)
+		return err_set(eb, err, "list addresses");
+	r = (struct reply) { .each = link_name_read, .arg = &l };
+	begin_link(&q, RTM_GETLINK, NLM_F_DUMP, 0);
+	if ((err = transact(n, &q, &r)))
+		return err_set(eb, err, "list interfaces");
+	return (int)l.n;
+}
+
+/* ---- monitor ---- */
+
+int nl_monitor_open(struct errbuf *eb)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (fd < 0)
+		return err_set(eb, -errno, "watch for network changes");
+	struct sockaddr_nl sa = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+			     RTMGRP_IPV6_ROUTE,
+	};
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		int err = -errno;
+		close(fd);
+		return err_set(eb, err, "watch for network changes");
+	}
+	return fd;
+}
+
+bool nl_monitor_read(int fd)
+{
+	char buf[4096];
+	bool any = false;
+	for (;;) {
+		ssize_t got = recv(fd, buf, sizeof(buf), 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno == ENOBUFS) { /* some were lost: that is news too */
+			any = true;
+			continue;
+		}
+		if (got <= 0)
+			return any;
+		any = true;
+	}
+}

@@ -1,0 +1,61 @@
+/* rtnetlink by libmnl: links, addresses, routes, neighbours, and news of changes. One socket per struct nl,
+ * used in the network namespace where it was opened. Functions return 0 or a negative code with a sentence.
+ */
+#ifndef RW_OS_NETLINK_H
+#define RW_OS_NETLINK_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include <stdbool.h>
+
+struct nl;
+struct nl *nl_open(struct errbuf *eb); /* in the calling thread's network namespace */
+void nl_close(struct nl *n);
+
+int nl_link_index(struct nl *n, const char *name); /* > 0, or negative */
+int nl_link_up(struct nl *n, int ifindex, bool up, struct errbuf *eb);
+int nl_link_mtu(struct nl *n, int ifindex, uint32_t mtu, struct errbuf *eb);
+int nl_link_del(struct nl *n, int ifindex, struct errbuf *eb);
+/* A veth pair: one end lands in the socket's namespace (and in bridge `master` when not 0), its peer in the
+ * namespace of fd peer_ns (-1 = the socket's own). MACs may be NULL: the kernel chooses. `up` raises both
+ * ends. */
+struct nl_veth {
+	const char *name, *peer;
+	int peer_ns, master;
+	const uint8_t *mac, *peer_mac;
+	bool up;
+};
+int nl_veth_add(struct nl *n, const struct nl_veth *v, struct errbuf *eb);
+int nl_bridge_add(struct nl *n, const char *name, struct errbuf *eb);
+int nl_link_master(struct nl *n, int ifindex, int bridge_ifindex, struct errbuf *eb); /* bridge 0 = release */
+
+int nl_addr_add(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb); /* exists already: 0 */
+int nl_addr_del(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb);
+struct nl_route {
+	struct prefix dst; /* bits 0 = default */
+	struct addr via;   /* unspecified = on link */
+	int ifindex;
+	uint32_t table; /* 0 = main */
+};
+int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb); /* replaces */
+int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb);
+/* Permanent neighbour entry. */
+int nl_neigh_add(
+	struct nl *n, int ifindex, const struct addr *ip, const uint8_t mac[static 6], struct errbuf *eb);
+int nl_link_mac(struct nl *n, int ifindex, uint8_t mac[static 6]);
+
+struct nl_addr {
+	int ifindex;
+	char ifname[16];
+	struct prefix p;
+	bool up;
+};
+/* Addresses of all interfaces, into out[cap]; returns the count (may exceed cap) or a negative code. */
+int nl_addr_list(struct nl *n, struct nl_addr *out, size_t cap, struct errbuf *eb);
+
+/* A non-blocking fd readable on link, address or route change; nl_monitor_read drains it and says whether any
+ * was. */
+int nl_monitor_open(struct errbuf *eb);
+bool nl_monitor_read(int fd);
+
+#endif

@@ -1,0 +1,115 @@
+/* Runs in a network namespace of its own; skipped where the machine gives none. */
+#include "mesh/os/netlink.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct nl *fresh_netns(void)
+{
+	struct errbuf eb = { 0 };
+	if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) {
+		print_message("no network namespaces here\n");
+		skip();
+	}
+	struct nl *n = nl_open(&eb);
+	if (!n)
+		fail_msg("%s", eb.text);
+	return n;
+}
+
+static struct prefix prefix(const char *text)
+{
+	struct prefix p;
+	assert_true(prefix_parse(text, &p));
+	return p;
+}
+
+static void test_links_addresses_routes(void **state)
+{
+	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 7 };
+	struct nl *n = fresh_netns();
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_int_equal(nl_bridge_add(n, "sw0", &eb), 0);
+	int sw = nl_link_index(n, "sw0");
+	assert_true(sw > 0);
+	struct nl_veth v = {
+		.name = "port", .peer = "eth0", .peer_ns = -1, .master = sw, .peer_mac = mac, .up = true
+	};
+	if (nl_veth_add(n, &v, &eb))
+		fail_msg("%s", eb.text);
+	int eth = nl_link_index(n, "eth0");
+	uint8_t got[6];
+	assert_int_equal(nl_link_mac(n, eth, got), 0);
+	assert_memory_equal(got, mac, 6);
+
+	struct prefix p = prefix("10.0.0.1/24");
+	assert_int_equal(nl_addr_add(n, eth, &p, &eb), 0);
+	assert_int_equal(nl_addr_add(n, eth, &p, &eb), 0);
+	struct nl_addr list[8];
+	assert_int_equal(nl_addr_list(n, list, ARRAY_LEN(list), &eb), 1);
+	assert_string_equal(list[0].ifname, "eth0");
+	assert_true(list[0].up && prefix_equal(&list[0].p, &p));
+
+	struct prefix gw = prefix("10.0.0.2");
+	struct nl_route r = { .dst = prefix("0.0.0.0/0"), .via = gw.ip, .ifindex = eth };
+	assert_int_equal(nl_route_add(n, &r, &eb), 0);
+	assert_int_equal(nl_route_add(n, &r, &eb), 0);
+	assert_int_equal(nl_neigh_add(n, eth, &gw.ip, mac, &eb), 0);
+	assert_int_equal(nl_route_del(n, &r, &eb), 0);
+	assert_int_not_equal(nl_route_del(n, &r, &eb), 0);
+	assert_int_equal(nl_link_mtu(n, eth, 1400, &eb), 0);
+	assert_int_equal(nl_addr_del(n, eth, &p, &eb), 0);
+	assert_int_equal(nl_link_del(n, eth, &eb), 0);
+	assert_int_equal(nl_link_index(n, "port"), -19); /* ENODEV */
+	nl_close(n);
+}
+
+static void test_errors_explain(void **state)
+{
+	struct nl *n = fresh_netns();
+	struct errbuf eb = { 0 };
+	(void)state;
+	struct prefix p = prefix("10.0.0.1/24");
+	assert_true(nl_addr_add(n, 4711, &p, &eb) < 0);
+	assert_non_null(strstr(eb.text, "add address 10.0.0.1/24"));
+	struct nl_veth v = { .name = "a-name-that-is-too-long", .peer = "x", .peer_ns = -1 };
+	assert_true(nl_veth_add(n, &v, &eb) < 0);
+	assert_non_null(strstr(eb.text, "15"));
+	nl_close(n);
+}
+
+static void test_monitor(void **state)
+{
+	struct nl *n = fresh_netns();
+	struct errbuf eb = { 0 };
+	(void)state;
+	int fd = nl_monitor_open(&eb);
+	assert_true(fd >= 0);
+	assert_false(nl_monitor_read(fd));
+	assert_int_equal(nl_bridge_add(n, "sw0", &eb), 0);
+	struct pollfd pf = { .fd = fd, .events = POLLIN };
+	assert_int_equal(poll(&pf, 1, 2000), 1);
+	assert_true(nl_monitor_read(fd));
+	assert_false(nl_monitor_read(fd));
+	close(fd);
+	nl_close(n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_links_addresses_routes),
+		cmocka_unit_test(test_errors_explain),
+		cmocka_unit_test(test_monitor),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,101 @@
+# One room is one folder: its sources make a static library, each file of test/ a CMocka program (ctest label
+# unit), each file of fuzz/ a libFuzzer target (label fuzz), each file of bench/ a benchmark (label bench).
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(rw_flags INTERFACE)
+target_compile_definitions(rw_flags INTERFACE _GNU_SOURCE RW_VERSION="${PROJECT_VERSION}")
+target_include_directories(rw_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(rw_flags INTERFACE -Wall -Wextra -Werror -Wvla -Wshadow -Wstrict-prototypes
+	-Wmissing-prototypes -Wwrite-strings -Wundef -Wformat=2 -Wno-format-nonliteral -fno-strict-aliasing
+	-fstack-protector-strong)
+target_link_libraries(rw_flags INTERFACE Threads::Threads)
+if(RW_SANITIZE)
+	target_compile_options(rw_flags INTERFACE -fsanitize=${RW_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+	target_link_options(rw_flags INTERFACE -fsanitize=${RW_SANITIZE})
+endif()
+if(RW_FUZZ)
+	target_compile_options(rw_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# rw_system(NAME module...): a pkg-config dependency as rw_sys_NAME.
+function(rw_system name)
+	pkg_check_modules(rw_sys_${name} REQUIRED IMPORTED_TARGET GLOBAL ${ARGN})
+endfunction()
+
+rw_system(sodium libsodium)
+rw_system(crypto libcrypto)
+rw_system(ssl libssl)
+rw_system(uv libuv)
+rw_system(mnl libmnl)
+rw_system(jansson jansson)
+rw_system(nghttp2 libnghttp2)
+rw_system(zstd libzstd)
+rw_system(sqlite sqlite3)
+rw_system(yaml yaml-0.1)
+rw_system(qrencode libqrencode)
+rw_system(cmocka cmocka)
+# http_parser ships no pkg-config file in Debian 12.
+find_library(RW_HTTP_PARSER http_parser REQUIRED)
+rw_system(ldns ldns)
+
+# rw_room(NAME [EXCEPT file...] [LIBS lib...] [SYSTEM name...]): library rw_NAME from *.c of this folder.
+function(rw_room name)
+	cmake_parse_arguments(R "" "" "EXCEPT;LIBS;SYSTEM" ${ARGN})
+	file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+	foreach(f ${R_EXCEPT})
+		list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${f})
+	endforeach()
+	add_library(rw_${name} STATIC ${sources})
+	target_link_libraries(rw_${name} PUBLIC rw_flags)
+	foreach(l ${R_LIBS})
+		target_link_libraries(rw_${name} PUBLIC rw_${l})
+	endforeach()
+	foreach(s ${R_SYSTEM})
+		target_link_libraries(rw_${name} PUBLIC PkgConfig::rw_sys_${s})
+	endforeach()
+
+	file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test/*_test.c)
+	file(GLOB test_parts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test/*.c)
+	list(REMOVE_ITEM test_parts ${tests} "")
+	foreach(t ${tests})
+		get_filename_component(stem ${t} NAME_WE)
+		add_executable(${name}_${stem} ${t} ${test_parts})
+		target_link_libraries(${name}_${stem} PRIVATE rw_${name} PkgConfig::rw_sys_cmocka)
+		add_test(NAME ${name}/${stem} COMMAND ${name}_${stem})
+		set_tests_properties(${name}/${stem} PROPERTIES LABELS unit TIMEOUT 120
+			ENVIRONMENT "RW_SOURCE_DIR=${PROJECT_SOURCE_DIR};RW_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+	endforeach()
+
+	file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.c)
+	foreach(f ${fuzzers})
+		get_filename_component(stem ${f} NAME_WE)
+		if(RW_FUZZ)
+			add_executable(${name}_${stem} ${f})
+			target_link_libraries(${name}_${stem} PRIVATE rw_${name})
+			target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer)
+			set_property(GLOBAL APPEND PROPERTY RW_FUZZERS ${name}_${stem})
+			add_test(NAME ${name}/${stem} COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz-smoke
+				$<TARGET_FILE:${name}_${stem}> ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${stem}.seeds)
+			set_tests_properties(${name}/${stem} PROPERTIES LABELS fuzz TIMEOUT 120)
+		endif()
+	endforeach()
+
+	file(GLOB benches CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bench/*_bench.c)
+	foreach(b ${benches})
+		get_filename_component(stem ${b} NAME_WE)
+		add_executable(${name}_${stem} ${b})
+		target_link_libraries(${name}_${stem} PRIVATE rw_${name})
+	endforeach()
+endfunction()
+
+# rw_program(NAME main.c LIBS lib...): an installed program.
+function(rw_program name main)
+	cmake_parse_arguments(R "" "" "LIBS" ${ARGN})
+	add_executable(${name} ${main})
+	foreach(l ${R_LIBS})
+		target_link_libraries(${name} PRIVATE rw_${l})
+	endforeach()
+	install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()

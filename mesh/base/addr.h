@@ -1,0 +1,64 @@
+/* IP addresses, endpoints and prefixes. IPv4 is held v4-mapped (::ffff:a.b.c.d), as disco carries it. */
+#ifndef RW_BASE_ADDR_H
+#define RW_BASE_ADDR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct addr {
+	uint8_t b[16];
+};
+struct endpoint {
+	struct addr ip;
+	uint16_t port; /* host order; 0 = none */
+};
+struct prefix {
+	struct addr ip; /* masked by prefix_parse when asked; see there */
+	uint8_t bits;   /* 0..32 for v4, 0..128 for v6, in the family's own count */
+};
+
+enum { ADDR_TEXT = 46, ENDPOINT_TEXT = 56, PREFIX_TEXT = 52 }; /* buffer sizes for the formatters */
+
+extern const struct addr addr_any6; /* :: */
+
+struct addr addr_v4(uint32_t host_order);
+struct addr addr_v4_bytes(const uint8_t b[static 4]);
+struct addr addr_v6_bytes(const uint8_t b[static 16]);
+bool addr_is_v4(const struct addr *a);
+uint32_t addr_v4_get(const struct addr *a); /* host order; a must be v4 */
+bool addr_equal(const struct addr *a, const struct addr *b);
+bool addr_is_unspecified(const struct addr *a); /* 0.0.0.0 or :: */
+bool addr_is_loopback(const struct addr *a);
+bool addr_is_link_local(const struct addr *a);
+bool addr_is_multicast(const struct addr *a);
+bool addr_is_private(const struct addr *a); /* RFC 1918 or ULA fc00::/7 */
+bool addr_is_cgnat(const struct addr *a);   /* 100.64.0.0/10 */
+/* Text form without zone or port; false (out untouched) when it is not one. */
+bool addr_parse(const char *text, struct addr *out);
+/* Into buf[ADDR_TEXT]; returns buf. */
+char *addr_format(const struct addr *a, char *buf);
+
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
+bool endpoint_is_set(const struct endpoint *e);
+/* "1.2.3.4:5" and "[2001:db8::1]:5". */
+bool endpoint_parse(const char *text, struct endpoint *out);
+char *endpoint_format(const struct endpoint *e, char *buf);
+/* false for families other than AF_INET and AF_INET6; v4-mapped v6 becomes v4. */
+bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *out);
+/* want6: also write v4 as v4-mapped AF_INET6 (for dual-stack sockets). Returns the length. */
+socklen_t endpoint_to_sockaddr(const struct endpoint *e, bool want6, struct sockaddr_storage *out);
+
+/* "10.0.0.0/8"; a bare address gets full length. Host bits are kept; prefix_mask clears them. */
+bool prefix_parse(const char *text, struct prefix *out);
+char *prefix_format(const struct prefix *p, char *buf);
+struct prefix prefix_of(const struct addr *a); /* full length */
+void prefix_mask(struct prefix *p);
+bool prefix_contains(const struct prefix *p, const struct addr *a); /* families must agree */
+bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
+bool prefix_equal(const struct prefix *a, const struct prefix *b);
+uint64_t addr_hash(const struct addr *a, uint64_t seed);
+uint64_t endpoint_hash(const struct endpoint *e, uint64_t seed);
+
+#endif

@@ -1,0 +1,28 @@
+/* Process-wide log to stderr, text or JSON lines. Never give it a secret; short keys only (key.h). */
+#ifndef RW_BASE_LOG_H
+#define RW_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+void log_setup(enum log_level level, bool json);
+/* "error" "warn" "info" "debug" to *out; false when it is none of them. */
+bool log_level_parse(const char *text, enum log_level *out);
+bool log_wanted(enum log_level level);
+void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
+#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) (log_wanted(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
+
+/* For lines a stranger can cause: at most `burst` lines in a second, the rest counted. */
+struct log_limit {
+	uint64_t window_ms;
+	uint32_t seen, suppressed;
+};
+bool log_allowed(struct log_limit *l, uint32_t burst, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,26 @@
+/* Hash table from fixed-length byte keys to pointers. Open addressing, keyed hash (strangers choose keys). */
+#ifndef RW_BASE_TABLE_H
+#define RW_BASE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct table {
+	struct table_slot *slots; /* owned; keys are copied in, values are the caller's */
+	size_t n, size, key_len;
+	uint64_t seed[2];
+};
+
+/* seed: any value; from randomness when keys come from strangers. */
+void table_init(struct table *t, size_t key_len, uint64_t seed);
+void table_fini(struct table *t);
+void *table_get(const struct table *t, const void *key);           /* NULL when absent */
+bool table_put(struct table *t, const void *key, void *value);      /* replaces; value not NULL; false: no memory */
+void *table_remove(struct table *t, const void *key);               /* the value it had, or NULL */
+/* Iterate: *at = 0 first; NULL at the end. Removing the entry just returned is allowed. */
+void *table_next(const struct table *t, size_t *at);
+
+uint64_t hash_bytes(const void *p, size_t len, uint64_t k0, uint64_t k1); /* SipHash-2-4 */
+
+#endif

@@ -1,0 +1,39 @@
+/* Small text parsing shared by programs: numbers, durations, edit distance for suggestions, option rows. */
+#ifndef RW_BASE_TEXT_H
+#define RW_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool text_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out); /* decimal, whole string */
+/* "500ms" "5s" "1m30s" "2h" "7d"; a bare number is refused. */
+bool text_duration_ms(const char *s, uint64_t *out_ms);
+/* RFC 3339 to Unix milliseconds and back (UTC, milliseconds only when not zero); buf[40]. */
+bool text_time_ms(const char *s, int64_t *out_ms);
+char *text_time_format(int64_t unix_ms, char *buf);
+/* The nearest of names (NULL-terminated) within a third of its length, or NULL: "did you mean". */
+const char *text_nearest(const char *word, const char *const *names);
+/* Lower-cased ASCII copy into out[cap]; false when it does not fit. */
+bool text_lower(const char *s, char *out, size_t cap);
+
+/* Command-line options as rows: help, man page and parsing come from one table. Go-style: one dash or two,
+ * "--name=v" or "--name v", booleans "--name" or "--name=false"; an option given twice is an error. */
+enum opt_kind { OPT_STRING, OPT_BOOL, OPT_U64, OPT_DURATION_MS };
+struct opt_row {
+	const char *name;      /* without dashes; NULL ends the table */
+	const char *alias;     /* second spelling or NULL */
+	enum opt_kind kind;
+	size_t at;             /* offset in the options struct: const char *, bool, uint64_t, uint64_t */
+	const char *arg;       /* name of the value in help, NULL for booleans */
+	const char *help;
+};
+struct errbuf;
+/* Parses options in argv[1..argc) into *out; stops at "--" or, when `stop_at_word`, at the first word.
+ * Words are collected to words[0..*n_words) (room for argc). 0 or an error that names the option and the nearest one. */
+int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out, const char **words,
+	int *n_words, struct errbuf *eb);
+/* One aligned line per row to a FILE *. */
+void opt_help(const struct opt_row *rows, void *file);
+
+#endif

@@ -1,0 +1,20 @@
+/* Whole-file reads and atomic writes. */
+#ifndef RW_OS_FILE_H
+#define RW_OS_FILE_H
+
+#include "mesh/base/buf.h"
+#include "mesh/base/err.h"
+#include <sys/types.h>
+
+/* Appends the file to out; larger than cap is ERR_TOO_LARGE. 0 or a negative code with a sentence. */
+int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb);
+/* Temporary file beside it, fsync, rename, fsync of the folder: afterwards the old or the new content is there, whole. */
+int file_write_atomic(const char *path, mode_t mode, const void *p, size_t len, struct errbuf *eb);
+/* mkdir -p; the last part gets `mode`. */
+int dir_make(const char *path, mode_t mode, struct errbuf *eb);
+/* Removes a tree without following links or crossing mounts. Missing is fine. */
+int dir_remove(const char *path, struct errbuf *eb);
+/* flock-style exclusive lock on a file it creates (0600); fd held for the life of the lock, or negative. */
+int file_lock(const char *path, struct errbuf *eb);
+
+#endif

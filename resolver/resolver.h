@@ -1,0 +1,74 @@
+/* The resolver: a pure query machine (resolver/query.c) behind this header. Bytes, events and `now` come in; replies and
+ * upstream sends go out through ops. Behaviours B1-B71 of the reference resolver.md. The node embeds it at
+ * 100.100.100.100; ropewalk-resolver is the same code behind sockets. */
+#ifndef RW_RESOLVER_H
+#define RW_RESOLVER_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include "mesh/base/key.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Immutable zone snapshot: mesh names, extra records, reverse zones. Built once, swapped whole, counted. */
+struct zone;
+struct zone_builder;
+struct zone_builder *zone_builder_new(void);
+/* name: FQDN with or without trailing dot, any case. false: not a name, or memory short. */
+bool zone_add_address(struct zone_builder *b, const char *name, const struct addr *ip, bool with_ptr);
+/* Names at or below suffix that do not exist answer NXDOMAIN here and are never forwarded. */
+bool zone_add_authority(struct zone_builder *b, const char *suffix);
+struct zone *zone_build(struct zone_builder *b); /* frees the builder; one reference; NULL: memory short */
+struct zone *zone_get(struct zone *z);
+void zone_put(struct zone *z);
+
+struct resolver_upstream { struct endpoint at; };
+struct resolver_route {
+	const char *suffix;                  /* "" = default */
+	const struct resolver_upstream *upstreams;
+	size_t n_upstreams;                  /* 0: answered by the zone only */
+};
+struct resolver_config {
+	const struct resolver_route *routes; /* copied */
+	size_t n_routes;
+	size_t cache_bytes;                  /* 0 = 4 MiB */
+	uint32_t mesh_ttl_s;                 /* 0 = 5 */
+};
+
+struct resolver_ops {
+	/* client: the handle given to resolver_query. msg is valid during the call only. */
+	void (*reply)(void *arg, uint64_t client, const uint8_t *msg, size_t len);
+	/* Send to an upstream. id comes back in resolver_upstream_received/failed. UDP: the driver uses a fresh random
+	 * source port per id; TCP: one connection per id, two-byte length added and stripped by the driver. */
+	void (*upstream_send)(void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len);
+	/* No more answers wanted for id: the driver may close its socket. */
+	void (*upstream_done)(void *arg, uint64_t id);
+	void *arg;
+};
+
+struct resolver;
+struct resolver *resolver_new(const struct resolver_ops *ops, const struct random *rnd);
+void resolver_free(struct resolver *r); /* no op is called afterwards */
+int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb);
+void resolver_zone_set(struct resolver *r, struct zone *z); /* takes its own reference; NULL = empty */
+/* One client message. tcp: no truncation. The reply may come during the call. Every query gets exactly one reply or none
+ * (too short to answer, a response, or an id of a full house counted in stats). */
+void resolver_query(struct resolver *r, uint64_t now_ms, uint64_t client, const uint8_t *msg, size_t len, bool tcp);
+/* The client is gone (TCP closed): nothing will be replied. */
+void resolver_client_gone(struct resolver *r, uint64_t client);
+void resolver_upstream_received(struct resolver *r, uint64_t now_ms, uint64_t id, const uint8_t *msg, size_t len);
+void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, int code);
+void resolver_tick(struct resolver *r, uint64_t now_ms);
+uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
+
+#define RESOLVER_STATS(X)                                                                                           \
+	X(queries) X(local) X(cached) X(forwarded) X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated)       \
+	X(drop_short) X(drop_response) X(drop_full) X(upstream_mismatch) X(upstream_timeout) X(upstream_tcp)
+struct resolver_stats {
+#define X(name) uint64_t name;
+	RESOLVER_STATS(X)
+#undef X
+};
+const struct resolver_stats *resolver_stats(const struct resolver *r);
+
+#endif

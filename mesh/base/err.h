@@ -2,6 +2,8 @@
 #ifndef RW_BASE_ERR_H
 #define RW_BASE_ERR_H
 
+#include <stdbool.h>
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Below any -errno, so both kinds travel in one int. */

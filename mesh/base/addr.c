@@ -1,0 +1,235 @@
+#include "mesh/base/addr.h"
+#include "mesh/base/table.h"
+#include "mesh/base/text.h"
+#include "mesh/base/wire.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+const struct addr addr_any6 = { { 0 } };
+
+struct addr addr_v4(uint32_t host_order)
+{
+	struct addr a;
+	memcpy(a.b, mapped, sizeof(mapped));
+	be_put(a.b + 12, 4, host_order);
+	return a;
+}
+struct addr addr_v4_bytes(const uint8_t b[static 4]) { return addr_v4((uint32_t)be_get(b, 4)); }
+struct addr addr_v6_bytes(const uint8_t b[static 16])
+{
+	struct addr a;
+	memcpy(a.b, b, sizeof(a.b));
+	return a;
+}
+bool addr_is_v4(const struct addr *a) { return memcmp(a->b, mapped, sizeof(mapped)) == 0; }
+uint32_t addr_v4_get(const struct addr *a) { return (uint32_t)be_get(a->b + 12, 4); }
+bool addr_equal(const struct addr *a, const struct addr *b) { return memcmp(a->b, b->b, sizeof(a->b)) == 0; }
+
+bool addr_is_unspecified(const struct addr *a)
+{
+	return addr_equal(a, &addr_any6) || (addr_is_v4(a) && addr_v4_get(a) == 0);
+}
+
+static bool in4(const struct addr *a, uint32_t net, unsigned bits)
+{
+	return addr_is_v4(a) && (addr_v4_get(a) ^ net) >> (32 - bits) == 0;
+}
+
+bool addr_is_loopback(const struct addr *a)
+{
+	static const struct addr one = { { [15] = 1 } };
+	return addr_is_v4(a) ? in4(a, 0x7f000000, 8) : addr_equal(a, &one);
+}
+bool addr_is_link_local(const struct addr *a)
+{
+	return addr_is_v4(a) ? in4(a, 0xa9fe0000, 16) : a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+bool addr_is_multicast(const struct addr *a) { return addr_is_v4(a) ? in4(a, 0xe0000000, 4) : a->b[0] == 0xff; }
+bool addr_is_private(const struct addr *a)
+{
+	if (!addr_is_v4(a))
+		return (a->b[0] & 0xfe) == 0xfc;
+	return in4(a, 0x0a000000, 8) || in4(a, 0xac100000, 12) || in4(a, 0xc0a80000, 16);
+}
+bool addr_is_cgnat(const struct addr *a) { return in4(a, 0x64400000, 10); }
+
+bool addr_parse(const char *text, struct addr *out)
+{
+	uint8_t b[16];
+	if (inet_pton(AF_INET, text, b) == 1) {
+		*out = addr_v4_bytes(b);
+		return true;
+	}
+	if (inet_pton(AF_INET6, text, b) == 1) {
+		*out = addr_v6_bytes(b);
+		return true;
+	}
+	return false;
+}
+
+char *addr_format(const struct addr *a, char *buf)
+{
+	if (addr_is_v4(a))
+		inet_ntop(AF_INET, a->b + 12, buf, ADDR_TEXT);
+	else
+		inet_ntop(AF_INET6, a->b, buf, ADDR_TEXT);
+	return buf;
+}
+
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && addr_equal(&a->ip, &b->ip);
+}
+bool endpoint_is_set(const struct endpoint *e) { return e->port != 0; }
+
+bool endpoint_parse(const char *text, struct endpoint *out)
+{
+	char host[ADDR_TEXT];
+	const char *start = text, *end, *port;
+	if (*text == '[') {
+		start = text + 1;
+		end = strchr(start, ']');
+		if (!end || end[1] != ':')
+			return false;
+		port = end + 2;
+	} else {
+		end = strrchr(text, ':');
+		if (!end || memchr(text, ':', (size_t)(end - text)))
+			return false;
+		port = end + 1;
+	}
+	size_t n = (size_t)(end - start);
+	uint64_t v;
+	struct addr a;
+	if (n >= sizeof(host) || !text_u64(port, 0, 65535, &v))
+		return false;
+	memcpy(host, start, n);
+	host[n] = 0;
+	if (!addr_parse(host, &a) || (*text == '[') != (strchr(host, ':') != NULL))
+		return false;
+	*out = (struct endpoint){ .ip = a, .port = (uint16_t)v };
+	return true;
+}
+
+char *endpoint_format(const struct endpoint *e, char *buf)
+{
+	char ip[ADDR_TEXT];
+	addr_format(&e->ip, ip);
+	snprintf(buf, ENDPOINT_TEXT, addr_is_v4(&e->ip) ? "%s:%u" : "[%s]:%u", ip, e->port);
+	return buf;
+}
+
+bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *out)
+{
+	if (sa->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const void *)sa;
+		*out = (struct endpoint){ .ip = addr_v4(ntohl(in->sin_addr.s_addr)), .port = ntohs(in->sin_port) };
+		return true;
+	}
+	if (sa->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in = (const void *)sa;
+		*out = (struct endpoint){ .ip = addr_v6_bytes(in->sin6_addr.s6_addr), .port = ntohs(in->sin6_port) };
+		return true;
+	}
+	return false;
+}
+
+socklen_t endpoint_to_sockaddr(const struct endpoint *e, bool want6, struct sockaddr_storage *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (addr_is_v4(&e->ip) && !want6) {
+		struct sockaddr_in *in = (void *)out;
+		in->sin_family = AF_INET;
+		in->sin_port = htons(e->port);
+		memcpy(&in->sin_addr, e->ip.b + 12, 4);
+		return sizeof(*in);
+	}
+	struct sockaddr_in6 *in = (void *)out;
+	in->sin6_family = AF_INET6;
+	in->sin6_port = htons(e->port);
+	/* 0.0.0.0 in a v6 socket means every address, not ::ffff:0.0.0.0 */
+	if (!addr_is_unspecified(&e->ip))
+		memcpy(&in->sin6_addr, e->ip.b, 16);
+	return sizeof(*in);
+}
+
+bool prefix_parse(const char *text, struct prefix *out)
+{
+	char host[ADDR_TEXT];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	host[n] = 0;
+	struct prefix p;
+	if (!addr_parse(host, &p.ip))
+		return false;
+	uint64_t max = addr_is_v4(&p.ip) ? 32 : 128, bits = max;
+	if (slash && !text_u64(slash + 1, 0, max, &bits))
+		return false;
+	p.bits = (uint8_t)bits;
+	*out = p;
+	return true;
+}
+
+char *prefix_format(const struct prefix *p, char *buf)
+{
+	char ip[ADDR_TEXT];
+	snprintf(buf, PREFIX_TEXT, "%s/%u", addr_format(&p->ip, ip), p->bits);
+	return buf;
+}
+
+struct prefix prefix_of(const struct addr *a)
+{
+	return (struct prefix){ .ip = *a, .bits = addr_is_v4(a) ? 32 : 128 };
+}
+
+static unsigned full_bits(const struct prefix *p) { return addr_is_v4(&p->ip) ? p->bits + 96u : p->bits; }
+
+static bool same_bits(const struct addr *a, const struct addr *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+	if (memcmp(a->b, b->b, whole) != 0)
+		return false;
+	return !rest || ((a->b[whole] ^ b->b[whole]) >> (8 - rest)) == 0;
+}
+
+void prefix_mask(struct prefix *p)
+{
+	unsigned bits = full_bits(p);
+	for (unsigned i = 0; i < 16; i++) {
+		if (bits >= 8 * (i + 1))
+			continue;
+		p->ip.b[i] &= bits <= 8 * i ? 0 : (uint8_t)(0xff << (8 * (i + 1) - bits));
+	}
+}
+
+bool prefix_contains(const struct prefix *p, const struct addr *a)
+{
+	return addr_is_v4(&p->ip) == addr_is_v4(a) && same_bits(&p->ip, a, full_bits(p));
+}
+
+bool prefix_overlaps(const struct prefix *a, const struct prefix *b)
+{
+	const struct prefix *wide = a->bits < b->bits ? a : b, *narrow = wide == a ? b : a;
+	return prefix_contains(wide, &narrow->ip);
+}
+
+bool prefix_equal(const struct prefix *a, const struct prefix *b)
+{
+	return a->bits == b->bits && addr_equal(&a->ip, &b->ip);
+}
+
+uint64_t addr_hash(const struct addr *a, uint64_t seed) { return hash_bytes(a->b, sizeof(a->b), seed, ~seed); }
+
+uint64_t endpoint_hash(const struct endpoint *e, uint64_t seed)
+{
+	uint8_t b[18];
+	memcpy(b, e->ip.b, 16);
+	be_put(b + 16, 2, e->port);
+	return hash_bytes(b, sizeof(b), seed, ~seed);
+}

@@ -1,0 +1,194 @@
+#include "mesh/base/ip.h"
+#include "mesh/base/wire.h"
+
+enum { EXT_HOP = 0, EXT_ROUTING = 43, EXT_FRAGMENT = 44, EXT_AUTH = 51, EXT_DEST = 60, EXT_MAX = 8, IP_SCTP = 132 };
+
+uint32_t ip_sum(const void *src, size_t len, uint32_t sum)
+{
+	const uint8_t *p = src;
+	uint64_t s = sum;
+	for (; len >= 2; p += 2, len -= 2)
+		s += (uint32_t)(p[0] << 8 | p[1]);
+	if (len)
+		s += (uint32_t)p[0] << 8;
+	while (s >> 32)
+		s = (s & 0xffffffff) + (s >> 32);
+	return (uint32_t)s;
+}
+
+static uint16_t fold(uint64_t s)
+{
+	while (s >> 16)
+		s = (s & 0xffff) + (s >> 16);
+	return (uint16_t)~s;
+}
+
+uint16_t ip_checksum(const void *p, size_t len, uint32_t sum) { return fold(ip_sum(p, len, sum)); }
+
+static uint32_t pseudo_sum(const struct addr *src, const struct addr *dst, uint8_t proto, size_t len)
+{
+	bool v4 = addr_is_v4(src);
+	uint32_t s = ip_sum(src->b + (v4 ? 12 : 0), v4 ? 4 : 16, 0);
+	s = ip_sum(dst->b + (v4 ? 12 : 0), v4 ? 4 : 16, s);
+	return s + proto + (uint32_t)len;
+}
+
+uint16_t ip_l4_checksum(const struct addr *src, const struct addr *dst, uint8_t proto, const void *l4, size_t len)
+{
+	uint16_t c = ip_checksum(l4, len, pseudo_sum(src, dst, proto, len));
+	return proto == IP_UDP && !c ? 0xffff : c;
+}
+
+/* Walks extension headers; false when they run out of the packet. */
+static bool skip_extensions(struct rd *r, struct ip_view *v)
+{
+	for (int i = 0; i < EXT_MAX; i++) {
+		struct rd h = *r;
+		switch (v->proto) {
+		case EXT_HOP:
+		case EXT_ROUTING:
+		case EXT_DEST:
+		case EXT_AUTH: {
+			uint8_t next = rd_u8(&h), len = rd_u8(&h);
+			rd_take(r, v->proto == EXT_AUTH ? (len + 2u) * 4 : (len + 1u) * 8);
+			v->proto = next;
+			break;
+		}
+		case EXT_FRAGMENT: {
+			uint8_t next = rd_u8(&h);
+			rd_u8(&h);
+			uint16_t off = rd_u16(&h);
+			rd_take(r, 8);
+			v->proto = next;
+			v->later_fragment = off >> 3;
+			if (v->later_fragment)
+				return !r->bad;
+			break;
+		}
+		default: return !r->bad;
+		}
+		if (r->bad)
+			return false;
+	}
+	return false;
+}
+
+static bool read_transport(struct rd r, struct ip_view *v)
+{
+	struct rd h = r;
+	switch (v->proto) {
+	case IP_TCP: {
+		v->sport = rd_u16(&h);
+		v->dport = rd_u16(&h);
+		rd_take(&h, 8);
+		size_t hlen = (rd_u8(&h) >> 4) * 4u;
+		v->tcp_flags = rd_u8(&h);
+		if (hlen < 20)
+			return false;
+		rd_take(&r, hlen);
+		v->payload_at = (uint16_t)(v->l4_at + hlen);
+		return !r.bad && !h.bad;
+	}
+	case IP_UDP:
+	case IP_SCTP:
+		v->sport = rd_u16(&h);
+		v->dport = rd_u16(&h);
+		rd_take(&h, v->proto == IP_UDP ? 4 : 8);
+		v->payload_at = (uint16_t)(v->l4_at + (v->proto == IP_UDP ? 8 : 12));
+		return !h.bad;
+	case IP_ICMP:
+	case IP_ICMP6: {
+		v->icmp_type = rd_u8(&h);
+		v->icmp_code = rd_u8(&h);
+		rd_take(&h, 2);
+		uint16_t id = rd_u16(&h);
+		rd_take(&h, 2);
+		bool echo = v->proto == IP_ICMP ? v->icmp_type == 8 || v->icmp_type == 0
+						: v->icmp_type == 128 || v->icmp_type == 129;
+		if (echo)
+			v->sport = v->dport = id;
+		v->payload_at = (uint16_t)(v->l4_at + 8);
+		return !h.bad;
+	}
+	default: v->payload_at = v->l4_at; return true;
+	}
+}
+
+bool ip_parse(const uint8_t *p, size_t len, struct ip_view *out)
+{
+	struct ip_view v = { 0 };
+	struct rd r = rd_of(p, len);
+	const uint8_t *h = rd_take(&r, 20);
+	if (!h)
+		return false;
+	v.version = h[0] >> 4;
+	if (v.version == 4) {
+		size_t hlen = (h[0] & 15) * 4u;
+		v.total_len = (uint16_t)be_get(h + 2, 2);
+		if (hlen < 20 || v.total_len < hlen || v.total_len > len)
+			return false;
+		uint16_t off = (uint16_t)be_get(h + 6, 2);
+		v.later_fragment = off & 0x1fff;
+		v.proto = h[9];
+		v.src = addr_v4_bytes(h + 12);
+		v.dst = addr_v4_bytes(h + 16);
+		r = rd_of(p, v.total_len);
+		rd_take(&r, hlen);
+	} else if (v.version == 6 && len >= 40) {
+		size_t total = 40 + (size_t)be_get(h + 4, 2);
+		if (total > len || total > 65535)
+			return false;
+		v.total_len = (uint16_t)total;
+		v.proto = h[6];
+		v.src = addr_v6_bytes(h + 8);
+		v.dst = addr_v6_bytes(p + 24);
+		r = rd_of(p, total);
+		rd_take(&r, 40);
+		if (!skip_extensions(&r, &v))
+			return false;
+	} else {
+		return false;
+	}
+	v.l4_at = v.payload_at = (uint16_t)(r.p - p);
+	if (!v.later_fragment && !read_transport(r, &v))
+		return false;
+	*out = v;
+	return true;
+}
+
+size_t ip_write_header(uint8_t *buf, const struct addr *src, const struct addr *dst, uint8_t proto, size_t payload_len)
+{
+	if (addr_is_v4(src)) {
+		size_t total = 20 + payload_len;
+		struct wr w = wr_of(buf, 20);
+		wr_u16(&w, 0x4500);
+		wr_u16(&w, (uint16_t)total);
+		wr_u32(&w, 0x00004000); /* no id, DF */
+		wr_u8(&w, 64);
+		wr_u8(&w, proto);
+		wr_u16(&w, 0);
+		wr_bytes(&w, src->b + 12, 4);
+		wr_bytes(&w, dst->b + 12, 4);
+		be_put(buf + 10, 2, ip_checksum(buf, 20, 0));
+		return total;
+	}
+	struct wr w = wr_of(buf, 40);
+	wr_u32(&w, 0x60000000);
+	wr_u16(&w, (uint16_t)payload_len);
+	wr_u8(&w, proto);
+	wr_u8(&w, 64);
+	wr_bytes(&w, src->b, 16);
+	wr_bytes(&w, dst->b, 16);
+	return 40 + payload_len;
+}
+
+size_t ip_write_udp(uint8_t *buf, const struct endpoint *src, const struct endpoint *dst, size_t payload_len)
+{
+	size_t at = addr_is_v4(&src->ip) ? 20 : 40, len = 8 + payload_len;
+	be_put(buf + at, 2, src->port);
+	be_put(buf + at + 2, 2, dst->port);
+	be_put(buf + at + 4, 2, len);
+	be_put(buf + at + 6, 2, 0);
+	be_put(buf + at + 6, 2, ip_l4_checksum(&src->ip, &dst->ip, IP_UDP, buf + at, len));
+	return ip_write_header(buf, &src->ip, &dst->ip, IP_UDP, len);
+}

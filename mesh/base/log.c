@@ -1,0 +1,95 @@
+#include "mesh/base/log.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+	enum log_level level;
+	bool json;
+} cfg = { .level = LOG_INFO };
+
+static const char *const level_names[] = { [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
+	[LOG_DEBUG] = "debug" };
+
+void log_setup(enum log_level level, bool json)
+{
+	cfg.level = level;
+	cfg.json = json;
+}
+
+bool log_level_parse(const char *text, enum log_level *out)
+{
+	for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
+		if (strcmp(text, level_names[i]) == 0) {
+			*out = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool log_wanted(enum log_level level) { return level <= cfg.level; }
+
+static size_t escape_json(const char *s, char *out, size_t cap)
+{
+	size_t n = 0;
+	for (; *s && n + 7 < cap; s++) {
+		unsigned char c = (unsigned char)*s;
+		if (c == '"' || c == '\\') {
+			out[n++] = '\\';
+			out[n++] = (char)c;
+		} else if (c < 0x20) {
+			n += (size_t)snprintf(out + n, cap - n, "\\u%04x", c);
+		} else {
+			out[n++] = (char)c;
+		}
+	}
+	out[n] = 0;
+	return n;
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	if (!log_wanted(level))
+		return;
+	char text[1024], line[2304];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	struct tm tm;
+	gmtime_r(&ts.tv_sec, &tm);
+	char when[32];
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	int n;
+	if (cfg.json) {
+		char quoted[2048];
+		escape_json(text, quoted, sizeof(quoted));
+		n = snprintf(line, sizeof(line), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n", when,
+			ts.tv_nsec / 1000000, level_names[level], quoted);
+	} else {
+		n = snprintf(line, sizeof(line), "%s.%03ldZ %-5s %s\n", when, ts.tv_nsec / 1000000, level_names[level], text);
+	}
+	size_t len = n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
+	/* One write a line, so that programs sharing a log file do not mix theirs. */
+	if (write(STDERR_FILENO, line, len) < 0)
+		return;
+}
+
+bool log_allowed(struct log_limit *l, uint32_t burst, uint64_t now_ms)
+{
+	if (now_ms - l->window_ms >= 1000) {
+		l->window_ms = now_ms;
+		l->seen = 0;
+	}
+	if (l->seen < burst) {
+		l->seen++;
+		return true;
+	}
+	l->suppressed++;
+	return false;
+}

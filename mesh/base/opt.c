@@ -1,0 +1,98 @@
+#include "mesh/base/err.h"
+#include "mesh/base/text.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { ROWS_MAX = 64 };
+
+static const struct opt_row *find_row(const struct opt_row *rows, const char *name, size_t n, size_t *index)
+{
+	for (const struct opt_row *r = rows; r->name; r++) {
+		*index = (size_t)(r - rows);
+		if ((strlen(r->name) == n && memcmp(r->name, name, n) == 0) ||
+			(r->alias && strlen(r->alias) == n && memcmp(r->alias, name, n) == 0))
+			return r;
+	}
+	return NULL;
+}
+
+static int unknown(const struct opt_row *rows, const char *name, size_t n, struct errbuf *eb)
+{
+	const char *names[ROWS_MAX + 1] = { NULL };
+	char word[64];
+	for (size_t i = 0; i < ROWS_MAX && rows[i].name; i++)
+		names[i] = rows[i].name;
+	snprintf(word, sizeof(word), "%.*s", (int)n, name);
+	const char *near = text_nearest(word, names);
+	if (near)
+		return err_say(eb, ERR_MALFORMED, "unknown option --%s; did you mean --%s?", word, near);
+	return err_say(eb, ERR_MALFORMED, "unknown option --%s; see --help", word);
+}
+
+static int store(const struct opt_row *r, const char *value, void *out, struct errbuf *eb)
+{
+	char *at = (char *)out + r->at;
+	switch (r->kind) {
+	case OPT_STRING: *(const char **)(void *)at = value; return 0;
+	case OPT_BOOL:
+		if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+			return err_say(eb, ERR_MALFORMED, "--%s takes true or false, not \"%s\"", r->name, value);
+		*(bool *)at = *value == 't';
+		return 0;
+	case OPT_U64:
+		if (!text_u64(value, 0, UINT64_MAX, (uint64_t *)(void *)at))
+			return err_say(eb, ERR_MALFORMED, "--%s takes a number, not \"%s\"", r->name, value);
+		return 0;
+	case OPT_DURATION_MS:
+		if (!text_duration_ms(value, (uint64_t *)(void *)at))
+			return err_say(eb, ERR_MALFORMED, "--%s takes a time such as 500ms, 5s or 2m, not \"%s\"", r->name,
+				value);
+		return 0;
+	}
+	return ERR_MALFORMED;
+}
+
+int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out, const char **words,
+	int *n_words, struct errbuf *eb)
+{
+	bool seen[ROWS_MAX] = { false };
+	*n_words = 0;
+	for (int i = 1; i < argc; i++) {
+		const char *a = argv[i];
+		bool is_opt = a[0] == '-' && a[1] && strcmp(a, "--") != 0;
+		if (!is_opt) {
+			bool end = strcmp(a, "--") == 0;
+			if (end || stop_at_word) {
+				for (i += end; i < argc; i++)
+					words[(*n_words)++] = argv[i];
+				return 0;
+			}
+			words[(*n_words)++] = a;
+			continue;
+		}
+		const char *name = a + (a[1] == '-' ? 2 : 1), *eq = strchr(name, '=');
+		size_t n = eq ? (size_t)(eq - name) : strlen(name), index;
+		const struct opt_row *r = find_row(rows, name, n, &index);
+		if (!r)
+			return unknown(rows, name, n, eb);
+		if (seen[index])
+			return err_say(eb, ERR_MALFORMED, "--%s is given twice", r->name);
+		seen[index] = true;
+		const char *value = eq ? eq + 1 : r->kind == OPT_BOOL ? "true" : i + 1 < argc ? argv[++i] : NULL;
+		if (!value)
+			return err_say(eb, ERR_MALFORMED, "--%s needs a value: --%s %s", r->name, r->name, r->arg);
+		int err = store(r, value, out, eb);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void opt_help(const struct opt_row *rows, void *file)
+{
+	for (const struct opt_row *r = rows; r->name; r++) {
+		char left[64];
+		snprintf(left, sizeof(left), "--%s%s%s", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+		fprintf(file, "  %-28s %s\n", left, r->help);
+	}
+}

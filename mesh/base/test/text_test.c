@@ -1,0 +1,102 @@
+#include "mesh/base/err.h"
+#include "mesh/base/text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void test_durations(void **state)
+{
+	(void)state;
+	static const struct { const char *s; bool ok; uint64_t ms; } rows[] = { { "500ms", 1, 500 }, { "5s", 1, 5000 },
+		{ "1m30s", 1, 90000 }, { "2h", 1, 7200000 }, { "7d", 1, 604800000 }, { "5", 0, 0 }, { "", 0, 0 }, { "s", 0, 0 },
+		{ "5 s", 0, 0 }, { "-5s", 0, 0 }, { "99999999999999999999s", 0, 0 }, { "5x", 0, 0 } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t ms = 0;
+		if (text_duration_ms(rows[i].s, &ms) != rows[i].ok || ms != rows[i].ms)
+			fail_msg("row %zu: %s", i, rows[i].s);
+	}
+}
+
+static void test_times(void **state)
+{
+	(void)state;
+	static const struct { const char *s; bool ok; int64_t ms; } rows[] = {
+		{ "1970-01-01T00:00:00Z", 1, 0 }, { "1970-01-01T00:02:03Z", 1, 123000 },
+		{ "2026-08-22T10:00:00.5Z", 1, 1787392800500 }, { "2026-08-22T12:00:00+02:00", 1, 1787392800000 },
+		{ "2026-08-22T10:00:00.123456789Z", 1, 1787392800123 }, { "0001-01-01T00:00:00Z", 1, -62135596800000 },
+		{ "2026-13-22T10:00:00Z", 0, 0 }, { "2026-08-22T10:00:00", 0, 0 }, { "yesterday", 0, 0 },
+		{ "2026-08-22T10:00:00Zx", 0, 0 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int64_t ms = 0;
+		char back[40];
+		if (text_time_ms(rows[i].s, &ms) != rows[i].ok || ms != rows[i].ms)
+			fail_msg("row %zu: %s gave %lld", i, rows[i].s, (long long)ms);
+		int64_t again;
+		if (rows[i].ok && (!text_time_ms(text_time_format(ms, back), &again) || again != ms))
+			fail_msg("row %zu: back as %s", i, back);
+	}
+}
+
+struct opts { const char *name; bool on; uint64_t n, ms; };
+static const struct opt_row rows[] = {
+	{ "name", "hostname", OPT_STRING, offsetof(struct opts, name), "TEXT", "a name" },
+	{ "on", NULL, OPT_BOOL, offsetof(struct opts, on), NULL, "a switch" },
+	{ "count", NULL, OPT_U64, offsetof(struct opts, n), "N", "a number" },
+	{ "within", NULL, OPT_DURATION_MS, offsetof(struct opts, ms), "TIME", "a bound" },
+	{ 0 },
+};
+
+static void test_options(void **state)
+{
+	(void)state;
+	char *argv[] = { "p", "-name", "x", "--on", "word", "--count=7", "--within", "2s", "--", "--on" };
+	struct opts o = { 0 };
+	const char *words[16];
+	int n;
+	struct errbuf eb;
+	assert_int_equal(opt_parse(rows, 10, argv, false, &o, words, &n, &eb), 0);
+	assert_string_equal(o.name, "x");
+	assert_true(o.on && o.n == 7 && o.ms == 2000);
+	assert_int_equal(n, 2);
+	assert_string_equal(words[0], "word");
+	assert_string_equal(words[1], "--on");
+	n = 0;
+	assert_int_equal(opt_parse(rows, 10, argv, true, &o, words, &n, &eb), 0);
+	assert_int_equal(n, 6);
+}
+
+static void test_option_errors(void **state)
+{
+	(void)state;
+	static const struct { const char *arg, *said; } bad[] = {
+		{ "--nam", "unknown option --nam; did you mean --name?" }, { "--zzzzzz", "unknown option --zzzzzz; see --help" },
+		{ "--count=x", "--count takes a number, not \"x\"" }, { "--on=maybe", "--on takes true or false, not \"maybe\"" },
+		{ "--name", "--name needs a value: --name TEXT" },
+		{ "--within=5", "--within takes a time such as 500ms, 5s or 2m, not \"5\"" } };
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		char *argv[] = { "p", (char *)(uintptr_t)bad[i].arg };
+		struct opts o = { 0 };
+		const char *words[4];
+		int n;
+		struct errbuf eb = { 0 };
+		assert_int_equal(opt_parse(rows, 2, argv, false, &o, words, &n, &eb), ERR_MALFORMED);
+		assert_string_equal(eb.text, bad[i].said);
+	}
+	char *twice[] = { "p", "--on", "--on" };
+	struct opts o = { 0 };
+	const char *words[4];
+	int n;
+	struct errbuf eb = { 0 };
+	assert_int_equal(opt_parse(rows, 3, twice, false, &o, words, &n, &eb), ERR_MALFORMED);
+	assert_string_equal(eb.text, "--on is given twice");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_durations), cmocka_unit_test(test_times),
+		cmocka_unit_test(test_options), cmocka_unit_test(test_option_errors) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+#include "mesh/base/text.h"
+#include "mesh/base/err.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+bool text_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0;
+	if (!*s)
+		return false;
+	for (; *s; s++) {
+		uint64_t d = (uint64_t)(*s - '0');
+		if (*s < '0' || *s > '9' || v > (UINT64_MAX - d) / 10)
+			return false;
+		v = v * 10 + d;
+	}
+	if (v < min || v > max)
+		return false;
+	*out = v;
+	return true;
+}
+
+bool text_duration_ms(const char *s, uint64_t *out_ms)
+{
+	static const struct { const char *unit; uint64_t ms; } units[] = { { "ms", 1 }, { "s", 1000 },
+		{ "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+	uint64_t total = 0;
+	if (!*s)
+		return false;
+	while (*s) {
+		uint64_t v = 0;
+		const char *digits = s;
+		for (; *s >= '0' && *s <= '9'; s++) {
+			if (v > UINT32_MAX)
+				return false;
+			v = v * 10 + (uint64_t)(*s - '0');
+		}
+		if (s == digits)
+			return false;
+		size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz"), i;
+		for (i = 0; i < ARRAY_LEN(units); i++) {
+			if (strlen(units[i].unit) == n && strncmp(units[i].unit, s, n) == 0)
+				break;
+		}
+		if (i == ARRAY_LEN(units))
+			return false;
+		total += v * units[i].ms;
+		s += n;
+	}
+	*out_ms = total;
+	return true;
+}
+
+bool text_time_ms(const char *s, int64_t *out_ms)
+{
+	struct tm tm = { 0 };
+	int year, month, n = 0;
+	if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &year, &month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
+		    &n) != 6)
+		return false;
+	if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
+		tm.tm_sec > 60 || year < 0 || tm.tm_hour < 0 || tm.tm_min < 0 || tm.tm_sec < 0)
+		return false;
+	tm.tm_year = year - 1900;
+	tm.tm_mon = month - 1;
+	int64_t ms = 0, scale = 100;
+	s += n;
+	if (*s == '.') {
+		for (s++; *s >= '0' && *s <= '9'; s++, scale /= 10)
+			ms += (*s - '0') * scale;
+	}
+	int64_t offset = 0;
+	int oh, om;
+	char sign;
+	if ((*s == 'Z' || *s == 'z') && !s[1])
+		offset = 0;
+	else if (sscanf(s, "%1[+-]%2d:%2d%n", &sign, &oh, &om, &n) == 3 && !s[n])
+		offset = (sign == '-' ? -1 : 1) * (oh * 60 + om) * 60;
+	else
+		return false;
+	*out_ms = ((int64_t)timegm(&tm) - offset) * 1000 + ms;
+	return true;
+}
+
+char *text_time_format(int64_t unix_ms, char *buf)
+{
+	int64_t ms = ((unix_ms % 1000) + 1000) % 1000;
+	time_t t = (time_t)((unix_ms - ms) / 1000);
+	struct tm tm;
+	gmtime_r(&t, &tm);
+	int n = snprintf(buf, 40, "%04d-%02d-%02dT%02d:%02d:%02d", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday,
+		tm.tm_hour, tm.tm_min, tm.tm_sec);
+	snprintf(buf + n, (size_t)(40 - n), ms ? ".%03dZ" : "Z", (int)ms);
+	return buf;
+}
+
+enum { WORD_MAX = 63 };
+
+static unsigned distance(const char *a, const char *b)
+{
+	size_t n = strlen(b);
+	unsigned row[WORD_MAX + 1];
+	if (n > WORD_MAX || strlen(a) > WORD_MAX)
+		return WORD_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		unsigned diagonal = row[0];
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= n; j++) {
+			unsigned best = diagonal + (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+const char *text_nearest(const char *word, const char *const *names)
+{
+	const char *best = NULL;
+	unsigned best_d = (unsigned)strlen(word) / 3 + 2;
+	for (; *names; names++) {
+		unsigned d = distance(word, *names);
+		if (d < best_d) {
+			best_d = d;
+			best = *names;
+		}
+	}
+	return best;
+}
+
+bool text_lower(const char *s, char *out, size_t cap)
+{
+	size_t n = strlen(s);
+	if (n >= cap)
+		return false;
+	for (size_t i = 0; i <= n; i++)
+		out[i] = (char)(s[i] >= 'A' && s[i] <= 'Z' ? s[i] + 32 : s[i]);
+	return true;
+}

@@ -1,0 +1,153 @@
+#include "mesh/os/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CHUNK = 16384, DEPTH_MAX = 64 };
+
+int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(eb, -errno, "open %s", path);
+	size_t had = out->len;
+	for (;;) {
+		uint8_t *p = buf_room(out, CHUNK);
+		ssize_t n = p ? read(fd, p, CHUNK) : (errno = ENOMEM, -1);
+		if (n < 0) {
+			int err = err_set(eb, -errno, "read %s", path);
+			close(fd);
+			return err;
+		}
+		if (n == 0)
+			break;
+		buf_grown(out, (size_t)n);
+		if (out->len - had > cap) {
+			close(fd);
+			return err_say(eb, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, cap);
+		}
+	}
+	close(fd);
+	return 0;
+}
+
+static int write_all(int fd, const uint8_t *p, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return fsync(fd) == 0 ? 0 : -errno;
+}
+
+static void sync_folder_of(const char *path)
+{
+	char copy[PATH_MAX];
+	snprintf(copy, sizeof(copy), "%s", path);
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	fsync(fd);
+	close(fd);
+}
+
+int file_write_atomic(const char *path, mode_t mode, const void *p, size_t len, struct errbuf *eb)
+{
+	char temp[PATH_MAX];
+	if ((size_t)snprintf(temp, sizeof(temp), "%s.new", path) >= sizeof(temp))
+		return err_set(eb, -ENAMETOOLONG, "write %s", path);
+	unlink(temp); /* left by a crash; its mode may be another */
+	int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return err_set(eb, -errno, "write %s", path);
+	int err = write_all(fd, p, len);
+	if (!err && fchmod(fd, mode) != 0)
+		err = -errno;
+	close(fd);
+	if (!err && rename(temp, path) != 0)
+		err = -errno;
+	if (err) {
+		unlink(temp);
+		return err_set(eb, err, "write %s", path);
+	}
+	sync_folder_of(path);
+	return 0;
+}
+
+int dir_make(const char *path, mode_t mode, struct errbuf *eb)
+{
+	char copy[PATH_MAX];
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", path) >= sizeof(copy))
+		return err_set(eb, -ENAMETOOLONG, "make folder %s", path);
+	for (char *p = copy + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = 0;
+		if (mkdir(copy, 0755) != 0 && errno != EEXIST)
+			return err_set(eb, -errno, "make folder %s", copy);
+		*p = '/';
+	}
+	if (mkdir(copy, mode) != 0 && errno != EEXIST)
+		return err_set(eb, -errno, "make folder %s", path);
+	return 0;
+}
+
+static int remove_in(int parent, const char *name, dev_t dev, int depth)
+{
+	struct stat st;
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISDIR(st.st_mode))
+		return unlinkat(parent, name, 0) == 0 ? 0 : -errno;
+	if (st.st_dev != dev || depth >= DEPTH_MAX)
+		return -EXDEV;
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!d)
+		return -errno;
+	int err = 0;
+	for (struct dirent *e; !err && (e = readdir(d));) {
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			err = remove_in(dirfd(d), e->d_name, dev, depth + 1);
+	}
+	closedir(d);
+	if (!err && unlinkat(parent, name, AT_REMOVEDIR) != 0)
+		err = -errno;
+	return err;
+}
+
+int dir_remove(const char *path, struct errbuf *eb)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? 0 : err_set(eb, -errno, "remove %s", path);
+	int err = remove_in(AT_FDCWD, path, st.st_dev, 0);
+	return err ? err_set(eb, err, "remove %s", path) : 0;
+}
+
+int file_lock(const char *path, struct errbuf *eb)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_set(eb, -errno, "open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		int err = -errno;
+		close(fd);
+		if (err == -EWOULDBLOCK)
+			return err_say(eb, err, "%s is held by another running program", path);
+		return err_set(eb, err, "lock %s", path);
+	}
+	return fd;
+}

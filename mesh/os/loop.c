@@ -1,0 +1,216 @@
+#include "mesh/os/loop.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <uv.h>
+
+struct loop {
+	uv_loop_t uv;
+	unsigned closing; /* handles whose close callback is still to come */
+};
+
+struct loop *loop_new(void)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	if (!l || uv_loop_init(&l->uv) != 0) {
+		free(l);
+		return NULL;
+	}
+	l->uv.data = l;
+	signal(SIGPIPE, SIG_IGN);
+	return l;
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	while (l->closing)
+		uv_run(&l->uv, UV_RUN_ONCE);
+	uv_run(&l->uv, UV_RUN_NOWAIT);
+	uv_loop_close(&l->uv);
+	free(l);
+}
+
+void loop_run(struct loop *l) { uv_run(&l->uv, UV_RUN_DEFAULT); }
+void loop_stop(struct loop *l) { uv_stop(&l->uv); }
+
+uint64_t clock_now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t loop_now_ms(struct loop *l)
+{
+	(void)l;
+	return clock_now_ns() / 1000000;
+}
+
+int64_t clock_unix_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Every service below embeds its handle first and is freed when libuv lets the handle go. */
+static void handle_closed(uv_handle_t *h)
+{
+	struct loop *l = h->loop->data;
+	l->closing--;
+	free(h);
+}
+
+static void handle_close(uv_handle_t *h)
+{
+	struct loop *l = h->loop->data;
+	l->closing++;
+	uv_close(h, handle_closed);
+}
+
+struct loop_timer {
+	uv_timer_t uv;
+	void (*cb)(void *arg);
+	void *arg;
+};
+
+struct loop_timer *loop_timer_new(struct loop *l, void (*cb)(void *arg), void *arg)
+{
+	struct loop_timer *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->cb = cb;
+	t->arg = arg;
+	uv_timer_init(&l->uv, &t->uv);
+	return t;
+}
+
+static void timer_fired(uv_timer_t *uv)
+{
+	struct loop_timer *t = (struct loop_timer *)uv;
+	t->cb(t->arg);
+}
+
+void loop_timer_set(struct loop_timer *t, uint64_t delay_ms)
+{
+	uv_update_time(t->uv.loop);
+	uv_timer_start(&t->uv, timer_fired, delay_ms, 0);
+}
+
+void loop_timer_clear(struct loop_timer *t) { uv_timer_stop(&t->uv); }
+bool loop_timer_is_set(const struct loop_timer *t) { return uv_is_active((const uv_handle_t *)&t->uv); }
+
+void loop_timer_free(struct loop_timer *t)
+{
+	if (t)
+		handle_close((uv_handle_t *)&t->uv);
+}
+
+struct loop_fd {
+	uv_poll_t uv;
+	void (*cb)(void *arg, int events);
+	void *arg;
+	int events;
+};
+
+struct loop_fd *loop_fd_new(struct loop *l, int fd, void (*cb)(void *arg, int events), void *arg)
+{
+	struct loop_fd *f = calloc(1, sizeof(*f));
+	if (!f || uv_poll_init(&l->uv, &f->uv, fd) != 0) {
+		free(f);
+		return NULL;
+	}
+	f->cb = cb;
+	f->arg = arg;
+	return f;
+}
+
+static void fd_ready(uv_poll_t *uv, int status, int events)
+{
+	struct loop_fd *f = (struct loop_fd *)uv;
+	/* An error is for the owner's next read or write to find. */
+	int seen = status < 0 ? f->events
+			      : (events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0);
+	if (seen & f->events)
+		f->cb(f->arg, seen & f->events);
+}
+
+void loop_fd_set(struct loop_fd *f, int events)
+{
+	if (events == f->events)
+		return;
+	f->events = events;
+	if (events)
+		uv_poll_start(&f->uv, (events & LOOP_READ ? UV_READABLE : 0) | (events & LOOP_WRITE ? UV_WRITABLE : 0),
+			fd_ready);
+	else
+		uv_poll_stop(&f->uv);
+}
+
+void loop_fd_free(struct loop_fd *f)
+{
+	if (f)
+		handle_close((uv_handle_t *)&f->uv);
+}
+
+struct loop_signal {
+	uv_signal_t uv;
+	void (*cb)(void *arg, int signo);
+	void *arg;
+};
+
+static void signal_seen(uv_signal_t *uv, int signo)
+{
+	struct loop_signal *s = (struct loop_signal *)uv;
+	s->cb(s->arg, signo);
+}
+
+struct loop_signal *loop_signal_new(struct loop *l, int signo, void (*cb)(void *arg, int signo), void *arg)
+{
+	struct loop_signal *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->cb = cb;
+	s->arg = arg;
+	uv_signal_init(&l->uv, &s->uv);
+	if (uv_signal_start(&s->uv, signal_seen, signo) != 0) {
+		handle_close((uv_handle_t *)&s->uv);
+		return NULL;
+	}
+	return s;
+}
+
+void loop_signal_free(struct loop_signal *s)
+{
+	if (s)
+		handle_close((uv_handle_t *)&s->uv);
+}
+
+struct deferred {
+	uv_timer_t uv;
+	void (*cb)(void *arg);
+	void *arg;
+};
+
+static void deferred_due(uv_timer_t *uv)
+{
+	struct deferred *d = (struct deferred *)uv;
+	void (*cb)(void *arg) = d->cb;
+	void *arg = d->arg;
+	handle_close((uv_handle_t *)uv);
+	cb(arg);
+}
+
+bool loop_defer(struct loop *l, void (*cb)(void *arg), void *arg)
+{
+	struct deferred *d = calloc(1, sizeof(*d));
+	if (!d)
+		return false;
+	d->cb = cb;
+	d->arg = arg;
+	uv_timer_init(&l->uv, &d->uv);
+	uv_timer_start(&d->uv, deferred_due, 0, 0);
+	return true;
+}

@@ -1,0 +1,171 @@
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 511 };
+
+/* An unspecified v6 address is dual stack; a machine without v6 gets the v4 one. */
+static int open_bound(const struct endpoint *bind_to, int type, struct errbuf *eb)
+{
+	char text[ENDPOINT_TEXT];
+	const char *what = type == SOCK_DGRAM ? "UDP" : "TCP";
+	bool v6 = !addr_is_v4(&bind_to->ip);
+	int fd = socket(v6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct endpoint at = *bind_to;
+	if (fd < 0 && v6 && addr_is_unspecified(&bind_to->ip)) {
+		v6 = false;
+		at.ip = addr_v4(0);
+		fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	}
+	if (fd < 0)
+		return err_set(eb, -errno, "make a %s socket", what);
+	int on = 1, off = 0;
+	if (v6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, addr_is_unspecified(&at.ip) ? &off : &on, sizeof(on));
+	if (type == SOCK_STREAM)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, v6, &ss);
+	if (bind(fd, (struct sockaddr *)&ss, n) != 0) {
+		int err = -errno;
+		close(fd);
+		endpoint_format(bind_to, text);
+		if (err == -EADDRINUSE)
+			return err_say(eb, err, "%s %s is in use by another program; stop it or choose another port", what, text);
+		if (err == -EACCES)
+			return err_say(eb, err, "no permission to listen on %s %s; ports below 1024 need root", what, text);
+		return err_set(eb, err, "listen on %s %s", what, text);
+	}
+	return fd;
+}
+
+int sock_udp(const struct endpoint *bind_to, struct errbuf *eb) { return open_bound(bind_to, SOCK_DGRAM, eb); }
+
+int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb)
+{
+	int fd = open_bound(bind_to, SOCK_STREAM, eb);
+	if (fd >= 0 && listen(fd, BACKLOG) != 0) {
+		int err = err_set(eb, -errno, "listen");
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int sock_tcp_connect(const struct endpoint *to, struct errbuf *eb)
+{
+	char text[ENDPOINT_TEXT];
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(to, false, &ss);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_set(eb, -errno, "make a TCP socket");
+	int on = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, (struct sockaddr *)&ss, n) != 0 && errno != EINPROGRESS) {
+		int err = err_set(eb, -errno, "connect to %s", endpoint_format(to, text));
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int sock_accept(int fd, struct endpoint *from)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+	int c = accept4(fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (c < 0)
+		return -errno;
+	if (ss.ss_family != AF_UNIX) {
+		int on = 1;
+		setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
+	if (from && !endpoint_from_sockaddr((struct sockaddr *)&ss, from))
+		*from = (struct endpoint){ 0 };
+	return c;
+}
+
+int sock_error(int fd)
+{
+	int err = 0;
+	socklen_t n = sizeof(err);
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 ? -err : -errno;
+}
+
+int sock_local(int fd, struct endpoint *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+	if (getsockname(fd, (struct sockaddr *)&ss, &n) != 0)
+		return -errno;
+	return endpoint_from_sockaddr((struct sockaddr *)&ss, out) ? 0 : -EAFNOSUPPORT;
+}
+
+static int unix_address(const char *path, struct sockaddr_un *un, struct errbuf *eb)
+{
+	*un = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(un->sun_path))
+		return err_say(eb, -ENAMETOOLONG, "socket path %s is longer than %zu bytes", path, sizeof(un->sun_path) - 1);
+	strcpy(un->sun_path, path);
+	return 0;
+}
+
+int sock_unix_connect(const char *path, struct errbuf *eb)
+{
+	struct sockaddr_un un;
+	int err = unix_address(path, &un, eb);
+	if (err)
+		return err;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_set(eb, -errno, "make a unix socket");
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) != 0) {
+		err = err_set(eb, -errno, "connect to %s", path);
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int sock_unix_listen(const char *path, mode_t mode, struct errbuf *eb)
+{
+	struct sockaddr_un un;
+	int err = unix_address(path, &un, eb);
+	if (err)
+		return err;
+	int live = sock_unix_connect(path, NULL);
+	if (live >= 0) {
+		close(live);
+		return err_say(eb, -EADDRINUSE, "another program already listens on %s", path);
+	}
+	if (live == -ECONNREFUSED)
+		unlink(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_set(eb, -errno, "make a unix socket");
+	/* The mode must hold from the first moment, so it is set on the unbound socket. */
+	fchmod(fd, mode);
+	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) != 0 || chmod(path, mode) != 0 || listen(fd, BACKLOG) != 0) {
+		err = err_set(eb, -errno, "listen on %s", path);
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int sock_unix_peer(int fd, struct sock_peer *out)
+{
+	struct ucred c;
+	socklen_t n = sizeof(c);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n) != 0)
+		return -errno;
+	*out = (struct sock_peer){ .pid = c.pid, .uid = c.uid, .gid = c.gid };
+	return 0;
+}

@@ -1,0 +1,263 @@
+#include "mesh/base/noise.h"
+#include "mesh/base/key.h"
+
+#include <limits.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 64 };
+
+/* Looked up once: OpenSSL's by-name fetch costs more than hashing a handshake message. Written by
+ * `fetch_once` alone and constant from then on, so sharing between threads is safe. */
+static struct {
+	EVP_MD *blake2s;
+	EVP_MAC *blake2s_mac;
+} algorithm;
+static pthread_once_t fetched = PTHREAD_ONCE_INIT;
+
+static void fetch_once(void)
+{
+	algorithm.blake2s = EVP_MD_fetch(NULL, "BLAKE2S-256", NULL);
+	algorithm.blake2s_mac = EVP_MAC_fetch(NULL, "BLAKE2SMAC", NULL);
+}
+
+/* Hashing fails only without memory or without the algorithm in OpenSSL; to go on with a wrong hash would be
+ * worse than to stop. */
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+void blake2s_hash(const struct noise_part *parts, size_t n, uint8_t out[static 32])
+{
+	must(pthread_once(&fetched, fetch_once) == 0);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	must(ctx && EVP_DigestInit_ex(ctx, algorithm.blake2s, NULL));
+	for (size_t i = 0; i < n; i++)
+		must(EVP_DigestUpdate(ctx, parts[i].p, parts[i].len));
+	must(EVP_DigestFinal_ex(ctx, out, NULL));
+	EVP_MD_CTX_free(ctx);
+}
+
+void blake2s_mac16(const void *key, size_t key_len, const void *p, size_t len, uint8_t out[static 16])
+{
+	must(pthread_once(&fetched, fetch_once) == 0);
+	size_t size = 16;
+	OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+		OSSL_PARAM_construct_end() };
+	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(algorithm.blake2s_mac);
+	must(ctx && EVP_MAC_init(ctx, key, key_len, params));
+	must(EVP_MAC_update(ctx, p, len));
+	must(EVP_MAC_final(ctx, out, &size, 16));
+	EVP_MAC_CTX_free(ctx);
+}
+
+void blake2s_hmac(
+	const void *key, size_t key_len, const struct noise_part *parts, size_t n, uint8_t out[static 32])
+{
+	enum { PARTS_MAX = 7 };
+	uint8_t pad[BLOCK] = { 0 }, inner[32];
+	struct noise_part all[PARTS_MAX + 1];
+
+	must(n <= PARTS_MAX);
+	if (key_len > BLOCK)
+		blake2s_hash(&(struct noise_part) { key, key_len }, 1, pad);
+	else if (key_len)
+		memcpy(pad, key, key_len);
+	for (size_t i = 0; i < BLOCK; i++)
+		pad[i] ^= 0x36;
+	all[0] = (struct noise_part) { pad, BLOCK };
+	for (size_t i = 0; i < n; i++)
+		all[i + 1] = parts[i];
+	blake2s_hash(all, n + 1, inner);
+	for (size_t i = 0; i < BLOCK; i++)
+		pad[i] ^= 0x36 ^ 0x5c;
+	blake2s_hash((struct noise_part[]) { { pad, BLOCK }, { inner, sizeof(inner) } }, 2, out);
+	sodium_memzero(pad, sizeof(pad));
+	sodium_memzero(inner, sizeof(inner));
+}
+
+void noise_hkdf(const uint8_t ck[static 32], const void *ikm, size_t ikm_len, size_t n, uint8_t out[][32])
+{
+	uint8_t secret[32], prev[32];
+	size_t prev_len = 0;
+
+	blake2s_hmac(ck, 32, &(struct noise_part) { ikm, ikm_len }, 1, secret);
+	for (size_t i = 0; i < n; i++) {
+		uint8_t counter = (uint8_t)(i + 1);
+		struct noise_part parts[] = { { prev, prev_len }, { &counter, 1 } };
+		blake2s_hmac(secret, sizeof(secret), parts, 2, out[i]);
+		memcpy(prev, out[i], 32);
+		prev_len = 32;
+	}
+	sodium_memzero(secret, sizeof(secret));
+	sodium_memzero(prev, sizeof(prev));
+}
+
+void noise_init(struct noise_state *s, const char *name)
+{
+	size_t len = strlen(name);
+	memset(s, 0, sizeof(*s));
+	if (len > NOISE_HASH)
+		blake2s_hash(&(struct noise_part) { name, len }, 1, s->h);
+	else
+		memcpy(s->h, name, len);
+	memcpy(s->ck, s->h, sizeof(s->ck));
+}
+
+void noise_mix_hash(struct noise_state *s, const void *p, size_t len)
+{
+	uint8_t h[32];
+	blake2s_hash((struct noise_part[]) { { s->h, sizeof(s->h) }, { p, len } }, 2, h);
+	memcpy(s->h, h, sizeof(h));
+}
+
+void noise_mix_key(struct noise_state *s, const void *ikm, size_t len)
+{
+	uint8_t out[2][32];
+	noise_hkdf(s->ck, ikm, len, 2, out);
+	memcpy(s->ck, out[0], 32);
+	memcpy(s->k, out[1], 32);
+	sodium_memzero(out, sizeof(out));
+}
+
+void noise_mix_chain(struct noise_state *s, const void *ikm, size_t len)
+{
+	uint8_t out[1][32];
+	noise_hkdf(s->ck, ikm, len, 1, out);
+	memcpy(s->ck, out[0], 32);
+	sodium_memzero(out, sizeof(out));
+}
+
+void noise_mix_key_hash(struct noise_state *s, const uint8_t psk[static 32])
+{
+	uint8_t out[3][32];
+	noise_hkdf(s->ck, psk, 32, 3, out);
+	memcpy(s->ck, out[0], 32);
+	noise_mix_hash(s, out[1], 32);
+	memcpy(s->k, out[2], 32);
+	sodium_memzero(out, sizeof(out));
+}
+
+bool noise_mix_dh(struct noise_state *s, const uint8_t priv[static 32], const uint8_t pub[static 32])
+{
+	uint8_t shared[32];
+	bool ok = key_dh(priv, pub, shared);
+	if (ok)
+		noise_mix_key(s, shared, sizeof(shared));
+	sodium_memzero(shared, sizeof(shared));
+	return ok;
+}
+
+static const uint8_t nonce_zero[12];
+
+void noise_seal(struct noise_state *s, const void *src, size_t len, uint8_t *out)
+{
+	aead_seal(s->k, nonce_zero, s->h, sizeof(s->h), src, len, out);
+	noise_mix_hash(s, out, len + NOISE_TAG);
+}
+
+bool noise_open(struct noise_state *s, const void *src, size_t len, uint8_t *out)
+{
+	uint8_t h[32];
+	/* The hash first: out may be src. */
+	blake2s_hash((struct noise_part[]) { { s->h, sizeof(s->h) }, { src, len } }, 2, h);
+	if (!aead_open(s->k, nonce_zero, s->h, sizeof(s->h), src, len, out))
+		return false;
+	memcpy(s->h, h, sizeof(h));
+	return true;
+}
+
+void noise_split(const struct noise_state *s, uint8_t k1[static 32], uint8_t k2[static 32])
+{
+	uint8_t out[2][32];
+	noise_hkdf(s->ck, NULL, 0, 2, out);
+	memcpy(k1, out[0], 32);
+	memcpy(k2, out[1], 32);
+	sodium_memzero(out, sizeof(out));
+}
+
+void noise_wipe(struct noise_state *s)
+{
+	sodium_memzero(s, sizeof(*s));
+}
+
+void aead_seal(const uint8_t key[static 32], const uint8_t nonce[static 12], const void *ad, size_t ad_len,
+	const void *src, size_t len, uint8_t *out)
+{
+	(void)crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, src, len, ad, ad_len, NULL, nonce, key);
+}
+
+bool aead_open(const uint8_t key[static 32], const uint8_t nonce[static 12], const void *ad, size_t ad_len,
+	const void *src, size_t len, uint8_t *out)
+{
+	return crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, src, len, ad, ad_len, nonce, key) ==
+	       0;
+}
+
+void xaead_seal(const uint8_t key[static 32], const uint8_t nonce[static 24], const void *ad, size_t ad_len,
+	const void *src, size_t len, uint8_t *out)
+{
+	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, src, len, ad, ad_len, NULL, nonce, key);
+}
+
+bool xaead_open(const uint8_t key[static 32], const uint8_t nonce[static 24], const void *ad, size_t ad_len,
+	const void *src, size_t len, uint8_t *out)
+{
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(
+		       out, NULL, NULL, src, len, ad, ad_len, nonce, key) == 0;
+}
+
+struct aead {
+	EVP_CIPHER_CTX *ctx; /* keyed; wiped by EVP_CIPHER_CTX_free */
+};
+
+struct aead *aead_new(const uint8_t key[static 32], bool seal)
+{
+	struct aead *a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->ctx = EVP_CIPHER_CTX_new();
+	if (!a->ctx || !EVP_CipherInit_ex(a->ctx, EVP_chacha20_poly1305(), NULL, key, nonce_zero, seal)) {
+		aead_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void aead_free(struct aead *a)
+{
+	if (!a)
+		return;
+	EVP_CIPHER_CTX_free(a->ctx);
+	free(a);
+}
+
+bool aead_seal_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len)
+{
+	int n = 0;
+	if (len > INT_MAX - NOISE_TAG || !EVP_EncryptInit_ex(a->ctx, NULL, NULL, NULL, nonce))
+		return false;
+	if (len && !EVP_EncryptUpdate(a->ctx, p, &n, p, (int)len))
+		return false;
+	return EVP_EncryptFinal_ex(a->ctx, p + len, &n) &&
+	       EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_GET_TAG, NOISE_TAG, p + len);
+}
+
+bool aead_open_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len)
+{
+	int n = 0;
+	if (len < NOISE_TAG || len > INT_MAX || !EVP_DecryptInit_ex(a->ctx, NULL, NULL, NULL, nonce))
+		return false;
+	len -= NOISE_TAG;
+	if (!EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_SET_TAG, NOISE_TAG, p + len))
+		return false;
+	if (len && !EVP_DecryptUpdate(a->ctx, p, &n, p, (int)len))
+		return false;
+	return EVP_DecryptFinal_ex(a->ctx, p + len, &n) == 1;
+}

@@ -9,16 +9,16 @@ enum { DISCO_HEADER = 62, DISCO_MAX = 1500, DISCO_TX = 12, DISCO_ENDPOINTS_MAX =
 enum disco_type { DISCO_PING = 1, DISCO_PONG = 2, DISCO_CALL_ME_MAYBE = 3 };
 
 struct disco_message {
-	uint8_t type;             /* others than the three above are reported with nothing decoded */
+	uint8_t type; /* others than the three above are reported with nothing decoded */
 	uint8_t tx[DISCO_TX];
-	struct node_key node;     /* ping */
-	struct endpoint seen;     /* pong: source address observed */
+	struct node_key node;				/* ping */
+	struct endpoint seen;				/* pong: source address observed */
 	struct endpoint endpoints[DISCO_ENDPOINTS_MAX]; /* call-me-maybe */
 	size_t n_endpoints;
-	size_t padding;           /* ping: zero bytes behind */
+	size_t padding; /* ping: zero bytes behind */
 };
-bool disco_is(const uint8_t *p, size_t len);                              /* magic and minimum length */
-bool disco_sender(const uint8_t *p, size_t len, struct disco_key *out);   /* clear header */
+bool disco_is(const uint8_t *p, size_t len);				/* magic and minimum length */
+bool disco_sender(const uint8_t *p, size_t len, struct disco_key *out); /* clear header */
 /* Opens with the shared key of (our private, sender). scratch[len]. Whole or nothing. */
 bool disco_read(const uint8_t *p, size_t len, const struct box_key *shared, struct disco_message *out);
 /* Into out[DISCO_MAX]; returns the length, 0 when it does not fit. */

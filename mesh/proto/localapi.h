@@ -1,5 +1,6 @@
-/* LocalAPI JSON: status, ping result, netcheck report, dns configuration, preferences. ecosystem.md 1.4. Writers only where
- * the daemon speaks, readers where our CLI listens; the CLI may also read with jansson through the helpers here. */
+/* LocalAPI JSON: status, ping result, netcheck report, dns configuration, preferences. ecosystem.md 1.4.
+ * Writers only where the daemon speaks, readers where our CLI listens; the CLI may also read with jansson
+ * through the helpers here. */
 #ifndef RW_PROTO_LOCALAPI_H
 #define RW_PROTO_LOCALAPI_H
 
@@ -13,30 +14,46 @@ struct api_peer {
 	const char *stable_id, *host_name, *dns_name, *os; /* dns_name with trailing dot */
 	int64_t node_id, user_id;
 	struct node_key key;
-	struct addr *ips; size_t n_ips;
-	struct prefix *allowed; size_t n_allowed;
-	struct endpoint *addrs; size_t n_addrs;   /* known endpoints */
-	const char *cur_addr;                     /* "ip:port" when direct, else "" */
-	const char *relay;                        /* code of the home region, "" = none */
+	struct addr *ips;
+	size_t n_ips;
+	struct prefix *allowed;
+	size_t n_allowed;
+	struct endpoint *addrs;
+	size_t n_addrs;	      /* known endpoints */
+	const char *cur_addr; /* "ip:port" when direct, else "" */
+	const char *relay;    /* code of the home region, "" = none */
 	uint64_t rx_bytes, tx_bytes;
-	int64_t created_ms, last_write_ms, last_seen_ms, last_handshake_ms, key_expiry_ms; /* INT64_MIN = zero time */
+	int64_t created_ms, last_write_ms, last_seen_ms, last_handshake_ms,
+		key_expiry_ms; /* INT64_MIN = zero time */
 	bool online, active, in_engine, expired, in_network_map;
-	const char *why;                          /* ours ("Why"): reason of the present path; "" = none */
+	const char *why; /* ours ("Why"): reason of the present path; "" = none */
 };
-struct api_user { int64_t id; const char *login_name, *display_name; };
-struct api_drop { const char *name; uint64_t n; };
+struct api_user {
+	int64_t id;
+	const char *login_name, *display_name;
+};
+struct api_drop {
+	const char *name;
+	uint64_t n;
+};
 struct api_status {
-	const char *version, *backend_state, *auth_url; /* NoState NeedsLogin NeedsMachineAuth Stopped Starting Running */
+	const char *version, *backend_state,
+		*auth_url; /* NoState NeedsLogin NeedsMachineAuth Stopped Starting Running */
 	bool tun, have_node_key;
-	struct addr *ips; size_t n_ips;
+	struct addr *ips;
+	size_t n_ips;
 	struct api_peer self;
-	struct api_peer *peers; size_t n_peers;
-	struct api_user *users; size_t n_users;
-	const char **health; size_t n_health;
+	struct api_peer *peers;
+	size_t n_peers;
+	struct api_user *users;
+	size_t n_users;
+	const char **health;
+	size_t n_health;
 	const char *magic_suffix, *tailnet;
 	bool magic_dns;
-	struct api_drop *drops; size_t n_drops;   /* ours ("Drops") */
-	const char *control;                      /* ours ("Control"): "connected", "waiting: …" */
+	struct api_drop *drops;
+	size_t n_drops;	     /* ours ("Drops") */
+	const char *control; /* ours ("Control"): "connected", "waiting: …" */
 };
 bool api_status_write(struct buf *out, const struct api_status *s);
 int api_status_read(struct arena *a, const char *json, size_t len, struct api_status *out, struct errbuf *eb);
@@ -44,39 +61,58 @@ int api_status_read(struct arena *a, const char *json, size_t len, struct api_st
 struct api_ping_result {
 	const char *ip, *node_ip, *node_name, *err, *endpoint; /* endpoint "" when relayed */
 	double latency_s;
-	int32_t derp_region; const char *derp_code;
+	int32_t derp_region;
+	const char *derp_code;
 };
 bool api_ping_write(struct buf *out, const struct api_ping_result *r);
-int api_ping_read(struct arena *a, const char *json, size_t len, struct api_ping_result *out, struct errbuf *eb);
+int api_ping_read(
+	struct arena *a, const char *json, size_t len, struct api_ping_result *out, struct errbuf *eb);
 
-struct api_region_latency { int32_t id; const char *code, *name; double seconds; };
+struct api_region_latency {
+	int32_t id;
+	const char *code, *name;
+	double seconds;
+};
 struct api_netcheck {
 	bool udp, ipv4, ipv6;
-	int8_t mapping_varies;                    /* -1 unknown */
-	const char *global_v4, *global_v6;        /* "ip:port" or "" */
+	int8_t mapping_varies;		   /* -1 unknown */
+	const char *global_v4, *global_v6; /* "ip:port" or "" */
 	int32_t preferred;
-	struct api_region_latency *regions; size_t n_regions;
+	struct api_region_latency *regions;
+	size_t n_regions;
 };
 bool api_netcheck_write(struct buf *out, const struct api_netcheck *r);
-int api_netcheck_read(struct arena *a, const char *json, size_t len, struct api_netcheck *out, struct errbuf *eb);
+int api_netcheck_read(
+	struct arena *a, const char *json, size_t len, struct api_netcheck *out, struct errbuf *eb);
 
 /* Preferences: GET/PATCH prefs (MaskedPrefs: FooSet + Foo). */
 struct api_prefs {
 	const char *control_url, *hostname;
 	bool want_running, logged_out, corp_dns, route_all, shields_up;
 };
-struct api_prefs_mask { bool control_url, hostname, want_running, logged_out, corp_dns, route_all, shields_up; };
-bool api_prefs_write(struct buf *out, const struct api_prefs *p, const struct api_prefs_mask *mask); /* mask NULL = plain */
-int api_prefs_read(struct arena *a, const char *json, size_t len, struct api_prefs *out, struct api_prefs_mask *mask, struct errbuf *eb);
+struct api_prefs_mask {
+	bool control_url, hostname, want_running, logged_out, corp_dns, route_all, shields_up;
+};
+bool api_prefs_write(struct buf *out, const struct api_prefs *p,
+	const struct api_prefs_mask *mask); /* mask NULL = plain */
+int api_prefs_read(struct arena *a, const char *json, size_t len, struct api_prefs *out,
+	struct api_prefs_mask *mask, struct errbuf *eb);
 
 /* POST start: Options{AuthKey, UpdatePrefs}. */
-struct api_start { const char *auth_key; struct api_prefs prefs; bool has_prefs; };
+struct api_start {
+	const char *auth_key;
+	struct api_prefs prefs;
+	bool has_prefs;
+};
 bool api_start_write(struct buf *out, const struct api_start *s);
 int api_start_read(struct arena *a, const char *json, size_t len, struct api_start *out, struct errbuf *eb);
 
-/* watch-ipn-bus: one Notify a line. Empty members are left out. state: the ints of ipn.State as in status (0 NoState,
- * 2 NeedsLogin, 3 NeedsMachineAuth, 4 Stopped, 5 Starting, 6 Running); -1 = absent. */
-struct api_notify { const char *version, *error, *browse_to_url; int state; };
+/* watch-ipn-bus: one Notify a line. Empty members are left out. state: the ints of ipn.State as in status (0
+ * NoState, 2 NeedsLogin, 3 NeedsMachineAuth, 4 Stopped, 5 Starting, 6 Running); -1 = absent. */
+struct api_notify {
+	const char *version, *error, *browse_to_url;
+	int state;
+};
 bool api_notify_write(struct buf *out, const struct api_notify *n);
 int api_notify_read(struct arena *a, const char *json, size_t len, struct api_notify *out, struct errbuf *eb);
 

@@ -1,0 +1,177 @@
+#include "mesh/proto/json.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* What jansson would build is bounded before it starts. */
+static bool is_bounded(const char *p, size_t len, size_t depth_max)
+{
+	size_t depth = 0, containers = 0;
+	bool quoted = false;
+	for (size_t i = 0; i < len; i++) {
+		char c = p[i];
+		if (quoted) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				quoted = false;
+			continue;
+		}
+		if (c == '"')
+			quoted = true;
+		else if ((c == '{' || c == '[') &&
+			 (++depth > depth_max || ++containers > JSON_CONTAINERS_MAX))
+			return false;
+		else if ((c == '}' || c == ']') && depth)
+			depth--;
+	}
+	return true;
+}
+
+json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf *eb)
+{
+	if (len > JSON_BYTES_MAX || !is_bounded(text, len, depth_max)) {
+		err_say(eb, ERR_TOO_LARGE, "JSON text too large or too deep");
+		return NULL;
+	}
+	json_error_t e;
+	json_t *doc = json_loadb(text, len, 0, &e);
+	if (!doc)
+		err_say(eb, ERR_MALFORMED, "not JSON: %s at byte %d", e.text, e.position);
+	return doc;
+}
+
+static json_t *member_any_case(const json_t *obj, const char *name)
+{
+	const char *key;
+	json_t *v, *found = NULL;
+	json_object_foreach((json_t *)obj, key, v)
+	{
+		if (strcasecmp(key, name) == 0)
+			found = v;
+	}
+	return found;
+}
+
+json_t *json_member(const json_t *obj, const char *name)
+{
+	json_t *v = json_object_get(obj, name);
+	return v ? v : member_any_case(obj, name);
+}
+
+static size_t format_path(const struct json_at *at, char *buf, size_t cap)
+{
+	size_t len = at->up ? format_path(at->up, buf, cap) : 0;
+	if (len >= cap - 1)
+		return cap - 1;
+	int n = at->name ? snprintf(buf + len, cap - len, len ? ".%s" : "%s", at->name)
+			 : snprintf(buf + len, cap - len, "[%zu]", at->index);
+	return len + (n > 0 ? (size_t)n : 0);
+}
+
+bool json_fail(struct json_in *in, const char *want)
+{
+	char path[160] = "";
+	if (in->at)
+		format_path(in->at, path, sizeof(path));
+	err_say(in->eb, ERR_MALFORMED, "%s: %s", path[0] ? path : "message", want);
+	return false;
+}
+
+void json_init(const struct json_shape *shape, void *out)
+{
+	for (const struct json_row *r = shape->rows; r->name; r++)
+		if (r->codec->init)
+			r->codec->init((char *)out + r->at, r);
+}
+
+static bool read_row(struct json_in *in, const json_t *v, const struct json_row *row, void *out)
+{
+	if (json_is_null(v) && !(row->flags & JSON_READ_NULL))
+		return true;
+	struct json_at here = { .up = in->at, .name = row->name };
+	in->at = &here;
+	bool ok = row->codec->read(in, v, (char *)out + row->at, row);
+	in->at = here.up;
+	if (ok && row->has)
+		*((bool *)out + row->has) = true;
+	return ok;
+}
+
+bool json_read_object(struct json_in *in, const json_t *v, const struct json_shape *shape, void *out)
+{
+	if (!json_is_object(v))
+		return json_fail(in, "not an object");
+	size_t exact = 0;
+	for (const struct json_row *r = shape->rows; r->name; r++)
+		exact += json_object_get(v, r->name) != NULL;
+	bool others = exact < json_object_size(v); /* only then can a name in another case be there */
+	for (const struct json_row *r = shape->rows; r->name; r++) {
+		const json_t *m = json_object_get(v, r->name);
+		if (!m && others)
+			m = member_any_case(v, r->name);
+		if (m && !read_row(in, m, r, out))
+			return false;
+	}
+	return !shape->finish || shape->finish(in, out);
+}
+
+int json_read(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
+	struct errbuf *eb)
+{
+	struct errbuf why = { 0 };
+	json_t *doc = json_open(text, len, JSON_DEPTH_MAX, eb);
+	if (!doc)
+		return ERR_MALFORMED;
+	struct json_in in = { .arena = a, .eb = &why };
+	void *m = arena_alloc(a, shape->size);
+	bool ok = false;
+	if (m) {
+		json_init(shape, m);
+		ok = json_read_object(&in, doc, shape, m);
+	}
+	json_decref(doc);
+	if (a->failed)
+		return err_say(eb, ERR_TOO_LARGE, "message needs more memory than it may have");
+	if (!ok)
+		return err_say(eb, ERR_MALFORMED, "%s", why.text);
+	memcpy(out, m, shape->size);
+	return 0;
+}
+
+bool json_each(struct json_in *in, const json_t *obj,
+	bool (*each)(struct json_in *in, const char *key, const json_t *v, void *arg), void *arg)
+{
+	if (!json_is_object(obj))
+		return json_fail(in, "not an object");
+	const char *key;
+	json_t *v;
+	bool ok = true;
+	json_object_foreach((json_t *)obj, key, v)
+	{
+		struct json_at here = { .up = in->at, .name = key };
+		in->at = &here;
+		ok = each(in, key, v, arg);
+		in->at = here.up;
+		if (!ok)
+			break;
+	}
+	return ok;
+}
+
+bool json_text_i64(const char *text, int64_t *out)
+{
+	int64_t v = 0;
+	bool minus = *text == '-';
+	const char *p = text + minus;
+	if (!*p)
+		return false;
+	for (; *p; p++) {
+		if (*p < '0' || *p > '9' || __builtin_mul_overflow(v, 10, &v) ||
+			__builtin_add_overflow(v, *p - '0', &v))
+			return false;
+	}
+	*out = minus ? -v : v;
+	return true;
+}

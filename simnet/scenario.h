@@ -62,6 +62,7 @@ struct scn_step {
 	const char *target;       /* kill/spawn/reset/cut/heal: node, router, or "router.udp", "node.udp", "node.link" */
 	const char *name, *type, *is; /* resolve: question and wanted value(s), or an rcode word (NXDOMAIN SERVFAIL NODATA) */
 	enum scn_path path;       /* ping `via`, expect `path … is` */
+	bool oracle;              /* expect: `is: oracle`, path is what topology_oracle says */
 	bool fails;               /* the step must NOT succeed (ping, run, resolve) */
 	uint64_t within_ms;       /* bound on the event; a bound, never a sleep. 0 = the default of the kind */
 	uint64_t for_ms;          /* expect: must hold this long; wait: a plain pause with its reason in `say` */
@@ -81,12 +82,21 @@ struct scenario {
 	struct scn_router *routers; size_t n_routers;
 	struct scn_node *nodes; size_t n_nodes; /* services first */
 	struct scn_step *steps; size_t n_steps;
+	size_t variant, n_variants; /* of `matrix`: this is number `variant` (from 0) of n_variants (1 without a matrix) */
+	const char *variant_name;   /* "home/hard"; NULL without a matrix */
 };
 
-/* 0, or ERR_MALFORMED with "file:line:column: what; did you mean …?". Frees nothing of *out on success: scenario_free. */
-int scenario_read(const char *path, struct scenario *out, struct errbuf *eb);
-int scenario_parse(const char *file, const char *text, size_t len, struct scenario *out, struct errbuf *eb);
+/* 0, or ERR_MALFORMED with "file:line:column: what; did you mean 'X'?" and *out untouched. The caller frees with
+ * scenario_free. `variant`: which combination of the file's matrix; 0 always exists. */
+int scenario_read(const char *path, size_t variant, struct scenario *out, struct errbuf *eb);
+int scenario_parse(const char *file, const char *text, size_t len, size_t variant, struct scenario *out,
+	struct errbuf *eb);
 void scenario_free(struct scenario *s);
+
+const char *scenario_step_name(enum step_kind k); /* "ping", "resolve", … */
+const char *scenario_path_name(enum scn_path p);  /* "direct", "relay", "none", "any" */
+int scenario_find_node(const struct scenario *s, const char *name);   /* index or -1 */
+int scenario_find_router(const struct scenario *s, const char *name); /* index or -1 */
 
 /* Addresses and prefixes for everything; public-looking on the internet (203.0.113.0/24, 198.51.100.0/24 …). */
 int topology_plan(struct scenario *s, struct errbuf *eb);

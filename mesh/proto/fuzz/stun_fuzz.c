@@ -1,0 +1,19 @@
+#include "mesh/proto/stun.h"
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	uint8_t tx[STUN_TX], out[STUN_REPLY_MAX];
+	struct endpoint seen, again;
+	bool official;
+	(void)stun_request_read(data, len, tx, &official);
+	if (stun_reply_read(data, len, tx, &seen)) {
+		size_t n = stun_reply_write(tx, &seen, out);
+		if (!stun_reply_read(out, n, tx, &again) || !endpoint_equal(&seen, &again))
+			__builtin_trap();
+	}
+	return 0;
+}

@@ -74,11 +74,11 @@ bool text_time_ms(const char *s, int64_t *out_ms)
 	}
 	int64_t offset = 0;
 	int oh, om;
-	char sign;
+	char sign[2];
 	if ((*s == 'Z' || *s == 'z') && !s[1])
 		offset = 0;
-	else if (sscanf(s, "%1[+-]%2d:%2d%n", &sign, &oh, &om, &n) == 3 && !s[n])
-		offset = (sign == '-' ? -1 : 1) * (oh * 60 + om) * 60;
+	else if (sscanf(s, "%1[+-]%2d:%2d%n", sign, &oh, &om, &n) == 3 && !s[n])
+		offset = (sign[0] == '-' ? -1 : 1) * (oh * 60 + om) * 60;
 	else
 		return false;
 	*out_ms = ((int64_t)timegm(&tm) - offset) * 1000 + ms;

@@ -1,5 +1,6 @@
-/* Privilege and lifetime: re-executes simnet's work as pid 1 of fresh user (when not root), pid, mount, net, uts and ipc
- * namespaces, with PR_SET_PDEATHSIG, so that nothing outlives a `kill -9` of any process of ours. kernel.md 1. */
+/* Privilege and lifetime: re-executes simnet's work as pid 1 of fresh user (when not root), pid, mount, net,
+ * uts and ipc namespaces, with PR_SET_PDEATHSIG, so that nothing outlives a `kill -9` of any process of ours.
+ * kernel.md 1. */
 #ifndef SIMNET_SANDBOX_H
 #define SIMNET_SANDBOX_H
 
@@ -7,12 +8,16 @@
 #include <stdbool.h>
 
 /* Forks; the child runs body(arg) inside the sandbox and its return value becomes the exit status (0..125).
- * The parent forwards INT and TERM, waits, and returns that status, or a negative code with a sentence when the
- * machine cannot do it (the sentence names the missing thing and the fix). Output fds are inherited. */
+ * The parent forwards INT and TERM, waits, and returns that status, or a negative code with a sentence when
+ * the machine cannot do it (the sentence names the missing thing and the fix). Output fds are inherited. */
 int sandbox_run(int (*body)(void *arg), void *arg, struct errbuf *eb);
 
 /* What this machine can do, for `simnet doctor`: each row an ability, whether it is there, and the fix. */
-struct sandbox_check { const char *what; bool ok, needed; char detail[256]; };
+struct sandbox_check {
+	const char *what;
+	bool ok, needed;
+	char detail[256];
+};
 int sandbox_doctor(struct sandbox_check *out, int cap); /* count */
 
 #endif

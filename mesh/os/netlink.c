@@ -246,9 +246,7 @@ int nl_veth_add(struct nl *n, const struct nl_veth *v, struct errbuf *eb)
 	mnl_attr_put_strz(q.msg, IFLA_INFO_KIND, "veth");
 	struct nlattr *data = mnl_attr_nest_start(q.msg, IFLA_INFO_DATA);
 	struct nlattr *peer = mnl_attr_nest_start(q.msg, VETH_INFO_PEER);
-	struct ifinfomsg *pifi = mnl_nlmsg_put_extra_header(q.msg, sizeof(*pifi));
-	if (v->up)
-		pifi->ifi_flags = pifi->ifi_change = IFF_UP;
+	mnl_nlmsg_put_extra_header(q.msg, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(q.msg, IFLA_IFNAME, v->peer);
 	if (v->peer_mac)
 		mnl_attr_put(q.msg, IFLA_ADDRESS, 6, v->peer_mac);

@@ -17,8 +17,8 @@ int nl_link_up(struct nl *n, int ifindex, bool up, struct errbuf *eb);
 int nl_link_mtu(struct nl *n, int ifindex, uint32_t mtu, struct errbuf *eb);
 int nl_link_del(struct nl *n, int ifindex, struct errbuf *eb);
 /* A veth pair: one end lands in the socket's namespace (and in bridge `master` when not 0), its peer in the
- * namespace of fd peer_ns (-1 = the socket's own). MACs may be NULL: the kernel chooses. `up` raises both
- * ends. */
+ * namespace of fd peer_ns (-1 = the socket's own). MACs may be NULL: the kernel chooses. `up` raises the first
+ * end; the kernel refuses to make the peer up, so raise that where it lives. */
 struct nl_veth {
 	const char *name, *peer;
 	int peer_ns, master;

@@ -34,6 +34,9 @@ void loop_free(struct loop *l)
 
 void loop_run(struct loop *l) { uv_run(&l->uv, UV_RUN_DEFAULT); }
 void loop_stop(struct loop *l) { uv_stop(&l->uv); }
+struct uv_loop_s *loop_uv(struct loop *l) { return &l->uv; }
+void loop_hold(struct loop *l) { l->closing++; }
+void loop_release(struct loop *l) { l->closing--; }
 
 uint64_t clock_now_ns(void)
 {
@@ -135,6 +138,10 @@ static void fd_ready(uv_poll_t *uv, int status, int events)
 			      : (events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0);
 	if (seen & f->events)
 		f->cb(f->arg, seen & f->events);
+	/* libuv stops a watch that it reported an error for. */
+	if (status < 0 && f->events && !uv_is_closing((uv_handle_t *)uv))
+		uv_poll_start(uv, (f->events & LOOP_READ ? UV_READABLE : 0) | (f->events & LOOP_WRITE ? UV_WRITABLE : 0),
+			fd_ready);
 }
 
 void loop_fd_set(struct loop_fd *f, int events)

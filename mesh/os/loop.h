@@ -37,4 +37,10 @@ void loop_signal_free(struct loop_signal *s);
 /* cb once, from the loop, after the current callback. */
 bool loop_defer(struct loop *l, void (*cb)(void *arg), void *arg);
 
+/* For files of this room that add a libuv service: the uv_loop_t, and a count loop_free waits for. */
+struct uv_loop_s;
+struct uv_loop_s *loop_uv(struct loop *l);
+void loop_hold(struct loop *l);
+void loop_release(struct loop *l);
+
 #endif

@@ -60,6 +60,11 @@ int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb)
 
 int sock_tcp_connect(const struct endpoint *to, struct errbuf *eb)
 {
+	return sock_tcp_connect_hook(to, NULL, NULL, eb);
+}
+
+int sock_tcp_connect_hook(const struct endpoint *to, void (*hook)(void *arg, int fd), void *arg, struct errbuf *eb)
+{
 	char text[ENDPOINT_TEXT];
 	struct sockaddr_storage ss;
 	socklen_t n = endpoint_to_sockaddr(to, false, &ss);
@@ -68,6 +73,8 @@ int sock_tcp_connect(const struct endpoint *to, struct errbuf *eb)
 		return err_set(eb, -errno, "make a TCP socket");
 	int on = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (hook)
+		hook(arg, fd);
 	if (connect(fd, (struct sockaddr *)&ss, n) != 0 && errno != EINPROGRESS) {
 		int err = err_set(eb, -errno, "connect to %s", endpoint_format(to, text));
 		close(fd);

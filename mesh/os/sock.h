@@ -10,6 +10,9 @@
 int sock_udp(const struct endpoint *bind_to, struct errbuf *eb);
 int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb);
 int sock_tcp_connect(const struct endpoint *to, struct errbuf *eb); /* in progress: wait for writable, then sock_error */
+/* hook (may be NULL) sees the socket before connect: marks, binding to an interface. */
+int sock_tcp_connect_hook(
+	const struct endpoint *to, void (*hook)(void *arg, int fd), void *arg, struct errbuf *eb);
 int sock_accept(int fd, struct endpoint *from);                      /* -errno; from may be NULL */
 int sock_error(int fd);                                              /* 0 or the -errno pending on the socket */
 int sock_local(int fd, struct endpoint *out);

@@ -5,7 +5,7 @@ static const struct json_row resolver_rows[] = {
 	{ "Addr", &json_str, offsetof(struct ctl_resolver, addr), 0, 0, NULL },
 	{ 0 },
 };
-static const struct json_shape resolver_shape = { resolver_rows, sizeof(struct ctl_resolver), NULL };
+const struct json_shape resolver_shape = { resolver_rows, sizeof(struct ctl_resolver), NULL };
 static const struct json_row resolvers_row = {
 	.name = "Resolvers", .codec = &json_list, .arg = &resolver_shape
 };

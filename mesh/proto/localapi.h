@@ -1,6 +1,6 @@
-/* LocalAPI JSON: status, ping result, netcheck report, dns configuration, preferences. ecosystem.md 1.4.
- * Writers only where the daemon speaks, readers where our CLI listens; the CLI may also read with jansson
- * through the helpers here. */
+/* LocalAPI JSON, ecosystem.md 1.4: status, ping result, netcheck report, DNS, preferences. Names are those of
+ * the official socket; members of ours are marked. Readers: 0 or a code, *out untouched on failure, memory in
+ * the arena; strings are never NULL unless said. Writers: false when memory is short. */
 #ifndef RW_PROTO_LOCALAPI_H
 #define RW_PROTO_LOCALAPI_H
 
@@ -9,6 +9,7 @@
 #include "mesh/base/buf.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
+#include "mesh/proto/control.h"
 
 struct api_peer {
 	const char *stable_id, *host_name, *dns_name, *os; /* dns_name with trailing dot */
@@ -23,8 +24,8 @@ struct api_peer {
 	const char *cur_addr; /* "ip:port" when direct, else "" */
 	const char *relay;    /* code of the home region, "" = none */
 	uint64_t rx_bytes, tx_bytes;
-	int64_t created_ms, last_write_ms, last_seen_ms, last_handshake_ms,
-		key_expiry_ms; /* INT64_MIN = zero time */
+	/* INT64_MIN = zero time */
+	int64_t created_ms, last_write_ms, last_seen_ms, last_handshake_ms, key_expiry_ms;
 	bool online, active, in_engine, expired, in_network_map;
 	const char *why; /* ours ("Why"): reason of the present path; "" = none */
 };
@@ -37,8 +38,8 @@ struct api_drop {
 	uint64_t n;
 };
 struct api_status {
-	const char *version, *backend_state,
-		*auth_url; /* NoState NeedsLogin NeedsMachineAuth Stopped Starting Running */
+	const char *version, *auth_url;
+	const char *backend_state; /* NoState NeedsLogin NeedsMachineAuth Stopped Starting Running */
 	bool tun, have_node_key;
 	struct addr *ips;
 	size_t n_ips;
@@ -115,5 +116,35 @@ struct api_notify {
 };
 bool api_notify_write(struct buf *out, const struct api_notify *n);
 int api_notify_read(struct arena *a, const char *json, size_t len, struct api_notify *out, struct errbuf *eb);
+
+/* dns-query: one answer as it came, and who was asked. */
+struct api_dns_answer {
+	uint8_t *raw; /* DNS message */
+	size_t len;
+	struct ctl_resolver *resolvers;
+	size_t n_resolvers;
+};
+bool api_dns_answer_write(struct buf *out, const struct api_dns_answer *m);
+int api_dns_answer_read(
+	struct arena *a, const char *json, size_t len, struct api_dns_answer *out, struct errbuf *eb);
+
+/* dns-osconfig: what the machine itself is set to. dns-config is struct ctl_dns. */
+struct api_dns_os {
+	struct ctl_strings nameservers, search, match;
+	const char *mode; /* ours ("Mode"): "direct", "off"; "" = unknown */
+};
+bool api_dns_os_write(struct buf *out, const struct api_dns_os *m);
+int api_dns_os_read(struct arena *a, const char *json, size_t len, struct api_dns_os *out, struct errbuf *eb);
+
+struct api_whois {
+	struct ctl_node *node; /* NULL = not said; likewise user */
+	struct ctl_user *user;
+};
+bool api_whois_write(struct buf *out, const struct api_whois *m);
+int api_whois_read(struct arena *a, const char *json, size_t len, struct api_whois *out, struct errbuf *eb);
+
+/* Failures: {"error":"..."}. NULL when the body is not one. */
+bool api_error_write(struct buf *out, const char *error);
+const char *api_error_read(struct arena *a, const char *json, size_t len);
 
 #endif

@@ -1,0 +1,291 @@
+#include "mesh/proto/localapi.h"
+#include "mesh/proto/shapes.h"
+#include <string.h>
+
+/* Both functions of a message that is one shape. */
+#define PLAIN(name, shape) \
+	bool api_##name##_write(struct buf *out, const struct api_##name *m) \
+	{ \
+		return json_write(out, shape, m); \
+	} \
+	int api_##name##_read( \
+		struct arena *a, const char *json, size_t len, struct api_##name *out, struct errbuf *eb) \
+	{ \
+		return json_read(a, json, len, shape, out, eb); \
+	}
+
+/* --- ping --------------------------------------------------------------------------------------------- */
+#define PING(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct api_ping_result, field), JSON_OMIT, 0, NULL \
+	}
+static const struct json_row ping_rows[] = {
+	PING("IP", &json_str, ip),
+	PING("NodeIP", &json_str, node_ip),
+	PING("NodeName", &json_str, node_name),
+	PING("Err", &json_str, err),
+	PING("LatencySeconds", &json_f64, latency_s),
+	PING("Endpoint", &json_str, endpoint),
+	PING("DERPRegionID", &json_i32, derp_region),
+	PING("DERPRegionCode", &json_str, derp_code),
+	{ 0 },
+};
+static const struct json_shape ping_shape = { ping_rows, sizeof(struct api_ping_result), NULL };
+
+bool api_ping_write(struct buf *out, const struct api_ping_result *r)
+{
+	return json_write(out, &ping_shape, r);
+}
+
+int api_ping_read(
+	struct arena *a, const char *json, size_t len, struct api_ping_result *out, struct errbuf *eb)
+{
+	return json_read(a, json, len, &ping_shape, out, eb);
+}
+
+/* --- netcheck ----------------------------------------------------------------------------------------- */
+static void init_unknown(void *field, const struct json_row *row)
+{
+	(void)row;
+	*(int8_t *)field = -1;
+}
+
+static bool read_known(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	bool b;
+	if (!json_bool.read(in, v, &b, row))
+		return false;
+	*(int8_t *)field = b;
+	return true;
+}
+
+static void write_known(struct json_out *out, const void *field, const struct json_row *row)
+{
+	(void)row;
+	int8_t v = *(const int8_t *)field;
+	json_put(out, v < 0 ? "null" : v ? "true" : "false");
+}
+
+static const struct json_codec known_bool = { init_unknown, read_known, write_known, NULL };
+
+#define LAT(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct api_region_latency, field), 0, 0, NULL \
+	}
+static const struct json_row region_rows[] = {
+	LAT("RegionID", &json_i32, id),
+	LAT("RegionCode", &json_str, code),
+	LAT("RegionName", &json_str, name),
+	LAT("LatencySeconds", &json_f64, seconds),
+	{ 0 },
+};
+static const struct json_shape region_shape = { region_rows, sizeof(struct api_region_latency), NULL };
+
+#define NET(name, codec, field, arg) \
+	{ \
+		name, codec, offsetof(struct api_netcheck, field), 0, 0, arg \
+	}
+static const struct json_row netcheck_rows[] = {
+	NET("UDP", &json_bool, udp, NULL),
+	NET("IPv4", &json_bool, ipv4, NULL),
+	NET("IPv6", &json_bool, ipv6, NULL),
+	NET("MappingVariesByDestIP", &known_bool, mapping_varies, NULL),
+	NET("GlobalV4", &json_str, global_v4, NULL),
+	NET("GlobalV6", &json_str, global_v6, NULL),
+	NET("PreferredDERP", &json_i32, preferred, NULL),
+	NET("Regions", &json_list, regions, &region_shape),
+	{ 0 },
+};
+static const struct json_shape netcheck_shape = { netcheck_rows, sizeof(struct api_netcheck), NULL };
+PLAIN(netcheck, &netcheck_shape)
+
+/* --- preferences: one list makes the three tables (plain; what a mask sends; what a mask receives)
+ * ---------- */
+struct masked_prefs {
+	struct api_prefs p;
+	struct api_prefs_mask m;
+};
+#define PREFS(X) \
+	X("ControlURL", json_str, control_url) \
+	X("RouteAll", json_bool, route_all) \
+	X("CorpDNS", json_bool, corp_dns) \
+	X("WantRunning", json_bool, want_running) \
+	X("LoggedOut", json_bool, logged_out) \
+	X("ShieldsUp", json_bool, shields_up) \
+	X("Hostname", json_str, hostname)
+#define PLAIN_ROW(name, codec, field) { name, &codec, offsetof(struct masked_prefs, p.field), 0, 0, NULL },
+#define SET_ROW(name, codec, field) \
+	{ name "Set", &json_bool, offsetof(struct masked_prefs, m.field), JSON_OMIT, 0, NULL },
+#define CHOSEN_ROW(name, codec, field) \
+	{ name, &codec, offsetof(struct masked_prefs, p.field), 0, offsetof(struct masked_prefs, m.field), \
+		NULL },
+static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { 0 } };
+static const struct json_row received_rows[] = { PREFS(PLAIN_ROW) PREFS(SET_ROW) { 0 } };
+static const struct json_row sent_rows[] = { PREFS(CHOSEN_ROW) PREFS(SET_ROW) { 0 } };
+static const struct json_shape plain_shape = { plain_rows, sizeof(struct api_prefs), NULL };
+static const struct json_shape received_shape = { received_rows, sizeof(struct masked_prefs), NULL };
+static const struct json_shape sent_shape = { sent_rows, sizeof(struct masked_prefs), NULL };
+
+bool api_prefs_write(struct buf *out, const struct api_prefs *p, const struct api_prefs_mask *mask)
+{
+	if (!mask)
+		return json_write(out, &plain_shape, p);
+	struct masked_prefs m = { .p = *p, .m = *mask };
+	return json_write(out, &sent_shape, &m);
+}
+
+int api_prefs_read(struct arena *a, const char *json, size_t len, struct api_prefs *out,
+	struct api_prefs_mask *mask, struct errbuf *eb)
+{
+	struct masked_prefs m;
+	int err = json_read(a, json, len, &received_shape, &m, eb);
+	if (err)
+		return err;
+	*out = m.p;
+	if (mask)
+		*mask = m.m;
+	return 0;
+}
+
+/* --- start -------------------------------------------------------------------------------------------- */
+static const struct json_row start_rows[] = {
+	{ "AuthKey", &json_str, offsetof(struct api_start, auth_key), JSON_OMIT, 0, NULL },
+	{ "UpdatePrefs", &json_inside, offsetof(struct api_start, prefs), 0,
+		offsetof(struct api_start, has_prefs), &plain_shape },
+	{ 0 },
+};
+static const struct json_shape start_shape = { start_rows, sizeof(struct api_start), NULL };
+PLAIN(start, &start_shape)
+
+/* --- bus ---------------------------------------------------------------------------------------------- */
+static void init_state(void *field, const struct json_row *row)
+{
+	(void)row;
+	*(int *)field = -1;
+}
+
+static bool state_absent(const void *field)
+{
+	return *(const int *)field < 0;
+}
+
+static bool read_state(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	int32_t n;
+	if (!json_i32.read(in, v, &n, row))
+		return false;
+	*(int *)field = n;
+	return true;
+}
+
+static void write_state(struct json_out *out, const void *field, const struct json_row *row)
+{
+	(void)row;
+	json_put_i64(out, *(const int *)field);
+}
+
+static const struct json_codec state_number = { init_state, read_state, write_state, state_absent };
+
+#define NOTE(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct api_notify, field), JSON_OMIT, 0, NULL \
+	}
+static const struct json_row notify_rows[] = {
+	NOTE("Version", &json_str, version),
+	NOTE("ErrMessage", &json_str, error),
+	NOTE("State", &state_number, state),
+	NOTE("BrowseToURL", &json_str, browse_to_url),
+	{ 0 },
+};
+static const struct json_shape notify_shape = { notify_rows, sizeof(struct api_notify), NULL };
+PLAIN(notify, &notify_shape)
+
+/* --- DNS ---------------------------------------------------------------------------------------------- */
+struct bytes {
+	uint8_t *p;
+	size_t len;
+};
+
+static bool read_bytes(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	(void)row;
+	if (!json_is_string(v))
+		return json_fail(in, "not base64");
+	size_t len = json_string_length(v);
+	struct bytes b = { .p = arena_alloc(in->arena, len) };
+	if (!b.p)
+		return false;
+	long n = base64_decode(json_string_value(v), len, b.p, len);
+	if (n < 0)
+		return json_fail(in, "not base64");
+	b.len = (size_t)n;
+	memcpy(field, &b, sizeof(b));
+	return true;
+}
+
+static void write_bytes(struct json_out *out, const void *field, const struct json_row *row)
+{
+	enum { STEP = 3 * 64 }; /* whole groups of three: padding comes only at the end */
+	char text[STEP / 3 * 4 + 1];
+	struct bytes b;
+	(void)row;
+	memcpy(&b, field, sizeof(b));
+	json_put(out, "\"");
+	for (size_t at = 0; at < b.len; at += STEP)
+		json_put(out, base64_encode(b.p + at, b.len - at < STEP ? b.len - at : STEP, text));
+	json_put(out, "\"");
+}
+
+static const struct json_codec base64_bytes = { NULL, read_bytes, write_bytes, NULL };
+
+static const struct json_row answer_rows[] = {
+	{ "Bytes", &base64_bytes, offsetof(struct api_dns_answer, raw), 0, 0, NULL },
+	{ "Resolvers", &json_list, offsetof(struct api_dns_answer, resolvers), 0, 0, &resolver_shape },
+	{ 0 },
+};
+static const struct json_shape answer_shape = { answer_rows, sizeof(struct api_dns_answer), NULL };
+PLAIN(dns_answer, &answer_shape)
+
+#define OS(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct api_dns_os, field), 0, 0, NULL \
+	}
+static const struct json_row dns_os_rows[] = {
+	OS("Nameservers", &json_strings, nameservers),
+	OS("SearchDomains", &json_strings, search),
+	OS("MatchDomains", &json_strings, match),
+	OS("Mode", &json_str, mode),
+	{ 0 },
+};
+static const struct json_shape dns_os_shape = { dns_os_rows, sizeof(struct api_dns_os), NULL };
+PLAIN(dns_os, &dns_os_shape)
+
+/* --- whois and failures -----------------------------------------------------------------------------------
+ */
+static const struct json_row whois_rows[] = {
+	{ "Node", &json_pointer, offsetof(struct api_whois, node), JSON_OMIT, 0, &node_shape },
+	{ "UserProfile", &json_pointer, offsetof(struct api_whois, user), JSON_OMIT, 0, &user_shape },
+	{ 0 },
+};
+static const struct json_shape whois_shape = { whois_rows, sizeof(struct api_whois), NULL };
+PLAIN(whois, &whois_shape)
+
+struct api_error {
+	const char *error;
+};
+static const struct json_row error_rows[] = {
+	{ "error", &json_str_or_null, offsetof(struct api_error, error), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape error_shape = { error_rows, sizeof(struct api_error), NULL };
+
+bool api_error_write(struct buf *out, const char *error)
+{
+	return json_write(out, &error_shape, &(struct api_error) { .error = error });
+}
+
+const char *api_error_read(struct arena *a, const char *json, size_t len)
+{
+	struct api_error e = { 0 };
+	return json_read(a, json, len, &error_shape, &e, NULL) == 0 ? e.error : NULL;
+}

@@ -1,0 +1,229 @@
+#include "mesh/proto/localapi.h"
+#include "mesh/proto/shapes.h"
+#include <stdio.h>
+#include <string.h>
+
+#define PEER(name, codec, field, arg) \
+	{ \
+		name, codec, offsetof(struct api_peer, field), 0, 0, arg \
+	}
+static const struct json_row peer_rows[] = {
+	PEER("ID", &json_str, stable_id, NULL),
+	PEER("NodeID", &json_i64, node_id, NULL),
+	PEER("PublicKey", &json_key, key, nodekey_prefix),
+	PEER("HostName", &json_str, host_name, NULL),
+	PEER("DNSName", &json_str, dns_name, NULL),
+	PEER("OS", &json_str, os, NULL),
+	PEER("UserID", &json_i64, user_id, NULL),
+	PEER("TailscaleIPs", &json_addr_list, ips, NULL),
+	PEER("AllowedIPs", &json_prefixes, allowed, NULL),
+	PEER("Addrs", &json_endpoint_list, addrs, NULL),
+	PEER("CurAddr", &json_str, cur_addr, NULL),
+	PEER("Relay", &json_str, relay, NULL),
+	PEER("RxBytes", &json_u64, rx_bytes, NULL),
+	PEER("TxBytes", &json_u64, tx_bytes, NULL),
+	PEER("Created", &json_time, created_ms, NULL),
+	PEER("LastWrite", &json_time, last_write_ms, NULL),
+	PEER("LastSeen", &json_time, last_seen_ms, NULL),
+	PEER("LastHandshake", &json_time, last_handshake_ms, NULL),
+	PEER("Online", &json_bool, online, NULL),
+	PEER("Active", &json_bool, active, NULL),
+	PEER("InNetworkMap", &json_bool, in_network_map, NULL),
+	PEER("InEngine", &json_bool, in_engine, NULL),
+	{ "Expired", &json_bool, offsetof(struct api_peer, expired), JSON_OMIT, 0, NULL },
+	{ "KeyExpiry", &json_time, offsetof(struct api_peer, key_expiry_ms), JSON_OMIT, 0, NULL },
+	{ "Why", &json_str, offsetof(struct api_peer, why), JSON_OMIT, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape peer_shape = { peer_rows, sizeof(struct api_peer), NULL };
+
+/* --- Peer: {"nodekey:...": {...}} -------------------------------------------------------------------------
+ */
+struct peers {
+	struct api_peer *v;
+	size_t n;
+};
+
+static bool peer_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+{
+	struct peers *all = arg;
+	struct api_peer *p = &all->v[all->n];
+	json_init(&peer_shape, p);
+	if (json_is_null(v))
+		return true;
+	if (!json_read_object(in, v, &peer_shape, p))
+		return false;
+	if (!key_parse(key, nodekey_prefix, p->key.b))
+		return json_fail(in, "not a node key");
+	all->n++;
+	return true;
+}
+
+static bool read_peers(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	(void)row;
+	struct peers all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
+	if (!all.v || !json_each(in, v, peer_add, &all))
+		return false;
+	memcpy(field, &all, sizeof(all));
+	return true;
+}
+
+static void write_peers(struct json_out *out, const void *field, const struct json_row *row)
+{
+	(void)row;
+	struct peers all;
+	memcpy(&all, field, sizeof(all));
+	bool first = true;
+	json_put(out, "{");
+	for (size_t i = 0; i < all.n; i++) {
+		char key[KEY_TEXT];
+		json_put_name(out, key_format(all.v[i].key.b, nodekey_prefix, key), &first);
+		json_put_object(out, &peer_shape, &all.v[i]);
+	}
+	json_put(out, "}");
+}
+
+static const struct json_codec peer_map = { NULL, read_peers, write_peers, NULL };
+
+/* --- User: {"1": {...}} -----------------------------------------------------------------------------------
+ */
+static const struct json_row user_rows[] = {
+	{ "ID", &json_i64, offsetof(struct api_user, id), 0, 0, NULL },
+	{ "LoginName", &json_str, offsetof(struct api_user, login_name), 0, 0, NULL },
+	{ "DisplayName", &json_str, offsetof(struct api_user, display_name), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape api_user_shape = { user_rows, sizeof(struct api_user), NULL };
+
+struct users {
+	struct api_user *v;
+	size_t n;
+};
+
+static bool user_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+{
+	struct users *all = arg;
+	struct api_user *u = &all->v[all->n];
+	json_init(&api_user_shape, u);
+	if (json_is_null(v))
+		return true;
+	if (!json_read_object(in, v, &api_user_shape, u))
+		return false;
+	if (!json_text_i64(key, &u->id))
+		return json_fail(in, "not a user id");
+	all->n++;
+	return true;
+}
+
+static bool read_users(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	(void)row;
+	struct users all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
+	if (!all.v || !json_each(in, v, user_add, &all))
+		return false;
+	memcpy(field, &all, sizeof(all));
+	return true;
+}
+
+static void write_users(struct json_out *out, const void *field, const struct json_row *row)
+{
+	(void)row;
+	struct users all;
+	memcpy(&all, field, sizeof(all));
+	bool first = true;
+	json_put(out, "{");
+	for (size_t i = 0; i < all.n; i++) {
+		char key[24];
+		snprintf(key, sizeof(key), "%lld", (long long)all.v[i].id);
+		json_put_name(out, key, &first);
+		json_put_object(out, &api_user_shape, &all.v[i]);
+	}
+	json_put(out, "}");
+}
+
+static const struct json_codec user_map = { NULL, read_users, write_users, NULL };
+
+/* --- Drops: {"name": n} -----------------------------------------------------------------------------------
+ */
+struct drops {
+	struct api_drop *v;
+	size_t n;
+};
+
+static bool drop_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+{
+	struct drops *all = arg;
+	struct api_drop d = { .name = arena_strdup(in->arena, key) };
+	if (!d.name || (!json_is_null(v) && !json_u64.read(in, v, &d.n, NULL)))
+		return false;
+	all->v[all->n++] = d;
+	return true;
+}
+
+static bool read_drops(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	(void)row;
+	struct drops all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
+	if (!all.v || !json_each(in, v, drop_add, &all))
+		return false;
+	memcpy(field, &all, sizeof(all));
+	return true;
+}
+
+static void write_drops(struct json_out *out, const void *field, const struct json_row *row)
+{
+	struct drops all;
+	memcpy(&all, field, sizeof(all));
+	bool first = true;
+	json_put(out, "{");
+	for (size_t i = 0; i < all.n; i++) {
+		json_put_name(out, all.v[i].name, &first);
+		json_u64.write(out, &all.v[i].n, row);
+	}
+	json_put(out, "}");
+}
+
+static const struct json_codec drop_map = { NULL, read_drops, write_drops, NULL };
+
+/* --- the whole ---------------------------------------------------------------------------------------- */
+#define STATUS(name, codec, field, arg) \
+	{ \
+		name, codec, offsetof(struct api_status, field), 0, 0, arg \
+	}
+/* CurrentTailnet: members of the same struct in an object of their own. */
+static const struct json_row tailnet_rows[] = {
+	STATUS("Name", &json_str, tailnet, NULL),
+	STATUS("MagicDNSSuffix", &json_str, magic_suffix, NULL),
+	STATUS("MagicDNSEnabled", &json_bool, magic_dns, NULL),
+	{ 0 },
+};
+static const struct json_shape tailnet_shape = { tailnet_rows, sizeof(struct api_status), NULL };
+static const struct json_row status_rows[] = {
+	STATUS("Version", &json_str, version, NULL),
+	STATUS("TUN", &json_bool, tun, NULL),
+	STATUS("BackendState", &json_str, backend_state, NULL),
+	STATUS("HaveNodeKey", &json_bool, have_node_key, NULL),
+	STATUS("AuthURL", &json_str, auth_url, NULL),
+	STATUS("TailscaleIPs", &json_addr_list, ips, NULL),
+	STATUS("Self", &json_inside, self, &peer_shape),
+	STATUS("Health", &json_strings, health, NULL),
+	STATUS("MagicDNSSuffix", &json_str, magic_suffix, NULL),
+	{ "CurrentTailnet", &json_inside, 0, 0, 0, &tailnet_shape },
+	STATUS("Peer", &peer_map, peers, NULL),
+	STATUS("User", &user_map, users, NULL),
+	STATUS("Drops", &drop_map, drops, NULL),
+	STATUS("Control", &json_str, control, NULL),
+	{ 0 },
+};
+static const struct json_shape status_shape = { status_rows, sizeof(struct api_status), NULL };
+
+bool api_status_write(struct buf *out, const struct api_status *s)
+{
+	return json_write(out, &status_shape, s);
+}
+
+int api_status_read(struct arena *a, const char *json, size_t len, struct api_status *out, struct errbuf *eb)
+{
+	return json_read(a, json, len, &status_shape, out, eb);
+}

@@ -332,6 +332,8 @@ static void put_route(struct request *q, const struct nl_route *r)
 		put_addr(q, RTA_GATEWAY, &r->via);
 	if (r->ifindex)
 		mnl_attr_put_u32(q->msg, RTA_OIF, (uint32_t)r->ifindex);
+	if (r->metric)
+		mnl_attr_put_u32(q->msg, RTA_PRIORITY, r->metric);
 	mnl_attr_put_u32(q->msg, RTA_TABLE, r->table ? r->table : RT_TABLE_MAIN);
 }
 

@@ -17,8 +17,8 @@ int nl_link_up(struct nl *n, int ifindex, bool up, struct errbuf *eb);
 int nl_link_mtu(struct nl *n, int ifindex, uint32_t mtu, struct errbuf *eb);
 int nl_link_del(struct nl *n, int ifindex, struct errbuf *eb);
 /* A veth pair: one end lands in the socket's namespace (and in bridge `master` when not 0), its peer in the
- * namespace of fd peer_ns (-1 = the socket's own). MACs may be NULL: the kernel chooses. `up` raises the first
- * end; the kernel refuses to make the peer up, so raise that where it lives. */
+ * namespace of fd peer_ns (-1 = the socket's own). MACs may be NULL: the kernel chooses. `up` raises the
+ * first end; the kernel refuses to make the peer up, so raise that where it lives. */
 struct nl_veth {
 	const char *name, *peer;
 	int peer_ns, master;
@@ -35,7 +35,8 @@ struct nl_route {
 	struct prefix dst; /* bits 0 = default */
 	struct addr via;   /* unspecified = on link */
 	int ifindex;
-	uint32_t table; /* 0 = main */
+	uint32_t table;	 /* 0 = main */
+	uint32_t metric; /* routes of equal dst and other metric live side by side */
 };
 int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb); /* replaces */
 int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb);

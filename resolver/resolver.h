@@ -1,6 +1,6 @@
-/* The resolver: a pure query machine (resolver/query.c) behind this header. Bytes, events and `now` come in; replies and
- * upstream sends go out through ops. Behaviours B1-B71 of the reference resolver.md. The node embeds it at
- * 100.100.100.100; ropewalk-resolver is the same code behind sockets. */
+/* The resolver: a pure query machine (resolver/query.c) behind this header. Bytes, events and `now` come in;
+ * replies and upstream sends go out through ops. Behaviours B1-B71 of the reference resolver.md. The node
+ * embeds it at 100.100.100.100; ropewalk-resolver is the same code behind sockets. */
 #ifndef RW_RESOLVER_H
 #define RW_RESOLVER_H
 
@@ -22,25 +22,36 @@ struct zone *zone_build(struct zone_builder *b); /* frees the builder; one refer
 struct zone *zone_get(struct zone *z);
 void zone_put(struct zone *z);
 
-struct resolver_upstream { struct endpoint at; };
+enum { RESOLVER_UPSTREAMS_MAX = 8 };
+struct resolver_upstream {
+	struct endpoint at;
+	bool trusted; /* its AD bit may be believed: reached through the mesh, or by choice */
+};
 struct resolver_route {
-	const char *suffix;                  /* "" = default */
+	const char *suffix; /* "" = default */
 	const struct resolver_upstream *upstreams;
-	size_t n_upstreams;                  /* 0: answered by the zone only */
+	size_t n_upstreams; /* 0: answered by the zone only; at most RESOLVER_UPSTREAMS_MAX */
+	bool race;	    /* ask all at once; else in order, the next when one is slow */
 };
 struct resolver_config {
 	const struct resolver_route *routes; /* copied */
 	size_t n_routes;
-	size_t cache_bytes;                  /* 0 = 4 MiB */
-	uint32_t mesh_ttl_s;                 /* 0 = 5 */
+	size_t cache_bytes;	    /* 0 = 4 MiB */
+	uint32_t mesh_ttl_s;	    /* 0 = 5 */
+	const struct endpoint *own; /* where we listen: never used as an upstream (a loop); an unspecified
+				     * address stands for every local one of the port that can be told */
+	size_t n_own;
 };
 
+/* No function of this header may be called from within an op. */
 struct resolver_ops {
 	/* client: the handle given to resolver_query. msg is valid during the call only. */
 	void (*reply)(void *arg, uint64_t client, const uint8_t *msg, size_t len);
-	/* Send to an upstream. id comes back in resolver_upstream_received/failed. UDP: the driver uses a fresh random
-	 * source port per id; TCP: one connection per id, two-byte length added and stripped by the driver. */
-	void (*upstream_send)(void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len);
+	/* Send to an upstream. id comes back in resolver_upstream_received/failed. UDP: the driver uses a
+	 * fresh random source port per id; TCP: one connection per id, two-byte length added and stripped by
+	 * the driver. */
+	void (*upstream_send)(
+		void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len);
 	/* No more answers wanted for id: the driver may close its socket. */
 	void (*upstream_done)(void *arg, uint64_t id);
 	void *arg;
@@ -49,21 +60,28 @@ struct resolver_ops {
 struct resolver;
 struct resolver *resolver_new(const struct resolver_ops *ops, const struct random *rnd);
 void resolver_free(struct resolver *r); /* no op is called afterwards */
+/* Answers in flight and the cache live on where a route keeps its suffix and upstreams. Errors: a suffix that
+ * is not a name, a suffix twice, too many upstreams; the old configuration then stays. */
 int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb);
 void resolver_zone_set(struct resolver *r, struct zone *z); /* takes its own reference; NULL = empty */
-/* One client message. tcp: no truncation. The reply may come during the call. Every query gets exactly one reply or none
- * (too short to answer, a response, or an id of a full house counted in stats). */
-void resolver_query(struct resolver *r, uint64_t now_ms, uint64_t client, const uint8_t *msg, size_t len, bool tcp);
+/* One client message. tcp: no truncation. The reply may come during the call. true: exactly one reply has
+ * come or will come; false: none will (too short to answer, or a response), counted in stats. */
+bool resolver_query(
+	struct resolver *r, uint64_t now_ms, uint64_t client, const uint8_t *msg, size_t len, bool tcp);
 /* The client is gone (TCP closed): nothing will be replied. */
 void resolver_client_gone(struct resolver *r, uint64_t client);
-void resolver_upstream_received(struct resolver *r, uint64_t now_ms, uint64_t id, const uint8_t *msg, size_t len);
+void resolver_upstream_received(
+	struct resolver *r, uint64_t now_ms, uint64_t id, const uint8_t *msg, size_t len);
+/* The socket failed (refused, unreachable, closed): code is a negative errno or enum err. */
 void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, int code);
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
 
-#define RESOLVER_STATS(X)                                                                                           \
-	X(queries) X(local) X(cached) X(forwarded) X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated)       \
-	X(drop_short) X(drop_response) X(drop_full) X(upstream_mismatch) X(upstream_timeout) X(upstream_tcp)
+#define RESOLVER_STATS(X) \
+	X(queries) \
+	X(local) X(cached) X(forwarded) X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated) \
+		X(drop_short) X(drop_response) X(drop_full) X(upstream_mismatch) X(upstream_malformed) \
+			X(upstream_timeout) X(upstream_tcp) X(upstream_failed) X(merged) X(probes) X(loop)
 struct resolver_stats {
 #define X(name) uint64_t name;
 	RESOLVER_STATS(X)

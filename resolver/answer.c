@@ -1,0 +1,392 @@
+#include "resolver/answer.h"
+
+#include <string.h>
+
+enum { OPTION_EDE = 15 };
+
+/* RDATA of the types that hold names or have one exact length: digits are bytes, n a name that may be
+ * compressed again, N one that may not (RFC 3597 4), s a character string, * the rest. Other types are opaque
+ * bytes. */
+static const struct {
+	uint16_t type;
+	const char *form;
+} forms[] = {
+	{ DNS_A, "4" },
+	{ DNS_AAAA, "88" },
+	{ DNS_NS, "n" },
+	{ DNS_CNAME, "n" },
+	{ DNS_PTR, "n" },
+	{ DNS_SOA, "nn884" },
+	{ DNS_MX, "2n" },
+	{ DNS_SRV, "6N" },
+	{ DNS_DNAME, "N" },
+	{ DNS_RRSIG, "99N*" },
+	{ DNS_NSEC, "N*" },
+	{ 3, "n" },
+	{ 4, "n" },
+	{ 7, "n" },
+	{ 8, "n" },
+	{ 9, "n" },
+	{ 14, "nn" },
+	{ 17, "NN" },
+	{ 18, "2N" },
+	{ 21, "2N" },
+	{ 24, "99N*" },
+	{ 26, "2NN" },
+	{ 30, "N*" },
+	{ 35, "4sssN" },
+	{ 36, "2N" },
+};
+
+static const char *form_of(uint16_t type)
+{
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (forms[i].type == type)
+			return forms[i].form;
+	return "*";
+}
+
+bool dns_rr_next(const uint8_t *msg, size_t len, size_t *at, struct dns_rr *out)
+{
+	size_t next = dns_name_skip(msg, len, *at);
+	if (!next || len - next < 10)
+		return false;
+	out->name_at = (uint32_t)*at;
+	out->type = (uint16_t)be_get(msg + next, 2);
+	out->ttl_s = (uint32_t)be_get(msg + next + 4, 4);
+	out->rdata_len = (uint16_t)be_get(msg + next + 8, 2);
+	out->rdata_at = (uint32_t)next + 10;
+	if (len - out->rdata_at < out->rdata_len)
+		return false;
+	*at = out->rdata_at + out->rdata_len;
+	return true;
+}
+
+static bool rdata_copy(struct dns_writer *d, const uint8_t *msg, const struct dns_rr *rr)
+{
+	size_t at = rr->rdata_at, end = rr->rdata_at + (size_t)rr->rdata_len, n;
+	struct dns_name name;
+	for (const char *f = form_of(rr->type); *f; f++, at += n) {
+		if (*f == 'n' || *f == 'N') {
+			if (!dns_name_expand(msg, end, at, &name, &n))
+				return false;
+			dns_write_name(d, &name, *f == 'n');
+			n -= at;
+			continue;
+		}
+		n = *f == '*' ? end - at : *f == 's' ? (at < end ? msg[at] + 1u : 1) : (size_t)(*f - '0');
+		if (n > end - at)
+			return false;
+		wr_bytes(&d->w, msg + at, n);
+	}
+	return at == end;
+}
+
+bool dns_rr_copy(
+	struct dns_writer *d, const uint8_t *msg, size_t len, const struct dns_rr *rr, uint32_t ttl_s)
+{
+	struct dns_name owner;
+	size_t next;
+	if (!dns_name_expand(msg, len, rr->name_at, &owner, &next))
+		return false;
+	size_t at = dns_write_rr(d, &owner, rr->type, ttl_s);
+	if (!rdata_copy(d, msg, rr))
+		return false;
+	dns_write_rr_end(d, at);
+	return true;
+}
+
+/* ---- reading ---- */
+
+static bool owner_is(const uint8_t *msg, size_t len, const struct dns_rr *rr, const struct dns_name *n)
+{
+	struct dns_name owner;
+	size_t next;
+	return dns_name_expand(msg, len, rr->name_at, &owner, &next) && dns_name_equal(&owner, n);
+}
+
+/* The zone a record speaks for must hold the name in question; nothing sideways is believed. */
+static bool owner_above(const uint8_t *msg, size_t len, const struct dns_rr *rr, const struct dns_name *n)
+{
+	struct dns_name owner;
+	size_t next;
+	return dns_name_expand(msg, len, rr->name_at, &owner, &next) && dns_name_within(n, &owner);
+}
+
+static void opt_read(const uint8_t *msg, const struct dns_rr *rr, struct answer *out)
+{
+	struct rd r = rd_of(msg + rr->rdata_at, rr->rdata_len);
+	out->rcode |= (uint16_t)(rr->ttl_s >> 24 << 4);
+	while (r.left && !r.bad) {
+		uint16_t code = rd_u16(&r);
+		struct rd body = rd_sub(&r, rd_u16(&r));
+		if (code == OPTION_EDE && !body.bad && body.left >= 2)
+			out->ede = rd_u16(&body);
+	}
+}
+
+static bool name_fits(const uint8_t *msg, size_t end, size_t *at)
+{
+	struct dns_name n;
+	return dns_name_expand(msg, end, *at, &n, at);
+}
+
+/* Does RDATA have the shape its type promises? Records that will not be used are judged too: a sender that
+ * gets one wrong is not to be trusted with the rest. */
+bool dns_rdata_fits(const uint8_t *msg, const struct dns_rr *rr)
+{
+	size_t at = rr->rdata_at, end = rr->rdata_at + (size_t)rr->rdata_len;
+	for (const char *f = form_of(rr->type); *f; f++) {
+		if (*f == 'n' || *f == 'N') {
+			if (!name_fits(msg, end, &at))
+				return false;
+			continue;
+		}
+		size_t n = *f == '*'   ? end - at
+			   : *f == 's' ? (at < end ? msg[at] + 1u : 1)
+				       : (size_t)(*f - '0');
+		if (n > end - at)
+			return false;
+		at += n;
+	}
+	return at == end;
+}
+
+static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, size_t at, struct answer *out)
+{
+	unsigned answers = (unsigned)be_get(msg + 6, 2), authorities = (unsigned)be_get(msg + 8, 2);
+	unsigned total = answers + authorities + (unsigned)be_get(msg + 10, 2), opts = 0;
+	if (total > ANSWER_RRS_MAX)
+		return false;
+	for (unsigned i = 0; i < total; i++) {
+		struct dns_rr *rr = &k->rrs[i];
+		struct dns_name owner;
+		size_t next, from = at;
+		if (!dns_rr_next(msg, len, &at, rr) || !dns_name_expand(msg, len, from, &owner, &next))
+			return false;
+		if (!dns_rdata_fits(msg, rr))
+			return false;
+		if (rr->type != DNS_OPT) {
+			if (rr->ttl_s >> 31)
+				rr->ttl_s = 0;
+			if (rr->ttl_s > TTL_MAX_S)
+				rr->ttl_s = TTL_MAX_S;
+			continue;
+		}
+		if (i < answers + authorities || opts++ || owner.len != 1)
+			return false;
+		opt_read(msg, rr, out);
+	}
+	memset(k->keep, 0, total);
+	k->n_answer = (uint16_t)answers;
+	k->n_authority = (uint16_t)authorities;
+	return true;
+}
+
+/* Marks the records of `name` that answer `type`, with their signatures and the DNAME they came from; returns
+ * the CNAME among them, or NULL. */
+static const struct dns_rr *link_mark(struct answer_work *k, const uint8_t *msg, size_t len,
+	const struct dns_name *name, uint16_t type, struct answer *out)
+{
+	const struct dns_rr *cname = NULL;
+	for (unsigned i = 0; i < k->n_answer; i++) {
+		const struct dns_rr *rr = &k->rrs[i];
+		bool signature = rr->type == DNS_RRSIG && type != DNS_RRSIG && rr->rdata_len >= 2;
+		uint16_t covers = signature ? (uint16_t)be_get(msg + rr->rdata_at, 2) : rr->type;
+		if (covers == DNS_DNAME && type != DNS_DNAME && !owner_is(msg, len, rr, name)) {
+			k->keep[i] |= owner_above(msg, len, rr, name);
+			continue;
+		}
+		bool wanted = covers == type || type == DNS_ANY;
+		if ((!wanted && covers != DNS_CNAME) || !owner_is(msg, len, rr, name))
+			continue;
+		k->keep[i] = 1;
+		if (wanted && !signature)
+			out->complete = true;
+		else if (covers == DNS_CNAME && !signature)
+			cname = rr;
+	}
+	return cname;
+}
+
+static bool chain_mark(
+	struct answer_work *k, const uint8_t *msg, size_t len, uint16_t type, struct answer *out)
+{
+	for (unsigned hops = 0; hops <= ANSWER_CHAIN_MAX; hops++) {
+		const struct dns_rr *cname = link_mark(k, msg, len, &out->last, type, out);
+		size_t next;
+		if (out->complete || !cname)
+			return true;
+		if (!dns_name_expand(msg, len, cname->rdata_at, &out->last, &next))
+			return false;
+	}
+	return false; /* a loop, or somebody's joke */
+}
+
+/* What the authority section may add: the SOA of a zone above the name, and proofs for those who ask for
+ * them. */
+static void authority_mark(
+	struct answer_work *k, const uint8_t *msg, size_t len, bool dnssec_ok, struct answer *out)
+{
+	for (unsigned i = k->n_answer; i < (unsigned)k->n_answer + k->n_authority; i++) {
+		const struct dns_rr *rr = &k->rrs[i];
+		bool proof = rr->type == DNS_NSEC || rr->type == DNS_NSEC3 || rr->type == DNS_DS ||
+			     rr->type == DNS_RRSIG;
+		if (rr->type == DNS_SOA && !out->complete)
+			k->keep[i] = owner_above(msg, len, rr, &out->last);
+		else if (proof)
+			k->keep[i] = dnssec_ok;
+	}
+}
+
+/* RFC 2181 5.2: the TTLs of one RRset are the same; the least is right. Sets come in runs. */
+static void ttls_level(struct answer_work *k)
+{
+	for (unsigned i = 1; i < k->n_answer; i++)
+		if (k->rrs[i].type == k->rrs[i - 1].type && k->rrs[i].ttl_s > k->rrs[i - 1].ttl_s)
+			k->rrs[i].ttl_s = k->rrs[i - 1].ttl_s;
+	for (unsigned i = k->n_answer; i-- > 1;)
+		if (k->rrs[i].type == k->rrs[i - 1].type && k->rrs[i - 1].ttl_s > k->rrs[i].ttl_s)
+			k->rrs[i - 1].ttl_s = k->rrs[i].ttl_s;
+}
+
+static uint32_t soa_ttl(const uint8_t *msg, const struct dns_rr *rr)
+{
+	uint32_t minimum = (uint32_t)be_get(msg + rr->rdata_at + rr->rdata_len - 4, 4);
+	uint32_t ttl = rr->ttl_s < minimum ? rr->ttl_s : minimum;
+	return ttl < NEGATIVE_TTL_MAX_S ? ttl : NEGATIVE_TTL_MAX_S;
+}
+
+static size_t clean_write(struct answer_work *k, const uint8_t *msg, size_t len, const struct dns_ask *asked,
+	struct answer *out, uint8_t *buf)
+{
+	struct dns_query q = { .rd = true, .tcp = true, .size = DNS_MESSAGE_MAX, .name = *asked->name };
+	struct dns_writer d;
+	q.question_len = (uint16_t)(q.name.len + 4);
+	memcpy(q.question, q.name.b, q.name.len);
+	be_put(q.question + q.name.len, 2, asked->type);
+	be_put(q.question + q.name.len + 2, 2, DNS_IN);
+	dns_write_begin(&d, buf, DNS_MESSAGE_MAX, &q);
+	out->ttl_s = out->complete ? TTL_MAX_S : BARE_NEGATIVE_TTL_S;
+	for (unsigned i = 0; i < (unsigned)k->n_answer + k->n_authority; i++) {
+		const struct dns_rr *rr = &k->rrs[i];
+		uint32_t ttl = rr->ttl_s;
+		if (!k->keep[i])
+			continue;
+		bool authority = i >= k->n_answer;
+		if (authority && rr->type == DNS_SOA)
+			out->ttl_s = ttl = soa_ttl(msg, rr);
+		dns_write_mark(&d, authority ? DNS_AUTHORITY : DNS_ANSWER);
+		if (!dns_rr_copy(&d, msg, len, rr, ttl) || !dns_write_keep(&d))
+			return 0;
+	}
+	for (unsigned i = 0; i < k->n_answer; i++)
+		if (k->keep[i] && k->rrs[i].ttl_s < out->ttl_s)
+			out->ttl_s = k->rrs[i].ttl_s;
+	struct dns_end end = { .rcode = out->rcode & 15, .ede = EDE_NONE };
+	return dns_write_end(&d, &q, &end);
+}
+
+/* Does the message echo exactly our question? Servers may change its case. */
+static bool question_match(const uint8_t *msg, size_t len, const struct dns_ask *asked, size_t *at)
+{
+	struct dns_name name;
+	if (!dns_name_expand(msg, len, DNS_HEADER, &name, at) || len - *at < 4)
+		return false;
+	bool same = dns_name_equal(&name, asked->name) && be_get(msg + *at, 2) == asked->type &&
+		    be_get(msg + *at + 2, 2) == DNS_IN;
+	*at += 4;
+	return same;
+}
+
+enum answer_read answer_read(struct answer_work *k, const uint8_t *msg, size_t len,
+	const struct dns_ask *asked, bool trusted, struct answer *out, uint8_t *buf)
+{
+	size_t at = DNS_HEADER;
+	if (len < DNS_HEADER || be_get(msg, 2) != asked->id || !(msg[2] & 0x80) || msg[2] >> 3 & 15)
+		return ANSWER_MISMATCH;
+	out->rcode = msg[3] & 15;
+	out->ede = EDE_NONE;
+	out->truncated = msg[2] & 2;
+	out->complete = false;
+	out->last = *asked->name;
+	out->ttl_s = 0;
+	out->len = 0;
+	unsigned questions = (unsigned)be_get(msg + 4, 2);
+	out->no_question = !questions;
+	if (out->no_question) /* old servers answer FORMERR to an OPT with a bare header */
+		return out->rcode == DNS_FORMERR || out->rcode == DNS_NOTIMP ? ANSWER_OK : ANSWER_MISMATCH;
+	if (questions != 1 || !question_match(msg, len, asked, &at))
+		return ANSWER_MISMATCH;
+	if (!records_read(k, msg, len, at, out))
+		return out->truncated ? ANSWER_OK : ANSWER_MALFORMED;
+	if (!chain_mark(k, msg, len, asked->type, out))
+		return ANSWER_MALFORMED;
+	authority_mark(k, msg, len, asked->dnssec_ok, out);
+	ttls_level(k);
+	out->len = clean_write(k, msg, len, asked, out, buf);
+	if (!out->len)
+		return ANSWER_MALFORMED;
+	dns_name_fold(&out->last);
+	if (trusted && msg[3] & DNS_AD)
+		buf[3] |= DNS_AD;
+	return ANSWER_OK;
+}
+
+/* ---- replying ---- */
+
+/* How much of the clean message fits into `room` bytes when cut between RRsets; counts are set in buf. */
+static size_t cut(uint8_t *buf, size_t len, size_t at, size_t room)
+{
+	unsigned left[2] = { (unsigned)be_get(buf + 6, 2), (unsigned)be_get(buf + 8, 2) };
+	unsigned kept[2] = { 0, 0 }, run = 0;
+	size_t end = at;
+	uint16_t type = 0;
+	for (unsigned s = 0; s < 2; s++) {
+		run = 0;
+		for (unsigned i = 0; i <= left[s]; i++) {
+			struct dns_rr rr = { 0 };
+			size_t from = at;
+			bool more = i < left[s] && dns_rr_next(buf, len, &at, &rr);
+			if (run && (!more || rr.type != type)) { /* an RRset ended at `from` */
+				if (from > room)
+					goto done;
+				kept[s] += run;
+				end = from;
+				run = 0;
+			}
+			type = rr.type;
+			run++;
+		}
+	}
+done:
+	be_put(buf + 6, 2, kept[0]);
+	be_put(buf + 8, 2, kept[1]);
+	return end;
+}
+
+static void ttls_age(uint8_t *buf, size_t len, size_t at, uint32_t age_s)
+{
+	struct dns_rr rr;
+	while (at < len && dns_rr_next(buf, len, &at, &rr))
+		be_put(buf + rr.rdata_at - 6, 4, rr.ttl_s > age_s ? rr.ttl_s - age_s : 0);
+}
+
+size_t answer_reply(
+	uint8_t *buf, size_t cap, const struct dns_query *q, const uint8_t *msg, size_t len, uint32_t age_s)
+{
+	struct dns_end end = { .flags = msg[2] << 8 & DNS_TC, .rcode = msg[3] & 15, .ede = EDE_NONE };
+	size_t room = (cap < q->size ? cap : q->size) - (q->edns ? DNS_OPT_LEN : 0),
+	       at = DNS_HEADER + q->question_len;
+	memcpy(buf, msg, len);
+	memcpy(buf + DNS_HEADER, q->question, q->question_len);
+	if (q->ad || q->dnssec_ok)
+		end.flags |= msg[3] & DNS_AD;
+	if (age_s)
+		ttls_age(buf, len, at, age_s);
+	if (len > room) {
+		len = cut(buf, len, at, room);
+		end.flags |= DNS_TC;
+	}
+	return dns_write_opt(buf, len, cap, q, &end);
+}

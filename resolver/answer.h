@@ -1,0 +1,61 @@
+/* Answers of upstreams: strict reading into a clean message of our own, and that message made into a client's
+ * reply. RFC 1035, 2181 5.2 and 8, 2308, 3597 (which types may hold compressed names), 8914. */
+#ifndef RW_RESOLVER_ANSWER_H
+#define RW_RESOLVER_ANSWER_H
+
+#include "resolver/message.h"
+
+enum {
+	ANSWER_RRS_MAX = 2048,
+	ANSWER_CHAIN_MAX = 11,
+	TTL_MAX_S = 86400,
+	NEGATIVE_TTL_MAX_S = 3600,
+	BARE_NEGATIVE_TTL_S = 5
+};
+
+struct dns_rr {
+	uint16_t type, rdata_len;
+	uint32_t ttl_s;
+	uint32_t name_at, rdata_at;
+};
+/* The record at msg[*at]; moves *at past it. Checks bounds, not what RDATA holds. */
+bool dns_rr_next(const uint8_t *msg, size_t len, size_t *at, struct dns_rr *out);
+/* Has RDATA the shape its type promises? Types unknown to us always do. */
+bool dns_rdata_fits(const uint8_t *msg, const struct dns_rr *rr);
+/* Writes a record of another message into d, names in RDATA made whole or compressed anew. false: RDATA is
+ * not what its type says; d then has half a record: give it back by dns_write_keep. */
+bool dns_rr_copy(
+	struct dns_writer *d, const uint8_t *msg, size_t len, const struct dns_rr *rr, uint32_t ttl_s);
+
+struct answer {
+	uint16_t rcode;	      /* extended */
+	uint16_t ede;	      /* EDE_NONE = none */
+	bool truncated;	      /* TC: ask again by TCP */
+	bool no_question;     /* an error that echoed none: only its rcode may be used */
+	bool complete;	      /* the chain ends in records of the type asked for */
+	uint32_t ttl_s;	      /* how long it may be kept */
+	struct dns_name last; /* the end of the CNAME chain; the name asked for when there is none */
+	size_t len;	      /* of the clean message */
+};
+enum answer_read {
+	ANSWER_OK,
+	ANSWER_MISMATCH, /* not an answer to what was asked: keep waiting */
+	ANSWER_MALFORMED,
+};
+/* Scratch space, about 80 KiB: one per resolver. */
+struct answer_work {
+	struct dns_rr rrs[ANSWER_RRS_MAX];
+	uint8_t keep[ANSWER_RRS_MAX];
+	uint16_t n_answer, n_authority;
+};
+/* The clean message goes to buf[DNS_MESSAGE_MAX]: id 0, question in lower case, chain and negative proof
+ * only, no OPT. trusted: AD may be believed. */
+enum answer_read answer_read(struct answer_work *work, const uint8_t *msg, size_t len,
+	const struct dns_ask *asked, bool trusted, struct answer *out, uint8_t *buf);
+
+/* What the client of q gets of a clean message for the same name: TTLs less age_s, cut to its size. buf[cap],
+ * cap >= len + DNS_OPT_LEN. */
+size_t answer_reply(
+	uint8_t *buf, size_t cap, const struct dns_query *q, const uint8_t *msg, size_t len, uint32_t age_s);
+
+#endif

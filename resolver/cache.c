@@ -1,0 +1,167 @@
+#include "resolver/cache.h"
+
+#include "mesh/base/table.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS_MIN = 256, BYTES_PER_BUCKET = 512, PREFIX_LEN = 11 };
+
+struct entry {
+	struct entry *chain;	     /* same bucket */
+	struct entry *newer, *older; /* by last use */
+	uint64_t hash, stored_ms, expire_ms;
+	size_t size; /* of the whole allocation */
+	uint32_t len;
+	uint16_t key_len;
+	uint8_t b[]; /* key, then message */
+};
+struct cache {
+	struct entry **buckets;
+	size_t mask, used, cap;
+	struct entry *newest, *oldest;
+	uint64_t seed[2];
+};
+
+struct packed_key {
+	uint8_t b[PREFIX_LEN + DNS_NAME_MAX];
+	uint16_t len;
+};
+
+static void pack(const struct cache_key *k, struct packed_key *out)
+{
+	memcpy(out->b, &k->split, 8);
+	out->b[8] = (uint8_t)(k->type >> 8);
+	out->b[9] = (uint8_t)k->type;
+	out->b[10] = (uint8_t)(k->dnssec_ok << 1 | k->checking_disabled);
+	memcpy(out->b + PREFIX_LEN, k->name->b, k->name->len);
+	out->len = (uint16_t)(PREFIX_LEN + k->name->len);
+}
+
+uint64_t cache_key_hash(const struct cache_key *k, const uint64_t seed[2])
+{
+	struct packed_key p;
+	pack(k, &p);
+	return hash_bytes(p.b, p.len, seed[0], seed[1]);
+}
+
+struct cache *cache_new(size_t bytes, const uint64_t seed[2])
+{
+	struct cache *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	size_t buckets = BUCKETS_MIN;
+	while (buckets < bytes / BYTES_PER_BUCKET)
+		buckets *= 2;
+	c->buckets = calloc(buckets, sizeof(struct entry *));
+	if (!c->buckets) {
+		free(c);
+		return NULL;
+	}
+	c->mask = buckets - 1;
+	c->cap = bytes;
+	memcpy(c->seed, seed, sizeof(c->seed));
+	return c;
+}
+
+static void unlist(struct cache *c, struct entry *e)
+{
+	*(e->newer ? &e->newer->older : &c->newest) = e->older;
+	*(e->older ? &e->older->newer : &c->oldest) = e->newer;
+}
+
+static void list_first(struct cache *c, struct entry *e)
+{
+	e->newer = NULL;
+	e->older = c->newest;
+	*(c->newest ? &c->newest->newer : &c->oldest) = e;
+	c->newest = e;
+}
+
+static void drop(struct cache *c, struct entry *e)
+{
+	struct entry **at = &c->buckets[e->hash & c->mask];
+	while (*at != e)
+		at = &(*at)->chain;
+	*at = e->chain;
+	unlist(c, e);
+	c->used -= e->size;
+	free(e);
+}
+
+void cache_free(struct cache *c)
+{
+	if (!c)
+		return;
+	while (c->oldest)
+		drop(c, c->oldest);
+	free(c->buckets);
+	free(c);
+}
+
+void cache_resize(struct cache *c, size_t bytes)
+{
+	c->cap = bytes;
+	while (c->used > c->cap)
+		drop(c, c->oldest);
+}
+
+static struct entry *entry_find(struct cache *c, const struct packed_key *p, uint64_t hash)
+{
+	struct entry *e = c->buckets[hash & c->mask];
+	while (e && (e->hash != hash || e->key_len != p->len || memcmp(e->b, p->b, p->len)))
+		e = e->chain;
+	return e;
+}
+
+bool cache_find(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_item *out)
+{
+	struct packed_key p;
+	pack(k, &p);
+	struct entry *e = entry_find(c, &p, hash_bytes(p.b, p.len, c->seed[0], c->seed[1]));
+	if (!e)
+		return false;
+	if (now_ms >= e->expire_ms) {
+		drop(c, e);
+		return false;
+	}
+	unlist(c, e);
+	list_first(c, e);
+	out->msg = e->b + e->key_len;
+	out->len = e->len;
+	out->age_s = (uint32_t)((now_ms - e->stored_ms) / 1000);
+	return true;
+}
+
+void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, uint32_t ttl_s,
+	const uint8_t *msg, size_t len)
+{
+	struct packed_key p;
+	pack(k, &p);
+	size_t size = sizeof(struct entry) + p.len + len;
+	uint64_t hash = hash_bytes(p.b, p.len, c->seed[0], c->seed[1]);
+	struct entry *old = entry_find(c, &p, hash);
+	if (old)
+		drop(c, old);
+	if (!ttl_s || size > c->cap / 8)
+		return;
+	while (c->used + size > c->cap)
+		drop(c, c->oldest);
+	struct entry *e = malloc(size);
+	if (!e)
+		return;
+	*e = (struct entry) { .hash = hash, .stored_ms = now_ms, .size = size };
+	e->expire_ms = now_ms + (uint64_t)ttl_s * 1000;
+	e->key_len = p.len;
+	e->len = (uint32_t)len;
+	memcpy(e->b, p.b, p.len);
+	memcpy(e->b + p.len, msg, len);
+	e->chain = c->buckets[hash & c->mask];
+	c->buckets[hash & c->mask] = e;
+	list_first(c, e);
+	c->used += size;
+}
+
+size_t cache_bytes(const struct cache *c)
+{
+	return c->used;
+}

@@ -1,0 +1,363 @@
+#include "resolver/conf.h"
+
+#include "mesh/base/text.h"
+#include "resolver/present.h"
+#include "resolver/zone.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <yaml.h>
+
+enum { DNS_PORT = 53, RDATA_MAX = 4096, SEQUENCE_MAX = 65536 };
+
+struct reader {
+	const char *file;
+	yaml_document_t doc;
+	struct conf *c;
+	struct errbuf *eb;
+};
+
+static int bad(const struct reader *r, const yaml_node_t *at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+static int bad(const struct reader *r, const yaml_node_t *at, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, at->start_mark.line + 1,
+		at->start_mark.column + 1, text);
+}
+
+static yaml_node_t *node(struct reader *r, int number)
+{
+	return yaml_document_get_node(&r->doc, number);
+}
+
+/* A scalar without a NUL inside, or NULL. */
+static const char *scalar(const yaml_node_t *n)
+{
+	if (n->type != YAML_SCALAR_NODE ||
+		strlen((const char *)n->data.scalar.value) != n->data.scalar.length)
+		return NULL;
+	return (const char *)n->data.scalar.value;
+}
+
+/* ---- values ---- */
+
+static bool endpoint_read(const char *text, uint16_t port, struct endpoint *out)
+{
+	*out = (struct endpoint) { .port = port };
+	return endpoint_parse(text, out) || addr_parse(text, &out->ip);
+}
+
+static int read_string(struct reader *r, const yaml_node_t *n, const char *what, const char **out)
+{
+	const char *s = scalar(n);
+	if (!s || !*s)
+		return bad(r, n, "%s: text is wanted here", what);
+	*out = arena_strdup(&r->c->arena, s);
+	return *out ? 0 : bad(r, n, "out of memory");
+}
+
+static int read_number(struct reader *r, const yaml_node_t *n, const char *what, uint64_t max, uint64_t *out)
+{
+	const char *s = scalar(n);
+	if (!s || !text_u64(s, 1, max, out))
+		return bad(r, n, "%s: a number from 1 to %llu is wanted here", what, (unsigned long long)max);
+	return 0;
+}
+
+/* One endpoint or a list of them. */
+static int read_endpoints(struct reader *r, yaml_node_t *n, size_t max, struct endpoint **out, size_t *count)
+{
+	bool list = n->type == YAML_SEQUENCE_NODE;
+	size_t total = list ? (size_t)(n->data.sequence.items.top - n->data.sequence.items.start) : 1;
+	if (n->type == YAML_MAPPING_NODE)
+		return bad(r, n, "an address or a list of addresses is wanted here");
+	if (total > max)
+		return bad(r, n, "%zu addresses; at most %zu are possible", total, max);
+	*out = arena_array(&r->c->arena, total, sizeof(**out));
+	if (!*out)
+		return bad(r, n, "out of memory");
+	for (size_t i = 0; i < total; i++) {
+		yaml_node_t *item = list ? node(r, n->data.sequence.items.start[i]) : n;
+		const char *s = scalar(item);
+		if (!s || !endpoint_read(s, DNS_PORT, &(*out)[i]))
+			return bad(r, item,
+				"\"%s\" is not an address; write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53",
+				s ? s : "");
+	}
+	*count = total;
+	return 0;
+}
+
+static int read_upstreams(struct reader *r, yaml_node_t *n, struct resolver_route *out)
+{
+	struct endpoint *at;
+	size_t count;
+	int err = read_endpoints(r, n, RESOLVER_UPSTREAMS_MAX, &at, &count);
+	if (err)
+		return err;
+	struct resolver_upstream *u = arena_array(&r->c->arena, count, sizeof(*u));
+	if (!u)
+		return bad(r, n, "out of memory");
+	for (size_t i = 0; i < count; i++)
+		u[i].at = at[i];
+	out->upstreams = u;
+	out->n_upstreams = count;
+	return 0;
+}
+
+/* ---- keys ---- */
+
+struct key {
+	const char *name;
+	int (*read)(struct reader *r, yaml_node_t *value, void *into);
+};
+
+/* Every mapping goes through here: known keys, each once, values by their reader. */
+static int read_keys(struct reader *r, const yaml_node_t *map, const struct key *keys, void *into)
+{
+	uint64_t seen = 0;
+	if (map->type != YAML_MAPPING_NODE)
+		return bad(r, map, "\"key: value\" pairs are wanted here");
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+		const yaml_node_t *k = node(r, p->key);
+		const char *name = scalar(k);
+		const char *names[16] = { NULL };
+		size_t i = 0;
+		for (; keys[i].name && (!name || strcmp(keys[i].name, name)); i++)
+			names[i] = keys[i].name;
+		if (!keys[i].name) {
+			const char *near = name ? text_nearest(name, names) : NULL;
+			return bad(r, k, "unknown key \"%s\"%s%s%s", name ? name : "",
+				near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+		}
+		if (seen >> i & 1)
+			return bad(r, k, "\"%s\" is given twice", name);
+		seen |= UINT64_C(1) << i;
+		int err = keys[i].read(r, node(r, p->value), into);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int key_listen(struct reader *r, yaml_node_t *n, void *into)
+{
+	struct conf *c = into;
+	return read_endpoints(r, n, 8, &c->listen, &c->n_listen);
+}
+
+static int key_upstreams(struct reader *r, yaml_node_t *n, void *into)
+{
+	struct conf *c = into;
+	c->routes[0].suffix = "";
+	return read_upstreams(r, n, &c->routes[0]);
+}
+
+static int key_race(struct reader *r, yaml_node_t *n, void *into)
+{
+	struct conf *c = into;
+	const char *s = scalar(n);
+	if (!s || (strcmp(s, "true") && strcmp(s, "false")))
+		return bad(r, n, "race: true or false is wanted here");
+	c->routes[0].race = !strcmp(s, "true");
+	return 0;
+}
+
+static int key_routes(struct reader *r, yaml_node_t *n, void *into)
+{
+	struct conf *c = into;
+	if (n->type != YAML_MAPPING_NODE)
+		return bad(r, n, "routes: \"suffix: upstreams\" pairs are wanted here");
+	size_t total = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
+	struct resolver_route *routes = arena_array(&c->arena, total + 1, sizeof(*routes));
+	if (!routes)
+		return bad(r, n, "out of memory");
+	routes[0] = c->routes[0];
+	c->routes = routes;
+	for (size_t i = 0; i < total; i++) {
+		const yaml_node_pair_t *p = &n->data.mapping.pairs.start[i];
+		struct dns_name name, other;
+		int err = read_string(r, node(r, p->key), "route", &routes[i + 1].suffix);
+		if (!err && !dns_name_parse(routes[i + 1].suffix, &name))
+			err = bad(r, node(r, p->key), "\"%s\" is not a domain name", routes[i + 1].suffix);
+		for (size_t j = 1; !err && j <= i; j++)
+			if (dns_name_parse(routes[j].suffix, &other) && dns_name_equal(&name, &other))
+				err = bad(r, node(r, p->key), "\"%s\" is given twice", routes[i + 1].suffix);
+		if (!err)
+			err = read_upstreams(r, node(r, p->value), &routes[i + 1]);
+		if (err)
+			return err;
+	}
+	c->n_routes = total;
+	return 0;
+}
+
+static int key_record_name(struct reader *r, yaml_node_t *n, void *into)
+{
+	return read_string(r, n, "name", &((struct conf_record *)into)->name);
+}
+static int key_record_type(struct reader *r, yaml_node_t *n, void *into)
+{
+	return read_string(r, n, "type", &((struct conf_record *)into)->type);
+}
+static int key_record_value(struct reader *r, yaml_node_t *n, void *into)
+{
+	return read_string(r, n, "value", &((struct conf_record *)into)->value);
+}
+
+static int key_records(struct reader *r, yaml_node_t *n, void *into)
+{
+	static const struct key keys[] = { { "name", key_record_name }, { "type", key_record_type },
+		{ "value", key_record_value }, { 0 } };
+	struct conf *c = into;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return bad(r, n, "records: a list of {name, type, value} is wanted here");
+	size_t total = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	if (total > SEQUENCE_MAX || !(c->records = arena_array(&c->arena, total, sizeof(*c->records))))
+		return bad(r, n, "too many records");
+	for (size_t i = 0; i < total; i++) {
+		const yaml_node_t *item = node(r, n->data.sequence.items.start[i]);
+		struct conf_record *rec = &c->records[i];
+		int err = read_keys(r, item, keys, rec);
+		if (err)
+			return err;
+		if (!rec->name || !rec->value)
+			return bad(r, item, "a record needs a name and a value");
+		rec->line = (uint32_t)item->start_mark.line + 1;
+		rec->column = (uint32_t)item->start_mark.column + 1;
+	}
+	c->n_records = total;
+	return 0;
+}
+
+static int key_authority(struct reader *r, yaml_node_t *n, void *into)
+{
+	struct conf *c = into;
+	struct dns_name name;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return bad(r, n, "authority: a list of domain names is wanted here");
+	size_t total = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	if (total > SEQUENCE_MAX || !(c->authority = arena_array(&c->arena, total, sizeof(*c->authority))))
+		return bad(r, n, "too many names");
+	for (size_t i = 0; i < total; i++) {
+		const yaml_node_t *item = node(r, n->data.sequence.items.start[i]);
+		int err = read_string(r, item, "authority", &c->authority[i]);
+		if (err)
+			return err;
+		if (!dns_name_parse(c->authority[i], &name))
+			return bad(r, item, "\"%s\" is not a domain name", c->authority[i]);
+	}
+	c->n_authority = total;
+	return 0;
+}
+
+static int key_cache(struct reader *r, yaml_node_t *n, void *into)
+{
+	return read_number(r, n, "cache-bytes", UINT64_C(1) << 40, &((struct conf *)into)->cache_bytes);
+}
+
+static int key_ttl(struct reader *r, yaml_node_t *n, void *into)
+{
+	return read_number(r, n, "ttl", 86400, &((struct conf *)into)->ttl_s);
+}
+
+static int top_read(struct reader *r)
+{
+	static const struct key keys[] = { { "listen", key_listen }, { "upstreams", key_upstreams },
+		{ "race", key_race }, { "routes", key_routes }, { "records", key_records },
+		{ "authority", key_authority }, { "cache-bytes", key_cache }, { "ttl", key_ttl }, { 0 } };
+	struct conf *c = r->c;
+	const yaml_node_t *root = yaml_document_get_root_node(&r->doc);
+	if (!root)
+		return err_say(r->eb, ERR_MALFORMED, "%s: the file is empty; \"listen\" is needed at least",
+			r->file);
+	c->routes = arena_array(&c->arena, 1, sizeof(*c->routes));
+	if (!c->routes)
+		return bad(r, root, "out of memory");
+	int err = read_keys(r, root, keys, c);
+	if (err)
+		return err;
+	if (!c->n_listen)
+		return bad(r, root, "\"listen\" is missing: say at which addresses to answer");
+	if (!c->routes[0].suffix) /* no default: drop its place */
+		c->routes++;
+	else
+		c->n_routes++;
+	return 0;
+}
+
+int conf_read(const char *file, const char *text, size_t len, struct conf *c, struct errbuf *eb)
+{
+	struct reader r = { .file = file, .c = c, .eb = eb };
+	yaml_parser_t parser;
+	*c = (struct conf) { 0 };
+	if (!yaml_parser_initialize(&parser))
+		return err_say(eb, ERR_TOO_LARGE, "%s: out of memory", file);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	int err;
+	if (!yaml_parser_load(&parser, &r.doc)) {
+		err = err_say(eb, ERR_MALFORMED, "%s:%zu:%zu: %s", file, parser.problem_mark.line + 1,
+			parser.problem_mark.column + 1, parser.problem ? parser.problem : "not YAML");
+	} else {
+		err = top_read(&r);
+		yaml_document_delete(&r.doc);
+	}
+	yaml_parser_delete(&parser);
+	if (err)
+		conf_free(c);
+	return err;
+}
+
+void conf_free(struct conf *c)
+{
+	arena_free(&c->arena);
+	*c = (struct conf) { 0 };
+}
+
+static int record_add(const struct conf_record *rec, struct zone_builder *b, struct errbuf *eb)
+{
+	uint8_t rdata[RDATA_MAX];
+	struct dns_name name;
+	struct addr ip;
+	uint16_t type;
+	size_t len;
+	if (!dns_name_parse(rec->name, &name))
+		return err_say(eb, ERR_MALFORMED, "\"%s\" is not a domain name", rec->name);
+	if (!rec->type && !addr_parse(rec->value, &ip))
+		return err_say(eb, ERR_MALFORMED,
+			"\"%s\" is not an address; records of other kinds need a \"type\"", rec->value);
+	if (!rec->type)
+		return zone_add_address(b, rec->name, &ip, true)
+			       ? 0
+			       : err_say(eb, ERR_TOO_LARGE, "out of memory");
+	int err = present_rdata_parse(rec->type, rec->value, rdata, sizeof(rdata), &len, &type, eb);
+	if (err)
+		return err;
+	return zone_add_record(b, &name, type, rdata, len) ? 0 : err_say(eb, ERR_TOO_LARGE, "out of memory");
+}
+
+struct zone *conf_zone(const char *file, const struct conf *c, struct errbuf *eb)
+{
+	struct zone_builder *b = zone_builder_new();
+	struct errbuf why;
+	size_t i = 0;
+	for (; b && i < c->n_authority; i++)
+		if (!zone_add_authority(b, c->authority[i]))
+			break;
+	bool ok = b && i == c->n_authority;
+	for (i = 0; ok && i < c->n_records; i++)
+		if (record_add(&c->records[i], b, &why)) {
+			err_say(eb, why.code, "%s:%u:%u: %s", file, c->records[i].line, c->records[i].column,
+				why.text);
+			zone_put(zone_build(b));
+			return NULL;
+		}
+	struct zone *z = b ? zone_build(b) : NULL;
+	if (!z)
+		err_say(eb, ERR_TOO_LARGE, "out of memory for DNS records");
+	return z;
+}

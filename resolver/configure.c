@@ -1,0 +1,183 @@
+/* The resolver as an object: made, configured, freed. */
+#include "resolver/core.h"
+
+#include "mesh/base/table.h"
+#include <stdlib.h>
+
+struct resolver *resolver_new(const struct resolver_ops *ops, const struct random *rnd)
+{
+	struct resolver *r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->ops = *ops;
+	r->rnd = rnd;
+	r->mesh_ttl_s = MESH_TTL_S;
+	rnd->fill(rnd->arg, r->seed, sizeof(r->seed));
+	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
+		r->free_slots[r->n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
+	r->cache = cache_new(CACHE_BYTES, r->seed);
+	struct resolver_config none = { 0 };
+	if (!r->cache || !special_init(&r->special, r->seed) || resolver_configure(r, &none, NULL)) {
+		resolver_free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void resolver_free(struct resolver *r)
+{
+	if (!r)
+		return;
+	flights_drop(r);
+	routes_put(r->routes);
+	zone_put(r->zone);
+	special_fini(&r->special);
+	cache_free(r->cache);
+	free(r);
+}
+
+void resolver_zone_set(struct resolver *r, struct zone *z)
+{
+	struct zone *old = r->zone;
+	r->zone = z ? zone_get(z) : NULL;
+	zone_put(old);
+}
+
+const struct resolver_stats *resolver_stats(const struct resolver *r)
+{
+	return &r->stats;
+}
+
+/* ---- routes ---- */
+
+static struct upstream *upstream_get(struct resolver *r, const struct resolver_upstream *want)
+{
+	for (struct upstream *u = r->upstreams; u; u = u->next)
+		if (endpoint_equal(&u->at, &want->at) && u->trusted == want->trusted) {
+			u->refs++;
+			return u;
+		}
+	struct upstream *u = calloc(1, sizeof(*u));
+	if (!u)
+		return NULL;
+	*u = (struct upstream) { .at = want->at, .trusted = want->trusted, .refs = 1, .next = r->upstreams };
+	r->upstreams = u;
+	return u;
+}
+
+static void upstream_put(struct upstream **pool, struct upstream *u)
+{
+	if (--u->refs)
+		return;
+	while (*pool != u)
+		pool = &(*pool)->next;
+	*pool = u->next;
+	free(u);
+}
+
+void routes_put(struct routes *routes)
+{
+	if (!routes || --routes->refs)
+		return;
+	for (size_t i = 0; i < routes->n; i++)
+		for (unsigned j = 0; j < routes->list[i].n; j++)
+			upstream_put(routes->pool, routes->list[i].upstreams[j]);
+	suffixes_free(routes->index);
+	free(routes->list);
+	free(routes);
+}
+
+/* Asking ourselves would be asking for ever. */
+static bool is_own(const struct resolver_config *c, const struct endpoint *at)
+{
+	for (size_t i = 0; i < c->n_own; i++) {
+		const struct endpoint *own = &c->own[i];
+		if (own->port != at->port)
+			continue;
+		if (addr_equal(&own->ip, &at->ip) || addr_is_unspecified(&at->ip))
+			return true;
+		if (addr_is_unspecified(&own->ip) && addr_is_loopback(&at->ip))
+			return true;
+	}
+	return false;
+}
+
+static int upstreams_set(struct resolver *r, const struct resolver_config *c,
+	const struct resolver_route *from, struct route *to)
+{
+	for (size_t i = 0; i < from->n_upstreams; i++) {
+		if (is_own(c, &from->upstreams[i].at)) {
+			r->stats.loop++;
+			continue;
+		}
+		struct upstream *u = upstream_get(r, &from->upstreams[i]);
+		if (!u)
+			return -1;
+		to->upstreams[to->n++] = u;
+		to->split = hash_bytes(&u->at, sizeof(u->at.ip) + 2, to->split, u->trusted);
+	}
+	return 0;
+}
+
+static int route_set(
+	struct resolver *r, const struct resolver_config *c, size_t i, struct route *to, struct errbuf *eb)
+{
+	const struct resolver_route *from = &c->routes[i];
+	to->race = from->race;
+	if (from->suffix[0] && !dns_name_parse(from->suffix, &to->suffix))
+		return err_say(
+			eb, ERR_MALFORMED, "DNS route \"%s\": this is not a domain name", from->suffix);
+	if (!from->suffix[0])
+		to->suffix = (struct dns_name) { .len = 1 };
+	dns_name_fold(&to->suffix);
+	for (size_t j = 0; j < i; j++)
+		if (dns_name_equal(&to->suffix, &to[(long)j - (long)i].suffix))
+			return err_say(eb, ERR_MALFORMED,
+				"DNS route \"%s\" is given twice; put its upstreams in one", from->suffix);
+	if (from->n_upstreams > RESOLVER_UPSTREAMS_MAX)
+		return err_say(eb, ERR_TOO_LARGE, "DNS route \"%s\" has %zu upstreams; at most %d are used",
+			from->suffix, from->n_upstreams, RESOLVER_UPSTREAMS_MAX);
+	to->split = hash_bytes(to->suffix.b, to->suffix.len, r->seed[0], r->seed[1]);
+	return upstreams_set(r, c, from, to) ? err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes") : 0;
+}
+
+static struct suffixes *index_make(const struct resolver *r, const struct routes *routes)
+{
+	struct dns_name *names = calloc(routes->n + 1, sizeof(*names));
+	if (!names)
+		return NULL;
+	for (size_t i = 0; i < routes->n; i++)
+		names[i] = routes->list[i].suffix;
+	struct suffixes *s = suffixes_new(names, routes->n, r->seed);
+	free(names);
+	return s;
+}
+
+int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb)
+{
+	int err = 0;
+	struct routes *routes = calloc(1, sizeof(*routes));
+	if (!routes)
+		return err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
+	routes->refs = 1;
+	routes->pool = &r->upstreams;
+	routes->list = calloc(c->n_routes + 1, sizeof(*routes->list));
+	if (!routes->list)
+		err = err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
+	for (size_t i = 0; !err && i < c->n_routes; i++) {
+		err = route_set(r, c, i, &routes->list[i], eb);
+		routes->n = i + 1;
+		routes->split |= routes->list[i].suffix.len > 1;
+	}
+	if (!err && !(routes->index = index_make(r, routes)))
+		err = err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
+	if (err) {
+		routes_put(routes);
+		return err;
+	}
+	routes_put(r->routes);
+	r->routes = routes;
+	r->mesh_ttl_s = c->mesh_ttl_s ? c->mesh_ttl_s : MESH_TTL_S;
+	cache_resize(r->cache, c->cache_bytes ? c->cache_bytes : CACHE_BYTES);
+	return 0;
+}

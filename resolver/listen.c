@@ -1,0 +1,300 @@
+#include "resolver/server.h"
+
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- UDP out ---- */
+
+static void out_flush(struct resolver_server *s)
+{
+	struct mmsghdr m[UDP_BATCH];
+	struct iovec io[UDP_BATCH];
+	for (size_t i = 0, n; i < s->n_out; i += n) {
+		uint8_t listener = s->peers[s->out[i].peer].listener;
+		for (n = 0; i + n < s->n_out; n++) {
+			struct udp_out *o = &s->out[i + n];
+			struct udp_peer *p = &s->peers[o->peer];
+			if (p->listener != listener)
+				break;
+			io[n] = (struct iovec) { o->msg, o->len };
+			m[n] = (struct mmsghdr) { .msg_hdr = { .msg_name = &p->from,
+							  .msg_namelen = p->from_len,
+							  .msg_iov = &io[n],
+							  .msg_iovlen = 1 } };
+			if (p->control_len) {
+				m[n].msg_hdr.msg_control = p->control;
+				m[n].msg_hdr.msg_controllen = p->control_len;
+			}
+		}
+		for (size_t done = 0; done < n;) {
+			int sent = sendmmsg(s->udp[listener].fd, m + done, (unsigned)(n - done), 0);
+			if (sent <= 0)
+				s->stats.udp_unsent++; /* DNS over UDP may be lost: the client asks again */
+			done += sent > 0 ? (size_t)sent : 1;
+		}
+	}
+	for (size_t i = 0; i < s->n_out; i++) {
+		s->peers[s->out[i].peer].generation++;
+		s->free_peers[s->n_free_peers++] = s->out[i].peer;
+	}
+	s->n_out = 0;
+}
+
+static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
+{
+	struct resolver_server *s = arg;
+	if (client & STREAM_BIT) {
+		stream_reply(s, client, msg, len);
+		return;
+	}
+	uint32_t peer = (uint32_t)client;
+	if (s->peers[peer].generation != (uint32_t)(client >> 32) || len > DNS_UDP_SIZE)
+		return;
+	if (s->n_out == UDP_BATCH)
+		out_flush(s);
+	struct udp_out *o = &s->out[s->n_out++];
+	o->peer = peer;
+	o->len = (uint16_t)len;
+	memcpy(o->msg, msg, len);
+}
+
+static void upstream_send(
+	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+{
+	errand_send(arg, id, to, tcp, msg, len);
+}
+
+static void upstream_done(void *arg, uint64_t id)
+{
+	errand_done(arg, id);
+}
+
+/* ---- UDP in ---- */
+
+static void control_keep(struct udp_peer *p, struct msghdr *h)
+{
+	p->control_len = 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+		bool info = (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) ||
+			    (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO);
+		size_t len = CMSG_ALIGN(c->cmsg_len);
+		if (!info || len > sizeof(p->control))
+			continue;
+		memcpy(p->control, c, c->cmsg_len);
+		if (c->cmsg_level ==
+			IPPROTO_IP) /* the answer goes back by the route, not by the interface it came in */
+			((struct in_pktinfo *)CMSG_DATA((struct cmsghdr *)p->control))->ipi_ifindex = 0;
+		p->control_len = (uint8_t)len;
+	}
+}
+
+static void datagram_received(struct resolver_server *s, uint8_t listener, struct mmsghdr *m, uint64_t now_ms)
+{
+	if (m->msg_hdr.msg_flags & MSG_TRUNC) {
+		s->stats.udp_oversize++;
+		return;
+	}
+	if (!s->n_free_peers) {
+		s->stats.udp_full++;
+		return;
+	}
+	uint32_t number = s->free_peers[--s->n_free_peers];
+	struct udp_peer *p = &s->peers[number];
+	memcpy(&p->from, m->msg_hdr.msg_name, m->msg_hdr.msg_namelen);
+	p->from_len = m->msg_hdr.msg_namelen;
+	p->listener = listener;
+	p->control_len = 0;
+	if (m->msg_hdr.msg_controllen)
+		control_keep(p, &m->msg_hdr);
+	uint64_t client = (uint64_t)p->generation << 32 | number;
+	if (!resolver_query(s->core, now_ms, client, m->msg_hdr.msg_iov->iov_base, m->msg_len, false))
+		s->free_peers[s->n_free_peers++] = number;
+}
+
+static void udp_readable(void *arg, int events)
+{
+	struct udp_listener *l = arg;
+	struct resolver_server *s = l->server;
+	struct mmsghdr m[UDP_BATCH];
+	struct iovec io[UDP_BATCH];
+	struct sockaddr_in6 from[UDP_BATCH];
+	_Alignas(8) uint8_t control[UDP_BATCH][64];
+	(void)events;
+	for (int round = 0; round < BATCHES_PER_WAKEUP; round++) {
+		for (size_t i = 0; i < UDP_BATCH; i++) {
+			io[i] = (struct iovec) { s->in[i], UDP_IN };
+			m[i].msg_hdr = (struct msghdr) { .msg_name = &from[i],
+				.msg_namelen = sizeof(from[i]),
+				.msg_iov = &io[i],
+				.msg_iovlen = 1 };
+			if (l->wildcard) {
+				m[i].msg_hdr.msg_control = control[i];
+				m[i].msg_hdr.msg_controllen = sizeof(control[i]);
+			}
+		}
+		int n = recvmmsg(l->fd, m, UDP_BATCH, MSG_DONTWAIT, NULL);
+		uint64_t now_ms = n > 0 ? loop_now_ms(s->loop) : 0;
+		for (int i = 0; i < n; i++)
+			datagram_received(s, (uint8_t)(l - s->udp), &m[i], now_ms);
+		server_settle(s);
+		if (n < UDP_BATCH)
+			return;
+	}
+}
+
+/* ---- the whole ---- */
+
+static void timer_due(void *arg)
+{
+	struct resolver_server *s = arg;
+	s->timer_ms = UINT64_MAX;
+	resolver_tick(s->core, loop_now_ms(s->loop));
+	server_settle(s);
+}
+
+static void timer_arm(struct resolver_server *s)
+{
+	uint64_t due = resolver_deadline(s->core);
+	if (due == s->timer_ms)
+		return;
+	s->timer_ms = due;
+	if (due == UINT64_MAX) {
+		loop_timer_clear(s->timer);
+		return;
+	}
+	uint64_t now_ms = loop_now_ms(s->loop);
+	loop_timer_set(s->timer, due > now_ms ? due - now_ms : 0);
+}
+
+void server_settle(struct resolver_server *s)
+{
+	while (s->n_failed || s->n_out || s->streams_dirty) {
+		while (s->n_failed) {
+			struct failed_errand f = s->failed[--s->n_failed];
+			resolver_upstream_failed(s->core, loop_now_ms(s->loop), f.id, f.code);
+		}
+		if (s->n_out)
+			out_flush(s);
+		if (s->streams_dirty)
+			streams_flush(s);
+	}
+	timer_arm(s);
+}
+
+static int udp_open(struct resolver_server *s, size_t i, const struct endpoint *at, struct errbuf *eb)
+{
+	struct udp_listener *l = &s->udp[i];
+	int on = 1;
+	l->server = s;
+	l->fd = sock_udp(at, eb);
+	if (l->fd < 0)
+		return l->fd;
+	l->at = *at;
+	l->wildcard = addr_is_unspecified(&at->ip);
+	sock_local(l->fd, &l->at);
+	if (l->wildcard) {
+		bool v4 = addr_is_v4(&l->at.ip);
+		setsockopt(l->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on,
+			sizeof(on));
+	}
+	l->watch = loop_fd_new(s->loop, l->fd, udp_readable, l);
+	if (!l->watch)
+		return err_say(eb, -ENOMEM, "out of memory for a DNS listener");
+	loop_fd_set(l->watch, LOOP_READ);
+	return 0;
+}
+
+static bool memory_get(struct resolver_server *s)
+{
+	struct resolver_ops ops = {
+		.reply = reply, .upstream_send = upstream_send, .upstream_done = upstream_done, .arg = s
+	};
+	s->peers = calloc(UDP_PEERS, sizeof(*s->peers));
+	s->free_peers = calloc(UDP_PEERS, sizeof(*s->free_peers));
+	s->timer = loop_timer_new(s->loop, timer_due, s);
+	s->core = resolver_new(&ops, s->options.rnd);
+	if (!s->peers || !s->free_peers || !s->timer || !s->core)
+		return false;
+	while (s->n_free_peers < UDP_PEERS) {
+		s->free_peers[s->n_free_peers] = UDP_PEERS - 1 - s->n_free_peers;
+		s->n_free_peers++;
+	}
+	return true;
+}
+
+struct resolver_server *resolver_server_open(
+	struct loop *l, const struct resolver_server_options *o, struct errbuf *eb)
+{
+	struct resolver_server *s = calloc(1, sizeof(*s));
+	uint64_t seed;
+	if (!s || !o->n || o->n > RESOLVER_LISTEN_MAX) {
+		err_say(eb, ERR_TOO_LARGE, "DNS listens on 1 to %d addresses, not %zu", RESOLVER_LISTEN_MAX,
+			o->n);
+		free(s);
+		return NULL;
+	}
+	s->loop = l;
+	s->options = *o;
+	if (!s->options.rnd)
+		s->options.rnd = &random_system;
+	s->options.at = NULL;
+	s->timer_ms = UINT64_MAX;
+	s->options.rnd->fill(s->options.rnd->arg, &seed, sizeof(seed));
+	table_init(&s->errands, sizeof(uint64_t), seed);
+	bool ok = memory_get(s) || (err_say(eb, -ENOMEM, "out of memory for the resolver"), false);
+	for (size_t i = 0; ok && i < o->n; i++) {
+		s->udp[i].fd = s->tcp[i].fd = -1;
+		s->n = i + 1;
+		ok = !udp_open(s, i, &o->at[i], eb) && !streams_open(s, i, eb);
+	}
+	struct resolver_config none = { 0 };
+	if (ok && !resolver_server_configure(s, &none, eb))
+		return s;
+	resolver_server_close(s);
+	return NULL;
+}
+
+void resolver_server_close(struct resolver_server *s)
+{
+	if (!s)
+		return;
+	resolver_free(s->core);
+	streams_close(s);
+	errands_close(s);
+	for (size_t i = 0; i < s->n; i++) {
+		loop_fd_free(s->udp[i].watch);
+		if (s->udp[i].fd >= 0)
+			close(s->udp[i].fd);
+	}
+	loop_timer_free(s->timer);
+	table_fini(&s->errands);
+	free(s->peers);
+	free(s->free_peers);
+	free(s);
+}
+
+struct resolver *resolver_server_core(struct resolver_server *s)
+{
+	return s->core;
+}
+const struct resolver_server_stats *resolver_server_stats(const struct resolver_server *s)
+{
+	return &s->stats;
+}
+struct endpoint resolver_server_endpoint(const struct resolver_server *s, size_t i)
+{
+	return s->udp[i].at;
+}
+
+int resolver_server_configure(struct resolver_server *s, const struct resolver_config *c, struct errbuf *eb)
+{
+	struct endpoint own[RESOLVER_LISTEN_MAX];
+	struct resolver_config mine = *c;
+	for (size_t i = 0; i < s->n; i++)
+		own[i] = s->udp[i].at;
+	mine.own = own;
+	mine.n_own = s->n;
+	return resolver_configure(s->core, &mine, eb);
+}

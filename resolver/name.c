@@ -1,0 +1,187 @@
+#include "resolver/name.h"
+
+#include "mesh/base/addr.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { HOPS_MAX = DNS_LABELS_MAX };
+
+/* One character of text, escapes taken away: its value, or -1. *s moves past it. */
+static int text_byte(const char **s)
+{
+	const char *p = *s;
+	if (*p != '\\') {
+		*s = p + 1;
+		return (uint8_t)*p;
+	}
+	if (p[1] >= '0' && p[1] <= '9') {
+		int v = 0;
+		for (int i = 1; i <= 3; i++) {
+			if (p[i] < '0' || p[i] > '9')
+				return -1;
+			v = v * 10 + (p[i] - '0');
+		}
+		*s = p + 4;
+		return v > 255 ? -1 : v;
+	}
+	*s = p + 2;
+	return p[1] ? (uint8_t)p[1] : -1;
+}
+
+bool dns_name_parse(const char *text, struct dns_name *out)
+{
+	struct dns_name n;
+	size_t label = 0, len = 1;
+	if (!*text)
+		return false;
+	if (text[0] == '.' && !text[1])
+		text++;
+	while (*text) {
+		bool dot = *text == '.';
+		int c = text_byte(&text);
+		size_t label_len = len - label - 1;
+		if (c < 0 || (dot && !label_len))
+			return false;
+		if (!dot && (label_len == DNS_LABEL_MAX || len >= DNS_NAME_MAX - 1))
+			return false;
+		if (!dot) {
+			n.b[len++] = (uint8_t)c;
+			continue;
+		}
+		n.b[label] = (uint8_t)label_len;
+		label = len++;
+	}
+	if (len - label - 1) {
+		n.b[label] = (uint8_t)(len - label - 1);
+		label = len++;
+	}
+	if (len > DNS_NAME_MAX)
+		return false;
+	n.b[label] = 0;
+	n.len = (uint8_t)len;
+	out->len = n.len;
+	memcpy(out->b, n.b, n.len);
+	return true;
+}
+
+char *dns_name_format(const struct dns_name *n, char *buf)
+{
+	char *o = buf;
+	if (n->len == 1)
+		*o++ = '.';
+	for (size_t at = 0; n->b[at]; at += n->b[at] + 1u) {
+		if (at)
+			*o++ = '.';
+		for (size_t i = 1; i <= n->b[at]; i++) {
+			uint8_t c = n->b[at + i];
+			if (c == '.' || c == '\\' || c == '"' || c == ';' || c == '(' || c == ')' ||
+				c == '@' || c == '$')
+				o += sprintf(o, "\\%c", c);
+			else if (c > ' ' && c < 127)
+				*o++ = (char)c;
+			else
+				o += sprintf(o, "\\%03u", c);
+		}
+	}
+	*o = 0;
+	return buf;
+}
+
+void dns_name_fold(struct dns_name *n)
+{
+	for (size_t i = 0; i < n->len; i++)
+		n->b[i] = dns_lower(n->b[i]);
+}
+
+bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name *out, size_t *next)
+{
+	size_t used = 0, end = 0, limit = at;
+	for (unsigned hops = 0; at < len;) {
+		uint8_t c = msg[at];
+		if ((c & 0xc0) == 0xc0) {
+			if (len - at < 2 || ++hops > HOPS_MAX)
+				return false;
+			size_t to = (size_t)(c & 0x3f) << 8 | msg[at + 1];
+			if (!end)
+				end = at + 2;
+			if (to >= limit) /* only ever further back: no loop can form */
+				return false;
+			at = limit = to;
+			continue;
+		}
+		if (c > DNS_LABEL_MAX || len - at < c + 1u || used + c + 1u > DNS_NAME_MAX)
+			return false;
+		memcpy(out->b + used, msg + at, c + 1u);
+		used += c + 1u;
+		at += c + 1u;
+		if (!c) {
+			out->len = (uint8_t)used;
+			*next = end ? end : at;
+			return true;
+		}
+		if (used == DNS_NAME_MAX)
+			return false;
+	}
+	return false;
+}
+
+size_t dns_name_skip(const uint8_t *msg, size_t len, size_t at)
+{
+	for (size_t from = at; at < len;) {
+		uint8_t c = msg[at];
+		if ((c & 0xc0) == 0xc0)
+			return len - at >= 2 ? at + 2 : 0;
+		if (c > DNS_LABEL_MAX || at - from + c + 1u > DNS_NAME_MAX || len - at < c + 1u)
+			return 0;
+		at += c + 1u;
+		if (!c)
+			return at;
+	}
+	return 0;
+}
+
+static bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (a[i] != b[i] && dns_lower(a[i]) != dns_lower(b[i]))
+			return false;
+	return true;
+}
+
+bool dns_name_equal(const struct dns_name *a, const struct dns_name *b)
+{
+	return a->len == b->len && bytes_equal(a->b, b->b, a->len);
+}
+
+bool dns_name_within(const struct dns_name *name, const struct dns_name *parent)
+{
+	if (name->len < parent->len)
+		return false;
+	size_t at = 0, from = (size_t)name->len - parent->len;
+	while (at < from)
+		at += name->b[at] + 1u;
+	return at == from && bytes_equal(name->b + at, parent->b, parent->len);
+}
+
+unsigned dns_name_labels(const struct dns_name *n)
+{
+	unsigned count = 0;
+	for (size_t at = 0; n->b[at]; at += n->b[at] + 1u)
+		count++;
+	return count;
+}
+
+void dns_name_reverse(const struct addr *ip, struct dns_name *out)
+{
+	char text[128], *o = text;
+	if (addr_is_v4(ip)) {
+		for (int i = 15; i >= 12; i--)
+			o += sprintf(o, "%u.", ip->b[i]);
+		strcpy(o, "in-addr.arpa");
+	} else {
+		for (int i = 15; i >= 0; i--)
+			o += sprintf(o, "%x.%x.", ip->b[i] & 15u, ip->b[i] >> 4);
+		strcpy(o, "ip6.arpa");
+	}
+	(void)dns_name_parse(text, out);
+}

@@ -1,0 +1,42 @@
+/* Domain names in wire form. RFC 1035 3.1 and 4.1.4, RFC 4343: bytes are bytes, only ASCII letters fold. */
+#ifndef RW_RESOLVER_NAME_H
+#define RW_RESOLVER_NAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DNS_NAME_MAX = 255, DNS_LABEL_MAX = 63, DNS_LABELS_MAX = 127, DNS_NAME_TEXT = 1024 };
+
+/* Uncompressed, root label included: len is 1 ("." alone) to 255. Length bytes are below 'A', so folding the
+ * whole array folds the labels only. */
+struct dns_name {
+	uint8_t len;
+	uint8_t b[DNS_NAME_MAX];
+};
+
+/* "host.example", with or without the last dot, \. and \DDD as in zone files. Case is kept. false: out
+ * untouched. */
+bool dns_name_parse(const char *text, struct dns_name *out);
+/* Into buf[DNS_NAME_TEXT], no last dot ("." for the root); returns buf. */
+char *dns_name_format(const struct dns_name *n, char *buf);
+void dns_name_fold(struct dns_name *n); /* to lower case */
+/* Reads the name at msg[at], following pointers that go strictly backward. *next = offset after it in place.
+ */
+bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name *out, size_t *next);
+/* Offset after the name at msg[at] without following a pointer; 0 = malformed. */
+size_t dns_name_skip(const uint8_t *msg, size_t len, size_t at);
+
+bool dns_name_equal(const struct dns_name *a, const struct dns_name *b); /* any case */
+/* parent == name, or name is below it; any case. */
+bool dns_name_within(const struct dns_name *name, const struct dns_name *parent);
+unsigned dns_name_labels(const struct dns_name *n); /* root not counted */
+/* "5.100.100.100.in-addr.arpa" or the ip6.arpa form; struct addr as v4-mapped. */
+struct addr;
+void dns_name_reverse(const struct addr *ip, struct dns_name *out);
+static inline uint8_t dns_lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
+}
+
+#endif

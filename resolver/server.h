@@ -1,0 +1,91 @@
+/* Inside of the resolver's sockets: listen.c (UDP, the whole), stream.c (TCP clients), errand.c (upstream
+ * sockets). */
+#ifndef RW_RESOLVER_SERVER_H
+#define RW_RESOLVER_SERVER_H
+
+#include "mesh/base/table.h"
+#include "resolver/listen.h"
+#include "resolver/message.h"
+#include <sys/socket.h>
+
+enum {
+	UDP_BATCH = 32,
+	UDP_IN = 2048,
+	UDP_PEERS = 4096 + UDP_BATCH,
+	BATCHES_PER_WAKEUP = 8,
+	STREAMS_MAX = 256,
+	STREAMS_PER_CLIENT = 32,
+	STREAM_BIT = 1 << 30, /* of the low half of a client handle */
+};
+
+struct udp_peer {		  /* where the answer of a parked question goes */
+	struct sockaddr_in6 from; /* or a sockaddr_in in its place */
+	socklen_t from_len;
+	uint32_t generation;
+	uint8_t listener;
+	uint8_t control_len; /* packet info of the question, so that the answer comes from where it was asked
+			      */
+	_Alignas(8) uint8_t control[40];
+};
+struct udp_listener {
+	struct resolver_server *server;
+	int fd;
+	struct loop_fd *watch;
+	struct endpoint at;
+	bool wildcard;
+};
+struct tcp_listener {
+	struct resolver_server *server;
+	int fd;
+	struct loop_fd *watch;
+};
+struct udp_out { /* one reply waiting for sendmmsg */
+	uint32_t peer;
+	uint16_t len;
+	uint8_t msg[DNS_UDP_SIZE];
+};
+struct stream;
+struct resolver_server {
+	struct loop *loop;
+	struct resolver *core;
+	struct resolver_server_options options;
+	struct resolver_server_stats stats;
+	struct loop_timer *timer;
+	uint64_t timer_ms; /* what it is set to; UINT64_MAX = off */
+	size_t n;
+	struct udp_listener udp[RESOLVER_LISTEN_MAX];
+	struct tcp_listener tcp[RESOLVER_LISTEN_MAX];
+	/* UDP */
+	uint32_t *free_peers, n_free_peers;
+	struct udp_peer *peers;
+	size_t n_out;
+	struct udp_out out[UDP_BATCH];
+	uint8_t in[UDP_BATCH][UDP_IN];
+	/* TCP clients */
+	struct stream *streams[STREAMS_MAX];
+	uint32_t stream_generation;
+	bool streams_dirty;
+	/* upstreams: errands by id, and those whose socket failed at once */
+	struct table errands;
+	struct failed_errand {
+		uint64_t id;
+		int code;
+	} failed[64];
+	size_t n_failed;
+	uint8_t big[DNS_MESSAGE_MAX + 2];
+};
+
+/* After every call into the core: what its ops left to do. */
+void server_settle(struct resolver_server *s);
+
+int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb);
+void streams_close(struct resolver_server *s);
+void stream_reply(struct resolver_server *s, uint64_t client, const uint8_t *msg, size_t len);
+void streams_flush(struct resolver_server *s);
+
+void errand_send(struct resolver_server *s, uint64_t id, const struct endpoint *to, bool tcp,
+	const uint8_t *msg, size_t len);
+void errand_done(struct resolver_server *s, uint64_t id);
+void errands_close(struct resolver_server *s);
+
+#endif

@@ -23,8 +23,12 @@ struct path_ops {
 	void (*ping_done)(void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double latency_ms);
 	/* HTTPS latency of a region is wanted (UDP blocked): the driver answers with path_https_latency. */
 	void (*https_probe)(void *arg, int32_t region);
+	/* A relay of the map has a name but no address: the driver answers with path_resolved. May be NULL. */
+	void (*resolve)(void *arg, const char *host);
 	void *arg;
 };
+/* send_* are called in the midst of things: from them only path_send_failed may be called. The others come last and may
+ * call anything but path_free. */
 
 struct path *path_new(const struct node_key *us, const struct path_ops *ops, const struct random *rnd); /* makes the disco key */
 void path_free(struct path *p);
@@ -48,6 +52,7 @@ void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const
 void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const struct endpoint *from);
 void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err); /* EPERM, ENETUNREACH... */
 void path_https_latency(struct path *p, uint64_t now_ms, int32_t region, double latency_ms); /* < 0: failed */
+void path_resolved(struct path *p, uint64_t now_ms, const char *host, const struct addr *addrs, size_t n);
 void path_control_up(struct path *p, uint64_t now_ms, bool up); /* the home relay stays while control is away, unless it died */
 
 /* --- questions ------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,148 @@
+#include "mesh/path/path.h"
+#include "mesh/path/parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct candidate *candidates_find(struct peer *e, const struct endpoint *at)
+{
+	for (size_t i = 0; i < e->n_cands; i++) {
+		if (endpoint_equal(&e->cands[i].at, at))
+			return &e->cands[i];
+	}
+	return NULL;
+}
+
+/* Addresses a stranger may name but nothing must ever be sent to. */
+static bool is_sendable(const struct endpoint *at)
+{
+	const struct addr *a = &at->ip;
+	if (at->port == 0 || addr_is_unspecified(a) || addr_is_multicast(a) || addr_is_loopback(a))
+		return false;
+	if (addr_is_v4(a))
+		return addr_v4_get(a) != 0xffffffff && addr_v4_get(a) >> 24 != 0;
+	return !addr_is_link_local(a);
+}
+
+static void unindex(struct path *p, struct peer *e, struct candidate *c)
+{
+	if (c->indexed && table_get(&p->by_endpoint, &c->at) == e)
+		table_remove(&p->by_endpoint, &c->at);
+	c->indexed = false;
+}
+
+static uint64_t worth(const struct candidate *c)
+{
+	return c->ponged_ms > c->heard_ms ? c->ponged_ms : c->heard_ms;
+}
+
+static bool is_best(const struct peer *e, const struct candidate *c)
+{
+	return e->has_best && endpoint_equal(&e->best, &c->at);
+}
+
+/* Full: what was learnt by packets gives way, least recently heard first. The map's word is kept. */
+static struct candidate *evict(struct path *p, struct peer *e)
+{
+	struct candidate *victim = NULL;
+	for (size_t i = 0; i < e->n_cands; i++) {
+		struct candidate *c = &e->cands[i];
+		if (!(c->from & FROM_NETMAP) && !is_best(e, c) && (!victim || worth(c) < worth(victim)))
+			victim = c;
+	}
+	if (victim)
+		unindex(p, e, victim);
+	return victim;
+}
+
+static struct candidate *grow(struct path *p, struct peer *e)
+{
+	if (e->n_cands == CANDIDATES_MAX)
+		return evict(p, e);
+	if (e->n_cands == e->cands_size) {
+		size_t size = e->cands_size ? e->cands_size * 2u : 4u;
+		struct candidate *more = realloc(e->cands, size * sizeof(*more));
+		if (!more)
+			return NULL;
+		e->cands = more;
+		e->cands_size = (uint8_t)size;
+	}
+	return &e->cands[e->n_cands++];
+}
+
+struct candidate *candidates_add(struct path *p, struct peer *e, const struct endpoint *at, uint8_t from)
+{
+	if (!is_sendable(at))
+		return NULL;
+	struct candidate *c = candidates_find(e, at);
+	if (!c) {
+		c = grow(p, e);
+		if (!c)
+			return NULL;
+		*c = (struct candidate) { .at = *at };
+	}
+	c->from |= from;
+	return c;
+}
+
+void candidates_forget(struct path *p, struct peer *e, uint8_t from)
+{
+	(void)p;
+	for (size_t i = 0; i < e->n_cands; i++)
+		e->cands[i].from &= (uint8_t)~from;
+}
+
+void candidates_sweep(struct path *p, struct peer *e)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < e->n_cands; i++) {
+		struct candidate *c = &e->cands[i];
+		bool proven = c->ponged_ms && p->now_ms - c->ponged_ms < SESSION_MS;
+		if (!c->from && !proven && !is_best(e, c)) {
+			unindex(p, e, c);
+			continue;
+		}
+		e->cands[kept++] = *c;
+	}
+	e->n_cands = (uint8_t)kept;
+}
+
+void candidates_prove(struct path *p, struct peer *e, struct candidate *c)
+{
+	if (table_put(&p->by_endpoint, &c->at, e))
+		c->indexed = true;
+}
+
+bool candidates_usable(const struct path *p, const struct candidate *c)
+{
+	bool family = addr_is_v4(&c->at.ip) ? p->have4 || !p->have6 : p->have6;
+	return family && c->bad_until_ms <= p->now_ms && !self_is_ours(p, &c->at);
+}
+
+bool candidates_on_our_link(const struct path *p, const struct addr *a)
+{
+	for (size_t i = 0; i < p->n_local; i++) {
+		/* Masks are not known here: /24 and /64 are what home and office links have. */
+		size_t same = addr_is_v4(a) ? 15 : 8;
+		if (addr_is_v4(&p->local[i]) == addr_is_v4(a) && memcmp(p->local[i].b, a->b, same) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Lower is better. Near ways get a bonus in percent (tailscale-protocol.md 3.3); a way through our own
+ * router's public address is a hairpin and pays. The constant keeps a millisecond of jitter from deciding. */
+double candidates_cost(const struct path *p, const struct endpoint *at, double latency_ms)
+{
+	int bonus = 0;
+	if (addr_is_loopback(&at->ip))
+		bonus = 50;
+	else if (addr_is_link_local(&at->ip))
+		bonus = 30;
+	else if (addr_is_private(&at->ip) || candidates_on_our_link(p, &at->ip))
+		bonus = 20;
+	if (!addr_is_v4(&at->ip))
+		bonus += 10;
+	if (bonus < 20 && endpoint_is_set(&p->global4) && addr_equal(&at->ip, &p->global4.ip))
+		bonus -= 20;
+	return (latency_ms + 5) * (100 - bonus);
+}

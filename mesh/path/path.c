@@ -1,0 +1,227 @@
+#include "mesh/path/path.h"
+#include "mesh/path/parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void advance(struct path *p, uint64_t now_ms)
+{
+	if (now_ms > p->now_ms) /* a clock that steps back must not make deadlines of the past */
+		p->now_ms = now_ms;
+}
+
+void path_wake(struct path *p, uint64_t at_ms)
+{
+	if (at_ms < p->wake_ms)
+		p->wake_ms = at_ms;
+}
+
+uint32_t path_random(struct path *p, uint32_t bound)
+{
+	uint32_t v;
+	p->rnd.fill(p->rnd.arg, &v, sizeof(v));
+	return v % bound;
+}
+
+struct path *path_new(const struct node_key *us, const struct path_ops *ops, const struct random *rnd)
+{
+	struct path *p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->ops = *ops;
+	p->rnd = *rnd;
+	p->us = *us;
+	p->now_ms = 1;
+	p->wake_ms = UINT64_MAX;
+	key_generate(rnd, p->disco_private.b);
+	key_public(p->disco_private.b, p->disco.b);
+	uint64_t seed[5];
+	rnd->fill(rnd->arg, seed, sizeof(seed));
+	table_init(&p->by_id, sizeof(uint64_t), seed[0]);
+	table_init(&p->by_key, KEY_LEN, seed[1]);
+	table_init(&p->by_disco, KEY_LEN, seed[2]);
+	table_init(&p->by_endpoint, sizeof(struct endpoint), seed[3]);
+	table_init(&p->by_tx, DISCO_TX, seed[4]);
+	return p;
+}
+
+void path_free(struct path *p)
+{
+	if (!p)
+		return;
+	probe_free_all(p);
+	peers_free_all(p);
+	netcheck_free(p);
+	table_fini(&p->by_id);
+	table_fini(&p->by_key);
+	table_fini(&p->by_disco);
+	table_fini(&p->by_endpoint);
+	table_fini(&p->by_tx);
+	free(p->local);
+	key_wipe(&p->disco_private, sizeof(p->disco_private));
+	free(p);
+}
+
+const struct disco_key *path_disco_key(const struct path *p)
+{
+	return &p->disco;
+}
+
+const struct path_drops *path_drops(const struct path *p)
+{
+	return &p->drops;
+}
+
+static bool same_links(const struct path *p, const struct addr *local, size_t n, uint16_t port)
+{
+	if (n != p->n_local || port != p->port)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bool found = false;
+		for (size_t k = 0; k < n && !found; k++)
+			found = addr_equal(&local[i], &p->local[k]);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static bool is_routable(const struct addr *a)
+{
+	return !addr_is_loopback(a) && !addr_is_link_local(a) && !addr_is_multicast(a) &&
+	       !addr_is_unspecified(a);
+}
+
+void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *local, size_t n, uint16_t port)
+{
+	advance(p, now_ms);
+	if (same_links(p, local, n, port))
+		return;
+	struct addr *copy = n ? calloc(n, sizeof(*copy)) : NULL;
+	if (n && !copy)
+		return;
+	if (n)
+		memcpy(copy, local, n * sizeof(*copy));
+	free(p->local);
+	p->local = copy;
+	p->n_local = n;
+	p->port = port;
+	p->have4 = p->have6 = false;
+	for (size_t i = 0; i < n; i++) {
+		if (is_routable(&copy[i]))
+			*(addr_is_v4(&copy[i]) ? &p->have4 : &p->have6) = true;
+	}
+	p->n_seen = 0;
+	p->udp = p->ipv4 = p->ipv6 = false;
+	self_rebuild(p);
+	for (struct peer *e = p->active, *next; e; e = next) {
+		next = e->next;
+		session_forget_best(p, e);
+		for (size_t i = 0; i < e->n_cands; i++)
+			e->cands[i].bad_until_ms = e->cands[i].pinged_ms = 0;
+		session_burst(p, e);
+	}
+	netcheck_start(p, true);
+	self_flush(p);
+}
+
+bool path_udp_received(
+	struct path *p, uint64_t now_ms, const struct endpoint *from, const uint8_t *b, size_t len)
+{
+	advance(p, now_ms);
+	bool ours;
+	if (stun_is(b, len)) {
+		ours = true;
+		netcheck_received(p, from, b, len);
+	} else {
+		ours = probe_received(p, from, 0, NULL, b, len);
+	}
+	self_flush(p);
+	return ours;
+}
+
+bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *from,
+	const uint8_t *b, size_t len)
+{
+	advance(p, now_ms);
+	struct peer *e = table_get(&p->by_key, from->b);
+	if (e) {
+		e->heard = region;
+		e->heard_ms = p->now_ms;
+		if (e->gone == region)
+			e->gone = 0;
+		session_notify(p, e);
+	}
+	struct endpoint nowhere = { 0 };
+	bool ours = probe_received(p, &nowhere, region, from, b, len);
+	self_flush(p);
+	return ours;
+}
+
+void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *who)
+{
+	advance(p, now_ms);
+	struct peer *e = table_get(&p->by_key, who->b);
+	if (!e)
+		return;
+	if (e->heard == region)
+		e->heard = 0;
+	e->gone = region;
+	e->gone_until_ms = p->now_ms + GONE_MS;
+	session_notify(p, e);
+}
+
+void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err)
+{
+	(void)err; /* whatever the reason, this way is shut for a while */
+	advance(p, now_ms);
+	for (struct peer *e = p->active, *next; e; e = next) {
+		next = e->next;
+		struct candidate *c = candidates_find(e, to);
+		if (!c)
+			continue;
+		c->bad_until_ms = p->now_ms + PING_TIMEOUT_MS;
+		if (e->has_best && endpoint_equal(&e->best, to)) {
+			session_forget_best(p, e);
+			session_burst(p, e);
+		}
+	}
+}
+
+void path_control_up(struct path *p, uint64_t now_ms, bool up)
+{
+	advance(p, now_ms);
+	p->control_up = up;
+}
+
+void path_recheck(struct path *p, uint64_t now_ms)
+{
+	advance(p, now_ms);
+	netcheck_start(p, true);
+	self_flush(p);
+}
+
+uint64_t path_deadline(const struct path *p)
+{
+	return p->wake_ms;
+}
+
+void path_tick(struct path *p, uint64_t now_ms)
+{
+	advance(p, now_ms);
+	if (p->now_ms < p->wake_ms)
+		return;
+	p->wake_ms = UINT64_MAX;
+	for (struct peer *e = p->active, *next; e; e = next) {
+		next = e->next;
+		if (e->next_ms <= p->now_ms)
+			session_step(p, e);
+	}
+	netcheck_tick(p);
+	home_tick(p);
+	self_flush(p);
+	probe_expire(p);
+	for (const struct peer *e = p->active; e; e = e->next)
+		path_wake(p, e->next_ms);
+	if (p->wake_ms <= p->now_ms) /* never spin, whatever a deadline says */
+		p->wake_ms = p->now_ms + 1;
+}

@@ -1,0 +1,133 @@
+#include "mesh/path/path.h"
+#include "mesh/path/parts.h"
+#include <string.h>
+
+enum { TELL_GAP_MIN_MS = 100, TELL_GAP_MAX_MS = 10000, TELL_QUIET_MS = 60000 };
+
+bool self_is_ours(const struct path *p, const struct endpoint *at)
+{
+	if (at->port != p->port)
+		return false;
+	for (size_t i = 0; i < p->n_local; i++) {
+		if (addr_equal(&p->local[i], &at->ip))
+			return true;
+	}
+	return false;
+}
+
+void self_changed(struct path *p)
+{
+	p->self_dirty = true;
+}
+
+static void add(struct path *p, const struct endpoint *at, enum endpoint_type type)
+{
+	if (!at->port || p->n_own == OWN_MAX)
+		return;
+	for (size_t i = 0; i < p->n_own; i++) {
+		if (endpoint_equal(&p->own[i], at))
+			return;
+	}
+	p->own[p->n_own] = *at;
+	p->own_types[p->n_own++] = (uint8_t)type;
+}
+
+static void add_local(struct path *p, bool private)
+{
+	for (size_t i = 0; i < p->n_local; i++) {
+		const struct addr *a = &p->local[i];
+		bool odd = addr_is_loopback(a) || addr_is_link_local(a) || addr_is_multicast(a) ||
+			   addr_is_unspecified(a);
+		struct endpoint at = { .ip = *a, .port = p->port };
+		if (!odd && addr_is_private(a) == private)
+			add(p, &at, ENDPOINT_LOCAL);
+	}
+}
+
+/* Best first: what STUN saw, then a guess for hard NATs with a fixed forwarded port, then local addresses. */
+void self_rebuild(struct path *p)
+{
+	struct endpoint old[OWN_MAX];
+	size_t n_old = p->n_own;
+	memcpy(old, p->own, sizeof(old));
+	p->n_own = 0;
+	for (size_t i = 0; i < p->n_seen; i++)
+		add(p, &p->seen[i].at, self_is_ours(p, &p->seen[i].at) ? ENDPOINT_LOCAL : ENDPOINT_STUN);
+	if (p->varies == OPT_TRUE && endpoint_is_set(&p->global4)) {
+		struct endpoint guess = { .ip = p->global4.ip, .port = p->port };
+		add(p, &guess, ENDPOINT_STUN4_LOCAL);
+	}
+	add_local(p, false);
+	add_local(p, true);
+	bool same = n_old == p->n_own && memcmp(old, p->own, n_old * sizeof(old[0])) == 0;
+	if (!same)
+		self_changed(p);
+	session_self_fresh(p, !same);
+}
+
+void self_seen(struct path *p, const struct endpoint *at)
+{
+	struct seen_self *s = NULL;
+	for (size_t i = 0; i < p->n_seen && !s; i++) {
+		if (endpoint_equal(&p->seen[i].at, at))
+			s = &p->seen[i];
+	}
+	if (!s && p->n_seen < SELF_MAX)
+		s = &p->seen[p->n_seen++];
+	for (size_t i = 0; !s && i < p->n_seen; i++) { /* full: the oldest gives way */
+		if (i + 1 == p->n_seen || p->seen[i].seen_ms < p->report_ms)
+			s = &p->seen[i];
+	}
+	s->at = *at;
+	s->seen_ms = p->now_ms;
+	self_rebuild(p);
+}
+
+void self_forget_before(struct path *p, uint64_t ms)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < p->n_seen; i++) {
+		if (p->seen[i].seen_ms >= ms)
+			p->seen[kept++] = p->seen[i];
+	}
+	p->n_seen = kept;
+	self_rebuild(p);
+}
+
+static void tell_self(struct path *p)
+{
+	uint64_t since = p->now_ms - p->self_told_ms;
+	if (!p->self_told_ms || since > TELL_QUIET_MS)
+		p->self_gap_ms = TELL_GAP_MIN_MS;
+	if (p->self_told_ms && since < p->self_gap_ms) {
+		path_wake(p, p->self_told_ms + p->self_gap_ms);
+		return;
+	}
+	if (p->self_told_ms && p->self_gap_ms < TELL_GAP_MAX_MS)
+		p->self_gap_ms *= 2;
+	p->self_told_ms = p->now_ms;
+	p->self_dirty = false;
+	p->ops.self_changed(p->ops.arg);
+}
+
+/* Last thing of every fact: the driver may call us back from these. */
+void self_flush(struct path *p)
+{
+	struct peer *e;
+	if (p->home != p->home_told) {
+		p->home_told = p->home;
+		p->ops.home_changed(p->ops.arg, p->home);
+	}
+	while ((e = p->changed)) {
+		p->changed = e->changed_next;
+		e->changed = false;
+		p->ops.way_changed(p->ops.arg, e->id);
+	}
+	if (p->self_dirty)
+		tell_self(p);
+}
+
+struct ctl_endpoints path_endpoints(struct path *p)
+{
+	return (struct ctl_endpoints) { .v = p->own, .types = p->own_types, .n = p->n_own, .present = true };
+}

@@ -19,7 +19,8 @@ struct zone_hit {
 	const struct zone_rr *rrs; /* ZONE_NAME: all records of the name, grouped by type */
 	uint32_t n;
 	struct dns_name apex; /* of the authority the name belongs to; the name itself when it has none */
-	uint8_t apex_labels;  /* 0: none */
+	uint8_t apex_labels;
+	bool owned; /* there is such an authority */
 	bool is_apex;
 };
 /* name: lower case. z may be NULL. */

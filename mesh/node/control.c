@@ -1,0 +1,574 @@
+#include "mesh/node/control.h"
+#include "mesh/base/log.h"
+#include "mesh/node/host.h"
+#include "mesh/transport/control_link.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	BACKOFF_MIN_MS = 100,
+	BACKOFF_MAX_MS = 10000,
+	SILENCE_MS = 120000, /* keep-alives come each 50-59 s */
+	LOGOUT_MS = 3000,
+	ANSWER_MAX = 1 << 20,
+};
+
+enum control_stage { CONTROL_IDLE, CONTROL_KEY, CONTROL_LINK, CONTROL_REGISTER, CONTROL_STREAM };
+
+/* A short exchange over the link: whole answer, then done. */
+struct exchange {
+	struct control *c;
+	struct h2_request *rq;
+	int status;
+	struct buf body;
+	void (*done)(struct control *c, int status, const char *body, size_t len);
+};
+
+struct control {
+	struct node *n;
+	enum control_stage stage;
+	struct machine_key server;
+	struct http_client *key_rq;
+	struct control_client_link *link;
+	struct exchange reg, update;
+	struct h2_request *stream;
+	int stream_status;
+	struct map_frames *frames;
+	struct loop_timer *retry, *silence;
+	uint64_t backoff_ms;
+	bool must_register, update_wanted, first_of_stream;
+	char auth_key[256], followup[512], waiting[384];
+	struct node_key old_key;
+	void (*logout_done)(void *arg);
+	void *logout_arg;
+};
+
+static void start(struct control *c);
+static void open_stream(struct control *c);
+static void send_register(struct control *c);
+
+/* --- giving up and trying again
+ * --------------------------------------------------------------------------------------- */
+
+static void exchange_cancel(struct exchange *x)
+{
+	if (x->rq)
+		h2_request_cancel(x->rq);
+	x->rq = NULL;
+	buf_free(&x->body);
+}
+
+static void disconnect(struct control *c)
+{
+	exchange_cancel(&c->reg);
+	exchange_cancel(&c->update);
+	if (c->stream)
+		h2_request_cancel(c->stream);
+	c->stream = NULL;
+	map_frames_free(c->frames);
+	c->frames = NULL;
+	http_client_cancel(c->key_rq);
+	c->key_rq = NULL;
+	control_client_close(c->link);
+	c->link = NULL;
+	loop_timer_clear(c->silence);
+	bool was = c->stage == CONTROL_STREAM;
+	c->stage = CONTROL_IDLE;
+	if (was && c->n->path)
+		path_control_up(c->n->path, loop_now_ms(c->n->loop), false);
+}
+
+static void finish_logout(struct control *c)
+{
+	void (*done)(void *arg) = c->logout_done;
+	c->logout_done = NULL;
+	/* Not from here: the answer comes out of the link that `done` will close. */
+	if (done && !loop_defer(c->n->loop, done, c->logout_arg))
+		log_error("logout: memory is short");
+}
+
+/* The link is torn down from a fresh stack: we may be inside one of its callbacks. */
+static void retry_due(void *arg)
+{
+	struct control *c = arg;
+	if (c->logout_done) {
+		finish_logout(c);
+		return;
+	}
+	disconnect(c);
+	start(c);
+}
+
+static void retry_later(struct control *c, const char *what, const char *why)
+{
+	snprintf(c->waiting, sizeof(c->waiting), "%s %s: %s", what, c->n->state.prefs.control_url, why);
+	log_warn("control: %s; trying again", c->waiting);
+	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (c->backoff_ms > BACKOFF_MAX_MS)
+		c->backoff_ms = BACKOFF_MAX_MS;
+	if (c->stage == CONTROL_STREAM && c->n->path)
+		path_control_up(c->n->path, loop_now_ms(c->n->loop), false);
+	c->stage = CONTROL_IDLE;
+	loop_timer_clear(c->silence);
+	loop_timer_set(c->retry, c->backoff_ms);
+}
+
+static void stay_out(struct control *c, const char *why)
+{
+	snprintf(c->n->last_error, sizeof(c->n->last_error), "%s", why);
+	snprintf(c->waiting, sizeof(c->waiting), "%s", why);
+	log_error("control: %s", why);
+	c->auth_key[0] = 0;
+	c->stage = CONTROL_IDLE;
+	node_set_backend(c->n, NODE_NEEDS_LOGIN);
+}
+
+static void silent(void *arg)
+{
+	struct control *c = arg;
+	retry_later(c, "waiting for", "nothing heard for two minutes");
+}
+
+/* --- exchanges
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static void exchange_head(void *arg, int status)
+{
+	((struct exchange *)arg)->status = status;
+}
+
+static void exchange_data(void *arg, const uint8_t *p, size_t len)
+{
+	struct exchange *x = arg;
+	x->body.cap = ANSWER_MAX;
+	buf_append(&x->body, p, len);
+}
+
+static void exchange_done(void *arg, int code)
+{
+	struct exchange *x = arg;
+	struct buf body = x->body;
+	x->body = (struct buf) { 0 };
+	x->rq = NULL;
+	const char *text = buf_cstr(&body);
+	if (x->c->stage != CONTROL_IDLE || x->c->logout_done)
+		x->done(x->c, code ? code : x->status, text ? text : "", body.len);
+	buf_free(&body);
+}
+
+static bool exchange_start(struct exchange *x, const char *path, const struct buf *body)
+{
+	struct h2_request_events ev = {
+		.head = exchange_head, .data = exchange_data, .done = exchange_done, .arg = x
+	};
+	x->status = 0;
+	x->rq = control_client_request(x->c->link, "POST", path, NULL, NULL, buf_data(body), body->len, &ev);
+	return x->rq != NULL;
+}
+
+/* --- registering
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void registered(struct control *c, const struct ctl_register_response *r)
+{
+	struct node *n = c->n;
+	snprintf(n->state.login_name, sizeof(n->state.login_name), "%s", r->user.login_name);
+	n->state.logged_in = true;
+	n->auth_url[0] = n->last_error[0] = 0;
+	c->must_register = false;
+	c->auth_key[0] = c->followup[0] = 0;
+	c->old_key = (struct node_key) { 0 };
+	struct errbuf eb;
+	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
+		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+		log_error("%s", eb.text);
+	}
+	node_set_backend(n, n->map ? NODE_RUNNING : NODE_STARTING);
+	open_stream(c);
+}
+
+static void register_answered(struct control *c, int status, const char *body, size_t len)
+{
+	struct arena a = { 0 };
+	struct ctl_register_response r;
+	struct errbuf eb;
+	if (c->logout_done) {
+		finish_logout(c);
+		return;
+	}
+	if (status != 200) {
+		char why[128];
+		snprintf(why, sizeof(why), status < 0 ? "%s" : "the server answered %s%d",
+			status < 0 ? err_text(status) : "", status);
+		retry_later(c, "cannot register with", why);
+		return;
+	}
+	if (ctl_register_response_read(&a, body, len, &r, &eb) != 0) {
+		retry_later(c, "cannot register with", eb.text);
+	} else if (r.error[0]) {
+		stay_out(c, r.error);
+	} else if (r.node_key_expired) {
+		key_public(c->n->state.node.b, c->old_key.b);
+		key_generate(&random_system, c->n->state.node.b);
+		c->n->state.logged_in = false;
+		send_register(c);
+	} else if (r.auth_url[0]) {
+		snprintf(c->n->auth_url, sizeof(c->n->auth_url), "%s", r.auth_url);
+		snprintf(c->followup, sizeof(c->followup), "%s", r.auth_url);
+		snprintf(c->waiting, sizeof(c->waiting), "waiting for approval: visit %s", r.auth_url);
+		node_set_backend(c->n, NODE_NEEDS_LOGIN);
+		send_register(c);
+	} else if (!r.machine_authorized) {
+		node_set_backend(c->n, NODE_NEEDS_APPROVAL);
+		retry_later(c, "waiting for approval at", "this machine is not approved yet");
+	} else {
+		registered(c, &r);
+	}
+	arena_free(&a);
+}
+
+static void send_register_with(struct control *c, int64_t expiry_ms)
+{
+	struct buf body = { 0 };
+	struct arena a = { 0 };
+	struct ctl_register_request m = { .version = CONTROL_CAPVER,
+		.old_node = c->old_key,
+		.auth_key = c->auth_key,
+		.followup = c->followup,
+		.expiry_ms = expiry_ms };
+	key_public(c->n->state.node.b, m.node.b);
+	host_describe(c->n, &a, &m.hostinfo);
+	c->stage = CONTROL_REGISTER;
+	c->reg.done = register_answered;
+	if (!ctl_register_request_write(&body, &m) || !exchange_start(&c->reg, "/machine/register", &body))
+		retry_later(c, "cannot register with", "memory is short or the connection closed");
+	buf_wipe(&body);
+	arena_free(&a);
+}
+
+static void send_register(struct control *c)
+{
+	if (key_is_zero(c->n->state.node.b))
+		key_generate(&random_system, c->n->state.node.b);
+	send_register_with(c, INT64_MIN);
+}
+
+/* --- map stream
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+static bool write_map_request(struct control *c, bool stream, struct buf *body)
+{
+	struct arena a = { 0 };
+	struct node *n = c->n;
+	struct ctl_map_request m = { .version = CONTROL_CAPVER,
+		.compress = "zstd",
+		.keep_alive = true,
+		.stream = stream,
+		.omit_peers = !stream,
+		.has_hostinfo = true };
+	key_public(n->state.node.b, m.node.b);
+	host_describe(n, &a, &m.hostinfo);
+	if (n->path) {
+		m.disco = *path_disco_key(n->path);
+		m.endpoints = path_endpoints(n->path);
+	}
+	bool ok = ctl_map_request_write(body, &m);
+	arena_free(&a);
+	return ok;
+}
+
+static void map_received(void *arg, const char *json, size_t len)
+{
+	struct control *c = arg;
+	struct node *n = c->n;
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb;
+	loop_timer_set(c->silence, SILENCE_MS);
+	if (ctl_map_response_read(&a, json, len, &m, &eb) != 0) {
+		log_error("control: a map message was left out: %s", eb.text);
+		arena_free(&a);
+		return;
+	}
+	if (m.ping && m.ping->url[0] && m.ping->url_is_noise && !m.ping->types[0] && c->link) {
+		const char *path = strstr(m.ping->url, "://");
+		path = path ? strchr(path + 3, '/') : m.ping->url;
+		struct h2_request_events ev = { 0 };
+		if (path)
+			control_client_request(c->link, "HEAD", path, NULL, NULL, NULL, 0, &ev);
+	}
+	if (m.keep_alive) {
+		arena_free(&a);
+		return;
+	}
+	/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
+	struct netmap *next = netmap_apply(c->first_of_stream ? NULL : n->map, &m, clock_unix_ms(), &eb);
+	if (!next) {
+		log_error("control: a map message was left out: %s", eb.text);
+	} else {
+		c->first_of_stream = false;
+		n->map_cached = false;
+		if (apply_map(n, next, &eb) != 0) {
+			snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+			log_error("%s", eb.text);
+		}
+	}
+	arena_free(&a);
+	node_rearm(n);
+}
+
+static void stream_head(void *arg, int status)
+{
+	struct control *c = arg;
+	c->stream_status = status;
+	if (status != 200)
+		return;
+	c->backoff_ms = 0;
+	c->waiting[0] = 0;
+	c->stage = CONTROL_STREAM;
+	log_info("control: map stream open");
+	if (c->n->path)
+		path_control_up(c->n->path, loop_now_ms(c->n->loop), true);
+	if (c->update_wanted)
+		control_update(c);
+}
+
+static void stream_data(void *arg, const uint8_t *p, size_t len)
+{
+	struct control *c = arg;
+	if (c->stream_status != 200)
+		return;
+	int err = map_frames_feed(c->frames, p, len, map_received, c);
+	if (err)
+		retry_later(c, "cannot read the map from", err_text(err));
+}
+
+static void stream_done(void *arg, int code)
+{
+	struct control *c = arg;
+	c->stream = NULL;
+	if (c->stage == CONTROL_IDLE)
+		return; /* given up already */
+	if (c->stream_status == 404) {
+		/* The server forgot this node key: ask again; the machine key may still be known. */
+		c->must_register = true;
+		c->n->state.logged_in = false;
+		send_register(c);
+		return;
+	}
+	char why[64];
+	snprintf(why, sizeof(why), "the map request was answered %d", c->stream_status);
+	retry_later(c, "waiting for",
+		c->stream_status && c->stream_status != 200 ? why
+		: code					    ? err_text(code)
+							    : "the stream ended");
+}
+
+static void open_stream(struct control *c)
+{
+	struct buf body = { 0 };
+	struct h2_request_events ev = {
+		.head = stream_head, .data = stream_data, .done = stream_done, .arg = c
+	};
+	map_frames_free(c->frames);
+	c->frames = map_frames_new(true);
+	c->first_of_stream = true;
+	c->stream_status = 0;
+	c->update_wanted = false;
+	if (c->frames && write_map_request(c, true, &body))
+		c->stream = control_client_request(
+			c->link, "POST", "/machine/map", NULL, NULL, buf_data(&body), body.len, &ev);
+	buf_free(&body);
+	loop_timer_set(c->silence, SILENCE_MS);
+	if (!c->stream)
+		retry_later(c, "cannot ask for the map from", "memory is short or the connection closed");
+}
+
+static void update_answered(struct control *c, int status, const char *body, size_t len)
+{
+	(void)body;
+	(void)len;
+	if (status != 200)
+		log_info("control: update answered %d", status);
+	if (c->update_wanted)
+		control_update(c);
+}
+
+void control_update(struct control *c)
+{
+	c->update_wanted = true;
+	if (c->stage != CONTROL_STREAM || c->update.rq)
+		return; /* goes with the stream request, or after the one in flight */
+	struct buf body = { 0 };
+	c->update.done = update_answered;
+	if (write_map_request(c, false, &body) && exchange_start(&c->update, "/machine/map", &body))
+		c->update_wanted = false;
+	buf_free(&body);
+}
+
+/* --- connecting
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static void link_ready(void *arg)
+{
+	struct control *c = arg;
+	if (c->logout_done)
+		send_register_with(c, 123000); /* a past expiry says goodbye */
+	else if (c->must_register || !c->n->state.logged_in)
+		send_register(c);
+	else
+		open_stream(c);
+}
+
+static void link_closed(void *arg, int code, const char *why)
+{
+	struct control *c = arg;
+	(void)code;
+	if (c->stage != CONTROL_IDLE)
+		retry_later(c, "waiting for", why);
+}
+
+static void open_link(struct control *c)
+{
+	struct control_client_config cfg = { .server_url = c->n->state.prefs.control_url,
+		.machine = &c->n->state.machine,
+		.server = &c->server,
+		.capver = CONTROL_CAPVER,
+		.rnd = &random_system };
+	struct control_client_events ev = { .ready = link_ready, .closed = link_closed, .arg = c };
+	c->stage = CONTROL_LINK;
+	c->link = control_client_open(c->n->loop, &cfg, &ev);
+	if (!c->link)
+		retry_later(c, "cannot connect to", "memory is short");
+}
+
+/* The Noise key is the server's identity: another one is another server, or somebody in between. */
+static bool same_server(struct control *c, const struct machine_key *k)
+{
+	struct state *s = &c->n->state;
+	if (!c->must_register && s->logged_in && !key_is_zero(s->server.b) && !key_equal(s->server.b, k->b)) {
+		stay_out(c, "the server at this address has another key than the one this node joined; if it "
+			    "was set up anew, run "
+			    "`ropewalk logout`, then `ropewalk up` again");
+		return false;
+	}
+	s->server = *k;
+	return true;
+}
+
+static void key_received(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct control *c = arg;
+	struct ctl_key_response k;
+	struct errbuf eb;
+	c->key_rq = NULL;
+	if (head->status != 200) {
+		char why[64];
+		snprintf(why, sizeof(why), "/key was answered %d", head->status);
+		retry_later(c, "cannot use the server at", why);
+	} else if (ctl_key_response_read((const char *)body, len, &k, &eb) != 0) {
+		retry_later(c, "cannot use the server at", eb.text);
+	} else if (same_server(c, &k.server)) {
+		c->server = k.server;
+		open_link(c);
+	}
+}
+
+static void key_failed(void *arg, int code, const char *why)
+{
+	struct control *c = arg;
+	(void)code;
+	c->key_rq = NULL;
+	retry_later(c, "cannot reach the server at", why);
+}
+
+static void start(struct control *c)
+{
+	struct url url;
+	char target[640];
+	struct errbuf eb;
+	if (!url_parse(c->n->state.prefs.control_url, &url)) {
+		stay_out(c, "no usable login server is set; run `ropewalk up --login-server https://HOST`");
+		return;
+	}
+	snprintf(target, sizeof(target), "%s/key?v=%d", strcmp(url.path, "/") == 0 ? "" : url.path,
+		CONTROL_CAPVER);
+	struct http_request rq = { .to = { .host = url.host, .port = url.port },
+		.method = "GET",
+		.target = target,
+		.host = url.host,
+		.body_cap = 65536 };
+	if (url.https && !(rq.to.tls = tls_client(NULL, &eb))) {
+		retry_later(c, "cannot reach the server at", eb.text);
+		return;
+	}
+	struct http_client_events ev = { .done = key_received, .failed = key_failed, .arg = c };
+	c->stage = CONTROL_KEY;
+	c->key_rq = http_request(c->n->loop, &rq, &ev);
+	if (rq.to.tls)
+		tls_free(rq.to.tls);
+	if (!c->key_rq)
+		retry_later(c, "cannot reach the server at", "memory is short");
+}
+
+/* --- public
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+struct control *control_open(struct node *n)
+{
+	struct control *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->n = n;
+	c->reg.c = c->update.c = c;
+	c->retry = loop_timer_new(n->loop, retry_due, c);
+	c->silence = loop_timer_new(n->loop, silent, c);
+	snprintf(c->waiting, sizeof(c->waiting), "connecting to %s", n->state.prefs.control_url);
+	loop_timer_set(c->retry, 0);
+	return c;
+}
+
+void control_close(struct control *c)
+{
+	if (!c)
+		return;
+	disconnect(c);
+	loop_timer_free(c->retry);
+	loop_timer_free(c->silence);
+	key_wipe(c, sizeof(*c));
+	free(c);
+}
+
+void control_login(struct control *c, const char *auth_key)
+{
+	snprintf(c->auth_key, sizeof(c->auth_key), "%s", auth_key);
+	c->followup[0] = 0;
+	c->must_register = true;
+	c->backoff_ms = 0;
+	loop_timer_set(c->retry, 0);
+}
+
+void control_logout(struct control *c, void (*done)(void *arg), void *arg)
+{
+	c->logout_done = done;
+	c->logout_arg = arg;
+	loop_timer_set(c->retry, LOGOUT_MS);
+	if (c->stage == CONTROL_STREAM)
+		send_register_with(c, 123000);
+}
+
+bool control_connected(const struct control *c)
+{
+	return c->stage == CONTROL_STREAM;
+}
+const char *control_waiting_for(const struct control *c)
+{
+	return c->stage == CONTROL_STREAM ? "" : c->waiting;
+}

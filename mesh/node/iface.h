@@ -1,0 +1,18 @@
+/* The mesh interface as the machine sees it: addresses, link state, MTU, routes to the mesh's prefixes. */
+#ifndef RW_NODE_IFACE_H
+#define RW_NODE_IFACE_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+
+struct iface;
+struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb);
+void iface_close(struct iface *i); /* the TUN's end removes addresses and routes with it */
+/* Makes it so: exactly these addresses (and the resolver's service address) and these routes; up. */
+int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct prefix *routes,
+	size_t n_routes, struct errbuf *eb);
+/* Addresses of the machine's other interfaces that are up, for direct paths; at most cap; returns the count.
+ */
+size_t iface_local(struct iface *i, struct addr *out, size_t cap);
+
+#endif

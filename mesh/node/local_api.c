@@ -1,0 +1,498 @@
+#include "mesh/node/local_api.h"
+#include "mesh/base/log.h"
+#include "mesh/node/relays.h"
+#include "mesh/node/status.h"
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include "mesh/transport/http.h"
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PINGS_MAX = 32, WATCHERS_MAX = 32, PING_MS = 5000 };
+
+struct ping {
+	struct local_api *api;
+	struct http_server_conn *conn; /* NULL = free */
+	uint64_t token;
+	char ip[ADDR_TEXT];
+	struct loop_timer *timer;
+};
+
+struct local_api {
+	struct node *n;
+	int fd;
+	char path[PATH_MAX];
+	struct loop_fd *watch;
+	struct http_server_conn *watchers[WATCHERS_MAX];
+	struct ping pings[PINGS_MAX];
+	uint64_t next_token;
+};
+
+/* --- answers
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+static void reply_json(struct http_server_conn *c, struct buf *b, bool ok)
+{
+	if (ok)
+		http_reply(c, 200, "application/json", NULL, buf_data(b), b->len);
+	else
+		http_reply(c, 500, "text/plain", NULL, "memory is short", 15);
+	buf_free(b);
+}
+
+static void reply_error(struct http_server_conn *c, int status, const char *text)
+{
+	http_reply(c, status, "text/plain; charset=utf-8", NULL, text, strlen(text));
+}
+
+static void reply_done(struct http_server_conn *c)
+{
+	http_reply(c, 204, NULL, NULL, NULL, 0);
+}
+
+/* --- verbs
+ * ---------------------------------------------------------------------------------------------------------------
+ */
+
+struct request {
+	struct local_api *api;
+	struct node *n;
+	struct http_server_conn *conn;
+	const struct http_head *head;
+	const char *body;
+	size_t len;
+};
+
+static void get_status(struct request *r)
+{
+	struct arena a = { 0 };
+	struct buf b = { 0 };
+	struct api_status s;
+	char peers[8];
+	bool with = !http_target_query(r->head, "peers", peers, sizeof(peers)) || strcmp(peers, "false") != 0;
+	status_make(r->n, &a, with, &s);
+	bool ok = api_status_write(&b, &s);
+	reply_json(r->conn, &b, ok);
+	arena_free(&a);
+}
+
+static struct api_prefs current_prefs(const struct node *n)
+{
+	return (struct api_prefs) { .control_url = n->state.prefs.control_url,
+		.hostname = n->state.prefs.hostname,
+		.want_running = n->state.prefs.want_running,
+		.logged_out = !n->state.logged_in,
+		.corp_dns = n->state.prefs.accept_dns };
+}
+
+static void reply_prefs(struct request *r)
+{
+	struct buf b = { 0 };
+	struct api_prefs p = current_prefs(r->n);
+	bool ok = api_prefs_write(&b, &p, NULL);
+	reply_json(r->conn, &b, ok);
+}
+
+/* Another server is another network: what the old one gave is of no use there. */
+static void set_control_url(struct node *n, const char *url)
+{
+	if (strcmp(n->state.prefs.control_url, url) == 0)
+		return;
+	snprintf(n->state.prefs.control_url, sizeof(n->state.prefs.control_url), "%s", url);
+	n->state.server = (struct machine_key) { 0 };
+	if (!n->state.logged_in)
+		return;
+	n->state.logged_in = false;
+	key_wipe(&n->state.node, sizeof(n->state.node));
+	state_map_forget(n->opt.state_dir);
+}
+
+static const char *check_prefs(const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	struct url url;
+	if (m->control_url && !url_parse(p->control_url, &url))
+		return "the login server must be a URL such as https://control.example.com";
+	if (m->control_url && strlen(p->control_url) >= sizeof(((struct state *)0)->prefs.control_url))
+		return "the login server's URL is too long";
+	if (m->hostname && strlen(p->hostname) >= sizeof(((struct state *)0)->prefs.hostname))
+		return "the host name is longer than 63 characters";
+	return NULL;
+}
+
+static void take_prefs(struct node *n, const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	bool server = m->control_url && strcmp(n->state.prefs.control_url, p->control_url) != 0;
+	if (server && n->state.prefs.want_running) {
+		n->state.prefs.want_running = false;
+		node_prefs_changed(n);
+		n->state.prefs.want_running = true;
+	}
+	if (m->control_url)
+		set_control_url(n, p->control_url);
+	if (m->hostname)
+		snprintf(n->state.prefs.hostname, sizeof(n->state.prefs.hostname), "%s", p->hostname);
+	if (m->want_running)
+		n->state.prefs.want_running = p->want_running;
+	if (m->corp_dns)
+		n->state.prefs.accept_dns = p->corp_dns;
+	node_prefs_changed(n);
+}
+
+static void get_prefs(struct request *r)
+{
+	reply_prefs(r);
+}
+
+static void patch_prefs(struct request *r)
+{
+	struct arena a = { 0 };
+	struct api_prefs p;
+	struct api_prefs_mask m;
+	struct errbuf eb;
+	const char *bad = NULL;
+	if (api_prefs_read(&a, r->body, r->len, &p, &m, &eb) != 0)
+		bad = eb.text;
+	else
+		bad = check_prefs(&p, &m);
+	if (bad) {
+		reply_error(r->conn, 400, bad);
+	} else {
+		take_prefs(r->n, &p, &m);
+		reply_prefs(r);
+	}
+	arena_free(&a);
+}
+
+static void post_start(struct request *r)
+{
+	struct arena a = { 0 };
+	struct api_start s;
+	struct errbuf eb;
+	/* Everything the options name is set; WantRunning goes on. */
+	struct api_prefs_mask all = { .want_running = true };
+	const char *bad = NULL;
+	if (api_start_read(&a, r->body, r->len, &s, &eb) != 0) {
+		bad = eb.text;
+	} else if (s.has_prefs) {
+		all = (struct api_prefs_mask) { .control_url = s.prefs.control_url[0] != 0,
+			.hostname = true,
+			.want_running = true,
+			.corp_dns = true };
+		bad = check_prefs(&s.prefs, &all);
+	} else {
+		s.prefs = current_prefs(r->n);
+	}
+	if (bad) {
+		reply_error(r->conn, 400, bad);
+		arena_free(&a);
+		return;
+	}
+	s.prefs.want_running = true;
+	r->n->last_error[0] = 0;
+	take_prefs(r->n, &s.prefs, &all);
+	if (s.auth_key[0] && !r->n->state.logged_in)
+		node_login(r->n, s.auth_key);
+	arena_free(&a);
+	if (r->n->backend == NODE_STOPPED && r->n->last_error[0])
+		reply_error(r->conn, 500, r->n->last_error);
+	else
+		reply_done(r->conn);
+}
+
+static void post_login(struct request *r)
+{
+	if (!r->n->state.logged_in && !r->n->auth_url[0])
+		node_login(r->n, "");
+	reply_done(r->conn);
+}
+
+static void post_logout(struct request *r)
+{
+	node_logout(r->n);
+	reply_done(r->conn);
+}
+
+static bool write_notify(struct local_api *a, struct http_server_conn *c)
+{
+	struct node *n = a->n;
+	struct buf b = { 0 };
+	struct api_notify m = { .version = RW_VERSION,
+		.error = n->last_error,
+		.browse_to_url = n->auth_url,
+		.state = (int)n->backend };
+	bool ok = api_notify_write(&b, &m) && (b.p[b.at + b.len - 1] == '\n' || buf_append(&b, "\n", 1)) &&
+		  http_reply_chunk(c, buf_data(&b), b.len) == 0;
+	buf_free(&b);
+	return ok;
+}
+
+static void get_watch(struct request *r)
+{
+	for (size_t i = 0; i < WATCHERS_MAX; i++) {
+		if (r->api->watchers[i])
+			continue;
+		r->api->watchers[i] = r->conn;
+		http_reply_begin(r->conn, 200, "application/json", NULL);
+		write_notify(r->api, r->conn);
+		return;
+	}
+	reply_error(r->conn, 503, "too many watchers");
+}
+
+void local_api_state_changed(struct local_api *a)
+{
+	for (size_t i = 0; i < WATCHERS_MAX; i++) {
+		if (a->watchers[i])
+			write_notify(a, a->watchers[i]);
+	}
+}
+
+/* --- ping
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+static void ping_reply(struct ping *p, const struct api_ping_result *result)
+{
+	struct buf b = { 0 };
+	struct http_server_conn *c = p->conn;
+	p->conn = NULL;
+	loop_timer_free(p->timer);
+	p->timer = NULL;
+	bool ok = api_ping_write(&b, result);
+	reply_json(c, &b, ok);
+}
+
+static void ping_timed_out(void *arg)
+{
+	struct ping *p = arg;
+	struct api_ping_result r = { .ip = p->ip,
+		.node_ip = p->ip,
+		.node_name = "",
+		.err = "no answer",
+		.endpoint = "",
+		.derp_code = "" };
+	ping_reply(p, &r);
+}
+
+void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, const struct endpoint *at,
+	int32_t region, double ms)
+{
+	char text[ENDPOINT_TEXT] = "";
+	const struct netmap_peer *np = a->n->map ? netmap_peer_by_id(a->n->map, (int64_t)peer) : NULL;
+	for (size_t i = 0; i < PINGS_MAX; i++) {
+		struct ping *p = &a->pings[i];
+		if (!p->conn || p->token != token)
+			continue;
+		if (!region && at)
+			endpoint_format(at, text);
+		struct api_ping_result r = { .ip = p->ip,
+			.node_ip = p->ip,
+			.node_name = np ? np->node.name : "",
+			.err = "",
+			.endpoint = text,
+			.latency_s = ms / 1000,
+			.derp_region = region,
+			.derp_code = region ? relays_region_code(a->n->relays, region) : "" };
+		ping_reply(p, &r);
+		return;
+	}
+}
+
+static uint64_t peer_with_address(const struct node *n, const struct addr *ip)
+{
+	for (size_t i = 0; n->map && i < n->map->n_peers; i++) {
+		const struct ctl_node *c = &n->map->peers[i]->node;
+		for (size_t j = 0; j < c->addresses.n; j++) {
+			if (addr_equal(&c->addresses.v[j].ip, ip))
+				return (uint64_t)c->id;
+		}
+	}
+	return 0;
+}
+
+static void post_ping(struct request *r)
+{
+	char text[ADDR_TEXT];
+	struct addr ip;
+	if (!http_target_query(r->head, "ip", text, sizeof(text)) || !addr_parse(text, &ip)) {
+		reply_error(r->conn, 400, "ip= must be an address of a peer");
+		return;
+	}
+	uint64_t peer = peer_with_address(r->n, &ip);
+	struct ping *p = NULL;
+	for (size_t i = 0; i < PINGS_MAX && !p; i++)
+		p = r->api->pings[i].conn ? NULL : &r->api->pings[i];
+	if (!peer || !p) {
+		reply_error(r->conn, peer ? 503 : 404,
+			peer ? "too many pings at once" : "no peer has this address");
+		return;
+	}
+	*p = (struct ping) { .api = r->api, .conn = r->conn, .token = ++r->api->next_token };
+	snprintf(p->ip, sizeof(p->ip), "%s", text);
+	p->timer = loop_timer_new(r->n->loop, ping_timed_out, p);
+	loop_timer_set(p->timer, PING_MS);
+	path_ping(r->n->path, loop_now_ms(r->n->loop), peer, p->token);
+	node_rearm(r->n);
+}
+
+static void get_netcheck(struct request *r)
+{
+	struct arena a = { 0 };
+	struct buf b = { 0 };
+	struct path_report pr;
+	char v4[ENDPOINT_TEXT] = "", v6[ENDPOINT_TEXT] = "";
+	if (!r->n->path) {
+		reply_error(r->conn, 503, "the node is stopped; run `ropewalk up` first");
+		return;
+	}
+	path_report(r->n->path, &pr);
+	struct api_netcheck m = { .udp = pr.udp,
+		.ipv4 = pr.ipv4,
+		.ipv6 = pr.ipv6,
+		.preferred = pr.home,
+		.mapping_varies = pr.mapping_varies == OPT_ABSENT ? -1 : pr.mapping_varies == OPT_TRUE,
+		.global_v4 = endpoint_is_set(&pr.global4) ? endpoint_format(&pr.global4, v4) : "",
+		.global_v6 = endpoint_is_set(&pr.global6) ? endpoint_format(&pr.global6, v6) : "" };
+	m.regions = arena_array(&a, pr.n_regions, sizeof(*m.regions));
+	for (size_t i = 0; m.regions && i < pr.n_regions; i++)
+		m.regions[m.n_regions++] = (struct api_region_latency) { .id = pr.regions[i].id,
+			.code = relays_region_code(r->n->relays, pr.regions[i].id),
+			.name = relays_region_name(r->n->relays, pr.regions[i].id),
+			.seconds = pr.regions[i].latency_ms / 1000 };
+	bool ok = api_netcheck_write(&b, &m);
+	reply_json(r->conn, &b, ok);
+	arena_free(&a);
+}
+
+/* --- routing
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+static const struct {
+	const char *method, *path;
+	bool writes;
+	void (*run)(struct request *r);
+} routes[] = {
+	{ "GET", "/localapi/v0/status", false, get_status },
+	{ "GET", "/localapi/v0/prefs", false, get_prefs },
+	{ "PATCH", "/localapi/v0/prefs", true, patch_prefs },
+	{ "POST", "/localapi/v0/start", true, post_start },
+	{ "POST", "/localapi/v0/login-interactive", true, post_login },
+	{ "POST", "/localapi/v0/logout", true, post_logout },
+	{ "GET", "/localapi/v0/watch-ipn-bus", false, get_watch },
+	{ "POST", "/localapi/v0/ping", false, post_ping },
+	{ "GET", "/localapi/v0/netcheck", false, get_netcheck },
+};
+
+static bool may_write(struct http_server_conn *c)
+{
+	struct sock_peer who;
+	if (sock_unix_peer(stream_fd(http_conn_stream(c)), &who) != 0)
+		return false;
+	return who.uid == 0 || who.uid == geteuid();
+}
+
+/* A browser must not reach this socket through a page: no Origin, no Referer, and only our own Host. */
+static bool from_a_page(const struct http_head *h)
+{
+	const char *host = http_header(h, "Host");
+	return http_header(h, "Origin") || http_header(h, "Referer") ||
+	       (host && host[0] && strcmp(host, "local-tailscaled.sock") != 0);
+}
+
+static void request_received(
+	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct local_api *a = arg;
+	char path[256];
+	struct request r = {
+		.api = a, .n = a->n, .conn = c, .head = head, .body = (const char *)body, .len = len
+	};
+	if (from_a_page(head) || !http_target_path(head, path, sizeof(path))) {
+		reply_error(c, 403, "this socket is for local programs");
+		return;
+	}
+	bool known = false;
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (strcmp(routes[i].path, path) != 0)
+			continue;
+		known = true;
+		if (strcmp(routes[i].method, head->method) != 0)
+			continue;
+		if (routes[i].writes && !may_write(c))
+			reply_error(c, 403, "only root and the daemon's own user may change this");
+		else
+			routes[i].run(&r);
+		return;
+	}
+	reply_error(c, known ? 405 : 404, known ? "method not allowed" : "not found");
+}
+
+static void connection_gone(void *arg, struct http_server_conn *c)
+{
+	struct local_api *a = arg;
+	for (size_t i = 0; i < WATCHERS_MAX; i++) {
+		if (a->watchers[i] == c)
+			a->watchers[i] = NULL;
+	}
+	for (size_t i = 0; i < PINGS_MAX; i++) {
+		if (a->pings[i].conn == c) {
+			loop_timer_free(a->pings[i].timer);
+			a->pings[i] = (struct ping) { 0 };
+		}
+	}
+}
+
+static void accept_ready(void *arg, int events)
+{
+	struct local_api *a = arg;
+	(void)events;
+	int fd = sock_accept(a->fd, NULL);
+	if (fd < 0)
+		return;
+	struct stream_events none = { 0 };
+	struct stream *s = stream_accept(a->n->loop, fd, NULL, &none);
+	struct http_server_ops ops = {
+		.request = request_received, .gone = connection_gone, .arg = a, .idle_ms = UINT64_MAX
+	};
+	if (!s || !http_server_accept(a->n->loop, s, &ops))
+		log_warn("LocalAPI: a connection was refused: memory is short");
+}
+
+struct local_api *local_api_open(struct node *n, const char *path, struct errbuf *eb)
+{
+	struct local_api *a = calloc(1, sizeof(*a));
+	if (!a) {
+		err_set(eb, -ENOMEM, "open %s", path);
+		return NULL;
+	}
+	a->n = n;
+	snprintf(a->path, sizeof(a->path), "%s", path);
+	char folder[PATH_MAX];
+	snprintf(folder, sizeof(folder), "%s", path);
+	if (dir_make(dirname(folder), 0755, eb) != 0 || (a->fd = sock_unix_listen(path, 0666, eb)) < 0) {
+		free(a);
+		return NULL;
+	}
+	a->watch = loop_fd_new(n->loop, a->fd, accept_ready, a);
+	loop_fd_set(a->watch, LOOP_READ);
+	return a;
+}
+
+void local_api_close(struct local_api *a)
+{
+	if (!a)
+		return;
+	for (size_t i = 0; i < PINGS_MAX; i++)
+		loop_timer_free(a->pings[i].timer);
+	loop_fd_free(a->watch);
+	close(a->fd);
+	unlink(a->path);
+	free(a);
+}

@@ -1,0 +1,113 @@
+#include "mesh/base/log.h"
+#include "mesh/base/text.h"
+#include "mesh/node/node.h"
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280 };
+
+struct options {
+	const char *state_dir, *socket, *tun, *resolv_conf, *log_level;
+	uint64_t port, mtu;
+	bool log_json, help, version;
+};
+
+static const struct opt_row rows[] = {
+	{ "statedir", "state-dir", OPT_STRING, offsetof(struct options, state_dir), "DIR",
+		"keys, preferences and the last map (/var/lib/ropewalk)" },
+	{ "socket", NULL, OPT_STRING, offsetof(struct options, socket), "PATH",
+		"LocalAPI socket (/run/ropewalk/ropewalkd.sock)" },
+	{ "tun", NULL, OPT_STRING, offsetof(struct options, tun), "NAME", "interface to make (rope0)" },
+	{ "port", NULL, OPT_U64, offsetof(struct options, port), "N",
+		"UDP port; 0 lets the kernel choose (41641)" },
+	{ "mtu", NULL, OPT_U64, offsetof(struct options, mtu), "N", "MTU of the interface (1280)" },
+	{ "resolv-conf", NULL, OPT_STRING, offsetof(struct options, resolv_conf), "PATH",
+		"file to point at the mesh resolver (/etc/resolv.conf)" },
+	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "LEVEL",
+		"error, warn, info or debug (info)" },
+	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
+	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
+	{ 0 },
+};
+
+static void stop_signal(void *arg, int signo)
+{
+	(void)signo;
+	loop_stop(arg);
+}
+
+static int run(const struct options *o)
+{
+	struct errbuf eb = { 0 };
+	struct loop *l = loop_new();
+	struct node *n = calloc(1, sizeof(*n));
+	struct node_options no = { .state_dir = o->state_dir,
+		.socket = o->socket,
+		.tun_name = o->tun,
+		.resolv_conf = o->resolv_conf,
+		.port = (uint16_t)o->port,
+		.mtu = (uint32_t)o->mtu };
+	if (!l || !n || node_open(n, l, &no, &eb) != 0) {
+		fprintf(stderr, "ropewalkd: %s\n", eb.text);
+		free(n);
+		return 1;
+	}
+	struct loop_signal *term = loop_signal_new(l, SIGTERM, stop_signal, l),
+			   *intr = loop_signal_new(l, SIGINT, stop_signal, l);
+	log_info("ropewalkd " RW_VERSION ": listening on %s", o->socket);
+	loop_run(l);
+	node_close(n);
+	loop_signal_free(term);
+	loop_signal_free(intr);
+	loop_free(l);
+	free(n);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .state_dir = "/var/lib/ropewalk",
+		.socket = "/run/ropewalk/ropewalkd.sock",
+		.tun = "rope0",
+		.resolv_conf = "/etc/resolv.conf",
+		.log_level = "info",
+		.port = DEFAULT_PORT,
+		.mtu = DEFAULT_MTU };
+	struct errbuf eb;
+	enum log_level level;
+	int n_words;
+	const char **words = calloc((size_t)argc, sizeof(*words));
+	if (!words || opt_parse(rows, argc, argv, false, &o, words, &n_words, &eb) != 0) {
+		fprintf(stderr, "ropewalkd: %s\n", words ? eb.text : "memory is short");
+		free(words);
+		return EXIT_USAGE;
+	}
+	bool extra = n_words > 0;
+	free(words);
+	if (o.help || extra) {
+		fprintf(extra ? stderr : stdout, "Usage: ropewalkd [options]\n\nThe mesh node.\n\n");
+		opt_help(rows, extra ? stderr : stdout);
+		return extra ? EXIT_USAGE : 0;
+	}
+	if (o.version) {
+		printf("%s\n", RW_VERSION);
+		return 0;
+	}
+	if (!log_level_parse(o.log_level, &level) || o.port > 65535 || o.mtu < 1280 || o.mtu > PKT_MTU_MAX) {
+		fprintf(stderr,
+			"ropewalkd: --log-level is error, warn, info or debug; --port at most 65535; --mtu "
+			"1280 to %d\n",
+			PKT_MTU_MAX);
+		return EXIT_USAGE;
+	}
+	log_setup(level, o.log_json);
+	if (!key_setup()) {
+		fprintf(stderr, "ropewalkd: this machine gives no randomness\n");
+		return 1;
+	}
+	return run(&o);
+}

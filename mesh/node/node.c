@@ -1,0 +1,225 @@
+#include "mesh/node/node.h"
+#include "mesh/base/log.h"
+#include "mesh/node/control.h"
+#include "mesh/node/local_api.h"
+#include "mesh/node/names.h"
+#include "mesh/node/os_dns.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const backend_names[] = { [NODE_NO_STATE] = "NoState",
+	[NODE_NEEDS_LOGIN] = "NeedsLogin",
+	[NODE_NEEDS_APPROVAL] = "NeedsMachineAuth",
+	[NODE_STOPPED] = "Stopped",
+	[NODE_STARTING] = "Starting",
+	[NODE_RUNNING] = "Running" };
+
+const char *node_backend_text(enum node_backend s)
+{
+	return backend_names[s];
+}
+
+void node_set_backend(struct node *n, enum node_backend s)
+{
+	if (s != NODE_NEEDS_LOGIN)
+		n->auth_url[0] = 0;
+	if (n->backend != s)
+		log_info("state: %s", node_backend_text(s));
+	n->backend = s;
+	if (n->api)
+		local_api_state_changed(n->api);
+}
+
+static void save_map(void *arg)
+{
+	struct node *n = arg;
+	struct buf b = { 0 };
+	struct errbuf eb = { 0 };
+	if (n->map && netmap_write(n->map, &b) &&
+		state_map_save(n->opt.state_dir, buf_data(&b), b.len, &eb) != 0)
+		log_error("the map is not kept for a start without the server: %s", eb.text);
+	buf_free(&b);
+}
+
+/* The last map, so that the mesh is there before the server is, or without it. */
+static void apply_cached(struct node *n)
+{
+	struct buf b = { 0 };
+	struct arena a = { 0 };
+	struct errbuf eb = { 0 };
+	struct ctl_map_response m;
+	int err = state_map_load(n->opt.state_dir, &b, &eb);
+	if (!err)
+		err = ctl_map_response_read(&a, (const char *)buf_data(&b), b.len, &m, &eb);
+	struct netmap *map = err ? NULL : netmap_apply(NULL, &m, clock_unix_ms(), &eb);
+	struct node_key pub;
+	key_public(n->state.node.b, pub.b);
+	if (map && !key_equal(map->self->node.key.b, pub.b)) {
+		netmap_put(map);
+		map = NULL;
+	}
+	if (map) {
+		n->map_cached = true;
+		log_info("using the map kept on disk: %zu peers", map->n_peers);
+		if (apply_map(n, map, &eb) != 0)
+			log_error("%s", eb.text);
+	} else if (err && err != -ENOENT) {
+		log_warn("the map kept on disk is not usable: %s", eb.text);
+	}
+	arena_free(&a);
+	buf_free(&b);
+}
+
+static bool engine_running(const struct node *n)
+{
+	return n->wg != NULL;
+}
+
+static int start(struct node *n, struct errbuf *eb)
+{
+	if (engine_running(n))
+		return 0;
+	if (key_is_zero(n->state.node.b)) {
+		key_generate(&random_system, n->state.node.b);
+		n->state.logged_in = false;
+	}
+	int err = engine_open(n, eb);
+	if (err)
+		return err;
+	node_set_backend(n, n->state.logged_in ? NODE_STARTING : NODE_NEEDS_LOGIN);
+	if (n->state.logged_in)
+		apply_cached(n);
+	n->control = control_open(n);
+	return n->control ? 0 : err_set(eb, -ENOMEM, "start");
+}
+
+static void stop(struct node *n)
+{
+	control_close(n->control);
+	n->control = NULL;
+	if (loop_timer_is_set(n->map_save)) {
+		loop_timer_clear(n->map_save);
+		save_map(n);
+	}
+	if (engine_running(n))
+		apply_nothing(n);
+	engine_close(n);
+}
+
+static void resolv_conf_changed(void *arg)
+{
+	names_refresh(arg);
+}
+
+/* A start that can only fail later is refused now: without TUN there is no node. */
+static int check_tun(struct errbuf *eb)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+		return err_say(eb, -errno,
+			"no /dev/net/tun on this machine: load the kernel's tun module (modprobe tun), or "
+			"give the "
+			"container the device");
+	return err_say(eb, -errno,
+		"cannot open /dev/net/tun (%s): run ropewalkd as root or with CAP_NET_ADMIN",
+		strerror(errno));
+}
+
+int node_open(struct node *n, struct loop *l, const struct node_options *opt, struct errbuf *eb)
+{
+	*n = (struct node) { .loop = l, .opt = *opt, .monitor_fd = -1 };
+	int err = check_tun(eb);
+	if (!err)
+		err = state_load(opt->state_dir, &random_system, &n->state, eb);
+	if (err)
+		return err;
+	n->map_save = loop_timer_new(l, save_map, n);
+	n->os_dns = os_dns_open(l, opt->resolv_conf, resolv_conf_changed, n);
+	n->api = n->map_save && n->os_dns ? local_api_open(n, opt->socket, eb) : NULL;
+	if (!n->api) {
+		err = eb->code ? eb->code : err_set(eb, -ENOMEM, "start");
+		node_close(n);
+		return err;
+	}
+	node_set_backend(n, n->state.logged_in ? NODE_STOPPED : NODE_NEEDS_LOGIN);
+	if (n->state.prefs.want_running && (err = start(n, eb)) != 0)
+		node_close(n);
+	return err;
+}
+
+void node_close(struct node *n)
+{
+	stop(n);
+	local_api_close(n->api);
+	os_dns_close(n->os_dns);
+	loop_timer_free(n->map_save);
+	state_wipe(&n->state);
+	n->api = NULL;
+	n->os_dns = NULL;
+	n->map_save = NULL;
+}
+
+static void save_state(struct node *n)
+{
+	struct errbuf eb;
+	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
+		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+		log_error("%s", eb.text);
+	}
+}
+
+void node_prefs_changed(struct node *n)
+{
+	struct errbuf eb;
+	save_state(n);
+	if (!n->state.prefs.want_running) {
+		stop(n);
+		node_set_backend(n, NODE_STOPPED);
+		return;
+	}
+	if (engine_running(n)) {
+		names_refresh(n);
+		control_update(n->control);
+	} else if (start(n, &eb) != 0) {
+		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+		log_error("%s", eb.text);
+		stop(n);
+		node_set_backend(n, NODE_STOPPED);
+	}
+}
+
+void node_login(struct node *n, const char *auth_key)
+{
+	n->last_error[0] = 0;
+	if (n->control)
+		control_login(n->control, auth_key);
+}
+
+/* The server has been told, or could not be: this machine forgets in any case. */
+static void logged_out(void *arg)
+{
+	struct node *n = arg;
+	stop(n);
+	key_wipe(&n->state.node, sizeof(n->state.node));
+	n->state.server = (struct machine_key) { 0 };
+	n->state.logged_in = n->state.prefs.want_running = false;
+	n->state.login_name[0] = 0;
+	state_map_forget(n->opt.state_dir);
+	save_state(n);
+	node_set_backend(n, NODE_NEEDS_LOGIN);
+}
+
+void node_logout(struct node *n)
+{
+	if (n->control && n->state.logged_in)
+		control_logout(n->control, logged_out, n);
+	else
+		logged_out(n);
+}

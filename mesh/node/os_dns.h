@@ -1,0 +1,23 @@
+/* The machine's resolv.conf, pointed at our resolver while the node runs and put back afterwards, after a
+ * crash too. resolver.md 3.5; tailscale-protocol.md 5.4 (direct mode). */
+#ifndef RW_NODE_OS_DNS_H
+#define RW_NODE_OS_DNS_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include "mesh/os/loop.h"
+
+struct os_dns;
+/* path: resolv.conf. A backup left by a crash is put back first. changed: another program rewrote the file.
+ */
+struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(void *arg), void *arg);
+void os_dns_close(struct os_dns *d); /* restores */
+/* nameserver + search list in front; NULL search ends the list. Idempotent. */
+int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *const *search, size_t n,
+	struct errbuf *eb);
+void os_dns_restore(struct os_dns *d);
+bool os_dns_active(const struct os_dns *d);
+/* Nameservers of the machine's own file (not ours), at most cap. */
+size_t os_dns_base(const struct os_dns *d, struct addr *out, size_t cap);
+
+#endif

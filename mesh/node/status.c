@@ -1,0 +1,183 @@
+#include "mesh/node/status.h"
+#include "mesh/node/control.h"
+#include "mesh/node/relays.h"
+#include <stdio.h>
+#include <string.h>
+
+/* The cores count in monotonic time; people read the wall clock. 0 = never. */
+static int64_t wall(struct node *n, uint64_t mono_ms)
+{
+	return mono_ms ? clock_unix_ms() - (int64_t)(loop_now_ms(n->loop) - mono_ms) : INT64_MIN;
+}
+
+static void add_addresses(struct arena *a, const struct ctl_prefixes *p, struct addr **out, size_t *n)
+{
+	*out = arena_array(a, p->n, sizeof(**out));
+	*n = *out ? p->n : 0;
+	for (size_t i = 0; i < *n; i++)
+		(*out)[i] = p->v[i].ip;
+}
+
+static void describe_node(struct arena *a, const struct ctl_node *c, struct api_peer *out)
+{
+	const char *dot = strchr(c->name, '.');
+	*out = (struct api_peer) { .stable_id = c->stable_id,
+		.dns_name = c->name,
+		.os = c->hostinfo.os,
+		.node_id = c->id,
+		.user_id = c->user,
+		.key = c->key,
+		.cur_addr = "",
+		.relay = "",
+		.why = "",
+		.created_ms = c->created_ms,
+		.last_seen_ms = c->last_seen_ms,
+		.key_expiry_ms = c->key_expiry_ms,
+		.expired = c->expired,
+		.last_write_ms = INT64_MIN,
+		.last_handshake_ms = INT64_MIN,
+		.in_network_map = true,
+		.online = c->online == OPT_TRUE,
+		.allowed = c->allowed_ips.v,
+		.n_allowed = c->allowed_ips.n,
+		.addrs = c->endpoints.v,
+		.n_addrs = c->endpoints.n };
+	out->host_name = c->hostinfo.hostname && c->hostinfo.hostname[0] ? c->hostinfo.hostname
+			 : dot ? arena_strndup(a, c->name, (size_t)(dot - c->name))
+			       : c->name;
+	add_addresses(a, &c->addresses, &out->ips, &out->n_ips);
+}
+
+static void describe_peer(struct node *n, struct arena *a, const struct ctl_node *c, struct api_peer *out)
+{
+	struct path_state ps;
+	struct wg_peer_stats ws;
+	describe_node(a, c, out);
+	out->relay = relays_region_code(n->relays, c->home_derp);
+	if (path_peer_state(n->path, loop_now_ms(n->loop), (uint64_t)c->id, &ps)) {
+		out->active = ps.active;
+		out->why = arena_strdup(a, ps.why);
+		if (ps.direct) {
+			char *text = arena_alloc(a, ENDPOINT_TEXT);
+			out->cur_addr = text ? endpoint_format(&ps.at, text) : "";
+		} else if (ps.region) {
+			out->relay = relays_region_code(n->relays, ps.region);
+		}
+	}
+	if (wg_peer_stats(n->wg, (uint64_t)c->id, &ws)) {
+		out->in_engine = true;
+		out->rx_bytes = ws.rx_bytes;
+		out->tx_bytes = ws.tx_bytes;
+		out->last_handshake_ms = wall(n, ws.last_handshake_ms);
+		out->last_write_ms = wall(n, ws.last_tx_ms);
+	}
+}
+
+static void add_drop(struct api_status *s, const char *name, uint64_t count)
+{
+	s->drops[s->n_drops++] = (struct api_drop) { .name = name, .n = count };
+}
+
+#define COUNT_ONE(name) +1
+static void add_drops(struct node *n, struct arena *a, struct api_status *s)
+{
+	enum {
+		TOTAL = 0 NODE_DROPS(COUNT_ONE) WG_DROPS(COUNT_ONE) PATH_DROPS(COUNT_ONE)
+			FILTER_DROPS(COUNT_ONE) TUN_DROPS(COUNT_ONE)
+	};
+	s->drops = arena_array(a, TOTAL, sizeof(*s->drops));
+	if (!s->drops || !n->wg)
+		return;
+	const struct wg_drops *w = wg_drops(n->wg);
+	const struct path_drops *p = path_drops(n->path);
+	const struct tun_drops *t = tun_drops(n->tun);
+	n->drops.relay_queue_full = relays_dropped(n->relays);
+#define X(name) add_drop(s, "node." #name, n->drops.name);
+	NODE_DROPS(X)
+#undef X
+#define X(name) add_drop(s, "wg." #name, w->name);
+	WG_DROPS(X)
+#undef X
+#define X(name) add_drop(s, "path." #name, p->name);
+	PATH_DROPS(X)
+#undef X
+#define X(name) add_drop(s, "filter." #name, n->filter_drops.name);
+	FILTER_DROPS(X)
+#undef X
+#define X(name) add_drop(s, "tun." #name, t->name);
+	TUN_DROPS(X)
+#undef X
+}
+#undef COUNT_ONE
+
+static void add_health(struct node *n, struct arena *a, struct api_status *s)
+{
+	size_t from_map = n->map ? n->map->n_health : 0;
+	s->health = arena_array(a, from_map + 2, sizeof(*s->health));
+	if (!s->health)
+		return;
+	if (n->last_error[0])
+		s->health[s->n_health++] = n->last_error;
+	if (n->control && !control_connected(n->control) && control_waiting_for(n->control)[0] &&
+		strcmp(control_waiting_for(n->control), n->last_error) != 0)
+		s->health[s->n_health++] = control_waiting_for(n->control);
+	for (size_t i = 0; i < from_map; i++)
+		s->health[s->n_health++] = n->map->health[i];
+}
+
+static void add_map(struct node *n, struct arena *a, bool with_peers, struct api_status *s)
+{
+	const struct netmap *m = n->map;
+	describe_node(a, &m->self->node, &s->self);
+	s->self.online = n->control && control_connected(n->control);
+	s->self.relay = relays_region_code(n->relays, path_home(n->path));
+	struct ctl_endpoints e = path_endpoints(n->path);
+	s->self.addrs = e.v;
+	s->self.n_addrs = e.n;
+	s->ips = s->self.ips;
+	s->n_ips = s->self.n_ips;
+	const char *dot = strchr(m->self->node.name, '.');
+	s->magic_suffix =
+		dot ? arena_strndup(a, dot + 1, strlen(dot + 1) - (dot[strlen(dot) - 1] == '.')) : "";
+	s->magic_dns = m->dns && m->dns->proxied;
+	s->tailnet = m->domain;
+	s->users = arena_array(a, m->n_users, sizeof(*s->users));
+	for (size_t i = 0; s->users && i < m->n_users; i++)
+		s->users[s->n_users++] = (struct api_user) { .id = m->users[i].id,
+			.login_name = m->users[i].login_name,
+			.display_name = m->users[i].display_name };
+	s->peers = with_peers ? arena_array(a, m->n_peers, sizeof(*s->peers)) : NULL;
+	for (size_t i = 0; s->peers && i < m->n_peers; i++)
+		describe_peer(n, a, &m->peers[i]->node, &s->peers[s->n_peers++]);
+}
+
+void status_make(struct node *n, struct arena *a, bool with_peers, struct api_status *s)
+{
+	*s = (struct api_status) { .version = RW_VERSION,
+		.backend_state = node_backend_text(n->backend),
+		.auth_url = n->auth_url,
+		.tun = true,
+		.have_node_key = !key_is_zero(n->state.node.b),
+		.magic_suffix = "",
+		.tailnet = "",
+		.control = "" };
+	s->self = (struct api_peer) { .stable_id = "",
+		.host_name = n->state.prefs.hostname,
+		.dns_name = "",
+		.os = "linux",
+		.cur_addr = "",
+		.relay = "",
+		.why = "",
+		.created_ms = INT64_MIN,
+		.last_seen_ms = INT64_MIN,
+		.key_expiry_ms = INT64_MIN,
+		.last_write_ms = INT64_MIN,
+		.last_handshake_ms = INT64_MIN };
+	key_public(n->state.node.b, s->self.key.b);
+	if (n->control)
+		s->control = control_connected(n->control) ? "connected" : control_waiting_for(n->control);
+	add_health(n, a, s);
+	add_drops(n, a, s);
+	if (n->map)
+		add_map(n, a, with_peers, s);
+}

@@ -35,9 +35,13 @@ static int store(const struct opt_row *r, const char *value, void *out, struct e
 	switch (r->kind) {
 	case OPT_STRING: *(const char **)(void *)at = value; return 0;
 	case OPT_BOOL:
+	case OPT_GIVEN_BOOL:
 		if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
 			return err_say(eb, ERR_MALFORMED, "--%s takes true or false, not \"%s\"", r->name, value);
-		*(bool *)at = *value == 't';
+		if (r->kind == OPT_BOOL)
+			*(bool *)at = *value == 't';
+		else
+			*(int *)(void *)at = *value == 't' ? 2 : 1;
 		return 0;
 	case OPT_U64:
 		if (!text_u64(value, 0, UINT64_MAX, (uint64_t *)(void *)at))
@@ -78,7 +82,8 @@ int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_wo
 		if (seen[index])
 			return err_say(eb, ERR_MALFORMED, "--%s is given twice", r->name);
 		seen[index] = true;
-		const char *value = eq ? eq + 1 : r->kind == OPT_BOOL ? "true" : i + 1 < argc ? argv[++i] : NULL;
+		bool is_flag = r->kind == OPT_BOOL || r->kind == OPT_GIVEN_BOOL;
+		const char *value = eq ? eq + 1 : is_flag ? "true" : i + 1 < argc ? argv[++i] : NULL;
 		if (!value)
 			return err_say(eb, ERR_MALFORMED, "--%s needs a value: --%s %s", r->name, r->name, r->arg);
 		int err = store(r, value, out, eb);

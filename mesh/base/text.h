@@ -19,12 +19,13 @@ bool text_lower(const char *s, char *out, size_t cap);
 
 /* Command-line options as rows: help, man page and parsing come from one table. Go-style: one dash or two,
  * "--name=v" or "--name v", booleans "--name" or "--name=false"; an option given twice is an error. */
-enum opt_kind { OPT_STRING, OPT_BOOL, OPT_U64, OPT_DURATION_MS };
+/* OPT_GIVEN_BOOL tells "not given" from both values: an int, 0 = not given, 1 = false, 2 = true. */
+enum opt_kind { OPT_STRING, OPT_BOOL, OPT_U64, OPT_DURATION_MS, OPT_GIVEN_BOOL };
 struct opt_row {
 	const char *name;      /* without dashes; NULL ends the table */
 	const char *alias;     /* second spelling or NULL */
 	enum opt_kind kind;
-	size_t at;             /* offset in the options struct: const char *, bool, uint64_t, uint64_t */
+	size_t at;             /* offset in the options struct: const char *, bool, uint64_t, uint64_t, int */
 	const char *arg;       /* name of the value in help, NULL for booleans */
 	const char *help;
 };

@@ -68,6 +68,24 @@ static void test_options(void **state)
 	assert_int_equal(n, 6);
 }
 
+static void test_given_bool(void **state)
+{
+	(void)state;
+	static const struct opt_row one[] = { { "dns", NULL, OPT_GIVEN_BOOL, 0, NULL, "a switch" }, { 0 } };
+	static const struct {
+		const char *arg;
+		int want;
+	} cases[] = { { "word", 0 }, { "--dns=false", 1 }, { "--dns", 2 }, { "--dns=true", 2 } };
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char prog[] = "p", arg[16];
+		char *argv[] = { prog, strcpy(arg, cases[i].arg) };
+		const char *words[2];
+		int n, given = 0;
+		assert_int_equal(opt_parse(one, 2, argv, false, &given, words, &n, NULL), 0);
+		assert_int_equal(given, cases[i].want);
+	}
+}
+
 static void test_option_errors(void **state)
 {
 	(void)state;
@@ -97,6 +115,7 @@ static void test_option_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_durations), cmocka_unit_test(test_times),
-		cmocka_unit_test(test_options), cmocka_unit_test(test_option_errors) };
+		cmocka_unit_test(test_options), cmocka_unit_test(test_option_errors),
+		cmocka_unit_test(test_given_bool) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,6 +34,8 @@ struct engine {
 	size_t n_cuts;
 	struct trace *trace;
 	struct capture *capture;
+	unsigned n_self_tests; /* makes their interface names new: the kernel removes old ones in its own time
+				*/
 	struct engine_probe_result *measured; /* of each router, by the last self-test */
 };
 

@@ -50,6 +50,8 @@ static int write_file(const char *path, const char *text)
 static int map_ids(uid_t uid, gid_t gid)
 {
 	char line[64];
+	prctl(PR_SET_DUMPABLE,
+		1); /* or /proc/self of a program that dropped its privileges belongs to root */
 	int err = write_file("/proc/self/setgroups", "deny");
 	if (err && err != -ENOENT)
 		return err;

@@ -52,19 +52,19 @@ static const struct opt_row rows[] = {
 static void test_options(void **state)
 {
 	(void)state;
-	char *argv[] = { "p", "-name", "x", "--on", "word", "--count=7", "--within", "2s", "--", "--on" };
+	const char *argv[] = { "p", "-name", "x", "--on", "word", "--count=7", "--within", "2s", "--", "--on" };
 	struct opts o = { 0 };
 	const char *words[16];
 	int n;
 	struct errbuf eb;
-	assert_int_equal(opt_parse(rows, 10, argv, false, &o, words, &n, &eb), 0);
+	assert_int_equal(opt_parse(rows, 10, (char **)argv, false, &o, words, &n, &eb), 0);
 	assert_string_equal(o.name, "x");
 	assert_true(o.on && o.n == 7 && o.ms == 2000);
 	assert_int_equal(n, 2);
 	assert_string_equal(words[0], "word");
 	assert_string_equal(words[1], "--on");
 	n = 0;
-	assert_int_equal(opt_parse(rows, 10, argv, true, &o, words, &n, &eb), 0);
+	assert_int_equal(opt_parse(rows, 10, (char **)argv, true, &o, words, &n, &eb), 0);
 	assert_int_equal(n, 6);
 }
 
@@ -95,20 +95,20 @@ static void test_option_errors(void **state)
 		{ "--name", "--name needs a value: --name TEXT" },
 		{ "--within=5", "--within takes a time such as 500ms, 5s or 2m, not \"5\"" } };
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		char *argv[] = { "p", (char *)(uintptr_t)bad[i].arg };
+		const char *argv[] = { "p", bad[i].arg };
 		struct opts o = { 0 };
 		const char *words[4];
 		int n;
 		struct errbuf eb = { 0 };
-		assert_int_equal(opt_parse(rows, 2, argv, false, &o, words, &n, &eb), ERR_MALFORMED);
+		assert_int_equal(opt_parse(rows, 2, (char **)argv, false, &o, words, &n, &eb), ERR_MALFORMED);
 		assert_string_equal(eb.text, bad[i].said);
 	}
-	char *twice[] = { "p", "--on", "--on" };
+	const char *twice[] = { "p", "--on", "--on" };
 	struct opts o = { 0 };
 	const char *words[4];
 	int n;
 	struct errbuf eb = { 0 };
-	assert_int_equal(opt_parse(rows, 3, twice, false, &o, words, &n, &eb), ERR_MALFORMED);
+	assert_int_equal(opt_parse(rows, 3, (char **)twice, false, &o, words, &n, &eb), ERR_MALFORMED);
 	assert_string_equal(eb.text, "--on is given twice");
 }
 

@@ -1,0 +1,20 @@
+/* Allowed-ips: longest-prefix match from addresses to peers. Path-compressed binary tries, one per family. */
+#ifndef RW_WG_ALLOWED_H
+#define RW_WG_ALLOWED_H
+
+#include "mesh/base/addr.h"
+
+struct allowed_node;
+struct allowed { /* all zero = empty */
+	struct allowed_node *root[2]; /* v4, v6: ::/0 must not catch IPv4 */
+	uint64_t changes;             /* grows with every change: what was looked up before may be stale */
+};
+
+void allowed_fini(struct allowed *a);
+/* Replaces the owner of an equal prefix; host bits are ignored. false: bits out of range or no memory. */
+bool allowed_put(struct allowed *a, const struct prefix *p, void *owner);
+/* Nothing happens when the prefix belongs to someone else. */
+void allowed_remove(struct allowed *a, const struct prefix *p, const void *owner);
+void *allowed_get(const struct allowed *a, const struct addr *ip); /* NULL when none */
+
+#endif

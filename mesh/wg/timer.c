@@ -1,0 +1,184 @@
+/* One wg_deadline for all peers. What each field of struct wg_peer waits for:
+ * keepalive_at  we received data and sent nothing since: say that we are alive
+ * lost_at       we sent data and heard nothing since: the session may be dead, shake hands anew
+ * retry_at      an initiation was not answered, or may be sent only then
+ * wipe_at       no new session for long: forget the keys */
+#include "mesh/wg/core.h"
+
+enum { LOST_MS = WG_KEEPALIVE_MS + WG_RETRY_MS };
+
+/* --- heap of peers by due; a peer without a timer is not in it --- */
+
+static void place(struct wg *w, size_t i, struct wg_peer *p)
+{
+	w->heap[i] = p;
+	p->heap_at = (uint32_t)i + 1;
+}
+
+static void sift_up(struct wg *w, size_t i)
+{
+	struct wg_peer *p = w->heap[i];
+	for (; i && w->heap[(i - 1) / 2]->due > p->due; i = (i - 1) / 2)
+		place(w, i, w->heap[(i - 1) / 2]);
+	place(w, i, p);
+}
+
+static void sift_down(struct wg *w, size_t i)
+{
+	struct wg_peer *p = w->heap[i];
+	for (;;) {
+		size_t c = 2 * i + 1;
+		if (c + 1 < w->n_heap && w->heap[c + 1]->due < w->heap[c]->due)
+			c++;
+		if (c >= w->n_heap || w->heap[c]->due >= p->due)
+			break;
+		place(w, i, w->heap[c]);
+		i = c;
+	}
+	place(w, i, p);
+}
+
+static void set_due(struct wg *w, struct wg_peer *p, uint64_t due)
+{
+	p->due = due;
+	if (!p->heap_at && due == WG_NEVER)
+		return;
+	if (!p->heap_at)
+		place(w, w->n_heap++, p); /* there is room for every peer */
+	size_t i = p->heap_at - 1;
+	if (due == WG_NEVER) {
+		struct wg_peer *last = w->heap[--w->n_heap];
+		p->heap_at = 0;
+		if (last == p)
+			return;
+		place(w, i, last);
+	}
+	sift_up(w, i);
+	sift_down(w, i);
+}
+
+void wg_timer_forget(struct wg *w, struct wg_peer *p)
+{
+	set_due(w, p, WG_NEVER);
+}
+
+static void arm(struct wg *w, struct wg_peer *p, uint64_t *field, uint64_t at)
+{
+	*field = at;
+	if (at < p->due)
+		set_due(w, p, at);
+}
+
+static uint64_t jitter(struct wg *w)
+{
+	uint16_t r;
+	w->rnd.fill(w->rnd.arg, &r, sizeof(r));
+	return r % WG_JITTER_MS;
+}
+
+/* --- facts --- */
+
+void wg_timer_data_sent(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	if (p->lost_at == WG_NEVER)
+		arm(w, p, &p->lost_at, now_ms + LOST_MS + jitter(w));
+}
+
+void wg_timer_data_received(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	if (p->keepalive_at == WG_NEVER)
+		arm(w, p, &p->keepalive_at, now_ms + WG_KEEPALIVE_MS);
+	else
+		p->keepalive_again = true;
+}
+
+void wg_timer_initiation_sent(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	arm(w, p, &p->retry_at, now_ms + WG_REPEAT_MS);
+}
+
+void wg_timer_session_made(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	p->last_handshake_ms = now_ms;
+	p->retry_at = WG_NEVER;
+	arm(w, p, &p->wipe_at, now_ms + WG_WIPE_MS);
+}
+
+void wg_timer_session_awaited(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	arm(w, p, &p->wipe_at, now_ms + WG_WIPE_MS);
+}
+
+void wg_timer_retry_at(struct wg *w, struct wg_peer *p, uint64_t at)
+{
+	if (p->retry_at == WG_NEVER)
+		arm(w, p, &p->retry_at, at);
+}
+
+/* --- what passes --- */
+
+static void retry(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	struct wg_attempt *a = p->attempt;
+	p->retry_at = WG_NEVER;
+	if (!a) {
+		wg_transport_want_session(w, now_ms, p);
+		return;
+	}
+	if (!a->repeated) {
+		a->repeated = true;
+		arm(w, p, &p->retry_at, a->sent_ms + WG_RETRY_MS + jitter(w));
+		wg_handshake_repeat(w, now_ms, p);
+		return;
+	}
+	if (now_ms - a->begun_ms < WG_ATTEMPT_MS) {
+		if (!wg_handshake_begin(w, now_ms, p))
+			wg_timer_retry_at(w, p, now_ms + WG_RETRY_MS);
+		return;
+	}
+	wg_handshake_abandon(w, p);
+	wg_stage_clear(w, p, &w->drops.handshake_failed);
+}
+
+static void keep_alive(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	p->keepalive_at = WG_NEVER;
+	wg_transport_keepalive(w, now_ms, p);
+	if (p->keepalive_again) {
+		p->keepalive_again = false;
+		arm(w, p, &p->keepalive_at, now_ms + WG_KEEPALIVE_MS);
+	}
+}
+
+static void serve(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	if (p->wipe_at <= now_ms) {
+		p->wipe_at = WG_NEVER;
+		wg_session_wipe(w, p);
+	}
+	if (p->keepalive_at <= now_ms)
+		keep_alive(w, now_ms, p);
+	if (p->lost_at <= now_ms) {
+		p->lost_at = WG_NEVER;
+		wg_transport_want_session(w, now_ms, p);
+	}
+	if (p->retry_at <= now_ms)
+		retry(w, now_ms, p);
+	uint64_t due = p->wipe_at;
+	due = p->keepalive_at < due ? p->keepalive_at : due;
+	due = p->lost_at < due ? p->lost_at : due;
+	due = p->retry_at < due ? p->retry_at : due;
+	set_due(w, p, due);
+}
+
+uint64_t wg_deadline(const struct wg *w)
+{
+	return w->n_heap ? w->heap[0]->due : WG_NEVER;
+}
+
+void wg_tick(struct wg *w, uint64_t now_ms)
+{
+	w->now_ms = now_ms;
+	while (w->n_heap && w->heap[0]->due <= now_ms)
+		serve(w, now_ms, w->heap[0]);
+}

@@ -65,7 +65,7 @@ static int plug_in(struct probe *p, bool out, int network, const uint32_t number
 	const struct scenario *s = p->e->s;
 	const struct kernel_ns *ns = out ? &p->outside : &p->inside;
 	char port[KERNEL_NAME], name[KERNEL_NAME];
-	snprintf(port, sizeof(port), "p%u%c%d", p->e->n_self_tests % 10000, out ? 'o' : 'i', network + 1);
+	kernel_port_name('p', (int)(p->e->n_self_tests % 100000 * 1000) + network + 1, out ? 'o' : 'i', port);
 	snprintf(name, sizeof(name), "e%d", network + 1);
 	struct nl_veth v = { .name = port,
 		.peer = name,

@@ -33,6 +33,7 @@ void loop_free(struct loop *l)
 }
 
 void loop_run(struct loop *l) { uv_run(&l->uv, UV_RUN_DEFAULT); }
+void loop_run_once(struct loop *l) { uv_run(&l->uv, UV_RUN_ONCE); }
 void loop_stop(struct loop *l) { uv_stop(&l->uv); }
 struct uv_loop_s *loop_uv(struct loop *l) { return &l->uv; }
 void loop_hold(struct loop *l) { l->closing++; }

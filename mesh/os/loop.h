@@ -10,6 +10,7 @@ struct loop *loop_new(void); /* NULL when memory is short; ignores SIGPIPE */
 /* All timers, watches and signals must have been freed by their owners. */
 void loop_free(struct loop *l);
 void loop_run(struct loop *l); /* until loop_stop, or nothing is left to wait for */
+void loop_run_once(struct loop *l); /* waits for one round of events and delivers them */
 void loop_stop(struct loop *l);
 uint64_t loop_now_ms(struct loop *l); /* monotonic, fresh (not cached) */
 int64_t clock_unix_ms(void);          /* wall clock */

@@ -1,4 +1,5 @@
-/* ts2021 whole: stream + Noise + HTTP/2 as one thing, both ends. tailscale-protocol.md 1.3-1.6. nghttp2 memory API. */
+/* ts2021 whole: stream + Noise + HTTP/2 as one thing, both ends. tailscale-protocol.md 1.3-1.6. nghttp2
+ * memory API. */
 #ifndef RW_TRANSPORT_CONTROL_LINK_H
 #define RW_TRANSPORT_CONTROL_LINK_H
 
@@ -8,29 +9,33 @@
 /* --- client ------------------------------------------------------------------------------------------- */
 struct control_client_link;
 struct control_client_events {
-	void (*ready)(void *arg);                            /* requests may be made */
-	void (*closed)(void *arg, int code, const char *why); /* once; also for failure to connect. Then free. */
+	void (*ready)(void *arg); /* requests may be made */
+	void (*closed)(
+		void *arg, int code, const char *why); /* once; also for failure to connect. Then free. */
 	void *arg;
 };
 struct control_client_config {
-	const char *server_url;             /* http:// or https://; certificate errors are ignored: Noise pins the server */
-	const struct endpoint *at;          /* connect here instead of resolving the host; may be NULL */
+	const char
+		*server_url; /* http:// or https://; certificate errors are ignored: Noise pins the server */
+	const struct endpoint *at; /* connect here instead of resolving the host; may be NULL */
 	const struct machine_private *machine;
-	const struct machine_key *server;   /* from /key */
+	const struct machine_key *server; /* from /key */
 	uint16_t capver;
 	const struct random *rnd;
 	void (*socket_hook)(void *arg, int fd);
 	void *socket_arg;
 };
-struct control_client_link *control_client_open(struct loop *l, const struct control_client_config *c,
-	const struct control_client_events *ev);
-void control_client_close(struct control_client_link *c); /* requests in flight get no more events; NULL is fine */
+struct control_client_link *control_client_open(
+	struct loop *l, const struct control_client_config *c, const struct control_client_events *ev);
+void control_client_close(
+	struct control_client_link *c); /* requests in flight get no more events; NULL is fine */
 
 struct h2_request;
 struct h2_request_events {
-	void (*head)(void *arg, int status);                     /* may be NULL */
-	void (*data)(void *arg, const uint8_t *p, size_t len);   /* window updates are sent for what was taken */
-	void (*done)(void *arg, int code);                       /* 0 = orderly end of stream; request is freed after */
+	void (*head)(void *arg, int status); /* may be NULL */
+	void (*data)(
+		void *arg, const uint8_t *p, size_t len); /* window updates are sent for what was taken */
+	void (*done)(void *arg, int code); /* 0 = orderly end of stream; request is freed after */
 	void *arg;
 };
 /* method e.g. "POST", path e.g. "/machine/map"; body is copied. NULL: not ready or memory short. */
@@ -43,15 +48,17 @@ void h2_request_cancel(struct h2_request *r); /* RST_STREAM; no event after */
 struct control_server_link;
 struct h2_stream; /* one request being answered */
 struct control_server_ops {
-	/* Whole request (body <= 1 MiB). Answer with h2_respond*, now or later; s stays valid until `stream_gone` or the
-	 * end of the answer. */
-	void (*request)(void *arg, struct control_server_link *c, struct h2_stream *s, const char *method, const char *path,
-		const uint8_t *body, size_t len);
-	void (*stream_gone)(void *arg, struct h2_stream *s, void *stream_data); /* reset or connection lost before the end */
+	/* Whole request (body <= 1 MiB). Answer with h2_respond*, now or later; s stays valid until
+	 * `stream_gone` or the end of the answer. */
+	void (*request)(void *arg, struct control_server_link *c, struct h2_stream *s, const char *method,
+		const char *path, const uint8_t *body, size_t len);
+	void (*stream_gone)(void *arg, struct h2_stream *s,
+		void *stream_data); /* reset or connection lost before the end */
 	void (*closed)(void *arg, struct control_server_link *c, void *link_data); /* freed after */
 	void *arg;
 };
-/* From the upgrade callback of http_server for POST /ts2021: takes the stream over. NULL: answered with 400 already. */
+/* From the upgrade callback of http_server for POST /ts2021: takes the stream over. NULL: answered with 400
+ * already. */
 struct control_server_link *control_server_accept(struct loop *l, struct http_server_conn *conn,
 	const struct http_head *head, const struct machine_private *us, const struct random *rnd,
 	const struct control_server_ops *ops);
@@ -65,12 +72,14 @@ void control_server_close(struct control_server_link *c);
 void h2_stream_data_set(struct h2_stream *s, void *data);
 void *h2_stream_data(const struct h2_stream *s);
 struct control_server_link *h2_stream_link(const struct h2_stream *s);
-void h2_respond(struct h2_stream *s, int status, const char *content_type, const void *body, size_t len); /* whole */
+void h2_respond(
+	struct h2_stream *s, int status, const char *content_type, const void *body, size_t len); /* whole */
 void h2_respond_begin(struct h2_stream *s, int status, const char *content_type);
 int h2_respond_chunk(struct h2_stream *s, const void *p, size_t len); /* queued; ERR_TOO_LARGE above 8 MiB */
 void h2_respond_end(struct h2_stream *s);
 
-/* --- framing of map messages: u32 LE length and one zstd frame each (or plain when the request asked none) ------- */
+/* --- framing of map messages: u32 LE length and one zstd frame each (or plain when the request asked none)
+ * ------- */
 /* Appends one framed message. level 0 = no compression. */
 int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out);
 /* Feed bytes; calls message() for each whole one, decompressed (cap 16 MiB). Failure is final. */

@@ -6,14 +6,16 @@
 #include "mesh/transport/stream.h"
 
 enum { HTTP_HEADERS_MAX = 64, HTTP_HEAD_BYTES_MAX = 16384 };
-struct http_header { const char *name, *value; };
+struct http_header {
+	const char *name, *value;
+};
 struct http_head {
-	const char *method, *target;  /* request */
-	int status;                   /* response */
+	const char *method, *target; /* request */
+	int status;		     /* response */
 	struct http_header headers[HTTP_HEADERS_MAX];
 	size_t n_headers;
 	bool keep_alive, upgrade;
-	int64_t content_length;       /* -1 unknown */
+	int64_t content_length; /* -1 unknown */
 };
 /* Case-insensitive; NULL when absent. */
 const char *http_header(const struct http_head *h, const char *name);
@@ -26,57 +28,73 @@ const char *http_status_text(int status);
 /* Server side of one connection. Takes over the stream (events too) and frees itself and it at the end. */
 struct http_server_conn;
 struct http_server_ops {
-	/* One whole request (body capped by body_cap). Answer now or later with http_reply... on the same conn. head and
-	 * body are valid during the call. */
-	void (*request)(void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len);
+	/* One whole request (body capped by body_cap). Answer now or later with http_reply... on the same
+	 * conn. head and body are valid during the call. */
+	void (*request)(void *arg, struct http_server_conn *c, const struct http_head *head,
+		const uint8_t *body, size_t len);
 	/* Request with Upgrade: return true to take the stream: then call http_upgrade_take. NULL = none. */
 	bool (*upgrade)(void *arg, struct http_server_conn *c, const struct http_head *head);
-	void (*gone)(void *arg, struct http_server_conn *c); /* closed by the other side or by error; c is freed after */
+	void (*gone)(void *arg,
+		struct http_server_conn *c); /* closed by the other side or by error; c is freed after */
 	void *arg;
-	size_t body_cap;       /* 0 = 1 MiB */
-	uint64_t idle_ms;      /* 0 = 60 s */
+	size_t body_cap;  /* 0 = 1 MiB */
+	uint64_t idle_ms; /* 0 = 60 s */
 };
-struct http_server_conn *http_server_accept(struct loop *l, struct stream *s, const struct http_server_ops *ops);
+struct http_server_conn *http_server_accept(
+	struct loop *l, struct stream *s, const struct http_server_ops *ops);
 struct stream *http_conn_stream(struct http_server_conn *c);
 void http_conn_data_set(struct http_server_conn *c, void *data); /* user's own per-connection data */
 void *http_conn_data(const struct http_server_conn *c);
 /* Whole answer. extra: "Name: value\r\n" lines or NULL. */
-void http_reply(struct http_server_conn *c, int status, const char *content_type, const char *extra, const void *body,
-	size_t len);
+void http_reply(struct http_server_conn *c, int status, const char *content_type, const char *extra,
+	const void *body, size_t len);
 /* Long answer in chunks; end with http_reply_end. http_reply_chunk is an error code as stream_write. */
 void http_reply_begin(struct http_server_conn *c, int status, const char *content_type, const char *extra);
 int http_reply_chunk(struct http_server_conn *c, const void *p, size_t len);
 void http_reply_end(struct http_server_conn *c);
-/* Detaches the stream after an upgrade request: writes the head ("HTTP/1.1 101 ..." made from status and extra, nothing
- * when status is 0), frees c, gives bytes that followed the request to ev->data, and returns the stream. */
-struct stream *http_upgrade_take(struct http_server_conn *c, int status, const char *extra, const struct stream_events *ev);
+/* Detaches the stream after an upgrade request: writes the head ("HTTP/1.1 101 ..." made from status and
+ * extra, nothing when status is 0), frees c, gives bytes that followed the request to ev->data, and returns
+ * the stream. */
+struct stream *http_upgrade_take(
+	struct http_server_conn *c, int status, const char *extra, const struct stream_events *ev);
 
 /* Client: one request on a fresh stream. */
 struct http_client;
 struct http_request {
-	struct stream_target to;      /* or: */
+	struct stream_target to; /* or: */
 	const char *unix_path;
 	const char *method, *target, *host; /* host: Host header */
-	const char *extra;            /* header lines or NULL */
-	const void *body; size_t body_len;
+	const char *extra;		    /* header lines or NULL */
+	const void *body;
+	size_t body_len;
 	const char *content_type;
-	size_t body_cap;              /* of the answer; 0 = 4 MiB */
-	uint64_t timeout_ms;          /* whole exchange; 0 = 10 s; UINT64_MAX = none (long polls) */
+	size_t body_cap;     /* of the answer; 0 = 4 MiB */
+	uint64_t timeout_ms; /* whole exchange; 0 = 10 s; UINT64_MAX = none (long polls) */
 };
 struct http_client_events {
-	/* Whole answer, unless `chunk` is set. Exactly one of done/failed/upgraded, once; the client is freed after it. */
+	/* Whole answer, unless `chunk` is set. Exactly one of done/failed/upgraded, once; the client is freed
+	 * after it. */
 	void (*done)(void *arg, const struct http_head *head, const uint8_t *body, size_t len);
-	void (*chunk)(void *arg, const uint8_t *p, size_t len); /* body as it comes; done then has len 0; may be NULL */
+	void (*chunk)(void *arg, const uint8_t *p,
+		size_t len); /* body as it comes; done then has len 0; may be NULL */
 	void (*failed)(void *arg, int code, const char *why);
-	/* 101: the stream is the caller's: set its events at once; leftover: bytes behind the head. NULL = not expected. */
-	void (*upgraded)(void *arg, const struct http_head *head, struct stream *s, const uint8_t *leftover, size_t len);
+	/* 101: the stream is the caller's: set its events at once; leftover: bytes behind the head. NULL =
+	 * not expected. */
+	void (*upgraded)(void *arg, const struct http_head *head, struct stream *s, const uint8_t *leftover,
+		size_t len);
 	void *arg;
 };
-struct http_client *http_request(struct loop *l, const struct http_request *rq, const struct http_client_events *ev);
+struct http_client *http_request(
+	struct loop *l, const struct http_request *rq, const struct http_client_events *ev);
 void http_client_cancel(struct http_client *c); /* no event after; NULL is fine */
 
 /* "http://host:port/path" split; port 0 filled by scheme. */
-struct url { bool https; char host[256]; uint16_t port; char path[512]; };
+struct url {
+	bool https;
+	char host[256];
+	uint16_t port;
+	char path[512];
+};
 bool url_parse(const char *text, struct url *out);
 
 #endif

@@ -1,4 +1,5 @@
-/* Asynchronous byte streams over TCP, TLS and unix sockets, on one loop. Opaque services: open, then events. */
+/* Asynchronous byte streams over TCP, TLS and unix sockets, on one loop. Opaque services: open, then events.
+ */
 #ifndef RW_TRANSPORT_STREAM_H
 #define RW_TRANSPORT_STREAM_H
 
@@ -11,34 +12,38 @@
 
 struct stream;
 struct stream_events {
-	void (*opened)(void *arg);                              /* connected, TLS done; may be NULL */
-	void (*data)(void *arg, const uint8_t *p, size_t len);  /* p valid during the call */
-	void (*drained)(void *arg);                             /* the write queue became empty; may be NULL */
-	/* Last event, once; code 0 = orderly end by the other side. The stream must still be stream_close()d. */
+	void (*opened)(void *arg);			       /* connected, TLS done; may be NULL */
+	void (*data)(void *arg, const uint8_t *p, size_t len); /* p valid during the call */
+	void (*drained)(void *arg); /* the write queue, having had to wait, became empty; may be NULL */
+	/* Last event, once; code 0 = orderly end by the other side. The stream must still be stream_close()d.
+	 */
 	void (*closed)(void *arg, int code, const char *why);
 	void *arg;
 };
 
 /* TLS settings shared by many streams; counted inside by the streams that use them. */
 struct tls;
-/* pin: NULL = public PKI (system roots); "sha256-raw:<hex>" = the leaf's DER hash and dates and SAN must match;
- * "insecure" = no verification (InsecureForTests). */
+/* pin: NULL = public PKI (system roots); "sha256-raw:<hex>" = the leaf's DER hash and dates and SAN must
+ * match; "insecure" = no verification (InsecureForTests). */
 struct tls *tls_client(const char *pin, struct errbuf *eb);
 /* PEM files. tls_server_metacert appends the DERP metacert (tailscale-protocol.md 2.1) to the chain sent. */
 struct tls *tls_server(const char *cert_file, const char *key_file, struct errbuf *eb);
 int tls_server_metacert(struct tls *t, const uint8_t derp_public[static 32], struct errbuf *eb);
 void tls_free(struct tls *t);
-/* Makes a self-signed P-256 certificate for hosts[] (names or IP literals) unless both files exist; key is 0600. */
-int tls_self_signed(const char *cert_file, const char *key_file, const char *const *hosts, size_t n, struct errbuf *eb);
+/* Makes a self-signed P-256 certificate for hosts[] (names or IP literals) unless both files exist; key is
+ * 0600. */
+int tls_self_signed(
+	const char *cert_file, const char *key_file, const char *const *hosts, size_t n, struct errbuf *eb);
 /* "sha256-raw:<64 hex>" of the first certificate in a PEM file, into out[80]. */
 int tls_pin_of(const char *cert_file, char out[static 80], struct errbuf *eb);
 
 struct stream_target {
-	const char *host;           /* name or literal; resolved by the system's resolver off the loop thread */
+	const char *host; /* name or literal; resolved by the system's resolver off the loop thread */
 	uint16_t port;
-	const struct endpoint *at;  /* given: connect here, `host` is only SNI and the name to verify; may be NULL */
-	struct tls *tls;            /* NULL = plain TCP */
-	uint64_t timeout_ms;        /* connect + TLS; 0 = 10 s */
+	const struct endpoint
+		*at;	     /* given: connect here, `host` is only SNI and the name to verify; may be NULL */
+	struct tls *tls;     /* NULL = plain TCP */
+	uint64_t timeout_ms; /* connect + TLS; 0 = 10 s */
 	void (*socket_hook)(void *arg, int fd); /* before connect (marks); may be NULL */
 	void *socket_arg;
 };
@@ -47,19 +52,26 @@ struct stream *stream_connect(struct loop *l, const struct stream_target *to, co
 struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *ev);
 /* Takes over an accepted fd; tls NULL = plain. opened() comes after the TLS handshake. */
 struct stream *stream_accept(struct loop *l, int fd, struct tls *tls, const struct stream_events *ev);
-void stream_events_set(struct stream *s, const struct stream_events *ev); /* hand a connection to another layer */
+void stream_events_set(
+	struct stream *s, const struct stream_events *ev); /* hand a connection to another layer */
 
-/* Queues; 0, ERR_TOO_LARGE when the queue would pass its cap (nothing queued), or ERR_CLOSED. */
+/* Sends at once what the socket takes and queues the rest; 0, ERR_TOO_LARGE when the queue would pass its cap
+ * (nothing queued), or ERR_CLOSED. */
 int stream_write(struct stream *s, const void *p, size_t len);
+bool stream_is_open(const struct stream *s);
+/* Puts bytes back in front: data() gets them from the loop, before any others. For the layer that read too
+ * far. */
+void stream_unread(struct stream *s, const void *p, size_t len);
 size_t stream_queued(const struct stream *s);
-void stream_queue_cap(struct stream *s, size_t cap);  /* default 4 MiB */
-void stream_pause(struct stream *s, bool paused);     /* stops data() */
+void stream_queue_cap(struct stream *s, size_t cap); /* default 4 MiB */
+void stream_pause(struct stream *s, bool paused);    /* stops data() */
 bool stream_is_tls13(const struct stream *s);
 /* DER of the peer's leaf is not kept; the DERP key from its metacert is: false when there was none. */
 bool stream_metacert_key(const struct stream *s, uint8_t out[static 32]);
 int stream_fd(const struct stream *s);
 bool stream_peer(const struct stream *s, struct endpoint *out);
-/* Frees now, no more events; flush: tries to send what is queued for up to 2 s first. NULL is fine. */
+/* Frees now, no more events; flush: what is queued is still sent, for up to 2 s (loop_free waits for it).
+ * NULL is fine. */
 void stream_close(struct stream *s, bool flush);
 
 #endif

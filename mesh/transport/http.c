@@ -1,0 +1,161 @@
+#include "mesh/transport/http.h"
+#include "mesh/base/text.h"
+#include "mesh/base/wire.h"
+
+#include <http_parser.h>
+#include <string.h>
+#include <strings.h>
+
+const char *http_header(const struct http_head *h, const char *name)
+{
+	for (size_t i = 0; i < h->n_headers; i++)
+		if (!strcasecmp(h->headers[i].name, name))
+			return h->headers[i].value;
+	return NULL;
+}
+
+const char *http_status_text(int status)
+{
+	switch (status) {
+#define XX(num, name, text) \
+	case num: return #text;
+		HTTP_STATUS_MAP(XX)
+#undef XX
+	}
+	return "Unknown";
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Percent-decodes text[0..len) as a C string; plus: '+' is a space. A NUL inside is malformed. */
+static bool decode(const char *text, size_t len, bool plus, char *out, size_t cap)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+		if (c == '%') {
+			int hi = len - i > 2 ? hex_digit(text[i + 1]) : -1;
+			int lo = hi >= 0 ? hex_digit(text[i + 2]) : -1;
+			if (lo < 0)
+				return false;
+			c = (char)(hi << 4 | lo);
+			i += 2;
+		} else if (c == '+' && plus) {
+			c = ' ';
+		}
+		if (!c || n + 1 >= cap)
+			return false;
+		out[n++] = c;
+	}
+	if (!cap)
+		return false;
+	out[n] = '\0';
+	return true;
+}
+
+/* The target from its path on: an absolute form loses scheme and host. */
+static const char *path_of(const char *target)
+{
+	const char *after = strstr(target, "://");
+	if (target[0] == '/' || !after)
+		return target;
+	const char *slash = strchr(after + 3, '/');
+	return slash ? slash : "/";
+}
+
+bool http_target_path(const struct http_head *h, char *out, size_t cap)
+{
+	const char *path = path_of(h->target ? h->target : "");
+	return decode(path, strcspn(path, "?#"), false, out, cap);
+}
+
+bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap)
+{
+	const char *path = path_of(h->target ? h->target : "");
+	const char *at = path + strcspn(path, "?#");
+	char key[128];
+	while (*at == '?' || *at == '&') {
+		at++;
+		size_t len = strcspn(at, "&#"), eq = 0;
+		while (eq < len && at[eq] != '=')
+			eq++;
+		if (decode(at, eq, true, key, sizeof(key)) && !strcmp(key, name))
+			return decode(
+				at + (eq < len ? eq + 1 : len), eq < len ? len - eq - 1 : 0, true, out, cap);
+		at += len;
+	}
+	return false;
+}
+
+/* "host", "host:port", "[v6]", "[v6]:port" of len bytes. */
+static bool parse_authority(const char *p, size_t len, struct url *out)
+{
+	const char *host = p, *end = p + len, *colon;
+	size_t host_len;
+	if (len && p[0] == '[') {
+		const char *close = memchr(p, ']', len);
+		if (!close)
+			return false;
+		host = p + 1;
+		host_len = (size_t)(close - host);
+		colon = close + 1 < end ? close + 1 : NULL;
+		if (colon && *colon != ':')
+			return false;
+	} else {
+		colon = memchr(p, ':', len);
+		host_len = colon ? (size_t)(colon - p) : len;
+	}
+	if (!host_len || host_len >= sizeof(out->host))
+		return false;
+	for (size_t i = 0; i < host_len; i++)
+		if (host[i] <= ' ' || host[i] >= 0x7f || strchr("@<>\"\\^`{|}%", host[i]))
+			return false;
+	memcpy(out->host, host, host_len);
+	out->host[host_len] = '\0';
+	out->port = out->https ? 443 : 80;
+	if (colon && colon + 1 < end) {
+		char digits[6];
+		uint64_t port;
+		size_t n = (size_t)(end - colon - 1);
+		if (n >= sizeof(digits))
+			return false;
+		memcpy(digits, colon + 1, n);
+		digits[n] = '\0';
+		if (!text_u64(digits, 1, 65535, &port))
+			return false;
+		out->port = (uint16_t)port;
+	}
+	return true;
+}
+
+bool url_parse(const char *text, struct url *out)
+{
+	struct url u = { 0 };
+	if (!strncasecmp(text, "https://", 8))
+		u.https = true;
+	else if (strncasecmp(text, "http://", 7) != 0)
+		return false;
+	const char *authority = text + (u.https ? 8 : 7);
+	size_t len = strcspn(authority, "/?#");
+	if (!parse_authority(authority, len, &u))
+		return false;
+	const char *path = authority + len;
+	size_t path_len = strcspn(path, "#");
+	bool slash = path[0] == '/';
+	if (path_len + !slash >= sizeof(u.path))
+		return false;
+	for (size_t i = 0; i < path_len; i++)
+		if (path[i] <= ' ' || path[i] >= 0x7f)
+			return false;
+	u.path[0] = '/';
+	memcpy(u.path + !slash, path, path_len);
+	u.path[path_len + !slash] = '\0';
+	*out = u;
+	return true;
+}

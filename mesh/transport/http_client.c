@@ -1,0 +1,200 @@
+#include "mesh/transport/http_parse.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { BODY_CAP = 4 * 1024 * 1024, TIMEOUT_MS = 10000 };
+
+struct http_client {
+	struct http_client_events ev;
+	struct stream *stream;
+	struct loop_timer *timer;
+	struct http_parse in;
+	struct buf out; /* the request, until the stream is open */
+	unsigned busy;
+	bool dead;
+};
+
+static void enter(struct http_client *c)
+{
+	c->busy++;
+}
+
+static void leave(struct http_client *c)
+{
+	if (--c->busy || !c->dead)
+		return;
+	http_parse_fini(&c->in);
+	buf_wipe(&c->out);
+	free(c);
+}
+
+void http_client_cancel(struct http_client *c)
+{
+	if (!c || c->dead)
+		return;
+	enter(c);
+	c->dead = true;
+	c->in.chunk = NULL;
+	stream_close(c->stream, false);
+	c->stream = NULL;
+	loop_timer_free(c->timer);
+	c->timer = NULL;
+	leave(c);
+}
+
+static void fail(struct http_client *c, int code, const char *why)
+{
+	if (c->dead)
+		return;
+	enter(c);
+	struct http_client_events ev = c->ev;
+	char text[400];
+	strncpy(text, why, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	http_client_cancel(c);
+	ev.failed(ev.arg, code, text);
+	leave(c);
+}
+
+static void finish(struct http_client *c)
+{
+	enter(c);
+	struct http_client_events ev = c->ev;
+	http_client_cancel(c);
+	ev.done(ev.arg, &c->in.head, buf_data(&c->in.body), c->in.body.len);
+	leave(c);
+}
+
+static void hand_over(struct http_client *c, const uint8_t *rest, size_t len)
+{
+	struct http_client_events ev = c->ev;
+	struct stream *s = c->stream;
+	if (!ev.upgraded) {
+		fail(c, ERR_UNSUPPORTED, "the server switched protocols unasked");
+		return;
+	}
+	enter(c);
+	c->stream = NULL;
+	http_client_cancel(c);
+	ev.upgraded(ev.arg, &c->in.head, s, rest, len);
+	leave(c);
+}
+
+static bool is_interim(const struct http_parse *h)
+{
+	return h->head.status >= 100 && h->head.status < 200 && h->head.status != 101;
+}
+
+static void feed(struct http_client *c, const uint8_t *p, size_t len)
+{
+	enter(c);
+	for (;;) {
+		long used = http_parse_feed(&c->in, p, len);
+		if (c->dead)
+			break;
+		if (used < 0) {
+			fail(c, (int)used,
+				used == ERR_TOO_LARGE ? "the server's answer is too large"
+						      : "the server's answer is not HTTP");
+			break;
+		}
+		if (!c->in.complete)
+			break;
+		p = p ? p + used : NULL;
+		len -= (size_t)used;
+		if (is_interim(&c->in)) {
+			http_parse_next(&c->in);
+			continue;
+		}
+		if (c->in.head.status == 101)
+			hand_over(c, p, len);
+		else
+			finish(c);
+		break;
+	}
+	leave(c);
+}
+
+static void opened(void *arg)
+{
+	struct http_client *c = arg;
+	int err = stream_write(c->stream, buf_data(&c->out), c->out.len);
+	buf_wipe(&c->out);
+	if (err)
+		fail(c, err, "send the request: it is too large");
+}
+
+static void data(void *arg, const uint8_t *p, size_t len)
+{
+	feed(arg, p, len);
+}
+
+static void closed(void *arg, int code, const char *why)
+{
+	struct http_client *c = arg;
+	enter(c);
+	/* Some answers end with the connection. */
+	if ((code == 0 || code == ERR_CLOSED) && c->in.headers_done && !c->in.complete)
+		feed(c, NULL, 0);
+	fail(c, code ? code : ERR_CLOSED, code ? why : "the server closed the connection without an answer");
+	leave(c);
+}
+
+static void timed_out(void *arg)
+{
+	fail(arg, -ETIMEDOUT, "the server did not answer in time");
+}
+
+static bool has_line(const char *extra, const char *name)
+{
+	size_t len = strlen(name);
+	for (const char *p = extra; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
+		if (!strncasecmp(p, name, len))
+			return true;
+	return false;
+}
+
+static bool write_request(struct buf *out, const struct http_request *rq)
+{
+	const char *extra = rq->extra ? rq->extra : "";
+	bool ok = buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", rq->method, rq->target,
+		rq->host ? rq->host : "localhost", extra);
+	if (!has_line(extra, "Connection:"))
+		ok = ok && buf_printf(out, "Connection: close\r\n");
+	if (rq->content_type)
+		ok = ok && buf_printf(out, "Content-Type: %s\r\n", rq->content_type);
+	if (rq->body_len || !strcmp(rq->method, "PATCH") || !strcmp(rq->method, "PUT") ||
+		(!strcmp(rq->method, "POST") && !has_line(extra, "Upgrade:")))
+		ok = ok && buf_printf(out, "Content-Length: %zu\r\n", rq->body_len);
+	return ok && buf_append(out, "\r\n", 2) && buf_append(out, rq->body, rq->body_len);
+}
+
+struct http_client *http_request(
+	struct loop *l, const struct http_request *rq, const struct http_client_events *ev)
+{
+	struct http_client *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	const struct stream_events sev = { .opened = opened, .data = data, .closed = closed, .arg = c };
+	c->ev = *ev;
+	http_parse_init(&c->in, false, rq->body_cap ? rq->body_cap : BODY_CAP);
+	c->in.no_body = !strcmp(rq->method, "HEAD");
+	c->in.chunk = ev->chunk;
+	c->in.arg = ev->arg;
+	c->timer = loop_timer_new(l, timed_out, c);
+	if (c->timer && write_request(&c->out, rq))
+		c->stream = rq->unix_path ? stream_connect_unix(l, rq->unix_path, &sev)
+					  : stream_connect(l, &rq->to, &sev);
+	if (!c->stream) {
+		http_client_cancel(c);
+		return NULL;
+	}
+	if (rq->body_len)
+		stream_queue_cap(c->stream, c->out.len + 1024);
+	if (rq->timeout_ms != UINT64_MAX)
+		loop_timer_set(c->timer, rq->timeout_ms ? rq->timeout_ms : TIMEOUT_MS);
+	return c;
+}

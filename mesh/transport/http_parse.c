@@ -1,0 +1,140 @@
+#include "mesh/transport/http_parse.h"
+
+#include <string.h>
+
+static struct http_parse *owner(http_parser *p)
+{
+	return p->data;
+}
+
+static int fail(struct http_parse *h, int code)
+{
+	h->fault = code;
+	return -1;
+}
+
+static bool add_text(struct http_parse *h, const char *p, size_t len)
+{
+	return buf_append(&h->text, p, len);
+}
+
+static int on_url(http_parser *p, const char *at, size_t len)
+{
+	struct http_parse *h = owner(p);
+	return add_text(h, at, len) ? 0 : fail(h, ERR_TOO_LARGE);
+}
+
+static int on_field(http_parser *p, const char *at, size_t len)
+{
+	struct http_parse *h = owner(p);
+	if (h->headers_done)
+		return 0; /* trailers */
+	if (h->in_value || !h->n_headers) {
+		if (h->n_headers == HTTP_HEADERS_MAX || !add_text(h, "", 1))
+			return fail(h, ERR_TOO_LARGE);
+		h->name_at[h->n_headers++] = h->text.len;
+		h->in_value = false;
+	}
+	return add_text(h, at, len) ? 0 : fail(h, ERR_TOO_LARGE);
+}
+
+static int on_value(http_parser *p, const char *at, size_t len)
+{
+	struct http_parse *h = owner(p);
+	if (h->headers_done)
+		return 0;
+	if (!h->in_value) {
+		if (!add_text(h, "", 1))
+			return fail(h, ERR_TOO_LARGE);
+		h->value_at[h->n_headers - 1] = h->text.len;
+		h->in_value = true;
+	}
+	return add_text(h, at, len) ? 0 : fail(h, ERR_TOO_LARGE);
+}
+
+static int on_headers(http_parser *p)
+{
+	struct http_parse *h = owner(p);
+	const char *text = buf_cstr(&h->text);
+	if (!text)
+		return fail(h, ERR_TOO_LARGE);
+	h->headers_done = true;
+	h->head = (struct http_head) {
+		.method = p->type == HTTP_REQUEST ? http_method_str((enum http_method)p->method) : NULL,
+		.target = p->type == HTTP_REQUEST ? text + h->target_at : NULL,
+		.status = p->type == HTTP_RESPONSE ? (int)p->status_code : 0,
+		.n_headers = h->n_headers,
+		.keep_alive = http_should_keep_alive(p),
+		.upgrade = p->upgrade,
+		.content_length = p->content_length == UINT64_MAX ? -1 : (int64_t)p->content_length,
+	};
+	for (size_t i = 0; i < h->n_headers; i++)
+		h->head.headers[i] = (struct http_header) { text + h->name_at[i], text + h->value_at[i] };
+	if (p->type == HTTP_REQUEST && p->method == HTTP_CONNECT)
+		return fail(h, ERR_UNSUPPORTED);
+	return h->no_body && !p->upgrade ? 1 : 0;
+}
+
+static int on_body(http_parser *p, const char *at, size_t len)
+{
+	struct http_parse *h = owner(p);
+	if (h->chunk)
+		h->chunk(h->arg, (const uint8_t *)at, len);
+	else if (!buf_append(&h->body, at, len))
+		return fail(h, ERR_TOO_LARGE);
+	return 0;
+}
+
+static int on_complete(http_parser *p)
+{
+	owner(p)->complete = true;
+	http_parser_pause(p, 1);
+	return 0;
+}
+
+static const http_parser_settings callbacks = {
+	.on_url = on_url,
+	.on_header_field = on_field,
+	.on_header_value = on_value,
+	.on_headers_complete = on_headers,
+	.on_body = on_body,
+	.on_message_complete = on_complete,
+};
+
+void http_parse_init(struct http_parse *h, bool request, size_t body_cap)
+{
+	memset(h, 0, sizeof(*h));
+	http_parser_init(&h->parser, request ? HTTP_REQUEST : HTTP_RESPONSE);
+	h->parser.data = h;
+	h->text.cap = HTTP_HEAD_BYTES_MAX;
+	h->body.cap = body_cap;
+}
+
+void http_parse_fini(struct http_parse *h)
+{
+	buf_free(&h->text);
+	buf_free(&h->body);
+}
+
+void http_parse_next(struct http_parse *h)
+{
+	buf_free(&h->text);
+	buf_free(&h->body);
+	h->n_headers = 0;
+	h->in_value = h->headers_done = h->complete = false;
+	http_parser_pause(&h->parser, 0);
+}
+
+long http_parse_feed(struct http_parse *h, const uint8_t *p, size_t len)
+{
+	if (h->fault)
+		return h->fault;
+	size_t used = http_parser_execute(&h->parser, &callbacks, (const char *)p, len);
+	enum http_errno err = HTTP_PARSER_ERRNO(&h->parser);
+	if (err != HPE_OK && !(err == HPE_PAUSED && h->complete)) {
+		if (!h->fault)
+			h->fault = err == HPE_HEADER_OVERFLOW ? ERR_TOO_LARGE : ERR_MALFORMED;
+		return h->fault;
+	}
+	return (long)used;
+}

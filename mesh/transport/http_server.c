@@ -1,0 +1,289 @@
+#include "mesh/transport/http_parse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+	BODY_CAP = 1024 * 1024,
+	IDLE_MS = 60000,
+	AHEAD_MAX = 256 * 1024, /* bytes kept while a request is being answered */
+	HEAD_OUT = 2048,
+};
+
+struct http_server_conn {
+	struct loop *loop;
+	struct stream *stream;
+	struct http_server_ops ops;
+	struct loop_timer *idle;
+	struct http_parse in;
+	struct buf ahead; /* came behind a request that is still being answered */
+	void *data;
+	unsigned busy;	/* callbacks on the stack: freeing waits for them */
+	bool answering; /* request() was called, its answer is not complete */
+	bool pumping, dead, keep_alive, head_only, chunked;
+};
+
+static void conn_free(struct http_server_conn *c)
+{
+	http_parse_fini(&c->in);
+	buf_free(&c->ahead);
+	free(c);
+}
+
+static void enter(struct http_server_conn *c)
+{
+	c->busy++;
+}
+
+/* false when c was freed meanwhile. */
+static bool leave(struct http_server_conn *c)
+{
+	bool dead = c->dead;
+	if (--c->busy == 0 && dead)
+		conn_free(c);
+	return !dead;
+}
+
+/* The owner is told, the stream goes (unless it was taken), c is freed when nobody is inside. */
+static void conn_end(struct http_server_conn *c, bool flush)
+{
+	if (c->dead)
+		return;
+	enter(c);
+	c->dead = true;
+	if (c->ops.gone)
+		c->ops.gone(c->ops.arg, c);
+	stream_close(c->stream, flush);
+	c->stream = NULL;
+	loop_timer_free(c->idle);
+	c->idle = NULL;
+	leave(c);
+}
+
+static void rearm(struct http_server_conn *c)
+{
+	loop_timer_set(c->idle, c->ops.idle_ms ? c->ops.idle_ms : IDLE_MS);
+}
+
+static void dispatch(struct http_server_conn *c)
+{
+	const struct http_head *head = &c->in.head;
+	c->answering = true;
+	c->keep_alive = head->keep_alive;
+	c->head_only = !strcmp(head->method, "HEAD");
+	loop_timer_clear(c->idle);
+	if (head->upgrade && c->ops.upgrade && c->ops.upgrade(c->ops.arg, c, head))
+		return;
+	if (!c->dead && c->answering)
+		c->ops.request(c->ops.arg, c, head, buf_data(&c->in.body), c->in.body.len);
+}
+
+static void refuse(struct http_server_conn *c, long code)
+{
+	int status = code == ERR_TOO_LARGE     ? (c->in.headers_done ? 413 : 431)
+		     : code == ERR_UNSUPPORTED ? 501
+					       : 400;
+	c->answering = true;
+	c->keep_alive = false;
+	http_reply(c, status, "text/plain", NULL, http_status_text(status), strlen(http_status_text(status)));
+}
+
+/* Takes whole requests out of `ahead` until one is being answered or the bytes are used up. */
+static void pump(struct http_server_conn *c)
+{
+	if (c->pumping)
+		return;
+	enter(c);
+	c->pumping = true;
+	while (!c->dead && !c->answering) {
+		if (c->in.complete)
+			http_parse_next(&c->in);
+		if (!c->ahead.len)
+			break;
+		bool had_head = c->in.headers_done;
+		long used = http_parse_feed(&c->in, buf_data(&c->ahead), c->ahead.len);
+		if (used < 0) {
+			refuse(c, used);
+			break;
+		}
+		buf_consume(&c->ahead, (size_t)used);
+		const char *expect = !had_head && c->in.headers_done && !c->in.complete
+					     ? http_header(&c->in.head, "Expect")
+					     : NULL;
+		if (expect && !strcasecmp(expect, "100-continue"))
+			(void)stream_write(c->stream, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+		if (c->in.complete)
+			dispatch(c);
+	}
+	if (!c->dead && !c->ahead.len)
+		buf_free(&c->ahead);
+	c->pumping = false;
+	leave(c);
+}
+
+static void data(void *arg, const uint8_t *p, size_t len)
+{
+	struct http_server_conn *c = arg;
+	if (!buf_append(&c->ahead, p, len)) {
+		conn_end(c, false);
+		return;
+	}
+	if (c->ahead.len > AHEAD_MAX / 2 && c->answering)
+		stream_pause(c->stream, true);
+	pump(c);
+}
+
+static void closed(void *arg, int code, const char *why)
+{
+	(void)code;
+	(void)why;
+	conn_end(arg, false);
+}
+
+static void idle_expired(void *arg)
+{
+	conn_end(arg, false);
+}
+
+struct http_server_conn *http_server_accept(
+	struct loop *l, struct stream *s, const struct http_server_ops *ops)
+{
+	struct http_server_conn *c = s ? calloc(1, sizeof(*c)) : NULL;
+	if (c)
+		c->idle = loop_timer_new(l, idle_expired, c);
+	if (!c || !c->idle) {
+		free(c);
+		stream_close(s, false);
+		return NULL;
+	}
+	c->loop = l;
+	c->stream = s;
+	c->ops = *ops;
+	c->ahead.cap = AHEAD_MAX;
+	http_parse_init(&c->in, true, ops->body_cap ? ops->body_cap : BODY_CAP);
+	stream_events_set(s, &(struct stream_events) { .data = data, .closed = closed, .arg = c });
+	rearm(c);
+	return c;
+}
+
+struct stream *http_conn_stream(struct http_server_conn *c)
+{
+	return c->stream;
+}
+void http_conn_data_set(struct http_server_conn *c, void *d)
+{
+	c->data = d;
+}
+void *http_conn_data(const struct http_server_conn *c)
+{
+	return c->data;
+}
+
+/* The answer is complete: the next request, or the end. */
+static void answered(struct http_server_conn *c)
+{
+	c->answering = false;
+	if (!c->keep_alive) {
+		conn_end(c, true);
+		return;
+	}
+	rearm(c);
+	stream_pause(c->stream, false);
+	pump(c);
+}
+
+static int write_head(struct http_server_conn *c, int status, const char *content_type, const char *extra,
+	const char *length)
+{
+	struct buf out = { .cap = HEAD_OUT + (extra ? strlen(extra) : 0) };
+	bool ok = buf_printf(&out, "HTTP/1.1 %d %s\r\n", status, http_status_text(status)) &&
+		  (!content_type || buf_printf(&out, "Content-Type: %s\r\n", content_type)) &&
+		  buf_printf(&out, "%s%s%s\r\n", extra ? extra : "", length,
+			  c->keep_alive ? "" : "Connection: close\r\n");
+	int err = ok ? stream_write(c->stream, buf_data(&out), out.len) : ERR_TOO_LARGE;
+	buf_free(&out);
+	return err;
+}
+
+void http_reply(struct http_server_conn *c, int status, const char *content_type, const char *extra,
+	const void *body, size_t len)
+{
+	char length[48] = "";
+	if (c->dead || !c->answering)
+		return;
+	if (status != 204 && status != 304)
+		snprintf(length, sizeof(length), "Content-Length: %zu\r\n", len);
+	int err = write_head(c, status, content_type, extra, length);
+	if (!err && len && !c->head_only && length[0])
+		err = stream_write(c->stream, body, len);
+	if (err)
+		conn_end(c, false);
+	else
+		answered(c);
+}
+
+void http_reply_begin(struct http_server_conn *c, int status, const char *content_type, const char *extra)
+{
+	if (c->dead || !c->answering)
+		return;
+	c->chunked = c->in.parser.http_major == 1 && c->in.parser.http_minor >= 1;
+	if (!c->chunked)
+		c->keep_alive = false;
+	(void)write_head(c, status, content_type, extra, c->chunked ? "Transfer-Encoding: chunked\r\n" : "");
+}
+
+int http_reply_chunk(struct http_server_conn *c, const void *p, size_t len)
+{
+	char size[24];
+	if (c->dead || !c->answering)
+		return ERR_CLOSED;
+	if (!len || c->head_only)
+		return 0;
+	if (!c->chunked)
+		return stream_write(c->stream, p, len);
+	struct buf out = { 0 };
+	int n = snprintf(size, sizeof(size), "%zx\r\n", len);
+	int err = buf_append(&out, size, (size_t)n) && buf_append(&out, p, len) && buf_append(&out, "\r\n", 2)
+			  ? stream_write(c->stream, buf_data(&out), out.len)
+			  : ERR_TOO_LARGE;
+	buf_free(&out);
+	return err;
+}
+
+void http_reply_end(struct http_server_conn *c)
+{
+	if (c->dead || !c->answering)
+		return;
+	if (c->chunked && !c->head_only && stream_write(c->stream, "0\r\n\r\n", 5) != 0)
+		conn_end(c, false);
+	else
+		answered(c);
+}
+
+struct stream *http_upgrade_take(
+	struct http_server_conn *c, int status, const char *extra, const struct stream_events *ev)
+{
+	struct stream *s = c->stream;
+	struct buf rest = c->ahead;
+	enter(c);
+	if (status) {
+		struct buf out = { .cap = HEAD_OUT };
+		if (buf_printf(&out, "HTTP/1.1 %d %s\r\n%s\r\n", status, http_status_text(status),
+			    extra ? extra : ""))
+			(void)stream_write(s, buf_data(&out), out.len);
+		buf_free(&out);
+	}
+	c->ahead = (struct buf) { 0 };
+	c->stream = NULL;
+	c->dead = true;
+	loop_timer_free(c->idle);
+	c->idle = NULL;
+	leave(c);
+	stream_events_set(s, ev);
+	stream_pause(s, false);
+	stream_unread(s, buf_data(&rest), rest.len);
+	buf_free(&rest);
+	return s;
+}

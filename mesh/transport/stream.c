@@ -1,0 +1,770 @@
+#include "mesh/transport/stream.h"
+#include "mesh/base/buf.h"
+#include "mesh/os/resolve.h"
+#include "mesh/os/sock.h"
+#include "mesh/transport/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	READ_SIZE = 64 * 1024,
+	READS_PER_WAKEUP = 4,
+	QUEUE_CAP = 4 * 1024 * 1024,
+	OPEN_TIMEOUT_MS = 10000,
+	TRY_MS = 1500, /* one address of several, before the next one is tried */
+	FLUSH_MS = 2000,
+	LINGER_MS = 500,
+};
+
+enum state {
+	RESOLVING,  /* dial->lookup is in flight; no socket */
+	CONNECTING, /* socket there, waiting for it to be writable */
+	HANDSHAKE,  /* TLS; from here dial->at[dial->next - 1] is the one */
+	OPEN,	    /* opened() was called; data flows */
+	FLUSHING,   /* the owner has left; sends what is queued until the timer fires */
+	LINGERING,  /* all sent; reads until the other side closes, so that our close does not become a reset
+		     */
+	ENDED,	    /* closed() was called, or is due: the socket is gone */
+};
+
+/* What is needed only until the stream is open. */
+struct dial {
+	char host[256];
+	uint16_t port;
+	struct resolve *lookup;
+	struct endpoint at[RESOLVE_MAX];
+	size_t n, next;
+	uint64_t deadline_ms;
+	void (*socket_hook)(void *arg, int fd);
+	void *socket_arg;
+	struct tls_check check;
+};
+
+struct stream {
+	struct loop *loop;
+	struct stream_events ev;
+	struct loop_fd *watch;
+	struct loop_timer *timer; /* by state: time-out, or at once: more to read or an end to report */
+	struct tls *tls;
+	SSL *ssl;
+	struct dial *dial;
+	struct buf out, unread;
+	char *end_why; /* owned; with end_code: an end still to be reported */
+	int end_code;
+	int fd;
+	enum state state;
+	unsigned busy; /* events being delivered: freeing waits for them */
+	bool paused, accepted, end_due, waited, dead, has_metacert;
+	int want; /* LOOP_ mask of the TLS handshake */
+	uint8_t metacert[32];
+};
+
+static void fd_ready(void *arg, int events);
+static void connect_next(struct stream *s);
+
+/* ------------------------------------------------------------------------------------------------- life and
+ * end */
+
+static void drop_socket(struct stream *s)
+{
+	loop_fd_free(s->watch);
+	s->watch = NULL;
+	SSL_free(s->ssl);
+	s->ssl = NULL;
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static void drop_dial(struct stream *s)
+{
+	if (!s->dial)
+		return;
+	resolve_cancel(s->dial->lookup);
+	if (s->ssl)
+		SSL_set_app_data(s->ssl, NULL);
+	free(s->dial);
+	s->dial = NULL;
+}
+
+static void release(struct stream *s)
+{
+	if (s->state == FLUSHING || s->state == LINGERING)
+		loop_release(s->loop);
+	drop_socket(s);
+	drop_dial(s);
+	loop_timer_free(s->timer);
+	s->timer = NULL;
+	tls_free(s->tls);
+	s->tls = NULL;
+	buf_free(&s->out);
+	buf_free(&s->unread);
+	s->dead = true;
+	if (s->busy)
+		return;
+	free(s->end_why);
+	free(s);
+}
+
+static void enter(struct stream *s)
+{
+	s->busy++;
+}
+
+/* false when the stream was freed meanwhile. */
+static bool leave(struct stream *s)
+{
+	if (--s->busy == 0 && s->dead) {
+		free(s->end_why);
+		free(s);
+		return false;
+	}
+	return !s->dead;
+}
+
+/* Reports the end from an event of the loop; the caller touches s no more. */
+static void end(struct stream *s, int code, const char *why)
+{
+	if (s->state == FLUSHING || s->state == LINGERING) {
+		release(s);
+		return;
+	}
+	drop_socket(s);
+	drop_dial(s);
+	buf_free(&s->out);
+	loop_timer_clear(s->timer);
+	s->state = ENDED;
+	enter(s);
+	s->ev.closed(s->ev.arg, code, why);
+	leave(s);
+}
+
+/* Reports the end at the next turn of the loop: callers of stream_write are not prepared for events. */
+static void end_later(struct stream *s, int code, const char *why)
+{
+	if (s->end_due)
+		return;
+	s->end_due = true;
+	s->end_code = code;
+	s->end_why = strdup(why);
+	loop_timer_set(s->timer, 0);
+}
+
+static void watch_for(struct stream *s)
+{
+	int events = 0;
+	switch (s->state) {
+	case CONNECTING: events = LOOP_WRITE; break;
+	case HANDSHAKE: events = s->want; break;
+	case OPEN: events = (s->paused ? 0 : LOOP_READ) | (s->out.len ? LOOP_WRITE : 0); break;
+	case FLUSHING: events = LOOP_WRITE; break;
+	case LINGERING: events = LOOP_READ; break;
+	case RESOLVING:
+	case ENDED: break;
+	}
+	if (s->watch)
+		loop_fd_set(s->watch, events);
+}
+
+static const char *tls_reason(void)
+{
+	const char *text = ERR_reason_error_string(ERR_peek_last_error());
+	return text ? text : "unknown TLS error";
+}
+
+/* ---------------------------------------------------------------------------------------------------------
+ * bytes */
+
+/* 1: n bytes moved; 0: would block; otherwise the end with its code in *code and *why. */
+enum io { IO_SOME, IO_BLOCKED, IO_END };
+struct io_end {
+	int code;
+	const char *why;
+};
+
+static enum io io_errno(struct io_end *e)
+{
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		return IO_BLOCKED;
+	*e = (struct io_end) { -errno, err_text(-errno) };
+	return IO_END;
+}
+
+static enum io io_tls(struct stream *s, int ret, struct io_end *e)
+{
+	switch (SSL_get_error(s->ssl, ret)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE: return IO_BLOCKED;
+	case SSL_ERROR_ZERO_RETURN: *e = (struct io_end) { 0, "closed" }; return IO_END;
+	case SSL_ERROR_SYSCALL:
+		if (errno) {
+			*e = (struct io_end) { -errno, err_text(-errno) };
+			return IO_END;
+		}
+		/* fall through */
+	default:
+		*e = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING
+			     ? (struct io_end) { ERR_CLOSED, "connection cut off" }
+			     : (struct io_end) { ERR_CRYPTO, tls_reason() };
+		return IO_END;
+	}
+}
+
+static enum io read_plain(struct stream *s, uint8_t *p, size_t cap, size_t *n, struct io_end *e)
+{
+	ssize_t got = read(s->fd, p, cap);
+	if (got < 0)
+		return io_errno(e);
+	*n = (size_t)got;
+	if (got == 0) {
+		*e = (struct io_end) { 0, "closed" };
+		return IO_END;
+	}
+	/* A short read means the socket is empty: the next call would only say so. */
+	return *n < cap ? IO_BLOCKED : IO_SOME;
+}
+
+/* Several records into one buffer, so that the owner is woken once. */
+static enum io read_tls(struct stream *s, uint8_t *p, size_t cap, size_t *n, struct io_end *e)
+{
+	while (*n < cap) {
+		size_t got = 0;
+		ERR_clear_error();
+		errno = 0;
+		int ret = SSL_read_ex(s->ssl, p + *n, cap - *n, &got);
+		if (ret <= 0)
+			return io_tls(s, ret, e);
+		*n += got;
+	}
+	return IO_SOME;
+}
+
+/* false when the owner stopped reading. */
+static bool deliver(struct stream *s, const uint8_t *p, size_t len)
+{
+	enter(s);
+	s->ev.data(s->ev.arg, p, len);
+	return leave(s) && s->state == OPEN && !s->paused;
+}
+
+static bool deliver_unread(struct stream *s)
+{
+	struct buf b = s->unread;
+	s->unread = (struct buf) { 0 };
+	bool more = !b.len || deliver(s, buf_data(&b), b.len);
+	buf_free(&b);
+	return more;
+}
+
+static void receive(struct stream *s)
+{
+	if (!deliver_unread(s))
+		return;
+	uint8_t chunk[READ_SIZE];
+	enum io io = IO_SOME;
+	for (int i = 0; i < READS_PER_WAKEUP && io == IO_SOME; i++) {
+		struct io_end e = { 0 };
+		size_t n = 0;
+		io = s->ssl ? read_tls(s, chunk, sizeof(chunk), &n, &e)
+			    : read_plain(s, chunk, sizeof(chunk), &n, &e);
+		if (n && !deliver(s, chunk, n))
+			return;
+		if (io == IO_END) {
+			end(s, e.code, e.why);
+			return;
+		}
+	}
+	/* What OpenSSL has already taken from the socket wakes nobody. */
+	if (s->ssl && s->state == OPEN && SSL_has_pending(s->ssl) && io == IO_SOME)
+		loop_timer_set(s->timer, 0);
+}
+
+static enum io send_some(struct stream *s, const uint8_t *p, size_t len, size_t *n, struct io_end *e)
+{
+	if (s->ssl) {
+		ERR_clear_error();
+		errno = 0;
+		int ret = SSL_write_ex(s->ssl, p, len, n);
+		return ret > 0 ? IO_SOME : io_tls(s, ret, e);
+	}
+	ssize_t sent = send(s->fd, p, len, MSG_NOSIGNAL);
+	if (sent < 0)
+		return io_errno(e);
+	*n = (size_t)sent;
+	return IO_SOME;
+}
+
+static enum io send_queued(struct stream *s, struct io_end *e)
+{
+	while (s->out.len) {
+		size_t n = 0;
+		enum io io = send_some(s, buf_data(&s->out), s->out.len, &n, e);
+		if (io != IO_SOME) {
+			s->waited = true;
+			return io;
+		}
+		buf_consume(&s->out, n);
+	}
+	/* Idle streams hold no buffer. */
+	buf_free(&s->out);
+	return IO_SOME;
+}
+
+/* false when s is gone or at its end. */
+static bool open_writable(struct stream *s)
+{
+	struct io_end e;
+	enum io io = send_queued(s, &e);
+	if (io == IO_END) {
+		end(s, e.code ? e.code : ERR_CLOSED, e.why);
+		return false;
+	}
+	watch_for(s);
+	if (io == IO_SOME && s->waited) {
+		s->waited = false;
+		enter(s);
+		if (s->ev.drained)
+			s->ev.drained(s->ev.arg);
+		if (!leave(s))
+			return false;
+	}
+	return s->state == OPEN;
+}
+
+/* -------------------------------------------------------------------------------------------------------
+ * opening */
+
+static void open_done(struct stream *s)
+{
+	if (s->ssl && s->dial)
+		s->has_metacert = tls_session_metacert(s->ssl, s->metacert);
+	drop_dial(s);
+	loop_timer_clear(s->timer);
+	s->state = OPEN;
+	watch_for(s);
+	enter(s);
+	if (s->ev.opened)
+		s->ev.opened(s->ev.arg);
+	if (!leave(s) || s->state != OPEN)
+		return;
+	if (s->out.len && !open_writable(s))
+		return;
+	/* Bytes behind the handshake may be inside OpenSSL already. */
+	if (s->ssl && SSL_has_pending(s->ssl) && !s->paused)
+		loop_timer_set(s->timer, 0);
+}
+
+static void handshake(struct stream *s)
+{
+	ERR_clear_error();
+	errno = 0;
+	int ret = SSL_do_handshake(s->ssl);
+	if (ret == 1) {
+		open_done(s);
+		return;
+	}
+	struct io_end e = { 0 };
+	if (io_tls(s, ret, &e) == IO_BLOCKED) {
+		s->want = SSL_want_write(s->ssl) ? LOOP_WRITE : LOOP_READ;
+		watch_for(s);
+		return;
+	}
+	char why[320];
+	if (s->dial && s->dial->check.why[0]) {
+		snprintf(why, sizeof(why), "%s", s->dial->check.why);
+		e.code = ERR_CRYPTO;
+	} else {
+		snprintf(why, sizeof(why), "TLS handshake%s%s: %s", s->dial ? " with " : "",
+			s->dial ? s->dial->host : "",
+			e.code ? e.why : "the other side closed the connection");
+	}
+	end(s, e.code ? e.code : ERR_CLOSED, why);
+}
+
+static void connected(struct stream *s)
+{
+	if (!s->tls) {
+		open_done(s);
+		return;
+	}
+	s->ssl = tls_session_new(s->tls, s->fd, s->dial ? &s->dial->check : NULL);
+	if (!s->ssl) {
+		end(s, -ENOMEM, "TLS: out of memory");
+		return;
+	}
+	s->state = HANDSHAKE;
+	if (s->dial) {
+		uint64_t now = loop_now_ms(s->loop);
+		loop_timer_set(s->timer, s->dial->deadline_ms > now ? s->dial->deadline_ms - now : 0);
+	}
+	handshake(s);
+}
+
+static bool watch_socket(struct stream *s)
+{
+	s->watch = loop_fd_new(s->loop, s->fd, fd_ready, s);
+	s->state = CONNECTING;
+	watch_for(s);
+	return s->watch;
+}
+
+/* One address did not answer: the next, or the end. */
+static void connect_failed(struct stream *s, int code)
+{
+	struct dial *d = s->dial;
+	char why[400], at[ENDPOINT_TEXT];
+	drop_socket(s);
+	if (d && d->next < d->n && loop_now_ms(s->loop) < d->deadline_ms) {
+		connect_next(s);
+		return;
+	}
+	if (d)
+		snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host,
+			endpoint_format(&d->at[d->next - 1], at), err_text(code));
+	end(s, code, d ? why : err_text(code));
+}
+
+static void connect_next(struct stream *s)
+{
+	struct dial *d = s->dial;
+	const struct endpoint *to = &d->at[d->next++];
+	uint64_t now = loop_now_ms(s->loop);
+	uint64_t left = d->deadline_ms > now ? d->deadline_ms - now : 0;
+	int fd = sock_tcp_connect_hook(to, d->socket_hook, d->socket_arg, NULL);
+	if (fd < 0) {
+		connect_failed(s, fd);
+		return;
+	}
+	s->fd = fd;
+	if (!watch_socket(s)) {
+		end(s, -ENOMEM, "out of memory");
+		return;
+	}
+	loop_timer_set(s->timer, d->next < d->n && left > TRY_MS ? TRY_MS : left);
+}
+
+static void resolved(void *arg, int code, const struct endpoint *at, size_t n, const char *why)
+{
+	struct stream *s = arg;
+	char text[400];
+	s->dial->lookup = NULL;
+	if (code) {
+		snprintf(text, sizeof(text), "look up %s: %s", s->dial->host, why);
+		end(s, code, text);
+		return;
+	}
+	s->dial->n = n;
+	for (size_t i = 0; i < n; i++) {
+		s->dial->at[i] = at[i];
+		s->dial->at[i].port = s->dial->port;
+	}
+	connect_next(s);
+}
+
+/* --------------------------------------------------------------------------------------------------------
+ * events */
+
+static void flush_step(struct stream *s)
+{
+	struct io_end e;
+	enum io io = send_queued(s, &e);
+	if (io == IO_BLOCKED)
+		return;
+	if (io == IO_END || !s->accepted) {
+		if (io == IO_SOME && s->ssl)
+			SSL_shutdown(s->ssl);
+		release(s);
+		return;
+	}
+	if (s->ssl)
+		SSL_shutdown(s->ssl);
+	shutdown(s->fd, SHUT_WR);
+	s->state = LINGERING;
+	loop_timer_set(s->timer, LINGER_MS);
+	watch_for(s);
+}
+
+static void linger_step(struct stream *s)
+{
+	uint8_t chunk[4096];
+	ssize_t n = read(s->fd, chunk, sizeof(chunk));
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		release(s);
+}
+
+static void fd_ready(void *arg, int events)
+{
+	struct stream *s = arg;
+	int err;
+	switch (s->state) {
+	case CONNECTING:
+		err = sock_error(s->fd);
+		if (err)
+			connect_failed(s, err);
+		else
+			connected(s);
+		break;
+	case HANDSHAKE: handshake(s); break;
+	case OPEN:
+		if ((events & LOOP_WRITE) && !open_writable(s))
+			break;
+		if ((events & LOOP_READ) && !s->paused)
+			receive(s);
+		break;
+	case FLUSHING: flush_step(s); break;
+	case LINGERING: linger_step(s); break;
+	case RESOLVING:
+	case ENDED: break;
+	}
+}
+
+static void timer_fired(void *arg)
+{
+	struct stream *s = arg;
+	char why[300];
+	if (s->end_due) {
+		char *text = s->end_why;
+		s->end_why = NULL;
+		int code = s->end_code;
+		end(s, code, text ? text : "out of memory"); /* may free s, not text */
+		free(text);
+		return;
+	}
+	switch (s->state) {
+	case RESOLVING:
+		snprintf(why, sizeof(why), "look up %s: no answer in time", s->dial->host);
+		end(s, -ETIMEDOUT, why);
+		break;
+	case CONNECTING: connect_failed(s, -ETIMEDOUT); break;
+	case HANDSHAKE: end(s, -ETIMEDOUT, "TLS handshake: no answer in time"); break;
+	case OPEN:
+		if (!s->paused)
+			receive(s);
+		break;
+	case FLUSHING:
+	case LINGERING: release(s); break;
+	case ENDED: break;
+	}
+}
+
+/* ------------------------------------------------------------------------------------------------------ the
+ * public */
+
+static struct stream *stream_new(struct loop *l, const struct stream_events *ev)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->loop = l;
+	s->ev = *ev;
+	s->fd = -1;
+	s->out.cap = QUEUE_CAP;
+	s->timer = loop_timer_new(l, timer_fired, s);
+	if (!s->timer) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct stream *stream_connect(struct loop *l, const struct stream_target *to, const struct stream_events *ev)
+{
+	struct stream *s = stream_new(l, ev);
+	struct dial *d = s ? calloc(1, sizeof(*d)) : NULL;
+	if (!d) {
+		if (s)
+			release(s);
+		return NULL;
+	}
+	uint64_t wait = to->timeout_ms ? to->timeout_ms : OPEN_TIMEOUT_MS;
+	s->dial = d;
+	s->tls = to->tls ? tls_get(to->tls) : NULL;
+	snprintf(d->host, sizeof(d->host), "%s", to->host ? to->host : "");
+	d->check.host = d->host;
+	d->port = to->port;
+	d->socket_hook = to->socket_hook;
+	d->socket_arg = to->socket_arg;
+	d->deadline_ms = loop_now_ms(l) + wait;
+	s->state = RESOLVING;
+	loop_timer_set(s->timer, wait);
+	if (to->at) {
+		d->at[0] = *to->at;
+		d->n = 1;
+		int fd = sock_tcp_connect_hook(to->at, d->socket_hook, d->socket_arg, NULL);
+		char why[400], at[ENDPOINT_TEXT];
+		d->next = 1;
+		s->fd = fd < 0 ? -1 : fd;
+		snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host, endpoint_format(to->at, at),
+			fd < 0 ? err_text(fd) : "out of memory");
+		if (fd < 0 || !watch_socket(s))
+			end_later(s, fd < 0 ? fd : -ENOMEM, why);
+		return s;
+	}
+	d->lookup = resolve_start(l, d->host, resolved, s);
+	if (!d->lookup)
+		end_later(s, -ENOMEM, "look up the host: out of memory");
+	return s;
+}
+
+struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *ev)
+{
+	struct errbuf eb = { 0 };
+	struct stream *s = stream_new(l, ev);
+	if (!s)
+		return NULL;
+	s->fd = sock_unix_connect(path, &eb);
+	if (s->fd < 0) {
+		int code = s->fd;
+		s->fd = -1;
+		s->state = CONNECTING;
+		end_later(s, code, eb.text);
+	} else if (!watch_socket(s)) {
+		end_later(s, -ENOMEM, "out of memory");
+	}
+	return s;
+}
+
+struct stream *stream_accept(struct loop *l, int fd, struct tls *tls, const struct stream_events *ev)
+{
+	struct stream *s = stream_new(l, ev);
+	if (!s) {
+		close(fd);
+		return NULL;
+	}
+	s->fd = fd;
+	s->accepted = true;
+	s->tls = tls ? tls_get(tls) : NULL;
+	loop_timer_set(s->timer, OPEN_TIMEOUT_MS);
+	if (!watch_socket(s)) {
+		release(s);
+		return NULL;
+	}
+	return s;
+}
+
+void stream_events_set(struct stream *s, const struct stream_events *ev)
+{
+	s->ev = *ev;
+}
+
+/* Straight from the caller's memory while nothing waits: only what the socket does not take is copied. */
+static size_t send_now(struct stream *s, const uint8_t *p, size_t len)
+{
+	struct io_end e;
+	size_t sent = 0;
+	while (sent < len) {
+		size_t n = 0;
+		enum io io = send_some(s, p + sent, len - sent, &n, &e);
+		if (io == IO_END) {
+			end_later(s, e.code ? e.code : ERR_CLOSED, e.why);
+			return len;
+		}
+		if (io == IO_BLOCKED) {
+			s->waited = true;
+			break;
+		}
+		sent += n;
+	}
+	return sent;
+}
+
+int stream_write(struct stream *s, const void *p, size_t len)
+{
+	if (s->state > OPEN || s->end_due)
+		return ERR_CLOSED;
+	if (s->out.cap && len > s->out.cap - s->out.len)
+		return ERR_TOO_LARGE;
+	size_t sent = s->state == OPEN && !s->out.len ? send_now(s, p, len) : 0;
+	if (sent == len)
+		return 0;
+	if (!buf_append(&s->out, (const uint8_t *)p + sent, len - sent)) {
+		/* Half a message is out: there is no way back. */
+		end_later(s, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
+	if (s->state == OPEN)
+		watch_for(s);
+	return 0;
+}
+
+void stream_unread(struct stream *s, const void *p, size_t len)
+{
+	if (!len || s->state != OPEN || s->end_due)
+		return;
+	if (!buf_append(&s->unread, p, len))
+		end_later(s, -ENOMEM, "out of memory");
+	else
+		loop_timer_set(s->timer, 0);
+}
+
+size_t stream_queued(const struct stream *s)
+{
+	return s->out.len;
+}
+void stream_queue_cap(struct stream *s, size_t cap)
+{
+	s->out.cap = cap;
+}
+
+void stream_pause(struct stream *s, bool paused)
+{
+	if (paused == s->paused)
+		return;
+	s->paused = paused;
+	watch_for(s);
+	if (!paused && s->state == OPEN && (s->ssl || s->unread.len) && !s->end_due)
+		loop_timer_set(s->timer, 0);
+}
+
+bool stream_is_open(const struct stream *s)
+{
+	return s->state == OPEN && !s->end_due;
+}
+bool stream_is_tls13(const struct stream *s)
+{
+	return s->ssl && SSL_version(s->ssl) == TLS1_3_VERSION;
+}
+
+bool stream_metacert_key(const struct stream *s, uint8_t out[static 32])
+{
+	if (s->has_metacert)
+		memcpy(out, s->metacert, 32);
+	return s->has_metacert;
+}
+
+int stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
+
+bool stream_peer(const struct stream *s, struct endpoint *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+	return s->fd >= 0 && getpeername(s->fd, (struct sockaddr *)&ss, &n) == 0 &&
+	       endpoint_from_sockaddr((struct sockaddr *)&ss, out);
+}
+
+void stream_close(struct stream *s, bool flush)
+{
+	if (!s)
+		return;
+	if (flush && s->state == OPEN && !s->end_due && (s->out.len || s->accepted)) {
+		s->state = FLUSHING;
+		loop_hold(s->loop);
+		loop_timer_set(s->timer, FLUSH_MS);
+		watch_for(s);
+		if (!s->busy && !s->waited)
+			flush_step(s);
+		return;
+	}
+	if (s->ssl && s->state == OPEN)
+		SSL_shutdown(s->ssl);
+	release(s);
+}

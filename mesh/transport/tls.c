@@ -1,0 +1,391 @@
+#include "mesh/transport/tls.h"
+#include "mesh/base/buf.h"
+#include "mesh/base/key.h"
+#include "mesh/os/file.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	READ_AHEAD = 64 * 1024, /* one read takes several records */
+	METACERT_DAYS = 30,
+	METACERT_VERSION = 2,
+	SELF_SIGNED_DAYS = 3650,
+	HASH = 32,
+};
+
+static const char pin_prefix[] = "sha256-raw:";
+static const char metacert_prefix[] = "derpkey";
+
+enum trust { TRUST_PKI, TRUST_PIN, TRUST_ANY };
+
+struct tls {
+	SSL_CTX *ctx;
+	unsigned refs;
+	enum trust trust;
+	uint8_t pin[HASH];
+};
+
+/* OpenSSL's own words for the newest error of this thread. */
+static const char *reason(void)
+{
+	const char *text = ERR_reason_error_string(ERR_peek_last_error());
+	return text ? text : "unknown TLS error";
+}
+
+static bool common_name(const X509 *cert, char *out, size_t cap)
+{
+	return X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, out, (int)cap) > 0;
+}
+
+static bool metacert_key(const X509 *cert, uint8_t out[static 32])
+{
+	char name[128];
+	size_t skip = sizeof(metacert_prefix) - 1;
+	if (!common_name(cert, name, sizeof(name)) || strncmp(name, metacert_prefix, skip) != 0)
+		return false;
+	return hex_decode(name + skip, strlen(name + skip), out, KEY_LEN);
+}
+
+static bool cert_hash(const X509 *cert, uint8_t out[static HASH])
+{
+	unsigned n = 0;
+	return X509_digest(cert, EVP_sha256(), out, &n) && n == HASH;
+}
+
+/* ------------------------------------------------------------------------------------------ certificate
+ * checks */
+
+static size_t count_certs(STACK_OF(X509) * chain)
+{
+	uint8_t key[32];
+	size_t n = 0;
+	for (int i = 0; i < sk_X509_num(chain); i++)
+		n += !metacert_key(sk_X509_value(chain, i), key);
+	return n;
+}
+
+static bool host_matches(X509 *cert, const char *host)
+{
+	struct addr a;
+	return addr_parse(host, &a) ? X509_check_ip_asc(cert, host, 0) == 1
+				    : X509_check_host(cert, host, 0, 0, NULL) == 1;
+}
+
+/* As official clients check a pinned relay: one certificate besides the metacert, its hash, dates and SAN. */
+static const char *pin_fault(const struct tls *t, X509 *leaf, STACK_OF(X509) * chain, const char *host)
+{
+	uint8_t hash[HASH];
+	if (!leaf || !cert_hash(leaf, hash))
+		return "sent no certificate";
+	if (memcmp(hash, t->pin, HASH) != 0)
+		return "has another certificate than the pinned one; copy the new pin into the relay list if "
+		       "this is meant";
+	if (count_certs(chain) != 1)
+		return "sent more than the pinned certificate";
+	if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
+		return "has a certificate that is not valid yet; is this machine's clock right?";
+	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
+		return "has a certificate that has expired";
+	if (!host_matches(leaf, host))
+		return "has a certificate for another host name";
+	return NULL;
+}
+
+static int verify(X509_STORE_CTX *store, void *arg)
+{
+	const struct tls *t = arg;
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_check *check = ssl ? SSL_get_app_data(ssl) : NULL;
+	const char *fault = NULL;
+
+	if (t->trust == TRUST_ANY)
+		return 1;
+	if (!check)
+		return 0;
+	if (t->trust == TRUST_PIN)
+		fault = pin_fault(t, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store),
+			check->host);
+	else if (X509_verify_cert(store) != 1)
+		fault = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
+	if (!fault)
+		return 1;
+	if (t->trust == TRUST_PIN) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+		snprintf(check->why, sizeof(check->why), "%s %s", check->host, fault);
+	} else {
+		snprintf(check->why, sizeof(check->why), "the certificate of %s is not trusted: %s",
+			check->host, fault);
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------
+ * settings */
+
+static struct tls *settings_new(const SSL_METHOD *method, struct errbuf *eb)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+	if (t)
+		t->ctx = SSL_CTX_new(method);
+	if (!t || !t->ctx) {
+		free(t);
+		err_say(eb, -ENOMEM, "set up TLS: %s", reason());
+		return NULL;
+	}
+	t->refs = 1;
+	SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
+	SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					 SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
+	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(t->ctx, 0);
+	SSL_CTX_set_read_ahead(t->ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(t->ctx, READ_AHEAD);
+	return t;
+}
+
+struct tls *tls_client(const char *pin, struct errbuf *eb)
+{
+	struct tls *t = settings_new(TLS_client_method(), eb);
+	if (!t)
+		return NULL;
+	if (pin && !strcmp(pin, "insecure")) {
+		t->trust = TRUST_ANY;
+	} else if (pin) {
+		size_t skip = sizeof(pin_prefix) - 1;
+		t->trust = TRUST_PIN;
+		if (strncmp(pin, pin_prefix, skip) != 0 ||
+			!hex_decode(pin + skip, strlen(pin + skip), t->pin, HASH)) {
+			err_say(eb, ERR_MALFORMED,
+				"certificate pin \"%.100s\" is not sha256-raw: and 64 hex digits", pin);
+			tls_free(t);
+			return NULL;
+		}
+	} else {
+		SSL_CTX_set_default_verify_paths(t->ctx);
+	}
+	SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(t->ctx, verify, t);
+	return t;
+}
+
+struct tls *tls_server(const char *cert_file, const char *key_file, struct errbuf *eb)
+{
+	struct tls *t = settings_new(TLS_server_method(), eb);
+	if (!t)
+		return NULL;
+	if (SSL_CTX_use_certificate_chain_file(t->ctx, cert_file) != 1)
+		err_say(eb, ERR_MALFORMED, "read certificate %s: %s", cert_file, reason());
+	else if (SSL_CTX_use_PrivateKey_file(t->ctx, key_file, SSL_FILETYPE_PEM) != 1)
+		err_say(eb, ERR_MALFORMED, "read private key %s: %s", key_file, reason());
+	else if (SSL_CTX_check_private_key(t->ctx) != 1)
+		err_say(eb, ERR_MALFORMED, "private key %s does not belong to certificate %s", key_file,
+			cert_file);
+	else
+		return t;
+	tls_free(t);
+	return NULL;
+}
+
+struct tls *tls_get(struct tls *t)
+{
+	t->refs++;
+	return t;
+}
+
+void tls_free(struct tls *t)
+{
+	if (!t || --t->refs)
+		return;
+	SSL_CTX_free(t->ctx);
+	free(t);
+}
+
+SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check)
+{
+	struct addr a;
+	SSL *ssl = SSL_new(t->ctx);
+	if (!ssl || !SSL_set_fd(ssl, fd)) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	if (!check) {
+		SSL_set_accept_state(ssl);
+		return ssl;
+	}
+	SSL_set_app_data(ssl, check);
+	SSL_set_connect_state(ssl);
+	if (addr_parse(check->host, &a)) {
+		X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), check->host);
+	} else {
+		SSL_set_tlsext_host_name(ssl, check->host);
+		SSL_set1_host(ssl, check->host);
+	}
+	return ssl;
+}
+
+bool tls_session_metacert(const SSL *ssl, uint8_t out[static 32])
+{
+	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+	for (int i = 1; i < sk_X509_num(chain); i++)
+		if (metacert_key(sk_X509_value(chain, i), out))
+			return true;
+	return false;
+}
+
+/* -------------------------------------------------------------------------------------------- making
+ * certificates */
+
+static bool set_validity(X509 *x, long from_days, long to_days)
+{
+	return X509_gmtime_adj(X509_getm_notBefore(x), from_days * 86400L) &&
+	       X509_gmtime_adj(X509_getm_notAfter(x), to_days * 86400L);
+}
+
+static bool set_name(X509 *x, const char *cn)
+{
+	X509_NAME *name = X509_get_subject_name(x);
+	/* The raw type, not MBSTRING_UTF8: a metacert's name is longer than the 64 characters OpenSSL would
+	 * allow. */
+	return X509_NAME_add_entry_by_txt(name, "CN", V_ASN1_UTF8STRING, (const uint8_t *)cn, -1, -1, 0) &&
+	       X509_set_issuer_name(x, name);
+}
+
+static bool add_extension(X509 *x, int nid, const char *value)
+{
+	X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+	bool ok = ext && X509_add_ext(x, ext, -1);
+	X509_EXTENSION_free(ext);
+	return ok;
+}
+
+static X509 *metacert_new(const uint8_t derp_public[static 32])
+{
+	char name[sizeof(metacert_prefix) + 2 * KEY_LEN];
+	memcpy(name, metacert_prefix, sizeof(metacert_prefix));
+	hex_encode(derp_public, KEY_LEN, name + sizeof(metacert_prefix) - 1);
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	X509 *x = X509_new();
+	bool ok = key && x && X509_set_version(x, X509_VERSION_3) &&
+		  ASN1_INTEGER_set(X509_get_serialNumber(x), METACERT_VERSION) &&
+		  set_validity(x, -METACERT_DAYS, METACERT_DAYS) && set_name(x, name) &&
+		  X509_set_pubkey(x, key) && add_extension(x, NID_basic_constraints, "critical,CA:FALSE") &&
+		  X509_sign(x, key, NULL);
+	EVP_PKEY_free(key);
+	if (ok)
+		return x;
+	X509_free(x);
+	return NULL;
+}
+
+int tls_server_metacert(struct tls *t, const uint8_t derp_public[static 32], struct errbuf *eb)
+{
+	X509 *x = metacert_new(derp_public);
+	if (!x || SSL_CTX_add0_chain_cert(t->ctx, x) != 1) {
+		int err = err_say(eb, ERR_CRYPTO, "make the relay's metacert: %s", reason());
+		X509_free(x);
+		return err;
+	}
+	return 0;
+}
+
+static bool set_hosts(X509 *x, const char *const *hosts, size_t n)
+{
+	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+	bool ok = names;
+	for (size_t i = 0; ok && i < n; i++) {
+		struct addr a;
+		GENERAL_NAME *g = a2i_GENERAL_NAME(
+			NULL, NULL, NULL, addr_parse(hosts[i], &a) ? GEN_IPADD : GEN_DNS, hosts[i], 0);
+		ok = g && sk_GENERAL_NAME_push(names, g);
+		if (!ok)
+			GENERAL_NAME_free(g);
+	}
+	ok = ok && X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, 0) == 1;
+	sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
+	return ok;
+}
+
+static X509 *self_signed_new(EVP_PKEY *key, const char *const *hosts, size_t n)
+{
+	uint8_t serial[8];
+	X509 *x = X509_new();
+	random_system.fill(NULL, serial, sizeof(serial));
+	uint64_t number = 0;
+	memcpy(&number, serial, sizeof(number));
+	bool ok = x && X509_set_version(x, X509_VERSION_3) &&
+		  ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), number >> 1 | 1) &&
+		  set_validity(x, -1, SELF_SIGNED_DAYS) && set_name(x, n ? hosts[0] : "localhost") &&
+		  X509_set_pubkey(x, key) && set_hosts(x, hosts, n) &&
+		  add_extension(x, NID_key_usage, "critical,digitalSignature") &&
+		  add_extension(x, NID_ext_key_usage, "serverAuth") && X509_sign(x, key, EVP_sha256());
+	if (ok)
+		return x;
+	X509_free(x);
+	return NULL;
+}
+
+static int write_pem(const char *path, mode_t mode, BIO *bio, struct errbuf *eb)
+{
+	char *text = NULL;
+	long len = BIO_get_mem_data(bio, &text);
+	return file_write_atomic(path, mode, text, (size_t)len, eb);
+}
+
+/* The key first: a certificate without its key would be taken for a finished pair. */
+static int write_pair(const char *cert_file, const char *key_file, X509 *x, EVP_PKEY *key, struct errbuf *eb)
+{
+	BIO *key_bio = BIO_new(BIO_s_secmem()), *cert_bio = BIO_new(BIO_s_mem());
+	int err = -ENOMEM;
+	if (key_bio && cert_bio && PEM_write_bio_PrivateKey(key_bio, key, NULL, NULL, 0, NULL, NULL) &&
+		PEM_write_bio_X509(cert_bio, x)) {
+		err = write_pem(key_file, 0600, key_bio, eb);
+		if (!err)
+			err = write_pem(cert_file, 0644, cert_bio, eb);
+	} else {
+		err_say(eb, err, "write certificate %s: %s", cert_file, reason());
+	}
+	BIO_free(key_bio);
+	BIO_free(cert_bio);
+	return err;
+}
+
+int tls_self_signed(
+	const char *cert_file, const char *key_file, const char *const *hosts, size_t n, struct errbuf *eb)
+{
+	if (access(cert_file, F_OK) == 0 && access(key_file, F_OK) == 0)
+		return 0;
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	X509 *x = key ? self_signed_new(key, hosts, n) : NULL;
+	int err = x ? write_pair(cert_file, key_file, x, key, eb)
+		    : err_say(eb, ERR_CRYPTO, "make certificate %s: %s", cert_file, reason());
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return err;
+}
+
+int tls_pin_of(const char *cert_file, char out[static 80], struct errbuf *eb)
+{
+	uint8_t hash[HASH];
+	FILE *f = fopen(cert_file, "re");
+	if (!f)
+		return err_set(eb, -errno, "open %s", cert_file);
+	X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	bool ok = x && cert_hash(x, hash);
+	X509_free(x);
+	if (!ok)
+		return err_say(eb, ERR_MALFORMED, "%s holds no PEM certificate", cert_file);
+	memcpy(out, pin_prefix, sizeof(pin_prefix));
+	hex_encode(hash, HASH, out + sizeof(pin_prefix) - 1);
+	return 0;
+}

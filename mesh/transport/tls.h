@@ -1,0 +1,21 @@
+/* OpenSSL sessions over file descriptors, for stream.c alone. */
+#ifndef RW_TRANSPORT_TLS_H
+#define RW_TRANSPORT_TLS_H
+
+#include "mesh/transport/stream.h"
+#include <openssl/ssl.h>
+
+/* What the check of the server's certificate needs and finds. Must outlive the session; `host` is borrowed.
+ */
+struct tls_check {
+	const char *host;
+	char why[192]; /* a sentence when the certificate was refused */
+};
+
+/* A session on fd (not owned); check NULL = server side. NULL when memory is short. Drop with SSL_free. */
+SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check);
+struct tls *tls_get(struct tls *t); /* one more reference; tls_free drops it */
+/* The DERP server key of the peer's metacert (tailscale-protocol.md 2.1). */
+bool tls_session_metacert(const SSL *ssl, uint8_t out[static 32]);
+
+#endif

@@ -40,7 +40,7 @@ struct control {
 	struct loop_timer *retry, *silence;
 	uint64_t backoff_ms;
 	bool must_register, update_wanted, first_of_stream;
-	char auth_key[256], followup[512], waiting[384];
+	char auth_key[256], followup[512], waiting[1024];
 	struct node_key old_key;
 	void (*logout_done)(void *arg);
 	void *logout_arg;

@@ -1,0 +1,523 @@
+#include "mesh/control/config.h"
+
+#include "mesh/base/text.h"
+#include "mesh/control/document.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES_MAX = 1024 * 1024, PATH_DEPTH_TEXT = 128 };
+
+enum kind {
+	TEXT,
+	URL,
+	LISTEN,
+	PATH,
+	PATHS,
+	TEXTS,
+	DOMAIN,
+	DOMAINS,
+	BOOL,
+	NET4,
+	NET6,
+	DURATION,
+	MODE,
+	LEVEL,
+	FORMAT,
+	SERVERS,
+	SPLIT,
+	RECORDS,
+	UNUSED
+};
+
+#define AT(field) offsetof(struct control_config, field)
+/* Names, types and places; UNUSED: a setting of Headscale that has no meaning here, accepted so that its file
+ * works. */
+static const struct row {
+	const char *key;
+	enum kind kind;
+	size_t at;
+} rows[] = {
+	{ "server_url", URL, AT(server_url) },
+	{ "listen_addr", LISTEN, AT(listen) },
+	{ "tls_cert_path", PATH, AT(tls_cert) },
+	{ "tls_key_path", PATH, AT(tls_key) },
+	{ "noise.private_key_path", PATH, AT(noise_key_path) },
+	{ "prefixes.v4", NET4, AT(v4) },
+	{ "prefixes.v6", NET6, AT(v6) },
+	{ "prefixes.allocation", UNUSED, 0 },
+	{ "derp.paths", PATHS, AT(derp_paths) },
+	{ "derp.server", UNUSED, 0 },
+	{ "derp.urls", UNUSED, 0 },
+	{ "derp.auto_update_enabled", UNUSED, 0 },
+	{ "derp.update_frequency", UNUSED, 0 },
+	{ "dns.magic_dns", BOOL, AT(magic_dns) },
+	{ "dns.base_domain", DOMAIN, AT(base_domain) },
+	{ "dns.override_local_dns", BOOL, AT(override_local_dns) },
+	{ "dns.nameservers.global", SERVERS, AT(nameservers) },
+	{ "dns.nameservers.split", SPLIT, AT(split) },
+	{ "dns.search_domains", DOMAINS, AT(search_domains) },
+	{ "dns.extra_records", RECORDS, AT(records) },
+	{ "policy.path", PATH, AT(policy_path) },
+	{ "policy.mode", UNUSED, 0 },
+	{ "database.sqlite.path", PATH, AT(database_path) },
+	{ "database.sqlite.write_ahead_log", UNUSED, 0 },
+	{ "database.sqlite.wal_autocheckpoint", UNUSED, 0 },
+	{ "database.type", UNUSED, 0 },
+	{ "database.debug", UNUSED, 0 },
+	{ "unix_socket", PATH, AT(unix_socket) },
+	{ "unix_socket_permission", MODE, AT(unix_socket_mode) },
+	{ "ephemeral_node_inactivity_timeout", DURATION, AT(ephemeral_ms) },
+	{ "log.level", LEVEL, AT(log_level) },
+	{ "log.format", FORMAT, AT(log_json) },
+	{ "metrics_listen_addr", UNUSED, 0 },
+	{ "grpc_listen_addr", UNUSED, 0 },
+	{ "grpc_allow_insecure", UNUSED, 0 },
+	{ "disable_check_updates", UNUSED, 0 },
+	{ "randomize_client_port", UNUSED, 0 },
+	{ "acme_url", UNUSED, 0 },
+	{ "acme_email", UNUSED, 0 },
+	{ "tls_letsencrypt_hostname", UNUSED, 0 },
+	{ "tls_letsencrypt_cache_dir", UNUSED, 0 },
+	{ "tls_letsencrypt_challenge_type", UNUSED, 0 },
+	{ "tls_letsencrypt_listen", UNUSED, 0 },
+	{ "logtail", UNUSED, 0 },
+	{ "taildrop", UNUSED, 0 },
+};
+
+struct reading {
+	struct document d;
+	struct control_config *c;
+	const char *folder;
+};
+
+static int refuse_type(struct reading *r, const yaml_node_t *n, const char *key, const char *want)
+{
+	const char *text = document_text(n);
+	if (text)
+		return document_refuse(&r->d, n, "%s: \"%.64s\" is not %s", key, text, want);
+	return document_refuse(&r->d, n, "%s must be %s", key, want);
+}
+
+static const char *keep(struct reading *r, const char *text)
+{
+	return arena_strdup(&r->c->mem, text);
+}
+
+static const char *keep_path(struct reading *r, const char *text)
+{
+	return *text == '/' || !*text ? keep(r, text) : arena_printf(&r->c->mem, "%s/%s", r->folder, text);
+}
+
+static const char *keep_domain(struct reading *r, const char *text)
+{
+	char low[256];
+	size_t len = strlen(text);
+	while (len && text[len - 1] == '.')
+		len--;
+	if (!len || len > 253 || !text_lower(text, low, sizeof(low)) || low[0] == '.' || strstr(low, "..") ||
+		strspn(low, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(low))
+		return NULL;
+	return arena_strndup(&r->c->mem, low, len);
+}
+
+static bool parse_bool(const char *text, bool *out)
+{
+	*out = !strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "on");
+	return *out || !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "off");
+}
+
+static bool parse_url(struct reading *r, const char *text, const char **out)
+{
+	size_t len = strlen(text), scheme = !strncmp(text, "https://", 8)  ? 8
+					    : !strncmp(text, "http://", 7) ? 7
+									   : 0;
+	while (len && text[len - 1] == '/')
+		len--;
+	if (!scheme || len <= scheme || strpbrk(text, " \"<>'&?#"))
+		return false;
+	*out = arena_strndup(&r->c->mem, text, len);
+	return true;
+}
+
+static bool parse_listen(const char *text, struct endpoint *out)
+{
+	uint64_t port;
+	if (text[0] == ':' && text_u64(text + 1, 0, 65535, &port)) {
+		*out = (struct endpoint) { .ip = addr_any6, .port = (uint16_t)port };
+		return true;
+	}
+	return endpoint_parse(text, out);
+}
+
+/* An upstream: address, address:port or https:// URL. */
+static bool is_server(const char *text)
+{
+	struct addr a;
+	struct endpoint e;
+	return addr_parse(text, &a) || endpoint_parse(text, &e) || !strncmp(text, "https://", 8);
+}
+
+static int take_list(
+	struct reading *r, const char *key, yaml_node_t *n, enum kind kind, struct ctl_strings *out)
+{
+	if (document_is_null(n))
+		return 0;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return refuse_type(r, n, key, "a list");
+	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	*out = (struct ctl_strings) { .v = arena_array(&r->c->mem, count, sizeof(*out->v)) };
+	for (size_t i = 0; i < count && out->v; i++) {
+		yaml_node_t *item = document_node(&r->d, n->data.sequence.items.start[i]);
+		const char *text = document_text(item);
+		if (!text || !*text)
+			return refuse_type(r, item, key, "a text");
+		if (kind == SERVERS && !is_server(text))
+			return refuse_type(r, item, key, "an address, address:port or https:// URL");
+		const char *kept = kind == PATHS     ? keep_path(r, text)
+				   : kind == DOMAINS ? keep_domain(r, text)
+						     : keep(r, text);
+		if (!kept)
+			return refuse_type(r, item, key, "a domain name");
+		out->v[out->n++] = kept;
+	}
+	return 0;
+}
+
+static int take_split(struct reading *r, const char *key, yaml_node_t *n, struct config_splits *out)
+{
+	if (document_is_null(n))
+		return 0;
+	if (n->type != YAML_MAPPING_NODE)
+		return refuse_type(r, n, key, "a mapping from domain to a list of servers");
+	size_t count = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
+	*out = (struct config_splits) { .v = arena_array(&r->c->mem, count, sizeof(*out->v)) };
+	for (size_t i = 0; i < count && out->v; i++) {
+		yaml_node_t *name = document_node(&r->d, n->data.mapping.pairs.start[i].key);
+		struct config_split *s = &out->v[out->n++];
+		s->suffix = keep_domain(r, document_text(name));
+		if (!s->suffix)
+			return refuse_type(r, name, key, "a domain name");
+		int err = take_list(r, key, document_node(&r->d, n->data.mapping.pairs.start[i].value),
+			SERVERS, &s->servers);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int take_record(struct reading *r, const char *key, yaml_node_t *n, struct ctl_record *out)
+{
+	struct addr a;
+	*out = (struct ctl_record) { .type = "" };
+	if (n->type != YAML_MAPPING_NODE)
+		return refuse_type(r, n, key, "a list of { name, type, value }");
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+		yaml_node_t *k = document_node(&r->d, p->key), *v = document_node(&r->d, p->value);
+		const char *name = document_text(k), *text = document_text(v);
+		if (!text)
+			return refuse_type(r, v, key, "a text");
+		if (!strcmp(name, "name"))
+			out->name = keep_domain(r, text);
+		else if (!strcmp(name, "type"))
+			out->type = keep(r, text);
+		else if (!strcmp(name, "value"))
+			out->value = keep(r, text);
+		else
+			return document_refuse(
+				&r->d, k, "unknown key \"%s\" in %s: name, type and value are", name, key);
+	}
+	if (!out->name || !out->value)
+		return document_refuse(&r->d, n, "%s: a record needs a name and a value", key);
+	if ((*out->type && strcmp(out->type, "A") && strcmp(out->type, "AAAA")) ||
+		!addr_parse(out->value, &a) || (*out->type && addr_is_v4(&a) != !strcmp(out->type, "A")))
+		return document_refuse(&r->d, n,
+			"%s: %s: type A needs an IPv4 address as value, AAAA an IPv6 one; no other types",
+			key, out->name);
+	return 0;
+}
+
+static int take_records(struct reading *r, const char *key, yaml_node_t *n, struct config_records *out)
+{
+	if (document_is_null(n))
+		return 0;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return refuse_type(r, n, key, "a list of { name, type, value }");
+	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	*out = (struct config_records) { .v = arena_array(&r->c->mem, count, sizeof(*out->v)) };
+	for (size_t i = 0; i < count && out->v; i++) {
+		int err = take_record(
+			r, key, document_node(&r->d, n->data.sequence.items.start[i]), &out->v[out->n++]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int take_net(struct reading *r, const struct row *row, yaml_node_t *n, const char *text, void *field)
+{
+	struct prefix all, net;
+	bool v4 = row->kind == NET4;
+	(void)prefix_parse(v4 ? "100.64.0.0/10" : "fd7a:115c:a1e0::/48", &all);
+	if (!prefix_parse(text, &net) || !prefix_contains(&all, &net.ip) || net.bits < all.bits ||
+		net.bits > (v4 ? 30 : 126))
+		return refuse_type(r, n, row->key,
+			v4 ? "a prefix inside 100.64.0.0/10 (clients use no other)"
+			   : "a prefix inside fd7a:115c:a1e0::/48 (clients use no other)");
+	prefix_mask(&net);
+	*(struct prefix *)field = net;
+	*(v4 ? &r->c->has_v4 : &r->c->has_v6) = true;
+	return 0;
+}
+
+static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n, void *field)
+{
+	const char *text = document_text(n);
+	char *end;
+	if (!text)
+		return refuse_type(r, n, row->key, "a single value");
+	switch (row->kind) {
+	case TEXT: *(const char **)field = keep(r, text); return 0;
+	case URL:
+		return parse_url(r, text, field)
+			       ? 0
+			       : refuse_type(r, n, row->key, "a URL such as https://mesh.example.com");
+	case LISTEN:
+		return parse_listen(text, field)
+			       ? 0
+			       : refuse_type(r, n, row->key, "an address such as 0.0.0.0:8080 or :8080");
+	case PATH: *(const char **)field = keep_path(r, text); return 0;
+	case DOMAIN:
+		*(const char **)field = keep_domain(r, text);
+		return *(const char **)field
+			       ? 0
+			       : refuse_type(r, n, row->key, "a domain name such as mesh.example.com");
+	case BOOL: return parse_bool(text, field) ? 0 : refuse_type(r, n, row->key, "true or false");
+	case NET4:
+	case NET6: return take_net(r, row, n, text, field);
+	case DURATION:
+		return text_duration_ms(text, field) ? 0 : refuse_type(r, n, row->key, "a time such as 30m");
+	case MODE:
+		*(uint32_t *)field = (uint32_t)strtoul(text, &end, 8);
+		return !*end && *text && *(uint32_t *)field <= 0777
+			       ? 0
+			       : refuse_type(r, n, row->key, "a mode such as \"0770\"");
+	case LEVEL:
+		return log_level_parse(text, field)
+			       ? 0
+			       : refuse_type(r, n, row->key, "error, warn, info or debug");
+	case FORMAT:
+		*(bool *)field = !strcmp(text, "json");
+		return *(bool *)field || !strcmp(text, "text") ? 0
+							       : refuse_type(r, n, row->key, "text or json");
+	default: return 0;
+	}
+}
+
+static int take(struct reading *r, const struct row *row, yaml_node_t *n)
+{
+	void *field = (char *)r->c + row->at;
+	switch (row->kind) {
+	case PATHS:
+	case TEXTS:
+	case DOMAINS:
+	case SERVERS: return take_list(r, row->key, n, row->kind, field);
+	case SPLIT: return take_split(r, row->key, n, field);
+	case RECORDS: return take_records(r, row->key, n, field);
+	case UNUSED:
+		if (r->c->unused.n < ARRAY_LEN(rows))
+			r->c->unused.v[r->c->unused.n++] = row->key;
+		return 0;
+	default: return document_is_null(n) ? 0 : take_scalar(r, row, n, field);
+	}
+}
+
+/* "did you mean" among the keys of one level. */
+static int refuse_key(struct reading *r, yaml_node_t *key, const char *prefix)
+{
+	const char *names[ARRAY_LEN(rows) + 1];
+	char levels[ARRAY_LEN(rows)][48];
+	size_t n = 0, skip = strlen(prefix);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (strncmp(rows[i].key, prefix, skip))
+			continue;
+		snprintf(levels[n], sizeof(levels[n]), "%.*s", (int)strcspn(rows[i].key + skip, "."),
+			rows[i].key + skip);
+		names[n] = levels[n];
+		n++;
+	}
+	names[n] = NULL;
+	const char *near = text_nearest(document_text(key), names);
+	return document_refuse(&r->d, key, "unknown key \"%s%s\"%s%s%s%s", prefix, document_text(key),
+		near ? "; did you mean \"" : "", near ? prefix : "", near ? near : "", near ? "\"?" : "");
+}
+
+static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
+{
+	int err = 0;
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top && !err;
+		p++) {
+		yaml_node_t *key = document_node(&r->d, p->key), *value = document_node(&r->d, p->value);
+		char name[PATH_DEPTH_TEXT];
+		const struct row *exact = NULL, *inside = NULL;
+		if ((size_t)snprintf(name, sizeof(name), "%s%s", prefix, document_text(key)) >=
+			sizeof(name) - 1)
+			return document_refuse(&r->d, key, "this key is too long to be one of ours");
+		size_t len = strlen(name);
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			if (!strcmp(rows[i].key, name))
+				exact = &rows[i];
+			else if (!strncmp(rows[i].key, name, len) && rows[i].key[len] == '.')
+				inside = &rows[i];
+		}
+		if (exact) {
+			err = take(r, exact, value);
+		} else if (!inside) {
+			err = refuse_key(r, key, prefix);
+		} else if (value->type == YAML_MAPPING_NODE) {
+			memcpy(name + len, ".", 2);
+			err = take_level(r, value, name);
+		} else if (!document_is_null(value)) {
+			err = document_refuse(&r->d, value, "%s must be a mapping", name);
+		}
+	}
+	return err;
+}
+
+static int check_whole(struct control_config *c, struct errbuf *eb)
+{
+	const char *host = c->server_url ? strstr(c->server_url, "://") + 3 : NULL;
+	size_t host_len = host ? strcspn(host, ":/") : 0, domain_len = strlen(c->base_domain);
+	if (!c->server_url)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: server_url is missing: the address nodes reach this server at, such as "
+			"https://mesh.example.com",
+			c->file);
+	if (!c->tls_cert != !c->tls_key)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: tls_cert_path and tls_key_path go together: set both or neither", c->file);
+	if (host_len >= domain_len &&
+		!strncasecmp(host + host_len - domain_len, c->base_domain, domain_len) &&
+		(host_len == domain_len || host[host_len - domain_len - 1] == '.'))
+		return err_say(eb, ERR_MALFORMED,
+			"%s: dns.base_domain %s covers the host of server_url: nodes would look for this "
+			"server inside the mesh; choose another domain",
+			c->file, c->base_domain);
+	return 0;
+}
+
+static int set_defaults(const char *path, struct control_config *c)
+{
+	*c = (struct control_config) { .noise_key_path = "/var/lib/ropewalk-control/noise_private.key",
+		.database_path = "/var/lib/ropewalk-control/db.sqlite",
+		.unix_socket = "/run/ropewalk-control/control.sock",
+		.policy_path = "",
+		.unix_socket_mode = 0600,
+		.magic_dns = true,
+		.override_local_dns = true,
+		.base_domain = "rope.internal",
+		.ephemeral_ms = 30 * 60 * 1000,
+		.log_level = LOG_INFO };
+	(void)parse_listen("0.0.0.0:8080", &c->listen);
+	c->file = arena_strdup(&c->mem, path);
+	c->unused.v = arena_array(&c->mem, ARRAY_LEN(rows), sizeof(*c->unused.v));
+	return c->mem.failed ? -ENOMEM : 0;
+}
+
+static void default_prefixes(struct control_config *c)
+{
+	if (c->has_v4 || c->has_v6)
+		return;
+	c->has_v4 = prefix_parse("100.64.0.0/10", &c->v4);
+	c->has_v6 = prefix_parse("fd7a:115c:a1e0::/48", &c->v6);
+}
+
+int config_parse(
+	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb)
+{
+	struct control_config c;
+	struct reading r = { .c = &c };
+	const char *slash = strrchr(path, '/');
+	if (set_defaults(path, &c)) {
+		config_free(&c);
+		return err_set(eb, -ENOMEM, "read %s", path);
+	}
+	r.folder = slash == path ? "" : slash ? arena_strndup(&c.mem, path, (size_t)(slash - path)) : ".";
+	int err = document_open(&r.d, path, text, len, eb);
+	if (!err) {
+		yaml_node_t *root = yaml_document_get_root_node(&r.d.yaml);
+		if (root && root->type == YAML_MAPPING_NODE)
+			err = take_level(&r, root, "");
+		else if (root && !document_is_null(root))
+			err = document_refuse(&r.d, root, "the file must be a mapping: key: value");
+		document_close(&r.d);
+	}
+	default_prefixes(&c);
+	if (!err && c.mem.failed)
+		err = err_set(eb, -ENOMEM, "read %s", path);
+	if (!err)
+		err = check_whole(&c, eb);
+	if (err)
+		config_free(&c);
+	else
+		*out = c;
+	return err;
+}
+
+int config_read(const char *path, struct control_config *out, struct errbuf *eb)
+{
+	struct buf text = { 0 };
+	int err = file_read(path, CONFIG_BYTES_MAX, &text, eb);
+	if (!err)
+		err = config_parse(path, (const char *)buf_data(&text), text.len, out, eb);
+	buf_free(&text);
+	return err;
+}
+
+void config_free(struct control_config *c)
+{
+	arena_free(&c->mem);
+	*c = (struct control_config) { 0 };
+}
+
+static void add_resolvers(struct arena *a, const struct ctl_strings *from, struct ctl_resolver **v, size_t *n)
+{
+	*v = arena_array(a, from->n, sizeof(**v));
+	for (size_t i = 0; *v && i < from->n; i++)
+		(*v)[(*n)++].addr = arena_strdup(a, from->v[i]);
+}
+
+bool config_dns(const struct control_config *c, struct arena *a, struct ctl_dns *out)
+{
+	*out = (struct ctl_dns) { .proxied = c->magic_dns };
+	if (c->override_local_dns)
+		add_resolvers(a, &c->nameservers, &out->resolvers, &out->n_resolvers);
+	else
+		add_resolvers(a, &c->nameservers, &out->fallback, &out->n_fallback);
+	out->routes = arena_array(a, c->split.n + 1, sizeof(*out->routes));
+	out->domains.v = arena_array(a, c->search_domains.n + 1, sizeof(*out->domains.v));
+	out->extra = arena_array(a, c->records.n, sizeof(*out->extra));
+	if (a->failed)
+		return false;
+	if (c->magic_dns) {
+		out->domains.v[out->domains.n++] = arena_strdup(a, c->base_domain);
+		out->routes[out->n_routes++] =
+			(struct ctl_route) { .suffix = arena_strdup(a, c->base_domain) };
+	}
+	for (size_t i = 0; i < c->search_domains.n; i++)
+		out->domains.v[out->domains.n++] = arena_strdup(a, c->search_domains.v[i]);
+	for (size_t i = 0; i < c->split.n; i++) {
+		struct ctl_route *r = &out->routes[out->n_routes++];
+		r->suffix = arena_strdup(a, c->split.v[i].suffix);
+		add_resolvers(a, &c->split.v[i].servers, &r->resolvers, &r->n);
+	}
+	for (size_t i = 0; i < c->records.n; i++)
+		out->extra[out->n_extra++] =
+			(struct ctl_record) { .name = arena_strdup(a, c->records.v[i].name),
+				.type = arena_strdup(a, c->records.v[i].type),
+				.value = arena_strdup(a, c->records.v[i].value) };
+	return !a->failed;
+}

@@ -1,0 +1,63 @@
+/* The server's settings: YAML with Headscale's names where a thing is the same, strict (unknown or duplicate
+ * key, wrong type: "file:line:column: what, and what to do"). */
+#ifndef RW_CONTROL_CONFIG_H
+#define RW_CONTROL_CONFIG_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/arena.h"
+#include "mesh/base/err.h"
+#include "mesh/base/log.h"
+#include "mesh/proto/control.h"
+
+struct config_split {
+	const char *suffix;
+	struct ctl_strings servers;
+};
+struct config_splits {
+	struct config_split *v;
+	size_t n;
+};
+struct config_records {
+	struct ctl_record *v;
+	size_t n;
+};
+
+struct control_config {
+	struct arena mem; /* all that follows */
+	const char *file;
+	const char *server_url; /* no slash at the end */
+	struct endpoint listen;
+	const char *tls_cert, *tls_key; /* both or neither */
+	const char *noise_key_path, *database_path, *unix_socket, *policy_path;
+	uint32_t unix_socket_mode;
+	bool has_v4, has_v6;
+	struct prefix v4, v6;
+	struct ctl_strings derp_paths;
+	bool magic_dns, override_local_dns;
+	const char *base_domain;
+	struct ctl_strings nameservers, search_domains;
+	struct config_splits split;
+	struct config_records records;
+	uint64_t ephemeral_ms;
+	enum log_level log_level;
+	bool log_json;
+	struct ctl_strings unused; /* keys that were accepted and have no effect here */
+};
+
+/* 0 and *out (free with config_free), or a code and the sentence. Relative paths are taken from the file's
+ * folder. */
+int config_read(const char *path, struct control_config *out, struct errbuf *eb);
+/* text stands for the content of the file `path`. */
+int config_parse(
+	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb);
+void config_free(struct control_config *c);
+
+/* DERP map files, YAML or JSON, names in any case; later files replace regions of earlier ones. */
+int config_derp_read(
+	const struct ctl_strings *paths, struct arena *a, struct ctl_derp_map *out, struct errbuf *eb);
+int config_derp_parse(const char *path, const char *text, size_t len, struct arena *a,
+	struct ctl_derp_map *out, struct errbuf *eb);
+/* What nodes are told about names. */
+bool config_dns(const struct control_config *c, struct arena *a, struct ctl_dns *out);
+
+#endif

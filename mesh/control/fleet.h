@@ -1,0 +1,85 @@
+/* Who is in the mesh, in memory: users and members. A member is never edited once published: a change makes a
+ * copy and puts it in the old one's place, so that a view can tell by the pointer what it has sent already.
+ */
+#ifndef RW_CONTROL_FLEET_H
+#define RW_CONTROL_FLEET_H
+
+#include "mesh/base/arena.h"
+#include "mesh/base/table.h"
+#include "mesh/proto/control.h"
+
+enum { FLEET_LABEL = 64, FLEET_USER_NAME = 128 };
+#define FLEET_NO_TIME INT64_MIN
+/* Owner of tagged nodes on the wire: no person; outside the range of our own ids. */
+#define FLEET_TAGGED_USER INT64_C(2147455555)
+
+struct user {
+	int64_t id;
+	char name[FLEET_USER_NAME];
+	int64_t created_ms;
+};
+
+struct member {
+	unsigned refs;
+	struct arena mem; /* all pointers below; empty in a draft */
+	int64_t id, user; /* user: who registered it; for tagged ones only a record of that */
+	struct machine_key machine;
+	struct node_key key;
+	struct disco_key disco;
+	const char *name;     /* unique DNS label */
+	const char *hostname; /* as the node says */
+	bool has_v4, has_v6;
+	struct addr v4, v6;
+	int32_t home_derp;
+	uint16_t cap;
+	struct ctl_endpoints endpoints;
+	const char *hostinfo_json;    /* "" = none */
+	struct ctl_hostinfo hostinfo; /* of hostinfo_json; ignored in a draft */
+	struct ctl_strings tags;
+	bool ephemeral, online;
+	bool renamed;				     /* by an admin: the host name no longer decides */
+	int64_t created_ms, last_seen_ms, expiry_ms; /* Unix; FLEET_NO_TIME = none */
+};
+
+/* A counted deep copy of a draft (a member on the stack whose pointers are borrowed); NULL when memory is
+ * short. */
+struct member *member_copy(const struct member *draft);
+const struct member *member_get(const struct member *m);
+void member_put(const struct member *m); /* NULL is fine */
+bool member_is_expired(const struct member *m, int64_t now_ms);
+bool member_is_tagged(const struct member *m);
+bool member_has_tag(const struct member *m, const char *tag);
+/* Same person or same tags: decides visibility and filters together with the addresses. */
+bool member_same_identity(const struct member *a, const struct member *b);
+
+struct fleet {
+	struct member **v; /* sorted by id */
+	size_t n, size;
+	struct table by_key; /* node key -> member */
+	struct user *users;  /* sorted by id */
+	size_t n_users, users_size;
+};
+
+void fleet_init(struct fleet *f, uint64_t seed);
+void fleet_fini(struct fleet *f);
+struct member *fleet_by_id(const struct fleet *f, int64_t id);
+struct member *fleet_by_key(const struct fleet *f, const struct node_key *k);
+struct member *fleet_by_name(const struct fleet *f, const char *name);
+/* Takes m, in the place of the member with the same id if there is one. false (m released): memory is short.
+ */
+bool fleet_put(struct fleet *f, struct member *m);
+void fleet_remove(struct fleet *f, int64_t id);
+bool fleet_address_used(const struct fleet *f, const struct addr *a);
+/* A DNS label from what a host calls itself: lower case, [a-z0-9-], never empty. */
+void fleet_label_from(const char *hostname, char out[static FLEET_LABEL]);
+/* The same with "-1", "-2", ... behind it when another member has that name. */
+void fleet_label_unique(
+	const struct fleet *f, const char *hostname, int64_t except_id, char out[static FLEET_LABEL]);
+bool fleet_label_valid(const char *label);
+
+bool fleet_user_put(struct fleet *f, const struct user *u);
+void fleet_user_remove(struct fleet *f, int64_t id);
+const struct user *fleet_user(const struct fleet *f, int64_t id);
+const struct user *fleet_user_named(const struct fleet *f, const char *name);
+
+#endif

@@ -1,0 +1,218 @@
+#include "mesh/control/policy_parse.h"
+
+#include <string.h>
+
+static bool is_user(const struct fleet *f, const struct member *m, const char *name)
+{
+	const struct user *u = member_is_tagged(m) ? NULL : fleet_user(f, m->user);
+	return u && !strcmp(name, u->name);
+}
+
+static bool in_net(const struct prefix *net, const struct member *m)
+{
+	return (m->has_v4 && prefix_contains(net, &m->v4)) || (m->has_v6 && prefix_contains(net, &m->v6));
+}
+
+/* m as a source, or as a destination for packets from `from` (NULL: any source; used when filters are made).
+ */
+static bool selects(
+	const struct selector *s, const struct fleet *f, const struct member *m, const struct member *from)
+{
+	switch (s->kind) {
+	case SELECT_ANY: return true;
+	case SELECT_USER: return is_user(f, m, s->text);
+	case SELECT_TAG: return member_has_tag(m, s->text);
+	case SELECT_PREFIX: return in_net(&s->net, m);
+	case SELECT_MEMBER: return !member_is_tagged(m);
+	case SELECT_TAGGED: return member_is_tagged(m);
+	case SELECT_SELF:
+		return !member_is_tagged(m) && (!from || (!member_is_tagged(from) && from->user == m->user));
+	case SELECT_INTERNET: return false;
+	}
+	return false;
+}
+
+static bool any_selects(
+	const struct selectors *set, const struct fleet *f, const struct member *m, const struct member *from)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (selects(&set->v[i], f, m, from))
+			return true;
+	return false;
+}
+
+bool policy_allows(
+	const struct policy *p, const struct fleet *f, const struct member *a, const struct member *b)
+{
+	if (!p || p->allow_all)
+		return true;
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct access_rule *r = &p->rules[i];
+		if (!any_selects(&r->src, f, a, NULL))
+			continue;
+		for (size_t k = 0; k < r->n_dst; k++)
+			if (any_selects(&r->dst[k].who, f, b, a))
+				return true;
+	}
+	return false;
+}
+
+/* --- the packet filter of one node
+ * ---------------------------------------------------------------------------- */
+
+static bool has_any(const struct selectors *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (set->v[i].kind == SELECT_ANY)
+			return true;
+	return false;
+}
+
+/* Last address of a prefix. */
+static struct addr net_end(const struct prefix *net)
+{
+	struct addr a = net->ip;
+	unsigned bits = net->bits + (addr_is_v4(&net->ip) ? 96U : 0U);
+	for (unsigned i = bits; i < 128; i++)
+		a.b[i / 8] = (uint8_t)(a.b[i / 8] | 0x80U >> i % 8);
+	return a;
+}
+
+/* Sources of a rule as ranges. self_of: only untagged nodes of that member's user count (autogroup:self). */
+static bool make_sources(const struct selectors *set, const struct fleet *f, const struct member *self_of,
+	struct arena *a, struct ctl_rule *rule)
+{
+	if (has_any(set) && !self_of) {
+		rule->src = arena_array(a, 1, sizeof(*rule->src));
+		if (rule->src)
+			rule->src[rule->n_src++].any = true;
+		return rule->src;
+	}
+	rule->src = arena_array(a, f->n * 2 + set->n, sizeof(*rule->src));
+	if (!rule->src)
+		return false;
+	for (size_t i = 0; i < f->n; i++) {
+		const struct member *m = f->v[i];
+		if ((self_of && (member_is_tagged(m) || m->user != self_of->user)) ||
+			!any_selects(set, f, m, NULL))
+			continue;
+		if (m->has_v4)
+			rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = m->v4, .last = m->v4 };
+		if (m->has_v6)
+			rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = m->v6, .last = m->v6 };
+	}
+	for (size_t i = 0; i < set->n && !self_of; i++)
+		if (set->v[i].kind == SELECT_PREFIX)
+			rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = set->v[i].net.ip,
+				.last = net_end(&set->v[i].net) };
+	return true;
+}
+
+static void add_ports(const struct target *t, const struct prefix *net, bool any, struct ctl_rule *rule)
+{
+	for (size_t i = 0; i < t->n_ports; i++)
+		rule->dst[rule->n_dst++] = (struct ctl_ports) {
+			.net = *net, .any_ip = any, .first = t->ports[i].first, .last = t->ports[i].last
+		};
+}
+
+static void add_address(
+	const struct target *t, const struct selector *s, const struct addr *a, struct ctl_rule *rule)
+{
+	struct prefix one = prefix_of(a);
+	if (s->kind != SELECT_PREFIX || prefix_contains(&s->net, a))
+		add_ports(t, &one, false, rule);
+}
+
+static void make_target(
+	const struct target *t, const struct selector *s, const struct member *node, struct ctl_rule *rule)
+{
+	if (s->kind == SELECT_ANY) {
+		add_ports(t, &s->net, true, rule);
+		return;
+	}
+	if (node->has_v4)
+		add_address(t, s, &node->v4, rule);
+	if (node->has_v6)
+		add_address(t, s, &node->v6, rule);
+}
+
+/* The part of one access rule that ends at the node; self: only its autogroup:self destinations, or only the
+ * others. */
+static bool make_rule(const struct access_rule *r, const struct fleet *f, const struct member *node,
+	bool self, struct arena *a, struct ctl_rule *out)
+{
+	size_t most = 0;
+	*out = (struct ctl_rule) { .protos = r->protos, .n_protos = r->n_protos };
+	for (size_t i = 0; i < r->n_dst; i++)
+		most += r->dst[i].who.n * r->dst[i].n_ports * 2;
+	out->dst = arena_array(a, most, sizeof(*out->dst));
+	if (!out->dst)
+		return false;
+	for (size_t i = 0; i < r->n_dst; i++)
+		for (size_t k = 0; k < r->dst[i].who.n; k++) {
+			const struct selector *s = &r->dst[i].who.v[k];
+			if ((s->kind == SELECT_SELF) == self && selects(s, f, node, NULL))
+				make_target(&r->dst[i], s, node, out);
+		}
+	return !out->n_dst || make_sources(&r->src, f, self ? node : NULL, a, out);
+}
+
+static bool allow_everything(struct arena *a, struct ctl_rule **rules, size_t *n)
+{
+	struct ctl_rule *r = arena_array(a, 1, sizeof(*r));
+	if (!r || !(r->src = arena_array(a, 1, sizeof(*r->src))) ||
+		!(r->dst = arena_array(a, 1, sizeof(*r->dst))))
+		return false;
+	r->src[r->n_src++].any = true;
+	r->dst[r->n_dst++] = (struct ctl_ports) { .any_ip = true, .last = UINT16_MAX };
+	*rules = r;
+	*n = 1;
+	return true;
+}
+
+bool policy_filter(const struct policy *p, const struct fleet *f, const struct member *node, struct arena *a,
+	struct ctl_rule **rules, size_t *n)
+{
+	if (!p || p->allow_all)
+		return allow_everything(a, rules, n);
+	*n = 0;
+	*rules = arena_array(a, p->n_rules * 2, sizeof(**rules));
+	if (!*rules)
+		return false;
+	for (size_t i = 0; i < p->n_rules * 2; i++) {
+		struct ctl_rule *out = &(*rules)[*n];
+		if (!make_rule(&p->rules[i / 2], f, node, i % 2, a, out))
+			return false;
+		*n += out->n_dst && out->n_src;
+	}
+	return true;
+}
+
+/* --- tags
+ * ----------------------------------------------------------------------------------------------------- */
+
+static const struct tag_owner *tag_owner(const struct policy *p, const char *tag)
+{
+	for (size_t i = 0; i < p->n_owners; i++)
+		if (!strcmp(p->owners[i].tag, tag))
+			return &p->owners[i];
+	return NULL;
+}
+
+bool policy_owns_tag(const struct policy *p, const char *tag, const char *user)
+{
+	const struct tag_owner *o = p ? tag_owner(p, tag) : NULL;
+	for (size_t i = 0; o && i < o->owners.n; i++) {
+		const struct selector *s = &o->owners.v[i];
+		if (s->kind == SELECT_MEMBER || s->kind == SELECT_ANY ||
+			(s->kind == SELECT_USER && !strcmp(s->text, user)))
+			return true;
+	}
+	return false;
+}
+
+bool policy_knows_tag(const struct policy *p, const char *tag)
+{
+	return !p || tag_owner(p, tag);
+}

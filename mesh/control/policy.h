@@ -1,0 +1,32 @@
+/* Access rules of the policy file (tailscale-protocol.md 6.3): who may see whom, and the packet filter of one
+ * node. Pure: a compiled policy is immutable and asked about members. */
+#ifndef RW_CONTROL_POLICY_H
+#define RW_CONTROL_POLICY_H
+
+#include "mesh/base/arena.h"
+#include "mesh/base/err.h"
+#include "mesh/control/fleet.h"
+#include "mesh/proto/control.h"
+
+struct policy; /* NULL stands for "no policy": everything is allowed */
+
+/* text is changed (comments are blanked). NULL: eb says "LINE:COLUMN: ..." for bad JSON, else the place in
+ * the document
+ * ("acls[2].dst[0]: ..."). Free with policy_free. */
+struct policy *policy_parse(char *text, size_t len, struct errbuf *eb);
+void policy_free(struct policy *p); /* NULL is fine */
+/* Sections that were read and have no effect here, comma separated; "" = none. */
+const char *policy_unused(const struct policy *p);
+
+/* Some rule lets packets from a to b pass. */
+bool policy_allows(
+	const struct policy *p, const struct fleet *f, const struct member *a, const struct member *b);
+/* What the node lets in: rules in a's arena. NULL and false when memory is short. */
+bool policy_filter(const struct policy *p, const struct fleet *f, const struct member *node, struct arena *a,
+	struct ctl_rule **rules, size_t *n);
+/* user may give this tag to nodes (tagOwners). */
+bool policy_owns_tag(const struct policy *p, const char *tag, const char *user);
+/* tag is declared in tagOwners, or there is no policy. */
+bool policy_knows_tag(const struct policy *p, const char *tag);
+
+#endif

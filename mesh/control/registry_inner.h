@@ -1,0 +1,41 @@
+/* Shared by the registry's files. */
+#ifndef RW_CONTROL_REGISTRY_INNER_H
+#define RW_CONTROL_REGISTRY_INNER_H
+
+#include "mesh/control/registry.h"
+
+struct pending {
+	struct pending *next;
+	char id[REGISTRY_ID];
+	struct machine_key machine;
+	struct node_key key, old_key;
+	char hostname[256], os[64];
+	char *hostinfo_json;
+	bool ephemeral;
+	int64_t since_ms;
+};
+
+/* How a node comes in: by whose right and as what. */
+struct admission {
+	int64_t user;
+	const char *tags; /* comma separated, "" = none */
+	bool ephemeral;
+	int64_t preauth; /* used up with the same transaction; 0 = none */
+	struct machine_key machine;
+	struct node_key key, old_key;
+	const char *hostname, *hostinfo_json;
+	int64_t now_ms;
+};
+/* New node, or the machine's old one with a new key. */
+int registry_admit(struct registry *r, const struct admission *ad, int64_t *node, struct errbuf *eb);
+/* Writes draft over the member with its id, in the store first, and reports the change. */
+int registry_replace(struct registry *r, const struct member *draft, bool durable, enum registry_change what,
+	struct errbuf *eb);
+void registry_pending_drop_old(struct registry *r, int64_t now_ms);
+void registry_pending_free(struct registry *r);
+/* "tag:a,tag:b": names and, with a policy, tagOwners. */
+int registry_tags_check(const struct registry *r, const char *tags, struct errbuf *eb);
+void registry_tags_split(struct arena *a, const char *text, struct ctl_strings *out);
+void registry_auth_hash(const char *key, uint8_t hash[static STORE_HASH]);
+
+#endif

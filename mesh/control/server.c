@@ -1,0 +1,293 @@
+#include "mesh/control/server.h"
+
+#include "mesh/base/log.h"
+#include "mesh/control/control.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STOP_MS = 200, TICK_MAX_MS = 3600 * 1000, KEY_FILE_MAX = 4096 };
+
+struct view_context server_view_context(struct server *s, uint16_t cap)
+{
+	return (struct view_context) {
+		.fleet = &s->reg.fleet, .set = &s->view, .now_ms = clock_unix_ms(), .viewer_cap = cap
+	};
+}
+
+/* --- changes
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void node_changed(void *arg, int64_t node, enum registry_change what)
+{
+	struct server *s = arg;
+	s->refilter = s->refilter || what == CHANGE_IDENTITY;
+	for (size_t i = 0; i < s->n_dirty; i++)
+		if (s->dirty[i] == node)
+			return;
+	if (s->n_dirty == SERVER_DIRTY_MAX)
+		s->rebuild = true;
+	else
+		s->dirty[s->n_dirty++] = node;
+	if (s->loop)
+		session_flush_later(s);
+}
+
+static void node_removed(void *arg, int64_t node)
+{
+	session_node_removed(arg, node);
+}
+static void pending_decided(void *arg, const char *pending)
+{
+	web_decided(arg, pending);
+}
+
+void server_tick(struct server *s)
+{
+	int64_t now = clock_unix_ms(), next = registry_tick(&s->reg, now);
+	int64_t delay = next == INT64_MAX || next - now > TICK_MAX_MS ? TICK_MAX_MS : next - now;
+	loop_timer_set(s->tick, delay > 0 ? (uint64_t)delay : 1);
+}
+
+static void tick_fired(void *arg)
+{
+	server_tick(arg);
+}
+
+/* --- settings
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void use_settings(struct server *s, struct settings *new)
+{
+	struct settings *old = s->settings;
+	if (!old || memcmp(old->dns_hash, new->dns_hash, VIEW_HASH))
+		s->view.dns_version++;
+	if (!old || memcmp(old->derp_hash, new->derp_hash, VIEW_HASH))
+		s->view.derp_version++;
+	s->settings = new;
+	s->view.policy = s->reg.policy = new->policy;
+	s->view.dns = &new->dns;
+	s->view.derp = &new->derp;
+	settings_free(old);
+}
+
+int server_reload(struct server *s, struct errbuf *eb)
+{
+	struct control_config fresh;
+	int err = config_read(s->cfg.file, &fresh, eb);
+	if (err)
+		return err;
+	fresh.base_domain = s->cfg.base_domain; /* names of nodes change only with a restart */
+	struct settings *new = settings_read(&fresh, eb);
+	config_free(&fresh);
+	if (!new)
+		return eb->code;
+	use_settings(s, new);
+	s->rebuild = s->refilter = true;
+	session_flush_later(s);
+	log_info("reloaded %s: policy, DNS records and servers, DERP map", s->cfg.file);
+	return 0;
+}
+
+static void hup_received(void *arg, int signo)
+{
+	struct errbuf eb = { 0 };
+	(void)signo;
+	if (server_reload(arg, &eb))
+		log_error("reload: %s; the settings stay as they were", eb.text);
+}
+
+/* --- start and stop
+ * -------------------------------------------------------------------------------------------------- */
+
+static int make_folder_of(const char *path, mode_t mode, struct errbuf *eb)
+{
+	char folder[1024];
+	const char *slash = strrchr(path, '/');
+	if (!slash || slash == path || (size_t)(slash - path) >= sizeof(folder))
+		return 0;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+	return dir_make(folder, mode, eb);
+}
+
+static int make_noise_key(struct server *s, const char *path, struct errbuf *eb)
+{
+	char text[KEY_TEXT + 1];
+	key_generate(&random_system, s->noise_private.b);
+	key_format(s->noise_private.b, "privkey:", text);
+	size_t len = strlen(text);
+	text[len++] = '\n';
+	int err = make_folder_of(path, 0700, eb);
+	if (!err)
+		err = file_write_atomic(path, 0600, text, len, eb);
+	key_wipe(text, sizeof(text));
+	return err;
+}
+
+static int load_noise_key(struct server *s, struct errbuf *eb)
+{
+	const char *path = s->cfg.noise_key_path;
+	struct buf text = { 0 };
+	int err = file_read(path, KEY_FILE_MAX, &text, eb);
+	if (err == -ENOENT) {
+		err = make_noise_key(s, path, eb);
+	} else if (!err) {
+		while (text.len && strchr(" \r\n\t", buf_data(&text)[text.len - 1]))
+			text.len--;
+		if (!buf_cstr(&text) || !key_parse(buf_cstr(&text), "privkey:", s->noise_private.b))
+			err = err_say(eb, ERR_MALFORMED,
+				"%s is not a private key (privkey: and 64 hex digits): restore it from a "
+				"backup; with another key every node must be set up again",
+				path);
+	}
+	buf_wipe(&text);
+	if (!err)
+		key_public(s->noise_private.b, s->noise_public.b);
+	return err;
+}
+
+static int open_registry(struct server *s, struct errbuf *eb)
+{
+	const struct control_config *c = &s->cfg;
+	struct registry_config rc = {
+		.pool = { .has_v4 = c->has_v4, .has_v6 = c->has_v6, .v4 = c->v4, .v6 = c->v6 },
+		.server_url = c->server_url,
+		.state_path = c->database_path,
+		.rnd = &random_system,
+		.secret = s->noise_private,
+		.ephemeral_ms = c->ephemeral_ms,
+		.ops = { .changed = node_changed,
+			.removed = node_removed,
+			.decided = pending_decided,
+			.arg = s }
+	};
+	int err = make_folder_of(c->database_path, 0700, eb);
+	if (!err)
+		err = registry_open(&s->reg, &rc, eb);
+	key_wipe(&rc.secret, sizeof(rc.secret));
+	s->has_registry = !err;
+	return err;
+}
+
+static void stop_loop(void *arg)
+{
+	loop_stop(((struct server *)arg)->loop);
+}
+
+static void stop_received(void *arg, int signo)
+{
+	struct server *s = arg;
+	if (s->stopping) { /* asked twice: at once */
+		loop_stop(s->loop);
+		return;
+	}
+	log_info("stopping (signal %d)", signo);
+	s->stopping = true;
+	session_close_all(s);
+	web_close(s);
+	admin_close(s);
+	loop_timer_set(s->stop, STOP_MS); /* the last bytes may leave */
+}
+
+static int open_loop(struct server *s, struct errbuf *eb)
+{
+	s->loop = loop_new();
+	if (!s->loop)
+		return err_set(eb, -ENOMEM, "start");
+	s->tick = loop_timer_new(s->loop, tick_fired, s);
+	s->stop = loop_timer_new(s->loop, stop_loop, s);
+	s->hup = loop_signal_new(s->loop, SIGHUP, hup_received, s);
+	s->term = loop_signal_new(s->loop, SIGTERM, stop_received, s);
+	s->intr = loop_signal_new(s->loop, SIGINT, stop_received, s);
+	return s->tick && s->stop && s->hup && s->term && s->intr ? 0 : err_set(eb, -ENOMEM, "start");
+}
+
+static void say_ready(const struct server *s)
+{
+	char at[ENDPOINT_TEXT];
+	endpoint_format(&s->cfg.listen, at);
+	for (size_t i = 0; i < s->cfg.unused.n; i++)
+		log_warn("%s: %s has no effect on this server", s->cfg.file, s->cfg.unused.v[i]);
+	if (!s->settings->derp.n_regions)
+		log_warn("no relay: without a DERP map (derp.paths) nodes behind hard NATs cannot reach each "
+			 "other");
+	log_info("ropewalk-control " RW_VERSION " serves %s on %s (%zu nodes)", s->cfg.server_url, at,
+		s->reg.fleet.n);
+	if (s->json)
+		printf("{\"ready\":true,\"listen\":\"%s\",\"url\":\"%s\"}\n", at, s->cfg.server_url);
+	fflush(stdout);
+}
+
+static int start(struct server *s, const char *config, struct errbuf *eb)
+{
+	uint64_t seed;
+	int err = config_read(config, &s->cfg, eb);
+	if (err)
+		return err;
+	log_setup(s->cfg.log_level, s->cfg.log_json);
+	random_system.fill(random_system.arg, &seed, sizeof(seed));
+	table_init(&s->sessions, sizeof(int64_t), seed);
+	s->view.base_domain = s->cfg.base_domain;
+	struct settings *set = settings_read(&s->cfg, eb);
+	if (!set)
+		return eb->code;
+	use_settings(s, set);
+	if ((err = load_noise_key(s, eb)) || (err = open_registry(s, eb)))
+		return err;
+	s->reg.policy = s->settings->policy;
+	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) || (err = open_loop(s, eb)) ||
+		(err = web_open(s, eb)))
+		return err;
+	return admin_open(s, eb);
+}
+
+static void finish(struct server *s)
+{
+	s->stopping = true;
+	session_close_all(s);
+	web_close(s);
+	admin_close(s);
+	if (s->has_registry)
+		registry_close(&s->reg);
+	loop_timer_free(s->tick);
+	loop_timer_free(s->stop);
+	if (s->hup)
+		loop_signal_free(s->hup);
+	if (s->term)
+		loop_signal_free(s->term);
+	if (s->intr)
+		loop_signal_free(s->intr);
+	settings_free(s->settings);
+	config_free(&s->cfg);
+	key_wipe(&s->noise_private, sizeof(s->noise_private));
+}
+
+int server_run(const char *config, bool json)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	struct errbuf eb = { 0 };
+	if (!s) {
+		log_error("out of memory");
+		return CONTROL_FAILED;
+	}
+	s->json = json;
+	s->web.fd = s->admin.fd = -1;
+	if (start(s, config, &eb)) {
+		log_error("%s", eb.text);
+		s->exit_code = CONTROL_FAILED;
+	} else {
+		server_tick(s);
+		say_ready(s);
+		loop_run(s->loop);
+	}
+	int code = s->exit_code;
+	finish(s);
+	struct loop *l = s->loop;
+	free(s);
+	if (l)
+		loop_free(l);
+	return code;
+}

@@ -1,0 +1,85 @@
+/* The running server: everything that has a socket, a timer or a clock. Private to the room's program files.
+ */
+#ifndef RW_CONTROL_SERVER_H
+#define RW_CONTROL_SERVER_H
+
+#include "mesh/control/config.h"
+#include "mesh/control/registry.h"
+#include "mesh/control/view.h"
+#include "mesh/os/loop.h"
+#include "mesh/transport/control_link.h"
+
+enum { SERVER_DIRTY_MAX = 64 };
+
+/* What an h2 stream's data points at while its answer is open. */
+struct held {
+	enum { HELD_SESSION, HELD_WAITER } kind;
+};
+
+/* Settings read from files, replaced as a whole at a reload. */
+struct settings {
+	struct arena mem;
+	struct ctl_dns dns;
+	struct ctl_derp_map derp;
+	struct policy *policy;
+	uint8_t dns_hash[VIEW_HASH], derp_hash[VIEW_HASH];
+};
+
+struct listener {
+	int fd;
+	struct loop_fd *watch;
+};
+
+struct server {
+	struct loop *loop;
+	struct control_config cfg;
+	struct registry reg;
+	bool has_registry;
+	struct settings *settings;
+	struct view_settings view;
+	struct machine_private noise_private;
+	struct machine_key noise_public;
+	struct tls *tls;
+	struct listener web, admin;
+	struct table sessions;		 /* node id -> struct session */
+	struct web_link *links;		 /* every Noise link */
+	struct waiter *waiters;		 /* registrations held open until approved */
+	int64_t dirty[SERVER_DIRTY_MAX]; /* changed since the last flush */
+	size_t n_dirty;
+	bool refilter, rebuild, flush_queued, stopping;
+	struct loop_timer *tick, *stop;
+	struct loop_signal *hup, *term, *intr;
+	bool json;
+	int exit_code;
+};
+
+/* Serves until a signal; the exit status of the program. config: path. */
+int server_run(const char *config, bool json);
+/* Reads config, policy and DERP files again; what cannot be read leaves everything as it was. */
+int server_reload(struct server *s, struct errbuf *eb);
+/* Files of a config, checked without a server. */
+struct settings *settings_read(const struct control_config *c, struct errbuf *eb);
+void settings_free(struct settings *s);
+struct view_context server_view_context(struct server *s, uint16_t cap);
+void server_tick(struct server *s);
+
+/* session.c: map streams, one per node. */
+void session_open(
+	struct server *s, struct h2_stream *stream, const struct member *m, const struct ctl_map_request *rq);
+void session_stream_gone(struct held *h);
+void session_node_removed(struct server *s, int64_t node);
+void session_flush(struct server *s);	    /* tells every node what changed */
+void session_flush_later(struct server *s); /* in this turn of the loop */
+void session_close_all(struct server *s);
+size_t session_count(const struct server *s);
+
+/* web.c: HTTP and what is inside Noise. */
+int web_open(struct server *s, struct errbuf *eb);
+void web_decided(struct server *s, const char *pending);
+void web_close(struct server *s);
+
+/* admin.c: the admin socket. */
+int admin_open(struct server *s, struct errbuf *eb);
+void admin_close(struct server *s);
+
+#endif

@@ -1,0 +1,340 @@
+#include "mesh/control/view.h"
+
+#include "mesh/base/noise.h"
+#include <stdlib.h>
+#include <string.h>
+
+bool view_visible(const struct view_context *c, const struct member *self, const struct member *peer)
+{
+	if (self->id == peer->id || member_is_expired(self, c->now_ms) || member_is_expired(peer, c->now_ms))
+		return false;
+	return policy_allows(c->set->policy, c->fleet, self, peer) ||
+	       policy_allows(c->set->policy, c->fleet, peer, self);
+}
+
+void view_fini(struct view *v)
+{
+	member_put(v->self);
+	for (size_t i = 0; i < v->n; i++)
+		member_put(v->peers[i]);
+	free(v->peers);
+	*v = (struct view) { 0 };
+}
+
+static bool start(const struct view_context *c, const struct member *self, size_t most, struct view *out)
+{
+	*out = (struct view) {
+		.dns_version = c->set->dns_version, .derp_version = c->set->derp_version, .size = most
+	};
+	out->peers = calloc(most ? most : 1, sizeof(*out->peers));
+	if (!out->peers)
+		return false;
+	out->self = member_get(self);
+	return true;
+}
+
+bool view_build(const struct view_context *c, const struct member *self, struct view *out)
+{
+	if (!start(c, self, c->fleet->n, out))
+		return false;
+	for (size_t i = 0; i < c->fleet->n; i++)
+		if (view_visible(c, self, c->fleet->v[i]))
+			out->peers[out->n++] = member_get(c->fleet->v[i]);
+	return true;
+}
+
+static bool is_among(const int64_t *ids, size_t n, int64_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/* Both the old peers and the fleet are sorted by id: a merge that asks the policy only about ids[]. */
+bool view_step(const struct view_context *c, const struct view *old, const struct member *self,
+	const int64_t *ids, size_t n, struct view *out)
+{
+	if (!start(c, self, c->fleet->n, out))
+		return false;
+	size_t k = 0;
+	for (size_t i = 0; i < c->fleet->n; i++) {
+		const struct member *m = c->fleet->v[i];
+		while (k < old->n && old->peers[k]->id < m->id)
+			k++;
+		bool seen = k < old->n && old->peers[k]->id == m->id;
+		if (is_among(ids, n, m->id) ? view_visible(c, self, m) : seen)
+			out->peers[out->n++] = member_get(m);
+	}
+	memcpy(out->filter_hash, old->filter_hash, VIEW_HASH);
+	return true;
+}
+
+/* --- members as nodes on the wire
+ * ------------------------------------------------------------------------------- */
+
+static void addresses_of(const struct member *m, struct arena *a, struct ctl_prefixes *out)
+{
+	out->v = arena_array(a, 2, sizeof(*out->v));
+	if (out->v && m->has_v4)
+		out->v[out->n++] = prefix_of(&m->v4);
+	if (out->v && m->has_v6)
+		out->v[out->n++] = prefix_of(&m->v6);
+}
+
+static int64_t owner_of(const struct member *m)
+{
+	return member_is_tagged(m) ? FLEET_TAGGED_USER : m->user;
+}
+
+static void describe(
+	const struct view_context *c, const struct member *m, struct arena *a, struct ctl_node *out)
+{
+	*out = (struct ctl_node) { .id = m->id,
+		.stable_id = arena_printf(a, "n%lld", (long long)m->id),
+		.name = arena_printf(a, "%s.%s.", m->name, c->set->base_domain),
+		.user = owner_of(m),
+		.key = m->key,
+		.machine = m->machine,
+		.disco = m->disco,
+		.endpoints = m->endpoints,
+		.home_derp = m->home_derp,
+		.hostinfo = m->hostinfo,
+		.created_ms = m->created_ms,
+		.last_seen_ms = m->online ? FLEET_NO_TIME : m->last_seen_ms,
+		.key_expiry_ms = m->expiry_ms,
+		.cap = c->viewer_cap,
+		.machine_authorized = true,
+		.expired = member_is_expired(m, c->now_ms),
+		.online = m->online ? OPT_TRUE : OPT_FALSE,
+		.tags = m->tags };
+	addresses_of(m, a, &out->addresses);
+	out->allowed_ips = out->addresses;
+}
+
+/* Peers need a name for the host and its system, not what the node measured about its network. */
+static void describe_peer(
+	const struct view_context *c, const struct member *m, struct arena *a, struct ctl_node *out)
+{
+	describe(c, m, a, out);
+	out->hostinfo.has_netinfo = false;
+}
+
+static bool describe_self(
+	const struct view_context *c, const struct member *m, struct arena *a, struct ctl_map_response *out)
+{
+	out->node = arena_alloc(a, sizeof(*out->node));
+	if (!out->node)
+		return false;
+	describe(c, m, a, out->node);
+	/* A node that starts while this server is away may use its last map (capver 135). */
+	out->node->cap_map_json = "{\"cache-network-maps\":null}";
+	return true;
+}
+
+static bool has_profile(const struct ctl_map_response *out, int64_t user)
+{
+	for (size_t i = 0; i < out->n_users; i++)
+		if (out->users[i].id == user)
+			return true;
+	return false;
+}
+
+static void add_profile(const struct view_context *c, int64_t user, struct ctl_map_response *out)
+{
+	const struct user *u = fleet_user(c->fleet, user);
+	const char *name = user == FLEET_TAGGED_USER ? "tagged-devices" : u ? u->name : "unknown";
+	if (!has_profile(out, user))
+		out->users[out->n_users++] = (struct ctl_user) {
+			.id = user, .login_name = name, .display_name = name, .profile_pic = ""
+		};
+}
+
+/* Profiles of everybody named in the message. */
+static bool add_profiles(const struct view_context *c, struct arena *a, struct ctl_map_response *out)
+{
+	size_t most = out->n_peers + out->n_changed + 1;
+	if (most > c->fleet->n_users + 3)
+		most = c->fleet->n_users + 3;
+	out->users = arena_array(a, most, sizeof(*out->users));
+	if (!out->users)
+		return false;
+	if (out->node)
+		add_profile(c, out->node->user, out);
+	for (size_t i = 0; i < out->n_peers && out->n_users < most; i++)
+		add_profile(c, out->peers[i].user, out);
+	for (size_t i = 0; i < out->n_changed && out->n_users < most; i++)
+		add_profile(c, out->peers_changed[i].user, out);
+	return true;
+}
+
+/* The filter as one named slot, and its digest. */
+static bool add_filter(const struct view_context *c, const struct member *self, struct arena *a,
+	uint8_t hash[static VIEW_HASH], struct ctl_map_response *out)
+{
+	struct ctl_map_response only = { .control_time_ms = FLEET_NO_TIME };
+	struct buf text = { 0 };
+	only.filters = arena_alloc(a, sizeof(*only.filters));
+	if (!only.filters)
+		return false;
+	only.n_filters = 1;
+	only.filters->name = "base";
+	bool ok = policy_filter(
+			  c->set->policy, c->fleet, self, a, &only.filters->rules, &only.filters->n_rules) &&
+		  ctl_map_response_write(&text, &only);
+	if (ok)
+		blake2s_hash(&(struct noise_part) { buf_data(&text), text.len }, 1, hash);
+	buf_free(&text);
+	out->filters = only.filters;
+	out->n_filters = 1;
+	return ok;
+}
+
+bool view_whole(const struct view_context *c, struct view *v, struct arena *a, struct ctl_map_response *out)
+{
+	*out = (struct ctl_map_response) { .control_time_ms = c->now_ms,
+		.has_debug = true,
+		.disable_log_tail = true,
+		.domain = c->set->base_domain,
+		.dns = (struct ctl_dns *)c->set->dns,
+		.derp_map = (struct ctl_derp_map *)c->set->derp };
+	out->peers = arena_array(a, v->n, sizeof(*out->peers));
+	if (!out->peers || !describe_self(c, v->self, a, out) ||
+		!add_filter(c, v->self, a, v->filter_hash, out))
+		return false;
+	for (size_t i = 0; i < v->n; i++)
+		describe_peer(c, v->peers[i], a, &out->peers[out->n_peers++]);
+	return add_profiles(c, a, out) && !a->failed;
+}
+
+/* --- differences
+ * ------------------------------------------------------------------------------------------------ */
+
+static bool same_endpoints(const struct ctl_endpoints *a, const struct ctl_endpoints *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!endpoint_equal(&a->v[i], &b->v[i]))
+			return false;
+	return true;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+/* What a patch cannot carry is the same. */
+static bool can_patch(const struct member *a, const struct member *b)
+{
+	return member_same_identity(a, b) && same_text(a->name, b->name) &&
+	       key_equal(a->machine.b, b->machine.b) &&
+	       same_text(a->hostinfo.hostname, b->hostinfo.hostname) &&
+	       same_text(a->hostinfo.os, b->hostinfo.os) &&
+	       same_text(a->hostinfo.ipn_version, b->hostinfo.ipn_version);
+}
+
+/* false: nothing a peer needs to know has changed. */
+static bool make_patch(const struct member *a, const struct member *b, struct ctl_peer_patch *p)
+{
+	bool any = false;
+	*p = (struct ctl_peer_patch) {
+		.id = b->id, .last_seen_ms = FLEET_NO_TIME, .key_expiry_ms = FLEET_NO_TIME
+	};
+	if (b->home_derp && a->home_derp != b->home_derp) {
+		p->derp_region = b->home_derp;
+		any = true;
+	}
+	if (!same_endpoints(&a->endpoints, &b->endpoints)) {
+		p->endpoints = b->endpoints;
+		any = p->endpoints.present = true;
+	}
+	if (!key_equal(a->key.b, b->key.b)) {
+		p->key = b->key;
+		any = p->has_key = true;
+	}
+	if (!key_equal(a->disco.b, b->disco.b)) {
+		p->disco = b->disco;
+		any = p->has_disco = true;
+	}
+	if (a->online != b->online) {
+		p->online = b->online ? OPT_TRUE : OPT_FALSE;
+		p->has_last_seen = !b->online && b->last_seen_ms != FLEET_NO_TIME;
+		p->last_seen_ms = b->last_seen_ms;
+		any = true;
+	}
+	return any;
+}
+
+static void compare_peer(const struct view_context *c, const struct member *a, const struct member *b,
+	struct arena *mem, struct ctl_map_response *out)
+{
+	if (a == b)
+		return;
+	if (!a || !can_patch(a, b))
+		describe_peer(c, b, mem, &out->peers_changed[out->n_changed++]);
+	else if (make_patch(a, b, &out->patches[out->n_patches]))
+		out->n_patches++;
+}
+
+static bool compare_peers(const struct view_context *c, const struct view *old, const struct view *new,
+	struct arena *a, struct ctl_map_response *out)
+{
+	size_t fresh = 0, removed = 0, i, k;
+	for (i = 0, k = 0; i < new->n || k < old->n;) { /* count first: most messages are about one peer */
+		int64_t n = i < new->n ? new->peers[i]->id : INT64_MAX,
+			o = k < old->n ? old->peers[k]->id : INT64_MAX;
+		fresh += n < o || (n == o && new->peers[i] != old->peers[k]);
+		removed += o < n;
+		i += n <= o;
+		k += o <= n;
+	}
+	out->peers_changed = arena_array(a, fresh, sizeof(*out->peers_changed));
+	out->patches = arena_array(a, fresh, sizeof(*out->patches));
+	out->peers_removed = arena_array(a, removed, sizeof(*out->peers_removed));
+	if (a->failed)
+		return false;
+	for (i = 0, k = 0; i < new->n || k < old->n;) {
+		int64_t n = i < new->n ? new->peers[i]->id : INT64_MAX,
+			o = k < old->n ? old->peers[k]->id : INT64_MAX;
+		if (o < n)
+			out->peers_removed[out->n_removed++] = o;
+		else
+			compare_peer(c, n == o ? old->peers[k] : NULL, new->peers[i], a, out);
+		i += n <= o;
+		k += o <= n;
+	}
+	return true;
+}
+
+static bool self_changed(const struct member *a, const struct member *b)
+{
+	return a != b && (!can_patch(a, b) || a->home_derp != b->home_derp || !key_equal(a->key.b, b->key.b));
+}
+
+bool view_delta(const struct view_context *c, const struct view *old, struct view *new, bool refilter,
+	struct arena *a, struct ctl_map_response *out, bool *empty)
+{
+	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
+	memcpy(new->filter_hash, old->filter_hash, VIEW_HASH);
+	if (!compare_peers(c, old, new, a, out))
+		return false;
+	if (self_changed(old->self, new->self) && !describe_self(c, new->self, a, out))
+		return false;
+	if (refilter) {
+		if (!add_filter(c, new->self, a, new->filter_hash, out))
+			return false;
+		if (!memcmp(old->filter_hash, new->filter_hash, VIEW_HASH))
+			out->n_filters = 0;
+	}
+	if (old->dns_version != new->dns_version)
+		out->dns = (struct ctl_dns *)c->set->dns;
+	if (old->derp_version != new->derp_version)
+		out->derp_map = (struct ctl_derp_map *)c->set->derp;
+	if ((out->node || out->n_changed) && !add_profiles(c, a, out))
+		return false;
+	*empty = !out->node && !out->n_changed && !out->n_removed && !out->n_patches && !out->n_filters &&
+		 !out->dns && !out->derp_map;
+	return !a->failed;
+}

@@ -1,0 +1,364 @@
+/* The public side: /key, /ts2021 and the few pages a person sees; inside Noise the register and map requests.
+ */
+#include "mesh/control/server.h"
+
+#include "mesh/base/log.h"
+#include "mesh/os/sock.h"
+#include "mesh/transport/http.h"
+#include "mesh/transport/stream.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ACCEPTS_PER_WAKEUP = 32, CAPVER_KEY_MIN = 39 };
+
+struct web_link { /* data of a Noise link */
+	struct web_link *next, **at;
+	struct server *server;
+	struct control_server_link *link;
+};
+
+struct waiter { /* a register request held open */
+	struct held held;
+	struct waiter *next, **at;
+	struct server *server;
+	struct h2_stream *stream;
+	struct ctl_register_request rq;
+	struct arena mem;
+	struct machine_key machine;
+	char pending[REGISTRY_ID];
+};
+
+/* --- inside Noise
+ * ------------------------------------------------------------------------------------------------- */
+
+static void refuse(struct h2_stream *s, int status, const char *text)
+{
+	h2_respond(s, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static void free_waiter(struct waiter *w)
+{
+	*w->at = w->next;
+	if (w->next)
+		w->next->at = w->at;
+	arena_free(&w->mem);
+	free(w);
+}
+
+static void answer_register(struct h2_stream *s, const struct ctl_register_response *m)
+{
+	struct buf json = { 0 };
+	if (ctl_register_response_write(&json, m))
+		h2_respond(s, 200, "application/json", buf_data(&json), json.len);
+	else
+		refuse(s, 503, "the server is short of memory");
+	buf_free(&json);
+}
+
+/* Answers w, or leaves it waiting when nothing is decided. */
+static void try_register(struct waiter *w)
+{
+	struct ctl_register_response out;
+	struct server *s = w->server;
+	enum registry_verdict v =
+		registry_register(&s->reg, &w->rq, &w->machine, clock_unix_ms(), &w->mem, &out, w->pending);
+	if (v == REGISTRY_WAIT)
+		return;
+	h2_stream_data_set(w->stream, NULL);
+	answer_register(w->stream, &out);
+	free_waiter(w);
+}
+
+void web_decided(struct server *s, const char *pending)
+{
+	struct waiter *next;
+	for (struct waiter *w = s->waiters; w; w = next) {
+		next = w->next;
+		if (!strcmp(w->pending, pending))
+			try_register(w);
+	}
+}
+
+static void register_received(struct server *s, struct control_server_link *c, struct h2_stream *stream,
+	const uint8_t *body, size_t len)
+{
+	struct errbuf eb = { 0 };
+	struct waiter *w = calloc(1, sizeof(*w));
+	if (!w) {
+		refuse(stream, 503, "the server is short of memory");
+		return;
+	}
+	w->held.kind = HELD_WAITER;
+	w->server = s;
+	w->stream = stream;
+	w->machine = *control_server_machine(c);
+	w->at = &s->waiters;
+	w->next = s->waiters;
+	if (w->next)
+		w->next->at = &w->next;
+	s->waiters = w;
+	if (ctl_register_request_read(&w->mem, (const char *)body, len, &w->rq, &eb)) {
+		refuse(stream, 400, eb.text);
+		free_waiter(w);
+		return;
+	}
+	if (w->rq.version < CONTROL_CAPVER_MIN) {
+		refuse(stream, 400, "this client is too old for this server: update it");
+		free_waiter(w);
+		return;
+	}
+	h2_stream_data_set(stream, &w->held);
+	try_register(w);
+}
+
+static void map_received(struct server *s, struct control_server_link *c, struct h2_stream *stream,
+	const uint8_t *body, size_t len)
+{
+	struct arena a = { 0 };
+	struct errbuf eb = { 0 };
+	struct ctl_map_request rq;
+	const struct member *m = NULL;
+	int err = ctl_map_request_read(&a, (const char *)body, len, &rq, &eb);
+	if (err)
+		refuse(stream, 400, eb.text);
+	else if (rq.version < CONTROL_CAPVER_MIN)
+		refuse(stream, 400, "this client is too old for this server: update it");
+	else if (!(m = registry_map_received(&s->reg, &rq, control_server_machine(c), clock_unix_ms())))
+		refuse(stream, 404, "node not found: register first");
+	else if (rq.stream)
+		session_open(s, stream, m, &rq);
+	else
+		h2_respond(stream, 200, "application/json", "", 0);
+	arena_free(&a);
+}
+
+static void noise_request(void *arg, struct control_server_link *c, struct h2_stream *stream,
+	const char *method, const char *path, const uint8_t *body, size_t len)
+{
+	struct server *s = arg;
+	if (control_server_capver(c) < CONTROL_CAPVER_MIN)
+		refuse(stream, 400, "this client is too old for this server: update it");
+	else if (!strcmp(path, "/machine/register") && !strcmp(method, "POST"))
+		register_received(s, c, stream, body, len);
+	else if (!strcmp(path, "/machine/map") && !strcmp(method, "POST"))
+		map_received(s, c, stream, body, len);
+	else if (!strncmp(path, "/machine/", 9))
+		refuse(stream, 501, "not implemented by this server");
+	else
+		refuse(stream, 404, "not found");
+}
+
+static void noise_stream_gone(void *arg, struct h2_stream *stream, void *data)
+{
+	struct held *h = data;
+	(void)arg;
+	(void)stream;
+	if (!h)
+		return;
+	if (h->kind == HELD_SESSION)
+		session_stream_gone(h);
+	else
+		free_waiter((struct waiter *)h);
+}
+
+static void noise_closed(void *arg, struct control_server_link *c, void *data)
+{
+	struct web_link *l = data;
+	(void)arg;
+	(void)c;
+	if (!l)
+		return;
+	*l->at = l->next;
+	if (l->next)
+		l->next->at = l->at;
+	free(l);
+}
+
+static bool upgrade_requested(void *arg, struct http_server_conn *conn, const struct http_head *head)
+{
+	struct server *s = arg;
+	char path[64];
+	const struct control_server_ops ops = {
+		.request = noise_request, .stream_gone = noise_stream_gone, .closed = noise_closed, .arg = s
+	};
+	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/ts2021"))
+		return false;
+	struct control_server_link *c =
+		control_server_accept(s->loop, conn, head, &s->noise_private, &random_system, &ops);
+	struct web_link *l = c ? calloc(1, sizeof(*l)) : NULL;
+	if (c && !l)
+		control_server_close(c);
+	if (!l)
+		return true;
+	*l = (struct web_link) { .next = s->links, .at = &s->links, .server = s, .link = c };
+	if (l->next)
+		l->next->at = &l->next;
+	s->links = l;
+	control_server_data_set(c, l);
+	return true;
+}
+
+/* --- pages
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void reply_text(struct http_server_conn *c, int status, const char *text)
+{
+	http_reply(c, status, "text/plain; charset=utf-8", NULL, text, strlen(text));
+}
+
+static void reply_key(struct server *s, struct http_server_conn *c, const struct http_head *head)
+{
+	struct ctl_key_response m = { .server = s->noise_public };
+	struct buf json = { 0 };
+	char version[16];
+	if (!http_target_query(head, "v", version, sizeof(version)) || atoi(version) < CAPVER_KEY_MIN)
+		reply_text(c, 400, "this client is too old for this server: update it\n");
+	else if (ctl_key_response_write(&json, &m))
+		http_reply(c, 200, "application/json", NULL, buf_data(&json), json.len);
+	else
+		reply_text(c, 503, "the server is short of memory\n");
+	buf_free(&json);
+}
+
+static const char page_head[] = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta "
+				"name=\"viewport\" content=\"width=device-width\">"
+				"<title>Ropewalk</title><style>body{font:16px/1.5 "
+				"system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}"
+				"pre{background:#8882;padding:1em;overflow:auto}</style>";
+
+/* Text from the node goes into the page only as letters, digits and a few marks. */
+static void plain(const char *in, char *out, size_t cap)
+{
+	size_t n = 0;
+	for (; *in && n + 1 < cap; in++)
+		if ((*in >= 'a' && *in <= 'z') || (*in >= 'A' && *in <= 'Z') || (*in >= '0' && *in <= '9') ||
+			strchr("-_. ", *in))
+			out[n++] = *in;
+	out[n] = 0;
+}
+
+static void reply_register_page(struct server *s, struct http_server_conn *c, const char *id)
+{
+	struct pending_info p;
+	struct buf page = { 0 };
+	char host[128];
+	bool found = registry_pending_find(&s->reg, id, &p);
+	buf_printf(&page, "%s", page_head);
+	if (found) {
+		plain(p.hostname, host, sizeof(host));
+		buf_printf(&page,
+			"<h1>%s asks to join</h1><p>To let it in, an admin of this network runs on the "
+			"server:</p>"
+			"<pre>ropewalk-control nodes approve %s</pre>"
+			"<p>With several users, say whose node it is: <code>--user NAME</code>. The node "
+			"notices by itself.</p>",
+			*host ? host : "A node", p.id);
+	} else {
+		buf_printf(&page, "<h1>Nothing waits here</h1><p>This node has been let in already, or its "
+				  "request is too old. "
+				  "In the second case run <code>ropewalk up</code> on it again.</p>");
+	}
+	http_reply(c, found ? 200 : 404, "text/html; charset=utf-8",
+		"Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; style-src "
+		"'unsafe-inline'\r\n",
+		buf_data(&page), page.len);
+	buf_free(&page);
+}
+
+static void web_request(
+	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct server *s = arg;
+	char path[256];
+	(void)body;
+	(void)len;
+	if (!http_target_path(head, path, sizeof(path)))
+		reply_text(c, 400, "bad path\n");
+	else if (!strcmp(path, "/ts2021"))
+		reply_text(c, 400,
+			"this address is for nodes: it needs an upgrade to tailscale-control-protocol\n");
+	else if (strcmp(head->method, "GET") && strcmp(head->method, "HEAD"))
+		reply_text(c, 405, "only GET here\n");
+	else if (!strcmp(path, "/key"))
+		reply_key(s, c, head);
+	else if (!strcmp(path, "/health"))
+		http_reply(c, 200, "application/json", NULL, "{\"status\":\"pass\"}", 17);
+	else if (!strcmp(path, "/version"))
+		http_reply(c, 200, "application/json", NULL, "{\"version\":\"" RW_VERSION "\"}",
+			sizeof("{\"version\":\"" RW_VERSION "\"}") - 1);
+	else if (!strncmp(path, "/register/", 10))
+		reply_register_page(s, c, path + 10);
+	else if (!strcmp(path, "/"))
+		reply_text(c, 200,
+			"This is a ropewalk-control server. Join with: ropewalk up --login-server URL\n");
+	else
+		reply_text(c, 404, "not found\n");
+}
+
+/* --- the listener
+ * -------------------------------------------------------------------------------------------------- */
+
+static void readable(void *arg, int events)
+{
+	struct server *s = arg;
+	const struct http_server_ops ops = { .request = web_request, .upgrade = upgrade_requested, .arg = s };
+	const struct stream_events none = { 0 };
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
+		int fd = sock_accept(s->web.fd, NULL);
+		if (fd < 0)
+			return;
+		struct stream *st = stream_accept(s->loop, fd, s->tls, &none);
+		if (st && !http_server_accept(s->loop, st, &ops))
+			stream_close(st, false);
+	}
+}
+
+int web_open(struct server *s, struct errbuf *eb)
+{
+	char at[ENDPOINT_TEXT];
+	if (s->cfg.tls_cert && !(s->tls = tls_server(s->cfg.tls_cert, s->cfg.tls_key, eb)))
+		return eb->code ? eb->code : ERR_MALFORMED;
+	s->web.fd = sock_tcp_listen(&s->cfg.listen, eb);
+	if (s->web.fd == -EADDRINUSE)
+		return err_say(eb, -EADDRINUSE,
+			"%s is in use by another program: stop it, or choose another listen_addr in %s",
+			endpoint_format(&s->cfg.listen, at), s->cfg.file);
+	if (s->web.fd < 0)
+		return s->web.fd;
+	sock_local(s->web.fd, &s->cfg.listen);
+	s->web.watch = loop_fd_new(s->loop, s->web.fd, readable, s);
+	if (!s->web.watch)
+		return err_set(eb, -ENOMEM, "listen");
+	loop_fd_set(s->web.watch, LOOP_READ);
+	return 0;
+}
+
+void web_close(struct server *s)
+{
+	if (s->web.watch)
+		loop_fd_free(s->web.watch);
+	if (s->web.fd >= 0)
+		close(s->web.fd);
+	s->web = (struct listener) { .fd = -1 };
+	while (s->waiters) {
+		struct waiter *w = s->waiters;
+		h2_stream_data_set(w->stream, NULL);
+		refuse(w->stream, 503, "the server is going down: try again");
+		free_waiter(w);
+	}
+	while (s->links) {
+		struct web_link *l = s->links;
+		s->links = l->next;
+		if (l->next)
+			l->next->at = &s->links;
+		control_server_data_set(l->link, NULL);
+		control_server_close(l->link);
+		free(l);
+	}
+	tls_free(s->tls);
+	s->tls = NULL;
+}

@@ -1,7 +1,7 @@
 #include "mesh/base/ip.h"
 #include "mesh/base/wire.h"
 
-enum { EXT_HOP = 0, EXT_ROUTING = 43, EXT_FRAGMENT = 44, EXT_AUTH = 51, EXT_DEST = 60, EXT_MAX = 8, IP_SCTP = 132 };
+enum { EXT_HOP = 0, EXT_ROUTING = 43, EXT_FRAGMENT = 44, EXT_AUTH = 51, EXT_DEST = 60, EXT_MAX = 8 };
 
 uint32_t ip_sum(const void *src, size_t len, uint32_t sum)
 {
@@ -61,6 +61,7 @@ static bool skip_extensions(struct rd *r, struct ip_view *v)
 			rd_take(r, 8);
 			v->proto = next;
 			v->later_fragment = off >> 3;
+			v->fragment_at = off & 0xfff8;
 			if (v->later_fragment)
 				return !r->bad;
 			break;
@@ -129,6 +130,7 @@ bool ip_parse(const uint8_t *p, size_t len, struct ip_view *out)
 			return false;
 		uint16_t off = (uint16_t)be_get(h + 6, 2);
 		v.later_fragment = off & 0x1fff;
+		v.fragment_at = (uint16_t)(off << 3);
 		v.proto = h[9];
 		v.src = addr_v4_bytes(h + 12);
 		v.dst = addr_v4_bytes(h + 16);

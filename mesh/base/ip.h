@@ -4,7 +4,7 @@
 
 #include "mesh/base/addr.h"
 
-enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58, IP_TSMP = 99 };
+enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58, IP_TSMP = 99, IP_SCTP = 132 };
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 
 struct ip_view {
@@ -15,6 +15,7 @@ struct ip_view {
 	bool later_fragment;         /* no transport header: ports are 0 */
 	uint16_t sport, dport;       /* TCP, UDP, SCTP; ICMP echo: both = identifier */
 	uint16_t l4_at, payload_at;  /* offsets from the start of the packet */
+	uint16_t fragment_at;        /* where a later fragment's bytes belong in the whole payload; else 0 */
 	uint16_t total_len;          /* as the header says; <= len */
 };
 

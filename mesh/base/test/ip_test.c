@@ -51,6 +51,7 @@ static void test_fragments(void **state)
 	be_put(p + 6, 2, 0x0010);
 	assert_true(ip_parse(p, n, &v));
 	assert_true(v.later_fragment);
+	assert_int_equal(v.fragment_at, 128);
 	assert_int_equal(v.dport, 0);
 	be_put(p + 6, 2, 0x2000);
 	be_put(p + 2, 2, 24); /* first fragment without a whole UDP header */

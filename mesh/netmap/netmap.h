@@ -10,23 +10,26 @@ struct netmap_peer {            /* counted inside; shared between snapshots that
 	struct arena arena;
 	struct ctl_node node;
 };
+struct netmap_part;             /* counted too: relays, DNS, filters, ... that a response leaves alone */
+enum { NETMAP_DERP, NETMAP_DNS, NETMAP_FILTERS, NETMAP_USERS, NETMAP_DOMAIN, NETMAP_HEALTH, NETMAP_PARTS };
 struct netmap {                 /* const for everyone but netmap.c */
 	unsigned refs;
 	uint64_t version;           /* 1, 2, ... */
-	struct arena arena;
+	struct netmap_part *parts[NETMAP_PARTS]; /* what the pointers below live in */
 	const struct netmap_peer *self;
 	const struct netmap_peer **peers; size_t n_peers; /* sorted by id */
 	const struct ctl_derp_map *derp;                  /* NULL = none yet */
 	const struct ctl_dns *dns;                        /* NULL = none yet */
-	const struct ctl_filter *filters; size_t n_filters;
-	bool block_all;                                   /* no filter known yet, or `[]` */
+	const struct ctl_filter *filters; size_t n_filters; /* sorted by name */
+	bool block_all;                                   /* no filter known yet, or no rule in any */
 	const struct ctl_user *users; size_t n_users;     /* sorted by id */
 	const char *domain;
 	const char **health; size_t n_health;
 	int64_t clock_offset_ms;    /* control time minus ours at arrival; 0 when unknown */
 };
-/* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). Keep-alives change nothing: the
- * old snapshot is returned with a new reference. unix_ms: our wall clock. */
+/* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). What changes nothing (keep-alives,
+ * pings) returns the old snapshot with a new reference. A peer equal to the old one keeps its pointer. NULL when memory
+ * is short too: old stands. unix_ms: our wall clock. */
 struct netmap *netmap_apply(const struct netmap *old, const struct ctl_map_response *m, int64_t unix_ms, struct errbuf *eb);
 struct netmap *netmap_get(struct netmap *m);
 void netmap_put(struct netmap *m); /* NULL is fine */

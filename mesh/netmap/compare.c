@@ -1,0 +1,105 @@
+#include "mesh/netmap/copy.h"
+#include "mesh/netmap/netmap.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* One part as JSON text: the writer knows every field, so equality needs no second list of them. */
+static bool write_part(const struct netmap *m, size_t part, struct buf *out)
+{
+	struct ctl_map_response r = { .control_time_ms = INT64_MIN };
+	switch (part) {
+	case NETMAP_DERP: r.derp_map = (struct ctl_derp_map *)(uintptr_t)m->derp; break;
+	case NETMAP_DNS: r.dns = (struct ctl_dns *)(uintptr_t)m->dns; break;
+	case NETMAP_FILTERS:
+		r.filters = (struct ctl_filter *)(uintptr_t)m->filters;
+		r.n_filters = m->n_filters;
+		break;
+	case NETMAP_USERS:
+		r.users = (struct ctl_user *)(uintptr_t)m->users;
+		r.n_users = m->n_users;
+		break;
+	default:
+		r.has_health = m->n_health > 0;
+		r.health = (struct ctl_strings) { .v = m->health, .n = m->n_health };
+	}
+	return ctl_map_response_write(out, &r);
+}
+
+static bool part_differs(const struct netmap *a, const struct netmap *b, size_t part, bool *failed)
+{
+	if (!a)
+		return b->parts[part] != NULL;
+	if (a->parts[part] == b->parts[part])
+		return false;
+	struct buf x = { 0 }, y = { 0 };
+	if (!write_part(a, part, &x) || !write_part(b, part, &y))
+		*failed = true;
+	bool same = x.len == y.len && (x.len == 0 || memcmp(buf_data(&x), buf_data(&y), x.len) == 0);
+	buf_free(&x);
+	buf_free(&y);
+	return !same;
+}
+
+static bool same_names(const struct netmap_peer *a, const struct netmap_peer *b)
+{
+	return strcmp(a->node.name, b->node.name) == 0 &&
+	       copy_prefixes_equal(&a->node.addresses, &b->node.addresses);
+}
+
+static void compare_peers(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
+{
+	size_t i = 0, k = 0, n_a = a ? a->n_peers : 0;
+	while (i < n_a || k < b->n_peers) {
+		const struct netmap_peer *x = i < n_a ? a->peers[i] : NULL,
+					 *y = k < b->n_peers ? b->peers[k] : NULL;
+		if (!y || (x && x->node.id < y->node.id)) {
+			out->removed[out->n_removed++] = x;
+			out->names = true;
+			i++;
+		} else if (!x || y->node.id < x->node.id) {
+			out->added[out->n_added++] = y;
+			out->names = true;
+			k++;
+		} else {
+			if (x != y && !copy_node_equal(&x->node, &y->node)) {
+				out->changed[out->n_changed++] = y;
+				out->names = out->names || !same_names(x, y);
+			}
+			i++;
+			k++;
+		}
+	}
+}
+
+bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
+{
+	size_t n_a = a ? a->n_peers : 0;
+	bool failed = false;
+	*out = (struct netmap_diff) { 0 };
+	out->added = calloc(b->n_peers + 1, sizeof(*out->added));
+	out->removed = calloc(n_a + 1, sizeof(*out->removed));
+	out->changed = calloc(b->n_peers + 1, sizeof(*out->changed));
+	if (!out->added || !out->removed || !out->changed) {
+		netmap_diff_fini(out);
+		return false;
+	}
+	compare_peers(a, b, out);
+	out->self = !a || (a->self != b->self && !copy_node_equal(&a->self->node, &b->self->node));
+	out->names = out->names || !a || (out->self && !same_names(a->self, b->self));
+	out->derp = part_differs(a, b, NETMAP_DERP, &failed);
+	out->dns = part_differs(a, b, NETMAP_DNS, &failed);
+	out->filters = part_differs(a, b, NETMAP_FILTERS, &failed);
+	out->users = part_differs(a, b, NETMAP_USERS, &failed);
+	out->health = part_differs(a, b, NETMAP_HEALTH, &failed);
+	if (failed)
+		netmap_diff_fini(out);
+	return !failed;
+}
+
+void netmap_diff_fini(struct netmap_diff *d)
+{
+	free(d->added);
+	free(d->removed);
+	free(d->changed);
+	*d = (struct netmap_diff) { 0 };
+}

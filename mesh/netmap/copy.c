@@ -1,0 +1,184 @@
+#include "mesh/netmap/copy.h"
+#include <string.h>
+
+static void *dup_array(struct arena *a, const void *p, size_t n, size_t size)
+{
+	void *c = arena_array(a, n, size);
+	if (c && n)
+		memcpy(c, p, n * size);
+	return c;
+}
+
+static const char *dup_text(struct arena *a, const char *s)
+{
+	return arena_strdup(a, s ? s : "");
+}
+
+bool copy_strings(struct arena *a, const struct ctl_strings *from, struct ctl_strings *to)
+{
+	const char **v = arena_array(a, from->n, sizeof(*v));
+	if (!v)
+		return false;
+	for (size_t i = 0; i < from->n; i++)
+		v[i] = dup_text(a, from->v[i]);
+	*to = (struct ctl_strings) { .v = v, .n = from->n };
+	return !a->failed;
+}
+
+static void copy_prefixes(struct arena *a, struct ctl_prefixes *p)
+{
+	p->v = dup_array(a, p->v, p->n, sizeof(*p->v));
+}
+
+bool copy_endpoints(struct arena *a, const struct ctl_endpoints *from, struct ctl_endpoints *to)
+{
+	*to = *from;
+	to->v = dup_array(a, from->v, from->n, sizeof(*from->v));
+	if (from->types)
+		to->types = dup_array(a, from->types, from->n, 1);
+	return !a->failed;
+}
+
+static bool copy_hostinfo(struct arena *a, struct ctl_hostinfo *h)
+{
+	const char **texts[] = { &h->ipn_version, &h->backend_log_id, &h->os, &h->os_version, &h->hostname,
+		&h->machine, &h->go_arch, &h->netinfo.link_type };
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		*texts[i] = dup_text(a, *texts[i]);
+	copy_prefixes(a, &h->routable_ips);
+	struct ctl_strings tags = h->request_tags;
+	if (!copy_strings(a, &tags, &h->request_tags))
+		return false;
+	h->netinfo.latency =
+		dup_array(a, h->netinfo.latency, h->netinfo.n_latency, sizeof(*h->netinfo.latency));
+	for (size_t i = 0; h->netinfo.latency && i < h->netinfo.n_latency; i++)
+		h->netinfo.latency[i].key = dup_text(a, h->netinfo.latency[i].key);
+	return !a->failed;
+}
+
+bool copy_node(struct arena *a, const struct ctl_node *from, struct ctl_node *to)
+{
+	struct ctl_node c = *from;
+	c.stable_id = dup_text(a, from->stable_id);
+	c.name = dup_text(a, from->name);
+	c.cap_map_json = arena_strdup(a, from->cap_map_json);
+	copy_prefixes(a, &c.addresses);
+	copy_prefixes(a, &c.allowed_ips);
+	copy_prefixes(a, &c.primary_routes);
+	if (!copy_endpoints(a, &from->endpoints, &c.endpoints) || !copy_strings(a, &from->tags, &c.tags) ||
+		!copy_hostinfo(a, &c.hostinfo) || a->failed)
+		return false;
+	*to = c;
+	return true;
+}
+
+bool copy_rules(struct arena *a, const struct ctl_rule *from, size_t n, struct ctl_filter *to)
+{
+	struct ctl_rule *rules = dup_array(a, from, n, sizeof(*rules));
+	if (!rules)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		rules[i].src = dup_array(a, from[i].src, from[i].n_src, sizeof(*rules[i].src));
+		rules[i].dst = dup_array(a, from[i].dst, from[i].n_dst, sizeof(*rules[i].dst));
+		rules[i].protos = dup_array(a, from[i].protos, from[i].n_protos, 1);
+	}
+	to->rules = rules;
+	to->n_rules = n;
+	return !a->failed;
+}
+
+static struct ctl_resolver *copy_resolvers(struct arena *a, const struct ctl_resolver *from, size_t n)
+{
+	struct ctl_resolver *v = arena_array(a, n, sizeof(*v));
+	for (size_t i = 0; v && i < n; i++)
+		v[i].addr = dup_text(a, from[i].addr);
+	return v;
+}
+
+struct ctl_dns *copy_dns(struct arena *a, const struct ctl_dns *from)
+{
+	struct ctl_dns *c = arena_memdup(a, from, sizeof(*from));
+	if (!c)
+		return NULL;
+	c->resolvers = copy_resolvers(a, from->resolvers, from->n_resolvers);
+	c->fallback = copy_resolvers(a, from->fallback, from->n_fallback);
+	c->routes = dup_array(a, from->routes, from->n_routes, sizeof(*c->routes));
+	c->extra = dup_array(a, from->extra, from->n_extra, sizeof(*c->extra));
+	if (!copy_strings(a, &from->domains, &c->domains) || a->failed)
+		return NULL;
+	for (size_t i = 0; i < c->n_routes; i++) {
+		c->routes[i].suffix = dup_text(a, from->routes[i].suffix);
+		c->routes[i].resolvers = copy_resolvers(a, from->routes[i].resolvers, from->routes[i].n);
+	}
+	for (size_t i = 0; i < c->n_extra; i++) {
+		c->extra[i].name = dup_text(a, from->extra[i].name);
+		c->extra[i].type = dup_text(a, from->extra[i].type);
+		c->extra[i].value = dup_text(a, from->extra[i].value);
+	}
+	return a->failed ? NULL : c;
+}
+
+/* --- equality --- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool same_strings(const struct ctl_strings *a, const struct ctl_strings *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (!same_text(a->v[i], b->v[i]))
+			return false;
+	}
+	return true;
+}
+
+bool copy_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (!prefix_equal(&a->v[i], &b->v[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool same_endpoints(const struct ctl_endpoints *a, const struct ctl_endpoints *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (!endpoint_equal(&a->v[i], &b->v[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool same_hostinfo(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
+{
+	return same_text(a->hostname, b->hostname) && same_text(a->os, b->os) &&
+	       same_text(a->os_version, b->os_version) && same_text(a->ipn_version, b->ipn_version) &&
+	       same_text(a->machine, b->machine) && copy_prefixes_equal(&a->routable_ips, &b->routable_ips) &&
+	       same_strings(&a->request_tags, &b->request_tags);
+}
+
+bool copy_node_equal(const struct ctl_node *a, const struct ctl_node *b)
+{
+	bool ids = a->id == b->id && a->user == b->user && same_text(a->stable_id, b->stable_id) &&
+		   same_text(a->name, b->name) && key_equal(a->key.b, b->key.b) &&
+		   key_equal(a->machine.b, b->machine.b) && key_equal(a->disco.b, b->disco.b);
+	bool nets = copy_prefixes_equal(&a->addresses, &b->addresses) &&
+		    copy_prefixes_equal(&a->allowed_ips, &b->allowed_ips) &&
+		    copy_prefixes_equal(&a->primary_routes, &b->primary_routes) &&
+		    same_endpoints(&a->endpoints, &b->endpoints) && a->home_derp == b->home_derp;
+	bool times = a->created_ms == b->created_ms && a->last_seen_ms == b->last_seen_ms &&
+		     a->key_expiry_ms == b->key_expiry_ms && a->expired == b->expired &&
+		     a->online == b->online;
+	return ids && nets && times && a->cap == b->cap && a->machine_authorized == b->machine_authorized &&
+	       same_strings(&a->tags, &b->tags) && same_text(a->cap_map_json, b->cap_map_json) &&
+	       same_hostinfo(&a->hostinfo, &b->hostinfo);
+}

@@ -1,0 +1,60 @@
+/* Lines of JSON, one map response each, applied one after the other; every snapshot is compared with the one
+ * before, written and read back. */
+#include "mesh/netmap/netmap.h"
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static struct netmap *apply(const struct netmap *old, const char *json, size_t len)
+{
+	struct arena a = { .cap = 4 << 20 };
+	struct ctl_map_response m;
+	struct errbuf eb;
+	struct netmap *next = NULL;
+	if (ctl_map_response_read(&a, json, len, &m, &eb) == 0)
+		next = netmap_apply(old, &m, 1000, &eb);
+	arena_free(&a);
+	return next;
+}
+
+static void check(const struct netmap *a, const struct netmap *b)
+{
+	struct netmap_diff d;
+	struct buf text = { 0 };
+	for (size_t i = 1; i < b->n_peers; i++) {
+		if (b->peers[i - 1]->node.id >= b->peers[i]->node.id)
+			abort();
+	}
+	if (!netmap_compare(a, b, &d))
+		abort();
+	netmap_diff_fini(&d);
+	if (!netmap_write(b, &text))
+		abort();
+	struct netmap *again = apply(NULL, (const char *)buf_data(&text), text.len);
+	if (again && (!netmap_compare(b, again, &d) || d.n_added || d.n_removed))
+		abort();
+	if (again)
+		netmap_diff_fini(&d);
+	netmap_put(again);
+	buf_free(&text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct netmap *m = NULL;
+	const char *at = (const char *)data, *end = at + len;
+	for (int steps = 0; at < end && steps < 8; steps++) {
+		const char *nl = memchr(at, '\n', (size_t)(end - at));
+		size_t n = (size_t)((nl ? nl : end) - at);
+		struct netmap *next = apply(m, at, n);
+		if (next) {
+			check(m, next);
+			netmap_put(m);
+			m = next;
+		}
+		at += n + 1;
+	}
+	netmap_put(m);
+	return 0;
+}

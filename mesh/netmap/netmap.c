@@ -1,0 +1,482 @@
+#include "mesh/netmap/netmap.h"
+#include "mesh/netmap/copy.h"
+#include "mesh/proto/control_copy.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct netmap_part {
+	unsigned refs;
+	struct arena arena;
+};
+
+static void put_part(struct netmap_part *p)
+{
+	if (!p || --p->refs)
+		return;
+	arena_free(&p->arena);
+	free(p);
+}
+
+static void put_peer(const struct netmap_peer *const_peer)
+{
+	struct netmap_peer *p =
+		(struct netmap_peer *)(uintptr_t)const_peer; /* we made it; others see it const */
+	if (!p || --p->refs)
+		return;
+	arena_free(&p->arena);
+	free(p);
+}
+
+static const struct netmap_peer *get_peer(const struct netmap_peer *p)
+{
+	((struct netmap_peer *)(uintptr_t)p)->refs++;
+	return p;
+}
+
+struct netmap *netmap_get(struct netmap *m)
+{
+	m->refs++;
+	return m;
+}
+
+void netmap_put(struct netmap *m)
+{
+	if (!m || --m->refs)
+		return;
+	for (size_t i = 0; i < m->n_peers; i++)
+		put_peer(m->peers[i]);
+	put_peer(m->self);
+	for (size_t i = 0; i < NETMAP_PARTS; i++)
+		put_part(m->parts[i]);
+	free(m->peers);
+	free(m);
+}
+
+/* --- the next snapshot in the making --- */
+
+struct draft {
+	struct netmap *m;
+	size_t cap; /* of m->peers */
+	int64_t unix_ms;
+	bool changed, failed;
+};
+
+static struct netmap_peer *new_peer(const struct ctl_node *node)
+{
+	struct netmap_peer *p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->refs = 1;
+	if (!copy_node(&p->arena, node, &p->node)) {
+		put_peer(p);
+		return NULL;
+	}
+	return p;
+}
+
+/* Index of id, or where it would stand. */
+static size_t place(const struct netmap *m, int64_t id)
+{
+	size_t lo = 0, hi = m->n_peers;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (m->peers[mid]->node.id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static const struct netmap_peer **slot(const struct netmap *m, int64_t id)
+{
+	size_t i = place(m, id);
+	return i < m->n_peers && m->peers[i]->node.id == id ? &m->peers[i] : NULL;
+}
+
+static bool reserve(struct draft *d, size_t n)
+{
+	if (n <= d->cap)
+		return true;
+	size_t cap = n + n / 4 + 4;
+	const struct netmap_peer **v = realloc(d->m->peers, cap * sizeof(*v));
+	if (!v) {
+		d->failed = true;
+		return false;
+	}
+	d->m->peers = v;
+	d->cap = cap;
+	return true;
+}
+
+/* Takes the reference of p. */
+static void insert(struct draft *d, const struct netmap_peer *p)
+{
+	struct netmap *m = d->m;
+	size_t i = place(m, p->node.id);
+	if (i < m->n_peers && m->peers[i]->node.id == p->node.id) {
+		put_peer(m->peers[i]);
+		m->peers[i] = p;
+		return;
+	}
+	if (!reserve(d, m->n_peers + 1)) {
+		put_peer(p);
+		return;
+	}
+	memmove(&m->peers[i + 1], &m->peers[i], (m->n_peers - i) * sizeof(m->peers[0]));
+	m->peers[i] = p;
+	m->n_peers++;
+}
+
+static void upsert(struct draft *d, const struct ctl_node *node, const struct netmap *old)
+{
+	const struct netmap_peer **was = old ? slot(old, node->id) : NULL;
+	if (was && copy_node_equal(&(*was)->node, node)) {
+		insert(d, get_peer(*was));
+		return;
+	}
+	struct netmap_peer *p = new_peer(node);
+	d->changed = true;
+	if (p)
+		insert(d, p);
+	else
+		d->failed = true;
+}
+
+static void remove_peer(struct draft *d, int64_t id)
+{
+	struct netmap *m = d->m;
+	const struct netmap_peer **at = slot(m, id);
+	if (!at)
+		return;
+	put_peer(*at);
+	m->n_peers--;
+	memmove(at, at + 1, (size_t)(&m->peers[m->n_peers] - at) * sizeof(*at));
+	d->changed = true;
+}
+
+static void patch(struct draft *d, const struct ctl_peer_patch *x)
+{
+	const struct netmap_peer **at = slot(d->m, x->id);
+	if (!at)
+		return;			 /* the server may patch what we were not shown */
+	struct ctl_node n = (*at)->node; /* borrows; upsert copies */
+	if (x->derp_region)
+		n.home_derp = x->derp_region;
+	if (x->cap)
+		n.cap = x->cap;
+	if (x->endpoints.present)
+		n.endpoints = x->endpoints;
+	if (x->has_key)
+		n.key = x->key;
+	if (x->has_disco)
+		n.disco = x->disco;
+	if (x->online != OPT_ABSENT)
+		n.online = x->online;
+	if (x->has_last_seen)
+		n.last_seen_ms = x->last_seen_ms;
+	if (x->has_key_expiry)
+		n.key_expiry_ms = x->key_expiry_ms;
+	upsert(d, &n, d->m);
+}
+
+static void apply_peers(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
+{
+	bool replace = m->n_peers > 0; /* an empty list says nothing */
+	for (size_t i = 0; i < m->n_peers; i++)
+		upsert(d, &m->peers[i], old);
+	for (size_t i = 0; !replace && old && i < old->n_peers; i++)
+		insert(d, get_peer(old->peers[i]));
+	if (replace && old && d->m->n_peers != old->n_peers)
+		d->changed = true;
+	for (size_t i = 0; i < m->n_removed; i++)
+		remove_peer(d, m->peers_removed[i]);
+	for (size_t i = 0; i < m->n_changed; i++)
+		upsert(d, &m->peers_changed[i], d->m);
+	for (size_t i = 0; i < m->n_patches; i++)
+		patch(d, &m->patches[i]);
+	for (size_t i = 0; i < m->n_seen; i++) {
+		struct ctl_peer_patch x = {
+			.id = m->seen[i].id, .has_last_seen = true, .last_seen_ms = d->unix_ms
+		};
+		if (!m->seen[i].online)
+			x.last_seen_ms = INT64_MIN;
+		patch(d, &x);
+	}
+	for (size_t i = 0; i < m->n_online; i++) {
+		struct ctl_peer_patch x = { .id = m->online[i].id };
+		x.online = m->online[i].online ? OPT_TRUE : OPT_FALSE;
+		patch(d, &x);
+	}
+}
+
+/* --- parts --- */
+
+/* A new part in the place of the old; NULL marks the draft as failed. */
+static struct arena *renew(struct draft *d, size_t part)
+{
+	struct netmap_part *p = calloc(1, sizeof(*p));
+	d->changed = true;
+	if (!p) {
+		d->failed = true;
+		return NULL;
+	}
+	p->refs = 1;
+	put_part(d->m->parts[part]);
+	d->m->parts[part] = p;
+	return &p->arena;
+}
+
+static void apply_derp(struct draft *d, const struct netmap *old, const struct ctl_derp_map *derp)
+{
+	struct ctl_derp_map next = *derp;
+	if (derp->regions_null) {
+		next.regions = old && old->derp ? old->derp->regions : NULL;
+		next.n_regions = old && old->derp ? old->derp->n_regions : 0;
+		next.regions_null = false;
+	}
+	struct arena *a = renew(d, NETMAP_DERP);
+	if (a && !(d->m->derp = ctl_derp_map_copy(a, &next)))
+		d->failed = true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct ctl_filter *x = a, *y = b;
+	return strcmp(x->name, y->name);
+}
+
+struct filter_list {
+	struct ctl_filter *v;
+	size_t n;
+};
+
+static void set_filter(struct filter_list *l, const struct ctl_filter *f)
+{
+	size_t i = 0;
+	while (i < l->n && strcmp(l->v[i].name, f->name) != 0)
+		i++;
+	if (f->remove) {
+		if (i < l->n)
+			l->v[i] = l->v[--l->n];
+		return;
+	}
+	l->v[i] = *f;
+	l->n += i == l->n;
+}
+
+/* PacketFilter is the slot "base" of PacketFilters. */
+static void apply_filters(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
+{
+	size_t n_old = old ? old->n_filters : 0;
+	struct filter_list l = { .v = calloc(n_old + m->n_filters + 1, sizeof(*l.v)) };
+	struct arena *a = renew(d, NETMAP_FILTERS);
+	if (!l.v || !a) {
+		d->failed = true;
+		free(l.v);
+		return;
+	}
+	for (size_t i = 0; !m->filters_clear && i < n_old; i++)
+		l.v[l.n++] = old->filters[i];
+	if (m->has_filter) {
+		struct ctl_filter base = { .name = "base", .rules = m->filter, .n_rules = m->n_filter };
+		set_filter(&l, &base);
+	}
+	for (size_t i = 0; i < m->n_filters; i++)
+		set_filter(&l, &m->filters[i]);
+	qsort(l.v, l.n, sizeof(*l.v), by_name);
+	struct ctl_filter *v = arena_array(a, l.n, sizeof(*v));
+	d->m->block_all = true;
+	for (size_t i = 0; v && i < l.n; i++) {
+		v[i].name = arena_strdup(a, l.v[i].name);
+		copy_rules(a, l.v[i].rules, l.v[i].n_rules, &v[i]);
+		d->m->block_all = d->m->block_all && v[i].n_rules == 0;
+	}
+	d->failed = d->failed || a->failed;
+	d->m->filters = v;
+	d->m->n_filters = v ? l.n : 0;
+	free(l.v);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct ctl_user *x = a, *y = b;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* A delta: users not named stay. Old first and new behind, so that in a run of equal ids the last one counts.
+ */
+static void apply_users(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
+{
+	size_t n_old = old ? old->n_users : 0, n = n_old;
+	struct arena *a = renew(d, NETMAP_USERS);
+	struct ctl_user *v = a ? arena_array(a, n_old + m->n_users, sizeof(*v)) : NULL;
+	if (!v) {
+		d->failed = true;
+		return;
+	}
+	if (n_old)
+		memcpy(v, old->users, n_old * sizeof(*v));
+	for (size_t i = 0; i < m->n_users; i++) {
+		size_t k = 0;
+		while (k < n && v[k].id != m->users[i].id)
+			k++;
+		v[k] = m->users[i];
+		n += k == n;
+	}
+	qsort(v, n, sizeof(*v), by_id);
+	for (size_t i = 0; i < n; i++) {
+		v[i].login_name = arena_strdup(a, v[i].login_name);
+		v[i].display_name = arena_strdup(a, v[i].display_name);
+		v[i].profile_pic = arena_strdup(a, v[i].profile_pic);
+	}
+	d->failed = d->failed || a->failed;
+	d->m->users = v;
+	d->m->n_users = n;
+}
+
+static void apply_texts(struct draft *d, const struct ctl_map_response *m)
+{
+	struct arena *a;
+	if (m->domain && (!d->m->domain || strcmp(m->domain, d->m->domain) != 0) &&
+		(a = renew(d, NETMAP_DOMAIN)))
+		d->m->domain = arena_strdup(a, m->domain);
+	if (m->has_health && (a = renew(d, NETMAP_HEALTH))) {
+		struct ctl_strings health = { 0 };
+		d->failed = !copy_strings(a, &m->health, &health) || d->failed;
+		d->m->health = health.v;
+		d->m->n_health = health.n;
+	}
+}
+
+static void apply_parts(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
+{
+	struct arena *a;
+	if (m->derp_map)
+		apply_derp(d, old, m->derp_map);
+	if (m->dns && (a = renew(d, NETMAP_DNS)) && !(d->m->dns = copy_dns(a, m->dns)))
+		d->failed = true;
+	if (m->has_filter || m->n_filters || m->filters_clear)
+		apply_filters(d, old, m);
+	if (m->n_users)
+		apply_users(d, old, m);
+	apply_texts(d, m);
+}
+
+static struct netmap *begin(const struct netmap *old)
+{
+	struct netmap *m = calloc(1, sizeof(*m));
+	if (!m)
+		return NULL;
+	m->block_all = true;
+	if (old)
+		*m = *old;
+	m->refs = 1;
+	m->version++;
+	m->peers = NULL;
+	m->n_peers = 0;
+	for (size_t i = 0; i < NETMAP_PARTS; i++) {
+		if (m->parts[i])
+			m->parts[i]->refs++;
+	}
+	if (m->self)
+		get_peer(m->self);
+	return m;
+}
+
+static void apply_self(struct draft *d, const struct ctl_node *node)
+{
+	if (d->m->self && copy_node_equal(&d->m->self->node, node))
+		return;
+	struct netmap_peer *self = new_peer(node);
+	d->changed = true;
+	if (!self) {
+		d->failed = true;
+		return;
+	}
+	put_peer(d->m->self);
+	d->m->self = self;
+}
+
+struct netmap *netmap_apply(
+	const struct netmap *old, const struct ctl_map_response *m, int64_t unix_ms, struct errbuf *eb)
+{
+	struct netmap *same = (struct netmap *)(uintptr_t)old;
+	if (!old && (m->keep_alive || !m->node)) {
+		err_say(eb, ERR_MALFORMED,
+			"the control server's first map has no Node: it is not a usable server");
+		return NULL;
+	}
+	if (m->keep_alive)
+		return netmap_get(same);
+	struct draft d = { .m = begin(old), .unix_ms = unix_ms };
+	if (!d.m || !reserve(&d, (old ? old->n_peers : 0) + m->n_peers + m->n_changed)) {
+		netmap_put(d.m);
+		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");
+		return NULL;
+	}
+	if (m->control_time_ms != INT64_MIN && m->control_time_ms != 0)
+		d.m->clock_offset_ms = m->control_time_ms - unix_ms;
+	if (m->node)
+		apply_self(&d, m->node);
+	apply_peers(&d, old, m);
+	apply_parts(&d, old, m);
+	if (d.failed) {
+		netmap_put(d.m);
+		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");
+		return NULL;
+	}
+	if (old && !d.changed) {
+		same->clock_offset_ms = d.m->clock_offset_ms;
+		netmap_put(d.m);
+		return netmap_get(same);
+	}
+	return d.m;
+}
+
+/* --- questions --- */
+
+const struct netmap_peer *netmap_peer_by_id(const struct netmap *m, int64_t id)
+{
+	const struct netmap_peer **at = slot(m, id);
+	return at ? *at : NULL;
+}
+
+bool netmap_peer_expired(const struct netmap *m, const struct netmap_peer *p, int64_t unix_ms)
+{
+	if (p->node.expired)
+		return true;
+	return p->node.key_expiry_ms != INT64_MIN && p->node.key_expiry_ms <= unix_ms + m->clock_offset_ms;
+}
+
+static struct ctl_map_response whole(const struct netmap *m)
+{
+	struct ctl_map_response r = { .control_time_ms = INT64_MIN };
+	r.node = m->self ? (struct ctl_node *)(uintptr_t)&m->self->node : NULL;
+	r.derp_map = (struct ctl_derp_map *)(uintptr_t)m->derp;
+	r.dns = (struct ctl_dns *)(uintptr_t)m->dns;
+	r.filters = (struct ctl_filter *)(uintptr_t)m->filters;
+	r.n_filters = m->n_filters;
+	r.users = (struct ctl_user *)(uintptr_t)m->users;
+	r.n_users = m->n_users;
+	r.domain = m->domain;
+	r.has_health = m->n_health > 0;
+	r.health = (struct ctl_strings) { .v = m->health, .n = m->n_health };
+	return r;
+}
+
+bool netmap_write(const struct netmap *m, struct buf *out)
+{
+	struct ctl_map_response r = whole(m);
+	struct ctl_node *peers = calloc(m->n_peers ? m->n_peers : 1, sizeof(*peers));
+	if (!peers)
+		return false;
+	for (size_t i = 0; i < m->n_peers; i++)
+		peers[i] = m->peers[i]->node; /* borrows: nothing is freed from here */
+	r.peers = peers;
+	r.n_peers = m->n_peers;
+	bool ok = ctl_map_response_write(out, &r);
+	free(peers);
+	return ok;
+}

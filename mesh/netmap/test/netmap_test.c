@@ -1,0 +1,279 @@
+#include "mesh/netmap/netmap.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define KEY "nodekey:"
+#define ZEROS "00000000000000000000000000000000000000000000000000000000000000"
+#define NODE(id, name, extra) \
+	"{\"ID\":" #id ",\"StableID\":\"s" #id "\",\"Name\":\"" name \
+	".x.test.\",\"User\":1,\"Key\":\"" KEY ZEROS #id #id "\",\"Addresses\":[\"100.64.0." #id \
+	"/32\"],\"AllowedIPs\":null" extra "}"
+#define SELF "\"Node\":" NODE(1, "self", "")
+#define PEERS "\"Peers\":[" NODE(2, "two", "") "," NODE(3, "three", "") "]"
+
+static struct netmap *apply(const struct netmap *old, const char *json)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb = { 0 };
+	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb))
+		fail_msg("%s in %s", eb.text, json);
+	struct netmap *next = netmap_apply(old, &m, 1000000, &eb);
+	arena_free(&a); /* nothing may point into the message */
+	return next;
+}
+
+static size_t rules_of(const struct netmap *m, const char *name)
+{
+	for (size_t i = 0; i < m->n_filters; i++) {
+		if (strcmp(m->filters[i].name, name) == 0)
+			return m->filters[i].n_rules;
+	}
+	return 999;
+}
+
+#define RULE "{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}"
+
+struct row {
+	const char *what, *steps[5];
+	size_t peers, base_rules; /* 999: no such filter */
+	bool block_all, changed;  /* of the last step */
+};
+static const struct row rows[] = {
+	{ "first", { "{" SELF "," PEERS "}" }, 2, 999, true, true },
+	{ "keep-alive", { "{" SELF "," PEERS "}", "{\"KeepAlive\":true,\"PeersRemoved\":[2]}" }, 2, 999, true,
+		false },
+	{ "empty peers say nothing", { "{" SELF "," PEERS "}", "{\"Peers\":[]}" }, 2, 999, true, false },
+	{ "null peers say nothing", { "{" SELF "," PEERS "}", "{\"Peers\":null}" }, 2, 999, true, false },
+	{ "full replacement", { "{" SELF "," PEERS "}", "{\"Peers\":[" NODE(3, "three", "") "]}" }, 1, 999,
+		true, true },
+	{ "same again", { "{" SELF "," PEERS "}", "{" SELF "," PEERS "}" }, 2, 999, true, false },
+	{ "removed", { "{" SELF "," PEERS "}", "{\"PeersRemoved\":[2,77]}" }, 1, 999, true, true },
+	{ "added and renamed",
+		{ "{" SELF "," PEERS "}",
+			"{\"PeersChanged\":[" NODE(4, "four", "") "," NODE(2, "zwei", "") "]}" },
+		3, 999, true, true },
+	{ "patch of nobody",
+		{ "{" SELF "," PEERS "}", "{\"PeersChangedPatch\":[{\"NodeID\":9,\"DERPRegion\":5}]}" }, 2,
+		999, true, false },
+	{ "patch", { "{" SELF "," PEERS "}", "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":5}]}" }, 2,
+		999, true, true },
+	{ "online of nobody", { "{" SELF "," PEERS "}", "{\"OnlineChange\":{\"9\":true}}" }, 2, 999, true,
+		false },
+	{ "online", { "{" SELF "," PEERS "}", "{\"OnlineChange\":{\"3\":true}}" }, 2, 999, true, true },
+	{ "legacy filter is base", { "{" SELF ",\"PacketFilter\":[" RULE "]}" }, 0, 1, false, true },
+	{ "empty filter blocks all", { "{" SELF ",\"PacketFilter\":[" RULE "]}", "{\"PacketFilter\":[]}" }, 0,
+		0, true, true },
+	{ "null filter is unchanged", { "{" SELF ",\"PacketFilter\":[" RULE "]}", "{\"PacketFilter\":null}" },
+		0, 1, false, false },
+	{ "named base is the same slot",
+		{ "{" SELF ",\"PacketFilter\":[" RULE "]}",
+			"{\"PacketFilters\":{\"base\":[" RULE "," RULE "]}}" },
+		0, 2, false, true },
+	{ "null deletes a name",
+		{ "{" SELF ",\"PacketFilters\":{\"base\":[" RULE "],\"x\":[" RULE "]}}",
+			"{\"PacketFilters\":{\"base\":null}}" },
+		0, 999, false, true },
+	{ "star clears first",
+		{ "{" SELF ",\"PacketFilters\":{\"base\":[" RULE "],\"x\":[" RULE "]}}",
+			"{\"PacketFilters\":{\"y\":[],\"*\":null}}" },
+		0, 999, true, true },
+	{ "deltas add up",
+		{ "{" SELF "," PEERS "}", "{\"PeersRemoved\":[3]}",
+			"{\"PeersChanged\":[" NODE(5, "five", "") "]}", "{\"PeersRemoved\":[2]}" },
+		1, 999, true, true },
+};
+
+static void rules(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct netmap *m = NULL;
+		bool changed = false;
+		for (size_t k = 0; k < 5 && rows[i].steps[k]; k++) {
+			struct netmap *next = apply(m, rows[i].steps[k]);
+			assert_non_null(next);
+			changed = next != m;
+			netmap_put(m);
+			m = next;
+		}
+		if (m->n_peers != rows[i].peers || rules_of(m, "base") != rows[i].base_rules ||
+			m->block_all != rows[i].block_all || changed != rows[i].changed)
+			fail_msg("row %zu (%s): %zu peers, base %zu, block %d, changed %d", i, rows[i].what,
+				m->n_peers, rules_of(m, "base"), m->block_all, changed);
+		netmap_put(m);
+	}
+}
+
+static void first_needs_node(void **state)
+{
+	(void)state;
+	assert_null(apply(NULL, "{\"KeepAlive\":true}"));
+	assert_null(apply(NULL, "{" PEERS "}"));
+}
+
+static void patch_is_exact_and_shares(void **state)
+{
+	(void)state;
+	struct netmap *a = apply(NULL, "{" SELF "," PEERS "}");
+	struct netmap *b = apply(a,
+		"{\"PeersChangedPatch\":[{\"NodeID\":3,\"DERPRegion\":7,\"Endpoints\":[\"1.2.3.4:5\"],"
+		"\"Online\":true,\"Cap\":119,\"DiscoKey\":\"discokey:" ZEROS "ff\"}]}");
+	assert_ptr_equal(a->peers[0], b->peers[0]);
+	assert_ptr_equal(a->self, b->self);
+	const struct ctl_node *n = &netmap_peer_by_id(b, 3)->node, *was = &netmap_peer_by_id(a, 3)->node;
+	assert_int_equal(n->home_derp, 7);
+	assert_int_equal(n->cap, 119);
+	assert_int_equal(n->endpoints.n, 1);
+	assert_int_equal(n->online, OPT_TRUE);
+	assert_int_equal(n->disco.b[31], 0xff);
+	assert_string_equal(n->name, "three.x.test.");
+	assert_int_equal(n->allowed_ips.n, 1); /* null: as the addresses */
+	assert_int_equal(was->home_derp, 0);   /* the old snapshot is as it was */
+	struct netmap *c = apply(b, "{\"PeersChangedPatch\":[{\"NodeID\":3,\"Endpoints\":[]}]}");
+	assert_int_equal(netmap_peer_by_id(c, 3)->node.home_derp, 7);
+	assert_int_equal(b->version + 1, c->version);
+	netmap_put(a);
+	netmap_put(c);
+	netmap_put(b);
+}
+
+static void parts(void **state)
+{
+	(void)state;
+	struct netmap *a = apply(NULL,
+		"{" SELF ",\"DERPMap\":{\"Regions\":{\"900\":{\"RegionID\":900,\"Nodes\":[{\"Name\":\"a\","
+		"\"RegionID\":900,\"HostName\":\"r\"}]},\"7\":null}},\"Domain\":\"x.test\","
+		"\"UserProfiles\":[{\"ID\":2,\"LoginName\":\"b\"},{\"ID\":1,\"LoginName\":\"a\"}],"
+		"\"Health\":[\"bad\"],\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"x.test\"],"
+		"\"Routes\":{\"corp\":null}},\"ControlTime\":\"1970-01-01T00:20:00Z\"}");
+	assert_int_equal(a->derp->n_regions, 1);
+	assert_int_equal(a->users[0].id, 1);
+	assert_int_equal(a->clock_offset_ms, 200000);
+	struct netmap *b =
+		apply(a, "{\"DERPMap\":{\"Regions\":null},\"UserProfiles\":[{\"ID\":2,\"LoginName\":\"bb\"}],"
+			 "\"Health\":[]}");
+	assert_int_equal(b->derp->n_regions, 1);
+	assert_int_equal(b->n_users, 2);
+	assert_string_equal(b->users[0].login_name, "a");
+	assert_string_equal(b->users[1].login_name, "bb");
+	assert_int_equal(b->n_health, 0);
+	assert_string_equal(b->domain, "x.test");
+	assert_true(b->dns->proxied);
+	struct netmap_diff d;
+	assert_true(netmap_compare(a, b, &d));
+	assert_true(d.users && d.health && !d.derp && !d.dns && !d.self && !d.names && !d.filters);
+	netmap_diff_fini(&d);
+	netmap_put(a);
+	netmap_put(b);
+}
+
+static void compare(void **state)
+{
+	(void)state;
+	struct netmap *a = apply(NULL, "{" SELF ",\"Peers\":[" NODE(2, "two", "") "," NODE(
+					       3, "three", "") "," NODE(4, "four", "") "]}");
+	struct netmap *b = apply(NULL, "{" SELF ",\"Peers\":[" NODE(2, "two", "") "," NODE(
+					       4, "four", ",\"HomeDERP\":3") "," NODE(5, "five", "") "]}");
+	struct netmap_diff d;
+	assert_true(netmap_compare(a, b, &d)); /* two streams: equal peers are equal by content */
+	assert_int_equal(d.n_added, 1);
+	assert_int_equal(d.added[0]->node.id, 5);
+	assert_int_equal(d.n_removed, 1);
+	assert_int_equal(d.removed[0]->node.id, 3);
+	assert_int_equal(d.n_changed, 1);
+	assert_int_equal(d.changed[0]->node.home_derp, 3);
+	assert_true(d.names && !d.self && !d.derp && !d.filters);
+	netmap_diff_fini(&d);
+	assert_true(netmap_compare(NULL, b, &d));
+	assert_true(d.self && d.names && d.n_added == 3);
+	netmap_diff_fini(&d);
+	netmap_put(a);
+	netmap_put(b);
+}
+
+static void round_trip(void **state)
+{
+	(void)state;
+	struct netmap *a =
+		apply(NULL, "{" SELF "," PEERS ",\"PacketFilters\":{\"base\":[" RULE "],\"x\":[" RULE "]},"
+			    "\"Domain\":\"d\",\"DNSConfig\":{\"Proxied\":true},\"UserProfiles\":[{\"ID\":2}],"
+			    "\"DERPMap\":{\"Regions\":{\"900\":{\"RegionID\":900,\"Nodes\":[{\"Name\":\"a\","
+			    "\"RegionID\":900,\"HostName\":\"r\",\"STUNPort\":-1}]}}}}");
+	struct buf text = { 0 };
+	assert_true(netmap_write(a, &text));
+	struct netmap *b = apply(NULL, buf_cstr(&text));
+	buf_free(&text);
+	struct netmap_diff d;
+	assert_true(netmap_compare(a, b, &d));
+	assert_int_equal(d.n_added + d.n_removed + d.n_changed, 0);
+	assert_false(d.self || d.derp || d.dns || d.filters || d.users || d.health || d.names);
+	assert_string_equal(a->domain, b->domain);
+	netmap_diff_fini(&d);
+	netmap_put(a);
+	netmap_put(b);
+}
+
+static void expiry(void **state)
+{
+	(void)state;
+	struct netmap *a = apply(NULL,
+		"{" SELF ",\"Peers\":[" NODE(2, "two", ",\"KeyExpiry\":\"1970-01-01T00:30:00Z\"") "," NODE(
+			3, "three", ",\"Expired\":true") "," NODE(4, "four",
+			"") "],"
+			    "\"ControlTime\":\"1970-01-01T00:20:00Z\"}"); /* ours is 200 s behind */
+	static const struct {
+		int64_t id, unix_ms;
+		bool expired;
+	} cases[] = { { 2, 1599000, false }, { 2, 1600000, true }, { 3, 0, true },
+		{ 4, INT64_MAX / 2, false } };
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		if (netmap_peer_expired(a, netmap_peer_by_id(a, cases[i].id), cases[i].unix_ms) !=
+			cases[i].expired)
+			fail_msg("row %zu", i);
+	}
+	netmap_put(a);
+}
+
+static void patch_cost(void **state)
+{
+	(void)state;
+	enum { N = 1000 };
+	struct ctl_node *nodes = calloc(N, sizeof(*nodes));
+	struct ctl_node self = { .id = N + 1, .created_ms = INT64_MIN, .key_expiry_ms = INT64_MIN };
+	for (int i = 0; i < N; i++)
+		nodes[i] = (struct ctl_node) { .id = i + 1, .name = "n.x.test.", .stable_id = "s" };
+	struct ctl_map_response m = {
+		.node = &self, .peers = nodes, .n_peers = N, .control_time_ms = INT64_MIN
+	};
+	struct netmap *a = netmap_apply(NULL, &m, 0, NULL);
+	struct ctl_peer_patch p = { .id = 500, .derp_region = 4 };
+	struct ctl_map_response one = { .patches = &p, .n_patches = 1, .control_time_ms = INT64_MIN };
+	struct netmap *b = netmap_apply(a, &one, 0, NULL);
+	size_t shared = 0;
+	for (int i = 0; i < N; i++)
+		shared += a->peers[i] == b->peers[i];
+	assert_int_equal(shared, N - 1);
+	netmap_put(a);
+	netmap_put(b);
+	free(nodes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rules),
+		cmocka_unit_test(first_needs_node),
+		cmocka_unit_test(patch_is_exact_and_shares),
+		cmocka_unit_test(parts),
+		cmocka_unit_test(compare),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(expiry),
+		cmocka_unit_test(patch_cost),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

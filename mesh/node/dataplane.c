@@ -233,29 +233,36 @@ void dataplane_udp_received(void *arg, struct pkt *pkts, const struct endpoint *
 	node_rearm(n);
 }
 
+/* Frames of one read are gathered, so that a TCP flow reaches the TUN joined. */
+void dataplane_relay_flush(struct node *n)
+{
+	struct pkt *to_tun[PKT_BATCH];
+	for (size_t i = 0; i < n->n_relayed; i++)
+		to_tun[i] = &n->relayed[i];
+	if (n->n_relayed)
+		tun_write_batch(n->tun, to_tun, n->n_relayed);
+	n->n_relayed = 0;
+	node_rearm(n);
+}
+
 void dataplane_relay_received(
 	struct node *n, int32_t region, const struct node_key *from, const uint8_t *p, size_t len)
 {
 	uint64_t now = loop_now_ms(n->loop);
-	if (path_relay_received(n->path, now, region, from, p, len)) {
-		node_rearm(n);
+	if (path_relay_received(n->path, now, region, from, p, len))
 		return;
-	}
-	struct pkt pkt;
 	if (len > PKT_SIZE - PKT_HEADROOM - PKT_TAILROOM) {
 		n->drops.relay_oversize++;
 		return;
 	}
-	pkt_reset(&pkt);
-	memcpy(pkt_data(&pkt), p, len);
-	pkt.len = (uint16_t)len;
+	struct pkt *pkt = &n->relayed[n->n_relayed];
+	pkt_reset(pkt);
+	memcpy(pkt_data(pkt), p, len);
+	pkt->len = (uint16_t)len;
 	struct source s;
 	memset(&s, 0, sizeof(s));
 	s.region = region;
 	s.key = *from;
-	if (in_wireguard(n, now, &pkt, &s)) {
-		struct pkt *one = &pkt;
-		tun_write_batch(n->tun, &one, 1);
-	}
-	node_rearm(n);
+	if (in_wireguard(n, now, pkt, &s) && ++n->n_relayed == PKT_BATCH)
+		dataplane_relay_flush(n);
 }

@@ -144,6 +144,11 @@ static void relay_received(
 	dataplane_relay_received(arg, region, from, p, len);
 }
 
+static void relay_flush(void *arg)
+{
+	dataplane_relay_flush(arg);
+}
+
 static void udp_failed(void *arg, const struct endpoint *to, int code)
 {
 	struct node *n = arg;
@@ -207,6 +212,7 @@ static int open_cores(struct node *n, struct errbuf *eb)
 		.resolve = path_resolve,
 		.arg = n };
 	struct relays_events re = { .received = relay_received,
+		.flush = relay_flush,
 		.up = relay_up,
 		.peer_gone = relay_peer_gone,
 		.latency = relay_latency,

@@ -1,5 +1,6 @@
 #include "mesh/node/local_api.h"
 #include "mesh/base/log.h"
+#include "mesh/node/local_request.h"
 #include "mesh/node/relays.h"
 #include "mesh/node/status.h"
 #include "mesh/os/file.h"
@@ -37,7 +38,7 @@ struct local_api {
  * -------------------------------------------------------------------------------------------------------------
  */
 
-static void reply_json(struct http_server_conn *c, struct buf *b, bool ok)
+void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok)
 {
 	if (ok)
 		http_reply(c, 200, "application/json", NULL, buf_data(b), b->len);
@@ -46,7 +47,7 @@ static void reply_json(struct http_server_conn *c, struct buf *b, bool ok)
 	buf_free(b);
 }
 
-static void reply_error(struct http_server_conn *c, int status, const char *text)
+void local_reply_error(struct http_server_conn *c, int status, const char *text)
 {
 	http_reply(c, status, "text/plain; charset=utf-8", NULL, text, strlen(text));
 }
@@ -60,15 +61,6 @@ static void reply_done(struct http_server_conn *c)
  * ---------------------------------------------------------------------------------------------------------------
  */
 
-struct request {
-	struct local_api *api;
-	struct node *n;
-	struct http_server_conn *conn;
-	const struct http_head *head;
-	const char *body;
-	size_t len;
-};
-
 static void get_status(struct request *r)
 {
 	struct arena a = { 0 };
@@ -78,7 +70,7 @@ static void get_status(struct request *r)
 	bool with = !http_target_query(r->head, "peers", peers, sizeof(peers)) || strcmp(peers, "false") != 0;
 	status_make(r->n, &a, with, &s);
 	bool ok = api_status_write(&b, &s);
-	reply_json(r->conn, &b, ok);
+	local_reply_json(r->conn, &b, ok);
 	arena_free(&a);
 }
 
@@ -96,7 +88,7 @@ static void reply_prefs(struct request *r)
 	struct buf b = { 0 };
 	struct api_prefs p = current_prefs(r->n);
 	bool ok = api_prefs_write(&b, &p, NULL);
-	reply_json(r->conn, &b, ok);
+	local_reply_json(r->conn, &b, ok);
 }
 
 /* Another server is another network: what the old one gave is of no use there. */
@@ -161,7 +153,7 @@ static void patch_prefs(struct request *r)
 	else
 		bad = check_prefs(&p, &m);
 	if (bad) {
-		reply_error(r->conn, 400, bad);
+		local_reply_error(r->conn, 400, bad);
 	} else {
 		take_prefs(r->n, &p, &m);
 		reply_prefs(r);
@@ -189,7 +181,7 @@ static void post_start(struct request *r)
 		s.prefs = current_prefs(r->n);
 	}
 	if (bad) {
-		reply_error(r->conn, 400, bad);
+		local_reply_error(r->conn, 400, bad);
 		arena_free(&a);
 		return;
 	}
@@ -200,7 +192,7 @@ static void post_start(struct request *r)
 		node_login(r->n, s.auth_key);
 	arena_free(&a);
 	if (r->n->backend == NODE_STOPPED && r->n->last_error[0])
-		reply_error(r->conn, 500, r->n->last_error);
+		local_reply_error(r->conn, 500, r->n->last_error);
 	else
 		reply_done(r->conn);
 }
@@ -242,7 +234,7 @@ static void get_watch(struct request *r)
 		write_notify(r->api, r->conn);
 		return;
 	}
-	reply_error(r->conn, 503, "too many watchers");
+	local_reply_error(r->conn, 503, "too many watchers");
 }
 
 void local_api_state_changed(struct local_api *a)
@@ -265,7 +257,7 @@ static void ping_reply(struct ping *p, const struct api_ping_result *result)
 	loop_timer_free(p->timer);
 	p->timer = NULL;
 	bool ok = api_ping_write(&b, result);
-	reply_json(c, &b, ok);
+	local_reply_json(c, &b, ok);
 }
 
 static void ping_timed_out(void *arg)
@@ -321,7 +313,7 @@ static void post_ping(struct request *r)
 	char text[ADDR_TEXT];
 	struct addr ip;
 	if (!http_target_query(r->head, "ip", text, sizeof(text)) || !addr_parse(text, &ip)) {
-		reply_error(r->conn, 400, "ip= must be an address of a peer");
+		local_reply_error(r->conn, 400, "ip= must be an address of a peer");
 		return;
 	}
 	uint64_t peer = peer_with_address(r->n, &ip);
@@ -329,7 +321,7 @@ static void post_ping(struct request *r)
 	for (size_t i = 0; i < PINGS_MAX && !p; i++)
 		p = r->api->pings[i].conn ? NULL : &r->api->pings[i];
 	if (!peer || !p) {
-		reply_error(r->conn, peer ? 503 : 404,
+		local_reply_error(r->conn, peer ? 503 : 404,
 			peer ? "too many pings at once" : "no peer has this address");
 		return;
 	}
@@ -348,7 +340,7 @@ static void get_netcheck(struct request *r)
 	struct path_report pr;
 	char v4[ENDPOINT_TEXT] = "", v6[ENDPOINT_TEXT] = "";
 	if (!r->n->path) {
-		reply_error(r->conn, 503, "the node is stopped; run `ropewalk up` first");
+		local_reply_error(r->conn, 503, "the node is stopped; run `ropewalk up` first");
 		return;
 	}
 	path_report(r->n->path, &pr);
@@ -366,7 +358,7 @@ static void get_netcheck(struct request *r)
 			.name = relays_region_name(r->n->relays, pr.regions[i].id),
 			.seconds = pr.regions[i].latency_ms / 1000 };
 	bool ok = api_netcheck_write(&b, &m);
-	reply_json(r->conn, &b, ok);
+	local_reply_json(r->conn, &b, ok);
 	arena_free(&a);
 }
 
@@ -388,6 +380,9 @@ static const struct {
 	{ "GET", "/localapi/v0/watch-ipn-bus", false, get_watch },
 	{ "POST", "/localapi/v0/ping", false, post_ping },
 	{ "GET", "/localapi/v0/netcheck", false, get_netcheck },
+	{ "GET", "/localapi/v0/dns-query", false, local_dns_query },
+	{ "GET", "/localapi/v0/dns-osconfig", false, local_dns_os_config },
+	{ "GET", "/localapi/v0/dns-config", false, local_dns_config },
 };
 
 static bool may_write(struct http_server_conn *c)
@@ -415,7 +410,7 @@ static void request_received(
 		.api = a, .n = a->n, .conn = c, .head = head, .body = (const char *)body, .len = len
 	};
 	if (from_a_page(head) || !http_target_path(head, path, sizeof(path))) {
-		reply_error(c, 403, "this socket is for local programs");
+		local_reply_error(c, 403, "this socket is for local programs");
 		return;
 	}
 	bool known = false;
@@ -426,17 +421,18 @@ static void request_received(
 		if (strcmp(routes[i].method, head->method) != 0)
 			continue;
 		if (routes[i].writes && !may_write(c))
-			reply_error(c, 403, "only root and the daemon's own user may change this");
+			local_reply_error(c, 403, "only root and the daemon's own user may change this");
 		else
 			routes[i].run(&r);
 		return;
 	}
-	reply_error(c, known ? 405 : 404, known ? "method not allowed" : "not found");
+	local_reply_error(c, known ? 405 : 404, known ? "method not allowed" : "not found");
 }
 
 static void connection_gone(void *arg, struct http_server_conn *c)
 {
 	struct local_api *a = arg;
+	local_dns_gone(c);
 	for (size_t i = 0; i < WATCHERS_MAX; i++) {
 		if (a->watchers[i] == c)
 			a->watchers[i] = NULL;

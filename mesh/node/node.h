@@ -59,6 +59,8 @@ struct node {
 	struct filter *filter;
 	struct filter_flows *flows;
 	struct relays *relays;
+	struct pkt relayed[PKT_BATCH]; /* opened, waiting for the end of the relay's read */
+	size_t n_relayed;
 	struct loop_timer *tick;
 	struct node_drops drops;
 	struct filter_drops filter_drops;
@@ -100,6 +102,7 @@ void dataplane_tun_received(void *arg, struct pkt *pkts, size_t n);
 void dataplane_udp_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n);
 void dataplane_relay_received(
 	struct node *n, int32_t region, const struct node_key *from, const uint8_t *p, size_t len);
+void dataplane_relay_flush(struct node *n);
 /* TSMP ping to a peer's mesh address etc. go out like packets of the machine. */
 void dataplane_send_inner(struct node *n, struct pkt *p);
 

@@ -193,6 +193,8 @@ static void stream_data(void *arg, const uint8_t *p, size_t len)
 			!buf_append(&l->in, p + used, len - used))
 			fail(l, -ENOMEM, "memory is short");
 	}
+	if (!l->freed)
+		l->ev.flush(l->ev.arg);
 	if (!l->in.len)
 		buf_free(&l->in);
 	if (--l->depth == 0 && l->freed)

@@ -11,6 +11,7 @@ struct relay_link;
 struct relay_link_events {
 	void (*ready)(void *arg);
 	void (*received)(void *arg, const struct node_key *from, const uint8_t *p, size_t len);
+	void (*flush)(void *arg); /* no more of this read: what `received` gathered may go on */
 	void (*peer_gone)(void *arg, const struct node_key *who);
 	void (*closed)(void *arg, int code, const char *why); /* once; then relay_link_close */
 	void *arg;

@@ -114,6 +114,12 @@ static void link_received(void *arg, const struct node_key *from, const uint8_t 
 	g->all->ev.received(g->all->ev.arg, g->id, from, p, len);
 }
 
+static void link_flush(void *arg)
+{
+	struct region *g = arg;
+	g->all->ev.flush(g->all->ev.arg);
+}
+
 static void link_gone(void *arg, const struct node_key *who)
 {
 	struct region *g = arg;
@@ -127,6 +133,7 @@ static void connect_region(struct region *g)
 		return;
 	struct relay_link_events ev = { .ready = link_ready,
 		.received = link_received,
+		.flush = link_flush,
 		.peer_gone = link_gone,
 		.closed = link_closed,
 		.arg = g };

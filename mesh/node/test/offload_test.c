@@ -17,7 +17,8 @@ static struct endpoint ep(const char *text)
 /* A TCP packet with right checksums at PKT_HEADROOM. */
 static void make_tcp(struct pkt *p, bool v6, uint32_t seq, size_t payload, uint8_t flags)
 {
-	struct endpoint src = ep(v6 ? "[fd7a::1]:1" : "10.0.0.1:1"), dst = ep(v6 ? "[fd7a::2]:2" : "10.0.0.2:2");
+	struct endpoint src = ep(v6 ? "[fd7a::1]:1" : "10.0.0.1:1"),
+			dst = ep(v6 ? "[fd7a::2]:2" : "10.0.0.2:2");
 	size_t at = v6 ? 40 : 20;
 	pkt_reset(p);
 	uint8_t *b = pkt_data(p), *l4 = b + at;
@@ -56,7 +57,8 @@ static void test_join_then_cut(void **state)
 		struct pkt *ptr[N];
 		for (size_t i = 0; i < N; i++) {
 			bool last = i == N - 1;
-			make_tcp(&in[i], v6, (uint32_t)(1000 + i * MSS), last ? 100 : MSS, last ? TCP_ACK | TCP_PSH : TCP_ACK);
+			make_tcp(&in[i], v6, (uint32_t)(1000 + i * MSS), last ? 100 : MSS,
+				last ? TCP_ACK | TCP_PSH : TCP_ACK);
 			keep[i] = in[i];
 			ptr[i] = &in[i];
 		}
@@ -94,7 +96,10 @@ static void test_join_refuses(void **state)
 	for (int what = 0; what < KINDS; what++) {
 		static struct pkt a, b;
 		make_tcp(&a, false, 1000, 100, what == PSH_FIRST ? TCP_ACK | TCP_PSH : TCP_ACK);
-		make_tcp(&b, false, what == GAP ? 1101 : 1100, what == EMPTY ? 0 : what == LARGER ? 101 : 100,
+		make_tcp(&b, false, what == GAP ? 1101 : 1100,
+			what == EMPTY	 ? 0
+			: what == LARGER ? 101
+					 : 100,
 			what == SYN ? TCP_ACK | TCP_SYN : TCP_ACK);
 		uint8_t *l4 = pkt_data(&b) + 20;
 		if (what == OTHER_PORT || what == WINDOW) {
@@ -122,8 +127,12 @@ static void test_cut_refuses(void **state)
 	static struct pkt p;
 	static uint8_t b[2048];
 	make_tcp(&p, false, 1, 500, TCP_ACK);
-	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-		.gso_size = 100, .hdr_len = 40, .csum_start = 20, .csum_offset = 16 };
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.gso_size = 100,
+		.hdr_len = 40,
+		.csum_start = 20,
+		.csum_offset = 16 };
 	struct offload_cut c;
 	for (int what = 0; what < 5; what++) {
 		struct virtio_net_hdr bad = h;
@@ -160,7 +169,9 @@ static void test_single_needs_checksum(void **state)
 	uint8_t want[2048];
 	memcpy(want, pkt_data(&p), p.len);
 	be_put(pkt_data(&p) + 36, 2, (uint16_t)~ip_checksum(pseudo, 8, IP_TCP + 70));
-	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 20, .csum_offset = 16 };
+	struct virtio_net_hdr h = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 20, .csum_offset = 16
+	};
 	memcpy(b, &h, sizeof(h));
 	memcpy(b + sizeof(h), pkt_data(&p), p.len);
 	struct offload_cut c;
@@ -171,7 +182,8 @@ static void test_single_needs_checksum(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_join_then_cut), cmocka_unit_test(test_join_refuses),
-		cmocka_unit_test(test_cut_refuses), cmocka_unit_test(test_single_needs_checksum) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_join_then_cut),
+		cmocka_unit_test(test_join_refuses), cmocka_unit_test(test_cut_refuses),
+		cmocka_unit_test(test_single_needs_checksum) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,7 +140,8 @@ static void test_dns_after_crash(void **state)
 	struct errbuf eb;
 	snprintf(path, sizeof(path), "%s/resolv.conf", (char *)*state);
 	snprintf(backup, sizeof(backup), "%s.before-ropewalk", path);
-	put(path, "# Made by ropewalkd: the mesh's names are answered by its resolver.\nnameserver 100.100.100.100\n");
+	put(path, "# Made by ropewalkd: the mesh's names are answered by its resolver.\nnameserver "
+		  "100.100.100.100\n");
 	put(backup, "nameserver 192.0.2.7\n");
 	struct os_dns *d = os_dns_open(l, path, never, NULL);
 	check_text(path, "nameserver 192.0.2.7\n");

@@ -34,10 +34,12 @@ static uint16_t additional_read(const uint8_t *msg, size_t len, struct rd r, uns
 			return DNS_FORMERR;
 		if (type != DNS_OPT)
 			continue;
-		if (q->edns || next - at != 1 || !options_read(rdata))
+		if (q->edns || next - at != 1)
 			return DNS_FORMERR;
 		q->edns = true;
 		q->dnssec_ok = ttl >> 15 & 1;
+		if (!options_read(rdata))
+			return DNS_FORMERR;
 		size = class;
 		if (ttl >> 16 & 0xff)
 			q->rcode = DNS_BADVERS;

@@ -107,6 +107,7 @@ static enum local zone_write(
 			return LOCAL_FOREIGN;
 		const struct zone_rr *set = zone_set(&hit, type, &n);
 		if (n) {
+			*rcode = DNS_NOERROR;
 			set_write(r, d, name, set, n);
 			return LOCAL_DONE;
 		}

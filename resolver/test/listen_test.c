@@ -1,0 +1,290 @@
+/* The server on loopback with real sockets, asked by plain blocking clients in this thread between turns of the loop. */
+#include "resolver/listen.h"
+
+#include "mesh/os/sock.h"
+#include "resolver/test/fake.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct fixture {
+	struct loop *loop;
+	struct resolver_server *server, *upstream;
+	struct endpoint at;
+	int hooked;
+	int client;
+	size_t got_len;
+	uint8_t got[DNS_MESSAGE_MAX];
+	size_t want;              /* stop when this many bytes are in got */
+	bool eof, timed_out;
+};
+
+static struct fixture fx;
+
+static int hook(void *arg, int fd, const struct endpoint *to)
+{
+	struct fixture *f = arg;
+	(void)to;
+	f->hooked += fd >= 0;
+	return 0;
+}
+
+static struct zone *zone_of(const char *name, const char *ip)
+{
+	struct zone_builder *b = zone_builder_new();
+	struct addr a;
+	assert_true(addr_parse(ip, &a) && zone_add_address(b, name, &a, true));
+	struct zone *z = zone_build(b);
+	assert_non_null(z);
+	return z;
+}
+
+static struct resolver_server *server_open(const char *name, const char *ip)
+{
+	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
+	struct resolver_server_options o = { .at = &at, .n = 1, .upstream_socket = hook, .arg = &fx };
+	struct errbuf eb = { 0 };
+	struct resolver_server *s = resolver_server_open(fx.loop, &o, &eb);
+	if (!s)
+		fail_msg("%s", eb.text);
+	struct zone *z = zone_of(name, ip);
+	resolver_zone_set(resolver_server_core(s), z);
+	zone_put(z);
+	return s;
+}
+
+static void route_to(const struct endpoint *at)
+{
+	struct resolver_upstream up = { .at = *at };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
+	assert_int_equal(
+		resolver_server_configure(fx.server, &(struct resolver_config){ .routes = &route, .n_routes = 1 }, NULL), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&fx, 0, sizeof(fx));
+	fx.loop = loop_new();
+	fx.client = -1;
+	fx.upstream = server_open("www.example.com", "198.51.100.7");
+	fx.server = server_open("bob.mesh", "100.64.0.2");
+	fx.at = resolver_server_endpoint(fx.server, 0);
+	struct endpoint up = resolver_server_endpoint(fx.upstream, 0);
+	route_to(&up);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (fx.client >= 0)
+		close(fx.client);
+	resolver_server_close(fx.server);
+	resolver_server_close(fx.upstream);
+	loop_free(fx.loop);
+	return 0;
+}
+
+static void client_ready(void *arg, int events)
+{
+	struct fixture *f = arg;
+	(void)events;
+	ssize_t n = recv(f->client, f->got + f->got_len, sizeof(f->got) - f->got_len, MSG_DONTWAIT);
+	if (n > 0)
+		f->got_len += (size_t)n;
+	f->eof = n == 0 || (n < 0 && errno == ECONNRESET);
+	if (f->eof || (f->got_len >= f->want && f->want))
+		loop_stop(f->loop);
+}
+
+static void gave_up(void *arg)
+{
+	fx.timed_out = true;
+	loop_stop(arg);
+}
+
+/* Turns the loop until `want` bytes came (or the end, with want 0); fails after 8 s. */
+static void wait_for(size_t want)
+{
+	struct loop_timer *limit = loop_timer_new(fx.loop, gave_up, fx.loop);
+	struct loop_fd *watch = loop_fd_new(fx.loop, fx.client, client_ready, &fx);
+	fx.want = want;
+	loop_timer_set(limit, 8000);
+	loop_fd_set(watch, LOOP_READ);
+	if (!want || fx.got_len < want)
+		loop_run(fx.loop);
+	loop_fd_free(watch);
+	loop_timer_free(limit);
+	assert_false(fx.timed_out);
+}
+
+static void client_open(int type)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = endpoint_to_sockaddr(&fx.at, false, &ss);
+	if (fx.client >= 0)
+		close(fx.client);
+	fx.client = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	fx.got_len = 0;
+	fx.eof = false;
+	assert_true(fx.client >= 0 && !connect(fx.client, (struct sockaddr *)&ss, len));
+}
+
+static unsigned rcode_at(size_t at) { return fx.got[at + 3] & 15; }
+static unsigned answers_at(size_t at) { return (unsigned)be_get(fx.got + at + 6, 2); }
+
+static void test_udp(void **state)
+{
+	uint8_t q[300];
+	(void)state;
+	client_open(SOCK_DGRAM);
+	size_t len = fake_question(q, "bob.mesh", DNS_A, DNS_RD);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(answers_at(0), 1);
+	assert_int_equal(fx.hooked, 0);
+	fx.got_len = 0;
+	len = fake_question(q, "www.example.com", DNS_A, DNS_RD);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(answers_at(0), 1);
+	assert_int_equal(fx.hooked, 1);
+	/* a burst larger than one batch: each gets its answer */
+	fx.got_len = 0;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(send(fx.client, q, len, 0), len);
+	size_t one = len + 16;
+	wait_for(100 * one);
+	assert_int_equal(fx.got_len, 100 * one);
+	assert_int_equal(fx.hooked, 1);
+}
+
+static size_t frame(uint8_t *buf, const char *name, uint16_t type)
+{
+	size_t len = fake_question(buf + 2, name, type, DNS_RD);
+	be_put(buf, 2, len);
+	return len + 2;
+}
+
+static void test_tcp_pipelined(void **state)
+{
+	static uint8_t out[64 * 300];
+	size_t len = 0, one;
+	(void)state;
+	client_open(SOCK_STREAM);
+	len += one = frame(out, "www.example.com", DNS_A);
+	for (int i = 0; i < 60; i++)
+		len += frame(out + len, "bob.mesh", DNS_A);
+	assert_int_equal(send(fx.client, out, len, 0), len);
+	shutdown(fx.client, SHUT_WR); /* what was asked is answered all the same */
+	wait_for(0);
+	unsigned seen = 0;
+	for (size_t at = 0; at < fx.got_len; at += 2 + be_get(fx.got + at, 2), seen++)
+		assert_int_equal(answers_at(at + 2), 1);
+	assert_int_equal(seen, 61);
+	assert_true(fx.eof);
+}
+
+static void test_tcp_bytewise(void **state)
+{
+	uint8_t out[300];
+	(void)state;
+	client_open(SOCK_STREAM);
+	size_t len = frame(out, "bob.mesh", DNS_AAAA);
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(send(fx.client, out + i, 1, 0), 1);
+	wait_for(2);
+	assert_int_equal(rcode_at(2), 0);
+}
+
+/* B25 */
+static void test_tcp_garbage(void **state)
+{
+	static const char *const garbage[] = { "0000", "0001 00", "000b 000000", "1001", "ffff 1234" };
+	uint8_t out[64];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
+		client_open(SOCK_STREAM);
+		size_t len = fake_hex(garbage[i], out, sizeof(out));
+		assert_int_equal(send(fx.client, out, len, 0), len);
+		wait_for(0);
+		assert_true(fx.eof);
+		assert_int_equal(fx.got_len, 0);
+	}
+	assert_int_equal(resolver_server_stats(fx.server)->tcp_garbage, ARRAY_LEN(garbage));
+}
+
+/* A pi-hole that is gone, its machine up: at once. */
+static void test_upstream_closed(void **state)
+{
+	uint8_t q[300];
+	struct endpoint nobody = { .ip = addr_v4(INADDR_LOOPBACK) };
+	int fd = sock_udp(&nobody, NULL);
+	(void)state;
+	assert_true(fd >= 0 && !sock_local(fd, &nobody));
+	close(fd);
+	route_to(&nobody);
+	client_open(SOCK_DGRAM);
+	size_t len = fake_question(q, "www.example.com", DNS_A, DNS_RD);
+	uint64_t before = loop_now_ms(fx.loop);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(rcode_at(0), DNS_SERVFAIL);
+	assert_true(loop_now_ms(fx.loop) - before < 1000);
+}
+
+/* A long answer: TC by UDP from the upstream, TCP behind the client's back, TC to the UDP client. */
+static void test_long_answer(void **state)
+{
+	uint8_t q[300];
+	struct zone_builder *b = zone_builder_new();
+	(void)state;
+	for (uint32_t i = 0; i < 200; i++) {
+		struct addr a = addr_v4(0x0a000000 + i);
+		assert_true(zone_add_address(b, "many.example.com", &a, false));
+	}
+	struct zone *z = zone_build(b);
+	resolver_zone_set(resolver_server_core(fx.upstream), z);
+	zone_put(z);
+	client_open(SOCK_DGRAM);
+	size_t len = fake_question(q, "many.example.com", DNS_A, DNS_RD);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_true(fx.got[2] & 2);
+	assert_true(fx.got_len <= DNS_UDP_SIZE);
+	assert_int_equal(resolver_stats(resolver_server_core(fx.server))->upstream_tcp, 1);
+	client_open(SOCK_STREAM);
+	uint8_t out[302];
+	len = frame(out, "many.example.com", DNS_A);
+	assert_int_equal(send(fx.client, out, len, 0), len);
+	wait_for(3000);
+	assert_int_equal(answers_at(2), 200);
+	assert_int_equal(fx.hooked, 2);
+}
+
+static void test_port_in_use(void **state)
+{
+	struct resolver_server_options o = { .at = &fx.at, .n = 1 };
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_null(resolver_server_open(fx.loop, &o, &eb));
+	assert_non_null(strstr(eb.text, "in use"));
+}
+
+int main(void)
+{
+#define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(test_udp), CASE(test_tcp_pipelined), CASE(test_tcp_bytewise), CASE(test_tcp_garbage),
+		CASE(test_upstream_closed), CASE(test_long_answer), CASE(test_port_in_use),
+	};
+	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

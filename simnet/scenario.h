@@ -64,6 +64,7 @@ struct scn_step {
 	enum scn_path path;       /* ping `via`, expect `path … is` */
 	bool oracle;              /* expect: `is: oracle`, path is what topology_oracle says */
 	bool fails;               /* the step must NOT succeed (ping, run, resolve) */
+	bool wait_ready;          /* spawn: the step ends when the program is ready, not at once */
 	uint64_t within_ms;       /* bound on the event; a bound, never a sleep. 0 = the default of the kind */
 	uint64_t for_ms;          /* expect: must hold this long; wait: a plain pause with its reason in `say` */
 	uint64_t max_gap_ms;      /* expect gap on the running probe from->to; UINT64_MAX = not asked */

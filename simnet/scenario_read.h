@@ -4,8 +4,8 @@
 
 #include "simnet/yaml.h"
 
-/* Replaces {matrix.KEY} in every scalar of root by the words of combination `variant`; fills the scenario's variant
- * fields. A file without a matrix has one variant. */
+/* Replaces {matrix.KEY} in every scalar of root by the words of combination `variant`; fills the scenario's
+ * variant fields. A file without a matrix has one variant. */
 int matrix_expand(struct yaml_reader *y, struct yaml_value *root, size_t variant, struct scenario *s);
 
 /* list: the value of `steps`, or NULL. Routers and nodes of s are there already. */

@@ -12,6 +12,8 @@ struct step_words {
 	int via, is_path;
 };
 
+enum { FAILS_MS = 3000 }; /* how long nothing must be heard, unless the file says otherwise */
+
 #define AT(field) offsetof(struct step_words, field)
 
 static const char *const via_words[] = { "any", "direct", "relay", NULL };
@@ -69,7 +71,7 @@ static const struct yaml_row run_rows[] = {
 static const struct yaml_row spawn_rows[] = {
 	{ "at", YAML_STRING, AT(st.target), true, NULL, NULL },
 	{ "argv", YAML_CUSTOM, 0, false, NULL, read_argv },
-	{ "until", YAML_STRING, AT(st.matches), false, NULL, NULL },
+	{ "ready", YAML_BOOL, AT(st.wait_ready), false, NULL, NULL },
 	{ "within", YAML_DURATION, AT(st.within_ms), false, NULL, NULL },
 	{ 0 },
 };
@@ -279,7 +281,10 @@ static int read_item(struct yaml_reader *y, const struct yaml_value *item, struc
 static int read_step(
 	struct yaml_reader *y, const struct yaml_value *item, const struct scenario *s, struct scn_step *out)
 {
-	struct step_words w = { .st = { .max_gap_ms = UINT64_MAX, .max_lost = UINT64_MAX, .exit_code = -1 } };
+	struct step_words w = { .st = { .max_gap_ms = UINT64_MAX,
+					.max_lost = UINT64_MAX,
+					.exit_code = -1,
+					.wait_ready = true } };
 	const struct yaml_value *body = NULL;
 
 	int err = read_item(y, item, &w, &body);
@@ -299,7 +304,7 @@ static int read_step(
 	if (w.st.kind == STEP_KILL && !w.st.signal)
 		w.st.signal = "KILL";
 	if (!w.st.within_ms)
-		w.st.within_ms = f->within_ms;
+		w.st.within_ms = w.st.fails ? FAILS_MS : f->within_ms;
 	if (w.st.kind == STEP_WAIT && !w.st.title)
 		return yaml_error(y, w.st.at, "'wait' is a plain pause and must give its reason in 'say'");
 	if (w.st.fails && w.st.path != PATH_ANY)

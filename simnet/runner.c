@@ -1,0 +1,437 @@
+#include "simnet/runner.h"
+
+#include "mesh/os/file.h"
+#include "simnet/lab.h"
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+enum { START_MS = 20000, DROPS_EVERY_MS = 200, DROPS_MAX = 256, DROPS_SHOWN = 6, TAIL_SHOWN = 5 };
+
+struct run {
+	struct runner *r;
+	struct lab lab;
+	struct loop_signal *signals[2];
+	struct loop_timer *drop_timer;
+	struct engine_drop drops[DROPS_MAX]; /* since the step began, newest last, equal ones merged */
+	size_t n_drops;
+	char work[64];
+	struct scn_at at; /* of the step that runs */
+};
+
+/* ---- checking without a network */
+
+static int load_adapters(struct lab *l, struct errbuf *eb)
+{
+	l->programs = calloc(l->s->n_nodes + 1, sizeof(*l->programs));
+	if (!l->programs)
+		return err_say(eb, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < l->s->n_nodes; i++) {
+		const struct scn_node *n = &l->s->nodes[i];
+		struct program *p = &l->programs[i];
+		struct errbuf why = { 0 };
+		*p = (struct program) { .lab = l, .node = (int)i, .port_fd = -1 };
+		if (!n->adapter)
+			continue;
+		p->adapter = calloc(1, sizeof(*p->adapter));
+		if (!p->adapter)
+			return err_say(eb, -ENOMEM, "out of memory");
+		int err = adapter_find(n->adapter, l->s->file, p->adapter, &why);
+		if (err)
+			return err_say(
+				eb, err, "%s:%u:%u: %.300s", l->s->file, n->at.line, n->at.column, why.text);
+	}
+	return 0;
+}
+
+int runner_check(const struct scenario *s, struct errbuf *eb)
+{
+	struct lab l = { .s = s, .work_dir = "/x" };
+	int err = load_adapters(&l, eb);
+	if (!err)
+		err = fields_check(&l, eb);
+	programs_close(&l);
+	return err;
+}
+
+/* ---- what died, for the story of a failure */
+
+static void merge_drop(struct run *run, const struct engine_drop *d)
+{
+	for (size_t i = 0; i < run->n_drops; i++) {
+		struct engine_drop *have = &run->drops[i];
+		if (have->where == d->where && have->rule == d->rule && have->proto == d->proto &&
+			endpoint_equal(&have->src, &d->src) && endpoint_equal(&have->dst, &d->dst)) {
+			have->count += d->count ? d->count : 1;
+			have->at_ns = d->at_ns;
+			return;
+		}
+	}
+	if (run->n_drops == DROPS_MAX)
+		memmove(run->drops, run->drops + 1, --run->n_drops * sizeof(run->drops[0]));
+	run->drops[run->n_drops] = *d;
+	if (!d->count)
+		run->drops[run->n_drops].count = 1;
+	run->n_drops++;
+}
+
+static void collect_drops(struct run *run)
+{
+	struct engine_drop some[64];
+	size_t n = run->lab.engine ? run->lab.ops->drops(run->lab.engine, some, ARRAY_LEN(some)) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		merge_drop(run, &some[i]);
+}
+
+static void drops_due(void *arg)
+{
+	struct run *run = arg;
+	collect_drops(run);
+	loop_timer_set(run->drop_timer, DROPS_EVERY_MS);
+}
+
+static const char *proto_name(uint8_t proto)
+{
+	return proto == 17 ? "udp" : proto == 6 ? "tcp" : proto == 1 || proto == 58 ? "icmp" : "ip";
+}
+
+static void tell_drops(struct run *run)
+{
+	char src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT];
+	size_t from = run->n_drops > DROPS_SHOWN ? run->n_drops - DROPS_SHOWN : 0;
+
+	collect_drops(run);
+	for (size_t i = from; i < run->n_drops; i++) {
+		const struct engine_drop *d = &run->drops[i];
+		story_say(run->lab.story, "why", STORY_NOTE, "why: %u %s %s -> %s dropped at %s: %s",
+			d->count, proto_name(d->proto), endpoint_format(&d->src, src),
+			endpoint_format(&d->dst, dst), d->where, d->rule);
+	}
+}
+
+static void tell_logs(struct run *run)
+{
+	for (size_t i = 0; i < run->lab.s->n_nodes; i++) {
+		const struct program *p = &run->lab.programs[i];
+		size_t n = p->n_lines < TAIL_SHOWN ? p->n_lines : TAIL_SHOWN;
+		for (size_t k = p->n_lines - n; k < p->n_lines; k++)
+			story_say(run->lab.story, "log", STORY_NOTE, "log: %s: %s", run->lab.s->nodes[i].name,
+				p->tail[k % PROGRAM_TAIL] ? p->tail[k % PROGRAM_TAIL] : "");
+	}
+}
+
+/* ---- from nothing to running programs */
+
+static void interrupted(void *arg, int signo)
+{
+	struct run *run = arg;
+	(void)signo;
+	run->lab.interrupted = true;
+	lab_poke(&run->lab);
+}
+
+static bool is_empty_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	unsigned n = 0;
+
+	if (!d)
+		return false;
+	while (n <= 2 && readdir(d))
+		n++;
+	closedir(d);
+	return n <= 2;
+}
+
+/* A tmpfs of the sandbox's own, over a folder nobody misses: it is gone with the last process. Nodes have
+ * their own /run, so it cannot be there. */
+static int mount_work_dir(struct run *run, struct errbuf *eb)
+{
+	static const char *const places[] = { "/mnt", "/media", "/srv", "/opt", "/var/tmp" };
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(places) - 1 && !is_empty_dir(places[i]))
+		i++;
+	snprintf(run->work, sizeof(run->work), "%s", places[i]);
+	if (mount("simnet", run->work, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
+		return err_set(eb, -errno, "mount a tmpfs for the run's files on %s", run->work);
+	run->lab.work_dir = run->work;
+	return 0;
+}
+
+static int open_loop(struct run *run, struct errbuf *eb)
+{
+	struct lab *l = &run->lab;
+
+	l->loop = loop_new();
+	if (!l->loop)
+		return err_say(eb, -ENOMEM, "out of memory");
+	run->signals[0] = loop_signal_new(l->loop, SIGINT, interrupted, run);
+	run->signals[1] = loop_signal_new(l->loop, SIGTERM, interrupted, run);
+	run->drop_timer = loop_timer_new(l->loop, drops_due, run);
+	if (!run->signals[0] || !run->signals[1] || !run->drop_timer)
+		return err_say(eb, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int build(struct run *run, struct errbuf *eb)
+{
+	struct lab *l = &run->lab;
+	uint64_t start = loop_now_ms(l->loop);
+	char dir[80];
+
+	snprintf(dir, sizeof(dir), "%s/.net", run->work);
+	int err = dir_make(dir, 0700, eb);
+	if (!err)
+		err = l->ops->open(l->s, dir, &l->engine, eb);
+	if (err)
+		return err;
+	uint64_t built = loop_now_ms(l->loop);
+	loop_timer_set(run->drop_timer, DROPS_EVERY_MS);
+	err = l->ops->self_test(l->engine, eb);
+	if (err)
+		return err;
+	collect_drops(run);
+	run->n_drops = 0; /* the self-test's own */
+	story_say(l->story, "built", STORY_PLAIN,
+		"%zu routers and %zu hosts built in %llu ms; every router probed, in %llu ms",
+		l->s->n_routers, l->s->n_nodes, (unsigned long long)(built - start),
+		(unsigned long long)(loop_now_ms(l->loop) - built));
+	return 0;
+}
+
+struct group {
+	struct lab *lab;
+	bool services;
+};
+
+static bool group_ready(void *arg)
+{
+	const struct group *g = arg;
+
+	for (size_t i = 0; i < g->lab->s->n_nodes; i++) {
+		const struct scn_node *n = &g->lab->s->nodes[i];
+		if (n->is_service == g->services && !n->start_later &&
+			g->lab->programs[i].state != PROGRAM_READY)
+			return g->lab->failed;
+	}
+	return true;
+}
+
+static int not_ready(struct lab *l, bool services, struct errbuf *eb)
+{
+	for (size_t i = 0; i < l->s->n_nodes; i++) {
+		const struct program *p = &l->programs[i];
+		if (l->s->nodes[i].is_service != services || l->s->nodes[i].start_later ||
+			p->state == PROGRAM_READY)
+			continue;
+		if (*p->why.text)
+			return err_say(
+				eb, -ETIMEDOUT, "not ready after %d s: %.300s", START_MS / 1000, p->why.text);
+		return err_say(eb, -ETIMEDOUT, "not ready after %d s: %s does not say that it is",
+			START_MS / 1000, l->s->nodes[i].name);
+	}
+	return err_say(eb, -ETIMEDOUT, "not ready after %d s", START_MS / 1000);
+}
+
+static int start_group(struct lab *l, bool services, struct errbuf *eb)
+{
+	struct group g = { .lab = l, .services = services };
+
+	for (size_t i = 0; i < l->s->n_nodes; i++) {
+		const struct scn_node *n = &l->s->nodes[i];
+		int err = n->is_service == services && !n->start_later
+				  ? program_start(&l->programs[i], NULL, eb)
+				  : 0;
+		if (err)
+			return err;
+	}
+	bool ready = lab_wait(l, group_ready, &g, loop_now_ms(l->loop) + START_MS);
+	if (l->interrupted)
+		return err_say(eb, -EINTR, "interrupted");
+	if (l->failed) {
+		*eb = l->failure;
+		return eb->code;
+	}
+	return ready ? 0 : not_ready(l, services, eb);
+}
+
+static int run_steps(struct run *run, struct errbuf *eb)
+{
+	struct lab *l = &run->lab;
+
+	for (size_t i = 0; i < l->s->n_steps; i++) {
+		run->at = l->s->steps[i].at;
+		collect_drops(run);
+		run->n_drops = 0;
+		int err = step_run(l, &l->s->steps[i], eb);
+		if (err)
+			return err;
+	}
+	step_report_cost(l);
+	return 0;
+}
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void stay(struct run *run)
+{
+	struct lab *l = &run->lab;
+	char ip[ADDR_TEXT];
+	struct shell_server *shells = shell_serve(l, run->r->control_fd);
+
+	for (size_t i = 0; i < l->s->n_nodes; i++)
+		story_say(l->story, "node", STORY_PLAIN, "%-16s %-16s %s", l->s->nodes[i].name,
+			addr_format(&l->s->nodes[i].ip, ip),
+			l->s->nodes[i].router < 0 ? "internet" : l->s->routers[l->s->nodes[i].router].name);
+	story_say(
+		l->story, "up", STORY_EVENT, "up; 'simnet shell NODE' from another terminal, Ctrl-C ends it");
+	while (!l->interrupted)
+		(void)lab_wait(l, never, NULL, loop_now_ms(l->loop) + 3600000);
+	shell_server_free(shells);
+}
+
+/* ---- the end */
+
+static void copy_logs(struct run *run)
+{
+	char from[600], to[600];
+	struct errbuf eb;
+
+	for (size_t i = 0; i < run->lab.s->n_nodes; i++) {
+		struct buf text = { .cap = 64 << 20 };
+		const char *name = run->lab.s->nodes[i].name;
+		if (run->lab.programs[i].log)
+			fflush(run->lab.programs[i].log);
+		snprintf(from, sizeof(from), "%s/logs/%s.log", run->work, name);
+		snprintf(to, sizeof(to), "%s/%s.log", run->r->out_dir, name);
+		if (!file_read(from, 64 << 20, &text, &eb) && text.len)
+			(void)file_write_atomic(to, 0644, buf_data(&text), text.len, &eb);
+		buf_free(&text);
+	}
+}
+
+static void keep_evidence(struct run *run, bool failed)
+{
+	struct errbuf eb = { 0 };
+	enum pcap_when pcap = run->r->pcap;
+
+	if (!run->r->out_dir)
+		return;
+	if (run->lab.programs)
+		copy_logs(run);
+	if (run->lab.engine && (pcap == PCAP_ALL || (pcap == PCAP_FAIL && failed)) &&
+		run->lab.ops->write_pcaps(run->lab.engine, run->r->out_dir, &eb))
+		story_say(run->lab.story, "note", STORY_NOTE, "captures not written: %s", eb.text);
+	story_say(run->lab.story, "see", STORY_NOTE, "see: %s", run->r->out_dir);
+}
+
+static void close_run(struct run *run)
+{
+	struct lab *l = &run->lab;
+
+	streams_close(l);
+	programs_close(l);
+	while (l->values) {
+		struct lab_value *v = l->values;
+		l->values = v->next;
+		free(v->key);
+		free(v->value);
+		free(v);
+	}
+	l->ops->close(l->engine);
+	loop_timer_free(l->deadline);
+	loop_timer_free(run->drop_timer);
+	loop_signal_free(run->signals[0]);
+	loop_signal_free(run->signals[1]);
+	loop_free(l->loop);
+}
+
+static int exit_code(const struct run *run, int err, bool built)
+{
+	if (run->lab.interrupted)
+		return run->r->keep_going ? EXIT_PASS : EXIT_INTERRUPTED;
+	if (!err)
+		return EXIT_PASS;
+	return built ? EXIT_FAILED : EXIT_BROKEN;
+}
+
+static void tell_end(struct run *run, int code, const struct errbuf *eb, uint64_t start)
+{
+	static const char *const kinds[] = { [EXIT_PASS] = "pass", [EXIT_FAILED] = "fail" };
+	const struct scenario *s = run->lab.s;
+	const char *kind = code <= EXIT_FAILED ? kinds[code] : "error";
+	char text[600], took[32], seed[32];
+	double s_took = (double)(clock_now_ns() / 1000000 - start) / 1000;
+	const char *variant = s->variant_name;
+
+	snprintf(took, sizeof(took), "%.3f", s_took);
+	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);
+	if (code == EXIT_PASS)
+		snprintf(text, sizeof(text), "PASS %s%s%s%s  %zu steps, %.1f s", s->name, variant ? " [" : "",
+			variant ? variant : "", variant ? "]" : "", s->n_steps, s_took);
+	else
+		snprintf(text, sizeof(text), "%s %s%s%s%s  %s:%u: %s   seed %s",
+			code == EXIT_FAILED ? "FAIL" : "ERROR", s->name, variant ? " [" : "",
+			variant ? variant : "", variant ? "]" : "", s->file, run->at.line, eb->text, seed);
+	struct story_item item = { .kind = kind,
+		.mark = code ? STORY_BAD : STORY_GOOD,
+		.at = run->at,
+		.text = text,
+		.keys = { "seconds", "seed" },
+		.values = { took, seed } };
+	story_tell(run->lab.story, &item);
+}
+
+int runner_run(struct runner *r)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	struct errbuf eb = { 0 };
+	uint64_t start = clock_now_ns() / 1000000;
+	bool built = false;
+
+	if (!run)
+		return EXIT_BROKEN;
+	run->r = r;
+	run->lab = (struct lab) { .s = r->scenario, .ops = r->engine, .story = r->story };
+	int err = open_loop(run, &eb);
+	if (!err)
+		err = mount_work_dir(run, &eb);
+	if (!err)
+		err = load_adapters(&run->lab, &eb);
+	if (!err)
+		err = fields_check(&run->lab, &eb);
+	if (!err)
+		err = programs_open(&run->lab, &eb);
+	if (!err)
+		err = build(run, &eb);
+	built = !err;
+	if (!err)
+		err = start_group(&run->lab, true, &eb);
+	if (!err)
+		err = start_group(&run->lab, false, &eb);
+	if (!err)
+		err = run_steps(run, &eb);
+	if (!err && r->keep_going)
+		stay(run);
+	int code = exit_code(run, err, built);
+	if (code == EXIT_FAILED) {
+		tell_drops(run);
+		tell_logs(run);
+	}
+	if (run->lab.loop)
+		keep_evidence(run, code != EXIT_PASS);
+	tell_end(run, code, &eb, start);
+	close_run(run);
+	free(run);
+	return code;
+}

@@ -1,0 +1,46 @@
+/* Runs one scenario, or holds one up, inside the sandbox. */
+#ifndef SIMNET_RUNNER_H
+#define SIMNET_RUNNER_H
+
+#include "simnet/engine.h"
+#include "simnet/story.h"
+
+/* Exit codes of the program and of a sandbox child. */
+enum {
+	EXIT_PASS = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_HOST = 3,
+	EXIT_BROKEN = 4,
+	EXIT_INTERRUPTED = 130
+};
+enum pcap_when { PCAP_OFF, PCAP_FAIL, PCAP_ALL };
+
+struct runner {
+	const struct scenario *scenario;
+	const struct engine_ops *engine;
+	struct story *story;
+	uint64_t seed;
+	enum pcap_when pcap;
+	const char *out_dir; /* logs, events and captures go there; NULL = nothing is kept */
+	bool keep_going;     /* `up`: stay after the steps until interrupted */
+	int control_fd;	     /* `up`: listening socket for `shell`, or -1 */
+};
+
+/* Schema, adapters and templates, without a network. 0 or ERR_MALFORMED. */
+int runner_check(const struct scenario *s, struct errbuf *eb);
+/* In the sandbox: the exit code. */
+int runner_run(struct runner *r);
+
+/* shell.c: serving and using the terminal of a node of a lab that is up. */
+struct lab;
+struct shell_server;
+struct shell_server *shell_serve(struct lab *l, int listen_fd);
+void shell_server_free(struct shell_server *s);
+int shell_listen(struct errbuf *eb); /* abstract socket named for this process */
+/* The labs of this user that are up: their process ids, at most cap; returns the count. */
+int shell_find(int *pids, int cap);
+/* Runs an interactive shell (or argv) in the node; the exit code. */
+int shell_run(int pid, const char *node, const char *const *argv, struct errbuf *eb);
+
+#endif

@@ -60,15 +60,38 @@ static struct addr host_in(const struct scenario *s, int network, uint32_t numbe
 
 /* ---- interfaces ---- */
 
+static void port_name(unsigned test_no, int network, bool out, char *name)
+{
+	kernel_port_name('p', (int)(test_no % 100000 * 1000) + network + 1, out ? 'o' : 'i', name);
+}
+
+/* The kernel removes interfaces of a closed namespace in its own time; until then they answer for the new
+ * ones. */
+static void unplug_last(struct engine *e)
+{
+	for (int i = 0; i < 2 * ((int)e->s->n_routers + 1); i++) {
+		char port[KERNEL_NAME];
+		struct errbuf gone_already;
+		port_name(e->n_self_tests - 1, i / 2 - 1, i % 2, port);
+		int ifindex = nl_link_index(e->fabric_nl, port);
+		if (ifindex > 0)
+			(void)nl_link_del(e->fabric_nl, ifindex, &gone_already);
+	}
+}
+
 static int plug_in(struct probe *p, bool out, int network, const uint32_t numbers[2], struct errbuf *eb)
 {
 	const struct scenario *s = p->e->s;
 	const struct kernel_ns *ns = out ? &p->outside : &p->inside;
 	char port[KERNEL_NAME], name[KERNEL_NAME];
-	kernel_port_name('p', (int)(p->e->n_self_tests % 100000 * 1000) + network + 1, out ? 'o' : 'i', port);
+	port_name(p->e->n_self_tests, network, out, port);
 	snprintf(name, sizeof(name), "e%d", network + 1);
+	/* The same in every test of an engine: routers may still know the last one's. */
+	const uint8_t mac[6] = { 2, 0, 0, out ? 5 : 4, (uint8_t)((network + 1) >> 8),
+		(uint8_t)(network + 1) };
 	struct nl_veth v = { .name = port,
 		.peer = name,
+		.peer_mac = mac,
 		.peer_ns = ns->net,
 		.master = p->e->bridges[network + 1],
 		.up = true };
@@ -332,6 +355,9 @@ static bool is_filtered(const struct probe *p, int router)
 static void run_tests(struct probe *p)
 {
 	const struct scenario *s = p->e->s;
+	for (int i = 0; i < (int)p->n_routers;
+		i++) /* first, so that the bridges know where the servers are */
+		(void)!send(p->clients[i].stranger, "", 1, 0);
 	for (int i = 0; i < (int)p->n_routers; i++) {
 		struct client *c = &p->clients[i];
 		struct endpoint first = server_at(p, s->routers[i].behind, 0);
@@ -340,7 +366,6 @@ static void run_tests(struct probe *p)
 			struct endpoint to = server_at(p, s->routers[i].behind, k);
 			send_message(c->map, &to, i, TEST_MAP, k);
 		}
-		(void)!send(c->stranger, "", 1, 0);
 	}
 	collect(p, is_mapped, ARRIVE_MS);
 	for (int i = 0; i < (int)p->n_routers; i++) {
@@ -471,7 +496,8 @@ int kernel_self_test(struct engine *e, struct errbuf *eb)
 		p.clients[i].map = p.clients[i].filter = p.clients[i].hairpin = p.clients[i].stranger = -1;
 	for (size_t i = 0; p.servers && i <= p.n_routers; i++)
 		memset(p.servers[i], 0xff, sizeof(p.servers[i])); /* -1 */
-	e->n_self_tests++;
+	if (e->n_self_tests++)
+		unplug_last(e);
 	int err = p.clients && p.servers ? measure(&p, eb) : err_set(eb, -ENOMEM, "probe the routers");
 	close_all(&p);
 	if (!err)

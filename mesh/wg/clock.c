@@ -2,14 +2,14 @@
 
 #include <string.h>
 
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000, STEP_NS = 1 << 24, STEP_MS = STEP_NS / NS_PER_MS + 1 };
 #define TAI_EPOCH ((UINT64_C(1) << 62) + 10)
 
 /* TAI64N, in steps of 16.8 ms so that it says little about our clock. */
 static void write_stamp(uint64_t unix_ms, uint8_t out[static WG_STAMP])
 {
 	be_put(out, 8, TAI_EPOCH + unix_ms / 1000);
-	be_put(out + 8, 4, unix_ms % 1000 * NS_PER_MS & ~UINT64_C(0xffffff));
+	be_put(out + 8, 4, unix_ms % 1000 * NS_PER_MS / STEP_NS * STEP_NS);
 }
 
 static void step_stamp(uint8_t stamp[static WG_STAMP])
@@ -27,8 +27,9 @@ void wg_clock_set(struct wg *w, uint64_t now_ms, uint64_t unix_ms)
 
 uint64_t wg_clock_floor(const struct wg *w)
 {
-	uint64_t s = be_get(w->stamp, 8);
-	return s < TAI_EPOCH ? 0 : (s - TAI_EPOCH) * 1000 + be_get(w->stamp + 8, 4) / NS_PER_MS + 1;
+	uint64_t s = be_get(w->stamp, 8), ms = be_get(w->stamp + 8, 4) / NS_PER_MS;
+	return s < TAI_EPOCH ? 0
+			     : (s - TAI_EPOCH) * 1000 + ms + 1 + STEP_MS; /* the next stamp is rounded down */
 }
 
 void wg_clock_stamp(struct wg *w, uint64_t now_ms, uint8_t out[static WG_STAMP])

@@ -13,7 +13,7 @@ struct candidate *candidates_find(struct peer *e, const struct endpoint *at)
 }
 
 /* Addresses a stranger may name but nothing must ever be sent to. */
-static bool is_sendable(const struct endpoint *at)
+bool candidates_sendable(const struct endpoint *at)
 {
 	const struct addr *a = &at->ip;
 	if (at->port == 0 || addr_is_unspecified(a) || addr_is_multicast(a) || addr_is_loopback(a))
@@ -71,7 +71,7 @@ static struct candidate *grow(struct path *p, struct peer *e)
 
 struct candidate *candidates_add(struct path *p, struct peer *e, const struct endpoint *at, uint8_t from)
 {
-	if (!is_sendable(at))
+	if (!candidates_sendable(at))
 		return NULL;
 	struct candidate *c = candidates_find(e, at);
 	if (!c) {

@@ -15,6 +15,7 @@ bool peers_box(struct path *p, struct peer *e); /* e->box is usable */
 
 /* candidates.c */
 struct candidate *candidates_find(struct peer *e, const struct endpoint *at);
+bool candidates_sendable(const struct endpoint *at);
 struct candidate *candidates_add(struct path *p, struct peer *e, const struct endpoint *at, uint8_t from);
 void candidates_forget(struct path *p, struct peer *e, uint8_t from); /* before the same source names its new list */
 void candidates_sweep(struct path *p, struct peer *e);                /* drops those that nobody names any more */

@@ -121,7 +121,7 @@ static bool fresh_tx(struct peer *e, const uint8_t *tx)
 static void ping_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
 	const struct disco_message *m)
 {
-	if (!fresh_tx(e, m->tx))
+	if (!fresh_tx(e, m->tx) || (!region && !candidates_sendable(from)))
 		return;
 	struct disco_message pong = { .type = DISCO_PONG, .seen = *from };
 	memcpy(pong.tx, m->tx, sizeof(pong.tx));

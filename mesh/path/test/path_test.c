@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 static const char *const class_names[] = { "EIM/EIF", "EIM/ADF", "EIM/APDF", "ADM/EIF", "ADM/ADF", "ADM/APDF",
@@ -60,10 +61,444 @@ static void all_pairs(void **state)
 	print_message("slowest direct: %llu ms\n", (unsigned long long)worst);
 }
 
+static struct pair flat(uint64_t seed)
+{
+	struct pair x = { .w = world_new(seed, 2) };
+	x.a = world_node(x.w, INTERNET, "198.51.100.1");
+	x.b = world_node(x.w, INTERNET, "198.51.100.2");
+	return x;
+}
+
+static struct pair easy(uint64_t seed)
+{
+	struct pair x = pair_of(seed, FILTER_APDF, FILTER_APDF);
+	start_both(&x);
+	return x;
+}
+
+static struct path_state state_of(struct node *n, struct node *peer)
+{
+	struct path_state s = { 0 };
+	path_peer_state(n->path, n->w->now_ms, (uint64_t)peer->index + 1, &s);
+	return s;
+}
+
+static void note(const char *what, uint64_t ms)
+{
+	print_message("%-44s %llu ms\n", what, (unsigned long long)ms);
+}
+
+/* Longest time without an answer while talking. */
+static uint64_t gap(struct pair *x, uint64_t ms)
+{
+	struct stats *s = &x->a->to[x->b->index];
+	s->longest_gap_ms = 0;
+	world_talk(x->w, x->a, x->b, ms, 50);
+	uint64_t last = x->w->now_ms - s->last_answer_ms;
+	return last > s->longest_gap_ms ? last : s->longest_gap_ms;
+}
+
+static void joins_fast(void **state)
+{
+	(void)state;
+	struct pair x = flat(1);
+	uint64_t start = x.w->now_ms;
+	world_start(x.a);
+	world_start(x.b);
+	while (!x.a->to[1].answered && x.w->now_ms - start < 2000)
+		world_talk(x.w, x.a, x.b, 10, 10);
+	note("start to first answer, flat", x.w->now_ms - start);
+	assert_true(x.w->now_ms - start < 300);
+	struct path_report r;
+	world_run(x.w, 1000);
+	path_report(x.a->path, &r);
+	assert_true(r.done && r.udp && r.ipv4 && !r.ipv6 && r.mapping_varies == OPT_FALSE && r.home == 900 &&
+		    r.n_regions == 2);
+	assert_true(endpoint_equal(&r.global4, &x.a->at));
+	world_free(x.w);
+}
+
+static void both_behind_carrier(void **state)
+{
+	(void)state;
+	struct pair x = { .w = world_new(5, 2) };
+	int c1 = world_router(x.w, INTERNET, "198.51.100.1", MAP_EIM, FILTER_EIF);
+	int c2 = world_router(x.w, INTERNET, "198.51.100.2", MAP_EIM, FILTER_APDF);
+	int h1 = world_router(x.w, c1, "100.64.1.1", MAP_EIM, FILTER_APDF);
+	int h2 = world_router(x.w, c2, "100.64.1.1", MAP_EIM, FILTER_APDF);
+	x.a = world_node(x.w, h1, "192.168.1.10"); /* the same LAN address at both ends */
+	x.b = world_node(x.w, h2, "192.168.1.10");
+	start_both(&x);
+	uint64_t took = world_until_direct(x.w, x.a, x.b, 3000);
+	note("double NAT both: direct", took);
+	assert_true(took <= 1000);
+	world_free(x.w);
+}
+
+static void same_lan(void **state)
+{
+	(void)state;
+	for (int hairpin = 0; hairpin < 2; hairpin++) {
+		struct pair x = { .w = world_new(6, 2) };
+		int lan = world_router(x.w, INTERNET, "198.51.100.1", MAP_EIM, FILTER_EIF);
+		world_router_of(x.w, lan)->hairpin = hairpin;
+		x.a = world_node(x.w, lan, "192.168.1.10");
+		x.b = world_node(x.w, lan, "192.168.1.11");
+		start_both(&x);
+		assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+		world_talk(x.w, x.a, x.b, 2000, 50);
+		struct path_state s = state_of(x.a, x.b), t = state_of(x.b, x.a);
+		assert_true(endpoint_equal(&s.at, &x.b->at) && endpoint_equal(&t.at, &x.a->at));
+		world_free(x.w);
+	}
+}
+
+static void same_carrier_hairpin(void **state)
+{
+	(void)state;
+	struct pair x = { .w = world_new(7, 2) };
+	int carrier = world_router(x.w, INTERNET, "198.51.100.1", MAP_EIM, FILTER_EIF);
+	world_router_of(x.w, carrier)->hairpin = true;
+	int h1 = world_router(x.w, carrier, "100.64.1.1", MAP_EIM, FILTER_APDF);
+	int h2 = world_router(x.w, carrier, "100.64.1.2", MAP_EIM, FILTER_APDF);
+	x.a = world_node(x.w, h1, "192.168.1.10");
+	x.b = world_node(x.w, h2, "192.168.2.10");
+	start_both(&x);
+	assert_true(world_until_direct(x.w, x.a, x.b, 2000) <= 1000);
+	world_free(x.w);
+}
+
+static void direct_path_lost(void **state)
+{
+	(void)state;
+	for (int nat = 0; nat < 2; nat++) {
+		struct pair x = nat ? easy(8) : flat(8);
+		if (!nat)
+			start_both(&x);
+		assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+		world_talk(x.w, x.a, x.b, 3000, 50);
+		x.w->direct_cut = true;
+		uint64_t cost = gap(&x, 10000);
+		note(nat ? "direct cut, NAT: gap" : "direct cut, flat: gap", cost);
+		assert_true(cost <= 1500);
+		assert_false(world_direct(x.a, x.b));
+		assert_non_null(strstr(state_of(x.a, x.b).why, "relay"));
+		world_talk(x.w, x.a, x.b, 10000, 50);
+		x.w->direct_cut = false;
+		uint64_t back = world_until_direct(x.w, x.a, x.b, 10000);
+		note("                 back to direct", back);
+		assert_true(back <= 3000);
+		assert_true(gap(&x, 5000) <= 200);
+		world_free(x.w);
+	}
+}
+
+static void one_way_dead(void **state)
+{
+	(void)state;
+	struct pair x = flat(9);
+	start_both(&x);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_talk(x.w, x.a, x.b, 2000, 50);
+	x.w->one_way_cut = true; /* what a sends */
+	uint64_t cost = gap(&x, 12000);
+	note("one way dead: gap", cost);
+	assert_true(cost <= 3000);
+	world_free(x.w);
+}
+
+static void probes_pass_data_does_not(void **state)
+{
+	(void)state;
+	struct pair x = flat(10);
+	start_both(&x);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	x.w->data_cut = true;
+	uint64_t cost = gap(&x, 20000);
+	note("probes pass, data lost: gap", cost);
+	assert_true(cost <= 11500);
+	world_free(x.w);
+}
+
+static void nat_reset(void **state)
+{
+	(void)state;
+	for (int cls = 0; cls < 2; cls++) {
+		struct pair x = easy(11 + (uint64_t)cls);
+		assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+		world_talk(x.w, x.a, x.b, 3000, 50);
+		struct router *r = world_router_of(x.w, x.b->net);
+		r->n_sessions = 0;
+		if (cls) /* a neighbour takes the port that b had */
+			r->sessions[r->n_sessions++] =
+				(struct nat_session) { .used = true, .port = x.b->at.port };
+		uint64_t cost = gap(&x, 5000);
+		note(cls ? "NAT reset, another port: gap" : "NAT reset, same port: gap", cost);
+		assert_true(cost <= 1500);
+		uint64_t back = world_until_direct(x.w, x.a, x.b, 10000);
+		note("                 back to direct", back);
+		assert_true(back <= 1000);
+		world_free(x.w);
+	}
+}
+
+static void moves(void **state)
+{
+	(void)state;
+	struct pair x = easy(13);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_talk(x.w, x.a, x.b, 2000, 50);
+	int other = world_router(x.w, INTERNET, "198.51.100.9", MAP_EIM, FILTER_APDF);
+	world_move(x.a, other, "10.1.1.1");
+	uint64_t cost = gap(&x, 1000);
+	uint64_t back = world_until_direct(x.w, x.a, x.b, 10000);
+	note("a moves to another router: gap", cost);
+	note("                 direct again", back);
+	assert_true(cost <= 1000 && back <= 1000);
+	world_free(x.w);
+}
+
+static void udp_blocked(void **state)
+{
+	(void)state;
+	struct pair x = pair_of(14, FILTER_APDF, FILTER_APDF);
+	world_router_of(x.w, x.b->net)->udp_blocked = true;
+	uint64_t start = x.w->now_ms;
+	world_start(x.a);
+	world_start(x.b);
+	while (!x.a->to[1].answered && x.w->now_ms - start < 5000)
+		world_talk(x.w, x.a, x.b, 10, 10);
+	note("UDP blocked: start to first answer", x.w->now_ms - start);
+	assert_true(x.w->now_ms - start < 1000);
+	uint64_t lost = x.a->to[1].sent - x.a->to[1].answered; /* before the relay was there */
+	world_talk(x.w, x.a, x.b, 30000, 200);
+	struct path_report r;
+	path_report(x.b->path, &r);
+	assert_true(r.done && !r.udp && r.home != 0);
+	assert_non_null(strstr(state_of(x.b, x.a).why, "UDP seems blocked"));
+	assert_true(x.a->to[1].sent - x.a->to[1].answered < lost + 3);
+	world_router_of(x.w, x.b->net)->udp_blocked = false;
+	uint64_t took = world_until_direct(x.w, x.a, x.b, 60000);
+	note("                 opened: direct", took);
+	assert_true(took <= 15000);
+	world_router_of(x.w, x.b->net)->udp_blocked = true;
+	uint64_t cost = gap(&x, 20000);
+	note("                 blocked again: gap", cost);
+	assert_true(cost <= 1500);
+	world_router_of(x.w, x.b->net)->udp_blocked = false;
+	took = world_until_direct(x.w, x.a, x.b, 60000);
+	note("                 and opened: direct", took);
+	assert_true(took <= 5000);
+	world_free(x.w);
+}
+
+static void nothing_answers(void **state)
+{
+	(void)state;
+	struct pair x = pair_of(15, FILTER_APDF, FILTER_APDF);
+	for (int i = 0; i < 2; i++)
+		x.w->relay_dead[i] = x.w->stun_dead[i] = true;
+	start_both(&x);
+	world_run(x.w, 20000);
+	assert_true(path_home(x.a->path) != 0); /* something is tried */
+	x.w->relay_dead[1] = false;
+	world_talk(x.w, x.a, x.b, 30000, 200);
+	assert_int_equal(path_home(x.a->path), 901);
+	assert_int_equal(path_home(x.b->path), 901);
+	assert_true(x.a->to[1].answered > 0);
+	world_free(x.w);
+}
+
+static void relay_dies(void **state)
+{
+	(void)state;
+	for (int control = 0; control < 2; control++) {
+		struct pair x = pair_of(16, 8, 8);
+		start_both(&x);
+		world_talk(x.w, x.a, x.b, 5000, 50);
+		assert_int_equal(path_home(x.a->path), 900);
+		x.w->control_dead = !control;
+		path_control_up(x.a->path, x.w->now_ms, control);
+		path_control_up(x.b->path, x.w->now_ms, control);
+		x.w->relay_dead[0] = x.w->stun_dead[0] = true;
+		uint64_t cost = gap(&x, 15000);
+		note(control ? "relay dies: gap" : "relay dies, control away: gap", cost);
+		assert_true(cost <= 3000);
+		assert_int_equal(path_home(x.a->path), 901);
+		x.w->relay_dead[0] = x.w->stun_dead[0] = false;
+		assert_true(gap(&x, 60000) <= 1500);
+		world_free(x.w);
+	}
+}
+
+static void relays_die_direct_lives(void **state)
+{
+	(void)state;
+	struct pair x = easy(17);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	for (int i = 0; i < 2; i++)
+		x.w->relay_dead[i] = x.w->stun_dead[i] = true;
+	assert_true(gap(&x, 300000) <= 100);
+	assert_true(world_direct(x.a, x.b));
+	world_free(x.w);
+}
+
+static void hard_both_is_bounded(void **state)
+{
+	(void)state;
+	struct pair x = pair_of(18, 8, 8);
+	start_both(&x);
+	world_talk(x.w, x.a, x.b, 60000, 500);
+	uint64_t before = x.a->probes_out + x.b->probes_out, tells = x.a->self_changes;
+	world_talk(x.w, x.a, x.b, 120000, 500);
+	uint64_t rate = (x.a->probes_out + x.b->probes_out - before) / 4;
+	note("hard both: probes a minute and node", rate);
+	assert_true(rate <= 60);
+	assert_true(x.a->self_changes - tells <= 12);
+	assert_true(x.a->to[1].answered == x.a->to[1].sent || x.a->to[1].sent - x.a->to[1].answered < 3);
+	assert_non_null(strstr(state_of(x.a, x.b).why, "maps each destination differently"));
+	world_free(x.w);
+}
+
+static void idle_is_silent(void **state)
+{
+	(void)state;
+	struct pair x = easy(19);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_run(x.w, 60000); /* nothing is sent: the session ends */
+	uint64_t probes = x.a->probes_out + x.b->probes_out;
+	world_run(x.w, 600000);
+	assert_int_equal(x.a->probes_out + x.b->probes_out, probes);
+	assert_false(world_direct(x.a, x.b));
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_free(x.w);
+}
+
+static void restart_with_new_key(void **state)
+{
+	(void)state;
+	struct pair x = easy(20);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_talk(x.w, x.a, x.b, 1000, 50);
+	world_stop(x.b);
+	world_run(x.w, 500);
+	memset(x.b->seen_request, 0, sizeof(x.b->seen_request));
+	world_start(x.b);
+	uint64_t took = world_until_direct(x.w, x.a, x.b, 5000);
+	note("b restarts: direct again", took);
+	assert_true(took <= 1500);
+	world_free(x.w);
+}
+
+static void removed_peer_gets_nothing(void **state)
+{
+	(void)state;
+	struct pair x = easy(21);
+	world_talk(x.w, x.a, x.b, 300, 50);
+	x.w->control_dead = true;
+	world_run(x.w, 100);
+	path_peer_remove(x.a->path, 2);
+	uint64_t udp = x.a->probes_out, relay = x.a->relay_out;
+	world_talk(x.w, x.a, x.b, 20000, 50);
+	assert_int_equal(x.a->probes_out, udp);
+	assert_int_equal(x.a->relay_out, relay);
+	world_free(x.w);
+}
+
+static void clock_jumps(void **state)
+{
+	(void)state;
+	struct pair x = easy(22);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	path_tick(x.a->path, 5); /* backwards: ignored */
+	path_way_for(x.a->path, 5, 2);
+	world_talk(x.w, x.a, x.b, 500, 50);
+	assert_true(world_direct(x.a, x.b));
+	uint64_t probes = x.a->probes_out;
+	x.w->now_ms += 3600000; /* asleep for an hour */
+	path_tick(x.a->path, x.w->now_ms);
+	path_tick(x.b->path, x.w->now_ms);
+	assert_true(x.a->probes_out - probes < 20);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1500) <= 1500);
+	world_free(x.w);
+}
+
+static void lossy(void **state)
+{
+	(void)state;
+	uint64_t worst = 0, away = 0;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct pair x = pair_of(seed * 77, FILTER_APDF, FILTER_APDF);
+		x.w->loss_percent = 10;
+		start_both(&x);
+		uint64_t took = world_until_direct(x.w, x.a, x.b, 10000);
+		worst = took > worst ? took : worst;
+		for (int i = 0; i < 100; i++) {
+			world_talk(x.w, x.a, x.b, 100, 50);
+			away += !world_direct(x.a, x.b);
+		}
+		world_free(x.w);
+	}
+	note("10 % loss: slowest direct", worst);
+	note("10 % loss: relayed of 2000 looks", away);
+	assert_true(worst <= 2000);
+	assert_true(away <= 20);
+}
+
+static void ping(void **state)
+{
+	(void)state;
+	struct pair x = pair_of(23, 8, 8);
+	start_both(&x);
+	path_ping(x.a->path, x.w->now_ms, 2, 77);
+	world_run(x.w, 1000);
+	assert_int_equal(x.a->ping_token, 77);
+	assert_int_equal(x.a->ping_region, 900);
+	world_free(x.w);
+	x = flat(24);
+	start_both(&x);
+	path_ping(x.a->path, x.w->now_ms, 2, 78);
+	world_run(x.w, 1000); /* ping_told asserts that it comes once */
+	assert_int_equal(x.a->ping_token, 78);
+	assert_int_equal(x.a->ping_region, 0);
+	world_free(x.w);
+}
+
+static void control_dead_new_session(void **state)
+{
+	(void)state;
+	struct pair x = easy(25);
+	x.w->control_dead = true;
+	world_run(x.w, 120000);
+	assert_true(world_until_direct(x.w, x.a, x.b, 2000) <= 1000);
+	world_free(x.w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_pairs),
+		cmocka_unit_test(joins_fast),
+		cmocka_unit_test(both_behind_carrier),
+		cmocka_unit_test(same_lan),
+		cmocka_unit_test(same_carrier_hairpin),
+		cmocka_unit_test(direct_path_lost),
+		cmocka_unit_test(one_way_dead),
+		cmocka_unit_test(probes_pass_data_does_not),
+		cmocka_unit_test(nat_reset),
+		cmocka_unit_test(moves),
+		cmocka_unit_test(udp_blocked),
+		cmocka_unit_test(nothing_answers),
+		cmocka_unit_test(relay_dies),
+		cmocka_unit_test(relays_die_direct_lives),
+		cmocka_unit_test(hard_both_is_bounded),
+		cmocka_unit_test(idle_is_silent),
+		cmocka_unit_test(restart_with_new_key),
+		cmocka_unit_test(removed_peer_gets_nothing),
+		cmocka_unit_test(clock_jumps),
+		cmocka_unit_test(lossy),
+		cmocka_unit_test(ping),
+		cmocka_unit_test(control_dead_new_session),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

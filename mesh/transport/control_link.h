@@ -3,6 +3,7 @@
 #ifndef RW_TRANSPORT_CONTROL_LINK_H
 #define RW_TRANSPORT_CONTROL_LINK_H
 
+#include "mesh/base/buf.h"
 #include "mesh/base/key.h"
 #include "mesh/transport/http.h"
 
@@ -67,6 +68,8 @@ uint16_t control_server_capver(const struct control_server_link *c);
 void control_server_data_set(struct control_server_link *c, void *data);
 void *control_server_data(const struct control_server_link *c);
 bool control_server_peer(const struct control_server_link *c, struct endpoint *out);
+/* Ends it: stream_gone for every answer that is still due, then GOAWAY; closed() is not called. NULL is fine.
+ */
 void control_server_close(struct control_server_link *c);
 
 void h2_stream_data_set(struct h2_stream *s, void *data);

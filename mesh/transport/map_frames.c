@@ -1,0 +1,120 @@
+#include "mesh/base/wire.h"
+#include "mesh/transport/control_link.h"
+
+#include <stdlib.h>
+#include <zstd.h>
+
+enum { PREFIX = 4, MESSAGE_MAX = 16 * 1024 * 1024, LEVEL = 1, UNPACK_STEP = 128 * 1024 };
+
+int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out)
+{
+	size_t room = zstd ? ZSTD_compressBound(len) : len;
+	if (len > MESSAGE_MAX)
+		return ERR_TOO_LARGE;
+	uint8_t *p = buf_room(out, PREFIX + room);
+	if (!p)
+		return ERR_TOO_LARGE;
+	size_t n = len;
+	if (zstd)
+		n = ZSTD_compress(p + PREFIX, room, json, len, LEVEL);
+	else if (len)
+		memcpy(p + PREFIX, json, len);
+	if (ZSTD_isError(n))
+		return ERR_MALFORMED;
+	le_put(p, PREFIX, n);
+	buf_grown(out, PREFIX + n);
+	return 0;
+}
+
+struct map_frames {
+	struct buf in;	  /* a message that is not whole yet */
+	ZSTD_DCtx *unzip; /* NULL = plain */
+	int failed;
+};
+
+struct map_frames *map_frames_new(bool zstd)
+{
+	struct map_frames *m = calloc(1, sizeof(*m));
+	if (m && zstd && !(m->unzip = ZSTD_createDCtx())) {
+		free(m);
+		return NULL;
+	}
+	if (m)
+		m->in.cap = PREFIX + MESSAGE_MAX;
+	return m;
+}
+
+void map_frames_free(struct map_frames *m)
+{
+	if (!m)
+		return;
+	ZSTD_freeDCtx(m->unzip);
+	buf_free(&m->in);
+	free(m);
+}
+
+/* Grows step by step: the size a frame declares is a stranger's word. */
+static int unpack(ZSTD_DCtx *unzip, const uint8_t *p, size_t len, struct buf *out)
+{
+	ZSTD_inBuffer in = { .src = p, .size = len };
+	ZSTD_DCtx_reset(unzip, ZSTD_reset_session_only);
+	for (;;) {
+		uint8_t *to =
+			buf_room(out, out->cap - out->len < UNPACK_STEP ? out->cap - out->len : UNPACK_STEP);
+		if (!to)
+			return ERR_TOO_LARGE;
+		ZSTD_outBuffer o = { .dst = to,
+			.size = out->cap - out->len < UNPACK_STEP ? out->cap - out->len : UNPACK_STEP };
+		if (!o.size)
+			return ERR_TOO_LARGE;
+		size_t left = ZSTD_decompressStream(unzip, &o, &in);
+		if (ZSTD_isError(left))
+			return ERR_MALFORMED;
+		buf_grown(out, o.pos);
+		if (left == 0)
+			return in.pos == in.size ? 0 : ERR_MALFORMED;
+		if (in.pos == in.size && o.pos < o.size)
+			return ERR_MALFORMED; /* cut short */
+	}
+}
+
+static int take(struct map_frames *m, const uint8_t *p, size_t len,
+	void (*message)(void *arg, const char *json, size_t len), void *arg)
+{
+	struct buf out = { .cap = MESSAGE_MAX + 1 };
+	int err = m->unzip ? unpack(m->unzip, p, len, &out) : buf_append(&out, p, len) ? 0 : ERR_TOO_LARGE;
+	const char *text = err ? NULL : buf_cstr(&out);
+	if (text)
+		message(arg, text, out.len);
+	buf_free(&out);
+	return err ? err : text ? 0 : ERR_TOO_LARGE;
+}
+
+static int feed(struct map_frames *m, const uint8_t *p, size_t len,
+	void (*message)(void *arg, const char *json, size_t len), void *arg)
+{
+	if (!buf_append(&m->in, p, len))
+		return ERR_TOO_LARGE;
+	while (m->in.len >= PREFIX) {
+		size_t n = le_get(buf_data(&m->in), PREFIX);
+		if (n > MESSAGE_MAX)
+			return ERR_TOO_LARGE;
+		if (m->in.len - PREFIX < n)
+			return 0;
+		int err = take(m, buf_data(&m->in) + PREFIX, n, message, arg);
+		if (err)
+			return err;
+		buf_consume(&m->in, PREFIX + n);
+	}
+	if (!m->in.len)
+		buf_free(&m->in);
+	return 0;
+}
+
+int map_frames_feed(struct map_frames *m, const uint8_t *p, size_t len,
+	void (*message)(void *arg, const char *json, size_t len), void *arg)
+{
+	if (!m->failed)
+		m->failed = feed(m, p, len, message, arg);
+	return m->failed;
+}

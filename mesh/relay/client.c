@@ -1,0 +1,410 @@
+/* One DERP connection: handshake, frames in, frames out. */
+#include "mesh/base/log.h"
+#include "mesh/proto/derp.h"
+#include "mesh/proto/disco.h"
+#include "mesh/relay/inner.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	HANDSHAKE_MS = 10000,
+	KEEPALIVE_MS = 60000,
+	KEEPALIVE_JITTER_MS = 5000,
+	STREAM_BUSY =
+		128 << 10,    /* bytes not yet taken by the network: from here on frames wait in the queue */
+	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
+	SENT_TO_MAX = 4096,   /* peers remembered for peer-gone */
+	GONE_BURST = 3,
+};
+
+struct client {
+	struct relay *r;
+	struct client *next, **prev; /* relay.all */
+	struct client *twin;	     /* another connection of the same key, less recently active */
+	struct client *next_dirty;
+	bool is_dirty, closed;
+	unsigned depth;
+	struct stream *stream;
+	struct loop_timer *timer; /* handshake bound, then keep-alive */
+	bool ready;
+	struct node_key key;
+	struct buf in, out;
+	struct queue waiting;
+	struct table sent_to; /* keys this client sent to: they hear when it goes */
+	struct log_limit gone;
+};
+
+/* --- out
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+static void flush_out(struct client *c)
+{
+	if (c->out.len && !c->closed)
+		stream_write(c->stream, buf_data(&c->out), c->out.len);
+	buf_free(&c->out);
+}
+
+static void flush_dirty(struct relay *r)
+{
+	while (r->dirty) {
+		struct client *c = r->dirty;
+		r->dirty = c->next_dirty;
+		c->is_dirty = false;
+		flush_out(c);
+	}
+}
+
+static void mark_dirty(struct client *c)
+{
+	if (c->is_dirty)
+		return;
+	c->is_dirty = true;
+	c->next_dirty = c->r->dirty;
+	c->r->dirty = c;
+}
+
+static void send_frame(struct client *c, bool disco, const struct wr *head, const uint8_t *body, size_t len)
+{
+	if (stream_queued(c->stream) + c->out.len > STREAM_BUSY || !queue_is_empty(&c->waiting)) {
+		c->r->stats.drop_queue_full += queue_put(&c->waiting, disco, head->p, head->len, body, len);
+		return;
+	}
+	if (c->out.len + head->len + len > BATCH_MAX)
+		flush_out(c);
+	if (!buf_append(&c->out, head->p, head->len) || !buf_append(&c->out, body, len)) {
+		c->r->stats.drop_queue_full++;
+		return;
+	}
+	mark_dirty(c);
+}
+
+static void drained(void *arg)
+{
+	struct client *c = arg;
+	struct queue_frame *f;
+	while (stream_queued(c->stream) <= STREAM_BUSY && (f = queue_take(&c->waiting))) {
+		stream_write(c->stream, f->b, f->len);
+		free(f);
+	}
+}
+
+static void send_small(struct client *c, const uint8_t *frame, size_t len)
+{
+	struct wr w = { .p = (uint8_t *)(uintptr_t)frame, .len = len };
+	send_frame(c, true, &w, NULL, 0);
+}
+
+static void send_peer_gone(struct client *c, const struct node_key *who, uint8_t reason)
+{
+	uint8_t frame[DERP_HEADER + KEY_LEN + 1];
+	struct wr w = wr_of(frame, sizeof(frame));
+	derp_peer_gone_write(&w, who, reason);
+	send_small(c, frame, w.len);
+}
+
+/* --- who is here
+ * ------------------------------------------------------------------------------------------------------ */
+
+static void enter(struct client *c)
+{
+	c->twin = table_get(&c->r->clients, c->key.b);
+	c->r->stats.drop_duplicate += c->twin != NULL;
+	table_put(&c->r->clients, c->key.b, c);
+	c->r->stats.clients++;
+}
+
+/* The connection active last is the one that receives. */
+static void was_active(struct client *c)
+{
+	struct client *first = table_get(&c->r->clients, c->key.b);
+	if (first == c)
+		return;
+	for (struct client *p = first; p; p = p->twin) {
+		if (p->twin == c) {
+			p->twin = c->twin;
+			break;
+		}
+	}
+	c->twin = first;
+	table_put(&c->r->clients, c->key.b, c);
+}
+
+static void leave(struct client *c)
+{
+	struct client *first = table_get(&c->r->clients, c->key.b);
+	c->r->stats.clients--;
+	for (struct client *p = first; p; p = p->twin) {
+		if (p->twin == c)
+			p->twin = c->twin;
+	}
+	if (first == c && c->twin)
+		table_put(&c->r->clients, c->key.b, c->twin);
+	else if (first == c)
+		table_remove(&c->r->clients, c->key.b);
+	size_t at = 0;
+	for (struct node_key *to; (to = table_next(&c->sent_to, &at));) {
+		struct client *peer = table_get(&c->r->clients, to->b);
+		if (peer && !table_get(&c->r->clients, c->key.b))
+			send_peer_gone(peer, &c->key, DERP_GONE_DISCONNECTED);
+		free(to);
+	}
+	table_fini(&c->sent_to);
+}
+
+static void remember_sent(struct client *c, const struct node_key *to)
+{
+	if (table_get(&c->sent_to, to->b) || c->sent_to.n >= SENT_TO_MAX)
+		return;
+	struct node_key *copy = malloc(sizeof(*copy));
+	if (!copy)
+		return;
+	*copy = *to;
+	if (!table_put(&c->sent_to, to->b, copy))
+		free(copy);
+}
+
+/* --- in
+ * ---------------------------------------------------------------------------------------------------------------
+ */
+
+static void packet_received(struct client *c, struct rd payload)
+{
+	struct node_key to;
+	const uint8_t *data;
+	size_t len;
+	uint8_t head[DERP_HEADER + KEY_LEN];
+	if (!derp_packet_read(payload, &to, &data, &len) || len > DERP_PACKET_MAX) {
+		c->r->stats.drop_malformed++;
+		return;
+	}
+	bool disco = disco_is(data, len);
+	struct client *peer = table_get(&c->r->clients, to.b);
+	was_active(c);
+	if (!peer) {
+		c->r->stats.drop_no_peer++;
+		if (disco && log_allowed(&c->gone, GONE_BURST, loop_now_ms(c->r->loop)))
+			send_peer_gone(c, &to, DERP_GONE_NOT_HERE);
+		return;
+	}
+	remember_sent(c, &to);
+	struct wr w = wr_of(head, sizeof(head));
+	derp_packet_header_write(&w, DERP_RECV_PACKET, &c->key, len);
+	c->r->stats.packets++;
+	c->r->stats.bytes += len;
+	send_frame(peer, disco, &w, data, len);
+}
+
+static void pong(struct client *c, struct rd payload)
+{
+	uint8_t frame[DERP_HEADER + 8];
+	const uint8_t *echo = rd_take(&payload, 8);
+	struct wr w = wr_of(frame, sizeof(frame));
+	derp_header_write(&w, DERP_PONG, 8);
+	if (!echo)
+		return;
+	wr_bytes(&w, echo, 8);
+	send_small(c, frame, w.len);
+}
+
+static void arm_keepalive(struct client *c)
+{
+	uint16_t jitter;
+	c->r->rnd->fill(c->r->rnd->arg, &jitter, sizeof(jitter));
+	loop_timer_set(c->timer, KEEPALIVE_MS + jitter % KEEPALIVE_JITTER_MS);
+}
+
+static bool info_received(struct client *c, struct rd payload)
+{
+	struct derp_client_info info;
+	uint8_t frame[512], nonce[BOX_NONCE];
+	if (!derp_client_info_read(payload, c->r->priv, &c->key, &info))
+		return false;
+	c->r->rnd->fill(c->r->rnd->arg, nonce, sizeof(nonce));
+	struct wr w = wr_of(frame, sizeof(frame));
+	derp_server_info_write(&w, c->r->priv, &c->key, nonce);
+	c->ready = true;
+	enter(c);
+	arm_keepalive(c);
+	send_small(c, frame, w.len);
+	return true;
+}
+
+static bool frame_received(struct client *c, uint8_t type, struct rd payload)
+{
+	if (!c->ready)
+		return type == DERP_CLIENT_INFO && info_received(c, payload);
+	switch (type) {
+	case DERP_SEND_PACKET: packet_received(c, payload); return true;
+	case DERP_PING: pong(c, payload); return true;
+	case DERP_NOTE_PREFERRED: was_active(c); return true;
+	default: return true; /* later versions say more: skipped */
+	}
+}
+
+static size_t frame_max(const struct client *c)
+{
+	return c->ready ? KEY_LEN + DERP_PACKET_MAX : DERP_INFO_MAX;
+}
+
+/* Bytes used; stops at a cut frame. false in *ok: this is no client of ours. */
+static size_t take_frames(struct client *c, const uint8_t *p, size_t len, bool *ok)
+{
+	size_t used = 0;
+	*ok = true;
+	while (!c->closed && len - used >= DERP_HEADER) {
+		struct rd r = rd_of(p + used, len - used);
+		struct derp_header h;
+		if (!derp_header_read(&r, &h) || h.len > frame_max(c)) {
+			*ok = false;
+			break;
+		}
+		if (r.left < h.len)
+			break;
+		if (!frame_received(c, h.type, rd_sub(&r, h.len))) {
+			*ok = false;
+			break;
+		}
+		used += DERP_HEADER + h.len;
+	}
+	return used;
+}
+
+static void free_client(struct client *c)
+{
+	buf_free(&c->in);
+	buf_free(&c->out);
+	queue_fini(&c->waiting);
+	free(c);
+}
+
+static void data_received(void *arg, const uint8_t *p, size_t len)
+{
+	struct client *c = arg;
+	struct relay *r = c->r;
+	bool ok = true;
+	c->depth++;
+	if (c->in.len) {
+		ok = buf_append(&c->in, p, len);
+		if (ok)
+			buf_consume(&c->in, take_frames(c, buf_data(&c->in), c->in.len, &ok));
+	} else {
+		size_t used = take_frames(c, p, len, &ok);
+		if (ok && used < len)
+			ok = buf_append(&c->in, p + used, len - used);
+	}
+	if (!c->in.len)
+		buf_free(&c->in);
+	if (!ok && !c->closed) {
+		*(c->ready ? &r->stats.drop_malformed : &r->stats.drop_handshake) += 1;
+		client_close(c);
+	}
+	flush_dirty(r);
+	if (--c->depth == 0 && c->closed)
+		free_client(c);
+}
+
+/* --- life
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static void connection_closed(void *arg, int code, const char *why)
+{
+	struct client *c = arg;
+	struct relay *r = c->r;
+	(void)code;
+	(void)why;
+	client_close(c);
+	flush_dirty(r);
+}
+
+static void timer_due(void *arg)
+{
+	struct client *c = arg;
+	struct relay *r = c->r;
+	if (!c->ready) {
+		r->stats.drop_handshake++;
+		client_close(c);
+		return;
+	}
+	uint8_t frame[DERP_HEADER];
+	struct wr w = wr_of(frame, sizeof(frame));
+	derp_header_write(&w, DERP_KEEP_ALIVE, 0);
+	send_small(c, frame, w.len);
+	flush_dirty(r);
+	arm_keepalive(c);
+}
+
+void client_close(struct client *c)
+{
+	if (c->closed)
+		return;
+	c->closed = true;
+	if (c->ready)
+		leave(c);
+	if (c->is_dirty) {
+		struct client **at = &c->r->dirty;
+		while (*at != c)
+			at = &(*at)->next_dirty;
+		*at = c->next_dirty;
+		c->is_dirty = false;
+	}
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	stream_close(c->stream, false);
+	c->stream = NULL;
+	loop_timer_free(c->timer);
+	if (!c->depth)
+		free_client(c);
+}
+
+/* Head and ServerKey leave together, and before anything that bytes behind the request may bring about. Fast
+ * start: the client neither waits for the head nor wants it. */
+static void send_greeting(struct client *c, bool fast)
+{
+	uint8_t out[512];
+	char hex[2 * KEY_LEN + 1];
+	struct wr w = wr_of(out, sizeof(out));
+	if (!fast) {
+		int n = snprintf((char *)out, sizeof(out),
+			"HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n"
+			"Derp-Version: 2\r\nDerp-Public-Key: %s\r\n\r\n",
+			hex_encode(c->r->pub, KEY_LEN, hex));
+		wr_take(&w, (size_t)n);
+	}
+	derp_server_key_write(&w, c->r->pub);
+	stream_write(c->stream, out, w.len);
+}
+
+void client_start(struct relay *r, struct http_server_conn *conn, bool fast)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	struct loop_timer *timer = c ? loop_timer_new(r->loop, timer_due, c) : NULL;
+	if (!timer) {
+		free(c);
+		http_reply(conn, 503, "text/plain", NULL, "busy\n", 5);
+		return;
+	}
+	c->r = r;
+	c->timer = timer;
+	c->stream = http_conn_stream(conn);
+	c->in.cap = DERP_HEADER + DERP_INFO_MAX + (64 << 10);
+	table_init(&c->sent_to, KEY_LEN, (uint64_t)(uintptr_t)c);
+	c->next = r->all;
+	c->prev = &r->all;
+	if (c->next)
+		c->next->prev = &c->next;
+	r->all = c;
+	loop_timer_set(c->timer, HANDSHAKE_MS);
+	struct stream_events ev = {
+		.data = data_received, .drained = drained, .closed = connection_closed, .arg = c
+	};
+	c->depth++;
+	send_greeting(c, fast);
+	http_upgrade_take(conn, 0, NULL, &ev);
+	if (--c->depth == 0 && c->closed)
+		free_client(c);
+}

@@ -1,0 +1,42 @@
+/* What the relay's own files share. */
+#ifndef RW_RELAY_INNER_H
+#define RW_RELAY_INNER_H
+
+#include "mesh/base/buf.h"
+#include "mesh/base/table.h"
+#include "mesh/relay/queue.h"
+#include "mesh/relay/relay.h"
+#include "mesh/transport/http.h"
+
+struct stun_server;
+struct client;
+
+struct relay {
+	struct loop *loop;
+	const struct random *rnd;
+	uint8_t priv[KEY_LEN], pub[KEY_LEN];
+	char pin[80];
+	struct tls *tls;
+	int fd;
+	struct loop_fd *accept;
+	struct loop_timer *accept_again; /* out of descriptors: a pause */
+	struct endpoint at;
+	struct stun_server *stun;
+	struct table clients; /* node key -> the client that was active last */
+	struct client *all;   /* every connection that speaks DERP */
+	struct client *dirty; /* those with frames to write at the end of this read */
+	struct relay_stats stats;
+};
+
+/* client.c */
+/* Takes the stream of an upgrade request over. */
+void client_start(struct relay *r, struct http_server_conn *conn, bool fast);
+void client_close(struct client *c);
+
+/* stun_server.c */
+struct stun_server *stun_server_open(
+	struct loop *l, const struct endpoint *at, struct relay_stats *stats, struct errbuf *eb);
+void stun_server_close(struct stun_server *s);
+struct endpoint stun_server_at(const struct stun_server *s);
+
+#endif

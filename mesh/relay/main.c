@@ -1,0 +1,170 @@
+#include "mesh/base/log.h"
+#include "mesh/base/text.h"
+#include "mesh/relay/relay.h"
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { EXIT_USAGE = 2 };
+
+struct options {
+	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level;
+	bool json, help, version;
+};
+
+static const struct opt_row rows[] = {
+	{ "listen", NULL, OPT_STRING, offsetof(struct options, listen), "IP:PORT",
+		"where clients come by TLS ([::]:443)" },
+	{ "stun", NULL, OPT_STRING, offsetof(struct options, stun), "IP:PORT",
+		"where STUN is answered, or off ([::]:3478)" },
+	{ "hostname", NULL, OPT_STRING, offsetof(struct options, hostname), "NAME",
+		"name in the certificate that is made when none is given" },
+	{ "statedir", "state-dir", OPT_STRING, offsetof(struct options, state_dir), "DIR",
+		"the relay's key and certificate (/var/lib/ropewalk-relay)" },
+	{ "cert", NULL, OPT_STRING, offsetof(struct options, cert), "FILE", "certificate chain, PEM" },
+	{ "key", NULL, OPT_STRING, offsetof(struct options, key), "FILE", "its private key, PEM" },
+	{ "json", NULL, OPT_BOOL, offsetof(struct options, json), NULL,
+		"say \"ready\" as one JSON line; log as JSON lines" },
+	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "LEVEL",
+		"error, warn, info or debug (info)" },
+	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
+	{ 0 },
+};
+
+struct program {
+	struct loop *loop;
+	struct relay *relay;
+};
+
+static void stop_signal(void *arg, int signo)
+{
+	(void)signo;
+	loop_stop(((struct program *)arg)->loop);
+}
+
+static void stats_signal(void *arg, int signo)
+{
+	const struct relay_stats *s = relay_stats(((struct program *)arg)->relay);
+	const char *comma = "";
+	(void)signo;
+	printf("{\"stats\":{");
+#define X(name) \
+	printf("%s\"" #name "\":%llu", comma, (unsigned long long)s->name); \
+	comma = ",";
+	RELAY_STATS(X)
+#undef X
+	printf("}}\n");
+	fflush(stdout);
+}
+
+static void say_ready(const struct program *p, bool json)
+{
+	char at[ENDPOINT_TEXT], stun[ENDPOINT_TEXT];
+	struct endpoint l = relay_listen_at(p->relay), s = relay_stun_at(p->relay);
+	const char *stun_text = endpoint_is_set(&s) ? endpoint_format(&s, stun) : "off";
+	endpoint_format(&l, at);
+	if (json)
+		printf("{\"ready\":true,\"listen\":\"%s\",\"stun\":\"%s\",\"cert\":\"%s\"}\n", at, stun_text,
+			relay_pin(p->relay));
+	else
+		printf("listening on %s, STUN %s\ncertificate pin: %s\n", at, stun_text, relay_pin(p->relay));
+	fflush(stdout);
+}
+
+/* Every client is a descriptor. */
+static void raise_file_limit(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static int run(const struct relay_options *ro, bool json)
+{
+	struct errbuf eb = { 0 };
+	struct program p = { .loop = loop_new() };
+	p.relay = p.loop ? relay_open(p.loop, ro, &eb) : NULL;
+	if (!p.relay) {
+		fprintf(stderr, "ropewalk-relay: %s\n", eb.text);
+		loop_free(p.loop);
+		return 1;
+	}
+	raise_file_limit();
+	struct loop_signal *s[] = { loop_signal_new(p.loop, SIGTERM, stop_signal, &p),
+		loop_signal_new(p.loop, SIGINT, stop_signal, &p),
+		loop_signal_new(p.loop, SIGUSR1, stats_signal, &p) };
+	say_ready(&p, json);
+	loop_run(p.loop);
+	for (size_t i = 0; i < ARRAY_LEN(s); i++)
+		loop_signal_free(s[i]);
+	relay_close(p.relay);
+	loop_free(p.loop);
+	return 0;
+}
+
+static int check(const struct options *o, struct relay_options *ro, struct errbuf *eb)
+{
+	ro->stun_on = strcmp(o->stun, "off") != 0;
+	ro->hostname = o->hostname;
+	ro->state_dir = o->state_dir;
+	ro->cert_file = o->cert;
+	ro->key_file = o->key;
+	if (!endpoint_parse(o->listen, &ro->listen))
+		return err_say(eb, ERR_MALFORMED,
+			"--listen takes an address and port such as 192.0.2.1:443 or [::]:443, not \"%s\"",
+			o->listen);
+	if (ro->stun_on && !endpoint_parse(o->stun, &ro->stun))
+		return err_say(eb, ERR_MALFORMED,
+			"--stun takes an address and port such as [::]:3478, or off, not \"%s\"", o->stun);
+	if (!o->cert != !o->key)
+		return err_say(eb, ERR_MALFORMED, "--cert and --key go together");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .listen = "[::]:443",
+		.stun = "[::]:3478",
+		.state_dir = "/var/lib/ropewalk-relay",
+		.log_level = "info" };
+	struct relay_options ro = { 0 };
+	struct errbuf eb = { 0 };
+	enum log_level level;
+	int n_words = 0;
+	const char **words = calloc((size_t)argc, sizeof(*words));
+	int err = words ? opt_parse(rows, argc, argv, false, &o, words, &n_words, &eb)
+			: err_set(&eb, -12, "start");
+	free(words);
+	if (!err && n_words)
+		err = err_say(&eb, ERR_MALFORMED, "no words are expected; see --help");
+	if (!err && o.help) {
+		printf("Usage: ropewalk-relay [options]\n\nDERP relay and STUN server of a mesh "
+		       "network.\n\n");
+		opt_help(rows, stdout);
+		return 0;
+	}
+	if (!err && o.version) {
+		printf("%s\n", RW_VERSION);
+		return 0;
+	}
+	if (!err && !log_level_parse(o.log_level, &level))
+		err = err_say(&eb, ERR_MALFORMED, "--log-level is error, warn, info or debug");
+	if (!err)
+		err = check(&o, &ro, &eb);
+	if (err) {
+		fprintf(stderr, "ropewalk-relay: %s\n", eb.text);
+		return EXIT_USAGE;
+	}
+	log_setup(level, o.json);
+	if (!key_setup()) {
+		fprintf(stderr, "ropewalk-relay: this machine gives no randomness\n");
+		return 1;
+	}
+	return run(&ro, o.json);
+}

@@ -1,0 +1,229 @@
+#include "mesh/relay/relay.h"
+#include "mesh/base/log.h"
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include "mesh/relay/inner.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum { ACCEPTS_PER_WAKEUP = 64, PAUSE_MS = 100, CHALLENGE_MAX = 64, UPGRADE_IDLE_MS = 10000 };
+
+/* --- what is not DERP
+ * -------------------------------------------------------------------------------------------------- */
+
+static void reply_probe(struct http_server_conn *c)
+{
+	http_reply(c, 200, "text/plain", "Access-Control-Allow-Origin: *\r\n", NULL, 0);
+}
+
+/* tailscale-protocol.md 2.1: proves that the answer is ours and not a portal's. */
+static void reply_generate_204(struct http_server_conn *c, const struct http_head *head)
+{
+	char extra[128] = "";
+	const char *challenge = http_header(head, "X-Tailscale-Challenge");
+	bool plain = challenge && strlen(challenge) <= CHALLENGE_MAX &&
+		     strspn(challenge, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+			     strlen(challenge);
+	if (plain)
+		snprintf(extra, sizeof(extra), "X-Tailscale-Response: response %s\r\n", challenge);
+	http_reply(c, 204, NULL, extra, NULL, 0);
+}
+
+static void request_received(
+	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	static const char robots[] = "User-agent: *\nDisallow: /\n";
+	static const char front[] = "This is a DERP relay of a mesh network.\n";
+	char path[64] = "";
+	(void)arg;
+	(void)body;
+	(void)len;
+	bool get = strcmp(head->method, "GET") == 0 || strcmp(head->method, "HEAD") == 0;
+	if (!http_target_path(head, path, sizeof(path)) || !get)
+		http_reply(c, get ? 404 : 405, "text/plain", NULL, NULL, 0);
+	else if (strcmp(path, "/derp/probe") == 0 || strcmp(path, "/derp/latency-check") == 0)
+		reply_probe(c);
+	else if (strcmp(path, "/generate_204") == 0)
+		reply_generate_204(c, head);
+	else if (strcmp(path, "/robots.txt") == 0)
+		http_reply(c, 200, "text/plain", NULL, robots, sizeof(robots) - 1);
+	else if (strcmp(path, "/") == 0)
+		http_reply(c, 200, "text/plain", NULL, front, sizeof(front) - 1);
+	else if (strcmp(path, "/derp") == 0)
+		http_reply(c, 426, "text/plain", "Upgrade: DERP\r\n", NULL, 0);
+	else
+		http_reply(c, 404, "text/plain", NULL, NULL, 0);
+}
+
+static bool upgrade_received(void *arg, struct http_server_conn *c, const struct http_head *head)
+{
+	char path[64];
+	const char *to = http_header(head, "Upgrade"), *fast = http_header(head, "Derp-Fast-Start");
+	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/derp") != 0 || !to ||
+		strcasecmp(to, "DERP") != 0)
+		return false;
+	client_start(arg, c, fast && strcmp(fast, "1") == 0);
+	return true;
+}
+
+/* --- accepting
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void accept_again(void *arg)
+{
+	struct relay *r = arg;
+	loop_fd_set(r->accept, LOOP_READ);
+}
+
+static void accept_ready(void *arg, int events)
+{
+	struct relay *r = arg;
+	(void)events;
+	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
+		int fd = sock_accept(r->fd, NULL);
+		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
+			/* Those waiting stay in the kernel's queue until somebody leaves. */
+			log_warn("out of file descriptors: new clients wait");
+			loop_fd_set(r->accept, 0);
+			loop_timer_set(r->accept_again, PAUSE_MS);
+			return;
+		}
+		if (fd < 0)
+			return;
+		struct stream_events none = { 0 };
+		struct http_server_ops ops = { .request = request_received,
+			.upgrade = upgrade_received,
+			.arg = r,
+			.idle_ms = UPGRADE_IDLE_MS };
+		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
+		if (s && http_server_accept(r->loop, s, &ops))
+			r->stats.accepted++;
+	}
+}
+
+/* --- keys and certificate
+ * ------------------------------------------------------------------------------------------------ */
+
+static int load_key(struct relay *r, const char *dir, struct errbuf *eb)
+{
+	char path[PATH_MAX], text[KEY_TEXT];
+	struct buf b = { 0 };
+	snprintf(path, sizeof(path), "%s/relay.key", dir);
+	int err = file_read(path, KEY_TEXT, &b, eb);
+	if (err == -ENOENT) {
+		key_generate(r->rnd, r->priv);
+		key_format(r->priv, "privkey:", text);
+		err = file_write_atomic(path, 0600, text, strlen(text), eb);
+		key_wipe(text, sizeof(text));
+	} else if (!err) {
+		const char *s = buf_cstr(&b);
+		if (!s || !key_parse(s, "privkey:", r->priv))
+			err = err_say(eb, ERR_MALFORMED,
+				"%s is damaged: restore it from a backup, or remove it to make a new key",
+				path);
+	}
+	buf_wipe(&b);
+	key_public(r->priv, r->pub);
+	return err;
+}
+
+static int load_certificate(struct relay *r, const struct relay_options *o, struct errbuf *eb)
+{
+	char cert[PATH_MAX], key[PATH_MAX], ip[ADDR_TEXT];
+	snprintf(cert, sizeof(cert), "%s/relay.crt", o->state_dir);
+	snprintf(key, sizeof(key), "%s/relay.pem", o->state_dir);
+	const char *cert_file = o->cert_file ? o->cert_file : cert,
+		   *key_file = o->key_file ? o->key_file : key;
+	const char *hosts[2] = { o->hostname ? o->hostname : addr_format(&o->listen.ip, ip), NULL };
+	size_t n = 1;
+	if (o->hostname && !addr_is_unspecified(&o->listen.ip) &&
+		strcmp(o->hostname, addr_format(&o->listen.ip, ip)) != 0)
+		hosts[n++] = ip;
+	int err = o->cert_file ? 0 : tls_self_signed(cert_file, key_file, hosts, n, eb);
+	if (err)
+		return err;
+	r->tls = tls_server(cert_file, key_file, eb);
+	if (!r->tls)
+		return eb->code;
+	err = tls_pin_of(cert_file, r->pin, eb);
+	return err ? err : tls_server_metacert(r->tls, r->pub, eb);
+}
+
+/* --- public
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+	uint64_t seed;
+	if (!r) {
+		err_set(eb, -ENOMEM, "start the relay");
+		return NULL;
+	}
+	r->loop = l;
+	r->fd = -1;
+	r->rnd = o->rnd ? o->rnd : &random_system;
+	r->rnd->fill(r->rnd->arg, &seed, sizeof(seed));
+	table_init(&r->clients, KEY_LEN, seed);
+	if (dir_make(o->state_dir, 0700, eb) != 0 || load_key(r, o->state_dir, eb) != 0 ||
+		load_certificate(r, o, eb) != 0)
+		goto fail;
+	r->fd = sock_tcp_listen(&o->listen, eb);
+	if (r->fd < 0)
+		goto fail;
+	sock_local(r->fd, &r->at);
+	if (o->stun_on && !(r->stun = stun_server_open(l, &o->stun, &r->stats, eb)))
+		goto fail;
+	r->accept = loop_fd_new(l, r->fd, accept_ready, r);
+	r->accept_again = loop_timer_new(l, accept_again, r);
+	if (!r->accept || !r->accept_again) {
+		err_set(eb, -ENOMEM, "start the relay");
+		goto fail;
+	}
+	loop_fd_set(r->accept, LOOP_READ);
+	return r;
+fail:
+	relay_close(r);
+	return NULL;
+}
+
+void relay_close(struct relay *r)
+{
+	if (!r)
+		return;
+	while (r->all)
+		client_close(r->all);
+	table_fini(&r->clients);
+	stun_server_close(r->stun);
+	loop_timer_free(r->accept_again);
+	loop_fd_free(r->accept);
+	if (r->fd >= 0)
+		close(r->fd);
+	tls_free(r->tls);
+	key_wipe(r->priv, sizeof(r->priv));
+	free(r);
+}
+
+struct endpoint relay_listen_at(const struct relay *r)
+{
+	return r->at;
+}
+struct endpoint relay_stun_at(const struct relay *r)
+{
+	return r->stun ? stun_server_at(r->stun) : (struct endpoint) { 0 };
+}
+const char *relay_pin(const struct relay *r)
+{
+	return r->pin;
+}
+const struct relay_stats *relay_stats(const struct relay *r)
+{
+	return &r->stats;
+}

@@ -1,0 +1,39 @@
+/* DERP relay and STUN server. tailscale-protocol.md 2.1-2.3, 4.2. */
+#ifndef RW_RELAY_RELAY_H
+#define RW_RELAY_RELAY_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include "mesh/base/key.h"
+#include "mesh/os/loop.h"
+
+struct relay_options {
+	struct endpoint listen; /* TLS; port 0: the kernel chooses */
+	struct endpoint stun;	/* port 0 with stun_on: the kernel chooses */
+	bool stun_on;
+	const char *hostname;  /* in the certificate made on first start; NULL = the address listened on */
+	const char *state_dir; /* relay.key, and the certificate unless given; made 0700 */
+	const char *cert_file, *key_file; /* both or neither */
+	const struct random *rnd;	  /* NULL = random_system */
+};
+
+struct relay;
+/* NULL with a sentence: port in use, no permission, bad certificate, state folder not writable. */
+struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb);
+void relay_close(struct relay *r); /* NULL is fine */
+struct endpoint relay_listen_at(const struct relay *r);
+struct endpoint relay_stun_at(const struct relay *r);
+const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>" */
+
+#define RELAY_STATS(X) \
+	X(accepted) \
+	X(clients) X(packets) X(bytes) X(drop_no_peer) X(drop_queue_full) X(drop_malformed) \
+		X(drop_handshake) X(drop_duplicate) X(stun_requests) X(stun_malformed)
+struct relay_stats {
+#define X(name) uint64_t name;
+	RELAY_STATS(X)
+#undef X
+};
+const struct relay_stats *relay_stats(const struct relay *r);
+
+#endif

@@ -268,7 +268,12 @@ static int build_router(struct engine *e, int i, struct errbuf *eb)
 		err = plug(e, port, i,
 			&(struct nl_veth) { .peer = "lan", .peer_ns = e->routers[i].net, .peer_mac = lan.b },
 			eb);
-	return err ? err : configure_router(e, i, eb);
+	if (!err)
+		err = configure_router(e, i, eb);
+	if (!err)
+		err = nl_link_settle(e->fabric_nl, port, eb);
+	kernel_port_name('r', i, 'w', port);
+	return err ? err : nl_link_settle(e->fabric_nl, port, eb);
 }
 
 static int configure_node(const struct engine *e, int i, struct errbuf *eb)
@@ -298,6 +303,8 @@ static int build_node(struct engine *e, int i, struct errbuf *eb)
 		&(struct nl_veth) { .peer = "eth0", .peer_ns = e->nodes[i].net, .peer_mac = mac.b }, eb);
 	if (!err)
 		err = configure_node(e, i, eb);
+	if (!err)
+		err = nl_link_settle(e->fabric_nl, port, eb);
 	return err ? err : kernel_ns_host_files(e, i, eb);
 }
 

@@ -116,7 +116,7 @@ static int plug_in(struct probe *p, bool out, int network, const uint32_t number
 		err = nl_route_add(n, &way_out, eb);
 	}
 	nl_close(n);
-	return err;
+	return err ? err : nl_link_settle(p->e->fabric_nl, port, eb);
 }
 
 static bool is_faced(const struct scenario *s, int network)

@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@ enum {
 
 struct nl {
 	struct mnl_socket *sock;
+	int ctl; /* for the one question that has no netlink message on older kernels */
 	unsigned seq;
 };
 
@@ -43,7 +47,8 @@ struct nl *nl_open(struct errbuf *eb)
 		return NULL;
 	}
 	n->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!n->sock || mnl_socket_bind(n->sock, 0, MNL_SOCKET_AUTOPID) < 0) {
+	n->ctl = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (!n->sock || n->ctl < 0 || mnl_socket_bind(n->sock, 0, MNL_SOCKET_AUTOPID) < 0) {
 		err_set(eb, -errno, "open rtnetlink");
 		nl_close(n);
 		return NULL;
@@ -60,6 +65,8 @@ void nl_close(struct nl *n)
 		return;
 	if (n->sock)
 		mnl_socket_close(n->sock);
+	if (n->ctl >= 0)
+		close(n->ctl);
 	free(n);
 }
 
@@ -191,6 +198,16 @@ int nl_link_up(struct nl *n, int ifindex, bool up, struct errbuf *eb)
 	ifi->ifi_change = IFF_UP;
 	ifi->ifi_flags = up ? IFF_UP : 0;
 	return finish(n, &q, eb, up ? "raise interface" : "take interface down");
+}
+
+int nl_link_settle(struct nl *n, const char *name, struct errbuf *eb)
+{
+	struct ethtool_value v = { .cmd = ETHTOOL_GLINK };
+	struct ifreq ifr = { .ifr_data = (char *)&v };
+	if (strlen(name) >= IFNAMSIZ)
+		return err_set(eb, -ENAMETOOLONG, "ask %s for its link", name);
+	strcpy(ifr.ifr_name, name);
+	return ioctl(n->ctl, SIOCETHTOOL, &ifr) < 0 ? err_set(eb, -errno, "ask %s for its link", name) : 0;
 }
 
 int nl_link_mtu(struct nl *n, int ifindex, uint32_t mtu, struct errbuf *eb)

@@ -14,6 +14,9 @@ void nl_close(struct nl *n);
 
 int nl_link_index(struct nl *n, const char *name); /* > 0, or negative */
 int nl_link_up(struct nl *n, int ifindex, bool up, struct errbuf *eb);
+/* Carrier changes reach bridge ports and queues by a delayed job of the kernel, up to a second later, and
+ * until then packets are lost. This has the job done for one interface, now. */
+int nl_link_settle(struct nl *n, const char *name, struct errbuf *eb);
 int nl_link_mtu(struct nl *n, int ifindex, uint32_t mtu, struct errbuf *eb);
 int nl_link_del(struct nl *n, int ifindex, struct errbuf *eb);
 /* A veth pair: one end lands in the socket's namespace (and in bridge `master` when not 0), its peer in the

@@ -48,6 +48,8 @@ static void test_links_addresses_routes(void **state)
 		fail_msg("%s", eb.text);
 	int eth = nl_link_index(n, "eth0");
 	assert_int_equal(nl_link_up(n, eth, true, &eb), 0);
+	assert_int_equal(nl_link_settle(n, "port", &eb), 0);
+	assert_true(nl_link_settle(n, "none", &eb) < 0);
 	uint8_t got[6];
 	assert_int_equal(nl_link_mac(n, eth, got), 0);
 	assert_memory_equal(got, mac, 6);

@@ -330,7 +330,7 @@ const struct zone_rr *zone_set(const struct zone_hit *h, uint16_t type, uint32_t
 	*n = 0;
 	while (first + *n < h->n && h->rrs[first + *n].type == h->rrs[first].type)
 		++*n;
-	return h->rrs + first;
+	return h->n ? h->rrs + first : NULL;
 }
 
 void zone_soa_write(struct dns_writer *d, const struct dns_name *apex)

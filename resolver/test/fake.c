@@ -17,12 +17,13 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 	memcpy(f->reply, msg, len);
 }
 
-static void upstream_send(void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+static void upstream_send(
+	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
 {
 	struct fake *f = arg;
 	assert_true(f->n_sent < ARRAY_LEN(f->sent) && len <= sizeof(f->sent[0].msg));
 	struct sent *s = &f->sent[f->n_sent++];
-	*s = (struct sent){ .id = id, .to = *to, .tcp = tcp, .len = len };
+	*s = (struct sent) { .id = id, .to = *to, .tcp = tcp, .len = len };
 	memcpy(s->msg, msg, len);
 }
 
@@ -40,7 +41,7 @@ static void upstream_done(void *arg, uint64_t id)
 
 struct endpoint fake_upstream(unsigned n)
 {
-	return (struct endpoint){ .ip = addr_v4(0xc0000200 + n), .port = 53 };
+	return (struct endpoint) { .ip = addr_v4(0xc0000200 + n), .port = 53 };
 }
 
 static void record_add(struct zone_builder *b, const char *name, uint16_t type, const char *hex)
@@ -104,7 +105,10 @@ void fake_open(struct fake *f, unsigned n_upstreams)
 	configure(f, n_upstreams);
 }
 
-void fake_close(struct fake *f) { resolver_free(f->r); }
+void fake_close(struct fake *f)
+{
+	resolver_free(f->r);
+}
 
 size_t fake_hex(const char *hex, uint8_t *buf, size_t cap)
 {
@@ -167,5 +171,11 @@ void fake_until(struct fake *f, uint64_t now_ms)
 	f->now_ms = now_ms;
 }
 
-unsigned fake_rcode(const struct fake *f) { return f->reply[3] & 15; }
-unsigned fake_count(const struct fake *f, unsigned section) { return (unsigned)be_get(f->reply + 4 + 2 * section, 2); }
+unsigned fake_rcode(const struct fake *f)
+{
+	return f->reply[3] & 15;
+}
+unsigned fake_count(const struct fake *f, unsigned section)
+{
+	return (unsigned)be_get(f->reply + 4 + 2 * section, 2);
+}

@@ -18,14 +18,15 @@ struct fake {
 	struct sent sent[512];
 	size_t n_sent;
 	size_t n_replies;
-	uint64_t client;      /* of the last reply */
+	uint64_t client; /* of the last reply */
 	size_t reply_len;
 	uint8_t reply[DNS_MESSAGE_MAX];
 };
 
-/* Zone: bob.mesh (A, AAAA, PTR), two.mesh (2 A), alias.mesh -> bob, out.mesh -> www.out.net, loop.mesh -> itself,
- * *.wild.mesh, _sip._tcp.mesh SRV; authorities mesh and 64.100.in-addr.arpa. Upstreams 192.0.2.1 .. n on the default
- * route, 192.0.2.11 on corp.test.net and on 1.64.100.in-addr.arpa; nothing on only.net. */
+/* Zone: bob.mesh (A, AAAA, PTR), two.mesh (2 A), alias.mesh -> bob, out.mesh -> www.out.net, loop.mesh ->
+ * itself,
+ * *.wild.mesh, _sip._tcp.mesh SRV; authorities mesh and 64.100.in-addr.arpa. Upstreams 192.0.2.1 .. n on the
+ * default route, 192.0.2.11 on corp.test.net and on 1.64.100.in-addr.arpa; nothing on only.net. */
 void fake_open(struct fake *f, unsigned n_upstreams);
 void fake_close(struct fake *f);
 struct endpoint fake_upstream(unsigned n);
@@ -35,8 +36,8 @@ size_t fake_question(uint8_t *buf, const char *name, uint16_t type, uint16_t fla
 /* Spaces are skipped. */
 size_t fake_hex(const char *hex, uint8_t *buf, size_t cap);
 
-/* An answer to what was sent as number i: header with flags and rcode, the question, then `records` in hex (owner c00c is
- * the question), counts an, ns, ar. */
+/* An answer to what was sent as number i: header with flags and rcode, the question, then `records` in hex
+ * (owner c00c is the question), counts an, ns, ar. */
 struct fake_answer {
 	unsigned flags, rcode, an, ns, ar;
 	const char *records;

@@ -1,4 +1,5 @@
-/* The server on loopback with real sockets, asked by plain blocking clients in this thread between turns of the loop. */
+/* The server on loopback with real sockets, asked by plain blocking clients in this thread between turns of
+ * the loop. */
 #include "resolver/listen.h"
 
 #include "mesh/os/sock.h"
@@ -22,7 +23,7 @@ struct fixture {
 	int client;
 	size_t got_len;
 	uint8_t got[DNS_MESSAGE_MAX];
-	size_t want;              /* stop when this many bytes are in got */
+	size_t want; /* stop when this many bytes are in got */
 	bool eof, timed_out;
 };
 
@@ -64,8 +65,9 @@ static void route_to(const struct endpoint *at)
 {
 	struct resolver_upstream up = { .at = *at };
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
-	assert_int_equal(
-		resolver_server_configure(fx.server, &(struct resolver_config){ .routes = &route, .n_routes = 1 }, NULL), 0);
+	assert_int_equal(resolver_server_configure(fx.server,
+				 &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
 }
 
 static int setup(void **state)
@@ -138,8 +140,14 @@ static void client_open(int type)
 	assert_true(fx.client >= 0 && !connect(fx.client, (struct sockaddr *)&ss, len));
 }
 
-static unsigned rcode_at(size_t at) { return fx.got[at + 3] & 15; }
-static unsigned answers_at(size_t at) { return (unsigned)be_get(fx.got + at + 6, 2); }
+static unsigned rcode_at(size_t at)
+{
+	return fx.got[at + 3] & 15;
+}
+static unsigned answers_at(size_t at)
+{
+	return (unsigned)be_get(fx.got + at + 6, 2);
+}
 
 static void test_udp(void **state)
 {
@@ -283,8 +291,13 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_udp), CASE(test_tcp_pipelined), CASE(test_tcp_bytewise), CASE(test_tcp_garbage),
-		CASE(test_upstream_closed), CASE(test_long_answer), CASE(test_port_in_use),
+		CASE(test_udp),
+		CASE(test_tcp_pipelined),
+		CASE(test_tcp_bytewise),
+		CASE(test_tcp_garbage),
+		CASE(test_upstream_closed),
+		CASE(test_long_answer),
+		CASE(test_port_in_use),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

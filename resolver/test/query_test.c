@@ -17,15 +17,16 @@
 enum { DROP = -1 };
 static const struct {
 	const char *id, *hex;
-	int rcode;                      /* extended, or DROP */
+	int rcode; /* extended, or DROP */
 	int an, ns, ar;
-	unsigned flags;                 /* QR .. Z, opcode; without rcode */
+	unsigned flags; /* QR .. Z, opcode; without rcode */
 } rows[] = {
 	{ "B1", "1234 0100 0001 0000 0000 00", DROP, 0, 0, 0, 0 },
 	{ "B2", "1234 8100 0001 0000 0000 0000" BOB_A, DROP, 0, 0, 0, 0 },
 	{ "B3", "1234 0100 0000 0000 0000 0000", 1, 0, 0, 0, 0x8180 },
 	{ "B3 opt", "1234 0100 0000 0000 0000 0001" OPT, 1, 0, 0, 1, 0x8180 },
-	{ "B3 cookie", "1234 0100 0000 0000 0000 0001 00 0029 04d0 00000000 000c 000a 0008 0102030405060708", 1, 0, 0, 1, 0x8180 },
+	{ "B3 cookie", "1234 0100 0000 0000 0000 0001 00 0029 04d0 00000000 000c 000a 0008 0102030405060708",
+		1, 0, 0, 1, 0x8180 },
 	{ "B4", "1234 0100 0002 0000 0000 0000" BOB_A BOB_A, 1, 0, 0, 0, 0x8180 },
 	{ "B5 0x40", HEAD "43626f62 00 0001 0001", 1, 0, 0, 0, 0x8180 },
 	{ "B5 0x80", HEAD "83626f62 00 0001 0001", 1, 0, 0, 0, 0x8180 },
@@ -44,7 +45,8 @@ static const struct {
 	{ "B10 rcode aa ra", "1234 0585 0001 0000 0000 0000" BOB_A, 0, 1, 0, 0, 0x8580 },
 	{ "B11 z", "1234 0140 0001 0000 0000 0000" BOB_A, 0, 1, 0, 0, 0x8580 },
 	{ "B12 local rd=0", "1234 0000 0001 0000 0000 0000" BOB_A, 0, 1, 0, 0, 0x8480 },
-	{ "B12 foreign rd=0", "1234 0000 0001 0000 0000 0000 01 61 03 6e6574 00 0001 0001", 5, 0, 0, 0, 0x8080 },
+	{ "B12 foreign rd=0", "1234 0000 0001 0000 0000 0000 01 61 03 6e6574 00 0001 0001", 5, 0, 0, 0,
+		0x8080 },
 	{ "B13 version.bind", HEAD "0776657273696f6e 0462696e64 00 0010 0003", 5, 0, 0, 0, 0x8180 },
 	{ "B13 class any", HEAD BOB "0001 00ff", 5, 0, 0, 0, 0x8180 },
 	{ "B14 opt", HEAD BOB "0029 0001", 1, 0, 0, 0, 0x8180 },
@@ -64,10 +66,15 @@ static const struct {
 	{ "B21 size 0", HEAD_OPT BOB_A "00 0029 0000 00000000 0000", 0, 1, 0, 1, 0x8580 },
 	{ "B22", HEAD_OPT BOB_A OPT, 0, 1, 0, 1, 0x8580 },
 	{ "B22 nxdomain", HEAD_OPT "0178 046d657368 00 0001 0001" OPT, 3, 0, 1, 1, 0x8580 },
-	{ "B23 cookie 7", HEAD_OPT BOB_A "00 0029 04d0 00000000 000b 000a 0007 01020304050607", 1, 0, 0, 1, 0x8180 },
-	{ "B23 cookie 41", HEAD_OPT BOB_A "00 0029 04d0 00000000 002d 000a 0029 0102030405060708 0102030405060708 0102030405060708"
-					  "0102030405060708 0102030405060708 01", 1, 0, 0, 1, 0x8180 },
-	{ "B23 cookie 8", HEAD_OPT BOB_A "00 0029 04d0 00000000 000c 000a 0008 0102030405060708", 0, 1, 0, 1, 0x8580 },
+	{ "B23 cookie 7", HEAD_OPT BOB_A "00 0029 04d0 00000000 000b 000a 0007 01020304050607", 1, 0, 0, 1,
+		0x8180 },
+	{ "B23 cookie 41",
+		HEAD_OPT BOB_A
+		"00 0029 04d0 00000000 002d 000a 0029 0102030405060708 0102030405060708 0102030405060708"
+		"0102030405060708 0102030405060708 01",
+		1, 0, 0, 1, 0x8180 },
+	{ "B23 cookie 8", HEAD_OPT BOB_A "00 0029 04d0 00000000 000c 000a 0008 0102030405060708", 0, 1, 0, 1,
+		0x8580 },
 	{ "B24 NUL in label", HEAD "03620062 046d657368 00 0001 0001", 3, 0, 1, 0, 0x8580 },
 	{ "B24 dot in label", HEAD "08626f622e6d657368 00 0001 0001", 3, 0, 0, 0, 0x8180 },
 };
@@ -103,11 +110,13 @@ static void test_bytes(void **state)
 		if (!answered)
 			continue;
 		unsigned flags = (unsigned)be_get(f.reply + 2, 2) & 0xfff0u;
-		if (be_get(f.reply, 2) != 0x1234 || reply_rcode(&f) != rows[i].rcode || flags != rows[i].flags)
+		if (be_get(f.reply, 2) != 0x1234 || reply_rcode(&f) != rows[i].rcode ||
+			flags != rows[i].flags)
 			fail_msg("%s: rcode %d flags %04x", rows[i].id, reply_rcode(&f), flags);
 		if ((int)fake_count(&f, 1) != rows[i].an || (int)fake_count(&f, 2) != rows[i].ns ||
 			(int)fake_count(&f, 3) != rows[i].ar)
-			fail_msg("%s: counts %u %u %u", rows[i].id, fake_count(&f, 1), fake_count(&f, 2), fake_count(&f, 3));
+			fail_msg("%s: counts %u %u %u", rows[i].id, fake_count(&f, 1), fake_count(&f, 2),
+				fake_count(&f, 3));
 	}
 	assert_int_equal(f.n_sent, 0);
 	assert_int_equal(resolver_stats(f.r)->drop_short, 1);
@@ -147,7 +156,7 @@ static const struct {
 	const char *id, *name;
 	uint16_t type;
 	unsigned rcode, an, ns;
-	uint16_t first_type;            /* of the first record, 0 = do not care */
+	uint16_t first_type; /* of the first record, 0 = do not care */
 	bool aa;
 } local_rows[] = {
 	{ "B30", "bob.mesh", DNS_A, 0, 1, 0, DNS_A, true },
@@ -173,7 +182,8 @@ static const struct {
 	{ "B36 deep", "y.x.wild.mesh", DNS_TXT, 0, 1, 0, DNS_TXT, true },
 	{ "B36 nodata", "x.wild.mesh", DNS_A, 0, 0, 1, DNS_SOA, true },
 	{ "B37", "2.0.64.100.in-addr.arpa", DNS_PTR, 0, 1, 0, DNS_PTR, true },
-	{ "B37 v6", "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa", DNS_PTR, 0, 1, 0, DNS_PTR, true },
+	{ "B37 v6", "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa", DNS_PTR, 0, 1,
+		0, DNS_PTR, true },
 	{ "B38", "9.9.64.100.in-addr.arpa", DNS_PTR, 3, 0, 1, DNS_SOA, true },
 	{ "B40", "four.mesh", DNS_AAAA, 0, 0, 1, DNS_SOA, true },
 	{ "B41", "host", DNS_A, 3, 0, 0, 0, false },
@@ -212,9 +222,10 @@ static void test_local(void **state)
 			fail_msg("%s: no reply", local_rows[i].id);
 		if (fake_rcode(&f) != local_rows[i].rcode || fake_count(&f, 1) != local_rows[i].an ||
 			fake_count(&f, 2) != local_rows[i].ns)
-			fail_msg("%s: rcode %u, %u + %u records", local_rows[i].id, fake_rcode(&f), fake_count(&f, 1),
-				fake_count(&f, 2));
-		if (local_rows[i].first_type && (!dns_rr_next(f.reply, f.reply_len, &at, &rr) || rr.type != local_rows[i].first_type))
+			fail_msg("%s: rcode %u, %u + %u records", local_rows[i].id, fake_rcode(&f),
+				fake_count(&f, 1), fake_count(&f, 2));
+		if (local_rows[i].first_type &&
+			(!dns_rr_next(f.reply, f.reply_len, &at, &rr) || rr.type != local_rows[i].first_type))
 			fail_msg("%s: first record is of type %u", local_rows[i].id, rr.type);
 		if (!!(f.reply[2] & 4) != local_rows[i].aa)
 			fail_msg("%s: AA", local_rows[i].id);
@@ -231,12 +242,19 @@ static void test_routes(void **state)
 		uint16_t type;
 		unsigned upstream;
 	} out[] = {
-		{ "www.example.com", DNS_A, 1 }, { "corp.test.net", DNS_A, 11 }, { "a.CORP.test.net", DNS_A, 11 },
-		{ "notcorp.test.net", DNS_A, 1 }, { "test.net", DNS_A, 1 }, { "out.mesh", DNS_A, 1 },
+		{ "www.example.com", DNS_A, 1 },
+		{ "corp.test.net", DNS_A, 11 },
+		{ "a.CORP.test.net", DNS_A, 11 },
+		{ "notcorp.test.net", DNS_A, 1 },
+		{ "test.net", DNS_A, 1 },
+		{ "out.mesh", DNS_A, 1 },
 		{ "5.1.64.100.in-addr.arpa", DNS_PTR, 11 }, /* B38: the route is deeper than the zone */
-		{ "1.1.1.1.in-addr.arpa", DNS_PTR, 1 }, { "1.0.32.172.in-addr.arpa", DNS_PTR, 1 },
-		{ "1.0.63.100.in-addr.arpa", DNS_PTR, 1 }, { "1.0.128.100.in-addr.arpa", DNS_PTR, 1 },
-		{ "ipv4only.arpa", DNS_AAAA, 1 }, { "com", DNS_DS, 1 },
+		{ "1.1.1.1.in-addr.arpa", DNS_PTR, 1 },
+		{ "1.0.32.172.in-addr.arpa", DNS_PTR, 1 },
+		{ "1.0.63.100.in-addr.arpa", DNS_PTR, 1 },
+		{ "1.0.128.100.in-addr.arpa", DNS_PTR, 1 },
+		{ "ipv4only.arpa", DNS_AAAA, 1 },
+		{ "com", DNS_DS, 1 },
 	};
 	static struct fake f;
 	(void)state;
@@ -251,7 +269,8 @@ static void test_routes(void **state)
 	fake_close(&f);
 }
 
-/* B24: the question comes back byte for byte, the answer's owner with it. B30: the first record takes turns. */
+/* B24: the question comes back byte for byte, the answer's owner with it. B30: the first record takes turns.
+ */
 static void test_echo_and_turns(void **state)
 {
 	static struct fake f;
@@ -317,7 +336,8 @@ static void test_configure_errors(void **state)
 	static struct fake f;
 	struct errbuf eb;
 	struct resolver_upstream up[9] = { 0 };
-	struct resolver_route bad_name = { .suffix = "a..b" }, many = { .suffix = "a", .upstreams = up, .n_upstreams = 9 };
+	struct resolver_route bad_name = { .suffix = "a..b" },
+			      many = { .suffix = "a", .upstreams = up, .n_upstreams = 9 };
 	struct resolver_route twice[] = { { .suffix = "A.b" }, { .suffix = "a.B." } };
 	struct resolver_config c = { .routes = &bad_name, .n_routes = 1 };
 	(void)state;
@@ -326,7 +346,7 @@ static void test_configure_errors(void **state)
 	assert_non_null(strstr(eb.text, "a..b"));
 	c.routes = &many;
 	assert_int_not_equal(resolver_configure(f.r, &c, &eb), 0);
-	c = (struct resolver_config){ .routes = twice, .n_routes = 2 };
+	c = (struct resolver_config) { .routes = twice, .n_routes = 2 };
 	assert_int_not_equal(resolver_configure(f.r, &c, &eb), 0);
 	fake_ask(&f, 1, "www.example.com", DNS_A); /* the old one stays */
 	assert_int_equal(f.n_sent, 1);
@@ -336,9 +356,14 @@ static void test_configure_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes), cmocka_unit_test(test_long_names), cmocka_unit_test(test_local),
-		cmocka_unit_test(test_routes), cmocka_unit_test(test_echo_and_turns), cmocka_unit_test(test_zone_swap),
-		cmocka_unit_test(test_no_upstream), cmocka_unit_test(test_configure_errors),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_local),
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_echo_and_turns),
+		cmocka_unit_test(test_zone_swap),
+		cmocka_unit_test(test_no_upstream),
+		cmocka_unit_test(test_configure_errors),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -88,12 +88,16 @@ static void test_bad_packets(void **state)
 		const char *id;
 		unsigned flags, an;
 		const char *records;
-		size_t change;                  /* offset */
+		size_t change; /* offset */
 		uint8_t to;
 	} bad[] = {
-		{ "id", 0, 1, A_RECORD, 1, 0 }, { "QR=0", 0, 1, A_RECORD, 2, 1 }, { "opcode", 0, 1, A_RECORD, 2, 0x91 },
-		{ "question", 0, 1, A_RECORD, DNS_HEADER + 1, 'x' }, { "type", 0, 1, A_RECORD, DNS_HEADER + 18, 28 },
-		{ "no question", 0, 0, "", 5, 0 }, { "two questions", 0, 1, A_RECORD, 5, 2 },
+		{ "id", 0, 1, A_RECORD, 1, 0 },
+		{ "QR=0", 0, 1, A_RECORD, 2, 1 },
+		{ "opcode", 0, 1, A_RECORD, 2, 0x91 },
+		{ "question", 0, 1, A_RECORD, DNS_HEADER + 1, 'x' },
+		{ "type", 0, 1, A_RECORD, DNS_HEADER + 18, 28 },
+		{ "no question", 0, 0, "", 5, 0 },
+		{ "two questions", 0, 1, A_RECORD, 5, 2 },
 		{ "A of 3", 0, 1, "c00c 0001 0001 0000003c 0003 c63364", 0, 0 },
 		{ "A of 6", 0, 1, "c00c 0001 0001 0000003c 0006 c63364070000", 0, 0 },
 		{ "A of 0", 0, 1, "c00c 0001 0001 0000003c 0000", 0, 0 },
@@ -157,7 +161,7 @@ static void test_truncated(void **state)
 	resolver_query(f.r, f.now_ms, 2, msg, len, true);
 	fake_ask(&f, 3, NAME, DNS_TXT);
 	assert_int_equal(f.n_sent, 3);
-	fake_answer(&f, 2, &(struct fake_answer){ .flags = DNS_TC });
+	fake_answer(&f, 2, &(struct fake_answer) { .flags = DNS_TC });
 	resolver_upstream_failed(f.r, f.now_ms, f.sent[3].id, -ECONNREFUSED);
 	assert_int_equal(f.n_replies, 3); /* the UDP client last or first: both got theirs */
 	assert_int_equal(resolver_stats(f.r)->truncated, 1);
@@ -169,12 +173,12 @@ static void test_errors_of_one(void **state)
 {
 	(void)state;
 	fake_ask(&f, 1, NAME, DNS_A);
-	fake_answer(&f, 0, &(struct fake_answer){ .rcode = DNS_REFUSED });
+	fake_answer(&f, 0, &(struct fake_answer) { .rcode = DNS_REFUSED });
 	assert_int_equal(f.n_sent, 2);
 	assert_int_equal(f.n_replies, 0);
 	struct endpoint second = fake_upstream(2);
 	assert_true(endpoint_equal(&f.sent[1].to, &second));
-	fake_answer(&f, 1, &(struct fake_answer){ .rcode = DNS_SERVFAIL });
+	fake_answer(&f, 1, &(struct fake_answer) { .rcode = DNS_SERVFAIL });
 	fake_answer(&f, 2, &good);
 	assert_int_equal(f.n_replies, 1);
 	assert_int_equal(fake_rcode(&f), 0);
@@ -191,7 +195,7 @@ static void test_errors_of_all(void **state)
 		snprintf(name, sizeof(name), "e%zu.example.com", i);
 		fake_ask(&f, i, name, DNS_A);
 		for (int k = 0; k < 3; k++)
-			fake_answer(&f, f.n_sent - 1, &(struct fake_answer){ .rcode = errors[i].said[k] });
+			fake_answer(&f, f.n_sent - 1, &(struct fake_answer) { .rcode = errors[i].said[k] });
 		assert_int_equal(f.n_replies, i + 1);
 		assert_int_equal(fake_rcode(&f), errors[i].want);
 	}
@@ -202,8 +206,10 @@ static void test_error_of_the_only_one(void **state)
 	(void)state;
 	fake_ask(&f, 1, NAME, DNS_A);
 	/* with EDE 6 in an OPT */
-	fake_answer(&f, 0, &(struct fake_answer){ .rcode = DNS_SERVFAIL, .ar = 1,
-		.records = "00 0029 04d0 00000000 0006 000f 0002 0006" });
+	fake_answer(&f, 0,
+		&(struct fake_answer) { .rcode = DNS_SERVFAIL,
+			.ar = 1,
+			.records = "00 0029 04d0 00000000 0006 000f 0002 0006" });
 	assert_int_equal(f.n_replies, 1);
 	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
 	assert_memory_equal(f.reply + f.reply_len - 6, "\0\17\0\2\0\6", 6);
@@ -291,7 +297,8 @@ static void test_recovery(void **state)
 	assert_int_equal(f.n_replies, replies + 3);
 }
 
-/* C11: one of three is dead: it costs one wait, then nothing. The backup sees nothing while the first is well. */
+/* C11: one of three is dead: it costs one wait, then nothing. The backup sees nothing while the first is
+ * well. */
 static void test_one_dead_of_three(void **state)
 {
 	struct endpoint first = fake_upstream(1), second = fake_upstream(2);
@@ -362,7 +369,8 @@ static void test_ttls(void **state)
 		{ "ttl 2^31", { .an = 1, .records = "c00c 0001 0001 80000000 0004 c6336407" }, 0, 0 },
 		{ "ttl huge", { .an = 1, .records = "c00c 0001 0001 7fffffff 0004 c6336407" }, 86400, 86400 },
 		{ "ttl 0", { .an = 1, .records = "c00c 0001 0001 00000000 0004 c6336407" }, 0, 0 },
-		{ "levelled", { .an = 2, .records = A_RECORD "c00c 0001 0001 00000007 0004 c6336408" }, 7, 7 },
+		{ "levelled", { .an = 2, .records = A_RECORD "c00c 0001 0001 00000007 0004 c6336408" }, 7,
+			7 },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ttls); i++) {
@@ -373,7 +381,8 @@ static void test_ttls(void **state)
 		fake_answer(&f, sent - 1, &ttls[i].a);
 		struct dns_rr rr;
 		size_t at = dns_name_skip(f.reply, f.reply_len, DNS_HEADER) + 4;
-		if (ttls[i].a.records && (!dns_rr_next(f.reply, f.reply_len, &at, &rr) || rr.ttl_s != ttls[i].ttl_s))
+		if (ttls[i].a.records &&
+			(!dns_rr_next(f.reply, f.reply_len, &at, &rr) || rr.ttl_s != ttls[i].ttl_s))
 			fail_msg("%s: ttl %u", ttls[i].id, rr.ttl_s);
 		f.now_ms += ttls[i].kept_s * 1000 - (ttls[i].kept_s ? 1 : 0);
 		fake_ask(&f, 1, name, DNS_A);
@@ -390,13 +399,15 @@ static void test_ttls(void **state)
 /* B59: only the chain of the question goes on. */
 static void test_strip(void **state)
 {
-	const struct fake_answer a = { .an = 4, .ns = 1, .ar = 1, .records =
-		"c00c 0005 0001 0000003c 0004 01 79 c010"       /* www.example.com CNAME y.example.com */
-		"04 6576696c c018 0001 0001 0000003c 0004 01010101" /* evil.com A */
-		"01 79 c010 0001 0001 0000003c 0004 c6336407"
-		"c00c 0001 0001 0000003c 0004 02020202"         /* an address beside a CNAME */
-		"c018 0002 0001 0000003c 0002 c010"
-		"c010 0001 0001 0000003c 0004 03030303" };
+	const struct fake_answer a = { .an = 4,
+		.ns = 1,
+		.ar = 1,
+		.records = "c00c 0005 0001 0000003c 0004 01 79 c010" /* www.example.com CNAME y.example.com */
+			   "04 6576696c c018 0001 0001 0000003c 0004 01010101" /* evil.com A */
+			   "01 79 c010 0001 0001 0000003c 0004 c6336407"
+			   "c00c 0001 0001 0000003c 0004 02020202" /* an address beside a CNAME */
+			   "c018 0002 0001 0000003c 0002 c010"
+			   "c010 0001 0001 0000003c 0004 03030303" };
 	(void)state;
 	fake_ask(&f, 1, NAME, DNS_A);
 	fake_answer(&f, 0, &a);
@@ -414,7 +425,9 @@ static void test_strip(void **state)
 static void test_dnssec_bits(void **state)
 {
 	uint8_t msg[300];
-	struct fake_answer signed_answer = { .flags = DNS_AD, .an = 2, .records = A_RECORD
+	struct fake_answer signed_answer = { .flags = DNS_AD,
+		.an = 2,
+		.records = A_RECORD
 		"c00c 002e 0001 0000003c 0017 0001 08 02 0000003c 00000000 00000000 0000 0161 00 aabb" };
 	(void)state;
 	size_t len = fake_question(msg, NAME, DNS_A, DNS_RD | DNS_CD);
@@ -431,7 +444,9 @@ static void test_dnssec_bits(void **state)
 
 	struct resolver_upstream up = { .at = fake_upstream(1), .trusted = true };
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
-	assert_int_equal(resolver_configure(f.r, &(struct resolver_config){ .routes = &route, .n_routes = 1 }, NULL), 0);
+	assert_int_equal(
+		resolver_configure(f.r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
 	fake_ask(&f, 3, "x.example.com", DNS_A);
 	fake_answer(&f, f.n_sent - 1, &signed_answer);
 	assert_int_equal(f.reply[3] & DNS_AD, 0); /* did not ask for it */
@@ -450,7 +465,7 @@ static void test_sizes(void **state)
 	for (int i = 0; i < 100; i++)
 		strcat(records, A_RECORD);
 	fake_ask(&f, 1, NAME, DNS_A);
-	fake_answer(&f, 0, &(struct fake_answer){ .an = 100, .records = records });
+	fake_answer(&f, 0, &(struct fake_answer) { .an = 100, .records = records });
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		size_t len = fake_question(msg, NAME, DNS_A, DNS_RD);
 		be_put(msg + len - 8, 2, sizes[i]);
@@ -472,8 +487,10 @@ static void test_chains(void **state)
 {
 	(void)state;
 	fake_ask(&f, 1, "in.example.com", DNS_A);
-	fake_answer(&f, 0, &(struct fake_answer){ .rcode = 3, .an = 1,
-		.records = "c00c 0005 0001 0000003c 000a 03626f62 046d657368 00" });
+	fake_answer(&f, 0,
+		&(struct fake_answer) { .rcode = 3,
+			.an = 1,
+			.records = "c00c 0005 0001 0000003c 000a 03626f62 046d657368 00" });
 	assert_int_equal(fake_rcode(&f), 0);
 	assert_int_equal(fake_count(&f, 1), 2);
 	fake_ask(&f, 1, "out.mesh", DNS_A);
@@ -493,7 +510,9 @@ static void test_cache_is_split(void **state)
 	fake_answer(&f, 0, &good);
 	struct resolver_upstream up = { .at = fake_upstream(1) };
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
-	assert_int_equal(resolver_configure(f.r, &(struct resolver_config){ .routes = &route, .n_routes = 1 }, NULL), 0);
+	assert_int_equal(
+		resolver_configure(f.r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
 	fake_ask(&f, 1, "a.corp.test.net", DNS_A);
 	assert_int_equal(f.n_sent, 2);
 }
@@ -505,12 +524,14 @@ static void test_configure_in_flight(void **state)
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
 	(void)state;
 	fake_ask(&f, 1, NAME, DNS_A);
-	assert_int_equal(resolver_configure(f.r, &(struct resolver_config){ .routes = &route, .n_routes = 1 }, NULL), 0);
+	assert_int_equal(
+		resolver_configure(f.r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
 	fake_answer(&f, 0, &good);
 	assert_int_equal(f.n_replies, 1);
 	fake_ask(&f, 1, NAME, DNS_A);
 	assert_int_equal(f.n_sent, 1);
-	assert_int_equal(resolver_configure(f.r, &(struct resolver_config){ 0 }, NULL), 0);
+	assert_int_equal(resolver_configure(f.r, &(struct resolver_config) { 0 }, NULL), 0);
 	fake_ask(&f, 1, NAME, DNS_A);
 	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
 }
@@ -554,12 +575,30 @@ int main(void)
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 #define THREE(t) cmocka_unit_test_setup_teardown(t, setup_three, teardown)
 	const struct CMUnitTest tests[] = {
-		ONE(test_forward), ONE(test_cache_and_merge), ONE(test_bad_packets), ONE(test_many_bad_packets_mean_tcp),
-		ONE(test_truncated), THREE(test_errors_of_one), THREE(test_errors_of_all), ONE(test_error_of_the_only_one),
-		ONE(test_no_edns), ONE(test_silence), ONE(test_slow), ONE(test_recovery), THREE(test_one_dead_of_three),
-		THREE(test_order_is_kept), THREE(test_refused_socket), ONE(test_ttls), ONE(test_strip), ONE(test_dnssec_bits),
-		ONE(test_sizes), ONE(test_chains), ONE(test_cache_is_split), ONE(test_configure_in_flight),
-		ONE(test_client_gone), ONE(test_full),
+		ONE(test_forward),
+		ONE(test_cache_and_merge),
+		ONE(test_bad_packets),
+		ONE(test_many_bad_packets_mean_tcp),
+		ONE(test_truncated),
+		THREE(test_errors_of_one),
+		THREE(test_errors_of_all),
+		ONE(test_error_of_the_only_one),
+		ONE(test_no_edns),
+		ONE(test_silence),
+		ONE(test_slow),
+		ONE(test_recovery),
+		THREE(test_one_dead_of_three),
+		THREE(test_order_is_kept),
+		THREE(test_refused_socket),
+		ONE(test_ttls),
+		ONE(test_strip),
+		ONE(test_dnssec_bits),
+		ONE(test_sizes),
+		ONE(test_chains),
+		ONE(test_cache_is_split),
+		ONE(test_configure_in_flight),
+		ONE(test_client_gone),
+		ONE(test_full),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -1,0 +1,59 @@
+/* A client's message: whatever it is, at most one reply, never longer than allowed, and one our own reader
+ * takes. */
+#include "resolver/resolver.h"
+#include "resolver/zone.h"
+#include <stdlib.h>
+
+static size_t replied;
+
+static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
+{
+	(void)arg;
+	(void)client;
+	if (++replied > 1 || len < DNS_HEADER || len > DNS_UDP_SIZE || !(msg[2] & 0x80))
+		abort();
+}
+static void upstream_send(
+	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+{
+	(void)arg, (void)id, (void)to, (void)tcp, (void)msg, (void)len;
+}
+static void upstream_done(void *arg, uint64_t id)
+{
+	(void)arg, (void)id;
+}
+
+static struct resolver *make(void)
+{
+	struct resolver_ops ops = { reply, upstream_send, upstream_done, NULL };
+	struct resolver_upstream up = { .at = { .ip = addr_v4(0xc0000201), .port = 53 } };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
+	struct addr ip = addr_v4(0x64400001);
+	struct zone_builder *b = key_setup() ? zone_builder_new() : NULL;
+	struct resolver *r = resolver_new(&ops, &random_system);
+	if (!b || !r || !zone_add_authority(b, "m") || !zone_add_address(b, "a.m", &ip, true) ||
+		resolver_configure(r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL))
+		abort();
+	struct zone *z = zone_build(b);
+	resolver_zone_set(r, z);
+	zone_put(z);
+	return r;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static struct resolver *r;
+	static uint64_t now_ms = 1000;
+	if (!r)
+		r = make();
+	replied = 0;
+	bool owed = resolver_query(r, now_ms, 1, data, len, false);
+	if (!owed && replied)
+		abort();
+	resolver_client_gone(r, 1);
+	replied = 0;
+	now_ms += 10000;
+	resolver_tick(r, now_ms);
+	return 0;
+}

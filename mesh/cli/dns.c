@@ -1,0 +1,227 @@
+#include "mesh/cli/api.h"
+#include "mesh/cli/verbs.h"
+#include "mesh/proto/json.h"
+#include "resolver/present.h"
+#include <string.h>
+
+struct options {
+	struct cli_common common;
+};
+static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
+
+/* --- status
+ * ------------------------------------------------------------------------------------------------- */
+
+static void print_strings(FILE *to, const char *title, const struct ctl_strings *l)
+{
+	fprintf(to, "%s:", title);
+	for (size_t i = 0; i < l->n; i++)
+		fprintf(to, " %s", l->v[i]);
+	fputs(l->n ? "\n" : " none\n", to);
+}
+
+static void print_resolvers(
+	FILE *to, const char *title, const struct ctl_resolver *r, size_t n, const char *none)
+{
+	fprintf(to, "%s:", title);
+	for (size_t i = 0; i < n; i++)
+		fprintf(to, " %s", r[i].addr);
+	fprintf(to, "%s\n", n ? "" : none);
+}
+
+static void print_mesh(FILE *to, const struct ctl_dns *d)
+{
+	print_resolvers(to, "Nameservers of the network", d->resolvers, d->n_resolvers,
+		" none (this machine's own are used)");
+	if (d->n_fallback)
+		print_resolvers(to, "Used when this machine has none", d->fallback, d->n_fallback, "");
+	print_strings(to, "Search domains", &d->domains);
+	fputs(d->n_routes ? "Split DNS:\n" : "Split DNS: none\n", to);
+	for (size_t i = 0; i < d->n_routes; i++) {
+		fprintf(to, "  - %s", d->routes[i].suffix);
+		print_resolvers(to, "", d->routes[i].resolvers, d->routes[i].n, " answered here");
+	}
+	if (d->n_extra)
+		fputs("Extra records:\n", to);
+	for (size_t i = 0; i < d->n_extra; i++)
+		fprintf(to, "  - %s %s %s\n", d->extra[i].name,
+			*d->extra[i].type ? d->extra[i].type : "A/AAAA", d->extra[i].value);
+}
+
+/* GET target; an older daemon without it gives an empty body. */
+static int get(struct cli *c, const char *target, struct buf *body)
+{
+	struct api_request r = { .method = "GET", .target = target, .missing_ok = true };
+	int status = 0, code = api_call(c, &r, body, &status);
+	return status == 404 ? CLI_OK : code;
+}
+
+struct dns_state {
+	struct arena arena;
+	struct api_status status;
+	struct api_prefs prefs;
+	struct buf mesh, os;
+};
+
+static int dns_state_get(struct cli *c, struct dns_state *s)
+{
+	int code = api_status(c, &s->arena, &s->status);
+	if (code == CLI_OK)
+		code = api_prefs(c, &s->arena, &s->prefs);
+	if (code == CLI_OK)
+		code = get(c, "/localapi/v0/dns-config", &s->mesh);
+	if (code == CLI_OK)
+		code = get(c, "/localapi/v0/dns-osconfig", &s->os);
+	return code;
+}
+
+static void print_status(struct cli *c, struct dns_state *s)
+{
+	struct ctl_dns mesh;
+	struct api_dns_os os;
+	FILE *to = c->out;
+	fprintf(to, "=== The network ===\n\n");
+	fprintf(to, "Names of machines: %s%s%s\n", s->status.magic_dns ? "yes, under " : "no",
+		s->status.magic_dns ? s->status.magic_suffix : "",
+		s->status.magic_dns ? " (answered at 100.100.100.100)" : "");
+	if (s->mesh.len &&
+		ctl_dns_read(&s->arena, (const char *)buf_data(&s->mesh), s->mesh.len, &mesh, NULL) == 0)
+		print_mesh(to, &mesh);
+	fprintf(to, "\n=== This machine ===\n\n");
+	fprintf(to, "Takes the network's DNS settings: %s\n",
+		s->prefs.corp_dns ? "yes" : "no (ropewalk up --accept-dns turns it on)");
+	if (!s->os.len ||
+		api_dns_os_read(&s->arena, (const char *)buf_data(&s->os), s->os.len, &os, NULL) != 0)
+		return;
+	if (*os.mode)
+		fprintf(to, "Mode: %s\n", os.mode);
+	print_strings(to, "Nameservers", &os.nameservers);
+	print_strings(to, "Search domains", &os.search);
+	if (os.match.n)
+		print_strings(to, "Only for", &os.match);
+}
+
+static void print_status_json(struct cli *c, struct dns_state *s)
+{
+	struct buf b = { 0 };
+	struct json_out o = { .to = &b };
+	json_put(&o, "{\"MagicDNSEnabled\":");
+	json_put(&o, s->status.magic_dns ? "true" : "false");
+	json_put(&o, ",\"MagicDNSSuffix\":");
+	json_put_string(&o, s->status.magic_suffix);
+	json_put(&o, ",\"CorpDNS\":");
+	json_put(&o, s->prefs.corp_dns ? "true" : "false");
+	json_put(&o, ",\"DNSConfig\":");
+	json_put(&o, s->mesh.len ? buf_cstr(&s->mesh) : "null");
+	json_put(&o, ",\"OSConfig\":");
+	json_put(&o, s->os.len ? buf_cstr(&s->os) : "null");
+	json_put(&o, "}\n");
+	fwrite(buf_data(&b), 1, b.len, c->out);
+	buf_free(&b);
+}
+
+static int run_status(struct cli *c)
+{
+	struct dns_state s = { 0 };
+	int code = dns_state_get(c, &s);
+	if (code == CLI_OK && c->json)
+		print_status_json(c, &s);
+	else if (code == CLI_OK)
+		print_status(c, &s);
+	buf_free(&s.mesh);
+	buf_free(&s.os);
+	arena_free(&s.arena);
+	return code;
+}
+
+/* --- query
+ * -------------------------------------------------------------------------------------------------- */
+
+static void print_answer(struct cli *c, const struct api_dns_answer *m, struct buf *text)
+{
+	if (m->n_resolvers)
+		print_resolvers(c->out, "Asked", m->resolvers, m->n_resolvers, "");
+	fputs(buf_cstr(text), c->out);
+}
+
+static void print_answer_json(struct cli *c, const struct api_dns_answer *m, struct buf *text)
+{
+	struct buf b = { 0 };
+	struct json_out o = { .to = &b };
+	bool first = true;
+	char *save = NULL;
+	json_put(&o, "{\"Resolvers\":[");
+	for (size_t i = 0; i < m->n_resolvers; i++) {
+		json_put(&o, i ? "," : "");
+		json_put_string(&o, m->resolvers[i].addr);
+	}
+	/* The first line is the code, the rest one record each. */
+	(void)buf_cstr(text);
+	char *line = strtok_r((char *)buf_data(text), "\n", &save);
+	json_put(&o, "],\"RCode\":");
+	json_put_string(&o, line ? line : "");
+	json_put(&o, ",\"Records\":[");
+	while ((line = strtok_r(NULL, "\n", &save))) {
+		json_put(&o, first ? "" : ",");
+		json_put_string(&o, line);
+		first = false;
+	}
+	json_put(&o, "]}\n");
+	fwrite(buf_data(&b), 1, b.len, c->out);
+	buf_free(&b);
+}
+
+static int run_query(struct cli *c, const char *name, const char *type)
+{
+	char target[API_TARGET_MAX] = "/localapi/v0/dns-query";
+	api_target_add(target, "name", name);
+	api_target_add(target, "type", type);
+	struct api_request r = { .method = "GET", .target = target, .timeout_ms = 15000, .missing_ok = true };
+	struct buf body = { 0 }, text = { 0 };
+	struct arena a = { 0 };
+	struct errbuf eb = { 0 };
+	struct api_dns_answer m;
+	int status = 0, code = api_call(c, &r, &body, &status);
+	if (status == 404)
+		code = cli_fail(c, CLI_FAILED, "unsupported",
+			"dig @100.100.100.100 NAME asks the same resolver.",
+			"this ropewalkd does not answer dns query");
+	else if (code == CLI_OK &&
+		 api_dns_answer_read(&a, (const char *)buf_data(&body), body.len, &m, &eb) != 0)
+		code = cli_fail(
+			c, CLI_FAILED, "malformed", NULL, "ropewalkd's answer cannot be read: %s", eb.text);
+	else if (code == CLI_OK && !present_message(m.raw, m.len, &text))
+		code = cli_fail(c, CLI_FAILED, "malformed", NULL, "the DNS answer is not well formed");
+	else if (code == CLI_OK && c->json)
+		print_answer_json(c, &m, &text);
+	else if (code == CLI_OK)
+		print_answer(c, &m, &text);
+	buf_free(&body);
+	buf_free(&text);
+	arena_free(&a);
+	return code;
+}
+
+static int run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	(void)options;
+	if (strcmp(words[0], "status") == 0 && n == 1)
+		return run_status(c);
+	if (strcmp(words[0], "query") == 0 && n >= 2)
+		return run_query(c, words[1], n > 2 ? words[2] : "A");
+	return cli_fail(c, CLI_USAGE, "usage", "ropewalk dns status, or ropewalk dns query NAME [TYPE]",
+		"dns: %s",
+		strcmp(words[0], "query") == 0 ? "query needs a name" : "neither status nor query NAME");
+}
+
+const struct cli_verb verb_dns = {
+	.man = { "dns", "status | query NAME [TYPE]", "show how names are resolved, or resolve one",
+		"status shows what the network sets and what this machine does with it. query asks the "
+		"resolver of ropewalkd and prints "
+		"the records; TYPE is A unless given.",
+		rows },
+	.options_size = sizeof(struct options),
+	.min_words = 1,
+	.max_words = 3,
+	.run = run,
+};

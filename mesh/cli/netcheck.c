@@ -1,0 +1,72 @@
+#include "mesh/cli/api.h"
+#include "mesh/cli/verbs.h"
+
+struct options {
+	struct cli_common common;
+};
+static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
+
+static const char *nearest(const struct api_netcheck *r)
+{
+	for (size_t i = 0; i < r->n_regions; i++)
+		if (r->regions[i].id == r->preferred)
+			return *r->regions[i].name ? r->regions[i].name : r->regions[i].code;
+	return "unknown (no relay answered)";
+}
+
+static void print(const struct api_netcheck *r, FILE *to)
+{
+	bool v4 = *r->global_v4, v6 = *r->global_v6;
+	fprintf(to, "Report:\n");
+	fprintf(to, "\t* UDP: %s\n",
+		r->udp ? "true" : "false (blocked here: everything goes through a relay)");
+	fprintf(to, "\t* IPv4: %s%s%s\n", r->ipv4 ? "yes" : "no", v4 ? ", " : "", r->global_v4);
+	fprintf(to, "\t* IPv6: %s%s%s\n", r->ipv6 ? "yes" : "no", v6 ? ", " : "", r->global_v6);
+	fprintf(to, "\t* MappingVariesByDestIP: %s\n",
+		r->mapping_varies < 0 ? "unknown (it takes two relays to tell)"
+		: r->mapping_varies   ? "true (hard NAT: direct paths only to peers that are easy to reach)"
+				      : "false");
+	fprintf(to, "\t* Nearest relay: %s\n", nearest(r));
+	if (r->n_regions)
+		fprintf(to, "\t* Relay latency:\n");
+	for (size_t i = 0; i < r->n_regions; i++) {
+		const struct api_region_latency *l = &r->regions[i];
+		if (l->seconds > 0)
+			fprintf(to, "\t\t- %s: %.1fms%s%s%s\n", l->code, l->seconds * 1000,
+				*l->name ? " (" : "", l->name, *l->name ? ")" : "");
+		else
+			fprintf(to, "\t\t- %s: no answer\n", l->code);
+	}
+}
+
+static int run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	(void)options;
+	(void)words;
+	(void)n;
+	struct api_request r = { .method = "GET", .target = "/localapi/v0/netcheck", .timeout_ms = 20000 };
+	struct buf b = { 0 };
+	struct arena a = { 0 };
+	struct errbuf eb = { 0 };
+	struct api_netcheck report;
+	int code = api_call(c, &r, &b, NULL);
+	if (code == CLI_OK && api_netcheck_read(&a, (const char *)buf_data(&b), b.len, &report, &eb) != 0)
+		code = cli_fail(
+			c, CLI_FAILED, "malformed", NULL, "ropewalkd's report cannot be read: %s", eb.text);
+	else if (code == CLI_OK && c->json)
+		fprintf(c->out, "%s\n", buf_cstr(&b));
+	else if (code == CLI_OK)
+		print(&report, c->out);
+	buf_free(&b);
+	arena_free(&a);
+	return code;
+}
+
+const struct cli_verb verb_netcheck = {
+	.man = { "netcheck", "", "report what the network here allows",
+		"UDP, address families, the kind of NAT and the way to each relay, as ropewalkd measured it "
+		"last.",
+		rows },
+	.options_size = sizeof(struct options),
+	.run = run,
+};

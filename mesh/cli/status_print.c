@@ -1,0 +1,186 @@
+#include "mesh/cli/status.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COLUMNS = 4, STATE_MAX = 512 };
+
+struct row {
+	char cell[COLUMNS][80]; /* address, host, owner, OS */
+	char state[STATE_MAX];
+};
+
+static size_t append(char *buf, size_t cap, const char *text)
+{
+	size_t at = strlen(buf), n = strlen(text);
+	if (n > cap - 1 - at)
+		n = cap - 1 - at;
+	memcpy(buf + at, text, n);
+	buf[at + n] = 0;
+	return at + n;
+}
+
+static void set_host(const struct api_peer *p, char *out, size_t cap)
+{
+	int n = (int)strcspn(p->dns_name, ".");
+	if (n)
+		snprintf(out, cap, "%.*s", n, p->dns_name);
+	else
+		snprintf(out, cap, "\"%s\"", p->host_name);
+}
+
+static void set_owner(const struct api_status *s, const struct api_peer *p, char *out, size_t cap)
+{
+	snprintf(out, cap, "-");
+	for (size_t i = 0; i < s->n_users; i++) {
+		const char *name = s->users[i].login_name;
+		if (s->users[i].id == p->user_id && *name)
+			snprintf(out, cap, "%.*s@", (int)strcspn(name, "@"), name);
+	}
+}
+
+static void set_seen(const struct api_peer *p, int64_t now_ms, char *out, size_t cap)
+{
+	static const struct {
+		const char *unit;
+		int64_t ms;
+	} units[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 } };
+	snprintf(out, cap, "offline");
+	int64_t ago = now_ms - p->last_seen_ms;
+	if (p->last_seen_ms == INT64_MIN || ago < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (ago < units[i].ms && i + 1 < ARRAY_LEN(units))
+			continue;
+		snprintf(out, cap, "offline, last seen %" PRId64 "%s ago", ago / units[i].ms, units[i].unit);
+		return;
+	}
+}
+
+/* How its packets travel. */
+static void set_path(const struct api_peer *p, char *out, size_t cap)
+{
+	if (*p->cur_addr)
+		snprintf(out, cap, "active; direct %s", p->cur_addr);
+	else if (*p->relay)
+		snprintf(out, cap, "active; relay \"%s\"", p->relay);
+	else
+		snprintf(out, cap, "active");
+	if (!*p->cur_addr && *p->why) {
+		append(out, cap, " (");
+		append(out, cap, p->why);
+		append(out, cap, ")");
+	}
+	if (!p->online)
+		append(out, cap, "; offline");
+}
+
+static void set_state(const struct api_peer *p, bool self, int64_t now_ms, char *out, size_t cap)
+{
+	bool traffic = p->rx_bytes || p->tx_bytes;
+	char bytes[80];
+	if (self) {
+		snprintf(out, cap, "-");
+		return;
+	}
+	if (p->expired)
+		snprintf(out, cap, "key expired");
+	else if (p->active)
+		set_path(p, out, cap);
+	else if (!p->online)
+		set_seen(p, now_ms, out, cap);
+	else
+		snprintf(out, cap, traffic ? "idle" : "-");
+	if (!traffic)
+		return;
+	snprintf(bytes, sizeof(bytes), ", tx %" PRIu64 " rx %" PRIu64, p->tx_bytes, p->rx_bytes);
+	append(out, cap, bytes);
+}
+
+static void set_row(
+	const struct api_status *s, const struct api_peer *p, const struct status_view *v, struct row *r)
+{
+	const struct addr *ip = p->n_ips ? &p->ips[0] : NULL;
+	for (size_t i = 0; i < p->n_ips; i++)
+		if (addr_is_v4(&p->ips[i])) {
+			ip = &p->ips[i];
+			break;
+		}
+	if (ip)
+		addr_format(ip, r->cell[0]);
+	else
+		strcpy(r->cell[0], "-");
+	set_host(p, r->cell[1], sizeof(r->cell[1]));
+	set_owner(s, p, r->cell[2], sizeof(r->cell[2]));
+	snprintf(r->cell[3], sizeof(r->cell[3]), "%s", *p->os ? p->os : "-");
+	set_state(p, p == &s->self, v->now_ms, r->state, sizeof(r->state));
+}
+
+static void print_rows(const struct row *rows, size_t n, FILE *to)
+{
+	int width[COLUMNS] = { 0 };
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < COLUMNS; j++) {
+			int len = (int)strlen(rows[i].cell[j]);
+			width[j] = len > width[j] ? len : width[j];
+		}
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < COLUMNS; j++)
+			fprintf(to, "%-*s  ", width[j], rows[i].cell[j]);
+		fprintf(to, "%s\n", rows[i].state);
+	}
+}
+
+static void print_notes(const struct api_status *s, FILE *to)
+{
+	bool any = false;
+	if (*s->control && strcmp(s->control, "connected") != 0)
+		fprintf(to, "\n# Control server: %s\n", s->control);
+	if (s->n_health)
+		fputs("\n# Health check:\n", to);
+	for (size_t i = 0; i < s->n_health; i++)
+		fprintf(to, "#     - %s\n", s->health[i]);
+	for (size_t i = 0; i < s->n_drops; i++) {
+		if (!s->drops[i].n)
+			continue;
+		fprintf(to, "%s %s %" PRIu64, any ? "," : "\n# Dropped packets:", s->drops[i].name,
+			s->drops[i].n);
+		any = true;
+	}
+	if (any)
+		fputc('\n', to);
+}
+
+bool status_print(const struct api_status *s, const struct status_view *v, FILE *to)
+{
+	struct row *rows = calloc(s->n_peers + 1, sizeof(*rows));
+	size_t n = 0;
+	if (!rows)
+		return false;
+	if (v->self)
+		set_row(s, &s->self, v, &rows[n++]);
+	for (size_t i = 0; v->peers && i < s->n_peers; i++)
+		if (!v->active_only || s->peers[i].active)
+			set_row(s, &s->peers[i], v, &rows[n++]);
+	print_rows(rows, n, to);
+	free(rows);
+	print_notes(s, to);
+	return true;
+}
+
+const char *status_sentence(const struct api_status *s)
+{
+	static const struct {
+		const char *state, *sentence;
+	} rows[] = {
+		{ "NoState", "ropewalkd is starting; try again in a moment." },
+		{ "NeedsLogin", "Logged out." },
+		{ "NeedsMachineAuth",
+			"This machine is not approved yet. An administrator of the network has to do it." },
+		{ "Stopped", "ropewalk is stopped. To start it: ropewalk up" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (strcmp(rows[i].state, s->backend_state) == 0)
+			return rows[i].sentence;
+	return NULL;
+}

@@ -1,0 +1,308 @@
+#include "mesh/base/key.h"
+#include "mesh/cli/api.h"
+#include "mesh/cli/qr.h"
+#include "mesh/cli/verbs.h"
+#include "mesh/os/file.h"
+#include "mesh/proto/json.h"
+#include "mesh/transport/http.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct options {
+	struct cli_common common;
+	const char *login_server, *auth_key, *hostname;
+	int accept_dns, shields_up; /* OPT_GIVEN_BOOL */
+	uint64_t timeout_ms;
+	bool qr;
+};
+static const struct opt_row rows[] = {
+	{ "login-server", NULL, OPT_STRING, offsetof(struct options, login_server), "URL",
+		"the control server of the network; remembered" },
+	{ "auth-key", "authkey", OPT_STRING, offsetof(struct options, auth_key), "KEY|file:PATH",
+		"join without a login page; file: keeps the key out of the process list" },
+	{ "hostname", NULL, OPT_STRING, offsetof(struct options, hostname), "NAME",
+		"name of this machine in the network" },
+	{ "accept-dns", NULL, OPT_GIVEN_BOOL, offsetof(struct options, accept_dns), NULL,
+		"let the network set the DNS of this machine (true at first)" },
+	{ "shields-up", NULL, OPT_GIVEN_BOOL, offsetof(struct options, shields_up), NULL,
+		"refuse connections from others" },
+	{ "timeout", NULL, OPT_DURATION_MS, offsetof(struct options, timeout_ms), "TIME",
+		"give up after this long (exit 4; default: wait)" },
+	{ "qr", NULL, OPT_BOOL, offsetof(struct options, qr), NULL,
+		"show the login URL as a QR code, terminal or not" },
+	CLI_ROWS_COMMON(struct options),
+};
+
+/* ipn.State of the bus. */
+enum { STATE_NEEDS_LOGIN = 2, STATE_NEEDS_APPROVAL = 3, STATE_STOPPED = 4, STATE_RUNNING = 6 };
+enum { LOOK_MS = 1000, KEY_FILE_MAX = 4096 };
+
+struct up {
+	struct cli *c;
+	const struct options *o;
+	int code;
+	bool done, told_url, told_approval;
+	char url[512], waiting[384]; /* told already */
+	struct loop_timer *look, *limit;
+	struct api_exchange *looking;
+};
+
+/* --- what was asked for
+ * -------------------------------------------------------------------------------------- */
+
+/* The key itself: words of a file without the white space around, or as given. Wipe key afterwards. */
+static int get_key(struct cli *c, const char *given, struct buf *key)
+{
+	struct errbuf eb = { 0 };
+	if (strncmp(given, "file:", 5) != 0)
+		return buf_append(key, given, strlen(given)) ? CLI_OK : CLI_FAILED;
+	if (file_read(given + 5, KEY_FILE_MAX, key, &eb) != 0)
+		return cli_fail(c, CLI_FAILED, "key-file",
+			"--auth-key=file:PATH names a file that holds nothing but the key.",
+			"cannot read the auth key: %s", eb.text);
+	while (key->len && buf_data(key)[key->len - 1] <= ' ')
+		key->len--;
+	while (key->len && buf_data(key)[0] <= ' ')
+		buf_consume(key, 1);
+	if (!key->len)
+		return cli_fail(c, CLI_FAILED, "key-file", NULL, "%s holds no auth key", given + 5);
+	return CLI_OK;
+}
+
+static int check(struct cli *c, const struct options *o, const struct api_prefs *now)
+{
+	struct url url;
+	if (o->login_server && !url_parse(o->login_server, &url))
+		return cli_fail(c, CLI_USAGE, "usage", "Such as --login-server https://control.example.com",
+			"--login-server: \"%s\" is not an http:// or https:// URL", o->login_server);
+	if (!o->login_server && !*now->control_url)
+		return cli_fail(c, CLI_USAGE, "no-server",
+			"ropewalk up --login-server URL; it is remembered afterwards.",
+			"no network to join: the URL of its control server is needed once");
+	if (o->auth_key && !*o->auth_key)
+		return cli_fail(c, CLI_USAGE, "usage", "ropewalk-control preauthkeys create makes one.",
+			"--auth-key is empty");
+	return CLI_OK;
+}
+
+static int set_prefs(struct cli *c, const struct options *o)
+{
+	struct api_prefs p = { .control_url = o->login_server ? o->login_server : "",
+		.hostname = o->hostname ? o->hostname : "",
+		.corp_dns = o->accept_dns == 2,
+		.shields_up = o->shields_up == 2 };
+	struct api_prefs_mask m = { .control_url = o->login_server != NULL,
+		.hostname = o->hostname != NULL,
+		.corp_dns = o->accept_dns != 0,
+		.shields_up = o->shields_up != 0 };
+	if (!m.control_url && !m.hostname && !m.corp_dns && !m.shields_up)
+		return CLI_OK;
+	return api_prefs_set(c, &p, &m);
+}
+
+static int start(struct cli *c, const struct options *o)
+{
+	struct buf key = { 0 }, body = { 0 };
+	struct api_request r = { .method = "POST", .target = "/localapi/v0/start", .body = &body };
+	int code = o->auth_key ? get_key(c, o->auth_key, &key) : CLI_OK;
+	struct api_start s = { .auth_key = code == CLI_OK && key.len ? buf_cstr(&key) : "" };
+	if (code == CLI_OK && !api_start_write(&body, &s))
+		code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+	if (code == CLI_OK)
+		code = api_call(c, &r, NULL, NULL);
+	buf_wipe(&key);
+	buf_wipe(&body);
+	return code;
+}
+
+/* Without a key, a machine that is logged out needs the login page. */
+static int ask_login(struct cli *c)
+{
+	struct api_request r = { .method = "POST", .target = "/localapi/v0/login-interactive" };
+	struct arena a = { 0 };
+	struct api_status s;
+	int code = api_status(c, &a, &s);
+	if (code == CLI_OK && strcmp(s.backend_state, "NeedsLogin") == 0)
+		code = api_call(c, &r, NULL, NULL);
+	arena_free(&a);
+	return code;
+}
+
+/* --- what happens then
+ * ---------------------------------------------------------------------------------------- */
+
+static void put_json(struct up *u, const char *url, const char *state)
+{
+	struct buf b = { 0 };
+	struct json_out o = { .to = &b };
+	json_put(&o, "{");
+	if (url) {
+		json_put(&o, "\"AuthURL\":");
+		json_put_string(&o, url);
+		json_put(&o, ",");
+	}
+	json_put(&o, "\"BackendState\":");
+	json_put_string(&o, state);
+	json_put(&o, "}\n");
+	fwrite(buf_data(&b), 1, b.len, u->c->out);
+	fflush(u->c->out);
+	buf_free(&b);
+}
+
+static void finish(struct up *u, int code)
+{
+	if (u->done)
+		return;
+	u->done = true;
+	u->code = code;
+	loop_stop(u->c->loop);
+}
+
+static void tell_url(struct up *u, const char *url)
+{
+	if (strcmp(u->url, url) == 0)
+		return;
+	snprintf(u->url, sizeof(u->url), "%s", url);
+	u->told_url = true;
+	if (u->c->json) {
+		put_json(u, url, "NeedsLogin");
+		return;
+	}
+	fprintf(u->c->err, "\nTo authenticate, visit:\n\n\t%s\n\n", url);
+	if (u->c->terminal || u->o->qr)
+		qr_print(url, u->c->err);
+	fflush(u->c->err);
+}
+
+static void notified(void *arg, const struct api_notify *n)
+{
+	struct up *u = arg;
+	if (u->done)
+		return;
+	if (*n->error && (n->state == STATE_NEEDS_LOGIN || n->state == STATE_STOPPED)) {
+		bool key = u->o->auth_key != NULL;
+		finish(u, cli_fail(u->c, CLI_FAILED, "refused",
+				  key ? "A fresh key comes from the server: ropewalk-control preauthkeys "
+					"create --user NAME. Without "
+					"--auth-key, ropewalk up asks for a login."
+				      : NULL,
+				  "%s", n->error));
+		return;
+	}
+	if (*n->browse_to_url && n->state != STATE_RUNNING)
+		tell_url(u, n->browse_to_url);
+	if (n->state == STATE_NEEDS_APPROVAL && !u->told_approval && !u->c->json) {
+		u->told_approval = true;
+		fputs("This machine waits for the approval of an administrator of the network.\n", u->c->err);
+	}
+	if (n->state != STATE_RUNNING)
+		return;
+	if (u->c->json)
+		put_json(u, NULL, "Running");
+	else if (u->told_url)
+		fputs("Success.\n", u->c->err);
+	if (*n->error && !u->c->json)
+		fprintf(u->c->err, "# warning: %s\n", n->error);
+	finish(u, CLI_OK);
+}
+
+static void ended(void *arg, int code)
+{
+	finish(arg, code);
+}
+
+static void looked(void *arg, bool ok, const uint8_t *body, size_t len)
+{
+	struct up *u = arg;
+	struct arena a = { 0 };
+	struct api_status s;
+	u->looking = NULL;
+	if (!u->done)
+		loop_timer_set(u->look, LOOK_MS);
+	if (ok && api_status_read(&a, (const char *)body, len, &s, NULL) == 0 && *s.control &&
+		strcmp(s.control, "connected") != 0 && !u->told_url && strcmp(s.control, u->waiting) != 0) {
+		snprintf(u->waiting, sizeof(u->waiting), "%s", s.control);
+		if (!u->c->json)
+			fprintf(u->c->err, "ropewalk: %s; trying on\n", u->waiting);
+		fflush(u->c->err);
+	}
+	arena_free(&a);
+}
+
+/* The bus is silent while the server cannot be reached: ask what the daemon waits for. */
+static void look(void *arg)
+{
+	struct up *u = arg;
+	struct api_request r = { .method = "GET", .target = "/localapi/v0/status?peers=false" };
+	u->looking = api_send(u->c, &r, looked, u);
+}
+
+static void timed_out(void *arg)
+{
+	struct up *u = arg;
+	char after[48];
+	snprintf(after, sizeof(after), "not up after %llu s", (unsigned long long)(u->o->timeout_ms / 1000));
+	const char *why = *u->waiting	? u->waiting
+			  : u->told_url ? "nobody used the login URL"
+					: "no answer yet";
+	finish(u, cli_fail(u->c, CLI_TIMEOUT, "timeout",
+			  "ropewalkd goes on trying; ropewalk status shows how far it is, ropewalk down "
+			  "stops it.",
+			  "%s: %s", after, why));
+}
+
+static int wait_for_it(struct cli *c, const struct options *o)
+{
+	struct up u = { .c = c, .o = o };
+	struct api_watch_events ev = { .notify = notified, .ended = ended, .arg = &u };
+	u.look = loop_timer_new(c->loop, look, &u);
+	u.limit = loop_timer_new(c->loop, timed_out, &u);
+	struct api_watch *bus = api_watch_open(c, &ev);
+	if (u.look && u.limit && bus) {
+		loop_timer_set(u.look, LOOK_MS);
+		if (o->timeout_ms)
+			loop_timer_set(u.limit, o->timeout_ms);
+		loop_run(c->loop);
+	} else {
+		u.code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+	}
+	api_cancel(u.looking);
+	api_watch_close(bus);
+	loop_timer_free(u.look);
+	loop_timer_free(u.limit);
+	return u.code;
+}
+
+static int run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	(void)words;
+	(void)n;
+	const struct options *o = options;
+	struct arena a = { 0 };
+	struct api_prefs now;
+	int code = api_prefs(c, &a, &now);
+	if (code == CLI_OK)
+		code = check(c, o, &now);
+	arena_free(&a);
+	if (code == CLI_OK)
+		code = set_prefs(c, o);
+	if (code == CLI_OK)
+		code = start(c, o);
+	if (code == CLI_OK && !o->auth_key)
+		code = ask_login(c);
+	return code == CLI_OK ? wait_for_it(c, o) : code;
+}
+
+const struct cli_verb verb_up = {
+	.man = { "up", "", "join the network and stay in it",
+		"The first time it needs the URL of a control server, and either an auth key or a person who "
+		"opens the login URL that it "
+		"prints. Later a bare ropewalk up is enough: what was set before stays as it is, and options "
+		"change only what they name.\n\n"
+		"It returns when the network is usable. With --json it prints {\"AuthURL\",\"BackendState\"} "
+		"when there is a login URL, and "
+		"{\"BackendState\"} at the end.",
+		rows },
+	.options_size = sizeof(struct options),
+	.run = run,
+};

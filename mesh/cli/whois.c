@@ -1,0 +1,94 @@
+#include "mesh/cli/api.h"
+#include "mesh/cli/verbs.h"
+
+struct options {
+	struct cli_common common;
+};
+static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
+
+static void print(struct cli *c, const struct api_whois *w)
+{
+	if (w->node) {
+		fprintf(c->out, "Machine:\n  Name:       %s\n  ID:         %s\n  Addresses: ", w->node->name,
+			w->node->stable_id);
+		for (size_t i = 0; i < w->node->addresses.n; i++) {
+			char text[PREFIX_TEXT];
+			fprintf(c->out, " %s", prefix_format(&w->node->addresses.v[i], text));
+		}
+		fputc('\n', c->out);
+	}
+	if (w->user)
+		fprintf(c->out, "User:\n  Name:       %s\n  ID:         %lld\n", w->user->login_name,
+			(long long)w->user->id);
+}
+
+/* For daemons without the call: the status knows the same. */
+static int from_status(struct cli *c, const char *word)
+{
+	struct arena a = { 0 };
+	struct api_status s;
+	struct addr ip;
+	int code = api_status(c, &a, &s);
+	const struct api_peer *p = code == CLI_OK ? api_peer_find(&s, word, &ip) : NULL;
+	if (code == CLI_OK && !p) {
+		code = cli_fail(c, CLI_FAILED, "no-peer", "ropewalk status lists the machines.",
+			"no machine with the address %s", word);
+	} else if (p) {
+		struct ctl_node node = { .name = p->dns_name,
+			.stable_id = p->stable_id,
+			.id = p->node_id,
+			.user = p->user_id,
+			.key = p->key,
+			.created_ms = p->created_ms,
+			.last_seen_ms = p->last_seen_ms,
+			.key_expiry_ms = p->key_expiry_ms };
+		node.addresses =
+			(struct ctl_prefixes) { arena_array(&a, p->n_ips, sizeof(struct prefix)), 0 };
+		for (size_t i = 0; node.addresses.v && i < p->n_ips; i++)
+			node.addresses.v[node.addresses.n++] = prefix_of(&p->ips[i]);
+		struct ctl_user user = { .id = p->user_id };
+		for (size_t i = 0; i < s.n_users; i++)
+			if (s.users[i].id == p->user_id)
+				user.login_name = s.users[i].login_name,
+				user.display_name = s.users[i].display_name;
+		struct api_whois w = { &node, user.login_name ? &user : NULL };
+		struct buf b = { 0 };
+		if (!c->json)
+			print(c, &w);
+		else if (api_whois_write(&b, &w))
+			fprintf(c->out, "%s\n", buf_cstr(&b));
+		buf_free(&b);
+	}
+	arena_free(&a);
+	return code;
+}
+
+static int run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	(void)options;
+	(void)n;
+	char target[API_TARGET_MAX] = "/localapi/v0/whois";
+	api_target_add(target, "addr", words[0]);
+	struct api_request r = { .method = "GET", .target = target, .missing_ok = true };
+	struct buf b = { 0 };
+	struct arena a = { 0 };
+	struct api_whois w;
+	int status = 0, code = api_call(c, &r, &b, &status);
+	if (status == 404)
+		code = from_status(c, words[0]);
+	else if (code == CLI_OK && c->json)
+		fprintf(c->out, "%s\n", buf_cstr(&b));
+	else if (code == CLI_OK && api_whois_read(&a, (const char *)buf_data(&b), b.len, &w, NULL) == 0)
+		print(c, &w);
+	buf_free(&b);
+	arena_free(&a);
+	return code;
+}
+
+const struct cli_verb verb_whois = {
+	.man = { "whois", "IP[:PORT]", "say which machine and user an address belongs to", NULL, rows },
+	.options_size = sizeof(struct options),
+	.min_words = 1,
+	.max_words = 1,
+	.run = run,
+};

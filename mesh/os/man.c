@@ -1,0 +1,239 @@
+#include "mesh/os/man.h"
+#include <ctype.h>
+#include <string.h>
+
+enum { HELP_WIDTH = 92, LEFT_WIDTH = 28 };
+
+/* --- plain text ----------------------------------------------------------------------------------------- */
+
+/* Words of text from column `at`, wrapped, later lines indented. An empty line stays one. */
+static void wrap(const char *text, int at, int indent, FILE *to)
+{
+	int column = at;
+	for (const char *p = text; *p;) {
+		if (p[0] == '\n' && p[1] == '\n') {
+			fprintf(to, "\n\n%*s", indent, "");
+			column = indent;
+			p += 2;
+			continue;
+		}
+		size_t n = strcspn(p, " \n");
+		if (n && column > indent && column + 1 + (int)n > HELP_WIDTH) {
+			fprintf(to, "\n%*s", indent, "");
+			column = indent;
+		} else if (n && column > indent) {
+			fputc(' ', to);
+			column++;
+		}
+		fwrite(p, 1, n, to);
+		column += (int)n;
+		p += n + (p[n] == ' ' || (p[n] == '\n' && p[n + 1] != '\n'));
+	}
+	fputc('\n', to);
+}
+
+static void help_line(const char *left, const char *text, FILE *to)
+{
+	int n = fprintf(to, "  %-*s  ", LEFT_WIDTH - 4, left);
+	if (n > LEFT_WIDTH) {
+		fprintf(to, "\n%*s", LEFT_WIDTH, "");
+		n = LEFT_WIDTH;
+	}
+	wrap(text, n, LEFT_WIDTH, to);
+}
+
+static void help_options(const struct opt_row *rows, FILE *to)
+{
+	for (const struct opt_row *r = rows; r && r->name; r++) {
+		char left[80];
+		snprintf(left, sizeof(left), "%s%s%s%s", r->name[1] ? "--" : "-", r->name, r->arg ? " " : "",
+			r->arg ? r->arg : "");
+		help_line(left, r->help, to);
+	}
+}
+
+static void help_items(const char *title, const struct man_item *items, FILE *to)
+{
+	if (!items)
+		return;
+	fprintf(to, "\n%s:\n", title);
+	for (const struct man_item *i = items; i->name; i++)
+		help_line(i->name, i->text, to);
+}
+
+void man_help(const struct man_program *p, FILE *to)
+{
+	fprintf(to, "%s: %s\n\nUsage: %s %s\n", p->name, p->summary, p->name, p->words ? p->words : "");
+	if (p->verbs) {
+		fputs("\nVerbs:\n", to);
+		for (const struct man_verb *const *v = p->verbs; *v; v++) {
+			char left[80];
+			snprintf(left, sizeof(left), "%s%s%s", (*v)->name, *(*v)->words ? " " : "",
+				(*v)->words);
+			help_line(left, (*v)->summary, to);
+		}
+	}
+	if (p->options) {
+		fputs("\nOptions:\n", to);
+		help_options(p->options, to);
+	}
+	help_items("Environment", p->environment, to);
+	help_items("Exit status", p->exits, to);
+	if (p->verbs)
+		fprintf(to, "\n%s VERB --help says more.\n", p->name);
+}
+
+void man_help_verb(const struct man_program *p, const struct man_verb *v, FILE *to)
+{
+	fprintf(to, "%s %s: %s\n\nUsage: %s %s%s%s%s\n", p->name, v->name, v->summary, p->name, v->name,
+		v->options ? " [OPTIONS]" : "", *v->words ? " " : "", v->words);
+	if (v->text) {
+		fputc('\n', to);
+		wrap(v->text, 0, 0, to);
+	}
+	if (v->options) {
+		fputs("\nOptions:\n", to);
+		help_options(v->options, to);
+	}
+}
+
+/* --- roff ----------------------------------------------------------------------------------------------- */
+
+/* Text with roff's own characters made harmless: backslashes, hyphens that must stay hyphens, dots in front.
+ */
+static void roff_text(const char *text, FILE *to)
+{
+	bool line_start = true;
+	for (const char *p = text; *p; p++) {
+		if (p[0] == '\n' && p[1] == '\n') {
+			fputs("\n.PP\n", to);
+			line_start = true;
+			p++;
+			continue;
+		}
+		if (line_start && (*p == '.' || *p == '\''))
+			fputs("\\&", to);
+		if (*p == '\\')
+			fputs("\\e", to);
+		else if (*p == '-')
+			fputs("\\-", to);
+		else
+			fputc(*p, to);
+		line_start = *p == '\n';
+	}
+}
+
+static void roff_paragraph(const char *text, FILE *to)
+{
+	if (!text)
+		return;
+	roff_text(text, to);
+	fputc('\n', to);
+}
+
+static void roff_options(const struct opt_row *rows, FILE *to)
+{
+	for (const struct opt_row *r = rows; r && r->name; r++) {
+		fprintf(to, ".TP\n\\fB%s", r->name[1] ? "\\-\\-" : "\\-");
+		roff_text(r->name, to);
+		fputs("\\fR", to);
+		if (r->arg) {
+			fputs(" \\fI", to);
+			roff_text(r->arg, to);
+			fputs("\\fR", to);
+		}
+		fputc('\n', to);
+		roff_paragraph(r->help, to);
+	}
+}
+
+static void roff_items(const char *title, const struct man_item *items, FILE *to)
+{
+	if (!items)
+		return;
+	fprintf(to, ".SH %s\n", title);
+	for (const struct man_item *i = items; i->name; i++) {
+		fputs(".TP\n\\fB", to);
+		roff_text(i->name, to);
+		fputs("\\fR\n", to);
+		roff_paragraph(i->text, to);
+	}
+}
+
+static void roff_head(const struct man_program *p, const char *verb, const char *summary, FILE *to)
+{
+	fputs(".TH ", to);
+	for (const char *c = p->name; *c; c++)
+		fputc(toupper((unsigned char)*c), to);
+	if (verb)
+		fputc('-', to);
+	for (const char *c = verb; c && *c; c++)
+		fputc(toupper((unsigned char)*c), to);
+	fprintf(to, " %d \"\" \"ropewalk %s\"\n.SH NAME\n", p->section, RW_VERSION);
+	roff_text(p->name, to);
+	if (verb)
+		fprintf(to, "\\-%s", verb);
+	fputs(" \\- ", to);
+	roff_paragraph(summary, to);
+	fputs(".SH SYNOPSIS\n\\fB", to);
+	roff_text(p->name, to);
+	fputs("\\fR ", to);
+}
+
+static void roff_tail(const struct man_program *p, FILE *to)
+{
+	roff_items("EXIT STATUS", p->exits, to);
+	roff_items("FILES", p->files, to);
+	roff_items("ENVIRONMENT", p->environment, to);
+	if (!p->see_also)
+		return;
+	fputs(".SH SEE ALSO\n", to);
+	roff_paragraph(p->see_also, to);
+}
+
+static void roff_verb(const struct man_verb *v, FILE *to)
+{
+	fputs(".SS ", to);
+	roff_text(v->name, to);
+	fputc(' ', to);
+	roff_paragraph(v->words, to);
+	fputc(toupper((unsigned char)v->summary[0]), to);
+	roff_text(v->summary + 1, to);
+	fputs(".\n", to);
+	if (v->text)
+		fputs(".PP\n", to);
+	roff_paragraph(v->text, to);
+	roff_options(v->options, to);
+}
+
+void man_page(const struct man_program *p, FILE *to)
+{
+	roff_head(p, NULL, p->summary, to);
+	roff_paragraph(p->words ? p->words : "", to);
+	fputs(".SH DESCRIPTION\n", to);
+	roff_paragraph(p->text ? p->text : p->summary, to);
+	if (p->options) {
+		fputs(".SH OPTIONS\n", to);
+		roff_options(p->options, to);
+	}
+	if (p->verbs)
+		fputs(".SH VERBS\n", to);
+	for (const struct man_verb *const *v = p->verbs; v && *v; v++)
+		roff_verb(*v, to);
+	roff_tail(p, to);
+}
+
+void man_page_verb(const struct man_program *p, const struct man_verb *v, FILE *to)
+{
+	roff_head(p, v->name, v->summary, to);
+	roff_text(v->name, to);
+	fprintf(to, "%s ", v->options ? " [OPTIONS]" : "");
+	roff_paragraph(v->words, to);
+	fputs(".SH DESCRIPTION\n", to);
+	roff_paragraph(v->text ? v->text : v->summary, to);
+	if (v->options) {
+		fputs(".SH OPTIONS\n", to);
+		roff_options(v->options, to);
+	}
+	roff_tail(p, to);
+}

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 enum {
-	DEADLINE_MS = 4000,	 /* under the 5 s after which clients ask again */
+	DEADLINE_MS = 3500,	 /* under the 5 s after which clients ask again */
 	HELD_DEADLINE_MS = 1000, /* when every upstream is in doubt */
 	RACE_MS = 30,
 	HELD_RACE_MS = 100,

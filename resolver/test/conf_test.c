@@ -1,0 +1,135 @@
+#include "resolver/conf.h"
+
+#include "mesh/base/buf.h"
+#include "resolver/present.h"
+#include "resolver/test/fake.h"
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LISTEN "listen: 127.0.0.1:5300\n"
+
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *text, *want; /* part of the sentence; NULL: no error */
+	} rows[] = {
+		{ LISTEN, NULL },
+		{ "", "empty" },
+		{ "upstreams: [1.1.1.1]\n", "\"listen\" is missing" },
+		{ LISTEN "upstream: 1.1.1.1\n",
+			"f:2:1: unknown key \"upstream\"; did you mean \"upstreams\"?" },
+		{ LISTEN "ttl: 5\nttl: 6\n", "f:3:1: \"ttl\" is given twice" },
+		{ LISTEN "ttl: soon\n", "f:2:6: ttl: a number" },
+		{ LISTEN "ttl: 0\n", "f:2:6: ttl" },
+		{ LISTEN "ttl: [5]\n", "f:2:6: ttl" },
+		{ "listen: here\n", "f:1:9: \"here\" is not an address" },
+		{ "listen: {a: b}\n", "f:1:9:" },
+		{ LISTEN "upstreams: [1.1.1.1, 1.1.1]\n", "f:2:22: \"1.1.1\" is not an address" },
+		{ LISTEN "upstreams: [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5, 1.1.1.6, 1.1.1.7, "
+			 "1.1.1.8, 1.1.1.9]\n",
+			"at most 8" },
+		{ LISTEN "routes: {a.b: 1.1.1.1, A.b.: 1.1.1.2}\n", "\"A.b.\" is given twice" },
+		{ LISTEN "routes: {a..b: 1.1.1.1}\n", "f:2:10: \"a..b\" is not a domain name" },
+		{ LISTEN "routes: [a]\n", "f:2:9: routes" },
+		{ LISTEN "records: [{name: a.b}]\n", "a record needs a name and a value" },
+		{ LISTEN "records: [{name: a.b, value: x}]\n", "f:2:11: \"x\" is not an address" },
+		{ LISTEN "records: [{name: a.b, type: MX, value: x y z}]\n",
+			"f:2:11: \"x y z\" is not the value" },
+		{ LISTEN "records: [{name: a.b, type: NOPE, value: x}]\n", "is not a record type" },
+		{ LISTEN "records: [{name: a.b, value: 1.2.3.4, tyep: A}]\n", "did you mean \"type\"?" },
+		{ LISTEN "authority: [a..b]\n", "f:2:13:" },
+		{ LISTEN "race: maybe\n", "f:2:7: race" },
+		{ "listen: [\n", "f:2:1:" },
+		{ "- a\n", "f:1:1:" },
+		{ LISTEN "records: &a [*a]\n", "f:2:10:" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct conf c;
+		int err = conf_read("f", rows[i].text, strlen(rows[i].text), &c, &eb);
+		if (!err) {
+			struct zone *z = conf_zone("f", &c, &eb);
+			err = z ? 0 : eb.code;
+			zone_put(z);
+			conf_free(&c);
+		}
+		if (!err != !rows[i].want || (err && !strstr(eb.text, rows[i].want)))
+			fail_msg("row %zu: %d %s", i, err, eb.text);
+	}
+}
+
+static void test_values(void **state)
+{
+	static const char text[] =
+		"routes:\n  corp.example: [10.0.0.53, \"[2001:db8::1]:5353\"]\n  none.example: []\n"
+		"upstreams: 9.9.9.9\nlisten: [127.0.0.1, \"::1\"]\nrace: true\nttl: 7\ncache-bytes: 1000\n";
+	struct conf c;
+	struct errbuf eb = { 0 };
+	char buf[ENDPOINT_TEXT];
+	(void)state;
+	if (conf_read("f", text, strlen(text), &c, &eb))
+		fail_msg("%s", eb.text);
+	assert_int_equal(c.n_listen, 2);
+	assert_string_equal(endpoint_format(&c.listen[1], buf), "[::1]:53");
+	assert_int_equal(c.n_routes, 3);
+	assert_string_equal(c.routes[0].suffix, "");
+	assert_true(c.routes[0].race);
+	assert_string_equal(c.routes[1].suffix, "corp.example");
+	assert_string_equal(endpoint_format(&c.routes[1].upstreams[1].at, buf), "[2001:db8::1]:5353");
+	assert_int_equal(c.routes[2].n_upstreams, 0);
+	assert_int_equal(c.ttl_s, 7);
+	assert_int_equal(c.cache_bytes, 1000);
+	conf_free(&c);
+}
+
+/* ldns as the oracle: our answers are messages to others too, and say what we meant. */
+static void test_present(void **state)
+{
+	static struct fake f;
+	static const struct {
+		const char *name;
+		uint16_t type;
+		const char *text;
+	} rows[] = {
+		{ "bob.mesh", DNS_A, "NOERROR\nbob.mesh.\t5\tIN\tA\t100.64.0.2\n" },
+		{ "alias.mesh", DNS_AAAA,
+			"NOERROR\nalias.mesh.\t5\tIN\tCNAME\tbob.mesh.\nbob.mesh.\t5\tIN\tAAAA\tfd7a:115c:"
+			"a1e0::2\n" },
+		{ "nobody.mesh", DNS_A,
+			"NXDOMAIN\nmesh.\t10\tIN\tSOA\tmesh. nobody.invalid. 1 3600 1200 604800 10\n" },
+		{ "_sip._tcp.mesh", DNS_SRV, "NOERROR\n_sip._tcp.mesh.\t5\tIN\tSRV\t1 2 3 bob.mesh.\n" },
+		{ "2.0.64.100.in-addr.arpa", DNS_PTR,
+			"NOERROR\n2.0.64.100.in-addr.arpa.\t5\tIN\tPTR\tBob.mesh.\n" },
+	};
+	(void)state;
+	fake_open(&f, 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf out = { 0 };
+		fake_ask(&f, 1, rows[i].name, rows[i].type);
+		assert_true(present_message(f.reply, f.reply_len, &out));
+		assert_string_equal(buf_cstr(&out), rows[i].text);
+		assert_false(present_message(f.reply, f.reply_len - 1, &out));
+		buf_free(&out);
+	}
+	struct buf out = { 0 };
+	uint8_t tsigs[64]; /* two TSIG in 34 bytes make ldns leak: never shown to it */
+	size_t len = fake_hex(
+		"1234 8180 0000 0000 0000 0002 00 00fa 00ff 00000000 0000 00 00fa 00ff 00000000 0000", tsigs,
+		sizeof(tsigs));
+	assert_false(present_message(tsigs, len, &out));
+	buf_free(&out);
+	fake_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_values),
+		cmocka_unit_test(test_present) };
+	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

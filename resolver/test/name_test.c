@@ -1,0 +1,156 @@
+#include "resolver/name.h"
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define L63 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff123"
+#define L61 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff1"
+
+static void test_parse(void **state)
+{
+	static const struct {
+		const char *text, *back; /* NULL: not a name */
+		size_t len;
+	} rows[] = {
+		{ "a", "a", 3 },
+		{ "a.", "a", 3 },
+		{ ".", ".", 1 },
+		{ "", NULL, 0 },
+		{ "a..b", NULL, 0 },
+		{ ".a", NULL, 0 },
+		{ "..", NULL, 0 },
+		{ "a.b.c", "a.b.c", 7 },
+		{ "a\\.b", "a\\.b", 5 },
+		{ "a\\046b", "a\\.b", 5 },
+		{ "a\\000b", "a\\000b", 5 },
+		{ "a\\256", NULL, 0 },
+		{ "a\\25", NULL, 0 },
+		{ "a\\", NULL, 0 },
+		{ "a b", "a\\032b", 5 },
+		{ "A.b", "A.b", 5 },
+		{ L63, L63, 65 },
+		{ L63 "4", NULL, 0 },
+		{ L63 "." L63 "." L63 "." L61, L63 "." L63 "." L63 "." L61, 255 },
+		{ L63 "." L63 "." L63 "." L61 ".", L63 "." L63 "." L63 "." L61, 255 },
+		{ L63 "." L63 "." L63 "." L61 "x", NULL, 0 },
+		{ L63 "." L63 "." L63 "." L61 ".x", NULL, 0 },
+	};
+	char buf[DNS_NAME_TEXT];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct dns_name n = { 0 };
+		if (dns_name_parse(rows[i].text, &n) != (rows[i].back != NULL))
+			fail_msg("row %zu", i);
+		if (rows[i].back && (n.len != rows[i].len || strcmp(dns_name_format(&n, buf), rows[i].back)))
+			fail_msg("row %zu: %u bytes, %s", i, n.len, buf);
+	}
+}
+
+static void test_expand(void **state)
+{
+	static const struct {
+		const char *id, *msg;
+		size_t len, at, next; /* next 0: malformed */
+		uint8_t name_len;
+	} rows[] = {
+		{ "plain", "\1a\1b\0", 5, 0, 5, 5 },
+		{ "root", "\0", 1, 0, 1, 1 },
+		{ "pointer", "\1a\0\300\0", 5, 3, 5, 3 },
+		{ "label and pointer", "\1a\0\1b\300\0", 7, 3, 7, 5 },
+		{ "self", "\300\0", 2, 0, 0, 0 },
+		{ "into itself", "\1a\300\0", 4, 0, 0, 0 },
+		{ "forward", "\300\2\0", 3, 0, 0, 0 },
+		{ "two pointers", "\1a\0\300\0\300\3", 7, 5, 7, 3 },
+		{ "half a pointer", "\0\300", 2, 1, 0, 0 },
+		{ "no end", "\1a", 2, 0, 0, 0 },
+		{ "past the end", "\3ab", 3, 0, 0, 0 },
+		{ "0x40", "\100a\0", 3, 0, 0, 0 },
+		{ "0x80", "\200a\0", 3, 0, 0, 0 },
+		{ "nothing", "", 0, 0, 0, 0 },
+		{ "at the end", "\0", 1, 1, 0, 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct dns_name n;
+		size_t next = 0;
+		bool ok = dns_name_expand((const uint8_t *)rows[i].msg, rows[i].len, rows[i].at, &n, &next);
+		if (ok != (rows[i].next != 0) || (ok && (next != rows[i].next || n.len != rows[i].name_len)))
+			fail_msg("%s: %d %zu", rows[i].id, ok, next);
+	}
+}
+
+/* A chain of thousands of pointers costs no more than the longest honest name. */
+static void test_hop_budget(void **state)
+{
+	uint8_t msg[16384] = { 0 };
+	struct dns_name n;
+	size_t next;
+	(void)state;
+	for (size_t at = 2; at + 1 < sizeof(msg); at += 2) {
+		msg[at] = (uint8_t)(0xc0 | (at - 2) >> 8);
+		msg[at + 1] = (uint8_t)(at - 2);
+	}
+	assert_true(dns_name_expand(msg, sizeof(msg), 2 * 127, &n, &next));
+	assert_false(dns_name_expand(msg, sizeof(msg), 2 * 128, &n, &next));
+	assert_false(dns_name_expand(msg, sizeof(msg), sizeof(msg) - 2, &n, &next));
+}
+
+static void test_within(void **state)
+{
+	static const struct {
+		const char *name, *parent;
+		bool within;
+	} rows[] = {
+		{ "a.b", "b", true },
+		{ "a.b", "B", true },
+		{ "b", "b", true },
+		{ "b", "a.b", false },
+		{ "ab", "b", false },
+		{ "x.ab", "b", false },
+		{ "a.b", ".", true },
+		{ ".", ".", true },
+		{ ".", "a", false },
+		{ "a\\.b", "b", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct dns_name n, p;
+		assert_true(dns_name_parse(rows[i].name, &n) && dns_name_parse(rows[i].parent, &p));
+		if (dns_name_within(&n, &p) != rows[i].within)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void test_reverse(void **state)
+{
+	struct addr a;
+	struct dns_name n;
+	char buf[DNS_NAME_TEXT];
+	(void)state;
+	assert_true(addr_parse("100.64.0.2", &a));
+	dns_name_reverse(&a, &n);
+	assert_string_equal(dns_name_format(&n, buf), "2.0.64.100.in-addr.arpa");
+	assert_true(addr_parse("fd7a:115c:a1e0::53", &a));
+	dns_name_reverse(&a, &n);
+	assert_string_equal(dns_name_format(&n, buf),
+		"3.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_expand),
+		cmocka_unit_test(test_hop_budget),
+		cmocka_unit_test(test_within),
+		cmocka_unit_test(test_reverse),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

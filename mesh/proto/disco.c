@@ -95,14 +95,13 @@ size_t disco_write(const struct disco_message *m, const struct disco_key *us, co
 	const uint8_t nonce[static BOX_NONCE], uint8_t *out)
 {
 	uint8_t body[BODY_MAX];
-	struct wr b = wr_of(body, sizeof(body)), w = wr_of(out, DISCO_MAX);
+	struct wr b = wr_of(body, sizeof(body));
 	write_body(&b, m);
-	wr_bytes(&w, magic, sizeof(magic));
-	wr_bytes(&w, us->b, KEY_LEN);
-	wr_bytes(&w, nonce, BOX_NONCE);
-	uint8_t *box = wr_take(&w, b.len + BOX_TAG);
-	if (b.bad || !box)
+	if (b.bad || b.len > DISCO_MAX - DISCO_HEADER - BOX_TAG)
 		return 0;
-	box_seal(shared, nonce, body, b.len, box);
-	return w.len;
+	memcpy(out, magic, sizeof(magic));
+	memcpy(out + sizeof(magic), us->b, KEY_LEN);
+	memcpy(out + sizeof(magic) + KEY_LEN, nonce, BOX_NONCE);
+	box_seal(shared, nonce, body, b.len, out + DISCO_HEADER);
+	return DISCO_HEADER + b.len + BOX_TAG;
 }

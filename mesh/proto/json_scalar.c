@@ -95,7 +95,7 @@ const struct json_codec json_bool = { NULL, read_bool, write_bool, bool_empty };
 
 static bool read_opt(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
-	bool b;
+	bool b = false;
 	if (!read_bool(in, v, &b, row))
 		return false;
 	*(enum opt_bool *)field = b ? OPT_TRUE : OPT_FALSE;
@@ -149,7 +149,7 @@ const struct json_codec json_i64 = { NULL, read_i64, write_i64, i64_empty };
 
 static bool read_u64(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
-	int64_t n;
+	int64_t n = 0;
 	(void)row;
 	if (!read_integer(in, v, 0, INT64_MAX, &n))
 		return false;
@@ -168,7 +168,7 @@ const struct json_codec json_u64 = { NULL, read_u64, write_u64, i64_empty };
 
 static bool read_i32(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
-	int64_t n;
+	int64_t n = 0;
 	(void)row;
 	if (!read_integer(in, v, INT32_MIN, INT32_MAX, &n))
 		return false;
@@ -191,7 +191,7 @@ const struct json_codec json_i32 = { NULL, read_i32, write_i32, i32_empty };
 
 static bool read_u16(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
-	int64_t n;
+	int64_t n = 0;
 	(void)row;
 	if (!read_integer(in, v, 0, UINT16_MAX, &n))
 		return false;

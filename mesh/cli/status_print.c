@@ -46,9 +46,9 @@ static void set_seen(const struct api_peer *p, int64_t now_ms, char *out, size_t
 		int64_t ms;
 	} units[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 } };
 	snprintf(out, cap, "offline");
-	int64_t ago = now_ms - p->last_seen_ms;
-	if (p->last_seen_ms == INT64_MIN || ago < 0)
+	if (p->last_seen_ms < 0 || p->last_seen_ms > now_ms) /* INT64_MIN is never */
 		return;
+	int64_t ago = now_ms - p->last_seen_ms;
 	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
 		if (ago < units[i].ms && i + 1 < ARRAY_LEN(units))
 			continue;

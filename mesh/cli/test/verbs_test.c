@@ -1,0 +1,476 @@
+#include "mesh/base/key.h"
+#include "mesh/cli/cli.h"
+#include "mesh/cli/test/fake_api.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define K64(c) \
+	c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c \
+		c c c c c c c c c c c c c c
+#define API "/localapi/v0/"
+#define STATUS "GET " API "status"
+#define PEER(key, host, ip, more) \
+	"\"nodekey:" K64(key) "\":{\"HostName\":\"" host "\",\"DNSName\":\"" host \
+			      ".mesh.test.\",\"OS\":\"linux\",\"UserID\":1," \
+			      "\"TailscaleIPs\":[\"" ip "\"]" more "}"
+
+static const char running[] =
+	"{\"Version\":\"0.1.0\",\"BackendState\":\"Running\",\"TailscaleIPs\":[\"fd7a:115c:a1e0::1\",\"100."
+	"64.0.1\"],\"Self\":{"
+	"\"HostName\":\"alice\",\"DNSName\":\"alice.mesh.test.\",\"OS\":\"linux\",\"UserID\":1,"
+	"\"TailscaleIPs\":[\"100.64.0.1\"],"
+	"\"Online\":true},\"MagicDNSSuffix\":\"mesh.test\",\"CurrentTailnet\":{\"Name\":\"home\","
+	"\"MagicDNSSuffix\":\"mesh.test\","
+	"\"MagicDNSEnabled\":true},\"Peer\":{" PEER("2", "bob", "100.64.0.2",
+		",\"Online\":true,\"Active\":true,\"CurAddr\":\"192.0.2.7:41641\",\"Relay\":\"fra\","
+		"\"RxBytes\":10,\"TxBytes\":20") "," PEER("3", "carol", "100.64.0.3",
+		",\"Online\":true,\"Active\":true,\"CurAddr\":\"\",\"Relay\":\"fra\",\"TxBytes\":5,\"Why\":"
+		"\"both NATs are hard\"") "," PEER("4", "dave", "100.64.0.4",
+		",\"Online\":false") "," PEER("5", "erin", "100.64.0.5",
+		",\"Online\":true") "},"
+				    "\"User\":{\"1\":{\"ID\":1,\"LoginName\":\"ann@example.com\"}},"
+				    "\"Health\":[\"no IPv6 here\"],\"Drops\":{\"bad_source\":3,"
+				    "\"no_session\":0},\"Control\":\"connected\"}";
+static const char logged_out[] = "{\"BackendState\":\"NeedsLogin\",\"Control\":\"connected\"}";
+
+struct result {
+	int code;
+	char *out, *err;
+};
+
+/* Runs "ropewalk LINE" (words split at single spaces) against socket. */
+static struct result run_line(const char *socket, const char *line)
+{
+	enum { ARGS = 16 };
+	struct result r = { 0 };
+	size_t out_len, err_len;
+	char copy[512], prog[] = "ropewalk", *argv[ARGS + 1] = { prog }, *save = NULL;
+	int argc = 1;
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *w = strtok_r(copy, " ", &save); w && argc < ARGS; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	struct cli c = { .loop = loop_new(), .socket = socket };
+	c.out = open_memstream(&r.out, &out_len);
+	c.err = open_memstream(&r.err, &err_len);
+	r.code = cli_run(&c, argc, argv);
+	fclose(c.out);
+	fclose(c.err);
+	loop_free(c.loop);
+	return r;
+}
+
+static void result_free(struct result *r)
+{
+	free(r->out);
+	free(r->err);
+}
+
+/* One invocation: what it prints and how it ends. NULL: not looked at; err is a part of what is there. */
+struct want {
+	const char *line;
+	int code;
+	const char *out, *err;
+};
+
+static void check(const struct fake_route *routes, const struct want *rows, size_t n)
+{
+	struct fake_api *f = fake_api_start(routes);
+	for (size_t i = 0; i < n; i++) {
+		struct result r = run_line(fake_api_socket(f), rows[i].line);
+		if (r.code != rows[i].code || (rows[i].out && strcmp(r.out, rows[i].out) != 0) ||
+			(rows[i].err && !strstr(r.err, rows[i].err)))
+			fail_msg("row %zu, ropewalk %s: %d\n--- out\n%s--- err\n%s", i, rows[i].line, r.code,
+				r.out, r.err);
+		result_free(&r);
+	}
+	fake_api_stop(f);
+}
+
+/* --- without a daemon
+ * ---------------------------------------------------------------------------------------- */
+static void test_arguments(void **state)
+{
+	(void)state;
+	static const struct want rows[] = {
+		{ "", CLI_USAGE, "", "Usage: ropewalk" },
+		{ "--help", CLI_OK, NULL, NULL },
+		{ "-V", CLI_OK, RW_VERSION "\n", NULL },
+		{ "version", CLI_OK, RW_VERSION "\n", NULL },
+		{ "version --json", CLI_OK, "{\"version\":\"" RW_VERSION "\"}\n", NULL },
+		{ "pingg", CLI_USAGE, "", "unknown verb \"pingg\"; did you mean ping?" },
+		{ "--jso status", CLI_USAGE, "", "unknown option --jso; did you mean --json?" },
+		{ "ping", CLI_USAGE, "", "ping: something is missing" },
+		{ "ping a b", CLI_USAGE, "", "ping: too many words" },
+		{ "ping -c x bob", CLI_USAGE, "", "-c takes a number" },
+		{ "ping --timeout 5 bob", CLI_USAGE, "", "--timeout takes a time" },
+		{ "down down", CLI_USAGE, "", "down: too many words" },
+		{ "dns", CLI_USAGE, "", "dns: something is missing" },
+		{ "dns frobnicate", CLI_USAGE, "", "neither status nor query" },
+		{ "dns query", CLI_USAGE, "", "query needs a name" },
+		{ "help nothing", CLI_USAGE, "", "there is no verb \"nothing\"" },
+		{ "up --accept-dns=maybe", CLI_USAGE, "", "--accept-dns takes true or false" },
+		{ "--json up --frob", CLI_USAGE,
+			"{\"error\":{\"id\":\"usage\",\"message\":\"up: unknown option --frob; see "
+			"--help\",\"hint\":\"ropewalk up --help "
+			"says how it is used.\"}}\n",
+			NULL },
+		{ "status", CLI_NOT_RUNNING, "",
+			"ropewalkd is not running: there is no socket /nowhere/sock" },
+		{ "status --json", CLI_NOT_RUNNING, NULL, NULL },
+		{ "status --socket /dev/null", CLI_NOT_RUNNING, "", "Start it with" },
+		{ "up", CLI_NOT_RUNNING, "", "Start it with" },
+		{ "wait", CLI_NOT_RUNNING, "", "Start it with" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct result r = run_line("/nowhere/sock", rows[i].line);
+		if (r.code != rows[i].code || (rows[i].out && strcmp(r.out, rows[i].out) != 0) ||
+			(rows[i].err && !strstr(r.err, rows[i].err)))
+			fail_msg("row %zu, ropewalk %s: %d\n--- out\n%s--- err\n%s", i, rows[i].line, r.code,
+				r.out, r.err);
+		result_free(&r);
+	}
+}
+
+/* Every verb has help and a page, and every option of it stands in both. */
+static void test_pages(void **state)
+{
+	(void)state;
+	struct result all = run_line("/nowhere", "help --man all");
+	assert_int_equal(all.code, CLI_OK);
+	for (const struct cli_verb *const *v = cli_verbs; *v; v++) {
+		char line[64], option[64];
+		snprintf(line, sizeof(line), "%s --help", (*v)->man.name);
+		struct result help = run_line("/nowhere", line);
+		snprintf(line, sizeof(line), "help --man %s", (*v)->man.name);
+		struct result page = run_line("/nowhere", line);
+		assert_int_equal(help.code, CLI_OK);
+		assert_int_equal(page.code, CLI_OK);
+		assert_non_null(strstr(page.out, ".SH SYNOPSIS"));
+		for (const struct opt_row *o = (*v)->man.options; o->name; o++) {
+			snprintf(option, sizeof(option), "%s%s", o->name[1] ? "--" : "-", o->name);
+			if (!strstr(help.out, option) || !strstr(help.out, "Usage: ropewalk "))
+				fail_msg("%s: %s is not in the help", (*v)->man.name, option);
+		}
+		snprintf(option, sizeof(option), ".SS %s", (*v)->man.name);
+		assert_non_null(strstr(all.out, option));
+		result_free(&help);
+		result_free(&page);
+	}
+	result_free(&all);
+}
+
+/* --- reading
+ * ------------------------------------------------------------------------------------------------- */
+static void test_status(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { STATUS, 200, running, false }, { 0 } };
+	static const struct want rows[] = {
+		{ "status", CLI_OK,
+			"100.64.0.1  alice  ann@  linux  -\n"
+			"100.64.0.2  bob    ann@  linux  active; direct 192.0.2.7:41641, tx 20 rx 10\n"
+			"100.64.0.3  carol  ann@  linux  active; relay \"fra\" (both NATs are hard), tx 5 rx "
+			"0\n"
+			"100.64.0.4  dave   ann@  linux  offline\n"
+			"100.64.0.5  erin   ann@  linux  -\n"
+			"\n# Health check:\n#     - no IPv6 here\n"
+			"\n# Dropped packets: bad_source 3\n",
+			NULL },
+		{ "status --active --self=false", CLI_OK,
+			"100.64.0.2  bob    ann@  linux  active; direct 192.0.2.7:41641, tx 20 rx 10\n"
+			"100.64.0.3  carol  ann@  linux  active; relay \"fra\" (both NATs are hard), tx 5 rx "
+			"0\n"
+			"\n# Health check:\n#     - no IPv6 here\n"
+			"\n# Dropped packets: bad_source 3\n",
+			NULL },
+		{ "ip", CLI_OK, "100.64.0.1\nfd7a:115c:a1e0::1\n", NULL },
+		{ "ip -1", CLI_OK, "100.64.0.1\n", NULL },
+		{ "ip -6", CLI_OK, "fd7a:115c:a1e0::1\n", NULL },
+		{ "ip --json bob", CLI_OK, "[\"100.64.0.2\"]\n", NULL },
+		{ "ip BOB.mesh.test", CLI_OK, "100.64.0.2\n", NULL },
+		{ "ip -6 bob", CLI_FAILED, "", "it has no such address" },
+		{ "ip bo", CLI_FAILED, "", "no machine \"bo\"" },
+		{ "whois 100.64.0.2", CLI_OK, NULL, NULL },
+		{ "whois 100.64.9.9", CLI_FAILED, "", "no machine with the address" },
+		{ "version --daemon", CLI_OK, RW_VERSION "\n  ropewalkd: 0.1.0\n", NULL },
+		{ "ping nobody", CLI_FAILED, "", "no machine \"nobody\" in the network" },
+		{ "ping alice", CLI_FAILED, "", "alice is this machine" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_status_not_running(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json, *out;
+	} rows[] = {
+		{ "{\"BackendState\":\"Stopped\"}", "ropewalk is stopped. To start it: ropewalk up\n" },
+		{ "{\"BackendState\":\"NeedsLogin\",\"AuthURL\":\"https://c/r/1\"}",
+			"Logged out.\nLog in at: https://c/r/1\n" },
+		{ "{\"BackendState\":\"NeedsLogin\",\"Health\":[\"key expired\"]}",
+			"Logged out.\nTo log in: ropewalk up --login-server URL\n# key expired\n" },
+		{ "{\"BackendState\":\"NeedsMachineAuth\"}",
+			"This machine is not approved yet. An administrator of the network has to do it.\n" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fake_route routes[] = { { STATUS, 200, rows[i].json, false }, { 0 } };
+		struct want want[] = { { "status", CLI_FAILED, rows[i].out, NULL },
+			{ "status --json", CLI_OK, NULL, NULL } };
+		check(routes, want, ARRAY_LEN(want));
+	}
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ STATUS, 500, "{\"error\":\"memory is short\"}", false },
+		{ "PATCH " API "prefs", 403, "only root may\n", false },
+		{ "POST " API "logout", 500, "", false },
+		{ "GET " API "netcheck", 200, "<html>", false },
+		{ 0 },
+	};
+	static const struct want rows[] = {
+		{ "status", CLI_FAILED, "", "ropewalk: memory is short\n" },
+		{ "down", CLI_NOT_RUNNING, "", "no permission: only root may\nRun it as root" },
+		{ "logout", CLI_FAILED, "", "ropewalkd answered 500" },
+		{ "netcheck", CLI_FAILED, "", "cannot be read" },
+		{ "dns query x.test", CLI_FAILED, "", "does not answer dns query" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_netcheck(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ "GET " API "netcheck", 200,
+			"{\"UDP\":true,\"IPv4\":true,\"IPv6\":false,\"MappingVariesByDestIP\":false,"
+			"\"GlobalV4\":\"192.0.2.1:41641\","
+			"\"PreferredDERP\":900,\"Regions\":[{\"RegionID\":900,\"RegionCode\":\"fra\","
+			"\"RegionName\":\"Frankfurt\","
+			"\"LatencySeconds\":0.0123},{\"RegionID\":901,\"RegionCode\":\"nyc\","
+			"\"LatencySeconds\":0}]}",
+			false },
+		{ 0 },
+	};
+	static const struct want rows[] = {
+		{ "netcheck", CLI_OK,
+			"Report:\n\t* UDP: true\n\t* IPv4: yes, 192.0.2.1:41641\n\t* IPv6: no\n\t* "
+			"MappingVariesByDestIP: false\n"
+			"\t* Nearest relay: Frankfurt\n\t* Relay latency:\n\t\t- fra: 12.3ms "
+			"(Frankfurt)\n\t\t- nyc: no answer\n",
+			NULL },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_ping(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ STATUS, 200, running, false },
+		{ "POST " API "ping?ip=100.64.0.2&type=disco", 200,
+			"{\"IP\":\"100.64.0.2\",\"NodeName\":\"bob.mesh.test.\",\"LatencySeconds\":0.0042,"
+			"\"Endpoint\":\"192.0.2.7:41641\"}",
+			false },
+		{ "POST " API "ping?ip=100.64.0.3", 200,
+			"{\"IP\":\"100.64.0.3\",\"NodeName\":\"carol.mesh.test.\",\"LatencySeconds\":0.0234,"
+			"\"DERPRegionID\":900,"
+			"\"DERPRegionCode\":\"fra\"}",
+			false },
+		{ "POST " API "ping?ip=100.64.0.4", 200, "{\"IP\":\"100.64.0.4\",\"Err\":\"no answer\"}",
+			false },
+		{ 0 },
+	};
+	static const struct want rows[] = {
+		{ "ping bob", CLI_OK, "pong from bob (100.64.0.2) via 192.0.2.7:41641 in 4ms\n", NULL },
+		{ "ping -c 1 carol", CLI_FAILED, "pong from carol (100.64.0.3) via DERP(fra) in 23ms\n",
+			"direct connection not established" },
+		{ "ping -c 1 --until-direct=false 100.64.0.3", CLI_OK,
+			"pong from carol (100.64.0.3) via DERP(fra) in 23ms\n", NULL },
+		{ "ping -c 1 dave", CLI_FAILED, "ping \"dave\" timed out: no answer\n",
+			"no reply from dave" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_dns(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ STATUS, 200, running, false },
+		{ "GET " API "prefs", 200, "{\"CorpDNS\":true}", false },
+		{ "GET " API "dns-config", 200,
+			"{\"Resolvers\":[{\"Addr\":\"9.9.9.9\"}],\"Routes\":{\"mesh.test\":null,\"corp."
+			"test\":[{\"Addr\":\"10.0.0.53\"}]},"
+			"\"Domains\":[\"mesh.test\"],\"Proxied\":true,\"ExtraRecords\":[{\"Name\":\"nas.mesh."
+			"test\",\"Value\":\"10.0.0.9\"}]}",
+			false },
+		{ "GET " API "dns-osconfig", 200,
+			"{\"Nameservers\":[\"100.100.100.100\"],\"SearchDomains\":[],\"Mode\":\"direct\"}",
+			false },
+		/* bob.mesh.test A 100.64.0.2 */
+		{ "GET " API "dns-query?name=bob.mesh.test&type=A", 200,
+			"{\"Bytes\":\"AACEAAABAAEAAAAAA2JvYgRtZXNoBHRlc3QAAAEAAcAMAAEAAQAAAAUABGRAAAI=\","
+			"\"Resolvers\":[]}",
+			false },
+		{ "GET " API "dns-query?name=bad", 200, "{\"Bytes\":\"AAAA\"}", false },
+		{ 0 },
+	};
+	static const struct want rows[] = {
+		{ "dns status", CLI_OK,
+			"=== The network ===\n\nNames of machines: yes, under mesh.test (answered at "
+			"100.100.100.100)\n"
+			"Nameservers of the network: 9.9.9.9\nSearch domains: mesh.test\nSplit DNS:\n  - "
+			"mesh.test: answered here\n"
+			"  - corp.test: 10.0.0.53\nExtra records:\n  - nas.mesh.test A/AAAA 10.0.0.9\n\n=== "
+			"This machine ===\n\n"
+			"Takes the network's DNS settings: yes\nMode: direct\nNameservers: "
+			"100.100.100.100\nSearch domains: none\n",
+			NULL },
+		{ "dns query bob.mesh.test", CLI_OK, NULL, "" },
+		{ "dns query bad", CLI_FAILED, "", "not well formed" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+	struct fake_api *f = fake_api_start(routes);
+	struct result r = run_line(fake_api_socket(f), "dns query bob.mesh.test a --json");
+	result_free(&r);
+	r = run_line(fake_api_socket(f), "dns query bob.mesh.test");
+	assert_non_null(strstr(r.out, "100.64.0.2"));
+	result_free(&r);
+	fake_api_stop(f);
+}
+
+/* --- up
+ * ------------------------------------------------------------------------------------------------------ */
+#define BUS "GET " API "watch-ipn-bus"
+#define GET_PREFS \
+	{ \
+		"GET " API "prefs", 200, "{\"ControlURL\":\"http://10.0.0.1\"}", false \
+	}
+#define WRITES \
+	{ "PATCH " API "prefs", 200, "{}", false }, { "POST " API "start", 204, "", false }, \
+	{ \
+		"POST " API "login-interactive", 204, "", false \
+	}
+
+static void test_up(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bus, *line;
+		int code;
+		const char *out, *err;
+	} rows[] = {
+		{ "{\"State\":2}\n{\"State\":5}\n{\"State\":6}\n", "up --auth-key k", CLI_OK, "", "" },
+		{ "{\"State\":6}\n", "up --json", CLI_OK, "{\"BackendState\":\"Running\"}\n", "" },
+		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n{\"State\":2,\"BrowseToURL\":\"https://c/"
+		  "r/1\"}\n{\"State\":6}\n",
+			"up", CLI_OK, "", "\nTo authenticate, visit:\n\n\thttps://c/r/1\n\nSuccess.\n" },
+		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n{\"State\":6}\n", "up --json", CLI_OK,
+			"{\"AuthURL\":\"https://c/r/"
+			"1\",\"BackendState\":\"NeedsLogin\"}\n{\"BackendState\":\"Running\"}\n",
+			"" },
+		{ "{\"State\":2,\"ErrMessage\":\"auth key already used\"}\n", "up --auth-key k", CLI_FAILED,
+			"", "ropewalk: auth key already used\nA fresh key comes from the server" },
+		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n", "up --timeout 50ms", CLI_TIMEOUT, "",
+			"nobody used the login URL" },
+		{ "{\"State\":3}\n{\"State\":6}\n", "up", CLI_OK, "", "approval of an administrator" },
+		{ "{\"State\":6,\"ErrMessage\":\"resolv.conf is read-only\"}\n", "up", CLI_OK, "",
+			"# warning: resolv.conf" },
+		{ "garbage\n\n{\"State\":6}\n", "wait", CLI_OK, "", "" },
+		{ "{\"State\":5}\n", "wait --timeout 50ms", CLI_TIMEOUT, "", "not running after 50 ms" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fake_route routes[] = { { BUS, 200, rows[i].bus, true },
+			{ STATUS, 200, logged_out, false }, GET_PREFS, WRITES, { 0 } };
+		struct want want = { rows[i].line, rows[i].code, rows[i].out, rows[i].err };
+		check(routes, &want, 1);
+	}
+}
+
+static void test_up_asks(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":6}\n", true },
+		{ STATUS, 200, logged_out, false }, GET_PREFS, WRITES, { 0 } };
+	static const struct {
+		const char *line, *requests;
+	} rows[] = {
+		{ "up --login-server http://10.0.0.2 --hostname a --accept-dns=false --auth-key k1",
+			"GET " API "prefs \nPATCH " API
+			"prefs {\"ControlURL\":\"http://10.0.0.2\",\"CorpDNS\":false,\"Hostname\":\"a\","
+			"\"ControlURLSet\":true,\"CorpDNSSet\":true,\"HostnameSet\":true}\nPOST " API
+			"start {\"AuthKey\":\"k1\"}\n"
+			"GET " API "watch-ipn-bus?mask=2 \n" },
+		{ "up", "GET " API "prefs \nPOST " API "start {}\nGET " API "status \nPOST " API
+			"login-interactive \nGET " API "watch-ipn-bus?mask=2 \n" },
+		{ "down", "PATCH " API "prefs {\"WantRunning\":false,\"WantRunningSet\":true}\n" },
+		{ "up --login-server nonsense", "GET " API "prefs \n" },
+		{ "up --auth-key file:/nowhere/key", "GET " API "prefs \n" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fake_api *f = fake_api_start(routes);
+		struct result r = run_line(fake_api_socket(f), rows[i].line);
+		if (strcmp(fake_api_requests(f), rows[i].requests) != 0)
+			fail_msg("row %zu: %s%s", i, fake_api_requests(f), r.err);
+		result_free(&r);
+		fake_api_stop(f);
+	}
+}
+
+static void test_up_server_away(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":5}\n", true },
+		{ STATUS, 200,
+			"{\"BackendState\":\"Starting\",\"Control\":\"waiting for http://10.0.0.1: "
+			"connection refused\"}",
+			false },
+		GET_PREFS, WRITES, { 0 } };
+	static const struct want rows[] = {
+		{ "up --timeout 1200ms", CLI_TIMEOUT, "",
+			"ropewalk: waiting for http://10.0.0.1: connection refused; trying on\nropewalk: not "
+			"up after 1 s: waiting for "
+			"http://10.0.0.1: connection refused\n" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_daemon_leaves(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":5}\n", false },
+		{ STATUS, 200, logged_out, false }, GET_PREFS, WRITES, { 0 } };
+	static const struct want rows[] = {
+		{ "wait", CLI_NOT_RUNNING, "", "ropewalkd stopped while this was waiting for it" },
+		{ "up", CLI_NOT_RUNNING, "", "ropewalkd stopped" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status_not_running),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_netcheck),
+		cmocka_unit_test(test_ping),
+		cmocka_unit_test(test_dns),
+		cmocka_unit_test(test_up),
+		cmocka_unit_test(test_up_asks),
+		cmocka_unit_test(test_up_server_away),
+		cmocka_unit_test(test_daemon_leaves),
+	};
+	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

@@ -9,7 +9,9 @@ target_compile_definitions(rw_flags INTERFACE _GNU_SOURCE RW_VERSION="${PROJECT_
 target_include_directories(rw_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(rw_flags INTERFACE -Wall -Wextra -Werror -Wvla -Wshadow -Wstrict-prototypes
 	-Wmissing-prototypes -Wwrite-strings -Wundef -Wformat=2 -Wno-format-nonliteral -fno-strict-aliasing
-	-fstack-protector-strong)
+	-fstack-protector-strong
+	# A sentence cut to its buffer is meant so.
+	$<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
 target_link_libraries(rw_flags INTERFACE Threads::Threads)
 if(RW_SANITIZE)
 	target_compile_options(rw_flags INTERFACE -fsanitize=${RW_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -86,7 +86,8 @@ struct program {
 	int node;
 	struct adapter *adapter; /* owned; NULL for a bare argv */
 	enum program_state state;
-	struct proc *proc; /* NULL when it does not run */
+	struct extra *extras; /* started beside it by `spawn: {at, argv}` */
+	struct proc *proc;    /* NULL when it does not run */
 	bool started_before, stopping, ready_seen;
 	unsigned phase;
 	size_t at, word; /* in adapter->then, and in its `each` */
@@ -104,8 +105,9 @@ struct program {
 };
 int programs_open(struct lab *l, struct errbuf *eb); /* fields_check has been called */
 void programs_close(struct lab *l);
-int program_start(
-	struct program *p, const char *const *argv, struct errbuf *eb); /* argv NULL: as the file says */
+int program_start(struct program *p, struct errbuf *eb); /* what the file says */
+/* Another process in the same node, whose end is no failure. */
+int program_start_extra(struct program *p, const char *const *argv, struct errbuf *eb);
 void program_stop(struct program *p, int signo); /* waits for its end when the signal kills */
 const char *program_dir(const struct program *p, char *buf, size_t cap);
 const char *program_field(const struct program *p, const char *key); /* captured, or NULL */

@@ -35,6 +35,18 @@ static bool try_path(const char *dir, size_t len, const char *name, char *out, s
 	return n > 0 && (size_t)n < cap && access(out, X_OK) == 0;
 }
 
+static bool own_folder(char *out, size_t cap)
+{
+	ssize_t n = readlink("/proc/self/exe", out, cap - 1);
+	char *slash;
+
+	out[n > 0 ? n : 0] = '\0';
+	slash = strrchr(out, '/');
+	if (slash)
+		*slash = '\0';
+	return slash;
+}
+
 static bool find_program(const char *name, char *out, size_t cap)
 {
 	const char *dir = getenv("RW_BIN_DIR"), *path = getenv("PATH");
@@ -44,13 +56,8 @@ static bool find_program(const char *name, char *out, size_t cap)
 		return (size_t)snprintf(out, cap, "%s", name) < cap && access(out, X_OK) == 0;
 	if (dir && try_path(dir, strlen(dir), name, out, cap))
 		return true;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n > 0) {
-		self[n] = '\0';
-		char *slash = strrchr(self, '/');
-		if (slash && try_path(self, (size_t)(slash - self), name, out, cap))
-			return true;
-	}
+	if (own_folder(self, sizeof(self)) && try_path(self, strlen(self), name, out, cap))
+		return true;
 	while (path && *path) {
 		size_t len = strcspn(path, ":");
 		if (len && try_path(path, len, name, out, cap))
@@ -175,28 +182,42 @@ static void process_exited(void *arg, int events)
 
 /* ---- start */
 
-static const char **environment(struct lab *l, int node, char *home, size_t home_cap)
+struct environment {
+	const char **env;
+	char home[400], path[1400];
+};
+
+/* Ours, but with a home of the node's own and our programs first in PATH. */
+static bool set_environment(struct environment *e, struct lab *l, int node)
 {
 	extern char **environ;
+	const char *bin = getenv("RW_BIN_DIR"), *path = getenv("PATH");
+	char self[512] = "";
 	size_t n = 0, k = 0;
 
 	while (environ[n])
 		n++;
-	const char **env = calloc(n + 2, sizeof(*env));
-	if (!env)
-		return NULL;
-	snprintf(home, home_cap, "HOME=%s/%s", l->work_dir, l->s->nodes[node].name);
+	e->env = calloc(n + 3, sizeof(*e->env));
+	if (!e->env)
+		return false;
+	own_folder(self, sizeof(self));
+	snprintf(e->home, sizeof(e->home), "HOME=%s/%s", l->work_dir, l->s->nodes[node].name);
+	snprintf(e->path, sizeof(e->path), "PATH=%s%s%s:%s", bin ? bin : "", bin ? ":" : "", self,
+		path ? path : "/usr/bin:/bin");
 	for (size_t i = 0; i < n; i++)
-		if (strncmp(environ[i], "HOME=", 5) && strncmp(environ[i], "XDG_", 4))
-			env[k++] = environ[i];
-	env[k] = home;
-	return env;
+		if (strncmp(environ[i], "HOME=", 5) && strncmp(environ[i], "PATH=", 5) &&
+			strncmp(environ[i], "XDG_", 4))
+			e->env[k++] = environ[i];
+	e->env[k++] = e->home;
+	e->env[k] = e->path;
+	return true;
 }
 
 static int spawn_in(
 	struct proc *p, int node, const char *const *argv, const int child_ends[2], struct errbuf *eb)
 {
-	char path[700], home[400];
+	char path[700];
+	struct environment e = { 0 };
 	size_t n = 0;
 
 	if (!find_program(argv[0], path, sizeof(path)))
@@ -204,18 +225,17 @@ static int spawn_in(
 			argv[0]);
 	while (argv[n])
 		n++;
-	const char **full = calloc(n + 1, sizeof(*full)),
-		   **env = environment(p->lab, node, home, sizeof(home));
-	int err = full && env ? 0 : err_say(eb, -ENOMEM, "out of memory");
+	const char **full = calloc(n + 1, sizeof(*full));
+	int err = full && set_environment(&e, p->lab, node) ? 0 : err_say(eb, -ENOMEM, "out of memory");
 	if (!err) {
 		memcpy(full, argv, n * sizeof(*full));
 		full[0] = path;
-		p->pid =
-			p->lab->ops->spawn(p->lab->engine, node, full, env, child_ends[0], child_ends[1], eb);
+		p->pid = p->lab->ops->spawn(
+			p->lab->engine, node, full, e.env, child_ends[0], child_ends[1], eb);
 		err = p->pid < 0 ? p->pid : 0;
 	}
 	free(full);
-	free(env);
+	free(e.env);
 	if (err)
 		return err;
 	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);

@@ -494,7 +494,7 @@ static void retry(void *arg)
 	advance(arg);
 }
 
-int program_start(struct program *p, const char *const *argv, struct errbuf *eb)
+int program_start(struct program *p, struct errbuf *eb)
 {
 	if (p->proc)
 		return err_say(eb, -EALREADY, "%s runs already", node_of(p)->name);
@@ -503,26 +503,76 @@ int program_start(struct program *p, const char *const *argv, struct errbuf *eb)
 	p->at = p->word = 0;
 	p->stopping = p->ready_seen = false;
 	p->start_ms = loop_now_ms(p->lab->loop);
-	if (!p->adapter && !argv && !node_of(p)->argv) { /* a host without a program */
-		char dir[512];
+	if (!p->adapter && !node_of(p)->argv) { /* a host without a program */
 		p->state = PROGRAM_READY;
-		return dir_make(program_dir(p, dir, sizeof(dir)), 0700, eb);
-	}
-	if (!p->adapter && argv) {
-		int err = write_files(p, eb);
-		if (!err)
-			err = start_process(p, argv, eb);
-		p->phase = PHASE_DONE;
-		p->state = err ? PROGRAM_FAILED : PROGRAM_READY;
-		return err;
+		return write_files(p, eb);
 	}
 	advance(p);
 	return 0;
 }
 
+/* ---- more processes in the node */
+
+struct extra {
+	struct program *program;
+	struct extra *next;
+	struct proc *proc;
+};
+
+static void extra_line(void *owner, bool err, const char *line)
+{
+	(void)err;
+	keep_tail(((struct extra *)owner)->program, line);
+}
+
+static void extra_exited(void *owner, int status)
+{
+	struct extra *e = owner;
+	(void)status;
+
+	for (struct extra **at = &e->program->extras; *at; at = &(*at)->next)
+		if (*at == e) {
+			*at = e->next;
+			break;
+		}
+	free(e);
+}
+
+int program_start_extra(struct program *p, const char *const *argv, struct errbuf *eb)
+{
+	static const struct proc_ops ops = { .line = extra_line, .exited = extra_exited };
+	struct fields f = fields_of(p);
+	struct extra *e = calloc(1, sizeof(*e));
+	char **full = NULL;
+
+	int err = e ? fields_argv(&f, argv, &full, eb) : err_say(eb, -ENOMEM, "out of memory");
+	if (!err) {
+		*e = (struct extra) { .program = p, .next = p->extras };
+		e->proc = proc_start(p->lab, p->node, (const char *const *)full, &ops, e, eb);
+		err = e->proc ? 0 : ERR_REFUSED;
+	}
+	fields_argv_free(full);
+	if (err)
+		free(e);
+	else
+		p->extras = e;
+	return err;
+}
+
 static bool has_ended(void *arg)
 {
-	return !((struct program *)arg)->proc;
+	const struct program *p = arg;
+	return !p->proc && !p->extras;
+}
+
+static void release_extras(struct program *p)
+{
+	while (p->extras) {
+		struct extra *e = p->extras;
+		p->extras = e->next;
+		proc_free(e->proc);
+		free(e);
+	}
 }
 
 void program_stop(struct program *p, int signo)
@@ -536,10 +586,13 @@ void program_stop(struct program *p, int signo)
 		drop_port(p);
 	}
 	proc_signal(p->proc, signo);
-	if (p->proc && (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) &&
+	for (const struct extra *e = p->extras; e; e = e->next)
+		proc_signal(e->proc, signo);
+	if (!has_ended(p) && (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) &&
 		!lab_wait(p->lab, has_ended, p, loop_now_ms(p->lab->loop) + STOP_MS)) {
 		proc_free(p->proc);
 		p->proc = NULL;
+		release_extras(p);
 	}
 }
 
@@ -571,6 +624,7 @@ static void close_program(struct program *p)
 	p->stopping = true;
 	job_free(p->job);
 	proc_free(p->proc);
+	release_extras(p);
 	drop_port(p);
 	loop_timer_free(p->timer);
 	for (size_t i = 0; i < p->n_captures; i++) {

@@ -245,9 +245,8 @@ static int start_group(struct lab *l, bool services, struct errbuf *eb)
 
 	for (size_t i = 0; i < l->s->n_nodes; i++) {
 		const struct scn_node *n = &l->s->nodes[i];
-		int err = n->is_service == services && !n->start_later
-				  ? program_start(&l->programs[i], NULL, eb)
-				  : 0;
+		int err =
+			n->is_service == services && !n->start_later ? program_start(&l->programs[i], eb) : 0;
 		if (err)
 			return err;
 	}

@@ -379,10 +379,9 @@ static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, 
 	fields_argv_free(argv);
 	if (status < 0)
 		err = status;
-	else if (st->fails ? status == 0 : status != want)
-		err = st->fails ? err_say(eb, ERR_REFUSED, "it succeeded, and must not")
-		      : status	? ERR_REFUSED
-				: err_say(eb, ERR_REFUSED, "it ended with status 0, wanted %d", want);
+	else if (status != want)
+		err = status ? ERR_REFUSED
+			     : err_say(eb, ERR_REFUSED, "it ended with status 0, wanted %d", want);
 	else
 		err = check_output(l, st, &out, eb);
 	buf_free(&out);
@@ -398,10 +397,13 @@ static int do_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	for (;;) {
 		uint64_t now = loop_now_ms(l->loop);
 		err = run_once(l, st, now < deadline ? deadline - now : 1, eb);
-		if (!err || !condition || l->interrupted || l->failed || loop_now_ms(l->loop) >= deadline)
+		if (!err || !condition || st->fails || l->interrupted || l->failed ||
+			loop_now_ms(l->loop) >= deadline)
 			break;
 		lab_sleep(l, RUN_RETRY_MS);
 	}
+	if (st->fails && (!err || err == ERR_REFUSED))
+		err = err ? 0 : err_say(eb, ERR_REFUSED, "'%s' succeeded, and must not", st->argv[0]);
 	if (!err)
 		story_say(l->story, "run", STORY_GOOD, "%s runs %s%s%s: as expected, after %.2f s",
 			st->target, st->argv[0], st->argv[1] ? " … " : "",
@@ -444,11 +446,8 @@ static int do_spawn(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 				    : "",
 		st->argv ? st->argv[0] : "");
 	event(l, "spawn", text);
-	if (st->argv && p->adapter)
-		return err_say(eb, ERR_MALFORMED, "%s has an adapter; 'argv' is for nodes without a program",
-			st->target);
-	int err = program_start(p, st->argv, eb);
-	if (err || !st->wait_ready)
+	int err = st->argv ? program_start_extra(p, st->argv, eb) : program_start(p, eb);
+	if (err || st->argv || !st->wait_ready)
 		return err;
 	if (!lab_wait(l, is_ready, &w, loop_now_ms(l->loop) + st->within_ms) && !l->interrupted)
 		return err_say(eb, -ETIMEDOUT, "%s is not ready after %.1f s%s%.250s", st->target,
@@ -479,10 +478,10 @@ static int do_kill(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		if (!strcmp(signals[i].word, st->signal))
 			signo = signals[i].signo;
-	if (!p->proc)
+	if (!p->proc && !p->extras)
 		return err_say(eb, ERR_REFUSED, "%s does not run", st->target);
-	snprintf(text, sizeof(text), "%s %s%s%s", st->target, signo == SIGKILL ? "is killed" : "gets signal ",
-		signo == SIGKILL ? "" : st->signal, "");
+	snprintf(text, sizeof(text), "%s %s%s", st->target, signo == SIGKILL ? "is killed" : "gets signal ",
+		signo == SIGKILL ? "" : st->signal);
 	event(l, "kill", text);
 	program_stop(p, signo);
 	return 0;

@@ -181,7 +181,8 @@ static bool written_equal(const struct dns_writer *d, size_t at, const uint8_t *
 
 void dns_write_name(struct dns_writer *d, const struct dns_name *n, bool compress)
 {
-	size_t at = 0, known = compress ? d->n_names : 0; /* not what this very name adds: it is not whole yet */
+	size_t at = 0,
+	       known = compress ? d->n_names : 0; /* not what this very name adds: it is not whole yet */
 	for (; n->b[at]; at += n->b[at] + 1u) {
 		for (size_t i = 0; i < known; i++) {
 			if (!written_equal(d, d->names[i], n->b + at))

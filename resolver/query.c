@@ -83,7 +83,8 @@ static bool apex_write(struct dns_writer *d, const struct dns_name *apex, uint16
 		dns_write_name(d, apex, true);
 		dns_write_rr_end(d, at);
 	}
-	return dns_write_keep(d) || true;
+	(void)dns_write_keep(d);
+	return true;
 }
 
 /* A route that is longer than the zone's own suffix takes the name over. */
@@ -152,6 +153,18 @@ static bool single_may_leave(uint16_t type)
 	return type == DNS_DS || type == DNS_DNSKEY || type == DNS_NS;
 }
 
+static bool special_is_off(const struct resolver *r, uint8_t kind, const struct route *route)
+{
+	if (kind == SPECIAL_SPLIT)
+		return !r->routes->split;
+	if (kind != SPECIAL_SITE || !route || !route->n)
+		return false;
+	for (unsigned i = 0; i < route->n; i++)
+		if (!route->upstreams[i]->trusted)
+			return false;
+	return true;
+}
+
 /* Where a name that is not in the zone goes: true and *route, or false after writing what there is to say. */
 static bool route_find(struct resolver *r, struct asking *k, const struct dns_name *name,
 	const struct route **route, struct dns_end *end)
@@ -160,13 +173,13 @@ static bool route_find(struct resolver *r, struct asking *k, const struct dns_na
 	int number = suffixes_longest(r->routes->index, name, &routed);
 	int special = suffixes_longest(r->special.index, name, &labels);
 	*route = number < 0 ? NULL : &r->routes->list[number];
-	if (special >= 0 && r->special.kinds[special] == SPECIAL_SPLIT && !r->routes->split)
+	if (special >= 0 && special_is_off(r, r->special.kinds[special], *route))
 		special = -1;
 	if (special >= 0 && labels > routed) {
 		uint8_t kind = r->special.kinds[special];
 		if (kind == SPECIAL_LOCALHOST && localhost_write(&k->d, name, k->q->type))
 			return false;
-		end->rcode = kind == SPECIAL_NXDOMAIN || kind == SPECIAL_SPLIT ? DNS_NXDOMAIN : DNS_NOERROR;
+		end->rcode = kind == SPECIAL_NODATA || kind == SPECIAL_LOCALHOST ? DNS_NOERROR : DNS_NXDOMAIN;
 		soa_write(&k->d, &r->special.suffixes[special]);
 		return false;
 	}

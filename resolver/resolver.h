@@ -25,7 +25,8 @@ void zone_put(struct zone *z);
 enum { RESOLVER_UPSTREAMS_MAX = 8 };
 struct resolver_upstream {
 	struct endpoint at;
-	bool trusted; /* its AD bit may be believed: reached through the mesh, or by choice */
+	bool trusted; /* reached through the mesh, or by choice: its AD bit is believed, and it may be asked
+		       * for names of a site (home.arpa, internal, test, reverse of private addresses) */
 };
 struct resolver_route {
 	const char *suffix; /* "" = default */
@@ -80,7 +81,8 @@ uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none *
 #define RESOLVER_STATS(X) \
 	X(queries) \
 	X(local) \
-	X(cached) X(forwarded) X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated) X(drop_short) \
+	X(cached) \
+	X(forwarded) X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated) X(drop_short) \
 		X(drop_response) X(drop_full) X(upstream_mismatch) X(upstream_malformed) X(upstream_timeout) \
 			X(upstream_tcp) X(upstream_failed) X(merged) X(probes) X(loop)
 struct resolver_stats {

@@ -10,21 +10,21 @@ static const struct {
 } rows[] = {
 	{ "localhost", SPECIAL_LOCALHOST },
 	{ "invalid", SPECIAL_NXDOMAIN },
-	{ "test", SPECIAL_NXDOMAIN },
+	{ "test", SPECIAL_SITE },
 	{ "onion", SPECIAL_NXDOMAIN },
 	{ "alt", SPECIAL_NXDOMAIN },
 	{ "local", SPECIAL_NXDOMAIN },
-	{ "home.arpa", SPECIAL_NXDOMAIN },
-	{ "internal", SPECIAL_NXDOMAIN },
+	{ "home.arpa", SPECIAL_SITE },
+	{ "internal", SPECIAL_SITE },
 	{ "resolver.arpa", SPECIAL_NODATA },
 	{ "use-application-dns.net", SPECIAL_SPLIT },
 	{ "mask.icloud.com", SPECIAL_SPLIT },
 	{ "mask-h2.icloud.com", SPECIAL_SPLIT },
 	{ "0.in-addr.arpa", SPECIAL_NXDOMAIN },
-	{ "10.in-addr.arpa", SPECIAL_NXDOMAIN },
+	{ "10.in-addr.arpa", SPECIAL_SITE },
 	{ "127.in-addr.arpa", SPECIAL_NXDOMAIN },
 	{ "254.169.in-addr.arpa", SPECIAL_NXDOMAIN },
-	{ "168.192.in-addr.arpa", SPECIAL_NXDOMAIN },
+	{ "168.192.in-addr.arpa", SPECIAL_SITE },
 	{ "2.0.192.in-addr.arpa", SPECIAL_NXDOMAIN },
 	{ "100.51.198.in-addr.arpa", SPECIAL_NXDOMAIN },
 	{ "113.0.203.in-addr.arpa", SPECIAL_NXDOMAIN },
@@ -32,7 +32,7 @@ static const struct {
 	{ "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", SPECIAL_NXDOMAIN },
 	{ "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", SPECIAL_NXDOMAIN },
 	{ "8.b.d.0.1.0.0.2.ip6.arpa", SPECIAL_NXDOMAIN },
-	{ "d.f.ip6.arpa", SPECIAL_NXDOMAIN },
+	{ "d.f.ip6.arpa", SPECIAL_SITE },
 	{ "8.e.f.ip6.arpa", SPECIAL_NXDOMAIN },
 	{ "9.e.f.ip6.arpa", SPECIAL_NXDOMAIN },
 	{ "a.e.f.ip6.arpa", SPECIAL_NXDOMAIN },
@@ -56,7 +56,7 @@ bool special_init(struct special *s, const uint64_t seed[2])
 		snprintf(text, sizeof(text), i < 16 ? "%u.172.in-addr.arpa" : "%u.100.in-addr.arpa",
 			i < 16 ? 16 + i : 48 + i);
 		(void)dns_name_parse(text, &s->suffixes[s->n]);
-		s->kinds[s->n] = SPECIAL_NXDOMAIN;
+		s->kinds[s->n] = SPECIAL_SITE;
 	}
 	s->index = suffixes_new(s->suffixes, s->n, seed);
 	if (s->index)

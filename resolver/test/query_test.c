@@ -269,6 +269,29 @@ static void test_routes(void **state)
 	fake_close(&f);
 }
 
+/* Names of a site go to a trusted name server (a pi-hole of the mesh), and to no other. */
+static void test_site_names(void **state)
+{
+	static const char *const names[] = { "nas.home.arpa", "nas.internal", "1.2.168.192.in-addr.arpa" };
+	static const char *const never[] = { "x.onion", "x.local", "x.invalid", "1.0.0.127.in-addr.arpa",
+		"localhost" };
+	static struct fake f;
+	struct resolver_upstream up = { .at = fake_upstream(1), .trusted = true };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
+	(void)state;
+	fake_open(&f, 1);
+	assert_int_equal(
+		resolver_configure(f.r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		fake_ask(&f, 1, names[i], DNS_A);
+	assert_int_equal(f.n_sent, ARRAY_LEN(names));
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		fake_ask(&f, 1, never[i], DNS_A);
+	assert_int_equal(f.n_sent, ARRAY_LEN(names));
+	fake_close(&f);
+}
+
 /* B24: the question comes back byte for byte, the answer's owner with it. B30: the first record takes turns.
  */
 static void test_echo_and_turns(void **state)
@@ -362,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_echo_and_turns),
 		cmocka_unit_test(test_zone_swap),
+		cmocka_unit_test(test_site_names),
 		cmocka_unit_test(test_no_upstream),
 		cmocka_unit_test(test_configure_errors),
 	};

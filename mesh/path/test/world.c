@@ -97,7 +97,10 @@ static bool port_taken(const struct router *r, uint16_t port)
 
 static struct nat_session *add_session(struct router *r, struct nat_session s)
 {
-	assert(r->n_sessions < SESSIONS_MAX);
+	if (r->n_sessions == SESSIONS_MAX) { /* the oldest flow is forgotten */
+		r->n_sessions--;
+		memmove(&r->sessions[0], &r->sessions[1], r->n_sessions * sizeof(s));
+	}
 	s.used = true;
 	r->sessions[r->n_sessions] = s;
 	return &r->sessions[r->n_sessions++];
@@ -315,6 +318,11 @@ static void self_told(void *arg)
 	n->self_changes++;
 	struct event ev = { .kind = EV_CONTROL, .node = n->index };
 	push(n->w, n->w->control_delay_ms, ev);
+}
+
+void world_announce(struct node *n)
+{
+	self_told(n);
 }
 
 static void home_told(void *arg, int32_t region)

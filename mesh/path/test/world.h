@@ -57,6 +57,7 @@ struct router *world_router_of(struct world *w, int inside);
 struct node *world_node(struct world *w, int net, const char *address);
 void world_start(struct node *n);
 void world_stop(struct node *n);            /* the daemon is gone; world_start begins anew with a new disco key */
+void world_announce(struct node *n);        /* control tells everyone about n, and n about everyone */
 void world_run(struct world *w, uint64_t ms);
 /* Sends a request from a to b every interval for ms; answers are counted in a->to[b]. */
 void world_talk(struct world *w, struct node *a, struct node *b, uint64_t ms, uint64_t interval);

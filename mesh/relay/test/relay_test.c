@@ -1,0 +1,412 @@
+#include "mesh/base/key.h"
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include "mesh/proto/disco.h"
+#include "mesh/proto/stun.h"
+#include "mesh/relay/test/derp_peer.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct lab {
+	struct loop *loop;
+	struct relay *relay;
+	char dir[64];
+	struct derp_peer *a, *b;
+};
+
+static struct derp_peer *peer_new(void)
+{
+	struct derp_peer *p = calloc(1, sizeof(*p));
+	assert_non_null(p);
+	return p;
+}
+
+static int setup(void **state)
+{
+	struct lab *l = calloc(1, sizeof(*l));
+	assert_non_null(l);
+	l->loop = loop_new();
+	l->relay = derp_relay_start(l->loop, l->dir);
+	l->a = peer_new();
+	l->b = peer_new();
+	*state = l;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct lab *l = *state;
+	derp_peer_stop(l->a);
+	derp_peer_stop(l->b);
+	derp_relay_stop(l->relay, l->dir);
+	loop_free(l->loop);
+	free(l->a);
+	free(l->b);
+	free(l);
+	return 0;
+}
+
+static void join(struct lab *l, struct derp_peer *p, bool fast)
+{
+	derp_peer_start(p, l->loop, l->relay, fast);
+	(void)derp_peer_wait(p, DERP_SERVER_INFO, 1);
+}
+
+/* A disco packet in form; the relay looks at the magic alone. */
+static size_t disco_packet(uint8_t out[static 128])
+{
+	static const uint8_t magic[] = { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac };
+	memset(out, 7, 128);
+	memcpy(out, magic, sizeof(magic));
+	assert_true(disco_is(out, 128));
+	return 128;
+}
+
+static void test_packets(void **state)
+{
+	struct lab *l = *state;
+	uint8_t *big = calloc(1, DERP_PACKET_MAX);
+	assert_non_null(big);
+	join(l, l->a, false);
+	join(l, l->b, true);
+	assert_int_equal(l->a->status, 101);
+	assert_string_equal(l->a->version, "2");
+	char hex[2 * KEY_LEN + 1];
+	assert_string_equal(l->a->public_hex, hex_encode(l->b->server, KEY_LEN, hex));
+
+	derp_peer_send(l->a, &l->b->pub, "hello", 5);
+	const struct peer_frame *f = derp_peer_wait(l->b, DERP_RECV_PACKET, 1);
+	assert_memory_equal(f->head, "hello", 5);
+	assert_int_equal(f->len, 5);
+	assert_memory_equal(f->who.b, l->a->pub.b, KEY_LEN);
+	derp_peer_send(l->b, &l->a->pub, big, DERP_PACKET_MAX);
+	f = derp_peer_wait(l->a, DERP_RECV_PACKET, 1);
+	assert_int_equal(f->len, DERP_PACKET_MAX);
+	/* To itself, and empty. */
+	derp_peer_send(l->a, &l->a->pub, "", 0);
+	f = derp_peer_wait(l->a, DERP_RECV_PACKET, 2);
+	assert_int_equal(f->len, 0);
+
+	derp_peer_frame(l->a, DERP_PING, "12345678", 8);
+	f = derp_peer_wait(l->a, DERP_PONG, 1);
+	assert_memory_equal(f->head, "12345678", 8);
+	/* Unknown frames are passed over. */
+	derp_peer_frame(l->a, 0x77, "later", 5);
+	derp_peer_frame(l->a, DERP_NOTE_PREFERRED, "\1", 1);
+	derp_peer_frame(l->a, DERP_PING, "abcdefgh", 8);
+	(void)derp_peer_wait(l->a, DERP_PONG, 2);
+	assert_int_equal(relay_stats(l->relay)->packets, 3);
+	assert_int_equal(relay_stats(l->relay)->clients, 2);
+	free(big);
+}
+
+/* Many frames in one write, and one frame a byte at a time. */
+static void test_framing(void **state)
+{
+	struct lab *l = *state;
+	struct buf out = { 0 };
+	uint8_t head[DERP_HEADER + KEY_LEN];
+	join(l, l->a, true);
+	join(l, l->b, true);
+	for (int i = 0; i < 60; i++) {
+		struct wr w = wr_of(head, sizeof(head));
+		derp_packet_header_write(&w, DERP_SEND_PACKET, &l->b->pub, 1200);
+		buf_append(&out, head, w.len);
+		memset(buf_room(&out, 1200), i, 1200);
+		buf_grown(&out, 1200);
+	}
+	assert_int_equal(stream_write(l->a->stream, buf_data(&out), out.len), 0);
+	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 60);
+	size_t seen = 0;
+	for (size_t i = 0; i < l->b->n_frames; i++)
+		if (l->b->frames[i].type == DERP_RECV_PACKET)
+			assert_int_equal(l->b->frames[i].head[0], seen++);
+	for (size_t i = 0; i < 1237; i++) {
+		assert_int_equal(stream_write(l->a->stream, buf_data(&out) + i, 1), 0);
+		loop_run_once(l->loop);
+	}
+	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 61);
+	buf_free(&out);
+}
+
+static void test_peer_gone(void **state)
+{
+	struct lab *l = *state;
+	uint8_t disco[128];
+	struct node_key nobody = { { 1 } };
+	join(l, l->a, true);
+	join(l, l->b, true);
+	/* Nobody there: told for disco alone, three times in a second. */
+	derp_peer_send(l->a, &nobody, "data", 4);
+	for (int i = 0; i < 6; i++)
+		derp_peer_send(l->a, &nobody, disco, disco_packet(disco));
+	derp_peer_frame(l->a, DERP_PING, "12345678", 8);
+	(void)derp_peer_wait(l->a, DERP_PONG, 1);
+	size_t n = derp_peer_count(l->a, DERP_PEER_GONE);
+	assert_true(n >= 3 && n <= 6); /* a second may have passed in between */
+	assert_int_equal(l->a->frames[l->a->n_frames - 2].reason, DERP_GONE_NOT_HERE);
+	assert_memory_equal(l->a->frames[l->a->n_frames - 2].who.b, nobody.b, KEY_LEN);
+	assert_int_equal(relay_stats(l->relay)->drop_no_peer, 7);
+	/* Who was written to hears of the end. */
+	derp_peer_send(l->a, &l->b->pub, "hi", 2);
+	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 1);
+	derp_peer_stop(l->a);
+	const struct peer_frame *f = derp_peer_wait(l->b, DERP_PEER_GONE, 1);
+	assert_int_equal(f->reason, DERP_GONE_DISCONNECTED);
+	assert_memory_equal(f->who.b, l->a->pub.b, KEY_LEN);
+}
+
+/* Two connections of one key: both stay, the one active last receives, and a peer hears of no end while one
+ * lives. */
+static void test_duplicates(void **state)
+{
+	struct lab *l = *state;
+	struct derp_peer *twin = peer_new();
+	join(l, l->a, true);
+	join(l, l->b, true);
+	twin->priv = l->b->priv;
+	join(l, twin, true);
+	derp_peer_send(l->a, &twin->pub, "one", 3);
+	(void)derp_peer_wait(twin, DERP_RECV_PACKET, 1);
+	assert_int_equal(derp_peer_count(l->b, DERP_RECV_PACKET), 0);
+	derp_peer_send(l->b, &l->a->pub, "me", 2); /* active */
+	(void)derp_peer_wait(l->a, DERP_RECV_PACKET, 1);
+	derp_peer_send(l->a, &twin->pub, "two", 3);
+	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 1);
+	assert_int_equal(derp_peer_count(twin, DERP_RECV_PACKET), 1);
+	derp_peer_stop(l->b);
+	while (relay_stats(l->relay)->clients > 2)
+		loop_run_once(l->loop);
+	derp_peer_send(l->a, &twin->pub, "three", 5);
+	(void)derp_peer_wait(twin, DERP_RECV_PACKET, 2);
+	assert_int_equal(derp_peer_count(l->a, DERP_PEER_GONE), 0);
+	derp_peer_stop(twin);
+	free(twin);
+	while (relay_stats(l->relay)->clients > 1)
+		loop_run_once(l->loop);
+	derp_peer_send(l->a, &l->b->pub, "none", 4);
+	while (relay_stats(l->relay)->drop_no_peer < 1)
+		loop_run_once(l->loop);
+}
+
+/* A reader that stops reading loses its own packets; others go on at once. */
+static void test_slow_reader(void **state)
+{
+	struct lab *l = *state;
+	struct derp_peer *c = peer_new();
+	uint8_t packet[1400] = { 0 };
+	join(l, l->a, true);
+	join(l, l->b, true);
+	join(l, c, true);
+	int small = 4096;
+	setsockopt(stream_fd(l->b->stream), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	stream_pause(l->b->stream, true);
+	size_t sent = 0;
+	while (!relay_stats(l->relay)->drop_queue_full) {
+		for (int i = 0; i < 100 && stream_queued(l->a->stream) < 1 << 20; i++, sent++)
+			derp_peer_send(l->a, &l->b->pub, packet, sizeof(packet));
+		loop_run_once(l->loop);
+		assert_true(sent < 100000);
+	}
+	derp_peer_send(l->a, &c->pub, "quick", 5);
+	(void)derp_peer_wait(c, DERP_RECV_PACKET, 1);
+	stream_pause(l->b->stream, false);
+	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 1);
+	derp_peer_stop(c);
+	free(c);
+}
+
+/* --------------------------------------------------------------------------------------------- strangers and
+ * errors */
+
+static void test_bad_clients(void **state)
+{
+	static const struct {
+		uint8_t type;
+		size_t len;
+	} rows[] = {
+		{ DERP_SEND_PACKET, 40 },	  /* before the handshake */
+		{ DERP_CLIENT_INFO, 100 },	  /* a box that does not open */
+		{ DERP_CLIENT_INFO, 10 },	  /* too short */
+		{ DERP_CLIENT_INFO, 300 * 1024 }, /* too long */
+	};
+	struct lab *l = *state;
+	uint8_t *junk = calloc(1, 300 * 1024);
+	assert_non_null(junk);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct derp_peer *p = peer_new();
+		p->mute = true;
+		derp_peer_start(p, l->loop, l->relay, true);
+		(void)derp_peer_wait(p, DERP_SERVER_KEY, 1);
+		derp_peer_frame(p, rows[i].type, junk, rows[i].len);
+		while (!p->closed)
+			loop_run_once(l->loop);
+		derp_peer_stop(p);
+		free(p);
+		assert_int_equal(relay_stats(l->relay)->drop_handshake, i + 1);
+	}
+	join(l, l->a, true);
+	derp_peer_frame(l->a, DERP_SEND_PACKET, junk, 20);
+	derp_peer_frame(l->a, DERP_PING, "12345678", 8);
+	(void)derp_peer_wait(l->a, DERP_PONG, 1);
+	assert_int_equal(relay_stats(l->relay)->drop_malformed, 1);
+	derp_peer_frame(l->a, 0x50, junk, 200 * 1024);
+	while (!l->a->closed)
+		loop_run_once(l->loop);
+	assert_int_equal(relay_stats(l->relay)->drop_malformed, 2);
+	assert_int_equal(relay_stats(l->relay)->clients, 0);
+	free(junk);
+}
+
+struct answer {
+	bool done;
+	int status;
+	char header[80], body[80];
+};
+
+static void done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct answer *a = arg;
+	const char *h = http_header(head, "X-Tailscale-Response");
+	if (!h)
+		h = http_header(head, "Access-Control-Allow-Origin");
+	a->done = true;
+	a->status = head->status;
+	snprintf(a->header, sizeof(a->header), "%s", h ? h : "");
+	snprintf(a->body, sizeof(a->body), "%.*s", (int)len, (const char *)body);
+}
+
+static void failed(void *arg, int code, const char *why)
+{
+	(void)arg;
+	fail_msg("%d %s", code, why);
+}
+
+static void test_probes(void **state)
+{
+	static const struct {
+		const char *method, *target, *extra;
+		int status;
+		const char *header, *body;
+	} rows[] = {
+		{ "GET", "/derp/probe", NULL, 200, "*", "" },
+		{ "HEAD", "/derp/latency-check", NULL, 200, "*", "" },
+		{ "GET", "/generate_204", "X-Tailscale-Challenge: ts_host-1.a\r\n", 204,
+			"response ts_host-1.a", "" },
+		{ "GET", "/generate_204", "X-Tailscale-Challenge: <script>\r\n", 204, "", "" },
+		{ "GET", "/robots.txt", NULL, 200, "", "Disallow: /" },
+		{ "GET", "/", NULL, 200, "", "DERP" },
+		{ "GET", "/derp", NULL, 426, "", "" },
+		{ "GET", "/nothing", NULL, 404, "", "" },
+		{ "POST", "/", NULL, 405, "", "" },
+	};
+	struct lab *l = *state;
+	struct endpoint at = relay_listen_at(l->relay);
+	struct tls *tls = tls_client(relay_pin(l->relay), NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct answer a = { 0 };
+		struct http_request rq = { .to = { .host = "relay.test", .at = &at, .tls = tls },
+			.method = rows[i].method,
+			.target = rows[i].target,
+			.host = "relay.test",
+			.extra = rows[i].extra };
+		struct http_client_events ev = { .done = done, .failed = failed, .arg = &a };
+		assert_non_null(http_request(l->loop, &rq, &ev));
+		while (!a.done)
+			loop_run_once(l->loop);
+		if (a.status != rows[i].status || strcmp(a.header, rows[i].header) != 0 ||
+			!strstr(a.body, rows[i].body))
+			fail_msg("row %zu: %d %s %s", i, a.status, a.header, a.body);
+	}
+	tls_free(tls);
+}
+
+static void test_stun(void **state)
+{
+	struct lab *l = *state;
+	struct endpoint at = relay_stun_at(l->relay), us, seen, any = { .ip = addr_v4(0x7f000001) };
+	uint8_t tx[STUN_TX] = { 1, 2, 3 }, rq[STUN_REQUEST], in[256], got[STUN_TX];
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
+	int fd = sock_udp(&any, NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(sock_local(fd, &us), 0);
+	stun_request_write(tx, rq);
+	assert_int_equal(sendto(fd, "junk", 4, 0, (struct sockaddr *)&ss, n), 4);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(sendto(fd, rq, sizeof(rq), 0, (struct sockaddr *)&ss, n), sizeof(rq));
+	while (relay_stats(l->relay)->stun_requests < 20)
+		loop_run_once(l->loop);
+	for (int i = 0; i < 20; i++) {
+		ssize_t len = recv(fd, in, sizeof(in), 0);
+		assert_true(len > 0 && stun_reply_read(in, (size_t)len, got, &seen));
+		assert_memory_equal(got, tx, STUN_TX);
+		assert_true(endpoint_equal(&seen, &us));
+	}
+	assert_int_equal(relay_stats(l->relay)->stun_malformed, 1);
+	close(fd);
+}
+
+/* Key and pin stay over a restart; what cannot work says why. */
+static void test_start(void **state)
+{
+	struct lab *l = *state;
+	struct errbuf eb = { 0 };
+	char path[96], pin[80], ip[ADDR_TEXT];
+	struct stat st;
+	struct relay_options o = {
+		.listen = relay_listen_at(l->relay), .hostname = "relay.test", .state_dir = l->dir
+	};
+	assert_null(relay_open(l->loop, &o, &eb));
+	assert_int_equal(eb.code, -EADDRINUSE);
+	assert_non_null(strstr(eb.text, addr_format(&o.listen.ip, ip)));
+	snprintf(path, sizeof(path), "%s/relay.key", l->dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+
+	snprintf(pin, sizeof(pin), "%s", relay_pin(l->relay));
+	o.listen.port = 0;
+	struct relay *again = relay_open(l->loop, &o, &eb);
+	assert_non_null(again);
+	assert_string_equal(relay_pin(again), pin);
+	relay_close(again);
+	relay_close(NULL);
+
+	assert_int_equal(file_write_atomic(path, 0600, "privkey:12", 10, NULL), 0);
+	assert_null(relay_open(l->loop, &o, &eb));
+	assert_non_null(strstr(eb.text, "damaged"));
+	o.state_dir = "/proc/none";
+	assert_null(relay_open(l->loop, &o, &eb));
+	o.state_dir = l->dir;
+	unlink(path);
+	o.cert_file = o.key_file = "/nonexistent";
+	assert_null(relay_open(l->loop, &o, &eb));
+	assert_non_null(strstr(eb.text, "/nonexistent"));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_packets),
+		T(test_framing),
+		T(test_peer_gone),
+		T(test_duplicates),
+		T(test_slow_reader),
+		T(test_bad_clients),
+		T(test_probes),
+		T(test_stun),
+		T(test_start),
+	};
+#undef T
+	return key_setup() ? cmocka_run_group_tests_name("relay", tests, NULL, NULL) : 1;
+}

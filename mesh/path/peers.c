@@ -231,13 +231,13 @@ static void explain(const struct path *p, const struct peer *e, struct path_stat
 
 bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struct path_state *out)
 {
-	(void)now_ms;
 	const struct peer *e = peers_find(p, peer);
 	if (!e)
 		return false;
-	*out = (struct path_state) { .active = session_active(p, e) };
+	uint64_t now = now_ms > p->now_ms ? now_ms : p->now_ms;
+	*out = (struct path_state){ .active = e->sent_ms && now - e->sent_ms < SESSION_MS };
 	out->region = home_for_peer(p, e);
-	out->direct = e->has_best && session_trusted(p, e);
+	out->direct = e->has_best && e->trust_ms > now;
 	out->latency_ms = -1;
 	if (out->direct) {
 		out->at = e->best;

@@ -171,17 +171,37 @@ static void print_answer_json(struct cli *c, const struct api_dns_answer *m, str
 	buf_free(&b);
 }
 
+/* A bare name is one of the network's machines, as the search domain has it. A dot at the end keeps it as it
+ * is. */
+static int full_name(struct cli *c, const char *name, char *out, size_t cap)
+{
+	struct arena a = { 0 };
+	struct api_status s;
+	snprintf(out, cap, "%s", name);
+	if (strchr(name, '.'))
+		return CLI_OK;
+	int code = api_status(c, &a, &s);
+	if (code == CLI_OK && *s.magic_suffix)
+		snprintf(out, cap, "%s.%s", name, s.magic_suffix);
+	arena_free(&a);
+	return code;
+}
+
 static int run_query(struct cli *c, const char *name, const char *type)
 {
-	char target[API_TARGET_MAX] = "/localapi/v0/dns-query";
-	api_target_add(target, "name", name);
+	char target[API_TARGET_MAX] = "/localapi/v0/dns-query", full[DNS_NAME_TEXT];
+	int code = full_name(c, name, full, sizeof(full));
+	if (code != CLI_OK)
+		return code;
+	api_target_add(target, "name", full);
 	api_target_add(target, "type", type);
 	struct api_request r = { .method = "GET", .target = target, .timeout_ms = 15000, .missing_ok = true };
 	struct buf body = { 0 }, text = { 0 };
 	struct arena a = { 0 };
 	struct errbuf eb = { 0 };
 	struct api_dns_answer m;
-	int status = 0, code = api_call(c, &r, &body, &status);
+	int status = 0;
+	code = api_call(c, &r, &body, &status);
 	if (status == 404)
 		code = cli_fail(c, CLI_FAILED, "unsupported",
 			"dig @100.100.100.100 NAME asks the same resolver.",

@@ -1,4 +1,5 @@
 #include "mesh/cli/api.h"
+#include "mesh/cli/status.h"
 #include "mesh/cli/verbs.h"
 #include <inttypes.h>
 #include <string.h>
@@ -104,7 +105,10 @@ static int find(struct ping *p)
 	struct api_status s;
 	struct addr ip;
 	int code = api_status(p->c, &a, &s);
-	if (code == CLI_OK) {
+	const char *sentence = code == CLI_OK ? status_sentence(&s) : NULL;
+	if (sentence) {
+		code = cli_fail(p->c, CLI_FAILED, "not-up", NULL, "%s", sentence);
+	} else if (code == CLI_OK) {
 		const struct api_peer *peer = api_peer_find(&s, p->name, &ip);
 		if (!peer)
 			code = cli_fail(p->c, CLI_FAILED, "no-peer", "ropewalk status lists the machines.",

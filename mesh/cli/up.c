@@ -2,6 +2,7 @@
 #include "mesh/cli/api.h"
 #include "mesh/cli/qr.h"
 #include "mesh/cli/verbs.h"
+#include "mesh/cli/wait.h"
 #include "mesh/os/file.h"
 #include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
@@ -33,8 +34,6 @@ static const struct opt_row rows[] = {
 	CLI_ROWS_COMMON(struct options),
 };
 
-/* ipn.State of the bus. */
-enum { STATE_NEEDS_LOGIN = 2, STATE_NEEDS_APPROVAL = 3, STATE_STOPPED = 4, STATE_RUNNING = 6 };
 enum { LOOK_MS = 1000, KEY_FILE_MAX = 4096 };
 
 struct up {

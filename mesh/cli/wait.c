@@ -1,3 +1,4 @@
+#include "mesh/cli/wait.h"
 #include "mesh/cli/api.h"
 #include "mesh/cli/verbs.h"
 
@@ -10,11 +11,9 @@ static const struct opt_row rows[] = {
 		"give up after this long (exit 4)" },
 	CLI_ROWS_COMMON(struct options),
 };
-enum { STATE_RUNNING = 6 };
-
 struct wait {
 	struct cli *c;
-	uint64_t timeout_ms;
+	int state;
 	int code;
 };
 
@@ -26,8 +25,9 @@ static void finish(struct wait *w, int code)
 
 static void notified(void *arg, const struct api_notify *n)
 {
-	if (n->state == STATE_RUNNING)
-		finish(arg, CLI_OK);
+	struct wait *w = arg;
+	if (n->state == w->state)
+		finish(w, CLI_OK);
 }
 
 static void ended(void *arg, int code)
@@ -37,9 +37,25 @@ static void ended(void *arg, int code)
 
 static void timed_out(void *arg)
 {
-	struct wait *w = arg;
-	finish(w, cli_fail(w->c, CLI_TIMEOUT, "timeout", "ropewalk status says what it waits for.",
-			  "not running after %llu ms", (unsigned long long)w->timeout_ms));
+	finish(arg, CLI_TIMEOUT);
+}
+
+int wait_for_state(struct cli *c, int state, uint64_t timeout_ms)
+{
+	struct wait w = { .c = c, .state = state };
+	struct api_watch_events ev = { .notify = notified, .ended = ended, .arg = &w };
+	struct api_watch *bus = api_watch_open(c, &ev);
+	struct loop_timer *limit = loop_timer_new(c->loop, timed_out, &w);
+	if (bus && limit) {
+		if (timeout_ms)
+			loop_timer_set(limit, timeout_ms);
+		loop_run(c->loop);
+	} else {
+		w.code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+	}
+	loop_timer_free(limit);
+	api_watch_close(bus);
+	return w.code;
 }
 
 static int run(struct cli *c, const void *options, const char *const *words, int n)
@@ -47,18 +63,11 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 	(void)words;
 	(void)n;
 	const struct options *o = options;
-	struct wait w = { .c = c, .timeout_ms = o->timeout_ms };
-	struct api_watch_events ev = { .notify = notified, .ended = ended, .arg = &w };
-	struct api_watch *bus = api_watch_open(c, &ev);
-	struct loop_timer *limit = o->timeout_ms ? loop_timer_new(c->loop, timed_out, &w) : NULL;
-	if (!bus)
-		return cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
-	if (limit)
-		loop_timer_set(limit, o->timeout_ms);
-	loop_run(c->loop);
-	loop_timer_free(limit);
-	api_watch_close(bus);
-	return w.code;
+	int code = wait_for_state(c, STATE_RUNNING, o->timeout_ms);
+	if (code == CLI_TIMEOUT)
+		cli_fail(c, code, "timeout", "ropewalk status says what it waits for.",
+			"not running after %llu ms", (unsigned long long)o->timeout_ms);
+	return code;
 }
 
 const struct cli_verb verb_wait = {

@@ -202,6 +202,11 @@ static void test_status(void **state)
 		{ "ping alice", CLI_FAILED, "", "alice is this machine" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
+	static const struct fake_route stopped[] = { { STATUS, 200, "{\"BackendState\":\"Stopped\"}", false },
+		{ 0 } };
+	static const struct want ping[] = { { "ping bob", CLI_FAILED, "",
+		"ropewalk is stopped. To start it: ropewalk up" } };
+	check(stopped, ping, 1);
 }
 
 static void test_status_not_running(void **state)
@@ -336,6 +341,7 @@ static void test_dns(void **state)
 			"100.100.100.100\nSearch domains: none\n",
 			NULL },
 		{ "dns query bob.mesh.test", CLI_OK, NULL, "" },
+		{ "dns query bob", CLI_OK, NULL, "" },
 		{ "dns query bad", CLI_FAILED, "", "not well formed" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
@@ -357,8 +363,9 @@ static void test_dns(void **state)
 	}
 #define WRITES \
 	{ "PATCH " API "prefs", 200, "{}", false }, { "POST " API "start", 204, "", false }, \
+		{ "POST " API "login-interactive", 204, "", false }, \
 	{ \
-		"POST " API "login-interactive", 204, "", false \
+		"POST " API "logout", 204, "", false \
 	}
 
 static void test_up(void **state)
@@ -385,6 +392,7 @@ static void test_up(void **state)
 		{ "{\"State\":3}\n{\"State\":6}\n", "up", CLI_OK, "", "approval of an administrator" },
 		{ "{\"State\":6,\"ErrMessage\":\"resolv.conf is read-only\"}\n", "up", CLI_OK, "",
 			"# warning: resolv.conf" },
+		{ "{\"State\":6}\n{\"State\":2}\n", "logout", CLI_OK, "", "" },
 		{ "garbage\n\n{\"State\":6}\n", "wait", CLI_OK, "", "" },
 		{ "{\"State\":5}\n", "wait --timeout 50ms", CLI_TIMEOUT, "", "not running after 50 ms" },
 	};

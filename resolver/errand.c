@@ -6,13 +6,17 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
-enum { READS_PER_WAKEUP = 16, OUT_MAX = 2 + DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN };
+enum {
+	READS_PER_WAKEUP = 16,
+	EVENTS_PER_WAKEUP = 64,
+	OUT_MAX = 2 + DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN
+};
 
 struct errand {
 	struct resolver_server *server;
-	struct loop_fd *watch;
 	uint64_t id;
 	int fd;
 	bool tcp;
@@ -24,9 +28,8 @@ struct errand {
 
 static void errand_free(struct errand *e)
 {
-	loop_fd_free(e->watch);
 	if (e->fd >= 0)
-		close(e->fd);
+		close(e->fd); /* leaves the epoll by itself */
 	free(e->in);
 	free(e);
 }
@@ -46,6 +49,9 @@ void errands_close(struct resolver_server *s)
 		table_remove(&s->errands, &id);
 		errand_free(e);
 	}
+	loop_fd_free(s->errand_watch);
+	if (s->errand_poll >= 0)
+		close(s->errand_poll);
 }
 
 static void errand_fail(struct errand *e, int code)
@@ -54,6 +60,12 @@ static void errand_fail(struct errand *e, int code)
 	uint64_t id = e->id;
 	errand_done(s, id);
 	resolver_upstream_failed(s->core, loop_now_ms(s->loop), id, code);
+}
+
+static bool errand_watch(struct errand *e, int op, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.u64 = e->id };
+	return !epoll_ctl(e->server->errand_poll, op, e->fd, &ev);
 }
 
 static bool is_alive(struct resolver_server *s, uint64_t id)
@@ -89,8 +101,7 @@ static bool tcp_write(struct errand *e)
 			return false;
 		e->out_at = (uint16_t)(e->out_at + n);
 	}
-	loop_fd_set(e->watch, LOOP_READ);
-	return true;
+	return errand_watch(e, EPOLL_CTL_MOD, EPOLLIN);
 }
 
 static void tcp_read(struct errand *e)
@@ -124,20 +135,44 @@ static void tcp_read(struct errand *e)
 	}
 }
 
-static void errand_ready(void *arg, int events)
+static void errand_ready(struct errand *e, uint32_t events)
 {
-	struct errand *e = arg;
-	struct resolver_server *s = e->server;
 	if (!e->tcp) {
 		udp_ready(e);
-	} else if (events & LOOP_WRITE) {
+	} else if (events & EPOLLOUT) {
 		int code = sock_error(e->fd);
 		if (code || !tcp_write(e))
 			errand_fail(e, code ? code : ERR_CLOSED);
 	} else {
 		tcp_read(e);
 	}
+}
+
+static void errands_ready(void *arg, int events)
+{
+	struct resolver_server *s = arg;
+	struct epoll_event ev[EVENTS_PER_WAKEUP];
+	(void)events;
+	int n = epoll_wait(s->errand_poll, ev, EVENTS_PER_WAKEUP, 0);
+	for (int i = 0; i < n; i++) {
+		uint64_t id = ev[i].data.u64; /* an earlier answer may have ended this errand */
+		struct errand *e = table_get(&s->errands, &id);
+		if (e)
+			errand_ready(e, ev[i].events);
+	}
 	server_settle(s);
+}
+
+int errands_open(struct resolver_server *s, struct errbuf *eb)
+{
+	s->errand_poll = epoll_create1(EPOLL_CLOEXEC);
+	if (s->errand_poll < 0)
+		return err_set(eb, -errno, "make an epoll for upstream sockets");
+	s->errand_watch = loop_fd_new(s->loop, s->errand_poll, errands_ready, s);
+	if (!s->errand_watch)
+		return err_say(eb, -ENOMEM, "out of memory for the resolver");
+	loop_fd_set(s->errand_watch, LOOP_READ);
+	return 0;
 }
 
 static int errand_open(struct errand *e, const struct endpoint *to, const uint8_t *msg, size_t len)
@@ -157,11 +192,7 @@ static int errand_open(struct errand *e, const struct endpoint *to, const uint8_
 		return -errno;
 	if (!e->tcp && send(e->fd, msg, len, 0) < 0)
 		return -errno;
-	e->watch = loop_fd_new(s->loop, e->fd, errand_ready, e);
-	if (!e->watch)
-		return -ENOMEM;
-	loop_fd_set(e->watch, e->tcp ? LOOP_WRITE : LOOP_READ);
-	return 0;
+	return errand_watch(e, EPOLL_CTL_ADD, e->tcp ? EPOLLOUT : EPOLLIN) ? 0 : -errno;
 }
 
 void errand_send(struct resolver_server *s, uint64_t id, const struct endpoint *to, bool tcp,

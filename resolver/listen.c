@@ -241,9 +241,11 @@ struct resolver_server *resolver_server_open(
 		s->options.rnd = &random_system;
 	s->options.at = NULL;
 	s->timer_ms = UINT64_MAX;
+	s->errand_poll = -1;
 	s->options.rnd->fill(s->options.rnd->arg, &seed, sizeof(seed));
 	table_init(&s->errands, sizeof(uint64_t), seed);
 	bool ok = memory_get(s) || (err_say(eb, -ENOMEM, "out of memory for the resolver"), false);
+	ok = ok && !errands_open(s, eb);
 	for (size_t i = 0; ok && i < o->n; i++) {
 		s->udp[i].fd = s->tcp[i].fd = -1;
 		s->n = i + 1;

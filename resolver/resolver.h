@@ -82,9 +82,10 @@ uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none *
 	X(queries) \
 	X(local) \
 	X(cached) \
-	X(forwarded) X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated) X(drop_short) \
-		X(drop_response) X(drop_full) X(upstream_mismatch) X(upstream_malformed) X(upstream_timeout) \
-			X(upstream_tcp) X(upstream_failed) X(merged) X(probes) X(loop)
+	X(forwarded) \
+	X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated) X(drop_short) X(drop_response) \
+		X(drop_full) X(upstream_mismatch) X(upstream_malformed) X(upstream_timeout) X(upstream_tcp) \
+			X(upstream_failed) X(merged) X(probes) X(loop)
 struct resolver_stats {
 #define X(name) uint64_t name;
 	RESOLVER_STATS(X)

@@ -67,6 +67,8 @@ struct resolver_server {
 	bool streams_dirty;
 	/* upstreams: errands by id, and those whose socket failed at once */
 	struct table errands;
+	int errand_poll;
+	struct loop_fd *errand_watch;
 	struct failed_errand {
 		uint64_t id;
 		int code;
@@ -83,6 +85,7 @@ void streams_close(struct resolver_server *s);
 void stream_reply(struct resolver_server *s, uint64_t client, const uint8_t *msg, size_t len);
 void streams_flush(struct resolver_server *s);
 
+int errands_open(struct resolver_server *s, struct errbuf *eb);
 void errand_send(struct resolver_server *s, uint64_t id, const struct endpoint *to, bool tcp,
 	const uint8_t *msg, size_t len);
 void errand_done(struct resolver_server *s, uint64_t id);

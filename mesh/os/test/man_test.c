@@ -1,0 +1,86 @@
+#include "mesh/os/man.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const struct opt_row options[] = {
+	{ "c", NULL, OPT_U64, 0, "N", "how often" },
+	{ "until-done", NULL, OPT_BOOL, 0, NULL,
+		"go on; a text that is long enough to need a second line in a help of this width" },
+	{ NULL, NULL, OPT_STRING, 0, NULL, NULL },
+};
+static const struct man_verb verb = { "go", "NAME|IP", "do it",
+	"First -x.\n\n.second starts with a dot and has a \\.", options };
+static const struct man_verb *const verbs[] = { &verb, NULL };
+static const struct man_item exits[] = { { "0", "done" }, { NULL, NULL } };
+static const struct man_program program = { .name = "prog",
+	.section = 1,
+	.summary = "a program",
+	.words = "VERB",
+	.verbs = verbs,
+	.exits = exits,
+	.see_also = "other(8)" };
+
+static char *text_of(void (*write)(const struct man_program *p, const struct man_verb *v, FILE *to))
+{
+	char *text = NULL;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+	write(&program, &verb, to);
+	fclose(to);
+	return text;
+}
+
+static void write_program_help(const struct man_program *p, const struct man_verb *v, FILE *to)
+{
+	(void)v;
+	man_help(p, to);
+}
+
+static void write_page(const struct man_program *p, const struct man_verb *v, FILE *to)
+{
+	(void)v;
+	man_page(p, to);
+}
+
+static void test_help(void **state)
+{
+	(void)state;
+	char *got = text_of(man_help_verb);
+	assert_string_equal(got,
+		"prog go: do it\n\nUsage: prog go [OPTIONS] NAME|IP\n\nFirst -x.\n\n.second starts with a "
+		"dot and has "
+		"a \\.\n\nOptions:\n  -c N                      how often\n  --until-done              go "
+		"on; a text that is "
+		"long enough to need a second line in a help of\n                            this width\n");
+	free(got);
+	got = text_of(write_program_help);
+	assert_non_null(strstr(got, "\nVerbs:\n  go NAME|IP                do it\n"));
+	assert_non_null(strstr(got, "\nExit status:\n  0                         done\n"));
+	free(got);
+}
+
+static void test_roff(void **state)
+{
+	(void)state;
+	char *got = text_of(man_page_verb);
+	assert_non_null(strstr(got, ".TH PROG-GO 1 "));
+	assert_non_null(strstr(got, ".SH NAME\nprog\\-go \\- do it\n"));
+	assert_non_null(strstr(got, "First \\-x.\n.PP\n\\&.second starts with a dot and has a \\e.\n"));
+	assert_non_null(strstr(got, ".TP\n\\fB\\-\\-until\\-done\\fR\ngo on;"));
+	free(got);
+	got = text_of(write_page);
+	assert_non_null(strstr(got, ".SS go NAME|IP\nDo it.\n"));
+	assert_non_null(strstr(got, ".SH SEE ALSO\nother(8)\n"));
+	free(got);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_help), cmocka_unit_test(test_roff) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -128,15 +128,20 @@ static void opened(void *arg)
 void derp_peer_start(struct derp_peer *p, struct loop *l, const struct relay *r, bool fast)
 {
 	struct endpoint at = relay_listen_at(r);
-	struct tls *tls = tls_client(relay_pin(r), NULL);
+	p->fast = fast;
+	derp_peer_dial(p, l, &at, relay_pin(r));
+}
+
+void derp_peer_dial(struct derp_peer *p, struct loop *l, const struct endpoint *at, const char *pin)
+{
+	struct tls *tls = tls_client(pin, NULL);
 	must(tls != NULL, "pin");
 	p->loop = l;
-	p->fast = fast;
 	if (key_is_zero(p->priv.b))
 		key_generate(&random_system, p->priv.b);
 	key_public(p->priv.b, p->pub.b);
-	struct stream_target to = { .host = "relay.test", .port = at.port, .at = &at, .tls = tls };
-	if (fast) {
+	struct stream_target to = { .host = "relay.test", .port = at->port, .at = at, .tls = tls };
+	if (p->fast) {
 		struct stream_events ev = events(p);
 		ev.opened = opened;
 		p->stream = stream_connect(l, &to, &ev);

@@ -35,6 +35,8 @@ struct derp_peer {
 
 /* Connects; `fast` uses the metacert and no 101. *p must stay where it is. */
 void derp_peer_start(struct derp_peer *p, struct loop *l, const struct relay *r, bool fast);
+void derp_peer_dial(struct derp_peer *p, struct loop *l, const struct endpoint *at,
+	const char *pin); /* p->fast is kept */
 void derp_peer_send(struct derp_peer *p, const struct node_key *to, const void *data, size_t len);
 void derp_peer_frame(struct derp_peer *p, uint8_t type, const void *payload, size_t len);
 void derp_peer_stop(struct derp_peer *p);

@@ -34,12 +34,11 @@ static void wrap(const char *text, int at, int indent, FILE *to)
 
 static void help_line(const char *left, const char *text, FILE *to)
 {
-	int n = fprintf(to, "  %-*s  ", LEFT_WIDTH - 4, left);
-	if (n > LEFT_WIDTH) {
-		fprintf(to, "\n%*s", LEFT_WIDTH, "");
-		n = LEFT_WIDTH;
-	}
-	wrap(text, n, LEFT_WIDTH, to);
+	if (strlen(left) > LEFT_WIDTH - 4)
+		fprintf(to, "  %s\n%*s", left, LEFT_WIDTH, "");
+	else
+		fprintf(to, "  %-*s  ", LEFT_WIDTH - 4, left);
+	wrap(text, LEFT_WIDTH, LEFT_WIDTH, to);
 }
 
 static void help_options(const struct opt_row *rows, FILE *to)

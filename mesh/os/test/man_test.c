@@ -53,10 +53,10 @@ static void test_help(void **state)
 	char *got = text_of(man_help_verb);
 	assert_string_equal(got,
 		"prog go: do it\n\nUsage: prog go [OPTIONS] NAME|IP\n\nFirst -x.\n\n.second starts with a "
-		"dot and has "
-		"a \\.\n\nOptions:\n  -c N                      how often\n  --until-done              go "
-		"on; a text that is "
-		"long enough to need a second line in a help of\n                            this width\n");
+		"dot and has a \\.\n\n"
+		"Options:\n  -c N                      how often\n"
+		"  --until-done              go on; a text that is long enough to need a second line in a\n"
+		"                            help of this width\n");
 	free(got);
 	got = text_of(write_program_help);
 	assert_non_null(strstr(got, "\nVerbs:\n  go NAME|IP                do it\n"));

@@ -56,8 +56,9 @@ int kernel_ns_become(const struct engine *e, int node, struct errbuf *eb);
 int kernel_sysctl(const char *name, const char *value, struct errbuf *eb); /* "net/ipv4/ip_forward" */
 
 /* ---- kernel_net.c ---- */
-int kernel_net_build(
-	struct engine *e, struct errbuf *eb); /* e->nodes and e->routers are allocated and closed */
+/* e->nodes, e->routers and e->bridges are allocated; whatever was made is closed with them. */
+int kernel_net_routers(struct engine *e, struct errbuf *eb); /* with the fabric */
+int kernel_net_nodes(struct engine *e, struct errbuf *eb);
 /* Name of the port in the fabric: "n3", "r2w" (WAN), "r2l" (LAN); out[KERNEL_NAME]. */
 void kernel_port_name(char kind, int index, char side, char *out);
 /* A network is -1 (the internet) or the index of the router whose LAN it is. */
@@ -76,8 +77,12 @@ struct kernel_nft {
 int kernel_nft_start(struct kernel_nft *n, struct buf *text, struct errbuf *eb);
 int kernel_nft_finish(struct kernel_nft *n, const char *what, struct errbuf *eb);
 int kernel_conntrack_flush(struct errbuf *eb); /* in the namespace where the process is */
-/* (Re)loads the rules of every router from `first` to before `end` and flushes their mappings. */
-int kernel_nat_load(struct engine *e, int first, int end, struct errbuf *eb);
+/* (Re)loads the rules of routers first..end-1 and flushes their mappings. jobs: one each; after a failed
+ * start, finish must still be called, for those that did. */
+int kernel_nat_start(struct engine *e, int first, int end, struct kernel_nft *jobs, struct errbuf *eb);
+int kernel_nat_finish(struct engine *e, int first, int end, struct kernel_nft *jobs, struct errbuf *eb);
+int kernel_nat_forget(
+	struct engine *e, struct errbuf *eb); /* every mapping of every router; ports stay as they were */
 
 /* ---- kernel_probe.c ---- */
 int kernel_self_test(struct engine *e, struct errbuf *eb);

@@ -192,17 +192,15 @@ static int engine_heal(struct engine *e, const char *target, struct errbuf *eb)
 }
 
 /* What the file blocks from the beginning is a cut like any other, so a `heal` step may lift it. */
-static int block_udp(struct engine *e, struct errbuf *eb)
+static int remember_blocked(struct engine *e, struct errbuf *eb)
 {
 	const struct scenario *s = e->s;
 	char target[128];
-	bool at_fabric = false;
 	int err = 0;
 	for (int i = 0; !err && i < (int)s->n_nodes; i++) {
 		if (!s->nodes[i].udp_blocked)
 			continue;
 		snprintf(target, sizeof(target), "%s.udp", s->nodes[i].name);
-		at_fabric = true;
 		err = remember_cut(
 			e, target, &(struct kernel_cut) { .node = i, .router = -1, .permanent = true }, eb);
 	}
@@ -213,7 +211,27 @@ static int block_udp(struct engine *e, struct errbuf *eb)
 		err = remember_cut(
 			e, target, &(struct kernel_cut) { .node = -1, .router = i, .permanent = true }, eb);
 	}
-	return err || !at_fabric ? err : load_cuts(e, -1, eb);
+	return err;
+}
+
+/* nft takes as long to start as all nodes to build: both at once. */
+static int build(struct engine *e, struct errbuf *eb)
+{
+	int n = (int)e->s->n_routers;
+	struct errbuf later = { 0 };
+	struct kernel_nft *jobs = calloc((size_t)n + 1, sizeof(*jobs));
+	if (!jobs)
+		return err_set(eb, -ENOMEM, "load the routers' rules");
+	int err = kernel_net_routers(e, eb);
+	if (!err) {
+		err = kernel_nat_start(e, 0, n, jobs, eb);
+		if (!err)
+			err = kernel_net_nodes(e, eb);
+		int loaded = kernel_nat_finish(e, 0, n, jobs, err ? &later : eb);
+		err = err ? err : loaded;
+	}
+	free(jobs);
+	return err;
 }
 
 static int engine_open(const struct scenario *s, const char *work_dir, struct engine **out, struct errbuf *eb)
@@ -224,13 +242,13 @@ static int engine_open(const struct scenario *s, const char *work_dir, struct en
 		return err_set(eb, -ENOMEM, "open the kernel engine");
 	int err = kernel_ns_home(&e->home, eb);
 	if (!err)
-		err = kernel_net_build(e, eb);
+		err = remember_blocked(e, eb);
+	if (!err)
+		err = build(e, eb);
 	if (!err)
 		err = watch_drops(e, eb);
-	if (!err)
-		err = block_udp(e, eb);
-	if (!err)
-		err = kernel_nat_load(e, 0, (int)s->n_routers, eb);
+	if (!err && e->n_cuts)
+		err = load_cuts(e, -1, eb);
 	if (!err)
 		err = start_capture(e, eb);
 	if (err)
@@ -309,7 +327,11 @@ static int engine_reset(struct engine *e, int router, struct errbuf *eb)
 		return err_say(eb, ERR_REFUSED, "router '%s' does not translate: there is nothing to reset",
 			e->s->routers[router].name);
 	e->epochs[router]++;
-	return kernel_nat_load(e, router, router + 1, eb);
+	struct kernel_nft job;
+	struct errbuf later = { 0 };
+	int err = kernel_nat_start(e, router, router + 1, &job, eb);
+	int loaded = kernel_nat_finish(e, router, router + 1, &job, err ? &later : eb);
+	return err ? err : loaded;
 }
 
 static size_t engine_drops(struct engine *e, struct engine_drop *out, size_t cap)

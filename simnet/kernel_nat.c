@@ -1,10 +1,13 @@
 #include "simnet/kernel.h"
 
 #include "mesh/base/table.h"
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <spawn.h>
@@ -309,30 +312,86 @@ int kernel_nft_finish(struct kernel_nft *n, const char *what, struct errbuf *eb)
 	return ok ? 0 : err_say(eb, ERR_REFUSED, "nft refuses the rules of %s: %s", what, said);
 }
 
-int kernel_conntrack_flush(struct errbuf *eb)
+/* ---- forgetting, by netlink: a program start would cost more than the whole rest of a self-test ---- */
+
+static struct nlmsghdr *put_message(struct mnl_nlmsg_batch *b, uint16_t type, uint16_t flags, uint16_t res_id)
 {
-	char buf[4096];
-	struct mnl_socket *sock = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!sock || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0) {
-		int err = err_set(eb, -errno, "open the conntrack netlink socket");
-		if (sock)
-			mnl_socket_close(sock);
-		return err;
-	}
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	h->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	struct nlmsghdr *h = mnl_nlmsg_put_header(mnl_nlmsg_batch_current(b));
+	h->nlmsg_type = type;
+	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
 	h->nlmsg_seq = 1;
 	struct nfgenmsg *nf = mnl_nlmsg_put_extra_header(h, sizeof(*nf));
-	nf->nfgen_family = AF_UNSPEC;
+	nf->nfgen_family = type >> 8 == NFNL_SUBSYS_NFTABLES ? NFPROTO_IPV4 : AF_UNSPEC;
 	nf->version = NFNETLINK_V0;
-	ssize_t got = mnl_socket_sendto(sock, h, h->nlmsg_len);
-	if (got >= 0)
-		got = mnl_socket_recvfrom(sock, buf, sizeof(buf));
+	nf->res_id = htons(res_id);
+	return h;
+}
+
+static void put_flush_sets(struct mnl_nlmsg_batch *b)
+{
+	static const char *const sets[] = { "owner", "mapped", "spoken" };
+	put_message(b, NFNL_MSG_BATCH_BEGIN, 0, NFNL_SUBSYS_NFTABLES);
+	mnl_nlmsg_batch_next(b);
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+		struct nlmsghdr *h = put_message(b, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM,
+			i + 1 == ARRAY_LEN(sets) ? NLM_F_ACK : 0, 0);
+		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, "simnet");
+		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, sets[i]);
+		mnl_nlmsg_batch_next(b);
+	}
+	put_message(b, NFNL_MSG_BATCH_END, 0, NFNL_SUBSYS_NFTABLES);
+	mnl_nlmsg_batch_next(b);
+}
+
+static void put_flush_conntrack(struct mnl_nlmsg_batch *b)
+{
+	put_message(b, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, NLM_F_ACK, 0);
+	mnl_nlmsg_batch_next(b);
+}
+
+/* Sends the messages that `put` writes and waits for the one acknowledgement (or the first error). */
+static int transact(void (*put)(struct mnl_nlmsg_batch *b), const char *what, struct errbuf *eb)
+{
+	_Alignas(struct nlmsghdr) char buf[4096];
+	struct mnl_socket *sock = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	struct mnl_nlmsg_batch *b = mnl_nlmsg_batch_start(buf, sizeof(buf) / 2);
 	int err = 0;
-	if (got < 0 || mnl_cb_run(buf, (size_t)got, 1, mnl_socket_get_portid(sock), NULL, NULL) < 0)
-		err = err_set(eb, -errno, "flush connection tracking");
-	mnl_socket_close(sock);
+	if (!sock || !b || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0)
+		err = err_set(eb, -errno, "%s", what);
+	ssize_t got = -1;
+	if (!err) {
+		put(b);
+		got = mnl_socket_sendto(sock, mnl_nlmsg_batch_head(b), mnl_nlmsg_batch_size(b));
+		if (got >= 0)
+			got = mnl_socket_recvfrom(sock, buf, sizeof(buf));
+	}
+	if (!err && (got < 0 || mnl_cb_run(buf, (size_t)got, 1, mnl_socket_get_portid(sock), NULL, NULL) < 0))
+		err = err_set(eb, -errno, "%s", what);
+	if (b)
+		mnl_nlmsg_batch_stop(b);
+	if (sock)
+		mnl_socket_close(sock);
+	return err;
+}
+
+int kernel_conntrack_flush(struct errbuf *eb)
+{
+	return transact(put_flush_conntrack, "flush connection tracking", eb);
+}
+
+int kernel_nat_forget(struct engine *e, struct errbuf *eb)
+{
+	int err = 0;
+	for (size_t i = 0; !err && i < e->s->n_routers; i++) {
+		if (!e->s->routers[i].nat)
+			continue;
+		err = kernel_ns_enter_net(&e->routers[i], eb);
+		if (!err)
+			err = transact(put_flush_sets, "flush learned mappings", eb);
+		if (!err)
+			err = kernel_conntrack_flush(eb);
+	}
+	kernel_ns_return(&e->home);
 	return err;
 }
 
@@ -358,21 +417,30 @@ static int flush_router(struct engine *e, int i, struct errbuf *eb)
 	return err || !e->s->routers[i].nat ? err : kernel_conntrack_flush(eb);
 }
 
-int kernel_nat_load(struct engine *e, int first, int end, struct errbuf *eb)
+int kernel_nat_start(struct engine *e, int first, int end, struct kernel_nft *jobs, struct errbuf *eb)
 {
-	struct kernel_nft *jobs = calloc((size_t)(end - first) + 1, sizeof(*jobs));
-	int err = jobs ? 0 : err_set(eb, -ENOMEM, "load the routers' rules"), started = first;
-	for (; !err && started < end; started++)
-		if ((err = start_router(e, started, &jobs[started - first], eb)))
-			break;
-	struct errbuf later;
-	for (int i = first; i < started; i++) {
-		int one = kernel_nft_finish(&jobs[i - first], e->s->routers[i].name, err ? &later : eb);
+	int err = 0;
+	for (int i = first; i < end; i++)
+		jobs[i - first].pid = -1;
+	for (int i = first; !err && i < end; i++)
+		err = start_router(e, i, &jobs[i - first], eb);
+	kernel_ns_return(&e->home);
+	return err;
+}
+
+int kernel_nat_finish(struct engine *e, int first, int end, struct kernel_nft *jobs, struct errbuf *eb)
+{
+	int err = 0;
+	for (int i = first; i < end; i++) {
+		struct errbuf *say =
+			err ? &(struct errbuf) { 0 } : eb; /* the first sentence counts, all are waited for */
+		int one = jobs[i - first].pid < 0
+				  ? 0
+				  : kernel_nft_finish(&jobs[i - first], e->s->routers[i].name, say);
 		err = err ? err : one;
 	}
 	for (int i = first; !err && i < end; i++)
 		err = flush_router(e, i, eb);
 	kernel_ns_return(&e->home);
-	free(jobs);
 	return err;
 }

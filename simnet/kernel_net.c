@@ -313,7 +313,7 @@ static int explain(struct errbuf *eb, const char *kind, const char *name)
 	return err_say(eb, eb->code, "build %s '%s': %s", kind, name, eb->text);
 }
 
-int kernel_net_build(struct engine *e, struct errbuf *eb)
+int kernel_net_routers(struct engine *e, struct errbuf *eb)
 {
 	int err = build_fabric(e, eb);
 	if (err)
@@ -321,6 +321,13 @@ int kernel_net_build(struct engine *e, struct errbuf *eb)
 	for (int i = 0; !err && i < (int)e->s->n_routers; i++)
 		if ((err = build_router(e, i, eb)))
 			explain(eb, "router", e->s->routers[i].name);
+	kernel_ns_return(&e->home);
+	return err;
+}
+
+int kernel_net_nodes(struct engine *e, struct errbuf *eb)
+{
+	int err = 0;
 	for (int i = 0; !err && i < (int)e->s->n_nodes; i++)
 		if ((err = build_node(e, i, eb)))
 			explain(eb, "node", e->s->nodes[i].name);

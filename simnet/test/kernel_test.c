@@ -579,6 +579,57 @@ static void test_input_trap(void **state)
 	in_sandbox(input_trap, NULL);
 }
 
+/* ---- IPv6 ---- */
+
+static int udp6_on(struct lab *l, int node, uint16_t port)
+{
+	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int fd = engine_kernel.socket(l->e, node, AF_INET6, SOCK_DGRAM, 0, &l->eb);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return -1;
+	return fd;
+}
+
+static struct endpoint at6(const struct lab *l, int node, uint16_t port)
+{
+	return (struct endpoint) { kernel_net_v6(l->n[node].router, &l->n[node].ip).ip, port };
+}
+
+/* Routed behind every router, however deep, and stateful: only answers come in. */
+static int ipv6(void *arg)
+{
+	struct lab l = { .s = { .ipv6 = true } };
+	struct endpoint from;
+	(void)arg;
+	add_node(&l, "server", -1);
+	add_router(&l, "isp", -1);
+	add_router(&l, "home", 0);
+	add_node(&l, "alice", 1);
+	if (start(&l))
+		return 1;
+	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
+	int server = udp6_on(&l, SERVER, 4000), stranger = udp6_on(&l, SERVER, 4001),
+	    alice = udp6_on(&l, ALICE, 5000);
+	struct endpoint a = at6(&l, ALICE, 5000), s = at6(&l, SERVER, 4000);
+	send_to(stranger, &a);
+	CHECK(!receive(alice, NULL, NOTHING_MS), "unsolicited IPv6 came in");
+	if (expect_drop(&l, "isp", "wan: unsolicited, the IPv6 firewall lets only answers in"))
+		return 1;
+	send_to(alice, &s);
+	CHECK(receive(server, &from, ARRIVE_MS), "IPv6 does not pass");
+	CHECK(endpoint_equal(&from, &a), "IPv6 was translated");
+	send_to(server, &from);
+	CHECK(receive(alice, NULL, ARRIVE_MS), "no answer");
+	engine_kernel.close(l.e);
+	return 0;
+}
+
+static void test_ipv6(void **state)
+{
+	(void)state;
+	in_sandbox(ipv6, NULL);
+}
+
 /* ---- hosts ---- */
 
 static int run_on(struct lab *l, int node, const char *script)
@@ -803,6 +854,7 @@ int main(void)
 		cmocka_unit_test(test_hairpin_below_carrier),
 		cmocka_unit_test(test_punch_matrix),
 		cmocka_unit_test(test_input_trap),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_tcp_and_captures),
 		cmocka_unit_test(test_nothing_is_left),

@@ -312,9 +312,9 @@ static void requested(void *arg, struct http_server_conn *conn, const struct htt
 	size_t i = 0;
 	if (!http_target_path(head, path, sizeof(path)))
 		path[0] = 0;
-	while (i < ARRAY_LEN(verbs) && strcmp(path, verbs[i].path))
+	while (i < ARRAY_LEN(verbs) && strcmp(path, verbs[i].path) != 0)
 		i++;
-	if (i == ARRAY_LEN(verbs) || strcmp(head->method, "POST")) {
+	if (i == ARRAY_LEN(verbs) || strcmp(head->method, "POST") != 0) {
 		reply(conn, 404,
 			json_pack("{s:{s:s}}", "error", "message",
 				"no such verb: client and server are of different versions"));

@@ -414,8 +414,10 @@ int control_main(int argc, char **argv)
 	const char **words = calloc((size_t)argc + 1, sizeof(*words));
 	int n = 0, used = 0, code;
 	log_setup(LOG_INFO, false);
-	if (!words || !key_setup())
+	if (!words || !key_setup()) {
+		free(words);
 		return complain(&o, CONTROL_FAILED, "no memory or no randomness on this machine");
+	}
 	int err = opt_parse(option_rows, argc, argv, false, &o, words, &n, &eb);
 	if (o.output && !strcmp(o.output, "json"))
 		o.json = true;

@@ -232,7 +232,7 @@ static int take_record(struct reading *r, const char *key, yaml_node_t *n, struc
 	}
 	if (!out->name || !out->value)
 		return document_refuse(&r->d, n, "%s: a record needs a name and a value", key);
-	if ((*out->type && strcmp(out->type, "A") && strcmp(out->type, "AAAA")) ||
+	if ((*out->type && strcmp(out->type, "A") != 0 && strcmp(out->type, "AAAA") != 0) ||
 		!addr_parse(out->value, &a) || (*out->type && addr_is_v4(&a) != !strcmp(out->type, "A")))
 		return document_refuse(&r->d, n,
 			"%s: %s: type A needs an IPv4 address as value, AAAA an IPv6 one; no other types",
@@ -342,7 +342,7 @@ static int refuse_key(struct reading *r, yaml_node_t *key, const char *prefix)
 	char levels[ARRAY_LEN(rows)][48];
 	size_t n = 0, skip = strlen(prefix);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (strncmp(rows[i].key, prefix, skip))
+		if (strncmp(rows[i].key, prefix, skip) != 0)
 			continue;
 		snprintf(levels[n], sizeof(levels[n]), "%.*s", (int)strcspn(rows[i].key + skip, "."),
 			rows[i].key + skip);
@@ -399,7 +399,7 @@ static int check_whole(struct control_config *c, struct errbuf *eb)
 	if (!c->tls_cert != !c->tls_key)
 		return err_say(eb, ERR_MALFORMED,
 			"%s: tls_cert_path and tls_key_path go together: set both or neither", c->file);
-	if (host_len >= domain_len &&
+	if (host && host_len >= domain_len &&
 		!strncasecmp(host + host_len - domain_len, c->base_domain, domain_len) &&
 		(host_len == domain_len || host[host_len - domain_len - 1] == '.'))
 		return err_say(eb, ERR_MALFORMED,

@@ -62,7 +62,7 @@ static int take_bool(struct reading *r, yaml_node_t *map, const char *name, bool
 	const char *text = document_text(n);
 	if (!n)
 		return 0;
-	if (!text || (strcmp(text, "true") && strcmp(text, "false")))
+	if (!text || (strcmp(text, "true") != 0 && strcmp(text, "false") != 0))
 		return document_refuse(&r->d, n, "%s must be true or false", name);
 	*out = !strcmp(text, "true");
 	return 0;

@@ -171,7 +171,7 @@ bool fleet_put(struct fleet *f, struct member *m)
 {
 	size_t i = member_at(f, m->id);
 	struct member *old = i < f->n && f->v[i]->id == m->id ? f->v[i] : NULL;
-	struct member **v = old ? f->v : grow(f->v, f->n, &f->size, sizeof(*f->v));
+	struct member **v = old ? f->v : grow(f->v, f->n, &f->size, sizeof(struct member *));
 	if (v)
 		f->v = v;
 	if (!v || !table_put(&f->by_key, &m->key, m)) {
@@ -179,7 +179,7 @@ bool fleet_put(struct fleet *f, struct member *m)
 		return false;
 	}
 	if (!old) {
-		memmove(f->v + i + 1, f->v + i, (f->n - i) * sizeof(*f->v));
+		memmove(f->v + i + 1, f->v + i, (f->n - i) * sizeof(struct member *));
 		f->n++;
 	} else if (!key_equal(old->key.b, m->key.b)) {
 		table_remove(&f->by_key, &old->key);
@@ -196,7 +196,7 @@ void fleet_remove(struct fleet *f, int64_t id)
 		return;
 	struct member *m = f->v[i];
 	f->n--;
-	memmove(f->v + i, f->v + i + 1, (f->n - i) * sizeof(*f->v));
+	memmove(f->v + i, f->v + i + 1, (f->n - i) * sizeof(struct member *));
 	table_remove(&f->by_key, &m->key);
 	member_put(m);
 }

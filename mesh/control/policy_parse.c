@@ -271,7 +271,7 @@ static bool known_keys(struct parse *ps, json_t *o, const char *const *names, co
 	json_object_foreach(o, key, value)
 	{
 		size_t i = 0;
-		while (names[i] && strcmp(names[i], key))
+		while (names[i] && strcmp(names[i], key) != 0)
 			i++;
 		if (names[i])
 			continue;
@@ -294,7 +294,7 @@ static bool parse_acl(struct parse *ps, json_t *o, struct access_rule *r, const 
 		return refuse(ps, where, "must be an object");
 	if (!known_keys(ps, o, names, where))
 		return false;
-	if (!action || strcmp(action, "accept"))
+	if (!action || strcmp(action, "accept") != 0)
 		return refuse(ps, where, "\"action\" must be \"accept\" (what no rule accepts is denied)");
 	if (json_object_get(o, "proto") && !proto)
 		return refuse(ps, where, "\"proto\" must be a string");
@@ -344,7 +344,7 @@ static bool check_groups(struct parse *ps)
 	{
 		char where[WHERE_MAX];
 		snprintf(where, sizeof(where), "groups.%.64s", name);
-		if (strncmp(name, "group:", 6))
+		if (strncmp(name, "group:", 6) != 0)
 			return refuse(ps, where, "a group's name begins with \"group:\"");
 		if (!string_list(ps, ps->groups, name, where))
 			return false;
@@ -369,7 +369,7 @@ static bool parse_tag_owners(struct parse *ps)
 		char where[WHERE_MAX];
 		snprintf(where, sizeof(where), "tagOwners.%.64s", tag);
 		o->tag = arena_strdup(&ps->p->mem, tag);
-		if (strncmp(tag, "tag:", 4) || !tag[4])
+		if (strncmp(tag, "tag:", 4) != 0 || !tag[4])
 			return refuse(ps, where, "a tag's name begins with \"tag:\"");
 		if (!string_list(ps, ps->tag_owners, tag, where))
 			return false;

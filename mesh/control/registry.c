@@ -207,12 +207,13 @@ static bool apply_facts(const struct ctl_map_request *rq, struct member *draft, 
 	if (rq->hostinfo.has_netinfo && rq->hostinfo.netinfo.preferred_derp > 0 &&
 		rq->hostinfo.netinfo.preferred_derp <= UINT16_MAX)
 		draft->home_derp = rq->hostinfo.netinfo.preferred_derp;
-	if (strcmp(buf_cstr(json), m->hostinfo_json) &&
+	if (strcmp(buf_cstr(json), m->hostinfo_json) != 0 &&
 		(rq->hostinfo.has_netinfo || !m->hostinfo.has_netinfo || !rq->stream)) {
 		draft->hostinfo_json = buf_cstr(json);
 		changed = true;
 	}
-	if (rq->hostinfo.hostname && *rq->hostinfo.hostname && strcmp(rq->hostinfo.hostname, m->hostname)) {
+	if (rq->hostinfo.hostname && *rq->hostinfo.hostname &&
+		strcmp(rq->hostinfo.hostname, m->hostname) != 0) {
 		draft->hostname = rq->hostinfo.hostname;
 		if (!m->renamed) {
 			fleet_label_unique(&r->fleet, draft->hostname, m->id, label);

@@ -5,6 +5,7 @@
 #define RW_CONTROL_REGISTRY_H
 
 #include "mesh/base/key.h"
+#include "mesh/base/log.h"
 #include "mesh/control/alloc.h"
 #include "mesh/control/fleet.h"
 #include "mesh/control/policy.h"
@@ -40,6 +41,7 @@ struct registry {
 	struct pending *pending; /* list of registrations that wait for an admin */
 	size_t n_pending;
 	int64_t ticked_ms;
+	struct log_limit refused, asked; /* strangers cause these lines */
 };
 
 int registry_open(struct registry *r, const struct registry_config *c, struct errbuf *eb);

@@ -85,7 +85,7 @@ int registry_tags_check(const struct registry *r, const char *tags, struct errbu
 	int err = 0;
 	registry_tags_split(&a, tags, &list);
 	for (size_t i = 0; i < list.n && !err; i++) {
-		if (strncmp(list.v[i], "tag:", 4) || !fleet_label_valid(list.v[i] + 4))
+		if (strncmp(list.v[i], "tag:", 4) != 0 || !fleet_label_valid(list.v[i] + 4))
 			err = err_say(eb, -EINVAL,
 				"\"%.64s\" is not a tag: write it as tag:name with a-z, 0-9 and -",
 				list.v[i]);
@@ -101,7 +101,7 @@ int registry_tags_check(const struct registry *r, const char *tags, struct errbu
 static int check_wish(
 	struct registry *r, const struct preauth_wish *w, int64_t now_ms, int64_t *user, struct errbuf *eb)
 {
-	struct user fresh;
+	struct user fresh = { 0 };
 	const struct user *u;
 	if (!w->user || !*w->user)
 		return err_say(eb, -EINVAL, "whose key? say --user NAME");

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PENDING_LIFETIME_MS = 24 * 3600 * 1000 };
+enum { PENDING_LIFETIME_MS = 24 * 3600 * 1000, LINES_PER_SECOND = 5 };
 
 struct call {
 	struct registry *r;
@@ -82,7 +82,7 @@ static void pending_id(const struct registry *r, const struct machine_key *machi
 static struct pending *find_pending(const struct registry *r, const char *id)
 {
 	struct pending *p = r->pending;
-	while (p && strcmp(p->id, id))
+	while (p && strcmp(p->id, id) != 0)
 		p = p->next;
 	return p;
 }
@@ -144,8 +144,9 @@ static struct pending *make_pending(struct call *c)
 	p->next = r->pending;
 	r->pending = p;
 	r->n_pending++;
-	log_info("%s asks to join: ropewalk-control nodes approve %s", *p->hostname ? p->hostname : "a node",
-		p->id);
+	if (log_allowed(&r->asked, LINES_PER_SECOND, (uint64_t)c->now_ms))
+		log_info("%s asks to join: ropewalk-control nodes approve %s",
+			*p->hostname ? p->hostname : "a node", p->id);
 	return p;
 }
 
@@ -166,7 +167,7 @@ static enum registry_verdict follow_up(struct call *c, char id[static REGISTRY_I
 {
 	struct pending *p = make_pending(c);
 	const char *last = strrchr(c->rq->followup, '/');
-	if (!p || !last || strcmp(last + 1, p->id)) {
+	if (!p || !last || strcmp(last + 1, p->id) != 0) {
 		answer_url(c); /* of another key or server: begin anew */
 		return REGISTRY_ANSWER;
 	}
@@ -221,7 +222,8 @@ static void admit_by_key(struct call *c)
 	}
 	free(json);
 	if (err) {
-		log_warn("registration refused: %s", eb.text);
+		if (log_allowed(&c->r->refused, LINES_PER_SECOND, (uint64_t)c->now_ms))
+			log_warn("registration refused: %s", eb.text);
 		answer_error(c, eb.text);
 	} else {
 		answer_member(c, fleet_by_id(&c->r->fleet, node));
@@ -318,7 +320,7 @@ int registry_approve(struct registry *r, const char *id, const char *user, int64
 			"be waiting",
 			id);
 	int err = choose_user(r, user, &u, eb);
-	if (err)
+	if (err || !u)
 		return err;
 	struct admission ad = { .user = u->id,
 		.tags = "",

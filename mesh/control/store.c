@@ -171,10 +171,13 @@ static int version_get(struct store *s, int64_t *out, struct errbuf *eb)
 
 static int migrate(struct store *s, struct errbuf *eb)
 {
-	int64_t version;
+	int64_t version = 0;
 	int err = version_get(s, &version, eb);
 	if (err)
 		return err;
+	if (version < 0)
+		return err_say(eb, ERR_VERSION, "database %s has format %lld, which no program wrote",
+			s->path, (long long)version);
 	if (version > (int64_t)ARRAY_LEN(migrations))
 		return err_say(eb, ERR_VERSION,
 			"database %s has format %lld, this program knows up to %zu: run the newer program, "

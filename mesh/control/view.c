@@ -26,7 +26,7 @@ static bool start(const struct view_context *c, const struct member *self, size_
 	*out = (struct view) {
 		.dns_version = c->set->dns_version, .derp_version = c->set->derp_version, .size = most
 	};
-	out->peers = calloc(most ? most : 1, sizeof(*out->peers));
+	out->peers = calloc(most ? most : 1, sizeof(const struct member *));
 	if (!out->peers)
 		return false;
 	out->self = member_get(self);

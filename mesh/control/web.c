@@ -184,7 +184,7 @@ static bool upgrade_requested(void *arg, struct http_server_conn *conn, const st
 	const struct control_server_ops ops = {
 		.request = noise_request, .stream_gone = noise_stream_gone, .closed = noise_closed, .arg = s
 	};
-	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/ts2021"))
+	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/ts2021") != 0)
 		return false;
 	struct control_server_link *c =
 		control_server_accept(s->loop, conn, head, &s->noise_private, &random_system, &ops);
@@ -280,7 +280,7 @@ static void web_request(
 	else if (!strcmp(path, "/ts2021"))
 		reply_text(c, 400,
 			"this address is for nodes: it needs an upgrade to tailscale-control-protocol\n");
-	else if (strcmp(head->method, "GET") && strcmp(head->method, "HEAD"))
+	else if (strcmp(head->method, "GET") != 0 && strcmp(head->method, "HEAD") != 0)
 		reply_text(c, 405, "only GET here\n");
 	else if (!strcmp(path, "/key"))
 		reply_key(s, c, head);
@@ -344,8 +344,9 @@ void web_close(struct server *s)
 	if (s->web.fd >= 0)
 		close(s->web.fd);
 	s->web = (struct listener) { .fd = -1 };
-	while (s->waiters) {
-		struct waiter *w = s->waiters;
+	struct waiter *next;
+	for (struct waiter *w = s->waiters; w; w = next) {
+		next = w->next;
 		h2_stream_data_set(w->stream, NULL);
 		refuse(w->stream, 503, "the server is going down: try again");
 		free_waiter(w);

@@ -63,8 +63,8 @@ static void test_picks(void **state)
 				fail_msg("row %zu", i);
 			continue;
 		}
-		if (err || (r->want4 && strcmp(addr_format(&out.v4, text), r->want4)) ||
-			(r->want6 && strcmp(addr_format(&out.v6, text), r->want6)))
+		if (err || (r->want4 && strcmp(addr_format(&out.v4, text), r->want4) != 0) ||
+			(r->want6 && strcmp(addr_format(&out.v6, text), r->want6) != 0))
 			fail_msg("row %zu: %s", i, text);
 	}
 }

@@ -61,7 +61,7 @@ static void test_errors(void **state)
 		struct control_config c;
 		struct errbuf eb = { 0 };
 		int err = config_parse("c.yaml", rows[i].text, strlen(rows[i].text), &c, &eb);
-		if (!err || strcmp(eb.text, rows[i].error))
+		if (!err || strcmp(eb.text, rows[i].error) != 0)
 			fail_msg("row %zu: %s", i, err ? eb.text : "accepted");
 	}
 }
@@ -170,7 +170,7 @@ static void test_derp(void **state)
 		struct ctl_derp_map map = { 0 };
 		struct errbuf eb = { 0 };
 		int err = config_derp_parse("d.yaml", rows[i].text, strlen(rows[i].text), &a, &map, &eb);
-		if (rows[i].error ? !err || strcmp(eb.text, rows[i].error)
+		if (rows[i].error ? !err || strcmp(eb.text, rows[i].error) != 0
 				  : err || map.n_regions != rows[i].regions)
 			fail_msg("row %zu: %s", i, eb.text);
 		if (!i) {

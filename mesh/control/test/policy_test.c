@@ -154,7 +154,7 @@ static void test_filters(void **state)
 			fail_msg("row %zu: %s", i, eb.text);
 		assert_true(policy_filter(p, &f, fleet_by_id(&f, rows[i].node), &a, &rules, &n));
 		print_rules(rules, n, &out);
-		if (strcmp(buf_cstr(&out), rows[i].rules))
+		if (strcmp(buf_cstr(&out), rows[i].rules) != 0)
 			fail_msg("row %zu: %s", i, buf_cstr(&out));
 		buf_free(&out);
 		arena_free(&a);
@@ -206,7 +206,7 @@ static void test_errors(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct errbuf eb = { 0 };
 		struct policy *p = parse(rows[i].text, &eb);
-		if (p || strcmp(eb.text, rows[i].error))
+		if (p || strcmp(eb.text, rows[i].error) != 0)
 			fail_msg("row %zu: %s", i, p ? "accepted" : eb.text);
 	}
 }
@@ -229,7 +229,7 @@ static void test_hujson(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char *copy = strdup(rows[i].in);
 		hujson_blank(copy, strlen(copy));
-		if (strcmp(copy, rows[i].out))
+		if (strcmp(copy, rows[i].out) != 0)
 			fail_msg("row %zu: %s", i, copy);
 		free(copy);
 	}

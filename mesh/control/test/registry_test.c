@@ -61,8 +61,8 @@ static int setup(void **state)
 	struct fixture *x = calloc(1, sizeof(*x));
 	struct errbuf eb;
 	struct user u;
-	if (!key_setup())
-		return 1;
+	if (!x || !key_setup())
+		abort();
 	place_make(&x->place);
 	place_path(&x->place, "db.sqlite", x->path);
 	open_registry(x);

@@ -122,29 +122,37 @@ static int plug(struct engine *e, const char *port, int network, const struct nl
 
 /* ---- addresses and routes ---- */
 
-static int add_addresses(const struct engine *e, struct nl *n, int ifindex, int network,
-	const struct addr *ip, struct errbuf *eb)
+/* One interface of a host or router: `network` is where it is plugged in, `owner` the router it belongs to.
+ */
+struct port {
+	const struct scenario *s;
+	struct nl *n;
+	int ifindex, network, owner;
+};
+
+static int add_addresses(const struct port *p, const struct addr *ip, struct errbuf *eb)
 {
-	struct prefix v4 = { .ip = *ip, .bits = network < 0 ? 24 : e->s->routers[network].lan_net.bits };
-	int err = nl_addr_add(n, ifindex, &v4, eb);
-	if (err || !e->s->ipv6)
+	struct prefix v4 = { .ip = *ip,
+		.bits = p->network < 0 ? 24 : p->s->routers[p->network].lan_net.bits };
+	int err = nl_addr_add(p->n, p->ifindex, &v4, eb);
+	if (err || !p->s->ipv6)
 		return err;
-	struct prefix v6 = kernel_net_v6(network, ip);
-	return nl_addr_add(n, ifindex, &v6, eb);
+	struct prefix v6 = kernel_net_v6(p->network, ip);
+	return nl_addr_add(p->n, p->ifindex, &v6, eb);
 }
 
 /* On the internet everything is on link; elsewhere the way out is the LAN's router. */
-static int add_default(const struct engine *e, struct nl *n, int ifindex, int network, struct errbuf *eb)
+static int add_default(const struct port *p, struct errbuf *eb)
 {
-	struct nl_route r = { .dst = { .ip = addr_v4(0) }, .via = addr_v4(0), .ifindex = ifindex };
-	if (network >= 0)
-		r.via = e->s->routers[network].lan;
-	int err = nl_route_add(n, &r, eb);
-	if (err || !e->s->ipv6)
+	struct nl_route r = { .dst = { .ip = addr_v4(0) }, .via = addr_v4(0), .ifindex = p->ifindex };
+	if (p->network >= 0)
+		r.via = p->s->routers[p->network].lan;
+	int err = nl_route_add(p->n, &r, eb);
+	if (err || !p->s->ipv6)
 		return err;
 	r.dst = (struct prefix) { .ip = addr_any6 };
-	r.via = network < 0 ? addr_any6 : kernel_net_v6(network, &e->s->routers[network].lan).ip;
-	return nl_route_add(n, &r, eb);
+	r.via = p->network < 0 ? addr_any6 : kernel_net_v6(p->network, &p->s->routers[p->network].lan).ip;
+	return nl_route_add(p->n, &r, eb);
 }
 
 /* From `network`, the router on it through which `lan` can be reached untranslated; -1 = none. */
@@ -159,76 +167,72 @@ static int way_down(const struct scenario *s, int network, int lan, bool v6)
 	return -1;
 }
 
-/* Routes from a member of `network` (not the router `self`) down to the LANs that are not hidden by a NAT. */
-static int add_routes_down(
-	const struct engine *e, struct nl *n, int ifindex, int network, int self, struct errbuf *eb)
+static int add_route_down(const struct port *p, int lan, bool v6, struct errbuf *eb)
 {
-	const struct scenario *s = e->s;
-	for (int lan = 0; lan < (int)s->n_routers; lan++) {
-		for (int v6 = 0; v6 <= (s->ipv6 ? 1 : 0); v6++) {
-			int via = way_down(s, network, lan, v6);
-			if (via < 0 || via == self)
-				continue;
-			const struct scn_router *r = &s->routers[via];
-			struct nl_route route = {
-				.ifindex = ifindex, .dst = s->routers[lan].lan_net, .via = r->wan
-			};
-			if (v6) {
-				route.dst = kernel_net_v6(lan, &s->routers[lan].lan);
-				route.via = kernel_net_v6(network, &r->wan).ip;
-			}
-			int err = nl_route_add(n, &route, eb);
-			if (err)
-				return err;
-		}
+	int via = way_down(p->s, p->network, lan, v6);
+	if (via < 0 || via == p->owner)
+		return 0;
+	const struct scn_router *r = &p->s->routers[via];
+	struct nl_route route = { .ifindex = p->ifindex, .dst = p->s->routers[lan].lan_net, .via = r->wan };
+	if (v6) {
+		route.dst = kernel_net_v6(lan, &p->s->routers[lan].lan);
+		route.via = kernel_net_v6(p->network, &r->wan).ip;
 	}
-	return 0;
+	return nl_route_add(p->n, &route, eb);
 }
 
-/* Permanent entries for all neighbours spare the first packet its wait for ARP. A big LAN does without. */
-static int add_neighbours(const struct engine *e, struct nl *n, int ifindex, int network, struct errbuf *eb)
+/* Routes down to the LANs that are not hidden by a NAT. */
+static int add_routes_down(const struct port *p, struct errbuf *eb)
 {
-	const struct scenario *s = e->s;
+	int err = 0;
+	for (int lan = 0; !err && lan < (int)p->s->n_routers; lan++) {
+		err = add_route_down(p, lan, false, eb);
+		if (!err && p->s->ipv6)
+			err = add_route_down(p, lan, true, eb);
+	}
+	return err;
+}
+
+/* Permanent entries for all neighbours spare the first packet its wait for ARP. A big network does without.
+ */
+static int add_neighbours(const struct port *p, struct errbuf *eb)
+{
+	const struct scenario *s = p->s;
 	int err = 0;
 	struct mac m;
 	if (s->n_nodes + s->n_routers > NEIGHBOURS_MAX)
 		return 0;
 	for (size_t i = 0; i < s->n_nodes && !err; i++) {
-		if (s->nodes[i].router != network)
+		if (s->nodes[i].router != p->network)
 			continue;
 		m = mac_of(MAC_NODE, i);
-		err = nl_neigh_add(n, ifindex, &s->nodes[i].ip, m.b, eb);
+		err = nl_neigh_add(p->n, p->ifindex, &s->nodes[i].ip, m.b, eb);
 	}
 	for (size_t i = 0; i < s->n_routers && !err; i++) {
-		if (s->routers[i].behind != network)
+		if (s->routers[i].behind != p->network)
 			continue;
 		m = mac_of(MAC_WAN, i);
-		err = nl_neigh_add(n, ifindex, &s->routers[i].wan, m.b, eb);
+		err = nl_neigh_add(p->n, p->ifindex, &s->routers[i].wan, m.b, eb);
 	}
-	if (err || network < 0)
+	if (err || p->network < 0)
 		return err;
-	m = mac_of(MAC_LAN, (size_t)network);
-	return nl_neigh_add(n, ifindex, &s->routers[network].lan, m.b, eb);
+	m = mac_of(MAC_LAN, (size_t)p->network);
+	return nl_neigh_add(p->n, p->ifindex, &s->routers[p->network].lan, m.b, eb);
 }
 
-/* One interface of a host or router: `network` is where it is plugged in. self: the router it belongs to, or
- * -1. */
-static int configure(const struct engine *e, struct nl *n, const char *name, int network, int self,
-	const struct addr *ip, struct errbuf *eb)
+static int configure(struct port *p, const char *name, const struct addr *ip, struct errbuf *eb)
 {
-	int ifindex = nl_link_index(n, name);
-	if (ifindex < 0)
-		return err_set(eb, ifindex, "find %s", name);
-	int err = nl_link_up(n, ifindex, true, eb);
+	p->ifindex = nl_link_index(p->n, name);
+	if (p->ifindex < 0)
+		return err_set(eb, p->ifindex, "find %s", name);
+	int err = nl_link_up(p->n, p->ifindex, true, eb);
 	if (!err)
-		err = add_addresses(e, n, ifindex, network, ip, eb);
+		err = add_addresses(p, ip, eb);
 	if (!err)
-		err = add_neighbours(e, n, ifindex, network, eb);
-	if (!err && self != network)
-		err = add_default(e, n, ifindex, network, eb);
-	if (!err)
-		err = add_routes_down(e, n, ifindex, network, self, eb);
-	return err;
+		err = add_neighbours(p, eb);
+	if (!err && p->owner != p->network)
+		err = add_default(p, eb);
+	return err ? err : add_routes_down(p, eb);
 }
 
 /* ---- routers and nodes ---- */
@@ -241,9 +245,11 @@ static int configure_router(const struct engine *e, int i, struct errbuf *eb)
 		return eb->code;
 	int err = nl_link_up(n, LOOPBACK, true, eb);
 	if (!err)
-		err = configure(e, n, "wan", r->behind, i, &r->wan, eb);
+		err = configure(&(struct port) { .s = e->s, .n = n, .network = r->behind, .owner = i }, "wan",
+			&r->wan, eb);
 	if (!err)
-		err = configure(e, n, "lan", i, i, &r->lan, eb);
+		err = configure(
+			&(struct port) { .s = e->s, .n = n, .network = i, .owner = i }, "lan", &r->lan, eb);
 	nl_close(n);
 	return err;
 }
@@ -284,7 +290,9 @@ static int configure_node(const struct engine *e, int i, struct errbuf *eb)
 		return eb->code;
 	int err = nl_link_up(n, LOOPBACK, true, eb);
 	if (!err)
-		err = configure(e, n, "eth0", h->router, NO_ROUTER, &h->ip, eb);
+		err = configure(
+			&(struct port) { .s = e->s, .n = n, .network = h->router, .owner = NO_ROUTER },
+			"eth0", &h->ip, eb);
 	nl_close(n);
 	return err ? err : restore_v6(e->s->ipv6, eb);
 }

@@ -20,7 +20,7 @@ struct run {
 	struct engine_drop drops[DROPS_MAX]; /* since the step began, newest last, equal ones merged */
 	size_t n_drops;
 	char work[64];
-	struct scn_at at; /* of the step that runs */
+	const struct scn_step *step; /* that runs; NULL before the first */
 };
 
 /* ---- checking without a network */
@@ -114,12 +114,24 @@ static void tell_drops(struct run *run)
 	}
 }
 
+/* The programs the failed step is about; all of them when it failed before the first step. */
+static bool concerns(const struct run *run, size_t node)
+{
+	const char *name = run->lab.s->nodes[node].name;
+	const struct scn_step *st = run->step;
+
+	if (run->lab.programs[node].state == PROGRAM_FAILED || !st)
+		return true;
+	return (st->from && !strcmp(st->from, name)) || (st->to && !strcmp(st->to, name)) ||
+	       (st->target && !strncmp(st->target, name, strlen(name)));
+}
+
 static void tell_logs(struct run *run)
 {
 	for (size_t i = 0; i < run->lab.s->n_nodes; i++) {
 		const struct program *p = &run->lab.programs[i];
 		size_t n = p->n_lines < TAIL_SHOWN ? p->n_lines : TAIL_SHOWN;
-		for (size_t k = p->n_lines - n; k < p->n_lines; k++)
+		for (size_t k = p->n_lines - n; concerns(run, i) && k < p->n_lines; k++)
 			story_say(run->lab.story, "log", STORY_NOTE, "log: %s: %s", run->lab.s->nodes[i].name,
 				p->tail[k % PROGRAM_TAIL] ? p->tail[k % PROGRAM_TAIL] : "");
 	}
@@ -265,7 +277,7 @@ static int run_steps(struct run *run, struct errbuf *eb)
 	struct lab *l = &run->lab;
 
 	for (size_t i = 0; i < l->s->n_steps; i++) {
-		run->at = l->s->steps[i].at;
+		run->step = &l->s->steps[i];
 		collect_drops(run);
 		run->n_drops = 0;
 		int err = step_run(l, &l->s->steps[i], eb);
@@ -369,22 +381,27 @@ static void tell_end(struct run *run, int code, const struct errbuf *eb, uint64_
 	static const char *const kinds[] = { [EXIT_PASS] = "pass", [EXIT_FAILED] = "fail" };
 	const struct scenario *s = run->lab.s;
 	const char *kind = code <= EXIT_FAILED ? kinds[code] : "error";
-	char text[600], took[32], seed[32];
+	char text[1200], name[300], took[32], seed[32];
 	double s_took = (double)(clock_now_ns() / 1000000 - start) / 1000;
 	const char *variant = s->variant_name;
 
 	snprintf(took, sizeof(took), "%.3f", s_took);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);
-	if (code == EXIT_PASS)
-		snprintf(text, sizeof(text), "PASS %s%s%s%s  %zu steps, %.1f s", s->name, variant ? " [" : "",
-			variant ? variant : "", variant ? "]" : "", s->n_steps, s_took);
+	if (variant)
+		snprintf(name, sizeof(name), "%s [%s]", s->name, variant);
 	else
-		snprintf(text, sizeof(text), "%s %s%s%s%s  %s:%u: %s   seed %s",
-			code == EXIT_FAILED ? "FAIL" : "ERROR", s->name, variant ? " [" : "",
-			variant ? variant : "", variant ? "]" : "", s->file, run->at.line, eb->text, seed);
+		snprintf(name, sizeof(name), "%s", s->name);
+	if (code == EXIT_PASS)
+		snprintf(text, sizeof(text), "PASS %s  %zu steps, %.1f s", name, s->n_steps, s_took);
+	else if (!run->step) /* the sentence has its own place, or none */
+		snprintf(text, sizeof(text), "%s %s  %s   seed %s", code == EXIT_FAILED ? "FAIL" : "ERROR",
+			name, eb->text, seed);
+	else
+		snprintf(text, sizeof(text), "FAIL %s  %s:%u: %s: %s   seed %s", name, s->file,
+			run->step->at.line, scenario_step_name(run->step->kind), eb->text, seed);
 	struct story_item item = { .kind = kind,
 		.mark = code ? STORY_BAD : STORY_GOOD,
-		.at = run->at,
+		.at = run->step ? run->step->at : (struct scn_at) { 1, 1 },
 		.text = text,
 		.keys = { "seconds", "seed" },
 		.values = { took, seed } };

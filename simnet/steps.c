@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOT_MS = 4000, FLOWING_MS = 300, SETTLE_MS = 1000, RUN_RETRY_MS = 100, RUN_TIMEOUT_MS = 60000 };
+enum { HOT_MS = 4000, FLOWING_MS = 300, SETTLE_MS = 1000, RUN_RETRY_MS = 100, RUN_LEAST_MS = 2000 };
 
 static double seconds(uint64_t ms)
 {
@@ -396,7 +396,7 @@ static int do_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 
 	for (;;) {
 		uint64_t now = loop_now_ms(l->loop);
-		err = run_once(l, st, now < deadline ? deadline - now : 1, eb);
+		err = run_once(l, st, now + RUN_LEAST_MS < deadline ? deadline - now : RUN_LEAST_MS, eb);
 		if (!err || !condition || st->fails || l->interrupted || l->failed ||
 			loop_now_ms(l->loop) >= deadline)
 			break;

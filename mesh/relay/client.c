@@ -74,6 +74,8 @@ static void send_frame(struct client *c, bool disco, const struct wr *head, cons
 	}
 	if (c->out.len + head->len + len > BATCH_MAX)
 		flush_out(c);
+	if (!c->out.len)
+		(void)buf_room(&c->out, BATCH_MAX); /* at once, not by doubling */
 	if (!buf_append(&c->out, head->p, head->len) || !buf_append(&c->out, body, len)) {
 		c->r->stats.drop_queue_full++;
 		return;
@@ -280,21 +282,40 @@ static void free_client(struct client *c)
 	free(c);
 }
 
+/* Completes the frame that the last read cut, no more of it: what follows is parsed where it is. Bytes used. */
+static size_t finish_cut(struct client *c, const uint8_t *p, size_t len, bool *ok)
+{
+	size_t used = 0;
+	while (c->in.len && *ok && !c->closed && used < len) {
+		struct rd r = rd_of(buf_data(&c->in), c->in.len);
+		struct derp_header h;
+		size_t want = DERP_HEADER;
+		if (derp_header_read(&r, &h)) {
+			*ok = h.len <= frame_max(c);
+			want += h.len;
+		}
+		if (!*ok)
+			break;
+		size_t n = want - c->in.len < len - used ? want - c->in.len : len - used;
+		*ok = buf_append(&c->in, p + used, n);
+		used += n;
+		if (*ok)
+			buf_consume(&c->in, take_frames(c, buf_data(&c->in), c->in.len, ok));
+	}
+	return used;
+}
+
 static void data_received(void *arg, const uint8_t *p, size_t len)
 {
 	struct client *c = arg;
 	struct relay *r = c->r;
 	bool ok = true;
 	c->depth++;
-	if (c->in.len) {
-		ok = buf_append(&c->in, p, len);
-		if (ok)
-			buf_consume(&c->in, take_frames(c, buf_data(&c->in), c->in.len, &ok));
-	} else {
-		size_t used = take_frames(c, p, len, &ok);
-		if (ok && used < len)
-			ok = buf_append(&c->in, p + used, len - used);
-	}
+	size_t used = finish_cut(c, p, len, &ok);
+	if (ok && used < len)
+		used += take_frames(c, p + used, len - used, &ok);
+	if (ok && used < len && !c->closed)
+		ok = buf_append(&c->in, p + used, len - used);
 	if (!c->in.len)
 		buf_free(&c->in);
 	if (!ok && !c->closed) {
@@ -391,7 +412,7 @@ void client_start(struct relay *r, struct http_server_conn *conn, bool fast)
 	c->r = r;
 	c->timer = timer;
 	c->stream = http_conn_stream(conn);
-	c->in.cap = DERP_HEADER + DERP_INFO_MAX + (64 << 10);
+	c->in.cap = DERP_HEADER + DERP_INFO_MAX;
 	table_init(&c->sent_to, KEY_LEN, (uint64_t)(uintptr_t)c);
 	c->next = r->all;
 	c->prev = &r->all;

@@ -2,6 +2,7 @@
 #include "mesh/base/buf.h"
 #include "mesh/os/resolve.h"
 #include "mesh/os/sock.h"
+#include "mesh/transport/io.h"
 #include "mesh/transport/tls.h"
 
 #include <errno.h>
@@ -172,78 +173,8 @@ static void watch_for(struct stream *s)
 		loop_fd_set(s->watch, events);
 }
 
-static const char *tls_reason(void)
-{
-	const char *text = ERR_reason_error_string(ERR_peek_last_error());
-	return text ? text : "unknown TLS error";
-}
-
 /* ---------------------------------------------------------------------------------------------------------
  * bytes */
-
-/* 1: n bytes moved; 0: would block; otherwise the end with its code in *code and *why. */
-enum io { IO_SOME, IO_BLOCKED, IO_END };
-struct io_end {
-	int code;
-	const char *why;
-};
-
-static enum io io_errno(struct io_end *e)
-{
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-		return IO_BLOCKED;
-	*e = (struct io_end) { -errno, err_text(-errno) };
-	return IO_END;
-}
-
-static enum io io_tls(struct stream *s, int ret, struct io_end *e)
-{
-	switch (SSL_get_error(s->ssl, ret)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE: return IO_BLOCKED;
-	case SSL_ERROR_ZERO_RETURN: *e = (struct io_end) { 0, "closed" }; return IO_END;
-	case SSL_ERROR_SYSCALL:
-		if (errno) {
-			*e = (struct io_end) { -errno, err_text(-errno) };
-			return IO_END;
-		}
-		/* fall through */
-	default:
-		*e = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING
-			     ? (struct io_end) { ERR_CLOSED, "connection cut off" }
-			     : (struct io_end) { ERR_CRYPTO, tls_reason() };
-		return IO_END;
-	}
-}
-
-static enum io read_plain(struct stream *s, uint8_t *p, size_t cap, size_t *n, struct io_end *e)
-{
-	ssize_t got = read(s->fd, p, cap);
-	if (got < 0)
-		return io_errno(e);
-	*n = (size_t)got;
-	if (got == 0) {
-		*e = (struct io_end) { 0, "closed" };
-		return IO_END;
-	}
-	/* A short read means the socket is empty: the next call would only say so. */
-	return *n < cap ? IO_BLOCKED : IO_SOME;
-}
-
-/* Several records into one buffer, so that the owner is woken once. */
-static enum io read_tls(struct stream *s, uint8_t *p, size_t cap, size_t *n, struct io_end *e)
-{
-	while (*n < cap) {
-		size_t got = 0;
-		ERR_clear_error();
-		errno = 0;
-		int ret = SSL_read_ex(s->ssl, p + *n, cap - *n, &got);
-		if (ret <= 0)
-			return io_tls(s, ret, e);
-		*n += got;
-	}
-	return IO_SOME;
-}
 
 /* false when the owner stopped reading. */
 static bool deliver(struct stream *s, const uint8_t *p, size_t len)
@@ -271,8 +202,7 @@ static void receive(struct stream *s)
 	for (int i = 0; i < READS_PER_WAKEUP && io == IO_SOME; i++) {
 		struct io_end e = { 0 };
 		size_t n = 0;
-		io = s->ssl ? read_tls(s, chunk, sizeof(chunk), &n, &e)
-			    : read_plain(s, chunk, sizeof(chunk), &n, &e);
+		io = io_read(s->fd, s->ssl, chunk, sizeof(chunk), &n, &e);
 		if (n && !deliver(s, chunk, n))
 			return;
 		if (io == IO_END) {
@@ -285,26 +215,11 @@ static void receive(struct stream *s)
 		loop_timer_set(s->timer, 0);
 }
 
-static enum io send_some(struct stream *s, const uint8_t *p, size_t len, size_t *n, struct io_end *e)
-{
-	if (s->ssl) {
-		ERR_clear_error();
-		errno = 0;
-		int ret = SSL_write_ex(s->ssl, p, len, n);
-		return ret > 0 ? IO_SOME : io_tls(s, ret, e);
-	}
-	ssize_t sent = send(s->fd, p, len, MSG_NOSIGNAL);
-	if (sent < 0)
-		return io_errno(e);
-	*n = (size_t)sent;
-	return IO_SOME;
-}
-
 static enum io send_queued(struct stream *s, struct io_end *e)
 {
 	while (s->out.len) {
 		size_t n = 0;
-		enum io io = send_some(s, buf_data(&s->out), s->out.len, &n, e);
+		enum io io = io_write(s->fd, s->ssl, buf_data(&s->out), s->out.len, &n, e);
 		if (io != IO_SOME) {
 			s->waited = true;
 			return io;
@@ -370,7 +285,7 @@ static void handshake(struct stream *s)
 		return;
 	}
 	struct io_end e = { 0 };
-	if (io_tls(s, ret, &e) == IO_BLOCKED) {
+	if (io_tls_end(s->ssl, ret, &e) == IO_BLOCKED) {
 		s->want = SSL_want_write(s->ssl) ? LOOP_WRITE : LOOP_READ;
 		watch_for(s);
 		return;
@@ -660,7 +575,7 @@ static size_t send_now(struct stream *s, const uint8_t *p, size_t len)
 	size_t sent = 0;
 	while (sent < len) {
 		size_t n = 0;
-		enum io io = send_some(s, p + sent, len - sent, &n, &e);
+		enum io io = io_write(s->fd, s->ssl, p + sent, len - sent, &n, &e);
 		if (io == IO_END) {
 			end_later(s, e.code ? e.code : ERR_CLOSED, e.why);
 			return len;

@@ -282,7 +282,8 @@ static void free_client(struct client *c)
 	free(c);
 }
 
-/* Completes the frame that the last read cut, no more of it: what follows is parsed where it is. Bytes used. */
+/* Completes the frame that the last read cut, no more of it: what follows is parsed where it is. Bytes used.
+ */
 static size_t finish_cut(struct client *c, const uint8_t *p, size_t len, bool *ok)
 {
 	size_t used = 0;

@@ -21,7 +21,7 @@ struct relay {
 	struct loop_fd *accept;
 	struct loop_timer *accept_again; /* out of descriptors: a pause */
 	struct endpoint at;
-	struct stun_server *stun;
+	struct stun_server *stun[RELAY_STUN_MAX];
 	struct table clients; /* node key -> the client that was active last */
 	struct client *all;   /* every connection that speaks DERP */
 	struct client *dirty; /* those with frames to write at the end of this read */

@@ -1,6 +1,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/relay/relay.h"
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ struct options {
 static const struct opt_row rows[] = {
 	{ "listen", NULL, OPT_STRING, offsetof(struct options, listen), "IP:PORT",
 		"where clients come by TLS ([::]:443)" },
-	{ "stun", NULL, OPT_STRING, offsetof(struct options, stun), "IP:PORT",
+	{ "stun", NULL, OPT_STRING, offsetof(struct options, stun), "IP:PORT,...",
 		"where STUN is answered, or off ([::]:3478)" },
 	{ "hostname", NULL, OPT_STRING, offsetof(struct options, hostname), "NAME",
 		"name in the certificate that is made when none is given" },
@@ -61,17 +62,31 @@ static void stats_signal(void *arg, int signo)
 	fflush(stdout);
 }
 
+/* "off" or the addresses with commas between. */
+static void format_stun(const struct relay *r, char *out, size_t cap)
+{
+	char at[ENDPOINT_TEXT];
+	size_t n = 0;
+	snprintf(out, cap, "off");
+	for (size_t i = 0; i < RELAY_STUN_MAX; i++) {
+		struct endpoint e = relay_stun_at(r, i);
+		if (endpoint_is_set(&e))
+			n += (size_t)snprintf(
+				out + n, cap - n, "%s%s", i ? "," : "", endpoint_format(&e, at));
+	}
+}
+
 static void say_ready(const struct program *p, bool json)
 {
-	char at[ENDPOINT_TEXT], stun[ENDPOINT_TEXT];
-	struct endpoint l = relay_listen_at(p->relay), s = relay_stun_at(p->relay);
-	const char *stun_text = endpoint_is_set(&s) ? endpoint_format(&s, stun) : "off";
+	char at[ENDPOINT_TEXT], stun[RELAY_STUN_MAX * ENDPOINT_TEXT];
+	struct endpoint l = relay_listen_at(p->relay);
 	endpoint_format(&l, at);
+	format_stun(p->relay, stun, sizeof(stun));
 	if (json)
-		printf("{\"ready\":true,\"listen\":\"%s\",\"stun\":\"%s\",\"cert\":\"%s\"}\n", at, stun_text,
+		printf("{\"ready\":true,\"listen\":\"%s\",\"stun\":\"%s\",\"cert\":\"%s\"}\n", at, stun,
 			relay_pin(p->relay));
 	else
-		printf("listening on %s, STUN %s\ncertificate pin: %s\n", at, stun_text, relay_pin(p->relay));
+		printf("listening on %s, STUN %s\ncertificate pin: %s\n", at, stun, relay_pin(p->relay));
 	fflush(stdout);
 }
 
@@ -108,9 +123,29 @@ static int run(const struct relay_options *ro, bool json)
 	return 0;
 }
 
+static int parse_stun(const char *text, struct relay_options *ro, struct errbuf *eb)
+{
+	char one[ENDPOINT_TEXT];
+	if (!strcmp(text, "off"))
+		return 0;
+	for (const char *p = text;; p++) {
+		size_t n = strcspn(p, ",");
+		snprintf(one, sizeof(one), "%.*s", (int)n, p);
+		if (n >= sizeof(one) || ro->n_stun == RELAY_STUN_MAX ||
+			!endpoint_parse(one, &ro->stun[ro->n_stun]))
+			return err_say(eb, ERR_MALFORMED,
+				"--stun takes up to %d addresses and ports such as [::]:3478 with commas "
+				"between, or off, not \"%s\"",
+				RELAY_STUN_MAX, text);
+		ro->n_stun++;
+		p += n;
+		if (!*p)
+			return 0;
+	}
+}
+
 static int check(const struct options *o, struct relay_options *ro, struct errbuf *eb)
 {
-	ro->stun_on = strcmp(o->stun, "off") != 0;
 	ro->hostname = o->hostname;
 	ro->state_dir = o->state_dir;
 	ro->cert_file = o->cert;
@@ -119,12 +154,9 @@ static int check(const struct options *o, struct relay_options *ro, struct errbu
 		return err_say(eb, ERR_MALFORMED,
 			"--listen takes an address and port such as 192.0.2.1:443 or [::]:443, not \"%s\"",
 			o->listen);
-	if (ro->stun_on && !endpoint_parse(o->stun, &ro->stun))
-		return err_say(eb, ERR_MALFORMED,
-			"--stun takes an address and port such as [::]:3478, or off, not \"%s\"", o->stun);
 	if (!o->cert != !o->key)
 		return err_say(eb, ERR_MALFORMED, "--cert and --key go together");
-	return 0;
+	return parse_stun(o->stun, ro, eb);
 }
 
 int main(int argc, char **argv)
@@ -139,7 +171,7 @@ int main(int argc, char **argv)
 	int n_words = 0;
 	const char **words = calloc((size_t)argc, sizeof(*words));
 	int err = words ? opt_parse(rows, argc, argv, false, &o, words, &n_words, &eb)
-			: err_set(&eb, -12, "start");
+			: err_set(&eb, -ENOMEM, "start");
 	free(words);
 	if (!err && n_words)
 		err = err_say(&eb, ERR_MALFORMED, "no words are expected; see --help");

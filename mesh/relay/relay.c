@@ -5,13 +5,20 @@
 #include "mesh/relay/inner.h"
 #include <errno.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_WAKEUP = 64, PAUSE_MS = 100, CHALLENGE_MAX = 64, UPGRADE_IDLE_MS = 10000 };
+enum {
+	ACCEPTS_PER_WAKEUP = 64,
+	PAUSE_MS = 100,
+	CHALLENGE_MAX = 64,
+	UPGRADE_IDLE_MS = 10000,
+	USER_TIMEOUT_MS = 20000
+};
 
 /* --- what is not DERP
  * -------------------------------------------------------------------------------------------------- */
@@ -81,6 +88,14 @@ static void accept_again(void *arg)
 	loop_fd_set(r->accept, LOOP_READ);
 }
 
+/* A client that vanished without a word is found by the keep-alive that it does not acknowledge: until then
+ * packets for it are lost and its peers are not told. */
+static void set_user_timeout(int fd)
+{
+	unsigned ms = USER_TIMEOUT_MS;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
 static void accept_ready(void *arg, int events)
 {
 	struct relay *r = arg;
@@ -96,6 +111,7 @@ static void accept_ready(void *arg, int events)
 		}
 		if (fd < 0)
 			return;
+		set_user_timeout(fd);
 		struct stream_events none = { 0 };
 		struct http_server_ops ops = { .request = request_received,
 			.upgrade = upgrade_received,
@@ -179,8 +195,9 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 	if (r->fd < 0)
 		goto fail;
 	sock_local(r->fd, &r->at);
-	if (o->stun_on && !(r->stun = stun_server_open(l, &o->stun, &r->stats, eb)))
-		goto fail;
+	for (size_t i = 0; i < o->n_stun; i++)
+		if (!(r->stun[i] = stun_server_open(l, &o->stun[i], &r->stats, eb)))
+			goto fail;
 	r->accept = loop_fd_new(l, r->fd, accept_ready, r);
 	r->accept_again = loop_timer_new(l, accept_again, r);
 	if (!r->accept || !r->accept_again) {
@@ -201,7 +218,8 @@ void relay_close(struct relay *r)
 	while (r->all)
 		client_close(r->all);
 	table_fini(&r->clients);
-	stun_server_close(r->stun);
+	for (size_t i = 0; i < RELAY_STUN_MAX; i++)
+		stun_server_close(r->stun[i]);
 	loop_timer_free(r->accept_again);
 	loop_fd_free(r->accept);
 	if (r->fd >= 0)
@@ -215,9 +233,9 @@ struct endpoint relay_listen_at(const struct relay *r)
 {
 	return r->at;
 }
-struct endpoint relay_stun_at(const struct relay *r)
+struct endpoint relay_stun_at(const struct relay *r, size_t i)
 {
-	return r->stun ? stun_server_at(r->stun) : (struct endpoint) { 0 };
+	return i < RELAY_STUN_MAX && r->stun[i] ? stun_server_at(r->stun[i]) : (struct endpoint) { 0 };
 }
 const char *relay_pin(const struct relay *r)
 {

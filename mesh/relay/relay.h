@@ -7,10 +7,12 @@
 #include "mesh/base/key.h"
 #include "mesh/os/loop.h"
 
+enum { RELAY_STUN_MAX = 8 };
+
 struct relay_options {
-	struct endpoint listen; /* TLS; port 0: the kernel chooses */
-	struct endpoint stun;	/* port 0 with stun_on: the kernel chooses */
-	bool stun_on;
+	struct endpoint listen;		      /* TLS; port 0: the kernel chooses */
+	struct endpoint stun[RELAY_STUN_MAX]; /* port 0: the kernel chooses */
+	size_t n_stun;			      /* 0 = no STUN */
 	const char *hostname;  /* in the certificate made on first start; NULL = the address listened on */
 	const char *state_dir; /* relay.key, and the certificate unless given; made 0700 */
 	const char *cert_file, *key_file; /* both or neither */
@@ -22,14 +24,16 @@ struct relay;
 struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb);
 void relay_close(struct relay *r); /* NULL is fine */
 struct endpoint relay_listen_at(const struct relay *r);
-struct endpoint relay_stun_at(const struct relay *r);
+/* Of the i-th STUN address; unset when there are fewer. */
+struct endpoint relay_stun_at(const struct relay *r, size_t i);
 const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>" */
 
 #define RELAY_STATS(X) \
 	X(accepted) \
 	X(clients) \
-	X(packets) X(bytes) X(drop_no_peer) X(drop_queue_full) X(drop_malformed) X(drop_handshake) \
-		X(drop_duplicate) X(stun_requests) X(stun_malformed)
+	X(packets) \
+	X(bytes) X(drop_no_peer) X(drop_queue_full) X(drop_malformed) X(drop_handshake) X(drop_duplicate) \
+		X(stun_requests) X(stun_malformed)
 struct relay_stats {
 #define X(name) uint64_t name;
 	RELAY_STATS(X)

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READS_PER_WAKEUP = 64, REQUEST_MAX = 512 };
+enum { BATCH = 32, BATCHES_PER_WAKEUP = 8, REQUEST_MAX = 512 };
 
 struct stun_server {
 	int fd;
@@ -16,32 +16,61 @@ struct stun_server {
 	struct relay_stats *stats;
 };
 
-static bool serve_one(struct stun_server *s)
+/* The answer to one datagram into out; 0 when there is none. */
+static size_t answer(
+	struct stun_server *s, const struct sockaddr_storage *ss, const uint8_t *in, size_t len, uint8_t *out)
 {
-	uint8_t in[REQUEST_MAX], out[STUN_REPLY_MAX], tx[STUN_TX];
-	struct sockaddr_storage ss;
-	socklen_t ss_len = sizeof(ss);
+	uint8_t tx[STUN_TX];
 	struct endpoint from;
 	bool official;
-	ssize_t n = recvfrom(s->fd, in, sizeof(in), 0, (struct sockaddr *)&ss, &ss_len);
-	if (n < 0)
-		return false;
-	if (!endpoint_from_sockaddr((struct sockaddr *)&ss, &from) ||
-		!stun_request_read(in, (size_t)n, tx, &official)) {
+	if (!endpoint_from_sockaddr((const struct sockaddr *)ss, &from) ||
+		!stun_request_read(in, len, tx, &official)) {
 		s->stats->stun_malformed++;
-		return true;
+		return 0;
 	}
 	s->stats->stun_requests++;
-	size_t len = stun_reply_write(tx, &from, out);
-	/* A lost answer is asked for again. */
-	(void)sendto(s->fd, out, len, 0, (struct sockaddr *)&ss, ss_len);
-	return true;
+	return stun_reply_write(tx, &from, out);
+}
+
+/* One system call for what has come, one for the answers. Returns how many had come. */
+static int serve_batch(struct stun_server *s)
+{
+	uint8_t in[BATCH][REQUEST_MAX], out[BATCH][STUN_REPLY_MAX];
+	struct sockaddr_storage from[BATCH];
+	struct mmsghdr rx[BATCH], tx[BATCH];
+	struct iovec rx_io[BATCH], tx_io[BATCH];
+	unsigned replies = 0;
+	for (int i = 0; i < BATCH; i++) {
+		rx_io[i] = (struct iovec) { .iov_base = in[i], .iov_len = sizeof(in[i]) };
+		rx[i] = (struct mmsghdr) { .msg_hdr = { .msg_name = &from[i],
+						   .msg_namelen = sizeof(from[i]),
+						   .msg_iov = &rx_io[i],
+						   .msg_iovlen = 1 } };
+	}
+	int n = recvmmsg(s->fd, rx, BATCH, 0, NULL);
+	for (int i = 0; i < n; i++) {
+		size_t len = answer(s, &from[i], in[i], rx[i].msg_len, out[replies]);
+		if (!len)
+			continue;
+		tx_io[replies] = (struct iovec) { .iov_base = out[replies], .iov_len = len };
+		tx[replies] = (struct mmsghdr) { .msg_hdr = { .msg_name = &from[i],
+							 .msg_namelen = rx[i].msg_hdr.msg_namelen,
+							 .msg_iov = &tx_io[replies],
+							 .msg_iovlen = 1 } };
+		replies++;
+	}
+	/* A lost answer is asked for again; one that cannot be sent must not take the rest with it. */
+	for (unsigned sent = 0; sent < replies;) {
+		int k = sendmmsg(s->fd, tx + sent, replies - sent, 0);
+		sent += k > 0 ? (unsigned)k : 1;
+	}
+	return n;
 }
 
 static void readable(void *arg, int events)
 {
 	(void)events;
-	for (int i = 0; i < READS_PER_WAKEUP && serve_one(arg); i++)
+	for (int i = 0; i < BATCHES_PER_WAKEUP && serve_batch(arg) == BATCH; i++)
 		;
 }
 

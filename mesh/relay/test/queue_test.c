@@ -1,0 +1,70 @@
+#include "mesh/relay/queue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static size_t put(struct queue *q, bool disco, uint8_t n)
+{
+	return queue_put(q, disco, &n, 1, (const uint8_t *)"body", 4);
+}
+
+static int take(struct queue *q)
+{
+	struct queue_frame *f = queue_take(q);
+	if (!f)
+		return -1;
+	int n = f->b[0];
+	assert_int_equal(f->len, 5);
+	assert_memory_equal(f->b + 1, "body", 4);
+	free(f);
+	return n;
+}
+
+static void test_order(void **state)
+{
+	struct queue q = { 0 };
+	(void)state;
+	assert_true(queue_is_empty(&q));
+	assert_int_equal(take(&q), -1);
+	put(&q, false, 1);
+	put(&q, true, 2);
+	put(&q, false, 3);
+	put(&q, true, 4);
+	assert_int_equal(take(&q), 2);
+	assert_int_equal(take(&q), 4);
+	assert_int_equal(take(&q), 1);
+	put(&q, true, 5);
+	assert_int_equal(take(&q), 5);
+	assert_int_equal(take(&q), 3);
+	assert_true(queue_is_empty(&q));
+}
+
+/* A full ring loses its oldest; the other ring does not notice. */
+static void test_caps(void **state)
+{
+	struct queue q = { 0 };
+	(void)state;
+	put(&q, true, 99);
+	for (int i = 0; i < QUEUE_DATA_MAX; i++)
+		assert_int_equal(put(&q, false, (uint8_t)i), 0);
+	assert_int_equal(put(&q, false, 200), 1);
+	assert_int_equal(take(&q), 99);
+	assert_int_equal(take(&q), 1);
+	for (int i = 2; i < QUEUE_DATA_MAX; i++)
+		assert_int_equal(take(&q), i);
+	assert_int_equal(take(&q), 200);
+	for (int i = 0; i < QUEUE_DISCO_MAX; i++)
+		assert_int_equal(put(&q, true, (uint8_t)i), 0);
+	assert_int_equal(put(&q, true, 201), 1);
+	assert_int_equal(take(&q), 1);
+	queue_fini(&q);
+	assert_true(queue_is_empty(&q));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order), cmocka_unit_test(test_caps) };
+	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
+}

@@ -6,58 +6,10 @@
 #ifndef RW_PROTO_CONTROL_H
 #define RW_PROTO_CONTROL_H
 
-#include "mesh/base/addr.h"
-#include "mesh/base/arena.h"
-#include "mesh/base/buf.h"
-#include "mesh/base/err.h"
-#include "mesh/base/key.h"
-#include <stdbool.h>
-#include <stdint.h>
+#include "mesh/proto/control_net.h"
+#include "mesh/proto/control_node.h"
 
 enum { CONTROL_CAPVER = 119, CONTROL_CAPVER_MIN = 113 };
-enum opt_bool { OPT_ABSENT, OPT_FALSE, OPT_TRUE };
-enum endpoint_type {
-	ENDPOINT_UNKNOWN,
-	ENDPOINT_LOCAL,
-	ENDPOINT_STUN,
-	ENDPOINT_PORTMAPPED,
-	ENDPOINT_STUN4_LOCAL,
-	ENDPOINT_EXPLICIT
-};
-
-struct ctl_strings {
-	const char **v;
-	size_t n;
-};
-struct ctl_prefixes {
-	struct prefix *v;
-	size_t n;
-};
-struct ctl_endpoints {
-	struct endpoint *v;
-	uint8_t *types;
-	size_t n;
-	bool present;
-}; /* types may be NULL */
-
-struct ctl_latency {
-	const char *key;
-	double seconds;
-}; /* "1-v4" */
-struct ctl_netinfo {
-	enum opt_bool mapping_varies, working_ipv6, os_has_ipv6, working_udp, working_icmp4, upnp, pmp, pcp;
-	int32_t preferred_derp; /* 0 = none */
-	const char *link_type;
-	struct ctl_latency *latency;
-	size_t n_latency;
-};
-struct ctl_hostinfo {
-	const char *ipn_version, *backend_log_id, *os, *os_version, *hostname, *machine, *go_arch;
-	struct ctl_prefixes routable_ips;
-	struct ctl_strings request_tags;
-	bool has_netinfo;
-	struct ctl_netinfo netinfo;
-};
 
 struct ctl_register_request {
 	uint16_t version;
@@ -67,10 +19,6 @@ struct ctl_register_request {
 	const char *followup;		/* "" = none */
 	bool ephemeral;
 	struct ctl_hostinfo hostinfo;
-};
-struct ctl_user {
-	int64_t id;
-	const char *login_name, *display_name, *profile_pic;
 };
 struct ctl_register_response {
 	struct ctl_user user, login;
@@ -87,108 +35,6 @@ struct ctl_map_request {
 	bool has_hostinfo;
 	struct ctl_hostinfo hostinfo;
 	struct ctl_endpoints endpoints;
-};
-
-struct ctl_node {
-	int64_t id;
-	const char *stable_id, *name; /* FQDN with trailing dot */
-	int64_t user;
-	struct node_key key;
-	struct machine_key machine;
-	struct disco_key disco;
-	struct ctl_prefixes addresses, allowed_ips; /* allowed_ips null/absent = addresses */
-	struct ctl_endpoints endpoints;
-	int32_t home_derp; /* from HomeDERP or legacy DERP "127.3.3.40:N"; 0 = none */
-	struct ctl_hostinfo hostinfo;
-	int64_t created_ms, last_seen_ms, key_expiry_ms; /* INT64_MIN = none */
-	uint16_t cap;
-	bool machine_authorized, expired;
-	enum opt_bool online;
-	struct ctl_strings tags;
-	struct ctl_prefixes primary_routes;
-	const char *cap_map_json; /* raw object text or NULL */
-};
-struct ctl_peer_patch {
-	int64_t id;
-	int32_t derp_region;		/* 0 = unchanged */
-	uint16_t cap;			/* 0 = unchanged */
-	struct ctl_endpoints endpoints; /* present tells */
-	bool has_key, has_disco;
-	struct node_key key;
-	struct disco_key disco;
-	enum opt_bool online;
-	bool has_last_seen, has_key_expiry;
-	int64_t last_seen_ms, key_expiry_ms;
-};
-
-struct ctl_derp_node {
-	const char *name, *host, *cert_name; /* cert_name "" = host */
-	int32_t region;
-	const char *ipv4, *ipv6;      /* literal, "" = DNS, "none" */
-	int32_t stun_port, derp_port; /* 0 = default, -1 = none (stun) */
-	const char *stun_test_ip;     /* "" = none */
-	bool stun_only, insecure;
-};
-struct ctl_derp_region {
-	int32_t id;
-	const char *code, *name;
-	bool no_measure;
-	struct ctl_derp_node *nodes;
-	size_t n_nodes;
-};
-struct ctl_derp_map {
-	bool regions_null; /* keep the old regions */
-	struct ctl_derp_region *regions;
-	size_t n_regions; /* sorted by id */
-	bool omit_default;
-};
-
-struct ctl_resolver {
-	const char *addr;
-}; /* IP, IP:port or URL */
-struct ctl_route {
-	const char *suffix;
-	struct ctl_resolver *resolvers;
-	size_t n;
-}; /* n == 0: quad-100 is authoritative */
-struct ctl_record {
-	const char *name, *type, *value;
-};
-struct ctl_dns {
-	struct ctl_resolver *resolvers;
-	size_t n_resolvers;
-	struct ctl_resolver *fallback;
-	size_t n_fallback;
-	struct ctl_route *routes;
-	size_t n_routes;
-	struct ctl_strings domains;
-	bool proxied;
-	struct ctl_record *extra;
-	size_t n_extra;
-};
-
-struct ctl_ports {
-	struct prefix net;
-	bool any_ip;
-	uint16_t first, last;
-};
-struct ctl_ip_range {
-	struct addr first, last;
-	bool any;
-};
-struct ctl_rule { /* CapGrant rules are skipped by the reader */
-	struct ctl_ip_range *src;
-	size_t n_src;
-	struct ctl_ports *dst;
-	size_t n_dst;
-	uint8_t *protos;
-	size_t n_protos; /* empty = TCP, UDP, ICMP, ICMPv6 */
-};
-struct ctl_filter {
-	const char *name;
-	bool remove;
-	struct ctl_rule *rules;
-	size_t n_rules;
 };
 
 struct ctl_ping {
@@ -248,11 +94,6 @@ int ctl_map_request_read(
 	struct arena *a, const char *json, size_t len, struct ctl_map_request *out, struct errbuf *eb);
 int ctl_map_response_read(
 	struct arena *a, const char *json, size_t len, struct ctl_map_response *out, struct errbuf *eb);
-int ctl_derp_map_read(
-	struct arena *a, const char *json, size_t len, struct ctl_derp_map *out, struct errbuf *eb);
-int ctl_dns_read(struct arena *a, const char *json, size_t len, struct ctl_dns *out, struct errbuf *eb);
-int ctl_hostinfo_read(
-	struct arena *a, const char *json, size_t len, struct ctl_hostinfo *out, struct errbuf *eb);
 
 /* Append JSON text; false when memory is short. */
 bool ctl_key_response_write(struct buf *out, const struct ctl_key_response *m);
@@ -260,8 +101,5 @@ bool ctl_register_request_write(struct buf *out, const struct ctl_register_reque
 bool ctl_register_response_write(struct buf *out, const struct ctl_register_response *m);
 bool ctl_map_request_write(struct buf *out, const struct ctl_map_request *m);
 bool ctl_map_response_write(struct buf *out, const struct ctl_map_response *m);
-bool ctl_derp_map_write(struct buf *out, const struct ctl_derp_map *m);
-bool ctl_dns_write(struct buf *out, const struct ctl_dns *m);
-bool ctl_hostinfo_write(struct buf *out, const struct ctl_hostinfo *m);
 
 #endif

@@ -3,6 +3,7 @@
  * stands: never more than was said. */
 #include "mesh/proto/shapes.h"
 #include "mesh/base/wire.h"
+#include <stdio.h>
 #include <string.h>
 
 typedef unsigned __int128 u128;
@@ -82,12 +83,7 @@ static void put_range(struct json_out *out, const struct ctl_ip_range *r)
 			out, host_bits(&p) ? prefix_format(&p, first) : addr_format(&r->first, first));
 		return;
 	}
-	addr_format(&r->first, first);
-	addr_format(&r->last, last);
-	size_t n = strlen(first), m = strlen(last);
-	memcpy(text, first, n);
-	text[n] = '-';
-	memcpy(text + n + 1, last, m + 1);
+	snprintf(text, sizeof(text), "%s-%s", addr_format(&r->first, first), addr_format(&r->last, last));
 	json_put_string(out, text);
 }
 

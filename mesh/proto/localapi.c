@@ -113,11 +113,11 @@ struct masked_prefs {
 	X("LoggedOut", json_bool, logged_out) \
 	X("ShieldsUp", json_bool, shields_up) \
 	X("Hostname", json_str, hostname)
-#define PLAIN_ROW(name, codec, field) { name, &codec, offsetof(struct masked_prefs, p.field), 0, 0, NULL },
+#define PLAIN_ROW(name, codec, field) { name, &(codec), offsetof(struct masked_prefs, p.field), 0, 0, NULL },
 #define SET_ROW(name, codec, field) \
 	{ name "Set", &json_bool, offsetof(struct masked_prefs, m.field), JSON_OMIT, 0, NULL },
 #define CHOSEN_ROW(name, codec, field) \
-	{ name, &codec, offsetof(struct masked_prefs, p.field), 0, offsetof(struct masked_prefs, m.field), \
+	{ name, &(codec), offsetof(struct masked_prefs, p.field), 0, offsetof(struct masked_prefs, m.field), \
 		NULL },
 static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { 0 } };
 static const struct json_row received_rows[] = { PREFS(PLAIN_ROW) PREFS(SET_ROW) { 0 } };

@@ -37,8 +37,8 @@ static struct sides make_sides(void)
 static struct disco_message make_message(uint8_t type, const struct sides *s)
 {
 	struct disco_message m = { .type = type, .node = s->node };
-	for (uint8_t i = 0; i < DISCO_TX; i++)
-		m.tx[i] = i;
+	for (size_t i = 0; i < DISCO_TX; i++)
+		m.tx[i] = (uint8_t)i;
 	assert_true(endpoint_parse("192.0.2.1:41641", &m.seen));
 	return m;
 }

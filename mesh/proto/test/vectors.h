@@ -14,6 +14,7 @@
 static inline size_t unhex(const char *text, uint8_t *out, size_t cap)
 {
 	size_t n = strlen(text) / 2;
+	memset(out, 0, cap);
 	assert_true(n <= cap && hex_decode(text, n * 2, out, n));
 	return n;
 }

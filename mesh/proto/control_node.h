@@ -1,0 +1,99 @@
+/* Machines and people in control messages: host facts, nodes, changes of nodes, users.
+ * tailscale-protocol.md 1.8. Rules of all control structs: control.h. */
+#ifndef RW_PROTO_CONTROL_NODE_H
+#define RW_PROTO_CONTROL_NODE_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/arena.h"
+#include "mesh/base/buf.h"
+#include "mesh/base/err.h"
+#include "mesh/base/key.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum opt_bool { OPT_ABSENT, OPT_FALSE, OPT_TRUE };
+enum endpoint_type {
+	ENDPOINT_UNKNOWN,
+	ENDPOINT_LOCAL,
+	ENDPOINT_STUN,
+	ENDPOINT_PORTMAPPED,
+	ENDPOINT_STUN4_LOCAL,
+	ENDPOINT_EXPLICIT
+};
+
+struct ctl_strings {
+	const char **v;
+	size_t n;
+};
+struct ctl_prefixes {
+	struct prefix *v;
+	size_t n;
+};
+struct ctl_endpoints {
+	struct endpoint *v;
+	uint8_t *types; /* enum endpoint_type; may be NULL */
+	size_t n;
+	bool present;
+};
+
+struct ctl_latency {
+	const char *key; /* "1-v4" */
+	double seconds;
+};
+struct ctl_netinfo {
+	enum opt_bool mapping_varies, working_ipv6, os_has_ipv6, working_udp, working_icmp4, upnp, pmp, pcp;
+	int32_t preferred_derp; /* 0 = none */
+	const char *link_type;
+	struct ctl_latency *latency;
+	size_t n_latency;
+};
+struct ctl_hostinfo {
+	const char *ipn_version, *backend_log_id, *os, *os_version, *hostname, *machine, *go_arch;
+	struct ctl_prefixes routable_ips;
+	struct ctl_strings request_tags;
+	bool has_netinfo;
+	struct ctl_netinfo netinfo;
+};
+
+struct ctl_user {
+	int64_t id;
+	const char *login_name, *display_name, *profile_pic;
+};
+
+struct ctl_node {
+	int64_t id;
+	const char *stable_id, *name; /* FQDN with trailing dot */
+	int64_t user;
+	struct node_key key;
+	struct machine_key machine;
+	struct disco_key disco;
+	struct ctl_prefixes addresses, allowed_ips; /* allowed_ips null/absent = addresses */
+	struct ctl_endpoints endpoints;
+	int32_t home_derp; /* from HomeDERP or legacy DERP "127.3.3.40:N"; 0 = none */
+	struct ctl_hostinfo hostinfo;
+	int64_t created_ms, last_seen_ms, key_expiry_ms; /* INT64_MIN = none */
+	uint16_t cap;
+	bool machine_authorized, expired;
+	enum opt_bool online;
+	struct ctl_strings tags;
+	struct ctl_prefixes primary_routes;
+	const char *cap_map_json; /* raw object text or NULL */
+};
+struct ctl_peer_patch {
+	int64_t id;
+	int32_t derp_region;		/* 0 = unchanged */
+	uint16_t cap;			/* 0 = unchanged */
+	struct ctl_endpoints endpoints; /* present tells */
+	bool has_key, has_disco;
+	struct node_key key;
+	struct disco_key disco;
+	enum opt_bool online;
+	bool has_last_seen, has_key_expiry;
+	int64_t last_seen_ms, key_expiry_ms;
+};
+
+int ctl_hostinfo_read(
+	struct arena *a, const char *json, size_t len, struct ctl_hostinfo *out, struct errbuf *eb);
+bool ctl_hostinfo_write(struct buf *out, const struct ctl_hostinfo *m);
+
+#endif

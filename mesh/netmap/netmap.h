@@ -1,49 +1,55 @@
-/* The node's map as an immutable, counted snapshot; a map response applied to one gives the next; two can be compared.
- * tailscale-protocol.md 1.8. Pure. */
+/* The node's map as an immutable, counted snapshot; a map response applied to one gives the next; two can be
+ * compared. tailscale-protocol.md 1.8. Pure. */
 #ifndef RW_NETMAP_NETMAP_H
 #define RW_NETMAP_NETMAP_H
 
 #include "mesh/proto/control.h"
 
-struct netmap_peer {            /* counted inside; shared between snapshots that do not change it */
+struct netmap_peer { /* counted inside; shared between snapshots that do not change it */
 	unsigned refs;
 	struct arena arena;
 	struct ctl_node node;
 };
-struct netmap_part;             /* counted too: relays, DNS, filters, ... that a response leaves alone */
+struct netmap_part; /* counted too: relays, DNS, filters, ... that a response leaves alone */
 enum { NETMAP_DERP, NETMAP_DNS, NETMAP_FILTERS, NETMAP_USERS, NETMAP_DOMAIN, NETMAP_HEALTH, NETMAP_PARTS };
-struct netmap {                 /* const for everyone but netmap.c */
+struct netmap { /* const for everyone but netmap.c */
 	unsigned refs;
-	uint64_t version;           /* 1, 2, ... */
+	uint64_t version;			 /* 1, 2, ... */
 	struct netmap_part *parts[NETMAP_PARTS]; /* what the pointers below live in */
 	const struct netmap_peer *self;
-	const struct netmap_peer **peers; size_t n_peers; /* sorted by id */
-	const struct ctl_derp_map *derp;                  /* NULL = none yet */
-	const struct ctl_dns *dns;                        /* NULL = none yet */
-	const struct ctl_filter *filters; size_t n_filters; /* sorted by name */
-	bool block_all;                                   /* no filter known yet, or no rule in any */
-	const struct ctl_user *users; size_t n_users;     /* sorted by id */
+	const struct netmap_peer **peers;
+	size_t n_peers;			 /* sorted by id */
+	const struct ctl_derp_map *derp; /* NULL = none yet */
+	const struct ctl_dns *dns;	 /* NULL = none yet */
+	const struct ctl_filter *filters;
+	size_t n_filters; /* sorted by name */
+	bool block_all;	  /* no filter known yet, or no rule in any */
+	const struct ctl_user *users;
+	size_t n_users; /* sorted by id */
 	const char *domain;
-	const char **health; size_t n_health;
-	int64_t clock_offset_ms;    /* control time minus ours at arrival; 0 when unknown */
+	const char **health;
+	size_t n_health;
+	int64_t clock_offset_ms; /* control time minus ours at arrival; 0 when unknown */
 };
-/* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). What changes nothing (keep-alives,
- * pings) returns the old snapshot with a new reference. A peer equal to the old one keeps its pointer. NULL when memory
- * is short too: old stands. unix_ms: our wall clock. */
-struct netmap *netmap_apply(const struct netmap *old, const struct ctl_map_response *m, int64_t unix_ms, struct errbuf *eb);
+/* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). What changes nothing
+ * (keep-alives, pings) returns the old snapshot with a new reference. A peer equal to the old one keeps its
+ * pointer. NULL when memory is short too: old stands. unix_ms: our wall clock. */
+struct netmap *netmap_apply(
+	const struct netmap *old, const struct ctl_map_response *m, int64_t unix_ms, struct errbuf *eb);
 struct netmap *netmap_get(struct netmap *m);
 void netmap_put(struct netmap *m); /* NULL is fine */
 const struct netmap_peer *netmap_peer_by_id(const struct netmap *m, int64_t id);
 bool netmap_peer_expired(const struct netmap *m, const struct netmap_peer *p, int64_t unix_ms);
 
-/* The whole snapshot as one map response's JSON (for state on disk); reading it back is ctl_map_response_read + apply. */
+/* The whole snapshot as one map response's JSON (for state on disk); reading it back is ctl_map_response_read
+ * + apply. */
 bool netmap_write(const struct netmap *m, struct buf *out);
 
 struct netmap_diff { /* sorted by id; borrowed from a and b, valid while both are held */
 	const struct netmap_peer **added, **removed, **changed; /* changed: the new one */
 	size_t n_added, n_removed, n_changed;
 	bool self, derp, dns, filters, users, health; /* differ */
-	bool names;                                   /* any name or address of self or a peer differs */
+	bool names;				      /* any name or address of self or a peer differs */
 };
 /* a may be NULL (everything is added). false: memory short. */
 bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netmap_diff *out);

@@ -7,7 +7,8 @@ enum {
 	AVOID_MAX_MS = 300000,
 	DEAD_MS = 1000,
 	DOWN_HOLD_MS = 15000,
-	NO_LATENCY_WAIT_MS = 2500
+	NO_LATENCY_WAIT_MS = 2500,
+	RELAY_HEARD_MS = 20000
 };
 
 struct region *home_region(const struct path *p, int32_t id)
@@ -156,6 +157,9 @@ void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up)
 		r->relay = RELAY_UP;
 		r->fails = 0;
 		r->avoid_until_ms = 0;
+	} else if (r->relay == RELAY_UP && region != p->home) {
+		r->relay = RELAY_UNKNOWN; /* idle, or lost: the next send opens it, and only a failed try says
+					     more */
 	} else {
 		bool first = r->relay != RELAY_DOWN;
 		if (first)
@@ -176,14 +180,17 @@ void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up)
 	self_flush(p);
 }
 
-static bool is_usable(const struct path *p, const struct peer *e, int32_t region, bool even_gone)
+bool home_is_usable(const struct path *p, int32_t region)
 {
-	if (!region || (!even_gone && e->gone == region && p->now_ms < e->gone_until_ms))
-		return false;
-	if (!p->n_regions)
-		return true; /* no map yet: the driver knows better */
+	if (!region || !p->n_regions)
+		return region != 0; /* no map yet: the driver knows better */
 	const struct region *r = home_region(p, region);
 	return r && r->has_relay && !(r->relay == RELAY_DOWN && p->now_ms - r->failed_ms < DOWN_HOLD_MS);
+}
+
+static bool is_usable(const struct path *p, const struct peer *e, int32_t region, bool even_gone)
+{
+	return home_is_usable(p, region) && (even_gone || e->gone != region || p->now_ms >= e->gone_until_ms);
 }
 
 int32_t home_for_peer(const struct path *p, const struct peer *e)

@@ -87,7 +87,7 @@ static bool set_region(struct path *p, struct region *r, const struct ctl_derp_r
 	r->no_measure = from->no_measure;
 	r->has_relay = false;
 	r->n_servers = 0;
-	r->legs[0] = r->legs[1] = (struct leg){ 0 }; /* a running report asked the old servers */
+	r->legs[0] = r->legs[1] = (struct leg) { 0 }; /* a running report asked the old servers */
 	r->servers = calloc(from->n_nodes ? from->n_nodes : 1, sizeof(*r->servers));
 	if (!r->servers)
 		return false;

@@ -17,15 +17,17 @@ bool peers_box(struct path *p, struct peer *e); /* e->box is usable */
 struct candidate *candidates_find(struct peer *e, const struct endpoint *at);
 bool candidates_sendable(const struct endpoint *at);
 struct candidate *candidates_add(struct path *p, struct peer *e, const struct endpoint *at, uint8_t from);
-void candidates_forget(struct path *p, struct peer *e, uint8_t from); /* before the same source names its new list */
-void candidates_sweep(struct path *p, struct peer *e);                /* drops those that nobody names any more */
+void candidates_forget(
+	struct path *p, struct peer *e, uint8_t from); /* before the same source names its new list */
+void candidates_sweep(struct path *p, struct peer *e); /* drops those that nobody names any more */
 void candidates_prove(struct path *p, struct peer *e, struct candidate *c);
 bool candidates_usable(const struct path *p, const struct candidate *c);
 double candidates_cost(const struct path *p, const struct endpoint *at, double latency_ms);
 bool candidates_on_our_link(const struct path *p, const struct addr *a);
 
 /* probe.c */
-bool probe_send(struct path *p, struct peer *e, const struct endpoint *to, int32_t region, const uint64_t *token);
+bool probe_send(
+	struct path *p, struct peer *e, const struct endpoint *to, int32_t region, const uint64_t *token);
 void probe_call(struct path *p, struct peer *e);
 bool probe_received(struct path *p, const struct endpoint *from, int32_t region, const struct node_key *via,
 	const uint8_t *b, size_t len);
@@ -36,7 +38,7 @@ void probe_expire(struct path *p);
 bool session_active(const struct path *p, const struct peer *e);
 bool session_trusted(const struct path *p, const struct peer *e);
 void session_begin(struct path *p, struct peer *e);
-void session_burst(struct path *p, struct peer *e);       /* start the fast rounds anew */
+void session_burst(struct path *p, struct peer *e);	   /* start the fast rounds anew */
 void session_answer_burst(struct path *p, struct peer *e); /* a few rounds because the peer is trying */
 void session_pong(struct path *p, struct peer *e, struct candidate *c, double latency_ms);
 void session_doubt(struct path *p, struct peer *e);
@@ -44,7 +46,7 @@ void session_forget_best(struct path *p, struct peer *e);
 void session_step(struct path *p, struct peer *e);
 void session_at(struct path *p, struct peer *e, uint64_t at_ms);
 void session_notify(struct path *p, struct peer *e);
-void session_self_fresh(struct path *p, bool changed);    /* own endpoints are known anew */
+void session_self_fresh(struct path *p, bool changed); /* own endpoints are known anew */
 
 /* self.c */
 void self_seen(struct path *p, const struct endpoint *at);
@@ -67,6 +69,7 @@ void home_sample(struct path *p, struct region *r, double latency_ms);
 double home_latency(const struct region *r); /* < 0 = unknown */
 void home_pick(struct path *p);
 void home_tick(struct path *p);
+bool home_is_usable(const struct path *p, int32_t region);	   /* not known to be down */
 int32_t home_for_peer(const struct path *p, const struct peer *e); /* whose relay reaches this peer */
 
 #endif

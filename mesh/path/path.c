@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { GONE_MS = 10000 };
+
 static void advance(struct path *p, uint64_t now_ms)
 {
 	if (now_ms > p->now_ms) /* a clock that steps back must not make deadlines of the past */
@@ -145,11 +147,13 @@ bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const 
 	advance(p, now_ms);
 	struct peer *e = table_get(&p->by_key, from->b);
 	if (e) {
+		bool news = e->heard != region || e->gone == region;
 		e->heard = region;
 		e->heard_ms = p->now_ms;
 		if (e->gone == region)
 			e->gone = 0;
-		session_notify(p, e);
+		if (news)
+			session_notify(p, e);
 	}
 	struct endpoint nowhere = { 0 };
 	bool ours = probe_received(p, &nowhere, region, from, b, len);

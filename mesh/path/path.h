@@ -1,5 +1,5 @@
-/* How to reach each peer: own endpoints (STUN), disco probing, best way per peer, home relay, netcheck. Pure: datagrams,
- * facts and `now` come in; sends and facts go out through ops. tailscale-protocol.md 2.6, 3, 4.1.
+/* How to reach each peer: own endpoints (STUN), disco probing, best way per peer, home relay, netcheck. Pure:
+ * datagrams, facts and `now` come in; sends and facts go out through ops. tailscale-protocol.md 2.6, 3, 4.1.
  * Knows nothing of WireGuard: a peer is an opaque id. */
 #ifndef RW_PATH_PATH_H
 #define RW_PATH_PATH_H
@@ -11,8 +11,8 @@ struct path;
 enum { PATH_REGION_NONE = 0 };
 struct path_ops {
 	void (*send_udp)(void *arg, const struct endpoint *to, const uint8_t *p, size_t len);
-	/* Through region's relay to the node with this key; the driver opens the connection when there is none. */
-	void (*send_relay)(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len);
+	/* Through region's relay to the node with this key; the driver connects when it is not. */
+	void (*send_relay)(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t n);
 	/* Own endpoints (best first) or netinfo changed: tell the control server. */
 	void (*self_changed)(void *arg);
 	/* Home relay changed: connect to it, note it as preferred. */
@@ -20,62 +20,93 @@ struct path_ops {
 	/* The peer's best way changed (direct <-> relay): for status, logs and wg_path_changed. */
 	void (*way_changed)(void *arg, uint64_t peer);
 	/* Answer of path_ping: latency in ms; region != 0 when by relay. */
-	void (*ping_done)(void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double latency_ms);
+	void (*ping_done)(void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region,
+		double ms);
 	/* HTTPS latency of a region is wanted (UDP blocked): the driver answers with path_https_latency. */
 	void (*https_probe)(void *arg, int32_t region);
-	/* A relay of the map has a name but no address: the driver answers with path_resolved. May be NULL. */
+	/* A relay of the map has a name but no address: the driver answers with path_resolved. NULL: no DNS.
+	 */
 	void (*resolve)(void *arg, const char *host);
 	void *arg;
 };
-/* send_* are called in the midst of things: from them only path_send_failed may be called. The others come last and may
- * call anything but path_free. */
+/* send_* are called in the midst of things: from them only path_send_failed may be called. The others come
+ * last and may call anything but path_free. */
 
-struct path *path_new(const struct node_key *us, const struct path_ops *ops, const struct random *rnd); /* makes the disco key */
+/* Makes the disco key; NULL when memory is short. */
+struct path *path_new(const struct node_key *us, const struct path_ops *ops, const struct random *rnd);
 void path_free(struct path *p);
 const struct disco_key *path_disco_key(const struct path *p);
 
-/* --- facts ---------------------------------------------------------------------------------------------------- */
-void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_map *m); /* copied */
-struct path_peer { uint64_t id; struct node_key key; struct disco_key disco; const struct endpoint *endpoints; size_t n_endpoints; int32_t home; };
-bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer); /* adds or updates; copied */
+/* --- facts: time and memory are the caller's, all is copied --- */
+void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_map *m);
+struct path_peer {
+	uint64_t id;
+	struct node_key key;
+	struct disco_key disco;
+	const struct endpoint *endpoints;
+	size_t n_endpoints;
+	int32_t home;
+};
+bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer); /* false: memory short */
 void path_peer_remove(struct path *p, uint64_t id);
-/* Addresses of local interfaces (mesh ones left out by the caller), and the port our UDP socket is bound to. Any change
- * means: the link moved; re-STUN, drop trust, ping again. */
+/* Addresses of local interfaces (mesh ones left out by the caller), and the port our UDP socket is bound to.
+ * Any change means: the link moved; re-STUN, drop trust, ping again. */
 void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *local, size_t n, uint16_t port);
 /* STUN or disco datagram from UDP: true when it was one (consumed). */
-bool path_udp_received(struct path *p, uint64_t now_ms, const struct endpoint *from, const uint8_t *b, size_t len);
+bool path_udp_received(
+	struct path *p, uint64_t now_ms, const struct endpoint *from, const uint8_t *b, size_t n);
 /* Any packet that came through a relay: learns the route; true when it was disco (consumed). */
-bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *from, const uint8_t *b, size_t len);
+bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *from,
+	const uint8_t *b, size_t len);
+/* false also for each failed attempt. */
 void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up);
 void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *who);
 /* A WireGuard message authenticated this peer from here (roaming, liveness). from NULL: by relay. */
 void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const struct endpoint *from);
-void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err); /* EPERM, ENETUNREACH... */
+void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err);  /* -EPERM ... */
 void path_https_latency(struct path *p, uint64_t now_ms, int32_t region, double latency_ms); /* < 0: failed */
 void path_resolved(struct path *p, uint64_t now_ms, const char *host, const struct addr *addrs, size_t n);
-void path_control_up(struct path *p, uint64_t now_ms, bool up); /* the home relay stays while control is away, unless it died */
+/* The home relay stays while control is away, unless it died. */
+void path_control_up(struct path *p, uint64_t now_ms, bool up);
 
-/* --- questions ------------------------------------------------------------------------------------------------- */
-/* Where to send a packet for peer now. Both when the direct way is not trusted. Also starts probing: call per batch. */
-struct path_way { bool udp, relay; struct endpoint at; int32_t region; };
+/* --- questions --- */
+
+/* Where to send a packet for peer now; both ways when the direct one is not trusted, none when none is known.
+ * Tells that the peer is in use, so call it for each batch; may move the deadline. */
+struct path_way {
+	bool udp, relay;
+	struct endpoint at;
+	int32_t region;
+};
 struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer);
 /* The way in use, without side effects, and why it is so ("direct", "relay: no answer to 14 probes", ...). */
-struct path_state { bool direct, active; struct endpoint at; int32_t region; double latency_ms; char why[160]; };
+struct path_state {
+	bool direct, active;
+	struct endpoint at;
+	int32_t region;
+	double latency_ms;
+	char why[160];
+};
 bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struct path_state *out);
-bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer); /* learnt by disco */
+/* Learnt by disco. */
+bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer);
 /* Disco-pings the peer by all ways; ping_done is called once with the first answer (token given back). */
 void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
 
-/* Own endpoints, best first, with types; arrays belong to path and live until the next call of any path function. */
+/* Own endpoints, best first, with types; the arrays live until the next call of any path function. */
 struct ctl_endpoints path_endpoints(struct path *p);
 int32_t path_home(const struct path *p);
-struct path_region { int32_t id; double latency_ms; /* < 0 unknown */ };
-struct path_report {
+struct path_region {
+	int32_t id;
+	double latency_ms; /* < 0 unknown */
+};
+struct path_report { /* regions belong to path */
 	bool done, udp, ipv4, ipv6;
 	enum opt_bool mapping_varies;
 	struct endpoint global4, global6;
 	int32_t home;
-	const struct path_region *regions; size_t n_regions; /* belongs to path */
+	const struct path_region *regions;
+	size_t n_regions;
 };
 void path_report(const struct path *p, struct path_report *out);
 void path_recheck(struct path *p, uint64_t now_ms); /* full netcheck now */
@@ -83,8 +114,10 @@ void path_recheck(struct path *p, uint64_t now_ms); /* full netcheck now */
 uint64_t path_deadline(const struct path *p); /* ms; UINT64_MAX = none */
 void path_tick(struct path *p, uint64_t now_ms);
 
-#define PATH_DROPS(X) X(disco_unknown_key) X(disco_bad_box) X(disco_malformed) X(disco_type) X(pong_unknown) X(ping_wrong_node)  \
-	X(call_me_maybe_by_udp) X(stun_unknown) X(stun_malformed)
+#define PATH_DROPS(X) \
+	X(disco_unknown_key) \
+	X(disco_bad_box) X(disco_malformed) X(disco_type) X(pong_unknown) X(ping_wrong_node) \
+		X(call_me_maybe_by_udp) X(stun_unknown) X(stun_malformed)
 struct path_drops {
 #define X(name) uint64_t name;
 	PATH_DROPS(X)

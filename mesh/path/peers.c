@@ -235,7 +235,7 @@ bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struc
 	if (!e)
 		return false;
 	uint64_t now = now_ms > p->now_ms ? now_ms : p->now_ms;
-	*out = (struct path_state){ .active = e->sent_ms && now - e->sent_ms < SESSION_MS };
+	*out = (struct path_state) { .active = e->sent_ms && now - e->sent_ms < SESSION_MS };
 	out->region = home_for_peer(p, e);
 	out->direct = e->has_best && e->trust_ms > now;
 	out->latency_ms = -1;

@@ -3,6 +3,8 @@
 #include "mesh/base/wire.h"
 #include <stdlib.h>
 
+enum { PINGS_MAX = 4096 };
+
 static void drop_ping(struct path *p, struct ping *g)
 {
 	table_remove(&p->by_tx, g->tx);

@@ -4,6 +4,14 @@
 /* When to ping all candidates, from the start of a burst. Filters open only to those they have sent to, so
  * both ends must try within the same moments: close tries at first. */
 static const uint16_t rounds_ms[] = { 0, 100, 250, 500, 1000, 2000, 3500, 5000 };
+enum { /* tailscale-protocol.md 3.2, and what makes us faster */
+	TRUST_MS = 6500,
+	HEARTBEAT_MS = 3000,
+	SILENCE_MS = 700,	 /* sending with nothing back: look at once */
+	DATA_SILENCE_MS = 10500, /* pongs but no data: WireGuard answers within its 10 s keepalive */
+	CALL_GAP_MS = 200,
+	UPGRADE_MS = 60000,
+};
 enum {
 	ROUNDS = sizeof(rounds_ms) / sizeof(rounds_ms[0]),
 	ANSWER_ROUNDS = 3,
@@ -64,6 +72,9 @@ void session_notify(struct path *p, struct peer *e)
 	struct shown s = { .direct = session_trusted(p, e), .region = home_for_peer(p, e) };
 	if (s.direct)
 		s.at = e->best;
+	/* An idle peer is nobody's news; what became of its way is told when it is used again. */
+	if (!session_active(p, e) && !s.direct)
+		return;
 	bool same = s.direct == e->shown.direct && s.region == e->shown.region &&
 		    endpoint_equal(&s.at, &e->shown.at);
 	e->shown = s;
@@ -200,6 +211,7 @@ void session_begin(struct path *p, struct peer *e)
 		call(p, e);
 	}
 	session_at(p, e, p->now_ms + HEARTBEAT_MS);
+	session_notify(p, e);
 }
 
 static void lose_trust(struct path *p, struct peer *e)
@@ -382,6 +394,21 @@ static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 		e->data_dead = true;
 }
 
+/* Without a relay, where the peer was last heard is better than nowhere. */
+static bool last_heard(const struct peer *e, struct endpoint *at)
+{
+	uint64_t newest = 0;
+	for (size_t i = 0; i < e->n_cands; i++) {
+		const struct candidate *c = &e->cands[i];
+		uint64_t heard = c->heard_ms > c->ponged_ms ? c->heard_ms : c->ponged_ms;
+		if (heard > newest) {
+			newest = heard;
+			*at = c->at;
+		}
+	}
+	return newest > 0;
+}
+
 struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 {
 	struct path_way way = { 0 };
@@ -401,8 +428,8 @@ struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 	}
 	note_sent(p, e, gap);
 	way.region = home_for_peer(p, e);
-	way.udp = e->has_best;
-	if (way.udp)
+	way.udp = e->has_best || (!home_is_usable(p, way.region) && last_heard(e, &way.at));
+	if (e->has_best)
 		way.at = e->best;
 	bool sure = session_trusted(p, e) && !e->doubted && !e->data_dead;
 	way.relay = way.region != PATH_REGION_NONE && !sure;

@@ -1,5 +1,6 @@
-/* A small deterministic internet for tests of path: hosts, NATs of every mapping x filtering class behind each other,
- * STUN servers, relays, a control server that passes endpoints on, and a probe stream between nodes. Virtual time. */
+/* A small deterministic internet for tests of path: hosts, NATs of every mapping x filtering class behind
+ * each other, STUN servers, relays, a control server that passes endpoints on, and a probe stream between
+ * nodes. Virtual time. */
 #ifndef RW_PATH_TEST_WORLD_H
 #define RW_PATH_TEST_WORLD_H
 
@@ -9,17 +10,23 @@ enum nat_map { MAP_EIM, MAP_ADM, MAP_APDM };
 enum nat_filter { FILTER_EIF, FILTER_ADF, FILTER_APDF };
 enum { NODES_MAX = 4, ROUTERS_MAX = 8, REGIONS_MAX = 3, NETS_MAX = 12, INTERNET = 0, SESSIONS_MAX = 256 };
 
-struct nat_session { struct endpoint in, remote, alias; uint16_t port; bool used, out; };
+struct nat_session {
+	struct endpoint in, remote, alias;
+	uint16_t port;
+	bool used, out;
+};
 struct router {
-	int inside, outside;     /* nets */
-	struct addr address;     /* outside */
+	int inside, outside; /* nets */
+	struct addr address; /* outside */
 	enum nat_map map;
 	enum nat_filter filter;
 	bool hairpin, udp_blocked;
 	struct nat_session sessions[SESSIONS_MAX];
 	size_t n_sessions;
 };
-struct stats { uint64_t sent, answered, last_answer_ms, longest_gap_ms, first_answer_ms; };
+struct stats {
+	uint64_t sent, answered, last_answer_ms, longest_gap_ms, first_answer_ms;
+};
 struct node {
 	struct world *w;
 	int index, net;
@@ -27,25 +34,30 @@ struct node {
 	struct path *path;
 	struct node_key key;
 	bool connected[REGIONS_MAX], connecting[REGIONS_MAX], started;
-	uint64_t probes_out;     /* disco datagrams by UDP */
+	uint64_t probes_out; /* disco datagrams by UDP */
 	uint64_t relay_out, ways_changed, self_changes;
 	uint32_t seq, seen_request[NODES_MAX], seen_answer[NODES_MAX];
 	struct stats to[NODES_MAX];
-	uint64_t ping_token; int32_t ping_region;
+	uint64_t ping_token;
+	int32_t ping_region;
 };
 struct event;
 struct world {
 	uint64_t now_ms, seq, rng, delay_ms;
-	struct event *heap; size_t n_events, events_size;
-	struct router routers[ROUTERS_MAX]; size_t n_routers;
-	struct node nodes[NODES_MAX]; size_t n_nodes;
+	struct event *heap;
+	size_t n_events, events_size;
+	struct router routers[ROUTERS_MAX];
+	size_t n_routers;
+	struct node nodes[NODES_MAX];
+	size_t n_nodes;
 	size_t n_nets, n_regions;
 	bool relay_dead[REGIONS_MAX], stun_dead[REGIONS_MAX];
 	uint64_t relay_delay_ms[REGIONS_MAX];
-	bool control_dead, direct_cut, one_way_cut, data_cut; /* cuts: on the internet, STUN and relays left alone */
+	bool control_dead, direct_cut, one_way_cut,
+		data_cut; /* cuts: on the internet, STUN and relays left alone */
 	uint64_t control_delay_ms;
 	unsigned loss_percent;
-	uint64_t stranger;       /* datagrams to nobody */
+	uint64_t stranger; /* datagrams to nobody */
 };
 
 struct world *world_new(uint64_t seed, size_t regions);
@@ -56,8 +68,8 @@ int world_router(struct world *w, int outside, const char *address, enum nat_map
 struct router *world_router_of(struct world *w, int inside);
 struct node *world_node(struct world *w, int net, const char *address);
 void world_start(struct node *n);
-void world_stop(struct node *n);            /* the daemon is gone; world_start begins anew with a new disco key */
-void world_announce(struct node *n);        /* control tells everyone about n, and n about everyone */
+void world_stop(struct node *n);     /* the daemon is gone; world_start begins anew with a new disco key */
+void world_announce(struct node *n); /* control tells everyone about n, and n about everyone */
 void world_run(struct world *w, uint64_t ms);
 /* Sends a request from a to b every interval for ms; answers are counted in a->to[b]. */
 void world_talk(struct world *w, struct node *a, struct node *b, uint64_t ms, uint64_t interval);

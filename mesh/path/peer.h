@@ -1,0 +1,67 @@
+/* A peer and the places where it may be. Changed by peers.c, candidates.c, probe.c and session.c only. */
+#ifndef RW_PATH_PEER_H
+#define RW_PATH_PEER_H
+
+#include "mesh/path/path.h"
+
+enum { CANDIDATES_MAX = 32, SEEN_TX = 8, SESSION_MS = 45000, PING_TIMEOUT_MS = 5000 };
+
+enum { FROM_NETMAP = 1, FROM_CALL = 2, FROM_SEEN = 4 };
+struct candidate {
+	struct endpoint at;
+	uint8_t from; /* FROM_ bits: who named it; none left = forgotten */
+	bool indexed; /* in path.by_endpoint: proven by disco */
+	uint64_t pinged_ms, ponged_ms, heard_ms, bad_until_ms; /* 0 = never */
+	double latency_ms;				       /* of the last pong */
+};
+
+struct shown {
+	bool direct;
+	struct endpoint at;
+	int32_t region;
+};
+struct peer {
+	uint64_t id;
+	struct node_key key;
+	struct disco_key disco;
+	struct box_key box;
+	bool box_ready, listed;	  /* on path.active */
+	struct peer *same_disco;  /* next peer with this disco key */
+	struct peer *next, *prev; /* path.active */
+	bool changed;		  /* on path.changed */
+	struct peer *changed_next;
+	int32_t home, heard, gone; /* regions: by the map, last heard through, where it was not found */
+	uint64_t heard_ms, gone_until_ms;
+	struct candidate *cands;
+	uint8_t n_cands, cands_size, seen_next;
+	uint32_t seen_tx[SEEN_TX]; /* of pings received: a repeat is a replay or a copy */
+	/* Session: from a send until SESSION_MS after the last. */
+	uint64_t sent_ms, started_ms;
+	uint64_t unanswered_ms; /* first send since something came back on the direct way; 0 = none */
+	uint64_t no_data_ms;	/* first send since WireGuard authenticated anything direct; 0 = none */
+	/* Direct way. best is set after a pong; trusted until trust_ms; doubted: relay carries copies too. */
+	bool has_best, doubted, data_dead;
+	uint8_t failed; /* probes of best in a row without an answer */
+	struct endpoint best;
+	double latency_ms;
+	uint64_t trust_ms, direct_ms, better_ms, best_pinged_ms;
+	uint64_t check_ms; /* the probe's answer is due; 0 = none */
+	/* Probing of all candidates. */
+	uint8_t round, answer_rounds;
+	bool call_wanted;
+	uint64_t round_ms, answer_ms, answer_paid_ms, called_ms;
+	uint32_t probes;  /* since the session began or an answer came */
+	uint64_t next_ms; /* UINT64_MAX = nothing to do */
+	struct shown shown;
+};
+
+struct ping {
+	uint8_t tx[DISCO_TX];
+	uint64_t peer, sent_ms, token;
+	struct endpoint to; /* of UDP pings */
+	int32_t region;	    /* of relay pings, else 0 */
+	bool asked;	    /* by path_ping: token is to be answered */
+	struct ping *next, *prev;
+};
+
+#endif

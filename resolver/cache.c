@@ -88,12 +88,20 @@ static void drop(struct cache *c, struct entry *e)
 	free(e);
 }
 
+static void make_room(struct cache *c, size_t size)
+{
+	for (struct entry *e = c->oldest, *next; e && c->used + size > c->cap; e = next) {
+		next = e->newer;
+		drop(c, e);
+	}
+}
+
 void cache_free(struct cache *c)
 {
 	if (!c)
 		return;
-	while (c->oldest)
-		drop(c, c->oldest);
+	c->cap = 0;
+	make_room(c, 0);
 	free(c->buckets);
 	free(c);
 }
@@ -101,14 +109,13 @@ void cache_free(struct cache *c)
 void cache_resize(struct cache *c, size_t bytes)
 {
 	c->cap = bytes;
-	while (c->used > c->cap)
-		drop(c, c->oldest);
+	make_room(c, 0);
 }
 
 static struct entry *entry_find(struct cache *c, const struct packed_key *p, uint64_t hash)
 {
 	struct entry *e = c->buckets[hash & c->mask];
-	while (e && (e->hash != hash || e->key_len != p->len || memcmp(e->b, p->b, p->len)))
+	while (e && (e->hash != hash || e->key_len != p->len || memcmp(e->b, p->b, p->len) != 0))
 		e = e->chain;
 	return e;
 }
@@ -144,8 +151,7 @@ void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, uint
 		drop(c, old);
 	if (!ttl_s || size > c->cap / 8)
 		return;
-	while (c->used + size > c->cap)
-		drop(c, c->oldest);
+	make_room(c, size);
 	struct entry *e = malloc(size);
 	if (!e)
 		return;

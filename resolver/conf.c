@@ -94,8 +94,8 @@ static int read_endpoints(struct reader *r, yaml_node_t *n, size_t max, struct e
 
 static int read_upstreams(struct reader *r, yaml_node_t *n, struct resolver_route *out)
 {
-	struct endpoint *at;
-	size_t count;
+	struct endpoint *at = NULL;
+	size_t count = 0;
 	int err = read_endpoints(r, n, RESOLVER_UPSTREAMS_MAX, &at, &count);
 	if (err)
 		return err;
@@ -127,7 +127,7 @@ static int read_keys(struct reader *r, const yaml_node_t *map, const struct key 
 		const char *name = scalar(k);
 		const char *names[16] = { NULL };
 		size_t i = 0;
-		for (; keys[i].name && (!name || strcmp(keys[i].name, name)); i++)
+		for (; keys[i].name && (!name || strcmp(keys[i].name, name) != 0); i++)
 			names[i] = keys[i].name;
 		if (!keys[i].name) {
 			const char *near = name ? text_nearest(name, names) : NULL;
@@ -161,9 +161,9 @@ static int key_race(struct reader *r, yaml_node_t *n, void *into)
 {
 	struct conf *c = into;
 	const char *s = scalar(n);
-	if (!s || (strcmp(s, "true") && strcmp(s, "false")))
+	if (!s || (strcmp(s, "true") != 0 && strcmp(s, "false") != 0))
 		return bad(r, n, "race: true or false is wanted here");
-	c->routes[0].race = !strcmp(s, "true");
+	c->routes[0].race = strcmp(s, "true") == 0;
 	return 0;
 }
 

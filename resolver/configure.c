@@ -157,17 +157,17 @@ int resolver_configure(struct resolver *r, const struct resolver_config *c, stru
 {
 	int err = 0;
 	struct routes *routes = calloc(1, sizeof(*routes));
-	if (!routes)
+	struct route *list = calloc(c->n_routes + 1, sizeof(*list));
+	if (!routes || !list) {
+		free(routes);
+		free(list);
 		return err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
-	routes->refs = 1;
-	routes->pool = &r->upstreams;
-	routes->list = calloc(c->n_routes + 1, sizeof(*routes->list));
-	if (!routes->list)
-		err = err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
+	}
+	*routes = (struct routes) { .refs = 1, .pool = &r->upstreams, .list = list };
 	for (size_t i = 0; !err && i < c->n_routes; i++) {
-		err = route_set(r, c, i, &routes->list[i], eb);
+		err = route_set(r, c, i, &list[i], eb);
 		routes->n = i + 1;
-		routes->split |= routes->list[i].suffix.len > 1;
+		routes->split |= list[i].suffix.len > 1;
 	}
 	if (!err && !(routes->index = index_make(r, routes)))
 		err = err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");

@@ -197,6 +197,14 @@ bool route_is_dead(const struct route *route)
 	return true;
 }
 
+static bool route_is_in_doubt(const struct route *route)
+{
+	for (unsigned i = 0; i < route->n; i++)
+		if (!upstream_is_held(route->upstreams[i]))
+			return false;
+	return true;
+}
+
 /* Healthy ones in the order of the configuration, then those in doubt. */
 static void order_set(struct flight *f)
 {
@@ -228,11 +236,11 @@ static struct flight *flight_new(struct resolver *r, const struct flight_key *k)
 
 bool flight_start(struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct waiter *w)
 {
-	struct flight *f = flight_new(r, k);
+	struct flight *f = k->route->n ? flight_new(r, k) : NULL;
 	if (!f)
 		return false;
 	order_set(f);
-	bool in_doubt = upstream_is_held(f->order[0].to);
+	bool in_doubt = route_is_in_doubt(k->route);
 	f->race = k->route->race || in_doubt;
 	f->deadline_ms = now_ms + (in_doubt ? HELD_DEADLINE_MS : DEADLINE_MS);
 	f->waiters = w;
@@ -492,11 +500,15 @@ void flights_forget(struct resolver *r, uint64_t client)
 
 void flights_drop(struct resolver *r)
 {
-	while (r->n_heap) {
-		struct flight *f = r->heap[0];
+	for (unsigned i = 0; i < FLIGHTS_MAX; i++) {
+		struct flight *f = r->slots[i];
+		if (!f)
+			continue;
 		unlink_flight(r, f);
-		for (struct waiter *w; (w = f->waiters); free(w))
-			f->waiters = w->next;
+		for (struct waiter *w = f->waiters, *next; w; w = next) {
+			next = w->next;
+			free(w);
+		}
 		flight_free(f);
 	}
 }

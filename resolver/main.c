@@ -171,6 +171,7 @@ int main(int argc, char **argv)
 	int n_words = 0;
 	if (!words || !key_setup()) {
 		fprintf(stderr, "ropewalk-resolver: this machine gives no memory or no randomness\n");
+		free(words);
 		return EXIT_FAILURE;
 	}
 	int err = opt_parse(option_rows, argc, argv, false, &p.o, words, &n_words, &eb);

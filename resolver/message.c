@@ -313,7 +313,7 @@ bool dns_type_parse(const char *text, uint16_t *out)
 			return true;
 		}
 	char *end;
-	if (strncasecmp(text, "TYPE", 4) || text[4] < '0' || text[4] > '9')
+	if (strncasecmp(text, "TYPE", 4) != 0 || text[4] < '0' || text[4] > '9')
 		return false;
 	unsigned long v = strtoul(text + 4, &end, 10);
 	if (*end || v > 65535)

@@ -78,14 +78,12 @@ void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, 
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
 
-#define RESOLVER_STATS(X) \
-	X(queries) \
-	X(local) \
-	X(cached) \
-	X(forwarded) \
-	X(nxdomain) X(servfail) X(refused) X(formerr) X(truncated) X(drop_short) X(drop_response) \
-		X(drop_full) X(upstream_mismatch) X(upstream_malformed) X(upstream_timeout) X(upstream_tcp) \
-			X(upstream_failed) X(merged) X(probes) X(loop)
+/* clang-format off */
+#define RESOLVER_STATS(X)                                                                                  \
+	X(queries) X(local) X(cached) X(forwarded) X(merged) X(probes) X(nxdomain) X(servfail) X(refused) X(formerr) \
+	X(truncated) X(drop_short) X(drop_response) X(drop_full) X(upstream_mismatch) X(upstream_malformed) \
+	X(upstream_timeout) X(upstream_tcp) X(upstream_failed) X(loop)
+/* clang-format on */
 struct resolver_stats {
 #define X(name) uint64_t name;
 	RESOLVER_STATS(X)

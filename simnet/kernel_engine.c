@@ -268,9 +268,10 @@ static void run_child(
 	sigemptyset(&none);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setsid();
-	int null = open("/dev/null", O_RDONLY);
-	if (kernel_ns_become(e, node, &eb) || dup2(null, 0) < 0 || dup2(io[0], 1) < 0 || dup2(io[1], 2) < 0) {
-		dprintf(io[1], "simnet: %s\n", eb.text[0] ? eb.text : strerror(errno));
+	int null = open("/dev/null", O_RDONLY), out = fcntl(io[0], F_DUPFD, 3),
+	    err_out = fcntl(io[1], F_DUPFD, 3);
+	if (kernel_ns_become(e, node, &eb) || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err_out, 2) < 0) {
+		dprintf(err_out, "simnet: %s\n", eb.text[0] ? eb.text : strerror(errno));
 		_exit(126);
 	}
 	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);

@@ -150,10 +150,12 @@ static bool put_learning(struct buf *b)
 		" }\n");
 }
 
+/* nft wants prefix and comment below 128 bytes, so a long name is cut. */
 static bool put_drop(struct buf *b, const char *match, const char *where, const char *why)
 {
-	return buf_printf(b, "  %s log prefix \"%s|%s\" group %d queue-threshold 1 drop comment \"%s: %s\"\n",
-		match, where, why, KERNEL_LOG_GROUP, where, why);
+	return buf_printf(b,
+		"  %s log prefix \"%.31s|%s\" group %d queue-threshold 1 drop comment \"%.31s: %s\"\n", match,
+		where, why, KERNEL_LOG_GROUP, where, why);
 }
 
 static bool put_guard(const struct nat *n, struct buf *b)

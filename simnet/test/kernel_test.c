@@ -698,7 +698,12 @@ static int tcp_and_captures(void *arg)
 	int listener = engine_kernel.socket(l.e, SERVER, AF_INET, SOCK_STREAM, 0, &l.eb);
 	CHECK(bind(listener, (struct sockaddr *)&any, sizeof(any)) == 0 && listen(listener, 4) == 0, "%s",
 		strerror(errno));
-	CHECK(tcp_connect(&l, ALICE, SERVER) >= 0, "TCP does not pass: %s", strerror(errno));
+	int tcp = tcp_connect(&l, ALICE, SERVER);
+	CHECK(tcp >= 0, "TCP does not pass: %s", strerror(errno));
+	CHECK(engine_kernel.reset(l.e, 0, &l.eb) == 0, "%s", l.eb.text);
+	struct pollfd pf = { .fd = tcp, .events = POLLIN };
+	CHECK(write(tcp, "x", 1) == 1 && poll(&pf, 1, ARRIVE_MS) == 1, "an old TCP flow hangs after a reset");
+	CHECK(read(tcp, path, 1) < 0 && errno == ECONNRESET, "an old TCP flow lives on");
 	CHECK(run_on(&l, BOB, "ping -c1 -W2 server >/dev/null") == 0, "ICMP does not pass");
 	CHECK(engine_kernel.write_pcaps(l.e, dir, &l.eb) == 0, "%s", l.eb.text);
 	static const char *const links[] = { "server", "alice", "bob", "home.wan", "home.lan", "office.wan" };

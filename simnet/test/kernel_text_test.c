@@ -82,6 +82,8 @@ static void test_guard_timeout_and_no_nat(void **state)
 	assert_non_null(strstr(rules_of(&r, 1, 0, &b), "timeout 120s"));
 	r.udp_timeout_s = 7;
 	assert_non_null(strstr(rules_of(&r, 1, 0, &b), "timeout 7s"));
+	r.name = "a-router-whose-name-is-much-longer-than-anyone-would-ever-want-to-type";
+	assert_null(strstr(rules_of(&r, 1, 0, &b), "longer-than-anyone"));
 	r.nat = false;
 	assert_string_equal(rules_of(&r, 1, 0, &b), "");
 	buf_free(&b);

@@ -129,7 +129,7 @@ static void stay_out(struct control *c, const char *why)
 static void silent(void *arg)
 {
 	struct control *c = arg;
-	retry_later(c, "waiting for", "nothing heard for two minutes");
+	retry_later(c, "waiting for the control server at", "nothing heard for two minutes");
 }
 
 /* --- exchanges
@@ -204,11 +204,11 @@ static void register_answered(struct control *c, int status, const char *body, s
 		char why[128];
 		snprintf(why, sizeof(why), status < 0 ? "%s" : "the server answered %s%d",
 			status < 0 ? err_text(status) : "", status);
-		retry_later(c, "cannot register with", why);
+		retry_later(c, "cannot register with the control server at", why);
 		return;
 	}
 	if (ctl_register_response_read(&a, body, len, &r, &eb) != 0) {
-		retry_later(c, "cannot register with", eb.text);
+		retry_later(c, "cannot register with the control server at", eb.text);
 	} else if (r.error[0]) {
 		stay_out(c, r.error);
 	} else if (r.node_key_expired) {
@@ -245,7 +245,7 @@ static void send_register_with(struct control *c, int64_t expiry_ms)
 	c->stage = CONTROL_REGISTER;
 	c->reg.done = register_answered;
 	if (!ctl_register_request_write(&body, &m) || !exchange_start(&c->reg, "/machine/register", &body))
-		retry_later(c, "cannot register with", "memory is short or the connection closed");
+		retry_later(c, "cannot register with the control server at", "memory is short or the connection closed");
 	buf_wipe(&body);
 	arena_free(&a);
 }
@@ -345,7 +345,7 @@ static void stream_data(void *arg, const uint8_t *p, size_t len)
 		return;
 	int err = map_frames_feed(c->frames, p, len, map_received, c);
 	if (err)
-		retry_later(c, "cannot read the map from", err_text(err));
+		retry_later(c, "cannot read the map from the control server at", err_text(err));
 }
 
 static void stream_done(void *arg, int code)
@@ -363,7 +363,7 @@ static void stream_done(void *arg, int code)
 	}
 	char why[64];
 	snprintf(why, sizeof(why), "the map request was answered %d", c->stream_status);
-	retry_later(c, "waiting for",
+	retry_later(c, "waiting for the control server at",
 		c->stream_status && c->stream_status != 200 ? why
 		: code					    ? err_text(code)
 							    : "the stream ended");
@@ -386,7 +386,7 @@ static void open_stream(struct control *c)
 	buf_free(&body);
 	loop_timer_set(c->silence, SILENCE_MS);
 	if (!c->stream)
-		retry_later(c, "cannot ask for the map from", "memory is short or the connection closed");
+		retry_later(c, "cannot ask for the map from the control server at", "memory is short or the connection closed");
 }
 
 static void update_answered(struct control *c, int status, const char *body, size_t len)
@@ -431,7 +431,7 @@ static void link_closed(void *arg, int code, const char *why)
 	struct control *c = arg;
 	(void)code;
 	if (c->stage != CONTROL_IDLE)
-		retry_later(c, "waiting for", why);
+		retry_later(c, "waiting for the control server at", why);
 }
 
 static void open_link(struct control *c)
@@ -445,7 +445,7 @@ static void open_link(struct control *c)
 	c->stage = CONTROL_LINK;
 	c->link = control_client_open(c->n->loop, &cfg, &ev);
 	if (!c->link)
-		retry_later(c, "cannot connect to", "memory is short");
+		retry_later(c, "cannot connect to the control server at", "memory is short");
 }
 
 /* The Noise key is the server's identity: another one is another server, or somebody in between. */
@@ -471,9 +471,9 @@ static void key_received(void *arg, const struct http_head *head, const uint8_t 
 	if (head->status != 200) {
 		char why[64];
 		snprintf(why, sizeof(why), "/key was answered %d", head->status);
-		retry_later(c, "cannot use the server at", why);
+		retry_later(c, "cannot use the control server at", why);
 	} else if (ctl_key_response_read((const char *)body, len, &k, &eb) != 0) {
-		retry_later(c, "cannot use the server at", eb.text);
+		retry_later(c, "cannot use the control server at", eb.text);
 	} else if (same_server(c, &k.server)) {
 		c->server = k.server;
 		open_link(c);
@@ -485,7 +485,7 @@ static void key_failed(void *arg, int code, const char *why)
 	struct control *c = arg;
 	(void)code;
 	c->key_rq = NULL;
-	retry_later(c, "cannot reach the server at", why);
+	retry_later(c, "cannot reach the control server at", why);
 }
 
 static void start(struct control *c)
@@ -505,7 +505,7 @@ static void start(struct control *c)
 		.host = url.host,
 		.body_cap = 65536 };
 	if (url.https && !(rq.to.tls = tls_client(NULL, &eb))) {
-		retry_later(c, "cannot reach the server at", eb.text);
+		retry_later(c, "cannot reach the control server at", eb.text);
 		return;
 	}
 	struct http_client_events ev = { .done = key_received, .failed = key_failed, .arg = c };
@@ -514,7 +514,7 @@ static void start(struct control *c)
 	if (rq.to.tls)
 		tls_free(rq.to.tls);
 	if (!c->key_rq)
-		retry_later(c, "cannot reach the server at", "memory is short");
+		retry_later(c, "cannot reach the control server at", "memory is short");
 }
 
 /* --- public
@@ -530,7 +530,7 @@ struct control *control_open(struct node *n)
 	c->reg.c = c->update.c = c;
 	c->retry = loop_timer_new(n->loop, retry_due, c);
 	c->silence = loop_timer_new(n->loop, silent, c);
-	snprintf(c->waiting, sizeof(c->waiting), "connecting to %s", n->state.prefs.control_url);
+	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s", n->state.prefs.control_url);
 	loop_timer_set(c->retry, 0);
 	return c;
 }

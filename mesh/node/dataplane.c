@@ -5,6 +5,7 @@
 #include "mesh/base/wire.h"
 #include "mesh/node/node.h"
 #include "mesh/node/relays.h"
+#include "mesh/node/tsmp.h"
 #include <string.h>
 
 /* Packets of one batch that leave the same way, sent together. */
@@ -136,6 +137,7 @@ static void wg_session_ready(void *arg, uint64_t peer)
 		bundle_add(&b, now, peer, &p);
 		bundle_send(&b);
 	}
+	tsmp_session_ready(n, peer);
 }
 
 /* Before the handshake's answer leaves, so that it takes the way the question came. */
@@ -155,32 +157,13 @@ const struct wg_ops dataplane_wg_ops = {
  * -------------------------------------------------------------------------------------------------------------
  */
 
-enum { TSMP_PING = 'p', TSMP_PONG = 'o', TSMP_PING_LEN = 9, TSMP_PONG_LEN = 11 };
-
-/* tailscale-protocol.md 3.4: answered by the engine, never seen by the machine. */
-static void tsmp_received(struct node *n, const struct ip_view *v, const uint8_t *p)
-{
-	size_t len = (size_t)(v->total_len - v->payload_at);
-	if (len < TSMP_PING_LEN || p[v->payload_at] != TSMP_PING)
-		return;
-	struct pkt out;
-	pkt_reset(&out);
-	size_t at = addr_is_v4(&v->src) ? 20 : 40;
-	uint8_t *b = pkt_data(&out) + at;
-	b[0] = TSMP_PONG;
-	memcpy(b + 1, p + v->payload_at + 1, 8);
-	be_put(b + 9, 2, 0); /* no peer API here */
-	out.len = (uint16_t)ip_write_header(pkt_data(&out), &v->dst, &v->src, IP_TSMP, TSMP_PONG_LEN);
-	dataplane_send_inner(n, &out);
-}
-
 /* The service address belongs to this machine's own resolver; the mesh has no business with it. */
 static bool is_service_address(const struct addr *a)
 {
 	return addr_is_v4(a) && addr_v4_get(a) == 0x64646464;
 }
 
-static bool in_inner(struct node *n, uint64_t now, struct pkt *p)
+static bool in_inner(struct node *n, uint64_t now, uint64_t peer, struct pkt *p)
 {
 	struct ip_view v;
 	if (!ip_parse(pkt_data(p), p->len, &v)) {
@@ -194,7 +177,7 @@ static bool in_inner(struct node *n, uint64_t now, struct pkt *p)
 	switch (filter_in(n->filter, n->flows, now, &v, &n->filter_drops)) {
 	case FILTER_PASS: return true;
 	case FILTER_DROP: return false;
-	case FILTER_TSMP: tsmp_received(n, &v, pkt_data(p)); return false;
+	case FILTER_TSMP: tsmp_received(n, peer, &v, pkt_data(p)); return false;
 	}
 	return false;
 }
@@ -207,7 +190,7 @@ static bool in_wireguard(struct node *n, uint64_t now, struct pkt *p, const stru
 	enum wg_verdict verdict = wg_receive(n->wg, now, p, &origin, &r);
 	if (r.authenticated)
 		path_authenticated(n->path, now, r.peer, from->region ? NULL : &from->udp);
-	return verdict == WG_OK && r.is_data && p->len && in_inner(n, now, p);
+	return verdict == WG_OK && r.is_data && p->len && in_inner(n, now, r.peer, p);
 }
 
 void dataplane_udp_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t count)

@@ -43,6 +43,14 @@ void resolver_zone_set(struct resolver *r, struct zone *z)
 	zone_put(old);
 }
 
+void resolver_network_changed(struct resolver *r)
+{
+	for (struct upstream *u = r->upstreams; u; u = u->next) {
+		u->strikes = 0;
+		u->hold_ms = 0;
+	}
+}
+
 const struct resolver_stats *resolver_stats(const struct resolver *r)
 {
 	return &r->stats;

@@ -75,6 +75,8 @@ void resolver_upstream_received(
 	struct resolver *r, uint64_t now_ms, uint64_t id, const uint8_t *msg, size_t len);
 /* The socket failed (refused, unreachable, closed): code is a negative errno or enum err. */
 void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, int code);
+/* Forgets which upstreams were silent: after a sleep, a new link, a tunnel that came up. The cache stays. */
+void resolver_network_changed(struct resolver *r);
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
 

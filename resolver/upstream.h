@@ -11,7 +11,7 @@ enum {
 	SILENCE_MS = 1000,     /* an attempt without an answer counts against the upstream */
 	STRIKES_DEAD = 3,
 	HOLD_MS = 1000,
-	HOLD_MAX_MS = 4000,	/* between questions that ask whether it is back */
+	HOLD_MAX_MS = 2000,	/* between questions that ask whether it is back */
 	PLAIN_MS = 3600 * 1000, /* how long "does not speak EDNS" is remembered */
 };
 

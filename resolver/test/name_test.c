@@ -48,7 +48,8 @@ static void test_parse(void **state)
 		struct dns_name n = { 0 };
 		if (dns_name_parse(rows[i].text, &n) != (rows[i].back != NULL))
 			fail_msg("row %zu", i);
-		if (rows[i].back && (n.len != rows[i].len || strcmp(dns_name_format(&n, buf), rows[i].back)))
+		if (rows[i].back &&
+			(n.len != rows[i].len || strcmp(dns_name_format(&n, buf), rows[i].back) != 0))
 			fail_msg("row %zu: %u bytes, %s", i, n.len, buf);
 	}
 }

@@ -227,7 +227,7 @@ static void test_no_edns(void **state)
 	(void)state;
 	fake_ask(&f, 1, NAME, DNS_A);
 	assert_int_equal(f.sent[0].msg[11], 1);
-	memcpy(buf, f.sent[0].msg, 2);
+	be_put(buf, 2, be_get(f.sent[0].msg, 2));
 	memcpy(buf + 2, "\x81\x81\0\0\0\0\0\0\0\0", 10); /* a bare FORMERR header */
 	resolver_upstream_received(f.r, f.now_ms, f.sent[0].id, buf, DNS_HEADER);
 	assert_int_equal(f.n_sent, 2);
@@ -264,7 +264,7 @@ static void test_silence(void **state)
 		assert_int_equal(f.n_replies, before + 1);
 		fake_until(&f, f.now_ms + 100);
 	}
-	assert_in_range(f.n_sent - sent, 10, 30);
+	assert_in_range(f.n_sent - sent, 15, 45);
 }
 
 /* C14: a slow answer is an answer. */
@@ -295,6 +295,22 @@ static void test_recovery(void **state)
 	assert_int_equal(f.n_sent, sent + 2);
 	fake_answer(&f, sent + 1, &good);
 	assert_int_equal(f.n_replies, replies + 3);
+}
+
+/* The machine woke up or changed its network: what was silent before may answer now, and is asked as if
+ * nothing was. */
+static void test_network_changed(void **state)
+{
+	(void)state;
+	fake_ask(&f, 1, NAME, DNS_A);
+	fake_until(&f, f.now_ms + 10000);
+	size_t sent = f.n_sent, replies = f.n_replies;
+	resolver_network_changed(f.r);
+	fake_ask(&f, 1, NAME, DNS_A);
+	assert_int_equal(f.n_replies, replies);
+	assert_int_equal(f.n_sent, sent + 1);
+	fake_answer(&f, sent, &good);
+	assert_int_equal(fake_rcode(&f), 0);
 }
 
 /* C11: one of three is dead: it costs one wait, then nothing. The backup sees nothing while the first is
@@ -587,6 +603,7 @@ int main(void)
 		ONE(test_silence),
 		ONE(test_slow),
 		ONE(test_recovery),
+		ONE(test_network_changed),
 		THREE(test_one_dead_of_three),
 		THREE(test_order_is_kept),
 		THREE(test_refused_socket),

@@ -300,7 +300,7 @@ static int each_word(struct program *p, const struct adapter_command *c, char *w
 	return err;
 }
 
-static bool holds(const struct program *p, const struct adapter_command *c, const json_t *root)
+static bool holds(struct program *p, const struct adapter_command *c, const json_t *root)
 {
 	struct fields f = fields_of(p);
 
@@ -310,6 +310,10 @@ static bool holds(const struct program *p, const struct adapter_command *c, cons
 		bool same = root && first_value(root, c->until[i].key, &have) &&
 			    !fields_expand(&f, c->until[i].value, &want, &eb) && have.len == want.len &&
 			    !memcmp(buf_data(&have), buf_data(&want), want.len);
+		if (!same)
+			err_say(&p->why, ERR_REFUSED, "%s: %s is '%.100s', waiting for '%.100s'",
+				node_of(p)->name, c->until[i].key, have.len ? buf_cstr(&have) : "",
+				want.len ? buf_cstr(&want) : "");
 		buf_free(&have);
 		buf_free(&want);
 		if (!same)
@@ -354,11 +358,12 @@ static void command_done(void *owner, const struct job_result *r)
 		programs_advance(p->lab);
 		return;
 	}
-	const char *end = r->timed_out ? "did not end in time"
-			  : r->status  ? "failed"
-				       : "does not say what is waited for yet";
-	err_say(&p->why, ERR_REFUSED, "%s: '%s %s' %s%s%.160s", node_of(p)->name, c->argv[0],
-		c->argv[1] ? c->argv[1] : "", end, r->last_err ? ": " : "", r->last_err ? r->last_err : "");
+	if (r->timed_out || r->status || !c->n_until)
+		err_say(&p->why, ERR_REFUSED, "%s: '%s' %s%s%.200s", node_of(p)->name, c->argv[0],
+			r->timed_out ? "did not end in time"
+			: r->status  ? "failed"
+				     : "says nothing to capture",
+			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
 	if (c->again || (r->status == 0 && c->n_until))
 		loop_timer_set(p->timer, RETRY_MS);
 	else

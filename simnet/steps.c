@@ -315,7 +315,8 @@ static bool regex_value(const char *pattern, const char *text, struct buf *out, 
 	regfree(&re);
 	const regmatch_t *use = m[1].rm_so >= 0 ? &m[1] : &m[0];
 	if (!hit)
-		err_say(eb, ERR_REFUSED, "its output does not match '%s'", pattern);
+		err_say(eb, ERR_REFUSED, "it says '%.*s', which does not match '%s'",
+			(int)strcspn(text, "\n"), text, pattern);
 	return hit && buf_append(out, text + use->rm_so, (size_t)(use->rm_eo - use->rm_so));
 }
 

@@ -206,6 +206,31 @@ static int udp_open(struct resolver_server *s, size_t i, const struct endpoint *
 	return 0;
 }
 
+static void udp_close(struct udp_listener *l)
+{
+	loop_fd_free(l->watch);
+	if (l->fd >= 0)
+		close(l->fd);
+	l->watch = NULL;
+	l->fd = -1;
+}
+
+/* Both protocols on one port. A port the kernel chose for UDP may be taken for TCP: then it chooses another.
+ */
+static int listener_open(struct resolver_server *s, size_t i, const struct endpoint *at, struct errbuf *eb)
+{
+	int err = 0;
+	for (int tries = 0; tries < PORT_TRIES; tries++) {
+		err = udp_open(s, i, at, eb);
+		if (!err)
+			err = streams_open(s, i, eb);
+		if (err != -EADDRINUSE || at->port)
+			break;
+		udp_close(&s->udp[i]);
+	}
+	return err;
+}
+
 static bool memory_get(struct resolver_server *s)
 {
 	struct resolver_ops ops = {
@@ -249,7 +274,7 @@ struct resolver_server *resolver_server_open(
 	for (size_t i = 0; ok && i < o->n; i++) {
 		s->udp[i].fd = s->tcp[i].fd = -1;
 		s->n = i + 1;
-		ok = !udp_open(s, i, &o->at[i], eb) && !streams_open(s, i, eb);
+		ok = !listener_open(s, i, &o->at[i], eb);
 	}
 	struct resolver_config none = { 0 };
 	if (ok && !resolver_server_configure(s, &none, eb))
@@ -265,11 +290,8 @@ void resolver_server_close(struct resolver_server *s)
 	resolver_free(s->core);
 	streams_close(s);
 	errands_close(s);
-	for (size_t i = 0; i < s->n; i++) {
-		loop_fd_free(s->udp[i].watch);
-		if (s->udp[i].fd >= 0)
-			close(s->udp[i].fd);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		udp_close(&s->udp[i]);
 	loop_timer_free(s->timer);
 	table_fini(&s->errands);
 	free(s->peers);

@@ -13,6 +13,7 @@ enum {
 	UDP_IN = 2048,
 	UDP_PEERS = 4096 + UDP_BATCH,
 	BATCHES_PER_WAKEUP = 8,
+	PORT_TRIES = 32,
 	STREAMS_MAX = 256,
 	STREAMS_PER_CLIENT = 32,
 	STREAM_BIT = 1 << 30, /* of the low half of a client handle */

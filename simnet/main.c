@@ -397,7 +397,10 @@ static int verb_shell(struct command *c)
 		return usage_error("no lab is up; start one with 'simnet up FILE'");
 	if (n > 1)
 		return usage_error("more than one lab is up; end the others first");
-	int code = shell_run(pids[0], c->words[0], c->words + 1, &eb);
+	const char *const *argv = c->words + 1;
+	if (*argv && !strcmp(*argv, "--"))
+		argv++;
+	int code = shell_run(pids[0], c->words[0], argv, &eb);
 	return code < 0 ? usage_error(eb.text) : code;
 }
 
@@ -539,12 +542,16 @@ int main(int argc, char **argv)
 
 	if (!words)
 		return EXIT_BROKEN;
-	if (opt_parse(rows, argc, argv, false, &c.opt, words, &n, &eb)) {
+	/* What is run in a node has options of its own. */
+	bool shell = argc > 1 && !strcmp(argv[1], "shell");
+	if (shell)
+		words[0] = argv[1];
+	if (opt_parse(rows, argc - shell, argv + shell, shell, &c.opt, words + shell, &n, &eb)) {
 		code = usage_error(eb.text);
 	} else if (c.opt.version) {
 		printf("simnet " RW_VERSION "\n");
 		code = EXIT_PASS;
-	} else if (c.opt.help || !n) {
+	} else if (c.opt.help || !(n += shell)) {
 		code = print_help();
 		if (!c.opt.help)
 			code = EXIT_USAGE;

@@ -116,7 +116,7 @@ static void path_seen(struct stream *s, enum scn_path path, const char *detail)
 	const char *from = s->lab->s->nodes[s->from].name;
 
 	s->paths_seen |= 1u << path;
-	if (path == s->path)
+	if (path == s->path && !strcmp(detail, s->detail))
 		return;
 	s->path = path;
 	snprintf(s->detail, sizeof(s->detail), "%s", detail);

@@ -1,7 +1,5 @@
-/* The kernel engine with real packets: every test builds a topology inside a sandbox of its own. */
-#include "simnet/engine.h"
-#include "simnet/kernel.h"
-#include "simnet/sandbox.h"
+/* Routers, cuts and drops with real packets: every test builds a topology inside a sandbox of its own. */
+#include "simnet/test/kernel_lab.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,127 +14,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* cmocka's own assertions jump into the runner, which a sandboxed child must not do. */
-#define CHECK(cond, ...) \
-	do { \
-		if (!(cond)) { \
-			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #cond); \
-			fprintf(stderr, __VA_ARGS__); \
-			fprintf(stderr, "\n"); \
-			return 1; \
-		} \
-	} while (0)
-
-enum { SKIPPED = 77, ARRIVE_MS = 2000, NOTHING_MS = 60 };
-
-static void in_sandbox(int (*body)(void *arg), void *arg)
-{
-	struct errbuf eb = { 0 };
-	int r = sandbox_run(body, arg, &eb);
-	if (r == -EPERM || r == -ENOSPC || r == -EUSERS || r == -EACCES) {
-		print_message("%s\n", eb.text);
-		skip();
-	}
-	if (r)
-		fail_msg("sandbox: %d %s", r, eb.text);
-}
-
-/* ---- topologies ---- */
-
-struct lab {
-	struct scenario s;
-	struct scn_router r[20];
-	struct scn_node n[24];
-	struct engine *e;
-	struct errbuf eb;
-};
-
-static struct scn_router *add_router(struct lab *l, const char *name, int behind)
-{
-	struct scn_router *r = &l->r[l->s.n_routers++];
-	*r = (struct scn_router) { .name = name, .behind = behind, .nat = true, .filtering = NAT_APDF };
-	return r;
-}
-
-static int add_node(struct lab *l, const char *name, int router)
-{
-	l->n[l->s.n_nodes] = (struct scn_node) { .name = name, .router = router, .is_service = router < 0 };
-	return (int)l->s.n_nodes++;
-}
-
-static int start(struct lab *l)
-{
-	l->s.file = "test.yaml";
-	l->s.name = "test";
-	l->s.seed = l->s.seed ? l->s.seed : 7;
-	l->s.routers = l->r;
-	l->s.nodes = l->n;
-	CHECK(topology_plan(&l->s, &l->eb) == 0, "%s", l->eb.text);
-	CHECK(engine_kernel.open(&l->s, "/tmp", &l->e, &l->eb) == 0, "%s", l->eb.text);
-	return 0;
-}
-
-/* server, alice behind home, bob behind office */
-static int start_pair(struct lab *l)
-{
-	add_node(l, "server", -1);
-	add_router(l, "home", -1);
-	add_router(l, "office", -1);
-	add_node(l, "alice", 0);
-	add_node(l, "bob", 1);
-	return start(l);
-}
-
-enum { SERVER, ALICE, BOB };
-
-/* ---- packets ---- */
-
-static int udp_on(struct lab *l, int node, uint16_t port)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = engine_kernel.socket(l->e, node, AF_INET, SOCK_DGRAM, 0, &l->eb);
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		return -1;
-	return fd;
-}
-
-static void send_to(int fd, const struct endpoint *to)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = endpoint_to_sockaddr(to, false, &ss);
-	(void)!sendto(fd, "x", 1, 0, (struct sockaddr *)&ss, len);
-}
-
-static bool receive(int fd, struct endpoint *from, int wait_ms)
-{
-	char buf[16];
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	struct pollfd pf = { .fd = fd, .events = POLLIN };
-	if (poll(&pf, 1, wait_ms) != 1 || recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&ss, &len) < 0)
-		return false;
-	struct endpoint ignored;
-	return endpoint_from_sockaddr((struct sockaddr *)&ss, from ? from : &ignored);
-}
-
-static struct endpoint at(const struct lab *l, int node, uint16_t port)
-{
-	return (struct endpoint) { l->n[node].ip, port };
-}
-
-/* What the server sees of a packet of fd; port 0: nothing came. */
-static struct endpoint seen_by_server(struct lab *l, int fd, int server_fd, uint16_t port)
-{
-	struct endpoint from = { 0 }, to = at(l, SERVER, port);
-	send_to(fd, &to);
-	(void)receive(server_fd, &from, ARRIVE_MS);
-	return from;
-}
 
 /* ---- the nine classes ---- */
 
@@ -630,218 +510,15 @@ static void test_ipv6(void **state)
 	in_sandbox(ipv6, NULL);
 }
 
-/* ---- hosts ---- */
-
-static int run_on(struct lab *l, int node, const char *script)
-{
-	const char *argv[] = { "sh", "-c", script, NULL };
-	int status = -1;
-	pid_t pid = engine_kernel.spawn(l->e, node, argv, NULL, 2, 2, &l->eb);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static int hosts(void *arg)
-{
-	struct lab l = { 0 };
-	struct stat before, after;
-	const char *missing[] = { "/no/such/program", NULL };
-	(void)arg;
-	if (start_pair(&l))
-		return 1;
-	(void)stat("/etc", &before);
-	CHECK(run_on(&l, ALICE, "test \"$(hostname)\" = alice && getent hosts server >/dev/null") == 0,
-		"no names");
-	CHECK(run_on(&l, ALICE, "echo nameserver 9.9.9.9 >/etc/r && mv /etc/r /etc/resolv.conf") == 0,
-		"no rename");
-	CHECK(run_on(&l, ALICE, "grep -q 9.9.9.9 /etc/resolv.conf") == 0, "a host forgets its files");
-	CHECK(run_on(&l, BOB, "grep -q 9.9.9.9 /etc/resolv.conf") != 0, "hosts share files");
-	CHECK(run_on(&l, BOB, "touch /run/x && test -z \"$(ls /run | grep -v x)\"") == 0,
-		"/run is not private");
-	CHECK(run_on(&l, ALICE, "test ! -e /run/x") == 0, "hosts share /run");
-	CHECK(run_on(&l, ALICE, "exit 7") == 7, "exit code lost");
-	CHECK(engine_kernel.spawn(l.e, ALICE, missing, NULL, 2, 2, &l.eb) < 0, "started nothing");
-	CHECK(strstr(l.eb.text, "/no/such/program") && strstr(l.eb.text, "alice"), "%s", l.eb.text);
-	(void)stat("/etc", &after);
-	CHECK(before.st_mtim.tv_sec == after.st_mtim.tv_sec, "the machine's /etc was written to");
-	engine_kernel.close(l.e);
-	return 0;
-}
-
-static void test_hosts(void **state)
-{
-	(void)state;
-	in_sandbox(hosts, NULL);
-}
-
-static int tcp_connect(struct lab *l, int node, int server_node)
-{
-	struct sockaddr_storage ss;
-	struct endpoint to = at(l, server_node, 4000);
-	socklen_t len = endpoint_to_sockaddr(&to, false, &ss);
-	int fd = engine_kernel.socket(l->e, node, AF_INET, SOCK_STREAM, 0, &l->eb);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) < 0)
-		return -1;
-	return fd;
-}
-
-static int tcp_and_captures(void *arg)
-{
-	struct lab l = { 0 };
-	const char *dir = arg;
-	struct stat st;
-	char path[256];
-	if (start_pair(&l))
-		return 1;
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(4000) };
-	int listener = engine_kernel.socket(l.e, SERVER, AF_INET, SOCK_STREAM, 0, &l.eb);
-	CHECK(bind(listener, (struct sockaddr *)&any, sizeof(any)) == 0 && listen(listener, 4) == 0, "%s",
-		strerror(errno));
-	int tcp = tcp_connect(&l, ALICE, SERVER);
-	CHECK(tcp >= 0, "TCP does not pass: %s", strerror(errno));
-	CHECK(engine_kernel.reset(l.e, 0, &l.eb) == 0, "%s", l.eb.text);
-	struct pollfd pf = { .fd = tcp, .events = POLLIN };
-	CHECK(write(tcp, "x", 1) == 1 && poll(&pf, 1, ARRIVE_MS) == 1, "an old TCP flow hangs after a reset");
-	CHECK(read(tcp, path, 1) < 0 && errno == ECONNRESET, "an old TCP flow lives on");
-	CHECK(run_on(&l, BOB, "ping -c1 -W2 server >/dev/null") == 0, "ICMP does not pass");
-	CHECK(engine_kernel.write_pcaps(l.e, dir, &l.eb) == 0, "%s", l.eb.text);
-	static const char *const links[] = { "server", "alice", "bob", "home.wan", "home.lan", "office.wan" };
-	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
-		snprintf(path, sizeof(path), "%s/%s.pcap", dir, links[i]);
-		CHECK(stat(path, &st) == 0 && st.st_size > 24 + 2 * 16, "%s is empty", path);
-	}
-	CHECK(engine_kernel.write_pcaps(l.e, "/no/such/dir", &l.eb) < 0, "wrote into nowhere");
-	engine_kernel.close(l.e);
-	return 0;
-}
-
-static void test_tcp_and_captures(void **state)
-{
-	char dir[] = "/tmp/kernel_test.XXXXXX", command[64];
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	in_sandbox(tcp_and_captures, dir);
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
-}
-
-/* ---- nothing is left ---- */
-
-static void describe_machine(char *out, size_t cap)
-{
-	static const char command[] =
-		"cat /proc/net/dev | cut -d: -f1; ls /run/netns 2>/dev/null; cat /proc/mounts;"
-		"nft list ruleset 2>/dev/null; cat /proc/sys/net/ipv4/ip_forward /proc/cgroups";
-	FILE *f = popen(command, "r");
-	size_t n = f ? fread(out, 1, cap - 1, f) : 0;
-	out[n] = '\0';
-	if (f)
-		pclose(f);
-}
-
-static int build_and_linger(void *arg)
-{
-	struct lab l = { 0 };
-	const char *argv[] = { "sh", "-c", "setsid sleep 1000 & exec sleep 1000", NULL };
-	if (start_pair(&l))
-		return 1;
-	(void)engine_kernel.spawn(l.e, ALICE, argv, NULL, 2, 2, &l.eb);
-	if (!arg) {
-		engine_kernel.close(l.e);
-		return 0;
-	}
-	pause();
-	return 0;
-}
-
-/* Processes in other pid or network namespaces than this one's, which are not there when the test begins. */
-static int count_strangers(void)
-{
-	FILE *f = popen("ls -l /proc/[0-9]*/ns/net /proc/[0-9]*/ns/pid 2>/dev/null | sed 's/.*-> //' | sort "
-			"-u | wc -l",
-		"r");
-	int n = 0;
-	if (!f || fscanf(f, "%d", &n) != 1)
-		n = -1;
-	if (f)
-		pclose(f);
-	return n;
-}
-
-static void test_nothing_is_left(void **state)
-{
-	static char before[65536], after[65536];
-	(void)state;
-	describe_machine(before, sizeof(before));
-	in_sandbox(build_and_linger, NULL);
-	describe_machine(after, sizeof(after));
-	assert_string_equal(before, after);
-}
-
-static void wait_for_strangers(int at_most)
-{
-	int n = 0;
-	for (int i = 0; i < 200; i++) {
-		if ((n = count_strangers()) <= at_most)
-			return;
-		(void)poll(NULL, 0, 10); /* the kernel's clean-up has no event to wait for */
-	}
-	fail_msg("%d namespaces are left, %d were there before", n, at_most);
-}
-
-static void test_kill_at_any_moment(void **state)
-{
-	static char before[65536], after[65536];
-	(void)state;
-	in_sandbox(build_and_linger, NULL); /* or skip */
-	int strangers = count_strangers();
-	describe_machine(before, sizeof(before));
-	for (unsigned i = 0; i < 12; i++) {
-		pid_t pid = fork();
-		if (pid == 0) {
-			struct errbuf eb = { 0 };
-			int stay = 1;
-			_exit(sandbox_run(build_and_linger, &stay, &eb) ? 1 : 0);
-		}
-		(void)poll(NULL, 0, (int)(i * i)); /* a moment of its life, from birth to running programs */
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	wait_for_strangers(strangers);
-	describe_machine(after, sizeof(after));
-	assert_string_equal(before, after);
-}
-
 static int rootless_body(void *arg)
 {
-	return nine_classes(arg) || cuts(arg) || hosts(arg) || blocked(arg);
+	return nine_classes(arg) || cuts(arg) || blocked(arg) || hairpin_below_carrier(arg);
 }
 
 static void test_rootless(void **state)
 {
 	(void)state;
-	if (geteuid() != 0) {
-		print_message("already without root\n");
-		skip();
-	}
-	pid_t pid = fork();
-	if (pid == 0) {
-		struct errbuf eb = { 0 };
-		if (setgid(65534) < 0 || setuid(65534) < 0)
-			_exit(SKIPPED);
-		int r = sandbox_run(rootless_body, NULL, &eb);
-		if (r)
-			fprintf(stderr, "rootless: %d %s\n", r, eb.text);
-		_exit(r == -EPERM || r == -ENOSPC ? SKIPPED : r ? 1 : 0);
-	}
-	int status = 0;
-	waitpid(pid, &status, 0);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
-		print_message("this machine has no unprivileged user namespaces\n");
-		skip();
-	}
-	assert_int_equal(status, 0);
+	in_rootless_sandbox(rootless_body);
 }
 
 int main(void)
@@ -860,10 +537,6 @@ int main(void)
 		cmocka_unit_test(test_punch_matrix),
 		cmocka_unit_test(test_input_trap),
 		cmocka_unit_test(test_ipv6),
-		cmocka_unit_test(test_hosts),
-		cmocka_unit_test(test_tcp_and_captures),
-		cmocka_unit_test(test_nothing_is_left),
-		cmocka_unit_test(test_kill_at_any_moment),
 		cmocka_unit_test(test_rootless),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

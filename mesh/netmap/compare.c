@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { POINTER = sizeof(void *) };
+
 /* One part as JSON text: the writer knows every field, so equality needs no second list of them. */
 static bool write_part(const struct netmap *m, size_t part, struct buf *out)
 {
@@ -76,9 +78,9 @@ bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netma
 	size_t n_a = a ? a->n_peers : 0;
 	bool failed = false;
 	*out = (struct netmap_diff) { 0 };
-	out->added = calloc(b->n_peers + 1, sizeof(*out->added));
-	out->removed = calloc(n_a + 1, sizeof(*out->removed));
-	out->changed = calloc(b->n_peers + 1, sizeof(*out->changed));
+	out->added = calloc(b->n_peers + 1, POINTER);
+	out->removed = calloc(n_a + 1, POINTER);
+	out->changed = calloc(b->n_peers + 1, POINTER);
 	if (!out->added || !out->removed || !out->changed) {
 		netmap_diff_fini(out);
 		return false;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { POINTER = sizeof(void *) };
+
 struct netmap_part {
 	unsigned refs;
 	struct arena arena;
@@ -100,7 +102,7 @@ static bool reserve(struct draft *d, size_t n)
 	if (n <= d->cap)
 		return true;
 	size_t cap = n + n / 4 + 4;
-	const struct netmap_peer **v = realloc(d->m->peers, cap * sizeof(*v));
+	const struct netmap_peer **v = realloc(d->m->peers, cap * POINTER);
 	if (!v) {
 		d->failed = true;
 		return false;
@@ -124,7 +126,7 @@ static void insert(struct draft *d, const struct netmap_peer *p)
 		put_peer(p);
 		return;
 	}
-	memmove(&m->peers[i + 1], &m->peers[i], (m->n_peers - i) * sizeof(m->peers[0]));
+	memmove(&m->peers[i + 1], &m->peers[i], (m->n_peers - i) * POINTER);
 	m->peers[i] = p;
 	m->n_peers++;
 }
@@ -152,7 +154,7 @@ static void remove_peer(struct draft *d, int64_t id)
 		return;
 	put_peer(*at);
 	m->n_peers--;
-	memmove(at, at + 1, (size_t)(&m->peers[m->n_peers] - at) * sizeof(*at));
+	memmove(at, at + 1, (size_t)(&m->peers[m->n_peers] - at) * POINTER);
 	d->changed = true;
 }
 

@@ -44,6 +44,8 @@ static bool is_best(const struct peer *e, const struct candidate *c)
 static struct candidate *evict(struct path *p, struct peer *e)
 {
 	struct candidate *victim = NULL;
+	if (!e->cands)
+		return NULL;
 	for (size_t i = 0; i < e->n_cands; i++) {
 		struct candidate *c = &e->cands[i];
 		if (!(c->from & FROM_NETMAP) && !is_best(e, c) && (!victim || worth(c) < worth(victim)))

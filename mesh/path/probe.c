@@ -22,7 +22,7 @@ void probe_free_all(struct path *p)
 
 void probe_expire(struct path *p)
 {
-	while (p->pings && (p->n_pings > PINGS_MAX || p->now_ms - p->pings->sent_ms > PING_TIMEOUT_MS))
+	while (p->pings && (p->n_pings >= PINGS_MAX || p->now_ms - p->pings->sent_ms > PING_TIMEOUT_MS))
 		drop_ping(p, p->pings);
 }
 
@@ -46,6 +46,7 @@ static bool send_message(struct path *p, struct peer *e, const struct disco_mess
 
 static struct ping *remember(struct path *p, const struct ping *g)
 {
+	probe_expire(p);
 	struct ping *copy = malloc(sizeof(*copy));
 	if (!copy)
 		return NULL;
@@ -59,7 +60,6 @@ static struct ping *remember(struct path *p, const struct ping *g)
 	*(p->pings_last ? &p->pings_last->next : &p->pings) = copy;
 	p->pings_last = copy;
 	p->n_pings++;
-	probe_expire(p);
 	return copy;
 }
 

@@ -101,8 +101,10 @@ static void rules(void **state)
 			netmap_put(m);
 			m = next;
 		}
-		if (m->n_peers != rows[i].peers || rules_of(m, "base") != rows[i].base_rules ||
-			m->block_all != rows[i].block_all || changed != rows[i].changed)
+		if (!m)
+			fail_msg("row %zu has no steps", i);
+		else if (m->n_peers != rows[i].peers || rules_of(m, "base") != rows[i].base_rules ||
+			 m->block_all != rows[i].block_all || changed != rows[i].changed)
 			fail_msg("row %zu (%s): %zu peers, base %zu, block %d, changed %d", i, rows[i].what,
 				m->n_peers, rules_of(m, "base"), m->block_all, changed);
 		netmap_put(m);

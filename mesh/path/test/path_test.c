@@ -47,7 +47,7 @@ static void all_pairs(void **state)
 	uint64_t worst = 0;
 	for (int a = 0; a < 9; a++) {
 		for (int b = 0; b < 9; b++) {
-			struct pair x = pair_of((uint64_t)(a * 9 + b + 1), a, b);
+			struct pair x = pair_of((uint64_t)a * 9 + (uint64_t)b + 1, a, b);
 			start_both(&x);
 			uint64_t took = world_until_direct(x.w, x.a, x.b, oracle(a, b) ? 1000 : 15000);
 			if ((took != UINT64_MAX) != oracle(a, b))

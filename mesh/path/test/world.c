@@ -457,7 +457,7 @@ static void connected(struct world *w, struct event *ev)
 
 static void handle(struct world *w, struct event *ev)
 {
-	struct node *n = ev->node >= 0 ? &w->nodes[ev->node] : NULL;
+	struct node *n = &w->nodes[ev->node >= 0 ? ev->node : 0]; /* UDP needs none */
 	switch (ev->kind) {
 	case EV_UDP: route_udp(w, ev); break;
 	case EV_RELAY: relay_arrived(w, ev); break;

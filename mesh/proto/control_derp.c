@@ -1,7 +1,6 @@
 #include "mesh/proto/shapes.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define NODE(name, codec, field, flags) \
 	{ \
@@ -37,30 +36,51 @@ static const struct json_row region_rows[] = {
 };
 static const struct json_shape region_shape = { region_rows, sizeof(struct ctl_derp_region), NULL };
 
-struct regions {
-	struct ctl_derp_region *v;
-	size_t n;
-};
-
 /* The map's key is the id; what RegionID fields leave out or contradict follows it. */
-static bool region_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+static bool region_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
-	struct regions *all = arg;
+	struct ctl_derp_region *r = element;
 	int64_t id;
 	if (!json_text_i64(key, &id) || id <= 0 || id > UINT16_MAX)
 		return json_fail(in, "not a region id");
-	if (json_is_null(v))
-		return true;
-	struct ctl_derp_region *r = &all->v[all->n];
 	json_init(&region_shape, r);
 	if (!json_read_object(in, v, &region_shape, r))
 		return false;
 	r->id = (int32_t)id;
 	for (size_t i = 0; i < r->n_nodes; i++)
 		r->nodes[i].region = r->id;
-	all->n++;
 	return true;
 }
+
+static void region_write(struct json_out *out, const void *element, bool *first)
+{
+	const struct ctl_derp_region *r = element;
+	char key[16];
+	snprintf(key, sizeof(key), "%d", (int)r->id);
+	json_put_name(out, key, first);
+	json_put_object(out, &region_shape, r);
+}
+
+static const struct json_map region_map = { sizeof(struct ctl_derp_region), false, region_read,
+	region_write };
+
+static bool read_regions(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	return json_map_list.read(in, v, field, row);
+}
+
+static void write_regions(struct json_out *out, const void *field, const struct json_row *row)
+{
+	json_map_list.write(out, field, row);
+}
+
+/* Null and absent regions both mean "as before"; an empty object means none: told apart by the pointer. */
+static bool regions_absent(const void *field)
+{
+	return *(void *const *)field == NULL;
+}
+
+static const struct json_codec regions = { NULL, read_regions, write_regions, regions_absent };
 
 static int compare_regions(const void *a, const void *b)
 {
@@ -68,57 +88,20 @@ static int compare_regions(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-static bool read_regions(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
-{
-	(void)row;
-	struct regions all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
-	if (!all.v || !json_each(in, v, region_add, &all))
-		return false;
-	if (all.n)
-		qsort(all.v, all.n, sizeof(*all.v), compare_regions);
-	for (size_t i = 1; i < all.n; i++)
-		if (all.v[i].id == all.v[i - 1].id) /* "1" and "01" */
-			return json_fail(in, "one region twice");
-	memcpy(field, &all, sizeof(all));
-	return true;
-}
-
-static void write_regions(struct json_out *out, const void *field, const struct json_row *row)
-{
-	(void)row;
-	struct regions all;
-	memcpy(&all, field, sizeof(all));
-	bool first = true;
-	json_put(out, "{");
-	for (size_t i = 0; i < all.n; i++) {
-		char key[16];
-		snprintf(key, sizeof(key), "%d", (int)all.v[i].id);
-		json_put_name(out, key, &first);
-		json_put_object(out, &region_shape, &all.v[i]);
-	}
-	json_put(out, "}");
-}
-
-/* Null and absent regions both mean "as before"; an empty object means none: told apart by the pointer. */
-static bool regions_absent(const void *field)
-{
-	struct regions all;
-	memcpy(&all, field, sizeof(all));
-	return !all.v;
-}
-
-static const struct json_codec regions = { NULL, read_regions, write_regions, regions_absent };
-
 static bool finish_map(struct json_in *in, void *obj)
 {
 	struct ctl_derp_map *m = obj;
-	(void)in;
 	m->regions_null = !m->regions;
+	if (m->n_regions)
+		qsort(m->regions, m->n_regions, sizeof(*m->regions), compare_regions);
+	for (size_t i = 1; i < m->n_regions; i++)
+		if (m->regions[i].id == m->regions[i - 1].id) /* "1" and "01" */
+			return json_fail(in, "one region twice");
 	return true;
 }
 
 static const struct json_row derp_map_rows[] = {
-	{ "Regions", &regions, offsetof(struct ctl_derp_map, regions), JSON_OMIT, 0, NULL },
+	{ "Regions", &regions, offsetof(struct ctl_derp_map, regions), JSON_OMIT, 0, &region_map },
 	{ "omitDefaultRegions", &json_bool, offsetof(struct ctl_derp_map, omit_default), JSON_OMIT, 0, NULL },
 	{ 0 },
 };

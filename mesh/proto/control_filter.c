@@ -347,56 +347,22 @@ static void write_rules(struct json_out *out, const void *field, const struct js
 const struct json_codec filter_rules = { NULL, read_rules, write_rules, NULL };
 
 /* --- PacketFilters ------------------------------------------------------------------------------------ */
-struct filters {
-	struct ctl_filter *v;
-	size_t n;
-};
-
-static bool filter_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+static bool filter_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
-	struct filters *all = arg;
-	struct ctl_filter f = { .name = arena_strdup(in->arena, key), .remove = json_is_null(v) };
-	struct rules r = { 0 };
-	if (!f.name || (!f.remove && !read_rules(in, v, &r, NULL)))
-		return false;
-	f.rules = r.v;
-	f.n_rules = r.n;
-	all->v[all->n++] = f;
-	return true;
+	struct ctl_filter *f = element;
+	f->name = arena_strdup(in->arena, key);
+	f->remove = json_is_null(v);
+	return f->name && (f->remove || read_rules(in, v, &f->rules, NULL));
 }
 
-static bool read_filters(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+static void filter_write(struct json_out *out, const void *element, bool *first)
 {
-	(void)row;
-	struct filters all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
-	if (!all.v || !json_each(in, v, filter_add, &all))
-		return false;
-	memcpy(field, &all, sizeof(all));
-	return true;
+	const struct ctl_filter *f = element;
+	json_put_name(out, f->name, first);
+	if (f->remove)
+		json_put(out, "null");
+	else
+		write_rules(out, &f->rules, NULL);
 }
 
-static void write_filters(struct json_out *out, const void *field, const struct json_row *row)
-{
-	struct filters all;
-	memcpy(&all, field, sizeof(all));
-	bool first = true;
-	json_put(out, "{");
-	for (size_t i = 0; i < all.n; i++) {
-		struct rules r = { all.v[i].rules, all.v[i].n_rules };
-		json_put_name(out, all.v[i].name, &first);
-		if (all.v[i].remove)
-			json_put(out, "null");
-		else
-			write_rules(out, &r, row);
-	}
-	json_put(out, "}");
-}
-
-static bool filters_empty(const void *field)
-{
-	struct filters all;
-	memcpy(&all, field, sizeof(all));
-	return all.n == 0;
-}
-
-const struct json_codec filter_map = { NULL, read_filters, write_filters, filters_empty };
+const struct json_map filter_map = { sizeof(struct ctl_filter), true, filter_read, filter_write };

@@ -1,59 +1,23 @@
 #include "mesh/proto/shapes.h"
-#include <string.h>
 
 const char nodekey_prefix[] = "nodekey:", machinekey_prefix[] = "mkey:", discokey_prefix[] = "discokey:";
 
 /* --- NetInfo.DERPLatency: {"1-v4":0.012} ---------------------------------------------------------------- */
-struct latency_fill {
-	struct ctl_latency *v;
-	size_t n;
-};
-
-static bool latency_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+static bool latency_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
-	struct latency_fill *f = arg;
-	if (!json_is_number(v))
-		return json_is_null(v) || json_fail(in, "not a number");
-	const char *name = arena_strdup(in->arena, key);
-	if (!name)
-		return false;
-	f->v[f->n++] = (struct ctl_latency) { .key = name, .seconds = json_number_value(v) };
-	return true;
+	struct ctl_latency *l = element;
+	l->key = arena_strdup(in->arena, key);
+	return l->key && json_f64.read(in, v, &l->seconds, NULL);
 }
 
-/* The field is netinfo.latency; its count follows. */
-static bool read_latency(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+static void latency_write(struct json_out *out, const void *element, bool *first)
 {
-	(void)row;
-	struct latency_fill f = { .v = arena_array(in->arena, json_object_size(v), sizeof(*f.v)) };
-	if (!f.v || !json_each(in, v, latency_add, &f))
-		return false;
-	memcpy(field, &f, sizeof(f));
-	return true;
+	const struct ctl_latency *l = element;
+	json_put_name(out, l->key, first);
+	json_f64.write(out, &l->seconds, NULL);
 }
 
-static void write_latency(struct json_out *out, const void *field, const struct json_row *row)
-{
-	(void)row;
-	struct latency_fill f;
-	memcpy(&f, field, sizeof(f));
-	bool first = true;
-	json_put(out, "{");
-	for (size_t i = 0; i < f.n; i++) {
-		json_put_name(out, f.v[i].key, &first);
-		json_f64.write(out, &f.v[i].seconds, NULL);
-	}
-	json_put(out, "}");
-}
-
-static bool latency_empty(const void *field)
-{
-	struct latency_fill f;
-	memcpy(&f, field, sizeof(f));
-	return f.n == 0;
-}
-
-static const struct json_codec latency = { NULL, read_latency, write_latency, latency_empty };
+static const struct json_map latency_map = { sizeof(struct ctl_latency), false, latency_read, latency_write };
 
 #define NET(name, codec, field, flags) \
 	{ \
@@ -70,7 +34,7 @@ static const struct json_row netinfo_rows[] = {
 	NET("PCP", &json_opt, pcp, JSON_OMIT),
 	NET("PreferredDERP", &json_i32, preferred_derp, JSON_OMIT),
 	NET("LinkType", &json_str, link_type, JSON_OMIT),
-	NET("DERPLatency", &latency, latency, JSON_OMIT),
+	{ "DERPLatency", &json_map_list, offsetof(struct ctl_netinfo, latency), JSON_OMIT, 0, &latency_map },
 	{ 0 },
 };
 static const struct json_shape netinfo_shape = { netinfo_rows, sizeof(struct ctl_netinfo), NULL };

@@ -80,66 +80,30 @@ bool ctl_map_request_write(struct buf *out, const struct ctl_map_request *m)
 
 /* --- {"12":true}: OnlineChange, PeerSeenChange ------------------------------------------------------------
  */
-struct online_list {
-	struct ctl_online *v;
-	size_t n;
-};
-
-static bool online_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+static bool online_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
-	struct online_list *all = arg;
-	struct ctl_online o = { 0 };
-	if (json_is_null(v))
-		return true;
-	if (!json_text_i64(key, &o.id))
-		return json_fail(in, "not a node id");
-	if (!json_bool.read(in, v, &o.online, NULL))
-		return false;
-	all->v[all->n++] = o;
-	return true;
+	struct ctl_online *o = element;
+	return (json_text_i64(key, &o->id) || json_fail(in, "not a node id")) &&
+	       json_bool.read(in, v, &o->online, NULL);
 }
 
-static bool read_online(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+static void online_write(struct json_out *out, const void *element, bool *first)
 {
-	(void)row;
-	struct online_list all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
-	if (!all.v || !json_each(in, v, online_add, &all))
-		return false;
-	memcpy(field, &all, sizeof(all));
-	return true;
+	const struct ctl_online *o = element;
+	char key[24];
+	snprintf(key, sizeof(key), "%lld", (long long)o->id);
+	json_put_name(out, key, first);
+	json_put(out, o->online ? "true" : "false");
 }
 
-static void write_online(struct json_out *out, const void *field, const struct json_row *row)
-{
-	(void)row;
-	struct online_list all;
-	memcpy(&all, field, sizeof(all));
-	bool first = true;
-	json_put(out, "{");
-	for (size_t i = 0; i < all.n; i++) {
-		char key[24];
-		snprintf(key, sizeof(key), "%lld", (long long)all.v[i].id);
-		json_put_name(out, key, &first);
-		json_put(out, all.v[i].online ? "true" : "false");
-	}
-	json_put(out, "}");
-}
-
-static bool online_empty(const void *field)
-{
-	struct online_list all;
-	memcpy(&all, field, sizeof(all));
-	return all.n == 0;
-}
-
-static const struct json_codec online_map = { NULL, read_online, write_online, online_empty };
+static const struct json_map online_map = { sizeof(struct ctl_online), false, online_read, online_write };
 
 /* --- PacketFilters: the field is the whole response, as "*": null is kept beside the list ------------------
  */
 static bool read_filters(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
 	struct ctl_map_response *m = field;
-	if (!filter_map.read(in, v, &m->filters, row))
+	if (!json_map_list.read(in, v, &m->filters, row))
 		return false;
 	size_t kept = 0;
 	for (size_t i = 0; i < m->n_filters; i++) {
@@ -155,22 +119,14 @@ static bool read_filters(struct json_in *in, const json_t *v, void *field, const
 static void write_filters(struct json_out *out, const void *field, const struct json_row *row)
 {
 	const struct ctl_map_response *m = field;
-	if (!m->filters_clear) {
-		filter_map.write(out, &m->filters, row);
-		return;
-	}
+	const struct ctl_filter all = { .name = "*", .remove = true };
 	bool first = true;
+	(void)row;
 	json_put(out, "{");
-	json_put_name(out, "*", &first);
-	json_put(out, "null");
-	for (size_t i = 0; i < m->n_filters; i++) {
-		const struct ctl_filter *f = &m->filters[i];
-		json_put_name(out, f->name, &first);
-		if (f->remove)
-			json_put(out, "null");
-		else
-			filter_rules.write(out, &f->rules, row);
-	}
+	if (m->filters_clear)
+		filter_map.write(out, &all, &first);
+	for (size_t i = 0; i < m->n_filters; i++)
+		filter_map.write(out, &m->filters[i], &first);
 	json_put(out, "}");
 }
 
@@ -211,12 +167,12 @@ static const struct json_row response_rows[] = {
 	RES("PeersChanged", &json_list, peers_changed, &node_shape),
 	RES("PeersRemoved", &json_numbers, peers_removed, NULL),
 	RES("PeersChangedPatch", &json_list, patches, &patch_shape),
-	RES("PeerSeenChange", &online_map, seen, NULL),
-	RES("OnlineChange", &online_map, online, NULL),
+	RES("PeerSeenChange", &json_map_list, seen, &online_map),
+	RES("OnlineChange", &json_map_list, online, &online_map),
 	RES("DNSConfig", &json_pointer, dns, &dns_shape),
 	RES("Domain", &json_str_or_null, domain, NULL),
 	{ "PacketFilter", &filter_rules, AT(filter), 0, AT(has_filter), NULL },
-	{ "PacketFilters", &filters, 0, JSON_OMIT, 0, NULL },
+	{ "PacketFilters", &filters, 0, JSON_OMIT, 0, &filter_map },
 	RES("UserProfiles", &json_list, users, &user_shape),
 	{ "Health", &json_strings, AT(health), 0, AT(has_health), NULL },
 	RES("ControlTime", &json_time, control_time_ms, NULL),

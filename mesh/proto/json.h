@@ -55,12 +55,22 @@ struct json_shape {
 	bool (*finish)(struct json_in *in, void *obj); /* after reading; may be NULL */
 };
 
+/* An object whose members are elements of a list: a pointer followed by its size_t count. */
+struct json_map {
+	size_t size;
+	bool null_too; /* null members are elements as well, not left out */
+	bool (*read)(struct json_in *in, const char *key, const json_t *v,
+		void *element);						       /* element is all zero */
+	void (*write)(struct json_out *out, const void *element, bool *first); /* name and value */
+};
+
 extern const struct json_codec json_str, json_str_or_null, json_bool, json_opt, json_i64, json_i32, json_u16,
 	json_u64, json_f64, json_time, json_key, json_raw, json_strings, json_numbers, json_prefixes,
 	json_endpoint_list, json_addr_list, json_endpoints,
 	json_inside, /* a struct of arg's shape that is a field; at 0 = the same struct, in a nested object */
-	json_pointer, /* arg's shape, allocated; NULL = absent */
-	json_list;    /* arg's shape: a pointer followed by its size_t count */
+	json_pointer,  /* arg's shape, allocated; NULL = absent */
+	json_list,     /* arg's shape: a pointer followed by its size_t count */
+	json_map_list; /* arg: struct json_map */
 
 /* --- reading ------------------------------------------------------------------------------------------ */
 /* Parses text with caps; NULL and a sentence in eb (may be NULL). json_decref it. */
@@ -75,9 +85,6 @@ bool json_read_object(struct json_in *in, const json_t *v, const struct json_sha
 /* Whole text to *out, untouched on failure. 0 or a code. */
 int json_read(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
 	struct errbuf *eb);
-/* Members of an object as array elements with a key: calls each(); null values are seen too. */
-bool json_each(struct json_in *in, const json_t *obj,
-	bool (*each)(struct json_in *in, const char *key, const json_t *v, void *arg), void *arg);
 bool json_text_i64(const char *text, int64_t *out); /* decimal keys of maps */
 
 /* --- writing ------------------------------------------------------------------------------------------ */

@@ -266,6 +266,46 @@ static void write_shapes(struct json_out *out, const void *field, const struct j
 
 const struct json_codec json_list = { NULL, read_shapes, write_shapes, list_empty };
 
+static bool read_map(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	const struct json_map *map = row->arg;
+	const char *key;
+	json_t *member;
+	if (!json_is_object(v))
+		return json_fail(in, "not an object");
+	if (json_object_size(v) > JSON_LIST_MAX)
+		return json_fail(in, "too many members");
+	struct list l = { .v = arena_array(in->arena, json_object_size(v), map->size) };
+	struct json_at here = { .up = in->at };
+	bool ok = l.v != NULL;
+	in->at = &here;
+	json_object_foreach((json_t *)v, key, member)
+	{
+		here.name = key;
+		if (!ok || (json_is_null(member) && !map->null_too))
+			continue;
+		ok = map->read(in, key, member, (char *)l.v + l.n * map->size);
+		l.n++;
+	}
+	in->at = here.up;
+	if (ok)
+		memcpy(field, &l, sizeof(l));
+	return ok;
+}
+
+static void write_map(struct json_out *out, const void *field, const struct json_row *row)
+{
+	const struct json_map *map = row->arg;
+	struct list l = list_get(field);
+	bool first = true;
+	json_put_bytes(out, "{", 1);
+	for (size_t i = 0; i < l.n; i++)
+		map->write(out, (const char *)l.v + i * map->size, &first);
+	json_put_bytes(out, "}", 1);
+}
+
+const struct json_codec json_map_list = { NULL, read_map, write_map, list_empty };
+
 static void init_inside(void *field, const struct json_row *row)
 {
 	json_init(row->arg, field);

@@ -140,26 +140,6 @@ int json_read(struct arena *a, const char *text, size_t len, const struct json_s
 	return 0;
 }
 
-bool json_each(struct json_in *in, const json_t *obj,
-	bool (*each)(struct json_in *in, const char *key, const json_t *v, void *arg), void *arg)
-{
-	if (!json_is_object(obj))
-		return json_fail(in, "not an object");
-	const char *key;
-	json_t *v;
-	bool ok = true;
-	json_object_foreach((json_t *)obj, key, v)
-	{
-		struct json_at here = { .up = in->at, .name = key };
-		in->at = &here;
-		ok = each(in, key, v, arg);
-		in->at = here.up;
-		if (!ok)
-			break;
-	}
-	return ok;
-}
-
 bool json_text_i64(const char *text, int64_t *out)
 {
 	int64_t v = 0;

@@ -1,7 +1,6 @@
-#include "mesh/proto/localapi.h"
+#include "mesh/proto/localapi_status.h"
 #include "mesh/proto/shapes.h"
 #include <stdio.h>
-#include <string.h>
 
 #define PEER(name, codec, field, arg) \
 	{ \
@@ -39,52 +38,23 @@ static const struct json_shape peer_shape = { peer_rows, sizeof(struct api_peer)
 
 /* --- Peer: {"nodekey:...": {...}} -------------------------------------------------------------------------
  */
-struct peers {
-	struct api_peer *v;
-	size_t n;
-};
-
-static bool peer_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+static bool peer_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
-	struct peers *all = arg;
-	struct api_peer *p = &all->v[all->n];
+	struct api_peer *p = element;
 	json_init(&peer_shape, p);
-	if (json_is_null(v))
-		return true;
-	if (!json_read_object(in, v, &peer_shape, p))
-		return false;
-	if (!key_parse(key, nodekey_prefix, p->key.b))
-		return json_fail(in, "not a node key");
-	all->n++;
-	return true;
+	return json_read_object(in, v, &peer_shape, p) &&
+	       (key_parse(key, nodekey_prefix, p->key.b) || json_fail(in, "not a node key"));
 }
 
-static bool read_peers(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+static void peer_write(struct json_out *out, const void *element, bool *first)
 {
-	(void)row;
-	struct peers all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
-	if (!all.v || !json_each(in, v, peer_add, &all))
-		return false;
-	memcpy(field, &all, sizeof(all));
-	return true;
+	const struct api_peer *p = element;
+	char key[KEY_TEXT];
+	json_put_name(out, key_format(p->key.b, nodekey_prefix, key), first);
+	json_put_object(out, &peer_shape, p);
 }
 
-static void write_peers(struct json_out *out, const void *field, const struct json_row *row)
-{
-	(void)row;
-	struct peers all;
-	memcpy(&all, field, sizeof(all));
-	bool first = true;
-	json_put(out, "{");
-	for (size_t i = 0; i < all.n; i++) {
-		char key[KEY_TEXT];
-		json_put_name(out, key_format(all.v[i].key.b, nodekey_prefix, key), &first);
-		json_put_object(out, &peer_shape, &all.v[i]);
-	}
-	json_put(out, "}");
-}
-
-static const struct json_codec peer_map = { NULL, read_peers, write_peers, NULL };
+static const struct json_map peer_map = { sizeof(struct api_peer), false, peer_read, peer_write };
 
 /* --- User: {"1": {...}} -----------------------------------------------------------------------------------
  */
@@ -96,95 +66,42 @@ static const struct json_row user_rows[] = {
 };
 static const struct json_shape api_user_shape = { user_rows, sizeof(struct api_user), NULL };
 
-struct users {
-	struct api_user *v;
-	size_t n;
-};
-
-static bool user_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+static bool user_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
-	struct users *all = arg;
-	struct api_user *u = &all->v[all->n];
+	struct api_user *u = element;
 	json_init(&api_user_shape, u);
-	if (json_is_null(v))
-		return true;
-	if (!json_read_object(in, v, &api_user_shape, u))
-		return false;
-	if (!json_text_i64(key, &u->id))
-		return json_fail(in, "not a user id");
-	all->n++;
-	return true;
+	return json_read_object(in, v, &api_user_shape, u) &&
+	       (json_text_i64(key, &u->id) || json_fail(in, "not a user id"));
 }
 
-static bool read_users(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+static void user_write(struct json_out *out, const void *element, bool *first)
 {
-	(void)row;
-	struct users all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
-	if (!all.v || !json_each(in, v, user_add, &all))
-		return false;
-	memcpy(field, &all, sizeof(all));
-	return true;
+	const struct api_user *u = element;
+	char key[24];
+	snprintf(key, sizeof(key), "%lld", (long long)u->id);
+	json_put_name(out, key, first);
+	json_put_object(out, &api_user_shape, u);
 }
 
-static void write_users(struct json_out *out, const void *field, const struct json_row *row)
-{
-	(void)row;
-	struct users all;
-	memcpy(&all, field, sizeof(all));
-	bool first = true;
-	json_put(out, "{");
-	for (size_t i = 0; i < all.n; i++) {
-		char key[24];
-		snprintf(key, sizeof(key), "%lld", (long long)all.v[i].id);
-		json_put_name(out, key, &first);
-		json_put_object(out, &api_user_shape, &all.v[i]);
-	}
-	json_put(out, "}");
-}
-
-static const struct json_codec user_map = { NULL, read_users, write_users, NULL };
+static const struct json_map user_map = { sizeof(struct api_user), false, user_read, user_write };
 
 /* --- Drops: {"name": n} -----------------------------------------------------------------------------------
  */
-struct drops {
-	struct api_drop *v;
-	size_t n;
-};
-
-static bool drop_add(struct json_in *in, const char *key, const json_t *v, void *arg)
+static bool drop_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
-	struct drops *all = arg;
-	struct api_drop d = { .name = arena_strdup(in->arena, key) };
-	if (!d.name || (!json_is_null(v) && !json_u64.read(in, v, &d.n, NULL)))
-		return false;
-	all->v[all->n++] = d;
-	return true;
+	struct api_drop *d = element;
+	d->name = arena_strdup(in->arena, key);
+	return d->name && json_u64.read(in, v, &d->n, NULL);
 }
 
-static bool read_drops(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+static void drop_write(struct json_out *out, const void *element, bool *first)
 {
-	(void)row;
-	struct drops all = { .v = arena_array(in->arena, json_object_size(v), sizeof(*all.v)) };
-	if (!all.v || !json_each(in, v, drop_add, &all))
-		return false;
-	memcpy(field, &all, sizeof(all));
-	return true;
+	const struct api_drop *d = element;
+	json_put_name(out, d->name, first);
+	json_u64.write(out, &d->n, NULL);
 }
 
-static void write_drops(struct json_out *out, const void *field, const struct json_row *row)
-{
-	struct drops all;
-	memcpy(&all, field, sizeof(all));
-	bool first = true;
-	json_put(out, "{");
-	for (size_t i = 0; i < all.n; i++) {
-		json_put_name(out, all.v[i].name, &first);
-		json_u64.write(out, &all.v[i].n, row);
-	}
-	json_put(out, "}");
-}
-
-static const struct json_codec drop_map = { NULL, read_drops, write_drops, NULL };
+static const struct json_map drop_map = { sizeof(struct api_drop), false, drop_read, drop_write };
 
 /* --- the whole ---------------------------------------------------------------------------------------- */
 #define STATUS(name, codec, field, arg) \
@@ -210,9 +127,9 @@ static const struct json_row status_rows[] = {
 	STATUS("Health", &json_strings, health, NULL),
 	STATUS("MagicDNSSuffix", &json_str, magic_suffix, NULL),
 	{ "CurrentTailnet", &json_inside, 0, 0, 0, &tailnet_shape },
-	STATUS("Peer", &peer_map, peers, NULL),
-	STATUS("User", &user_map, users, NULL),
-	STATUS("Drops", &drop_map, drops, NULL),
+	STATUS("Peer", &json_map_list, peers, &peer_map),
+	STATUS("User", &json_map_list, users, &user_map),
+	STATUS("Drops", &json_map_list, drops, &drop_map),
 	STATUS("Control", &json_str, control, NULL),
 	{ 0 },
 };

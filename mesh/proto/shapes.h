@@ -13,8 +13,7 @@ extern const struct json_shape derp_map_shape; /* struct ctl_derp_map */
 extern const struct json_shape dns_shape;      /* struct ctl_dns */
 extern const struct json_shape resolver_shape; /* struct ctl_resolver */
 extern const struct json_codec filter_rules;   /* rules and their count: PacketFilter */
-extern const struct json_codec
-	filter_map; /* struct ctl_filter and count: PacketFilters; filters_clear stays outside */
+extern const struct json_map filter_map;       /* struct ctl_filter: PacketFilters */
 extern const char nodekey_prefix[], machinekey_prefix[], discokey_prefix[];
 
 #endif

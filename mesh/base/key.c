@@ -1,6 +1,7 @@
 #include "mesh/base/key.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 static void fill_system(void *arg, void *dst, size_t len)
@@ -65,11 +66,9 @@ bool key_parse(const char *text, const char *prefix, uint8_t out[static KEY_LEN]
 
 char *key_format(const uint8_t k[static KEY_LEN], const char *prefix, char *buf)
 {
-	size_t skip = strlen(prefix);
-	if (skip > KEY_TEXT - 2 * KEY_LEN - 1)
-		skip = KEY_TEXT - 2 * KEY_LEN - 1;
-	memcpy(buf, prefix, skip);
-	(void)hex_encode(k, KEY_LEN, buf + skip);
+	enum { PREFIX_ROOM = KEY_TEXT - 2 * KEY_LEN };
+	snprintf(buf, PREFIX_ROOM, "%s", prefix);
+	(void)hex_encode(k, KEY_LEN, buf + strlen(buf));
 	return buf;
 }
 

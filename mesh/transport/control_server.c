@@ -41,17 +41,12 @@ struct control_server_link {
 
 static void stream_free(struct h2_stream *s)
 {
-	for (struct h2_stream **at = &s->link->streams; *at; at = &(*at)->next)
-		if (*at == s) {
-			*at = s->next;
-			break;
-		}
 	buf_wipe(&s->body);
 	buf_free(&s->out);
 	free(s);
 }
 
-/* Lost before its end: the owner, who still holds it, is told. */
+/* Out of the list already; the owner is told when it still holds it. */
 static void stream_lost(struct h2_stream *s)
 {
 	struct control_server_link *c = s->link;
@@ -67,16 +62,19 @@ static void release(void *arg)
 {
 	struct control_server_link *c = arg;
 	h2_conn_fini(&c->conn, !c->broken);
-	while (c->streams)
-		stream_free(c->streams);
+	for (struct h2_stream *s; (s = c->streams);) {
+		c->streams = s->next;
+		stream_free(s);
+	}
 	free(c);
 }
 
 static void lose_streams(struct control_server_link *c)
 {
-	while (c->streams) {
-		nghttp2_session_set_stream_user_data(c->conn.session, c->streams->id, NULL);
-		stream_lost(c->streams);
+	for (struct h2_stream *s; (s = c->streams);) {
+		c->streams = s->next;
+		nghttp2_session_set_stream_user_data(c->conn.session, s->id, NULL);
+		stream_lost(s);
 	}
 }
 
@@ -186,8 +184,13 @@ static int on_stream_end(nghttp2_session *session, int32_t id, uint32_t error, v
 	struct control_server_link *c = user;
 	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
 	(void)error;
-	if (s)
+	if (s) {
+		struct h2_stream **at = &c->streams;
+		while (*at != s)
+			at = &(*at)->next;
+		*at = s->next;
 		stream_lost(s);
+	}
 	return stop_if_dead(c);
 }
 

@@ -1,8 +1,10 @@
 #include "mesh/transport/h2_conn.h"
 
+#include <assert.h>
 #include <errno.h>
 
 enum {
+	DEPTH_MAX = 64,			 /* calls into the owner on one stack */
 	STREAM_WINDOW = 8 * 1024 * 1024, /* a netmap must not wait for window updates */
 	LINK_WINDOW = 16 * 1024 * 1024,
 	STREAMS_MAX = 250,
@@ -16,6 +18,7 @@ enum {
 
 void h2_conn_enter(struct h2_conn *c)
 {
+	assert(c->busy < DEPTH_MAX);
 	c->busy++;
 }
 

@@ -1,11 +1,13 @@
 #include "mesh/transport/http_parse.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { BODY_CAP = 4 * 1024 * 1024, TIMEOUT_MS = 10000 };
+enum { DEPTH_MAX = 64, BODY_CAP = 4 * 1024 * 1024, TIMEOUT_MS = 10000 };
 
 struct http_client {
 	struct http_client_events ev;
@@ -19,69 +21,71 @@ struct http_client {
 
 static void enter(struct http_client *c)
 {
+	assert(c->busy < DEPTH_MAX);
 	c->busy++;
 }
 
 /* Not inlined: gcc 12 loses count of the nested holds and warns of a use after free. */
-__attribute__((noinline)) static void leave(struct http_client *c)
+__attribute__((noinline)) static void free_client(struct http_client *c)
 {
-	if (--c->busy || !c->dead)
-		return;
 	http_parse_fini(&c->in);
 	buf_wipe(&c->out);
 	free(c);
 }
 
-void http_client_cancel(struct http_client *c)
+static void leave(struct http_client *c)
 {
-	if (!c || c->dead)
-		return;
-	enter(c);
+	if (--c->busy == 0 && c->dead)
+		free_client(c);
+}
+
+/* No event after this. */
+static void drop(struct http_client *c)
+{
 	c->dead = true;
 	c->in.chunk = NULL;
 	stream_close(c->stream, false);
 	c->stream = NULL;
 	loop_timer_free(c->timer);
 	c->timer = NULL;
-	leave(c);
 }
 
+void http_client_cancel(struct http_client *c)
+{
+	if (!c || c->dead)
+		return;
+	drop(c);
+	if (!c->busy)
+		free_client(c);
+}
+
+/* The three ends. Callers have entered. */
 static void fail(struct http_client *c, int code, const char *why)
 {
+	char text[400];
 	if (c->dead)
 		return;
-	enter(c);
-	struct http_client_events ev = c->ev;
-	char text[400];
-	strncpy(text, why, sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	http_client_cancel(c);
-	ev.failed(ev.arg, code, text);
-	leave(c);
+	snprintf(text, sizeof(text), "%s", why); /* why may be the stream's */
+	drop(c);
+	c->ev.failed(c->ev.arg, code, text);
 }
 
 static void finish(struct http_client *c)
 {
-	enter(c);
-	struct http_client_events ev = c->ev;
-	http_client_cancel(c);
-	ev.done(ev.arg, &c->in.head, buf_data(&c->in.body), c->in.body.len);
-	leave(c);
+	drop(c);
+	c->ev.done(c->ev.arg, &c->in.head, buf_data(&c->in.body), c->in.body.len);
 }
 
 static void hand_over(struct http_client *c, const uint8_t *rest, size_t len)
 {
-	struct http_client_events ev = c->ev;
 	struct stream *s = c->stream;
-	if (!ev.upgraded) {
+	if (!c->ev.upgraded) {
 		fail(c, ERR_UNSUPPORTED, "the server switched protocols unasked");
 		return;
 	}
-	enter(c);
 	c->stream = NULL;
-	http_client_cancel(c);
-	ev.upgraded(ev.arg, &c->in.head, s, rest, len);
-	leave(c);
+	drop(c);
+	c->ev.upgraded(c->ev.arg, &c->in.head, s, rest, len);
 }
 
 static bool is_interim(const struct http_parse *h)
@@ -91,46 +95,47 @@ static bool is_interim(const struct http_parse *h)
 
 static void feed(struct http_client *c, const uint8_t *p, size_t len)
 {
-	enter(c);
 	for (;;) {
 		long used = http_parse_feed(&c->in, p, len);
 		if (c->dead)
-			break;
+			return;
 		if (used < 0) {
 			fail(c, (int)used,
 				used == ERR_TOO_LARGE ? "the server's answer is too large"
 						      : "the server's answer is not HTTP");
-			break;
+			return;
 		}
 		if (!c->in.complete)
-			break;
+			return;
 		p = p ? p + used : NULL;
 		len -= (size_t)used;
-		if (is_interim(&c->in)) {
-			http_parse_next(&c->in);
-			continue;
-		}
-		if (c->in.head.status == 101)
-			hand_over(c, p, len);
-		else
-			finish(c);
-		break;
+		if (!is_interim(&c->in))
+			break;
+		http_parse_next(&c->in);
 	}
-	leave(c);
+	if (c->in.head.status == 101)
+		hand_over(c, p, len);
+	else
+		finish(c);
 }
 
 static void opened(void *arg)
 {
 	struct http_client *c = arg;
+	enter(c);
 	int err = stream_write(c->stream, buf_data(&c->out), c->out.len);
 	buf_wipe(&c->out);
 	if (err)
 		fail(c, err, "send the request: it is too large");
+	leave(c);
 }
 
 static void data(void *arg, const uint8_t *p, size_t len)
 {
-	feed(arg, p, len);
+	struct http_client *c = arg;
+	enter(c);
+	feed(c, p, len);
+	leave(c);
 }
 
 static void closed(void *arg, int code, const char *why)
@@ -146,7 +151,10 @@ static void closed(void *arg, int code, const char *why)
 
 static void timed_out(void *arg)
 {
-	fail(arg, -ETIMEDOUT, "the server did not answer in time");
+	struct http_client *c = arg;
+	enter(c);
+	fail(c, -ETIMEDOUT, "the server did not answer in time");
+	leave(c);
 }
 
 static bool has_line(const char *extra, const char *name)

@@ -1,11 +1,13 @@
 #include "mesh/transport/http_parse.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum {
+	DEPTH_MAX = 64, /* calls into the owner on one stack */
 	BODY_CAP = 1024 * 1024,
 	IDLE_MS = 60000,
 	AHEAD_MAX = 256 * 1024, /* bytes kept while a request is being answered */
@@ -34,6 +36,7 @@ static void conn_free(struct http_server_conn *c)
 
 static void enter(struct http_server_conn *c)
 {
+	assert(c->busy < DEPTH_MAX);
 	c->busy++;
 }
 

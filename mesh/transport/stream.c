@@ -5,6 +5,7 @@
 #include "mesh/transport/io.h"
 #include "mesh/transport/tls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 enum {
+	DEPTH_MAX = 64, /* calls into the owner on one stack */
 	READ_SIZE = 64 * 1024,
 	READS_PER_WAKEUP = 4,
 	QUEUE_CAP = 4 * 1024 * 1024,
@@ -115,6 +117,7 @@ static void release(struct stream *s)
 
 static void enter(struct stream *s)
 {
+	assert(s->busy < DEPTH_MAX);
 	s->busy++;
 }
 

@@ -9,7 +9,7 @@ struct pending {
 	char id[REGISTRY_ID];
 	struct machine_key machine;
 	struct node_key key, old_key;
-	char hostname[256], os[64];
+	char hostname[256], os[64], tags[STORE_TAGS]; /* tags: those it asks for */
 	char *hostinfo_json;
 	bool ephemeral;
 	int64_t since_ms;

@@ -119,6 +119,33 @@ static char *hostinfo_text(const struct ctl_hostinfo *h)
 	return copy;
 }
 
+/* "tag:a,tag:b"; what does not fit is left out. */
+static void join_tags(const struct ctl_strings *tags, char out[static STORE_TAGS])
+{
+	size_t len = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < tags->n && len + strlen(tags->v[i]) + 2 < STORE_TAGS; i++)
+		len += (size_t)sprintf(out + len, "%s%s", len ? "," : "", tags->v[i]);
+}
+
+/* A node may ask for tags that the policy lets its user give. */
+static int check_requested_tags(const struct registry *r, const char *tags, int64_t user, struct errbuf *eb)
+{
+	const struct user *u = fleet_user(&r->fleet, user);
+	struct ctl_strings list;
+	struct arena a = { 0 };
+	int err = *tags ? registry_tags_check(r, tags, eb) : 0;
+	registry_tags_split(&a, tags, &list);
+	for (size_t i = 0; i < list.n && !err; i++)
+		if (!u || !policy_owns_tag(r->policy, list.v[i], u->name))
+			err = err_say(eb, ERR_REFUSED,
+				"this node may not be %.64s: \"tagOwners\" in the policy does not give that "
+				"tag to %.64s",
+				list.v[i], u ? u->name : "its user");
+	arena_free(&a);
+	return err;
+}
+
 static struct pending *make_pending(struct call *c)
 {
 	struct registry *r = c->r;
@@ -140,6 +167,7 @@ static struct pending *make_pending(struct call *c)
 	snprintf(p->hostname, sizeof(p->hostname), "%s",
 		c->rq->hostinfo.hostname ? c->rq->hostinfo.hostname : "");
 	snprintf(p->os, sizeof(p->os), "%s", c->rq->hostinfo.os ? c->rq->hostinfo.os : "");
+	join_tags(&c->rq->hostinfo.request_tags, p->tags);
 	p->hostinfo_json = hostinfo_text(&c->rq->hostinfo);
 	p->next = r->pending;
 	r->pending = p;
@@ -206,10 +234,14 @@ static void admit_by_key(struct call *c)
 	struct errbuf eb = { 0 };
 	int64_t node = 0;
 	char *json = hostinfo_text(&c->rq->hostinfo);
+	char asked[STORE_TAGS];
 	int err = check_auth_key(c, &k, &eb);
+	join_tags(&c->rq->hostinfo.request_tags, asked);
+	if (!err && !*k.tags)
+		err = check_requested_tags(c->r, asked, k.user, &eb);
 	if (!err) {
 		struct admission ad = { .user = k.user,
-			.tags = k.tags,
+			.tags = *k.tags ? k.tags : asked,
 			.ephemeral = k.ephemeral || c->rq->ephemeral,
 			.preauth = k.id,
 			.machine = *c->machine,
@@ -320,10 +352,10 @@ int registry_approve(struct registry *r, const char *id, const char *user, int64
 			"be waiting",
 			id);
 	int err = choose_user(r, user, &u, eb);
-	if (err || !u)
+	if (err || !u || (err = check_requested_tags(r, p->tags, u->id, eb)))
 		return err;
 	struct admission ad = { .user = u->id,
-		.tags = "",
+		.tags = p->tags,
 		.ephemeral = p->ephemeral,
 		.machine = p->machine,
 		.key = p->key,

@@ -153,30 +153,35 @@ static bool is_dirty(const struct server *s, int64_t node)
 	return false;
 }
 
-static void update(struct session *se)
+/* The message that brings the node's view up to date; false: memory is short. */
+static bool make_update(struct session *se, const struct member *self, struct arena *a,
+	struct ctl_map_response *m, bool *empty)
 {
 	struct server *s = se->server;
 	struct view_context c = server_view_context(s, se->cap);
-	const struct member *self = fleet_by_id(c.fleet, se->node);
+	struct view next = { 0 };
+	if (!s->rebuild && !(s->refilter && is_dirty(s, se->node)))
+		return view_apply(&c, &se->view, self, s->dirty, s->n_dirty, s->refilter, a, m, empty);
+	bool ok = view_build(&c, self, &next) && view_delta(&c, &se->view, &next, s->refilter, a, m, empty);
+	view_fini(&se->view);
+	se->view = next;
+	return ok;
+}
+
+static void update(struct session *se)
+{
+	const struct member *self = fleet_by_id(&se->server->reg.fleet, se->node);
 	struct arena a = { 0 };
 	struct ctl_map_response m;
-	struct view next = { 0 };
 	bool empty = true;
 	if (!self)
 		return;
-	bool whole = s->rebuild || (s->refilter && is_dirty(s, se->node));
-	bool ok = whole ? view_build(&c, self, &next)
-			: view_step(&c, &se->view, self, s->dirty, s->n_dirty, &next);
-	if (ok && view_delta(&c, &se->view, &next, s->refilter, &a, &m, &empty)) {
-		view_fini(&se->view);
-		se->view = next;
-		if (!empty)
-			send_message(se, &m);
-	} else {
-		view_fini(&next);
+	if (!make_update(se, self, &a, &m, &empty)) {
 		log_error("node %lld: no memory for its map", (long long)se->node);
 		drop_stream(se, true);
 		loop_timer_set(se->timer, OFFLINE_GRACE_MS);
+	} else if (!empty) {
+		send_message(se, &m);
 	}
 	arena_free(&a);
 }

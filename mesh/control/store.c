@@ -169,6 +169,16 @@ static int version_get(struct store *s, int64_t *out, struct errbuf *eb)
 	return end_rows(&q, "read the version", eb);
 }
 
+/* A copy beside the file, named for the format it still has. */
+static int back_up(struct store *s, int64_t version, struct errbuf *eb)
+{
+	char path[sizeof(s->path) + 32];
+	struct stmt q = prepare(s, "VACUUM INTO ?");
+	snprintf(path, sizeof(path), "%s.format-%lld", s->path, (long long)version);
+	bind_text(&q, path);
+	return finish(&q, "back up before the migration", eb);
+}
+
 static int migrate(struct store *s, struct errbuf *eb)
 {
 	int64_t version = 0;
@@ -183,6 +193,8 @@ static int migrate(struct store *s, struct errbuf *eb)
 			"database %s has format %lld, this program knows up to %zu: run the newer program, "
 			"or restore the backup made before it",
 			s->path, (long long)version, ARRAY_LEN(migrations));
+	if (version && version < (int64_t)ARRAY_LEN(migrations) && (err = back_up(s, version, eb)))
+		return err;
 	for (; version < (int64_t)ARRAY_LEN(migrations); version++) {
 		char set[64];
 		snprintf(set, sizeof(set), "PRAGMA user_version = %lld", (long long)version + 1);

@@ -43,33 +43,6 @@ bool view_build(const struct view_context *c, const struct member *self, struct 
 	return true;
 }
 
-static bool is_among(const int64_t *ids, size_t n, int64_t id)
-{
-	for (size_t i = 0; i < n; i++)
-		if (ids[i] == id)
-			return true;
-	return false;
-}
-
-/* Both the old peers and the fleet are sorted by id: a merge that asks the policy only about ids[]. */
-bool view_step(const struct view_context *c, const struct view *old, const struct member *self,
-	const int64_t *ids, size_t n, struct view *out)
-{
-	if (!start(c, self, c->fleet->n, out))
-		return false;
-	size_t k = 0;
-	for (size_t i = 0; i < c->fleet->n; i++) {
-		const struct member *m = c->fleet->v[i];
-		while (k < old->n && old->peers[k]->id < m->id)
-			k++;
-		bool seen = k < old->n && old->peers[k]->id == m->id;
-		if (is_among(ids, n, m->id) ? view_visible(c, self, m) : seen)
-			out->peers[out->n++] = member_get(m);
-	}
-	memcpy(out->filter_hash, old->filter_hash, VIEW_HASH);
-	return true;
-}
-
 /* --- members as nodes on the wire
  * ------------------------------------------------------------------------------- */
 
@@ -313,28 +286,122 @@ static bool self_changed(const struct member *a, const struct member *b)
 	return a != b && (!can_patch(a, b) || a->home_derp != b->home_derp || !key_equal(a->key.b, b->key.b));
 }
 
+/* Self, filter and settings: what a message says beside the peers. */
+static bool add_rest(const struct view_context *c, const struct view *v, const struct member *self,
+	bool refilter, struct arena *a, uint8_t hash[static VIEW_HASH], struct ctl_map_response *out)
+{
+	if (self_changed(v->self, self) && !describe_self(c, self, a, out))
+		return false;
+	memcpy(hash, v->filter_hash, VIEW_HASH);
+	if (refilter && !add_filter(c, self, a, hash, out))
+		return false;
+	if (!memcmp(hash, v->filter_hash, VIEW_HASH))
+		out->n_filters = 0;
+	if (v->dns_version != c->set->dns_version)
+		out->dns = (struct ctl_dns *)c->set->dns;
+	if (v->derp_version != c->set->derp_version)
+		out->derp_map = (struct ctl_derp_map *)c->set->derp;
+	return (!out->node && !out->n_changed) || add_profiles(c, a, out);
+}
+
+static bool says_nothing(const struct ctl_map_response *m)
+{
+	return !m->node && !m->n_changed && !m->n_removed && !m->n_patches && !m->n_filters && !m->dns &&
+	       !m->derp_map;
+}
+
 bool view_delta(const struct view_context *c, const struct view *old, struct view *new, bool refilter,
 	struct arena *a, struct ctl_map_response *out, bool *empty)
 {
 	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
-	memcpy(new->filter_hash, old->filter_hash, VIEW_HASH);
-	if (!compare_peers(c, old, new, a, out))
+	if (!compare_peers(c, old, new, a, out) ||
+		!add_rest(c, old, new->self, refilter, a, new->filter_hash, out))
 		return false;
-	if (self_changed(old->self, new->self) && !describe_self(c, new->self, a, out))
-		return false;
-	if (refilter) {
-		if (!add_filter(c, new->self, a, new->filter_hash, out))
-			return false;
-		if (!memcmp(old->filter_hash, new->filter_hash, VIEW_HASH))
-			out->n_filters = 0;
+	*empty = says_nothing(out);
+	return !a->failed;
+}
+
+/* --- in place ------------------------------------------------------------------------------------------- */
+
+/* Index of the first peer whose id is not below `id`. */
+static size_t peer_at(const struct view *v, int64_t id)
+{
+	size_t lo = 0, hi = v->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (v->peers[mid]->id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	if (old->dns_version != new->dns_version)
-		out->dns = (struct ctl_dns *)c->set->dns;
-	if (old->derp_version != new->derp_version)
-		out->derp_map = (struct ctl_derp_map *)c->set->derp;
-	if ((out->node || out->n_changed) && !add_profiles(c, a, out))
+	return lo;
+}
+
+static bool insert_peer(struct view *v, size_t i, const struct member *m)
+{
+	if (v->n == v->size) {
+		size_t size = v->size ? v->size * 2 : 8;
+		const struct member **peers = reallocarray(v->peers, size, sizeof(const struct member *));
+		if (!peers)
+			return false;
+		v->peers = peers;
+		v->size = size;
+	}
+	memmove(v->peers + i + 1, v->peers + i, (v->n - i) * sizeof(const struct member *));
+	v->peers[i] = member_get(m);
+	v->n++;
+	return true;
+}
+
+static void remove_peer(struct view *v, size_t i)
+{
+	member_put(v->peers[i]);
+	v->n--;
+	memmove(v->peers + i, v->peers + i + 1, (v->n - i) * sizeof(const struct member *));
+}
+
+/* One member as it is now in the place of what the view has of it. */
+static bool apply_one(const struct view_context *c, struct view *v, const struct member *self, int64_t id,
+	struct arena *a, struct ctl_map_response *out)
+{
+	const struct member *m = fleet_by_id(c->fleet, id);
+	size_t i = peer_at(v, id);
+	bool had = i < v->n && v->peers[i]->id == id;
+	if (!m || !view_visible(c, self, m)) {
+		if (had) {
+			remove_peer(v, i);
+			out->peers_removed[out->n_removed++] = id;
+		}
+		return true;
+	}
+	compare_peer(c, had ? v->peers[i] : NULL, m, a, out);
+	if (!had)
+		return insert_peer(v, i, m);
+	const struct member *old = v->peers[i];
+	v->peers[i] = member_get(m);
+	member_put(old);
+	return true;
+}
+
+bool view_apply(const struct view_context *c, struct view *v, const struct member *self, const int64_t *ids,
+	size_t n, bool refilter, struct arena *a, struct ctl_map_response *out, bool *empty)
+{
+	uint8_t hash[VIEW_HASH];
+	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
+	out->peers_changed = arena_array(a, n, sizeof(*out->peers_changed));
+	out->patches = arena_array(a, n, sizeof(*out->patches));
+	out->peers_removed = arena_array(a, n, sizeof(*out->peers_removed));
+	for (size_t i = 0; i < n && !a->failed; i++)
+		if (!apply_one(c, v, self, ids[i], a, out))
+			return false;
+	if (a->failed || !add_rest(c, v, self, refilter, a, hash, out))
 		return false;
-	*empty = !out->node && !out->n_changed && !out->n_removed && !out->n_patches && !out->n_filters &&
-		 !out->dns && !out->derp_map;
+	memcpy(v->filter_hash, hash, VIEW_HASH);
+	v->dns_version = c->set->dns_version;
+	v->derp_version = c->set->derp_version;
+	const struct member *old = v->self;
+	v->self = member_get(self);
+	member_put(old);
+	*empty = says_nothing(out);
 	return !a->failed;
 }

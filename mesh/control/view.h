@@ -36,10 +36,6 @@ struct view_context {
 /* Whole view of a node; *out is overwritten (fini an old one first). false: memory is short, *out is empty.
  */
 bool view_build(const struct view_context *c, const struct member *self, struct view *out);
-/* The same from an older view when only the members in ids[] have changed, in ways that touch neither
- * identity nor policy: costs nothing per other peer but a copied pointer. */
-bool view_step(const struct view_context *c, const struct view *old, const struct member *self,
-	const int64_t *ids, size_t n, struct view *out);
 void view_fini(struct view *v);
 /* self and peer may see each other at all. */
 bool view_visible(const struct view_context *c, const struct member *self, const struct member *peer);
@@ -50,5 +46,10 @@ bool view_whole(const struct view_context *c, struct view *v, struct arena *a, s
  * (it is dear); new->filter_hash is set in either case. */
 bool view_delta(const struct view_context *c, const struct view *old, struct view *new, bool refilter,
 	struct arena *a, struct ctl_map_response *out, bool *empty);
+/* The same when only the members in ids[] and nothing about rules or self's own identity can have
+ * changed: v is brought up to date in place, at no cost per other peer. After false v is to be thrown away.
+ */
+bool view_apply(const struct view_context *c, struct view *v, const struct member *self, const int64_t *ids,
+	size_t n, bool refilter, struct arena *a, struct ctl_map_response *out, bool *empty);
 
 #endif

@@ -90,6 +90,7 @@ static void make_key(struct fixture *x, const struct preauth_wish *w, char text[
 }
 
 struct ask {
+	const char *tag; /* asked for by the node */
 	uint8_t node, old, machine;
 	const char *key, *host, *followup;
 	int64_t expiry_ms, now_ms;
@@ -106,6 +107,7 @@ static enum registry_verdict ask(struct fixture *x, const struct ask *q)
 	memset(rq.old_node.b, q->old, KEY_LEN);
 	memset(machine.b, q->machine, KEY_LEN);
 	rq.hostinfo.hostname = q->host ? q->host : "box";
+	rq.hostinfo.request_tags = (struct ctl_strings) { .v = (const char **)&q->tag, .n = q->tag != NULL };
 	return registry_register(
 		&x->r, &rq, &machine, q->now_ms ? q->now_ms : NOW, &x->a, &x->out, x->pending);
 }
@@ -310,6 +312,37 @@ static void test_time(void **state)
 	assert_int_equal(x->removed, 1);
 }
 
+static void test_requested_tags(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	int64_t node;
+	char key[REGISTRY_KEY_TEXT],
+		text[] = "{\"tagOwners\":{\"tag:web\":[\"alice@\"],\"tag:db\":[\"bob@\"]}}";
+	struct policy *p = policy_parse(text, strlen(text), &eb);
+	assert_non_null(p);
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .tag = "tag:web" });
+	assert_string_equal(x->out.error,
+		"this node may not be tag:web: \"tagOwners\" in the policy does not give that tag to alice");
+	x->r.policy = p;
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .tag = "tag:web" });
+	assert_string_equal(x->out.error, "");
+	assert_true(member_has_tag(node_of(x, 1), "tag:web"));
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = key, .tag = "tag:db" });
+	assert_string_equal(x->out.error,
+		"this node may not be tag:db: \"tagOwners\" in the policy does not give that tag to alice");
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = key, .tag = "tag:none" });
+	assert_string_equal(
+		x->out.error, "tag:none is not in the policy's \"tagOwners\": add it there and reload");
+
+	ask(x, &(struct ask) { .node = 3, .machine = 3, .tag = "tag:web" });
+	assert_int_equal(registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "", NOW, &node, &eb), 0);
+	assert_true(member_has_tag(node_of(x, 3), "tag:web"));
+	x->r.policy = NULL;
+	policy_free(p);
+}
+
 static void test_admin(void **state)
 {
 	struct fixture *x = *state;
@@ -356,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_requested_tags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admin, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,10 +10,12 @@
 #include "mesh/control/test/place.h"
 #include <errno.h>
 #include <signal.h>
+#include <sched.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -225,12 +227,46 @@ static void test_killed(void **state)
 	store_close(s);
 }
 
+/* A full disk is said, costs nothing that was there, and passes when there is room again. */
+static void test_full(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	struct fleet f;
+	struct user u = { 0 };
+	int err = 0, n = 0;
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+		mount("none", x->place.dir, "tmpfs", 0, "size=256k") != 0)
+		skip();
+	struct store *s = open_store(x->path);
+	for (; !err && n < 100000; n++) {
+		snprintf(u.name, sizeof(u.name), "user-%d", n);
+		err = store_begin(s, true, &eb);
+		if (!err && (err = store_user_add(s, &u, &eb)) != 0)
+			store_rollback(s);
+		else if (!err)
+			err = store_commit(s, &eb);
+	}
+	assert_int_equal(err, -ENOSPC);
+	assert_non_null(strstr(eb.text, "the disk is full; free space and try again"));
+	load(s, &f);
+	assert_true(f.n_users == (size_t)n - 1);
+	fleet_fini(&f);
+	assert_int_equal(mount("none", x->place.dir, "tmpfs", MS_REMOUNT, "size=4m"), 0);
+	assert_int_equal(store_begin(s, true, &eb), 0);
+	assert_int_equal(store_user_add(s, &u, &eb), 0);
+	assert_int_equal(store_commit(s, &eb), 0);
+	store_close(s);
+	umount(x->place.dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_preauth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_killed, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,16 +45,30 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The message from the view so far to the one after a change of ids[]; whole: made anew instead of in a step.
- */
+/* The message after a change of ids[]; whole: from a view made anew instead of in place. Both must agree. */
 static bool next(struct fixture *x, bool whole, bool refilter, const int64_t *ids, size_t n)
 {
 	struct view v;
-	bool empty;
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	bool empty, empty_in_place = true;
 	const struct member *self = fleet_by_id(&x->f, 1);
-	assert_true(whole ? view_build(&x->c, self, &v) : view_step(&x->c, &x->view, self, ids, n, &v));
 	arena_free(&x->a);
+	assert_true(view_build(&x->c, self, &v));
 	assert_true(view_delta(&x->c, &x->view, &v, refilter, &x->a, &x->m, &empty));
+	if (!whole) {
+		assert_true(view_apply(&x->c, &x->view, self, ids, n, refilter, &a, &m, &empty_in_place));
+		assert_int_equal(empty, empty_in_place);
+		assert_int_equal(m.n_changed, x->m.n_changed);
+		assert_int_equal(m.n_removed, x->m.n_removed);
+		assert_int_equal(m.n_patches, x->m.n_patches);
+		assert_int_equal(m.n_users, x->m.n_users);
+		assert_int_equal(x->view.n, v.n);
+		for (size_t i = 0; i < v.n; i++)
+			assert_ptr_equal(x->view.peers[i], v.peers[i]);
+		assert_memory_equal(x->view.filter_hash, v.filter_hash, VIEW_HASH);
+		arena_free(&a);
+	}
 	view_fini(&x->view);
 	x->view = v;
 	return !empty;

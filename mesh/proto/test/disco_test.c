@@ -137,7 +137,7 @@ static void test_padding_and_unknown(void **state)
 	struct {
 		uint8_t b[DISCO_HEADER + BOX_TAG + sizeof(body)];
 	} later;
-	len = unhex(ping_hex, p, sizeof(p));
+	(void)unhex(ping_hex, p, sizeof(p));
 	memcpy(later.b, p, DISCO_HEADER);
 	box_seal(&s.shared, s.nonce, body, sizeof(body), later.b + DISCO_HEADER);
 	assert_true(disco_read(later.b, sizeof(later.b), &s.shared, &back));

@@ -92,8 +92,9 @@ static bool finish_map(struct json_in *in, void *obj)
 {
 	struct ctl_derp_map *m = obj;
 	m->regions_null = !m->regions;
-	if (m->regions && m->n_regions)
-		qsort(m->regions, m->n_regions, sizeof(*m->regions), compare_regions);
+	if (!m->regions || !m->n_regions)
+		return true;
+	qsort(m->regions, m->n_regions, sizeof(*m->regions), compare_regions);
 	for (size_t i = 1; i < m->n_regions; i++)
 		if (m->regions[i].id == m->regions[i - 1].id) /* "1" and "01" */
 			return json_fail(in, "one region twice");

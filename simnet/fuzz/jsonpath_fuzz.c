@@ -1,0 +1,22 @@
+#include "simnet/jsonpath.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* path NUL json */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	const uint8_t *nul = len ? memchr(data, 0, len) : NULL;
+	struct errbuf eb;
+	struct buf out = { .cap = 1 << 16 };
+
+	if (!nul)
+		return 0;
+	json_t *root = json_loadb((const char *)nul + 1, len - (size_t)(nul - data) - 1, 0, NULL);
+	if (root)
+		(void)jsonpath_select(root, (const char *)data, &out, &eb);
+	json_decref(root);
+	buf_free(&out);
+	return 0;
+}

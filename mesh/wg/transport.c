@@ -42,7 +42,8 @@ void wg_transport_want_session(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 
 /* --- out --- */
 
-static void seal(struct wg_session *s, uint64_t now_ms, struct wg_span *span)
+/* false: the cipher failed, and the span must not be sent. */
+static bool seal(struct wg_session *s, uint64_t now_ms, struct wg_span *span)
 {
 	uint8_t nonce[12];
 	struct wg_data_header *h = (struct wg_data_header *)(span->p - WG_DATA_HEADER);
@@ -54,12 +55,14 @@ static void seal(struct wg_session *s, uint64_t now_ms, struct wg_span *span)
 	memcpy(h->counter, &counter, sizeof(counter));
 	memset(span->p + span->len, 0, padded - span->len);
 	set_nonce(nonce, s->sent++);
-	(void)aead_seal_inplace(s->seal, nonce, span->p, padded);
+	if (!aead_seal_inplace(s->seal, nonce, span->p, padded))
+		return false;
 	span->p -= WG_DATA_HEADER;
 	span->len = WG_DATA_HEADER + padded + TAG;
 	s->peer->tx_bytes += span->len;
 	s->peer->last_tx_ms = now_ms;
 	wg_timer_sent(s->peer);
+	return true;
 }
 
 static bool needs_renewal(const struct wg_session *s, uint64_t now_ms)
@@ -79,7 +82,8 @@ enum wg_verdict wg_seal_span(struct wg *w, uint64_t now_ms, uint64_t peer, struc
 		wg_transport_want_session(w, now_ms, p);
 		return WG_STAGED;
 	}
-	seal(p->current, now_ms, s);
+	if (!seal(p->current, now_ms, s))
+		return wg_drop(&w->drops.no_memory);
 	wg_timer_data_sent(w, now_ms, p);
 	if (needs_renewal(p->current, now_ms))
 		wg_transport_want_session(w, now_ms, p);
@@ -92,8 +96,8 @@ void wg_transport_keepalive(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 	struct wg_span s = { buf + WG_DATA_HEADER, 0 };
 	if (!wg_session_usable(p->current, now_ms))
 		return;
-	seal(p->current, now_ms, &s);
-	w->ops.send(w->ops.arg, p->id, s.p, s.len);
+	if (seal(p->current, now_ms, &s))
+		w->ops.send(w->ops.arg, p->id, s.p, s.len);
 }
 
 /* --- in --- */

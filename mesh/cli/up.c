@@ -12,7 +12,7 @@
 struct options {
 	struct cli_common common;
 	const char *login_server, *auth_key, *hostname;
-	int accept_dns, shields_up; /* OPT_GIVEN_BOOL */
+	int accept_dns; /* OPT_GIVEN_BOOL */
 	uint64_t timeout_ms;
 	bool qr;
 };
@@ -25,8 +25,6 @@ static const struct opt_row rows[] = {
 		"name of this machine in the network" },
 	{ "accept-dns", NULL, OPT_GIVEN_BOOL, offsetof(struct options, accept_dns), NULL,
 		"let the network set the DNS of this machine (true at first)" },
-	{ "shields-up", NULL, OPT_GIVEN_BOOL, offsetof(struct options, shields_up), NULL,
-		"refuse connections from others" },
 	{ "timeout", NULL, OPT_DURATION_MS, offsetof(struct options, timeout_ms), "TIME",
 		"give up after this long (exit 4; default: wait)" },
 	{ "qr", NULL, OPT_BOOL, offsetof(struct options, qr), NULL,
@@ -46,8 +44,7 @@ struct up {
 	struct api_exchange *looking;
 };
 
-/* --- what was asked for
- * -------------------------------------------------------------------------------------- */
+/* --- what was asked for ------------------------------------------------------------------------ */
 
 /* The key itself: words of a file without the white space around, or as given. Wipe key afterwards. */
 static int get_key(struct cli *c, const char *given, struct buf *key)
@@ -88,13 +85,11 @@ static int set_prefs(struct cli *c, const struct options *o)
 {
 	struct api_prefs p = { .control_url = o->login_server ? o->login_server : "",
 		.hostname = o->hostname ? o->hostname : "",
-		.corp_dns = o->accept_dns == 2,
-		.shields_up = o->shields_up == 2 };
+		.corp_dns = o->accept_dns == 2 };
 	struct api_prefs_mask m = { .control_url = o->login_server != NULL,
 		.hostname = o->hostname != NULL,
-		.corp_dns = o->accept_dns != 0,
-		.shields_up = o->shields_up != 0 };
-	if (!m.control_url && !m.hostname && !m.corp_dns && !m.shields_up)
+		.corp_dns = o->accept_dns != 0 };
+	if (!m.control_url && !m.hostname && !m.corp_dns)
 		return CLI_OK;
 	return api_prefs_set(c, &p, &m);
 }
@@ -127,8 +122,7 @@ static int ask_login(struct cli *c)
 	return code;
 }
 
-/* --- what happens then
- * ---------------------------------------------------------------------------------------- */
+/* --- what happens then ------------------------------------------------------------------------- */
 
 static void put_json(struct up *u, const char *url, const char *state)
 {

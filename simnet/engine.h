@@ -33,13 +33,14 @@ struct engine_ops {
 	 * was measured. */
 	int (*self_test)(struct engine *e, struct errbuf *eb);
 	/* Starts argv in node's namespaces (net, mount with own /etc overlay and tmpfs /run; hosts file names
-	 * every service). out/err: fds to use as stdout and stderr. Returns the pid or a negative code. */
+	 * every service). out/err: fds to use as stdout and stderr; stdin is empty; env NULL: ours.
+	 * It leads a session of its own and dies with this process. Returns the pid or a negative code. */
 	pid_t (*spawn)(struct engine *e, int node, const char *const *argv, const char *const *env, int out,
 		int err, struct errbuf *eb);
 	/* A socket made in node's network namespace (socket(2) arguments); for probes. */
 	int (*socket)(struct engine *e, int node, int domain, int type, int protocol, struct errbuf *eb);
 	/* "router.udp" (all forwarded UDP), "node.udp", "node.link", "router.link"; cut drops silently, heal
-	 * undoes. */
+	 * undoes, and lifts what the file blocks too. */
 	int (*cut)(struct engine *e, const char *target, struct errbuf *eb);
 	int (*heal)(struct engine *e, const char *target, struct errbuf *eb);
 	/* NAT loses all mappings and picks new ports (seed change + conntrack flush). */

@@ -129,7 +129,7 @@ static int find_target(
 {
 	const char *dot = strrchr(target, '.');
 	*out = (struct kernel_cut) { .node = -1, .router = -1 };
-	if (!dot || (strcmp(dot, ".udp") && strcmp(dot, ".link")))
+	if (!dot || (strcmp(dot, ".udp") != 0 && strcmp(dot, ".link") != 0))
 		return err_say(eb, ERR_REFUSED, "cannot cut '%s': say NAME.udp or NAME.link", target);
 	size_t len = (size_t)(dot - target);
 	out->link = !strcmp(dot, ".link");
@@ -182,7 +182,7 @@ static int engine_heal(struct engine *e, const char *target, struct errbuf *eb)
 	if (err)
 		return err;
 	for (size_t i = 0; i < e->n_cuts; i++) {
-		if (strcmp(e->cuts[i].target, target))
+		if (strcmp(e->cuts[i].target, target) != 0)
 			continue;
 		free(e->cuts[i].target);
 		memmove(&e->cuts[i], &e->cuts[i + 1], (--e->n_cuts - i) * sizeof(*e->cuts));

@@ -145,7 +145,7 @@ static size_t make_entry(uint8_t *buf, const char *prefix, bool with_packet)
 	nf->nfgen_family = AF_INET;
 	if (prefix)
 		mnl_attr_put_strz(h, NFULA_PREFIX, prefix);
-	memcpy(packet + 28, "hello", 5);
+	memset(packet + 28, 7, 5);
 	size_t len = ip_write_udp(packet, &src, &dst, 5);
 	if (with_packet)
 		mnl_attr_put(h, NFULA_PAYLOAD, len, packet);

@@ -97,12 +97,22 @@ static void ways_changed(struct path *p)
 		session_notify(p, e);
 }
 
+bool home_is_only_choice(const struct path *p)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < p->n_regions; i++)
+		n += !p->regions[i].no_measure && p->regions[i].has_relay;
+	return n == 1;
+}
+
 void home_pick(struct path *p)
 {
 	const struct region *cur = home_region(p, p->home), *best = nearest(p);
 	p->home_pick_ms = 0;
 	bool cur_lives = cur && cur->has_relay && !is_dead(p, cur);
-	if (!best && !cur_lives && (cur || p->report_done || p->now_ms - p->report_ms >= NO_LATENCY_WAIT_MS))
+	if (!best && !cur_lives &&
+		(cur || home_is_only_choice(p) || p->report_done ||
+			p->now_ms - p->report_ms >= NO_LATENCY_WAIT_MS))
 		best = any(p);
 	if (cur_lives && best) {
 		bool silent = home_latency(cur) < 0 &&

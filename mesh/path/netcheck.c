@@ -10,8 +10,9 @@ enum {
 	SLOW_GAP_MS = 200,
 	STUN_WAIT_MS = 3000,
 	FEW_WAIT_MS = 1000,
-	HTTPS_AFTER_MS = 300,
+	HTTPS_AFTER_MS = 150,
 	HTTPS_MAX = 8,
+	OTHER_FAMILY_MS = 300,
 	HTTPS_WAIT_MS = 3000,
 	FULL_EVERY_MS = 300000,
 	AGAIN_MS = 20000,
@@ -125,7 +126,7 @@ void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_ma
 	p->regions = v;
 	p->n_regions = n;
 	p->shown_regions = shown;
-	if (p->home && !home_region(p, p->home))
+	if ((p->home && !home_region(p, p->home)) || home_is_only_choice(p))
 		home_pick(p);
 	netcheck_start(p, true);
 	self_flush(p);
@@ -432,7 +433,7 @@ static bool is_over(const struct path *p, size_t asked, size_t got, size_t pendi
 	if (pending == 0 && (asked > 0 || p->https_tried))
 		return asked > 0 || age >= HTTPS_WAIT_MS;
 	if (got == asked && got > 0)
-		return age >= HTTPS_AFTER_MS; /* only the other family is missing */
+		return age >= OTHER_FAMILY_MS; /* only the other family is missing */
 	if (got >= SOME_REGIONS &&
 		p->now_ms - p->first_answer_ms >= 2 * (p->first_answer_ms - p->report_ms) + PICK_MAX_MS)
 		return true;

@@ -66,7 +66,8 @@ void netcheck_free(struct path *p);
 /* home.c */
 struct region *home_region(const struct path *p, int32_t id);
 void home_sample(struct path *p, struct region *r, double latency_ms);
-double home_latency(const struct region *r); /* < 0 = unknown */
+double home_latency(const struct region *r);	/* < 0 = unknown */
+bool home_is_only_choice(const struct path *p); /* nothing to measure for */
 void home_pick(struct path *p);
 void home_tick(struct path *p);
 bool home_is_usable(const struct path *p, int32_t region);	   /* not known to be down */

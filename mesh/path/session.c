@@ -7,7 +7,7 @@ static const uint16_t rounds_ms[] = { 0, 100, 250, 500, 1000, 2000, 3500, 5000 }
 enum { /* tailscale-protocol.md 3.2, and what makes us faster */
 	TRUST_MS = 6500,
 	HEARTBEAT_MS = 3000,
-	SILENCE_MS = 700,	 /* sending with nothing back: look at once */
+	SILENCE_MS = 500,	 /* sending with nothing back: look at once */
 	DATA_SILENCE_MS = 10500, /* pongs but no data: WireGuard answers within its 10 s keepalive */
 	CALL_GAP_MS = 200,
 	UPGRADE_MS = 60000,
@@ -18,7 +18,7 @@ enum {
 	ANSWERS_AT_ONCE = 3,
 	ANSWER_REFILL_MS = 1000,
 	STEADY_MAX_MS = 30000,
-	CHECK_MIN_MS = 300,
+	CHECK_MIN_MS = 250,
 	CHECK_MAX_MS = 3000,
 	FAILED_LOST = 2,
 	FAILED_GONE = 4,

@@ -269,9 +269,10 @@ int64_t registry_tick(struct registry *r, int64_t now_ms)
 	int64_t next = INT64_MAX;
 	struct errbuf eb;
 	registry_pending_drop_old(r, now_ms);
+	r->since_ms = r->since_ms ? r->since_ms : now_ms;
 	for (size_t i = 0; i < r->fleet.n; i++) {
 		struct member *m = r->fleet.v[i];
-		int64_t gone = m->last_seen_ms == FLEET_NO_TIME ? m->created_ms : m->last_seen_ms;
+		int64_t gone = m->last_seen_ms > r->since_ms ? m->last_seen_ms : r->since_ms;
 		if (m->ephemeral && !m->online && gone + (int64_t)r->c.ephemeral_ms <= now_ms) {
 			log_info("node %lld (%s): ephemeral and away, deleted", (long long)m->id, m->name);
 			if (!registry_node_delete(r, m->id, &eb))

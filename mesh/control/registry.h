@@ -40,7 +40,7 @@ struct registry {
 	struct registry_config c;
 	struct pending *pending; /* list of registrations that wait for an admin */
 	size_t n_pending;
-	int64_t ticked_ms;
+	int64_t ticked_ms, since_ms;	 /* the last tick and the first: nobody was seen before that */
 	struct log_limit refused, asked; /* strangers cause these lines */
 };
 

@@ -47,7 +47,7 @@ struct server {
 	int64_t dirty[SERVER_DIRTY_MAX]; /* changed since the last flush */
 	size_t n_dirty;
 	bool refilter, rebuild, flush_queued, stopping;
-	struct loop_timer *tick, *stop;
+	struct loop_timer *tick, *stop, *accept_again;
 	struct loop_signal *hup, *term, *intr;
 	bool json;
 	int exit_code;

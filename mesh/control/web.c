@@ -7,12 +7,15 @@
 #include "mesh/transport/http.h"
 #include "mesh/transport/stream.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_WAKEUP = 32, CAPVER_KEY_MIN = 39 };
+enum { ACCEPTS_PER_WAKEUP = 32, ACCEPT_PAUSE_MS = 200, CAPVER_KEY_MIN = 39 };
 
 struct web_link { /* data of a Noise link */
 	struct web_link *next, **at;
@@ -301,6 +304,26 @@ static void web_request(
 /* --- the listener
  * -------------------------------------------------------------------------------------------------- */
 
+/* A node whose machine lost power counts as online until TCP gives up: half a minute instead of a quarter
+ * hour. */
+static void watch_dead_peer(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} rows[] = { { SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 15 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 5 }, { IPPROTO_TCP, TCP_KEEPCNT, 3 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, 30000 }, { IPPROTO_TCP, TCP_NODELAY, 1 } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		(void)setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof(rows[i].value));
+}
+
+static void accept_again(void *arg)
+{
+	struct server *s = arg;
+	if (s->web.watch)
+		loop_fd_set(s->web.watch, LOOP_READ);
+}
+
 static void readable(void *arg, int events)
 {
 	struct server *s = arg;
@@ -309,8 +332,13 @@ static void readable(void *arg, int events)
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
 		int fd = sock_accept(s->web.fd, NULL);
+		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
+			loop_fd_set(s->web.watch, 0); /* or the loop spins on what it cannot take */
+			loop_timer_set(s->accept_again, ACCEPT_PAUSE_MS);
+		}
 		if (fd < 0)
 			return;
+		watch_dead_peer(fd);
 		struct stream *st = stream_accept(s->loop, fd, s->tls, &none);
 		if (st && !http_server_accept(s->loop, st, &ops))
 			stream_close(st, false);
@@ -331,7 +359,8 @@ int web_open(struct server *s, struct errbuf *eb)
 		return s->web.fd;
 	sock_local(s->web.fd, &s->cfg.listen);
 	s->web.watch = loop_fd_new(s->loop, s->web.fd, readable, s);
-	if (!s->web.watch)
+	s->accept_again = loop_timer_new(s->loop, accept_again, s);
+	if (!s->web.watch || !s->accept_again)
 		return err_set(eb, -ENOMEM, "listen");
 	loop_fd_set(s->web.watch, LOOP_READ);
 	return 0;
@@ -344,6 +373,8 @@ void web_close(struct server *s)
 	if (s->web.fd >= 0)
 		close(s->web.fd);
 	s->web = (struct listener) { .fd = -1 };
+	loop_timer_free(s->accept_again);
+	s->accept_again = NULL;
 	struct waiter *next;
 	for (struct waiter *w = s->waiters; w; w = next) {
 		next = w->next;

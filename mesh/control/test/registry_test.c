@@ -307,7 +307,12 @@ static void test_time(void **state)
 	assert_int_equal(x->r.fleet.n, 2);
 	registry_online_set(&x->r, 2, false, NOW + 80000);
 	assert_int_equal(registry_tick(&x->r, NOW + 80000), NOW + 140000);
-	registry_tick(&x->r, NOW + 140000);
+	/* the server was away for long, the node perhaps not at all */
+	registry_close(&x->r);
+	open_registry(x);
+	assert_int_equal(registry_tick(&x->r, NOW + 900000), NOW + 960000);
+	assert_int_equal(x->r.fleet.n, 2);
+	registry_tick(&x->r, NOW + 960000);
 	assert_int_equal(x->r.fleet.n, 1);
 	assert_int_equal(x->removed, 1);
 }

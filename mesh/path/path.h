@@ -118,8 +118,8 @@ void path_tick(struct path *p, uint64_t now_ms);
 	X(disco_unknown_key) \
 	X(disco_bad_box) \
 	X(disco_malformed) \
-	X(disco_type) X(pong_unknown) X(ping_wrong_node) X(call_me_maybe_by_udp) X(stun_unknown) \
-		X(stun_malformed)
+	X(disco_type) \
+	X(pong_unknown) X(ping_wrong_node) X(call_me_maybe_by_udp) X(stun_unknown) X(stun_malformed)
 struct path_drops {
 #define X(name) uint64_t name;
 	PATH_DROPS(X)

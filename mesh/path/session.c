@@ -281,6 +281,22 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	session_notify(p, e);
 }
 
+/* What was lost may be our own mapping, and the relay's connection with it: look at once, and use the relay
+ * so that a dead connection shows. */
+static void doubt(struct path *p, struct peer *e)
+{
+	e->doubted = true;
+	if (!session_active(p, e))
+		return;
+	netcheck_start(p, false);
+	e->call_wanted = true;
+}
+
+static bool is_sure(const struct path *p, const struct peer *e)
+{
+	return session_trusted(p, e) && !e->doubted;
+}
+
 static void check_failed(struct path *p, struct peer *e)
 {
 	e->check_ms = 0;
@@ -291,7 +307,7 @@ static void check_failed(struct path *p, struct peer *e)
 		return;
 	}
 	if (e->failed < FAILED_LOST)
-		e->doubted = true;
+		doubt(p, e);
 	else if (e->trust_ms)
 		lose_trust(p, e);
 	if (session_active(p, e))
@@ -359,7 +375,7 @@ void session_step(struct path *p, struct peer *e)
 		step_trusted(p, e);
 	else if (active && now >= e->round_ms && !key_is_zero(e->disco.b))
 		run_round(p, e);
-	if (active && !session_trusted(p, e))
+	if (active && !is_sure(p, e))
 		call(p, e);
 	uint64_t next = next_step(p, e);
 	if (next == UINT64_MAX)
@@ -372,7 +388,7 @@ void session_self_fresh(struct path *p, bool changed)
 {
 	for (struct peer *e = p->active, *next; e; e = next) {
 		next = e->next;
-		if (!session_active(p, e) || session_trusted(p, e))
+		if (!session_active(p, e) || is_sure(p, e))
 			continue;
 		if (changed)
 			e->call_wanted = true;
@@ -431,8 +447,7 @@ struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 	way.udp = e->has_best || (!home_is_usable(p, way.region) && last_heard(e, &way.at));
 	if (e->has_best)
 		way.at = e->best;
-	bool sure = session_trusted(p, e) && !e->doubted && !e->data_dead;
-	way.relay = way.region != PATH_REGION_NONE && !sure;
+	way.relay = way.region != PATH_REGION_NONE && (!is_sure(p, e) || e->data_dead);
 	self_flush(p);
 	return way;
 }

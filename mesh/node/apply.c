@@ -99,12 +99,6 @@ static void remove_peer(struct node *n, const struct netmap_peer *p)
 /* --- interface
  * ------------------------------------------------------------------------------------------------------ */
 
-static bool inside_mesh(const struct prefix *p)
-{
-	static const struct prefix mesh6 = { .ip = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 } }, .bits = 48 };
-	return addr_is_cgnat(&p->ip) || prefix_contains(&mesh6, &p->ip);
-}
-
 /* One route for each mesh prefix, and one for each address outside of them. */
 static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb)
 {
@@ -126,7 +120,7 @@ static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb
 	for (size_t i = 0; i < m->n_peers; i++) {
 		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
 		for (size_t j = 0; j < a->n && n_routes < ROUTES_MAX; j++) {
-			if (!inside_mesh(&a->v[j]))
+			if (!iface_in_mesh(&a->v[j].ip))
 				routes[n_routes++] = a->v[j];
 		}
 	}

@@ -245,7 +245,8 @@ static void send_register_with(struct control *c, int64_t expiry_ms)
 	c->stage = CONTROL_REGISTER;
 	c->reg.done = register_answered;
 	if (!ctl_register_request_write(&body, &m) || !exchange_start(&c->reg, "/machine/register", &body))
-		retry_later(c, "cannot register with the control server at", "memory is short or the connection closed");
+		retry_later(c, "cannot register with the control server at",
+			"memory is short or the connection closed");
 	buf_wipe(&body);
 	arena_free(&a);
 }
@@ -386,7 +387,8 @@ static void open_stream(struct control *c)
 	buf_free(&body);
 	loop_timer_set(c->silence, SILENCE_MS);
 	if (!c->stream)
-		retry_later(c, "cannot ask for the map from the control server at", "memory is short or the connection closed");
+		retry_later(c, "cannot ask for the map from the control server at",
+			"memory is short or the connection closed");
 }
 
 static void update_answered(struct control *c, int status, const char *body, size_t len)
@@ -530,7 +532,8 @@ struct control *control_open(struct node *n)
 	c->reg.c = c->update.c = c;
 	c->retry = loop_timer_new(n->loop, retry_due, c);
 	c->silence = loop_timer_new(n->loop, silent, c);
-	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s", n->state.prefs.control_url);
+	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s",
+		n->state.prefs.control_url);
 	loop_timer_set(c->retry, 0);
 	return c;
 }

@@ -4,6 +4,7 @@
 #include "mesh/node/control.h"
 #include "mesh/node/iface.h"
 #include "mesh/node/local_api.h"
+#include "mesh/node/names.h"
 #include "mesh/node/node.h"
 #include "mesh/node/relays.h"
 #include "mesh/os/netlink.h"
@@ -50,6 +51,7 @@ static void path_way_changed(void *arg, uint64_t peer)
 	const struct netmap_peer *p = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
 	uint64_t now = loop_now_ms(n->loop);
 	wg_path_changed(n->wg, now, peer);
+	names_network_changed(n);
 	if (!p || !path_peer_state(n->path, now, peer, &s))
 		return;
 	char at[ENDPOINT_TEXT];
@@ -160,6 +162,7 @@ static void links_changed(struct node *n)
 	struct addr local[LOCAL_MAX];
 	size_t k = iface_local(n->iface, local, LOCAL_MAX);
 	path_links_changed(n->path, loop_now_ms(n->loop), local, k, udp_port(n->udp));
+	names_network_changed(n);
 }
 
 static void monitor_ready(void *arg, int events)

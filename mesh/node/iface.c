@@ -14,6 +14,12 @@ struct iface {
 	size_t n_addrs, n_routes;
 };
 
+bool iface_in_mesh(const struct addr *a)
+{
+	static const struct prefix mesh6 = { .ip = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 } }, .bits = 48 };
+	return addr_is_cgnat(a) || prefix_contains(&mesh6, a);
+}
+
 struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb)
 {
 	struct iface *i = calloc(1, sizeof(*i));

@@ -6,6 +6,8 @@
 #include "mesh/base/err.h"
 
 struct iface;
+/* Inside the prefixes every mesh uses: 100.64.0.0/10 and fd7a:115c:a1e0::/48. */
+bool iface_in_mesh(const struct addr *a);
 struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb);
 void iface_close(struct iface *i); /* the TUN's end removes addresses and routes with it */
 /* Makes it so: exactly these addresses (and the resolver's service address) and these routes; up. */

@@ -1,11 +1,17 @@
 #include "mesh/node/names.h"
 #include "mesh/base/log.h"
+#include "mesh/node/iface.h"
 #include "mesh/node/os_dns.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DNS_PORT = 53, BASE_MAX = 8, UPSTREAMS_MAX = 16, SEARCH_MAX = 6 };
+enum {
+	DNS_PORT = 53,
+	BASE_MAX = RESOLVER_UPSTREAMS_MAX,
+	UPSTREAMS_MAX = RESOLVER_UPSTREAMS_MAX,
+	SEARCH_MAX = 6
+};
 
 static const struct endpoint service = {
 	.ip = { { [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 } },
@@ -67,14 +73,15 @@ static struct zone *make_zone(const struct netmap *m)
  * ----------------------------------------------------------------------------------------------------------
  */
 
-/* "IP", "IP:port"; other forms (https://) are not for us. */
+/* "IP", "IP:port"; other forms (https://) are not for us. One inside the mesh is our own people's: trusted.
+ */
 static bool upstream_parse(const char *text, struct resolver_upstream *out)
 {
-	if (addr_parse(text, &out->at.ip)) {
-		out->at.port = DNS_PORT;
-		return !addr_equal(&out->at.ip, &service.ip);
-	}
-	return endpoint_parse(text, &out->at) && !addr_equal(&out->at.ip, &service.ip);
+	*out = (struct resolver_upstream) { .at.port = DNS_PORT };
+	if (!addr_parse(text, &out->at.ip) && !endpoint_parse(text, &out->at))
+		return false;
+	out->trusted = iface_in_mesh(&out->at.ip);
+	return !addr_equal(&out->at.ip, &service.ip);
 }
 
 static size_t parse_all(const struct ctl_resolver *r, size_t n, struct resolver_upstream *out)
@@ -166,6 +173,12 @@ void names_refresh(struct node *n)
 	struct errbuf eb;
 	if (n->map && n->dns && names_apply(n, n->map, &eb) != 0)
 		log_error("%s", eb.text);
+}
+
+void names_network_changed(struct node *n)
+{
+	if (n->dns)
+		resolver_network_changed(resolver_server_core(n->dns));
 }
 
 void names_forget(struct node *n)

@@ -103,11 +103,14 @@ static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 
 	if (st->fails)
 		return ping_must_fail(l, st, eb);
+	/* Only probes sent from now on count: an earlier one may have been answered long ago. */
+	const struct stream *running = stream_find(l, st->from, st->to);
+	size_t first = running ? running->meter.n : 0;
 	struct stream *s = begin_stream(l, st, deadline, eb);
 	if (!s)
 		return should_stop(l, eb) ? eb->code : ERR_REFUSED;
 	uint64_t resolved = loop_now_ms(l->loop);
-	struct ping_wait w = { .s = s, .first = s->meter.n ? s->meter.n - 1 : 0, .via = st->path };
+	struct ping_wait w = { .s = s, .first = first, .via = st->path };
 	s->paths_seen = s->path ? 1u << s->path : 0;
 	bool heard = lab_wait(l, answered, &w, deadline);
 	if (should_stop(l, eb))

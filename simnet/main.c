@@ -1,8 +1,10 @@
 #include "mesh/base/text.h"
 #include "mesh/os/file.h"
 #include "mesh/os/loop.h"
+#include "mesh/os/man.h"
 #include "simnet/runner.h"
 #include "simnet/sandbox.h"
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,7 @@
 struct options {
 	const char *only, *junit, *out, *pcap, *tag;
 	uint64_t seed;
-	bool tap, json, github, help, version;
+	bool tap, json, github, help, man, version;
 };
 
 static const struct opt_row rows[] = {
@@ -36,6 +38,7 @@ static const struct opt_row rows[] = {
 	{ "pcap", NULL, OPT_STRING, offsetof(struct options, pcap), "WHEN",
 		"captures in --out: fail (default), all, off" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "this text" },
+	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ 0 },
 };
@@ -473,44 +476,89 @@ static int verb_plan(struct command *c)
 	return code;
 }
 
-static const struct verb {
-	const char *name;
+struct verb {
+	struct man_verb man;
 	int (*run)(struct command *c);
-	const char *args, *help;
-} verbs[] = {
-	{ "run", verb_run, "FILES|FOLDERS", "run scenarios and tell what happens" },
-	{ "lint", verb_lint, "FILES|FOLDERS", "check scenarios without a network" },
-	{ "plan", verb_plan, "FILES|FOLDERS",
-		"print addresses and the path expected between every two nodes" },
-	{ "up", verb_up, "FILE", "build a scenario's network, start its programs, and stay" },
-	{ "shell", verb_shell, "NODE [-- COMMAND]",
-		"a shell, or a command, in a node of the network that is up" },
-	{ "doctor", verb_doctor, "", "what this machine lacks, and how to get it" },
-	{ "clean", verb_clean, "", "what runs have left behind" },
 };
+static const struct verb verb_run_row = {
+	{ "run", "FILES|FOLDERS", "run scenarios and tell what happens",
+		"Builds each scenario's network, probes its routers, starts the programs, runs the steps and "
+		"takes everything away "
+		"again. The story is printed as it happens.",
+		NULL },
+	verb_run
+};
+static const struct verb verb_lint_row = {
+	{ "lint", "FILES|FOLDERS", "check scenarios without a network", NULL, NULL }, verb_lint
+};
+static const struct verb verb_plan_row = {
+	{ "plan", "FILES|FOLDERS", "print addresses and the path expected between every two nodes", NULL,
+		NULL },
+	verb_plan
+};
+static const struct verb verb_up_row = {
+	{ "up", "FILE", "build a scenario's network, start its programs, and stay",
+		"The steps are not run. An interrupt (Ctrl-C) ends it.", NULL },
+	verb_up
+};
+static const struct verb verb_shell_row = {
+	{ "shell", "NODE [-- COMMAND]", "a shell, or a command, in a node of the network that is up", NULL,
+		NULL },
+	verb_shell
+};
+static const struct verb verb_doctor_row = {
+	{ "doctor", "", "what this machine lacks, and how to get it", NULL, NULL }, verb_doctor
+};
+static const struct verb verb_clean_row = { { "clean", "", "what runs have left behind", NULL, NULL },
+	verb_clean };
 
-static int print_help(void)
-{
-	printf("Usage: simnet VERB [options] ...\n\nRuns programs in networks of namespaces, as a scenario "
-	       "file says.\n\n");
-	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-		printf("  %-7s %-18s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
-	printf("\nOptions:\n");
-	opt_help(rows, stdout);
-	printf("\nExit codes: 0 all passed, 1 a scenario failed, 2 wrong usage or file, 3 this machine "
-	       "cannot run it,\n"
-	       "4 the network could not be built as asked, 130 interrupted.\n");
-	return EXIT_PASS;
-}
+static const struct verb *const verbs[] = { &verb_run_row, &verb_lint_row, &verb_plan_row, &verb_up_row,
+	&verb_shell_row, &verb_doctor_row, &verb_clean_row };
+static const struct man_verb *const verb_texts[] = { &verb_run_row.man, &verb_lint_row.man,
+	&verb_plan_row.man, &verb_up_row.man, &verb_shell_row.man, &verb_doctor_row.man, &verb_clean_row.man,
+	NULL };
+static_assert(ARRAY_LEN(verb_texts) == ARRAY_LEN(verbs) + 1, "verb_texts misses a verb");
+
+static const struct man_item exits[] = {
+	{ "0", "all passed" },
+	{ "1", "a scenario failed" },
+	{ "2", "the command line or a file is wrong" },
+	{ "3", "this machine cannot run it; simnet doctor says what it lacks" },
+	{ "4", "the network could not be built as the file asks" },
+	{ "130", "interrupted" },
+	{ NULL, NULL },
+};
+static const struct man_item environment[] = {
+	{ "RW_BIN_DIR", "where programs of scenarios are looked for first" },
+	{ "SIMNET_ADAPTERS", "a folder of adapters, before the installed ones" },
+	{ "NO_COLOR", "no colours on a terminal" },
+	{ NULL, NULL },
+};
+static const struct man_program program = {
+	.name = "simnet",
+	.section = 1,
+	.summary = "run programs in networks of namespaces, as a scenario says",
+	.words = "VERB [OPTIONS]",
+	.text = "simnet builds networks with routers of every kind of NAT out of namespaces of this machine, "
+		"runs any programs in "
+		"them, breaks things on purpose, and checks and explains what comes of it. Nothing of it is "
+		"seen outside, and "
+		"nothing is left afterwards.",
+	.options = rows,
+	.verbs = verb_texts,
+	.exits = exits,
+	.environment = environment,
+	.see_also = "ropewalk(1), ropewalkd(8)",
+};
 
 static const struct verb *find_verb(const char *name)
 {
 	const char *names[ARRAY_LEN(verbs) + 1] = { NULL };
 
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-		names[i] = verbs[i].name;
-		if (!strcmp(verbs[i].name, name))
-			return &verbs[i];
+		names[i] = verbs[i]->man.name;
+		if (!strcmp(names[i], name))
+			return verbs[i];
 	}
 	const char *near = text_nearest(name, names);
 	fprintf(stderr, "simnet: no verb '%s'%s%s%s; 'simnet --help' lists them\n", name,
@@ -551,10 +599,16 @@ int main(int argc, char **argv)
 	} else if (c.opt.version) {
 		printf("simnet " RW_VERSION "\n");
 		code = EXIT_PASS;
-	} else if (c.opt.help || !(n += shell)) {
-		code = print_help();
-		if (!c.opt.help)
-			code = EXIT_USAGE;
+	} else if (c.opt.man) {
+		man_page(&program, stdout);
+		code = EXIT_PASS;
+	} else if ((n += shell) == 0 || c.opt.help) {
+		const struct verb *v = n ? find_verb(words[0]) : NULL;
+		if (v)
+			man_help_verb(&program, &v->man, stdout);
+		else
+			man_help(&program, c.opt.help ? stdout : stderr);
+		code = c.opt.help ? EXIT_PASS : EXIT_USAGE;
 	} else {
 		const struct verb *v = find_verb(words[0]);
 		c.words = words + 1;

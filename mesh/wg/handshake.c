@@ -222,15 +222,20 @@ static bool write_response(struct wg *w, struct wg_peer *p, const struct wg_init
 	return true;
 }
 
+struct answer {
+	struct noise_state noise;
+	struct wg_response message;
+};
+
 /* Writes the response and makes the session behind it. NULL: counted. */
-static struct wg_session *answer(struct wg *w, uint64_t now_ms, struct wg_peer *p,
-	const struct wg_initiation *to, struct wg_response *m, struct noise_state *noise)
+static struct wg_session *make_answer(
+	struct wg *w, uint64_t now_ms, struct wg_peer *p, const struct wg_initiation *to, struct answer *a)
 {
-	if (!write_response(w, p, to, m, noise)) {
+	if (!write_response(w, p, to, &a->message, &a->noise)) {
 		++w->drops.bad_handshake;
 		return NULL;
 	}
-	struct wg_session *s = make_session(w, now_ms, p, noise, false);
+	struct wg_session *s = make_session(w, now_ms, p, &a->noise, false);
 	if (s)
 		s->local = wg_session_index(w, p);
 	if (!s || !s->local) {
@@ -240,31 +245,30 @@ static struct wg_session *answer(struct wg *w, uint64_t now_ms, struct wg_peer *
 	}
 	s->remote = (uint32_t)le_get(to->sender, 4);
 	indexes_get(&w->indexes, s->local)->session = s;
-	le_put(m->sender, 4, s->local);
+	le_put(a->message.sender, 4, s->local);
 	return s;
 }
 
 enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, const struct wg_initiation *m,
 	const struct wg_origin *from, struct wg_received *out)
 {
-	struct noise_state noise;
-	struct wg_response reply = { 0 };
+	struct answer a = { .message = { .type = 0 } };
 	struct wg_session *s = NULL;
-	struct wg_peer *p = read_initiation(w, now_ms, m, &noise);
+	struct wg_peer *p = read_initiation(w, now_ms, m, &a.noise);
 	if (p) {
 		p->last_initiation_rx_ms = now_ms;
-		s = answer(w, now_ms, p, m, &reply, &noise);
+		s = make_answer(w, now_ms, p, m, &a);
 	}
-	noise_wipe(&noise);
+	noise_wipe(&a.noise);
 	if (!s)
 		return WG_DROP;
 	*out = (struct wg_received) { .peer = p->id, .authenticated = true };
 	wg_session_answered(w, s);
 	wg_timer_session_awaited(w, now_ms, p);
 	heard(w, now_ms, p, sizeof(*m), from);
-	wg_cookie_sign(now_ms, p, (uint8_t *)&reply, sizeof(reply));
-	p->tx_bytes += sizeof(reply);
+	wg_cookie_sign(now_ms, p, (uint8_t *)&a.message, sizeof(a.message));
+	p->tx_bytes += sizeof(a.message);
 	wg_timer_sent(p);
-	w->ops.send(w->ops.arg, p->id, (const uint8_t *)&reply, sizeof(reply));
+	w->ops.send(w->ops.arg, p->id, (const uint8_t *)&a.message, sizeof(a.message));
 	return WG_OK;
 }

@@ -45,8 +45,7 @@ bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const ui
 void wg_peer_remove(struct wg *w, uint64_t id);
 /* Longest allowed-ips match; 0 = none (ids are never 0). */
 uint64_t wg_route(const struct wg *w, const struct addr *dst);
-/* Counts a packet the caller could not route. */
-void wg_route_missed(struct wg *w);
+void wg_route_missed(struct wg *w); /* counts a packet the caller could not route */
 
 /* Bytes somewhere in the caller's memory. */
 struct wg_span {
@@ -72,8 +71,8 @@ struct wg_received {
 	bool authenticated; /* the caller may learn the source address (roaming) */
 };
 /* One datagram that is neither STUN nor disco. Data is opened in place, its length and source are checked. */
-enum wg_verdict wg_receive_span(struct wg *w, uint64_t now_ms, struct wg_span *s, const struct wg_origin *from,
-	struct wg_received *out);
+enum wg_verdict wg_receive_span(
+	struct wg *w, uint64_t now_ms, struct wg_span *s, const struct wg_origin *from, struct wg_received *out);
 
 /* The same on a struct pkt. */
 static inline enum wg_verdict wg_seal(struct wg *w, uint64_t now_ms, uint64_t peer, struct pkt *p)
@@ -94,7 +93,6 @@ static inline enum wg_verdict wg_receive(struct wg *w, uint64_t now_ms, struct p
 	return v;
 }
 
-/* Facts the core cannot see. */
 void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer); /* a better way exists: repeat a pending handshake at once */
 /* Handshake now unless one was begun in the last second or the session is younger than 120 s. */
 void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer);

@@ -30,6 +30,7 @@ struct rig {
 	uint64_t skew_ms;
 	uint8_t psk[KEY_LEN];
 	bool under_load, bad; /* bad: 1 % lost, 1 % twice, order shuffled */
+	bool record;	      /* print every datagram */
 	unsigned sent[5], got[5], keepalives_sent, keepalives_got;
 	unsigned inner, outer; /* packets we got from them, and their kernel from us */
 	unsigned twice;
@@ -116,10 +117,18 @@ static void to_us(struct rig *r, const uint8_t *p, size_t len)
 	}
 }
 
+static void print_datagram(int direction, const uint8_t *p, size_t len)
+{
+	char hex[2 * PKT_SIZE + 1];
+	printf("# %s %s\n", direction ? "ours  " : "theirs", hex_encode(p, len, hex));
+}
+
 /* Through the bad network: swaps the datagram with one that waits, now and then. */
 static void carry(struct rig *r, int direction, const uint8_t *p, size_t len)
 {
 	void (*deliver)(struct rig *, const uint8_t *, size_t) = direction ? to_them : to_us;
+	if (r->record)
+		print_datagram(direction, p, len);
 	if (!r->bad || p[0] != WG_DATA) {
 		deliver(r, p, len);
 		return;
@@ -275,8 +284,16 @@ static void configure_them(struct rig *r)
 	r->their_port = THEIR_PORT;
 }
 
+/* Recorded cores draw the same bytes every time, so that test/golden_test.c can repeat them. */
+static void fill_same(void *arg, void *dst, size_t len)
+{
+	(void)arg;
+	memset(dst, 0x42, len);
+}
+
 static void start_core(struct rig *r)
 {
+	struct random same = { fill_same, NULL };
 	struct wg_ops ops = {
 		.send = send_op, .send_back = send_back_op, .session_ready = ready_op, .arg = r
 	};
@@ -284,10 +301,10 @@ static void start_core(struct rig *r)
 	struct prefix ip = { addr_v4(THEIR_IP), 32 };
 	key_public(r->theirs.b, theirs.b);
 	wg_free(r->wg);
-	r->wg = wg_new(&r->ours, &ops, &random_system);
+	r->wg = wg_new(&r->ours, &ops, r->record ? &same : &random_system);
 	if (!r->wg || !wg_peer_set(r->wg, PEER, &theirs, r->psk, &ip, 1))
 		die("core");
-	wg_clock_set(r->wg, now(r), clock_ms(r, CLOCK_REALTIME));
+	wg_clock_set(r->wg, now(r), r->record ? UINT64_C(1700000000000) : clock_ms(r, CLOCK_REALTIME));
 }
 
 /* Fresh keys on both ends, so that no check inherits from the one before. */
@@ -490,13 +507,41 @@ static bool they_rekey_by_time(struct rig *r)
 	return r->got[WG_INITIATION] == 2 && r->inner == 126 && both_ways(r);
 }
 
+static bool record_from(struct rig *r, bool we)
+{
+	r->record = true;
+	memset(r->ours.b, 0x0b, KEY_LEN);
+	memset(r->theirs.b, 0x0c, KEY_LEN);
+	memset(r->psk, 0x0d, KEY_LEN);
+	key_clamp(r->ours.b);
+	key_clamp(r->theirs.b);
+	configure_them(r);
+	start_core(r);
+	if (we)
+		send_ours(r, 1);
+	else
+		send_theirs(r, 1);
+	return pump(r, we ? &r->outer : &r->inner, 1, 6000) &&
+	       (send_theirs(r, 2), pump(r, &r->inner, 2 - we, 1000));
+}
+
+static bool record_ours(struct rig *r)
+{
+	return record_from(r, true);
+}
+static bool record_theirs(struct rig *r)
+{
+	return record_from(r, false);
+}
+
 #define CHECKS(X) \
 	X(we_begin) \
 	X(they_begin) \
 	X(psk) \
-	X(both_begin) X(rekey_by_time) X(rekey_by_count) X(we_roam) X(they_roam) X(cookie_of_ours) \
-		X(cookie_of_theirs) X(keepalive_of_ours) X(keepalive_of_theirs) X(clock_back) X(we_restart) \
-			X(storm) X(they_rekey_by_time)
+	X(both_begin) \
+	X(rekey_by_time) X(rekey_by_count) X(we_roam) X(they_roam) X(cookie_of_ours) X(cookie_of_theirs) \
+		X(keepalive_of_ours) X(keepalive_of_theirs) X(clock_back) X(we_restart) X(record_ours) \
+			X(record_theirs) X(storm) X(they_rekey_by_time)
 
 int main(int argc, char **argv)
 {

@@ -17,16 +17,28 @@ struct addr addr_v4(uint32_t host_order)
 	be_put(a.b + 12, 4, host_order);
 	return a;
 }
-struct addr addr_v4_bytes(const uint8_t b[static 4]) { return addr_v4((uint32_t)be_get(b, 4)); }
+struct addr addr_v4_bytes(const uint8_t b[static 4])
+{
+	return addr_v4((uint32_t)be_get(b, 4));
+}
 struct addr addr_v6_bytes(const uint8_t b[static 16])
 {
 	struct addr a;
 	memcpy(a.b, b, sizeof(a.b));
 	return a;
 }
-bool addr_is_v4(const struct addr *a) { return memcmp(a->b, mapped, sizeof(mapped)) == 0; }
-uint32_t addr_v4_get(const struct addr *a) { return (uint32_t)be_get(a->b + 12, 4); }
-bool addr_equal(const struct addr *a, const struct addr *b) { return memcmp(a->b, b->b, sizeof(a->b)) == 0; }
+bool addr_is_v4(const struct addr *a)
+{
+	return memcmp(a->b, mapped, sizeof(mapped)) == 0;
+}
+uint32_t addr_v4_get(const struct addr *a)
+{
+	return (uint32_t)be_get(a->b + 12, 4);
+}
+bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
+}
 
 bool addr_is_unspecified(const struct addr *a)
 {
@@ -47,14 +59,20 @@ bool addr_is_link_local(const struct addr *a)
 {
 	return addr_is_v4(a) ? in4(a, 0xa9fe0000, 16) : a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
-bool addr_is_multicast(const struct addr *a) { return addr_is_v4(a) ? in4(a, 0xe0000000, 4) : a->b[0] == 0xff; }
+bool addr_is_multicast(const struct addr *a)
+{
+	return addr_is_v4(a) ? in4(a, 0xe0000000, 4) : a->b[0] == 0xff;
+}
 bool addr_is_private(const struct addr *a)
 {
 	if (!addr_is_v4(a))
 		return (a->b[0] & 0xfe) == 0xfc;
 	return in4(a, 0x0a000000, 8) || in4(a, 0xac100000, 12) || in4(a, 0xc0a80000, 16);
 }
-bool addr_is_cgnat(const struct addr *a) { return in4(a, 0x64400000, 10); }
+bool addr_is_cgnat(const struct addr *a)
+{
+	return in4(a, 0x64400000, 10);
+}
 
 bool addr_parse(const char *text, struct addr *out)
 {
@@ -83,7 +101,10 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
 	return a->port == b->port && addr_equal(&a->ip, &b->ip);
 }
-bool endpoint_is_set(const struct endpoint *e) { return e->port != 0; }
+bool endpoint_is_set(const struct endpoint *e)
+{
+	return e->port != 0;
+}
 
 bool endpoint_parse(const char *text, struct endpoint *out)
 {
@@ -110,7 +131,7 @@ bool endpoint_parse(const char *text, struct endpoint *out)
 	host[n] = 0;
 	if (!addr_parse(host, &a) || (*text == '[') != (strchr(host, ':') != NULL))
 		return false;
-	*out = (struct endpoint){ .ip = a, .port = (uint16_t)v };
+	*out = (struct endpoint) { .ip = a, .port = (uint16_t)v };
 	return true;
 }
 
@@ -126,12 +147,14 @@ bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *out)
 {
 	if (sa->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const void *)sa;
-		*out = (struct endpoint){ .ip = addr_v4(ntohl(in->sin_addr.s_addr)), .port = ntohs(in->sin_port) };
+		*out = (struct endpoint) { .ip = addr_v4(ntohl(in->sin_addr.s_addr)),
+			.port = ntohs(in->sin_port) };
 		return true;
 	}
 	if (sa->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *in = (const void *)sa;
-		*out = (struct endpoint){ .ip = addr_v6_bytes(in->sin6_addr.s6_addr), .port = ntohs(in->sin6_port) };
+		*out = (struct endpoint) { .ip = addr_v6_bytes(in->sin6_addr.s6_addr),
+			.port = ntohs(in->sin6_port) };
 		return true;
 	}
 	return false;
@@ -185,10 +208,13 @@ char *prefix_format(const struct prefix *p, char *buf)
 
 struct prefix prefix_of(const struct addr *a)
 {
-	return (struct prefix){ .ip = *a, .bits = addr_is_v4(a) ? 32 : 128 };
+	return (struct prefix) { .ip = *a, .bits = addr_is_v4(a) ? 32 : 128 };
 }
 
-static unsigned full_bits(const struct prefix *p) { return addr_is_v4(&p->ip) ? p->bits + 96u : p->bits; }
+static unsigned full_bits(const struct prefix *p)
+{
+	return addr_is_v4(&p->ip) ? p->bits + 96u : p->bits;
+}
 
 static bool same_bits(const struct addr *a, const struct addr *b, unsigned bits)
 {
@@ -224,7 +250,10 @@ bool prefix_equal(const struct prefix *a, const struct prefix *b)
 	return a->bits == b->bits && addr_equal(&a->ip, &b->ip);
 }
 
-uint64_t addr_hash(const struct addr *a, uint64_t seed) { return hash_bytes(a->b, sizeof(a->b), seed, ~seed); }
+uint64_t addr_hash(const struct addr *a, uint64_t seed)
+{
+	return hash_bytes(a->b, sizeof(a->b), seed, ~seed);
+}
 
 uint64_t endpoint_hash(const struct endpoint *e, uint64_t seed)
 {

@@ -16,7 +16,7 @@ struct endpoint {
 };
 struct prefix {
 	struct addr ip; /* masked by prefix_parse when asked; see there */
-	uint8_t bits;   /* 0..32 for v4, 0..128 for v6, in the family's own count */
+	uint8_t bits;	/* 0..32 for v4, 0..128 for v6, in the family's own count */
 };
 
 enum { ADDR_TEXT = 46, ENDPOINT_TEXT = 56, PREFIX_TEXT = 52 }; /* buffer sizes for the formatters */

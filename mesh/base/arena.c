@@ -26,7 +26,7 @@ static struct arena_block *grow(struct arena *a, size_t n)
 	struct arena_block *b = malloc(sizeof(*b) + size);
 	if (!b)
 		return NULL;
-	*b = (struct arena_block){ .next = a->head, .size = size };
+	*b = (struct arena_block) { .next = a->head, .size = size };
 	a->head = b;
 	return b;
 }
@@ -74,7 +74,10 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 	return p;
 }
 
-char *arena_strdup(struct arena *a, const char *s) { return s ? arena_strndup(a, s, strlen(s)) : NULL; }
+char *arena_strdup(struct arena *a, const char *s)
+{
+	return s ? arena_strndup(a, s, strlen(s)) : NULL;
+}
 
 void *arena_memdup(struct arena *a, const void *p, size_t n)
 {
@@ -105,5 +108,5 @@ void arena_free(struct arena *a)
 		next = b->next;
 		free(b);
 	}
-	*a = (struct arena){ .cap = a->cap };
+	*a = (struct arena) { .cap = a->cap };
 }

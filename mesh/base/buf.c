@@ -7,7 +7,8 @@
 
 uint8_t *buf_room(struct buf *b, size_t n)
 {
-	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4 || (b->cap && n > b->cap - (b->len < b->cap ? b->len : b->cap)))
+	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4 ||
+		(b->cap && n > b->cap - (b->len < b->cap ? b->len : b->cap)))
 		return NULL;
 	if (n <= b->size - b->at - b->len && b->p)
 		return b->p + b->at + b->len;
@@ -31,7 +32,10 @@ uint8_t *buf_room(struct buf *b, size_t n)
 	return p + b->len;
 }
 
-void buf_grown(struct buf *b, size_t n) { b->len += n; }
+void buf_grown(struct buf *b, size_t n)
+{
+	b->len += n;
+}
 
 bool buf_append(struct buf *b, const void *src, size_t n)
 {
@@ -71,7 +75,7 @@ void buf_consume(struct buf *b, size_t n)
 void buf_free(struct buf *b)
 {
 	free(b->p);
-	*b = (struct buf){ .cap = b->cap };
+	*b = (struct buf) { .cap = b->cap };
 }
 
 void buf_wipe(struct buf *b)

@@ -1,4 +1,5 @@
-/* A growable byte buffer with a hard cap, consumed from the front. All zero (with cap set) is an empty one. */
+/* A growable byte buffer with a hard cap, consumed from the front. All zero (with cap set) is an empty one.
+ */
 #ifndef RW_BASE_BUF_H
 #define RW_BASE_BUF_H
 
@@ -7,9 +8,9 @@
 #include <stdint.h>
 
 struct buf {
-	uint8_t *p;         /* owned; the live bytes are p[at .. at+len) */
+	uint8_t *p; /* owned; the live bytes are p[at .. at+len) */
 	size_t at, len, size;
-	size_t cap;         /* 0 = no limit of its own */
+	size_t cap; /* 0 = no limit of its own */
 };
 
 /* All return false when cap would be passed or memory is short; the buffer is then unchanged. */
@@ -18,7 +19,10 @@ bool buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 /* Room for n more bytes after the live ones; commit with buf_grown. NULL when it cannot be had. */
 uint8_t *buf_room(struct buf *b, size_t n);
 void buf_grown(struct buf *b, size_t n);
-static inline uint8_t *buf_data(const struct buf *b) { return b->p ? b->p + b->at : NULL; }
+static inline uint8_t *buf_data(const struct buf *b)
+{
+	return b->p ? b->p + b->at : NULL;
+}
 void buf_consume(struct buf *b, size_t n); /* n <= len */
 /* Gives memory back; the struct is empty and usable afterwards. buf_wipe also zeroes what was held. */
 void buf_free(struct buf *b);

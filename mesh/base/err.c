@@ -5,8 +5,8 @@
 
 const char *err_text(int code)
 {
-#define X(name, text)                                                                                               \
-	if (code == ERR_##name)                                                                                     \
+#define X(name, text) \
+	if (code == ERR_##name) \
 		return text;
 	ERR_LIST(X)
 #undef X

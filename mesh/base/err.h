@@ -7,15 +7,15 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Below any -errno, so both kinds travel in one int. */
-#define ERR_LIST(X)                                                                                                 \
-	X(MALFORMED, "malformed message")                                                                           \
-	X(TOO_LARGE, "too large")                                                                                   \
-	X(UNSUPPORTED, "not supported")                                                                             \
-	X(CRYPTO, "authentication failed")                                                                          \
-	X(CLOSED, "closed by the other side")                                                                       \
-	X(NO_SESSION, "no session")                                                                                 \
-	X(NO_PEER, "no such peer")                                                                                  \
-	X(REFUSED, "refused")                                                                                       \
+#define ERR_LIST(X) \
+	X(MALFORMED, "malformed message") \
+	X(TOO_LARGE, "too large") \
+	X(UNSUPPORTED, "not supported") \
+	X(CRYPTO, "authentication failed") \
+	X(CLOSED, "closed by the other side") \
+	X(NO_SESSION, "no session") \
+	X(NO_PEER, "no such peer") \
+	X(REFUSED, "refused") \
 	X(VERSION, "written by another version")
 
 enum err {

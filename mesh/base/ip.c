@@ -23,7 +23,10 @@ static uint16_t fold(uint64_t s)
 	return (uint16_t)~s;
 }
 
-uint16_t ip_checksum(const void *p, size_t len, uint32_t sum) { return fold(ip_sum(p, len, sum)); }
+uint16_t ip_checksum(const void *p, size_t len, uint32_t sum)
+{
+	return fold(ip_sum(p, len, sum));
+}
 
 static uint32_t pseudo_sum(const struct addr *src, const struct addr *dst, uint8_t proto, size_t len)
 {
@@ -33,7 +36,8 @@ static uint32_t pseudo_sum(const struct addr *src, const struct addr *dst, uint8
 	return s + proto + (uint32_t)len;
 }
 
-uint16_t ip_l4_checksum(const struct addr *src, const struct addr *dst, uint8_t proto, const void *l4, size_t len)
+uint16_t ip_l4_checksum(
+	const struct addr *src, const struct addr *dst, uint8_t proto, const void *l4, size_t len)
 {
 	uint16_t c = ip_checksum(l4, len, pseudo_sum(src, dst, proto, len));
 	return proto == IP_UDP && !c ? 0xffff : c;
@@ -158,7 +162,8 @@ bool ip_parse(const uint8_t *p, size_t len, struct ip_view *out)
 	return true;
 }
 
-size_t ip_write_header(uint8_t *buf, const struct addr *src, const struct addr *dst, uint8_t proto, size_t payload_len)
+size_t ip_write_header(
+	uint8_t *buf, const struct addr *src, const struct addr *dst, uint8_t proto, size_t payload_len)
 {
 	if (addr_is_v4(src)) {
 		size_t total = 20 + payload_len;

@@ -10,8 +10,9 @@ static struct {
 	bool json;
 } cfg = { .level = LOG_INFO };
 
-static const char *const level_names[] = { [LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info",
-	[LOG_DEBUG] = "debug" };
+static const char *const level_names[] = {
+	[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"
+};
 
 void log_setup(enum log_level level, bool json)
 {
@@ -30,7 +31,10 @@ bool log_level_parse(const char *text, enum log_level *out)
 	return false;
 }
 
-bool log_wanted(enum log_level level) { return level <= cfg.level; }
+bool log_wanted(enum log_level level)
+{
+	return level <= cfg.level;
+}
 
 static size_t escape_json(const char *s, char *out, size_t cap)
 {
@@ -69,10 +73,11 @@ void log_write(enum log_level level, const char *fmt, ...)
 	if (cfg.json) {
 		char quoted[2048];
 		escape_json(text, quoted, sizeof(quoted));
-		n = snprintf(line, sizeof(line), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n", when,
-			ts.tv_nsec / 1000000, level_names[level], quoted);
+		n = snprintf(line, sizeof(line), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n",
+			when, ts.tv_nsec / 1000000, level_names[level], quoted);
 	} else {
-		n = snprintf(line, sizeof(line), "%s.%03ldZ %-5s %s\n", when, ts.tv_nsec / 1000000, level_names[level], text);
+		n = snprintf(line, sizeof(line), "%s.%03ldZ %-5s %s\n", when, ts.tv_nsec / 1000000,
+			level_names[level], text);
 	}
 	size_t len = n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
 	/* One write a line, so that programs sharing a log file do not mix theirs. */

@@ -1,5 +1,6 @@
 /* What the two Noise users (ts2021 IK, WireGuard IKpsk2) share: BLAKE2s, HKDF, the symmetric state, and an
- * AEAD context for bulk records. Sources: Noise rev 34 sections 5 and 7; tailscale-protocol.md 1.5; WireGuard 5.4. */
+ * AEAD context for bulk records. Sources: Noise rev 34 sections 5 and 7; tailscale-protocol.md 1.5;
+ * WireGuard 5.4. */
 #ifndef RW_BASE_NOISE_H
 #define RW_BASE_NOISE_H
 
@@ -10,11 +11,15 @@
 enum { NOISE_HASH = 32, NOISE_KEY = 32, NOISE_TAG = 16 };
 
 /* BLAKE2s-256 over up to `n` parts (OpenSSL EVP: libsodium has no BLAKE2s). */
-struct noise_part { const void *p; size_t len; };
+struct noise_part {
+	const void *p;
+	size_t len;
+};
 void blake2s_hash(const struct noise_part *parts, size_t n, uint8_t out[static 32]);
 /* Keyed BLAKE2s with 16-byte output, as WireGuard's mac1/mac2 and cookie. key_len <= 32. */
 void blake2s_mac16(const void *key, size_t key_len, const void *p, size_t len, uint8_t out[static 16]);
-void blake2s_hmac(const void *key, size_t key_len, const struct noise_part *parts, size_t n, uint8_t out[static 32]);
+void blake2s_hmac(
+	const void *key, size_t key_len, const struct noise_part *parts, size_t n, uint8_t out[static 32]);
 /* HKDF of Noise: n = 1..3 outputs of 32 bytes; ikm may be empty. */
 void noise_hkdf(const uint8_t ck[static 32], const void *ikm, size_t ikm_len, size_t n, uint8_t out[][32]);
 
@@ -24,8 +29,9 @@ struct noise_state {
 /* h = ck = HASH(name) when the name is longer than 32 bytes, else zero padded. */
 void noise_init(struct noise_state *s, const char *name);
 void noise_mix_hash(struct noise_state *s, const void *p, size_t len);
-void noise_mix_key(struct noise_state *s, const void *ikm, size_t len);      /* ck, k */
-void noise_mix_chain(struct noise_state *s, const void *ikm, size_t len);    /* ck only (WireGuard's first mix) */
+void noise_mix_key(struct noise_state *s, const void *ikm, size_t len); /* ck, k */
+void noise_mix_chain(
+	struct noise_state *s, const void *ikm, size_t len); /* ck only (WireGuard's first mix) */
 void noise_mix_key_hash(struct noise_state *s, const uint8_t psk[static 32]); /* psk token: ck, h, k */
 /* DH then mix_key; false for an all-zero result. */
 bool noise_mix_dh(struct noise_state *s, const uint8_t priv[static 32], const uint8_t pub[static 32]);
@@ -48,7 +54,7 @@ bool xaead_open(const uint8_t key[static 32], const uint8_t nonce[static 24], co
 /* Bulk ChaCha20-Poly1305, one context per key and direction, nonce-only re-init, no AD. */
 struct aead;
 struct aead *aead_new(const uint8_t key[static 32], bool seal); /* NULL when memory is short */
-void aead_free(struct aead *a);                                  /* wipes; NULL is fine */
+void aead_free(struct aead *a);					/* wipes; NULL is fine */
 /* In place. seal writes p[len .. len+16). open: len counts the tag; false when it does not authenticate. */
 bool aead_seal_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len);
 bool aead_open_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len);

@@ -37,7 +37,8 @@ static int store(const struct opt_row *r, const char *value, void *out, struct e
 	case OPT_BOOL:
 	case OPT_GIVEN_BOOL:
 		if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-			return err_say(eb, ERR_MALFORMED, "--%s takes true or false, not \"%s\"", r->name, value);
+			return err_say(
+				eb, ERR_MALFORMED, "--%s takes true or false, not \"%s\"", r->name, value);
 		if (r->kind == OPT_BOOL)
 			*(bool *)at = *value == 't';
 		else
@@ -49,15 +50,15 @@ static int store(const struct opt_row *r, const char *value, void *out, struct e
 		return 0;
 	case OPT_DURATION_MS:
 		if (!text_duration_ms(value, (uint64_t *)(void *)at))
-			return err_say(eb, ERR_MALFORMED, "--%s takes a time such as 500ms, 5s or 2m, not \"%s\"", r->name,
-				value);
+			return err_say(eb, ERR_MALFORMED,
+				"--%s takes a time such as 500ms, 5s or 2m, not \"%s\"", r->name, value);
 		return 0;
 	}
 	return ERR_MALFORMED;
 }
 
-int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out, const char **words,
-	int *n_words, struct errbuf *eb)
+int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out,
+	const char **words, int *n_words, struct errbuf *eb)
 {
 	bool seen[ROWS_MAX] = { false };
 	*n_words = 0;
@@ -85,7 +86,8 @@ int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_wo
 		bool is_flag = r->kind == OPT_BOOL || r->kind == OPT_GIVEN_BOOL;
 		const char *value = eq ? eq + 1 : is_flag ? "true" : i + 1 < argc ? argv[++i] : NULL;
 		if (!value)
-			return err_say(eb, ERR_MALFORMED, "--%s needs a value: --%s %s", r->name, r->name, r->arg);
+			return err_say(
+				eb, ERR_MALFORMED, "--%s needs a value: --%s %s", r->name, r->name, r->arg);
 		int err = store(r, value, out, eb);
 		if (err)
 			return err;

@@ -6,19 +6,23 @@
 #include <stdint.h>
 
 enum {
-	PKT_HEADROOM = 96,  /* WireGuard data header 16, virtio header, relay frame header 5 + 32, to 16-byte alignment */
-	PKT_TAILROOM = 32,  /* AEAD tag 16, padding to 16 */
+	PKT_HEADROOM = 96, /* WireGuard data header 16, virtio header, relay frame header 5 + 32, to 16-byte
+			      alignment */
+	PKT_TAILROOM = 32, /* AEAD tag 16, padding to 16 */
 	PKT_MTU_MAX = 1500,
 	PKT_SIZE = 2048,
-	PKT_BATCH = 64,     /* packets from one TUN read or one UDP receive */
+	PKT_BATCH = 64, /* packets from one TUN read or one UDP receive */
 };
 
 struct pkt {
-	uint16_t at, len;         /* live bytes are b[at .. at+len) */
+	uint16_t at, len; /* live bytes are b[at .. at+len) */
 	uint8_t b[PKT_SIZE];
 } __attribute__((aligned(16)));
 
-static inline uint8_t *pkt_data(struct pkt *p) { return p->b + p->at; }
+static inline uint8_t *pkt_data(struct pkt *p)
+{
+	return p->b + p->at;
+}
 static inline void pkt_reset(struct pkt *p)
 {
 	p->at = PKT_HEADROOM;

@@ -7,7 +7,10 @@ struct table_slot {
 	void *value; /* NULL = free */
 };
 
-static uint64_t rotl(uint64_t v, int n) { return v << n | v >> (64 - n); }
+static uint64_t rotl(uint64_t v, int n)
+{
+	return v << n | v >> (64 - n);
+}
 
 static void sip_round(uint64_t v[static 4])
 {
@@ -57,7 +60,7 @@ uint64_t hash_bytes(const void *src, size_t len, uint64_t k0, uint64_t k1)
 
 void table_init(struct table *t, size_t key_len, uint64_t seed)
 {
-	*t = (struct table){ .key_len = key_len, .seed = { seed, seed ^ 0x9e3779b97f4a7c15 } };
+	*t = (struct table) { .key_len = key_len, .seed = { seed, seed ^ 0x9e3779b97f4a7c15 } };
 }
 
 void table_fini(struct table *t)
@@ -67,7 +70,10 @@ void table_fini(struct table *t)
 	t->n = t->size = 0;
 }
 
-static uint8_t *key_at(const struct table *t, size_t i) { return (uint8_t *)(t->slots + t->size) + i * t->key_len; }
+static uint8_t *key_at(const struct table *t, size_t i)
+{
+	return (uint8_t *)(t->slots + t->size) + i * t->key_len;
+}
 
 static size_t home_of(const struct table *t, const void *key)
 {
@@ -83,7 +89,10 @@ static size_t find(const struct table *t, const void *key)
 	return i;
 }
 
-void *table_get(const struct table *t, const void *key) { return t->size ? t->slots[find(t, key)].value : NULL; }
+void *table_get(const struct table *t, const void *key)
+{
+	return t->size ? t->slots[find(t, key)].value : NULL;
+}
 
 static bool resize(struct table *t, size_t size)
 {
@@ -139,8 +148,8 @@ void *table_remove(struct table *t, const void *key)
 	return value;
 }
 
-/* *at holds a free slot to begin behind (high half, plus one) and the steps taken. Going backwards from a free slot no
- * cluster wraps, so closing a gap moves only entries that were given already. */
+/* *at holds a free slot to begin behind (high half, plus one) and the steps taken. Going backwards from a
+ * free slot no cluster wraps, so closing a gap moves only entries that were given already. */
 void *table_next(const struct table *t, size_t *at)
 {
 	if (!t->size)

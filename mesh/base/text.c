@@ -25,8 +25,10 @@ bool text_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out)
 
 bool text_duration_ms(const char *s, uint64_t *out_ms)
 {
-	static const struct { const char *unit; uint64_t ms; } units[] = { { "ms", 1 }, { "s", 1000 },
-		{ "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+	static const struct {
+		const char *unit;
+		uint64_t ms;
+	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
 	uint64_t total = 0;
 	if (!*s)
 		return false;
@@ -58,11 +60,12 @@ bool text_time_ms(const char *s, int64_t *out_ms)
 {
 	struct tm tm = { 0 };
 	int year, month, n = 0;
-	if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &year, &month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
-		    &n) != 6)
+	if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &year, &month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+		    &tm.tm_sec, &n) != 6)
 		return false;
-	if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-		tm.tm_sec > 60 || year < 0 || tm.tm_hour < 0 || tm.tm_min < 0 || tm.tm_sec < 0)
+	if (month < 1 || month > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
+		tm.tm_min > 59 || tm.tm_sec > 60 || year < 0 || tm.tm_hour < 0 || tm.tm_min < 0 ||
+		tm.tm_sec < 0)
 		return false;
 	tm.tm_year = year - 1900;
 	tm.tm_mon = month - 1;
@@ -91,8 +94,8 @@ char *text_time_format(int64_t unix_ms, char *buf)
 	time_t t = (time_t)((unix_ms - ms) / 1000);
 	struct tm tm;
 	gmtime_r(&t, &tm);
-	int n = snprintf(buf, 40, "%04d-%02d-%02dT%02d:%02d:%02d", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday,
-		tm.tm_hour, tm.tm_min, tm.tm_sec);
+	int n = snprintf(buf, 40, "%04d-%02d-%02dT%02d:%02d:%02d", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
+		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	snprintf(buf + n, (size_t)(40 - n), ms ? ".%03dZ" : "Z", (int)ms);
 	return buf;
 }
@@ -111,7 +114,8 @@ static unsigned distance(const char *a, const char *b)
 		unsigned diagonal = row[0];
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= n; j++) {
-			unsigned best = diagonal + (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
+			unsigned best = diagonal + (tolower((unsigned char)a[i - 1]) !=
+							   tolower((unsigned char)b[j - 1]));
 			diagonal = row[j];
 			if (row[j] + 1 < best)
 				best = row[j] + 1;

@@ -22,18 +22,19 @@ bool text_lower(const char *s, char *out, size_t cap);
 /* OPT_GIVEN_BOOL tells "not given" from both values: an int, 0 = not given, 1 = false, 2 = true. */
 enum opt_kind { OPT_STRING, OPT_BOOL, OPT_U64, OPT_DURATION_MS, OPT_GIVEN_BOOL };
 struct opt_row {
-	const char *name;      /* without dashes; NULL ends the table */
-	const char *alias;     /* second spelling or NULL */
+	const char *name;  /* without dashes; NULL ends the table */
+	const char *alias; /* second spelling or NULL */
 	enum opt_kind kind;
-	size_t at;             /* offset in the options struct: const char *, bool, uint64_t, uint64_t, int */
-	const char *arg;       /* name of the value in help, NULL for booleans */
+	size_t at;	 /* offset in the options struct: const char *, bool, uint64_t, uint64_t, int */
+	const char *arg; /* name of the value in help, NULL for booleans */
 	const char *help;
 };
 struct errbuf;
 /* Parses options in argv[1..argc) into *out; stops at "--" or, when `stop_at_word`, at the first word.
- * Words are collected to words[0..*n_words) (room for argc). 0 or an error that names the option and the nearest one. */
-int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out, const char **words,
-	int *n_words, struct errbuf *eb);
+ * Words are collected to words[0..*n_words) (room for argc). 0 or an error that names the option and the
+ * nearest one. */
+int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out,
+	const char **words, int *n_words, struct errbuf *eb);
 /* One aligned line per row to a FILE *. */
 void opt_help(const struct opt_row *rows, void *file);
 

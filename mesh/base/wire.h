@@ -13,7 +13,10 @@ struct rd {
 	bool bad;
 };
 
-static inline struct rd rd_of(const void *p, size_t len) { return (struct rd){ .p = p, .left = len }; }
+static inline struct rd rd_of(const void *p, size_t len)
+{
+	return (struct rd) { .p = p, .left = len };
+}
 
 /* The next n bytes, or NULL (and bad) when there are fewer. The bytes belong to the underlying buffer. */
 static inline const uint8_t *rd_take(struct rd *r, size_t n)
@@ -32,7 +35,7 @@ static inline const uint8_t *rd_take(struct rd *r, size_t n)
 static inline struct rd rd_sub(struct rd *r, size_t n)
 {
 	const uint8_t *p = rd_take(r, n);
-	return (struct rd){ .p = p, .left = r->bad ? 0 : n, .bad = r->bad };
+	return (struct rd) { .p = p, .left = r->bad ? 0 : n, .bad = r->bad };
 }
 
 static inline void rd_copy(struct rd *r, void *dst, size_t n)
@@ -79,10 +82,22 @@ static inline uint64_t rd_le(struct rd *r, size_t n)
 	const uint8_t *p = rd_take(r, n);
 	return r->bad ? 0 : le_get(p, n);
 }
-static inline uint8_t rd_u8(struct rd *r) { return (uint8_t)rd_be(r, 1); }
-static inline uint16_t rd_u16(struct rd *r) { return (uint16_t)rd_be(r, 2); }
-static inline uint32_t rd_u32(struct rd *r) { return (uint32_t)rd_be(r, 4); }
-static inline uint64_t rd_u64(struct rd *r) { return rd_be(r, 8); }
+static inline uint8_t rd_u8(struct rd *r)
+{
+	return (uint8_t)rd_be(r, 1);
+}
+static inline uint16_t rd_u16(struct rd *r)
+{
+	return (uint16_t)rd_be(r, 2);
+}
+static inline uint32_t rd_u32(struct rd *r)
+{
+	return (uint32_t)rd_be(r, 4);
+}
+static inline uint64_t rd_u64(struct rd *r)
+{
+	return rd_be(r, 8);
+}
 
 struct wr {
 	uint8_t *p;
@@ -90,7 +105,10 @@ struct wr {
 	bool bad;
 };
 
-static inline struct wr wr_of(void *p, size_t cap) { return (struct wr){ .p = p, .cap = cap }; }
+static inline struct wr wr_of(void *p, size_t cap)
+{
+	return (struct wr) { .p = p, .cap = cap };
+}
 
 /* Room for n bytes at the end, or NULL (and bad) when the buffer is full. */
 static inline uint8_t *wr_take(struct wr *w, size_t n)
@@ -121,9 +139,21 @@ static inline void wr_be(struct wr *w, size_t n, uint64_t v)
 	if (p)
 		be_put(p, n, v);
 }
-static inline void wr_u8(struct wr *w, uint8_t v) { wr_be(w, 1, v); }
-static inline void wr_u16(struct wr *w, uint16_t v) { wr_be(w, 2, v); }
-static inline void wr_u32(struct wr *w, uint32_t v) { wr_be(w, 4, v); }
-static inline void wr_u64(struct wr *w, uint64_t v) { wr_be(w, 8, v); }
+static inline void wr_u8(struct wr *w, uint8_t v)
+{
+	wr_be(w, 1, v);
+}
+static inline void wr_u16(struct wr *w, uint16_t v)
+{
+	wr_be(w, 2, v);
+}
+static inline void wr_u32(struct wr *w, uint32_t v)
+{
+	wr_be(w, 4, v);
+}
+static inline void wr_u64(struct wr *w, uint64_t v)
+{
+	wr_be(w, 8, v);
+}
 
 #endif

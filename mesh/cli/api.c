@@ -14,7 +14,7 @@ static const char start_hint[] =
 	"PATH or ROPEWALK_SOCKET.";
 static const char permission_hint[] = "Run it as root: sudo ropewalk ...";
 
-/* --- what can go wrong, in words --------------------------------------------------------------- */
+/* --- what can go wrong, in words --- */
 
 static int tell_unreachable(struct cli *c, int code, const char *why)
 {
@@ -56,7 +56,7 @@ static int tell_refused(struct cli *c, int status, const struct buf *body)
 	return code;
 }
 
-/* --- one exchange ------------------------------------------------------------------------------ */
+/* --- one exchange --- */
 struct api_exchange {
 	struct cli *c;
 	struct http_client *http;
@@ -162,7 +162,7 @@ int api_call(struct cli *c, const struct api_request *r, struct buf *body, int *
 	return code;
 }
 
-/* --- the bus ----------------------------------------------------------------------------------- */
+/* --- the bus --- */
 enum { LINE_MAX_BYTES = 16 << 20 };
 
 struct api_watch {
@@ -263,7 +263,7 @@ void api_watch_close(struct api_watch *w)
 		watch_free(w);
 }
 
-/* --- common calls ------------------------------------------------------------------------------ */
+/* --- common calls --- */
 
 static int tell_malformed(struct cli *c, const struct errbuf *eb)
 {

@@ -9,7 +9,7 @@ struct options {
 };
 static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
 
-/* --- status ------------------------------------------------------------------------------------ */
+/* --- status --- */
 
 static void print_strings(FILE *to, const char *title, const struct ctl_strings *l)
 {
@@ -133,7 +133,7 @@ static int run_status(struct cli *c)
 	return code;
 }
 
-/* --- query ------------------------------------------------------------------------------------- */
+/* --- query --- */
 
 static void print_answer(struct cli *c, const struct api_dns_answer *m, struct buf *text)
 {

@@ -44,7 +44,7 @@ struct up {
 	struct api_exchange *looking;
 };
 
-/* --- what was asked for ------------------------------------------------------------------------ */
+/* --- what was asked for --- */
 
 /* The key itself: words of a file without the white space around, or as given. Wipe key afterwards. */
 static int get_key(struct cli *c, const char *given, struct buf *key)
@@ -122,7 +122,7 @@ static int ask_login(struct cli *c)
 	return code;
 }
 
-/* --- what happens then ------------------------------------------------------------------------- */
+/* --- what happens then --- */
 
 static void put_json(struct up *u, const char *url, const char *state)
 {

@@ -14,9 +14,7 @@ static const struct addr service_v4 = {
 	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
 };
 
-/* --- filter
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- filter --- */
 
 static bool convert_rule(struct arena *a, const struct ctl_rule *r, struct filter_rule *out)
 {
@@ -66,9 +64,7 @@ static int apply_filter(struct node *n, const struct netmap *m, struct errbuf *e
 	return 0;
 }
 
-/* --- peers
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- peers --- */
 
 static void add_peer(struct node *n, const struct netmap *m, const struct netmap_peer *p)
 {
@@ -96,8 +92,7 @@ static void remove_peer(struct node *n, const struct netmap_peer *p)
 	wg_peer_remove(n->wg, (uint64_t)p->node.id);
 }
 
-/* --- interface
- * ------------------------------------------------------------------------------------------------------ */
+/* --- interface --- */
 
 /* One route for each mesh prefix, and one for each address outside of them. */
 static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb)
@@ -129,8 +124,7 @@ static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb
 	return err;
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 {

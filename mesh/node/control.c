@@ -50,8 +50,7 @@ static void start(struct control *c);
 static void open_stream(struct control *c);
 static void send_register(struct control *c);
 
-/* --- giving up and trying again
- * --------------------------------------------------------------------------------------- */
+/* --- giving up and trying again --- */
 
 static void exchange_cancel(struct exchange *x)
 {
@@ -132,9 +131,7 @@ static void silent(void *arg)
 	retry_later(c, "waiting for the control server at", "nothing heard for two minutes");
 }
 
-/* --- exchanges
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- exchanges --- */
 
 static void exchange_head(void *arg, int status)
 {
@@ -170,8 +167,7 @@ static bool exchange_start(struct exchange *x, const char *path, const struct bu
 	return x->rq != NULL;
 }
 
-/* --- registering
- * -------------------------------------------------------------------------------------------------------- */
+/* --- registering --- */
 
 static void registered(struct control *c, const struct ctl_register_response *r)
 {
@@ -258,9 +254,7 @@ static void send_register(struct control *c)
 	send_register_with(c, INT64_MIN);
 }
 
-/* --- map stream
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- map stream --- */
 
 static bool write_map_request(struct control *c, bool stream, struct buf *body)
 {
@@ -413,9 +407,7 @@ void control_update(struct control *c)
 	buf_free(&body);
 }
 
-/* --- connecting
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- connecting --- */
 
 static void link_ready(void *arg)
 {
@@ -519,9 +511,7 @@ static void start(struct control *c)
 		retry_later(c, "cannot reach the control server at", "memory is short");
 }
 
-/* --- public
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- public --- */
 
 struct control *control_open(struct node *n)
 {

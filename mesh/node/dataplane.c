@@ -91,8 +91,7 @@ void dataplane_send_inner(struct node *n, struct pkt *p)
 	bundle_send(&b);
 }
 
-/* --- what the WireGuard core asks for
- * ------------------------------------------------------------------------------ */
+/* --- what the WireGuard core asks for --- */
 
 static void wg_send(void *arg, uint64_t peer, const uint8_t *p, size_t len)
 {
@@ -153,9 +152,7 @@ const struct wg_ops dataplane_wg_ops = {
 	.send = wg_send, .send_back = wg_send_back, .heard = wg_heard, .session_ready = wg_session_ready
 };
 
-/* --- in
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- in --- */
 
 /* The service address belongs to this machine's own resolver; the mesh has no business with it. */
 static bool is_service_address(const struct addr *a)

@@ -16,8 +16,7 @@
 
 enum { LOCAL_MAX = 32 };
 
-/* --- path's wishes
- * --------------------------------------------------------------------------------------------------- */
+/* --- path's wishes --- */
 
 static void path_send_udp(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
 {
@@ -116,8 +115,7 @@ static void path_resolve(void *arg, const char *host)
 		lookup_free(n, l);
 }
 
-/* --- facts for path
- * -------------------------------------------------------------------------------------------------- */
+/* --- facts for path --- */
 
 static void relay_up(void *arg, int32_t region, bool up)
 {
@@ -174,9 +172,7 @@ static void monitor_ready(void *arg, int events)
 	node_rearm(n);
 }
 
-/* --- time
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 static void ticked(void *arg)
 {
@@ -199,9 +195,7 @@ void node_rearm(struct node *n)
 		loop_timer_set(n->tick, due > now ? due - now : 0);
 }
 
-/* --- opening
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static int open_cores(struct node *n, struct errbuf *eb)
 {

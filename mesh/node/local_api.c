@@ -34,9 +34,7 @@ struct local_api {
 	uint64_t next_token;
 };
 
-/* --- answers
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok)
 {
@@ -57,9 +55,7 @@ static void reply_done(struct http_server_conn *c)
 	http_reply(c, 204, NULL, NULL, NULL, 0);
 }
 
-/* --- verbs
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- verbs --- */
 
 static void get_status(struct request *r)
 {
@@ -245,9 +241,7 @@ void local_api_state_changed(struct local_api *a)
 	}
 }
 
-/* --- ping
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- ping --- */
 
 static void ping_reply(struct ping *p, const struct api_ping_result *result)
 {
@@ -362,9 +356,7 @@ static void get_netcheck(struct request *r)
 	arena_free(&a);
 }
 
-/* --- routing
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- routing --- */
 
 static const struct {
 	const char *method, *path;

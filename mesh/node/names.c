@@ -18,9 +18,7 @@ static const struct endpoint service = {
 	.port = DNS_PORT
 };
 
-/* --- zone
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- zone --- */
 
 static void add_node(struct zone_builder *b, const struct ctl_node *c)
 {
@@ -69,9 +67,7 @@ static struct zone *make_zone(const struct netmap *m)
 	return zone_build(b);
 }
 
-/* --- routes
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- routes --- */
 
 /* "IP", "IP:port"; other forms (https://) are not for us. One inside the mesh is our own people's: trusted.
  */
@@ -138,8 +134,7 @@ static int configure_routes(struct node *n, const struct ctl_dns *dns, struct er
 	return err;
 }
 
-/* --- the machine
- * ----------------------------------------------------------------------------------------------------- */
+/* --- the machine --- */
 
 static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbuf *eb)
 {

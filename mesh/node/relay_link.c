@@ -73,8 +73,7 @@ static bool send_frame(struct relay_link *l, const void *p, size_t len)
 	return stream_write(l->stream, p, len) == 0;
 }
 
-/* --- handshake
- * ------------------------------------------------------------------------------------------------------ */
+/* --- handshake --- */
 
 static bool server_key_received(struct relay_link *l, struct rd payload)
 {
@@ -206,9 +205,7 @@ static void stream_closed(void *arg, int code, const char *why)
 	fail(arg, code, why);
 }
 
-/* --- opening
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static void upgraded(
 	void *arg, const struct http_head *head, struct stream *s, const uint8_t *leftover, size_t len)
@@ -308,9 +305,7 @@ void relay_link_close(struct relay_link *l)
 		free_link(l);
 }
 
-/* --- sending
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- sending --- */
 
 bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len)
 {

@@ -8,7 +8,8 @@
 
 /* Appends the file to out; larger than cap is ERR_TOO_LARGE. 0 or a negative code with a sentence. */
 int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb);
-/* Temporary file beside it, fsync, rename, fsync of the folder: afterwards the old or the new content is there, whole. */
+/* Temporary file beside it, fsync, rename, fsync of the folder: afterwards the old or the new content is
+ * there, whole. */
 int file_write_atomic(const char *path, mode_t mode, const void *p, size_t len, struct errbuf *eb);
 /* mkdir -p; the last part gets `mode`. */
 int dir_make(const char *path, mode_t mode, struct errbuf *eb);

@@ -32,12 +32,30 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-void loop_run(struct loop *l) { uv_run(&l->uv, UV_RUN_DEFAULT); }
-void loop_run_once(struct loop *l) { uv_run(&l->uv, UV_RUN_ONCE); }
-void loop_stop(struct loop *l) { uv_stop(&l->uv); }
-struct uv_loop_s *loop_uv(struct loop *l) { return &l->uv; }
-void loop_hold(struct loop *l) { l->closing++; }
-void loop_release(struct loop *l) { l->closing--; }
+void loop_run(struct loop *l)
+{
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+void loop_run_once(struct loop *l)
+{
+	uv_run(&l->uv, UV_RUN_ONCE);
+}
+void loop_stop(struct loop *l)
+{
+	uv_stop(&l->uv);
+}
+struct uv_loop_s *loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+void loop_hold(struct loop *l)
+{
+	l->closing++;
+}
+void loop_release(struct loop *l)
+{
+	l->closing--;
+}
 
 uint64_t clock_now_ns(void)
 {
@@ -103,8 +121,14 @@ void loop_timer_set(struct loop_timer *t, uint64_t delay_ms)
 	uv_timer_start(&t->uv, timer_fired, delay_ms, 0);
 }
 
-void loop_timer_clear(struct loop_timer *t) { uv_timer_stop(&t->uv); }
-bool loop_timer_is_set(const struct loop_timer *t) { return uv_is_active((const uv_handle_t *)&t->uv); }
+void loop_timer_clear(struct loop_timer *t)
+{
+	uv_timer_stop(&t->uv);
+}
+bool loop_timer_is_set(const struct loop_timer *t)
+{
+	return uv_is_active((const uv_handle_t *)&t->uv);
+}
 
 void loop_timer_free(struct loop_timer *t)
 {
@@ -135,13 +159,16 @@ static void fd_ready(uv_poll_t *uv, int status, int events)
 {
 	struct loop_fd *f = (struct loop_fd *)uv;
 	/* An error is for the owner's next read or write to find. */
-	int seen = status < 0 ? f->events
-			      : (events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0);
+	int seen = status < 0
+			   ? f->events
+			   : (events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0);
 	if (seen & f->events)
 		f->cb(f->arg, seen & f->events);
 	/* libuv stops a watch that it reported an error for. */
 	if (status < 0 && f->events && !uv_is_closing((uv_handle_t *)uv))
-		uv_poll_start(uv, (f->events & LOOP_READ ? UV_READABLE : 0) | (f->events & LOOP_WRITE ? UV_WRITABLE : 0),
+		uv_poll_start(uv,
+			(f->events & LOOP_READ ? UV_READABLE : 0) |
+				(f->events & LOOP_WRITE ? UV_WRITABLE : 0),
 			fd_ready);
 }
 
@@ -151,7 +178,8 @@ void loop_fd_set(struct loop_fd *f, int events)
 		return;
 	f->events = events;
 	if (events)
-		uv_poll_start(&f->uv, (events & LOOP_READ ? UV_READABLE : 0) | (events & LOOP_WRITE ? UV_WRITABLE : 0),
+		uv_poll_start(&f->uv,
+			(events & LOOP_READ ? UV_READABLE : 0) | (events & LOOP_WRITE ? UV_WRITABLE : 0),
 			fd_ready);
 	else
 		uv_poll_stop(&f->uv);

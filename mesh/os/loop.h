@@ -1,4 +1,5 @@
-/* The one event-loop wrapper (libuv underneath). Everything runs on one thread; callbacks may free what they belong to. */
+/* The one event-loop wrapper (libuv underneath). Everything runs on one thread; callbacks may free what they
+ * belong to. */
 #ifndef RW_OS_LOOP_H
 #define RW_OS_LOOP_H
 
@@ -9,12 +10,12 @@ struct loop;
 struct loop *loop_new(void); /* NULL when memory is short; ignores SIGPIPE */
 /* All timers, watches and signals must have been freed by their owners. */
 void loop_free(struct loop *l);
-void loop_run(struct loop *l); /* until loop_stop, or nothing is left to wait for */
+void loop_run(struct loop *l);	    /* until loop_stop, or nothing is left to wait for */
 void loop_run_once(struct loop *l); /* waits for one round of events and delivers them */
 void loop_stop(struct loop *l);
 uint64_t loop_now_ms(struct loop *l); /* monotonic, fresh (not cached) */
-int64_t clock_unix_ms(void);          /* wall clock */
-uint64_t clock_now_ns(void);          /* monotonic */
+int64_t clock_unix_ms(void);	      /* wall clock */
+uint64_t clock_now_ns(void);	      /* monotonic */
 
 /* One-shot timer; set again to repeat. Resolution 1 ms. */
 struct loop_timer;
@@ -25,7 +26,8 @@ bool loop_timer_is_set(const struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t); /* NULL is fine */
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
-/* Watches fd (not owned, not closed; free the watch before closing it). events given to cb as a LOOP_ mask. */
+/* Watches fd (not owned, not closed; free the watch before closing it). events given to cb as a LOOP_ mask.
+ */
 struct loop_fd;
 struct loop_fd *loop_fd_new(struct loop *l, int fd, void (*cb)(void *arg, int events), void *arg);
 void loop_fd_set(struct loop_fd *f, int events); /* 0 = none */

@@ -4,7 +4,7 @@
 
 enum { HELP_WIDTH = 92, LEFT_WIDTH = 28 };
 
-/* --- plain text -------------------------------------------------------------------------------- */
+/* --- plain text --- */
 
 /* Words of text from column `at`, wrapped, later lines indented. An empty line stays one. */
 static void wrap(const char *text, int at, int indent, FILE *to)
@@ -96,7 +96,7 @@ void man_help_verb(const struct man_program *p, const struct man_verb *v, FILE *
 	}
 }
 
-/* --- roff -------------------------------------------------------------------------------------- */
+/* --- roff --- */
 
 /* Text with roff's own characters made harmless: backslashes, hyphens that must stay hyphens, dots in front.
  */

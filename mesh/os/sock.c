@@ -27,7 +27,8 @@ static int open_bound(const struct endpoint *bind_to, int type, struct errbuf *e
 		return err_set(eb, -errno, "make a %s socket", what);
 	int on = 1, off = 0;
 	if (v6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, addr_is_unspecified(&at.ip) ? &off : &on, sizeof(on));
+		setsockopt(
+			fd, IPPROTO_IPV6, IPV6_V6ONLY, addr_is_unspecified(&at.ip) ? &off : &on, sizeof(on));
 	if (type == SOCK_STREAM)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	struct sockaddr_storage ss;
@@ -37,15 +38,21 @@ static int open_bound(const struct endpoint *bind_to, int type, struct errbuf *e
 		close(fd);
 		endpoint_format(bind_to, text);
 		if (err == -EADDRINUSE)
-			return err_say(eb, err, "%s %s is in use by another program; stop it or choose another port", what, text);
+			return err_say(eb, err,
+				"%s %s is in use by another program; stop it or choose another port", what,
+				text);
 		if (err == -EACCES)
-			return err_say(eb, err, "no permission to listen on %s %s; ports below 1024 need root", what, text);
+			return err_say(eb, err,
+				"no permission to listen on %s %s; ports below 1024 need root", what, text);
 		return err_set(eb, err, "listen on %s %s", what, text);
 	}
 	return fd;
 }
 
-int sock_udp(const struct endpoint *bind_to, struct errbuf *eb) { return open_bound(bind_to, SOCK_DGRAM, eb); }
+int sock_udp(const struct endpoint *bind_to, struct errbuf *eb)
+{
+	return open_bound(bind_to, SOCK_DGRAM, eb);
+}
 
 int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb)
 {
@@ -63,7 +70,8 @@ int sock_tcp_connect(const struct endpoint *to, struct errbuf *eb)
 	return sock_tcp_connect_hook(to, NULL, NULL, eb);
 }
 
-int sock_tcp_connect_hook(const struct endpoint *to, void (*hook)(void *arg, int fd), void *arg, struct errbuf *eb)
+int sock_tcp_connect_hook(
+	const struct endpoint *to, void (*hook)(void *arg, int fd), void *arg, struct errbuf *eb)
 {
 	char text[ENDPOINT_TEXT];
 	struct sockaddr_storage ss;
@@ -95,7 +103,7 @@ int sock_accept(int fd, struct endpoint *from)
 		setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	}
 	if (from && !endpoint_from_sockaddr((struct sockaddr *)&ss, from))
-		*from = (struct endpoint){ 0 };
+		*from = (struct endpoint) { 0 };
 	return c;
 }
 
@@ -117,9 +125,10 @@ int sock_local(int fd, struct endpoint *out)
 
 static int unix_address(const char *path, struct sockaddr_un *un, struct errbuf *eb)
 {
-	*un = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*un = (struct sockaddr_un) { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(un->sun_path))
-		return err_say(eb, -ENAMETOOLONG, "socket path %s is longer than %zu bytes", path, sizeof(un->sun_path) - 1);
+		return err_say(eb, -ENAMETOOLONG, "socket path %s is longer than %zu bytes", path,
+			sizeof(un->sun_path) - 1);
 	strcpy(un->sun_path, path);
 	return 0;
 }
@@ -159,7 +168,8 @@ int sock_unix_listen(const char *path, mode_t mode, struct errbuf *eb)
 		return err_set(eb, -errno, "make a unix socket");
 	/* The mode must hold from the first moment, so it is set on the unbound socket. */
 	fchmod(fd, mode);
-	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) != 0 || chmod(path, mode) != 0 || listen(fd, BACKLOG) != 0) {
+	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) != 0 || chmod(path, mode) != 0 ||
+		listen(fd, BACKLOG) != 0) {
 		err = err_set(eb, -errno, "listen on %s", path);
 		close(fd);
 		return err;
@@ -173,6 +183,6 @@ int sock_unix_peer(int fd, struct sock_peer *out)
 	socklen_t n = sizeof(c);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n) != 0)
 		return -errno;
-	*out = (struct sock_peer){ .pid = c.pid, .uid = c.uid, .gid = c.gid };
+	*out = (struct sock_peer) { .pid = c.pid, .uid = c.uid, .gid = c.gid };
 	return 0;
 }

@@ -9,18 +9,24 @@
 /* Unspecified v6 address = dual stack where the machine has v6. port 0: the kernel chooses. */
 int sock_udp(const struct endpoint *bind_to, struct errbuf *eb);
 int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb);
-int sock_tcp_connect(const struct endpoint *to, struct errbuf *eb); /* in progress: wait for writable, then sock_error */
+int sock_tcp_connect(
+	const struct endpoint *to, struct errbuf *eb); /* in progress: wait for writable, then sock_error */
 /* hook (may be NULL) sees the socket before connect: marks, binding to an interface. */
 int sock_tcp_connect_hook(
 	const struct endpoint *to, void (*hook)(void *arg, int fd), void *arg, struct errbuf *eb);
-int sock_accept(int fd, struct endpoint *from);                      /* -errno; from may be NULL */
-int sock_error(int fd);                                              /* 0 or the -errno pending on the socket */
+int sock_accept(int fd, struct endpoint *from); /* -errno; from may be NULL */
+int sock_error(int fd);				/* 0 or the -errno pending on the socket */
 int sock_local(int fd, struct endpoint *out);
-/* mode: permission bits of the socket file. A stale file nobody listens on is replaced; a live one is -EADDRINUSE. */
+/* mode: permission bits of the socket file. A stale file nobody listens on is replaced; a live one is
+ * -EADDRINUSE. */
 int sock_unix_listen(const char *path, mode_t mode, struct errbuf *eb);
 int sock_unix_connect(const char *path, struct errbuf *eb);
 /* Credentials of the process at the other end of a unix socket. */
-struct sock_peer { pid_t pid; uid_t uid; gid_t gid; };
+struct sock_peer {
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+};
 int sock_unix_peer(int fd, struct sock_peer *out);
 
 #endif

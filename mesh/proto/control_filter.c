@@ -87,7 +87,7 @@ static void put_range(struct json_out *out, const struct ctl_ip_range *r)
 	json_put_string(out, text);
 }
 
-/* --- sources ----------------------------------------------------------------------------------- */
+/* --- sources --- */
 struct sources {
 	struct ctl_ip_range *v;
 	size_t n;
@@ -122,7 +122,7 @@ static void write_sources(struct json_out *out, const void *field, const struct 
 
 static const struct json_codec sources = { NULL, read_sources, write_sources, NULL };
 
-/* --- destinations: one of the text may be several of ours, as ranges become prefixes ----------- */
+/* --- destinations: one of the text may be several of ours, as ranges become prefixes --- */
 enum { PREFIXES_OF_RANGE = 254 };
 
 struct dst_text {
@@ -238,7 +238,7 @@ static void write_destinations(struct json_out *out, const void *field, const st
 
 static const struct json_codec destinations = { NULL, read_destinations, write_destinations, NULL };
 
-/* --- protocols --------------------------------------------------------------------------------- */
+/* --- protocols --- */
 struct protos {
 	uint8_t *v;
 	size_t n;
@@ -287,7 +287,7 @@ static bool protos_empty(const void *field)
 
 static const struct json_codec protos = { NULL, read_protos, write_protos, protos_empty };
 
-/* --- rules ------------------------------------------------------------------------------------- */
+/* --- rules --- */
 struct rule_text {
 	struct ctl_rule rule; /* first: the writer hands in a bare rule */
 	bool skipped;
@@ -345,7 +345,7 @@ static void write_rules(struct json_out *out, const void *field, const struct js
 
 const struct json_codec filter_rules = { NULL, read_rules, write_rules, NULL };
 
-/* --- PacketFilters ----------------------------------------------------------------------------- */
+/* --- PacketFilters --- */
 static bool filter_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
 	struct ctl_filter *f = element;

@@ -2,7 +2,7 @@
 
 const char nodekey_prefix[] = "nodekey:", machinekey_prefix[] = "mkey:", discokey_prefix[] = "discokey:";
 
-/* --- NetInfo.DERPLatency: {"1-v4":0.012} ------------------------------------------------------- */
+/* --- NetInfo.DERPLatency: {"1-v4":0.012} --- */
 static bool latency_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
 	struct ctl_latency *l = element;

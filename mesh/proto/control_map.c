@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- request ----------------------------------------------------------------------------------- */
+/* --- request --- */
 
 /* EndpointTypes runs beside Endpoints, which stands before it in the table; lists of different length mean
  * nothing. */
@@ -78,7 +78,7 @@ bool ctl_map_request_write(struct buf *out, const struct ctl_map_request *m)
 	return json_write(out, &request_shape, m);
 }
 
-/* --- {"12":true}: OnlineChange, PeerSeenChange ------------------------------------------------- */
+/* --- {"12":true}: OnlineChange, PeerSeenChange --- */
 static bool online_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
 	struct ctl_online *o = element;
@@ -97,7 +97,7 @@ static void online_write(struct json_out *out, const void *element, bool *first)
 
 static const struct json_map online_map = { sizeof(struct ctl_online), false, online_read, online_write };
 
-/* --- PacketFilters: the field is the whole response, as "*": null is kept beside the list ------ */
+/* --- PacketFilters: the field is the whole response, as "*": null is kept beside the list --- */
 static bool read_filters(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
 	struct ctl_map_response *m = field;
@@ -136,7 +136,7 @@ static bool filters_empty(const void *field)
 
 static const struct json_codec filters = { NULL, read_filters, write_filters, filters_empty };
 
-/* --- response ---------------------------------------------------------------------------------- */
+/* --- response --- */
 static const struct json_row ping_rows[] = {
 	{ "URL", &json_str, offsetof(struct ctl_ping, url), 0, 0, NULL },
 	{ "URLIsNoise", &json_bool, offsetof(struct ctl_ping, url_is_noise), JSON_OMIT, 0, NULL },

@@ -72,7 +72,7 @@ extern const struct json_codec json_str, json_str_or_null, json_bool, json_opt, 
 	json_list,     /* arg's shape: a pointer followed by its size_t count */
 	json_map_list; /* arg: struct json_map */
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading --- */
 /* Parses text with caps; NULL and a sentence in eb (may be NULL). json_decref it. */
 json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf *eb);
 /* Case-insensitive; NULL when absent. */
@@ -87,7 +87,7 @@ int json_read(struct arena *a, const char *text, size_t len, const struct json_s
 	struct errbuf *eb);
 bool json_text_i64(const char *text, int64_t *out); /* decimal keys of maps */
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing --- */
 /* Appends; nothing when memory is short. */
 bool json_write(struct buf *out, const struct json_shape *shape, const void *obj);
 void json_put(struct json_out *out, const char *text); /* verbatim */

@@ -68,7 +68,7 @@ static void write_list(
 	json_put_bytes(out, "]", 1);
 }
 
-/* --- strings and numbers ----------------------------------------------------------------------- */
+/* --- strings and numbers --- */
 static bool string_read(struct json_in *in, const json_t *v, void *out, const void *arg)
 {
 	(void)arg;
@@ -127,7 +127,7 @@ static void write_numbers(struct json_out *out, const void *field, const struct 
 
 const struct json_codec json_numbers = { NULL, read_numbers, write_numbers, list_empty };
 
-/* --- addresses --------------------------------------------------------------------------------- */
+/* --- addresses --- */
 static bool prefix_read(struct json_in *in, const json_t *v, void *out, const void *arg)
 {
 	(void)arg;
@@ -240,7 +240,7 @@ static void write_addr_list(struct json_out *out, const void *field, const struc
 
 const struct json_codec json_addr_list = { NULL, read_addr_list, write_addr_list, list_empty };
 
-/* --- structs: row->arg is the shape ------------------------------------------------------------ */
+/* --- structs: row->arg is the shape --- */
 static bool shape_read(struct json_in *in, const json_t *v, void *out, const void *shape)
 {
 	json_init(shape, out);

@@ -7,7 +7,7 @@
 
 static const char zero_time[] = "0001-01-01T00:00:00Z"; /* Go's, for "none" */
 
-/* --- strings ----------------------------------------------------------------------------------- */
+/* --- strings --- */
 static void init_str(void *field, const struct json_row *row)
 {
 	(void)row;
@@ -70,7 +70,7 @@ static void write_raw(struct json_out *out, const void *field, const struct json
 
 const struct json_codec json_raw = { NULL, read_raw, write_raw, pointer_empty };
 
-/* --- truth ------------------------------------------------------------------------------------- */
+/* --- truth --- */
 static bool read_bool(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
 	(void)row;
@@ -116,7 +116,7 @@ static bool opt_empty(const void *field)
 
 const struct json_codec json_opt = { NULL, read_opt, write_opt, opt_empty };
 
-/* --- numbers ----------------------------------------------------------------------------------- */
+/* --- numbers --- */
 static bool read_integer(struct json_in *in, const json_t *v, int64_t min, int64_t max, int64_t *out)
 {
 	if (!json_is_integer(v))
@@ -237,7 +237,7 @@ static bool f64_empty(const void *field)
 
 const struct json_codec json_f64 = { NULL, read_f64, write_f64, f64_empty };
 
-/* --- times: Unix milliseconds, INT64_MIN = Go's zero time -------------------------------------- */
+/* --- times: Unix milliseconds, INT64_MIN = Go's zero time --- */
 static void init_time(void *field, const struct json_row *row)
 {
 	(void)row;
@@ -276,7 +276,7 @@ static bool time_empty(const void *field)
 
 const struct json_codec json_time = { init_time, read_time, write_time, time_empty };
 
-/* --- keys: row->arg is the prefix -------------------------------------------------------------- */
+/* --- keys: row->arg is the prefix --- */
 static bool read_key(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
 	uint8_t key[KEY_LEN];

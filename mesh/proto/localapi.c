@@ -14,7 +14,7 @@
 		return json_read(a, json, len, shape, out, eb); \
 	}
 
-/* --- ping -------------------------------------------------------------------------------------- */
+/* --- ping --- */
 #define PING(name, codec, field) \
 	{ \
 		name, codec, offsetof(struct api_ping_result, field), JSON_OMIT, 0, NULL \
@@ -43,7 +43,7 @@ int api_ping_read(
 	return json_read(a, json, len, &ping_shape, out, eb);
 }
 
-/* --- netcheck ---------------------------------------------------------------------------------- */
+/* --- netcheck --- */
 static void init_unknown(void *field, const struct json_row *row)
 {
 	(void)row;
@@ -146,7 +146,7 @@ int api_prefs_read(struct arena *a, const char *json, size_t len, struct api_pre
 	return 0;
 }
 
-/* --- start ------------------------------------------------------------------------------------- */
+/* --- start --- */
 static const struct json_row start_rows[] = {
 	{ "AuthKey", &json_str, offsetof(struct api_start, auth_key), JSON_OMIT, 0, NULL },
 	{ "UpdatePrefs", &json_inside, offsetof(struct api_start, prefs), 0,
@@ -156,7 +156,7 @@ static const struct json_row start_rows[] = {
 static const struct json_shape start_shape = { start_rows, sizeof(struct api_start), NULL };
 PLAIN(start, &start_shape)
 
-/* --- bus --------------------------------------------------------------------------------------- */
+/* --- bus --- */
 static void init_state(void *field, const struct json_row *row)
 {
 	(void)row;
@@ -199,7 +199,7 @@ static const struct json_row notify_rows[] = {
 static const struct json_shape notify_shape = { notify_rows, sizeof(struct api_notify), NULL };
 PLAIN(notify, &notify_shape)
 
-/* --- DNS --------------------------------------------------------------------------------------- */
+/* --- DNS --- */
 struct bytes {
 	uint8_t *p;
 	size_t len;
@@ -259,7 +259,7 @@ static const struct json_row dns_os_rows[] = {
 static const struct json_shape dns_os_shape = { dns_os_rows, sizeof(struct api_dns_os), NULL };
 PLAIN(dns_os, &dns_os_shape)
 
-/* --- whois and failures ------------------------------------------------------------------------ */
+/* --- whois and failures --- */
 static const struct json_row whois_rows[] = {
 	{ "Node", &json_pointer, offsetof(struct api_whois, node), JSON_OMIT, 0, &node_shape },
 	{ "UserProfile", &json_pointer, offsetof(struct api_whois, user), JSON_OMIT, 0, &user_shape },

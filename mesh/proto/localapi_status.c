@@ -36,7 +36,7 @@ static const struct json_row peer_rows[] = {
 };
 static const struct json_shape peer_shape = { peer_rows, sizeof(struct api_peer), NULL };
 
-/* --- Peer: {"nodekey:...": {...}} -------------------------------------------------------------- */
+/* --- Peer: {"nodekey:...": {...}} --- */
 static bool peer_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
 	struct api_peer *p = element;
@@ -55,7 +55,7 @@ static void peer_write(struct json_out *out, const void *element, bool *first)
 
 static const struct json_map peer_map = { sizeof(struct api_peer), false, peer_read, peer_write };
 
-/* --- User: {"1": {...}} ------------------------------------------------------------------------ */
+/* --- User: {"1": {...}} --- */
 static const struct json_row user_rows[] = {
 	{ "ID", &json_i64, offsetof(struct api_user, id), 0, 0, NULL },
 	{ "LoginName", &json_str, offsetof(struct api_user, login_name), 0, 0, NULL },
@@ -83,7 +83,7 @@ static void user_write(struct json_out *out, const void *element, bool *first)
 
 static const struct json_map user_map = { sizeof(struct api_user), false, user_read, user_write };
 
-/* --- Drops: {"name": n} ------------------------------------------------------------------------ */
+/* --- Drops: {"name": n} --- */
 static bool drop_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
 	struct api_drop *d = element;
@@ -100,7 +100,7 @@ static void drop_write(struct json_out *out, const void *element, bool *first)
 
 static const struct json_map drop_map = { sizeof(struct api_drop), false, drop_read, drop_write };
 
-/* --- the whole --------------------------------------------------------------------------------- */
+/* --- the whole --- */
 #define STATUS(name, codec, field, arg) \
 	{ \
 		name, codec, offsetof(struct api_status, field), 0, 0, arg \

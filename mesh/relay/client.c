@@ -36,9 +36,7 @@ struct client {
 	struct log_limit gone;
 };
 
-/* --- out
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- out --- */
 
 static void flush_out(struct client *c)
 {
@@ -88,9 +86,13 @@ static void drained(void *arg)
 	struct client *c = arg;
 	struct queue_frame *f;
 	while (stream_queued(c->stream) <= STREAM_BUSY && (f = queue_take(&c->waiting))) {
-		stream_write(c->stream, f->b, f->len);
+		if (c->out.len + f->len > BATCH_MAX)
+			flush_out(c);
+		if (!buf_append(&c->out, f->b, f->len))
+			c->r->stats.drop_queue_full++;
 		free(f);
 	}
+	flush_out(c);
 }
 
 static void send_small(struct client *c, const uint8_t *frame, size_t len)
@@ -107,8 +109,7 @@ static void send_peer_gone(struct client *c, const struct node_key *who, uint8_t
 	send_small(c, frame, w.len);
 }
 
-/* --- who is here
- * ------------------------------------------------------------------------------------------------------ */
+/* --- who is here --- */
 
 static void enter(struct client *c)
 {
@@ -168,9 +169,7 @@ static void remember_sent(struct client *c, const struct node_key *to)
 		free(copy);
 }
 
-/* --- in
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- in --- */
 
 static void packet_received(struct client *c, struct rd payload)
 {
@@ -328,9 +327,7 @@ static void data_received(void *arg, const uint8_t *p, size_t len)
 		free_client(c);
 }
 
-/* --- life
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void connection_closed(void *arg, int code, const char *why)
 {

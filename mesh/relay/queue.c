@@ -11,6 +11,7 @@ static struct queue_frame *ring_take(struct queue_ring *r)
 	if (!r->head)
 		r->tail = NULL;
 	r->n--;
+	r->bytes -= f->len;
 	return f;
 }
 
@@ -19,6 +20,7 @@ static void ring_put(struct queue_ring *r, struct queue_frame *f)
 	*(r->tail ? r->tail : &r->head) = f;
 	r->tail = &f->next;
 	r->n++;
+	r->bytes += f->len;
 }
 
 size_t queue_put(
@@ -26,7 +28,7 @@ size_t queue_put(
 {
 	struct queue_ring *r = disco ? &q->disco : &q->data;
 	struct queue_frame *f = malloc(sizeof(*f) + head_len + len);
-	size_t lost = 0;
+	size_t lost = 0, max = disco ? QUEUE_DISCO_MAX : QUEUE_DATA_MAX;
 	if (!f)
 		return 1;
 	f->next = NULL;
@@ -34,9 +36,9 @@ size_t queue_put(
 	memcpy(f->b, head, head_len);
 	if (len)
 		memcpy(f->b + head_len, body, len);
-	if (r->n >= (disco ? QUEUE_DISCO_MAX : QUEUE_DATA_MAX)) {
+	while (r->n && (r->n >= max || r->bytes + f->len > QUEUE_BYTES_MAX)) {
 		free(ring_take(r));
-		lost = 1;
+		lost++;
 	}
 	ring_put(r, f);
 	return lost;

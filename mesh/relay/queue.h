@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { QUEUE_DISCO_MAX = 32, QUEUE_DATA_MAX = 128 };
+enum { QUEUE_DISCO_MAX = 32, QUEUE_DATA_MAX = 128, QUEUE_BYTES_MAX = 256 * 1024 }; /* of each ring */
 
 struct queue_frame {
 	struct queue_frame *next;
@@ -16,13 +16,13 @@ struct queue_frame {
 };
 struct queue_ring {
 	struct queue_frame *head, **tail; /* tail NULL = empty */
-	size_t n;
+	size_t n, bytes;
 };
 struct queue { /* all zero is an empty one */
 	struct queue_ring disco, data;
 };
-/* Copies head then body as one frame. Returns how many frames were lost for it: 0, 1 (the oldest, or this one
- * when memory is short). */
+/* Copies head then body as one frame. Returns how many frames were lost for it: the oldest ones, as many as
+ * must go, or this one when memory is short. */
 size_t queue_put(
 	struct queue *q, bool disco, const uint8_t *head, size_t head_len, const uint8_t *body, size_t len);
 /* The next frame, the caller's to free; NULL when empty. */

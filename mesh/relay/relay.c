@@ -20,8 +20,7 @@ enum {
 	USER_TIMEOUT_MS = 20000
 };
 
-/* --- what is not DERP
- * -------------------------------------------------------------------------------------------------- */
+/* --- what is not DERP --- */
 
 static void reply_probe(struct http_server_conn *c)
 {
@@ -78,9 +77,7 @@ static bool upgrade_received(void *arg, struct http_server_conn *c, const struct
 	return true;
 }
 
-/* --- accepting
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 static void accept_again(void *arg)
 {
@@ -123,8 +120,7 @@ static void accept_ready(void *arg, int events)
 	}
 }
 
-/* --- keys and certificate
- * ------------------------------------------------------------------------------------------------ */
+/* --- keys and certificate --- */
 
 static int load_key(struct relay *r, const char *dir, struct errbuf *eb)
 {
@@ -171,9 +167,7 @@ static int load_certificate(struct relay *r, const struct relay_options *o, stru
 	return err ? err : tls_server_metacert(r->tls, r->pub, eb);
 }
 
-/* --- public
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- public --- */
 
 struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb)
 {

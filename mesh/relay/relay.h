@@ -33,8 +33,9 @@ const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>" */
 	X(clients) \
 	X(packets) \
 	X(bytes) \
-	X(drop_no_peer) X(drop_queue_full) X(drop_malformed) X(drop_handshake) X(drop_duplicate) \
-		X(stun_requests) X(stun_malformed)
+	X(drop_no_peer) \
+	X(drop_queue_full) \
+	X(drop_malformed) X(drop_handshake) X(drop_duplicate) X(stun_requests) X(stun_malformed)
 struct relay_stats {
 #define X(name) uint64_t name;
 	RELAY_STATS(X)

@@ -7,7 +7,7 @@
 #include "mesh/base/key.h"
 #include "mesh/transport/http.h"
 
-/* --- client ------------------------------------------------------------------------------------------- */
+/* --- client --- */
 struct control_client_link;
 struct control_client_events {
 	void (*ready)(void *arg); /* requests may be made */
@@ -45,7 +45,7 @@ struct h2_request *control_client_request(struct control_client_link *c, const c
 	const struct h2_request_events *ev);
 void h2_request_cancel(struct h2_request *r); /* RST_STREAM; no event after */
 
-/* --- server ------------------------------------------------------------------------------------------- */
+/* --- server --- */
 struct control_server_link;
 struct h2_stream; /* one request being answered */
 struct control_server_ops {

@@ -9,17 +9,30 @@
 static void test_endpoint_text(void **state)
 {
 	(void)state;
-	static const struct { const char *in, *out; } rows[] = {
-		{ "1.2.3.4:5", "1.2.3.4:5" }, { "[2001:db8::1]:65535", "[2001:db8::1]:65535" }, { "1.2.3.4:0", "1.2.3.4:0" },
-		{ "1.2.3.4", NULL }, { "1.2.3.4:65536", NULL }, { "1.2.3.4:-1", NULL }, { "2001:db8::1:5", NULL },
-		{ "[1.2.3.4]:5", NULL }, { "[2001:db8::1]5", NULL }, { "[2001:db8::1", NULL }, { "", NULL }, { ":5", NULL },
-		{ "1.2.3.4:", NULL }, { "1.2.3:5", NULL },
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{ "1.2.3.4:5", "1.2.3.4:5" },
+		{ "[2001:db8::1]:65535", "[2001:db8::1]:65535" },
+		{ "1.2.3.4:0", "1.2.3.4:0" },
+		{ "1.2.3.4", NULL },
+		{ "1.2.3.4:65536", NULL },
+		{ "1.2.3.4:-1", NULL },
+		{ "2001:db8::1:5", NULL },
+		{ "[1.2.3.4]:5", NULL },
+		{ "[2001:db8::1]5", NULL },
+		{ "[2001:db8::1", NULL },
+		{ "", NULL },
+		{ ":5", NULL },
+		{ "1.2.3.4:", NULL },
+		{ "1.2.3:5", NULL },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct endpoint e;
 		char text[ENDPOINT_TEXT];
 		bool ok = endpoint_parse(rows[i].in, &e);
-		if (ok != (rows[i].out != NULL) || (ok && strcmp(endpoint_format(&e, text), rows[i].out) != 0))
+		if (ok != (rows[i].out != NULL) ||
+			(ok && strcmp(endpoint_format(&e, text), rows[i].out) != 0))
 			fail_msg("row %zu: %s", i, rows[i].in);
 	}
 }
@@ -27,12 +40,21 @@ static void test_endpoint_text(void **state)
 static void test_prefix_contains(void **state)
 {
 	(void)state;
-	static const struct { const char *p, *a; bool in; } rows[] = {
-		{ "10.0.0.0/8", "10.255.255.255", true }, { "10.0.0.0/8", "11.0.0.0", false },
-		{ "10.1.2.3/32", "10.1.2.3", true }, { "10.1.2.3/32", "10.1.2.2", false },
-		{ "0.0.0.0/0", "255.255.255.255", true }, { "0.0.0.0/0", "2001:db8::", false },
-		{ "::/0", "2001:db8::", true }, { "::/0", "1.2.3.4", false }, { "10.0.0.0/9", "10.128.0.0", false },
-		{ "fd7a:115c:a1e0::/48", "fd7a:115c:a1e0:ffff::1", true }, { "2001:db8::1/128", "2001:db8::1", true },
+	static const struct {
+		const char *p, *a;
+		bool in;
+	} rows[] = {
+		{ "10.0.0.0/8", "10.255.255.255", true },
+		{ "10.0.0.0/8", "11.0.0.0", false },
+		{ "10.1.2.3/32", "10.1.2.3", true },
+		{ "10.1.2.3/32", "10.1.2.2", false },
+		{ "0.0.0.0/0", "255.255.255.255", true },
+		{ "0.0.0.0/0", "2001:db8::", false },
+		{ "::/0", "2001:db8::", true },
+		{ "::/0", "1.2.3.4", false },
+		{ "10.0.0.0/9", "10.128.0.0", false },
+		{ "fd7a:115c:a1e0::/48", "fd7a:115c:a1e0:ffff::1", true },
+		{ "2001:db8::1/128", "2001:db8::1", true },
 		{ "2001:db8::1/127", "2001:db8::2", false },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -47,9 +69,15 @@ static void test_prefix_contains(void **state)
 static void test_prefix_mask(void **state)
 {
 	(void)state;
-	static const struct { const char *in, *out; } rows[] = {
-		{ "10.1.2.3/8", "10.0.0.0/8" }, { "10.1.2.3/0", "0.0.0.0/0" }, { "10.1.2.255/25", "10.1.2.128/25" },
-		{ "10.1.2.3/32", "10.1.2.3/32" }, { "2001:db8:ffff::1/33", "2001:db8:8000::/33" }, { "::1/0", "::/0" },
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{ "10.1.2.3/8", "10.0.0.0/8" },
+		{ "10.1.2.3/0", "0.0.0.0/0" },
+		{ "10.1.2.255/25", "10.1.2.128/25" },
+		{ "10.1.2.3/32", "10.1.2.3/32" },
+		{ "2001:db8:ffff::1/33", "2001:db8:8000::/33" },
+		{ "::1/0", "::/0" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct prefix p;
@@ -67,11 +95,22 @@ static void test_prefix_mask(void **state)
 static void test_classes(void **state)
 {
 	(void)state;
-	static const struct { const char *a; bool loop, link, multi, private, cgnat; } rows[] = {
-		{ "127.0.0.1", 1, 0, 0, 0, 0 }, { "::1", 1, 0, 0, 0, 0 }, { "169.254.1.1", 0, 1, 0, 0, 0 },
-		{ "fe80::1", 0, 1, 0, 0, 0 }, { "224.0.0.1", 0, 0, 1, 0, 0 }, { "ff02::1", 0, 0, 1, 0, 0 },
-		{ "172.31.255.255", 0, 0, 0, 1, 0 }, { "172.32.0.0", 0, 0, 0, 0, 0 }, { "fd00::1", 0, 0, 0, 1, 0 },
-		{ "100.64.0.0", 0, 0, 0, 0, 1 }, { "100.128.0.0", 0, 0, 0, 0, 0 }, { "8.8.8.8", 0, 0, 0, 0, 0 },
+	static const struct {
+		const char *a;
+		bool loop, link, multi, private, cgnat;
+	} rows[] = {
+		{ "127.0.0.1", 1, 0, 0, 0, 0 },
+		{ "::1", 1, 0, 0, 0, 0 },
+		{ "169.254.1.1", 0, 1, 0, 0, 0 },
+		{ "fe80::1", 0, 1, 0, 0, 0 },
+		{ "224.0.0.1", 0, 0, 1, 0, 0 },
+		{ "ff02::1", 0, 0, 1, 0, 0 },
+		{ "172.31.255.255", 0, 0, 0, 1, 0 },
+		{ "172.32.0.0", 0, 0, 0, 0, 0 },
+		{ "fd00::1", 0, 0, 0, 1, 0 },
+		{ "100.64.0.0", 0, 0, 0, 0, 1 },
+		{ "100.128.0.0", 0, 0, 0, 0, 0 },
+		{ "8.8.8.8", 0, 0, 0, 0, 0 },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct addr a;
@@ -103,8 +142,10 @@ static void test_sockaddr_round_trip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_endpoint_text), cmocka_unit_test(test_prefix_contains),
-		cmocka_unit_test(test_prefix_mask), cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_endpoint_text),
+		cmocka_unit_test(test_prefix_contains),
+		cmocka_unit_test(test_prefix_mask),
+		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_sockaddr_round_trip),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,11 @@ static struct endpoint ep(const char *text)
 static void test_udp_round_trip(void **state)
 {
 	(void)state;
-	static const struct { const char *src, *dst; size_t at; } rows[] = {
-		{ "100.64.0.1:1000", "100.100.100.100:53", 28 }, { "[fd7a::1]:1", "[fd7a::2]:65535", 48 } };
+	static const struct {
+		const char *src, *dst;
+		size_t at;
+	} rows[] = { { "100.64.0.1:1000", "100.100.100.100:53", 28 },
+		{ "[fd7a::1]:1", "[fd7a::2]:65535", 48 } };
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint8_t p[128] = { 0 };
 		struct endpoint src = ep(rows[i].src), dst = ep(rows[i].dst);
@@ -78,7 +81,7 @@ static void test_extension_headers(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_udp_round_trip), cmocka_unit_test(test_fragments),
-		cmocka_unit_test(test_extension_headers) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_udp_round_trip),
+		cmocka_unit_test(test_fragments), cmocka_unit_test(test_extension_headers) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

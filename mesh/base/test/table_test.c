@@ -134,8 +134,11 @@ static void test_cursor_failure_sticks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hash_vector), cmocka_unit_test(test_against_model),
-		cmocka_unit_test(test_remove_while_walking), cmocka_unit_test(test_buf), cmocka_unit_test(test_arena),
+		cmocka_unit_test(test_hash_vector),
+		cmocka_unit_test(test_against_model),
+		cmocka_unit_test(test_remove_while_walking),
+		cmocka_unit_test(test_buf),
+		cmocka_unit_test(test_arena),
 		cmocka_unit_test(test_cursor_failure_sticks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

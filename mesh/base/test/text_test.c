@@ -9,9 +9,13 @@
 static void test_durations(void **state)
 {
 	(void)state;
-	static const struct { const char *s; bool ok; uint64_t ms; } rows[] = { { "500ms", 1, 500 }, { "5s", 1, 5000 },
-		{ "1m30s", 1, 90000 }, { "2h", 1, 7200000 }, { "7d", 1, 604800000 }, { "5", 0, 0 }, { "", 0, 0 }, { "s", 0, 0 },
-		{ "5 s", 0, 0 }, { "-5s", 0, 0 }, { "99999999999999999999s", 0, 0 }, { "5x", 0, 0 } };
+	static const struct {
+		const char *s;
+		bool ok;
+		uint64_t ms;
+	} rows[] = { { "500ms", 1, 500 }, { "5s", 1, 5000 }, { "1m30s", 1, 90000 }, { "2h", 1, 7200000 },
+		{ "7d", 1, 604800000 }, { "5", 0, 0 }, { "", 0, 0 }, { "s", 0, 0 }, { "5 s", 0, 0 },
+		{ "-5s", 0, 0 }, { "99999999999999999999s", 0, 0 }, { "5x", 0, 0 } };
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t ms = 0;
 		if (text_duration_ms(rows[i].s, &ms) != rows[i].ok || ms != rows[i].ms)
@@ -22,11 +26,20 @@ static void test_durations(void **state)
 static void test_times(void **state)
 {
 	(void)state;
-	static const struct { const char *s; bool ok; int64_t ms; } rows[] = {
-		{ "1970-01-01T00:00:00Z", 1, 0 }, { "1970-01-01T00:02:03Z", 1, 123000 },
-		{ "2026-08-22T10:00:00.5Z", 1, 1787392800500 }, { "2026-08-22T12:00:00+02:00", 1, 1787392800000 },
-		{ "2026-08-22T10:00:00.123456789Z", 1, 1787392800123 }, { "0001-01-01T00:00:00Z", 1, -62135596800000 },
-		{ "2026-13-22T10:00:00Z", 0, 0 }, { "2026-08-22T10:00:00", 0, 0 }, { "yesterday", 0, 0 },
+	static const struct {
+		const char *s;
+		bool ok;
+		int64_t ms;
+	} rows[] = {
+		{ "1970-01-01T00:00:00Z", 1, 0 },
+		{ "1970-01-01T00:02:03Z", 1, 123000 },
+		{ "2026-08-22T10:00:00.5Z", 1, 1787392800500 },
+		{ "2026-08-22T12:00:00+02:00", 1, 1787392800000 },
+		{ "2026-08-22T10:00:00.123456789Z", 1, 1787392800123 },
+		{ "0001-01-01T00:00:00Z", 1, -62135596800000 },
+		{ "2026-13-22T10:00:00Z", 0, 0 },
+		{ "2026-08-22T10:00:00", 0, 0 },
+		{ "yesterday", 0, 0 },
 		{ "2026-08-22T10:00:00Zx", 0, 0 },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -40,7 +53,11 @@ static void test_times(void **state)
 	}
 }
 
-struct opts { const char *name; bool on; uint64_t n, ms; };
+struct opts {
+	const char *name;
+	bool on;
+	uint64_t n, ms;
+};
 static const struct opt_row rows[] = {
 	{ "name", "hostname", OPT_STRING, offsetof(struct opts, name), "TEXT", "a name" },
 	{ "on", NULL, OPT_BOOL, offsetof(struct opts, on), NULL, "a switch" },
@@ -52,7 +69,8 @@ static const struct opt_row rows[] = {
 static void test_options(void **state)
 {
 	(void)state;
-	const char *argv[] = { "p", "-name", "x", "--on", "word", "--count=7", "--within", "2s", "--", "--on" };
+	const char *argv[] = { "p", "-name", "x", "--on", "word", "--count=7", "--within", "2s", "--",
+		"--on" };
 	struct opts o = { 0 };
 	const char *words[16];
 	int n;
@@ -89,9 +107,12 @@ static void test_given_bool(void **state)
 static void test_option_errors(void **state)
 {
 	(void)state;
-	static const struct { const char *arg, *said; } bad[] = {
-		{ "--nam", "unknown option --nam; did you mean --name?" }, { "--zzzzzz", "unknown option --zzzzzz; see --help" },
-		{ "--count=x", "--count takes a number, not \"x\"" }, { "--on=maybe", "--on takes true or false, not \"maybe\"" },
+	static const struct {
+		const char *arg, *said;
+	} bad[] = { { "--nam", "unknown option --nam; did you mean --name?" },
+		{ "--zzzzzz", "unknown option --zzzzzz; see --help" },
+		{ "--count=x", "--count takes a number, not \"x\"" },
+		{ "--on=maybe", "--on takes true or false, not \"maybe\"" },
 		{ "--name", "--name needs a value: --name TEXT" },
 		{ "--within=5", "--within takes a time such as 500ms, 5s or 2m, not \"5\"" } };
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

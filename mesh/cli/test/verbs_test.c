@@ -91,7 +91,7 @@ static void check(const struct fake_route *routes, const struct want *rows, size
 	fake_api_stop(f);
 }
 
-/* --- without a daemon -------------------------------------------------------------------------- */
+/* --- without a daemon --- */
 static void test_arguments(void **state)
 {
 	(void)state;
@@ -163,7 +163,7 @@ static void test_pages(void **state)
 	result_free(&all);
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading --- */
 static void test_status(void **state)
 {
 	(void)state;
@@ -352,7 +352,7 @@ static void test_dns(void **state)
 	fake_api_stop(f);
 }
 
-/* --- up ---------------------------------------------------------------------------------------- */
+/* --- up --- */
 #define BUS "GET " API "watch-ipn-bus"
 #define GET_PREFS \
 	{ \

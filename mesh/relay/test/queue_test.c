@@ -63,8 +63,27 @@ static void test_caps(void **state)
 	assert_true(queue_is_empty(&q));
 }
 
+/* Large frames are bounded by bytes. */
+static void test_bytes(void **state)
+{
+	struct queue q = { 0 };
+	uint8_t *big = calloc(1, 65536);
+	size_t lost = 0;
+	(void)state;
+	assert_non_null(big);
+	for (int i = 0; i < 10; i++)
+		lost += queue_put(&q, false, big, 37, big, 65536 - 37);
+	assert_int_equal(lost, 6);
+	assert_int_equal(q.data.bytes, QUEUE_BYTES_MAX);
+	assert_int_equal(queue_put(&q, false, big, 37, big, 0), 1);
+	queue_fini(&q);
+	assert_int_equal(q.data.bytes, 0);
+	free(big);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order), cmocka_unit_test(test_caps) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order), cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_bytes) };
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
 }

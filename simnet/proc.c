@@ -47,13 +47,31 @@ static bool own_folder(char *out, size_t cap)
 	return slash;
 }
 
+/* "v1.2.3/tailscaled": foreign programs have a folder for each version, see ci/peers/install. */
+static bool find_peer(const char *name, char *out, size_t cap)
+{
+	const char *dir = getenv("RW_PEERS_DIR"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char path[512];
+
+	if (dir)
+		return try_path(dir, strlen(dir), name, out, cap);
+	snprintf(path, sizeof(path), "%s%s/ropewalk-peers",
+		cache  ? cache
+		: home ? home
+		       : "",
+		cache ? "" : "/.cache");
+	return try_path(path, strlen(path), name, out, cap);
+}
+
 static bool find_program(const char *name, char *out, size_t cap)
 {
 	const char *dir = getenv("RW_BIN_DIR"), *path = getenv("PATH");
 	char self[512];
 
-	if (strchr(name, '/'))
+	if (name[0] == '/' || name[0] == '.')
 		return (size_t)snprintf(out, cap, "%s", name) < cap && access(out, X_OK) == 0;
+	if (strchr(name, '/'))
+		return find_peer(name, out, cap);
 	if (dir && try_path(dir, strlen(dir), name, out, cap))
 		return true;
 	if (own_folder(self, sizeof(self)) && try_path(self, strlen(self), name, out, cap))
@@ -221,8 +239,11 @@ static int spawn_in(
 	size_t n = 0;
 
 	if (!find_program(argv[0], path, sizeof(path)))
-		return err_say(eb, -ENOENT, "no program '%s': not in RW_BIN_DIR, beside simnet, or in PATH",
-			argv[0]);
+		return err_say(eb, -ENOENT, "no program '%s': %s", argv[0],
+			strchr(argv[0], '/') && argv[0][0] != '/' && argv[0][0] != '.'
+				? "not in RW_PEERS_DIR or its default; ci/peers/install builds foreign "
+				  "programs"
+				: "not in RW_BIN_DIR, beside simnet, or in PATH");
 	while (argv[n])
 		n++;
 	const char **full = calloc(n + 1, sizeof(*full));

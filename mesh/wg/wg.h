@@ -1,6 +1,7 @@
-/* Userspace WireGuard core: handshake, sessions, replay window, cookies, allowed-ips, timers. Pure: bytes, facts and `now`
- * come in; datagrams and facts go out. WireGuard paper 5-6; tailscale-protocol.md 3.2, 3.4, 9.3 (22).
- * Every call belongs to one thread. wg_seal* may be called from inside an op; wg_peer_remove, wg_free and wg_receive* may not. */
+/* Userspace WireGuard core: handshake, sessions, replay window, cookies, allowed-ips, timers. Pure: bytes,
+ * facts and `now` come in; datagrams and facts go out. WireGuard paper 5-6;
+ * tailscale-protocol.md 3.2, 3.4, 9.3 (22). Every call belongs to one thread. wg_seal* may be called from
+ * inside an op; wg_peer_remove, wg_free and wg_receive* may not. */
 #ifndef RW_WG_WG_H
 #define RW_WG_WG_H
 
@@ -10,38 +11,48 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WG_DATA_HEADER = 16, WG_OVERHEAD = 32, WG_TAIL = 31 /* padding + tag */, WG_MESSAGE_MAX = 148, WG_STAGE_MAX = 64 };
+enum {
+	WG_DATA_HEADER = 16,
+	WG_OVERHEAD = 32,
+	WG_TAIL = 31 /* padding + tag */,
+	WG_MESSAGE_MAX = 148,
+	WG_STAGE_MAX = 64
+};
 
 struct wg;
 struct wg_ops {
 	/* Send a handshake or keepalive datagram to a peer by whatever path it has. */
 	void (*send)(void *arg, uint64_t peer, const uint8_t *p, size_t len);
-	/* Answer straight to where a message came from, though nobody is authenticated (cookie reply). `from` as given. */
+	/* Answer straight to where a message came from, though nobody is authenticated (cookie reply). `from`
+	 * as given. */
 	void (*send_back)(void *arg, const void *from, const uint8_t *p, size_t len);
-	/* A handshake message of this peer was authenticated; called before the reply goes out by `send`, so that the
-	 * caller may first learn the address (roaming). May be NULL. */
+	/* A handshake message of this peer was authenticated; called before the reply goes out by `send`, so
+	 * that the caller may first learn the address (roaming). May be NULL. */
 	void (*heard)(void *arg, uint64_t peer, const void *from);
 	/* A session became usable: staged packets may be sealed now (wg_staged_take). */
 	void (*session_ready)(void *arg, uint64_t peer);
-	/* An initiation by a key that is no peer yet: return true after adding it by wg_peer_set (on-demand peers).
-	 * The key is claimed, not proven. May be NULL. */
+	/* An initiation by a key that is no peer yet: return true after adding it by wg_peer_set (on-demand
+	 * peers). The key is claimed, not proven. May be NULL. */
 	bool (*unknown_peer)(void *arg, const struct node_key *key);
 	void *arg;
 };
 
-struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops, const struct random *rnd); /* NULL: no memory */
-void wg_free(struct wg *w); /* wipes all keys */
+struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops,
+	const struct random *rnd); /* NULL: no memory */
+void wg_free(struct wg *w);	   /* wipes all keys */
 
-/* Wall clock: it is unix_ms now. Call after wg_new (peers refuse handshakes older than our last) and when the clock was set;
- * stamps we send never go back. wg_clock_floor: the newest unix_ms sent so far; a caller that keeps it over a restart and
- * gives wg_clock_set the larger of it and the clock survives a clock that stepped back meanwhile. */
+/* Wall clock: it is unix_ms now. Call after wg_new (peers refuse handshakes older than our last) and when the
+ * clock was set; stamps we send never go back. wg_clock_floor: the newest unix_ms sent so far; a caller that
+ * keeps it over a restart and gives wg_clock_set the larger of it and the clock survives a clock that stepped
+ * back meanwhile. */
 void wg_clock_set(struct wg *w, uint64_t now_ms, uint64_t unix_ms);
 uint64_t wg_clock_floor(const struct wg *w);
 
-/* Adds or updates; id is the caller's, not 0. allowed is copied; a prefix moves to the peer that named it last. psk NULL = zero.
- * A new key or psk ends the peer's sessions; a key taken from another id removes that other. false: no memory (the peer
- * then lacks some prefixes), or a key that is ours or zero. */
-bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const uint8_t *psk, const struct prefix *allowed, size_t n);
+/* Adds or updates; id is the caller's, not 0. allowed is copied; a prefix moves to the peer that named it
+ * last. psk NULL = zero. A new key or psk ends the peer's sessions; a key taken from another id removes that
+ * other. false: no memory (the peer then lacks some prefixes), or a key that is ours or zero. */
+bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const uint8_t *psk,
+	const struct prefix *allowed, size_t n);
 void wg_peer_remove(struct wg *w, uint64_t id);
 /* Longest allowed-ips match; 0 = none (ids are never 0). */
 uint64_t wg_route(const struct wg *w, const struct addr *dst);
@@ -53,26 +64,28 @@ struct wg_span {
 	size_t len;
 };
 enum wg_verdict { WG_OK, WG_STAGED, WG_DROP };
-/* Seals an IP packet in place; s becomes the datagram (starts WG_DATA_HEADER earlier). WG_DATA_HEADER bytes before s->p and
- * WG_TAIL after its end must be writable. No usable session: copies the packet to the peer's stage (newest 64 kept),
- * starts a handshake, returns WG_STAGED; s is untouched. */
+/* Seals an IP packet in place; s becomes the datagram (starts WG_DATA_HEADER earlier). WG_DATA_HEADER bytes
+ * before s->p and WG_TAIL after its end must be writable. No usable session: copies the packet to the peer's
+ * stage (newest 64 kept), starts a handshake, returns WG_STAGED; s is untouched. */
 enum wg_verdict wg_seal_span(struct wg *w, uint64_t now_ms, uint64_t peer, struct wg_span *s);
-/* Takes the next staged packet of a peer into *out, false when none or no session. Call until false after session_ready. */
+/* Takes the next staged packet of a peer into *out, false when none or no session. Call until false after
+ * session_ready. */
 bool wg_staged_take(struct wg *w, uint64_t peer, struct pkt *out);
 
 struct wg_origin {
-	const void *p; /* opaque bytes that identify the source (for cookies), e.g. a struct endpoint; handed to ops */
+	const void *p; /* opaque bytes that identify the source (for cookies), e.g. a struct endpoint; handed
+			  to ops */
 	size_t len;
 	bool under_load; /* ask for cookies; the core also does so by itself above 500 initiations/s */
 };
 struct wg_received {
-	uint64_t peer;      /* who sent it; 0 when it authenticated nobody */
-	bool is_data;       /* the span is now the inner packet (len 0: keepalive) */
+	uint64_t peer;	    /* who sent it; 0 when it authenticated nobody */
+	bool is_data;	    /* the span is now the inner packet (len 0: keepalive) */
 	bool authenticated; /* the caller may learn the source address (roaming) */
 };
 /* One datagram that is neither STUN nor disco. Data is opened in place, its length and source are checked. */
-enum wg_verdict wg_receive_span(
-	struct wg *w, uint64_t now_ms, struct wg_span *s, const struct wg_origin *from, struct wg_received *out);
+enum wg_verdict wg_receive_span(struct wg *w, uint64_t now_ms, struct wg_span *s,
+	const struct wg_origin *from, struct wg_received *out);
 
 /* The same on a struct pkt. */
 static inline enum wg_verdict wg_seal(struct wg *w, uint64_t now_ms, uint64_t peer, struct pkt *p)
@@ -83,8 +96,8 @@ static inline enum wg_verdict wg_seal(struct wg *w, uint64_t now_ms, uint64_t pe
 	p->len = (uint16_t)s.len;
 	return v;
 }
-static inline enum wg_verdict wg_receive(struct wg *w, uint64_t now_ms, struct pkt *p, const struct wg_origin *from,
-	struct wg_received *out)
+static inline enum wg_verdict wg_receive(
+	struct wg *w, uint64_t now_ms, struct pkt *p, const struct wg_origin *from, struct wg_received *out)
 {
 	struct wg_span s = { pkt_data(p), p->len };
 	enum wg_verdict v = wg_receive_span(w, now_ms, &s, from, out);
@@ -93,7 +106,8 @@ static inline enum wg_verdict wg_receive(struct wg *w, uint64_t now_ms, struct p
 	return v;
 }
 
-void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer); /* a better way exists: repeat a pending handshake at once */
+void wg_path_changed(struct wg *w, uint64_t now_ms,
+	uint64_t peer); /* a better way exists: repeat a pending handshake at once */
 /* Handshake now unless one was begun in the last second or the session is younger than 120 s. */
 void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer);
 
@@ -101,15 +115,18 @@ uint64_t wg_deadline(const struct wg *w); /* ms; UINT64_MAX = none */
 void wg_tick(struct wg *w, uint64_t now_ms);
 
 struct wg_peer_stats {
-	uint64_t rx_bytes, tx_bytes, last_handshake_ms, last_rx_ms, last_tx_ms; /* 0 = never; times of `now` */
+	uint64_t rx_bytes, tx_bytes, last_handshake_ms, last_rx_ms,
+		last_tx_ms; /* 0 = never; times of `now` */
 	bool session;
 };
 bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out);
 
-#define WG_DROPS(X)                                                                                                 \
-	X(bad_length) X(bad_type) X(bad_mac1) X(bad_mac2) X(unknown_peer) X(bad_handshake) X(old_timestamp) X(flood)   \
-	X(bad_cookie) X(no_session) X(expired) X(bad_counter) X(replay) X(bad_tag) X(bad_inner) X(bad_source)          \
-	X(stage_full) X(handshake_failed) X(no_route) X(no_memory)
+#define WG_DROPS(X) \
+	X(bad_length) \
+	X(bad_type) \
+	X(bad_mac1) X(bad_mac2) X(unknown_peer) X(bad_handshake) X(old_timestamp) X(flood) X(bad_cookie) \
+		X(no_session) X(expired) X(bad_counter) X(replay) X(bad_tag) X(bad_inner) X(bad_source) \
+			X(stage_full) X(handshake_failed) X(no_route) X(no_memory)
 struct wg_drops {
 #define X(name) uint64_t name;
 	WG_DROPS(X)

@@ -561,8 +561,10 @@ static const struct verb *find_verb(const char *name)
 			return verbs[i];
 	}
 	const char *near = text_nearest(name, names);
-	fprintf(stderr, "simnet: no verb '%s'%s%s%s; 'simnet --help' lists them\n", name,
-		near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	if (near)
+		fprintf(stderr, "simnet: no verb '%s'; did you mean '%s'?\n", name, near);
+	else
+		fprintf(stderr, "simnet: no verb '%s'; 'simnet --help' lists them\n", name);
 	return NULL;
 }
 

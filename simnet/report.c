@@ -66,6 +66,13 @@ static void name_of(const json_t *end, char *buf, size_t cap)
 		*variant ? "]" : "");
 }
 
+/* The sentence of a failure: what the end record carries for it, or its own text. */
+static const char *message_of(const json_t *end)
+{
+	const char *m = text_of(end, "message");
+	return *m ? m : text_of(end, "text");
+}
+
 static void story_lines(FILE *out, const struct outcome *o, void (*put)(FILE *, const char *))
 {
 	for (size_t i = o->from; i < o->to; i++) {
@@ -90,7 +97,7 @@ static void junit_case(FILE *out, const struct outcome *o, unsigned number)
 	fprintf(out, "\" time=\"%.3f\">\n", json_number_value(json_object_get(o->end, "seconds")));
 	if (strcmp(kind, "pass")) {
 		fprintf(out, "    <%s message=\"", strcmp(kind, "fail") ? "error" : "failure");
-		xml(out, text_of(o->end, "text"));
+		xml(out, message_of(o->end));
 		fprintf(out, "\"/>\n");
 	}
 	fputs("    <system-out>", out);
@@ -113,7 +120,7 @@ static void tap_case(FILE *out, const struct outcome *o, unsigned number)
 	if (pass)
 		return;
 	fputs("  ---\n  message: |\n    ", out);
-	raw(out, text_of(o->end, "text"));
+	raw(out, message_of(o->end));
 	fprintf(out, "\n  at: {file: '%s', line: %d}\n  story: |\n", text_of(o->end, "file"),
 		(int)json_integer_value(json_object_get(o->end, "line")));
 	for (size_t i = o->from; i < o->to; i++) {
@@ -133,7 +140,7 @@ static void github_case(FILE *out, const struct outcome *o, unsigned number)
 		return;
 	name_of(o->end, name, sizeof(name));
 	fprintf(out, "::error file=%s,line=%d,title=%s::%s\n", text_of(o->end, "file"),
-		(int)json_integer_value(json_object_get(o->end, "line")), name, text_of(o->end, "text"));
+		(int)json_integer_value(json_object_get(o->end, "line")), name, message_of(o->end));
 }
 
 static unsigned each_outcome(

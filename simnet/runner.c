@@ -376,35 +376,62 @@ static int exit_code(const struct run *run, int err, bool built)
 	return built ? EXIT_FAILED : EXIT_BROKEN;
 }
 
-static void tell_end(struct run *run, int code, const struct errbuf *eb, uint64_t start)
+static const char *full_name(const struct scenario *s, char *buf, size_t cap)
+{
+	if (s->variant_name)
+		snprintf(buf, cap, "%s [%s]", s->name, s->variant_name);
+	else
+		snprintf(buf, cap, "%s", s->name);
+	return buf;
+}
+
+/* What failed, then why; the programs' own words last. */
+static void tell_failure(struct run *run, const struct errbuf *eb, char *message, size_t cap)
+{
+	const struct scenario *s = run->lab.s;
+	const struct scn_step *st = run->step;
+	char name[300];
+	const char *why = NULL;
+
+	if (st)
+		snprintf(message, cap, "%s:%u: %s: %s", s->file, st->at.line, scenario_step_name(st->kind),
+			eb->text);
+	else
+		snprintf(message, cap, "%s", eb->text);
+	story_say(run->lab.story, "failed", STORY_BAD, "FAIL %s  %.800s", full_name(s, name, sizeof(name)),
+		message);
+	tell_drops(run);
+	if (st && st->kind == STEP_EXPECT && st->path != PATH_ANY) {
+		int a = scenario_find_node(s, st->from), b = scenario_find_node(s, st->to);
+		enum scn_path p = topology_oracle(s, a, b, &why);
+		story_say(run->lab.story, "so", STORY_NOTE, "so: by these NATs the path is %s: %s",
+			p == PATH_DIRECT ? "direct" : "by relay", why);
+	}
+	tell_logs(run);
+}
+
+static void tell_end(struct run *run, int code, const char *message, uint64_t start)
 {
 	static const char *const kinds[] = { [EXIT_PASS] = "pass", [EXIT_FAILED] = "fail" };
 	const struct scenario *s = run->lab.s;
-	const char *kind = code <= EXIT_FAILED ? kinds[code] : "error";
-	char text[1200], name[300], took[32], seed[32];
+	char text[900], name[300], took[32], seed[32];
 	double s_took = (double)(clock_now_ns() / 1000000 - start) / 1000;
-	const char *variant = s->variant_name;
 
 	snprintf(took, sizeof(took), "%.3f", s_took);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);
-	if (variant)
-		snprintf(name, sizeof(name), "%s [%s]", s->name, variant);
-	else
-		snprintf(name, sizeof(name), "%s", s->name);
+	full_name(s, name, sizeof(name));
 	if (code == EXIT_PASS)
 		snprintf(text, sizeof(text), "PASS %s  %zu steps, %.1f s", name, s->n_steps, s_took);
-	else if (!run->step) /* the sentence has its own place, or none */
-		snprintf(text, sizeof(text), "%s %s  %s   seed %s", code == EXIT_FAILED ? "FAIL" : "ERROR",
-			name, eb->text, seed);
+	else if (code == EXIT_FAILED)
+		snprintf(text, sizeof(text), "FAIL %s  %.1f s; again with --seed %s", name, s_took, seed);
 	else
-		snprintf(text, sizeof(text), "FAIL %s  %s:%u: %s: %s   seed %s", name, s->file,
-			run->step->at.line, scenario_step_name(run->step->kind), eb->text, seed);
-	struct story_item item = { .kind = kind,
+		snprintf(text, sizeof(text), "ERROR %s  %.500s", name, message);
+	struct story_item item = { .kind = code <= EXIT_FAILED ? kinds[code] : "error",
 		.mark = code ? STORY_BAD : STORY_GOOD,
 		.at = run->step ? run->step->at : (struct scn_at) { 1, 1 },
 		.text = text,
-		.keys = { "seconds", "seed" },
-		.values = { took, seed } };
+		.keys = { "message", "seconds", "seed" },
+		.values = { message, took, seed } };
 	story_tell(run->lab.story, &item);
 }
 
@@ -413,6 +440,7 @@ int runner_run(struct runner *r)
 	struct run *run = calloc(1, sizeof(*run));
 	struct errbuf eb = { 0 };
 	uint64_t start = clock_now_ns() / 1000000;
+	char message[700];
 	bool built = false;
 
 	if (!run)
@@ -440,13 +468,12 @@ int runner_run(struct runner *r)
 	if (!err && r->keep_going)
 		stay(run);
 	int code = exit_code(run, err, built);
-	if (code == EXIT_FAILED) {
-		tell_drops(run);
-		tell_logs(run);
-	}
+	snprintf(message, sizeof(message), "%s", code == EXIT_PASS ? "" : eb.text);
+	if (code == EXIT_FAILED)
+		tell_failure(run, &eb, message, sizeof(message));
 	if (run->lab.loop)
 		keep_evidence(run, code != EXIT_PASS);
-	tell_end(run, code, &eb, start);
+	tell_end(run, code, message, start);
 	close_run(run);
 	free(run);
 	return code;

@@ -20,7 +20,8 @@ static json_t *record_of(const struct story *st, const struct story_item *item, 
 	if (r && item->at.line)
 		json_object_set_new(r, "line", json_integer(item->at.line));
 	for (size_t i = 0; r && i < ARRAY_LEN(item->keys) && item->keys[i]; i++)
-		json_object_set_new(r, item->keys[i], number_or_text(item->values[i] ? item->values[i] : ""));
+		if (item->values[i] && *item->values[i])
+			json_object_set_new(r, item->keys[i], number_or_text(item->values[i]));
 	return r;
 }
 

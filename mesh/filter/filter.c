@@ -6,12 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	ICMP_ECHO_REPLY = 0,
-	ICMP_UNREACHABLE = 3,
-	ICMP_TIME_EXCEEDED = 11,
-	ICMP_BAD_PARAMETER = 12
-};
+enum { ICMP_ECHO_REPLY = 0, ICMP_UNREACHABLE = 3, ICMP_TIME_EXCEEDED = 11, ICMP_BAD_PARAMETER = 12 };
 enum { ICMP6_ERROR_FIRST = 1, ICMP6_ERROR_LAST = 4, ICMP6_ECHO_REPLY = 129 };
 /* Before this a later fragment could overwrite the headers that were judged: longest IPv4 header and TCP
  * header. */

@@ -26,9 +26,11 @@ struct filter_rule { /* borrowed during filter_build */
 	size_t n_protos; /* none = TCP, UDP, ICMP, ICMPv6 */
 };
 
-struct filter; /* rules: immutable; swap whole. State (flows) lives in struct filter_flows, which survives the swap. */
+struct filter; /* rules: immutable; swap whole. State (flows) lives in struct filter_flows, which survives the
+		  swap. */
 /* local: our own addresses and routed prefixes: what may be a destination. NULL: memory short. */
-struct filter *filter_build(const struct filter_rule *rules, size_t n, const struct prefix *local, size_t n_local);
+struct filter *filter_build(
+	const struct filter_rule *rules, size_t n, const struct prefix *local, size_t n_local);
 void filter_free(struct filter *f); /* NULL is fine */
 
 struct filter_flows;
@@ -43,12 +45,14 @@ struct filter_drops {
 	FILTER_DROPS(X)
 #undef X
 };
-/* From the mesh to us. now_ms ages flows. drops gets the reason; `malformed` is for the caller whose ip_parse failed too.
- * The source was checked against allowed-ips already. A dropped TCP SYN deserves a TSMP reject (filter_wants_reject). */
-enum filter_verdict filter_in(const struct filter *f, struct filter_flows *t, uint64_t now_ms, const struct ip_view *v,
-	struct filter_drops *drops);
+/* From the mesh to us. now_ms ages flows. drops gets the reason; `malformed` is for the caller whose ip_parse
+ * failed too. The source was checked against allowed-ips already. A dropped TCP SYN deserves a TSMP reject
+ * (filter_wants_reject). */
+enum filter_verdict filter_in(const struct filter *f, struct filter_flows *t, uint64_t now_ms,
+	const struct ip_view *v, struct filter_drops *drops);
 /* From us to the mesh: remembers the flow so that its answers pass. */
-enum filter_verdict filter_out(struct filter_flows *t, uint64_t now_ms, const struct ip_view *v, struct filter_drops *drops);
+enum filter_verdict filter_out(
+	struct filter_flows *t, uint64_t now_ms, const struct ip_view *v, struct filter_drops *drops);
 /* A TCP connection attempt: the sender should be told that the rules forbid it. */
 bool filter_wants_reject(const struct ip_view *v);
 

@@ -1,4 +1,5 @@
-/* The table of flows that need no rule: those we began, and those a rule admitted (for as long as that rule stands). */
+/* The table of flows that need no rule: those we began, and those a rule admitted (for as long as that rule
+ * stands). */
 #ifndef RW_FILTER_FLOWS_H
 #define RW_FILTER_FLOWS_H
 

@@ -5,9 +5,9 @@
 #include "mesh/base/addr.h"
 
 struct allowed_node;
-struct allowed { /* all zero = empty */
+struct allowed {		      /* all zero = empty */
 	struct allowed_node *root[2]; /* v4, v6: ::/0 must not catch IPv4 */
-	uint64_t changes;             /* grows with every change: what was looked up before may be stale */
+	uint64_t changes;	      /* grows with every change: what was looked up before may be stale */
 };
 
 void allowed_fini(struct allowed *a);

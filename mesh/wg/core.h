@@ -19,10 +19,11 @@ struct wg_peer *wg_peer_by_key(const struct wg *w, const struct node_key *key);
 void wg_clock_stamp(struct wg *w, uint64_t now_ms, uint8_t out[static WG_STAMP]);
 /* false: not newer than what the peer sent before. */
 /* Remembers it when true. */
-bool wg_clock_accept(const struct wg *w, uint64_t now_ms, struct wg_peer *p, const uint8_t stamp[static WG_STAMP]);
+bool wg_clock_accept(
+	const struct wg *w, uint64_t now_ms, struct wg_peer *p, const uint8_t stamp[static WG_STAMP]);
 
 /* handshake.c */
-bool wg_handshake_begin(struct wg *w, uint64_t now_ms, struct wg_peer *p); /* sends an initiation */
+bool wg_handshake_begin(struct wg *w, uint64_t now_ms, struct wg_peer *p);  /* sends an initiation */
 void wg_handshake_repeat(struct wg *w, uint64_t now_ms, struct wg_peer *p); /* the same bytes again */
 void wg_handshake_abandon(struct wg *w, struct wg_peer *p);
 enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, const struct wg_initiation *m,
@@ -36,14 +37,16 @@ void wg_cookie_keys(const struct node_key *key, uint8_t *mac1_key, uint8_t *cook
 /* Fills the macs that end the message of len bytes. */
 void wg_cookie_sign(uint64_t now_ms, struct wg_peer *p, uint8_t *message, size_t len);
 /* mac1, and mac2 and rate when loaded; answers with a cookie itself. WG_OK: go on. */
-enum wg_verdict wg_cookie_check(struct wg *w, uint64_t now_ms, const struct wg_span *s, const struct wg_origin *from);
+enum wg_verdict wg_cookie_check(
+	struct wg *w, uint64_t now_ms, const struct wg_span *s, const struct wg_origin *from);
 enum wg_verdict wg_cookie_receive(struct wg *w, uint64_t now_ms, const struct wg_cookie *m);
 
 /* session.c */
 uint32_t wg_session_index(struct wg *w, struct wg_peer *p); /* reserves a fresh one; 0: no memory */
 struct wg_session *wg_session_new(struct wg_peer *p, uint64_t now_ms); /* keys and indices unset */
-void wg_session_free(struct wg *w, struct wg_session *s); /* NULL is fine */
-void wg_session_answered(struct wg *w, struct wg_session *s);  /* by us: waits for the initiator's first packet */
+void wg_session_free(struct wg *w, struct wg_session *s);	       /* NULL is fine */
+void wg_session_answered(
+	struct wg *w, struct wg_session *s); /* by us: waits for the initiator's first packet */
 void wg_session_completed(struct wg *w, struct wg_session *s); /* ours, answered by them */
 /* They used it. true: it (or one like it) became current, staged packets may go. */
 bool wg_session_confirm(struct wg *w, struct wg_session *s);
@@ -68,7 +71,13 @@ void wg_timer_session_awaited(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_timer_retry_at(struct wg *w, struct wg_peer *p, uint64_t at);
 void wg_timer_forget(struct wg *w, struct wg_peer *p);
 /* Any authenticated packet. */
-static inline void wg_timer_sent(struct wg_peer *p) { p->keepalive_at = WG_NEVER; }
-static inline void wg_timer_received(struct wg_peer *p) { p->lost_at = WG_NEVER; }
+static inline void wg_timer_sent(struct wg_peer *p)
+{
+	p->keepalive_at = WG_NEVER;
+}
+static inline void wg_timer_received(struct wg_peer *p)
+{
+	p->lost_at = WG_NEVER;
+}
 
 #endif

@@ -8,7 +8,7 @@
 /* Packets of one session travel on two paths (relay and UDP), so the window is wide. */
 enum { REPLAY_WINDOW = 8192, REPLAY_WORDS = REPLAY_WINDOW / 64 + 1 };
 
-struct replay { /* all zero = nothing seen */
+struct replay {	      /* all zero = nothing seen */
 	uint64_t top; /* largest counter seen + 1 */
 	uint64_t bits[REPLAY_WORDS];
 };

@@ -22,20 +22,20 @@ enum {
 	WG_JITTER_MS = 334,
 	WG_COOKIE_MS = 120000,
 	WG_WIPE_MS = 3 * WG_REJECT_AFTER_MS,
-	WG_REPEAT_MS = 1000,    /* the same initiation once more, should the first be lost */
-	WG_FLOOD_MS = 20,       /* between two initiations of one peer */
+	WG_REPEAT_MS = 1000, /* the same initiation once more, should the first be lost */
+	WG_FLOOD_MS = 20,    /* between two initiations of one peer */
 	WG_LOAD_WINDOW_MS = 100,
-	WG_LOAD_MESSAGES = 50,  /* handshake messages per window that we serve without cookies */
-	WG_AWAIT_MS = 1000,     /* how long we leave it to an initiator to use its session first */
-	WG_SKEW_MS = 3600000,   /* how far ahead of ours a peer's clock is believed */
+	WG_LOAD_MESSAGES = 50, /* handshake messages per window that we serve without cookies */
+	WG_AWAIT_MS = 1000,    /* how long we leave it to an initiator to use its session first */
+	WG_SKEW_MS = 3600000,  /* how far ahead of ours a peer's clock is believed */
 };
 #define WG_REKEY_AFTER_MESSAGES (UINT64_C(1) << 60)
 #define WG_REJECT_AFTER_MESSAGES (UINT64_MAX - REPLAY_WINDOW)
 
 struct wg_session {
 	uint32_t local, remote; /* receiver indices: ours, theirs */
-	bool initiator;         /* we began it, so we renew it */
-	bool renewing;          /* receiving asked for a new one already */
+	bool initiator;		/* we began it, so we renew it */
+	bool renewing;		/* receiving asked for a new one already */
 	struct wg_peer *peer;
 	uint64_t born_ms, sent; /* sent: the next counter */
 	struct aead *seal, *open;
@@ -71,7 +71,7 @@ struct wg_peer {
 	uint8_t stamp_floor[WG_STAMP], stamp_last[WG_STAMP]; /* newest accepted: believed, and as it came */
 	uint8_t cookie[WG_MAC], last_mac1[WG_MAC];
 	uint64_t cookie_at; /* WG_NEVER = none */
-	uint32_t heap_at; /* place in wg.heap + 1; 0 = not in it */
+	uint32_t heap_at;   /* place in wg.heap + 1; 0 = not in it */
 	struct prefix *allowed;
 	size_t n_allowed;
 };
@@ -94,7 +94,7 @@ struct wg {
 	bool clock_known;
 	uint64_t clock_offset_ms;
 	uint8_t stamp[WG_STAMP]; /* last sent */
-	uint8_t secret[32];      /* of cookies we give */
+	uint8_t secret[32];	 /* of cookies we give */
 	uint64_t secret_at;
 	uint64_t load_window_at, loaded_until;
 	unsigned load_count;

@@ -243,3 +243,32 @@ enum wg_verdict wg_receive_span(struct wg *w, uint64_t now_ms, struct wg_span *s
 			w, now_ms, (const struct wg_initiation *)s->p, from, out);
 	return wg_handshake_receive_response(w, now_ms, (const struct wg_response *)s->p, from, out);
 }
+
+/* --- struct pkt --- */
+
+static struct wg_span span_of(struct pkt *p)
+{
+	return (struct wg_span) { pkt_data(p), p->len };
+}
+
+static enum wg_verdict put_back(struct pkt *p, const struct wg_span *s, enum wg_verdict v)
+{
+	p->at = (uint16_t)(s->p - p->b);
+	p->len = (uint16_t)s->len;
+	return v;
+}
+
+enum wg_verdict wg_seal(struct wg *w, uint64_t now_ms, uint64_t peer, struct pkt *p)
+{
+	struct wg_span s = span_of(p);
+	enum wg_verdict v = wg_seal_span(w, now_ms, peer, &s);
+	return put_back(p, &s, v);
+}
+
+enum wg_verdict wg_receive(
+	struct wg *w, uint64_t now_ms, struct pkt *p, const struct wg_origin *from, struct wg_received *out)
+{
+	struct wg_span s = span_of(p);
+	enum wg_verdict v = wg_receive_span(w, now_ms, &s, from, out);
+	return put_back(p, &s, v);
+}

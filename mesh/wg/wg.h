@@ -11,13 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-	WG_DATA_HEADER = 16,
-	WG_OVERHEAD = 32,
-	WG_TAIL = 31 /* padding + tag */,
-	WG_MESSAGE_MAX = 148,
-	WG_STAGE_MAX = 64
-};
+enum { WG_DATA_HEADER = 16, WG_OVERHEAD = 32, WG_MESSAGE_MAX = 148, WG_STAGE_MAX = 64 };
+enum { WG_TAIL = 31 }; /* padding and tag */
 
 struct wg;
 struct wg_ops {
@@ -37,9 +32,9 @@ struct wg_ops {
 	void *arg;
 };
 
-struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops,
-	const struct random *rnd); /* NULL: no memory */
-void wg_free(struct wg *w);	   /* wipes all keys */
+/* NULL: no memory. */
+struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops, const struct random *rnd);
+void wg_free(struct wg *w); /* wipes all keys */
 
 /* Wall clock: it is unix_ms now. Call after wg_new (peers refuse handshakes older than our last) and when the
  * clock was set; stamps we send never go back. wg_clock_floor: the newest unix_ms sent so far; a caller that
@@ -73,8 +68,7 @@ enum wg_verdict wg_seal_span(struct wg *w, uint64_t now_ms, uint64_t peer, struc
 bool wg_staged_take(struct wg *w, uint64_t peer, struct pkt *out);
 
 struct wg_origin {
-	const void *p; /* opaque bytes that identify the source (for cookies), e.g. a struct endpoint; handed
-			  to ops */
+	const void *p; /* opaque bytes that identify the source, for cookies; handed to ops */
 	size_t len;
 	bool under_load; /* ask for cookies; the core also does so by itself above 500 initiations/s */
 };
@@ -88,26 +82,12 @@ enum wg_verdict wg_receive_span(struct wg *w, uint64_t now_ms, struct wg_span *s
 	const struct wg_origin *from, struct wg_received *out);
 
 /* The same on a struct pkt. */
-static inline enum wg_verdict wg_seal(struct wg *w, uint64_t now_ms, uint64_t peer, struct pkt *p)
-{
-	struct wg_span s = { pkt_data(p), p->len };
-	enum wg_verdict v = wg_seal_span(w, now_ms, peer, &s);
-	p->at = (uint16_t)(s.p - p->b);
-	p->len = (uint16_t)s.len;
-	return v;
-}
-static inline enum wg_verdict wg_receive(
-	struct wg *w, uint64_t now_ms, struct pkt *p, const struct wg_origin *from, struct wg_received *out)
-{
-	struct wg_span s = { pkt_data(p), p->len };
-	enum wg_verdict v = wg_receive_span(w, now_ms, &s, from, out);
-	p->at = (uint16_t)(s.p - p->b);
-	p->len = (uint16_t)s.len;
-	return v;
-}
+enum wg_verdict wg_seal(struct wg *w, uint64_t now_ms, uint64_t peer, struct pkt *p);
+enum wg_verdict wg_receive(
+	struct wg *w, uint64_t now_ms, struct pkt *p, const struct wg_origin *from, struct wg_received *out);
 
-void wg_path_changed(struct wg *w, uint64_t now_ms,
-	uint64_t peer); /* a better way exists: repeat a pending handshake at once */
+/* A better way exists: repeat a pending handshake at once. */
+void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer);
 /* Handshake now unless one was begun in the last second or the session is younger than 120 s. */
 void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer);
 
@@ -115,8 +95,8 @@ uint64_t wg_deadline(const struct wg *w); /* ms; UINT64_MAX = none */
 void wg_tick(struct wg *w, uint64_t now_ms);
 
 struct wg_peer_stats {
-	uint64_t rx_bytes, tx_bytes, last_handshake_ms, last_rx_ms,
-		last_tx_ms; /* 0 = never; times of `now` */
+	uint64_t rx_bytes, tx_bytes;
+	uint64_t last_handshake_ms, last_rx_ms, last_tx_ms; /* times of `now`; 0 = never */
 	bool session;
 };
 bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out);
@@ -124,9 +104,10 @@ bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out);
 #define WG_DROPS(X) \
 	X(bad_length) \
 	X(bad_type) \
-	X(bad_mac1) X(bad_mac2) X(unknown_peer) X(bad_handshake) X(old_timestamp) X(flood) X(bad_cookie) \
-		X(no_session) X(expired) X(bad_counter) X(replay) X(bad_tag) X(bad_inner) X(bad_source) \
-			X(stage_full) X(handshake_failed) X(no_route) X(no_memory)
+	X(bad_mac1) \
+	X(bad_mac2) X(unknown_peer) X(bad_handshake) X(old_timestamp) X(flood) X(bad_cookie) X(no_session) \
+		X(expired) X(bad_counter) X(replay) X(bad_tag) X(bad_inner) X(bad_source) X(stage_full) \
+			X(handshake_failed) X(no_route) X(no_memory)
 struct wg_drops {
 #define X(name) uint64_t name;
 	WG_DROPS(X)

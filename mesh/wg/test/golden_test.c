@@ -1,4 +1,4 @@
-/* Handshakes recorded against wireguard-go (0.0.20260522) by interop/run with CHECKS="record_ours
+/* Handshakes recorded against wireguard-go (0.0.20260522) by interop/run here with CHECKS="record_ours
  * record_theirs". Keys: ours 0x0b x 32, theirs 0x0c x 32, psk 0x0d x 32; our core draws 0x42 only and starts
  * at unix 1700000000. */
 #include "mesh/base/err.h"

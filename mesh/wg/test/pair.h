@@ -25,7 +25,7 @@ struct pair_end {
 	struct wg_received last;
 	enum wg_verdict verdict;
 	unsigned ready, heard, delivered, keepalives, twice, sent[5]; /* sent: by message type */
-	uint8_t *seen;                                                /* by sequence number, when wanted */
+	uint8_t *seen;						      /* by sequence number, when wanted */
 	size_t n_seen;
 };
 struct pair {
@@ -34,7 +34,7 @@ struct pair {
 	unsigned loss, twice; /* per thousand */
 	unsigned delay_ms, jitter_ms;
 	uint8_t psk[KEY_LEN];
-	bool cut[5]; /* message types the network swallows */
+	bool cut[5];		      /* message types the network swallows */
 	struct pair_datagram *flight; /* PAIR_FLIGHT; at_ms 0 = free */
 	struct pair_datagram last[5]; /* newest of each type */
 };

@@ -539,9 +539,11 @@ static bool record_theirs(struct rig *r)
 	X(they_begin) \
 	X(psk) \
 	X(both_begin) \
-	X(rekey_by_time) X(rekey_by_count) X(we_roam) X(they_roam) X(cookie_of_ours) X(cookie_of_theirs) \
-		X(keepalive_of_ours) X(keepalive_of_theirs) X(clock_back) X(we_restart) X(record_ours) \
-			X(record_theirs) X(storm) X(they_rekey_by_time)
+	X(rekey_by_time) \
+	X(rekey_by_count) \
+	X(we_roam) X(they_roam) X(cookie_of_ours) X(cookie_of_theirs) X(keepalive_of_ours) \
+		X(keepalive_of_theirs) X(clock_back) X(we_restart) X(record_ours) X(record_theirs) X(storm) \
+			X(they_rekey_by_time)
 
 int main(int argc, char **argv)
 {

@@ -405,6 +405,41 @@ static void test_path_changed(void **state)
 	pair_fini(&p);
 }
 
+/* 30 % lost, some twice, late by up to 200 ms, both ends talk at once: a session within 30 s, none lost
+ * later, and everything passes once the network is good again. */
+static void test_bad_network(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 100; seed++) {
+		struct pair p;
+		pair_init(&p, NULL);
+		p.rng ^= seed * UINT64_C(0x9e3779b97f4a7c15);
+		p.loss = 300;
+		p.twice = 50;
+		p.jitter_ms = 200;
+		for (uint32_t s = 0; s < 300; s++) {
+			pair_send(&p, 0, s);
+			pair_send(&p, 1, s);
+			pair_run(&p, 100);
+		}
+		if (!p.end[0].delivered || !p.end[1].delivered)
+			fail_msg("seed %d: no session", (int)seed);
+		p.loss = 0;
+		pair_run(&p, 30000);
+		unsigned before[2] = { p.end[0].delivered, p.end[1].delivered };
+		for (uint32_t s = 0; s < 200; s++) {
+			pair_send(&p, 0, s);
+			pair_send(&p, 1, s);
+			pair_run(&p, 1000);
+		}
+		for (int i = 0; i < 2; i++)
+			if (p.end[i].delivered < before[i] + 200)
+				fail_msg("seed %d: end %d got %u of 200", (int)seed, i,
+					p.end[i].delivered - before[i]);
+		pair_fini(&p);
+	}
+}
+
 enum { STORM = 100000 };
 
 static void run_storm(uint32_t packets)
@@ -520,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_heard),
 		cmocka_unit_test(test_path_changed),
 		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_bad_network),
 		cmocka_unit_test(test_idle_costs_nothing),
 		cmocka_unit_test(test_peer_set),
 	};

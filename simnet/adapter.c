@@ -165,7 +165,7 @@ static int read_path(struct yaml_reader *y, const struct yaml_value *v, void *ba
 static int check_version(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
 	(void)base;
-	if (v->type != YAML_SCALAR || strcmp(v->text, "1"))
+	if (v->type != YAML_SCALAR || strcmp(v->text, "1") != 0)
 		return yaml_error(y, v->at, "'adapter' is the version of the format and must be 1");
 	return 0;
 }

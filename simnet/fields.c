@@ -101,7 +101,7 @@ static int each_value(const struct lookup *k, const char *key, struct buf *out, 
 
 	if (!strcmp(key, "each") && f->each)
 		return append(out, f->each, eb);
-	if (f->each_node < 0 || strncmp(key, "each.", 5))
+	if (f->each_node < 0 || strncmp(key, "each.", 5) != 0)
 		return err_say(
 			eb, ERR_MALFORMED, "'{%s}' has a meaning only where something is done for each", key);
 	if (!strcmp(key, "each.index")) {
@@ -124,7 +124,7 @@ static int lookup_key(void *owner, const char *key, struct buf *out, struct errb
 		return each_value(k, key, out, eb);
 	if (!strncmp(key, "capture.", 8))
 		return captured_value(f, key + 8, out, eb);
-	if (dot && strncmp(key, "with.", 5)) {
+	if (dot && strncmp(key, "with.", 5) != 0) {
 		snprintf(first, sizeof(first), "%.*s", (int)(dot - key), key);
 		int node = scenario_find_node(f->lab->s, first);
 		if (node >= 0)

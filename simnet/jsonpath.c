@@ -41,7 +41,7 @@ static bool member_is(const json_t *v, const char *key, size_t key_len, const ch
 
 	json_object_foreach((json_t *)(uintptr_t)v, name, member)
 	{
-		if (strlen(name) != key_len || memcmp(name, key, key_len))
+		if (strlen(name) != key_len || memcmp(name, key, key_len) != 0)
 			continue;
 		if (json_is_string(member)) {
 			const char *have = json_string_value(member);

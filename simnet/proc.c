@@ -208,7 +208,6 @@ struct environment {
 /* Ours, but with a home of the node's own and our programs first in PATH. */
 static bool set_environment(struct environment *e, struct lab *l, int node)
 {
-	extern char **environ;
 	const char *bin = getenv("RW_BIN_DIR"), *path = getenv("PATH");
 	char self[512] = "";
 	size_t n = 0, k = 0;
@@ -223,8 +222,8 @@ static bool set_environment(struct environment *e, struct lab *l, int node)
 	snprintf(e->path, sizeof(e->path), "PATH=%s%s%s:%s", bin ? bin : "", bin ? ":" : "", self,
 		path ? path : "/usr/bin:/bin");
 	for (size_t i = 0; i < n; i++)
-		if (strncmp(environ[i], "HOME=", 5) && strncmp(environ[i], "PATH=", 5) &&
-			strncmp(environ[i], "XDG_", 4))
+		if (strncmp(environ[i], "HOME=", 5) != 0 && strncmp(environ[i], "PATH=", 5) != 0 &&
+			strncmp(environ[i], "XDG_", 4) != 0)
 			e->env[k++] = environ[i];
 	e->env[k++] = e->home;
 	e->env[k] = e->path;
@@ -247,14 +246,14 @@ static int spawn_in(
 	while (argv[n])
 		n++;
 	const char **full = calloc(n + 1, sizeof(*full));
-	int err = full && set_environment(&e, p->lab, node) ? 0 : err_say(eb, -ENOMEM, "out of memory");
-	if (!err) {
-		memcpy(full, argv, n * sizeof(*full));
-		full[0] = path;
-		p->pid = p->lab->ops->spawn(
-			p->lab->engine, node, full, e.env, child_ends[0], child_ends[1], eb);
-		err = p->pid < 0 ? p->pid : 0;
+	if (!full || !set_environment(&e, p->lab, node)) {
+		free(full);
+		return err_say(eb, -ENOMEM, "out of memory");
 	}
+	memcpy(full, argv, n * sizeof(*full));
+	full[0] = path;
+	p->pid = p->lab->ops->spawn(p->lab->engine, node, full, e.env, child_ends[0], child_ends[1], eb);
+	int err = p->pid < 0 ? p->pid : 0;
 	free(full);
 	free(e.env);
 	if (err)

@@ -124,7 +124,7 @@ static int file_text(struct program *p, const struct adapter_file *file, struct 
 
 	for (size_t i = 0; i < p->lab->s->n_nodes && file->each && !err; i++) {
 		const struct adapter *a = p->lab->programs[i].adapter;
-		if (!a || !a->role || strcmp(a->role, file->each))
+		if (!a || !a->role || strcmp(a->role, file->each) != 0)
 			continue;
 		f.each_node = (int)i;
 		err = fields_expand(&f, file->item, out, eb);
@@ -257,7 +257,7 @@ static int try_port(struct program *p, struct errbuf *eb)
 
 	int err = fields_expand(&f, p->adapter->ready.port, &text, eb);
 	const char *spec = err ? "" : buf_cstr(&text);
-	if (!err && (strncmp(spec, "tcp ", 4) || !endpoint_parse(spec + 4, &ep)))
+	if (!err && (strncmp(spec, "tcp ", 4) != 0 || !endpoint_parse(spec + 4, &ep)))
 		err = err_say(eb, ERR_MALFORMED, "'%s' is not a port, as 'tcp 192.0.2.1:80'", spec);
 	buf_free(&text);
 	if (err)
@@ -550,7 +550,9 @@ int program_start_extra(struct program *p, const char *const *argv, struct errbu
 	struct extra *e = calloc(1, sizeof(*e));
 	char **full = NULL;
 
-	int err = e ? fields_argv(&f, argv, &full, eb) : err_say(eb, -ENOMEM, "out of memory");
+	if (!e)
+		return err_say(eb, -ENOMEM, "out of memory");
+	int err = fields_argv(&f, argv, &full, eb);
 	if (!err) {
 		*e = (struct extra) { .program = p, .next = p->extras };
 		e->proc = proc_start(p->lab, p->node, (const char *const *)full, &ops, e, eb);

@@ -95,8 +95,8 @@ static void junit_case(FILE *out, const struct outcome *o, unsigned number)
 	fputs("\" file=\"", out);
 	xml(out, text_of(o->end, "file"));
 	fprintf(out, "\" time=\"%.3f\">\n", json_number_value(json_object_get(o->end, "seconds")));
-	if (strcmp(kind, "pass")) {
-		fprintf(out, "    <%s message=\"", strcmp(kind, "fail") ? "error" : "failure");
+	if (strcmp(kind, "pass") != 0) {
+		fprintf(out, "    <%s message=\"", strcmp(kind, "fail") != 0 ? "error" : "failure");
 		xml(out, message_of(o->end));
 		fprintf(out, "\"/>\n");
 	}

@@ -415,7 +415,8 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 	static const char *const kinds[] = { [EXIT_PASS] = "pass", [EXIT_FAILED] = "fail" };
 	const struct scenario *s = run->lab.s;
 	char text[900], name[300], took[32], seed[32];
-	double s_took = (double)(clock_now_ns() / 1000000 - start) / 1000;
+	uint64_t took_ms = clock_now_ns() / 1000000 - start;
+	double s_took = (double)took_ms / 1000;
 
 	snprintf(took, sizeof(took), "%.3f", s_took);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);

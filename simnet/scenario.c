@@ -346,7 +346,7 @@ KEEP(steps)
 static int check_version(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
 	(void)base;
-	if (v->type != YAML_SCALAR || strcmp(v->text, "1"))
+	if (v->type != YAML_SCALAR || strcmp(v->text, "1") != 0)
 		return yaml_error(y, v->at, "'simnet' is the version of the format and must be 1");
 	return 0;
 }

@@ -153,7 +153,7 @@ static int check_cut(struct yaml_reader *y, const struct scenario *s, const stru
 	snprintf(name, sizeof(name), "%.*s", (int)(dot - st->target), st->target);
 	if (scenario_find_node(s, name) < 0 && scenario_find_router(s, name) < 0)
 		return unknown_name(y, s, st->at, "node or router", name, true, true);
-	if (strcmp(dot + 1, "udp") && strcmp(dot + 1, "link"))
+	if (strcmp(dot + 1, "udp") != 0 && strcmp(dot + 1, "link") != 0)
 		return yaml_error_near(
 			y, st->at, dot + 1, parts, "cannot cut '%s' of '%s' (udp, link)", dot + 1, name);
 	return 0;
@@ -288,7 +288,7 @@ static int read_step(
 	const struct yaml_value *body = NULL;
 
 	int err = read_item(y, item, &w, &body);
-	if (err)
+	if (err || !body)
 		return err;
 	const struct step_form *f = &forms[w.st.kind];
 	if (body->type == YAML_SCALAR && f->short_row >= 0)

@@ -81,11 +81,12 @@ struct shell_server {
 
 static void session_free(struct session *s)
 {
-	for (struct session **at = &s->server->sessions; *at; at = &(*at)->next)
-		if (*at == s) {
-			*at = s->next;
-			break;
-		}
+	struct session **at = &s->server->sessions;
+
+	while (*at && *at != s)
+		at = &(*at)->next;
+	if (*at)
+		*at = s->next;
 	loop_fd_free(s->watch);
 	loop_fd_free(s->exit_watch);
 	if (s->pid > 0) {
@@ -267,8 +268,10 @@ void shell_server_free(struct shell_server *s)
 {
 	if (!s)
 		return;
-	while (s->sessions)
-		session_free(s->sessions);
+	for (struct session *c = s->sessions, *next; c; c = next) {
+		next = c->next;
+		session_free(c);
+	}
 	loop_fd_free(s->watch);
 	free(s);
 }
@@ -278,8 +281,11 @@ void shell_server_free(struct shell_server *s)
 static int send_request(int fd, const char *node, const char *const *argv, const int *fds, size_t n_fds)
 {
 	char text[REQUEST_MAX], control[CMSG_SPACE(FDS * sizeof(int))] = { 0 };
-	size_t len = (size_t)snprintf(text, sizeof(text), "%s", node) + 1;
+	size_t len = strlen(node) + 1;
 
+	if (len > sizeof(text))
+		return -E2BIG;
+	memcpy(text, node, len);
 	for (; argv && *argv; argv++) {
 		size_t n = strlen(*argv) + 1;
 		if (n > sizeof(text) - len)

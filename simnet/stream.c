@@ -237,18 +237,22 @@ struct stream *stream_open(
 
 void stream_close(struct stream *s)
 {
-	for (struct stream **at = &s->lab->streams; *at; at = &(*at)->next)
-		if (*at == s) {
-			*at = s->next;
-			close_stream(s);
-			return;
-		}
+	struct stream **at = &s->lab->streams;
+
+	while (*at && *at != s)
+		at = &(*at)->next;
+	if (*at)
+		*at = s->next;
+	close_stream(s);
 }
 
 void streams_close(struct lab *l)
 {
-	while (l->streams)
-		stream_close(l->streams);
+	for (struct stream *s = l->streams, *next; s; s = next) {
+		next = s->next;
+		close_stream(s);
+	}
+	l->streams = NULL;
 }
 
 void streams_mark(struct lab *l)

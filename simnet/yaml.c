@@ -133,7 +133,7 @@ static int build_list(struct builder *b, struct yaml_value *v, unsigned depth)
 		yaml_event_delete(&e);
 		if (err)
 			return err;
-		v->items = grown(b->y->arena, v->items, v->n, sizeof(*v->items));
+		v->items = grown(b->y->arena, v->items, v->n, sizeof(struct yaml_value *));
 		if (!v->items)
 			return no_memory(b);
 		v->items[v->n++] = item;
@@ -191,7 +191,7 @@ static int build_alias(struct builder *b, const yaml_event_t *e, struct yaml_val
 	const char *name = (const char *)e->data.alias.anchor;
 
 	for (struct anchor *a = b->anchors; a; a = a->next) {
-		if (strcmp(a->name, name))
+		if (strcmp(a->name, name) != 0)
 			continue;
 		if (!a->value)
 			return yaml_error(
@@ -347,7 +347,7 @@ static int read_word(struct yaml_reader *y, const struct yaml_value *v, const ch
 
 static int read_bool(struct yaml_reader *y, const struct yaml_value *v, const char *key, bool *out)
 {
-	if (strcmp(v->text, "true") && strcmp(v->text, "false"))
+	if (strcmp(v->text, "true") != 0 && strcmp(v->text, "false") != 0)
 		return yaml_error(y, v->at, "'%s' must be true or false, not '%s'", key, v->text);
 	*out = v->text[0] == 't';
 	return 0;

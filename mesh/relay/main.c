@@ -13,7 +13,7 @@ enum { EXIT_USAGE = 2 };
 
 struct options {
 	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level;
-	bool json, help, version;
+	bool fast_start, json, help, version;
 };
 
 static const struct opt_row rows[] = {
@@ -27,6 +27,9 @@ static const struct opt_row rows[] = {
 		"the relay's key and certificate (/var/lib/ropewalk-relay)" },
 	{ "cert", NULL, OPT_STRING, offsetof(struct options, cert), "FILE", "certificate chain, PEM" },
 	{ "key", NULL, OPT_STRING, offsetof(struct options, key), "FILE", "its private key, PEM" },
+	{ "fast-start", NULL, OPT_BOOL, offsetof(struct options, fast_start), NULL,
+		"let clients save a round trip (true); false for official clients before 1.84 and a pinned "
+		"certificate" },
 	{ "json", NULL, OPT_BOOL, offsetof(struct options, json), NULL,
 		"say \"ready\" as one JSON line; log as JSON lines" },
 	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "LEVEL",
@@ -150,6 +153,7 @@ static int check(const struct options *o, struct relay_options *ro, struct errbu
 	ro->state_dir = o->state_dir;
 	ro->cert_file = o->cert;
 	ro->key_file = o->key;
+	ro->no_fast_start = !o->fast_start;
 	if (!endpoint_parse(o->listen, &ro->listen))
 		return err_say(eb, ERR_MALFORMED,
 			"--listen takes an address and port such as 192.0.2.1:443 or [::]:443, not \"%s\"",
@@ -164,6 +168,7 @@ int main(int argc, char **argv)
 	struct options o = { .listen = "[::]:443",
 		.stun = "[::]:3478",
 		.state_dir = "/var/lib/ropewalk-relay",
+		.fast_start = true,
 		.log_level = "info" };
 	struct relay_options ro = { 0 };
 	struct errbuf eb = { 0 };

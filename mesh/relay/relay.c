@@ -164,7 +164,7 @@ static int load_certificate(struct relay *r, const struct relay_options *o, stru
 	if (!r->tls)
 		return eb->code;
 	err = tls_pin_of(cert_file, r->pin, eb);
-	return err ? err : tls_server_metacert(r->tls, r->pub, eb);
+	return err || o->no_fast_start ? err : tls_server_metacert(r->tls, r->pub, eb);
 }
 
 /* --- public --- */

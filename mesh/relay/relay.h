@@ -16,7 +16,8 @@ struct relay_options {
 	const char *hostname;  /* in the certificate made on first start; NULL = the address listened on */
 	const char *state_dir; /* relay.key, and the certificate unless given; made 0700 */
 	const char *cert_file, *key_file; /* both or neither */
-	const struct random *rnd;	  /* NULL = random_system */
+	bool no_fast_start; /* no metacert: old clients take it for a second certificate and refuse the pin */
+	const struct random *rnd; /* NULL = random_system */
 };
 
 struct relay;

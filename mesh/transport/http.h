@@ -32,10 +32,12 @@ struct http_server_ops {
 	 * conn. head and body are valid during the call. */
 	void (*request)(void *arg, struct http_server_conn *c, const struct http_head *head,
 		const uint8_t *body, size_t len);
-	/* Request with Upgrade: return true to take the stream: then call http_upgrade_take. NULL = none. */
+	/* Request with Upgrade: true = taken (http_upgrade_take) or answered; false = treat as an ordinary
+	 * request. May be NULL. */
 	bool (*upgrade)(void *arg, struct http_server_conn *c, const struct http_head *head);
-	void (*gone)(void *arg,
-		struct http_server_conn *c); /* closed by the other side or by error; c is freed after */
+	/* c is about to be freed, for whatever reason but an upgrade; its stream may still send. May be NULL.
+	 */
+	void (*gone)(void *arg, struct http_server_conn *c);
 	void *arg;
 	size_t body_cap;  /* 0 = 1 MiB */
 	uint64_t idle_ms; /* 0 = 60 s */
@@ -53,8 +55,8 @@ void http_reply_begin(struct http_server_conn *c, int status, const char *conten
 int http_reply_chunk(struct http_server_conn *c, const void *p, size_t len);
 void http_reply_end(struct http_server_conn *c);
 /* Detaches the stream after an upgrade request: writes the head ("HTTP/1.1 101 ..." made from status and
- * extra, nothing when status is 0), frees c, gives bytes that followed the request to ev->data, and returns
- * the stream. */
+ * extra, nothing when status is 0), frees c, and returns the stream. Bytes that followed the request come
+ * to ev->data later, from the loop. */
 struct stream *http_upgrade_take(
 	struct http_server_conn *c, int status, const char *extra, const struct stream_events *ev);
 

@@ -132,7 +132,7 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 		path_peer_remove(p, peer->id);
 		e = NULL;
 	}
-	bool news = !e;
+	bool news = !e, moved = false;
 	if (!e && !(e = add(p, peer)))
 		return false;
 	if (!key_equal(e->disco.b, peer->disco.b)) {
@@ -144,17 +144,18 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 		e->home = peer->home;
 		e->heard = 0;
 		e->gone = 0;
-		news = true;
 	}
 	candidates_forget(p, e, FROM_NETMAP);
 	for (size_t i = 0; i < peer->n_endpoints; i++) {
 		if (!candidates_find(e, &peer->endpoints[i]))
-			news = true;
+			moved = true;
 		candidates_add(p, e, &peer->endpoints[i], FROM_NETMAP);
 	}
 	candidates_sweep(p, e);
 	if (news && session_active(p, e) && !session_trusted(p, e))
 		session_burst(p, e);
+	else if (moved && session_active(p, e) && !session_trusted(p, e))
+		session_answer_burst(p, e);
 	session_notify(p, e);
 	self_flush(p);
 	return true;

@@ -2,7 +2,7 @@
 #include "mesh/path/parts.h"
 #include <string.h>
 
-enum { TELL_GAP_MIN_MS = 100, TELL_GAP_MAX_MS = 10000, TELL_QUIET_MS = 60000 };
+enum { TELL_GAP_MIN_MS = 100, TELL_GAP_MAX_MS = 10000, TELL_QUIET_MS = 60000, KEEP_VARYING_MS = 310000 };
 
 bool self_is_ours(const struct path *p, const struct endpoint *at)
 {
@@ -74,18 +74,25 @@ void self_seen(struct path *p, const struct endpoint *at)
 	}
 	if (!s && p->n_seen < SELF_MAX)
 		s = &p->seen[p->n_seen++];
-	for (size_t i = 0; !s && i < p->n_seen; i++) { /* full: the oldest gives way */
-		if (i + 1 == p->n_seen || p->seen[i].seen_ms < p->report_ms)
-			s = &p->seen[i];
+	if (!s) { /* full: the oldest gives way */
+		s = &p->seen[0];
+		for (size_t i = 1; i < p->n_seen; i++) {
+			if (p->seen[i].seen_ms < s->seen_ms)
+				s = &p->seen[i];
+		}
 	}
 	s->at = *at;
 	s->seen_ms = p->now_ms;
 	self_rebuild(p);
 }
 
+/* A NAT that maps each destination differently shows others to each set of servers asked: those live on a
+ * while, or the list would change with every report. */
 void self_forget_before(struct path *p, uint64_t ms)
 {
 	size_t kept = 0;
+	if (p->varies == OPT_TRUE)
+		ms = p->now_ms > KEEP_VARYING_MS ? p->now_ms - KEEP_VARYING_MS : 0;
 	for (size_t i = 0; i < p->n_seen; i++) {
 		if (p->seen[i].seen_ms >= ms)
 			p->seen[kept++] = p->seen[i];

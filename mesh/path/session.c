@@ -393,6 +393,9 @@ void session_self_fresh(struct path *p, bool changed)
 		if (changed)
 			e->call_wanted = true;
 		call(p, e);
+		if (changed && !session_trusted(p, e))
+			session_answer_burst(
+				p, e); /* the peer will try the new places now: open them from inside */
 	}
 }
 

@@ -8,7 +8,7 @@
 #include "mesh/path/peer.h"
 #include "mesh/proto/stun.h"
 
-enum { SELF_MAX = 16, OWN_MAX = 48, STUN_PENDING = 128, SERVERS_MAX = 4, ENDPOINTS_FRESH_MS = 27000 };
+enum { SELF_MAX = 6, OWN_MAX = 48, STUN_PENDING = 128, SERVERS_MAX = 4, ENDPOINTS_FRESH_MS = 27000 };
 
 struct leg { /* one region, one family, one report */
 	uint8_t tries, sent;

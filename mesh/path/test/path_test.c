@@ -464,6 +464,19 @@ static void ping(void **state)
 	world_free(x.w);
 }
 
+static void six_only(void **state)
+{
+	(void)state;
+	struct pair x = { .w = world_new(26, 2) };
+	x.a = world_node(x.w, INTERNET, "2001:db8:1::1");
+	x.b = world_node(x.w, INTERNET, "2001:db8:2::1");
+	start_both(&x);
+	world_run(x.w, 500);
+	assert_true(path_home(x.a->path) != 0); /* no STUN server speaks IPv6: measured by HTTPS */
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_free(x.w);
+}
+
 static void control_dead_new_session(void **state)
 {
 	(void)state;
@@ -498,6 +511,7 @@ int main(void)
 		cmocka_unit_test(clock_jumps),
 		cmocka_unit_test(lossy),
 		cmocka_unit_test(ping),
+		cmocka_unit_test(six_only),
 		cmocka_unit_test(control_dead_new_session),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

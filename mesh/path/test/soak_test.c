@@ -135,7 +135,7 @@ static void judge(struct story *s, uint64_t seed)
 
 static void run_story(uint64_t seed)
 {
-	struct story s = { .w = world_new(seed, 2) };
+	struct story s = { .w = world_new(seed, 1 + seed % REGIONS_MAX) };
 	struct world *w = s.w;
 	w->delay_ms = 1 + world_random(w, 30);
 	w->control_delay_ms = 5 + world_random(w, 300);

@@ -1,113 +1,211 @@
-// testcontrol serves Tailscale's own test coordination server as a foreign server for our node, with a few
-// admin paths under /_/ that drive a case.
+// testcontrol serves Tailscale's own test coordination server as a foreign server for our node. Admin paths under
+// /_/ on the plain listener drive a case; a node is named there by its host name.
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"regexp"
+	"strings"
+	"time"
 
 	"tailscale.com/tailcfg"
 	"tailscale.com/tstest/integration/testcontrol"
 	"tailscale.com/types/dnstype"
-	"tailscale.com/types/key"
 )
+
+type lab struct {
+	server  *testcontrol.Server
+	streams streams
+	doors   []*door
+}
 
 func main() {
 	listen := flag.String("listen", "", "address to listen on, plain HTTP")
+	tlsListen := flag.String("tls", "", "address to listen on with a certificate made at the start; official clients reconnect there")
 	url := flag.String("url", "", "URL that nodes use")
-	derp := flag.String("derp", "", "file with the DERP map as JSON")
+	relays := flag.String("relays", "", "file with a relay a line: name, host name of its certificate, IPv4 address, pin")
 	domain := flag.String("domain", "mesh.test", "MagicDNS domain")
 	auth := flag.Bool("interactive", false, "every login needs approval by /_/approve")
+	verbose := flag.Bool("verbose", false, "log every register request")
 	flag.Parse()
 
-	var derpMap tailcfg.DERPMap
-	text, err := os.ReadFile(*derp)
-	if err == nil {
-		err = json.Unmarshal(text, &derpMap)
-	}
+	derpMap, err := readRelays(*relays)
 	if err != nil {
-		log.Fatalf("DERP map: %v", err)
+		log.Fatalf("relays: %v", err)
 	}
-	server := &testcontrol.Server{
+	l := &lab{server: &testcontrol.Server{
 		ExplicitBaseURL:  *url,
-		DERPMap:          &derpMap,
+		DERPMap:          derpMap,
 		AllNodesSameUser: true,
 		AllOnline:        true,
 		RequireAuth:      *auth,
+		Verbose:          *verbose,
 		MagicDNSDomain:   *domain,
 		DNSConfig: &tailcfg.DNSConfig{
 			Proxied: true,
 			Domains: []string{*domain},
 			Routes:  map[string][]*dnstype.Resolver{*domain: nil},
 		},
-	}
-
+	}}
+	l.streams.hook(l.server)
 	mux := http.NewServeMux()
-	mux.Handle("/", server)
-	handle := func(path string, run func(r *http.Request, node key.NodePublic) error) {
-		mux.HandleFunc("/_/"+path, func(w http.ResponseWriter, r *http.Request) {
-			var node key.NodePublic
-			if text := r.FormValue("node"); text != "" {
-				if err := node.UnmarshalText([]byte(text)); err != nil {
-					http.Error(w, err.Error(), http.StatusBadRequest)
-					return
-				}
+	mux.Handle("/", l.server)
+	l.admin(mux)
+	l.open(*listen, false, mux)
+	if *tlsListen != "" {
+		l.open(*tlsListen, true, mux)
+	}
+	fmt.Printf("{\"ready\":true,\"url\":%q}\n", *url)
+	select {}
+}
+
+// readRelays makes a region of every line.
+func readRelays(path string) (*tailcfg.DERPMap, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	regions := map[int]*tailcfg.DERPRegion{}
+	for line := range strings.Lines(string(text)) {
+		word := strings.Fields(line)
+		if len(word) != 4 {
+			return nil, fmt.Errorf("%q has not four words", line)
+		}
+		id := 900 + len(regions)
+		regions[id] = &tailcfg.DERPRegion{RegionID: id, RegionCode: word[0], RegionName: word[0],
+			Nodes: []*tailcfg.DERPNode{{Name: word[0], RegionID: id, HostName: word[1], IPv4: word[2],
+				IPv6: "none", CertName: word[3]}}}
+	}
+	return &tailcfg.DERPMap{OmitDefaultRegions: true, Regions: regions}, nil
+}
+
+func (l *lab) node(name string) (*tailcfg.Node, error) {
+	for _, n := range l.server.AllNodes() {
+		if n.Hostinfo.Valid() && n.Hostinfo.Hostname() == name {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("no node has the name %q", name)
+}
+
+// admin answers /_/PATH with {} or, as 409, with what is wrong.
+func (l *lab) admin(mux *http.ServeMux) {
+	paths := map[string]func(r *http.Request) error{
+		"approve": func(r *http.Request) error {
+			if !l.server.CompleteAuth(r.FormValue("url")) {
+				return fmt.Errorf("no login waits under this URL")
 			}
-			if err := run(r, node); err != nil {
+			return nil
+		},
+		"fake-node": func(*http.Request) error { l.server.AddFakeNode(); return nil },
+		"expire": func(r *http.Request) error {
+			l.server.SetExpireAllNodes(r.FormValue("on") == "true")
+			return nil
+		},
+		"routes": func(r *http.Request) error {
+			n, err := l.node(r.FormValue("node"))
+			if err != nil {
+				return err
+			}
+			var routes []netip.Prefix
+			for _, text := range r.Form["route"] {
+				p, err := netip.ParsePrefix(text)
+				if err != nil {
+					return err
+				}
+				routes = append(routes, p)
+			}
+			l.server.SetSubnetRoutes(n.Key, routes)
+			return nil
+		},
+		"record": func(r *http.Request) error {
+			l.server.AddDNSRecords(tailcfg.DNSRecord{Name: r.FormValue("name"), Value: r.FormValue("value")})
+			return nil
+		},
+		"restart": func(r *http.Request) error {
+			gap, err := time.ParseDuration(r.FormValue("for"))
+			if err != nil {
+				return err
+			}
+			for _, d := range l.doors {
+				d.shut(gap)
+			}
+			return nil
+		},
+		"ping": func(r *http.Request) error { return l.ping(r.FormValue("node")) },
+		"raw":  l.raw,
+	}
+	for path, run := range paths {
+		mux.HandleFunc("/_/"+path, func(w http.ResponseWriter, r *http.Request) {
+			if err := run(r); err != nil {
 				http.Error(w, err.Error(), http.StatusConflict)
 				return
 			}
 			fmt.Fprintln(w, "{}")
 		})
 	}
-	handle("approve", func(r *http.Request, _ key.NodePublic) error {
-		if !server.CompleteAuth(r.FormValue("url")) {
-			return fmt.Errorf("no login waits under this URL")
-		}
-		return nil
-	})
-	handle("fake-node", func(*http.Request, key.NodePublic) error { server.AddFakeNode(); return nil })
-	handle("expire", func(r *http.Request, _ key.NodePublic) error {
-		server.SetExpireAllNodes(r.FormValue("on") == "true")
-		return nil
-	})
-	handle("routes", func(r *http.Request, node key.NodePublic) error {
-		route, err := netip.ParsePrefix(r.FormValue("route"))
-		if err == nil {
-			server.SetSubnetRoutes(node, []netip.Prefix{route})
-		}
-		return err
-	})
-	handle("record", func(r *http.Request, _ key.NodePublic) error {
-		server.AddDNSRecords(tailcfg.DNSRecord{Name: r.FormValue("name"), Value: r.FormValue("value")})
-		return nil
-	})
-	handle("raw", func(r *http.Request, node key.NodePublic) error {
-		var m tailcfg.MapResponse
-		text, err := io.ReadAll(r.Body)
-		if err == nil {
-			err = json.Unmarshal(text, &m)
-		}
-		if err == nil && !server.AddRawMapResponse(node, &m) {
-			err = fmt.Errorf("this node has no map stream")
-		}
-		return err
-	})
 	mux.HandleFunc("/_/nodes", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(server.AllNodes())
+		json.NewEncoder(w).Encode(l.server.AllNodes())
 	})
+}
 
-	l, err := net.Listen("tcp", *listen)
+var reference = regexp.MustCompile(`"[@=][a-z0-9-]+"`)
+
+// raw puts the body into the node's map stream as it is, but for "@NAME", which becomes the ID of that node, and
+// "=NAME", the whole node. From then on this node gets no other message.
+func (l *lab) raw(r *http.Request) error {
+	n, err := l.node(r.URL.Query().Get("node"))
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	fmt.Printf("{\"ready\":true,\"listen\":%q,\"url\":%q}\n", l.Addr(), *url)
-	log.Fatal(http.Serve(l, mux))
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	text = reference.ReplaceAllFunc(text, func(word []byte) []byte {
+		named, e := l.node(string(word[2 : len(word)-1]))
+		if e != nil {
+			err = e
+			return word
+		}
+		if word[1] == '@' {
+			return fmt.Appendf(nil, "%d", named.ID)
+		}
+		whole, _ := json.Marshal(named)
+		return whole
+	})
+	if err != nil {
+		return err
+	}
+	if !l.server.AddRawMapResponse(n.Key, &tailcfg.MapResponse{KeepAlive: true}) {
+		return fmt.Errorf("this node has no map stream")
+	}
+	return l.streams.write(n.Key, bytes.TrimSpace(text))
+}
+
+// ping asks the node for a HEAD over Noise and waits until it came.
+func (l *lab) ping(name string) error {
+	n, err := l.node(name)
+	if err != nil {
+		return err
+	}
+	came := l.streams.expectHead()
+	if !l.server.AddPingRequest(n.Key, &tailcfg.PingRequest{
+		URL: l.server.BaseURL() + headPath, URLIsNoise: true}) {
+		return fmt.Errorf("this node has no map stream")
+	}
+	select {
+	case <-came:
+		return nil
+	case <-time.After(5 * time.Second):
+		return fmt.Errorf("no answer in 5 s")
+	}
 }

@@ -26,6 +26,7 @@ struct lab {
 	bool interrupted;	     /* SIGINT or SIGTERM: every wait ends */
 	bool failed;		     /* a program ended that should not have */
 	struct errbuf failure;
+	char event[160];       /* the last kill, cut, heal, reset or spawn; empty before the first */
 	uint64_t hot_until_ms; /* until then paths are asked for at the fast rate */
 };
 

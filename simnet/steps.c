@@ -425,6 +425,7 @@ static void event(struct lab *l, const char *kind, const char *text)
 	step_report_cost(l);
 	streams_mark(l);
 	l->hot_until_ms = loop_now_ms(l->loop) + HOT_MS;
+	snprintf(l->event, sizeof(l->event), "%s", text);
 	story_say(l->story, kind, STORY_EVENT, "%s", text);
 }
 
@@ -521,16 +522,31 @@ static int do_wait(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	return should_stop(l, eb) ? eb->code : 0;
 }
 
+static void tell_cost(struct lab *l, const struct stream *s)
+{
+	struct meter_cost c = meter_read(&s->meter, loop_now_ms(l->loop));
+	const char *from = l->s->nodes[s->from].name;
+	char text[400], sent[24], lost[24], gap[24];
+
+	if (!c.sent)
+		return;
+	snprintf(sent, sizeof(sent), "%llu", (unsigned long long)c.sent);
+	snprintf(lost, sizeof(lost), "%llu", (unsigned long long)c.lost);
+	snprintf(gap, sizeof(gap), "%.3f", seconds(c.longest_gap_ms));
+	snprintf(text, sizeof(text), "  cost of \"%.150s\": %s -> %.80s lost %s of %s, longest gap %.2f s",
+		l->event, from, s->to_text, lost, sent, seconds(c.longest_gap_ms));
+	struct story_item item = { .kind = "cost",
+		.mark = STORY_NOTE,
+		.text = text,
+		.keys = { "event", "from", "to", "sent", "lost", "gap" },
+		.values = { l->event, from, s->to_text, sent, lost, gap } };
+	story_tell(l->story, &item);
+}
+
 void step_report_cost(struct lab *l)
 {
-	for (const struct stream *s = l->streams; s; s = s->next) {
-		struct meter_cost c = meter_read(&s->meter, loop_now_ms(l->loop));
-		if (c.sent)
-			story_say(l->story, "cost", STORY_NOTE,
-				"cost: %s -> %s lost %llu of %llu, longest gap %.2f s",
-				l->s->nodes[s->from].name, s->to_text, (unsigned long long)c.lost,
-				(unsigned long long)c.sent, seconds(c.longest_gap_ms));
-	}
+	for (const struct stream *s = *l->event ? l->streams : NULL; s; s = s->next)
+		tell_cost(l, s);
 }
 
 int step_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)

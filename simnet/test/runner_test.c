@@ -1,0 +1,119 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "simnet/runner.h"
+#include "simnet/sandbox.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Whole runs on the kernel engine, with nothing but shells and pings in them. */
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int body(void *arg)
+{
+	return runner_run(arg);
+}
+
+/* The exit code; *records (free it) gets the JSON lines. */
+static int run(const char *text, char **records)
+{
+	struct scenario s = { 0 };
+	struct errbuf eb = { 0 };
+	int fd = memfd_create("records", MFD_CLOEXEC);
+	FILE *f = fdopen(fd, "w+");
+	if (scenario_parse("t.yaml", text, strlen(text), 0, &s, &eb) || runner_check(&s, &eb))
+		fail_msg("%s", eb.text);
+	struct story story = { .view = STORY_QUIET,
+		.out = stdout,
+		.records = f,
+		.now_ms = now_ms,
+		.t0_ms = now_ms(),
+		.scenario = s.name,
+		.file = s.file };
+	struct runner r = {
+		.scenario = &s, .engine = &engine_kernel, .story = &story, .seed = 1, .control_fd = -1
+	};
+	int code = sandbox_run(body, &r, &eb);
+	off_t len = lseek(fd, 0, SEEK_END);
+	*records = calloc(1, (size_t)len + 1);
+	assert_int_equal(pread(fd, *records, (size_t)len, 0), len);
+	fclose(f);
+	scenario_free(&s);
+	if (code < 0) {
+		free(*records);
+		print_message("skipped: %s\n", eb.text);
+		skip();
+	}
+	return code;
+}
+
+#define HEAD "simnet: 1\nname: t\n"
+
+static void test_runs(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+		const char *says; /* part of a record */
+	} rows[] = {
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n  - cut: home.link\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n  - heal: home.link\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n",
+			EXIT_PASS, "home.link is cut" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'echo up; exec sleep 60']}\n  b: {at: "
+		       "internet}\nsteps:\n"
+		       "  - kill: a\n  - spawn: a\n  - run: {at: b, argv: [cat, /etc/hostname], within: "
+		       "3s}\n",
+			EXIT_PASS, "a is started again" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'echo no cheese; exit 3']}\nsteps:\n"
+		       "  - wait: 5s\n    say: it dies before\n",
+			EXIT_FAILED, "the program ended with status 3; it said: no cheese" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [no-such-program]}\n", EXIT_FAILED,
+			"no program 'no-such-program'" },
+		{ HEAD "nodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 500ms}\n",
+			EXIT_FAILED, "t.yaml:7: ping: b answered a, and must not" },
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [sh, -c, 'echo {a.name} {a.ip}'], matches: '^a (.*)$', "
+		       "capture: ip}\n"
+		       "  - run: {at: a, argv: [echo, '{capture.ip}'], is: '{a.ip}', within: 2s}\n"
+		       "  - run: {at: a, argv: ['false'], fails: true}\n"
+		       "  - run: {at: a, argv: [sh, -c, 'exit 4'], exit: 4}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [echo, '{\"x\": [1, 2]}'], json: 'x[1]', is: '3', within: "
+		       "100ms}\n",
+			EXIT_FAILED, "it says '2', wanted '3'" },
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: b, to: a, within: 500ms}\n",
+			EXIT_FAILED, "no reply from a to b" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *records = NULL;
+		int code = run(rows[i].text, &records);
+		if (code != rows[i].code || !strstr(records, rows[i].says))
+			fail_msg("row %zu: code %d\n%s", i, code, records);
+		free(records);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_runs) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -183,6 +183,12 @@ static void registered(struct control *c, const struct ctl_register_response *r)
 		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
 		log_error("%s", eb.text);
 	}
+	struct node_key pub;
+	key_public(n->state.node.b, pub.b);
+	if (!key_equal(pub.b, n->engine_key.b)) {
+		node_rekeyed(n);
+		return;
+	}
 	node_set_backend(n, n->map ? NODE_RUNNING : NODE_STARTING);
 	open_stream(c);
 }
@@ -374,7 +380,7 @@ static void open_stream(struct control *c)
 	c->frames = map_frames_new(true);
 	c->first_of_stream = true;
 	c->stream_status = 0;
-	c->update_wanted = false;
+	c->update_wanted = true; /* since version 68 a server need not read them from the stream request */
 	if (c->frames && write_map_request(c, true, &body))
 		c->stream = control_client_request(
 			c->link, "POST", "/machine/map", NULL, NULL, buf_data(&body), body.len, &ev);

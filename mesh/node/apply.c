@@ -157,9 +157,11 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	netmap_put(old);
 	if (!n->map_cached)
 		loop_timer_set(n->map_save, MAP_SAVE_MS);
+	bool expired = netmap_peer_expired(next, next->self, clock_unix_ms());
+	if (expired)
+		n->state.logged_in = false; /* the next `up` asks for a new key */
 	if (!err)
-		node_set_backend(n, netmap_peer_expired(next, next->self, clock_unix_ms()) ? NODE_NEEDS_LOGIN
-											   : NODE_RUNNING);
+		node_set_backend(n, expired ? NODE_NEEDS_LOGIN : NODE_RUNNING);
 	node_rearm(n);
 	return err;
 }

@@ -197,6 +197,13 @@ void node_rearm(struct node *n)
 
 /* --- opening --- */
 
+/* Peers refuse handshakes older than our last: a clock that stepped back meanwhile must not cut us off. */
+static uint64_t handshake_clock(const struct node *n)
+{
+	uint64_t now = (uint64_t)clock_unix_ms();
+	return now > n->state.handshake_floor_ms ? now : n->state.handshake_floor_ms;
+}
+
 static int open_cores(struct node *n, struct errbuf *eb)
 {
 	struct path_ops po = { .send_udp = path_send_udp,
@@ -220,9 +227,10 @@ static int open_cores(struct node *n, struct errbuf *eb)
 	wo.arg = n;
 	key_public(n->state.node.b, pub.b);
 	random_system.fill(random_system.arg, &seed, sizeof(seed));
+	n->engine_key = pub;
 	n->wg = wg_new(&n->state.node, &wo, &random_system);
 	if (n->wg)
-		wg_clock_set(n->wg, loop_now_ms(n->loop), (uint64_t)clock_unix_ms());
+		wg_clock_set(n->wg, loop_now_ms(n->loop), handshake_clock(n));
 	n->path = path_new(&pub, &po, &random_system);
 	n->relays = relays_open(n->loop, &n->state.node, &re, &random_system);
 	n->flows = filter_flows_new(seed);

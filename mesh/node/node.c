@@ -33,6 +33,15 @@ void node_set_backend(struct node *n, enum node_backend s)
 		local_api_state_changed(n->api);
 }
 
+static void save_state(struct node *n)
+{
+	struct errbuf eb;
+	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
+		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+		log_error("%s", eb.text);
+	}
+}
+
 static void save_map(void *arg)
 {
 	struct node *n = arg;
@@ -98,6 +107,10 @@ static int start(struct node *n, struct errbuf *eb)
 
 static void stop(struct node *n)
 {
+	if (n->wg && wg_clock_floor(n->wg) > n->state.handshake_floor_ms) {
+		n->state.handshake_floor_ms = wg_clock_floor(n->wg);
+		save_state(n);
+	}
 	control_close(n->control);
 	n->control = NULL;
 	if (loop_timer_is_set(n->map_save)) {
@@ -107,6 +120,27 @@ static void stop(struct node *n)
 	if (engine_running(n))
 		apply_nothing(n);
 	engine_close(n);
+}
+
+static void reopen(void *arg)
+{
+	struct node *n = arg;
+	struct errbuf eb;
+	if (!engine_running(n))
+		return;
+	stop(n);
+	if (start(n, &eb) != 0) {
+		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+		log_error("%s", eb.text);
+		stop(n);
+		node_set_backend(n, NODE_STOPPED);
+	}
+}
+
+void node_rekeyed(struct node *n)
+{
+	if (!loop_defer(n->loop, reopen, n))
+		log_error("the new node key is used from the next start: memory is short");
 }
 
 static void resolv_conf_changed(void *arg)
@@ -164,15 +198,6 @@ void node_close(struct node *n)
 	n->api = NULL;
 	n->os_dns = NULL;
 	n->map_save = NULL;
-}
-
-static void save_state(struct node *n)
-{
-	struct errbuf eb;
-	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
-		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
-		log_error("%s", eb.text);
-	}
 }
 
 void node_prefs_changed(struct node *n)

@@ -54,6 +54,7 @@ struct node {
 	/* The engine: exists while the node is up (node_engine.c). */
 	struct tun *tun;
 	struct udp *udp;
+	struct node_key engine_key; /* the key it was opened with */
 	struct wg *wg;
 	struct path *path;
 	struct filter *filter;
@@ -87,6 +88,8 @@ void node_prefs_changed(struct node *n);
 /* Log in: with auth_key ("" = interactive). */
 void node_login(struct node *n, const char *auth_key);
 void node_logout(struct node *n);
+/* The node key changed: opens the engine anew with it, from the loop. */
+void node_rekeyed(struct node *n);
 void node_set_backend(struct node *n, enum node_backend s);
 const char *node_backend_text(enum node_backend s);
 /* Asks for a tick no later than the cores' next deadline. Called at the end of every entry from the loop. */

@@ -19,6 +19,7 @@ struct state {
 		char control_url[512], hostname[64];
 		bool want_running, accept_dns;
 	} prefs;
+	uint64_t handshake_floor_ms; /* Unix; the newest WireGuard timestamp sent (wg_clock_floor) */
 	char login_name[256];
 };
 

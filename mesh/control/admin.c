@@ -111,8 +111,7 @@ static json_t *preauth_value(const struct call *c, const struct preauth *k)
 	return o;
 }
 
-/* --- verbs: NULL with the error in c->eb
- * ------------------------------------------------------------------------------ */
+/* --- verbs: NULL with the error in c->eb --- */
 
 static json_t *users_create(struct call *c)
 {
@@ -291,8 +290,7 @@ static const struct {
 	{ "/v1/policy/reload", policy_reload },
 };
 
-/* --- the socket
- * ------------------------------------------------------------------------------------------------------- */
+/* --- the socket --- */
 
 static void reply(struct http_server_conn *c, int status, json_t *body)
 {

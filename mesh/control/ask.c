@@ -14,7 +14,7 @@
 
 enum { CELL_MAX = 128, COLUMNS_MAX = 10 };
 
-/* --- printing ------------------------------------------------------------------------------------------ */
+/* --- printing --- */
 
 static void cell(const json_t *v, char out[static CELL_MAX])
 {
@@ -85,10 +85,9 @@ static void print_answer(const struct options *o, const struct verb *v, json_t *
 	}
 }
 
-/* --- asking the server
- * -------------------------------------------------------------------------------------------------- */
+/* --- asking the server --- */
 
-/* --- asking -------------------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 struct ask {
 	struct loop *loop;

@@ -125,7 +125,7 @@ int cli_complain(const struct options *o, int code, const char *text)
 	return code;
 }
 
-/* --- verbs that need no server ------------------------------------------------------------------------ */
+/* --- verbs that need no server --- */
 
 static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb)
 {
@@ -172,7 +172,7 @@ static int run_policy_check(const struct options *o, const char **words, int n, 
 	return code;
 }
 
-/* --- choosing ------------------------------------------------------------------------------------------- */
+/* --- choosing --- */
 
 static const struct verb *find_verb(const char **words, int n, int *used)
 {

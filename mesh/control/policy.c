@@ -57,8 +57,7 @@ bool policy_allows(
 	return false;
 }
 
-/* --- the packet filter of one node
- * ---------------------------------------------------------------------------- */
+/* --- the packet filter of one node --- */
 
 static bool has_any(const struct selectors *set)
 {
@@ -189,8 +188,7 @@ bool policy_filter(const struct policy *p, const struct fleet *f, const struct m
 	return true;
 }
 
-/* --- tags
- * ----------------------------------------------------------------------------------------------------- */
+/* --- tags --- */
 
 static const struct tag_owner *tag_owner(const struct policy *p, const char *tag)
 {

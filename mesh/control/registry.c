@@ -73,8 +73,7 @@ int registry_replace(struct registry *r, const struct member *draft, bool durabl
 	return 0;
 }
 
-/* --- coming in
- * ---------------------------------------------------------------------------------------------- */
+/* --- coming in --- */
 
 static bool address_used(void *arg, const struct addr *a)
 {
@@ -170,8 +169,7 @@ int registry_admit(struct registry *r, const struct admission *ad, int64_t *node
 	return 0;
 }
 
-/* --- facts
- * ---------------------------------------------------------------------------------------------------- */
+/* --- facts --- */
 
 static bool endpoints_differ(const struct ctl_endpoints *a, const struct ctl_endpoints *b)
 {

@@ -62,8 +62,7 @@ void registry_online_set(struct registry *r, int64_t node, bool online, int64_t 
  * need. */
 int64_t registry_tick(struct registry *r, int64_t now_ms);
 
-/* --- admin ------------------------------------------------------------------------------------------------
- */
+/* --- admin --- */
 int registry_user_create(
 	struct registry *r, const char *name, int64_t now_ms, struct user *out, struct errbuf *eb);
 int registry_user_destroy(struct registry *r, const char *name, struct errbuf *eb);

@@ -62,8 +62,7 @@ static void answer_member(struct call *c, const struct member *m)
 	c->out->node_key_expired = member_is_expired(m, c->now_ms);
 }
 
-/* --- pending registrations
- * -------------------------------------------------------------------------------------- */
+/* --- pending registrations --- */
 
 /* The same machine and node key give the same id, after a restart too: the page a person has open stays
  * valid. */
@@ -203,8 +202,7 @@ static enum registry_verdict follow_up(struct call *c, char id[static REGISTRY_I
 	return REGISTRY_WAIT; /* once approved, the node key is known and this is not reached */
 }
 
-/* --- auth keys
- * -------------------------------------------------------------------------------------------------- */
+/* --- auth keys --- */
 
 static int check_auth_key(struct call *c, struct preauth *k, struct errbuf *eb)
 {
@@ -262,8 +260,7 @@ static void admit_by_key(struct call *c)
 	}
 }
 
-/* --- the decision
- * ----------------------------------------------------------------------------------------------- */
+/* --- the decision --- */
 
 static void log_out(struct call *c, const struct member *m)
 {
@@ -319,8 +316,7 @@ enum registry_verdict registry_register(struct registry *r, const struct ctl_reg
 	return REGISTRY_ANSWER;
 }
 
-/* --- approval
- * --------------------------------------------------------------------------------------------------- */
+/* --- approval --- */
 
 static int choose_user(const struct registry *r, const char *user, const struct user **out, struct errbuf *eb)
 {

@@ -19,8 +19,7 @@ struct view_context server_view_context(struct server *s, uint16_t cap)
 	};
 }
 
-/* --- changes
- * -------------------------------------------------------------------------------------------------------- */
+/* --- changes --- */
 
 static void node_changed(void *arg, int64_t node, enum registry_change what)
 {
@@ -58,8 +57,7 @@ static void tick_fired(void *arg)
 	server_tick(arg);
 }
 
-/* --- settings
- * ------------------------------------------------------------------------------------------------------- */
+/* --- settings --- */
 
 static void use_settings(struct server *s, struct settings *new)
 {
@@ -101,8 +99,7 @@ static void hup_received(void *arg, int signo)
 		log_error("reload: %s; the settings stay as they were", eb.text);
 }
 
-/* --- start and stop
- * -------------------------------------------------------------------------------------------------- */
+/* --- start and stop --- */
 
 static int make_folder_of(const char *path, mode_t mode, struct errbuf *eb)
 {

@@ -293,7 +293,7 @@ void store_rollback(struct store *s)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-/* --- users ---------------------------------------------------------------------------------------------- */
+/* --- users --- */
 
 int store_user_add(struct store *s, struct user *u, struct errbuf *eb)
 {
@@ -318,7 +318,7 @@ int store_user_delete(struct store *s, int64_t id, struct errbuf *eb)
 	return finish(&q, "delete a user", eb);
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------------- */
+/* --- nodes --- */
 
 /* "type address:port" lines. */
 static char *format_endpoints(const struct ctl_endpoints *e)
@@ -498,7 +498,7 @@ int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb
 	return err ? err : load_nodes(s, sink, eb);
 }
 
-/* --- pre-auth keys -------------------------------------------------------------------------------------- */
+/* --- pre-auth keys --- */
 
 #define PREAUTH_COLUMNS "user, hash, prefix, reusable, ephemeral, used, created_ms, expiry_ms, tags"
 
@@ -582,7 +582,7 @@ int store_preauth_each(
 	return end_rows(&q, "list the auth keys", eb);
 }
 
-/* --- numbers -------------------------------------------------------------------------------------------- */
+/* --- numbers --- */
 
 int store_number_get(struct store *s, const char *name, int64_t *out, struct errbuf *eb)
 {

@@ -43,8 +43,7 @@ bool view_build(const struct view_context *c, const struct member *self, struct 
 	return true;
 }
 
-/* --- members as nodes on the wire
- * ------------------------------------------------------------------------------- */
+/* --- members as nodes on the wire --- */
 
 static void addresses_of(const struct member *m, struct arena *a, struct ctl_prefixes *out)
 {
@@ -180,8 +179,7 @@ bool view_whole(const struct view_context *c, struct view *v, struct arena *a, s
 	return add_profiles(c, a, out) && !a->failed;
 }
 
-/* --- differences
- * ------------------------------------------------------------------------------------------------ */
+/* --- differences --- */
 
 static bool same_endpoints(const struct ctl_endpoints *a, const struct ctl_endpoints *b)
 {
@@ -198,6 +196,17 @@ static bool same_text(const char *a, const char *b)
 	return !strcmp(a ? a : "", b ? b : "");
 }
 
+static bool same_services(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
+{
+	if (a->n_services != b->n_services)
+		return false;
+	for (size_t i = 0; i < a->n_services; i++)
+		if (a->services[i].port != b->services[i].port ||
+			!same_text(a->services[i].proto, b->services[i].proto))
+			return false;
+	return true;
+}
+
 /* What a patch cannot carry is the same. */
 static bool can_patch(const struct member *a, const struct member *b)
 {
@@ -205,7 +214,8 @@ static bool can_patch(const struct member *a, const struct member *b)
 	       key_equal(a->machine.b, b->machine.b) &&
 	       same_text(a->hostinfo.hostname, b->hostinfo.hostname) &&
 	       same_text(a->hostinfo.os, b->hostinfo.os) &&
-	       same_text(a->hostinfo.ipn_version, b->hostinfo.ipn_version);
+	       same_text(a->hostinfo.ipn_version, b->hostinfo.ipn_version) &&
+	       same_services(&a->hostinfo, &b->hostinfo);
 }
 
 /* false: nothing a peer needs to know has changed. */
@@ -321,7 +331,7 @@ bool view_delta(const struct view_context *c, const struct view *old, struct vie
 	return !a->failed;
 }
 
-/* --- in place ------------------------------------------------------------------------------------------- */
+/* --- in place --- */
 
 /* Index of the first peer whose id is not below `id`. */
 static size_t peer_at(const struct view *v, int64_t id)

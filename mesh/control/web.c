@@ -34,8 +34,7 @@ struct waiter { /* a register request held open */
 	char pending[REGISTRY_ID];
 };
 
-/* --- inside Noise
- * ------------------------------------------------------------------------------------------------- */
+/* --- inside Noise --- */
 
 static void refuse(struct h2_stream *s, int status, const char *text)
 {
@@ -204,8 +203,7 @@ static bool upgrade_requested(void *arg, struct http_server_conn *conn, const st
 	return true;
 }
 
-/* --- pages
- * -------------------------------------------------------------------------------------------------------- */
+/* --- pages --- */
 
 static void reply_text(struct http_server_conn *c, int status, const char *text)
 {
@@ -301,8 +299,7 @@ static void web_request(
 		reply_text(c, 404, "not found\n");
 }
 
-/* --- the listener
- * -------------------------------------------------------------------------------------------------- */
+/* --- the listener --- */
 
 /* A node whose machine lost power counts as online until TCP gives up: half a minute instead of a quarter
  * hour. */

@@ -40,6 +40,7 @@ struct client {
 	struct node_key node;
 	struct disco_key disco;
 	struct control_client_link *link;
+	uint16_t capver; /* 0 = ours */
 	bool ready, closed, registered, registering, map_done;
 	int map_status, register_status;
 	struct arena mem;
@@ -69,8 +70,7 @@ static void too_late(void *arg)
 			fail_msg("waited in vain for %s", #condition); \
 	} while (0)
 
-/* --- the server
- * ------------------------------------------------------------------------------------------------------- */
+/* --- the server --- */
 
 static void write_file(const char *path, const char *text)
 {
@@ -216,9 +216,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* --- a node
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- a node --- */
 
 static void link_ready(void *arg)
 {
@@ -245,7 +243,7 @@ static void connect_client(struct client *c)
 		.at = &c->w->at,
 		.machine = &c->machine,
 		.server = &c->w->server,
-		.capver = CONTROL_CAPVER,
+		.capver = c->capver ? c->capver : CONTROL_CAPVER,
 		.rnd = &random_system };
 	const struct control_client_events ev = { .ready = link_ready, .closed = link_closed, .arg = c };
 	control_client_close(c->link);
@@ -408,9 +406,7 @@ static const struct ctl_map_response *next_message(struct client *c, size_t *see
 	return &c->messages[(*seen)++];
 }
 
-/* --- tests
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- tests --- */
 
 static void test_two_nodes(void **state)
 {
@@ -571,8 +567,31 @@ static void test_policy_reload(void **state)
 	assert_int_equal(m->n_removed, 1);
 	assert_int_equal(m->n_filters, 1);
 	assert_int_equal(m->filters[0].n_rules, 0);
+	assert_false(m->filters[0].remove);
+
+	/* what bob's node does is none of alice's business: the next thing she hears is her own new name */
+	ask_map(&b, true, "192.0.2.9:9");
+	WAIT(w, b.n == 1);
+	assert_int_equal(b.messages[0].n_peers, 0);
+	json_decref(admin(w, "/v1/nodes/rename", "{\"id\":1,\"name\":\"first\"}"));
+	m = next_message(&a, &seen);
+	assert_string_equal(m->node->name, "first.mesh.test.");
+	assert_int_equal(m->n_patches + m->n_changed, 0);
 	close_client(&a);
 	close_client(&b);
+}
+
+static void test_too_old(void **state)
+{
+	struct world *w = *state;
+	struct client a = { .w = w, .capver = CONTROL_CAPVER_MIN - 1 };
+	key_generate(&random_system, a.machine.b);
+	random_system.fill(NULL, a.node.b, KEY_LEN);
+	connect_client(&a);
+	join(&a, "", "alpha");
+	assert_int_equal(a.register_status, 400);
+	assert_non_null(strstr(buf_cstr(&a.body), "too old"));
+	close_client(&a);
 }
 
 /* Stopping is quick and orderly with streams and waiting requests open. */
@@ -604,6 +623,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_killed_and_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_reload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

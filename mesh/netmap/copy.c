@@ -49,6 +49,11 @@ static bool copy_hostinfo(struct arena *a, struct ctl_hostinfo *h)
 	struct ctl_strings tags = h->request_tags;
 	if (!copy_strings(a, &tags, &h->request_tags))
 		return false;
+	h->services = dup_array(a, h->services, h->n_services, sizeof(*h->services));
+	for (size_t i = 0; h->services && i < h->n_services; i++) {
+		h->services[i].proto = dup_text(a, h->services[i].proto);
+		h->services[i].description = dup_text(a, h->services[i].description);
+	}
 	h->netinfo.latency =
 		dup_array(a, h->netinfo.latency, h->netinfo.n_latency, sizeof(*h->netinfo.latency));
 	for (size_t i = 0; h->netinfo.latency && i < h->netinfo.n_latency; i++)

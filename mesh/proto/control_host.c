@@ -39,6 +39,18 @@ static const struct json_row netinfo_rows[] = {
 };
 static const struct json_shape netinfo_shape = { netinfo_rows, sizeof(struct ctl_netinfo), NULL };
 
+#define SERVICE(name, codec, field, flags) \
+	{ \
+		name, codec, offsetof(struct ctl_service, field), flags, 0, NULL \
+	}
+static const struct json_row service_rows[] = {
+	SERVICE("Proto", &json_str, proto, 0),
+	SERVICE("Port", &json_u16, port, 0),
+	SERVICE("Description", &json_str, description, JSON_OMIT),
+	{ 0 },
+};
+static const struct json_shape service_shape = { service_rows, sizeof(struct ctl_service), NULL };
+
 #define HOST(name, codec, field, flags) \
 	{ \
 		name, codec, offsetof(struct ctl_hostinfo, field), flags, 0, NULL \
@@ -53,6 +65,7 @@ static const struct json_row hostinfo_rows[] = {
 	HOST("GoArch", &json_str, go_arch, JSON_OMIT),
 	HOST("RoutableIPs", &json_prefixes, routable_ips, JSON_OMIT),
 	HOST("RequestTags", &json_strings, request_tags, JSON_OMIT),
+	{ "Services", &json_list, offsetof(struct ctl_hostinfo, services), JSON_OMIT, 0, &service_shape },
 	{ "NetInfo", &json_inside, offsetof(struct ctl_hostinfo, netinfo), 0,
 		offsetof(struct ctl_hostinfo, has_netinfo), &netinfo_shape },
 	{ 0 },

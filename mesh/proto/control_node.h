@@ -47,10 +47,16 @@ struct ctl_netinfo {
 	struct ctl_latency *latency;
 	size_t n_latency;
 };
+struct ctl_service { /* what listens on a node: "peerapi4", "tcp" */
+	const char *proto, *description;
+	uint16_t port;
+};
 struct ctl_hostinfo {
 	const char *ipn_version, *backend_log_id, *os, *os_version, *hostname, *machine, *go_arch;
 	struct ctl_prefixes routable_ips;
 	struct ctl_strings request_tags;
+	struct ctl_service *services;
+	size_t n_services;
 	bool has_netinfo;
 	struct ctl_netinfo netinfo;
 };

@@ -191,7 +191,8 @@ static void test_node(void **state)
 		"\",\"Addresses\":[\"100.64.0.1/32\","
 		"\"fd7a:115c:a1e0::1/"
 		"128\"],\"AllowedIPs\":null,\"Endpoints\":[\"192.0.2.1:41641\"],\"DERP\":\"127.3.3.40:7\","
-		"\"Hostinfo\":{\"OS\":\"linux\",\"Hostname\":\"a\",\"RoutableIPs\":[\"10.0.0.0/"
+		"\"Hostinfo\":{\"OS\":\"linux\",\"Hostname\":\"a\",\"Services\":[{\"Proto\":"
+		"\"peerapi4\",\"Port\":4711}],\"RoutableIPs\":[\"10.0.0.0/"
 		"8\"],\"NetInfo\":{\"WorkingUDP\":true,"
 		"\"MappingVariesByDestIP\":false,\"WorkingIPv6\":null,\"PreferredDERP\":7,\"DERPLatency\":{"
 		"\"7-v4\":0.012}}},"
@@ -213,6 +214,9 @@ static void test_node(void **state)
 	assert_int_equal(n->endpoints.n, 1);
 	assert_int_equal(n->home_derp, 7);
 	assert_true(n->hostinfo.has_netinfo);
+	assert_int_equal(n->hostinfo.n_services, 1);
+	assert_string_equal(n->hostinfo.services[0].proto, "peerapi4");
+	assert_int_equal(n->hostinfo.services[0].port, 4711);
 	assert_int_equal(n->hostinfo.netinfo.mapping_varies, OPT_FALSE);
 	assert_int_equal(n->hostinfo.netinfo.working_ipv6, OPT_ABSENT);
 	assert_string_equal(n->hostinfo.netinfo.latency[0].key, "7-v4");

@@ -129,9 +129,19 @@ static int collect(const struct command *c, struct files *f, struct errbuf *eb)
 
 /* ---- run */
 
+enum { SANDBOX_INTERRUPTED = 100 }; /* a sandbox status ends at 125 */
+
 static int in_sandbox(void *arg)
 {
-	return runner_run(arg);
+	int code = runner_run(arg);
+	return code == EXIT_INTERRUPTED ? SANDBOX_INTERRUPTED : code;
+}
+
+static int code_of(int status)
+{
+	if (status == SANDBOX_INTERRUPTED)
+		return EXIT_INTERRUPTED;
+	return status <= EXIT_BROKEN ? status : EXIT_BROKEN;
 }
 
 static uint64_t chosen_seed(const struct command *c, const struct scenario *s)
@@ -211,6 +221,8 @@ static int run_one(const struct command *c, struct scenario *s, bool keep_going)
 	if (code < 0) {
 		host_cannot(&story, &eb);
 		code = EXIT_HOST;
+	} else {
+		code = code_of(code);
 	}
 	if (story.copy)
 		fclose(story.copy);

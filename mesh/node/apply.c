@@ -86,6 +86,14 @@ static void add_peer(struct node *n, const struct netmap *m, const struct netmap
 		log_error("peer %s: memory is short; it cannot be reached", c->name);
 }
 
+/* Disco keys live as long as their process, and so do its WireGuard sessions. */
+static void notice_restart(struct node *n, const struct netmap *old, const struct ctl_node *now)
+{
+	const struct netmap_peer *was = netmap_peer_by_id(old, now->id);
+	if (was && !key_is_zero(was->node.disco.b) && !key_equal(was->node.disco.b, now->disco.b))
+		wg_peer_restarted(n->wg, loop_now_ms(n->loop), (uint64_t)now->id);
+}
+
 static void remove_peer(struct node *n, const struct netmap_peer *p)
 {
 	path_peer_remove(n->path, (uint64_t)p->node.id);
@@ -145,8 +153,10 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	}
 	for (size_t i = 0; i < d.n_added; i++)
 		add_peer(n, next, d.added[i]);
-	for (size_t i = 0; i < d.n_changed; i++)
+	for (size_t i = 0; i < d.n_changed; i++) {
 		add_peer(n, next, d.changed[i]);
+		notice_restart(n, old, &d.changed[i]->node);
+	}
 	if ((d.self || d.n_added || d.n_removed || !old) && !err)
 		err = apply_iface(n, next, eb);
 	if ((d.names || d.dns || d.self || !old) && !err)

@@ -208,6 +208,13 @@ void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer)
 	(void)wg_handshake_begin(w, now_ms, p);
 }
 
+void wg_peer_restarted(struct wg *w, uint64_t now_ms, uint64_t peer)
+{
+	struct wg_peer *p = wg_peer_get(w, peer);
+	if (p && p->current && !p->attempt)
+		(void)wg_handshake_begin(w, now_ms, p);
+}
+
 bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out)
 {
 	const struct wg_peer *p = wg_peer_get(w, peer);

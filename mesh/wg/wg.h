@@ -90,6 +90,8 @@ enum wg_verdict wg_receive(
 void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer);
 /* Handshake now unless one was begun in the last second or the session is younger than 120 s. */
 void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer);
+/* The peer's program started anew, so it has lost the session: handshake now if there is one. */
+void wg_peer_restarted(struct wg *w, uint64_t now_ms, uint64_t peer);
 
 uint64_t wg_deadline(const struct wg *w); /* ms; UINT64_MAX = none */
 void wg_tick(struct wg *w, uint64_t now_ms);
@@ -105,8 +107,9 @@ bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out);
 	X(bad_length) \
 	X(bad_type) \
 	X(bad_mac1) \
-	X(bad_mac2) X(unknown_peer) X(bad_handshake) X(old_timestamp) X(flood) X(bad_cookie) X(no_session) \
-		X(expired) X(bad_counter) X(replay) X(bad_tag) X(bad_inner) X(bad_source) X(stage_full) \
+	X(bad_mac2) \
+	X(unknown_peer) X(bad_handshake) X(old_timestamp) X(flood) X(bad_cookie) X(no_session) X(expired) \
+		X(bad_counter) X(replay) X(bad_tag) X(bad_inner) X(bad_source) X(stage_full) \
 			X(handshake_failed) X(no_route) X(no_memory)
 struct wg_drops {
 #define X(name) uint64_t name;

@@ -248,6 +248,29 @@ static void test_peer_restarted(void **state)
 	pair_fini(&p);
 }
 
+/* The same, told that the peer started anew: at once. */
+static void test_told_of_restart(void **state)
+{
+	(void)state;
+	struct pair p;
+	pair_init(&p, NULL);
+	wg_peer_restarted(p.end[0].wg, p.now_ms, 1); /* no session to replace */
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 0);
+	pair_connect(&p, 0);
+	pair_run(&p, 100); /* peers take no two initiations within 20 ms */
+	unsigned before = p.end[0].sent[WG_INITIATION];
+	wg_peer_remove(p.end[1].wg, 1);
+	pair_introduce(&p, 1);
+	wg_peer_restarted(p.end[0].wg, p.now_ms, 1);
+	wg_peer_restarted(p.end[0].wg, p.now_ms, 1);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], before + 1);
+	pair_run(&p, 1000);
+	assert_int_equal(pair_send(&p, 0, 1), WG_OK);
+	pair_run(&p, 100);
+	assert_int_equal(p.end[1].delivered, 1);
+	pair_fini(&p);
+}
+
 static void test_cookie_under_load(void **state)
 {
 	(void)state;
@@ -547,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_lost_first),
 		cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_peer_restarted),
+		cmocka_unit_test(test_told_of_restart),
 		cmocka_unit_test(test_cookie_under_load),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_timestamps),

@@ -43,6 +43,7 @@ static const struct row {
 } rows[] = {
 	{ "server_url", URL, AT(server_url) },
 	{ "listen_addr", LISTEN, AT(listen) },
+	{ "tls_listen_addr", LISTEN, AT(tls_listen) },
 	{ "tls_cert_path", PATH, AT(tls_cert) },
 	{ "tls_key_path", PATH, AT(tls_key) },
 	{ "noise.private_key_path", PATH, AT(noise_key_path) },

@@ -27,6 +27,7 @@ struct control_config {
 	const char *file;
 	const char *server_url; /* no slash at the end */
 	struct endpoint listen;
+	struct endpoint tls_listen;	/* unset = none. Set: TLS there, none at `listen` */
 	const char *tls_cert, *tls_key; /* both or neither */
 	const char *noise_key_path, *database_path, *unix_socket, *policy_path;
 	uint32_t unix_socket_mode;

@@ -203,6 +203,21 @@ static int open_loop(struct server *s, struct errbuf *eb)
 	return s->tick && s->stop && s->hup && s->term && s->intr ? 0 : err_set(eb, -ENOMEM, "start");
 }
 
+/* Official clients that come back within two minutes take HTTPS at port 443 and nothing else, unless the host
+ * is a private address. */
+static bool lacks_tls(const struct control_config *c)
+{
+	const char *host = c->server_url + strlen("http://");
+	char name[256];
+	struct addr a;
+	if (strncmp(c->server_url, "http://", 7) != 0 || endpoint_is_set(&c->tls_listen) || c->tls_cert)
+		return false;
+	size_t len = *host == '[' ? strcspn(++host, "]") : strcspn(host, ":/");
+	snprintf(name, sizeof(name), "%.*s", (int)len, host);
+	return addr_parse(name, &a) ? !addr_is_private(&a) && !addr_is_loopback(&a)
+				    : strcmp(name, "localhost") != 0;
+}
+
 static void say_ready(const struct server *s)
 {
 	char at[ENDPOINT_TEXT];
@@ -212,6 +227,10 @@ static void say_ready(const struct server *s)
 	if (!s->settings->derp.n_regions)
 		log_warn("no relay: without a DERP map (derp.paths) nodes behind hard NATs cannot reach each "
 			 "other");
+	if (lacks_tls(&s->cfg))
+		log_warn("%s is plain HTTP: official clients that lose this server look for it by HTTPS at "
+			 "port 443; set tls_listen_addr (its certificate is made here), or serve https://",
+			s->cfg.server_url);
 	log_info("ropewalk-control " RW_VERSION " serves %s on %s (%zu nodes)", s->cfg.server_url, at,
 		s->reg.fleet.n);
 	if (s->json)
@@ -283,7 +302,7 @@ int server_run(const char *config, bool json)
 	}
 	raise_file_limit();
 	s->json = json;
-	s->web.fd = s->admin.fd = -1;
+	s->doors[0].l.fd = s->doors[1].l.fd = s->admin.fd = -1;
 	if (start(s, config, &eb)) {
 		log_error("%s", eb.text);
 		s->exit_code = CONTROL_FAILED;

@@ -39,8 +39,12 @@ struct server {
 	struct view_settings view;
 	struct machine_private noise_private;
 	struct machine_key noise_public;
-	struct tls *tls;
-	struct listener web, admin;
+	struct listener admin;
+	struct web_door { /* where nodes come in; tls NULL = none */
+		struct server *s;
+		struct listener l;
+		struct tls *tls;
+	} doors[2];
 	struct table sessions;		 /* node id -> struct session */
 	struct web_link *links;		 /* every Noise link */
 	struct waiter *waiters;		 /* registrations held open until approved */

@@ -7,6 +7,7 @@
 #include "mesh/transport/http.h"
 #include "mesh/transport/stream.h"
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -317,59 +318,103 @@ static void watch_dead_peer(int fd)
 static void accept_again(void *arg)
 {
 	struct server *s = arg;
-	if (s->web.watch)
-		loop_fd_set(s->web.watch, LOOP_READ);
+	for (size_t i = 0; i < ARRAY_LEN(s->doors); i++)
+		if (s->doors[i].l.watch)
+			loop_fd_set(s->doors[i].l.watch, LOOP_READ);
 }
 
 static void readable(void *arg, int events)
 {
-	struct server *s = arg;
+	struct web_door *d = arg;
+	struct server *s = d->s;
 	const struct http_server_ops ops = { .request = web_request, .upgrade = upgrade_requested, .arg = s };
 	const struct stream_events none = { 0 };
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = sock_accept(s->web.fd, NULL);
+		int fd = sock_accept(d->l.fd, NULL);
 		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
-			loop_fd_set(s->web.watch, 0); /* or the loop spins on what it cannot take */
+			loop_fd_set(d->l.watch, 0); /* or the loop spins on what it cannot take */
 			loop_timer_set(s->accept_again, ACCEPT_PAUSE_MS);
 		}
 		if (fd < 0)
 			return;
 		watch_dead_peer(fd);
-		struct stream *st = stream_accept(s->loop, fd, s->tls, &none);
+		struct stream *st = stream_accept(s->loop, fd, d->tls, &none);
 		if (st && !http_server_accept(s->loop, st, &ops))
 			stream_close(st, false);
 	}
 }
 
+static int open_door(
+	struct server *s, struct web_door *d, struct endpoint *at, const char *key, struct errbuf *eb)
+{
+	char text[ENDPOINT_TEXT];
+	d->s = s;
+	d->l.fd = sock_tcp_listen(at, eb);
+	if (d->l.fd == -EADDRINUSE)
+		return err_say(eb, -EADDRINUSE,
+			"%s is in use by another program: stop it, or choose another %s in %s",
+			endpoint_format(at, text), key, s->cfg.file);
+	if (d->l.fd < 0)
+		return d->l.fd;
+	sock_local(d->l.fd, at);
+	d->l.watch = loop_fd_new(s->loop, d->l.fd, readable, d);
+	if (!d->l.watch)
+		return err_set(eb, -ENOMEM, "listen");
+	loop_fd_set(d->l.watch, LOOP_READ);
+	return 0;
+}
+
+/* Nodes know this server by its Noise key: any certificate will do for them, so that one made here is enough
+ * where no browser comes. */
+static int own_certificate(struct server *s, struct tls **out, struct errbuf *eb)
+{
+	const struct control_config *c = &s->cfg;
+	const char *slash = strrchr(c->noise_key_path, '/'), *host = strstr(c->server_url, "://") + 3;
+	int folder = slash ? (int)(slash - c->noise_key_path) : 0;
+	char cert[PATH_MAX], key[PATH_MAX], name[256];
+	const char *names[] = { name };
+	snprintf(cert, sizeof(cert), "%.*s/control.crt", folder, c->noise_key_path);
+	snprintf(key, sizeof(key), "%.*s/control.pem", folder, c->noise_key_path);
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(host, ":/"), host);
+	int err = tls_self_signed(cert, key, names, 1, eb);
+	if (!err && !(*out = tls_server(cert, key, eb)))
+		err = eb->code ? eb->code : ERR_MALFORMED;
+	return err;
+}
+
 int web_open(struct server *s, struct errbuf *eb)
 {
-	char at[ENDPOINT_TEXT];
-	if (s->cfg.tls_cert && !(s->tls = tls_server(s->cfg.tls_cert, s->cfg.tls_key, eb)))
+	struct control_config *c = &s->cfg;
+	bool second = endpoint_is_set(&c->tls_listen);
+	struct tls **tls = &s->doors[second].tls;
+	int err = 0;
+	if (c->tls_cert && !(*tls = tls_server(c->tls_cert, c->tls_key, eb)))
 		return eb->code ? eb->code : ERR_MALFORMED;
-	s->web.fd = sock_tcp_listen(&s->cfg.listen, eb);
-	if (s->web.fd == -EADDRINUSE)
-		return err_say(eb, -EADDRINUSE,
-			"%s is in use by another program: stop it, or choose another listen_addr in %s",
-			endpoint_format(&s->cfg.listen, at), s->cfg.file);
-	if (s->web.fd < 0)
-		return s->web.fd;
-	sock_local(s->web.fd, &s->cfg.listen);
-	s->web.watch = loop_fd_new(s->loop, s->web.fd, readable, s);
+	if (second && !*tls)
+		err = own_certificate(s, tls, eb);
 	s->accept_again = loop_timer_new(s->loop, accept_again, s);
-	if (!s->web.watch || !s->accept_again)
-		return err_set(eb, -ENOMEM, "listen");
-	loop_fd_set(s->web.watch, LOOP_READ);
-	return 0;
+	if (!err && !s->accept_again)
+		err = err_set(eb, -ENOMEM, "listen");
+	if (!err)
+		err = open_door(s, &s->doors[0], &c->listen, "listen_addr", eb);
+	return err || !second ? err : open_door(s, &s->doors[1], &c->tls_listen, "tls_listen_addr", eb);
+}
+
+static void close_door(struct web_door *d)
+{
+	if (d->l.watch)
+		loop_fd_free(d->l.watch);
+	if (d->l.fd >= 0)
+		close(d->l.fd);
+	tls_free(d->tls);
+	*d = (struct web_door) { .l = { .fd = -1 } };
 }
 
 void web_close(struct server *s)
 {
-	if (s->web.watch)
-		loop_fd_free(s->web.watch);
-	if (s->web.fd >= 0)
-		close(s->web.fd);
-	s->web = (struct listener) { .fd = -1 };
+	for (size_t i = 0; i < ARRAY_LEN(s->doors); i++)
+		close_door(&s->doors[i]);
 	loop_timer_free(s->accept_again);
 	s->accept_again = NULL;
 	struct waiter *next;
@@ -388,6 +433,4 @@ void web_close(struct server *s)
 		control_server_close(l->link);
 		free(l);
 	}
-	tls_free(s->tls);
-	s->tls = NULL;
 }

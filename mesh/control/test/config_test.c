@@ -36,6 +36,8 @@ static void test_errors(void **state)
 		{ URL "server_url: http://a\n", "c.yaml:2:1: \"server_url\" is set twice" },
 		{ URL "listen_addr: localhost\n", "c.yaml:2:14: listen_addr: \"localhost\" is not an address "
 						  "such as 0.0.0.0:8080 or :8080" },
+		{ URL "tls_listen_addr: 443\n", "c.yaml:2:18: tls_listen_addr: \"443\" is not an address "
+						"such as 0.0.0.0:8080 or :8080" },
 		{ URL "prefixes:\n  v4: 10.0.0.0/8\n", "c.yaml:3:7: prefixes.v4: \"10.0.0.0/8\" is not a "
 						       "prefix inside 100.64.0.0/10 (clients use no other)" },
 		{ URL "tls_cert_path: a.pem\n",

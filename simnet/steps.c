@@ -422,7 +422,6 @@ static int do_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 
 static void event(struct lab *l, const char *kind, const char *text)
 {
-	step_report_cost(l);
 	streams_mark(l);
 	l->hot_until_ms = loop_now_ms(l->loop) + HOT_MS;
 	snprintf(l->event, sizeof(l->event), "%s", text);
@@ -549,6 +548,11 @@ void step_report_cost(struct lab *l)
 		tell_cost(l, s);
 }
 
+static bool begins_event(enum step_kind k)
+{
+	return k == STEP_SPAWN || k == STEP_KILL || k == STEP_CUT || k == STEP_HEAL || k == STEP_RESET;
+}
+
 int step_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	static int (*const run[])(struct lab *, const struct scn_step *, struct errbuf *) = {
@@ -565,6 +569,8 @@ int step_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	};
 	_Static_assert(ARRAY_LEN(run) == STEP_KINDS, "run misses a kind of step");
 
+	if (begins_event(st->kind))
+		step_report_cost(l);
 	if (st->title)
 		story_say(l->story, "say", STORY_PLAIN, "%s", st->title);
 	int err = run[st->kind](l, st, eb);

@@ -1,5 +1,6 @@
 #include "simnet/story.h"
 
+#include "mesh/base/text.h"
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,6 +9,10 @@
 static json_t *number_or_text(const char *text)
 {
 	char *end = NULL;
+	uint64_t n;
+
+	if (text_u64(text, 0, INT64_MAX, &n))
+		return json_integer((json_int_t)n);
 	double v = strtod(text, &end);
 	return *text && !*end ? json_real(v) : json_string(text);
 }

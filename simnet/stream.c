@@ -230,8 +230,10 @@ struct stream *stream_open(
 		close_stream(s);
 		return NULL;
 	}
-	s->next = l->streams;
-	l->streams = s;
+	struct stream **last = &l->streams;
+	while (*last)
+		last = &(*last)->next;
+	*last = s;
 	return s;
 }
 

@@ -65,6 +65,13 @@ static int restore_v6(bool ipv6, struct errbuf *eb)
 	return ipv6 ? 0 : kernel_sysctl("net/ipv6/conf/default/disable_ipv6", "0", eb);
 }
 
+/* A host answers ARP for the address of that link alone. By default Linux answers for any of its addresses,
+ * so that on one LAN a tunnel's address can be reached without the tunnel. */
+static int prepare_host(struct errbuf *eb)
+{
+	return kernel_sysctl("net/ipv4/conf/all/arp_ignore", "1", eb);
+}
+
 static int prepare_router(const struct scenario *s, const struct scn_router *r, struct errbuf *eb)
 {
 	char timeout[16];
@@ -304,6 +311,8 @@ static int build_node(struct engine *e, int i, struct errbuf *eb)
 	int err = kernel_ns_new_net(&e->nodes[i], eb);
 	if (!err)
 		err = prepare_v6(e->s->ipv6, eb);
+	if (!err)
+		err = prepare_host(eb);
 	if (err)
 		return err;
 	kernel_port_name('n', i, 0, port);

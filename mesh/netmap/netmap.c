@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { POINTER = sizeof(void *) };
+#define CLOCK_MIN_MS (INT64_C(1700000000) * 1000) /* a server that claims less has no clock */
 
 struct netmap_part {
 	unsigned refs;
@@ -418,7 +419,7 @@ struct netmap *netmap_apply(
 		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");
 		return NULL;
 	}
-	if (m->control_time_ms != INT64_MIN && m->control_time_ms != 0)
+	if (m->control_time_ms >= CLOCK_MIN_MS)
 		d.m->clock_offset_ms = m->control_time_ms - unix_ms;
 	if (m->node)
 		apply_self(&d, m->node);

@@ -15,6 +15,8 @@
 #define SELF "\"Node\":" NODE(1, "self", "")
 #define PEERS "\"Peers\":[" NODE(2, "two", "") "," NODE(3, "three", "") "]"
 
+#define NOW_MS (INT64_C(1700001000) * 1000) /* 2023-11-14T22:30:00Z */
+
 static struct netmap *apply(const struct netmap *old, const char *json)
 {
 	struct arena a = { 0 };
@@ -22,7 +24,7 @@ static struct netmap *apply(const struct netmap *old, const char *json)
 	struct errbuf eb = { 0 };
 	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb))
 		fail_msg("%s in %s", eb.text, json);
-	struct netmap *next = netmap_apply(old, &m, 1000000, &eb);
+	struct netmap *next = netmap_apply(old, &m, NOW_MS, &eb);
 	arena_free(&a); /* nothing may point into the message */
 	return next;
 }
@@ -152,7 +154,7 @@ static void parts(void **state)
 		"\"RegionID\":900,\"HostName\":\"r\"}]},\"7\":null}},\"Domain\":\"x.test\","
 		"\"UserProfiles\":[{\"ID\":2,\"LoginName\":\"b\"},{\"ID\":1,\"LoginName\":\"a\"}],"
 		"\"Health\":[\"bad\"],\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"x.test\"],"
-		"\"Routes\":{\"corp\":null}},\"ControlTime\":\"1970-01-01T00:20:00Z\"}");
+		"\"Routes\":{\"corp\":null}},\"ControlTime\":\"2023-11-14T22:33:20Z\"}");
 	assert_int_equal(a->derp->n_regions, 1);
 	assert_int_equal(a->users[0].id, 1);
 	assert_int_equal(a->clock_offset_ms, 200000);
@@ -224,20 +226,23 @@ static void expiry(void **state)
 {
 	(void)state;
 	struct netmap *a = apply(NULL,
-		"{" SELF ",\"Peers\":[" NODE(2, "two", ",\"KeyExpiry\":\"1970-01-01T00:30:00Z\"") "," NODE(
+		"{" SELF ",\"Peers\":[" NODE(2, "two", ",\"KeyExpiry\":\"2023-11-14T22:43:20Z\"") "," NODE(
 			3, "three", ",\"Expired\":true") "," NODE(4, "four",
 			"") "],"
-			    "\"ControlTime\":\"1970-01-01T00:20:00Z\"}"); /* ours is 200 s behind */
+			    "\"ControlTime\":\"2023-11-14T22:33:20Z\"}"); /* ours is 200 s behind */
 	static const struct {
 		int64_t id, unix_ms;
 		bool expired;
-	} cases[] = { { 2, 1599000, false }, { 2, 1600000, true }, { 3, 0, true },
+	} cases[] = { { 2, NOW_MS + 599000, false }, { 2, NOW_MS + 600000, true }, { 3, 0, true },
 		{ 4, INT64_MAX / 2, false } };
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		if (netmap_peer_expired(a, netmap_peer_by_id(a, cases[i].id), cases[i].unix_ms) !=
 			cases[i].expired)
 			fail_msg("row %zu", i);
 	}
+	struct netmap *b = apply(a, "{\"ControlTime\":\"2020-08-03T00:00:00Z\"}");
+	assert_int_equal(b->clock_offset_ms, 200000); /* a server without a clock */
+	netmap_put(b);
 	netmap_put(a);
 }
 

@@ -50,7 +50,7 @@ static bool read_prefix(const struct prefix *p, struct key *out)
 
 static unsigned bit_at(uint64_t hi, uint64_t lo, unsigned i)
 {
-	return (i < 64 ? hi >> (63 - i) : lo >> (127 - i)) & 1;
+	return (i < 64 ? hi : lo) >> (63 - i % 64) & 1;
 }
 
 static unsigned common_bits(const struct allowed_node *n, const struct key *k)

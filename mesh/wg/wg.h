@@ -103,14 +103,12 @@ struct wg_peer_stats {
 };
 bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out);
 
+/* clang-format off */
 #define WG_DROPS(X) \
-	X(bad_length) \
-	X(bad_type) \
-	X(bad_mac1) \
-	X(bad_mac2) \
-	X(unknown_peer) X(bad_handshake) X(old_timestamp) X(flood) X(bad_cookie) X(no_session) X(expired) \
-		X(bad_counter) X(replay) X(bad_tag) X(bad_inner) X(bad_source) X(stage_full) \
-			X(handshake_failed) X(no_route) X(no_memory)
+	X(bad_length) X(bad_type) X(bad_mac1) X(bad_mac2) X(unknown_peer) X(bad_handshake) X(old_timestamp) \
+	X(flood) X(bad_cookie) X(no_session) X(expired) X(bad_counter) X(replay) X(bad_tag) X(bad_inner) \
+	X(bad_source) X(stage_full) X(handshake_failed) X(no_route) X(no_memory)
+/* clang-format on */
 struct wg_drops {
 #define X(name) uint64_t name;
 	WG_DROPS(X)

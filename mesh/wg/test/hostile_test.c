@@ -20,7 +20,7 @@ struct change {
 	uint8_t type;
 	int at;
 	uint8_t flip;
-	int longer;
+	long longer;
 	size_t counter; /* in struct wg_drops */
 };
 #define AT(name) offsetof(struct wg_drops, name)
@@ -87,7 +87,7 @@ static void test_changes(void **state)
 		int to = target_of(c->type);
 		struct wg_drops before = *wg_drops(p.end[to].wg);
 		struct wg_session kept = *peer_of(&p, 1)->current;
-		d.len = (size_t)((int)d.len + c->longer);
+		d.len = (size_t)((long)d.len + c->longer);
 		d.b[c->at < 0 ? (int)d.len + c->at : c->at] ^= c->flip;
 		if (pair_deliver(&p, to, d.b, d.len) != WG_DROP)
 			fail_msg("%s: not dropped", c->what);

@@ -106,7 +106,7 @@ static void to_us(struct rig *r, const uint8_t *p, size_t len)
 	k.len = (uint16_t)len;
 	if (len && p[0] < 5)
 		r->got[p[0]]++;
-	struct ip_view v;
+	struct ip_view v = { 0 };
 	if (wg_receive(r->wg, now(r), &k, &from, &out) != WG_OK || !out.is_data)
 		return;
 	if (!k.len)
@@ -187,7 +187,7 @@ static void ready_op(void *arg, uint64_t peer)
 static void take_datagrams(struct rig *r)
 {
 	uint8_t b[PKT_SIZE - PKT_HEADROOM];
-	struct sockaddr_in from;
+	struct sockaddr_in from = { 0 };
 	for (int i = 0; i < 64; i++) {
 		socklen_t size = sizeof(from);
 		ssize_t n = recvfrom(r->udp, b, sizeof(b), MSG_DONTWAIT, (struct sockaddr *)&from, &size);
@@ -534,27 +534,32 @@ static bool record_theirs(struct rig *r)
 	return record_from(r, false);
 }
 
-#define CHECKS(X) \
-	X(we_begin) \
-	X(they_begin) \
-	X(psk) \
-	X(both_begin) \
-	X(rekey_by_time) \
-	X(rekey_by_count) \
-	X(we_roam) X(they_roam) X(cookie_of_ours) X(cookie_of_theirs) X(keepalive_of_ours) \
-		X(keepalive_of_theirs) X(clock_back) X(we_restart) X(record_ours) X(record_theirs) X(storm) \
-			X(they_rekey_by_time)
+static const struct {
+	const char *name;
+	bool (*run)(struct rig *);
+} checks[] = {
+	{ "we_begin", we_begin },
+	{ "they_begin", they_begin },
+	{ "psk", psk },
+	{ "both_begin", both_begin },
+	{ "rekey_by_time", rekey_by_time },
+	{ "rekey_by_count", rekey_by_count },
+	{ "we_roam", we_roam },
+	{ "they_roam", they_roam },
+	{ "cookie_of_ours", cookie_of_ours },
+	{ "cookie_of_theirs", cookie_of_theirs },
+	{ "keepalive_of_ours", keepalive_of_ours },
+	{ "keepalive_of_theirs", keepalive_of_theirs },
+	{ "clock_back", clock_back },
+	{ "we_restart", we_restart },
+	{ "record_ours", record_ours },
+	{ "record_theirs", record_theirs },
+	{ "storm", storm },
+	{ "they_rekey_by_time", they_rekey_by_time },
+};
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		bool (*run)(struct rig *);
-	} checks[] = {
-#define X(name) { #name, name },
-		CHECKS(X)
-#undef X
-	};
 	static struct rig r;
 	int failed = 0;
 	if (argc < 2 || !key_setup()) {

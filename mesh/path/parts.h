@@ -41,6 +41,7 @@ void session_begin(struct path *p, struct peer *e);
 void session_burst(struct path *p, struct peer *e);	   /* start the fast rounds anew */
 void session_answer_burst(struct path *p, struct peer *e); /* a few rounds because the peer is trying */
 void session_pong(struct path *p, struct peer *e, struct candidate *c, double latency_ms);
+bool session_peer_left(const struct path *p, const struct peer *e, const struct candidate *c);
 void session_doubt(struct path *p, struct peer *e);
 void session_forget_best(struct path *p, struct peer *e);
 void session_step(struct path *p, struct peer *e);

@@ -12,7 +12,8 @@ struct candidate {
 	uint8_t from; /* FROM_ bits: who named it; none left = forgotten */
 	bool indexed; /* in path.by_endpoint: proven by disco */
 	uint64_t pinged_ms, ponged_ms, heard_ms, bad_until_ms; /* 0 = never */
-	double latency_ms;				       /* of the last pong */
+	uint64_t data_ms;  /* WireGuard last authenticated the peer from here */
+	double latency_ms; /* of the last pong */
 };
 
 struct shown {
@@ -39,6 +40,7 @@ struct peer {
 	uint64_t sent_ms, started_ms;
 	uint64_t unanswered_ms; /* first send since something came back on the direct way; 0 = none */
 	uint64_t no_data_ms;	/* first send since WireGuard authenticated anything direct; 0 = none */
+	uint64_t best_data_ms;	/* data came by best, or best was chosen */
 	/* Direct way. best is set after a pong; trusted until trust_ms; doubted: relay carries copies too. */
 	bool has_best, doubted, data_dead;
 	uint8_t failed; /* probes of best in a row without an answer */

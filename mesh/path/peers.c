@@ -178,21 +178,23 @@ void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const st
 	e->no_data_ms = 0;
 	if (e->has_best && endpoint_equal(&e->best, from)) {
 		e->unanswered_ms = 0;
+		e->best_data_ms = p->now_ms;
 		e->data_dead = false;
 		return;
 	}
 	struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
 	if (!c)
 		return;
-	c->heard_ms = p->now_ms;
-	if (!session_trusted(p, e) && p->now_ms - c->pinged_ms >= 100 && !key_is_zero(e->disco.b))
-		probe_send(p, e, &c->at, 0, NULL);
-	else if (key_is_zero(e->disco.b) &&
-		 !e->has_best) { /* plain WireGuard peer: roaming is all there is */
+	c->heard_ms = c->data_ms = p->now_ms;
+	if (key_is_zero(e->disco.b)) { /* plain WireGuard peer: roaming is all there is */
 		e->best = *from;
 		e->has_best = true;
 		session_notify(p, e);
+		return;
 	}
+	bool left = session_trusted(p, e) && session_peer_left(p, e, c);
+	if (p->now_ms - c->pinged_ms >= (left ? 250 : 100) && (left || !session_trusted(p, e)))
+		probe_send(p, e, &c->at, 0, NULL);
 }
 
 bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer)

@@ -1,5 +1,6 @@
 #include "mesh/path/path.h"
 #include "mesh/path/parts.h"
+#include <string.h>
 
 /* When to ping all candidates, from the start of a burst. Filters open only to those they have sent to, so
  * both ends must try within the same moments: close tries at first. */
@@ -10,6 +11,8 @@ enum { /* tailscale-protocol.md 3.2, and what makes us faster */
 	SILENCE_MS = 500,	 /* sending with nothing back: look at once */
 	DATA_SILENCE_MS = 10500, /* pongs but no data: WireGuard answers within its 10 s keepalive */
 	CALL_GAP_MS = 200,
+	FOLLOW_MS = 1000,
+	FOLLOW_LATE_MS = 5000,
 	UPGRADE_MS = 60000,
 };
 enum {
@@ -202,6 +205,7 @@ void session_begin(struct path *p, struct peer *e)
 	e->unanswered_ms = e->no_data_ms = 0;
 	e->better_ms = p->now_ms + 1000;
 	e->failed = 0;
+	e->best_data_ms = p->now_ms;
 	netcheck_session(p);
 	if (e->has_best && !key_is_zero(e->disco.b))
 		ping_best(p, e);
@@ -242,10 +246,20 @@ void session_doubt(struct path *p, struct peer *e)
 		ping_best(p, e);
 }
 
+/* Data comes by c, and none by the best any more: the peer's choice is another. The larger key waits longer,
+ * or two ends that follow each other would change places for ever. */
+bool session_peer_left(const struct path *p, const struct peer *e, const struct candidate *c)
+{
+	bool first = memcmp(p->us.b, e->key.b, KEY_LEN) < 0;
+	return c->data_ms > e->best_data_ms + (first ? FOLLOW_MS : FOLLOW_LATE_MS);
+}
+
 static bool is_better(
 	const struct path *p, const struct peer *e, const struct candidate *c, double latency_ms)
 {
 	if (!session_trusted(p, e) || e->doubted)
+		return true;
+	if (session_peer_left(p, e, c))
 		return true;
 	double old = candidates_cost(p, &e->best, e->latency_ms);
 	return candidates_cost(p, &c->at, latency_ms) < old * 0.99;
@@ -264,6 +278,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 			e->better_ms =
 				p->now_ms + 1000; /* the quickest is not always the best: compare once soon */
 		e->best = c->at;
+		e->best_data_ms = p->now_ms;
 		e->has_best = true;
 		e->data_dead = false;
 		e->no_data_ms = 0;
@@ -345,9 +360,10 @@ static uint64_t next_step(const struct path *p, const struct peer *e)
 		t = earliest(t, p->now_ms + CALL_GAP_MS);
 	if (session_trusted(p, e)) {
 		t = earliest(t, e->trust_ms);
-		if (active) {
-			t = earliest(t, e->best_pinged_ms + HEARTBEAT_MS);
+		if (active)
 			t = earliest(t, e->better_ms);
+		if (active && !e->check_ms) { /* else a ping is out already */
+			t = earliest(t, e->best_pinged_ms + HEARTBEAT_MS);
 			if (e->unanswered_ms)
 				t = earliest(t, e->unanswered_ms + silence_time(e));
 		}

@@ -366,8 +366,9 @@ static void idle_is_silent(void **state)
 	struct pair x = easy(19);
 	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
 	world_run(x.w, 60000); /* nothing is sent: the session ends */
-	uint64_t probes = x.a->probes_out + x.b->probes_out;
+	uint64_t probes = x.a->probes_out + x.b->probes_out, ticks = x.a->ticks;
 	world_run(x.w, 600000);
+	assert_true(x.a->ticks - ticks <= 2);
 	assert_int_equal(x.a->probes_out + x.b->probes_out, probes);
 	assert_false(world_direct(x.a, x.b));
 	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);

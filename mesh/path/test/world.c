@@ -492,8 +492,10 @@ void world_run(struct world *w, uint64_t ms)
 		}
 		w->now_ms = next > w->now_ms ? next : w->now_ms;
 		for (size_t i = 0; i < w->n_nodes; i++) {
-			if (w->nodes[i].started && path_deadline(w->nodes[i].path) <= w->now_ms)
-				path_tick(w->nodes[i].path, w->now_ms);
+			if (!w->nodes[i].started || path_deadline(w->nodes[i].path) > w->now_ms)
+				continue;
+			w->nodes[i].ticks++;
+			path_tick(w->nodes[i].path, w->now_ms);
 		}
 		while (w->n_events && w->heap[0].at_ms <= w->now_ms) {
 			struct event ev = pop(w);

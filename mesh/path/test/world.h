@@ -35,7 +35,7 @@ struct node {
 	struct node_key key;
 	bool connected[REGIONS_MAX], connecting[REGIONS_MAX], started;
 	uint64_t probes_out; /* disco datagrams by UDP */
-	uint64_t relay_out, ways_changed, self_changes;
+	uint64_t relay_out, ways_changed, self_changes, ticks;
 	uint32_t seq, seen_request[NODES_MAX], seen_answer[NODES_MAX];
 	struct stats to[NODES_MAX];
 	uint64_t ping_token;

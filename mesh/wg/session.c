@@ -56,12 +56,11 @@ void wg_session_completed(struct wg *w, struct wg_session *s)
 }
 
 /* Both ends began at once and both sessions work. The one of the larger key stays, so that both ends agree.
- */
+ * What came after ours was complete was not at once: the peer may have started anew and forgotten ours. */
 static bool ours_stays(const struct wg *w, const struct wg_session *ours, const struct wg_session *theirs)
 {
 	return ours && ours->initiator && theirs->born_ms + WG_RETRY_MS > ours->born_ms &&
-	       ours->born_ms + WG_RETRY_MS > theirs->born_ms &&
-	       memcmp(w->our_key.b, ours->peer->key.b, KEY_LEN) > 0;
+	       theirs->born_ms <= ours->born_ms && memcmp(w->our_key.b, ours->peer->key.b, KEY_LEN) > 0;
 }
 
 bool wg_session_confirm(struct wg *w, struct wg_session *s)

@@ -248,6 +248,27 @@ static void test_peer_restarted(void **state)
 	pair_fini(&p);
 }
 
+/* One that started anew begins itself, a moment after the other's handshake: its session is the one to use. */
+static void test_restarted_soon(void **state)
+{
+	(void)state;
+	for (int who = 0; who < 2; who++) {
+		struct pair p;
+		pair_init(&p, NULL);
+		pair_connect(&p, !who);
+		pair_run(&p, 100);
+		wg_peer_remove(p.end[who].wg, 1);
+		pair_introduce(&p, who);
+		unsigned before = p.end[who].delivered;
+		pair_send(&p, who, 0);
+		pair_run(&p, 200);
+		assert_int_equal(pair_send(&p, !who, 1), WG_OK);
+		pair_run(&p, 100);
+		assert_int_equal(p.end[who].delivered, before + 1);
+		pair_fini(&p);
+	}
+}
+
 /* The same, told that the peer started anew: at once. */
 static void test_told_of_restart(void **state)
 {
@@ -570,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_lost_first),
 		cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_peer_restarted),
+		cmocka_unit_test(test_restarted_soon),
 		cmocka_unit_test(test_told_of_restart),
 		cmocka_unit_test(test_cookie_under_load),
 		cmocka_unit_test(test_flood),

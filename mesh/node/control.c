@@ -213,6 +213,9 @@ static void register_answered(struct control *c, int status, const char *body, s
 		retry_later(c, "cannot register with the control server at", eb.text);
 	} else if (r.error[0]) {
 		stay_out(c, r.error);
+	} else if (r.node_key_expired && !key_is_zero(c->old_key.b)) {
+		retry_later(c, "cannot register with the control server at",
+			"the server calls a key expired that was made just now");
 	} else if (r.node_key_expired) {
 		key_public(c->n->state.node.b, c->old_key.b);
 		key_generate(&random_system, c->n->state.node.b);

@@ -179,12 +179,31 @@ static bool in_inner(struct node *n, uint64_t now, uint64_t peer, struct pkt *p)
 	return false;
 }
 
+/* Data under a session we do not have: since it was made, we started anew or had left the peer out. The peer
+ * would notice after 15 s; a handshake of ours is faster. */
+static void answer_stale(struct node *n, uint64_t now, const struct source *from)
+{
+	uint64_t peer = 0;
+	if (!from->region) {
+		(void)path_peer_by_endpoint(n->path, &from->udp, &peer);
+	} else {
+		for (size_t i = 0; n->map && i < n->map->n_peers && !peer; i++)
+			if (key_equal(n->map->peers[i]->node.key.b, from->key.b))
+				peer = (uint64_t)n->map->peers[i]->node.id;
+	}
+	if (peer)
+		wg_handshake_wanted(n->wg, now, peer);
+}
+
 /* true when p now holds a packet for the TUN. */
 static bool in_wireguard(struct node *n, uint64_t now, struct pkt *p, const struct source *from)
 {
 	struct wg_received r;
 	struct wg_origin origin = { .p = from, .len = sizeof(*from) };
+	uint64_t stale = wg_drops(n->wg)->no_session;
 	enum wg_verdict verdict = wg_receive(n->wg, now, p, &origin, &r);
+	if (wg_drops(n->wg)->no_session != stale)
+		answer_stale(n, now, from);
 	if (r.authenticated)
 		path_authenticated(n->path, now, r.peer, from->region ? NULL : &from->udp);
 	return verdict == WG_OK && r.is_data && p->len && in_inner(n, now, r.peer, p);

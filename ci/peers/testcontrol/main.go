@@ -101,13 +101,25 @@ func (l *lab) admin(mux *http.ServeMux) {
 	paths := map[string]func(r *http.Request) error{
 		"approve": func(r *http.Request) error {
 			if !l.server.CompleteAuth(r.FormValue("url")) {
-				return fmt.Errorf("no login waits under this URL")
+				return fmt.Errorf("no login waits under %q", r.FormValue("url"))
 			}
 			return nil
 		},
 		"fake-node": func(*http.Request) error { l.server.AddFakeNode(); return nil },
 		"expire": func(r *http.Request) error {
-			l.server.SetExpireAllNodes(r.FormValue("on") == "true")
+			if _, err := l.node(r.FormValue("node")); err != nil {
+				return err
+			}
+			var expiry time.Time
+			if r.FormValue("on") == "true" {
+				expiry = time.Now().Add(-time.Minute)
+			}
+			for _, n := range l.server.AllNodes() { // the old and the new key of a login in progress
+				if n.Hostinfo.Hostname() == r.FormValue("node") {
+					n.KeyExpiry = expiry
+					l.server.UpdateNode(n)
+				}
+			}
 			return nil
 		},
 		"routes": func(r *http.Request) error {
@@ -146,6 +158,7 @@ func (l *lab) admin(mux *http.ServeMux) {
 	for path, run := range paths {
 		mux.HandleFunc("/_/"+path, func(w http.ResponseWriter, r *http.Request) {
 			if err := run(r); err != nil {
+				log.Printf("%s: %v", r.URL.Path, err)
 				http.Error(w, err.Error(), http.StatusConflict)
 				return
 			}

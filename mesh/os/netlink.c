@@ -312,14 +312,28 @@ static void put_ifaddr(struct request *q, int ifindex, const struct prefix *p)
 	put_addr(q, IFA_ADDRESS, &p->ip);
 }
 
-int nl_addr_add(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb)
+static int add_address(struct nl *n, int ifindex, const struct prefix *p, const struct ifa_cacheinfo *life,
+	struct errbuf *eb)
 {
 	struct request q;
 	begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifaddrmsg));
 	put_ifaddr(&q, ifindex, p);
+	if (life)
+		mnl_attr_put(q.msg, IFA_CACHEINFO, sizeof(*life), life);
 	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "add address ";
 	int err = finish(n, &q, eb, strcat(what, prefix_format(p, text)));
 	return err == -EEXIST ? 0 : err;
+}
+
+int nl_addr_add(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb)
+{
+	return add_address(n, ifindex, p, NULL, eb);
+}
+
+int nl_addr_add_deprecated(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb)
+{
+	const struct ifa_cacheinfo life = { .ifa_prefered = 0, .ifa_valid = UINT32_MAX };
+	return add_address(n, ifindex, p, &life, eb);
 }
 
 int nl_addr_del(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb)

@@ -33,6 +33,8 @@ int nl_bridge_add(struct nl *n, const char *name, struct errbuf *eb);
 int nl_link_master(struct nl *n, int ifindex, int bridge_ifindex, struct errbuf *eb); /* bridge 0 = release */
 
 int nl_addr_add(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb); /* exists already: 0 */
+/* The same with preferred lifetime 0: it answers, but is never chosen as a source. IPv6 only. */
+int nl_addr_add_deprecated(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb);
 int nl_addr_del(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb);
 struct nl_route {
 	struct prefix dst; /* bits 0 = default */

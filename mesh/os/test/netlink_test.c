@@ -1,5 +1,6 @@
 /* Runs in a network namespace of its own; skipped where the machine gives none. */
 #include "mesh/os/netlink.h"
+#include <errno.h>
 
 #include <poll.h>
 #include <sched.h>
@@ -68,6 +69,11 @@ static void test_links_addresses_routes(void **state)
 		found++;
 	}
 	assert_int_equal(found, 1);
+
+	struct prefix aside = prefix("fd7a:115c:a1e0::53/128");
+	int err = nl_addr_add_deprecated(n, eth, &aside, &eb); /* a machine may have no IPv6 */
+	assert_true(err == 0 || err == -EOPNOTSUPP || err == -EACCES || err == -EAFNOSUPPORT);
+	assert_true(err == 0 || eb.text[0]);
 
 	struct prefix gw = prefix("10.0.0.2");
 	struct nl_route r = { .dst = prefix("0.0.0.0/0"), .via = gw.ip, .ifindex = eth };

@@ -434,7 +434,8 @@ struct h2_request *control_client_request(struct control_client_link *c, const c
 	const struct h2_request_events *ev)
 {
 	char name[NAME_MAX_LEN] = "", length[24];
-	if (c->state != READY || c->conn.dead ||
+	/* After a GOAWAY nghttp2 would fail the request from inside the submission. */
+	if (c->state != READY || c->conn.dead || !nghttp2_session_check_request_allowed(c->conn.session) ||
 		(extra_header_name && !text_lower(extra_header_name, name, sizeof(name))))
 		return NULL;
 	struct h2_request *r = calloc(1, sizeof(*r));

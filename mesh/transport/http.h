@@ -50,6 +50,8 @@ void *http_conn_data(const struct http_server_conn *c);
 /* Whole answer. extra: "Name: value\r\n" lines or NULL. */
 void http_reply(struct http_server_conn *c, int status, const char *content_type, const char *extra,
 	const void *body, size_t len);
+/* Ends the connection now, answered or not; gone() is told. flush: what is queued is still sent. */
+void http_server_close(struct http_server_conn *c, bool flush);
 /* Long answer in chunks; end with http_reply_end. http_reply_chunk is an error code as stream_write. */
 void http_reply_begin(struct http_server_conn *c, int status, const char *content_type, const char *extra);
 int http_reply_chunk(struct http_server_conn *c, const void *p, size_t len);

@@ -171,6 +171,11 @@ struct http_server_conn *http_server_accept(
 	return c;
 }
 
+void http_server_close(struct http_server_conn *c, bool flush)
+{
+	conn_end(c, flush);
+}
+
 struct stream *http_conn_stream(struct http_server_conn *c)
 {
 	return c->stream;

@@ -14,6 +14,8 @@ static const struct addr service_v4 = {
 	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
 };
 
+static const struct addr service_v6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
+
 /* --- filter --- */
 
 static bool convert_rule(struct arena *a, const struct ctl_rule *r, struct filter_rule *out)
@@ -105,7 +107,7 @@ static void remove_peer(struct node *n, const struct netmap_peer *p)
 /* One route for each mesh prefix, and one for each address outside of them. */
 static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb)
 {
-	struct prefix addrs[SELF_ADDRS_MAX + 1], *routes = calloc(ROUTES_MAX, sizeof(*routes));
+	struct prefix addrs[SELF_ADDRS_MAX + 2], *routes = calloc(ROUTES_MAX, sizeof(*routes));
 	size_t n_addrs = 0, n_routes = 0;
 	if (!routes)
 		return err_set(eb, -12, "set up %s", tun_name(n->tun));
@@ -116,6 +118,8 @@ static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb
 		*(addr_is_v4(&own->v[i].ip) ? &v4 : &v6) = true;
 	}
 	addrs[n_addrs++] = prefix_of(&service_v4);
+	if (v6)
+		addrs[n_addrs++] = prefix_of(&service_v6);
 	if (v4)
 		prefix_parse("100.64.0.0/10", &routes[n_routes++]);
 	if (v6)
@@ -139,6 +143,7 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	struct netmap_diff d;
 	struct netmap *old = n->map;
 	int err = 0;
+	bool first = !old; /* kept at once: a start without the server may come any moment */
 	if (!netmap_compare(old, next, &d)) {
 		netmap_put(next);
 		return err_set(eb, -12, "a map change was left out");
@@ -160,18 +165,20 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	if ((d.self || d.n_added || d.n_removed || !old) && !err)
 		err = apply_iface(n, next, eb);
 	if ((d.names || d.dns || d.self || !old) && !err)
-		err = names_apply(n, next, eb);
+		names_apply(n, next);
 	for (size_t i = d.n_removed; i > 0; i--)
 		remove_peer(n, d.removed[i - 1]);
 	netmap_diff_fini(&d);
 	netmap_put(old);
 	if (!n->map_cached)
-		loop_timer_set(n->map_save, MAP_SAVE_MS);
+		loop_timer_set(n->map_save, first ? 0 : MAP_SAVE_MS);
 	bool expired = netmap_peer_expired(next, next->self, clock_unix_ms());
 	if (expired)
 		n->state.logged_in = false; /* the next `up` asks for a new key */
-	if (!err)
+	if (!err) {
+		n->last_error[0] = 0;
 		node_set_backend(n, expired ? NODE_NEEDS_LOGIN : NODE_RUNNING);
+	}
 	node_rearm(n);
 	return err;
 }

@@ -12,6 +12,9 @@ enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
 	SILENCE_MS = 120000, /* keep-alives come each 50-59 s */
+	REGISTER_MS = 30000,
+	FOLLOWUP_MS = 1800000,	/* a person is asked: the server answers when that is done */
+	FOLLOWUP_MIN_MS = 1000, /* an answer sooner than this is no long poll: not at once again */
 	LOGOUT_MS = 3000,
 	ANSWER_MAX = 1 << 20,
 };
@@ -38,7 +41,7 @@ struct control {
 	int stream_status;
 	struct map_frames *frames;
 	struct loop_timer *retry, *silence;
-	uint64_t backoff_ms;
+	uint64_t backoff_ms, asked_ms;
 	bool must_register, update_wanted, first_of_stream;
 	char auth_key[256], followup[512], waiting[1024];
 	struct node_key old_key;
@@ -84,9 +87,8 @@ static void finish_logout(struct control *c)
 {
 	void (*done)(void *arg) = c->logout_done;
 	c->logout_done = NULL;
-	/* Not from here: the answer comes out of the link that `done` will close. */
-	if (done && !loop_defer(c->n->loop, done, c->logout_arg))
-		log_error("logout: memory is short");
+	if (done)
+		done(c->logout_arg);
 }
 
 /* The link is torn down from a fresh stack: we may be inside one of its callbacks. */
@@ -128,7 +130,7 @@ static void stay_out(struct control *c, const char *why)
 static void silent(void *arg)
 {
 	struct control *c = arg;
-	retry_later(c, "waiting for the control server at", "nothing heard for two minutes");
+	retry_later(c, "waiting for the control server at", "it has stopped answering");
 }
 
 /* --- exchanges --- */
@@ -178,15 +180,11 @@ static void registered(struct control *c, const struct ctl_register_response *r)
 	c->must_register = false;
 	c->auth_key[0] = c->followup[0] = 0;
 	c->old_key = (struct node_key) { 0 };
-	struct errbuf eb;
-	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
-		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
-		log_error("%s", eb.text);
-	}
+	node_save(n);
 	struct node_key pub;
 	key_public(n->state.node.b, pub.b);
 	if (!key_equal(pub.b, n->engine_key.b)) {
-		node_rekeyed(n);
+		node_reopen(n);
 		return;
 	}
 	node_set_backend(n, n->map ? NODE_RUNNING : NODE_STARTING);
@@ -198,6 +196,7 @@ static void register_answered(struct control *c, int status, const char *body, s
 	struct arena a = { 0 };
 	struct ctl_register_response r;
 	struct errbuf eb;
+	loop_timer_clear(c->silence);
 	if (c->logout_done) {
 		finish_logout(c);
 		return;
@@ -222,11 +221,15 @@ static void register_answered(struct control *c, int status, const char *body, s
 		c->n->state.logged_in = false;
 		send_register(c);
 	} else if (r.auth_url[0]) {
+		bool again = strcmp(c->followup, r.auth_url) == 0;
 		snprintf(c->n->auth_url, sizeof(c->n->auth_url), "%s", r.auth_url);
 		snprintf(c->followup, sizeof(c->followup), "%s", r.auth_url);
 		snprintf(c->waiting, sizeof(c->waiting), "waiting for approval: visit %s", r.auth_url);
 		node_set_backend(c->n, NODE_NEEDS_LOGIN);
-		send_register(c);
+		if (again && loop_now_ms(c->n->loop) - c->asked_ms < FOLLOWUP_MIN_MS)
+			retry_later(c, "waiting for approval at", r.auth_url);
+		else
+			send_register(c);
 	} else if (!r.machine_authorized) {
 		node_set_backend(c->n, NODE_NEEDS_APPROVAL);
 		retry_later(c, "waiting for approval at", "this machine is not approved yet");
@@ -248,7 +251,9 @@ static void send_register_with(struct control *c, int64_t expiry_ms)
 	key_public(c->n->state.node.b, m.node.b);
 	host_describe(c->n, &a, &m.hostinfo);
 	c->stage = CONTROL_REGISTER;
+	c->asked_ms = loop_now_ms(c->n->loop);
 	c->reg.done = register_answered;
+	loop_timer_set(c->silence, c->followup[0] ? FOLLOWUP_MS : REGISTER_MS);
 	if (!ctl_register_request_write(&body, &m) || !exchange_start(&c->reg, "/machine/register", &body))
 		retry_later(c, "cannot register with the control server at",
 			"memory is short or the connection closed");
@@ -345,7 +350,7 @@ static void stream_head(void *arg, int status)
 static void stream_data(void *arg, const uint8_t *p, size_t len)
 {
 	struct control *c = arg;
-	if (c->stream_status != 200)
+	if (c->stream_status != 200 || c->stage != CONTROL_STREAM)
 		return;
 	int err = map_frames_feed(c->frames, p, len, map_received, c);
 	if (err)
@@ -362,7 +367,7 @@ static void stream_done(void *arg, int code)
 		/* The server forgot this node key: ask again; the machine key may still be known. */
 		c->must_register = true;
 		c->n->state.logged_in = false;
-		send_register(c);
+		retry_later(c, "waiting for the control server at", "it does not know this node's key");
 		return;
 	}
 	char why[64];
@@ -531,6 +536,12 @@ struct control *control_open(struct node *n)
 	c->reg.c = c->update.c = c;
 	c->retry = loop_timer_new(n->loop, retry_due, c);
 	c->silence = loop_timer_new(n->loop, silent, c);
+	if (!c->retry || !c->silence) {
+		loop_timer_free(c->retry);
+		loop_timer_free(c->silence);
+		free(c);
+		return NULL;
+	}
 	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s",
 		n->state.prefs.control_url);
 	loop_timer_set(c->retry, 0);
@@ -561,9 +572,25 @@ void control_logout(struct control *c, void (*done)(void *arg), void *arg)
 {
 	c->logout_done = done;
 	c->logout_arg = arg;
-	loop_timer_set(c->retry, LOGOUT_MS);
-	if (c->stage == CONTROL_STREAM)
+	if (c->stage == CONTROL_STREAM) {
 		send_register_with(c, 123000);
+	} else if (c->stage == CONTROL_IDLE) {
+		disconnect(c);
+		start(c);
+	}
+	/* Unless it failed already. */
+	if (c->stage != CONTROL_IDLE)
+		loop_timer_set(c->retry, LOGOUT_MS);
+	else if (!loop_timer_is_set(c->retry))
+		loop_timer_set(c->retry, 0);
+}
+
+void control_links_changed(struct control *c)
+{
+	if (c->stage != CONTROL_IDLE || !loop_timer_is_set(c->retry))
+		return;
+	c->backoff_ms = 0;
+	loop_timer_set(c->retry, 0);
 }
 
 bool control_connected(const struct control *c)

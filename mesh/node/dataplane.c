@@ -3,6 +3,7 @@
  * In:  first bytes decide: STUN and disco go to path; else open -> filter -> TUN. */
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
+#include "mesh/node/iface.h"
 #include "mesh/node/node.h"
 #include "mesh/node/relays.h"
 #include "mesh/node/tsmp.h"
@@ -154,12 +155,6 @@ const struct wg_ops dataplane_wg_ops = {
 
 /* --- in --- */
 
-/* The service address belongs to this machine's own resolver; the mesh has no business with it. */
-static bool is_service_address(const struct addr *a)
-{
-	return addr_is_v4(a) && addr_v4_get(a) == 0x64646464;
-}
-
 static bool in_inner(struct node *n, uint64_t now, uint64_t peer, struct pkt *p)
 {
 	struct ip_view v;
@@ -167,7 +162,8 @@ static bool in_inner(struct node *n, uint64_t now, uint64_t peer, struct pkt *p)
 		n->drops.in_malformed++;
 		return false;
 	}
-	if (is_service_address(&v.dst) || is_service_address(&v.src)) {
+	/* They belong to this machine's own resolver; the mesh has no business with them. */
+	if (iface_is_service(&v.dst) || iface_is_service(&v.src)) {
 		n->drops.to_service_address++;
 		return false;
 	}

@@ -61,7 +61,7 @@ static void path_way_changed(void *arg, uint64_t peer)
 static void path_ping_done(
 	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
 {
-	local_api_ping_done(((struct node *)arg)->api, token, peer, at, region, ms);
+	local_api_ping_done(arg, token, peer, at, region, ms);
 }
 
 static void path_https_probe(void *arg, int32_t region)
@@ -160,7 +160,10 @@ static void links_changed(struct node *n)
 	struct addr local[LOCAL_MAX];
 	size_t k = iface_local(n->iface, local, LOCAL_MAX);
 	path_links_changed(n->path, loop_now_ms(n->loop), local, k, udp_port(n->udp));
-	names_network_changed(n);
+	relays_links_changed(n->relays, local, k);
+	names_links_changed(n);
+	if (n->control)
+		control_links_changed(n->control);
 }
 
 static void monitor_ready(void *arg, int events)
@@ -196,6 +199,14 @@ void node_rearm(struct node *n)
 }
 
 /* --- opening --- */
+
+/* Somebody removed the interface from under us. */
+static void tun_lost(void *arg, int code)
+{
+	struct node *n = arg;
+	log_warn("interface %s is gone (%s); making it anew", tun_name(n->tun), err_text(code));
+	node_reopen(n);
+}
 
 /* Peers refuse handshakes older than our last: a clock that stepped back meanwhile must not cut us off. */
 static uint64_t handshake_clock(const struct node *n)
@@ -243,7 +254,7 @@ static int open_cores(struct node *n, struct errbuf *eb)
 
 int engine_open(struct node *n, struct errbuf *eb)
 {
-	struct tun_events te = { .received = dataplane_tun_received, .arg = n };
+	struct tun_events te = { .received = dataplane_tun_received, .lost = tun_lost, .arg = n };
 	struct udp_events ue = { .received = dataplane_udp_received, .send_failed = udp_failed, .arg = n };
 	*eb = (struct errbuf) { 0 };
 	n->monitor_fd = -1;
@@ -285,6 +296,7 @@ void engine_close(struct node *n)
 	udp_close(n->udp);
 	iface_close(n->iface);
 	tun_close(n->tun);
+	n->n_relayed = 0;
 	n->monitor = NULL;
 	n->monitor_fd = -1;
 	n->tick = NULL;

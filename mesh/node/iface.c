@@ -20,6 +20,12 @@ bool iface_in_mesh(const struct addr *a)
 	return addr_is_cgnat(a) || prefix_contains(&mesh6, a);
 }
 
+bool iface_is_service(const struct addr *a)
+{
+	static const struct addr v6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
+	return addr_is_v4(a) ? addr_v4_get(a) == 0x64646464 : addr_equal(a, &v6);
+}
+
 struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb)
 {
 	struct iface *i = calloc(1, sizeof(*i));
@@ -91,9 +97,12 @@ static int apply_addrs(struct iface *i, const struct prefix *addrs, size_t n, st
 			nl_addr_del(i->nl, i->index, &i->addrs[k], NULL);
 	}
 	for (size_t k = 0; k < n; k++) {
-		int err = contains(i->addrs, i->n_addrs, &addrs[k])
-				  ? 0
-				  : nl_addr_add(i->nl, i->index, &addrs[k], eb);
+		if (contains(i->addrs, i->n_addrs, &addrs[k]))
+			continue;
+		/* A /32 that comes after the node's own is not chosen in IPv4; IPv6 must be told. */
+		bool aside = !addr_is_v4(&addrs[k].ip) && iface_is_service(&addrs[k].ip);
+		int err = aside ? nl_addr_add_deprecated(i->nl, i->index, &addrs[k], eb)
+				: nl_addr_add(i->nl, i->index, &addrs[k], eb);
 		if (err && !v6_missing(&addrs[k], err))
 			return err;
 	}

@@ -8,9 +8,12 @@
 struct iface;
 /* Inside the prefixes every mesh uses: 100.64.0.0/10 and fd7a:115c:a1e0::/48. */
 bool iface_in_mesh(const struct addr *a);
+/* One of the resolver's own addresses: 100.100.100.100 and fd7a:115c:a1e0::53. */
+bool iface_is_service(const struct addr *a);
 struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb);
 void iface_close(struct iface *i); /* the TUN's end removes addresses and routes with it */
-/* Makes it so: exactly these addresses (and the resolver's service address) and these routes; up. */
+/* Makes it so: exactly these addresses and these routes; up. Service addresses are never chosen as a source.
+ */
 int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct prefix *routes,
 	size_t n_routes, struct errbuf *eb);
 /* Addresses of the machine's other interfaces that are up, for direct paths; at most cap; returns the count.

@@ -14,24 +14,18 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PINGS_MAX = 32, WATCHERS_MAX = 32, PING_MS = 5000 };
-
-struct ping {
-	struct local_api *api;
-	struct http_server_conn *conn; /* NULL = free */
-	uint64_t token;
-	char ip[ADDR_TEXT];
-	struct loop_timer *timer;
-};
+enum { WATCHERS_MAX = 32, CLIENTS_MAX = 256, PAUSE_MS = 100 };
 
 struct local_api {
 	struct node *n;
 	int fd;
 	char path[PATH_MAX];
 	struct loop_fd *watch;
+	struct loop_timer *pause; /* after a failed accept */
+	struct local_client *clients;
+	size_t n_clients;
 	struct http_server_conn *watchers[WATCHERS_MAX];
-	struct ping pings[PINGS_MAX];
-	uint64_t next_token;
+	struct local_pings *pings;
 };
 
 /* --- answers --- */
@@ -236,96 +230,13 @@ static void get_watch(struct request *r)
 void local_api_state_changed(struct local_api *a)
 {
 	for (size_t i = 0; i < WATCHERS_MAX; i++) {
-		if (a->watchers[i])
-			write_notify(a, a->watchers[i]);
+		/* One that does not read fast enough must ask again: a gap would go unseen. */
+		if (a->watchers[i] && !write_notify(a, a->watchers[i]))
+			http_server_close(a->watchers[i], false);
 	}
 }
 
-/* --- ping --- */
-
-static void ping_reply(struct ping *p, const struct api_ping_result *result)
-{
-	struct buf b = { 0 };
-	struct http_server_conn *c = p->conn;
-	p->conn = NULL;
-	loop_timer_free(p->timer);
-	p->timer = NULL;
-	bool ok = api_ping_write(&b, result);
-	local_reply_json(c, &b, ok);
-}
-
-static void ping_timed_out(void *arg)
-{
-	struct ping *p = arg;
-	struct api_ping_result r = { .ip = p->ip,
-		.node_ip = p->ip,
-		.node_name = "",
-		.err = "no answer",
-		.endpoint = "",
-		.derp_code = "" };
-	ping_reply(p, &r);
-}
-
-void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, const struct endpoint *at,
-	int32_t region, double ms)
-{
-	char text[ENDPOINT_TEXT] = "";
-	const struct netmap_peer *np = a->n->map ? netmap_peer_by_id(a->n->map, (int64_t)peer) : NULL;
-	for (size_t i = 0; i < PINGS_MAX; i++) {
-		struct ping *p = &a->pings[i];
-		if (!p->conn || p->token != token)
-			continue;
-		if (!region && at)
-			endpoint_format(at, text);
-		struct api_ping_result r = { .ip = p->ip,
-			.node_ip = p->ip,
-			.node_name = np ? np->node.name : "",
-			.err = "",
-			.endpoint = text,
-			.latency_s = ms / 1000,
-			.derp_region = region,
-			.derp_code = region ? relays_region_code(a->n->relays, region) : "" };
-		ping_reply(p, &r);
-		return;
-	}
-}
-
-static uint64_t peer_with_address(const struct node *n, const struct addr *ip)
-{
-	for (size_t i = 0; n->map && i < n->map->n_peers; i++) {
-		const struct ctl_node *c = &n->map->peers[i]->node;
-		for (size_t j = 0; j < c->addresses.n; j++) {
-			if (addr_equal(&c->addresses.v[j].ip, ip))
-				return (uint64_t)c->id;
-		}
-	}
-	return 0;
-}
-
-static void post_ping(struct request *r)
-{
-	char text[ADDR_TEXT];
-	struct addr ip;
-	if (!http_target_query(r->head, "ip", text, sizeof(text)) || !addr_parse(text, &ip)) {
-		local_reply_error(r->conn, 400, "ip= must be an address of a peer");
-		return;
-	}
-	uint64_t peer = peer_with_address(r->n, &ip);
-	struct ping *p = NULL;
-	for (size_t i = 0; i < PINGS_MAX && !p; i++)
-		p = r->api->pings[i].conn ? NULL : &r->api->pings[i];
-	if (!peer || !p) {
-		local_reply_error(r->conn, peer ? 503 : 404,
-			peer ? "too many pings at once" : "no peer has this address");
-		return;
-	}
-	*p = (struct ping) { .api = r->api, .conn = r->conn, .token = ++r->api->next_token };
-	snprintf(p->ip, sizeof(p->ip), "%s", text);
-	p->timer = loop_timer_new(r->n->loop, ping_timed_out, p);
-	loop_timer_set(p->timer, PING_MS);
-	path_ping(r->n->path, loop_now_ms(r->n->loop), peer, p->token);
-	node_rearm(r->n);
-}
+/* --- netcheck --- */
 
 static void get_netcheck(struct request *r)
 {
@@ -370,7 +281,8 @@ static const struct {
 	{ "POST", "/localapi/v0/login-interactive", true, post_login },
 	{ "POST", "/localapi/v0/logout", true, post_logout },
 	{ "GET", "/localapi/v0/watch-ipn-bus", false, get_watch },
-	{ "POST", "/localapi/v0/ping", false, post_ping },
+	{ "POST", "/localapi/v0/ping", false, local_ping },
+	{ "GET", "/localapi/v0/whois", false, local_whois },
 	{ "GET", "/localapi/v0/netcheck", false, get_netcheck },
 	{ "GET", "/localapi/v0/dns-query", false, local_dns_query },
 	{ "GET", "/localapi/v0/dns-osconfig", false, local_dns_os_config },
@@ -398,9 +310,13 @@ static void request_received(
 {
 	struct local_api *a = arg;
 	char path[256];
-	struct request r = {
-		.api = a, .n = a->n, .conn = c, .head = head, .body = (const char *)body, .len = len
-	};
+	struct request r = { .api = a,
+		.client = http_conn_data(c),
+		.n = a->n,
+		.conn = c,
+		.head = head,
+		.body = (const char *)body,
+		.len = len };
 	if (from_a_page(head) || !http_target_path(head, path, sizeof(path))) {
 		local_reply_error(c, 403, "this socket is for local programs");
 		return;
@@ -424,17 +340,45 @@ static void request_received(
 static void connection_gone(void *arg, struct http_server_conn *c)
 {
 	struct local_api *a = arg;
-	local_dns_gone(c);
+	struct local_client *gone = http_conn_data(c);
+	local_dns_gone(gone);
+	local_pings_gone(a->pings, c);
 	for (size_t i = 0; i < WATCHERS_MAX; i++) {
 		if (a->watchers[i] == c)
 			a->watchers[i] = NULL;
 	}
-	for (size_t i = 0; i < PINGS_MAX; i++) {
-		if (a->pings[i].conn == c) {
-			loop_timer_free(a->pings[i].timer);
-			a->pings[i] = (struct ping) { 0 };
-		}
+	struct local_client **at = &a->clients;
+	while (*at != gone)
+		at = &(*at)->next;
+	*at = gone->next;
+	a->n_clients--;
+	free(gone);
+}
+
+static void add_client(struct local_api *a, int fd)
+{
+	struct stream_events none = { 0 };
+	struct http_server_ops ops = { .request = request_received, .gone = connection_gone, .arg = a };
+	struct local_client *c = a->n_clients < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	struct stream *s = c ? stream_accept(a->n->loop, fd, NULL, &none) : NULL;
+	if (!s)
+		close(fd);
+	struct http_server_conn *conn = s ? http_server_accept(a->n->loop, s, &ops) : NULL;
+	if (!conn) {
+		log_warn("LocalAPI: a connection was refused: too many, or memory is short");
+		free(c);
+		return;
 	}
+	*c = (struct local_client) { .api = a, .next = a->clients, .conn = conn };
+	a->clients = c;
+	a->n_clients++;
+	http_conn_data_set(conn, c);
+}
+
+static void accept_again(void *arg)
+{
+	struct local_api *a = arg;
+	loop_fd_set(a->watch, LOOP_READ);
 }
 
 static void accept_ready(void *arg, int events)
@@ -442,43 +386,63 @@ static void accept_ready(void *arg, int events)
 	struct local_api *a = arg;
 	(void)events;
 	int fd = sock_accept(a->fd, NULL);
-	if (fd < 0)
-		return;
-	struct stream_events none = { 0 };
-	struct stream *s = stream_accept(a->n->loop, fd, NULL, &none);
-	struct http_server_ops ops = {
-		.request = request_received, .gone = connection_gone, .arg = a, .idle_ms = UINT64_MAX
-	};
-	if (!s || !http_server_accept(a->n->loop, s, &ops))
-		log_warn("LocalAPI: a connection was refused: memory is short");
+	if (fd >= 0) {
+		add_client(a, fd);
+	} else if (fd != -EAGAIN && fd != -ECONNABORTED && fd != -EINTR) {
+		/* No descriptor to be had: the connection stays due, and would wake us without end. */
+		loop_fd_set(a->watch, 0);
+		loop_timer_set(a->pause, PAUSE_MS);
+	}
+}
+
+struct local_pings *local_api_pings(struct local_api *a)
+{
+	return a->pings;
 }
 
 struct local_api *local_api_open(struct node *n, const char *path, struct errbuf *eb)
 {
 	struct local_api *a = calloc(1, sizeof(*a));
+	char folder[PATH_MAX];
 	if (!a) {
 		err_set(eb, -ENOMEM, "open %s", path);
 		return NULL;
 	}
 	a->n = n;
 	snprintf(a->path, sizeof(a->path), "%s", path);
-	char folder[PATH_MAX];
 	snprintf(folder, sizeof(folder), "%s", path);
-	if (dir_make(dirname(folder), 0755, eb) != 0 || (a->fd = sock_unix_listen(path, 0666, eb)) < 0) {
-		free(a);
+	if (dir_make(dirname(folder), 0755, eb) != 0)
+		goto free_api;
+	a->fd = sock_unix_listen(path, 0666, eb);
+	if (a->fd == -EADDRINUSE)
+		err_say(eb, a->fd,
+			"another ropewalkd answers at %s; stop it, or give this one another with --socket",
+			path);
+	if (a->fd < 0)
+		goto free_api;
+	a->pings = local_pings_new();
+	a->pause = loop_timer_new(n->loop, accept_again, a);
+	a->watch = loop_fd_new(n->loop, a->fd, accept_ready, a);
+	if (!a->pings || !a->pause || !a->watch) {
+		err_set(eb, -ENOMEM, "open %s", path);
+		local_api_close(a);
 		return NULL;
 	}
-	a->watch = loop_fd_new(n->loop, a->fd, accept_ready, a);
 	loop_fd_set(a->watch, LOOP_READ);
 	return a;
+free_api:
+	free(a);
+	return NULL;
 }
 
 void local_api_close(struct local_api *a)
 {
 	if (!a)
 		return;
-	for (size_t i = 0; i < PINGS_MAX; i++)
-		loop_timer_free(a->pings[i].timer);
+	while (a->clients)
+		http_server_close(a->clients->conn, true);
+	local_pings_free(a->pings);
+	loop_timer_free(a->pause);
 	loop_fd_free(a->watch);
 	close(a->fd);
 	unlink(a->path);

@@ -10,7 +10,8 @@ struct local_api *local_api_open(struct node *n, const char *path, struct errbuf
 void local_api_close(struct local_api *a); /* NULL is fine */
 /* Backend state, login URL or error changed: tell the watchers. */
 void local_api_state_changed(struct local_api *a);
-void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, const struct endpoint *at,
-	int32_t region, double ms);
+/* The answer to a ping that LocalAPI asked of path. */
+void local_api_ping_done(
+	struct node *n, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms);
 
 #endif

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Belongs to the connection while the question is out. */
 struct asked {
 	struct dns_ask *q;
-	struct http_server_conn *conn;
+	struct local_client *client;
 };
 
 static void reply_object(struct http_server_conn *c, json_t *o)
@@ -26,8 +25,8 @@ static void reply_object(struct http_server_conn *c, json_t *o)
 static void answered(void *arg, int code, const uint8_t *answer, size_t len)
 {
 	struct asked *a = arg;
-	struct http_server_conn *c = a->conn;
-	http_conn_data_set(c, NULL);
+	struct http_server_conn *c = a->client->conn;
+	a->client->asked = NULL;
 	free(a);
 	char *text = code ? NULL : malloc(base64_text(len));
 	if (code || !text) {
@@ -38,14 +37,13 @@ static void answered(void *arg, int code, const uint8_t *answer, size_t len)
 	free(text);
 }
 
-void local_dns_gone(struct http_server_conn *c)
+void local_dns_gone(struct local_client *c)
 {
-	struct asked *a = http_conn_data(c);
-	if (!a)
+	if (!c->asked)
 		return;
-	dns_ask_cancel(a->q);
-	free(a);
-	http_conn_data_set(c, NULL);
+	dns_ask_cancel(c->asked->q);
+	free(c->asked);
+	c->asked = NULL;
 }
 
 void local_dns_query(struct request *r)
@@ -59,7 +57,7 @@ void local_dns_query(struct request *r)
 	http_target_query(r->head, "type", type, sizeof(type));
 	struct asked *a = calloc(1, sizeof(*a));
 	if (a) {
-		a->conn = r->conn;
+		a->client = r->client;
 		a->q = dns_ask_start(r->n->loop, name, type, answered, a, &eb);
 	}
 	if (!a || !a->q) {
@@ -68,7 +66,7 @@ void local_dns_query(struct request *r)
 			eb.text[0] ? eb.text : "memory is short");
 		return;
 	}
-	http_conn_data_set(r->conn, a);
+	r->client->asked = a;
 }
 
 void local_dns_os_config(struct request *r)

@@ -3,10 +3,20 @@
 #define RW_NODE_LOCAL_REQUEST_H
 
 #include "mesh/node/local_api.h"
+#include "mesh/proto/localapi.h"
 #include "mesh/transport/http.h"
 
+struct asked;
+/* One connection; freed with it. */
+struct local_client {
+	struct local_api *api;
+	struct local_client *next;
+	struct http_server_conn *conn;
+	struct asked *asked; /* a DNS question that is out */
+};
 struct request {
 	struct local_api *api;
+	struct local_client *client;
 	struct node *n;
 	struct http_server_conn *conn;
 	const struct http_head *head;
@@ -20,6 +30,17 @@ void local_reply_error(struct http_server_conn *c, int status, const char *text)
 void local_dns_query(struct request *r);
 void local_dns_os_config(struct request *r);
 void local_dns_config(struct request *r);
-void local_dns_gone(struct http_server_conn *c); /* the asker left */
+void local_dns_gone(struct local_client *c); /* the asker left */
+
+/* local_api_ping.c */
+struct local_pings;
+struct local_pings *local_pings_new(void);
+void local_pings_free(struct local_pings *p); /* NULL is fine */
+void local_pings_gone(struct local_pings *p, struct http_server_conn *c);
+struct local_pings *local_api_pings(struct local_api *a);
+void local_ping(struct request *r);
+
+/* local_api_whois.c */
+void local_whois(struct request *r);
 
 #endif

@@ -13,9 +13,10 @@ enum {
 	SEARCH_MAX = 6
 };
 
-static const struct endpoint service = {
-	.ip = { { [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 } },
-	.port = DNS_PORT
+static const struct endpoint service[] = {
+	{ .ip = { { [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 } },
+		.port = DNS_PORT },
+	{ .ip = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } }, .port = DNS_PORT },
 };
 
 /* --- zone --- */
@@ -77,7 +78,7 @@ static bool upstream_parse(const char *text, struct resolver_upstream *out)
 	if (!addr_parse(text, &out->at.ip) && !endpoint_parse(text, &out->at))
 		return false;
 	out->trusted = iface_in_mesh(&out->at.ip);
-	return !addr_equal(&out->at.ip, &service.ip);
+	return !iface_is_service(&out->at.ip);
 }
 
 static size_t parse_all(const struct ctl_resolver *r, size_t n, struct resolver_upstream *out)
@@ -143,31 +144,56 @@ static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbu
 		return 0;
 	}
 	size_t k = dns->domains.n < SEARCH_MAX ? dns->domains.n : SEARCH_MAX;
-	return os_dns_set(n->os_dns, &service.ip, dns->domains.v, k, eb);
+	return os_dns_set(n->os_dns, &service[0].ip, dns->domains.v, k, eb);
 }
 
-int names_apply(struct node *n, const struct netmap *m, struct errbuf *eb)
+/* The IPv6 address is a convenience: a machine without IPv6 lacks it. */
+static int open_resolver(struct node *n, struct errbuf *eb)
 {
+	struct resolver_server_options o = { .at = service, .n = ARRAY_LEN(service) };
+	n->dns = resolver_server_open(n->loop, &o, eb);
 	if (!n->dns) {
-		struct resolver_server_options o = { .at = &service, .n = 1 };
+		o.n = 1;
 		n->dns = resolver_server_open(n->loop, &o, eb);
-		if (!n->dns)
-			return eb->code;
 	}
+	return n->dns ? 0 : eb->code;
+}
+
+static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
+{
+	int err = n->dns ? 0 : open_resolver(n, eb);
+	if (err)
+		return err;
 	struct zone *z = make_zone(m);
 	if (!z)
 		return err_set(eb, -12, "the names of the mesh do not fit in memory; the old ones stay");
 	resolver_zone_set(resolver_server_core(n->dns), z);
 	zone_put(z);
-	int err = configure_routes(n, m->dns, eb);
+	err = configure_routes(n, m->dns, eb);
 	return err ? err : point_machine(n, m->dns, eb);
+}
+
+void names_apply(struct node *n, const struct netmap *m)
+{
+	struct errbuf eb = { 0 };
+	n->no_dns[0] = 0;
+	if (apply(n, m, &eb) == 0)
+		return;
+	snprintf(n->no_dns, sizeof(n->no_dns), "mesh names do not resolve on this machine: %s", eb.text);
+	log_error("%s", n->no_dns);
 }
 
 void names_refresh(struct node *n)
 {
-	struct errbuf eb;
-	if (n->map && n->dns && names_apply(n, n->map, &eb) != 0)
-		log_error("%s", eb.text);
+	if (n->map && n->wg)
+		names_apply(n, n->map);
+}
+
+void names_links_changed(struct node *n)
+{
+	names_network_changed(n);
+	if (n->os_dns && (os_dns_base_changed(n->os_dns) || n->no_dns[0]))
+		names_refresh(n);
 }
 
 void names_network_changed(struct node *n)

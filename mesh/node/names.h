@@ -5,10 +5,13 @@
 
 #include "mesh/node/node.h"
 
-int names_apply(struct node *n, const struct netmap *m, struct errbuf *eb);
+/* A failure is kept in n->no_dns: a mesh without names is better than none. Tried again by names_refresh. */
+void names_apply(struct node *n, const struct netmap *m);
 void names_forget(struct node *n); /* resolv.conf back, resolver closed */
 /* resolv.conf was rewritten, or the preference changed. */
 void names_refresh(struct node *n);
+/* The machine's links changed: its own nameservers may be others, and what failed may work. */
+void names_links_changed(struct node *n);
 /* A way to somewhere opened or closed: upstreams that were given up may answer again. */
 void names_network_changed(struct node *n);
 

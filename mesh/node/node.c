@@ -4,11 +4,15 @@
 #include "mesh/node/local_api.h"
 #include "mesh/node/names.h"
 #include "mesh/node/os_dns.h"
+#include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { REOPEN_MS = 5000 };
 
 static const char *const backend_names[] = { [NODE_NO_STATE] = "NoState",
 	[NODE_NEEDS_LOGIN] = "NeedsLogin",
@@ -33,12 +37,15 @@ void node_set_backend(struct node *n, enum node_backend s)
 		local_api_state_changed(n->api);
 }
 
-static void save_state(struct node *n)
+void node_save(struct node *n)
 {
 	struct errbuf eb;
+	n->unsaved[0] = 0;
 	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
-		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
-		log_error("%s", eb.text);
+		snprintf(n->unsaved, sizeof(n->unsaved),
+			"%s: free some space or fix the folder; until then a restart loses what changed",
+			eb.text);
+		log_error("%s", n->unsaved);
 	}
 }
 
@@ -107,13 +114,15 @@ static int start(struct node *n, struct errbuf *eb)
 
 static void stop(struct node *n)
 {
+	if (n->reopen)
+		loop_timer_clear(n->reopen);
 	if (n->wg && wg_clock_floor(n->wg) > n->state.handshake_floor_ms) {
 		n->state.handshake_floor_ms = wg_clock_floor(n->wg);
-		save_state(n);
+		node_save(n);
 	}
 	control_close(n->control);
 	n->control = NULL;
-	if (loop_timer_is_set(n->map_save)) {
+	if (n->map_save && loop_timer_is_set(n->map_save)) {
 		loop_timer_clear(n->map_save);
 		save_map(n);
 	}
@@ -125,8 +134,8 @@ static void stop(struct node *n)
 static void reopen(void *arg)
 {
 	struct node *n = arg;
-	struct errbuf eb;
-	if (!engine_running(n))
+	struct errbuf eb = { 0 };
+	if (!n->state.prefs.want_running)
 		return;
 	stop(n);
 	if (start(n, &eb) != 0) {
@@ -134,13 +143,15 @@ static void reopen(void *arg)
 		log_error("%s", eb.text);
 		stop(n);
 		node_set_backend(n, NODE_STOPPED);
+		loop_timer_set(n->reopen, REOPEN_MS);
+	} else {
+		n->last_error[0] = 0;
 	}
 }
 
-void node_rekeyed(struct node *n)
+void node_reopen(struct node *n)
 {
-	if (!loop_defer(n->loop, reopen, n))
-		log_error("the new node key is used from the next start: memory is short");
+	loop_timer_set(n->reopen, 0);
 }
 
 static void resolv_conf_changed(void *arg)
@@ -166,24 +177,54 @@ static int check_tun(struct errbuf *eb)
 		strerror(errno));
 }
 
-int node_open(struct node *n, struct loop *l, const struct node_options *opt, struct errbuf *eb)
+static void logged_out(void *arg);
+
+static int lock_state(struct node *n, struct errbuf *eb)
 {
-	*n = (struct node) { .loop = l, .opt = *opt, .monitor_fd = -1 };
-	int err = check_tun(eb);
-	if (!err)
-		err = state_load(opt->state_dir, &random_system, &n->state, eb);
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/lock", n->opt.state_dir);
+	int err = dir_make(n->opt.state_dir, 0700, eb);
 	if (err)
 		return err;
-	n->map_save = loop_timer_new(l, save_map, n);
-	n->os_dns = os_dns_open(l, opt->resolv_conf, resolv_conf_changed, n);
-	n->api = n->map_save && n->os_dns ? local_api_open(n, opt->socket, eb) : NULL;
-	if (!n->api) {
-		err = eb->code ? eb->code : err_set(eb, -ENOMEM, "start");
-		node_close(n);
+	n->state_lock = file_lock(path, eb);
+	if (n->state_lock == -EWOULDBLOCK)
+		return err_say(eb, -EWOULDBLOCK,
+			"another ropewalkd uses the state folder %s; stop it, or give this one its own with "
+			"--statedir",
+			n->opt.state_dir);
+	return n->state_lock < 0 ? n->state_lock : 0;
+}
+
+/* In this order: what another daemon may own is touched only when it is ours. */
+static int open_all(struct node *n, struct errbuf *eb)
+{
+	int err = check_tun(eb);
+	if (!err)
+		err = lock_state(n, eb);
+	if (!err)
+		err = state_load(n->opt.state_dir, &random_system, &n->state, eb);
+	if (err)
 		return err;
-	}
+	n->map_save = loop_timer_new(n->loop, save_map, n);
+	n->reopen = loop_timer_new(n->loop, reopen, n);
+	n->forget = loop_timer_new(n->loop, logged_out, n);
+	if (!n->map_save || !n->reopen || !n->forget)
+		return err_set(eb, -ENOMEM, "start");
+	n->api = local_api_open(n, n->opt.socket, eb);
+	if (!n->api)
+		return eb->code;
+	n->os_dns = os_dns_open(n->loop, n->opt.resolv_conf, resolv_conf_changed, n);
+	if (!n->os_dns)
+		return err_set(eb, -ENOMEM, "start");
 	node_set_backend(n, n->state.logged_in ? NODE_STOPPED : NODE_NEEDS_LOGIN);
-	if (n->state.prefs.want_running && (err = start(n, eb)) != 0)
+	return n->state.prefs.want_running ? start(n, eb) : 0;
+}
+
+int node_open(struct node *n, struct loop *l, const struct node_options *opt, struct errbuf *eb)
+{
+	*n = (struct node) { .loop = l, .opt = *opt, .monitor_fd = -1, .state_lock = -1 };
+	int err = open_all(n, eb);
+	if (err)
 		node_close(n);
 	return err;
 }
@@ -194,16 +235,21 @@ void node_close(struct node *n)
 	local_api_close(n->api);
 	os_dns_close(n->os_dns);
 	loop_timer_free(n->map_save);
+	loop_timer_free(n->reopen);
+	loop_timer_free(n->forget);
 	state_wipe(&n->state);
+	if (n->state_lock >= 0)
+		close(n->state_lock);
+	n->state_lock = -1;
 	n->api = NULL;
 	n->os_dns = NULL;
-	n->map_save = NULL;
+	n->map_save = n->reopen = n->forget = NULL;
 }
 
 void node_prefs_changed(struct node *n)
 {
-	struct errbuf eb;
-	save_state(n);
+	struct errbuf eb = { 0 };
+	node_save(n);
 	if (!n->state.prefs.want_running) {
 		stop(n);
 		node_set_backend(n, NODE_STOPPED);
@@ -237,14 +283,21 @@ static void logged_out(void *arg)
 	n->state.logged_in = n->state.prefs.want_running = false;
 	n->state.login_name[0] = 0;
 	state_map_forget(n->opt.state_dir);
-	save_state(n);
+	node_save(n);
 	node_set_backend(n, NODE_NEEDS_LOGIN);
+}
+
+/* The answer comes out of the link that forgetting closes. */
+static void server_told(void *arg)
+{
+	struct node *n = arg;
+	loop_timer_set(n->forget, 0);
 }
 
 void node_logout(struct node *n)
 {
 	if (n->control && n->state.logged_in)
-		control_logout(n->control, logged_out, n);
+		control_logout(n->control, server_told, n);
 	else
 		logged_out(n);
 }

@@ -50,8 +50,12 @@ struct node {
 	struct state state; /* keys, preferences: state.h */
 	enum node_backend backend;
 	char auth_url[512], last_error[384];
+	char unsaved[384]; /* why the state on disk is older than ours; "" = it is not */
+	char no_dns[384];  /* why the machine does not ask our resolver; "" = it does, or shall not */
 
 	/* The engine: exists while the node is up (node_engine.c). */
+	int state_lock;			    /* fd; one daemon a state folder */
+	struct loop_timer *reopen, *forget; /* work that must not run inside a callback of the engine */
 	struct tun *tun;
 	struct udp *udp;
 	struct node_key engine_key; /* the key it was opened with */
@@ -88,8 +92,10 @@ void node_prefs_changed(struct node *n);
 /* Log in: with auth_key ("" = interactive). */
 void node_login(struct node *n, const char *auth_key);
 void node_logout(struct node *n);
-/* The node key changed: opens the engine anew with it, from the loop. */
-void node_rekeyed(struct node *n);
+/* The node key changed, or the interface is gone: opens the engine anew, from the loop. */
+void node_reopen(struct node *n);
+/* Writes state.prefs, keys and so on; a failure is kept in `unsaved` and the node goes on. */
+void node_save(struct node *n);
 void node_set_backend(struct node *n, enum node_backend s);
 const char *node_backend_text(enum node_backend s);
 /* Asks for a tick no later than the cores' next deadline. Called at the end of every entry from the loop. */

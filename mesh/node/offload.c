@@ -45,8 +45,10 @@ bool offload_cut_begin(struct offload_cut *c, uint8_t *p, size_t len, bool with_
 	if (!((type == GSO_TCP4 || type == GSO_TCP6) && v.proto == IP_TCP) &&
 		!(type == GSO_UDP_L4 && v.proto == IP_UDP))
 		return false;
+	if (h.csum_offset != (v.proto == IP_TCP ? 16 : 6))
+		return false;
 	*c = (struct offload_cut) { .p = p,
-		.len = len,
+		.len = v.total_len,
 		.at = v.payload_at,
 		.hdr_len = v.payload_at,
 		.seg_len = h.gso_size,

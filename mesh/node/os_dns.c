@@ -12,9 +12,12 @@
 #include <unistd.h>
 
 #define MARK "# Made by ropewalkd: the mesh's names are answered by its resolver.\n"
+#define NO_FILE "# Kept by ropewalkd: there was no file.\n"
 
-enum { RESOLV_MAX = 64 * 1024, SEARCH_MAX = 6, REWRITE_BURST = 3 };
+enum { RESOLV_MAX = 64 * 1024, SEARCH_MAX = 6, REWRITE_BURST = 3, NAME_MAX_LEN = 253 };
 
+/* While active, `backup` is the machine's own file: the same inode (or symbolic link) where the folder allows
+ * it, so that owner, mode and link come back by one rename; a copy where the file is a mount of its own. */
 struct os_dns {
 	char path[PATH_MAX - 64], backup[PATH_MAX], *ours; /* ours: the text we wrote; NULL = not active */
 	struct loop *loop;
@@ -40,60 +43,100 @@ static int write_file(const char *path, const void *p, size_t len, struct errbuf
 	return n == (ssize_t)len ? 0 : err_set(eb, n < 0 ? -errno : -EIO, "write %s", path);
 }
 
-static bool is_ours(const struct buf *b)
+static bool is_text(const struct buf *b, const char *text, bool whole)
 {
-	return b->len >= strlen(MARK) && memcmp(buf_data(b), MARK, strlen(MARK)) == 0;
+	size_t n = strlen(text);
+	return (whole ? b->len == n : b->len >= n) && memcmp(buf_data(b), text, n) == 0;
 }
 
+static bool same_text(const struct buf *a, const struct buf *b)
+{
+	return a->len == b->len && (!a->len || memcmp(buf_data(a), buf_data(b), a->len) == 0);
+}
+
+/* Into base: what the machine itself says. A dangling link and a missing file say nothing. */
+static void read_base(struct os_dns *d, const char *from)
+{
+	buf_free(&d->base);
+	if (file_read(from, RESOLV_MAX, &d->base, NULL) != 0 || is_text(&d->base, NO_FILE, true))
+		buf_free(&d->base);
+}
+
+static int keep_own(struct os_dns *d, struct errbuf *eb)
+{
+	struct buf now = { 0 };
+	unlink(d->backup);
+	if (link(d->path, d->backup) == 0)
+		return 0;
+	int err = errno == ENOENT ? -ENOENT : file_read(d->path, RESOLV_MAX, &now, eb);
+	if (err == -ENOENT)
+		err = file_write_atomic(d->backup, 0644, NO_FILE, strlen(NO_FILE), eb);
+	else if (!err)
+		err = file_write_atomic(d->backup, 0644, buf_data(&now), now.len, eb);
+	buf_free(&now);
+	return err;
+}
+
+/* The file as it was, unless another program has written its own meanwhile. */
 static void put_back(struct os_dns *d)
 {
 	struct errbuf eb;
 	struct buf now = { 0 }, saved = { 0 };
-	file_read(d->path, RESOLV_MAX, &now, NULL);
-	if (file_read(d->backup, RESOLV_MAX, &saved, NULL) == 0 && (is_ours(&now) || !now.len)) {
-		if (write_file(d->path, buf_data(&saved), saved.len, &eb) != 0)
-			log_error("%s", eb.text);
+	bool there = file_read(d->path, RESOLV_MAX, &now, NULL) == 0;
+	bool ours = !there || !now.len || is_text(&now, MARK, false);
+	int err = 0;
+	if (ours && file_read(d->backup, RESOLV_MAX, &saved, NULL) == 0 && is_text(&saved, NO_FILE, true)) {
+		unlink(d->path);
+	} else if (ours && rename(d->backup, d->path) != 0) {
+		err = write_file(d->path, saved.len ? buf_data(&saved) : (const void *)"", saved.len, &eb);
+		if (err)
+			log_error("%s; the machine's own file is %s", eb.text, d->backup);
 	}
-	unlink(d->backup);
+	if (!err)
+		unlink(d->backup);
 	buf_free(&now);
 	buf_free(&saved);
+}
+
+static void drain(int fd)
+{
+	union {
+		struct inotify_event align;
+		char b[4096];
+	} news;
+	while (read(fd, news.b, sizeof(news.b)) > 0)
+		;
 }
 
 static void file_changed(void *arg, int events)
 {
 	struct os_dns *d = arg;
-	union {
-		struct inotify_event align;
-		char b[4096];
-	} news;
-	(void)events;
-	while (read(d->watch_fd, news.b, sizeof(news.b)) > 0)
-		;
+	struct stat st;
 	struct buf now = { 0 };
-	if (!d->ours || file_read(d->path, RESOLV_MAX, &now, NULL) != 0) {
-		buf_free(&now);
+	(void)events;
+	drain(d->watch_fd);
+	/* An empty file is being written: its end is told too. */
+	if (!d->ours || lstat(d->path, &st) != 0 || (S_ISREG(st.st_mode) && !st.st_size))
 		return;
-	}
-	bool same = now.len == strlen(d->ours) && memcmp(buf_data(&now), d->ours, now.len) == 0;
-	if (!same) {
-		/* What the other program wrote is the machine's own word now. */
-		buf_free(&d->base);
-		buf_append(&d->base, buf_data(&now), now.len);
-		write_file(d->backup, buf_data(&now), now.len, NULL);
-		if (log_allowed(&d->limit, REWRITE_BURST, loop_now_ms(d->loop) / 10)) {
-			log_warn(
-				"%s was rewritten by another program; pointing it at the mesh resolver again",
-				d->path);
-			write_file(d->path, d->ours, strlen(d->ours), NULL);
-			d->changed(d->arg);
-		}
-	}
+	file_read(d->path, RESOLV_MAX, &now, NULL);
+	bool same = is_text(&now, d->ours, true);
 	buf_free(&now);
+	if (same)
+		return;
+	/* What the other program wrote is the machine's own word now. */
+	keep_own(d, NULL);
+	read_base(d, d->backup);
+	if (!log_allowed(&d->limit, REWRITE_BURST, loop_now_ms(d->loop) / 10))
+		return;
+	log_warn("%s was rewritten by another program; pointing it at the mesh resolver again", d->path);
+	write_file(d->path, d->ours, strlen(d->ours), NULL);
+	d->changed(d->arg);
 }
 
 struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(void *arg), void *arg)
 {
 	struct os_dns *d = calloc(1, sizeof(*d));
+	struct stat st;
 	if (!d)
 		return NULL;
 	snprintf(d->path, sizeof(d->path), "%s", path);
@@ -101,11 +144,11 @@ struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(voi
 	d->loop = l;
 	d->changed = changed;
 	d->arg = arg;
-	if (access(d->backup, F_OK) == 0) {
+	if (lstat(d->backup, &st) == 0) {
 		log_info("putting %s back as it was before a crash", d->path);
 		put_back(d);
 	}
-	file_read(d->path, RESOLV_MAX, &d->base, NULL);
+	read_base(d, d->path);
 	d->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	return d;
 }
@@ -122,6 +165,7 @@ void os_dns_restore(struct os_dns *d)
 	free(d->ours);
 	d->ours = NULL;
 	put_back(d);
+	read_base(d, d->path);
 }
 
 void os_dns_close(struct os_dns *d)
@@ -145,40 +189,74 @@ static void start_watch(struct os_dns *d)
 	char *slash = strrchr(folder, '/');
 	if (slash)
 		*slash = 0;
-	inotify_add_watch(d->watch_fd, slash && folder[0] ? folder : "/", IN_CLOSE_WRITE | IN_MOVED_TO);
+	const char *at = !slash ? "." : folder[0] ? folder : "/";
+	inotify_add_watch(d->watch_fd, at, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE);
 	d->watch = loop_fd_new(d->loop, d->watch_fd, file_changed, d);
 	if (d->watch)
 		loop_fd_set(d->watch, LOOP_READ);
 }
 
-int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *const *search, size_t n,
-	struct errbuf *eb)
+/* Search domains come from the server: nothing but a name may reach the file. */
+static bool is_name(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+	return n && n <= NAME_MAX_LEN && !s[n];
+}
+
+static char *make_text(const struct addr *nameserver, const char *const *search, size_t n)
 {
 	char ip[ADDR_TEXT];
 	struct buf text = { 0 };
-	buf_printf(&text, "%snameserver %s\n", MARK, addr_format(nameserver, ip));
-	for (size_t i = 0; i < n && i < SEARCH_MAX; i++)
-		buf_printf(&text, "%s%s%s", i ? " " : "search ", search[i],
-			i + 1 == n || i + 1 == SEARCH_MAX ? "\n" : "");
-	const char *s = buf_cstr(&text);
-	int err = 0;
-	if (!s) {
-		err = err_set(eb, -ENOMEM, "write %s", d->path);
-	} else if (!d->ours || strcmp(d->ours, s) != 0) {
-		if (!d->ours)
-			err = write_file(d->backup, d->base.len ? buf_data(&d->base) : (const void *)"",
-				d->base.len, eb);
-		char *copy = err ? NULL : strdup(s);
-		if (copy) {
-			/* Before the write, so that our own news of it is recognised. */
-			free(d->ours);
-			d->ours = copy;
-			err = write_file(d->path, copy, strlen(copy), eb);
-			start_watch(d);
-		}
+	size_t k = 0;
+	bool ok = buf_printf(&text, "%snameserver %s\n", MARK, addr_format(nameserver, ip));
+	for (size_t i = 0; i < n && k < SEARCH_MAX; i++) {
+		if (is_name(search[i]))
+			ok = buf_printf(&text, "%s%s", k++ ? " " : "search ", search[i]) && ok;
 	}
+	ok = (!k || buf_append(&text, "\n", 1)) && ok;
+	const char *s = ok ? buf_cstr(&text) : NULL;
+	char *copy = s ? strdup(s) : NULL;
 	buf_free(&text);
+	return copy;
+}
+
+int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *const *search, size_t n,
+	struct errbuf *eb)
+{
+	char *text = make_text(nameserver, search, n);
+	if (!text)
+		return err_set(eb, -ENOMEM, "write %s", d->path);
+	if (d->ours && strcmp(d->ours, text) == 0) {
+		free(text);
+		return 0;
+	}
+	bool fresh = !d->ours;
+	int err = fresh ? keep_own(d, eb) : 0;
+	/* Before the write, so that our own news of it is recognised. */
+	if (!err) {
+		free(d->ours);
+		d->ours = text;
+		start_watch(d);
+		err = write_file(d->path, text, strlen(text), eb);
+	} else {
+		free(text);
+	}
+	if (err && fresh) {
+		free(d->ours);
+		d->ours = NULL;
+		unlink(d->backup);
+	}
 	return err;
+}
+
+bool os_dns_base_changed(struct os_dns *d)
+{
+	struct buf before = d->base;
+	d->base = (struct buf) { 0 };
+	read_base(d, d->ours ? d->backup : d->path);
+	bool same = same_text(&before, &d->base);
+	buf_free(&before);
+	return !same;
 }
 
 size_t os_dns_base(const struct os_dns *d, struct addr *out, size_t cap)

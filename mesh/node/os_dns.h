@@ -12,11 +12,14 @@ struct os_dns;
  */
 struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(void *arg), void *arg);
 void os_dns_close(struct os_dns *d); /* restores */
-/* nameserver + search list in front; NULL search ends the list. Idempotent. */
+/* The file says this nameserver and these search domains, until restored. Idempotent. */
 int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *const *search, size_t n,
 	struct errbuf *eb);
 void os_dns_restore(struct os_dns *d);
 bool os_dns_active(const struct os_dns *d);
+/* Reads the machine's own file again (behind a link it may change unseen): true when it says something else.
+ */
+bool os_dns_base_changed(struct os_dns *d);
 /* Nameservers of the machine's own file (not ours), at most cap. */
 size_t os_dns_base(const struct os_dns *d, struct addr *out, size_t cap);
 

@@ -1,6 +1,7 @@
 #include "mesh/node/relay_link.h"
 #include "mesh/base/buf.h"
 #include "mesh/base/log.h"
+#include "mesh/os/sock.h"
 #include "mesh/proto/derp.h"
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@ enum {
 	HANDSHAKE_MS = 10000,
 	SILENCE_MS = 120000,	/* keep-alives come each 60-65 s */
 	WAITING_MAX = 64 << 10, /* bytes held while the handshake runs: the first packets of a session */
-	QUEUE_MAX = 1 << 20,	/* bytes queued to the relay; more is lost, as on any slow link */
+	IN_KEEP = 4096,
+	QUEUE_MAX = 1 << 20, /* bytes queued to the relay; more is lost, as on any slow link */
 };
 
 enum relay_stage { RELAY_CONNECTING, RELAY_SERVER_KEY, RELAY_SERVER_INFO, RELAY_READY, RELAY_DEAD };
@@ -194,7 +196,8 @@ static void stream_data(void *arg, const uint8_t *p, size_t len)
 	}
 	if (!l->freed)
 		l->ev.flush(l->ev.arg);
-	if (!l->in.len)
+	/* An idle relay holds no memory; a busy one keeps its buffer. */
+	if (!l->in.len && l->in.size > IN_KEEP)
 		buf_free(&l->in);
 	if (--l->depth == 0 && l->freed)
 		free_link(l);
@@ -271,7 +274,6 @@ struct relay_link *relay_link_open(struct loop *loop, const struct ctl_derp_node
 	l->ev = *ev;
 	l->waiting.cap = WAITING_MAX;
 	l->timer = loop_timer_new(loop, timed_out, l);
-	loop_timer_set(l->timer, HANDSHAKE_MS);
 	struct http_request rq = { .to = t.to,
 		.method = "GET",
 		.target = "/derp",
@@ -281,13 +283,14 @@ struct relay_link *relay_link_open(struct loop *loop, const struct ctl_derp_node
 	struct http_client_events hev = {
 		.done = upgrade_refused, .failed = upgrade_failed, .upgraded = upgraded, .arg = l
 	};
-	l->upgrade = http_request(loop, &rq, &hev);
+	l->upgrade = l->timer ? http_request(loop, &rq, &hev) : NULL;
 	tls_free(t.to.tls);
 	if (!l->upgrade) {
 		loop_timer_free(l->timer);
 		free_link(l);
 		return NULL;
 	}
+	loop_timer_set(l->timer, HANDSHAKE_MS);
 	return l;
 }
 
@@ -303,6 +306,15 @@ void relay_link_close(struct relay_link *l)
 	l->freed = true;
 	if (!l->depth)
 		free_link(l);
+}
+
+bool relay_link_local(const struct relay_link *l, struct addr *out)
+{
+	struct endpoint at;
+	if (!l->stream || sock_local(stream_fd(l->stream), &at) != 0)
+		return false;
+	*out = at.ip;
+	return true;
 }
 
 /* --- sending --- */

@@ -25,6 +25,8 @@ void relay_link_close(struct relay_link *l); /* NULL is fine; no event after */
 bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len);
 size_t relay_link_send_batch(
 	struct relay_link *l, const struct node_key *to, struct pkt *const *pkts, size_t n);
+/* Our own address of the connection; false while there is none. */
+bool relay_link_local(const struct relay_link *l, struct addr *out);
 void relay_link_note_preferred(struct relay_link *l, bool home);
 
 /* Where a relay of the map is reached and how its certificate is checked; t->to.tls is the caller's to free.

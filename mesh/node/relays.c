@@ -15,6 +15,7 @@ struct region {
 	struct relay_link *link;     /* NULL = not connected nor connecting */
 	struct loop_timer *retry;
 	uint64_t backoff_ms, last_send_ms;
+	size_t tries;	 /* since the last that came up: the next relay of the region each time */
 	bool up, wanted; /* wanted: home, or packets were sent lately */
 	struct http_client *probe;
 	uint64_t probe_at_ns;
@@ -44,11 +45,14 @@ static struct region *find(const struct relays *r, int32_t id)
 	return NULL;
 }
 
+/* The relay to try now; NULL when the region has none. */
 static const struct ctl_derp_node *usable_node(const struct region *g)
 {
-	for (size_t i = 0; g->def && i < g->def->n_nodes; i++) {
-		if (!g->def->nodes[i].stun_only)
-			return &g->def->nodes[i];
+	size_t n = g->def ? g->def->n_nodes : 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct ctl_derp_node *node = &g->def->nodes[(g->tries + i) % n];
+		if (!node->stun_only)
+			return node;
 	}
 	return NULL;
 }
@@ -88,6 +92,7 @@ static void link_ready(void *arg)
 	struct region *g = arg;
 	log_info("relay %s: connected", g->def ? g->def->code : "?");
 	g->backoff_ms = 0;
+	g->tries = 0;
 	g->up = true;
 	if (g->id == g->all->home)
 		relay_link_note_preferred(g->link, true);
@@ -101,6 +106,7 @@ static void link_closed(void *arg, int code, const char *why)
 	log_info("relay %s: %s", g->def ? g->def->code : "?", why);
 	relay_link_close(g->link);
 	g->link = NULL;
+	g->tries += !g->up;
 	g->up = false;
 	if (g->wanted)
 		retry_later(g);
@@ -169,6 +175,10 @@ struct relays *relays_open(struct loop *l, const struct node_private *us, const 
 	r->ev = *ev;
 	r->rnd = rnd;
 	r->sweep = loop_timer_new(l, sweep, r);
+	if (!r->sweep) {
+		relays_close(r);
+		return NULL;
+	}
 	loop_timer_set(r->sweep, SWEEP_MS);
 	return r;
 }
@@ -206,7 +216,12 @@ static struct region *add_region(struct relays *r, int32_t id)
 	}
 	g->all = r;
 	g->id = id;
+	g->wanted = id == r->home;
 	g->retry = loop_timer_new(r->loop, retry_due, g);
+	if (!g->retry) {
+		free(g);
+		return NULL;
+	}
 	r->regions[r->n_regions++] = g;
 	return g;
 }
@@ -216,6 +231,25 @@ static bool same_node(const struct ctl_derp_node *a, const struct ctl_derp_node 
 	return a && b && strcmp(a->host, b->host) == 0 && strcmp(a->cert_name, b->cert_name) == 0 &&
 	       strcmp(a->ipv4, b->ipv4) == 0 && strcmp(a->ipv6, b->ipv6) == 0 &&
 	       a->derp_port == b->derp_port && a->insecure == b->insecure;
+}
+
+/* Regions that left the map. */
+static void drop_others(struct relays *r, const struct ctl_derp_map *m)
+{
+	for (size_t i = r->n_regions; i > 0; i--) {
+		struct region *g = r->regions[i - 1];
+		bool in = false;
+		for (size_t j = 0; j < m->n_regions; j++)
+			in |= m->regions[j].id == g->id;
+		if (in)
+			continue;
+		g->def = NULL;
+		g->wanted = false;
+		disconnect(g);
+		region_free(g);
+		memmove(&r->regions[i - 1], &r->regions[i], (r->n_regions - i) * sizeof(g));
+		r->n_regions--;
+	}
 }
 
 void relays_map_set(struct relays *r, const struct ctl_derp_map *m)
@@ -239,17 +273,7 @@ void relays_map_set(struct relays *r, const struct ctl_derp_map *m)
 		if (g->wanted)
 			connect_region(g);
 	}
-	for (size_t i = 0; i < r->n_regions; i++) {
-		struct region *g = r->regions[i];
-		bool in = false;
-		for (size_t j = 0; j < copy->n_regions; j++)
-			in |= copy->regions[j].id == g->id;
-		if (!in) {
-			g->def = NULL;
-			g->wanted = false;
-			disconnect(g);
-		}
-	}
+	drop_others(r, copy);
 	arena_free(&r->arena);
 	r->arena = arena;
 	r->map = copy;
@@ -342,16 +366,28 @@ void relays_measure(struct relays *r, int32_t region)
 	g->probe_at_ns = clock_now_ns();
 	g->probe = http_request(r->loop, &rq, &ev);
 	tls_free(t.to.tls);
+	if (!g->probe)
+		r->ev.latency(r->ev.arg, region, -1);
 }
 
-void relays_link_changed(struct relays *r)
+/* Loopback and link-local addresses are not listed. */
+static bool still_ours(const struct addr *a, const struct addr *local, size_t n)
+{
+	bool known = addr_is_loopback(a) || addr_is_link_local(a);
+	for (size_t i = 0; i < n && !known; i++)
+		known = addr_equal(a, &local[i]);
+	return known;
+}
+
+void relays_links_changed(struct relays *r, const struct addr *local, size_t n)
 {
 	for (size_t i = 0; i < r->n_regions; i++) {
 		struct region *g = r->regions[i];
-		if (g->link)
+		struct addr own;
+		if (g->link && relay_link_local(g->link, &own) && !still_ours(&own, local, n))
 			disconnect(g);
 		g->backoff_ms = 0;
-		if (g->wanted)
+		if (g->wanted && !g->link)
 			connect_region(g);
 	}
 }

@@ -28,8 +28,9 @@ void relays_send_batch(
 	struct relays *r, int32_t region, const struct node_key *to, struct pkt *const *pkts, size_t n);
 /* TLS + first byte time of GET /derp/latency-check. */
 void relays_measure(struct relays *r, int32_t region);
-/* The way to the machine changed: drop what is dead, connect again at once. */
-void relays_link_changed(struct relays *r);
+/* The machine's links changed, its addresses are these now: connections from an address that went are given
+ * up and made anew at once. */
+void relays_links_changed(struct relays *r, const struct addr *local, size_t n);
 bool relays_is_up(const struct relays *r, int32_t region);
 const char *relays_region_code(const struct relays *r, int32_t region); /* "" when unknown */
 const char *relays_region_name(const struct relays *r, int32_t region);

@@ -83,7 +83,7 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 {
 	enum {
 		TOTAL = 0 NODE_DROPS(COUNT_ONE) WG_DROPS(COUNT_ONE) PATH_DROPS(COUNT_ONE)
-			FILTER_DROPS(COUNT_ONE) TUN_DROPS(COUNT_ONE)
+			FILTER_DROPS(COUNT_ONE) TUN_DROPS(COUNT_ONE) UDP_DROPS(COUNT_ONE)
 	};
 	s->drops = arena_array(a, TOTAL, sizeof(*s->drops));
 	if (!s->drops || !n->wg)
@@ -91,6 +91,7 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 	const struct wg_drops *w = wg_drops(n->wg);
 	const struct path_drops *p = path_drops(n->path);
 	const struct tun_drops *t = tun_drops(n->tun);
+	const struct udp_drops *u = udp_drops(n->udp);
 	n->drops.relay_queue_full = relays_dropped(n->relays);
 #define X(name) add_drop(s, "node." #name, n->drops.name);
 	NODE_DROPS(X)
@@ -107,17 +108,24 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 #define X(name) add_drop(s, "tun." #name, t->name);
 	TUN_DROPS(X)
 #undef X
+#define X(name) add_drop(s, "udp." #name, u->name);
+	UDP_DROPS(X)
+#undef X
 }
 #undef COUNT_ONE
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
 	size_t from_map = n->map ? n->map->n_health : 0;
-	s->health = arena_array(a, from_map + 2, sizeof(*s->health));
+	s->health = arena_array(a, from_map + 4, sizeof(*s->health));
 	if (!s->health)
 		return;
 	if (n->last_error[0])
 		s->health[s->n_health++] = n->last_error;
+	if (n->unsaved[0])
+		s->health[s->n_health++] = n->unsaved;
+	if (n->no_dns[0])
+		s->health[s->n_health++] = n->no_dns;
 	if (n->control && !control_connected(n->control) && control_waiting_for(n->control)[0] &&
 		strcmp(control_waiting_for(n->control), n->last_error) != 0)
 		s->health[s->n_health++] = control_waiting_for(n->control);

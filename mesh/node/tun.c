@@ -32,8 +32,14 @@ struct tun {
 static bool read_once(struct tun *t)
 {
 	ssize_t n = read(t->fd, t->super, sizeof(t->super));
-	if (n < 0)
+	if (n <= 0) {
+		/* EIO: down for now. Other errors stay, and would wake us without end. */
+		if (n == 0 || (errno != EAGAIN && errno != EINTR && errno != EIO)) {
+			loop_fd_set(t->watch, 0);
+			t->ev.lost(t->ev.arg, n ? -errno : -ENODEV);
+		}
 		return false;
+	}
 	size_t count = 0;
 	struct offload_cut cut;
 	if (!offload_cut_begin(&cut, t->super, (size_t)n, t->vnet_hdr)) {

@@ -11,6 +11,7 @@ struct tun;
 struct tun_events {
 	/* n packets of one read; the callee's until it returns and may be changed in place. */
 	void (*received)(void *arg, struct pkt *pkts, size_t n);
+	void (*lost)(void *arg, int code); /* once: the interface is gone, nothing comes any more */
 	void *arg;
 };
 /* Creates the interface (down, no address). Errors say what is missing: device file, permission, name taken.

@@ -29,6 +29,7 @@ struct udp {
 	uint16_t port;
 	struct loop_fd *watch;
 	struct udp_events ev;
+	struct udp_drops drops;
 	uint8_t super[SUPER_MAX];
 	struct pkt batch[PKT_BATCH];
 	struct endpoint from[PKT_BATCH];
@@ -51,8 +52,10 @@ static size_t gro_size(struct msghdr *m)
 static void add_datagram(
 	struct udp *u, const uint8_t *p, size_t len, const struct endpoint *from, size_t *count)
 {
-	if (len > PKT_SIZE - PKT_HEADROOM - PKT_TAILROOM)
+	if (len > PKT_SIZE - PKT_HEADROOM - PKT_TAILROOM) {
+		u->drops.udp_oversize++;
 		return;
+	}
 	struct pkt *pkt = &u->batch[*count];
 	pkt_reset(pkt);
 	memcpy(pkt_data(pkt), p, len);
@@ -82,8 +85,10 @@ static bool read_once(struct udp *u)
 	struct endpoint from;
 	if (n < 0)
 		return errno == ECONNREFUSED; /* an ICMP error of an earlier send: go on reading */
-	if (!endpoint_from_sockaddr((struct sockaddr *)&ss, &from))
+	if (!endpoint_from_sockaddr((struct sockaddr *)&ss, &from)) {
+		u->drops.udp_bad_source++;
 		return true;
+	}
 	size_t seg = gro_size(&m), count = 0;
 	if (!seg)
 		seg = (size_t)n;
@@ -159,11 +164,19 @@ uint16_t udp_port(const struct udp *u)
 	return u->port;
 }
 
-static void note_failure(struct udp *u, const struct endpoint *to)
+const struct udp_drops *udp_drops(const struct udp *u)
 {
+	return &u->drops;
+}
+
+static void note_failure(struct udp *u, const struct endpoint *to, size_t packets)
+{
+	int err = errno;
 	/* A full queue loses the packet as a link would; the rest says the way is bad. */
-	if (errno != EAGAIN && errno != ENOBUFS && errno != ECONNREFUSED)
-		u->ev.send_failed(u->ev.arg, to, -errno);
+	bool full = err == EAGAIN || err == ENOBUFS;
+	*(full ? &u->drops.udp_queue_full : &u->drops.udp_unsent) += packets;
+	if (!full && err != ECONNREFUSED)
+		u->ev.send_failed(u->ev.arg, to, -err);
 }
 
 void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len)
@@ -171,7 +184,7 @@ void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t
 	struct sockaddr_storage ss;
 	socklen_t n = endpoint_to_sockaddr(to, u->v6, &ss);
 	if (sendto(u->fd, p, len, 0, (struct sockaddr *)&ss, n) < 0)
-		note_failure(u, to);
+		note_failure(u, to, 1);
 }
 
 /* How many from the front can leave as one: same length, the last may be shorter. */
@@ -211,17 +224,19 @@ void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const 
 {
 	struct sockaddr_storage ss;
 	socklen_t ss_len = endpoint_to_sockaddr(to, u->v6, &ss);
-	for (size_t i = 0; i < n;) {
-		size_t run = u->gso ? run_length(pkts + i, n - i) : 1;
-		if (!send_run(u, &ss, ss_len, pkts + i, run)) {
-			if (run > 1 && (errno == EIO || errno == EINVAL)) {
-				log_info("UDP segmentation is refused (%s); sending one by one",
-					strerror(errno));
-				u->gso = false;
-				continue;
-			}
-			note_failure(u, to);
+	for (size_t i = 0, single = 0; i < n;) {
+		/* single: how far segmentation has been refused in this batch */
+		size_t run = u->gso && i >= single ? run_length(pkts + i, n - i) : 1;
+		if (send_run(u, &ss, ss_len, pkts + i, run)) {
+			i += run;
+		} else if (run > 1 && errno == EINVAL) {
+			single = i + run; /* too large for this way's links: they are cut on the way */
+		} else if (run > 1 && errno == EIO) {
+			log_info("UDP segmentation is refused (%s); sending one by one", strerror(errno));
+			u->gso = false;
+		} else {
+			note_failure(u, to, run);
+			i += run;
 		}
-		i += run;
 	}
 }

@@ -24,4 +24,12 @@ void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t
 /* n packets to one place; equal lengths (but the last) leave as one segmented send. */
 void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n);
 
+#define UDP_DROPS(X) X(udp_oversize) X(udp_bad_source) X(udp_queue_full) X(udp_unsent)
+struct udp_drops {
+#define X(name) uint64_t name;
+	UDP_DROPS(X)
+#undef X
+};
+const struct udp_drops *udp_drops(const struct udp *u);
+
 #endif

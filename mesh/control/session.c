@@ -138,9 +138,22 @@ void session_stream_gone(struct held *h)
 	loop_timer_set(se->timer, OFFLINE_GRACE_MS);
 }
 
+/* Without this its owner would see nothing but a client that never connects again. */
+static void say_farewell(struct session *se)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct view_context c = server_view_context(se->server, se->cap);
+	if (view_farewell(&c, se->view.self, &a, &m))
+		send_message(se, &m);
+	arena_free(&a);
+}
+
 void session_node_removed(struct server *s, int64_t node)
 {
 	struct session *se = table_get(&s->sessions, &node);
+	if (se && se->stream && se->view.self)
+		say_farewell(se);
 	if (se)
 		free_session(se);
 }

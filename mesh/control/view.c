@@ -179,6 +179,15 @@ bool view_whole(const struct view_context *c, struct view *v, struct arena *a, s
 	return add_profiles(c, a, out) && !a->failed;
 }
 
+bool view_farewell(const struct view_context *c, const struct member *self, struct arena *a,
+	struct ctl_map_response *out)
+{
+	struct member gone = *self;
+	gone.expiry_ms = c->now_ms - 1;
+	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
+	return describe_self(c, &gone, a, out) && !a->failed;
+}
+
 /* --- differences --- */
 
 static bool same_endpoints(const struct ctl_endpoints *a, const struct ctl_endpoints *b)

@@ -42,6 +42,9 @@ bool view_visible(const struct view_context *c, const struct member *self, const
 
 /* First message of a stream: everything. Memory in a; the view must outlive the message. */
 bool view_whole(const struct view_context *c, struct view *v, struct arena *a, struct ctl_map_response *out);
+/* Last message to a node that was removed: its login has ended. */
+bool view_farewell(const struct view_context *c, const struct member *self, struct arena *a,
+	struct ctl_map_response *out);
 /* What changed from old to new; *empty when there is nothing to say. refilter: look at the packet filter too
  * (it is dear); new->filter_hash is set in either case. */
 bool view_delta(const struct view_context *c, const struct view *old, struct view *new, bool refilter,

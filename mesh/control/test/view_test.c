@@ -94,6 +94,16 @@ static void test_first(void **state)
 	assert_string_equal(x->m.domain, "mesh.test");
 }
 
+static void test_farewell(void **state)
+{
+	struct fixture *x = *state;
+	struct ctl_map_response m;
+	assert_true(view_farewell(&x->c, x->view.self, &x->a, &m));
+	assert_true(m.node->expired);
+	assert_true(m.node->key_expiry_ms < x->c.now_ms);
+	assert_int_equal(m.n_removed + m.n_changed + m.n_filters, 0);
+}
+
 static void test_patches(void **state)
 {
 	struct fixture *x = *state;
@@ -232,6 +242,7 @@ static void test_settings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_farewell, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_patches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 16384, READS_PER_WAKEUP = 16, OUT_MAX = 4 << 20 };
+enum { LINE_MAX_BYTES = 4 << 20, READS_PER_WAKEUP = 16, OUT_MAX = 4 << 20 };
 
 struct pipe_end {
 	int fd;

@@ -248,7 +248,8 @@ static void test_peer_restarted(void **state)
 	pair_fini(&p);
 }
 
-/* One that started anew begins itself, a moment after the other's handshake: its session is the one to use. */
+/* One that started anew begins itself, a moment after the other's handshake: its session is the one to use.
+ */
 static void test_restarted_soon(void **state)
 {
 	(void)state;

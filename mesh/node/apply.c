@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAP_SAVE_MS = 500, ROUTES_MAX = 1024, SELF_ADDRS_MAX = 8 };
+enum { MAP_SAVE_MS = 100, ROUTES_MAX = 1024, SELF_ADDRS_MAX = 8 };
 
 static const struct addr service_v4 = {
 	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
@@ -143,7 +143,6 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	struct netmap_diff d;
 	struct netmap *old = n->map;
 	int err = 0;
-	bool first = !old; /* kept at once: a start without the server may come any moment */
 	if (!netmap_compare(old, next, &d)) {
 		netmap_put(next);
 		return err_set(eb, -12, "a map change was left out");
@@ -170,8 +169,9 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 		remove_peer(n, d.removed[i - 1]);
 	netmap_diff_fini(&d);
 	netmap_put(old);
-	if (!n->map_cached)
-		loop_timer_set(n->map_save, first ? 0 : MAP_SAVE_MS);
+	/* Soon, and not put off by what follows: a start without the server may come any moment. */
+	if (!n->map_cached && !loop_timer_is_set(n->map_save))
+		loop_timer_set(n->map_save, MAP_SAVE_MS);
 	bool expired = netmap_peer_expired(next, next->self, clock_unix_ms());
 	if (expired)
 		n->state.logged_in = false; /* the next `up` asks for a new key */

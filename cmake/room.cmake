@@ -108,3 +108,14 @@ function(rw_program name main)
 	endforeach()
 	install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
+
+# rw_man(PROGRAM SECTION ARG...): the program's page, printed by itself with these arguments, built and installed.
+function(rw_man program section)
+	set(page ${CMAKE_BINARY_DIR}/man/${program}.${section})
+	add_custom_command(OUTPUT ${page}
+		COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
+		COMMAND ${program} ${ARGN} > ${page}
+		DEPENDS ${program} VERBATIM)
+	add_custom_target(${program}_man ALL DEPENDS ${page})
+	install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endfunction()

@@ -2,6 +2,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/os/file.h"
+#include "mesh/os/man.h"
 #include "resolver/conf.h"
 #include "resolver/listen.h"
 #include <signal.h>
@@ -13,7 +14,7 @@ enum { CONF_MAX = 16 << 20, EXIT_USAGE = 2 };
 
 struct options {
 	const char *config;
-	bool check, json, help, version;
+	bool check, json, help, man, version;
 };
 static const struct opt_row option_rows[] = {
 	{ "config", "c", OPT_STRING, offsetof(struct options, config), "FILE",
@@ -24,7 +25,28 @@ static const struct opt_row option_rows[] = {
 		"events and statistics as JSON lines" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "this text" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ 0 },
+};
+
+static const struct man_item exits[] = {
+	{ "0", "ended by a signal, or --check found the configuration right" },
+	{ "1", "could not start; standard error says why and what to do" },
+	{ "2", "the command line is wrong" },
+	{ NULL, NULL },
+};
+static const struct man_program page = {
+	.name = "ropewalk-resolver",
+	.section = 8,
+	.summary = "DNS server with records of its own, split upstreams and a cache",
+	.words = "-c FILE [OPTIONS]",
+	.text = "ropewalk-resolver answers DNS from its records, its cache and its upstreams. It is the "
+		"resolver of "
+		"ropewalkd(8) without a mesh.\n\nSIGUSR1 prints statistics, SIGHUP reads the configuration "
+		"again.",
+	.options = option_rows,
+	.exits = exits,
+	.see_also = "ropewalkd(8)",
 };
 
 struct program {
@@ -155,14 +177,6 @@ static int run(struct program *p, struct errbuf *eb)
 	return err;
 }
 
-static void usage(void)
-{
-	printf("usage: ropewalk-resolver -c FILE\n\nAnswers DNS from its records, its cache and its "
-	       "upstreams.\n\n");
-	opt_help(option_rows, stdout);
-	printf("\nSIGUSR1 prints statistics, SIGHUP reads the configuration again.\n");
-}
-
 int main(int argc, char **argv)
 {
 	struct program p = { 0 };
@@ -177,7 +191,7 @@ int main(int argc, char **argv)
 	int err = opt_parse(option_rows, argc, argv, false, &p.o, words, &n_words, &eb);
 	if (!err && n_words)
 		err = err_say(&eb, ERR_MALFORMED, "\"%s\" is not expected here; see --help", words[0]);
-	if (!err && !p.o.config && !p.o.help && !p.o.version)
+	if (!err && !p.o.config && !p.o.help && !p.o.man && !p.o.version)
 		err = err_say(&eb, ERR_MALFORMED, "a configuration is needed: -c FILE; see --help");
 	free(words);
 	if (err) {
@@ -186,7 +200,9 @@ int main(int argc, char **argv)
 	}
 	log_setup(LOG_INFO, p.o.json);
 	if (p.o.help)
-		usage();
+		man_help(&page, stdout);
+	else if (p.o.man)
+		man_page(&page, stdout);
 	else if (p.o.version)
 		printf("ropewalk-resolver %s\n", RW_VERSION);
 	else

@@ -94,12 +94,3 @@ int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_wo
 	}
 	return 0;
 }
-
-void opt_help(const struct opt_row *rows, void *file)
-{
-	for (const struct opt_row *r = rows; r->name; r++) {
-		char left[64];
-		snprintf(left, sizeof(left), "--%s%s%s", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
-		fprintf(file, "  %-28s %s\n", left, r->help);
-	}
-}

@@ -35,7 +35,5 @@ struct errbuf;
  * nearest one. */
 int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_word, void *out,
 	const char **words, int *n_words, struct errbuf *eb);
-/* One aligned line per row to a FILE *. */
-void opt_help(const struct opt_row *rows, void *file);
 
 #endif

@@ -1,6 +1,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/node/node.h"
+#include "mesh/os/man.h"
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@ enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280 };
 struct options {
 	const char *state_dir, *socket, *tun, *resolv_conf, *log_level;
 	uint64_t port, mtu;
-	bool log_json, help, version;
+	bool log_json, help, man, version;
 };
 
 static const struct opt_row rows[] = {
@@ -30,8 +31,40 @@ static const struct opt_row rows[] = {
 		"error, warn, info or debug (info)" },
 	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
 	{ 0 },
+};
+
+static const struct man_item exits[] = {
+	{ "0", "ended by a signal" },
+	{ "1", "could not start; standard error says why and what to do" },
+	{ "2", "the command line is wrong" },
+	{ NULL, NULL },
+};
+static const struct man_item files[] = {
+	{ "/var/lib/ropewalk/state.json", "keys and preferences (--statedir)" },
+	{ "/var/lib/ropewalk/netmap.json", "the last map of the network, to start from without the server" },
+	{ "/run/ropewalk/ropewalkd.sock", "LocalAPI socket, which ropewalk(1) speaks to (--socket)" },
+	{ "/etc/resolv.conf", "points at the mesh resolver while the node runs; put back at the end" },
+	{ NULL, NULL },
+};
+static const struct man_program program = {
+	.name = "ropewalkd",
+	.section = 8,
+	.summary = "the mesh node",
+	.words = "[OPTIONS]",
+	.text = "ropewalkd makes a network interface, over which the machines of a mesh reach each other by "
+		"name: "
+		"directly by WireGuard where their routers let them, else over a relay. It needs root, or "
+		"the "
+		"capability CAP_NET_ADMIN and access to /dev/net/tun.\n\nropewalk(1) logs it in, and says "
+		"how it is. "
+		"What is on disk is enough to start again while the coordination server is down.",
+	.options = rows,
+	.exits = exits,
+	.files = files,
+	.see_also = "ropewalk(1), ropewalk-control(8), ropewalk-relay(8)",
 };
 
 static void stop_signal(void *arg, int signo)
@@ -89,9 +122,12 @@ int main(int argc, char **argv)
 	bool extra = n_words > 0;
 	free(words);
 	if (o.help || extra) {
-		fprintf(extra ? stderr : stdout, "Usage: ropewalkd [options]\n\nThe mesh node.\n\n");
-		opt_help(rows, extra ? stderr : stdout);
+		man_help(&program, extra ? stderr : stdout);
 		return extra ? EXIT_USAGE : 0;
+	}
+	if (o.man) {
+		man_page(&program, stdout);
+		return 0;
 	}
 	if (o.version) {
 		printf("%s\n", RW_VERSION);

@@ -41,11 +41,19 @@ static void help_line(const char *left, const char *text, FILE *to)
 	wrap(text, LEFT_WIDTH, LEFT_WIDTH, to);
 }
 
+/* A second spelling of one letter is shown before the name; longer ones are only understood. */
+static bool has_letter(const struct opt_row *r)
+{
+	return r->alias && !r->alias[1];
+}
+
 static void help_options(const struct opt_row *rows, FILE *to)
 {
 	for (const struct opt_row *r = rows; r && r->name; r++) {
 		char left[80];
-		snprintf(left, sizeof(left), "%s%s%s%s", r->name[1] ? "--" : "-", r->name, r->arg ? " " : "",
+		bool letter = has_letter(r);
+		snprintf(left, sizeof(left), "%s%s%s%s%s%s%s", letter ? "-" : "", letter ? r->alias : "",
+			letter ? ", " : "", r->name[1] ? "--" : "-", r->name, r->arg ? " " : "",
 			r->arg ? r->arg : "");
 		help_line(left, r->help, to);
 	}
@@ -133,7 +141,10 @@ static void roff_paragraph(const char *text, FILE *to)
 static void roff_options(const struct opt_row *rows, FILE *to)
 {
 	for (const struct opt_row *r = rows; r && r->name; r++) {
-		fprintf(to, ".TP\n\\fB%s", r->name[1] ? "\\-\\-" : "\\-");
+		fputs(".TP\n", to);
+		if (has_letter(r))
+			fprintf(to, "\\fB\\-%s\\fR, ", r->alias);
+		fprintf(to, "\\fB%s", r->name[1] ? "\\-\\-" : "\\-");
 		roff_text(r->name, to);
 		fputs("\\fR", to);
 		if (r->arg) {

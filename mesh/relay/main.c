@@ -1,5 +1,6 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
+#include "mesh/os/man.h"
 #include "mesh/relay/relay.h"
 #include <errno.h>
 #include <signal.h>
@@ -13,7 +14,7 @@ enum { EXIT_USAGE = 2 };
 
 struct options {
 	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level;
-	bool fast_start, json, help, version;
+	bool fast_start, json, help, man, version;
 };
 
 static const struct opt_row rows[] = {
@@ -35,8 +36,36 @@ static const struct opt_row rows[] = {
 	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "LEVEL",
 		"error, warn, info or debug (info)" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
 	{ 0 },
+};
+
+static const struct man_item exits[] = {
+	{ "0", "ended by a signal" },
+	{ "1", "could not start; standard error says why and what to do" },
+	{ "2", "the command line is wrong" },
+	{ NULL, NULL },
+};
+static const struct man_item files[] = {
+	{ "/var/lib/ropewalk-relay", "the relay's key, certificate and its key (--statedir)" },
+	{ NULL, NULL },
+};
+static const struct man_program page = {
+	.name = "ropewalk-relay",
+	.section = 8,
+	.summary = "DERP relay and STUN server of a mesh network",
+	.words = "[OPTIONS]",
+	.text = "ropewalk-relay passes sealed packets between nodes that have no direct path, and tells "
+		"nodes which "
+		"address the internet sees them under. On its first start it makes a certificate and prints "
+		"its pin, "
+		"which goes into the server's DERP file; a certificate of your own is given by --cert and "
+		"--key.\n\nSIGUSR1 prints the counters as a line of JSON.",
+	.options = rows,
+	.exits = exits,
+	.files = files,
+	.see_also = "ropewalk-control(8), ropewalkd(8)",
 };
 
 struct program {
@@ -181,9 +210,11 @@ int main(int argc, char **argv)
 	if (!err && n_words)
 		err = err_say(&eb, ERR_MALFORMED, "no words are expected; see --help");
 	if (!err && o.help) {
-		printf("Usage: ropewalk-relay [options]\n\nDERP relay and STUN server of a mesh "
-		       "network.\n\n");
-		opt_help(rows, stdout);
+		man_help(&page, stdout);
+		return 0;
+	}
+	if (!err && o.man) {
+		man_page(&page, stdout);
 		return 0;
 	}
 	if (!err && o.version) {

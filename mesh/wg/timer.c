@@ -115,6 +115,13 @@ void wg_timer_retry_at(struct wg *w, struct wg_peer *p, uint64_t at)
 		arm(w, p, &p->retry_at, at);
 }
 
+/* wireguard-go answers two copies that come within a moment both, and keeps the session of the second alone.
+ */
+void wg_timer_repeat_at(struct wg *w, struct wg_peer *p, uint64_t at)
+{
+	arm(w, p, &p->retry_at, at);
+}
+
 /* --- what passes --- */
 
 static void retry(struct wg *w, uint64_t now_ms, struct wg_peer *p)
@@ -126,8 +133,9 @@ static void retry(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 		return;
 	}
 	if (!a->repeated) {
-		a->repeated = true;
-		arm(w, p, &p->retry_at, a->sent_ms + WG_RETRY_MS + jitter(w));
+		a->repeated = now_ms - a->sent_ms >= WG_REPEAT_MS; /* not a copy for a new path */
+		arm(w, p, &p->retry_at,
+			a->sent_ms + (a->repeated ? WG_RETRY_MS + jitter(w) : (uint64_t)WG_REPEAT_MS));
 		wg_handshake_repeat(w, now_ms, p);
 		return;
 	}

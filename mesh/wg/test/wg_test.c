@@ -448,6 +448,18 @@ static void test_path_changed(void **state)
 	wg_path_changed(p.end[0].wg, p.now_ms, 1);
 	assert_int_equal(p.end[0].sent[WG_INITIATION], 2);
 	pair_fini(&p);
+
+	/* Two copies never leave together; the one for the new path does not cost the later one. */
+	pair_init(&p, NULL);
+	p.cut[WG_INITIATION] = true;
+	pair_send(&p, 0, 0);
+	wg_path_changed(p.end[0].wg, p.now_ms, 1);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 1);
+	pair_run(&p, 100);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 2);
+	pair_run(&p, 1000);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 3);
+	pair_fini(&p);
 }
 
 /* 30 % lost, some twice, late by up to 200 ms, both ends talk at once: a session within 30 s, none lost

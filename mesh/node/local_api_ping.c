@@ -2,6 +2,7 @@
 #include "mesh/node/relays.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { PINGS_MAX = 32, PING_MS = 5000 };
 
@@ -43,9 +44,11 @@ static void ping_timed_out(void *arg)
 void local_api_ping_done(
 	struct node *n, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
 {
-	char text[ENDPOINT_TEXT] = "";
+	char text[ENDPOINT_TEXT] = "", name[64] = "";
 	const struct netmap_peer *np = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
 	struct local_pings *all = local_api_pings(n->api);
+	if (np)
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(np->node.name, "."), np->node.name);
 	for (size_t i = 0; i < PINGS_MAX; i++) {
 		struct ping *p = &all->pings[i];
 		if (!p->conn || p->token != token)
@@ -54,7 +57,7 @@ void local_api_ping_done(
 			endpoint_format(at, text);
 		struct api_ping_result r = { .ip = p->ip,
 			.node_ip = p->ip,
-			.node_name = np ? np->node.name : "",
+			.node_name = name,
 			.err = "",
 			.endpoint = text,
 			.latency_s = ms / 1000,
@@ -85,6 +88,12 @@ void local_ping(struct request *r)
 		local_reply_error(r->conn, 400, "ip= must be an address of a peer");
 		return;
 	}
+	if (http_target_query(r->head, "type", text, sizeof(text)) && strcasecmp(text, "disco") != 0) {
+		local_reply_error(r->conn, 501,
+			"ropewalkd sends disco pings only: leave the type away, or use the ping program");
+		return;
+	}
+	addr_format(&ip, text);
 	uint64_t peer = peer_with_address(r->n, &ip);
 	struct local_pings *all = local_api_pings(r->api);
 	struct ping *p = NULL;

@@ -90,7 +90,8 @@ struct path_state {
 bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struct path_state *out);
 /* Learnt by disco. */
 bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer);
-/* Disco-pings the peer by all ways; ping_done is called once with the first answer (token given back). */
+/* Disco-pings the peer by the way in use, or by all when none is proven; ping_done is called once with the
+ * first answer (token given back). */
 void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
 
 /* Own endpoints, best first, with types; the arrays live until the next call of any path function. */

@@ -242,10 +242,15 @@ bool probe_received(struct path *p, const struct endpoint *from, int32_t region,
 
 void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
 {
-	path_way_for(p, now_ms, peer); /* a ping is use: it begins the search for a direct way */
+	/* A ping is use: it begins the search for a direct way. */
+	struct path_way way = path_way_for(p, now_ms, peer);
 	struct peer *e = peers_find(p, peer);
 	if (!e)
 		return;
+	if (way.udp && !way.relay) { /* proven: the answer is to be about this one */
+		probe_send(p, e, &way.at, 0, &token);
+		return;
+	}
 	int32_t region = home_for_peer(p, e);
 	if (region)
 		probe_send(p, e, NULL, region, &token);

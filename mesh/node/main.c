@@ -84,21 +84,28 @@ static int run(const struct options *o)
 		.resolv_conf = o->resolv_conf,
 		.port = (uint16_t)o->port,
 		.mtu = (uint32_t)o->mtu };
-	if (!l || !n || node_open(n, l, &no, &eb) != 0) {
-		fprintf(stderr, "ropewalkd: %s\n", eb.text);
+	if (!l || !n) {
+		fprintf(stderr, "ropewalkd: memory is short\n");
 		free(n);
+		loop_free(l);
 		return 1;
 	}
+	/* Before anything of the machine is changed, so that it is put back. */
 	struct loop_signal *term = loop_signal_new(l, SIGTERM, stop_signal, l),
 			   *intr = loop_signal_new(l, SIGINT, stop_signal, l);
-	log_info("ropewalkd " RW_VERSION ": listening on %s", o->socket);
-	loop_run(l);
-	node_close(n);
+	int err = node_open(n, l, &no, &eb);
+	if (err) {
+		fprintf(stderr, "ropewalkd: %s\n", eb.text);
+	} else {
+		log_info("ropewalkd " RW_VERSION ": listening on %s", o->socket);
+		loop_run(l);
+		node_close(n);
+	}
 	loop_signal_free(term);
 	loop_signal_free(intr);
 	loop_free(l);
 	free(n);
-	return 0;
+	return err ? 1 : 0;
 }
 
 int main(int argc, char **argv)

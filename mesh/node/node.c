@@ -10,9 +10,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { REOPEN_MS = 5000 };
+enum { REOPEN_MS = 5000, LOCK_MS = 2000, LOCK_STEP_MS = 20 };
 
 static const char *const backend_names[] = { [NODE_NO_STATE] = "NoState",
 	[NODE_NEEDS_LOGIN] = "NeedsLogin",
@@ -186,7 +187,13 @@ static int lock_state(struct node *n, struct errbuf *eb)
 	int err = dir_make(n->opt.state_dir, 0700, eb);
 	if (err)
 		return err;
-	n->state_lock = file_lock(path, eb);
+	/* One that was killed may hold it for as long as the kernel takes its interface down. */
+	for (int left_ms = LOCK_MS;; left_ms -= LOCK_STEP_MS) {
+		n->state_lock = file_lock(path, eb);
+		if (n->state_lock != -EWOULDBLOCK || left_ms <= 0)
+			break;
+		nanosleep(&(struct timespec) { .tv_nsec = LOCK_STEP_MS * 1000000L }, NULL);
+	}
 	if (n->state_lock == -EWOULDBLOCK)
 		return err_say(eb, -EWOULDBLOCK,
 			"another ropewalkd uses the state folder %s; stop it, or give this one its own with "

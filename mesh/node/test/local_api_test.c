@@ -1,0 +1,249 @@
+#include "mesh/node/local_api.h"
+#include "mesh/os/file.h"
+#include "mesh/transport/http.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define OUR_HOST "local-tailscaled.sock"
+#define API "/localapi/v0/"
+
+/* A node without an engine: what LocalAPI answers while it is stopped. */
+struct place {
+	char dir[64], sock[96];
+	struct node *n;
+};
+
+static struct place place_make(void)
+{
+	struct place p = { .dir = "/tmp/rw-api-XXXXXX", .n = calloc(1, sizeof(*p.n)) };
+	struct errbuf eb = { 0 };
+	assert_non_null(mkdtemp(p.dir));
+	/* The folder of the socket is made. */
+	snprintf(p.sock, sizeof(p.sock), "%s/run/x/s.sock", p.dir);
+	struct node *n = p.n;
+	n->loop = loop_new();
+	n->opt = (struct node_options) { .state_dir = p.dir, .socket = p.sock };
+	n->monitor_fd = n->state_lock = -1;
+	n->backend = NODE_NEEDS_LOGIN;
+	assert_int_equal(state_load(p.dir, &random_system, &n->state, &eb), 0);
+	n->api = local_api_open(n, p.sock, &eb);
+	if (!n->api)
+		fail_msg("%s", eb.text);
+	return p;
+}
+
+static void place_end(struct place *p)
+{
+	local_api_close(p->n->api);
+	assert_int_not_equal(access(p->sock, F_OK), 0);
+	loop_free(p->n->loop);
+	free(p->n);
+	assert_int_equal(dir_remove(p->dir, NULL), 0);
+}
+
+struct answer {
+	int status;
+	char body[8192];
+	size_t len;
+	bool over;
+};
+
+static void took(struct answer *a, const uint8_t *p, size_t len)
+{
+	assert_true(a->len + len < sizeof(a->body));
+	memcpy(a->body + a->len, p, len);
+	a->len += len;
+	a->body[a->len] = 0;
+}
+
+static void done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct answer *a = arg;
+	a->status = head->status;
+	took(a, body, len);
+	a->over = true;
+}
+
+static void chunk(void *arg, const uint8_t *p, size_t len)
+{
+	took(arg, p, len);
+}
+
+static void failed(void *arg, int code, const char *why)
+{
+	struct answer *a = arg;
+	(void)why;
+	a->status = code;
+	a->over = true;
+}
+
+struct question {
+	const char *method, *target, *body, *host, *extra;
+};
+
+static struct http_client *begin(struct place *p, const struct question *q, struct answer *a, bool stream)
+{
+	struct http_request rq = { .unix_path = p->sock,
+		.method = q->method,
+		.target = q->target,
+		.host = q->host ? q->host : OUR_HOST,
+		.extra = q->extra,
+		.body = q->body,
+		.body_len = q->body ? strlen(q->body) : 0 };
+	struct http_client_events ev = {
+		.done = done, .chunk = stream ? chunk : NULL, .failed = failed, .arg = a
+	};
+	*a = (struct answer) { 0 };
+	return http_request(p->n->loop, &rq, &ev);
+}
+
+static void ask(struct place *p, const struct question *q, struct answer *a)
+{
+	assert_non_null(begin(p, q, a, false));
+	while (!a->over)
+		loop_run_once(p->n->loop);
+}
+
+static void test_routes(void **state)
+{
+	static const struct {
+		struct question q;
+		int status;
+		const char *has;
+	} rows[] = {
+		{ { .method = "GET", .target = API "status" }, 200, "\"BackendState\":\"NeedsLogin\"" },
+		{ { .method = "GET", .target = API "status?peers=false" }, 200, "\"BackendState\"" },
+		{ { .method = "GET", .target = API "prefs" }, 200, "\"ControlURL\"" },
+		{ { .method = "GET", .target = API "dns-config" }, 200, "{" },
+		{ { .method = "GET", .target = API "netcheck" }, 503, "ropewalk up" },
+		{ { .method = "GET", .target = API "whois" }, 400, "addr=" },
+		{ { .method = "GET", .target = API "whois?addr=nonsense" }, 400, "addr=" },
+		{ { .method = "GET", .target = API "whois?addr=100.64.0.1:80" }, 404, "no match" },
+		{ { .method = "GET", .target = API "whois?addr=[fd7a:115c:a1e0::1]:80" }, 404, "no match" },
+		{ { .method = "GET", .target = API "dns-query" }, 400, "name=" },
+		{ { .method = "GET", .target = API "dns-query?name=x&type=NONE" }, 400, "not a question" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9" }, 404, "no peer" },
+		{ { .method = "POST", .target = API "ping?ip=bob" }, 400, "ip=" },
+		{ { .method = "POST", .target = API "login-interactive" }, 204, "" },
+		{ { .method = "POST", .target = API "logout" }, 204, "" },
+		{ { .method = "GET", .target = API "nothing" }, 404, "" },
+		{ { .method = "GET", .target = "/" }, 404, "" },
+		{ { .method = "DELETE", .target = API "status" }, 405, "" },
+		{ { .method = "GET", .target = API "logout" }, 405, "" },
+		/* A page in a browser. */
+		{ { .method = "GET", .target = API "status", .host = "localhost" }, 403, "" },
+		{ { .method = "GET", .target = API "status", .extra = "Origin: http://x\r\n" }, 403, "" },
+		{ { .method = "GET", .target = API "status", .extra = "Referer: http://x/\r\n" }, 403, "" },
+		{ { .method = "PATCH", .target = API "prefs", .body = "{" }, 400, "" },
+		{ { .method = "PATCH", .target = API "prefs", .body = "[]" }, 400, "" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"ControlURLSet\":true,\"ControlURL\":\"ftp://x\"}" },
+			400, "URL" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"HostnameSet\":true,\"Hostname\":"
+				  "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+				  "aaaaaaaaaaaaaaaa\"}" },
+			400, "63" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"HostnameSet\":true,\"Hostname\":\"here\"}" },
+			200, "\"Hostname\":\"here\"" },
+		{ { .method = "PATCH", .target = API "prefs", .body = "{\"Hostname\":\"ignored\"}" }, 200,
+			"\"Hostname\":\"here\"" },
+		{ { .method = "POST", .target = API "start", .body = "nonsense" }, 400, "" },
+	};
+	struct place p = place_make();
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct answer a;
+		ask(&p, &rows[i].q, &a);
+		if (a.status != rows[i].status || !strstr(a.body, rows[i].has))
+			fail_msg("row %zu: %d %s", i, a.status, a.body);
+	}
+	/* A change is kept. */
+	struct state s;
+	struct errbuf eb;
+	assert_int_equal(state_load(p.dir, &random_system, &s, &eb), 0);
+	assert_string_equal(s.prefs.hostname, "here");
+	place_end(&p);
+}
+
+/* Nothing can be written: the answer stands, and status says what to do. */
+static void test_full_disk(void **state)
+{
+	struct place p = place_make();
+	struct answer a;
+	(void)state;
+	p.n->opt.state_dir = "/nonexistent";
+	ask(&p,
+		&(struct question) { .method = "PATCH",
+			.target = API "prefs",
+			.body = "{\"HostnameSet\":true,\"Hostname\":\"h\"}" },
+		&a);
+	assert_int_equal(a.status, 200);
+	ask(&p, &(struct question) { .method = "GET", .target = API "status" }, &a);
+	assert_non_null(strstr(a.body, "free some space"));
+	p.n->opt.state_dir = p.dir;
+	ask(&p,
+		&(struct question) { .method = "PATCH",
+			.target = API "prefs",
+			.body = "{\"HostnameSet\":true,\"Hostname\":\"h2\"}" },
+		&a);
+	ask(&p, &(struct question) { .method = "GET", .target = API "status" }, &a);
+	assert_null(strstr(a.body, "free some space"));
+	place_end(&p);
+}
+
+static void test_watch(void **state)
+{
+	struct place p = place_make();
+	struct answer a, b;
+	(void)state;
+	struct question q = { .method = "GET", .target = API "watch-ipn-bus" };
+	struct http_client *leaves = begin(&p, &q, &a, true), *stays = begin(&p, &q, &b, true);
+	while (!strstr(a.body, "\"State\":2") || !strstr(b.body, "\"State\":2"))
+		loop_run_once(p.n->loop);
+	http_client_cancel(leaves);
+	snprintf(p.n->auth_url, sizeof(p.n->auth_url), "https://login.test/x");
+	node_set_backend(p.n, NODE_NEEDS_LOGIN);
+	while (!strstr(b.body, "https://login.test/x"))
+		loop_run_once(p.n->loop);
+	node_set_backend(p.n, NODE_STARTING);
+	while (!strstr(b.body, "\"State\":5"))
+		loop_run_once(p.n->loop);
+	/* Closed under an open connection: the watcher sees its end. */
+	local_api_close(p.n->api);
+	p.n->api = NULL;
+	while (!b.over)
+		loop_run_once(p.n->loop);
+	(void)stays;
+	place_end(&p);
+}
+
+static void test_socket_in_use(void **state)
+{
+	struct place p = place_make();
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_null(local_api_open(p.n, p.sock, &eb));
+	assert_non_null(strstr(eb.text, "--socket"));
+	place_end(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_socket_in_use),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -56,7 +56,8 @@ struct answer {
 static void took(struct answer *a, const uint8_t *p, size_t len)
 {
 	assert_true(a->len + len < sizeof(a->body));
-	memcpy(a->body + a->len, p, len);
+	if (len)
+		memcpy(a->body + a->len, p, len);
 	a->len += len;
 	a->body[a->len] = 0;
 }

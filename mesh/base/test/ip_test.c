@@ -13,6 +13,27 @@ static struct endpoint ep(const char *text)
 	return e;
 }
 
+/* The plain sum of 16-bit words, at every length and alignment, and for the sums that carry. */
+static void test_sum(void **state)
+{
+	(void)state;
+	uint8_t p[200];
+	for (int fill = 0; fill < 3; fill++) {
+		for (size_t i = 0; i < sizeof(p); i++)
+			p[i] = fill == 0 ? 0 : fill == 1 ? 0xff : (uint8_t)(i * 151 + 7);
+		for (size_t at = 0; at < 9; at++) {
+			for (size_t len = 0; len + at <= sizeof(p); len++) {
+				uint32_t want = 0xfffe;
+				for (size_t i = 0; i < len; i++)
+					want += i & 1 ? p[at + i] : (uint32_t)p[at + i] << 8;
+				while (want >> 16)
+					want = (want & 0xffff) + (want >> 16);
+				assert_int_equal(ip_checksum(p + at, len, 0xfffe), (uint16_t)~want);
+			}
+		}
+	}
+}
+
 static void test_udp_round_trip(void **state)
 {
 	(void)state;
@@ -81,7 +102,7 @@ static void test_extension_headers(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_udp_round_trip),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sum), cmocka_unit_test(test_udp_round_trip),
 		cmocka_unit_test(test_fragments), cmocka_unit_test(test_extension_headers) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

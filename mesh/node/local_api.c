@@ -70,7 +70,8 @@ static struct api_prefs current_prefs(const struct node *n)
 		.hostname = n->state.prefs.hostname,
 		.want_running = n->state.prefs.want_running,
 		.logged_out = !n->state.logged_in,
-		.corp_dns = n->state.prefs.accept_dns };
+		.corp_dns = n->state.prefs.accept_dns,
+		.netfilter_mode = API_NETFILTER_ON };
 }
 
 static void reply_prefs(struct request *r)
@@ -104,6 +105,11 @@ static const char *check_prefs(const struct api_prefs *p, const struct api_prefs
 		return "the login server's URL is too long";
 	if (m->hostname && strlen(p->hostname) >= sizeof(((struct state *)0)->prefs.hostname))
 		return "the host name is longer than 63 characters";
+	if (m->route_all && p->route_all)
+		return "ropewalkd does not accept routes of others: leave --accept-routes away";
+	if (m->shields_up && p->shields_up)
+		return "ropewalkd has no shields: leave --shields-up away, and let the network's policy "
+		       "decide";
 	return NULL;
 }
 
@@ -148,6 +154,22 @@ static void patch_prefs(struct request *r)
 		take_prefs(r->n, &p, &m);
 		reply_prefs(r);
 	}
+	arena_free(&a);
+}
+
+static void post_check_prefs(struct request *r)
+{
+	struct arena a = { 0 };
+	struct api_prefs p;
+	struct errbuf eb;
+	struct api_prefs_mask all = {
+		.control_url = true, .hostname = true, .route_all = true, .shields_up = true
+	};
+	const char *bad =
+		api_prefs_read(&a, r->body, r->len, &p, NULL, &eb) ? eb.text : check_prefs(&p, &all);
+	struct buf b = { 0 };
+	bool ok = api_error_write(&b, bad ? bad : "");
+	local_reply_json(r->conn, &b, ok);
 	arena_free(&a);
 }
 
@@ -267,6 +289,18 @@ static void get_netcheck(struct request *r)
 	arena_free(&a);
 }
 
+/* The official command line measures by itself. */
+static void get_derp_map(struct request *r)
+{
+	struct buf b = { 0 };
+	if (!r->n->map || !r->n->map->derp) {
+		local_reply_error(r->conn, 503, "no relays are known yet; run `ropewalk up` first");
+		return;
+	}
+	bool ok = ctl_derp_map_write(&b, r->n->map->derp);
+	local_reply_json(r->conn, &b, ok);
+}
+
 /* --- routing --- */
 
 static const struct {
@@ -277,6 +311,7 @@ static const struct {
 	{ "GET", "/localapi/v0/status", false, get_status },
 	{ "GET", "/localapi/v0/prefs", false, get_prefs },
 	{ "PATCH", "/localapi/v0/prefs", true, patch_prefs },
+	{ "POST", "/localapi/v0/check-prefs", false, post_check_prefs },
 	{ "POST", "/localapi/v0/start", true, post_start },
 	{ "POST", "/localapi/v0/login-interactive", true, post_login },
 	{ "POST", "/localapi/v0/logout", true, post_logout },
@@ -284,6 +319,7 @@ static const struct {
 	{ "POST", "/localapi/v0/ping", false, local_ping },
 	{ "GET", "/localapi/v0/whois", false, local_whois },
 	{ "GET", "/localapi/v0/netcheck", false, get_netcheck },
+	{ "GET", "/localapi/v0/derpmap", false, get_derp_map },
 	{ "GET", "/localapi/v0/dns-query", false, local_dns_query },
 	{ "GET", "/localapi/v0/dns-osconfig", false, local_dns_os_config },
 	{ "GET", "/localapi/v0/dns-config", false, local_dns_config },

@@ -118,7 +118,10 @@ struct masked_prefs {
 #define CHOSEN_ROW(name, codec, field) \
 	{ name, &(codec), offsetof(struct masked_prefs, p.field), 0, offsetof(struct masked_prefs, m.field), \
 		NULL },
-static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { 0 } };
+static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { "NetfilterMode", &json_i32,
+						      offsetof(struct masked_prefs, p.netfilter_mode), 0, 0,
+						      NULL },
+	{ 0 } };
 static const struct json_row received_rows[] = { PREFS(PLAIN_ROW) PREFS(SET_ROW) { 0 } };
 static const struct json_row sent_rows[] = { PREFS(CHOSEN_ROW) PREFS(SET_ROW) { 0 } };
 static const struct json_shape plain_shape = { plain_rows, sizeof(struct api_prefs), NULL };

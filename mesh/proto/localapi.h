@@ -38,7 +38,10 @@ int api_netcheck_read(
 struct api_prefs {
 	const char *control_url, *hostname;
 	bool want_running, logged_out, corp_dns, route_all, shields_up;
+	int32_t netfilter_mode; /* told, never set: the official command line asks to repeat all but its
+				   default */
 };
+enum { API_NETFILTER_ON = 2 };
 struct api_prefs_mask {
 	bool control_url, hostname, want_running, logged_out, corp_dns, route_all, shields_up;
 };

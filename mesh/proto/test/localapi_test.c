@@ -130,7 +130,8 @@ static void test_prefs(void **state)
 	assert_true(api_prefs_write(&b, &p, NULL));
 	assert_string_equal(buf_cstr(&b),
 		"{\"ControlURL\":\"http://10.0.0.1\",\"RouteAll\":false,\"CorpDNS\":true,\"WantRunning\":"
-		"true,\"LoggedOut\":false,\"ShieldsUp\":false,\"Hostname\":\"a\"}");
+		"true,\"LoggedOut\":false,\"ShieldsUp\":false,\"Hostname\":\"a\","
+		"\"NetfilterMode\":0}");
 	assert_int_equal(api_prefs_read(&a, (const char *)buf_data(&b), b.len, &back, &got, NULL), 0);
 	assert_string_equal(back.control_url, p.control_url);
 	assert_false(got.control_url); /* a value without its Set member changes nothing */

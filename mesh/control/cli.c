@@ -209,9 +209,8 @@ static int run_verb(const struct options *o, const struct verb *v, const char **
 		need += !strchr(v->words[most], '?');
 	if (n < need || n > most) {
 		snprintf(text, sizeof(text),
-			n < need ? "%s needs a %s; see --help" : "%s: too many words (\"%.64s\")",
-			v->man.name,
-			n < need ? *v->words[n] == '#' ? v->words[n] + 1 : v->words[n] : words[most]);
+			n < need ? "%s needs %s; see --help" : "%s: too many words (\"%.64s\")", v->man.name,
+			n < need ? v->man.words : words[most]);
 		return cli_complain(o, CONTROL_USAGE, text);
 	}
 	if (!strcmp(v->man.name, "serve"))

@@ -2,6 +2,7 @@
 #include "mesh/base/text.h"
 #include "mesh/node/node.h"
 #include "mesh/os/man.h"
+#include <net/if.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -108,6 +109,21 @@ static int run(const struct options *o)
 	return err ? 1 : 0;
 }
 
+static int check(const struct options *o, enum log_level *level, struct errbuf *eb)
+{
+	if (!log_level_parse(o->log_level, level))
+		return err_say(eb, ERR_MALFORMED, "--log-level is error, warn, info or debug, not \"%s\"",
+			o->log_level);
+	if (o->port > 65535)
+		return err_say(eb, ERR_MALFORMED, "--port is at most 65535");
+	if (o->mtu < DEFAULT_MTU || o->mtu > PKT_MTU_MAX)
+		return err_say(eb, ERR_MALFORMED, "--mtu is %d to %d", DEFAULT_MTU, PKT_MTU_MAX);
+	if (!*o->tun || strlen(o->tun) >= IFNAMSIZ || strpbrk(o->tun, "/ "))
+		return err_say(eb, ERR_MALFORMED, "--tun is the name of an interface: at most %d characters",
+			IFNAMSIZ - 1);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .state_dir = "/var/lib/ropewalk",
@@ -140,11 +156,8 @@ int main(int argc, char **argv)
 		printf("%s\n", RW_VERSION);
 		return 0;
 	}
-	if (!log_level_parse(o.log_level, &level) || o.port > 65535 || o.mtu < 1280 || o.mtu > PKT_MTU_MAX) {
-		fprintf(stderr,
-			"ropewalkd: --log-level is error, warn, info or debug; --port at most 65535; --mtu "
-			"1280 to %d\n",
-			PKT_MTU_MAX);
+	if (check(&o, &level, &eb) != 0) {
+		fprintf(stderr, "ropewalkd: %s\n", eb.text);
 		return EXIT_USAGE;
 	}
 	log_setup(level, o.log_json);

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -160,22 +162,32 @@ static void resolv_conf_changed(void *arg)
 	names_refresh(arg);
 }
 
+static bool may_set_up_interfaces(void)
+{
+	struct __user_cap_header_struct who = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	return syscall(SYS_capget, &who, caps) != 0 || (caps[0].effective & 1u << CAP_NET_ADMIN);
+}
+
 /* A start that can only fail later is refused now: without TUN there is no node. */
 static int check_tun(struct errbuf *eb)
 {
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	if (fd >= 0) {
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), err = fd < 0 ? -errno : 0;
+	if (fd >= 0)
 		close(fd);
-		return 0;
-	}
-	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
-		return err_say(eb, -errno,
+	if (err == -ENOENT || err == -ENXIO || err == -ENODEV)
+		return err_say(eb, err,
 			"no /dev/net/tun on this machine: load the kernel's tun module (modprobe tun), or "
-			"give the "
-			"container the device");
-	return err_say(eb, -errno,
-		"cannot open /dev/net/tun (%s): run ropewalkd as root or with CAP_NET_ADMIN",
-		strerror(errno));
+			"give the container the device");
+	if (err)
+		return err_say(eb, err,
+			"cannot open /dev/net/tun (%s): run ropewalkd as root or with CAP_NET_ADMIN",
+			strerror(-err));
+	if (!may_set_up_interfaces())
+		return err_say(eb, -EPERM,
+			"no permission to set up network interfaces: run ropewalkd as root or with "
+			"CAP_NET_ADMIN");
+	return 0;
 }
 
 static void logged_out(void *arg);

@@ -44,6 +44,11 @@ static int open_bound(const struct endpoint *bind_to, int type, struct errbuf *e
 		if (err == -EACCES)
 			return err_say(eb, err,
 				"no permission to listen on %s %s; ports below 1024 need root", what, text);
+		if (err == -EADDRNOTAVAIL)
+			return err_say(eb, err,
+				"%s %s: this machine has no such address; see `ip address`, or take [::] for "
+				"all",
+				what, text);
 		return err_set(eb, err, "listen on %s %s", what, text);
 	}
 	return fd;

@@ -178,15 +178,26 @@ struct tls *tls_client(const char *pin, struct errbuf *eb)
 	return t;
 }
 
+static int bad_file(const char *what, const char *path, struct errbuf *eb)
+{
+	if (access(path, R_OK) != 0)
+		return err_set(eb, -errno, "read %s %s", what, path);
+	return err_say(eb, ERR_MALFORMED,
+		"%s %s is damaged or not PEM (%s): restore it from a backup; one that was made by this "
+		"program is "
+		"made anew, with another pin, when certificate and key are both removed",
+		what, path, reason());
+}
+
 struct tls *tls_server(const char *cert_file, const char *key_file, struct errbuf *eb)
 {
 	struct tls *t = settings_new(TLS_server_method(), eb);
 	if (!t)
 		return NULL;
 	if (SSL_CTX_use_certificate_chain_file(t->ctx, cert_file) != 1)
-		err_say(eb, ERR_MALFORMED, "read certificate %s: %s", cert_file, reason());
+		bad_file("certificate", cert_file, eb);
 	else if (SSL_CTX_use_PrivateKey_file(t->ctx, key_file, SSL_FILETYPE_PEM) != 1)
-		err_say(eb, ERR_MALFORMED, "read private key %s: %s", key_file, reason());
+		bad_file("private key", key_file, eb);
 	else if (SSL_CTX_check_private_key(t->ctx) != 1)
 		err_say(eb, ERR_MALFORMED, "private key %s does not belong to certificate %s", key_file,
 			cert_file);

@@ -91,7 +91,7 @@ static void test_sentences(void **state)
 		{ { "version" }, 0, "ropewalk-control " RW_VERSION },
 		{ { NULL }, 2, "preauthkeys create" },
 		{ { "user", "list" }, 2, "unknown verb \"user list\"; did you mean \"users list\"?" },
-		{ { "users", "create" }, 2, "users create needs a name" },
+		{ { "users", "create" }, 2, "users create needs NAME" },
 		{ { "users", "create", "a", "b" }, 2, "users create: too many words (\"b\")" },
 		{ { "nodes", "delete", "x", "--socket", "s" }, 2,
 			"nodes delete: \"x\" is not a number; the list shows the numbers" },

@@ -19,6 +19,7 @@ import (
 	"tailscale.com/tailcfg"
 	"tailscale.com/tstest/integration/testcontrol"
 	"tailscale.com/types/dnstype"
+	"tailscale.com/types/key"
 )
 
 type lab struct {
@@ -34,6 +35,7 @@ func main() {
 	relays := flag.String("relays", "", "file with a relay a line: name, host name of its certificate, IPv4 address, pin")
 	domain := flag.String("domain", "mesh.test", "MagicDNS domain")
 	auth := flag.Bool("interactive", false, "every login needs approval by /_/approve")
+	strictly := flag.Bool("strict", false, "with the manners of Headscale: old versions refused, endpoints taken from the stream request")
 	verbose := flag.Bool("verbose", false, "log every register request")
 	flag.Parse()
 
@@ -55,9 +57,13 @@ func main() {
 			Routes:  map[string][]*dnstype.Resolver{*domain: nil},
 		},
 	}}
-	l.streams.hook(l.server)
 	mux := http.NewServeMux()
 	mux.Handle("/", l.server)
+	if *strictly {
+		l.streams.strict = &strict{forgotten: map[key.NodePublic]bool{}, Streams: map[string]streamRequest{}}
+		mux.Handle("/ts2021", l.streams.strict.upgrade(l.server))
+	}
+	l.streams.hook(l.server)
 	l.admin(mux)
 	l.open(*listen, false, mux)
 	if *tlsListen != "" {
@@ -154,6 +160,13 @@ func (l *lab) admin(mux *http.ServeMux) {
 		},
 		"ping": func(r *http.Request) error { return l.ping(r.FormValue("node")) },
 		"raw":  l.raw,
+		"forget": func(r *http.Request) error {
+			n, err := l.node(r.FormValue("node"))
+			if err == nil {
+				l.streams.strict.forget(n.Key)
+			}
+			return err
+		},
 	}
 	for path, run := range paths {
 		mux.HandleFunc("/_/"+path, func(w http.ResponseWriter, r *http.Request) {
@@ -165,6 +178,7 @@ func (l *lab) admin(mux *http.ServeMux) {
 			fmt.Fprintln(w, "{}")
 		})
 	}
+	mux.HandleFunc("/_/seen", func(w http.ResponseWriter, _ *http.Request) { l.streams.strict.report(w) })
 	mux.HandleFunc("/_/nodes", func(w http.ResponseWriter, _ *http.Request) {
 		json.NewEncoder(w).Encode(l.server.AllNodes())
 	})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -26,6 +27,8 @@ type streams struct {
 	mu   sync.Mutex
 	open map[key.NodePublic]*stream
 	head chan struct{}
+
+	strict *strict // nil: as the server is
 }
 
 // stream holds mu from the first byte of a message to its flush.
@@ -34,6 +37,8 @@ type stream struct {
 	mu        sync.Mutex
 	inMessage bool
 	compress  bool
+	rewrite   func(message []byte) []byte // nil: as it is
+	pending   []byte
 }
 
 func (s *stream) Write(p []byte) (int, error) {
@@ -41,15 +46,41 @@ func (s *stream) Write(p []byte) (int, error) {
 		s.mu.Lock()
 		s.inMessage = true
 	}
-	return s.ResponseWriter.Write(p)
+	if s.rewrite == nil {
+		return s.ResponseWriter.Write(p)
+	}
+	s.pending = append(s.pending, p...)
+	return len(p), nil
 }
 
 func (s *stream) Flush() {
+	if len(s.pending) > 4 {
+		s.ResponseWriter.Write(frame(s.compress, s.rewrite(unframe(s.compress, s.pending))))
+		s.pending = nil
+	}
 	s.ResponseWriter.(http.Flusher).Flush()
 	if s.inMessage {
 		s.inMessage = false
 		s.mu.Unlock()
 	}
+}
+
+func frame(compress bool, message []byte) []byte {
+	if compress {
+		message = zstdframe.AppendEncode(nil, message, zstdframe.FastestCompression)
+	}
+	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(message))), message...)
+}
+
+func unframe(compress bool, framed []byte) []byte {
+	if !compress {
+		return framed[4:]
+	}
+	message, err := zstdframe.AppendDecode(nil, framed[4:])
+	if err != nil {
+		log.Fatalf("the server's own frame: %v", err)
+	}
+	return message
 }
 
 // hook puts itself in front of the server's handler of /machine/map. The requests inside of Noise go to a private
@@ -61,6 +92,13 @@ func (s *streams) hook(server *testcontrol.Server) {
 	theirs, _ := mux.Handler(httptest.NewRequest("POST", "/machine/map", nil))
 	s.open = map[key.NodePublic]*stream{}
 	mux.HandleFunc("POST /machine/map", func(w http.ResponseWriter, r *http.Request) { s.serve(theirs, w, r) })
+	if s.strict != nil {
+		register, _ := mux.Handler(httptest.NewRequest("POST", "/machine/register", nil))
+		s.strict.server = server
+		mux.HandleFunc("POST /machine/register", func(w http.ResponseWriter, r *http.Request) {
+			s.strict.register(register, w, r)
+		})
+	}
 	mux.HandleFunc("HEAD "+headPath, func(http.ResponseWriter, *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -82,11 +120,18 @@ func (s *streams) serve(theirs http.Handler, w http.ResponseWriter, r *http.Requ
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	var req tailcfg.MapRequest
-	if json.Unmarshal(body, &req) != nil || !req.Stream {
+	err := json.Unmarshal(body, &req)
+	if err == nil && s.strict != nil && s.strict.answer(theirs, w, r, &req) {
+		return
+	}
+	if err != nil || !req.Stream {
 		theirs.ServeHTTP(w, r)
 		return
 	}
 	one := &stream{ResponseWriter: w, compress: req.Compress != ""}
+	if s.strict != nil {
+		one.rewrite = func(message []byte) []byte { return s.strict.rewrite(message, &req) }
+	}
 	s.mu.Lock()
 	s.open[req.NodeKey] = one
 	s.mu.Unlock()
@@ -105,13 +150,9 @@ func (s *streams) write(node key.NodePublic, message []byte) error {
 	if to == nil {
 		return errors.New("this node has no map stream")
 	}
-	if to.compress {
-		message = zstdframe.AppendEncode(nil, message, zstdframe.FastestCompression)
-	}
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	frame := binary.LittleEndian.AppendUint32(nil, uint32(len(message)))
-	if _, err := to.ResponseWriter.Write(append(frame, message...)); err != nil {
+	if _, err := to.ResponseWriter.Write(frame(to.compress, message)); err != nil {
 		return err
 	}
 	to.ResponseWriter.(http.Flusher).Flush()

@@ -158,12 +158,12 @@ static bool follows(const struct flow *first, const struct flow *prev, const str
 		f->seq != prev->seq + prev->payload || !addr_equal(&f->v.src, &first->v.src) ||
 		!addr_equal(&f->v.dst, &first->v.dst))
 		return false;
-	/* Same TTL and traffic class; same window, urgent pointer and options. */
+	/* Same TTL and traffic class; same reserved bits, window, urgent pointer and options. */
 	const uint8_t *a = first->p, *b = f->p;
 	bool ip_same = first->v.version == 4 ? a[1] == b[1] && a[8] == b[8] && (a[6] & 0x40) == (b[6] & 0x40)
 					     : memcmp(a, b, 4) == 0 && a[7] == b[7];
 	size_t l4 = first->v.l4_at;
-	return ip_same && memcmp(a + l4 + 14, b + l4 + 14, 2) == 0 &&
+	return ip_same && a[l4 + 12] == b[l4 + 12] && memcmp(a + l4 + 14, b + l4 + 14, 2) == 0 &&
 	       memcmp(a + l4 + 18, b + l4 + 18, first->v.payload_at - l4 - 18) == 0;
 }
 

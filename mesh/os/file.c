@@ -80,6 +80,8 @@ int file_write_atomic(const char *path, mode_t mode, const void *p, size_t len, 
 		err = -errno;
 	if (err) {
 		unlink(temp);
+		if (err == -ENOSPC || err == -EDQUOT)
+			return err_say(eb, err, "write %s: the disk is full; free space and try again", path);
 		return err_set(eb, err, "write %s", path);
 	}
 	sync_folder_of(path);

@@ -176,11 +176,12 @@ static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
 void names_apply(struct node *n, const struct netmap *m)
 {
 	struct errbuf eb = { 0 };
-	n->no_dns[0] = 0;
-	if (apply(n, m, &eb) == 0)
-		return;
-	snprintf(n->no_dns, sizeof(n->no_dns), "mesh names do not resolve on this machine: %s", eb.text);
-	log_error("%s", n->no_dns);
+	char text[sizeof(n->no_dns)] = "";
+	if (apply(n, m, &eb) != 0)
+		snprintf(text, sizeof(text), "mesh names do not resolve on this machine: %s", eb.text);
+	if (text[0] && strcmp(text, n->no_dns) != 0)
+		log_error("%s", text);
+	memcpy(n->no_dns, text, sizeof(text));
 }
 
 void names_refresh(struct node *n)

@@ -46,8 +46,7 @@ void node_save(struct node *n)
 	n->unsaved[0] = 0;
 	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
 		snprintf(n->unsaved, sizeof(n->unsaved),
-			"%s: free some space or fix the folder; until then a restart loses what changed",
-			eb.text);
+			"%s; until this is mended, a restart loses what has changed", eb.text);
 		log_error("%s", n->unsaved);
 	}
 }

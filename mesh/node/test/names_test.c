@@ -1,0 +1,250 @@
+#include "mesh/node/names.h"
+#include "mesh/base/wire.h"
+#include "mesh/node/dns_ask.h"
+#include "mesh/node/os_dns.h"
+#include "mesh/os/file.h"
+#include "mesh/os/netlink.h"
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define KEY(c) "nodekey:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c
+#define NODES \
+	"\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"" KEY( \
+		"aa") "\",\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"]}," \
+		      "\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"b.mesh.test.\",\"Key\":\"" KEY( \
+			      "bb") "\",\"Addresses\":[\"100.64.0.2/32\"]}]"
+
+/* An upstream that knows nothing and counts who asks. */
+struct upstream {
+	int fd;
+	struct loop_fd *watch;
+	int asked;
+};
+
+struct place {
+	char dir[64], resolv[96];
+	struct node n;
+	struct upstream corp, fallback, own;
+};
+
+static void answer_nothing(void *arg, int events)
+{
+	struct upstream *u = arg;
+	struct sockaddr_storage from;
+	socklen_t n = sizeof(from);
+	uint8_t b[1500];
+	(void)events;
+	ssize_t len = recvfrom(u->fd, b, sizeof(b), 0, (struct sockaddr *)&from, &n);
+	if (len < 12)
+		return;
+	u->asked++;
+	b[2] |= 0x80;
+	b[3] = 0x80;
+	sendto(u->fd, b, (size_t)len, 0, (struct sockaddr *)&from, n);
+}
+
+static void upstream_open(struct upstream *u, struct loop *l, const char *at)
+{
+	struct endpoint e;
+	struct errbuf eb;
+	assert_true(endpoint_parse(at, &e));
+	u->fd = sock_udp(&e, &eb);
+	if (u->fd < 0)
+		fail_msg("%s", eb.text);
+	u->watch = loop_fd_new(l, u->fd, answer_nothing, u);
+	loop_fd_set(u->watch, LOOP_READ);
+}
+
+static void upstream_close(struct upstream *u)
+{
+	loop_fd_free(u->watch);
+	close(u->fd);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static struct place *place_make(void)
+{
+	struct errbuf eb = { 0 };
+	struct prefix service;
+	if (unshare(CLONE_NEWNET) != 0)
+		return NULL;
+	struct place *p = calloc(1, sizeof(*p));
+	struct nl *nl = nl_open(&eb);
+	int lo = nl_link_index(nl, "lo");
+	assert_true(prefix_parse("100.100.100.100/32", &service));
+	assert_int_equal(nl_link_up(nl, lo, true, &eb), 0);
+	assert_int_equal(nl_addr_add(nl, lo, &service, &eb), 0);
+	nl_close(nl);
+	strcpy(p->dir, "/tmp/rw-names-XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	snprintf(p->resolv, sizeof(p->resolv), "%s/resolv.conf", p->dir);
+	p->n.loop = loop_new();
+	p->n.state.prefs.accept_dns = true;
+	upstream_open(&p->corp, p->n.loop, "127.0.0.9:53");
+	upstream_open(&p->fallback, p->n.loop, "127.0.0.8:53");
+	upstream_open(&p->own, p->n.loop, "127.0.0.7:53");
+	return p;
+}
+
+static void place_end(struct place *p)
+{
+	names_forget(&p->n);
+	os_dns_close(p->n.os_dns);
+	netmap_put(p->n.map);
+	upstream_close(&p->corp);
+	upstream_close(&p->fallback);
+	upstream_close(&p->own);
+	loop_free(p->n.loop);
+	assert_int_equal(dir_remove(p->dir, NULL), 0);
+	free(p);
+}
+
+static void use_map(struct place *p, const char *json)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb = { 0 };
+	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0)
+		fail_msg("%s", eb.text);
+	struct netmap *next = netmap_apply(NULL, &m, 0, &eb);
+	if (!next)
+		fail_msg("%s", eb.text);
+	netmap_put(p->n.map);
+	p->n.map = next;
+	if (!p->n.os_dns)
+		p->n.os_dns = os_dns_open(p->n.loop, p->resolv, nothing, NULL);
+	names_apply(&p->n, next);
+	arena_free(&a);
+}
+
+struct answer {
+	int code, rcode, count;
+	bool over;
+};
+
+static void answered(void *arg, int code, const uint8_t *b, size_t len)
+{
+	struct answer *a = arg;
+	*a = (struct answer) { .code = code, .over = true };
+	if (!code && len >= 12) {
+		a->rcode = b[3] & 15;
+		a->count = (int)be_get(b + 6, 2);
+	}
+}
+
+static struct answer ask(struct place *p, const char *name, const char *type)
+{
+	struct answer a = { 0 };
+	struct errbuf eb = { 0 };
+	if (!dns_ask_start(p->n.loop, name, type, answered, &a, &eb))
+		fail_msg("%s", eb.text);
+	while (!a.over)
+		loop_run_once(p->n.loop);
+	return a;
+}
+
+static void test_zone_and_routes(void **state)
+{
+	static const struct {
+		const char *name, *type;
+		int rcode, count;
+	} rows[] = {
+		{ "a.mesh.test", "A", 0, 1 },
+		{ "A.Mesh.Test.", "AAAA", 0, 1 },
+		{ "b.mesh.test", "A", 0, 1 },
+		{ "b.mesh.test", "AAAA", 0, 0 },
+		{ "none.mesh.test", "A", 3, 0 },
+		{ "2.0.64.100.in-addr.arpa", "PTR", 0, 1 },
+		{ "9.0.64.100.in-addr.arpa", "PTR", 3, 0 },
+		{ "extra.mesh.test", "A", 0, 1 },
+		{ "six.other.test", "AAAA", 0, 1 },
+		{ "x.closed.test", "A", 3, 0 },
+	};
+	struct place *p = place_make();
+	(void)state;
+	if (!p) {
+		print_message("skipped: a network namespace needs root\n");
+		skip();
+	}
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		   "\"Routes\":{\"corp.test\":[{\"Addr\":\"127.0.0.9\"}],\"closed.test\":[]},"
+		   "\"ExtraRecords\":[{\"Name\":\"extra.mesh.test\",\"Value\":\"100.64.0.9\"},"
+		   "{\"Name\":\"six.other.test\",\"Type\":\"AAAA\",\"Value\":\"fd00::1\"},"
+		   "{\"Name\":\"bad.other.test\",\"Type\":\"MX\",\"Value\":\"x\"}],"
+		   "\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}}");
+	assert_string_equal(p->n.no_dns, "");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct answer a = ask(p, rows[i].name, rows[i].type);
+		if (a.code || a.rcode != rows[i].rcode || a.count != rows[i].count)
+			fail_msg("row %zu: code %d rcode %d, %d records", i, a.code, a.rcode, a.count);
+	}
+	assert_int_equal(p->corp.asked + p->fallback.asked, 0);
+	ask(p, "host.corp.test", "A");
+	assert_true(p->corp.asked > 0 && p->fallback.asked == 0);
+	ask(p, "example.com", "A");
+	assert_true(p->fallback.asked > 0);
+	place_end(p);
+}
+
+/* The machine's own nameserver is asked before the server's fallback, and follows the machine's file. */
+static void test_own_before_fallback(void **state)
+{
+	struct place *p = place_make();
+	(void)state;
+	if (!p) {
+		print_message("skipped: a network namespace needs root\n");
+		skip();
+	}
+	FILE *f = fopen(p->resolv, "w");
+	fputs("nameserver 127.0.0.7\n", f);
+	fclose(f);
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		   "\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}}");
+	assert_true(os_dns_active(p->n.os_dns));
+	ask(p, "example.com", "A");
+	assert_true(p->own.asked > 0 && p->fallback.asked == 0);
+	/* Not wanted any more: the file is the machine's own again. */
+	p->n.state.prefs.accept_dns = false;
+	names_apply(&p->n, p->n.map);
+	assert_false(os_dns_active(p->n.os_dns));
+	place_end(p);
+}
+
+/* A resolv.conf that cannot be written is said, and the names are served all the same. */
+static void test_no_file(void **state)
+{
+	struct place *p = place_make();
+	(void)state;
+	if (!p) {
+		print_message("skipped: a network namespace needs root\n");
+		skip();
+	}
+	snprintf(p->resolv, sizeof(p->resolv), "%s/none/resolv.conf", p->dir);
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}");
+	assert_non_null(strstr(p->n.no_dns, "resolv.conf"));
+	assert_int_equal(ask(p, "b.mesh.test", "A").count, 1);
+	place_end(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_zone_and_routes),
+		cmocka_unit_test(test_own_before_fallback),
+		cmocka_unit_test(test_no_file),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

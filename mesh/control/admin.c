@@ -58,6 +58,15 @@ static json_t *tags_value(const struct ctl_strings *tags)
 	return list;
 }
 
+static json_t *prefixes_value(const struct ctl_prefixes *p)
+{
+	json_t *list = json_array();
+	char text[PREFIX_TEXT];
+	for (size_t i = 0; i < p->n; i++)
+		json_array_append_new(list, json_string(prefix_format(&p->v[i], text)));
+	return list;
+}
+
 static json_t *node_value(const struct call *c, const struct member *m)
 {
 	const struct user *u = fleet_user(&c->s->reg.fleet, m->user);
@@ -70,6 +79,9 @@ static json_t *node_value(const struct call *c, const struct member *m)
 	json_object_set_new(o, "user", json_string(u ? u->name : ""));
 	json_object_set_new(o, "addresses", addresses_value(m));
 	json_object_set_new(o, "tags", tags_value(&m->tags));
+	json_object_set_new(o, "available_routes", prefixes_value(&m->hostinfo.routable_ips));
+	json_object_set_new(o, "approved_routes", tags_value(&m->routes));
+	json_object_set_new(o, "subnet_routes", prefixes_value(&m->served));
 	json_object_set_new(o, "online", json_boolean(m->online));
 	json_object_set_new(o, "expired", json_boolean(member_is_expired(m, c->now_ms)));
 	json_object_set_new(o, "ephemeral", json_boolean(m->ephemeral));
@@ -256,6 +268,23 @@ static json_t *nodes_tag(struct call *c)
 	return node_after(c, registry_node_tag(&c->s->reg, id, text_arg(c, "tags"), c->eb), id);
 }
 
+static json_t *nodes_approve_routes(struct call *c)
+{
+	int64_t id = int_arg(c, "id");
+	return node_after(
+		c, registry_node_routes(&c->s->reg, id, text_arg(c, "routes"), c->now_ms, c->eb), id);
+}
+
+static json_t *nodes_list_routes(struct call *c)
+{
+	const struct fleet *f = &c->s->reg.fleet;
+	json_t *list = json_array();
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i]->routes.n || f->v[i]->hostinfo.routable_ips.n)
+			json_array_append_new(list, node_value(c, f->v[i]));
+	return list;
+}
+
 static json_t *health(struct call *c)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "status", "pass", "version", RW_VERSION,
@@ -286,6 +315,8 @@ static const struct {
 	{ "/v1/nodes/expire", nodes_expire },
 	{ "/v1/nodes/rename", nodes_rename },
 	{ "/v1/nodes/tag", nodes_tag },
+	{ "/v1/nodes/approve-routes", nodes_approve_routes },
+	{ "/v1/nodes/list-routes", nodes_list_routes },
 	{ "/v1/health", health },
 	{ "/v1/policy/reload", policy_reload },
 };

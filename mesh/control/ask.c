@@ -171,9 +171,10 @@ static bool put_word(json_t *args, const char *word, const char *value)
 static json_t *make_args(
 	const struct options *o, const struct verb *v, const char **words, int n, struct errbuf *eb)
 {
-	json_t *args = json_pack("{s:s, s:s, s:I, s:b, s:b, s:b}", "user", o->user ? o->user : "", "tags",
-		o->tags ? o->tags : "", "expiration_ms", (json_int_t)o->expiration_ms, "reusable",
-		o->reusable, "ephemeral", o->ephemeral, "create_user", o->create_user);
+	json_t *args = json_pack("{s:s, s:s, s:s, s:I, s:b, s:b, s:b}", "user", o->user ? o->user : "",
+		"routes", o->routes ? o->routes : "", "tags", o->tags ? o->tags : "", "expiration_ms",
+		(json_int_t)o->expiration_ms, "reusable", o->reusable, "ephemeral", o->ephemeral,
+		"create_user", o->create_user);
 	for (int i = 0; i < n; i++)
 		if (!put_word(args, v->words[i], words[i])) {
 			err_say(eb, -EINVAL, "%s: \"%s\" is not a number; the list shows the numbers",

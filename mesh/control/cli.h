@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct options {
-	const char *config, *socket, *user, *tags, *output;
+	const char *config, *socket, *user, *tags, *routes, *output;
 	uint64_t expiration_ms;
 	bool json, reusable, ephemeral, create_user, help, version, man;
 };

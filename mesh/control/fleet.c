@@ -21,6 +21,12 @@ static bool copy_strings(struct arena *a, struct ctl_strings *s)
 	return !a->failed;
 }
 
+static bool copy_prefixes(struct arena *a, struct ctl_prefixes *p)
+{
+	p->v = p->n ? arena_memdup(a, p->v, p->n * sizeof(*p->v)) : NULL;
+	return !a->failed;
+}
+
 static bool copy_endpoints(struct arena *a, struct ctl_endpoints *e)
 {
 	if (e->n) {
@@ -48,7 +54,8 @@ struct member *member_copy(const struct member *draft)
 	if (m->hostinfo_json && *m->hostinfo_json)
 		(void)ctl_hostinfo_read(
 			&m->mem, m->hostinfo_json, strlen(m->hostinfo_json), &m->hostinfo, NULL);
-	if (!copy_strings(&m->mem, &m->tags) || !copy_endpoints(&m->mem, &m->endpoints)) {
+	if (!copy_strings(&m->mem, &m->tags) || !copy_strings(&m->mem, &m->routes) ||
+		!copy_prefixes(&m->mem, &m->served) || !copy_endpoints(&m->mem, &m->endpoints)) {
 		arena_free(&m->mem);
 		free(m);
 		return NULL;

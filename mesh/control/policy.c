@@ -13,6 +13,23 @@ static bool in_net(const struct prefix *net, const struct member *m)
 	return (m->has_v4 && prefix_contains(net, &m->v4)) || (m->has_v6 && prefix_contains(net, &m->v6));
 }
 
+/* A destination behind it: a subnet it carries, or by its exit. */
+static bool carries(const struct prefix *net, const struct member *m)
+{
+	for (size_t i = 0; i < m->served.n; i++)
+		if (m->served.v[i].bits && prefix_overlaps(net, &m->served.v[i]))
+			return true;
+	return false;
+}
+
+static bool is_exit(const struct member *m)
+{
+	for (size_t i = 0; i < m->served.n; i++)
+		if (!m->served.v[i].bits)
+			return true;
+	return false;
+}
+
 /* m as a source, or as a destination for packets from `from` (NULL: any source; used when filters are made).
  */
 static bool selects(
@@ -41,6 +58,19 @@ static bool any_selects(
 	return false;
 }
 
+static bool is_behind(const struct selector *s, const struct member *m)
+{
+	return s->kind == SELECT_PREFIX ? carries(&s->net, m) : s->kind == SELECT_INTERNET && is_exit(m);
+}
+
+static bool any_behind(const struct selectors *set, const struct member *m)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (is_behind(&set->v[i], m))
+			return true;
+	return false;
+}
+
 bool policy_allows(
 	const struct policy *p, const struct fleet *f, const struct member *a, const struct member *b)
 {
@@ -51,7 +81,7 @@ bool policy_allows(
 		if (!any_selects(&r->src, f, a, NULL))
 			continue;
 		for (size_t k = 0; k < r->n_dst; k++)
-			if (any_selects(&r->dst[k].who, f, b, a))
+			if (any_selects(&r->dst[k].who, f, b, a) || any_behind(&r->dst[k].who, b))
 				return true;
 	}
 	return false;
@@ -136,6 +166,19 @@ static void make_target(
 		add_address(t, s, &node->v6, rule);
 }
 
+/* Of a rule's net the part that it carries; of the internet all. */
+static void make_target_behind(
+	const struct target *t, const struct selector *s, const struct member *node, struct ctl_rule *rule)
+{
+	for (size_t i = 0; i < node->served.n; i++) {
+		const struct prefix *p = &node->served.v[i];
+		if (s->kind == SELECT_INTERNET && !p->bits)
+			add_ports(t, p, false, rule);
+		else if (s->kind == SELECT_PREFIX && p->bits && prefix_overlaps(&s->net, p))
+			add_ports(t, s->net.bits > p->bits ? &s->net : p, false, rule);
+	}
+}
+
 /* The part of one access rule that ends at the node; self: only its autogroup:self destinations, or only the
  * others. */
 static bool make_rule(const struct access_rule *r, const struct fleet *f, const struct member *node,
@@ -144,7 +187,7 @@ static bool make_rule(const struct access_rule *r, const struct fleet *f, const 
 	size_t most = 0;
 	*out = (struct ctl_rule) { .protos = r->protos, .n_protos = r->n_protos };
 	for (size_t i = 0; i < r->n_dst; i++)
-		most += r->dst[i].who.n * r->dst[i].n_ports * 2;
+		most += r->dst[i].who.n * r->dst[i].n_ports * (2 + node->served.n);
 	out->dst = arena_array(a, most, sizeof(*out->dst));
 	if (!out->dst)
 		return false;
@@ -153,6 +196,8 @@ static bool make_rule(const struct access_rule *r, const struct fleet *f, const 
 			const struct selector *s = &r->dst[i].who.v[k];
 			if ((s->kind == SELECT_SELF) == self && selects(s, f, node, NULL))
 				make_target(&r->dst[i], s, node, out);
+			if (!self && is_behind(s, node))
+				make_target_behind(&r->dst[i], s, node, out);
 		}
 	return !out->n_dst || make_sources(&r->src, f, self ? node : NULL, a, out);
 }

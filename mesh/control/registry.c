@@ -166,6 +166,7 @@ int registry_admit(struct registry *r, const struct admission *ad, int64_t *node
 	*node = m->id;
 	log_info("node %lld (%s): %s", (long long)m->id, m->name, old ? "registered again" : "registered");
 	report(r, m->id, CHANGE_IDENTITY);
+	registry_routes_settle(r, ad->now_ms);
 	return 0;
 }
 
@@ -239,6 +240,7 @@ const struct member *registry_map_received(struct registry *r, const struct ctl_
 		draft.last_seen_ms = now_ms;
 		if (registry_replace(r, &draft, renamed, renamed ? CHANGE_IDENTITY : CHANGE_LITTLE, &eb))
 			log_error("node %lld: its update is lost: %s", (long long)draft.id, eb.text);
+		registry_routes_settle(r, now_ms);
 	}
 	buf_free(&json);
 	return fleet_by_key(&r->fleet, &rq->node);
@@ -255,6 +257,7 @@ void registry_online_set(struct registry *r, int64_t node, bool online, int64_t 
 	draft.last_seen_ms = now_ms;
 	if (registry_replace(r, &draft, false, CHANGE_LITTLE, &eb))
 		log_error("node %lld: %s", (long long)node, eb.text);
+	registry_routes_settle(r, now_ms);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -287,6 +290,7 @@ int64_t registry_tick(struct registry *r, int64_t now_ms)
 			report(r, m->id, CHANGE_IDENTITY);
 	}
 	r->ticked_ms = now_ms;
+	registry_routes_settle(r, now_ms);
 	return next;
 }
 
@@ -308,5 +312,6 @@ int registry_node_delete(struct registry *r, int64_t node, struct errbuf *eb)
 	if (r->c.ops.removed)
 		r->c.ops.removed(r->c.ops.arg, node);
 	report(r, node, CHANGE_IDENTITY);
+	registry_routes_settle(r, r->ticked_ms);
 	return 0;
 }

@@ -82,6 +82,9 @@ int registry_node_delete(struct registry *r, int64_t node, struct errbuf *eb);
 int registry_node_expire(struct registry *r, int64_t node, int64_t at_ms, struct errbuf *eb);
 int registry_node_rename(struct registry *r, int64_t node, const char *label, struct errbuf *eb);
 int registry_node_tag(struct registry *r, int64_t node, const char *tags, struct errbuf *eb);
+/* The approved routes of a node, all of them: "10.0.0.0/8,192.0.2.0/24"; "" = none. */
+int registry_node_routes(
+	struct registry *r, int64_t node, const char *routes, int64_t now_ms, struct errbuf *eb);
 struct pending_info {
 	const char *id, *hostname, *os;
 	int64_t since_ms;

@@ -31,6 +31,8 @@ int registry_admit(struct registry *r, const struct admission *ad, int64_t *node
 /* Writes draft over the member with its id, in the store first, and reports the change. */
 int registry_replace(struct registry *r, const struct member *draft, bool durable, enum registry_change what,
 	struct errbuf *eb);
+/* Decides anew who carries which route; after anything that may change that. */
+void registry_routes_settle(struct registry *r, int64_t now_ms);
 void registry_pending_drop_old(struct registry *r, int64_t now_ms);
 void registry_pending_free(struct registry *r);
 /* "tag:a,tag:b": names and, with a policy, tagOwners. */

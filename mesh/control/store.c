@@ -35,6 +35,7 @@ static const char *const migrations[] = {
 	"NULL,"
 	" used INTEGER NOT NULL, created_ms INTEGER NOT NULL, expiry_ms INTEGER, tags TEXT NOT NULL);"
 	"CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+	"ALTER TABLE nodes ADD COLUMN routes TEXT NOT NULL DEFAULT '';",
 };
 
 static int fail(struct store *s, struct errbuf *eb, const char *what)
@@ -374,8 +375,9 @@ static void parse_tags(struct arena *a, const char *text, struct ctl_strings *ou
 /* Columns in the order of the two statements below; the id comes last. */
 static int bind_node(struct stmt *q, const struct member *m)
 {
-	char *endpoints = format_endpoints(&m->endpoints), *tags = format_tags(&m->tags);
-	bool ok = endpoints && tags;
+	char *endpoints = format_endpoints(&m->endpoints), *tags = format_tags(&m->tags),
+	     *routes = format_tags(&m->routes);
+	bool ok = endpoints && tags && routes;
 	bind_int(q, m->user);
 	bind_blob(q, m->machine.b, KEY_LEN);
 	bind_blob(q, m->key.b, KEY_LEN);
@@ -394,6 +396,8 @@ static int bind_node(struct stmt *q, const struct member *m)
 	bind_int(q, m->created_ms);
 	bind_time(q, m->last_seen_ms);
 	bind_time(q, m->expiry_ms);
+	bind_text(q, routes);
+	free(routes);
 	free(endpoints);
 	free(tags);
 	return ok ? 0 : -ENOMEM;
@@ -403,8 +407,8 @@ int store_node_add(struct store *s, struct member *draft, struct errbuf *eb)
 {
 	struct stmt q = prepare(s, "INSERT INTO nodes (user, machine, node_key, disco, name, hostname, v4, "
 				   "v6, home_derp, cap, endpoints, hostinfo,"
-				   " tags, ephemeral, renamed, created_ms, last_seen_ms, expiry_ms)"
-				   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+				   " tags, ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes)"
+				   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
 	if (bind_node(&q, draft)) {
 		sqlite3_finalize(q.st);
 		return err_set(eb, -ENOMEM, "add a node");
@@ -421,7 +425,7 @@ int store_node_put(struct store *s, const struct member *m, struct errbuf *eb)
 				   "?, hostname = ?, v4 = ?, v6 = ?,"
 				   " home_derp = ?, cap = ?, endpoints = ?, hostinfo = ?, tags = ?, "
 				   "ephemeral = ?, renamed = ?, created_ms = ?,"
-				   " last_seen_ms = ?, expiry_ms = ? WHERE id = ?");
+				   " last_seen_ms = ?, expiry_ms = ?, routes = ? WHERE id = ?");
 	if (bind_node(&q, m)) {
 		sqlite3_finalize(q.st);
 		return err_set(eb, -ENOMEM, "change a node");
@@ -458,14 +462,15 @@ static void take_node(struct stmt *q, struct arena *a, struct member *m)
 	m->created_ms = take_time(q);
 	m->last_seen_ms = take_time(q);
 	m->expiry_ms = take_time(q);
+	parse_tags(a, take_text(q), &m->routes);
 }
 
 static int load_nodes(struct store *s, const struct store_sink *sink, struct errbuf *eb)
 {
-	struct stmt q =
-		prepare(s, "SELECT id, user, machine, node_key, disco, name, hostname, v4, v6, home_derp, "
-			   "cap, endpoints, hostinfo, tags,"
-			   " ephemeral, renamed, created_ms, last_seen_ms, expiry_ms FROM nodes ORDER BY id");
+	struct stmt q = prepare(s,
+		"SELECT id, user, machine, node_key, disco, name, hostname, v4, v6, home_derp, "
+		"cap, endpoints, hostinfo, tags,"
+		" ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes FROM nodes ORDER BY id");
 	bool ok = true;
 	while (ok && next_row(&q)) {
 		struct arena a = { 0 };

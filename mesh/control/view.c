@@ -54,6 +54,24 @@ static void addresses_of(const struct member *m, struct arena *a, struct ctl_pre
 		out->v[out->n++] = prefix_of(&m->v6);
 }
 
+/* What peers may send to it: its addresses and the routes it carries. */
+static void routes_of(const struct member *m, struct arena *a, struct ctl_node *out)
+{
+	out->allowed_ips = out->addresses;
+	if (!m->served.n)
+		return;
+	out->allowed_ips.v = arena_array(a, out->addresses.n + m->served.n, sizeof(*out->allowed_ips.v));
+	out->primary_routes.v = arena_array(a, m->served.n, sizeof(*out->primary_routes.v));
+	if (!out->allowed_ips.v || !out->primary_routes.v)
+		return;
+	memcpy(out->allowed_ips.v, out->addresses.v, out->addresses.n * sizeof(*out->addresses.v));
+	for (size_t i = 0; i < m->served.n; i++) {
+		out->allowed_ips.v[out->allowed_ips.n++] = m->served.v[i];
+		if (m->served.v[i].bits) /* an exit is nobody's alone */
+			out->primary_routes.v[out->primary_routes.n++] = m->served.v[i];
+	}
+}
+
 static int64_t owner_of(const struct member *m)
 {
 	return member_is_tagged(m) ? FLEET_TAGGED_USER : m->user;
@@ -81,7 +99,7 @@ static void describe(
 		.online = m->online ? OPT_TRUE : OPT_FALSE,
 		.tags = m->tags };
 	addresses_of(m, a, &out->addresses);
-	out->allowed_ips = out->addresses;
+	routes_of(m, a, out);
 }
 
 /* Peers need a name for the host and its system, not what the node measured about its network. */
@@ -205,6 +223,16 @@ static bool same_text(const char *a, const char *b)
 	return !strcmp(a ? a : "", b ? b : "");
 }
 
+static bool same_prefixes(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!prefix_equal(&a->v[i], &b->v[i]))
+			return false;
+	return true;
+}
+
 static bool same_services(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
 {
 	if (a->n_services != b->n_services)
@@ -224,7 +252,8 @@ static bool can_patch(const struct member *a, const struct member *b)
 	       same_text(a->hostinfo.hostname, b->hostinfo.hostname) &&
 	       same_text(a->hostinfo.os, b->hostinfo.os) &&
 	       same_text(a->hostinfo.ipn_version, b->hostinfo.ipn_version) &&
-	       same_services(&a->hostinfo, &b->hostinfo);
+	       same_services(&a->hostinfo, &b->hostinfo) && same_prefixes(&a->served, &b->served) &&
+	       same_prefixes(&a->hostinfo.routable_ips, &b->hostinfo.routable_ips);
 }
 
 /* false: nothing a peer needs to know has changed. */

@@ -76,14 +76,14 @@ static void add_peer(struct node *n, const struct netmap *m, const struct netmap
 		path_peer_remove(n->path, (uint64_t)c->id);
 		return;
 	}
-	const struct ctl_prefixes *allowed = c->allowed_ips.n ? &c->allowed_ips : &c->addresses;
+	const struct ctl_prefixes *own = &c->addresses; /* routes of others are not taken here */
 	struct path_peer pp = { .id = (uint64_t)c->id,
 		.key = c->key,
 		.disco = c->disco,
 		.endpoints = c->endpoints.v,
 		.n_endpoints = c->endpoints.n,
 		.home = c->home_derp };
-	if (!wg_peer_set(n->wg, (uint64_t)c->id, &c->key, NULL, allowed->v, allowed->n) ||
+	if (!wg_peer_set(n->wg, (uint64_t)c->id, &c->key, NULL, own->v, own->n) ||
 		!path_peer_set(n->path, loop_now_ms(n->loop), &pp))
 		log_error("peer %s: memory is short; it cannot be reached", c->name);
 }

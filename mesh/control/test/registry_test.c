@@ -348,6 +348,55 @@ static void test_requested_tags(void **state)
 	policy_free(p);
 }
 
+/* A node that offers 10.1.0.0/16 and to be an exit. */
+static void join_as_router(struct fixture *x, uint8_t n, const char *key)
+{
+	struct prefix routes[2];
+	struct machine_key machine;
+	struct ctl_map_request rq = { .version = 119, .has_hostinfo = true };
+	ask(x, &(struct ask) { .node = n, .machine = n, .key = key });
+	memset(machine.b, n, KEY_LEN);
+	memset(rq.node.b, n, KEY_LEN);
+	assert_true(prefix_parse("10.1.0.0/16", &routes[0]) && prefix_parse("0.0.0.0/0", &routes[1]));
+	rq.hostinfo.routable_ips = (struct ctl_prefixes) { .v = routes, .n = 2 };
+	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW));
+}
+
+static size_t served_by(struct fixture *x, int64_t id)
+{
+	return fleet_by_id(&x->r.fleet, id)->served.n;
+}
+
+static void test_routes(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	join_as_router(x, 1, key);
+	join_as_router(x, 2, key);
+	assert_int_equal(served_by(x, 1), 0);
+	assert_int_equal(registry_node_routes(&x->r, 1, "10.1", NOW, &eb), -EINVAL);
+	assert_int_equal(registry_node_routes(&x->r, 9, "", NOW, &eb), -ENOENT);
+	assert_int_equal(registry_node_routes(&x->r, 1, "10.1.2.3/16,0.0.0.0/0,10.9.0.0/16", NOW, &eb), 0);
+	assert_int_equal(registry_node_routes(&x->r, 2, "10.1.0.0/16,0.0.0.0/0", NOW, &eb), 0);
+	assert_int_equal(served_by(x, 1), 2); /* not what it never offered */
+	assert_int_equal(served_by(x, 2), 1); /* the exit; the subnet has one carrier */
+	registry_online_set(&x->r, 2, true, NOW);
+	assert_int_equal(served_by(x, 1), 1);
+	assert_int_equal(served_by(x, 2), 2);
+	registry_online_set(&x->r, 1, true, NOW);
+	assert_int_equal(served_by(x, 1), 2);
+	registry_close(&x->r);
+	open_registry(x); /* approval is kept */
+	registry_online_set(&x->r, 1, true, NOW);
+	assert_int_equal(served_by(x, 1), 2);
+	assert_int_equal(registry_node_delete(&x->r, 1, &eb), 0);
+	assert_int_equal(served_by(x, 2), 2);
+	assert_int_equal(registry_node_routes(&x->r, 2, "", NOW, &eb), 0);
+	assert_int_equal(served_by(x, 2), 0);
+}
+
 static void test_admin(void **state)
 {
 	struct fixture *x = *state;
@@ -395,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requested_tags, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_admin, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_admin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_routes, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,7 +190,7 @@ static void test_refusals(void **state)
 	run_sql(x->path, "PRAGMA user_version = 99");
 	assert_null(store_open(x->path, &eb));
 	assert_int_equal(eb.code, ERR_VERSION);
-	assert_non_null(strstr(eb.text, "has format 99, this program knows up to 1"));
+	assert_non_null(strstr(eb.text, "has format 99, this program knows up to 2"));
 
 	FILE *f = fopen(x->path, "w");
 	fputs("this is no database, but it is long enough to be taken for one at first sight, and then some "

@@ -80,7 +80,9 @@ static bool host_matches(X509 *cert, const char *host)
 				    : X509_check_host(cert, host, 0, 0, NULL) == 1;
 }
 
-/* As official clients check a pinned relay: one certificate besides the metacert, its hash, dates and SAN. */
+/* As official clients check a pinned relay: one certificate besides the metacert, its hash and SAN. But not
+ * its dates: it is exactly the one that was meant, and a machine whose clock is far off needs the relay too.
+ */
 static const char *pin_fault(const struct tls *t, X509 *leaf, STACK_OF(X509) * chain, const char *host)
 {
 	uint8_t hash[HASH];
@@ -91,13 +93,17 @@ static const char *pin_fault(const struct tls *t, X509 *leaf, STACK_OF(X509) * c
 		       "this is meant";
 	if (count_certs(chain) != 1)
 		return "sent more than the pinned certificate";
-	if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
-		return "has a certificate that is not valid yet; is this machine's clock right?";
-	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
-		return "has a certificate that has expired";
 	if (!host_matches(leaf, host))
 		return "has a certificate for another host name";
 	return NULL;
+}
+
+static const char *trust_fault(X509_STORE_CTX *store)
+{
+	int err = X509_STORE_CTX_get_error(store);
+	if (err == X509_V_ERR_CERT_NOT_YET_VALID || err == X509_V_ERR_CERT_HAS_EXPIRED)
+		return "it is not yet, or no longer, good; is this machine's clock right?";
+	return X509_verify_cert_error_string(err);
 }
 
 static int verify(X509_STORE_CTX *store, void *arg)
@@ -115,7 +121,7 @@ static int verify(X509_STORE_CTX *store, void *arg)
 		fault = pin_fault(t, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store),
 			check->host);
 	else if (X509_verify_cert(store) != 1)
-		fault = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
+		fault = trust_fault(store);
 	if (!fault)
 		return 1;
 	if (t->trust == TRUST_PIN) {

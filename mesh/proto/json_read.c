@@ -1,8 +1,11 @@
 #include "mesh/proto/json.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+enum { HUGE_NUMBERS_MAX = 8 };
 
 /* What jansson would build is bounded before it starts. */
 static bool is_bounded(const char *p, size_t len, size_t depth_max)
@@ -29,6 +32,30 @@ static bool is_bounded(const char *p, size_t len, size_t depth_max)
 	return true;
 }
 
+/* Fields that we do not know may hold numbers that fit no 64 bits; they are read as null. */
+static json_t *load_without_huge(const char *text, size_t len, json_error_t *e)
+{
+	char *copy = malloc(len);
+	json_t *doc = NULL;
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, len);
+	for (int i = 0; i < HUGE_NUMBERS_MAX && !doc; i++) {
+		size_t end = (size_t)e->position, at = end;
+		if (json_error_code(e) != json_error_numeric_overflow || end > len)
+			break;
+		while (at && strchr("0123456789+-.eE", copy[at - 1]))
+			at--;
+		if (end - at < 4)
+			break;
+		memset(copy + at, ' ', end - at);
+		memcpy(copy + at, "null", 4);
+		doc = json_loadb(copy, len, 0, e);
+	}
+	free(copy);
+	return doc;
+}
+
 json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf *eb)
 {
 	if (len > JSON_BYTES_MAX || !is_bounded(text, len, depth_max)) {
@@ -37,6 +64,8 @@ json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf 
 	}
 	json_error_t e;
 	json_t *doc = json_loadb(text, len, 0, &e);
+	if (!doc && json_error_code(&e) == json_error_numeric_overflow)
+		doc = load_without_huge(text, len, &e);
 	if (!doc)
 		err_say(eb, ERR_MALFORMED, "not JSON: %s at byte %d", e.text, e.position);
 	return doc;

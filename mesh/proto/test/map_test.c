@@ -57,6 +57,8 @@ static void test_rules(void **state)
 		{ "{\"Peers\":[]}", "{}" },
 		{ "{\"Peers\":[null]}", "{}" },
 		{ "{\"PeersRemoved\":[9007199254740993,2]}", NULL }, /* above 2^53: no doubles */
+		{ "{\"A\":18446744073709551615,\"B\":[-1e999,9223372036854775808],\"KeepAlive\":true}",
+			"{\"KeepAlive\":true}" },
 		{ "{\"OnlineChange\":{\"12\":true,\"9\":false}}", NULL },
 		{ "{\"PeerSeenChange\":{\"12\":true,\"9\":null}}", "{\"PeerSeenChange\":{\"12\":true}}" },
 		{ "{\"Domain\":\"a\\u003cb\\u0026c\"}", "{\"Domain\":\"a<b&c\"}" },

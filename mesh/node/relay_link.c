@@ -13,6 +13,8 @@ enum {
 	HANDSHAKE_MS = 10000,
 	SILENCE_MS = 120000,	/* keep-alives come each 60-65 s */
 	WAITING_MAX = 64 << 10, /* bytes held while the handshake runs: the first packets of a session */
+	IDLE_S = 25, /* below the life of a NAT's TCP mappings; the relay's own word comes each minute */
+	UNACKED_MS = 6000, /* a way that swallows packets: another region is better than waiting */
 	IN_KEEP = 4096,
 	QUEUE_MAX = 1 << 20, /* bytes queued to the relay; more is lost, as on any slow link */
 };
@@ -37,7 +39,12 @@ struct relay_link {
 	bool freed;
 };
 
-int relay_target_of(const struct ctl_derp_node *node, struct relay_target *t)
+static const char *literal(const char *ip)
+{
+	return ip[0] && strcmp(ip, "none") != 0 ? ip : NULL;
+}
+
+int relay_target_of(const struct ctl_derp_node *node, bool prefer_v6, struct relay_target *t)
 {
 	*t = (struct relay_target) { 0 };
 	const char *pin = node->insecure				     ? "insecure"
@@ -51,9 +58,8 @@ int relay_target_of(const struct ctl_derp_node *node, struct relay_target *t)
 	}
 	t->to.host = node->host;
 	t->to.port = node->derp_port > 0 ? (uint16_t)node->derp_port : RELAY_PORT;
-	const char *ip = node->ipv4[0] && strcmp(node->ipv4, "none") != 0   ? node->ipv4
-			 : node->ipv6[0] && strcmp(node->ipv6, "none") != 0 ? node->ipv6
-									    : NULL;
+	const char *v4 = literal(node->ipv4), *v6 = literal(node->ipv6),
+		   *ip = (prefer_v6 && v6) || !v4 ? v6 : v4;
 	if (ip && addr_parse(ip, &t->at.ip)) {
 		t->at.port = t->to.port;
 		t->to.at = &t->at;
@@ -221,6 +227,7 @@ static void upgraded(
 	struct stream_events ev = { .data = stream_data, .closed = stream_closed, .arg = l };
 	stream_events_set(s, &ev);
 	stream_queue_cap(s, QUEUE_MAX);
+	sock_tcp_liveness(stream_fd(s), IDLE_S, UNACKED_MS);
 	if (len)
 		stream_data(l, leftover, len);
 }
@@ -255,12 +262,11 @@ static void timed_out(void *arg)
 		loop_timer_set(l->timer, SILENCE_MS - (now - l->heard_ms));
 }
 
-struct relay_link *relay_link_open(struct loop *loop, const struct ctl_derp_node *node,
-	const struct node_private *us, const struct node_key *us_pub, const struct random *rnd,
-	const struct relay_link_events *ev)
+struct relay_link *relay_link_open(
+	struct loop *loop, const struct relay_link_config *cfg, const struct relay_link_events *ev)
 {
 	struct relay_target t;
-	if (relay_target_of(node, &t) != 0)
+	if (relay_target_of(cfg->node, cfg->prefer_v6, &t) != 0)
 		return NULL;
 	struct relay_link *l = calloc(1, sizeof(*l));
 	if (!l) {
@@ -268,16 +274,16 @@ struct relay_link *relay_link_open(struct loop *loop, const struct ctl_derp_node
 		return NULL;
 	}
 	l->loop = loop;
-	l->us = *us;
-	l->pub = *us_pub;
-	l->rnd = rnd;
+	l->us = *cfg->us;
+	l->pub = *cfg->us_pub;
+	l->rnd = cfg->rnd;
 	l->ev = *ev;
 	l->waiting.cap = WAITING_MAX;
 	l->timer = loop_timer_new(loop, timed_out, l);
 	struct http_request rq = { .to = t.to,
 		.method = "GET",
 		.target = "/derp",
-		.host = node->host,
+		.host = cfg->node->host,
 		.extra = "Upgrade: DERP\r\nConnection: Upgrade\r\n",
 		.timeout_ms = HANDSHAKE_MS };
 	struct http_client_events hev = {

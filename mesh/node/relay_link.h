@@ -16,10 +16,16 @@ struct relay_link_events {
 	void (*closed)(void *arg, int code, const char *why); /* once; then relay_link_close */
 	void *arg;
 };
+struct relay_link_config {
+	const struct ctl_derp_node *node;
+	bool prefer_v6; /* where the relay has both */
+	const struct node_private *us;
+	const struct node_key *us_pub;
+	const struct random *rnd;
+};
 /* NULL: the node's entry cannot be used, or memory is short. */
-struct relay_link *relay_link_open(struct loop *l, const struct ctl_derp_node *node,
-	const struct node_private *us, const struct node_key *us_pub, const struct random *rnd,
-	const struct relay_link_events *ev);
+struct relay_link *relay_link_open(
+	struct loop *l, const struct relay_link_config *cfg, const struct relay_link_events *ev);
 void relay_link_close(struct relay_link *l); /* NULL is fine; no event after */
 /* false: queue full, or not ready and the waiting room is full. */
 bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len);
@@ -35,6 +41,6 @@ struct relay_target {
 	struct stream_target to;
 	struct endpoint at;
 };
-int relay_target_of(const struct ctl_derp_node *node, struct relay_target *t);
+int relay_target_of(const struct ctl_derp_node *node, bool prefer_v6, struct relay_target *t);
 
 #endif

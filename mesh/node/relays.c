@@ -143,9 +143,17 @@ static void connect_region(struct region *g)
 		.peer_gone = link_gone,
 		.closed = link_closed,
 		.arg = g };
-	g->link = relay_link_open(g->all->loop, node, &g->all->us, &g->all->pub, g->all->rnd, &ev);
-	if (!g->link)
+	/* A round over the region's relays by IPv4, then one by IPv6. */
+	struct relay_link_config cfg = { .node = node,
+		.prefer_v6 = g->tries / g->def->n_nodes % 2,
+		.us = &g->all->us,
+		.us_pub = &g->all->pub,
+		.rnd = g->all->rnd };
+	g->link = relay_link_open(g->all->loop, &cfg, &ev);
+	if (!g->link) {
+		g->tries++;
 		retry_later(g);
+	}
 }
 
 static void sweep(void *arg)
@@ -353,7 +361,7 @@ void relays_measure(struct relays *r, int32_t region)
 	struct relay_target t;
 	if (!node || g->probe)
 		return;
-	if (relay_target_of(node, &t) != 0) {
+	if (relay_target_of(node, false, &t) != 0) {
 		r->ev.latency(r->ev.arg, region, -1);
 		return;
 	}

@@ -96,6 +96,17 @@ int sock_tcp_connect_hook(
 	return fd;
 }
 
+void sock_tcp_liveness(int fd, int idle_s, int timeout_ms)
+{
+	enum { PROBE_S = 2, PROBES = 4 };
+	int on = 1, every = PROBE_S, count = PROBES;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
 int sock_accept(int fd, struct endpoint *from)
 {
 	struct sockaddr_storage ss;

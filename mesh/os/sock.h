@@ -14,6 +14,9 @@ int sock_tcp_connect(
 /* hook (may be NULL) sees the socket before connect: marks, binding to an interface. */
 int sock_tcp_connect_hook(
 	const struct endpoint *to, void (*hook)(void *arg, int fd), void *arg, struct errbuf *eb);
+/* A TCP connection whose other end is gone without a word ends: unacknowledged for timeout_ms, or idle for
+ * idle_s and then silent to probes. */
+void sock_tcp_liveness(int fd, int idle_s, int timeout_ms);
 int sock_accept(int fd, struct endpoint *from); /* -errno; from may be NULL */
 int sock_error(int fd);				/* 0 or the -errno pending on the socket */
 int sock_local(int fd, struct endpoint *out);

@@ -253,7 +253,8 @@ static void test_other_pin(void **state)
 	}
 	struct loop *l = loop_new();
 	struct ctl_derp_node node = node_of(&r, r.port);
-	r.pin[strlen(r.pin) - 1] ^= 1;
+	char *last = &r.pin[strlen(r.pin) - 1];
+	*last = *last == '0' ? '1' : '0';
 	struct ctl_derp_region region = {
 		.id = REGION, .code = "x", .name = "X", .nodes = &node, .n_nodes = 1
 	};

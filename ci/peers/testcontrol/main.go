@@ -35,7 +35,7 @@ func main() {
 	relays := flag.String("relays", "", "file with a relay a line: name, host name of its certificate, IPv4 address, pin")
 	domain := flag.String("domain", "mesh.test", "MagicDNS domain")
 	auth := flag.Bool("interactive", false, "every login needs approval by /_/approve")
-	strictly := flag.Bool("strict", false, "with the manners of Headscale: old versions refused, endpoints taken from the stream request")
+	strictly := flag.Bool("strict", false, "with the manners of Headscale: old versions refused, an early payload, endpoints taken from the stream request")
 	verbose := flag.Bool("verbose", false, "log every register request")
 	flag.Parse()
 
@@ -61,7 +61,7 @@ func main() {
 	mux.Handle("/", l.server)
 	if *strictly {
 		l.streams.strict = &strict{forgotten: map[key.NodePublic]bool{}, Streams: map[string]streamRequest{}}
-		mux.Handle("/ts2021", l.streams.strict.upgrade(l.server))
+		mux.Handle("/ts2021", l.streams.strict.upgrade())
 	}
 	l.streams.hook(l.server)
 	l.admin(mux)

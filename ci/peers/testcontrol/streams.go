@@ -83,12 +83,16 @@ func unframe(compress bool, framed []byte) []byte {
 	return message
 }
 
+// inside points at a field that the server does not export.
+func inside(server *testcontrol.Server, field string) unsafe.Pointer {
+	return unsafe.Pointer(reflect.ValueOf(server).Elem().FieldByName(field).UnsafeAddr())
+}
+
 // hook puts itself in front of the server's handler of /machine/map. The requests inside of Noise go to a private
 // mux of the server, hence the reflection.
 func (s *streams) hook(server *testcontrol.Server) {
 	server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/generate_204", nil))
-	field := reflect.ValueOf(server).Elem().FieldByName("mux")
-	mux := *(**http.ServeMux)(unsafe.Pointer(field.UnsafeAddr()))
+	mux := *(**http.ServeMux)(inside(server, "mux"))
 	theirs, _ := mux.Handler(httptest.NewRequest("POST", "/machine/map", nil))
 	s.open = map[key.NodePublic]*stream{}
 	mux.HandleFunc("POST /machine/map", func(w http.ResponseWriter, r *http.Request) { s.serve(theirs, w, r) })

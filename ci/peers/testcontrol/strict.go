@@ -2,15 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 
+	"golang.org/x/net/http2"
+	"tailscale.com/control/controlhttp/controlhttpserver"
 	"tailscale.com/tailcfg"
 	"tailscale.com/tstest/integration/testcontrol"
 	"tailscale.com/types/key"
@@ -45,8 +49,43 @@ func (s *strict) refuse(w http.ResponseWriter, version int) bool {
 	return true
 }
 
+// peerContext says whose connection it is, under the key that the server uses and does not export.
+type peerContext struct {
+	context.Context
+	peer key.MachinePublic
+}
+
+func (c peerContext) Value(k any) any {
+	if fmt.Sprintf("%T", k) == "testcontrol.peerMachinePublicContextKey" {
+		return c.peer
+	}
+	return c.Context.Value(k)
+}
+
+// challenge is the early payload: it goes before the first frame of HTTP/2.
+func challenge(_ int, w io.Writer) error {
+	text, _ := json.Marshal(tailcfg.EarlyNoise{NodeKeyChallenge: key.NewChallenge().Public()})
+	head := binary.BigEndian.AppendUint32([]byte("\xff\xff\xffTS"), uint32(len(text)))
+	_, err := w.Write(append(head, text...))
+	return err
+}
+
+func (s *strict) serve(w http.ResponseWriter, r *http.Request) {
+	private := *(*key.MachinePrivate)(inside(s.server, "noisePrivKey"))
+	conn, err := controlhttpserver.AcceptHTTP(r.Context(), w, r, private, challenge)
+	if err != nil {
+		log.Printf("upgrade: %v", err)
+		return
+	}
+	defer conn.Close()
+	new(http2.Server).ServeConn(conn, &http2.ServeConnOpts{
+		Context:    peerContext{context.WithoutCancel(r.Context()), conn.Peer()},
+		BaseConfig: &http.Server{Handler: *(**http.ServeMux)(inside(s.server, "mux"))},
+	})
+}
+
 // upgrade looks at the version in the Noise initiation, which travels in a header.
-func (s *strict) upgrade(next http.Handler) http.Handler {
+func (s *strict) upgrade() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		initiation, err := base64.StdEncoding.DecodeString(r.Header.Get("X-Tailscale-Handshake"))
 		if err != nil || len(initiation) < 2 {
@@ -57,7 +96,7 @@ func (s *strict) upgrade(next http.Handler) http.Handler {
 		refused := s.refuse(w, int(binary.BigEndian.Uint16(initiation)))
 		s.mu.Unlock()
 		if !refused {
-			next.ServeHTTP(w, r)
+			s.serve(w, r)
 		}
 	})
 }

@@ -35,8 +35,8 @@ static bool relay_start(struct relay_process *r)
 	if (!r->pid) {
 		dup2(out[1], 1);
 		close(out[0]);
-		execl(path, path, "--listen", "127.0.0.1:0", "--hostname", "127.0.0.1", "--statedir", r->dir,
-			"--json", (char *)NULL);
+		execl(path, path, "--listen", "127.0.0.1:0", "--stun", "127.0.0.1:0", "--hostname",
+			"127.0.0.1", "--statedir", r->dir, "--json", (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);

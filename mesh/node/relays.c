@@ -214,7 +214,7 @@ void relays_close(struct relays *r)
 
 static struct region *add_region(struct relays *r, int32_t id)
 {
-	struct region **all = realloc(r->regions, (r->n_regions + 1) * sizeof(*all));
+	struct region **all = reallocarray(r->regions, r->n_regions + 1, sizeof(void *));
 	struct region *g = calloc(1, sizeof(*g));
 	if (all)
 		r->regions = all;
@@ -255,8 +255,9 @@ static void drop_others(struct relays *r, const struct ctl_derp_map *m)
 		g->wanted = false;
 		disconnect(g);
 		region_free(g);
-		memmove(&r->regions[i - 1], &r->regions[i], (r->n_regions - i) * sizeof(g));
 		r->n_regions--;
+		for (size_t k = i - 1; k < r->n_regions; k++)
+			r->regions[k] = r->regions[k + 1];
 	}
 }
 

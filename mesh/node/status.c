@@ -78,12 +78,13 @@ static void add_drop(struct api_status *s, const char *name, uint64_t count)
 	s->drops[s->n_drops++] = (struct api_drop) { .name = name, .n = count };
 }
 
-#define COUNT_ONE(name) +1
 static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 {
 	enum {
-		TOTAL = 0 NODE_DROPS(COUNT_ONE) WG_DROPS(COUNT_ONE) PATH_DROPS(COUNT_ONE)
-			FILTER_DROPS(COUNT_ONE) TUN_DROPS(COUNT_ONE) UDP_DROPS(COUNT_ONE)
+		TOTAL = (sizeof(struct node_drops) + sizeof(struct wg_drops) + sizeof(struct path_drops) +
+				sizeof(struct filter_drops) + sizeof(struct tun_drops) +
+				sizeof(struct udp_drops)) /
+			sizeof(uint64_t)
 	};
 	s->drops = arena_array(a, TOTAL, sizeof(*s->drops));
 	if (!s->drops || !n->wg)
@@ -112,7 +113,6 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 	UDP_DROPS(X)
 #undef X
 }
-#undef COUNT_ONE
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {

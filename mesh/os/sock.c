@@ -109,7 +109,7 @@ void sock_tcp_liveness(int fd, int idle_s, int timeout_ms)
 
 int sock_accept(int fd, struct endpoint *from)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t n = sizeof(ss);
 	int c = accept4(fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (c < 0)

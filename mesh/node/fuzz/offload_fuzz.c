@@ -93,6 +93,7 @@ static void join_then_cut(const uint8_t *data, size_t len)
 	}
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (!len)

@@ -140,6 +140,8 @@ static void put_region(struct ctl_derp_map *map, const struct ctl_derp_region *r
 static int take_map(struct reading *r, yaml_node_t *root, struct ctl_derp_map *out)
 {
 	yaml_node_t *regions = root && root->type == YAML_MAPPING_NODE ? field(r, root, "regions") : NULL;
+	if (regions && document_is_null(regions)) /* "regions:" with nothing below it: none */
+		return 0;
 	if (!regions || regions->type != YAML_MAPPING_NODE)
 		return document_refuse(
 			&r->d, root, "a DERP map needs \"regions\": a mapping from number to region");

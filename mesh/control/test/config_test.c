@@ -156,6 +156,7 @@ static void test_derp(void **state)
 		  "\"InsecureForTests\":true}]},"
 		  "\"901\":{\"Nodes\":null}}}",
 			NULL, 2 },
+		{ "regions:\n", NULL, 0 },
 		{ "regions: 5\n", "d.yaml:1:1: a DERP map needs \"regions\": a mapping from number to region",
 			0 },
 		{ "regions:\n  x: {}\n", "d.yaml:2:3: a region's key must be its number, 1 to 65535", 0 },

@@ -27,6 +27,16 @@ static yaml_node_t *field(struct reading *r, yaml_node_t *map, const char *name)
 	return NULL;
 }
 
+static bool has_key(struct reading *r, const yaml_node_t *map, const char *name)
+{
+	if (!map || map->type != YAML_MAPPING_NODE)
+		return false;
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++)
+		if (!strcasecmp(document_text(document_node(&r->d, p->key)), name))
+			return true;
+	return false;
+}
+
 static int take_text(struct reading *r, yaml_node_t *map, const char *name, const char **out)
 {
 	yaml_node_t *n = field(r, map, name);
@@ -140,7 +150,7 @@ static void put_region(struct ctl_derp_map *map, const struct ctl_derp_region *r
 static int take_map(struct reading *r, yaml_node_t *root, struct ctl_derp_map *out)
 {
 	yaml_node_t *regions = root && root->type == YAML_MAPPING_NODE ? field(r, root, "regions") : NULL;
-	if (regions && document_is_null(regions)) /* "regions:" with nothing below it: none */
+	if (!regions && has_key(r, root, "regions")) /* nothing below it: no relays */
 		return 0;
 	if (!regions || regions->type != YAML_MAPPING_NODE)
 		return document_refuse(

@@ -23,7 +23,7 @@ struct stream_events {
 
 /* TLS settings shared by many streams; counted inside by the streams that use them. */
 struct tls;
-/* pin: NULL = public PKI (system roots); "sha256-raw:<hex>" = the leaf's DER hash and dates and SAN must
+/* pin: NULL = public PKI (system roots); "sha256-raw:<hex>" = the leaf's DER hash and SAN must
  * match; "insecure" = no verification (InsecureForTests). */
 struct tls *tls_client(const char *pin, struct errbuf *eb);
 /* PEM files. tls_server_metacert appends the DERP metacert (tailscale-protocol.md 2.1) to the chain sent. */

@@ -16,6 +16,7 @@ enum {
 	FOLLOWUP_MS = 1800000,	/* a person is asked: the server answers when that is done */
 	FOLLOWUP_MIN_MS = 1000, /* an answer sooner than this is no long poll: not at once again */
 	LOGOUT_MS = 3000,
+	TOLD_MS = 300, /* until peers have it from the server */
 	ANSWER_MAX = 1 << 20,
 };
 
@@ -40,8 +41,8 @@ struct control {
 	struct h2_request *stream;
 	int stream_status;
 	struct map_frames *frames;
-	struct loop_timer *retry, *silence;
-	uint64_t backoff_ms, asked_ms;
+	struct loop_timer *retry, *silence, *renew;
+	uint64_t backoff_ms, asked_ms, told_ms; /* told_ms: our disco key; 0 = not yet */
 	bool must_register, update_wanted, first_of_stream;
 	char auth_key[256], followup[512], waiting[1024];
 	struct node_key old_key;
@@ -331,6 +332,21 @@ static void map_received(void *arg, const char *json, size_t len)
 	node_rearm(n);
 }
 
+/* Official clients drop the WireGuard sessions of a peer whose disco key is new to them, and the peer cannot
+ * know: what was made before the server told them our key is made again. */
+static void renew_sessions(void *arg)
+{
+	struct control *c = arg;
+	struct node *n = c->n;
+	struct wg_peer_stats ws;
+	for (size_t i = 0; n->wg && n->map && i < n->map->n_peers; i++) {
+		uint64_t id = (uint64_t)n->map->peers[i]->node.id;
+		if (wg_peer_stats(n->wg, id, &ws) && ws.session && ws.last_handshake_ms <= c->told_ms)
+			wg_peer_restarted(n->wg, loop_now_ms(n->loop), id);
+	}
+	node_rearm(n);
+}
+
 static void stream_head(void *arg, int status)
 {
 	struct control *c = arg;
@@ -341,6 +357,10 @@ static void stream_head(void *arg, int status)
 	c->waiting[0] = 0;
 	c->stage = CONTROL_STREAM;
 	log_info("control: map stream open");
+	if (!c->told_ms) {
+		c->told_ms = loop_now_ms(c->n->loop);
+		loop_timer_set(c->renew, TOLD_MS);
+	}
 	if (c->n->path)
 		path_control_up(c->n->path, loop_now_ms(c->n->loop), true);
 	if (c->update_wanted)
@@ -536,7 +556,9 @@ struct control *control_open(struct node *n)
 	c->reg.c = c->update.c = c;
 	c->retry = loop_timer_new(n->loop, retry_due, c);
 	c->silence = loop_timer_new(n->loop, silent, c);
-	if (!c->retry || !c->silence) {
+	c->renew = loop_timer_new(n->loop, renew_sessions, c);
+	if (!c->retry || !c->silence || !c->renew) {
+		loop_timer_free(c->renew);
 		loop_timer_free(c->retry);
 		loop_timer_free(c->silence);
 		free(c);
@@ -555,6 +577,7 @@ void control_close(struct control *c)
 	disconnect(c);
 	loop_timer_free(c->retry);
 	loop_timer_free(c->silence);
+	loop_timer_free(c->renew);
 	key_wipe(c, sizeof(*c));
 	free(c);
 }

@@ -23,7 +23,7 @@ uint8_t *buf_room(struct buf *b, size_t n)
 	uint8_t *p = malloc(size);
 	if (!p)
 		return NULL;
-	if (b->len)
+	if (b->p)
 		memcpy(p, b->p + b->at, b->len);
 	free(b->p);
 	b->p = p;

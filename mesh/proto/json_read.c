@@ -35,7 +35,7 @@ static bool is_bounded(const char *p, size_t len, size_t depth_max)
 /* Fields that we do not know may hold numbers that fit no 64 bits; they are read as null. */
 static json_t *load_without_huge(const char *text, size_t len, json_error_t *e)
 {
-	char *copy = malloc(len);
+	char *copy = len ? malloc(len) : NULL;
 	json_t *doc = NULL;
 	if (!copy)
 		return NULL;

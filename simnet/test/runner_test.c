@@ -106,8 +106,8 @@ static void test_runs(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char *records = NULL;
 		int code = run(rows[i].text, &records);
-		if (code != rows[i].code || !strstr(records, rows[i].says))
-			fail_msg("row %zu: code %d\n%s", i, code, records);
+		if (code != rows[i].code || !records || !strstr(records, rows[i].says))
+			fail_msg("row %zu: code %d\n%s", i, code, records ? records : "");
 		free(records);
 	}
 }

@@ -54,6 +54,7 @@ static int run(const char *text, char **records)
 	scenario_free(&s);
 	if (code < 0) {
 		free(*records);
+		*records = NULL;
 		print_message("skipped: %s\n", eb.text);
 		skip();
 	}

@@ -10,12 +10,6 @@
 
 enum { MAP_SAVE_MS = 100, ROUTES_MAX = 1024, SELF_ADDRS_MAX = 8 };
 
-static const struct addr service_v4 = {
-	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
-};
-
-static const struct addr service_v6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
-
 /* --- filter --- */
 
 static bool convert_rule(struct arena *a, const struct ctl_rule *r, struct filter_rule *out)
@@ -117,9 +111,9 @@ static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb
 		addrs[n_addrs++] = own->v[i];
 		*(addr_is_v4(&own->v[i].ip) ? &v4 : &v6) = true;
 	}
-	addrs[n_addrs++] = prefix_of(&service_v4);
+	addrs[n_addrs++] = prefix_of(&iface_service_v4);
 	if (v6)
-		addrs[n_addrs++] = prefix_of(&service_v6);
+		addrs[n_addrs++] = prefix_of(&iface_service_v6);
 	if (v4)
 		prefix_parse("100.64.0.0/10", &routes[n_routes++]);
 	if (v6)

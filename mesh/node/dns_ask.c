@@ -2,6 +2,7 @@
 #include "mesh/base/addr.h"
 #include "mesh/base/key.h"
 #include "mesh/base/wire.h"
+#include "mesh/node/iface.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -89,10 +90,7 @@ static void timed_out(void *arg)
 struct dns_ask *dns_ask_start(struct loop *l, const char *name, const char *type,
 	void (*cb)(void *arg, int code, const uint8_t *answer, size_t len), void *arg, struct errbuf *eb)
 {
-	static const struct endpoint service = {
-		.ip = { { [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 } },
-		.port = 53
-	};
+	const struct endpoint service = { .ip = iface_service_v4, .port = 53 };
 	uint8_t b[QUERY_MAX];
 	uint16_t id, code = type_code(type);
 	random_system.fill(random_system.arg, &id, sizeof(id));

@@ -20,10 +20,14 @@ bool iface_in_mesh(const struct addr *a)
 	return addr_is_cgnat(a) || prefix_contains(&mesh6, a);
 }
 
+const struct addr iface_service_v4 = {
+	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
+};
+const struct addr iface_service_v6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
+
 bool iface_is_service(const struct addr *a)
 {
-	static const struct addr v6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
-	return addr_is_v4(a) ? addr_v4_get(a) == 0x64646464 : addr_equal(a, &v6);
+	return addr_equal(a, &iface_service_v4) || addr_equal(a, &iface_service_v6);
 }
 
 struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb)

@@ -13,12 +13,6 @@ enum {
 	SEARCH_MAX = 6
 };
 
-static const struct endpoint service[] = {
-	{ .ip = { { [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 } },
-		.port = DNS_PORT },
-	{ .ip = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } }, .port = DNS_PORT },
-};
-
 /* --- zone --- */
 
 static void add_node(struct zone_builder *b, const struct ctl_node *c)
@@ -144,12 +138,14 @@ static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbu
 		return 0;
 	}
 	size_t k = dns->domains.n < SEARCH_MAX ? dns->domains.n : SEARCH_MAX;
-	return os_dns_set(n->os_dns, &service[0].ip, dns->domains.v, k, eb);
+	return os_dns_set(n->os_dns, &iface_service_v4, dns->domains.v, k, eb);
 }
 
 /* The IPv6 address is a convenience: a machine without IPv6 lacks it. */
 static int open_resolver(struct node *n, struct errbuf *eb)
 {
+	const struct endpoint service[] = { { .ip = iface_service_v4, .port = DNS_PORT },
+		{ .ip = iface_service_v6, .port = DNS_PORT } };
 	struct resolver_server_options o = { .at = service, .n = ARRAY_LEN(service) };
 	n->dns = resolver_server_open(n->loop, &o, eb);
 	if (!n->dns) {

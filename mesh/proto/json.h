@@ -28,8 +28,7 @@ struct json_in {
 };
 
 enum {
-	JSON_OMIT = 1,	    /* not written when it holds what init gave it */
-	JSON_READ_NULL = 2, /* the codec wants to see null */
+	JSON_OMIT = 1, /* not written when it holds what init gave it */
 };
 struct json_out { /* text straight into a buf; failure sticks, json_write looks once */
 	struct buf *to;
@@ -75,6 +74,9 @@ extern const struct json_codec json_str, json_str_or_null, json_bool, json_opt, 
 /* --- reading --- */
 /* Parses text with caps; NULL and a sentence in eb (may be NULL). json_decref it. */
 json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf *eb);
+/* In place: numbers too large become null, characters that are none U+FFFD or '?'. text[len] is 0. Whether
+ * anything was changed. */
+bool json_mend(char *text, size_t len);
 /* Case-insensitive; NULL when absent. */
 json_t *json_member(const json_t *obj, const char *name);
 /* ERR_MALFORMED with the path; returns false. */

@@ -1,11 +1,10 @@
 #include "mesh/proto/json.h"
+#include "mesh/base/key.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-enum { HUGE_NUMBERS_MAX = 8 };
 
 /* What jansson would build is bounded before it starts. */
 static bool is_bounded(const char *p, size_t len, size_t depth_max)
@@ -32,26 +31,19 @@ static bool is_bounded(const char *p, size_t len, size_t depth_max)
 	return true;
 }
 
-/* Fields that we do not know may hold numbers that fit no 64 bits; they are read as null. */
-static json_t *load_without_huge(const char *text, size_t len, json_error_t *e)
+/* A second try with what is odd in it mended; the text may hold secrets. */
+static json_t *load_mended(const char *text, size_t len)
 {
-	char *copy = len ? malloc(len) : NULL;
+	char *copy = malloc(len + 1);
 	json_t *doc = NULL;
 	if (!copy)
 		return NULL;
-	memcpy(copy, text, len);
-	for (int i = 0; i < HUGE_NUMBERS_MAX && !doc; i++) {
-		size_t end = (size_t)e->position, at = end;
-		if (json_error_code(e) != json_error_numeric_overflow || end > len)
-			break;
-		while (at && strchr("0123456789+-.eE", copy[at - 1]))
-			at--;
-		if (end - at < 4)
-			break;
-		memset(copy + at, ' ', end - at);
-		memcpy(copy + at, "null", 4);
-		doc = json_loadb(copy, len, 0, e);
-	}
+	if (len)
+		memcpy(copy, text, len);
+	copy[len] = 0;
+	if (json_mend(copy, len))
+		doc = json_loadb(copy, len, 0, NULL);
+	key_wipe(copy, len);
 	free(copy);
 	return doc;
 }
@@ -64,8 +56,8 @@ json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf 
 	}
 	json_error_t e;
 	json_t *doc = json_loadb(text, len, 0, &e);
-	if (!doc && json_error_code(&e) == json_error_numeric_overflow)
-		doc = load_without_huge(text, len, &e);
+	if (!doc)
+		doc = load_mended(text, len);
 	if (!doc)
 		err_say(eb, ERR_MALFORMED, "not JSON: %s at byte %d", e.text, e.position);
 	return doc;
@@ -117,7 +109,7 @@ void json_init(const struct json_shape *shape, void *out)
 
 static bool read_row(struct json_in *in, const json_t *v, const struct json_row *row, void *out)
 {
-	if (json_is_null(v) && !(row->flags & JSON_READ_NULL))
+	if (json_is_null(v))
 		return true;
 	struct json_at here = { .up = in->at, .name = row->name };
 	in->at = &here;

@@ -59,9 +59,20 @@ static void test_rules(void **state)
 		{ "{\"PeersRemoved\":[9007199254740993,2]}", NULL }, /* above 2^53: no doubles */
 		{ "{\"A\":18446744073709551615,\"B\":[-1e999,9223372036854775808],\"KeepAlive\":true}",
 			"{\"KeepAlive\":true}" },
+		{ "{\"A\":[1e400,1e400,1e400,1e400,1e400,1e400,1e400,1e400,1e400,99999999999999999999],"
+		  "\"PeersRemoved\":[-9223372036854775808]}",
+			"{\"PeersRemoved\":[-9223372036854775808]}" },
 		{ "{\"OnlineChange\":{\"12\":true,\"9\":false}}", NULL },
 		{ "{\"PeerSeenChange\":{\"12\":true,\"9\":null}}", "{\"PeerSeenChange\":{\"12\":true}}" },
 		{ "{\"Domain\":\"a\\u003cb\\u0026c\"}", "{\"Domain\":\"a<b&c\"}" },
+		/* characters that are none */
+		{ "{\"Domain\":\"a\\u0000b\"}", "{\"Domain\":\"a\xef\xbf\xbd"
+						"b\"}" },
+		{ "{\"Domain\":\"\\ud800\\u0041\\udc00\\ud83d\\ude00\"}",
+			"{\"Domain\":\"\xef\xbf\xbd"
+			"A\xef\xbf\xbd\xf0\x9f\x98\x80\"}" },
+		{ "{\"x\\u0000\":\"\\\\u0000\",\"Domain\":\"\xff\xc3\xa4\xed\xa0\x80\"}",
+			"{\"Domain\":\"?\xc3\xa4???\"}" },
 		{ "{\"Domain\":\"\"}", NULL },
 		{ "{\"Health\":[]}", NULL },
 		{ "{\"Health\":[\"say \\\"hi\\\"\\n\"]}", "{\"Health\":[\"say \\\"hi\\\"\\u000a\"]}" },
@@ -139,7 +150,10 @@ static void test_refused(void **state)
 		{ "{\"PacketFilters\":{\"base\":[{\"SrcIPs\":\"*\"}]}}",
 			"PacketFilters.base[0].SrcIPs: not an array" },
 		{ "{\"ControlTime\":\"yesterday\"}", "ControlTime: not an RFC 3339" },
-		{ "{\"Domain\":\"a\\u0000b\"}", "not JSON" },
+		{ "{\"Domain\":\"a\\u00", "not JSON" },
+		{ "{\"Domain\":\"\\ud800\\u", "not JSON" },
+		{ "{\"Domain\":\"a\\", "not JSON" },
+		{ "{\"PeersRemoved\":[18446744073709551615", "not JSON" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct arena a = { 0 };

@@ -162,6 +162,10 @@ bool ip_parse(const uint8_t *p, size_t len, struct ip_view *out)
 		v.proto = h[6];
 		v.src = addr_v6_bytes(h + 8);
 		v.dst = addr_v6_bytes(p + 24);
+		/* Would be taken for the IPv4 address that it holds: a way around every rule about that one.
+		 */
+		if (addr_is_v4(&v.src) || addr_is_v4(&v.dst))
+			return false;
 		r = rd_of(p, total);
 		rd_take(&r, 40);
 		if (!skip_extensions(&r, &v))

@@ -54,6 +54,14 @@ static size_t escape_json(const char *s, char *out, size_t cap)
 	return n;
 }
 
+/* Names and reasons are strangers' words: none of them begins a line or moves a terminal's cursor. */
+static void hide_controls(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	if (!log_wanted(level))
@@ -76,6 +84,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 		n = snprintf(line, sizeof(line), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n",
 			when, ts.tv_nsec / 1000000, level_names[level], quoted);
 	} else {
+		hide_controls(text);
 		n = snprintf(line, sizeof(line), "%s.%03ldZ %-5s %s\n", when, ts.tv_nsec / 1000000,
 			level_names[level], text);
 	}

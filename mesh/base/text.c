@@ -47,9 +47,9 @@ bool text_duration_ms(const char *s, uint64_t *out_ms)
 			if (strlen(units[i].unit) == n && strncmp(units[i].unit, s, n) == 0)
 				break;
 		}
-		if (i == ARRAY_LEN(units))
+		if (i == ARRAY_LEN(units) || __builtin_mul_overflow(v, units[i].ms, &v) ||
+			__builtin_add_overflow(total, v, &total))
 			return false;
-		total += v * units[i].ms;
 		s += n;
 	}
 	*out_ms = total;

@@ -100,9 +100,28 @@ static void test_extension_headers(void **state)
 	assert_false(ip_parse(p, n, &v));
 }
 
+/* An IPv4 address inside an IPv6 packet must not pass for a packet of that address. */
+static void test_mapped(void **state)
+{
+	static const uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff, 100, 64, 0, 1 };
+	uint8_t p[128] = { 0 }, copy[16];
+	struct endpoint src = ep("[fd7a::1]:1"), dst = ep("[fd7a::2]:2");
+	size_t n = ip_write_udp(p, &src, &dst, 8);
+	struct ip_view v;
+	(void)state;
+	assert_true(ip_parse(p, n, &v));
+	for (size_t at = 8; at <= 24; at += 16) {
+		memcpy(copy, p + at, 16);
+		memcpy(p + at, mapped, 16);
+		assert_false(ip_parse(p, n, &v));
+		memcpy(p + at, copy, 16);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sum), cmocka_unit_test(test_udp_round_trip),
-		cmocka_unit_test(test_fragments), cmocka_unit_test(test_extension_headers) };
+		cmocka_unit_test(test_fragments), cmocka_unit_test(test_extension_headers),
+		cmocka_unit_test(test_mapped) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

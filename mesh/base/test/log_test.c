@@ -1,0 +1,67 @@
+#include "mesh/base/log.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* What log_write says for `text`, from the level's name on. */
+static void capture(const char *text, char *out, size_t cap)
+{
+	int pipe_fd[2], saved = dup(STDERR_FILENO);
+	assert_int_equal(pipe(pipe_fd), 0);
+	dup2(pipe_fd[1], STDERR_FILENO);
+	log_write(LOG_INFO, "peer %s", text);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(pipe_fd[1]);
+	ssize_t n = read(pipe_fd[0], out, cap - 1);
+	close(pipe_fd[0]);
+	assert_true(n > 0);
+	out[n] = 0;
+}
+
+/* A stranger's name neither begins a line of its own nor moves the cursor. */
+static void test_controls(void **state)
+{
+	char line[512];
+	(void)state;
+	log_setup(LOG_INFO, false);
+	capture("a\nroot logged in\r\033[2J\x7f", line, sizeof(line));
+	assert_non_null(strstr(line, "info  peer a?root logged in??[2J?\n"));
+	log_setup(LOG_INFO, true);
+	capture("a\n\"b\\", line, sizeof(line));
+	assert_non_null(strstr(line, "\"msg\":\"peer a\\u000a\\\"b\\\\\"}\n"));
+	log_setup(LOG_INFO, false);
+}
+
+static void test_levels(void **state)
+{
+	enum log_level level = LOG_INFO;
+	(void)state;
+	assert_true(log_level_parse("debug", &level));
+	assert_int_equal(level, LOG_DEBUG);
+	assert_false(log_level_parse("loud", &level));
+	assert_false(log_wanted(LOG_DEBUG));
+	assert_true(log_wanted(LOG_ERROR));
+}
+
+/* So many a second; the rest is counted. */
+static void test_limit(void **state)
+{
+	struct log_limit l = { 0 };
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_true(log_allowed(&l, 3, 5000));
+	assert_false(log_allowed(&l, 3, 5999));
+	assert_true(log_allowed(&l, 3, 6000));
+	assert_int_equal(l.suppressed, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_controls), cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_limit) };
+	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

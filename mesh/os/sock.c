@@ -1,6 +1,6 @@
 #include "mesh/os/sock.h"
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* the C library's tcp_info ends too early */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -105,6 +105,13 @@ void sock_tcp_liveness(int fd, int idle_s, int timeout_ms)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
+uint64_t sock_acked(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof(info);
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_bytes_acked : 0;
 }
 
 int sock_accept(int fd, struct endpoint *from)

@@ -15,6 +15,9 @@ enum derp_type {
 	DERP_KEEP_ALIVE = 6,
 	DERP_NOTE_PREFERRED = 7,
 	DERP_PEER_GONE = 8,
+	DERP_FORWARD_PACKET = 0x0a, /* this and the next two: between relays of one region */
+	DERP_WATCH_CONNS = 0x10,
+	DERP_CLOSE_PEER = 0x11,
 	DERP_PING = 0x12,
 	DERP_PONG = 0x13,
 	DERP_HEALTH = 0x14,

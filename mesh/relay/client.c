@@ -1,5 +1,6 @@
 /* One DERP connection: handshake, frames in, frames out. */
 #include "mesh/base/log.h"
+#include "mesh/os/sock.h"
 #include "mesh/proto/derp.h"
 #include "mesh/proto/disco.h"
 #include "mesh/relay/inner.h"
@@ -12,6 +13,7 @@ enum {
 	HANDSHAKE_MS = 10000,
 	KEEPALIVE_MS = 60000,
 	KEEPALIVE_JITTER_MS = 5000,
+	WRITE_MS = 2000, /* a client whose network takes nothing for so long is gone */
 	STREAM_BUSY =
 		128 << 10,    /* bytes not yet taken by the network: from here on frames wait in the queue */
 	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
@@ -27,8 +29,12 @@ struct client {
 	bool is_dirty, closed;
 	unsigned depth;
 	struct stream *stream;
-	struct loop_timer *timer; /* handshake bound, then keep-alive */
-	bool ready;
+	struct loop_timer *timer; /* the earlier of the two below */
+	uint64_t due_ms;	  /* the handshake is over by then, or the next keep-alive */
+	uint64_t
+		stalled_ms; /* bytes wait, and unless some are acknowledged by then it is the end; 0 = none */
+	uint64_t acked;	    /* bytes acknowledged when that was set */
+	bool ready, pong_waits;
 	struct node_key key;
 	struct buf in, out;
 	struct queue waiting;
@@ -38,10 +44,28 @@ struct client {
 
 /* --- out --- */
 
+static void arm(struct client *c)
+{
+	uint64_t now = loop_now_ms(c->r->loop), at = c->due_ms;
+	if (c->stalled_ms && c->stalled_ms < at)
+		at = c->stalled_ms;
+	loop_timer_set(c->timer, at > now ? at - now : 0);
+}
+
+static void watch_stall(struct client *c)
+{
+	c->acked = sock_acked(stream_fd(c->stream));
+	c->stalled_ms = loop_now_ms(c->r->loop) + (c->r->write_ms ? c->r->write_ms : WRITE_MS);
+	arm(c);
+}
+
 static void flush_out(struct client *c)
 {
-	if (c->out.len && !c->closed)
+	if (c->out.len && !c->closed) {
 		stream_write(c->stream, buf_data(&c->out), c->out.len);
+		if (stream_queued(c->stream) && !c->stalled_ms)
+			watch_stall(c);
+	}
 	buf_free(&c->out);
 }
 
@@ -93,6 +117,7 @@ static void drained(void *arg)
 		free(f);
 	}
 	flush_out(c);
+	c->pong_waits = c->pong_waits && !queue_is_empty(&c->waiting);
 }
 
 static void send_small(struct client *c, const uint8_t *frame, size_t len)
@@ -171,16 +196,20 @@ static void remember_sent(struct client *c, const struct node_key *to)
 
 /* --- in --- */
 
-static void packet_received(struct client *c, struct rd payload)
+static bool refuse(uint64_t *why)
+{
+	++*why;
+	return false;
+}
+
+static bool packet_received(struct client *c, struct rd payload)
 {
 	struct node_key to;
 	const uint8_t *data;
 	size_t len;
 	uint8_t head[DERP_HEADER + KEY_LEN];
-	if (!derp_packet_read(payload, &to, &data, &len) || len > DERP_PACKET_MAX) {
-		c->r->stats.drop_malformed++;
-		return;
-	}
+	if (!derp_packet_read(payload, &to, &data, &len))
+		return refuse(&c->r->stats.drop_malformed);
 	bool disco = disco_is(data, len);
 	struct client *peer = table_get(&c->r->clients, to.b);
 	was_active(c);
@@ -188,7 +217,7 @@ static void packet_received(struct client *c, struct rd payload)
 		c->r->stats.drop_no_peer++;
 		if (disco && log_allowed(&c->gone, GONE_BURST, loop_now_ms(c->r->loop)))
 			send_peer_gone(c, &to, DERP_GONE_NOT_HERE);
-		return;
+		return true;
 	}
 	remember_sent(c, &to);
 	struct wr w = wr_of(head, sizeof(head));
@@ -196,25 +225,34 @@ static void packet_received(struct client *c, struct rd payload)
 	c->r->stats.packets++;
 	c->r->stats.bytes += len;
 	send_frame(peer, disco, &w, data, len);
+	return true;
 }
 
-static void pong(struct client *c, struct rd payload)
+/* One pong waits at most: a flood of pings to a client that does not read pushes nothing else out. */
+static bool ping_received(struct client *c, struct rd payload)
 {
 	uint8_t frame[DERP_HEADER + 8];
 	const uint8_t *echo = rd_take(&payload, 8);
 	struct wr w = wr_of(frame, sizeof(frame));
-	derp_header_write(&w, DERP_PONG, 8);
 	if (!echo)
-		return;
+		return refuse(&c->r->stats.drop_malformed);
+	if (c->pong_waits) {
+		c->r->stats.drop_ping++;
+		return true;
+	}
+	derp_header_write(&w, DERP_PONG, 8);
 	wr_bytes(&w, echo, 8);
 	send_small(c, frame, w.len);
+	c->pong_waits = !queue_is_empty(&c->waiting);
+	return true;
 }
 
 static void arm_keepalive(struct client *c)
 {
 	uint16_t jitter;
 	c->r->rnd->fill(c->r->rnd->arg, &jitter, sizeof(jitter));
-	loop_timer_set(c->timer, KEEPALIVE_MS + jitter % KEEPALIVE_JITTER_MS);
+	c->due_ms = loop_now_ms(c->r->loop) + KEEPALIVE_MS + jitter % KEEPALIVE_JITTER_MS;
+	arm(c);
 }
 
 static bool info_received(struct client *c, struct rd payload)
@@ -222,7 +260,7 @@ static bool info_received(struct client *c, struct rd payload)
 	struct derp_client_info info;
 	uint8_t frame[512], nonce[BOX_NONCE];
 	if (!derp_client_info_read(payload, c->r->priv, &c->key, &info))
-		return false;
+		return refuse(&c->r->stats.drop_handshake);
 	c->r->rnd->fill(c->r->rnd->arg, nonce, sizeof(nonce));
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_server_info_write(&w, c->r->priv, &c->key, nonce);
@@ -233,14 +271,19 @@ static bool info_received(struct client *c, struct rd payload)
 	return true;
 }
 
+/* false, and counted: the client goes. */
 static bool frame_received(struct client *c, uint8_t type, struct rd payload)
 {
 	if (!c->ready)
-		return type == DERP_CLIENT_INFO && info_received(c, payload);
+		return type == DERP_CLIENT_INFO ? info_received(c, payload)
+						: refuse(&c->r->stats.drop_handshake);
 	switch (type) {
-	case DERP_SEND_PACKET: packet_received(c, payload); return true;
-	case DERP_PING: pong(c, payload); return true;
+	case DERP_SEND_PACKET: return packet_received(c, payload);
+	case DERP_PING: return ping_received(c, payload);
 	case DERP_NOTE_PREFERRED: was_active(c); return true;
+	case DERP_FORWARD_PACKET: /* between relays of one region, which prove themselves by a mesh key */
+	case DERP_WATCH_CONNS:
+	case DERP_CLOSE_PEER: return refuse(&c->r->stats.drop_mesh);
 	default: return true; /* later versions say more: skipped */
 	}
 }
@@ -250,7 +293,14 @@ static size_t frame_max(const struct client *c)
 	return c->ready ? KEY_LEN + DERP_PACKET_MAX : DERP_INFO_MAX;
 }
 
-/* Bytes used; stops at a cut frame. false in *ok: this is no client of ours. */
+static bool frame_fits(struct client *c, size_t len)
+{
+	if (len <= frame_max(c))
+		return true;
+	return refuse(c->ready ? &c->r->stats.drop_malformed : &c->r->stats.drop_handshake);
+}
+
+/* Bytes used; stops at a cut frame. false in *ok: this is no client of ours, and counted as that. */
 static size_t take_frames(struct client *c, const uint8_t *p, size_t len, bool *ok)
 {
 	size_t used = 0;
@@ -258,16 +308,12 @@ static size_t take_frames(struct client *c, const uint8_t *p, size_t len, bool *
 	while (!c->closed && len - used >= DERP_HEADER) {
 		struct rd r = rd_of(p + used, len - used);
 		struct derp_header h;
-		if (!derp_header_read(&r, &h) || h.len > frame_max(c)) {
-			*ok = false;
+		*ok = derp_header_read(&r, &h) && frame_fits(c, h.len);
+		if (!*ok || r.left < h.len)
 			break;
-		}
-		if (r.left < h.len)
+		*ok = frame_received(c, h.type, rd_sub(&r, h.len));
+		if (!*ok)
 			break;
-		if (!frame_received(c, h.type, rd_sub(&r, h.len))) {
-			*ok = false;
-			break;
-		}
 		used += DERP_HEADER + h.len;
 	}
 	return used;
@@ -291,7 +337,7 @@ static size_t finish_cut(struct client *c, const uint8_t *p, size_t len, bool *o
 		struct derp_header h;
 		size_t want = DERP_HEADER;
 		if (derp_header_read(&r, &h)) {
-			*ok = h.len <= frame_max(c);
+			*ok = frame_fits(c, h.len);
 			want += h.len;
 		}
 		if (!*ok)
@@ -318,10 +364,8 @@ static void data_received(void *arg, const uint8_t *p, size_t len)
 		ok = buf_append(&c->in, p + used, len - used);
 	if (!c->in.len)
 		buf_free(&c->in);
-	if (!ok && !c->closed) {
-		*(c->ready ? &r->stats.drop_malformed : &r->stats.drop_handshake) += 1;
+	if (!ok)
 		client_close(c);
-	}
 	flush_dirty(r);
 	if (--c->depth == 0 && c->closed)
 		free_client(c);
@@ -339,21 +383,45 @@ static void connection_closed(void *arg, int code, const char *why)
 	flush_dirty(r);
 }
 
-static void timer_due(void *arg)
+/* Bytes wait, and since watch_stall nothing was acknowledged. */
+static bool is_stalled(struct client *c)
 {
-	struct client *c = arg;
-	struct relay *r = c->r;
-	if (!c->ready) {
-		r->stats.drop_handshake++;
-		client_close(c);
-		return;
-	}
+	if (!c->stalled_ms || loop_now_ms(c->r->loop) < c->stalled_ms)
+		return false;
+	c->stalled_ms = 0;
+	if (!stream_queued(c->stream))
+		return false;
+	if (sock_acked(stream_fd(c->stream)) == c->acked)
+		return true;
+	watch_stall(c);
+	return false;
+}
+
+static void send_keepalive(struct client *c)
+{
 	uint8_t frame[DERP_HEADER];
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_header_write(&w, DERP_KEEP_ALIVE, 0);
 	send_small(c, frame, w.len);
-	flush_dirty(r);
 	arm_keepalive(c);
+}
+
+static void timer_due(void *arg)
+{
+	struct client *c = arg;
+	struct relay *r = c->r;
+	if (is_stalled(c)) {
+		r->stats.drop_stalled++;
+		client_close(c);
+	} else if (loop_now_ms(r->loop) < c->due_ms) {
+		arm(c);
+	} else if (c->ready) {
+		send_keepalive(c);
+	} else {
+		r->stats.drop_handshake++;
+		client_close(c);
+	}
+	flush_dirty(r);
 }
 
 void client_close(struct client *c)
@@ -417,7 +485,8 @@ void client_start(struct relay *r, struct http_server_conn *conn, bool fast)
 	if (c->next)
 		c->next->prev = &c->next;
 	r->all = c;
-	loop_timer_set(c->timer, HANDSHAKE_MS);
+	c->due_ms = loop_now_ms(r->loop) + HANDSHAKE_MS;
+	arm(c);
 	struct stream_events ev = {
 		.data = data_received, .drained = drained, .closed = connection_closed, .arg = c
 	};

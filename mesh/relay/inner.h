@@ -24,6 +24,8 @@ struct relay {
 	struct stun_server *stun[RELAY_STUN_MAX];
 	struct table clients; /* node key -> the client that was active last */
 	struct client *all;   /* every connection that speaks DERP */
+	uint64_t write_ms;
+	uint64_t full_ms;     /* when it was said that descriptors ran out */
 	struct client *dirty; /* those with frames to write at the end of this read */
 	struct relay_stats stats;
 };

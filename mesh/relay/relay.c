@@ -15,6 +15,8 @@
 enum {
 	ACCEPTS_PER_WAKEUP = 64,
 	PAUSE_MS = 100,
+	SAY_FULL_MS = 60000,
+	BODY_MAX = 1024, /* no request here has one */
 	CHALLENGE_MAX = 64,
 	UPGRADE_IDLE_MS = 10000,
 	USER_TIMEOUT_MS = 20000
@@ -70,8 +72,8 @@ static bool upgrade_received(void *arg, struct http_server_conn *c, const struct
 {
 	char path[64];
 	const char *to = http_header(head, "Upgrade"), *fast = http_header(head, "Derp-Fast-Start");
-	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/derp") != 0 || !to ||
-		strcasecmp(to, "DERP") != 0)
+	if (strcmp(head->method, "GET") != 0 || !http_target_path(head, path, sizeof(path)) ||
+		strcmp(path, "/derp") != 0 || !to || strcasecmp(to, "DERP") != 0)
 		return false;
 	client_start(arg, c, fast && strcmp(fast, "1") == 0);
 	return true;
@@ -93,17 +95,29 @@ static void set_user_timeout(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 }
 
+/* Those waiting stay in the kernel's queue until somebody leaves. */
+static void pause_accepting(struct relay *r)
+{
+	uint64_t now = loop_now_ms(r->loop);
+	if (!r->full_ms || now - r->full_ms >= SAY_FULL_MS) {
+		log_warn("out of file descriptors with %llu clients: new ones wait; raise the limit (ulimit "
+			 "-n, "
+			 "LimitNOFILE=)",
+			(unsigned long long)r->stats.clients);
+		r->full_ms = now;
+	}
+	loop_fd_set(r->accept, 0);
+	loop_timer_set(r->accept_again, PAUSE_MS);
+}
+
 static void accept_ready(void *arg, int events)
 {
 	struct relay *r = arg;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
 		int fd = sock_accept(r->fd, NULL);
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
-			/* Those waiting stay in the kernel's queue until somebody leaves. */
-			log_warn("out of file descriptors: new clients wait");
-			loop_fd_set(r->accept, 0);
-			loop_timer_set(r->accept_again, PAUSE_MS);
+		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+			pause_accepting(r);
 			return;
 		}
 		if (fd < 0)
@@ -113,6 +127,7 @@ static void accept_ready(void *arg, int events)
 		struct http_server_ops ops = { .request = request_received,
 			.upgrade = upgrade_received,
 			.arg = r,
+			.body_cap = BODY_MAX,
 			.idle_ms = UPGRADE_IDLE_MS };
 		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
 		if (s && http_server_accept(r->loop, s, &ops))
@@ -180,6 +195,7 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 	r->loop = l;
 	r->fd = -1;
 	r->rnd = o->rnd ? o->rnd : &random_system;
+	r->write_ms = o->write_ms;
 	r->rnd->fill(r->rnd->arg, &seed, sizeof(seed));
 	table_init(&r->clients, KEY_LEN, seed);
 	if (dir_make(o->state_dir, 0700, eb) != 0 || load_key(r, o->state_dir, eb) != 0 ||

@@ -18,6 +18,7 @@ struct relay_options {
 	const char *cert_file, *key_file; /* both or neither */
 	bool no_fast_start; /* no metacert: old clients take it for a second certificate and refuse the pin */
 	const struct random *rnd; /* NULL = random_system */
+	uint64_t write_ms;	  /* a client's network may take nothing for so long; 0 = 2 s */
 };
 
 struct relay;
@@ -36,7 +37,11 @@ const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>" */
 	X(bytes) \
 	X(drop_no_peer) \
 	X(drop_queue_full) \
-	X(drop_malformed) X(drop_handshake) X(drop_duplicate) X(stun_requests) X(stun_malformed)
+	X(drop_stalled) \
+	X(drop_ping) \
+	X(drop_mesh) \
+	X(drop_malformed) \
+	X(drop_handshake) X(drop_duplicate) X(stun_requests) X(stun_malformed) X(stun_limited)
 struct relay_stats {
 #define X(name) uint64_t name;
 	RELAY_STATS(X)

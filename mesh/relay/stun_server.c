@@ -7,9 +7,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BATCH = 32, BATCHES_PER_WAKEUP = 8, REQUEST_MAX = 512 };
+enum {
+	BATCH = 32,
+	BATCHES_PER_WAKEUP = 8,
+	REQUEST_MAX = 512,
+	GROWING_PER_S = 200, /* answers larger than what was asked: of no use to who floods a third party */
+};
 
 struct stun_server {
+	struct loop *loop;
+	struct log_limit growing;
 	int fd;
 	struct loop_fd *watch;
 	struct endpoint at;
@@ -29,7 +36,11 @@ static size_t answer(
 		return 0;
 	}
 	s->stats->stun_requests++;
-	return stun_reply_write(tx, &from, out);
+	size_t n = stun_reply_write(tx, &from, out);
+	if (official || n <= len || log_allowed(&s->growing, GROWING_PER_S, loop_now_ms(s->loop)))
+		return n;
+	s->stats->stun_limited++;
+	return 0;
 }
 
 /* One system call for what has come, one for the answers. Returns how many had come. */
@@ -82,6 +93,7 @@ struct stun_server *stun_server_open(
 		err_set(eb, -ENOMEM, "start STUN");
 		return NULL;
 	}
+	s->loop = l;
 	s->stats = stats;
 	s->fd = sock_udp(at, eb);
 	s->watch = s->fd >= 0 ? loop_fd_new(l, s->fd, readable, s) : NULL;

@@ -219,7 +219,8 @@ struct relay *derp_relay_start(struct loop *l, char dir[static 64])
 		.stun = { { .ip = addr_v4(0x7f000001) }, { .ip = addr_v4(0x7f000001) } },
 		.n_stun = 2,
 		.hostname = "relay.test",
-		.state_dir = dir };
+		.state_dir = dir,
+		.write_ms = 3600 * 1000 }; /* a test that pauses a reader wants to see its queue */
 	struct relay *r = relay_open(l, &o, &eb);
 	must(r != NULL, eb.text);
 	return r;

@@ -3,6 +3,7 @@
 #include "mesh/os/sock.h"
 #include "mesh/proto/disco.h"
 #include "mesh/proto/stun.h"
+#include "mesh/relay/queue.h"
 #include "mesh/relay/test/derp_peer.h"
 
 #include <errno.h>
@@ -198,31 +199,81 @@ static void test_duplicates(void **state)
 		loop_run_once(l->loop);
 }
 
+/* Until this relay has had to let frames to b wait. */
+static void flood_paused(struct lab *l, struct derp_peer *from, struct derp_peer *to, const struct relay *r)
+{
+	static const uint8_t packet[1400];
+	int small = 4096;
+	setsockopt(stream_fd(to->stream), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	stream_pause(to->stream, true);
+	for (size_t sent = 0; !relay_stats(r)->drop_queue_full; loop_run_once(l->loop)) {
+		for (int i = 0; i < 100 && stream_queued(from->stream) < 1 << 20; i++, sent++)
+			derp_peer_send(from, &to->pub, packet, sizeof(packet));
+		assert_true(sent < 100000);
+	}
+}
+
 /* A reader that stops reading loses its own packets; others go on at once. */
 static void test_slow_reader(void **state)
 {
 	struct lab *l = *state;
 	struct derp_peer *c = peer_new();
-	uint8_t packet[1400] = { 0 };
 	join(l, l->a, true);
 	join(l, l->b, true);
 	join(l, c, true);
-	int small = 4096;
-	setsockopt(stream_fd(l->b->stream), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	stream_pause(l->b->stream, true);
-	size_t sent = 0;
-	while (!relay_stats(l->relay)->drop_queue_full) {
-		for (int i = 0; i < 100 && stream_queued(l->a->stream) < 1 << 20; i++, sent++)
-			derp_peer_send(l->a, &l->b->pub, packet, sizeof(packet));
-		loop_run_once(l->loop);
-		assert_true(sent < 100000);
-	}
+	flood_paused(l, l->a, l->b, l->relay);
 	derp_peer_send(l->a, &c->pub, "quick", 5);
 	(void)derp_peer_wait(c, DERP_RECV_PACKET, 1);
 	stream_pause(l->b->stream, false);
 	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 1);
 	derp_peer_stop(c);
 	free(c);
+}
+
+/* Pings of one that does not read: one pong waits, and what others sent it stays. */
+static void test_pings(void **state)
+{
+	struct lab *l = *state;
+	join(l, l->a, true);
+	join(l, l->b, true);
+	flood_paused(l, l->a, l->b, l->relay);
+	uint64_t lost = relay_stats(l->relay)->drop_queue_full;
+	for (int i = 0; i < 200; i++)
+		derp_peer_frame(l->b, DERP_PING, "12345678", 8);
+	while (relay_stats(l->relay)->drop_ping < 199)
+		loop_run_once(l->loop);
+	assert_int_equal(relay_stats(l->relay)->drop_ping, 199);
+	assert_in_range(relay_stats(l->relay)->drop_queue_full - lost, 0, QUEUE_DATA_MAX);
+	stream_pause(l->b->stream, false);
+	(void)derp_peer_wait(l->b, DERP_PONG, 1);
+	derp_peer_frame(l->b, DERP_PING, "12345678", 8);
+	(void)derp_peer_wait(l->b, DERP_PONG, 2);
+}
+
+/* Who takes nothing for the time of a write goes, and whom it wrote to hears of it. */
+static void test_stalled(void **state)
+{
+	struct lab *l = *state;
+	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
+		.hostname = "relay.test",
+		.state_dir = l->dir,
+		.write_ms = 50 };
+	struct relay *r = relay_open(l->loop, &o, NULL);
+	assert_non_null(r);
+	derp_peer_start(l->a, l->loop, r, true);
+	derp_peer_start(l->b, l->loop, r, true);
+	(void)derp_peer_wait(l->a, DERP_SERVER_INFO, 1);
+	(void)derp_peer_wait(l->b, DERP_SERVER_INFO, 1);
+	derp_peer_send(l->b, &l->a->pub, "hi", 2);
+	(void)derp_peer_wait(l->a, DERP_RECV_PACKET, 1);
+	flood_paused(l, l->a, l->b, r);
+	const struct peer_frame *f = derp_peer_wait(l->a, DERP_PEER_GONE, 1);
+	assert_memory_equal(f->who.b, l->b->pub.b, KEY_LEN);
+	assert_int_equal(relay_stats(r)->drop_stalled, 1);
+	assert_int_equal(relay_stats(r)->clients, 1);
+	derp_peer_stop(l->a);
+	derp_peer_stop(l->b);
+	relay_close(r);
 }
 
 /* --------------------------------------------------------------------------------------------- strangers and
@@ -254,16 +305,44 @@ static void test_bad_clients(void **state)
 		free(p);
 		assert_int_equal(relay_stats(l->relay)->drop_handshake, i + 1);
 	}
-	join(l, l->a, true);
-	derp_peer_frame(l->a, DERP_SEND_PACKET, junk, 20);
-	derp_peer_frame(l->a, DERP_PING, "12345678", 8);
-	(void)derp_peer_wait(l->a, DERP_PONG, 1);
-	assert_int_equal(relay_stats(l->relay)->drop_malformed, 1);
-	derp_peer_frame(l->a, 0x50, junk, 200 * 1024);
-	while (!l->a->closed)
-		loop_run_once(l->loop);
-	assert_int_equal(relay_stats(l->relay)->drop_malformed, 2);
-	assert_int_equal(relay_stats(l->relay)->clients, 0);
+	free(junk);
+}
+
+/* After a good handshake. */
+static void test_bad_frames(void **state)
+{
+	static const struct {
+		uint8_t type;
+		size_t len;
+		size_t counter; /* of relay_stats */
+	} rows[] = {
+#define AT(x) offsetof(struct relay_stats, x)
+		{ DERP_SEND_PACKET, 0, AT(drop_malformed) },
+		{ DERP_SEND_PACKET, KEY_LEN - 1, AT(drop_malformed) },
+		{ DERP_SEND_PACKET, KEY_LEN + DERP_PACKET_MAX + 1, AT(drop_malformed) },
+		{ DERP_PING, 7, AT(drop_malformed) },
+		{ 0x50, 200 * 1024, AT(drop_malformed) }, /* unknown, and larger than anything known */
+		{ DERP_FORWARD_PACKET, 64 + 5, AT(drop_mesh) },
+		{ DERP_WATCH_CONNS, 0, AT(drop_mesh) },
+		{ DERP_CLOSE_PEER, KEY_LEN, AT(drop_mesh) },
+#undef AT
+	};
+	struct lab *l = *state;
+	uint8_t *junk = calloc(1, 200 * 1024);
+	assert_non_null(junk);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const uint64_t *n = (const void *)((const char *)relay_stats(l->relay) + rows[i].counter);
+		uint64_t before = *n;
+		struct derp_peer *p = peer_new();
+		join(l, p, true);
+		derp_peer_frame(p, rows[i].type, junk, rows[i].len);
+		while (!p->closed)
+			loop_run_once(l->loop);
+		if (*n != before + 1 || relay_stats(l->relay)->clients)
+			fail_msg("row %zu: counted %llu", i, (unsigned long long)(*n - before));
+		derp_peer_stop(p);
+		free(p);
+	}
 	free(junk);
 }
 
@@ -308,6 +387,8 @@ static void test_probes(void **state)
 		{ "GET", "/derp", NULL, 426, "", "" },
 		{ "GET", "/nothing", NULL, 404, "", "" },
 		{ "POST", "/", NULL, 405, "", "" },
+		{ "POST", "/derp", "Upgrade: DERP\r\nConnection: Upgrade\r\nContent-Length: 0\r\n", 405, "",
+			"" },
 	};
 	struct lab *l = *state;
 	struct endpoint at = relay_listen_at(l->relay);
@@ -353,6 +434,27 @@ static void stun_burst(struct lab *l, size_t i)
 		assert_true(endpoint_equal(&seen, &us));
 	}
 	close(fd);
+}
+
+/* A bare request is answered, and not so often that a flood of them would be worth sending. */
+static void test_stun_limit(void **state)
+{
+	struct lab *l = *state;
+	const struct relay_stats *st = relay_stats(l->relay);
+	uint8_t rq[20] = { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1 }, in[256], tx[STUN_TX];
+	struct endpoint at = relay_stun_at(l->relay, 0), any = { .ip = addr_v4(0x7f000001) }, seen;
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
+	int fd = sock_udp(&any, NULL);
+	for (int i = 0; i < 2000 && !st->stun_limited; i++) {
+		assert_int_equal(sendto(fd, rq, sizeof(rq), 0, (struct sockaddr *)&ss, n), sizeof(rq));
+		loop_run_once(l->loop);
+	}
+	assert_int_equal(st->stun_limited, 1);
+	ssize_t len = recv(fd, in, sizeof(in), 0);
+	assert_true(len > 0 && stun_reply_read(in, (size_t)len, tx, &seen));
+	close(fd);
+	stun_burst(l, 0); /* those of nodes are no less answered */
 }
 
 static void test_stun(void **state)
@@ -411,9 +513,13 @@ int main(void)
 		T(test_peer_gone),
 		T(test_duplicates),
 		T(test_slow_reader),
+		T(test_pings),
+		T(test_stalled),
 		T(test_bad_clients),
+		T(test_bad_frames),
 		T(test_probes),
 		T(test_stun),
+		T(test_stun_limit),
 		T(test_start),
 	};
 #undef T

@@ -26,6 +26,8 @@ bool wg_clock_accept(
 bool wg_handshake_begin(struct wg *w, uint64_t now_ms, struct wg_peer *p);  /* sends an initiation */
 void wg_handshake_repeat(struct wg *w, uint64_t now_ms, struct wg_peer *p); /* the same bytes again */
 void wg_handshake_abandon(struct wg *w, struct wg_peer *p);
+void wg_handshake_answer(
+	struct wg *w, uint64_t now_ms, struct wg_peer *p); /* sends the one that waits, if any */
 enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, const struct wg_initiation *m,
 	const struct wg_origin *from, struct wg_received *out);
 enum wg_verdict wg_handshake_receive_response(struct wg *w, uint64_t now_ms, const struct wg_response *m,
@@ -51,6 +53,8 @@ void wg_session_completed(struct wg *w, struct wg_session *s); /* ours, answered
 /* They used it. true: it (or one like it) became current, staged packets may go. */
 bool wg_session_confirm(struct wg *w, struct wg_session *s);
 void wg_session_wipe(struct wg *w, struct wg_peer *p);
+/* Just answered, so the peer is about to use a session that is newer than any of ours. */
+bool wg_session_awaited(const struct wg_peer *p, uint64_t now_ms);
 bool wg_session_usable(const struct wg_session *s, uint64_t now_ms); /* NULL is not */
 
 /* transport.c */
@@ -70,6 +74,7 @@ void wg_timer_session_made(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_timer_session_awaited(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_timer_retry_at(struct wg *w, struct wg_peer *p, uint64_t at);
 void wg_timer_repeat_at(struct wg *w, struct wg_peer *p, uint64_t at); /* an attempt is under way */
+void wg_timer_answer_at(struct wg *w, struct wg_peer *p, uint64_t at);
 void wg_timer_forget(struct wg *w, struct wg_peer *p);
 /* Any authenticated packet. */
 static inline void wg_timer_sent(struct wg_peer *p)

@@ -58,6 +58,7 @@ static bool write_initiation(struct wg *w, uint64_t now_ms, struct wg_peer *p, s
 static void send_initiation(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 {
 	struct wg_attempt *a = p->attempt;
+	a->left_ms = now_ms;
 	wg_cookie_sign(now_ms, p, (uint8_t *)&a->message, sizeof(a->message));
 	p->tx_bytes += sizeof(a->message);
 	w->ops.send(w->ops.arg, p->id, (const uint8_t *)&a->message, sizeof(a->message));
@@ -249,6 +250,37 @@ static struct wg_session *make_answer(
 	return s;
 }
 
+static void send_response(struct wg *w, uint64_t now_ms, struct wg_peer *p, struct wg_response *m)
+{
+	wg_cookie_sign(now_ms, p, (uint8_t *)m, sizeof(*m));
+	p->tx_bytes += sizeof(*m);
+	wg_timer_sent(p);
+	w->ops.send(w->ops.arg, p->id, (const uint8_t *)m, sizeof(*m));
+}
+
+void wg_handshake_answer(struct wg *w, uint64_t now_ms, struct wg_peer *p)
+{
+	struct wg_response *m = p->answer;
+	p->answer = NULL;
+	if (m)
+		send_response(w, now_ms, p, m);
+	free(m);
+}
+
+/* wireguard-go reads handshake messages on several threads into one state: an initiation of ours and our
+ * answer to its own, read in the same moment, leave it with keys that fit neither. false: nothing to wait
+ * for. */
+static bool hold_response(struct wg *w, uint64_t now_ms, struct wg_peer *p, const struct wg_response *m)
+{
+	if (!p->attempt || now_ms - p->attempt->left_ms >= WG_FLOOD_MS)
+		return false;
+	if (!p->answer && !(p->answer = malloc(sizeof(*p->answer))))
+		return false;
+	*p->answer = *m;
+	wg_timer_answer_at(w, p, p->attempt->left_ms + WG_FLOOD_MS);
+	return true;
+}
+
 enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, const struct wg_initiation *m,
 	const struct wg_origin *from, struct wg_received *out)
 {
@@ -266,9 +298,7 @@ enum wg_verdict wg_handshake_receive_initiation(struct wg *w, uint64_t now_ms, c
 	wg_session_answered(w, s);
 	wg_timer_session_awaited(w, now_ms, p);
 	heard(w, now_ms, p, sizeof(*m), from);
-	wg_cookie_sign(now_ms, p, (uint8_t *)&a.message, sizeof(a.message));
-	p->tx_bytes += sizeof(a.message);
-	wg_timer_sent(p);
-	w->ops.send(w->ops.arg, p->id, (const uint8_t *)&a.message, sizeof(a.message));
+	if (!hold_response(w, now_ms, p, &a.message))
+		send_response(w, now_ms, p, &a.message);
 	return WG_OK;
 }

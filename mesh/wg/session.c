@@ -84,6 +84,13 @@ void wg_session_wipe(struct wg *w, struct wg_peer *p)
 	replace(w, &p->current, NULL);
 	replace(w, &p->previous, NULL);
 	replace(w, &p->next, NULL);
+	free(p->answer); /* it was for next */
+	p->answer = NULL;
+}
+
+bool wg_session_awaited(const struct wg_peer *p, uint64_t now_ms)
+{
+	return p->next && now_ms - p->next->born_ms < WG_AWAIT_MS;
 }
 
 bool wg_session_usable(const struct wg_session *s, uint64_t now_ms)

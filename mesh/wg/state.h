@@ -23,7 +23,7 @@ enum {
 	WG_COOKIE_MS = 120000,
 	WG_WIPE_MS = 3 * WG_REJECT_AFTER_MS,
 	WG_REPEAT_MS = 1000, /* the same initiation once more, should the first be lost */
-	WG_FLOOD_MS = 20,    /* between two initiations of one peer */
+	WG_FLOOD_MS = 20,    /* between two handshake messages to or from one peer */
 	WG_LOAD_WINDOW_MS = 100,
 	WG_LOAD_MESSAGES = 50, /* handshake messages per window that we serve without cookies */
 	WG_AWAIT_MS = 1000,    /* how long we leave it to an initiator to use its session first */
@@ -47,6 +47,7 @@ struct wg_attempt {
 	uint32_t local;
 	bool repeated, cookie_answered;
 	uint64_t begun_ms, sent_ms; /* begun: the first try, for giving up */
+	uint64_t left_ms;	    /* when its bytes last went out */
 	uint8_t ephemeral[KEY_LEN];
 	struct noise_state noise;
 	struct wg_initiation message;
@@ -57,12 +58,14 @@ struct wg_peer {
 	/* What data packets touch. */
 	uint64_t id;
 	struct wg_session *current, *previous, *next; /* next: we answered, they have not used it yet */
-	uint64_t keepalive_at, lost_at, retry_at, wipe_at, due; /* WG_NEVER = off; due <= each of them */
+	/* WG_NEVER = off; due <= each of them */
+	uint64_t keepalive_at, lost_at, retry_at, wipe_at, answer_at, due;
 	uint64_t rx_bytes, tx_bytes, last_rx_ms, last_tx_ms;
 	struct addr last_src; /* allowed when allowed.changes was ... */
 	uint64_t last_src_at;
 	/* Handshakes. */
 	struct wg_attempt *attempt;
+	struct wg_response *answer; /* waits for answer_at */
 	struct wg_stage *stage;
 	uint64_t last_handshake_ms, last_initiation_rx_ms, last_initiation_tx_ms;
 	struct node_key key;

@@ -2,7 +2,8 @@
  * keepalive_at  we received data and sent nothing since: say that we are alive
  * lost_at       we sent data and heard nothing since: the session may be dead, shake hands anew
  * retry_at      an initiation was not answered, or may be sent only then
- * wipe_at       no new session for long: forget the keys */
+ * wipe_at       no new session for long: forget the keys
+ * answer_at     an answer that must not leave together with an initiation of ours */
 #include "mesh/wg/core.h"
 
 enum { LOST_MS = WG_KEEPALIVE_MS + WG_RETRY_MS };
@@ -122,6 +123,11 @@ void wg_timer_repeat_at(struct wg *w, struct wg_peer *p, uint64_t at)
 	arm(w, p, &p->retry_at, at);
 }
 
+void wg_timer_answer_at(struct wg *w, struct wg_peer *p, uint64_t at)
+{
+	arm(w, p, &p->answer_at, at);
+}
+
 /* --- what passes --- */
 
 static void retry(struct wg *w, uint64_t now_ms, struct wg_peer *p)
@@ -164,6 +170,10 @@ static void serve(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 		p->wipe_at = WG_NEVER;
 		wg_session_wipe(w, p);
 	}
+	if (p->answer_at <= now_ms) {
+		p->answer_at = WG_NEVER;
+		wg_handshake_answer(w, now_ms, p);
+	}
 	if (p->keepalive_at <= now_ms)
 		keep_alive(w, now_ms, p);
 	if (p->lost_at <= now_ms) {
@@ -176,6 +186,7 @@ static void serve(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 	due = p->keepalive_at < due ? p->keepalive_at : due;
 	due = p->lost_at < due ? p->lost_at : due;
 	due = p->retry_at < due ? p->retry_at : due;
+	due = p->answer_at < due ? p->answer_at : due;
 	set_due(w, p, due);
 }
 

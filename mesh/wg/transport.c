@@ -30,7 +30,7 @@ void wg_transport_want_session(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 	uint64_t again = p->last_initiation_tx_ms + WG_RETRY_MS;
 	if (p->attempt)
 		return;
-	if (is_young(p->next, now_ms, WG_AWAIT_MS))
+	if (wg_session_awaited(p, now_ms))
 		again = p->next->born_ms + WG_AWAIT_MS;
 	else if (!p->last_initiation_tx_ms || now_ms >= again) {
 		if (wg_handshake_begin(w, now_ms, p))

@@ -91,7 +91,7 @@ static struct wg_peer *add_peer(struct wg *w, uint64_t id, const struct node_key
 		return NULL;
 	p->id = id;
 	p->key = *key;
-	p->keepalive_at = p->lost_at = p->retry_at = p->wipe_at = p->due = WG_NEVER;
+	p->keepalive_at = p->lost_at = p->retry_at = p->wipe_at = p->answer_at = p->due = WG_NEVER;
 	p->cookie_at = p->last_src_at = WG_NEVER;
 	wg_cookie_keys(key, p->mac1_key, NULL);
 	if (!table_put(&w->by_id, &id, p))
@@ -204,7 +204,8 @@ void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer)
 void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
 	struct wg_peer *p = wg_peer_get(w, peer);
-	if (!p || (p->current && now_ms - p->current->born_ms < WG_REKEY_AFTER_MS))
+	if (!p || (p->current && now_ms - p->current->born_ms < WG_REKEY_AFTER_MS) ||
+		wg_session_awaited(p, now_ms))
 		return;
 	if (p->last_initiation_tx_ms && now_ms - p->last_initiation_tx_ms < WG_REPEAT_MS)
 		return;
@@ -214,7 +215,7 @@ void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer)
 void wg_peer_restarted(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
 	struct wg_peer *p = wg_peer_get(w, peer);
-	if (p && p->current && !p->attempt)
+	if (p && p->current && !p->attempt && !wg_session_awaited(p, now_ms))
 		(void)wg_handshake_begin(w, now_ms, p);
 }
 

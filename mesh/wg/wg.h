@@ -88,9 +88,10 @@ enum wg_verdict wg_receive(
 
 /* A better way exists: repeat a pending handshake at once. */
 void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer);
-/* Handshake now unless one was begun in the last second or the session is younger than 120 s. */
+/* Handshake now unless either end began one in the last second or the session is younger than 120 s. */
 void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer);
-/* The peer's program started anew, so it has lost the session: handshake now if there is one. */
+/* The peer's program started anew, so it has lost the session: handshake now if there is one, unless the peer
+ * just began one itself. */
 void wg_peer_restarted(struct wg *w, uint64_t now_ms, uint64_t peer);
 
 uint64_t wg_deadline(const struct wg *w); /* ms; UINT64_MAX = none */

@@ -43,6 +43,7 @@ static void transmit(struct pair *p, int from, const uint8_t *b, size_t len)
 {
 	uint8_t type = b[0];
 	p->end[from].sent[type]++;
+	p->end[from].sent_ms[type] = p->now_ms;
 	p->last[type].len = len;
 	memcpy(p->last[type].b, b, len);
 	if (p->cut[type] || (p->loss && pair_random(p) % 1000 < p->loss))

@@ -25,6 +25,7 @@ struct pair_end {
 	struct wg_received last;
 	enum wg_verdict verdict;
 	unsigned ready, heard, delivered, keepalives, twice, sent[5]; /* sent: by message type */
+	uint64_t sent_ms[5];					      /* when the last one left */
 	uint8_t *seen;						      /* by sequence number, when wanted */
 	size_t n_seen;
 };

@@ -85,6 +85,52 @@ static void test_both_begin(void **state)
 	}
 }
 
+/* Times from when our own initiation, which is lost, left. */
+static void test_answer_and_initiation_apart(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t theirs_comes, answer_leaves;
+	} rows[] = { { 0, 20 }, { 1, 20 }, { 19, 20 }, { 20, 20 }, { 21, 21 } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct pair p;
+		pair_init(&p, NULL);
+		p.delay_ms = 0;
+		p.cut[WG_INITIATION] = true;
+		pair_send(&p, 0, 0);
+		pair_run(&p, rows[i].theirs_comes);
+		p.cut[WG_INITIATION] = false;
+		pair_send(&p, 1, 0);
+		pair_run(&p, 50);
+		assert_int_equal(p.end[0].sent_ms[WG_RESPONSE] - p.end[0].sent_ms[WG_INITIATION],
+			rows[i].answer_leaves);
+		assert_int_equal(p.end[0].sent[WG_RESPONSE], 1);
+		assert_int_equal(p.end[0].delivered, 1);
+		assert_int_equal(p.end[1].delivered, 1);
+		pair_fini(&p);
+	}
+}
+
+/* The other order: we have just answered, and something asks for a handshake of ours. */
+static void test_no_initiation_after_answer(void **state)
+{
+	(void)state;
+	struct pair p;
+	pair_init(&p, NULL);
+	pair_connect(&p, 1);
+	pair_run(&p, WG_REKEY_AFTER_MS + 1000);
+	p.cut[WG_RESPONSE] = true;
+	wg_handshake_wanted(p.end[1].wg, p.now_ms, 1);
+	pair_run(&p, 20);
+	wg_handshake_wanted(p.end[0].wg, p.now_ms, 1);
+	wg_peer_restarted(p.end[0].wg, p.now_ms, 1);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 0);
+	p.now_ms += WG_AWAIT_MS; /* the answer must have been lost */
+	wg_peer_restarted(p.end[0].wg, p.now_ms, 1);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 1);
+	pair_fini(&p);
+}
+
 static void test_rekey_by_time(void **state)
 {
 	(void)state;
@@ -596,6 +642,8 @@ int main(void)
 		cmocka_unit_test(test_handshake_both_ways),
 		cmocka_unit_test(test_psk_differs),
 		cmocka_unit_test(test_both_begin),
+		cmocka_unit_test(test_answer_and_initiation_apart),
+		cmocka_unit_test(test_no_initiation_after_answer),
 		cmocka_unit_test(test_rekey_by_time),
 		cmocka_unit_test(test_rekey_by_receiving),
 		cmocka_unit_test(test_rekey_by_count),

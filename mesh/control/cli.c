@@ -7,6 +7,7 @@
 #include "mesh/control/control.h"
 #include "mesh/control/server.h"
 #include "mesh/os/file.h"
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,11 @@ int cli_complain(const struct options *o, int code, const char *text)
 
 /* --- verbs that need no server --- */
 
+static void print_unused(void *arg, const char *sentence)
+{
+	fprintf(stderr, "%s: %s\n", ((const struct control_config *)arg)->file, sentence);
+}
+
 static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb)
 {
 	struct control_config c;
@@ -143,8 +149,8 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 		return cli_complain(o, CONTROL_FAILED, eb->text);
 	struct settings *s = settings_read(&c, eb);
 	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
-	for (size_t i = 0; s && !o->json && i < c.unused.n; i++)
-		fprintf(stderr, "%s: %s has no effect on this server\n", c.file, c.unused.v[i]);
+	if (s && !o->json)
+		config_unused_each(&c, print_unused, &c);
 	if (s)
 		printf(o->json ? "{\"ok\":true}\n" : "%s: good\n", o->config);
 	settings_free(s);
@@ -241,8 +247,9 @@ int control_main(int argc, char **argv)
 		return cli_complain(&o, CONTROL_FAILED, "no memory or no randomness on this machine");
 	}
 	int err = opt_parse(option_rows, argc, argv, false, &o, words, &n, &eb);
-	if (o.output && !strcmp(o.output, "json"))
-		o.json = true;
+	if (!err && o.output && strcmp(o.output, "json") != 0 && strcmp(o.output, "json-line") != 0)
+		err = err_say(&eb, -EINVAL, "--output \"%.32s\": json is the only format", o.output);
+	o.json = o.json || (!err && o.output);
 	const struct verb *v = n ? find_verb(words, n, &used) : NULL;
 	if (err) {
 		code = cli_complain(&o, CONTROL_USAGE, eb.text);

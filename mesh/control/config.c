@@ -30,68 +30,91 @@ enum kind {
 	SERVERS,
 	SPLIT,
 	RECORDS,
-	UNUSED
+	SQLITE,
+	FILE_MODE,
+	UNUSED,
+	RENAMED
 };
 
 #define AT(field) offsetof(struct control_config, field)
-/* Names, types and places; UNUSED: a setting of Headscale that has no meaning here, accepted so that its file
- * works. */
+/* Names, types and places. UNUSED: a setting of Headscale that has no meaning here, accepted so that its file
+ * works; advice: what serves instead. RENAMED: one of an older Headscale; advice: what it is now. */
 static const struct row {
 	const char *key;
 	enum kind kind;
 	size_t at;
+	const char *advice;
 } rows[] = {
-	{ "server_url", URL, AT(server_url) },
-	{ "listen_addr", LISTEN, AT(listen) },
-	{ "tls_listen_addr", LISTEN, AT(tls_listen) },
-	{ "tls_cert_path", PATH, AT(tls_cert) },
-	{ "tls_key_path", PATH, AT(tls_key) },
-	{ "noise.private_key_path", PATH, AT(noise_key_path) },
-	{ "prefixes.v4", NET4, AT(v4) },
-	{ "prefixes.v6", NET6, AT(v6) },
-	{ "prefixes.allocation", UNUSED, 0 },
-	{ "derp.paths", PATHS, AT(derp_paths) },
-	{ "derp.server", UNUSED, 0 },
-	{ "derp.urls", UNUSED, 0 },
-	{ "derp.auto_update_enabled", UNUSED, 0 },
-	{ "derp.update_frequency", UNUSED, 0 },
-	{ "dns.magic_dns", BOOL, AT(magic_dns) },
-	{ "dns.base_domain", DOMAIN, AT(base_domain) },
-	{ "dns.override_local_dns", BOOL, AT(override_local_dns) },
-	{ "dns.nameservers.global", SERVERS, AT(nameservers) },
-	{ "dns.nameservers.split", SPLIT, AT(split) },
-	{ "dns.search_domains", DOMAINS, AT(search_domains) },
-	{ "dns.extra_records", RECORDS, AT(records) },
-	{ "policy.path", PATH, AT(policy_path) },
-	{ "policy.mode", UNUSED, 0 },
-	{ "database.sqlite.path", PATH, AT(database_path) },
-	{ "database.sqlite.write_ahead_log", UNUSED, 0 },
-	{ "database.sqlite.wal_autocheckpoint", UNUSED, 0 },
-	{ "database.type", UNUSED, 0 },
-	{ "database.debug", UNUSED, 0 },
-	{ "unix_socket", PATH, AT(unix_socket) },
-	{ "unix_socket_permission", MODE, AT(unix_socket_mode) },
-	{ "ephemeral_node_inactivity_timeout", DURATION, AT(ephemeral_ms) },
-	{ "log.level", LEVEL, AT(log_level) },
-	{ "log.format", FORMAT, AT(log_json) },
-	{ "metrics_listen_addr", UNUSED, 0 },
-	{ "grpc_listen_addr", UNUSED, 0 },
-	{ "grpc_allow_insecure", UNUSED, 0 },
-	{ "disable_check_updates", UNUSED, 0 },
-	{ "randomize_client_port", UNUSED, 0 },
-	{ "acme_url", UNUSED, 0 },
-	{ "acme_email", UNUSED, 0 },
-	{ "tls_letsencrypt_hostname", UNUSED, 0 },
-	{ "tls_letsencrypt_cache_dir", UNUSED, 0 },
-	{ "tls_letsencrypt_challenge_type", UNUSED, 0 },
-	{ "tls_letsencrypt_listen", UNUSED, 0 },
-	{ "logtail", UNUSED, 0 },
-	{ "taildrop", UNUSED, 0 },
+	{ "server_url", URL, AT(server_url), NULL },
+	{ "listen_addr", LISTEN, AT(listen), NULL },
+	{ "tls_listen_addr", LISTEN, AT(tls_listen), NULL },
+	{ "tls_cert_path", PATH, AT(tls_cert), NULL },
+	{ "tls_key_path", PATH, AT(tls_key), NULL },
+	{ "noise.private_key_path", PATH, AT(noise_key_path), NULL },
+	{ "prefixes.v4", NET4, AT(v4), NULL },
+	{ "prefixes.v6", NET6, AT(v6), NULL },
+	{ "prefixes.allocation", UNUSED, 0, "addresses are given in sequence" },
+	{ "derp.paths", PATHS, AT(derp_paths), NULL },
+	{ "derp.server", UNUSED, 0, "run ropewalk-relay and name it in a file of derp.paths" },
+	{ "derp.urls", UNUSED, 0, "name relays in a file of derp.paths" },
+	{ "derp.auto_update_enabled", UNUSED, 0, NULL },
+	{ "derp.update_frequency", UNUSED, 0, NULL },
+	{ "dns.magic_dns", BOOL, AT(magic_dns), NULL },
+	{ "dns.base_domain", DOMAIN, AT(base_domain), NULL },
+	{ "dns.override_local_dns", BOOL, AT(override_local_dns), NULL },
+	{ "dns.nameservers.global", SERVERS, AT(nameservers), NULL },
+	{ "dns.nameservers.split", SPLIT, AT(split), NULL },
+	{ "dns.search_domains", DOMAINS, AT(search_domains), NULL },
+	{ "dns.extra_records", RECORDS, AT(records), NULL },
+	{ "dns.extra_records_path", PATH, AT(records_path), NULL },
+	{ "policy.path", PATH, AT(policy_path), NULL },
+	{ "policy.mode", FILE_MODE, 0, NULL },
+	{ "database.type", SQLITE, 0, NULL },
+	{ "database.sqlite.path", PATH, AT(database_path), NULL },
+	{ "database.sqlite.write_ahead_log", UNUSED, 0, NULL },
+	{ "database.sqlite.wal_autocheckpoint", UNUSED, 0, NULL },
+	{ "database.postgres", UNUSED, 0, NULL },
+	{ "database.gorm", UNUSED, 0, NULL },
+	{ "database.debug", UNUSED, 0, NULL },
+	{ "unix_socket", PATH, AT(unix_socket), NULL },
+	{ "unix_socket_permission", MODE, AT(unix_socket_mode), NULL },
+	{ "ephemeral_node_inactivity_timeout", DURATION, AT(ephemeral_ms), NULL },
+	{ "node.ephemeral.inactivity_timeout", DURATION, AT(ephemeral_ms), NULL },
+	{ "node.expiry", DURATION, AT(expiry_ms), NULL },
+	{ "node.routes", UNUSED, 0, NULL },
+	{ "log.level", LEVEL, AT(log_level), NULL },
+	{ "log.format", FORMAT, AT(log_json), NULL },
+	{ "metrics_listen_addr", UNUSED, 0, NULL },
+	{ "grpc_listen_addr", UNUSED, 0, NULL },
+	{ "grpc_allow_insecure", UNUSED, 0, NULL },
+	{ "trusted_proxies", UNUSED, 0, NULL },
+	{ "disable_check_updates", UNUSED, 0, NULL },
+	{ "randomize_client_port", UNUSED, 0, NULL },
+	{ "acme_url", UNUSED, 0, NULL },
+	{ "acme_email", UNUSED, 0, NULL },
+	{ "tls_letsencrypt_hostname", UNUSED, 0, "give a certificate with tls_cert_path and tls_key_path" },
+	{ "tls_letsencrypt_cache_dir", UNUSED, 0, NULL },
+	{ "tls_letsencrypt_challenge_type", UNUSED, 0, NULL },
+	{ "tls_letsencrypt_listen", UNUSED, 0, NULL },
+	{ "oidc", UNUSED, 0, "nodes come in by auth keys or by `nodes approve`" },
+	{ "logtail", UNUSED, 0, "nodes are told to send their logs nowhere" },
+	{ "taildrop", UNUSED, 0, NULL },
+	{ "auto_update", UNUSED, 0, NULL },
+	{ "tuning", UNUSED, 0, NULL },
+	{ "cli", UNUSED, 0, NULL },
+	{ "private_key_path", UNUSED, 0, NULL },
+	{ "node_update_check_interval", UNUSED, 0, NULL },
+	{ "ip_prefixes", RENAMED, 0, "prefixes.v4 and prefixes.v6" },
+	{ "db_type", RENAMED, 0, "database.type" },
+	{ "db_path", RENAMED, 0, "database.sqlite.path" },
+	{ "acl_policy_path", RENAMED, 0, "policy.path" },
+	{ "dns_config", RENAMED, 0, "dns, with nameservers.global, nameservers.split and search_domains" },
 };
 
 struct reading {
 	struct document d;
 	struct control_config *c;
+	struct arena *mem;
 	const char *folder;
 };
 
@@ -105,12 +128,12 @@ static int refuse_type(struct reading *r, const yaml_node_t *n, const char *key,
 
 static const char *keep(struct reading *r, const char *text)
 {
-	return arena_strdup(&r->c->mem, text);
+	return arena_strdup(r->mem, text);
 }
 
 static const char *keep_path(struct reading *r, const char *text)
 {
-	return *text == '/' || !*text ? keep(r, text) : arena_printf(&r->c->mem, "%s/%s", r->folder, text);
+	return *text == '/' || !*text ? keep(r, text) : arena_printf(r->mem, "%s/%s", r->folder, text);
 }
 
 static const char *keep_domain(struct reading *r, const char *text)
@@ -122,7 +145,7 @@ static const char *keep_domain(struct reading *r, const char *text)
 	if (!len || len > 253 || !text_lower(text, low, sizeof(low)) || low[0] == '.' || strstr(low, "..") ||
 		strspn(low, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(low))
 		return NULL;
-	return arena_strndup(&r->c->mem, low, len);
+	return arena_strndup(r->mem, low, len);
 }
 
 static bool parse_bool(const char *text, bool *out)
@@ -140,7 +163,7 @@ static bool parse_url(struct reading *r, const char *text, const char **out)
 		len--;
 	if (!scheme || len <= scheme || strpbrk(text, " \"<>'&?#"))
 		return false;
-	*out = arena_strndup(&r->c->mem, text, len);
+	*out = arena_strndup(r->mem, text, len);
 	return true;
 }
 
@@ -152,6 +175,39 @@ static bool parse_listen(const char *text, struct endpoint *out)
 		return true;
 	}
 	return endpoint_parse(text, out);
+}
+
+/* A bare 0 is a time as well. */
+static bool parse_duration(const char *text, uint64_t *out)
+{
+	if (strcmp(text, "0") != 0)
+		return text_duration_ms(text, out);
+	*out = 0;
+	return true;
+}
+
+static bool parse_mode(const char *text, uint32_t *out)
+{
+	char *end;
+	const char *digits = !strncmp(text, "0o", 2) ? text + 2 : text;
+	unsigned long v = strtoul(digits, &end, 8);
+	*out = (uint32_t)v;
+	return !*end && *digits >= '0' && *digits <= '7' && v <= 0777;
+}
+
+/* Headscale knows more levels than there are here. */
+static bool parse_level(const char *text, enum log_level *out)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} more[] = { { "trace", LOG_DEBUG }, { "fatal", LOG_ERROR }, { "panic", LOG_ERROR } };
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		if (!strcmp(text, more[i].name)) {
+			*out = more[i].level;
+			return true;
+		}
+	return log_level_parse(text, out);
 }
 
 /* An upstream: address, address:port or https:// URL. */
@@ -170,7 +226,7 @@ static int take_list(
 	if (n->type != YAML_SEQUENCE_NODE)
 		return refuse_type(r, n, key, "a list");
 	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
-	*out = (struct ctl_strings) { .v = arena_array(&r->c->mem, count, sizeof(*out->v)) };
+	*out = (struct ctl_strings) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
 	for (size_t i = 0; i < count && out->v; i++) {
 		yaml_node_t *item = document_node(&r->d, n->data.sequence.items.start[i]);
 		const char *text = document_text(item);
@@ -195,7 +251,7 @@ static int take_split(struct reading *r, const char *key, yaml_node_t *n, struct
 	if (n->type != YAML_MAPPING_NODE)
 		return refuse_type(r, n, key, "a mapping from domain to a list of servers");
 	size_t count = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
-	*out = (struct config_splits) { .v = arena_array(&r->c->mem, count, sizeof(*out->v)) };
+	*out = (struct config_splits) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
 	for (size_t i = 0; i < count && out->v; i++) {
 		yaml_node_t *name = document_node(&r->d, n->data.mapping.pairs.start[i].key);
 		struct config_split *s = &out->v[out->n++];
@@ -248,7 +304,7 @@ static int take_records(struct reading *r, const char *key, yaml_node_t *n, stru
 	if (n->type != YAML_SEQUENCE_NODE)
 		return refuse_type(r, n, key, "a list of { name, type, value }");
 	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
-	*out = (struct config_records) { .v = arena_array(&r->c->mem, count, sizeof(*out->v)) };
+	*out = (struct config_records) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
 	for (size_t i = 0; i < count && out->v; i++) {
 		int err = take_record(
 			r, key, document_node(&r->d, n->data.sequence.items.start[i]), &out->v[out->n++]);
@@ -277,7 +333,6 @@ static int take_net(struct reading *r, const struct row *row, yaml_node_t *n, co
 static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n, void *field)
 {
 	const char *text = document_text(n);
-	char *end;
 	if (!text)
 		return refuse_type(r, n, row->key, "a single value");
 	switch (row->kind) {
@@ -290,35 +345,60 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 		return parse_listen(text, field)
 			       ? 0
 			       : refuse_type(r, n, row->key, "an address such as 0.0.0.0:8080 or :8080");
-	case PATH: *(const char **)field = keep_path(r, text); return 0;
+	case PATH:
+		if (*text)
+			*(const char **)field = keep_path(r, text);
+		return 0;
 	case DOMAIN:
+		if (!*text)
+			return 0;
 		*(const char **)field = keep_domain(r, text);
 		return *(const char **)field
 			       ? 0
 			       : refuse_type(r, n, row->key, "a domain name such as mesh.example.com");
 	case BOOL: return parse_bool(text, field) ? 0 : refuse_type(r, n, row->key, "true or false");
 	case NET4:
-	case NET6: return take_net(r, row, n, text, field);
+	case NET6: return *text ? take_net(r, row, n, text, field) : 0;
 	case DURATION:
-		return text_duration_ms(text, field) ? 0 : refuse_type(r, n, row->key, "a time such as 30m");
+		return parse_duration(text, field) ? 0 : refuse_type(r, n, row->key, "a time such as 30m");
 	case MODE:
-		*(uint32_t *)field = (uint32_t)strtoul(text, &end, 8);
-		return !*end && *text && *(uint32_t *)field <= 0777
-			       ? 0
-			       : refuse_type(r, n, row->key, "a mode such as \"0770\"");
+		return parse_mode(text, field) ? 0 : refuse_type(r, n, row->key, "a mode such as \"0770\"");
 	case LEVEL:
-		return log_level_parse(text, field)
-			       ? 0
-			       : refuse_type(r, n, row->key, "error, warn, info or debug");
+		return parse_level(text, field) ? 0
+						: refuse_type(r, n, row->key, "error, warn, info or debug");
 	case FORMAT:
 		*(bool *)field = !strcmp(text, "json");
 		return *(bool *)field || !strcmp(text, "text") ? 0
 							       : refuse_type(r, n, row->key, "text or json");
+	case SQLITE:
+		return !strncmp(text, "sqlite", 6)
+			       ? 0
+			       : refuse_type(
+					 r, n, row->key, "sqlite: this server keeps its data in SQLite only");
+	case FILE_MODE:
+		return !strcmp(text, "file")
+			       ? 0
+			       : refuse_type(r, n, row->key,
+					 "file: write the policy into a file and name it in policy.path");
 	default: return 0;
 	}
 }
 
-static int take(struct reading *r, const struct row *row, yaml_node_t *n)
+/* Says as much as not being there, or what is done here anyway. */
+static bool is_off(struct reading *r, const yaml_node_t *n)
+{
+	const char *text = document_text(n);
+	if (text)
+		return !*text || document_is_null(n) || !strcmp(text, "false") || !strcmp(text, "sequential");
+	if (n->type == YAML_SEQUENCE_NODE)
+		return n->data.sequence.items.top == n->data.sequence.items.start;
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
+		if (!strcmp(document_text(document_node(&r->d, p->key)), "enabled"))
+			return is_off(r, document_node(&r->d, p->value));
+	return n->data.mapping.pairs.top == n->data.mapping.pairs.start;
+}
+
+static int take(struct reading *r, const struct row *row, const yaml_node_t *key, yaml_node_t *n)
 {
 	void *field = (char *)r->c + row->at;
 	switch (row->kind) {
@@ -329,9 +409,12 @@ static int take(struct reading *r, const struct row *row, yaml_node_t *n)
 	case SPLIT: return take_split(r, row->key, n, field);
 	case RECORDS: return take_records(r, row->key, n, field);
 	case UNUSED:
-		if (r->c->unused.n < ARRAY_LEN(rows))
-			r->c->unused.v[r->c->unused.n++] = row->key;
+		if (r->c->n_unused < ARRAY_LEN(rows) && !is_off(r, n))
+			r->c->unused[r->c->n_unused++] = (struct config_unused) { row->key, row->advice };
 		return 0;
+	case RENAMED:
+		return document_refuse(&r->d, key, "%s is the name of an older Headscale: it is %s now",
+			row->key, row->advice);
 	default: return document_is_null(n) ? 0 : take_scalar(r, row, n, field);
 	}
 }
@@ -375,7 +458,7 @@ static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 				inside = &rows[i];
 		}
 		if (exact) {
-			err = take(r, exact, value);
+			err = take(r, exact, key, value);
 		} else if (!inside) {
 			err = refuse_key(r, key, prefix);
 		} else if (value->type == YAML_MAPPING_NODE) {
@@ -397,6 +480,9 @@ static int check_whole(struct control_config *c, struct errbuf *eb)
 			"%s: server_url is missing: the address nodes reach this server at, such as "
 			"https://mesh.example.com",
 			c->file);
+	if (c->records.n && *c->records_path)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: dns.extra_records and dns.extra_records_path are both set: keep one", c->file);
 	if (!c->tls_cert != !c->tls_key)
 		return err_say(eb, ERR_MALFORMED,
 			"%s: tls_cert_path and tls_key_path go together: set both or neither", c->file);
@@ -416,6 +502,7 @@ static int set_defaults(const char *path, struct control_config *c)
 		.database_path = "/var/lib/ropewalk-control/db.sqlite",
 		.unix_socket = "/run/ropewalk-control/control.sock",
 		.policy_path = "",
+		.records_path = "",
 		.unix_socket_mode = 0600,
 		.magic_dns = true,
 		.override_local_dns = true,
@@ -424,7 +511,7 @@ static int set_defaults(const char *path, struct control_config *c)
 		.log_level = LOG_INFO };
 	(void)parse_listen("0.0.0.0:8080", &c->listen);
 	c->file = arena_strdup(&c->mem, path);
-	c->unused.v = arena_array(&c->mem, ARRAY_LEN(rows), sizeof(*c->unused.v));
+	c->unused = arena_array(&c->mem, ARRAY_LEN(rows), sizeof(*c->unused));
 	return c->mem.failed ? -ENOMEM : 0;
 }
 
@@ -440,7 +527,7 @@ int config_parse(
 	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb)
 {
 	struct control_config c;
-	struct reading r = { .c = &c };
+	struct reading r = { .c = &c, .mem = &c.mem };
 	const char *slash = strrchr(path, '/');
 	if (set_defaults(path, &c)) {
 		config_free(&c);
@@ -484,6 +571,23 @@ void config_free(struct control_config *c)
 	*c = (struct control_config) { 0 };
 }
 
+int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb)
+{
+	struct reading r = { .mem = a };
+	struct buf text = { 0 };
+	*out = (struct config_records) { 0 };
+	int err = file_read(path, CONFIG_BYTES_MAX, &text, eb);
+	if (!err && !(err = document_open(&r.d, path, (const char *)buf_data(&text), text.len, eb))) {
+		yaml_node_t *root = yaml_document_get_root_node(&r.d.yaml);
+		err = root ? take_records(&r, "extra records", root, out) : 0;
+		document_close(&r.d);
+	}
+	buf_free(&text);
+	if (!err && a->failed)
+		err = err_set(eb, -ENOMEM, "read %s", path);
+	return err;
+}
+
 static void add_resolvers(struct arena *a, const struct ctl_strings *from, struct ctl_resolver **v, size_t *n)
 {
 	*v = arena_array(a, from->n, sizeof(**v));
@@ -491,7 +595,8 @@ static void add_resolvers(struct arena *a, const struct ctl_strings *from, struc
 		(*v)[(*n)++].addr = arena_strdup(a, from->v[i]);
 }
 
-bool config_dns(const struct control_config *c, struct arena *a, struct ctl_dns *out)
+bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,
+	struct ctl_dns *out)
 {
 	*out = (struct ctl_dns) { .proxied = c->magic_dns };
 	if (c->override_local_dns)
@@ -500,7 +605,7 @@ bool config_dns(const struct control_config *c, struct arena *a, struct ctl_dns 
 		add_resolvers(a, &c->nameservers, &out->fallback, &out->n_fallback);
 	out->routes = arena_array(a, c->split.n + 1, sizeof(*out->routes));
 	out->domains.v = arena_array(a, c->search_domains.n + 1, sizeof(*out->domains.v));
-	out->extra = arena_array(a, c->records.n, sizeof(*out->extra));
+	out->extra = arena_array(a, records->n, sizeof(*out->extra));
 	if (a->failed)
 		return false;
 	if (c->magic_dns) {
@@ -515,10 +620,30 @@ bool config_dns(const struct control_config *c, struct arena *a, struct ctl_dns 
 		r->suffix = arena_strdup(a, c->split.v[i].suffix);
 		add_resolvers(a, &c->split.v[i].servers, &r->resolvers, &r->n);
 	}
-	for (size_t i = 0; i < c->records.n; i++)
+	for (size_t i = 0; i < records->n; i++)
 		out->extra[out->n_extra++] =
-			(struct ctl_record) { .name = arena_strdup(a, c->records.v[i].name),
-				.type = arena_strdup(a, c->records.v[i].type),
-				.value = arena_strdup(a, c->records.v[i].value) };
+			(struct ctl_record) { .name = arena_strdup(a, records->v[i].name),
+				.type = arena_strdup(a, records->v[i].type),
+				.value = arena_strdup(a, records->v[i].value) };
 	return !a->failed;
+}
+
+void config_unused_each(
+	const struct control_config *c, void (*say)(void *arg, const char *sentence), void *arg)
+{
+	struct buf rest = { 0 };
+	char text[256];
+	for (size_t i = 0; i < c->n_unused; i++) {
+		const struct config_unused *u = &c->unused[i];
+		if (!u->advice) {
+			buf_printf(&rest, "%s%s", rest.len ? ", " : "", u->key);
+			continue;
+		}
+		snprintf(text, sizeof(text), "%s has no effect on this server: %s", u->key, u->advice);
+		say(arg, text);
+	}
+	if (rest.len && buf_printf(&rest, "%s no effect on this server",
+				strchr(buf_cstr(&rest), ',') ? " have" : " has"))
+		say(arg, buf_cstr(&rest));
+	buf_free(&rest);
 }

@@ -22,6 +22,11 @@ struct config_records {
 	size_t n;
 };
 
+/* A key that was accepted and has no effect here; advice may be NULL. */
+struct config_unused {
+	const char *key, *advice;
+};
+
 struct control_config {
 	struct arena mem; /* all that follows */
 	const char *file;
@@ -29,7 +34,7 @@ struct control_config {
 	struct endpoint listen;
 	struct endpoint tls_listen;	/* unset = none. Set: TLS there, none at `listen` */
 	const char *tls_cert, *tls_key; /* both or neither */
-	const char *noise_key_path, *database_path, *unix_socket, *policy_path;
+	const char *noise_key_path, *database_path, *unix_socket, *policy_path, *records_path;
 	uint32_t unix_socket_mode;
 	bool has_v4, has_v6;
 	struct prefix v4, v6;
@@ -39,10 +44,11 @@ struct control_config {
 	struct ctl_strings nameservers, search_domains;
 	struct config_splits split;
 	struct config_records records;
-	uint64_t ephemeral_ms;
+	uint64_t ephemeral_ms, expiry_ms; /* expiry of logins of untagged nodes, 0 = never */
 	enum log_level log_level;
 	bool log_json;
-	struct ctl_strings unused; /* keys that were accepted and have no effect here */
+	struct config_unused *unused;
+	size_t n_unused;
 };
 
 /* 0 and *out (free with config_free), or a code and the sentence. Relative paths are taken from the file's
@@ -58,7 +64,13 @@ int config_derp_read(
 	const struct ctl_strings *paths, struct arena *a, struct ctl_derp_map *out, struct errbuf *eb);
 int config_derp_parse(const char *path, const char *text, size_t len, struct arena *a,
 	struct ctl_derp_map *out, struct errbuf *eb);
+/* dns.extra_records_path: a list of { name, type, value }, JSON or YAML. */
+int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb);
 /* What nodes are told about names. */
-bool config_dns(const struct control_config *c, struct arena *a, struct ctl_dns *out);
+bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,
+	struct ctl_dns *out);
+/* "%s has no effect on this server" and advice, for every such key. */
+void config_unused_each(
+	const struct control_config *c, void (*say)(void *arg, const char *sentence), void *arg);
 
 #endif

@@ -150,8 +150,9 @@ int registry_admit(struct registry *r, const struct admission *ad, int64_t *node
 	draft.hostinfo_json = ad->hostinfo_json;
 	draft.ephemeral = ad->ephemeral;
 	draft.last_seen_ms = ad->now_ms;
-	draft.expiry_ms = FLEET_NO_TIME;
 	registry_tags_split(&a, ad->tags, &draft.tags);
+	draft.expiry_ms =
+		r->c.expiry_ms && !draft.tags.n ? ad->now_ms + (int64_t)r->c.expiry_ms : FLEET_NO_TIME;
 	if (!draft.renamed) {
 		fleet_label_unique(&r->fleet, ad->hostname, draft.id, label);
 		draft.name = label;

@@ -31,6 +31,7 @@ struct registry_config {
 	struct machine_private
 		secret; /* ids of pending registrations are derived from it, so they outlive a restart */
 	uint64_t ephemeral_ms; /* a node made by an ephemeral key is deleted when away that long */
+	uint64_t expiry_ms;    /* logins of untagged nodes end after that; 0 = never */
 	struct registry_ops ops;
 };
 struct registry {

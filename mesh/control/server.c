@@ -157,6 +157,7 @@ static int open_registry(struct server *s, struct errbuf *eb)
 		.rnd = &random_system,
 		.secret = s->noise_private,
 		.ephemeral_ms = c->ephemeral_ms,
+		.expiry_ms = c->expiry_ms,
 		.ops = { .changed = node_changed,
 			.removed = node_removed,
 			.decided = pending_decided,
@@ -218,12 +219,16 @@ static bool lacks_tls(const struct control_config *c)
 				    : strcmp(name, "localhost") != 0;
 }
 
+static void warn_unused(void *arg, const char *sentence)
+{
+	log_warn("%s: %s", ((const struct server *)arg)->cfg.file, sentence);
+}
+
 static void say_ready(const struct server *s)
 {
 	char at[ENDPOINT_TEXT];
 	endpoint_format(&s->cfg.listen, at);
-	for (size_t i = 0; i < s->cfg.unused.n; i++)
-		log_warn("%s: %s has no effect on this server", s->cfg.file, s->cfg.unused.v[i]);
+	config_unused_each(&s->cfg, warn_unused, (void *)s);
 	if (!s->settings->derp.n_regions)
 		log_warn("no relay: without a DERP map (derp.paths) nodes behind hard NATs cannot reach each "
 			 "other");

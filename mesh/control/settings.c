@@ -59,12 +59,14 @@ struct settings *settings_read(const struct control_config *c, struct errbuf *eb
 	}
 	struct ctl_map_response dns = { .dns = &s->dns, .control_time_ms = FLEET_NO_TIME };
 	struct ctl_map_response derp = { .derp_map = &s->derp, .control_time_ms = FLEET_NO_TIME };
+	struct config_records records = c->records;
 	if (read_policy(c->policy_path, &s->policy, eb) ||
-		config_derp_read(&c->derp_paths, &s->mem, &s->derp, eb)) {
+		config_derp_read(&c->derp_paths, &s->mem, &s->derp, eb) ||
+		(*c->records_path && config_records_read(c->records_path, &s->mem, &records, eb))) {
 		settings_free(s);
 		return NULL;
 	}
-	if (!config_dns(c, &s->mem, &s->dns) || !hash_message(&dns, s->dns_hash) ||
+	if (!config_dns(c, &records, &s->mem, &s->dns) || !hash_message(&dns, s->dns_hash) ||
 		!hash_message(&derp, s->derp_hash)) {
 		err_set(eb, -ENOMEM, "settings");
 		settings_free(s);

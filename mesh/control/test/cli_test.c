@@ -100,6 +100,8 @@ static void test_sentences(void **state)
 		{ { "users", "list", "--socket", "none.sock" }, 3,
 			"the server is not running (nobody answers on none.sock): start it with "
 			"`ropewalk-control serve -c FILE`" },
+		{ { "users", "list", "-o", "yaml" }, 2, "--output \"yaml\": json is the only format" },
+		{ { "version", "-o", "json-line" }, 0, "{\"version\":" },
 		{ { "users", "list", "--socket", "none.sock", "--json" }, 3,
 			"{\"error\":{\"message\":\"the server is not running" },
 		{ { "configtest", "-c", "good.yaml" }, 0, "good.yaml: good" },
@@ -109,7 +111,7 @@ static void test_sentences(void **state)
 		{ { "policy", "check", "good.hujson" }, 0, "good.hujson: good" },
 		{ { "policy", "check", "bad.hujson" }, 1, "bad.hujson:1:" },
 		{ { "policy", "check", "acl.hujson" }, 1,
-			"acl.hujson: acls[0]: \"action\" must be \"accept\"" },
+			"acl.hujson:1:10: acls[0].action: must be \"accept\"" },
 		{ { "policy", "check", "-c", "good.yaml" }, 0,
 			"no policy.path in good.yaml: everything is allowed" },
 		{ { "serve", "-c", "key.yaml" }, 1,

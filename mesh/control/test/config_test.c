@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include "mesh/control/config.h"
+#include "mesh/control/test/place.h"
+#include <stdio.h>
 #include <string.h>
 
 #define URL "server_url: https://hs.test\n"
@@ -55,6 +57,20 @@ static void test_errors(void **state)
 			"c.yaml:2:25: unix_socket_permission: \"888\" is not a mode such as \"0770\"" },
 		{ URL "log:\n  level: loud\n",
 			"c.yaml:3:10: log.level: \"loud\" is not error, warn, info or debug" },
+		{ URL "dns:\n  extra_records_path: r.json\n  extra_records:\n    - { name: a.test, type: A, "
+		      "value: 1.2.3.4 }\n",
+			"c.yaml: dns.extra_records and dns.extra_records_path are both set: keep one" },
+		{ URL "database: { type: postgres }\n", "c.yaml:2:19: database.type: \"postgres\" is not "
+							"sqlite: this server keeps its data in "
+							"SQLite only" },
+		{ URL "policy: { mode: database }\n", "c.yaml:2:17: policy.mode: \"database\" is not file: "
+						      "write the policy into a file and "
+						      "name it in policy.path" },
+		{ URL "ip_prefixes: [100.64.0.0/10]\n",
+			"c.yaml:2:1: ip_prefixes is the name of an older Headscale: it is prefixes.v4 and "
+			"prefixes.v6 now" },
+		{ URL "node: { expiry: soon }\n",
+			"c.yaml:2:17: node.expiry: \"soon\" is not a time such as 30m" },
 		{ "a: [1\n", "c.yaml:2:1: did not find expected ',' or ']'" },
 		{ "a: &x 1\nb: *x\n", "c.yaml: YAML aliases (*name) are not allowed: write the value out" },
 	};
@@ -125,8 +141,9 @@ static void test_whole(void **state)
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.derp_paths.n, 2);
 	assert_string_equal(c.derp_paths.v[1], "/a/b.json");
-	assert_int_equal(c.unused.n, 3);
-	assert_true(config_dns(&c, &a, &dns));
+	assert_int_equal(c.n_unused, 1);
+	assert_string_equal(c.unused[0].key, "metrics_listen_addr");
+	assert_true(config_dns(&c, &c.records, &a, &dns));
 	assert_true(dns.proxied);
 	assert_int_equal(dns.n_resolvers, 0);
 	assert_int_equal(dns.n_fallback, 3);
@@ -139,6 +156,100 @@ static void test_whole(void **state)
 	assert_string_equal(dns.extra[0].name, "nas.mesh.test");
 	arena_free(&a);
 	config_free(&c);
+}
+
+/* The keys of a Headscale file as people have them, with the values its sample gives. */
+static const char headscale[] =
+	"server_url: http://127.0.0.1:8080\nlisten_addr: 127.0.0.1:8080\n"
+	"metrics_listen_addr: 127.0.0.1:9090\ngrpc_listen_addr: 127.0.0.1:50443\n"
+	"grpc_allow_insecure: false\ntrusted_proxies: []\n"
+	"noise: { private_key_path: /x/noise.key }\n"
+	"prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48, allocation: sequential }\n"
+	"derp:\n  server: { enabled: false, region_id: 999, stun_listen_addr: \"0.0.0.0:3478\" }\n"
+	"  urls: [https://derp.test/map]\n  paths: []\n  auto_update_enabled: true\n"
+	"  update_frequency: 3h\n"
+	"disable_check_updates: false\nephemeral_node_inactivity_timeout: 10m\n"
+	"node: { expiry: 0, ephemeral: { inactivity_timeout: 20m }, routes: { ha: { probe_interval: 10s } } "
+	"}\n"
+	"database:\n  type: sqlite\n  debug: false\n  gorm: { prepare_stmt: true, slow_threshold: 1000 }\n"
+	"  sqlite: { path: /x/db.sqlite, write_ahead_log: true, wal_autocheckpoint: 1000 }\n"
+	"acme_url: https://acme.test/\nacme_email: \"\"\ntls_letsencrypt_hostname: \"\"\n"
+	"tls_letsencrypt_cache_dir: /x\ntls_letsencrypt_challenge_type: HTTP-01\n"
+	"tls_letsencrypt_listen: \":http\"\ntls_cert_path: \"\"\ntls_key_path: \"\"\n"
+	"log: { level: trace, format: text }\npolicy: { mode: file, path: \"\" }\n"
+	"dns:\n  magic_dns: true\n  base_domain: mesh.test\n  override_local_dns: true\n"
+	"  nameservers:\n    global: [192.0.2.1]\n    split:\n      {}\n  search_domains: []\n"
+	"  extra_records: []\nunix_socket: /x/s\nunix_socket_permission: \"0o770\"\n"
+	"oidc: { issuer: \"https://idp.test\" }\nlogtail: { enabled: false }\n"
+	"randomize_client_port: false\ntaildrop: { enabled: true }\n"
+	"tuning: { batch_change_delay: 800ms }\n";
+
+static void add_line(void *arg, const char *sentence)
+{
+	buf_printf(arg, "%s\n", sentence);
+}
+
+static void test_headscale(void **state)
+{
+	struct control_config c;
+	struct errbuf eb = { 0 };
+	struct buf lines = { 0 };
+	(void)state;
+	if (config_parse("/h.yaml", headscale, sizeof(headscale) - 1, &c, &eb))
+		fail_msg("%s", eb.text);
+	assert_true(!c.tls_cert && !c.tls_key && !c.expiry_ms && !*c.policy_path);
+	assert_int_equal(c.ephemeral_ms, 20 * 60 * 1000);
+	assert_int_equal(c.unix_socket_mode, 0770);
+	assert_int_equal(c.log_level, LOG_DEBUG);
+	config_unused_each(&c, add_line, &lines);
+	assert_string_equal(buf_cstr(&lines),
+		"derp.urls has no effect on this server: name relays in a file of derp.paths\n"
+		"oidc has no effect on this server: nodes come in by auth keys or by `nodes approve`\n"
+		"metrics_listen_addr, grpc_listen_addr, derp.auto_update_enabled, derp.update_frequency, "
+		"node.routes, database.gorm, database.sqlite.write_ahead_log, "
+		"database.sqlite.wal_autocheckpoint, acme_url, tls_letsencrypt_cache_dir, "
+		"tls_letsencrypt_challenge_type, tls_letsencrypt_listen, taildrop, tuning have no effect on "
+		"this server\n");
+	buf_free(&lines);
+	config_free(&c);
+}
+
+static void test_records_file(void **state)
+{
+	static const struct {
+		const char *text, *error;
+		size_t n;
+	} rows[] = {
+		{ "[{\"name\": \"a.test\", \"type\": \"A\", \"value\": \"100.64.0.3\"},\n"
+		  " {\"name\": \"b.test\", \"type\": \"AAAA\", \"value\": \"fd00::1\"}]",
+			NULL, 2 },
+		{ "[]", NULL, 0 },
+		{ "", NULL, 0 },
+		{ "{\"name\": \"a.test\"}", "1:1: extra records must be a list of { name, type, value }", 0 },
+		{ "[{\"name\": \"a.test\",\n\"value\": \"x\"}]",
+			"1:2: extra records: a.test: type A needs an IPv4 address as value, AAAA an IPv6 "
+			"one; no "
+			"other types",
+			0 },
+	};
+	struct place p;
+	char path[256], want[512];
+	place_make(&p);
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena a = { 0 };
+		struct config_records got;
+		struct errbuf eb = { 0 };
+		FILE *f = fopen(place_path(&p, "r.json", path), "w");
+		fputs(rows[i].text, f);
+		fclose(f);
+		int err = config_records_read(path, &a, &got, &eb);
+		snprintf(want, sizeof(want), "%s:%s", path, rows[i].error ? rows[i].error : "");
+		if (rows[i].error ? !err || strcmp(eb.text, want) != 0 : err || got.n != rows[i].n)
+			fail_msg("row %zu: %s", i, eb.text);
+		arena_free(&a);
+	}
+	place_remove(&p);
 }
 
 static void test_derp(void **state)
@@ -190,6 +301,7 @@ static void test_derp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_whole), cmocka_unit_test(test_derp) };
+		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale),
+		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,9 +10,8 @@
 
 struct policy; /* NULL stands for "no policy": everything is allowed */
 
-/* text is changed (comments are blanked). NULL: eb says "LINE:COLUMN: ..." for bad JSON, else the place in
- * the document
- * ("acls[2].dst[0]: ..."). Free with policy_free. */
+/* text is changed (comments are blanked). NULL: eb says "LINE:COLUMN: PLACE: ...", PLACE as in
+ * "acls[2].dst[0]", none for bad JSON. Free with policy_free. */
 struct policy *policy_parse(char *text, size_t len, struct errbuf *eb);
 void policy_free(struct policy *p); /* NULL is fine */
 /* Sections that were read and have no effect here, comma separated; "" = none. */

@@ -14,6 +14,8 @@ enum { GROUP_MEMBERS_MAX = 4096, WHERE_MAX = 96 };
 struct parse {
 	struct policy *p;
 	json_t *groups, *hosts, *tag_owners;
+	const char *text; /* blanked */
+	size_t len;
 	struct errbuf *eb;
 };
 
@@ -52,7 +54,8 @@ refuse(struct parse *ps, const char *where, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	err_say(ps->eb, ERR_MALFORMED, "%s: %s", where, text);
+	struct hujson_place at = hujson_find(ps->text, ps->len, where);
+	err_say(ps->eb, ERR_MALFORMED, "%u:%u: %s: %s", at.line, at.column, where, text);
 	return false;
 }
 
@@ -276,7 +279,9 @@ static bool known_keys(struct parse *ps, json_t *o, const char *const *names, co
 		if (names[i])
 			continue;
 		const char *near = text_nearest(key, names);
-		return refuse(ps, where, "unknown field \"%s\"%s%s%s", key, near ? "; did you mean \"" : "",
+		char at[WHERE_MAX];
+		snprintf(at, sizeof(at), "%s%s%.40s", where, *where ? "." : "", key);
+		return refuse(ps, at, "no such field%s%s%s", near ? "; did you mean \"" : "",
 			near ? near : "", near ? "\"?" : "");
 	}
 	return true;
@@ -294,11 +299,13 @@ static bool parse_acl(struct parse *ps, json_t *o, struct access_rule *r, const 
 		return refuse(ps, where, "must be an object");
 	if (!known_keys(ps, o, names, where))
 		return false;
+	snprintf(at, sizeof(at), "%s.action", where);
 	if (!action || strcmp(action, "accept") != 0)
-		return refuse(ps, where, "\"action\" must be \"accept\" (what no rule accepts is denied)");
+		return refuse(ps, at, "must be \"accept\" (what no rule accepts is denied)");
+	snprintf(at, sizeof(at), "%s.proto", where);
 	if (json_object_get(o, "proto") && !proto)
-		return refuse(ps, where, "\"proto\" must be a string");
-	if ((proto && *proto && !parse_proto(ps, proto, r, where)) || !parse_src(ps, o, r, where) ||
+		return refuse(ps, at, "must be a string");
+	if ((proto && *proto && !parse_proto(ps, proto, r, at)) || !parse_src(ps, o, r, where) ||
 		!(list = string_list(ps, o, "dst", where)))
 		return false;
 	r->dst = arena_array(&ps->p->mem, json_array_size(list), sizeof(*r->dst));
@@ -386,8 +393,10 @@ static bool check_hosts(struct parse *ps)
 	json_object_foreach(ps->hosts, name, value)
 	{
 		struct prefix net;
+		char where[WHERE_MAX];
+		snprintf(where, sizeof(where), "hosts.%.64s", name);
 		if (!json_is_string(value) || !prefix_parse(json_string_value(value), &net))
-			return refuse(ps, "hosts", "\"%s\" must be an address or prefix", name);
+			return refuse(ps, where, "must be an address or prefix");
 	}
 	return true;
 }
@@ -408,7 +417,7 @@ static bool parse_document(struct parse *ps, json_t *root)
 {
 	const char *const objects[] = { "groups", "hosts", "tagOwners" };
 	json_t **slots[] = { &ps->groups, &ps->hosts, &ps->tag_owners };
-	if (!known_keys(ps, root, sections, "policy"))
+	if (!known_keys(ps, root, sections, ""))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(objects); i++) {
 		*slots[i] = json_object_get(root, objects[i]);
@@ -427,7 +436,9 @@ struct policy *policy_parse(char *text, size_t len, struct errbuf *eb)
 	json_error_t je;
 	hujson_blank(text, len);
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
-	struct parse ps = { .p = calloc(1, sizeof(*ps.p)), .eb = eb ? eb : &scratch };
+	struct parse ps = {
+		.p = calloc(1, sizeof(*ps.p)), .text = text, .len = len, .eb = eb ? eb : &scratch
+	};
 	if (!root || !json_is_object(root)) {
 		err_say(ps.eb, ERR_MALFORMED,
 			root ? "1:1: the policy must be an object: { ... }" : "%d:%d: %s", je.line, je.column,

@@ -171,36 +171,47 @@ static void test_errors(void **state)
 		{ "", "1:0: '[' or '{' expected near end of file" },
 		{ "[]", "1:1: the policy must be an object: { ... }" },
 		{ "{\n // comment\n \"acls\": [ }", "3:12: unexpected token near '}'" },
-		{ "{\"acl\":[]}", "policy: unknown field \"acl\"; did you mean \"acls\"?" },
-		{ "{\"acls\":{}}", "acls: must be a list" },
+		{ "{\"acl\":[]}", "1:8: acl: no such field; did you mean \"acls\"?" },
+		{ "{\"acls\":{}}", "1:9: acls: must be a list" },
 		{ "{\"acls\":[{\"action\":\"deny\"}]}",
-			"acls[0]: \"action\" must be \"accept\" (what no rule accepts is denied)" },
+			"1:20: acls[0].action: must be \"accept\" (what no rule accepts is denied)" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*\"]}]}",
-			"acls[0].dst[0]: \"*\" has no ports: write it as \"*:*\" or with a port" },
+			"1:48: acls[0].dst[0]: \"*\" has no ports: write it as \"*:*\" or with a port" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:http\"]}]}",
-			"acls[0].dst[0]: \"http\" is no port: write *, 22, 80-90 or a list of these" },
+			"1:48: acls[0].dst[0]: \"http\" is no port: write *, 22, 80-90 or a list of these" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:90-80\"]}]}",
-			"acls[0].dst[0]: \"90-80\" is no port: write *, 22, 80-90 or a list of these" },
+			"1:48: acls[0].dst[0]: \"90-80\" is no port: write *, 22, 80-90 or a list of these" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice\"],\"dst\":[\"*:*\"]}]}",
-			"acls[0].src[0]: \"alice\" is no user (alice@), group:, tag:, autogroup:, address or "
+			"1:36: acls[0].src[0]: \"alice\" is no user (alice@), group:, tag:, autogroup:, "
+			"address or "
 			"name in \"hosts\"" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"group:x\"],\"dst\":[\"*:*\"]}]}",
-			"acls[0].src[0]: group:x is not in \"groups\"" },
+			"1:36: acls[0].src[0]: group:x is not in \"groups\"" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"tag:x\"],\"dst\":[\"*:*\"]}]}",
-			"acls[0].src[0]: tag:x is not in \"tagOwners\"" },
+			"1:36: acls[0].src[0]: tag:x is not in \"tagOwners\"" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:members\"],\"dst\":[\"*:*\"]}]}",
-			"acls[0].src[0]: unknown autogroup:members; did you mean autogroup:member?" },
+			"1:36: acls[0].src[0]: unknown autogroup:members; did you mean autogroup:member?" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:self\"],\"dst\":[\"*:*\"]}]}",
-			"acls[0].src[0]: autogroup:self can only be a destination" },
+			"1:36: acls[0].src[0]: autogroup:self can only be a destination" },
 		{ "{\"acls\":[{\"action\":\"accept\",\"proto\":\"tpc\",\"src\":[\"*\"],\"dst\":[\"*:*\"]}]}",
-			"acls[0]: unknown protocol \"tpc\": write tcp, udp, icmp, ... or a number" },
-		{ "{\"groups\":{\"dev\":[]}}", "groups.dev: a group's name begins with \"group:\"" },
+			"1:37: acls[0].proto: unknown protocol \"tpc\": write tcp, udp, icmp, ... or a "
+			"number" },
+		{ "{\"groups\":{\"dev\":[]}}", "1:18: groups.dev: a group's name begins with \"group:\"" },
 		{ "{\"groups\":{\"group:a\":[\"group:b\"]}}",
-			"groups.group:a: \"group:b\" is not a user: users are written with an @, as in "
+			"1:22: groups.group:a: \"group:b\" is not a user: users are written with an @, as in "
 			"\"alice@\"" },
-		{ "{\"hosts\":{\"a\":\"b\"}}", "hosts: \"a\" must be an address or prefix" },
-		{ "{\"tagOwners\":{\"web\":[]}}", "tagOwners.web: a tag's name begins with \"tag:\"" },
-		{ "{\"grants\":[]}", "grants: is not supported: write the rules as \"acls\"" },
+		{ "{\"hosts\":{\"a\":\"b\"}}", "1:15: hosts.a: must be an address or prefix" },
+		{ "{\"tagOwners\":{\"web\":[]}}", "1:21: tagOwners.web: a tag's name begins with \"tag:\"" },
+		{ "{ // rules\n\t\"acls\": [\n\t\t{\"action\": \"accept\", \"src\": [\"*\"], \"dst\": "
+		  "[\"*:*\"]},\n"
+		  "\t\t{\"action\": \"accept\",\n\t\t \"src\": [\"*\", /* a, ] } */ \"bob\",],\n\t\t "
+		  "\"dst\": [\"*:*\"]}]}",
+			"5:30: acls[1].src[1]: \"bob\" is no user (alice@), group:, tag:, autogroup:, "
+			"address or "
+			"name in \"hosts\"" },
+		{ "{\"tagOwners\":{\"tag:a.b\":[\"*\"],\"tag:a\":[3]}}",
+			"1:39: tagOwners.tag:a: \"tag:a\" must be a list of strings" },
+		{ "{\"grants\":[]}", "1:11: grants: is not supported: write the rules as \"acls\"" },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

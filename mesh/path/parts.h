@@ -28,7 +28,8 @@ bool candidates_on_our_link(const struct path *p, const struct addr *a);
 /* probe.c */
 bool probe_send(
 	struct path *p, struct peer *e, const struct endpoint *to, int32_t region, const uint64_t *token);
-void probe_call(struct path *p, struct peer *e);
+/* Tells where we are; without (may be NULL) is left out. */
+void probe_call(struct path *p, struct peer *e, const struct endpoint *without);
 bool probe_received(struct path *p, const struct endpoint *from, int32_t region, const struct node_key *via,
 	const uint8_t *b, size_t len);
 void probe_free_all(struct path *p);

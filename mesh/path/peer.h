@@ -43,8 +43,8 @@ struct peer {
 	uint64_t best_data_ms;	/* data came by best, or best was chosen */
 	/* Direct way. best is set after a pong; trusted until trust_ms; doubted: relay carries copies too. */
 	bool has_best, doubted, data_dead;
-	uint8_t failed; /* probes of best in a row without an answer */
-	struct endpoint best;
+	uint8_t failed;		       /* probes of best in a row without an answer */
+	struct endpoint best, seen_as; /* seen_as: ours, as the other end of best sees it */
 	double latency_ms;
 	uint64_t trust_ms, direct_ms, better_ms, best_pinged_ms;
 	uint64_t check_ms; /* the probe's answer is due; 0 = none */
@@ -52,8 +52,9 @@ struct peer {
 	uint8_t round, answer_rounds;
 	bool call_wanted;
 	uint64_t round_ms, answer_ms, answer_paid_ms, called_ms;
-	uint32_t probes;  /* since the session began or an answer came */
-	uint64_t next_ms; /* UINT64_MAX = nothing to do */
+	uint32_t called_own; /* path.own_version that the last call named */
+	uint32_t probes;     /* since the session began or an answer came */
+	uint64_t next_ms;    /* UINT64_MAX = nothing to do */
 	struct shown shown;
 };
 

@@ -89,13 +89,15 @@ bool probe_send(
 	return send_message(p, e, &m, &at, region);
 }
 
-void probe_call(struct path *p, struct peer *e)
+void probe_call(struct path *p, struct peer *e, const struct endpoint *without)
 {
 	struct disco_message m = { .type = DISCO_CALL_ME_MAYBE };
 	int32_t region = home_for_peer(p, e);
-	for (size_t i = 0; i < p->n_own && m.n_endpoints < DISCO_ENDPOINTS_MAX; i++)
-		m.endpoints[m.n_endpoints++] = p->own[i];
-	if (region && m.n_endpoints)
+	for (size_t i = 0; i < p->n_own && m.n_endpoints < DISCO_ENDPOINTS_MAX; i++) {
+		if (!without || !endpoint_equal(without, &p->own[i]))
+			m.endpoints[m.n_endpoints++] = p->own[i];
+	}
+	if (region && p->n_own)
 		send_message(p, e, &m, NULL, region);
 }
 
@@ -157,6 +159,8 @@ static void pong_received(struct path *p, struct peer *e, const struct endpoint 
 		struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
 		if (c)
 			session_pong(p, e, c, (double)(p->now_ms - done.sent_ms));
+		if (e->has_best && endpoint_equal(&e->best, from))
+			e->seen_as = m->seen;
 	}
 	if (done.asked)
 		answer(p, done.token, e, &done);

@@ -60,8 +60,10 @@ void self_rebuild(struct path *p)
 	add_local(p, false);
 	add_local(p, true);
 	bool same = n_old == p->n_own && memcmp(old, p->own, n_old * sizeof(old[0])) == 0;
-	if (!same)
+	if (!same) {
+		p->own_version++;
 		self_changed(p);
+	}
 	session_self_fresh(p, !same);
 }
 

@@ -140,7 +140,20 @@ static void call(struct path *p, struct peer *e)
 		return;
 	e->call_wanted = false;
 	e->called_ms = p->now_ms;
-	probe_call(p, e);
+	e->called_own = p->own_version;
+	probe_call(p, e, NULL);
+}
+
+/* A peer that only receives trusts the way for up to 6.5 s after it died. What a call no longer names it
+ * forgets (tailscale-protocol.md 3.3), also a way in use; the call that follows names it again. */
+static void call_off(struct path *p, struct peer *e)
+{
+	if (!endpoint_is_set(&e->seen_as))
+		return;
+	if (e->called_own != p->own_version) /* only what was named can be left out */
+		probe_call(p, e, NULL);
+	probe_call(p, e, &e->seen_as);
+	e->called_ms = 0;
 }
 
 static uint64_t next_round(const struct path *p, const struct peer *e)
@@ -321,10 +334,13 @@ static void check_failed(struct path *p, struct peer *e)
 		session_forget_best(p, e);
 		return;
 	}
-	if (e->failed < FAILED_LOST)
+	if (e->failed < FAILED_LOST) {
 		doubt(p, e);
-	else if (e->trust_ms)
+	} else if (e->trust_ms) {
 		lose_trust(p, e);
+		if (session_active(p, e))
+			call_off(p, e);
+	}
 	if (session_active(p, e))
 		ping_best(p, e);
 }

@@ -72,6 +72,7 @@ struct path {
 	struct endpoint own[OWN_MAX];
 	uint8_t own_types[OWN_MAX];
 	size_t n_own;
+	uint32_t own_version; /* counts changes of own */
 	bool self_dirty;
 	uint64_t self_told_ms, self_gap_ms;
 

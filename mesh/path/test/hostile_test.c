@@ -1,5 +1,5 @@
-/* What strangers and misbehaving peers send: nothing is sent to where it must not go, nothing is learnt, each
- * drop has its name. */
+/* One peer whose keys the test holds. What strangers and misbehaving peers send: nothing is sent to where it
+ * must not go, nothing is learnt, each drop has its name. And what the peer is told. */
 #include "mesh/base/wire.h"
 #include "mesh/path/path.h"
 #include "mesh/proto/stun.h"
@@ -21,6 +21,7 @@ struct rig {
 	size_t last_len;
 	struct endpoint last_to;
 	uint8_t last_ping[DISCO_TX];
+	struct disco_message calls[4]; /* the newest last */
 };
 
 static void fill(void *arg, void *dst, size_t len)
@@ -50,11 +51,14 @@ static void send_udp(void *arg, const struct endpoint *to, const uint8_t *p, siz
 static void send_relay(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
 {
 	struct rig *r = arg;
+	struct disco_message m;
 	(void)region;
 	(void)to;
-	(void)p;
-	(void)len;
 	r->relay++;
+	if (!disco_read(p, len, &r->box, &m) || m.type != DISCO_CALL_ME_MAYBE)
+		return;
+	memmove(&r->calls[0], &r->calls[1], 3 * sizeof(m));
+	r->calls[3] = m;
 }
 
 static void nothing(void *arg)
@@ -290,6 +294,36 @@ static void failed_sends_shut_the_way(void **state)
 	assert_int_equal(w.region, 1);
 }
 
+static bool names(const struct disco_message *call, const struct endpoint *e)
+{
+	for (size_t i = 0; i < call->n_endpoints; i++) {
+		if (endpoint_equal(&call->endpoints[i], e))
+			return true;
+	}
+	return false;
+}
+
+/* A peer that only receives would trust the way for seconds after it died. */
+static void peer_is_told_of_a_lost_way(void **state)
+{
+	struct rig *r = *state;
+	struct endpoint ours = at("192.168.1.5:41641");
+	path_way_for(r->path, r->now_ms, 7);
+	give(r, (struct disco_message) { .type = DISCO_PING, .node = r->key }, "1.2.3.4:5", false);
+	struct disco_message pong = { .type = DISCO_PONG, .seen = ours };
+	memcpy(pong.tx, r->last_ping, sizeof(pong.tx));
+	give(r, pong, "1.2.3.4:5", false);
+	memset(r->calls, 0, sizeof(r->calls));
+	for (int i = 0; i < 30 && path_way_for(r->path, r->now_ms, 7).udp && is_direct(r); i++) {
+		r->now_ms += 50;
+		path_tick(r->path, r->now_ms);
+	}
+	assert_false(is_direct(r));
+	const struct disco_message *c = r->calls; /* where it sees us: named, left out, named again */
+	assert_true(c[1].n_endpoints && names(&c[1], &ours) && c[2].type == DISCO_CALL_ME_MAYBE &&
+		    !names(&c[2], &ours) && names(&c[3], &ours));
+}
+
 static void idle_peers_are_small(void **state)
 {
 	struct rig *r = *state;
@@ -323,6 +357,7 @@ int main(void)
 		T(other_types),
 		T(stun_of_strangers),
 		T(failed_sends_shut_the_way),
+		T(peer_is_told_of_a_lost_way),
 		T(idle_peers_are_small),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -257,16 +257,24 @@ static uint32_t soa_ttl(const uint8_t *msg, const struct dns_rr *rr)
 	return ttl < NEGATIVE_TTL_MAX_S ? ttl : NEGATIVE_TTL_MAX_S;
 }
 
+static void clean_begin(
+	struct dns_writer *d, struct dns_query *q, uint8_t *buf, const struct dns_ask *asked, uint16_t ede)
+{
+	*q = (struct dns_query) { .id = ede, .rd = true, .tcp = true, .size = DNS_MESSAGE_MAX };
+	q->name = *asked->name;
+	q->question_len = (uint16_t)(q->name.len + 4);
+	memcpy(q->question, q->name.b, q->name.len);
+	be_put(q->question + q->name.len, 2, asked->type);
+	be_put(q->question + q->name.len + 2, 2, DNS_IN);
+	dns_write_begin(d, buf, DNS_MESSAGE_MAX, q);
+}
+
 static size_t clean_write(struct answer_work *k, const uint8_t *msg, size_t len, const struct dns_ask *asked,
 	struct answer *out, uint8_t *buf)
 {
-	struct dns_query q = { .rd = true, .tcp = true, .size = DNS_MESSAGE_MAX, .name = *asked->name };
+	struct dns_query q;
 	struct dns_writer d;
-	q.question_len = (uint16_t)(q.name.len + 4);
-	memcpy(q.question, q.name.b, q.name.len);
-	be_put(q.question + q.name.len, 2, asked->type);
-	be_put(q.question + q.name.len + 2, 2, DNS_IN);
-	dns_write_begin(&d, buf, DNS_MESSAGE_MAX, &q);
+	clean_begin(&d, &q, buf, asked, out->ede);
 	out->ttl_s = out->complete ? TTL_MAX_S : BARE_NEGATIVE_TTL_S;
 	for (unsigned i = 0; i < (unsigned)k->n_answer + k->n_authority; i++) {
 		const struct dns_rr *rr = &k->rrs[i];
@@ -285,6 +293,14 @@ static size_t clean_write(struct answer_work *k, const uint8_t *msg, size_t len,
 			out->ttl_s = k->rrs[i].ttl_s;
 	struct dns_end end = { .rcode = out->rcode & 15, .ede = EDE_NONE };
 	return dns_write_end(&d, &q, &end);
+}
+
+size_t answer_error_write(uint8_t *buf, const struct dns_ask *asked, uint16_t rcode, uint16_t ede)
+{
+	struct dns_query q;
+	struct dns_writer d;
+	clean_begin(&d, &q, buf, asked, ede);
+	return dns_write_end(&d, &q, &(struct dns_end) { .rcode = rcode, .ede = EDE_NONE });
 }
 
 /* Does the message echo exactly our question? Servers may change its case. */
@@ -375,9 +391,10 @@ static void ttls_age(uint8_t *buf, size_t len, size_t at, uint32_t age_s)
 size_t answer_reply(
 	uint8_t *buf, size_t cap, const struct dns_query *q, const uint8_t *msg, size_t len, uint32_t age_s)
 {
-	struct dns_end end = { .flags = msg[2] << 8 & DNS_TC, .rcode = msg[3] & 15, .ede = EDE_NONE };
-	size_t room = (cap < q->size ? cap : q->size) - (q->edns ? DNS_OPT_LEN : 0),
-	       at = DNS_HEADER + q->question_len;
+	struct dns_end end = { .flags = msg[2] << 8 & DNS_TC, .rcode = msg[3] & 15 };
+	size_t most = cap < q->size ? cap : q->size;
+	size_t room = most - (q->edns ? DNS_OPT_LEN : 0), at = DNS_HEADER + q->question_len;
+	end.ede = (uint16_t)be_get(msg, 2);
 	memcpy(buf, msg, len);
 	memcpy(buf + DNS_HEADER, q->question, q->question_len);
 	if (q->ad || q->dnssec_ok)
@@ -388,5 +405,5 @@ size_t answer_reply(
 		len = cut(buf, len, at, room);
 		end.flags |= DNS_TC;
 	}
-	return dns_write_opt(buf, len, cap, q, &end);
+	return dns_write_opt(buf, len, most, q, &end);
 }

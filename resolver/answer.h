@@ -48,10 +48,13 @@ struct answer_work {
 	uint8_t keep[ANSWER_RRS_MAX];
 	uint16_t n_answer, n_authority;
 };
-/* The clean message goes to buf[DNS_MESSAGE_MAX]: id 0, question in lower case, chain and negative proof
- * only, no OPT. trusted: AD may be believed. */
+/* The clean message goes to buf[DNS_MESSAGE_MAX]: question in lower case, chain and negative proof only, no
+ * OPT; the extended error code stands where the id was. trusted: AD may be believed. */
 enum answer_read answer_read(struct answer_work *work, const uint8_t *msg, size_t len,
 	const struct dns_ask *asked, bool trusted, struct answer *out, uint8_t *buf);
+
+/* A clean message that only says an error. Returns its length. */
+size_t answer_error_write(uint8_t *buf, const struct dns_ask *asked, uint16_t rcode, uint16_t ede);
 
 /* What the client of q gets of a clean message for the same name: TTLs less age_s, cut to its size. buf[cap],
  * cap >= len + DNS_OPT_LEN. */

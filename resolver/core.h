@@ -56,13 +56,13 @@ struct flight_key {
 	bool dnssec_ok, checking_disabled;
 };
 struct flight {
-	struct flight *chain;
+	struct flight *chain, *older, *younger;
 	struct flight_key key;
 	struct routes *routes;
-	uint64_t hash, deadline_ms, next_ms, due_ms;
+	uint64_t hash, began_ms, deadline_ms, next_ms, due_ms;
 	uint32_t generation;
 	uint16_t slot, heap_at, n_waiters;
-	bool probe, race;
+	bool probe, race, own_trouble;
 	struct waiter *waiters;
 	struct {
 		struct upstream *to;
@@ -87,7 +87,7 @@ struct resolver {
 	uint32_t mesh_ttl_s, turn;
 	struct resolver_stats stats;
 	/* flights */
-	struct flight *slots[FLIGHTS_MAX], *heap[FLIGHTS_MAX], *buckets[BUCKETS];
+	struct flight *slots[FLIGHTS_MAX], *heap[FLIGHTS_MAX], *buckets[BUCKETS], *oldest, *youngest;
 	uint32_t generations[FLIGHTS_MAX];
 	uint16_t free_slots[FLIGHTS_MAX];
 	uint16_t n_free, n_heap;
@@ -115,6 +115,9 @@ bool flight_join(
 	struct resolver *r, const struct flight_key *k, struct waiter *w); /* an identical one is out */
 bool flight_start(
 	struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct waiter *w); /* false: full */
+/* All places are taken: the flight that is out the longest ends in SERVFAIL, so that a flood of names that
+ * nobody answers does not shut out those somebody does. false: none has been out long enough. */
+bool flights_yield(struct resolver *r, uint64_t now_ms);
 /* Asks a held upstream of the route whether it is back, when that is due. */
 void flight_probe(struct resolver *r, uint64_t now_ms, const struct flight_key *k);
 void flights_forget(struct resolver *r, uint64_t client);

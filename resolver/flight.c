@@ -3,6 +3,7 @@
  * somebody answers or the deadline comes. Errors of one are only believed when all agree. */
 #include "resolver/core.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum {
@@ -11,8 +12,10 @@ enum {
 	RACE_MS = 30,
 	HELD_RACE_MS = 100,
 	TCP_MS = 2000,
+	YIELD_MS =
+		200, /* out for longer than this, a flight gives its place to a new one when all are taken */
 	BAD_PACKETS_MAX = 10, /* then TCP, where strangers cannot answer */
-	SERVFAIL_TTL_S = 1,   /* RFC 9520 */
+	FAILURE_TTL_S = 1,    /* RFC 9520 */
 };
 
 /* ---- deadlines: a binary heap ---- */
@@ -215,7 +218,7 @@ static void order_set(struct flight *f)
 				f->order[f->n_order++].to = route->upstreams[i];
 }
 
-static struct flight *flight_new(struct resolver *r, const struct flight_key *k)
+static struct flight *flight_new(struct resolver *r, uint64_t now_ms, const struct flight_key *k)
 {
 	struct flight *f = r->n_free ? calloc(1, sizeof(*f)) : NULL;
 	if (!f)
@@ -229,6 +232,10 @@ static struct flight *flight_new(struct resolver *r, const struct flight_key *k)
 	f->ede = EDE_NONE;
 	f->next_ms = UINT64_MAX;
 	r->slots[f->slot] = f;
+	f->began_ms = now_ms;
+	f->older = r->youngest;
+	*(f->older ? &f->older->younger : &r->oldest) = f;
+	r->youngest = f;
 	f->due_ms = UINT64_MAX;
 	heap_set(r, r->n_heap++, f);
 	return f;
@@ -236,7 +243,7 @@ static struct flight *flight_new(struct resolver *r, const struct flight_key *k)
 
 bool flight_start(struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct waiter *w)
 {
-	struct flight *f = k->route->n ? flight_new(r, k) : NULL;
+	struct flight *f = k->route->n ? flight_new(r, now_ms, k) : NULL;
 	if (!f)
 		return false;
 	order_set(f);
@@ -256,7 +263,7 @@ void flight_probe(struct resolver *r, uint64_t now_ms, const struct flight_key *
 {
 	for (unsigned i = 0; i < k->route->n; i++) {
 		struct upstream *u = k->route->upstreams[i];
-		struct flight *f = upstream_probe_is_due(u, now_ms) ? flight_new(r, k) : NULL;
+		struct flight *f = upstream_probe_is_due(u, now_ms) ? flight_new(r, now_ms, k) : NULL;
 		if (!f)
 			continue;
 		r->stats.probes++;
@@ -272,6 +279,8 @@ void flight_probe(struct resolver *r, uint64_t now_ms, const struct flight_key *
 static void unlink_flight(struct resolver *r, struct flight *f)
 {
 	heap_remove(r, f);
+	*(f->younger ? &f->younger->older : &r->youngest) = f->older;
+	*(f->older ? &f->older->younger : &r->oldest) = f->younger;
 	r->slots[f->slot] = NULL;
 	r->free_slots[r->n_free++] = f->slot;
 	struct flight **at = bucket_of(r, f->hash);
@@ -307,20 +316,49 @@ static void land(struct resolver *r, uint64_t now_ms, struct flight *f, const st
 	flight_free(f);
 }
 
+/* What the upstreams said is kept for a moment, so that a client that asks again at once does not send us out
+ * again. Silence and sockets that fail are not: they end without a word, and each question finds out anew. */
+static void failure_keep(struct resolver *r, uint64_t now_ms, const struct flight *f, const struct landing *l)
+{
+	struct dns_ask asked = { .type = f->key.type, .name = &f->key.name };
+	struct cache_key ck = cache_key_of(&f->key);
+	struct cache_item known;
+	if (!f->rcode || f->probe || cache_find(r->cache, &ck, now_ms, &known))
+		return;
+	size_t len = answer_error_write(r->clean, &asked, l->rcode, l->ede);
+	cache_put(r->cache, &ck, now_ms, FAILURE_TTL_S, r->clean, len);
+}
+
 static void fail(struct resolver *r, uint64_t now_ms, struct flight *f)
 {
 	struct landing l = { .rcode = f->rcode ? f->rcode : DNS_SERVFAIL, .ede = f->ede };
 	if (!f->rcode) {
 		r->stats.upstream_timeout++;
-		l.ede = EDE_NO_AUTHORITY;
-		l.ede_text = "no upstream answered";
+		l.ede = f->ede == EDE_NONE ? EDE_NO_AUTHORITY : f->ede;
+		l.ede_text = f->own_trouble	    ? "this machine is out of sockets or memory"
+			     : l.ede == EDE_NETWORK ? "no upstream can be reached"
+						    : "no upstream answered";
 	}
 	if (f->partial) {
 		l.msg = f->partial;
 		l.len = f->partial_len;
 		l.truncated = true;
+	} else {
+		failure_keep(r, now_ms, f, &l);
 	}
 	land(r, now_ms, f, &l);
+}
+
+bool flights_yield(struct resolver *r, uint64_t now_ms)
+{
+	struct flight *f = r->oldest;
+	if (!f || now_ms < f->began_ms + YIELD_MS)
+		return false;
+	r->stats.yielded++;
+	land(r, now_ms, f,
+		&(struct landing) {
+			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "too many questions at once" });
+	return true;
 }
 
 /* An upstream is out of the running for this flight. The flight may be gone afterwards. */
@@ -379,20 +417,18 @@ static void error_received(
 		ask_again(r, now_ms, f, a, (struct how) { .tcp = a->tcp, .plain = true });
 		return;
 	}
-	f->rcode = !f->rcode || f->rcode == got->rcode ? got->rcode : DNS_SERVFAIL;
+	/* extended ones are about our EDNS with the upstream, and no client without EDNS can be told */
+	uint16_t rcode = got->rcode > 15 ? DNS_SERVFAIL : got->rcode;
+	f->rcode = !f->rcode || f->rcode == rcode ? rcode : DNS_SERVFAIL;
 	if (got->ede != EDE_NONE)
 		f->ede = got->ede;
-	if (f->key.route->n == 1 && got->len) {
-		struct cache_key ck = cache_key_of(&f->key);
-		cache_put(r->cache, &ck, now_ms, SERVFAIL_TTL_S, r->clean, got->len);
-	}
 	drop_upstream(r, now_ms, f, a->to);
 }
 
 static void answer_received(
 	struct resolver *r, uint64_t now_ms, struct flight *f, struct attempt *a, const struct answer *got)
 {
-	if (got->truncated && !a->tcp) {
+	if (got->truncated) {
 		partial_keep(f, r->clean, got->len);
 		ask_again(r, now_ms, f, a, (struct how) { .tcp = true });
 		return;
@@ -421,6 +457,8 @@ void resolver_upstream_received(
 		return;
 	asked_of(f, a, &ask);
 	enum answer_read verdict = answer_read(&r->work, msg, len, &ask, a->to->trusted, &got, r->clean);
+	if (verdict == ANSWER_OK && got.truncated && a->tcp) /* nothing could be cut there */
+		verdict = ANSWER_MALFORMED;
 	if (verdict != ANSWER_OK) { /* keep waiting: a forged packet must not end the wait for the real one */
 		++*(verdict == ANSWER_MISMATCH ? &r->stats.upstream_mismatch : &r->stats.upstream_malformed);
 		if (a->tcp)
@@ -437,14 +475,15 @@ void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, 
 {
 	struct flight *f;
 	struct attempt *a = attempt_find(r, id, &f);
-	(void)code; /* whatever it was, this upstream will not answer */
 	if (!a)
 		return;
 	r->stats.upstream_failed++;
-	if (!a->tcp) /* many servers are closed to TCP and well otherwise */
+	bool ours = code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -ENOBUFS;
+	if (!a->tcp && !ours) /* many servers are closed to TCP and well otherwise */
 		upstream_rejected(a->to, now_ms);
+	f->own_trouble |= ours;
 	if (f->ede == EDE_NONE)
-		f->ede = EDE_NETWORK;
+		f->ede = ours ? EDE_OTHER : EDE_NETWORK;
 	drop_upstream(r, now_ms, f, a->to);
 }
 

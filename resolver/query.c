@@ -87,7 +87,7 @@ static bool apex_write(struct dns_writer *d, const struct dns_name *apex, uint16
 	return true;
 }
 
-/* A route that is longer than the zone's own suffix takes the name over. */
+/* A route that is longer than the zone's own suffix takes over the names that have no record here. */
 static bool route_is_deeper(const struct resolver *r, const struct dns_name *name, unsigned apex_labels)
 {
 	unsigned labels;
@@ -104,7 +104,8 @@ static enum local zone_write(
 		zone_find(r->zone, name, &hit);
 		if (hit.verdict == ZONE_FOREIGN)
 			return LOCAL_FOREIGN;
-		if (hit.verdict == ZONE_NO_NAME && route_is_deeper(r, name, hit.apex_labels))
+		bool empty = hit.verdict == ZONE_NO_NAME || (!hit.n && !hit.is_apex);
+		if (empty && route_is_deeper(r, name, hit.apex_labels))
 			return LOCAL_FOREIGN;
 		const struct zone_rr *set = zone_set(&hit, type, &n);
 		if (n) {
@@ -250,7 +251,7 @@ static void upstream_reply(
 	struct resolver *r, struct asking *k, const struct dns_name *name, const struct cache_item *item)
 {
 	struct dns_name last, chain = k->q->name;
-	struct dns_end end = { .flags = item->msg[2] << 8 & DNS_TC, .ede = EDE_NONE };
+	struct dns_end end = { .flags = item->msg[2] << 8 & DNS_TC, .ede = (uint16_t)be_get(item->msg, 2) };
 	struct zone_hit hit = { 0 };
 	bool inward = is_unfinished(item->msg, item->len, k->q, &last);
 	if (inward)
@@ -299,18 +300,18 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 
 static bool park(struct resolver *r, struct asking *k, const struct flight_key *key)
 {
+	while (r->n_waiters == WAITERS_MAX && flights_yield(r, k->now_ms))
+		;
 	struct waiter *w = r->n_waiters < WAITERS_MAX ? malloc(sizeof(*w)) : NULL;
 	if (w) {
-		w->next = NULL;
-		w->client = k->client;
-		w->q = *k->q;
+		*w = (struct waiter) { .client = k->client, .q = *k->q };
 		r->n_waiters++;
 		if (flight_join(r, key, w)) {
 			r->stats.merged++;
 			return true;
 		}
 		r->stats.forwarded++;
-		if (flight_start(r, k->now_ms, key, w))
+		if ((r->n_free || flights_yield(r, k->now_ms)) && flight_start(r, k->now_ms, key, w))
 			return true;
 		r->n_waiters--;
 		free(w);

@@ -83,7 +83,7 @@ uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none *
 /* clang-format off */
 #define RESOLVER_STATS(X)                                                                                  \
 	X(queries) X(local) X(cached) X(forwarded) X(merged) X(probes) X(nxdomain) X(servfail) X(refused) X(formerr) \
-	X(truncated) X(drop_short) X(drop_response) X(drop_full) X(upstream_mismatch) X(upstream_malformed) \
+	X(truncated) X(drop_short) X(drop_response) X(drop_full) X(yielded) X(upstream_mismatch) X(upstream_malformed) \
 	X(upstream_timeout) X(upstream_tcp) X(upstream_failed) X(loop)
 /* clang-format on */
 struct resolver_stats {

@@ -2,6 +2,7 @@
 #include "mesh/base/log.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,15 @@ static int open_port(uint16_t port, struct errbuf *eb)
 	return sock_udp(&any, eb);
 }
 
+/* Links below 1500 whose ICMP is filtered would swallow full packets: routers may cut ours. */
+static void allow_fragments(int fd, bool v6)
+{
+	int four = IP_PMTUDISC_DONT, six = IPV6_PMTUDISC_DONT;
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &four, sizeof(four));
+	if (v6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &six, sizeof(six));
+}
+
 struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev, struct errbuf *eb)
 {
 	struct udp *u = calloc(1, sizeof(*u));
@@ -145,6 +155,7 @@ struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev,
 	if (setsockopt(u->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0)
 		setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(u->fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
+	allow_fragments(u->fd, u->v6);
 	u->gso = true;
 	loop_fd_set(u->watch, LOOP_READ);
 	return u;

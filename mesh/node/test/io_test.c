@@ -3,10 +3,12 @@
 #include "mesh/base/wire.h"
 #include "mesh/node/tun.h"
 #include "mesh/node/udp.h"
+#include "mesh/os/sock.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <fcntl.h>
 #include <linux/virtio_net.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -126,6 +128,33 @@ static void udp_failed(void *arg, const struct endpoint *to, int code)
 	((struct seen *)arg)->failed++;
 }
 
+/* The socket is udp.c's own affair: found by its port. */
+static int find_socket(uint16_t port)
+{
+	struct endpoint at;
+	for (int fd = 3; fd < 256; fd++) {
+		if (sock_local(fd, &at) == 0 && at.port == port)
+			return fd;
+	}
+	return -1;
+}
+
+static void test_udp_may_be_cut(void **state)
+{
+	struct seen s = { .loop = loop_new() };
+	struct udp_events ev = { .received = udp_received, .send_failed = udp_failed, .arg = &s };
+	struct errbuf eb;
+	(void)state;
+	struct udp *u = udp_open(s.loop, 0, &ev, &eb);
+	assert_non_null(u);
+	int fd = find_socket(udp_port(u)), four = -1;
+	socklen_t n = sizeof(four);
+	assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &four, &n), 0);
+	assert_int_equal(four, IP_PMTUDISC_DONT);
+	udp_close(u);
+	loop_free(s.loop);
+}
+
 static void test_udp(void **state)
 {
 	static const struct {
@@ -177,6 +206,7 @@ static void test_udp(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_udp_may_be_cut) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

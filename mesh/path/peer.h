@@ -4,7 +4,8 @@
 
 #include "mesh/path/path.h"
 
-enum { CANDIDATES_MAX = 32, SEEN_TX = 8, SESSION_MS = 45000, PING_TIMEOUT_MS = 5000 };
+/* NAMED_MAX by the map, best first: room stays for where the peer's packets really come from. */
+enum { CANDIDATES_MAX = 32, NAMED_MAX = 24, SEEN_TX = 8, SESSION_MS = 45000, PING_TIMEOUT_MS = 5000 };
 
 enum { FROM_NETMAP = 1, FROM_CALL = 2, FROM_SEEN = 4 };
 struct candidate {

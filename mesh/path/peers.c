@@ -146,7 +146,7 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 		e->gone = 0;
 	}
 	candidates_forget(p, e, FROM_NETMAP);
-	for (size_t i = 0; i < peer->n_endpoints; i++) {
+	for (size_t i = 0; i < peer->n_endpoints && i < NAMED_MAX; i++) {
 		if (!candidates_find(e, &peer->endpoints[i]))
 			moved = true;
 		candidates_add(p, e, &peer->endpoints[i], FROM_NETMAP);

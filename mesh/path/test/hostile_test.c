@@ -143,6 +143,14 @@ static bool is_direct(struct rig *r)
 	return path_peer_state(r->path, r->now_ms, 7, &s) && s.direct;
 }
 
+static void make_direct(struct rig *r, const char *from)
+{
+	give(r, (struct disco_message) { .type = DISCO_PING, .node = r->key }, from, false);
+	struct disco_message pong = { .type = DISCO_PONG, .seen = at("192.168.1.5:41641") };
+	memcpy(pong.tx, r->last_ping, sizeof(pong.tx));
+	give(r, pong, from, false);
+}
+
 static void short_and_foreign(void **state)
 {
 	struct rig *r = *state;
@@ -282,16 +290,30 @@ static void failed_sends_shut_the_way(void **state)
 {
 	struct rig *r = *state;
 	path_way_for(r->path, r->now_ms, 7);
-	give(r, (struct disco_message) { .type = DISCO_PING, .node = r->key }, "1.2.3.4:5", false);
-	struct disco_message pong = { .type = DISCO_PONG };
-	memcpy(pong.tx, r->last_ping, sizeof(pong.tx));
-	give(r, pong, "1.2.3.4:5", false);
+	make_direct(r, "1.2.3.4:5");
 	assert_true(is_direct(r));
 	struct endpoint e = at("1.2.3.4:5");
 	path_send_failed(r->path, r->now_ms, &e, -1);
 	struct path_way w = path_way_for(r->path, r->now_ms, 7);
 	assert_true(!is_direct(r) && w.relay && !w.udp);
 	assert_int_equal(w.region, 1);
+}
+
+static void map_names_more_than_fits(void **state)
+{
+	struct rig *r = *state;
+	struct endpoint many[100];
+	for (uint32_t i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = (struct endpoint) { .ip = addr_v4(0x0b000000 + i), .port = 41641 };
+	struct path_peer peer = { .id = 7,
+		.key = r->key,
+		.disco = r->disco,
+		.home = 1,
+		.endpoints = many,
+		.n_endpoints = ARRAY_LEN(many) };
+	assert_true(path_peer_set(r->path, r->now_ms, &peer));
+	make_direct(r, "1.2.3.4:5"); /* a place that the map does not name */
+	assert_true(is_direct(r));
 }
 
 static bool names(const struct disco_message *call, const struct endpoint *e)
@@ -309,10 +331,7 @@ static void peer_is_told_of_a_lost_way(void **state)
 	struct rig *r = *state;
 	struct endpoint ours = at("192.168.1.5:41641");
 	path_way_for(r->path, r->now_ms, 7);
-	give(r, (struct disco_message) { .type = DISCO_PING, .node = r->key }, "1.2.3.4:5", false);
-	struct disco_message pong = { .type = DISCO_PONG, .seen = ours };
-	memcpy(pong.tx, r->last_ping, sizeof(pong.tx));
-	give(r, pong, "1.2.3.4:5", false);
+	make_direct(r, "1.2.3.4:5");
 	memset(r->calls, 0, sizeof(r->calls));
 	for (int i = 0; i < 30 && path_way_for(r->path, r->now_ms, 7).udp && is_direct(r); i++) {
 		r->now_ms += 50;
@@ -357,6 +376,7 @@ int main(void)
 		T(other_types),
 		T(stun_of_strangers),
 		T(failed_sends_shut_the_way),
+		T(map_names_more_than_fits),
 		T(peer_is_told_of_a_lost_way),
 		T(idle_peers_are_small),
 	};

@@ -18,7 +18,7 @@ static const char *text_of(const json_t *r, const char *key)
 
 static bool is_end(const json_t *r)
 {
-	static const char *const kinds[] = { "pass", "fail", "error" };
+	static const char *const kinds[] = { "pass", "fail", "error", "skip" };
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (!strcmp(text_of(r, "kind"), kinds[i]))
 			return true;
@@ -54,7 +54,9 @@ static void xml(FILE *out, const char *s)
 			fputs("&gt;", out);
 		else if (c == '"')
 			fputs("&quot;", out);
-		else if (c >= 0x20 || c == '\n' || c == '\t')
+		else if (c == '\n' || c == '\t') /* plain ones become spaces in an attribute */
+			fprintf(out, "&#%d;", c);
+		else if (c >= 0x20)
 			fputc(c, out);
 	}
 }
@@ -96,7 +98,10 @@ static void junit_case(FILE *out, const struct outcome *o, unsigned number)
 	xml(out, text_of(o->end, "file"));
 	fprintf(out, "\" time=\"%.3f\">\n", json_number_value(json_object_get(o->end, "seconds")));
 	if (strcmp(kind, "pass") != 0) {
-		fprintf(out, "    <%s message=\"", strcmp(kind, "fail") != 0 ? "error" : "failure");
+		fprintf(out, "    <%s message=\"",
+			!strcmp(kind, "fail")	? "failure"
+			: !strcmp(kind, "skip") ? "skipped"
+						: "error");
 		xml(out, message_of(o->end));
 		fprintf(out, "\"/>\n");
 	}
@@ -105,42 +110,91 @@ static void junit_case(FILE *out, const struct outcome *o, unsigned number)
 	fputs("</system-out>\n  </testcase>\n", out);
 }
 
-static void raw(FILE *out, const char *s)
+/* In a test's description '#' begins a directive (TAP 14). */
+static void tap_name(FILE *out, const char *s)
 {
-	fputs(s, out);
+	for (; *s; s++) {
+		if (*s == '#' || *s == '\\')
+			fputc('\\', out);
+		fputc(*s == '\n' ? ' ' : *s, out);
+	}
+}
+
+/* Lines of a YAML block, indented. */
+static void tap_lines(FILE *out, const char *s)
+{
+	for (; *s; s++) {
+		fputc(*s, out);
+		if (*s == '\n')
+			fputs("    ", out);
+	}
+}
+
+static void tap_quoted(FILE *out, const char *s)
+{
+	fputc('\'', out);
+	for (; *s; s++)
+		fputs(*s == '\'' ? "''" : (const char[]) { *s == '\n' ? ' ' : *s, '\0' }, out);
+	fputc('\'', out);
 }
 
 static void tap_case(FILE *out, const struct outcome *o, unsigned number)
 {
-	bool pass = !strcmp(text_of(o->end, "kind"), "pass");
+	const char *kind = text_of(o->end, "kind");
+	bool pass = !strcmp(kind, "pass"), skipped = !strcmp(kind, "skip");
 	char name[256];
 
 	name_of(o->end, name, sizeof(name));
-	fprintf(out, "%sok %u - %s\n", pass ? "" : "not ", number, name);
-	if (pass)
+	fprintf(out, "%sok %u - ", pass || skipped ? "" : "not ", number);
+	tap_name(out, name);
+	if (skipped) {
+		fputs(" # SKIP ", out);
+		tap_name(out, message_of(o->end));
+	}
+	fputc('\n', out);
+	if (pass || skipped)
 		return;
-	fputs("  ---\n  message: |\n    ", out);
-	raw(out, message_of(o->end));
-	fprintf(out, "\n  at: {file: '%s', line: %d}\n  story: |\n", text_of(o->end, "file"),
-		(int)json_integer_value(json_object_get(o->end, "line")));
+	fputs("  ---\n  message: |2\n    ", out);
+	tap_lines(out, message_of(o->end));
+	fputs("\n  at: {file: ", out);
+	tap_quoted(out, text_of(o->end, "file"));
+	fprintf(out, ", line: %d}\n  story: |2\n", (int)json_integer_value(json_object_get(o->end, "line")));
 	for (size_t i = o->from; i < o->to; i++) {
 		const json_t *r = json_array_get(o->all, i);
-		fprintf(out, "    %8.2f %s\n", json_number_value(json_object_get(r, "t")),
-			text_of(r, "text"));
+		fprintf(out, "    %8.2f ", json_number_value(json_object_get(r, "t")));
+		tap_lines(out, text_of(r, "text"));
+		fputc('\n', out);
 	}
 	fputs("  ...\n", out);
 }
 
+/* A workflow command is one line; its properties have separators of their own. */
+static void github_text(FILE *out, const char *s, const char *escaped)
+{
+	for (; *s; s++)
+		if (strchr(escaped, *s))
+			fprintf(out, "%%%02X", (unsigned char)*s);
+		else
+			fputc(*s, out);
+}
+
 static void github_case(FILE *out, const struct outcome *o, unsigned number)
 {
+	static const char in_message[] = "%\r\n", in_property[] = "%\r\n:,";
+	const char *kind = text_of(o->end, "kind");
 	char name[256];
 	(void)number;
 
-	if (!strcmp(text_of(o->end, "kind"), "pass"))
+	if (!strcmp(kind, "pass"))
 		return;
 	name_of(o->end, name, sizeof(name));
-	fprintf(out, "::error file=%s,line=%d,title=%s::%s\n", text_of(o->end, "file"),
-		(int)json_integer_value(json_object_get(o->end, "line")), name, message_of(o->end));
+	fprintf(out, "::%s file=", strcmp(kind, "skip") != 0 ? "error" : "notice");
+	github_text(out, text_of(o->end, "file"), in_property);
+	fprintf(out, ",line=%d,title=", (int)json_integer_value(json_object_get(o->end, "line")));
+	github_text(out, name, in_property);
+	fputs("::", out);
+	github_text(out, message_of(o->end), in_message);
+	fputc('\n', out);
 }
 
 static unsigned each_outcome(
@@ -174,8 +228,9 @@ int report_write(enum report_kind kind, const char *records, size_t len, FILE *o
 	case REPORT_JUNIT:
 		fprintf(out,
 			"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"simnet\" tests=\"%u\" "
-			"failures=\"%u\" errors=\"%u\">\n",
-			n, each_outcome(all, out, NULL, "fail"), each_outcome(all, out, NULL, "error"));
+			"failures=\"%u\" errors=\"%u\" skipped=\"%u\">\n",
+			n, each_outcome(all, out, NULL, "fail"), each_outcome(all, out, NULL, "error"),
+			each_outcome(all, out, NULL, "skip"));
 		each_outcome(all, out, junit_case, NULL);
 		fputs("</testsuite>\n", out);
 		break;

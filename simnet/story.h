@@ -14,6 +14,7 @@ struct story {
 	uint64_t t0_ms, (*now_ms)(void);
 	const char *scenario, *file, *variant;
 	bool colour;
+	int lost; /* errno of the first record that could not be written; 0 = none */
 };
 
 /* One record {"t":seconds,"scenario":…,"kind":kind,…}: pairs of key and text until NULL; and its sentence for
@@ -24,7 +25,7 @@ struct story_item {
 	enum story_mark mark;
 	struct scn_at at; /* of the step; 0 = none */
 	const char *text;
-	const char *keys[8], *values[8]; /* extra members; a value that is a number is written as one */
+	const char *keys[8], *values[8]; /* extra members; sent, lost, gap, seconds and seed are numbers */
 };
 void story_tell(struct story *st, const struct story_item *item);
 /* The common case. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 16, FOUND_MAX = 4096 };
+enum { DEPTH_MAX = 16, FOUND_MAX = 4096, NAME_MAX_BYTES = 128 };
 
 struct selection {
 	struct buf *out;
@@ -87,7 +87,7 @@ static int select_all(struct selection *s, const json_t *v, const char *rest, un
 
 static int select_in(struct selection *s, const json_t *v, const char *path, unsigned depth)
 {
-	char name[128];
+	char name[NAME_MAX_BYTES];
 
 	if (depth > DEPTH_MAX)
 		return bad_path(s);
@@ -115,4 +115,32 @@ int jsonpath_select(const json_t *root, const char *path, struct buf *out, struc
 		return bad_path(&s);
 	int err = select_in(&s, root, path, 0);
 	return err ? err : s.count;
+}
+
+/* Behind '['; NULL when it is not closed or selects nothing. */
+static const char *skip_bracket(const char *path)
+{
+	const char *end = strchr(path, ']');
+	bool equals = end && memchr(path, '=', (size_t)(end - path));
+	size_t digits = strspn(path, "0123456789");
+
+	return end && (equals || (digits && path + digits == end)) ? end + 1 : NULL;
+}
+
+bool jsonpath_good(const char *path)
+{
+	const char *at = *path && *path != '.' ? path : NULL;
+
+	for (unsigned depth = 0; at && *at; depth++) {
+		if (depth > DEPTH_MAX)
+			return false;
+		if (*at == '[') {
+			at = skip_bracket(at + 1);
+			continue;
+		}
+		at += *at == '.';
+		size_t n = strcspn(at, ".[");
+		at = n && n < NAME_MAX_BYTES ? at + n : NULL;
+	}
+	return at;
 }

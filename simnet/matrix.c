@@ -15,6 +15,8 @@ static int check_variable(struct yaml_reader *y, const struct yaml_pair *p)
 {
 	const struct yaml_value *list = p->value;
 
+	if (strpbrk(p->key->text, "{}"))
+		return yaml_error(y, p->key->at, "'%s' cannot be named in a template", p->key->text);
 	if (list->type != YAML_LIST || !list->n)
 		return yaml_error(y, list->at, "'matrix.%s' must be a list of words, not %s", p->key->text,
 			list->type == YAML_LIST ? "an empty one" : yaml_type_name(list));

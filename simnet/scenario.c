@@ -115,12 +115,21 @@ static int read_nat(struct yaml_reader *y, const struct yaml_value *v, struct sc
 }
 
 /* Names become host names, file names and interface names. */
+static int check_word(struct yaml_reader *y, const struct yaml_value *word, size_t most)
+{
+	size_t n = strspn(word->text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	if (n && !word->text[n] && n <= most && word->text[0] != '-' && word->text[n - 1] != '-')
+		return 0;
+	return yaml_error(y, word->at,
+		"'%.100s' is not a usable name: small letters, digits and '-', at most %zu", word->text,
+		most);
+}
+
 static int check_name(struct yaml_reader *y, const struct yaml_value *key)
 {
-	size_t n = strspn(key->text, "abcdefghijklmnopqrstuvwxyz0123456789-");
-	if (key->text[n] || n > 32 || key->text[0] == '-' || (n && key->text[n - 1] == '-'))
-		return yaml_error(y, key->at,
-			"'%s' is not a usable name: small letters, digits and '-', at most 32", key->text);
+	int err = check_word(y, key, 32);
+	if (err)
+		return err;
 	if (!strcmp(key->text, "internet") || !strcmp(key->text, "matrix") || !strcmp(key->text, "with"))
 		return yaml_error(y, key->at, "the name '%s' is taken by the format", key->text);
 	return 0;
@@ -269,7 +278,7 @@ static int read_with(struct yaml_reader *y, const struct yaml_value *v, struct s
 			return yaml_error(y, value->at, "'with.%s' must be a word, not %s",
 				v->pairs[i].key->text, yaml_type_name(value));
 		n->params[n->n_params++] =
-			(struct scn_param) { .key = v->pairs[i].key->text, .value = value->text };
+			(struct scn_param) { v->pairs[i].key->text, value->text, v->pairs[i].key->at };
 	}
 	return 0;
 }
@@ -360,7 +369,8 @@ static int read_name(struct yaml_reader *y, const struct yaml_value *v, void *ba
 {
 	static const struct yaml_row row = { "name", YAML_STRING, offsetof(struct scenario, name), false,
 		NULL, NULL };
-	return read_top(y, v, base, &row);
+	int err = read_top(y, v, base, &row);
+	return err ? err : check_word(y, v, 64); /* it is a folder of --out */
 }
 
 static int read_about(struct yaml_reader *y, const struct yaml_value *v, void *base)
@@ -392,6 +402,11 @@ static int read_tags(struct yaml_reader *y, const struct yaml_value *v, void *ba
 	return err;
 }
 
+static int read_needs(struct yaml_reader *y, const struct yaml_value *v, void *base)
+{
+	return yaml_read_strings(y, v, "needs", &((struct document *)base)->s->needs);
+}
+
 static int skip_matrix(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
 	(void)y, (void)v, (void)base;
@@ -403,6 +418,7 @@ static const struct yaml_row top_rows[] = {
 	{ "name", YAML_CUSTOM, 0, true, NULL, read_name },
 	{ "about", YAML_CUSTOM, 0, false, NULL, read_about },
 	{ "tags", YAML_CUSTOM, 0, false, NULL, read_tags },
+	{ "needs", YAML_CUSTOM, 0, false, NULL, read_needs },
 	{ "seed", YAML_CUSTOM, 0, false, NULL, read_seed },
 	{ "ipv6", YAML_CUSTOM, 0, false, NULL, read_ipv6 },
 	{ "matrix", YAML_CUSTOM, 0, false, NULL, skip_matrix },
@@ -470,6 +486,15 @@ void scenario_free(struct scenario *s)
 		return;
 	arena_free(&s->arena);
 	memset(s, 0, sizeof(*s));
+}
+
+const char *scenario_title(const struct scenario *s, char *buf, size_t cap)
+{
+	if (s->variant_name)
+		snprintf(buf, cap, "%s [%s]", s->name, s->variant_name);
+	else
+		snprintf(buf, cap, "%s", s->name);
+	return buf;
 }
 
 int scenario_find_node(const struct scenario *s, const char *name)

@@ -39,6 +39,7 @@ struct scn_router {
 };
 struct scn_param {
 	const char *key, *value;
+	struct scn_at at;
 };
 struct scn_node {
 	const char *name;
@@ -97,8 +98,9 @@ struct scenario {
 	const char *file, *name, *about;
 	const char **tags;
 	size_t n_tags;
-	uint64_t seed; /* 0 = chosen and printed by the run */
-	bool ipv6;     /* v6 on the internet and routed behind every router */
+	const char **needs; /* of the machine: files to open for reading and writing, programs; or NULL */
+	uint64_t seed;	    /* 0 = chosen and printed by the run */
+	bool ipv6;	    /* v6 on the internet and routed behind every router */
 	struct scn_router *routers;
 	size_t n_routers;
 	struct scn_node *nodes;
@@ -117,6 +119,8 @@ int scenario_parse(const char *file, const char *text, size_t len, size_t varian
 	struct errbuf *eb);
 void scenario_free(struct scenario *s);
 
+/* "name", or "name [variant]"; what `run -k` looks in. Returns buf. */
+const char *scenario_title(const struct scenario *s, char *buf, size_t cap);
 const char *scenario_step_name(enum step_kind k);		      /* "ping", "resolve", … */
 const char *scenario_path_name(enum scn_path p);		      /* "direct", "relay", "none", "any" */
 int scenario_find_node(const struct scenario *s, const char *name);   /* index or -1 */

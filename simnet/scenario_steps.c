@@ -1,7 +1,10 @@
 #include "simnet/scenario_read.h"
 
 #include "mesh/base/text.h"
+#include "simnet/dnsmsg.h"
+#include "simnet/jsonpath.h"
 #include <assert.h>
+#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,9 +27,13 @@ static_assert(
 
 static int read_argv(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
-	if (v->type == YAML_LIST && !v->n)
-		return yaml_error(y, v->at, "'argv' is an empty list; it names a program and its arguments");
-	return yaml_read_strings(y, v, "argv", &((struct step_words *)base)->st.argv);
+	const char ***argv = &((struct step_words *)base)->st.argv;
+	int err = v->type == YAML_LIST && !v->n
+			  ? yaml_error(
+				    y, v->at, "'argv' is an empty list; it names a program and its arguments")
+			  : yaml_read_strings(y, v, "argv", argv);
+	return err || *(*argv)[0] ? err
+				  : yaml_error(y, v->items[0]->at, "'argv' begins with no program's name");
 }
 
 static const struct yaml_row ping_rows[] = {
@@ -119,87 +126,191 @@ const char *scenario_path_name(enum scn_path p)
 	return is_words[p];
 }
 
-/* ---- names that must exist */
+/* ---- what must be right together */
 
-static int unknown_name(struct yaml_reader *y, const struct scenario *s, struct scn_at at, const char *what,
-	const char *name, bool nodes, bool routers)
+/* A step and where its words stand. */
+struct checking {
+	struct yaml_reader *y;
+	const struct scenario *s; /* with the steps before this one */
+	const struct scn_step *st;
+	const struct yaml_value *body;
+};
+
+static struct scn_at where(const struct checking *c, const char *key)
+{
+	const struct yaml_value *v = c->body->type == YAML_MAP ? yaml_get(c->body, key) : c->body;
+	return v ? v->at : c->st->at;
+}
+
+static int unknown_name(const struct checking *c, const char *key, const char *what, const char *name,
+	bool nodes, bool routers)
 {
 	const char *names[512];
 	size_t n = 0;
 
-	for (size_t i = 0; nodes && i < s->n_nodes && n < ARRAY_LEN(names) - 1; i++)
-		names[n++] = s->nodes[i].name;
-	for (size_t i = 0; routers && i < s->n_routers && n < ARRAY_LEN(names) - 1; i++)
-		names[n++] = s->routers[i].name;
+	for (size_t i = 0; nodes && i < c->s->n_nodes && n < ARRAY_LEN(names) - 1; i++)
+		names[n++] = c->s->nodes[i].name;
+	for (size_t i = 0; routers && i < c->s->n_routers && n < ARRAY_LEN(names) - 1; i++)
+		names[n++] = c->s->routers[i].name;
 	names[n] = NULL;
-	return yaml_error_near(y, at, name, names, "no %s '%s'", what, name);
+	return yaml_error_near(c->y, where(c, key), name, names, "no %s '%.100s'", what, name);
 }
 
-static int check_node(struct yaml_reader *y, const struct scenario *s, struct scn_at at, const char *name)
+static int check_node(const struct checking *c, const char *key, const char *name)
 {
-	return scenario_find_node(s, name) >= 0 ? 0 : unknown_name(y, s, at, "node", name, true, false);
+	return scenario_find_node(c->s, name) >= 0 ? 0 : unknown_name(c, key, "node", name, true, false);
 }
 
 /* "home", "home.udp", "alice.link": what cut and heal act on. */
-static int check_cut(struct yaml_reader *y, const struct scenario *s, const struct scn_step *st)
+static int check_cut(const struct checking *c)
 {
 	static const char *const parts[] = { "udp", "link", NULL };
-	const char *dot = strchr(st->target, '.');
+	const char *target = c->st->target, *dot = strchr(target, '.');
 	char name[64];
 
 	if (!dot)
-		return yaml_error(y, st->at, "'%s' does not say what to cut: '%s.udp' or '%s.link'",
-			st->target, st->target, st->target);
-	snprintf(name, sizeof(name), "%.*s", (int)(dot - st->target), st->target);
-	if (scenario_find_node(s, name) < 0 && scenario_find_router(s, name) < 0)
-		return unknown_name(y, s, st->at, "node or router", name, true, true);
+		return yaml_error(c->y, where(c, "at"),
+			"'%s' does not say what to cut: '%s.udp' or '%s.link'", target, target, target);
+	snprintf(name, sizeof(name), "%.*s", (int)(dot - target), target);
+	if (scenario_find_node(c->s, name) < 0 && scenario_find_router(c->s, name) < 0)
+		return unknown_name(c, "at", "node or router", name, true, true);
 	if (strcmp(dot + 1, "udp") != 0 && strcmp(dot + 1, "link") != 0)
-		return yaml_error_near(
-			y, st->at, dot + 1, parts, "cannot cut '%s' of '%s' (udp, link)", dot + 1, name);
+		return yaml_error_near(c->y, where(c, "at"), dot + 1, parts,
+			"cannot cut '%s' of '%s' (udp, link)", dot + 1, name);
 	return 0;
 }
 
-static int check_signal(struct yaml_reader *y, const struct scn_step *st)
+static int check_signal(const struct checking *c)
 {
 	static const char *const words[] = { "KILL", "TERM", "INT", "HUP", "STOP", "CONT", "USR1", "USR2",
 		NULL };
 
 	for (size_t i = 0; words[i]; i++)
-		if (!strcmp(st->signal, words[i]))
+		if (!strcmp(c->st->signal, words[i]))
 			return 0;
-	return yaml_error_near(y, st->at, st->signal, words, "unknown signal '%s'", st->signal);
+	return yaml_error_near(
+		c->y, where(c, "signal"), c->st->signal, words, "unknown signal '%s'", c->st->signal);
 }
 
-static int check_destination(struct yaml_reader *y, const struct scenario *s, const struct scn_step *st)
+static int check_destination(const struct checking *c)
 {
-	if (strpbrk(st->to, ".:{") || scenario_find_node(s, st->to) >= 0)
+	if (strpbrk(c->st->to, ".:{") || scenario_find_node(c->s, c->st->to) >= 0)
 		return 0; /* an address, a name of the mesh, or a template */
-	return unknown_name(y, s, st->at, "node", st->to, true, false);
+	return unknown_name(c, "to", "node", c->st->to, true, false);
 }
 
-static int check_step(struct yaml_reader *y, const struct scenario *s, const struct scn_step *st)
+static int check_router(const struct checking *c)
 {
+	int router = scenario_find_router(c->s, c->st->target);
+
+	if (router < 0)
+		return unknown_name(c, "at", "router", c->st->target, false, true);
+	if (!c->s->routers[router].nat)
+		return yaml_error(c->y, where(c, "at"), "router '%s' has no NAT to reset", c->st->target);
+	return 0;
+}
+
+/* {capture.NAME} must be able to name it. */
+static int check_capture(const struct checking *c)
+{
+	const char *name = c->st->capture;
+	size_t n =
+		name ? strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") : 0;
+
+	return !name || (n && !name[n])
+		       ? 0
+		       : yaml_error(c->y, where(c, "capture"),
+				 "'%.100s' is not a usable name: letters, digits, '-' and '_'", name);
+}
+
+static int check_run(const struct checking *c)
+{
+	const struct scn_step *st = c->st;
+	regex_t re;
+
+	if (st->fails && (st->exit_code >= 0 || st->capture))
+		return yaml_error(c->y, where(c, "fails"),
+			"a program that fails has no '%s': it and 'fails' exclude each other",
+			st->capture ? "capture" : "exit");
+	if (st->exit_code > 255)
+		return yaml_error(
+			c->y, where(c, "exit"), "no program ends with %d; at most 255", st->exit_code);
+	if (st->json_path && !strchr(st->json_path, '{') && !jsonpath_good(st->json_path))
+		return yaml_error(c->y, where(c, "json"),
+			"'%s' is not a JSON path, as Peer.*[HostName=bob].CurAddr", st->json_path);
+	if (st->matches && regcomp(&re, st->matches, REG_EXTENDED | REG_NOSUB) != 0)
+		return yaml_error(c->y, where(c, "matches"),
+			"'%s' is not a regular expression (POSIX extended)", st->matches);
+	if (st->matches)
+		regfree(&re);
+	return check_capture(c);
+}
+
+static int check_spawn(const struct checking *c)
+{
+	const struct scn_node *n = &c->s->nodes[scenario_find_node(c->s, c->st->target)];
+
+	return c->st->argv || n->adapter || n->argv
+		       ? 0
+		       : yaml_error(c->y, where(c, "at"),
+				 "'%s' runs nothing by itself; 'argv' says what to start", n->name);
+}
+
+static int check_resolve(const struct checking *c)
+{
+	static const char *const types[] = { "A", "AAAA", "PTR", "CNAME", "TXT", "NS", "SOA", "MX", "SRV",
+		NULL };
+
+	if (c->st->type && !dnsmsg_type(c->st->type))
+		return yaml_error_near(
+			c->y, where(c, "type"), c->st->type, types, "unknown record type '%s'", c->st->type);
+	return c->st->fails && c->st->is
+		       ? yaml_error(c->y, where(c, "fails"),
+				 "what does not resolve has no value: 'is' and 'fails' exclude each other")
+		       : 0;
+}
+
+/* Only what is pinged has gaps. */
+static int check_gap(const struct checking *c)
+{
+	for (size_t i = 0; c->st->path == PATH_ANY && !c->st->oracle; i++) {
+		const struct scn_step *old = &c->s->steps[i];
+		if (i == c->s->n_steps)
+			return yaml_error(c->y, where(c, "gap"),
+				"nothing pings from %s to %s yet; a 'ping' step before this one begins that",
+				c->st->from, c->st->to);
+		if ((old->kind == STEP_EXPECT || (old->kind == STEP_PING && !old->fails)) &&
+			!strcmp(old->from, c->st->from) && !strcmp(old->to, c->st->to))
+			break;
+	}
+	return 0;
+}
+
+static int check_expect(const struct checking *c)
+{
+	const char *key = yaml_get(c->body, "path") ? "path" : "gap";
+	int err = check_node(c, key, c->st->from);
+
+	if (!err)
+		err = check_node(c, key, c->st->to);
+	return err ? err : check_gap(c);
+}
+
+static int check_step(const struct checking *c)
+{
+	const struct scn_step *st = c->st;
 	int err = 0;
 
 	switch (st->kind) {
-	case STEP_PING:
-		err = check_node(y, s, st->at, st->from);
-		return err ? err : check_destination(y, s, st);
-	case STEP_RESOLVE: return check_node(y, s, st->at, st->from);
-	case STEP_EXPECT:
-		err = check_node(y, s, st->at, st->from);
-		return err ? err : check_node(y, s, st->at, st->to);
-	case STEP_RUN:
-	case STEP_SPAWN: return check_node(y, s, st->at, st->target);
-	case STEP_KILL: err = check_node(y, s, st->at, st->target); return err ? err : check_signal(y, st);
+	case STEP_PING: err = check_node(c, "from", st->from); return err ? err : check_destination(c);
+	case STEP_RESOLVE: err = check_node(c, "from", st->from); return err ? err : check_resolve(c);
+	case STEP_EXPECT: return check_expect(c);
+	case STEP_RUN: err = check_node(c, "at", st->target); return err ? err : check_run(c);
+	case STEP_SPAWN: err = check_node(c, "at", st->target); return err ? err : check_spawn(c);
+	case STEP_KILL: err = check_node(c, "at", st->target); return err ? err : check_signal(c);
 	case STEP_CUT:
-	case STEP_HEAL: return check_cut(y, s, st);
-	case STEP_RESET:
-		if (scenario_find_router(s, st->target) < 0)
-			return unknown_name(y, s, st->at, "router", st->target, false, true);
-		if (!s->routers[scenario_find_router(s, st->target)].nat)
-			return yaml_error(y, st->at, "router '%s' has no NAT to reset", st->target);
-		return 0;
+	case STEP_HEAL: return check_cut(c);
+	case STEP_RESET: return check_router(c);
 	default: return 0;
 	}
 }
@@ -305,13 +416,13 @@ static int read_step(
 		w.st.signal = "KILL";
 	if (!w.st.within_ms)
 		w.st.within_ms = w.st.fails ? FAILS_MS : f->within_ms;
-	if (w.st.kind == STEP_WAIT && !w.st.title)
+	if (w.st.kind == STEP_WAIT && (!w.st.title || !*w.st.title))
 		return yaml_error(y, w.st.at, "'wait' is a plain pause and must give its reason in 'say'");
 	if (w.st.fails && w.st.path != PATH_ANY)
 		return yaml_error(
 			y, w.st.at, "a ping that fails has no path: 'via' and 'fails' exclude each other");
 	*out = w.st;
-	return check_step(y, s, out);
+	return check_step(&(struct checking) { .y = y, .s = s, .st = out, .body = body });
 }
 
 int steps_read(struct yaml_reader *y, const struct yaml_value *list, struct scenario *s)

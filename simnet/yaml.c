@@ -58,6 +58,8 @@ struct anchor {
 };
 struct builder {
 	struct yaml_reader *y;
+	const char *text;
+	size_t len;
 	yaml_parser_t parser;
 	struct anchor *anchors;
 	size_t values;
@@ -68,12 +70,32 @@ static struct scn_at place(const yaml_mark_t *m)
 	return (struct scn_at) { .line = (uint32_t)m->line + 1, .column = (uint32_t)m->column + 1 };
 }
 
+/* libyaml counts bytes, not lines, where it cannot even read characters. */
+static struct scn_at place_of_byte(const struct builder *b)
+{
+	struct scn_at at = { 1, 1 };
+
+	for (size_t i = 0; i < b->len && i < b->parser.problem_offset; i++) {
+		at.column++;
+		if (b->text[i] == '\n')
+			at = (struct scn_at) { at.line + 1, 1 };
+	}
+	return at;
+}
+
 static int next_event(struct builder *b, yaml_event_t *e)
 {
+	const yaml_parser_t *p = &b->parser;
+
 	if (yaml_parser_parse(&b->parser, e))
 		return 0;
-	const char *what = b->parser.problem ? b->parser.problem : "not readable as YAML";
-	return yaml_error(b->y, place(&b->parser.problem_mark), "%s", what);
+	const char *what = p->problem ? p->problem : "not readable as YAML";
+	if (p->error == YAML_READER_ERROR)
+		return yaml_error(b->y, place_of_byte(b), "%s", what);
+	if (p->context && p->context_mark.line != p->problem_mark.line)
+		return yaml_error(b->y, place(&p->problem_mark), "%s, %s that begins at line %zu", what,
+			p->context, p->context_mark.line + 1);
+	return yaml_error(b->y, place(&p->problem_mark), "%s", what);
 }
 
 static const char *tag_of(const yaml_event_t *e)
@@ -290,7 +312,9 @@ static int build_document(struct builder *b, struct yaml_value **out)
 
 int yaml_parse(struct yaml_reader *y, const char *text, size_t len, struct yaml_value **out)
 {
-	struct builder b = { .y = y };
+	static const char mark[] = "\xef\xbb\xbf"; /* some editors begin a file with it */
+	size_t skip = len >= 3 && !memcmp(text, mark, 3) ? 3 : 0;
+	struct builder b = { .y = y, .text = text + skip, .len = len - skip };
 	struct yaml_value *v = NULL;
 
 	if (len > TEXT_MAX)
@@ -298,7 +322,7 @@ int yaml_parse(struct yaml_reader *y, const char *text, size_t len, struct yaml_
 	if (!yaml_parser_initialize(&b.parser))
 		return no_memory(&b);
 	yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, len);
+	yaml_parser_set_input_string(&b.parser, (const unsigned char *)b.text, b.len);
 	int err = build_document(&b, &v);
 	yaml_parser_delete(&b.parser);
 	if (!err)
@@ -380,7 +404,7 @@ int yaml_read_scalar(struct yaml_reader *y, const struct yaml_value *v, const ch
 			*(int *)to = (int)u;
 		return err;
 	case YAML_DURATION:
-		if (text_duration_ms(v->text, to))
+		if (text_duration_ms(v->text, to) && *(uint64_t *)to)
 			return 0;
 		return yaml_error(y, v->at,
 			"'%s' must be a duration with its unit, as 500ms, 5s or 1m30s, not '%s'", key,

@@ -96,8 +96,13 @@ static void test_jsonpath(void **state)
 		int n = jsonpath_select(root, rows[i].path, &out, &eb);
 		if (n != rows[i].n || (n >= 0 && strcmp(buf_cstr(&out), rows[i].want)))
 			fail_msg("row %zu: %d '%s'", i, n, buf_cstr(&out));
+		if (jsonpath_good(rows[i].path) != (n >= 0))
+			fail_msg("row %zu: jsonpath_good disagrees", i);
 		buf_free(&out);
 	}
+	assert_false(jsonpath_good(""));
+	assert_false(jsonpath_good("a."));
+	assert_false(jsonpath_good("a[1x]"));
 	json_decref(root);
 }
 

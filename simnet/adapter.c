@@ -2,6 +2,7 @@
 
 #include "mesh/os/file.h"
 #include "simnet/yaml.h"
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,12 @@ static int read_ready(struct yaml_reader *y, const struct yaml_value *v, void *b
 	int err = yaml_read_map(y, v, "ready", ready_rows, r);
 	if (err)
 		return err;
+	regex_t re;
+	if (r->line && regcomp(&re, r->line, REG_EXTENDED | REG_NOSUB) != 0)
+		return yaml_error(y, yaml_get(v, "line")->at,
+			"'%s' is not a regular expression (POSIX extended)", r->line);
+	if (r->line)
+		regfree(&re);
 	if (!!r->line + !!r->json + !!r->port + r->exit != 1)
 		return yaml_error(y, v->at, "'ready' needs exactly one of line, json, port and exit");
 	return 0;
@@ -162,6 +169,18 @@ static int read_path(struct yaml_reader *y, const struct yaml_value *v, void *ba
 	return err ? err : check_argv(y, v->at, ((struct adapter *)base)->path_argv);
 }
 
+static const struct yaml_row drops_rows[] = {
+	{ "run", YAML_STRINGS, AT(drops_argv), true, NULL, NULL },
+	{ "json", YAML_STRING, AT(drops_json), true, NULL, NULL },
+	{ 0 },
+};
+
+static int read_drops(struct yaml_reader *y, const struct yaml_value *v, void *base)
+{
+	int err = yaml_read_map(y, v, "drops", drops_rows, base);
+	return err ? err : check_argv(y, v->at, ((struct adapter *)base)->drops_argv);
+}
+
 static int check_version(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
 	(void)base;
@@ -175,6 +194,7 @@ static const struct yaml_row adapter_rows[] = {
 	{ "name", YAML_STRING, AT(name), true, NULL, NULL },
 	{ "about", YAML_STRING, AT(about), false, NULL, NULL },
 	{ "role", YAML_STRING, AT(role), false, NULL, NULL },
+	{ "needs", YAML_STRINGS, AT(needs), false, NULL, NULL },
 	{ "with", YAML_CUSTOM, 0, false, NULL, read_with },
 	{ "fields", YAML_CUSTOM, 0, false, NULL, read_fields },
 	{ "files", YAML_CUSTOM, 0, false, NULL, read_files },
@@ -183,6 +203,7 @@ static const struct yaml_row adapter_rows[] = {
 	{ "then", YAML_CUSTOM, 0, false, NULL, read_then },
 	{ "mesh-name", YAML_STRING, AT(mesh_name), false, NULL, NULL },
 	{ "path", YAML_CUSTOM, 0, false, NULL, read_path },
+	{ "drops", YAML_CUSTOM, 0, false, NULL, read_drops },
 	{ 0 },
 };
 

@@ -36,6 +36,7 @@ struct adapter {
 	size_t n_fields; /* {NODE.key} = template */
 	struct adapter_file *files;
 	size_t n_files;
+	const char **needs; /* of the machine, as a scenario's; or NULL */
 	const char **start;
 	struct adapter_ready ready;
 	struct adapter_command *then;
@@ -43,6 +44,8 @@ struct adapter {
 	const char *mesh_name;		      /* what others call the node; NULL = its underlay address */
 	const char **path_argv;		      /* asks for the path to {to}; NULL = not known */
 	const char *path_direct, *path_relay; /* JSON path that selects something when so */
+	const char **drops_argv;	      /* asks for packets it dropped itself; NULL = not known */
+	const char *drops_json;		      /* JSON path of an object: reason and count */
 };
 
 /* Looks for NAME.yaml in the folder of `beside` (a scenario file, may be NULL), SIMNET_ADAPTERS of the

@@ -124,6 +124,16 @@ static const struct ability {
 	{ "IPv6", try_ipv6, false, "boot without ipv6.disable=1; without it scenarios with ipv6 cannot run" },
 };
 
+int sandbox_lacks(struct errbuf *eb)
+{
+	struct errbuf why;
+	for (size_t i = 0; i < ARRAY_LEN(abilities); i++)
+		if (abilities[i].needed && abilities[i].try(&why))
+			return err_say(eb, -ENOSYS, "this machine has no %s: %.200s. %s", abilities[i].what,
+				why.text, abilities[i].fix);
+	return 0;
+}
+
 struct findings {
 	bool ok[ARRAY_LEN(abilities)];
 	char text[ARRAY_LEN(abilities)][192];

@@ -1,5 +1,6 @@
 #include "simnet/lab.h"
 
+#include "mesh/base/text.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,63 @@ static int with_value(const struct lookup *k, int node, const char *key, struct 
 	return expand_in(k, node, value, out, eb);
 }
 
+enum { NAMES_MAX = 256 };
+
+struct names {
+	const char *list[NAMES_MAX + 1]; /* NULL-terminated */
+	size_t n;
+};
+
+static void add_name(struct names *all, const char *name)
+{
+	if (all->n < NAMES_MAX)
+		all->list[all->n++] = name;
+}
+
+static void add_keys(struct names *all, const struct scn_param *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		add_name(all, p[i].key);
+}
+
+static int unknown(struct errbuf *eb, const char *word, const struct names *all, const char *text)
+{
+	const char *near = text_nearest(word, all->list);
+
+	if (near)
+		return err_say(eb, ERR_MALFORMED, "%s; did you mean '%s'?", text, near);
+	return err_say(eb, ERR_MALFORMED, "%s", text);
+}
+
+static int unknown_field(
+	const struct scn_node *n, const struct adapter *a, const char *key, struct errbuf *eb)
+{
+	struct names all = { .list = { "name", "ip", "dir" }, .n = 3 };
+	char text[200];
+
+	if (a) {
+		add_keys(&all, a->fields, a->n_fields);
+		add_keys(&all, a->ready.capture, a->ready.n_capture);
+		for (size_t i = 0; i < a->n_then; i++)
+			add_keys(&all, a->then[i].capture, a->then[i].n_capture);
+	}
+	snprintf(text, sizeof(text), "'%s' has no field '%.100s'", n->name, key);
+	return unknown(eb, key, &all, text);
+}
+
+static int unknown_owner(const struct scenario *s, const char *key, const char *owner, struct errbuf *eb)
+{
+	struct names all = { .n = 0 };
+	char text[200];
+
+	for (size_t i = 0; i < s->n_nodes; i++)
+		add_name(&all, s->nodes[i].name);
+	for (size_t i = 0; i < s->n_routers; i++)
+		add_name(&all, s->routers[i].name);
+	snprintf(text, sizeof(text), "'{%.100s}': no node '%s'", key, owner);
+	return unknown(eb, owner, &all, text);
+}
+
 static int node_field(const struct lookup *k, int node, const char *key, struct buf *out, struct errbuf *eb)
 {
 	const struct lab *l = k->f->lab;
@@ -76,7 +134,7 @@ static int node_field(const struct lookup *k, int node, const char *key, struct 
 	if (field)
 		return expand_in(k, node, field, out, eb);
 	if (!p->adapter || !adapter_has_field(p->adapter, key))
-		return err_say(eb, ERR_MALFORMED, "'%s' has no field '%s'", n->name, key);
+		return unknown_field(n, p->adapter, key, eb);
 	if (k->f->checking)
 		return append(out, "x", eb);
 	err_say(eb, TEMPLATE_WAIT, "%s.%s", n->name, key);
@@ -132,7 +190,7 @@ static int lookup_key(void *owner, const char *key, struct buf *out, struct errb
 		int router = scenario_find_router(f->lab->s, first);
 		if (router >= 0 && !strcmp(dot + 1, "wan"))
 			return append(out, addr_format(&f->lab->s->routers[router].wan, first), eb);
-		return err_say(eb, ERR_MALFORMED, "'{%s}': no node '%s'", key, first);
+		return unknown_owner(f->lab->s, key, first, eb);
 	}
 	if (f->node < 0)
 		return err_say(eb, ERR_MALFORMED, "'{%s}' does not say of which node", key);
@@ -197,12 +255,20 @@ static int check_argv(const struct fields *f, const char *const *argv, struct er
 	return err;
 }
 
-static int check_params(const struct scn_node *n, const struct adapter *a, struct errbuf *eb)
+static int check_params(
+	const struct scenario *s, const struct scn_node *n, const struct adapter *a, struct errbuf *eb)
 {
-	for (size_t i = 0; i < n->n_params; i++)
-		if (!find(a->with, a->n_with, n->params[i].key))
-			return err_say(eb, ERR_MALFORMED, "adapter '%s' knows no parameter '%s'", a->name,
-				n->params[i].key);
+	struct names all = { .n = 0 };
+	char text[300];
+
+	add_keys(&all, a->with, a->n_with);
+	for (size_t i = 0; i < n->n_params; i++) {
+		const struct scn_param *p = &n->params[i];
+		snprintf(text, sizeof(text), "%s:%u:%u: adapter '%s' knows no parameter '%.60s'", s->file,
+			p->at.line, p->at.column, a->name, p->key);
+		if (!find(a->with, a->n_with, p->key))
+			return unknown(eb, p->key, &all, text);
+	}
 	return 0;
 }
 
@@ -212,9 +278,7 @@ static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 	const struct adapter *a = l->programs[node].adapter;
 	struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
 
-	int err = check_params(n, a, eb);
-	if (!err)
-		err = check_argv(&f, a->start, eb);
+	int err = check_argv(&f, a->start, eb);
 	for (size_t i = 0; i < a->n_fields && !err; i++)
 		err = check_text(&f, a->fields[i].value, eb);
 	for (size_t i = 0; i < a->n_files && !err; i++) {
@@ -229,7 +293,9 @@ static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 			err = check_argv(&f, a->then[i].argv, eb);
 	}
 	f.to = n->name;
-	return err ? err : check_argv(&f, a->path_argv, eb);
+	if (!err)
+		err = check_argv(&f, a->path_argv, eb);
+	return err ? err : check_argv(&f, a->drops_argv, eb);
 }
 
 static int at_place(const struct lab *l, struct scn_at at, int err, struct errbuf *eb)
@@ -242,6 +308,17 @@ static int at_place(const struct lab *l, struct scn_at at, int err, struct errbu
 	return err_say(eb, ERR_MALFORMED, "%s:%u:%u: %s", l->s->file, at.line, at.column, text);
 }
 
+static int check_path_known(const struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	bool asks =
+		(st->kind == STEP_EXPECT || st->kind == STEP_PING) && (st->path != PATH_ANY || st->oracle);
+	const struct adapter *a = asks ? l->programs[scenario_find_node(l->s, st->from)].adapter : NULL;
+
+	return !asks || (a && a->path_argv)
+		       ? 0
+		       : err_say(eb, ERR_MALFORMED, "'%s' runs nothing that can tell its path", st->from);
+}
+
 int fields_check(struct lab *l, struct errbuf *eb)
 {
 	int err = 0;
@@ -249,6 +326,8 @@ int fields_check(struct lab *l, struct errbuf *eb)
 	for (size_t i = 0; i < l->s->n_nodes && !err; i++) {
 		const struct scn_node *n = &l->s->nodes[i];
 		struct fields f = { .lab = l, .node = (int)i, .each_node = -1, .checking = true };
+		if (n->adapter && (err = check_params(l->s, n, l->programs[i].adapter, eb)))
+			return err;
 		if (n->adapter)
 			err = check_adapter(l, (int)i, eb);
 		else if (n->argv)
@@ -261,7 +340,9 @@ int fields_check(struct lab *l, struct errbuf *eb)
 			   : st->from ? scenario_find_node(l->s, st->from)
 				      : -1;
 		struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
-		err = check_argv(&f, st->argv, eb);
+		err = check_path_known(l, st, eb);
+		if (!err)
+			err = check_argv(&f, st->argv, eb);
 		if (!err)
 			err = check_text(&f, st->is, eb);
 		if (!err)

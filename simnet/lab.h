@@ -23,7 +23,7 @@ struct lab {
 		struct lab_value *next;
 	} * values;		     /* {capture.KEY} */
 	struct loop_timer *deadline; /* of lab_wait */
-	bool interrupted;	     /* SIGINT or SIGTERM: every wait ends */
+	bool interrupted;	     /* SIGINT, SIGTERM or SIGHUP: every wait ends */
 	bool failed;		     /* a program ended that should not have */
 	struct errbuf failure;
 	char event[160];       /* the last kill, cut, heal, reset or spawn; empty before the first */
@@ -32,8 +32,8 @@ struct lab {
 
 /* Runs the loop until done(arg), the deadline (loop_now_ms), or an interrupt; returns done(arg). */
 bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms);
-void lab_poke(struct lab *l); /* something changed: waits look again */
-void lab_sleep(struct lab *l, uint64_t ms);
+void lab_poke(struct lab *l);		    /* something changed: waits look again */
+void lab_sleep(struct lab *l, uint64_t ms); /* less when the run cannot go on */
 
 /* ---- proc.c: a process in a node's namespaces, its output by lines */
 struct proc;
@@ -41,7 +41,9 @@ struct proc_ops {
 	void (*line)(void *owner, bool err, const char *line); /* without the newline */
 	void (*exited)(void *owner, int status);	       /* exit code, or 128 + signal; last call */
 };
-/* argv[0] without a slash is looked up in RW_BIN_DIR, beside simnet, and in PATH. */
+/* Which file a program's name means. Without a slash it is looked up in RW_BIN_DIR, beside simnet, and in
+ * PATH. */
+bool proc_find(const char *name, char *out, size_t cap);
 struct proc *proc_start(struct lab *l, int node, const char *const *argv, const struct proc_ops *ops,
 	void *owner, struct errbuf *eb);
 pid_t proc_pid(const struct proc *p);
@@ -110,6 +112,8 @@ int program_start(struct program *p, struct errbuf *eb); /* what the file says *
 /* Another process in the same node, whose end is no failure. */
 int program_start_extra(struct program *p, const char *const *argv, struct errbuf *eb);
 void program_stop(struct program *p, int signo); /* waits for its end when the signal kills */
+/* Appends "filtered 3, bad_source 1", what it says to have dropped since its start; the count of reasons. */
+int program_drops(struct program *p, struct buf *out);
 const char *program_dir(const struct program *p, char *buf, size_t cap);
 const char *program_field(const struct program *p, const char *key); /* captured, or NULL */
 void programs_advance(struct lab *l);
@@ -127,15 +131,20 @@ struct stream {
 	struct meter meter;
 	uint16_t id;
 	struct job *query;
-	enum scn_path path;  /* as last seen; PATH_ANY before the first answer */
-	unsigned paths_seen; /* bit 1 << path for every answer since cleared */
-	char detail[96];     /* "203.0.113.7:41641", "eu" */
+	enum scn_path path;	/* as last seen; PATH_ANY before the first answer */
+	unsigned paths_seen;	/* bit 1 << path for every answer since cleared */
+	char detail[96];	/* "203.0.113.7:41641", "eu" */
+	int send_errno;		/* of the last probe; 0 = it left */
+	struct addr refused_by; /* who said last, since a reply, that probes do not arrive; unset = nobody */
+	uint8_t refused_code;	/* of its ICMP message (RFC 792) */
 };
 struct stream *stream_find(const struct lab *l, const char *from, const char *to);
 /* Finds or starts. dest: where to send. */
 struct stream *stream_open(
 	struct lab *l, const char *from, const char *to, const struct addr *dest, struct errbuf *eb);
 void stream_close(struct stream *s);
+/* ", and …": what the machines on the way say of lost probes; "" = nothing. */
+const char *stream_trouble(const struct stream *s, char *buf, size_t cap);
 void streams_close(struct lab *l);
 void streams_mark(struct lab *l); /* an event begins: its cost is counted from here */
 

@@ -11,21 +11,23 @@ enum { RETRY_MS = 40, ANSWER_MS = 5500, SERVERS_MAX = 3, SEARCH_MAX = 6, COMMAND
 
 /* ---- as programs see it: the C library's resolver in the node */
 
-static bool ask_libc(struct lab *l, int from, const char *name, struct addr *out, struct errbuf *eb)
+/* 0, ERR_REFUSED when the name does not resolve, or what kept us from asking. */
+static int ask_libc(struct lab *l, int from, const char *name, struct addr *out, struct errbuf *eb)
 {
 	const char *const argv[] = { "getent", "ahostsv4", name, NULL };
 	struct buf text = { .cap = 1 << 16 };
-	int status = job_run(l, from, argv, COMMAND_MS, &text, NULL);
+	int status = job_run(l, from, argv, COMMAND_MS, &text, eb);
 	const char *line = buf_cstr(&text);
 	char word[64] = "";
 
 	if (line)
 		snprintf(word, sizeof(word), "%.*s", (int)strcspn(line, " \n"), line);
 	buf_free(&text);
+	if (status < 0 && status != -ETIMEDOUT)
+		return status;
 	if (status == 0 && addr_parse(word, out))
-		return true;
-	err_say(eb, ERR_REFUSED, "%s cannot resolve '%s'", l->s->nodes[from].name, name);
-	return false;
+		return 0;
+	return err_say(eb, ERR_REFUSED, "%s cannot resolve '%s'", l->s->nodes[from].name, name);
 }
 
 int lookup_address(
@@ -45,11 +47,14 @@ int lookup_address(
 		text = a->mesh_name;
 	}
 	int err = fields_expand(&f, text, &name, eb);
-	while (!err) {
-		if (addr_parse(buf_cstr(&name), out) || ask_libc(l, from, buf_cstr(&name), out, eb))
+	if (err == TEMPLATE_WAIT)
+		err = err_say(eb, ERR_MALFORMED, "there is no value of '%s' yet", text);
+	while (!err && !addr_parse(buf_cstr(&name), out)) {
+		int no = ask_libc(l, from, buf_cstr(&name), out, eb);
+		if (!no)
 			break;
-		if (l->interrupted || l->failed || loop_now_ms(l->loop) >= deadline_ms)
-			err = eb && eb->code ? eb->code : ERR_REFUSED;
+		if (no != ERR_REFUSED || l->interrupted || l->failed || loop_now_ms(l->loop) >= deadline_ms)
+			err = no;
 		else
 			lab_sleep(l, RETRY_MS);
 	}

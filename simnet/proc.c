@@ -63,7 +63,7 @@ static bool find_peer(const char *name, char *out, size_t cap)
 	return try_path(path, strlen(path), name, out, cap);
 }
 
-static bool find_program(const char *name, char *out, size_t cap)
+bool proc_find(const char *name, char *out, size_t cap)
 {
 	const char *dir = getenv("RW_BIN_DIR"), *path = getenv("PATH");
 	char self[512];
@@ -237,7 +237,7 @@ static int spawn_in(
 	struct environment e = { 0 };
 	size_t n = 0;
 
-	if (!find_program(argv[0], path, sizeof(path)))
+	if (!proc_find(argv[0], path, sizeof(path)))
 		return err_say(eb, -ENOENT, "no program '%s': %s", argv[0],
 			strchr(argv[0], '/') && argv[0][0] != '/' && argv[0][0] != '.'
 				? "not in RW_PEERS_DIR or its default; ci/peers/install builds foreign "

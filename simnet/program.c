@@ -15,7 +15,7 @@
 
 /* A program goes through these in order; each waits until what it names has a value. */
 enum { PHASE_FILES, PHASE_START, PHASE_READY, PHASE_THEN, PHASE_DONE };
-enum { RETRY_MS = 40, COMMAND_TIMEOUT_MS = 10000, STOP_MS = 5000 };
+enum { RETRY_MS = 40, COMMAND_TIMEOUT_MS = 10000, STOP_MS = 5000, DROPS_TIMEOUT_MS = 2000 };
 
 static void advance(struct program *p);
 
@@ -584,8 +584,9 @@ static void release_extras(struct program *p)
 
 void program_stop(struct program *p, int signo)
 {
-	if (signo != SIGSTOP && signo != SIGCONT) {
-		p->stopping = true;
+	if (signo != SIGSTOP && signo != SIGCONT)
+		p->stopping = true; /* it may end by it */
+	if (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) {
 		p->state = PROGRAM_OFF;
 		job_free(p->job);
 		p->job = NULL;
@@ -601,6 +602,36 @@ void program_stop(struct program *p, int signo)
 		p->proc = NULL;
 		release_extras(p);
 	}
+}
+
+int program_drops(struct program *p, struct buf *out)
+{
+	const struct adapter *a = p->adapter;
+	struct fields f = fields_of(p);
+	struct buf text = { .cap = 4 << 20 }, found = { .cap = 1 << 16 };
+	struct errbuf eb;
+	char **argv = NULL;
+	const char *reason;
+	json_t *n;
+
+	if (!p->proc || !a || !a->drops_argv || fields_argv(&f, a->drops_argv, &argv, &eb))
+		return 0;
+	int status = job_run(p->lab, p->node, (const char *const *)argv, DROPS_TIMEOUT_MS, &text, &eb),
+	    count = 0;
+	fields_argv_free(argv);
+	json_t *root = status ? NULL : json_loads(buf_cstr(&text), JSON_DISABLE_EOF_CHECK, NULL);
+	json_t *all = root && jsonpath_select(root, a->drops_json, &found, &eb) == 1
+			      ? json_loads(buf_cstr(&found), JSON_DISABLE_EOF_CHECK, NULL)
+			      : NULL;
+	json_object_foreach(all, reason,
+		n) if (json_integer_value(n) > 0 && buf_printf(out, "%s%s %" JSON_INTEGER_FORMAT,
+							    count ? ", " : "", reason, json_integer_value(n)))
+		count++;
+	json_decref(all);
+	json_decref(root);
+	buf_free(&text);
+	buf_free(&found);
+	return count;
 }
 
 static int open_program(struct lab *l, struct program *p, struct errbuf *eb)

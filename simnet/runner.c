@@ -3,19 +3,22 @@
 #include "mesh/os/file.h"
 #include "simnet/lab.h"
 #include <dirent.h>
+#include "simnet/sandbox.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { START_MS = 20000, DROPS_EVERY_MS = 200, DROPS_MAX = 256, DROPS_SHOWN = 6, TAIL_SHOWN = 5 };
 
 struct run {
 	struct runner *r;
 	struct lab lab;
-	struct loop_signal *signals[2];
+	struct loop_signal *signals[3];
 	struct loop_timer *drop_timer;
 	struct engine_drop drops[DROPS_MAX]; /* since the step began, newest last, equal ones merged */
 	size_t n_drops;
@@ -55,6 +58,47 @@ int runner_check(const struct scenario *s, struct errbuf *eb)
 	if (!err)
 		err = fields_check(&l, eb);
 	programs_close(&l);
+	return err;
+}
+
+/* ---- what the machine must have */
+
+static int need(const char *what, const char *who, struct errbuf *eb)
+{
+	char path[600];
+	int fd;
+
+	if (what[0] != '/')
+		return proc_find(what, path, sizeof(path))
+			       ? 0
+			       : err_say(eb, -ENOSYS,
+					 "%s needs the program '%s', which is not here: install it", who,
+					 what);
+	if ((fd = open(what, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
+		return err_say(eb, -ENOSYS,
+			"%s needs %s, which cannot be opened (%s): run as root, or let this user "
+			"read and write it",
+			who, what, strerror(errno));
+	close(fd);
+	return 0;
+}
+
+static int need_all(const char *const *needs, const char *who, struct errbuf *eb)
+{
+	int err = 0;
+
+	for (; needs && *needs && !err; needs++)
+		err = need(*needs, who, eb);
+	return err;
+}
+
+static int check_needs(const struct lab *l, struct errbuf *eb)
+{
+	int err = need_all(l->s->needs, "the scenario", eb);
+
+	for (size_t i = 0; i < l->s->n_nodes && !err; i++)
+		if (l->programs[i].adapter)
+			err = need_all(l->programs[i].adapter->needs, l->s->nodes[i].name, eb);
 	return err;
 }
 
@@ -114,6 +158,15 @@ static void tell_drops(struct run *run)
 	}
 }
 
+/* As itself, or in a template: "{bob.mesh4}". */
+static bool mentions(const char *text, const char *name)
+{
+	char field[80];
+
+	snprintf(field, sizeof(field), "{%s.", name);
+	return text && (!strcmp(text, name) || strstr(text, field));
+}
+
 /* The programs the failed step is about; all of them when it failed before the first step. */
 static bool concerns(const struct run *run, size_t node)
 {
@@ -122,8 +175,19 @@ static bool concerns(const struct run *run, size_t node)
 
 	if (run->lab.programs[node].state == PROGRAM_FAILED || !st)
 		return true;
-	return (st->from && !strcmp(st->from, name)) || (st->to && !strcmp(st->to, name)) ||
+	return mentions(st->from, name) || mentions(st->to, name) ||
 	       (st->target && !strncmp(st->target, name, strlen(name)));
+}
+
+static void tell_own_drops(struct run *run)
+{
+	for (size_t i = 0; i < run->lab.s->n_nodes && run->step; i++) {
+		struct buf text = { .cap = 400 };
+		if (concerns(run, i) && program_drops(&run->lab.programs[i], &text))
+			story_say(run->lab.story, "why", STORY_NOTE, "why: %s itself has dropped: %s",
+				run->lab.s->nodes[i].name, buf_cstr(&text));
+		buf_free(&text);
+	}
 }
 
 static void tell_logs(struct run *run)
@@ -183,12 +247,11 @@ static int open_loop(struct run *run, struct errbuf *eb)
 	l->loop = loop_new();
 	if (!l->loop)
 		return err_say(eb, -ENOMEM, "out of memory");
-	run->signals[0] = loop_signal_new(l->loop, SIGINT, interrupted, run);
-	run->signals[1] = loop_signal_new(l->loop, SIGTERM, interrupted, run);
-	run->drop_timer = loop_timer_new(l->loop, drops_due, run);
-	if (!run->signals[0] || !run->signals[1] || !run->drop_timer)
-		return err_say(eb, -ENOMEM, "out of memory");
-	return 0;
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	bool ok = (run->drop_timer = loop_timer_new(l->loop, drops_due, run));
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		ok &= (run->signals[i] = loop_signal_new(l->loop, signals[i], interrupted, run)) != NULL;
+	return ok ? 0 : err_say(eb, -ENOMEM, "out of memory");
 }
 
 static int build(struct run *run, struct errbuf *eb)
@@ -281,6 +344,8 @@ static int run_steps(struct run *run, struct errbuf *eb)
 		collect_drops(run);
 		run->n_drops = 0;
 		int err = step_run(l, &l->s->steps[i], eb);
+		if (!err && l->story->lost)
+			err = err_say(eb, -l->story->lost, "nobody can read on");
 		if (err)
 			return err;
 	}
@@ -288,10 +353,9 @@ static int run_steps(struct run *run, struct errbuf *eb)
 	return 0;
 }
 
-static bool never(void *arg)
+static bool has_failed(void *arg)
 {
-	(void)arg;
-	return false;
+	return ((struct lab *)arg)->failed;
 }
 
 static void stay(struct run *run)
@@ -306,8 +370,12 @@ static void stay(struct run *run)
 			l->s->nodes[i].router < 0 ? "internet" : l->s->routers[l->s->nodes[i].router].name);
 	story_say(
 		l->story, "up", STORY_EVENT, "up; 'simnet shell NODE' from another terminal, Ctrl-C ends it");
-	while (!l->interrupted)
-		(void)lab_wait(l, never, NULL, loop_now_ms(l->loop) + 3600000);
+	while (!l->interrupted) {
+		(void)lab_wait(l, has_failed, l, UINT64_MAX);
+		if (l->failed)
+			story_say(l->story, "failed", STORY_BAD, "%s", l->failure.text);
+		l->failed = false;
+	}
 	shell_server_free(shells);
 }
 
@@ -325,8 +393,10 @@ static void copy_logs(struct run *run)
 			fflush(run->lab.programs[i].log);
 		snprintf(from, sizeof(from), "%s/logs/%s.log", run->work, name);
 		snprintf(to, sizeof(to), "%s/%s.log", run->r->out_dir, name);
-		if (!file_read(from, 64 << 20, &text, &eb) && text.len)
-			(void)file_write_atomic(to, 0644, buf_data(&text), text.len, &eb);
+		if (!file_read(from, 64 << 20, &text, &eb) && text.len &&
+			file_write_atomic(to, 0644, buf_data(&text), text.len, &eb))
+			story_say(run->lab.story, "note", STORY_BAD, "%s/%s.log is not kept: %s",
+				run->r->out_name, name, err_text(eb.code));
 		buf_free(&text);
 	}
 }
@@ -342,8 +412,9 @@ static void keep_evidence(struct run *run, bool failed)
 		copy_logs(run);
 	if (run->lab.engine && (pcap == PCAP_ALL || (pcap == PCAP_FAIL && failed)) &&
 		run->lab.ops->write_pcaps(run->lab.engine, run->r->out_dir, &eb))
-		story_say(run->lab.story, "note", STORY_NOTE, "captures not written: %s", eb.text);
-	story_say(run->lab.story, "see", STORY_NOTE, "see: %s", run->r->out_dir);
+		story_say(run->lab.story, "note", STORY_NOTE, "captures are not kept in %s: %s",
+			run->r->out_name, err_text(eb.code));
+	story_say(run->lab.story, "see", STORY_NOTE, "see: %s", run->r->out_name);
 }
 
 static void close_run(struct run *run)
@@ -362,27 +433,23 @@ static void close_run(struct run *run)
 	l->ops->close(l->engine);
 	loop_timer_free(l->deadline);
 	loop_timer_free(run->drop_timer);
-	loop_signal_free(run->signals[0]);
-	loop_signal_free(run->signals[1]);
+	for (size_t i = 0; i < ARRAY_LEN(run->signals); i++)
+		loop_signal_free(run->signals[i]);
 	loop_free(l->loop);
 }
 
-static int exit_code(const struct run *run, int err, bool built)
+/* How far a run came before it ended. */
+enum stage { STAGE_CHECK, STAGE_BUILD, STAGE_RUN };
+
+static int exit_code(const struct run *run, int err, enum stage stage)
 {
 	if (run->lab.interrupted)
 		return run->r->keep_going ? EXIT_PASS : EXIT_INTERRUPTED;
 	if (!err)
 		return EXIT_PASS;
-	return built ? EXIT_FAILED : EXIT_BROKEN;
-}
-
-static const char *full_name(const struct scenario *s, char *buf, size_t cap)
-{
-	if (s->variant_name)
-		snprintf(buf, cap, "%s [%s]", s->name, s->variant_name);
-	else
-		snprintf(buf, cap, "%s", s->name);
-	return buf;
+	if (stage == STAGE_RUN)
+		return EXIT_FAILED;
+	return err == -ENOSYS ? EXIT_HOST : EXIT_BROKEN;
 }
 
 /* What failed, then why; the programs' own words last. */
@@ -398,8 +465,8 @@ static void tell_failure(struct run *run, const struct errbuf *eb, char *message
 			eb->text);
 	else
 		snprintf(message, cap, "%s", eb->text);
-	story_say(run->lab.story, "failed", STORY_BAD, "FAIL %s  %.800s", full_name(s, name, sizeof(name)),
-		message);
+	story_say(run->lab.story, "failed", STORY_BAD, "FAIL %s  %.800s",
+		scenario_title(s, name, sizeof(name)), message);
 	tell_drops(run);
 	if (st && st->kind == STEP_EXPECT && st->path != PATH_ANY) {
 		int a = scenario_find_node(s, st->from), b = scenario_find_node(s, st->to);
@@ -407,28 +474,38 @@ static void tell_failure(struct run *run, const struct errbuf *eb, char *message
 		story_say(run->lab.story, "so", STORY_NOTE, "so: by these NATs the path is %s: %s",
 			p == PATH_DIRECT ? "direct" : "by relay", why);
 	}
+	tell_own_drops(run);
 	tell_logs(run);
+}
+
+static const char *end_kind(int code, bool may_skip)
+{
+	if (code == EXIT_HOST && may_skip)
+		return "skip";
+	return code == EXIT_PASS ? "pass" : code == EXIT_FAILED ? "fail" : "error";
 }
 
 static void tell_end(struct run *run, int code, const char *message, uint64_t start)
 {
-	static const char *const kinds[] = { [EXIT_PASS] = "pass", [EXIT_FAILED] = "fail" };
 	const struct scenario *s = run->lab.s;
 	char text[900], name[300], took[32], seed[32];
 	uint64_t took_ms = clock_now_ns() / 1000000 - start;
 	double s_took = (double)took_ms / 1000;
+	const char *kind = end_kind(code, run->r->skip_unsupported);
 
 	snprintf(took, sizeof(took), "%.3f", s_took);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);
-	full_name(s, name, sizeof(name));
+	scenario_title(s, name, sizeof(name));
 	if (code == EXIT_PASS)
 		snprintf(text, sizeof(text), "PASS %s  %zu steps, %.1f s", name, s->n_steps, s_took);
 	else if (code == EXIT_FAILED)
-		snprintf(text, sizeof(text), "FAIL %s  %.1f s; again with --seed %s", name, s_took, seed);
+		snprintf(text, sizeof(text), "FAIL %s  %.1f s; again with -k '%s' --seed %s", name, s_took,
+			name, seed);
 	else
-		snprintf(text, sizeof(text), "ERROR %s  %.500s", name, message);
-	struct story_item item = { .kind = code <= EXIT_FAILED ? kinds[code] : "error",
-		.mark = code ? STORY_BAD : STORY_GOOD,
+		snprintf(text, sizeof(text), "%s %s  %.500s", strcmp(kind, "skip") != 0 ? "ERROR" : "SKIP",
+			name, message);
+	struct story_item item = { .kind = kind,
+		.mark = strcmp(kind, "skip") != 0 ? code ? STORY_BAD : STORY_GOOD : STORY_EVENT,
 		.at = run->step ? run->step->at : (struct scn_at) { 1, 1 },
 		.text = text,
 		.keys = { "message", "seconds", "seed" },
@@ -436,39 +513,71 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 	story_tell(run->lab.story, &item);
 }
 
+static int prepare(struct run *run, struct errbuf *eb)
+{
+	int err = open_loop(run, eb);
+
+	if (!err)
+		err = load_adapters(&run->lab, eb);
+	if (!err)
+		err = fields_check(&run->lab, eb);
+	if (!err)
+		err = check_needs(&run->lab, eb);
+	if (!err)
+		err = mount_work_dir(run, eb);
+	return err ? err : programs_open(&run->lab, eb);
+}
+
+/* A build that fails for want of something in the machine is not the file's fault. */
+static int build_or_explain(struct run *run, struct errbuf *eb)
+{
+	struct errbuf lack = { 0 };
+	int err = build(run, eb);
+
+	if (err && err != -EINTR && sandbox_lacks(&lack)) {
+		*eb = lack;
+		err = lack.code;
+	}
+	return err;
+}
+
+static int play(struct run *run, struct errbuf *eb)
+{
+	int err = start_group(&run->lab, true, eb);
+
+	if (!err)
+		err = start_group(&run->lab, false, eb);
+	if (!err)
+		err = run_steps(run, eb);
+	if (!err && run->r->keep_going)
+		stay(run);
+	return err;
+}
+
 int runner_run(struct runner *r)
 {
 	struct run *run = calloc(1, sizeof(*run));
 	struct errbuf eb = { 0 };
 	uint64_t start = clock_now_ns() / 1000000;
+	enum stage stage = STAGE_CHECK;
 	char message[700];
-	bool built = false;
 
 	if (!run)
 		return EXIT_BROKEN;
 	run->r = r;
 	run->lab = (struct lab) { .s = r->scenario, .ops = r->engine, .story = r->story };
-	int err = open_loop(run, &eb);
-	if (!err)
-		err = mount_work_dir(run, &eb);
-	if (!err)
-		err = load_adapters(&run->lab, &eb);
-	if (!err)
-		err = fields_check(&run->lab, &eb);
-	if (!err)
-		err = programs_open(&run->lab, &eb);
-	if (!err)
-		err = build(run, &eb);
-	built = !err;
-	if (!err)
-		err = start_group(&run->lab, true, &eb);
-	if (!err)
-		err = start_group(&run->lab, false, &eb);
-	if (!err)
-		err = run_steps(run, &eb);
-	if (!err && r->keep_going)
-		stay(run);
-	int code = exit_code(run, err, built);
+	int err = prepare(run, &eb);
+	if (!err) {
+		stage = STAGE_BUILD;
+		err = build_or_explain(run, &eb);
+	}
+	if (!err) {
+		stage = STAGE_RUN;
+		err = play(run, &eb);
+	}
+	if (run->lab.loop)
+		lab_sleep(&run->lab, 1); /* a signal that came meanwhile */
+	int code = exit_code(run, err, stage);
 	snprintf(message, sizeof(message), "%s", code == EXIT_PASS ? "" : eb.text);
 	if (code == EXIT_FAILED)
 		tell_failure(run, &eb, message, sizeof(message));
@@ -477,5 +586,9 @@ int runner_run(struct runner *r)
 	tell_end(run, code, message, start);
 	close_run(run);
 	free(run);
+	if (r->story->lost) {
+		fprintf(stderr, "simnet: the story cannot be written whole: %s\n", strerror(r->story->lost));
+		code = code == EXIT_PASS || code == EXIT_FAILED ? EXIT_BROKEN : code;
+	}
 	return code;
 }

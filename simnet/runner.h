@@ -22,9 +22,12 @@ struct runner {
 	struct story *story;
 	uint64_t seed;
 	enum pcap_when pcap;
-	const char *out_dir; /* logs, events and captures go there; NULL = nothing is kept */
-	bool keep_going;     /* `up`: stay after the steps until interrupted */
-	int control_fd;	     /* `up`: listening socket for `shell`, or -1 */
+	const char
+		*out_dir; /* logs and captures go there; NULL = nothing is kept. A path inside the sandbox */
+	const char *out_name;  /* what the user calls it */
+	bool skip_unsupported; /* what the machine cannot do is no failure */
+	bool keep_going;       /* `up`: stay after the steps until interrupted */
+	int control_fd;	       /* `up`: listening socket for `shell`, or -1 */
 };
 
 /* Schema, adapters and templates, without a network. 0 or ERR_MALFORMED. */
@@ -37,10 +40,15 @@ struct lab;
 struct shell_server;
 struct shell_server *shell_serve(struct lab *l, int listen_fd);
 void shell_server_free(struct shell_server *s);
-int shell_listen(struct errbuf *eb); /* abstract socket named for this process */
-/* The labs of this user that are up: their process ids, at most cap; returns the count. */
-int shell_find(int *pids, int cap);
+struct shell_lab {
+	int pid;
+	char name[80]; /* of its scenario */
+};
+int shell_listen(
+	const char *name, struct errbuf *eb); /* abstract socket named for this process and scenario */
+/* The labs of this user that are up, at most cap; returns the count. */
+int shell_find(struct shell_lab *labs, int cap);
 /* Runs an interactive shell (or argv) in the node; the exit code. */
-int shell_run(int pid, const char *node, const char *const *argv, struct errbuf *eb);
+int shell_run(const struct shell_lab *lab, const char *node, const char *const *argv, struct errbuf *eb);
 
 #endif

@@ -184,6 +184,15 @@ static int say_no_namespaces(int err, struct errbuf *eb)
 	return err_set(eb, err, "make a private user, network and mount namespace");
 }
 
+static int say_killed(int sig, struct errbuf *eb)
+{
+	if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
+		return err_say(eb, -EINTR, "interrupted");
+	if (sig == SIGPIPE)
+		return err_say(eb, ERR_CLOSED, "nobody reads the output any more");
+	return err_say(eb, ERR_CLOSED, "the sandbox was killed by signal %d (%s)", sig, strsignal(sig));
+}
+
 static int supervise(struct setup *s, struct errbuf *eb)
 {
 	bool root = geteuid() == 0;
@@ -226,8 +235,7 @@ int sandbox_run(int (*body)(void *arg), void *arg, struct errbuf *eb)
 	} else if (pid > 0) {
 		result = attend(pid, false);
 		if (result >= STATUS_SIGNALLED)
-			result = err_say(eb, ERR_CLOSED, "the sandbox was killed by signal %d (%s)",
-				result - STATUS_SIGNALLED, strsignal(result - STATUS_SIGNALLED));
+			result = say_killed(result - STATUS_SIGNALLED, eb);
 	}
 	sigprocmask(SIG_SETMASK, &s.old_mask, NULL);
 	close(go[0]);

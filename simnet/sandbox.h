@@ -8,8 +8,9 @@
 #include <stdbool.h>
 
 /* Forks; the child runs body(arg) inside the sandbox and its return value becomes the exit status (0..125).
- * The parent forwards INT and TERM, waits, and returns that status, or a negative code with a sentence when
- * the machine cannot do it (the sentence names the missing thing and the fix). Output fds are inherited. */
+ * The parent forwards INT, TERM and HUP, waits, and returns that status; -EINTR when such a signal came too
+ * early for the body, ERR_CLOSED when it was killed otherwise; or another negative code when the machine
+ * cannot do it, with a sentence that names the missing thing and the fix. Output fds are inherited. */
 int sandbox_run(int (*body)(void *arg), void *arg, struct errbuf *eb);
 
 /* What this machine can do, for `simnet doctor`: each row an ability, whether it is there, and the fix. */
@@ -18,6 +19,8 @@ struct sandbox_check {
 	bool ok, needed;
 	char detail[256];
 };
+/* In a sandbox: 0, or -ENOSYS with a sentence about the first needed ability that is missing, and the fix. */
+int sandbox_lacks(struct errbuf *eb);
 int sandbox_doctor(struct sandbox_check *out, int cap); /* count */
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -22,17 +23,20 @@
  * stdout, stderr) as file descriptors; the answer is the exit code in one byte, or a sentence. */
 enum { REQUEST_MAX = 4096, ARGS_MAX = 64, FDS = 3 };
 
-static socklen_t name_of(int pid, struct sockaddr_un *sa)
+static socklen_t name_of(const struct shell_lab *lab, struct sockaddr_un *sa)
 {
 	*sa = (struct sockaddr_un) { .sun_family = AF_UNIX };
-	int n = snprintf(sa->sun_path + 1, sizeof(sa->sun_path) - 1, "simnet/%d", pid);
+	int n = snprintf(sa->sun_path + 1, sizeof(sa->sun_path) - 1, "simnet/%d/%s", lab->pid, lab->name);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
-int shell_listen(struct errbuf *eb)
+int shell_listen(const char *name, struct errbuf *eb)
 {
+	struct shell_lab lab = { .pid = (int)getpid() };
 	struct sockaddr_un sa;
-	socklen_t len = name_of((int)getpid(), &sa);
+
+	snprintf(lab.name, sizeof(lab.name), "%s", name);
+	socklen_t len = name_of(&lab, &sa);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) < 0 || listen(fd, 8) < 0) {
@@ -44,19 +48,29 @@ int shell_listen(struct errbuf *eb)
 	return fd;
 }
 
-int shell_find(int *pids, int cap)
+static bool is_ours(int pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	return stat(path, &st) == 0 && st.st_uid == geteuid();
+}
+
+int shell_find(struct shell_lab *labs, int cap)
 {
 	FILE *f = fopen("/proc/net/unix", "re");
 	char line[512];
 	int n = 0;
 
-	while (f && fgets(line, sizeof(line), f)) {
+	while (f && n < cap && fgets(line, sizeof(line), f)) {
 		const char *name = strstr(line, " @simnet/");
-		int pid = name ? atoi(name + 9) : 0, i = 0;
-		while (i < n && pids[i] != pid)
-			i++;
-		if (pid > 0 && i == n && n < cap)
-			pids[n++] = pid;
+		int i = 0;
+		if (!name || sscanf(name, " @simnet/%d/%79[a-z0-9-]", &labs[n].pid, labs[n].name) != 2)
+			continue;
+		while (i < n && labs[i].pid != labs[n].pid)
+			i++; /* a connection has the name too */
+		n += i == n && is_ours(labs[n].pid);
 	}
 	if (f)
 		fclose(f);
@@ -378,16 +392,16 @@ static int relay_terminal(int fd, int master, struct errbuf *eb)
 	return read_answer(fd, eb);
 }
 
-int shell_run(int pid, const char *node, const char *const *argv, struct errbuf *eb)
+int shell_run(const struct shell_lab *lab, const char *node, const char *const *argv, struct errbuf *eb)
 {
 	struct sockaddr_un sa;
-	socklen_t len = name_of(pid, &sa);
+	socklen_t len = name_of(lab, &sa);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), slave = -1, code;
 	int master = isatty(0) && isatty(1) ? open_pty(&slave) : -1;
 	const int plain[FDS] = { 0, 1, 2 };
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, len) < 0) {
-		code = err_set(eb, -errno, "reach the lab of process %d", pid);
+		code = err_set(eb, -errno, "reach the lab of process %d", lab->pid);
 	} else {
 		code = master >= 0 ? send_request(fd, node, argv, &slave, 1)
 				   : send_request(fd, node, argv, plain, FDS);

@@ -66,18 +66,20 @@ static struct stream *begin_stream(
 
 static int ping_must_fail(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
+	bool runs = stream_find(l, st->from, st->to);
 	struct stream *s = begin_stream(l, st, 0, eb);
 
-	if (!s && !l->interrupted) {
+	if (!s && eb->code == ERR_REFUSED) {
 		story_say(l->story, "ping", STORY_GOOD, "%s cannot ping %s: the name does not resolve",
 			st->from, st->to);
 		return 0;
 	}
 	if (!s)
-		return -EINTR;
+		return eb->code;
 	struct ping_wait w = { .s = s, .first = s->meter.n };
 	bool heard = lab_wait(l, answered, &w, loop_now_ms(l->loop) + st->within_ms);
-	stream_close(s);
+	if (!runs)
+		stream_close(s);
 	if (should_stop(l, eb))
 		return eb->code;
 	if (heard)
@@ -99,7 +101,7 @@ static const char *path_words(const struct stream *s, char *buf, size_t cap)
 static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	uint64_t start = loop_now_ms(l->loop), deadline = start + st->within_ms;
-	char path[140];
+	char path[140], trouble[140];
 
 	if (st->fails)
 		return ping_must_fail(l, st, eb);
@@ -125,8 +127,9 @@ static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	if (s->meter.last_got_ms >= start && st->path != PATH_ANY)
 		return err_say(eb, -ETIMEDOUT, "%s reached %s, but not by %s in %.1f s%s", st->from, st->to,
 			scenario_path_name(st->path), seconds(took), path_words(s, path, sizeof(path)));
-	return err_say(eb, -ETIMEDOUT, "no reply from %s to %s in %.1f s%s", st->to, st->from, seconds(took),
-		path_words(s, path, sizeof(path)));
+	return err_say(eb, -ETIMEDOUT, "no reply from %s to %s in %.1f s%s%s", st->to, st->from,
+		seconds(took), path_words(s, path, sizeof(path)),
+		stream_trouble(s, trouble, sizeof(trouble)));
 }
 
 /* ---- expect */
@@ -237,6 +240,7 @@ static int expect_gap(struct lab *l, const struct scn_step *st, struct errbuf *e
 		return err_say(eb, ERR_MALFORMED,
 			"nothing pings from %s to %s yet; a 'ping' step begins that", st->from, st->to);
 	struct gap_wait w = { .s = s, .st = st };
+	char trouble[140];
 	w.until_ms = (st->for_ms ? now : s->meter.mark_ms) + (st->for_ms ? st->for_ms : SETTLE_MS);
 	if (w.until_ms > now)
 		lab_sleep(l, w.until_ms - now);
@@ -246,9 +250,10 @@ static int expect_gap(struct lab *l, const struct scn_step *st, struct errbuf *e
 	if (!known)
 		w.cost = meter_read(&s->meter, loop_now_ms(l->loop));
 	if (!known || over(&w))
-		return err_say(eb, ERR_REFUSED, "%s -> %s lost %llu of %llu, longest gap %.2f s%s", st->from,
-			st->to, (unsigned long long)w.cost.lost, (unsigned long long)w.cost.sent,
-			seconds(w.cost.longest_gap_ms), known ? "" : ", and nothing arrives");
+		return err_say(eb, ERR_REFUSED, "%s -> %s lost %llu of %llu, longest gap %.2f s%s%s",
+			st->from, st->to, (unsigned long long)w.cost.lost, (unsigned long long)w.cost.sent,
+			seconds(w.cost.longest_gap_ms), known ? "" : ", and nothing arrives",
+			stream_trouble(s, trouble, sizeof(trouble)));
 	story_say(l->story, "expect", STORY_GOOD,
 		"%s -> %s lost %llu of %llu, longest gap %.2f s, as expected", st->from, st->to,
 		(unsigned long long)w.cost.lost, (unsigned long long)w.cost.sent,
@@ -274,9 +279,11 @@ static int do_resolve(struct lab *l, const struct scn_step *st, struct errbuf *e
 		err = expand(l, node, st->is, &want, eb);
 	if (!err)
 		err = lookup_resolve(l, st, buf_cstr(&name), st->is ? buf_cstr(&want) : NULL, eb);
-	if (st->fails && !l->interrupted) {
+	if (st->fails && !err) {
+		err = err_say(eb, ERR_REFUSED, "%s resolves %s, and must not", st->from, st->name);
+	} else if (st->fails && (err == ERR_REFUSED || err == -ETIMEDOUT)) {
 		story_say(l->story, "resolve", STORY_GOOD, "%s does not resolve %s", st->from, st->name);
-		err = err ? 0 : err_say(eb, ERR_REFUSED, "%s resolves %s, and must not", st->from, st->name);
+		err = 0;
 	}
 	buf_free(&name);
 	buf_free(&want);
@@ -401,7 +408,7 @@ static int do_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	for (;;) {
 		uint64_t now = loop_now_ms(l->loop);
 		err = run_once(l, st, now + RUN_LEAST_MS < deadline ? deadline - now : RUN_LEAST_MS, eb);
-		if (!err || !condition || st->fails || l->interrupted || l->failed ||
+		if (!err || err == ERR_MALFORMED || !condition || st->fails || l->interrupted || l->failed ||
 			loop_now_ms(l->loop) >= deadline)
 			break;
 		lab_sleep(l, RUN_RETRY_MS);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { PROBE_EVERY_MS = 25, ASK_FAST_MS = 40, ASK_SLOW_MS = 500, ASK_TIMEOUT_MS = 3000 };
-enum { ECHO4 = 8, REPLY4 = 0, ECHO6 = 128, REPLY6 = 129, READS_PER_WAKEUP = 32 };
+enum { ECHO4 = 8, REPLY4 = 0, ECHO6 = 128, REPLY6 = 129, UNREACHABLE4 = 3, READS_PER_WAKEUP = 32 };
 static const uint8_t magic[4] = { 's', 'i', 'm', 'n' };
 
 struct stream *stream_find(const struct lab *l, const char *from, const char *to)
@@ -48,8 +48,9 @@ static void send_probe(void *arg)
 	if (v4)
 		be_put(msg + 2, 2, ip_checksum(msg, w.len, 0));
 	/* A failed send is a lost probe: the interface may be gone with its program. */
-	(void)sendto(s->fd, msg, w.len, MSG_DONTWAIT, (struct sockaddr *)&sa,
+	ssize_t n = sendto(s->fd, msg, w.len, MSG_DONTWAIT, (struct sockaddr *)&sa,
 		endpoint_to_sockaddr(&to, false, &sa));
+	s->send_errno = n < 0 ? errno : 0;
 }
 
 static bool is_reply(const struct stream *s, struct rd r, uint32_t *seq)
@@ -69,6 +70,40 @@ static bool is_reply(const struct stream *s, struct rd r, uint32_t *seq)
 	return !r.bad && type == (v4 ? REPLY4 : REPLY6) && id == s->id && !memcmp(mark, magic, sizeof(magic));
 }
 
+/* An ICMP error about a probe of ours: who sent it, and why. Raw IPv4 sockets hear them as well. */
+static void read_refusal(struct stream *s, struct rd r)
+{
+	struct ip_view outer;
+
+	if (!addr_is_v4(&s->dest) || !ip_parse(r.p, r.left, &outer) || outer.icmp_type != UNREACHABLE4)
+		return;
+	rd_take(&r, (size_t)outer.l4_at + 8);
+	const uint8_t *cited = rd_take(&r, 20);
+	size_t options = cited ? (size_t)(cited[0] & 15) * 4 - 20 : 0;
+	rd_take(&r, options + 4);
+	uint16_t id = rd_u16(&r);
+	if (r.bad || id != s->id || memcmp(cited + 16, s->dest.b + 12, 4) != 0)
+		return;
+	s->refused_by = outer.src;
+	s->refused_code = outer.icmp_code;
+}
+
+const char *stream_trouble(const struct stream *s, char *buf, size_t cap)
+{
+	static const char *const words[] = { "the network cannot be reached", "the host cannot be reached",
+		"the protocol is not known", "the port is closed" };
+	char by[ADDR_TEXT];
+
+	buf[0] = '\0';
+	if (s->send_errno)
+		snprintf(buf, cap, ", and %s cannot send: %s", s->lab->s->nodes[s->from].name,
+			strerror(s->send_errno));
+	else if (!addr_is_unspecified(&s->refused_by))
+		snprintf(buf, cap, ", and %s says that %s", addr_format(&s->refused_by, by),
+			s->refused_code < ARRAY_LEN(words) ? words[s->refused_code] : "it is forbidden");
+	return buf;
+}
+
 static void read_replies(void *arg, int events)
 {
 	struct stream *s = arg;
@@ -81,8 +116,12 @@ static void read_replies(void *arg, int events)
 		ssize_t n = recv(s->fd, msg, sizeof(msg), MSG_DONTWAIT);
 		if (n < 0)
 			break;
-		if (is_reply(s, rd_of(msg, (size_t)n), &seq))
-			any |= meter_received(&s->meter, seq, loop_now_ms(s->lab->loop));
+		if (!is_reply(s, rd_of(msg, (size_t)n), &seq)) {
+			read_refusal(s, rd_of(msg, (size_t)n));
+		} else if (meter_received(&s->meter, seq, loop_now_ms(s->lab->loop))) {
+			s->refused_by = (struct addr) { 0 };
+			any = true;
+		}
 	}
 	if (any)
 		lab_poke(s->lab);

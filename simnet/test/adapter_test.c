@@ -81,16 +81,19 @@ static void test_check(void **state)
 	} rows[] = {
 		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\n", NULL },
 		{ MESH "nodes:\n  a: {at: internet, run: ropewalk, with: {usr: ann}}\n",
-			"m.yaml:7:3: adapter 'ropewalk' knows no parameter 'usr'" },
+			"m.yaml:7:43: adapter 'ropewalk' knows no parameter 'usr'; did you mean 'user'?" },
 		{ MESH "nodes:\n  a: {at: internet, run: ropewalk, with: {server: contrl}}\n",
-			"m.yaml:7:3: '{contrl.url}': no node 'contrl'" },
+			"m.yaml:7:3: '{contrl.url}': no node 'contrl'; did you mean 'control'?" },
 		{ MESH "nodes:\n  a: {at: internet, run: ropewalk, with: {server: relay}}\n",
 			"m.yaml:7:3: 'relay' has no field 'url'" },
 		{ MESH "nodes:\n  a: {at: internet, run: [echo, '{control.kay}']}\n",
 			"m.yaml:7:3: 'control' has no field 'kay'" },
 		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\nsteps:\n"
 		       "  - resolve: {from: a, name: a, is: '{a.mesh9}'}\n",
-			"m.yaml:9:5: 'a' has no field 'mesh9'" },
+			"m.yaml:9:5: 'a' has no field 'mesh9'; did you mean 'mesh4'?" },
+		{ MESH "nodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n"
+		       "  - expect: {path: a->b, is: oracle}\n",
+			"m.yaml:10:5: 'a' runs nothing that can tell its path" },
 		{ MESH "nodes:\n  a: {at: internet}\nsteps:\n  - run: {at: a, argv: ['{capture.x}']}\n",
 			"m.yaml:9:5: nothing was captured as 'x'" },
 	};

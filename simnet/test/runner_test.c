@@ -43,9 +43,12 @@ static int run(const char *text, char **records)
 		.t0_ms = now_ms(),
 		.scenario = s.name,
 		.file = s.file };
-	struct runner r = {
-		.scenario = &s, .engine = &engine_kernel, .story = &story, .seed = 1, .control_fd = -1
-	};
+	struct runner r = { .scenario = &s,
+		.engine = &engine_kernel,
+		.story = &story,
+		.seed = 1,
+		.control_fd = -1,
+		.skip_unsupported = true };
 	int code = sandbox_run(body, &r, &eb);
 	off_t len = lseek(fd, 0, SEEK_END);
 	*records = calloc(1, (size_t)len + 1);
@@ -102,6 +105,44 @@ static void test_runs(void **state)
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",
 			EXIT_FAILED, "no reply from a to b" },
+		/* What must fail has to fail for the right reason. */
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: no.such.host, fails: true, within: 300ms}\n"
+		       "  - run: {at: a, argv: [sh, -c, 'echo x'], matches: y, fails: true}\n",
+			EXIT_PASS, "the name does not resolve" },
+		{ HEAD "nodes:\n  a: {at: internet}\n  b: {at: internet, run: [sh, -c, 'exec sleep 60'], "
+		       "start: later}\n"
+		       "steps:\n  - run: {at: a, argv: [no-such-program], fails: true}\n",
+			EXIT_FAILED, "no program 'no-such-program'" },
+		{ HEAD "nodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n  - cut: b.link\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n  - heal: b.link\n"
+		       "  - expect: {gap: a->b, max: 2s, for: 200ms}\n",
+			EXIT_PASS, "as expected" },
+		/* A reason for every loss. */
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\nsteps:\n"
+		       "  - run: {at: a, argv: [ip, route, del, default]}\n"
+		       "  - ping: {from: a, to: 203.0.113.77, within: 300ms}\n",
+			EXIT_FAILED, "and a cannot send: Network is unreachable" },
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: 198.51.100.1, within: 5s}\n",
+			EXIT_FAILED, "203.0.113.100 says that the host cannot be reached" },
+		{ HEAD "routers:\n  home: {nat: home, udp: blocked}\nnodes:\n  a: {at: home}\n  b: {at: "
+		       "internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [sh, -c, 'echo x >/dev/udp/203.0.113.10/9 || bash -c \"echo x "
+		       ">/dev/udp/203.0.113.10/9\"; exit 1']}\n",
+			EXIT_FAILED, "dropped at home: UDP is" },
+		/* The machine's fault is not the scenario's. */
+		{ HEAD "needs: [no-such-program]\nnodes:\n  a: {at: internet}\n", EXIT_HOST,
+			"the scenario needs the program 'no-such-program', which is not here" },
+		{ HEAD "needs: [/proc/1/no-such-file]\nnodes:\n  a: {at: internet}\n", EXIT_HOST,
+			"\"kind\":\"skip\"" },
+		/* A reload is no end. */
+		{ HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'trap \"echo again\" HUP; while :; do "
+		       "sleep "
+		       "0.05; done']}\nsteps:\n"
+		       "  - kill: {at: a, signal: HUP}\n  - kill: {at: a, signal: TERM}\n  - spawn: a\n",
+			EXIT_PASS, "a gets signal HUP" },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -113,8 +154,23 @@ static void test_runs(void **state)
 	}
 }
 
+/* A wait ends with what makes it pointless. */
+static void test_failure_ends_waits(void **state)
+{
+	char *records = NULL;
+	(void)state;
+	uint64_t start = now_ms();
+	int code = run(HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'exit 3']}\nsteps:\n"
+			    "  - wait: 60s\n    say: it dies before\n",
+		&records);
+	assert_int_equal(code, EXIT_FAILED);
+	assert_true(now_ms() - start < 30000);
+	free(records);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_runs) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_failure_ends_waits) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

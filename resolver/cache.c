@@ -44,14 +44,20 @@ uint64_t cache_key_hash(const struct cache_key *k, const uint64_t seed[2])
 	return hash_bytes(p.b, p.len, seed[0], seed[1]);
 }
 
+static size_t buckets_for(size_t bytes)
+{
+	size_t n = BUCKETS_MIN;
+	while (n < bytes / BYTES_PER_BUCKET)
+		n *= 2;
+	return n;
+}
+
 struct cache *cache_new(size_t bytes, const uint64_t seed[2])
 {
 	struct cache *c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
-	size_t buckets = BUCKETS_MIN;
-	while (buckets < bytes / BYTES_PER_BUCKET)
-		buckets *= 2;
+	size_t buckets = buckets_for(bytes);
 	c->buckets = calloc(buckets, sizeof(struct entry *));
 	if (!c->buckets) {
 		free(c);
@@ -106,10 +112,27 @@ void cache_free(struct cache *c)
 	free(c);
 }
 
+/* Where memory is short, the old buckets serve: slower, not wrong. */
+static void rehash(struct cache *c, size_t n)
+{
+	struct entry **buckets = calloc(n, sizeof(struct entry *));
+	if (!buckets)
+		return;
+	free(c->buckets);
+	c->buckets = buckets;
+	c->mask = n - 1;
+	for (struct entry *e = c->oldest; e; e = e->newer) {
+		e->chain = buckets[e->hash & c->mask];
+		buckets[e->hash & c->mask] = e;
+	}
+}
+
 void cache_resize(struct cache *c, size_t bytes)
 {
 	c->cap = bytes;
 	make_room(c, 0);
+	if (buckets_for(bytes) != c->mask + 1)
+		rehash(c, buckets_for(bytes));
 }
 
 static struct entry *entry_find(struct cache *c, const struct packed_key *p, uint64_t hash)
@@ -170,4 +193,8 @@ void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, uint
 size_t cache_bytes(const struct cache *c)
 {
 	return c->used;
+}
+size_t cache_buckets(const struct cache *c)
+{
+	return c->mask + 1;
 }

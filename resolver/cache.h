@@ -27,6 +27,7 @@ bool cache_find(struct cache *c, const struct cache_key *k, uint64_t now_ms, str
 void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, uint32_t ttl_s,
 	const uint8_t *msg, size_t len);
 size_t cache_bytes(const struct cache *c);
+size_t cache_buckets(const struct cache *c);
 uint64_t cache_key_hash(const struct cache_key *k, const uint64_t seed[2]);
 
 #endif

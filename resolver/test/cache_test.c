@@ -91,9 +91,33 @@ static void test_bounds(void **state)
 	cache_free(c);
 }
 
+/* A new size keeps what is there, and finds it as fast as before. */
+static void test_resize(void **state)
+{
+	enum { MANY = 2000 };
+	static const size_t sizes[] = { 64 << 20, 1 << 20, 8 << 20 };
+	struct cache *c = cache_new(1 << 20, seed);
+	struct cache_item got;
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct dns_name n = name_of(i);
+		cache_put(c, &(struct cache_key) { .name = &n }, 1000, 100, (const uint8_t *)&i, sizeof(i));
+	}
+	for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+		cache_resize(c, sizes[s]);
+		assert_in_range(cache_buckets(c), sizes[s] / 1024, sizes[s] / 256);
+		for (unsigned i = 0; i < MANY; i++) {
+			struct dns_name n = name_of(i);
+			assert_true(cache_find(c, &(struct cache_key) { .name = &n }, 1000, &got));
+			assert_memory_equal(got.msg, &i, sizeof(i));
+		}
+	}
+	cache_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_keys), cmocka_unit_test(test_age),
-		cmocka_unit_test(test_bounds) };
+		cmocka_unit_test(test_bounds), cmocka_unit_test(test_resize) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,14 +11,16 @@
 
 enum {
 	READS_PER_WAKEUP = 16,
+	ERRANDS_MIN = 64,
 	EVENTS_PER_WAKEUP = 64,
 	OUT_MAX = 2 + DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN
 };
 
 struct errand {
 	struct resolver_server *server;
+	struct errand *next; /* failed within a call of the core, which is still to be told */
 	uint64_t id;
-	int fd;
+	int fd, code;
 	bool tcp;
 	uint16_t out_at, out_len;
 	size_t in_len;
@@ -47,6 +49,10 @@ void errands_close(struct resolver_server *s)
 	for (struct errand *e; (e = table_next(&s->errands, &at));) {
 		uint64_t id = e->id;
 		table_remove(&s->errands, &id);
+		errand_free(e);
+	}
+	for (struct errand *e; (e = s->failed);) {
+		s->failed = e->next;
 		errand_free(e);
 	}
 	loop_fd_free(s->errand_watch);
@@ -165,6 +171,8 @@ static void errands_ready(void *arg, int events)
 
 int errands_open(struct resolver_server *s, struct errbuf *eb)
 {
+	size_t half = sock_limit() / 2; /* the rest of the program needs descriptors too */
+	s->errands_max = half > ERRANDS_MIN ? half : ERRANDS_MIN;
 	s->errand_poll = epoll_create1(EPOLL_CLOEXEC);
 	if (s->errand_poll < 0)
 		return err_set(eb, -errno, "make an epoll for upstream sockets");
@@ -181,6 +189,8 @@ static int errand_open(struct errand *e, const struct endpoint *to, const uint8_
 	struct sockaddr_storage ss;
 	int on = 1;
 	socklen_t ss_len = endpoint_to_sockaddr(to, false, &ss);
+	if (s->errands.n >= s->errands_max)
+		return -EMFILE;
 	e->fd = socket(ss.ss_family, (e->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (e->fd < 0)
 		return -errno;
@@ -195,28 +205,45 @@ static int errand_open(struct errand *e, const struct endpoint *to, const uint8_
 	return errand_watch(e, EPOLL_CTL_ADD, e->tcp ? EPOLLOUT : EPOLLIN) ? 0 : -errno;
 }
 
+static int errand_start(struct errand *e, const struct endpoint *to, const uint8_t *msg, size_t len)
+{
+	if (e->tcp) {
+		if (len + 2 > OUT_MAX || !(e->in = malloc(2)))
+			return -ENOMEM;
+		be_put(e->out, 2, len);
+		memcpy(e->out + 2, msg, len);
+		e->out_len = (uint16_t)(len + 2);
+	}
+	int code = errand_open(e, to, msg, len);
+	if (!code && !table_put(&e->server->errands, &e->id, e))
+		code = -ENOMEM;
+	return code;
+}
+
 void errand_send(struct resolver_server *s, uint64_t id, const struct endpoint *to, bool tcp,
 	const uint8_t *msg, size_t len)
 {
 	struct errand *e = calloc(1, sizeof(*e));
-	int code = -ENOMEM;
-	if (e) {
-		e->server = s;
-		e->id = id;
-		e->tcp = tcp;
-		e->fd = -1;
-		if (tcp && len + 2 <= OUT_MAX) {
-			be_put(e->out, 2, len);
-			memcpy(e->out + 2, msg, len);
-			e->out_len = (uint16_t)(len + 2);
-			e->in = malloc(2);
-		}
-		code = tcp && !e->in ? -ENOMEM : errand_open(e, to, msg, len);
-		if (!code && table_put(&s->errands, &id, e))
-			return;
+	if (!e)
+		return; /* the core's patience ends by itself */
+	e->server = s;
+	e->id = id;
+	e->tcp = tcp;
+	e->fd = -1;
+	e->code = errand_start(e, to, msg, len);
+	if (!e->code)
+		return;
+	e->next = s->failed;
+	s->failed = e;
+}
+
+void errands_settle(struct resolver_server *s)
+{
+	for (struct errand *e; (e = s->failed);) {
+		uint64_t id = e->id;
+		int code = e->code;
+		s->failed = e->next;
 		errand_free(e);
+		resolver_upstream_failed(s->core, loop_now_ms(s->loop), id, code);
 	}
-	/* we are inside the core: it is told when it is done */
-	if (s->n_failed < ARRAY_LEN(s->failed))
-		s->failed[s->n_failed++] = (struct failed_errand) { id, code ? code : -ENOMEM };
 }

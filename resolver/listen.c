@@ -170,11 +170,8 @@ static void timer_arm(struct resolver_server *s)
 
 void server_settle(struct resolver_server *s)
 {
-	while (s->n_failed || s->n_out || s->streams_dirty) {
-		while (s->n_failed) {
-			struct failed_errand f = s->failed[--s->n_failed];
-			resolver_upstream_failed(s->core, loop_now_ms(s->loop), f.id, f.code);
-		}
+	while (s->failed || s->n_out || s->streams_dirty) {
+		errands_settle(s);
 		if (s->n_out)
 			out_flush(s);
 		if (s->streams_dirty)
@@ -265,6 +262,10 @@ struct resolver_server *resolver_server_open(
 	if (!s->options.rnd)
 		s->options.rnd = &random_system;
 	s->options.at = NULL;
+	if (!s->options.tcp_message_ms)
+		s->options.tcp_message_ms = TCP_MESSAGE_MS;
+	if (!s->options.tcp_idle_ms)
+		s->options.tcp_idle_ms = DNS_TCP_IDLE_MS;
 	s->timer_ms = UINT64_MAX;
 	s->errand_poll = -1;
 	s->options.rnd->fill(s->options.rnd->arg, &seed, sizeof(seed));

@@ -18,6 +18,8 @@ struct resolver_server_options {
 	 * failed. */
 	int (*upstream_socket)(void *arg, int fd, const struct endpoint *to);
 	void *arg;
+	uint32_t tcp_message_ms, tcp_idle_ms; /* of TCP clients: 0 = 10 s for a question to come in whole, 30
+					       * s between questions */
 };
 enum { RESOLVER_LISTEN_MAX = 8 };
 
@@ -34,7 +36,8 @@ int resolver_server_configure(struct resolver_server *s, const struct resolver_c
 struct endpoint resolver_server_endpoint(const struct resolver_server *s, size_t i); /* as bound */
 
 #define RESOLVER_SERVER_STATS(X) \
-	X(udp_full) X(udp_oversize) X(udp_unsent) X(tcp_accepted) X(tcp_full) X(tcp_garbage) X(tcp_timeout)
+	X(udp_full) \
+	X(udp_oversize) X(udp_unsent) X(tcp_accepted) X(tcp_evicted) X(tcp_full) X(tcp_garbage) X(tcp_timeout)
 struct resolver_server_stats {
 #define X(name) uint64_t name;
 	RESOLVER_SERVER_STATS(X)

@@ -3,6 +3,7 @@
 #include "mesh/base/text.h"
 #include "mesh/os/file.h"
 #include "mesh/os/man.h"
+#include "mesh/os/sock.h"
 #include "resolver/conf.h"
 #include "resolver/listen.h"
 #include <signal.h>
@@ -199,6 +200,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_setup(LOG_INFO, p.o.json);
+	sock_limit_raise(); /* every question to an upstream has a socket of its own */
 	if (p.o.help)
 		man_help(&page, stdout);
 	else if (p.o.man)

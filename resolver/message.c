@@ -4,16 +4,17 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { OPTION_EDE = 15, OPTION_COOKIE = 10, EDE_TEXT_MAX = 96 };
+enum { OPTION_COOKIE = 10, OPTION_KEEPALIVE = 11, OPTION_EDE = 15, KEEPALIVE_LEN = 6, EDE_TEXT_MAX = 96 };
 
 /* RFC 7873 5.2.2 is the only option whose length a plain server can judge. */
-static bool options_read(struct rd r)
+static bool options_read(struct rd r, struct dns_query *q)
 {
 	while (r.left && !r.bad) {
 		uint16_t code = rd_u16(&r), len = rd_u16(&r);
 		rd_take(&r, len);
 		if (code == OPTION_COOKIE && len != 8 && (len < 16 || len > 40))
 			return false;
+		q->keepalive |= code == OPTION_KEEPALIVE && q->tcp;
 	}
 	return !r.bad;
 }
@@ -38,7 +39,7 @@ static uint16_t additional_read(const uint8_t *msg, size_t len, struct rd r, uns
 			return DNS_FORMERR;
 		q->edns = true;
 		q->dnssec_ok = ttl >> 15 & 1;
-		if (!options_read(rdata))
+		if (!options_read(rdata, q))
 			return DNS_FORMERR;
 		size = class;
 		if (ttl >> 16 & 0xff)
@@ -104,7 +105,7 @@ enum dns_read dns_query_read(const uint8_t *msg, size_t len, bool tcp, struct dn
 	q->rd = msg[2] & 1;
 	q->ad = msg[3] & DNS_AD;
 	q->cd = msg[3] & DNS_CD;
-	q->edns = q->dnssec_ok = false;
+	q->edns = q->dnssec_ok = q->keepalive = false;
 	q->tcp = tcp;
 	q->size = tcp ? DNS_MESSAGE_MAX : DNS_UDP_PLAIN;
 	q->question_len = 0;
@@ -229,14 +230,23 @@ size_t dns_write_opt(
 	if (!q->edns)
 		return len;
 	size_t text = end->ede_text ? strnlen(end->ede_text, EDE_TEXT_MAX) : 0;
-	bool ede = end->ede != EDE_NONE && cap - len >= DNS_OPT_LEN + 6 + text;
+	size_t room = cap - len - DNS_OPT_LEN;
+	bool ede = end->ede != EDE_NONE && room >= text + 6;
+	size_t options = ede ? text + 6 : 0;
+	bool keepalive = q->keepalive && room >= options + KEEPALIVE_LEN;
+	options += keepalive ? KEEPALIVE_LEN : 0;
 	wr_u8(&w, 0);
 	wr_u16(&w, DNS_OPT);
 	wr_u16(&w, DNS_UDP_SIZE);
 	wr_u8(&w, (uint8_t)(end->rcode >> 4));
 	wr_u8(&w, 0);
 	wr_u16(&w, q->dnssec_ok ? 0x8000 : 0);
-	wr_u16(&w, ede ? (uint16_t)(text + 6) : 0);
+	wr_u16(&w, (uint16_t)options);
+	if (keepalive) {
+		wr_u16(&w, OPTION_KEEPALIVE);
+		wr_u16(&w, 2);
+		wr_u16(&w, DNS_TCP_IDLE_MS / 100);
+	}
 	if (ede) {
 		wr_u16(&w, OPTION_EDE);
 		wr_u16(&w, (uint16_t)(text + 2));

@@ -13,6 +13,7 @@ enum {
 	DNS_UDP_SIZE = 1232, /* what we offer and never exceed, RFC 9715 */
 	DNS_OPT_LEN = 11,    /* an OPT record without options */
 	DNS_QUESTION_MAX = DNS_NAME_MAX + 4,
+	DNS_TCP_IDLE_MS = 30000, /* how long a client may keep a connection without a word, RFC 7828 */
 };
 enum {
 	DNS_QR = 0x8000,
@@ -67,11 +68,11 @@ enum dns_ede { /* RFC 8914 */
 struct dns_query {
 	uint16_t id, type, class, rcode; /* rcode: what to answer when the read says DNS_READ_ERROR */
 	uint8_t opcode;
-	bool rd, cd, ad, edns, dnssec_ok, tcp;
-	uint16_t size;			    /* the largest answer this asker may get */
-	uint16_t question_len;		    /* 0: none to echo */
-	struct dns_name name;		    /* lower case */
-	uint8_t question[DNS_QUESTION_MAX]; /* as it was asked, byte for byte */
+	bool rd, cd, ad, edns, dnssec_ok, tcp, keepalive; /* keepalive: wants to know DNS_TCP_IDLE_MS */
+	uint16_t size;					  /* the largest answer this asker may get */
+	uint16_t question_len;				  /* 0: none to echo */
+	struct dns_name name;				  /* lower case */
+	uint8_t question[DNS_QUESTION_MAX];		  /* as it was asked, byte for byte */
 };
 enum dns_read { DNS_READ_OK, DNS_READ_ERROR, DNS_READ_SHORT, DNS_READ_RESPONSE };
 /* OK: everything is set. ERROR: enough for dns_write_begin is. Bytes after the counted records are ignored.

@@ -16,6 +16,7 @@ enum {
 	PORT_TRIES = 32,
 	STREAMS_MAX = 256,
 	STREAMS_PER_CLIENT = 32,
+	TCP_MESSAGE_MS = 10000,
 	STREAM_BIT = 1 << 30, /* of the low half of a client handle */
 };
 
@@ -65,16 +66,14 @@ struct resolver_server {
 	/* TCP clients */
 	struct stream *streams[STREAMS_MAX];
 	uint32_t stream_generation;
+	uint64_t stream_uses;
 	bool streams_dirty;
 	/* upstreams: errands by id, and those whose socket failed at once */
 	struct table errands;
 	int errand_poll;
 	struct loop_fd *errand_watch;
-	struct failed_errand {
-		uint64_t id;
-		int code;
-	} failed[64];
-	size_t n_failed;
+	size_t errands_max;
+	struct errand *failed;
 	uint8_t big[DNS_MESSAGE_MAX + 2];
 };
 
@@ -89,6 +88,8 @@ void streams_flush(struct resolver_server *s);
 int errands_open(struct resolver_server *s, struct errbuf *eb);
 void errand_send(struct resolver_server *s, uint64_t id, const struct endpoint *to, bool tcp,
 	const uint8_t *msg, size_t len);
+/* Tells the core of the errands that failed within a call of it. */
+void errands_settle(struct resolver_server *s);
 void errand_done(struct resolver_server *s, uint64_t id);
 void errands_close(struct resolver_server *s);
 

@@ -9,9 +9,7 @@
 
 enum {
 	MESSAGE_IN_MAX = 4096, /* a question is never longer */
-	MESSAGE_MS = 10000,
-	IDLE_MS = 30000,
-	PENDING_MAX = 128, /* then no more is read until answers have gone out */
+	PENDING_MAX = 128,     /* then no more is read until answers have gone out */
 	OUT_MAX = 512 << 10,
 	READS_PER_WAKEUP = 16,
 	ACCEPTS_PER_WAKEUP = 16,
@@ -23,7 +21,7 @@ struct stream {
 	struct loop_timer *timer;
 	struct endpoint from;
 	struct buf out;
-	uint64_t client;
+	uint64_t client, used; /* used: in the order of last whole questions */
 	int fd;
 	unsigned slot, pending;
 	bool ended; /* no more questions will come; answer what is pending, then close */
@@ -126,8 +124,10 @@ static bool messages_read(struct stream *t)
 	}
 	memmove(t->in, t->in + at, t->in_len - at);
 	t->in_len -= at;
-	if (at)
-		loop_timer_set(t->timer, t->in_len ? MESSAGE_MS : IDLE_MS);
+	if (at) {
+		t->used = ++s->stream_uses;
+		loop_timer_set(t->timer, t->in_len ? s->options.tcp_message_ms : s->options.tcp_idle_ms);
+	}
 	return true;
 }
 
@@ -147,7 +147,7 @@ static void stream_ready(void *arg, int events)
 			break;
 		}
 		if (!t->in_len)
-			loop_timer_set(t->timer, MESSAGE_MS);
+			loop_timer_set(t->timer, s->options.tcp_message_ms);
 		t->in_len += (size_t)n;
 		if (!messages_read(t)) {
 			server_settle(s);
@@ -163,7 +163,7 @@ static void stream_expired(void *arg)
 	struct stream *t = arg;
 	struct resolver_server *s = t->server;
 	if (t->pending) { /* the core's deadline is shorter than ours: it will answer */
-		loop_timer_set(t->timer, IDLE_MS);
+		loop_timer_set(t->timer, s->options.tcp_idle_ms);
 		return;
 	}
 	s->stats.tcp_timeout++;
@@ -171,7 +171,23 @@ static void stream_expired(void *arg)
 	server_settle(s);
 }
 
-static void stream_new(struct resolver_server *s, int fd, const struct endpoint *from)
+/* The connection that is owed nothing and has been so the longest; of one client only, when from is given. */
+static struct stream *idlest(const struct resolver_server *s, const struct endpoint *from)
+{
+	struct stream *found = NULL;
+	for (unsigned i = 0; i < STREAMS_MAX; i++) {
+		struct stream *t = s->streams[i];
+		if (!t || t->pending || t->out.len || (from && !addr_equal(&t->from.ip, &from->ip)))
+			continue;
+		if (!found || t->used < found->used)
+			found = t;
+	}
+	return found;
+}
+
+/* A free slot, or STREAMS_MAX. Where a client or all of them together have too many connections, an idle one
+ * goes: who opens them and says nothing keeps nobody out. */
+static unsigned slot_get(struct resolver_server *s, const struct endpoint *from)
 {
 	unsigned same = 0, slot = STREAMS_MAX;
 	for (unsigned i = 0; i < STREAMS_MAX; i++)
@@ -179,7 +195,21 @@ static void stream_new(struct resolver_server *s, int fd, const struct endpoint 
 			slot = slot == STREAMS_MAX ? i : slot;
 		else
 			same += addr_equal(&s->streams[i]->from.ip, &from->ip);
-	struct stream *t = slot < STREAMS_MAX && same < STREAMS_PER_CLIENT ? calloc(1, sizeof(*t)) : NULL;
+	if (slot < STREAMS_MAX && same < STREAMS_PER_CLIENT)
+		return slot;
+	struct stream *t = idlest(s, same < STREAMS_PER_CLIENT ? NULL : from);
+	if (!t)
+		return STREAMS_MAX;
+	slot = t->slot;
+	s->stats.tcp_evicted++;
+	stream_close(t);
+	return slot;
+}
+
+static void stream_new(struct resolver_server *s, int fd, const struct endpoint *from)
+{
+	unsigned slot = slot_get(s, from);
+	struct stream *t = slot < STREAMS_MAX ? calloc(1, sizeof(*t)) : NULL;
 	if (!t) {
 		s->stats.tcp_full++;
 		close(fd);
@@ -199,7 +229,8 @@ static void stream_new(struct resolver_server *s, int fd, const struct endpoint 
 		return;
 	}
 	s->stats.tcp_accepted++;
-	loop_timer_set(t->timer, IDLE_MS);
+	t->used = ++s->stream_uses;
+	loop_timer_set(t->timer, s->options.tcp_idle_ms);
 	loop_fd_set(t->watch, LOOP_READ);
 }
 

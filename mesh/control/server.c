@@ -3,12 +3,12 @@
 #include "mesh/base/log.h"
 #include "mesh/control/control.h"
 #include "mesh/os/file.h"
+#include "mesh/os/sock.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { STOP_MS = 200, TICK_MAX_MS = 3600 * 1000, KEY_FILE_MAX = 4096 };
 
@@ -287,16 +287,6 @@ static void finish(struct server *s)
 	key_wipe(&s->noise_private, sizeof(s->noise_private));
 }
 
-/* Every node holds a socket. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int server_run(const char *config, bool json)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -305,7 +295,7 @@ int server_run(const char *config, bool json)
 		log_error("out of memory");
 		return CONTROL_FAILED;
 	}
-	raise_file_limit();
+	sock_limit_raise(); /* every node holds a socket */
 	s->json = json;
 	s->doors[0].l.fd = s->doors[1].l.fd = s->admin.fd = -1;
 	if (start(s, config, &eb)) {

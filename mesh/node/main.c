@@ -2,6 +2,7 @@
 #include "mesh/base/text.h"
 #include "mesh/node/node.h"
 #include "mesh/os/man.h"
+#include "mesh/os/sock.h"
 #include <net/if.h>
 #include <signal.h>
 #include <stddef.h>
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_setup(level, o.log_json);
+	sock_limit_raise(); /* questions to name servers have a socket each */
 	if (!key_setup()) {
 		fprintf(stderr, "ropewalkd: this machine gives no randomness\n");
 		return 1;

@@ -3,12 +3,29 @@
 #include <linux/tcp.h> /* the C library's tcp_info ends too early */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 511 };
+
+size_t sock_limit(void)
+{
+	struct rlimit r;
+	return getrlimit(RLIMIT_NOFILE, &r) == 0 ? (size_t)r.rlim_cur : 0;
+}
+
+size_t sock_limit_raise(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	return sock_limit();
+}
 
 /* An unspecified v6 address is dual stack; a machine without v6 gets the v4 one. */
 static int open_bound(const struct endpoint *bind_to, int type, struct errbuf *eb)

@@ -6,6 +6,9 @@
 #include "mesh/base/err.h"
 #include <sys/types.h>
 
+/* As many descriptors as the machine lets this process have; returns how many that is. For main(). */
+size_t sock_limit_raise(void);
+size_t sock_limit(void);
 /* Unspecified v6 address = dual stack where the machine has v6. port 0: the kernel chooses. */
 int sock_udp(const struct endpoint *bind_to, struct errbuf *eb);
 int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb);

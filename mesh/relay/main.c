@@ -1,6 +1,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/os/man.h"
+#include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
 #include <errno.h>
 #include <signal.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -122,16 +122,6 @@ static void say_ready(const struct program *p, bool json)
 	fflush(stdout);
 }
 
-/* Every client is a descriptor. */
-static void raise_file_limit(void)
-{
-	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
-	}
-}
-
 static int run(const struct relay_options *ro, bool json)
 {
 	struct errbuf eb = { 0 };
@@ -142,7 +132,7 @@ static int run(const struct relay_options *ro, bool json)
 		loop_free(p.loop);
 		return 1;
 	}
-	raise_file_limit();
+	sock_limit_raise(); /* every client is a descriptor */
 	struct loop_signal *s[] = { loop_signal_new(p.loop, SIGTERM, stop_signal, &p),
 		loop_signal_new(p.loop, SIGINT, stop_signal, &p),
 		loop_signal_new(p.loop, SIGUSR1, stats_signal, &p) };

@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,10 +49,13 @@ static struct zone *zone_of(const char *name, const char *ip)
 	return z;
 }
 
-static struct resolver_server *server_open(const char *name, const char *ip)
+enum { SHORT_MS = 100 }; /* of a server that cuts off slow clients */
+
+static struct resolver_server *server_open(const char *name, const char *ip, uint32_t tcp_ms)
 {
 	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
 	struct resolver_server_options o = { .at = &at, .n = 1, .upstream_socket = hook, .arg = &fx };
+	o.tcp_message_ms = o.tcp_idle_ms = tcp_ms;
 	struct errbuf eb = { 0 };
 	struct resolver_server *s = resolver_server_open(fx.loop, &o, &eb);
 	if (!s)
@@ -70,18 +75,28 @@ static void route_to(const struct endpoint *at)
 		0);
 }
 
-static int setup(void **state)
+static int setup_with(uint32_t tcp_ms)
 {
-	(void)state;
 	memset(&fx, 0, sizeof(fx));
 	fx.loop = loop_new();
 	fx.client = -1;
-	fx.upstream = server_open("www.example.com", "198.51.100.7");
-	fx.server = server_open("bob.mesh", "100.64.0.2");
+	fx.upstream = server_open("www.example.com", "198.51.100.7", 0);
+	fx.server = server_open("bob.mesh", "100.64.0.2", tcp_ms);
 	fx.at = resolver_server_endpoint(fx.server, 0);
 	struct endpoint up = resolver_server_endpoint(fx.upstream, 0);
 	route_to(&up);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return setup_with(0);
+}
+static int setup_hasty(void **state)
+{
+	(void)state;
+	return setup_with(SHORT_MS);
 }
 
 static int teardown(void **state)
@@ -184,12 +199,13 @@ static size_t frame(uint8_t *buf, const char *name, uint16_t type)
 
 static void test_tcp_pipelined(void **state)
 {
-	static uint8_t out[64 * 300];
+	enum { MANY = 1000 };
+	static uint8_t out[(MANY + 1) * 40];
 	size_t len;
 	(void)state;
 	client_open(SOCK_STREAM);
 	len = frame(out, "www.example.com", DNS_A);
-	for (int i = 0; i < 60; i++)
+	for (int i = 0; i < MANY; i++)
 		len += frame(out + len, "bob.mesh", DNS_A);
 	assert_int_equal(send(fx.client, out, len, 0), len);
 	shutdown(fx.client, SHUT_WR); /* what was asked is answered all the same */
@@ -197,7 +213,7 @@ static void test_tcp_pipelined(void **state)
 	unsigned seen = 0;
 	for (size_t at = 0; at < fx.got_len; at += 2 + be_get(fx.got + at, 2), seen++)
 		assert_int_equal(answers_at(at + 2), 1);
-	assert_int_equal(seen, 61);
+	assert_int_equal(seen, MANY + 1);
 	assert_true(fx.eof);
 }
 
@@ -228,6 +244,104 @@ static void test_tcp_garbage(void **state)
 		assert_int_equal(fx.got_len, 0);
 	}
 	assert_int_equal(resolver_server_stats(fx.server)->tcp_garbage, ARRAY_LEN(garbage));
+}
+
+/* B25: who does not end a question, and who has nothing to ask, is let go. */
+static void test_tcp_slow(void **state)
+{
+	uint8_t out[300];
+	(void)state;
+	for (int whole = 0; whole < 2; whole++) {
+		client_open(SOCK_STREAM);
+		size_t len = frame(out, "bob.mesh", DNS_A);
+		len = whole ? len : len / 2;
+		assert_int_equal(send(fx.client, out, len, 0), len);
+		wait_for(0);
+		assert_true(fx.eof);
+		assert_int_equal(fx.got_len > 0, whole);
+	}
+	assert_int_equal(resolver_server_stats(fx.server)->tcp_timeout, 2);
+}
+
+/* RFC 7828: who asks is told how long it may stay; not by UDP. */
+static void test_tcp_keepalive(void **state)
+{
+	static const uint8_t told[] = { 0, 11, 0, 2, 1, 44 };
+	uint8_t out[300];
+	(void)state;
+	size_t len = frame(out, "bob.mesh", DNS_A);
+	memcpy(out + len, "\0\13\0\0", 4);
+	out[len - 1] = 4;
+	len += 4;
+	be_put(out, 2, len - 2);
+	client_open(SOCK_STREAM);
+	assert_int_equal(send(fx.client, out, len, 0), len);
+	wait_for(2 + DNS_HEADER);
+	assert_int_equal(answers_at(2), 1);
+	assert_memory_equal(fx.got + fx.got_len - sizeof(told), told, sizeof(told));
+	client_open(SOCK_DGRAM);
+	assert_int_equal(send(fx.client, out + 2, len - 2, 0), len - 2);
+	wait_for(1);
+	assert_int_equal(be_get(fx.got + fx.got_len - 2, 2), 0); /* an OPT without options */
+}
+
+/* B25: connections that say nothing keep nobody out. */
+static void test_tcp_idle_give_way(void **state)
+{
+	enum { MANY = 40, PER_CLIENT = 32 };
+	int idle[MANY];
+	uint8_t out[300];
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		client_open(SOCK_STREAM);
+		idle[i] = fx.client;
+		fx.client = -1;
+	}
+	client_open(SOCK_STREAM);
+	size_t len = frame(out, "bob.mesh", DNS_A);
+	assert_int_equal(send(fx.client, out, len, 0), len);
+	wait_for(2 + DNS_HEADER);
+	assert_int_equal(answers_at(2), 1);
+	assert_int_equal(resolver_server_stats(fx.server)->tcp_evicted, MANY + 1 - PER_CLIENT);
+	assert_int_equal(resolver_server_stats(fx.server)->tcp_full, 0);
+	for (int i = 0; i < MANY; i++) /* the oldest went */
+		assert_int_equal(recv(idle[i], out, 1, MSG_DONTWAIT), i <= MANY - PER_CLIENT ? 0 : -1);
+	for (int i = 0; i < MANY; i++)
+		close(idle[i]);
+}
+
+/* No more sockets than half of what this process may have: the rest is told so at once. */
+static void test_out_of_descriptors(void **state)
+{
+	enum { LIMIT = 200, MOST = LIMIT / 2, ASKED = MOST + 20 };
+	struct rlimit before, low = { .rlim_cur = LIMIT };
+	uint8_t q[300];
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	resolver_server_close(fx.server);
+	fx.server = server_open("bob.mesh", "100.64.0.2", 0);
+	fx.at = resolver_server_endpoint(fx.server, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	struct endpoint silent = { .ip = addr_v4(INADDR_LOOPBACK) };
+	int fd = sock_udp(&silent, NULL);
+	assert_true(fd >= 0 && !sock_local(fd, &silent));
+	route_to(&silent);
+	client_open(SOCK_DGRAM);
+	for (int i = 0; i < ASKED; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "n%03d.example.com", i);
+		size_t len = fake_question(q, name, DNS_A, DNS_RD);
+		assert_int_equal(send(fx.client, q, len, 0), len);
+	}
+	wait_for(1);
+	size_t one = fx.got_len;
+	assert_int_equal(rcode_at(0), DNS_SERVFAIL);
+	wait_for((ASKED - MOST) * one);
+	assert_int_equal(fx.got_len, (ASKED - MOST) * one);
+	assert_int_equal(fx.hooked, MOST);
+	close(fd);
 }
 
 /* A pi-hole that is gone, its machine up: at once. */
@@ -295,6 +409,10 @@ int main(void)
 		CASE(test_tcp_pipelined),
 		CASE(test_tcp_bytewise),
 		CASE(test_tcp_garbage),
+		cmocka_unit_test_setup_teardown(test_tcp_slow, setup_hasty, teardown),
+		CASE(test_tcp_keepalive),
+		CASE(test_tcp_idle_give_way),
+		CASE(test_out_of_descriptors),
 		CASE(test_upstream_closed),
 		CASE(test_long_answer),
 		CASE(test_port_in_use),

@@ -137,13 +137,15 @@ static void accept_ready(void *arg, int events)
 
 /* --- keys and certificate --- */
 
-static int load_key(struct relay *r, const char *dir, struct errbuf *eb)
+/* *made: there was none, so that this is the first start. */
+static int load_key(struct relay *r, const char *dir, bool *made, struct errbuf *eb)
 {
 	char path[PATH_MAX], text[KEY_TEXT];
 	struct buf b = { 0 };
 	snprintf(path, sizeof(path), "%s/relay.key", dir);
 	int err = file_read(path, KEY_TEXT, &b, eb);
-	if (err == -ENOENT) {
+	*made = err == -ENOENT;
+	if (*made) {
 		key_generate(r->rnd, r->priv);
 		key_format(r->priv, "privkey:", text);
 		err = file_write_atomic(path, 0600, text, strlen(text), eb);
@@ -160,7 +162,24 @@ static int load_key(struct relay *r, const char *dir, struct errbuf *eb)
 	return err;
 }
 
-static int load_certificate(struct relay *r, const struct relay_options *o, struct errbuf *eb)
+/* What is no reason not to start, but for clients to refuse it. */
+static void warn_of_certificate(const struct relay_options *o, const char *cert_file, bool new_pin)
+{
+	struct errbuf why;
+	if (new_pin)
+		log_warn("made a new certificate, %s: its pin must replace the old one in the server's DERP "
+			 "file",
+			cert_file);
+	if (!o->cert_file && !o->hostname && addr_is_unspecified(&o->listen.ip))
+		log_warn("certificate %s names no host, and clients refuse it unless the DERP file says "
+			 "InsecureForTests: start with --hostname NAME, after removing relay.crt and "
+			 "relay.pem",
+			cert_file);
+	if (tls_cert_fault(cert_file, o->hostname, &why) != 0)
+		log_warn("%s", why.text);
+}
+
+static int load_certificate(struct relay *r, const struct relay_options *o, bool first, struct errbuf *eb)
 {
 	char cert[PATH_MAX], key[PATH_MAX], ip[ADDR_TEXT];
 	snprintf(cert, sizeof(cert), "%s/relay.crt", o->state_dir);
@@ -172,12 +191,14 @@ static int load_certificate(struct relay *r, const struct relay_options *o, stru
 	if (o->hostname && !addr_is_unspecified(&o->listen.ip) &&
 		strcmp(o->hostname, addr_format(&o->listen.ip, ip)) != 0)
 		hosts[n++] = ip;
+	bool had = access(cert_file, F_OK) == 0;
 	int err = o->cert_file ? 0 : tls_self_signed(cert_file, key_file, hosts, n, eb);
 	if (err)
 		return err;
 	r->tls = tls_server(cert_file, key_file, eb);
 	if (!r->tls)
 		return eb->code;
+	warn_of_certificate(o, cert_file, !o->cert_file && !had && !first);
 	err = tls_pin_of(cert_file, r->pin, eb);
 	return err || o->no_fast_start ? err : tls_server_metacert(r->tls, r->pub, eb);
 }
@@ -188,6 +209,7 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	uint64_t seed;
+	bool first = false;
 	if (!r) {
 		err_set(eb, -ENOMEM, "start the relay");
 		return NULL;
@@ -198,8 +220,8 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 	r->write_ms = o->write_ms;
 	r->rnd->fill(r->rnd->arg, &seed, sizeof(seed));
 	table_init(&r->clients, KEY_LEN, seed);
-	if (dir_make(o->state_dir, 0700, eb) != 0 || load_key(r, o->state_dir, eb) != 0 ||
-		load_certificate(r, o, eb) != 0)
+	if (dir_make(o->state_dir, 0700, eb) != 0 || load_key(r, o->state_dir, &first, eb) != 0 ||
+		load_certificate(r, o, first, eb) != 0)
 		goto fail;
 	r->fd = sock_tcp_listen(&o->listen, eb);
 	if (r->fd < 0)

@@ -30,12 +30,14 @@ struct tls *tls_client(const char *pin, struct errbuf *eb);
 struct tls *tls_server(const char *cert_file, const char *key_file, struct errbuf *eb);
 int tls_server_metacert(struct tls *t, const uint8_t derp_public[static 32], struct errbuf *eb);
 void tls_free(struct tls *t);
-/* Makes a self-signed P-256 certificate for hosts[] (names or IP literals) unless both files exist; key is
- * 0600. */
+/* Makes a self-signed P-256 certificate for hosts[] (names or IP literals) unless it exists; the key is 0600.
+ * A certificate whose key is gone is an error: a new pin is not to come unasked. */
 int tls_self_signed(
 	const char *cert_file, const char *key_file, const char *const *hosts, size_t n, struct errbuf *eb);
 /* "sha256-raw:<64 hex>" of the first certificate in a PEM file, into out[80]. */
 int tls_pin_of(const char *cert_file, char out[static 80], struct errbuf *eb);
+/* 0, or with a sentence why clients will refuse it: dates, or, unless host is NULL, its names. */
+int tls_cert_fault(const char *cert_file, const char *host, struct errbuf *eb);
 
 struct stream_target {
 	const char *host; /* name or literal; resolved by the system's resolver off the loop thread */

@@ -195,19 +195,46 @@ static int bad_file(const char *what, const char *path, struct errbuf *eb)
 		what, path, reason());
 }
 
+/* A server asks no terminal. */
+static int no_passphrase(char *buf, int size, int writing, void *asked)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	*(bool *)asked = true;
+	return -1;
+}
+
+static bool is_mismatch(unsigned long code)
+{
+	return ERR_GET_LIB(code) == ERR_LIB_X509 && (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
+							    ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH);
+}
+
+static int load_pair(SSL_CTX *ctx, const char *cert_file, const char *key_file, struct errbuf *eb)
+{
+	bool asked = false;
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &asked);
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
+		return bad_file("certificate", cert_file, eb);
+	int ok = SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+	if (asked)
+		return err_say(eb, ERR_UNSUPPORTED,
+			"private key %s has a passphrase: give one without (openssl pkey -in %s -out NEW)",
+			key_file, key_file);
+	if (ok != 1 && is_mismatch(ERR_peek_last_error()))
+		return err_say(eb, ERR_MALFORMED, "private key %s does not belong to certificate %s",
+			key_file, cert_file);
+	return ok == 1 ? 0 : bad_file("private key", key_file, eb);
+}
+
 struct tls *tls_server(const char *cert_file, const char *key_file, struct errbuf *eb)
 {
 	struct tls *t = settings_new(TLS_server_method(), eb);
-	if (!t)
-		return NULL;
-	if (SSL_CTX_use_certificate_chain_file(t->ctx, cert_file) != 1)
-		bad_file("certificate", cert_file, eb);
-	else if (SSL_CTX_use_PrivateKey_file(t->ctx, key_file, SSL_FILETYPE_PEM) != 1)
-		bad_file("private key", key_file, eb);
-	else if (SSL_CTX_check_private_key(t->ctx) != 1)
-		err_say(eb, ERR_MALFORMED, "private key %s does not belong to certificate %s", key_file,
-			cert_file);
-	else
+	if (!t || load_pair(t->ctx, cert_file, key_file, eb) == 0)
 		return t;
 	tls_free(t);
 	return NULL;
@@ -379,8 +406,15 @@ static int write_pair(const char *cert_file, const char *key_file, X509 *x, EVP_
 int tls_self_signed(
 	const char *cert_file, const char *key_file, const char *const *hosts, size_t n, struct errbuf *eb)
 {
-	if (access(cert_file, F_OK) == 0 && access(key_file, F_OK) == 0)
-		return 0;
+	if (access(cert_file, F_OK) == 0)
+		return access(key_file, F_OK) == 0 ? 0
+						   : err_say(eb, -ENOENT,
+							     "certificate %s is there, but its private key "
+							     "%s is missing: restore it "
+							     "from a backup, or remove the certificate as "
+							     "well, and both are made "
+							     "anew with another pin",
+							     cert_file, key_file);
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 	X509 *x = key ? self_signed_new(key, hosts, n) : NULL;
 	int err = x ? write_pair(cert_file, key_file, x, key, eb)
@@ -390,19 +424,52 @@ int tls_self_signed(
 	return err;
 }
 
+static X509 *read_certificate(const char *cert_file, struct errbuf *eb)
+{
+	FILE *f = fopen(cert_file, "re");
+	if (!f) {
+		err_set(eb, -errno, "open %s", cert_file);
+		return NULL;
+	}
+	X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	if (!x)
+		err_say(eb, ERR_MALFORMED, "%s holds no PEM certificate", cert_file);
+	return x;
+}
+
 int tls_pin_of(const char *cert_file, char out[static 80], struct errbuf *eb)
 {
 	uint8_t hash[HASH];
-	FILE *f = fopen(cert_file, "re");
-	if (!f)
-		return err_set(eb, -errno, "open %s", cert_file);
-	X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
-	fclose(f);
+	X509 *x = read_certificate(cert_file, eb);
 	bool ok = x && cert_hash(x, hash);
 	X509_free(x);
+	if (!x)
+		return eb ? eb->code : ERR_MALFORMED;
 	if (!ok)
-		return err_say(eb, ERR_MALFORMED, "%s holds no PEM certificate", cert_file);
+		return err_say(eb, ERR_CRYPTO, "hash %s: %s", cert_file, reason());
 	memcpy(out, pin_prefix, sizeof(pin_prefix));
 	hex_encode(hash, HASH, out + sizeof(pin_prefix) - 1);
 	return 0;
+}
+
+int tls_cert_fault(const char *cert_file, const char *host, struct errbuf *eb)
+{
+	X509 *x = read_certificate(cert_file, eb);
+	int err = x ? 0 : ERR_MALFORMED;
+	if (x && X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+		err = err_say(eb, ERR_REFUSED,
+			"certificate %s is past its last day: clients refuse it until a new one is there",
+			cert_file);
+	else if (x && X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
+		err = err_say(eb, ERR_REFUSED,
+			"certificate %s is not good yet, and clients refuse it; is this machine's clock "
+			"right?",
+			cert_file);
+	else if (x && host && !host_matches(x, host))
+		err = err_say(eb, ERR_REFUSED,
+			"certificate %s is not for %s: clients that come by this name refuse it", cert_file,
+			host);
+	X509_free(x);
+	return err;
 }

@@ -4,6 +4,8 @@
 #include "mesh/transport/test/scratch.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -242,11 +244,75 @@ static void test_files(void **state)
 	assert_int_equal(tls_pin_of(sc.cert, pin, &eb), 0);
 	assert_string_equal(pin, sc.pin); /* kept */
 	assert_null(tls_server(sc.cert, sc.cert, &eb));
+	assert_non_null(strstr(eb.text, "private key"));
 	assert_null(tls_server("/nonexistent", sc.key, &eb));
 	assert_non_null(strstr(eb.text, "/nonexistent"));
 	assert_null(tls_client("sha256-raw:12", &eb));
 	assert_true(tls_pin_of(sc.key, pin, &eb) < 0);
+	/* A key without its certificate is made anew with it; the other way round nothing is. */
+	assert_int_equal(unlink(sc.cert), 0);
+	assert_int_equal(tls_self_signed(sc.cert, sc.key, hosts, 1, &eb), 0);
+	assert_int_equal(unlink(sc.key), 0);
+	assert_int_equal(tls_self_signed(sc.cert, sc.key, hosts, 1, &eb), -ENOENT);
+	assert_non_null(strstr(eb.text, sc.key));
 	scratch_fini(&sc);
+}
+
+static const char expired[] = /* good on the first of January 2020 */
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIH+MIGmAgEBMAoGCCqGSM49BAMCMAwxCjAIBgNVBAMMAXgwHhcNMjAwMTAxMDAw\n"
+	"MDAwWhcNMjAwMTAyMDAwMDAwWjAMMQowCAYDVQQDDAF4MFkwEwYHKoZIzj0CAQYI\n"
+	"KoZIzj0DAQcDQgAE5JDA98lrlxZlzKEWIPFI0361bLOJW7VgUHLC2pvyu2HoJXmg\n"
+	"6pcrd9GuRJXsmpLGESwr9kB+MPH6wIUUyECMtDAKBggqhkjOPQQDAgNHADBEAiB1\n"
+	"9lZpKVYh8Qq5QHhI5I1cmkH1qtMRLcTruvlDysDY5gIgfK/cw3uDRW0eoirjKfdb\n"
+	"4dXEZSgDic4KjP/BSTZKZ4U=\n"
+	"-----END CERTIFICATE-----\n";
+
+static void write_locked_key(const char *path)
+{
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	FILE *f = fopen(path, "w");
+	assert_true(f && key);
+	assert_int_equal(PEM_write_PKCS8PrivateKey(f, key, EVP_aes_128_cbc(), "word", 4, NULL, NULL), 1);
+	assert_int_equal(fclose(f), 0);
+	EVP_PKEY_free(key);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Pairs that cannot work, and certificates that clients will refuse. */
+static void test_certificates(void **state)
+{
+	struct scratch sc, other;
+	struct errbuf eb = { 0 };
+	char path[128];
+	(void)state;
+	scratch_init(&sc);
+	scratch_init(&other);
+	assert_null(tls_server(sc.cert, other.key, &eb));
+	assert_non_null(strstr(eb.text, "does not belong to certificate"));
+	snprintf(path, sizeof(path), "%s/x", sc.dir);
+	write_locked_key(path);
+	assert_null(tls_server(sc.cert, path, &eb));
+	assert_non_null(strstr(eb.text, "passphrase"));
+
+	assert_int_equal(tls_cert_fault(sc.cert, NULL, &eb), 0);
+	assert_int_equal(tls_cert_fault(sc.cert, "relay.test", &eb), 0);
+	assert_int_equal(tls_cert_fault(sc.cert, "127.0.0.1", &eb), 0);
+	assert_true(tls_cert_fault(sc.cert, "other.test", &eb) < 0);
+	assert_non_null(strstr(eb.text, "is not for other.test"));
+	write_text(path, expired);
+	assert_true(tls_cert_fault(path, NULL, &eb) < 0);
+	assert_non_null(strstr(eb.text, "past its last day"));
+	assert_true(tls_cert_fault("/nonexistent", NULL, &eb) < 0);
+	scratch_fini(&sc);
+	scratch_fini(&other);
 }
 
 static void test_refused(void **state)
@@ -368,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_echo_tls),
 		cmocka_unit_test(test_trust),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_certificates),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_flush),

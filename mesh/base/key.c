@@ -104,7 +104,12 @@ char *base64_encode(const uint8_t *p, size_t len, char *buf)
 
 long base64_decode(const char *text, size_t text_len, uint8_t *out, size_t cap)
 {
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 	size_t n = 0;
+	/* libsodium 1.0.18 takes some bytes above 0x7f for digits. */
+	for (size_t i = 0; i < text_len; i++)
+		if (!memchr(alphabet, text[i], sizeof(alphabet) - 1))
+			return -1;
 	if (sodium_base642bin(out, cap, text, text_len, NULL, &n, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
 		return -1;
 	return (long)n;

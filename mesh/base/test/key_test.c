@@ -125,6 +125,11 @@ static void test_base64(void **state)
 	assert_int_equal(base64_decode("Zm9vYg", 6, out, sizeof(out)), -1);
 	assert_int_equal(base64_decode("Zm9vYg==", 8, out, 3), -1);
 	assert_int_equal(base64_decode("Zm9v!g==", 8, out, sizeof(out)), -1);
+	for (int c = 0x80; c < 0x100; c++) {
+		char text[] = { 'Z', 'm', '9', (char)c, 'Y', 'g', '=', '=' };
+		if (base64_decode(text, sizeof(text), out, sizeof(out)) != -1)
+			fail_msg("byte %x", c);
+	}
 	assert_int_equal(base64_decode("", 0, out, sizeof(out)), 0);
 }
 

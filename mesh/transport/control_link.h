@@ -49,8 +49,8 @@ void h2_request_cancel(struct h2_request *r); /* RST_STREAM; no event after */
 struct control_server_link;
 struct h2_stream; /* one request being answered */
 struct control_server_ops {
-	/* Whole request (body <= 1 MiB). Answer with h2_respond*, now or later; s stays valid until
-	 * `stream_gone` or the end of the answer. */
+	/* Whole request (body <= 1 MiB, valid during the call). Answer with h2_respond*, now or later; s
+	 * stays valid until `stream_gone` or the end of the answer. */
 	void (*request)(void *arg, struct control_server_link *c, struct h2_stream *s, const char *method,
 		const char *path, const uint8_t *body, size_t len);
 	void (*stream_gone)(void *arg, struct h2_stream *s,

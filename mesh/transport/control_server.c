@@ -8,7 +8,14 @@
 #include <string.h>
 #include <strings.h>
 
-enum { BODY_CAP = 1024 * 1024, OUT_CAP = 8 * 1024 * 1024, METHOD_MAX = 16, PATH_MAX_LEN = 512 };
+enum {
+	BODY_CAP = 1024 * 1024,
+	BODIES_CAP = 4 * 1024 *
+		     1024, /* of all requests of a link that are not whole yet: anybody has a machine key */
+	OUT_CAP = 8 * 1024 * 1024,
+	METHOD_MAX = 16,
+	PATH_MAX_LEN = 512
+};
 
 static const char protocol[] = "tailscale-control-protocol";
 
@@ -31,6 +38,7 @@ struct control_server_link {
 	struct control_server_ops ops;
 	struct h2_stream *streams;
 	void *data;
+	size_t bodies; /* bytes in the bodies of streams */
 	struct machine_key client;
 	uint16_t capver;
 	bool broken; /* closed() was called */
@@ -39,9 +47,15 @@ struct control_server_link {
 /* ------------------------------------------------------------------------------------------------- life and
  * end */
 
+static void drop_body(struct h2_stream *s)
+{
+	s->link->bodies -= s->body.len;
+	buf_wipe(&s->body);
+}
+
 static void stream_free(struct h2_stream *s)
 {
-	buf_wipe(&s->body);
+	drop_body(s);
 	buf_free(&s->out);
 	free(s);
 }
@@ -155,14 +169,18 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_chunk(
 	nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t len, void *user)
 {
+	struct control_server_link *c = user;
 	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
 	(void)flags;
-	(void)user;
-	if (s && !s->refused && !buf_append(&s->body, p, len)) {
-		s->refused = true;
-		buf_wipe(&s->body);
-		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+	if (!s || s->refused)
+		return 0;
+	if (len <= BODIES_CAP - c->bodies && buf_append(&s->body, p, len)) {
+		c->bodies += len;
+		return 0;
 	}
+	s->refused = true;
+	drop_body(s);
+	nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 	return 0;
 }
 
@@ -175,6 +193,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	if (s && last && !s->asked && !s->refused) {
 		s->asked = true;
 		c->ops.request(c->ops.arg, c, s, s->method, s->path, buf_data(&s->body), s->body.len);
+		/* A request may wait for hours, the key in it need not. */
+		s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+		if (s)
+			drop_body(s);
 	}
 	return stop_if_dead(c);
 }

@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { PREFIX = 4, MESSAGE_MAX = 16 * 1024 * 1024, LEVEL = 1, UNPACK_STEP = 128 * 1024 };
+enum {
+	PREFIX = 4,
+	MESSAGE_MAX = 16 * 1024 * 1024,
+	LEVEL = 1,
+	UNPACK_STEP = 128 * 1024,
+	WINDOW_LOG_MAX = 24, /* as large as a message: what a frame asks for beyond is memory for nothing */
+};
 
 int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out)
 {
@@ -39,6 +45,8 @@ struct map_frames *map_frames_new(bool zstd)
 		free(m);
 		return NULL;
 	}
+	if (m && zstd)
+		ZSTD_DCtx_setParameter(m->unzip, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
 	if (m)
 		m->in.cap = PREFIX + MESSAGE_MAX;
 	return m;

@@ -436,6 +436,19 @@ static void test_bad_map_frames(void **state)
 		assert_int_equal(seen.n, 0);
 		map_frames_free(m);
 	}
+	/* A frame may ask for a window as large as a message, and for no larger one. */
+	static const uint8_t windows[][15] = {
+		{ 11, 0, 0, 0, 0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3, 17, 0, 0, '{', '}' },
+		{ 11, 0, 0, 0, 0x28, 0xb5, 0x2f, 0xfd, 0, 15 << 3, 17, 0, 0, '{', '}' },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(windows); i++) {
+		struct maps seen = { 0 };
+		struct map_frames *m = map_frames_new(true);
+		int err = map_frames_feed(m, windows[i], sizeof(windows[i]), map_seen, &seen);
+		assert_int_equal(err, i ? ERR_MALFORMED : 0);
+		assert_int_equal(seen.n, !i);
+		map_frames_free(m);
+	}
 	/* A small frame that unpacks to more than the cap. */
 	size_t len = 20 * 1024 * 1024;
 	char *zeros = calloc(1, len);

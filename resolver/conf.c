@@ -290,6 +290,28 @@ static int top_read(struct reader *r)
 	return 0;
 }
 
+static int document_load(struct reader *r, yaml_parser_t *parser)
+{
+	if (yaml_parser_load(parser, &r->doc))
+		return 0;
+	return err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, parser->problem_mark.line + 1,
+		parser->problem_mark.column + 1, parser->problem ? parser->problem : "not YAML");
+}
+
+/* Keys after a "---" would be read by nobody. */
+static int end_check(struct reader *r, yaml_parser_t *parser)
+{
+	int err = document_load(r, parser);
+	if (err)
+		return err;
+	const yaml_node_t *root = yaml_document_get_root_node(&r->doc);
+	err = root ? err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: a second document; all keys stand in one",
+			     r->file, r->doc.start_mark.line + 1, r->doc.start_mark.column + 1)
+		   : 0;
+	yaml_document_delete(&r->doc);
+	return err;
+}
+
 int conf_read(const char *file, const char *text, size_t len, struct conf *c, struct errbuf *eb)
 {
 	struct reader r = { .file = file, .c = c, .eb = eb };
@@ -298,14 +320,13 @@ int conf_read(const char *file, const char *text, size_t len, struct conf *c, st
 	if (!yaml_parser_initialize(&parser))
 		return err_say(eb, ERR_TOO_LARGE, "%s: out of memory", file);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	int err;
-	if (!yaml_parser_load(&parser, &r.doc)) {
-		err = err_say(eb, ERR_MALFORMED, "%s:%zu:%zu: %s", file, parser.problem_mark.line + 1,
-			parser.problem_mark.column + 1, parser.problem ? parser.problem : "not YAML");
-	} else {
+	int err = document_load(&r, &parser);
+	if (!err) {
 		err = top_read(&r);
 		yaml_document_delete(&r.doc);
 	}
+	if (!err)
+		err = end_check(&r, &parser);
 	yaml_parser_delete(&parser);
 	if (err)
 		conf_free(c);
@@ -330,14 +351,18 @@ static int record_add(const struct conf_record *rec, struct zone_builder *b, str
 	if (!rec->type && !addr_parse(rec->value, &ip))
 		return err_say(eb, ERR_MALFORMED,
 			"\"%s\" is not an address; records of other kinds need a \"type\"", rec->value);
-	if (!rec->type)
-		return zone_add_address(b, rec->name, &ip, true)
-			       ? 0
-			       : err_say(eb, ERR_TOO_LARGE, "out of memory");
-	int err = present_rdata_parse(rec->type, rec->value, rdata, sizeof(rdata), &len, &type, eb);
+	int err = rec->type
+			  ? present_rdata_parse(rec->type, rec->value, rdata, sizeof(rdata), &len, &type, eb)
+			  : 0;
 	if (err)
 		return err;
-	return zone_add_record(b, &name, type, rdata, len) ? 0 : err_say(eb, ERR_TOO_LARGE, "out of memory");
+	if (rec->type ? zone_add_record(b, &name, type, rdata, len)
+		      : zone_add_address(b, rec->name, &ip, true))
+		return 0;
+	return zone_builder_failed(b)
+		       ? err_say(eb, ERR_TOO_LARGE, "out of memory")
+		       : err_say(eb, ERR_MALFORMED,
+				 "\"%s\" is an alias (CNAME): no other record may have its name", rec->name);
 }
 
 struct zone *conf_zone(const char *file, const struct conf *c, struct errbuf *eb)

@@ -14,7 +14,8 @@
 struct zone;
 struct zone_builder;
 struct zone_builder *zone_builder_new(void);
-/* name: FQDN with or without trailing dot, any case. false: not a name, or memory short. */
+/* name: FQDN with or without trailing dot, any case. false: not a name, an alias already (CNAME), or memory
+ * short. */
 bool zone_add_address(struct zone_builder *b, const char *name, const struct addr *ip, bool with_ptr);
 /* Names at or below suffix that do not exist answer NXDOMAIN here and are never forwarded. */
 bool zone_add_authority(struct zone_builder *b, const char *suffix);

@@ -13,6 +13,7 @@ struct node {
 	uint32_t first, n; /* records */
 	uint8_t name_len;
 	bool authority;
+	bool alias, plain; /* has a CNAME; has something else */
 };
 struct loose_rr {
 	uint32_t node;
@@ -102,6 +103,16 @@ static long node_make(struct zone_builder *b, const uint8_t *wire, size_t len)
 	return (long)*slot - 1;
 }
 
+/* A CNAME says that the name is another's: nothing may stand beside it (RFC 2181 10.1). */
+static bool may_stand(struct node *n, uint16_t type)
+{
+	bool alias = type == DNS_CNAME;
+	if (n->alias || (alias && n->plain))
+		return false;
+	*(alias ? &n->alias : &n->plain) = true;
+	return true;
+}
+
 bool zone_add_record(
 	struct zone_builder *b, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
 {
@@ -110,6 +121,8 @@ bool zone_add_record(
 	long node = node_make(b, n.b, n.len);
 	struct loose_rr r = { .node = (uint32_t)node, .rr = { .type = type, .len = (uint16_t)len } };
 	r.rr.at = (uint32_t)b->bytes.len;
+	if (node >= 0 && !may_stand(&nodes(b)[node], type))
+		return false;
 	if (node < 0 || len > UINT16_MAX || !buf_append(&b->bytes, rdata, len) ||
 		!buf_append(&b->rrs, &r, sizeof(r))) {
 		b->failed = true;
@@ -117,6 +130,11 @@ bool zone_add_record(
 	}
 	b->n_rrs++;
 	return true;
+}
+
+bool zone_builder_failed(const struct zone_builder *b)
+{
+	return b->failed;
 }
 
 bool zone_add_address(struct zone_builder *b, const char *name, const struct addr *ip, bool with_ptr)

@@ -30,9 +30,10 @@ const uint8_t *zone_rdata(const struct zone *z, const struct zone_rr *rr);
 const struct zone_rr *zone_set(const struct zone_hit *h, uint16_t type, uint32_t *n);
 
 struct zone_builder;
-/* rdata: uncompressed wire form. false: not a name, memory short, or a second CNAME. */
+/* rdata: uncompressed wire form. false: memory short, or a CNAME and something else under one name. */
 bool zone_add_record(
 	struct zone_builder *b, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len);
+bool zone_builder_failed(const struct zone_builder *b); /* memory short */
 /* SOA RDATA for a zone at apex: mname is the apex, serial and times as RFC 6303 has them. buf[DNS_NAME_MAX +
  * 64]. */
 enum { ZONE_NEGATIVE_TTL_S = 10 };

@@ -2,24 +2,44 @@
 #include "mesh/base/log.h"
 #include "mesh/node/iface.h"
 #include "mesh/node/os_dns.h"
+#include "mesh/node/tun.h"
+#include "resolver/present.h"
+#include "resolver/zone.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
 	DNS_PORT = 53,
 	BASE_MAX = RESOLVER_UPSTREAMS_MAX,
 	UPSTREAMS_MAX = RESOLVER_UPSTREAMS_MAX,
-	SEARCH_MAX = 6
+	SEARCH_MAX = 6,
+	RDATA_MAX = 1024
 };
+
+/* --- what cannot be used --- */
+
+/* The first of them is kept in n->odd_dns, for `status`. */
+static void odd(struct node *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void odd(struct node *n, const char *fmt, ...)
+{
+	va_list ap;
+	if (n->odd_dns[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(n->odd_dns, sizeof(n->odd_dns), fmt, ap);
+	va_end(ap);
+}
 
 /* --- zone --- */
 
-static void add_node(struct zone_builder *b, const struct ctl_node *c)
+static void add_node(struct node *n, struct zone_builder *b, const struct ctl_node *c)
 {
 	for (size_t i = 0; c->name[0] && i < c->addresses.n; i++) {
 		if (!zone_add_address(b, c->name, &c->addresses.v[i].ip, true))
-			log_warn("names: \"%s\" is not a usable name", c->name);
+			odd(n, "the machine name \"%s\" cannot be used: it is no domain name", c->name);
 	}
 }
 
@@ -33,32 +53,59 @@ static void add_reverse_authority(struct zone_builder *b)
 	zone_add_authority(b, "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa");
 }
 
-static struct zone *make_zone(const struct netmap *m)
+/* Programs ask who their name server is, and what they are told must lead back. */
+static void add_service(struct zone_builder *b)
+{
+	static const char name[] = "resolver.ropewalk.internal";
+	zone_add_address(b, name, &iface_service_v4, true);
+	zone_add_address(b, name, &iface_service_v6, true);
+}
+
+static void add_extra(struct node *n, struct zone_builder *b, const struct ctl_record *r)
+{
+	uint8_t rdata[RDATA_MAX];
+	uint16_t type;
+	size_t len;
+	struct addr ip;
+	struct errbuf eb;
+	struct dns_name name;
+	if (!dns_name_parse(r->name, &name)) {
+		odd(n, "the extra DNS record \"%s\" cannot be used: it is no domain name", r->name);
+		return;
+	}
+	bool is_address = !r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0;
+	if (is_address && !addr_parse(r->value, &ip))
+		odd(n, "the extra DNS record %s cannot be used: \"%s\" is no address", r->name, r->value);
+	else if (is_address ? !zone_add_address(b, r->name, &ip, false) : false)
+		odd(n, "the extra DNS record %s cannot be used: its name is an alias already", r->name);
+	else if (!is_address &&
+		 present_rdata_parse(r->type, r->value, rdata, sizeof(rdata), &len, &type, &eb) != 0)
+		odd(n, "the extra DNS record %s cannot be used: %s", r->name, eb.text);
+	else if (!is_address && !zone_add_record(b, &name, type, rdata, len))
+		odd(n, "the extra DNS record %s cannot be used: an alias stands alone", r->name);
+}
+
+static struct zone *make_zone(struct node *n, const struct netmap *m)
 {
 	struct zone_builder *b = zone_builder_new();
 	if (!b)
 		return NULL;
 	const struct ctl_dns *dns = m->dns;
-	add_node(b, &m->self->node);
+	add_node(n, b, &m->self->node);
 	for (size_t i = 0; i < m->n_peers; i++)
-		add_node(b, &m->peers[i]->node);
+		add_node(n, b, &m->peers[i]->node);
 	if (dns && dns->proxied) {
 		if (dns->domains.n)
 			zone_add_authority(b, dns->domains.v[0]);
 		add_reverse_authority(b);
+		add_service(b);
 		for (size_t i = 0; i < dns->n_routes; i++) {
 			if (!dns->routes[i].n)
 				zone_add_authority(b, dns->routes[i].suffix);
 		}
 	}
-	for (size_t i = 0; dns && i < dns->n_extra; i++) {
-		struct addr ip;
-		const struct ctl_record *r = &dns->extra[i];
-		bool address = !r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0;
-		if (!address || !addr_parse(r->value, &ip) || !zone_add_address(b, r->name, &ip, false))
-			log_warn("names: extra record %s %s %s is not usable here", r->name, r->type,
-				r->value);
-	}
+	for (size_t i = 0; dns && i < dns->n_extra; i++)
+		add_extra(n, b, &dns->extra[i]);
 	return zone_build(b);
 }
 
@@ -75,14 +122,18 @@ static bool upstream_parse(const char *text, struct resolver_upstream *out)
 	return !iface_is_service(&out->at.ip);
 }
 
-static size_t parse_all(const struct ctl_resolver *r, size_t n, struct resolver_upstream *out)
+static size_t parse_all(
+	struct node *n, const struct ctl_resolver *r, size_t count, struct resolver_upstream *out)
 {
 	size_t k = 0;
-	for (size_t i = 0; i < n && k < UPSTREAMS_MAX; i++) {
+	for (size_t i = 0; i < count && k < UPSTREAMS_MAX; i++) {
 		if (upstream_parse(r[i].addr, &out[k]))
 			k++;
 		else
-			log_warn("names: nameserver %s is not usable here", r[i].addr);
+			odd(n,
+				"the nameserver %s cannot be used: only addresses can, and not this "
+				"machine's own",
+				r[i].addr);
 	}
 	return k;
 }
@@ -90,14 +141,15 @@ static size_t parse_all(const struct ctl_resolver *r, size_t n, struct resolver_
 /* The default route: what the server says, else the machine's own, else the server's fallback. */
 static size_t default_upstreams(struct node *n, const struct ctl_dns *dns, struct resolver_upstream *out)
 {
-	size_t k = dns ? parse_all(dns->resolvers, dns->n_resolvers, out) : 0;
+	size_t k = dns ? parse_all(n, dns->resolvers, dns->n_resolvers, out) : 0;
 	if (k)
 		return k;
 	struct addr base[BASE_MAX];
 	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
 	for (size_t i = 0; i < n_base; i++)
-		out[k++] = (struct resolver_upstream) { .at = { .ip = base[i], .port = DNS_PORT } };
-	return k || !dns ? k : parse_all(dns->fallback, dns->n_fallback, out);
+		if (!iface_is_service(&base[i]))
+			out[k++] = (struct resolver_upstream) { .at = { .ip = base[i], .port = DNS_PORT } };
+	return k || !dns ? k : parse_all(n, dns->fallback, dns->n_fallback, out);
 }
 
 static int configure_routes(struct node *n, const struct ctl_dns *dns, struct errbuf *eb)
@@ -112,8 +164,8 @@ static int configure_routes(struct node *n, const struct ctl_dns *dns, struct er
 			if (dns->routes[i].n)
 				routes[k++] = (struct resolver_route) { .suffix = dns->routes[i].suffix,
 					.upstreams = mine,
-					.n_upstreams =
-						parse_all(dns->routes[i].resolvers, dns->routes[i].n, mine) };
+					.n_upstreams = parse_all(
+						n, dns->routes[i].resolvers, dns->routes[i].n, mine) };
 		}
 		struct resolver_upstream *mine = ups + k * UPSTREAMS_MAX;
 		size_t n_default = default_upstreams(n, dns, mine);
@@ -141,12 +193,40 @@ static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbu
 	return os_dns_set(n->os_dns, &iface_service_v4, dns->domains.v, k, eb);
 }
 
+static bool is_self(const struct node *n, const struct addr *ip)
+{
+	const struct ctl_prefixes *own = &n->map->self->node.addresses;
+	for (size_t i = 0; i < own->n; i++)
+		if (addr_equal(&own->v[i].ip, ip))
+			return true;
+	return false;
+}
+
+/* A nameserver of the mesh is asked through the tunnel or not at all: while a route is missing, the question
+ * would leave by the network around us. Not for the machine's own nameservers, some of which have an address
+ * of this range, and not for this machine itself, which the tunnel does not lead to. */
+static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
+{
+	struct node *n = arg;
+	struct addr base[BASE_MAX];
+	if (!iface_in_mesh(&to->ip) || !n->map || is_self(n, &to->ip))
+		return 0;
+	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
+	for (size_t i = 0; i < n_base; i++)
+		if (addr_equal(&base[i], &to->ip))
+			return 0;
+	const char *name = n->tun ? tun_name(n->tun) : "";
+	return name[0] ? setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) : -1;
+}
+
 /* The IPv6 address is a convenience: a machine without IPv6 lacks it. */
 static int open_resolver(struct node *n, struct errbuf *eb)
 {
 	const struct endpoint service[] = { { .ip = iface_service_v4, .port = DNS_PORT },
 		{ .ip = iface_service_v6, .port = DNS_PORT } };
 	struct resolver_server_options o = { .at = service, .n = ARRAY_LEN(service) };
+	o.upstream_socket = keep_in_mesh;
+	o.arg = n;
 	n->dns = resolver_server_open(n->loop, &o, eb);
 	if (!n->dns) {
 		o.n = 1;
@@ -160,7 +240,7 @@ static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
 	int err = n->dns ? 0 : open_resolver(n, eb);
 	if (err)
 		return err;
-	struct zone *z = make_zone(m);
+	struct zone *z = make_zone(n, m);
 	if (!z)
 		return err_set(eb, -12, "the names of the mesh do not fit in memory; the old ones stay");
 	resolver_zone_set(resolver_server_core(n->dns), z);
@@ -172,11 +252,15 @@ static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
 void names_apply(struct node *n, const struct netmap *m)
 {
 	struct errbuf eb = { 0 };
-	char text[sizeof(n->no_dns)] = "";
+	char text[sizeof(n->no_dns)] = "", odd_before[sizeof(n->odd_dns)];
+	memcpy(odd_before, n->odd_dns, sizeof(odd_before));
+	n->odd_dns[0] = 0;
 	if (apply(n, m, &eb) != 0)
 		snprintf(text, sizeof(text), "mesh names do not resolve on this machine: %s", eb.text);
 	if (text[0] && strcmp(text, n->no_dns) != 0)
 		log_error("%s", text);
+	if (n->odd_dns[0] && strcmp(n->odd_dns, odd_before) != 0)
+		log_warn("%s", n->odd_dns);
 	memcpy(n->no_dns, text, sizeof(text));
 }
 

@@ -117,7 +117,7 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
 	size_t from_map = n->map ? n->map->n_health : 0;
-	s->health = arena_array(a, from_map + 4, sizeof(*s->health));
+	s->health = arena_array(a, from_map + 5, sizeof(*s->health));
 	if (!s->health)
 		return;
 	if (n->last_error[0])
@@ -126,6 +126,8 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = n->unsaved;
 	if (n->no_dns[0])
 		s->health[s->n_health++] = n->no_dns;
+	if (n->odd_dns[0])
+		s->health[s->n_health++] = n->odd_dns;
 	if (n->control && !control_connected(n->control) && control_waiting_for(n->control)[0] &&
 		strcmp(control_waiting_for(n->control), n->last_error) != 0)
 		s->health[s->n_health++] = control_waiting_for(n->control);

@@ -29,11 +29,19 @@ struct upstream {
 	struct loop_fd *watch;
 	int asked;
 };
+#define SERVERS(X) \
+	X(corp, "127.0.0.9:53") \
+	X(fallback, "127.0.0.8:53") \
+	X(own, "127.0.0.7:53") \
+	X(peer, "100.64.0.2:53") \
+	X(self, "100.64.0.1:53")
 
 struct place {
 	char dir[64], resolv[96];
 	struct node n;
-	struct upstream corp, fallback, own;
+#define X(name, at) struct upstream name;
+	SERVERS(X)
+#undef X
 };
 
 static void answer_nothing(void *arg, int events)
@@ -78,24 +86,27 @@ static void nothing(void *arg)
 static struct place *place_make(void)
 {
 	struct errbuf eb = { 0 };
-	struct prefix service;
+	static const char *const local[] = { "100.100.100.100/32", "100.64.0.1/32", "100.64.0.2/32" };
 	if (unshare(CLONE_NEWNET) != 0)
 		return NULL;
 	struct place *p = calloc(1, sizeof(*p));
 	struct nl *nl = nl_open(&eb);
 	int lo = nl_link_index(nl, "lo");
-	assert_true(prefix_parse("100.100.100.100/32", &service));
 	assert_int_equal(nl_link_up(nl, lo, true, &eb), 0);
-	assert_int_equal(nl_addr_add(nl, lo, &service, &eb), 0);
+	for (size_t i = 0; i < ARRAY_LEN(local); i++) {
+		struct prefix a;
+		assert_true(prefix_parse(local[i], &a));
+		assert_int_equal(nl_addr_add(nl, lo, &a, &eb), 0);
+	}
 	nl_close(nl);
 	strcpy(p->dir, "/tmp/rw-names-XXXXXX");
 	assert_non_null(mkdtemp(p->dir));
 	snprintf(p->resolv, sizeof(p->resolv), "%s/resolv.conf", p->dir);
 	p->n.loop = loop_new();
 	p->n.state.prefs.accept_dns = true;
-	upstream_open(&p->corp, p->n.loop, "127.0.0.9:53");
-	upstream_open(&p->fallback, p->n.loop, "127.0.0.8:53");
-	upstream_open(&p->own, p->n.loop, "127.0.0.7:53");
+#define X(name, at) upstream_open(&p->name, p->n.loop, at);
+	SERVERS(X)
+#undef X
 	return p;
 }
 
@@ -104,9 +115,9 @@ static void place_end(struct place *p)
 	names_forget(&p->n);
 	os_dns_close(p->n.os_dns);
 	netmap_put(p->n.map);
-	upstream_close(&p->corp);
-	upstream_close(&p->fallback);
-	upstream_close(&p->own);
+#define X(name, at) upstream_close(&p->name);
+	SERVERS(X)
+#undef X
 	loop_free(p->n.loop);
 	assert_int_equal(dir_remove(p->dir, NULL), 0);
 	free(p);
@@ -172,6 +183,13 @@ static void test_zone_and_routes(void **state)
 		{ "extra.mesh.test", "A", 0, 1 },
 		{ "six.other.test", "AAAA", 0, 1 },
 		{ "x.closed.test", "A", 3, 0 },
+		{ "alias.mesh.test", "AAAA", 0, 2 },
+		{ "mesh.test", "TXT", 0, 1 },
+		/* B39 */
+		{ "100.100.100.100.in-addr.arpa", "PTR", 0, 1 },
+		{ "3.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa", "PTR", 0, 1 },
+		{ "resolver.ropewalk.internal", "A", 0, 1 },
+		{ "resolver.ropewalk.internal", "AAAA", 0, 1 },
 	};
 	struct place *p = place_make();
 	(void)state;
@@ -183,9 +201,12 @@ static void test_zone_and_routes(void **state)
 		   "\"Routes\":{\"corp.test\":[{\"Addr\":\"127.0.0.9\"}],\"closed.test\":[]},"
 		   "\"ExtraRecords\":[{\"Name\":\"extra.mesh.test\",\"Value\":\"100.64.0.9\"},"
 		   "{\"Name\":\"six.other.test\",\"Type\":\"AAAA\",\"Value\":\"fd00::1\"},"
+		   "{\"Name\":\"alias.mesh.test\",\"Type\":\"CNAME\",\"Value\":\"a.mesh.test.\"},"
+		   "{\"Name\":\"mesh.test\",\"Type\":\"TXT\",\"Value\":\"hello\"},"
 		   "{\"Name\":\"bad.other.test\",\"Type\":\"MX\",\"Value\":\"x\"}],"
 		   "\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}}");
 	assert_string_equal(p->n.no_dns, "");
+	assert_non_null(strstr(p->n.odd_dns, "bad.other.test"));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct answer a = ask(p, rows[i].name, rows[i].type);
 		if (a.code || a.rcode != rows[i].rcode || a.count != rows[i].count)
@@ -239,12 +260,33 @@ static void test_no_file(void **state)
 	place_end(p);
 }
 
+/* B71: a nameserver of the mesh is asked through the tunnel or not at all, even where the network around
+ * leads to one of its address. This machine itself needs no tunnel. */
+static void test_mesh_server_stays_in(void **state)
+{
+	struct place *p = place_make();
+	(void)state;
+	if (!p) {
+		print_message("skipped: a network namespace needs root\n");
+		skip();
+	}
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		   "\"Routes\":{\"self.test\":[{\"Addr\":\"100.64.0.1\"}]},"
+		   "\"Resolvers\":[{\"Addr\":\"100.64.0.2\"}]}}");
+	assert_int_equal(ask(p, "example.com", "A").rcode, 2);
+	assert_int_equal(p->peer.asked, 0);
+	assert_int_equal(ask(p, "x.self.test", "A").rcode, 0);
+	assert_int_equal(p->self.asked, 1);
+	place_end(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zone_and_routes),
 		cmocka_unit_test(test_own_before_fallback),
 		cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_mesh_server_stays_in),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

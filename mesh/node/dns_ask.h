@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct dns_ask;
-/* type: "A", "AAAA", "PTR", "TXT" ... cb once, with the raw answer or code < 0; freed after it. NULL: a name
+struct dns_asking;
+/* type: "A", "AAAA", "TYPE65" ... cb once, with the raw answer or code < 0; freed after it. NULL: a name
  * or type that cannot be asked, or no socket. */
-struct dns_ask *dns_ask_start(struct loop *l, const char *name, const char *type,
+struct dns_asking *dns_ask_start(struct loop *l, const char *name, const char *type,
 	void (*cb)(void *arg, int code, const uint8_t *answer, size_t len), void *arg, struct errbuf *eb);
-void dns_ask_cancel(struct dns_ask *q); /* no cb after; NULL is fine */
+void dns_ask_cancel(struct dns_asking *q); /* no cb after; NULL is fine */
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct asked {
-	struct dns_ask *q;
+	struct dns_asking *q;
 	struct local_client *client;
 };
 

@@ -260,6 +260,33 @@ static void test_no_file(void **state)
 	place_end(p);
 }
 
+/* An answer of any length comes whole, and what cannot be asked is said. */
+static void test_long_answer(void **state)
+{
+	static const char *const bad[][2] = { { "a..b", "A" }, { "a.b", "NOPE" }, { "", "A" } };
+	char json[8000] =
+		"{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],\"ExtraRecords\":[";
+	struct place *p = place_make();
+	struct errbuf eb = { 0 };
+	(void)state;
+	if (!p) {
+		print_message("skipped: a network namespace needs root\n");
+		skip();
+	}
+	for (unsigned i = 0; i < 100; i++)
+		sprintf(json + strlen(json), "%s{\"Name\":\"many.mesh.test\",\"Value\":\"192.0.2.%u\"}",
+			i ? "," : "", i);
+	strcat(json, "]}}");
+	use_map(p, json);
+	assert_int_equal(ask(p, "many.mesh.test", "A").count, 100);
+	assert_int_equal(ask(p, "many.mesh.test", "TYPE65280").rcode, 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_null(dns_ask_start(p->n.loop, bad[i][0], bad[i][1], answered, NULL, &eb));
+		assert_int_equal(eb.code, ERR_MALFORMED);
+	}
+	place_end(p);
+}
+
 /* B71: a nameserver of the mesh is asked through the tunnel or not at all, even where the network around
  * leads to one of its address. This machine itself needs no tunnel. */
 static void test_mesh_server_stays_in(void **state)
@@ -286,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_zone_and_routes),
 		cmocka_unit_test(test_own_before_fallback),
 		cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_mesh_server_stays_in),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,9 +23,9 @@ struct kernel_cut { /* what a cut or a blocked host drops; key of the list is ta
 
 struct engine {
 	const struct scenario *s; /* not owned */
-	char *cwd;		  /* where programs start: entering a mount namespace loses it */
-	struct kernel_ns home;	  /* the sandbox's own */
-	struct kernel_ns fabric;  /* holds every bridge; its ports are the links */
+	char *cwd; /* where programs start: entering a mount namespace loses it; NULL when it is gone */
+	struct kernel_ns home;	 /* the sandbox's own */
+	struct kernel_ns fabric; /* holds every bridge; its ports are the links */
 	struct nl *fabric_nl;
 	struct kernel_ns *nodes, *routers;
 	int *bridges;	  /* [0] the internet, [1 + i] the LAN of router i; ifindex in the fabric */

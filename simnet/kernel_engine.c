@@ -56,7 +56,7 @@ static struct engine *engine_new(const struct scenario *s)
 		e->nodes[i] = kernel_ns_none;
 	for (size_t i = 0; e->routers && i < s->n_routers; i++)
 		e->routers[i] = kernel_ns_none;
-	if (e->nodes && e->routers && e->bridges && e->epochs && e->measured && e->cwd && e->trace)
+	if (e->nodes && e->routers && e->bridges && e->epochs && e->measured && e->trace)
 		return e;
 	engine_close(e);
 	return NULL;

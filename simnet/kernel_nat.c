@@ -288,7 +288,7 @@ int kernel_nft_start(struct kernel_nft *n, struct buf *text, struct errbuf *eb)
 	if (in < 0 || out < 0)
 		err = err_set(eb, in < 0 ? in : out, "prepare rules for nft");
 	else if ((err = spawn_nft(in, out, &pid)) == -ENOENT)
-		err_say(eb, err, "the program nft is missing: install nftables (apt install nftables)");
+		err_say(eb, err, "the program nft is missing");
 	else if (err)
 		err_set(eb, err, "run nft");
 	if (in >= 0)

@@ -34,8 +34,13 @@ int kernel_ns_home(struct kernel_ns *ns, struct errbuf *eb)
 
 int kernel_ns_new_net(struct kernel_ns *ns, struct errbuf *eb)
 {
-	if (unshare(CLONE_NEWNET) < 0)
-		return err_set(eb, -errno, "make a network namespace");
+	int err = unshare(CLONE_NEWNET) < 0 ? -errno : 0;
+	if (err == -ENOSPC)
+		return err_say(eb, -ENOSYS,
+			"this machine allows no more network namespaces: raise "
+			"/proc/sys/user/max_net_namespaces");
+	if (err)
+		return err_set(eb, err, "make a network namespace");
 	ns->net = open_own("net");
 	return ns->net < 0 ? err_set(eb, ns->net, "open a network namespace") : 0;
 }
@@ -70,6 +75,12 @@ int kernel_sysctl(const char *name, const char *value, struct errbuf *eb)
 	if (fd >= 0)
 		close(fd);
 	return err ? err_set(eb, err, "write %s to %s", value, path) : 0;
+}
+
+/* Back where simnet was started, or, where that is gone or not ours to enter, at the root. */
+static bool go_home(const struct engine *e)
+{
+	return (e->cwd && chdir(e->cwd) == 0) || chdir("/") == 0;
 }
 
 /* ---- files of a host ---- */
@@ -174,7 +185,7 @@ int kernel_ns_host_files(struct engine *e, int node, struct errbuf *eb)
 		if (ns->mnt < 0 || ns->uts < 0)
 			err = err_set(eb, -EMFILE, "hold the namespaces of %s", e->s->nodes[node].name);
 	}
-	if (setns(e->home.mnt, CLONE_NEWNS) < 0 || setns(e->home.uts, CLONE_NEWUTS) < 0 || chdir(e->cwd) < 0)
+	if (setns(e->home.mnt, CLONE_NEWNS) < 0 || setns(e->home.uts, CLONE_NEWUTS) < 0 || !go_home(e))
 		err = err_set(eb, -errno, "return from the mount namespace of %s", e->s->nodes[node].name);
 	return err;
 }
@@ -183,7 +194,7 @@ int kernel_ns_become(const struct engine *e, int node, struct errbuf *eb)
 {
 	const struct kernel_ns *ns = &e->nodes[node];
 	if (setns(ns->net, CLONE_NEWNET) < 0 || setns(ns->uts, CLONE_NEWUTS) < 0 ||
-		setns(ns->mnt, CLONE_NEWNS) < 0 || chdir(e->cwd) < 0)
+		setns(ns->mnt, CLONE_NEWNS) < 0 || !go_home(e))
 		return err_set(eb, -errno, "enter %s", e->s->nodes[node].name);
 	return 0;
 }

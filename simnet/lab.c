@@ -18,7 +18,7 @@ bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadli
 		uint64_t now = loop_now_ms(l->loop);
 		if (done(arg))
 			return true;
-		if (now >= deadline_ms || l->interrupted || !l->deadline)
+		if (now >= deadline_ms || l->interrupted || l->story->lost || !l->deadline)
 			return false;
 		loop_timer_set(l->deadline, deadline_ms - now);
 		loop_run(l->loop);

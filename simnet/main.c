@@ -11,30 +11,54 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct opt_row rows[] = {
-	{ "k", "only", OPT_STRING, offsetof(struct options, only), "NAME",
-		"only scenarios whose name, with its [variant], holds this" },
-	{ "tag", NULL, OPT_STRING, offsetof(struct options, tag), "TAG", "only scenarios with this tag" },
-	{ "seed", NULL, OPT_U64, offsetof(struct options, seed), "N", "repeat a run's random choices" },
-	{ "junit", NULL, OPT_STRING, offsetof(struct options, junit), "FILE", "write a JUnit report" },
-	{ "tap", NULL, OPT_BOOL, offsetof(struct options, tap), NULL, "print TAP 14 instead of the story" },
-	{ "json", NULL, OPT_BOOL, offsetof(struct options, json), NULL,
-		"print JSON lines instead of the story" },
-	{ "github", NULL, OPT_BOOL, offsetof(struct options, github), NULL,
-		"print GitHub annotations for failures" },
-	{ "out", NULL, OPT_STRING, offsetof(struct options, out), "DIR",
-		"keep events, logs and captures there" },
-	{ "pcap", NULL, OPT_STRING, offsetof(struct options, pcap), "WHEN",
-		"captures in --out: fail (default), all, off" },
-	{ "skip-unsupported", NULL, OPT_BOOL, offsetof(struct options, skip), NULL,
-		"what this machine cannot run is skipped, not an error" },
-	{ "lab", NULL, OPT_U64, offsetof(struct options, lab), "PID",
-		"shell: in which network, if several are up" },
-	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "this text" },
+#define ONLY \
+	{ "k", "only", OPT_STRING, offsetof(struct options, only), "NAME", \
+		"only scenarios whose name, with its [variant], holds this" }, \
+	{ \
+		"tag", NULL, OPT_STRING, offsetof(struct options, tag), "TAG", \
+			"only scenarios with this tag" \
+	}
+#define HELP \
+	{ \
+		"help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "this text" \
+	}
+#define STORY \
+	{ "seed", NULL, OPT_U64, offsetof(struct options, seed), "N", "repeat a run's random choices" }, \
+		{ "json", NULL, OPT_BOOL, offsetof(struct options, json), NULL, \
+			"print JSON lines instead of the story" }, \
+		{ "out", NULL, OPT_STRING, offsetof(struct options, out), "DIR", \
+			"keep events, logs and captures there" }, \
+	{ \
+		"pcap", NULL, OPT_STRING, offsetof(struct options, pcap), "WHEN", \
+			"captures in --out: fail (default), all, off" \
+	}
+
+static const struct opt_row global_rows[] = {
+	HELP,
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ 0 },
 };
+static const struct opt_row run_rows[] = {
+	ONLY,
+	STORY,
+	{ "tap", NULL, OPT_BOOL, offsetof(struct options, tap), NULL, "print TAP 14 instead of the story" },
+	{ "junit", NULL, OPT_STRING, offsetof(struct options, junit), "FILE", "write a JUnit report" },
+	{ "github", NULL, OPT_BOOL, offsetof(struct options, github), NULL,
+		"print GitHub annotations for failures" },
+	{ "skip-unsupported", NULL, OPT_BOOL, offsetof(struct options, skip), NULL,
+		"what this machine cannot run is skipped, not an error" },
+	HELP,
+	{ 0 },
+};
+static const struct opt_row up_rows[] = { ONLY, STORY, HELP, { 0 } };
+static const struct opt_row choose_rows[] = { ONLY, HELP, { 0 } };
+static const struct opt_row shell_rows[] = {
+	{ "lab", NULL, OPT_U64, offsetof(struct options, lab), "PID", "which network, if several are up" },
+	HELP,
+	{ 0 },
+};
+static const struct opt_row plain_rows[] = { HELP, { 0 } };
 
 static int check_only(const struct command *c, struct scenario *s)
 {
@@ -188,15 +212,15 @@ static const struct verb verb_run_row = {
 		"Builds each scenario's network, probes its routers, starts the programs, runs the steps and "
 		"takes everything away "
 		"again. The story is printed as it happens.",
-		NULL },
+		run_rows },
 	files_run
 };
 static const struct verb verb_lint_row = {
-	{ "lint", "FILES|FOLDERS", "check scenarios without a network", NULL, NULL }, verb_lint
+	{ "lint", "FILES|FOLDERS", "check scenarios without a network", NULL, choose_rows }, verb_lint
 };
 static const struct verb verb_plan_row = {
 	{ "plan", "FILES|FOLDERS", "print addresses and the path expected between every two nodes", NULL,
-		NULL },
+		choose_rows },
 	verb_plan
 };
 static const struct verb verb_up_row = { { "up", "FILE",
@@ -204,17 +228,17 @@ static const struct verb verb_up_row = { { "up", "FILE",
 						 "The steps are not run. Of a matrix -k chooses the variant, "
 						 "otherwise it is the first. An interrupt "
 						 "(Ctrl-C) ends it.",
-						 NULL },
+						 up_rows },
 	verb_up };
 static const struct verb verb_shell_row = {
 	{ "shell", "NODE [-- COMMAND]", "a shell, or a command, in a node of the network that is up", NULL,
-		NULL },
+		shell_rows },
 	verb_shell
 };
 static const struct verb verb_doctor_row = {
-	{ "doctor", "", "what this machine lacks, and how to get it", NULL, NULL }, verb_doctor
+	{ "doctor", "", "what this machine lacks, and how to get it", NULL, plain_rows }, verb_doctor
 };
-static const struct verb verb_clean_row = { { "clean", "", "what runs have left behind", NULL, NULL },
+static const struct verb verb_clean_row = { { "clean", "", "what runs have left behind", NULL, plain_rows },
 	verb_clean };
 
 static const struct verb *const verbs[] = { &verb_run_row, &verb_lint_row, &verb_plan_row, &verb_up_row,
@@ -229,12 +253,13 @@ static const struct man_item exits[] = {
 	{ "1", "a scenario failed" },
 	{ "2", "the command line or a file is wrong" },
 	{ "3", "this machine cannot run it; simnet doctor says what it lacks" },
-	{ "4", "the network could not be built as the file asks" },
+	{ "4", "the network could not be built as the file asks, or the output not be written" },
 	{ "130", "interrupted" },
 	{ NULL, NULL },
 };
 static const struct man_item environment[] = {
 	{ "RW_BIN_DIR", "where programs of scenarios are looked for first" },
+	{ "RW_PEERS_DIR", "where foreign programs with a folder in their name are looked for" },
 	{ "SIMNET_ADAPTERS", "a folder of adapters, before the installed ones" },
 	{ "NO_COLOR", "no colours on a terminal" },
 	{ NULL, NULL },
@@ -249,7 +274,7 @@ static const struct man_program program = {
 		"them, breaks things on purpose, and checks and explains what comes of it. Nothing of it is "
 		"seen outside, and "
 		"nothing is left afterwards.",
-	.options = rows,
+	.options = global_rows,
 	.verbs = verb_texts,
 	.exits = exits,
 	.environment = environment,
@@ -299,41 +324,53 @@ static void open_missing_fds(void)
 		close(fd);
 }
 
-int main(int argc, char **argv)
+static int run_verb(struct command *c, const struct verb *v, int argc, char **argv, const char **words)
+{
+	struct errbuf eb = { 0 };
+	int n = 0;
+	/* What is run in a node has options of its own. */
+	bool stop = v->run == verb_shell;
+
+	if (opt_parse(v->man.options, argc, argv, stop, &c->opt, words, &n, &eb))
+		return command_error(eb.text);
+	if (c->opt.help) {
+		man_help_verb(&program, &v->man, stdout);
+		return EXIT_PASS;
+	}
+	c->words = words;
+	c->n_words = n;
+	return read_pcap(c) ? EXIT_USAGE : v->run(c);
+}
+
+static int run_command(int argc, char **argv, const char **words)
 {
 	struct command c = { 0 };
 	struct errbuf eb = { 0 };
+	int n = 0;
+
+	if (opt_parse(global_rows, argc, argv, true, &c.opt, words, &n, &eb))
+		return command_error(eb.text);
+	if (c.opt.version)
+		printf("simnet " RW_VERSION "\n");
+	else if (c.opt.man)
+		man_page(&program, stdout);
+	else if (c.opt.help || !n)
+		man_help(&program, c.opt.help ? stdout : stderr);
+	if (c.opt.version || c.opt.man || c.opt.help || !n)
+		return c.opt.version || c.opt.man || c.opt.help ? EXIT_PASS : EXIT_USAGE;
+	const struct verb *v = find_verb(words[0]);
+	int skip = argc - n;
+	return v ? run_verb(&c, v, n, argv + skip, words) : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
 	const char **words = calloc((size_t)argc + 1, sizeof(*words));
-	int n = 0, code;
 
 	if (!words)
 		return EXIT_BROKEN;
 	open_missing_fds();
-	/* What is run in a node has options of its own. */
-	bool shell = argc > 1 && !strcmp(argv[1], "shell");
-	if (shell)
-		words[0] = argv[1];
-	if (opt_parse(rows, argc - shell, argv + shell, shell, &c.opt, words + shell, &n, &eb)) {
-		code = command_error(eb.text);
-	} else if (c.opt.version) {
-		printf("simnet " RW_VERSION "\n");
-		code = EXIT_PASS;
-	} else if (c.opt.man) {
-		man_page(&program, stdout);
-		code = EXIT_PASS;
-	} else if ((n += shell) == 0 || c.opt.help) {
-		const struct verb *v = n ? find_verb(words[0]) : NULL;
-		if (v)
-			man_help_verb(&program, &v->man, stdout);
-		else
-			man_help(&program, c.opt.help ? stdout : stderr);
-		code = c.opt.help ? EXIT_PASS : EXIT_USAGE;
-	} else {
-		const struct verb *v = find_verb(words[0]);
-		c.words = words + 1;
-		c.n_words = n - 1;
-		code = !v || read_pcap(&c) ? EXIT_USAGE : v->run(&c);
-	}
+	int code = run_command(argc, argv, words);
 	free(words);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_PASS) {
 		fprintf(stderr, "simnet: the output cannot be written: %s\n", strerror(errno));

@@ -344,8 +344,6 @@ static int run_steps(struct run *run, struct errbuf *eb)
 		collect_drops(run);
 		run->n_drops = 0;
 		int err = step_run(l, &l->s->steps[i], eb);
-		if (!err && l->story->lost)
-			err = err_say(eb, -l->story->lost, "nobody can read on");
 		if (err)
 			return err;
 	}
@@ -534,7 +532,7 @@ static int build_or_explain(struct run *run, struct errbuf *eb)
 	struct errbuf lack = { 0 };
 	int err = build(run, eb);
 
-	if (err && err != -EINTR && sandbox_lacks(&lack)) {
+	if (err && err != -EINTR && err != -ENOSYS && sandbox_lacks(&lack)) {
 		*eb = lack;
 		err = lack.code;
 	}
@@ -578,7 +576,10 @@ int runner_run(struct runner *r)
 	if (run->lab.loop)
 		lab_sleep(&run->lab, 1); /* a signal that came meanwhile */
 	int code = exit_code(run, err, stage);
-	snprintf(message, sizeof(message), "%s", code == EXIT_PASS ? "" : eb.text);
+	snprintf(message, sizeof(message), "%s",
+		code == EXIT_PASS	   ? ""
+		: code == EXIT_INTERRUPTED ? "interrupted"
+					   : eb.text);
 	if (code == EXIT_FAILED)
 		tell_failure(run, &eb, message, sizeof(message));
 	if (run->lab.loop)

@@ -21,7 +21,9 @@ static bool should_stop(const struct lab *l, struct errbuf *eb)
 		err_say(eb, -EINTR, "interrupted");
 	else if (l->failed)
 		*eb = l->failure;
-	return l->interrupted || l->failed;
+	else if (l->story->lost)
+		err_say(eb, -l->story->lost, "nobody can read on");
+	return l->interrupted || l->failed || l->story->lost;
 }
 
 static int expand(struct lab *l, int node, const char *text, struct buf *out, struct errbuf *eb)

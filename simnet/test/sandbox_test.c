@@ -178,14 +178,15 @@ static void test_kill_at_any_moment(void **state)
 	in_sandbox(build_and_linger, NULL); /* or skip */
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	describe_machine(before, sizeof(before));
-	for (unsigned i = 0; i < 18; i++) {
+	for (unsigned i = 0; i < 51; i++) {
 		pid_t pid = fork();
 		if (pid == 0) {
 			struct errbuf eb = { 0 };
 			int stay = 1;
 			_exit(sandbox_run(build_and_linger, &stay, &eb) ? 1 : 0);
 		}
-		(void)poll(NULL, 0, (int)(i * i)); /* a moment of its life, from birth to running programs */
+		(void)poll(
+			NULL, 0, (int)(i * i / 9)); /* a moment of its life, from birth to running programs */
 		pid_t victim = pid;
 		for (unsigned depth = i % 3; depth; depth--)
 			victim = child_of(victim);

@@ -30,6 +30,18 @@ bool iface_is_service(const struct addr *a)
 	return addr_equal(a, &iface_service_v4) || addr_equal(a, &iface_service_v6);
 }
 
+bool iface_service_taken(void)
+{
+	struct nl_addr all[LOCAL_MAX];
+	struct nl *nl = nl_open(NULL);
+	int n = nl ? nl_addr_list(nl, all, LOCAL_MAX, NULL) : 0;
+	bool taken = false;
+	for (int k = 0; k < n && k < LOCAL_MAX; k++)
+		taken = taken || iface_is_service(&all[k].p.ip);
+	nl_close(nl);
+	return taken;
+}
+
 struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb)
 {
 	struct iface *i = calloc(1, sizeof(*i));

@@ -1,6 +1,7 @@
 #include "mesh/node/node.h"
 #include "mesh/base/log.h"
 #include "mesh/node/control.h"
+#include "mesh/node/iface.h"
 #include "mesh/node/local_api.h"
 #include "mesh/node/names.h"
 #include "mesh/node/os_dns.h"
@@ -262,6 +263,8 @@ void node_close(struct node *n)
 	n->api = NULL;
 	n->os_dns = NULL;
 	n->map_save = n->reopen = n->forget = NULL;
+	if (!iface_service_taken())
+		os_dns_recover(n->os_dns);
 }
 
 void node_prefs_changed(struct node *n)

@@ -15,15 +15,17 @@
 #define MARK "# Made by ropewalkd: the mesh's names are answered by its resolver.\n"
 #define NO_FILE "# Kept by ropewalkd: there was no file.\n"
 
-enum { RESOLV_MAX = 64 * 1024, SEARCH_MAX = 6, REWRITE_BURST = 3, NAME_MAX_LEN = 253 };
+enum { RESOLV_MAX = 64 * 1024, SEARCH_MAX = 6, REWRITE_BURST = 3, REWRITE_MS = 10000, NAME_MAX_LEN = 253 };
 
 /* While active, `backup` is the machine's own file: the same inode (or symbolic link) where the folder allows
  * it, so that owner, mode and link come back by one rename; a copy where the file is a mount of its own. */
 struct os_dns {
 	char path[PATH_MAX - 64], backup[PATH_MAX], *ours; /* ours: the text we wrote; NULL = not active */
 	struct loop *loop;
-	int watch_fd;
+	int watch_fd,
+		file_wd; /* file_wd: our file itself; a mount is written to without news of its folder */
 	struct loop_fd *watch;
+	struct loop_timer *again; /* set: another program has rewritten it too often */
 	void (*changed)(void *arg);
 	void *arg;
 	struct log_limit limit;
@@ -63,9 +65,20 @@ static void read_base(struct os_dns *d, const char *from)
 		buf_free(&d->base);
 }
 
+static bool has_backup(const struct os_dns *d)
+{
+	struct stat st;
+	return lstat(d->backup, &st) == 0;
+}
+
 static int keep_own(struct os_dns *d, struct errbuf *eb)
 {
 	struct buf now = { 0 };
+	/* A node's text is never the machine's own: what is kept already is. */
+	bool by_node = file_read(d->path, RESOLV_MAX, &now, NULL) == 0 && is_text(&now, MARK, false);
+	buf_free(&now);
+	if (by_node && has_backup(d))
+		return 0;
 	unlink(d->backup);
 	if (link(d->path, d->backup) == 0)
 		return 0;
@@ -109,35 +122,75 @@ static void drain(int fd)
 		;
 }
 
-static void file_changed(void *arg, int events)
+static void watch_file(struct os_dns *d)
 {
-	struct os_dns *d = arg;
+	int wd = inotify_add_watch(d->watch_fd, d->path, IN_CLOSE_WRITE | IN_DELETE_SELF);
+	if (d->file_wd >= 0 && d->file_wd != wd)
+		inotify_rm_watch(d->watch_fd, d->file_wd);
+	d->file_wd = wd;
+}
+
+static int write_ours(struct os_dns *d, struct errbuf *eb)
+{
+	int err = write_file(d->path, d->ours, strlen(d->ours), eb);
+	watch_file(d);
+	return err;
+}
+
+/* Is the file still what we wrote? An empty one is being written: its end is told too. */
+static bool is_ours(struct os_dns *d, bool *there)
+{
 	struct stat st;
 	struct buf now = { 0 };
-	(void)events;
-	drain(d->watch_fd);
-	/* An empty file is being written: its end is told too. */
-	if (!d->ours || lstat(d->path, &st) != 0 || (S_ISREG(st.st_mode) && !st.st_size))
-		return;
+	*there = lstat(d->path, &st) == 0;
+	if (*there && S_ISREG(st.st_mode) && !st.st_size)
+		return true;
 	file_read(d->path, RESOLV_MAX, &now, NULL);
 	bool same = is_text(&now, d->ours, true);
 	buf_free(&now);
-	if (same)
+	return same;
+}
+
+static void look(struct os_dns *d)
+{
+	bool there;
+	if (!d->ours || is_ours(d, &there))
 		return;
 	/* What the other program wrote is the machine's own word now. */
-	keep_own(d, NULL);
-	read_base(d, d->backup);
-	if (!log_allowed(&d->limit, REWRITE_BURST, loop_now_ms(d->loop) / 10))
-		return;
-	log_warn("%s was rewritten by another program; pointing it at the mesh resolver again", d->path);
-	write_file(d->path, d->ours, strlen(d->ours), NULL);
+	if (there) {
+		keep_own(d, NULL);
+		read_base(d, d->backup);
+	}
+	if (log_allowed(&d->limit, REWRITE_BURST, loop_now_ms(d->loop) * 1000 / REWRITE_MS)) {
+		log_warn("%s was %s by another program; pointing it at the mesh resolver again", d->path,
+			there ? "rewritten" : "removed");
+		write_ours(d, NULL);
+	} else {
+		loop_timer_set(d->again, REWRITE_MS);
+	}
 	d->changed(d->arg);
+}
+
+static void file_changed(void *arg, int events)
+{
+	struct os_dns *d = arg;
+	(void)events;
+	drain(d->watch_fd);
+	if (!loop_timer_is_set(d->again))
+		look(d);
+}
+
+static void look_again(void *arg)
+{
+	struct os_dns *d = arg;
+	look(d);
+	if (d->ours)
+		d->changed(d->arg);
 }
 
 struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(void *arg), void *arg)
 {
 	struct os_dns *d = calloc(1, sizeof(*d));
-	struct stat st;
 	if (!d)
 		return NULL;
 	snprintf(d->path, sizeof(d->path), "%s", path);
@@ -145,13 +198,24 @@ struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(voi
 	d->loop = l;
 	d->changed = changed;
 	d->arg = arg;
-	if (lstat(d->backup, &st) == 0) {
-		log_info("putting %s back as it was before a crash", d->path);
-		put_back(d);
+	d->watch_fd = d->file_wd = -1;
+	d->again = loop_timer_new(l, look_again, d);
+	if (!d->again) {
+		free(d);
+		return NULL;
 	}
-	read_base(d, d->path);
+	read_base(d, has_backup(d) ? d->backup : d->path);
 	d->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	return d;
+}
+
+void os_dns_recover(struct os_dns *d)
+{
+	if (!has_backup(d))
+		return;
+	log_info("putting %s back as it was before a crash", d->path);
+	put_back(d);
+	read_base(d, d->path);
 }
 
 bool os_dns_active(const struct os_dns *d)
@@ -165,6 +229,7 @@ void os_dns_restore(struct os_dns *d)
 		return;
 	free(d->ours);
 	d->ours = NULL;
+	loop_timer_clear(d->again);
 	put_back(d);
 	read_base(d, d->path);
 }
@@ -174,6 +239,7 @@ void os_dns_close(struct os_dns *d)
 	if (!d)
 		return;
 	os_dns_restore(d);
+	loop_timer_free(d->again);
 	loop_fd_free(d->watch);
 	if (d->watch_fd >= 0)
 		close(d->watch_fd);
@@ -191,7 +257,8 @@ static void start_watch(struct os_dns *d)
 	if (slash)
 		*slash = 0;
 	const char *at = !slash ? "." : folder[0] ? folder : "/";
-	inotify_add_watch(d->watch_fd, at, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE);
+	inotify_add_watch(
+		d->watch_fd, at, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM);
 	d->watch = loop_fd_new(d->loop, d->watch_fd, file_changed, d);
 	if (d->watch)
 		loop_fd_set(d->watch, LOOP_READ);
@@ -229,7 +296,12 @@ int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *cons
 		return err_set(eb, -ENOMEM, "write %s", d->path);
 	if (d->ours && strcmp(d->ours, text) == 0) {
 		free(text);
-		return 0;
+		return loop_timer_is_set(d->again) ? err_say(eb, -EBUSY,
+							     "another program rewrites %s again and again; "
+							     "let it leave the file alone, or run "
+							     "`ropewalk up --accept-dns=false`",
+							     d->path)
+						   : 0;
 	}
 	bool fresh = !d->ours;
 	int err = fresh ? keep_own(d, eb) : 0;
@@ -238,7 +310,7 @@ int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *cons
 		free(d->ours);
 		d->ours = text;
 		start_watch(d);
-		err = write_file(d->path, text, strlen(text), eb);
+		err = write_ours(d, eb);
 	} else {
 		free(text);
 	}

@@ -8,9 +8,10 @@
 #include "mesh/os/loop.h"
 
 struct os_dns;
-/* path: resolv.conf. A backup left by a crash is put back first. changed: another program rewrote the file.
- */
+/* path: resolv.conf. changed: another program rewrote the file. */
 struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(void *arg), void *arg);
+/* What a crash left behind is put back. Not while another node of this machine runs: then it is its. */
+void os_dns_recover(struct os_dns *d);
 void os_dns_close(struct os_dns *d); /* restores */
 /* The file says this nameserver and these search domains, until restored. Idempotent. */
 int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *const *search, size_t n,

@@ -143,13 +143,35 @@ static void test_crash(void **state)
 	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
 	set(d);
 	/* The next process finds it so. */
+	struct addr base[4];
 	struct os_dns *next = os_dns_open(p.loop, p.path, changed, &p);
+	assert_int_equal(os_dns_base(next, base, 4), 2);
+	expect(p.path, OURS, false);
+	os_dns_recover(next);
 	expect(p.path, OWN, true);
 	assert_int_not_equal(access(p.backup, F_OK), 0);
 	set(next);
 	os_dns_close(next);
 	expect(p.path, OWN, true);
 	os_dns_close(d);
+	expect(p.path, OWN, true);
+	place_end(&p);
+}
+
+/* Not put back first: a node's text is not taken for the machine's own. */
+static void test_no_recovery(void **state)
+{
+	struct place p = place_make();
+	(void)state;
+	put(p.path, OWN);
+	struct os_dns *dead = os_dns_open(p.loop, p.path, changed, &p);
+	set(dead);
+	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	set(d);
+	expect(p.backup, OWN, true);
+	os_dns_close(d);
+	expect(p.path, OWN, true);
+	os_dns_close(dead);
 	expect(p.path, OWN, true);
 	place_end(&p);
 }
@@ -175,6 +197,49 @@ static void test_rewritten(void **state)
 	place_end(&p);
 }
 
+/* Removed, as some programs do before they write anew: ours again, and the machine's own is not forgotten. */
+static void test_removed(void **state)
+{
+	struct place p = place_make();
+	struct addr base[4];
+	(void)state;
+	put(p.path, OWN);
+	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	set(d);
+	assert_int_equal(unlink(p.path), 0);
+	while (!p.changes)
+		loop_run_once(p.loop);
+	expect(p.path, OURS, false);
+	assert_int_equal(os_dns_base(d, base, 4), 2);
+	os_dns_close(d);
+	expect(p.path, OWN, true);
+	place_end(&p);
+}
+
+/* Two programs that both insist: ours gives way, says so, and keeps what the other wrote for the end. */
+static void test_fight(void **state)
+{
+	struct place p = place_make();
+	struct errbuf eb = { 0 };
+	(void)state;
+	put(p.path, OWN);
+	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	set(d);
+	while (os_dns_set(d, &service, search, 3, &eb) == 0) {
+		int seen = p.changes;
+		assert_true(seen < 10);
+		put(p.path, "nameserver 192.0.2.66\n");
+		while (p.changes == seen)
+			loop_run_once(p.loop);
+	}
+	assert_non_null(strstr(eb.text, "another program rewrites"));
+	expect(p.path, "nameserver 192.0.2.66\n", true);
+	os_dns_close(d);
+	expect(p.path, "nameserver 192.0.2.66\n", true);
+	assert_int_not_equal(access(p.backup, F_OK), 0);
+	place_end(&p);
+}
+
 /* A container's resolv.conf is a mount: nothing can be renamed over it. */
 static void test_mount(void **state)
 {
@@ -193,8 +258,13 @@ static void test_mount(void **state)
 	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
 	set(d);
 	expect(real, OURS, false);
+	/* From outside: the folder we see does not change. */
+	put(real, "nameserver 192.0.2.5\n");
+	while (!p.changes)
+		loop_run_once(p.loop);
+	expect(real, OURS, false);
 	os_dns_close(d);
-	expect(real, OWN, true);
+	expect(real, "nameserver 192.0.2.5\n", true);
 	assert_int_equal(umount(p.path), 0);
 	place_end(&p);
 }
@@ -222,7 +292,10 @@ int main(void)
 		cmocka_unit_test(test_missing_file),
 		cmocka_unit_test(test_link),
 		cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_no_recovery),
 		cmocka_unit_test(test_rewritten),
+		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_fight),
 		cmocka_unit_test(test_mount),
 		cmocka_unit_test(test_no_folder),
 	};

@@ -144,6 +144,7 @@ static void test_dns_after_crash(void **state)
 		  "100.100.100.100\n");
 	put(backup, "nameserver 192.0.2.7\n");
 	struct os_dns *d = os_dns_open(l, path, never, NULL);
+	os_dns_recover(d);
 	check_text(path, "nameserver 192.0.2.7\n");
 	assert_int_equal(access(backup, F_OK), -1);
 	assert_int_equal(os_dns_base(d, base, 4), 1);

@@ -608,7 +608,7 @@ void control_logout(struct control *c, void (*done)(void *arg), void *arg)
 		loop_timer_set(c->retry, 0);
 }
 
-void control_links_changed(struct control *c)
+void control_try_now(struct control *c)
 {
 	if (c->stage != CONTROL_IDLE || !loop_timer_is_set(c->retry))
 		return;

@@ -14,8 +14,8 @@ void control_logout(
 	struct control *c, void (*done)(void *arg), void *arg); /* done within 3 s, reached or not */
 /* Own endpoints, home relay or host facts changed. */
 void control_update(struct control *c);
-/* The machine's links changed: what waits for another try tries now. */
-void control_links_changed(struct control *c);
+/* The machine's links changed, or somebody asks: what waits for another try tries now. */
+void control_try_now(struct control *c);
 bool control_connected(const struct control *c);	  /* map stream up */
 const char *control_waiting_for(const struct control *c); /* "" when connected; else a sentence */
 

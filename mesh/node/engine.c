@@ -163,15 +163,17 @@ static void links_changed(struct node *n)
 	relays_links_changed(n->relays, local, k);
 	names_links_changed(n);
 	if (n->control)
-		control_links_changed(n->control);
+		control_try_now(n->control);
 }
 
 static void monitor_ready(void *arg, int events)
 {
 	struct node *n = arg;
 	(void)events;
-	if (nl_monitor_read(n->monitor_fd))
+	if (nl_monitor_read(n->monitor_fd)) {
+		iface_repair(n->iface);
 		links_changed(n);
+	}
 	node_rearm(n);
 }
 

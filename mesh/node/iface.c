@@ -106,6 +106,13 @@ static bool v6_missing(const struct prefix *p, int err)
 	return true;
 }
 
+/* A /32 that comes after the node's own is not chosen in IPv4; IPv6 must be told. */
+static int add_addr(struct iface *i, const struct prefix *p, struct errbuf *eb)
+{
+	bool aside = !addr_is_v4(&p->ip) && iface_is_service(&p->ip);
+	return aside ? nl_addr_add_deprecated(i->nl, i->index, p, eb) : nl_addr_add(i->nl, i->index, p, eb);
+}
+
 static int apply_addrs(struct iface *i, const struct prefix *addrs, size_t n, struct errbuf *eb)
 {
 	for (size_t k = 0; k < i->n_addrs; k++) {
@@ -115,10 +122,7 @@ static int apply_addrs(struct iface *i, const struct prefix *addrs, size_t n, st
 	for (size_t k = 0; k < n; k++) {
 		if (contains(i->addrs, i->n_addrs, &addrs[k]))
 			continue;
-		/* A /32 that comes after the node's own is not chosen in IPv4; IPv6 must be told. */
-		bool aside = !addr_is_v4(&addrs[k].ip) && iface_is_service(&addrs[k].ip);
-		int err = aside ? nl_addr_add_deprecated(i->nl, i->index, &addrs[k], eb)
-				: nl_addr_add(i->nl, i->index, &addrs[k], eb);
+		int err = add_addr(i, &addrs[k], eb);
 		if (err && !v6_missing(&addrs[k], err))
 			return err;
 	}
@@ -149,6 +153,20 @@ int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, con
 {
 	int err = apply_addrs(i, addrs, n_addrs, eb);
 	return err ? err : apply_routes(i, routes, n_routes, eb);
+}
+
+void iface_repair(struct iface *i)
+{
+	struct nl_route r = { .ifindex = i->index };
+	if (!i->n_addrs)
+		return;
+	nl_link_up(i->nl, i->index, true, NULL);
+	for (size_t k = 0; k < i->n_addrs; k++)
+		add_addr(i, &i->addrs[k], NULL);
+	for (size_t k = 0; k < i->n_routes; k++) {
+		r.dst = i->routes[k];
+		nl_route_keep(i->nl, &r, NULL);
+	}
 }
 
 size_t iface_local(struct iface *i, struct addr *out, size_t cap)

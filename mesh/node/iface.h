@@ -18,6 +18,8 @@ void iface_close(struct iface *i); /* the TUN's end removes addresses and routes
  */
 int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct prefix *routes,
 	size_t n_routes, struct errbuf *eb);
+/* What somebody took away is put back: up, addresses, routes. What is there stays, without news of it. */
+void iface_repair(struct iface *i);
 /* Addresses of the machine's other interfaces that are up, for direct paths; at most cap; returns the count.
  */
 size_t iface_local(struct iface *i, struct addr *out, size_t cap);

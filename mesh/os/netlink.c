@@ -368,13 +368,24 @@ static void put_route(struct request *q, const struct nl_route *r)
 	mnl_attr_put_u32(q->msg, RTA_TABLE, r->table ? r->table : RT_TABLE_MAIN);
 }
 
-int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb)
+static int add_route(struct nl *n, const struct nl_route *r, int flag, struct errbuf *eb)
 {
 	struct request q;
-	begin(&q, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct rtmsg));
+	begin(&q, RTM_NEWROUTE, NLM_F_CREATE | flag, sizeof(struct rtmsg));
 	put_route(&q, r);
 	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "add route ";
 	return finish(n, &q, eb, strcat(what, prefix_format(&r->dst, text)));
+}
+
+int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb)
+{
+	return add_route(n, r, NLM_F_REPLACE, eb);
+}
+
+int nl_route_keep(struct nl *n, const struct nl_route *r, struct errbuf *eb)
+{
+	int err = add_route(n, r, NLM_F_EXCL, eb);
+	return err == -EEXIST ? 0 : err;
 }
 
 int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb)

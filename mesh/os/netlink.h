@@ -43,7 +43,8 @@ struct nl_route {
 	uint32_t table;	 /* 0 = main */
 	uint32_t metric; /* routes of equal dst and other metric live side by side */
 };
-int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb); /* replaces */
+int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb);  /* replaces */
+int nl_route_keep(struct nl *n, const struct nl_route *r, struct errbuf *eb); /* one that is there stays: 0 */
 int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb);
 /* Permanent neighbour entry. */
 int nl_neigh_add(

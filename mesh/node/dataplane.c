@@ -167,9 +167,13 @@ static bool in_inner(struct node *n, uint64_t now, uint64_t peer, struct pkt *p)
 		n->drops.to_service_address++;
 		return false;
 	}
+	uint64_t no_rule = n->filter_drops.no_rule;
 	switch (filter_in(n->filter, n->flows, now, &v, &n->filter_drops)) {
 	case FILTER_PASS: return true;
-	case FILTER_DROP: return false;
+	case FILTER_DROP:
+		if (n->filter_drops.no_rule != no_rule && filter_wants_reject(&v))
+			tsmp_reject(n, &v);
+		return false;
 	case FILTER_TSMP: tsmp_received(n, peer, &v, pkt_data(p)); return false;
 	}
 	return false;

@@ -3,6 +3,7 @@
 #define RW_NODE_NODE_H
 
 #include "mesh/base/err.h"
+#include "mesh/base/log.h"
 #include "mesh/filter/filter.h"
 #include "mesh/netmap/netmap.h"
 #include "mesh/node/state.h"
@@ -30,7 +31,8 @@ struct node_options {
 
 #define NODE_DROPS(X) \
 	X(out_malformed) \
-	X(out_no_way) X(in_malformed) X(relay_queue_full) X(relay_oversize) X(to_service_address)
+	X(out_no_way) \
+	X(in_malformed) X(relay_queue_full) X(relay_oversize) X(to_service_address) X(rejected_by_peer)
 struct node_drops {
 #define X(name) uint64_t name;
 	NODE_DROPS(X)
@@ -71,6 +73,7 @@ struct node {
 	struct node_drops drops;
 	struct filter_drops filter_drops;
 	int monitor_fd;
+	struct log_limit rejections; /* told by peers */
 	struct loop_fd *monitor;
 	struct lookup *lookups; /* names of relays being resolved */
 

@@ -8,6 +8,9 @@ enum {
 	TSMP_PING = 'p',
 	TSMP_PONG = 'o',
 	TSMP_DISCO = 'a',
+	TSMP_REJECT = '!',
+	REJECT_BY_RULES = 'A',
+	REJECT_LEN = 1 + 1 + 1 + 2 + 2,
 	ECHO_LEN = 8,
 	PONG_LEN = 1 + ECHO_LEN + 2,
 	DISCO_LEN = 1 + KEY_LEN
@@ -51,12 +54,39 @@ static void learn_disco(struct node *n, uint64_t peer, struct rd r)
 	path_peer_set(n->path, loop_now_ms(n->loop), &pp);
 }
 
+void tsmp_reject(struct node *n, const struct ip_view *v)
+{
+	uint8_t body[REJECT_LEN];
+	struct wr w = wr_of(body, sizeof(body));
+	wr_u8(&w, TSMP_REJECT);
+	wr_u8(&w, v->proto);
+	wr_u8(&w, REJECT_BY_RULES);
+	wr_u16(&w, v->sport);
+	wr_u16(&w, v->dport);
+	send_to(n, &v->dst, &v->src, body, w.len);
+}
+
+/* For people who look at the log to see why a connection hangs. */
+static void tell_rejected(struct node *n, uint64_t peer, struct rd r)
+{
+	const struct netmap_peer *p = netmap_peer_by_id(n->map, (int64_t)peer);
+	uint8_t proto = rd_u8(&r), why = rd_u8(&r);
+	(void)rd_u16(&r);
+	uint16_t port = rd_u16(&r);
+	n->drops.rejected_by_peer++;
+	if (!r.bad && p && log_allowed(&n->rejections, 1, loop_now_ms(n->loop)))
+		log_info("peer %s does not let us in: %s port %u%s", p->node.name,
+			proto == IP_UDP ? "UDP" : "TCP", (unsigned)port,
+			why == REJECT_BY_RULES ? ", by the rules of the network" : "");
+}
+
 void tsmp_received(struct node *n, uint64_t peer, const struct ip_view *v, const uint8_t *p)
 {
 	struct rd r = rd_of(p + v->payload_at, (size_t)(v->total_len - v->payload_at));
 	switch (rd_u8(&r)) {
 	case TSMP_PING: answer_ping(n, v, r); return;
 	case TSMP_DISCO: learn_disco(n, peer, r); return;
+	case TSMP_REJECT: tell_rejected(n, peer, r); return;
 	default: return; /* later versions say more */
 	}
 }

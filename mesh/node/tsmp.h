@@ -6,6 +6,8 @@
 
 /* p is the whole inner packet; its source has been checked against the peer's allowed-ips. */
 void tsmp_received(struct node *n, uint64_t peer, const struct ip_view *v, const uint8_t *p);
+/* The rules forbid this TCP connection: the peer's user should not have to guess. */
+void tsmp_reject(struct node *n, const struct ip_view *v);
 /* A session is up. While the server is away the peer cannot have learnt our disco key from it: tell it. */
 void tsmp_session_ready(struct node *n, uint64_t peer);
 

@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAP_SAVE_MS = 100, ROUTES_MAX = 1024, SELF_ADDRS_MAX = 8 };
+enum {
+	EXPIRY_LOOK_MS = 3600 * 1000, /* the wall clock may be set meanwhile */
+	MAP_SAVE_MS = 100,
+	ROUTES_MAX = 1024,
+	SELF_ADDRS_MAX = 8
+};
 
 /* --- filter --- */
 
@@ -130,6 +135,36 @@ static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb
 	return err;
 }
 
+/* --- keys that end --- */
+
+bool apply_self_expired(const struct node *n)
+{
+	return n->map && netmap_peer_expired(n->map, n->map->self, clock_unix_ms());
+}
+
+static void tell_state(struct node *n)
+{
+	bool expired = apply_self_expired(n);
+	if (expired)
+		n->state.logged_in = false; /* the next `up` asks for a new key */
+	node_set_backend(n, expired ? NODE_NEEDS_LOGIN : NODE_RUNNING);
+}
+
+static void watch_expiry(struct node *n)
+{
+	int64_t now = clock_unix_ms() + n->map->clock_offset_ms, next = INT64_MAX;
+	for (size_t i = 0; i <= n->map->n_peers; i++) {
+		const struct netmap_peer *p = i ? n->map->peers[i - 1] : n->map->self;
+		if (p->node.key_expiry_ms > now && p->node.key_expiry_ms < next)
+			next = p->node.key_expiry_ms;
+	}
+	if (next == INT64_MAX)
+		loop_timer_clear(n->expiry);
+	else
+		loop_timer_set(
+			n->expiry, next - now < EXPIRY_LOOK_MS ? (uint64_t)(next - now) : EXPIRY_LOOK_MS);
+}
+
 /* --- the whole --- */
 
 int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
@@ -166,15 +201,29 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	/* Soon, and not put off by what follows: a start without the server may come any moment. */
 	if (!n->map_cached && !loop_timer_is_set(n->map_save))
 		loop_timer_set(n->map_save, MAP_SAVE_MS);
-	bool expired = netmap_peer_expired(next, next->self, clock_unix_ms());
-	if (expired)
-		n->state.logged_in = false; /* the next `up` asks for a new key */
 	if (!err) {
 		n->last_error[0] = 0;
-		node_set_backend(n, expired ? NODE_NEEDS_LOGIN : NODE_RUNNING);
+		tell_state(n);
 	}
+	watch_expiry(n);
 	node_rearm(n);
 	return err;
+}
+
+void apply_expiry(struct node *n)
+{
+	if (!n->map)
+		return;
+	for (size_t i = 0; i < n->map->n_peers; i++) {
+		if (netmap_peer_expired(n->map, n->map->peers[i], clock_unix_ms()))
+			remove_peer(n, n->map->peers[i]);
+	}
+	if (apply_self_expired(n)) {
+		names_apply(n, n->map);
+		tell_state(n);
+	}
+	watch_expiry(n);
+	node_rearm(n);
 }
 
 void apply_nothing(struct node *n)
@@ -186,4 +235,5 @@ void apply_nothing(struct node *n)
 		iface_apply(n->iface, NULL, 0, NULL, 0, NULL);
 	netmap_put(n->map);
 	n->map = NULL;
+	loop_timer_clear(n->expiry);
 }

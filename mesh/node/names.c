@@ -183,9 +183,19 @@ static int configure_routes(struct node *n, const struct ctl_dns *dns, struct er
 
 /* --- the machine --- */
 
+/* Names of machines, nameservers, or servers for some names: what only our resolver can give. */
+static bool has_settings(const struct ctl_dns *dns)
+{
+	bool any = dns->proxied || dns->n_resolvers;
+	for (size_t i = 0; i < dns->n_routes; i++)
+		any = any || dns->routes[i].n;
+	return any;
+}
+
 static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
-	if (!n->state.prefs.accept_dns || !dns || !dns->proxied) {
+	/* A node whose key has expired may not reach the mesh's nameservers any more. */
+	if (!n->state.prefs.accept_dns || !dns || !has_settings(dns) || apply_self_expired(n)) {
 		os_dns_restore(n->os_dns);
 		return 0;
 	}

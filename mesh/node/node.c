@@ -213,6 +213,11 @@ static int lock_state(struct node *n, struct errbuf *eb)
 			n->opt.state_dir);
 	return n->state_lock < 0 ? n->state_lock : 0;
 }
+static void expiry_due(void *arg)
+{
+	apply_expiry(arg);
+}
+
 
 /* In this order: what another daemon may own is touched only when it is ours. */
 static int open_all(struct node *n, struct errbuf *eb)
@@ -227,7 +232,9 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->map_save = loop_timer_new(n->loop, save_map, n);
 	n->reopen = loop_timer_new(n->loop, reopen, n);
 	n->forget = loop_timer_new(n->loop, logged_out, n);
-	if (!n->map_save || !n->reopen || !n->forget)
+	n->save_again = loop_timer_new(n->loop, save_again, n);
+	n->expiry = loop_timer_new(n->loop, expiry_due, n);
+	if (!n->save_again || !n->expiry || !n->map_save || !n->reopen || !n->forget)
 		return err_set(eb, -ENOMEM, "start");
 	n->api = local_api_open(n, n->opt.socket, eb);
 	if (!n->api)
@@ -262,9 +269,7 @@ void node_close(struct node *n)
 	n->state_lock = -1;
 	n->api = NULL;
 	n->os_dns = NULL;
-	n->map_save = n->reopen = n->forget = NULL;
-	if (!iface_service_taken())
-		os_dns_recover(n->os_dns);
+	n->map_save = n->reopen = n->forget = n->save_again = n->expiry = NULL;
 }
 
 void node_prefs_changed(struct node *n)
@@ -279,6 +284,8 @@ void node_prefs_changed(struct node *n)
 	if (engine_running(n)) {
 		names_refresh(n);
 		control_update(n->control);
+	loop_timer_free(n->save_again);
+	loop_timer_free(n->expiry);
 	} else if (start(n, &eb) != 0) {
 		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
 		log_error("%s", eb.text);

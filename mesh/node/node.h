@@ -84,7 +84,9 @@ struct node {
 	struct resolver_server *dns;
 	struct control *control;
 	struct local_api *api;
-	struct loop_timer *map_save; /* debounce of the cached map */
+	struct loop_timer *map_save;   /* debounce of the cached map */
+	struct loop_timer *expiry;     /* of the key that is next, ours or a peer's */
+	struct loop_timer *save_again; /* what could not be written is tried again */
 };
 
 /* Opens everything that must exist from the start; a sentence when it cannot. */
@@ -123,4 +125,6 @@ void dataplane_send_inner(struct node *n, struct pkt *p);
 int apply_map(struct node *n, struct netmap *next, struct errbuf *eb); /* takes the reference */
 void apply_nothing(struct node *n);				       /* leave no trace of the present map */
 
+void apply_expiry(struct node *n); /* keys end by the clock too, with the server away */
+bool apply_self_expired(const struct node *n);
 #endif

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REOPEN_MS = 5000, LOCK_MS = 2000, LOCK_STEP_MS = 20 };
+enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, LOCK_MS = 2000, LOCK_STEP_MS = 20 };
 
 static const char *const backend_names[] = { [NODE_NO_STATE] = "NoState",
 	[NODE_NEEDS_LOGIN] = "NeedsLogin",
@@ -41,15 +41,24 @@ void node_set_backend(struct node *n, enum node_backend s)
 		local_api_state_changed(n->api);
 }
 
+static void tell_unsaved(char *kept, const char *text, size_t size)
+{
+	if (text[0] && strcmp(kept, text) != 0)
+		log_error("%s", text);
+	memcpy(kept, text, size);
+}
+
 void node_save(struct node *n)
 {
 	struct errbuf eb;
-	n->unsaved[0] = 0;
+	char text[sizeof(n->unsaved)] = "";
 	if (state_save(n->opt.state_dir, &n->state, &eb) != 0) {
-		snprintf(n->unsaved, sizeof(n->unsaved),
-			"%s; until this is mended, a restart loses what has changed", eb.text);
-		log_error("%s", n->unsaved);
+		snprintf(text, sizeof(text), "%s; until this is mended, a restart loses what has changed",
+			eb.text);
+		if (n->save_again)
+			loop_timer_set(n->save_again, SAVE_AGAIN_MS);
 	}
+	tell_unsaved(n->unsaved, text, sizeof(text));
 }
 
 static void save_map(void *arg)
@@ -57,10 +66,22 @@ static void save_map(void *arg)
 	struct node *n = arg;
 	struct buf b = { 0 };
 	struct errbuf eb = { 0 };
+	char text[sizeof(n->unsaved_map)] = "";
 	if (n->map && netmap_write(n->map, &b) &&
-		state_map_save(n->opt.state_dir, buf_data(&b), b.len, &eb) != 0)
-		log_error("the map is not kept for a start without the server: %s", eb.text);
+		state_map_save(n->opt.state_dir, buf_data(&b), b.len, &eb) != 0) {
+		snprintf(text, sizeof(text), "the map is not kept for a start without the server: %s",
+			eb.text);
+		loop_timer_set(n->map_save, SAVE_AGAIN_MS);
+	}
+	tell_unsaved(n->unsaved_map, text, sizeof(text));
 	buf_free(&b);
+}
+
+static void save_again(void *arg)
+{
+	struct node *n = arg;
+	if (n->unsaved[0])
+		node_save(n);
 }
 
 /* The last map, so that the mesh is there before the server is, or without it. */
@@ -265,6 +286,8 @@ void node_close(struct node *n)
 	loop_timer_free(n->forget);
 	state_wipe(&n->state);
 	if (n->state_lock >= 0)
+	loop_timer_free(n->save_again);
+	loop_timer_free(n->expiry);
 		close(n->state_lock);
 	n->state_lock = -1;
 	n->api = NULL;
@@ -284,8 +307,6 @@ void node_prefs_changed(struct node *n)
 	if (engine_running(n)) {
 		names_refresh(n);
 		control_update(n->control);
-	loop_timer_free(n->save_again);
-	loop_timer_free(n->expiry);
 	} else if (start(n, &eb) != 0) {
 		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
 		log_error("%s", eb.text);

@@ -54,7 +54,8 @@ struct node {
 	char auth_url[512], last_error[384];
 	char unsaved[384]; /* why the state on disk is older than ours; "" = it is not */
 	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
-	char no_dns[384];  /* why the machine does not ask our resolver; "" = it does, or shall not */
+	char unsaved_map[384];
+	char no_dns[384]; /* why the machine does not ask our resolver; "" = it does, or shall not */
 
 	/* The engine: exists while the node is up (node_engine.c). */
 	int state_lock;			    /* fd; one daemon a state folder */

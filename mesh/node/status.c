@@ -124,6 +124,8 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = n->last_error;
 	if (n->unsaved[0])
 		s->health[s->n_health++] = n->unsaved;
+	if (n->unsaved_map[0])
+		s->health[s->n_health++] = n->unsaved_map;
 	if (n->no_dns[0])
 		s->health[s->n_health++] = n->no_dns;
 	if (n->odd_dns[0])

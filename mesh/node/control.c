@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
 	BACKOFF_MIN_MS = 100,
@@ -35,7 +36,7 @@ struct control {
 	struct node *n;
 	enum control_stage stage;
 	struct machine_key server;
-	struct http_client *key_rq;
+	struct http_client *key_rq, *ping_rq;
 	struct control_client_link *link;
 	struct exchange reg, update;
 	struct h2_request *stream;
@@ -75,6 +76,8 @@ static void disconnect(struct control *c)
 	c->frames = NULL;
 	http_client_cancel(c->key_rq);
 	c->key_rq = NULL;
+	http_client_cancel(c->ping_rq);
+	c->ping_rq = NULL;
 	control_client_close(c->link);
 	c->link = NULL;
 	loop_timer_clear(c->silence);
@@ -104,10 +107,21 @@ static void retry_due(void *arg)
 	start(c);
 }
 
+/* Half to one and a half: what a server's death cut off together must not come back together. */
+static uint64_t spread(uint64_t ms)
+{
+	uint64_t r;
+	random_system.fill(random_system.arg, &r, sizeof(r));
+	return ms / 2 + r % (ms + 1);
+}
+
 static void retry_later(struct control *c, const char *what, const char *why)
 {
-	snprintf(c->waiting, sizeof(c->waiting), "%s %s: %s", what, c->n->state.prefs.control_url, why);
-	log_warn("control: %s; trying again", c->waiting);
+	char text[sizeof(c->waiting)];
+	snprintf(text, sizeof(text), "%s %s: %s", what, c->n->state.prefs.control_url, why);
+	/* Said once: a server that is away for a week must not fill the log. */
+	log_write(strcmp(text, c->waiting) == 0 ? LOG_DEBUG : LOG_WARN, "control: %s; trying again", text);
+	memcpy(c->waiting, text, sizeof(text));
 	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (c->backoff_ms > BACKOFF_MAX_MS)
 		c->backoff_ms = BACKOFF_MAX_MS;
@@ -115,14 +129,14 @@ static void retry_later(struct control *c, const char *what, const char *why)
 		path_control_up(c->n->path, loop_now_ms(c->n->loop), false);
 	c->stage = CONTROL_IDLE;
 	loop_timer_clear(c->silence);
-	loop_timer_set(c->retry, c->backoff_ms);
+	loop_timer_set(c->retry, spread(c->backoff_ms));
 }
 
 static void stay_out(struct control *c, const char *why)
 {
 	snprintf(c->n->last_error, sizeof(c->n->last_error), "%s", why);
+	log_write(strcmp(why, c->waiting) == 0 ? LOG_DEBUG : LOG_ERROR, "control: %s", why);
 	snprintf(c->waiting, sizeof(c->waiting), "%s", why);
-	log_error("control: %s", why);
 	c->auth_key[0] = 0;
 	c->stage = CONTROL_IDLE;
 	node_set_backend(c->n, NODE_NEEDS_LOGIN);
@@ -292,6 +306,52 @@ static bool write_map_request(struct control *c, bool stream, struct buf *body)
 	return ok;
 }
 
+static void ping_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	(void)head;
+	(void)body;
+	(void)len;
+	((struct control *)arg)->ping_rq = NULL;
+}
+
+static void ping_failed(void *arg, int code, const char *why)
+{
+	(void)code;
+	log_info("control: a ping of the server could not be answered: %s", why);
+	((struct control *)arg)->ping_rq = NULL;
+}
+
+/* The server asks whether we are there: HEAD, over the link or outside of it. Outside, only to the server
+ * itself: it has no business sending us elsewhere. */
+static void answer_ping(struct control *c, const struct ctl_ping *p)
+{
+	struct url to, own;
+	struct errbuf eb;
+	if (!p->url[0] || p->types[0])
+		return;
+	if (p->url_is_noise && c->link) {
+		const char *path = strstr(p->url, "://");
+		path = path ? strchr(path + 3, '/') : p->url;
+		struct h2_request_events ev = { 0 };
+		if (path)
+			control_client_request(c->link, "HEAD", path, NULL, NULL, NULL, 0, &ev);
+		return;
+	}
+	if (c->ping_rq || !url_parse(p->url, &to) || !url_parse(c->n->state.prefs.control_url, &own) ||
+		strcasecmp(to.host, own.host) != 0)
+		return;
+	struct http_request rq = { .to = { .host = to.host, .port = to.port },
+		.method = "HEAD",
+		.target = to.path,
+		.host = to.host };
+	if (to.https && !(rq.to.tls = tls_client(NULL, &eb)))
+		return;
+	struct http_client_events ev = { .done = ping_answered, .failed = ping_failed, .arg = c };
+	c->ping_rq = http_request(c->n->loop, &rq, &ev);
+	if (rq.to.tls)
+		tls_free(rq.to.tls);
+}
+
 static void map_received(void *arg, const char *json, size_t len)
 {
 	struct control *c = arg;
@@ -305,13 +365,8 @@ static void map_received(void *arg, const char *json, size_t len)
 		arena_free(&a);
 		return;
 	}
-	if (m.ping && m.ping->url[0] && m.ping->url_is_noise && !m.ping->types[0] && c->link) {
-		const char *path = strstr(m.ping->url, "://");
-		path = path ? strchr(path + 3, '/') : m.ping->url;
-		struct h2_request_events ev = { 0 };
-		if (path)
-			control_client_request(c->link, "HEAD", path, NULL, NULL, NULL, 0, &ev);
-	}
+	if (m.ping)
+		answer_ping(c, m.ping);
 	if (m.keep_alive) {
 		arena_free(&a);
 		return;
@@ -484,6 +539,7 @@ static bool same_server(struct control *c, const struct machine_key *k)
 		stay_out(c, "the server at this address has another key than the one this node joined; if it "
 			    "was set up anew, run "
 			    "`ropewalk logout`, then `ropewalk up` again");
+		loop_timer_set(c->retry, spread(BACKOFF_MAX_MS)); /* ours may come back */
 		return false;
 	}
 	s->server = *k;

@@ -94,7 +94,8 @@ static int run(const struct options *o)
 	}
 	/* Before anything of the machine is changed, so that it is put back. */
 	struct loop_signal *term = loop_signal_new(l, SIGTERM, stop_signal, l),
-			   *intr = loop_signal_new(l, SIGINT, stop_signal, l);
+			   *intr = loop_signal_new(l, SIGINT, stop_signal, l),
+			   *hup = loop_signal_new(l, SIGHUP, stop_signal, l); /* its terminal is gone */
 	int err = node_open(n, l, &no, &eb);
 	if (err) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);
@@ -105,6 +106,7 @@ static int run(const struct options *o)
 	}
 	loop_signal_free(term);
 	loop_signal_free(intr);
+	loop_signal_free(hup);
 	loop_free(l);
 	free(n);
 	return err ? 1 : 0;

@@ -117,6 +117,11 @@ struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *
 		if (err == -EBUSY)
 			err_say(eb, err,
 				"interface %s is in use by another program; choose another with --tun", name);
+		else if (err == -EINVAL)
+			err_say(eb, err,
+				"there is an interface %s already, which is no TUN; choose another name with "
+				"--tun",
+				name);
 		else if (err == -EPERM)
 			err_say(eb, err,
 				"no permission to make interface %s: run ropewalkd as root or with "

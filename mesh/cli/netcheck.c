@@ -31,11 +31,13 @@ static void print(const struct api_netcheck *r, FILE *to)
 		fprintf(to, "\t* Relay latency:\n");
 	for (size_t i = 0; i < r->n_regions; i++) {
 		const struct api_region_latency *l = &r->regions[i];
+		char took[32] = "no answer";
 		if (l->seconds > 0)
-			fprintf(to, "\t\t- %s: %.1fms%s%s%s\n", l->code, l->seconds * 1000,
-				*l->name ? " (" : "", l->name, *l->name ? ")" : "");
-		else
-			fprintf(to, "\t\t- %s: no answer\n", l->code);
+			snprintf(took, sizeof(took), l->seconds < 0.001 ? "under 1ms" : "%.1fms",
+				l->seconds * 1000);
+		bool named = l->seconds > 0 && *l->name;
+		fprintf(to, "\t\t- %s: %s%s%s%s\n", l->code, took, named ? " (" : "", named ? l->name : "",
+			named ? ")" : "");
 	}
 }
 

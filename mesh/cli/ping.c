@@ -107,7 +107,7 @@ static int find(struct ping *p)
 	int code = api_status(p->c, &a, &s);
 	const char *sentence = code == CLI_OK ? status_sentence(&s) : NULL;
 	if (sentence) {
-		code = cli_fail(p->c, CLI_FAILED, "not-up", NULL, "%s", sentence);
+		code = cli_fail(p->c, CLI_FAILED, "not-up", "ropewalk up joins the network.", "%s", sentence);
 	} else if (code == CLI_OK) {
 		const struct api_peer *peer = api_peer_find(&s, p->name, &ip);
 		if (!peer)

@@ -1,5 +1,6 @@
 #include "mesh/cli/api.h"
 #include "mesh/cli/verbs.h"
+#include <string.h>
 
 struct options {
 	struct cli_common common;
@@ -63,19 +64,43 @@ static int from_status(struct cli *c, const char *word)
 	return code;
 }
 
+/* What the call takes: an address for a machine's name; other words as they are. */
+static int address_of(struct cli *c, const char *word, char out[static ADDR_TEXT], const char **asked)
+{
+	struct endpoint at;
+	struct arena a = { 0 };
+	struct api_status s;
+	struct addr ip;
+	*asked = word;
+	if (addr_parse(word, &ip) || endpoint_parse(word, &at) || strncmp(word, "nodekey:", 8) == 0)
+		return CLI_OK;
+	int code = api_status(c, &a, &s);
+	if (code == CLI_OK && api_peer_find(&s, word, &ip))
+		*asked = addr_format(&ip, out);
+	else if (code == CLI_OK)
+		code = cli_fail(c, CLI_FAILED, "no-peer", "ropewalk status lists the machines.",
+			"no machine \"%s\" in the network", word);
+	arena_free(&a);
+	return code;
+}
+
 static int run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)options;
 	(void)n;
-	char target[API_TARGET_MAX] = "/localapi/v0/whois";
-	api_target_add(target, "addr", words[0]);
+	char target[API_TARGET_MAX] = "/localapi/v0/whois", text[ADDR_TEXT];
+	const char *asked;
+	int found = address_of(c, words[0], text, &asked);
+	if (found != CLI_OK)
+		return found;
+	api_target_add(target, "addr", asked);
 	struct api_request r = { .method = "GET", .target = target, .missing_ok = true };
 	struct buf b = { 0 };
 	struct arena a = { 0 };
 	struct api_whois w;
 	int status = 0, code = api_call(c, &r, &b, &status);
 	if (status == 404)
-		code = from_status(c, words[0]);
+		code = from_status(c, asked);
 	else if (code == CLI_OK && c->json)
 		fprintf(c->out, "%s\n", buf_cstr(&b));
 	else if (code == CLI_OK && api_whois_read(&a, (const char *)buf_data(&b), b.len, &w, NULL) == 0)
@@ -86,7 +111,7 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 }
 
 const struct cli_verb verb_whois = {
-	.man = { "whois", "IP[:PORT]", "say which machine and user an address belongs to", NULL, rows },
+	.man = { "whois", "IP[:PORT]|NAME", "say which machine and user an address belongs to", NULL, rows },
 	.options_size = sizeof(struct options),
 	.min_words = 1,
 	.max_words = 1,

@@ -149,6 +149,12 @@ static void patch_prefs(struct request *r)
 	else
 		bad = check_prefs(&p, &m);
 	if (bad) {
+/* 0 says that nothing came back; what was faster than the clock's millisecond is half of one. */
+static double seconds_of(double ms)
+{
+	return ms < 0 ? 0 : ms > 0 ? ms / 1000 : 0.0005;
+}
+
 		local_reply_error(r->conn, 400, bad);
 	} else {
 		take_prefs(r->n, &p, &m);
@@ -283,7 +289,7 @@ static void get_netcheck(struct request *r)
 		m.regions[m.n_regions++] = (struct api_region_latency) { .id = pr.regions[i].id,
 			.code = relays_region_code(r->n->relays, pr.regions[i].id),
 			.name = relays_region_name(r->n->relays, pr.regions[i].id),
-			.seconds = pr.regions[i].latency_ms / 1000 };
+			.seconds = seconds_of(pr.regions[i].latency_ms) };
 	bool ok = api_netcheck_write(&b, &m);
 	local_reply_json(r->conn, &b, ok);
 	arena_free(&a);

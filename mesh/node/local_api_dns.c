@@ -60,6 +60,12 @@ void local_dns_query(struct request *r)
 		a->client = r->client;
 		a->q = dns_ask_start(r->n->loop, name, type, answered, a, &eb);
 	}
+	if (a && a->q && !r->n->dns) {
+		dns_ask_cancel(a->q);
+		a->q = NULL;
+		err_say(&eb, ERR_CLOSED, "%s",
+			r->n->no_dns[0] ? r->n->no_dns : "the node is not up; run `ropewalk up` first");
+	}
 	if (!a || !a->q) {
 		free(a);
 		local_reply_error(r->conn, eb.code == ERR_MALFORMED ? 400 : 503,

@@ -185,7 +185,8 @@ void status_make(struct node *n, struct arena *a, bool with_peers, struct api_st
 		.key_expiry_ms = INT64_MIN,
 		.last_write_ms = INT64_MIN,
 		.last_handshake_ms = INT64_MIN };
-	key_public(n->state.node.b, s->self.key.b);
+	if (!key_is_zero(n->state.node.b))
+		key_public(n->state.node.b, s->self.key.b);
 	if (n->control)
 		s->control = control_connected(n->control) ? "connected" : control_waiting_for(n->control);
 	add_health(n, a, s);

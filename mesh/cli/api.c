@@ -12,7 +12,8 @@ static const char host[] =
 static const char start_hint[] =
 	"Start it with `systemctl start ropewalkd`, or run `ropewalkd` as root. Another socket: --socket "
 	"PATH or ROPEWALK_SOCKET.";
-static const char permission_hint[] = "Run it as root: sudo ropewalk ...";
+static const char permission_hint[] = "Run it as root: sudo ropewalk ...; or let this user do it from now "
+				      "on: sudo ropewalk up --operator=$USER";
 
 /* --- what can go wrong, in words --- */
 

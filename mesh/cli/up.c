@@ -11,7 +11,7 @@
 
 struct options {
 	struct cli_common common;
-	const char *login_server, *auth_key, *hostname;
+	const char *login_server, *auth_key, *hostname, *operator_user;
 	int accept_dns; /* OPT_GIVEN_BOOL */
 	uint64_t timeout_ms;
 	bool qr;
@@ -25,6 +25,8 @@ static const struct opt_row rows[] = {
 		"name of this machine in the network" },
 	{ "accept-dns", NULL, OPT_GIVEN_BOOL, offsetof(struct options, accept_dns), NULL,
 		"let the network set the DNS of this machine (true at first)" },
+	{ "operator", NULL, OPT_STRING, offsetof(struct options, operator_user), "USER",
+		"a user who may use up, down and logout without being root; remembered, \"\" for nobody" },
 	{ "timeout", NULL, OPT_DURATION_MS, offsetof(struct options, timeout_ms), "TIME",
 		"give up after this long (exit 4; default: wait)" },
 	{ "qr", NULL, OPT_BOOL, offsetof(struct options, qr), NULL,
@@ -85,11 +87,13 @@ static int set_prefs(struct cli *c, const struct options *o)
 {
 	struct api_prefs p = { .control_url = o->login_server ? o->login_server : "",
 		.hostname = o->hostname ? o->hostname : "",
+		.operator_user = o->operator_user ? o->operator_user : "",
 		.corp_dns = o->accept_dns == 2 };
 	struct api_prefs_mask m = { .control_url = o->login_server != NULL,
 		.hostname = o->hostname != NULL,
+		.operator_user = o->operator_user != NULL,
 		.corp_dns = o->accept_dns != 0 };
-	if (!m.control_url && !m.hostname && !m.corp_dns)
+	if (!m.control_url && !m.hostname && !m.operator_user && !m.corp_dns)
 		return CLI_OK;
 	return api_prefs_set(c, &p, &m);
 }

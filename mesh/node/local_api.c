@@ -9,12 +9,21 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { WATCHERS_MAX = 32, CLIENTS_MAX = 256, PAUSE_MS = 100 };
+/* A part is kept for who may change things: others must not be able to shut them out. */
+enum {
+	WATCHERS_MAX = 32,
+	WATCHERS_KEPT = 8,
+	CLIENTS_MAX = 256,
+	CLIENTS_KEPT = 32,
+	PAUSE_MS = 100,
+	REFUSALS = 1
+};
 
 struct local_api {
 	struct node *n;
@@ -24,6 +33,7 @@ struct local_api {
 	struct loop_timer *pause; /* after a failed accept */
 	struct local_client *clients;
 	size_t n_clients;
+	struct log_limit refusals;
 	struct http_server_conn *watchers[WATCHERS_MAX];
 	struct local_pings *pings;
 };
@@ -44,9 +54,32 @@ void local_reply_error(struct http_server_conn *c, int status, const char *text)
 	http_reply(c, status, "text/plain; charset=utf-8", NULL, text, strlen(text));
 }
 
-static void reply_done(struct http_server_conn *c)
+void local_reply_done(struct http_server_conn *c)
 {
 	http_reply(c, 204, NULL, NULL, NULL, 0);
+}
+
+/* --- who asks --- */
+
+static bool is_operator(const struct node *n, uid_t uid)
+{
+	const struct passwd *who =
+		n->state.prefs.operator_user[0] ? getpwnam(n->state.prefs.operator_user) : NULL;
+	return who && who->pw_uid == uid;
+}
+
+/* Root, the daemon's own user, and the one they name. */
+static bool may_write(const struct node *n, int fd)
+{
+	struct sock_peer who;
+	if (sock_unix_peer(fd, &who) != 0)
+		return false;
+	return who.uid == 0 || who.uid == geteuid() || is_operator(n, who.uid);
+}
+
+static int conn_fd(struct http_server_conn *c)
+{
+	return stream_fd(http_conn_stream(c));
 }
 
 /* --- verbs --- */
@@ -64,168 +97,17 @@ static void get_status(struct request *r)
 	arena_free(&a);
 }
 
-static struct api_prefs current_prefs(const struct node *n)
-{
-	return (struct api_prefs) { .control_url = n->state.prefs.control_url,
-		.hostname = n->state.prefs.hostname,
-		.want_running = n->state.prefs.want_running,
-		.logged_out = !n->state.logged_in,
-		.corp_dns = n->state.prefs.accept_dns,
-		.netfilter_mode = API_NETFILTER_ON };
-}
-
-static void reply_prefs(struct request *r)
-{
-	struct buf b = { 0 };
-	struct api_prefs p = current_prefs(r->n);
-	bool ok = api_prefs_write(&b, &p, NULL);
-	local_reply_json(r->conn, &b, ok);
-}
-
-/* Another server is another network: what the old one gave is of no use there. */
-static void set_control_url(struct node *n, const char *url)
-{
-	if (strcmp(n->state.prefs.control_url, url) == 0)
-		return;
-	snprintf(n->state.prefs.control_url, sizeof(n->state.prefs.control_url), "%s", url);
-	n->state.server = (struct machine_key) { 0 };
-	if (!n->state.logged_in)
-		return;
-	n->state.logged_in = false;
-	key_wipe(&n->state.node, sizeof(n->state.node));
-	state_map_forget(n->opt.state_dir);
-}
-
-static const char *check_prefs(const struct api_prefs *p, const struct api_prefs_mask *m)
-{
-	struct url url;
-	if (m->control_url && !url_parse(p->control_url, &url))
-		return "the login server must be a URL such as https://control.example.com";
-	if (m->control_url && strlen(p->control_url) >= sizeof(((struct state *)0)->prefs.control_url))
-		return "the login server's URL is too long";
-	if (m->hostname && strlen(p->hostname) >= sizeof(((struct state *)0)->prefs.hostname))
-		return "the host name is longer than 63 characters";
-	if (m->route_all && p->route_all)
-		return "ropewalkd does not accept routes of others: leave --accept-routes away";
-	if (m->shields_up && p->shields_up)
-		return "ropewalkd has no shields: leave --shields-up away, and let the network's policy "
-		       "decide";
-	return NULL;
-}
-
-static void take_prefs(struct node *n, const struct api_prefs *p, const struct api_prefs_mask *m)
-{
-	bool server = m->control_url && strcmp(n->state.prefs.control_url, p->control_url) != 0;
-	if (server && n->state.prefs.want_running) {
-		n->state.prefs.want_running = false;
-		node_prefs_changed(n);
-		n->state.prefs.want_running = true;
-	}
-	if (m->control_url)
-		set_control_url(n, p->control_url);
-	if (m->hostname)
-		snprintf(n->state.prefs.hostname, sizeof(n->state.prefs.hostname), "%s", p->hostname);
-	if (m->want_running)
-		n->state.prefs.want_running = p->want_running;
-	if (m->corp_dns)
-		n->state.prefs.accept_dns = p->corp_dns;
-	node_prefs_changed(n);
-}
-
-static void get_prefs(struct request *r)
-{
-	reply_prefs(r);
-}
-
-static void patch_prefs(struct request *r)
-{
-	struct arena a = { 0 };
-	struct api_prefs p;
-	struct api_prefs_mask m;
-	struct errbuf eb;
-	const char *bad = NULL;
-	if (api_prefs_read(&a, r->body, r->len, &p, &m, &eb) != 0)
-		bad = eb.text;
-	else
-		bad = check_prefs(&p, &m);
-	if (bad) {
-/* 0 says that nothing came back; what was faster than the clock's millisecond is half of one. */
-static double seconds_of(double ms)
-{
-	return ms < 0 ? 0 : ms > 0 ? ms / 1000 : 0.0005;
-}
-
-		local_reply_error(r->conn, 400, bad);
-	} else {
-		take_prefs(r->n, &p, &m);
-		reply_prefs(r);
-	}
-	arena_free(&a);
-}
-
-static void post_check_prefs(struct request *r)
-{
-	struct arena a = { 0 };
-	struct api_prefs p;
-	struct errbuf eb;
-	struct api_prefs_mask all = {
-		.control_url = true, .hostname = true, .route_all = true, .shields_up = true
-	};
-	const char *bad =
-		api_prefs_read(&a, r->body, r->len, &p, NULL, &eb) ? eb.text : check_prefs(&p, &all);
-	struct buf b = { 0 };
-	bool ok = api_error_write(&b, bad ? bad : "");
-	local_reply_json(r->conn, &b, ok);
-	arena_free(&a);
-}
-
-static void post_start(struct request *r)
-{
-	struct arena a = { 0 };
-	struct api_start s;
-	struct errbuf eb;
-	/* Everything the options name is set; WantRunning goes on. */
-	struct api_prefs_mask all = { .want_running = true };
-	const char *bad = NULL;
-	if (api_start_read(&a, r->body, r->len, &s, &eb) != 0) {
-		bad = eb.text;
-	} else if (s.has_prefs) {
-		all = (struct api_prefs_mask) { .control_url = s.prefs.control_url[0] != 0,
-			.hostname = true,
-			.want_running = true,
-			.corp_dns = true };
-		bad = check_prefs(&s.prefs, &all);
-	} else {
-		s.prefs = current_prefs(r->n);
-	}
-	if (bad) {
-		local_reply_error(r->conn, 400, bad);
-		arena_free(&a);
-		return;
-	}
-	s.prefs.want_running = true;
-	r->n->last_error[0] = 0;
-	take_prefs(r->n, &s.prefs, &all);
-	if (s.auth_key[0] && !r->n->state.logged_in)
-		node_login(r->n, s.auth_key);
-	arena_free(&a);
-	if (r->n->backend == NODE_STOPPED && r->n->last_error[0])
-		local_reply_error(r->conn, 500, r->n->last_error);
-	else
-		reply_done(r->conn);
-}
-
 static void post_login(struct request *r)
 {
 	if (!r->n->state.logged_in && !r->n->auth_url[0])
 		node_login(r->n, "");
-	reply_done(r->conn);
+	local_reply_done(r->conn);
 }
 
 static void post_logout(struct request *r)
 {
 	node_logout(r->n);
-	reply_done(r->conn);
+	local_reply_done(r->conn);
 }
 
 static bool write_notify(struct local_api *a, struct http_server_conn *c)
@@ -244,7 +126,8 @@ static bool write_notify(struct local_api *a, struct http_server_conn *c)
 
 static void get_watch(struct request *r)
 {
-	for (size_t i = 0; i < WATCHERS_MAX; i++) {
+	size_t n = may_write(r->n, conn_fd(r->conn)) ? WATCHERS_MAX : WATCHERS_MAX - WATCHERS_KEPT;
+	for (size_t i = 0; i < n; i++) {
 		if (r->api->watchers[i])
 			continue;
 		r->api->watchers[i] = r->conn;
@@ -265,6 +148,12 @@ void local_api_state_changed(struct local_api *a)
 }
 
 /* --- netcheck --- */
+
+/* 0 says that nothing came back; what was faster than the clock's millisecond is half of one. */
+static double seconds_of(double ms)
+{
+	return ms < 0 ? 0 : ms > 0 ? ms / 1000 : 0.0005;
+}
 
 static void get_netcheck(struct request *r)
 {
@@ -315,10 +204,10 @@ static const struct {
 	void (*run)(struct request *r);
 } routes[] = {
 	{ "GET", "/localapi/v0/status", false, get_status },
-	{ "GET", "/localapi/v0/prefs", false, get_prefs },
-	{ "PATCH", "/localapi/v0/prefs", true, patch_prefs },
-	{ "POST", "/localapi/v0/check-prefs", false, post_check_prefs },
-	{ "POST", "/localapi/v0/start", true, post_start },
+	{ "GET", "/localapi/v0/prefs", false, local_prefs_get },
+	{ "PATCH", "/localapi/v0/prefs", true, local_prefs_patch },
+	{ "POST", "/localapi/v0/check-prefs", false, local_prefs_check },
+	{ "POST", "/localapi/v0/start", true, local_start },
 	{ "POST", "/localapi/v0/login-interactive", true, post_login },
 	{ "POST", "/localapi/v0/logout", true, post_logout },
 	{ "GET", "/localapi/v0/watch-ipn-bus", false, get_watch },
@@ -330,14 +219,6 @@ static const struct {
 	{ "GET", "/localapi/v0/dns-osconfig", false, local_dns_os_config },
 	{ "GET", "/localapi/v0/dns-config", false, local_dns_config },
 };
-
-static bool may_write(struct http_server_conn *c)
-{
-	struct sock_peer who;
-	if (sock_unix_peer(stream_fd(http_conn_stream(c)), &who) != 0)
-		return false;
-	return who.uid == 0 || who.uid == geteuid();
-}
 
 /* A browser must not reach this socket through a page: no Origin, no Referer, and only our own Host. */
 static bool from_a_page(const struct http_head *h)
@@ -370,7 +251,7 @@ static void request_received(
 		known = true;
 		if (strcmp(routes[i].method, head->method) != 0)
 			continue;
-		if (routes[i].writes && !may_write(c))
+		if (routes[i].writes && !may_write(a->n, conn_fd(c)))
 			local_reply_error(c, 403, "only root and the daemon's own user may change this");
 		else
 			routes[i].run(&r);
@@ -401,13 +282,17 @@ static void add_client(struct local_api *a, int fd)
 {
 	struct stream_events none = { 0 };
 	struct http_server_ops ops = { .request = request_received, .gone = connection_gone, .arg = a };
-	struct local_client *c = a->n_clients < CLIENTS_MAX ? calloc(1, sizeof(*c)) : NULL;
+	size_t most = CLIENTS_MAX;
+	if (a->n_clients >= CLIENTS_MAX - CLIENTS_KEPT && !may_write(a->n, fd))
+		most -= CLIENTS_KEPT;
+	struct local_client *c = a->n_clients < most ? calloc(1, sizeof(*c)) : NULL;
 	struct stream *s = c ? stream_accept(a->n->loop, fd, NULL, &none) : NULL;
 	if (!s)
 		close(fd);
 	struct http_server_conn *conn = s ? http_server_accept(a->n->loop, s, &ops) : NULL;
 	if (!conn) {
-		log_warn("LocalAPI: a connection was refused: too many, or memory is short");
+		if (log_allowed(&a->refusals, REFUSALS, loop_now_ms(a->n->loop)))
+			log_warn("LocalAPI: a connection was refused: too many, or memory is short");
 		free(c);
 		return;
 	}

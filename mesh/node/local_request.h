@@ -26,6 +26,14 @@ struct request {
 void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok); /* frees b */
 void local_reply_error(struct http_server_conn *c, int status, const char *text);
 
+void local_reply_done(struct http_server_conn *c); /* 204 */
+
+/* local_api_prefs.c */
+void local_prefs_get(struct request *r);
+void local_prefs_patch(struct request *r);
+void local_prefs_check(struct request *r);
+void local_start(struct request *r);
+
 /* local_api_dns.c */
 void local_dns_query(struct request *r);
 void local_dns_os_config(struct request *r);

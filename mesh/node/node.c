@@ -213,6 +213,11 @@ static int check_tun(struct errbuf *eb)
 
 static void logged_out(void *arg);
 
+static void expiry_due(void *arg)
+{
+	apply_expiry(arg);
+}
+
 static int lock_state(struct node *n, struct errbuf *eb)
 {
 	char path[PATH_MAX];
@@ -234,11 +239,6 @@ static int lock_state(struct node *n, struct errbuf *eb)
 			n->opt.state_dir);
 	return n->state_lock < 0 ? n->state_lock : 0;
 }
-static void expiry_due(void *arg)
-{
-	apply_expiry(arg);
-}
-
 
 /* In this order: what another daemon may own is touched only when it is ours. */
 static int open_all(struct node *n, struct errbuf *eb)
@@ -263,6 +263,8 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->os_dns = os_dns_open(n->loop, n->opt.resolv_conf, resolv_conf_changed, n);
 	if (!n->os_dns)
 		return err_set(eb, -ENOMEM, "start");
+	if (!iface_service_taken())
+		os_dns_recover(n->os_dns);
 	node_set_backend(n, n->state.logged_in ? NODE_STOPPED : NODE_NEEDS_LOGIN);
 	return n->state.prefs.want_running ? start(n, eb) : 0;
 }
@@ -284,10 +286,10 @@ void node_close(struct node *n)
 	loop_timer_free(n->map_save);
 	loop_timer_free(n->reopen);
 	loop_timer_free(n->forget);
-	state_wipe(&n->state);
-	if (n->state_lock >= 0)
 	loop_timer_free(n->save_again);
 	loop_timer_free(n->expiry);
+	state_wipe(&n->state);
+	if (n->state_lock >= 0)
 		close(n->state_lock);
 	n->state_lock = -1;
 	n->api = NULL;
@@ -300,6 +302,7 @@ void node_prefs_changed(struct node *n)
 	struct errbuf eb = { 0 };
 	node_save(n);
 	if (!n->state.prefs.want_running) {
+		n->last_error[0] = 0;
 		stop(n);
 		node_set_backend(n, NODE_STOPPED);
 		return;
@@ -317,9 +320,10 @@ void node_prefs_changed(struct node *n)
 
 void node_login(struct node *n, const char *auth_key)
 {
+	if (!n->control)
+		return; /* it could not start: last_error says why */
 	n->last_error[0] = 0;
-	if (n->control)
-		control_login(n->control, auth_key);
+	control_login(n->control, auth_key);
 }
 
 /* The server has been told, or could not be: this machine forgets in any case. */
@@ -330,7 +334,7 @@ static void logged_out(void *arg)
 	key_wipe(&n->state.node, sizeof(n->state.node));
 	n->state.server = (struct machine_key) { 0 };
 	n->state.logged_in = n->state.prefs.want_running = false;
-	n->state.login_name[0] = 0;
+	n->state.login_name[0] = n->last_error[0] = 0;
 	state_map_forget(n->opt.state_dir);
 	node_save(n);
 	node_set_backend(n, NODE_NEEDS_LOGIN);

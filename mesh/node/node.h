@@ -73,8 +73,8 @@ struct node {
 	struct loop_timer *tick;
 	struct node_drops drops;
 	struct filter_drops filter_drops;
-	int monitor_fd;
 	struct log_limit rejections; /* told by peers */
+	int monitor_fd;
 	struct loop_fd *monitor;
 	struct lookup *lookups; /* names of relays being resolved */
 
@@ -125,7 +125,7 @@ void dataplane_send_inner(struct node *n, struct pkt *p);
 /* apply.c: the one consumer of map changes. */
 int apply_map(struct node *n, struct netmap *next, struct errbuf *eb); /* takes the reference */
 void apply_nothing(struct node *n);				       /* leave no trace of the present map */
-
 void apply_expiry(struct node *n); /* keys end by the clock too, with the server away */
 bool apply_self_expired(const struct node *n);
+
 #endif

@@ -68,6 +68,8 @@ static int decode(const char *path, const char *text, size_t len, struct state *
 	s.logged_in = json_is_true(json_object_get(root, "logged_in"));
 	json_int_t floor_ms = json_integer_value(json_object_get(root, "handshake_floor_ms"));
 	s.handshake_floor_ms = floor_ms > 0 ? (uint64_t)floor_ms : 0;
+	copy_text(
+		prefs, "operator_user", s.prefs.operator_user, sizeof(s.prefs.operator_user)); /* or nobody */
 	s.prefs.want_running = json_is_true(json_object_get(prefs, "want_running"));
 	s.prefs.accept_dns = json_is_true(json_object_get(prefs, "accept_dns"));
 	json_decref(root);
@@ -105,13 +107,14 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 {
 	char path[PATH_MAX], machine[KEY_TEXT], node[KEY_TEXT], server[KEY_TEXT];
 	path_of(dir, "state.json", path);
-	json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:{s:s, s:s, s:b, s:b}}", "version",
-		STATE_VERSION, "machine_key", key_format(s->machine.b, "privkey:", machine), "node_key",
-		key_format(s->node.b, "privkey:", node), "server_key",
+	json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:{s:s, s:s, s:s, s:b, s:b}}",
+		"version", STATE_VERSION, "machine_key", key_format(s->machine.b, "privkey:", machine),
+		"node_key", key_format(s->node.b, "privkey:", node), "server_key",
 		key_format(s->server.b, "mkey:", server), "handshake_floor_ms",
 		(json_int_t)s->handshake_floor_ms, "logged_in", s->logged_in, "login_name", s->login_name,
-		"prefs", "control_url", s->prefs.control_url, "hostname", s->prefs.hostname, "want_running",
-		s->prefs.want_running, "accept_dns", s->prefs.accept_dns);
+		"prefs", "control_url", s->prefs.control_url, "hostname", s->prefs.hostname, "operator_user",
+		s->prefs.operator_user, "want_running", s->prefs.want_running, "accept_dns",
+		s->prefs.accept_dns);
 	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
 	int err = text ? file_write_atomic(path, 0600, text, strlen(text), eb)
 		       : err_set(eb, -ENOMEM, "write %s", path);

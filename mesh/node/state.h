@@ -16,7 +16,8 @@ struct state {
 	struct machine_key server; /* the one that accepted us; zero: none yet */
 	bool logged_in;		   /* the server has accepted `node` */
 	struct {
-		char control_url[512], hostname[64];
+		char control_url[512], hostname[64],
+			operator_user[64]; /* operator_user: may change things too */
 		bool want_running, accept_dns;
 	} prefs;
 	uint64_t handshake_floor_ms; /* Unix; the newest WireGuard timestamp sent (wg_clock_floor) */

@@ -111,7 +111,8 @@ struct masked_prefs {
 	X("WantRunning", json_bool, want_running) \
 	X("LoggedOut", json_bool, logged_out) \
 	X("ShieldsUp", json_bool, shields_up) \
-	X("Hostname", json_str, hostname)
+	X("Hostname", json_str, hostname) \
+	X("OperatorUser", json_str, operator_user)
 #define PLAIN_ROW(name, codec, field) { name, &(codec), offsetof(struct masked_prefs, p.field), 0, 0, NULL },
 #define SET_ROW(name, codec, field) \
 	{ name "Set", &json_bool, offsetof(struct masked_prefs, m.field), JSON_OMIT, 0, NULL },

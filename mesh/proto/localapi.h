@@ -36,14 +36,14 @@ int api_netcheck_read(
 
 /* Preferences: GET/PATCH prefs (MaskedPrefs: FooSet + Foo). */
 struct api_prefs {
-	const char *control_url, *hostname;
+	const char *control_url, *hostname, *operator_user;
 	bool want_running, logged_out, corp_dns, route_all, shields_up;
 	int32_t netfilter_mode; /* told, never set: the official command line asks to repeat all but its
 				   default */
 };
 enum { API_NETFILTER_ON = 2 };
 struct api_prefs_mask {
-	bool control_url, hostname, want_running, logged_out, corp_dns, route_all, shields_up;
+	bool control_url, hostname, operator_user, want_running, logged_out, corp_dns, route_all, shields_up;
 };
 bool api_prefs_write(struct buf *out, const struct api_prefs *p,
 	const struct api_prefs_mask *mask); /* mask NULL = plain */

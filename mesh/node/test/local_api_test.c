@@ -158,6 +158,45 @@ static void test_routes(void **state)
 		{ { .method = "PATCH", .target = API "prefs", .body = "{\"Hostname\":\"ignored\"}" }, 200,
 			"\"Hostname\":\"here\"" },
 		{ { .method = "POST", .target = API "start", .body = "nonsense" }, 400, "" },
+		/* What is not here is refused; what changes nothing is not. */
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"ExitNodeIDSet\":true,\"ExitNodeID\":\"n5\"}" },
+			400, "--exit-node" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":[\"10.0.0.0/8\"]}" },
+			400, "--advertise-routes" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AutoUpdateSet\":{\"ApplySet\":true},\"AutoUpdate\":{\"Apply\":true}}" },
+			400, "no preference AutoUpdate" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"RouteAllSet\":true,\"RouteAll\":true}" },
+			400, "--accept-routes" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"RunSSHSet\":true,\"RunSSH\":false,\"NetfilterModeSet\":true,"
+				  "\"NetfilterMode\":2}" },
+			200, "\"Hostname\":\"here\"" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"OperatorUserSet\":true,\"OperatorUser\":\"no such user\"}" },
+			400, "no user of this machine" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"OperatorUserSet\":true,\"OperatorUser\":\"root\"}" },
+			200, "\"OperatorUser\":\"root\"" },
+		{ { .method = "POST",
+			  .target = API "check-prefs",
+			  .body = "{\"AdvertiseTags\":[\"tag:x\"]}" },
+			200, "--advertise-tags" },
+		{ { .method = "POST",
+			  .target = API "start",
+			  .body = "{\"UpdatePrefs\":{\"ControlURL\":\"http://x\",\"RunSSH\":true}}" },
+			400, "--ssh" },
+		{ { .method = "GET", .target = API "dns-query?name=x" }, 503, "ropewalk up" },
 	};
 	struct place p;
 	(void)state;
@@ -173,6 +212,36 @@ static void test_routes(void **state)
 	struct errbuf eb;
 	assert_int_equal(state_load(p.dir, &random_system, &s, &eb), 0);
 	assert_string_equal(s.prefs.hostname, "here");
+	place_end(&p);
+}
+
+/* The same server written otherwise keeps the login; another one does not. */
+static void test_same_server(void **state)
+{
+	static const struct {
+		const char *body;
+		bool stays;
+	} rows[] = {
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://Ctl.test:443/\"}", true },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://ctl.test\"}", true },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://ctl.test/mesh\"}", false },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"http://ctl.test:443\"}", false },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://ctl.test:444\"}", false },
+	};
+	struct place p;
+	struct answer a;
+	(void)state;
+	place_make(&p);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		strcpy(p.n->state.prefs.control_url, "https://ctl.test");
+		p.n->state.logged_in = true;
+		memset(&p.n->state.node, 7, sizeof(p.n->state.node));
+		ask(&p, &(struct question) { .method = "PATCH", .target = API "prefs", .body = rows[i].body },
+			&a);
+		assert_int_equal(a.status, 200);
+		assert_int_equal(p.n->state.logged_in, rows[i].stays);
+		assert_int_equal(key_is_zero(p.n->state.node.b), !rows[i].stays);
+	}
 	place_end(&p);
 }
 
@@ -245,6 +314,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_same_server),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_socket_in_use),

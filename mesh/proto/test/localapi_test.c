@@ -115,6 +115,7 @@ static void test_prefs(void **state)
 	struct arena a = { 0 };
 	struct api_prefs p = { .control_url = "http://10.0.0.1",
 		.hostname = "a",
+		.operator_user = "",
 		.want_running = true,
 		.corp_dns = true },
 			 back;
@@ -131,7 +132,7 @@ static void test_prefs(void **state)
 	assert_string_equal(buf_cstr(&b),
 		"{\"ControlURL\":\"http://10.0.0.1\",\"RouteAll\":false,\"CorpDNS\":true,\"WantRunning\":"
 		"true,\"LoggedOut\":false,\"ShieldsUp\":false,\"Hostname\":\"a\","
-		"\"NetfilterMode\":0}");
+		"\"OperatorUser\":\"\",\"NetfilterMode\":0}");
 	assert_int_equal(api_prefs_read(&a, (const char *)buf_data(&b), b.len, &back, &got, NULL), 0);
 	assert_string_equal(back.control_url, p.control_url);
 	assert_false(got.control_url); /* a value without its Set member changes nothing */

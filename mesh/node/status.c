@@ -116,8 +116,9 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
+	enum { OWN_LINES = 6 }; /* the ifs below */
 	size_t from_map = n->map ? n->map->n_health : 0;
-	s->health = arena_array(a, from_map + 5, sizeof(*s->health));
+	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
 		return;
 	if (n->last_error[0])

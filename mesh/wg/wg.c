@@ -114,24 +114,23 @@ static bool list_has(const struct prefix *list, size_t n, const struct prefix *p
 	return false;
 }
 
+/* allowed may be the peer's own list. */
 static bool set_allowed(struct wg *w, struct wg_peer *p, const struct prefix *allowed, size_t n)
 {
-	bool good = true;
+	struct prefix *list = n ? malloc(n * sizeof(*list)) : NULL;
+	size_t kept = 0;
+	if (n && !list)
+		return false;
 	for (size_t i = 0; i < p->n_allowed; i++)
 		if (!list_has(allowed, n, &p->allowed[i]))
 			allowed_remove(&w->allowed, &p->allowed[i], p);
-	free(p->allowed);
-	p->n_allowed = 0;
-	p->allowed = n ? malloc(n * sizeof(*allowed)) : NULL;
-	if (n && !p->allowed)
-		return false;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		if (allowed_put(&w->allowed, &allowed[i], p))
-			p->allowed[p->n_allowed++] = allowed[i];
-		else
-			good = false;
-	}
-	return good;
+			list[kept++] = allowed[i];
+	free(p->allowed);
+	p->allowed = list;
+	p->n_allowed = kept;
+	return kept == n;
 }
 
 static void set_psk(struct wg *w, struct wg_peer *p, const uint8_t *psk)

@@ -4,13 +4,13 @@
 #include "resolver/zone.h"
 #include <stdlib.h>
 
-static size_t replied;
+static size_t replied, most;
 
 static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 {
 	(void)arg;
 	(void)client;
-	if (++replied > 1 || len < DNS_HEADER || len > DNS_UDP_SIZE || !(msg[2] & 0x80))
+	if (++replied > 1 || len < DNS_HEADER || len > most || !(msg[2] & 0x80))
 		abort();
 }
 static void upstream_send(
@@ -29,9 +29,13 @@ static struct resolver *make(void)
 	struct resolver_upstream up = { .at = { .ip = addr_v4(0xc0000201), .port = 53 } };
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
 	struct addr ip = addr_v4(0x64400001);
+	struct dns_name alias, wild;
 	struct zone_builder *b = key_setup() ? zone_builder_new() : NULL;
 	struct resolver *r = resolver_new(&ops, &random_system);
-	if (!b || !r || !zone_add_authority(b, "m") || !zone_add_address(b, "a.m", &ip, true) ||
+	if (!b || !r || !dns_name_parse("c.m", &alias) || !dns_name_parse("*.w.m", &wild) ||
+		!zone_add_authority(b, "m") || !zone_add_address(b, "a.m", &ip, true) ||
+		!zone_add_record(b, &alias, DNS_CNAME, (const uint8_t *)"\1x\1w\1m", 7) ||
+		!zone_add_record(b, &wild, DNS_CNAME, (const uint8_t *)"\1c\1m", 5) ||
 		resolver_configure(r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL))
 		abort();
 	struct zone *z = zone_build(b);
@@ -47,13 +51,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static uint64_t now_ms = 1000;
 	if (!r)
 		r = make();
-	replied = 0;
-	bool owed = resolver_query(r, now_ms, 1, data, len, false);
-	if (!owed && replied)
-		abort();
-	resolver_client_gone(r, 1);
-	replied = 0;
-	now_ms += 10000;
-	resolver_tick(r, now_ms);
+	for (int tcp = 0; tcp < 2; tcp++) {
+		most = tcp ? DNS_MESSAGE_MAX : DNS_UDP_SIZE;
+		replied = 0;
+		bool owed = resolver_query(r, now_ms, 1, data, len, tcp);
+		if (!owed && replied)
+			abort();
+		resolver_client_gone(r, 1);
+		replied = 0;
+		now_ms += 10000;
+		resolver_tick(r, now_ms);
+		if (replied)
+			abort();
+	}
 	return 0;
 }

@@ -1,0 +1,206 @@
+/* Everything that can happen to questions in flight, in any order: askers, answers right and wrong, sockets
+ * that fail, time, clients that leave, new configurations. Whoever was promised a reply gets exactly one, and
+ * no socket is given back twice or never. */
+#include "resolver/resolver.h"
+#include "resolver/zone.h"
+#include <stdlib.h>
+
+enum { CLIENTS = 256, SENT_MAX = 4096, END_MS = 60000, DAYS_MS = 2 * 86400 * 1000, INPUT_MAX = 512 };
+
+struct sent {
+	uint64_t id;
+	bool open;
+	size_t len;
+	uint8_t msg[DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN];
+};
+struct world {
+	struct resolver *r;
+	uint64_t now_ms;
+	uint8_t owed[CLIENTS]; /* replies */
+	bool gone[CLIENTS];
+	size_t n_sent;
+	struct sent sent[SENT_MAX];
+};
+
+static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
+{
+	struct world *w = arg;
+	if (client >= CLIENTS || !w->owed[client] || w->gone[client])
+		abort();
+	if (len < DNS_HEADER || !(msg[2] & 0x80) || (client & 1 ? len > DNS_MESSAGE_MAX : len > DNS_UDP_SIZE))
+		abort();
+	w->owed[client]--;
+}
+
+static void upstream_send(
+	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+{
+	struct world *w = arg;
+	(void)to, (void)tcp;
+	if (w->n_sent == SENT_MAX)
+		abort(); /* far more than the clients' questions can cause */
+	struct sent *s = &w->sent[w->n_sent++];
+	*s = (struct sent) { .id = id, .open = true, .len = len };
+	memcpy(s->msg, msg, len);
+}
+
+static void upstream_done(void *arg, uint64_t id)
+{
+	struct world *w = arg;
+	for (size_t i = w->n_sent; i-- > 0;)
+		if (w->sent[i].id == id) {
+			if (!w->sent[i].open)
+				abort();
+			w->sent[i].open = false;
+			return;
+		}
+	abort();
+}
+
+static void configure(struct world *w, unsigned how)
+{
+	struct resolver_upstream up[3] = { { .at = { .ip = addr_v4(0xc0000201), .port = 53 } },
+		{ .at = { .ip = addr_v4(0xc0000202), .port = 53 }, .trusted = true },
+		{ .at = { .ip = addr_v4(0xc0000203), .port = 53 } } };
+	struct resolver_route routes[] = { { .suffix = "", .upstreams = up, .n_upstreams = how % 4 },
+		{ .suffix = "b",
+			.upstreams = up + 1,
+			.n_upstreams = 1 + (how >> 2 & 1),
+			.race = how >> 3 & 1 } };
+	struct resolver_config c = { .routes = routes, .n_routes = 2, .cache_bytes = 1 << 14 };
+	if (resolver_configure(w->r, &c, NULL))
+		abort();
+}
+
+static void zone_give(struct world *w)
+{
+	struct addr ip = addr_v4(0x64400001);
+	struct dns_name alias;
+	struct zone_builder *b = zone_builder_new();
+	if (!b || !dns_name_parse("c.m", &alias) || !zone_add_authority(b, "m") ||
+		!zone_add_address(b, "a.m", &ip, true) ||
+		!zone_add_record(b, &alias, DNS_CNAME, (const uint8_t *)"\1x\1b", 5))
+		abort();
+	struct zone *z = zone_build(b);
+	resolver_zone_set(w->r, z);
+	zone_put(z);
+}
+
+static void ask(struct world *w, unsigned what)
+{
+	static const char *const names[] = { "x.b", "y.b", "x.y.a", "c.m", "a.m", "q.a", "b", "z.c.b" };
+	uint64_t client = what & (CLIENTS - 1);
+	uint8_t msg[DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN];
+	struct dns_name name;
+	(void)dns_name_parse(names[what & 7], &name);
+	struct dns_ask q = { .id = (uint16_t)what, .type = what & 8 ? DNS_A : DNS_CNAME, .name = &name };
+	q.edns = what & 16;
+	q.dnssec_ok = what & 32;
+	if (w->gone[client] || w->owed[client] == UINT8_MAX)
+		return;
+	w->owed[client]++;
+	if (!resolver_query(w->r, w->now_ms, client, msg, dns_ask_write(msg, &q), client & 1))
+		abort();
+}
+
+/* The bytes of the input after a true id and question, so that the rest is reached. */
+static void answer(struct world *w, unsigned which, struct rd *r)
+{
+	uint8_t msg[1024];
+	struct sent *s = w->n_sent ? &w->sent[w->n_sent - 1 - which % w->n_sent] : NULL;
+	size_t n = rd_u8(r), question = s ? dns_name_skip(s->msg, s->len, DNS_HEADER) + 4 : 0;
+	n = n < r->left ? n : r->left;
+	const uint8_t *rest = rd_take(r, n);
+	if (!s || !rest || r->bad || n < DNS_HEADER - 2)
+		return;
+	memcpy(msg, s->msg, question);
+	memcpy(msg + 2, rest, DNS_HEADER - 2);
+	msg[2] |= 0x80;
+	msg[4] = 0;
+	msg[5] = 1;
+	memcpy(msg + question, rest + DNS_HEADER - 2, n - (DNS_HEADER - 2));
+	resolver_upstream_received(w->r, w->now_ms, s->id, msg, question + n - (DNS_HEADER - 2));
+}
+
+static void fail(struct world *w, unsigned which)
+{
+	static const int codes[] = { -111, -101, -24, -1000 };
+	if (w->n_sent)
+		resolver_upstream_failed(
+			w->r, w->now_ms, w->sent[w->n_sent - 1 - which % w->n_sent].id, codes[which & 3]);
+}
+
+static void pass(struct world *w, uint64_t ms)
+{
+	w->now_ms += ms;
+	resolver_tick(w->r, w->now_ms);
+	if (resolver_deadline(w->r) <= w->now_ms)
+		abort();
+}
+
+static void step(struct world *w, struct rd *r)
+{
+	unsigned op = rd_u8(r), what = rd_u8(r);
+	switch (op & 7) {
+	case 0:
+	case 1: ask(w, what | (op & 0xf8) << 5); break;
+	case 2:
+	case 3: answer(w, what, r); break;
+	case 4: fail(w, what); break;
+	case 5: pass(w, what * 8); break;
+	case 6:
+		w->gone[what] = true;
+		w->owed[what] = 0;
+		resolver_client_gone(w->r, what);
+		break;
+	case 7:
+		if (what & 0x80)
+			resolver_network_changed(w->r);
+		else
+			configure(w, what);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+static void make(struct world *w)
+{
+	struct resolver_ops ops = { reply, upstream_send, upstream_done, w };
+	w->now_ms = 1000;
+	w->r = key_setup() ? resolver_new(&ops, &random_system) : NULL;
+	if (!w->r)
+		abort();
+	zone_give(w);
+}
+
+/* One resolver for all inputs: a new one is too slow. Without upstreams, and days later, it remembers
+ * nothing.
+ */
+static void reset(struct world *w)
+{
+	if (resolver_configure(w->r, &(struct resolver_config) { 0 }, NULL))
+		abort();
+	w->now_ms += DAYS_MS;
+	w->n_sent = 0;
+	memset(w->gone, 0, sizeof(w->gone));
+	configure(w, 1);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static struct world w;
+	struct rd r = rd_of(data, len < INPUT_MAX ? len : INPUT_MAX);
+	if (!w.r)
+		make(&w);
+	reset(&w);
+	while (r.left && !r.bad)
+		step(&w, &r);
+	pass(&w, END_MS);
+	for (size_t i = 0; i < CLIENTS; i++)
+		if (w.owed[i])
+			abort();
+	for (size_t i = 0; i < w.n_sent; i++)
+		if (w.sent[i].open)
+			abort();
+	return 0;
+}

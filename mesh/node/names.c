@@ -245,8 +245,11 @@ static int open_resolver(struct node *n, struct errbuf *eb)
 	return n->dns ? 0 : eb->code;
 }
 
+/* Once this node's key has expired the mesh is out of reach: its names are served as they were, but questions
+ * of the machine go where they went without a mesh. */
 static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
 {
+	const struct ctl_dns *dns = netmap_peer_expired(m, m->self, clock_unix_ms()) ? NULL : m->dns;
 	int err = n->dns ? 0 : open_resolver(n, eb);
 	if (err)
 		return err;
@@ -255,8 +258,8 @@ static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
 		return err_set(eb, -12, "the names of the mesh do not fit in memory; the old ones stay");
 	resolver_zone_set(resolver_server_core(n->dns), z);
 	zone_put(z);
-	err = configure_routes(n, m->dns, eb);
-	return err ? err : point_machine(n, m->dns, eb);
+	err = configure_routes(n, dns, eb);
+	return err ? err : point_machine(n, dns, eb);
 }
 
 void names_apply(struct node *n, const struct netmap *m)

@@ -16,9 +16,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define EXPIRED "\"Expired\":true,"
 #define KEY(c) "nodekey:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c
-#define NODES \
-	"\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"" KEY( \
+#define NODES NODES_WITH("")
+#define NODES_WITH(more) \
+	"\"Node\":{" more "\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"" KEY( \
 		"aa") "\",\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"]}," \
 		      "\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"b.mesh.test.\",\"Key\":\"" KEY( \
 			      "bb") "\",\"Addresses\":[\"100.64.0.2/32\"]}]"
@@ -244,6 +246,33 @@ static void test_own_before_fallback(void **state)
 	place_end(p);
 }
 
+/* B42: an expired key takes the mesh's nameservers out of reach; the machine must not be left without. */
+static void test_expired(void **state)
+{
+	static const char dns[] = ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+				  "\"Resolvers\":[{\"Addr\":\"127.0.0.8\"}]}}";
+	char json[4096];
+	struct place *p = place_make();
+	(void)state;
+	if (!p) {
+		print_message("skipped: a network namespace needs root\n");
+		skip();
+	}
+	FILE *f = fopen(p->resolv, "w");
+	fputs("nameserver 127.0.0.7\n", f);
+	fclose(f);
+	for (int expired = 0; expired < 2; expired++) {
+		snprintf(json, sizeof(json), "{%s%s", expired ? NODES_WITH(EXPIRED) : NODES, dns);
+		use_map(p, json);
+		assert_int_equal(os_dns_active(p->n.os_dns), !expired);
+		assert_int_equal(ask(p, "b.mesh.test", "A").count, 1);
+		ask(p, expired ? "one.example" : "two.example", "A");
+		assert_int_equal(p->fallback.asked, 1);
+		assert_int_equal(p->own.asked, expired);
+	}
+	place_end(p);
+}
+
 /* A resolv.conf that cannot be written is said, and the names are served all the same. */
 static void test_no_file(void **state)
 {
@@ -312,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zone_and_routes),
 		cmocka_unit_test(test_own_before_fallback),
+		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_mesh_server_stays_in),

@@ -154,6 +154,19 @@ static bool single_may_leave(uint16_t type)
 	return type == DNS_DS || type == DNS_DNSKEY || type == DNS_NS;
 }
 
+/* What a machine asks of its network all day to find printers and the like (RFC 6763 11): b, db, r, dr and lb
+ * below _dns-sd._udp. For a private range nobody has an answer. */
+static bool is_service_search(const struct dns_name *name)
+{
+	static const uint8_t below[] = "\7_dns-sd\4_udp";
+	unsigned at = name->b[0] + 1u;
+	bool one = name->b[0] == 1 && (name->b[1] == 'b' || name->b[1] == 'r');
+	bool two = name->b[0] == 2 && (!memcmp(name->b + 1, "db", 2) || !memcmp(name->b + 1, "dr", 2) ||
+					      !memcmp(name->b + 1, "lb", 2));
+	return (one || two) && name->len > at + sizeof(below) - 1 &&
+	       !memcmp(name->b + at, below, sizeof(below) - 1);
+}
+
 static bool special_is_off(const struct resolver *r, uint8_t kind, const struct route *route)
 {
 	if (kind == SPECIAL_SPLIT)
@@ -174,9 +187,10 @@ static bool route_find(struct resolver *r, struct asking *k, const struct dns_na
 	int number = suffixes_longest(r->routes->index, name, &routed);
 	int special = suffixes_longest(r->special.index, name, &labels);
 	*route = number < 0 ? NULL : &r->routes->list[number];
-	if (special >= 0 && special_is_off(r, r->special.kinds[special], *route))
+	bool never = special >= 0 && special_is_reverse(&r->special, special) && is_service_search(name);
+	if (special >= 0 && !never && special_is_off(r, r->special.kinds[special], *route))
 		special = -1;
-	if (special >= 0 && labels > routed) {
+	if (special >= 0 && (never || labels > routed)) {
 		uint8_t kind = r->special.kinds[special];
 		if (kind == SPECIAL_LOCALHOST && localhost_write(&k->d, name, k->q->type))
 			return false;

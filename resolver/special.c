@@ -73,3 +73,10 @@ void special_fini(struct special *s)
 	suffixes_free(s->index);
 	*s = (struct special) { 0 };
 }
+
+bool special_is_reverse(const struct special *s, int number)
+{
+	static const struct dns_name zones[] = { { 14, "\7in-addr\4arpa" }, { 10, "\3ip6\4arpa" } };
+	return dns_name_within(&s->suffixes[number], &zones[0]) ||
+	       dns_name_within(&s->suffixes[number], &zones[1]);
+}

@@ -21,5 +21,6 @@ struct special {
 };
 bool special_init(struct special *s, const uint64_t seed[2]); /* false: memory short */
 void special_fini(struct special *s);
+bool special_is_reverse(const struct special *s, int number); /* below in-addr.arpa or ip6.arpa */
 
 #endif

@@ -272,9 +272,12 @@ static void test_routes(void **state)
 /* Names of a site go to a trusted name server (a pi-hole of the mesh), and to no other. */
 static void test_site_names(void **state)
 {
-	static const char *const names[] = { "nas.home.arpa", "nas.internal", "1.2.168.192.in-addr.arpa" };
+	static const char *const names[] = { "xb._dns-sd._udp.0.0.10.in-addr.arpa",
+		"b._dns-sd._tcp.0.0.10.in-addr.arpa", "b._dns-sd._udp.example.com", "nas.home.arpa",
+		"nas.internal", "1.2.168.192.in-addr.arpa" };
 	static const char *const never[] = { "x.onion", "x.local", "x.invalid", "1.0.0.127.in-addr.arpa",
-		"localhost" };
+		"localhost", "lb._dns-sd._udp.0.2.168.192.in-addr.arpa",
+		"b._dns-sd._udp.0.0.10.in-addr.arpa" };
 	static struct fake f;
 	struct resolver_upstream up = { .at = fake_upstream(1), .trusted = true };
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };

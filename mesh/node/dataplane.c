@@ -85,10 +85,14 @@ void dataplane_tun_received(void *arg, struct pkt *pkts, size_t count)
 	node_rearm(n);
 }
 
-void dataplane_send_inner(struct node *n, struct pkt *p)
+void dataplane_send_inner(struct node *n, uint64_t peer, const struct path_way *way, struct pkt *p)
 {
-	struct bundle b = { .n = n };
-	out_one(n, loop_now_ms(n->loop), p, &b);
+	uint64_t now = loop_now_ms(n->loop);
+	struct bundle b = { .n = n, .peer = peer, .way = *way };
+	if (!peer_key(n, peer, &b.key) || !wg_ready(n->wg, now, peer) ||
+		wg_seal(n->wg, now, peer, p) != WG_OK)
+		return;
+	bundle_add(&b, now, peer, p);
 	bundle_send(&b);
 }
 
@@ -155,7 +159,7 @@ const struct wg_ops dataplane_wg_ops = {
 
 /* --- in --- */
 
-static bool in_inner(struct node *n, uint64_t now, uint64_t peer, struct pkt *p)
+static bool in_inner(struct node *n, uint64_t now, uint64_t peer, bool by_relay, struct pkt *p)
 {
 	struct ip_view v;
 	if (!ip_parse(pkt_data(p), p->len, &v)) {
@@ -172,9 +176,9 @@ static bool in_inner(struct node *n, uint64_t now, uint64_t peer, struct pkt *p)
 	case FILTER_PASS: return true;
 	case FILTER_DROP:
 		if (n->filter_drops.no_rule != no_rule && filter_wants_reject(&v))
-			tsmp_reject(n, &v);
+			tsmp_reject(n, peer, &v);
 		return false;
-	case FILTER_TSMP: tsmp_received(n, peer, &v, pkt_data(p)); return false;
+	case FILTER_TSMP: tsmp_received(n, peer, by_relay, &v, pkt_data(p)); return false;
 	}
 	return false;
 }
@@ -206,7 +210,7 @@ static bool in_wireguard(struct node *n, uint64_t now, struct pkt *p, const stru
 		answer_stale(n, now, from);
 	if (r.authenticated)
 		path_authenticated(n->path, now, r.peer, from->region ? NULL : &from->udp);
-	return verdict == WG_OK && r.is_data && p->len && in_inner(n, now, r.peer, p);
+	return verdict == WG_OK && r.is_data && p->len && in_inner(n, now, r.peer, from->region, p);
 }
 
 void dataplane_udp_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t count)

@@ -7,6 +7,7 @@
 #include "mesh/node/names.h"
 #include "mesh/node/node.h"
 #include "mesh/node/relays.h"
+#include "mesh/node/tsmp.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/resolve.h"
 #include <errno.h>
@@ -113,6 +114,11 @@ static void path_resolve(void *arg, const char *host)
 	l->r = resolve_start(n->loop, host, host_resolved, l);
 	if (!l->r)
 		lookup_free(n, l);
+}
+
+static void path_probe_data(void *arg, uint64_t peer, uint64_t token, const struct path_way *way)
+{
+	tsmp_ping(arg, peer, token, way);
 }
 
 /* --- facts for path --- */
@@ -227,6 +233,7 @@ static int open_cores(struct node *n, struct errbuf *eb)
 		.ping_done = path_ping_done,
 		.https_probe = path_https_probe,
 		.resolve = path_resolve,
+		.probe_data = path_probe_data,
 		.arg = n };
 	struct relays_events re = { .received = relay_received,
 		.flush = relay_flush,

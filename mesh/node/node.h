@@ -119,8 +119,9 @@ void dataplane_udp_received(void *arg, struct pkt *pkts, const struct endpoint *
 void dataplane_relay_received(
 	struct node *n, int32_t region, const struct node_key *from, const uint8_t *p, size_t len);
 void dataplane_relay_flush(struct node *n);
-/* TSMP ping to a peer's mesh address etc. go out like packets of the machine. */
-void dataplane_send_inner(struct node *n, struct pkt *p);
+/* What the engine itself says to a peer inside the tunnel: by this way, and no sign that the peer is in use.
+ * Left out while there is no session. */
+void dataplane_send_inner(struct node *n, uint64_t peer, const struct path_way *way, struct pkt *p);
 
 /* apply.c: the one consumer of map changes. */
 int apply_map(struct node *n, struct netmap *next, struct errbuf *eb); /* takes the reference */

@@ -16,25 +16,72 @@ enum {
 	DISCO_LEN = 1 + KEY_LEN
 };
 
-static void send_to(
-	struct node *n, const struct addr *from, const struct addr *to, const uint8_t *body, size_t len)
+/* The two ends' addresses of one family. */
+struct ends {
+	struct addr us, peer;
+};
+
+static void send_to(struct node *n, uint64_t peer, const struct path_way *way, const struct ends *e,
+	const struct wr *body)
 {
 	struct pkt out;
 	pkt_reset(&out);
-	memcpy(pkt_data(&out) + (addr_is_v4(from) ? 20 : 40), body, len);
-	out.len = (uint16_t)ip_write_header(pkt_data(&out), from, to, IP_TSMP, len);
-	dataplane_send_inner(n, &out);
+	memcpy(pkt_data(&out) + (addr_is_v4(&e->us) ? 20 : 40), body->p, body->len);
+	out.len = (uint16_t)ip_write_header(pkt_data(&out), &e->us, &e->peer, IP_TSMP, body->len);
+	dataplane_send_inner(n, peer, way, &out);
 }
 
-static void answer_ping(struct node *n, const struct ip_view *v, struct rd r)
+static bool find_ends(const struct node *n, uint64_t peer, struct ends *out)
+{
+	const struct netmap_peer *p = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
+	if (!p)
+		return false;
+	const struct ctl_prefixes *own = &n->map->self->node.addresses, *theirs = &p->node.addresses;
+	for (size_t i = 0; i < own->n; i++) {
+		for (size_t j = 0; j < theirs->n; j++) {
+			if (addr_is_v4(&own->v[i].ip) != addr_is_v4(&theirs->v[j].ip))
+				continue;
+			*out = (struct ends) { own->v[i].ip, theirs->v[j].ip };
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Also the way the question came, which is known to work. */
+static void answer_ping(struct node *n, uint64_t peer, bool by_relay, const struct ip_view *v, struct rd r)
 {
 	uint8_t body[PONG_LEN];
 	struct wr w = wr_of(body, sizeof(body));
+	struct ends e = { v->dst, v->src };
+	struct path_way way = path_way_quiet(n->path, peer);
+	way.relay = way.relay || (by_relay && way.region != PATH_REGION_NONE);
 	wr_u8(&w, TSMP_PONG);
 	wr_bytes(&w, rd_take(&r, ECHO_LEN), r.bad ? 0 : ECHO_LEN);
 	wr_u16(&w, 0); /* no peer API here */
 	if (!r.bad)
-		send_to(n, &v->dst, &v->src, body, w.len);
+		send_to(n, peer, &way, &e, &w);
+}
+
+void tsmp_ping(struct node *n, uint64_t peer, uint64_t token, const struct path_way *way)
+{
+	uint8_t body[1 + ECHO_LEN];
+	struct wr w = wr_of(body, sizeof(body));
+	struct ends e;
+	wr_u8(&w, TSMP_PING);
+	wr_bytes(&w, (const uint8_t *)&token, sizeof(token));
+	if (find_ends(n, peer, &e))
+		send_to(n, peer, way, &e, &w);
+}
+
+static void ping_answered(struct node *n, uint64_t peer, struct rd r)
+{
+	uint64_t token;
+	const uint8_t *echo = rd_take(&r, sizeof(token));
+	if (!echo)
+		return;
+	memcpy(&token, echo, sizeof(token));
+	path_data_answered(n->path, loop_now_ms(n->loop), peer, token);
 }
 
 static void learn_disco(struct node *n, uint64_t peer, struct rd r)
@@ -54,16 +101,18 @@ static void learn_disco(struct node *n, uint64_t peer, struct rd r)
 	path_peer_set(n->path, loop_now_ms(n->loop), &pp);
 }
 
-void tsmp_reject(struct node *n, const struct ip_view *v)
+void tsmp_reject(struct node *n, uint64_t peer, const struct ip_view *v)
 {
 	uint8_t body[REJECT_LEN];
 	struct wr w = wr_of(body, sizeof(body));
+	struct ends e = { v->dst, v->src };
+	struct path_way way = path_way_quiet(n->path, peer);
 	wr_u8(&w, TSMP_REJECT);
 	wr_u8(&w, v->proto);
 	wr_u8(&w, REJECT_BY_RULES);
 	wr_u16(&w, v->sport);
 	wr_u16(&w, v->dport);
-	send_to(n, &v->dst, &v->src, body, w.len);
+	send_to(n, peer, &way, &e, &w);
 }
 
 /* For people who look at the log to see why a connection hangs. */
@@ -80,11 +129,12 @@ static void tell_rejected(struct node *n, uint64_t peer, struct rd r)
 			why == REJECT_BY_RULES ? ", by the rules of the network" : "");
 }
 
-void tsmp_received(struct node *n, uint64_t peer, const struct ip_view *v, const uint8_t *p)
+void tsmp_received(struct node *n, uint64_t peer, bool by_relay, const struct ip_view *v, const uint8_t *p)
 {
 	struct rd r = rd_of(p + v->payload_at, (size_t)(v->total_len - v->payload_at));
 	switch (rd_u8(&r)) {
-	case TSMP_PING: answer_ping(n, v, r); return;
+	case TSMP_PING: answer_ping(n, peer, by_relay, v, r); return;
+	case TSMP_PONG: ping_answered(n, peer, r); return;
 	case TSMP_DISCO: learn_disco(n, peer, r); return;
 	case TSMP_REJECT: tell_rejected(n, peer, r); return;
 	default: return; /* later versions say more */
@@ -93,18 +143,13 @@ void tsmp_received(struct node *n, uint64_t peer, const struct ip_view *v, const
 
 void tsmp_session_ready(struct node *n, uint64_t peer)
 {
-	const struct netmap_peer *p = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
-	if (!p || (n->control && control_connected(n->control)))
+	uint8_t body[DISCO_LEN];
+	struct wr w = wr_of(body, sizeof(body));
+	struct ends e;
+	if ((n->control && control_connected(n->control)) || !find_ends(n, peer, &e))
 		return;
-	const struct ctl_prefixes *own = &n->map->self->node.addresses, *theirs = &p->node.addresses;
-	uint8_t body[DISCO_LEN] = { TSMP_DISCO };
-	memcpy(body + 1, path_disco_key(n->path)->b, KEY_LEN);
-	for (size_t i = 0; i < own->n; i++) {
-		for (size_t j = 0; j < theirs->n; j++) {
-			if (addr_is_v4(&own->v[i].ip) != addr_is_v4(&theirs->v[j].ip))
-				continue;
-			send_to(n, &own->v[i].ip, &theirs->v[j].ip, body, sizeof(body));
-			return;
-		}
-	}
+	struct path_way way = path_way_quiet(n->path, peer);
+	wr_u8(&w, TSMP_DISCO);
+	wr_bytes(&w, path_disco_key(n->path)->b, KEY_LEN);
+	send_to(n, peer, &way, &e, &w);
 }

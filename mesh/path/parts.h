@@ -50,6 +50,14 @@ void session_at(struct path *p, struct peer *e, uint64_t at_ms);
 void session_notify(struct path *p, struct peer *e);
 void session_self_fresh(struct path *p, bool changed); /* own endpoints are known anew */
 
+uint64_t session_check_time(const struct peer *e); /* how long an answer by best may take */
+
+/* liveness.c */
+void liveness_begin(struct path *p, struct peer *e); /* another direct way was chosen */
+void liveness_sent(struct path *p, struct peer *e);
+uint64_t liveness_due(const struct path *p, const struct peer *e); /* UINT64_MAX = nothing to ask */
+void liveness_step(struct path *p, struct peer *e);
+
 /* self.c */
 void self_seen(struct path *p, const struct endpoint *at);
 void self_rebuild(struct path *p);

@@ -9,6 +9,11 @@
 
 struct path;
 enum { PATH_REGION_NONE = 0 };
+struct path_way {
+	bool udp, relay;
+	struct endpoint at;
+	int32_t region;
+};
 struct path_ops {
 	void (*send_udp)(void *arg, const struct endpoint *to, const uint8_t *p, size_t len);
 	/* Through region's relay to the node with this key; the driver connects when it is not. */
@@ -27,6 +32,9 @@ struct path_ops {
 	/* A relay of the map has a name but no address: the driver answers with path_resolved. NULL: no DNS.
 	 */
 	void (*resolve)(void *arg, const char *host);
+	/* Send the peer, inside the tunnel and by this way alone, what it answers at once; its answer is
+	 * path_data_answered. NULL: not known. */
+	void (*probe_data)(void *arg, uint64_t peer, uint64_t token, const struct path_way *way);
 	void *arg;
 };
 /* send_* are called in the midst of things: from them only path_send_failed may be called. The others come
@@ -63,6 +71,7 @@ void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up);
 void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *who);
 /* A WireGuard message authenticated this peer from here (roaming, liveness). from NULL: by relay. */
 void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const struct endpoint *from);
+void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
 void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err);  /* -EPERM ... */
 void path_https_latency(struct path *p, uint64_t now_ms, int32_t region, double latency_ms); /* < 0: failed */
 void path_resolved(struct path *p, uint64_t now_ms, const char *host, const struct addr *addrs, size_t n);
@@ -73,12 +82,9 @@ void path_control_up(struct path *p, uint64_t now_ms, bool up);
 
 /* Where to send a packet for peer now; both ways when the direct one is not trusted, none when none is known.
  * Tells that the peer is in use, so call it for each batch; may move the deadline. */
-struct path_way {
-	bool udp, relay;
-	struct endpoint at;
-	int32_t region;
-};
 struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer);
+/* The same for what is no use of the peer, as the answer to a probe of its own. */
+struct path_way path_way_quiet(const struct path *p, uint64_t peer);
 /* The way in use, without side effects, and why it is so ("direct", "relay: no answer to 14 probes", ...). */
 struct path_state {
 	bool direct, active;

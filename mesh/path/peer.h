@@ -17,6 +17,14 @@ struct candidate {
 	double latency_ms; /* of the last pong */
 };
 
+/* Does the direct way carry data? Probes of disco may pass where WireGuard does not. liveness.c */
+struct liveness {
+	uint64_t sent_ms, proven_ms, asked_ms; /* data by the direct way; an answer; the last question */
+	uint64_t token, relay_token;
+	uint8_t asked;		   /* questions of this series; 0 = none is out */
+	bool relay_answered, shut; /* shut: the verdict; data takes the relay alone */
+};
+
 struct shown {
 	bool direct;
 	struct endpoint at;
@@ -44,6 +52,7 @@ struct peer {
 	uint64_t best_data_ms;	/* data came by best, or best was chosen */
 	/* Direct way. best is set after a pong; trusted until trust_ms; doubted: relay carries copies too. */
 	bool has_best, doubted, data_dead;
+	struct liveness live;
 	uint8_t failed;		       /* probes of best in a row without an answer */
 	struct endpoint best, seen_as; /* seen_as: ours, as the other end of best sees it */
 	double latency_ms;

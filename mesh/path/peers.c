@@ -224,6 +224,9 @@ static void explain(const struct path *p, const struct peer *e, struct path_stat
 			e->probes);
 	else if (e->n_cands == 0)
 		snprintf(out->why, n, "relay: the peer has named no endpoint yet");
+	else if (e->has_best && e->live.shut)
+		snprintf(out->why, n, "relay: %s answers probes but loses data",
+			endpoint_format(&e->best, text));
 	else if (e->has_best)
 		snprintf(out->why, n, "relay: %s stopped answering", endpoint_format(&e->best, text));
 	else
@@ -240,7 +243,7 @@ bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struc
 	uint64_t now = now_ms > p->now_ms ? now_ms : p->now_ms;
 	*out = (struct path_state) { .active = e->sent_ms && now - e->sent_ms < SESSION_MS };
 	out->region = home_for_peer(p, e);
-	out->direct = e->has_best && e->trust_ms > now;
+	out->direct = e->has_best && e->trust_ms > now && !e->live.shut;
 	out->latency_ms = -1;
 	if (out->direct) {
 		out->at = e->best;

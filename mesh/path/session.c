@@ -72,7 +72,7 @@ void session_at(struct path *p, struct peer *e, uint64_t at_ms)
 
 void session_notify(struct path *p, struct peer *e)
 {
-	struct shown s = { .direct = session_trusted(p, e), .region = home_for_peer(p, e) };
+	struct shown s = { .direct = session_trusted(p, e) && !e->live.shut, .region = home_for_peer(p, e) };
 	if (s.direct)
 		s.at = e->best;
 	/* An idle peer is nobody's news; what became of its way is told when it is used again. */
@@ -88,7 +88,7 @@ void session_notify(struct path *p, struct peer *e)
 	p->changed = e;
 }
 
-static uint64_t check_time(const struct peer *e)
+uint64_t session_check_time(const struct peer *e)
 {
 	double t = 3 * e->latency_ms + 100;
 	return t < CHECK_MIN_MS ? CHECK_MIN_MS : t > CHECK_MAX_MS ? CHECK_MAX_MS : (uint64_t)t;
@@ -105,7 +105,7 @@ static void ping_best(struct path *p, struct peer *e)
 		return;
 	e->best_pinged_ms = p->now_ms;
 	if (!e->check_ms)
-		e->check_ms = p->now_ms + check_time(e);
+		e->check_ms = p->now_ms + session_check_time(e);
 	session_at(p, e, e->check_ms);
 }
 
@@ -235,6 +235,7 @@ static void lose_trust(struct path *p, struct peer *e)
 {
 	e->trust_ms = 0;
 	e->doubted = false;
+	e->live.asked = 0;
 	if (session_active(p, e)) {
 		netcheck_start(p, false); /* our own mapping may be what was lost */
 		session_burst(p, e);
@@ -287,6 +288,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	if (!same) {
 		if (!is_better(p, e, c, latency_ms))
 			return;
+		liveness_begin(p, e);
 		if (!session_trusted(p, e))
 			e->better_ms =
 				p->now_ms + 1000; /* the quickest is not always the best: compare once soon */
@@ -376,6 +378,7 @@ static uint64_t next_step(const struct path *p, const struct peer *e)
 		t = earliest(t, p->now_ms + CALL_GAP_MS);
 	if (session_trusted(p, e)) {
 		t = earliest(t, e->trust_ms);
+		t = earliest(t, liveness_due(p, e));
 		if (active)
 			t = earliest(t, e->better_ms);
 		if (active && !e->check_ms) { /* else a ping is out already */
@@ -403,6 +406,7 @@ void session_step(struct path *p, struct peer *e)
 		e->answer_rounds--;
 		e->answer_ms = now + (e->answer_rounds == ANSWER_ROUNDS - 1 ? 100 : 200);
 	}
+	liveness_step(p, e);
 	if (active && session_trusted(p, e))
 		step_trusted(p, e);
 	else if (active && now >= e->round_ms && !key_is_zero(e->disco.b))
@@ -441,8 +445,10 @@ static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 	}
 	if (!e->no_data_ms || gap_ms > TALK_GAP_MS)
 		e->no_data_ms = p->now_ms;
-	else if (p->now_ms - e->no_data_ms >= DATA_SILENCE_MS)
-		e->data_dead = true;
+	else if (p->now_ms - e->no_data_ms >= DATA_SILENCE_MS &&
+		 p->now_ms - e->live.proven_ms >= DATA_SILENCE_MS)
+		e->data_dead = true; /* not by proof: the peer may not answer inside the tunnel */
+	liveness_sent(p, e);
 }
 
 /* Without a relay, where the peer was last heard is better than nowhere. */
@@ -460,14 +466,31 @@ static bool last_heard(const struct peer *e, struct endpoint *at)
 	return newest > 0;
 }
 
+static struct path_way way_now(const struct path *p, const struct peer *e)
+{
+	struct path_way way = { .region = home_for_peer(p, e) };
+	way.udp = e->has_best || (!home_is_usable(p, way.region) && last_heard(e, &way.at));
+	if (e->has_best)
+		way.at = e->best;
+	way.relay = way.region != PATH_REGION_NONE && (!is_sure(p, e) || e->data_dead || e->live.shut);
+	if (way.relay && e->live.shut)
+		way.udp = false;
+	return way;
+}
+
+struct path_way path_way_quiet(const struct path *p, uint64_t peer)
+{
+	const struct peer *e = peers_find(p, peer);
+	return e ? way_now(p, e) : (struct path_way) { 0 };
+}
+
 struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 {
-	struct path_way way = { 0 };
 	if (now_ms > p->now_ms)
 		p->now_ms = now_ms;
 	struct peer *e = peers_find(p, peer);
 	if (!e)
-		return way;
+		return (struct path_way) { 0 };
 	bool begins = !session_active(p, e);
 	uint64_t gap = p->now_ms - e->sent_ms;
 	e->sent_ms = p->last_send_ms = p->now_ms;
@@ -478,11 +501,7 @@ struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 		e->has_best = true;
 	}
 	note_sent(p, e, gap);
-	way.region = home_for_peer(p, e);
-	way.udp = e->has_best || (!home_is_usable(p, way.region) && last_heard(e, &way.at));
-	if (e->has_best)
-		way.at = e->best;
-	way.relay = way.region != PATH_REGION_NONE && (!is_sure(p, e) || e->data_dead);
+	struct path_way way = way_now(p, e);
 	self_flush(p);
 	return way;
 }

@@ -218,6 +218,12 @@ void wg_peer_restarted(struct wg *w, uint64_t now_ms, uint64_t peer)
 		(void)wg_handshake_begin(w, now_ms, p);
 }
 
+bool wg_ready(struct wg *w, uint64_t now_ms, uint64_t peer)
+{
+	const struct wg_peer *p = wg_peer_get(w, peer);
+	return p && wg_session_usable(p->current, now_ms);
+}
+
 bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out)
 {
 	const struct wg_peer *p = wg_peer_get(w, peer);

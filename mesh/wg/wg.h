@@ -102,6 +102,8 @@ struct wg_peer_stats {
 	uint64_t last_handshake_ms, last_rx_ms, last_tx_ms; /* times of `now`; 0 = never */
 	bool session;
 };
+/* A packet would be sealed now, not staged. */
+bool wg_ready(struct wg *w, uint64_t now_ms, uint64_t peer);
 bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out);
 
 /* clang-format off */

@@ -15,7 +15,7 @@ struct rig {
 	struct box_key box;
 	uint8_t last_tx[DISCO_TX], last_stun[STUN_TX];
 	struct endpoint last_to, last_stun_to;
-	uint64_t now_ms, sent, random;
+	uint64_t now_ms, sent, random, token;
 	bool removed;
 };
 
@@ -86,6 +86,14 @@ static void pinged(
 	(void)region;
 	if (ms < 0)
 		abort();
+}
+
+static void probe_data(void *arg, uint64_t peer, uint64_t token, const struct path_way *by)
+{
+	struct rig *r = arg;
+	if (peer != 7 || r->removed || by->udp == by->relay)
+		abort();
+	r->token = token;
 }
 
 static struct endpoint take_endpoint(struct rd *r)
@@ -189,7 +197,12 @@ static void fact(struct rig *g, struct rd *r, uint8_t op)
 	case 11: path_https_latency(g->path, g->now_ms, v % 4, (double)v - 20); break;
 	case 12: path_control_up(g->path, g->now_ms, v & 1); break;
 	case 13: set_derp(g, v); break;
-	case 14: path_ping(g->path, g->now_ms, 7, v); break;
+	case 14:
+		if (v & 1)
+			path_data_answered(g->path, g->now_ms, 7, g->token);
+		else
+			path_ping(g->path, g->now_ms, 7, v);
+		break;
 	default: path_way_for(g->path, g->now_ms, 7);
 	}
 }
@@ -206,6 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.way_changed = way,
 		.ping_done = pinged,
 		.https_probe = nothing_i,
+		.probe_data = probe_data,
 		.arg = &g };
 	struct random rnd = { .fill = fill, .arg = &g };
 	struct rd r = rd_of(data, len), init = rd_of("\x88", 1);

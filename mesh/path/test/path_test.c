@@ -209,14 +209,56 @@ static void one_way_dead(void **state)
 
 static void probes_pass_data_does_not(void **state)
 {
+	static const struct {
+		const char *what;
+		int from; /* index + 1 of the only one whose data is lost; 0 = both */
+		bool mute;
+		uint64_t most_ms;
+	} rows[] = {
+		{ "probes pass, data lost: gap", 0, false, 4000 },
+		{ "... only what a sends", 1, false, 2500 },
+		{ "... only what b sends", 2, false, 2500 },
+		{ "... and nobody asks for proof", 0, true, 11500 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct pair x = flat(10);
+		x.w->no_questions = rows[i].mute;
+		start_both(&x);
+		assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+		x.w->data_cut = !rows[i].from;
+		x.w->data_cut_from = rows[i].from;
+		uint64_t cost = gap(&x, 20000);
+		note(rows[i].what, cost);
+		assert_true(cost <= rows[i].most_ms);
+		if (rows[i].mute) {
+			world_free(x.w);
+			continue;
+		}
+		x.a->to[1].longest_gap_ms = 0;
+		world_talk(x.w, x.a, x.b, 60000, 50);
+		assert_true(x.a->to[1].longest_gap_ms <= 200); /* it stays cured */
+		x.w->data_cut = false;
+		x.w->data_cut_from = 0;
+		note("                 back to direct", world_until_direct(x.w, x.a, x.b, 10000));
+		assert_true(world_direct(x.a, x.b));
+		world_free(x.w);
+	}
+}
+
+static void proof_is_asked_for_in_measure(void **state)
+{
 	(void)state;
 	struct pair x = flat(10);
 	start_both(&x);
 	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
-	x.w->data_cut = true;
-	uint64_t cost = gap(&x, 20000);
-	note("probes pass, data lost: gap", cost);
-	assert_true(cost <= 11500);
+	world_talk(x.w, x.a, x.b, 60000, 50);
+	note("60 s of talk: questions", x.a->questions + x.b->questions);
+	assert_true(x.a->questions >= 4 && x.a->questions + x.b->questions <= 14);
+	world_run(x.w, 20000);
+	uint64_t before = x.a->questions + x.b->questions;
+	world_run(x.w, 600000); /* silence does not keep itself awake */
+	assert_int_equal(x.a->questions + x.b->questions, before);
 	world_free(x.w);
 }
 
@@ -499,6 +541,7 @@ int main(void)
 		cmocka_unit_test(direct_path_lost),
 		cmocka_unit_test(one_way_dead),
 		cmocka_unit_test(probes_pass_data_does_not),
+		cmocka_unit_test(proof_is_asked_for_in_measure),
 		cmocka_unit_test(nat_reset),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(udp_blocked),

@@ -54,14 +54,17 @@ static void trouble(struct story *s)
 {
 	struct world *w = s->w;
 	struct node *n = world_random(w, 2) ? s->a : s->b;
-	unsigned what = world_random(w, 11), arg = world_random(w, (unsigned)w->n_regions);
+	unsigned what = world_random(w, 13), arg = world_random(w, (unsigned)w->n_regions);
 	struct router *r = world_router_of(w, n->net);
 	static const char *const names[] = { "cut", "heal", "nat-reset", "relay", "stun", "control",
-		"restart", "block", "loss", "jump", "one-way" };
+		"restart", "block", "loss", "jump", "data", "data-from", "one-way" };
 	tell(s, names[what], arg);
 	switch (what) {
 	case 0: w->direct_cut = true; break;
-	case 1: w->direct_cut = w->one_way_cut = false; break;
+	case 1:
+		w->direct_cut = w->one_way_cut = w->data_cut = false;
+		w->data_cut_from = 0;
+		break;
 	case 2:
 		if (r)
 			r->n_sessions = 0;
@@ -89,6 +92,8 @@ static void trouble(struct story *s)
 		break;
 	case 8: w->loss_percent = world_random(w, 20); break;
 	case 9: w->now_ms += world_random(w, 100000); break;
+	case 10: w->data_cut = true; break;
+	case 11: w->data_cut_from = n->index + 1; break;
 	default: w->one_way_cut = true; break;
 	}
 }
@@ -96,7 +101,8 @@ static void trouble(struct story *s)
 static void make_whole(struct story *s)
 {
 	struct world *w = s->w;
-	w->direct_cut = w->one_way_cut = w->control_dead = false;
+	w->direct_cut = w->one_way_cut = w->data_cut = w->control_dead = false;
+	w->data_cut_from = 0;
 	w->loss_percent = 0;
 	for (size_t i = 0; i < REGIONS_MAX; i++)
 		w->relay_dead[i] = w->stun_dead[i] = false;

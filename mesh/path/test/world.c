@@ -14,7 +14,8 @@ struct event {
 	size_t len;
 	uint8_t b[1500];
 };
-enum { STUN_PORT = 3478, MESH_PORT = 41641, DATA_LEN = 13, REQUEST = 1, ANSWER = 2 };
+enum { STUN_PORT = 3478, MESH_PORT = 41641, DATA_LEN = 13 };
+enum { REQUEST = 1, ANSWER, QUESTION, PROOF };
 
 /* --- randomness and the queue --- */
 
@@ -188,7 +189,8 @@ static bool is_cut(const struct world *w, const struct event *ev)
 	if (ev->net != INTERNET || ev->src.port == STUN_PORT || ev->dst.port == STUN_PORT)
 		return false;
 	bool data = ev->len == DATA_LEN;
-	return w->direct_cut || (w->data_cut && data) || (w->one_way_cut && ev->node == 0);
+	bool data_lost = w->data_cut || (w->data_cut_from && ev->node == w->data_cut_from - 1);
+	return w->direct_cut || (data && data_lost) || (w->one_way_cut && ev->node == 0);
 }
 
 static void stun_answer(struct world *w, const struct event *ev, int region)
@@ -399,10 +401,44 @@ static void send_data(struct node *n, struct node *to, uint8_t kind, uint32_t se
 		send_relay(n, way.region, &to->key, b, sizeof(b));
 }
 
+static void send_token(
+	struct node *n, struct node *to, uint8_t kind, uint64_t token, const struct path_way *way)
+{
+	uint8_t b[DATA_LEN] = { 4, kind, (uint8_t)n->index };
+	be_put(b + 3, 8, token);
+	if (way->udp)
+		send_udp(n, &way->at, b, sizeof(b));
+	if (way->relay)
+		send_relay(n, way->region, &to->key, b, sizeof(b));
+}
+
+static void probe_data(void *arg, uint64_t peer, uint64_t token, const struct path_way *way)
+{
+	struct node *n = arg;
+	n->questions++;
+	send_token(n, &n->w->nodes[peer - 1], QUESTION, token, way);
+}
+
+static void token_received(struct node *n, struct node *o, const struct endpoint *from, const uint8_t *b)
+{
+	uint64_t token = be_get(b + 3, 8), peer = (uint64_t)o->index + 1;
+	path_authenticated(n->path, n->w->now_ms, peer, from);
+	struct path_way way = path_way_quiet(n->path, peer);
+	way.relay = way.relay || (!from && way.region);
+	if (b[1] == QUESTION)
+		send_token(n, o, PROOF, token, &way);
+	else
+		path_data_answered(n->path, n->w->now_ms, peer, token);
+}
+
 static void data_received(struct node *n, const struct endpoint *from, const uint8_t *b)
 {
 	struct world *w = n->w;
 	struct node *o = &w->nodes[b[2]];
+	if (b[1] >= QUESTION) {
+		token_received(n, o, from, b);
+		return;
+	}
 	uint32_t seq = (uint32_t)be_get(b + 3, 4);
 	uint32_t *seen = b[1] == REQUEST ? &n->seen_request[o->index] : &n->seen_answer[o->index];
 	if (seq <= *seen)
@@ -616,6 +652,7 @@ void world_start(struct node *n)
 		.way_changed = way_told,
 		.ping_done = ping_told,
 		.https_probe = https_told,
+		.probe_data = n->w->no_questions ? NULL : probe_data,
 		.arg = n };
 	struct random rnd = { .fill = fill_random, .arg = n->w };
 	n->path = path_new(&n->key, &ops, &rnd);

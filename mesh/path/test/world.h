@@ -35,6 +35,7 @@ struct node {
 	struct node_key key;
 	bool connected[REGIONS_MAX], connecting[REGIONS_MAX], started;
 	uint64_t probes_out; /* disco datagrams by UDP */
+	uint64_t questions;  /* for proof that data passes */
 	uint64_t relay_out, ways_changed, self_changes, ticks;
 	uint32_t seq, seen_request[NODES_MAX], seen_answer[NODES_MAX];
 	struct stats to[NODES_MAX];
@@ -54,7 +55,9 @@ struct world {
 	bool relay_dead[REGIONS_MAX], stun_dead[REGIONS_MAX];
 	uint64_t relay_delay_ms[REGIONS_MAX];
 	bool control_dead, direct_cut, one_way_cut,
-		data_cut; /* cuts: on the internet, STUN and relays left alone */
+		data_cut;  /* cuts: on the internet, STUN and relays left alone */
+	int data_cut_from; /* only what this node sends, index + 1; 0 = none */
+	bool no_questions; /* nodes do not ask for proof that data passes */
 	uint64_t control_delay_ms;
 	unsigned loss_percent;
 	uint64_t stranger; /* datagrams to nobody */

@@ -1,0 +1,119 @@
+#include "mesh/path/path.h"
+#include "mesh/path/parts.h"
+
+/* A middlebox may pass disco and swallow WireGuard, in one direction or both. So data is asked for proof:
+ * what is answered inside the tunnel, sent by the direct way alone. Without an answer the relay is asked too:
+ * only a peer that answers there but not here has told that the way is shut. */
+enum {
+	QUIET_MS = 500,	     /* sending with no data back: ask ... */
+	QUIET_GAP_MS = 3000, /* ... but no sooner than this after the last answer */
+	PROVE_MS = 10000,    /* sending: ask this often in any case */
+	AGAIN_MS = 5000,     /* shut: has it opened? */
+	RELAY_WAIT_MS = 1500,
+	QUESTIONS = 3
+};
+
+/* A new way is believed, but not for long when nothing comes back. */
+void liveness_begin(struct path *p, struct peer *e)
+{
+	uint64_t early = QUIET_GAP_MS - QUIET_MS;
+	e->live = (struct liveness) { .sent_ms = e->live.sent_ms };
+	e->live.proven_ms = p->now_ms > early ? p->now_ms - early : 0;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+uint64_t liveness_due(const struct path *p, const struct peer *e)
+{
+	const struct liveness *l = &e->live;
+	if (!p->ops.probe_data || !session_active(p, e) || !session_trusted(p, e))
+		return UINT64_MAX;
+	if (l->asked) {
+		bool waits = l->asked == QUESTIONS && !l->shut && !l->relay_answered;
+		uint64_t wait = session_check_time(e);
+		return l->asked_ms + (waits ? later(RELAY_WAIT_MS, wait) : wait);
+	}
+	if (l->shut)
+		return l->asked_ms + AGAIN_MS;
+	if (l->sent_ms <= l->proven_ms)
+		return UINT64_MAX;
+	uint64_t last = later(l->proven_ms, l->asked_ms), quiet = UINT64_MAX;
+	if (e->no_data_ms)
+		quiet = later(e->no_data_ms + QUIET_MS, last + QUIET_GAP_MS);
+	return quiet < last + PROVE_MS ? quiet : last + PROVE_MS;
+}
+
+void liveness_sent(struct path *p, struct peer *e)
+{
+	e->live.sent_ms = p->now_ms;
+	uint64_t due = liveness_due(p, e);
+	if (due != UINT64_MAX && due < e->next_ms)
+		session_at(p, e, due > p->now_ms ? due : p->now_ms + 1);
+}
+
+static void ask(struct path *p, const struct peer *e, uint64_t token, bool relay)
+{
+	struct path_way way = { .udp = !relay, .relay = relay, .at = e->best };
+	way.region = home_for_peer(p, e);
+	if (!relay || way.region != PATH_REGION_NONE)
+		p->ops.probe_data(p->ops.arg, e->id, token, &way);
+}
+
+static void end_series(struct path *p, struct peer *e)
+{
+	struct liveness *l = &e->live;
+	l->asked = 0;
+	if (l->shut || !l->relay_answered)
+		return; /* answers nowhere: that is no word about this way */
+	l->shut = true;
+	session_notify(p, e);
+}
+
+void liveness_step(struct path *p, struct peer *e)
+{
+	struct liveness *l = &e->live;
+	if (p->now_ms < liveness_due(p, e))
+		return;
+	if (l->asked == QUESTIONS || (l->asked && l->shut)) {
+		end_series(p, e);
+		return;
+	}
+	if (!l->asked) {
+		p->rnd.fill(p->rnd.arg, &l->token, sizeof(l->token));
+		l->relay_token = ~l->token;
+		l->relay_answered = false;
+	}
+	l->asked++;
+	l->asked_ms = p->now_ms;
+	ask(p, e, l->token, false);
+	if (l->asked == QUESTIONS)
+		ask(p, e, l->relay_token, true);
+}
+
+void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
+{
+	if (now_ms > p->now_ms)
+		p->now_ms = now_ms;
+	struct peer *e = peers_find(p, peer);
+	if (!e || !e->live.asked)
+		return;
+	struct liveness *l = &e->live;
+	if (token == l->relay_token) {
+		l->relay_answered = true;
+		session_at(p, e, p->now_ms + 1);
+		return;
+	}
+	if (token != l->token)
+		return;
+	l->asked = 0;
+	l->proven_ms = p->now_ms;
+	e->data_dead = false;
+	if (l->shut) {
+		l->shut = false;
+		session_notify(p, e);
+		self_flush(p);
+	}
+}

@@ -10,6 +10,7 @@
 
 struct stun_server;
 struct client;
+struct visit;
 
 struct relay {
 	struct loop *loop;
@@ -22,8 +23,11 @@ struct relay {
 	struct loop_timer *accept_again; /* out of descriptors: a pause */
 	struct endpoint at;
 	struct stun_server *stun[RELAY_STUN_MAX];
-	struct table clients; /* node key -> the client that was active last */
-	struct client *all;   /* every connection that speaks DERP */
+	struct table clients;		    /* node key -> the client that was active last */
+	struct client *all;		    /* every connection that speaks DERP */
+	struct visit *visits, **visits_end; /* the oldest first */
+	size_t n_visits, visits_max;
+	uint64_t visit_ms;
 	uint64_t write_ms;
 	uint64_t full_ms;     /* when it was said that descriptors ran out */
 	struct client *dirty; /* those with frames to write at the end of this read */

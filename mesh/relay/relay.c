@@ -16,6 +16,8 @@ enum {
 	ACCEPTS_PER_WAKEUP = 64,
 	PAUSE_MS = 100,
 	SAY_FULL_MS = 60000,
+	VISITS_MAX = 2048,
+	VISIT_MS = 1500, /* a handshake takes no longer, unless the other side wants it to */
 	BODY_MAX = 1024, /* no request here has one */
 	CHALLENGE_MAX = 64,
 	UPGRADE_IDLE_MS = 10000,
@@ -42,12 +44,65 @@ static void reply_generate_204(struct http_server_conn *c, const struct http_hea
 	http_reply(c, 204, NULL, extra, NULL, 0);
 }
 
+/* --- visits: connections that are no DERP clients (yet) --- */
+
+/* Anybody can open one and leave it at that, at 45 kB for a TLS handshake: so many are held at once. For one
+ * more the oldest goes, if it had its time; when all are young, as after a restart of the relay, others wait.
+ */
+struct visit {
+	struct relay *r;
+	struct http_server_conn *conn;
+	struct visit *next, **at;
+	uint64_t since_ms;
+	bool asked; /* something was, or it is known why nothing will be */
+};
+
+static void visit_end(struct visit *v)
+{
+	struct relay *r = v->r;
+	*v->at = v->next;
+	*(v->next ? &v->next->at : &r->visits_end) = v->at;
+	r->n_visits--;
+	free(v);
+}
+
+static void visit_gone(void *arg, struct http_server_conn *c)
+{
+	struct relay *r = arg;
+	struct visit *v = http_conn_data(c);
+	if (!v)
+		return;
+	r->stats.drop_no_request += !v->asked;
+	visit_end(v);
+}
+
+static bool visit_begin(struct relay *r, struct http_server_conn *conn)
+{
+	struct visit *v = calloc(1, sizeof(*v));
+	if (!v)
+		return false;
+	if (r->n_visits >= r->visits_max) {
+		r->stats.drop_crowded++;
+		r->visits->asked = true;
+		http_server_close(r->visits->conn, false);
+	}
+	*v = (struct visit) { .r = r, .conn = conn, .at = r->visits_end, .since_ms = loop_now_ms(r->loop) };
+	*r->visits_end = v;
+	r->visits_end = &v->next;
+	r->n_visits++;
+	http_conn_data_set(conn, v);
+	return true;
+}
+
 static void request_received(
 	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	static const char robots[] = "User-agent: *\nDisallow: /\n";
 	static const char front[] = "This is a DERP relay of a mesh network.\n";
 	char path[64] = "";
+	struct visit *v = http_conn_data(c);
+	if (v)
+		v->asked = true;
 	(void)arg;
 	(void)body;
 	(void)len;
@@ -75,6 +130,10 @@ static bool upgrade_received(void *arg, struct http_server_conn *c, const struct
 	if (strcmp(head->method, "GET") != 0 || !http_target_path(head, path, sizeof(path)) ||
 		strcmp(path, "/derp") != 0 || !to || strcasecmp(to, "DERP") != 0)
 		return false;
+	struct visit *v = http_conn_data(c);
+	http_conn_data_set(c, NULL);
+	if (v)
+		visit_end(v);
 	client_start(arg, c, fast && strcmp(fast, "1") == 0);
 	return true;
 }
@@ -95,8 +154,7 @@ static void set_user_timeout(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 }
 
-/* Those waiting stay in the kernel's queue until somebody leaves. */
-static void pause_accepting(struct relay *r)
+static void say_full(struct relay *r)
 {
 	uint64_t now = loop_now_ms(r->loop);
 	if (!r->full_ms || now - r->full_ms >= SAY_FULL_MS) {
@@ -106,8 +164,18 @@ static void pause_accepting(struct relay *r)
 			(unsigned long long)r->stats.clients);
 		r->full_ms = now;
 	}
+}
+
+/* Those waiting stay in the kernel's queue until somebody leaves. */
+static void pause_accepting(struct relay *r)
+{
 	loop_fd_set(r->accept, 0);
 	loop_timer_set(r->accept_again, PAUSE_MS);
+}
+
+static bool is_crowded(const struct relay *r)
+{
+	return r->n_visits >= r->visits_max && loop_now_ms(r->loop) - r->visits->since_ms < r->visit_ms;
 }
 
 static void accept_ready(void *arg, int events)
@@ -115,8 +183,11 @@ static void accept_ready(void *arg, int events)
 	struct relay *r = arg;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = sock_accept(r->fd, NULL);
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+		int fd = is_crowded(r) ? -EBUSY : sock_accept(r->fd, NULL);
+		bool full = fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS;
+		if (full)
+			say_full(r);
+		if (full || fd == -EBUSY) {
 			pause_accepting(r);
 			return;
 		}
@@ -126,12 +197,15 @@ static void accept_ready(void *arg, int events)
 		struct stream_events none = { 0 };
 		struct http_server_ops ops = { .request = request_received,
 			.upgrade = upgrade_received,
+			.gone = visit_gone,
 			.arg = r,
 			.body_cap = BODY_MAX,
 			.idle_ms = UPGRADE_IDLE_MS };
 		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
-		if (s && http_server_accept(r->loop, s, &ops))
-			r->stats.accepted++;
+		struct http_server_conn *c = s ? http_server_accept(r->loop, s, &ops) : NULL;
+		if (c && !visit_begin(r, c))
+			http_server_close(c, false);
+		r->stats.accepted += c != NULL;
 	}
 }
 
@@ -218,6 +292,9 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 	r->fd = -1;
 	r->rnd = o->rnd ? o->rnd : &random_system;
 	r->write_ms = o->write_ms;
+	r->visits_max = o->visits_max ? o->visits_max : VISITS_MAX;
+	r->visit_ms = o->visit_ms ? o->visit_ms : VISIT_MS;
+	r->visits_end = &r->visits;
 	r->rnd->fill(r->rnd->arg, &seed, sizeof(seed));
 	table_init(&r->clients, KEY_LEN, seed);
 	if (dir_make(o->state_dir, 0700, eb) != 0 || load_key(r, o->state_dir, &first, eb) != 0 ||
@@ -249,6 +326,8 @@ void relay_close(struct relay *r)
 		return;
 	while (r->all)
 		client_close(r->all);
+	while (r->visits)
+		http_server_close(r->visits->conn, false);
 	table_fini(&r->clients);
 	for (size_t i = 0; i < RELAY_STUN_MAX; i++)
 		stun_server_close(r->stun[i]);

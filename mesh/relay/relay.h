@@ -18,6 +18,8 @@ struct relay_options {
 	const char *cert_file, *key_file; /* both or neither */
 	bool no_fast_start; /* no metacert: old clients take it for a second certificate and refuse the pin */
 	const struct random *rnd; /* NULL = random_system */
+	size_t visits_max;	  /* connections that are no clients yet; 0 = 2048 */
+	uint64_t visit_ms;	  /* what each of them has at least when there are more; 0 = 1.5 s */
 	uint64_t write_ms;	  /* a client's network may take nothing for so long; 0 = 2 s */
 };
 
@@ -41,6 +43,8 @@ const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>" */
 	X(drop_ping) \
 	X(drop_mesh) \
 	X(drop_malformed) \
+	X(drop_no_request) \
+	X(drop_crowded) \
 	X(drop_handshake) X(drop_duplicate) X(stun_requests) X(stun_malformed) X(stun_limited)
 struct relay_stats {
 #define X(name) uint64_t name;

@@ -260,6 +260,8 @@ static bool open_writable(struct stream *s)
 
 static void open_done(struct stream *s)
 {
+	if (s->ssl)
+		tls_session_opened(s->ssl);
 	if (s->ssl && s->dial)
 		s->has_metacert = tls_session_metacert(s->ssl, s->metacert);
 	drop_dial(s);

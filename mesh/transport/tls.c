@@ -155,7 +155,6 @@ static struct tls *settings_new(const SSL_METHOD *method, struct errbuf *eb)
 	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(t->ctx, 0);
 	SSL_CTX_set_read_ahead(t->ctx, 1);
-	SSL_CTX_set_default_read_buffer_len(t->ctx, READ_AHEAD);
 	return t;
 }
 
@@ -275,6 +274,12 @@ SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check)
 		SSL_set1_host(ssl, check->host);
 	}
 	return ssl;
+}
+
+/* Only now: who has cut a handshake short holds the buffer for as long as we wait for the rest. */
+void tls_session_opened(SSL *ssl)
+{
+	SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
 }
 
 bool tls_session_metacert(const SSL *ssl, uint8_t out[static 32])

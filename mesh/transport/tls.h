@@ -14,6 +14,7 @@ struct tls_check {
 
 /* A session on fd (not owned); check NULL = server side. NULL when memory is short. Drop with SSL_free. */
 SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check);
+void tls_session_opened(SSL *ssl);  /* the handshake is done: room for many records */
 struct tls *tls_get(struct tls *t); /* one more reference; tls_free drops it */
 /* The DERP server key of the peer's metacert (tailscale-protocol.md 2.1). */
 bool tls_session_metacert(const SSL *ssl, uint8_t out[static 32]);

@@ -370,6 +370,16 @@ static void failed(void *arg, int code, const char *why)
 	fail_msg("%d %s", code, why);
 }
 
+static int knock(const struct relay *r)
+{
+	struct endpoint at = relay_listen_at(r);
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&ss, n), 0);
+	return fd;
+}
+
 static void test_probes(void **state)
 {
 	static const struct {
@@ -409,6 +419,46 @@ static void test_probes(void **state)
 			fail_msg("row %zu: %d %s %s", i, a.status, a.header, a.body);
 	}
 	tls_free(tls);
+	assert_int_equal(relay_stats(l->relay)->drop_no_request, 0);
+	/* Somebody who speaks no TLS. */
+	int fd = knock(l->relay);
+	assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
+	while (!relay_stats(l->relay)->drop_no_request)
+		loop_run_once(l->loop);
+	close(fd);
+}
+
+/* Connections that say nothing: the oldest goes for the next, and a client gets through. */
+static void test_crowd(void **state)
+{
+	enum { MAX = 3 };
+	struct lab *l = *state;
+	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
+		.hostname = "relay.test",
+		.state_dir = l->dir,
+		.visits_max = MAX,
+		.visit_ms = 1 };
+	struct relay *r = relay_open(l->loop, &o, NULL);
+	int fd[MAX + 1];
+	char c;
+	assert_non_null(r);
+	for (size_t i = 0; i <= MAX; i++) {
+		fd[i] = knock(r);
+		while (relay_stats(r)->accepted <= i)
+			loop_run_once(l->loop);
+	}
+	assert_int_equal(relay_stats(r)->drop_crowded, 1);
+	assert_true(recv(fd[0], &c, 1, 0) <= 0);
+	assert_int_equal(recv(fd[1], &c, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	derp_peer_start(l->a, l->loop, r, true);
+	(void)derp_peer_wait(l->a, DERP_SERVER_INFO, 1);
+	assert_int_equal(relay_stats(r)->drop_crowded, 2);
+	assert_int_equal(relay_stats(r)->drop_no_request, 0);
+	derp_peer_stop(l->a);
+	relay_close(r); /* with visitors inside */
+	for (size_t i = 0; i <= MAX; i++)
+		close(fd[i]);
 }
 
 static void stun_burst(struct lab *l, size_t i)
@@ -518,6 +568,7 @@ int main(void)
 		T(test_bad_clients),
 		T(test_bad_frames),
 		T(test_probes),
+		T(test_crowd),
 		T(test_stun),
 		T(test_stun_limit),
 		T(test_start),

@@ -337,6 +337,7 @@ static int run_verb(struct command *c, const struct verb *v, int argc, char **ar
 		man_help_verb(&program, &v->man, stdout);
 		return EXIT_PASS;
 	}
+	words[n] = NULL; /* the first parse left more; a shell's command ends here */
 	c->words = words;
 	c->n_words = n;
 	return read_pcap(c) ? EXIT_USAGE : v->run(c);

@@ -131,6 +131,8 @@ struct stream {
 	struct meter meter;
 	uint16_t id;
 	struct job *query;
+	uint64_t asking_ms;	/* when the question that runs, or ran last, was asked */
+	uint64_t path_ms;	/* the path was so at this time */
 	enum scn_path path;	/* as last seen; PATH_ANY before the first answer */
 	unsigned paths_seen;	/* bit 1 << path for every answer since cleared */
 	char detail[96];	/* "203.0.113.7:41641", "eu" */
@@ -142,6 +144,7 @@ struct stream *stream_find(const struct lab *l, const char *from, const char *to
 /* Finds or starts. dest: where to send. */
 struct stream *stream_open(
 	struct lab *l, const char *from, const char *to, const struct addr *dest, struct errbuf *eb);
+void stream_ask(struct stream *s); /* for its path, now */
 void stream_close(struct stream *s);
 /* ", and …": what the machines on the way say of lost probes; "" = nothing. */
 const char *stream_trouble(const struct stream *s, char *buf, size_t cap);

@@ -30,6 +30,8 @@ bool meter_received(struct meter *m, uint32_t seq, uint64_t now_ms)
 		return false;
 	m->probes[seq].got_ms = now_ms ? now_ms : 1;
 	m->last_got_ms = m->probes[seq].got_ms;
+	if (m->probes[seq].sent_ms > m->answered_ms)
+		m->answered_ms = m->probes[seq].sent_ms;
 	return true;
 }
 

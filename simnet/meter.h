@@ -19,6 +19,7 @@ struct meter {
 	uint64_t mark_ms;
 	uint64_t quiet_from_ms; /* last answer before the mark, or the mark itself */
 	uint64_t last_got_ms;	/* 0 = never */
+	uint64_t answered_ms;	/* when the youngest answered probe was sent; 0 = none */
 };
 struct meter_cost {
 	uint64_t sent, lost, longest_gap_ms;

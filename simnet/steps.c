@@ -8,7 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOT_MS = 4000, FLOWING_MS = 300, SETTLE_MS = 1000, RUN_RETRY_MS = 100, RUN_LEAST_MS = 2000 };
+enum {
+	HOT_MS = 4000,
+	FLOWING_MS = 300,
+	SETTLE_MS = 1000,
+	RUN_RETRY_MS = 100,
+	RUN_LEAST_MS = 2000,
+	PATH_GRACE_MS = 1000
+};
 
 static double seconds(uint64_t ms)
 {
@@ -139,42 +146,66 @@ static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 struct path_wait {
 	struct stream *s;
 	enum scn_path want;
-	uint64_t for_ms, since_ms; /* since_ms 0 = not so at the moment */
+	uint64_t start_ms, for_ms, since_ms; /* since_ms 0 = not so at the moment */
 };
 
+/* A probe of this step was answered, and lately. */
+static bool flows(const struct path_wait *w)
+{
+	const struct meter *m = &w->s->meter;
+	return w->want == PATH_NONE ||
+	       (m->answered_ms >= w->start_ms && loop_now_ms(w->s->lab->loop) - m->last_got_ms < FLOWING_MS);
+}
+
+/* A program that is dead or hangs says nothing new, and what it said before counts no more. Nor does the name
+ * of a path that carries nothing. */
 static bool path_holds(void *arg)
 {
 	struct path_wait *w = arg;
-	uint64_t now = loop_now_ms(w->s->lab->loop);
+	const struct stream *s = w->s;
 
-	if (w->s->lab->failed)
+	if (s->lab->failed)
 		return true;
-	if (w->s->path != w->want)
+	if (s->path != w->want)
 		w->since_ms = 0;
-	else if (!w->since_ms)
-		w->since_ms = now;
-	return w->since_ms && now - w->since_ms >= w->for_ms;
+	else if (s->path_ms >= w->start_ms && !w->since_ms)
+		w->since_ms = s->path_ms;
+	return w->since_ms && s->path_ms >= w->since_ms + w->for_ms && flows(w);
 }
 
-/* lab_wait looks at changes; a path that must hold for a while has to be looked at when the while is over. */
+/* What has begun in time may end later; the program has a moment to say so once more. */
 static bool wait_path(struct lab *l, struct path_wait *w, uint64_t deadline)
 {
-	while (!l->interrupted) {
-		uint64_t now = loop_now_ms(l->loop), look = deadline;
-		if (path_holds(w))
-			return true;
-		if (w->since_ms && w->since_ms + w->for_ms < look)
-			look = w->since_ms + w->for_ms;
-		else if (now >= deadline && !w->since_ms)
-			return false;
-		else if (w->since_ms)
-			look = w->since_ms + w->for_ms; /* reached in time, may end later */
-		if (lab_wait(l, path_holds, w, look))
-			return true;
-		if (loop_now_ms(l->loop) >= deadline && !w->since_ms)
-			return false;
+	stream_ask(w->s);
+	bool good = lab_wait(l, path_holds, w, deadline);
+	while (!good && w->since_ms && !l->interrupted && !l->story->lost) {
+		uint64_t end = w->since_ms + w->for_ms + PATH_GRACE_MS;
+		good = lab_wait(l, path_holds, w, end);
+		if (loop_now_ms(l->loop) >= end)
+			break;
 	}
-	return false;
+	return good;
+}
+
+static int say_no_path(
+	const struct path_wait *w, const struct scn_step *st, const char *why, struct errbuf *eb)
+{
+	const struct stream *s = w->s;
+	uint64_t now = loop_now_ms(s->lab->loop);
+	const char *is = s->path ? scenario_path_name(s->path) : "not known";
+
+	if (s->path == w->want && (s->path_ms < w->start_ms || now - s->path_ms > PATH_GRACE_MS))
+		return err_say(eb, -ETIMEDOUT,
+			"%s has not said for %.1f s which path it has to %s; then it was %s", st->from,
+			seconds(now - s->path_ms), st->to, is);
+	if (s->path == w->want && w->since_ms && !flows(w))
+		return err_say(eb, -ETIMEDOUT, "%s -> %s is %s, but nothing has come back for %.1f s",
+			st->from, st->to, is,
+			seconds(now - (s->meter.last_got_ms ? s->meter.last_got_ms : s->meter.mark_ms)));
+	return err_say(eb, -ETIMEDOUT, "%s -> %s is %s%s%s%s after %.1f s, expected %s%s%s%s", st->from,
+		st->to, is, *s->detail ? " (" : "", s->detail, *s->detail ? ")" : "",
+		seconds(now - w->start_ms), scenario_path_name(w->want), st->for_ms ? " throughout" : "",
+		why ? ": " : "", why ? why : "");
 }
 
 static int expect_path(struct lab *l, const struct scn_step *st, struct errbuf *eb)
@@ -190,18 +221,14 @@ static int expect_path(struct lab *l, const struct scn_step *st, struct errbuf *
 		return err_say(eb, ERR_MALFORMED, "%s runs nothing that can tell its path", st->from);
 	if (st->oracle)
 		want = topology_oracle(l->s, s->from, s->to, &why);
-	struct path_wait w = { .s = s, .want = want, .for_ms = st->for_ms };
-	l->hot_until_ms = deadline + st->for_ms;
+	struct path_wait w = { .s = s, .want = want, .start_ms = start, .for_ms = st->for_ms };
+	l->hot_until_ms = deadline + st->for_ms + PATH_GRACE_MS;
 	bool good = wait_path(l, &w, deadline);
 	l->hot_until_ms = loop_now_ms(l->loop);
 	if (should_stop(l, eb))
 		return eb->code;
-	uint64_t took = loop_now_ms(l->loop) - start;
 	if (!good)
-		return err_say(eb, -ETIMEDOUT, "%s -> %s is %s%s%s%s after %.1f s, expected %s%s%s", st->from,
-			st->to, s->path ? scenario_path_name(s->path) : "not known", *s->detail ? " (" : "",
-			s->detail, *s->detail ? ")" : "", seconds(took), scenario_path_name(want),
-			why ? ": " : "", why ? why : "");
+		return say_no_path(&w, st, why, eb);
 	story_say(l->story, "expect", STORY_GOOD, "%s -> %s is %s as expected, after %.2f s%s%s", st->from,
 		st->to, scenario_path_name(want), seconds(w.since_ms > start ? w.since_ms - start : 0),
 		why ? "; " : "", why ? why : "");

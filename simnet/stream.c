@@ -155,6 +155,8 @@ static void path_seen(struct stream *s, enum scn_path path, const char *detail)
 	const char *from = s->lab->s->nodes[s->from].name;
 
 	s->paths_seen |= 1u << path;
+	s->path_ms = s->asking_ms;
+	lab_poke(s->lab);
 	if (path == s->path && !strcmp(detail, s->detail))
 		return;
 	s->path = path;
@@ -165,7 +167,6 @@ static void path_seen(struct stream *s, enum scn_path path, const char *detail)
 		story_say(s->lab->story, "path", path == PATH_DIRECT ? STORY_GOOD : STORY_NOTE,
 			"%s -> %s is %s (%s)", from, s->to_text, path == PATH_DIRECT ? "direct" : "by relay",
 			s->detail);
-	lab_poke(s->lab);
 }
 
 static void query_done(void *owner, const struct job_result *r)
@@ -196,6 +197,7 @@ static void ask_path(void *arg)
 	struct errbuf eb;
 	char **argv = NULL;
 
+	s->asking_ms = loop_now_ms(s->lab->loop);
 	if (s->lab->programs[s->from].proc && !fields_argv(&f, a->path_argv, &argv, &eb)) {
 		s->query = job_start(
 			s->lab, s->from, (const char *const *)argv, ASK_TIMEOUT_MS, query_done, s, &eb);
@@ -203,6 +205,12 @@ static void ask_path(void *arg)
 	}
 	if (!s->query)
 		loop_timer_set(s->ask, ASK_SLOW_MS);
+}
+
+void stream_ask(struct stream *s)
+{
+	if (loop_timer_is_set(s->ask))
+		loop_timer_set(s->ask, 0);
 }
 
 /* ---- life */

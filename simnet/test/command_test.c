@@ -16,6 +16,10 @@
 #define SCENARIO "simnet: 1\nname: "
 #define HOSTS "nodes:\n  a: {at: internet}\n  b: {at: internet}\n"
 
+#define TELLER \
+	"nodes:\n  a: {at: internet, run: teller}\n  b: {at: internet}\nsteps:\n" \
+	"  - ping: {from: a, to: b, via: direct}\n"
+
 static const struct {
 	const char *name, *text;
 } files[] = {
@@ -27,6 +31,14 @@ static const struct {
 	{ "slow.yaml", SCENARIO "slow\n" HOSTS "steps:\n  - wait: 60s\n    say: waits to be stopped\n" },
 	{ "grid.yaml", SCENARIO "grid\nmatrix: {x: ['0', '3', '5']}\n" HOSTS
 				"steps:\n  - run: {at: a, argv: [sh, -c, 'exit {matrix.x}']}\n" },
+	{ "teller.yaml", "adapter: 1\nname: teller\nstart: [sleep, '60']\n"
+			 "files: [{path: '{dir}/said', text: '{\"direct\": \"x\"}'}]\n"
+			 "path: {run: [cat, '{dir}/said'], direct: direct, relay: relay}\n" },
+	{ "tells.yaml", SCENARIO "tells\n" TELLER "  - expect: {path: a->b, is: direct, for: 200ms}\n" },
+	{ "silent.yaml", SCENARIO "silent\n" TELLER "  - run: {at: a, argv: [rm, '{a.dir}/said']}\n"
+				  "  - expect: {path: a->b, is: direct, within: 300ms}\n" },
+	{ "carries-not.yaml", SCENARIO "carries-not\n" TELLER "  - cut: b.link\n"
+				       "  - expect: {path: a->b, is: direct, within: 300ms}\n" },
 	{ "nat.yaml", SCENARIO "nat\nrouters: {home: {nat: home}}\nnodes: {a: {at: home}}\n" },
 };
 
@@ -130,6 +142,9 @@ static void test_runs(void **state)
 	expect("simnet run --seed 77 pass.yaml", 0, "(seed 77)");
 	expect("simnet run -k '[3]' grid.yaml", 1, "FAIL grid [3]");
 	expect("simnet run --tap -k '[0]' grid.yaml", 0, "1..1\nok 1 - grid[0]\n");
+	expect("simnet run tells.yaml", 0, "a -> b is direct as expected");
+	expect("simnet run silent.yaml", 1, "a has not said for ");
+	expect("simnet run carries-not.yaml", 1, "a -> b is direct, but nothing has come back for ");
 	expect("simnet run needs.yaml", 3, "needs the program 'no-such-program'");
 	expect("simnet run needs.yaml fail.yaml", 3, "FAIL fail");
 	expect("simnet run --tap --skip-unsupported needs.yaml", 0, "ok 1 - needs # SKIP ");
@@ -144,6 +159,19 @@ static void test_runs(void **state)
 		"a.pcap\nb.pcap\nevents.jsonl\n");
 	expect("mkdir x && cd x && rmdir ../x && simnet run ../pass.yaml; cd ..; simnet run pass.yaml", 0,
 		"PASS pass");
+}
+
+/* The largest network, with as few files open as a shell allows. */
+static void test_many_routers(void **state)
+{
+	(void)state;
+	skip_without_namespaces();
+	expect("{ echo 'simnet: 1'; echo 'name: many'; echo 'routers:'; i=0; while [ $i -lt 150 ]; do echo "
+	       "\"  r$i: "
+	       "{nat: home}\"; i=$((i + 1)); done; echo 'nodes: {a: {at: r149}}'; } >many.yaml; ulimit -Sn "
+	       "1024; "
+	       "simnet run many.yaml",
+		0, "PASS many");
 }
 
 /* A scenario that cannot be built as asked, on a machine that lacks something. */
@@ -200,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wrong_use),
 		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_many_routers),
 		cmocka_unit_test(test_machine),
 		cmocka_unit_test(test_interrupts),
 		cmocka_unit_test(test_shell),

@@ -8,6 +8,7 @@
 #include "simnet/capture.h"
 #include "simnet/engine.h"
 #include "simnet/trace.h"
+#include <sys/resource.h>
 
 struct kernel_ns {
 	int net, mnt, uts;
@@ -34,6 +35,7 @@ struct engine {
 	size_t n_cuts;
 	struct trace *trace;
 	struct capture *capture;
+	struct rlimit files;   /* what programs get: the engine itself holds more open than most may */
 	unsigned n_self_tests; /* makes their interface names new: the kernel removes old ones in its own time
 				*/
 	struct engine_probe_result *measured; /* of each router, by the last self-test */

@@ -214,6 +214,16 @@ static int remember_blocked(struct engine *e, struct errbuf *eb)
 	return err;
 }
 
+/* Three namespaces a host and the sockets of every probe: a big network needs more than the usual 1024. */
+static void raise_file_limit(struct engine *e)
+{
+	struct rlimit more;
+
+	(void)getrlimit(RLIMIT_NOFILE, &e->files);
+	more = (struct rlimit) { .rlim_cur = e->files.rlim_max, .rlim_max = e->files.rlim_max };
+	(void)setrlimit(RLIMIT_NOFILE, &more);
+}
+
 /* nft takes as long to start as all nodes to build: both at once. */
 static int build(struct engine *e, struct errbuf *eb)
 {
@@ -240,6 +250,7 @@ static int engine_open(const struct scenario *s, const char *work_dir, struct en
 	struct engine *e = engine_new(s);
 	if (!e)
 		return err_set(eb, -ENOMEM, "open the kernel engine");
+	raise_file_limit(e);
 	int err = kernel_ns_home(&e->home, eb);
 	if (!err)
 		err = remember_blocked(e, eb);

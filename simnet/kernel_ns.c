@@ -196,5 +196,6 @@ int kernel_ns_become(const struct engine *e, int node, struct errbuf *eb)
 	if (setns(ns->net, CLONE_NEWNET) < 0 || setns(ns->uts, CLONE_NEWUTS) < 0 ||
 		setns(ns->mnt, CLONE_NEWNS) < 0 || !go_home(e))
 		return err_set(eb, -errno, "enter %s", e->s->nodes[node].name);
+	(void)setrlimit(RLIMIT_NOFILE, &e->files);
 	return 0;
 }

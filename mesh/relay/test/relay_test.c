@@ -203,8 +203,6 @@ static void test_duplicates(void **state)
 static void flood_paused(struct lab *l, struct derp_peer *from, struct derp_peer *to, const struct relay *r)
 {
 	static const uint8_t packet[1400];
-	int small = 4096;
-	setsockopt(stream_fd(to->stream), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	stream_pause(to->stream, true);
 	for (size_t sent = 0; !relay_stats(r)->drop_queue_full; loop_run_once(l->loop)) {
 		for (int i = 0; i < 100 && stream_queued(from->stream) < 1 << 20; i++, sent++)

@@ -2,6 +2,7 @@
 #include "mesh/base/err.h"
 
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -54,7 +55,10 @@ struct resolve *resolve_start(struct loop *l, const char *host,
 	r->loop = l;
 	r->cb = cb;
 	r->arg = arg;
-	if (uv_getaddrinfo(loop_uv(l), &r->uv, answered, host, NULL, &hints) != 0) {
+	/* RFC 6761 6.3: never a question for anybody, whatever /etc/hosts says. */
+	bool here = strcasecmp(host, "localhost") == 0;
+	if (uv_getaddrinfo(loop_uv(l), &r->uv, answered, here ? NULL : host, here ? "0" : NULL, &hints) !=
+		0) {
 		free(r);
 		return NULL;
 	}

@@ -183,13 +183,12 @@ static bool put_guard(const struct nat *n, struct buf *b)
 
 static bool put_v6(const struct nat *n, struct buf *b)
 {
-	return buf_printf(b,
-		       "table ip6 simnet\ndelete table ip6 simnet\ntable ip6 simnet {\n"
-		       " chain inside { type filter hook forward priority filter;\n"
-		       "  ct state established,related accept\n"
-		       "  iifname \"lan\" accept\n"
-		       "  meta l4proto ipv6-icmp icmpv6 type { destination-unreachable, packet-too-big, "
-		       "time-exceeded, parameter-problem } accept\n") &&
+	return buf_printf(b, "table ip6 simnet\ndelete table ip6 simnet\ntable ip6 simnet {\n"
+			     " chain inside { type filter hook forward priority filter;\n"
+			     "  ct state established,related accept\n"
+			     "  iifname \"lan\" accept\n"
+			     "  icmpv6 type { destination-unreachable, packet-too-big, "
+			     "time-exceeded, parameter-problem } accept\n") &&
 	       put_drop(b, "iifname \"wan\"", n->r->name,
 		       "wan: unsolicited, the IPv6 firewall lets only answers in") &&
 	       buf_printf(b, " }\n}\n");

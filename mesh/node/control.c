@@ -647,6 +647,11 @@ void control_login(struct control *c, const char *auth_key)
 	loop_timer_set(c->retry, 0);
 }
 
+bool control_has_key(const struct control *c)
+{
+	return c->auth_key[0] != 0;
+}
+
 void control_logout(struct control *c, void (*done)(void *arg), void *arg)
 {
 	c->logout_done = done;

@@ -10,6 +10,7 @@ struct control *control_open(struct node *n);
 void control_close(struct control *c);
 /* Register (again). auth_key "" = interactive: the server gives a URL. */
 void control_login(struct control *c, const char *auth_key);
+bool control_has_key(const struct control *c); /* a login with one is under way */
 void control_logout(
 	struct control *c, void (*done)(void *arg), void *arg); /* done within 3 s, reached or not */
 /* Own endpoints, home relay or host facts changed. */

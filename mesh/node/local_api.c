@@ -1,5 +1,6 @@
 #include "mesh/node/local_api.h"
 #include "mesh/base/log.h"
+#include "mesh/node/control.h"
 #include "mesh/node/local_request.h"
 #include "mesh/node/relays.h"
 #include "mesh/node/status.h"
@@ -7,6 +8,7 @@
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
+#include <jansson.h>
 #include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
@@ -49,14 +51,24 @@ void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok)
 	buf_free(b);
 }
 
+void local_reply_object(struct http_server_conn *c, json_t *o)
+{
+	struct buf b = { 0 };
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	bool ok = text && buf_append(&b, text, strlen(text));
+	free(text);
+	json_decref(o);
+	local_reply_json(c, &b, ok);
+}
+
 void local_reply_error(struct http_server_conn *c, int status, const char *text)
 {
 	http_reply(c, status, "text/plain; charset=utf-8", NULL, text, strlen(text));
 }
 
-void local_reply_done(struct http_server_conn *c)
+void local_reply_done(struct http_server_conn *c, int status)
 {
-	http_reply(c, 204, NULL, NULL, NULL, 0);
+	http_reply(c, status, NULL, NULL, NULL, 0);
 }
 
 /* --- who asks --- */
@@ -99,15 +111,22 @@ static void get_status(struct request *r)
 
 static void post_login(struct request *r)
 {
-	if (!r->n->state.logged_in && !r->n->auth_url[0])
+	if (r->n->state.logged_in && r->n->backend >= NODE_STARTING) {
+		local_reply_error(r->conn, 400,
+			"this machine is logged in; to log in anew, log out first (ropewalk logout)");
+		return;
+	}
+	/* Official clients ask for this behind a start with a key, too: the key goes first. */
+	bool by_key = r->n->control && control_has_key(r->n->control);
+	if (!r->n->state.logged_in && !r->n->auth_url[0] && !by_key)
 		node_login(r->n, "");
-	local_reply_done(r->conn);
+	local_reply_done(r->conn, 204);
 }
 
 static void post_logout(struct request *r)
 {
 	node_logout(r->n);
-	local_reply_done(r->conn);
+	local_reply_done(r->conn, 204);
 }
 
 static bool write_notify(struct local_api *a, struct http_server_conn *c)
@@ -196,7 +215,21 @@ static void get_derp_map(struct request *r)
 	local_reply_json(r->conn, &b, ok);
 }
 
+/* --- what official clients ask in passing, and is not here: nothing served, no lock --- */
+
+static void get_serve_config(struct request *r)
+{
+	local_reply_object(r->conn, json_object());
+}
+
+static void get_lock_status(struct request *r)
+{
+	local_reply_object(r->conn, json_pack("{s:b}", "Enabled", 0));
+}
+
 /* --- routing --- */
+
+static const char prefix[] = "/localapi/v0/";
 
 static const struct {
 	const char *method, *path;
@@ -218,6 +251,11 @@ static const struct {
 	{ "GET", "/localapi/v0/dns-query", false, local_dns_query },
 	{ "GET", "/localapi/v0/dns-osconfig", false, local_dns_os_config },
 	{ "GET", "/localapi/v0/dns-config", false, local_dns_config },
+	{ "GET", "/localapi/v0/profiles/", false, local_profiles_list },
+	{ "PUT", "/localapi/v0/profiles/", true, local_profiles_new },
+	{ "GET", "/localapi/v0/profiles/current", false, local_profiles_current },
+	{ "GET", "/localapi/v0/serve-config", false, get_serve_config },
+	{ "GET", "/localapi/v0/tka/status", false, get_lock_status },
 };
 
 /* A browser must not reach this socket through a page: no Origin, no Referer, and only our own Host. */
@@ -257,7 +295,11 @@ static void request_received(
 			routes[i].run(&r);
 		return;
 	}
-	local_reply_error(c, known ? 405 : 404, known ? "method not allowed" : "not found");
+	char text[sizeof(path) + 64];
+	bool asked = strncmp(path, prefix, sizeof(prefix) - 1) == 0;
+	snprintf(text, sizeof(text), "ropewalkd does not do this: %s %s", head->method,
+		asked ? path + sizeof(prefix) - 1 : path);
+	local_reply_error(c, known ? 405 : 404, text);
 }
 
 static void connection_gone(void *arg, struct http_server_conn *c)

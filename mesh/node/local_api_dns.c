@@ -12,16 +12,6 @@ struct asked {
 	struct local_client *client;
 };
 
-static void reply_object(struct http_server_conn *c, json_t *o)
-{
-	struct buf b = { 0 };
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	bool ok = text && buf_append(&b, text, strlen(text));
-	free(text);
-	json_decref(o);
-	local_reply_json(c, &b, ok);
-}
-
 static void answered(void *arg, int code, const uint8_t *answer, size_t len)
 {
 	struct asked *a = arg;
@@ -33,7 +23,8 @@ static void answered(void *arg, int code, const uint8_t *answer, size_t len)
 		local_reply_error(c, 504, "the mesh resolver did not answer");
 		return;
 	}
-	reply_object(c, json_pack("{s:s, s:[]}", "Bytes", base64_encode(answer, len, text), "Resolvers"));
+	local_reply_object(
+		c, json_pack("{s:s, s:[]}", "Bytes", base64_encode(answer, len, text), "Resolvers"));
 	free(text);
 }
 
@@ -89,8 +80,8 @@ void local_dns_os_config(struct request *r)
 	const struct ctl_dns *dns = r->n->map ? r->n->map->dns : NULL;
 	for (size_t i = 0; os_dns_active(r->n->os_dns) && dns && i < dns->domains.n; i++)
 		json_array_append_new(search, json_string(dns->domains.v[i]));
-	reply_object(r->conn, json_pack("{s:o, s:o, s:[]}", "Nameservers", servers, "SearchDomains", search,
-				      "MatchDomains"));
+	local_reply_object(r->conn, json_pack("{s:o, s:o, s:[]}", "Nameservers", servers, "SearchDomains",
+					    search, "MatchDomains"));
 }
 
 void local_dns_config(struct request *r)

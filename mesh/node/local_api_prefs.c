@@ -56,6 +56,12 @@ static bool is_nothing(const json_t *v)
 	       (json_is_array(v) && !json_array_size(v)) || (json_is_integer(v) && !json_integer_value(v));
 }
 
+/* A port of 0 is a wish too: any port. */
+static bool is_wished(const char *pref, const json_t *v)
+{
+	return strcmp(pref, "RelayServerPort") == 0 ? v && !json_is_null(v) : !is_nothing(v);
+}
+
 static void say_missing(const char *pref, char why[static WHY_MAX])
 {
 	const char *option = option_of(pref);
@@ -69,7 +75,7 @@ static void say_missing(const char *pref, char why[static WHY_MAX])
 static bool missing_in_whole(const json_t *prefs, char why[static WHY_MAX])
 {
 	for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++) {
-		if (is_nothing(json_object_get(prefs, elsewhere[i].pref)))
+		if (!is_wished(elsewhere[i].pref, json_object_get(prefs, elsewhere[i].pref)))
 			continue;
 		say_missing(elsewhere[i].pref, why);
 		return true;
@@ -80,7 +86,9 @@ static bool missing_in_whole(const json_t *prefs, char why[static WHY_MAX])
 static bool is_ours(const char *pref)
 {
 	static const char *const ours[] = { "ControlURL", "CorpDNS", "WantRunning", "LoggedOut", "Hostname",
-		"OperatorUser", "NetfilterMode" };
+		"OperatorUser",
+		/* No packet filter of the machine is touched here, however these are set. */
+		"NetfilterMode", "NoStatefulFiltering", "NoSNAT" };
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
 		if (strcmp(ours[i], pref) == 0)
 			return true;
@@ -100,7 +108,7 @@ static bool missing_in_mask(json_t *prefs, char why[static WHY_MAX])
 		if (len < 4 || strcmp(key + len - 3, "Set") != 0 || is_nothing(set))
 			continue;
 		snprintf(pref, sizeof(pref), "%.*s", (int)(len - 3), key);
-		if (is_ours(pref) || is_nothing(json_object_get(prefs, pref)))
+		if (is_ours(pref) || !is_wished(pref, json_object_get(prefs, pref)))
 			continue;
 		say_missing(pref, why);
 		return true;
@@ -128,6 +136,8 @@ static struct api_prefs current_prefs(const struct node *n)
 		.want_running = n->state.prefs.want_running,
 		.logged_out = !n->state.logged_in,
 		.corp_dns = n->state.prefs.accept_dns,
+		.user = { n->state.login_name },
+		.has_user = n->state.logged_in,
 		.netfilter_mode = API_NETFILTER_ON };
 }
 
@@ -293,5 +303,5 @@ void local_start(struct request *r)
 	if (r->n->backend == NODE_STOPPED && r->n->last_error[0])
 		local_reply_error(r->conn, 500, r->n->last_error);
 	else
-		local_reply_done(r->conn);
+		local_reply_done(r->conn, 204);
 }

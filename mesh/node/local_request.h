@@ -5,6 +5,7 @@
 #include "mesh/node/local_api.h"
 #include "mesh/proto/localapi.h"
 #include "mesh/transport/http.h"
+#include <jansson.h>
 
 struct asked;
 /* One connection; freed with it. */
@@ -26,7 +27,13 @@ struct request {
 void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok); /* frees b */
 void local_reply_error(struct http_server_conn *c, int status, const char *text);
 
-void local_reply_done(struct http_server_conn *c); /* 204 */
+void local_reply_done(struct http_server_conn *c, int status);	/* no body */
+void local_reply_object(struct http_server_conn *c, json_t *o); /* frees o; NULL: memory short */
+
+/* local_api_profiles.c */
+void local_profiles_list(struct request *r);
+void local_profiles_current(struct request *r);
+void local_profiles_new(struct request *r);
 
 /* local_api_prefs.c */
 void local_prefs_get(struct request *r);

@@ -113,6 +113,11 @@ struct masked_prefs {
 	X("ShieldsUp", json_bool, shields_up) \
 	X("Hostname", json_str, hostname) \
 	X("OperatorUser", json_str, operator_user)
+static const struct json_row login_rows[] = { { "LoginName", &json_str, 0, 0, 0, NULL }, { 0 } };
+static const struct json_shape login_shape = { login_rows, sizeof(const char *), NULL };
+static const struct json_row config_rows[] = { { "UserProfile", &json_inside, 0, 0, 0, &login_shape },
+	{ 0 } };
+static const struct json_shape config_shape = { config_rows, sizeof(const char *), NULL };
 #define PLAIN_ROW(name, codec, field) { name, &(codec), offsetof(struct masked_prefs, p.field), 0, 0, NULL },
 #define SET_ROW(name, codec, field) \
 	{ name "Set", &json_bool, offsetof(struct masked_prefs, m.field), JSON_OMIT, 0, NULL },
@@ -122,6 +127,8 @@ struct masked_prefs {
 static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { "NetfilterMode", &json_i32,
 						      offsetof(struct masked_prefs, p.netfilter_mode), 0, 0,
 						      NULL },
+	{ "Config", &json_inside, offsetof(struct masked_prefs, p.user), JSON_OMIT,
+		offsetof(struct masked_prefs, p.has_user), &config_shape },
 	{ 0 } };
 static const struct json_row received_rows[] = { PREFS(PLAIN_ROW) PREFS(SET_ROW) { 0 } };
 static const struct json_row sent_rows[] = { PREFS(CHOSEN_ROW) PREFS(SET_ROW) { 0 } };

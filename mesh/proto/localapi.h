@@ -37,6 +37,11 @@ int api_netcheck_read(
 /* Preferences: GET/PATCH prefs (MaskedPrefs: FooSet + Foo). */
 struct api_prefs {
 	const char *control_url, *hostname, *operator_user;
+	/* Whose login it is; told while there is one: without, the official `up` wants every option again. */
+	struct {
+		const char *login_name;
+	} user;
+	bool has_user;
 	bool want_running, logged_out, corp_dns, route_all, shields_up;
 	int32_t netfilter_mode; /* told, never set: the official command line asks to repeat all but its
 				   default */

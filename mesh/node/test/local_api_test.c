@@ -131,7 +131,14 @@ static void test_routes(void **state)
 		{ { .method = "POST", .target = API "ping?ip=bob" }, 400, "ip=" },
 		{ { .method = "POST", .target = API "login-interactive" }, 204, "" },
 		{ { .method = "POST", .target = API "logout" }, 204, "" },
-		{ { .method = "GET", .target = API "nothing" }, 404, "" },
+		{ { .method = "GET", .target = API "nothing" }, 404, "does not do this: GET nothing" },
+		{ { .method = "GET", .target = API "profiles/" }, 200, "[]" },
+		{ { .method = "GET", .target = API "profiles/current" }, 200, "\"ID\":\"\"" },
+		{ { .method = "PUT", .target = API "profiles/" }, 201, "" },
+		{ { .method = "POST", .target = API "profiles/x" }, 404, "does not do this" },
+		{ { .method = "GET", .target = API "serve-config" }, 200, "{}" },
+		{ { .method = "POST", .target = API "serve-config", .body = "{}" }, 405, "does not do this" },
+		{ { .method = "GET", .target = API "tka/status" }, 200, "\"Enabled\":false" },
 		{ { .method = "GET", .target = "/" }, 404, "" },
 		{ { .method = "DELETE", .target = API "status" }, 405, "" },
 		{ { .method = "GET", .target = API "logout" }, 405, "" },
@@ -239,6 +246,9 @@ static void test_same_server(void **state)
 		ask(&p, &(struct question) { .method = "PATCH", .target = API "prefs", .body = rows[i].body },
 			&a);
 		assert_int_equal(a.status, 200);
+		/* Without this the official `up` asks for every option again. */
+		assert_int_equal(
+			strstr(a.body, "\"Config\":{\"UserProfile\":{\"LoginName\"") != NULL, rows[i].stays);
 		assert_int_equal(p.n->state.logged_in, rows[i].stays);
 		assert_int_equal(key_is_zero(p.n->state.node.b), !rows[i].stays);
 	}

@@ -134,64 +134,90 @@ struct flow {
 	bool ok;
 };
 
-static struct flow look(struct pkt *pkt)
+static bool look_tcp(struct flow *f, const uint8_t *l4)
+{
+	f->seq = (uint32_t)be_get(l4 + 4, 4);
+	f->ack = (uint32_t)be_get(l4 + 8, 4);
+	return (f->v.tcp_flags & ~TCP_PSH) == TCP_ACK;
+}
+
+/* A checksum left out stays left out: such are not joined. */
+static bool look_udp(const struct flow *f, const uint8_t *l4)
+{
+	return be_get(l4 + 4, 2) == (uint64_t)(f->v.total_len - f->v.l4_at) && be_get(l4 + 6, 2);
+}
+
+static struct flow look(struct pkt *pkt, bool udp)
 {
 	struct flow f = { .p = pkt_data(pkt) };
-	if (!ip_parse(f.p, pkt->len, &f.v) || f.v.proto != IP_TCP || f.v.later_fragment ||
-		f.v.total_len != pkt->len)
+	if (!ip_parse(f.p, pkt->len, &f.v) || (f.v.proto != IP_TCP && !(udp && f.v.proto == IP_UDP)) ||
+		f.v.later_fragment || f.v.total_len != pkt->len)
 		return f;
 	const uint8_t *l4 = f.p + f.v.l4_at;
 	bool plain_ip =
 		f.v.version == 4 ? (f.p[0] & 15) == 5 && !(be_get(f.p + 6, 2) & 0x3fff) : f.v.l4_at == 40;
-	f.seq = (uint32_t)be_get(l4 + 4, 4);
-	f.ack = (uint32_t)be_get(l4 + 8, 4);
+	bool plain_l4 = f.v.proto == IP_TCP ? look_tcp(&f, l4) : look_udp(&f, l4);
 	f.payload = (uint16_t)(f.v.total_len - f.v.payload_at);
-	f.ok = plain_ip && f.payload && (f.v.tcp_flags & ~TCP_PSH) == TCP_ACK &&
-	       ip_l4_checksum(&f.v.src, &f.v.dst, IP_TCP, l4, pkt->len - (size_t)f.v.l4_at) == 0;
+	uint16_t right = f.v.proto == IP_TCP ? 0 : 0xffff;
+	f.ok = plain_ip && plain_l4 && f.payload &&
+	       ip_l4_checksum(&f.v.src, &f.v.dst, f.v.proto, l4, pkt->len - (size_t)f.v.l4_at) == right;
 	return f;
+}
+
+/* Same reserved bits, window, urgent pointer and options; next in sequence. */
+static bool tcp_follows(const struct flow *first, const struct flow *prev, const struct flow *f)
+{
+	const uint8_t *a = first->p + first->v.l4_at, *b = f->p + first->v.l4_at;
+	size_t header = (size_t)first->v.payload_at - first->v.l4_at;
+	return f->ack == first->ack && f->seq == prev->seq + prev->payload && a[12] == b[12] &&
+	       memcmp(a + 14, b + 14, 2) == 0 && memcmp(a + 18, b + 18, header - 18) == 0;
 }
 
 static bool follows(const struct flow *first, const struct flow *prev, const struct flow *f)
 {
-	if (!f->ok || f->v.version != first->v.version || f->v.payload_at != first->v.payload_at ||
-		f->v.sport != first->v.sport || f->v.dport != first->v.dport || f->ack != first->ack ||
-		f->seq != prev->seq + prev->payload || !addr_equal(&f->v.src, &first->v.src) ||
+	if (!f->ok || f->v.version != first->v.version || f->v.proto != first->v.proto ||
+		f->v.payload_at != first->v.payload_at || f->v.sport != first->v.sport ||
+		f->v.dport != first->v.dport || !addr_equal(&f->v.src, &first->v.src) ||
 		!addr_equal(&f->v.dst, &first->v.dst))
 		return false;
-	/* Same TTL and traffic class; same reserved bits, window, urgent pointer and options. */
+	/* Same TTL and traffic class. */
 	const uint8_t *a = first->p, *b = f->p;
 	bool ip_same = first->v.version == 4 ? a[1] == b[1] && a[8] == b[8] && (a[6] & 0x40) == (b[6] & 0x40)
 					     : memcmp(a, b, 4) == 0 && a[7] == b[7];
-	size_t l4 = first->v.l4_at;
-	return ip_same && a[l4 + 12] == b[l4 + 12] && memcmp(a + l4 + 14, b + l4 + 14, 2) == 0 &&
-	       memcmp(a + l4 + 18, b + l4 + 18, first->v.payload_at - l4 - 18) == 0;
+	return ip_same && (f->v.proto == IP_UDP || tcp_follows(first, prev, f));
 }
 
 static void seal_join(
 	struct offload_join *j, const struct flow *first, uint8_t *p, size_t total, uint8_t flags)
 {
 	size_t l4 = first->v.l4_at;
-	if (first->v.version == 4) {
+	bool tcp = first->v.proto == IP_TCP, v4 = first->v.version == 4;
+	if (v4) {
 		be_put(p + 2, 2, total);
 		be_put(p + 10, 2, 0);
 		be_put(p + 10, 2, ip_checksum(p, 20, 0));
 	} else {
 		be_put(p + 4, 2, total - 40);
 	}
-	p[l4 + 13] |= flags & TCP_PSH;
+	if (tcp)
+		p[l4 + 13] |= flags & TCP_PSH;
+	else
+		be_put(p + l4 + 4, 2, total - l4);
 	/* The kernel wants the pseudo-header's sum in the field. */
 	uint8_t pseudo[40] = { 0 };
-	size_t n = first->v.version == 4 ? 4 : 16, from = first->v.version == 4 ? 12 : 0;
+	size_t n = v4 ? 4 : 16, from = v4 ? 12 : 0, sum_at = tcp ? 16 : 6;
 	memcpy(pseudo, first->v.src.b + from, n);
 	memcpy(pseudo + n, first->v.dst.b + from, n);
-	uint16_t sum = ip_checksum(pseudo, 2 * n, (uint32_t)(IP_TCP + total - l4));
-	be_put(p + l4 + 16, 2, (uint16_t)~sum);
+	uint16_t sum = ip_checksum(pseudo, 2 * n, (uint32_t)(first->v.proto + total - l4));
+	be_put(p + l4 + sum_at, 2, (uint16_t)~sum);
 	j->hdr = (struct virtio_net_hdr) { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.gso_type = first->v.version == 4 ? GSO_TCP4 : GSO_TCP6,
+		.gso_type = !tcp ? GSO_UDP_L4
+			    : v4 ? GSO_TCP4
+				 : GSO_TCP6,
 		.hdr_len = first->v.payload_at,
 		.gso_size = first->payload,
 		.csum_start = (uint16_t)l4,
-		.csum_offset = 16 };
+		.csum_offset = (uint16_t)sum_at };
 }
 
 size_t offload_join_next(
@@ -203,14 +229,14 @@ size_t offload_join_next(
 	*n_iov = 2;
 	if (n == 1)
 		return 1;
-	struct flow first = look(pkts[0]), prev = first;
+	struct flow first = look(pkts[0], j->udp), prev = first;
 	if (!first.ok)
 		return 1;
 	size_t took = 1, total = pkts[0]->len;
 	uint8_t flags = first.v.tcp_flags;
 	while (took < n && took < PKT_BATCH && prev.payload == first.payload &&
 		!(prev.v.tcp_flags & TCP_PSH)) {
-		struct flow f = look(pkts[took]);
+		struct flow f = look(pkts[took], j->udp);
 		if (!follows(&first, &prev, &f) || f.payload > first.payload ||
 			total + f.payload > SUPER_BYTES_MAX)
 			break;

@@ -1,5 +1,5 @@
 /* Segmentation in both directions, pure: cutting a virtio super-packet from the TUN into packets, and joining
- * packets of one TCP flow into one. virtio spec 1.2 section 5.1.6; RFC 9293; kernel.md 6. */
+ * packets of one TCP or UDP flow into one. virtio spec 1.2 section 5.1.6; RFC 9293; kernel.md 6. */
 #ifndef RW_NODE_OFFLOAD_H
 #define RW_NODE_OFFLOAD_H
 
@@ -28,6 +28,7 @@ bool offload_cut_next(struct offload_cut *c, struct pkt *out);
 /* Joining. */
 struct offload_join {
 	struct virtio_net_hdr hdr;
+	bool udp; /* the taker cuts datagrams too */
 };
 /* Takes the longest run from the front of pkts that makes one super-packet (>= 1 packet), as virtio header +
  * parts in iov. The first packet's header is changed. Returns how many packets were taken. */

@@ -14,7 +14,7 @@
 
 /* Debian 12's headers lack these two; kernels since 6.2 have them. */
 enum { RW_TUN_F_USO4 = 0x20, RW_TUN_F_USO6 = 0x40 };
-enum { READS_PER_WAKEUP = 8, SUPER_MAX = 65536 + sizeof(struct virtio_net_hdr) };
+enum { PACKETS_PER_WAKEUP = 512, SUPER_MAX = 65536 + sizeof(struct virtio_net_hdr) };
 
 struct tun {
 	int fd;
@@ -24,12 +24,20 @@ struct tun {
 	struct tun_events ev;
 	struct tun_drops drops;
 	struct offload_join join;
+	int budget; /* packets left of this wake-up */
 	uint8_t super[SUPER_MAX];
 	struct pkt batch[PKT_BATCH];
 };
 
-/* One read: a packet, or a super-packet to be cut into at most PKT_BATCH pieces. */
-static bool read_once(struct tun *t)
+static void hand_over(struct tun *t, size_t *count)
+{
+	if (*count)
+		t->ev.received(t->ev.arg, t->batch, *count);
+	*count = 0;
+}
+
+/* One read: a packet, or a super-packet to be cut. What does not fill the batch waits for the next read. */
+static bool read_once(struct tun *t, size_t *count)
 {
 	ssize_t n = read(t->fd, t->super, sizeof(t->super));
 	if (n <= 0) {
@@ -40,31 +48,31 @@ static bool read_once(struct tun *t)
 		}
 		return false;
 	}
-	size_t count = 0;
 	struct offload_cut cut;
 	if (!offload_cut_begin(&cut, t->super, (size_t)n, t->vnet_hdr)) {
 		t->drops.tun_bad_header++;
 		return true;
 	}
-	while (offload_cut_next(&cut, &t->batch[count])) {
-		if (++count == PKT_BATCH) {
-			t->ev.received(t->ev.arg, t->batch, count);
-			count = 0;
-		}
+	while (offload_cut_next(&cut, &t->batch[*count])) {
+		t->budget--;
+		if (++*count == PKT_BATCH)
+			hand_over(t, count);
 	}
 	if (cut.bad)
 		t->drops.tun_too_large++;
-	if (count)
-		t->ev.received(t->ev.arg, t->batch, count);
 	return true;
 }
 
+/* Small packets come one a read; gathered, those to one peer leave in one system call. */
 static void readable(void *arg, int events)
 {
 	struct tun *t = arg;
+	size_t count = 0;
 	(void)events;
-	for (int i = 0; i < READS_PER_WAKEUP && read_once(t); i++)
+	t->budget = PACKETS_PER_WAKEUP;
+	for (int i = 0; i < PKT_BATCH && t->budget > 0 && read_once(t, &count); i++)
 		;
+	hand_over(t, &count);
 }
 
 static struct tun *wrap(struct loop *l, int fd, bool vnet_hdr, const struct tun_events *ev)
@@ -132,8 +140,8 @@ struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *
 		return NULL;
 	}
 	unsigned long tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-	if (ioctl(fd, TUNSETOFFLOAD, tcp | RW_TUN_F_USO4 | RW_TUN_F_USO6) != 0 &&
-		ioctl(fd, TUNSETOFFLOAD, tcp) != 0)
+	bool udp = ioctl(fd, TUNSETOFFLOAD, tcp | RW_TUN_F_USO4 | RW_TUN_F_USO6) == 0;
+	if (!udp && ioctl(fd, TUNSETOFFLOAD, tcp) != 0)
 		log_info("tun %s: no segmentation offload: %s", name, strerror(errno));
 	struct tun *t = wrap(l, fd, true, ev);
 	if (!t) {
@@ -142,6 +150,7 @@ struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *
 		return NULL;
 	}
 	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
+	t->join.udp = udp;
 	return t;
 }
 

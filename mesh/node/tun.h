@@ -9,7 +9,7 @@
 
 struct tun;
 struct tun_events {
-	/* n packets of one read; the callee's until it returns and may be changed in place. */
+	/* n packets of one wake-up; the callee's until it returns and may be changed in place. */
 	void (*received)(void *arg, struct pkt *pkts, size_t n);
 	void (*lost)(void *arg, int code); /* once: the interface is gone, nothing comes any more */
 	void *arg;
@@ -21,7 +21,7 @@ struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *
 struct tun *tun_adopt(struct loop *l, int fd, bool vnet_hdr, const struct tun_events *ev);
 void tun_close(struct tun *t);
 const char *tun_name(const struct tun *t);
-/* Packets to the kernel; runs of one TCP flow are joined. PKT_HEADROOM in front may be overwritten. */
+/* Packets to the kernel; runs of one flow are joined. PKT_HEADROOM in front may be overwritten. */
 void tun_write_batch(struct tun *t, struct pkt *const *pkts, size_t n);
 
 #define TUN_DROPS(X) X(tun_write_failed) X(tun_bad_header) X(tun_too_large)

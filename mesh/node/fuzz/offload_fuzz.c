@@ -33,7 +33,7 @@ static void cut(const uint8_t *data, size_t len, bool with_header)
 	}
 }
 
-/* Packets of strangers, each behind two bytes of length, with their TCP checksums made right so that they can
+/* Packets of strangers, each behind two bytes of length, with their checksums made right so that they can
  * be joined. */
 static size_t read_packets(struct rd r, struct pkt *pkts)
 {
@@ -49,10 +49,11 @@ static size_t read_packets(struct rd r, struct pkt *pkts)
 		pkt_reset(k);
 		memcpy(pkt_data(k), p, len);
 		k->len = (uint16_t)len;
-		if (ip_parse(p, len, &v) && v.proto == IP_TCP && !v.later_fragment && v.total_len == len) {
-			uint8_t *l4 = pkt_data(k) + v.l4_at;
-			be_put(l4 + 16, 2, 0);
-			be_put(l4 + 16, 2, ip_l4_checksum(&v.src, &v.dst, IP_TCP, l4, len - v.l4_at));
+		if (ip_parse(p, len, &v) && (v.proto == IP_TCP || v.proto == IP_UDP) && !v.later_fragment &&
+			v.total_len == len) {
+			uint8_t *l4 = pkt_data(k) + v.l4_at, *sum = l4 + (v.proto == IP_TCP ? 16 : 6);
+			be_put(sum, 2, 0);
+			be_put(sum, 2, ip_l4_checksum(&v.src, &v.dst, v.proto, l4, len - v.l4_at));
 		}
 	}
 	return n;
@@ -69,7 +70,7 @@ static void join_then_cut(const uint8_t *data, size_t len)
 	for (size_t i = 0; i < n; i++)
 		ptr[i] = &pkts[i];
 	for (size_t i = 0; i < n;) {
-		struct offload_join j;
+		struct offload_join j = { .udp = true };
 		struct iovec iov[OFFLOAD_IOV_MAX];
 		size_t n_iov, at = 0, took = offload_join_next(&j, ptr + i, n - i, iov, &n_iov);
 		check(took >= 1 && took <= n - i && n_iov <= OFFLOAD_IOV_MAX);
@@ -86,7 +87,8 @@ static void join_then_cut(const uint8_t *data, size_t len)
 			check(a.payload_at == b.payload_at);
 			check(memcmp(pkt_data(&out) + a.payload_at, was->b + was->at + b.payload_at,
 				      out.len - (size_t)a.payload_at) == 0);
-			check(memcmp(pkt_data(&out) + a.l4_at, was->b + was->at + b.l4_at, 13) == 0);
+			check(memcmp(pkt_data(&out) + a.l4_at, was->b + was->at + b.l4_at,
+				      a.proto == IP_TCP ? 13 : 8) == 0);
 		}
 		check(took == 1 || !offload_cut_next(&c, &out));
 		i += took;

@@ -19,7 +19,7 @@ enum { MSS = 1000, N = 20, HEAD = 40 };
 
 struct seen {
 	struct loop *loop;
-	size_t packets, bytes;
+	size_t packets, bytes, calls;
 	int lost, failed;
 	uint32_t next_seq;
 };
@@ -27,6 +27,7 @@ struct seen {
 static void tun_received(void *arg, struct pkt *pkts, size_t n)
 {
 	struct seen *s = arg;
+	s->calls++;
 	for (size_t i = 0; i < n; i++) {
 		struct ip_view v;
 		assert_true(ip_parse(pkt_data(&pkts[i]), pkts[i].len, &v));
@@ -89,6 +90,18 @@ static void test_tun(void **state)
 	while (!tun_drops(t)->tun_bad_header)
 		loop_run_once(s.loop);
 	assert_int_equal(s.packets, N);
+
+	/* Small packets that wait together are handed over together. */
+	struct virtio_net_hdr plain = { 0 };
+	for (size_t i = 0; i < N; i++) {
+		memcpy(b, &plain, sizeof(plain));
+		len = sizeof(plain) + make_tcp(b + sizeof(plain), s.next_seq + (uint32_t)i * 10, 10);
+		assert_int_equal(send(fd[0], b, len, 0), len);
+	}
+	s.calls = 0;
+	while (s.packets < 2 * N)
+		loop_run_once(s.loop);
+	assert_int_equal(s.calls, 1);
 
 	/* Out: packets of one flow leave joined. */
 	for (size_t i = 0; i < N; i++) {

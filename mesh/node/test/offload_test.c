@@ -36,6 +36,15 @@ static void make_tcp(struct pkt *p, bool v6, uint32_t seq, size_t payload, uint8
 	p->len = (uint16_t)ip_write_header(b, &src.ip, &dst.ip, IP_TCP, 20 + payload);
 }
 
+static void make_udp(struct pkt *p, bool v6, uint8_t fill, size_t payload)
+{
+	struct endpoint src = ep(v6 ? "[fd7a::1]:1" : "10.0.0.1:1"),
+			dst = ep(v6 ? "[fd7a::2]:2" : "10.0.0.2:2");
+	pkt_reset(p);
+	memset(pkt_data(p) + (v6 ? 48 : 28), fill, payload);
+	p->len = (uint16_t)ip_write_udp(pkt_data(p), &src, &dst, payload);
+}
+
 static size_t flatten(const struct iovec *iov, size_t n, uint8_t *out)
 {
 	size_t len = 0;
@@ -46,45 +55,92 @@ static size_t flatten(const struct iovec *iov, size_t n, uint8_t *out)
 	return len;
 }
 
+enum { N = 20, MSS = 1220 };
+
+/* The identification counts up from the first one's. */
+static void reset_id(struct pkt *p, size_t i)
+{
+	uint8_t *b = pkt_data(p);
+	if (b[0] >> 4 != 4)
+		return;
+	assert_int_equal(be_get(b + 4, 2), i);
+	be_put(b + 4, 2, 0);
+	be_put(b + 10, 2, 0);
+	be_put(b + 10, 2, ip_checksum(b, 20, 0));
+}
+
 /* What is joined and cut again is what it was, bit for bit. */
+static void join_then_cut(struct pkt *in)
+{
+	static struct pkt keep[N], out;
+	static uint8_t super[70000];
+	struct pkt *ptr[N];
+	struct offload_join j = { .udp = true };
+	struct iovec iov[OFFLOAD_IOV_MAX];
+	struct offload_cut c;
+	size_t n_iov;
+	memcpy(keep, in, sizeof(keep));
+	for (size_t i = 0; i < N; i++)
+		ptr[i] = &in[i];
+	assert_int_equal(offload_join_next(&j, ptr, N, iov, &n_iov), N);
+	assert_int_equal(n_iov, N + 1);
+	assert_true(offload_cut_begin(&c, super, flatten(iov, n_iov, super), true));
+	for (size_t i = 0; i < N; i++) {
+		assert_true(offload_cut_next(&c, &out));
+		reset_id(&out, i);
+		assert_int_equal(out.len, keep[i].len);
+		assert_memory_equal(pkt_data(&out), pkt_data(&keep[i]), out.len);
+	}
+	assert_false(offload_cut_next(&c, &out));
+	assert_false(c.bad);
+}
+
 static void test_join_then_cut(void **state)
 {
 	(void)state;
-	enum { N = 20, MSS = 1220 };
-	static struct pkt in[N], keep[N];
-	static uint8_t super[70000];
+	static struct pkt in[N];
 	for (int v6 = 0; v6 < 2; v6++) {
-		struct pkt *ptr[N];
 		for (size_t i = 0; i < N; i++) {
 			bool last = i == N - 1;
 			make_tcp(&in[i], v6, (uint32_t)(1000 + i * MSS), last ? 100 : MSS,
 				last ? TCP_ACK | TCP_PSH : TCP_ACK);
-			keep[i] = in[i];
-			ptr[i] = &in[i];
 		}
-		struct offload_join j;
+		join_then_cut(in);
+		for (size_t i = 0; i < N; i++)
+			make_udp(&in[i], v6, (uint8_t)i, i == N - 1 ? 100 : MSS);
+		join_then_cut(in);
+	}
+}
+
+/* Each of these must end the run after the first datagram. */
+static void test_udp_join_refuses(void **state)
+{
+	(void)state;
+	enum what { NOT_ASKED, OTHER_PORT, BAD_SUM, NO_SUM, EMPTY, LARGER, CLASS, SHORT_LENGTH, KINDS };
+	for (int what = 0; what < KINDS; what++) {
+		static struct pkt a, b;
+		make_udp(&a, false, 1, 100);
+		make_udp(&b, false, 2, what == EMPTY ? 0 : what == LARGER ? 101 : 100);
+		uint8_t *ip = pkt_data(&b), *l4 = ip + 20;
+		if (what == OTHER_PORT) {
+			be_put(l4, 2, be_get(l4, 2) + 1);
+			be_put(l4 + 6, 2, be_get(l4 + 6, 2) - 1);
+		}
+		if (what == BAD_SUM)
+			l4[20] ^= 1;
+		if (what == NO_SUM)
+			be_put(l4 + 6, 2, 0);
+		if (what == CLASS)
+			ip[1] = 3; /* congestion was met */
+		if (what == SHORT_LENGTH)
+			be_put(l4 + 4, 2, 90);
+		struct pkt *ptr[2] = { &a, &b };
+		struct offload_join j = { .udp = what != NOT_ASKED };
 		struct iovec iov[OFFLOAD_IOV_MAX];
-		size_t n_iov, len;
-		assert_int_equal(offload_join_next(&j, ptr, N, iov, &n_iov), N);
-		assert_int_equal(n_iov, N + 1);
-		len = flatten(iov, n_iov, super);
-		struct offload_cut c;
-		struct pkt out;
-		assert_true(offload_cut_begin(&c, super, len, true));
-		for (size_t i = 0; i < N; i++) {
-			assert_true(offload_cut_next(&c, &out));
-			uint8_t *b = pkt_data(&out);
-			if (!v6) { /* the identification counts up from the first one's */
-				assert_int_equal(be_get(b + 4, 2), i);
-				be_put(b + 4, 2, 0);
-				be_put(b + 10, 2, 0);
-				be_put(b + 10, 2, ip_checksum(b, 20, 0));
-			}
-			assert_int_equal(out.len, keep[i].len);
-			assert_memory_equal(b, pkt_data(&keep[i]), out.len);
-		}
-		assert_false(offload_cut_next(&c, &out));
-		assert_false(c.bad);
+		size_t n_iov;
+		if (offload_join_next(&j, ptr, 2, iov, &n_iov) != 1)
+			fail_msg("case %d was joined", what);
+		assert_int_equal(j.hdr.gso_type, VIRTIO_NET_HDR_GSO_NONE);
 	}
 }
 
@@ -112,7 +168,7 @@ static void test_join_refuses(void **state)
 		if (what == BAD_SUM)
 			l4[25] ^= 1;
 		struct pkt *ptr[2] = { &a, &b };
-		struct offload_join j;
+		struct offload_join j = { .udp = true };
 		struct iovec iov[OFFLOAD_IOV_MAX];
 		size_t n_iov;
 		if (offload_join_next(&j, ptr, 2, iov, &n_iov) != 1)
@@ -183,7 +239,7 @@ static void test_single_needs_checksum(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_join_then_cut),
-		cmocka_unit_test(test_join_refuses), cmocka_unit_test(test_cut_refuses),
-		cmocka_unit_test(test_single_needs_checksum) };
+		cmocka_unit_test(test_join_refuses), cmocka_unit_test(test_udp_join_refuses),
+		cmocka_unit_test(test_cut_refuses), cmocka_unit_test(test_single_needs_checksum) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "mesh/proto/stun.h"
 #include "mesh/relay/inner.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,10 +44,38 @@ static size_t answer(
 	return 0;
 }
 
+/* The address that a datagram was sent to comes with it, and goes with the answer: a machine of several
+ * addresses would choose another one, which no NAT on the way lets in. */
+union local {
+	struct cmsghdr align;
+	uint8_t b[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+static void ask_local(int fd)
+{
+	int on = 1;
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)) != 0)
+		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+}
+
+/* The way out is the kernel's choice, but where an address means nothing without its link. */
+static void forget_interface(struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	if (c && c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		((struct in_pktinfo *)(void *)CMSG_DATA(c))->ipi_ifindex = 0;
+	} else if (c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo *i = (void *)CMSG_DATA(c);
+		if (!IN6_IS_ADDR_LINKLOCAL(&i->ipi6_addr))
+			i->ipi6_ifindex = 0;
+	}
+}
+
 /* One system call for what has come, one for the answers. Returns how many had come. */
 static int serve_batch(struct stun_server *s)
 {
 	uint8_t in[BATCH][REQUEST_MAX], out[BATCH][STUN_REPLY_MAX];
+	union local local[BATCH];
 	struct sockaddr_storage from[BATCH];
 	struct mmsghdr rx[BATCH], tx[BATCH];
 	struct iovec rx_io[BATCH], tx_io[BATCH];
@@ -56,18 +85,23 @@ static int serve_batch(struct stun_server *s)
 		rx[i] = (struct mmsghdr) { .msg_hdr = { .msg_name = &from[i],
 						   .msg_namelen = sizeof(from[i]),
 						   .msg_iov = &rx_io[i],
-						   .msg_iovlen = 1 } };
+						   .msg_iovlen = 1,
+						   .msg_control = &local[i],
+						   .msg_controllen = sizeof(local[i]) } };
 	}
 	int n = recvmmsg(s->fd, rx, BATCH, 0, NULL);
 	for (int i = 0; i < n; i++) {
 		size_t len = answer(s, &from[i], in[i], rx[i].msg_len, out[replies]);
 		if (!len)
 			continue;
+		forget_interface(&rx[i].msg_hdr);
 		tx_io[replies] = (struct iovec) { .iov_base = out[replies], .iov_len = len };
 		tx[replies] = (struct mmsghdr) { .msg_hdr = { .msg_name = &from[i],
 							 .msg_namelen = rx[i].msg_hdr.msg_namelen,
 							 .msg_iov = &tx_io[replies],
-							 .msg_iovlen = 1 } };
+							 .msg_iovlen = 1,
+							 .msg_control = rx[i].msg_hdr.msg_control,
+							 .msg_controllen = rx[i].msg_hdr.msg_controllen } };
 		replies++;
 	}
 	/* A lost answer is asked for again; one that cannot be sent must not take the rest with it. */
@@ -103,6 +137,7 @@ struct stun_server *stun_server_open(
 		free(s);
 		return NULL;
 	}
+	ask_local(s->fd);
 	sock_local(s->fd, &s->at);
 	loop_fd_set(s->watch, LOOP_READ);
 	return s;

@@ -484,6 +484,39 @@ static void stun_burst(struct lab *l, size_t i)
 	close(fd);
 }
 
+/* On a machine of several addresses the answer comes from the one that was asked. */
+static void test_stun_source(void **state)
+{
+	static const char *const listen[] = { "0.0.0.0:0", "[::]:0" };
+	struct lab *l = *state;
+	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
+		.hostname = "relay.test",
+		.state_dir = l->dir,
+		.n_stun = 1 };
+	for (size_t i = 0; i < ARRAY_LEN(listen); i++) {
+		uint8_t tx[STUN_TX] = { 1 }, rq[STUN_REQUEST], in[256];
+		struct endpoint from, any = { .ip = addr_v4(0x7f000001) };
+		struct sockaddr_storage ss, back;
+		socklen_t back_len = sizeof(back);
+		assert_true(endpoint_parse(listen[i], &o.stun[0]));
+		struct relay *r = relay_open(l->loop, &o, NULL);
+		assert_non_null(r);
+		struct endpoint at = relay_stun_at(r, 0);
+		at.ip = addr_v4(0x7f000002);
+		socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
+		int fd = sock_udp(&any, NULL);
+		stun_request_write(tx, rq);
+		assert_int_equal(sendto(fd, rq, sizeof(rq), 0, (struct sockaddr *)&ss, n), sizeof(rq));
+		while (!relay_stats(r)->stun_requests)
+			loop_run_once(l->loop);
+		assert_true(recvfrom(fd, in, sizeof(in), 0, (struct sockaddr *)&back, &back_len) > 0);
+		assert_true(endpoint_from_sockaddr((struct sockaddr *)&back, &from));
+		assert_true(endpoint_equal(&from, &at));
+		close(fd);
+		relay_close(r);
+	}
+}
+
 /* A bare request is answered, and not so often that a flood of them would be worth sending. */
 static void test_stun_limit(void **state)
 {
@@ -569,6 +602,7 @@ int main(void)
 		T(test_crowd),
 		T(test_stun),
 		T(test_stun_limit),
+		T(test_stun_source),
 		T(test_start),
 	};
 #undef T

@@ -46,6 +46,7 @@ struct member *member_copy(const struct member *draft)
 		return NULL;
 	*m = *draft;
 	m->refs = 1;
+	m->written = NULL;
 	m->mem = (struct arena) { 0 };
 	m->name = copy_text(&m->mem, draft->name);
 	m->hostname = copy_text(&m->mem, draft->hostname);

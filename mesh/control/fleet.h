@@ -41,6 +41,7 @@ struct member {
 	bool ephemeral, online;
 	bool renamed;				     /* by an admin: the host name no longer decides */
 	int64_t created_ms, last_seen_ms, expiry_ms; /* Unix; FLEET_NO_TIME = none */
+	const char *written; /* as a peer on the wire, kept from the first time it was; NULL in a draft */
 };
 
 /* A counted deep copy of a draft (a member on the stack whose pointers are borrowed); NULL when memory is

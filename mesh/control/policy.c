@@ -1,5 +1,6 @@
 #include "mesh/control/policy_parse.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_user(const struct fleet *f, const struct member *m, const char *name)
@@ -78,7 +79,7 @@ bool policy_allows(
 		return true;
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct access_rule *r = &p->rules[i];
-		if (!any_selects(&r->src, f, a, NULL))
+		if (!any_selects(&r->src, f, a, NULL) && !any_behind(&r->src, a))
 			continue;
 		for (size_t k = 0; k < r->n_dst; k++)
 			if (any_selects(&r->dst[k].who, f, b, a) || any_behind(&r->dst[k].who, b))
@@ -107,6 +108,47 @@ static struct addr net_end(const struct prefix *net)
 	return a;
 }
 
+static int by_first(const void *a, const void *b)
+{
+	const struct ctl_ip_range *x = a, *y = b;
+	return memcmp(x->first.b, y->first.b, sizeof(x->first.b));
+}
+
+/* The address behind a; all zero behind the last. */
+static struct addr next_address(const struct addr *a)
+{
+	struct addr next = *a;
+	for (size_t i = sizeof(next.b); i-- > 0 && !++next.b[i];)
+		;
+	return next;
+}
+
+/* Sorted, and neighbours as one: addresses are given in sequence. */
+static void merge_ranges(struct ctl_rule *rule)
+{
+	size_t n = 0;
+	qsort(rule->src, rule->n_src, sizeof(*rule->src), by_first);
+	for (size_t i = 0; i < rule->n_src; i++) {
+		const struct ctl_ip_range r = rule->src[i];
+		struct ctl_ip_range *last = n ? &rule->src[n - 1] : NULL;
+		struct addr next = last ? next_address(&last->last) : r.first;
+		if (!last || memcmp(r.first.b, next.b, sizeof(next.b)) > 0 ||
+			addr_is_v4(&r.first) != addr_is_v4(&last->first))
+			rule->src[n++] = r;
+		else if (memcmp(r.last.b, last->last.b, sizeof(next.b)) > 0)
+			last->last = r.last;
+	}
+	rule->n_src = n;
+}
+
+static void add_member(struct ctl_rule *rule, const struct member *m)
+{
+	if (m->has_v4)
+		rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = m->v4, .last = m->v4 };
+	if (m->has_v6)
+		rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = m->v6, .last = m->v6 };
+}
+
 /* Sources of a rule as ranges. self_of: only untagged nodes of that member's user count (autogroup:self). */
 static bool make_sources(const struct selectors *set, const struct fleet *f, const struct member *self_of,
 	struct arena *a, struct ctl_rule *rule)
@@ -122,18 +164,56 @@ static bool make_sources(const struct selectors *set, const struct fleet *f, con
 		return false;
 	for (size_t i = 0; i < f->n; i++) {
 		const struct member *m = f->v[i];
-		if ((self_of && (member_is_tagged(m) || m->user != self_of->user)) ||
-			!any_selects(set, f, m, NULL))
-			continue;
-		if (m->has_v4)
-			rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = m->v4, .last = m->v4 };
-		if (m->has_v6)
-			rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = m->v6, .last = m->v6 };
+		if ((!self_of || (!member_is_tagged(m) && m->user == self_of->user)) &&
+			any_selects(set, f, m, NULL))
+			add_member(rule, m);
 	}
 	for (size_t i = 0; i < set->n && !self_of; i++)
 		if (set->v[i].kind == SELECT_PREFIX)
 			rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = set->v[i].net.ip,
 				.last = net_end(&set->v[i].net) };
+	merge_ranges(rule);
+	return true;
+}
+
+void policy_sources_reset(struct policy_sources *s)
+{
+	arena_free(&s->mem);
+	*s = (struct policy_sources) { 0 };
+}
+
+/* self: of that user only, for autogroup:self. */
+struct found_sources {
+	struct found_sources *next;
+	bool self;
+	int64_t user;
+	struct ctl_rule rule; /* src and n_src alone */
+};
+
+/* Those of rule `at`, from s when it has them. */
+static bool find_sources(const struct policy *p, size_t at, const struct fleet *f,
+	const struct member *self_of, struct policy_sources *s, struct arena *a, struct ctl_rule *rule)
+{
+	if (!s)
+		return make_sources(&p->rules[at].src, f, self_of, a, rule);
+	if (!s->v && !(s->v = arena_array(&s->mem, p->n_rules, sizeof(struct found_sources *))))
+		return false;
+	struct found_sources *found = s->v[at];
+	while (found && (found->self != (self_of != NULL) || (self_of && found->user != self_of->user)))
+		found = found->next;
+	if (!found) {
+		found = arena_alloc(&s->mem, sizeof(*found));
+		if (!found)
+			return false;
+		*found = (struct found_sources) {
+			.next = s->v[at], .self = self_of != NULL, .user = self_of ? self_of->user : 0
+		};
+		if (!make_sources(&p->rules[at].src, f, self_of, &s->mem, &found->rule))
+			return false;
+		s->v[at] = found;
+	}
+	rule->src = found->rule.src;
+	rule->n_src = found->rule.n_src;
 	return true;
 }
 
@@ -181,7 +261,7 @@ static void make_target_behind(
 
 /* The part of one access rule that ends at the node; self: only its autogroup:self destinations, or only the
  * others. */
-static bool make_rule(const struct access_rule *r, const struct fleet *f, const struct member *node,
+static bool make_targets(const struct access_rule *r, const struct fleet *f, const struct member *node,
 	bool self, struct arena *a, struct ctl_rule *out)
 {
 	size_t most = 0;
@@ -199,7 +279,7 @@ static bool make_rule(const struct access_rule *r, const struct fleet *f, const 
 			if (!self && is_behind(s, node))
 				make_target_behind(&r->dst[i], s, node, out);
 		}
-	return !out->n_dst || make_sources(&r->src, f, self ? node : NULL, a, out);
+	return true;
 }
 
 static bool allow_everything(struct arena *a, struct ctl_rule **rules, size_t *n)
@@ -215,8 +295,8 @@ static bool allow_everything(struct arena *a, struct ctl_rule **rules, size_t *n
 	return true;
 }
 
-bool policy_filter(const struct policy *p, const struct fleet *f, const struct member *node, struct arena *a,
-	struct ctl_rule **rules, size_t *n)
+bool policy_filter(const struct policy *p, const struct fleet *f, struct policy_sources *s,
+	const struct member *node, struct arena *a, struct ctl_rule **rules, size_t *n)
 {
 	if (!p || p->allow_all)
 		return allow_everything(a, rules, n);
@@ -226,7 +306,10 @@ bool policy_filter(const struct policy *p, const struct fleet *f, const struct m
 		return false;
 	for (size_t i = 0; i < p->n_rules * 2; i++) {
 		struct ctl_rule *out = &(*rules)[*n];
-		if (!make_rule(&p->rules[i / 2], f, node, i % 2, a, out))
+		const struct access_rule *r = &p->rules[i / 2];
+		if (!make_targets(r, f, node, i % 2, a, out))
+			return false;
+		if (out->n_dst && !find_sources(p, i / 2, f, i % 2 ? node : NULL, s, a, out))
 			return false;
 		*n += out->n_dst && out->n_src;
 	}

@@ -20,9 +20,17 @@ const char *policy_unused(const struct policy *p);
 /* Some rule lets packets from a to b pass. */
 bool policy_allows(
 	const struct policy *p, const struct fleet *f, const struct member *a, const struct member *b);
-/* What the node lets in: rules in a's arena. NULL and false when memory is short. */
-bool policy_filter(const struct policy *p, const struct fleet *f, const struct member *node, struct arena *a,
-	struct ctl_rule **rules, size_t *n);
+/* Who the sources of each rule are. They are the same for many nodes, and dear to find in a large fleet:
+ * found once, until the fleet or the policy changes. All zero is empty. */
+struct policy_sources {
+	struct arena mem;
+	struct found_sources **v; /* per rule */
+};
+void policy_sources_reset(struct policy_sources *s);
+/* What the node lets in: rules in a's arena (and in s, which may be NULL). NULL and false when memory is
+ * short. */
+bool policy_filter(const struct policy *p, const struct fleet *f, struct policy_sources *s,
+	const struct member *node, struct arena *a, struct ctl_rule **rules, size_t *n);
 /* user may give this tag to nodes (tagOwners). */
 bool policy_owns_tag(const struct policy *p, const char *tag, const char *user);
 /* tag is declared in tagOwners, or there is no policy. */

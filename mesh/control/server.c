@@ -14,9 +14,11 @@ enum { STOP_MS = 200, TICK_MAX_MS = 3600 * 1000, KEY_FILE_MAX = 4096 };
 
 struct view_context server_view_context(struct server *s, uint16_t cap)
 {
-	return (struct view_context) {
-		.fleet = &s->reg.fleet, .set = &s->view, .now_ms = clock_unix_ms(), .viewer_cap = cap
-	};
+	return (struct view_context) { .fleet = &s->reg.fleet,
+		.set = &s->view,
+		.sources = &s->sources,
+		.now_ms = clock_unix_ms(),
+		.viewer_cap = cap };
 }
 
 /* --- changes --- */
@@ -24,7 +26,10 @@ struct view_context server_view_context(struct server *s, uint16_t cap)
 static void node_changed(void *arg, int64_t node, enum registry_change what)
 {
 	struct server *s = arg;
-	s->refilter = s->refilter || what == CHANGE_IDENTITY;
+	if (what == CHANGE_IDENTITY) {
+		s->refilter = true;
+		policy_sources_reset(&s->sources);
+	}
 	for (size_t i = 0; i < s->n_dirty; i++)
 		if (s->dirty[i] == node)
 			return;
@@ -67,6 +72,7 @@ static void use_settings(struct server *s, struct settings *new)
 	if (!old || memcmp(old->derp_hash, new->derp_hash, VIEW_HASH) != 0)
 		s->view.derp_version++;
 	s->settings = new;
+	policy_sources_reset(&s->sources);
 	s->view.policy = s->reg.policy = new->policy;
 	s->view.dns = &new->dns;
 	s->view.derp = &new->derp;
@@ -171,6 +177,11 @@ static int open_registry(struct server *s, struct errbuf *eb)
 	return err;
 }
 
+static void flush_due(void *arg)
+{
+	session_flush(arg);
+}
+
 static void stop_loop(void *arg)
 {
 	loop_stop(((struct server *)arg)->loop);
@@ -198,10 +209,12 @@ static int open_loop(struct server *s, struct errbuf *eb)
 		return err_set(eb, -ENOMEM, "start");
 	s->tick = loop_timer_new(s->loop, tick_fired, s);
 	s->stop = loop_timer_new(s->loop, stop_loop, s);
+	s->flush = loop_timer_new(s->loop, flush_due, s);
 	s->hup = loop_signal_new(s->loop, SIGHUP, hup_received, s);
 	s->term = loop_signal_new(s->loop, SIGTERM, stop_received, s);
 	s->intr = loop_signal_new(s->loop, SIGINT, stop_received, s);
-	return s->tick && s->stop && s->hup && s->term && s->intr ? 0 : err_set(eb, -ENOMEM, "start");
+	return s->tick && s->stop && s->flush && s->hup && s->term && s->intr ? 0
+									      : err_set(eb, -ENOMEM, "start");
 }
 
 /* Official clients that come back within two minutes take HTTPS at port 443 and nothing else, unless the host
@@ -276,12 +289,14 @@ static void finish(struct server *s)
 		registry_close(&s->reg);
 	loop_timer_free(s->tick);
 	loop_timer_free(s->stop);
+	loop_timer_free(s->flush);
 	if (s->hup)
 		loop_signal_free(s->hup);
 	if (s->term)
 		loop_signal_free(s->term);
 	if (s->intr)
 		loop_signal_free(s->intr);
+	policy_sources_reset(&s->sources);
 	settings_free(s->settings);
 	config_free(&s->cfg);
 	key_wipe(&s->noise_private, sizeof(s->noise_private));

@@ -9,7 +9,7 @@
 #include "mesh/os/loop.h"
 #include "mesh/transport/control_link.h"
 
-enum { SERVER_DIRTY_MAX = 64 };
+enum { SERVER_DIRTY_MAX = 512 };
 
 /* What an h2 stream's data points at while its answer is open. */
 struct held {
@@ -37,6 +37,7 @@ struct server {
 	bool has_registry;
 	struct settings *settings;
 	struct view_settings view;
+	struct policy_sources sources; /* as the fleet is now */
 	struct machine_private noise_private;
 	struct machine_key noise_public;
 	struct listener admin;
@@ -51,7 +52,8 @@ struct server {
 	int64_t dirty[SERVER_DIRTY_MAX]; /* changed since the last flush */
 	size_t n_dirty;
 	bool refilter, rebuild, flush_queued, stopping;
-	struct loop_timer *tick, *stop, *accept_again;
+	uint64_t flush_from_ms; /* the next flush is not before this */
+	struct loop_timer *tick, *stop, *accept_again, *flush;
 	struct loop_signal *hup, *term, *intr;
 	bool json;
 	int exit_code;
@@ -73,7 +75,7 @@ void session_open(
 void session_stream_gone(struct held *h);
 void session_node_removed(struct server *s, int64_t node);
 void session_flush(struct server *s);	    /* tells every node what changed */
-void session_flush_later(struct server *s); /* in this turn of the loop */
+void session_flush_later(struct server *s); /* in this turn of the loop, or soon when it is busy with that */
 void session_close_all(struct server *s);
 size_t session_count(const struct server *s);
 

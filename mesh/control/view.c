@@ -103,11 +103,28 @@ static void describe(
 }
 
 /* Peers need a name for the host and its system, not what the node measured about its network. */
+static const char *write_peer(const struct view_context *c, struct member *m)
+{
+	struct arena a = { 0 };
+	struct buf text = { 0 };
+	struct ctl_node n;
+	describe(c, m, &a, &n);
+	n.hostinfo.has_netinfo = false;
+	n.cap = 0;
+	if (!a.failed && ctl_node_write(&text, &n))
+		m->written = arena_strndup(&m->mem, (const char *)buf_data(&text), text.len);
+	buf_free(&text);
+	arena_free(&a);
+	return m->written;
+}
+
+/* All viewers are told the same of a member but for Cap: it is written once. */
 static void describe_peer(
 	const struct view_context *c, const struct member *m, struct arena *a, struct ctl_node *out)
 {
-	describe(c, m, a, out);
-	out->hostinfo.has_netinfo = false;
+	*out = (struct ctl_node) { .id = m->id, .user = owner_of(m), .cap = c->viewer_cap };
+	out->written = m->written ? m->written : write_peer(c, (struct member *)m);
+	a->failed = a->failed || !out->written;
 }
 
 static bool describe_self(
@@ -169,8 +186,8 @@ static bool add_filter(const struct view_context *c, const struct member *self, 
 		return false;
 	only.n_filters = 1;
 	only.filters->name = "base";
-	bool ok = policy_filter(
-			  c->set->policy, c->fleet, self, a, &only.filters->rules, &only.filters->n_rules) &&
+	bool ok = policy_filter(c->set->policy, c->fleet, c->sources, self, a, &only.filters->rules,
+			  &only.filters->n_rules) &&
 		  ctl_map_response_write(&text, &only);
 	if (ok)
 		blake2s_hash(&(struct noise_part) { buf_data(&text), text.len }, 1, hash);

@@ -29,7 +29,8 @@ struct view {
 struct view_context {
 	const struct fleet *fleet;
 	const struct view_settings *set;
-	int64_t now_ms; /* Unix */
+	struct policy_sources *sources; /* may be NULL */
+	int64_t now_ms;			/* Unix */
 	uint16_t viewer_cap;
 };
 

@@ -107,6 +107,58 @@ static const struct json_row node_rows[] = {
 };
 const struct json_shape node_shape = { node_rows, sizeof(struct ctl_node), finish_node };
 
+bool ctl_node_write(struct buf *out, const struct ctl_node *m)
+{
+	return json_write(out, &node_shape, m);
+}
+
+static bool read_nodes(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	return json_list.read(in, v, field, row);
+}
+
+static void write_node(struct json_out *out, const struct ctl_node *n)
+{
+	size_t len = n->written ? strlen(n->written) : 0;
+	if (len < 2) {
+		json_put_object(out, &node_shape, n);
+		return;
+	}
+	json_put_bytes(out, n->written, n->cap ? len - 1 : len);
+	if (n->cap) {
+		json_put(out, ",\"Cap\":");
+		json_put_i64(out, n->cap);
+		json_put(out, "}");
+	}
+}
+
+struct node_list {
+	const struct ctl_node *v;
+	size_t n;
+};
+
+static void write_nodes(struct json_out *out, const void *field, const struct json_row *row)
+{
+	struct node_list list;
+	(void)row;
+	memcpy(&list, field, sizeof(list));
+	json_put(out, "[");
+	for (size_t i = 0; i < list.n; i++) {
+		json_put(out, i ? "," : "");
+		write_node(out, &list.v[i]);
+	}
+	json_put(out, "]");
+}
+
+static bool no_nodes(const void *field)
+{
+	struct node_list list;
+	memcpy(&list, field, sizeof(list));
+	return !list.n;
+}
+
+const struct json_codec json_nodes = { NULL, read_nodes, write_nodes, no_nodes };
+
 #define PATCH(name, codec, field, flags, has, arg) \
 	{ \
 		name, codec, offsetof(struct ctl_peer_patch, field), flags, has, arg \

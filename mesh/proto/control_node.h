@@ -84,6 +84,8 @@ struct ctl_node {
 	struct ctl_strings tags;
 	struct ctl_prefixes primary_routes;
 	const char *cap_map_json; /* raw object text or NULL */
+	/* For writing in lists: all of the object but Cap, made by ctl_node_write with cap 0; or NULL. */
+	const char *written;
 };
 struct ctl_peer_patch {
 	int64_t id;
@@ -101,5 +103,6 @@ struct ctl_peer_patch {
 int ctl_hostinfo_read(
 	struct arena *a, const char *json, size_t len, struct ctl_hostinfo *out, struct errbuf *eb);
 bool ctl_hostinfo_write(struct buf *out, const struct ctl_hostinfo *m);
+bool ctl_node_write(struct buf *out, const struct ctl_node *m);
 
 #endif

@@ -7,6 +7,7 @@
 
 extern const struct json_shape hostinfo_shape; /* struct ctl_hostinfo */
 extern const struct json_shape node_shape;     /* struct ctl_node */
+extern const struct json_codec json_nodes;     /* a list of these; its row has node_shape */
 extern const struct json_shape patch_shape;    /* struct ctl_peer_patch */
 extern const struct json_shape user_shape;     /* struct ctl_user */
 extern const struct json_shape derp_map_shape; /* struct ctl_derp_map */

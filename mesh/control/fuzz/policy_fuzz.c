@@ -26,7 +26,7 @@ static void ask(const struct policy *p)
 		struct arena a = { 0 };
 		struct ctl_rule *rules;
 		size_t n;
-		(void)policy_filter(p, &f, f.v[i], &a, &rules, &n);
+		(void)policy_filter(p, &f, NULL, f.v[i], &a, &rules, &n);
 		(void)policy_allows(p, &f, f.v[i], f.v[(i + 1) % f.n]);
 		arena_free(&a);
 	}

@@ -117,7 +117,7 @@ static void test_filters(void **state)
 		{ HEAD "]}", 1, "" },
 		{ HEAD ACL("\"*\"", "\"*:22\"") "]}", 1, "* > *:22-22" },
 		{ HEAD ACL("\"alice@\"", "\"bob@:22,80-90\"") "]}", 3,
-			"100.64.0.1 fd7a:115c:a1e0::1 100.64.0.2 fd7a:115c:a1e0::2 > 100.64.0.3/32:22-22 "
+			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 100.64.0.3/32:22-22 "
 			"100.64.0.3/32:80-90 "
 			"fd7a:115c:a1e0::3/128:22-22 fd7a:115c:a1e0::3/128:80-90" },
 		{ HEAD ACL("\"alice@\"", "\"bob@:22\"") "]}", 1, "" },
@@ -137,6 +137,14 @@ static void test_filters(void **state)
 			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.3/32:0-65535 "
 			"fd7a:115c:a1e0::3/128:0-65535" },
 		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", 4, "" },
+		/* sources that overlap or touch are one */
+		{ HEAD ACL("\"100.64.0.2\",\"100.64.0.4/"
+			   "30\",\"alice@\",\"tag:db\",\"255.255.255.255\",\"0.0.0.0\"",
+			  "\"db1:1\"") "]}",
+			5,
+			"0.0.0.0 100.64.0.1-100.64.0.2 100.64.0.4-100.64.0.7 255.255.255.255 "
+			"fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 fd7a:115c:a1e0::4-fd7a:115c:a1e0::5 > "
+			"100.64.0.5/32:1-1" },
 		/* a source that nobody is gives no rule */
 		{ HEAD ACL("\"carol@\"", "\"*:*\"") "]}", 1, "" },
 	};
@@ -152,11 +160,16 @@ static void test_filters(void **state)
 		size_t n;
 		if (!p)
 			fail_msg("row %zu: %s", i, eb.text);
-		assert_true(policy_filter(p, &f, fleet_by_id(&f, rows[i].node), &a, &rules, &n));
-		print_rules(rules, n, &out);
-		if (strcmp(buf_cstr(&out), rows[i].rules) != 0)
-			fail_msg("row %zu: %s", i, buf_cstr(&out));
-		buf_free(&out);
+		struct policy_sources s = { 0 }, *kept[] = { NULL, &s, &s };
+		for (size_t k = 0; k < ARRAY_LEN(kept); k++) {
+			assert_true(
+				policy_filter(p, &f, kept[k], fleet_by_id(&f, rows[i].node), &a, &rules, &n));
+			print_rules(rules, n, &out);
+			if (strcmp(buf_cstr(&out), rows[i].rules) != 0)
+				fail_msg("row %zu: %s", i, buf_cstr(&out));
+			buf_free(&out);
+		}
+		policy_sources_reset(&s);
 		arena_free(&a);
 		policy_free(p);
 	}

@@ -74,6 +74,38 @@ static bool next(struct fixture *x, bool whole, bool refilter, const int64_t *id
 	return !empty;
 }
 
+/* The message as it is read on the other side. */
+static struct ctl_map_response as_read(struct fixture *x)
+{
+	struct ctl_map_response out;
+	struct buf text = { 0 };
+	assert_true(ctl_map_response_write(&text, &x->m));
+	assert_int_equal(ctl_map_response_read(&x->a, buf_cstr(&text), text.len, &out, NULL), 0);
+	buf_free(&text);
+	return out;
+}
+
+/* What is kept of a peer's text says the same to every viewer, but for the viewer's capver. */
+static void test_written(void **state)
+{
+	struct fixture *x = *state;
+	const struct member *phone = fleet_by_id(&x->f, 2);
+	struct ctl_node first = as_read(x).peers[0], again;
+	const char *kept = phone->written;
+	assert_non_null(kept);
+	assert_string_equal(first.name, "phone.mesh.test.");
+	assert_int_equal(first.cap, 113);
+	assert_int_equal(first.addresses.n, 2);
+	assert_true(first.machine_authorized && !first.hostinfo.has_netinfo);
+	x->c.viewer_cap = 145;
+	assert_true(view_whole(&x->c, &x->view, &x->a, &x->m));
+	again = as_read(x).peers[0];
+	assert_ptr_equal(phone->written, kept);
+	assert_int_equal(again.cap, 145);
+	assert_string_equal(again.name, first.name);
+	assert_true(key_equal(again.key.b, first.key.b) && key_equal(again.key.b, phone->key.b));
+}
+
 static void test_first(void **state)
 {
 	struct fixture *x = *state;
@@ -168,7 +200,7 @@ static void test_come_and_go(void **state)
 	net_put(&x->f, &d);
 	assert_true(next(x, false, true, four, 1));
 	assert_int_equal(x->m.n_changed, 1);
-	assert_string_equal(x->m.peers_changed[0].name, "www.mesh.test.");
+	assert_string_equal(as_read(x).peers_changed[0].name, "www.mesh.test.");
 
 	d = *fleet_by_id(&x->f, 4);
 	d.expiry_ms = 999999; /* past: it has no business in anyone's map */
@@ -241,7 +273,8 @@ static void test_settings(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_first, setup, teardown),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_farewell, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_patches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),

@@ -80,13 +80,13 @@ static bool address_used(void *arg, const struct addr *a)
 	return fleet_address_used(arg, a);
 }
 
-/* The node this machine already has with that user (or as a tagged node): it keeps its address and name. */
+/* The node this machine already has with that user: it keeps its address and name. By the old key, if it says
+ * one, it is found though an admin has given it tags since. */
 static struct member *find_returning(const struct registry *r, const struct admission *ad)
 {
 	struct member *m = key_is_zero(ad->old_key.b) ? NULL : fleet_by_key(&r->fleet, &ad->old_key);
 	bool tagged = *ad->tags;
-	if (m && key_equal(m->machine.b, ad->machine.b) && m->user == ad->user &&
-		member_is_tagged(m) == tagged)
+	if (m && key_equal(m->machine.b, ad->machine.b) && m->user == ad->user)
 		return m;
 	for (size_t i = 0; i < r->fleet.n; i++) {
 		m = r->fleet.v[i];
@@ -150,7 +150,8 @@ int registry_admit(struct registry *r, const struct admission *ad, int64_t *node
 	draft.hostinfo_json = ad->hostinfo_json;
 	draft.ephemeral = ad->ephemeral;
 	draft.last_seen_ms = ad->now_ms;
-	registry_tags_split(&a, ad->tags, &draft.tags);
+	if (*ad->tags || !old) /* tags that an admin gave stay */
+		registry_tags_split(&a, ad->tags, &draft.tags);
 	draft.expiry_ms =
 		r->c.expiry_ms && !draft.tags.n ? ad->now_ms + (int64_t)r->c.expiry_ms : FLEET_NO_TIME;
 	if (!draft.renamed) {
@@ -183,6 +184,11 @@ static bool endpoints_differ(const struct ctl_endpoints *a, const struct ctl_end
 	return false;
 }
 
+const char *registry_hostname(const struct ctl_hostinfo *h)
+{
+	return h->hostname && strlen(h->hostname) <= REGISTRY_HOSTNAME_MAX ? h->hostname : "";
+}
+
 /* A stream request of current clients need not repeat what a short update said: absent there means unchanged.
  */
 static bool apply_facts(const struct ctl_map_request *rq, struct member *draft, struct buf *json,
@@ -195,14 +201,18 @@ static bool apply_facts(const struct ctl_map_request *rq, struct member *draft, 
 		changed = true;
 	}
 	if (rq->endpoints.n || (rq->endpoints.present && !rq->stream)) {
-		changed = changed || endpoints_differ(&rq->endpoints, &m->endpoints);
-		draft->endpoints = rq->endpoints;
+		struct ctl_endpoints few = rq->endpoints;
+		few.n = few.n < REGISTRY_ENDPOINTS_MAX ? few.n : REGISTRY_ENDPOINTS_MAX;
+		changed = changed || endpoints_differ(&few, &m->endpoints);
+		draft->endpoints = few;
 	}
 	if (rq->version && rq->version != m->cap) {
 		draft->cap = rq->version;
 		changed = true;
 	}
-	if (!rq->has_hostinfo || !ctl_hostinfo_write(json, &rq->hostinfo) || !buf_cstr(json))
+	const char *hostname = registry_hostname(&rq->hostinfo);
+	if (!rq->has_hostinfo || !ctl_hostinfo_write(json, &rq->hostinfo) || !buf_cstr(json) ||
+		json->len > REGISTRY_HOSTINFO_MAX)
 		return changed;
 	if (rq->hostinfo.has_netinfo && rq->hostinfo.netinfo.preferred_derp > 0 &&
 		rq->hostinfo.netinfo.preferred_derp <= UINT16_MAX)
@@ -212,9 +222,8 @@ static bool apply_facts(const struct ctl_map_request *rq, struct member *draft, 
 		draft->hostinfo_json = buf_cstr(json);
 		changed = true;
 	}
-	if (rq->hostinfo.hostname && *rq->hostinfo.hostname &&
-		strcmp(rq->hostinfo.hostname, m->hostname) != 0) {
-		draft->hostname = rq->hostinfo.hostname;
+	if (*hostname && strcmp(hostname, m->hostname) != 0) {
+		draft->hostname = hostname;
 		if (!m->renamed) {
 			fleet_label_unique(&r->fleet, draft->hostname, m->id, label);
 			draft->name = label;

@@ -4,12 +4,15 @@
 
 #include "mesh/control/registry.h"
 
+/* What a node says of itself goes to all its peers: no more of it is taken than an honest one has. */
+enum { REGISTRY_HOSTINFO_MAX = 32 * 1024, REGISTRY_HOSTNAME_MAX = 255, REGISTRY_ENDPOINTS_MAX = 64 };
+
 struct pending {
 	struct pending *next;
 	char id[REGISTRY_ID];
 	struct machine_key machine;
 	struct node_key key, old_key;
-	char hostname[256], os[64], tags[STORE_TAGS]; /* tags: those it asks for */
+	char hostname[REGISTRY_HOSTNAME_MAX + 1], os[64], tags[STORE_TAGS]; /* tags: those it asks for */
 	char *hostinfo_json;
 	bool ephemeral;
 	int64_t since_ms;
@@ -38,6 +41,8 @@ void registry_pending_free(struct registry *r);
 /* "tag:a,tag:b": names and, with a policy, tagOwners. */
 int registry_tags_check(const struct registry *r, const char *tags, struct errbuf *eb);
 void registry_tags_split(struct arena *a, const char *text, struct ctl_strings *out);
+/* Its host name; "" when there is none, or no host can have it. */
+const char *registry_hostname(const struct ctl_hostinfo *h);
 void registry_auth_hash(const char *key, uint8_t hash[static STORE_HASH]);
 
 #endif

@@ -110,10 +110,21 @@ void registry_pending_drop_old(struct registry *r, int64_t now_ms)
 			at = &(*at)->next;
 }
 
+/* Anybody can fill the list; whose node still waits is put back when an admin asks for it. */
+static void drop_oldest(struct registry *r)
+{
+	struct pending **at = &r->pending;
+	while (*at && (*at)->next)
+		at = &(*at)->next;
+	if (*at)
+		free_pending(r, at);
+}
+
 static char *hostinfo_text(const struct ctl_hostinfo *h)
 {
 	struct buf json = { 0 };
-	char *copy = ctl_hostinfo_write(&json, h) && buf_cstr(&json) ? strdup(buf_cstr(&json)) : NULL;
+	bool fits = ctl_hostinfo_write(&json, h) && json.len <= REGISTRY_HOSTINFO_MAX;
+	char *copy = fits && buf_cstr(&json) ? strdup(buf_cstr(&json)) : NULL;
 	buf_free(&json);
 	return copy;
 }
@@ -154,7 +165,9 @@ static struct pending *make_pending(struct call *c)
 	if (p)
 		return p;
 	registry_pending_drop_old(r, c->now_ms);
-	p = r->n_pending < REGISTRY_PENDING_MAX ? calloc(1, sizeof(*p)) : NULL;
+	if (r->n_pending >= REGISTRY_PENDING_MAX)
+		drop_oldest(r);
+	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
 	memcpy(p->id, id, sizeof(p->id));
@@ -163,8 +176,7 @@ static struct pending *make_pending(struct call *c)
 	p->old_key = c->rq->old_node;
 	p->ephemeral = c->rq->ephemeral;
 	p->since_ms = c->now_ms;
-	snprintf(p->hostname, sizeof(p->hostname), "%s",
-		c->rq->hostinfo.hostname ? c->rq->hostinfo.hostname : "");
+	snprintf(p->hostname, sizeof(p->hostname), "%s", registry_hostname(&c->rq->hostinfo));
 	snprintf(p->os, sizeof(p->os), "%s", c->rq->hostinfo.os ? c->rq->hostinfo.os : "");
 	join_tags(&c->rq->hostinfo.request_tags, p->tags);
 	p->hostinfo_json = hostinfo_text(&c->rq->hostinfo);
@@ -181,7 +193,7 @@ static void answer_url(struct call *c)
 {
 	struct pending *p = make_pending(c);
 	if (!p) {
-		answer_error(c, "too many registrations wait for approval: try again later");
+		answer_error(c, "the server is short of memory: try again");
 		return;
 	}
 	empty_answer(c->out);
@@ -245,7 +257,7 @@ static void admit_by_key(struct call *c)
 			.machine = *c->machine,
 			.key = c->rq->node,
 			.old_key = c->rq->old_node,
-			.hostname = c->rq->hostinfo.hostname ? c->rq->hostinfo.hostname : "",
+			.hostname = registry_hostname(&c->rq->hostinfo),
 			.hostinfo_json = json ? json : "",
 			.now_ms = c->now_ms };
 		err = registry_admit(c->r, &ad, &node, &eb);

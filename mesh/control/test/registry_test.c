@@ -239,6 +239,76 @@ static void test_approval(void **state)
 	assert_true(x->out.machine_authorized);
 }
 
+/* Strangers fill the list of those that wait: the oldest goes, and comes back when its node asks. */
+static void test_many_pending(void **state)
+{
+	struct fixture *x = *state;
+	struct machine_key machine = { { 7 } };
+	struct pending_info info;
+	char url[128];
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	strcpy(url, x->out.auth_url);
+	for (unsigned i = 0; i < REGISTRY_PENDING_MAX; i++) {
+		struct ctl_register_request rq = { .followup = "", .auth_key = "", .expiry_ms = INT64_MIN };
+		memcpy(rq.node.b, &i, sizeof(i));
+		rq.node.b[KEY_LEN - 1] = 1;
+		registry_register(&x->r, &rq, &machine, NOW, &x->a, &x->out, x->pending);
+		assert_string_equal(x->out.error, "");
+	}
+	assert_int_equal(x->r.n_pending, REGISTRY_PENDING_MAX);
+	assert_false(registry_pending_find(&x->r, url + 25, &info));
+	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_WAIT);
+	assert_true(registry_pending_find(&x->r, url + 25, &info));
+	assert_int_equal(x->r.n_pending, REGISTRY_PENDING_MAX);
+}
+
+/* A node may not hand on more of itself than a real one has to say. */
+static void test_much_to_say(void **state)
+{
+	struct fixture *x = *state;
+	char key[REGISTRY_KEY_TEXT], *text = calloc(1, 40001);
+	struct endpoint ep[100];
+	struct machine_key machine;
+	memset(text, 'x', 40000);
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .host = text });
+	assert_string_equal(x->out.error, "");
+	assert_string_equal(node_of(x, 1)->name, "node");
+	assert_string_equal(node_of(x, 1)->hostinfo_json, "");
+	for (size_t i = 0; i < ARRAY_LEN(ep); i++)
+		ep[i] = (struct endpoint) { addr_v4(0xc0000200U + (uint32_t)i), 1 };
+	struct ctl_map_request rq = { .has_hostinfo = true,
+		.endpoints = { .v = ep, .n = ARRAY_LEN(ep), .present = true } };
+	memset(rq.node.b, 1, KEY_LEN);
+	memset(machine.b, 1, KEY_LEN);
+	rq.hostinfo.hostname = "box";
+	rq.hostinfo.os = text;
+	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW));
+	assert_string_equal(node_of(x, 1)->name, "node");
+	assert_string_equal(node_of(x, 1)->hostinfo_json, "");
+	assert_int_equal(node_of(x, 1)->endpoints.n, 64);
+	free(text);
+}
+
+/* Logged in again with a new key, a node is the one it was, with the tags an admin gave it meanwhile. */
+static void test_tagged_again(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	const int64_t id = node_of(x, 1)->id;
+	assert_int_equal(registry_node_tag(&x->r, id, "tag:web", &eb), 0);
+	assert_int_equal(registry_node_expire(&x->r, id, NOW, &eb), 0);
+	ask(x, &(struct ask) { .node = 2, .old = 1, .machine = 1, .key = key, .now_ms = NOW + 1 });
+	assert_string_equal(x->out.error, "");
+	assert_int_equal(x->r.fleet.n, 1);
+	assert_int_equal(node_of(x, 2)->id, id);
+	assert_true(member_has_tag(node_of(x, 2), "tag:web"));
+	assert_false(member_is_expired(node_of(x, 2), NOW + 1));
+}
+
 static void test_facts(void **state)
 {
 	struct fixture *x = *state;
@@ -441,6 +511,9 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_key_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_logout_and_rotation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_pending, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_much_to_say, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tagged_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requested_tags, setup, teardown),

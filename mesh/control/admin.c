@@ -239,6 +239,7 @@ static json_t *node_after(struct call *c, int err, int64_t id)
 static json_t *nodes_approve(struct call *c)
 {
 	int64_t id = 0;
+	web_recall(c->s, text_arg(c, "id"));
 	int err = registry_approve(&c->s->reg, text_arg(c, "id"), text_arg(c, "user"), c->now_ms, &id, c->eb);
 	return node_after(c, err, id);
 }
@@ -287,9 +288,10 @@ static json_t *nodes_list_routes(struct call *c)
 
 static json_t *health(struct call *c)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "status", "pass", "version", RW_VERSION,
-		"url", c->s->cfg.server_url, "nodes", (int)c->s->reg.fleet.n, "streams",
-		(int)session_count(c->s), "relay_regions", (int)c->s->settings->derp.n_regions);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "status", "pass", "version",
+		RW_VERSION, "url", c->s->cfg.server_url, "nodes", (int)c->s->reg.fleet.n, "streams",
+		(int)session_count(c->s), "pending", (int)c->s->reg.n_pending, "relay_regions",
+		(int)c->s->settings->derp.n_regions, "turned_away", (json_int_t)c->s->turned_away);
 	return o;
 }
 

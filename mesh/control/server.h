@@ -46,8 +46,13 @@ struct server {
 		struct listener l;
 		struct tls *tls;
 	} doors[2];
-	struct table sessions;		 /* node id -> struct session */
-	struct web_link *links;		 /* every Noise link */
+	struct table sessions; /* node id -> struct session */
+	struct web_guests {    /* those we do not know are counted, and most there can be */
+		struct web_guest *first, **end;
+		size_t n, most;
+	} visits, links; /* connections that are no Noise links yet; Noise links */
+	uint64_t turned_away;
+	struct log_limit crowded;
 	struct waiter *waiters;		 /* registrations held open until approved */
 	int64_t dirty[SERVER_DIRTY_MAX]; /* changed since the last flush */
 	size_t n_dirty;
@@ -82,6 +87,7 @@ size_t session_count(const struct server *s);
 /* web.c: HTTP and what is inside Noise. */
 int web_open(struct server *s, struct errbuf *eb);
 void web_decided(struct server *s, const char *pending);
+void web_recall(struct server *s, const char *pending);
 void web_close(struct server *s);
 
 /* admin.c: the admin socket. */

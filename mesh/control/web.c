@@ -13,15 +13,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_WAKEUP = 32, ACCEPT_PAUSE_MS = 200, CAPVER_KEY_MIN = 39 };
+enum {
+	ACCEPTS_PER_WAKEUP = 32,
+	ACCEPT_PAUSE_MS = 200,
+	CAPVER_KEY_MIN = 39,
+	PAGE_BODY_MAX = 4096, /* nobody has to send one */
+	VISIT_MS = 10000,
+	WAITERS_PER_LINK = 8,
+	TEXT_MAX = 256
+};
 
-struct web_link { /* data of a Noise link */
-	struct web_link *next, **at;
+/* A connection that is no Noise link yet, or a Noise link. Oldest first. */
+struct web_guest {
+	struct web_guest *next, **at;
+	struct web_guests *in;
 	struct server *server;
-	struct control_server_link *link;
+	struct http_server_conn *conn;	  /* a visit */
+	struct control_server_link *link; /* or a link */
+	bool known;			  /* of a node; those are not counted */
+	unsigned waiters;
 };
 
 struct waiter { /* a register request held open */
@@ -29,11 +43,68 @@ struct waiter { /* a register request held open */
 	struct waiter *next, **at;
 	struct server *server;
 	struct h2_stream *stream;
+	struct control_server_link *link;
 	struct ctl_register_request rq;
 	struct arena mem;
 	struct machine_key machine;
 	char pending[REGISTRY_ID];
 };
+
+/* --- guests --- */
+
+static void guests_add(struct web_guests *in, struct web_guest *g)
+{
+	if (!in->end)
+		in->end = &in->first;
+	g->in = in;
+	g->at = in->end;
+	*in->end = g;
+	in->end = &g->next;
+	in->n += !g->known;
+}
+
+static void guest_leave(struct web_guest *g)
+{
+	*g->at = g->next;
+	if (g->next)
+		g->next->at = g->at;
+	else
+		g->in->end = g->at;
+	g->in->n -= !g->known;
+}
+
+static void guest_known(struct control_server_link *c)
+{
+	struct web_guest *g = control_server_data(c);
+	if (!g || g->known)
+		return;
+	g->known = true;
+	g->in->n--;
+}
+
+/* A stranger costs a socket and memory for as long as it likes: of too many the oldest go, so that who comes
+ * to join is let in. */
+static void make_room(struct server *s, struct web_guests *in)
+{
+	struct web_guest *g = in->first;
+	if (in->n < in->most)
+		return;
+	while (g && g->known)
+		g = g->next;
+	if (!g)
+		return;
+	s->turned_away++;
+	if (log_allowed(&s->crowded, 1, loop_now_ms(s->loop)))
+		log_warn("more than %zu connections of nobody we know: the oldest are closed", in->most);
+	if (g->conn) {
+		http_server_close(g->conn, false);
+	} else {
+		guest_leave(g);
+		control_server_data_set(g->link, NULL);
+		control_server_close(g->link);
+		free(g);
+	}
+}
 
 /* --- inside Noise --- */
 
@@ -42,8 +113,21 @@ static void refuse(struct h2_stream *s, int status, const char *text)
 	h2_respond(s, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
+static void refuse_old(struct h2_stream *s, unsigned version)
+{
+	char text[TEXT_MAX];
+	snprintf(text, sizeof(text),
+		"this client is too old for this server: it speaks version %u of the protocol, at least %d "
+		"(release 1.80) is needed; update it",
+		version, CONTROL_CAPVER_MIN);
+	refuse(s, 400, text);
+}
+
 static void free_waiter(struct waiter *w)
 {
+	struct web_guest *g = control_server_data(w->link);
+	if (g)
+		g->waiters--;
 	*w->at = w->next;
 	if (w->next)
 		w->next->at = w->at;
@@ -70,9 +154,20 @@ static void try_register(struct waiter *w)
 		registry_register(&s->reg, &w->rq, &w->machine, clock_unix_ms(), &w->mem, &out, w->pending);
 	if (v == REGISTRY_WAIT)
 		return;
+	if (out.machine_authorized)
+		guest_known(w->link);
 	h2_stream_data_set(w->stream, NULL);
 	answer_register(w->stream, &out);
 	free_waiter(w);
+}
+
+/* The list of those that wait is short; one that was dropped from it while its node still waits comes back.
+ */
+void web_recall(struct server *s, const char *pending)
+{
+	struct pending_info p;
+	if (!registry_pending_find(&s->reg, pending, &p))
+		web_decided(s, pending);
 }
 
 void web_decided(struct server *s, const char *pending)
@@ -89,14 +184,21 @@ static void register_received(struct server *s, struct control_server_link *c, s
 	const uint8_t *body, size_t len)
 {
 	struct errbuf eb = { 0 };
+	struct web_guest *g = control_server_data(c);
+	if (!g || g->waiters == WAITERS_PER_LINK) {
+		refuse(stream, 429, "too many registrations wait on this connection");
+		return;
+	}
 	struct waiter *w = calloc(1, sizeof(*w));
 	if (!w) {
 		refuse(stream, 503, "the server is short of memory");
 		return;
 	}
+	g->waiters++;
 	w->held.kind = HELD_WAITER;
 	w->server = s;
 	w->stream = stream;
+	w->link = c;
 	w->machine = *control_server_machine(c);
 	w->at = &s->waiters;
 	w->next = s->waiters;
@@ -109,7 +211,7 @@ static void register_received(struct server *s, struct control_server_link *c, s
 		return;
 	}
 	if (w->rq.version < CONTROL_CAPVER_MIN) {
-		refuse(stream, 400, "this client is too old for this server: update it");
+		refuse_old(stream, w->rq.version);
 		free_waiter(w);
 		return;
 	}
@@ -128,12 +230,14 @@ static void map_received(struct server *s, struct control_server_link *c, struct
 	if (err)
 		refuse(stream, 400, eb.text);
 	else if (rq.version < CONTROL_CAPVER_MIN)
-		refuse(stream, 400, "this client is too old for this server: update it");
+		refuse_old(stream, rq.version);
 	else if (!(m = registry_map_received(&s->reg, &rq, control_server_machine(c), clock_unix_ms())))
 		refuse(stream, 404, "node not found: register first");
-	else if (rq.stream)
-		session_open(s, stream, m, &rq);
 	else
+		guest_known(c);
+	if (m && rq.stream)
+		session_open(s, stream, m, &rq);
+	else if (m)
 		h2_respond(stream, 200, "application/json", "", 0);
 	arena_free(&a);
 }
@@ -143,7 +247,7 @@ static void noise_request(void *arg, struct control_server_link *c, struct h2_st
 {
 	struct server *s = arg;
 	if (control_server_capver(c) < CONTROL_CAPVER_MIN)
-		refuse(stream, 400, "this client is too old for this server: update it");
+		refuse_old(stream, control_server_capver(c));
 	else if (!strcmp(path, "/machine/register") && !strcmp(method, "POST"))
 		register_received(s, c, stream, body, len);
 	else if (!strcmp(path, "/machine/map") && !strcmp(method, "POST"))
@@ -169,15 +273,13 @@ static void noise_stream_gone(void *arg, struct h2_stream *stream, void *data)
 
 static void noise_closed(void *arg, struct control_server_link *c, void *data)
 {
-	struct web_link *l = data;
+	struct web_guest *g = data;
 	(void)arg;
 	(void)c;
-	if (!l)
+	if (!g)
 		return;
-	*l->at = l->next;
-	if (l->next)
-		l->next->at = l->at;
-	free(l);
+	guest_leave(g);
+	free(g);
 }
 
 static bool upgrade_requested(void *arg, struct http_server_conn *conn, const struct http_head *head)
@@ -189,18 +291,18 @@ static bool upgrade_requested(void *arg, struct http_server_conn *conn, const st
 	};
 	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/ts2021") != 0)
 		return false;
+	struct web_guest *g = http_conn_data(conn);
 	struct control_server_link *c =
 		control_server_accept(s->loop, conn, head, &s->noise_private, &random_system, &ops);
-	struct web_link *l = c ? calloc(1, sizeof(*l)) : NULL;
-	if (c && !l)
-		control_server_close(c);
-	if (!l)
+	if (!c) /* answered, and a visit still */
 		return true;
-	*l = (struct web_link) { .next = s->links, .at = &s->links, .server = s, .link = c };
-	if (l->next)
-		l->next->at = &l->next;
-	s->links = l;
-	control_server_data_set(c, l);
+	guest_leave(g);
+	make_room(s, &s->links);
+	g->conn = NULL;
+	g->next = NULL;
+	g->link = c;
+	guests_add(&s->links, g);
+	control_server_data_set(c, g);
 	return true;
 }
 
@@ -247,6 +349,7 @@ static void reply_register_page(struct server *s, struct http_server_conn *c, co
 	struct pending_info p;
 	struct buf page = { 0 };
 	char host[128];
+	web_recall(s, id);
 	bool found = registry_pending_find(&s->reg, id, &p);
 	buf_printf(&page, "%s", page_head);
 	if (found) {
@@ -323,12 +426,48 @@ static void accept_again(void *arg)
 			loop_fd_set(s->doors[i].l.watch, LOOP_READ);
 }
 
+static void visit_over(void *arg, struct http_server_conn *conn)
+{
+	struct web_guest *g = http_conn_data(conn);
+	(void)arg;
+	if (!g)
+		return;
+	guest_leave(g);
+	free(g);
+}
+
+static void admit(struct web_door *d, int fd)
+{
+	struct server *s = d->s;
+	const struct http_server_ops ops = { .request = web_request,
+		.upgrade = upgrade_requested,
+		.gone = visit_over,
+		.arg = s,
+		.body_cap = PAGE_BODY_MAX,
+		.idle_ms = VISIT_MS };
+	const struct stream_events none = { 0 };
+	make_room(s, &s->visits);
+	struct web_guest *g = calloc(1, sizeof(*g));
+	if (!g) {
+		close(fd);
+		return;
+	}
+	watch_dead_peer(fd);
+	struct stream *st = stream_accept(s->loop, fd, d->tls, &none);
+	struct http_server_conn *conn = st ? http_server_accept(s->loop, st, &ops) : NULL;
+	if (!conn) {
+		free(g);
+		return;
+	}
+	*g = (struct web_guest) { .server = s, .conn = conn };
+	guests_add(&s->visits, g);
+	http_conn_data_set(conn, g);
+}
+
 static void readable(void *arg, int events)
 {
 	struct web_door *d = arg;
 	struct server *s = d->s;
-	const struct http_server_ops ops = { .request = web_request, .upgrade = upgrade_requested, .arg = s };
-	const struct stream_events none = { 0 };
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
 		int fd = sock_accept(d->l.fd, NULL);
@@ -338,10 +477,7 @@ static void readable(void *arg, int events)
 		}
 		if (fd < 0)
 			return;
-		watch_dead_peer(fd);
-		struct stream *st = stream_accept(s->loop, fd, d->tls, &none);
-		if (st && !http_server_accept(s->loop, st, &ops))
-			stream_close(st, false);
+		admit(d, fd);
 	}
 }
 
@@ -383,9 +519,18 @@ static int own_certificate(struct server *s, struct tls **out, struct errbuf *eb
 	return err;
 }
 
+/* Sockets there are for strangers; the rest is for nodes, the database and the admin. */
+static void set_limits(struct server *s)
+{
+	struct rlimit limit;
+	size_t most = getrlimit(RLIMIT_NOFILE, &limit) ? 1024 : (size_t)limit.rlim_cur;
+	s->visits.most = s->links.most = most / 4;
+}
+
 int web_open(struct server *s, struct errbuf *eb)
 {
 	struct control_config *c = &s->cfg;
+	set_limits(s);
 	bool second = endpoint_is_set(&c->tls_listen);
 	struct tls **tls = &s->doors[second].tls;
 	int err = 0;
@@ -424,13 +569,14 @@ void web_close(struct server *s)
 		refuse(w->stream, 503, "the server is going down: try again");
 		free_waiter(w);
 	}
-	while (s->links) {
-		struct web_link *l = s->links;
-		s->links = l->next;
-		if (l->next)
-			l->next->at = &s->links;
-		control_server_data_set(l->link, NULL);
-		control_server_close(l->link);
-		free(l);
+	while (s->visits.first)
+		http_server_close(s->visits.first->conn, true);
+	struct web_guest *after;
+	for (struct web_guest *g = s->links.first; g; g = after) {
+		after = g->next;
+		control_server_data_set(g->link, NULL);
+		control_server_close(g->link);
+		free(g);
 	}
+	s->links = (struct web_guests) { 0 };
 }

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@ struct world {
 	struct place place;
 	char config[256], socket[256];
 	pid_t pid;
+	rlim_t files; /* the server may have so many; 0 = as we */
 	struct endpoint at;
 	struct machine_key server;
 	struct loop *loop;
@@ -89,6 +92,8 @@ static void start_server(struct world *w)
 	w->pid = fork();
 	if (!w->pid) {
 		char *argv[] = { program, serve, json, c, w->config, NULL };
+		if (w->files)
+			(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit) { w->files, w->files });
 		dup2(out[1], STDOUT_FILENO);
 		_exit(control_main(5, argv));
 	}
@@ -590,8 +595,57 @@ static void test_too_old(void **state)
 	connect_client(&a);
 	join(&a, "", "alpha");
 	assert_int_equal(a.register_status, 400);
-	assert_non_null(strstr(buf_cstr(&a.body), "too old"));
+	assert_non_null(strstr(buf_cstr(&a.body),
+		"too old for this server: it speaks version 112 of the protocol, at least 113"));
 	close_client(&a);
+}
+
+/* A connection that says nothing. */
+static int open_idle(struct world *w)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = endpoint_to_sockaddr(&w->at, false, &ss);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&ss, len), 0);
+	return fd;
+}
+
+/* Strangers take every socket, as bare connections and as Noise links; a node keeps its stream, and another
+ * joins. */
+static void test_crowd(void **state)
+{
+	enum { CROWD = 60, MANY = 20 };
+	struct world *w = *state;
+	struct client a, b, strangers[MANY];
+	char key[128], byte;
+	int idle[CROWD];
+	size_t seen = 0;
+	kill_server(w, SIGTERM, 0);
+	w->files = 64;
+	start_server(w);
+	make_key(w, "{\"user\":\"alice\",\"create_user\":true,\"reusable\":true}", key);
+	open_client(&a, w);
+	join(&a, key, "alpha");
+	ask_map(&a, true, NULL);
+	(void)next_message(&a, &seen);
+	for (size_t i = 0; i < MANY; i++)
+		open_client(&strangers[i], w);
+	for (size_t i = 0; i < CROWD; i++)
+		idle[i] = open_idle(w);
+	open_client(&b, w);
+	join(&b, key, "beta");
+	assert_string_equal(b.answer.error, "");
+	assert_string_equal(next_message(&a, &seen)->peers_changed[0].name, "beta.mesh.test.");
+	assert_int_equal(read(idle[0], &byte, 1), 0);
+	json_t *v = admin(w, "/v1/health", "{}");
+	assert_true(json_integer_value(json_object_get(v, "turned_away")) >= MANY - 64 / 4 + CROWD - 64 / 4);
+	json_decref(v);
+	for (size_t i = 0; i < CROWD; i++)
+		close(idle[i]);
+	for (size_t i = 0; i < MANY; i++)
+		close_client(&strangers[i]);
+	close_client(&a);
+	close_client(&b);
 }
 
 /* Stopping is quick and orderly with streams and waiting requests open. */
@@ -624,6 +678,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,11 @@ static const struct man_item exits[] = {
 	{ "2", "the command line is wrong" },
 	{ NULL, NULL },
 };
+static const struct man_item environment[] = {
+	{ "SSL_CERT_FILE",
+		"authorities to trust, in place of the machine's, for servers and relays without a pin" },
+	{ NULL, NULL },
+};
 static const struct man_item files[] = {
 	{ "/var/lib/ropewalk/state.json", "keys and preferences (--statedir)" },
 	{ "/var/lib/ropewalk/netmap.json", "the last map of the network, to start from without the server" },
@@ -65,6 +70,7 @@ static const struct man_program program = {
 		"What is on disk is enough to start again while the coordination server is down.",
 	.options = rows,
 	.exits = exits,
+	.environment = environment,
 	.files = files,
 	.see_also = "ropewalk(1), ropewalk-control(8), ropewalk-relay(8)",
 };

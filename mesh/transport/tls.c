@@ -101,9 +101,18 @@ static const char *pin_fault(const struct tls *t, X509 *leaf, STACK_OF(X509) * c
 static const char *trust_fault(X509_STORE_CTX *store)
 {
 	int err = X509_STORE_CTX_get_error(store);
-	if (err == X509_V_ERR_CERT_NOT_YET_VALID || err == X509_V_ERR_CERT_HAS_EXPIRED)
+	switch (err) {
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+	case X509_V_ERR_CERT_HAS_EXPIRED:
 		return "it is not yet, or no longer, good; is this machine's clock right?";
-	return X509_verify_cert_error_string(err);
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+		return "this machine does not know who signed it; add that authority to the machine's, or "
+		       "start the "
+		       "program with its file in SSL_CERT_FILE";
+	default: return X509_verify_cert_error_string(err);
+	}
 }
 
 static int verify(X509_STORE_CTX *store, void *arg)

@@ -191,7 +191,7 @@ static void test_trust(void **state)
 		{ "right", "other.test", false, false, "another host name" },
 		{ "wrong", "relay.test", false, false, "another certificate than the pinned one" },
 		{ "insecure", "any.test", true, true, "" },
-		{ NULL, "relay.test", false, false, "not trusted" },
+		{ NULL, "relay.test", false, false, "does not know who signed it" },
 	};
 	struct scratch sc;
 	(void)state;

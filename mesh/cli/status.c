@@ -27,7 +27,7 @@ static int print_text(struct cli *c, const struct api_status *s, const struct op
 	fprintf(c->out, "%s\n", sentence);
 	if (*s->auth_url)
 		fprintf(c->out, "Log in at: %s\n", s->auth_url);
-	else if (strcmp(s->backend_state, "NeedsLogin") == 0)
+	else if (strcmp(s->backend_state, "NeedsLogin") == 0 && !s->self.expired)
 		fputs("To log in: ropewalk up --login-server URL\n", c->out);
 	for (size_t i = 0; i < s->n_health; i++)
 		fprintf(c->out, "# %s\n", s->health[i]);

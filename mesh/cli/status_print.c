@@ -179,6 +179,8 @@ const char *status_sentence(const struct api_status *s)
 			"This machine is not approved yet. An administrator of the network has to do it." },
 		{ "Stopped", "ropewalk is stopped. To start it: ropewalk up" },
 	};
+	if (s->self.expired && strcmp(s->backend_state, "NeedsLogin") == 0)
+		return "The key of this machine has expired. To log in anew: ropewalk up";
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].state, s->backend_state) == 0)
 			return rows[i].sentence;

@@ -218,13 +218,20 @@ static void expiry_due(void *arg)
 	apply_expiry(arg);
 }
 
+static int explain_folder(const struct node *n, struct errbuf *eb)
+{
+	return err_say(eb, eb->code,
+		"the state folder %s cannot be used (%s): make it writable for this user, or name another "
+		"with --statedir",
+		n->opt.state_dir, eb->text);
+}
+
 static int lock_state(struct node *n, struct errbuf *eb)
 {
 	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "%s/lock", n->opt.state_dir);
-	int err = dir_make(n->opt.state_dir, 0700, eb);
-	if (err)
-		return err;
+	if (dir_make(n->opt.state_dir, 0700, eb) != 0)
+		return explain_folder(n, eb);
 	/* One that was killed may hold it for as long as the kernel takes its interface down. */
 	for (int left_ms = LOCK_MS;; left_ms -= LOCK_STEP_MS) {
 		n->state_lock = file_lock(path, eb);
@@ -237,7 +244,7 @@ static int lock_state(struct node *n, struct errbuf *eb)
 			"another ropewalkd uses the state folder %s; stop it, or give this one its own with "
 			"--statedir",
 			n->opt.state_dir);
-	return n->state_lock < 0 ? n->state_lock : 0;
+	return n->state_lock < 0 ? explain_folder(n, eb) : 0;
 }
 
 /* In this order: what another daemon may own is touched only when it is ours. */

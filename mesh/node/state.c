@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { STATE_BYTES_MAX = 64 * 1024, MAP_BYTES_MAX = 64 * 1024 * 1024 };
@@ -79,6 +80,18 @@ static int decode(const char *path, const char *text, size_t len, struct state *
 	return err;
 }
 
+/* A backup that was put back may have come with other rights: it holds private keys. */
+static void hide(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) != 0 || !(st.st_mode & 077))
+		return;
+	if (chmod(path, 0600) == 0)
+		log_warn("%s could be read by others; now it cannot", path);
+	else
+		log_warn("%s can be read by others, and holds private keys: chmod 600 it", path);
+}
+
 int state_load(const char *dir, const struct random *rnd, struct state *out, struct errbuf *eb)
 {
 	char path[PATH_MAX];
@@ -97,8 +110,10 @@ int state_load(const char *dir, const struct random *rnd, struct state *out, str
 		state_wipe(&fresh);
 		return err;
 	}
-	if (!err)
+	if (!err) {
+		hide(path);
 		err = decode(path, (const char *)buf_data(&b), b.len, out, eb);
+	}
 	buf_wipe(&b);
 	return err;
 }

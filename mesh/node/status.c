@@ -160,8 +160,13 @@ static void add_map(struct node *n, struct arena *a, bool with_peers, struct api
 			.login_name = m->users[i].login_name,
 			.display_name = m->users[i].display_name };
 	s->peers = with_peers ? arena_array(a, m->n_peers, sizeof(*s->peers)) : NULL;
-	for (size_t i = 0; s->peers && i < m->n_peers; i++)
-		describe_peer(n, a, &m->peers[i]->node, &s->peers[s->n_peers++]);
+	int64_t now = clock_unix_ms();
+	for (size_t i = 0; s->peers && i < m->n_peers; i++) {
+		struct api_peer *out = &s->peers[s->n_peers++];
+		describe_peer(n, a, &m->peers[i]->node, out);
+		out->expired = netmap_peer_expired(m, m->peers[i], now);
+	}
+	s->self.expired = apply_self_expired(n);
 }
 
 void status_make(struct node *n, struct arena *a, bool with_peers, struct api_status *s)

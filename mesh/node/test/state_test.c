@@ -68,6 +68,22 @@ static void test_round_trip(void **state)
 }
 
 /* Refused with a sentence, and left as it was. */
+/* Put back from a backup with everybody's rights. */
+static void test_rights(void **state)
+{
+	struct state a;
+	struct stat st;
+	assert_int_equal(state_load(*state, &random_system, &a, NULL), 0);
+	strcpy(a.prefs.operator_user, "op");
+	assert_int_equal(state_save(*state, &a, NULL), 0);
+	assert_int_equal(chmod(in(*state, "state.json"), 0644), 0);
+	assert_int_equal(state_load(*state, &random_system, &a, NULL), 0);
+	assert_string_equal(a.prefs.operator_user, "op");
+	assert_int_equal(stat(in(*state, "state.json"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	state_wipe(&a);
+}
+
 static void test_damage_is_refused(void **state)
 {
 	struct state s;
@@ -161,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_rights, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_damage_is_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_dns_is_put_back, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_dns_after_crash, make_dir, remove_dir),

@@ -288,7 +288,8 @@ static bool passes_rules(
 	const struct filter *f, struct filter_flows *t, uint64_t now_ms, const struct ip_view *v)
 {
 	switch (v->proto) {
-	case IP_TCP: return !filter_wants_reject(v) || admits(f, v, SCOPE_PORT);
+	/* Segments of a connection carry one of the two; what has neither begins one, or feels its way. */
+	case IP_TCP: return (v->tcp_flags & (TCP_ACK | TCP_RST)) || admits(f, v, SCOPE_PORT);
 	case IP_ICMP: return v->version == 4 && (is_answer(v) || admits(f, v, SCOPE_ADDRESS));
 	case IP_ICMP6: return v->version == 6 && (is_answer(v) || admits(f, v, SCOPE_ADDRESS));
 	case IP_UDP:
@@ -310,6 +311,8 @@ enum filter_verdict filter_in(const struct filter *f, struct filter_flows *t, ui
 		return FILTER_DROP;
 	if (!is_local(f, &v->dst))
 		return drop(&drops->not_local);
+	if (is_local(f, &v->src))
+		return drop(&drops->own_source);
 	if (v->later_fragment)
 		return v->fragment_at < FRAGMENT_MIN_AT ? drop(&drops->fragment) : FILTER_PASS;
 	if (v->proto == IP_TSMP)

@@ -39,7 +39,8 @@ struct filter_flows *filter_flows_new(uint64_t seed);
 void filter_flows_free(struct filter_flows *t); /* NULL is fine */
 
 enum filter_verdict { FILTER_PASS, FILTER_DROP, FILTER_TSMP /* hand to the engine, not to the TUN */ };
-#define FILTER_DROPS(X) X(malformed) X(not_local) X(multicast) X(link_local) X(no_rule) X(fragment)
+#define FILTER_DROPS(X) \
+	X(malformed) X(not_local) X(own_source) X(multicast) X(link_local) X(no_rule) X(fragment)
 struct filter_drops {
 #define X(name) uint64_t name;
 	FILTER_DROPS(X)

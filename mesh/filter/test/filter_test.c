@@ -111,6 +111,11 @@ static void test_rows(void **state)
 		{ "100.64.0.1", "100.64.0.2", IP_TCP, 23, TCP_ACK, PASSES },
 		{ "100.64.0.1", "100.64.0.2", IP_TCP, 23, TCP_RST, PASSES },
 		{ "100.64.0.1", "100.64.0.2", IP_TCP, 23, TCP_SYN | TCP_FIN, AT(no_rule) },
+		{ "100.64.0.1", "100.64.0.2", IP_TCP, 23, 0, AT(no_rule) },
+		{ "100.64.0.1", "100.64.0.2", IP_TCP, 23, TCP_FIN, AT(no_rule) },
+		{ "100.64.0.1", "100.64.0.2", IP_TCP, 23, TCP_FIN | TCP_ACK, PASSES },
+		{ "100.64.0.1", "100.64.0.2", IP_TCP, 22, 0, PASSES },
+		{ "100.64.0.2", "100.64.0.2", IP_TCP, 22, TCP_ACK, AT(own_source) },
 		{ "100.64.0.1", "100.64.0.3", IP_TCP, 22, TCP_ACK, AT(not_local) },
 		/* UDP: the proto of the rule counts. */
 		{ "100.64.0.1", "100.64.0.2", IP_UDP, 22, 0, AT(no_rule) },

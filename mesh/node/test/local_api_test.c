@@ -1,11 +1,15 @@
 #include "mesh/node/local_api.h"
 #include "mesh/os/file.h"
+#include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -309,6 +313,70 @@ static void test_watch(void **state)
 	place_end(&p);
 }
 
+enum { MANY = 400 };
+
+/* Another user's process: takes all the connections it can get, half of them to watch, and holds them. */
+static void hold_all(const char *sock, int told)
+{
+	static const char watch[] = "GET " API "watch-ipn-bus HTTP/1.1\r\nHost: " OUR_HOST "\r\n\r\n";
+	struct errbuf eb;
+	if (setgid(65534) != 0 || setuid(65534) != 0)
+		_exit(1);
+	for (int i = 0; i < MANY; i++) {
+		int fd = sock_unix_connect(sock, &eb);
+		if (fd < 0)
+			i--; /* the queue is full: the daemon has to take some first */
+		else if (i % 2 == 0 && write(fd, watch, sizeof(watch) - 1) < 0)
+			continue; /* refused already */
+	}
+	(void)!write(told, "x", 1);
+	pause();
+}
+
+static void over(void *arg, int events)
+{
+	(void)events;
+	loop_fd_set(*(struct loop_fd **)arg, 0);
+	*(struct loop_fd **)arg = NULL;
+}
+
+/* Whoever may not change things cannot shut out who may. */
+static void test_crowd(void **state)
+{
+	struct place p;
+	struct answer a;
+	int told[2];
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: it takes root to be two users\n");
+		skip();
+	}
+	place_make(&p);
+	assert_int_equal(chmod(p.dir, 0755), 0);
+	assert_int_equal(pipe(told), 0);
+	pid_t crowd = fork();
+	if (crowd == 0)
+		hold_all(p.sock, told[1]);
+	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
+	loop_fd_set(watch, LOOP_READ);
+	while (watch)
+		loop_run_once(p.n->loop);
+	loop_fd_free(kept);
+	ask(&p, &(struct question) { .method = "GET", .target = API "status?peers=false" }, &a);
+	assert_int_equal(a.status, 200);
+	struct question q = { .method = "GET", .target = API "watch-ipn-bus" };
+	struct http_client *w = begin(&p, &q, &a, true);
+	while (!a.len && !a.over)
+		loop_run_once(p.n->loop);
+	assert_non_null(strstr(a.body, "\"State\":2"));
+	http_client_cancel(w);
+	kill(crowd, SIGKILL);
+	waitpid(crowd, NULL, 0);
+	close(told[0]);
+	close(told[1]);
+	place_end(&p);
+}
+
 static void test_socket_in_use(void **state)
 {
 	struct place p;
@@ -327,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_same_server),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_socket_in_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,7 +290,8 @@ static void request_received(
 		if (strcmp(routes[i].method, head->method) != 0)
 			continue;
 		if (routes[i].writes && !may_write(a->n, conn_fd(c)))
-			local_reply_error(c, 403, "only root and the daemon's own user may change this");
+			local_reply_error(
+				c, 403, "only root, the daemon's own user and its operator may change this");
 		else
 			routes[i].run(&r);
 		return;

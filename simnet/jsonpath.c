@@ -132,7 +132,7 @@ bool jsonpath_good(const char *path)
 	const char *at = *path && *path != '.' ? path : NULL;
 
 	for (unsigned depth = 0; at && *at; depth++) {
-		if (depth > DEPTH_MAX)
+		if (depth >= DEPTH_MAX)
 			return false;
 		if (*at == '[') {
 			at = skip_bracket(at + 1);

@@ -400,6 +400,7 @@ struct waited {
 	struct buf *out;
 	struct errbuf *eb;
 	const char *name;
+	uint64_t timeout_ms;
 };
 
 static void wait_done(void *owner, const struct job_result *r)
@@ -409,7 +410,10 @@ static void wait_done(void *owner, const struct job_result *r)
 	w->done = true;
 	w->status = r->status;
 	if (r->timed_out)
-		w->status = err_say(w->eb, -ETIMEDOUT, "'%s' did not end", w->name);
+		w->status = err_say(w->eb, -ETIMEDOUT, "'%s' did not end in %.1f s", w->name,
+			(double)w->timeout_ms / 1000);
+	else if (r->status > 128 && w->eb)
+		err_say(w->eb, ERR_REFUSED, "'%s' was ended by signal %d", w->name, r->status - 128);
 	else if (r->status && w->eb)
 		err_say(w->eb, ERR_REFUSED, "'%s' ended with status %d%s%.200s", w->name, r->status,
 			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
@@ -425,7 +429,7 @@ static bool is_done(void *arg)
 int job_run(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms, struct buf *out,
 	struct errbuf *eb)
 {
-	struct waited w = { .out = out, .eb = eb, .name = argv[0] };
+	struct waited w = { .out = out, .eb = eb, .name = argv[0], .timeout_ms = timeout_ms };
 	struct job *j = job_start(l, node, argv, timeout_ms, wait_done, &w, eb);
 
 	if (!j)

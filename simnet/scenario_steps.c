@@ -15,7 +15,7 @@ struct step_words {
 	int via, is_path;
 };
 
-enum { FAILS_MS = 3000 }; /* how long nothing must be heard, unless the file says otherwise */
+enum { FAILS_MS = 3000 }; /* how long no reply must be heard, unless the file says otherwise */
 
 #define AT(field) offsetof(struct step_words, field)
 
@@ -415,7 +415,7 @@ static int read_step(
 	if (w.st.kind == STEP_KILL && !w.st.signal)
 		w.st.signal = "KILL";
 	if (!w.st.within_ms)
-		w.st.within_ms = w.st.fails ? FAILS_MS : f->within_ms;
+		w.st.within_ms = w.st.fails && w.st.kind == STEP_PING ? FAILS_MS : f->within_ms;
 	if (w.st.kind == STEP_WAIT && (!w.st.title || !*w.st.title))
 		return yaml_error(y, w.st.at, "'wait' is a plain pause and must give its reason in 'say'");
 	if (w.st.fails && w.st.path != PATH_ANY)

@@ -431,12 +431,14 @@ static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, 
 static int do_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	uint64_t start = loop_now_ms(l->loop), deadline = start + st->within_ms;
+	uint64_t least =
+		st->within_ms < RUN_LEAST_MS ? st->within_ms : RUN_LEAST_MS; /* for the last attempt */
 	bool condition = st->json_path || st->matches || st->is;
 	int err;
 
 	for (;;) {
 		uint64_t now = loop_now_ms(l->loop);
-		err = run_once(l, st, now + RUN_LEAST_MS < deadline ? deadline - now : RUN_LEAST_MS, eb);
+		err = run_once(l, st, now + least < deadline ? deadline - now : least, eb);
 		if (!err || err == ERR_MALFORMED || !condition || st->fails || l->interrupted || l->failed ||
 			loop_now_ms(l->loop) >= deadline)
 			break;

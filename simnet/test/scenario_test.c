@@ -204,6 +204,36 @@ static void test_whole(void **state)
 	assert_int_equal(scenario_parse("f.yaml", whole, strlen(whole), 6, &s, &eb), ERR_MALFORMED);
 }
 
+/* What docs/scenarios.md says of `within`. */
+static void test_bounds(void **state)
+{
+	static const struct {
+		const char *step;
+		uint64_t within_ms;
+	} rows[] = {
+		{ "ping: {from: alice, to: bob}", 10000 },
+		{ "ping: {from: alice, to: bob, fails: true}", 3000 },
+		{ "ping: {from: alice, to: bob, within: 1m}", 60000 },
+		{ "resolve: {from: alice, name: x, fails: true}", 5000 },
+		{ "run: {at: alice, argv: [x]}", 10000 },
+		{ "run: {at: alice, argv: [x], fails: true}", 10000 },
+		{ "expect: {path: alice->bob, is: oracle}", 15000 },
+		{ "spawn: {at: alice, argv: [x]}", 15000 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[256];
+		struct scenario s = { 0 };
+		struct errbuf eb = { 0 };
+		snprintf(text, sizeof(text), HEAD NODES "steps:\n  - %s\n", rows[i].step);
+		if (scenario_parse("f.yaml", text, strlen(text), 0, &s, &eb))
+			fail_msg("row %zu: %s", i, eb.text);
+		if (s.steps[0].within_ms != rows[i].within_ms)
+			fail_msg("row %zu: within %llu ms", i, (unsigned long long)s.steps[0].within_ms);
+		scenario_free(&s);
+	}
+}
+
 /* A chain of aliases that would be 2^40 values if it were copied out. */
 static void test_alias_bomb(void **state)
 {
@@ -224,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_alias_bomb),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

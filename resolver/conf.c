@@ -290,6 +290,22 @@ static int top_read(struct reader *r)
 	return 0;
 }
 
+/* The resolver would leave such an upstream out; who wrote it meant something else. */
+static int loops_check(const struct reader *r)
+{
+	const struct conf *c = r->c;
+	const struct resolver_config own = { .own = c->listen, .n_own = c->n_listen };
+	char text[ENDPOINT_TEXT];
+	for (size_t i = 0; i < c->n_routes; i++)
+		for (size_t j = 0; j < c->routes[i].n_upstreams; j++)
+			if (resolver_is_own(&own, &c->routes[i].upstreams[j].at))
+				return err_say(r->eb, ERR_MALFORMED,
+					"%s: the upstream %s is where this resolver listens: it would ask "
+					"itself",
+					r->file, endpoint_format(&c->routes[i].upstreams[j].at, text));
+	return 0;
+}
+
 static int document_load(struct reader *r, yaml_parser_t *parser)
 {
 	if (yaml_parser_load(parser, &r->doc))
@@ -325,6 +341,8 @@ int conf_read(const char *file, const char *text, size_t len, struct conf *c, st
 		err = top_read(&r);
 		yaml_document_delete(&r.doc);
 	}
+	if (!err)
+		err = loops_check(&r);
 	if (!err)
 		err = end_check(&r, &parser);
 	yaml_parser_delete(&parser);

@@ -96,7 +96,7 @@ void routes_put(struct routes *routes)
 }
 
 /* Asking ourselves would be asking for ever. */
-static bool is_own(const struct resolver_config *c, const struct endpoint *at)
+bool resolver_is_own(const struct resolver_config *c, const struct endpoint *at)
 {
 	for (size_t i = 0; i < c->n_own; i++) {
 		const struct endpoint *own = &c->own[i];
@@ -114,7 +114,7 @@ static int upstreams_set(struct resolver *r, const struct resolver_config *c,
 	const struct resolver_route *from, struct route *to)
 {
 	for (size_t i = 0; i < from->n_upstreams; i++) {
-		if (is_own(c, &from->upstreams[i].at)) {
+		if (resolver_is_own(c, &from->upstreams[i].at)) {
 			r->stats.loop++;
 			continue;
 		}

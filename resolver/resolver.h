@@ -62,6 +62,8 @@ struct resolver_ops {
 struct resolver;
 struct resolver *resolver_new(const struct resolver_ops *ops, const struct random *rnd);
 void resolver_free(struct resolver *r); /* no op is called afterwards */
+/* Is an upstream one of c->own? Such ones are left out. */
+bool resolver_is_own(const struct resolver_config *c, const struct endpoint *at);
 /* Answers in flight and the cache live on where a route keeps its suffix and upstreams. Errors: a suffix that
  * is not a name, a suffix twice, too many upstreams; the old configuration then stays. */
 int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb);

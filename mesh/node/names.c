@@ -183,10 +183,10 @@ static int configure_routes(struct node *n, const struct ctl_dns *dns, struct er
 
 /* --- the machine --- */
 
-/* Names of machines, nameservers, or servers for some names: what only our resolver can give. */
+/* Names of machines, nameservers, servers for some names, records: what only our resolver can give. */
 static bool has_settings(const struct ctl_dns *dns)
 {
-	bool any = dns->proxied || dns->n_resolvers;
+	bool any = dns->proxied || dns->n_resolvers || dns->n_extra;
 	for (size_t i = 0; i < dns->n_routes; i++)
 		any = any || dns->routes[i].n;
 	return any;
@@ -194,8 +194,7 @@ static bool has_settings(const struct ctl_dns *dns)
 
 static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
-	/* A node whose key has expired may not reach the mesh's nameservers any more. */
-	if (!n->state.prefs.accept_dns || !dns || !has_settings(dns) || apply_self_expired(n)) {
+	if (!n->state.prefs.accept_dns || !dns || !has_settings(dns)) {
 		os_dns_restore(n->os_dns);
 		return 0;
 	}
@@ -249,7 +248,7 @@ static int open_resolver(struct node *n, struct errbuf *eb)
  * of the machine go where they went without a mesh. */
 static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
 {
-	const struct ctl_dns *dns = netmap_peer_expired(m, m->self, clock_unix_ms()) ? NULL : m->dns;
+	const struct ctl_dns *dns = apply_self_expired(n) ? NULL : m->dns;
 	int err = n->dns ? 0 : open_resolver(n, eb);
 	if (err)
 		return err;

@@ -246,6 +246,37 @@ static void test_own_before_fallback(void **state)
 	place_end(p);
 }
 
+/* C33: whatever the map says about DNS reaches the machine; a map that says nothing leaves it alone. */
+static void test_what_points_the_machine(void **state)
+{
+	static const struct {
+		const char *dns;
+		bool active;
+	} rows[] = {
+		{ "{}", false },
+		{ "{\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}", false },
+		{ "{\"Domains\":[\"mesh.test\"]}", false },
+		{ "{\"Proxied\":true}", true },
+		{ "{\"Resolvers\":[{\"Addr\":\"127.0.0.8\"}]}", true },
+		{ "{\"Routes\":{\"corp.test\":[{\"Addr\":\"127.0.0.9\"}]}}", true },
+		{ "{\"ExtraRecords\":[{\"Name\":\"x.test\",\"Value\":\"192.0.2.1\"}]}", true },
+	};
+	struct place *p = place_make();
+	(void)state;
+	if (!p) {
+		print_message("skipped: a network namespace needs root\n");
+		skip();
+	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char json[2048];
+		snprintf(json, sizeof(json), "{%s,\"DNSConfig\":%s}", NODES, rows[i].dns);
+		use_map(p, json);
+		if (os_dns_active(p->n.os_dns) != rows[i].active)
+			fail_msg("%s", rows[i].dns);
+	}
+	place_end(p);
+}
+
 /* B42: an expired key takes the mesh's nameservers out of reach; the machine must not be left without. */
 static void test_expired(void **state)
 {
@@ -341,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zone_and_routes),
 		cmocka_unit_test(test_own_before_fallback),
+		cmocka_unit_test(test_what_points_the_machine),
 		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_long_answer),

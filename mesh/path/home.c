@@ -93,8 +93,10 @@ static bool clearly_nearer(const struct region *a, const struct region *b)
 
 static void ways_changed(struct path *p)
 {
-	for (struct peer *e = p->active; e; e = e->next)
+	for (struct peer *e = p->active; e; e = e->next) {
 		session_notify(p, e);
+		session_call(p, e); /* says by which relay we are reached now */
+	}
 }
 
 bool home_is_only_choice(const struct path *p)

@@ -41,7 +41,8 @@ uint64_t liveness_due(const struct path *p, const struct peer *e)
 	if (l->sent_ms <= l->proven_ms)
 		return UINT64_MAX;
 	uint64_t last = later(l->proven_ms, l->asked_ms), quiet = UINT64_MAX;
-	if (e->no_data_ms)
+	bool probes_pass = !e->check_ms && e->direct_ms >= e->no_data_ms;
+	if (e->no_data_ms && probes_pass)
 		quiet = later(e->no_data_ms + QUIET_MS, last + QUIET_GAP_MS);
 	return quiet < last + PROVE_MS ? quiet : last + PROVE_MS;
 }
@@ -49,6 +50,11 @@ uint64_t liveness_due(const struct path *p, const struct peer *e)
 void liveness_sent(struct path *p, struct peer *e)
 {
 	e->live.sent_ms = p->now_ms;
+	liveness_wake(p, e);
+}
+
+void liveness_wake(struct path *p, struct peer *e)
+{
 	uint64_t due = liveness_due(p, e);
 	if (due != UINT64_MAX && due < e->next_ms)
 		session_at(p, e, due > p->now_ms ? due : p->now_ms + 1);

@@ -43,6 +43,7 @@ void session_burst(struct path *p, struct peer *e);	   /* start the fast rounds 
 void session_answer_burst(struct path *p, struct peer *e); /* a few rounds because the peer is trying */
 void session_pong(struct path *p, struct peer *e, struct candidate *c, double latency_ms);
 bool session_peer_left(const struct path *p, const struct peer *e, const struct candidate *c);
+void session_call(struct path *p, struct peer *e); /* soon, if the relay carries its packets */
 void session_doubt(struct path *p, struct peer *e);
 void session_forget_best(struct path *p, struct peer *e);
 void session_step(struct path *p, struct peer *e);
@@ -55,6 +56,7 @@ uint64_t session_check_time(const struct peer *e); /* how long an answer by best
 /* liveness.c */
 void liveness_begin(struct path *p, struct peer *e); /* another direct way was chosen */
 void liveness_sent(struct path *p, struct peer *e);
+void liveness_wake(struct path *p, struct peer *e);		   /* a question may be due sooner */
 uint64_t liveness_due(const struct path *p, const struct peer *e); /* UINT64_MAX = nothing to ask */
 void liveness_step(struct path *p, struct peer *e);
 

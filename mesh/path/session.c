@@ -11,12 +11,15 @@ enum { /* tailscale-protocol.md 3.2, and what makes us faster */
 	SILENCE_MS = 500,	 /* sending with nothing back: look at once */
 	DATA_SILENCE_MS = 10500, /* pongs but no data: WireGuard answers within its 10 s keepalive */
 	CALL_GAP_MS = 200,
+	CALL_AGAIN_MS =
+		5500, /* a call makes an official client ping, and it calls only after 5 s without one */
 	FOLLOW_MS = 1000,
 	FOLLOW_LATE_MS = 5000,
 	UPGRADE_MS = 60000,
 };
 enum {
 	ROUNDS = sizeof(rounds_ms) / sizeof(rounds_ms[0]),
+	FIRST_CALLS = 3, /* rounds */
 	ANSWER_ROUNDS = 3,
 	ANSWERS_AT_ONCE = 3,
 	ANSWER_REFILL_MS = 1000,
@@ -173,7 +176,8 @@ static uint64_t next_round(const struct path *p, const struct peer *e)
 static void run_round(struct path *p, struct peer *e)
 {
 	ping_all(p, e);
-	if (e->round % 2 == 0 || e->round >= 4)
+	bool first = e->round < FIRST_CALLS && e->round % 2 == 0;
+	if (first || p->now_ms - e->called_ms >= CALL_AGAIN_MS)
 		e->call_wanted = true;
 	if (e->round < UINT8_MAX)
 		e->round++;
@@ -308,6 +312,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	e->doubted = e->call_wanted = false;
 	session_at(p, e, c->pinged_ms + HEARTBEAT_MS);
 	session_at(p, e, e->trust_ms);
+	liveness_wake(p, e);
 	session_notify(p, e);
 }
 
@@ -325,6 +330,14 @@ static void doubt(struct path *p, struct peer *e)
 static bool is_sure(const struct path *p, const struct peer *e)
 {
 	return session_trusted(p, e) && !e->doubted;
+}
+
+void session_call(struct path *p, struct peer *e)
+{
+	if (!session_active(p, e) || is_sure(p, e))
+		return;
+	e->call_wanted = true;
+	session_at(p, e, p->now_ms);
 }
 
 static void check_failed(struct path *p, struct peer *e)

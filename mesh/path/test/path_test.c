@@ -203,7 +203,7 @@ static void one_way_dead(void **state)
 	x.w->one_way_cut = true; /* what a sends */
 	uint64_t cost = gap(&x, 12000);
 	note("one way dead: gap", cost);
-	assert_true(cost <= 3000);
+	assert_true(cost <= 1000);
 	world_free(x.w);
 }
 

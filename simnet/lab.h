@@ -91,7 +91,7 @@ struct program {
 	enum program_state state;
 	struct extra *extras; /* started beside it by `spawn: {at, argv}` */
 	struct proc *proc;    /* NULL when it does not run */
-	bool started_before, stopping, ready_seen;
+	bool started_before, stopping, paused, ready_seen;
 	unsigned phase;
 	size_t at, word; /* in adapter->then, and in its `each` */
 	struct job *job;

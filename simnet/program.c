@@ -506,7 +506,7 @@ int program_start(struct program *p, struct errbuf *eb)
 	p->state = PROGRAM_STARTING;
 	p->phase = PHASE_FILES;
 	p->at = p->word = 0;
-	p->stopping = p->ready_seen = false;
+	p->stopping = p->paused = p->ready_seen = false;
 	p->start_ms = loop_now_ms(p->lab->loop);
 	if (!p->adapter && !node_of(p)->argv) { /* a host without a program */
 		p->state = PROGRAM_READY;
@@ -586,6 +586,8 @@ void program_stop(struct program *p, int signo)
 {
 	if (signo != SIGSTOP && signo != SIGCONT)
 		p->stopping = true; /* it may end by it */
+	if (signo == SIGSTOP || signo == SIGCONT)
+		p->paused = signo == SIGSTOP;
 	if (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) {
 		p->state = PROGRAM_OFF;
 		job_free(p->job);

@@ -179,11 +179,26 @@ static bool concerns(const struct run *run, size_t node)
 	       (st->target && !strncmp(st->target, name, strlen(name)));
 }
 
+static void tell_idle(struct run *run)
+{
+	for (size_t i = 0; i < run->lab.s->n_nodes && run->step; i++) {
+		const struct program *p = &run->lab.programs[i];
+		const struct scn_node *n = &run->lab.s->nodes[i];
+		if (!concerns(run, i) || (!n->adapter && !n->argv) || (p->proc && !p->paused))
+			continue;
+		story_say(run->lab.story, "why", STORY_NOTE, "why: %s %s", n->name,
+			p->proc			  ? "is stopped by a signal"
+			: p->state == PROGRAM_OFF ? "does not run"
+						  : "has ended");
+	}
+}
+
 static void tell_own_drops(struct run *run)
 {
 	for (size_t i = 0; i < run->lab.s->n_nodes && run->step; i++) {
 		struct buf text = { .cap = 400 };
-		if (concerns(run, i) && program_drops(&run->lab.programs[i], &text))
+		if (concerns(run, i) && !run->lab.programs[i].paused &&
+			program_drops(&run->lab.programs[i], &text))
 			story_say(run->lab.story, "why", STORY_NOTE, "why: %s itself has dropped: %s",
 				run->lab.s->nodes[i].name, buf_cstr(&text));
 		buf_free(&text);
@@ -472,6 +487,7 @@ static void tell_failure(struct run *run, const struct errbuf *eb, char *message
 		story_say(run->lab.story, "so", STORY_NOTE, "so: by these NATs the path is %s: %s",
 			p == PATH_DIRECT ? "direct" : "by relay", why);
 	}
+	tell_idle(run);
 	tell_own_drops(run);
 	tell_logs(run);
 }

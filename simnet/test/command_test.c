@@ -32,8 +32,11 @@ static const struct {
 	{ "grid.yaml", SCENARIO "grid\nmatrix: {x: ['0', '3', '5']}\n" HOSTS
 				"steps:\n  - run: {at: a, argv: [sh, -c, 'exit {matrix.x}']}\n" },
 	{ "teller.yaml", "adapter: 1\nname: teller\nstart: [sleep, '60']\n"
-			 "files: [{path: '{dir}/said', text: '{\"direct\": \"x\"}'}]\n"
-			 "path: {run: [cat, '{dir}/said'], direct: direct, relay: relay}\n" },
+			 "files: [{path: '{dir}/said', text: '{\"direct\": \"x\", \"drops\": {\"no_rule\": "
+			 "3, \"none\": "
+			 "0}}'}]\n"
+			 "path: {run: [cat, '{dir}/said'], direct: direct, relay: relay}\n"
+			 "drops: {run: [cat, '{dir}/said'], json: drops}\n" },
 	{ "tells.yaml", SCENARIO "tells\n" TELLER "  - expect: {path: a->b, is: direct, for: 200ms}\n" },
 	{ "silent.yaml", SCENARIO "silent\n" TELLER "  - run: {at: a, argv: [rm, '{a.dir}/said']}\n"
 				  "  - expect: {path: a->b, is: direct, within: 300ms}\n" },
@@ -145,6 +148,7 @@ static void test_runs(void **state)
 	expect("simnet run tells.yaml", 0, "a -> b is direct as expected");
 	expect("simnet run silent.yaml", 1, "a has not said for ");
 	expect("simnet run carries-not.yaml", 1, "a -> b is direct, but nothing has come back for ");
+	expect("simnet run carries-not.yaml", 1, "why: a itself has dropped: no_rule 3\n");
 	expect("simnet run needs.yaml", 3, "needs the program 'no-such-program'");
 	expect("simnet run needs.yaml fail.yaml", 3, "FAIL fail");
 	expect("simnet run --tap --skip-unsupported needs.yaml", 0, "ok 1 - needs # SKIP ");

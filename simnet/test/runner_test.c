@@ -132,6 +132,12 @@ static void test_runs(void **state)
 		       "  - run: {at: a, argv: [sh, -c, 'echo x >/dev/udp/203.0.113.10/9 || bash -c \"echo x "
 		       ">/dev/udp/203.0.113.10/9\"; exit 1']}\n",
 			EXIT_FAILED, "dropped at home: UDP is" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '60']}\n  b: {at: internet}\nsteps:\n"
+		       "  - kill: a\n  - run: {at: a, argv: ['false']}\n",
+			EXIT_FAILED, "why: a does not run" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '60']}\n  b: {at: internet}\nsteps:\n"
+		       "  - kill: {at: a, signal: STOP}\n  - run: {at: a, argv: ['false']}\n",
+			EXIT_FAILED, "why: a is stopped by a signal" },
 		/* The machine's fault is not the scenario's. */
 		{ HEAD "needs: [no-such-program]\nnodes:\n  a: {at: internet}\n", EXIT_HOST,
 			"the scenario needs the program 'no-such-program', which is not here" },

@@ -3,6 +3,8 @@
 #include "mesh/node/iface.h"
 #include "mesh/node/os_dns.h"
 #include "mesh/node/tun.h"
+#include "mesh/transport/http.h"
+#include "resolver/name.h"
 #include "resolver/present.h"
 #include "resolver/zone.h"
 #include <stdarg.h>
@@ -12,6 +14,7 @@
 #include <sys/socket.h>
 
 enum {
+	OWN_HOSTS_MAX = 64, /* control server and relays */
 	DNS_PORT = 53,
 	BASE_MAX = RESOLVER_UPSTREAMS_MAX,
 	UPSTREAMS_MAX = RESOLVER_UPSTREAMS_MAX,
@@ -138,46 +141,94 @@ static size_t parse_all(
 	return k;
 }
 
+static size_t base_upstreams(struct node *n, struct resolver_upstream *out)
+{
+	struct addr base[BASE_MAX];
+	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0, k = 0;
+	for (size_t i = 0; i < n_base; i++)
+		if (!iface_is_service(&base[i]))
+			out[k++] = (struct resolver_upstream) { .at = { .ip = base[i], .port = DNS_PORT } };
+	return k;
+}
+
 /* The default route: what the server says, else the machine's own, else the server's fallback. */
 static size_t default_upstreams(struct node *n, const struct ctl_dns *dns, struct resolver_upstream *out)
 {
 	size_t k = dns ? parse_all(n, dns->resolvers, dns->n_resolvers, out) : 0;
-	if (k)
-		return k;
-	struct addr base[BASE_MAX];
-	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
-	for (size_t i = 0; i < n_base; i++)
-		if (!iface_is_service(&base[i]))
-			out[k++] = (struct resolver_upstream) { .at = { .ip = base[i], .port = DNS_PORT } };
+	if (!k)
+		k = base_upstreams(n, out);
 	return k || !dns ? k : parse_all(n, dns->fallback, dns->n_fallback, out);
+}
+
+struct routes {
+	struct resolver_route *v;
+	struct resolver_upstream *ups, base[UPSTREAMS_MAX]; /* ups: UPSTREAMS_MAX for each route */
+	size_t n, cap, n_base;
+};
+
+static struct resolver_upstream *next_ups(struct routes *r)
+{
+	return r->ups + r->n * UPSTREAMS_MAX;
+}
+
+static void add_host(struct routes *r, const char *host)
+{
+	struct dns_name name, other;
+	struct addr ip;
+	if (r->n == r->cap || !host[0] || addr_parse(host, &ip) || !dns_name_parse(host, &name))
+		return;
+	for (size_t i = 0; i < r->n; i++) {
+		if (dns_name_parse(r->v[i].suffix, &other) && dns_name_equal(&name, &other))
+			return;
+	}
+	r->v[r->n++] =
+		(struct resolver_route) { .suffix = host, .upstreams = r->base, .n_upstreams = r->n_base };
+}
+
+/* What the mesh hangs on must not hang on the mesh: with its nameserver out of reach, the node could not find
+ * the way back to it. */
+static void add_own_hosts(struct node *n, const struct url *control, struct routes *r)
+{
+	const struct ctl_derp_map *d = n->map ? n->map->derp : NULL;
+	r->n_base = base_upstreams(n, r->base);
+	if (!r->n_base)
+		return;
+	add_host(r, control->host);
+	for (size_t i = 0; d && i < d->n_regions; i++) {
+		for (size_t j = 0; j < d->regions[i].n_nodes; j++)
+			add_host(r, d->regions[i].nodes[j].host);
+	}
 }
 
 static int configure_routes(struct node *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
-	size_t n_split = dns ? dns->n_routes : 0, k = 0;
-	struct resolver_route *routes = calloc(n_split + 1, sizeof(*routes));
-	struct resolver_upstream *ups = calloc((n_split + 1) * UPSTREAMS_MAX, sizeof(*ups));
+	struct url control = { 0 };
+	struct routes r = { .cap = (dns ? dns->n_routes : 0) + OWN_HOSTS_MAX };
 	int err = -12;
-	if (routes && ups) {
-		for (size_t i = 0; i < n_split; i++) {
-			struct resolver_upstream *mine = ups + k * UPSTREAMS_MAX;
+	r.v = calloc(r.cap + 1, sizeof(*r.v));
+	r.ups = calloc(r.cap + 1, UPSTREAMS_MAX * sizeof(*r.ups));
+	if (r.v && r.ups) {
+		for (size_t i = 0; dns && i < dns->n_routes; i++) {
+			struct resolver_upstream *mine = next_ups(&r);
 			if (dns->routes[i].n)
-				routes[k++] = (struct resolver_route) { .suffix = dns->routes[i].suffix,
+				r.v[r.n++] = (struct resolver_route) { .suffix = dns->routes[i].suffix,
 					.upstreams = mine,
 					.n_upstreams = parse_all(
 						n, dns->routes[i].resolvers, dns->routes[i].n, mine) };
 		}
-		struct resolver_upstream *mine = ups + k * UPSTREAMS_MAX;
+		(void)url_parse(n->state.prefs.control_url, &control);
+		add_own_hosts(n, &control, &r);
+		struct resolver_upstream *mine = next_ups(&r);
 		size_t n_default = default_upstreams(n, dns, mine);
 		if (n_default)
-			routes[k++] = (struct resolver_route) {
+			r.v[r.n++] = (struct resolver_route) {
 				.suffix = "", .upstreams = mine, .n_upstreams = n_default
 			};
-		struct resolver_config cfg = { .routes = routes, .n_routes = k };
+		struct resolver_config cfg = { .routes = r.v, .n_routes = r.n };
 		err = resolver_server_configure(n->dns, &cfg, eb);
 	}
-	free(routes);
-	free(ups);
+	free(r.v);
+	free(r.ups);
 	return err;
 }
 

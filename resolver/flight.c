@@ -487,6 +487,23 @@ void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, 
 	drop_upstream(r, now_ms, f, a->to);
 }
 
+void resolver_upstream_doubted(struct resolver *r, uint64_t now_ms, const struct addr *ip)
+{
+	bool any = false;
+	for (struct upstream *u = r->upstreams; u; u = u->next)
+		if (addr_equal(&u->at.ip, ip)) {
+			upstream_doubted(u, now_ms);
+			any = true;
+		}
+	for (unsigned i = 0; any && i < FLIGHTS_MAX; i++) {
+		struct flight *f = r->slots[i];
+		if (!f || !route_is_in_doubt(f->key.route) || f->deadline_ms <= now_ms + HELD_DEADLINE_MS)
+			continue;
+		f->deadline_ms = now_ms + HELD_DEADLINE_MS;
+		due_set(r, f);
+	}
+}
+
 static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 {
 	struct upstream *slow = NULL;

@@ -323,3 +323,9 @@ int resolver_server_configure(struct resolver_server *s, const struct resolver_c
 	mine.n_own = s->n;
 	return resolver_configure(s->core, &mine, eb);
 }
+
+void resolver_server_doubt(struct resolver_server *s, const struct addr *ip)
+{
+	resolver_upstream_doubted(s->core, loop_now_ms(s->loop), ip);
+	server_settle(s);
+}

@@ -33,6 +33,8 @@ void resolver_server_close(struct resolver_server *s); /* NULL is fine */
 struct resolver *resolver_server_core(struct resolver_server *s);
 /* resolver_configure with `own` set to the listeners. */
 int resolver_server_configure(struct resolver_server *s, const struct resolver_config *c, struct errbuf *eb);
+/* resolver_upstream_doubted, now. */
+void resolver_server_doubt(struct resolver_server *s, const struct addr *ip);
 struct endpoint resolver_server_endpoint(const struct resolver_server *s, size_t i); /* as bound */
 
 #define RESOLVER_SERVER_STATS(X) \

@@ -80,6 +80,9 @@ void resolver_upstream_received(
 void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, int code);
 /* Forgets which upstreams were silent: after a sleep, a new link, a tunnel that came up. The cache stays. */
 void resolver_network_changed(struct resolver *r);
+/* Somebody who may know says that the upstreams at ip are gone: they are asked last, and where a route has no
+ * other, questions wait for a second instead of longer. One that answers all the same is well again. */
+void resolver_upstream_doubted(struct resolver *r, uint64_t now_ms, const struct addr *ip);
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
 

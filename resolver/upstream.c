@@ -39,6 +39,14 @@ void upstream_missed(struct upstream *u, uint64_t now_ms, uint64_t sent_ms)
 		hold(u, now_ms);
 }
 
+void upstream_doubted(struct upstream *u, uint64_t now_ms)
+{
+	if (u->strikes)
+		return;
+	u->strikes = 1;
+	hold(u, now_ms);
+}
+
 void upstream_rejected(struct upstream *u, uint64_t now_ms)
 {
 	if (!u->strikes || u->probing)

@@ -40,6 +40,8 @@ uint32_t upstream_patience_ms(const struct upstream *u);
 void upstream_answered(struct upstream *u, uint64_t now_ms, uint64_t sent_ms);
 /* Nothing came for what was sent at sent_ms. */
 void upstream_missed(struct upstream *u, uint64_t now_ms, uint64_t sent_ms);
+/* Somebody says it is gone: as if it had missed one, until it answers. */
+void upstream_doubted(struct upstream *u, uint64_t now_ms);
 /* It said no at once: port closed, unreachable. Waiting was not the cost, so it never counts as dead. */
 void upstream_rejected(struct upstream *u, uint64_t now_ms);
 

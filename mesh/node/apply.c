@@ -95,6 +95,14 @@ static void notice_restart(struct node *n, const struct netmap *old, const struc
 		wg_peer_restarted(n->wg, loop_now_ms(n->loop), (uint64_t)now->id);
 }
 
+/* Its way to the server ended. It may still be there; the resolver need not wait long to find out. */
+static void notice_offline(struct node *n, const struct netmap *old, const struct ctl_node *now)
+{
+	const struct netmap_peer *was = netmap_peer_by_id(old, now->id);
+	if (was && was->node.online == OPT_TRUE && now->online == OPT_FALSE)
+		names_peer_gone(n, now);
+}
+
 static void remove_peer(struct node *n, const struct netmap_peer *p)
 {
 	path_peer_remove(n->path, (uint64_t)p->node.id);
@@ -189,6 +197,7 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	for (size_t i = 0; i < d.n_changed; i++) {
 		add_peer(n, next, d.changed[i]);
 		notice_restart(n, old, &d.changed[i]->node);
+		notice_offline(n, old, &d.changed[i]->node);
 	}
 	if ((d.self || d.n_added || d.n_removed || !old) && !err)
 		err = apply_iface(n, next, eb);

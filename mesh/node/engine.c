@@ -133,7 +133,15 @@ static void relay_up(void *arg, int32_t region, bool up)
 static void relay_peer_gone(void *arg, int32_t region, const struct node_key *who)
 {
 	struct node *n = arg;
+	struct path_state way;
 	path_relay_peer_gone(n->path, loop_now_ms(n->loop), region, who);
+	for (size_t i = 0; n->map && i < n->map->n_peers; i++) {
+		const struct ctl_node *peer = &n->map->peers[i]->node;
+		if (key_equal(peer->key.b, who->b) &&
+			path_peer_state(n->path, loop_now_ms(n->loop), (uint64_t)peer->id, &way) &&
+			!way.direct)
+			names_peer_gone(n, peer);
+	}
 	node_rearm(n);
 }
 

@@ -346,6 +346,12 @@ void names_network_changed(struct node *n)
 		resolver_network_changed(resolver_server_core(n->dns));
 }
 
+void names_peer_gone(struct node *n, const struct ctl_node *peer)
+{
+	for (size_t i = 0; n->dns && i < peer->addresses.n; i++)
+		resolver_server_doubt(n->dns, &peer->addresses.v[i].ip);
+}
+
 void names_forget(struct node *n)
 {
 	if (n->os_dns)

@@ -8,6 +8,8 @@
 /* A failure is kept in n->no_dns: a mesh without names is better than none. Tried again by names_refresh. */
 void names_apply(struct node *n, const struct netmap *m);
 void names_forget(struct node *n); /* resolv.conf back, resolver closed */
+/* The server lost sight of a peer. It may be a nameserver. */
+void names_peer_gone(struct node *n, const struct ctl_node *peer);
 /* resolv.conf was rewritten, or the preference changed. */
 void names_refresh(struct node *n);
 /* The machine's links changed: its own nameservers may be others, and what failed may work. */

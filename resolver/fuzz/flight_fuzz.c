@@ -138,6 +138,12 @@ static void pass(struct world *w, uint64_t ms)
 		abort();
 }
 
+static void doubt(struct world *w, unsigned which)
+{
+	struct addr ip = addr_v4(0xc0000201 + which % 3);
+	resolver_upstream_doubted(w->r, w->now_ms, &ip);
+}
+
 static void step(struct world *w, struct rd *r)
 {
 	unsigned op = rd_u8(r), what = rd_u8(r);
@@ -156,6 +162,8 @@ static void step(struct world *w, struct rd *r)
 	case 7:
 		if (what & 0x80)
 			resolver_network_changed(w->r);
+		else if (what & 0x40)
+			doubt(w, what);
 		else
 			configure(w, what);
 		break;

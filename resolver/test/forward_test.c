@@ -250,6 +250,43 @@ static void test_oldest_yields(void **state)
 	assert_int_equal(fake_rcode(&f), 0);
 }
 
+/* B71: told that the only upstream is gone, questions wait for a second, those that are out too; it may
+ * answer. */
+static void test_doubted(void **state)
+{
+	struct endpoint up = fake_upstream(1);
+	uint64_t start = f.now_ms;
+	(void)state;
+	fake_ask(&f, 1, NAME, DNS_A);
+	fake_until(&f, start + 200);
+	resolver_upstream_doubted(f.r, f.now_ms, &up.ip);
+	fake_until(&f, start + 1199);
+	assert_int_equal(f.n_replies, 0);
+	fake_until(&f, start + 1200);
+	assert_int_equal(f.n_replies, 1);
+	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+}
+
+static void test_doubted_but_alive(void **state)
+{
+	struct endpoint up = fake_upstream(1), other = fake_upstream(2);
+	(void)state;
+	resolver_upstream_doubted(f.r, f.now_ms, &up.ip);
+	fake_ask(&f, 1, NAME, DNS_A); /* the others first, and a probe to see */
+	assert_int_equal(f.n_sent, 1);
+	assert_true(endpoint_equal(&f.sent[0].to, &other));
+	fake_answer(&f, 0, &good);
+	f.now_ms += 1001;
+	fake_ask(&f, 2, "x.example.com", DNS_A);
+	assert_int_equal(f.n_sent, 3);
+	assert_true(endpoint_equal(&f.sent[1].to, &up));
+	fake_answer(&f, 1, &good);
+	fake_answer(&f, 2, &good);
+	fake_ask(&f, 3, "y.example.com", DNS_A); /* well again: asked first */
+	assert_int_equal(f.n_sent, 4);
+	assert_true(endpoint_equal(&f.sent[3].to, &up));
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -266,6 +303,8 @@ int main(void)
 		ONE(test_our_own_trouble),
 		ONE(test_loop_is_short),
 		ONE(test_oldest_yields),
+		ONE(test_doubted),
+		THREE(test_doubted_but_alive),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -278,7 +278,9 @@ static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 	const struct adapter *a = l->programs[node].adapter;
 	struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
 
-	int err = check_argv(&f, a->start, eb);
+	int err = check_argv(&f, a->needs, eb);
+	if (!err)
+		err = check_argv(&f, a->start, eb);
 	for (size_t i = 0; i < a->n_fields && !err; i++)
 		err = check_text(&f, a->fields[i].value, eb);
 	for (size_t i = 0; i < a->n_files && !err; i++) {

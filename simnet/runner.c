@@ -68,37 +68,41 @@ static int need(const char *what, const char *who, struct errbuf *eb)
 	char path[600];
 	int fd;
 
+	if (what[0] != '/' && proc_find(what, path, sizeof(path)))
+		return 0;
 	if (what[0] != '/')
-		return proc_find(what, path, sizeof(path))
-			       ? 0
-			       : err_say(eb, -ENOSYS,
-					 "%s needs the program '%s', which is not here: install it", who,
-					 what);
+		return err_say(eb, -ENOSYS, "%s needs the program '%s', which is not here: %s", who, what,
+			strchr(what, '/') ? "ci/peers/install builds it" : "install it");
 	if ((fd = open(what, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
 		return err_say(eb, -ENOSYS,
-			"%s needs %s, which cannot be opened (%s): run as root, or let this user "
-			"read and write it",
+			"%s needs %s, which cannot be opened (%s): run as root, or let this user read and "
+			"write it",
 			who, what, strerror(errno));
 	close(fd);
 	return 0;
 }
 
-static int need_all(const char *const *needs, const char *who, struct errbuf *eb)
+static int need_of_node(struct lab *l, int node, struct errbuf *eb)
 {
-	int err = 0;
+	const struct adapter *a = l->programs[node].adapter;
+	struct fields f = { .lab = l, .node = node, .each_node = -1 };
+	char **needs = NULL;
+	int err = a && a->needs ? fields_argv(&f, a->needs, &needs, eb) : 0;
 
-	for (; needs && *needs && !err; needs++)
-		err = need(*needs, who, eb);
+	for (size_t i = 0; needs && needs[i] && !err; i++)
+		err = need(needs[i], l->s->nodes[node].name, eb);
+	fields_argv_free(needs);
 	return err;
 }
 
-static int check_needs(const struct lab *l, struct errbuf *eb)
+static int check_needs(struct lab *l, struct errbuf *eb)
 {
-	int err = need_all(l->s->needs, "the scenario", eb);
+	int err = 0;
 
+	for (const char **what = l->s->needs; what && *what && !err; what++)
+		err = need(*what, "the scenario", eb);
 	for (size_t i = 0; i < l->s->n_nodes && !err; i++)
-		if (l->programs[i].adapter)
-			err = need_all(l->programs[i].adapter->needs, l->s->nodes[i].name, eb);
+		err = need_of_node(l, (int)i, eb);
 	return err;
 }
 

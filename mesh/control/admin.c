@@ -288,8 +288,10 @@ static json_t *nodes_list_routes(struct call *c)
 
 static json_t *health(struct call *c)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "status", "pass", "version",
-		RW_VERSION, "url", c->s->cfg.server_url, "nodes", (int)c->s->reg.fleet.n, "streams",
+	const char *trouble = c->s->reg.trouble;
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "status",
+		*trouble ? "fail" : "pass", "database", *trouble ? trouble : "ok", "version", RW_VERSION,
+		"url", c->s->cfg.server_url, "nodes", (int)c->s->reg.fleet.n, "streams",
 		(int)session_count(c->s), "pending", (int)c->s->reg.n_pending, "relay_regions",
 		(int)c->s->settings->derp.n_regions, "turned_away", (json_int_t)c->s->turned_away);
 	return o;

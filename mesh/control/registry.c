@@ -4,6 +4,7 @@
 #include "mesh/base/noise.h"
 #include "mesh/control/registry_inner.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,23 +51,32 @@ static void report(struct registry *r, int64_t node, enum registry_change what)
 		r->c.ops.changed(r->c.ops.arg, node, what);
 }
 
+static int save(struct registry *r, const struct member *m, bool durable, struct errbuf *eb)
+{
+	int err = store_begin(r->store, durable, eb);
+	if (err)
+		return err;
+	if (!(err = store_node_put(r->store, m, eb)))
+		return store_commit(r->store, eb);
+	store_rollback(r->store);
+	return err;
+}
+
 int registry_replace(struct registry *r, const struct member *draft, bool durable, enum registry_change what,
 	struct errbuf *eb)
 {
 	struct member *m = member_copy(draft);
 	if (!m)
 		return err_set(eb, -ENOMEM, "change a node");
-	int err = store_begin(r->store, durable, eb);
-	if (!err) {
-		if ((err = store_node_put(r->store, m, eb)))
-			store_rollback(r->store);
-		else
-			err = store_commit(r->store, eb);
-	}
-	if (err) {
+	int err = save(r, m, durable, eb);
+	snprintf(r->trouble, sizeof(r->trouble), "%s", err ? eb->text : "");
+	if (err && durable) {
 		member_put(m);
 		return err;
 	}
+	/* Peers need a node's new address whether it could be written down or not. */
+	if (err && log_allowed(&r->unsaved, 1, (uint64_t)m->last_seen_ms))
+		log_error("node %lld: kept in memory only: %s", (long long)m->id, eb->text);
 	if (!fleet_put(&r->fleet, m))
 		return err_set(eb, -ENOMEM, "change a node");
 	report(r, draft->id, what);

@@ -43,6 +43,8 @@ struct registry {
 	size_t n_pending;
 	int64_t ticked_ms, since_ms;	 /* the last tick and the first: nobody was seen before that */
 	struct log_limit refused, asked; /* strangers cause these lines */
+	struct log_limit unsaved;
+	char trouble[384]; /* why the last change of a node was not saved; "" when it was */
 };
 
 int registry_open(struct registry *r, const struct registry_config *c, struct errbuf *eb);

@@ -31,7 +31,8 @@ struct admission {
 };
 /* New node, or the machine's old one with a new key. */
 int registry_admit(struct registry *r, const struct admission *ad, int64_t *node, struct errbuf *eb);
-/* Writes draft over the member with its id, in the store first, and reports the change. */
+/* Writes draft over the member with its id, in the store first, and reports the change. What need not be
+ * durable holds though it cannot be stored. */
 int registry_replace(struct registry *r, const struct member *draft, bool durable, enum registry_change what,
 	struct errbuf *eb);
 /* Decides anew who carries which route; after anything that may change that. */

@@ -14,6 +14,8 @@ struct store {
 	sqlite3 *db;
 	int lock_fd;
 	bool durable;
+	dev_t device; /* the file that was opened */
+	ino_t inode;
 	char path[1024];
 };
 
@@ -180,10 +182,51 @@ static int back_up(struct store *s, int64_t version, struct errbuf *eb)
 	return finish(&q, "back up before the migration", eb);
 }
 
+static int query_text(
+	struct store *s, const char *sql, const char *what, char *out, size_t cap, struct errbuf *eb)
+{
+	struct stmt q = prepare(s, sql);
+	out[0] = 0;
+	while (next_row(&q))
+		snprintf(out, cap, "%s", take_text(&q));
+	return end_rows(&q, what, eb);
+}
+
+/* A file with tables and no version of ours is somebody else's. */
+static int refuse_foreign(struct store *s, struct errbuf *eb)
+{
+	char table[64];
+	int err = query_text(s, "SELECT name FROM sqlite_schema WHERE type = 'table' LIMIT 1", "open", table,
+		sizeof(table), eb);
+	if (err || !*table)
+		return err;
+	return err_say(eb, ERR_VERSION,
+		"database %s was made by another program (it has a table \"%s\"): give database.sqlite.path "
+		"a "
+		"file of its own; what Headscale keeps is not taken over",
+		s->path, table);
+}
+
+/* Better now than when a node needs what cannot be read. */
+static int refuse_damaged(struct store *s, struct errbuf *eb)
+{
+	char said[128];
+	int err = query_text(s, "PRAGMA quick_check(1)", "open", said, sizeof(said), eb);
+	if (err || !strcmp(said, "ok"))
+		return err;
+	return err_say(eb, ERR_MALFORMED,
+		"database %s is damaged (%s): restore it from a backup, or move it away to start anew",
+		s->path, said);
+}
+
 static int migrate(struct store *s, struct errbuf *eb)
 {
 	int64_t version = 0;
 	int err = version_get(s, &version, eb);
+	if (!err && !version)
+		err = refuse_foreign(s, eb);
+	if (!err)
+		err = refuse_damaged(s, eb);
 	if (err)
 		return err;
 	if (version < 0)
@@ -228,9 +271,13 @@ static int lock(struct store *s, struct errbuf *eb)
 
 static int open_database(struct store *s, struct errbuf *eb)
 {
+	struct stat st = { 0 };
 	int fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(eb, -errno, "open database %s", s->path);
+	(void)fstat(fd, &st);
+	s->device = st.st_dev;
+	s->inode = st.st_ino;
 	close(fd);
 	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
 		return fail(s, eb, "open");
@@ -268,8 +315,24 @@ void store_close(struct store *s)
 	free(s);
 }
 
+/* What is written to a file that has no name any more is lost with the process. */
+static int check_place(const struct store *s, struct errbuf *eb)
+{
+	struct stat st;
+	if (!stat(s->path, &st) && st.st_dev == s->device && st.st_ino == s->inode)
+		return 0;
+	return err_say(eb, -ENOENT,
+		"database %s was removed or replaced while the server uses it: put it back, or restart the "
+		"server "
+		"to use what is there now",
+		s->path);
+}
+
 int store_begin(struct store *s, bool durable, struct errbuf *eb)
 {
+	int gone = check_place(s, eb);
+	if (gone)
+		return gone;
 	if (durable != s->durable) {
 		int err = run(s, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
 			"begin", eb);

@@ -8,6 +8,7 @@
 #include "mesh/control/registry.h"
 #include "mesh/control/test/place.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -262,6 +263,30 @@ static void test_many_pending(void **state)
 	assert_int_equal(x->r.n_pending, REGISTRY_PENDING_MAX);
 }
 
+/* Nothing can be written: what nodes say of themselves holds, what an admin wants does not. */
+static void test_unsaved(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT], aside[256];
+	struct endpoint ep = { addr_v4(0xc0000201U), 1 };
+	struct machine_key machine;
+	struct ctl_map_request rq = { .endpoints = { .v = &ep, .n = 1, .present = true } };
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	memset(rq.node.b, 1, KEY_LEN);
+	memset(machine.b, 1, KEY_LEN);
+	assert_int_equal(rename(x->path, place_path(&x->place, "aside", aside)), 0);
+	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW + 1));
+	assert_int_equal(node_of(x, 1)->endpoints.n, 1);
+	assert_non_null(strstr(x->r.trouble, "was removed or replaced"));
+	assert_int_equal(registry_node_rename(&x->r, node_of(x, 1)->id, "other", &eb), -ENOENT);
+	assert_string_equal(node_of(x, 1)->name, "box");
+	assert_int_equal(rename(aside, x->path), 0);
+	assert_int_equal(registry_node_rename(&x->r, node_of(x, 1)->id, "other", &eb), 0);
+	assert_string_equal(x->r.trouble, "");
+}
+
 /* A node may not hand on more of itself than a real one has to say. */
 static void test_much_to_say(void **state)
 {
@@ -512,6 +537,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_logout_and_rotation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_pending, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unsaved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_much_to_say, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tagged_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),

@@ -203,6 +203,42 @@ static void test_refusals(void **state)
 }
 
 /* A process that dies in the middle leaves what was committed and nothing else. */
+/* Pages that cannot be read, another program's tables, and a file that is taken away. */
+static void test_not_ours(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char page[4096], aside[256];
+	struct store *s = open_store(x->path);
+	struct user u = { .name = "bob" };
+	fill(s);
+	assert_int_equal(rename(x->path, place_path(&x->place, "aside", aside)), 0);
+	assert_int_equal(store_begin(s, true, &eb), -ENOENT);
+	assert_non_null(strstr(eb.text, "was removed or replaced while the server uses it"));
+	assert_int_equal(rename(aside, x->path), 0);
+	assert_int_equal(store_begin(s, true, &eb), 0);
+	assert_int_equal(store_user_add(s, &u, &eb), 0);
+	assert_int_equal(store_commit(s, &eb), 0);
+	store_close(s);
+
+	FILE *f = fopen(x->path, "r+");
+	memset(page, 0x5a, sizeof(page));
+	fseek(f, 2 * 4096, SEEK_SET);
+	assert_int_equal(fwrite(page, sizeof(page), 1, f), 1);
+	fclose(f);
+	assert_null(store_open(x->path, &eb));
+	assert_non_null(strstr(eb.text, "is damaged"));
+
+	assert_int_equal(unlink(x->path), 0);
+	sqlite3 *db;
+	assert_int_equal(sqlite3_open(x->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "CREATE TABLE users (id)", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_null(store_open(x->path, &eb));
+	assert_int_equal(eb.code, ERR_VERSION);
+	assert_non_null(strstr(eb.text, "was made by another program (it has a table \"users\")"));
+}
+
 static void test_killed(void **state)
 {
 	struct fixture *x = *state;
@@ -266,6 +302,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_preauth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

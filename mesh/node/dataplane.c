@@ -187,15 +187,10 @@ static bool in_inner(struct node *n, uint64_t now, uint64_t peer, bool by_relay,
  * would notice after 15 s; a handshake of ours is faster. */
 static void answer_stale(struct node *n, uint64_t now, const struct source *from)
 {
-	uint64_t peer = 0;
-	if (!from->region) {
-		(void)path_peer_by_endpoint(n->path, &from->udp, &peer);
-	} else {
-		for (size_t i = 0; n->map && i < n->map->n_peers && !peer; i++)
-			if (key_equal(n->map->peers[i]->node.key.b, from->key.b))
-				peer = (uint64_t)n->map->peers[i]->node.id;
-	}
-	if (peer)
+	uint64_t peer;
+	bool known = from->region ? path_peer_by_key(n->path, &from->key, &peer)
+				  : path_peer_by_endpoint(n->path, &from->udp, &peer);
+	if (known)
 		wg_handshake_wanted(n->wg, now, peer);
 }
 

@@ -96,6 +96,7 @@ struct path_state {
 bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struct path_state *out);
 /* Learnt by disco. */
 bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer);
+bool path_peer_by_key(const struct path *p, const struct node_key *key, uint64_t *peer);
 /* Disco-pings the peer by the way in use, or by all when none is proven; ping_done is called once with the
  * first answer (token given back). */
 void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
@@ -126,7 +127,8 @@ void path_tick(struct path *p, uint64_t now_ms);
 	X(disco_bad_box) \
 	X(disco_malformed) \
 	X(disco_type) \
-	X(pong_unknown) X(ping_wrong_node) X(call_me_maybe_by_udp) X(stun_unknown) X(stun_malformed)
+	X(pong_unknown) \
+	X(ping_wrong_node) X(ping_flood) X(call_me_maybe_by_udp) X(stun_unknown) X(stun_malformed)
 struct path_drops {
 #define X(name) uint64_t name;
 	PATH_DROPS(X)

@@ -44,6 +44,7 @@ struct peer {
 	uint64_t heard_ms, gone_until_ms;
 	struct candidate *cands;
 	uint8_t n_cands, cands_size, seen_next;
+	uint64_t ping_paid_ms;	   /* answers to its pings are spent up to here */
 	uint32_t seen_tx[SEEN_TX]; /* of pings received: a repeat is a replay or a copy */
 	/* Session: from a send until SESSION_MS after the last. */
 	uint64_t sent_ms, started_ms;

@@ -205,6 +205,14 @@ bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, ui
 	return e != NULL;
 }
 
+bool path_peer_by_key(const struct path *p, const struct node_key *key, uint64_t *peer)
+{
+	struct peer *e = table_get(&p->by_key, key->b);
+	if (e)
+		*peer = e->id;
+	return e != NULL;
+}
+
 static void explain(const struct path *p, const struct peer *e, struct path_state *out)
 {
 	char text[ENDPOINT_TEXT];

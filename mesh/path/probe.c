@@ -3,7 +3,7 @@
 #include "mesh/base/wire.h"
 #include <stdlib.h>
 
-enum { PINGS_MAX = 4096 };
+enum { PINGS_MAX = 4096, ANSWER_EVERY_MS = 20, ANSWER_BURST = 100 };
 
 static void drop_ping(struct path *p, struct ping *g)
 {
@@ -122,11 +122,27 @@ static bool fresh_tx(struct peer *e, const uint8_t *tx)
 	return true;
 }
 
+/* A ping's source proves nothing: whoever has caught some may replay them from any address, and a peer may
+ * invent addresses. What we then send to strangers is bounded. */
+static bool may_answer(const struct path *p, struct peer *e)
+{
+	if (e->ping_paid_ms < p->now_ms)
+		e->ping_paid_ms = p->now_ms;
+	if (e->ping_paid_ms - p->now_ms >= (uint64_t)ANSWER_BURST * ANSWER_EVERY_MS)
+		return false;
+	e->ping_paid_ms += ANSWER_EVERY_MS;
+	return true;
+}
+
 static void ping_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
 	const struct disco_message *m)
 {
 	if (!fresh_tx(e, m->tx) || (!region && !candidates_sendable(from)))
 		return;
+	if (!may_answer(p, e)) {
+		p->drops.ping_flood++;
+		return;
+	}
 	struct disco_message pong = { .type = DISCO_PONG, .seen = *from };
 	memcpy(pong.tx, m->tx, sizeof(pong.tx));
 	send_message(p, e, &pong, from, region);

@@ -258,6 +258,22 @@ static void call_storm_is_bounded(void **state)
 	assert_true(r->pings <= 500);
 }
 
+static void ping_storm_is_bounded(void **state)
+{
+	struct rig *r = *state;
+	for (uint32_t i = 0; i < 10000; i++) { /* a thousand a second, each from another address */
+		struct disco_message m = { .type = DISCO_PING, .node = r->key };
+		uint8_t b[DISCO_MAX];
+		struct endpoint from = { .ip = addr_v4(0x01000000 + i), .port = 9 };
+		path_udp_received(r->path, r->now_ms, &from, b, seal(r, &m, b));
+		r->now_ms++;
+		if (path_deadline(r->path) <= r->now_ms)
+			path_tick(r->path, r->now_ms);
+	}
+	print_message("sent for 10000 pings in 10 s: %llu\n", (unsigned long long)r->udp);
+	assert_true(r->udp <= 1300 && path_drops(r->path)->ping_flood > 9000);
+}
+
 static void other_types(void **state)
 {
 	struct rig *r = *state;
@@ -373,6 +389,7 @@ int main(void)
 		T(call_by_udp_is_ignored),
 		T(call_names_odd_places),
 		T(call_storm_is_bounded),
+		T(ping_storm_is_bounded),
 		T(other_types),
 		T(stun_of_strangers),
 		T(failed_sends_shut_the_way),

@@ -102,7 +102,8 @@ static void feed(struct http_client *c, const uint8_t *p, size_t len)
 		if (used < 0) {
 			fail(c, (int)used,
 				used == ERR_TOO_LARGE ? "the server's answer is too large"
-						      : "the server's answer is not HTTP");
+				: p		      ? "the server's answer is not HTTP"
+				    : "the server closed the connection in the middle of its answer");
 			return;
 		}
 		if (!c->in.complete)

@@ -68,8 +68,14 @@ static int on_headers(http_parser *p)
 		.upgrade = p->upgrade,
 		.content_length = p->content_length == UINT64_MAX ? -1 : (int64_t)p->content_length,
 	};
-	for (size_t i = 0; i < h->n_headers; i++)
+	for (size_t i = 0; i < h->n_headers; i++) {
 		h->head.headers[i] = (struct http_header) { text + h->name_at[i], text + h->value_at[i] };
+		/* Whom the parser lets through here, a proxy in front may have understood (RFC 9112 5.1). */
+		if (strchr(h->head.headers[i].name, ' '))
+			return fail(h, ERR_MALFORMED);
+	}
+	if (p->http_major != 1)
+		return fail(h, ERR_MALFORMED);
 	if (p->type == HTTP_REQUEST && p->method == HTTP_CONNECT)
 		return fail(h, ERR_UNSUPPORTED);
 	return h->no_body && !p->upgrade ? 1 : 0;

@@ -37,6 +37,9 @@ static void on_request(
 	} else if (!strcmp(path, "/query")) {
 		(void)http_target_query(head, "q", q, sizeof(q));
 		http_reply(c, 200, NULL, NULL, q, strlen(q));
+	} else if (!strcmp(path, "/header")) {
+		const char *v = http_header(head, "x-MARK");
+		http_reply(c, 200, NULL, NULL, v ? v : "none", v ? strlen(v) : 4);
 	} else if (!strcmp(path, "/chunks")) {
 		http_reply_begin(c, 200, "text/plain", NULL);
 		for (int i = 0; i < 3; i++)
@@ -184,6 +187,20 @@ static void test_server(void **state)
 		{ "GET http://x/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 1, { "200 OK" } },
 		{ "GET /echo HTTP/1.1\r\nHost: x\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\n", 1,
 			{ "200 OK" } },
+		{ "GET /header HTTP/1.1\r\nX-Empty:\r\nx-mark: right \r\nX-Also-Empty: \r\nCONNECTION: "
+		  "Close\r\n\r\n",
+			1, { "\r\n\r\nright" } },
+		{ "GET /header HTTP/1.1\r\nX-Mark: folded\r\n\tline\r\nConnection: close\r\n\r\n", 1,
+			{ "200 OK", "folded", "line" } },
+		{ "GET /header HTTP/1.1\nX-Mark: bare\nConnection: close\n\n", 1, { "\r\n\r\nbare" } },
+		{ "GET /header HTTP/1.1\r\nX-Mark : space\r\nConnection: close\r\n\r\n", 0, { "400" } },
+		{ "get /header HTTP/1.1\r\n\r\n", 0, { "400" } },
+		{ "GET /header HTTP/2.0\r\nConnection: close\r\n\r\n", 0, { "400" } },
+		{ "POST /echo HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 0, { "400" } },
+		{ "POST /echo HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\n", 0, { "400" } },
+		{ "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 0, { "400" } },
+		{ "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 0,
+			{ "400" } },
 		{ "nonsense\r\n\r\n", 0, { "HTTP/1.1 400 Bad Request\r\n", "Connection: close\r\n" } },
 		{ "CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n", 0, { "501" } },
 		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 0,
@@ -445,6 +462,40 @@ static void test_failures(void **state)
 	site_stop(&s);
 }
 
+/* A server that stops in the middle is not one that speaks no HTTP. */
+static void test_cut_answer(void **state)
+{
+	static const struct {
+		const char *answer, *why;
+	} rows[] = {
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "middle of its answer" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nha", "middle of its answer" },
+		{ "HTTP/1.1 200 O", "without an answer" },
+		{ "SSH-2.0-x\r\n", "not HTTP" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct site s = { 0 };
+		struct answer a = { 0 };
+		s.loop = loop_new();
+		s.fd = scratch_listen(&s.at);
+		assert_non_null(ask(&s, &a, "GET", "/", NULL));
+		int fd;
+		while ((fd = sock_accept(s.fd, NULL)) < 0)
+			loop_run_once(s.loop);
+		size_t len = strlen(rows[i].answer);
+		assert_int_equal(send(fd, rows[i].answer, len, 0), len);
+		shutdown(fd, SHUT_WR);
+		while (!a.calls)
+			loop_run_once(s.loop);
+		if (a.code >= 0 || !strstr(a.why, rows[i].why))
+			fail_msg("row %zu: %d %s", i, a.code, a.why);
+		close(fd);
+		close(s.fd);
+		loop_free(s.loop);
+	}
+}
+
 static void test_late_and_cancel(void **state)
 {
 	struct site s = { 0 };
@@ -554,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_upgrade),
 		cmocka_unit_test(test_upgrade_leftover),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_cut_answer),
 		cmocka_unit_test(test_late_and_cancel),
 		cmocka_unit_test(test_url),
 		cmocka_unit_test(test_target),

@@ -197,26 +197,50 @@ static int loose_compare(const void *x, const void *y)
 	return a->rr.at < b->rr.at ? -1 : a->rr.at > b->rr.at;
 }
 
-static bool same_record(const struct zone *z, const struct zone_rr *a, const struct zone_rr *b)
+/* The same node, type and bytes: what was given first stands first. */
+static int content_compare(const void *x, const void *y, void *bytes)
 {
-	return a->type == b->type && a->len == b->len && !memcmp(z->bytes + a->at, z->bytes + b->at, a->len);
+	const struct loose_rr *a = x, *b = y;
+	const uint8_t *base = bytes;
+	if (a->node != b->node)
+		return a->node < b->node ? -1 : 1;
+	if (a->rr.type != b->rr.type)
+		return a->rr.type < b->rr.type ? -1 : 1;
+	if (a->rr.len != b->rr.len)
+		return a->rr.len < b->rr.len ? -1 : 1;
+	int order = memcmp(base + a->rr.at, base + b->rr.at, a->rr.len);
+	return order ? order : a->rr.at < b->rr.at ? -1 : a->rr.at > b->rr.at;
+}
+
+static bool same_record(const struct zone *z, const struct loose_rr *a, const struct loose_rr *b)
+{
+	return a->node == b->node && a->rr.type == b->rr.type && a->rr.len == b->rr.len &&
+	       !memcmp(z->bytes + a->rr.at, z->bytes + b->rr.at, a->rr.len);
+}
+
+/* Twice is once. A list of blocked names gives one address thousands of names: nothing here may look at every
+ * pair. */
+static size_t repeats_drop(const struct zone *z, struct loose_rr *loose, size_t n)
+{
+	size_t out = 0;
+	if (n)
+		qsort_r(loose, n, sizeof(*loose), content_compare, z->bytes);
+	for (size_t i = 0; i < n; i++)
+		if (!out || !same_record(z, &loose[out - 1], &loose[i]))
+			loose[out++] = loose[i];
+	return out;
 }
 
 static void records_freeze(struct zone *z, struct loose_rr *loose, size_t n)
 {
-	size_t out = 0;
+	n = repeats_drop(z, loose, n);
 	if (n)
 		qsort(loose, n, sizeof(*loose), loose_compare);
 	for (size_t i = 0; i < n; i++) {
 		struct node *node = &z->nodes[loose[i].node];
-		bool twice = false;
-		for (size_t j = node->first; node->n && j < out && !twice; j++)
-			twice = same_record(z, &z->rrs[j], &loose[i].rr);
-		if (twice)
-			continue;
 		if (!node->n++)
-			node->first = (uint32_t)out;
-		z->rrs[out++] = loose[i].rr;
+			node->first = (uint32_t)i;
+		z->rrs[i] = loose[i].rr;
 	}
 }
 

@@ -49,6 +49,35 @@ static void test_many(void **state)
 	zone_put(z);
 }
 
+/* A list of blocked names: one address has them all. And the order that was given stays. */
+static void test_many_of_one(void **state)
+{
+	enum { MANY = 50000 };
+	struct zone_builder *b = zone_builder_new();
+	struct addr nowhere = addr_v4(0);
+	struct dns_name name;
+	char text[64];
+	uint32_t n;
+	(void)state;
+	assert_true(dns_name_parse("order.example", &name));
+	for (uint32_t i = 0; i < MANY; i++) {
+		snprintf(text, sizeof(text), "ad%u.example", i);
+		assert_true(zone_add_address(b, text, &nowhere, true));
+		assert_true(
+			zone_add_record(b, &name, DNS_TXT, (const uint8_t *)"\1b\1c\1a\1b" + 2 * (i % 4), 2));
+	}
+	struct zone *z = zone_build(b);
+	struct zone_hit h = find(z, "0.0.0.0.in-addr.arpa");
+	assert_non_null(zone_set(&h, DNS_PTR, &n));
+	assert_int_equal(n, MANY);
+	h = find(z, "order.example");
+	const struct zone_rr *rr = zone_set(&h, DNS_TXT, &n);
+	assert_int_equal(n, 3);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(zone_rdata(z, &rr[i])[1], "bca"[i]);
+	zone_put(z);
+}
+
 static void test_verdicts(void **state)
 {
 	static const struct {
@@ -124,6 +153,7 @@ static void test_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_many), cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_root), cmocka_unit_test(test_empty) };
+		cmocka_unit_test(test_many_of_one), cmocka_unit_test(test_root),
+		cmocka_unit_test(test_empty) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -2,9 +2,11 @@
 
 #include "mesh/base/text.h"
 #include "resolver/present.h"
+#include "resolver/suffix.h"
 #include "resolver/zone.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <yaml.h>
 
 enum { DNS_PORT = 53, RDATA_MAX = 4096, SEQUENCE_MAX = 65536 };
@@ -167,6 +169,36 @@ static int key_race(struct reader *r, yaml_node_t *n, void *into)
 	return 0;
 }
 
+/* Lists of domains can be long: no pair by pair. */
+static int repeats_check(struct reader *r, const yaml_node_t *n, const struct dns_name *names, size_t total)
+{
+	static const uint64_t seed[2] = { 0 };
+	struct suffixes *index = suffixes_new(names, total, seed);
+	int err = index ? 0 : bad(r, n, "out of memory");
+	for (size_t i = total; !err && i-- > 0;) {
+		int last = suffixes_exact(index, &names[i]);
+		if (last == (int)i)
+			continue;
+		const yaml_node_t *key = node(r, n->data.mapping.pairs.start[last].key);
+		err = bad(r, key, "\"%s\" is given twice", scalar(key));
+	}
+	suffixes_free(index);
+	return err;
+}
+
+static int read_route(
+	struct reader *r, const yaml_node_pair_t *p, struct resolver_route *out, struct dns_name *name)
+{
+	const yaml_node_t *key = node(r, p->key);
+	int err = read_string(r, key, "route", &out->suffix);
+	if (!err && !dns_name_parse(out->suffix, name))
+		err = bad(r, key, "\"%s\" is not a domain name", out->suffix);
+	if (err)
+		return err;
+	dns_name_fold(name);
+	return read_upstreams(r, node(r, p->value), out);
+}
+
 static int key_routes(struct reader *r, yaml_node_t *n, void *into)
 {
 	struct conf *c = into;
@@ -174,26 +206,19 @@ static int key_routes(struct reader *r, yaml_node_t *n, void *into)
 		return bad(r, n, "routes: \"suffix: upstreams\" pairs are wanted here");
 	size_t total = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
 	struct resolver_route *routes = arena_array(&c->arena, total + 1, sizeof(*routes));
-	if (!routes)
-		return bad(r, n, "out of memory");
-	routes[0] = c->routes[0];
-	c->routes = routes;
-	for (size_t i = 0; i < total; i++) {
-		const yaml_node_pair_t *p = &n->data.mapping.pairs.start[i];
-		struct dns_name name, other;
-		int err = read_string(r, node(r, p->key), "route", &routes[i + 1].suffix);
-		if (!err && !dns_name_parse(routes[i + 1].suffix, &name))
-			err = bad(r, node(r, p->key), "\"%s\" is not a domain name", routes[i + 1].suffix);
-		for (size_t j = 1; !err && j <= i; j++)
-			if (dns_name_parse(routes[j].suffix, &other) && dns_name_equal(&name, &other))
-				err = bad(r, node(r, p->key), "\"%s\" is given twice", routes[i + 1].suffix);
-		if (!err)
-			err = read_upstreams(r, node(r, p->value), &routes[i + 1]);
-		if (err)
-			return err;
+	struct dns_name *names = calloc(total + 1, sizeof(*names));
+	int err = routes && names ? 0 : bad(r, n, "out of memory");
+	if (!err) {
+		routes[0] = c->routes[0];
+		c->routes = routes;
+		c->n_routes = total;
 	}
-	c->n_routes = total;
-	return 0;
+	for (size_t i = 0; !err && i < total; i++)
+		err = read_route(r, &n->data.mapping.pairs.start[i], &routes[i + 1], &names[i]);
+	if (!err)
+		err = repeats_check(r, n, names, total);
+	free(names);
+	return err;
 }
 
 static int key_record_name(struct reader *r, yaml_node_t *n, void *into)

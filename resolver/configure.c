@@ -138,10 +138,6 @@ static int route_set(
 	if (!from->suffix[0])
 		to->suffix = (struct dns_name) { .len = 1 };
 	dns_name_fold(&to->suffix);
-	for (size_t j = 0; j < i; j++)
-		if (dns_name_equal(&to->suffix, &to[(long)j - (long)i].suffix))
-			return err_say(eb, ERR_MALFORMED,
-				"DNS route \"%s\" is given twice; put its upstreams in one", from->suffix);
 	if (from->n_upstreams > RESOLVER_UPSTREAMS_MAX)
 		return err_say(eb, ERR_TOO_LARGE, "DNS route \"%s\" has %zu upstreams; at most %d are used",
 			from->suffix, from->n_upstreams, RESOLVER_UPSTREAMS_MAX);
@@ -159,6 +155,17 @@ static struct suffixes *index_make(const struct resolver *r, const struct routes
 	struct suffixes *s = suffixes_new(names, routes->n, r->seed);
 	free(names);
 	return s;
+}
+
+/* The index holds the last of equal names. */
+static int repeats_check(const struct resolver_config *c, const struct routes *routes, struct errbuf *eb)
+{
+	for (size_t i = 0; i < routes->n; i++)
+		if (suffixes_exact(routes->index, &routes->list[i].suffix) != (int)i)
+			return err_say(eb, ERR_MALFORMED,
+				"DNS route \"%s\" is given twice; put its upstreams in one",
+				c->routes[i].suffix);
+	return 0;
 }
 
 int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb)
@@ -179,6 +186,8 @@ int resolver_configure(struct resolver *r, const struct resolver_config *c, stru
 	}
 	if (!err && !(routes->index = index_make(r, routes)))
 		err = err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
+	if (!err)
+		err = repeats_check(c, routes, eb);
 	if (err) {
 		routes_put(routes);
 		return err;

@@ -207,12 +207,14 @@ static int key_routes(struct reader *r, yaml_node_t *n, void *into)
 	size_t total = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
 	struct resolver_route *routes = arena_array(&c->arena, total + 1, sizeof(*routes));
 	struct dns_name *names = calloc(total + 1, sizeof(*names));
-	int err = routes && names ? 0 : bad(r, n, "out of memory");
-	if (!err) {
-		routes[0] = c->routes[0];
-		c->routes = routes;
-		c->n_routes = total;
+	int err = 0;
+	if (!routes || !names) {
+		free(names);
+		return bad(r, n, "out of memory");
 	}
+	routes[0] = c->routes[0];
+	c->routes = routes;
+	c->n_routes = total;
 	for (size_t i = 0; !err && i < total; i++)
 		err = read_route(r, &n->data.mapping.pairs.start[i], &routes[i + 1], &names[i]);
 	if (!err)

@@ -14,6 +14,7 @@ struct visit;
 
 struct relay {
 	struct loop *loop;
+	struct relay_options options;
 	const struct random *rnd;
 	uint8_t priv[KEY_LEN], pub[KEY_LEN];
 	char pin[80];

@@ -79,6 +79,17 @@ static void stop_signal(void *arg, int signo)
 	loop_stop(((struct program *)arg)->loop);
 }
 
+static void reload_signal(void *arg, int signo)
+{
+	struct relay *r = ((struct program *)arg)->relay;
+	struct errbuf eb = { 0 };
+	(void)signo;
+	if (relay_reload(r, &eb) == 0)
+		log_info("certificate and key are read again; certificate pin: %s", relay_pin(r));
+	else
+		log_error("%s; the certificate in use stays", eb.text);
+}
+
 static void stats_signal(void *arg, int signo)
 {
 	const struct relay_stats *s = relay_stats(((struct program *)arg)->relay);
@@ -135,6 +146,7 @@ static int run(const struct relay_options *ro, bool json)
 	sock_limit_raise(); /* every client is a descriptor */
 	struct loop_signal *s[] = { loop_signal_new(p.loop, SIGTERM, stop_signal, &p),
 		loop_signal_new(p.loop, SIGINT, stop_signal, &p),
+		loop_signal_new(p.loop, SIGHUP, reload_signal, &p),
 		loop_signal_new(p.loop, SIGUSR1, stats_signal, &p) };
 	say_ready(&p, json);
 	loop_run(p.loop);

@@ -253,6 +253,7 @@ static void warn_of_certificate(const struct relay_options *o, const char *cert_
 		log_warn("%s", why.text);
 }
 
+/* On failure what was in use stays. */
 static int load_certificate(struct relay *r, const struct relay_options *o, bool first, struct errbuf *eb)
 {
 	char cert[PATH_MAX], key[PATH_MAX], ip[ADDR_TEXT];
@@ -269,15 +270,30 @@ static int load_certificate(struct relay *r, const struct relay_options *o, bool
 	int err = o->cert_file ? 0 : tls_self_signed(cert_file, key_file, hosts, n, eb);
 	if (err)
 		return err;
-	r->tls = tls_server(cert_file, key_file, eb);
-	if (!r->tls)
+	struct tls *tls = tls_server(cert_file, key_file, eb);
+	if (!tls)
 		return eb->code;
+	char pin[sizeof(r->pin)];
+	err = tls_pin_of(cert_file, pin, eb);
+	if (!err && !o->no_fast_start)
+		err = tls_server_metacert(tls, r->pub, eb);
+	if (err) {
+		tls_free(tls);
+		return err;
+	}
 	warn_of_certificate(o, cert_file, !o->cert_file && !had && !first);
-	err = tls_pin_of(cert_file, r->pin, eb);
-	return err || o->no_fast_start ? err : tls_server_metacert(r->tls, r->pub, eb);
+	tls_free(r->tls); /* connections hold on to theirs */
+	r->tls = tls;
+	memcpy(r->pin, pin, sizeof(pin));
+	return 0;
 }
 
 /* --- public --- */
+
+int relay_reload(struct relay *r, struct errbuf *eb)
+{
+	return load_certificate(r, &r->options, false, eb);
+}
 
 struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb)
 {
@@ -289,6 +305,7 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 		return NULL;
 	}
 	r->loop = l;
+	r->options = *o;
 	r->fd = -1;
 	r->rnd = o->rnd ? o->rnd : &random_system;
 	r->write_ms = o->write_ms;

@@ -24,9 +24,12 @@ struct relay_options {
 };
 
 struct relay;
-/* NULL with a sentence: port in use, no permission, bad certificate, state folder not writable. */
+/* NULL with a sentence: port in use, no permission, bad certificate, state folder not writable. The strings
+ * of the options must outlive the relay. */
 struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb);
 void relay_close(struct relay *r); /* NULL is fine */
+/* Reads certificate and key again, for connections from now on. On failure the old ones stay. */
+int relay_reload(struct relay *r, struct errbuf *eb);
 struct endpoint relay_listen_at(const struct relay *r);
 /* Of the i-th STUN address; unset when there are fewer. */
 struct endpoint relay_stun_at(const struct relay *r, size_t i);

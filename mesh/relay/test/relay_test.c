@@ -586,6 +586,29 @@ static void test_start(void **state)
 	assert_non_null(strstr(eb.text, "/nonexistent"));
 }
 
+/* A new certificate while clients are connected: they stay, others see it; a bad one changes nothing. */
+static void test_reload(void **state)
+{
+	struct lab *l = *state;
+	struct errbuf eb = { 0 };
+	char cert[96], key[96], pin[80];
+	snprintf(cert, sizeof(cert), "%s/relay.crt", l->dir);
+	snprintf(key, sizeof(key), "%s/relay.pem", l->dir);
+	join(l, l->a, true);
+	snprintf(pin, sizeof(pin), "%s", relay_pin(l->relay));
+	assert_int_equal(file_write_atomic(cert, 0600, "x", 1, NULL), 0);
+	assert_true(relay_reload(l->relay, &eb) < 0);
+	assert_non_null(strstr(eb.text, cert));
+	assert_string_equal(relay_pin(l->relay), pin);
+	unlink(cert);
+	unlink(key);
+	assert_int_equal(relay_reload(l->relay, &eb), 0);
+	assert_string_not_equal(relay_pin(l->relay), pin);
+	join(l, l->b, true); /* by the new pin */
+	derp_peer_send(l->a, &l->b->pub, "still here", 10);
+	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -605,6 +628,7 @@ int main(void)
 		T(test_stun_limit),
 		T(test_stun_source),
 		T(test_start),
+		T(test_reload),
 	};
 #undef T
 	return key_setup() ? cmocka_run_group_tests_name("relay", tests, NULL, NULL) : 1;

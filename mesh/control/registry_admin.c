@@ -27,6 +27,11 @@ int registry_user_create(
 		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@+") != len)
 		return err_say(eb, -EINVAL,
 			"\"%.64s\" is not a good user name: letters, digits and . - _ + @ only", name);
+	if (name[len - 1] == '@')
+		return err_say(eb, -EINVAL,
+			"\"%.64s\": the @ at the end is only how access rules write a user; leave it out "
+			"here",
+			name);
 	if (fleet_user_named(&r->fleet, name))
 		return err_say(eb, -EEXIST, "user \"%s\" exists already", name);
 	memcpy(u.name, name, len + 1);

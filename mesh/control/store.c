@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { BUSY_MS = 300 }; /* nothing else is done meanwhile */
+
 struct store {
 	sqlite3 *db;
 	int lock_fd;
@@ -51,6 +53,12 @@ static int fail(struct store *s, struct errbuf *eb, const char *what)
 			"%s: database %s is damaged (%s): restore it from a backup, or move it away to start "
 			"anew",
 			what, s->path, sqlite3_errmsg(s->db));
+	if (rc == SQLITE_BUSY)
+		return err_say(eb, -EBUSY,
+			"%s: database %s is held by another program, such as sqlite3 in a transaction: end "
+			"that and "
+			"try again",
+			what, s->path);
 	if (rc == SQLITE_READONLY || rc == SQLITE_CANTOPEN || rc == SQLITE_PERM)
 		return err_say(eb, -EACCES,
 			"%s: database %s: %s; check that this user may write the file and its folder", what,
@@ -281,7 +289,7 @@ static int open_database(struct store *s, struct errbuf *eb)
 	close(fd);
 	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
 		return fail(s, eb, "open");
-	sqlite3_busy_timeout(s->db, 2000);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
 	int err = run(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
 		"open", eb);
 	s->durable = true;
@@ -620,7 +628,10 @@ int store_preauth_find(
 static int change_preauth(struct store *s, struct stmt *q, const char *what, struct errbuf *eb)
 {
 	int err = finish(q, what, eb);
-	return err ? err : sqlite3_changes(s->db) ? 0 : err_say(eb, -ENOENT, "no such auth key");
+	return err ? err
+	       : sqlite3_changes(s->db)
+		       ? 0
+		       : err_say(eb, -ENOENT, "no such auth key: `preauthkeys list` shows the numbers");
 }
 
 int store_preauth_use(struct store *s, int64_t id, struct errbuf *eb)

@@ -502,6 +502,7 @@ static void test_admin(void **state)
 	assert_int_equal(registry_user_create(&x->r, "alice", NOW, &u, &eb), -EEXIST);
 	assert_string_equal(eb.text, "user \"alice\" exists already");
 	assert_int_equal(registry_user_create(&x->r, "a b", NOW, &u, &eb), -EINVAL);
+	assert_int_equal(registry_user_create(&x->r, "bob@", NOW, &u, &eb), -EINVAL);
 	struct preauth_wish w = { .user = "carol", .tags = "" };
 	assert_int_equal(registry_preauth_create(&x->r, &w, NOW, key, &k, &eb), -ENOENT);
 	assert_string_equal(eb.text, "no user \"carol\": make it with `ropewalk-control users create carol`, "

@@ -203,7 +203,7 @@ static void test_refusals(void **state)
 }
 
 /* A process that dies in the middle leaves what was committed and nothing else. */
-/* Pages that cannot be read, another program's tables, and a file that is taken away. */
+/* A file that is taken away or held, pages that cannot be read, another program's tables. */
 static void test_not_ours(void **state)
 {
 	struct fixture *x = *state;
@@ -221,6 +221,15 @@ static void test_not_ours(void **state)
 	assert_int_equal(store_commit(s, &eb), 0);
 	store_close(s);
 
+	sqlite3 *db;
+	s = open_store(x->path);
+	assert_int_equal(sqlite3_open(x->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_begin(s, true, &eb), -EBUSY);
+	assert_non_null(strstr(eb.text, "is held by another program"));
+	sqlite3_close(db);
+	store_close(s);
+
 	FILE *f = fopen(x->path, "r+");
 	memset(page, 0x5a, sizeof(page));
 	fseek(f, 2 * 4096, SEEK_SET);
@@ -230,7 +239,6 @@ static void test_not_ours(void **state)
 	assert_non_null(strstr(eb.text, "is damaged"));
 
 	assert_int_equal(unlink(x->path), 0);
-	sqlite3 *db;
 	assert_int_equal(sqlite3_open(x->path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "CREATE TABLE users (id)", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);

@@ -68,6 +68,14 @@ static void test_nesting(void **state)
 		{ TOP "  isp: {nat: {mapping: EIM, filtering: EIF, hairpin: internal}}\n" HOMES
 		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
 			PATH_RELAY },
+		{ TOP "  isp: {nat: {mapping: EIM, filtering: EIF, hairpin: internal}}\n"
+		      "  h1: {nat: full-cone, behind: isp}\n  h2: {nat: home, behind: isp}\n"
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
+			PATH_RELAY },
+		{ TOP "  isp: {nat: {mapping: EIM, filtering: EIF, hairpin: internal}}\n"
+		      "  h1: {nat: full-cone, behind: isp}\n  h2: {nat: full-cone, behind: isp}\n"
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
+			PATH_DIRECT },
 		{ TOP "  isp: {nat: home}\n" HARDS "nodes:\n  a: {at: h1}\n  b: {at: isp}\n", PATH_DIRECT },
 		{ TOP "  isp: {nat: cgnat}\n" HOMES "nodes:\n  a: {at: h1}\n  b: {at: internet}\n",
 			PATH_DIRECT },

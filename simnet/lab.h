@@ -6,6 +6,8 @@
 #include "simnet/adapter.h"
 #include "simnet/engine.h"
 #include "simnet/meter.h"
+#include "simnet/proc.h"
+#include "simnet/program.h"
 #include "simnet/story.h"
 #include "simnet/template.h"
 
@@ -35,36 +37,6 @@ bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadli
 void lab_poke(struct lab *l);		    /* something changed: waits look again */
 void lab_sleep(struct lab *l, uint64_t ms); /* less when the run cannot go on */
 
-/* ---- proc.c: a process in a node's namespaces, its output by lines */
-struct proc;
-struct proc_ops {
-	void (*line)(void *owner, bool err, const char *line); /* without the newline */
-	void (*exited)(void *owner, int status);	       /* exit code, or 128 + signal; last call */
-};
-/* Which file a program's name means. Without a slash it is looked up in RW_BIN_DIR, beside simnet, and in
- * PATH. */
-bool proc_find(const char *name, char *out, size_t cap);
-struct proc *proc_start(struct lab *l, int node, const char *const *argv, const struct proc_ops *ops,
-	void *owner, struct errbuf *eb);
-pid_t proc_pid(const struct proc *p);
-void proc_signal(struct proc *p, int signo);
-void proc_free(struct proc *p); /* kills what still runs, without a call of exited; NULL is fine */
-
-/* A command that runs to its end; done is called once, from the loop. */
-struct job_result {
-	int status;
-	bool timed_out;
-	struct buf *out;
-	const char *last_err;
-};
-struct job;
-struct job *job_start(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms,
-	void (*done)(void *owner, const struct job_result *r), void *owner, struct errbuf *eb);
-void job_free(struct job *j); /* kills; NULL is fine; not needed after done */
-/* The same, waited for. out gets standard output. Status, or negative. */
-int job_run(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms, struct buf *out,
-	struct errbuf *eb);
-
 /* ---- fields.c: what {templates} mean */
 struct fields {
 	const struct lab *lab;
@@ -80,43 +52,6 @@ int fields_argv(const struct fields *f, const char *const *argv, char ***out, st
 void fields_argv_free(char **argv);
 /* Adapters found, parameters known, templates meaningful. programs[].adapter is set. */
 int fields_check(struct lab *l, struct errbuf *eb);
-
-/* ---- program.c: one node's program from its files to readiness */
-enum program_state { PROGRAM_OFF, PROGRAM_STARTING, PROGRAM_READY, PROGRAM_FAILED };
-enum { PROGRAM_TAIL = 12 };
-struct program {
-	struct lab *lab;
-	int node;
-	struct adapter *adapter; /* owned; NULL for a bare argv */
-	enum program_state state;
-	struct extra *extras; /* started beside it by `spawn: {at, argv}` */
-	struct proc *proc;    /* NULL when it does not run */
-	bool started_before, stopping, paused, ready_seen;
-	unsigned phase;
-	size_t at, word; /* in adapter->then, and in its `each` */
-	struct job *job;
-	struct loop_timer *timer;
-	struct loop_fd *port_watch;
-	int port_fd;
-	struct scn_param *captures; /* owned, heap strings */
-	size_t n_captures;
-	uint64_t start_ms, ready_ms;
-	struct errbuf why;	  /* what it waits for, or why it failed */
-	char *tail[PROGRAM_TAIL]; /* last lines of its output */
-	size_t n_lines;
-	void *log; /* FILE * */
-};
-int programs_open(struct lab *l, struct errbuf *eb); /* fields_check has been called */
-void programs_close(struct lab *l);
-int program_start(struct program *p, struct errbuf *eb); /* what the file says */
-/* Another process in the same node, whose end is no failure. */
-int program_start_extra(struct program *p, const char *const *argv, struct errbuf *eb);
-void program_stop(struct program *p, int signo); /* waits for its end when the signal kills */
-/* Appends "filtered 3, bad_source 1", what it says to have dropped since its start; the count of reasons. */
-int program_drops(struct program *p, struct buf *out);
-const char *program_dir(const struct program *p, char *buf, size_t cap);
-const char *program_field(const struct program *p, const char *key); /* captured, or NULL */
-void programs_advance(struct lab *l);
 
 /* ---- stream.c: background pings and the path they take */
 struct stream {

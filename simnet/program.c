@@ -15,7 +15,13 @@
 
 /* A program goes through these in order; each waits until what it names has a value. */
 enum { PHASE_FILES, PHASE_START, PHASE_READY, PHASE_THEN, PHASE_DONE };
-enum { RETRY_MS = 40, COMMAND_TIMEOUT_MS = 10000, STOP_MS = 5000, DROPS_TIMEOUT_MS = 2000 };
+enum {
+	RETRY_MS = 40,
+	COMMAND_TIMEOUT_MS = 10000,
+	STOP_MS = 5000,
+	DROPS_TIMEOUT_MS = 2000,
+	LOG_BYTES = 32 << 20
+};
 
 static void advance(struct program *p);
 
@@ -154,14 +160,26 @@ static int write_files(struct program *p, struct errbuf *eb)
 
 /* ---- its output */
 
+/* The log is held in memory until the end: a program that never stops talking must not fill it. */
+static void log_line(struct program *p, const char *line)
+{
+	size_t len = strlen(line);
+
+	if (!p->log || p->log_bytes > LOG_BYTES)
+		return;
+	p->log_bytes += len + 16;
+	fprintf(p->log, "%9.3f %s\n", (double)(loop_now_ms(p->lab->loop) - p->lab->story->t0_ms) / 1000,
+		p->log_bytes > LOG_BYTES ? "simnet: what follows is not kept, it is too much" : line);
+	if (p->log_bytes > LOG_BYTES)
+		fflush(p->log);
+}
+
 static void keep_tail(struct program *p, const char *line)
 {
 	size_t at = p->n_lines++ % PROGRAM_TAIL;
 	free(p->tail[at]);
 	p->tail[at] = strdup(line);
-	if (p->log)
-		fprintf(p->log, "%9.3f %s\n",
-			(double)(loop_now_ms(p->lab->loop) - p->lab->story->t0_ms) / 1000, line);
+	log_line(p, line);
 }
 
 static bool line_matches(const char *pattern, const char *line)
@@ -604,36 +622,6 @@ void program_stop(struct program *p, int signo)
 		p->proc = NULL;
 		release_extras(p);
 	}
-}
-
-int program_drops(struct program *p, struct buf *out)
-{
-	const struct adapter *a = p->adapter;
-	struct fields f = fields_of(p);
-	struct buf text = { .cap = 4 << 20 }, found = { .cap = 1 << 16 };
-	struct errbuf eb;
-	char **argv = NULL;
-	const char *reason;
-	json_t *n;
-
-	if (!p->proc || !a || !a->drops_argv || fields_argv(&f, a->drops_argv, &argv, &eb))
-		return 0;
-	int status = job_run(p->lab, p->node, (const char *const *)argv, DROPS_TIMEOUT_MS, &text, &eb),
-	    count = 0;
-	fields_argv_free(argv);
-	json_t *root = status ? NULL : json_loads(buf_cstr(&text), JSON_DISABLE_EOF_CHECK, NULL);
-	json_t *all = root && jsonpath_select(root, a->drops_json, &found, &eb) == 1
-			      ? json_loads(buf_cstr(&found), JSON_DISABLE_EOF_CHECK, NULL)
-			      : NULL;
-	json_object_foreach(all, reason,
-		n) if (json_integer_value(n) > 0 && buf_printf(out, "%s%s %" JSON_INTEGER_FORMAT,
-							    count ? ", " : "", reason, json_integer_value(n)))
-		count++;
-	json_decref(all);
-	json_decref(root);
-	buf_free(&text);
-	buf_free(&found);
-	return count;
 }
 
 static int open_program(struct lab *l, struct program *p, struct errbuf *eb)

@@ -1,6 +1,7 @@
 #include "simnet/runner.h"
 
 #include "mesh/os/file.h"
+#include "simnet/failure.h"
 #include "simnet/lab.h"
 #include <dirent.h>
 #include "simnet/sandbox.h"
@@ -13,15 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { START_MS = 20000, DROPS_EVERY_MS = 200, DROPS_MAX = 256, DROPS_SHOWN = 6, TAIL_SHOWN = 5 };
+enum { START_MS = 20000, DROPS_EVERY_MS = 200 };
 
 struct run {
 	struct runner *r;
 	struct lab lab;
 	struct loop_signal *signals[3];
 	struct loop_timer *drop_timer;
-	struct engine_drop drops[DROPS_MAX]; /* since the step began, newest last, equal ones merged */
-	size_t n_drops;
+	struct failure_drops drops; /* since the step began */
 	char work[64];
 	const struct scn_step *step; /* that runs; NULL before the first */
 };
@@ -106,121 +106,14 @@ static int check_needs(struct lab *l, struct errbuf *eb)
 	return err;
 }
 
-/* ---- what died, for the story of a failure */
-
-static void merge_drop(struct run *run, const struct engine_drop *d)
-{
-	for (size_t i = 0; i < run->n_drops; i++) {
-		struct engine_drop *have = &run->drops[i];
-		if (have->where == d->where && have->rule == d->rule && have->proto == d->proto &&
-			endpoint_equal(&have->src, &d->src) && endpoint_equal(&have->dst, &d->dst)) {
-			have->count += d->count ? d->count : 1;
-			have->at_ns = d->at_ns;
-			return;
-		}
-	}
-	if (run->n_drops == DROPS_MAX)
-		memmove(run->drops, run->drops + 1, --run->n_drops * sizeof(run->drops[0]));
-	run->drops[run->n_drops] = *d;
-	if (!d->count)
-		run->drops[run->n_drops].count = 1;
-	run->n_drops++;
-}
-
-static void collect_drops(struct run *run)
-{
-	struct engine_drop some[64];
-	size_t n = run->lab.engine ? run->lab.ops->drops(run->lab.engine, some, ARRAY_LEN(some)) : 0;
-
-	for (size_t i = 0; i < n; i++)
-		merge_drop(run, &some[i]);
-}
+/* ---- from nothing to running programs */
 
 static void drops_due(void *arg)
 {
 	struct run *run = arg;
-	collect_drops(run);
+	failure_collect(&run->lab, &run->drops);
 	loop_timer_set(run->drop_timer, DROPS_EVERY_MS);
 }
-
-static const char *proto_name(uint8_t proto)
-{
-	return proto == 17 ? "udp" : proto == 6 ? "tcp" : proto == 1 || proto == 58 ? "icmp" : "ip";
-}
-
-static void tell_drops(struct run *run)
-{
-	char src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT];
-	size_t from = run->n_drops > DROPS_SHOWN ? run->n_drops - DROPS_SHOWN : 0;
-
-	collect_drops(run);
-	for (size_t i = from; i < run->n_drops; i++) {
-		const struct engine_drop *d = &run->drops[i];
-		story_say(run->lab.story, "why", STORY_NOTE, "why: %u %s %s -> %s dropped at %s: %s",
-			d->count, proto_name(d->proto), endpoint_format(&d->src, src),
-			endpoint_format(&d->dst, dst), d->where, d->rule);
-	}
-}
-
-/* As itself, or in a template: "{bob.mesh4}". */
-static bool mentions(const char *text, const char *name)
-{
-	char field[80];
-
-	snprintf(field, sizeof(field), "{%s.", name);
-	return text && (!strcmp(text, name) || strstr(text, field));
-}
-
-/* The programs the failed step is about; all of them when it failed before the first step. */
-static bool concerns(const struct run *run, size_t node)
-{
-	const char *name = run->lab.s->nodes[node].name;
-	const struct scn_step *st = run->step;
-
-	if (run->lab.programs[node].state == PROGRAM_FAILED || !st)
-		return true;
-	return mentions(st->from, name) || mentions(st->to, name) ||
-	       (st->target && !strncmp(st->target, name, strlen(name)));
-}
-
-static void tell_idle(struct run *run)
-{
-	for (size_t i = 0; i < run->lab.s->n_nodes && run->step; i++) {
-		const struct program *p = &run->lab.programs[i];
-		const struct scn_node *n = &run->lab.s->nodes[i];
-		if (!concerns(run, i) || (!n->adapter && !n->argv) || (p->proc && !p->paused))
-			continue;
-		story_say(run->lab.story, "why", STORY_NOTE, "why: %s %s", n->name,
-			p->proc			  ? "is stopped by a signal"
-			: p->state == PROGRAM_OFF ? "does not run"
-						  : "has ended");
-	}
-}
-
-static void tell_own_drops(struct run *run)
-{
-	for (size_t i = 0; i < run->lab.s->n_nodes && run->step; i++) {
-		struct buf text = { .cap = 400 };
-		if (concerns(run, i) && !run->lab.programs[i].paused &&
-			program_drops(&run->lab.programs[i], &text))
-			story_say(run->lab.story, "why", STORY_NOTE, "why: %s itself has dropped: %s",
-				run->lab.s->nodes[i].name, buf_cstr(&text));
-		buf_free(&text);
-	}
-}
-
-static void tell_logs(struct run *run)
-{
-	for (size_t i = 0; i < run->lab.s->n_nodes; i++) {
-		const struct program *p = &run->lab.programs[i];
-		size_t n = p->n_lines < TAIL_SHOWN ? p->n_lines : TAIL_SHOWN;
-		for (size_t k = p->n_lines - n; concerns(run, i) && k < p->n_lines; k++)
-			story_say(run->lab.story, "log", STORY_NOTE, "log: %s: %s", run->lab.s->nodes[i].name,
-				p->tail[k % PROGRAM_TAIL] ? p->tail[k % PROGRAM_TAIL] : "");
-	}
-}
-
-/* ---- from nothing to running programs */
 
 static void interrupted(void *arg, int signo)
 {
@@ -290,8 +183,8 @@ static int build(struct run *run, struct errbuf *eb)
 	err = l->ops->self_test(l->engine, eb);
 	if (err)
 		return err;
-	collect_drops(run);
-	run->n_drops = 0; /* the self-test's own */
+	failure_collect(l, &run->drops);
+	run->drops.n = 0; /* the self-test's own */
 	story_say(l->story, "built", STORY_PLAIN,
 		"%zu routers and %zu hosts built in %llu ms; every router probed, in %llu ms",
 		l->s->n_routers, l->s->n_nodes, (unsigned long long)(built - start),
@@ -360,8 +253,8 @@ static int run_steps(struct run *run, struct errbuf *eb)
 
 	for (size_t i = 0; i < l->s->n_steps; i++) {
 		run->step = &l->s->steps[i];
-		collect_drops(run);
-		run->n_drops = 0;
+		failure_collect(l, &run->drops);
+		run->drops.n = 0;
 		int err = step_run(l, &l->s->steps[i], eb);
 		if (err)
 			return err;
@@ -484,16 +377,14 @@ static void tell_failure(struct run *run, const struct errbuf *eb, char *message
 		snprintf(message, cap, "%s", eb->text);
 	story_say(run->lab.story, "failed", STORY_BAD, "FAIL %s  %.800s",
 		scenario_title(s, name, sizeof(name)), message);
-	tell_drops(run);
+	failure_tell_drops(&run->lab, &run->drops);
 	if (st && st->kind == STEP_EXPECT && st->path != PATH_ANY) {
 		int a = scenario_find_node(s, st->from), b = scenario_find_node(s, st->to);
 		enum scn_path p = topology_oracle(s, a, b, &why);
 		story_say(run->lab.story, "so", STORY_NOTE, "so: by these NATs the path is %s: %s",
 			p == PATH_DIRECT ? "direct" : "by relay", why);
 	}
-	tell_idle(run);
-	tell_own_drops(run);
-	tell_logs(run);
+	failure_tell_programs(&run->lab, st);
 }
 
 static const char *end_kind(int code, bool may_skip)

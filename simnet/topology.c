@@ -172,7 +172,8 @@ enum scn_path topology_oracle(const struct scenario *s, int node_a, int node_b, 
 	if (s->routers[top].hairpin == NAT_HAIRPIN_OFF)
 		return say(why, "the shared NAT does not hairpin", PATH_RELAY);
 	if (s->routers[top].hairpin == NAT_HAIRPIN_INTERNAL) {
-		/* A packet comes from an address its receiver never wrote to, and the answer takes another way. */
+		/* A packet comes from an address its receiver never wrote to, and the answer takes another
+		 * way. */
 		bool open = na.filtering == NAT_EIF && nb.filtering == NAT_EIF;
 		return say(why, "the shared NAT hairpins without translating the source",
 			open ? PATH_DIRECT : PATH_RELAY);

@@ -42,6 +42,10 @@ static const struct {
 				  "  - expect: {path: a->b, is: direct, within: 300ms}\n" },
 	{ "carries-not.yaml", SCENARIO "carries-not\n" TELLER "  - cut: b.link\n"
 				       "  - expect: {path: a->b, is: direct, within: 300ms}\n" },
+	{ "loud.yaml", SCENARIO
+		"loud\nnodes: {a: {at: internet, run: [yes, 0123456789012345678901234567890123456789]}}\n"
+		"steps:\n  - run: {at: a, argv: [sh, -c, 'until grep -q \"not kept\" {a.dir}/../logs/a.log; "
+		"do sleep 0.1; done'], within: 60s}\n" },
 	{ "nat.yaml", SCENARIO "nat\nrouters: {home: {nat: home}}\nnodes: {a: {at: home}}\n" },
 };
 
@@ -149,6 +153,7 @@ static void test_runs(void **state)
 	expect("simnet run silent.yaml", 1, "a has not said for ");
 	expect("simnet run carries-not.yaml", 1, "a -> b is direct, but nothing has come back for ");
 	expect("simnet run carries-not.yaml", 1, "why: a itself has dropped: no_rule 3\n");
+	expect("simnet run --out o loud.yaml && tail -n 1 o/loud/a.log", 0, "is not kept, it is too much\n");
 	expect("simnet run needs.yaml", 3, "needs the program 'no-such-program'");
 	expect("simnet run needs.yaml fail.yaml", 3, "FAIL fail");
 	expect("simnet run --tap --skip-unsupported needs.yaml", 0, "ok 1 - needs # SKIP ");

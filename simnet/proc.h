@@ -1,0 +1,41 @@
+/* A process in a node's namespaces, its output by lines; and commands that run to their end. */
+#ifndef SIMNET_PROC_H
+#define SIMNET_PROC_H
+
+#include "mesh/base/buf.h"
+#include "mesh/base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct lab;
+struct proc;
+struct proc_ops {
+	void (*line)(void *owner, bool err, const char *line); /* without the newline */
+	void (*exited)(void *owner, int status);	       /* exit code, or 128 + signal; last call */
+};
+/* Which file a program's name means. Without a slash it is looked up in RW_BIN_DIR, beside simnet, and in
+ * PATH. */
+bool proc_find(const char *name, char *out, size_t cap);
+struct proc *proc_start(struct lab *l, int node, const char *const *argv, const struct proc_ops *ops,
+	void *owner, struct errbuf *eb);
+pid_t proc_pid(const struct proc *p);
+void proc_signal(struct proc *p, int signo);
+void proc_free(struct proc *p); /* kills what still runs, without a call of exited; NULL is fine */
+
+/* A command that runs to its end; done is called once, from the loop. */
+struct job_result {
+	int status;
+	bool timed_out;
+	struct buf *out;
+	const char *last_err;
+};
+struct job;
+struct job *job_start(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms,
+	void (*done)(void *owner, const struct job_result *r), void *owner, struct errbuf *eb);
+void job_free(struct job *j); /* kills; NULL is fine; not needed after done */
+/* The same, waited for. out gets standard output. Status, or negative. */
+int job_run(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms, struct buf *out,
+	struct errbuf *eb);
+
+#endif

@@ -1,0 +1,50 @@
+/* One step of a scenario. A part of scenario.h. */
+#ifndef SIMNET_SCENARIO_STEP_H
+#define SIMNET_SCENARIO_STEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct scn_at {
+	uint32_t line, column;
+}; /* where in the file, for messages */
+
+enum step_kind {
+	STEP_PING,
+	STEP_RESOLVE,
+	STEP_EXPECT,
+	STEP_RUN,
+	STEP_SPAWN,
+	STEP_KILL,
+	STEP_CUT,
+	STEP_HEAL,
+	STEP_RESET,
+	STEP_WAIT,
+	STEP_KINDS
+};
+enum scn_path { PATH_ANY, PATH_DIRECT, PATH_RELAY, PATH_NONE };
+struct scn_step {
+	enum step_kind kind;
+	struct scn_at at;
+	const char *title;     /* optional `say:` */
+	const char *from, *to; /* node names; `to` may also be an address, a DNS name or a {template} */
+	const char *target;    /* kill/spawn/reset/cut/heal: node, router, or "router.udp", "node.udp",
+				  "node.link" */
+	const char *name, *type,
+		*is; /* resolve: question and wanted value(s), or an rcode word (NXDOMAIN SERVFAIL NODATA) */
+	enum scn_path path;  /* ping `via`, expect `path … is` */
+	bool oracle;	     /* expect: `is: oracle`, path is what topology_oracle says */
+	bool fails;	     /* the step must NOT succeed (ping, run, resolve) */
+	bool wait_ready;     /* spawn: the step ends when the program is ready, not at once */
+	uint64_t within_ms;  /* bound on the event; a bound, never a sleep. 0 = the default of the kind */
+	uint64_t for_ms;     /* expect: must hold this long; wait: a plain pause with its reason in `say` */
+	uint64_t max_gap_ms; /* expect gap on the running probe from->to; UINT64_MAX = not asked */
+	uint64_t max_lost;   /* likewise; UINT64_MAX = not asked */
+	const char **argv;   /* run, spawn of a bare program */
+	const char *capture, *json_path,
+		*matches;   /* run: store JSON path or regex match under a name; compare to `is` */
+	int exit_code;	    /* run: wanted; -1 = any */
+	const char *signal; /* kill: "KILL" by default */
+};
+
+#endif

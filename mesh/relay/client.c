@@ -11,6 +11,8 @@
 
 enum {
 	HANDSHAKE_MS = 10000,
+	HELLO_MAX = 16 << 10, /* of some hundred bytes that clients say; all of it is held before they proved
+				 a key */
 	KEEPALIVE_MS = 60000,
 	KEEPALIVE_JITTER_MS = 5000,
 	WRITE_MS = 2000, /* a client whose network takes nothing for so long is gone */
@@ -34,6 +36,7 @@ struct client {
 	uint64_t
 		stalled_ms; /* bytes wait, and unless some are acknowledged by then it is the end; 0 = none */
 	uint64_t acked;	    /* bytes acknowledged when that was set */
+	struct visit *visit; /* until it is ready */
 	bool ready, pong_waits;
 	struct node_key key;
 	struct buf in, out;
@@ -265,6 +268,8 @@ static bool info_received(struct client *c, struct rd payload)
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_server_info_write(&w, c->r->priv, &c->key, nonce);
 	c->ready = true;
+	visit_end(c->visit);
+	c->visit = NULL;
 	enter(c);
 	arm_keepalive(c);
 	send_small(c, frame, w.len);
@@ -290,7 +295,7 @@ static bool frame_received(struct client *c, uint8_t type, struct rd payload)
 
 static size_t frame_max(const struct client *c)
 {
-	return c->ready ? KEY_LEN + DERP_PACKET_MAX : DERP_INFO_MAX;
+	return c->ready ? KEY_LEN + DERP_PACKET_MAX : HELLO_MAX;
 }
 
 static bool frame_fits(struct client *c, size_t len)
@@ -429,6 +434,7 @@ void client_close(struct client *c)
 	if (c->closed)
 		return;
 	c->closed = true;
+	visit_end(c->visit);
 	if (c->ready)
 		leave(c);
 	if (c->is_dirty) {
@@ -466,19 +472,22 @@ static void send_greeting(struct client *c, bool fast)
 	stream_write(c->stream, out, w.len);
 }
 
-void client_start(struct relay *r, struct http_server_conn *conn, bool fast)
+void client_start(struct relay *r, struct http_server_conn *conn, struct visit *visit, bool fast)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	struct loop_timer *timer = c ? loop_timer_new(r->loop, timer_due, c) : NULL;
 	if (!timer) {
 		free(c);
+		visit_end(visit);
 		http_reply(conn, 503, "text/plain", NULL, "busy\n", 5);
 		return;
 	}
 	c->r = r;
 	c->timer = timer;
+	c->visit = visit;
+	visit_upgraded(visit, c);
 	c->stream = http_conn_stream(conn);
-	c->in.cap = DERP_HEADER + DERP_INFO_MAX;
+	c->in.cap = DERP_HEADER + KEY_LEN + DERP_PACKET_MAX;
 	table_init(&c->sent_to, KEY_LEN, (uint64_t)(uintptr_t)c);
 	c->next = r->all;
 	c->prev = &r->all;

@@ -36,9 +36,14 @@ struct relay {
 };
 
 /* client.c */
-/* Takes the stream of an upgrade request over. */
-void client_start(struct relay *r, struct http_server_conn *conn, bool fast);
+/* Takes the stream of an upgrade request over, and the visit (may be NULL) until the client has shown its
+ * key. */
+void client_start(struct relay *r, struct http_server_conn *conn, struct visit *visit, bool fast);
 void client_close(struct client *c);
+
+/* relay.c */
+void visit_upgraded(struct visit *v, struct client *c); /* NULL is fine, here and below */
+void visit_end(struct visit *v);
 
 /* stun_server.c */
 struct stun_server *stun_server_open(

@@ -44,7 +44,7 @@ static void reply_generate_204(struct http_server_conn *c, const struct http_hea
 	http_reply(c, 204, NULL, extra, NULL, 0);
 }
 
-/* --- visits: connections that are no DERP clients (yet) --- */
+/* --- visits: connections that have not shown a key (yet) --- */
 
 /* Anybody can open one and leave it at that, at 45 kB for a TLS handshake: so many are held at once. For one
  * more the oldest goes, if it had its time; when all are young, as after a restart of the relay, others wait.
@@ -52,13 +52,24 @@ static void reply_generate_204(struct http_server_conn *c, const struct http_hea
 struct visit {
 	struct relay *r;
 	struct http_server_conn *conn;
+	struct client *client; /* after the upgrade, instead */
 	struct visit *next, **at;
 	uint64_t since_ms;
 	bool asked; /* something was, or it is known why nothing will be */
 };
 
-static void visit_end(struct visit *v)
+void visit_upgraded(struct visit *v, struct client *c)
 {
+	if (v) {
+		v->conn = NULL;
+		v->client = c;
+	}
+}
+
+void visit_end(struct visit *v)
+{
+	if (!v)
+		return;
 	struct relay *r = v->r;
 	*v->at = v->next;
 	*(v->next ? &v->next->at : &r->visits_end) = v->at;
@@ -76,6 +87,15 @@ static void visit_gone(void *arg, struct http_server_conn *c)
 	visit_end(v);
 }
 
+static void visit_drop(struct visit *v)
+{
+	v->asked = true;
+	if (v->client)
+		client_close(v->client);
+	else
+		http_server_close(v->conn, false);
+}
+
 static bool visit_begin(struct relay *r, struct http_server_conn *conn)
 {
 	struct visit *v = calloc(1, sizeof(*v));
@@ -83,8 +103,7 @@ static bool visit_begin(struct relay *r, struct http_server_conn *conn)
 		return false;
 	if (r->n_visits >= r->visits_max) {
 		r->stats.drop_crowded++;
-		r->visits->asked = true;
-		http_server_close(r->visits->conn, false);
+		visit_drop(r->visits);
 	}
 	*v = (struct visit) { .r = r, .conn = conn, .at = r->visits_end, .since_ms = loop_now_ms(r->loop) };
 	*r->visits_end = v;
@@ -132,9 +151,7 @@ static bool upgrade_received(void *arg, struct http_server_conn *c, const struct
 		return false;
 	struct visit *v = http_conn_data(c);
 	http_conn_data_set(c, NULL);
-	if (v)
-		visit_end(v);
-	client_start(arg, c, fast && strcmp(fast, "1") == 0);
+	client_start(arg, c, v, fast && strcmp(fast, "1") == 0);
 	return true;
 }
 
@@ -344,7 +361,7 @@ void relay_close(struct relay *r)
 	while (r->all)
 		client_close(r->all);
 	while (r->visits)
-		http_server_close(r->visits->conn, false);
+		visit_drop(r->visits);
 	table_fini(&r->clients);
 	for (size_t i = 0; i < RELAY_STUN_MAX; i++)
 		stun_server_close(r->stun[i]);

@@ -32,7 +32,7 @@ static void request(
 static bool upgrade(void *arg, struct http_server_conn *c, const struct http_head *h)
 {
 	(void)h;
-	client_start(arg, c, true);
+	client_start(arg, c, NULL, true);
 	return true;
 }
 

@@ -287,7 +287,8 @@ static void test_bad_clients(void **state)
 		{ DERP_SEND_PACKET, 40 },	  /* before the handshake */
 		{ DERP_CLIENT_INFO, 100 },	  /* a box that does not open */
 		{ DERP_CLIENT_INFO, 10 },	  /* too short */
-		{ DERP_CLIENT_INFO, 300 * 1024 }, /* too long */
+		{ DERP_CLIENT_INFO, 20 * 1024 },  /* too long */
+		{ DERP_CLIENT_INFO, 300 * 1024 }, /* too long for the protocol */
 	};
 	struct lab *l = *state;
 	uint8_t *junk = calloc(1, 300 * 1024);
@@ -453,8 +454,24 @@ static void test_crowd(void **state)
 	derp_peer_start(l->a, l->loop, r, true);
 	(void)derp_peer_wait(l->a, DERP_SERVER_INFO, 1);
 	assert_int_equal(relay_stats(r)->drop_crowded, 2);
-	assert_int_equal(relay_stats(r)->drop_no_request, 0);
+	/* One that upgrades and then says nothing is no better. The client is none of them any more. */
+	l->b->mute = true;
+	derp_peer_start(l->b, l->loop, r, true);
+	(void)derp_peer_wait(l->b, DERP_SERVER_KEY, 1);
+	for (size_t i = 0; i < MAX; i++) {
+		close(fd[i]);
+		fd[i] = knock(r);
+		while (relay_stats(r)->accepted <= MAX + 3 + i)
+			loop_run_once(l->loop);
+	}
+	while (!l->b->closed)
+		loop_run_once(l->loop);
+	assert_int_equal(relay_stats(r)->drop_crowded, 2 + MAX);
+	assert_int_equal(relay_stats(r)->drop_handshake, 0);
+	derp_peer_frame(l->a, DERP_PING, "12345678", 8);
+	(void)derp_peer_wait(l->a, DERP_PONG, 1);
 	derp_peer_stop(l->a);
+	derp_peer_stop(l->b);
 	relay_close(r); /* with visitors inside */
 	for (size_t i = 0; i <= MAX; i++)
 		close(fd[i]);

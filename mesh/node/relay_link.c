@@ -15,6 +15,7 @@ enum {
 	WAITING_MAX = 64 << 10, /* bytes held while the handshake runs: the first packets of a session */
 	IDLE_S = 25, /* below the life of a NAT's TCP mappings; the relay's own word comes each minute */
 	UNACKED_MS = 6000, /* a way that swallows packets: another region is better than waiting */
+	STUCK_MS = 4000, /* the same while we send; the kernel judges only when it sends again, ever later */
 	IN_KEEP = 4096,
 	QUEUE_MAX = 1 << 20, /* bytes queued to the relay; more is lost, as on any slow link */
 };
@@ -31,6 +32,7 @@ struct relay_link {
 	struct http_client *upgrade;
 	struct stream *stream;
 	struct loop_timer *timer; /* handshake, then silence */
+	struct loop_timer *stuck; /* set while we send */
 	struct buf in, waiting;
 	uint8_t server[KEY_LEN];
 	uint64_t heard_ms;
@@ -73,11 +75,24 @@ static void fail(struct relay_link *l, int code, const char *why)
 		return;
 	l->stage = RELAY_DEAD;
 	loop_timer_clear(l->timer);
+	loop_timer_clear(l->stuck);
 	l->ev.closed(l->ev.arg, code, why);
+}
+
+static void look_if_stuck(void *arg)
+{
+	struct relay_link *l = arg;
+	int silence = l->stream ? sock_tcp_silence(stream_fd(l->stream)) : -1;
+	if (silence >= STUCK_MS)
+		fail(l, -ETIMEDOUT, "what we send does not arrive");
+	else if (silence >= 0)
+		loop_timer_set(l->stuck, (uint64_t)(STUCK_MS - silence));
 }
 
 static bool send_frame(struct relay_link *l, const void *p, size_t len)
 {
+	if (!loop_timer_is_set(l->stuck))
+		loop_timer_set(l->stuck, STUCK_MS);
 	return stream_write(l->stream, p, len) == 0;
 }
 
@@ -280,6 +295,7 @@ struct relay_link *relay_link_open(
 	l->ev = *ev;
 	l->waiting.cap = WAITING_MAX;
 	l->timer = loop_timer_new(loop, timed_out, l);
+	l->stuck = loop_timer_new(loop, look_if_stuck, l);
 	struct http_request rq = { .to = t.to,
 		.method = "GET",
 		.target = "/derp",
@@ -289,10 +305,11 @@ struct relay_link *relay_link_open(
 	struct http_client_events hev = {
 		.done = upgrade_refused, .failed = upgrade_failed, .upgraded = upgraded, .arg = l
 	};
-	l->upgrade = l->timer ? http_request(loop, &rq, &hev) : NULL;
+	l->upgrade = l->timer && l->stuck ? http_request(loop, &rq, &hev) : NULL;
 	tls_free(t.to.tls);
 	if (!l->upgrade) {
 		loop_timer_free(l->timer);
+		loop_timer_free(l->stuck);
 		free_link(l);
 		return NULL;
 	}
@@ -309,6 +326,7 @@ void relay_link_close(struct relay_link *l)
 	stream_close(l->stream, false);
 	l->stream = NULL;
 	loop_timer_free(l->timer);
+	loop_timer_free(l->stuck);
 	l->freed = true;
 	if (!l->depth)
 		free_link(l);

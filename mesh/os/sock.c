@@ -1,5 +1,6 @@
 #include "mesh/os/sock.h"
 #include <errno.h>
+#include <limits.h>
 #include <linux/tcp.h> /* the C library's tcp_info ends too early */
 #include <stdio.h>
 #include <string.h>
@@ -129,6 +130,16 @@ uint64_t sock_acked(int fd)
 	struct tcp_info info = { 0 };
 	socklen_t n = sizeof(info);
 	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_bytes_acked : 0;
+}
+
+int sock_tcp_silence(int fd)
+{
+	struct tcp_info info;
+	socklen_t n = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || !info.tcpi_unacked ||
+		info.tcpi_backoff < 2)
+		return -1;
+	return info.tcpi_last_ack_recv < INT_MAX ? (int)info.tcpi_last_ack_recv : INT_MAX;
 }
 
 int sock_accept(int fd, struct endpoint *from)

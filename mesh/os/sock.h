@@ -20,6 +20,9 @@ int sock_tcp_connect_hook(
 /* A TCP connection whose other end is gone without a word ends: unacknowledged for timeout_ms, or idle for
  * idle_s and then silent to probes. */
 void sock_tcp_liveness(int fd, int idle_s, int timeout_ms);
+/* For how many ms the other end has confirmed nothing, though the same bytes were sent three times; -1: not
+ * so. */
+int sock_tcp_silence(int fd);
 uint64_t sock_acked(int fd); /* bytes that the other end has acknowledged; 0 when it is no TCP socket */
 int sock_accept(int fd, struct endpoint *from); /* -errno; from may be NULL */
 int sock_error(int fd);				/* 0 or the -errno pending on the socket */

@@ -37,6 +37,31 @@ static bool has_key(struct reading *r, const yaml_node_t *map, const char *name)
 	return false;
 }
 
+/* Names that are not read here are those that others put into such files and servers do not need. */
+static const char *const map_keys[] = { "regions", "homeparams", "omitdefaultregions", NULL };
+static const char *const region_keys[] = { "regionid", "regioncode", "regionname", "nomeasurenohome", "nodes",
+	"latitude", "longitude", "avoid", NULL };
+static const char *const node_keys[] = { "name", "regionid", "hostname", "certname", "ipv4", "ipv6",
+	"stunport", "stunonly", "stuntestip", "derpport", "insecurefortests", "canport80", "forcehttp",
+	NULL };
+
+static int check_keys(struct reading *r, yaml_node_t *map, const char *const *known)
+{
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+		yaml_node_t *key = document_node(&r->d, p->key);
+		const char *name = document_text(key);
+		size_t i = 0;
+		while (known[i] && strcasecmp(known[i], name) != 0)
+			i++;
+		if (known[i])
+			continue;
+		const char *near = text_nearest(name, known);
+		return document_refuse(&r->d, key, "unknown key \"%.64s\"%s%s%s", name,
+			near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	}
+	return 0;
+}
+
 static int take_text(struct reading *r, yaml_node_t *map, const char *name, const char **out)
 {
 	yaml_node_t *n = field(r, map, name);
@@ -78,13 +103,49 @@ static int take_bool(struct reading *r, yaml_node_t *map, const char *name, bool
 	return 0;
 }
 
+static bool is_address(const char *text, bool v4)
+{
+	struct addr a;
+	return !*text || !strcmp(text, "none") || (addr_parse(text, &a) && addr_is_v4(&a) == v4);
+}
+
+static bool is_pin(const char *text)
+{
+	static const char prefix[] = "sha256-raw:";
+	const char *hex = text + sizeof(prefix) - 1;
+	return strncmp(text, prefix, sizeof(prefix) - 1) != 0 ||
+	       (strlen(hex) == 64 && strspn(hex, "0123456789abcdefABCDEF") == 64);
+}
+
+/* A mistake here would show on every node, as a relay that nobody reaches. */
+static int check_relay(struct reading *r, yaml_node_t *n, const struct ctl_derp_node *out)
+{
+	if (!*out->host)
+		return document_refuse(&r->d, n, "a relay needs a hostname (a name or an address)");
+	if (strspn(out->host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") !=
+		strlen(out->host))
+		return document_refuse(
+			&r->d, field(r, n, "hostname"), "hostname is not a name or an address");
+	if (!is_address(out->ipv4, true))
+		return document_refuse(&r->d, field(r, n, "ipv4"),
+			"ipv4: \"%.64s\" is not an IPv4 address, nor none", out->ipv4);
+	if (!is_address(out->ipv6, false))
+		return document_refuse(&r->d, field(r, n, "ipv6"),
+			"ipv6: \"%.64s\" is not an IPv6 address, nor none", out->ipv6);
+	if (!is_pin(out->cert_name))
+		return document_refuse(&r->d, field(r, n, "certname"),
+			"certname: behind sha256-raw: come 64 hex digits, as ropewalk-relay prints them");
+	return 0;
+}
+
 static int take_node(struct reading *r, yaml_node_t *n, int32_t region, struct ctl_derp_node *out)
 {
 	int32_t id = region;
 	int err;
 	if (n->type != YAML_MAPPING_NODE)
 		return document_refuse(&r->d, n, "a relay must be a mapping");
-	if ((err = take_text(r, n, "name", &out->name)) || (err = take_text(r, n, "hostname", &out->host)) ||
+	if ((err = check_keys(r, n, node_keys)) || (err = take_text(r, n, "name", &out->name)) ||
+		(err = take_text(r, n, "hostname", &out->host)) ||
 		(err = take_text(r, n, "certname", &out->cert_name)) ||
 		(err = take_text(r, n, "ipv4", &out->ipv4)) || (err = take_text(r, n, "ipv6", &out->ipv6)) ||
 		(err = take_text(r, n, "stuntestip", &out->stun_test_ip)) ||
@@ -96,8 +157,8 @@ static int take_node(struct reading *r, yaml_node_t *n, int32_t region, struct c
 		return err;
 	if (id != region)
 		return document_refuse(&r->d, n, "regionid %d of a relay in region %d", id, region);
-	if (!*out->host)
-		return document_refuse(&r->d, n, "a relay needs a hostname (a name or an address)");
+	if ((err = check_relay(r, n, out)))
+		return err;
 	out->region = region;
 	if (!*out->name)
 		out->name = out->host;
@@ -112,11 +173,16 @@ static int take_region(struct reading *r, yaml_node_t *key, yaml_node_t *n, stru
 		return document_refuse(&r->d, key, "a region's key must be its number, 1 to %d", REGION_MAX);
 	if (n->type != YAML_MAPPING_NODE)
 		return document_refuse(&r->d, n, "a region must be a mapping");
-	*out = (struct ctl_derp_region) { .id = (int32_t)id };
-	if ((err = take_text(r, n, "regioncode", &out->code)) ||
+	int32_t said = (int32_t)id;
+	*out = (struct ctl_derp_region) { .id = said };
+	if ((err = check_keys(r, n, region_keys)) || (err = take_number(r, n, "regionid", 0, &said)) ||
+		(err = take_text(r, n, "regioncode", &out->code)) ||
 		(err = take_text(r, n, "regionname", &out->name)) ||
 		(err = take_bool(r, n, "nomeasurenohome", &out->no_measure)))
 		return err;
+	if (said != out->id)
+		return document_refuse(
+			&r->d, field(r, n, "regionid"), "regionid %d of region %d", said, out->id);
 	yaml_node_t *nodes = field(r, n, "nodes");
 	if (!nodes)
 		return 0;
@@ -149,7 +215,11 @@ static void put_region(struct ctl_derp_map *map, const struct ctl_derp_region *r
 
 static int take_map(struct reading *r, yaml_node_t *root, struct ctl_derp_map *out)
 {
-	yaml_node_t *regions = root && root->type == YAML_MAPPING_NODE ? field(r, root, "regions") : NULL;
+	bool mapping = root && root->type == YAML_MAPPING_NODE;
+	yaml_node_t *regions = mapping ? field(r, root, "regions") : NULL;
+	int err = mapping ? check_keys(r, root, map_keys) : 0;
+	if (err)
+		return err;
 	if (!regions && has_key(r, root, "regions")) /* nothing below it: no relays */
 		return 0;
 	if (!regions || regions->type != YAML_MAPPING_NODE)
@@ -165,8 +235,7 @@ static int take_map(struct reading *r, yaml_node_t *root, struct ctl_derp_map *o
 	for (size_t i = 0; i < count; i++) {
 		struct ctl_derp_region region;
 		yaml_node_pair_t *p = &regions->data.mapping.pairs.start[i];
-		int err =
-			take_region(r, document_node(&r->d, p->key), document_node(&r->d, p->value), &region);
+		err = take_region(r, document_node(&r->d, p->key), document_node(&r->d, p->value), &region);
 		if (err)
 			return err;
 		put_region(out, &region);

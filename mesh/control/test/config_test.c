@@ -252,6 +252,10 @@ static void test_records_file(void **state)
 	place_remove(&p);
 }
 
+#define PIN \
+	"sha256-raw:00000000000000000000000000000000" \
+	"00000000000000000000000000000000"
+
 static void test_derp(void **state)
 {
 	static const struct {
@@ -260,8 +264,7 @@ static void test_derp(void **state)
 	} rows[] = {
 		{ "regions:\n  900:\n    regionid: 900\n    regioncode: sim\n    nodes:\n      - { name: "
 		  "900a, regionid: 900, hostname: "
-		  "derp.test, ipv4: 203.0.113.11, ipv6: none, stunport: 3478, certname: \"sha256-raw:00\" "
-		  "}\n",
+		  "derp.test, ipv4: 203.0.113.11, ipv6: none, stunport: 3478, certname: \"" PIN "\" }\n",
 			NULL, 1 },
 		{ "{\"Regions\":{\"900\":{\"RegionID\":900,\"Nodes\":[{\"HostName\":\"a\",\"STUNPort\":-1,"
 		  "\"InsecureForTests\":true}]},"
@@ -275,6 +278,23 @@ static void test_derp(void **state)
 			"d.yaml:2:42: derpport must be a number from 0 to 65535", 0 },
 		{ "regions:\n  1: { nodes: [ { name: a } ] }\n",
 			"d.yaml:2:17: a relay needs a hostname (a name or an address)", 0 },
+		{ "regions:\n  1: { regionid: 2 }\n", "d.yaml:2:18: regionid 2 of region 1", 0 },
+		{ "regions: { 1: { code: x } }\n",
+			"d.yaml:1:17: unknown key \"code\"; did you mean \"nodes\"?", 0 },
+		{ "regons: {}\n", "d.yaml:1:1: unknown key \"regons\"; did you mean \"regions\"?", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, certnme: x } ] }\n",
+			"d.yaml:2:32: unknown key \"certnme\"; did you mean \"certname\"?", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, certname: \"sha256-raw:0g\" } ] }\n",
+			"d.yaml:2:42: certname: behind sha256-raw: come 64 hex digits, as ropewalk-relay "
+			"prints "
+			"them",
+			0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, ipv4: \"::1\" } ] }\n",
+			"d.yaml:2:38: ipv4: \"::1\" is not an IPv4 address, nor none", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, ipv6: 192.0.2.1 } ] }\n",
+			"d.yaml:2:38: ipv6: \"192.0.2.1\" is not an IPv6 address, nor none", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: \"a\\nb\" } ] }\n",
+			"d.yaml:2:29: hostname is not a name or an address", 0 },
 		{ "regions:\n  1: { nodes: [ { hostname: a, regionid: 2 } ] }\n",
 			"d.yaml:2:17: regionid 2 of a relay in region 1", 0 },
 	};
@@ -289,7 +309,7 @@ static void test_derp(void **state)
 			fail_msg("row %zu: %s", i, eb.text);
 		if (!i) {
 			assert_string_equal(map.regions[0].nodes[0].ipv6, "none");
-			assert_string_equal(map.regions[0].nodes[0].cert_name, "sha256-raw:00");
+			assert_string_equal(map.regions[0].nodes[0].cert_name, PIN);
 		}
 		if (i == 1)
 			assert_true(

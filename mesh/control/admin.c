@@ -299,7 +299,13 @@ static json_t *health(struct call *c)
 
 static json_t *policy_reload(struct call *c)
 {
-	return server_reload(c->s, c->eb) ? NULL : json_pack("{s:s}", "reloaded", c->s->cfg.file);
+	char restart[SERVER_KEYS_TEXT];
+	if (server_reload(c->s, restart, c->eb))
+		return NULL;
+	json_t *o = json_pack("{s:s}", "reloaded", c->s->cfg.file);
+	if (*restart)
+		json_object_set_new(o, "needs_restart", json_string(restart));
+	return o;
 }
 
 static const struct {

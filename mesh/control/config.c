@@ -647,3 +647,37 @@ void config_unused_each(
 		say(arg, buf_cstr(&rest));
 	buf_free(&rest);
 }
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* What of a row a running server holds fast; the rest it takes from a new file, or nothing comes of it. */
+static bool is_same(const struct row *row, const struct control_config *a, const struct control_config *b)
+{
+	const void *x = (const char *)a + row->at, *y = (const char *)b + row->at;
+	switch (row->kind) {
+	case URL:
+	case DOMAIN: return same_text(*(const char *const *)x, *(const char *const *)y);
+	case PATH:
+		return row->at == AT(policy_path) || row->at == AT(records_path) ||
+		       same_text(*(const char *const *)x, *(const char *const *)y);
+	case LISTEN: return endpoint_equal(x, y);
+	case NET4: return a->has_v4 == b->has_v4 && prefix_equal(&a->v4, &b->v4);
+	case NET6: return a->has_v6 == b->has_v6 && prefix_equal(&a->v6, &b->v6);
+	case MODE: return a->unix_socket_mode == b->unix_socket_mode;
+	default: return true;
+	}
+}
+
+char *config_fixed_differ(
+	const struct control_config *a, const struct control_config *b, char *out, size_t cap)
+{
+	size_t len = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows) && len < cap; i++)
+		if (!is_same(&rows[i], a, b))
+			len += (size_t)snprintf(out + len, cap - len, "%s%s", len ? ", " : "", rows[i].key);
+	return out;
+}

@@ -69,6 +69,9 @@ int config_records_read(const char *path, struct arena *a, struct config_records
 /* What nodes are told about names. */
 bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,
 	struct ctl_dns *out);
+/* The keys that differ and that a running server cannot change, comma separated, into out; returns out. */
+char *config_fixed_differ(
+	const struct control_config *a, const struct control_config *b, char *out, size_t cap);
 /* "%s has no effect on this server" and advice, for every such key. */
 void config_unused_each(
 	const struct control_config *c, void (*say)(void *arg, const char *sentence), void *arg);

@@ -233,7 +233,7 @@ static int take_map(struct reading *r, yaml_node_t *root, struct ctl_derp_map *o
 		memcpy(v, out->regions, out->n_regions * sizeof(*v));
 	out->regions = v;
 	for (size_t i = 0; i < count; i++) {
-		struct ctl_derp_region region;
+		struct ctl_derp_region region = { 0 };
 		yaml_node_pair_t *p = &regions->data.mapping.pairs.start[i];
 		err = take_region(r, document_node(&r->d, p->key), document_node(&r->d, p->value), &region);
 		if (err)

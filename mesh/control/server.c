@@ -79,29 +79,43 @@ static void use_settings(struct server *s, struct settings *new)
 	settings_free(old);
 }
 
-int server_reload(struct server *s, struct errbuf *eb)
+int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struct errbuf *eb)
 {
 	struct control_config fresh;
 	int err = config_read(s->cfg.file, &fresh, eb);
 	if (err)
 		return err;
-	fresh.base_domain = s->cfg.base_domain; /* names of nodes change only with a restart */
+	config_fixed_differ(&s->cfg, &fresh, restart, SERVER_KEYS_TEXT);
+	fresh.base_domain = s->cfg.base_domain;
 	struct settings *new = settings_read(&fresh, eb);
+	if (new &&web_renew(s, eb)) {
+		settings_free(new);
+		new = NULL;
+	}
+	if (new) {
+		s->reg.c.ephemeral_ms = fresh.ephemeral_ms;
+		s->reg.c.expiry_ms = fresh.expiry_ms;
+		log_setup(fresh.log_level, fresh.log_json);
+	}
 	config_free(&fresh);
 	if (!new)
 		return eb->code;
 	use_settings(s, new);
+	server_tick(s);
 	s->rebuild = s->refilter = true;
 	session_flush_later(s);
-	log_info("reloaded %s: policy, DNS records and servers, DERP map", s->cfg.file);
+	log_info("reloaded %s: policy, DNS records and servers, DERP map, certificate", s->cfg.file);
+	if (*restart)
+		log_warn("%s: changed, but not before a restart: %s", s->cfg.file, restart);
 	return 0;
 }
 
 static void hup_received(void *arg, int signo)
 {
 	struct errbuf eb = { 0 };
+	char restart[SERVER_KEYS_TEXT];
 	(void)signo;
-	if (server_reload(arg, &eb))
+	if (server_reload(arg, restart, &eb))
 		log_error("reload: %s; the settings stay as they were", eb.text);
 }
 
@@ -240,7 +254,7 @@ static void warn_unused(void *arg, const char *sentence)
 static void say_ready(const struct server *s)
 {
 	char at[ENDPOINT_TEXT];
-	endpoint_format(&s->cfg.listen, at);
+	endpoint_format(&s->doors[0].at, at);
 	config_unused_each(&s->cfg, warn_unused, (void *)s);
 	if (!s->settings->derp.n_regions)
 		log_warn("no relay: without a DERP map (derp.paths) nodes behind hard NATs cannot reach each "

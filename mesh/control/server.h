@@ -44,6 +44,7 @@ struct server {
 	struct web_door { /* where nodes come in; tls NULL = none */
 		struct server *s;
 		struct listener l;
+		struct endpoint at; /* with the port it got */
 		struct tls *tls;
 	} doors[2];
 	struct table sessions; /* node id -> struct session */
@@ -66,8 +67,10 @@ struct server {
 
 /* Serves until a signal; the exit status of the program. config: path. */
 int server_run(const char *config, bool json);
-/* Reads config, policy and DERP files again; what cannot be read leaves everything as it was. */
-int server_reload(struct server *s, struct errbuf *eb);
+/* Reads config, policy, DERP files and certificate again; what cannot be read leaves everything as it was.
+ * restart: the keys that changed and are not taken before a restart. */
+enum { SERVER_KEYS_TEXT = 512 };
+int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struct errbuf *eb);
 /* Files of a config, checked without a server. */
 struct settings *settings_read(const struct control_config *c, struct errbuf *eb);
 void settings_free(struct settings *s);
@@ -86,6 +89,8 @@ size_t session_count(const struct server *s);
 
 /* web.c: HTTP and what is inside Noise. */
 int web_open(struct server *s, struct errbuf *eb);
+/* The certificate of the settings anew, for connections to come. */
+int web_renew(struct server *s, struct errbuf *eb);
 void web_decided(struct server *s, const char *pending);
 void web_recall(struct server *s, const char *pending);
 void web_close(struct server *s);

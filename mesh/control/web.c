@@ -3,6 +3,7 @@
 #include "mesh/control/server.h"
 
 #include "mesh/base/log.h"
+#include "mesh/base/text.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
 #include "mesh/transport/stream.h"
@@ -318,7 +319,9 @@ static void reply_key(struct server *s, struct http_server_conn *c, const struct
 	struct ctl_key_response m = { .server = s->noise_public };
 	struct buf json = { 0 };
 	char version[16];
-	if (!http_target_query(head, "v", version, sizeof(version)) || atoi(version) < CAPVER_KEY_MIN)
+	uint64_t v;
+	if (!http_target_query(head, "v", version, sizeof(version)) ||
+		!text_u64(version, CAPVER_KEY_MIN, UINT16_MAX, &v))
 		reply_text(c, 400, "this client is too old for this server: update it\n");
 	else if (ctl_key_response_write(&json, &m))
 		http_reply(c, 200, "application/json", NULL, buf_data(&json), json.len);
@@ -482,18 +485,19 @@ static void readable(void *arg, int events)
 }
 
 static int open_door(
-	struct server *s, struct web_door *d, struct endpoint *at, const char *key, struct errbuf *eb)
+	struct server *s, struct web_door *d, const struct endpoint *at, const char *key, struct errbuf *eb)
 {
 	char text[ENDPOINT_TEXT];
 	d->s = s;
-	d->l.fd = sock_tcp_listen(at, eb);
+	d->at = *at;
+	d->l.fd = sock_tcp_listen(&d->at, eb);
 	if (d->l.fd == -EADDRINUSE)
 		return err_say(eb, -EADDRINUSE,
 			"%s is in use by another program: stop it, or choose another %s in %s",
 			endpoint_format(at, text), key, s->cfg.file);
 	if (d->l.fd < 0)
 		return d->l.fd;
-	sock_local(d->l.fd, at);
+	sock_local(d->l.fd, &d->at);
 	d->l.watch = loop_fd_new(s->loop, d->l.fd, readable, d);
 	if (!d->l.watch)
 		return err_set(eb, -ENOMEM, "listen");
@@ -544,6 +548,20 @@ int web_open(struct server *s, struct errbuf *eb)
 	if (!err)
 		err = open_door(s, &s->doors[0], &c->listen, "listen_addr", eb);
 	return err || !second ? err : open_door(s, &s->doors[1], &c->tls_listen, "tls_listen_addr", eb);
+}
+
+int web_renew(struct server *s, struct errbuf *eb)
+{
+	const struct control_config *c = &s->cfg;
+	struct web_door *d = &s->doors[endpoint_is_set(&c->tls_listen)];
+	if (!c->tls_cert)
+		return 0;
+	struct tls *fresh = tls_server(c->tls_cert, c->tls_key, eb);
+	if (!fresh)
+		return eb->code ? eb->code : ERR_MALFORMED;
+	tls_free(d->tls);
+	d->tls = fresh;
+	return 0;
 }
 
 static void close_door(struct web_door *d)

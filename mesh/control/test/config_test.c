@@ -214,6 +214,28 @@ static void test_headscale(void **state)
 	config_free(&c);
 }
 
+static void test_fixed(void **state)
+{
+	static const char before[] =
+		"server_url: https://hs.test\npolicy: { path: a }\nprefixes: { v4: 100.64.0.0/16 }\n"
+		"dns: { extra_records_path: b }\nunix_socket: s\nnode: { expiry: 1d }\n",
+			  after[] = "server_url: https://other.test\npolicy: { path: c }\n"
+				    "dns: { magic_dns: false, search_domains: [x.test] }\nunix_socket: t\n"
+				    "listen_addr: :80\ntls_cert_path: x\ntls_key_path: y\n";
+	struct control_config a, b;
+	struct errbuf eb = { 0 };
+	char keys[256];
+	(void)state;
+	assert_int_equal(config_parse("/c.yaml", before, sizeof(before) - 1, &a, &eb), 0);
+	assert_int_equal(config_parse("/c.yaml", after, sizeof(after) - 1, &b, &eb), 0);
+	assert_string_equal(config_fixed_differ(&a, &a, keys, sizeof(keys)), "");
+	assert_string_equal(config_fixed_differ(&a, &b, keys, sizeof(keys)),
+		"server_url, listen_addr, tls_cert_path, tls_key_path, prefixes.v4, prefixes.v6, "
+		"unix_socket");
+	config_free(&a);
+	config_free(&b);
+}
+
 static void test_records_file(void **state)
 {
 	static const struct {
@@ -321,7 +343,7 @@ static void test_derp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale),
+		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale), cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -574,6 +574,13 @@ static void test_policy_reload(void **state)
 	assert_int_equal(m->filters[0].n_rules, 0);
 	assert_false(m->filters[0].remove);
 
+	FILE *f = fopen(w->config, "a");
+	fputs("unix_socket_permission: \"0640\"\n", f);
+	fclose(f);
+	v = admin(w, "/v1/policy/reload", "{}");
+	assert_string_equal(json_string_value(json_object_get(v, "needs_restart")), "unix_socket_permission");
+	json_decref(v);
+
 	/* what bob's node does is none of alice's business: the next thing she hears is her own new name */
 	ask_map(&b, true, "192.0.2.9:9");
 	WAIT(w, b.n == 1);

@@ -263,6 +263,27 @@ static void test_many_pending(void **state)
 	assert_int_equal(x->r.n_pending, REGISTRY_PENDING_MAX);
 }
 
+/* node.expiry: logins of users' machines end, and a new one begins anew; tagged machines stay. */
+static void test_default_expiry(void **state)
+{
+	struct fixture *x = *state;
+	char key[REGISTRY_KEY_TEXT], tagged[REGISTRY_KEY_TEXT];
+	x->r.c.expiry_ms = 1000;
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "tag:web" }, tagged);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = tagged });
+	assert_int_equal(node_of(x, 1)->expiry_ms, NOW + 1000);
+	assert_int_equal(node_of(x, 2)->expiry_ms, FLEET_NO_TIME);
+	assert_int_equal(registry_tick(&x->r, NOW + 1), NOW + 1000);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .now_ms = NOW + 1000 });
+	assert_true(x->out.node_key_expired);
+	ask(x, &(struct ask) { .node = 3, .old = 1, .machine = 1, .key = key, .now_ms = NOW + 1500 });
+	assert_false(x->out.node_key_expired);
+	assert_int_equal(node_of(x, 3)->expiry_ms, NOW + 2500);
+	assert_int_equal(x->r.fleet.n, 2);
+}
+
 /* Nothing can be written: what nodes say of themselves holds, what an admin wants does not. */
 static void test_unsaved(void **state)
 {
@@ -538,6 +559,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_logout_and_rotation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_pending, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_default_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsaved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_much_to_say, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tagged_again, setup, teardown),

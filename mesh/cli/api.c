@@ -57,6 +57,38 @@ static int tell_refused(struct cli *c, int status, const struct buf *body)
 	return code;
 }
 
+/* --- what others chose to call themselves or to say must not steer the terminal --- */
+
+static bool is_control(uint8_t b)
+{
+	return (b < 0x20 && b != '\t' && b != '\n') || b == 0x7f;
+}
+
+/* "\u00XX" of a control character, C1 included: XX. */
+static bool is_control_escape(const uint8_t hex[static 2])
+{
+	return strchr("0189", hex[0]) || (hex[0] == '7' && (hex[1] | 0x20) == 'f');
+}
+
+/* In place; JSON stays JSON. What is printed as JSON keeps its escapes. */
+static void tame(const struct cli *c, uint8_t *p, size_t len)
+{
+	for (size_t i = 0; !c->json && i < len; i++) {
+		if (p[i] != '\\') {
+			if (is_control(p[i]))
+				p[i] = '?';
+			else if (i + 1 < len && p[i] == 0xc2 && p[i + 1] >= 0x80 && p[i + 1] <= 0x9f)
+				p[i] = p[i + 1] = '?';
+			continue;
+		}
+		if (i + 5 < len && memcmp(p + i, "\\u00", 4) == 0 && is_control_escape(p + i + 4))
+			memcpy(p + i + 4, "3f", 2);
+		else if (i + 1 < len && strchr("bfnr", p[i + 1]) && p[i + 1])
+			p[i] = p[i + 1] = ' ';
+		i++; /* what is escaped begins no escape */
+	}
+}
+
 /* --- one exchange --- */
 struct api_exchange {
 	struct cli *c;
@@ -74,13 +106,16 @@ static void exchange_done(void *arg, const struct http_head *head, const uint8_t
 	struct api_exchange *x = arg;
 	x->http = NULL;
 	x->status = head->status;
+	if (len && !buf_append(&x->body, body, len))
+		x->code = -ENOMEM;
+	else if (len)
+		tame(x->c, buf_data(&x->body), x->body.len);
 	if (x->done) {
-		x->done(x->arg, head->status / 100 == 2, body, len);
+		x->done(x->arg, !x->code && head->status / 100 == 2, buf_data(&x->body), x->body.len);
+		buf_free(&x->body);
 		free(x);
 		return;
 	}
-	if (len && !buf_append(&x->body, body, len))
-		x->code = -ENOMEM;
 	loop_stop(x->c->loop);
 }
 
@@ -175,11 +210,12 @@ struct api_watch {
 	bool busy; /* inside one */
 };
 
-static void take_line(struct api_watch *w, const char *json, size_t len)
+static void take_line(struct api_watch *w, uint8_t *json, size_t len)
 {
 	struct arena a = { 0 };
 	struct api_notify n;
-	if (len && api_notify_read(&a, json, len, &n, NULL) == 0)
+	tame(w->c, json, len);
+	if (len && api_notify_read(&a, (const char *)json, len, &n, NULL) == 0)
 		w->ev.notify(w->ev.arg, &n);
 	arena_free(&a);
 }
@@ -199,7 +235,7 @@ static void watch_chunk(void *arg, const uint8_t *p, size_t len)
 	const uint8_t *end;
 	while (!w->dead && w->line.len && (end = memchr(buf_data(&w->line), '\n', w->line.len))) {
 		size_t n = (size_t)(end - buf_data(&w->line));
-		take_line(w, (const char *)buf_data(&w->line), n);
+		take_line(w, buf_data(&w->line), n);
 		if (!w->dead)
 			buf_consume(&w->line, n + 1);
 	}

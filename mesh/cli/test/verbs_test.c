@@ -207,6 +207,27 @@ static void test_status(void **state)
 	check(stopped, ping, 1);
 }
 
+/* Names, messages and refusals that would move the cursor, ring, colour or forge a line. */
+static void test_tame(void **state)
+{
+	(void)state;
+	static const char evil[] =
+		"{\"BackendState\":\"Running\",\"Self\":{\"HostName\":\"a\\u001b[2Jb\\\\u001b\","
+		"\"TailscaleIPs\":[\"100.64.0.1\"],\"OS\":\"l\\u009bx\\u007F\"},"
+		"\"Health\":[\"x\\r\\ny\x7f\xc2\x9b\"]}";
+	static const struct fake_route routes[] = { { STATUS, 200, evil, false },
+		{ "POST " API "logout", 500, "no\x1b[31m", false }, { 0 } };
+	static const struct want rows[] = {
+		{ "status", CLI_OK,
+			"100.64.0.1  \"a?[2Jb\\u001b\"  -  l?x?  -\n"
+			"\n# Health check:\n#     - x    y???\n",
+			NULL },
+		{ "logout", CLI_FAILED, "", "no?[31m" },
+		{ "status --json", CLI_OK, NULL, NULL },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
 static void test_status_not_running(void **state)
 {
 	(void)state;
@@ -467,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_tame),
 		cmocka_unit_test(test_status_not_running),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_netcheck),

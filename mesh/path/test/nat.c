@@ -1,0 +1,105 @@
+#include "mesh/path/test/nat.h"
+#include <string.h>
+
+static bool maps_alike(const struct router *r, const struct nat_session *s, const struct endpoint *dst)
+{
+	if (r->map == MAP_EIM)
+		return true;
+	if (!addr_equal(&s->remote.ip, &dst->ip))
+		return false;
+	return r->map == MAP_ADM || s->remote.port == dst->port;
+}
+
+static bool port_taken(const struct router *r, uint16_t port)
+{
+	for (size_t i = 0; i < r->n_sessions; i++) {
+		if (r->sessions[i].port == port)
+			return true;
+	}
+	return false;
+}
+
+static struct nat_session *add_session(struct router *r, struct nat_session s)
+{
+	if (r->n_sessions == SESSIONS_MAX) { /* the oldest flow is forgotten */
+		r->n_sessions--;
+		memmove(&r->sessions[0], &r->sessions[1], r->n_sessions * sizeof(s));
+	}
+	s.used = true;
+	r->sessions[r->n_sessions] = s;
+	return &r->sessions[r->n_sessions++];
+}
+
+/* As conntrack: a flow known in either direction keeps its mapping; a new one follows the class. *dst becomes
+ * the real remote when the inside knows it by an alias. */
+uint16_t nat_map_out(struct world *w, struct router *r, const struct endpoint *in, struct endpoint *dst)
+{
+	const struct nat_session *like = NULL;
+	for (size_t i = 0; i < r->n_sessions; i++) {
+		struct nat_session *s = &r->sessions[i];
+		if (!endpoint_equal(&s->in, in))
+			continue;
+		if (endpoint_equal(&s->alias, dst)) {
+			s->out = true;
+			*dst = s->remote;
+			return s->port;
+		}
+		if (s->out && maps_alike(r, s, dst))
+			like = s;
+	}
+	uint16_t port = like ? like->port : in->port;
+	if (!like && (r->map != MAP_EIM || port_taken(r, port))) {
+		do
+			port = (uint16_t)(20000 + world_random(w, 40000));
+		while (port_taken(r, port));
+	}
+	struct nat_session s = { .in = *in, .remote = *dst, .alias = *dst, .port = port, .out = true };
+	return add_session(r, s)->port;
+}
+
+static bool passes(const struct router *r, const struct nat_session *s, const struct endpoint *src)
+{
+	switch (r->filter) {
+	case FILTER_EIF: return true;
+	case FILTER_ADF: return s->out && addr_equal(&s->remote.ip, &src->ip);
+	default: return s->out && endpoint_equal(&s->remote, src);
+	}
+}
+
+static bool flow_taken(const struct router *r, const struct endpoint *in, const struct endpoint *alias)
+{
+	for (size_t i = 0; i < r->n_sessions; i++) {
+		if (endpoint_equal(&r->sessions[i].in, in) && endpoint_equal(&r->sessions[i].alias, alias))
+			return true;
+	}
+	return false;
+}
+
+/* *src becomes an alias when the inside already talks to the same remote by another mapping: answers must
+ * leave by the mapping that the question came in on. */
+bool nat_map_in(struct world *w, struct router *r, struct endpoint *src, uint16_t port, struct endpoint *in)
+{
+	bool ok = false;
+	for (size_t i = 0; i < r->n_sessions; i++) {
+		const struct nat_session *s = &r->sessions[i];
+		if (s->port != port)
+			continue;
+		ok = ok || passes(r, s, src);
+		*in = s->in;
+	}
+	for (size_t i = 0; ok && i < r->n_sessions; i++) {
+		const struct nat_session *s = &r->sessions[i];
+		if (s->port == port && endpoint_equal(&s->remote, src)) {
+			*src = s->alias;
+			return true;
+		}
+	}
+	if (ok) {
+		struct nat_session s = { .in = *in, .remote = *src, .alias = *src, .port = port };
+		while (flow_taken(r, in, &s.alias))
+			s.alias.port = (uint16_t)(1024 + world_random(w, 60000));
+		*src = s.alias;
+		add_session(r, s);
+	}
+	return ok;
+}

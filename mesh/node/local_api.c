@@ -1,5 +1,6 @@
 #include "mesh/node/local_api.h"
 #include "mesh/base/log.h"
+#include "mesh/base/text.h"
 #include "mesh/node/control.h"
 #include "mesh/node/local_request.h"
 #include "mesh/node/relays.h"
@@ -73,11 +74,30 @@ void local_reply_done(struct http_server_conn *c, int status)
 
 /* --- who asks --- */
 
+/* From the file, never by the machine's name service: that may ask the network, and so this very process. */
+bool local_user_id(const char *name, uid_t *out)
+{
+	uint64_t number;
+	if (text_u64(name, 1, UINT32_MAX - 1, &number)) {
+		*out = (uid_t)number;
+		return true;
+	}
+	FILE *f = fopen("/etc/passwd", "re");
+	const struct passwd *who = NULL;
+	while (f && (who = fgetpwent(f)) && strcmp(who->pw_name, name) != 0)
+		;
+	if (who)
+		*out = who->pw_uid;
+	if (f)
+		fclose(f);
+	return who;
+}
+
 static bool is_operator(const struct node *n, uid_t uid)
 {
-	const struct passwd *who =
-		n->state.prefs.operator_user[0] ? getpwnam(n->state.prefs.operator_user) : NULL;
-	return who && who->pw_uid == uid;
+	uid_t named;
+	const char *name = n->state.prefs.operator_user;
+	return name[0] && local_user_id(name, &named) && named == uid;
 }
 
 /* Root, the daemon's own user, and the one they name. */

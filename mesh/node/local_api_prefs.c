@@ -3,7 +3,6 @@
 #include "mesh/node/control.h"
 #include "mesh/node/local_request.h"
 #include <jansson.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -183,6 +182,7 @@ static void set_control_url(struct node *n, const char *url)
 static const char *check_prefs(const struct api_prefs *p, const struct api_prefs_mask *m)
 {
 	struct url url;
+	uid_t uid;
 	if (m->control_url && !url_parse(p->control_url, &url))
 		return "the login server must be a URL such as https://control.example.com";
 	if (m->control_url && strlen(p->control_url) >= sizeof(((struct state *)0)->prefs.control_url))
@@ -191,8 +191,8 @@ static const char *check_prefs(const struct api_prefs *p, const struct api_prefs
 		return "the host name is longer than 63 characters";
 	if (m->operator_user && p->operator_user[0] &&
 		(strlen(p->operator_user) >= sizeof(((struct state *)0)->prefs.operator_user) ||
-			!getpwnam(p->operator_user)))
-		return "the operator is no user of this machine";
+			!local_user_id(p->operator_user, &uid)))
+		return "the operator is no user of this machine: a name in /etc/passwd, or a number";
 	return NULL;
 }
 

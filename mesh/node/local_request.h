@@ -6,6 +6,7 @@
 #include "mesh/proto/localapi.h"
 #include "mesh/transport/http.h"
 #include <jansson.h>
+#include <sys/types.h>
 
 struct asked;
 /* One connection; freed with it. */
@@ -34,6 +35,8 @@ void local_reply_object(struct http_server_conn *c, json_t *o); /* frees o; NULL
 void local_profiles_list(struct request *r);
 void local_profiles_current(struct request *r);
 void local_profiles_new(struct request *r);
+
+bool local_user_id(const char *name, uid_t *out); /* of /etc/passwd, or a number */
 
 /* local_api_prefs.c */
 void local_prefs_get(struct request *r);

@@ -36,14 +36,17 @@ static const struct json_row region_rows[] = {
 };
 static const struct json_shape region_shape = { region_rows, sizeof(struct ctl_derp_region), NULL };
 
-/* The map's key is the id; what RegionID fields leave out or contradict follows it. */
+/* The map's key is the id; what RegionID fields leave out or contradict follows it. One whose id is none
+ * (they are 16 bits in clients) stays 0 and is left out at the end: the others are good. */
 static bool region_read(struct json_in *in, const char *key, const json_t *v, void *element)
 {
 	struct ctl_derp_region *r = element;
 	int64_t id;
-	if (!json_text_i64(key, &id) || id <= 0 || id > UINT16_MAX)
+	if (!json_text_i64(key, &id))
 		return json_fail(in, "not a region id");
 	json_init(&region_shape, r);
+	if (id <= 0 || id > UINT16_MAX)
+		return true;
 	if (!json_read_object(in, v, &region_shape, r))
 		return false;
 	r->id = (int32_t)id;
@@ -91,8 +94,13 @@ static int compare_regions(const void *a, const void *b)
 static bool finish_map(struct json_in *in, void *obj)
 {
 	struct ctl_derp_map *m = obj;
+	size_t kept = 0;
 	m->regions_null = !m->regions;
-	if (!m->regions || !m->n_regions)
+	for (size_t i = 0; i < m->n_regions; i++)
+		if (m->regions[i].id)
+			m->regions[kept++] = m->regions[i];
+	m->n_regions = kept;
+	if (!kept)
 		return true;
 	qsort(m->regions, m->n_regions, sizeof(*m->regions), compare_regions);
 	for (size_t i = 1; i < m->n_regions; i++)

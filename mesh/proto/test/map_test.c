@@ -96,6 +96,11 @@ static void test_rules(void **state)
 		/* DERP */
 		{ "{\"DERPMap\":{\"Regions\":null}}", "{\"DERPMap\":{}}" },
 		{ "{\"DERPMap\":{\"Regions\":{}}}", NULL },
+		{ "{\"DERPMap\":{\"Regions\":{\"0\":{\"RegionID\":5},\"-1\":{},\"65536\":{},\"5\":{}}}}",
+			"{\"DERPMap\":{\"Regions\":{\"5\":{\"RegionID\":5,\"RegionCode\":\"\",\"RegionName\":"
+			"\"\","
+			"\"Nodes\":[]}}}}" },
+		{ "{\"DERPMap\":{\"Regions\":{\"70000\":{}}}}", "{\"DERPMap\":{\"Regions\":{}}}" },
 		{ "{\"DERPMap\":{\"Regions\":{\"901\":null,\"900\":{\"RegionCode\":\"sim\",\"Nodes\":[{"
 		  "\"Name\":\"900a\",\"HostName\":"
 		  "\"h\",\"STUNPort\":-1}]}},\"HomeParams\":null}}",
@@ -145,7 +150,7 @@ static void test_refused(void **state)
 			"Peers[1].Addresses[1]: not an address" },
 		{ "{\"PeersRemoved\":[\"1\"]}", "PeersRemoved[0]: not an integer" },
 		{ "{\"OnlineChange\":{\"x\":true}}", "OnlineChange.x: not a node id" },
-		{ "{\"DERPMap\":{\"Regions\":{\"0\":{}}}}", "DERPMap.Regions.0: not a region" },
+		{ "{\"DERPMap\":{\"Regions\":{\"eu\":{}}}}", "DERPMap.Regions.eu: not a region" },
 		{ "{\"DERPMap\":{\"Regions\":{\"1\":{},\"01\":{}}}}", "one region twice" },
 		{ "{\"PacketFilters\":{\"base\":[{\"SrcIPs\":\"*\"}]}}",
 			"PacketFilters.base[0].SrcIPs: not an array" },

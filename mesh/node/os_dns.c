@@ -112,14 +112,26 @@ static void put_back(struct os_dns *d)
 	buf_free(&saved);
 }
 
-static void drain(int fd)
+/* Takes the news; whether somebody has finished writing the file. */
+static bool drain(const struct os_dns *d)
 {
 	union {
 		struct inotify_event align;
 		char b[4096];
 	} news;
-	while (read(fd, news.b, sizeof(news.b)) > 0)
-		;
+	const char *slash = strrchr(d->path, '/'), *name = slash ? slash + 1 : d->path;
+	bool written = false;
+	ssize_t n;
+	while ((n = read(d->watch_fd, news.b, sizeof(news.b))) > 0) {
+		struct inotify_event e;
+		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(e) + e.len)) {
+			memcpy(&e, news.b + at, sizeof(e));
+			bool about =
+				e.wd == d->file_wd || (e.len && strcmp(news.b + at + sizeof(e), name) == 0);
+			written = written || (about && (e.mask & IN_CLOSE_WRITE));
+		}
+	}
+	return written;
 }
 
 static void watch_file(struct os_dns *d)
@@ -137,13 +149,13 @@ static int write_ours(struct os_dns *d, struct errbuf *eb)
 	return err;
 }
 
-/* Is the file still what we wrote? An empty one is being written: its end is told too. */
-static bool is_ours(struct os_dns *d, bool *there)
+/* Is the file still what we wrote? An empty one may be about to be written: its end is told too. */
+static bool is_ours(struct os_dns *d, bool written, bool *there)
 {
 	struct stat st;
 	struct buf now = { 0 };
 	*there = lstat(d->path, &st) == 0;
-	if (*there && S_ISREG(st.st_mode) && !st.st_size)
+	if (*there && S_ISREG(st.st_mode) && !st.st_size && !written)
 		return true;
 	file_read(d->path, RESOLV_MAX, &now, NULL);
 	bool same = is_text(&now, d->ours, true);
@@ -151,10 +163,10 @@ static bool is_ours(struct os_dns *d, bool *there)
 	return same;
 }
 
-static void look(struct os_dns *d)
+static void look(struct os_dns *d, bool written)
 {
 	bool there;
-	if (!d->ours || is_ours(d, &there))
+	if (!d->ours || is_ours(d, written, &there))
 		return;
 	/* What the other program wrote is the machine's own word now. */
 	if (there) {
@@ -175,15 +187,15 @@ static void file_changed(void *arg, int events)
 {
 	struct os_dns *d = arg;
 	(void)events;
-	drain(d->watch_fd);
+	bool written = drain(d);
 	if (!loop_timer_is_set(d->again))
-		look(d);
+		look(d, written);
 }
 
 static void look_again(void *arg)
 {
 	struct os_dns *d = arg;
-	look(d);
+	look(d, true);
 	if (d->ours)
 		d->changed(d->arg);
 }

@@ -216,6 +216,23 @@ static void test_removed(void **state)
 	place_end(&p);
 }
 
+/* Emptied, and left so. */
+static void test_emptied(void **state)
+{
+	struct place p = place_make();
+	(void)state;
+	put(p.path, OWN);
+	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	set(d);
+	put(p.path, "");
+	while (!p.changes)
+		loop_run_once(p.loop);
+	expect(p.path, OURS, false);
+	os_dns_close(d);
+	expect(p.path, "", true);
+	place_end(&p);
+}
+
 /* Two programs that both insist: ours gives way, says so, and keeps what the other wrote for the end. */
 static void test_fight(void **state)
 {
@@ -295,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_no_recovery),
 		cmocka_unit_test(test_rewritten),
 		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_emptied),
 		cmocka_unit_test(test_fight),
 		cmocka_unit_test(test_mount),
 		cmocka_unit_test(test_no_folder),

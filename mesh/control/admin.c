@@ -377,11 +377,13 @@ static void readable(void *arg, int events)
 	const struct http_server_ops ops = { .request = requested, .arg = s };
 	const struct stream_events none = { 0 };
 	(void)events;
-	for (int fd; (fd = sock_accept(s->admin.fd, NULL)) >= 0;) {
+	int fd;
+	while ((fd = sock_accept(s->admin.fd, NULL)) >= 0) {
 		struct stream *st = stream_accept(s->loop, fd, NULL, &none);
 		if (st && !http_server_accept(s->loop, st, &ops))
 			stream_close(st, false);
 	}
+	web_pause_full(s, s->admin.watch, fd);
 }
 
 int admin_open(struct server *s, struct errbuf *eb)

@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STOP_MS = 200, TICK_MAX_MS = 3600 * 1000, KEY_FILE_MAX = 4096 };
+enum {
+	STOP_MS = 200,
+	TICK_MAX_MS = 60 * 1000 /* the clock may have been set meanwhile */,
+	KEY_FILE_MAX = 4096
+};
 
 struct view_context server_view_context(struct server *s, uint16_t cap)
 {

@@ -93,6 +93,8 @@ int web_open(struct server *s, struct errbuf *eb);
 int web_renew(struct server *s, struct errbuf *eb);
 void web_decided(struct server *s, const char *pending);
 void web_recall(struct server *s, const char *pending);
+/* After an accept that failed: when there is no room, the socket is left alone for a moment. */
+void web_pause_full(struct server *s, struct loop_fd *watch, int code);
 void web_close(struct server *s);
 
 /* admin.c: the admin socket. */

@@ -427,6 +427,16 @@ static void accept_again(void *arg)
 	for (size_t i = 0; i < ARRAY_LEN(s->doors); i++)
 		if (s->doors[i].l.watch)
 			loop_fd_set(s->doors[i].l.watch, LOOP_READ);
+	if (s->admin.watch)
+		loop_fd_set(s->admin.watch, LOOP_READ);
+}
+
+void web_pause_full(struct server *s, struct loop_fd *watch, int code)
+{
+	if (code != -EMFILE && code != -ENFILE && code != -ENOMEM)
+		return;
+	loop_fd_set(watch, 0); /* or the loop spins on what it cannot take */
+	loop_timer_set(s->accept_again, ACCEPT_PAUSE_MS);
 }
 
 static void visit_over(void *arg, struct http_server_conn *conn)
@@ -474,12 +484,10 @@ static void readable(void *arg, int events)
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
 		int fd = sock_accept(d->l.fd, NULL);
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
-			loop_fd_set(d->l.watch, 0); /* or the loop spins on what it cannot take */
-			loop_timer_set(s->accept_again, ACCEPT_PAUSE_MS);
-		}
-		if (fd < 0)
+		if (fd < 0) {
+			web_pause_full(s, d->l.watch, fd);
 			return;
+		}
 		admit(d, fd);
 	}
 }

@@ -96,6 +96,8 @@ static bool finish_map(struct json_in *in, void *obj)
 	struct ctl_derp_map *m = obj;
 	size_t kept = 0;
 	m->regions_null = !m->regions;
+	if (!m->regions)
+		return true;
 	for (size_t i = 0; i < m->n_regions; i++)
 		if (m->regions[i].id)
 			m->regions[kept++] = m->regions[i];

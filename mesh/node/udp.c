@@ -240,7 +240,7 @@ void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const 
 		size_t run = u->gso && i >= single ? run_length(pkts + i, n - i) : 1;
 		if (send_run(u, &ss, ss_len, pkts + i, run)) {
 			i += run;
-		} else if (run > 1 && errno == EINVAL) {
+		} else if (run > 1 && (errno == EINVAL || errno == EMSGSIZE)) {
 			single = i + run; /* too large for this way's links: they are cut on the way */
 		} else if (run > 1 && errno == EIO) {
 			log_info("UDP segmentation is refused (%s); sending one by one", strerror(errno));

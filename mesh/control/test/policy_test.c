@@ -176,6 +176,58 @@ static void test_filters(void **state)
 	fleet_fini(&f);
 }
 
+/* Node 6 carries 10.0.0.0/24 and is an exit: what is behind it counts for it, as a source too. */
+static void test_carriers(void **state)
+{
+	static const struct {
+		const char *text, *pairs; /* as in test_visibility */
+		int64_t node;
+		const char *rules;
+	} rows[] = {
+		{ HEAD ACL("\"alice@\"", "\"10.0.0.5:22\"") "]}", "16 26", 6,
+			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 10.0.0.5/32:22-22" },
+		{ HEAD ACL("\"tag:web\"", "\"10.0.0.0/16:22\"") "]}", "46", 6,
+			"100.64.0.4 fd7a:115c:a1e0::4 > 10.0.0.0/24:22-22" },
+		{ HEAD ACL("\"10.0.0.0/24\"", "\"db1:80\"") "]}", "65", 5,
+			"10.0.0.0-10.0.0.255 > 100.64.0.5/32:80-80" },
+		{ HEAD ACL("\"alice@\"", "\"autogroup:internet:*\"") "]}", "16 26", 6,
+			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 0.0.0.0/0:0-65535" },
+		{ HEAD ACL("\"alice@\"", "\"10.1.0.0/24:*\"") "]}", "", 6, "" },
+	};
+	struct fleet f;
+	struct prefix served[2];
+	(void)state;
+	make_net(&f);
+	assert_true(prefix_parse("10.0.0.0/24", &served[0]) && prefix_parse("0.0.0.0/0", &served[1]));
+	struct member router = *net_add(&f, 6, "router", 2, NULL);
+	router.served = (struct ctl_prefixes) { .v = served, .n = 2 };
+	assert_non_null(net_put(&f, &router));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct policy *p = parse(rows[i].text, &eb);
+		struct arena a = { 0 };
+		struct ctl_rule *rules;
+		struct buf out = { 0 };
+		size_t n;
+		for (int64_t from = 1; from <= 6; from++)
+			for (int64_t to = 1; to <= 6; to++) {
+				char pair[3] = { (char)('0' + from), (char)('0' + to), 0 };
+				if (from != to &&
+					policy_allows(p, &f, fleet_by_id(&f, from), fleet_by_id(&f, to)) !=
+						(strstr(rows[i].pairs, pair) != NULL))
+					fail_msg("row %zu: %s", i, pair);
+			}
+		assert_true(policy_filter(p, &f, NULL, fleet_by_id(&f, rows[i].node), &a, &rules, &n));
+		print_rules(rules, n, &out);
+		if (strcmp(out.len ? buf_cstr(&out) : "", rows[i].rules) != 0)
+			fail_msg("row %zu: %s", i, buf_cstr(&out));
+		buf_free(&out);
+		arena_free(&a);
+		policy_free(p);
+	}
+	fleet_fini(&f);
+}
+
 static void test_errors(void **state)
 {
 	static const struct {
@@ -278,6 +330,7 @@ static void test_tags(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_visibility), cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_errors), cmocka_unit_test(test_hujson), cmocka_unit_test(test_tags) };
+		cmocka_unit_test(test_carriers), cmocka_unit_test(test_errors), cmocka_unit_test(test_hujson),
+		cmocka_unit_test(test_tags) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,10 +199,25 @@ static const struct verb *find_verb(const char **words, int n, int *used)
 	return NULL;
 }
 
+/* The second words of the verbs that begin with `word`, into out; false: there are none. */
+static bool second_words(const char *word, char *out, size_t cap)
+{
+	size_t len = 0, n = strlen(word);
+	for (size_t i = 0; i < ARRAY_LEN(verbs) && len < cap; i++)
+		if (!strncmp(verbs[i].man.name, word, n) && verbs[i].man.name[n] == ' ')
+			len += (size_t)snprintf(
+				out + len, cap - len, "%s%s", len ? ", " : "", verbs[i].man.name + n + 1);
+	return len;
+}
+
 static int unknown_verb(const struct options *o, const char **words, int n)
 {
 	const char *names[ARRAY_LEN(verbs) + 1];
-	char typed[64], text[256];
+	char typed[64], text[256], words_of[160];
+	if (n == 1 && second_words(words[0], words_of, sizeof(words_of))) {
+		snprintf(text, sizeof(text), "%.30s what? One of: %s", words[0], words_of);
+		return cli_complain(o, CONTROL_USAGE, text);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		names[i] = verbs[i].man.name;
 	names[ARRAY_LEN(verbs)] = NULL;

@@ -91,6 +91,7 @@ static void test_sentences(void **state)
 		{ { "version" }, 0, "ropewalk-control " RW_VERSION },
 		{ { NULL }, 2, "preauthkeys create" },
 		{ { "user", "list" }, 2, "unknown verb \"user list\"; did you mean \"users list\"?" },
+		{ { "users" }, 2, "users what? One of: create, list, destroy" },
 		{ { "users", "create" }, 2, "users create needs NAME" },
 		{ { "users", "create", "a", "b" }, 2, "users create: too many words (\"b\")" },
 		{ { "nodes", "delete", "x", "--socket", "s" }, 2,

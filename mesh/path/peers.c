@@ -171,7 +171,7 @@ void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const st
 	if (!from) {
 		/* The peer uses the relay while we trust the direct way: it may know more than we do. */
 		bool old_news = p->now_ms - e->direct_ms < 500 || !session_active(p, e);
-		if (session_trusted(p, e) && !old_news && !e->doubted)
+		if (session_trusted(p, e) && !old_news && !e->doubted && !e->live.shut)
 			session_doubt(p, e);
 		return;
 	}

@@ -452,7 +452,7 @@ static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 {
 	if (!session_trusted(p, e))
 		return;
-	if (!e->unanswered_ms) {
+	if (!e->unanswered_ms && !e->live.shut) { /* shut: nothing goes this way that could be answered */
 		e->unanswered_ms = p->now_ms;
 		session_at(p, e, p->now_ms + silence_time(e));
 	}

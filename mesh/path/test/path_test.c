@@ -236,8 +236,11 @@ static void probes_pass_data_does_not(void **state)
 			continue;
 		}
 		x.a->to[1].longest_gap_ms = 0;
+		uint64_t probes = x.a->probes_out + x.b->probes_out;
 		world_talk(x.w, x.a, x.b, 60000, 50);
 		assert_true(x.a->to[1].longest_gap_ms <= 200); /* it stays cured */
+		note("                 probes in 60 s", x.a->probes_out + x.b->probes_out - probes);
+		assert_true(x.a->probes_out + x.b->probes_out - probes <= 300);
 		x.w->data_cut = false;
 		x.w->data_cut_from = 0;
 		note("                 back to direct", world_until_direct(x.w, x.a, x.b, 10000));

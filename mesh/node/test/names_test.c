@@ -90,8 +90,10 @@ static struct place *place_make(void)
 {
 	struct errbuf eb = { 0 };
 	static const char *const local[] = { "100.100.100.100/32", "100.64.0.1/32", "100.64.0.2/32" };
-	if (!own_ns(CLONE_NEWNET))
-		return NULL;
+	if (!own_ns(CLONE_NEWNET)) {
+		print_message("skipped: this kernel gives no network namespace\n");
+		skip();
+	}
 	struct place *p = calloc(1, sizeof(*p));
 	struct nl *nl = nl_open(&eb);
 	int lo = nl_link_index(nl, "lo");
@@ -196,10 +198,6 @@ static void test_zone_and_routes(void **state)
 	};
 	struct place *p = place_make();
 	(void)state;
-	if (!p) {
-		print_message("skipped: this kernel gives no network namespace\n");
-		skip();
-	}
 	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
 		   "\"Routes\":{\"corp.test\":[{\"Addr\":\"127.0.0.9\"}],\"closed.test\":[]},"
 		   "\"ExtraRecords\":[{\"Name\":\"extra.mesh.test\",\"Value\":\"100.64.0.9\"},"
@@ -228,10 +226,6 @@ static void test_own_before_fallback(void **state)
 {
 	struct place *p = place_make();
 	(void)state;
-	if (!p) {
-		print_message("skipped: this kernel gives no network namespace\n");
-		skip();
-	}
 	FILE *f = fopen(p->resolv, "w");
 	fputs("nameserver 127.0.0.7\n", f);
 	fclose(f);
@@ -264,10 +258,6 @@ static void test_what_points_the_machine(void **state)
 	};
 	struct place *p = place_make();
 	(void)state;
-	if (!p) {
-		print_message("skipped: this kernel gives no network namespace\n");
-		skip();
-	}
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char json[2048];
 		snprintf(json, sizeof(json), "{%s,\"DNSConfig\":%s}", NODES, rows[i].dns);
@@ -286,10 +276,6 @@ static void test_expired(void **state)
 	char json[4096];
 	struct place *p = place_make();
 	(void)state;
-	if (!p) {
-		print_message("skipped: this kernel gives no network namespace\n");
-		skip();
-	}
 	FILE *f = fopen(p->resolv, "w");
 	fputs("nameserver 127.0.0.7\n", f);
 	fclose(f);
@@ -310,10 +296,6 @@ static void test_no_file(void **state)
 {
 	struct place *p = place_make();
 	(void)state;
-	if (!p) {
-		print_message("skipped: this kernel gives no network namespace\n");
-		skip();
-	}
 	snprintf(p->resolv, sizeof(p->resolv), "%s/none/resolv.conf", p->dir);
 	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}");
 	assert_non_null(strstr(p->n.no_dns, "resolv.conf"));
@@ -330,10 +312,6 @@ static void test_long_answer(void **state)
 	struct place *p = place_make();
 	struct errbuf eb = { 0 };
 	(void)state;
-	if (!p) {
-		print_message("skipped: this kernel gives no network namespace\n");
-		skip();
-	}
 	for (unsigned i = 0; i < 100; i++)
 		sprintf(json + strlen(json), "%s{\"Name\":\"many.mesh.test\",\"Value\":\"192.0.2.%u\"}",
 			i ? "," : "", i);
@@ -354,10 +332,6 @@ static void test_mesh_server_stays_in(void **state)
 {
 	struct place *p = place_make();
 	(void)state;
-	if (!p) {
-		print_message("skipped: this kernel gives no network namespace\n");
-		skip();
-	}
 	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
 		   "\"Routes\":{\"self.test\":[{\"Addr\":\"100.64.0.1\"}]},"
 		   "\"Resolvers\":[{\"Addr\":\"100.64.0.2\"}]}}");

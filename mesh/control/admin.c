@@ -380,8 +380,7 @@ static void readable(void *arg, int events)
 	int fd;
 	while ((fd = sock_accept(s->admin.fd, NULL)) >= 0) {
 		struct stream *st = stream_accept(s->loop, fd, NULL, &none);
-		if (st && !http_server_accept(s->loop, st, &ops))
-			stream_close(st, false);
+		(void)http_server_accept(s->loop, st, &ops);
 	}
 	web_pause_full(s, s->admin.watch, fd);
 }

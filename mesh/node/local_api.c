@@ -350,7 +350,7 @@ static void add_client(struct local_api *a, int fd)
 		most -= CLIENTS_KEPT;
 	struct local_client *c = a->n_clients < most ? calloc(1, sizeof(*c)) : NULL;
 	struct stream *s = c ? stream_accept(a->n->loop, fd, NULL, &none) : NULL;
-	if (!s)
+	if (!c)
 		close(fd);
 	struct http_server_conn *conn = s ? http_server_accept(a->n->loop, s, &ops) : NULL;
 	if (!conn) {

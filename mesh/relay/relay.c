@@ -219,7 +219,7 @@ static void accept_ready(void *arg, int events)
 			.body_cap = BODY_MAX,
 			.idle_ms = UPGRADE_IDLE_MS };
 		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
-		struct http_server_conn *c = s ? http_server_accept(r->loop, s, &ops) : NULL;
+		struct http_server_conn *c = http_server_accept(r->loop, s, &ops);
 		if (c && !visit_begin(r, c))
 			http_server_close(c, false);
 		r->stats.accepted += c != NULL;

@@ -42,6 +42,7 @@ struct http_server_ops {
 	size_t body_cap;  /* 0 = 1 MiB */
 	uint64_t idle_ms; /* 0 = 60 s */
 };
+/* Takes over s, and closes it when it gives NULL (memory is short, or s is NULL). */
 struct http_server_conn *http_server_accept(
 	struct loop *l, struct stream *s, const struct http_server_ops *ops);
 struct stream *http_conn_stream(struct http_server_conn *c);

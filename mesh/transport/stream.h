@@ -52,7 +52,8 @@ struct stream_target {
 /* Errors after this call come by closed(). NULL only when memory is short. Strings are copied. */
 struct stream *stream_connect(struct loop *l, const struct stream_target *to, const struct stream_events *ev);
 struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *ev);
-/* Takes over an accepted fd; tls NULL = plain. opened() comes after the TLS handshake. */
+/* Takes over an accepted fd, and closes it when it gives NULL (memory is short); tls NULL = plain. opened()
+ * comes after the TLS handshake. */
 struct stream *stream_accept(struct loop *l, int fd, struct tls *tls, const struct stream_events *ev);
 void stream_events_set(
 	struct stream *s, const struct stream_events *ev); /* hand a connection to another layer */

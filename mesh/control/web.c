@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -467,7 +466,7 @@ static void admit(struct web_door *d, int fd)
 	}
 	watch_dead_peer(fd);
 	struct stream *st = stream_accept(s->loop, fd, d->tls, &none);
-	struct http_server_conn *conn = st ? http_server_accept(s->loop, st, &ops) : NULL;
+	struct http_server_conn *conn = http_server_accept(s->loop, st, &ops);
 	if (!conn) {
 		free(g);
 		return;
@@ -534,9 +533,7 @@ static int own_certificate(struct server *s, struct tls **out, struct errbuf *eb
 /* Sockets there are for strangers; the rest is for nodes, the database and the admin. */
 static void set_limits(struct server *s)
 {
-	struct rlimit limit;
-	size_t most = getrlimit(RLIMIT_NOFILE, &limit) ? 1024 : (size_t)limit.rlim_cur;
-	s->visits.most = s->links.most = most / 4;
+	s->visits.most = s->links.most = sock_limit() / 4;
 }
 
 int web_open(struct server *s, struct errbuf *eb)

@@ -79,7 +79,7 @@ static void add_extra(struct node *n, struct zone_builder *b, const struct ctl_r
 	bool is_address = !r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0;
 	if (is_address && !addr_parse(r->value, &ip))
 		odd(n, "the extra DNS record %s cannot be used: \"%s\" is no address", r->name, r->value);
-	else if (is_address ? !zone_add_address(b, r->name, &ip, false) : false)
+	else if (is_address && !zone_add_address(b, r->name, &ip, false))
 		odd(n, "the extra DNS record %s cannot be used: its name is an alias already", r->name);
 	else if (!is_address &&
 		 present_rdata_parse(r->type, r->value, rdata, sizeof(rdata), &len, &type, &eb) != 0)

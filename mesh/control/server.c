@@ -71,9 +71,9 @@ static void tick_fired(void *arg)
 static void use_settings(struct server *s, struct settings *new)
 {
 	struct settings *old = s->settings;
-	if (!old || memcmp(old->dns_hash, new->dns_hash, VIEW_HASH) != 0)
+	if (!old || memcmp(old->dns_hash, new->dns_hash, SETTINGS_HASH) != 0)
 		s->view.dns_version++;
-	if (!old || memcmp(old->derp_hash, new->derp_hash, VIEW_HASH) != 0)
+	if (!old || memcmp(old->derp_hash, new->derp_hash, SETTINGS_HASH) != 0)
 		s->view.derp_version++;
 	s->settings = new;
 	policy_sources_reset(&s->sources);

@@ -3,9 +3,10 @@
 #ifndef RW_CONTROL_SERVER_H
 #define RW_CONTROL_SERVER_H
 
-#include "mesh/control/config.h"
-#include "mesh/control/registry.h"
-#include "mesh/control/view.h"
+#include "mesh/control/config/config.h"
+#include "mesh/control/config/settings.h"
+#include "mesh/control/fleet/registry.h"
+#include "mesh/control/view/view.h"
 #include "mesh/os/loop.h"
 #include "mesh/transport/control_link.h"
 
@@ -14,15 +15,6 @@ enum { SERVER_DIRTY_MAX = 512 };
 /* What an h2 stream's data points at while its answer is open. */
 struct held {
 	enum { HELD_SESSION, HELD_WAITER } kind;
-};
-
-/* Settings read from files, replaced as a whole at a reload. */
-struct settings {
-	struct arena mem;
-	struct ctl_dns dns;
-	struct ctl_derp_map derp;
-	struct policy *policy;
-	uint8_t dns_hash[VIEW_HASH], derp_hash[VIEW_HASH];
 };
 
 struct listener {
@@ -71,9 +63,6 @@ int server_run(const char *config, bool json);
  * restart: the keys that changed and are not taken before a restart. */
 enum { SERVER_KEYS_TEXT = 512 };
 int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struct errbuf *eb);
-/* Files of a config, checked without a server. */
-struct settings *settings_read(const struct control_config *c, struct errbuf *eb);
-void settings_free(struct settings *s);
 struct view_context server_view_context(struct server *s, uint16_t cap);
 void server_tick(struct server *s);
 

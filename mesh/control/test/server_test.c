@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "mesh/control/control.h"
-#include "mesh/control/test/place.h"
+#include "mesh/control/fleet/test/place.h"
 #include "mesh/proto/control.h"
 #include "mesh/transport/control_link.h"
 #include "mesh/transport/http.h"

@@ -1,0 +1,282 @@
+/* The command line: `serve` and the admin verbs, which ask the running server over its socket. */
+#include "mesh/control/cli/cli.h"
+
+#include "mesh/base/key.h"
+#include "mesh/base/log.h"
+#include "mesh/base/text.h"
+#include "mesh/control/control.h"
+#include "mesh/control/server.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_CONFIG "/etc/ropewalk-control/config.yaml"
+enum { POLICY_BYTES = 4 * 1024 * 1024 };
+
+static const struct opt_row option_rows[] = {
+	{ "config", "c", OPT_STRING, offsetof(struct options, config), "FILE",
+		"settings (default " DEFAULT_CONFIG ")" },
+	{ "json", NULL, OPT_BOOL, offsetof(struct options, json), NULL, "print JSON" },
+	{ "output", "o", OPT_STRING, offsetof(struct options, output), "json", "the same as --json" },
+	{ "socket", NULL, OPT_STRING, offsetof(struct options, socket), "PATH",
+		"admin socket, instead of the one in the settings" },
+	{ "user", "u", OPT_STRING, offsetof(struct options, user), "NAME", "whose key or node it is" },
+	{ "create-user", NULL, OPT_BOOL, offsetof(struct options, create_user), NULL,
+		"preauthkeys create: make the user if it is missing" },
+	{ "reusable", NULL, OPT_BOOL, offsetof(struct options, reusable), NULL,
+		"preauthkeys create: the key lets several nodes in" },
+	{ "ephemeral", NULL, OPT_BOOL, offsetof(struct options, ephemeral), NULL,
+		"preauthkeys create: its nodes are deleted when they stay away" },
+	{ "expiration", "e", OPT_DURATION_MS, offsetof(struct options, expiration_ms), "TIME",
+		"preauthkeys create: how long the key can be used (default 1h; 0s: for ever)" },
+	{ "tags", NULL, OPT_STRING, offsetof(struct options, tags), "tag:a,tag:b",
+		"preauthkeys create, nodes tag: tags of the nodes" },
+	{ "routes", "r", OPT_STRING, offsetof(struct options, routes), "10.0.0.0/8,0.0.0.0/0,::/0",
+		"nodes approve-routes: all that the node may carry" },
+	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
+	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
+	{ 0 },
+};
+
+static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb);
+static int run_policy_check(const struct options *o, const char **words, int n, struct errbuf *eb);
+
+#define NODE_COLUMNS "id name user addresses tags online expired"
+#define KEY_COLUMNS "id user prefix reusable ephemeral used usable expiry tags"
+#define VERB(name, words, help) .man = { name, words, help, NULL, NULL }
+static const struct verb verbs[] = {
+	{ VERB("serve", "", "run the server") },
+	{ VERB("configtest", "", "check the settings and the files they name"), .run = run_configtest },
+	{ VERB("health", "", "ask the running server how it is") },
+	{ VERB("users create", "NAME", "add a user"), .words = { "name" } },
+	{ VERB("users list", "", "list the users"), .columns = "id name created" },
+	{ VERB("users destroy", "NAME", "remove a user who has no nodes"), .words = { "name" } },
+	{ VERB("preauthkeys create", "", "make a key that lets a node in") },
+	{ VERB("preauthkeys list", "", "list the keys (not their secrets)"), .columns = KEY_COLUMNS },
+	{ VERB("preauthkeys expire", "ID", "make a key useless"), .words = { "#id" } },
+	{ VERB("nodes list", "", "list the nodes"), .columns = NODE_COLUMNS },
+	{ VERB("nodes pending", "", "list the nodes that wait for approval"),
+		.columns = "id hostname os since" },
+	{ VERB("nodes approve", "ID", "let a waiting node in; its login page shows the ID"),
+		.words = { "id" } },
+	{ VERB("nodes delete", "ID", "remove a node"), .words = { "#id" } },
+	{ VERB("nodes expire", "ID", "make a node log in again"), .words = { "#id" } },
+	{ VERB("nodes rename", "ID NAME", "give a node another name"), .words = { "#id", "name" } },
+	{ VERB("nodes tag", "ID", "set a node's tags (--tags; none given: no tags)"), .words = { "#id" } },
+	{ VERB("nodes approve-routes", "ID",
+		  "set the routes a node may carry, of those it offers (--routes; none given: no routes)"),
+		.words = { "#id" } },
+	{ VERB("nodes list-routes", "", "list the nodes that offer or may carry routes"),
+		.columns = "id name available_routes approved_routes subnet_routes" },
+	{ VERB("policy check", "[FILE]", "check a policy file (default: the one in the settings)"),
+		.words = { "file?" }, .run = run_policy_check },
+	{ VERB("policy reload", "", "read policy, DNS settings and DERP files again, as SIGHUP does") },
+	{ VERB("version", "", "print the version") },
+};
+
+static const struct man_item exits[] = {
+	{ "0", "done" },
+	{ "1", "failed; standard error says why and what to do" },
+	{ "2", "the command line is wrong" },
+	{ "3", "the server is not running, or this user may not talk to it" },
+	{ NULL, NULL },
+};
+static const struct man_item files[] = {
+	{ DEFAULT_CONFIG, "settings, YAML with the names that Headscale uses" },
+	{ "/var/lib/ropewalk-control", "database and Noise key, unless the settings say otherwise" },
+	{ "/run/ropewalk-control/control.sock", "the admin socket; who may open it is an admin" },
+	{ NULL, NULL },
+};
+
+static void print_help(const struct verb *v, bool man, FILE *to)
+{
+	const struct man_verb *list[ARRAY_LEN(verbs) + 1] = { NULL };
+	const struct man_program program = { .name = "ropewalk-control",
+		.section = 8,
+		.summary = "coordination server of a mesh network",
+		.words = "[-c FILE] VERB [OPTIONS]",
+		.text = "ropewalk-control lets nodes join, tells each which others there are, what they may "
+			"do and what "
+			"names mean, and keeps all of it in an SQLite database. Verbs other than serve ask "
+			"the running "
+			"server over its admin socket.",
+		.options = option_rows,
+		.verbs = list,
+		.exits = exits,
+		.files = files,
+		.see_also = "ropewalk(1), ropewalkd(8), ropewalk-relay(8)" };
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		list[i] = &verbs[i].man;
+	if (man)
+		man_page(&program, to);
+	else if (v)
+		man_help_verb(&program, &v->man, to);
+	else
+		man_help(&program, to);
+}
+
+int cli_complain(const struct options *o, int code, const char *text)
+{
+	if (o->json) {
+		json_t *e = json_pack("{s:{s:s}}", "error", "message", text);
+		char *line = json_dumps(e, JSON_COMPACT);
+		printf("%s\n", line ? line : "{}");
+		free(line);
+		json_decref(e);
+	} else {
+		fprintf(stderr, "ropewalk-control: %s\n", text);
+	}
+	return code;
+}
+
+/* --- verbs that need no server --- */
+
+static void print_unused(void *arg, const char *sentence)
+{
+	fprintf(stderr, "%s: %s\n", ((const struct control_config *)arg)->file, sentence);
+}
+
+static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb)
+{
+	struct control_config c;
+	(void)words;
+	(void)n;
+	if (config_read(o->config, &c, eb))
+		return cli_complain(o, CONTROL_FAILED, eb->text);
+	struct settings *s = settings_read(&c, eb);
+	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
+	if (s && !o->json)
+		config_unused_each(&c, print_unused, &c);
+	if (s)
+		printf(o->json ? "{\"ok\":true}\n" : "%s: good\n", o->config);
+	settings_free(s);
+	config_free(&c);
+	return code;
+}
+
+static int run_policy_check(const struct options *o, const char **words, int n, struct errbuf *eb)
+{
+	struct control_config c = { 0 };
+	struct buf text = { 0 };
+	struct policy *p = NULL;
+	const char *path = n ? words[0] : NULL;
+	char sentence[640];
+	if (!path && config_read(o->config, &c, eb))
+		return cli_complain(o, CONTROL_FAILED, eb->text);
+	path = path ? path : c.policy_path;
+	snprintf(sentence, sizeof(sentence), "no policy.path in %s: everything is allowed", o->config);
+	if (*path && !file_read(path, POLICY_BYTES, &text, eb) &&
+		(p = policy_parse((char *)buf_data(&text), text.len, eb)))
+		snprintf(sentence, sizeof(sentence), "%.256s: good%s%s", path,
+			*policy_unused(p) ? "; without effect here: " : "", policy_unused(p));
+	else if (*path)
+		snprintf(sentence, sizeof(sentence), "%.200s:%s%s", path,
+			eb->text[0] >= '0' && eb->text[0] <= '9' ? "" : " ", eb->text);
+	int code = p || !*path ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, sentence);
+	if (code == CONTROL_OK)
+		printf(o->json ? "{\"ok\":true}\n" : "%s\n", sentence);
+	policy_free(p);
+	buf_free(&text);
+	config_free(&c);
+	return code;
+}
+
+/* --- choosing --- */
+
+static const struct verb *find_verb(const char **words, int n, int *used)
+{
+	char two[64];
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		snprintf(two, sizeof(two), "%s%s%s", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
+		*used = strchr(verbs[i].man.name, ' ') ? 2 : 1;
+		if (!strcmp(*used == 2 ? two : words[0], verbs[i].man.name))
+			return &verbs[i];
+	}
+	return NULL;
+}
+
+/* The second words of the verbs that begin with `word`, into out; false: there are none. */
+static bool second_words(const char *word, char *out, size_t cap)
+{
+	size_t len = 0, n = strlen(word);
+	for (size_t i = 0; i < ARRAY_LEN(verbs) && len < cap; i++)
+		if (!strncmp(verbs[i].man.name, word, n) && verbs[i].man.name[n] == ' ')
+			len += (size_t)snprintf(
+				out + len, cap - len, "%s%s", len ? ", " : "", verbs[i].man.name + n + 1);
+	return len;
+}
+
+static int unknown_verb(const struct options *o, const char **words, int n)
+{
+	const char *names[ARRAY_LEN(verbs) + 1];
+	char typed[64], text[256], words_of[160];
+	if (n == 1 && second_words(words[0], words_of, sizeof(words_of))) {
+		snprintf(text, sizeof(text), "%.30s what? One of: %s", words[0], words_of);
+		return cli_complain(o, CONTROL_USAGE, text);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		names[i] = verbs[i].man.name;
+	names[ARRAY_LEN(verbs)] = NULL;
+	snprintf(typed, sizeof(typed), "%.30s%s%.30s", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
+	const char *near = text_nearest(typed, names);
+	snprintf(text, sizeof(text), "unknown verb \"%s\"%s%s%s", typed,
+		near ? "; did you mean \"" : "; --help lists them", near ? near : "", near ? "\"?" : "");
+	return cli_complain(o, CONTROL_USAGE, text);
+}
+
+static int run_verb(const struct options *o, const struct verb *v, const char **words, int n)
+{
+	struct errbuf eb = { 0 };
+	int need = 0, most = 0;
+	char text[256];
+	for (; most < VERB_WORDS && v->words[most]; most++)
+		need += !strchr(v->words[most], '?');
+	if (n < need || n > most) {
+		snprintf(text, sizeof(text),
+			n < need ? "%s needs %s; see --help" : "%s: too many words (\"%.64s\")", v->man.name,
+			n < need ? v->man.words : words[most]);
+		return cli_complain(o, CONTROL_USAGE, text);
+	}
+	if (!strcmp(v->man.name, "serve"))
+		return server_run(o->config, o->json);
+	if (!strcmp(v->man.name, "version")) {
+		printf(o->json ? "{\"version\":\"" RW_VERSION "\"}\n" : "ropewalk-control " RW_VERSION "\n");
+		return CONTROL_OK;
+	}
+	return v->run ? v->run(o, words, n, &eb) : ask_run(o, v, words, n, &eb);
+}
+
+int control_main(int argc, char **argv)
+{
+	struct options o = { .config = DEFAULT_CONFIG, .expiration_ms = 3600 * 1000 };
+	struct errbuf eb = { 0 };
+	const char **words = calloc((size_t)argc + 1, sizeof(*words));
+	int n = 0, used = 0, code;
+	log_setup(LOG_INFO, false);
+	if (!words || !key_setup()) {
+		free(words);
+		return cli_complain(&o, CONTROL_FAILED, "no memory or no randomness on this machine");
+	}
+	int err = opt_parse(option_rows, argc, argv, false, &o, words, &n, &eb);
+	if (!err && o.output && strcmp(o.output, "json") != 0 && strcmp(o.output, "json-line") != 0)
+		err = err_say(&eb, -EINVAL, "--output \"%.32s\": json is the only format", o.output);
+	o.json = o.json || (!err && o.output);
+	const struct verb *v = n ? find_verb(words, n, &used) : NULL;
+	if (err) {
+		code = cli_complain(&o, CONTROL_USAGE, eb.text);
+	} else if (o.version) {
+		printf("ropewalk-control " RW_VERSION "\n");
+		code = CONTROL_OK;
+	} else if (o.help || o.man || !n) {
+		print_help(v, o.man, o.help || o.man ? stdout : stderr);
+		code = o.help || o.man ? CONTROL_OK : CONTROL_USAGE;
+	} else {
+		code = v ? run_verb(&o, v, words + used, n - used) : unknown_verb(&o, words, n);
+	}
+	free(words);
+	return code;
+}

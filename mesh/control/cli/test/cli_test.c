@@ -1,0 +1,170 @@
+/* Exit codes and sentences of the command line, each in a process of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/base/err.h"
+#include "mesh/control/control.h"
+#include "mesh/control/fleet/test/place.h"
+#include "mesh/os/sock.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ARGS_MAX = 12, TEXT_MAX = 8192 };
+
+struct fixture {
+	struct place place;
+};
+
+static int setup(void **state)
+{
+	struct fixture *x = calloc(1, sizeof(*x));
+	if (!x)
+		return 1;
+	place_make(&x->place);
+	*state = x;
+	return chdir(x->place.dir);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *x = *state;
+	place_remove(&x->place);
+	free(x);
+	return chdir("/");
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* Both outputs of the program together; returns the exit code. */
+static int run(const char *const *args, char text[static TEXT_MAX])
+{
+	char name[] = "ropewalk-control", *argv[ARGS_MAX + 1] = { name };
+	int argc = 1, status, out[2];
+	for (; args[argc - 1]; argc++)
+		argv[argc] = strdup(args[argc - 1]);
+	assert_int_equal(pipe(out), 0);
+	fflush(NULL);
+	pid_t pid = fork();
+	if (!pid) {
+		dup2(out[1], STDOUT_FILENO);
+		dup2(out[1], STDERR_FILENO);
+		int code = control_main(argc, argv);
+		fflush(NULL);
+		_exit(code);
+	}
+	close(out[1]);
+	size_t len = 0;
+	for (ssize_t n; (n = read(out[0], text + len, TEXT_MAX - 1 - len)) > 0; len += (size_t)n)
+		;
+	text[len] = 0;
+	close(out[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	for (int i = 1; i < argc; i++)
+		free(argv[i]);
+	return WEXITSTATUS(status);
+}
+
+static void test_sentences(void **state)
+{
+	static const struct {
+		const char *args[ARGS_MAX];
+		int code;
+		const char *text; /* somewhere in the output */
+	} rows[] = {
+		{ { "--help" }, 0, "preauthkeys create" },
+		{ { "users", "create", "--help" }, 0, "NAME" },
+		{ { "--man" }, 0, ".SH" },
+		{ { "version" }, 0, "ropewalk-control " RW_VERSION },
+		{ { NULL }, 2, "preauthkeys create" },
+		{ { "user", "list" }, 2, "unknown verb \"user list\"; did you mean \"users list\"?" },
+		{ { "users" }, 2, "users what? One of: create, list, destroy" },
+		{ { "users", "create" }, 2, "users create needs NAME" },
+		{ { "users", "create", "a", "b" }, 2, "users create: too many words (\"b\")" },
+		{ { "nodes", "delete", "x", "--socket", "s" }, 2,
+			"nodes delete: \"x\" is not a number; the list shows the numbers" },
+		{ { "users", "list", "--jsno" }, 2, "unknown option --jsno; did you mean --json?" },
+		{ { "users", "list", "-c", "none.yaml" }, 1, "none.yaml" },
+		{ { "users", "list", "--socket", "none.sock" }, 3,
+			"the server is not running (nobody answers on none.sock): start it with "
+			"`ropewalk-control serve -c FILE`" },
+		{ { "users", "list", "-o", "yaml" }, 2, "--output \"yaml\": json is the only format" },
+		{ { "version", "-o", "json-line" }, 0, "{\"version\":" },
+		{ { "users", "list", "--socket", "none.sock", "--json" }, 3,
+			"{\"error\":{\"message\":\"the server is not running" },
+		{ { "configtest", "-c", "good.yaml" }, 0, "good.yaml: good" },
+		{ { "configtest", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
+		{ { "serve", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
+		{ { "configtest", "-c", "noderp.yaml" }, 1, "missing.yaml" },
+		{ { "policy", "check", "good.hujson" }, 0, "good.hujson: good" },
+		{ { "policy", "check", "bad.hujson" }, 1, "bad.hujson:1:" },
+		{ { "policy", "check", "acl.hujson" }, 1,
+			"acl.hujson:1:10: acls[0].action: must be \"accept\"" },
+		{ { "policy", "check", "-c", "good.yaml" }, 0,
+			"no policy.path in good.yaml: everything is allowed" },
+		{ { "serve", "-c", "key.yaml" }, 1,
+			"is not a private key (privkey: and 64 hex digits): restore it from a backup" },
+		{ { "serve", "-c", "tls.yaml" }, 1, "none.pem" },
+	};
+	char text[TEXT_MAX];
+	(void)state;
+	write_file("good.yaml", "server_url: http://a.test\n");
+	write_file("bad.yaml", "server: a\n");
+	write_file("noderp.yaml", "server_url: http://a.test\nderp: { paths: [missing.yaml] }\n");
+	write_file("good.hujson", "{ // all\n \"acls\": [], }");
+	write_file("bad.hujson", "{ acls }");
+	write_file("acl.hujson", "{\"acls\":[{}]}");
+	write_file("bad.key", "hello\n");
+	write_file("key.yaml", "server_url: http://a.test\nnoise: { private_key_path: bad.key }\n");
+	write_file("tls.yaml",
+		"server_url: http://a.test\nlisten_addr: 127.0.0.1:0\nnoise: { private_key_path: n.key }\n"
+		"database: { sqlite: { path: d.sqlite } }\nunix_socket: c.sock\n"
+		"tls_cert_path: none.pem\ntls_key_path: none.pem\n");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int code = run(rows[i].args, text);
+		if (code != rows[i].code || !strstr(text, rows[i].text))
+			fail_msg("row %zu: %d: %s", i, code, text);
+	}
+}
+
+static void test_port_in_use(void **state)
+{
+	static const char *const args[] = { "serve", "-c", "c.yaml", NULL };
+	struct endpoint at;
+	struct errbuf eb;
+	char text[TEXT_MAX], config[512], where[ENDPOINT_TEXT];
+	(void)state;
+	assert_true(endpoint_parse("127.0.0.1:0", &at));
+	int fd = sock_tcp_listen(&at, &eb);
+	assert_true(fd >= 0);
+	sock_local(fd, &at);
+	snprintf(config, sizeof(config),
+		"server_url: http://a.test\nlisten_addr: %s\nnoise: { private_key_path: n.key }\n"
+		"database: { sqlite: { path: d.sqlite } }\nunix_socket: c.sock\n",
+		endpoint_format(&at, where));
+	write_file("c.yaml", config);
+	assert_int_equal(run(args, text), 1);
+	assert_non_null(strstr(
+		text, "is in use by another program: stop it, or choose another listen_addr in c.yaml"));
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_sentences, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_port_in_use, setup, teardown) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,683 @@
+#include "mesh/control/config/config.h"
+
+#include "mesh/base/text.h"
+#include "mesh/control/config/document.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES_MAX = 1024 * 1024, PATH_DEPTH_TEXT = 128 };
+
+enum kind {
+	TEXT,
+	URL,
+	LISTEN,
+	PATH,
+	PATHS,
+	TEXTS,
+	DOMAIN,
+	DOMAINS,
+	BOOL,
+	NET4,
+	NET6,
+	DURATION,
+	MODE,
+	LEVEL,
+	FORMAT,
+	SERVERS,
+	SPLIT,
+	RECORDS,
+	SQLITE,
+	FILE_MODE,
+	UNUSED,
+	RENAMED
+};
+
+#define AT(field) offsetof(struct control_config, field)
+/* Names, types and places. UNUSED: a setting of Headscale that has no meaning here, accepted so that its file
+ * works; advice: what serves instead. RENAMED: one of an older Headscale; advice: what it is now. */
+static const struct row {
+	const char *key;
+	enum kind kind;
+	size_t at;
+	const char *advice;
+} rows[] = {
+	{ "server_url", URL, AT(server_url), NULL },
+	{ "listen_addr", LISTEN, AT(listen), NULL },
+	{ "tls_listen_addr", LISTEN, AT(tls_listen), NULL },
+	{ "tls_cert_path", PATH, AT(tls_cert), NULL },
+	{ "tls_key_path", PATH, AT(tls_key), NULL },
+	{ "noise.private_key_path", PATH, AT(noise_key_path), NULL },
+	{ "prefixes.v4", NET4, AT(v4), NULL },
+	{ "prefixes.v6", NET6, AT(v6), NULL },
+	{ "prefixes.allocation", UNUSED, 0, "addresses are given in sequence" },
+	{ "derp.paths", PATHS, AT(derp_paths), NULL },
+	{ "derp.server", UNUSED, 0, "run ropewalk-relay and name it in a file of derp.paths" },
+	{ "derp.urls", UNUSED, 0, "name relays in a file of derp.paths" },
+	{ "derp.auto_update_enabled", UNUSED, 0, NULL },
+	{ "derp.update_frequency", UNUSED, 0, NULL },
+	{ "dns.magic_dns", BOOL, AT(magic_dns), NULL },
+	{ "dns.base_domain", DOMAIN, AT(base_domain), NULL },
+	{ "dns.override_local_dns", BOOL, AT(override_local_dns), NULL },
+	{ "dns.nameservers.global", SERVERS, AT(nameservers), NULL },
+	{ "dns.nameservers.split", SPLIT, AT(split), NULL },
+	{ "dns.search_domains", DOMAINS, AT(search_domains), NULL },
+	{ "dns.extra_records", RECORDS, AT(records), NULL },
+	{ "dns.extra_records_path", PATH, AT(records_path), NULL },
+	{ "policy.path", PATH, AT(policy_path), NULL },
+	{ "policy.mode", FILE_MODE, 0, NULL },
+	{ "database.type", SQLITE, 0, NULL },
+	{ "database.sqlite.path", PATH, AT(database_path), NULL },
+	{ "database.sqlite.write_ahead_log", UNUSED, 0, NULL },
+	{ "database.sqlite.wal_autocheckpoint", UNUSED, 0, NULL },
+	{ "database.postgres", UNUSED, 0, NULL },
+	{ "database.gorm", UNUSED, 0, NULL },
+	{ "database.debug", UNUSED, 0, NULL },
+	{ "unix_socket", PATH, AT(unix_socket), NULL },
+	{ "unix_socket_permission", MODE, AT(unix_socket_mode), NULL },
+	{ "ephemeral_node_inactivity_timeout", DURATION, AT(ephemeral_ms), NULL },
+	{ "node.ephemeral.inactivity_timeout", DURATION, AT(ephemeral_ms), NULL },
+	{ "node.expiry", DURATION, AT(expiry_ms), NULL },
+	{ "node.routes", UNUSED, 0, NULL },
+	{ "log.level", LEVEL, AT(log_level), NULL },
+	{ "log.format", FORMAT, AT(log_json), NULL },
+	{ "metrics_listen_addr", UNUSED, 0, NULL },
+	{ "grpc_listen_addr", UNUSED, 0, NULL },
+	{ "grpc_allow_insecure", UNUSED, 0, NULL },
+	{ "trusted_proxies", UNUSED, 0, NULL },
+	{ "disable_check_updates", UNUSED, 0, NULL },
+	{ "randomize_client_port", UNUSED, 0, NULL },
+	{ "acme_url", UNUSED, 0, NULL },
+	{ "acme_email", UNUSED, 0, NULL },
+	{ "tls_letsencrypt_hostname", UNUSED, 0, "give a certificate with tls_cert_path and tls_key_path" },
+	{ "tls_letsencrypt_cache_dir", UNUSED, 0, NULL },
+	{ "tls_letsencrypt_challenge_type", UNUSED, 0, NULL },
+	{ "tls_letsencrypt_listen", UNUSED, 0, NULL },
+	{ "oidc", UNUSED, 0, "nodes come in by auth keys or by `nodes approve`" },
+	{ "logtail", UNUSED, 0, "nodes are told to send their logs nowhere" },
+	{ "taildrop", UNUSED, 0, NULL },
+	{ "auto_update", UNUSED, 0, NULL },
+	{ "tuning", UNUSED, 0, NULL },
+	{ "cli", UNUSED, 0, NULL },
+	{ "private_key_path", UNUSED, 0, NULL },
+	{ "node_update_check_interval", UNUSED, 0, NULL },
+	{ "ip_prefixes", RENAMED, 0, "prefixes.v4 and prefixes.v6" },
+	{ "db_type", RENAMED, 0, "database.type" },
+	{ "db_path", RENAMED, 0, "database.sqlite.path" },
+	{ "acl_policy_path", RENAMED, 0, "policy.path" },
+	{ "dns_config", RENAMED, 0, "dns, with nameservers.global, nameservers.split and search_domains" },
+};
+
+struct reading {
+	struct document d;
+	struct control_config *c;
+	struct arena *mem;
+	const char *folder;
+};
+
+static int refuse_type(struct reading *r, const yaml_node_t *n, const char *key, const char *want)
+{
+	const char *text = document_text(n);
+	if (text)
+		return document_refuse(&r->d, n, "%s: \"%.64s\" is not %s", key, text, want);
+	return document_refuse(&r->d, n, "%s must be %s", key, want);
+}
+
+static const char *keep(struct reading *r, const char *text)
+{
+	return arena_strdup(r->mem, text);
+}
+
+static const char *keep_path(struct reading *r, const char *text)
+{
+	return *text == '/' || !*text ? keep(r, text) : arena_printf(r->mem, "%s/%s", r->folder, text);
+}
+
+static const char *keep_domain(struct reading *r, const char *text)
+{
+	char low[256];
+	size_t len = strlen(text);
+	while (len && text[len - 1] == '.')
+		len--;
+	if (!len || len > 253 || !text_lower(text, low, sizeof(low)) || low[0] == '.' || strstr(low, "..") ||
+		strspn(low, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(low))
+		return NULL;
+	return arena_strndup(r->mem, low, len);
+}
+
+static bool parse_bool(const char *text, bool *out)
+{
+	*out = !strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "on");
+	return *out || !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "off");
+}
+
+static bool parse_url(struct reading *r, const char *text, const char **out)
+{
+	size_t len = strlen(text), scheme = !strncmp(text, "https://", 8)  ? 8
+					    : !strncmp(text, "http://", 7) ? 7
+									   : 0;
+	while (len && text[len - 1] == '/')
+		len--;
+	if (!scheme || len <= scheme || strpbrk(text, " \"<>'&?#"))
+		return false;
+	*out = arena_strndup(r->mem, text, len);
+	return true;
+}
+
+static bool parse_listen(const char *text, struct endpoint *out)
+{
+	uint64_t port;
+	if (text[0] == ':' && text_u64(text + 1, 0, 65535, &port)) {
+		*out = (struct endpoint) { .ip = addr_any6, .port = (uint16_t)port };
+		return true;
+	}
+	return endpoint_parse(text, out);
+}
+
+/* A bare 0 is a time as well. */
+static bool parse_duration(const char *text, uint64_t *out)
+{
+	if (strcmp(text, "0") != 0)
+		return text_duration_ms(text, out);
+	*out = 0;
+	return true;
+}
+
+static bool parse_mode(const char *text, uint32_t *out)
+{
+	char *end;
+	const char *digits = !strncmp(text, "0o", 2) ? text + 2 : text;
+	unsigned long v = strtoul(digits, &end, 8);
+	*out = (uint32_t)v;
+	return !*end && *digits >= '0' && *digits <= '7' && v <= 0777;
+}
+
+/* Headscale knows more levels than there are here. */
+static bool parse_level(const char *text, enum log_level *out)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} more[] = { { "trace", LOG_DEBUG }, { "fatal", LOG_ERROR }, { "panic", LOG_ERROR } };
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		if (!strcmp(text, more[i].name)) {
+			*out = more[i].level;
+			return true;
+		}
+	return log_level_parse(text, out);
+}
+
+/* An upstream: address, address:port or https:// URL. */
+static bool is_server(const char *text)
+{
+	struct addr a;
+	struct endpoint e;
+	return addr_parse(text, &a) || endpoint_parse(text, &e) || !strncmp(text, "https://", 8);
+}
+
+static int take_list(
+	struct reading *r, const char *key, yaml_node_t *n, enum kind kind, struct ctl_strings *out)
+{
+	if (document_is_null(n))
+		return 0;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return refuse_type(r, n, key, "a list");
+	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	*out = (struct ctl_strings) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
+	for (size_t i = 0; i < count && out->v; i++) {
+		yaml_node_t *item = document_node(&r->d, n->data.sequence.items.start[i]);
+		const char *text = document_text(item);
+		if (!text || !*text)
+			return refuse_type(r, item, key, "a text");
+		if (kind == SERVERS && !is_server(text))
+			return refuse_type(r, item, key, "an address, address:port or https:// URL");
+		const char *kept = kind == PATHS     ? keep_path(r, text)
+				   : kind == DOMAINS ? keep_domain(r, text)
+						     : keep(r, text);
+		if (!kept)
+			return refuse_type(r, item, key, "a domain name");
+		out->v[out->n++] = kept;
+	}
+	return 0;
+}
+
+static int take_split(struct reading *r, const char *key, yaml_node_t *n, struct config_splits *out)
+{
+	if (document_is_null(n))
+		return 0;
+	if (n->type != YAML_MAPPING_NODE)
+		return refuse_type(r, n, key, "a mapping from domain to a list of servers");
+	size_t count = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
+	*out = (struct config_splits) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
+	for (size_t i = 0; i < count && out->v; i++) {
+		yaml_node_t *name = document_node(&r->d, n->data.mapping.pairs.start[i].key);
+		struct config_split *s = &out->v[out->n++];
+		s->suffix = keep_domain(r, document_text(name));
+		if (!s->suffix)
+			return refuse_type(r, name, key, "a domain name");
+		int err = take_list(r, key, document_node(&r->d, n->data.mapping.pairs.start[i].value),
+			SERVERS, &s->servers);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int take_record(struct reading *r, const char *key, yaml_node_t *n, struct ctl_record *out)
+{
+	struct addr a;
+	*out = (struct ctl_record) { .type = "" };
+	if (n->type != YAML_MAPPING_NODE)
+		return refuse_type(r, n, key, "a list of { name, type, value }");
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+		yaml_node_t *k = document_node(&r->d, p->key), *v = document_node(&r->d, p->value);
+		const char *name = document_text(k), *text = document_text(v);
+		if (!text)
+			return refuse_type(r, v, key, "a text");
+		if (!strcmp(name, "name"))
+			out->name = keep_domain(r, text);
+		else if (!strcmp(name, "type"))
+			out->type = keep(r, text);
+		else if (!strcmp(name, "value"))
+			out->value = keep(r, text);
+		else
+			return document_refuse(
+				&r->d, k, "unknown key \"%s\" in %s: name, type and value are", name, key);
+	}
+	if (!out->name || !out->value)
+		return document_refuse(&r->d, n, "%s: a record needs a name and a value", key);
+	if ((*out->type && strcmp(out->type, "A") != 0 && strcmp(out->type, "AAAA") != 0) ||
+		!addr_parse(out->value, &a) || (*out->type && addr_is_v4(&a) != !strcmp(out->type, "A")))
+		return document_refuse(&r->d, n,
+			"%s: %s: type A needs an IPv4 address as value, AAAA an IPv6 one; no other types",
+			key, out->name);
+	return 0;
+}
+
+static int take_records(struct reading *r, const char *key, yaml_node_t *n, struct config_records *out)
+{
+	if (document_is_null(n))
+		return 0;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return refuse_type(r, n, key, "a list of { name, type, value }");
+	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	*out = (struct config_records) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
+	for (size_t i = 0; i < count && out->v; i++) {
+		int err = take_record(
+			r, key, document_node(&r->d, n->data.sequence.items.start[i]), &out->v[out->n++]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int take_net(struct reading *r, const struct row *row, yaml_node_t *n, const char *text, void *field)
+{
+	struct prefix all, net;
+	bool v4 = row->kind == NET4;
+	(void)prefix_parse(v4 ? "100.64.0.0/10" : "fd7a:115c:a1e0::/48", &all);
+	if (!prefix_parse(text, &net) || !prefix_contains(&all, &net.ip) || net.bits < all.bits ||
+		net.bits > (v4 ? 30 : 126))
+		return refuse_type(r, n, row->key,
+			v4 ? "a prefix inside 100.64.0.0/10 (clients use no other)"
+			   : "a prefix inside fd7a:115c:a1e0::/48 (clients use no other)");
+	prefix_mask(&net);
+	*(struct prefix *)field = net;
+	*(v4 ? &r->c->has_v4 : &r->c->has_v6) = true;
+	return 0;
+}
+
+static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n, void *field)
+{
+	const char *text = document_text(n);
+	if (!text)
+		return refuse_type(r, n, row->key, "a single value");
+	switch (row->kind) {
+	case TEXT: *(const char **)field = keep(r, text); return 0;
+	case URL:
+		return parse_url(r, text, field)
+			       ? 0
+			       : refuse_type(r, n, row->key, "a URL such as https://mesh.example.com");
+	case LISTEN:
+		return parse_listen(text, field)
+			       ? 0
+			       : refuse_type(r, n, row->key, "an address such as 0.0.0.0:8080 or :8080");
+	case PATH:
+		if (*text)
+			*(const char **)field = keep_path(r, text);
+		return 0;
+	case DOMAIN:
+		if (!*text)
+			return 0;
+		*(const char **)field = keep_domain(r, text);
+		return *(const char **)field
+			       ? 0
+			       : refuse_type(r, n, row->key, "a domain name such as mesh.example.com");
+	case BOOL: return parse_bool(text, field) ? 0 : refuse_type(r, n, row->key, "true or false");
+	case NET4:
+	case NET6: return *text ? take_net(r, row, n, text, field) : 0;
+	case DURATION:
+		return parse_duration(text, field) ? 0 : refuse_type(r, n, row->key, "a time such as 30m");
+	case MODE:
+		return parse_mode(text, field) ? 0 : refuse_type(r, n, row->key, "a mode such as \"0770\"");
+	case LEVEL:
+		return parse_level(text, field) ? 0
+						: refuse_type(r, n, row->key, "error, warn, info or debug");
+	case FORMAT:
+		*(bool *)field = !strcmp(text, "json");
+		return *(bool *)field || !strcmp(text, "text") ? 0
+							       : refuse_type(r, n, row->key, "text or json");
+	case SQLITE:
+		return !strncmp(text, "sqlite", 6)
+			       ? 0
+			       : refuse_type(
+					 r, n, row->key, "sqlite: this server keeps its data in SQLite only");
+	case FILE_MODE:
+		return !strcmp(text, "file")
+			       ? 0
+			       : refuse_type(r, n, row->key,
+					 "file: write the policy into a file and name it in policy.path");
+	default: return 0;
+	}
+}
+
+/* Says as much as not being there, or what is done here anyway. */
+static bool is_off(struct reading *r, const yaml_node_t *n)
+{
+	const char *text = document_text(n);
+	if (text)
+		return !*text || document_is_null(n) || !strcmp(text, "false") || !strcmp(text, "sequential");
+	if (n->type == YAML_SEQUENCE_NODE)
+		return n->data.sequence.items.top == n->data.sequence.items.start;
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
+		if (!strcmp(document_text(document_node(&r->d, p->key)), "enabled"))
+			return is_off(r, document_node(&r->d, p->value));
+	return n->data.mapping.pairs.top == n->data.mapping.pairs.start;
+}
+
+static int take(struct reading *r, const struct row *row, const yaml_node_t *key, yaml_node_t *n)
+{
+	void *field = (char *)r->c + row->at;
+	switch (row->kind) {
+	case PATHS:
+	case TEXTS:
+	case DOMAINS:
+	case SERVERS: return take_list(r, row->key, n, row->kind, field);
+	case SPLIT: return take_split(r, row->key, n, field);
+	case RECORDS: return take_records(r, row->key, n, field);
+	case UNUSED:
+		if (r->c->n_unused < ARRAY_LEN(rows) && !is_off(r, n))
+			r->c->unused[r->c->n_unused++] = (struct config_unused) { row->key, row->advice };
+		return 0;
+	case RENAMED:
+		return document_refuse(&r->d, key, "%s is the name of an older Headscale: it is %s now",
+			row->key, row->advice);
+	default: return document_is_null(n) ? 0 : take_scalar(r, row, n, field);
+	}
+}
+
+/* "did you mean" among the keys of one level. */
+static int refuse_key(struct reading *r, yaml_node_t *key, const char *prefix)
+{
+	const char *names[ARRAY_LEN(rows) + 1];
+	char levels[ARRAY_LEN(rows)][48];
+	size_t n = 0, skip = strlen(prefix);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (strncmp(rows[i].key, prefix, skip) != 0)
+			continue;
+		snprintf(levels[n], sizeof(levels[n]), "%.*s", (int)strcspn(rows[i].key + skip, "."),
+			rows[i].key + skip);
+		names[n] = levels[n];
+		n++;
+	}
+	names[n] = NULL;
+	const char *near = text_nearest(document_text(key), names);
+	return document_refuse(&r->d, key, "unknown key \"%s%s\"%s%s%s%s", prefix, document_text(key),
+		near ? "; did you mean \"" : "", near ? prefix : "", near ? near : "", near ? "\"?" : "");
+}
+
+static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
+{
+	int err = 0;
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top && !err;
+		p++) {
+		yaml_node_t *key = document_node(&r->d, p->key), *value = document_node(&r->d, p->value);
+		char name[PATH_DEPTH_TEXT];
+		const struct row *exact = NULL, *inside = NULL;
+		if ((size_t)snprintf(name, sizeof(name), "%s%s", prefix, document_text(key)) >=
+			sizeof(name) - 1)
+			return document_refuse(&r->d, key, "this key is too long to be one of ours");
+		size_t len = strlen(name);
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			if (!strcmp(rows[i].key, name))
+				exact = &rows[i];
+			else if (!strncmp(rows[i].key, name, len) && rows[i].key[len] == '.')
+				inside = &rows[i];
+		}
+		if (exact) {
+			err = take(r, exact, key, value);
+		} else if (!inside) {
+			err = refuse_key(r, key, prefix);
+		} else if (value->type == YAML_MAPPING_NODE) {
+			memcpy(name + len, ".", 2);
+			err = take_level(r, value, name);
+		} else if (!document_is_null(value)) {
+			err = document_refuse(&r->d, value, "%s must be a mapping", name);
+		}
+	}
+	return err;
+}
+
+static int check_whole(struct control_config *c, struct errbuf *eb)
+{
+	const char *host = c->server_url ? strstr(c->server_url, "://") + 3 : NULL;
+	size_t host_len = host ? strcspn(host, ":/") : 0, domain_len = strlen(c->base_domain);
+	if (!c->server_url)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: server_url is missing: the address nodes reach this server at, such as "
+			"https://mesh.example.com",
+			c->file);
+	if (c->records.n && *c->records_path)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: dns.extra_records and dns.extra_records_path are both set: keep one", c->file);
+	if (!c->tls_cert != !c->tls_key)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: tls_cert_path and tls_key_path go together: set both or neither", c->file);
+	if (host && host_len >= domain_len &&
+		!strncasecmp(host + host_len - domain_len, c->base_domain, domain_len) &&
+		(host_len == domain_len || host[host_len - domain_len - 1] == '.'))
+		return err_say(eb, ERR_MALFORMED,
+			"%s: dns.base_domain %s covers the host of server_url: nodes would look for this "
+			"server inside the mesh; choose another domain",
+			c->file, c->base_domain);
+	return 0;
+}
+
+static int set_defaults(const char *path, struct control_config *c)
+{
+	*c = (struct control_config) { .noise_key_path = "/var/lib/ropewalk-control/noise_private.key",
+		.database_path = "/var/lib/ropewalk-control/db.sqlite",
+		.unix_socket = "/run/ropewalk-control/control.sock",
+		.policy_path = "",
+		.records_path = "",
+		.unix_socket_mode = 0600,
+		.magic_dns = true,
+		.override_local_dns = true,
+		.base_domain = "rope.internal",
+		.ephemeral_ms = 30 * 60 * 1000,
+		.log_level = LOG_INFO };
+	(void)parse_listen("0.0.0.0:8080", &c->listen);
+	c->file = arena_strdup(&c->mem, path);
+	c->unused = arena_array(&c->mem, ARRAY_LEN(rows), sizeof(*c->unused));
+	return c->mem.failed ? -ENOMEM : 0;
+}
+
+static void default_prefixes(struct control_config *c)
+{
+	if (c->has_v4 || c->has_v6)
+		return;
+	c->has_v4 = prefix_parse("100.64.0.0/10", &c->v4);
+	c->has_v6 = prefix_parse("fd7a:115c:a1e0::/48", &c->v6);
+}
+
+int config_parse(
+	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb)
+{
+	struct control_config c;
+	struct reading r = { .c = &c, .mem = &c.mem };
+	const char *slash = strrchr(path, '/');
+	if (set_defaults(path, &c)) {
+		config_free(&c);
+		return err_set(eb, -ENOMEM, "read %s", path);
+	}
+	r.folder = slash == path ? "" : slash ? arena_strndup(&c.mem, path, (size_t)(slash - path)) : ".";
+	int err = document_open(&r.d, path, text, len, eb);
+	if (!err) {
+		yaml_node_t *root = yaml_document_get_root_node(&r.d.yaml);
+		if (root && root->type == YAML_MAPPING_NODE)
+			err = take_level(&r, root, "");
+		else if (root && !document_is_null(root))
+			err = document_refuse(&r.d, root, "the file must be a mapping: key: value");
+		document_close(&r.d);
+	}
+	default_prefixes(&c);
+	if (!err && c.mem.failed)
+		err = err_set(eb, -ENOMEM, "read %s", path);
+	if (!err)
+		err = check_whole(&c, eb);
+	if (err)
+		config_free(&c);
+	else
+		*out = c;
+	return err;
+}
+
+int config_read(const char *path, struct control_config *out, struct errbuf *eb)
+{
+	struct buf text = { 0 };
+	int err = file_read(path, CONFIG_BYTES_MAX, &text, eb);
+	if (!err)
+		err = config_parse(path, (const char *)buf_data(&text), text.len, out, eb);
+	buf_free(&text);
+	return err;
+}
+
+void config_free(struct control_config *c)
+{
+	arena_free(&c->mem);
+	*c = (struct control_config) { 0 };
+}
+
+int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb)
+{
+	struct reading r = { .mem = a };
+	struct buf text = { 0 };
+	*out = (struct config_records) { 0 };
+	int err = file_read(path, CONFIG_BYTES_MAX, &text, eb);
+	if (!err && !(err = document_open(&r.d, path, (const char *)buf_data(&text), text.len, eb))) {
+		yaml_node_t *root = yaml_document_get_root_node(&r.d.yaml);
+		err = root ? take_records(&r, "extra records", root, out) : 0;
+		document_close(&r.d);
+	}
+	buf_free(&text);
+	if (!err && a->failed)
+		err = err_set(eb, -ENOMEM, "read %s", path);
+	return err;
+}
+
+static void add_resolvers(struct arena *a, const struct ctl_strings *from, struct ctl_resolver **v, size_t *n)
+{
+	*v = arena_array(a, from->n, sizeof(**v));
+	for (size_t i = 0; *v && i < from->n; i++)
+		(*v)[(*n)++].addr = arena_strdup(a, from->v[i]);
+}
+
+bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,
+	struct ctl_dns *out)
+{
+	*out = (struct ctl_dns) { .proxied = c->magic_dns };
+	if (c->override_local_dns)
+		add_resolvers(a, &c->nameservers, &out->resolvers, &out->n_resolvers);
+	else
+		add_resolvers(a, &c->nameservers, &out->fallback, &out->n_fallback);
+	out->routes = arena_array(a, c->split.n + 1, sizeof(*out->routes));
+	out->domains.v = arena_array(a, c->search_domains.n + 1, sizeof(*out->domains.v));
+	out->extra = arena_array(a, records->n, sizeof(*out->extra));
+	if (a->failed)
+		return false;
+	if (c->magic_dns) {
+		out->domains.v[out->domains.n++] = arena_strdup(a, c->base_domain);
+		out->routes[out->n_routes++] =
+			(struct ctl_route) { .suffix = arena_strdup(a, c->base_domain) };
+	}
+	for (size_t i = 0; i < c->search_domains.n; i++)
+		out->domains.v[out->domains.n++] = arena_strdup(a, c->search_domains.v[i]);
+	for (size_t i = 0; i < c->split.n; i++) {
+		struct ctl_route *r = &out->routes[out->n_routes++];
+		r->suffix = arena_strdup(a, c->split.v[i].suffix);
+		add_resolvers(a, &c->split.v[i].servers, &r->resolvers, &r->n);
+	}
+	for (size_t i = 0; i < records->n; i++)
+		out->extra[out->n_extra++] =
+			(struct ctl_record) { .name = arena_strdup(a, records->v[i].name),
+				.type = arena_strdup(a, records->v[i].type),
+				.value = arena_strdup(a, records->v[i].value) };
+	return !a->failed;
+}
+
+void config_unused_each(
+	const struct control_config *c, void (*say)(void *arg, const char *sentence), void *arg)
+{
+	struct buf rest = { 0 };
+	char text[256];
+	for (size_t i = 0; i < c->n_unused; i++) {
+		const struct config_unused *u = &c->unused[i];
+		if (!u->advice) {
+			buf_printf(&rest, "%s%s", rest.len ? ", " : "", u->key);
+			continue;
+		}
+		snprintf(text, sizeof(text), "%s has no effect on this server: %s", u->key, u->advice);
+		say(arg, text);
+	}
+	if (rest.len && buf_printf(&rest, "%s no effect on this server",
+				strchr(buf_cstr(&rest), ',') ? " have" : " has"))
+		say(arg, buf_cstr(&rest));
+	buf_free(&rest);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* What of a row a running server holds fast; the rest it takes from a new file, or nothing comes of it. */
+static bool is_same(const struct row *row, const struct control_config *a, const struct control_config *b)
+{
+	const void *x = (const char *)a + row->at, *y = (const char *)b + row->at;
+	switch (row->kind) {
+	case URL:
+	case DOMAIN: return same_text(*(const char *const *)x, *(const char *const *)y);
+	case PATH:
+		return row->at == AT(policy_path) || row->at == AT(records_path) ||
+		       same_text(*(const char *const *)x, *(const char *const *)y);
+	case LISTEN: return endpoint_equal(x, y);
+	case NET4: return a->has_v4 == b->has_v4 && prefix_equal(&a->v4, &b->v4);
+	case NET6: return a->has_v6 == b->has_v6 && prefix_equal(&a->v6, &b->v6);
+	case MODE: return a->unix_socket_mode == b->unix_socket_mode;
+	default: return true;
+	}
+}
+
+char *config_fixed_differ(
+	const struct control_config *a, const struct control_config *b, char *out, size_t cap)
+{
+	size_t len = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows) && len < cap; i++)
+		if (!is_same(&rows[i], a, b))
+			len += (size_t)snprintf(out + len, cap - len, "%s%s", len ? ", " : "", rows[i].key);
+	return out;
+}

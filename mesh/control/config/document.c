@@ -1,0 +1,115 @@
+#include "mesh/control/config/document.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DEPTH_MAX = 16 };
+
+yaml_node_t *document_node(struct document *d, int id)
+{
+	return yaml_document_get_node(&d->yaml, id);
+}
+
+int document_refuse(struct document *d, const yaml_node_t *at, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return err_say(d->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", d->path, at ? at->start_mark.line + 1 : 1,
+		at ? at->start_mark.column + 1 : 1, text);
+}
+
+const char *document_text(const yaml_node_t *n)
+{
+	return n && n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+}
+
+bool document_is_null(const yaml_node_t *n)
+{
+	const char *t = document_text(n);
+	return t && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	       (!*t || !strcmp(t, "~") || !strcmp(t, "null"));
+}
+
+static int check_keys(struct document *d, yaml_node_t *map)
+{
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+		yaml_node_t *key = document_node(d, p->key);
+		const char *name = document_text(key);
+		if (!name)
+			return document_refuse(d, key, "a key must be a plain word");
+		for (yaml_node_pair_t *o = map->data.mapping.pairs.start; o < p; o++)
+			if (!strcmp(name, document_text(document_node(d, o->key))))
+				return document_refuse(d, key, "\"%s\" is set twice", name);
+	}
+	return 0;
+}
+
+static int check_node(struct document *d, yaml_node_t *n, unsigned depth)
+{
+	int err = 0;
+	if (depth > DEPTH_MAX)
+		return document_refuse(d, n, "nested too deeply");
+	if (n->type == YAML_SEQUENCE_NODE)
+		for (yaml_node_item_t *i = n->data.sequence.items.start;
+			i < n->data.sequence.items.top && !err; i++)
+			err = check_node(d, document_node(d, *i), depth + 1);
+	if (n->type != YAML_MAPPING_NODE)
+		return err;
+	err = check_keys(d, n);
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top && !err; p++)
+		err = check_node(d, document_node(d, p->value), depth + 1);
+	return err;
+}
+
+/* Aliases make one node reachable along many paths; without them a walk is as long as the text. */
+static bool has_alias(const char *text, size_t len)
+{
+	yaml_parser_t parser;
+	yaml_event_t event;
+	bool found = false, end = false;
+	if (!yaml_parser_initialize(&parser))
+		return false;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	while (!end && yaml_parser_parse(&parser, &event)) {
+		found = found || event.type == YAML_ALIAS_EVENT;
+		end = found || event.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return found;
+}
+
+int document_open(struct document *d, const char *path, const char *text, size_t len, struct errbuf *eb)
+{
+	yaml_parser_t parser;
+	*d = (struct document) { .path = path, .eb = eb };
+	if (has_alias(text, len))
+		return err_say(eb, ERR_MALFORMED,
+			"%s: YAML aliases (*name) are not allowed: write the value out", path);
+	if (!yaml_parser_initialize(&parser))
+		return err_set(eb, -12, "read %s", path);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	int err = 0;
+	if (!yaml_parser_load(&parser, &d->yaml)) {
+		err = err_say(eb, ERR_MALFORMED, "%s:%zu:%zu: %s", path, parser.problem_mark.line + 1,
+			parser.problem_mark.column + 1, parser.problem ? parser.problem : "not YAML");
+		yaml_parser_delete(&parser);
+		return err;
+	}
+	yaml_parser_delete(&parser);
+	yaml_node_t *root = yaml_document_get_root_node(&d->yaml);
+	if (root)
+		err = check_node(d, root, 0);
+	if (err)
+		document_close(d);
+	return err;
+}
+
+void document_close(struct document *d)
+{
+	yaml_document_delete(&d->yaml);
+}

@@ -1,0 +1,75 @@
+#include "mesh/control/config/settings.h"
+
+#include "mesh/base/log.h"
+#include "mesh/base/noise.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLICY_BYTES_MAX = 4 * 1024 * 1024 };
+
+static int read_policy(const char *path, struct policy **out, struct errbuf *eb)
+{
+	struct buf text = { 0 };
+	struct errbuf why = { 0 };
+	*out = NULL;
+	if (!*path)
+		return 0;
+	int err = file_read(path, POLICY_BYTES_MAX, &text, eb);
+	if (!err) {
+		*out = policy_parse((char *)buf_data(&text), text.len, &why);
+		if (!*out)
+			err = err_say(eb, why.code, "policy %s:%s%s", path,
+				why.text[0] >= '0' && why.text[0] <= '9' ? "" : " ", why.text);
+	}
+	buf_free(&text);
+	if (*out && *policy_unused(*out))
+		log_warn("policy %s: these sections have no effect on this server: %s", path,
+			policy_unused(*out));
+	return err;
+}
+
+static bool hash_message(const struct ctl_map_response *m, uint8_t hash[static SETTINGS_HASH])
+{
+	struct buf text = { 0 };
+	bool ok = ctl_map_response_write(&text, m);
+	if (ok)
+		blake2s_hash(&(struct noise_part) { buf_data(&text), text.len }, 1, hash);
+	buf_free(&text);
+	return ok;
+}
+
+void settings_free(struct settings *s)
+{
+	if (!s)
+		return;
+	policy_free(s->policy);
+	arena_free(&s->mem);
+	free(s);
+}
+
+struct settings *settings_read(const struct control_config *c, struct errbuf *eb)
+{
+	struct settings *s = calloc(1, sizeof(*s));
+	if (!s) {
+		err_set(eb, -ENOMEM, "settings");
+		return NULL;
+	}
+	struct ctl_map_response dns = { .dns = &s->dns, .control_time_ms = FLEET_NO_TIME };
+	struct ctl_map_response derp = { .derp_map = &s->derp, .control_time_ms = FLEET_NO_TIME };
+	struct config_records records = c->records;
+	if (read_policy(c->policy_path, &s->policy, eb) ||
+		config_derp_read(&c->derp_paths, &s->mem, &s->derp, eb) ||
+		(*c->records_path && config_records_read(c->records_path, &s->mem, &records, eb))) {
+		settings_free(s);
+		return NULL;
+	}
+	if (!config_dns(c, &records, &s->mem, &s->dns) || !hash_message(&dns, s->dns_hash) ||
+		!hash_message(&derp, s->derp_hash)) {
+		err_set(eb, -ENOMEM, "settings");
+		settings_free(s);
+		return NULL;
+	}
+	return s;
+}

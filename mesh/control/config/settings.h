@@ -1,0 +1,23 @@
+/* What a reload replaces, read from the files that the config names: DNS settings, DERP map, policy. */
+#ifndef RW_CONTROL_CONFIG_SETTINGS_H
+#define RW_CONTROL_CONFIG_SETTINGS_H
+
+#include "mesh/control/config/config.h"
+#include "mesh/control/policy/policy.h"
+
+enum { SETTINGS_HASH = 32 };
+
+/* Immutable; replaced as a whole at a reload. */
+struct settings {
+	struct arena mem;
+	struct ctl_dns dns;
+	struct ctl_derp_map derp;
+	struct policy *policy;
+	uint8_t dns_hash[SETTINGS_HASH], derp_hash[SETTINGS_HASH];
+};
+
+/* NULL with the sentence; free with settings_free. Needs no running server. */
+struct settings *settings_read(const struct control_config *c, struct errbuf *eb);
+void settings_free(struct settings *s); /* NULL is fine */
+
+#endif

@@ -1,0 +1,349 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/config/config.h"
+#include "mesh/control/fleet/test/place.h"
+#include <stdio.h>
+#include <string.h>
+
+#define URL "server_url: https://hs.test\n"
+
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "", "c.yaml: server_url is missing: the address nodes reach this server at, such as "
+		      "https://mesh.example.com" },
+		{ "- a\n", "c.yaml:1:1: the file must be a mapping: key: value" },
+		{ "server_url: hs.test\n", "c.yaml:1:13: server_url: \"hs.test\" is not a URL such as "
+					   "https://mesh.example.com" },
+		{ URL "listen: :80\n", "c.yaml:2:1: unknown key \"listen\"" },
+		{ URL "listen_adr: :80\n",
+			"c.yaml:2:1: unknown key \"listen_adr\"; did you mean \"listen_addr\"?" },
+		{ URL "dns:\n  magicdns: true\n",
+			"c.yaml:3:3: unknown key \"dns.magicdns\"; did you mean \"dns.magic_dns\"?" },
+		{ URL "dns:\n  magic_dns: maybe\n",
+			"c.yaml:3:14: dns.magic_dns: \"maybe\" is not true or false" },
+		{ URL "dns: true\n", "c.yaml:2:6: dns must be a mapping" },
+		{ URL "dns:\n  nameservers:\n    global: 1.1.1.1\n",
+			"c.yaml:4:13: dns.nameservers.global: \"1.1.1.1\" is not a list" },
+		{ URL "dns:\n  nameservers:\n    global: [dns.example]\n",
+			"c.yaml:4:14: dns.nameservers.global: \"dns.example\" is not an address, "
+			"address:port or https:// URL" },
+		{ URL "server_url: http://a\n", "c.yaml:2:1: \"server_url\" is set twice" },
+		{ URL "listen_addr: localhost\n", "c.yaml:2:14: listen_addr: \"localhost\" is not an address "
+						  "such as 0.0.0.0:8080 or :8080" },
+		{ URL "tls_listen_addr: 443\n", "c.yaml:2:18: tls_listen_addr: \"443\" is not an address "
+						"such as 0.0.0.0:8080 or :8080" },
+		{ URL "prefixes:\n  v4: 10.0.0.0/8\n", "c.yaml:3:7: prefixes.v4: \"10.0.0.0/8\" is not a "
+						       "prefix inside 100.64.0.0/10 (clients use no other)" },
+		{ URL "tls_cert_path: a.pem\n",
+			"c.yaml: tls_cert_path and tls_key_path go together: set both or neither" },
+		{ URL "dns:\n  base_domain: test\n",
+			"c.yaml: dns.base_domain test covers the host of server_url: nodes would look for "
+			"this server inside the mesh; "
+			"choose another domain" },
+		{ URL "dns:\n  extra_records:\n    - { name: a.test, type: MX, value: 1.2.3.4 }\n",
+			"c.yaml:4:7: dns.extra_records: a.test: type A needs an IPv4 address as value, AAAA "
+			"an IPv6 one; no other types" },
+		{ URL "dns:\n  extra_records:\n    - { name: a.test, ttl: 5 }\n",
+			"c.yaml:4:23: unknown key \"ttl\" in dns.extra_records: name, type and value are" },
+		{ URL "unix_socket_permission: \"888\"\n",
+			"c.yaml:2:25: unix_socket_permission: \"888\" is not a mode such as \"0770\"" },
+		{ URL "log:\n  level: loud\n",
+			"c.yaml:3:10: log.level: \"loud\" is not error, warn, info or debug" },
+		{ URL "dns:\n  extra_records_path: r.json\n  extra_records:\n    - { name: a.test, type: A, "
+		      "value: 1.2.3.4 }\n",
+			"c.yaml: dns.extra_records and dns.extra_records_path are both set: keep one" },
+		{ URL "database: { type: postgres }\n", "c.yaml:2:19: database.type: \"postgres\" is not "
+							"sqlite: this server keeps its data in "
+							"SQLite only" },
+		{ URL "policy: { mode: database }\n", "c.yaml:2:17: policy.mode: \"database\" is not file: "
+						      "write the policy into a file and "
+						      "name it in policy.path" },
+		{ URL "ip_prefixes: [100.64.0.0/10]\n",
+			"c.yaml:2:1: ip_prefixes is the name of an older Headscale: it is prefixes.v4 and "
+			"prefixes.v6 now" },
+		{ URL "node: { expiry: soon }\n",
+			"c.yaml:2:17: node.expiry: \"soon\" is not a time such as 30m" },
+		{ "a: [1\n", "c.yaml:2:1: did not find expected ',' or ']'" },
+		{ "a: &x 1\nb: *x\n", "c.yaml: YAML aliases (*name) are not allowed: write the value out" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct control_config c;
+		struct errbuf eb = { 0 };
+		int err = config_parse("c.yaml", rows[i].text, strlen(rows[i].text), &c, &eb);
+		if (!err || strcmp(eb.text, rows[i].error) != 0)
+			fail_msg("row %zu: %s", i, err ? eb.text : "accepted");
+	}
+}
+
+static void test_defaults(void **state)
+{
+	struct control_config c;
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_int_equal(config_parse("/etc/x/c.yaml", URL, strlen(URL), &c, &eb), 0);
+	assert_string_equal(c.server_url, "https://hs.test");
+	assert_int_equal(c.listen.port, 8080);
+	assert_true(c.has_v4 && c.has_v6 && c.magic_dns);
+	assert_int_equal(c.v4.bits, 10);
+	assert_int_equal(c.unix_socket_mode, 0600);
+	assert_string_equal(c.policy_path, "");
+	config_free(&c);
+}
+
+static void test_whole(void **state)
+{
+	static const char text[] =
+		"server_url: http://192.168.1.2:8080/\n"
+		"listen_addr: 192.168.1.2:8080\n"
+		"metrics_listen_addr: 127.0.0.1:9090\n"
+		"noise:\n  private_key_path: noise.key\n"
+		"prefixes: { v4: 100.64.3.0/24 }\n"
+		"derp: { paths: [derp.yaml, /a/b.json], urls: [] }\n"
+		"dns:\n"
+		"  magic_dns: true\n"
+		"  base_domain: Mesh.Test.\n"
+		"  override_local_dns: false\n"
+		"  nameservers:\n"
+		"    global: [1.1.1.1, \"[2606:4700:4700::1111]:53\", https://dns.example/dns-query]\n"
+		"    split: { corp.test: [10.0.0.53], empty.test: [] }\n"
+		"  search_domains: [corp.test]\n"
+		"  extra_records:\n"
+		"    - { name: nas.mesh.test, type: A, value: 100.64.3.9 }\n"
+		"policy: { path: /p.hujson }\n"
+		"database: { type: sqlite, sqlite: { path: db.sqlite } }\n"
+		"unix_socket: c.sock\n"
+		"unix_socket_permission: \"0770\"\n"
+		"log: { level: debug }\n";
+	struct control_config c;
+	struct errbuf eb = { 0 };
+	struct arena a = { 0 };
+	struct ctl_dns dns;
+	(void)state;
+	if (config_parse("/etc/x/c.yaml", text, sizeof(text) - 1, &c, &eb))
+		fail_msg("%s", eb.text);
+	assert_string_equal(c.server_url, "http://192.168.1.2:8080");
+	assert_string_equal(c.noise_key_path, "/etc/x/noise.key");
+	assert_string_equal(c.database_path, "/etc/x/db.sqlite");
+	assert_string_equal(c.unix_socket, "/etc/x/c.sock");
+	assert_string_equal(c.policy_path, "/p.hujson");
+	assert_string_equal(c.base_domain, "mesh.test");
+	assert_int_equal(c.unix_socket_mode, 0770);
+	assert_true(c.has_v4 && !c.has_v6);
+	assert_int_equal(c.log_level, LOG_DEBUG);
+	assert_int_equal(c.derp_paths.n, 2);
+	assert_string_equal(c.derp_paths.v[1], "/a/b.json");
+	assert_int_equal(c.n_unused, 1);
+	assert_string_equal(c.unused[0].key, "metrics_listen_addr");
+	assert_true(config_dns(&c, &c.records, &a, &dns));
+	assert_true(dns.proxied);
+	assert_int_equal(dns.n_resolvers, 0);
+	assert_int_equal(dns.n_fallback, 3);
+	assert_int_equal(dns.domains.n, 2);
+	assert_string_equal(dns.domains.v[0], "mesh.test");
+	assert_int_equal(dns.n_routes, 3);
+	assert_string_equal(dns.routes[1].suffix, "corp.test");
+	assert_string_equal(dns.routes[1].resolvers[0].addr, "10.0.0.53");
+	assert_int_equal(dns.routes[2].n, 0);
+	assert_string_equal(dns.extra[0].name, "nas.mesh.test");
+	arena_free(&a);
+	config_free(&c);
+}
+
+/* The keys of a Headscale file as people have them, with the values its sample gives. */
+static const char headscale[] =
+	"server_url: http://127.0.0.1:8080\nlisten_addr: 127.0.0.1:8080\n"
+	"metrics_listen_addr: 127.0.0.1:9090\ngrpc_listen_addr: 127.0.0.1:50443\n"
+	"grpc_allow_insecure: false\ntrusted_proxies: []\n"
+	"noise: { private_key_path: /x/noise.key }\n"
+	"prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48, allocation: sequential }\n"
+	"derp:\n  server: { enabled: false, region_id: 999, stun_listen_addr: \"0.0.0.0:3478\" }\n"
+	"  urls: [https://derp.test/map]\n  paths: []\n  auto_update_enabled: true\n"
+	"  update_frequency: 3h\n"
+	"disable_check_updates: false\nephemeral_node_inactivity_timeout: 10m\n"
+	"node: { expiry: 0, ephemeral: { inactivity_timeout: 20m }, routes: { ha: { probe_interval: 10s } } "
+	"}\n"
+	"database:\n  type: sqlite\n  debug: false\n  gorm: { prepare_stmt: true, slow_threshold: 1000 }\n"
+	"  sqlite: { path: /x/db.sqlite, write_ahead_log: true, wal_autocheckpoint: 1000 }\n"
+	"acme_url: https://acme.test/\nacme_email: \"\"\ntls_letsencrypt_hostname: \"\"\n"
+	"tls_letsencrypt_cache_dir: /x\ntls_letsencrypt_challenge_type: HTTP-01\n"
+	"tls_letsencrypt_listen: \":http\"\ntls_cert_path: \"\"\ntls_key_path: \"\"\n"
+	"log: { level: trace, format: text }\npolicy: { mode: file, path: \"\" }\n"
+	"dns:\n  magic_dns: true\n  base_domain: mesh.test\n  override_local_dns: true\n"
+	"  nameservers:\n    global: [192.0.2.1]\n    split:\n      {}\n  search_domains: []\n"
+	"  extra_records: []\nunix_socket: /x/s\nunix_socket_permission: \"0o770\"\n"
+	"oidc: { issuer: \"https://idp.test\" }\nlogtail: { enabled: false }\n"
+	"randomize_client_port: false\ntaildrop: { enabled: true }\n"
+	"tuning: { batch_change_delay: 800ms }\n";
+
+static void add_line(void *arg, const char *sentence)
+{
+	buf_printf(arg, "%s\n", sentence);
+}
+
+static void test_headscale(void **state)
+{
+	struct control_config c;
+	struct errbuf eb = { 0 };
+	struct buf lines = { 0 };
+	(void)state;
+	if (config_parse("/h.yaml", headscale, sizeof(headscale) - 1, &c, &eb))
+		fail_msg("%s", eb.text);
+	assert_true(!c.tls_cert && !c.tls_key && !c.expiry_ms && !*c.policy_path);
+	assert_int_equal(c.ephemeral_ms, 20 * 60 * 1000);
+	assert_int_equal(c.unix_socket_mode, 0770);
+	assert_int_equal(c.log_level, LOG_DEBUG);
+	config_unused_each(&c, add_line, &lines);
+	assert_string_equal(buf_cstr(&lines),
+		"derp.urls has no effect on this server: name relays in a file of derp.paths\n"
+		"oidc has no effect on this server: nodes come in by auth keys or by `nodes approve`\n"
+		"metrics_listen_addr, grpc_listen_addr, derp.auto_update_enabled, derp.update_frequency, "
+		"node.routes, database.gorm, database.sqlite.write_ahead_log, "
+		"database.sqlite.wal_autocheckpoint, acme_url, tls_letsencrypt_cache_dir, "
+		"tls_letsencrypt_challenge_type, tls_letsencrypt_listen, taildrop, tuning have no effect on "
+		"this server\n");
+	buf_free(&lines);
+	config_free(&c);
+}
+
+static void test_fixed(void **state)
+{
+	static const char before[] =
+		"server_url: https://hs.test\npolicy: { path: a }\nprefixes: { v4: 100.64.0.0/16 }\n"
+		"dns: { extra_records_path: b }\nunix_socket: s\nnode: { expiry: 1d }\n",
+			  after[] = "server_url: https://other.test\npolicy: { path: c }\n"
+				    "dns: { magic_dns: false, search_domains: [x.test] }\nunix_socket: t\n"
+				    "listen_addr: :80\ntls_cert_path: x\ntls_key_path: y\n";
+	struct control_config a, b;
+	struct errbuf eb = { 0 };
+	char keys[256];
+	(void)state;
+	assert_int_equal(config_parse("/c.yaml", before, sizeof(before) - 1, &a, &eb), 0);
+	assert_int_equal(config_parse("/c.yaml", after, sizeof(after) - 1, &b, &eb), 0);
+	assert_string_equal(config_fixed_differ(&a, &a, keys, sizeof(keys)), "");
+	assert_string_equal(config_fixed_differ(&a, &b, keys, sizeof(keys)),
+		"server_url, listen_addr, tls_cert_path, tls_key_path, prefixes.v4, prefixes.v6, "
+		"unix_socket");
+	config_free(&a);
+	config_free(&b);
+}
+
+static void test_records_file(void **state)
+{
+	static const struct {
+		const char *text, *error;
+		size_t n;
+	} rows[] = {
+		{ "[{\"name\": \"a.test\", \"type\": \"A\", \"value\": \"100.64.0.3\"},\n"
+		  " {\"name\": \"b.test\", \"type\": \"AAAA\", \"value\": \"fd00::1\"}]",
+			NULL, 2 },
+		{ "[]", NULL, 0 },
+		{ "", NULL, 0 },
+		{ "{\"name\": \"a.test\"}", "1:1: extra records must be a list of { name, type, value }", 0 },
+		{ "[{\"name\": \"a.test\",\n\"value\": \"x\"}]",
+			"1:2: extra records: a.test: type A needs an IPv4 address as value, AAAA an IPv6 "
+			"one; no "
+			"other types",
+			0 },
+	};
+	struct place p;
+	char path[256], want[512];
+	place_make(&p);
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena a = { 0 };
+		struct config_records got;
+		struct errbuf eb = { 0 };
+		FILE *f = fopen(place_path(&p, "r.json", path), "w");
+		fputs(rows[i].text, f);
+		fclose(f);
+		int err = config_records_read(path, &a, &got, &eb);
+		snprintf(want, sizeof(want), "%s:%s", path, rows[i].error ? rows[i].error : "");
+		if (rows[i].error ? !err || strcmp(eb.text, want) != 0 : err || got.n != rows[i].n)
+			fail_msg("row %zu: %s", i, eb.text);
+		arena_free(&a);
+	}
+	place_remove(&p);
+}
+
+#define PIN \
+	"sha256-raw:00000000000000000000000000000000" \
+	"00000000000000000000000000000000"
+
+static void test_derp(void **state)
+{
+	static const struct {
+		const char *text, *error;
+		size_t regions;
+	} rows[] = {
+		{ "regions:\n  900:\n    regionid: 900\n    regioncode: sim\n    nodes:\n      - { name: "
+		  "900a, regionid: 900, hostname: "
+		  "derp.test, ipv4: 203.0.113.11, ipv6: none, stunport: 3478, certname: \"" PIN "\" }\n",
+			NULL, 1 },
+		{ "{\"Regions\":{\"900\":{\"RegionID\":900,\"Nodes\":[{\"HostName\":\"a\",\"STUNPort\":-1,"
+		  "\"InsecureForTests\":true}]},"
+		  "\"901\":{\"Nodes\":null}}}",
+			NULL, 2 },
+		{ "regions:\n", NULL, 0 },
+		{ "regions: 5\n", "d.yaml:1:1: a DERP map needs \"regions\": a mapping from number to region",
+			0 },
+		{ "regions:\n  x: {}\n", "d.yaml:2:3: a region's key must be its number, 1 to 65535", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, derpport: x } ] }\n",
+			"d.yaml:2:42: derpport must be a number from 0 to 65535", 0 },
+		{ "regions:\n  1: { nodes: [ { name: a } ] }\n",
+			"d.yaml:2:17: a relay needs a hostname (a name or an address)", 0 },
+		{ "regions:\n  1: { regionid: 2 }\n", "d.yaml:2:18: regionid 2 of region 1", 0 },
+		{ "regions: { 1: { code: x } }\n",
+			"d.yaml:1:17: unknown key \"code\"; did you mean \"nodes\"?", 0 },
+		{ "regons: {}\n", "d.yaml:1:1: unknown key \"regons\"; did you mean \"regions\"?", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, certnme: x } ] }\n",
+			"d.yaml:2:32: unknown key \"certnme\"; did you mean \"certname\"?", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, certname: \"sha256-raw:0g\" } ] }\n",
+			"d.yaml:2:42: certname: behind sha256-raw: come 64 hex digits, as ropewalk-relay "
+			"prints "
+			"them",
+			0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, ipv4: \"::1\" } ] }\n",
+			"d.yaml:2:38: ipv4: \"::1\" is not an IPv4 address, nor none", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, ipv6: 192.0.2.1 } ] }\n",
+			"d.yaml:2:38: ipv6: \"192.0.2.1\" is not an IPv6 address, nor none", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: \"a\\nb\" } ] }\n",
+			"d.yaml:2:29: hostname is not a name or an address", 0 },
+		{ "regions:\n  1: { nodes: [ { hostname: a, regionid: 2 } ] }\n",
+			"d.yaml:2:17: regionid 2 of a relay in region 1", 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena a = { 0 };
+		struct ctl_derp_map map = { 0 };
+		struct errbuf eb = { 0 };
+		int err = config_derp_parse("d.yaml", rows[i].text, strlen(rows[i].text), &a, &map, &eb);
+		if (rows[i].error ? !err || strcmp(eb.text, rows[i].error) != 0
+				  : err || map.n_regions != rows[i].regions)
+			fail_msg("row %zu: %s", i, eb.text);
+		if (!i) {
+			assert_string_equal(map.regions[0].nodes[0].ipv6, "none");
+			assert_string_equal(map.regions[0].nodes[0].cert_name, PIN);
+		}
+		if (i == 1)
+			assert_true(
+				map.regions[0].nodes[0].stun_port == -1 && map.regions[0].nodes[0].insecure);
+		arena_free(&a);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale), cmocka_unit_test(test_fixed),
+		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

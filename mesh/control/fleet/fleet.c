@@ -1,0 +1,307 @@
+#include "mesh/control/fleet/fleet.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *copy_text(struct arena *a, const char *s)
+{
+	return arena_strdup(a, s ? s : "");
+}
+
+static bool copy_strings(struct arena *a, struct ctl_strings *s)
+{
+	const char **v = s->n ? arena_array(a, s->n, sizeof(*v)) : NULL;
+	if (s->n && !v)
+		return false;
+	for (size_t i = 0; i < s->n; i++)
+		v[i] = copy_text(a, s->v[i]);
+	s->v = v;
+	return !a->failed;
+}
+
+static bool copy_prefixes(struct arena *a, struct ctl_prefixes *p)
+{
+	p->v = p->n ? arena_memdup(a, p->v, p->n * sizeof(*p->v)) : NULL;
+	return !a->failed;
+}
+
+static bool copy_endpoints(struct arena *a, struct ctl_endpoints *e)
+{
+	if (e->n) {
+		e->v = arena_memdup(a, e->v, e->n * sizeof(*e->v));
+		e->types = e->types ? arena_memdup(a, e->types, e->n) : NULL;
+	} else {
+		e->v = NULL;
+		e->types = NULL;
+	}
+	return !a->failed;
+}
+
+struct member *member_copy(const struct member *draft)
+{
+	struct member *m = malloc(sizeof(*m));
+	if (!m)
+		return NULL;
+	*m = *draft;
+	m->refs = 1;
+	m->written = NULL;
+	m->mem = (struct arena) { 0 };
+	m->name = copy_text(&m->mem, draft->name);
+	m->hostname = copy_text(&m->mem, draft->hostname);
+	m->hostinfo_json = copy_text(&m->mem, draft->hostinfo_json);
+	m->hostinfo = (struct ctl_hostinfo) { 0 };
+	if (m->hostinfo_json && *m->hostinfo_json)
+		(void)ctl_hostinfo_read(
+			&m->mem, m->hostinfo_json, strlen(m->hostinfo_json), &m->hostinfo, NULL);
+	if (!copy_strings(&m->mem, &m->tags) || !copy_strings(&m->mem, &m->routes) ||
+		!copy_prefixes(&m->mem, &m->served) || !copy_endpoints(&m->mem, &m->endpoints)) {
+		arena_free(&m->mem);
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+const struct member *member_get(const struct member *m)
+{
+	((struct member *)m)->refs++;
+	return m;
+}
+
+void member_put(const struct member *cm)
+{
+	struct member *m = (struct member *)cm;
+	if (!m || --m->refs)
+		return;
+	arena_free(&m->mem);
+	free(m);
+}
+
+bool member_is_expired(const struct member *m, int64_t now_ms)
+{
+	return m->expiry_ms != FLEET_NO_TIME && m->expiry_ms <= now_ms;
+}
+
+bool member_is_tagged(const struct member *m)
+{
+	return m->tags.n > 0;
+}
+
+bool member_has_tag(const struct member *m, const char *tag)
+{
+	for (size_t i = 0; i < m->tags.n; i++)
+		if (!strcmp(m->tags.v[i], tag))
+			return true;
+	return false;
+}
+
+static bool same_address(bool a_has, const struct addr *a, bool b_has, const struct addr *b)
+{
+	return a_has == b_has && (!a_has || addr_equal(a, b));
+}
+
+bool member_same_identity(const struct member *a, const struct member *b)
+{
+	if (a->user != b->user || a->tags.n != b->tags.n || a->expiry_ms != b->expiry_ms ||
+		!same_address(a->has_v4, &a->v4, b->has_v4, &b->v4) ||
+		!same_address(a->has_v6, &a->v6, b->has_v6, &b->v6))
+		return false;
+	for (size_t i = 0; i < a->tags.n; i++)
+		if (!member_has_tag(b, a->tags.v[i]))
+			return false;
+	return true;
+}
+
+void fleet_init(struct fleet *f, uint64_t seed)
+{
+	*f = (struct fleet) { 0 };
+	table_init(&f->by_key, sizeof(struct node_key), seed);
+}
+
+void fleet_fini(struct fleet *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		member_put(f->v[i]);
+	free(f->v);
+	free(f->users);
+	table_fini(&f->by_key);
+	*f = (struct fleet) { 0 };
+}
+
+/* Index of the first member whose id is not below `id`. */
+static size_t member_at(const struct fleet *f, int64_t id)
+{
+	size_t lo = 0, hi = f->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (f->v[mid]->id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct member *fleet_by_id(const struct fleet *f, int64_t id)
+{
+	size_t i = member_at(f, id);
+	return i < f->n && f->v[i]->id == id ? f->v[i] : NULL;
+}
+
+struct member *fleet_by_key(const struct fleet *f, const struct node_key *k)
+{
+	return table_get(&f->by_key, k);
+}
+
+struct member *fleet_by_name(const struct fleet *f, const char *name)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (!strcmp(f->v[i]->name, name))
+			return f->v[i];
+	return NULL;
+}
+
+/* Room for one more of `size` bytes in a growing array; the array as it is now, or NULL. */
+static void *grow(void *v, size_t n, size_t *size, size_t each)
+{
+	if (n < *size)
+		return v;
+	size_t bigger = *size ? *size * 2 : 16;
+	void *p = reallocarray(v, bigger, each);
+	if (p)
+		*size = bigger;
+	return p;
+}
+
+bool fleet_put(struct fleet *f, struct member *m)
+{
+	size_t i = member_at(f, m->id);
+	struct member *old = i < f->n && f->v[i]->id == m->id ? f->v[i] : NULL;
+	struct member **v = old ? f->v : grow(f->v, f->n, &f->size, sizeof(struct member *));
+	if (v)
+		f->v = v;
+	if (!v || !table_put(&f->by_key, &m->key, m)) {
+		member_put(m);
+		return false;
+	}
+	if (!old) {
+		memmove(f->v + i + 1, f->v + i, (f->n - i) * sizeof(struct member *));
+		f->n++;
+	} else if (!key_equal(old->key.b, m->key.b)) {
+		table_remove(&f->by_key, &old->key);
+	}
+	f->v[i] = m;
+	member_put(old);
+	return true;
+}
+
+void fleet_remove(struct fleet *f, int64_t id)
+{
+	size_t i = member_at(f, id);
+	if (i >= f->n || f->v[i]->id != id)
+		return;
+	struct member *m = f->v[i];
+	f->n--;
+	memmove(f->v + i, f->v + i + 1, (f->n - i) * sizeof(struct member *));
+	table_remove(&f->by_key, &m->key);
+	member_put(m);
+}
+
+bool fleet_address_used(const struct fleet *f, const struct addr *a)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if ((f->v[i]->has_v4 && addr_equal(&f->v[i]->v4, a)) ||
+			(f->v[i]->has_v6 && addr_equal(&f->v[i]->v6, a)))
+			return true;
+	return false;
+}
+
+void fleet_label_from(const char *hostname, char out[static FLEET_LABEL])
+{
+	size_t len = 0;
+	for (const char *p = hostname ? hostname : ""; *p && *p != '.' && len < FLEET_LABEL - 1; p++) {
+		char c = (char)tolower((unsigned char)*p);
+		bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+		if (plain)
+			out[len++] = c;
+		else if (len && out[len - 1] != '-' && (c == '-' || c == '_' || c == ' '))
+			out[len++] = '-';
+	}
+	while (len && out[len - 1] == '-')
+		len--;
+	out[len] = 0;
+	if (!len || !strcmp(out, "localhost"))
+		memcpy(out, "node", sizeof("node"));
+}
+
+void fleet_label_unique(
+	const struct fleet *f, const char *hostname, int64_t except_id, char out[static FLEET_LABEL])
+{
+	char base[FLEET_LABEL];
+	fleet_label_from(hostname, base);
+	memcpy(out, base, sizeof(base));
+	for (size_t i = 1; i <= f->n; i++) {
+		const struct member *m = fleet_by_name(f, out);
+		if (!m || m->id == except_id)
+			return;
+		snprintf(out, FLEET_LABEL, "%.50s-%zu", base, i);
+	}
+}
+
+bool fleet_label_valid(const char *label)
+{
+	size_t len = strlen(label);
+	if (!len || len >= FLEET_LABEL || label[0] == '-' || label[len - 1] == '-')
+		return false;
+	return strspn(label, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static size_t user_at(const struct fleet *f, int64_t id)
+{
+	size_t i = 0;
+	while (i < f->n_users && f->users[i].id < id)
+		i++;
+	return i;
+}
+
+bool fleet_user_put(struct fleet *f, const struct user *u)
+{
+	size_t i = user_at(f, u->id);
+	if (i < f->n_users && f->users[i].id == u->id) {
+		f->users[i] = *u;
+		return true;
+	}
+	struct user *v = grow(f->users, f->n_users, &f->users_size, sizeof(*v));
+	if (!v)
+		return false;
+	f->users = v;
+	memmove(v + i + 1, v + i, (f->n_users - i) * sizeof(*v));
+	v[i] = *u;
+	f->n_users++;
+	return true;
+}
+
+void fleet_user_remove(struct fleet *f, int64_t id)
+{
+	size_t i = user_at(f, id);
+	if (i >= f->n_users || f->users[i].id != id)
+		return;
+	f->n_users--;
+	memmove(f->users + i, f->users + i + 1, (f->n_users - i) * sizeof(*f->users));
+}
+
+const struct user *fleet_user(const struct fleet *f, int64_t id)
+{
+	size_t i = user_at(f, id);
+	return i < f->n_users && f->users[i].id == id ? &f->users[i] : NULL;
+}
+
+const struct user *fleet_user_named(const struct fleet *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_users; i++)
+		if (!strcmp(f->users[i].name, name))
+			return &f->users[i];
+	return NULL;
+}

@@ -1,0 +1,572 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/fleet/registry.h"
+#include "mesh/control/fleet/test/place.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { T0 = 1700000000 };
+#define NOW (T0 * INT64_C(1000))
+
+struct fixture {
+	struct place place;
+	char path[256];
+	struct registry r;
+	struct arena a;
+	struct ctl_register_response out;
+	char pending[REGISTRY_ID];
+	unsigned identity, little, removed;
+	char decided[REGISTRY_ID];
+};
+
+static void changed(void *arg, int64_t node, enum registry_change what)
+{
+	struct fixture *x = arg;
+	(void)node;
+	*(what == CHANGE_IDENTITY ? &x->identity : &x->little) += 1;
+}
+static void removed(void *arg, int64_t node)
+{
+	(void)node;
+	((struct fixture *)arg)->removed++;
+}
+static void decided(void *arg, const char *id)
+{
+	memcpy(((struct fixture *)arg)->decided, id, REGISTRY_ID);
+}
+
+static void open_registry(struct fixture *x)
+{
+	struct errbuf eb = { 0 };
+	struct registry_config c = { .server_url = "https://hs.test",
+		.state_path = x->path,
+		.rnd = &random_system,
+		.secret = { { 9 } },
+		.ephemeral_ms = 60000,
+		.ops = { .changed = changed, .removed = removed, .decided = decided, .arg = x } };
+	c.pool.has_v4 = prefix_parse("100.64.0.0/10", &c.pool.v4);
+	c.pool.has_v6 = prefix_parse("fd7a:115c:a1e0::/48", &c.pool.v6);
+	if (registry_open(&x->r, &c, &eb))
+		fail_msg("%s", eb.text);
+}
+
+static int setup(void **state)
+{
+	struct fixture *x = calloc(1, sizeof(*x));
+	struct errbuf eb;
+	struct user u;
+	if (!x || !key_setup())
+		abort();
+	place_make(&x->place);
+	place_path(&x->place, "db.sqlite", x->path);
+	open_registry(x);
+	*state = x;
+	return registry_user_create(&x->r, "alice", NOW, &u, &eb);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *x = *state;
+	registry_close(&x->r);
+	arena_free(&x->a);
+	place_remove(&x->place);
+	free(x);
+	return 0;
+}
+
+static void make_key(struct fixture *x, const struct preauth_wish *w, char text[static REGISTRY_KEY_TEXT])
+{
+	struct errbuf eb = { 0 };
+	struct preauth k;
+	if (registry_preauth_create(&x->r, w, NOW, text, &k, &eb))
+		fail_msg("%s", eb.text);
+	assert_memory_equal(text, "hskey-auth-", 11);
+}
+
+struct ask {
+	const char *tag; /* asked for by the node */
+	uint8_t node, old, machine;
+	const char *key, *host, *followup;
+	int64_t expiry_ms, now_ms;
+};
+
+static enum registry_verdict ask(struct fixture *x, const struct ask *q)
+{
+	struct ctl_register_request rq = { .version = 119,
+		.auth_key = q->key ? q->key : "",
+		.followup = q->followup ? q->followup : "",
+		.expiry_ms = q->expiry_ms ? q->expiry_ms : INT64_MIN };
+	struct machine_key machine;
+	memset(rq.node.b, q->node, KEY_LEN);
+	memset(rq.old_node.b, q->old, KEY_LEN);
+	memset(machine.b, q->machine, KEY_LEN);
+	rq.hostinfo.hostname = q->host ? q->host : "box";
+	rq.hostinfo.request_tags = (struct ctl_strings) { .v = (const char **)&q->tag, .n = q->tag != NULL };
+	return registry_register(
+		&x->r, &rq, &machine, q->now_ms ? q->now_ms : NOW, &x->a, &x->out, x->pending);
+}
+
+static const struct member *node_of(struct fixture *x, uint8_t key)
+{
+	struct node_key k;
+	memset(k.b, key, KEY_LEN);
+	return fleet_by_key(&x->r.fleet, &k);
+}
+
+static void test_key_kinds(void **state)
+{
+	struct fixture *x = *state;
+	char once[REGISTRY_KEY_TEXT], many[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .lifetime_ms = 1000 }, once);
+	make_key(x,
+		&(struct preauth_wish) {
+			.user = "alice", .tags = "tag:a", .reusable = true, .ephemeral = true },
+		many);
+
+	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .key = once }), REGISTRY_ANSWER);
+	assert_string_equal(x->out.error, "");
+	assert_true(x->out.machine_authorized);
+	assert_string_equal(x->out.login.login_name, "alice");
+	assert_int_equal(x->identity, 1);
+	char text[ADDR_TEXT];
+	assert_string_equal(addr_format(&node_of(x, 1)->v4, text), "100.64.0.1");
+
+	/* the same node again: no key is needed or looked at */
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = "hskey-auth-nonsense" });
+	assert_true(x->out.machine_authorized);
+
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = once });
+	assert_string_equal(x->out.error,
+		"this auth key has been used already and is good for one node only: make a new one with "
+		"`ropewalk-control preauthkeys create` (--reusable for several nodes)");
+	assert_false(x->out.machine_authorized);
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = "hskey-auth-nonsense" });
+	assert_string_equal(x->out.error,
+		"this auth key is not known here: check that all of it was copied, and that it is from "
+		"this server");
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = once, .now_ms = NOW + 1000 });
+	assert_string_equal(x->out.error,
+		"this auth key has expired: make a new one with `ropewalk-control preauthkeys create`");
+	assert_int_equal(x->r.fleet.n, 1);
+
+	ask(x, &(struct ask) { .node = 3, .machine = 3, .key = many });
+	ask(x, &(struct ask) { .node = 4, .machine = 4, .key = many });
+	assert_int_equal(x->r.fleet.n, 3);
+	assert_string_equal(x->out.login.login_name, "tagged-devices");
+	assert_int_equal(x->out.user.id, FLEET_TAGGED_USER);
+	assert_true(node_of(x, 4)->ephemeral && member_has_tag(node_of(x, 4), "tag:a"));
+	assert_string_equal(node_of(x, 4)->name, "box-2");
+
+	ask(x, &(struct ask) { .node = 1, .machine = 7 });
+	assert_string_equal(x->out.error, "this node key belongs to another machine: do not copy a node's "
+					  "state; log this one out and in again");
+	ask(x, &(struct ask) { .machine = 7 });
+	assert_string_equal(x->out.error, "the request names no node key");
+}
+
+static void test_logout_and_rotation(void **state)
+{
+	struct fixture *x = *state;
+	char key[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	int64_t id = node_of(x, 1)->id;
+	struct addr v4 = node_of(x, 1)->v4;
+
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .expiry_ms = 123000, .now_ms = NOW + 5 });
+	assert_true(x->out.node_key_expired);
+	assert_true(member_is_expired(node_of(x, 1), NOW + 5));
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .now_ms = NOW + 6 });
+	assert_true(x->out.node_key_expired); /* a new key must be made */
+
+	ask(x, &(struct ask) { .node = 2, .old = 1, .machine = 1, .key = key, .now_ms = NOW + 7 });
+	assert_string_equal(x->out.error, "");
+	assert_false(x->out.node_key_expired);
+	assert_null(node_of(x, 1));
+	assert_int_equal(node_of(x, 2)->id, id);
+	assert_true(addr_equal(&node_of(x, 2)->v4, &v4));
+	assert_int_equal(x->r.fleet.n, 1);
+
+	/* without naming the old key: the machine is known */
+	ask(x, &(struct ask) { .node = 3, .machine = 1, .key = key, .now_ms = NOW + 8 });
+	assert_int_equal(node_of(x, 3)->id, id);
+
+	registry_close(&x->r);
+	open_registry(x);
+	assert_int_equal(node_of(x, 3)->id, id);
+	assert_false(member_is_expired(node_of(x, 3), NOW + 9));
+}
+
+static void test_approval(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	struct user bob;
+	int64_t node;
+	char url[128];
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	assert_memory_equal(x->out.auth_url, "https://hs.test/register/", 25);
+	assert_int_equal(strlen(x->out.auth_url), 25 + REGISTRY_ID - 1);
+	strcpy(url, x->out.auth_url);
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	assert_string_equal(x->out.auth_url, url);
+	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_WAIT);
+	assert_string_equal(x->pending, url + 25);
+	/* somebody else's url */
+	assert_int_equal(ask(x, &(struct ask) { .node = 5, .machine = 5, .followup = url }), REGISTRY_ANSWER);
+	assert_string_not_equal(x->out.auth_url, url);
+
+	/* the same id after a restart, so the page stays good */
+	registry_close(&x->r);
+	open_registry(x);
+	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_WAIT);
+
+	assert_int_equal(registry_user_create(&x->r, "bob", NOW, &bob, &eb), 0);
+	assert_int_equal(registry_approve(&x->r, url + 25, "", NOW, &node, &eb), -EINVAL);
+	assert_string_equal(eb.text, "there are several users: say whose node this is with --user NAME");
+	assert_int_equal(registry_approve(&x->r, url + 25, "carol", NOW, &node, &eb), -ENOENT);
+	assert_int_equal(registry_approve(&x->r, "0000", "bob", NOW, &node, &eb), -ENOENT);
+	assert_int_equal(registry_approve(&x->r, url + 25, "bob", NOW, &node, &eb), 0);
+	assert_string_equal(x->decided, url + 25);
+	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_ANSWER);
+	assert_string_equal(x->out.login.login_name, "bob");
+	assert_true(x->out.machine_authorized);
+}
+
+/* Strangers fill the list of those that wait: the oldest goes, and comes back when its node asks. */
+static void test_many_pending(void **state)
+{
+	struct fixture *x = *state;
+	struct machine_key machine = { { 7 } };
+	struct pending_info info;
+	char url[128];
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	strcpy(url, x->out.auth_url);
+	for (unsigned i = 0; i < REGISTRY_PENDING_MAX; i++) {
+		struct ctl_register_request rq = { .followup = "", .auth_key = "", .expiry_ms = INT64_MIN };
+		memcpy(rq.node.b, &i, sizeof(i));
+		rq.node.b[KEY_LEN - 1] = 1;
+		registry_register(&x->r, &rq, &machine, NOW, &x->a, &x->out, x->pending);
+		assert_string_equal(x->out.error, "");
+	}
+	assert_int_equal(x->r.n_pending, REGISTRY_PENDING_MAX);
+	assert_false(registry_pending_find(&x->r, url + 25, &info));
+	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_WAIT);
+	assert_true(registry_pending_find(&x->r, url + 25, &info));
+	assert_int_equal(x->r.n_pending, REGISTRY_PENDING_MAX);
+}
+
+/* node.expiry: logins of users' machines end, and a new one begins anew; tagged machines stay. */
+static void test_default_expiry(void **state)
+{
+	struct fixture *x = *state;
+	char key[REGISTRY_KEY_TEXT], tagged[REGISTRY_KEY_TEXT];
+	x->r.c.expiry_ms = 1000;
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "tag:web" }, tagged);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = tagged });
+	assert_int_equal(node_of(x, 1)->expiry_ms, NOW + 1000);
+	assert_int_equal(node_of(x, 2)->expiry_ms, FLEET_NO_TIME);
+	assert_int_equal(registry_tick(&x->r, NOW + 1), NOW + 1000);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .now_ms = NOW + 1000 });
+	assert_true(x->out.node_key_expired);
+	ask(x, &(struct ask) { .node = 3, .old = 1, .machine = 1, .key = key, .now_ms = NOW + 1500 });
+	assert_false(x->out.node_key_expired);
+	assert_int_equal(node_of(x, 3)->expiry_ms, NOW + 2500);
+	assert_int_equal(x->r.fleet.n, 2);
+}
+
+/* Nothing can be written: what nodes say of themselves holds, what an admin wants does not. */
+static void test_unsaved(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT], aside[256];
+	struct endpoint ep = { addr_v4(0xc0000201U), 1 };
+	struct machine_key machine;
+	struct ctl_map_request rq = { .endpoints = { .v = &ep, .n = 1, .present = true } };
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	memset(rq.node.b, 1, KEY_LEN);
+	memset(machine.b, 1, KEY_LEN);
+	assert_int_equal(rename(x->path, place_path(&x->place, "aside", aside)), 0);
+	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW + 1));
+	assert_int_equal(node_of(x, 1)->endpoints.n, 1);
+	assert_non_null(strstr(x->r.trouble, "was removed or replaced"));
+	assert_int_equal(registry_node_rename(&x->r, node_of(x, 1)->id, "other", &eb), -ENOENT);
+	assert_string_equal(node_of(x, 1)->name, "box");
+	assert_int_equal(rename(aside, x->path), 0);
+	assert_int_equal(registry_node_rename(&x->r, node_of(x, 1)->id, "other", &eb), 0);
+	assert_string_equal(x->r.trouble, "");
+}
+
+/* A node may not hand on more of itself than a real one has to say. */
+static void test_much_to_say(void **state)
+{
+	struct fixture *x = *state;
+	char key[REGISTRY_KEY_TEXT], *text = calloc(1, 40001);
+	struct endpoint ep[100];
+	struct machine_key machine;
+	memset(text, 'x', 40000);
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .host = text });
+	assert_string_equal(x->out.error, "");
+	assert_string_equal(node_of(x, 1)->name, "node");
+	assert_string_equal(node_of(x, 1)->hostinfo_json, "");
+	for (size_t i = 0; i < ARRAY_LEN(ep); i++)
+		ep[i] = (struct endpoint) { addr_v4(0xc0000200U + (uint32_t)i), 1 };
+	struct ctl_map_request rq = { .has_hostinfo = true,
+		.endpoints = { .v = ep, .n = ARRAY_LEN(ep), .present = true } };
+	memset(rq.node.b, 1, KEY_LEN);
+	memset(machine.b, 1, KEY_LEN);
+	rq.hostinfo.hostname = "box";
+	rq.hostinfo.os = text;
+	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW));
+	assert_string_equal(node_of(x, 1)->name, "node");
+	assert_string_equal(node_of(x, 1)->hostinfo_json, "");
+	assert_int_equal(node_of(x, 1)->endpoints.n, 64);
+	free(text);
+}
+
+/* Logged in again with a new key, a node is the one it was, with the tags an admin gave it meanwhile. */
+static void test_tagged_again(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	const int64_t id = node_of(x, 1)->id;
+	assert_int_equal(registry_node_tag(&x->r, id, "tag:web", &eb), 0);
+	assert_int_equal(registry_node_expire(&x->r, id, NOW, &eb), 0);
+	ask(x, &(struct ask) { .node = 2, .old = 1, .machine = 1, .key = key, .now_ms = NOW + 1 });
+	assert_string_equal(x->out.error, "");
+	assert_int_equal(x->r.fleet.n, 1);
+	assert_int_equal(node_of(x, 2)->id, id);
+	assert_true(member_has_tag(node_of(x, 2), "tag:web"));
+	assert_false(member_is_expired(node_of(x, 2), NOW + 1));
+}
+
+static void test_facts(void **state)
+{
+	struct fixture *x = *state;
+	char key[REGISTRY_KEY_TEXT];
+	struct machine_key machine, other;
+	struct endpoint ep;
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	memset(machine.b, 1, KEY_LEN);
+	memset(other.b, 2, KEY_LEN);
+	assert_true(endpoint_parse("192.0.2.1:41641", &ep));
+	struct ctl_map_request rq = {
+		.version = 119, .has_hostinfo = true, .endpoints = { .v = &ep, .n = 1, .present = true }
+	};
+	memset(rq.node.b, 1, KEY_LEN);
+	memset(rq.disco.b, 6, KEY_LEN);
+	rq.hostinfo.hostname = "box";
+	rq.hostinfo.has_netinfo = true;
+	rq.hostinfo.netinfo.preferred_derp = 900;
+	assert_null(registry_map_received(&x->r, &rq, &other, NOW));
+	const struct member *m = registry_map_received(&x->r, &rq, &machine, NOW);
+	assert_int_equal(m->home_derp, 900);
+	assert_int_equal(m->endpoints.n, 1);
+	assert_int_equal(x->little, 1);
+	assert_ptr_equal(registry_map_received(&x->r, &rq, &machine, NOW), m); /* nothing new */
+	assert_int_equal(x->little, 1);
+
+	/* a bare stream request takes nothing back */
+	struct ctl_map_request bare = { .version = 119,
+		.node = rq.node,
+		.stream = true,
+		.has_hostinfo = true,
+		.endpoints = { .present = true } };
+	bare.hostinfo.hostname = "box";
+	m = registry_map_received(&x->r, &bare, &machine, NOW);
+	assert_int_equal(m->home_derp, 900);
+	assert_int_equal(m->endpoints.n, 1);
+
+	rq.hostinfo.hostname = "Other Box.local";
+	m = registry_map_received(&x->r, &rq, &machine, NOW);
+	assert_string_equal(m->name, "other-box");
+	assert_int_equal(x->identity, 2);
+	rq.read_only = true;
+	rq.hostinfo.hostname = "x";
+	assert_string_equal(registry_map_received(&x->r, &rq, &machine, NOW)->name, "other-box");
+	memset(rq.node.b, 9, KEY_LEN);
+	assert_null(registry_map_received(&x->r, &rq, &machine, NOW));
+}
+
+static void test_time(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT], gone[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .ephemeral = true }, gone);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = gone });
+	assert_int_equal(registry_node_expire(&x->r, 1, NOW + 30000, &eb), 0);
+	assert_int_equal(registry_tick(&x->r, NOW), NOW + 30000);
+	unsigned before = x->identity;
+	assert_int_equal(registry_tick(&x->r, NOW + 30000), NOW + 60000);
+	assert_int_equal(x->identity, before + 1);
+	registry_online_set(&x->r, 2, true, NOW + 40000);
+	assert_int_equal(registry_tick(&x->r, NOW + 70000), INT64_MAX);
+	assert_int_equal(x->r.fleet.n, 2);
+	registry_online_set(&x->r, 2, false, NOW + 80000);
+	assert_int_equal(registry_tick(&x->r, NOW + 80000), NOW + 140000);
+	/* the server was away for long, the node perhaps not at all */
+	registry_close(&x->r);
+	open_registry(x);
+	assert_int_equal(registry_tick(&x->r, NOW + 900000), NOW + 960000);
+	assert_int_equal(x->r.fleet.n, 2);
+	registry_tick(&x->r, NOW + 960000);
+	assert_int_equal(x->r.fleet.n, 1);
+	assert_int_equal(x->removed, 1);
+}
+
+static void test_requested_tags(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	int64_t node;
+	char key[REGISTRY_KEY_TEXT],
+		text[] = "{\"tagOwners\":{\"tag:web\":[\"alice@\"],\"tag:db\":[\"bob@\"]}}";
+	struct policy *p = policy_parse(text, strlen(text), &eb);
+	assert_non_null(p);
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .tag = "tag:web" });
+	assert_string_equal(x->out.error,
+		"this node may not be tag:web: \"tagOwners\" in the policy does not give that tag to alice");
+	x->r.policy = p;
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .tag = "tag:web" });
+	assert_string_equal(x->out.error, "");
+	assert_true(member_has_tag(node_of(x, 1), "tag:web"));
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = key, .tag = "tag:db" });
+	assert_string_equal(x->out.error,
+		"this node may not be tag:db: \"tagOwners\" in the policy does not give that tag to alice");
+	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = key, .tag = "tag:none" });
+	assert_string_equal(
+		x->out.error, "tag:none is not in the policy's \"tagOwners\": add it there and reload");
+
+	ask(x, &(struct ask) { .node = 3, .machine = 3, .tag = "tag:web" });
+	assert_int_equal(registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "", NOW, &node, &eb), 0);
+	assert_true(member_has_tag(node_of(x, 3), "tag:web"));
+	x->r.policy = NULL;
+	policy_free(p);
+}
+
+/* A node that offers 10.1.0.0/16 and to be an exit. */
+static void join_as_router(struct fixture *x, uint8_t n, const char *key)
+{
+	struct prefix routes[2];
+	struct machine_key machine;
+	struct ctl_map_request rq = { .version = 119, .has_hostinfo = true };
+	ask(x, &(struct ask) { .node = n, .machine = n, .key = key });
+	memset(machine.b, n, KEY_LEN);
+	memset(rq.node.b, n, KEY_LEN);
+	assert_true(prefix_parse("10.1.0.0/16", &routes[0]) && prefix_parse("0.0.0.0/0", &routes[1]));
+	rq.hostinfo.routable_ips = (struct ctl_prefixes) { .v = routes, .n = 2 };
+	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW));
+}
+
+static size_t served_by(struct fixture *x, int64_t id)
+{
+	return fleet_by_id(&x->r.fleet, id)->served.n;
+}
+
+static void test_routes(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	join_as_router(x, 1, key);
+	join_as_router(x, 2, key);
+	assert_int_equal(served_by(x, 1), 0);
+	assert_int_equal(registry_node_routes(&x->r, 1, "10.1", NOW, &eb), -EINVAL);
+	assert_int_equal(registry_node_routes(&x->r, 9, "", NOW, &eb), -ENOENT);
+	assert_int_equal(registry_node_routes(&x->r, 1, "10.1.2.3/16,0.0.0.0/0,10.9.0.0/16", NOW, &eb), 0);
+	assert_int_equal(registry_node_routes(&x->r, 2, "10.1.0.0/16,0.0.0.0/0", NOW, &eb), 0);
+	assert_int_equal(served_by(x, 1), 2); /* not what it never offered */
+	assert_int_equal(served_by(x, 2), 1); /* the exit; the subnet has one carrier */
+	registry_online_set(&x->r, 2, true, NOW);
+	assert_int_equal(served_by(x, 1), 1);
+	assert_int_equal(served_by(x, 2), 2);
+	registry_online_set(&x->r, 1, true, NOW);
+	assert_int_equal(served_by(x, 1), 2);
+	registry_close(&x->r);
+	open_registry(x); /* approval is kept */
+	registry_online_set(&x->r, 1, true, NOW);
+	assert_int_equal(served_by(x, 1), 2);
+	assert_int_equal(registry_node_delete(&x->r, 1, &eb), 0);
+	assert_int_equal(served_by(x, 2), 2);
+	assert_int_equal(registry_node_routes(&x->r, 2, "", NOW, &eb), 0);
+	assert_int_equal(served_by(x, 2), 0);
+}
+
+static void test_admin(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	struct user u;
+	struct preauth k;
+	char key[REGISTRY_KEY_TEXT];
+	assert_int_equal(registry_user_create(&x->r, "alice", NOW, &u, &eb), -EEXIST);
+	assert_string_equal(eb.text, "user \"alice\" exists already");
+	assert_int_equal(registry_user_create(&x->r, "a b", NOW, &u, &eb), -EINVAL);
+	assert_int_equal(registry_user_create(&x->r, "bob@", NOW, &u, &eb), -EINVAL);
+	struct preauth_wish w = { .user = "carol", .tags = "" };
+	assert_int_equal(registry_preauth_create(&x->r, &w, NOW, key, &k, &eb), -ENOENT);
+	assert_string_equal(eb.text, "no user \"carol\": make it with `ropewalk-control users create carol`, "
+				     "or add --create-user");
+	w.create_user = true;
+	make_key(x, &w, key);
+	w.tags = "web";
+	assert_int_equal(registry_preauth_create(&x->r, &w, NOW, key, &k, &eb), -EINVAL);
+	w.tags = "";
+	make_key(x, &w, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	assert_int_equal(registry_user_destroy(&x->r, "carol", &eb), -EBUSY);
+	assert_string_equal(eb.text, "user \"carol\" still has nodes (box): delete them first");
+	assert_int_equal(registry_node_rename(&x->r, 1, "Bad Name", &eb), -EINVAL);
+	assert_int_equal(registry_node_rename(&x->r, 1, "good", &eb), 0);
+	assert_int_equal(registry_node_tag(&x->r, 1, "tag:a,tag:b", &eb), 0);
+	assert_true(member_has_tag(node_of(x, 1), "tag:b"));
+	assert_int_equal(registry_node_delete(&x->r, 9, &eb), -ENOENT);
+	assert_int_equal(registry_node_delete(&x->r, 1, &eb), 0);
+	assert_int_equal(registry_user_destroy(&x->r, "carol", &eb), 0);
+	assert_int_equal(registry_user_destroy(&x->r, "carol", &eb), -ENOENT);
+	/* a number is never given twice, nor is an address soon */
+	w = (struct preauth_wish) { .user = "alice", .tags = "" };
+	make_key(x, &w, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	assert_int_equal(node_of(x, 1)->id, 2);
+	assert_int_equal(addr_v4_get(&node_of(x, 1)->v4), 0x64400002);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_key_kinds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_logout_and_rotation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_pending, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_default_expiry, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unsaved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_much_to_say, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tagged_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_requested_tags, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_admin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_routes, setup, teardown) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,336 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/base/buf.h"
+#include "mesh/control/policy/hujson.h"
+#include "mesh/control/policy/policy.h"
+#include "mesh/control/fleet/test/net.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 1 alice's laptop, 2 alice's phone, 3 bob's laptop, 4 tagged tag:web, 5 tagged tag:db. */
+static void make_net(struct fleet *f)
+{
+	net_init(f);
+	net_add(f, 1, "laptop", 1, NULL);
+	net_add(f, 2, "phone", 1, NULL);
+	net_add(f, 3, "bobs", 2, NULL);
+	net_add(f, 4, "web", 1, "tag:web");
+	net_add(f, 5, "db", 1, "tag:db");
+}
+
+static struct policy *parse(const char *text, struct errbuf *eb)
+{
+	char *copy = strdup(text);
+	struct policy *p = policy_parse(copy, strlen(copy), eb);
+	free(copy);
+	return p;
+}
+
+#define HEAD \
+	"{\"groups\":{\"group:dev\":[\"alice@\",\"bob@\"]},\"hosts\":{\"db1\":\"100.64.0.5\"}," \
+	"\"tagOwners\":{\"tag:web\":[\"group:dev\"],\"tag:db\":[\"alice@\"]},\"acls\":["
+#define ACL(src, dst) "{\"action\":\"accept\",\"src\":[" src "],\"dst\":[" dst "]}"
+
+static void test_visibility(void **state)
+{
+	/* pairs: "ab" = a may begin a conversation with b; all others may not */
+	static const struct {
+		const char *text, *pairs;
+	} rows[] = {
+		{ "{}", "12 13 14 15 21 23 24 25 31 32 34 35 41 42 43 45 51 52 53 54" },
+		{ HEAD "]}", "" },
+		{ HEAD ACL("\"*\"", "\"*:*\"") "]}",
+			"12 13 14 15 21 23 24 25 31 32 34 35 41 42 43 45 51 52 53 54" },
+		{ HEAD ACL("\"alice@\"", "\"alice@:*\"") "]}", "12 21" },
+		{ HEAD ACL("\"alice@\"", "\"bob@:22\"") "]}", "13 23" },
+		{ HEAD ACL("\"group:dev\"", "\"tag:web:80,443\"") "]}", "14 24 34" },
+		{ HEAD ACL("\"tag:web\"", "\"tag:db:5432\"") "]}", "45" },
+		{ HEAD ACL("\"bob@\"", "\"db1:5432\"") "]}", "35" },
+		{ HEAD ACL("\"100.64.0.3\"", "\"100.64.0.0/31:*\"") "]}", "31" },
+		{ HEAD ACL("\"fd7a:115c:a1e0::3\"", "\"fd7a:115c:a1e0::4:22\"") "]}", "34" },
+		{ HEAD ACL("\"bob@\"", "\"[fd7a:115c:a1e0::4]:22\"") "]}", "34" },
+		{ HEAD ACL("\"autogroup:member\"", "\"autogroup:self:*\"") "]}", "12 21" },
+		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", "12 21" },
+		{ HEAD ACL("\"autogroup:member\"", "\"autogroup:tagged:*\"") "]}", "14 15 24 25 34 35" },
+		{ HEAD ACL("\"*\"", "\"autogroup:internet:*\"") "]}", "" },
+		{ HEAD ACL("\"alice@\"", "\"alice@:*\"") "," ACL("\"bob@\"", "\"tag:web:*\"") ",]}",
+			"12 21 34" },
+	};
+	(void)state;
+	struct fleet f;
+	make_net(&f);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct policy *p = parse(rows[i].text, &eb);
+		if (!p)
+			fail_msg("row %zu: %s", i, eb.text);
+		for (int64_t a = 1; a <= 5; a++)
+			for (int64_t b = 1; b <= 5; b++) {
+				char pair[3] = { (char)('0' + a), (char)('0' + b), 0 };
+				bool want = strstr(rows[i].pairs, pair);
+				if (a != b &&
+					policy_allows(p, &f, fleet_by_id(&f, a), fleet_by_id(&f, b)) != want)
+					fail_msg("row %zu: %s", i, pair);
+			}
+		policy_free(p);
+	}
+	fleet_fini(&f);
+}
+
+static void print_rules(const struct ctl_rule *r, size_t n, struct buf *out)
+{
+	char a[ADDR_TEXT], b[ADDR_TEXT], net[PREFIX_TEXT];
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(out, "%s", i ? " | " : "");
+		for (size_t k = 0; k < r[i].n_src; k++)
+			if (r[i].src[k].any)
+				buf_printf(out, "* ");
+			else if (addr_equal(&r[i].src[k].first, &r[i].src[k].last))
+				buf_printf(out, "%s ", addr_format(&r[i].src[k].first, a));
+			else
+				buf_printf(out, "%s-%s ", addr_format(&r[i].src[k].first, a),
+					addr_format(&r[i].src[k].last, b));
+		buf_printf(out, ">");
+		for (size_t k = 0; k < r[i].n_dst; k++)
+			buf_printf(out, " %s:%u-%u",
+				r[i].dst[k].any_ip ? "*" : prefix_format(&r[i].dst[k].net, net),
+				r[i].dst[k].first, r[i].dst[k].last);
+		for (size_t k = 0; k < r[i].n_protos; k++)
+			buf_printf(out, " p%u", r[i].protos[k]);
+	}
+}
+
+static void test_filters(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t node;
+		const char *rules;
+	} rows[] = {
+		{ "{}", 1, "* > *:0-65535" },
+		{ HEAD "]}", 1, "" },
+		{ HEAD ACL("\"*\"", "\"*:22\"") "]}", 1, "* > *:22-22" },
+		{ HEAD ACL("\"alice@\"", "\"bob@:22,80-90\"") "]}", 3,
+			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 100.64.0.3/32:22-22 "
+			"100.64.0.3/32:80-90 "
+			"fd7a:115c:a1e0::3/128:22-22 fd7a:115c:a1e0::3/128:80-90" },
+		{ HEAD ACL("\"alice@\"", "\"bob@:22\"") "]}", 1, "" },
+		{ HEAD ACL("\"bob@\"", "\"db1:5432\"") "]}", 5,
+			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.5/32:5432-5432" },
+		{ HEAD ACL("\"10.0.0.0/30\"", "\"tag:web:*\"") "]}", 4,
+			"10.0.0.0-10.0.0.3 > 100.64.0.4/32:0-65535 fd7a:115c:a1e0::4/128:0-65535" },
+		{ HEAD "{\"action\":\"accept\",\"proto\":\"icmp\",\"src\":[\"tag:web\"],\"dst\":[\"tag:db:*"
+		       "\"]}]}",
+			5,
+			"100.64.0.4 fd7a:115c:a1e0::4 > 100.64.0.5/32:0-65535 fd7a:115c:a1e0::5/128:0-65535 "
+			"p1 p58" },
+		{ HEAD "{\"action\":\"accept\",\"proto\":\"17\",\"src\":[\"*\"],\"dst\":[\"db1:53\"]}]}", 5,
+			"* > 100.64.0.5/32:53-53 p17" },
+		/* what everyone may reach of their own, only from the owner's other nodes */
+		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", 3,
+			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.3/32:0-65535 "
+			"fd7a:115c:a1e0::3/128:0-65535" },
+		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", 4, "" },
+		/* sources that overlap or touch are one */
+		{ HEAD ACL("\"100.64.0.2\",\"100.64.0.4/"
+			   "30\",\"alice@\",\"tag:db\",\"255.255.255.255\",\"0.0.0.0\"",
+			  "\"db1:1\"") "]}",
+			5,
+			"0.0.0.0 100.64.0.1-100.64.0.2 100.64.0.4-100.64.0.7 255.255.255.255 "
+			"fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 fd7a:115c:a1e0::4-fd7a:115c:a1e0::5 > "
+			"100.64.0.5/32:1-1" },
+		/* a source that nobody is gives no rule */
+		{ HEAD ACL("\"carol@\"", "\"*:*\"") "]}", 1, "" },
+	};
+	(void)state;
+	struct fleet f;
+	make_net(&f);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct policy *p = parse(rows[i].text, &eb);
+		struct arena a = { 0 };
+		struct ctl_rule *rules;
+		struct buf out = { 0 };
+		size_t n;
+		if (!p)
+			fail_msg("row %zu: %s", i, eb.text);
+		struct policy_sources s = { 0 }, *kept[] = { NULL, &s, &s };
+		for (size_t k = 0; k < ARRAY_LEN(kept); k++) {
+			assert_true(
+				policy_filter(p, &f, kept[k], fleet_by_id(&f, rows[i].node), &a, &rules, &n));
+			print_rules(rules, n, &out);
+			if (strcmp(buf_cstr(&out), rows[i].rules) != 0)
+				fail_msg("row %zu: %s", i, buf_cstr(&out));
+			buf_free(&out);
+		}
+		policy_sources_reset(&s);
+		arena_free(&a);
+		policy_free(p);
+	}
+	fleet_fini(&f);
+}
+
+/* Node 6 carries 10.0.0.0/24 and is an exit: what is behind it counts for it, as a source too. */
+static void test_carriers(void **state)
+{
+	static const struct {
+		const char *text, *pairs; /* as in test_visibility */
+		int64_t node;
+		const char *rules;
+	} rows[] = {
+		{ HEAD ACL("\"alice@\"", "\"10.0.0.5:22\"") "]}", "16 26", 6,
+			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 10.0.0.5/32:22-22" },
+		{ HEAD ACL("\"tag:web\"", "\"10.0.0.0/16:22\"") "]}", "46", 6,
+			"100.64.0.4 fd7a:115c:a1e0::4 > 10.0.0.0/24:22-22" },
+		{ HEAD ACL("\"10.0.0.0/24\"", "\"db1:80\"") "]}", "65", 5,
+			"10.0.0.0-10.0.0.255 > 100.64.0.5/32:80-80" },
+		{ HEAD ACL("\"alice@\"", "\"autogroup:internet:*\"") "]}", "16 26", 6,
+			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 0.0.0.0/0:0-65535" },
+		{ HEAD ACL("\"alice@\"", "\"10.1.0.0/24:*\"") "]}", "", 6, "" },
+	};
+	struct fleet f;
+	struct prefix served[2];
+	(void)state;
+	make_net(&f);
+	assert_true(prefix_parse("10.0.0.0/24", &served[0]) && prefix_parse("0.0.0.0/0", &served[1]));
+	struct member router = *net_add(&f, 6, "router", 2, NULL);
+	router.served = (struct ctl_prefixes) { .v = served, .n = 2 };
+	assert_non_null(net_put(&f, &router));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct policy *p = parse(rows[i].text, &eb);
+		struct arena a = { 0 };
+		struct ctl_rule *rules;
+		struct buf out = { 0 };
+		size_t n;
+		for (int64_t from = 1; from <= 6; from++)
+			for (int64_t to = 1; to <= 6; to++) {
+				char pair[3] = { (char)('0' + from), (char)('0' + to), 0 };
+				if (from != to &&
+					policy_allows(p, &f, fleet_by_id(&f, from), fleet_by_id(&f, to)) !=
+						(strstr(rows[i].pairs, pair) != NULL))
+					fail_msg("row %zu: %s", i, pair);
+			}
+		assert_true(policy_filter(p, &f, NULL, fleet_by_id(&f, rows[i].node), &a, &rules, &n));
+		print_rules(rules, n, &out);
+		if (strcmp(out.len ? buf_cstr(&out) : "", rows[i].rules) != 0)
+			fail_msg("row %zu: %s", i, buf_cstr(&out));
+		buf_free(&out);
+		arena_free(&a);
+		policy_free(p);
+	}
+	fleet_fini(&f);
+}
+
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "", "1:0: '[' or '{' expected near end of file" },
+		{ "[]", "1:1: the policy must be an object: { ... }" },
+		{ "{\n // comment\n \"acls\": [ }", "3:12: unexpected token near '}'" },
+		{ "{\"acl\":[]}", "1:8: acl: no such field; did you mean \"acls\"?" },
+		{ "{\"acls\":{}}", "1:9: acls: must be a list" },
+		{ "{\"acls\":[{\"action\":\"deny\"}]}",
+			"1:20: acls[0].action: must be \"accept\" (what no rule accepts is denied)" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*\"]}]}",
+			"1:48: acls[0].dst[0]: \"*\" has no ports: write it as \"*:*\" or with a port" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:http\"]}]}",
+			"1:48: acls[0].dst[0]: \"http\" is no port: write *, 22, 80-90 or a list of these" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:90-80\"]}]}",
+			"1:48: acls[0].dst[0]: \"90-80\" is no port: write *, 22, 80-90 or a list of these" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice\"],\"dst\":[\"*:*\"]}]}",
+			"1:36: acls[0].src[0]: \"alice\" is no user (alice@), group:, tag:, autogroup:, "
+			"address or "
+			"name in \"hosts\"" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"group:x\"],\"dst\":[\"*:*\"]}]}",
+			"1:36: acls[0].src[0]: group:x is not in \"groups\"" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"tag:x\"],\"dst\":[\"*:*\"]}]}",
+			"1:36: acls[0].src[0]: tag:x is not in \"tagOwners\"" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:members\"],\"dst\":[\"*:*\"]}]}",
+			"1:36: acls[0].src[0]: unknown autogroup:members; did you mean autogroup:member?" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:self\"],\"dst\":[\"*:*\"]}]}",
+			"1:36: acls[0].src[0]: autogroup:self can only be a destination" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"proto\":\"tpc\",\"src\":[\"*\"],\"dst\":[\"*:*\"]}]}",
+			"1:37: acls[0].proto: unknown protocol \"tpc\": write tcp, udp, icmp, ... or a "
+			"number" },
+		{ "{\"groups\":{\"dev\":[]}}", "1:18: groups.dev: a group's name begins with \"group:\"" },
+		{ "{\"groups\":{\"group:a\":[\"group:b\"]}}",
+			"1:22: groups.group:a: \"group:b\" is not a user: users are written with an @, as in "
+			"\"alice@\"" },
+		{ "{\"hosts\":{\"a\":\"b\"}}", "1:15: hosts.a: must be an address or prefix" },
+		{ "{\"tagOwners\":{\"web\":[]}}", "1:21: tagOwners.web: a tag's name begins with \"tag:\"" },
+		{ "{ // rules\n\t\"acls\": [\n\t\t{\"action\": \"accept\", \"src\": [\"*\"], \"dst\": "
+		  "[\"*:*\"]},\n"
+		  "\t\t{\"action\": \"accept\",\n\t\t \"src\": [\"*\", /* a, ] } */ \"bob\",],\n\t\t "
+		  "\"dst\": [\"*:*\"]}]}",
+			"5:30: acls[1].src[1]: \"bob\" is no user (alice@), group:, tag:, autogroup:, "
+			"address or "
+			"name in \"hosts\"" },
+		{ "{\"tagOwners\":{\"tag:a.b\":[\"*\"],\"tag:a\":[3]}}",
+			"1:39: tagOwners.tag:a: \"tag:a\" must be a list of strings" },
+		{ "{\"grants\":[]}", "1:11: grants: is not supported: write the rules as \"acls\"" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct policy *p = parse(rows[i].text, &eb);
+		if (p || strcmp(eb.text, rows[i].error) != 0)
+			fail_msg("row %zu: %s", i, p ? "accepted" : eb.text);
+	}
+}
+
+static void test_hujson(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{ "{\"a\":1,}", "{\"a\":1 }" },
+		{ "[1, // one\n 2, /* two */ ]", "[1,       \n 2            ]" },
+		{ "\"// no \\\" comment, ]\"", "\"// no \\\" comment, ]\"" },
+		{ "[\",\",]", "[\",\" ]" },
+		{ "/* open", "/* open" },
+		{ "\"open", "\"open" },
+		{ "[,,]", "[, ]" },
+		{ "a/", "a/" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *copy = strdup(rows[i].in);
+		hujson_blank(copy, strlen(copy));
+		if (strcmp(copy, rows[i].out) != 0)
+			fail_msg("row %zu: %s", i, copy);
+		free(copy);
+	}
+}
+
+static void test_tags(void **state)
+{
+	struct errbuf eb = { 0 };
+	(void)state;
+	struct policy *p = parse(HEAD "],\"ssh\":[]}", &eb);
+	assert_non_null(p);
+	assert_string_equal(policy_unused(p), "ssh");
+	assert_true(policy_owns_tag(p, "tag:web", "bob"));
+	assert_false(policy_owns_tag(p, "tag:db", "bob"));
+	assert_false(policy_owns_tag(p, "tag:none", "alice"));
+	assert_false(policy_owns_tag(NULL, "tag:web", "alice"));
+	assert_true(policy_knows_tag(p, "tag:db"));
+	assert_false(policy_knows_tag(p, "tag:none"));
+	policy_free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_visibility), cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_carriers), cmocka_unit_test(test_errors), cmocka_unit_test(test_hujson),
+		cmocka_unit_test(test_tags) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -42,9 +42,10 @@ rw_system(cmocka cmocka)
 find_library(RW_HTTP_PARSER http_parser REQUIRED)
 rw_system(ldns ldns)
 
-# rw_room(NAME [EXCEPT file...] [LIBS lib...] [SYSTEM name...]): library rw_NAME from *.c of this folder.
+# rw_room(NAME [EXCEPT file...] [LIBS lib...] [SYSTEM name...] [TEST_LIBS lib...]): library rw_NAME from *.c of this
+# folder; TEST_LIBS are what its tests link besides.
 function(rw_room name)
-	cmake_parse_arguments(R "" "" "EXCEPT;LIBS;SYSTEM" ${ARGN})
+	cmake_parse_arguments(R "" "" "EXCEPT;LIBS;SYSTEM;TEST_LIBS" ${ARGN})
 	file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
 	foreach(f ${R_EXCEPT})
 		list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${f})
@@ -65,6 +66,9 @@ function(rw_room name)
 		get_filename_component(stem ${t} NAME_WE)
 		add_executable(${name}_${stem} ${t} ${test_parts})
 		target_link_libraries(${name}_${stem} PRIVATE rw_${name} PkgConfig::rw_sys_cmocka)
+		foreach(l ${R_TEST_LIBS})
+			target_link_libraries(${name}_${stem} PRIVATE rw_${l})
+		endforeach()
 		add_test(NAME ${name}/${stem} COMMAND ${name}_${stem})
 		set_tests_properties(${name}/${stem} PROPERTIES LABELS unit TIMEOUT 120
 			ENVIRONMENT "RW_SOURCE_DIR=${PROJECT_SOURCE_DIR};RW_BIN_DIR=${CMAKE_BINARY_DIR}/bin")

@@ -1,10 +1,10 @@
 /* The one consumer of map changes: difference -> filter, WireGuard peers, path, resolver zone, routes, OS
  * DNS; in that order for what comes, the other way round for what goes. */
 #include "mesh/base/log.h"
-#include "mesh/node/iface.h"
+#include "mesh/node/host/iface.h"
 #include "mesh/node/names.h"
 #include "mesh/node/node.h"
-#include "mesh/node/relays.h"
+#include "mesh/node/links/relays.h"
 #include <stdlib.h>
 #include <string.h>
 

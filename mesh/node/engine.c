@@ -1,13 +1,13 @@
 /* What moves packets, opened and closed as a whole: TUN, UDP socket, WireGuard, path, relays, filter state.
  */
 #include "mesh/base/log.h"
-#include "mesh/node/control.h"
-#include "mesh/node/iface.h"
-#include "mesh/node/local_api.h"
+#include "mesh/node/links/server_link.h"
+#include "mesh/node/host/iface.h"
+#include "mesh/node/local/local_api.h"
 #include "mesh/node/names.h"
 #include "mesh/node/node.h"
-#include "mesh/node/relays.h"
-#include "mesh/node/tsmp.h"
+#include "mesh/node/links/relays.h"
+#include "mesh/node/plane/tsmp.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/resolve.h"
 #include <errno.h>
@@ -33,8 +33,8 @@ static void path_send_relay(
 static void path_self_changed(void *arg)
 {
 	struct node *n = arg;
-	if (n->control)
-		control_update(n->control);
+	if (n->server)
+		server_link_update(n->server);
 }
 
 static void path_home_changed(void *arg, int32_t region)
@@ -176,8 +176,8 @@ static void links_changed(struct node *n)
 	path_links_changed(n->path, loop_now_ms(n->loop), local, k, udp_port(n->udp));
 	relays_links_changed(n->relays, local, k);
 	names_links_changed(n);
-	if (n->control)
-		control_try_now(n->control);
+	if (n->server)
+		server_link_try_now(n->server);
 }
 
 static void monitor_ready(void *arg, int events)

@@ -1,10 +1,10 @@
 #include "mesh/node/node.h"
 #include "mesh/base/log.h"
-#include "mesh/node/control.h"
-#include "mesh/node/iface.h"
-#include "mesh/node/local_api.h"
+#include "mesh/node/links/server_link.h"
+#include "mesh/node/host/iface.h"
+#include "mesh/node/local/local_api.h"
 #include "mesh/node/names.h"
-#include "mesh/node/os_dns.h"
+#include "mesh/node/host/os_dns.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -132,8 +132,8 @@ static int start(struct node *n, struct errbuf *eb)
 	node_set_backend(n, n->state.logged_in ? NODE_STARTING : NODE_NEEDS_LOGIN);
 	if (n->state.logged_in)
 		apply_cached(n);
-	n->control = control_open(n);
-	return n->control ? 0 : err_set(eb, -ENOMEM, "start");
+	n->server = server_link_open(n);
+	return n->server ? 0 : err_set(eb, -ENOMEM, "start");
 }
 
 static void stop(struct node *n)
@@ -144,8 +144,8 @@ static void stop(struct node *n)
 		n->state.handshake_floor_ms = wg_clock_floor(n->wg);
 		node_save(n);
 	}
-	control_close(n->control);
-	n->control = NULL;
+	server_link_close(n->server);
+	n->server = NULL;
 	if (n->map_save && loop_timer_is_set(n->map_save)) {
 		loop_timer_clear(n->map_save);
 		save_map(n);
@@ -316,7 +316,7 @@ void node_prefs_changed(struct node *n)
 	}
 	if (engine_running(n)) {
 		names_refresh(n);
-		control_update(n->control);
+		server_link_update(n->server);
 	} else if (start(n, &eb) != 0) {
 		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
 		log_error("%s", eb.text);
@@ -327,10 +327,10 @@ void node_prefs_changed(struct node *n)
 
 void node_login(struct node *n, const char *auth_key)
 {
-	if (!n->control)
+	if (!n->server)
 		return; /* it could not start: last_error says why */
 	n->last_error[0] = 0;
-	control_login(n->control, auth_key);
+	server_link_login(n->server, auth_key);
 }
 
 /* The server has been told, or could not be: this machine forgets in any case. */
@@ -356,8 +356,8 @@ static void server_told(void *arg)
 
 void node_logout(struct node *n)
 {
-	if (n->control && n->state.logged_in)
-		control_logout(n->control, server_told, n);
+	if (n->server && n->state.logged_in)
+		server_link_logout(n->server, server_told, n);
 	else
 		logged_out(n);
 }

@@ -6,9 +6,9 @@
 #include "mesh/base/log.h"
 #include "mesh/filter/filter.h"
 #include "mesh/netmap/netmap.h"
-#include "mesh/node/state.h"
-#include "mesh/node/tun.h"
-#include "mesh/node/udp.h"
+#include "mesh/node/host/state.h"
+#include "mesh/node/plane/tun.h"
+#include "mesh/node/plane/udp.h"
 #include "mesh/os/loop.h"
 #include "mesh/path/path.h"
 #include "mesh/wg/wg.h"
@@ -40,7 +40,7 @@ struct node_drops {
 };
 
 struct relays;
-struct control;
+struct server_link;
 struct os_dns;
 struct local_api;
 struct iface;
@@ -83,7 +83,7 @@ struct node {
 	struct iface *iface;
 	struct os_dns *os_dns;
 	struct resolver_server *dns;
-	struct control *control;
+	struct server_link *server;
 	struct local_api *api;
 	struct loop_timer *map_save;   /* debounce of the cached map */
 	struct loop_timer *expiry;     /* of the key that is next, ours or a peer's */

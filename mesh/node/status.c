@@ -1,6 +1,6 @@
 #include "mesh/node/status.h"
-#include "mesh/node/control.h"
-#include "mesh/node/relays.h"
+#include "mesh/node/links/server_link.h"
+#include "mesh/node/links/relays.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -131,9 +131,9 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = n->no_dns;
 	if (n->odd_dns[0])
 		s->health[s->n_health++] = n->odd_dns;
-	if (n->control && !control_connected(n->control) && control_waiting_for(n->control)[0] &&
-		strcmp(control_waiting_for(n->control), n->last_error) != 0)
-		s->health[s->n_health++] = control_waiting_for(n->control);
+	if (n->server && !server_link_connected(n->server) && server_link_waiting_for(n->server)[0] &&
+		strcmp(server_link_waiting_for(n->server), n->last_error) != 0)
+		s->health[s->n_health++] = server_link_waiting_for(n->server);
 	for (size_t i = 0; i < from_map; i++)
 		s->health[s->n_health++] = n->map->health[i];
 }
@@ -142,7 +142,7 @@ static void add_map(struct node *n, struct arena *a, bool with_peers, struct api
 {
 	const struct netmap *m = n->map;
 	describe_node(a, &m->self->node, &s->self);
-	s->self.online = n->control && control_connected(n->control);
+	s->self.online = n->server && server_link_connected(n->server);
 	s->self.relay = relays_region_code(n->relays, path_home(n->path));
 	struct ctl_endpoints e = path_endpoints(n->path);
 	s->self.addrs = e.v;
@@ -193,8 +193,9 @@ void status_make(struct node *n, struct arena *a, bool with_peers, struct api_st
 		.last_handshake_ms = INT64_MIN };
 	if (!key_is_zero(n->state.node.b))
 		key_public(n->state.node.b, s->self.key.b);
-	if (n->control)
-		s->control = control_connected(n->control) ? "connected" : control_waiting_for(n->control);
+	if (n->server)
+		s->control =
+			server_link_connected(n->server) ? "connected" : server_link_waiting_for(n->server);
 	add_health(n, a, s);
 	add_drops(n, a, s);
 	if (n->map)

@@ -1,0 +1,170 @@
+#include "mesh/node/host/state.h"
+#include "mesh/base/log.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { STATE_BYTES_MAX = 64 * 1024, MAP_BYTES_MAX = 64 * 1024 * 1024 };
+
+static void path_of(const char *dir, const char *file, char *out)
+{
+	snprintf(out, PATH_MAX, "%s/%s", dir, file);
+}
+
+static bool copy_text(json_t *o, const char *key, char *out, size_t cap)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	if (!s || strlen(s) >= cap)
+		return false;
+	strcpy(out, s);
+	return true;
+}
+
+static bool take_key(json_t *o, const char *key, uint8_t out[static KEY_LEN])
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s && key_parse(s, "privkey:", out);
+}
+
+static bool take_server(json_t *o, uint8_t out[static KEY_LEN])
+{
+	const char *s = json_string_value(json_object_get(o, "server_key"));
+	return s && key_parse(s, "mkey:", out);
+}
+
+/* Whole or nothing: *out is written only when every field is there. */
+static int decode(const char *path, const char *text, size_t len, struct state *out, struct errbuf *eb)
+{
+	json_error_t je;
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+	if (!root)
+		return err_say(eb, ERR_MALFORMED,
+			"%s is damaged (line %d: %s): restore it from a backup, or remove it to log in anew "
+			"as a new machine",
+			path, je.line, je.text);
+	struct state s = { 0 };
+	json_int_t version = json_integer_value(json_object_get(root, "version"));
+	json_t *prefs = json_object_get(root, "prefs");
+	int err = 0;
+	if (version != STATE_VERSION)
+		err = err_say(eb, ERR_VERSION,
+			"%s was written by another version (%lld, this program knows %d): use that version, "
+			"or remove the file to log in anew",
+			path, (long long)version, STATE_VERSION);
+	else if (!take_key(root, "machine_key", s.machine.b) || !take_key(root, "node_key", s.node.b) ||
+		 !take_server(root, s.server.b) || !json_is_object(prefs) ||
+		 !copy_text(prefs, "control_url", s.prefs.control_url, sizeof(s.prefs.control_url)) ||
+		 !copy_text(prefs, "hostname", s.prefs.hostname, sizeof(s.prefs.hostname)) ||
+		 !copy_text(root, "login_name", s.login_name, sizeof(s.login_name)))
+		err = err_say(eb, ERR_MALFORMED,
+			"%s lacks a key or a preference: restore it from a backup, or remove it to log in "
+			"anew as a new machine",
+			path);
+	s.logged_in = json_is_true(json_object_get(root, "logged_in"));
+	json_int_t floor_ms = json_integer_value(json_object_get(root, "handshake_floor_ms"));
+	s.handshake_floor_ms = floor_ms > 0 ? (uint64_t)floor_ms : 0;
+	copy_text(
+		prefs, "operator_user", s.prefs.operator_user, sizeof(s.prefs.operator_user)); /* or nobody */
+	s.prefs.want_running = json_is_true(json_object_get(prefs, "want_running"));
+	s.prefs.accept_dns = json_is_true(json_object_get(prefs, "accept_dns"));
+	json_decref(root);
+	if (!err)
+		*out = s;
+	state_wipe(&s);
+	return err;
+}
+
+/* A backup that was put back may have come with other rights: it holds private keys. */
+static void hide(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) != 0 || !(st.st_mode & 077))
+		return;
+	if (chmod(path, 0600) == 0)
+		log_warn("%s could be read by others; now it cannot", path);
+	else
+		log_warn("%s can be read by others, and holds private keys: chmod 600 it", path);
+}
+
+int state_load(const char *dir, const struct random *rnd, struct state *out, struct errbuf *eb)
+{
+	char path[PATH_MAX];
+	path_of(dir, "state.json", path);
+	int err = dir_make(dir, 0700, eb);
+	if (err)
+		return err;
+	struct buf b = { 0 };
+	err = file_read(path, STATE_BYTES_MAX, &b, eb);
+	if (err == -ENOENT) {
+		struct state fresh = { .prefs = { .accept_dns = true } };
+		key_generate(rnd, fresh.machine.b);
+		err = state_save(dir, &fresh, eb);
+		if (!err)
+			*out = fresh;
+		state_wipe(&fresh);
+		return err;
+	}
+	if (!err) {
+		hide(path);
+		err = decode(path, (const char *)buf_data(&b), b.len, out, eb);
+	}
+	buf_wipe(&b);
+	return err;
+}
+
+int state_save(const char *dir, const struct state *s, struct errbuf *eb)
+{
+	char path[PATH_MAX], machine[KEY_TEXT], node[KEY_TEXT], server[KEY_TEXT];
+	path_of(dir, "state.json", path);
+	json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:{s:s, s:s, s:s, s:b, s:b}}",
+		"version", STATE_VERSION, "machine_key", key_format(s->machine.b, "privkey:", machine),
+		"node_key", key_format(s->node.b, "privkey:", node), "server_key",
+		key_format(s->server.b, "mkey:", server), "handshake_floor_ms",
+		(json_int_t)s->handshake_floor_ms, "logged_in", s->logged_in, "login_name", s->login_name,
+		"prefs", "control_url", s->prefs.control_url, "hostname", s->prefs.hostname, "operator_user",
+		s->prefs.operator_user, "want_running", s->prefs.want_running, "accept_dns",
+		s->prefs.accept_dns);
+	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	int err = text ? file_write_atomic(path, 0600, text, strlen(text), eb)
+		       : err_set(eb, -ENOMEM, "write %s", path);
+	if (text) {
+		key_wipe(text, strlen(text));
+		free(text);
+	}
+	json_decref(root);
+	key_wipe(machine, sizeof(machine));
+	key_wipe(node, sizeof(node));
+	return err;
+}
+
+void state_wipe(struct state *s)
+{
+	key_wipe(s, sizeof(*s));
+}
+
+int state_map_save(const char *dir, const void *json, size_t len, struct errbuf *eb)
+{
+	char path[PATH_MAX];
+	path_of(dir, "netmap.json", path);
+	return file_write_atomic(path, 0600, json, len, eb);
+}
+
+int state_map_load(const char *dir, struct buf *out, struct errbuf *eb)
+{
+	char path[PATH_MAX];
+	path_of(dir, "netmap.json", path);
+	return file_read(path, MAP_BYTES_MAX, out, eb);
+}
+
+void state_map_forget(const char *dir)
+{
+	char path[PATH_MAX];
+	path_of(dir, "netmap.json", path);
+	unlink(path);
+}

@@ -1,0 +1,37 @@
+/* What survives on disk, in the state folder (0700): state.json (keys and preferences, 0600) and netmap.json
+ * (the last map, 0600), both replaced atomically. A file of another version or cut short is refused with a
+ * sentence and left as it is. */
+#ifndef RW_NODE_HOST_STATE_H
+#define RW_NODE_HOST_STATE_H
+
+#include "mesh/base/buf.h"
+#include "mesh/base/err.h"
+#include "mesh/base/key.h"
+
+enum { STATE_VERSION = 1 };
+
+struct state {
+	struct machine_private machine;
+	struct node_private node;  /* zero: never logged in, or logged out */
+	struct machine_key server; /* the one that accepted us; zero: none yet */
+	bool logged_in;		   /* the server has accepted `node` */
+	struct {
+		char control_url[512], hostname[64],
+			operator_user[64]; /* operator_user: may change things too */
+		bool want_running, accept_dns;
+	} prefs;
+	uint64_t handshake_floor_ms; /* Unix; the newest WireGuard timestamp sent (wg_clock_floor) */
+	char login_name[256];
+};
+
+/* Missing file: a fresh state with a new machine key, which is saved. */
+int state_load(const char *dir, const struct random *rnd, struct state *out, struct errbuf *eb);
+int state_save(const char *dir, const struct state *s, struct errbuf *eb);
+void state_wipe(struct state *s);
+
+int state_map_save(const char *dir, const void *json, size_t len, struct errbuf *eb);
+/* -ENOENT when there is none. */
+int state_map_load(const char *dir, struct buf *out, struct errbuf *eb);
+void state_map_forget(const char *dir);
+
+#endif

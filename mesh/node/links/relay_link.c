@@ -1,0 +1,393 @@
+#include "mesh/node/links/relay_link.h"
+#include "mesh/base/buf.h"
+#include "mesh/base/log.h"
+#include "mesh/os/sock.h"
+#include "mesh/proto/derp.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	RELAY_PORT = 443,
+	HANDSHAKE_MS = 10000,
+	SILENCE_MS = 120000,	/* keep-alives come each 60-65 s */
+	WAITING_MAX = 64 << 10, /* bytes held while the handshake runs: the first packets of a session */
+	IDLE_S = 25, /* below the life of a NAT's TCP mappings; the relay's own word comes each minute */
+	UNACKED_MS = 6000, /* a way that swallows packets: another region is better than waiting */
+	STUCK_MS = 4000, /* the same while we send; the kernel judges only when it sends again, ever later */
+	IN_KEEP = 4096,
+	QUEUE_MAX = 1 << 20, /* bytes queued to the relay; more is lost, as on any slow link */
+};
+
+enum relay_stage { RELAY_CONNECTING, RELAY_SERVER_KEY, RELAY_SERVER_INFO, RELAY_READY, RELAY_DEAD };
+
+struct relay_link {
+	struct loop *loop;
+	struct node_private us;
+	struct node_key pub;
+	const struct random *rnd;
+	struct relay_link_events ev;
+	enum relay_stage stage;
+	struct http_client *upgrade;
+	struct stream *stream;
+	struct loop_timer *timer; /* handshake, then silence */
+	struct loop_timer *stuck; /* set while we send */
+	struct buf in, waiting;
+	uint8_t server[KEY_LEN];
+	uint64_t heard_ms;
+	bool preferred;
+	unsigned depth; /* inside our own parser: freeing waits */
+	bool freed;
+};
+
+static const char *literal(const char *ip)
+{
+	return ip[0] && strcmp(ip, "none") != 0 ? ip : NULL;
+}
+
+int relay_target_of(const struct ctl_derp_node *node, bool prefer_v6, struct relay_target *t)
+{
+	*t = (struct relay_target) { 0 };
+	const char *pin = node->insecure				     ? "insecure"
+			  : strncmp(node->cert_name, "sha256-raw:", 11) == 0 ? node->cert_name
+									     : NULL;
+	struct errbuf eb;
+	t->to.tls = tls_client(pin, &eb);
+	if (!t->to.tls) {
+		log_warn("relay %s: %s", node->name, eb.text);
+		return eb.code;
+	}
+	t->to.host = node->host;
+	t->to.port = node->derp_port > 0 ? (uint16_t)node->derp_port : RELAY_PORT;
+	const char *v4 = literal(node->ipv4), *v6 = literal(node->ipv6),
+		   *ip = (prefer_v6 && v6) || !v4 ? v6 : v4;
+	if (ip && addr_parse(ip, &t->at.ip)) {
+		t->at.port = t->to.port;
+		t->to.at = &t->at;
+	}
+	return 0;
+}
+
+static void fail(struct relay_link *l, int code, const char *why)
+{
+	if (l->stage == RELAY_DEAD)
+		return;
+	l->stage = RELAY_DEAD;
+	loop_timer_clear(l->timer);
+	loop_timer_clear(l->stuck);
+	l->ev.closed(l->ev.arg, code, why);
+}
+
+static void look_if_stuck(void *arg)
+{
+	struct relay_link *l = arg;
+	int silence = l->stream ? sock_tcp_silence(stream_fd(l->stream)) : -1;
+	if (silence >= STUCK_MS)
+		fail(l, -ETIMEDOUT, "what we send does not arrive");
+	else if (silence >= 0)
+		loop_timer_set(l->stuck, (uint64_t)(STUCK_MS - silence));
+}
+
+static bool send_frame(struct relay_link *l, const void *p, size_t len)
+{
+	if (!loop_timer_is_set(l->stuck))
+		loop_timer_set(l->stuck, STUCK_MS);
+	return stream_write(l->stream, p, len) == 0;
+}
+
+/* --- handshake --- */
+
+static bool server_key_received(struct relay_link *l, struct rd payload)
+{
+	uint8_t frame[512], nonce[BOX_NONCE];
+	if (!derp_server_key_read(payload, l->server))
+		return false;
+	l->rnd->fill(l->rnd->arg, nonce, sizeof(nonce));
+	struct wr w = wr_of(frame, sizeof(frame));
+	struct derp_client_info info = { .can_ack_pings = true };
+	derp_client_info_write(&w, &l->us, &l->pub, l->server, nonce, &info);
+	l->stage = RELAY_SERVER_INFO;
+	return !w.bad && send_frame(l, frame, w.len);
+}
+
+static bool server_info_received(struct relay_link *l, struct rd payload)
+{
+	if (!derp_server_info_read(payload, &l->us, l->server))
+		return false;
+	l->stage = RELAY_READY;
+	loop_timer_set(l->timer, SILENCE_MS);
+	if (l->waiting.len)
+		send_frame(l, buf_data(&l->waiting), l->waiting.len);
+	buf_free(&l->waiting);
+	l->ev.ready(l->ev.arg);
+	return true;
+}
+
+static void pong(struct relay_link *l, struct rd payload)
+{
+	uint8_t frame[DERP_HEADER + 8];
+	const uint8_t *echo = rd_take(&payload, 8);
+	if (!echo)
+		return;
+	struct wr w = wr_of(frame, sizeof(frame));
+	derp_header_write(&w, DERP_PONG, 8);
+	wr_bytes(&w, echo, 8);
+	send_frame(l, frame, w.len);
+}
+
+/* false: the relay does not speak the protocol. Unknown types are skipped. */
+static bool frame_received(struct relay_link *l, uint8_t type, struct rd payload)
+{
+	struct node_key who;
+	const uint8_t *data;
+	size_t len;
+	uint8_t reason;
+	if (l->stage == RELAY_SERVER_KEY)
+		return type == DERP_SERVER_KEY && server_key_received(l, payload);
+	if (l->stage == RELAY_SERVER_INFO)
+		return type != DERP_SERVER_INFO || server_info_received(l, payload);
+	switch (type) {
+	case DERP_RECV_PACKET:
+		if (!derp_packet_read(payload, &who, &data, &len))
+			return false;
+		l->ev.received(l->ev.arg, &who, data, len);
+		return true;
+	case DERP_PEER_GONE:
+		if (derp_peer_gone_read(payload, &who, &reason))
+			l->ev.peer_gone(l->ev.arg, &who);
+		return true;
+	case DERP_PING: pong(l, payload); return true;
+	default: return true;
+	}
+}
+
+/* One frame from p; its whole length, 0 when more bytes are needed, -1 when it is not DERP. */
+static long take_frame(struct relay_link *l, const uint8_t *p, size_t len)
+{
+	struct rd r = rd_of(p, len);
+	struct derp_header h;
+	if (len < DERP_HEADER)
+		return 0;
+	if (!derp_header_read(&r, &h) || h.len > DERP_FRAME_MAX)
+		return -1;
+	if (r.left < h.len)
+		return 0;
+	return frame_received(l, h.type, rd_sub(&r, h.len)) ? (long)(DERP_HEADER + h.len) : -1;
+}
+
+static void free_link(struct relay_link *l)
+{
+	buf_free(&l->in);
+	buf_free(&l->waiting);
+	key_wipe(l, sizeof(*l));
+	free(l);
+}
+
+static size_t take_frames(struct relay_link *l, const uint8_t *p, size_t len)
+{
+	size_t used = 0;
+	while (!l->freed && l->stage != RELAY_DEAD) {
+		long n = take_frame(l, p + used, len - used);
+		if (n < 0 && !l->freed)
+			fail(l, ERR_MALFORMED, "the relay sent something that is not DERP");
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+	}
+	return used;
+}
+
+static void stream_data(void *arg, const uint8_t *p, size_t len)
+{
+	struct relay_link *l = arg;
+	l->heard_ms = loop_now_ms(l->loop);
+	l->depth++;
+	if (l->in.len) {
+		/* A frame is cut: complete it in the buffer, as do all behind it. */
+		if (buf_append(&l->in, p, len))
+			buf_consume(&l->in, take_frames(l, buf_data(&l->in), l->in.len));
+		else
+			fail(l, -ENOMEM, "memory is short");
+	} else {
+		size_t used = take_frames(l, p, len);
+		if (!l->freed && l->stage != RELAY_DEAD && used < len &&
+			!buf_append(&l->in, p + used, len - used))
+			fail(l, -ENOMEM, "memory is short");
+	}
+	if (!l->freed)
+		l->ev.flush(l->ev.arg);
+	/* An idle relay holds no memory; a busy one keeps its buffer. */
+	if (!l->in.len && l->in.size > IN_KEEP)
+		buf_free(&l->in);
+	if (--l->depth == 0 && l->freed)
+		free_link(l);
+}
+
+static void stream_closed(void *arg, int code, const char *why)
+{
+	fail(arg, code, why);
+}
+
+/* --- opening --- */
+
+static void upgraded(
+	void *arg, const struct http_head *head, struct stream *s, const uint8_t *leftover, size_t len)
+{
+	struct relay_link *l = arg;
+	(void)head;
+	l->upgrade = NULL;
+	l->stream = s;
+	l->stage = RELAY_SERVER_KEY;
+	struct stream_events ev = { .data = stream_data, .closed = stream_closed, .arg = l };
+	stream_events_set(s, &ev);
+	stream_queue_cap(s, QUEUE_MAX);
+	sock_tcp_liveness(stream_fd(s), IDLE_S, UNACKED_MS);
+	if (len)
+		stream_data(l, leftover, len);
+}
+
+static void upgrade_refused(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct relay_link *l = arg;
+	char why[96];
+	(void)body;
+	(void)len;
+	l->upgrade = NULL;
+	snprintf(why, sizeof(why), "the relay answered %d instead of switching to DERP", head->status);
+	fail(l, ERR_REFUSED, why);
+}
+
+static void upgrade_failed(void *arg, int code, const char *why)
+{
+	struct relay_link *l = arg;
+	l->upgrade = NULL;
+	fail(l, code, why);
+}
+
+static void timed_out(void *arg)
+{
+	struct relay_link *l = arg;
+	uint64_t now = loop_now_ms(l->loop);
+	if (l->stage != RELAY_READY)
+		fail(l, -ETIMEDOUT, "no answer to the handshake");
+	else if (now - l->heard_ms >= SILENCE_MS)
+		fail(l, -ETIMEDOUT, "silent for two minutes");
+	else
+		loop_timer_set(l->timer, SILENCE_MS - (now - l->heard_ms));
+}
+
+struct relay_link *relay_link_open(
+	struct loop *loop, const struct relay_link_config *cfg, const struct relay_link_events *ev)
+{
+	struct relay_target t;
+	if (relay_target_of(cfg->node, cfg->prefer_v6, &t) != 0)
+		return NULL;
+	struct relay_link *l = calloc(1, sizeof(*l));
+	if (!l) {
+		tls_free(t.to.tls);
+		return NULL;
+	}
+	l->loop = loop;
+	l->us = *cfg->us;
+	l->pub = *cfg->us_pub;
+	l->rnd = cfg->rnd;
+	l->ev = *ev;
+	l->waiting.cap = WAITING_MAX;
+	l->timer = loop_timer_new(loop, timed_out, l);
+	l->stuck = loop_timer_new(loop, look_if_stuck, l);
+	struct http_request rq = { .to = t.to,
+		.method = "GET",
+		.target = "/derp",
+		.host = cfg->node->host,
+		.extra = "Upgrade: DERP\r\nConnection: Upgrade\r\n",
+		.timeout_ms = HANDSHAKE_MS };
+	struct http_client_events hev = {
+		.done = upgrade_refused, .failed = upgrade_failed, .upgraded = upgraded, .arg = l
+	};
+	l->upgrade = l->timer && l->stuck ? http_request(loop, &rq, &hev) : NULL;
+	tls_free(t.to.tls);
+	if (!l->upgrade) {
+		loop_timer_free(l->timer);
+		loop_timer_free(l->stuck);
+		free_link(l);
+		return NULL;
+	}
+	loop_timer_set(l->timer, HANDSHAKE_MS);
+	return l;
+}
+
+void relay_link_close(struct relay_link *l)
+{
+	if (!l)
+		return;
+	l->stage = RELAY_DEAD;
+	http_client_cancel(l->upgrade);
+	stream_close(l->stream, false);
+	l->stream = NULL;
+	loop_timer_free(l->timer);
+	loop_timer_free(l->stuck);
+	l->freed = true;
+	if (!l->depth)
+		free_link(l);
+}
+
+bool relay_link_local(const struct relay_link *l, struct addr *out)
+{
+	struct endpoint at;
+	if (!l->stream || sock_local(stream_fd(l->stream), &at) != 0)
+		return false;
+	*out = at.ip;
+	return true;
+}
+
+/* --- sending --- */
+
+bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len)
+{
+	uint8_t frame[PKT_SIZE + DERP_HEADER + KEY_LEN];
+	struct wr w = wr_of(frame, sizeof(frame));
+	derp_packet_header_write(&w, DERP_SEND_PACKET, to, len);
+	wr_bytes(&w, p, len);
+	if (w.bad || l->stage == RELAY_DEAD)
+		return false;
+	return l->stage == RELAY_READY ? send_frame(l, frame, w.len) : buf_append(&l->waiting, frame, w.len);
+}
+
+size_t relay_link_send_batch(
+	struct relay_link *l, const struct node_key *to, struct pkt *const *pkts, size_t n)
+{
+	/* One write for the batch: one TLS record instead of one a packet. */
+	uint8_t out[16384];
+	struct wr w = wr_of(out, sizeof(out));
+	size_t sent = 0, held = 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t need = DERP_HEADER + KEY_LEN + pkts[i]->len;
+		if (need > w.cap - w.len && l->stage == RELAY_READY) {
+			sent += send_frame(l, out, w.len) ? held : 0;
+			w = wr_of(out, sizeof(out));
+			held = 0;
+		}
+		if (l->stage != RELAY_READY) {
+			sent += relay_link_send(l, to, pkt_data(pkts[i]), pkts[i]->len);
+			continue;
+		}
+		derp_packet_header_write(&w, DERP_SEND_PACKET, to, pkts[i]->len);
+		wr_bytes(&w, pkt_data(pkts[i]), pkts[i]->len);
+		held++;
+	}
+	if (held && send_frame(l, out, w.len))
+		sent += held;
+	return sent;
+}
+
+void relay_link_note_preferred(struct relay_link *l, bool home)
+{
+	uint8_t frame[DERP_HEADER + 1];
+	struct wr w = wr_of(frame, sizeof(frame));
+	if (l->stage != RELAY_READY)
+		return;
+	derp_header_write(&w, DERP_NOTE_PREFERRED, 1);
+	wr_u8(&w, home);
+	send_frame(l, frame, w.len);
+}

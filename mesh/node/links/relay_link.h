@@ -1,0 +1,46 @@
+/* One DERP client connection: TLS, upgrade, handshake, frames both ways. tailscale-protocol.md 2.1, 2.2, 2.4.
+ */
+#ifndef RW_NODE_LINKS_RELAY_LINK_H
+#define RW_NODE_LINKS_RELAY_LINK_H
+
+#include "mesh/base/pkt.h"
+#include "mesh/proto/control.h"
+#include "mesh/transport/http.h"
+
+struct relay_link;
+struct relay_link_events {
+	void (*ready)(void *arg);
+	void (*received)(void *arg, const struct node_key *from, const uint8_t *p, size_t len);
+	void (*flush)(void *arg); /* no more of this read: what `received` gathered may go on */
+	void (*peer_gone)(void *arg, const struct node_key *who);
+	void (*closed)(void *arg, int code, const char *why); /* once; then relay_link_close */
+	void *arg;
+};
+struct relay_link_config {
+	const struct ctl_derp_node *node;
+	bool prefer_v6; /* where the relay has both */
+	const struct node_private *us;
+	const struct node_key *us_pub;
+	const struct random *rnd;
+};
+/* NULL: the node's entry cannot be used, or memory is short. */
+struct relay_link *relay_link_open(
+	struct loop *l, const struct relay_link_config *cfg, const struct relay_link_events *ev);
+void relay_link_close(struct relay_link *l); /* NULL is fine; no event after */
+/* false: queue full, or not ready and the waiting room is full. */
+bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len);
+size_t relay_link_send_batch(
+	struct relay_link *l, const struct node_key *to, struct pkt *const *pkts, size_t n);
+/* Our own address of the connection; false while there is none. */
+bool relay_link_local(const struct relay_link *l, struct addr *out);
+void relay_link_note_preferred(struct relay_link *l, bool home);
+
+/* Where a relay of the map is reached and how its certificate is checked; t->to.tls is the caller's to free.
+ */
+struct relay_target {
+	struct stream_target to;
+	struct endpoint at;
+};
+int relay_target_of(const struct ctl_derp_node *node, bool prefer_v6, struct relay_target *t);
+
+#endif

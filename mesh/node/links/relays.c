@@ -1,0 +1,425 @@
+#include "mesh/node/links/relays.h"
+#include "mesh/base/buf.h"
+#include "mesh/base/log.h"
+#include "mesh/proto/control_copy.h"
+#include "mesh/node/links/relay_link.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { IDLE_CLOSE_MS = 60000, SWEEP_MS = 15000, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 5000 };
+
+struct region {
+	struct relays *all;
+	int32_t id;
+	struct ctl_derp_region *def; /* in all->map; NULL = left the map */
+	struct relay_link *link;     /* NULL = not connected nor connecting */
+	struct loop_timer *retry;
+	uint64_t backoff_ms, last_send_ms;
+	size_t tries;	 /* since the last that came up: the next relay of the region each time */
+	bool up, wanted; /* wanted: home, or packets were sent lately */
+	struct http_client *probe;
+	uint64_t probe_at_ns;
+};
+
+struct relays {
+	struct loop *loop;
+	struct node_private us;
+	struct node_key pub;
+	struct relays_events ev;
+	const struct random *rnd;
+	struct arena arena;
+	struct ctl_derp_map *map;
+	struct region **regions;
+	size_t n_regions;
+	int32_t home;
+	struct loop_timer *sweep;
+	uint64_t dropped;
+};
+
+static struct region *find(const struct relays *r, int32_t id)
+{
+	for (size_t i = 0; i < r->n_regions; i++) {
+		if (r->regions[i]->id == id)
+			return r->regions[i];
+	}
+	return NULL;
+}
+
+/* The relay to try now; NULL when the region has none. */
+static const struct ctl_derp_node *usable_node(const struct region *g)
+{
+	size_t n = g->def ? g->def->n_nodes : 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct ctl_derp_node *node = &g->def->nodes[(g->tries + i) % n];
+		if (!node->stun_only)
+			return node;
+	}
+	return NULL;
+}
+
+static void disconnect(struct region *g)
+{
+	relay_link_close(g->link);
+	g->link = NULL;
+	bool was = g->up;
+	g->up = false;
+	loop_timer_clear(g->retry);
+	if (was)
+		g->all->ev.up(g->all->ev.arg, g->id, false);
+}
+
+static void connect_region(struct region *g);
+
+static void retry_due(void *arg)
+{
+	struct region *g = arg;
+	if (g->wanted)
+		connect_region(g);
+}
+
+static void retry_later(struct region *g)
+{
+	g->backoff_ms = g->backoff_ms ? g->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (g->backoff_ms > BACKOFF_MAX_MS)
+		g->backoff_ms = BACKOFF_MAX_MS;
+	uint8_t jitter;
+	g->all->rnd->fill(g->all->rnd->arg, &jitter, 1);
+	loop_timer_set(g->retry, g->backoff_ms + g->backoff_ms * jitter / 1024);
+}
+
+static void link_ready(void *arg)
+{
+	struct region *g = arg;
+	log_info("relay %s: connected", g->def ? g->def->code : "?");
+	g->backoff_ms = 0;
+	g->tries = 0;
+	g->up = true;
+	if (g->id == g->all->home)
+		relay_link_note_preferred(g->link, true);
+	g->all->ev.up(g->all->ev.arg, g->id, true);
+}
+
+static void link_closed(void *arg, int code, const char *why)
+{
+	struct region *g = arg;
+	(void)code;
+	log_info("relay %s: %s", g->def ? g->def->code : "?", why);
+	relay_link_close(g->link);
+	g->link = NULL;
+	g->tries += !g->up;
+	g->up = false;
+	if (g->wanted)
+		retry_later(g);
+	/* After the retry is set: the listener may take the region away. */
+	g->all->ev.up(g->all->ev.arg, g->id, false);
+}
+
+static void link_received(void *arg, const struct node_key *from, const uint8_t *p, size_t len)
+{
+	struct region *g = arg;
+	g->all->ev.received(g->all->ev.arg, g->id, from, p, len);
+}
+
+static void link_flush(void *arg)
+{
+	struct region *g = arg;
+	g->all->ev.flush(g->all->ev.arg);
+}
+
+static void link_gone(void *arg, const struct node_key *who)
+{
+	struct region *g = arg;
+	g->all->ev.peer_gone(g->all->ev.arg, g->id, who);
+}
+
+static void connect_region(struct region *g)
+{
+	const struct ctl_derp_node *node = usable_node(g);
+	if (g->link || !node)
+		return;
+	struct relay_link_events ev = { .ready = link_ready,
+		.received = link_received,
+		.flush = link_flush,
+		.peer_gone = link_gone,
+		.closed = link_closed,
+		.arg = g };
+	/* A round over the region's relays by IPv4, then one by IPv6. */
+	struct relay_link_config cfg = { .node = node,
+		.prefer_v6 = g->tries / g->def->n_nodes % 2,
+		.us = &g->all->us,
+		.us_pub = &g->all->pub,
+		.rnd = g->all->rnd };
+	g->link = relay_link_open(g->all->loop, &cfg, &ev);
+	if (!g->link) {
+		g->tries++;
+		retry_later(g);
+	}
+}
+
+static void sweep(void *arg)
+{
+	struct relays *r = arg;
+	uint64_t now = loop_now_ms(r->loop);
+	for (size_t i = 0; i < r->n_regions; i++) {
+		struct region *g = r->regions[i];
+		if (g->id == r->home || now - g->last_send_ms < IDLE_CLOSE_MS)
+			continue;
+		g->wanted = false;
+		if (g->link)
+			disconnect(g);
+	}
+	loop_timer_set(r->sweep, SWEEP_MS);
+}
+
+struct relays *relays_open(struct loop *l, const struct node_private *us, const struct relays_events *ev,
+	const struct random *rnd)
+{
+	struct relays *r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->loop = l;
+	r->us = *us;
+	key_public(us->b, r->pub.b);
+	r->ev = *ev;
+	r->rnd = rnd;
+	r->sweep = loop_timer_new(l, sweep, r);
+	if (!r->sweep) {
+		relays_close(r);
+		return NULL;
+	}
+	loop_timer_set(r->sweep, SWEEP_MS);
+	return r;
+}
+
+static void region_free(struct region *g)
+{
+	relay_link_close(g->link);
+	http_client_cancel(g->probe);
+	loop_timer_free(g->retry);
+	free(g);
+}
+
+void relays_close(struct relays *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->n_regions; i++)
+		region_free(r->regions[i]);
+	free(r->regions);
+	loop_timer_free(r->sweep);
+	arena_free(&r->arena);
+	key_wipe(r, sizeof(*r));
+	free(r);
+}
+
+static struct region *add_region(struct relays *r, int32_t id)
+{
+	struct region **all = reallocarray(r->regions, r->n_regions + 1, sizeof(void *));
+	struct region *g = calloc(1, sizeof(*g));
+	if (all)
+		r->regions = all;
+	if (!all || !g) {
+		free(g);
+		return NULL;
+	}
+	g->all = r;
+	g->id = id;
+	g->wanted = id == r->home;
+	g->retry = loop_timer_new(r->loop, retry_due, g);
+	if (!g->retry) {
+		free(g);
+		return NULL;
+	}
+	r->regions[r->n_regions++] = g;
+	return g;
+}
+
+static bool same_node(const struct ctl_derp_node *a, const struct ctl_derp_node *b)
+{
+	return a && b && strcmp(a->host, b->host) == 0 && strcmp(a->cert_name, b->cert_name) == 0 &&
+	       strcmp(a->ipv4, b->ipv4) == 0 && strcmp(a->ipv6, b->ipv6) == 0 &&
+	       a->derp_port == b->derp_port && a->insecure == b->insecure;
+}
+
+/* Regions that left the map. */
+static void drop_others(struct relays *r, const struct ctl_derp_map *m)
+{
+	for (size_t i = r->n_regions; i > 0; i--) {
+		struct region *g = r->regions[i - 1];
+		bool in = false;
+		for (size_t j = 0; j < m->n_regions; j++)
+			in |= m->regions[j].id == g->id;
+		if (in)
+			continue;
+		g->def = NULL;
+		g->wanted = false;
+		disconnect(g);
+		region_free(g);
+		r->n_regions--;
+		for (size_t k = i - 1; k < r->n_regions; k++)
+			r->regions[k] = r->regions[k + 1];
+	}
+}
+
+void relays_map_set(struct relays *r, const struct ctl_derp_map *m)
+{
+	struct arena arena = { 0 };
+	struct ctl_derp_map *copy = ctl_derp_map_copy(&arena, m);
+	if (!copy) {
+		arena_free(&arena);
+		return;
+	}
+	for (size_t i = 0; i < copy->n_regions; i++) {
+		struct region *g = find(r, copy->regions[i].id);
+		if (!g)
+			g = add_region(r, copy->regions[i].id);
+		if (!g)
+			continue;
+		const struct ctl_derp_node *old = usable_node(g);
+		g->def = &copy->regions[i];
+		if (g->link && !same_node(old, usable_node(g)))
+			disconnect(g);
+		if (g->wanted)
+			connect_region(g);
+	}
+	drop_others(r, copy);
+	arena_free(&r->arena);
+	r->arena = arena;
+	r->map = copy;
+}
+
+void relays_home_set(struct relays *r, int32_t region)
+{
+	if (region == r->home)
+		return;
+	struct region *old = find(r, r->home), *g = find(r, region);
+	r->home = region;
+	if (old && old->up)
+		relay_link_note_preferred(old->link, false);
+	if (!g)
+		return;
+	g->wanted = true;
+	if (g->up)
+		relay_link_note_preferred(g->link, true);
+	else
+		connect_region(g);
+}
+
+static struct region *region_for_send(struct relays *r, int32_t id)
+{
+	struct region *g = find(r, id);
+	if (!g || !g->def) {
+		r->dropped++;
+		return NULL;
+	}
+	g->last_send_ms = loop_now_ms(r->loop);
+	g->wanted = true;
+	if (!g->link && !loop_timer_is_set(g->retry))
+		connect_region(g);
+	if (!g->link)
+		r->dropped++;
+	return g->link ? g : NULL;
+}
+
+void relays_send(struct relays *r, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
+{
+	struct region *g = region_for_send(r, region);
+	if (g && !relay_link_send(g->link, to, p, len))
+		r->dropped++;
+}
+
+void relays_send_batch(
+	struct relays *r, int32_t region, const struct node_key *to, struct pkt *const *pkts, size_t n)
+{
+	struct region *g = region_for_send(r, region);
+	if (g)
+		r->dropped += n - relay_link_send_batch(g->link, to, pkts, n);
+}
+
+static void probe_done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct region *g = arg;
+	(void)head;
+	(void)body;
+	(void)len;
+	g->probe = NULL;
+	g->all->ev.latency(g->all->ev.arg, g->id, (double)(clock_now_ns() - g->probe_at_ns) / 1e6);
+}
+
+static void probe_failed(void *arg, int code, const char *why)
+{
+	struct region *g = arg;
+	(void)code;
+	(void)why;
+	g->probe = NULL;
+	g->all->ev.latency(g->all->ev.arg, g->id, -1);
+}
+
+void relays_measure(struct relays *r, int32_t region)
+{
+	struct region *g = find(r, region);
+	const struct ctl_derp_node *node = g ? usable_node(g) : NULL;
+	struct relay_target t;
+	if (!node || g->probe)
+		return;
+	if (relay_target_of(node, false, &t) != 0) {
+		r->ev.latency(r->ev.arg, region, -1);
+		return;
+	}
+	struct http_request rq = { .to = t.to,
+		.method = "GET",
+		.target = "/derp/latency-check",
+		.host = node->host,
+		.timeout_ms = 5000 };
+	struct http_client_events ev = { .done = probe_done, .failed = probe_failed, .arg = g };
+	g->probe_at_ns = clock_now_ns();
+	g->probe = http_request(r->loop, &rq, &ev);
+	tls_free(t.to.tls);
+	if (!g->probe)
+		r->ev.latency(r->ev.arg, region, -1);
+}
+
+/* Loopback and link-local addresses are not listed. */
+static bool still_ours(const struct addr *a, const struct addr *local, size_t n)
+{
+	bool known = addr_is_loopback(a) || addr_is_link_local(a);
+	for (size_t i = 0; i < n && !known; i++)
+		known = addr_equal(a, &local[i]);
+	return known;
+}
+
+void relays_links_changed(struct relays *r, const struct addr *local, size_t n)
+{
+	for (size_t i = 0; i < r->n_regions; i++) {
+		struct region *g = r->regions[i];
+		struct addr own;
+		if (g->link && relay_link_local(g->link, &own) && !still_ours(&own, local, n))
+			disconnect(g);
+		g->backoff_ms = 0;
+		if (g->wanted && !g->link)
+			connect_region(g);
+	}
+}
+
+bool relays_is_up(const struct relays *r, int32_t region)
+{
+	const struct region *g = find(r, region);
+	return g && g->up;
+}
+
+const char *relays_region_code(const struct relays *r, int32_t region)
+{
+	const struct region *g = find(r, region);
+	return g && g->def ? g->def->code : "";
+}
+
+const char *relays_region_name(const struct relays *r, int32_t region)
+{
+	const struct region *g = find(r, region);
+	return g && g->def ? g->def->name : "";
+}
+
+uint64_t relays_dropped(const struct relays *r)
+{
+	return r->dropped;
+}

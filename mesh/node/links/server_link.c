@@ -1,0 +1,687 @@
+#include "mesh/node/links/server_link.h"
+#include "mesh/base/log.h"
+#include "mesh/node/host/hostinfo.h"
+#include "mesh/transport/control_link.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+	BACKOFF_MIN_MS = 100,
+	BACKOFF_MAX_MS = 10000,
+	SILENCE_MS = 120000, /* keep-alives come each 50-59 s */
+	REGISTER_MS = 30000,
+	FOLLOWUP_MS = 1800000,	/* a person is asked: the server answers when that is done */
+	FOLLOWUP_MIN_MS = 1000, /* an answer sooner than this is no long poll: not at once again */
+	LOGOUT_MS = 3000,
+	TOLD_MS = 300, /* until peers have it from the server */
+	ANSWER_MAX = 1 << 20,
+};
+
+enum server_stage { SERVER_IDLE, SERVER_KEY, SERVER_LINK, SERVER_REGISTER, SERVER_STREAM };
+
+/* A short exchange over the link: whole answer, then done. */
+struct exchange {
+	struct server_link *c;
+	struct h2_request *rq;
+	int status;
+	struct buf body;
+	void (*done)(struct server_link *c, int status, const char *body, size_t len);
+};
+
+struct server_link {
+	struct node *n;
+	enum server_stage stage;
+	struct machine_key server;
+	struct http_client *key_rq, *ping_rq;
+	struct control_client_link *link;
+	struct exchange reg, update;
+	struct h2_request *stream;
+	int stream_status;
+	struct map_frames *frames;
+	struct loop_timer *retry, *silence, *renew;
+	uint64_t backoff_ms, asked_ms, told_ms; /* told_ms: our disco key; 0 = not yet */
+	bool must_register, update_wanted, first_of_stream;
+	char auth_key[256], followup[512], waiting[1024];
+	struct node_key old_key;
+	void (*logout_done)(void *arg);
+	void *logout_arg;
+};
+
+static void start(struct server_link *c);
+static void open_stream(struct server_link *c);
+static void send_register(struct server_link *c);
+
+/* --- giving up and trying again --- */
+
+static void exchange_cancel(struct exchange *x)
+{
+	if (x->rq)
+		h2_request_cancel(x->rq);
+	x->rq = NULL;
+	buf_free(&x->body);
+}
+
+static void disconnect(struct server_link *c)
+{
+	exchange_cancel(&c->reg);
+	exchange_cancel(&c->update);
+	if (c->stream)
+		h2_request_cancel(c->stream);
+	c->stream = NULL;
+	map_frames_free(c->frames);
+	c->frames = NULL;
+	http_client_cancel(c->key_rq);
+	c->key_rq = NULL;
+	http_client_cancel(c->ping_rq);
+	c->ping_rq = NULL;
+	control_client_close(c->link);
+	c->link = NULL;
+	loop_timer_clear(c->silence);
+	bool was = c->stage == SERVER_STREAM;
+	c->stage = SERVER_IDLE;
+	if (was && c->n->path)
+		path_control_up(c->n->path, loop_now_ms(c->n->loop), false);
+}
+
+static void finish_logout(struct server_link *c)
+{
+	void (*done)(void *arg) = c->logout_done;
+	c->logout_done = NULL;
+	if (done)
+		done(c->logout_arg);
+}
+
+/* The link is torn down from a fresh stack: we may be inside one of its callbacks. */
+static void retry_due(void *arg)
+{
+	struct server_link *c = arg;
+	if (c->logout_done) {
+		finish_logout(c);
+		return;
+	}
+	disconnect(c);
+	start(c);
+}
+
+/* Half to one and a half: what a server's death cut off together must not come back together. */
+static uint64_t spread(uint64_t ms)
+{
+	uint64_t r;
+	random_system.fill(random_system.arg, &r, sizeof(r));
+	return ms / 2 + r % (ms + 1);
+}
+
+static void retry_later(struct server_link *c, const char *what, const char *why)
+{
+	char text[sizeof(c->waiting)];
+	snprintf(text, sizeof(text), "%s %s: %s", what, c->n->state.prefs.control_url, why);
+	/* Said once: a server that is away for a week must not fill the log. */
+	log_write(strcmp(text, c->waiting) == 0 ? LOG_DEBUG : LOG_WARN, "control: %s; trying again", text);
+	memcpy(c->waiting, text, sizeof(text));
+	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (c->backoff_ms > BACKOFF_MAX_MS)
+		c->backoff_ms = BACKOFF_MAX_MS;
+	if (c->stage == SERVER_STREAM && c->n->path)
+		path_control_up(c->n->path, loop_now_ms(c->n->loop), false);
+	c->stage = SERVER_IDLE;
+	loop_timer_clear(c->silence);
+	loop_timer_set(c->retry, spread(c->backoff_ms));
+}
+
+static void stay_out(struct server_link *c, const char *why)
+{
+	snprintf(c->n->last_error, sizeof(c->n->last_error), "%s", why);
+	log_write(strcmp(why, c->waiting) == 0 ? LOG_DEBUG : LOG_ERROR, "control: %s", why);
+	snprintf(c->waiting, sizeof(c->waiting), "%s", why);
+	c->auth_key[0] = 0;
+	c->stage = SERVER_IDLE;
+	node_set_backend(c->n, NODE_NEEDS_LOGIN);
+}
+
+static void silent(void *arg)
+{
+	struct server_link *c = arg;
+	retry_later(c, "waiting for the control server at", "it has stopped answering");
+}
+
+/* --- exchanges --- */
+
+static void exchange_head(void *arg, int status)
+{
+	((struct exchange *)arg)->status = status;
+}
+
+static void exchange_data(void *arg, const uint8_t *p, size_t len)
+{
+	struct exchange *x = arg;
+	x->body.cap = ANSWER_MAX;
+	buf_append(&x->body, p, len);
+}
+
+static void exchange_done(void *arg, int code)
+{
+	struct exchange *x = arg;
+	struct buf body = x->body;
+	x->body = (struct buf) { 0 };
+	x->rq = NULL;
+	const char *text = buf_cstr(&body);
+	if (x->c->stage != SERVER_IDLE || x->c->logout_done)
+		x->done(x->c, code ? code : x->status, text ? text : "", body.len);
+	buf_free(&body);
+}
+
+static bool exchange_start(struct exchange *x, const char *path, const struct buf *body)
+{
+	struct h2_request_events ev = {
+		.head = exchange_head, .data = exchange_data, .done = exchange_done, .arg = x
+	};
+	x->status = 0;
+	x->rq = control_client_request(x->c->link, "POST", path, NULL, NULL, buf_data(body), body->len, &ev);
+	return x->rq != NULL;
+}
+
+/* --- registering --- */
+
+static void registered(struct server_link *c, const struct ctl_register_response *r)
+{
+	struct node *n = c->n;
+	snprintf(n->state.login_name, sizeof(n->state.login_name), "%s", r->user.login_name);
+	n->state.logged_in = true;
+	n->auth_url[0] = n->last_error[0] = 0;
+	c->must_register = false;
+	c->auth_key[0] = c->followup[0] = 0;
+	c->old_key = (struct node_key) { 0 };
+	node_save(n);
+	struct node_key pub;
+	key_public(n->state.node.b, pub.b);
+	if (!key_equal(pub.b, n->engine_key.b)) {
+		node_reopen(n);
+		return;
+	}
+	node_set_backend(n, n->map ? NODE_RUNNING : NODE_STARTING);
+	open_stream(c);
+}
+
+static void register_answered(struct server_link *c, int status, const char *body, size_t len)
+{
+	struct arena a = { 0 };
+	struct ctl_register_response r;
+	struct errbuf eb;
+	loop_timer_clear(c->silence);
+	if (c->logout_done) {
+		finish_logout(c);
+		return;
+	}
+	if (status != 200) {
+		char why[128];
+		snprintf(why, sizeof(why), status < 0 ? "%s" : "the server answered %s%d",
+			status < 0 ? err_text(status) : "", status);
+		retry_later(c, "cannot register with the control server at", why);
+		return;
+	}
+	if (ctl_register_response_read(&a, body, len, &r, &eb) != 0) {
+		retry_later(c, "cannot register with the control server at", eb.text);
+	} else if (r.error[0]) {
+		stay_out(c, r.error);
+	} else if (r.node_key_expired && !key_is_zero(c->old_key.b)) {
+		retry_later(c, "cannot register with the control server at",
+			"the server calls a key expired that was made just now");
+	} else if (r.node_key_expired) {
+		key_public(c->n->state.node.b, c->old_key.b);
+		key_generate(&random_system, c->n->state.node.b);
+		c->n->state.logged_in = false;
+		send_register(c);
+	} else if (r.auth_url[0]) {
+		bool again = strcmp(c->followup, r.auth_url) == 0;
+		snprintf(c->n->auth_url, sizeof(c->n->auth_url), "%s", r.auth_url);
+		snprintf(c->followup, sizeof(c->followup), "%s", r.auth_url);
+		snprintf(c->waiting, sizeof(c->waiting), "waiting for approval: visit %s", r.auth_url);
+		node_set_backend(c->n, NODE_NEEDS_LOGIN);
+		if (again && loop_now_ms(c->n->loop) - c->asked_ms < FOLLOWUP_MIN_MS)
+			retry_later(c, "waiting for approval at", r.auth_url);
+		else
+			send_register(c);
+	} else if (!r.machine_authorized) {
+		node_set_backend(c->n, NODE_NEEDS_APPROVAL);
+		retry_later(c, "waiting for approval at", "this machine is not approved yet");
+	} else {
+		registered(c, &r);
+	}
+	arena_free(&a);
+}
+
+static void send_register_with(struct server_link *c, int64_t expiry_ms)
+{
+	struct buf body = { 0 };
+	struct arena a = { 0 };
+	struct ctl_register_request m = { .version = CONTROL_CAPVER,
+		.old_node = c->old_key,
+		.auth_key = c->auth_key,
+		.followup = c->followup,
+		.expiry_ms = expiry_ms };
+	key_public(c->n->state.node.b, m.node.b);
+	hostinfo_describe(c->n, &a, &m.hostinfo);
+	c->stage = SERVER_REGISTER;
+	c->asked_ms = loop_now_ms(c->n->loop);
+	c->reg.done = register_answered;
+	loop_timer_set(c->silence, c->followup[0] ? FOLLOWUP_MS : REGISTER_MS);
+	if (!ctl_register_request_write(&body, &m) || !exchange_start(&c->reg, "/machine/register", &body))
+		retry_later(c, "cannot register with the control server at",
+			"memory is short or the connection closed");
+	buf_wipe(&body);
+	arena_free(&a);
+}
+
+static void send_register(struct server_link *c)
+{
+	if (key_is_zero(c->n->state.node.b))
+		key_generate(&random_system, c->n->state.node.b);
+	send_register_with(c, INT64_MIN);
+}
+
+/* --- map stream --- */
+
+static bool write_map_request(struct server_link *c, bool stream, struct buf *body)
+{
+	struct arena a = { 0 };
+	struct node *n = c->n;
+	struct ctl_map_request m = { .version = CONTROL_CAPVER,
+		.compress = "zstd",
+		.keep_alive = true,
+		.stream = stream,
+		.omit_peers = !stream,
+		.has_hostinfo = true };
+	key_public(n->state.node.b, m.node.b);
+	hostinfo_describe(n, &a, &m.hostinfo);
+	if (n->path) {
+		m.disco = *path_disco_key(n->path);
+		m.endpoints = path_endpoints(n->path);
+	}
+	bool ok = ctl_map_request_write(body, &m);
+	arena_free(&a);
+	return ok;
+}
+
+static void ping_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	(void)head;
+	(void)body;
+	(void)len;
+	((struct server_link *)arg)->ping_rq = NULL;
+}
+
+static void ping_failed(void *arg, int code, const char *why)
+{
+	(void)code;
+	log_info("control: a ping of the server could not be answered: %s", why);
+	((struct server_link *)arg)->ping_rq = NULL;
+}
+
+/* The server asks whether we are there: HEAD, over the link or outside of it. Outside, only to the server
+ * itself: it has no business sending us elsewhere. */
+static void answer_ping(struct server_link *c, const struct ctl_ping *p)
+{
+	struct url to, own;
+	struct errbuf eb;
+	if (!p->url[0] || p->types[0])
+		return;
+	if (p->url_is_noise && c->link) {
+		const char *path = strstr(p->url, "://");
+		path = path ? strchr(path + 3, '/') : p->url;
+		struct h2_request_events ev = { 0 };
+		if (path)
+			control_client_request(c->link, "HEAD", path, NULL, NULL, NULL, 0, &ev);
+		return;
+	}
+	if (c->ping_rq || !url_parse(p->url, &to) || !url_parse(c->n->state.prefs.control_url, &own) ||
+		strcasecmp(to.host, own.host) != 0)
+		return;
+	struct http_request rq = { .to = { .host = to.host, .port = to.port },
+		.method = "HEAD",
+		.target = to.path,
+		.host = to.host };
+	if (to.https && !(rq.to.tls = tls_client(NULL, &eb)))
+		return;
+	struct http_client_events ev = { .done = ping_answered, .failed = ping_failed, .arg = c };
+	c->ping_rq = http_request(c->n->loop, &rq, &ev);
+	if (rq.to.tls)
+		tls_free(rq.to.tls);
+}
+
+static void map_received(void *arg, const char *json, size_t len)
+{
+	struct server_link *c = arg;
+	struct node *n = c->n;
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb;
+	loop_timer_set(c->silence, SILENCE_MS);
+	if (ctl_map_response_read(&a, json, len, &m, &eb) != 0) {
+		log_error("control: a map message was left out: %s", eb.text);
+		arena_free(&a);
+		return;
+	}
+	if (m.ping)
+		answer_ping(c, m.ping);
+	if (m.keep_alive) {
+		arena_free(&a);
+		return;
+	}
+	/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
+	struct netmap *next = netmap_apply(c->first_of_stream ? NULL : n->map, &m, clock_unix_ms(), &eb);
+	if (!next) {
+		log_error("control: a map message was left out: %s", eb.text);
+	} else {
+		c->first_of_stream = false;
+		n->map_cached = false;
+		if (apply_map(n, next, &eb) != 0) {
+			snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+			log_error("%s", eb.text);
+		}
+	}
+	arena_free(&a);
+	node_rearm(n);
+}
+
+/* Official clients drop the WireGuard sessions of a peer whose disco key is new to them, and the peer cannot
+ * know: what was made before the server told them our key is made again. */
+static void renew_sessions(void *arg)
+{
+	struct server_link *c = arg;
+	struct node *n = c->n;
+	struct wg_peer_stats ws;
+	for (size_t i = 0; n->wg && n->map && i < n->map->n_peers; i++) {
+		uint64_t id = (uint64_t)n->map->peers[i]->node.id;
+		if (wg_peer_stats(n->wg, id, &ws) && ws.session && ws.last_handshake_ms <= c->told_ms)
+			wg_peer_restarted(n->wg, loop_now_ms(n->loop), id);
+	}
+	node_rearm(n);
+}
+
+static void stream_head(void *arg, int status)
+{
+	struct server_link *c = arg;
+	c->stream_status = status;
+	if (status != 200)
+		return;
+	c->backoff_ms = 0;
+	c->waiting[0] = 0;
+	c->stage = SERVER_STREAM;
+	log_info("control: map stream open");
+	if (!c->told_ms) {
+		c->told_ms = loop_now_ms(c->n->loop);
+		loop_timer_set(c->renew, TOLD_MS);
+	}
+	if (c->n->path)
+		path_control_up(c->n->path, loop_now_ms(c->n->loop), true);
+	if (c->update_wanted)
+		server_link_update(c);
+}
+
+static void stream_data(void *arg, const uint8_t *p, size_t len)
+{
+	struct server_link *c = arg;
+	if (c->stream_status != 200 || c->stage != SERVER_STREAM)
+		return;
+	int err = map_frames_feed(c->frames, p, len, map_received, c);
+	if (err)
+		retry_later(c, "cannot read the map from the control server at", err_text(err));
+}
+
+static void stream_done(void *arg, int code)
+{
+	struct server_link *c = arg;
+	c->stream = NULL;
+	if (c->stage == SERVER_IDLE)
+		return; /* given up already */
+	if (c->stream_status == 404) {
+		/* The server forgot this node key: ask again; the machine key may still be known. */
+		c->must_register = true;
+		c->n->state.logged_in = false;
+		retry_later(c, "waiting for the control server at", "it does not know this node's key");
+		return;
+	}
+	char why[64];
+	snprintf(why, sizeof(why), "the map request was answered %d", c->stream_status);
+	retry_later(c, "waiting for the control server at",
+		c->stream_status && c->stream_status != 200 ? why
+		: code					    ? err_text(code)
+							    : "the stream ended");
+}
+
+static void open_stream(struct server_link *c)
+{
+	struct buf body = { 0 };
+	struct h2_request_events ev = {
+		.head = stream_head, .data = stream_data, .done = stream_done, .arg = c
+	};
+	map_frames_free(c->frames);
+	c->frames = map_frames_new(true);
+	c->first_of_stream = true;
+	c->stream_status = 0;
+	c->update_wanted = true; /* since version 68 a server need not read them from the stream request */
+	if (c->frames && write_map_request(c, true, &body))
+		c->stream = control_client_request(
+			c->link, "POST", "/machine/map", NULL, NULL, buf_data(&body), body.len, &ev);
+	buf_free(&body);
+	loop_timer_set(c->silence, SILENCE_MS);
+	if (!c->stream)
+		retry_later(c, "cannot ask for the map from the control server at",
+			"memory is short or the connection closed");
+}
+
+static void update_answered(struct server_link *c, int status, const char *body, size_t len)
+{
+	(void)body;
+	(void)len;
+	if (status != 200)
+		log_info("control: update answered %d", status);
+	if (c->update_wanted)
+		server_link_update(c);
+}
+
+void server_link_update(struct server_link *c)
+{
+	c->update_wanted = true;
+	if (c->stage != SERVER_STREAM || c->update.rq)
+		return; /* goes with the stream request, or after the one in flight */
+	struct buf body = { 0 };
+	c->update.done = update_answered;
+	if (write_map_request(c, false, &body) && exchange_start(&c->update, "/machine/map", &body))
+		c->update_wanted = false;
+	buf_free(&body);
+}
+
+/* --- connecting --- */
+
+static void link_ready(void *arg)
+{
+	struct server_link *c = arg;
+	if (c->logout_done)
+		send_register_with(c, 123000); /* a past expiry says goodbye */
+	else if (c->must_register || !c->n->state.logged_in)
+		send_register(c);
+	else
+		open_stream(c);
+}
+
+static void link_closed(void *arg, int code, const char *why)
+{
+	struct server_link *c = arg;
+	(void)code;
+	if (c->stage != SERVER_IDLE)
+		retry_later(c, "waiting for the control server at", why);
+}
+
+static void open_link(struct server_link *c)
+{
+	struct control_client_config cfg = { .server_url = c->n->state.prefs.control_url,
+		.machine = &c->n->state.machine,
+		.server = &c->server,
+		.capver = CONTROL_CAPVER,
+		.rnd = &random_system };
+	struct control_client_events ev = { .ready = link_ready, .closed = link_closed, .arg = c };
+	c->stage = SERVER_LINK;
+	c->link = control_client_open(c->n->loop, &cfg, &ev);
+	if (!c->link)
+		retry_later(c, "cannot connect to the control server at", "memory is short");
+}
+
+/* The Noise key is the server's identity: another one is another server, or somebody in between. */
+static bool same_server(struct server_link *c, const struct machine_key *k)
+{
+	struct state *s = &c->n->state;
+	if (!c->must_register && s->logged_in && !key_is_zero(s->server.b) && !key_equal(s->server.b, k->b)) {
+		stay_out(c, "the server at this address has another key than the one this node joined; if it "
+			    "was set up anew, run "
+			    "`ropewalk logout`, then `ropewalk up` again");
+		loop_timer_set(c->retry, spread(BACKOFF_MAX_MS)); /* ours may come back */
+		return false;
+	}
+	s->server = *k;
+	return true;
+}
+
+static void key_received(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct server_link *c = arg;
+	struct ctl_key_response k;
+	struct errbuf eb;
+	c->key_rq = NULL;
+	if (head->status != 200) {
+		char why[64];
+		snprintf(why, sizeof(why), "/key was answered %d", head->status);
+		retry_later(c, "cannot use the control server at", why);
+	} else if (ctl_key_response_read((const char *)body, len, &k, &eb) != 0) {
+		retry_later(c, "cannot use the control server at", eb.text);
+	} else if (same_server(c, &k.server)) {
+		c->server = k.server;
+		open_link(c);
+	}
+}
+
+static void key_failed(void *arg, int code, const char *why)
+{
+	struct server_link *c = arg;
+	(void)code;
+	c->key_rq = NULL;
+	retry_later(c, "cannot reach the control server at", why);
+}
+
+static void start(struct server_link *c)
+{
+	struct url url;
+	char target[640];
+	struct errbuf eb;
+	if (!url_parse(c->n->state.prefs.control_url, &url)) {
+		stay_out(c, "no usable login server is set; run `ropewalk up --login-server https://HOST`");
+		return;
+	}
+	snprintf(target, sizeof(target), "%s/key?v=%d", strcmp(url.path, "/") == 0 ? "" : url.path,
+		CONTROL_CAPVER);
+	struct http_request rq = { .to = { .host = url.host, .port = url.port },
+		.method = "GET",
+		.target = target,
+		.host = url.host,
+		.body_cap = 65536 };
+	if (url.https && !(rq.to.tls = tls_client(NULL, &eb))) {
+		retry_later(c, "cannot reach the control server at", eb.text);
+		return;
+	}
+	struct http_client_events ev = { .done = key_received, .failed = key_failed, .arg = c };
+	c->stage = SERVER_KEY;
+	c->key_rq = http_request(c->n->loop, &rq, &ev);
+	if (rq.to.tls)
+		tls_free(rq.to.tls);
+	if (!c->key_rq)
+		retry_later(c, "cannot reach the control server at", "memory is short");
+}
+
+/* --- public --- */
+
+struct server_link *server_link_open(struct node *n)
+{
+	struct server_link *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->n = n;
+	c->reg.c = c->update.c = c;
+	c->retry = loop_timer_new(n->loop, retry_due, c);
+	c->silence = loop_timer_new(n->loop, silent, c);
+	c->renew = loop_timer_new(n->loop, renew_sessions, c);
+	if (!c->retry || !c->silence || !c->renew) {
+		loop_timer_free(c->renew);
+		loop_timer_free(c->retry);
+		loop_timer_free(c->silence);
+		free(c);
+		return NULL;
+	}
+	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s",
+		n->state.prefs.control_url);
+	loop_timer_set(c->retry, 0);
+	return c;
+}
+
+void server_link_close(struct server_link *c)
+{
+	if (!c)
+		return;
+	disconnect(c);
+	loop_timer_free(c->retry);
+	loop_timer_free(c->silence);
+	loop_timer_free(c->renew);
+	key_wipe(c, sizeof(*c));
+	free(c);
+}
+
+void server_link_login(struct server_link *c, const char *auth_key)
+{
+	snprintf(c->auth_key, sizeof(c->auth_key), "%s", auth_key);
+	c->followup[0] = 0;
+	c->must_register = true;
+	c->backoff_ms = 0;
+	loop_timer_set(c->retry, 0);
+}
+
+bool server_link_has_key(const struct server_link *c)
+{
+	return c->auth_key[0] != 0;
+}
+
+void server_link_logout(struct server_link *c, void (*done)(void *arg), void *arg)
+{
+	c->logout_done = done;
+	c->logout_arg = arg;
+	if (c->stage == SERVER_STREAM) {
+		send_register_with(c, 123000);
+	} else if (c->stage == SERVER_IDLE) {
+		disconnect(c);
+		start(c);
+	}
+	/* Unless it failed already. */
+	if (c->stage != SERVER_IDLE)
+		loop_timer_set(c->retry, LOGOUT_MS);
+	else if (!loop_timer_is_set(c->retry))
+		loop_timer_set(c->retry, 0);
+}
+
+void server_link_try_now(struct server_link *c)
+{
+	if (c->stage != SERVER_IDLE || !loop_timer_is_set(c->retry))
+		return;
+	c->backoff_ms = 0;
+	loop_timer_set(c->retry, 0);
+}
+
+bool server_link_connected(const struct server_link *c)
+{
+	return c->stage == SERVER_STREAM;
+}
+const char *server_link_waiting_for(const struct server_link *c)
+{
+	return c->stage == SERVER_STREAM ? "" : c->waiting;
+}

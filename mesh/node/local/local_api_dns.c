@@ -1,0 +1,93 @@
+#include "mesh/node/local/dns_ask.h"
+#include "mesh/node/local/local_request.h"
+#include "mesh/node/host/os_dns.h"
+#include "mesh/proto/control.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct asked {
+	struct dns_asking *q;
+	struct local_client *client;
+};
+
+static void answered(void *arg, int code, const uint8_t *answer, size_t len)
+{
+	struct asked *a = arg;
+	struct http_server_conn *c = a->client->conn;
+	a->client->asked = NULL;
+	free(a);
+	char *text = code ? NULL : malloc(base64_text(len));
+	if (code || !text) {
+		local_reply_error(c, 504, "the mesh resolver did not answer");
+		return;
+	}
+	local_reply_object(
+		c, json_pack("{s:s, s:[]}", "Bytes", base64_encode(answer, len, text), "Resolvers"));
+	free(text);
+}
+
+void local_dns_gone(struct local_client *c)
+{
+	if (!c->asked)
+		return;
+	dns_ask_cancel(c->asked->q);
+	free(c->asked);
+	c->asked = NULL;
+}
+
+void local_dns_query(struct request *r)
+{
+	char name[256], type[16] = "A";
+	struct errbuf eb = { 0 };
+	if (!http_target_query(r->head, "name", name, sizeof(name))) {
+		local_reply_error(r->conn, 400, "name= is missing");
+		return;
+	}
+	http_target_query(r->head, "type", type, sizeof(type));
+	struct asked *a = calloc(1, sizeof(*a));
+	if (a) {
+		a->client = r->client;
+		a->q = dns_ask_start(r->n->loop, name, type, answered, a, &eb);
+	}
+	if (a && a->q && !r->n->dns) {
+		dns_ask_cancel(a->q);
+		a->q = NULL;
+		err_say(&eb, ERR_CLOSED, "%s",
+			r->n->no_dns[0] ? r->n->no_dns : "the node is not up; run `ropewalk up` first");
+	}
+	if (!a || !a->q) {
+		free(a);
+		local_reply_error(r->conn, eb.code == ERR_MALFORMED ? 400 : 503,
+			eb.text[0] ? eb.text : "memory is short");
+		return;
+	}
+	r->client->asked = a;
+}
+
+void local_dns_os_config(struct request *r)
+{
+	enum { BASE_MAX = 8 };
+	struct addr base[BASE_MAX];
+	char ip[ADDR_TEXT];
+	json_t *servers = json_array(), *search = json_array();
+	size_t n = os_dns_base(r->n->os_dns, base, BASE_MAX);
+	if (os_dns_active(r->n->os_dns))
+		json_array_append_new(servers, json_string("100.100.100.100"));
+	for (size_t i = 0; !os_dns_active(r->n->os_dns) && i < n; i++)
+		json_array_append_new(servers, json_string(addr_format(&base[i], ip)));
+	const struct ctl_dns *dns = r->n->map ? r->n->map->dns : NULL;
+	for (size_t i = 0; os_dns_active(r->n->os_dns) && dns && i < dns->domains.n; i++)
+		json_array_append_new(search, json_string(dns->domains.v[i]));
+	local_reply_object(r->conn, json_pack("{s:o, s:o, s:[]}", "Nameservers", servers, "SearchDomains",
+					    search, "MatchDomains"));
+}
+
+void local_dns_config(struct request *r)
+{
+	struct buf b = { 0 };
+	static const struct ctl_dns none;
+	bool ok = ctl_dns_write(&b, r->n->map && r->n->map->dns ? r->n->map->dns : &none);
+	local_reply_json(r->conn, &b, ok);
+}

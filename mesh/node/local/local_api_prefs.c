@@ -1,0 +1,307 @@
+/* LocalAPI's preferences: told, changed one by one (PATCH), or as a whole (start). What this node does not
+ * have is refused, never ignored: a client would believe it was done. */
+#include "mesh/node/links/server_link.h"
+#include "mesh/node/local/local_request.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { WHY_MAX = 256 };
+
+/* Preferences of official clients that change how a machine behaves, and the options that set them. */
+static const struct {
+	const char *pref, *option;
+} elsewhere[] = {
+	{ "RouteAll", "--accept-routes" },
+	{ "ShieldsUp", "--shields-up" },
+	{ "ExitNodeID", "--exit-node" },
+	{ "ExitNodeIP", "--exit-node" },
+	{ "AutoExitNode", "--exit-node" },
+	{ "ExitNodeAllowLANAccess", "--exit-node-allow-lan-access" },
+	{ "AdvertiseRoutes", "--advertise-routes and --advertise-exit-node" },
+	{ "AdvertiseTags", "--advertise-tags" },
+	{ "AdvertiseServices", "--advertise-services" },
+	{ "AppConnector", "--advertise-connector" },
+	{ "RunSSH", "--ssh" },
+	{ "RunWebClient", "--webclient" },
+	{ "ProfileName", "--nickname" },
+	{ "RelayServerPort", "--relay-server-port" },
+};
+
+static const char *option_of(const char *pref)
+{
+	for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++) {
+		if (strcmp(elsewhere[i].pref, pref) == 0)
+			return elsewhere[i].option;
+	}
+	return NULL;
+}
+
+/* false, 0, "", [], null, and objects of nothing else. */
+static bool is_nothing(const json_t *v)
+{
+	const char *key;
+	json_t *inner;
+	if (json_is_object(v)) {
+		json_object_foreach((json_t *)(uintptr_t)v, key, inner)
+		{
+			if (json_is_object(inner) || !is_nothing(inner))
+				return false;
+		}
+		return true;
+	}
+	return !v || json_is_null(v) || json_is_false(v) || (json_is_string(v) && !json_string_length(v)) ||
+	       (json_is_array(v) && !json_array_size(v)) || (json_is_integer(v) && !json_integer_value(v));
+}
+
+/* A port of 0 is a wish too: any port. */
+static bool is_wished(const char *pref, const json_t *v)
+{
+	return strcmp(pref, "RelayServerPort") == 0 ? v && !json_is_null(v) : !is_nothing(v);
+}
+
+static void say_missing(const char *pref, char why[static WHY_MAX])
+{
+	const char *option = option_of(pref);
+	if (option)
+		snprintf(why, WHY_MAX, "ropewalkd has nothing like %s (preference %s): leave it away", option,
+			pref);
+	else
+		snprintf(why, WHY_MAX, "ropewalkd has no preference %.60s: leave it away", pref);
+}
+
+static bool missing_in_whole(const json_t *prefs, char why[static WHY_MAX])
+{
+	for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++) {
+		if (!is_wished(elsewhere[i].pref, json_object_get(prefs, elsewhere[i].pref)))
+			continue;
+		say_missing(elsewhere[i].pref, why);
+		return true;
+	}
+	return false;
+}
+
+static bool is_ours(const char *pref)
+{
+	static const char *const ours[] = { "ControlURL", "CorpDNS", "WantRunning", "LoggedOut", "Hostname",
+		"OperatorUser",
+		/* No packet filter of the machine is touched here, however these are set. */
+		"NetfilterMode", "NoStatefulFiltering", "NoSNAT" };
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+		if (strcmp(ours[i], pref) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Every "FooSet" that holds must be one of ours, or set Foo to what it is here anyway. */
+static bool missing_in_mask(json_t *prefs, char why[static WHY_MAX])
+{
+	const char *key;
+	json_t *set;
+	json_object_foreach(prefs, key, set)
+	{
+		char pref[64];
+		size_t len = strlen(key);
+		if (len < 4 || strcmp(key + len - 3, "Set") != 0 || is_nothing(set))
+			continue;
+		snprintf(pref, sizeof(pref), "%.*s", (int)(len - 3), key);
+		if (is_ours(pref) || !is_wished(pref, json_object_get(prefs, pref)))
+			continue;
+		say_missing(pref, why);
+		return true;
+	}
+	return false;
+}
+
+enum shape { WHOLE, MASKED, INSIDE_START };
+/* true, and why: the body asks for what is not here. What is no JSON is for the reader to complain about. */
+static bool asks_too_much(const struct request *r, enum shape shape, char why[static WHY_MAX])
+{
+	json_t *doc = json_loadb(r->body ? r->body : "", r->len, 0, NULL);
+	json_t *prefs = shape == INSIDE_START ? json_object_get(doc, "UpdatePrefs") : doc;
+	bool bad = json_is_object(prefs) &&
+		   (shape == MASKED ? missing_in_mask(prefs, why) : missing_in_whole(prefs, why));
+	json_decref(doc);
+	return bad;
+}
+
+static struct api_prefs current_prefs(const struct node *n)
+{
+	return (struct api_prefs) { .control_url = n->state.prefs.control_url,
+		.hostname = n->state.prefs.hostname,
+		.operator_user = n->state.prefs.operator_user,
+		.want_running = n->state.prefs.want_running,
+		.logged_out = !n->state.logged_in,
+		.corp_dns = n->state.prefs.accept_dns,
+		.user = { n->state.login_name },
+		.has_user = n->state.logged_in,
+		.netfilter_mode = API_NETFILTER_ON };
+}
+
+static void reply_prefs(struct request *r)
+{
+	struct buf b = { 0 };
+	struct api_prefs p = current_prefs(r->n);
+	bool ok = api_prefs_write(&b, &p, NULL);
+	local_reply_json(r->conn, &b, ok);
+}
+
+static size_t path_len(const struct url *u)
+{
+	size_t n = strlen(u->path);
+	return n && u->path[n - 1] == '/' ? n - 1 : n;
+}
+
+/* "https://host" and "https://HOST:443/" are one server. */
+static bool same_url(const char *a, const char *b)
+{
+	struct url x, y;
+	if (strcmp(a, b) == 0)
+		return true;
+	return url_parse(a, &x) && url_parse(b, &y) && x.https == y.https && x.port == y.port &&
+	       strcasecmp(x.host, y.host) == 0 && path_len(&x) == path_len(&y) &&
+	       memcmp(x.path, y.path, path_len(&x)) == 0;
+}
+
+/* Another server is another network: what the old one gave is of no use there. */
+static void set_control_url(struct node *n, const char *url)
+{
+	if (same_url(n->state.prefs.control_url, url))
+		return;
+	snprintf(n->state.prefs.control_url, sizeof(n->state.prefs.control_url), "%s", url);
+	n->state.server = (struct machine_key) { 0 };
+	if (!n->state.logged_in)
+		return;
+	n->state.logged_in = false;
+	key_wipe(&n->state.node, sizeof(n->state.node));
+	state_map_forget(n->opt.state_dir);
+}
+
+static const char *check_prefs(const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	struct url url;
+	uid_t uid;
+	if (m->control_url && !url_parse(p->control_url, &url))
+		return "the login server must be a URL such as https://control.example.com";
+	if (m->control_url && strlen(p->control_url) >= sizeof(((struct state *)0)->prefs.control_url))
+		return "the login server's URL is too long";
+	if (m->hostname && strlen(p->hostname) >= sizeof(((struct state *)0)->prefs.hostname))
+		return "the host name is longer than 63 characters";
+	if (m->operator_user && p->operator_user[0] &&
+		(strlen(p->operator_user) >= sizeof(((struct state *)0)->prefs.operator_user) ||
+			!local_user_id(p->operator_user, &uid)))
+		return "the operator is no user of this machine: a name in /etc/passwd, or a number";
+	return NULL;
+}
+
+static void take_prefs(struct node *n, const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	bool server = m->control_url && !same_url(n->state.prefs.control_url, p->control_url);
+	if (server && n->state.prefs.want_running) {
+		n->state.prefs.want_running = false;
+		node_prefs_changed(n);
+		n->state.prefs.want_running = true;
+	}
+	if (m->control_url)
+		set_control_url(n, p->control_url);
+	if (m->hostname)
+		snprintf(n->state.prefs.hostname, sizeof(n->state.prefs.hostname), "%s", p->hostname);
+	if (m->operator_user)
+		snprintf(n->state.prefs.operator_user, sizeof(n->state.prefs.operator_user), "%s",
+			p->operator_user);
+	if (m->want_running)
+		n->state.prefs.want_running = p->want_running;
+	if (m->corp_dns)
+		n->state.prefs.accept_dns = p->corp_dns;
+	node_prefs_changed(n);
+}
+
+void local_prefs_get(struct request *r)
+{
+	reply_prefs(r);
+}
+
+void local_prefs_patch(struct request *r)
+{
+	struct arena a = { 0 };
+	struct api_prefs p;
+	struct api_prefs_mask m;
+	struct errbuf eb;
+	char missing[WHY_MAX];
+	const char *bad = NULL;
+	if (api_prefs_read(&a, r->body, r->len, &p, &m, &eb) != 0)
+		bad = eb.text;
+	else if (asks_too_much(r, MASKED, missing))
+		bad = missing;
+	else
+		bad = check_prefs(&p, &m);
+	if (bad) {
+		local_reply_error(r->conn, 400, bad);
+	} else {
+		take_prefs(r->n, &p, &m);
+		reply_prefs(r);
+	}
+	arena_free(&a);
+}
+
+void local_prefs_check(struct request *r)
+{
+	struct arena a = { 0 };
+	struct api_prefs p;
+	struct errbuf eb;
+	char missing[WHY_MAX];
+	struct api_prefs_mask all = { .control_url = true, .hostname = true, .operator_user = true };
+	const char *bad;
+	if (api_prefs_read(&a, r->body, r->len, &p, NULL, &eb) != 0)
+		bad = eb.text;
+	else if (asks_too_much(r, WHOLE, missing))
+		bad = missing;
+	else
+		bad = check_prefs(&p, &all);
+	struct buf b = { 0 };
+	bool ok = api_error_write(&b, bad ? bad : "");
+	local_reply_json(r->conn, &b, ok);
+	arena_free(&a);
+}
+
+void local_start(struct request *r)
+{
+	struct arena a = { 0 };
+	struct api_start s;
+	struct errbuf eb;
+	char missing[WHY_MAX];
+	/* Everything the options name is set; WantRunning goes on. */
+	struct api_prefs_mask all = { .want_running = true };
+	const char *bad = NULL;
+	if (api_start_read(&a, r->body, r->len, &s, &eb) != 0) {
+		bad = eb.text;
+	} else if (s.has_prefs) {
+		all = (struct api_prefs_mask) { .control_url = s.prefs.control_url[0] != 0,
+			.hostname = true,
+			.operator_user = true,
+			.want_running = true,
+			.corp_dns = true };
+		bad = asks_too_much(r, INSIDE_START, missing) ? missing : check_prefs(&s.prefs, &all);
+	} else {
+		s.prefs = current_prefs(r->n);
+	}
+	if (bad) {
+		local_reply_error(r->conn, 400, bad);
+		arena_free(&a);
+		return;
+	}
+	s.prefs.want_running = true;
+	r->n->last_error[0] = 0;
+	take_prefs(r->n, &s.prefs, &all);
+	if (s.auth_key[0] && !r->n->state.logged_in)
+		node_login(r->n, s.auth_key);
+	else if (r->n->server)
+		server_link_try_now(r->n->server);
+	arena_free(&a);
+	if (r->n->backend == NODE_STOPPED && r->n->last_error[0])
+		local_reply_error(r->conn, 500, r->n->last_error);
+	else
+		local_reply_done(r->conn, 204);
+}

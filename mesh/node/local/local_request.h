@@ -1,0 +1,64 @@
+/* What the LocalAPI's verbs share; private to local_api*.c. */
+#ifndef RW_NODE_LOCAL_LOCAL_REQUEST_H
+#define RW_NODE_LOCAL_LOCAL_REQUEST_H
+
+#include "mesh/node/local/local_api.h"
+#include "mesh/proto/localapi.h"
+#include "mesh/transport/http.h"
+#include <jansson.h>
+#include <sys/types.h>
+
+struct asked;
+/* One connection; freed with it. */
+struct local_client {
+	struct local_api *api;
+	struct local_client *next;
+	struct http_server_conn *conn;
+	struct asked *asked; /* a DNS question that is out */
+};
+struct request {
+	struct local_api *api;
+	struct local_client *client;
+	struct node *n;
+	struct http_server_conn *conn;
+	const struct http_head *head;
+	const char *body;
+	size_t len;
+};
+void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok); /* frees b */
+void local_reply_error(struct http_server_conn *c, int status, const char *text);
+
+void local_reply_done(struct http_server_conn *c, int status);	/* no body */
+void local_reply_object(struct http_server_conn *c, json_t *o); /* frees o; NULL: memory short */
+
+/* local_api_profiles.c */
+void local_profiles_list(struct request *r);
+void local_profiles_current(struct request *r);
+void local_profiles_new(struct request *r);
+
+bool local_user_id(const char *name, uid_t *out); /* of /etc/passwd, or a number */
+
+/* local_api_prefs.c */
+void local_prefs_get(struct request *r);
+void local_prefs_patch(struct request *r);
+void local_prefs_check(struct request *r);
+void local_start(struct request *r);
+
+/* local_api_dns.c */
+void local_dns_query(struct request *r);
+void local_dns_os_config(struct request *r);
+void local_dns_config(struct request *r);
+void local_dns_gone(struct local_client *c); /* the asker left */
+
+/* local_api_ping.c */
+struct local_pings;
+struct local_pings *local_pings_new(void);
+void local_pings_free(struct local_pings *p); /* NULL is fine */
+void local_pings_gone(struct local_pings *p, struct http_server_conn *c);
+struct local_pings *local_api_pings(struct local_api *a);
+void local_ping(struct request *r);
+
+/* local_api_whois.c */
+void local_whois(struct request *r);
+
+#endif

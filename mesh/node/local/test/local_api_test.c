@@ -1,0 +1,406 @@
+#include "mesh/node/local/local_api.h"
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include "mesh/transport/http.h"
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define OUR_HOST "local-tailscaled.sock"
+#define API "/localapi/v0/"
+
+/* A node without an engine: what LocalAPI answers while it is stopped. */
+struct place {
+	char dir[64], sock[96];
+	struct node *n;
+};
+
+static void place_make(struct place *p)
+{
+	*p = (struct place) { .dir = "/tmp/rw-api-XXXXXX", .n = calloc(1, sizeof(*p->n)) };
+	struct errbuf eb = { 0 };
+	assert_non_null(mkdtemp(p->dir));
+	/* The folder of the socket is made. */
+	snprintf(p->sock, sizeof(p->sock), "%s/run/x/s.sock", p->dir);
+	struct node *n = p->n;
+	n->loop = loop_new();
+	n->opt = (struct node_options) { .state_dir = p->dir, .socket = p->sock };
+	n->monitor_fd = n->state_lock = -1;
+	n->backend = NODE_NEEDS_LOGIN;
+	assert_int_equal(state_load(p->dir, &random_system, &n->state, &eb), 0);
+	n->api = local_api_open(n, p->sock, &eb);
+	if (!n->api)
+		fail_msg("%s", eb.text);
+}
+
+static void place_end(struct place *p)
+{
+	local_api_close(p->n->api);
+	assert_int_not_equal(access(p->sock, F_OK), 0);
+	loop_free(p->n->loop);
+	free(p->n);
+	assert_int_equal(dir_remove(p->dir, NULL), 0);
+}
+
+struct answer {
+	int status;
+	char body[8192];
+	size_t len;
+	bool over;
+};
+
+static void took(struct answer *a, const uint8_t *p, size_t len)
+{
+	assert_true(a->len + len < sizeof(a->body));
+	if (len)
+		memcpy(a->body + a->len, p, len);
+	a->len += len;
+	a->body[a->len] = 0;
+}
+
+static void done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct answer *a = arg;
+	a->status = head->status;
+	took(a, body, len);
+	a->over = true;
+}
+
+static void chunk(void *arg, const uint8_t *p, size_t len)
+{
+	took(arg, p, len);
+}
+
+static void failed(void *arg, int code, const char *why)
+{
+	struct answer *a = arg;
+	(void)why;
+	a->status = code;
+	a->over = true;
+}
+
+struct question {
+	const char *method, *target, *body, *host, *extra;
+};
+
+static struct http_client *begin(struct place *p, const struct question *q, struct answer *a, bool stream)
+{
+	struct http_request rq = { .unix_path = p->sock,
+		.method = q->method,
+		.target = q->target,
+		.host = q->host ? q->host : OUR_HOST,
+		.extra = q->extra,
+		.body = q->body,
+		.body_len = q->body ? strlen(q->body) : 0 };
+	struct http_client_events ev = {
+		.done = done, .chunk = stream ? chunk : NULL, .failed = failed, .arg = a
+	};
+	*a = (struct answer) { 0 };
+	return http_request(p->n->loop, &rq, &ev);
+}
+
+static void ask(struct place *p, const struct question *q, struct answer *a)
+{
+	assert_non_null(begin(p, q, a, false));
+	while (!a->over)
+		loop_run_once(p->n->loop);
+}
+
+static void test_routes(void **state)
+{
+	static const struct {
+		struct question q;
+		int status;
+		const char *has;
+	} rows[] = {
+		{ { .method = "GET", .target = API "status" }, 200, "\"BackendState\":\"NeedsLogin\"" },
+		{ { .method = "GET", .target = API "status?peers=false" }, 200, "\"BackendState\"" },
+		{ { .method = "GET", .target = API "prefs" }, 200, "\"ControlURL\"" },
+		{ { .method = "GET", .target = API "dns-config" }, 200, "{" },
+		{ { .method = "GET", .target = API "netcheck" }, 503, "ropewalk up" },
+		{ { .method = "GET", .target = API "whois" }, 400, "addr=" },
+		{ { .method = "GET", .target = API "whois?addr=nonsense" }, 400, "addr=" },
+		{ { .method = "GET", .target = API "whois?addr=100.64.0.1:80" }, 404, "no match" },
+		{ { .method = "GET", .target = API "whois?addr=[fd7a:115c:a1e0::1]:80" }, 404, "no match" },
+		{ { .method = "GET", .target = API "dns-query" }, 400, "name=" },
+		{ { .method = "GET", .target = API "dns-query?name=x&type=NONE" }, 400, "not a question" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9" }, 404, "no peer" },
+		{ { .method = "POST", .target = API "ping?ip=bob" }, 400, "ip=" },
+		{ { .method = "POST", .target = API "login-interactive" }, 204, "" },
+		{ { .method = "POST", .target = API "logout" }, 204, "" },
+		{ { .method = "GET", .target = API "nothing" }, 404, "does not do this: GET nothing" },
+		{ { .method = "GET", .target = API "profiles/" }, 200, "[]" },
+		{ { .method = "GET", .target = API "profiles/current" }, 200, "\"ID\":\"\"" },
+		{ { .method = "PUT", .target = API "profiles/" }, 201, "" },
+		{ { .method = "POST", .target = API "profiles/x" }, 404, "does not do this" },
+		{ { .method = "GET", .target = API "serve-config" }, 200, "{}" },
+		{ { .method = "POST", .target = API "serve-config", .body = "{}" }, 405, "does not do this" },
+		{ { .method = "GET", .target = API "tka/status" }, 200, "\"Enabled\":false" },
+		{ { .method = "GET", .target = "/" }, 404, "" },
+		{ { .method = "DELETE", .target = API "status" }, 405, "" },
+		{ { .method = "GET", .target = API "logout" }, 405, "" },
+		/* A page in a browser. */
+		{ { .method = "GET", .target = API "status", .host = "localhost" }, 403, "" },
+		{ { .method = "GET", .target = API "status", .extra = "Origin: http://x\r\n" }, 403, "" },
+		{ { .method = "GET", .target = API "status", .extra = "Referer: http://x/\r\n" }, 403, "" },
+		{ { .method = "PATCH", .target = API "prefs", .body = "{" }, 400, "" },
+		{ { .method = "PATCH", .target = API "prefs", .body = "[]" }, 400, "" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"ControlURLSet\":true,\"ControlURL\":\"ftp://x\"}" },
+			400, "URL" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"HostnameSet\":true,\"Hostname\":"
+				  "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+				  "aaaaaaaaaaaaaaaa\"}" },
+			400, "63" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"HostnameSet\":true,\"Hostname\":\"here\"}" },
+			200, "\"Hostname\":\"here\"" },
+		{ { .method = "PATCH", .target = API "prefs", .body = "{\"Hostname\":\"ignored\"}" }, 200,
+			"\"Hostname\":\"here\"" },
+		{ { .method = "POST", .target = API "start", .body = "nonsense" }, 400, "" },
+		/* What is not here is refused; what changes nothing is not. */
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"ExitNodeIDSet\":true,\"ExitNodeID\":\"n5\"}" },
+			400, "--exit-node" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":[\"10.0.0.0/8\"]}" },
+			400, "--advertise-routes" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AutoUpdateSet\":{\"ApplySet\":true},\"AutoUpdate\":{\"Apply\":true}}" },
+			400, "no preference AutoUpdate" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"RouteAllSet\":true,\"RouteAll\":true}" },
+			400, "--accept-routes" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"RunSSHSet\":true,\"RunSSH\":false,\"NetfilterModeSet\":true,"
+				  "\"NetfilterMode\":2}" },
+			200, "\"Hostname\":\"here\"" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"OperatorUserSet\":true,\"OperatorUser\":\"no such user\"}" },
+			400, "no user of this machine" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"OperatorUserSet\":true,\"OperatorUser\":\"root\"}" },
+			200, "\"OperatorUser\":\"root\"" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"OperatorUserSet\":true,\"OperatorUser\":\"1000\"}" },
+			200, "\"OperatorUser\":\"1000\"" },
+		{ { .method = "POST",
+			  .target = API "check-prefs",
+			  .body = "{\"AdvertiseTags\":[\"tag:x\"]}" },
+			200, "--advertise-tags" },
+		{ { .method = "POST",
+			  .target = API "start",
+			  .body = "{\"UpdatePrefs\":{\"ControlURL\":\"http://x\",\"RunSSH\":true}}" },
+			400, "--ssh" },
+		{ { .method = "GET", .target = API "dns-query?name=x" }, 503, "ropewalk up" },
+	};
+	struct place p;
+	(void)state;
+	place_make(&p);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct answer a;
+		ask(&p, &rows[i].q, &a);
+		if (a.status != rows[i].status || !strstr(a.body, rows[i].has))
+			fail_msg("row %zu: %d %s", i, a.status, a.body);
+	}
+	/* A change is kept. */
+	struct state s;
+	struct errbuf eb;
+	assert_int_equal(state_load(p.dir, &random_system, &s, &eb), 0);
+	assert_string_equal(s.prefs.hostname, "here");
+	place_end(&p);
+}
+
+/* The same server written otherwise keeps the login; another one does not. */
+static void test_same_server(void **state)
+{
+	static const struct {
+		const char *body;
+		bool stays;
+	} rows[] = {
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://Ctl.test:443/\"}", true },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://ctl.test\"}", true },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://ctl.test/mesh\"}", false },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"http://ctl.test:443\"}", false },
+		{ "{\"ControlURLSet\":true,\"ControlURL\":\"https://ctl.test:444\"}", false },
+	};
+	struct place p;
+	struct answer a;
+	(void)state;
+	place_make(&p);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		strcpy(p.n->state.prefs.control_url, "https://ctl.test");
+		p.n->state.logged_in = true;
+		memset(&p.n->state.node, 7, sizeof(p.n->state.node));
+		ask(&p, &(struct question) { .method = "PATCH", .target = API "prefs", .body = rows[i].body },
+			&a);
+		assert_int_equal(a.status, 200);
+		/* Without this the official `up` asks for every option again. */
+		assert_int_equal(
+			strstr(a.body, "\"Config\":{\"UserProfile\":{\"LoginName\"") != NULL, rows[i].stays);
+		assert_int_equal(p.n->state.logged_in, rows[i].stays);
+		assert_int_equal(key_is_zero(p.n->state.node.b), !rows[i].stays);
+	}
+	place_end(&p);
+}
+
+/* Nothing can be written: the answer stands, and status says what to do. */
+static void test_full_disk(void **state)
+{
+	struct place p;
+	struct answer a;
+	(void)state;
+	place_make(&p);
+	p.n->opt.state_dir = "/nonexistent";
+	ask(&p,
+		&(struct question) { .method = "PATCH",
+			.target = API "prefs",
+			.body = "{\"HostnameSet\":true,\"Hostname\":\"h\"}" },
+		&a);
+	assert_int_equal(a.status, 200);
+	ask(&p, &(struct question) { .method = "GET", .target = API "status" }, &a);
+	assert_non_null(strstr(a.body, "a restart loses"));
+	p.n->opt.state_dir = p.dir;
+	ask(&p,
+		&(struct question) { .method = "PATCH",
+			.target = API "prefs",
+			.body = "{\"HostnameSet\":true,\"Hostname\":\"h2\"}" },
+		&a);
+	ask(&p, &(struct question) { .method = "GET", .target = API "status" }, &a);
+	assert_null(strstr(a.body, "a restart loses"));
+	place_end(&p);
+}
+
+static void test_watch(void **state)
+{
+	struct place p;
+	struct answer a, b;
+	(void)state;
+	place_make(&p);
+	struct question q = { .method = "GET", .target = API "watch-ipn-bus" };
+	struct http_client *leaves = begin(&p, &q, &a, true), *stays = begin(&p, &q, &b, true);
+	while (!strstr(a.body, "\"State\":2") || !strstr(b.body, "\"State\":2"))
+		loop_run_once(p.n->loop);
+	http_client_cancel(leaves);
+	snprintf(p.n->auth_url, sizeof(p.n->auth_url), "https://login.test/x");
+	node_set_backend(p.n, NODE_NEEDS_LOGIN);
+	while (!strstr(b.body, "https://login.test/x"))
+		loop_run_once(p.n->loop);
+	node_set_backend(p.n, NODE_STARTING);
+	while (!strstr(b.body, "\"State\":5"))
+		loop_run_once(p.n->loop);
+	/* Closed under an open connection: the watcher sees its end. */
+	local_api_close(p.n->api);
+	p.n->api = NULL;
+	while (!b.over)
+		loop_run_once(p.n->loop);
+	(void)stays;
+	place_end(&p);
+}
+
+enum { MANY = 400 };
+
+/* Another user's process: takes all the connections it can get, half of them to watch, and holds them. */
+static void hold_all(const char *sock, int told)
+{
+	static const char watch[] = "GET " API "watch-ipn-bus HTTP/1.1\r\nHost: " OUR_HOST "\r\n\r\n";
+	struct errbuf eb;
+	if (setgid(65534) != 0 || setuid(65534) != 0)
+		_exit(1);
+	for (int i = 0; i < MANY; i++) {
+		int fd = sock_unix_connect(sock, &eb);
+		if (fd < 0)
+			i--; /* the queue is full: the daemon has to take some first */
+		else if (i % 2 == 0 && write(fd, watch, sizeof(watch) - 1) < 0)
+			continue; /* refused already */
+	}
+	(void)!write(told, "x", 1);
+	pause();
+}
+
+static void over(void *arg, int events)
+{
+	(void)events;
+	loop_fd_set(*(struct loop_fd **)arg, 0);
+	*(struct loop_fd **)arg = NULL;
+}
+
+/* Whoever may not change things cannot shut out who may. */
+static void test_crowd(void **state)
+{
+	struct place p;
+	struct answer a;
+	int told[2];
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: it takes root to be two users\n");
+		skip();
+	}
+	place_make(&p);
+	assert_int_equal(chmod(p.dir, 0755), 0);
+	assert_int_equal(pipe(told), 0);
+	pid_t crowd = fork();
+	if (crowd == 0)
+		hold_all(p.sock, told[1]);
+	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
+	loop_fd_set(watch, LOOP_READ);
+	while (watch)
+		loop_run_once(p.n->loop);
+	loop_fd_free(kept);
+	ask(&p, &(struct question) { .method = "GET", .target = API "status?peers=false" }, &a);
+	assert_int_equal(a.status, 200);
+	struct question q = { .method = "GET", .target = API "watch-ipn-bus" };
+	struct http_client *w = begin(&p, &q, &a, true);
+	while (!a.len && !a.over)
+		loop_run_once(p.n->loop);
+	assert_non_null(strstr(a.body, "\"State\":2"));
+	http_client_cancel(w);
+	kill(crowd, SIGKILL);
+	waitpid(crowd, NULL, 0);
+	close(told[0]);
+	close(told[1]);
+	place_end(&p);
+}
+
+static void test_socket_in_use(void **state)
+{
+	struct place p;
+	struct errbuf eb = { 0 };
+	(void)state;
+	place_make(&p);
+	assert_null(local_api_open(p.n, p.sock, &eb));
+	assert_non_null(strstr(eb.text, "--socket"));
+	place_end(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_same_server),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_socket_in_use),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

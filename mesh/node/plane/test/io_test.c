@@ -1,0 +1,267 @@
+/* The two ends of the data plane over sockets: tun over a socket pair, udp over loopback. */
+#include "mesh/base/ip.h"
+#include "mesh/base/wire.h"
+#include "mesh/node/plane/tun.h"
+#include "mesh/node/plane/udp.h"
+#include "mesh/os/test/own_ns.h"
+#include "mesh/os/netlink.h"
+#include "mesh/os/sock.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <fcntl.h>
+#include <linux/virtio_net.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { MSS = 1000, N = 20, HEAD = 40 };
+
+struct seen {
+	struct loop *loop;
+	size_t packets, bytes, calls;
+	int lost, failed;
+	uint32_t next_seq;
+};
+
+static void tun_received(void *arg, struct pkt *pkts, size_t n)
+{
+	struct seen *s = arg;
+	s->calls++;
+	for (size_t i = 0; i < n; i++) {
+		struct ip_view v;
+		assert_true(ip_parse(pkt_data(&pkts[i]), pkts[i].len, &v));
+		const uint8_t *l4 = pkt_data(&pkts[i]) + v.l4_at;
+		assert_int_equal(
+			ip_l4_checksum(&v.src, &v.dst, v.proto, l4, pkts[i].len - (size_t)v.l4_at), 0);
+		assert_int_equal(be_get(l4 + 4, 4), s->next_seq);
+		s->next_seq += (uint32_t)(v.total_len - v.payload_at);
+		s->packets++;
+	}
+}
+
+static void tun_lost(void *arg, int code)
+{
+	assert_true(code < 0);
+	((struct seen *)arg)->lost++;
+}
+
+static size_t make_tcp(uint8_t *p, uint32_t seq, size_t payload)
+{
+	struct addr src = addr_v4(0x64400001), dst = addr_v4(0x64400002);
+	uint8_t *l4 = p + 20;
+	memset(l4, 0, 20 + payload);
+	be_put(l4 + 4, 4, seq);
+	l4[12] = 5 << 4;
+	l4[13] = TCP_ACK;
+	be_put(l4 + 16, 2, ip_l4_checksum(&src, &dst, IP_TCP, l4, 20 + payload));
+	return ip_write_header(p, &src, &dst, IP_TCP, 20 + payload);
+}
+
+static void test_tun(void **state)
+{
+	struct seen s = { .loop = loop_new(), .next_seq = 100 };
+	static uint8_t b[65536];
+	static struct pkt pkts[N];
+	struct pkt *ptr[N];
+	int fd[2], size = 1 << 20;
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
+	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	struct tun_events ev = { .received = tun_received, .lost = tun_lost, .arg = &s };
+	struct tun *t = tun_adopt(s.loop, fd[1], true, &ev);
+	assert_non_null(t);
+
+	/* In: one super-packet becomes packets; a header that lies is counted. */
+	struct virtio_net_hdr h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.hdr_len = HEAD,
+		.gso_size = MSS,
+		.csum_start = 20,
+		.csum_offset = 16 };
+	memcpy(b, &h, sizeof(h));
+	size_t len = sizeof(h) + make_tcp(b + sizeof(h), 100, N * MSS);
+	assert_int_equal(send(fd[0], b, len, 0), len);
+	while (s.packets < N)
+		loop_run_once(s.loop);
+	h.csum_offset = 9000;
+	memcpy(b, &h, sizeof(h));
+	assert_int_equal(send(fd[0], b, len, 0), len);
+	while (!tun_drops(t)->tun_bad_header)
+		loop_run_once(s.loop);
+	assert_int_equal(s.packets, N);
+
+	/* Small packets that wait together are handed over together. */
+	struct virtio_net_hdr plain = { 0 };
+	for (size_t i = 0; i < N; i++) {
+		memcpy(b, &plain, sizeof(plain));
+		len = sizeof(plain) + make_tcp(b + sizeof(plain), s.next_seq + (uint32_t)i * 10, 10);
+		assert_int_equal(send(fd[0], b, len, 0), len);
+	}
+	s.calls = 0;
+	while (s.packets < 2 * N)
+		loop_run_once(s.loop);
+	assert_int_equal(s.calls, 1);
+
+	/* Out: packets of one flow leave joined. */
+	for (size_t i = 0; i < N; i++) {
+		pkt_reset(&pkts[i]);
+		pkts[i].len = (uint16_t)make_tcp(pkt_data(&pkts[i]), (uint32_t)(i * MSS), MSS);
+		ptr[i] = &pkts[i];
+	}
+	tun_write_batch(t, ptr, N);
+	ssize_t got = recv(fd[0], b, sizeof(b), 0);
+	assert_int_equal(got, sizeof(h) + HEAD + N * MSS);
+	memcpy(&h, b, sizeof(h));
+	assert_int_equal(h.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	assert_int_equal(h.gso_size, MSS);
+
+	close(fd[0]);
+	while (!s.lost)
+		loop_run_once(s.loop);
+	tun_close(t);
+	loop_free(s.loop);
+	assert_int_equal(s.lost, 1);
+}
+
+static void udp_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
+{
+	struct seen *s = arg;
+	for (size_t i = 0; i < n; i++) {
+		assert_true(addr_is_loopback(&from[i].ip));
+		s->bytes += pkts[i].len;
+		s->packets++;
+	}
+}
+
+static void udp_failed(void *arg, const struct endpoint *to, int code)
+{
+	(void)to;
+	assert_true(code < 0);
+	((struct seen *)arg)->failed++;
+}
+
+/* The socket is udp.c's own affair: found by its port. */
+static int find_socket(uint16_t port)
+{
+	struct endpoint at;
+	for (int fd = 3; fd < 256; fd++) {
+		if (sock_local(fd, &at) == 0 && at.port == port)
+			return fd;
+	}
+	return -1;
+}
+
+static void test_udp_may_be_cut(void **state)
+{
+	struct seen s = { .loop = loop_new() };
+	struct udp_events ev = { .received = udp_received, .send_failed = udp_failed, .arg = &s };
+	struct errbuf eb;
+	(void)state;
+	struct udp *u = udp_open(s.loop, 0, &ev, &eb);
+	assert_non_null(u);
+	int fd = find_socket(udp_port(u)), four = -1;
+	socklen_t n = sizeof(four);
+	assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &four, &n), 0);
+	assert_int_equal(four, IP_PMTUDISC_DONT);
+	udp_close(u);
+	loop_free(s.loop);
+}
+
+static void test_udp(void **state)
+{
+	static const struct {
+		size_t len[6];
+		size_t n;
+	} rows[] = {
+		{ { 1200, 1200, 1200, 1200, 1200, 1200 }, 6 },
+		{ { 1200, 1200, 700, 1200, 1200, 1 }, 6 },
+		{ { 100, 200, 300, 300, 200, 100 }, 6 },
+		{ { 1 }, 1 },
+	};
+	struct seen s = { .loop = loop_new() };
+	struct errbuf eb;
+	static struct pkt pkts[6];
+	struct pkt *ptr[6];
+	(void)state;
+	struct udp_events ev = { .received = udp_received, .send_failed = udp_failed, .arg = &s };
+	struct udp *a = udp_open(s.loop, 0, &ev, &eb), *b = udp_open(s.loop, 0, &ev, &eb);
+	assert_true(a && b);
+	struct endpoint to = { .ip = addr_v4(0x7f000001), .port = udp_port(b) };
+	for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+		size_t bytes = s.bytes, packets = s.packets;
+		for (size_t i = 0; i < rows[r].n; i++) {
+			pkt_reset(&pkts[i]);
+			pkts[i].len = (uint16_t)rows[r].len[i];
+			bytes += pkts[i].len;
+			ptr[i] = &pkts[i];
+		}
+		udp_send_batch(a, &to, ptr, rows[r].n);
+		while (s.packets < packets + rows[r].n)
+			loop_run_once(s.loop);
+		if (s.bytes != bytes)
+			fail_msg("row %zu: %zu bytes", r, s.bytes);
+	}
+	/* A taken port is not the end. */
+	struct udp *c = udp_open(s.loop, udp_port(b), &ev, &eb);
+	assert_non_null(c);
+	assert_int_not_equal(udp_port(c), udp_port(b));
+	/* Port 0 cannot be sent to: said once, and counted. */
+	to.port = 0;
+	udp_send(a, &to, (const uint8_t *)"x", 1);
+	assert_int_equal(s.failed, 1);
+	assert_int_equal(udp_drops(a)->udp_unsent, 1);
+	udp_close(a);
+	udp_close(b);
+	udp_close(c);
+	loop_free(s.loop);
+}
+
+/* Packets that our own link cannot carry whole cannot leave as one: each is cut by itself. Last, in a network
+ * namespace of its own; skipped where the machine gives none. */
+static void test_udp_over_small_link(void **state)
+{
+	enum { COUNT = 6, LEN = 1340 };
+	static struct pkt pkts[COUNT];
+	struct pkt *ptr[COUNT];
+	struct errbuf eb = { 0 };
+	(void)state;
+	if (!own_ns(CLONE_NEWNET)) {
+		print_message("skipped: this kernel gives no network namespace\n");
+		skip();
+	}
+	struct nl *nl = nl_open(&eb);
+	assert_non_null(nl);
+	int lo = nl_link_index(nl, "lo");
+	assert_true(nl_link_mtu(nl, lo, 1280, &eb) == 0 && nl_link_up(nl, lo, true, &eb) == 0);
+	nl_close(nl);
+	struct seen s = { .loop = loop_new() };
+	struct udp_events ev = { .received = udp_received, .send_failed = udp_failed, .arg = &s };
+	struct udp *a = udp_open(s.loop, 0, &ev, &eb), *b = udp_open(s.loop, 0, &ev, &eb);
+	assert_true(a && b);
+	struct endpoint to = { .ip = addr_v4(0x7f000001), .port = udp_port(b) };
+	for (size_t i = 0; i < COUNT; i++) {
+		pkt_reset(&pkts[i]);
+		memset(pkt_data(&pkts[i]), 0, LEN);
+		pkts[i].len = LEN;
+		ptr[i] = &pkts[i];
+	}
+	udp_send_batch(a, &to, ptr, COUNT);
+	assert_int_equal(s.failed, 0);
+	while (s.packets < COUNT)
+		loop_run_once(s.loop);
+	assert_int_equal(s.bytes, COUNT * LEN);
+	udp_close(a);
+	udp_close(b);
+	loop_free(s.loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_over_small_link) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

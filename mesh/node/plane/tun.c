@@ -1,0 +1,190 @@
+#include "mesh/node/plane/tun.h"
+#include "mesh/base/log.h"
+#include "mesh/node/plane/offload.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Debian 12's headers lack these two; kernels since 6.2 have them. */
+enum { RW_TUN_F_USO4 = 0x20, RW_TUN_F_USO6 = 0x40 };
+enum { PACKETS_PER_WAKEUP = 512, SUPER_MAX = 65536 + sizeof(struct virtio_net_hdr) };
+
+struct tun {
+	int fd;
+	bool vnet_hdr;
+	char name[IFNAMSIZ];
+	struct loop_fd *watch;
+	struct tun_events ev;
+	struct tun_drops drops;
+	struct offload_join join;
+	int budget; /* packets left of this wake-up */
+	uint8_t super[SUPER_MAX];
+	struct pkt batch[PKT_BATCH];
+};
+
+static void hand_over(struct tun *t, size_t *count)
+{
+	if (*count)
+		t->ev.received(t->ev.arg, t->batch, *count);
+	*count = 0;
+}
+
+/* One read: a packet, or a super-packet to be cut. What does not fill the batch waits for the next read. */
+static bool read_once(struct tun *t, size_t *count)
+{
+	ssize_t n = read(t->fd, t->super, sizeof(t->super));
+	if (n <= 0) {
+		/* EIO: down for now. Other errors stay, and would wake us without end. */
+		if (n == 0 || (errno != EAGAIN && errno != EINTR && errno != EIO)) {
+			loop_fd_set(t->watch, 0);
+			t->ev.lost(t->ev.arg, n ? -errno : -ENODEV);
+		}
+		return false;
+	}
+	struct offload_cut cut;
+	if (!offload_cut_begin(&cut, t->super, (size_t)n, t->vnet_hdr)) {
+		t->drops.tun_bad_header++;
+		return true;
+	}
+	while (offload_cut_next(&cut, &t->batch[*count])) {
+		t->budget--;
+		if (++*count == PKT_BATCH)
+			hand_over(t, count);
+	}
+	if (cut.bad)
+		t->drops.tun_too_large++;
+	return true;
+}
+
+/* Small packets come one a read; gathered, those to one peer leave in one system call. */
+static void readable(void *arg, int events)
+{
+	struct tun *t = arg;
+	size_t count = 0;
+	(void)events;
+	t->budget = PACKETS_PER_WAKEUP;
+	for (int i = 0; i < PKT_BATCH && t->budget > 0 && read_once(t, &count); i++)
+		;
+	hand_over(t, &count);
+}
+
+static struct tun *wrap(struct loop *l, int fd, bool vnet_hdr, const struct tun_events *ev)
+{
+	struct tun *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->fd = fd;
+	t->vnet_hdr = vnet_hdr;
+	t->ev = *ev;
+	t->watch = loop_fd_new(l, fd, readable, t);
+	if (!t->watch) {
+		free(t);
+		return NULL;
+	}
+	loop_fd_set(t->watch, LOOP_READ);
+	return t;
+}
+
+struct tun *tun_adopt(struct loop *l, int fd, bool vnet_hdr, const struct tun_events *ev)
+{
+	return wrap(l, fd, vnet_hdr, ev);
+}
+
+static int explain_open(int err, struct errbuf *eb)
+{
+	if (err == -ENOENT || err == -ENXIO || err == -ENODEV)
+		return err_say(eb, err,
+			"no /dev/net/tun on this machine: load the kernel's tun module (modprobe tun), or "
+			"give the "
+			"container the device");
+	if (err == -EACCES || err == -EPERM)
+		return err_say(eb, err,
+			"no permission to open /dev/net/tun: run ropewalkd as root or with CAP_NET_ADMIN");
+	return err_set(eb, err, "open /dev/net/tun");
+}
+
+struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *ev, struct errbuf *eb)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		explain_open(-errno, eb);
+		return NULL;
+	}
+	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR };
+	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
+	if (ioctl(fd, TUNSETIFF, &ifr) != 0) {
+		int err = -errno;
+		close(fd);
+		if (err == -EBUSY)
+			err_say(eb, err,
+				"interface %s is in use by another program; choose another with --tun", name);
+		else if (err == -EINVAL)
+			err_say(eb, err,
+				"there is an interface %s already, which is no TUN; choose another name with "
+				"--tun",
+				name);
+		else if (err == -EPERM)
+			err_say(eb, err,
+				"no permission to make interface %s: run ropewalkd as root or with "
+				"CAP_NET_ADMIN",
+				name);
+		else
+			err_set(eb, err, "make interface %s", name);
+		return NULL;
+	}
+	unsigned long tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+	bool udp = ioctl(fd, TUNSETOFFLOAD, tcp | RW_TUN_F_USO4 | RW_TUN_F_USO6) == 0;
+	if (!udp && ioctl(fd, TUNSETOFFLOAD, tcp) != 0)
+		log_info("tun %s: no segmentation offload: %s", name, strerror(errno));
+	struct tun *t = wrap(l, fd, true, ev);
+	if (!t) {
+		err_set(eb, -ENOMEM, "open tun %s", name);
+		close(fd);
+		return NULL;
+	}
+	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
+	t->join.udp = udp;
+	return t;
+}
+
+void tun_close(struct tun *t)
+{
+	if (!t)
+		return;
+	loop_fd_free(t->watch);
+	close(t->fd);
+	free(t);
+}
+
+const char *tun_name(const struct tun *t)
+{
+	return t->name;
+}
+const struct tun_drops *tun_drops(const struct tun *t)
+{
+	return &t->drops;
+}
+
+void tun_write_batch(struct tun *t, struct pkt *const *pkts, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		struct iovec iov[OFFLOAD_IOV_MAX];
+		size_t n_iov, took;
+		if (t->vnet_hdr) {
+			took = offload_join_next(&t->join, pkts + i, n - i, iov, &n_iov);
+		} else {
+			iov[0] = (struct iovec) { pkt_data(pkts[i]), pkts[i]->len };
+			n_iov = took = 1;
+		}
+		if (writev(t->fd, iov, (int)n_iov) < 0)
+			t->drops.tun_write_failed += took;
+		i += took;
+	}
+}

@@ -1,0 +1,35 @@
+/* The TUN device: batches of IP packets with headroom. Segmentation offload towards the kernel both ways
+ * (IFF_VNET_HDR); what it hands out and takes in are single packets of at most the MTU. */
+#ifndef RW_NODE_PLANE_TUN_H
+#define RW_NODE_PLANE_TUN_H
+
+#include "mesh/base/err.h"
+#include "mesh/base/pkt.h"
+#include "mesh/os/loop.h"
+
+struct tun;
+struct tun_events {
+	/* n packets of one wake-up; the callee's until it returns and may be changed in place. */
+	void (*received)(void *arg, struct pkt *pkts, size_t n);
+	void (*lost)(void *arg, int code); /* once: the interface is gone, nothing comes any more */
+	void *arg;
+};
+/* Creates the interface (down, no address). Errors say what is missing: device file, permission, name taken.
+ */
+struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *ev, struct errbuf *eb);
+/* The same over an fd that is a TUN already, for tests and for a privileged parent. Takes the fd. */
+struct tun *tun_adopt(struct loop *l, int fd, bool vnet_hdr, const struct tun_events *ev);
+void tun_close(struct tun *t);
+const char *tun_name(const struct tun *t);
+/* Packets to the kernel; runs of one flow are joined. PKT_HEADROOM in front may be overwritten. */
+void tun_write_batch(struct tun *t, struct pkt *const *pkts, size_t n);
+
+#define TUN_DROPS(X) X(tun_write_failed) X(tun_bad_header) X(tun_too_large)
+struct tun_drops {
+#define X(name) uint64_t name;
+	TUN_DROPS(X)
+#undef X
+};
+const struct tun_drops *tun_drops(const struct tun *t);
+
+#endif

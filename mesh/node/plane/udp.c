@@ -1,0 +1,253 @@
+#include "mesh/node/plane/udp.h"
+#include "mesh/base/log.h"
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+enum {
+	READS_PER_WAKEUP = 8,
+	SUPER_MAX = 65536,
+	SOCKET_BUFFER = 4 << 20,
+	GSO_SEGMENTS_MAX = 64,
+	GSO_BYTES_MAX = 65000
+};
+
+struct udp {
+	int fd;
+	bool v6, gso;
+	uint16_t port;
+	struct loop_fd *watch;
+	struct udp_events ev;
+	struct udp_drops drops;
+	uint8_t super[SUPER_MAX];
+	struct pkt batch[PKT_BATCH];
+	struct endpoint from[PKT_BATCH];
+};
+
+/* Length of each datagram in a received super-datagram; 0 = it is one. */
+static size_t gro_size(struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+			int v;
+			memcpy(&v, CMSG_DATA(c), sizeof(v));
+			return v > 0 ? (size_t)v : 0;
+		}
+	}
+	return 0;
+}
+
+/* Larger ones are no message of ours: they would not fit through the smallest link we allow for. */
+static void add_datagram(
+	struct udp *u, const uint8_t *p, size_t len, const struct endpoint *from, size_t *count)
+{
+	if (len > PKT_SIZE - PKT_HEADROOM - PKT_TAILROOM) {
+		u->drops.udp_oversize++;
+		return;
+	}
+	struct pkt *pkt = &u->batch[*count];
+	pkt_reset(pkt);
+	memcpy(pkt_data(pkt), p, len);
+	pkt->len = (uint16_t)len;
+	u->from[(*count)++] = *from;
+	if (*count == PKT_BATCH) {
+		u->ev.received(u->ev.arg, u->batch, u->from, *count);
+		*count = 0;
+	}
+}
+
+static bool read_once(struct udp *u)
+{
+	struct sockaddr_storage ss;
+	union {
+		struct cmsghdr align;
+		char b[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { u->super, sizeof(u->super) };
+	struct msghdr m = { .msg_name = &ss,
+		.msg_namelen = sizeof(ss),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.b,
+		.msg_controllen = sizeof(control.b) };
+	ssize_t n = recvmsg(u->fd, &m, 0);
+	struct endpoint from;
+	if (n < 0)
+		return errno == ECONNREFUSED; /* an ICMP error of an earlier send: go on reading */
+	if (!endpoint_from_sockaddr((struct sockaddr *)&ss, &from)) {
+		u->drops.udp_bad_source++;
+		return true;
+	}
+	size_t seg = gro_size(&m), count = 0;
+	if (!seg)
+		seg = (size_t)n;
+	for (size_t at = 0; at < (size_t)n; at += seg)
+		add_datagram(u, u->super + at, (size_t)n - at < seg ? (size_t)n - at : seg, &from, &count);
+	if (count)
+		u->ev.received(u->ev.arg, u->batch, u->from, count);
+	return true;
+}
+
+static void readable(void *arg, int events)
+{
+	struct udp *u = arg;
+	(void)events;
+	for (int i = 0; i < READS_PER_WAKEUP && read_once(u); i++)
+		;
+}
+
+static int open_port(uint16_t port, struct errbuf *eb)
+{
+	struct endpoint any = { .ip = addr_any6, .port = port };
+	int fd = sock_udp(&any, eb);
+	if (fd != -EADDRINUSE || !port)
+		return fd;
+	log_warn("UDP port %u is in use; taking another", port);
+	any.port = 0;
+	return sock_udp(&any, eb);
+}
+
+/* Links below 1500 whose ICMP is filtered would swallow full packets: routers may cut ours. */
+static void allow_fragments(int fd, bool v6)
+{
+	int four = IP_PMTUDISC_DONT, six = IPV6_PMTUDISC_DONT;
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &four, sizeof(four));
+	if (v6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &six, sizeof(six));
+}
+
+struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev, struct errbuf *eb)
+{
+	struct udp *u = calloc(1, sizeof(*u));
+	if (!u) {
+		err_set(eb, -ENOMEM, "open UDP socket");
+		return NULL;
+	}
+	struct endpoint local;
+	u->ev = *ev;
+	u->fd = open_port(port, eb);
+	if (u->fd < 0 || sock_local(u->fd, &local) != 0 || !(u->watch = loop_fd_new(l, u->fd, readable, u))) {
+		if (u->fd >= 0)
+			close(u->fd);
+		free(u);
+		return NULL;
+	}
+	int domain = 0, one = 1, size = SOCKET_BUFFER;
+	socklen_t n = sizeof(domain);
+	getsockopt(u->fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
+	u->v6 = domain == AF_INET6;
+	u->port = local.port;
+	/* Privileged first, then as far as the limit allows. */
+	if (setsockopt(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
+		setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (setsockopt(u->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0)
+		setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	setsockopt(u->fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
+	allow_fragments(u->fd, u->v6);
+	u->gso = true;
+	loop_fd_set(u->watch, LOOP_READ);
+	return u;
+}
+
+void udp_close(struct udp *u)
+{
+	if (!u)
+		return;
+	loop_fd_free(u->watch);
+	close(u->fd);
+	free(u);
+}
+
+uint16_t udp_port(const struct udp *u)
+{
+	return u->port;
+}
+
+const struct udp_drops *udp_drops(const struct udp *u)
+{
+	return &u->drops;
+}
+
+static void note_failure(struct udp *u, const struct endpoint *to, size_t packets)
+{
+	int err = errno;
+	/* A full queue loses the packet as a link would; the rest says the way is bad. */
+	bool full = err == EAGAIN || err == ENOBUFS;
+	*(full ? &u->drops.udp_queue_full : &u->drops.udp_unsent) += packets;
+	if (!full && err != ECONNREFUSED)
+		u->ev.send_failed(u->ev.arg, to, -err);
+}
+
+void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(to, u->v6, &ss);
+	if (sendto(u->fd, p, len, 0, (struct sockaddr *)&ss, n) < 0)
+		note_failure(u, to, 1);
+}
+
+/* How many from the front can leave as one: same length, the last may be shorter. */
+static size_t run_length(struct pkt *const *pkts, size_t n)
+{
+	size_t i = 1, bytes = pkts[0]->len;
+	while (i < n && i < GSO_SEGMENTS_MAX && pkts[i - 1]->len == pkts[0]->len &&
+		pkts[i]->len <= pkts[0]->len && bytes + pkts[i]->len <= GSO_BYTES_MAX)
+		bytes += pkts[i++]->len;
+	return i;
+}
+
+static bool send_run(
+	struct udp *u, struct sockaddr_storage *ss, socklen_t ss_len, struct pkt *const *pkts, size_t n)
+{
+	struct iovec iov[GSO_SEGMENTS_MAX];
+	union {
+		struct cmsghdr align;
+		char b[CMSG_SPACE(sizeof(uint16_t))];
+	} control = { 0 };
+	for (size_t i = 0; i < n; i++)
+		iov[i] = (struct iovec) { pkt_data(pkts[i]), pkts[i]->len };
+	struct msghdr m = { .msg_name = ss, .msg_namelen = ss_len, .msg_iov = iov, .msg_iovlen = n };
+	if (n > 1) {
+		m.msg_control = control.b;
+		m.msg_controllen = sizeof(control.b);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_UDP;
+		c->cmsg_type = UDP_SEGMENT;
+		c->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+		memcpy(CMSG_DATA(c), &pkts[0]->len, sizeof(uint16_t));
+	}
+	return sendmsg(u->fd, &m, 0) >= 0;
+}
+
+void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+{
+	struct sockaddr_storage ss;
+	socklen_t ss_len = endpoint_to_sockaddr(to, u->v6, &ss);
+	for (size_t i = 0, single = 0; i < n;) {
+		/* single: how far segmentation has been refused in this batch */
+		size_t run = u->gso && i >= single ? run_length(pkts + i, n - i) : 1;
+		if (send_run(u, &ss, ss_len, pkts + i, run)) {
+			i += run;
+		} else if (run > 1 && (errno == EINVAL || errno == EMSGSIZE)) {
+			single = i + run; /* too large for this way's links: they are cut on the way */
+		} else if (run > 1 && errno == EIO) {
+			log_info("UDP segmentation is refused (%s); sending one by one", strerror(errno));
+			u->gso = false;
+		} else {
+			note_failure(u, to, run);
+			i += run;
+		}
+	}
+}

@@ -1,0 +1,35 @@
+/* The one UDP socket that WireGuard, disco and STUN share: batches with segmentation offload where the kernel
+ * has it. */
+#ifndef RW_NODE_PLANE_UDP_H
+#define RW_NODE_PLANE_UDP_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include "mesh/base/pkt.h"
+#include "mesh/os/loop.h"
+
+struct udp;
+struct udp_events {
+	/* n datagrams, from[i] each; pkts are the callee's until it returns and may be changed in place. */
+	void (*received)(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n);
+	/* The kernel refused to send there: negative errno. */
+	void (*send_failed)(void *arg, const struct endpoint *to, int code);
+	void *arg;
+};
+/* port 0: the kernel chooses; a port in use falls back to that, with a warning. */
+struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev, struct errbuf *eb);
+void udp_close(struct udp *u);
+uint16_t udp_port(const struct udp *u);
+void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len);
+/* n packets to one place; equal lengths (but the last) leave as one segmented send. */
+void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n);
+
+#define UDP_DROPS(X) X(udp_oversize) X(udp_bad_source) X(udp_queue_full) X(udp_unsent)
+struct udp_drops {
+#define X(name) uint64_t name;
+	UDP_DROPS(X)
+#undef X
+};
+const struct udp_drops *udp_drops(const struct udp *u);
+
+#endif

@@ -12,8 +12,11 @@ struct http_parse {
 	struct buf text, body;
 	size_t target_at, name_at[HTTP_HEADERS_MAX], value_at[HTTP_HEADERS_MAX], n_headers;
 	bool in_value, headers_done, complete;
-	bool no_body; /* an answer to HEAD: set before feeding */
-	int fault;    /* ERR_TOO_LARGE when a cap was passed */
+	bool no_body;		  /* an answer to HEAD: set before feeding */
+	uint64_t chunk_left;	  /* data bytes of the chunk that are still to come */
+	uint8_t crlf_left;	  /* bytes of the CRLF behind them that are still to be seen */
+	const uint8_t *input_end; /* during a feed */
+	int fault;		  /* ERR_TOO_LARGE when a cap was passed */
 	/* Instead of collecting the body; may be NULL. */
 	void (*chunk)(void *arg, const uint8_t *p, size_t len);
 	void *arg;

@@ -1,9 +1,10 @@
-#include "simnet/sandbox.h"
+#include "simnet/doctor.h"
 
 #include "mesh/os/netlink.h"
-#include "simnet/capture.h"
-#include "simnet/kernel.h"
-#include "simnet/trace.h"
+#include "simnet/host/capture.h"
+#include "simnet/fabric/kernel/kernel.h"
+#include "simnet/fabric/kernel/trace.h"
+#include "simnet/host/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -124,7 +125,7 @@ static const struct ability {
 	{ "IPv6", try_ipv6, false, "boot without ipv6.disable=1; without it scenarios with ipv6 cannot run" },
 };
 
-int sandbox_lacks(struct errbuf *eb)
+int doctor_lacks(struct errbuf *eb)
 {
 	struct errbuf why;
 	for (size_t i = 0; i < ARRAY_LEN(abilities); i++)
@@ -150,14 +151,14 @@ static int try_all(void *arg)
 	return 0;
 }
 
-static int add(struct sandbox_check *out, int cap, int n, const struct sandbox_check *row)
+static int add(struct doctor_check *out, int cap, int n, const struct doctor_check *row)
 {
 	if (n < cap)
 		out[n] = *row;
 	return n < cap ? n + 1 : n;
 }
 
-int sandbox_doctor(struct sandbox_check *out, int cap)
+int doctor_checks(struct doctor_check *out, int cap)
 {
 	struct errbuf eb = { 0 };
 	struct findings *f =
@@ -165,8 +166,8 @@ int sandbox_doctor(struct sandbox_check *out, int cap)
 	if (f == MAP_FAILED)
 		return 0;
 	int r = sandbox_run(try_all, f, &eb);
-	struct sandbox_check row = { .what = geteuid() == 0 ? "private namespaces (as root)"
-							    : "private namespaces (rootless)",
+	struct doctor_check row = { .what = geteuid() == 0 ? "private namespaces (as root)"
+							   : "private namespaces (rootless)",
 		.ok = r == 0,
 		.needed = true };
 	snprintf(row.detail, sizeof(row.detail), "%.255s",
@@ -175,7 +176,7 @@ int sandbox_doctor(struct sandbox_check *out, int cap)
 			     : "the check died");
 	int n = add(out, cap, 0, &row);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(abilities); i++) {
-		row = (struct sandbox_check) {
+		row = (struct doctor_check) {
 			.what = abilities[i].what, .ok = f->ok[i], .needed = abilities[i].needed
 		};
 		if (!row.ok)

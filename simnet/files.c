@@ -2,7 +2,8 @@
 
 #include "mesh/os/file.h"
 #include "mesh/os/loop.h"
-#include "simnet/sandbox.h"
+#include "simnet/host/sandbox.h"
+#include "simnet/host/source.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -258,7 +259,7 @@ static int each_variant(const struct command *c, const char *path, struct tally 
 	for (size_t i = 0; i < n; i++) {
 		struct scenario s = { 0 };
 		struct errbuf eb = { 0 };
-		int err = scenario_read(path, i, &s, &eb);
+		int err = source_read_scenario(path, i, &s, &eb);
 		if (!err)
 			err = runner_check(&s, &eb);
 		if (err) {
@@ -337,7 +338,7 @@ static int check_names(const struct files *f)
 	int code = all ? 0 : EXIT_BROKEN;
 
 	for (size_t i = 0; i < f->n && !code; i++) {
-		if (scenario_read(f->path[i], 0, &all[i], &eb))
+		if (source_read_scenario(f->path[i], 0, &all[i], &eb))
 			code = command_error(eb.text);
 		for (size_t k = 0; k < i && !code; k++)
 			if (!strcmp(all[i].name, all[k].name)) {

@@ -2,7 +2,9 @@
 
 #include "mesh/base/text.h"
 #include "mesh/os/man.h"
-#include "simnet/sandbox.h"
+#include "simnet/doctor.h"
+#include "simnet/host/sandbox.h"
+#include "simnet/host/source.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +90,7 @@ static int verb_up(struct command *c)
 		return command_error("up takes one scenario file");
 	for (size_t i = 0; i < n && !err; i++) {
 		scenario_free(&s);
-		if (!(err = scenario_read(c->words[0], i, &s, &eb)) && files_wanted(c, &s))
+		if (!(err = source_read_scenario(c->words[0], i, &s, &eb)) && files_wanted(c, &s))
 			break;
 		n = s.n_variants;
 		if (!err && i + 1 == n)
@@ -142,8 +144,8 @@ static int verb_shell(struct command *c)
 
 static int verb_doctor(struct command *c)
 {
-	struct sandbox_check checks[64];
-	int n = sandbox_doctor(checks, (int)ARRAY_LEN(checks)), missing = 0;
+	struct doctor_check checks[64];
+	int n = doctor_checks(checks, (int)ARRAY_LEN(checks)), missing = 0;
 	(void)c;
 
 	for (int i = 0; i < n; i++) {

@@ -1,10 +1,11 @@
 #include "simnet/runner.h"
 
 #include "mesh/os/file.h"
-#include "simnet/failure.h"
-#include "simnet/lab.h"
+#include "simnet/doctor.h"
+#include "simnet/host/source.h"
+#include "simnet/lab/failure.h"
+#include "simnet/lab/lab.h"
 #include <dirent.h>
-#include "simnet/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -43,7 +44,7 @@ static int load_adapters(struct lab *l, struct errbuf *eb)
 		p->adapter = calloc(1, sizeof(*p->adapter));
 		if (!p->adapter)
 			return err_say(eb, -ENOMEM, "out of memory");
-		int err = adapter_find(n->adapter, l->s->file, p->adapter, &why);
+		int err = source_find_adapter(n->adapter, l->s->file, p->adapter, &why);
 		if (err)
 			return err_say(
 				eb, err, "%s:%u:%u: %.300s", l->s->file, n->at.line, n->at.column, why.text);
@@ -443,7 +444,7 @@ static int build_or_explain(struct run *run, struct errbuf *eb)
 	struct errbuf lack = { 0 };
 	int err = build(run, eb);
 
-	if (err && err != -EINTR && err != -ENOSYS && sandbox_lacks(&lack)) {
+	if (err && err != -EINTR && err != -ENOSYS && doctor_lacks(&lack)) {
 		*eb = lack;
 		err = lack.code;
 	}

@@ -2,8 +2,8 @@
 #ifndef SIMNET_RUNNER_H
 #define SIMNET_RUNNER_H
 
-#include "simnet/engine.h"
-#include "simnet/story.h"
+#include "simnet/fabric/engine.h"
+#include "simnet/report/story.h"
 
 /* Exit codes of the program and of a sandbox child. */
 enum {

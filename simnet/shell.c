@@ -1,4 +1,4 @@
-#include "simnet/lab.h"
+#include "simnet/lab/lab.h"
 #include "simnet/runner.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Building, probing and tearing down home-to-home's network without programs: medians of N runs (argv[1]). */
-#include "simnet/engine.h"
-#include "simnet/sandbox.h"
+#include "simnet/fabric/engine.h"
+#include "simnet/host/sandbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "simnet/adapter.h"
+#include "simnet/scenario/adapter.h"
+#include "simnet/host/source.h"
 #include "simnet/runner.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static void test_ours(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct adapter a = { 0 };
 		struct errbuf eb = { 0 };
-		if (adapter_find(names[i], NULL, &a, &eb))
+		if (source_find_adapter(names[i], NULL, &a, &eb))
 			fail_msg("%s", eb.text);
 		assert_string_equal(a.name, names[i]);
 		adapter_free(&a);
@@ -61,7 +62,7 @@ static void test_fields(void **state)
 	struct adapter a = { 0 };
 	struct errbuf eb = { 0 };
 	(void)state;
-	assert_int_equal(adapter_find("ropewalk-control", NULL, &a, &eb), 0);
+	assert_int_equal(source_find_adapter("ropewalk-control", NULL, &a, &eb), 0);
 	assert_true(adapter_has_field(&a, "url"));
 	assert_true(adapter_has_field(&a, "key-main"));
 	assert_true(adapter_has_field(&a, "key-anybody"));
@@ -127,7 +128,7 @@ static void test_shipped(void **state)
 		struct scenario s = { 0 };
 		struct errbuf eb = { 0 };
 		snprintf(path, sizeof(path), "%s/scenarios/%s.yaml", source, names[i]);
-		int err = scenario_read(path, 0, &s, &eb);
+		int err = source_read_scenario(path, 0, &s, &eb);
 		if (!err)
 			err = runner_check(&s, &eb);
 		if (err)

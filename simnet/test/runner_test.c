@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "simnet/runner.h"
-#include "simnet/sandbox.h"
+#include "simnet/host/sandbox.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,149 @@
+#include "simnet/fabric/kernel/test/kernel_lab.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SKIPPED = 77, NOBODY = 65534 };
+
+void in_sandbox(int (*body)(void *arg), void *arg)
+{
+	struct errbuf eb = { 0 };
+	int r = sandbox_run(body, arg, &eb);
+	if (r == -EPERM || r == -ENOSPC || r == -EUSERS || r == -EACCES) {
+		print_message("%s\n", eb.text);
+		skip();
+	}
+	if (r)
+		fail_msg("sandbox: %d %s", r, eb.text);
+}
+
+void in_rootless_sandbox(int (*body)(void *arg))
+{
+	if (geteuid() != 0) {
+		print_message("already without root\n");
+		skip();
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct errbuf eb = { 0 };
+		if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+			_exit(SKIPPED);
+		int r = sandbox_run(body, NULL, &eb);
+		if (r)
+			fprintf(stderr, "rootless: %d %s\n", r, eb.text);
+		_exit(r == -EPERM || r == -ENOSPC ? SKIPPED : r ? 1 : 0);
+	}
+	int status = 0;
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+		print_message("this machine has no unprivileged user namespaces\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
+/* ---- topologies ---- */
+
+struct scn_router *add_router(struct lab *l, const char *name, int behind)
+{
+	struct scn_router *r = &l->r[l->s.n_routers++];
+	*r = (struct scn_router) { .name = name, .behind = behind, .nat = true, .filtering = NAT_APDF };
+	return r;
+}
+
+int add_node(struct lab *l, const char *name, int router)
+{
+	l->n[l->s.n_nodes] = (struct scn_node) { .name = name, .router = router, .is_service = router < 0 };
+	return (int)l->s.n_nodes++;
+}
+
+int start(struct lab *l)
+{
+	l->s.file = "test.yaml";
+	l->s.name = "test";
+	l->s.seed = l->s.seed ? l->s.seed : 7;
+	l->s.routers = l->r;
+	l->s.nodes = l->n;
+	CHECK(topology_plan(&l->s, &l->eb) == 0, "%s", l->eb.text);
+	CHECK(engine_kernel.open(&l->s, "/tmp", &l->e, &l->eb) == 0, "%s", l->eb.text);
+	return 0;
+}
+
+/* server, alice behind home, bob behind office */
+int start_pair(struct lab *l)
+{
+	add_node(l, "server", -1);
+	add_router(l, "home", -1);
+	add_router(l, "office", -1);
+	add_node(l, "alice", 0);
+	add_node(l, "bob", 1);
+	return start(l);
+}
+
+/* ---- packets ---- */
+
+int udp_on(struct lab *l, int node, uint16_t port)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = engine_kernel.socket(l->e, node, AF_INET, SOCK_DGRAM, 0, &l->eb);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return -1;
+	return fd;
+}
+
+void send_to(int fd, const struct endpoint *to)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = endpoint_to_sockaddr(to, false, &ss);
+	(void)!sendto(fd, "x", 1, 0, (struct sockaddr *)&ss, len);
+}
+
+bool receive(int fd, struct endpoint *from, int wait_ms)
+{
+	char buf[16];
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct pollfd pf = { .fd = fd, .events = POLLIN };
+	if (poll(&pf, 1, wait_ms) != 1 || recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&ss, &len) < 0)
+		return false;
+	struct endpoint ignored;
+	return endpoint_from_sockaddr((struct sockaddr *)&ss, from ? from : &ignored);
+}
+
+struct endpoint at(const struct lab *l, int node, uint16_t port)
+{
+	return (struct endpoint) { l->n[node].ip, port };
+}
+
+/* What the server sees of a packet of fd; port 0: nothing came. */
+struct endpoint seen_by_server(struct lab *l, int fd, int server_fd, uint16_t port)
+{
+	struct endpoint from = { 0 }, to = at(l, SERVER, port);
+	send_to(fd, &to);
+	(void)receive(server_fd, &from, ARRIVE_MS);
+	return from;
+}
+
+int run_on(struct lab *l, int node, const char *script)
+{
+	const char *argv[] = { "sh", "-c", script, NULL };
+	int status = -1;
+	pid_t pid = engine_kernel.spawn(l->e, node, argv, NULL, 2, 2, &l->eb);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}

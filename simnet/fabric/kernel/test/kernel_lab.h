@@ -1,0 +1,52 @@
+/* What the engine's tests share: topologies built in code, packets between their hosts, sandboxed test
+ * bodies. */
+#ifndef SIMNET_TEST_KERNEL_LAB_H
+#define SIMNET_TEST_KERNEL_LAB_H
+
+#include "simnet/fabric/engine.h"
+#include "simnet/fabric/kernel/kernel.h"
+#include "simnet/host/sandbox.h"
+
+#include <stdio.h>
+
+/* cmocka's own assertions jump into the runner, which a sandboxed child must not do. */
+#define CHECK(cond, ...) \
+	do { \
+		if (!(cond)) { \
+			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #cond); \
+			fprintf(stderr, __VA_ARGS__); \
+			fprintf(stderr, "\n"); \
+			return 1; \
+		} \
+	} while (0)
+
+enum { ARRIVE_MS = 2000, NOTHING_MS = 60 };
+
+struct lab {
+	struct scenario s;
+	struct scn_router r[20];
+	struct scn_node n[24];
+	struct engine *e;
+	struct errbuf eb;
+};
+enum { SERVER, ALICE, BOB }; /* the nodes of start_pair */
+
+/* Fails the test when body does not return 0; skips it with the reason where no sandbox can be had. */
+void in_sandbox(int (*body)(void *arg), void *arg);
+/* As root: the same as the user nobody. Skips without root. */
+void in_rootless_sandbox(int (*body)(void *arg));
+
+struct scn_router *add_router(struct lab *l, const char *name, int behind); /* EIM/APDF */
+int add_node(struct lab *l, const char *name, int router);
+int start(struct lab *l);      /* 0, or 1 with the reason printed */
+int start_pair(struct lab *l); /* server, alice behind home, bob behind office */
+
+int udp_on(struct lab *l, int node, uint16_t port);
+void send_to(int fd, const struct endpoint *to);
+bool receive(int fd, struct endpoint *from, int wait_ms); /* from may be NULL */
+struct endpoint at(const struct lab *l, int node, uint16_t port);
+/* What the server sees of a packet of fd; port 0: nothing came. */
+struct endpoint seen_by_server(struct lab *l, int fd, int server_fd, uint16_t port);
+int run_on(struct lab *l, int node, const char *script); /* exit code */
+
+#endif

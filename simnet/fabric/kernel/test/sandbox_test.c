@@ -1,0 +1,217 @@
+/* Hosts, their files, and that nothing is left of them. */
+#include "simnet/fabric/kernel/test/kernel_lab.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- hosts ---- */
+
+static int hosts(void *arg)
+{
+	struct lab l = { 0 };
+	struct stat before, after;
+	const char *missing[] = { "/no/such/program", NULL };
+	(void)arg;
+	if (start_pair(&l))
+		return 1;
+	(void)stat("/etc", &before);
+	CHECK(run_on(&l, ALICE, "test \"$(hostname)\" = alice && getent hosts server >/dev/null") == 0,
+		"no names");
+	CHECK(run_on(&l, ALICE, "echo nameserver 9.9.9.9 >/etc/r && mv /etc/r /etc/resolv.conf") == 0,
+		"no rename");
+	CHECK(run_on(&l, ALICE, "grep -q 9.9.9.9 /etc/resolv.conf") == 0, "a host forgets its files");
+	CHECK(run_on(&l, BOB, "grep -q 9.9.9.9 /etc/resolv.conf") != 0, "hosts share files");
+	CHECK(run_on(&l, BOB, "touch /run/x && test -z \"$(ls /run | grep -v x)\"") == 0,
+		"/run is not private");
+	CHECK(run_on(&l, ALICE, "test ! -e /run/x") == 0, "hosts share /run");
+	CHECK(run_on(&l, ALICE, "exit 7") == 7, "exit code lost");
+	CHECK(engine_kernel.spawn(l.e, ALICE, missing, NULL, 2, 2, &l.eb) < 0, "started nothing");
+	CHECK(strstr(l.eb.text, "/no/such/program") && strstr(l.eb.text, "alice"), "%s", l.eb.text);
+	(void)stat("/etc", &after);
+	CHECK(before.st_mtim.tv_sec == after.st_mtim.tv_sec, "the machine's /etc was written to");
+	engine_kernel.close(l.e);
+	return 0;
+}
+
+static void test_hosts(void **state)
+{
+	(void)state;
+	in_sandbox(hosts, NULL);
+}
+
+static int tcp_connect(struct lab *l, int node, int server_node)
+{
+	struct sockaddr_storage ss;
+	struct endpoint to = at(l, server_node, 4000);
+	socklen_t len = endpoint_to_sockaddr(&to, false, &ss);
+	int fd = engine_kernel.socket(l->e, node, AF_INET, SOCK_STREAM, 0, &l->eb);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) < 0)
+		return -1;
+	return fd;
+}
+
+static int tcp_and_captures(void *arg)
+{
+	struct lab l = { 0 };
+	const char *dir = arg;
+	struct stat st;
+	char path[256];
+	if (start_pair(&l))
+		return 1;
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(4000) };
+	int listener = engine_kernel.socket(l.e, SERVER, AF_INET, SOCK_STREAM, 0, &l.eb);
+	CHECK(bind(listener, (struct sockaddr *)&any, sizeof(any)) == 0 && listen(listener, 4) == 0, "%s",
+		strerror(errno));
+	int tcp = tcp_connect(&l, ALICE, SERVER);
+	CHECK(tcp >= 0, "TCP does not pass: %s", strerror(errno));
+	CHECK(engine_kernel.reset(l.e, 0, &l.eb) == 0, "%s", l.eb.text);
+	struct pollfd pf = { .fd = tcp, .events = POLLIN };
+	CHECK(write(tcp, "x", 1) == 1 && poll(&pf, 1, ARRIVE_MS) == 1, "an old TCP flow hangs after a reset");
+	CHECK(read(tcp, path, 1) < 0 && errno == ECONNRESET, "an old TCP flow lives on");
+	CHECK(run_on(&l, BOB, "ping -c1 -W2 server >/dev/null") == 0, "ICMP does not pass");
+	CHECK(engine_kernel.write_pcaps(l.e, dir, &l.eb) == 0, "%s", l.eb.text);
+	static const char *const links[] = { "server", "alice", "bob", "home.wan", "home.lan", "office.wan" };
+	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+		snprintf(path, sizeof(path), "%s/%s.pcap", dir, links[i]);
+		CHECK(stat(path, &st) == 0 && st.st_size > 24 + 2 * 16, "%s is empty", path);
+	}
+	CHECK(engine_kernel.write_pcaps(l.e, "/no/such/dir", &l.eb) < 0, "wrote into nowhere");
+	engine_kernel.close(l.e);
+	return 0;
+}
+
+static void test_tcp_and_captures(void **state)
+{
+	char dir[] = "/tmp/kernel_test.XXXXXX", command[64];
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	in_sandbox(tcp_and_captures, dir);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* ---- nothing is left ---- */
+
+static void describe_machine(char *out, size_t cap)
+{
+	static const char command[] =
+		"cat /proc/net/dev | cut -d: -f1; ls /run/netns 2>/dev/null; cat /proc/mounts;"
+		"nft list ruleset 2>/dev/null; cat /proc/sys/net/ipv4/ip_forward /proc/cgroups";
+	FILE *f = popen(command, "r");
+	size_t n = f ? fread(out, 1, cap - 1, f) : 0;
+	out[n] = '\0';
+	if (f)
+		pclose(f);
+}
+
+static int build_and_linger(void *arg)
+{
+	struct lab l = { 0 };
+	const char *argv[] = { "sh", "-c", "setsid sleep 1000 & exec sleep 1000", NULL };
+	if (start_pair(&l))
+		return 1;
+	(void)engine_kernel.spawn(l.e, ALICE, argv, NULL, 2, 2, &l.eb);
+	if (!arg) {
+		engine_kernel.close(l.e);
+		return 0;
+	}
+	pause();
+	return 0;
+}
+
+static void test_nothing_is_left(void **state)
+{
+	static char before[65536], after[65536];
+	(void)state;
+	describe_machine(before, sizeof(before));
+	in_sandbox(build_and_linger, NULL);
+	describe_machine(after, sizeof(after));
+	assert_string_equal(before, after);
+}
+
+/* As subreaper we inherit every orphan: when no child is left, no process is, and so no namespace. */
+static void wait_for_all(void)
+{
+	for (int i = 0; i < 200; i++) {
+		pid_t pid;
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			;
+		if (pid < 0 && errno == ECHILD)
+			return;
+		(void)poll(NULL, 0, 10); /* a grandchild's death has no event that we could wait for */
+	}
+	fail_msg("a process of the sandbox is left after 2 s");
+}
+
+static pid_t child_of(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	FILE *f = fopen(path, "r");
+	if (!f || fscanf(f, "%d", &child) != 1)
+		child = 0;
+	if (f)
+		fclose(f);
+	return child ? child : pid;
+}
+
+/* The caller, the sandbox's pid 1, or the body that runs the engine. */
+static void test_kill_at_any_moment(void **state)
+{
+	static char before[65536], after[65536];
+	(void)state;
+	in_sandbox(build_and_linger, NULL); /* or skip */
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	describe_machine(before, sizeof(before));
+	for (unsigned i = 0; i < 51; i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			struct errbuf eb = { 0 };
+			int stay = 1;
+			_exit(sandbox_run(build_and_linger, &stay, &eb) ? 1 : 0);
+		}
+		(void)poll(
+			NULL, 0, (int)(i * i / 9)); /* a moment of its life, from birth to running programs */
+		pid_t victim = pid;
+		for (unsigned depth = i % 3; depth; depth--)
+			victim = child_of(victim);
+		kill(victim, SIGKILL);
+		waitpid(pid, NULL, 0);
+		wait_for_all();
+	}
+	describe_machine(after, sizeof(after));
+	assert_string_equal(before, after);
+}
+
+static void test_rootless(void **state)
+{
+	(void)state;
+	in_rootless_sandbox(hosts);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_tcp_and_captures),
+		cmocka_unit_test(test_nothing_is_left),
+		cmocka_unit_test(test_kill_at_any_moment),
+		cmocka_unit_test(test_rootless),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,284 @@
+#include "simnet/host/capture.h"
+
+#include "mesh/base/wire.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	SNAP_BYTES = 256, /* headers of every layer we speak, and the first bytes of the payload */
+	BLOCK_BYTES = 128 * 1024,
+	BLOCKS = 16,
+	RETIRE_MS = 20, /* how long the kernel may sit on a block that is not full */
+	LINK_BYTES = 1 << 20,
+	PATH_BYTES = 512,
+	PCAP_HEADER = 24,
+	PCAP_RECORD = 16,
+};
+
+/* Records as they go to the file, in a ring: the oldest make room. */
+struct link_ring {
+	struct capture_link link;
+	uint8_t *p; /* LINK_BYTES, touched only as far as it fills */
+	size_t head, tail, len;
+};
+
+struct capture {
+	pid_t pid;
+	int ctl; /* we write a folder name, it answers with an int */
+};
+
+struct tap { /* the capturing process */
+	int fd, ctl;
+	uint8_t *map;
+	unsigned block;
+	struct link_ring *links;
+	size_t n;
+};
+
+/* ---- rings ---- */
+
+static void ring_put(struct link_ring *r, const void *src, size_t n)
+{
+	size_t first = LINK_BYTES - r->head < n ? LINK_BYTES - r->head : n;
+	memcpy(r->p + r->head, src, first);
+	memcpy(r->p, (const uint8_t *)src + first, n - first);
+	r->head = (r->head + n) % LINK_BYTES;
+	r->len += n;
+}
+
+static void ring_peek(const struct link_ring *r, size_t at, void *dst, size_t n)
+{
+	at %= LINK_BYTES;
+	size_t first = LINK_BYTES - at < n ? LINK_BYTES - at : n;
+	memcpy(dst, r->p + at, first);
+	memcpy((uint8_t *)dst + first, r->p, n - first);
+}
+
+static void ring_drop_oldest(struct link_ring *r)
+{
+	uint8_t head[PCAP_RECORD];
+	ring_peek(r, r->tail, head, sizeof(head));
+	size_t n = PCAP_RECORD + (size_t)le_get(head + 8, 4);
+	r->tail = (r->tail + n) % LINK_BYTES;
+	r->len -= n;
+}
+
+static void packet_seen(struct link_ring *r, const struct tpacket3_hdr *h)
+{
+	uint8_t head[PCAP_RECORD];
+	size_t n = h->tp_snaplen > SNAP_BYTES ? SNAP_BYTES : h->tp_snaplen;
+	if (!r->p && !(r->p = malloc(LINK_BYTES)))
+		return;
+	le_put(head, 4, h->tp_sec);
+	le_put(head + 4, 4, h->tp_nsec);
+	le_put(head + 8, 4, n);
+	le_put(head + 12, 4, h->tp_len);
+	while (r->len + PCAP_RECORD + n > LINK_BYTES)
+		ring_drop_oldest(r);
+	ring_put(r, head, sizeof(head));
+	ring_put(r, (const uint8_t *)h + h->tp_mac, n);
+}
+
+/* ---- the capturing process ---- */
+
+static struct link_ring *link_of(struct tap *t, int ifindex)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->links[i].link.ifindex == ifindex)
+			return &t->links[i];
+	return NULL;
+}
+
+static bool read_block(struct tap *t)
+{
+	struct tpacket_block_desc *b = (void *)(t->map + (size_t)t->block * BLOCK_BYTES);
+	if (!(__atomic_load_n(&b->hdr.bh1.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER))
+		return false;
+	uint8_t *at = (uint8_t *)b + b->hdr.bh1.offset_to_first_pkt;
+	for (uint32_t i = 0; i < b->hdr.bh1.num_pkts; i++) {
+		const struct tpacket3_hdr *h = (const void *)at;
+		const struct sockaddr_ll *ll = (const void *)(at + TPACKET_ALIGN(sizeof(*h)));
+		struct link_ring *r = link_of(t, ll->sll_ifindex);
+		if (r)
+			packet_seen(r, h);
+		at += h->tp_next_offset;
+	}
+	__atomic_store_n(&b->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+	t->block = (t->block + 1) % BLOCKS;
+	return true;
+}
+
+static int write_link(const struct link_ring *r, const char *dir)
+{
+	char path[PATH_BYTES + sizeof(r->link.name) + 8];
+	uint8_t head[PCAP_HEADER] = { 0 };
+	snprintf(path, sizeof(path), "%s/%s.pcap", dir, r->link.name);
+	FILE *f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	le_put(head, 4, 0xa1b23c4d); /* nanosecond stamps */
+	le_put(head + 4, 2, 2);
+	le_put(head + 6, 2, 4);
+	le_put(head + 16, 4, SNAP_BYTES);
+	le_put(head + 20, 4, 1); /* LINKTYPE_ETHERNET */
+	bool ok = fwrite(head, sizeof(head), 1, f) == 1;
+	uint8_t record[PCAP_RECORD + SNAP_BYTES];
+	for (size_t done = 0; ok && done < r->len;) {
+		ring_peek(r, r->tail + done, record, PCAP_RECORD);
+		size_t n = PCAP_RECORD + (size_t)le_get(record + 8, 4);
+		ring_peek(r, r->tail + done, record, n);
+		ok = fwrite(record, n, 1, f) == 1;
+		done += n;
+	}
+	int err = ok ? 0 : -EIO;
+	if (fclose(f) != 0)
+		err = -errno;
+	return err;
+}
+
+static void answer(struct tap *t, const char *dir)
+{
+	/* The open block is handed over after RETIRE_MS at the latest. */
+	struct pollfd pf = { .fd = t->fd, .events = POLLIN };
+	(void)poll(&pf, 1, 2 * RETIRE_MS);
+	while (read_block(t))
+		;
+	int err = 0;
+	for (size_t i = 0; i < t->n && !err; i++)
+		err = write_link(&t->links[i], dir);
+	(void)!write(t->ctl, &err, sizeof(err));
+}
+
+static void run_tap(struct tap *t)
+{
+	char dir[PATH_BYTES];
+	struct pollfd pf[] = { { .fd = t->fd, .events = POLLIN }, { .fd = t->ctl, .events = POLLIN } };
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "simnet-capture");
+	signal(SIGINT, SIG_IGN); /* the packets before an interrupt are wanted too */
+	signal(SIGTERM, SIG_IGN);
+	for (;;) {
+		if (poll(pf, 2, -1) < 0 && errno != EINTR)
+			_exit(1);
+		while (read_block(t))
+			;
+		if (!pf[1].revents)
+			continue;
+		ssize_t n = read(t->ctl, dir, sizeof(dir) - 1);
+		if (n <= 0)
+			_exit(0);
+		dir[n] = '\0';
+		answer(t, dir);
+	}
+}
+
+/* ---- the engine's side ---- */
+
+static int open_tap(struct tap *t)
+{
+	struct sock_filter snap = BPF_STMT(BPF_RET | BPF_K, SNAP_BYTES);
+	struct sock_fprog prog = { .len = 1, .filter = &snap };
+	struct tpacket_req3 req = { .tp_block_size = BLOCK_BYTES,
+		.tp_block_nr = BLOCKS,
+		.tp_frame_size = TPACKET_ALIGNMENT << 7,
+		.tp_frame_nr = BLOCK_BYTES / (TPACKET_ALIGNMENT << 7) * BLOCKS,
+		.tp_retire_blk_tov = RETIRE_MS };
+	int version = TPACKET_V3;
+	t->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); /* deaf until bound */
+	if (t->fd < 0 || setsockopt(t->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0 ||
+		setsockopt(t->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ||
+		setsockopt(t->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) < 0)
+		return -errno;
+	void *map = mmap(NULL, (size_t)BLOCK_BYTES * BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	t->map = map;
+	struct sockaddr_ll all = { .sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_ALL) };
+	return bind(t->fd, (struct sockaddr *)&all, sizeof(all)) < 0 ? -errno : 0;
+}
+
+static void close_tap(struct tap *t)
+{
+	if (t->map)
+		munmap(t->map, (size_t)BLOCK_BYTES * BLOCKS);
+	if (t->fd >= 0)
+		close(t->fd);
+	free(t->links);
+}
+
+static int start(struct tap *t, struct capture *c)
+{
+	int pair[2];
+	int err = t->links ? open_tap(t) : -ENOMEM;
+	if (err)
+		return err;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	t->ctl = pair[1];
+	c->ctl = pair[0];
+	c->pid = fork();
+	if (c->pid == 0) {
+		close(pair[0]);
+		run_tap(t);
+	}
+	err = c->pid < 0 ? -errno : 0;
+	close(pair[1]);
+	if (err)
+		close(pair[0]);
+	return err;
+}
+
+int capture_open(const struct capture_link *links, size_t n, struct capture **out, struct errbuf *eb)
+{
+	struct tap t = { .fd = -1, .n = n, .links = calloc(n + 1, sizeof(*t.links)) };
+	struct capture *c = calloc(1, sizeof(*c));
+	for (size_t i = 0; t.links && i < n; i++)
+		t.links[i].link = links[i];
+	int err = c ? start(&t, c) : -ENOMEM;
+	close_tap(&t);
+	if (err) {
+		free(c);
+		return err_set(eb, err, "capture the links");
+	}
+	*out = c;
+	return 0;
+}
+
+int capture_write(struct capture *c, const char *dir, struct errbuf *eb)
+{
+	int said = 0;
+	size_t len = strlen(dir);
+	if (len >= PATH_BYTES)
+		return err_set(eb, -ENAMETOOLONG, "write captures to %s", dir);
+	if (write(c->ctl, dir, len) != (ssize_t)len ||
+		read(c->ctl, &said, sizeof(said)) != (ssize_t)sizeof(said))
+		return err_say(
+			eb, ERR_CLOSED, "the capturing process has died: no packets to write to %s", dir);
+	return said ? err_set(eb, said, "write captures to %s", dir) : 0;
+}
+
+void capture_close(struct capture *c)
+{
+	if (!c)
+		return;
+	close(c->ctl);
+	kill(c->pid, SIGKILL);
+	waitpid(c->pid, NULL, 0);
+	free(c);
+}

@@ -1,0 +1,359 @@
+#include "simnet/lab/lab.h"
+
+#include "mesh/base/text.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEPTH_MAX = 6 };
+
+struct lookup {
+	const struct fields *f;
+	unsigned depth;
+};
+
+static int lookup_key(void *owner, const char *key, struct buf *out, struct errbuf *eb);
+
+static int append(struct buf *out, const char *text, struct errbuf *eb)
+{
+	return buf_append(out, text, strlen(text)) ? 0
+						   : err_say(eb, ERR_TOO_LARGE, "a template grows too large");
+}
+
+static const char *find(const struct scn_param *p, size_t n, const char *key)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(p[i].key, key))
+			return p[i].value;
+	return NULL;
+}
+
+static int expand_in(
+	const struct lookup *from, int node, const char *text, struct buf *out, struct errbuf *eb)
+{
+	struct fields f = {
+		.lab = from->f->lab, .node = node, .each_node = -1, .checking = from->f->checking
+	};
+	struct lookup deeper = { .f = &f, .depth = from->depth + 1 };
+	const struct template_values v = { .lookup = lookup_key, .owner = &deeper };
+
+	if (deeper.depth > DEPTH_MAX)
+		return err_say(eb, ERR_TOO_LARGE, "templates that refer to each other in a circle");
+	return template_expand(text, &v, out, eb);
+}
+
+static int with_value(const struct lookup *k, int node, const char *key, struct buf *out, struct errbuf *eb)
+{
+	const struct scn_node *n = &k->f->lab->s->nodes[node];
+	const struct adapter *a = k->f->lab->programs[node].adapter;
+	const char *given = find(n->params, n->n_params, key);
+	const char *value = given ? given : a ? find(a->with, a->n_with, key) : NULL;
+
+	if (!value)
+		return err_say(eb, ERR_MALFORMED, "'%s' has no parameter 'with.%s'", n->name, key);
+	return expand_in(k, node, value, out, eb);
+}
+
+enum { NAMES_MAX = 256 };
+
+struct names {
+	const char *list[NAMES_MAX + 1]; /* NULL-terminated */
+	size_t n;
+};
+
+static void add_name(struct names *all, const char *name)
+{
+	if (all->n < NAMES_MAX)
+		all->list[all->n++] = name;
+}
+
+static void add_keys(struct names *all, const struct scn_param *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		add_name(all, p[i].key);
+}
+
+static int unknown(struct errbuf *eb, const char *word, const struct names *all, const char *text)
+{
+	const char *near = text_nearest(word, all->list);
+
+	if (near)
+		return err_say(eb, ERR_MALFORMED, "%s; did you mean '%s'?", text, near);
+	return err_say(eb, ERR_MALFORMED, "%s", text);
+}
+
+static int unknown_field(
+	const struct scn_node *n, const struct adapter *a, const char *key, struct errbuf *eb)
+{
+	struct names all = { .list = { "name", "ip", "dir" }, .n = 3 };
+	char text[200];
+
+	if (a) {
+		add_keys(&all, a->fields, a->n_fields);
+		add_keys(&all, a->ready.capture, a->ready.n_capture);
+		for (size_t i = 0; i < a->n_then; i++)
+			add_keys(&all, a->then[i].capture, a->then[i].n_capture);
+	}
+	snprintf(text, sizeof(text), "'%s' has no field '%.100s'", n->name, key);
+	return unknown(eb, key, &all, text);
+}
+
+static int unknown_owner(const struct scenario *s, const char *key, const char *owner, struct errbuf *eb)
+{
+	struct names all = { .n = 0 };
+	char text[200];
+
+	for (size_t i = 0; i < s->n_nodes; i++)
+		add_name(&all, s->nodes[i].name);
+	for (size_t i = 0; i < s->n_routers; i++)
+		add_name(&all, s->routers[i].name);
+	snprintf(text, sizeof(text), "'{%.100s}': no node '%s'", key, owner);
+	return unknown(eb, owner, &all, text);
+}
+
+static int node_field(const struct lookup *k, int node, const char *key, struct buf *out, struct errbuf *eb)
+{
+	const struct lab *l = k->f->lab;
+	const struct scn_node *n = &l->s->nodes[node];
+	const struct program *p = &l->programs[node];
+	char text[512];
+
+	if (!strcmp(key, "name"))
+		return append(out, n->name, eb);
+	if (!strcmp(key, "ip"))
+		return append(out, addr_format(&n->ip, text), eb);
+	if (!strcmp(key, "dir"))
+		return append(out, program_dir(p, text, sizeof(text)), eb);
+	if (!strncmp(key, "with.", 5))
+		return with_value(k, node, key + 5, out, eb);
+	const char *captured = program_field(p, key);
+	if (captured)
+		return append(out, captured, eb);
+	const char *field = p->adapter ? find(p->adapter->fields, p->adapter->n_fields, key) : NULL;
+	if (field)
+		return expand_in(k, node, field, out, eb);
+	if (!p->adapter || !adapter_has_field(p->adapter, key))
+		return unknown_field(n, p->adapter, key, eb);
+	if (k->f->checking)
+		return append(out, "x", eb);
+	err_say(eb, TEMPLATE_WAIT, "%s.%s", n->name, key);
+	return TEMPLATE_WAIT;
+}
+
+static int captured_value(const struct fields *f, const char *key, struct buf *out, struct errbuf *eb)
+{
+	for (const struct lab_value *v = f->lab->values; v; v = v->next)
+		if (!strcmp(v->key, key))
+			return append(out, v->value, eb);
+	for (size_t i = 0; f->checking && i < f->lab->s->n_steps; i++)
+		if (f->lab->s->steps[i].capture && !strcmp(f->lab->s->steps[i].capture, key))
+			return append(out, "x", eb);
+	return err_say(eb, ERR_MALFORMED, "nothing was captured as '%s'", key);
+}
+
+static int each_value(const struct lookup *k, const char *key, struct buf *out, struct errbuf *eb)
+{
+	const struct fields *f = k->f;
+	char number[16];
+
+	if (!strcmp(key, "each") && f->each)
+		return append(out, f->each, eb);
+	if (f->each_node < 0 || strncmp(key, "each.", 5) != 0)
+		return err_say(
+			eb, ERR_MALFORMED, "'{%s}' has a meaning only where something is done for each", key);
+	if (!strcmp(key, "each.index")) {
+		snprintf(number, sizeof(number), "%u", f->each_index);
+		return append(out, number, eb);
+	}
+	return node_field(k, f->each_node, key + 5, out, eb);
+}
+
+static int lookup_key(void *owner, const char *key, struct buf *out, struct errbuf *eb)
+{
+	const struct lookup *k = owner;
+	const struct fields *f = k->f;
+	const char *dot = strchr(key, '.');
+	char first[64];
+
+	if (!strcmp(key, "to") && f->to)
+		return append(out, f->to, eb);
+	if (!strncmp(key, "each", 4) && (!key[4] || key[4] == '.'))
+		return each_value(k, key, out, eb);
+	if (!strncmp(key, "capture.", 8))
+		return captured_value(f, key + 8, out, eb);
+	if (dot && strncmp(key, "with.", 5) != 0) {
+		snprintf(first, sizeof(first), "%.*s", (int)(dot - key), key);
+		int node = scenario_find_node(f->lab->s, first);
+		if (node >= 0)
+			return node_field(k, node, dot + 1, out, eb);
+		int router = scenario_find_router(f->lab->s, first);
+		if (router >= 0 && !strcmp(dot + 1, "wan"))
+			return append(out, addr_format(&f->lab->s->routers[router].wan, first), eb);
+		return unknown_owner(f->lab->s, key, first, eb);
+	}
+	if (f->node < 0)
+		return err_say(eb, ERR_MALFORMED, "'{%s}' does not say of which node", key);
+	return node_field(k, f->node, key, out, eb);
+}
+
+int fields_expand(const struct fields *f, const char *text, struct buf *out, struct errbuf *eb)
+{
+	struct lookup k = { .f = f };
+	const struct template_values v = { .lookup = lookup_key, .owner = &k };
+	return template_expand(text, &v, out, eb);
+}
+
+int fields_argv(const struct fields *f, const char *const *argv, char ***out, struct errbuf *eb)
+{
+	size_t n = 0;
+	int err = 0;
+
+	while (argv[n])
+		n++;
+	char **full = calloc(n + 1, sizeof(*full));
+	if (!full)
+		return err_say(eb, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < n && !err; i++) {
+		struct buf b = { .cap = 1 << 16 };
+		err = fields_expand(f, argv[i], &b, eb);
+		const char *text = err ? NULL : buf_cstr(&b);
+		if (text && !(full[i] = strdup(text)))
+			err = err_say(eb, -ENOMEM, "out of memory");
+		buf_free(&b);
+	}
+	if (err) {
+		fields_argv_free(full);
+		return err;
+	}
+	*out = full;
+	return 0;
+}
+
+void fields_argv_free(char **argv)
+{
+	for (size_t i = 0; argv && argv[i]; i++)
+		free(argv[i]);
+	free(argv);
+}
+
+/* ---- lint */
+
+static int check_text(const struct fields *f, const char *text, struct errbuf *eb)
+{
+	struct buf out = { .cap = 1 << 18 };
+	int err = text ? fields_expand(f, text, &out, eb) : 0;
+	buf_free(&out);
+	return err;
+}
+
+static int check_argv(const struct fields *f, const char *const *argv, struct errbuf *eb)
+{
+	int err = 0;
+	for (size_t i = 0; argv && argv[i] && !err; i++)
+		err = check_text(f, argv[i], eb);
+	return err;
+}
+
+static int check_params(
+	const struct scenario *s, const struct scn_node *n, const struct adapter *a, struct errbuf *eb)
+{
+	struct names all = { .n = 0 };
+	char text[300];
+
+	add_keys(&all, a->with, a->n_with);
+	for (size_t i = 0; i < n->n_params; i++) {
+		const struct scn_param *p = &n->params[i];
+		snprintf(text, sizeof(text), "%s:%u:%u: adapter '%s' knows no parameter '%.60s'", s->file,
+			p->at.line, p->at.column, a->name, p->key);
+		if (!find(a->with, a->n_with, p->key))
+			return unknown(eb, p->key, &all, text);
+	}
+	return 0;
+}
+
+static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
+{
+	const struct scn_node *n = &l->s->nodes[node];
+	const struct adapter *a = l->programs[node].adapter;
+	struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
+
+	int err = check_argv(&f, a->needs, eb);
+	if (!err)
+		err = check_argv(&f, a->start, eb);
+	for (size_t i = 0; i < a->n_fields && !err; i++)
+		err = check_text(&f, a->fields[i].value, eb);
+	for (size_t i = 0; i < a->n_files && !err; i++) {
+		err = check_text(&f, a->files[i].path, eb);
+		if (!err)
+			err = check_text(&f, a->files[i].text, eb);
+	}
+	for (size_t i = 0; i < a->n_then && !err; i++) {
+		f.each = a->then[i].each ? "x" : NULL;
+		err = check_text(&f, a->then[i].on, eb);
+		if (!err && !a->then[i].each)
+			err = check_argv(&f, a->then[i].argv, eb);
+	}
+	f.to = n->name;
+	if (!err)
+		err = check_argv(&f, a->path_argv, eb);
+	return err ? err : check_argv(&f, a->drops_argv, eb);
+}
+
+static int at_place(const struct lab *l, struct scn_at at, int err, struct errbuf *eb)
+{
+	char text[300];
+
+	if (!err)
+		return 0;
+	snprintf(text, sizeof(text), "%.299s", eb->text);
+	return err_say(eb, ERR_MALFORMED, "%s:%u:%u: %s", l->s->file, at.line, at.column, text);
+}
+
+static int check_path_known(const struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	bool asks =
+		(st->kind == STEP_EXPECT || st->kind == STEP_PING) && (st->path != PATH_ANY || st->oracle);
+	const struct adapter *a = asks ? l->programs[scenario_find_node(l->s, st->from)].adapter : NULL;
+
+	return !asks || (a && a->path_argv)
+		       ? 0
+		       : err_say(eb, ERR_MALFORMED, "'%s' runs nothing that can tell its path", st->from);
+}
+
+int fields_check(struct lab *l, struct errbuf *eb)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < l->s->n_nodes && !err; i++) {
+		const struct scn_node *n = &l->s->nodes[i];
+		struct fields f = { .lab = l, .node = (int)i, .each_node = -1, .checking = true };
+		if (n->adapter && (err = check_params(l->s, n, l->programs[i].adapter, eb)))
+			return err;
+		if (n->adapter)
+			err = check_adapter(l, (int)i, eb);
+		else if (n->argv)
+			err = check_argv(&f, n->argv, eb);
+		err = at_place(l, n->at, err, eb);
+	}
+	for (size_t i = 0; i < l->s->n_steps && !err; i++) {
+		const struct scn_step *st = &l->s->steps[i];
+		int node = st->target ? scenario_find_node(l->s, st->target)
+			   : st->from ? scenario_find_node(l->s, st->from)
+				      : -1;
+		struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
+		err = check_path_known(l, st, eb);
+		if (!err)
+			err = check_argv(&f, st->argv, eb);
+		if (!err)
+			err = check_text(&f, st->is, eb);
+		if (!err)
+			err = check_text(&f, st->name, eb);
+		if (!err)
+			err = check_text(&f, st->to, eb);
+		if (!err && st->json_path)
+			err = check_text(&f, st->json_path, eb);
+		err = at_place(l, st->at, err, eb);
+	}
+	return err;
+}

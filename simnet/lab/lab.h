@@ -1,0 +1,99 @@
+/* One running scenario: its loop, engine, programs and probe streams. Private to the runner's files. */
+#ifndef SIMNET_LAB_H
+#define SIMNET_LAB_H
+
+#include "mesh/os/loop.h"
+#include "simnet/scenario/adapter.h"
+#include "simnet/fabric/engine.h"
+#include "simnet/lab/meter.h"
+#include "simnet/lab/proc.h"
+#include "simnet/lab/program.h"
+#include "simnet/report/story.h"
+#include "simnet/scenario/template.h"
+
+struct lab {
+	const struct scenario *s;
+	const struct engine_ops *ops;
+	struct engine *engine; /* NULL until built */
+	struct loop *loop;
+	struct story *story;
+	const char *work_dir;	  /* private to the run; node directories are WORK/NODE */
+	struct program *programs; /* one for every node, same index */
+	struct stream *streams;	  /* list */
+	struct lab_value {
+		char *key, *value;
+		struct lab_value *next;
+	} * values;		     /* {capture.KEY} */
+	struct loop_timer *deadline; /* of lab_wait */
+	bool interrupted;	     /* SIGINT, SIGTERM or SIGHUP: every wait ends */
+	bool failed;		     /* a program ended that should not have */
+	struct errbuf failure;
+	char event[160];       /* the last kill, cut, heal, reset or spawn; empty before the first */
+	uint64_t hot_until_ms; /* until then paths are asked for at the fast rate */
+};
+
+/* Runs the loop until done(arg), the deadline (loop_now_ms), or an interrupt; returns done(arg). */
+bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms);
+void lab_poke(struct lab *l);		    /* something changed: waits look again */
+void lab_sleep(struct lab *l, uint64_t ms); /* less when the run cannot go on */
+
+/* ---- fields.c: what {templates} mean */
+struct fields {
+	const struct lab *lab;
+	int node;	       /* whose {name} {ip} {dir} {with.KEY}; -1 = none */
+	const char *to, *each; /* {to}, {each} */
+	int each_node;	       /* {each.FIELD}; -1 = none */
+	unsigned each_index;   /* {each.index}, from 0 */
+	bool checking;	       /* lint: what is captured at run time counts as there */
+};
+int fields_expand(const struct fields *f, const char *text, struct buf *out, struct errbuf *eb);
+/* Into heap memory; free with fields_argv_free. 0, TEMPLATE_WAIT or negative. */
+int fields_argv(const struct fields *f, const char *const *argv, char ***out, struct errbuf *eb);
+void fields_argv_free(char **argv);
+/* Adapters found, parameters known, templates meaningful. programs[].adapter is set. */
+int fields_check(struct lab *l, struct errbuf *eb);
+
+/* ---- stream.c: background pings and the path they take */
+struct stream {
+	struct lab *lab;
+	struct stream *next;
+	int from, to; /* to -1: an address or name outside */
+	const char *to_text;
+	struct addr dest;
+	int fd;
+	struct loop_fd *watch;
+	struct loop_timer *timer, *ask;
+	struct meter meter;
+	uint16_t id;
+	struct job *query;
+	uint64_t asking_ms;	/* when the question that runs, or ran last, was asked */
+	uint64_t path_ms;	/* the path was so at this time */
+	enum scn_path path;	/* as last seen; PATH_ANY before the first answer */
+	unsigned paths_seen;	/* bit 1 << path for every answer since cleared */
+	char detail[96];	/* "203.0.113.7:41641", "eu" */
+	int send_errno;		/* of the last probe; 0 = it left */
+	struct addr refused_by; /* who said last, since a reply, that probes do not arrive; unset = nobody */
+	uint8_t refused_code;	/* of its ICMP message (RFC 792) */
+};
+struct stream *stream_find(const struct lab *l, const char *from, const char *to);
+/* Finds or starts. dest: where to send. */
+struct stream *stream_open(
+	struct lab *l, const char *from, const char *to, const struct addr *dest, struct errbuf *eb);
+void stream_ask(struct stream *s); /* for its path, now */
+void stream_close(struct stream *s);
+/* ", and …": what the machines on the way say of lost probes; "" = nothing. */
+const char *stream_trouble(const struct stream *s, char *buf, size_t cap);
+void streams_close(struct lab *l);
+void streams_mark(struct lab *l); /* an event begins: its cost is counted from here */
+
+/* ---- steps.c */
+/* 0, or negative with a sentence. */
+int step_run(struct lab *l, const struct scn_step *st, struct errbuf *eb);
+void step_report_cost(struct lab *l);
+/* lookup.c: the address `from` uses for `to` (its own resolver for names), tried until deadline_ms. */
+int lookup_address(
+	struct lab *l, int from, const char *to, uint64_t deadline_ms, struct addr *out, struct errbuf *eb);
+int lookup_resolve(
+	struct lab *l, const struct scn_step *st, const char *name, const char *want, struct errbuf *eb);
+
+#endif

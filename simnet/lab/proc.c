@@ -1,0 +1,441 @@
+#include "simnet/lab/lab.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 4 << 20, READS_PER_WAKEUP = 16, OUT_MAX = 4 << 20 };
+
+struct pipe_end {
+	int fd;
+	struct loop_fd *watch;
+	struct buf line;
+};
+struct proc {
+	struct lab *lab;
+	const struct proc_ops *ops;
+	void *owner;
+	pid_t pid;
+	int pidfd;
+	struct loop_fd *exit_watch;
+	struct pipe_end ends[2]; /* standard output, standard error */
+};
+
+/* ---- which file a program name means */
+
+static bool try_path(const char *dir, size_t len, const char *name, char *out, size_t cap)
+{
+	int n = snprintf(out, cap, "%.*s/%s", (int)len, dir, name);
+	return n > 0 && (size_t)n < cap && access(out, X_OK) == 0;
+}
+
+static bool own_folder(char *out, size_t cap)
+{
+	ssize_t n = readlink("/proc/self/exe", out, cap - 1);
+	char *slash;
+
+	out[n > 0 ? n : 0] = '\0';
+	slash = strrchr(out, '/');
+	if (slash)
+		*slash = '\0';
+	return slash;
+}
+
+/* "v1.2.3/tailscaled": foreign programs have a folder for each version, see ci/peers/install. */
+static bool find_peer(const char *name, char *out, size_t cap)
+{
+	const char *dir = getenv("RW_PEERS_DIR"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	char path[512];
+
+	if (dir)
+		return try_path(dir, strlen(dir), name, out, cap);
+	snprintf(path, sizeof(path), "%s%s/ropewalk-peers",
+		cache  ? cache
+		: home ? home
+		       : "",
+		cache ? "" : "/.cache");
+	return try_path(path, strlen(path), name, out, cap);
+}
+
+bool proc_find(const char *name, char *out, size_t cap)
+{
+	const char *dir = getenv("RW_BIN_DIR"), *path = getenv("PATH");
+	char self[512];
+
+	if (name[0] == '/' || name[0] == '.')
+		return (size_t)snprintf(out, cap, "%s", name) < cap && access(out, X_OK) == 0;
+	if (strchr(name, '/'))
+		return find_peer(name, out, cap);
+	if (dir && try_path(dir, strlen(dir), name, out, cap))
+		return true;
+	if (own_folder(self, sizeof(self)) && try_path(self, strlen(self), name, out, cap))
+		return true;
+	while (path && *path) {
+		size_t len = strcspn(path, ":");
+		if (len && try_path(path, len, name, out, cap))
+			return true;
+		path += len + (path[len] == ':');
+	}
+	return false;
+}
+
+/* ---- output */
+
+static void end_pipe(struct pipe_end *e)
+{
+	loop_fd_free(e->watch);
+	e->watch = NULL;
+	if (e->fd >= 0)
+		close(e->fd);
+	e->fd = -1;
+	buf_free(&e->line);
+}
+
+static void give_lines(struct proc *p, unsigned which, bool all)
+{
+	struct pipe_end *e = &p->ends[which];
+
+	while (e->line.len) {
+		uint8_t *text = buf_data(&e->line), *nl = memchr(text, '\n', e->line.len);
+		size_t n = nl ? (size_t)(nl - text) : e->line.len;
+		if (!nl && !all && n < LINE_MAX_BYTES)
+			return;
+		char *line = strndup((const char *)text, n);
+		buf_consume(&e->line, n + (nl != NULL));
+		if (line && p->ops->line)
+			p->ops->line(p->owner, which == 1, line);
+		free(line);
+	}
+}
+
+static void read_pipe(struct proc *p, unsigned which)
+{
+	struct pipe_end *e = &p->ends[which];
+
+	for (unsigned i = 0; i < READS_PER_WAKEUP && e->fd >= 0; i++) {
+		uint8_t *room = buf_room(&e->line, 4096);
+		ssize_t n = room ? read(e->fd, room, 4096) : -1;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return;
+		if (n == 0) {
+			give_lines(p, which, true);
+			end_pipe(e);
+			return;
+		}
+		buf_grown(&e->line, (size_t)n);
+		give_lines(p, which, false);
+	}
+}
+
+static void out_readable(void *arg, int events)
+{
+	(void)events;
+	read_pipe(arg, 0);
+}
+
+static void err_readable(void *arg, int events)
+{
+	(void)events;
+	read_pipe(arg, 1);
+}
+
+static int open_pipe(struct proc *p, unsigned which, int *child_end, struct errbuf *eb)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_set(eb, -errno, "make a pipe for a program's output");
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	p->ends[which].fd = fds[0];
+	p->ends[which].watch = loop_fd_new(p->lab->loop, fds[0], which ? err_readable : out_readable, p);
+	*child_end = fds[1];
+	if (!p->ends[which].watch)
+		return err_say(eb, -ENOMEM, "out of memory");
+	loop_fd_set(p->ends[which].watch, LOOP_READ);
+	return 0;
+}
+
+/* ---- its end */
+
+static void release(struct proc *p)
+{
+	end_pipe(&p->ends[0]);
+	end_pipe(&p->ends[1]);
+	loop_fd_free(p->exit_watch);
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	free(p);
+}
+
+static void process_exited(void *arg, int events)
+{
+	struct proc *p = arg;
+	siginfo_t info = { 0 };
+	(void)events;
+
+	if (waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG) < 0 || !info.si_pid)
+		return;
+	p->pid = -1;
+	for (unsigned i = 0; i < 2; i++)
+		if (p->ends[i].fd >= 0) {
+			read_pipe(p, i);
+			give_lines(p, i, true);
+		}
+	int status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+	void (*exited)(void *, int) = p->ops->exited;
+	void *owner = p->owner;
+	struct lab *l = p->lab;
+	release(p);
+	exited(owner, status);
+	lab_poke(l);
+}
+
+/* ---- start */
+
+struct environment {
+	const char **env;
+	char home[400], path[1400];
+};
+
+/* Ours, but with a home of the node's own and our programs first in PATH. */
+static bool set_environment(struct environment *e, struct lab *l, int node)
+{
+	const char *bin = getenv("RW_BIN_DIR"), *path = getenv("PATH");
+	char self[512] = "";
+	size_t n = 0, k = 0;
+
+	while (environ[n])
+		n++;
+	e->env = calloc(n + 3, sizeof(*e->env));
+	if (!e->env)
+		return false;
+	own_folder(self, sizeof(self));
+	snprintf(e->home, sizeof(e->home), "HOME=%s/%s", l->work_dir, l->s->nodes[node].name);
+	snprintf(e->path, sizeof(e->path), "PATH=%s%s%s:%s", bin ? bin : "", bin ? ":" : "", self,
+		path ? path : "/usr/bin:/bin");
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(environ[i], "HOME=", 5) != 0 && strncmp(environ[i], "PATH=", 5) != 0 &&
+			strncmp(environ[i], "XDG_", 4) != 0)
+			e->env[k++] = environ[i];
+	e->env[k++] = e->home;
+	e->env[k] = e->path;
+	return true;
+}
+
+static int spawn_in(
+	struct proc *p, int node, const char *const *argv, const int child_ends[2], struct errbuf *eb)
+{
+	char path[700];
+	struct environment e = { 0 };
+	size_t n = 0;
+
+	if (!proc_find(argv[0], path, sizeof(path)))
+		return err_say(eb, -ENOENT, "no program '%s': %s", argv[0],
+			strchr(argv[0], '/') && argv[0][0] != '/' && argv[0][0] != '.'
+				? "not in RW_PEERS_DIR or its default; ci/peers/install builds foreign "
+				  "programs"
+				: "not in RW_BIN_DIR, beside simnet, or in PATH");
+	while (argv[n])
+		n++;
+	const char **full = calloc(n + 1, sizeof(*full));
+	if (!full || !set_environment(&e, p->lab, node)) {
+		free(full);
+		return err_say(eb, -ENOMEM, "out of memory");
+	}
+	memcpy(full, argv, n * sizeof(*full));
+	full[0] = path;
+	p->pid = p->lab->ops->spawn(p->lab->engine, node, full, e.env, child_ends[0], child_ends[1], eb);
+	int err = p->pid < 0 ? p->pid : 0;
+	free(full);
+	free(e.env);
+	if (err)
+		return err;
+	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	if (p->pidfd < 0)
+		return err_set(eb, -errno, "watch process %d", (int)p->pid);
+	p->exit_watch = loop_fd_new(p->lab->loop, p->pidfd, process_exited, p);
+	if (!p->exit_watch)
+		return err_say(eb, -ENOMEM, "out of memory");
+	loop_fd_set(p->exit_watch, LOOP_READ);
+	return 0;
+}
+
+struct proc *proc_start(struct lab *l, int node, const char *const *argv, const struct proc_ops *ops,
+	void *owner, struct errbuf *eb)
+{
+	struct proc *p = calloc(1, sizeof(*p));
+	int child_ends[2] = { -1, -1 };
+
+	if (!p) {
+		err_say(eb, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	*p = (struct proc) { .lab = l, .ops = ops, .owner = owner, .pid = -1, .pidfd = -1 };
+	p->ends[0].fd = p->ends[1].fd = -1;
+	int err = open_pipe(p, 0, &child_ends[0], eb);
+	if (!err)
+		err = open_pipe(p, 1, &child_ends[1], eb);
+	if (!err)
+		err = spawn_in(p, node, argv, child_ends, eb);
+	for (unsigned i = 0; i < 2; i++)
+		if (child_ends[i] >= 0)
+			close(child_ends[i]);
+	if (!err)
+		return p;
+	proc_free(p);
+	return NULL;
+}
+
+pid_t proc_pid(const struct proc *p)
+{
+	return p->pid;
+}
+
+void proc_signal(struct proc *p, int signo)
+{
+	if (p && p->pid > 0)
+		syscall(SYS_pidfd_send_signal, p->pidfd, signo, NULL, 0);
+}
+
+void proc_free(struct proc *p)
+{
+	if (!p)
+		return;
+	if (p->pid > 0) {
+		kill(p->pid, SIGKILL);
+		waitpid(p->pid, NULL, 0);
+	}
+	release(p);
+}
+
+/* ---- jobs */
+
+struct job {
+	struct lab *lab;
+	struct proc *proc;
+	struct loop_timer *timer;
+	void (*done)(void *owner, const struct job_result *r);
+	void *owner;
+	struct buf out;
+	char *last_err;
+	bool timed_out;
+};
+
+static void keep_line(void *owner, bool err, const char *line)
+{
+	struct job *j = owner;
+
+	if (!err) {
+		(void)buf_printf(&j->out, "%s\n", line); /* what passes the cap is left out */
+		return;
+	}
+	if (!*line)
+		return;
+	free(j->last_err);
+	j->last_err = strdup(line);
+}
+
+static void job_exited(void *owner, int status)
+{
+	struct job *j = owner;
+	struct job_result r = {
+		.status = status, .timed_out = j->timed_out, .out = &j->out, .last_err = j->last_err
+	};
+
+	j->proc = NULL;
+	j->done(j->owner, &r);
+	job_free(j);
+}
+
+static void job_timed_out(void *arg)
+{
+	struct job *j = arg;
+	j->timed_out = true;
+	proc_signal(j->proc, SIGKILL);
+}
+
+struct job *job_start(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms,
+	void (*done)(void *owner, const struct job_result *r), void *owner, struct errbuf *eb)
+{
+	static const struct proc_ops ops = { .line = keep_line, .exited = job_exited };
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j) {
+		err_say(eb, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	*j = (struct job) { .lab = l, .done = done, .owner = owner, .out = { .cap = OUT_MAX } };
+	j->timer = loop_timer_new(l->loop, job_timed_out, j);
+	j->proc = proc_start(l, node, argv, &ops, j, eb);
+	if (!j->proc || !j->timer) {
+		job_free(j);
+		return NULL;
+	}
+	loop_timer_set(j->timer, timeout_ms);
+	return j;
+}
+
+void job_free(struct job *j)
+{
+	if (!j)
+		return;
+	proc_free(j->proc);
+	loop_timer_free(j->timer);
+	buf_free(&j->out);
+	free(j->last_err);
+	free(j);
+}
+
+struct waited {
+	bool done;
+	int status;
+	struct buf *out;
+	struct errbuf *eb;
+	const char *name;
+	uint64_t timeout_ms;
+};
+
+static void wait_done(void *owner, const struct job_result *r)
+{
+	struct waited *w = owner;
+
+	w->done = true;
+	w->status = r->status;
+	if (r->timed_out)
+		w->status = err_say(w->eb, -ETIMEDOUT, "'%s' did not end in %.1f s", w->name,
+			(double)w->timeout_ms / 1000);
+	else if (r->status > 128 && w->eb)
+		err_say(w->eb, ERR_REFUSED, "'%s' was ended by signal %d", w->name, r->status - 128);
+	else if (r->status && w->eb)
+		err_say(w->eb, ERR_REFUSED, "'%s' ended with status %d%s%.200s", w->name, r->status,
+			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
+	if (w->out && r->out->len)
+		(void)buf_append(w->out, buf_data(r->out), r->out->len);
+}
+
+static bool is_done(void *arg)
+{
+	return ((struct waited *)arg)->done;
+}
+
+int job_run(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms, struct buf *out,
+	struct errbuf *eb)
+{
+	struct waited w = { .out = out, .eb = eb, .name = argv[0], .timeout_ms = timeout_ms };
+	struct job *j = job_start(l, node, argv, timeout_ms, wait_done, &w, eb);
+
+	if (!j)
+		return eb && eb->code ? eb->code : -ENOENT;
+	if (lab_wait(l, is_done, &w, loop_now_ms(l->loop) + timeout_ms + 2000))
+		return w.status;
+	job_free(j);
+	return err_say(eb, -EINTR, "interrupted");
+}

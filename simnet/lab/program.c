@@ -1,0 +1,677 @@
+#include "simnet/lab/lab.h"
+
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include "simnet/scenario/jsonpath.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A program goes through these in order; each waits until what it names has a value. */
+enum { PHASE_FILES, PHASE_START, PHASE_READY, PHASE_THEN, PHASE_DONE };
+enum {
+	RETRY_MS = 40,
+	COMMAND_TIMEOUT_MS = 10000,
+	STOP_MS = 5000,
+	DROPS_TIMEOUT_MS = 2000,
+	LOG_BYTES = 32 << 20
+};
+
+static void advance(struct program *p);
+
+static const struct scn_node *node_of(const struct program *p)
+{
+	return &p->lab->s->nodes[p->node];
+}
+
+const char *program_dir(const struct program *p, char *buf, size_t cap)
+{
+	snprintf(buf, cap, "%s/%s", p->lab->work_dir, node_of(p)->name);
+	return buf;
+}
+
+const char *program_field(const struct program *p, const char *key)
+{
+	for (size_t i = 0; i < p->n_captures; i++)
+		if (!strcmp(p->captures[i].key, key))
+			return p->captures[i].value;
+	return NULL;
+}
+
+static void fail(struct program *p, const char *text)
+{
+	if (p->state == PROGRAM_FAILED)
+		return;
+	p->state = PROGRAM_FAILED;
+	char line[300];
+	snprintf(line, sizeof(line), "%.299s", text);
+	err_say(&p->why, ERR_REFUSED, "%s: %s", node_of(p)->name, line);
+	if (!p->lab->failed) {
+		p->lab->failed = true;
+		p->lab->failure = p->why;
+	}
+	lab_poke(p->lab);
+}
+
+static int capture(struct program *p, const char *key, const char *value, size_t len)
+{
+	char *copy = strndup(value, len);
+
+	for (size_t i = 0; i < p->n_captures && copy; i++)
+		if (!strcmp(p->captures[i].key, key)) {
+			free((char *)(uintptr_t)p->captures[i].value);
+			p->captures[i].value = copy;
+			return 0;
+		}
+	struct scn_param *grown = realloc(p->captures, (p->n_captures + 1) * sizeof(*grown));
+	if (grown)
+		p->captures = grown;
+	char *name = strdup(key);
+	if (!copy || !grown || !name) {
+		free(copy);
+		free(name);
+		return -ENOMEM;
+	}
+	p->captures[p->n_captures++] = (struct scn_param) { .key = name, .value = copy };
+	return 0;
+}
+
+/* First value of a JSON path, or false. */
+static bool first_value(const json_t *root, const char *path, struct buf *out)
+{
+	struct errbuf eb;
+	if (jsonpath_select(root, path, out, &eb) <= 0)
+		return false;
+	uint8_t *nl = memchr(buf_data(out), '\n', out->len);
+	if (nl)
+		out->len = (size_t)(nl - buf_data(out));
+	return true;
+}
+
+/* The texts of a command's templates: {each} may be part of a capture's name. */
+static int capture_all(struct program *p, const struct fields *f, const struct scn_param *list, size_t n,
+	const json_t *root, const char *line)
+{
+	struct errbuf eb;
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		struct buf value = { .cap = 1 << 16 }, key = { .cap = 256 };
+		err = fields_expand(f, list[i].key, &key, &eb);
+		if (!err && !strcmp(list[i].value, "line"))
+			err = line && *line && buf_append(&value, line, strlen(line)) ? 0 : ERR_MALFORMED;
+		else if (!err)
+			err = root && first_value(root, list[i].value, &value) ? 0 : ERR_MALFORMED;
+		if (!err)
+			err = capture(p, buf_cstr(&key), (const char *)buf_data(&value), value.len);
+		buf_free(&value);
+		buf_free(&key);
+	}
+	return err;
+}
+
+static struct fields fields_of(const struct program *p)
+{
+	return (struct fields) { .lab = p->lab, .node = p->node, .each_node = -1 };
+}
+
+/* ---- files */
+
+static int file_text(struct program *p, const struct adapter_file *file, struct buf *out, struct errbuf *eb)
+{
+	struct fields f = fields_of(p);
+	int err = fields_expand(&f, file->text, out, eb);
+
+	for (size_t i = 0; i < p->lab->s->n_nodes && file->each && !err; i++) {
+		const struct adapter *a = p->lab->programs[i].adapter;
+		if (!a || !a->role || strcmp(a->role, file->each) != 0)
+			continue;
+		f.each_node = (int)i;
+		err = fields_expand(&f, file->item, out, eb);
+		f.each_index++;
+	}
+	return err;
+}
+
+static int write_files(struct program *p, struct errbuf *eb)
+{
+	char dir[512];
+	int err = dir_make(program_dir(p, dir, sizeof(dir)), 0700, eb);
+
+	for (size_t i = 0; p->adapter && i < p->adapter->n_files && !err; i++) {
+		struct buf path = { .cap = 512 }, text = { .cap = 1 << 18 };
+		struct fields f = fields_of(p);
+		err = fields_expand(&f, p->adapter->files[i].path, &path, eb);
+		if (!err)
+			err = file_text(p, &p->adapter->files[i], &text, eb);
+		if (!err)
+			err = file_write_atomic(buf_cstr(&path), 0600, buf_data(&text), text.len, eb);
+		buf_free(&path);
+		buf_free(&text);
+	}
+	return err;
+}
+
+/* ---- its output */
+
+/* The log is held in memory until the end: a program that never stops talking must not fill it. */
+static void log_line(struct program *p, const char *line)
+{
+	size_t len = strlen(line);
+
+	if (!p->log || p->log_bytes > LOG_BYTES)
+		return;
+	p->log_bytes += len + 16;
+	fprintf(p->log, "%9.3f %s\n", (double)(loop_now_ms(p->lab->loop) - p->lab->story->t0_ms) / 1000,
+		p->log_bytes > LOG_BYTES ? "simnet: what follows is not kept, it is too much" : line);
+	if (p->log_bytes > LOG_BYTES)
+		fflush(p->log);
+}
+
+static void keep_tail(struct program *p, const char *line)
+{
+	size_t at = p->n_lines++ % PROGRAM_TAIL;
+	free(p->tail[at]);
+	p->tail[at] = strdup(line);
+	log_line(p, line);
+}
+
+static bool line_matches(const char *pattern, const char *line)
+{
+	regex_t re;
+	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	bool hit = regexec(&re, line, 0, NULL, 0) == 0;
+	regfree(&re);
+	return hit;
+}
+
+static void see_ready(struct program *p, bool err, const char *line)
+{
+	const struct adapter_ready *r = &p->adapter->ready;
+	struct fields f = fields_of(p);
+	json_t *root = !err && (r->json || r->n_capture) ? json_loads(line, 0, NULL) : NULL;
+	struct buf value = { .cap = 1 << 16 };
+	bool hit =
+		r->line ? line_matches(r->line, line) : r->json && root && first_value(root, r->json, &value);
+
+	if (hit && capture_all(p, &f, r->capture, r->n_capture, root, line))
+		fail(p, "its ready line lacks what the adapter wants to capture");
+	else if (hit)
+		p->ready_seen = true;
+	buf_free(&value);
+	json_decref(root);
+}
+
+static void program_line(void *owner, bool err, const char *line)
+{
+	struct program *p = owner;
+
+	keep_tail(p, line);
+	if (!p->adapter || p->ready_seen || p->phase > PHASE_READY || p->state != PROGRAM_STARTING)
+		return;
+	see_ready(p, err, line);
+	if (p->ready_seen)
+		programs_advance(p->lab);
+}
+
+static void program_exited(void *owner, int status)
+{
+	struct program *p = owner;
+	char text[300];
+	const char *last = p->n_lines ? p->tail[(p->n_lines - 1) % PROGRAM_TAIL] : NULL;
+
+	p->proc = NULL;
+	if (p->stopping)
+		return;
+	if (p->adapter ? p->adapter->ready.exit && status == 0 : status == 0) {
+		p->ready_seen = true;
+		programs_advance(p->lab);
+		return;
+	}
+	snprintf(text, sizeof(text), "the program ended %s %d%s%.180s",
+		status > 128 ? "by signal" : "with status", status > 128 ? status - 128 : status,
+		last ? "; it said: " : "", last ? last : "");
+	fail(p, text);
+}
+
+/* ---- the port it listens on */
+
+static void drop_port(struct program *p)
+{
+	loop_fd_free(p->port_watch);
+	p->port_watch = NULL;
+	if (p->port_fd >= 0)
+		close(p->port_fd);
+	p->port_fd = -1;
+}
+
+static void port_answered(void *arg, int events)
+{
+	struct program *p = arg;
+	(void)events;
+
+	if (sock_error(p->port_fd) == 0)
+		p->ready_seen = true;
+	drop_port(p);
+	if (p->ready_seen)
+		programs_advance(p->lab);
+	else
+		loop_timer_set(p->timer, RETRY_MS);
+}
+
+static int try_port(struct program *p, struct errbuf *eb)
+{
+	struct fields f = fields_of(p);
+	struct buf text = { .cap = 128 };
+	struct endpoint ep;
+	struct sockaddr_storage sa;
+
+	int err = fields_expand(&f, p->adapter->ready.port, &text, eb);
+	const char *spec = err ? "" : buf_cstr(&text);
+	if (!err && (strncmp(spec, "tcp ", 4) != 0 || !endpoint_parse(spec + 4, &ep)))
+		err = err_say(eb, ERR_MALFORMED, "'%s' is not a port, as 'tcp 192.0.2.1:80'", spec);
+	buf_free(&text);
+	if (err)
+		return err;
+	int family = addr_is_v4(&ep.ip) ? AF_INET : AF_INET6;
+	p->port_fd = p->lab->ops->socket(
+		p->lab->engine, p->node, family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, eb);
+	if (p->port_fd < 0)
+		return p->port_fd;
+	if (connect(p->port_fd, (struct sockaddr *)&sa, endpoint_to_sockaddr(&ep, false, &sa)) < 0 &&
+		errno != EINPROGRESS) {
+		drop_port(p);
+		loop_timer_set(p->timer, RETRY_MS);
+		return 0;
+	}
+	p->port_watch = loop_fd_new(p->lab->loop, p->port_fd, port_answered, p);
+	if (!p->port_watch)
+		return err_say(eb, -ENOMEM, "out of memory");
+	loop_fd_set(p->port_watch, LOOP_WRITE);
+	return 0;
+}
+
+/* ---- commands after readiness */
+
+/* Word number p->word of the command's `each`; false at the end. */
+static int each_word(struct program *p, const struct adapter_command *c, char *word, size_t cap, bool *end,
+	struct errbuf *eb)
+{
+	struct fields f = fields_of(p);
+	struct buf text = { .cap = 4096 };
+	int err = fields_expand(&f, c->each, &text, eb);
+	char *save = NULL, *w = err ? NULL : strtok_r((char *)(uintptr_t)buf_cstr(&text), " ", &save);
+
+	for (size_t i = 0; w && i < p->word; i++)
+		w = strtok_r(NULL, " ", &save);
+	*end = !w;
+	if (w)
+		snprintf(word, cap, "%s", w);
+	buf_free(&text);
+	return err;
+}
+
+static bool holds(struct program *p, const struct adapter_command *c, const json_t *root)
+{
+	struct fields f = fields_of(p);
+
+	for (size_t i = 0; i < c->n_until; i++) {
+		struct buf have = { .cap = 1 << 16 }, want = { .cap = 4096 };
+		struct errbuf eb;
+		bool same = root && first_value(root, c->until[i].key, &have) &&
+			    !fields_expand(&f, c->until[i].value, &want, &eb) && have.len == want.len &&
+			    !memcmp(buf_data(&have), buf_data(&want), want.len);
+		if (!same)
+			err_say(&p->why, ERR_REFUSED, "%s: %s is '%.100s', waiting for '%.100s'",
+				node_of(p)->name, c->until[i].key, have.len ? buf_cstr(&have) : "",
+				want.len ? buf_cstr(&want) : "");
+		buf_free(&have);
+		buf_free(&want);
+		if (!same)
+			return false;
+	}
+	return true;
+}
+
+static bool take_result(struct program *p, const struct adapter_command *c, const struct job_result *r)
+{
+	struct fields f = fields_of(p);
+	char word[256] = "";
+	bool end;
+	struct errbuf eb;
+	const char *text = buf_cstr(r->out);
+	json_t *root =
+		text && (c->n_until || c->n_capture) ? json_loads(text, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+	char line[1024];
+
+	snprintf(line, sizeof(line), "%.*s", text ? (int)strcspn(text, "\n") : 0, text ? text : "");
+	if (c->each && !each_word(p, c, word, sizeof(word), &end, &eb))
+		f.each = word;
+	bool good = r->status == 0 && holds(p, c, root) &&
+		    !capture_all(p, &f, c->capture, c->n_capture, root, line);
+	json_decref(root);
+	return good;
+}
+
+static void command_done(void *owner, const struct job_result *r)
+{
+	struct program *p = owner;
+	const struct adapter_command *c = &p->adapter->then[p->at];
+
+	p->job = NULL;
+	if (p->state != PROGRAM_STARTING)
+		return;
+	if (take_result(p, c, r)) {
+		if (c->each)
+			p->word++;
+		else
+			p->at++;
+		programs_advance(p->lab);
+		return;
+	}
+	if (r->timed_out || r->status || !c->n_until)
+		err_say(&p->why, ERR_REFUSED, "%s: '%s' %s%s%.200s", node_of(p)->name, c->argv[0],
+			r->timed_out ? "did not end in time"
+			: r->status  ? "failed"
+				     : "says nothing to capture",
+			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
+	if (c->again || (r->status == 0 && c->n_until))
+		loop_timer_set(p->timer, RETRY_MS);
+	else
+		fail(p, p->why.text + strlen(node_of(p)->name) + 2);
+}
+
+static int start_command(struct program *p, struct errbuf *eb)
+{
+	const struct adapter_command *c = &p->adapter->then[p->at];
+	struct fields f = fields_of(p);
+	char word[256] = "";
+	char **argv = NULL;
+	bool end = false;
+	int on = p->node;
+
+	if (c->each) {
+		int err = each_word(p, c, word, sizeof(word), &end, eb);
+		if (err)
+			return err;
+		f.each = word;
+	}
+	if (end || (c->once && p->started_before)) {
+		p->at++;
+		p->word = 0;
+		return 0;
+	}
+	int err = 0;
+	if (c->on) {
+		struct buf name = { .cap = 128 };
+		err = fields_expand(&f, c->on, &name, eb);
+		on = err ? -1 : scenario_find_node(p->lab->s, buf_cstr(&name));
+		buf_free(&name);
+		if (!err && on < 0)
+			err = err_say(eb, ERR_MALFORMED, "'on' names no node");
+	}
+	if (!err)
+		err = fields_argv(&f, c->argv, &argv, eb);
+	if (err)
+		return err;
+	p->job = job_start(p->lab, on, (const char *const *)argv, COMMAND_TIMEOUT_MS, command_done, p, eb);
+	fields_argv_free(argv);
+	return p->job ? 0 : ERR_REFUSED;
+}
+
+/* ---- the machine */
+
+static int start_process(struct program *p, const char *const *bare, struct errbuf *eb)
+{
+	static const struct proc_ops ops = { .line = program_line, .exited = program_exited };
+	const char *const *argv = p->adapter ? (const char *const *)p->adapter->start : bare;
+	struct fields f = fields_of(p);
+	char **full = NULL;
+	int err = fields_argv(&f, argv, &full, eb);
+
+	if (err)
+		return err;
+	p->proc = proc_start(p->lab, p->node, (const char *const *)full, &ops, p, eb);
+	fields_argv_free(full);
+	return p->proc ? 0 : ERR_REFUSED;
+}
+
+static void become_ready(struct program *p)
+{
+	p->state = PROGRAM_READY;
+	p->ready_ms = loop_now_ms(p->lab->loop);
+	p->started_before = true;
+	p->why.text[0] = '\0';
+	if (p->adapter)
+		story_say(p->lab->story, "ready", STORY_PLAIN, "%s is ready, %.2f s after its start",
+			node_of(p)->name, (double)(p->ready_ms - p->start_ms) / 1000);
+	lab_poke(p->lab);
+}
+
+/* One phase further: 1 = go on, 0 = an event will come, TEMPLATE_WAIT is not used here, negative = failed. */
+static int advance_phase(struct program *p, struct errbuf *eb)
+{
+	int err = 0;
+
+	switch (p->phase) {
+	case PHASE_FILES: err = write_files(p, eb); break;
+	case PHASE_START: err = start_process(p, (const char *const *)node_of(p)->argv, eb); break;
+	case PHASE_READY:
+		if (!p->adapter || p->ready_seen)
+			break;
+		if (p->adapter->ready.port && p->port_fd < 0 && !loop_timer_is_set(p->timer))
+			err = try_port(p, eb);
+		else if (!p->adapter->ready.line && !p->adapter->ready.json && !p->adapter->ready.port &&
+			 !p->adapter->ready.exit)
+			break;
+		return err < 0 ? err : 0;
+	case PHASE_THEN:
+		if (!p->adapter || p->at >= p->adapter->n_then)
+			break;
+		if (p->job || loop_timer_is_set(p->timer))
+			return 0;
+		err = start_command(p, eb);
+		return err ? err : !p->job;
+	default: return 0;
+	}
+	if (err)
+		return err;
+	p->phase++;
+	return 1;
+}
+
+static void advance(struct program *p)
+{
+	struct errbuf eb = { 0 };
+	int go = 1;
+
+	while (p->state == PROGRAM_STARTING && p->phase != PHASE_DONE && go == 1) {
+		go = advance_phase(p, &eb);
+		if (go == TEMPLATE_WAIT && eb.code == TEMPLATE_WAIT) {
+			err_say(&p->why, ERR_REFUSED, "%s: waiting for %s", node_of(p)->name, eb.text);
+			return;
+		}
+	}
+	if (go < 0)
+		fail(p, eb.text);
+	else if (p->state == PROGRAM_STARTING && p->phase == PHASE_DONE)
+		become_ready(p);
+}
+
+void programs_advance(struct lab *l)
+{
+	for (size_t i = 0; i < l->s->n_nodes; i++)
+		advance(&l->programs[i]);
+	lab_poke(l);
+}
+
+static void retry(void *arg)
+{
+	advance(arg);
+}
+
+int program_start(struct program *p, struct errbuf *eb)
+{
+	if (p->proc)
+		return err_say(eb, -EALREADY, "%s runs already", node_of(p)->name);
+	p->state = PROGRAM_STARTING;
+	p->phase = PHASE_FILES;
+	p->at = p->word = 0;
+	p->stopping = p->paused = p->ready_seen = false;
+	p->start_ms = loop_now_ms(p->lab->loop);
+	if (!p->adapter && !node_of(p)->argv) { /* a host without a program */
+		p->state = PROGRAM_READY;
+		return write_files(p, eb);
+	}
+	advance(p);
+	return 0;
+}
+
+/* ---- more processes in the node */
+
+struct extra {
+	struct program *program;
+	struct extra *next;
+	struct proc *proc;
+};
+
+static void extra_line(void *owner, bool err, const char *line)
+{
+	(void)err;
+	keep_tail(((struct extra *)owner)->program, line);
+}
+
+static void extra_exited(void *owner, int status)
+{
+	struct extra *e = owner;
+	(void)status;
+
+	for (struct extra **at = &e->program->extras; *at; at = &(*at)->next)
+		if (*at == e) {
+			*at = e->next;
+			break;
+		}
+	free(e);
+}
+
+int program_start_extra(struct program *p, const char *const *argv, struct errbuf *eb)
+{
+	static const struct proc_ops ops = { .line = extra_line, .exited = extra_exited };
+	struct fields f = fields_of(p);
+	struct extra *e = calloc(1, sizeof(*e));
+	char **full = NULL;
+
+	if (!e)
+		return err_say(eb, -ENOMEM, "out of memory");
+	int err = fields_argv(&f, argv, &full, eb);
+	if (!err) {
+		*e = (struct extra) { .program = p, .next = p->extras };
+		e->proc = proc_start(p->lab, p->node, (const char *const *)full, &ops, e, eb);
+		err = e->proc ? 0 : ERR_REFUSED;
+	}
+	fields_argv_free(full);
+	if (err)
+		free(e);
+	else
+		p->extras = e;
+	return err;
+}
+
+static bool has_ended(void *arg)
+{
+	const struct program *p = arg;
+	return !p->proc && !p->extras;
+}
+
+static void release_extras(struct program *p)
+{
+	while (p->extras) {
+		struct extra *e = p->extras;
+		p->extras = e->next;
+		proc_free(e->proc);
+		free(e);
+	}
+}
+
+void program_stop(struct program *p, int signo)
+{
+	if (signo != SIGSTOP && signo != SIGCONT)
+		p->stopping = true; /* it may end by it */
+	if (signo == SIGSTOP || signo == SIGCONT)
+		p->paused = signo == SIGSTOP;
+	if (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) {
+		p->state = PROGRAM_OFF;
+		job_free(p->job);
+		p->job = NULL;
+		loop_timer_clear(p->timer);
+		drop_port(p);
+	}
+	proc_signal(p->proc, signo);
+	for (const struct extra *e = p->extras; e; e = e->next)
+		proc_signal(e->proc, signo);
+	if (!has_ended(p) && (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) &&
+		!lab_wait(p->lab, has_ended, p, loop_now_ms(p->lab->loop) + STOP_MS)) {
+		proc_free(p->proc);
+		p->proc = NULL;
+		release_extras(p);
+	}
+}
+
+static int open_program(struct lab *l, struct program *p, struct errbuf *eb)
+{
+	char path[600];
+
+	p->timer = loop_timer_new(l->loop, retry, p);
+	if (!p->timer)
+		return err_say(eb, -ENOMEM, "out of memory");
+	snprintf(path, sizeof(path), "%s/logs/%s.log", l->work_dir, node_of(p)->name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	p->log = fd < 0 ? NULL : fdopen(fd, "a");
+	return 0;
+}
+
+int programs_open(struct lab *l, struct errbuf *eb)
+{
+	char dir[512];
+	snprintf(dir, sizeof(dir), "%s/logs", l->work_dir);
+	int err = dir_make(dir, 0700, eb);
+	for (size_t i = 0; i < l->s->n_nodes && !err; i++)
+		err = open_program(l, &l->programs[i], eb);
+	return err;
+}
+
+static void close_program(struct program *p)
+{
+	p->stopping = true;
+	job_free(p->job);
+	proc_free(p->proc);
+	release_extras(p);
+	drop_port(p);
+	loop_timer_free(p->timer);
+	for (size_t i = 0; i < p->n_captures; i++) {
+		free((char *)(uintptr_t)p->captures[i].key);
+		free((char *)(uintptr_t)p->captures[i].value);
+	}
+	free(p->captures);
+	for (size_t i = 0; i < PROGRAM_TAIL; i++)
+		free(p->tail[i]);
+	if (p->log)
+		fclose(p->log);
+	adapter_free(p->adapter);
+	free(p->adapter);
+}
+
+void programs_close(struct lab *l)
+{
+	for (size_t i = l->s->n_nodes; l->programs && i-- > 0;)
+		close_program(&l->programs[i]);
+	free(l->programs);
+	l->programs = NULL;
+}

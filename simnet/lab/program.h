@@ -1,0 +1,44 @@
+/* One node's program, from its files to readiness. */
+#ifndef SIMNET_PROGRAM_H
+#define SIMNET_PROGRAM_H
+
+#include "mesh/os/loop.h"
+#include "simnet/scenario/adapter.h"
+
+struct lab;
+enum program_state { PROGRAM_OFF, PROGRAM_STARTING, PROGRAM_READY, PROGRAM_FAILED };
+enum { PROGRAM_TAIL = 12 };
+struct program {
+	struct lab *lab;
+	int node;
+	struct adapter *adapter; /* owned; NULL for a bare argv */
+	enum program_state state;
+	struct extra *extras; /* started beside it by `spawn: {at, argv}` */
+	struct proc *proc;    /* NULL when it does not run */
+	bool started_before, stopping, paused, ready_seen;
+	unsigned phase;
+	size_t at, word; /* in adapter->then, and in its `each` */
+	struct job *job;
+	struct loop_timer *timer;
+	struct loop_fd *port_watch;
+	int port_fd;
+	struct scn_param *captures; /* owned, heap strings */
+	size_t n_captures;
+	uint64_t start_ms, ready_ms;
+	struct errbuf why;	  /* what it waits for, or why it failed */
+	char *tail[PROGRAM_TAIL]; /* last lines of its output */
+	size_t n_lines;
+	void *log; /* FILE * */
+	size_t log_bytes;
+};
+int programs_open(struct lab *l, struct errbuf *eb); /* fields_check has been called */
+void programs_close(struct lab *l);
+int program_start(struct program *p, struct errbuf *eb); /* what the file says */
+/* Another process in the same node, whose end is no failure. */
+int program_start_extra(struct program *p, const char *const *argv, struct errbuf *eb);
+void program_stop(struct program *p, int signo); /* waits for its end when the signal kills */
+const char *program_dir(const struct program *p, char *buf, size_t cap);
+const char *program_field(const struct program *p, const char *key); /* captured, or NULL */
+void programs_advance(struct lab *l);
+
+#endif

@@ -1,0 +1,39 @@
+/* What happened, as records (JSON lines); the terminal text, JUnit and TAP are views of them. */
+#ifndef SIMNET_STORY_H
+#define SIMNET_STORY_H
+
+#include "simnet/scenario/scenario.h"
+#include <stdio.h>
+
+enum story_view { STORY_TEXT, STORY_JSON, STORY_QUIET };
+struct story {
+	enum story_view view;
+	FILE *out;     /* the view, as it happens */
+	FILE *records; /* JSON lines for the views made afterwards; may be NULL */
+	FILE *copy;    /* events.jsonl of --out; may be NULL */
+	uint64_t t0_ms, (*now_ms)(void);
+	const char *scenario, *file, *variant;
+	bool colour;
+	int lost; /* errno of the first record that could not be written; 0 = none */
+};
+
+/* One record {"t":seconds,"scenario":…,"kind":kind,…}: pairs of key and text until NULL; and its sentence for
+ * people. */
+enum story_mark { STORY_PLAIN, STORY_GOOD, STORY_BAD, STORY_EVENT, STORY_NOTE };
+struct story_item {
+	const char *kind;
+	enum story_mark mark;
+	struct scn_at at; /* of the step; 0 = none */
+	const char *text;
+	const char *keys[8], *values[8]; /* extra members; sent, lost, gap, seconds and seed are numbers */
+};
+void story_tell(struct story *st, const struct story_item *item);
+/* The common case. */
+void story_say(struct story *st, const char *kind, enum story_mark mark, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Views made from the records of a whole run. records: JSON lines. */
+enum report_kind { REPORT_JUNIT, REPORT_TAP, REPORT_GITHUB };
+int report_write(enum report_kind kind, const char *records, size_t len, FILE *out, struct errbuf *eb);
+
+#endif

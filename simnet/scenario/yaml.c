@@ -1,0 +1,459 @@
+#include "simnet/scenario/yaml.h"
+
+#include "mesh/base/text.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <yaml.h>
+
+enum { DEPTH_MAX = 32, VALUES_MAX = 20000, TEXT_MAX = 1 << 20, NAMES_MAX = 256 };
+
+int yaml_error(struct yaml_reader *y, struct scn_at at, const char *fmt, ...)
+{
+	char text[300];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return err_say(y->eb, ERR_MALFORMED, "%s:%u:%u: %s", y->file, at.line, at.column, text);
+}
+
+int yaml_error_near(struct yaml_reader *y, struct scn_at at, const char *word, const char *const *names,
+	const char *fmt, ...)
+{
+	char text[300];
+	const char *near = text_nearest(word, names);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (near)
+		return yaml_error(y, at, "%s; did you mean '%s'?", text, near);
+	return yaml_error(y, at, "%s", text);
+}
+
+const char *yaml_type_name(const struct yaml_value *v)
+{
+	if (v->type == YAML_SCALAR)
+		return !v->quoted && !*v->text ? "nothing" : "a word";
+	return v->type == YAML_LIST ? "a list" : "a map";
+}
+
+struct yaml_value *yaml_get(const struct yaml_value *map, const char *key)
+{
+	for (size_t i = 0; map->type == YAML_MAP && i < map->n; i++)
+		if (!strcmp(map->pairs[i].key->text, key))
+			return map->pairs[i].value;
+	return NULL;
+}
+
+/* ---- from libyaml's events to the tree */
+
+struct anchor {
+	const char *name;
+	struct yaml_value *value; /* NULL while it is being read: an alias inside itself */
+	struct anchor *next;
+};
+struct builder {
+	struct yaml_reader *y;
+	const char *text;
+	size_t len;
+	yaml_parser_t parser;
+	struct anchor *anchors;
+	size_t values;
+};
+
+static struct scn_at place(const yaml_mark_t *m)
+{
+	return (struct scn_at) { .line = (uint32_t)m->line + 1, .column = (uint32_t)m->column + 1 };
+}
+
+/* libyaml counts bytes, not lines, where it cannot even read characters. */
+static struct scn_at place_of_byte(const struct builder *b)
+{
+	struct scn_at at = { 1, 1 };
+
+	for (size_t i = 0; i < b->len && i < b->parser.problem_offset; i++) {
+		at.column++;
+		if (b->text[i] == '\n')
+			at = (struct scn_at) { at.line + 1, 1 };
+	}
+	return at;
+}
+
+static int next_event(struct builder *b, yaml_event_t *e)
+{
+	const yaml_parser_t *p = &b->parser;
+
+	if (yaml_parser_parse(&b->parser, e))
+		return 0;
+	const char *what = p->problem ? p->problem : "not readable as YAML";
+	if (p->error == YAML_READER_ERROR)
+		return yaml_error(b->y, place_of_byte(b), "%s", what);
+	if (p->context && p->context_mark.line != p->problem_mark.line)
+		return yaml_error(b->y, place(&p->problem_mark), "%s, %s that begins at line %zu", what,
+			p->context, p->context_mark.line + 1);
+	return yaml_error(b->y, place(&p->problem_mark), "%s", what);
+}
+
+static const char *tag_of(const yaml_event_t *e)
+{
+	const yaml_char_t *t = NULL;
+	if (e->type == YAML_SCALAR_EVENT)
+		t = e->data.scalar.tag;
+	else if (e->type == YAML_SEQUENCE_START_EVENT)
+		t = e->data.sequence_start.tag;
+	else if (e->type == YAML_MAPPING_START_EVENT)
+		t = e->data.mapping_start.tag;
+	return (const char *)t;
+}
+
+static const char *anchor_of(const yaml_event_t *e)
+{
+	const yaml_char_t *t = NULL;
+	if (e->type == YAML_SCALAR_EVENT)
+		t = e->data.scalar.anchor;
+	else if (e->type == YAML_SEQUENCE_START_EVENT)
+		t = e->data.sequence_start.anchor;
+	else if (e->type == YAML_MAPPING_START_EVENT)
+		t = e->data.mapping_start.anchor;
+	return (const char *)t;
+}
+
+static int build(struct builder *b, yaml_event_t *e, unsigned depth, struct yaml_value **out);
+
+static int no_memory(struct builder *b)
+{
+	return err_say(b->y->eb, ERR_TOO_LARGE, "%s: too large to hold in memory", b->y->file);
+}
+
+/* Doubles an arena array when n is a power of two; the old copy is the arena's to free. */
+static void *grown(struct arena *a, void *p, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return p;
+	void *q = arena_array(a, n ? n * 2 : 1, size);
+	if (q && n)
+		memcpy(q, p, n * size);
+	return q;
+}
+
+static int build_list(struct builder *b, struct yaml_value *v, unsigned depth)
+{
+	yaml_event_t e;
+
+	for (;;) {
+		int err = next_event(b, &e);
+		if (err)
+			return err;
+		if (e.type == YAML_SEQUENCE_END_EVENT)
+			break;
+		struct yaml_value *item = NULL;
+		err = build(b, &e, depth, &item);
+		yaml_event_delete(&e);
+		if (err)
+			return err;
+		v->items = grown(b->y->arena, v->items, v->n, sizeof(struct yaml_value *));
+		if (!v->items)
+			return no_memory(b);
+		v->items[v->n++] = item;
+	}
+	yaml_event_delete(&e);
+	return 0;
+}
+
+static int check_key(struct builder *b, const struct yaml_value *map, const struct yaml_value *key)
+{
+	if (key->type != YAML_SCALAR || !*key->text)
+		return yaml_error(b->y, key->at, "a key must be a word, not %s", yaml_type_name(key));
+	if (!strcmp(key->text, "<<"))
+		return yaml_error(b->y, key->at,
+			"merge keys ('<<') are not allowed; use an anchor for the whole value");
+	for (size_t i = 0; i < map->n; i++)
+		if (!strcmp(map->pairs[i].key->text, key->text))
+			return yaml_error(b->y, key->at, "duplicate key '%s'; first at line %u", key->text,
+				map->pairs[i].key->at.line);
+	return 0;
+}
+
+static int build_map(struct builder *b, struct yaml_value *v, unsigned depth)
+{
+	yaml_event_t e;
+
+	for (;;) {
+		struct yaml_pair pair = { 0 };
+		int err = next_event(b, &e);
+		if (err)
+			return err;
+		if (e.type == YAML_MAPPING_END_EVENT)
+			break;
+		err = build(b, &e, depth, &pair.key);
+		yaml_event_delete(&e);
+		if (!err)
+			err = check_key(b, v, pair.key);
+		if (err || (err = next_event(b, &e)))
+			return err;
+		err = build(b, &e, depth, &pair.value);
+		yaml_event_delete(&e);
+		if (err)
+			return err;
+		v->pairs = grown(b->y->arena, v->pairs, v->n, sizeof(*v->pairs));
+		if (!v->pairs)
+			return no_memory(b);
+		v->pairs[v->n++] = pair;
+	}
+	yaml_event_delete(&e);
+	return 0;
+}
+
+static int build_alias(struct builder *b, const yaml_event_t *e, struct yaml_value **out)
+{
+	const char *name = (const char *)e->data.alias.anchor;
+
+	for (struct anchor *a = b->anchors; a; a = a->next) {
+		if (strcmp(a->name, name) != 0)
+			continue;
+		if (!a->value)
+			return yaml_error(
+				b->y, place(&e->start_mark), "alias '*%s' is inside its own anchor", name);
+		*out = a->value;
+		return 0;
+	}
+	return yaml_error(b->y, place(&e->start_mark), "alias '*%s' has no anchor above it", name);
+}
+
+static int remember_anchor(struct builder *b, const char *name, struct anchor **out)
+{
+	struct anchor *a = arena_alloc(b->y->arena, sizeof(*a));
+	if (!a || !(a->name = arena_strdup(b->y->arena, name)))
+		return no_memory(b);
+	a->next = b->anchors;
+	b->anchors = *out = a;
+	return 0;
+}
+
+static int fill(struct builder *b, const yaml_event_t *e, unsigned depth, struct yaml_value *v)
+{
+	const char *text = (const char *)e->data.scalar.value;
+
+	switch (e->type) {
+	case YAML_SCALAR_EVENT:
+		v->type = YAML_SCALAR;
+		v->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+		if (strlen(text) != e->data.scalar.length)
+			return yaml_error(b->y, v->at, "a text must not hold a NUL byte");
+		if (!v->quoted && (!strcmp(text, "~") || !strcmp(text, "null")))
+			text = "";
+		v->text = arena_strdup(b->y->arena, text);
+		return v->text ? 0 : no_memory(b);
+	case YAML_SEQUENCE_START_EVENT: v->type = YAML_LIST; return build_list(b, v, depth + 1);
+	case YAML_MAPPING_START_EVENT: v->type = YAML_MAP; return build_map(b, v, depth + 1);
+	default: return yaml_error(b->y, v->at, "unexpected end of the file");
+	}
+}
+
+static int build(struct builder *b, yaml_event_t *e, unsigned depth, struct yaml_value **out)
+{
+	struct scn_at at = place(&e->start_mark);
+	struct anchor *anchor = NULL;
+	int err;
+
+	if (e->type == YAML_ALIAS_EVENT)
+		return build_alias(b, e, out);
+	if (depth > DEPTH_MAX)
+		return yaml_error(b->y, at, "nested deeper than %d levels", DEPTH_MAX);
+	if (++b->values > VALUES_MAX)
+		return yaml_error(b->y, at, "more than %d values in one file", VALUES_MAX);
+	if (tag_of(e))
+		return yaml_error(b->y, at, "tags ('%s') are not allowed", tag_of(e));
+	if (anchor_of(e) && (err = remember_anchor(b, anchor_of(e), &anchor)))
+		return err;
+	struct yaml_value *v = arena_alloc(b->y->arena, sizeof(*v));
+	if (!v)
+		return no_memory(b);
+	v->at = at;
+	if ((err = fill(b, e, depth, v)))
+		return err;
+	if (anchor)
+		anchor->value = v;
+	*out = v;
+	return 0;
+}
+
+/* Stream start, document start, the value, document end, stream end. */
+static int build_document(struct builder *b, struct yaml_value **out)
+{
+	yaml_event_t e;
+	int err = 0;
+
+	for (unsigned i = 0; i < 2 && !err; i++) {
+		if ((err = next_event(b, &e)))
+			return err;
+		if (e.type == YAML_STREAM_END_EVENT)
+			err = yaml_error(b->y, place(&e.start_mark), "the file is empty");
+		yaml_event_delete(&e);
+	}
+	if (err || (err = next_event(b, &e)))
+		return err;
+	err = build(b, &e, 0, out);
+	yaml_event_delete(&e);
+	for (unsigned i = 0; i < 2 && !err; i++) {
+		if ((err = next_event(b, &e)))
+			return err;
+		if (i == 1 && e.type != YAML_STREAM_END_EVENT)
+			err = yaml_error(
+				b->y, place(&e.start_mark), "a second document; one file is one document");
+		yaml_event_delete(&e);
+	}
+	return err;
+}
+
+int yaml_parse(struct yaml_reader *y, const char *text, size_t len, struct yaml_value **out)
+{
+	static const char mark[] = "\xef\xbb\xbf"; /* some editors begin a file with it */
+	size_t skip = len >= 3 && !memcmp(text, mark, 3) ? 3 : 0;
+	struct builder b = { .y = y, .text = text + skip, .len = len - skip };
+	struct yaml_value *v = NULL;
+
+	if (len > TEXT_MAX)
+		return err_say(y->eb, ERR_TOO_LARGE, "%s: larger than %d bytes", y->file, TEXT_MAX);
+	if (!yaml_parser_initialize(&b.parser))
+		return no_memory(&b);
+	yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&b.parser, (const unsigned char *)b.text, b.len);
+	int err = build_document(&b, &v);
+	yaml_parser_delete(&b.parser);
+	if (!err)
+		*out = v;
+	return err;
+}
+
+/* ---- rows */
+
+static const struct yaml_row *find_row(const struct yaml_row *rows, const char *key)
+{
+	for (; rows->key; rows++)
+		if (!strcmp(rows->key, key))
+			return rows;
+	return NULL;
+}
+
+static int unknown_key(
+	struct yaml_reader *y, const struct yaml_value *key, const char *what, const struct yaml_row *rows)
+{
+	const char *names[NAMES_MAX + 1];
+	size_t n = 0;
+
+	for (; rows->key && n < NAMES_MAX; rows++)
+		names[n++] = rows->key;
+	names[n] = NULL;
+	return yaml_error_near(y, key->at, key->text, names, "unknown key '%s' in %s", key->text, what);
+}
+
+static int read_word(struct yaml_reader *y, const struct yaml_value *v, const char *key,
+	const struct yaml_row *row, int *out)
+{
+	char list[200] = "";
+	size_t len = 0;
+
+	for (int i = 0; row->words[i]; i++)
+		if (!strcmp(row->words[i], v->text)) {
+			*out = i;
+			return 0;
+		}
+	for (int i = 0; row->words[i] && len < sizeof(list); i++)
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", row->words[i]);
+	return yaml_error_near(
+		y, v->at, v->text, row->words, "'%s' is not a value of '%s' (%s)", v->text, key, list);
+}
+
+static int read_bool(struct yaml_reader *y, const struct yaml_value *v, const char *key, bool *out)
+{
+	if (strcmp(v->text, "true") != 0 && strcmp(v->text, "false") != 0)
+		return yaml_error(y, v->at, "'%s' must be true or false, not '%s'", key, v->text);
+	*out = v->text[0] == 't';
+	return 0;
+}
+
+static int read_number(
+	struct yaml_reader *y, const struct yaml_value *v, const char *key, uint64_t max, uint64_t *out)
+{
+	if (!text_u64(v->text, 0, max, out))
+		return yaml_error(y, v->at, "'%s' must be a number, not '%s'", key, v->text);
+	return 0;
+}
+
+int yaml_read_scalar(struct yaml_reader *y, const struct yaml_value *v, const char *key,
+	const struct yaml_row *row, void *base)
+{
+	void *to = (char *)base + row->at;
+	uint64_t u = 0;
+	int err;
+
+	if (v->type != YAML_SCALAR || (!v->quoted && !*v->text))
+		return yaml_error(y, v->at, "'%s' must be a word, not %s", key, yaml_type_name(v));
+	switch (row->kind) {
+	case YAML_STRING: *(const char **)to = v->text; return 0;
+	case YAML_BOOL: return read_bool(y, v, key, to);
+	case YAML_U64: return read_number(y, v, key, UINT64_MAX, to);
+	case YAML_INT:
+		err = read_number(y, v, key, INT32_MAX, &u);
+		if (!err)
+			*(int *)to = (int)u;
+		return err;
+	case YAML_DURATION:
+		if (text_duration_ms(v->text, to) && *(uint64_t *)to)
+			return 0;
+		return yaml_error(y, v->at,
+			"'%s' must be a duration with its unit, as 500ms, 5s or 1m30s, not '%s'", key,
+			v->text);
+	default: return read_word(y, v, key, row, to);
+	}
+}
+
+int yaml_read_strings(struct yaml_reader *y, const struct yaml_value *v, const char *key, const char ***out)
+{
+	if (v->type != YAML_LIST)
+		return yaml_error(y, v->at, "'%s' must be a list, not %s", key, yaml_type_name(v));
+	const char **list = arena_array(y->arena, v->n + 1, sizeof(*list));
+	if (!list)
+		return err_say(y->eb, ERR_TOO_LARGE, "%s: too large to hold in memory", y->file);
+	for (size_t i = 0; i < v->n; i++) {
+		if (v->items[i]->type != YAML_SCALAR)
+			return yaml_error(y, v->items[i]->at, "'%s' must be a list of words; this is %s", key,
+				yaml_type_name(v->items[i]));
+		list[i] = v->items[i]->text;
+	}
+	*out = list;
+	return 0;
+}
+
+static int read_one(struct yaml_reader *y, const struct yaml_pair *p, const struct yaml_row *row, void *base)
+{
+	if (row->kind == YAML_CUSTOM)
+		return row->read(y, p->value, base);
+	if (row->kind == YAML_STRINGS)
+		return yaml_read_strings(
+			y, p->value, row->key, (const char ***)(void *)((char *)base + row->at));
+	return yaml_read_scalar(y, p->value, row->key, row, base);
+}
+
+int yaml_read_map(struct yaml_reader *y, const struct yaml_value *v, const char *what,
+	const struct yaml_row *rows, void *base)
+{
+	if (v->type != YAML_MAP)
+		return yaml_error(y, v->at, "%s must be a map, not %s", what, yaml_type_name(v));
+	for (size_t i = 0; i < v->n; i++) {
+		const struct yaml_row *row = find_row(rows, v->pairs[i].key->text);
+		int err = row ? read_one(y, &v->pairs[i], row, base)
+			      : unknown_key(y, v->pairs[i].key, what, rows);
+		if (err)
+			return err;
+	}
+	for (const struct yaml_row *row = rows; row->key; row++)
+		if (row->required && !yaml_get(v, row->key))
+			return yaml_error(y, v->at, "%s has no '%s'", what, row->key);
+	return 0;
+}

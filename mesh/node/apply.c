@@ -100,7 +100,7 @@ static void notice_offline(struct node *n, const struct netmap *old, const struc
 {
 	const struct netmap_peer *was = netmap_peer_by_id(old, now->id);
 	if (was && was->node.online == OPT_TRUE && now->online == OPT_FALSE)
-		names_peer_gone(n, now);
+		names_peer_gone(&n->names, now);
 }
 
 static void remove_peer(struct node *n, const struct netmap_peer *p)
@@ -202,7 +202,7 @@ int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
 	if ((d.self || d.n_added || d.n_removed || !old) && !err)
 		err = apply_iface(n, next, eb);
 	if ((d.names || d.dns || d.self || !old) && !err)
-		names_apply(n, next);
+		names_apply(&n->names, next, tun_name(n->tun), apply_self_expired(n));
 	for (size_t i = d.n_removed; i > 0; i--)
 		remove_peer(n, d.removed[i - 1]);
 	netmap_diff_fini(&d);
@@ -228,7 +228,7 @@ void apply_expiry(struct node *n)
 			remove_peer(n, n->map->peers[i]);
 	}
 	if (apply_self_expired(n)) {
-		names_apply(n, n->map);
+		names_apply(&n->names, n->map, tun_name(n->tun), true);
 		tell_state(n);
 	}
 	watch_expiry(n);
@@ -237,7 +237,7 @@ void apply_expiry(struct node *n)
 
 void apply_nothing(struct node *n)
 {
-	names_forget(n);
+	names_forget(&n->names);
 	for (size_t i = n->map ? n->map->n_peers : 0; i > 0; i--)
 		remove_peer(n, n->map->peers[i - 1]);
 	if (n->iface)

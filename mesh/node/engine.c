@@ -51,7 +51,7 @@ static void path_way_changed(void *arg, uint64_t peer)
 	const struct netmap_peer *p = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
 	uint64_t now = loop_now_ms(n->loop);
 	wg_path_changed(n->wg, now, peer);
-	names_network_changed(n);
+	names_network_changed(&n->names);
 	if (!p || !path_peer_state(n->path, now, peer, &s))
 		return;
 	char at[ENDPOINT_TEXT];
@@ -140,7 +140,7 @@ static void relay_peer_gone(void *arg, int32_t region, const struct node_key *wh
 		if (key_equal(peer->key.b, who->b) &&
 			path_peer_state(n->path, loop_now_ms(n->loop), (uint64_t)peer->id, &way) &&
 			!way.direct)
-			names_peer_gone(n, peer);
+			names_peer_gone(&n->names, peer);
 	}
 	node_rearm(n);
 }
@@ -175,7 +175,7 @@ static void links_changed(struct node *n)
 	size_t k = iface_local(n->iface, local, LOCAL_MAX);
 	path_links_changed(n->path, loop_now_ms(n->loop), local, k, udp_port(n->udp));
 	relays_links_changed(n->relays, local, k);
-	names_links_changed(n);
+	names_links_changed(&n->names);
 	if (n->server)
 		server_link_try_now(n->server);
 }

@@ -2,7 +2,6 @@
 #include "mesh/base/log.h"
 #include "mesh/node/host/iface.h"
 #include "mesh/node/host/os_dns.h"
-#include "mesh/node/plane/tun.h"
 #include "mesh/transport/http.h"
 #include "resolver/name.h"
 #include "resolver/present.h"
@@ -25,8 +24,8 @@ enum {
 /* --- what cannot be used --- */
 
 /* The first of them is kept in n->odd_dns, for `status`. */
-static void odd(struct node *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void odd(struct node *n, const char *fmt, ...)
+static void odd(struct names *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void odd(struct names *n, const char *fmt, ...)
 {
 	va_list ap;
 	if (n->odd_dns[0])
@@ -38,7 +37,7 @@ static void odd(struct node *n, const char *fmt, ...)
 
 /* --- zone --- */
 
-static void add_node(struct node *n, struct zone_builder *b, const struct ctl_node *c)
+static void add_node(struct names *n, struct zone_builder *b, const struct ctl_node *c)
 {
 	for (size_t i = 0; c->name[0] && i < c->addresses.n; i++) {
 		if (!zone_add_address(b, c->name, &c->addresses.v[i].ip, true))
@@ -64,7 +63,7 @@ static void add_service(struct zone_builder *b)
 	zone_add_address(b, name, &iface_service_v6, true);
 }
 
-static void add_extra(struct node *n, struct zone_builder *b, const struct ctl_record *r)
+static void add_extra(struct names *n, struct zone_builder *b, const struct ctl_record *r)
 {
 	uint8_t rdata[RDATA_MAX];
 	uint16_t type;
@@ -88,7 +87,7 @@ static void add_extra(struct node *n, struct zone_builder *b, const struct ctl_r
 		odd(n, "the extra DNS record %s cannot be used: an alias stands alone", r->name);
 }
 
-static struct zone *make_zone(struct node *n, const struct netmap *m)
+static struct zone *make_zone(struct names *n, const struct netmap *m)
 {
 	struct zone_builder *b = zone_builder_new();
 	if (!b)
@@ -126,7 +125,7 @@ static bool upstream_parse(const char *text, struct resolver_upstream *out)
 }
 
 static size_t parse_all(
-	struct node *n, const struct ctl_resolver *r, size_t count, struct resolver_upstream *out)
+	struct names *n, const struct ctl_resolver *r, size_t count, struct resolver_upstream *out)
 {
 	size_t k = 0;
 	for (size_t i = 0; i < count && k < UPSTREAMS_MAX; i++) {
@@ -141,7 +140,7 @@ static size_t parse_all(
 	return k;
 }
 
-static size_t base_upstreams(struct node *n, struct resolver_upstream *out)
+static size_t base_upstreams(struct names *n, struct resolver_upstream *out)
 {
 	struct addr base[BASE_MAX];
 	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0, k = 0;
@@ -152,7 +151,7 @@ static size_t base_upstreams(struct node *n, struct resolver_upstream *out)
 }
 
 /* The default route: what the server says, else the machine's own, else the server's fallback. */
-static size_t default_upstreams(struct node *n, const struct ctl_dns *dns, struct resolver_upstream *out)
+static size_t default_upstreams(struct names *n, const struct ctl_dns *dns, struct resolver_upstream *out)
 {
 	size_t k = dns ? parse_all(n, dns->resolvers, dns->n_resolvers, out) : 0;
 	if (!k)
@@ -187,7 +186,7 @@ static void add_host(struct routes *r, const char *host)
 
 /* What the mesh hangs on must not hang on the mesh: with its nameserver out of reach, the node could not find
  * the way back to it. */
-static void add_own_hosts(struct node *n, const struct url *control, struct routes *r)
+static void add_own_hosts(struct names *n, const struct url *control, struct routes *r)
 {
 	const struct ctl_derp_map *d = n->map ? n->map->derp : NULL;
 	r->n_base = base_upstreams(n, r->base);
@@ -200,7 +199,7 @@ static void add_own_hosts(struct node *n, const struct url *control, struct rout
 	}
 }
 
-static int configure_routes(struct node *n, const struct ctl_dns *dns, struct errbuf *eb)
+static int configure_routes(struct names *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
 	struct url control = { 0 };
 	struct routes r = { .cap = (dns ? dns->n_routes : 0) + OWN_HOSTS_MAX };
@@ -216,7 +215,7 @@ static int configure_routes(struct node *n, const struct ctl_dns *dns, struct er
 					.n_upstreams = parse_all(
 						n, dns->routes[i].resolvers, dns->routes[i].n, mine) };
 		}
-		(void)url_parse(n->state.prefs.control_url, &control);
+		(void)url_parse(n->prefs->control_url, &control);
 		add_own_hosts(n, &control, &r);
 		struct resolver_upstream *mine = next_ups(&r);
 		size_t n_default = default_upstreams(n, dns, mine);
@@ -243,9 +242,9 @@ static bool has_settings(const struct ctl_dns *dns)
 	return any;
 }
 
-static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbuf *eb)
+static int point_machine(struct names *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
-	if (!n->state.prefs.accept_dns || !dns || !has_settings(dns)) {
+	if (!n->prefs->accept_dns || !dns || !has_settings(dns)) {
 		os_dns_restore(n->os_dns);
 		return 0;
 	}
@@ -253,7 +252,7 @@ static int point_machine(struct node *n, const struct ctl_dns *dns, struct errbu
 	return os_dns_set(n->os_dns, &iface_service_v4, dns->domains.v, k, eb);
 }
 
-static bool is_self(const struct node *n, const struct addr *ip)
+static bool is_self(const struct names *n, const struct addr *ip)
 {
 	const struct ctl_prefixes *own = &n->map->self->node.addresses;
 	for (size_t i = 0; i < own->n; i++)
@@ -267,7 +266,7 @@ static bool is_self(const struct node *n, const struct addr *ip)
  * of this range, and not for this machine itself, which the tunnel does not lead to. */
 static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
 {
-	struct node *n = arg;
+	struct names *n = arg;
 	struct addr base[BASE_MAX];
 	if (!iface_in_mesh(&to->ip) || !n->map || is_self(n, &to->ip))
 		return 0;
@@ -275,12 +274,12 @@ static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
 	for (size_t i = 0; i < n_base; i++)
 		if (addr_equal(&base[i], &to->ip))
 			return 0;
-	const char *name = n->tun ? tun_name(n->tun) : "";
-	return name[0] ? setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) : -1;
+	return n->dev[0] ? setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, n->dev, (socklen_t)strlen(n->dev))
+			 : -1;
 }
 
 /* The IPv6 address is a convenience: a machine without IPv6 lacks it. */
-static int open_resolver(struct node *n, struct errbuf *eb)
+static int open_resolver(struct names *n, struct errbuf *eb)
 {
 	const struct endpoint service[] = { { .ip = iface_service_v4, .port = DNS_PORT },
 		{ .ip = iface_service_v6, .port = DNS_PORT } };
@@ -297,9 +296,10 @@ static int open_resolver(struct node *n, struct errbuf *eb)
 
 /* Once this node's key has expired the mesh is out of reach: its names are served as they were, but questions
  * of the machine go where they went without a mesh. */
-static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
+static int apply(struct names *n, struct errbuf *eb)
 {
-	const struct ctl_dns *dns = apply_self_expired(n) ? NULL : m->dns;
+	const struct netmap *m = n->map;
+	const struct ctl_dns *dns = n->expired ? NULL : m->dns;
 	int err = n->dns ? 0 : open_resolver(n, eb);
 	if (err)
 		return err;
@@ -312,13 +312,14 @@ static int apply(struct node *n, const struct netmap *m, struct errbuf *eb)
 	return err ? err : point_machine(n, dns, eb);
 }
 
-void names_apply(struct node *n, const struct netmap *m)
+/* What is to be true is in n already. */
+static void apply_and_tell(struct names *n)
 {
 	struct errbuf eb = { 0 };
 	char text[sizeof(n->no_dns)] = "", odd_before[sizeof(n->odd_dns)];
 	memcpy(odd_before, n->odd_dns, sizeof(odd_before));
 	n->odd_dns[0] = 0;
-	if (apply(n, m, &eb) != 0)
+	if (apply(n, &eb) != 0)
 		snprintf(text, sizeof(text), "mesh names do not resolve on this machine: %s", eb.text);
 	if (text[0] && strcmp(text, n->no_dns) != 0)
 		log_error("%s", text);
@@ -327,35 +328,47 @@ void names_apply(struct node *n, const struct netmap *m)
 	memcpy(n->no_dns, text, sizeof(text));
 }
 
-void names_refresh(struct node *n)
+void names_apply(struct names *n, struct netmap *m, const char *dev, bool expired)
 {
-	if (n->map && n->wg)
-		names_apply(n, n->map);
+	netmap_get(m);
+	netmap_put(n->map);
+	n->map = m;
+	n->expired = expired;
+	snprintf(n->dev, sizeof(n->dev), "%s", dev);
+	apply_and_tell(n);
 }
 
-void names_links_changed(struct node *n)
+void names_refresh(struct names *n)
+{
+	if (n->map)
+		apply_and_tell(n);
+}
+
+void names_links_changed(struct names *n)
 {
 	names_network_changed(n);
 	if (n->os_dns && (os_dns_base_changed(n->os_dns) || n->no_dns[0]))
 		names_refresh(n);
 }
 
-void names_network_changed(struct node *n)
+void names_network_changed(struct names *n)
 {
 	if (n->dns)
 		resolver_network_changed(resolver_server_core(n->dns));
 }
 
-void names_peer_gone(struct node *n, const struct ctl_node *peer)
+void names_peer_gone(struct names *n, const struct ctl_node *peer)
 {
 	for (size_t i = 0; n->dns && i < peer->addresses.n; i++)
 		resolver_server_doubt(n->dns, &peer->addresses.v[i].ip);
 }
 
-void names_forget(struct node *n)
+void names_forget(struct names *n)
 {
 	if (n->os_dns)
 		os_dns_restore(n->os_dns);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
+	netmap_put(n->map);
+	n->map = NULL;
 }

@@ -3,18 +3,35 @@
 #ifndef RW_NODE_NAMES_H
 #define RW_NODE_NAMES_H
 
-#include "mesh/node/node.h"
+#include "mesh/netmap/netmap.h"
+#include "mesh/node/host/os_dns.h"
+#include "mesh/node/host/state.h"
+#include "resolver/listen.h"
 
-/* A failure is kept in n->no_dns: a mesh without names is better than none. Tried again by names_refresh. */
-void names_apply(struct node *n, const struct netmap *m);
-void names_forget(struct node *n); /* resolv.conf back, resolver closed */
+/* Embedded in its owner, who sets the first three and leaves the rest at zero. */
+struct names {
+	struct loop *loop;
+	struct os_dns *os_dns;		 /* borrowed */
+	const struct state_prefs *prefs; /* borrowed, read anew each time: control_url, accept_dns */
+	struct netmap *map;		 /* what is applied, a reference of our own; NULL: nothing */
+	bool expired;			 /* our own key */
+	char dev[16];			 /* the mesh interface */
+	struct resolver_server *dns;	 /* NULL: not open */
+	char no_dns[384];  /* why the machine does not ask our resolver; "" = it does, or shall not */
+	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
+};
+
+/* A failure is kept in n->no_dns: a mesh without names is better than none. Tried again by names_refresh.
+ * expired: our own key has; dev: the mesh interface, copied. */
+void names_apply(struct names *n, struct netmap *m, const char *dev, bool expired);
+void names_forget(struct names *n); /* resolv.conf back, resolver closed */
 /* The server lost sight of a peer. It may be a nameserver. */
-void names_peer_gone(struct node *n, const struct ctl_node *peer);
+void names_peer_gone(struct names *n, const struct ctl_node *peer);
 /* resolv.conf was rewritten, or the preference changed. */
-void names_refresh(struct node *n);
+void names_refresh(struct names *n);
 /* The machine's links changed: its own nameservers may be others, and what failed may work. */
-void names_links_changed(struct node *n);
+void names_links_changed(struct names *n);
 /* A way to somewhere opened or closed: upstreams that were given up may answer again. */
-void names_network_changed(struct node *n);
+void names_network_changed(struct names *n);
 
 #endif

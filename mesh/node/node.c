@@ -180,7 +180,7 @@ void node_reopen(struct node *n)
 
 static void resolv_conf_changed(void *arg)
 {
-	names_refresh(arg);
+	names_refresh(&((struct node *)arg)->names);
 }
 
 static bool may_set_up_interfaces(void)
@@ -270,6 +270,7 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->os_dns = os_dns_open(n->loop, n->opt.resolv_conf, resolv_conf_changed, n);
 	if (!n->os_dns)
 		return err_set(eb, -ENOMEM, "start");
+	n->names = (struct names) { .loop = n->loop, .os_dns = n->os_dns, .prefs = &n->state.prefs };
 	if (!iface_service_taken())
 		os_dns_recover(n->os_dns);
 	node_set_backend(n, n->state.logged_in ? NODE_STOPPED : NODE_NEEDS_LOGIN);
@@ -315,7 +316,7 @@ void node_prefs_changed(struct node *n)
 		return;
 	}
 	if (engine_running(n)) {
-		names_refresh(n);
+		names_refresh(&n->names);
 		server_link_update(n->server);
 	} else if (start(n, &eb) != 0) {
 		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);

@@ -7,12 +7,12 @@
 #include "mesh/filter/filter.h"
 #include "mesh/netmap/netmap.h"
 #include "mesh/node/host/state.h"
+#include "mesh/node/names.h"
 #include "mesh/node/plane/tun.h"
 #include "mesh/node/plane/udp.h"
 #include "mesh/os/loop.h"
 #include "mesh/path/path.h"
 #include "mesh/wg/wg.h"
-#include "resolver/listen.h"
 
 enum node_backend { /* names and numbers of LocalAPI's State */
 	NODE_NO_STATE = 0,
@@ -53,9 +53,7 @@ struct node {
 	enum node_backend backend;
 	char auth_url[512], last_error[384];
 	char unsaved[384]; /* why the state on disk is older than ours; "" = it is not */
-	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
 	char unsaved_map[384];
-	char no_dns[384]; /* why the machine does not ask our resolver; "" = it does, or shall not */
 
 	/* The engine: exists while the node is up (node_engine.c). */
 	int state_lock;			    /* fd; one daemon a state folder */
@@ -82,7 +80,7 @@ struct node {
 	bool map_cached;    /* it came from disk and the server has not been heard yet */
 	struct iface *iface;
 	struct os_dns *os_dns;
-	struct resolver_server *dns;
+	struct names names;
 	struct server_link *server;
 	struct local_api *api;
 	struct loop_timer *map_save;   /* debounce of the cached map */

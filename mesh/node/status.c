@@ -127,10 +127,10 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = n->unsaved;
 	if (n->unsaved_map[0])
 		s->health[s->n_health++] = n->unsaved_map;
-	if (n->no_dns[0])
-		s->health[s->n_health++] = n->no_dns;
-	if (n->odd_dns[0])
-		s->health[s->n_health++] = n->odd_dns;
+	if (n->names.no_dns[0])
+		s->health[s->n_health++] = n->names.no_dns;
+	if (n->names.odd_dns[0])
+		s->health[s->n_health++] = n->names.odd_dns;
 	if (n->server && !server_link_connected(n->server) && server_link_waiting_for(n->server)[0] &&
 		strcmp(server_link_waiting_for(n->server), n->last_error) != 0)
 		s->health[s->n_health++] = server_link_waiting_for(n->server);

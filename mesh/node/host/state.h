@@ -10,16 +10,17 @@
 
 enum { STATE_VERSION = 1 };
 
+struct state_prefs {
+	char control_url[512], hostname[64], operator_user[64]; /* operator_user: may change things too */
+	bool want_running, accept_dns;
+};
+
 struct state {
 	struct machine_private machine;
 	struct node_private node;  /* zero: never logged in, or logged out */
 	struct machine_key server; /* the one that accepted us; zero: none yet */
 	bool logged_in;		   /* the server has accepted `node` */
-	struct {
-		char control_url[512], hostname[64],
-			operator_user[64]; /* operator_user: may change things too */
-		bool want_running, accept_dns;
-	} prefs;
+	struct state_prefs prefs;
 	uint64_t handshake_floor_ms; /* Unix; the newest WireGuard timestamp sent (wg_clock_floor) */
 	char login_name[256];
 };

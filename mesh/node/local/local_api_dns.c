@@ -51,11 +51,12 @@ void local_dns_query(struct request *r)
 		a->client = r->client;
 		a->q = dns_ask_start(r->n->loop, name, type, answered, a, &eb);
 	}
-	if (a && a->q && !r->n->dns) {
+	if (a && a->q && !r->n->names.dns) {
 		dns_ask_cancel(a->q);
 		a->q = NULL;
 		err_say(&eb, ERR_CLOSED, "%s",
-			r->n->no_dns[0] ? r->n->no_dns : "the node is not up; run `ropewalk up` first");
+			r->n->names.no_dns[0] ? r->n->names.no_dns
+					      : "the node is not up; run `ropewalk up` first");
 	}
 	if (!a || !a->q) {
 		free(a);

@@ -41,7 +41,8 @@ struct upstream {
 
 struct place {
 	char dir[64], resolv[96];
-	struct node n;
+	struct names n;
+	struct state_prefs prefs;
 #define X(name, at) struct upstream name;
 	SERVERS(X)
 #undef X
@@ -108,7 +109,8 @@ static struct place *place_make(void)
 	assert_non_null(mkdtemp(p->dir));
 	snprintf(p->resolv, sizeof(p->resolv), "%s/resolv.conf", p->dir);
 	p->n.loop = loop_new();
-	p->n.state.prefs.accept_dns = true;
+	p->n.prefs = &p->prefs;
+	p->prefs.accept_dns = true;
 #define X(name, at) upstream_open(&p->name, p->n.loop, at);
 	SERVERS(X)
 #undef X
@@ -119,7 +121,6 @@ static void place_end(struct place *p)
 {
 	names_forget(&p->n);
 	os_dns_close(p->n.os_dns);
-	netmap_put(p->n.map);
 #define X(name, at) upstream_close(&p->name);
 	SERVERS(X)
 #undef X
@@ -138,11 +139,10 @@ static void use_map(struct place *p, const char *json)
 	struct netmap *next = netmap_apply(NULL, &m, 0, &eb);
 	if (!next)
 		fail_msg("%s", eb.text);
-	netmap_put(p->n.map);
-	p->n.map = next;
 	if (!p->n.os_dns)
 		p->n.os_dns = os_dns_open(p->n.loop, p->resolv, nothing, NULL);
-	names_apply(&p->n, next);
+	names_apply(&p->n, next, "", netmap_peer_expired(next, next->self, clock_unix_ms()));
+	netmap_put(next);
 	arena_free(&a);
 }
 
@@ -235,8 +235,8 @@ static void test_own_before_fallback(void **state)
 	ask(p, "example.com", "A");
 	assert_true(p->own.asked > 0 && p->fallback.asked == 0);
 	/* Not wanted any more: the file is the machine's own again. */
-	p->n.state.prefs.accept_dns = false;
-	names_apply(&p->n, p->n.map);
+	p->prefs.accept_dns = false;
+	names_refresh(&p->n);
 	assert_false(os_dns_active(p->n.os_dns));
 	place_end(p);
 }

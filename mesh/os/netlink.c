@@ -1,7 +1,6 @@
-#include "mesh/os/netlink.h"
+#include "mesh/os/netlink_inner.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
@@ -14,30 +13,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum {
-	REQUEST_MAX = 1024, /* our own messages: a few fixed attributes */
-	REPLY_MAX = 32768,  /* what the kernel fills in a dump */
-};
-
-struct nl {
-	struct mnl_socket *sock;
-	int ctl; /* for the one question that has no netlink message on older kernels */
-	unsigned seq;
-};
-
-/* One request being built; `msg` points into buf. */
-struct request {
-	_Alignas(struct nlmsghdr) char buf[REQUEST_MAX];
-	struct nlmsghdr *msg;
-};
-
-struct reply {
-	mnl_cb_t each; /* for every answer that is not an acknowledgement; may be NULL */
-	void *arg;
-	int err;	/* what the kernel said, 0 or -errno */
-	char text[160]; /* its own explanation, often empty */
-};
 
 struct nl *nl_open(struct errbuf *eb)
 {
@@ -70,7 +45,7 @@ void nl_close(struct nl *n)
 	free(n);
 }
 
-static void *begin(struct request *r, uint16_t type, uint16_t flags, size_t body)
+void *nl_begin(struct nl_request *r, uint16_t type, uint16_t flags, size_t body)
 {
 	r->msg = mnl_nlmsg_put_header(r->buf);
 	r->msg->nlmsg_type = type;
@@ -78,20 +53,20 @@ static void *begin(struct request *r, uint16_t type, uint16_t flags, size_t body
 	return mnl_nlmsg_put_extra_header(r->msg, body);
 }
 
-static struct ifinfomsg *begin_link(struct request *r, uint16_t type, uint16_t flags, int ifindex)
+static struct ifinfomsg *begin_link(struct nl_request *r, uint16_t type, uint16_t flags, int ifindex)
 {
-	struct ifinfomsg *ifi = begin(r, type, flags, sizeof(*ifi));
+	struct ifinfomsg *ifi = nl_begin(r, type, flags, sizeof(*ifi));
 	ifi->ifi_family = AF_UNSPEC;
 	ifi->ifi_index = ifindex;
 	return ifi;
 }
 
-static uint8_t family_of(const struct addr *a)
+uint8_t nl_family(const struct addr *a)
 {
 	return addr_is_v4(a) ? AF_INET : AF_INET6;
 }
 
-static void put_addr(struct request *r, uint16_t type, const struct addr *a)
+void nl_put_addr(struct nl_request *r, uint16_t type, const struct addr *a)
 {
 	if (addr_is_v4(a))
 		mnl_attr_put(r->msg, type, 4, a->b + 12);
@@ -101,13 +76,13 @@ static void put_addr(struct request *r, uint16_t type, const struct addr *a)
 
 static int answer_read(const struct nlmsghdr *h, void *arg)
 {
-	struct reply *r = arg;
+	struct nl_reply *r = arg;
 	return r->each ? r->each(h, r->arg) : MNL_CB_OK;
 }
 
 static int ack_read(const struct nlmsghdr *h, void *arg)
 {
-	struct reply *r = arg;
+	struct nl_reply *r = arg;
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*e)) {
 		r->err = -EBADMSG;
@@ -130,11 +105,10 @@ static int ack_read(const struct nlmsghdr *h, void *arg)
 	return MNL_CB_STOP;
 }
 
-/* Sends and reads until the acknowledgement (or the end of a dump). */
-static int transact(struct nl *n, struct request *q, struct reply *r)
+int nl_transact(struct nl *n, struct nl_request *q, struct nl_reply *r)
 {
 	static const mnl_cb_t on_control[NLMSG_ERROR + 1] = { [NLMSG_ERROR] = ack_read };
-	_Alignas(struct nlmsghdr) char buf[REPLY_MAX];
+	_Alignas(struct nlmsghdr) char buf[NL_REPLY_MAX];
 	mnl_cb_t control[ARRAY_LEN(on_control)];
 	memcpy(control, on_control, sizeof(control));
 	q->msg->nlmsg_seq = ++n->seq;
@@ -157,10 +131,10 @@ static int transact(struct nl *n, struct request *q, struct reply *r)
 	}
 }
 
-static int finish(struct nl *n, struct request *q, struct errbuf *eb, const char *what)
+int nl_finish(struct nl *n, struct nl_request *q, struct errbuf *eb, const char *what)
 {
-	struct reply r = { 0 };
-	int err = transact(n, q, &r);
+	struct nl_reply r = { 0 };
+	int err = nl_transact(n, q, &r);
 	if (!err)
 		return 0;
 	return r.text[0] ? err_set(eb, err, "%s (%s)", what, r.text) : err_set(eb, err, "%s", what);
@@ -180,12 +154,12 @@ int nl_link_index(struct nl *n, const char *name)
 {
 	if (strlen(name) >= IFNAMSIZ)
 		return -ENAMETOOLONG;
-	struct request q;
+	struct nl_request q;
 	int index = 0;
-	struct reply r = { .each = index_read, .arg = &index };
+	struct nl_reply r = { .each = index_read, .arg = &index };
 	begin_link(&q, RTM_GETLINK, 0, 0);
 	mnl_attr_put_strz(q.msg, IFLA_IFNAME, name);
-	int err = transact(n, &q, &r);
+	int err = nl_transact(n, &q, &r);
 	if (err)
 		return err;
 	return index > 0 ? index : -ENODEV;
@@ -193,11 +167,11 @@ int nl_link_index(struct nl *n, const char *name)
 
 int nl_link_up(struct nl *n, int ifindex, bool up, struct errbuf *eb)
 {
-	struct request q;
+	struct nl_request q;
 	struct ifinfomsg *ifi = begin_link(&q, RTM_NEWLINK, 0, ifindex);
 	ifi->ifi_change = IFF_UP;
 	ifi->ifi_flags = up ? IFF_UP : 0;
-	return finish(n, &q, eb, up ? "raise interface" : "take interface down");
+	return nl_finish(n, &q, eb, up ? "raise interface" : "take interface down");
 }
 
 int nl_link_settle(struct nl *n, const char *name, struct errbuf *eb)
@@ -212,37 +186,37 @@ int nl_link_settle(struct nl *n, const char *name, struct errbuf *eb)
 
 int nl_link_mtu(struct nl *n, int ifindex, uint32_t mtu, struct errbuf *eb)
 {
-	struct request q;
+	struct nl_request q;
 	begin_link(&q, RTM_NEWLINK, 0, ifindex);
 	mnl_attr_put_u32(q.msg, IFLA_MTU, mtu);
-	return finish(n, &q, eb, "set interface MTU");
+	return nl_finish(n, &q, eb, "set interface MTU");
 }
 
 int nl_link_del(struct nl *n, int ifindex, struct errbuf *eb)
 {
-	struct request q;
+	struct nl_request q;
 	begin_link(&q, RTM_DELLINK, 0, ifindex);
-	return finish(n, &q, eb, "delete interface");
+	return nl_finish(n, &q, eb, "delete interface");
 }
 
 int nl_link_master(struct nl *n, int ifindex, int bridge_ifindex, struct errbuf *eb)
 {
-	struct request q;
+	struct nl_request q;
 	begin_link(&q, RTM_NEWLINK, 0, ifindex);
 	mnl_attr_put_u32(q.msg, IFLA_MASTER, (uint32_t)bridge_ifindex);
-	return finish(n, &q, eb, "put interface into bridge");
+	return nl_finish(n, &q, eb, "put interface into bridge");
 }
 
 int nl_bridge_add(struct nl *n, const char *name, struct errbuf *eb)
 {
-	struct request q;
+	struct nl_request q;
 	struct ifinfomsg *ifi = begin_link(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	ifi->ifi_flags = ifi->ifi_change = IFF_UP;
 	mnl_attr_put_strz(q.msg, IFLA_IFNAME, name);
 	struct nlattr *info = mnl_attr_nest_start(q.msg, IFLA_LINKINFO);
 	mnl_attr_put_strz(q.msg, IFLA_INFO_KIND, "bridge");
 	mnl_attr_nest_end(q.msg, info);
-	return finish(n, &q, eb, "add bridge");
+	return nl_finish(n, &q, eb, "add bridge");
 }
 
 int nl_veth_add(struct nl *n, const struct nl_veth *v, struct errbuf *eb)
@@ -250,7 +224,7 @@ int nl_veth_add(struct nl *n, const struct nl_veth *v, struct errbuf *eb)
 	if (strlen(v->name) >= IFNAMSIZ || strlen(v->peer) >= IFNAMSIZ)
 		return err_say(eb, -ENAMETOOLONG, "interface name %s or %s is longer than 15 characters",
 			v->name, v->peer);
-	struct request q;
+	struct nl_request q;
 	struct ifinfomsg *ifi = begin_link(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
 	if (v->up)
 		ifi->ifi_flags = ifi->ifi_change = IFF_UP;
@@ -272,7 +246,7 @@ int nl_veth_add(struct nl *n, const struct nl_veth *v, struct errbuf *eb)
 	mnl_attr_nest_end(q.msg, peer);
 	mnl_attr_nest_end(q.msg, data);
 	mnl_attr_nest_end(q.msg, info);
-	return finish(n, &q, eb, "add veth pair");
+	return nl_finish(n, &q, eb, "add veth pair");
 }
 
 static int mac_read(const struct nlmsghdr *h, void *arg)
@@ -289,39 +263,39 @@ static int mac_read(const struct nlmsghdr *h, void *arg)
 int nl_link_mac(struct nl *n, int ifindex, uint8_t mac[static 6])
 {
 	static const uint8_t none[6];
-	struct request q;
-	struct reply r = { .each = mac_read, .arg = mac };
+	struct nl_request q;
+	struct nl_reply r = { .each = mac_read, .arg = mac };
 	memset(mac, 0, 6);
 	begin_link(&q, RTM_GETLINK, 0, ifindex);
-	int err = transact(n, &q, &r);
+	int err = nl_transact(n, &q, &r);
 	if (err)
 		return err;
 	return memcmp(mac, none, 6) ? 0 : -ENODATA;
 }
 
-/* ---- addresses, routes, neighbours ---- */
+/* ---- addresses, neighbours ---- */
 
-static void put_ifaddr(struct request *q, int ifindex, const struct prefix *p)
+static void put_ifaddr(struct nl_request *q, int ifindex, const struct prefix *p)
 {
 	struct ifaddrmsg *m = mnl_nlmsg_get_payload(q->msg);
-	m->ifa_family = family_of(&p->ip);
+	m->ifa_family = nl_family(&p->ip);
 	m->ifa_prefixlen = p->bits;
 	m->ifa_index = (uint32_t)ifindex;
 	m->ifa_flags = m->ifa_family == AF_INET6 ? IFA_F_NODAD : 0;
-	put_addr(q, IFA_LOCAL, &p->ip);
-	put_addr(q, IFA_ADDRESS, &p->ip);
+	nl_put_addr(q, IFA_LOCAL, &p->ip);
+	nl_put_addr(q, IFA_ADDRESS, &p->ip);
 }
 
 static int add_address(struct nl *n, int ifindex, const struct prefix *p, const struct ifa_cacheinfo *life,
 	struct errbuf *eb)
 {
-	struct request q;
-	begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifaddrmsg));
+	struct nl_request q;
+	nl_begin(&q, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifaddrmsg));
 	put_ifaddr(&q, ifindex, p);
 	if (life)
 		mnl_attr_put(q.msg, IFA_CACHEINFO, sizeof(*life), life);
 	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "add address ";
-	int err = finish(n, &q, eb, strcat(what, prefix_format(p, text)));
+	int err = nl_finish(n, &q, eb, strcat(what, prefix_format(p, text)));
 	return err == -EEXIST ? 0 : err;
 }
 
@@ -338,78 +312,24 @@ int nl_addr_add_deprecated(struct nl *n, int ifindex, const struct prefix *p, st
 
 int nl_addr_del(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb)
 {
-	struct request q;
-	begin(&q, RTM_DELADDR, 0, sizeof(struct ifaddrmsg));
+	struct nl_request q;
+	nl_begin(&q, RTM_DELADDR, 0, sizeof(struct ifaddrmsg));
 	put_ifaddr(&q, ifindex, p);
 	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "remove address ";
-	return finish(n, &q, eb, strcat(what, prefix_format(p, text)));
-}
-
-static void put_route(struct request *q, const struct nl_route *r)
-{
-	struct rtmsg *m = mnl_nlmsg_get_payload(q->msg);
-	m->rtm_family = family_of(&r->dst.ip);
-	m->rtm_dst_len = r->dst.bits;
-	m->rtm_table = RT_TABLE_UNSPEC;
-	m->rtm_protocol = RTPROT_STATIC;
-	m->rtm_type = RTN_UNICAST;
-	bool on_link = addr_is_unspecified(&r->via);
-	m->rtm_scope = on_link && m->rtm_family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-	struct prefix dst = r->dst;
-	prefix_mask(&dst);
-	if (dst.bits)
-		put_addr(q, RTA_DST, &dst.ip);
-	if (!on_link)
-		put_addr(q, RTA_GATEWAY, &r->via);
-	if (r->ifindex)
-		mnl_attr_put_u32(q->msg, RTA_OIF, (uint32_t)r->ifindex);
-	if (r->metric)
-		mnl_attr_put_u32(q->msg, RTA_PRIORITY, r->metric);
-	mnl_attr_put_u32(q->msg, RTA_TABLE, r->table ? r->table : RT_TABLE_MAIN);
-}
-
-static int add_route(struct nl *n, const struct nl_route *r, int flag, struct errbuf *eb)
-{
-	struct request q;
-	begin(&q, RTM_NEWROUTE, NLM_F_CREATE | flag, sizeof(struct rtmsg));
-	put_route(&q, r);
-	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "add route ";
-	return finish(n, &q, eb, strcat(what, prefix_format(&r->dst, text)));
-}
-
-int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb)
-{
-	return add_route(n, r, NLM_F_REPLACE, eb);
-}
-
-int nl_route_keep(struct nl *n, const struct nl_route *r, struct errbuf *eb)
-{
-	int err = add_route(n, r, NLM_F_EXCL, eb);
-	return err == -EEXIST ? 0 : err;
-}
-
-int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb)
-{
-	struct request q;
-	begin(&q, RTM_DELROUTE, 0, sizeof(struct rtmsg));
-	put_route(&q, r);
-	struct rtmsg *m = mnl_nlmsg_get_payload(q.msg);
-	m->rtm_scope = RT_SCOPE_NOWHERE; /* any */
-	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "remove route ";
-	return finish(n, &q, eb, strcat(what, prefix_format(&r->dst, text)));
+	return nl_finish(n, &q, eb, strcat(what, prefix_format(p, text)));
 }
 
 int nl_neigh_add(
 	struct nl *n, int ifindex, const struct addr *ip, const uint8_t mac[static 6], struct errbuf *eb)
 {
-	struct request q;
-	struct ndmsg *m = begin(&q, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m));
-	m->ndm_family = family_of(ip);
+	struct nl_request q;
+	struct ndmsg *m = nl_begin(&q, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m));
+	m->ndm_family = nl_family(ip);
 	m->ndm_ifindex = ifindex;
 	m->ndm_state = NUD_PERMANENT;
-	put_addr(&q, NDA_DST, ip);
+	nl_put_addr(&q, NDA_DST, ip);
 	mnl_attr_put(q.msg, NDA_LLADDR, 6, mac);
-	return finish(n, &q, eb, "add neighbour");
+	return nl_finish(n, &q, eb, "add neighbour");
 }
 
 /* ---- listing ---- */
@@ -477,16 +397,16 @@ static int link_name_read(const struct nlmsghdr *h, void *arg)
 int nl_addr_list(struct nl *n, struct nl_addr *out, size_t cap, struct errbuf *eb)
 {
 	struct listing l = { .out = out, .cap = cap };
-	struct reply r = { .each = address_read, .arg = &l };
-	struct request q;
-	struct ifaddrmsg *m = begin(&q, RTM_GETADDR, NLM_F_DUMP, sizeof(*m));
+	struct nl_reply r = { .each = address_read, .arg = &l };
+	struct nl_request q;
+	struct ifaddrmsg *m = nl_begin(&q, RTM_GETADDR, NLM_F_DUMP, sizeof(*m));
 	m->ifa_family = AF_UNSPEC;
-	int err = transact(n, &q, &r);
+	int err = nl_transact(n, &q, &r);
 	if (err)
 		return err_set(eb, err, "list addresses");
-	r = (struct reply) { .each = link_name_read, .arg = &l };
+	r = (struct nl_reply) { .each = link_name_read, .arg = &l };
 	begin_link(&q, RTM_GETLINK, NLM_F_DUMP, 0);
-	if ((err = transact(n, &q, &r)))
+	if ((err = nl_transact(n, &q, &r)))
 		return err_set(eb, err, "list interfaces");
 	return (int)l.n;
 }

@@ -131,6 +131,41 @@ int nl_transact(struct nl *n, struct nl_request *q, struct nl_reply *r)
 	}
 }
 
+/* The codes of the messages in one read; true once the last has been answered. */
+static bool codes_read(const char *buf, int len, uint32_t first, size_t count, int *codes)
+{
+	bool last = false;
+	for (const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)buf; mnl_nlmsg_ok(h, len);
+		h = mnl_nlmsg_next(h, &len)) {
+		const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+		uint32_t at = h->nlmsg_seq - first;
+		if (h->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(h) < sizeof(*e) || at >= count)
+			continue;
+		codes[at] = e->error;
+		last = last || at == count - 1;
+	}
+	return last;
+}
+
+int nl_transact_all(struct nl *n, const void *requests, size_t len, size_t count, int *codes)
+{
+	_Alignas(struct nlmsghdr) char buf[NL_REPLY_MAX];
+	uint32_t first = n->seq + 1;
+	memset(codes, 0, count * sizeof(*codes));
+	n->seq += (unsigned)count;
+	if (mnl_socket_sendto(n->sock, requests, len) < 0)
+		return -errno;
+	for (;;) {
+		ssize_t got = mnl_socket_recvfrom(n->sock, buf, sizeof(buf));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (codes_read(buf, (int)got, first, count, codes))
+			return 0;
+	}
+}
+
 int nl_finish(struct nl *n, struct nl_request *q, struct errbuf *eb, const char *what)
 {
 	struct nl_reply r = { 0 };

@@ -46,6 +46,20 @@ struct nl_route {
 int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb);  /* replaces */
 int nl_route_keep(struct nl *n, const struct nl_route *r, struct errbuf *eb); /* one that is there stays: 0 */
 int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb);
+/* Many at once, hundreds to a system call: nl_route_add or nl_route_del for each of v[n]. codes[n] (may be
+ * NULL) gets what the kernel said of each, 0 or -errno; returns the first of them that is not 0. */
+int nl_route_add_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
+int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
+/* The gateway of the route that a packet to `to` takes now: 0; -ENOENT: none, it is on link. */
+int nl_route_gateway(struct nl *n, const struct addr *to, struct addr *gateway);
+/* A policy rule: every packet of the family (v6) is looked up in `table`, in the order of priorities. One
+ * that is there already, or is not there any more, is no error. */
+struct nl_rule {
+	bool v6;
+	uint32_t priority, table;
+};
+int nl_rule_add(struct nl *n, const struct nl_rule *r, struct errbuf *eb);
+int nl_rule_del(struct nl *n, const struct nl_rule *r, struct errbuf *eb);
 /* Permanent neighbour entry. */
 int nl_neigh_add(
 	struct nl *n, int ifindex, const struct addr *ip, const uint8_t mac[static 6], struct errbuf *eb);

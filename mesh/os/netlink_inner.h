@@ -39,5 +39,9 @@ uint8_t nl_family(const struct addr *a);
 int nl_transact(struct nl *n, struct nl_request *q, struct nl_reply *r);
 /* The same for requests without answers: `what` begins the sentence when the kernel refuses. */
 int nl_finish(struct nl *n, struct nl_request *q, struct errbuf *eb, const char *what);
+/* For many requests in one write: `count` of them, numbered from n->seq + 1. What the kernel said of each
+ * goes to codes[count]; all but the last may do without an acknowledgement. 0, or why nothing could be said.
+ */
+int nl_transact_all(struct nl *n, const void *requests, size_t len, size_t count, int *codes);
 
 #endif

@@ -1,9 +1,16 @@
 #include "mesh/os/netlink_inner.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
+
+enum {
+	BATCH = 256,		  /* routes in one write: their answers fit the socket's buffer */
+	BATCH_BYTES = BATCH * 96, /* one message: header, rtmsg, two addresses, three numbers */
+	RULE_PROTOCOL = RTPROT_STATIC,
+};
 
 static void put_route(struct nl_request *q, const struct nl_route *r)
 {
@@ -57,4 +64,124 @@ int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb)
 	m->rtm_scope = RT_SCOPE_NOWHERE; /* any */
 	char text[PREFIX_TEXT], what[PREFIX_TEXT + 16] = "remove route ";
 	return nl_finish(n, &q, eb, strcat(what, prefix_format(&r->dst, text)));
+}
+
+/* ---- many at once ---- */
+
+static size_t put_message(char *at, const struct nl_route *r, bool add, uint32_t seq, bool last)
+{
+	struct nl_request q;
+	nl_begin(&q, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+		sizeof(struct rtmsg));
+	put_route(&q, r);
+	if (!add)
+		((struct rtmsg *)mnl_nlmsg_get_payload(q.msg))->rtm_scope = RT_SCOPE_NOWHERE;
+	if (!last)
+		q.msg->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+	q.msg->nlmsg_seq = seq;
+	memcpy(at, q.buf, q.msg->nlmsg_len);
+	return NLMSG_ALIGN(q.msg->nlmsg_len);
+}
+
+static int change_batch(struct nl *n, const struct nl_route *v, size_t count, bool add, int *codes)
+{
+	_Alignas(struct nlmsghdr) char buf[BATCH_BYTES];
+	size_t len = 0;
+	for (size_t i = 0; i < count; i++)
+		len += put_message(buf + len, &v[i], add, n->seq + 1 + (uint32_t)i, i == count - 1);
+	return nl_transact_all(n, buf, len, count, codes);
+}
+
+static int change_all(
+	struct nl *n, const struct nl_route *v, size_t count, bool add, int *codes, struct errbuf *eb)
+{
+	int batch[BATCH], first = 0;
+	char text[PREFIX_TEXT];
+	for (size_t at = 0; at < count; at += BATCH) {
+		size_t k = count - at < BATCH ? count - at : BATCH;
+		int err = change_batch(n, v + at, k, add, batch);
+		if (err)
+			return err_set(eb, err, add ? "add routes" : "remove routes");
+		for (size_t i = 0; i < k; i++) {
+			if (codes)
+				codes[at + i] = batch[i];
+			if (batch[i] && !first)
+				first = err_set(eb, batch[i], "%s route %s", add ? "add" : "remove",
+					prefix_format(&v[at + i].dst, text));
+		}
+	}
+	return first;
+}
+
+int nl_route_add_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb)
+{
+	return change_all(n, v, count, true, codes, eb);
+}
+
+int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb)
+{
+	return change_all(n, v, count, false, codes, eb);
+}
+
+/* ---- look-up ---- */
+
+static int gateway_read(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *a;
+	struct addr *out = arg;
+	if (h->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(h) < sizeof(struct rtmsg))
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, h, sizeof(struct rtmsg))
+	{
+		if (mnl_attr_get_type(a) != RTA_GATEWAY)
+			continue;
+		if (mnl_attr_get_payload_len(a) == 4)
+			*out = addr_v4_bytes(mnl_attr_get_payload(a));
+		else if (mnl_attr_get_payload_len(a) == 16)
+			*out = addr_v6_bytes(mnl_attr_get_payload(a));
+	}
+	return MNL_CB_OK;
+}
+
+int nl_route_gateway(struct nl *n, const struct addr *to, struct addr *gateway)
+{
+	struct nl_request q;
+	struct nl_reply r = { .each = gateway_read, .arg = gateway };
+	struct rtmsg *m = nl_begin(&q, RTM_GETROUTE, 0, sizeof(*m));
+	m->rtm_family = nl_family(to);
+	m->rtm_dst_len = addr_is_v4(to) ? 32 : 128;
+	nl_put_addr(&q, RTA_DST, to);
+	*gateway = (struct addr) { 0 };
+	int err = nl_transact(n, &q, &r);
+	return err ? err : addr_is_unspecified(gateway) ? -ENOENT : 0;
+}
+
+/* ---- rules ---- */
+
+static void put_rule(struct nl_request *q, const struct nl_rule *r)
+{
+	struct fib_rule_hdr *h = mnl_nlmsg_get_payload(q->msg);
+	h->family = r->v6 ? AF_INET6 : AF_INET;
+	h->action = FR_ACT_TO_TBL;
+	mnl_attr_put_u32(q->msg, FRA_TABLE, r->table);
+	mnl_attr_put_u32(q->msg, FRA_PRIORITY, r->priority);
+	mnl_attr_put_u8(q->msg, FRA_PROTOCOL, RULE_PROTOCOL);
+}
+
+int nl_rule_add(struct nl *n, const struct nl_rule *r, struct errbuf *eb)
+{
+	struct nl_request q;
+	nl_begin(&q, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct fib_rule_hdr));
+	put_rule(&q, r);
+	int err = nl_finish(n, &q, eb, "add routing rule");
+	return err == -EEXIST ? 0 : err;
+}
+
+int nl_rule_del(struct nl *n, const struct nl_rule *r, struct errbuf *eb)
+{
+	struct nl_request q;
+	nl_begin(&q, RTM_DELRULE, 0, sizeof(struct fib_rule_hdr));
+	put_rule(&q, r);
+	int err = nl_finish(n, &q, eb, "remove routing rule");
+	return err == -ENOENT ? 0 : err;
 }

@@ -89,6 +89,54 @@ static void test_links_addresses_routes(void **state)
 	nl_close(n);
 }
 
+/* A table of one's own, filled in batches; a rule that leads to it; the look-up that sees both. */
+static void test_rules_and_batches(void **state)
+{
+	enum { N = 1000, TABLE = 52007 };
+	static struct nl_route many[N + 1];
+	static int codes[N + 1];
+	struct nl *n = fresh_netns();
+	struct errbuf eb = { 0 };
+	struct nl_veth v = { .name = "eth0", .peer = "other", .peer_ns = -1, .up = true };
+	struct nl_rule rule = { .priority = 5252, .table = TABLE };
+	struct addr to = addr_v4(0x64400103), via = addr_v4(0x0a000002), got; /* 100.64.1.3, 10.0.0.2 */
+	(void)state;
+	assert_int_equal(nl_veth_add(n, &v, &eb), 0);
+	int eth = nl_link_index(n, "eth0");
+	struct prefix p = prefix("10.0.0.1/24");
+	assert_int_equal(nl_addr_add(n, eth, &p, &eb), 0);
+	assert_int_equal(nl_link_up(n, nl_link_index(n, "other"), true, &eb), 0);
+	for (uint32_t i = 0; i < N; i++) {
+		struct addr ip = addr_v4(0x64400000 + i);
+		many[i] = (struct nl_route) {
+			.dst = prefix_of(&ip), .via = via, .ifindex = eth, .table = TABLE
+		};
+	}
+	many[N] = many[0];
+	many[N].via = (struct addr) { 0 };
+	many[N].ifindex = 4711; /* there is no such interface */
+	assert_int_equal(nl_route_add_all(n, many, N, codes, &eb), 0);
+	assert_int_equal(nl_route_add_all(n, many, N + 1, codes, &eb), -ENODEV);
+	assert_int_equal(codes[N], -ENODEV);
+	assert_int_equal(codes[N - 1], 0);
+	assert_non_null(strstr(eb.text, "add route 100.64.0.0"));
+
+	assert_int_not_equal(nl_route_gateway(n, &to, &got), 0); /* nothing leads to the table */
+	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
+	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
+	assert_int_equal(nl_route_gateway(n, &to, &got), 0);
+	assert_true(addr_equal(&got, &via));
+	assert_int_equal(nl_route_gateway(n, &via, &got), -ENOENT); /* on link */
+
+	assert_int_equal(nl_route_del_all(n, many, N, codes, &eb), 0);
+	assert_int_equal(nl_route_del_all(n, many, 2, codes, &eb), -ESRCH);
+	assert_int_equal(codes[1], -ESRCH);
+	assert_int_not_equal(nl_route_gateway(n, &to, &got), 0);
+	assert_int_equal(nl_rule_del(n, &rule, &eb), 0);
+	assert_int_equal(nl_rule_del(n, &rule, &eb), 0);
+	nl_close(n);
+}
+
 static void test_errors_explain(void **state)
 {
 	struct nl *n = fresh_netns();
@@ -124,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_links_addresses_routes),
+		cmocka_unit_test(test_rules_and_batches),
 		cmocka_unit_test(test_errors_explain),
 		cmocka_unit_test(test_monitor),
 	};

@@ -74,6 +74,22 @@ bool addr_is_cgnat(const struct addr *a)
 	return in4(a, 0x64400000, 10);
 }
 
+bool addr_is_mesh(const struct addr *a)
+{
+	static const uint8_t mesh6[6] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 };
+	return addr_is_cgnat(a) || memcmp(a->b, mesh6, sizeof(mesh6)) == 0;
+}
+
+const struct addr addr_service_v4 = {
+	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
+};
+const struct addr addr_service_v6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
+
+bool addr_is_service(const struct addr *a)
+{
+	return addr_equal(a, &addr_service_v4) || addr_equal(a, &addr_service_v6);
+}
+
 bool addr_parse(const char *text, struct addr *out)
 {
 	uint8_t b[16];

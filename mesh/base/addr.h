@@ -22,6 +22,8 @@ struct prefix {
 enum { ADDR_TEXT = 46, ENDPOINT_TEXT = 56, PREFIX_TEXT = 52 }; /* buffer sizes for the formatters */
 
 extern const struct addr addr_any6; /* :: */
+/* What a node's own resolver has on the mesh interface: 100.100.100.100 and fd7a:115c:a1e0::53. */
+extern const struct addr addr_service_v4, addr_service_v6;
 
 struct addr addr_v4(uint32_t host_order);
 struct addr addr_v4_bytes(const uint8_t b[static 4]);
@@ -35,6 +37,9 @@ bool addr_is_link_local(const struct addr *a);
 bool addr_is_multicast(const struct addr *a);
 bool addr_is_private(const struct addr *a); /* RFC 1918 or ULA fc00::/7 */
 bool addr_is_cgnat(const struct addr *a);   /* 100.64.0.0/10 */
+bool addr_is_mesh(
+	const struct addr *a); /* in a range that every mesh uses: 100.64.0.0/10, fd7a:115c:a1e0::/48 */
+bool addr_is_service(const struct addr *a); /* addr_service_v4 or addr_service_v6 */
 /* Text form without zone or port; false (out untouched) when it is not one. */
 bool addr_parse(const char *text, struct addr *out);
 /* Into buf[ADDR_TEXT]; returns buf. */

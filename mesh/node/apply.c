@@ -124,9 +124,9 @@ static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb
 		addrs[n_addrs++] = own->v[i];
 		*(addr_is_v4(&own->v[i].ip) ? &v4 : &v6) = true;
 	}
-	addrs[n_addrs++] = prefix_of(&iface_service_v4);
+	addrs[n_addrs++] = prefix_of(&addr_service_v4);
 	if (v6)
-		addrs[n_addrs++] = prefix_of(&iface_service_v6);
+		addrs[n_addrs++] = prefix_of(&addr_service_v6);
 	if (v4)
 		prefix_parse("100.64.0.0/10", &routes[n_routes++]);
 	if (v6)
@@ -134,7 +134,7 @@ static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb
 	for (size_t i = 0; i < m->n_peers; i++) {
 		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
 		for (size_t j = 0; j < a->n && n_routes < ROUTES_MAX; j++) {
-			if (!iface_in_mesh(&a->v[j].ip))
+			if (!addr_is_mesh(&a->v[j].ip))
 				routes[n_routes++] = a->v[j];
 		}
 	}

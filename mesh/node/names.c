@@ -1,6 +1,5 @@
 #include "mesh/node/names.h"
 #include "mesh/base/log.h"
-#include "mesh/node/host/iface.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/transport/http.h"
 #include "resolver/name.h"
@@ -59,8 +58,8 @@ static void add_reverse_authority(struct zone_builder *b)
 static void add_service(struct zone_builder *b)
 {
 	static const char name[] = "resolver.ropewalk.internal";
-	zone_add_address(b, name, &iface_service_v4, true);
-	zone_add_address(b, name, &iface_service_v6, true);
+	zone_add_address(b, name, &addr_service_v4, true);
+	zone_add_address(b, name, &addr_service_v6, true);
 }
 
 static void add_extra(struct names *n, struct zone_builder *b, const struct ctl_record *r)
@@ -120,8 +119,8 @@ static bool upstream_parse(const char *text, struct resolver_upstream *out)
 	*out = (struct resolver_upstream) { .at.port = DNS_PORT };
 	if (!addr_parse(text, &out->at.ip) && !endpoint_parse(text, &out->at))
 		return false;
-	out->trusted = iface_in_mesh(&out->at.ip);
-	return !iface_is_service(&out->at.ip);
+	out->trusted = addr_is_mesh(&out->at.ip);
+	return !addr_is_service(&out->at.ip);
 }
 
 static size_t parse_all(
@@ -145,7 +144,7 @@ static size_t base_upstreams(struct names *n, struct resolver_upstream *out)
 	struct addr base[BASE_MAX];
 	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0, k = 0;
 	for (size_t i = 0; i < n_base; i++)
-		if (!iface_is_service(&base[i]))
+		if (!addr_is_service(&base[i]))
 			out[k++] = (struct resolver_upstream) { .at = { .ip = base[i], .port = DNS_PORT } };
 	return k;
 }
@@ -249,7 +248,7 @@ static int point_machine(struct names *n, const struct ctl_dns *dns, struct errb
 		return 0;
 	}
 	size_t k = dns->domains.n < SEARCH_MAX ? dns->domains.n : SEARCH_MAX;
-	return os_dns_set(n->os_dns, &iface_service_v4, dns->domains.v, k, eb);
+	return os_dns_set(n->os_dns, &addr_service_v4, dns->domains.v, k, eb);
 }
 
 static bool is_self(const struct names *n, const struct addr *ip)
@@ -268,7 +267,7 @@ static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
 {
 	struct names *n = arg;
 	struct addr base[BASE_MAX];
-	if (!iface_in_mesh(&to->ip) || !n->map || is_self(n, &to->ip))
+	if (!addr_is_mesh(&to->ip) || !n->map || is_self(n, &to->ip))
 		return 0;
 	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
 	for (size_t i = 0; i < n_base; i++)
@@ -281,8 +280,8 @@ static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
 /* The IPv6 address is a convenience: a machine without IPv6 lacks it. */
 static int open_resolver(struct names *n, struct errbuf *eb)
 {
-	const struct endpoint service[] = { { .ip = iface_service_v4, .port = DNS_PORT },
-		{ .ip = iface_service_v6, .port = DNS_PORT } };
+	const struct endpoint service[] = { { .ip = addr_service_v4, .port = DNS_PORT },
+		{ .ip = addr_service_v6, .port = DNS_PORT } };
 	struct resolver_server_options o = { .at = service, .n = ARRAY_LEN(service) };
 	o.upstream_socket = keep_in_mesh;
 	o.arg = n;

@@ -97,27 +97,33 @@ static void test_classes(void **state)
 	(void)state;
 	static const struct {
 		const char *a;
-		bool loop, link, multi, private, cgnat;
+		bool loop, link, multi, private, cgnat, mesh, service;
 	} rows[] = {
-		{ "127.0.0.1", 1, 0, 0, 0, 0 },
-		{ "::1", 1, 0, 0, 0, 0 },
-		{ "169.254.1.1", 0, 1, 0, 0, 0 },
-		{ "fe80::1", 0, 1, 0, 0, 0 },
-		{ "224.0.0.1", 0, 0, 1, 0, 0 },
-		{ "ff02::1", 0, 0, 1, 0, 0 },
-		{ "172.31.255.255", 0, 0, 0, 1, 0 },
-		{ "172.32.0.0", 0, 0, 0, 0, 0 },
-		{ "fd00::1", 0, 0, 0, 1, 0 },
-		{ "100.64.0.0", 0, 0, 0, 0, 1 },
-		{ "100.128.0.0", 0, 0, 0, 0, 0 },
-		{ "8.8.8.8", 0, 0, 0, 0, 0 },
+		{ "127.0.0.1", 1, 0, 0, 0, 0, 0, 0 },
+		{ "::1", 1, 0, 0, 0, 0, 0, 0 },
+		{ "169.254.1.1", 0, 1, 0, 0, 0, 0, 0 },
+		{ "fe80::1", 0, 1, 0, 0, 0, 0, 0 },
+		{ "224.0.0.1", 0, 0, 1, 0, 0, 0, 0 },
+		{ "ff02::1", 0, 0, 1, 0, 0, 0, 0 },
+		{ "172.31.255.255", 0, 0, 0, 1, 0, 0, 0 },
+		{ "172.32.0.0", 0, 0, 0, 0, 0, 0, 0 },
+		{ "fd00::1", 0, 0, 0, 1, 0, 0, 0 },
+		{ "100.64.0.0", 0, 0, 0, 0, 1, 1, 0 },
+		{ "100.128.0.0", 0, 0, 0, 0, 0, 0, 0 },
+		{ "8.8.8.8", 0, 0, 0, 0, 0, 0, 0 },
+		{ "100.100.100.100", 0, 0, 0, 0, 1, 1, 1 },
+		{ "100.100.100.101", 0, 0, 0, 0, 1, 1, 0 },
+		{ "fd7a:115c:a1e0::53", 0, 0, 0, 1, 0, 1, 1 },
+		{ "fd7a:115c:a1e0:ffff::1", 0, 0, 0, 1, 0, 1, 0 },
+		{ "fd7a:115c:a1e1::1", 0, 0, 0, 1, 0, 0, 0 },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct addr a;
 		assert_true(addr_parse(rows[i].a, &a));
 		if (addr_is_loopback(&a) != rows[i].loop || addr_is_link_local(&a) != rows[i].link ||
 			addr_is_multicast(&a) != rows[i].multi || addr_is_private(&a) != rows[i].private ||
-			addr_is_cgnat(&a) != rows[i].cgnat)
+			addr_is_cgnat(&a) != rows[i].cgnat || addr_is_mesh(&a) != rows[i].mesh ||
+			addr_is_service(&a) != rows[i].service)
 			fail_msg("row %zu: %s", i, rows[i].a);
 	}
 }

@@ -14,22 +14,6 @@ struct iface {
 	size_t n_addrs, n_routes;
 };
 
-bool iface_in_mesh(const struct addr *a)
-{
-	static const struct prefix mesh6 = { .ip = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 } }, .bits = 48 };
-	return addr_is_cgnat(a) || prefix_contains(&mesh6, a);
-}
-
-const struct addr iface_service_v4 = {
-	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
-};
-const struct addr iface_service_v6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 } };
-
-bool iface_is_service(const struct addr *a)
-{
-	return addr_equal(a, &iface_service_v4) || addr_equal(a, &iface_service_v6);
-}
-
 bool iface_service_taken(void)
 {
 	struct nl_addr all[LOCAL_MAX];
@@ -37,7 +21,7 @@ bool iface_service_taken(void)
 	int n = nl ? nl_addr_list(nl, all, LOCAL_MAX, NULL) : 0;
 	bool taken = false;
 	for (int k = 0; k < n && k < LOCAL_MAX; k++)
-		taken = taken || iface_is_service(&all[k].p.ip);
+		taken = taken || addr_is_service(&all[k].p.ip);
 	nl_close(nl);
 	return taken;
 }
@@ -109,7 +93,7 @@ static bool v6_missing(const struct prefix *p, int err)
 /* A /32 that comes after the node's own is not chosen in IPv4; IPv6 must be told. */
 static int add_addr(struct iface *i, const struct prefix *p, struct errbuf *eb)
 {
-	bool aside = !addr_is_v4(&p->ip) && iface_is_service(&p->ip);
+	bool aside = !addr_is_v4(&p->ip) && addr_is_service(&p->ip);
 	return aside ? nl_addr_add_deprecated(i->nl, i->index, p, eb) : nl_addr_add(i->nl, i->index, p, eb);
 }
 

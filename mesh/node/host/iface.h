@@ -6,11 +6,6 @@
 #include "mesh/base/err.h"
 
 struct iface;
-/* Inside the prefixes every mesh uses: 100.64.0.0/10 and fd7a:115c:a1e0::/48. */
-bool iface_in_mesh(const struct addr *a);
-/* The resolver's own addresses: 100.100.100.100 and fd7a:115c:a1e0::53. */
-extern const struct addr iface_service_v4, iface_service_v6;
-bool iface_is_service(const struct addr *a);
 bool iface_service_taken(void); /* a node of this machine has them now */
 struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb);
 void iface_close(struct iface *i); /* the TUN's end removes addresses and routes with it */

@@ -1,6 +1,6 @@
 #include "mesh/node/host/os_dns.h"
+#include "mesh/base/addr.h"
 #include "mesh/base/log.h"
-#include "mesh/node/host/iface.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -356,7 +356,7 @@ size_t os_dns_base(const struct os_dns *d, struct addr *out, size_t cap)
 			memcpy(line, p, len);
 			line[len] = 0;
 			if (sscanf(line, " nameserver %63s", ip) == 1 && addr_parse(ip, &out[n]) &&
-				!addr_equal(&out[n], &iface_service_v4))
+				!addr_equal(&out[n], &addr_service_v4))
 				n++;
 		}
 		p = eol ? eol + 1 : end;

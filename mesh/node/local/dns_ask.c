@@ -1,7 +1,6 @@
 #include "mesh/node/local/dns_ask.h"
 #include "mesh/base/addr.h"
 #include "mesh/base/key.h"
-#include "mesh/node/host/iface.h"
 #include "mesh/os/sock.h"
 #include "resolver/message.h"
 #include <errno.h>
@@ -98,7 +97,7 @@ static bool write_question(struct dns_asking *q, const char *name, const char *t
 struct dns_asking *dns_ask_start(struct loop *l, const char *name, const char *type,
 	void (*cb)(void *arg, int code, const uint8_t *answer, size_t len), void *arg, struct errbuf *eb)
 {
-	const struct endpoint service = { .ip = iface_service_v4, .port = DNS_PORT };
+	const struct endpoint service = { .ip = addr_service_v4, .port = DNS_PORT };
 	struct dns_asking *q = calloc(1, sizeof(*q));
 	if (!q)
 		return NULL;

@@ -3,7 +3,6 @@
  * In:  first bytes decide: STUN and disco go to path; else open -> filter -> TUN. */
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
-#include "mesh/node/host/iface.h"
 #include "mesh/node/node.h"
 #include "mesh/node/links/relays.h"
 #include "mesh/node/plane/tsmp.h"
@@ -167,7 +166,7 @@ static bool in_inner(struct node *n, uint64_t now, uint64_t peer, bool by_relay,
 		return false;
 	}
 	/* They belong to this machine's own resolver; the mesh has no business with them. */
-	if (iface_is_service(&v.dst) || iface_is_service(&v.src)) {
+	if (addr_is_service(&v.dst) || addr_is_service(&v.src)) {
 		n->drops.to_service_address++;
 		return false;
 	}

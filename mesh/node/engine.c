@@ -184,7 +184,7 @@ static void monitor_ready(void *arg, int events)
 {
 	struct node *n = arg;
 	(void)events;
-	if (nl_monitor_read(n->monitor_fd)) {
+	if (nl_monitor_read(n->monitor_fd, NULL)) {
 		iface_repair(n->iface);
 		links_changed(n);
 	}
@@ -282,7 +282,7 @@ int engine_open(struct node *n, struct errbuf *eb)
 	n->udp = n->iface ? udp_open(n->loop, n->opt.port, &ue, eb) : NULL;
 	if (!n->udp || open_cores(n, eb) != 0)
 		goto fail;
-	n->monitor_fd = nl_monitor_open(eb);
+	n->monitor_fd = nl_monitor_open(NULL, eb);
 	n->monitor = n->monitor_fd >= 0 ? loop_fd_new(n->loop, n->monitor_fd, monitor_ready, n) : NULL;
 	if (!n->monitor)
 		goto fail;

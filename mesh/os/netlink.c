@@ -446,40 +446,54 @@ int nl_addr_list(struct nl *n, struct nl_addr *out, size_t cap, struct errbuf *e
 	return (int)l.n;
 }
 
-/* ---- monitor ---- */
-
-int nl_monitor_open(struct errbuf *eb)
+/* Text of an attribute that need not end in a NUL, cut to out[cap]. */
+static void text_read(const struct nlattr *a, char *out, size_t cap)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (fd < 0)
-		return err_set(eb, -errno, "watch for network changes");
-	struct sockaddr_nl sa = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-			     RTMGRP_IPV6_ROUTE,
-	};
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
-		int err = -errno;
-		close(fd);
-		return err_set(eb, err, "watch for network changes");
-	}
-	return fd;
+	size_t n = strnlen(mnl_attr_get_payload(a), mnl_attr_get_payload_len(a));
+	n = n < cap ? n : cap - 1;
+	memcpy(out, mnl_attr_get_payload(a), n);
+	out[n] = 0;
 }
 
-bool nl_monitor_read(int fd)
+struct links {
+	struct nl_link *out; /* filled to cap; n counts all */
+	size_t cap, n;
+};
+
+static int link_read(const struct nlmsghdr *h, void *arg)
 {
-	char buf[4096];
-	bool any = false;
-	for (;;) {
-		ssize_t got = recv(fd, buf, sizeof(buf), 0);
-		if (got < 0 && errno == EINTR)
+	struct links *l = arg;
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
+	const struct nlattr *a, *b;
+	if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*ifi))
+		return MNL_CB_OK;
+	struct nl_link link = { .ifindex = ifi->ifi_index, .up = ifi->ifi_flags & IFF_UP };
+	mnl_attr_for_each(a, h, sizeof(*ifi))
+	{
+		if (mnl_attr_get_type(a) == IFLA_IFNAME)
+			text_read(a, link.name, sizeof(link.name));
+		else if (mnl_attr_get_type(a) == IFLA_MASTER && mnl_attr_get_payload_len(a) == 4)
+			link.master = (int)mnl_attr_get_u32(a);
+		if (mnl_attr_get_type(a) != IFLA_LINKINFO)
 			continue;
-		if (got < 0 && errno == ENOBUFS) { /* some were lost: that is news too */
-			any = true;
-			continue;
+		mnl_attr_for_each_nested(b, a)
+		{
+			if (mnl_attr_get_type(b) == IFLA_INFO_KIND)
+				text_read(b, link.kind, sizeof(link.kind));
 		}
-		if (got <= 0)
-			return any;
-		any = true;
 	}
+	if (l->n < l->cap)
+		l->out[l->n] = link;
+	l->n++;
+	return MNL_CB_OK;
+}
+
+int nl_link_list(struct nl *n, struct nl_link *out, size_t cap, struct errbuf *eb)
+{
+	struct links l = { .out = out, .cap = cap };
+	struct nl_reply r = { .each = link_read, .arg = &l };
+	struct nl_request q;
+	begin_link(&q, RTM_GETLINK, NLM_F_DUMP, 0);
+	int err = nl_transact(n, &q, &r);
+	return err ? err_set(eb, err, "list interfaces") : (int)l.n;
 }

@@ -50,8 +50,8 @@ int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb);
  * NULL) gets what the kernel said of each, 0 or -errno; returns the first of them that is not 0. */
 int nl_route_add_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
 int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
-/* The gateway of the route that a packet to `to` takes now: 0; -ENOENT: none, it is on link. */
-int nl_route_gateway(struct nl *n, const struct addr *to, struct addr *gateway);
+/* The way that a packet to `to` takes now: out gets dst (of full length), via and ifindex. */
+int nl_route_get(struct nl *n, const struct addr *to, struct nl_route *out);
 /* A policy rule: every packet of the family (v6) is looked up in `table`, in the order of priorities. One
  * that is there already, or is not there any more, is no error. */
 struct nl_rule {
@@ -74,9 +74,24 @@ struct nl_addr {
 /* Addresses of all interfaces, into out[cap]; returns the count (may exceed cap) or a negative code. */
 int nl_addr_list(struct nl *n, struct nl_addr *out, size_t cap, struct errbuf *eb);
 
-/* A non-blocking fd readable on link, address or route change; nl_monitor_read drains it and says whether any
- * was. */
-int nl_monitor_open(struct errbuf *eb);
-bool nl_monitor_read(int fd);
+struct nl_link {
+	int ifindex, master;	 /* master: the bridge it is a port of; 0 = none */
+	char name[16], kind[16]; /* kind: "bridge", "veth", "tun"...; "" for hardware */
+	bool up;
+};
+/* All interfaces, into out[cap]; returns the count (may exceed cap) or a negative code. */
+int nl_link_list(struct nl *n, struct nl_link *out, size_t cap, struct errbuf *eb);
+
+/* A non-blocking fd readable on changes of links, addresses, routes and rules. What is changed through `own`
+ * (NULL is fine) is no news. */
+int nl_monitor_open(const struct nl *own, struct errbuf *eb);
+struct nl_part {
+	int ifindex;
+	uint32_t table;
+};
+/* Takes all news. NL_NEWS_OURS: the interface changed, or an address of it, a route of the table or a rule
+ * that leads there was removed. ours may be NULL. */
+enum { NL_NEWS_ANY = 1, NL_NEWS_OURS = 2 };
+unsigned nl_monitor_read(int fd, const struct nl_part *ours);
 
 #endif

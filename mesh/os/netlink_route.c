@@ -125,35 +125,36 @@ int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *
 
 /* ---- look-up ---- */
 
-static int gateway_read(const struct nlmsghdr *h, void *arg)
+static int way_read(const struct nlmsghdr *h, void *arg)
 {
 	const struct nlattr *a;
-	struct addr *out = arg;
+	struct nl_route *out = arg;
 	if (h->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(h) < sizeof(struct rtmsg))
 		return MNL_CB_OK;
 	mnl_attr_for_each(a, h, sizeof(struct rtmsg))
 	{
+		if (mnl_attr_get_type(a) == RTA_OIF && mnl_attr_get_payload_len(a) == 4)
+			out->ifindex = (int)mnl_attr_get_u32(a);
 		if (mnl_attr_get_type(a) != RTA_GATEWAY)
 			continue;
 		if (mnl_attr_get_payload_len(a) == 4)
-			*out = addr_v4_bytes(mnl_attr_get_payload(a));
+			out->via = addr_v4_bytes(mnl_attr_get_payload(a));
 		else if (mnl_attr_get_payload_len(a) == 16)
-			*out = addr_v6_bytes(mnl_attr_get_payload(a));
+			out->via = addr_v6_bytes(mnl_attr_get_payload(a));
 	}
 	return MNL_CB_OK;
 }
 
-int nl_route_gateway(struct nl *n, const struct addr *to, struct addr *gateway)
+int nl_route_get(struct nl *n, const struct addr *to, struct nl_route *out)
 {
 	struct nl_request q;
-	struct nl_reply r = { .each = gateway_read, .arg = gateway };
+	struct nl_reply r = { .each = way_read, .arg = out };
 	struct rtmsg *m = nl_begin(&q, RTM_GETROUTE, 0, sizeof(*m));
 	m->rtm_family = nl_family(to);
 	m->rtm_dst_len = addr_is_v4(to) ? 32 : 128;
 	nl_put_addr(&q, RTA_DST, to);
-	*gateway = (struct addr) { 0 };
-	int err = nl_transact(n, &q, &r);
-	return err ? err : addr_is_unspecified(gateway) ? -ENOENT : 0;
+	*out = (struct nl_route) { .dst = prefix_of(to) };
+	return nl_transact(n, &q, &r);
 }
 
 /* ---- rules ---- */

@@ -99,7 +99,8 @@ static void test_rules_and_batches(void **state)
 	struct errbuf eb = { 0 };
 	struct nl_veth v = { .name = "eth0", .peer = "other", .peer_ns = -1, .up = true };
 	struct nl_rule rule = { .priority = 5252, .table = TABLE };
-	struct addr to = addr_v4(0x64400103), via = addr_v4(0x0a000002), got; /* 100.64.1.3, 10.0.0.2 */
+	struct addr to = addr_v4(0x64400103), via = addr_v4(0x0a000002); /* 100.64.1.3, 10.0.0.2 */
+	struct nl_route got;
 	(void)state;
 	assert_int_equal(nl_veth_add(n, &v, &eb), 0);
 	int eth = nl_link_index(n, "eth0");
@@ -121,17 +122,19 @@ static void test_rules_and_batches(void **state)
 	assert_int_equal(codes[N - 1], 0);
 	assert_non_null(strstr(eb.text, "add route 100.64.0.0"));
 
-	assert_int_not_equal(nl_route_gateway(n, &to, &got), 0); /* nothing leads to the table */
+	assert_int_not_equal(nl_route_get(n, &to, &got), 0); /* nothing leads to the table */
 	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
 	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
-	assert_int_equal(nl_route_gateway(n, &to, &got), 0);
-	assert_true(addr_equal(&got, &via));
-	assert_int_equal(nl_route_gateway(n, &via, &got), -ENOENT); /* on link */
+	assert_int_equal(nl_route_get(n, &to, &got), 0);
+	assert_true(addr_equal(&got.via, &via));
+	assert_int_equal(got.ifindex, eth);
+	assert_int_equal(nl_route_get(n, &via, &got), 0);
+	assert_true(addr_is_unspecified(&got.via) && got.ifindex == eth); /* on link */
 
 	assert_int_equal(nl_route_del_all(n, many, N, codes, &eb), 0);
 	assert_int_equal(nl_route_del_all(n, many, 2, codes, &eb), -ESRCH);
 	assert_int_equal(codes[1], -ESRCH);
-	assert_int_not_equal(nl_route_gateway(n, &to, &got), 0);
+	assert_int_not_equal(nl_route_get(n, &to, &got), 0);
 	assert_int_equal(nl_rule_del(n, &rule, &eb), 0);
 	assert_int_equal(nl_rule_del(n, &rule, &eb), 0);
 	nl_close(n);
@@ -151,20 +154,78 @@ static void test_errors_explain(void **state)
 	nl_close(n);
 }
 
+static unsigned news(int fd, const struct nl_part *ours)
+{
+	struct pollfd pf = { .fd = fd, .events = POLLIN };
+	assert_int_equal(poll(&pf, 1, 2000), 1);
+	return nl_monitor_read(fd, ours);
+}
+
 static void test_monitor(void **state)
 {
 	struct nl *n = fresh_netns();
 	struct errbuf eb = { 0 };
 	(void)state;
-	int fd = nl_monitor_open(&eb);
+	struct nl *other = nl_open(&eb);
+	int fd = nl_monitor_open(n, &eb);
 	assert_true(fd >= 0);
-	assert_false(nl_monitor_read(fd));
-	assert_int_equal(nl_bridge_add(n, "sw0", &eb), 0);
-	struct pollfd pf = { .fd = fd, .events = POLLIN };
-	assert_int_equal(poll(&pf, 1, 2000), 1);
-	assert_true(nl_monitor_read(fd));
-	assert_false(nl_monitor_read(fd));
+	assert_int_equal(nl_monitor_read(fd, NULL), 0);
+	assert_int_equal(nl_bridge_add(other, "sw0", &eb), 0);
+	struct nl_part ours = { .ifindex = nl_link_index(n, "sw0"), .table = 4711 };
+	assert_int_equal(news(fd, NULL), NL_NEWS_ANY);
+	assert_int_equal(nl_monitor_read(fd, NULL), 0);
+
+	/* Our own changes are none. */
+	struct nl_rule rule = { .priority = 7, .table = 4711 };
+	struct prefix p = prefix("10.0.0.1/24"), far = prefix("10.1.0.0/16");
+	struct nl_route r = { .dst = far, .ifindex = ours.ifindex, .table = 4711 };
+	assert_int_equal(nl_link_up(other, ours.ifindex, true, &eb), 0);
+	(void)news(fd, NULL);
+	assert_int_equal(nl_addr_add(n, ours.ifindex, &p, &eb), 0);
+	assert_int_equal(nl_route_add(n, &r, &eb), 0);
+	assert_int_equal(nl_route_del(n, &r, &eb), 0);
+	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
+	assert_int_equal(nl_route_add(n, &r, &eb), 0);
+	(void)nl_monitor_read(fd, NULL); /* what the kernel adds by itself: the local table */
+
+	assert_int_equal(nl_rule_del(other, &rule, &eb), 0);
+	assert_int_equal(news(fd, &ours), NL_NEWS_ANY | NL_NEWS_OURS);
+	assert_int_equal(nl_route_del(other, &r, &eb), 0);
+	assert_int_equal(news(fd, &ours), NL_NEWS_ANY | NL_NEWS_OURS);
+	r.table = 0;
+	assert_int_equal(nl_route_add(other, &r, &eb), 0);
+	assert_int_equal(nl_route_del(other, &r, &eb), 0);
+	assert_int_equal(news(fd, &ours), NL_NEWS_ANY);
+	assert_int_equal(nl_addr_del(other, ours.ifindex, &p, &eb), 0);
+	assert_true(news(fd, &ours) & NL_NEWS_OURS);
 	close(fd);
+	nl_close(other);
+	nl_close(n);
+}
+
+static void test_link_list(void **state)
+{
+	struct nl *n = fresh_netns();
+	struct errbuf eb = { 0 };
+	struct nl_link all[16];
+	(void)state;
+	assert_int_equal(nl_bridge_add(n, "sw0", &eb), 0);
+	int sw = nl_link_index(n, "sw0");
+	struct nl_veth v = { .name = "port", .peer = "eth0", .peer_ns = -1, .master = sw };
+	assert_int_equal(nl_veth_add(n, &v, &eb), 0);
+	int count = nl_link_list(n, all, ARRAY_LEN(all), &eb), found = 0;
+	assert_in_range(count, 4, ARRAY_LEN(all)); /* and lo; some kernels add tunnels */
+	for (int i = 0; i < count; i++) {
+		if (strcmp(all[i].name, "sw0") == 0 && strcmp(all[i].kind, "bridge") == 0 && all[i].up)
+			found |= 1;
+		if (strcmp(all[i].name, "port") == 0 && strcmp(all[i].kind, "veth") == 0 &&
+			all[i].master == sw)
+			found |= 2;
+		if (strcmp(all[i].name, "lo") == 0 && !all[i].kind[0] && !all[i].master && !all[i].up)
+			found |= 4;
+	}
+	assert_int_equal(found, 7);
+	assert_int_equal(nl_link_list(n, all, 1, &eb), count);
 	nl_close(n);
 }
 
@@ -175,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_rules_and_batches),
 		cmocka_unit_test(test_errors_explain),
 		cmocka_unit_test(test_monitor),
+		cmocka_unit_test(test_link_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,15 @@ static void pending_decided(void *arg, const char *pending)
 	web_decided(arg, pending);
 }
 
+static bool knows_tag(void *arg, const char *tag)
+{
+	return policy_knows_tag(((const struct server *)arg)->view.policy, tag);
+}
+static bool owns_tag(void *arg, const char *tag, const char *user)
+{
+	return policy_owns_tag(((const struct server *)arg)->view.policy, tag, user);
+}
+
 void server_tick(struct server *s)
 {
 	int64_t now = clock_unix_ms(), next = registry_tick(&s->reg, now);
@@ -77,7 +86,7 @@ static void use_settings(struct server *s, struct settings *new)
 		s->view.derp_version++;
 	s->settings = new;
 	policy_sources_reset(&s->sources);
-	s->view.policy = s->reg.policy = new->policy;
+	s->view.policy = new->policy;
 	s->view.dns = &new->dns;
 	s->view.derp = &new->derp;
 	settings_free(old);
@@ -185,6 +194,8 @@ static int open_registry(struct server *s, struct errbuf *eb)
 		.ops = { .changed = node_changed,
 			.removed = node_removed,
 			.decided = pending_decided,
+			.knows_tag = knows_tag,
+			.owns_tag = owns_tag,
 			.arg = s }
 	};
 	int err = make_folder_of(c->database_path, 0700, eb);
@@ -290,7 +301,6 @@ static int start(struct server *s, const char *config, struct errbuf *eb)
 	use_settings(s, set);
 	if ((err = load_noise_key(s, eb)) || (err = open_registry(s, eb)))
 		return err;
-	s->reg.policy = s->settings->policy;
 	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) || (err = open_loop(s, eb)) ||
 		(err = web_open(s, eb)))
 		return err;

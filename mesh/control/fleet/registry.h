@@ -8,7 +8,6 @@
 #include "mesh/base/log.h"
 #include "mesh/control/fleet/alloc.h"
 #include "mesh/control/fleet/fleet.h"
-#include "mesh/control/policy/policy.h"
 #include "mesh/control/fleet/store.h"
 #include "mesh/proto/control.h"
 
@@ -21,6 +20,9 @@ struct registry_ops {
 	void (*changed)(void *arg, int64_t node, enum registry_change what);
 	void (*removed)(void *arg, int64_t node);	 /* before CHANGE_IDENTITY of the same node */
 	void (*decided)(void *arg, const char *pending); /* somebody may wait for this id */
+	/* Of the rules in force: whether tag may be given at all, and by this user. NULL: yes; nobody. */
+	bool (*knows_tag)(void *arg, const char *tag);
+	bool (*owns_tag)(void *arg, const char *tag, const char *user);
 	void *arg;
 };
 struct registry_config {
@@ -37,7 +39,6 @@ struct registry_config {
 struct registry {
 	struct fleet fleet;
 	struct store *store;
-	const struct policy *policy; /* owned by the server, for tag owners */
 	struct registry_config c;
 	struct pending *pending; /* list of registrations that wait for an admin */
 	size_t n_pending;

@@ -94,7 +94,7 @@ int registry_tags_check(const struct registry *r, const char *tags, struct errbu
 			err = err_say(eb, -EINVAL,
 				"\"%.64s\" is not a tag: write it as tag:name with a-z, 0-9 and -",
 				list.v[i]);
-		else if (!policy_knows_tag(r->policy, list.v[i]))
+		else if (r->c.ops.knows_tag && !r->c.ops.knows_tag(r->c.ops.arg, list.v[i]))
 			err = err_say(eb, -EINVAL,
 				"%.64s is not in the policy's \"tagOwners\": add it there and reload",
 				list.v[i]);

@@ -147,7 +147,7 @@ static int check_requested_tags(const struct registry *r, const char *tags, int6
 	int err = *tags ? registry_tags_check(r, tags, eb) : 0;
 	registry_tags_split(&a, tags, &list);
 	for (size_t i = 0; i < list.n && !err; i++)
-		if (!u || !policy_owns_tag(r->policy, list.v[i], u->name))
+		if (!u || !r->c.ops.owns_tag || !r->c.ops.owns_tag(r->c.ops.arg, list.v[i], u->name))
 			err = err_say(eb, ERR_REFUSED,
 				"this node may not be %.64s: \"tagOwners\" in the policy does not give that "
 				"tag to %.64s",

@@ -115,13 +115,18 @@ static bool resize(struct table *t, size_t size)
 
 bool table_put(struct table *t, const void *key, void *value)
 {
-	if ((t->n + 1) * 4 > t->size * 3 && !resize(t, t->size ? t->size * 2 : 16))
-		return false;
-	size_t i = find(t, key);
-	if (!t->slots[i].value) {
-		t->n++;
-		memcpy(key_at(t, i), key, t->key_len);
+	size_t i = t->size ? find(t, key) : 0;
+	if (t->size && t->slots[i].value) {
+		t->slots[i].value = value;
+		return true;
 	}
+	if ((t->n + 1) * 4 > t->size * 3) {
+		if (!resize(t, t->size ? t->size * 2 : 16))
+			return false;
+		i = find(t, key);
+	}
+	t->n++;
+	memcpy(key_at(t, i), key, t->key_len);
 	t->slots[i].value = value;
 	return true;
 }

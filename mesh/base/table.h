@@ -16,9 +16,9 @@ struct table {
 void table_init(struct table *t, size_t key_len, uint64_t seed);
 void table_fini(struct table *t);
 void *table_get(const struct table *t, const void *key); /* NULL when absent */
-bool table_put(
-	struct table *t, const void *key, void *value); /* replaces; value not NULL; false: no memory */
-void *table_remove(struct table *t, const void *key);	/* the value it had, or NULL */
+bool table_put(struct table *t, const void *key,
+	void *value); /* replaces, never failing then; value not NULL; false: no memory */
+void *table_remove(struct table *t, const void *key); /* the value it had, or NULL */
 /* Iterate: *at = 0 first; NULL at the end. Removing the entry just returned is allowed. */
 void *table_next(const struct table *t, size_t *at);
 

@@ -114,19 +114,38 @@ bool member_same_identity(const struct member *a, const struct member *b)
 	return true;
 }
 
+/* Index keys. Addresses of both families share one table, names are padded with zeros. */
+static void name_key(const char *name, char out[static FLEET_LABEL])
+{
+	memset(out, 0, FLEET_LABEL);
+	memcpy(out, name, strnlen(name, FLEET_LABEL - 1));
+}
+
 void fleet_init(struct fleet *f, uint64_t seed)
 {
 	*f = (struct fleet) { 0 };
 	table_init(&f->by_key, sizeof(struct node_key), seed);
+	table_init(&f->by_machine, sizeof(struct machine_key), seed);
+	table_init(&f->by_address, sizeof(struct addr), seed);
+	table_init(&f->by_name, FLEET_LABEL, seed);
+	table_init(&f->next_suffix, FLEET_LABEL, seed);
 }
 
 void fleet_fini(struct fleet *f)
 {
+	struct id_list *ids;
+	size_t at = 0;
+	while ((ids = table_next(&f->by_machine, &at)))
+		id_list_free(ids);
 	for (size_t i = 0; i < f->n; i++)
 		member_put(f->v[i]);
 	free(f->v);
 	free(f->users);
 	table_fini(&f->by_key);
+	table_fini(&f->by_machine);
+	table_fini(&f->by_address);
+	table_fini(&f->by_name);
+	table_fini(&f->next_suffix);
 	*f = (struct fleet) { 0 };
 }
 
@@ -134,6 +153,8 @@ void fleet_fini(struct fleet *f)
 static size_t member_at(const struct fleet *f, int64_t id)
 {
 	size_t lo = 0, hi = f->n;
+	if (hi && f->v[hi - 1]->id < id) /* most come at the end */
+		return hi;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		if (f->v[mid]->id < id)
@@ -157,10 +178,77 @@ struct member *fleet_by_key(const struct fleet *f, const struct node_key *k)
 
 struct member *fleet_by_name(const struct fleet *f, const char *name)
 {
-	for (size_t i = 0; i < f->n; i++)
-		if (!strcmp(f->v[i]->name, name))
-			return f->v[i];
-	return NULL;
+	char key[FLEET_LABEL];
+	name_key(name, key);
+	return table_get(&f->by_name, key);
+}
+
+struct member *fleet_by_address(const struct fleet *f, const struct addr *a)
+{
+	return table_get(&f->by_address, a);
+}
+
+struct member *fleet_of_machine(const struct fleet *f, const struct machine_key *k, size_t i)
+{
+	const struct id_list *ids = table_get(&f->by_machine, k);
+	return ids && i < ids->n ? fleet_by_id(f, ids->v[i]) : NULL;
+}
+
+/* --- indexes --- */
+
+static void drop_entry(struct table *t, const void *key, const struct member *m)
+{
+	if (table_get(t, key) == m)
+		table_remove(t, key);
+}
+
+static void drop_machine(struct fleet *f, const struct member *m)
+{
+	struct id_list *ids = table_get(&f->by_machine, &m->machine);
+	if (ids)
+		id_list_remove(ids, m->id);
+	if (ids && !ids->n) {
+		table_remove(&f->by_machine, &m->machine);
+		id_list_free(ids);
+	}
+}
+
+static bool add_machine(struct fleet *f, const struct member *m)
+{
+	struct id_list *ids = table_get(&f->by_machine, &m->machine);
+	bool fresh = !ids;
+	if (fresh)
+		ids = calloc(1, sizeof(*ids));
+	if (!ids || !id_list_add(ids, m->id) || (fresh && !table_put(&f->by_machine, &m->machine, ids))) {
+		if (fresh)
+			id_list_free(ids);
+		return false;
+	}
+	return true;
+}
+
+/* What of m's entries is not other's as well. */
+static void drop_entries(struct fleet *f, const struct member *m, const struct member *other)
+{
+	char name[FLEET_LABEL];
+	name_key(m->name, name);
+	drop_entry(&f->by_key, &m->key, m);
+	drop_entry(&f->by_name, name, m);
+	if (m->has_v4)
+		drop_entry(&f->by_address, &m->v4, m);
+	if (m->has_v6)
+		drop_entry(&f->by_address, &m->v6, m);
+	if (!other || !key_equal(m->machine.b, other->machine.b))
+		drop_machine(f, m);
+}
+
+static bool add_entries(struct fleet *f, struct member *m)
+{
+	char name[FLEET_LABEL];
+	name_key(m->name, name);
+	return table_put(&f->by_key, &m->key, m) && table_put(&f->by_name, name, m) &&
+	       (!m->has_v4 || table_put(&f->by_address, &m->v4, m)) &&
+	       (!m->has_v6 || table_put(&f->by_address, &m->v6, m)) && add_machine(f, m);
 }
 
 /* Room for one more of `size` bytes in a growing array; the array as it is now, or NULL. */
@@ -182,17 +270,22 @@ bool fleet_put(struct fleet *f, struct member *m)
 	struct member **v = old ? f->v : grow(f->v, f->n, &f->size, sizeof(struct member *));
 	if (v)
 		f->v = v;
-	if (!v || !table_put(&f->by_key, &m->key, m)) {
+	if (!v || !add_entries(f, m)) {
+		if (v)
+			drop_entries(f, m, old);
+		if (old)
+			(void)add_entries(f, old); /* they were there: nothing grows */
 		member_put(m);
 		return false;
 	}
-	if (!old) {
+	if (old) {
+		drop_entries(f, old, m);
+	} else {
 		memmove(f->v + i + 1, f->v + i, (f->n - i) * sizeof(struct member *));
 		f->n++;
-	} else if (!key_equal(old->key.b, m->key.b)) {
-		table_remove(&f->by_key, &old->key);
 	}
 	f->v[i] = m;
+	fleet_label_freed(f, old, m);
 	member_put(old);
 	return true;
 }
@@ -205,57 +298,9 @@ void fleet_remove(struct fleet *f, int64_t id)
 	struct member *m = f->v[i];
 	f->n--;
 	memmove(f->v + i, f->v + i + 1, (f->n - i) * sizeof(struct member *));
-	table_remove(&f->by_key, &m->key);
+	drop_entries(f, m, NULL);
+	fleet_label_freed(f, m, NULL);
 	member_put(m);
-}
-
-bool fleet_address_used(const struct fleet *f, const struct addr *a)
-{
-	for (size_t i = 0; i < f->n; i++)
-		if ((f->v[i]->has_v4 && addr_equal(&f->v[i]->v4, a)) ||
-			(f->v[i]->has_v6 && addr_equal(&f->v[i]->v6, a)))
-			return true;
-	return false;
-}
-
-void fleet_label_from(const char *hostname, char out[static FLEET_LABEL])
-{
-	size_t len = 0;
-	for (const char *p = hostname ? hostname : ""; *p && *p != '.' && len < FLEET_LABEL - 1; p++) {
-		char c = (char)tolower((unsigned char)*p);
-		bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-		if (plain)
-			out[len++] = c;
-		else if (len && out[len - 1] != '-' && (c == '-' || c == '_' || c == ' '))
-			out[len++] = '-';
-	}
-	while (len && out[len - 1] == '-')
-		len--;
-	out[len] = 0;
-	if (!len || !strcmp(out, "localhost"))
-		memcpy(out, "node", sizeof("node"));
-}
-
-void fleet_label_unique(
-	const struct fleet *f, const char *hostname, int64_t except_id, char out[static FLEET_LABEL])
-{
-	char base[FLEET_LABEL];
-	fleet_label_from(hostname, base);
-	memcpy(out, base, sizeof(base));
-	for (size_t i = 1; i <= f->n; i++) {
-		const struct member *m = fleet_by_name(f, out);
-		if (!m || m->id == except_id)
-			return;
-		snprintf(out, FLEET_LABEL, "%.50s-%zu", base, i);
-	}
-}
-
-bool fleet_label_valid(const char *label)
-{
-	size_t len = strlen(label);
-	if (!len || len >= FLEET_LABEL || label[0] == '-' || label[len - 1] == '-')
-		return false;
-	return strspn(label, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
 static size_t user_at(const struct fleet *f, int64_t id)

@@ -6,6 +6,7 @@
 
 #include "mesh/base/arena.h"
 #include "mesh/base/table.h"
+#include "mesh/control/fleet/id_list.h"
 #include "mesh/proto/control.h"
 
 enum { FLEET_LABEL = 64, FLEET_USER_NAME = 128 };
@@ -58,8 +59,10 @@ bool member_same_identity(const struct member *a, const struct member *b);
 struct fleet {
 	struct member **v; /* sorted by id */
 	size_t n, size;
-	struct table by_key; /* node key -> member */
-	struct user *users;  /* sorted by id */
+	struct table by_key, by_name, by_address; /* -> member */
+	struct table by_machine;		  /* machine key -> struct id_list */
+	struct table next_suffix;		  /* label -> where the search for a free "label-N" begins */
+	struct user *users;			  /* sorted by id */
 	size_t n_users, users_size;
 };
 
@@ -68,17 +71,23 @@ void fleet_fini(struct fleet *f);
 struct member *fleet_by_id(const struct fleet *f, int64_t id);
 struct member *fleet_by_key(const struct fleet *f, const struct node_key *k);
 struct member *fleet_by_name(const struct fleet *f, const char *name);
+struct member *fleet_by_address(const struct fleet *f, const struct addr *a);
+/* The i-th node of a machine, by number; NULL behind the last. */
+struct member *fleet_of_machine(const struct fleet *f, const struct machine_key *k, size_t i);
 /* Takes m, in the place of the member with the same id if there is one. false (m released): memory is short.
  */
 bool fleet_put(struct fleet *f, struct member *m);
 void fleet_remove(struct fleet *f, int64_t id);
-bool fleet_address_used(const struct fleet *f, const struct addr *a);
-/* A DNS label from what a host calls itself: lower case, [a-z0-9-], never empty. */
+
+/* label.c. A DNS label from what a host calls itself: lower case, [a-z0-9-], never empty. */
 void fleet_label_from(const char *hostname, char out[static FLEET_LABEL]);
 /* The same with "-1", "-2", ... behind it when another member has that name. */
 void fleet_label_unique(
-	const struct fleet *f, const char *hostname, int64_t except_id, char out[static FLEET_LABEL]);
+	struct fleet *f, const char *hostname, int64_t except_id, char out[static FLEET_LABEL]);
+/* Whether an admin may give it: the form, and no name that machines look up by themselves. */
 bool fleet_label_valid(const char *label);
+/* old has gone, or is now called otherwise: for fleet_put and fleet_remove. */
+void fleet_label_freed(struct fleet *f, const struct member *old, const struct member *now);
 
 bool fleet_user_put(struct fleet *f, const struct user *u);
 void fleet_user_remove(struct fleet *f, int64_t id);

@@ -87,7 +87,7 @@ int registry_replace(struct registry *r, const struct member *draft, bool durabl
 
 static bool address_used(void *arg, const struct addr *a)
 {
-	return fleet_address_used(arg, a);
+	return fleet_by_address(arg, a) != NULL;
 }
 
 /* The node this machine already has with that user: it keeps its address and name. By the old key, if it says
@@ -98,12 +98,9 @@ static struct member *find_returning(const struct registry *r, const struct admi
 	bool tagged = *ad->tags;
 	if (m && key_equal(m->machine.b, ad->machine.b) && m->user == ad->user)
 		return m;
-	for (size_t i = 0; i < r->fleet.n; i++) {
-		m = r->fleet.v[i];
-		if (key_equal(m->machine.b, ad->machine.b) && m->user == ad->user &&
-			member_is_tagged(m) == tagged)
+	for (size_t i = 0; (m = fleet_of_machine(&r->fleet, &ad->machine, i)); i++)
+		if (m->user == ad->user && member_is_tagged(m) == tagged)
 			return m;
-	}
 	return NULL;
 }
 

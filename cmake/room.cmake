@@ -84,7 +84,7 @@ function(rw_room name)
 			set_property(GLOBAL APPEND PROPERTY RW_FUZZERS ${name}_${stem})
 			add_test(NAME ${name}/${stem} COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz-smoke
 				$<TARGET_FILE:${name}_${stem}> ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${stem}.seeds)
-			set_tests_properties(${name}/${stem} PROPERTIES LABELS fuzz TIMEOUT 120)
+			set_tests_properties(${name}/${stem} PROPERTIES LABELS fuzz TIMEOUT 900) # ends by itself
 		endif()
 	endforeach()
 

@@ -1,5 +1,5 @@
-#include "mesh/path/path.h"
-#include "mesh/path/parts.h"
+#include "mesh/path/candidates.h"
+#include "mesh/path/state.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,7 +117,7 @@ void candidates_prove(struct path *p, struct peer *e, struct candidate *c)
 bool candidates_usable(const struct path *p, const struct candidate *c)
 {
 	bool family = addr_is_v4(&c->at.ip) ? p->have4 || !p->have6 : p->have6;
-	return family && c->bad_until_ms <= p->now_ms && !self_is_ours(p, &c->at);
+	return family && c->bad_until_ms <= p->now_ms && !candidates_is_self(p, &c->at);
 }
 
 bool candidates_on_our_link(const struct path *p, const struct addr *a)
@@ -147,4 +147,15 @@ double candidates_cost(const struct path *p, const struct endpoint *at, double l
 	if (bonus < 20 && endpoint_is_set(&p->global4) && addr_equal(&at->ip, &p->global4.ip))
 		bonus -= 20;
 	return (latency_ms + 5) * (100 - bonus);
+}
+
+bool candidates_is_self(const struct path *p, const struct endpoint *at)
+{
+	if (at->port != p->port)
+		return false;
+	for (size_t i = 0; i < p->n_local; i++) {
+		if (addr_equal(&p->local[i], &at->ip))
+			return true;
+	}
+	return false;
 }

@@ -1,5 +1,8 @@
-#include "mesh/path/path.h"
-#include "mesh/path/parts.h"
+#include "mesh/path/liveness.h"
+#include "mesh/path/events.h"
+#include "mesh/path/region.h"
+#include "mesh/path/state.h"
+#include "mesh/path/way.h"
 
 /* A middlebox may pass disco and swallow WireGuard, in one direction or both. So data is asked for proof:
  * what is answered inside the tunnel, sent by the direct way alone. Without an answer the relay is asked too:
@@ -29,11 +32,11 @@ static uint64_t later(uint64_t a, uint64_t b)
 uint64_t liveness_due(const struct path *p, const struct peer *e)
 {
 	const struct liveness *l = &e->live;
-	if (!p->ops.probe_data || !session_active(p, e) || !session_trusted(p, e))
+	if (!p->ops.probe_data || !peer_active(p, e) || !way_trusted(p, e))
 		return UINT64_MAX;
 	if (l->asked) {
 		bool waits = l->asked == QUESTIONS && !l->shut && !l->relay_answered;
-		uint64_t wait = session_check_time(e);
+		uint64_t wait = way_check_time(e);
 		return l->asked_ms + (waits ? later(RELAY_WAIT_MS, wait) : wait);
 	}
 	if (l->shut)
@@ -57,13 +60,13 @@ void liveness_wake(struct path *p, struct peer *e)
 {
 	uint64_t due = liveness_due(p, e);
 	if (due != UINT64_MAX && due < e->next_ms)
-		session_at(p, e, due > p->now_ms ? due : p->now_ms + 1);
+		peer_wake(p, e, due > p->now_ms ? due : p->now_ms + 1);
 }
 
 static void ask(struct path *p, const struct peer *e, uint64_t token, bool relay)
 {
 	struct path_way way = { .udp = !relay, .relay = relay, .at = e->best };
-	way.region = home_for_peer(p, e);
+	way.region = region_for_peer(p, e);
 	if (!relay || way.region != PATH_REGION_NONE)
 		p->ops.probe_data(p->ops.arg, e->id, token, &way);
 }
@@ -75,7 +78,7 @@ static void end_series(struct path *p, struct peer *e)
 	if (l->shut || !l->relay_answered)
 		return; /* answers nowhere: that is no word about this way */
 	l->shut = true;
-	session_notify(p, e);
+	way_publish(p, e);
 }
 
 void liveness_step(struct path *p, struct peer *e)
@@ -101,15 +104,14 @@ void liveness_step(struct path *p, struct peer *e)
 
 void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
 {
-	if (now_ms > p->now_ms)
-		p->now_ms = now_ms;
-	struct peer *e = peers_find(p, peer);
+	state_advance(p, now_ms);
+	struct peer *e = peer_find(p, peer);
 	if (!e || !e->live.asked)
 		return;
 	struct liveness *l = &e->live;
 	if (token == l->relay_token) {
 		l->relay_answered = true;
-		session_at(p, e, p->now_ms + 1);
+		peer_wake(p, e, p->now_ms + 1);
 		return;
 	}
 	if (token != l->token)
@@ -119,7 +121,7 @@ void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t
 	e->data_dead = false;
 	if (l->shut) {
 		l->shut = false;
-		session_notify(p, e);
-		self_flush(p);
+		way_publish(p, e);
+		events_flush(p);
 	}
 }

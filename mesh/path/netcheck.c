@@ -1,5 +1,9 @@
-#include "mesh/path/path.h"
-#include "mesh/path/parts.h"
+#include "mesh/path/netcheck.h"
+#include "mesh/path/events.h"
+#include "mesh/path/home.h"
+#include "mesh/path/region.h"
+#include "mesh/path/self.h"
+#include "mesh/path/state.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,133 +28,6 @@ enum {
 	PICK_MAX_MS = 50,
 	RESTART_GAP_MS = 1000
 };
-
-static void free_regions(struct region *v, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		for (size_t k = 0; k < v[i].n_servers; k++)
-			free(v[i].servers[k].host);
-		free(v[i].servers);
-	}
-	free(v);
-}
-
-void netcheck_free(struct path *p)
-{
-	free_regions(p->regions, p->n_regions);
-	free(p->shown_regions);
-}
-
-/* --- the relay map --- */
-
-static void set_address(struct server *s, const struct addr *a)
-{
-	if (addr_is_v4(a)) {
-		s->v4 = *a;
-		s->has4 = true;
-	} else {
-		s->v6 = *a;
-		s->has6 = true;
-	}
-}
-
-static bool set_literal(struct server *s, const char *text)
-{
-	struct addr a;
-	if (!text || !*text || !addr_parse(text, &a))
-		return false;
-	set_address(s, &a);
-	return true;
-}
-
-static bool set_server(struct path *p, struct server *s, const struct ctl_derp_node *n)
-{
-	*s = (struct server) { .port = n->stun_port ? (uint16_t)n->stun_port : 3478 };
-	s->host = strdup(n->host ? n->host : "");
-	if (!s->host)
-		return false;
-	if (set_literal(s, n->stun_test_ip))
-		return true;
-	bool told = set_literal(s, n->ipv4);
-	told = set_literal(s, n->ipv6) || told;
-	if (!told && !set_literal(s, s->host) && *s->host && p->ops.resolve)
-		p->ops.resolve(p->ops.arg, s->host);
-	return true;
-}
-
-static bool set_region(struct path *p, struct region *r, const struct ctl_derp_region *from)
-{
-	const struct region *old = home_region(p, from->id);
-	if (old)
-		*r = *old;
-	else
-		*r = (struct region) { .id = from->id, .low_now_ms = -1, .low_before_ms = -1, .last_ms = -1 };
-	r->no_measure = from->no_measure;
-	r->has_relay = false;
-	r->n_servers = 0;
-	r->legs[0] = r->legs[1] = (struct leg) { 0 }; /* a running report asked the old servers */
-	r->servers = calloc(from->n_nodes ? from->n_nodes : 1, sizeof(*r->servers));
-	if (!r->servers)
-		return false;
-	for (size_t i = 0; i < from->n_nodes; i++) {
-		const struct ctl_derp_node *n = &from->nodes[i];
-		if (!n->stun_only)
-			r->has_relay = true;
-		if (n->stun_port < 0 || n->stun_port > UINT16_MAX)
-			continue;
-		if (!set_server(p, &r->servers[r->n_servers], n))
-			return false;
-		r->n_servers++;
-	}
-	return true;
-}
-
-void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_map *m)
-{
-	if (now_ms > p->now_ms)
-		p->now_ms = now_ms;
-	struct region *v = calloc(m->n_regions ? m->n_regions : 1, sizeof(*v));
-	struct path_region *shown = calloc(m->n_regions ? m->n_regions : 1, sizeof(*shown));
-	size_t n = 0;
-	bool ok = v && shown;
-	for (size_t i = 0; ok && i < m->n_regions; i++, n++)
-		ok = set_region(p, &v[n], &m->regions[i]);
-	if (!ok) { /* memory is short: the old map serves on */
-		if (v)
-			free_regions(v, n < m->n_regions ? n + 1 : n);
-		free(shown);
-		return;
-	}
-	free_regions(p->regions, p->n_regions);
-	free(p->shown_regions);
-	p->regions = v;
-	p->n_regions = n;
-	p->shown_regions = shown;
-	if ((p->home && !home_region(p, p->home)) || home_is_only_choice(p))
-		home_pick(p);
-	netcheck_start(p, true);
-	self_flush(p);
-}
-
-void path_resolved(struct path *p, uint64_t now_ms, const char *host, const struct addr *addrs, size_t n)
-{
-	if (now_ms > p->now_ms)
-		p->now_ms = now_ms;
-	bool news = false;
-	for (size_t i = 0; i < p->n_regions; i++) {
-		for (size_t k = 0; k < p->regions[i].n_servers; k++) {
-			struct server *s = &p->regions[i].servers[k];
-			if (s->has4 || s->has6 || strcmp(s->host, host) != 0)
-				continue;
-			for (size_t j = 0; j < n; j++)
-				set_address(s, &addrs[j]);
-			news = news || n;
-		}
-	}
-	if (news)
-		netcheck_start(p, true);
-	self_flush(p);
-}
 
 /* --- the plan of a report --- */
 
@@ -186,8 +63,8 @@ static size_t rank(const struct path *p, const struct region *r)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < p->n_regions; i++) {
-		double l = home_latency(&p->regions[i]);
-		n += l >= 0 && (l < home_latency(r) || (l == home_latency(r) && &p->regions[i] < r));
+		double l = region_latency(&p->regions[i]);
+		n += l >= 0 && (l < region_latency(r) || (l == region_latency(r) && &p->regions[i] < r));
 	}
 	return n;
 }
@@ -196,14 +73,14 @@ static void plan(struct path *p)
 {
 	size_t measured = 0;
 	for (size_t i = 0; i < p->n_regions; i++)
-		measured += home_latency(&p->regions[i]) >= 0;
+		measured += region_latency(&p->regions[i]) >= 0;
 	if (measured < 2 || p->now_ms - p->full_ms >= FULL_EVERY_MS)
 		p->report_full = true;
 	if (p->report_full)
 		p->full_ms = p->now_ms;
 	for (size_t i = 0; i < p->n_regions; i++) {
 		struct region *r = &p->regions[i];
-		bool near = home_latency(r) >= 0 && rank(p, r) < SOME_REGIONS;
+		bool near = region_latency(r) >= 0 && rank(p, r) < SOME_REGIONS;
 		r->https_asked = false;
 		if (r->no_measure)
 			plan_region(p, r, 0);
@@ -223,7 +100,7 @@ void netcheck_start(struct path *p, bool full)
 	if (!full && p->report_done && p->now_ms - p->report_ms < RESTART_GAP_MS) {
 		if (!p->report_next_ms || p->report_next_ms > p->report_ms + RESTART_GAP_MS)
 			p->report_next_ms = p->report_ms + RESTART_GAP_MS;
-		path_wake(p, p->report_next_ms);
+		state_wake(p, p->report_next_ms);
 		return;
 	}
 	p->report_running = true;
@@ -247,7 +124,7 @@ void netcheck_session(struct path *p)
 	else if (!p->report_next_ms)
 		p->report_next_ms = p->report_ms + AGAIN_MS;
 	if (p->report_next_ms)
-		path_wake(p, p->report_next_ms);
+		state_wake(p, p->report_next_ms);
 }
 
 /* --- requests and replies --- */
@@ -292,7 +169,7 @@ static void note_seen4(struct path *p, const struct endpoint *server, const stru
 	}
 	if (varies != p->varies) {
 		p->varies = varies;
-		self_changed(p);
+		events_self_changed(p);
 	}
 }
 
@@ -302,9 +179,9 @@ static void answered(
 	double latency = (double)(p->now_ms - q->sent_ms);
 	bool v6 = !addr_is_v4(&q->to.ip);
 	r->legs[v6].done = true;
-	home_sample(p, r, latency);
+	region_sample(p, r, latency);
 	if (!p->udp)
-		self_changed(p);
+		events_self_changed(p);
 	p->udp = true;
 	*(v6 ? &p->ipv6 : &p->ipv4) = true;
 	p->stun_ok_ms = p->now_ms;
@@ -321,7 +198,7 @@ static void answered(
 						      : latency;
 		p->home_pick_ms = p->now_ms + (uint64_t)wait;
 	}
-	path_wake(p, p->now_ms);
+	state_wake(p, p->now_ms);
 }
 
 bool netcheck_received(struct path *p, const struct endpoint *from, const uint8_t *b, size_t len)
@@ -338,7 +215,7 @@ bool netcheck_received(struct path *p, const struct endpoint *from, const uint8_
 			continue;
 		struct stun_pending done = *q;
 		q->used = false;
-		struct region *r = home_region(p, done.region);
+		struct region *r = region_find(p, done.region);
 		if (!r || p->now_ms - done.sent_ms > STUN_WAIT_MS)
 			break;
 		answered(p, r, &done, &seen);
@@ -350,17 +227,16 @@ bool netcheck_received(struct path *p, const struct endpoint *from, const uint8_
 
 void path_https_latency(struct path *p, uint64_t now_ms, int32_t region, double latency_ms)
 {
-	if (now_ms > p->now_ms)
-		p->now_ms = now_ms;
-	struct region *r = home_region(p, region);
+	state_advance(p, now_ms);
+	struct region *r = region_find(p, region);
 	if (r && latency_ms >= 0) {
-		home_sample(p, r, latency_ms);
+		region_sample(p, r, latency_ms);
 		if (!p->home && !p->home_pick_ms) {
 			p->home_pick_ms = p->now_ms + PICK_MAX_MS;
-			path_wake(p, p->home_pick_ms);
+			state_wake(p, p->home_pick_ms);
 		}
 	}
-	self_flush(p);
+	events_flush(p);
 }
 
 /* --- time --- */
@@ -389,7 +265,7 @@ static void finish(struct path *p)
 	if (!p->udp)
 		p->ipv4 = p->ipv6 = false;
 	if (had != p->udp)
-		self_changed(p);
+		events_self_changed(p);
 	if (p->udp)
 		self_forget_before(p, p->report_ms);
 	if (p->report_full || !p->home)
@@ -399,7 +275,7 @@ static void finish(struct path *p)
 		p->report_next_ms = p->now_ms + HOMELESS_AGAIN_MS;
 	else if (used)
 		p->report_next_ms =
-			p->now_ms + (p->udp ? AGAIN_MS + path_random(p, AGAIN_SPREAD_MS) : BLOCKED_AGAIN_MS);
+			p->now_ms + (p->udp ? AGAIN_MS + state_random(p, AGAIN_SPREAD_MS) : BLOCKED_AGAIN_MS);
 }
 
 /* Sends what is due; counts regions asked, answered and still to be asked. */
@@ -419,7 +295,7 @@ static void send_due(struct path *p, size_t *asked, size_t *got, size_t *pending
 			if (leg->sent < leg->tries && leg->next_ms <= p->now_ms)
 				ask(p, r, v6);
 			if (leg->sent < leg->tries)
-				path_wake(p, leg->next_ms);
+				state_wake(p, leg->next_ms);
 		}
 		*asked += any;
 		*got += done;
@@ -452,7 +328,7 @@ void netcheck_tick(struct path *p)
 		}
 	}
 	if (p->report_next_ms)
-		path_wake(p, p->report_next_ms);
+		state_wake(p, p->report_next_ms);
 	if (!p->report_running)
 		return;
 	send_due(p, &asked, &got, &pending);
@@ -461,30 +337,15 @@ void netcheck_tick(struct path *p)
 		if (age >= HTTPS_AFTER_MS || !asked)
 			try_https(p);
 		else
-			path_wake(p, p->report_ms + HTTPS_AFTER_MS);
+			state_wake(p, p->report_ms + HTTPS_AFTER_MS);
 	}
 	if (is_over(p, asked, got, pending)) {
 		finish(p);
 		if (p->report_next_ms)
-			path_wake(p, p->report_next_ms);
+			state_wake(p, p->report_next_ms);
 		return;
 	}
-	path_wake(p, p->now_ms + (age < 500 ? 20 : 100));
+	state_wake(p, p->now_ms + (age < 500 ? 20 : 100));
 	if (!p->home && !p->home_pick_ms && age >= HTTPS_WAIT_MS - 500)
 		p->home_pick_ms = p->now_ms;
-}
-
-void path_report(const struct path *p, struct path_report *out)
-{
-	*out = (struct path_report) {
-		.done = p->report_done, .udp = p->udp, .ipv4 = p->ipv4, .ipv6 = p->ipv6
-	};
-	out->mapping_varies = p->varies;
-	out->global4 = p->ipv4 ? p->global4 : (struct endpoint) { 0 };
-	out->global6 = p->ipv6 ? p->global6 : (struct endpoint) { 0 };
-	out->home = p->home;
-	for (size_t i = 0; i < p->n_regions; i++)
-		p->shown_regions[i] = (struct path_region) { p->regions[i].id, home_latency(&p->regions[i]) };
-	out->regions = p->shown_regions;
-	out->n_regions = p->n_regions;
 }

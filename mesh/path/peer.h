@@ -1,4 +1,4 @@
-/* A peer and the places where it may be. Changed by peers.c, candidates.c, probe.c and session.c only. */
+/* A peer and the places where it may be. */
 #ifndef RW_PATH_PEER_H
 #define RW_PATH_PEER_H
 
@@ -77,5 +77,11 @@ struct ping {
 	bool asked;	    /* by path_ping: token is to be answered */
 	struct ping *next, *prev;
 };
+
+struct peer *peer_find(const struct path *p, uint64_t id);
+bool peer_box(struct path *p, struct peer *e); /* e->box is usable */
+bool peer_active(const struct path *p, const struct peer *e);
+void peer_wake(struct path *p, struct peer *e, uint64_t at_ms); /* session_step no later than this */
+void peer_unlist(struct path *p, struct peer *e);		/* nothing more to do for it */
 
 #endif

@@ -1,24 +1,10 @@
-#include "mesh/path/path.h"
-#include "mesh/path/parts.h"
+#include "mesh/path/self.h"
+#include "mesh/path/candidates.h"
+#include "mesh/path/events.h"
+#include "mesh/path/state.h"
 #include <string.h>
 
-enum { TELL_GAP_MIN_MS = 100, TELL_GAP_MAX_MS = 10000, TELL_QUIET_MS = 60000, KEEP_VARYING_MS = 310000 };
-
-bool self_is_ours(const struct path *p, const struct endpoint *at)
-{
-	if (at->port != p->port)
-		return false;
-	for (size_t i = 0; i < p->n_local; i++) {
-		if (addr_equal(&p->local[i], &at->ip))
-			return true;
-	}
-	return false;
-}
-
-void self_changed(struct path *p)
-{
-	p->self_dirty = true;
-}
+enum { KEEP_VARYING_MS = 310000 };
 
 static void add(struct path *p, const struct endpoint *at, enum endpoint_type type)
 {
@@ -52,7 +38,8 @@ void self_rebuild(struct path *p)
 	memcpy(old, p->own, sizeof(old));
 	p->n_own = 0;
 	for (size_t i = 0; i < p->n_seen; i++)
-		add(p, &p->seen[i].at, self_is_ours(p, &p->seen[i].at) ? ENDPOINT_LOCAL : ENDPOINT_STUN);
+		add(p, &p->seen[i].at,
+			candidates_is_self(p, &p->seen[i].at) ? ENDPOINT_LOCAL : ENDPOINT_STUN);
 	if (p->varies == OPT_TRUE && endpoint_is_set(&p->global4)) {
 		struct endpoint guess = { .ip = p->global4.ip, .port = p->port };
 		add(p, &guess, ENDPOINT_STUN4_LOCAL);
@@ -62,9 +49,10 @@ void self_rebuild(struct path *p)
 	bool same = n_old == p->n_own && memcmp(old, p->own, n_old * sizeof(old[0])) == 0;
 	if (!same) {
 		p->own_version++;
-		self_changed(p);
+		events_self_changed(p);
 	}
-	session_self_fresh(p, !same);
+	p->own_fresh = true; /* told by session_settle */
+	p->own_moved |= !same;
 }
 
 void self_seen(struct path *p, const struct endpoint *at)
@@ -101,42 +89,4 @@ void self_forget_before(struct path *p, uint64_t ms)
 	}
 	p->n_seen = kept;
 	self_rebuild(p);
-}
-
-static void tell_self(struct path *p)
-{
-	uint64_t since = p->now_ms - p->self_told_ms;
-	if (!p->self_told_ms || since > TELL_QUIET_MS)
-		p->self_gap_ms = TELL_GAP_MIN_MS;
-	if (p->self_told_ms && since < p->self_gap_ms) {
-		path_wake(p, p->self_told_ms + p->self_gap_ms);
-		return;
-	}
-	if (p->self_told_ms && p->self_gap_ms < TELL_GAP_MAX_MS)
-		p->self_gap_ms *= 2;
-	p->self_told_ms = p->now_ms;
-	p->self_dirty = false;
-	p->ops.self_changed(p->ops.arg);
-}
-
-/* Last thing of every fact: the driver may call us back from these. */
-void self_flush(struct path *p)
-{
-	struct peer *e;
-	if (p->home != p->home_told) {
-		p->home_told = p->home;
-		p->ops.home_changed(p->ops.arg, p->home);
-	}
-	while ((e = p->changed)) {
-		p->changed = e->changed_next;
-		e->changed = false;
-		p->ops.way_changed(p->ops.arg, e->id);
-	}
-	if (p->self_dirty)
-		tell_self(p);
-}
-
-struct ctl_endpoints path_endpoints(struct path *p)
-{
-	return (struct ctl_endpoints) { .v = p->own, .types = p->own_types, .n = p->n_own, .present = true };
 }

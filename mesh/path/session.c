@@ -1,5 +1,12 @@
-#include "mesh/path/path.h"
-#include "mesh/path/parts.h"
+#include "mesh/path/session.h"
+#include "mesh/path/candidates.h"
+#include "mesh/path/events.h"
+#include "mesh/path/liveness.h"
+#include "mesh/path/netcheck.h"
+#include "mesh/path/probe.h"
+#include "mesh/path/region.h"
+#include "mesh/path/state.h"
+#include "mesh/path/way.h"
 #include <string.h>
 
 /* When to ping all candidates, from the start of a burst. Filters open only to those they have sent to, so
@@ -24,78 +31,12 @@ enum {
 	ANSWERS_AT_ONCE = 3,
 	ANSWER_REFILL_MS = 1000,
 	STEADY_MAX_MS = 30000,
-	CHECK_MIN_MS = 250,
-	CHECK_MAX_MS = 3000,
 	FAILED_LOST = 2,
 	FAILED_GONE = 4,
 	STUN_WAIT_MS = 300,
 	SAME_PING_MS = 50,
 	TALK_GAP_MS = 6000
 };
-
-bool session_active(const struct path *p, const struct peer *e)
-{
-	return e->sent_ms && p->now_ms - e->sent_ms < SESSION_MS;
-}
-
-bool session_trusted(const struct path *p, const struct peer *e)
-{
-	return e->has_best && e->trust_ms > p->now_ms;
-}
-
-static void list(struct path *p, struct peer *e)
-{
-	if (e->listed)
-		return;
-	e->listed = true;
-	e->prev = NULL;
-	e->next = p->active;
-	if (p->active)
-		p->active->prev = e;
-	p->active = e;
-}
-
-static void unlist(struct path *p, struct peer *e)
-{
-	*(e->prev ? &e->prev->next : &p->active) = e->next;
-	if (e->next)
-		e->next->prev = e->prev;
-	e->next = e->prev = NULL;
-	e->listed = false;
-	e->next_ms = UINT64_MAX;
-}
-
-void session_at(struct path *p, struct peer *e, uint64_t at_ms)
-{
-	list(p, e);
-	if (at_ms < e->next_ms)
-		e->next_ms = at_ms;
-	path_wake(p, at_ms);
-}
-
-void session_notify(struct path *p, struct peer *e)
-{
-	struct shown s = { .direct = session_trusted(p, e) && !e->live.shut, .region = home_for_peer(p, e) };
-	if (s.direct)
-		s.at = e->best;
-	/* An idle peer is nobody's news; what became of its way is told when it is used again. */
-	if (!session_active(p, e) && !s.direct)
-		return;
-	bool same = s.direct == e->shown.direct && s.region == e->shown.region &&
-		    endpoint_equal(&s.at, &e->shown.at);
-	e->shown = s;
-	if (same || e->changed)
-		return;
-	e->changed = true; /* told by self_flush, when all is settled */
-	e->changed_next = p->changed;
-	p->changed = e;
-}
-
-uint64_t session_check_time(const struct peer *e)
-{
-	double t = 3 * e->latency_ms + 100;
-	return t < CHECK_MIN_MS ? CHECK_MIN_MS : t > CHECK_MAX_MS ? CHECK_MAX_MS : (uint64_t)t;
-}
 
 static uint64_t silence_time(const struct peer *e)
 {
@@ -108,8 +49,8 @@ static void ping_best(struct path *p, struct peer *e)
 		return;
 	e->best_pinged_ms = p->now_ms;
 	if (!e->check_ms)
-		e->check_ms = p->now_ms + session_check_time(e);
-	session_at(p, e, e->check_ms);
+		e->check_ms = p->now_ms + way_check_time(e);
+	peer_wake(p, e, e->check_ms);
 }
 
 static void ping_all(struct path *p, struct peer *e)
@@ -128,14 +69,14 @@ static void call(struct path *p, struct peer *e)
 	if (!e->call_wanted)
 		return;
 	if (e->called_ms && p->now_ms - e->called_ms < CALL_GAP_MS) {
-		session_at(p, e, e->called_ms + CALL_GAP_MS);
+		peer_wake(p, e, e->called_ms + CALL_GAP_MS);
 		return;
 	}
 	bool fresh = p->stun_ok_ms && p->now_ms - p->stun_ok_ms < ENDPOINTS_FRESH_MS;
 	if (!fresh) {
 		netcheck_session(p);
 		if (p->report_running && p->now_ms - p->report_ms < STUN_WAIT_MS) {
-			session_at(p, e, p->report_ms + STUN_WAIT_MS);
+			peer_wake(p, e, p->report_ms + STUN_WAIT_MS);
 			return;
 		}
 	}
@@ -182,16 +123,16 @@ static void run_round(struct path *p, struct peer *e)
 	if (e->round < UINT8_MAX)
 		e->round++;
 	e->round_ms = next_round(p, e);
-	session_at(p, e, e->round_ms);
+	peer_wake(p, e, e->round_ms);
 }
 
 void session_burst(struct path *p, struct peer *e)
 {
-	if (!session_active(p, e))
+	if (!peer_active(p, e))
 		return;
 	e->round = 0;
 	e->round_ms = p->now_ms;
-	session_at(p, e, p->now_ms);
+	peer_wake(p, e, p->now_ms);
 }
 
 /* Calls are paid for from a small purse, so that a peer cannot make us ping strangers without end. */
@@ -210,12 +151,12 @@ void session_answer_burst(struct path *p, struct peer *e)
 	e->answer_ms = now ? p->now_ms : e->answer_paid_ms + ANSWER_REFILL_MS;
 	if (!now)
 		e->answer_paid_ms += ANSWER_REFILL_MS;
-	session_at(p, e, e->answer_ms);
+	peer_wake(p, e, e->answer_ms);
 	if (now)
 		session_step(p, e);
 }
 
-void session_begin(struct path *p, struct peer *e)
+static void session_begin(struct path *p, struct peer *e)
 {
 	e->started_ms = p->now_ms;
 	e->probes = 0;
@@ -226,13 +167,13 @@ void session_begin(struct path *p, struct peer *e)
 	netcheck_session(p);
 	if (e->has_best && !key_is_zero(e->disco.b))
 		ping_best(p, e);
-	if (!session_trusted(p, e)) {
+	if (!way_trusted(p, e)) {
 		e->round = 0;
 		run_round(p, e);
 		call(p, e);
 	}
-	session_at(p, e, p->now_ms + HEARTBEAT_MS);
-	session_notify(p, e);
+	peer_wake(p, e, p->now_ms + HEARTBEAT_MS);
+	way_publish(p, e);
 }
 
 static void lose_trust(struct path *p, struct peer *e)
@@ -240,11 +181,11 @@ static void lose_trust(struct path *p, struct peer *e)
 	e->trust_ms = 0;
 	e->doubted = false;
 	e->live.asked = 0;
-	if (session_active(p, e)) {
+	if (peer_active(p, e)) {
 		netcheck_start(p, false); /* our own mapping may be what was lost */
 		session_burst(p, e);
 	}
-	session_notify(p, e);
+	way_publish(p, e);
 }
 
 void session_forget_best(struct path *p, struct peer *e)
@@ -254,7 +195,7 @@ void session_forget_best(struct path *p, struct peer *e)
 	e->has_best = e->doubted = e->data_dead = false;
 	e->trust_ms = e->check_ms = 0;
 	e->failed = 0;
-	session_notify(p, e);
+	way_publish(p, e);
 }
 
 void session_doubt(struct path *p, struct peer *e)
@@ -275,7 +216,7 @@ bool session_peer_left(const struct path *p, const struct peer *e, const struct 
 static bool is_better(
 	const struct path *p, const struct peer *e, const struct candidate *c, double latency_ms)
 {
-	if (!session_trusted(p, e) || e->doubted)
+	if (!way_trusted(p, e) || e->doubted)
 		return true;
 	if (session_peer_left(p, e, c))
 		return true;
@@ -293,7 +234,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 		if (!is_better(p, e, c, latency_ms))
 			return;
 		liveness_begin(p, e);
-		if (!session_trusted(p, e))
+		if (!way_trusted(p, e))
 			e->better_ms =
 				p->now_ms + 1000; /* the quickest is not always the best: compare once soon */
 		e->best = c->at;
@@ -310,10 +251,10 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	e->probes = 0;
 	e->check_ms = e->unanswered_ms = 0;
 	e->doubted = e->call_wanted = false;
-	session_at(p, e, c->pinged_ms + HEARTBEAT_MS);
-	session_at(p, e, e->trust_ms);
+	peer_wake(p, e, c->pinged_ms + HEARTBEAT_MS);
+	peer_wake(p, e, e->trust_ms);
 	liveness_wake(p, e);
-	session_notify(p, e);
+	way_publish(p, e);
 }
 
 /* What was lost may be our own mapping, and the relay's connection with it: look at once, and use the relay
@@ -321,23 +262,18 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 static void doubt(struct path *p, struct peer *e)
 {
 	e->doubted = true;
-	if (!session_active(p, e))
+	if (!peer_active(p, e))
 		return;
 	netcheck_start(p, false);
 	e->call_wanted = true;
 }
 
-static bool is_sure(const struct path *p, const struct peer *e)
+static void session_call(struct path *p, struct peer *e)
 {
-	return session_trusted(p, e) && !e->doubted;
-}
-
-void session_call(struct path *p, struct peer *e)
-{
-	if (!session_active(p, e) || is_sure(p, e))
+	if (!peer_active(p, e) || way_sure(p, e))
 		return;
 	e->call_wanted = true;
-	session_at(p, e, p->now_ms);
+	peer_wake(p, e, p->now_ms);
 }
 
 static void check_failed(struct path *p, struct peer *e)
@@ -353,10 +289,10 @@ static void check_failed(struct path *p, struct peer *e)
 		doubt(p, e);
 	} else if (e->trust_ms) {
 		lose_trust(p, e);
-		if (session_active(p, e))
+		if (peer_active(p, e))
 			call_off(p, e);
 	}
-	if (session_active(p, e))
+	if (peer_active(p, e))
 		ping_best(p, e);
 }
 
@@ -382,14 +318,14 @@ static uint64_t earliest(uint64_t a, uint64_t b)
 static uint64_t next_step(const struct path *p, const struct peer *e)
 {
 	uint64_t t = UINT64_MAX;
-	bool active = session_active(p, e);
+	bool active = peer_active(p, e);
 	if (e->check_ms)
 		t = earliest(t, e->check_ms);
 	if (e->answer_rounds)
 		t = earliest(t, e->answer_ms);
 	if (e->call_wanted && active && p->n_own)
 		t = earliest(t, p->now_ms + CALL_GAP_MS);
-	if (session_trusted(p, e)) {
+	if (way_trusted(p, e)) {
 		t = earliest(t, e->trust_ms);
 		t = earliest(t, liveness_due(p, e));
 		if (active)
@@ -408,7 +344,7 @@ static uint64_t next_step(const struct path *p, const struct peer *e)
 void session_step(struct path *p, struct peer *e)
 {
 	uint64_t now = p->now_ms;
-	bool active = session_active(p, e);
+	bool active = peer_active(p, e);
 	e->next_ms = UINT64_MAX;
 	if (e->has_best && e->trust_ms && now >= e->trust_ms)
 		lose_trust(p, e);
@@ -420,41 +356,60 @@ void session_step(struct path *p, struct peer *e)
 		e->answer_ms = now + (e->answer_rounds == ANSWER_ROUNDS - 1 ? 100 : 200);
 	}
 	liveness_step(p, e);
-	if (active && session_trusted(p, e))
+	if (active && way_trusted(p, e))
 		step_trusted(p, e);
 	else if (active && now >= e->round_ms && !key_is_zero(e->disco.b))
 		run_round(p, e);
-	if (active && !is_sure(p, e))
+	if (active && !way_sure(p, e))
 		call(p, e);
 	uint64_t next = next_step(p, e);
 	if (next == UINT64_MAX)
-		unlist(p, e);
+		peer_unlist(p, e);
 	else
-		session_at(p, e, next > now ? next : now + 1);
+		peer_wake(p, e, next > now ? next : now + 1);
 }
 
-void session_self_fresh(struct path *p, bool changed)
+static void tell_own(struct path *p, bool changed)
 {
 	for (struct peer *e = p->active, *next; e; e = next) {
 		next = e->next;
-		if (!session_active(p, e) || is_sure(p, e))
+		if (!peer_active(p, e) || way_sure(p, e))
 			continue;
 		if (changed)
 			e->call_wanted = true;
 		call(p, e);
-		if (changed && !session_trusted(p, e))
+		if (changed && !way_trusted(p, e))
 			session_answer_burst(
 				p, e); /* the peer will try the new places now: open them from inside */
 	}
 }
 
+static void tell_home(struct path *p)
+{
+	for (struct peer *e = p->active; e; e = e->next) {
+		way_publish(p, e);
+		session_call(p, e); /* says by which relay we are reached now */
+	}
+}
+
+void session_settle(struct path *p)
+{
+	bool fresh = p->own_fresh, moved = p->own_moved;
+	p->own_fresh = p->own_moved = false;
+	if (fresh)
+		tell_own(p, moved);
+	if (p->home_moved)
+		tell_home(p);
+	p->home_moved = false;
+}
+
 static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 {
-	if (!session_trusted(p, e))
+	if (!way_trusted(p, e))
 		return;
 	if (!e->unanswered_ms && !e->live.shut) { /* shut: nothing goes this way that could be answered */
 		e->unanswered_ms = p->now_ms;
-		session_at(p, e, p->now_ms + silence_time(e));
+		peer_wake(p, e, p->now_ms + silence_time(e));
 	}
 	if (!e->no_data_ms || gap_ms > TALK_GAP_MS)
 		e->no_data_ms = p->now_ms;
@@ -464,47 +419,19 @@ static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 	liveness_sent(p, e);
 }
 
-/* Without a relay, where the peer was last heard is better than nowhere. */
-static bool last_heard(const struct peer *e, struct endpoint *at)
-{
-	uint64_t newest = 0;
-	for (size_t i = 0; i < e->n_cands; i++) {
-		const struct candidate *c = &e->cands[i];
-		uint64_t heard = c->heard_ms > c->ponged_ms ? c->heard_ms : c->ponged_ms;
-		if (heard > newest) {
-			newest = heard;
-			*at = c->at;
-		}
-	}
-	return newest > 0;
-}
-
-static struct path_way way_now(const struct path *p, const struct peer *e)
-{
-	struct path_way way = { .region = home_for_peer(p, e) };
-	way.udp = e->has_best || (!home_is_usable(p, way.region) && last_heard(e, &way.at));
-	if (e->has_best)
-		way.at = e->best;
-	way.relay = way.region != PATH_REGION_NONE && (!is_sure(p, e) || e->data_dead || e->live.shut);
-	if (way.relay && e->live.shut)
-		way.udp = false;
-	return way;
-}
-
 struct path_way path_way_quiet(const struct path *p, uint64_t peer)
 {
-	const struct peer *e = peers_find(p, peer);
+	const struct peer *e = peer_find(p, peer);
 	return e ? way_now(p, e) : (struct path_way) { 0 };
 }
 
 struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 {
-	if (now_ms > p->now_ms)
-		p->now_ms = now_ms;
-	struct peer *e = peers_find(p, peer);
+	state_advance(p, now_ms);
+	struct peer *e = peer_find(p, peer);
 	if (!e)
 		return (struct path_way) { 0 };
-	bool begins = !session_active(p, e);
+	bool begins = !peer_active(p, e);
 	uint64_t gap = p->now_ms - e->sent_ms;
 	e->sent_ms = p->last_send_ms = p->now_ms;
 	if (begins)
@@ -515,6 +442,26 @@ struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 	}
 	note_sent(p, e, gap);
 	struct path_way way = way_now(p, e);
-	self_flush(p);
+	events_flush(p);
 	return way;
+}
+
+void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
+{
+	/* A ping is use: it begins the search for a direct way. */
+	struct path_way way = path_way_for(p, now_ms, peer);
+	struct peer *e = peer_find(p, peer);
+	if (!e)
+		return;
+	if (way.udp && !way.relay) { /* proven: the answer is to be about this one */
+		probe_send(p, e, &way.at, 0, &token);
+		return;
+	}
+	int32_t region = region_for_peer(p, e);
+	if (region)
+		probe_send(p, e, NULL, region, &token);
+	for (size_t i = 0; i < e->n_cands; i++) {
+		if (candidates_usable(p, &e->cands[i]))
+			probe_send(p, e, &e->cands[i].at, 0, &token);
+	}
 }

@@ -72,7 +72,8 @@ struct path {
 	struct endpoint own[OWN_MAX];
 	uint8_t own_types[OWN_MAX];
 	size_t n_own;
-	uint32_t own_version; /* counts changes of own */
+	uint32_t own_version;	   /* counts changes of own */
+	bool own_fresh, own_moved; /* asked anew, and changed: session_settle tells the peers */
 	bool self_dirty;
 	uint64_t self_told_ms, self_gap_ms;
 
@@ -92,8 +93,13 @@ struct path {
 	struct endpoint global4, global6;
 
 	int32_t home, home_told;
+	bool home_moved; /* or a relay went or came: session_settle tells the peers */
 	bool control_up;
 	uint64_t home_pick_ms; /* 0 = no choice is due */
 };
+
+void state_advance(struct path *p, uint64_t now_ms); /* a clock that steps back is ignored */
+void state_wake(struct path *p, uint64_t at_ms);     /* tick no later than this */
+uint32_t state_random(struct path *p, uint32_t bound);
 
 #endif

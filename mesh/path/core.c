@@ -1,28 +1,19 @@
-#include "mesh/path/path.h"
-#include "mesh/path/parts.h"
+#include "mesh/path/candidates.h"
+#include "mesh/path/events.h"
+#include "mesh/path/home.h"
+#include "mesh/path/map.h"
+#include "mesh/path/netcheck.h"
+#include "mesh/path/peers.h"
+#include "mesh/path/probe.h"
+#include "mesh/path/receive.h"
+#include "mesh/path/self.h"
+#include "mesh/path/session.h"
+#include "mesh/path/state.h"
+#include "mesh/path/way.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { GONE_MS = 10000 };
-
-static void advance(struct path *p, uint64_t now_ms)
-{
-	if (now_ms > p->now_ms) /* a clock that steps back must not make deadlines of the past */
-		p->now_ms = now_ms;
-}
-
-void path_wake(struct path *p, uint64_t at_ms)
-{
-	if (at_ms < p->wake_ms)
-		p->wake_ms = at_ms;
-}
-
-uint32_t path_random(struct path *p, uint32_t bound)
-{
-	uint32_t v;
-	p->rnd.fill(p->rnd.arg, &v, sizeof(v));
-	return v % bound;
-}
 
 struct path *path_new(const struct node_key *us, const struct path_ops *ops, const struct random *rnd)
 {
@@ -52,7 +43,7 @@ void path_free(struct path *p)
 		return;
 	probe_free_all(p);
 	peers_free_all(p);
-	netcheck_free(p);
+	map_free(p);
 	table_fini(&p->by_id);
 	table_fini(&p->by_key);
 	table_fini(&p->by_disco);
@@ -61,16 +52,6 @@ void path_free(struct path *p)
 	free(p->local);
 	key_wipe(&p->disco_private, sizeof(p->disco_private));
 	free(p);
-}
-
-const struct disco_key *path_disco_key(const struct path *p)
-{
-	return &p->disco;
-}
-
-const struct path_drops *path_drops(const struct path *p)
-{
-	return &p->drops;
 }
 
 static bool same_links(const struct path *p, const struct addr *local, size_t n, uint16_t port)
@@ -95,7 +76,7 @@ static bool is_routable(const struct addr *a)
 
 void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *local, size_t n, uint16_t port)
 {
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	if (same_links(p, local, n, port))
 		return;
 	struct addr *copy = n ? calloc(n, sizeof(*copy)) : NULL;
@@ -123,28 +104,30 @@ void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *loca
 		session_burst(p, e);
 	}
 	netcheck_start(p, true);
-	self_flush(p);
+	session_settle(p);
+	events_flush(p);
 }
 
 bool path_udp_received(
 	struct path *p, uint64_t now_ms, const struct endpoint *from, const uint8_t *b, size_t len)
 {
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	bool ours;
 	if (stun_is(b, len)) {
 		ours = true;
 		netcheck_received(p, from, b, len);
 	} else {
-		ours = probe_received(p, from, 0, NULL, b, len);
+		ours = receive_disco(p, from, 0, NULL, b, len);
 	}
-	self_flush(p);
+	session_settle(p);
+	events_flush(p);
 	return ours;
 }
 
 bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *from,
 	const uint8_t *b, size_t len)
 {
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	struct peer *e = table_get(&p->by_key, from->b);
 	if (e) {
 		bool news = e->heard != region || e->gone == region;
@@ -153,17 +136,27 @@ bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const 
 		if (e->gone == region)
 			e->gone = 0;
 		if (news)
-			session_notify(p, e);
+			way_publish(p, e);
 	}
 	struct endpoint nowhere = { 0 };
-	bool ours = probe_received(p, &nowhere, region, from, b, len);
-	self_flush(p);
+	bool ours = receive_disco(p, &nowhere, region, from, b, len);
+	session_settle(p);
+	events_flush(p);
 	return ours;
+}
+
+void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up)
+{
+	state_advance(p, now_ms);
+	if (home_relay_told(p, region, up))
+		netcheck_start(p, false); /* who is still there? */
+	session_settle(p);
+	events_flush(p);
 }
 
 void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *who)
 {
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	struct peer *e = table_get(&p->by_key, who->b);
 	if (!e)
 		return;
@@ -171,13 +164,13 @@ void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const
 		e->heard = 0;
 	e->gone = region;
 	e->gone_until_ms = p->now_ms + GONE_MS;
-	session_notify(p, e);
+	way_publish(p, e);
 }
 
 void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err)
 {
 	(void)err; /* whatever the reason, this way is shut for a while */
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	for (struct peer *e = p->active, *next; e; e = next) {
 		next = e->next;
 		struct candidate *c = candidates_find(e, to);
@@ -193,15 +186,16 @@ void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to
 
 void path_control_up(struct path *p, uint64_t now_ms, bool up)
 {
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	p->control_up = up;
 }
 
 void path_recheck(struct path *p, uint64_t now_ms)
 {
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	netcheck_start(p, true);
-	self_flush(p);
+	session_settle(p);
+	events_flush(p);
 }
 
 uint64_t path_deadline(const struct path *p)
@@ -211,7 +205,7 @@ uint64_t path_deadline(const struct path *p)
 
 void path_tick(struct path *p, uint64_t now_ms)
 {
-	advance(p, now_ms);
+	state_advance(p, now_ms);
 	if (p->now_ms < p->wake_ms)
 		return;
 	p->wake_ms = UINT64_MAX;
@@ -222,10 +216,11 @@ void path_tick(struct path *p, uint64_t now_ms)
 	}
 	netcheck_tick(p);
 	home_tick(p);
-	self_flush(p);
+	session_settle(p);
+	events_flush(p);
 	probe_expire(p);
 	for (const struct peer *e = p->active; e; e = e->next)
-		path_wake(p, e->next_ms);
+		state_wake(p, e->next_ms);
 	if (p->wake_ms <= p->now_ms) /* never spin, whatever a deadline says */
 		p->wake_ms = p->now_ms + 1;
 }

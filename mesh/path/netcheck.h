@@ -1,0 +1,12 @@
+/* Reports: STUN to the relays of the map. */
+#ifndef RW_PATH_NETCHECK_H
+#define RW_PATH_NETCHECK_H
+
+#include "mesh/path/path.h"
+
+void netcheck_start(struct path *p, bool full);
+bool netcheck_received(struct path *p, const struct endpoint *from, const uint8_t *b, size_t len);
+void netcheck_tick(struct path *p);
+void netcheck_session(struct path *p); /* a session began: keep the report young */
+
+#endif

@@ -1,0 +1,22 @@
+/* Disco messages out, and the pings that wait for an answer. */
+#ifndef RW_PATH_PROBE_H
+#define RW_PATH_PROBE_H
+
+#include "mesh/path/peer.h"
+
+/* A ping to `to`, or through the relay of region when it is not 0. token: path_ping is to be answered.
+ * false: nothing was sent. */
+bool probe_send(
+	struct path *p, struct peer *e, const struct endpoint *to, int32_t region, const uint64_t *token);
+/* Tells where we are; without (may be NULL) is left out. */
+void probe_call(struct path *p, struct peer *e, const struct endpoint *without);
+void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct endpoint *from,
+	int32_t region);
+/* The ping that this pong answers is taken off the list. false: none fits. */
+bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct endpoint *from,
+	int32_t region, struct ping *out);
+void probe_tell(struct path *p, const struct ping *done); /* who asked for it by path_ping */
+void probe_free_all(struct path *p);
+void probe_expire(struct path *p);
+
+#endif

@@ -1,0 +1,153 @@
+#include "mesh/path/receive.h"
+#include "mesh/base/wire.h"
+#include "mesh/path/candidates.h"
+#include "mesh/path/probe.h"
+#include "mesh/path/session.h"
+#include "mesh/path/state.h"
+#include "mesh/path/way.h"
+
+enum { ANSWER_EVERY_MS = 20, ANSWER_BURST = 100 };
+
+static bool fresh_tx(struct peer *e, const uint8_t *tx)
+{
+	uint32_t mark = (uint32_t)be_get(tx, 4);
+	for (size_t i = 0; i < SEEN_TX; i++) {
+		if (e->seen_tx[i] == mark)
+			return false;
+	}
+	e->seen_tx[e->seen_next++ % SEEN_TX] = mark;
+	return true;
+}
+
+/* A ping's source proves nothing: whoever has caught some may replay them from any address, and a peer may
+ * invent addresses. What we then send to strangers is bounded. */
+static bool may_answer(const struct path *p, struct peer *e)
+{
+	if (e->ping_paid_ms < p->now_ms)
+		e->ping_paid_ms = p->now_ms;
+	if (e->ping_paid_ms - p->now_ms >= (uint64_t)ANSWER_BURST * ANSWER_EVERY_MS)
+		return false;
+	e->ping_paid_ms += ANSWER_EVERY_MS;
+	return true;
+}
+
+static void ping_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
+	const struct disco_message *m)
+{
+	if (!fresh_tx(e, m->tx) || (!region && !candidates_sendable(from)))
+		return;
+	if (!may_answer(p, e)) {
+		p->drops.ping_flood++;
+		return;
+	}
+	probe_pong(p, e, m, from, region);
+	if (region)
+		return;
+	struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
+	if (!c)
+		return;
+	bool first = c->pinged_ms == 0;
+	c->heard_ms = p->now_ms;
+	c->bad_until_ms = 0;
+	/* Its filter lets us through right now: do not wait for the next round. */
+	bool want = !way_trusted(p, e) || e->doubted || first;
+	if (want && p->now_ms - c->pinged_ms >= 50)
+		probe_send(p, e, from, 0, NULL);
+}
+
+static void pong_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
+	const struct disco_message *m)
+{
+	struct ping done;
+	if (!probe_answered(p, e, m->tx, from, region, &done)) {
+		p->drops.pong_unknown++;
+		return;
+	}
+	if (!region) {
+		struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
+		if (c)
+			session_pong(p, e, c, (double)(p->now_ms - done.sent_ms));
+		if (e->has_best && endpoint_equal(&e->best, from))
+			e->seen_as = m->seen;
+	}
+	if (done.asked)
+		probe_tell(p, &done);
+}
+
+static bool is_mesh(const struct addr *a)
+{
+	static const uint8_t ula[6] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 };
+	return memcmp(a->b, ula, sizeof(ula)) == 0;
+}
+
+static void call_received(struct path *p, struct peer *e, const struct disco_message *m)
+{
+	candidates_forget(p, e, FROM_CALL);
+	for (size_t i = 0; i < m->n_endpoints && i < CANDIDATES_MAX / 2; i++) {
+		if (!is_mesh(&m->endpoints[i].ip))
+			candidates_add(p, e, &m->endpoints[i], FROM_CALL);
+	}
+	candidates_sweep(p, e);
+	session_answer_burst(p, e);
+}
+
+static struct peer *of_sender(struct path *p, const struct disco_key *key, const struct node_key *via)
+{
+	struct peer *e = table_get(&p->by_disco, key->b);
+	while (e && via && !key_equal(e->key.b, via->b))
+		e = e->same_disco;
+	return e;
+}
+
+static void message_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
+	const struct disco_message *m)
+{
+	switch (m->type) {
+	case DISCO_PING:
+		while (e && !key_equal(e->key.b, m->node.b))
+			e = e->same_disco;
+		if (!e)
+			p->drops.ping_wrong_node++;
+		else
+			ping_received(p, e, from, region, m);
+		break;
+	case DISCO_PONG: {
+		const struct ping *g = table_get(&p->by_tx, m->tx);
+		while (g && e && e->id != g->peer)
+			e = e->same_disco;
+		if (g && e)
+			pong_received(p, e, from, region, m);
+		else
+			p->drops.pong_unknown++;
+		break;
+	}
+	case DISCO_CALL_ME_MAYBE:
+		if (region)
+			call_received(p, e, m);
+		else
+			p->drops.call_me_maybe_by_udp++;
+		break;
+	default: p->drops.disco_type++;
+	}
+}
+
+bool receive_disco(struct path *p, const struct endpoint *from, int32_t region, const struct node_key *via,
+	const uint8_t *b, size_t len)
+{
+	struct disco_key key;
+	struct disco_message m;
+	if (!disco_sender(b, len, &key))
+		return false;
+	struct peer *e = of_sender(p, &key, via);
+	if (!e || !peer_box(p, e)) {
+		p->drops.disco_unknown_key++;
+		return true;
+	}
+	if (len > DISCO_MAX)
+		p->drops.disco_malformed++;
+	else if (!disco_read(b, len, &e->box, &m))
+		p->drops.disco_bad_box++;
+	else
+		message_received(p, e, from, region, &m);
+	return true;
+}

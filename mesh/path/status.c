@@ -1,0 +1,103 @@
+#include "mesh/path/region.h"
+#include "mesh/path/state.h"
+#include <stdio.h>
+
+bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer)
+{
+	struct peer *e = table_get(&p->by_endpoint, from);
+	if (e)
+		*peer = e->id;
+	return e != NULL;
+}
+
+bool path_peer_by_key(const struct path *p, const struct node_key *key, uint64_t *peer)
+{
+	struct peer *e = table_get(&p->by_key, key->b);
+	if (e)
+		*peer = e->id;
+	return e != NULL;
+}
+
+static void explain(const struct path *p, const struct peer *e, struct path_state *out)
+{
+	char text[ENDPOINT_TEXT];
+	size_t n = sizeof(out->why);
+	if (out->direct && e->doubted)
+		snprintf(out->why, n, "direct, but %u probes went unanswered: sending by relay too",
+			e->failed);
+	else if (out->direct)
+		snprintf(out->why, n, "direct");
+	else if (!out->region)
+		snprintf(out->why, n, "no way: no relay is known for it");
+	else if (key_is_zero(e->disco.b))
+		snprintf(out->why, n, "relay: the peer has no disco key");
+	else if (p->report_done && !p->udp)
+		snprintf(out->why, n,
+			"relay: no STUN server answers, UDP seems blocked here; %u probes unanswered",
+			e->probes);
+	else if (e->n_cands == 0)
+		snprintf(out->why, n, "relay: the peer has named no endpoint yet");
+	else if (e->has_best && e->live.shut)
+		snprintf(out->why, n, "relay: %s answers probes but loses data",
+			endpoint_format(&e->best, text));
+	else if (e->has_best)
+		snprintf(out->why, n, "relay: %s stopped answering", endpoint_format(&e->best, text));
+	else
+		snprintf(out->why, n, "relay: no answer to %u probes of %u endpoints%s", e->probes,
+			e->n_cands,
+			p->varies == OPT_TRUE ? "; the NAT here maps each destination differently" : "");
+}
+
+bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struct path_state *out)
+{
+	const struct peer *e = peer_find(p, peer);
+	if (!e)
+		return false;
+	uint64_t now = now_ms > p->now_ms ? now_ms : p->now_ms;
+	*out = (struct path_state) { .active = e->sent_ms && now - e->sent_ms < SESSION_MS };
+	out->region = region_for_peer(p, e);
+	out->direct = e->has_best && e->trust_ms > now && !e->live.shut;
+	out->latency_ms = -1;
+	if (out->direct) {
+		out->at = e->best;
+		out->latency_ms = e->latency_ms;
+	}
+	explain(p, e, out);
+	return true;
+}
+
+void path_report(const struct path *p, struct path_report *out)
+{
+	*out = (struct path_report) {
+		.done = p->report_done, .udp = p->udp, .ipv4 = p->ipv4, .ipv6 = p->ipv6
+	};
+	out->mapping_varies = p->varies;
+	out->global4 = p->ipv4 ? p->global4 : (struct endpoint) { 0 };
+	out->global6 = p->ipv6 ? p->global6 : (struct endpoint) { 0 };
+	out->home = p->home;
+	for (size_t i = 0; i < p->n_regions; i++)
+		p->shown_regions[i] =
+			(struct path_region) { p->regions[i].id, region_latency(&p->regions[i]) };
+	out->regions = p->shown_regions;
+	out->n_regions = p->n_regions;
+}
+
+int32_t path_home(const struct path *p)
+{
+	return p->home;
+}
+
+struct ctl_endpoints path_endpoints(struct path *p)
+{
+	return (struct ctl_endpoints) { .v = p->own, .types = p->own_types, .n = p->n_own, .present = true };
+}
+
+const struct disco_key *path_disco_key(const struct path *p)
+{
+	return &p->disco;
+}
+
+const struct path_drops *path_drops(const struct path *p)
+{
+	return &p->drops;
+}

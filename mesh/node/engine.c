@@ -166,7 +166,8 @@ static void relay_flush(void *arg)
 static void udp_failed(void *arg, const struct endpoint *to, int code)
 {
 	struct node *n = arg;
-	path_send_failed(n->path, loop_now_ms(n->loop), to, code);
+	(void)code; /* whatever the reason, this way is shut for a while */
+	path_send_failed(n->path, to);
 }
 
 static void links_changed(struct node *n)
@@ -206,8 +207,9 @@ void node_rearm(struct node *n)
 {
 	if (!n->tick)
 		return;
-	uint64_t now = loop_now_ms(n->loop), a = wg_deadline(n->wg), b = path_deadline(n->path),
-		 due = a < b ? a : b;
+	uint64_t now = loop_now_ms(n->loop);
+	path_flush(n->path, now);
+	uint64_t a = wg_deadline(n->wg), b = path_deadline(n->path), due = a < b ? a : b;
 	if (due == UINT64_MAX)
 		loop_timer_clear(n->tick);
 	else

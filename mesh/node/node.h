@@ -103,7 +103,8 @@ void node_reopen(struct node *n);
 void node_save(struct node *n);
 void node_set_backend(struct node *n, enum node_backend s);
 const char *node_backend_text(enum node_backend s);
-/* Asks for a tick no later than the cores' next deadline. Called at the end of every entry from the loop. */
+/* Lets path tell its events, and asks for a tick no later than the cores' next deadline. Called at the end of
+ * every entry from the loop, when nothing that an event may change is in use. */
 void node_rearm(struct node *n);
 
 /* engine.c */

@@ -42,6 +42,7 @@ void path_free(struct path *p)
 	if (!p)
 		return;
 	probe_free_all(p);
+	events_free(p);
 	peers_free_all(p);
 	map_free(p);
 	table_fini(&p->by_id);
@@ -105,7 +106,6 @@ void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *loca
 	}
 	netcheck_start(p, true);
 	session_settle(p);
-	events_flush(p);
 }
 
 bool path_udp_received(
@@ -120,7 +120,6 @@ bool path_udp_received(
 		ours = receive_disco(p, from, 0, NULL, b, len);
 	}
 	session_settle(p);
-	events_flush(p);
 	return ours;
 }
 
@@ -141,7 +140,6 @@ bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const 
 	struct endpoint nowhere = { 0 };
 	bool ours = receive_disco(p, &nowhere, region, from, b, len);
 	session_settle(p);
-	events_flush(p);
 	return ours;
 }
 
@@ -151,7 +149,6 @@ void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up)
 	if (home_relay_told(p, region, up))
 		netcheck_start(p, false); /* who is still there? */
 	session_settle(p);
-	events_flush(p);
 }
 
 void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *who)
@@ -167,10 +164,19 @@ void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const
 	way_publish(p, e);
 }
 
-void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err)
+void path_send_failed(struct path *p, const struct endpoint *to)
 {
-	(void)err; /* whatever the reason, this way is shut for a while */
-	state_advance(p, now_ms);
+	for (size_t i = 0; i < p->n_failed; i++) {
+		if (endpoint_equal(&p->failed[i], to))
+			return;
+	}
+	if (p->n_failed < FAILED_MAX) /* full: what goes on failing is told again */
+		p->failed[p->n_failed++] = *to;
+}
+
+/* Whatever the reason, this way is shut for a while. */
+static void shut_way(struct path *p, const struct endpoint *to)
+{
 	for (struct peer *e = p->active, *next; e; e = next) {
 		next = e->next;
 		struct candidate *c = candidates_find(e, to);
@@ -184,6 +190,18 @@ void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to
 	}
 }
 
+void path_flush(struct path *p, uint64_t now_ms)
+{
+	if (p->flushing)
+		return;
+	p->flushing = true;
+	state_advance(p, now_ms);
+	while (p->n_failed)
+		shut_way(p, &p->failed[--p->n_failed]);
+	events_tell(p);
+	p->flushing = false;
+}
+
 void path_control_up(struct path *p, uint64_t now_ms, bool up)
 {
 	state_advance(p, now_ms);
@@ -195,7 +213,6 @@ void path_recheck(struct path *p, uint64_t now_ms)
 	state_advance(p, now_ms);
 	netcheck_start(p, true);
 	session_settle(p);
-	events_flush(p);
 }
 
 uint64_t path_deadline(const struct path *p)
@@ -217,7 +234,6 @@ void path_tick(struct path *p, uint64_t now_ms)
 	netcheck_tick(p);
 	home_tick(p);
 	session_settle(p);
-	events_flush(p);
 	probe_expire(p);
 	for (const struct peer *e = p->active; e; e = e->next)
 		state_wake(p, e->next_ms);

@@ -63,14 +63,6 @@ void liveness_wake(struct path *p, struct peer *e)
 		peer_wake(p, e, due > p->now_ms ? due : p->now_ms + 1);
 }
 
-static void ask(struct path *p, const struct peer *e, uint64_t token, bool relay)
-{
-	struct path_way way = { .udp = !relay, .relay = relay, .at = e->best };
-	way.region = region_for_peer(p, e);
-	if (!relay || way.region != PATH_REGION_NONE)
-		p->ops.probe_data(p->ops.arg, e->id, token, &way);
-}
-
 static void end_series(struct path *p, struct peer *e)
 {
 	struct liveness *l = &e->live;
@@ -97,9 +89,9 @@ void liveness_step(struct path *p, struct peer *e)
 	}
 	l->asked++;
 	l->asked_ms = p->now_ms;
-	ask(p, e, l->token, false);
+	events_ask(p, e, false);
 	if (l->asked == QUESTIONS)
-		ask(p, e, l->relay_token, true);
+		events_ask(p, e, true);
 }
 
 void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
@@ -119,9 +111,6 @@ void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t
 	l->asked = 0;
 	l->proven_ms = p->now_ms;
 	e->data_dead = false;
-	if (l->shut) {
-		l->shut = false;
-		way_publish(p, e);
-		events_flush(p);
-	}
+	l->shut = false;
+	way_publish(p, e);
 }

@@ -53,8 +53,8 @@ static bool set_server(struct path *p, struct server *s, const struct ctl_derp_n
 		return true;
 	bool told = set_literal(s, n->ipv4);
 	told = set_literal(s, n->ipv6) || told;
-	if (!told && !set_literal(s, s->host) && *s->host && p->ops.resolve)
-		p->ops.resolve(p->ops.arg, s->host);
+	if (!told && !set_literal(s, s->host) && *s->host)
+		s->name_wanted = p->regions_wanted = true;
 	return true;
 }
 
@@ -108,7 +108,6 @@ void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_ma
 	if ((p->home && !region_find(p, p->home)) || home_is_only_choice(p))
 		home_pick(p);
 	netcheck_start(p, true);
-	events_flush(p);
 }
 
 void path_resolved(struct path *p, uint64_t now_ms, const char *host, const struct addr *addrs, size_t n)
@@ -127,5 +126,4 @@ void path_resolved(struct path *p, uint64_t now_ms, const char *host, const stru
 	}
 	if (news)
 		netcheck_start(p, true);
-	events_flush(p);
 }

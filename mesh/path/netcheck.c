@@ -236,7 +236,6 @@ void path_https_latency(struct path *p, uint64_t now_ms, int32_t region, double 
 			state_wake(p, p->home_pick_ms);
 		}
 	}
-	events_flush(p);
 }
 
 /* --- time --- */
@@ -251,8 +250,7 @@ static void try_https(struct path *p)
 			continue;
 		r->https_asked = true;
 		n++;
-		if (p->ops.https_probe)
-			p->ops.https_probe(p->ops.arg, r->id);
+		r->https_wanted = p->regions_wanted = true;
 	}
 }
 

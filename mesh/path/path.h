@@ -14,10 +14,17 @@ struct path_way {
 	struct endpoint at;
 	int32_t region;
 };
+/* Calls to the driver are of two kinds.
+ * Sends leave in the midst of a fact. From them only path_send_failed and the questions may be called.
+ * Events are told by path_flush, when every fact is settled: from them everything may be called but
+ * path_free. */
 struct path_ops {
+	/* --- sends --- */
 	void (*send_udp)(void *arg, const struct endpoint *to, const uint8_t *p, size_t len);
 	/* Through region's relay to the node with this key; the driver connects when it is not. */
 	void (*send_relay)(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t n);
+
+	/* --- events --- */
 	/* Own endpoints (best first) or netinfo changed: tell the control server. */
 	void (*self_changed)(void *arg);
 	/* Home relay changed: connect to it, note it as preferred. */
@@ -27,18 +34,17 @@ struct path_ops {
 	/* Answer of path_ping: latency in ms; region != 0 when by relay. */
 	void (*ping_done)(void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region,
 		double ms);
-	/* HTTPS latency of a region is wanted (UDP blocked): the driver answers with path_https_latency. */
+	/* HTTPS latency of a region is wanted (UDP blocked): the driver answers with path_https_latency.
+	 * NULL: not known. */
 	void (*https_probe)(void *arg, int32_t region);
-	/* A relay of the map has a name but no address: the driver answers with path_resolved. NULL: no DNS.
-	 */
+	/* A relay of the map has a name but no address: the driver answers with path_resolved. The name lives
+	 * until the op returns. NULL: no DNS. */
 	void (*resolve)(void *arg, const char *host);
 	/* Send the peer, inside the tunnel and by this way alone, what it answers at once; its answer is
 	 * path_data_answered. NULL: not known. */
 	void (*probe_data)(void *arg, uint64_t peer, uint64_t token, const struct path_way *way);
 	void *arg;
 };
-/* send_* are called in the midst of things: from them only path_send_failed may be called. The others come
- * last and may call anything but path_free. */
 
 /* Makes the disco key; NULL when memory is short. */
 struct path *path_new(const struct node_key *us, const struct path_ops *ops, const struct random *rnd);
@@ -72,19 +78,32 @@ void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const
 /* A WireGuard message authenticated this peer from here (roaming, liveness). from NULL: by relay. */
 void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const struct endpoint *from);
 void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
-void path_send_failed(struct path *p, uint64_t now_ms, const struct endpoint *to, int err);  /* -EPERM ... */
+/* Noted; path_flush acts on it. */
+void path_send_failed(struct path *p, const struct endpoint *to);
 void path_https_latency(struct path *p, uint64_t now_ms, int32_t region, double latency_ms); /* < 0: failed */
 void path_resolved(struct path *p, uint64_t now_ms, const char *host, const struct addr *addrs, size_t n);
 /* The home relay stays while control is away, unless it died. */
 void path_control_up(struct path *p, uint64_t now_ms, bool up);
 
-/* --- questions --- */
+/* Packets for this peer come now: it is in use, which begins and keeps up the search for a direct way. Once a
+ * batch; may move the deadline. */
+void path_used(struct path *p, uint64_t now_ms, uint64_t peer);
+/* Disco-pings the peer by the way in use, or by all when none is proven; ping_done is told once, with the
+ * first answer (token given back). A ping is use. */
+void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
+void path_recheck(struct path *p, uint64_t now_ms); /* full netcheck now */
+
+/* Tells the events that are due. The last thing of each entry of the driver, where nothing of its own that an
+ * event may change is in use. A flush inside a flush does nothing. */
+void path_flush(struct path *p, uint64_t now_ms);
+uint64_t path_deadline(const struct path *p); /* ms; UINT64_MAX = none; asked after path_flush */
+void path_tick(struct path *p, uint64_t now_ms);
+
+/* --- questions: they change nothing and call nobody --- */
 
 /* Where to send a packet for peer now; both ways when the direct one is not trusted, none when none is known.
- * Tells that the peer is in use, so call it for each batch; may move the deadline. */
-struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer);
-/* The same for what is no use of the peer, as the answer to a probe of its own. */
-struct path_way path_way_quiet(const struct path *p, uint64_t peer);
+ * As the last fact about the peer left it: path_used first for packets of the peer's own use. */
+struct path_way path_way(const struct path *p, uint64_t peer);
 /* The way in use, without side effects, and why it is so ("direct", "relay: no answer to 14 probes", ...). */
 struct path_state {
 	bool direct, active;
@@ -97,10 +116,6 @@ bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struc
 /* Learnt by disco. */
 bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer);
 bool path_peer_by_key(const struct path *p, const struct node_key *key, uint64_t *peer);
-/* Disco-pings the peer by the way in use, or by all when none is proven; ping_done is called once with the
- * first answer (token given back). */
-void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
-
 /* Own endpoints, best first, with types; the arrays live until the next call of any path function. */
 struct ctl_endpoints path_endpoints(struct path *p);
 int32_t path_home(const struct path *p);
@@ -117,10 +132,6 @@ struct path_report { /* regions belong to path */
 	size_t n_regions;
 };
 void path_report(const struct path *p, struct path_report *out);
-void path_recheck(struct path *p, uint64_t now_ms); /* full netcheck now */
-
-uint64_t path_deadline(const struct path *p); /* ms; UINT64_MAX = none */
-void path_tick(struct path *p, uint64_t now_ms);
 
 #define PATH_DROPS(X) \
 	X(disco_unknown_key) \

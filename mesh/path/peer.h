@@ -38,8 +38,8 @@ struct peer {
 	bool box_ready, listed;	  /* on path.active */
 	struct peer *same_disco;  /* next peer with this disco key */
 	struct peer *next, *prev; /* path.active */
-	bool changed;		  /* on path.changed */
-	struct peer *changed_next;
+	uint8_t news;		  /* NEWS_ bits of events.c: on path.news when not 0 */
+	struct peer *news_next;
 	int32_t home, heard, gone; /* regions: by the map, last heard through, where it was not found */
 	uint64_t heard_ms, gone_until_ms;
 	struct candidate *cands;
@@ -66,6 +66,7 @@ struct peer {
 	uint32_t called_own; /* path.own_version that the last call named */
 	uint32_t probes;     /* since the session began or an answer came */
 	uint64_t next_ms;    /* UINT64_MAX = nothing to do */
+	struct path_way way; /* published */
 	struct shown shown;
 };
 
@@ -75,6 +76,7 @@ struct ping {
 	struct endpoint to; /* of UDP pings */
 	int32_t region;	    /* of relay pings, else 0 */
 	bool asked;	    /* by path_ping: token is to be answered */
+	double latency_ms;  /* when it was */
 	struct ping *next, *prev;
 };
 

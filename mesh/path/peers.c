@@ -41,7 +41,7 @@ static void unindex_disco(struct path *p, struct peer *e)
 static void release(struct path *p, struct peer *e)
 {
 	peer_unlist(p, e);
-	if (e->changed)
+	if (e->news)
 		events_forget(p, e);
 	unindex_disco(p, e);
 	if (table_get(&p->by_key, e->key.b) == e)
@@ -133,23 +133,19 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 	else if (moved && peer_active(p, e) && !way_trusted(p, e))
 		session_answer_burst(p, e);
 	way_publish(p, e);
-	events_flush(p);
 	return true;
 }
 
-void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const struct endpoint *from)
+/* The peer uses the relay while we trust the direct way: it may know more than we do. */
+static void heard_by_relay(struct path *p, struct peer *e)
 {
-	state_advance(p, now_ms);
-	struct peer *e = peer_find(p, peer);
-	if (!e)
-		return;
-	if (!from) {
-		/* The peer uses the relay while we trust the direct way: it may know more than we do. */
-		bool old_news = p->now_ms - e->direct_ms < 500 || !peer_active(p, e);
-		if (way_trusted(p, e) && !old_news && !e->doubted && !e->live.shut)
-			session_doubt(p, e);
-		return;
-	}
+	bool old_news = p->now_ms - e->direct_ms < 500 || !peer_active(p, e);
+	if (way_trusted(p, e) && !old_news && !e->doubted && !e->live.shut)
+		session_doubt(p, e);
+}
+
+static void heard_direct(struct path *p, struct peer *e, const struct endpoint *from)
+{
 	e->no_data_ms = 0;
 	if (e->has_best && endpoint_equal(&e->best, from)) {
 		e->unanswered_ms = 0;
@@ -164,10 +160,22 @@ void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const st
 	if (key_is_zero(e->disco.b)) { /* plain WireGuard peer: roaming is all there is */
 		e->best = *from;
 		e->has_best = true;
-		way_publish(p, e);
 		return;
 	}
 	bool left = way_trusted(p, e) && session_peer_left(p, e, c);
 	if (p->now_ms - c->pinged_ms >= (left ? 250 : 100) && (left || !way_trusted(p, e)))
 		probe_send(p, e, &c->at, 0, NULL);
+}
+
+void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const struct endpoint *from)
+{
+	state_advance(p, now_ms);
+	struct peer *e = peer_find(p, peer);
+	if (!e)
+		return;
+	if (from)
+		heard_direct(p, e, from);
+	else
+		heard_by_relay(p, e);
+	way_publish(p, e);
 }

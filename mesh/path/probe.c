@@ -1,6 +1,7 @@
 #include "mesh/path/probe.h"
 #include "mesh/base/wire.h"
 #include "mesh/path/candidates.h"
+#include "mesh/path/events.h"
 #include "mesh/path/region.h"
 #include "mesh/path/state.h"
 #include <stdlib.h>
@@ -8,12 +9,17 @@
 
 enum { PINGS_MAX = 4096 };
 
-static void drop_ping(struct path *p, struct ping *g)
+static void unlist(struct path *p, struct ping *g)
 {
 	table_remove(&p->by_tx, g->tx);
 	*(g->prev ? &g->prev->next : &p->pings) = g->next;
 	*(g->next ? &g->next->prev : &p->pings_last) = g->prev;
 	p->n_pings--;
+}
+
+static void drop_ping(struct path *p, struct ping *g)
+{
+	unlist(p, g);
 	free(g);
 }
 
@@ -112,24 +118,29 @@ void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping
 	send_message(p, e, &pong, from, region);
 }
 
+/* Whoever asked by path_ping is told once, of the first answer. */
+static void settle_token(struct path *p, uint64_t token)
+{
+	for (struct ping *o = p->pings; o; o = o->next) {
+		if (o->asked && o->token == token)
+			o->asked = false;
+	}
+}
+
 bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct endpoint *from,
-	int32_t region, struct ping *out)
+	int32_t region, double *latency_ms)
 {
 	struct ping *g = table_get(&p->by_tx, tx);
 	bool ours = g && g->peer == e->id && g->region == region && p->now_ms - g->sent_ms <= PING_TIMEOUT_MS;
 	if (!ours || (!region && !endpoint_equal(&g->to, from)))
 		return false;
-	*out = *g;
-	drop_ping(p, g);
-	return true;
-}
-
-void probe_tell(struct path *p, const struct ping *done)
-{
-	double latency = (double)(p->now_ms - done->sent_ms);
-	for (struct ping *o = p->pings; o; o = o->next) {
-		if (o->asked && o->token == done->token)
-			o->asked = false;
+	unlist(p, g);
+	*latency_ms = g->latency_ms = (double)(p->now_ms - g->sent_ms);
+	if (g->asked) {
+		settle_token(p, g->token);
+		events_answered(p, g);
+	} else {
+		free(g);
 	}
-	p->ops.ping_done(p->ops.arg, done->token, done->peer, &done->to, done->region, latency);
+	return true;
 }

@@ -12,10 +12,9 @@ bool probe_send(
 void probe_call(struct path *p, struct peer *e, const struct endpoint *without);
 void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct endpoint *from,
 	int32_t region);
-/* The ping that this pong answers is taken off the list. false: none fits. */
+/* A pong came: the ping that it answers is taken off the list. false: none fits. */
 bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct endpoint *from,
-	int32_t region, struct ping *out);
-void probe_tell(struct path *p, const struct ping *done); /* who asked for it by path_ping */
+	int32_t region, double *latency_ms);
 void probe_free_all(struct path *p);
 void probe_expire(struct path *p);
 

@@ -58,20 +58,18 @@ static void ping_received(struct path *p, struct peer *e, const struct endpoint 
 static void pong_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
 	const struct disco_message *m)
 {
-	struct ping done;
-	if (!probe_answered(p, e, m->tx, from, region, &done)) {
+	double latency_ms;
+	if (!probe_answered(p, e, m->tx, from, region, &latency_ms)) {
 		p->drops.pong_unknown++;
 		return;
 	}
 	if (!region) {
 		struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
 		if (c)
-			session_pong(p, e, c, (double)(p->now_ms - done.sent_ms));
+			session_pong(p, e, c, latency_ms);
 		if (e->has_best && endpoint_equal(&e->best, from))
 			e->seen_as = m->seen;
 	}
-	if (done.asked)
-		probe_tell(p, &done);
 }
 
 static bool is_mesh(const struct addr *a)

@@ -203,6 +203,7 @@ void session_doubt(struct path *p, struct peer *e)
 	e->doubted = true;
 	if (!e->check_ms)
 		ping_best(p, e);
+	way_publish(p, e);
 }
 
 /* Data comes by c, and none by the best any more: the peer's choice is another. The larger key waits longer,
@@ -362,6 +363,7 @@ void session_step(struct path *p, struct peer *e)
 		run_round(p, e);
 	if (active && !way_sure(p, e))
 		call(p, e);
+	way_publish(p, e);
 	uint64_t next = next_step(p, e);
 	if (next == UINT64_MAX)
 		peer_unlist(p, e);
@@ -419,18 +421,12 @@ static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 	liveness_sent(p, e);
 }
 
-struct path_way path_way_quiet(const struct path *p, uint64_t peer)
-{
-	const struct peer *e = peer_find(p, peer);
-	return e ? way_now(p, e) : (struct path_way) { 0 };
-}
-
-struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
+void path_used(struct path *p, uint64_t now_ms, uint64_t peer)
 {
 	state_advance(p, now_ms);
 	struct peer *e = peer_find(p, peer);
 	if (!e)
-		return (struct path_way) { 0 };
+		return;
 	bool begins = !peer_active(p, e);
 	uint64_t gap = p->now_ms - e->sent_ms;
 	e->sent_ms = p->last_send_ms = p->now_ms;
@@ -441,20 +437,17 @@ struct path_way path_way_for(struct path *p, uint64_t now_ms, uint64_t peer)
 		e->has_best = true;
 	}
 	note_sent(p, e, gap);
-	struct path_way way = way_now(p, e);
-	events_flush(p);
-	return way;
+	way_publish(p, e);
 }
 
 void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
 {
-	/* A ping is use: it begins the search for a direct way. */
-	struct path_way way = path_way_for(p, now_ms, peer);
+	path_used(p, now_ms, peer);
 	struct peer *e = peer_find(p, peer);
 	if (!e)
 		return;
-	if (way.udp && !way.relay) { /* proven: the answer is to be about this one */
-		probe_send(p, e, &way.at, 0, &token);
+	if (e->way.udp && !e->way.relay) { /* proven: the answer is to be about this one */
+		probe_send(p, e, &e->way.at, 0, &token);
 		return;
 	}
 	int32_t region = region_for_peer(p, e);

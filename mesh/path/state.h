@@ -8,7 +8,14 @@
 #include "mesh/path/peer.h"
 #include "mesh/proto/stun.h"
 
-enum { SELF_MAX = 6, OWN_MAX = 48, STUN_PENDING = 128, SERVERS_MAX = 4, ENDPOINTS_FRESH_MS = 27000 };
+enum {
+	SELF_MAX = 6,
+	OWN_MAX = 48,
+	STUN_PENDING = 128,
+	SERVERS_MAX = 4,
+	ENDPOINTS_FRESH_MS = 27000,
+	FAILED_MAX = 16
+};
 
 struct leg { /* one region, one family, one report */
 	uint8_t tries, sent;
@@ -18,13 +25,13 @@ struct leg { /* one region, one family, one report */
 struct server {
 	char *host;
 	struct addr v4, v6;
-	bool has4, has6;
+	bool has4, has6, name_wanted;
 	uint16_t port;
 };
 enum relay_state { RELAY_UNKNOWN, RELAY_UP, RELAY_DOWN };
 struct region {
 	int32_t id;
-	bool no_measure, has_relay, https_asked;
+	bool no_measure, has_relay, https_asked, https_wanted;
 	struct server *servers;
 	size_t n_servers;
 	double low_now_ms, low_before_ms; /* lowest of this and the last window; < 0 none */
@@ -57,8 +64,13 @@ struct path {
 	struct path_drops drops;
 
 	struct table by_id, by_key, by_disco, by_endpoint, by_tx;
-	struct peer *active;		 /* with a deadline */
-	struct peer *changed;		 /* way_changed is due */
+	struct peer *active;   /* with a deadline */
+	struct peer *news;     /* events are due: events.c */
+	struct ping *answered; /* for ping_done */
+	bool regions_wanted;   /* a region or server has a bit of events.c */
+	bool flushing;
+	struct endpoint failed[FAILED_MAX]; /* sends that failed since the last flush */
+	size_t n_failed;
 	struct ping *pings, *pings_last; /* oldest first */
 	size_t n_pings;
 	uint64_t last_send_ms;

@@ -2,6 +2,12 @@
 #include "mesh/path/state.h"
 #include <stdio.h>
 
+struct path_way path_way(const struct path *p, uint64_t peer)
+{
+	const struct peer *e = peer_find(p, peer);
+	return e ? e->way : (struct path_way) { 0 };
+}
+
 bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer)
 {
 	struct peer *e = table_get(&p->by_endpoint, from);

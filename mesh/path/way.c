@@ -21,21 +21,6 @@ uint64_t way_check_time(const struct peer *e)
 	return t < CHECK_MIN_MS ? CHECK_MIN_MS : t > CHECK_MAX_MS ? CHECK_MAX_MS : (uint64_t)t;
 }
 
-void way_publish(struct path *p, struct peer *e)
-{
-	struct shown s = { .direct = way_trusted(p, e) && !e->live.shut, .region = region_for_peer(p, e) };
-	if (s.direct)
-		s.at = e->best;
-	/* An idle peer is nobody's news; what became of its way is told when it is used again. */
-	if (!peer_active(p, e) && !s.direct)
-		return;
-	bool same = s.direct == e->shown.direct && s.region == e->shown.region &&
-		    endpoint_equal(&s.at, &e->shown.at);
-	e->shown = s;
-	if (!same)
-		events_way_changed(p, e);
-}
-
 /* Without a relay, where the peer was last heard is better than nowhere. */
 static bool last_heard(const struct peer *e, struct endpoint *at)
 {
@@ -51,7 +36,7 @@ static bool last_heard(const struct peer *e, struct endpoint *at)
 	return newest > 0;
 }
 
-struct path_way way_now(const struct path *p, const struct peer *e)
+static struct path_way compute(const struct path *p, const struct peer *e)
 {
 	struct path_way way = { .region = region_for_peer(p, e) };
 	way.udp = e->has_best || (!region_usable(p, way.region) && last_heard(e, &way.at));
@@ -61,4 +46,20 @@ struct path_way way_now(const struct path *p, const struct peer *e)
 	if (way.relay && e->live.shut)
 		way.udp = false;
 	return way;
+}
+
+void way_publish(struct path *p, struct peer *e)
+{
+	e->way = compute(p, e);
+	struct shown s = { .direct = way_trusted(p, e) && !e->live.shut, .region = region_for_peer(p, e) };
+	if (s.direct)
+		s.at = e->best;
+	/* An idle peer is nobody's news; what became of its way is told when it is used again. */
+	if (!peer_active(p, e) && !s.direct)
+		return;
+	bool same = s.direct == e->shown.direct && s.region == e->shown.region &&
+		    endpoint_equal(&s.at, &e->shown.at);
+	e->shown = s;
+	if (!same)
+		events_way_changed(p, e);
 }

@@ -46,7 +46,8 @@ static void bundle_add(struct bundle *b, uint64_t now, uint64_t peer, struct pkt
 		bundle_send(b);
 	if (b->peer != peer) {
 		b->peer = peer;
-		b->way = path_way_for(b->n->path, now, peer);
+		path_used(b->n->path, now, peer);
+		b->way = path_way(b->n->path, peer);
 		if (!peer_key(b->n, peer, &b->key))
 			b->way.relay = false;
 	}
@@ -100,7 +101,8 @@ void dataplane_send_inner(struct node *n, uint64_t peer, const struct path_way *
 static void wg_send(void *arg, uint64_t peer, const uint8_t *p, size_t len)
 {
 	struct node *n = arg;
-	struct path_way way = path_way_for(n->path, loop_now_ms(n->loop), peer);
+	path_used(n->path, loop_now_ms(n->loop), peer);
+	struct path_way way = path_way(n->path, peer);
 	struct node_key key;
 	if (way.udp)
 		udp_send(n->udp, &way.at, p, len);

@@ -54,7 +54,7 @@ static void answer_ping(struct node *n, uint64_t peer, bool by_relay, const stru
 	uint8_t body[PONG_LEN];
 	struct wr w = wr_of(body, sizeof(body));
 	struct ends e = { v->dst, v->src };
-	struct path_way way = path_way_quiet(n->path, peer);
+	struct path_way way = path_way(n->path, peer);
 	way.relay = way.relay || (by_relay && way.region != PATH_REGION_NONE);
 	wr_u8(&w, TSMP_PONG);
 	wr_bytes(&w, rd_take(&r, ECHO_LEN), r.bad ? 0 : ECHO_LEN);
@@ -106,7 +106,7 @@ void tsmp_reject(struct node *n, uint64_t peer, const struct ip_view *v)
 	uint8_t body[REJECT_LEN];
 	struct wr w = wr_of(body, sizeof(body));
 	struct ends e = { v->dst, v->src };
-	struct path_way way = path_way_quiet(n->path, peer);
+	struct path_way way = path_way(n->path, peer);
 	wr_u8(&w, TSMP_REJECT);
 	wr_u8(&w, v->proto);
 	wr_u8(&w, REJECT_BY_RULES);
@@ -148,7 +148,7 @@ void tsmp_session_ready(struct node *n, uint64_t peer)
 	struct ends e;
 	if ((n->server && server_link_connected(n->server)) || !find_ends(n, peer, &e))
 		return;
-	struct path_way way = path_way_quiet(n->path, peer);
+	struct path_way way = path_way(n->path, peer);
 	wr_u8(&w, TSMP_DISCO);
 	wr_bytes(&w, path_disco_key(n->path)->b, KEY_LEN);
 	send_to(n, peer, &way, &e, &w);

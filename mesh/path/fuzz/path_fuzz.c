@@ -193,7 +193,7 @@ static void fact(struct rig *g, struct rd *r, uint8_t op)
 	case 7: path_relay_up(g->path, g->now_ms, v % 4, v & 8); break;
 	case 8: path_relay_peer_gone(g->path, g->now_ms, v % 4, &g->key); break;
 	case 9: path_authenticated(g->path, g->now_ms, 7, v & 1 ? &at : v & 2 ? &g->last_to : NULL); break;
-	case 10: path_send_failed(g->path, g->now_ms, v & 1 ? &at : &g->last_to, -1); break;
+	case 10: path_send_failed(g->path, v & 1 ? &at : &g->last_to); break;
 	case 11: path_https_latency(g->path, g->now_ms, v % 4, (double)v - 20); break;
 	case 12: path_control_up(g->path, g->now_ms, v & 1); break;
 	case 13: set_derp(g, v); break;
@@ -203,7 +203,7 @@ static void fact(struct rig *g, struct rd *r, uint8_t op)
 		else
 			path_ping(g->path, g->now_ms, 7, v);
 		break;
-	default: path_way_for(g->path, g->now_ms, 7);
+	default: path_used(g->path, g->now_ms, 7);
 	}
 }
 
@@ -236,12 +236,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		g.now_ms += waits[op >> 4 & 7];
 		if (path_deadline(g.path) <= g.now_ms)
 			path_tick(g.path, g.now_ms);
+		path_flush(g.path, g.now_ms);
 		if (path_deadline(g.path) <= g.now_ms)
 			abort(); /* a tick leaves no deadline in the past */
 		if ((op & 15) < 4)
 			received(&g, &r, op & 15);
 		else
 			fact(&g, &r, op & 15);
+		path_flush(g.path, g.now_ms);
 	}
 	path_free(g.path);
 	return 0;

@@ -137,6 +137,20 @@ static void give(struct rig *r, struct disco_message m, const char *from, bool r
 	}
 }
 
+static void tick(struct rig *r)
+{
+	path_tick(r->path, r->now_ms);
+	path_flush(r->path, r->now_ms);
+}
+
+static struct path_way use(struct rig *r)
+{
+	path_used(r->path, r->now_ms, 7);
+	struct path_way way = path_way(r->path, 7);
+	path_flush(r->path, r->now_ms);
+	return way;
+}
+
 static bool is_direct(struct rig *r)
 {
 	struct path_state s;
@@ -252,7 +266,7 @@ static void call_storm_is_bounded(void **state)
 		give(r, m, NULL, true);
 		r->now_ms++;
 		if (path_deadline(r->path) <= r->now_ms)
-			path_tick(r->path, r->now_ms);
+			tick(r);
 	}
 	print_message("pings for 5000 calls in 5 s: %llu\n", (unsigned long long)r->pings);
 	assert_true(r->pings <= 500);
@@ -268,7 +282,7 @@ static void ping_storm_is_bounded(void **state)
 		path_udp_received(r->path, r->now_ms, &from, b, seal(r, &m, b));
 		r->now_ms++;
 		if (path_deadline(r->path) <= r->now_ms)
-			path_tick(r->path, r->now_ms);
+			tick(r);
 	}
 	print_message("sent for 10000 pings in 10 s: %llu\n", (unsigned long long)r->udp);
 	assert_true(r->udp <= 1300 && path_drops(r->path)->ping_flood > 9000);
@@ -305,12 +319,13 @@ static void stun_of_strangers(void **state)
 static void failed_sends_shut_the_way(void **state)
 {
 	struct rig *r = *state;
-	path_way_for(r->path, r->now_ms, 7);
+	use(r);
 	make_direct(r, "1.2.3.4:5");
 	assert_true(is_direct(r));
 	struct endpoint e = at("1.2.3.4:5");
-	path_send_failed(r->path, r->now_ms, &e, -1);
-	struct path_way w = path_way_for(r->path, r->now_ms, 7);
+	path_send_failed(r->path, &e);
+	path_flush(r->path, r->now_ms);
+	struct path_way w = use(r);
 	assert_true(!is_direct(r) && w.relay && !w.udp);
 	assert_int_equal(w.region, 1);
 }
@@ -346,12 +361,12 @@ static void peer_is_told_of_a_lost_way(void **state)
 {
 	struct rig *r = *state;
 	struct endpoint ours = at("192.168.1.5:41641");
-	path_way_for(r->path, r->now_ms, 7);
+	use(r);
 	make_direct(r, "1.2.3.4:5");
 	memset(r->calls, 0, sizeof(r->calls));
-	for (int i = 0; i < 30 && path_way_for(r->path, r->now_ms, 7).udp && is_direct(r); i++) {
+	for (int i = 0; i < 30 && use(r).udp && is_direct(r); i++) {
 		r->now_ms += 50;
-		path_tick(r->path, r->now_ms);
+		tick(r);
 	}
 	assert_false(is_direct(r));
 	const struct disco_message *c = r->calls; /* where it sees us: named, left out, named again */

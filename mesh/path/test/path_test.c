@@ -457,7 +457,7 @@ static void clock_jumps(void **state)
 	struct pair x = easy(22);
 	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
 	path_tick(x.a->path, 5); /* backwards: ignored */
-	path_way_for(x.a->path, 5, 2);
+	path_used(x.a->path, 5, 2);
 	world_talk(x.w, x.a, x.b, 500, 50);
 	assert_true(world_direct(x.a, x.b));
 	uint64_t probes = x.a->probes_out;

@@ -289,7 +289,8 @@ static void send_data(struct node *n, struct node *to, uint8_t kind, uint32_t se
 {
 	uint8_t b[DATA_LEN] = { 4, kind, (uint8_t)n->index };
 	be_put(b + 3, 4, seq);
-	struct path_way way = path_way_for(n->path, n->w->now_ms, (uint64_t)to->index + 1);
+	path_used(n->path, n->w->now_ms, (uint64_t)to->index + 1);
+	struct path_way way = path_way(n->path, (uint64_t)to->index + 1);
 	if (way.udp)
 		send_udp(n, &way.at, b, sizeof(b));
 	if (way.relay)
@@ -318,7 +319,7 @@ static void token_received(struct node *n, struct node *o, const struct endpoint
 {
 	uint64_t token = be_get(b + 3, 8), peer = (uint64_t)o->index + 1;
 	path_authenticated(n->path, n->w->now_ms, peer, from);
-	struct path_way way = path_way_quiet(n->path, peer);
+	struct path_way way = path_way(n->path, peer);
 	way.relay = way.relay || (!from && way.region);
 	if (b[1] == QUESTION)
 		send_token(n, o, PROOF, token, &way);
@@ -410,6 +411,15 @@ static void handle(struct world *w, struct event *ev)
 	}
 }
 
+/* Every entry into a node ends so. */
+static void flush_all(struct world *w)
+{
+	for (size_t i = 0; i < w->n_nodes; i++) {
+		if (w->nodes[i].started)
+			path_flush(w->nodes[i].path, w->now_ms);
+	}
+}
+
 void world_run(struct world *w, uint64_t ms)
 {
 	uint64_t end = w->now_ms + ms;
@@ -427,10 +437,12 @@ void world_run(struct world *w, uint64_t ms)
 				continue;
 			w->nodes[i].ticks++;
 			path_tick(w->nodes[i].path, w->now_ms);
+			path_flush(w->nodes[i].path, w->now_ms);
 		}
 		while (w->n_events && w->heap[0].at_ms <= w->now_ms) {
 			struct event ev = pop(w);
 			handle(w, &ev);
+			flush_all(w);
 		}
 		for (size_t i = 0; i < REGIONS_MAX; i++) {
 			for (size_t k = 0; w->relay_dead[i] && k < w->n_nodes; k++) {
@@ -439,6 +451,7 @@ void world_run(struct world *w, uint64_t ms)
 					continue;
 				n->connected[i] = false;
 				path_relay_up(n->path, w->now_ms, 900 + (int)i, false);
+				path_flush(n->path, w->now_ms);
 				struct event again = {
 					.kind = EV_CALL_HOME, .node = (int)k, .region = (int)i
 				};
@@ -556,6 +569,7 @@ void world_start(struct node *n)
 	path_links_changed(n->path, n->w->now_ms, &n->at.ip, 1, n->at.port);
 	set_map(n);
 	path_control_up(n->path, n->w->now_ms, !n->w->control_dead);
+	path_flush(n->path, n->w->now_ms);
 	self_told(n);
 }
 
@@ -579,6 +593,7 @@ void world_move(struct node *n, int net, const char *address)
 		if (path_home(n->path) == 900 + (int32_t)i)
 			connect_relay(n, (int)i);
 	}
+	path_flush(n->path, n->w->now_ms);
 }
 
 /* --- using --- */
@@ -589,6 +604,7 @@ void world_talk(struct world *w, struct node *a, struct node *b, uint64_t ms, ui
 	while (w->now_ms < end) {
 		a->to[b->index].sent++;
 		send_data(a, b, REQUEST, ++a->seq);
+		path_flush(a->path, w->now_ms);
 		world_run(w, end - w->now_ms < interval ? end - w->now_ms : interval);
 	}
 }

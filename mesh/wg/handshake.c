@@ -57,11 +57,12 @@ static bool write_initiation(struct wg *w, uint64_t now_ms, struct wg_peer *p, s
 
 static void send_initiation(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 {
-	struct wg_attempt *a = p->attempt;
-	a->left_ms = now_ms;
-	wg_cookie_sign(now_ms, p, (uint8_t *)&a->message, sizeof(a->message));
-	p->tx_bytes += sizeof(a->message);
-	w->ops.send(w->ops.arg, p->id, (const uint8_t *)&a->message, sizeof(a->message));
+	p->attempt->left_ms = now_ms;
+	wg_cookie_sign(now_ms, p, (uint8_t *)&p->attempt->message, sizeof(p->attempt->message));
+	p->tx_bytes += sizeof(p->attempt->message);
+	/* A copy: what the op calls may end this attempt. */
+	struct wg_initiation m = p->attempt->message;
+	w->ops.send(w->ops.arg, p->id, (const uint8_t *)&m, sizeof(m));
 }
 
 bool wg_handshake_begin(struct wg *w, uint64_t now_ms, struct wg_peer *p)

@@ -192,8 +192,8 @@ void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer)
 	if (!p || !p->attempt)
 		return;
 	uint64_t age = now_ms - p->attempt->sent_ms;
-	if (age < WG_FLOOD_MS)
-		wg_timer_repeat_at(w, p, p->attempt->sent_ms + WG_FLOOD_MS);
+	if (now_ms - p->attempt->left_ms < WG_FLOOD_MS)
+		wg_timer_repeat_at(w, p, p->attempt->left_ms + WG_FLOOD_MS);
 	else if (age < WG_REPEAT_MS)
 		wg_handshake_repeat(w, now_ms, p);
 	else

@@ -1,7 +1,6 @@
 /* Userspace WireGuard core: handshake, sessions, replay window, cookies, allowed-ips, timers. Pure: bytes,
  * facts and `now` come in; datagrams and facts go out. WireGuard paper 5-6;
- * tailscale-protocol.md 3.2, 3.4, 9.3 (22). Every call belongs to one thread. wg_seal* may be called from
- * inside an op; wg_peer_remove, wg_free and wg_receive* may not. */
+ * tailscale-protocol.md 3.2, 3.4, 9.3 (22). Every call belongs to one thread. */
 #ifndef RW_WG_WG_H
 #define RW_WG_WG_H
 
@@ -15,6 +14,11 @@ enum { WG_DATA_HEADER = 16, WG_OVERHEAD = 32, WG_MESSAGE_MAX = 148, WG_STAGE_MAX
 enum { WG_TAIL = 31 }; /* padding and tag */
 
 struct wg;
+/* Ops are called in the midst of things. From each may be called: wg_seal*, wg_path_changed,
+ * wg_handshake_wanted, wg_peer_restarted, wg_clock_set, wg_route_missed and every question (wg_route,
+ * wg_ready, wg_peer_stats, wg_deadline, wg_drops, wg_clock_floor); from session_ready wg_staged_take too,
+ * from unknown_peer wg_peer_set. From none: wg_receive*, wg_tick, wg_peer_remove, wg_free. Bytes live until
+ * the op returns, whatever it calls. */
 struct wg_ops {
 	/* Send a handshake or keepalive datagram to a peer by whatever path it has. */
 	void (*send)(void *arg, uint64_t peer, const uint8_t *p, size_t len);

@@ -53,10 +53,17 @@ static void transmit(struct pair *p, int from, const uint8_t *b, size_t len)
 		launch(p, !from, b, len);
 }
 
+static void enter(struct pair_end *e, enum pair_op op)
+{
+	if (e->inside)
+		e->inside(e, op);
+}
+
 static void send_op(void *arg, uint64_t peer, const uint8_t *b, size_t len)
 {
 	struct pair_end *e = arg;
 	assert_int_equal(peer, 1);
+	enter(e, PAIR_SEND);
 	transmit(e->pair, e->self, b, len);
 }
 
@@ -64,6 +71,7 @@ static void send_back_op(void *arg, const void *from, const uint8_t *b, size_t l
 {
 	struct pair_end *e = arg;
 	assert_ptr_equal(from, &e->pair->end[!e->self].at);
+	enter(e, PAIR_SEND_BACK);
 	transmit(e->pair, e->self, b, len);
 }
 
@@ -72,6 +80,7 @@ static void heard_op(void *arg, uint64_t peer, const void *from)
 	struct pair_end *e = arg;
 	(void)peer;
 	(void)from;
+	enter(e, PAIR_HEARD);
 	e->heard++;
 }
 
@@ -79,6 +88,7 @@ static void ready_op(void *arg, uint64_t peer)
 {
 	struct pair_end *e = arg;
 	struct pkt p;
+	enter(e, PAIR_READY);
 	e->ready++;
 	while (wg_staged_take(e->wg, peer, &p)) {
 		assert_int_equal(wg_seal(e->wg, e->pair->now_ms, peer, &p), WG_OK);
@@ -89,6 +99,7 @@ static void ready_op(void *arg, uint64_t peer)
 static bool unknown_op(void *arg, const struct node_key *key)
 {
 	struct pair_end *e = arg;
+	enter(e, PAIR_UNKNOWN);
 	if (e->on_demand && key_equal(key->b, e->pair->end[!e->self].key.b))
 		pair_introduce(e->pair, e->self);
 	return e->on_demand;

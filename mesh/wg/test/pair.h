@@ -13,6 +13,7 @@ struct pair_datagram {
 	uint8_t b[PKT_SIZE];
 };
 struct pair;
+enum pair_op { PAIR_SEND, PAIR_SEND_BACK, PAIR_HEARD, PAIR_READY, PAIR_UNKNOWN, PAIR_OPS };
 struct pair_end {
 	struct pair *pair;
 	int self;
@@ -22,6 +23,7 @@ struct pair_end {
 	struct addr ip;
 	struct endpoint at; /* where the network says it is */
 	bool under_load, on_demand;
+	void (*inside)(struct pair_end *e, enum pair_op op); /* called first in every op; NULL: nothing is */
 	struct wg_received last;
 	enum wg_verdict verdict;
 	unsigned ready, heard, delivered, keepalives, twice, sent[5]; /* sent: by message type */

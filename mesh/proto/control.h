@@ -8,6 +8,7 @@
 
 #include "mesh/proto/control_net.h"
 #include "mesh/proto/control_node.h"
+#include "mesh/proto/control_problem.h"
 
 enum { CONTROL_CAPVER = 119, CONTROL_CAPVER_MIN = 113 };
 
@@ -78,13 +79,20 @@ struct ctl_map_response {
 	bool has_health;
 	struct ctl_strings health;
 	struct ctl_ping *ping;
+	/* By the reader: what was left out; more = beyond those named. */
+	struct ctl_problem *problems;
+	size_t n_problems, more_problems;
+	bool incomplete; /* among it what may take something away: only a whole map can tell */
 };
 
 struct ctl_key_response {
 	struct machine_key server;
 };
 
-/* 0 or ERR_MALFORMED with the JSON path of the offence. *out is untouched on failure. */
+/* 0 or ERR_MALFORMED with the JSON path of the offence. *out is untouched on failure. A map response is read
+ * item by item: only a text that is no object is refused, else see `problems`. What is left out never leaves
+ * more allowed than was said: a rule that is not whole is no rule, a filter that cannot be read allows
+ * nothing, a key whose end cannot be read has ended. */
 int ctl_key_response_read(const char *json, size_t len, struct ctl_key_response *out, struct errbuf *eb);
 int ctl_register_request_read(
 	struct arena *a, const char *json, size_t len, struct ctl_register_request *out, struct errbuf *eb);

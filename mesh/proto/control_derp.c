@@ -104,10 +104,14 @@ static bool finish_map(struct json_in *in, void *obj)
 	m->n_regions = kept;
 	if (!kept)
 		return true;
-	qsort(m->regions, m->n_regions, sizeof(*m->regions), compare_regions);
-	for (size_t i = 1; i < m->n_regions; i++)
-		if (m->regions[i].id == m->regions[i - 1].id) /* "1" and "01" */
-			return json_fail(in, "one region twice");
+	qsort(m->regions, kept, sizeof(*m->regions), compare_regions);
+	m->n_regions = 1;
+	for (size_t i = 1; i < kept; i++) {
+		if (m->regions[i].id != m->regions[m->n_regions - 1].id)
+			m->regions[m->n_regions++] = m->regions[i];
+		else if (!json_fail(in, "one region twice") && !json_leave_out(in)) /* "1" and "01" */
+			return false;
+	}
 	return true;
 }
 

@@ -1,7 +1,7 @@
 #include "mesh/proto/shapes.h"
 
 static const struct json_row resolver_rows[] = {
-	{ "Addr", &json_str, offsetof(struct ctl_resolver, addr), 0, 0, NULL },
+	{ "Addr", &json_str, offsetof(struct ctl_resolver, addr), JSON_MUST, 0, NULL },
 	{ 0 },
 };
 const struct json_shape resolver_shape = { resolver_rows, sizeof(struct ctl_resolver), NULL };
@@ -13,7 +13,9 @@ static bool route_read(struct json_in *in, const char *key, const json_t *v, voi
 {
 	struct ctl_route *r = element;
 	r->suffix = arena_strdup(in->arena, key);
-	return r->suffix && (json_is_null(v) || json_list.read(in, v, &r->resolvers, &resolvers_row));
+	if (!r->suffix || (!json_is_null(v) && !json_list.read(in, v, &r->resolvers, &resolvers_row)))
+		return false;
+	return r->n || !json_array_size(v) || json_fail(in, "no resolver in it");
 }
 
 static void route_write(struct json_out *out, const void *element, bool *first)
@@ -27,9 +29,9 @@ static void route_write(struct json_out *out, const void *element, bool *first)
 static const struct json_map route_map = { sizeof(struct ctl_route), true, route_read, route_write };
 
 static const struct json_row record_rows[] = {
-	{ "Name", &json_str, offsetof(struct ctl_record, name), 0, 0, NULL },
-	{ "Type", &json_str, offsetof(struct ctl_record, type), JSON_OMIT, 0, NULL },
-	{ "Value", &json_str, offsetof(struct ctl_record, value), 0, 0, NULL },
+	{ "Name", &json_str, offsetof(struct ctl_record, name), JSON_MUST, 0, NULL },
+	{ "Type", &json_str, offsetof(struct ctl_record, type), JSON_OMIT | JSON_MUST, 0, NULL },
+	{ "Value", &json_str, offsetof(struct ctl_record, value), JSON_MUST, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape record_shape = { record_rows, sizeof(struct ctl_record), NULL };

@@ -143,15 +143,15 @@ static bool see_bits(struct json_in *in, const json_t *v, void *field, const str
 
 static const struct json_codec presence = { NULL, see_bits, NULL, NULL };
 static const struct json_row range_rows[] = {
-	{ "First", &json_i64, offsetof(struct dst_text, first), 0, 0, NULL },
-	{ "Last", &json_i64, offsetof(struct dst_text, last), 0, 0, NULL },
+	{ "First", &json_i64, offsetof(struct dst_text, first), JSON_MUST, 0, NULL },
+	{ "Last", &json_i64, offsetof(struct dst_text, last), JSON_MUST, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape range_shape = { range_rows, sizeof(struct dst_text), NULL };
 static const struct json_row dst_rows[] = {
-	{ "IP", &json_str, offsetof(struct dst_text, ip), 0, 0, NULL },
+	{ "IP", &json_str, offsetof(struct dst_text, ip), JSON_MUST, 0, NULL },
 	{ "Bits", &presence, offsetof(struct dst_text, has_bits), 0, 0, NULL },
-	{ "Ports", &json_inside, 0, 0, 0, &range_shape },
+	{ "Ports", &json_inside, 0, JSON_MUST, 0, &range_shape },
 	{ 0 },
 };
 static const struct json_shape dst_shape = { dst_rows, sizeof(struct dst_text), NULL };
@@ -253,14 +253,17 @@ static bool read_protos(struct json_in *in, const json_t *v, void *field, const 
 	struct numbers list = { 0 };
 	if (!json_numbers.read(in, v, &list, row))
 		return false;
-	struct protos p = { .v = arena_alloc(in->arena, list.n), .n = list.n };
+	struct protos p = { .v = arena_alloc(in->arena, list.n) };
 	if (!p.v)
 		return false;
 	for (size_t i = 0; i < list.n; i++) {
-		if (list.v[i] < 0 || list.v[i] > UINT8_MAX)
-			return json_fail(in, "not an IP protocol");
-		p.v[i] = (uint8_t)list.v[i];
+		if (list.v[i] >= 0 && list.v[i] <= UINT8_MAX)
+			p.v[p.n++] = (uint8_t)list.v[i];
+		else if (!json_fail(in, "not an IP protocol") && !json_leave_out(in))
+			return false;
 	}
+	if (json_array_size(v) && !p.n)
+		return json_fail(in, "no IP protocol in it"); /* an empty list means all */
 	memcpy(field, &p, sizeof(p));
 	return true;
 }
@@ -299,9 +302,9 @@ static const struct json_row rule_rows[] = {
 	{ 0 },
 };
 static const struct json_row rule_rows_read[] = {
-	{ "SrcIPs", &sources, offsetof(struct rule_text, rule.src), 0, 0, NULL },
-	{ "DstPorts", &destinations, offsetof(struct rule_text, rule.dst), 0, 0, NULL },
-	{ "IPProto", &protos, offsetof(struct rule_text, rule.protos), 0, 0, NULL },
+	{ "SrcIPs", &sources, offsetof(struct rule_text, rule.src), JSON_MUST, 0, NULL },
+	{ "DstPorts", &destinations, offsetof(struct rule_text, rule.dst), JSON_MUST, 0, NULL },
+	{ "IPProto", &protos, offsetof(struct rule_text, rule.protos), JSON_MUST, 0, NULL },
 	{ "SrcBits", &presence, offsetof(struct rule_text, skipped), 0, 0, NULL },
 	{ "CapGrant", &presence, offsetof(struct rule_text, skipped), 0, 0, NULL },
 	{ 0 },
@@ -343,7 +346,18 @@ static void write_rules(struct json_out *out, const void *field, const struct js
 	json_list.write(out, field, &rule_list);
 }
 
-const struct json_codec filter_rules = { NULL, read_rules, write_rules, NULL };
+/* What cannot be read allows nothing; that it is so is asked anew. */
+static bool read_rules_or_none(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	if (read_rules(in, v, field, row))
+		return true;
+	if (!json_leave_out(in))
+		return false;
+	in->gaps->delta = true;
+	return true;
+}
+
+const struct json_codec filter_rules = { NULL, read_rules_or_none, write_rules, NULL };
 
 /* --- PacketFilters --- */
 static bool filter_read(struct json_in *in, const char *key, const json_t *v, void *element)
@@ -351,7 +365,7 @@ static bool filter_read(struct json_in *in, const char *key, const json_t *v, vo
 	struct ctl_filter *f = element;
 	f->name = arena_strdup(in->arena, key);
 	f->remove = json_is_null(v);
-	return f->name && (f->remove || read_rules(in, v, &f->rules, NULL));
+	return f->name && (f->remove || read_rules_or_none(in, v, &f->rules, NULL));
 }
 
 static void filter_write(struct json_out *out, const void *element, bool *first)

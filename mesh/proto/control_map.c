@@ -101,8 +101,12 @@ static const struct json_map online_map = { sizeof(struct ctl_online), false, on
 static bool read_filters(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
 	struct ctl_map_response *m = field;
-	if (!json_map_list.read(in, v, &m->filters, row))
-		return false;
+	if (!json_map_list.read(in, v, &m->filters, row)) {
+		if (!json_leave_out(in))
+			return false;
+		m->filters_clear = in->gaps->delta = true; /* as read_rules_or_none */
+		return true;
+	}
 	size_t kept = 0;
 	for (size_t i = 0; i < m->n_filters; i++) {
 		if (m->filters[i].remove && strcmp(m->filters[i].name, "*") == 0)
@@ -150,6 +154,10 @@ static const struct json_shape ping_shape = { ping_rows, sizeof(struct ctl_ping)
 	{ \
 		name, codec, AT(field), JSON_OMIT, 0, arg \
 	}
+#define RES_DELTA(name, codec, field, arg) \
+	{ \
+		name, codec, AT(field), JSON_OMIT | JSON_DELTA, 0, arg \
+	}
 static const struct json_row debug_rows[] = {
 	RES("DisableLogTail", &json_bool, disable_log_tail, NULL),
 	RES("SleepSeconds", &json_f64, sleep_seconds, NULL),
@@ -159,12 +167,12 @@ static const struct json_shape debug_shape = { debug_rows, sizeof(struct ctl_map
 static const struct json_row response_rows[] = {
 	RES("KeepAlive", &json_bool, keep_alive, NULL),
 	RES("PingRequest", &json_pointer, ping, &ping_shape),
-	RES("Node", &json_pointer, node, &node_shape),
+	RES_DELTA("Node", &json_pointer, node, &node_shape),
 	RES("DERPMap", &json_pointer, derp_map, &derp_map_shape),
-	RES("Peers", &json_nodes, peers, &node_shape),
-	RES("PeersChanged", &json_nodes, peers_changed, &node_shape),
-	RES("PeersRemoved", &json_numbers, peers_removed, NULL),
-	RES("PeersChangedPatch", &json_list, patches, &patch_shape),
+	RES_DELTA("Peers", &json_nodes, peers, &node_shape),
+	RES_DELTA("PeersChanged", &json_nodes, peers_changed, &node_shape),
+	RES_DELTA("PeersRemoved", &json_numbers, peers_removed, NULL),
+	RES_DELTA("PeersChangedPatch", &json_list, patches, &patch_shape),
 	RES("PeerSeenChange", &json_map_list, seen, &online_map),
 	RES("OnlineChange", &json_map_list, online, &online_map),
 	RES("DNSConfig", &json_pointer, dns, &dns_shape),
@@ -182,7 +190,19 @@ static const struct json_shape response_shape = { response_rows, sizeof(struct c
 int ctl_map_response_read(
 	struct arena *a, const char *json, size_t len, struct ctl_map_response *out, struct errbuf *eb)
 {
-	return json_read(a, json, len, &response_shape, out, eb);
+	struct json_gaps gaps = { 0 };
+	struct ctl_map_response m;
+	int err = json_read_items(a, json, len, &response_shape, &m, &gaps, eb);
+	if (err)
+		return err;
+	m.problems = arena_memdup(a, gaps.v, gaps.n * sizeof(*gaps.v));
+	if (!m.problems)
+		return err_say(eb, ERR_TOO_LARGE, "message needs more memory than it may have");
+	m.n_problems = gaps.n;
+	m.more_problems = gaps.more;
+	m.incomplete = gaps.delta;
+	*out = m;
+	return 0;
 }
 
 bool ctl_map_response_write(struct buf *out, const struct ctl_map_response *m)

@@ -80,12 +80,12 @@ static bool finish_node(struct json_in *in, void *obj)
 		name, &json_key, offsetof(struct ctl_node, field), flags, 0, prefix \
 	}
 static const struct json_row node_rows[] = {
-	NODE("ID", &json_i64, id, 0),
+	NODE("ID", &json_i64, id, JSON_MUST),
 	NODE("StableID", &json_str, stable_id, 0),
 	NODE("Name", &json_str, name, 0),
 	NODE("User", &json_i64, user, 0),
 	KEY_OF("Key", key, nodekey_prefix, 0),
-	NODE("KeyExpiry", &json_time, key_expiry_ms, JSON_OMIT),
+	NODE("KeyExpiry", &json_until, key_expiry_ms, JSON_OMIT),
 	KEY_OF("Machine", machine, machinekey_prefix, JSON_OMIT),
 	KEY_OF("DiscoKey", disco, discokey_prefix, JSON_OMIT),
 	NODE("Addresses", &json_prefixes, addresses, 0),
@@ -101,7 +101,7 @@ static const struct json_row node_rows[] = {
 	NODE("LastSeen", &json_time, last_seen_ms, JSON_OMIT),
 	NODE("Online", &json_opt, online, JSON_OMIT),
 	NODE("MachineAuthorized", &json_bool, machine_authorized, JSON_OMIT),
-	NODE("Expired", &json_bool, expired, JSON_OMIT),
+	NODE("Expired", &json_ended, expired, JSON_OMIT),
 	NODE("CapMap", &json_raw, cap_map_json, JSON_OMIT),
 	{ 0 },
 };
@@ -165,18 +165,24 @@ const struct json_codec json_nodes = { NULL, read_nodes, write_nodes, no_nodes }
 	}
 #define HAS(field) offsetof(struct ctl_peer_patch, field)
 static const struct json_row patch_rows[] = {
-	PATCH("NodeID", &json_i64, id, 0, 0, NULL),
+	PATCH("NodeID", &json_i64, id, JSON_MUST, 0, NULL),
 	PATCH("DERPRegion", &json_i32, derp_region, JSON_OMIT, 0, NULL),
 	PATCH("Cap", &json_u16, cap, JSON_OMIT, 0, NULL),
 	PATCH("Endpoints", &json_endpoints, endpoints, JSON_OMIT, 0, NULL),
-	PATCH("Key", &json_key, key, 0, HAS(has_key), nodekey_prefix),
+	PATCH("Key", &json_key, key, JSON_MUST, HAS(has_key), nodekey_prefix),
 	PATCH("DiscoKey", &json_key, disco, 0, HAS(has_disco), discokey_prefix),
 	PATCH("Online", &json_opt, online, JSON_OMIT, 0, NULL),
 	PATCH("LastSeen", &json_time, last_seen_ms, 0, HAS(has_last_seen), NULL),
-	PATCH("KeyExpiry", &json_time, key_expiry_ms, 0, HAS(has_key_expiry), NULL),
+	PATCH("KeyExpiry", &json_time, key_expiry_ms, JSON_MUST, HAS(has_key_expiry), NULL),
 	{ 0 },
 };
-const struct json_shape patch_shape = { patch_rows, sizeof(struct ctl_peer_patch), NULL };
+
+static bool finish_patch(struct json_in *in, void *obj)
+{
+	return ((struct ctl_peer_patch *)obj)->id > 0 || json_fail(in, "NodeID is not positive");
+}
+
+const struct json_shape patch_shape = { patch_rows, sizeof(struct ctl_peer_patch), finish_patch };
 
 #define USER(name, codec, field) \
 	{ \

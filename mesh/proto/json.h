@@ -7,6 +7,7 @@
 #include "mesh/base/arena.h"
 #include "mesh/base/buf.h"
 #include "mesh/base/err.h"
+#include "mesh/proto/control_problem.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,15 +21,27 @@ struct json_at {
 	const struct json_at *up;
 	const char *name; /* NULL: an array element, see index */
 	size_t index;
+	const json_t *of;
+	bool delta; /* a JSON_DELTA row, or an element right under it */
+};
+/* A reader with gaps goes item by item: what it cannot read (a member, an element of a list) is left out and
+ * named here, and the rest stands. One without (NULL) refuses the whole text. */
+struct json_gaps {
+	struct ctl_problem v[CTL_PROBLEMS_MAX];
+	size_t n, more; /* named; left out beyond those */
+	bool delta;	/* a JSON_DELTA row is not whole */
 };
 struct json_in {
 	struct arena *arena;
 	const struct json_at *at;
 	struct errbuf *eb;
+	struct json_gaps *gaps;
 };
 
 enum {
-	JSON_OMIT = 1, /* not written when it holds what init gave it */
+	JSON_OMIT = 1,	/* not written when it holds what init gave it */
+	JSON_MUST = 2,	/* without it the object means something else: it is left out as a whole */
+	JSON_DELTA = 4, /* what is left out here may be what takes something away: see json_gaps */
 };
 struct json_out { /* text straight into a buf; failure sticks, json_write looks once */
 	struct buf *to;
@@ -66,6 +79,8 @@ struct json_map {
 extern const struct json_codec json_str, json_str_or_null, json_bool, json_opt, json_i64, json_i32, json_u16,
 	json_u64, json_f64, json_time, json_key, json_raw, json_strings, json_numbers, json_prefixes,
 	json_endpoint_list, json_addr_list, json_endpoints,
+	json_until,  /* a time; one that is left out has passed */
+	json_ended,  /* a bool; one that is left out is true */
 	json_inside, /* a struct of arg's shape that is a field; at 0 = the same struct, in a nested object */
 	json_pointer,  /* arg's shape, allocated; NULL = absent */
 	json_list,     /* arg's shape: a pointer followed by its size_t count */
@@ -81,12 +96,18 @@ bool json_mend(char *text, size_t len);
 json_t *json_member(const json_t *obj, const char *name);
 /* ERR_MALFORMED with the path; returns false. */
 bool json_fail(struct json_in *in, const char *want);
+/* After json_fail, by who can go on without the item: names it in gaps. false: nothing may be left out here.
+ */
+bool json_leave_out(struct json_in *in);
 void json_init(const struct json_shape *shape, void *out);
 /* out was json_init-ed. */
 bool json_read_object(struct json_in *in, const json_t *v, const struct json_shape *shape, void *out);
 /* Whole text to *out, untouched on failure. 0 or a code. */
 int json_read(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
 	struct errbuf *eb);
+/* The same item by item: only a text that is no object at all is refused. */
+int json_read_items(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
+	struct json_gaps *gaps, struct errbuf *eb);
 bool json_text_i64(const char *text, int64_t *out); /* decimal keys of maps */
 
 /* --- writing --- */

@@ -38,15 +38,19 @@ static bool read_list(
 	struct list l = { .v = arena_array(in->arena, n, size) };
 	if (!l.v)
 		return false;
-	struct json_at here = { .up = in->at };
+	struct json_at here = { .up = in->at, .delta = in->at && in->at->delta };
 	in->at = &here;
 	for (; here.index < n; here.index++) {
-		const json_t *e = json_array_get(v, here.index);
-		if (json_is_null(e))
+		void *e = (char *)l.v + l.n * size;
+		here.of = json_array_get(v, here.index);
+		if (json_is_null(here.of))
 			continue;
-		if (!read(in, e, (char *)l.v + l.n * size, arg))
+		if (read(in, here.of, e, arg))
+			l.n++;
+		else if (json_leave_out(in))
+			memset(e, 0, size);
+		else
 			break;
-		l.n++;
 	}
 	in->at = here.up;
 	if (here.index < n)
@@ -276,16 +280,20 @@ static bool read_map(struct json_in *in, const json_t *v, void *field, const str
 	if (json_object_size(v) > JSON_LIST_MAX)
 		return json_fail(in, "too many members");
 	struct list l = { .v = arena_array(in->arena, json_object_size(v), map->size) };
-	struct json_at here = { .up = in->at };
+	struct json_at here = { .up = in->at, .delta = in->at && in->at->delta };
 	bool ok = l.v != NULL;
 	in->at = &here;
 	json_object_foreach((json_t *)v, key, member)
 	{
+		void *e = (char *)l.v + l.n * map->size;
 		here.name = key;
+		here.of = member;
 		if (!ok || (json_is_null(member) && !map->null_too))
 			continue;
-		ok = map->read(in, key, member, (char *)l.v + l.n * map->size);
-		l.n++;
+		if (map->read(in, key, member, e))
+			l.n++;
+		else if ((ok = json_leave_out(in)))
+			memset(e, 0, map->size);
 	}
 	in->at = here.up;
 	if (ok)

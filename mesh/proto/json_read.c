@@ -81,13 +81,16 @@ json_t *json_member(const json_t *obj, const char *name)
 	return v ? v : member_any_case(obj, name);
 }
 
+/* An element with a name of its own is known by it: people do not count peers. */
 static size_t format_path(const struct json_at *at, char *buf, size_t cap)
 {
 	size_t len = at->up ? format_path(at->up, buf, cap) : 0;
 	if (len >= cap - 1)
 		return cap - 1;
-	int n = at->name ? snprintf(buf + len, cap - len, len ? ".%s" : "%s", at->name)
-			 : snprintf(buf + len, cap - len, "[%zu]", at->index);
+	const char *own = at->name ? NULL : json_string_value(json_object_get(at->of, "Name"));
+	int n = at->name      ? snprintf(buf + len, cap - len, len ? ".%s" : "%s", at->name)
+		: own && *own ? snprintf(buf + len, cap - len, "[%s]", own)
+			      : snprintf(buf + len, cap - len, "[%zu]", at->index);
 	return len + (n > 0 ? (size_t)n : 0);
 }
 
@@ -98,6 +101,40 @@ bool json_fail(struct json_in *in, const char *want)
 		format_path(in->at, path, sizeof(path));
 	err_say(in->eb, ERR_MALFORMED, "%s: %s", path[0] ? path : "message", want);
 	return false;
+}
+
+/* The entry of a node that `at` is in, or 0: Node, or an element of a list of nodes or patches. */
+static int64_t node_of(const struct json_at *at)
+{
+	for (int64_t id; at; at = at->up) {
+		const json_t *v = json_object_get(at->of, "ID");
+		id = json_integer_value(v ? v : json_object_get(at->of, "NodeID"));
+		if (id > 0)
+			return id;
+	}
+	return 0;
+}
+
+bool json_leave_out(struct json_in *in)
+{
+	struct json_gaps *g = in->gaps;
+	const struct json_at *top = in->at;
+	if (!g || !top || in->arena->failed)
+		return false;
+	g->delta = g->delta || top->delta;
+	while (top->up)
+		top = top->up;
+	if (g->n == CTL_PROBLEMS_MAX) {
+		g->more++;
+		return true;
+	}
+	struct ctl_problem p = { .member = arena_strdup(in->arena, top->name),
+		.node = node_of(in->at),
+		.text = arena_strdup(in->arena, in->eb->text) };
+	if (!p.member || !p.text)
+		return false;
+	g->v[g->n++] = p;
+	return true;
 }
 
 void json_init(const struct json_shape *shape, void *out)
@@ -111,13 +148,14 @@ static bool read_row(struct json_in *in, const json_t *v, const struct json_row 
 {
 	if (json_is_null(v))
 		return true;
-	struct json_at here = { .up = in->at, .name = row->name };
+	struct json_at here = { .up = in->at, .name = row->name, .of = v, .delta = row->flags & JSON_DELTA };
 	in->at = &here;
 	bool ok = row->codec->read(in, v, (char *)out + row->at, row);
+	bool skip = !ok && !(row->flags & JSON_MUST) && json_leave_out(in);
 	in->at = here.up;
 	if (ok && row->has)
 		*((bool *)out + row->has) = true;
-	return ok;
+	return ok || skip;
 }
 
 bool json_read_object(struct json_in *in, const json_t *v, const struct json_shape *shape, void *out)
@@ -141,11 +179,17 @@ bool json_read_object(struct json_in *in, const json_t *v, const struct json_sha
 int json_read(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
 	struct errbuf *eb)
 {
+	return json_read_items(a, text, len, shape, out, NULL, eb);
+}
+
+int json_read_items(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
+	struct json_gaps *gaps, struct errbuf *eb)
+{
 	struct errbuf why = { 0 };
 	json_t *doc = json_open(text, len, JSON_DEPTH_MAX, eb);
 	if (!doc)
 		return ERR_MALFORMED;
-	struct json_in in = { .arena = a, .eb = &why };
+	struct json_in in = { .arena = a, .eb = &why, .gaps = gaps };
 	void *m = arena_alloc(a, shape->size);
 	bool ok = false;
 	if (m) {

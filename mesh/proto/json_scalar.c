@@ -93,6 +93,18 @@ static bool bool_empty(const void *field)
 
 const struct json_codec json_bool = { NULL, read_bool, write_bool, bool_empty };
 
+static bool read_ended(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	if (read_bool(in, v, field, row))
+		return true;
+	if (!json_leave_out(in))
+		return false;
+	*(bool *)field = true;
+	return true;
+}
+
+const struct json_codec json_ended = { NULL, read_ended, write_bool, bool_empty };
+
 static bool read_opt(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
 	bool b = false;
@@ -275,6 +287,18 @@ static bool time_empty(const void *field)
 }
 
 const struct json_codec json_time = { init_time, read_time, write_time, time_empty };
+
+static bool read_until(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	if (read_time(in, v, field, row))
+		return true;
+	if (!json_leave_out(in))
+		return false;
+	*(int64_t *)field = 0;
+	return true;
+}
+
+const struct json_codec json_until = { init_time, read_until, write_time, time_empty };
 
 /* --- keys: row->arg is the prefix --- */
 static bool read_key(struct json_in *in, const json_t *v, void *field, const struct json_row *row)

@@ -1,5 +1,6 @@
 #include "mesh/netmap/netmap.h"
 #include "mesh/netmap/copy.h"
+#include "mesh/netmap/problem.h"
 #include "mesh/proto/control_copy.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ struct draft {
 	size_t cap; /* of m->peers */
 	int64_t unix_ms;
 	bool changed, failed;
+	struct problem_list problems; /* of the next snapshot */
 };
 
 static struct netmap_peer *new_peer(const struct ctl_node *node)
@@ -132,8 +134,11 @@ static void insert(struct draft *d, const struct netmap_peer *p)
 	m->n_peers++;
 }
 
-static void upsert(struct draft *d, const struct ctl_node *node, const struct netmap *old)
+static void upsert(struct draft *d, const struct ctl_node *told, const struct netmap *old)
 {
+	struct ctl_node copy;
+	const struct ctl_node *self = d->m->self ? &d->m->self->node : NULL;
+	const struct ctl_node *node = problem_usable_peer(&d->problems, told, self, &copy);
 	const struct netmap_peer **was = old ? slot(old, node->id) : NULL;
 	if (was && copy_node_equal(&(*was)->node, node)) {
 		insert(d, get_peer(*was));
@@ -367,6 +372,25 @@ static void apply_parts(struct draft *d, const struct netmap *old, const struct 
 	apply_texts(d, m);
 }
 
+/* What was refused of this message is in the list already. */
+static void apply_problems(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
+{
+	problem_list_finish(&d->problems, d->m, old, m);
+	const struct problem_list *l = &d->problems;
+	if (problem_list_equal(l, d->m))
+		return;
+	struct arena *a = renew(d, NETMAP_PROBLEMS);
+	struct ctl_problem *v = a ? arena_memdup(a, l->v, l->n * sizeof(*v)) : NULL;
+	for (size_t i = 0; v && i < l->n; i++) {
+		v[i].member = arena_strdup(a, v[i].member);
+		v[i].text = arena_strdup(a, v[i].text);
+	}
+	d->failed = d->failed || !v || a->failed;
+	d->m->problems = v;
+	d->m->n_problems = v ? l->n : 0;
+	d->m->more_problems = l->more;
+}
+
 static struct netmap *begin(const struct netmap *old)
 {
 	struct netmap *m = calloc(1, sizeof(*m));
@@ -388,8 +412,10 @@ static struct netmap *begin(const struct netmap *old)
 	return m;
 }
 
-static void apply_self(struct draft *d, const struct ctl_node *node)
+static void apply_self(struct draft *d, const struct ctl_node *told)
 {
+	struct ctl_node copy;
+	const struct ctl_node *node = problem_usable_self(&d->problems, told, &copy);
 	if (d->m->self && copy_node_equal(&d->m->self->node, node))
 		return;
 	struct netmap_peer *self = new_peer(node);
@@ -425,6 +451,9 @@ struct netmap *netmap_apply(
 		apply_self(&d, m->node);
 	apply_peers(&d, old, m);
 	apply_parts(&d, old, m);
+	apply_problems(&d, old, m);
+	d.failed = d.failed || d.problems.arena.failed;
+	arena_free(&d.problems.arena);
 	if (d.failed) {
 		netmap_put(d.m);
 		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");

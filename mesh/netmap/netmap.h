@@ -1,5 +1,10 @@
 /* The node's map as an immutable, counted snapshot; a map response applied to one gives the next; two can be
- * compared. tailscale-protocol.md 1.8. Pure. */
+ * compared. tailscale-protocol.md 1.8. Pure.
+ *
+ * A server names the nodes of the mesh, it does not own the machine: of Node's and of peers' Addresses only
+ * single ones of the mesh's ranges are taken into a snapshot, none of the service addresses, and of a peer
+ * none that is our own. What was refused, and what the reader left out, is in `problems` until the server
+ * says that part anew. */
 #ifndef RW_NETMAP_NETMAP_H
 #define RW_NETMAP_NETMAP_H
 
@@ -11,7 +16,16 @@ struct netmap_peer { /* counted inside; shared between snapshots that do not cha
 	struct ctl_node node;
 };
 struct netmap_part; /* counted too: relays, DNS, filters, ... that a response leaves alone */
-enum { NETMAP_DERP, NETMAP_DNS, NETMAP_FILTERS, NETMAP_USERS, NETMAP_DOMAIN, NETMAP_HEALTH, NETMAP_PARTS };
+enum {
+	NETMAP_DERP,
+	NETMAP_DNS,
+	NETMAP_FILTERS,
+	NETMAP_USERS,
+	NETMAP_DOMAIN,
+	NETMAP_HEALTH,
+	NETMAP_PROBLEMS,
+	NETMAP_PARTS
+};
 struct netmap { /* const for everyone but netmap.c */
 	unsigned refs;
 	uint64_t version;			 /* 1, 2, ... */
@@ -29,7 +43,9 @@ struct netmap { /* const for everyone but netmap.c */
 	const char *domain;
 	const char **health;
 	size_t n_health;
-	int64_t clock_offset_ms; /* control time minus ours at arrival; 0 when unknown */
+	const struct ctl_problem *problems; /* what is not used of it, and why */
+	size_t n_problems, more_problems;   /* more: beyond those named */
+	int64_t clock_offset_ms;	    /* control time minus ours at arrival; 0 when unknown */
 };
 /* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). What changes nothing
  * (keep-alives, pings) returns the old snapshot with a new reference. A peer equal to the old one keeps its

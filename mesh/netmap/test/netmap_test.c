@@ -246,6 +246,115 @@ static void expiry(void **state)
 	netmap_put(a);
 }
 
+static const char *problem_of(const struct netmap *m, int64_t node)
+{
+	for (size_t i = 0; i < m->n_problems; i++) {
+		if (m->problems[i].node == node)
+			return m->problems[i].text;
+	}
+	return NULL;
+}
+
+#define AT(id, addresses) \
+	"{\"ID\":" #id ",\"Name\":\"p" #id ".x.test.\",\"Key\":\"" KEY ZEROS #id #id \
+	"\",\"Addresses\":[" addresses "]}"
+
+/* A control server gives away addresses of the mesh, not the machine's or the world's. */
+static void addresses(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *addresses;
+		size_t kept;
+		const char *says;
+	} cases[] = {
+		{ "\"100.64.0.2/32\",\"fd7a:115c:a1e0::2/128\"", 2, NULL },
+		{ "\"100.64.0.2\"", 1, NULL },
+		{ "\"0.0.0.0/0\",\"::/0\",\"100.64.0.2/32\"", 1, "0.0.0.0/0: not a single address" },
+		{ "\"0.0.0.0/1\",\"128.0.0.0/1\"", 0, "0.0.0.0/1: not a single address" },
+		{ "\"8.8.8.8/32\"", 0, "8.8.8.8/32: not a single address" },
+		{ "\"192.168.1.1/32\"", 0, "192.168.1.1/32: not a single address" },
+		{ "\"127.0.0.0/8\"", 0, "127.0.0.0/8: not a single address" },
+		{ "\"127.0.0.1/32\"", 0, "127.0.0.1/32: not a single address" },
+		{ "\"100.64.0.0/10\"", 0, "100.64.0.0/10: not a single address" },
+		{ "\"100.64.0.99/31\"", 0, "100.64.0.99/31: not a single address" },
+		{ "\"100.128.0.0/32\"", 0, "100.128.0.0/32: not a single address" },
+		{ "\"fd7a:115c:a1e0::/48\"", 0, "not a single address" },
+		{ "\"fd7a:115c:a1e1::1/128\"", 0, "not a single address" },
+		{ "\"2001:db8::1/128\"", 0, "2001:db8::1/128: not a single address" },
+		{ "\"100.100.100.100/32\"", 0, "100.100.100.100/32: the address of every" },
+		{ "\"fd7a:115c:a1e0::53/128\"", 0, "fd7a:115c:a1e0::53/128: the address of every" },
+		{ "\"100.64.0.1/32\",\"100.64.0.2/32\"", 1, "100.64.0.1/32: this machine's own" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char json[1000];
+		snprintf(json, sizeof(json), "{" SELF ",\"Peers\":[" AT(2, "%s") "]}", cases[i].addresses);
+		struct netmap *m = apply(NULL, json);
+		const struct ctl_node *n = &netmap_peer_by_id(m, 2)->node;
+		const char *said = problem_of(m, 2);
+		if (n->addresses.n != cases[i].kept || n->allowed_ips.n != cases[i].kept ||
+			(cases[i].says ? !said || !strstr(said, cases[i].says) : said != NULL))
+			fail_msg("row %zu: %zu kept, %s", i, n->addresses.n, said ? said : "nothing said");
+		netmap_put(m);
+	}
+	struct netmap *m = apply(NULL,
+		"{\"Node\":" AT(1, "\"127.0.0.1/8\",\"0.0.0.0/0\",\"10.9.0.4/24\",\"100.64.0.1/32\"") "}");
+	assert_int_equal(m->self->node.addresses.n, 1);
+	assert_int_equal(m->n_problems, 3);
+	assert_string_equal(m->problems[0].text, "Node.Addresses: 127.0.0.1/8: not a single address of the "
+						 "mesh (100.64.0.0/10, fd7a:115c:a1e0::/48)");
+	netmap_put(m);
+}
+
+#define BAD AT(2, "\"8.8.8.8/32\"")
+#define GOOD AT(2, "\"100.64.0.2/32\"")
+#define ODD_DNS "\"DNSConfig\":{\"Proxied\":5}"
+
+/* A problem lasts until the server says that part anew. */
+static void problems_last(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what, *first, *then;
+		size_t problems;
+	} cases[] = {
+		{ "other news", "\"Peers\":[" BAD "]," ODD_DNS, "{\"Health\":[\"x\"]}", 2 },
+		{ "a patch", "\"Peers\":[" BAD "]", "{\"PeersChangedPatch\":[{\"NodeID\":2,\"Cap\":5}]}", 1 },
+		{ "said anew, wrong again", "\"Peers\":[" BAD "]", "{\"PeersChanged\":[" BAD "]}", 1 },
+		{ "said anew", "\"Peers\":[" BAD "]," ODD_DNS, "{\"PeersChanged\":[" GOOD "]}", 1 },
+		{ "gone", "\"Peers\":[" BAD "]", "{\"PeersRemoved\":[2]}", 0 },
+		{ "replaced", "\"Peers\":[" BAD "]", "{\"Peers\":[" NODE(3, "three", "") "]}", 0 },
+		{ "names said anew", "\"Peers\":[" BAD "]," ODD_DNS, "{\"DNSConfig\":{}}", 1 },
+		{ "self said anew", "\"Peers\":[]", "{\"Node\":" AT(1, "\"1.2.3.4/32\"") "}", 1 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char json[1000];
+		snprintf(json, sizeof(json), "{" SELF ",%s}", cases[i].first);
+		struct netmap *a = apply(NULL, json), *b = apply(a, cases[i].then);
+		if (b->n_problems != cases[i].problems)
+			fail_msg("row %zu (%s): %zu, %s", i, cases[i].what, b->n_problems,
+				b->n_problems ? b->problems[0].text : "");
+		netmap_put(a);
+		netmap_put(b);
+	}
+}
+
+/* What cannot be read of a peer or a rule takes away, in deltas as in whole maps. */
+static void revocation_holds(void **state)
+{
+	(void)state;
+	struct netmap *a = apply(NULL, "{" SELF "," PEERS ",\"PacketFilter\":[" RULE "]}");
+	struct netmap *b = apply(a, "{\"PeersChanged\":[" NODE(2, "two",
+					    ",\"KeyExpiry\":\"x\"") "],\"PeersRemoved\":[3],"
+								    "\"PacketFilter\":[{\"SrcIPs\":7}]}");
+	assert_int_equal(b->n_peers, 1);
+	assert_true(netmap_peer_expired(b, b->peers[0], NOW_MS));
+	assert_true(b->block_all);
+	assert_int_equal(b->n_problems, 2);
+	netmap_put(a);
+	netmap_put(b);
+}
+
 static void patch_cost(void **state)
 {
 	(void)state;
@@ -280,6 +389,9 @@ int main(void)
 		cmocka_unit_test(compare),
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(expiry),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(problems_last),
+		cmocka_unit_test(revocation_holds),
 		cmocka_unit_test(patch_cost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

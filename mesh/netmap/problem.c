@@ -1,0 +1,149 @@
+#include "mesh/netmap/problem.h"
+#include <string.h>
+
+static void note_problem(struct problem_list *l, const struct ctl_problem *p)
+{
+	if (l->n < CTL_PROBLEMS_MAX)
+		l->v[l->n++] = *p;
+	else
+		l->more++;
+}
+
+/* --- addresses --- */
+
+static bool has_address(const struct ctl_node *n, const struct addr *a)
+{
+	for (size_t i = 0; n && i < n->addresses.n; i++) {
+		if (addr_equal(&n->addresses.v[i].ip, a))
+			return true;
+	}
+	return false;
+}
+
+/* Why p may not be an address of a node; NULL: it may. own: this machine's, which is nobody else's. */
+static const char *address_fault(const struct prefix *p, const struct ctl_node *own)
+{
+	if (p->bits != (addr_is_v4(&p->ip) ? 32 : 128) || !addr_is_mesh(&p->ip))
+		return "not a single address of the mesh (100.64.0.0/10, fd7a:115c:a1e0::/48)";
+	if (addr_is_service(&p->ip))
+		return "the address of every node's resolver";
+	return has_address(own, &p->ip) ? "this machine's own address" : NULL;
+}
+
+static void note_address(struct problem_list *l, const struct ctl_node *told, const struct prefix *p,
+	const char *fault, bool self)
+{
+	char text[PREFIX_TEXT];
+	struct ctl_problem x = { .member = self ? "Node" : "Peers", .node = told->id };
+	prefix_format(p, text);
+	x.text = self ? arena_printf(&l->arena, "Node.Addresses: %s: %s", text, fault)
+		      : arena_printf(&l->arena, "Peers[%s].Addresses: %s: %s", told->name, text, fault);
+	if (x.text)
+		note_problem(l, &x);
+}
+
+static const struct ctl_node *usable_node(struct problem_list *l, const struct ctl_node *told,
+	const struct ctl_node *own, bool self, struct ctl_node *copy)
+{
+	const struct ctl_prefixes *all = &told->addresses;
+	size_t good = 0;
+	while (good < all->n && !address_fault(&all->v[good], own))
+		good++;
+	if (good == all->n)
+		return told;
+	struct ctl_prefixes kept = { .v = arena_array(&l->arena, all->n, sizeof(*kept.v)) };
+	for (size_t i = 0; kept.v && i < all->n; i++) {
+		const char *fault = address_fault(&all->v[i], own);
+		if (fault)
+			note_address(l, told, &all->v[i], fault, self);
+		else
+			kept.v[kept.n++] = all->v[i];
+	}
+	*copy = *told;
+	copy->addresses = kept;
+	if (told->allowed_ips.v == all->v) /* the server gave none of their own */
+		copy->allowed_ips = kept;
+	return copy;
+}
+
+const struct ctl_node *problem_usable_peer(struct problem_list *l, const struct ctl_node *told,
+	const struct ctl_node *self, struct ctl_node *copy)
+{
+	return usable_node(l, told, self, false, copy);
+}
+
+const struct ctl_node *problem_usable_self(
+	struct problem_list *l, const struct ctl_node *told, struct ctl_node *copy)
+{
+	return usable_node(l, told, NULL, true, copy);
+}
+
+/* --- how long a problem lasts --- */
+
+static bool list_has(const struct ctl_node *v, size_t n, int64_t id)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].id == id)
+			return true;
+	}
+	return false;
+}
+
+static bool says_node(const struct ctl_map_response *m, int64_t id)
+{
+	return (m->node && m->node->id == id) || list_has(m->peers, m->n_peers, id) ||
+	       list_has(m->peers_changed, m->n_changed, id);
+}
+
+static bool says_member(const struct ctl_map_response *m, const char *member)
+{
+	const struct {
+		const char *name;
+		bool here;
+	} rows[] = { { "DERPMap", m->derp_map }, { "DNSConfig", m->dns }, { "PacketFilter", m->has_filter },
+		{ "PacketFilters", m->n_filters || m->filters_clear }, { "UserProfiles", m->n_users },
+		{ "Domain", m->domain }, { "Health", m->has_health } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].here && strcmp(rows[i].name, member) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < m->n_problems; i++) {
+		if (strcmp(m->problems[i].member, member) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool still_stands(
+	const struct ctl_problem *p, const struct netmap *next, const struct ctl_map_response *m)
+{
+	if (!p->node)
+		return !says_member(m, p->member);
+	bool here = netmap_peer_by_id(next, p->node) || (next->self && next->self->node.id == p->node);
+	return here && !says_node(m, p->node);
+}
+
+void problem_list_finish(struct problem_list *l, const struct netmap *next, const struct netmap *old,
+	const struct ctl_map_response *m)
+{
+	l->more += m->more_problems;
+	for (size_t i = 0; i < m->n_problems; i++)
+		note_problem(l, &m->problems[i]);
+	for (size_t i = 0; old && i < old->n_problems; i++) {
+		if (still_stands(&old->problems[i], next, m))
+			note_problem(l, &old->problems[i]);
+	}
+	if (old && old->more_problems > l->more)
+		l->more = old->more_problems;
+}
+
+bool problem_list_equal(const struct problem_list *l, const struct netmap *m)
+{
+	if (l->n != m->n_problems || l->more != m->more_problems)
+		return false;
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].node != m->problems[i].node || strcmp(l->v[i].text, m->problems[i].text) != 0)
+			return false;
+	}
+	return true;
+}

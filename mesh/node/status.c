@@ -114,9 +114,29 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 #undef X
 }
 
+/* All of them, and one line for people: the first says what kind it is. */
+static void add_problems(const struct netmap *m, struct arena *a, struct api_status *s)
+{
+	size_t all = m ? m->n_problems + m->more_problems : 0;
+	if (!all)
+		return;
+	s->problems = arena_array(a, m->n_problems, sizeof(*s->problems));
+	for (size_t i = 0; s->problems && i < m->n_problems; i++)
+		s->problems[s->n_problems++] = m->problems[i].text;
+	const char *line =
+		all == 1
+			? arena_printf(a, "not used of what the control server sent: %s", m->problems[0].text)
+			: arena_printf(a,
+				  "not used of what the control server sent: %s; and %zu more (Problems in "
+				  "status --json)",
+				  m->problems[0].text, all - 1);
+	if (line)
+		s->health[s->n_health++] = line;
+}
+
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 6 }; /* the ifs below */
+	enum { OWN_LINES = 7 }; /* the ifs below */
 	size_t from_map = n->map ? n->map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
@@ -136,6 +156,7 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = server_link_waiting_for(n->server);
 	for (size_t i = 0; i < from_map; i++)
 		s->health[s->n_health++] = n->map->health[i];
+	add_problems(n->map, a, s);
 }
 
 static void add_map(struct node *n, struct arena *a, bool with_peers, struct api_status *s)

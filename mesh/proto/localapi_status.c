@@ -128,6 +128,7 @@ static const struct json_row status_rows[] = {
 	STATUS("User", &json_map_list, users, &user_map),
 	STATUS("Drops", &json_map_list, drops, &drop_map),
 	STATUS("Control", &json_str, control, NULL),
+	{ "Problems", &json_strings, offsetof(struct api_status, problems), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape status_shape = { status_rows, sizeof(struct api_status), NULL };

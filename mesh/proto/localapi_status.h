@@ -47,6 +47,8 @@ struct api_status {
 	size_t n_users;
 	const char **health;
 	size_t n_health;
+	const char **problems; /* ours ("Problems"): what of the server's map is not used, and why */
+	size_t n_problems;
 	const char *magic_suffix, *tailnet;
 	bool magic_dns;
 	struct api_drop *drops;

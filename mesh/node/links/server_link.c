@@ -17,7 +17,8 @@ enum {
 	FOLLOWUP_MS = 1800000,	/* a person is asked: the server answers when that is done */
 	FOLLOWUP_MIN_MS = 1000, /* an answer sooner than this is no long poll: not at once again */
 	LOGOUT_MS = 3000,
-	TOLD_MS = 300, /* until peers have it from the server */
+	CALM_MS = 60000, /* a stream that was good for so long is not one of a bad row */
+	TOLD_MS = 300,	 /* until peers have it from the server */
 	ANSWER_MAX = 1 << 20,
 };
 
@@ -44,6 +45,7 @@ struct server_link {
 	struct map_frames *frames;
 	struct loop_timer *retry, *silence, *renew;
 	uint64_t backoff_ms, asked_ms, told_ms; /* told_ms: our disco key; 0 = not yet */
+	uint64_t stream_ms, map_backoff_ms;	/* since when; of streams that could not be used */
 	bool must_register, update_wanted, first_of_stream;
 	char auth_key[256], followup[512], waiting[1024];
 	struct node_key old_key;
@@ -352,39 +354,65 @@ static void answer_ping(struct server_link *c, const struct ctl_ping *p)
 		tls_free(rq.to.tls);
 }
 
+/* What this stream says from here on is not the whole truth. A new one begins with all of it; one that is
+ * never good is asked for less and less often. */
+static void ask_whole_map(struct server_link *c, const char *why)
+{
+	if (loop_now_ms(c->n->loop) - c->stream_ms > CALM_MS)
+		c->map_backoff_ms = 0;
+	c->backoff_ms = c->map_backoff_ms;
+	retry_later(c, "cannot use what came from the control server at", why);
+	c->map_backoff_ms = c->backoff_ms;
+}
+
+static void warn_problems(const struct netmap *old, const struct netmap *m)
+{
+	if (m->n_problems && (!old || old->problems != m->problems))
+		log_warn("control: not used of the map: %s%s", m->problems[0].text,
+			m->n_problems > 1 ? ", and more: see status" : "");
+}
+
+static void use_map(struct server_link *c, const struct ctl_map_response *m)
+{
+	struct node *n = c->n;
+	struct errbuf eb;
+	bool first = c->first_of_stream;
+	/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
+	struct netmap *next = netmap_apply(first ? NULL : n->map, m, clock_unix_ms(), &eb);
+	if (!next) {
+		ask_whole_map(c, eb.text);
+		return;
+	}
+	warn_problems(n->map, next);
+	c->first_of_stream = false;
+	n->map_cached = false;
+	if (apply_map(n, next, &eb) != 0) {
+		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
+		log_error("%s", eb.text);
+	}
+	if (m->incomplete && !first)
+		ask_whole_map(c, m->problems[0].text);
+}
+
 static void map_received(void *arg, const char *json, size_t len)
 {
 	struct server_link *c = arg;
-	struct node *n = c->n;
 	struct arena a = { 0 };
 	struct ctl_map_response m;
 	struct errbuf eb;
+	if (c->stage != SERVER_STREAM)
+		return; /* given up, with more in the buffer */
 	loop_timer_set(c->silence, SILENCE_MS);
 	if (ctl_map_response_read(&a, json, len, &m, &eb) != 0) {
-		log_error("control: a map message was left out: %s", eb.text);
-		arena_free(&a);
-		return;
-	}
-	if (m.ping)
-		answer_ping(c, m.ping);
-	if (m.keep_alive) {
-		arena_free(&a);
-		return;
-	}
-	/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
-	struct netmap *next = netmap_apply(c->first_of_stream ? NULL : n->map, &m, clock_unix_ms(), &eb);
-	if (!next) {
-		log_error("control: a map message was left out: %s", eb.text);
+		ask_whole_map(c, eb.text);
 	} else {
-		c->first_of_stream = false;
-		n->map_cached = false;
-		if (apply_map(n, next, &eb) != 0) {
-			snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
-			log_error("%s", eb.text);
-		}
+		if (m.ping)
+			answer_ping(c, m.ping);
+		if (!m.keep_alive)
+			use_map(c, &m);
 	}
 	arena_free(&a);
-	node_rearm(n);
+	node_rearm(c->n);
 }
 
 /* Official clients drop the WireGuard sessions of a peer whose disco key is new to them, and the peer cannot
@@ -411,6 +439,7 @@ static void stream_head(void *arg, int status)
 	c->backoff_ms = 0;
 	c->waiting[0] = 0;
 	c->stage = SERVER_STREAM;
+	c->stream_ms = loop_now_ms(c->n->loop);
 	log_info("control: map stream open");
 	if (!c->told_ms) {
 		c->told_ms = loop_now_ms(c->n->loop);

@@ -55,10 +55,11 @@ static void test_status(void **state)
 				      "\"home\",\"MagicDNSSuffix\":\"mesh.test\","
 				      "\"MagicDNSEnabled\":true},\"Peer\":{},\"User\":{\"1\":{\"ID\":1,"
 				      "\"LoginName\":\"u@x\",\"DisplayName\":\"u\"}},"
-				      "\"Drops\":{\"bad_source\":3},\"Control\":\"connected\"}";
+				      "\"Drops\":{\"bad_source\":3},\"Control\":\"connected\","
+				      "\"Problems\":[\"p\"]}";
 	struct addr ips[2];
 	assert_true(addr_parse("100.64.0.1", &ips[0]) && addr_parse("fd7a:115c:a1e0::1", &ips[1]));
-	const char *health[] = { "h" };
+	const char *health[] = { "h" }, *problems[] = { "p" };
 	struct api_user user = { 1, "u@x", "u" };
 	struct api_drop drop = { "bad_source", 3 };
 	struct api_status s = { .version = "0.1.0",
@@ -77,7 +78,9 @@ static void test_status(void **state)
 		.magic_dns = true,
 		.drops = &drop,
 		.n_drops = 1,
-		.control = "connected" };
+		.control = "connected",
+		.problems = problems,
+		.n_problems = 1 };
 	struct buf b = { 0 };
 	assert_true(api_status_write(&b, &s));
 	assert_string_equal(buf_cstr(&b), want);

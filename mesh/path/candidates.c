@@ -37,7 +37,7 @@ static uint64_t worth(const struct candidate *c)
 
 static bool is_best(const struct peer *e, const struct candidate *c)
 {
-	return e->has_best && endpoint_equal(&e->best, &c->at);
+	return e->way_state != WAY_NONE && endpoint_equal(&e->best, &c->at);
 }
 
 /* Full: what was learnt by packets gives way, least recently heard first. The map's word is kept. */

@@ -183,7 +183,7 @@ static void shut_way(struct path *p, const struct endpoint *to)
 		if (!c)
 			continue;
 		c->bad_until_ms = p->now_ms + PING_TIMEOUT_MS;
-		if (e->has_best && endpoint_equal(&e->best, to)) {
+		if (way_is(e, to)) {
 			session_forget_best(p, e);
 			session_burst(p, e);
 		}

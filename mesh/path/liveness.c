@@ -35,11 +35,11 @@ uint64_t liveness_due(const struct path *p, const struct peer *e)
 	if (!p->ops.probe_data || !peer_active(p, e) || !way_trusted(p, e))
 		return UINT64_MAX;
 	if (l->asked) {
-		bool waits = l->asked == QUESTIONS && !l->shut && !l->relay_answered;
+		bool waits = l->asked == QUESTIONS && !way_shut(e) && !l->relay_answered;
 		uint64_t wait = way_check_time(e);
 		return l->asked_ms + (waits ? later(RELAY_WAIT_MS, wait) : wait);
 	}
-	if (l->shut)
+	if (way_shut(e))
 		return l->asked_ms + AGAIN_MS;
 	if (l->sent_ms <= l->proven_ms)
 		return UINT64_MAX;
@@ -67,10 +67,8 @@ static void end_series(struct path *p, struct peer *e)
 {
 	struct liveness *l = &e->live;
 	l->asked = 0;
-	if (l->shut || !l->relay_answered)
-		return; /* answers nowhere: that is no word about this way */
-	l->shut = true;
-	way_publish(p, e);
+	if (l->relay_answered) /* answers nowhere are no word about this way */
+		way_data_feed(p, e, DATA_EV_REFUTED);
 }
 
 void liveness_step(struct path *p, struct peer *e)
@@ -78,7 +76,7 @@ void liveness_step(struct path *p, struct peer *e)
 	struct liveness *l = &e->live;
 	if (p->now_ms < liveness_due(p, e))
 		return;
-	if (l->asked == QUESTIONS || (l->asked && l->shut)) {
+	if (l->asked == QUESTIONS || (l->asked && way_shut(e))) {
 		end_series(p, e);
 		return;
 	}
@@ -110,7 +108,5 @@ void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t
 		return;
 	l->asked = 0;
 	l->proven_ms = p->now_ms;
-	e->data_dead = false;
-	l->shut = false;
-	way_publish(p, e);
+	way_data_feed(p, e, DATA_EV_PROVEN);
 }

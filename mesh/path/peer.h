@@ -17,12 +17,49 @@ struct candidate {
 	double latency_ms; /* of the last pong */
 };
 
-/* Does the direct way carry data? Probes of disco may pass where WireGuard does not. liveness.c */
+/* What disco says of the direct way. Moved by way_feed alone. */
+enum way_state {
+	WAY_IMPOSSIBLE, /* never stored */
+	WAY_NONE,	/* best means nothing; packets take the relay */
+	WAY_UNPROVEN, /* best answered once, or plain WireGuard came from there: packets take it and the relay
+		       */
+	WAY_TRUSTED,  /* answered, until trust_ms; packets take it alone */
+	WAY_DOUBTED,  /* trusted, but the last probe went unanswered or the peer uses the relay: both */
+	WAY_STATES
+};
+enum way_event {
+	WAY_EV_PONG,	  /* best answered; trust_ms is set */
+	WAY_EV_ROAMED,	  /* best is set by plain WireGuard: the peer knows no disco */
+	WAY_EV_MISSED,	  /* a probe went unanswered, or the peer uses the relay */
+	WAY_EV_EXPIRED,	  /* trust_ms has passed, or too many probes went unanswered */
+	WAY_EV_FORGOTTEN, /* best is worth nothing: other links, other key, the send failed */
+	WAY_EVENTS
+};
+
+/* What data says of the direct way: probes may pass where WireGuard does not. Moved by way_data_feed alone; a
+ * word about a way that is trusted at the time. */
+enum data_state {
+	DATA_IMPOSSIBLE, /* never stored */
+	DATA_PASSES,	 /* nothing speaks against it */
+	DATA_SILENT,	 /* none came back for long, which proves nothing: packets take the relay too */
+	DATA_SHUT,	 /* refuted: packets take the relay alone, questions go on */
+	DATA_STATES
+};
+enum data_event {
+	DATA_EV_BEGINS,	 /* another best, or none */
+	DATA_EV_SILENCE, /* we send and nothing comes back */
+	DATA_EV_HEARD,	 /* WireGuard authenticated the peer from best */
+	DATA_EV_PROVEN,	 /* a question inside the tunnel was answered */
+	DATA_EV_REFUTED, /* it was answered by the relay, and not here */
+	DATA_EVENTS
+};
+
+/* Questions inside the tunnel. liveness.c */
 struct liveness {
 	uint64_t sent_ms, proven_ms, asked_ms; /* data by the direct way; an answer; the last question */
 	uint64_t token, relay_token;
-	uint8_t asked;		   /* questions of this series; 0 = none is out */
-	bool relay_answered, shut; /* shut: the verdict; data takes the relay alone */
+	uint8_t asked; /* questions of this series; 0 = none is out */
+	bool relay_answered;
 };
 
 struct shown {
@@ -51,8 +88,9 @@ struct peer {
 	uint64_t unanswered_ms; /* first send since something came back on the direct way; 0 = none */
 	uint64_t no_data_ms;	/* first send since WireGuard authenticated anything direct; 0 = none */
 	uint64_t best_data_ms;	/* data came by best, or best was chosen */
-	/* Direct way. best is set after a pong; trusted until trust_ms; doubted: relay carries copies too. */
-	bool has_best, doubted, data_dead;
+	/* Direct way. */
+	enum way_state way_state;
+	enum data_state data_state;
 	struct liveness live;
 	uint8_t failed;		       /* probes of best in a row without an answer */
 	struct endpoint best, seen_as; /* seen_as: ours, as the other end of best sees it */

@@ -78,6 +78,8 @@ static struct peer *add(struct path *p, const struct path_peer *peer)
 	e->key = peer->key;
 	e->disco = peer->disco;
 	e->next_ms = UINT64_MAX;
+	e->way_state = WAY_NONE;
+	e->data_state = DATA_PASSES;
 	if (!table_put(&p->by_id, &e->id, e)) {
 		free(e);
 		return NULL;
@@ -140,17 +142,17 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 static void heard_by_relay(struct path *p, struct peer *e)
 {
 	bool old_news = p->now_ms - e->direct_ms < 500 || !peer_active(p, e);
-	if (way_trusted(p, e) && !old_news && !e->doubted && !e->live.shut)
+	if (way_trusted(p, e) && !old_news && e->way_state != WAY_DOUBTED && !way_shut(e))
 		session_doubt(p, e);
 }
 
 static void heard_direct(struct path *p, struct peer *e, const struct endpoint *from)
 {
 	e->no_data_ms = 0;
-	if (e->has_best && endpoint_equal(&e->best, from)) {
+	if (way_is(e, from)) {
 		e->unanswered_ms = 0;
 		e->best_data_ms = p->now_ms;
-		e->data_dead = false;
+		way_data_feed(p, e, DATA_EV_HEARD);
 		return;
 	}
 	struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
@@ -159,7 +161,7 @@ static void heard_direct(struct path *p, struct peer *e, const struct endpoint *
 	c->heard_ms = c->data_ms = p->now_ms;
 	if (key_is_zero(e->disco.b)) { /* plain WireGuard peer: roaming is all there is */
 		e->best = *from;
-		e->has_best = true;
+		way_feed(p, e, WAY_EV_ROAMED);
 		return;
 	}
 	bool left = way_trusted(p, e) && session_peer_left(p, e, c);

@@ -50,7 +50,7 @@ static void ping_received(struct path *p, struct peer *e, const struct endpoint 
 	c->heard_ms = p->now_ms;
 	c->bad_until_ms = 0;
 	/* Its filter lets us through right now: do not wait for the next round. */
-	bool want = !way_trusted(p, e) || e->doubted || first;
+	bool want = !way_sure(p, e) || first;
 	if (want && p->now_ms - c->pinged_ms >= 50)
 		probe_send(p, e, from, 0, NULL);
 }
@@ -67,7 +67,7 @@ static void pong_received(struct path *p, struct peer *e, const struct endpoint 
 		struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
 		if (c)
 			session_pong(p, e, c, latency_ms);
-		if (e->has_best && endpoint_equal(&e->best, from))
+		if (way_is(e, from))
 			e->seen_as = m->seen;
 	}
 }

@@ -9,6 +9,27 @@
 #include "mesh/path/way.h"
 #include <string.h>
 
+/* A session is the time in which a peer is in use: from path_used until SESSION_MS after the last. Three
+ * things run in it, each with deadlines of its own in struct peer; next_step takes the earliest, session_step
+ * serves what has passed.
+ *
+ * The search, while the way is not trusted: all candidates are pinged in rounds that start close and grow
+ * apart (rounds_ms, then steady), and call-me-maybe through the relay tells the peer where we are, so that it
+ * pings at the same time. session_burst starts the rounds anew whenever something speaks for another outcome
+ * (links, a new key, new endpoints). A peer that calls us gets a few rounds of answer (session_answer_burst),
+ * also outside of our own session, for it is the one that sends.
+ *
+ * The watch, while it is trusted: best is pinged every HEARTBEAT_MS, and at once when we have sent for
+ * silence_time without anything coming back. Each probe has a time to be answered (check_ms). The first that
+ * is not: the way is doubted, the relay carries copies. The second: trust is lost, the peer is called off the
+ * way (call_off), the search begins. The fourth: the way is forgotten.
+ *
+ * The comparison, once a minute: all candidates again, for a better one.
+ *
+ * Who moves what: way_state and data_state are moved by way.c's setters from here, liveness.c and
+ * path_authenticated (peers.c). best is set by a pong here, and by WireGuard's word alone for peers that know
+ * no disco. */
+
 /* When to ping all candidates, from the start of a burst. Filters open only to those they have sent to, so
  * both ends must try within the same moments: close tries at first. */
 static const uint16_t rounds_ms[] = { 0, 100, 250, 500, 1000, 2000, 3500, 5000 };
@@ -45,7 +66,7 @@ static uint64_t silence_time(const struct peer *e)
 
 static void ping_best(struct path *p, struct peer *e)
 {
-	if (!e->has_best || !probe_send(p, e, &e->best, 0, NULL) || !e->has_best)
+	if (!way_known(e) || !probe_send(p, e, &e->best, 0, NULL))
 		return;
 	e->best_pinged_ms = p->now_ms;
 	if (!e->check_ms)
@@ -165,7 +186,7 @@ static void session_begin(struct path *p, struct peer *e)
 	e->failed = 0;
 	e->best_data_ms = p->now_ms;
 	netcheck_session(p);
-	if (e->has_best && !key_is_zero(e->disco.b))
+	if (way_known(e) && !key_is_zero(e->disco.b))
 		ping_best(p, e);
 	if (!way_trusted(p, e)) {
 		e->round = 0;
@@ -178,32 +199,27 @@ static void session_begin(struct path *p, struct peer *e)
 
 static void lose_trust(struct path *p, struct peer *e)
 {
-	e->trust_ms = 0;
-	e->doubted = false;
 	e->live.asked = 0;
+	way_feed(p, e, WAY_EV_EXPIRED);
 	if (peer_active(p, e)) {
 		netcheck_start(p, false); /* our own mapping may be what was lost */
 		session_burst(p, e);
 	}
-	way_publish(p, e);
 }
 
 void session_forget_best(struct path *p, struct peer *e)
 {
-	if (!e->has_best)
-		return;
-	e->has_best = e->doubted = e->data_dead = false;
-	e->trust_ms = e->check_ms = 0;
+	e->check_ms = 0;
 	e->failed = 0;
-	way_publish(p, e);
+	way_feed(p, e, WAY_EV_FORGOTTEN);
+	way_data_feed(p, e, DATA_EV_BEGINS);
 }
 
 void session_doubt(struct path *p, struct peer *e)
 {
-	e->doubted = true;
+	way_feed(p, e, WAY_EV_MISSED);
 	if (!e->check_ms)
 		ping_best(p, e);
-	way_publish(p, e);
 }
 
 /* Data comes by c, and none by the best any more: the peer's choice is another. The larger key waits longer,
@@ -217,7 +233,7 @@ bool session_peer_left(const struct path *p, const struct peer *e, const struct 
 static bool is_better(
 	const struct path *p, const struct peer *e, const struct candidate *c, double latency_ms)
 {
-	if (!way_trusted(p, e) || e->doubted)
+	if (!way_sure(p, e))
 		return true;
 	if (session_peer_left(p, e, c))
 		return true;
@@ -230,7 +246,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	c->ponged_ms = p->now_ms;
 	c->latency_ms = latency_ms;
 	candidates_prove(p, e, c);
-	bool same = e->has_best && endpoint_equal(&e->best, &c->at);
+	bool same = way_is(e, &c->at);
 	if (!same) {
 		if (!is_better(p, e, c, latency_ms))
 			return;
@@ -240,8 +256,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 				p->now_ms + 1000; /* the quickest is not always the best: compare once soon */
 		e->best = c->at;
 		e->best_data_ms = p->now_ms;
-		e->has_best = true;
-		e->data_dead = false;
+		way_data_feed(p, e, DATA_EV_BEGINS);
 		e->no_data_ms = 0;
 	}
 	e->latency_ms = latency_ms;
@@ -251,18 +266,18 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	e->failed = 0;
 	e->probes = 0;
 	e->check_ms = e->unanswered_ms = 0;
-	e->doubted = e->call_wanted = false;
+	e->call_wanted = false;
+	way_feed(p, e, WAY_EV_PONG);
 	peer_wake(p, e, c->pinged_ms + HEARTBEAT_MS);
 	peer_wake(p, e, e->trust_ms);
 	liveness_wake(p, e);
-	way_publish(p, e);
 }
 
 /* What was lost may be our own mapping, and the relay's connection with it: look at once, and use the relay
  * so that a dead connection shows. */
 static void doubt(struct path *p, struct peer *e)
 {
-	e->doubted = true;
+	way_feed(p, e, WAY_EV_MISSED);
 	if (!peer_active(p, e))
 		return;
 	netcheck_start(p, false);
@@ -288,7 +303,7 @@ static void check_failed(struct path *p, struct peer *e)
 	}
 	if (e->failed < FAILED_LOST) {
 		doubt(p, e);
-	} else if (e->trust_ms) {
+	} else if (e->way_state >= WAY_TRUSTED) {
 		lose_trust(p, e);
 		if (peer_active(p, e))
 			call_off(p, e);
@@ -347,7 +362,7 @@ void session_step(struct path *p, struct peer *e)
 	uint64_t now = p->now_ms;
 	bool active = peer_active(p, e);
 	e->next_ms = UINT64_MAX;
-	if (e->has_best && e->trust_ms && now >= e->trust_ms)
+	if (e->way_state >= WAY_TRUSTED && now >= e->trust_ms)
 		lose_trust(p, e);
 	if (e->check_ms && now >= e->check_ms)
 		check_failed(p, e);
@@ -409,7 +424,7 @@ static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 {
 	if (!way_trusted(p, e))
 		return;
-	if (!e->unanswered_ms && !e->live.shut) { /* shut: nothing goes this way that could be answered */
+	if (!e->unanswered_ms && !way_shut(e)) { /* shut: nothing goes this way that could be answered */
 		e->unanswered_ms = p->now_ms;
 		peer_wake(p, e, p->now_ms + silence_time(e));
 	}
@@ -417,7 +432,8 @@ static void note_sent(struct path *p, struct peer *e, uint64_t gap_ms)
 		e->no_data_ms = p->now_ms;
 	else if (p->now_ms - e->no_data_ms >= DATA_SILENCE_MS &&
 		 p->now_ms - e->live.proven_ms >= DATA_SILENCE_MS)
-		e->data_dead = true; /* not by proof: the peer may not answer inside the tunnel */
+		way_data_feed(
+			p, e, DATA_EV_SILENCE); /* not by proof: the peer may not answer inside the tunnel */
 	liveness_sent(p, e);
 }
 
@@ -432,9 +448,9 @@ void path_used(struct path *p, uint64_t now_ms, uint64_t peer)
 	e->sent_ms = p->last_send_ms = p->now_ms;
 	if (begins)
 		session_begin(p, e);
-	if (key_is_zero(e->disco.b) && !e->has_best && e->n_cands) { /* plain WireGuard peer */
+	if (key_is_zero(e->disco.b) && !way_known(e) && e->n_cands) { /* plain WireGuard peer */
 		e->best = e->cands[0].at;
-		e->has_best = true;
+		way_feed(p, e, WAY_EV_ROAMED);
 	}
 	note_sent(p, e, gap);
 	way_publish(p, e);

@@ -1,5 +1,6 @@
 #include "mesh/path/region.h"
 #include "mesh/path/state.h"
+#include "mesh/path/way.h"
 #include <stdio.h>
 
 struct path_way path_way(const struct path *p, uint64_t peer)
@@ -28,7 +29,7 @@ static void explain(const struct path *p, const struct peer *e, struct path_stat
 {
 	char text[ENDPOINT_TEXT];
 	size_t n = sizeof(out->why);
-	if (out->direct && e->doubted)
+	if (out->direct && e->way_state == WAY_DOUBTED)
 		snprintf(out->why, n, "direct, but %u probes went unanswered: sending by relay too",
 			e->failed);
 	else if (out->direct)
@@ -43,10 +44,10 @@ static void explain(const struct path *p, const struct peer *e, struct path_stat
 			e->probes);
 	else if (e->n_cands == 0)
 		snprintf(out->why, n, "relay: the peer has named no endpoint yet");
-	else if (e->has_best && e->live.shut)
+	else if (way_known(e) && way_shut(e))
 		snprintf(out->why, n, "relay: %s answers probes but loses data",
 			endpoint_format(&e->best, text));
-	else if (e->has_best)
+	else if (way_known(e))
 		snprintf(out->why, n, "relay: %s stopped answering", endpoint_format(&e->best, text));
 	else
 		snprintf(out->why, n, "relay: no answer to %u probes of %u endpoints%s", e->probes,
@@ -62,7 +63,7 @@ bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struc
 	uint64_t now = now_ms > p->now_ms ? now_ms : p->now_ms;
 	*out = (struct path_state) { .active = e->sent_ms && now - e->sent_ms < SESSION_MS };
 	out->region = region_for_peer(p, e);
-	out->direct = e->has_best && e->trust_ms > now && !e->live.shut;
+	out->direct = e->way_state >= WAY_TRUSTED && e->trust_ms > now && !way_shut(e);
 	out->latency_ms = -1;
 	if (out->direct) {
 		out->at = e->best;

@@ -1,3 +1,7 @@
+/* Where a peer's packets go: a function of two states, what disco says of the direct way (way_state) and what
+ * data says of it (data_state), and of the relay that reaches the peer. The tables below are the states' only
+ * rules; peer.h says what each state means. peer.way is the result as packets see it: every fact that may
+ * change it ends in way_publish, and the look-up of a packet reads nothing else. */
 #include "mesh/path/way.h"
 #include "mesh/path/events.h"
 #include "mesh/path/region.h"
@@ -5,14 +9,91 @@
 
 enum { CHECK_MIN_MS = 250, CHECK_MAX_MS = 3000 };
 
+/* Zero: impossible. */
+static const uint8_t way_next[WAY_STATES][WAY_EVENTS] = {
+	[WAY_NONE] = { [WAY_EV_PONG] = WAY_TRUSTED,
+		[WAY_EV_ROAMED] = WAY_UNPROVEN,
+		[WAY_EV_FORGOTTEN] = WAY_NONE },
+	[WAY_UNPROVEN] = { [WAY_EV_PONG] = WAY_TRUSTED,
+		[WAY_EV_ROAMED] = WAY_UNPROVEN,
+		[WAY_EV_MISSED] = WAY_UNPROVEN,
+		[WAY_EV_FORGOTTEN] = WAY_NONE },
+	[WAY_TRUSTED] = { [WAY_EV_PONG] = WAY_TRUSTED,
+		[WAY_EV_MISSED] = WAY_DOUBTED,
+		[WAY_EV_EXPIRED] = WAY_UNPROVEN,
+		[WAY_EV_FORGOTTEN] = WAY_NONE },
+	[WAY_DOUBTED] = { [WAY_EV_PONG] = WAY_TRUSTED,
+		[WAY_EV_MISSED] = WAY_DOUBTED,
+		[WAY_EV_EXPIRED] = WAY_UNPROVEN,
+		[WAY_EV_FORGOTTEN] = WAY_NONE },
+};
+static const uint8_t data_next[DATA_STATES][DATA_EVENTS] = {
+	[DATA_PASSES] = { [DATA_EV_BEGINS] = DATA_PASSES,
+		[DATA_EV_SILENCE] = DATA_SILENT,
+		[DATA_EV_HEARD] = DATA_PASSES,
+		[DATA_EV_PROVEN] = DATA_PASSES,
+		[DATA_EV_REFUTED] = DATA_SHUT },
+	[DATA_SILENT] = { [DATA_EV_BEGINS] = DATA_PASSES,
+		[DATA_EV_SILENCE] = DATA_SILENT,
+		[DATA_EV_HEARD] = DATA_PASSES,
+		[DATA_EV_PROVEN] = DATA_PASSES,
+		[DATA_EV_REFUTED] = DATA_SHUT },
+	/* The peer's data may pass while ours does not: only an answer opens it. */
+	[DATA_SHUT] = { [DATA_EV_BEGINS] = DATA_PASSES,
+		[DATA_EV_SILENCE] = DATA_SHUT,
+		[DATA_EV_HEARD] = DATA_SHUT,
+		[DATA_EV_PROVEN] = DATA_PASSES,
+		[DATA_EV_REFUTED] = DATA_SHUT },
+};
+
+bool way_feed(struct path *p, struct peer *e, enum way_event ev)
+{
+	uint8_t next = way_next[e->way_state][ev];
+	if (next == WAY_IMPOSSIBLE) {
+		p->impossible_moves++;
+		return false;
+	}
+	e->way_state = next;
+	way_publish(p, e);
+	return true;
+}
+
+bool way_data_feed(struct path *p, struct peer *e, enum data_event ev)
+{
+	uint8_t next = data_next[e->data_state][ev];
+	if (next == DATA_IMPOSSIBLE) {
+		p->impossible_moves++;
+		return false;
+	}
+	e->data_state = next;
+	way_publish(p, e);
+	return true;
+}
+
+bool way_known(const struct peer *e)
+{
+	return e->way_state != WAY_NONE;
+}
+
+bool way_is(const struct peer *e, const struct endpoint *at)
+{
+	return way_known(e) && endpoint_equal(&e->best, at);
+}
+
+/* Trust ends by the clock, ticks or not; the state follows with the next step. */
 bool way_trusted(const struct path *p, const struct peer *e)
 {
-	return e->has_best && e->trust_ms > p->now_ms;
+	return e->way_state >= WAY_TRUSTED && e->trust_ms > p->now_ms;
 }
 
 bool way_sure(const struct path *p, const struct peer *e)
 {
-	return way_trusted(p, e) && !e->doubted;
+	return e->way_state == WAY_TRUSTED && e->trust_ms > p->now_ms;
+}
+
+bool way_shut(const struct peer *e)
+{
+	return e->data_state == DATA_SHUT;
 }
 
 uint64_t way_check_time(const struct peer *e)
@@ -39,11 +120,11 @@ static bool last_heard(const struct peer *e, struct endpoint *at)
 static struct path_way compute(const struct path *p, const struct peer *e)
 {
 	struct path_way way = { .region = region_for_peer(p, e) };
-	way.udp = e->has_best || (!region_usable(p, way.region) && last_heard(e, &way.at));
-	if (e->has_best)
+	way.udp = way_known(e) || (!region_usable(p, way.region) && last_heard(e, &way.at));
+	if (way_known(e))
 		way.at = e->best;
-	way.relay = way.region != PATH_REGION_NONE && (!way_sure(p, e) || e->data_dead || e->live.shut);
-	if (way.relay && e->live.shut)
+	way.relay = way.region != PATH_REGION_NONE && (!way_sure(p, e) || e->data_state != DATA_PASSES);
+	if (way.relay && way_shut(e))
 		way.udp = false;
 	return way;
 }
@@ -51,7 +132,7 @@ static struct path_way compute(const struct path *p, const struct peer *e)
 void way_publish(struct path *p, struct peer *e)
 {
 	e->way = compute(p, e);
-	struct shown s = { .direct = way_trusted(p, e) && !e->live.shut, .region = region_for_peer(p, e) };
+	struct shown s = { .direct = way_trusted(p, e) && !way_shut(e), .region = region_for_peer(p, e) };
 	if (s.direct)
 		s.at = e->best;
 	/* An idle peer is nobody's news; what became of its way is told when it is used again. */

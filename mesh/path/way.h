@@ -4,6 +4,14 @@
 
 #include "mesh/path/peer.h"
 
+/* The one setter of each state; publishes. What the event is about (best, trust_ms) is set before. false: not
+ * possible from here; counted, and nothing changed. */
+bool way_feed(struct path *p, struct peer *e, enum way_event ev);
+bool way_data_feed(struct path *p, struct peer *e, enum data_event ev);
+
+bool way_known(const struct peer *e); /* best means something */
+bool way_is(const struct peer *e, const struct endpoint *at);
+bool way_shut(const struct peer *e); /* for data */
 bool way_trusted(const struct path *p, const struct peer *e);
 /* Trusted, and no probe went unanswered since: no copies by the relay. */
 bool way_sure(const struct path *p, const struct peer *e);

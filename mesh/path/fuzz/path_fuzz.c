@@ -1,7 +1,7 @@
 /* A script of bytes drives one node: time, datagrams raw and rightly sealed (by a known peer, with any type
  * and body), through UDP and relay, STUN answers with the right transaction, and every fact of the driver. */
 #include "mesh/base/wire.h"
-#include "mesh/path/path.h"
+#include "mesh/path/state.h"
 #include "mesh/proto/stun.h"
 #include <stdlib.h>
 
@@ -244,6 +244,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		else
 			fact(&g, &r, op & 15);
 		path_flush(g.path, g.now_ms);
+		if (g.path->impossible_moves)
+			abort();
 	}
 	path_free(g.path);
 	return 0;

@@ -1,3 +1,14 @@
+/* The home relay is where peers find us without knowing more. It is changed rarely, for every change makes
+ * all peers send to the old one for a while:
+ * - while it lives, only for a region that is nearer by more than 10 ms and a third, and only while the
+ * control server is there to tell the others;
+ * - when it dies: down twice in a row, or for DEAD_MS. What died is avoided for AVOID_MS, twice as long for
+ * each failure more. Without any latency (UDP blocked, no HTTPS answer) the lowest id that has not failed is
+ * taken, so that all nodes of such a network meet.
+ *
+ * enum relay_state of a region: UNKNOWN (not tried, or idle and closed), UP, DOWN (a try failed, or the home
+ * was lost). Moved by home_relay_told alone, and by home_pick, which gives a region that it chooses a new
+ * chance. */
 #include "mesh/path/home.h"
 #include "mesh/path/events.h"
 #include "mesh/path/region.h"

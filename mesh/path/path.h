@@ -1,6 +1,16 @@
 /* How to reach each peer: own endpoints (STUN), disco probing, best way per peer, home relay, netcheck. Pure:
- * datagrams, facts and `now` come in; sends and facts go out through ops. tailscale-protocol.md 2.6, 3, 4.1.
- * Knows nothing of WireGuard: a peer is an opaque id. */
+ * datagrams, facts and `now` come in; sends and events go out through ops. tailscale-protocol.md 2.6, 3, 4.1.
+ * Knows nothing of WireGuard: a peer is an opaque id.
+ *
+ * Three kinds of calls. A fact (path_used, path_udp_received, path_tick ...) may send and may note events. A
+ * question changes nothing and calls nobody. path_flush tells the events. So the driver may hold bytes,
+ * batches and iterators of its own across facts and questions, and lets go of them before it flushes.
+ *
+ * A peer that nobody sends to costs nothing: no timer, no probe. path_used begins its session, which lasts 45
+ * s beyond the last use (session.c): candidates (candidates.c) are pinged, the quickest answer becomes the
+ * direct way (way.c), which is pinged on (session.c) and asked for proof inside the tunnel (liveness.c); all
+ * the time the relay (home.c, region.c) carries what the direct way cannot. Own endpoints (self.c) come from
+ * STUN (netcheck.c) to the servers of the relay map (map.c). */
 #ifndef RW_PATH_PATH_H
 #define RW_PATH_PATH_H
 

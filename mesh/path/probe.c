@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Disco messages out. A ping is remembered until its pong or PING_TIMEOUT_MS: by_tx finds it, the list keeps
+ * the order of age so that the oldest goes first when there are too many. A pong counts once, from the very
+ * place that was pinged, by the way it was pinged, of the peer that was pinged; everything else is a
+ * stranger's and changes nothing. A ping that somebody waits for (path_ping) carries a token; several pings
+ * may carry the same, and the first answer settles them all. */
 enum { PINGS_MAX = 4096 };
 
 static void unlist(struct path *p, struct ping *g)

@@ -1,3 +1,11 @@
+/* What a handshake message must show before key agreement is spent on it (paper 5.4.4, 5.4.7).
+ * mac1: always; the sender knows our key. A wrong one is dropped without a word.
+ * mac2: while loaded, that is for a second after more than WG_LOAD_MESSAGES came within WG_LOAD_WINDOW_MS, or
+ * when the caller says so: the sender can receive where it sends from. Without it the answer is a cookie, a
+ * keyed hash of the source under a secret that changes every WG_COOKIE_MS, and nothing is remembered. With it
+ * the source still has a rate of its own (spend_token). The other side: a cookie that answers our last
+ * message is kept WG_COOKIE_MS and signs what we send; the attempt under way is repeated at once, a single
+ * time, so that two ends cannot keep each other busy with cookies. */
 #include "mesh/wg/core.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
-/* One wg_deadline for all peers. What each field of struct wg_peer waits for:
+/* Timers of the protocol (paper 6), as facts: the other files say what happened, here is what follows and
+ * when. A field of struct wg_peer is a moment in ms, WG_NEVER when it waits for nothing; p->due is the
+ * earliest or before it, and orders the heap, so that an idle peer costs nothing and wg_deadline is its top.
+ * A field is cleared before what it waits for is done: doing it may set it again. What each waits for:
  * keepalive_at  we received data and sent nothing since: say that we are alive
  * lost_at       we sent data and heard nothing since: the session may be dead, shake hands anew
  * retry_at      an initiation was not answered, or may be sent only then

@@ -1,3 +1,12 @@
+/* Data packets (paper 5.4.6) and what each does to its session.
+ *
+ * Out: no usable session: staged (stage.c), a handshake begins. Else sealed under p->current with the next
+ * counter. An initiator renews a session that is WG_REKEY_AFTER_MS old or has sent too many; both ends stop
+ * using it at WG_REJECT_AFTER_MS, so that a renewal has a minute to succeed while packets still flow. In: the
+ * receiver index names the session, the counter must be fresh (replay.c), then the tag decides. Only then is
+ * anything noted: the window, the timers, the promotion of a session that the peer has used for the first
+ * time (wg_session_confirm), and last whether the inner source is the peer's own. A drop has its counter in
+ * every case. The span given is opened in place; on a drop its bytes are worthless. */
 #include "mesh/wg/core.h"
 
 #include <endian.h>

@@ -4,6 +4,7 @@
 #include "resolver/present.h"
 #include "resolver/suffix.h"
 #include "resolver/zone.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,7 +385,7 @@ void conf_free(struct conf *c)
 	*c = (struct conf) { 0 };
 }
 
-static int record_add(const struct conf_record *rec, struct zone_builder *b, struct errbuf *eb)
+static int record_add(const struct conf_record *rec, struct zone *z, struct errbuf *eb)
 {
 	uint8_t rdata[RDATA_MAX];
 	struct dns_name name;
@@ -401,33 +402,31 @@ static int record_add(const struct conf_record *rec, struct zone_builder *b, str
 			  : 0;
 	if (err)
 		return err;
-	if (rec->type ? zone_add_record(b, &name, type, rdata, len)
-		      : zone_add_address(b, rec->name, &ip, true))
-		return 0;
-	return zone_builder_failed(b)
-		       ? err_say(eb, ERR_TOO_LARGE, "out of memory")
-		       : err_say(eb, ERR_MALFORMED,
-				 "\"%s\" is an alias (CNAME): no other record may have its name", rec->name);
+	err = rec->type ? zone_add_record(z, &name, type, rdata, len)
+			: zone_add_address(z, rec->name, &ip, true);
+	if (err == ERR_REFUSED)
+		return err_say(eb, ERR_MALFORMED,
+			"\"%s\" is an alias (CNAME): no other record may have its name", rec->name);
+	return err ? err_say(eb, err, "out of memory") : 0;
 }
 
 struct zone *conf_zone(const char *file, const struct conf *c, struct errbuf *eb)
 {
-	struct zone_builder *b = zone_builder_new();
+	struct zone *z = zone_new();
 	struct errbuf why;
-	size_t i = 0;
-	for (; b && i < c->n_authority; i++)
-		if (!zone_add_authority(b, c->authority[i]))
-			break;
-	bool ok = b && i == c->n_authority;
-	for (i = 0; ok && i < c->n_records; i++)
-		if (record_add(&c->records[i], b, &why)) {
-			err_say(eb, why.code, "%s:%u:%u: %s", file, c->records[i].line, c->records[i].column,
-				why.text);
-			zone_put(zone_build(b));
-			return NULL;
-		}
-	struct zone *z = b ? zone_build(b) : NULL;
-	if (!z)
-		err_say(eb, ERR_TOO_LARGE, "out of memory for DNS records");
-	return z;
+	bool ok = z;
+	for (size_t i = 0; ok && i < c->n_authority; i++)
+		ok = !zone_add_authority(z, c->authority[i]);
+	if (!ok)
+		err_say(eb, -ENOMEM, "out of memory for DNS records");
+	for (size_t i = 0; ok && i < c->n_records; i++) {
+		const struct conf_record *rec = &c->records[i];
+		ok = !record_add(rec, z, &why);
+		if (!ok)
+			err_say(eb, why.code, "%s:%u:%u: %s", file, rec->line, rec->column, why.text);
+	}
+	if (ok)
+		return z;
+	zone_put(z);
+	return NULL;
 }

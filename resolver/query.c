@@ -56,14 +56,14 @@ enum local {
 };
 
 static void set_write(struct resolver *r, struct dns_writer *d, const struct dns_name *owner,
-	const struct zone_rr *set, uint32_t n)
+	const struct zone_rr *const *set, uint32_t n)
 {
 	uint32_t from = n > 1 ? r->turn++ % n : 0; /* clients take the first: spread them */
 	dns_write_mark(d, DNS_ANSWER);
 	for (uint32_t i = 0; i < n; i++) {
-		const struct zone_rr *rr = &set[(from + i) % n];
+		const struct zone_rr *rr = set[(from + i) % n];
 		size_t at = dns_write_rr(d, owner, rr->type, r->mesh_ttl_s);
-		wr_bytes(&d->w, zone_rdata(r->zone, rr), rr->len);
+		wr_bytes(&d->w, rr->rdata, rr->len);
 		dns_write_rr_end(d, at);
 	}
 	(void)dns_write_keep(d);
@@ -107,7 +107,7 @@ static enum local zone_write(
 		bool empty = hit.verdict == ZONE_NO_NAME || (!hit.n && !hit.is_apex);
 		if (empty && route_is_deeper(r, name, hit.apex_labels))
 			return LOCAL_FOREIGN;
-		const struct zone_rr *set = zone_set(&hit, type, &n);
+		const struct zone_rr *const *set = zone_set(&hit, type, &n);
 		if (n) {
 			*rcode = DNS_NOERROR;
 			set_write(r, d, name, set, n);
@@ -122,7 +122,7 @@ static enum local zone_write(
 			return LOCAL_DONE;
 		}
 		set_write(r, d, name, set, 1);
-		if (!dns_name_expand(zone_rdata(r->zone, set), set->len, 0, name, &next))
+		if (!dns_name_expand(set[0]->rdata, set[0]->len, 0, name, &next))
 			return LOCAL_LOOP;
 		dns_name_fold(name);
 	}

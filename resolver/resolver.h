@@ -10,18 +10,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Immutable zone snapshot: mesh names, extra records, reverse zones. Built once, swapped whole, counted. */
+/* Mesh names, extra records, reverse zones: what is answered here. Counted; changed name by name while it
+ * serves, by the loop's thread alone. A change costs what the labels of the name cost, however large the zone
+ * is. */
 struct zone;
-struct zone_builder;
-struct zone_builder *zone_builder_new(void);
-/* name: FQDN with or without trailing dot, any case. false: not a name, an alias already (CNAME), or memory
- * short. */
-bool zone_add_address(struct zone_builder *b, const char *name, const struct addr *ip, bool with_ptr);
-/* Names at or below suffix that do not exist answer NXDOMAIN here and are never forwarded. */
-bool zone_add_authority(struct zone_builder *b, const char *suffix);
-struct zone *zone_build(struct zone_builder *b); /* frees the builder; one reference; NULL: memory short */
+struct zone *zone_new(void); /* empty, one reference; NULL: memory short */
 struct zone *zone_get(struct zone *z);
-void zone_put(struct zone *z);
+void zone_put(struct zone *z); /* NULL is fine */
+/* name: FQDN with or without trailing dot, any case. with_ptr: and the name of the address. ERR_MALFORMED:
+ * not a name; ERR_REFUSED: an alias (CNAME) already; -ENOMEM. Nothing has changed then. What was given n
+ * times is there until it was removed n times. */
+int zone_add_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr);
+void zone_remove_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr);
+/* Names at or below suffix that do not exist answer NXDOMAIN here and are never forwarded. Errors as above.
+ */
+int zone_add_authority(struct zone *z, const char *suffix);
+void zone_remove_authority(struct zone *z, const char *suffix);
 
 enum { RESOLVER_UPSTREAMS_MAX = 8 };
 struct resolver_upstream {

@@ -1,279 +1,67 @@
+/* Records that are answered here, changed name by name.
+ *
+ * A zone is a tree of names in a hash table: every name that has a record or is an authority stands in it,
+ * and so does every name above such a one, down from the root. `children` counts the names right below; a
+ * name with no record, no authority and no children leaves the table, and its parent may follow. So what one
+ * change costs grows with the labels of the name, never with the zone.
+ *
+ * A name without records of its own (an empty non-terminal) exists for those below an authority alone: there
+ * it is NODATA (RFC 8020: NXDOMAIN would deny all below), elsewhere the zone does not speak for it.
+ *
+ * The same record may be given by several (a machine and an extra record): it is there once, counts how often
+ * it was given, and goes with the last of them. All records stand in a second table, since one name may have
+ * very many (the PTR of 0.0.0.0 in a list of blocked names). Both tables are keyed: whoever names a machine
+ * of the mesh chooses the keys.
+ *
+ * Only the loop's thread reads and changes a zone; between two calls it is always whole. */
 #include "resolver/zone.h"
 
-#include "mesh/base/buf.h"
 #include "mesh/base/table.h"
 #include "resolver/resolver.h"
+#include <errno.h>
 #include <stdlib.h>
 
-/* Built as three growing arrays (names, records, bytes), then frozen: records sorted by name and type, names
- * put in an open-addressed index. The hash is keyed, since whoever names a mesh node chooses the keys. */
+enum { BUCKETS_MIN = 64, RECORDS_MIN = 4 };
 
-struct node {
-	uint32_t name_at;  /* wire form, lower case, in bytes */
-	uint32_t first, n; /* records */
-	uint8_t name_len;
-	bool authority;
-	bool alias, plain; /* has a CNAME; has something else */
+struct zone_node {
+	struct zone_node *chain,
+		*parent; /* same bucket; the name without its first label, NULL at the root */
+	uint64_t hash;
+	struct zone_rr **rrs; /* owned, grouped by type, each group in the order given */
+	uint32_t n, cap, children, authorities;
+	uint8_t len;
+	uint8_t b[]; /* wire form, lower case */
 };
-struct loose_rr {
-	uint32_t node;
+struct record { /* owned by its node's list */
+	struct record *chain;
+	struct zone_node *node;
+	uint64_t hash;
+	uint32_t times; /* given */
 	struct zone_rr rr;
+	uint8_t rdata[];
 };
 struct zone {
 	unsigned refs;
-	struct node *nodes; /* owned, as are all below */
-	struct zone_rr *rrs;
-	uint8_t *bytes;
-	uint32_t *index; /* node number + 1, 0 = free; size is a power of two */
-	size_t mask;
+	struct zone_node **names;
+	struct record **records;
+	size_t names_mask, records_mask, n_names, n_records;
 	uint64_t seed[2];
 };
-struct zone_builder {
-	struct buf nodes, rrs, bytes;
-	uint32_t *index;
-	size_t mask, n_nodes, n_rrs;
-	uint64_t seed[2];
-	bool failed;
-};
 
-static uint64_t name_hash(const uint8_t *wire, size_t len, const uint64_t seed[2])
+struct zone *zone_new(void)
 {
-	return hash_bytes(wire, len, seed[0], seed[1]);
-}
-
-/* ---- building ---- */
-
-struct zone_builder *zone_builder_new(void)
-{
-	struct zone_builder *b = calloc(1, sizeof(*b));
-	if (!b)
+	struct zone *z = calloc(1, sizeof(*z));
+	if (!z)
 		return NULL;
-	random_system.fill(random_system.arg, b->seed, sizeof(b->seed));
-	b->mask = 63;
-	b->index = calloc(b->mask + 1, sizeof(*b->index));
-	b->failed = !b->index;
-	return b;
-}
-
-static struct node *nodes(const struct zone_builder *b)
-{
-	return (struct node *)(void *)buf_data(&b->nodes);
-}
-
-static uint32_t *slot_find(const struct zone_builder *b, const uint8_t *wire, size_t len)
-{
-	for (size_t i = name_hash(wire, len, b->seed);; i++) {
-		uint32_t *slot = &b->index[i & b->mask];
-		if (!*slot)
-			return slot;
-		const struct node *n = &nodes(b)[*slot - 1];
-		if (n->name_len == len && !memcmp(buf_data(&b->bytes) + n->name_at, wire, len))
-			return slot;
-	}
-}
-
-static bool index_grow(struct zone_builder *b)
-{
-	size_t mask = b->mask * 2 + 1;
-	uint32_t *bigger = calloc(mask + 1, sizeof(*bigger));
-	if (!bigger)
-		return false;
-	free(b->index);
-	b->index = bigger;
-	b->mask = mask;
-	for (uint32_t i = 0; i < b->n_nodes; i++) {
-		const struct node *n = &nodes(b)[i];
-		*slot_find(b, buf_data(&b->bytes) + n->name_at, n->name_len) = i + 1;
-	}
-	return true;
-}
-
-/* The node of a name, made when it is new. -1: memory short. */
-static long node_make(struct zone_builder *b, const uint8_t *wire, size_t len)
-{
-	if (b->failed || (b->n_nodes * 2 > b->mask && !index_grow(b)))
-		return -1;
-	uint32_t *slot = slot_find(b, wire, len);
-	if (*slot)
-		return (long)*slot - 1;
-	struct node n = { .name_at = (uint32_t)b->bytes.len, .name_len = (uint8_t)len };
-	if (!buf_append(&b->bytes, wire, len) || !buf_append(&b->nodes, &n, sizeof(n)))
-		return -1;
-	*slot = (uint32_t)++b->n_nodes;
-	return (long)*slot - 1;
-}
-
-/* A CNAME says that the name is another's: nothing may stand beside it (RFC 2181 10.1). */
-static bool may_stand(struct node *n, uint16_t type)
-{
-	bool alias = type == DNS_CNAME;
-	if (n->alias || (alias && n->plain))
-		return false;
-	*(alias ? &n->alias : &n->plain) = true;
-	return true;
-}
-
-bool zone_add_record(
-	struct zone_builder *b, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
-{
-	struct dns_name n = *name;
-	dns_name_fold(&n);
-	long node = node_make(b, n.b, n.len);
-	struct loose_rr r = { .node = (uint32_t)node, .rr = { .type = type, .len = (uint16_t)len } };
-	r.rr.at = (uint32_t)b->bytes.len;
-	if (node >= 0 && !may_stand(&nodes(b)[node], type))
-		return false;
-	if (node < 0 || len > UINT16_MAX || !buf_append(&b->bytes, rdata, len) ||
-		!buf_append(&b->rrs, &r, sizeof(r))) {
-		b->failed = true;
-		return false;
-	}
-	b->n_rrs++;
-	return true;
-}
-
-bool zone_builder_failed(const struct zone_builder *b)
-{
-	return b->failed;
-}
-
-bool zone_add_address(struct zone_builder *b, const char *name, const struct addr *ip, bool with_ptr)
-{
-	struct dns_name n, reverse;
-	if (!dns_name_parse(name, &n))
-		return false;
-	bool v4 = addr_is_v4(ip);
-	if (!zone_add_record(b, &n, v4 ? DNS_A : DNS_AAAA, v4 ? ip->b + 12 : ip->b, v4 ? 4 : 16))
-		return false;
-	if (!with_ptr)
-		return true;
-	dns_name_reverse(ip, &reverse);
-	return zone_add_record(b, &reverse, DNS_PTR, n.b, n.len);
-}
-
-bool zone_add_authority(struct zone_builder *b, const char *suffix)
-{
-	struct dns_name n;
-	if (!dns_name_parse(suffix, &n))
-		return false;
-	dns_name_fold(&n);
-	long node = node_make(b, n.b, n.len);
-	if (node < 0) {
-		b->failed = true;
-		return false;
-	}
-	nodes(b)[node].authority = true;
-	return true;
-}
-
-/* Names between a record and its authority exist, though empty (RFC 8020: NXDOMAIN there would deny all
- * below). */
-static bool parents_make(struct zone_builder *b)
-{
-	size_t given = b->n_nodes;
-	for (size_t i = 0; i < given; i++) {
-		struct dns_name name = { .len = nodes(b)[i].name_len };
-		memcpy(name.b, buf_data(&b->bytes) + nodes(b)[i].name_at, name.len);
-		size_t at = 0, apex = 0;
-		for (; at < name.len; at += name.b[at] + 1u) {
-			uint32_t *slot = slot_find(b, name.b + at, name.len - at);
-			if (*slot && nodes(b)[*slot - 1].authority && at)
-				apex = at;
-		}
-		for (at = 0; at < apex; at += name.b[at] + 1u)
-			if (node_make(b, name.b + at, name.len - at) < 0)
-				return false;
-	}
-	return true;
-}
-
-static int loose_compare(const void *x, const void *y)
-{
-	const struct loose_rr *a = x, *b = y;
-	if (a->node != b->node)
-		return a->node < b->node ? -1 : 1;
-	if (a->rr.type != b->rr.type)
-		return a->rr.type < b->rr.type ? -1 : 1;
-	return a->rr.at < b->rr.at ? -1 : a->rr.at > b->rr.at;
-}
-
-/* The same node, type and bytes: what was given first stands first. */
-static int content_compare(const void *x, const void *y, void *bytes)
-{
-	const struct loose_rr *a = x, *b = y;
-	const uint8_t *base = bytes;
-	if (a->node != b->node)
-		return a->node < b->node ? -1 : 1;
-	if (a->rr.type != b->rr.type)
-		return a->rr.type < b->rr.type ? -1 : 1;
-	if (a->rr.len != b->rr.len)
-		return a->rr.len < b->rr.len ? -1 : 1;
-	int order = memcmp(base + a->rr.at, base + b->rr.at, a->rr.len);
-	return order ? order : a->rr.at < b->rr.at ? -1 : a->rr.at > b->rr.at;
-}
-
-static bool same_record(const struct zone *z, const struct loose_rr *a, const struct loose_rr *b)
-{
-	return a->node == b->node && a->rr.type == b->rr.type && a->rr.len == b->rr.len &&
-	       !memcmp(z->bytes + a->rr.at, z->bytes + b->rr.at, a->rr.len);
-}
-
-/* Twice is once. A list of blocked names gives one address thousands of names: nothing here may look at every
- * pair. */
-static size_t repeats_drop(const struct zone *z, struct loose_rr *loose, size_t n)
-{
-	size_t out = 0;
-	if (n)
-		qsort_r(loose, n, sizeof(*loose), content_compare, z->bytes);
-	for (size_t i = 0; i < n; i++)
-		if (!out || !same_record(z, &loose[out - 1], &loose[i]))
-			loose[out++] = loose[i];
-	return out;
-}
-
-static void records_freeze(struct zone *z, struct loose_rr *loose, size_t n)
-{
-	n = repeats_drop(z, loose, n);
-	if (n)
-		qsort(loose, n, sizeof(*loose), loose_compare);
-	for (size_t i = 0; i < n; i++) {
-		struct node *node = &z->nodes[loose[i].node];
-		if (!node->n++)
-			node->first = (uint32_t)i;
-		z->rrs[i] = loose[i].rr;
-	}
-}
-
-static void *taken(struct buf *b)
-{
-	void *p = b->at ? NULL : b->p;
-	*b = (struct buf) { 0 };
-	return p;
-}
-
-struct zone *zone_build(struct zone_builder *b)
-{
-	struct zone *z = b->failed || !parents_make(b) ? NULL : calloc(1, sizeof(*z));
-	if (z && !(z->rrs = calloc(b->n_rrs + 1, sizeof(*z->rrs)))) {
-		free(z);
-		z = NULL;
-	}
-	if (z) {
-		z->refs = 1;
-		z->nodes = taken(&b->nodes);
-		z->bytes = taken(&b->bytes);
-		z->index = b->index;
-		b->index = NULL;
-		z->mask = b->mask;
-		memcpy(z->seed, b->seed, sizeof(z->seed));
-		records_freeze(z, (struct loose_rr *)(void *)buf_data(&b->rrs), b->n_rrs);
-	}
-	free(b->index);
-	buf_free(&b->nodes);
-	buf_free(&b->rrs);
-	buf_free(&b->bytes);
-	free(b);
-	return z;
+	z->refs = 1;
+	z->names_mask = z->records_mask = BUCKETS_MIN - 1;
+	z->names = calloc(BUCKETS_MIN, sizeof(struct zone_node *));
+	z->records = calloc(BUCKETS_MIN, sizeof(struct record *));
+	random_system.fill(random_system.arg, z->seed, sizeof(z->seed));
+	if (z->names && z->records)
+		return z;
+	zone_put(z);
+	return NULL;
 }
 
 struct zone *zone_get(struct zone *z)
@@ -286,26 +74,298 @@ void zone_put(struct zone *z)
 {
 	if (!z || --z->refs)
 		return;
-	free(z->nodes);
-	free(z->rrs);
-	free(z->bytes);
-	free(z->index);
+	for (size_t i = 0; z->names && i <= z->names_mask; i++)
+		for (struct zone_node *n = z->names[i], *next; n; n = next) {
+			next = n->chain;
+			free(n->rrs);
+			free(n);
+		}
+	for (size_t i = 0; z->records && i <= z->records_mask; i++)
+		for (struct record *r = z->records[i], *next; r; r = next) {
+			next = r->chain;
+			free(r);
+		}
+	free(z->names);
+	free(z->records);
 	free(z);
 }
 
-/* ---- looking up ---- */
+/* ---- names ---- */
 
-static const struct node *node_find(const struct zone *z, const uint8_t *wire, size_t len)
+static struct zone_node *node_find(const struct zone *z, const uint8_t *wire, size_t len)
 {
-	for (size_t i = name_hash(wire, len, z->seed);; i++) {
-		uint32_t number = z->index[i & z->mask];
-		if (!number)
-			return NULL;
-		const struct node *n = &z->nodes[number - 1];
-		if (n->name_len == len && !memcmp(z->bytes + n->name_at, wire, len))
-			return n;
+	uint64_t hash = hash_bytes(wire, len, z->seed[0], z->seed[1]);
+	struct zone_node *n = z->names[hash & z->names_mask];
+	while (n && (n->hash != hash || n->len != len || memcmp(n->b, wire, len) != 0))
+		n = n->chain;
+	return n;
+}
+
+/* Where memory is short the old buckets serve: slower, not wrong. */
+static void names_grow(struct zone *z)
+{
+	size_t mask = z->names_mask * 2 + 1;
+	struct zone_node **bigger = calloc(mask + 1, sizeof(struct zone_node *));
+	if (!bigger)
+		return;
+	for (size_t i = 0; i <= z->names_mask; i++)
+		for (struct zone_node *n = z->names[i], *next; n; n = next) {
+			next = n->chain;
+			n->chain = bigger[n->hash & mask];
+			bigger[n->hash & mask] = n;
+		}
+	free(z->names);
+	z->names = bigger;
+	z->names_mask = mask;
+}
+
+/* Takes a name that nothing holds out of the table, and then those above it that held nothing else. */
+static void node_release(struct zone *z, struct zone_node *n)
+{
+	while (n && !n->n && !n->children && !n->authorities) {
+		struct zone_node **at = &z->names[n->hash & z->names_mask], *parent = n->parent;
+		while (*at != n)
+			at = &(*at)->chain;
+		*at = n->chain;
+		z->n_names--;
+		free(n->rrs);
+		free(n);
+		if (parent)
+			parent->children--;
+		n = parent;
 	}
 }
+
+static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t len)
+{
+	struct zone_node *n = calloc(1, sizeof(*n) + len);
+	if (!n)
+		return NULL;
+	if (z->n_names > z->names_mask)
+		names_grow(z);
+	n->hash = hash_bytes(wire, len, z->seed[0], z->seed[1]);
+	n->len = (uint8_t)len;
+	memcpy(n->b, wire, len);
+	n->chain = z->names[n->hash & z->names_mask];
+	z->names[n->hash & z->names_mask] = n;
+	z->n_names++;
+	return n;
+}
+
+/* The node of a name, made with all above it where it is new. The caller gives it something to hold, or
+ * releases it. NULL: memory short. */
+static struct zone_node *node_make(struct zone *z, const struct dns_name *name)
+{
+	struct zone_node *found = NULL, *below = NULL, *first = NULL;
+	for (size_t at = 0;; at += name->b[at] + 1u) {
+		found = node_find(z, name->b + at, (size_t)name->len - at);
+		struct zone_node *n = found ? found : node_new(z, name->b + at, (size_t)name->len - at);
+		if (!n) {
+			node_release(z, first);
+			return NULL;
+		}
+		if (below) {
+			below->parent = n;
+			n->children++;
+		}
+		first = first ? first : n;
+		below = n;
+		if (found || !name->b[at])
+			return first;
+	}
+}
+
+/* ---- records ---- */
+
+static uint64_t record_hash(
+	const struct zone *z, const struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
+{
+	return hash_bytes(rdata, len, z->seed[0] ^ n->hash, z->seed[1] + type);
+}
+
+static struct record *record_find(
+	const struct zone *z, const struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
+{
+	uint64_t hash = record_hash(z, n, type, rdata, len);
+	struct record *r = z->records[hash & z->records_mask];
+	while (r && (r->hash != hash || r->node != n || r->rr.type != type || r->rr.len != len ||
+			    memcmp(r->rdata, rdata, len) != 0))
+		r = r->chain;
+	return r;
+}
+
+static void records_grow(struct zone *z)
+{
+	size_t mask = z->records_mask * 2 + 1;
+	struct record **bigger = calloc(mask + 1, sizeof(struct record *));
+	if (!bigger)
+		return;
+	for (size_t i = 0; i <= z->records_mask; i++)
+		for (struct record *r = z->records[i], *next; r; r = next) {
+			next = r->chain;
+			r->chain = bigger[r->hash & mask];
+			bigger[r->hash & mask] = r;
+		}
+	free(z->records);
+	z->records = bigger;
+	z->records_mask = mask;
+}
+
+/* A CNAME says that the name is another's: nothing may stand beside it (RFC 2181 10.1). */
+static bool may_stand(const struct zone_node *n, uint16_t type)
+{
+	return !n->n || (type != DNS_CNAME && n->rrs[0]->type != DNS_CNAME);
+}
+
+/* Room for one more record. false: memory short. */
+static bool list_grow(struct zone_node *n)
+{
+	if (n->n < n->cap)
+		return true;
+	uint32_t cap = n->cap ? n->cap * 2 : RECORDS_MIN;
+	struct zone_rr **bigger = realloc(n->rrs, cap * sizeof(struct zone_rr *));
+	if (!bigger)
+		return false;
+	n->rrs = bigger;
+	n->cap = cap;
+	return true;
+}
+
+static void list_insert(struct zone_node *n, struct zone_rr *rr)
+{
+	uint32_t at = n->n++;
+	for (; at && n->rrs[at - 1]->type > rr->type; at--)
+		n->rrs[at] = n->rrs[at - 1];
+	n->rrs[at] = rr;
+}
+
+static void list_remove(struct zone_node *n, const struct zone_rr *rr)
+{
+	uint32_t at = 0;
+	while (n->rrs[at] != rr)
+		at++;
+	memmove(&n->rrs[at], &n->rrs[at + 1], (n->n - at - 1) * sizeof(struct zone_rr *));
+	n->n--;
+}
+
+int zone_add_record(
+	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
+{
+	struct dns_name folded = *name;
+	dns_name_fold(&folded);
+	struct zone_node *n = node_make(z, &folded);
+	struct record *r = n ? record_find(z, n, type, rdata, len) : NULL;
+	if (r) {
+		r->times++;
+		return 0;
+	}
+	bool stands = n && may_stand(n, type);
+	r = stands && len <= UINT16_MAX && list_grow(n) ? malloc(sizeof(*r) + len) : NULL;
+	if (!r) {
+		node_release(z, n);
+		return n && !stands ? ERR_REFUSED : -ENOMEM;
+	}
+	if (z->n_records > z->records_mask)
+		records_grow(z);
+	*r = (struct record) { .node = n, .times = 1, .rr = { .type = type, .len = (uint16_t)len } };
+	memcpy(r->rdata, rdata, len);
+	r->rr.rdata = r->rdata;
+	r->hash = record_hash(z, n, type, rdata, len);
+	r->chain = z->records[r->hash & z->records_mask];
+	z->records[r->hash & z->records_mask] = r;
+	z->n_records++;
+	list_insert(n, &r->rr);
+	return 0;
+}
+
+void zone_remove_record(
+	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
+{
+	struct dns_name folded = *name;
+	dns_name_fold(&folded);
+	struct zone_node *n = node_find(z, folded.b, folded.len);
+	struct record *r = n ? record_find(z, n, type, rdata, len) : NULL;
+	if (!r || --r->times)
+		return;
+	struct record **at = &z->records[r->hash & z->records_mask];
+	while (*at != r)
+		at = &(*at)->chain;
+	*at = r->chain;
+	z->n_records--;
+	list_remove(n, &r->rr);
+	free(r);
+	node_release(z, n);
+}
+
+/* The address record of a name; its RDATA is part of ip. */
+static uint16_t address_of(const struct addr *ip, const uint8_t **rdata, size_t *len)
+{
+	bool v4 = addr_is_v4(ip);
+	*rdata = v4 ? ip->b + 12 : ip->b;
+	*len = v4 ? 4 : 16;
+	return v4 ? DNS_A : DNS_AAAA;
+}
+
+int zone_add_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr)
+{
+	struct dns_name n, reverse;
+	const uint8_t *rdata;
+	size_t len;
+	uint16_t type = address_of(ip, &rdata, &len);
+	if (!dns_name_parse(name, &n))
+		return ERR_MALFORMED;
+	int err = zone_add_record(z, &n, type, rdata, len);
+	if (err || !with_ptr)
+		return err;
+	dns_name_reverse(ip, &reverse);
+	err = zone_add_record(z, &reverse, DNS_PTR, n.b, n.len);
+	if (err)
+		zone_remove_record(z, &n, type, rdata, len);
+	return err;
+}
+
+void zone_remove_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr)
+{
+	struct dns_name n, reverse;
+	const uint8_t *rdata;
+	size_t len;
+	uint16_t type = address_of(ip, &rdata, &len);
+	if (!dns_name_parse(name, &n))
+		return;
+	zone_remove_record(z, &n, type, rdata, len);
+	if (!with_ptr)
+		return;
+	dns_name_reverse(ip, &reverse);
+	zone_remove_record(z, &reverse, DNS_PTR, n.b, n.len);
+}
+
+int zone_add_authority(struct zone *z, const char *suffix)
+{
+	struct dns_name name;
+	if (!dns_name_parse(suffix, &name))
+		return ERR_MALFORMED;
+	dns_name_fold(&name);
+	struct zone_node *n = node_make(z, &name);
+	if (!n)
+		return -ENOMEM;
+	n->authorities++;
+	return 0;
+}
+
+void zone_remove_authority(struct zone *z, const char *suffix)
+{
+	struct dns_name name;
+	if (!dns_name_parse(suffix, &name))
+		return;
+	dns_name_fold(&name);
+	struct zone_node *n = node_find(z, name.b, name.len);
+	if (!n || !n->authorities)
+		return;
+	n->authorities--;
+	node_release(z, n);
+}
+
+/* ---- looking up ---- */
 
 static void apex_set(struct zone_hit *out, const struct dns_name *name, size_t at)
 {
@@ -316,7 +376,8 @@ static void apex_set(struct zone_hit *out, const struct dns_name *name, size_t a
 }
 
 /* RFC 4592: a wildcard stands for names whose closest existing ancestor is its parent. */
-static const struct node *wildcard_find(const struct zone *z, const struct dns_name *name, size_t encloser)
+static const struct zone_node *wildcard_find(
+	const struct zone *z, const struct dns_name *name, size_t encloser)
 {
 	struct dns_name w = { .len = (uint8_t)(name->len - encloser + 2), .b = { 1, '*' } };
 	memcpy(w.b + 2, name->b + encloser, name->len - encloser);
@@ -325,33 +386,35 @@ static const struct node *wildcard_find(const struct zone *z, const struct dns_n
 
 void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hit *out)
 {
-	const struct node *found = z ? node_find(z, name->b, name->len) : NULL;
+	const struct zone_node *found = z ? node_find(z, name->b, name->len) : NULL;
 	size_t encloser = 0;
 	out->verdict = ZONE_FOREIGN;
 	out->n = 0;
 	out->rrs = NULL;
 	out->apex_labels = 0;
 	out->owned = false;
-	out->is_apex = found && found->authority;
+	out->is_apex = found && found->authorities;
 	if (!z)
 		return;
-	for (size_t at = 0; at < name->len; at += name->b[at] + 1u) {
-		const struct node *n = at ? node_find(z, name->b + at, name->len - at) : found;
+	for (size_t at = 0;; at += name->b[at] + 1u) {
+		const struct zone_node *n = at ? node_find(z, name->b + at, (size_t)name->len - at) : found;
 		if (n && at && !encloser)
 			encloser = at;
-		if (!n || !n->authority)
-			continue;
-		apex_set(out, name, at);
-		break;
+		if (n && n->authorities) {
+			apex_set(out, name, at);
+			break;
+		}
+		if (!name->b[at])
+			break;
 	}
 	if (!found && out->owned) {
 		out->verdict = ZONE_NO_NAME;
 		found = wildcard_find(z, name, encloser);
 	}
-	if (!found)
+	if (!found || (!found->n && !out->owned))
 		return;
 	out->verdict = ZONE_NAME;
-	out->rrs = z->rrs + found->first;
+	out->rrs = (const struct zone_rr *const *)found->rrs;
 	out->n = found->n;
 	if (!out->owned) { /* a record on its own: its name is all we speak for */
 		apex_set(out, name, 0);
@@ -359,20 +422,15 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 	}
 }
 
-const uint8_t *zone_rdata(const struct zone *z, const struct zone_rr *rr)
-{
-	return z->bytes + rr->at;
-}
-
-const struct zone_rr *zone_set(const struct zone_hit *h, uint16_t type, uint32_t *n)
+const struct zone_rr *const *zone_set(const struct zone_hit *h, uint16_t type, uint32_t *n)
 {
 	uint32_t first = 0;
-	while (first < h->n && h->rrs[first].type != type && type != DNS_ANY)
+	while (first < h->n && h->rrs[first]->type != type && type != DNS_ANY)
 		first++;
 	*n = 0;
-	while (first + *n < h->n && h->rrs[first + *n].type == h->rrs[first].type)
+	while (first + *n < h->n && h->rrs[first + *n]->type == h->rrs[first]->type)
 		++*n;
-	return h->n ? h->rrs + first : NULL;
+	return *n ? h->rrs + first : NULL;
 }
 
 void zone_soa_write(struct dns_writer *d, const struct dns_name *apex)

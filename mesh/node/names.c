@@ -5,6 +5,7 @@
 #include "resolver/name.h"
 #include "resolver/present.h"
 #include "resolver/zone.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,78 +37,167 @@ static void odd(struct names *n, const char *fmt, ...)
 
 /* --- zone --- */
 
-static void add_node(struct names *n, struct zone_builder *b, const struct ctl_node *c)
+/* A name the map gives that cannot be used is one bad item; only memory ends the whole. */
+static int check(struct names *n, int err, const char *what, const char *name)
 {
-	for (size_t i = 0; c->name[0] && i < c->addresses.n; i++) {
-		if (!zone_add_address(b, c->name, &c->addresses.v[i].ip, true))
-			odd(n, "the machine name \"%s\" cannot be used: it is no domain name", c->name);
-	}
+	if (err == ERR_MALFORMED)
+		odd(n, "%s \"%s\" cannot be used: it is no domain name", what, name);
+	else if (err == ERR_REFUSED)
+		odd(n, "%s %s cannot be used: another record has its name, and an alias stands alone", what,
+			name);
+	return err == ERR_MALFORMED || err == ERR_REFUSED ? 0 : err;
 }
 
-static void add_reverse_authority(struct zone_builder *b)
+static int node_add(struct names *n, struct zone *z, const struct ctl_node *c)
 {
-	char zone[64];
-	for (unsigned i = 64; i < 128; i++) {
-		snprintf(zone, sizeof(zone), "%u.100.in-addr.arpa", i);
-		zone_add_authority(b, zone);
+	int err = 0;
+	for (size_t i = 0; !err && c->name[0] && i < c->addresses.n; i++)
+		err = check(n, zone_add_address(z, c->name, &c->addresses.v[i].ip, true), "the machine name",
+			c->name);
+	return err;
+}
+
+static void node_remove(struct zone *z, const struct ctl_node *c)
+{
+	for (size_t i = 0; c->name[0] && i < c->addresses.n; i++)
+		zone_remove_address(z, c->name, &c->addresses.v[i].ip, true);
+}
+
+static int authority_add(struct names *n, struct zone *z, const char *suffix)
+{
+	return check(n, zone_add_authority(z, suffix), "the domain", suffix);
+}
+
+static int reverse_authority_add(struct names *n, struct zone *z)
+{
+	char suffix[64];
+	int err = authority_add(n, z, "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa");
+	for (unsigned i = 64; !err && i < 128; i++) {
+		snprintf(suffix, sizeof(suffix), "%u.100.in-addr.arpa", i);
+		err = authority_add(n, z, suffix);
 	}
-	zone_add_authority(b, "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa");
+	return err;
 }
 
 /* Programs ask who their name server is, and what they are told must lead back. */
-static void add_service(struct zone_builder *b)
+static int service_add(struct zone *z)
 {
 	static const char name[] = "resolver.ropewalk.internal";
-	zone_add_address(b, name, &addr_service_v4, true);
-	zone_add_address(b, name, &addr_service_v6, true);
+	int err = zone_add_address(z, name, &addr_service_v4, true);
+	return err ? err : zone_add_address(z, name, &addr_service_v6, true);
 }
 
-static void add_extra(struct names *n, struct zone_builder *b, const struct ctl_record *r)
+static int extra_add(struct names *n, struct zone *z, const struct ctl_record *r)
 {
+	static const char what[] = "the extra DNS record";
 	uint8_t rdata[RDATA_MAX];
 	uint16_t type;
 	size_t len;
 	struct addr ip;
 	struct errbuf eb;
 	struct dns_name name;
-	if (!dns_name_parse(r->name, &name)) {
-		odd(n, "the extra DNS record \"%s\" cannot be used: it is no domain name", r->name);
-		return;
+	if (!dns_name_parse(r->name, &name))
+		return check(n, ERR_MALFORMED, what, r->name);
+	if (!r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0) {
+		if (addr_parse(r->value, &ip))
+			return check(n, zone_add_address(z, r->name, &ip, false), what, r->name);
+		odd(n, "%s %s cannot be used: \"%s\" is no address", what, r->name, r->value);
+		return 0;
 	}
-	bool is_address = !r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0;
-	if (is_address && !addr_parse(r->value, &ip))
-		odd(n, "the extra DNS record %s cannot be used: \"%s\" is no address", r->name, r->value);
-	else if (is_address && !zone_add_address(b, r->name, &ip, false))
-		odd(n, "the extra DNS record %s cannot be used: its name is an alias already", r->name);
-	else if (!is_address &&
-		 present_rdata_parse(r->type, r->value, rdata, sizeof(rdata), &len, &type, &eb) != 0)
-		odd(n, "the extra DNS record %s cannot be used: %s", r->name, eb.text);
-	else if (!is_address && !zone_add_record(b, &name, type, rdata, len))
-		odd(n, "the extra DNS record %s cannot be used: an alias stands alone", r->name);
+	if (present_rdata_parse(r->type, r->value, rdata, sizeof(rdata), &len, &type, &eb) == 0)
+		return check(n, zone_add_record(z, &name, type, rdata, len), what, r->name);
+	odd(n, "%s %s cannot be used: %s", what, r->name, eb.text);
+	return 0;
 }
 
-static struct zone *make_zone(struct names *n, const struct netmap *m)
+static int zone_fill(struct names *n, struct zone *z, const struct netmap *m)
 {
-	struct zone_builder *b = zone_builder_new();
-	if (!b)
-		return NULL;
 	const struct ctl_dns *dns = m->dns;
-	add_node(n, b, &m->self->node);
-	for (size_t i = 0; i < m->n_peers; i++)
-		add_node(n, b, &m->peers[i]->node);
-	if (dns && dns->proxied) {
+	int err = node_add(n, z, &m->self->node);
+	for (size_t i = 0; !err && i < m->n_peers; i++)
+		err = node_add(n, z, &m->peers[i]->node);
+	if (!err && dns && dns->proxied) {
 		if (dns->domains.n)
-			zone_add_authority(b, dns->domains.v[0]);
-		add_reverse_authority(b);
-		add_service(b);
-		for (size_t i = 0; i < dns->n_routes; i++) {
+			err = authority_add(n, z, dns->domains.v[0]);
+		err = err ? err : reverse_authority_add(n, z);
+		err = err ? err : service_add(z);
+		for (size_t i = 0; !err && i < dns->n_routes; i++)
 			if (!dns->routes[i].n)
-				zone_add_authority(b, dns->routes[i].suffix);
-		}
+				err = authority_add(n, z, dns->routes[i].suffix);
 	}
-	for (size_t i = 0; dns && i < dns->n_extra; i++)
-		add_extra(n, b, &dns->extra[i]);
-	return zone_build(b);
+	for (size_t i = 0; !err && dns && i < dns->n_extra; i++)
+		err = extra_add(n, z, &dns->extra[i]);
+	return err;
+}
+
+static bool same_name(const struct ctl_node *a, const struct ctl_node *b)
+{
+	bool same = strcmp(a->name, b->name) == 0 && a->addresses.n == b->addresses.n;
+	for (size_t i = 0; same && i < a->addresses.n; i++)
+		same = addr_equal(&a->addresses.v[i].ip, &b->addresses.v[i].ip);
+	return same;
+}
+
+/* From one map to the next where only peers changed, at the cost of what changed; a peer that did not has the
+ * same pointer in both. What goes is removed before anything is added: a name may go from one peer to
+ * another. */
+static int zone_step(struct names *n, struct zone *z, const struct netmap *from, const struct netmap *to)
+{
+	int err = 0;
+	for (int adding = 0; adding < 2; adding++)
+		for (size_t i = 0, k = 0; !err && (i < from->n_peers || k < to->n_peers);) {
+			const struct netmap_peer *x = i < from->n_peers ? from->peers[i] : NULL;
+			const struct netmap_peer *y = k < to->n_peers ? to->peers[k] : NULL;
+			bool goes = x && (!y || x->node.id <= y->node.id);
+			bool comes = y && (!x || y->node.id <= x->node.id);
+			bool differs = !goes || !comes || (x != y && !same_name(&x->node, &y->node));
+			if (differs && goes && !adding)
+				node_remove(z, &x->node);
+			if (differs && comes && adding)
+				err = node_add(n, z, &y->node);
+			i += goes;
+			k += comes;
+		}
+	return err;
+}
+
+/* A map whose names clash is read whole each time: which of two gets the name depends on their order. */
+static bool may_step(const struct names *n)
+{
+	const struct netmap *from = n->zone_map, *to = n->map;
+	return from && !n->zone_odd && from->parts[NETMAP_DNS] == to->parts[NETMAP_DNS] &&
+	       same_name(&from->self->node, &to->self->node);
+}
+
+static void zone_follows(struct names *n)
+{
+	netmap_put(n->zone_map);
+	n->zone_map = netmap_get(n->map);
+	n->zone_odd = n->odd_dns[0] != 0;
+}
+
+/* The zone says what the map says. A map that does not fit in memory leaves the names as they were. */
+static int zone_apply(struct names *n, struct errbuf *eb)
+{
+	struct resolver *r = resolver_server_core(n->dns);
+	if (may_step(n) && !zone_step(n, n->zone, n->zone_map, n->map) && !n->odd_dns[0]) {
+		zone_follows(n);
+		return 0;
+	}
+	n->odd_dns[0] = 0;
+	netmap_put(n->zone_map); /* a step that failed left the zone between two maps */
+	n->zone_map = NULL;
+	struct zone *z = zone_new();
+	int err = z ? zone_fill(n, z, n->map) : -ENOMEM;
+	if (err) {
+		zone_put(z);
+		return err_set(eb, err, "the names of the mesh do not fit in memory; the old ones stay");
+	}
+	resolver_zone_set(r, z);
+	zone_put(n->zone);
+	n->zone = z;
+	zone_follows(n);
+	return 0;
 }
 
 /* --- routes --- */
@@ -297,17 +387,12 @@ static int open_resolver(struct names *n, struct errbuf *eb)
  * of the machine go where they went without a mesh. */
 static int apply(struct names *n, struct errbuf *eb)
 {
-	const struct netmap *m = n->map;
-	const struct ctl_dns *dns = n->expired ? NULL : m->dns;
+	const struct ctl_dns *dns = n->expired ? NULL : n->map->dns;
 	int err = n->dns ? 0 : open_resolver(n, eb);
 	if (err)
 		return err;
-	struct zone *z = make_zone(n, m);
-	if (!z)
-		return err_set(eb, -12, "the names of the mesh do not fit in memory; the old ones stay");
-	resolver_zone_set(resolver_server_core(n->dns), z);
-	zone_put(z);
-	err = configure_routes(n, dns, eb);
+	err = n->expired && n->zone ? 0 : zone_apply(n, eb);
+	err = err ? err : configure_routes(n, dns, eb);
 	return err ? err : point_machine(n, dns, eb);
 }
 
@@ -368,6 +453,9 @@ void names_forget(struct names *n)
 		os_dns_restore(n->os_dns);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
+	zone_put(n->zone);
+	n->zone = NULL;
+	netmap_put(n->zone_map);
 	netmap_put(n->map);
-	n->map = NULL;
+	n->map = n->zone_map = NULL;
 }

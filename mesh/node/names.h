@@ -17,6 +17,9 @@ struct names {
 	bool expired;			 /* our own key */
 	char dev[16];			 /* the mesh interface */
 	struct resolver_server *dns;	 /* NULL: not open */
+	struct zone *zone;		 /* NULL: none yet; changed in place from map to map */
+	struct netmap *zone_map;	 /* what it was made from, a reference of our own */
+	bool zone_odd;			 /* something of that map could not be used */
 	char no_dns[384];  /* why the machine does not ask our resolver; "" = it does, or shall not */
 	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
 };

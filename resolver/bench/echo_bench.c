@@ -59,17 +59,17 @@ static void echo_serve(int fd, size_t extra)
 
 static struct zone *zone_make(void)
 {
-	struct zone_builder *b = zone_builder_new();
+	struct zone *z = zone_new();
 	char name[64];
-	if (!b || !zone_add_authority(b, "tail.ts.net"))
+	if (!z || zone_add_authority(z, "tail.ts.net"))
 		return NULL;
 	for (unsigned i = 0; i < NAMES; i++) {
 		struct addr ip = addr_v4(0x64400000 + i);
 		name_of(i, name, sizeof(name));
-		if (!zone_add_address(b, name, &ip, true))
+		if (zone_add_address(z, name, &ip, true))
 			return NULL;
 	}
-	return zone_build(b);
+	return z;
 }
 
 static void resolver_serve(int report)

@@ -30,15 +30,14 @@ static struct resolver *make(void)
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
 	struct addr ip = addr_v4(0x64400001);
 	struct dns_name alias, wild;
-	struct zone_builder *b = key_setup() ? zone_builder_new() : NULL;
+	struct zone *z = key_setup() ? zone_new() : NULL;
 	struct resolver *r = resolver_new(&ops, &random_system);
-	if (!b || !r || !dns_name_parse("c.m", &alias) || !dns_name_parse("*.w.m", &wild) ||
-		!zone_add_authority(b, "m") || !zone_add_address(b, "a.m", &ip, true) ||
-		!zone_add_record(b, &alias, DNS_CNAME, (const uint8_t *)"\1x\1w\1m", 7) ||
-		!zone_add_record(b, &wild, DNS_CNAME, (const uint8_t *)"\1c\1m", 5) ||
+	if (!z || !r || !dns_name_parse("c.m", &alias) || !dns_name_parse("*.w.m", &wild) ||
+		zone_add_authority(z, "m") || zone_add_address(z, "a.m", &ip, true) ||
+		zone_add_record(z, &alias, DNS_CNAME, (const uint8_t *)"\1x\1w\1m", 7) ||
+		zone_add_record(z, &wild, DNS_CNAME, (const uint8_t *)"\1c\1m", 5) ||
 		resolver_configure(r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL))
 		abort();
-	struct zone *z = zone_build(b);
 	resolver_zone_set(r, z);
 	zone_put(z);
 	return r;

@@ -23,25 +23,24 @@ static struct zone_hit find(const struct zone *z, const char *text)
 static void test_many(void **state)
 {
 	enum { MANY = 5000 };
-	struct zone_builder *b = zone_builder_new();
+	struct zone *z = zone_new();
 	char name[64];
 	uint32_t n;
 	(void)state;
-	assert_true(zone_add_authority(b, "Mesh.Example"));
+	assert_true(!zone_add_authority(z, "Mesh.Example"));
 	for (uint32_t i = 0; i < MANY; i++) {
 		struct addr a = addr_v4(0x64400000 + i);
 		snprintf(name, sizeof(name), "Host-%u.mesh.example.", i);
-		assert_true(zone_add_address(b, name, &a, true));
-		assert_true(zone_add_address(b, name, &a, true)); /* twice is once */
+		assert_true(!zone_add_address(z, name, &a, true));
+		assert_true(!zone_add_address(z, name, &a, true)); /* twice is once */
 	}
-	struct zone *z = zone_build(b);
 	for (uint32_t i = 0; i < MANY; i++) {
 		snprintf(name, sizeof(name), "host-%u.mesh.example", i);
 		struct zone_hit h = find(z, name);
-		const struct zone_rr *rr = zone_set(&h, DNS_A, &n);
+		const struct zone_rr *const *rr = zone_set(&h, DNS_A, &n);
 		assert_int_equal(h.verdict, ZONE_NAME);
 		assert_int_equal(n, 1);
-		assert_int_equal(be_get(zone_rdata(z, rr), 4), 0x64400000 + i);
+		assert_int_equal(be_get(rr[0]->rdata, 4), 0x64400000 + i);
 		assert_int_equal(h.apex_labels, 2);
 	}
 	assert_int_equal(find(z, "host-5000.mesh.example").verdict, ZONE_NO_NAME);
@@ -53,7 +52,7 @@ static void test_many(void **state)
 static void test_many_of_one(void **state)
 {
 	enum { MANY = 50000 };
-	struct zone_builder *b = zone_builder_new();
+	struct zone *z = zone_new();
 	struct addr nowhere = addr_v4(0);
 	struct dns_name name;
 	char text[64];
@@ -62,19 +61,18 @@ static void test_many_of_one(void **state)
 	assert_true(dns_name_parse("order.example", &name));
 	for (uint32_t i = 0; i < MANY; i++) {
 		snprintf(text, sizeof(text), "ad%u.example", i);
-		assert_true(zone_add_address(b, text, &nowhere, true));
-		assert_true(
-			zone_add_record(b, &name, DNS_TXT, (const uint8_t *)"\1b\1c\1a\1b" + 2 * (i % 4), 2));
+		assert_true(!zone_add_address(z, text, &nowhere, true));
+		assert_true(!zone_add_record(
+			z, &name, DNS_TXT, (const uint8_t *)"\1b\1c\1a\1b" + 2 * (i % 4), 2));
 	}
-	struct zone *z = zone_build(b);
 	struct zone_hit h = find(z, "0.0.0.0.in-addr.arpa");
 	assert_non_null(zone_set(&h, DNS_PTR, &n));
 	assert_int_equal(n, MANY);
 	h = find(z, "order.example");
-	const struct zone_rr *rr = zone_set(&h, DNS_TXT, &n);
+	const struct zone_rr *const *rr = zone_set(&h, DNS_TXT, &n);
 	assert_int_equal(n, 3);
 	for (uint32_t i = 0; i < n; i++)
-		assert_int_equal(zone_rdata(z, &rr[i])[1], "bca"[i]);
+		assert_int_equal(rr[i]->rdata[1], "bca"[i]);
 	zone_put(z);
 }
 
@@ -98,17 +96,16 @@ static void test_verdicts(void **state)
 		{ "y.e.w.in.net", ZONE_NO_NAME, 2, true, false }, /* e.w is closer than *.w's parent */
 	};
 	struct addr a = addr_v4(1);
-	struct zone_builder *b = zone_builder_new();
+	struct zone *z = zone_new();
 	(void)state;
-	assert_true(zone_add_authority(b, "in.net") && zone_add_authority(b, "deep.in.net"));
+	assert_true(!zone_add_authority(z, "in.net") && !zone_add_authority(z, "deep.in.net"));
 	assert_true(
-		zone_add_address(b, "a.in.net", &a, false) && zone_add_address(b, "b.c.in.net", &a, false));
-	assert_true(
-		zone_add_address(b, "alone.net", &a, false) && zone_add_address(b, "*.w.in.net", &a, false));
-	assert_true(zone_add_address(b, "e.w.in.net", &a, false));
-	assert_false(zone_add_address(b, "no..name", &a, false));
-	assert_false(zone_add_authority(b, ""));
-	struct zone *z = zone_build(b);
+		!zone_add_address(z, "a.in.net", &a, false) && !zone_add_address(z, "b.c.in.net", &a, false));
+	assert_true(!zone_add_address(z, "alone.net", &a, false) &&
+		    !zone_add_address(z, "*.w.in.net", &a, false));
+	assert_true(!zone_add_address(z, "e.w.in.net", &a, false));
+	assert_true(zone_add_address(z, "no..name", &a, false));
+	assert_true(zone_add_authority(z, ""));
 	assert_non_null(z);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct zone_hit h = find(z, rows[i].name);
@@ -129,10 +126,9 @@ static void test_verdicts(void **state)
 static void test_root(void **state)
 {
 	struct addr a = addr_v4(1);
-	struct zone_builder *b = zone_builder_new();
+	struct zone *z = zone_new();
 	(void)state;
-	assert_true(zone_add_authority(b, ".") && zone_add_address(b, "www.example.net", &a, false));
-	struct zone *z = zone_build(b);
+	assert_true(!zone_add_authority(z, ".") && !zone_add_address(z, "www.example.net", &a, false));
 	assert_int_equal(find(z, "www.example.net").verdict, ZONE_NAME);
 	assert_int_equal(find(z, "example.net").verdict, ZONE_NAME);
 	assert_int_equal(find(z, "x.example.net").verdict, ZONE_NO_NAME);
@@ -144,16 +140,89 @@ static void test_root(void **state)
 static void test_empty(void **state)
 {
 	(void)state;
-	struct zone *z = zone_build(zone_builder_new());
+	struct zone *z = zone_new();
 	assert_non_null(z);
 	assert_int_equal(find(z, "a.b").verdict, ZONE_FOREIGN);
+	zone_put(z);
+}
+
+/* Any order of additions and removals leaves the zone that additions alone would have made. */
+static void test_changes(void **state)
+{
+	enum { NAMES = 12, STEPS = 4000 };
+	static const char *const names[NAMES] = { "a.in.net", "b.a.in.net", "c.b.a.in.net", "*.w.in.net",
+		"in.net", "x.deep.in.net", "deep.in.net", "alone.net", "a.alone.net", "net", "e.w.in.net",
+		"q.w.in.net" };
+	unsigned given[NAMES][3] = { 0 }, authority[NAMES] = { 0 }, seed = 1;
+	struct addr ip[2] = { addr_v4(0x64400001),
+		addr_v6_bytes((const uint8_t[16]) { 0xfd, 0x7a, [15] = 1 }) };
+	struct zone *z = zone_new();
+	(void)state;
+	for (unsigned step = 0; step < STEPS; step++) {
+		seed = seed * 1103515245 + 12345;
+		unsigned i = seed >> 16 & 0xff, k = (seed >> 8) % 3;
+		bool add = step < STEPS / 2 ? i & 3 : !(i & 3);
+		unsigned *count = k < 2 ? &given[i % NAMES][k] : &authority[i % NAMES];
+		if (!add && !*count)
+			continue;
+		if (k < 2 && add)
+			assert_int_equal(zone_add_address(z, names[i % NAMES], &ip[k], true), 0);
+		else if (k < 2)
+			zone_remove_address(z, names[i % NAMES], &ip[k], true);
+		else if (add)
+			assert_int_equal(zone_add_authority(z, names[i % NAMES]), 0);
+		else
+			zone_remove_authority(z, names[i % NAMES]);
+		*count += add ? 1 : -1u;
+		if (step % 16)
+			continue;
+		struct zone *anew = zone_new();
+		for (unsigned n = 0; n < NAMES; n++) {
+			for (unsigned v = 0; v < 2; v++)
+				if (given[n][v])
+					assert_int_equal(zone_add_address(anew, names[n], &ip[v], true), 0);
+			if (authority[n])
+				assert_int_equal(zone_add_authority(anew, names[n]), 0);
+		}
+		for (unsigned n = 0; n < NAMES; n++) {
+			struct zone_hit x = find(z, names[n]), y = find(anew, names[n]);
+			if (x.verdict != y.verdict || x.n != y.n || x.owned != y.owned ||
+				x.apex_labels != y.apex_labels || x.is_apex != y.is_apex)
+				fail_msg("step %u: %s differs from a zone made anew", step, names[n]);
+		}
+		zone_put(anew);
+	}
+	zone_put(z);
+}
+
+/* Given by two, it stays until both have gone; an alias stands alone both ways. */
+static void test_removed(void **state)
+{
+	static const uint8_t alias[] = "\1b\3net";
+	struct addr a = addr_v4(1);
+	struct zone *z = zone_new();
+	struct dns_name name;
+	(void)state;
+	assert_true(dns_name_parse("A.net", &name));
+	assert_int_equal(zone_add_address(z, "a.net", &a, true), 0);
+	assert_int_equal(zone_add_address(z, "A.net.", &a, false), 0);
+	assert_int_equal(zone_add_record(z, &name, DNS_CNAME, alias, sizeof(alias)), ERR_REFUSED);
+	zone_remove_address(z, "a.net", &a, true);
+	assert_int_equal(find(z, "a.net").n, 1);
+	assert_int_equal(find(z, "1.0.0.0.in-addr.arpa").verdict, ZONE_FOREIGN);
+	zone_remove_address(z, "a.net", &a, false);
+	zone_remove_address(z, "a.net", &a, false); /* what is not there cannot go */
+	assert_int_equal(find(z, "a.net").verdict, ZONE_FOREIGN);
+	assert_int_equal(zone_add_record(z, &name, DNS_CNAME, alias, sizeof(alias)), 0);
+	assert_int_equal(zone_add_address(z, "a.net", &a, true), ERR_REFUSED);
+	assert_int_equal(find(z, "1.0.0.0.in-addr.arpa").verdict, ZONE_FOREIGN);
 	zone_put(z);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_many), cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_many_of_one), cmocka_unit_test(test_root),
-		cmocka_unit_test(test_empty) };
+		cmocka_unit_test(test_many_of_one), cmocka_unit_test(test_root), cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_changes), cmocka_unit_test(test_removed) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

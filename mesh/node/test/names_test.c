@@ -19,12 +19,13 @@
 
 #define EXPIRED "\"Expired\":true,"
 #define KEY(c) "nodekey:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c
-#define NODES NODES_WITH("")
-#define NODES_WITH(more) \
+#define NODES \
+	SELF_WITH("") \
+	",\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"b.mesh.test.\",\"Key\":\"" KEY( \
+		"bb") "\",\"Addresses\":[\"100.64.0.2/32\"]}]"
+#define SELF_WITH(more) \
 	"\"Node\":{" more "\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"" KEY( \
-		"aa") "\",\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"]}," \
-		      "\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"b.mesh.test.\",\"Key\":\"" KEY( \
-			      "bb") "\",\"Addresses\":[\"100.64.0.2/32\"]}]"
+		"aa") "\",\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"]}"
 
 /* An upstream that knows nothing and counts who asks. */
 struct upstream {
@@ -129,21 +130,28 @@ static void place_end(struct place *p)
 	free(p);
 }
 
-static void use_map(struct place *p, const char *json)
+static void use_map_after(struct place *p, const char *json, const struct netmap *before)
 {
 	struct arena a = { 0 };
 	struct ctl_map_response m;
 	struct errbuf eb = { 0 };
 	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0)
 		fail_msg("%s", eb.text);
-	struct netmap *next = netmap_apply(NULL, &m, 0, &eb);
-	if (!next)
+	struct netmap *next = netmap_apply(before, &m, 0, &eb);
+	if (!next) {
 		fail_msg("%s", eb.text);
+		return;
+	}
 	if (!p->n.os_dns)
 		p->n.os_dns = os_dns_open(p->n.loop, p->resolv, nothing, NULL);
 	names_apply(&p->n, next, "", netmap_peer_expired(next, next->self, clock_unix_ms()));
 	netmap_put(next);
 	arena_free(&a);
+}
+
+static void use_map(struct place *p, const char *json)
+{
+	use_map_after(p, json, NULL);
 }
 
 struct answer {
@@ -268,7 +276,8 @@ static void test_what_points_the_machine(void **state)
 	place_end(p);
 }
 
-/* B42: an expired key takes the mesh's nameservers out of reach; the machine must not be left without. */
+/* B42: an expired key takes the mesh's nameservers out of reach; the machine must not be left without. The
+ * server names no peers then: the names stay as they were. */
 static void test_expired(void **state)
 {
 	static const char dns[] = ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
@@ -280,7 +289,7 @@ static void test_expired(void **state)
 	fputs("nameserver 127.0.0.7\n", f);
 	fclose(f);
 	for (int expired = 0; expired < 2; expired++) {
-		snprintf(json, sizeof(json), "{%s%s", expired ? NODES_WITH(EXPIRED) : NODES, dns);
+		snprintf(json, sizeof(json), "{%s%s", expired ? SELF_WITH(EXPIRED) : NODES, dns);
 		use_map(p, json);
 		assert_int_equal(os_dns_active(p->n.os_dns), !expired);
 		assert_int_equal(ask(p, "b.mesh.test", "A").count, 1);
@@ -342,6 +351,62 @@ static void test_mesh_server_stays_in(void **state)
 	place_end(p);
 }
 
+/* One peer's change is a change of its names alone: the zone is the same one, and says what the map says. */
+static void test_peers_change(void **state)
+{
+#define PEER(id, name, ip) \
+	"{\"ID\":" id ",\"StableID\":\"n" id "\",\"Name\":\"" name \
+	"\",\"Key\":\"" KEY("b" id) "\",\"Addresses\":[\"" ip "/32\"]}"
+	static const struct {
+		const char *delta;
+		const char *names[4]; /* of 100.64.0.2, .3, .4; of nobody any more */
+	} rows[] = {
+		{ "{\"PeersChanged\":[" PEER("3", "c.mesh.test.", "100.64.0.3") "]}",
+			{ "b.mesh.test", "c.mesh.test", NULL, "d.mesh.test" } },
+		{ "{\"PeersChanged\":[" PEER("2", "c.mesh.test.", "100.64.0.2") "," PEER(
+			  "3", "b.mesh.test.", "100.64.0.3") "]}",
+			{ "c.mesh.test", "b.mesh.test", NULL, "d.mesh.test" } },
+		{ "{\"PeersRemoved\":[2],\"PeersChanged\":[" PEER("4", "d.mesh.test.", "100.64.0.4") "]}",
+			{ NULL, "b.mesh.test", "d.mesh.test", "c.mesh.test" } },
+	};
+	struct place *p = place_make();
+	(void)state;
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}");
+	const struct zone *z = p->n.zone;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		use_map_after(p, rows[i].delta, p->n.map);
+		assert_ptr_equal(p->n.zone, z);
+		for (unsigned k = 0; k < 3; k++) {
+			char reverse[64];
+			snprintf(reverse, sizeof(reverse), "%u.0.64.100.in-addr.arpa", k + 2);
+			assert_int_equal(ask(p, reverse, "PTR").rcode, rows[i].names[k] ? 0 : 3);
+			if (rows[i].names[k])
+				assert_int_equal(ask(p, rows[i].names[k], "A").count, 1);
+		}
+		assert_int_equal(ask(p, rows[i].names[3], "A").rcode, 3);
+	}
+	place_end(p);
+}
+
+/* A peer with the name of an alias: one of the two is told, and when the alias' name is free it works. */
+static void test_clash(void **state)
+{
+	struct place *p = place_make();
+	(void)state;
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		   "\"ExtraRecords\":[{\"Name\":\"b.mesh.test\",\"Type\":\"CNAME\",\"Value\":\"a.mesh.test."
+		   "\"}]}}");
+	assert_non_null(strstr(p->n.odd_dns, "b.mesh.test"));
+	assert_int_equal(ask(p, "b.mesh.test", "A").count, 1);
+	use_map_after(p, "{\"PeersRemoved\":[2]}", p->n.map);
+	assert_string_equal(p->n.odd_dns, "");
+	assert_int_equal(ask(p, "b.mesh.test", "A").count, 2);
+	use_map_after(p, "{\"PeersChanged\":[" PEER("2", "b.mesh.test.", "100.64.0.2") "]}", p->n.map);
+	assert_non_null(strstr(p->n.odd_dns, "b.mesh.test"));
+	assert_int_equal(ask(p, "b.mesh.test", "A").count, 1);
+	place_end(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +417,8 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_mesh_server_stays_in),
+		cmocka_unit_test(test_peers_change),
+		cmocka_unit_test(test_clash),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 #include "mesh/os/file.h"
+#include "mesh/base/log.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,30 +13,83 @@
 
 enum { CHUNK = 16384, DEPTH_MAX = 64 };
 
+static int read_all(int fd, const char *path, size_t cap, struct buf *out, struct errbuf *eb)
+{
+	size_t had = out->len;
+	for (;;) {
+		uint8_t *p = buf_room(out, CHUNK);
+		ssize_t n = p ? read(fd, p, CHUNK) : (errno = ENOMEM, -1);
+		if (n < 0)
+			return err_set(eb, -errno, "read %s", path);
+		if (n == 0)
+			return 0;
+		buf_grown(out, (size_t)n);
+		if (out->len - had > cap)
+			return err_say(eb, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, cap);
+	}
+}
+
 int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(eb, -errno, "open %s", path);
-	size_t had = out->len;
-	for (;;) {
-		uint8_t *p = buf_room(out, CHUNK);
-		ssize_t n = p ? read(fd, p, CHUNK) : (errno = ENOMEM, -1);
-		if (n < 0) {
-			int err = err_set(eb, -errno, "read %s", path);
-			close(fd);
-			return err;
-		}
-		if (n == 0)
-			break;
-		buf_grown(out, (size_t)n);
-		if (out->len - had > cap) {
-			close(fd);
-			return err_say(eb, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, cap);
-		}
-	}
+	int err = read_all(fd, path, cap, out, eb);
 	close(fd);
+	return err;
+}
+
+/* Of an open file, so that nobody swaps it between the look and the read. */
+static int check_own(int fd, const char *path, enum file_own how, struct errbuf *eb)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return err_set(eb, -errno, "look at %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_say(eb, -EINVAL, "%s is no regular file: move it away", path);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return err_say(eb, -EPERM,
+			"%s belongs to user %u and not to the one that runs this program: if its content is "
+			"to be "
+			"trusted, chown it to %u",
+			path, (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_mode & 022)
+		return err_say(eb, -EPERM,
+			"%s can be written by others (mode %04o): if its content is to be trusted, chmod 600 "
+			"it",
+			path, (unsigned)st.st_mode & 07777);
+	if (how == FILE_SHOWN || !(st.st_mode & 077))
+		return 0;
+	if (how == FILE_PRIVATE)
+		return err_say(eb, -EPERM,
+			"%s can be read by others (mode %04o), and holds a private key: if nobody has read "
+			"it, chmod "
+			"600 it; else remove it, and a new one is made",
+			path, (unsigned)st.st_mode & 07777);
+	if (fchmod(fd, 0600) == 0)
+		log_warn("%s could be read by others; now it cannot", path);
+	else
+		log_warn("%s can be read by others, and holds private keys: chmod 600 it", path);
 	return 0;
+}
+
+int file_read_own(const char *path, size_t cap, enum file_own how, struct buf *out, struct errbuf *eb)
+{
+	/* Not blocking: a pipe in the file's place would wait for a writer. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno == ELOOP)
+		return err_say(eb, -ELOOP,
+			"%s is a symbolic link, and what this program keeps is not followed through links: "
+			"put the "
+			"file itself there",
+			path);
+	if (fd < 0)
+		return err_set(eb, -errno, "open %s", path);
+	int err = check_own(fd, path, how, eb);
+	if (!err)
+		err = read_all(fd, path, cap, out, eb);
+	close(fd);
+	return err;
 }
 
 static int write_all(int fd, const uint8_t *p, size_t len)

@@ -8,6 +8,11 @@
 
 /* Appends the file to out; larger than cap is ERR_TOO_LARGE. 0 or a negative code with a sentence. */
 int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb);
+/* The same for what this program wrote for itself: followed through no link, a regular file, of this user or
+ * root, that nobody else may write. Private: nor read; else it is refused (FILE_PRIVATE), or closed to others
+ * with a warning in the log (FILE_HIDE). The sentence says what to do. */
+enum file_own { FILE_SHOWN, FILE_HIDE, FILE_PRIVATE };
+int file_read_own(const char *path, size_t cap, enum file_own how, struct buf *out, struct errbuf *eb);
 /* Temporary file beside it, fsync, rename, fsync of the folder: afterwards the old or the new content is
  * there, whole. */
 int file_write_atomic(const char *path, mode_t mode, const void *p, size_t len, struct errbuf *eb);

@@ -100,6 +100,8 @@ static int change_all(
 	for (size_t at = 0; at < count; at += BATCH) {
 		size_t k = count - at < BATCH ? count - at : BATCH;
 		int err = change_batch(n, v + at, k, add, batch);
+		for (size_t i = at; err && codes && i < count; i++)
+			codes[i] = err;
 		if (err)
 			return err_set(eb, err, add ? "add routes" : "remove routes");
 		for (size_t i = 0; i < k; i++) {

@@ -1,5 +1,6 @@
 #include "mesh/os/sock.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/tcp.h> /* the C library's tcp_info ends too early */
 #include <stdio.h>
@@ -201,13 +202,33 @@ int sock_unix_connect(const char *path, struct errbuf *eb)
 	return fd;
 }
 
+/* A file in the place of our socket: a stale socket of this user's, which may go, or something that may not.
+ */
+static int check_stale(const char *path, struct errbuf *eb)
+{
+	struct stat st;
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? -ENOENT : err_set(eb, -errno, "look at %s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_say(eb, -EEXIST,
+			"%s is there already, and is no socket: move it away, or name another path", path);
+	if (st.st_uid != geteuid())
+		return err_say(eb, -EEXIST,
+			"%s is a socket of user %u, not of this one: remove it, or name another path", path,
+			(unsigned)st.st_uid);
+	return 0;
+}
+
 int sock_unix_listen(const char *path, mode_t mode, struct errbuf *eb)
 {
 	struct sockaddr_un un;
 	int err = unix_address(path, &un, eb);
 	if (err)
 		return err;
-	int live = sock_unix_connect(path, NULL);
+	err = check_stale(path, eb);
+	if (err && err != -ENOENT)
+		return err;
+	int live = err ? err : sock_unix_connect(path, NULL);
 	if (live >= 0) {
 		close(live);
 		return err_say(eb, -EADDRINUSE, "another program already listens on %s", path);
@@ -217,15 +238,23 @@ int sock_unix_listen(const char *path, mode_t mode, struct errbuf *eb)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_set(eb, -errno, "make a unix socket");
-	/* The mode must hold from the first moment, so it is set on the unbound socket. */
+	/* The mode must hold from the first moment, so it is set on the unbound socket; what the umask took
+	 * from it is given to the file that was made, and to no other that a link may have put there since.
+	 */
 	fchmod(fd, mode);
-	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) != 0 || chmod(path, mode) != 0 ||
-		listen(fd, BACKLOG) != 0) {
+	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) != 0 ||
+		fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW) != 0 || listen(fd, BACKLOG) != 0) {
 		err = err_set(eb, -errno, "listen on %s", path);
 		close(fd);
 		return err;
 	}
 	return fd;
+}
+
+void sock_unix_unlink(const char *path)
+{
+	if (check_stale(path, NULL) == 0)
+		unlink(path);
 }
 
 int sock_unix_peer(int fd, struct sock_peer *out)

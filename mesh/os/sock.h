@@ -27,9 +27,11 @@ uint64_t sock_acked(int fd); /* bytes that the other end has acknowledged; 0 whe
 int sock_accept(int fd, struct endpoint *from); /* -errno; from may be NULL */
 int sock_error(int fd);				/* 0 or the -errno pending on the socket */
 int sock_local(int fd, struct endpoint *out);
-/* mode: permission bits of the socket file. A stale file nobody listens on is replaced; a live one is
- * -EADDRINUSE. */
+/* mode: permission bits of the socket file. A stale socket of this user's, which nobody listens on, is
+ * replaced; a live one is -EADDRINUSE; anything else in its place is left alone: -EEXIST. */
 int sock_unix_listen(const char *path, mode_t mode, struct errbuf *eb);
+/* Removes the file of a socket of ours at the end; anything else there stays. */
+void sock_unix_unlink(const char *path);
 int sock_unix_connect(const char *path, struct errbuf *eb);
 /* Credentials of the process at the other end of a unix socket. */
 struct sock_peer {

@@ -409,7 +409,7 @@ void admin_close(struct server *s)
 		loop_fd_free(s->admin.watch);
 	if (s->admin.fd >= 0) {
 		close(s->admin.fd);
-		unlink(s->cfg.unix_socket);
+		sock_unix_unlink(s->cfg.unix_socket);
 	}
 	s->admin = (struct listener) { .fd = -1 };
 }

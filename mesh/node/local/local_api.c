@@ -435,6 +435,6 @@ void local_api_close(struct local_api *a)
 	loop_timer_free(a->pause);
 	loop_fd_free(a->watch);
 	close(a->fd);
-	unlink(a->path);
+	sock_unix_unlink(a->path);
 	free(a);
 }

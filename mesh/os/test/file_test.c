@@ -1,0 +1,150 @@
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char dir[64];
+
+static const char *in(const char *name)
+{
+	static char path[2][PATH_MAX];
+	static int turn;
+	turn ^= 1;
+	snprintf(path[turn], PATH_MAX, "%s/%s", dir, name);
+	return path[turn];
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/rw-file-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return dir_remove(dir, NULL);
+}
+
+static int read_own(const char *name, enum file_own how, struct errbuf *eb)
+{
+	struct buf b = { 0 };
+	int err = file_read_own(in(name), 100, how, &b, eb);
+	assert_true(err || (b.len == 3 && memcmp(buf_data(&b), "key", 3) == 0));
+	buf_free(&b);
+	return err;
+}
+
+static unsigned mode_of(const char *name)
+{
+	struct stat st;
+	assert_int_equal(stat(in(name), &st), 0);
+	return st.st_mode & 07777;
+}
+
+static void test_own(void **state)
+{
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_int_equal(read_own("none", FILE_PRIVATE, &eb), -ENOENT);
+	assert_int_equal(file_write_atomic(in("key"), 0600, "key", 3, &eb), 0);
+	assert_int_equal(read_own("key", FILE_PRIVATE, &eb), 0);
+
+	static const struct {
+		mode_t mode;
+		enum file_own how;
+		int err;
+		mode_t after;
+		const char *says;
+	} rows[] = {
+		{ 0644, FILE_PRIVATE, -EPERM, 0644, "(mode 0644), and holds a private key" },
+		{ 0640, FILE_PRIVATE, -EPERM, 0640, "chmod 600" },
+		{ 0400, FILE_PRIVATE, 0, 0400, "" },
+		{ 0644, FILE_HIDE, 0, 0600, "" },
+		{ 0620, FILE_HIDE, -EPERM, 0620, "can be written by others" },
+		{ 0644, FILE_SHOWN, 0, 0644, "" },
+		{ 0666, FILE_SHOWN, -EPERM, 0666, "can be written by others" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(chmod(in("key"), rows[i].mode), 0);
+		eb.text[0] = 0;
+		if (read_own("key", rows[i].how, &eb) != rows[i].err || mode_of("key") != rows[i].after ||
+			!strstr(eb.text, rows[i].says))
+			fail_msg("row %zu: %s", i, eb.text);
+	}
+}
+
+/* Whoever can write to the folder cannot make us read, or change the mode of, another file. */
+static void test_not_ours(void **state)
+{
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_int_equal(file_write_atomic(in("system"), 0644, "key", 3, &eb), 0);
+	assert_int_equal(symlink(in("system"), in("link")), 0);
+	assert_int_equal(read_own("link", FILE_HIDE, &eb), -ELOOP);
+	assert_non_null(strstr(eb.text, "symbolic link"));
+	assert_int_equal(mode_of("system"), 0644);
+	assert_int_equal(mkfifo(in("pipe"), 0600), 0);
+	assert_int_equal(read_own("pipe", FILE_HIDE, &eb), -EINVAL);
+	assert_int_equal(mkdir(in("folder"), 0700), 0);
+	assert_int_equal(read_own("folder", FILE_SHOWN, &eb), -EINVAL);
+	assert_int_equal(file_write_atomic(in("foreign"), 0600, "key", 3, &eb), 0);
+	if (geteuid() != 0 || chown(in("foreign"), 4711, 4711) != 0)
+		return; /* only root can make it so */
+	assert_int_equal(read_own("foreign", FILE_HIDE, &eb), -EPERM);
+	assert_non_null(strstr(eb.text, "belongs to user 4711"));
+}
+
+/* What is no socket, or not ours, is not deleted for one. */
+static void test_socket_file(void **state)
+{
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_int_equal(file_write_atomic(in("notes"), 0600, "key", 3, &eb), 0);
+	assert_int_equal(sock_unix_listen(in("notes"), 0600, &eb), -EEXIST);
+	assert_non_null(strstr(eb.text, "is no socket"));
+	assert_int_equal(read_own("notes", FILE_PRIVATE, &eb), 0);
+	assert_int_equal(symlink(in("notes"), in("alias")), 0);
+	assert_int_equal(sock_unix_listen(in("alias"), 0666, &eb), -EEXIST);
+	assert_int_equal(mode_of("notes"), 0600);
+
+	mode_t before = umask(077);
+	int fd = sock_unix_listen(in("sock"), 0666, &eb);
+	umask(before);
+	assert_true(fd >= 0);
+	assert_int_equal(mode_of("sock"), 0666);
+	assert_int_equal(sock_unix_listen(in("sock"), 0666, &eb), -EADDRINUSE);
+	close(fd);
+	fd = sock_unix_listen(in("sock"), 0600, &eb); /* a stale one of ours is replaced */
+	assert_true(fd >= 0);
+	assert_int_equal(mode_of("sock"), 0600);
+	/* A link to a stale socket stays, and so does the socket. */
+	close(fd);
+	assert_int_equal(symlink(in("sock"), in("alias2")), 0);
+	assert_int_equal(sock_unix_listen(in("alias2"), 0600, &eb), -EEXIST);
+	assert_int_equal(access(in("sock"), F_OK), 0);
+	sock_unix_unlink(in("notes"));
+	assert_int_equal(access(in("notes"), F_OK), 0);
+	sock_unix_unlink(in("sock"));
+	assert_int_not_equal(access(in("sock"), F_OK), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_socket_file, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { STATE_BYTES_MAX = 64 * 1024, MAP_BYTES_MAX = 64 * 1024 * 1024 };
@@ -80,18 +79,6 @@ static int decode(const char *path, const char *text, size_t len, struct state *
 	return err;
 }
 
-/* A backup that was put back may have come with other rights: it holds private keys. */
-static void hide(const char *path)
-{
-	struct stat st;
-	if (stat(path, &st) != 0 || !(st.st_mode & 077))
-		return;
-	if (chmod(path, 0600) == 0)
-		log_warn("%s could be read by others; now it cannot", path);
-	else
-		log_warn("%s can be read by others, and holds private keys: chmod 600 it", path);
-}
-
 int state_load(const char *dir, const struct random *rnd, struct state *out, struct errbuf *eb)
 {
 	char path[PATH_MAX];
@@ -100,7 +87,8 @@ int state_load(const char *dir, const struct random *rnd, struct state *out, str
 	if (err)
 		return err;
 	struct buf b = { 0 };
-	err = file_read(path, STATE_BYTES_MAX, &b, eb);
+	/* A backup that was put back may have come with other rights: it holds private keys. */
+	err = file_read_own(path, STATE_BYTES_MAX, FILE_HIDE, &b, eb);
 	if (err == -ENOENT) {
 		struct state fresh = { .prefs = { .accept_dns = true } };
 		key_generate(rnd, fresh.machine.b);
@@ -110,10 +98,8 @@ int state_load(const char *dir, const struct random *rnd, struct state *out, str
 		state_wipe(&fresh);
 		return err;
 	}
-	if (!err) {
-		hide(path);
+	if (!err)
 		err = decode(path, (const char *)buf_data(&b), b.len, out, eb);
-	}
 	buf_wipe(&b);
 	return err;
 }
@@ -159,7 +145,7 @@ int state_map_load(const char *dir, struct buf *out, struct errbuf *eb)
 {
 	char path[PATH_MAX];
 	path_of(dir, "netmap.json", path);
-	return file_read(path, MAP_BYTES_MAX, out, eb);
+	return file_read_own(path, MAP_BYTES_MAX, FILE_SHOWN, out, eb);
 }
 
 void state_map_forget(const char *dir)

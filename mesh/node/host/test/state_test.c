@@ -58,16 +58,15 @@ static void test_round_trip(void **state)
 	strcpy(a.login_name, "u@example");
 	a.logged_in = a.prefs.want_running = true;
 	assert_int_equal(state_save(*state, &a, NULL), 0);
+	assert_int_equal(stat(in(*state, "state.json"), &st), 0); /* before a load mends it */
+	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(state_load(*state, &random_system, &b, NULL), 0);
 	assert_memory_equal(a.machine.b, b.machine.b, KEY_LEN);
 	assert_memory_equal(a.node.b, b.node.b, KEY_LEN);
 	assert_string_equal(b.prefs.control_url, a.prefs.control_url);
 	assert_true(b.logged_in && b.prefs.want_running);
-	assert_int_equal(stat(in(*state, "state.json"), &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
-/* Refused with a sentence, and left as it was. */
 /* Put back from a backup with everybody's rights. */
 static void test_rights(void **state)
 {
@@ -84,6 +83,25 @@ static void test_rights(void **state)
 	state_wipe(&a);
 }
 
+/* A link in its place leads neither us nor our chmod to a file of the system. */
+static void test_link_is_refused(void **state)
+{
+	struct state s;
+	struct stat st;
+	struct errbuf eb;
+	char other[PATH_MAX];
+	snprintf(other, sizeof(other), "%s/other", (char *)*state);
+	put(other, "{}");
+	assert_int_equal(chmod(other, 0644), 0);
+	assert_int_equal(symlink(other, in(*state, "state.json")), 0);
+	assert_int_equal(state_load(*state, &random_system, &s, &eb), -ELOOP);
+	assert_non_null(strstr(eb.text, "symbolic link"));
+	assert_int_equal(stat(other, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+	check_text(other, "{}");
+}
+
+/* Refused with a sentence, and left as it was. */
 static void test_damage_is_refused(void **state)
 {
 	struct state s;
@@ -178,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_rights, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_link_is_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_damage_is_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_dns_is_put_back, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_dns_after_crash, make_dir, remove_dir),

@@ -234,7 +234,7 @@ static int load_key(struct relay *r, const char *dir, bool *made, struct errbuf 
 	char path[PATH_MAX], text[KEY_TEXT];
 	struct buf b = { 0 };
 	snprintf(path, sizeof(path), "%s/relay.key", dir);
-	int err = file_read(path, KEY_TEXT, &b, eb);
+	int err = file_read_own(path, KEY_TEXT, FILE_PRIVATE, &b, eb);
 	*made = err == -ENOENT;
 	if (*made) {
 		key_generate(r->rnd, r->priv);
@@ -243,7 +243,7 @@ static int load_key(struct relay *r, const char *dir, bool *made, struct errbuf 
 		key_wipe(text, sizeof(text));
 	} else if (!err) {
 		const char *s = buf_cstr(&b);
-		if (!s || !key_parse(s, "privkey:", r->priv))
+		if (!s || !key_parse(s, "privkey:", r->priv) || key_is_zero(r->priv))
 			err = err_say(eb, ERR_MALFORMED,
 				"%s is damaged: restore it from a backup, or remove it to make a new key",
 				path);

@@ -594,6 +594,15 @@ static void test_start(void **state)
 	assert_int_equal(file_write_atomic(path, 0600, "privkey:12", 10, NULL), 0);
 	assert_null(relay_open(l->loop, &o, &eb));
 	assert_non_null(strstr(eb.text, "damaged"));
+	char zero[KEY_TEXT] = "privkey:";
+	memset(zero + 8, '0', 64);
+	assert_int_equal(file_write_atomic(path, 0600, zero, 72, NULL), 0);
+	assert_null(relay_open(l->loop, &o, &eb)); /* everybody knows this one */
+	assert_non_null(strstr(eb.text, "damaged"));
+	zero[8] = '1';
+	assert_int_equal(file_write_atomic(path, 0644, zero, 72, NULL), 0);
+	assert_null(relay_open(l->loop, &o, &eb));
+	assert_non_null(strstr(eb.text, "mode 0644"));
 	o.state_dir = "/proc/none";
 	assert_null(relay_open(l->loop, &o, &eb));
 	o.state_dir = l->dir;

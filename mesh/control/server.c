@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	STOP_MS = 200,
@@ -144,10 +146,10 @@ static int make_folder_of(const char *path, mode_t mode, struct errbuf *eb)
 	return dir_make(folder, mode, eb);
 }
 
-static int make_noise_key(struct server *s, const char *path, struct errbuf *eb)
+static int save_noise_key(const struct server *s, struct errbuf *eb)
 {
+	const char *path = s->cfg.noise_key_path;
 	char text[KEY_TEXT + 1];
-	key_generate(&random_system, s->noise_private.b);
 	key_format(s->noise_private.b, "privkey:", text);
 	size_t len = strlen(text);
 	text[len++] = '\n';
@@ -158,17 +160,21 @@ static int make_noise_key(struct server *s, const char *path, struct errbuf *eb)
 	return err;
 }
 
-static int load_noise_key(struct server *s, struct errbuf *eb)
+/* *made: there was none, and the one that was made is not on disk yet. */
+static int load_noise_key(struct server *s, bool *made, struct errbuf *eb)
 {
 	const char *path = s->cfg.noise_key_path;
 	struct buf text = { 0 };
-	int err = file_read(path, KEY_FILE_MAX, &text, eb);
-	if (err == -ENOENT) {
-		err = make_noise_key(s, path, eb);
+	int err = file_read_own(path, KEY_FILE_MAX, FILE_PRIVATE, &text, eb);
+	*made = err == -ENOENT;
+	if (*made) {
+		key_generate(&random_system, s->noise_private.b);
+		err = 0;
 	} else if (!err) {
 		while (text.len && strchr(" \r\n\t", buf_data(&text)[text.len - 1]))
 			text.len--;
-		if (!buf_cstr(&text) || !key_parse(buf_cstr(&text), "privkey:", s->noise_private.b))
+		if (!buf_cstr(&text) || !key_parse(buf_cstr(&text), "privkey:", s->noise_private.b) ||
+			key_is_zero(s->noise_private.b))
 			err = err_say(eb, ERR_MALFORMED,
 				"%s is not a private key (privkey: and 64 hex digits): restore it from a "
 				"backup; with another key every node must be set up again",
@@ -178,6 +184,19 @@ static int load_noise_key(struct server *s, struct errbuf *eb)
 	if (!err)
 		key_public(s->noise_private.b, s->noise_public.b);
 	return err;
+}
+
+/* An old key beside no database is a network that lost its members, and not a new one. */
+static int check_database(const struct server *s, struct errbuf *eb)
+{
+	struct stat st;
+	if (stat(s->cfg.database_path, &st) == 0 ? st.st_size > 0 : errno != ENOENT)
+		return 0;
+	return err_say(eb, ERR_REFUSED,
+		"the key of this server is there (%s), but its database %s is not: restore that from a "
+		"backup; "
+		"to begin a new network, remove the key too",
+		s->cfg.noise_key_path, s->cfg.database_path);
 }
 
 static int open_registry(struct server *s, struct errbuf *eb)
@@ -203,6 +222,21 @@ static int open_registry(struct server *s, struct errbuf *eb)
 		err = registry_open(&s->reg, &rc, eb);
 	key_wipe(&rc.secret, sizeof(rc.secret));
 	s->has_registry = !err;
+	return err;
+}
+
+/* A first start that fails leaves no key behind, which the next would take for an old one. */
+static int open_identity(struct server *s, struct errbuf *eb)
+{
+	bool made;
+	int err = load_noise_key(s, &made, eb);
+	if (!err)
+		err = made ? save_noise_key(s, eb) : check_database(s, eb);
+	if (err)
+		return err;
+	err = open_registry(s, eb);
+	if (err && made)
+		unlink(s->cfg.noise_key_path);
 	return err;
 }
 
@@ -299,7 +333,7 @@ static int start(struct server *s, const char *config, struct errbuf *eb)
 	if (!set)
 		return eb->code;
 	use_settings(s, set);
-	if ((err = load_noise_key(s, eb)) || (err = open_registry(s, eb)))
+	if ((err = open_identity(s, eb)))
 		return err;
 	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) || (err = open_loop(s, eb)) ||
 		(err = web_open(s, eb)))

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -677,6 +678,61 @@ static void test_stop(void **state)
 	close_client(&b);
 }
 
+/* A start that must fail: what it says on standard error has `says` in it. */
+static void refuse_start(struct world *w, const char *says)
+{
+	char program[] = "ropewalk-control", serve[] = "serve", c[] = "-c", text[1024] = "";
+	int err[2], status;
+	assert_int_equal(pipe(err), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		char *argv[] = { program, serve, c, w->config, NULL };
+		dup2(err[1], STDERR_FILENO);
+		_exit(control_main(4, argv));
+	}
+	close(err[1]);
+	size_t n = 0;
+	for (ssize_t got; (got = read(err[0], text + n, sizeof(text) - 1 - n)) > 0;)
+		n += (size_t)got;
+	close(err[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(text, says))
+		fail_msg("status %d: %s", status, text);
+}
+
+/* What a server is known by, and what it knows, belong together and to nobody else. */
+static void test_identity(void **state)
+{
+	struct world *w = *state;
+	char key[256], db[256], kept[256], zero[80] = "privkey:";
+	place_path(&w->place, "noise.key", key);
+	place_path(&w->place, "db.sqlite", db);
+	place_path(&w->place, "kept", kept);
+	kill_server(w, SIGTERM, 0);
+
+	assert_int_equal(chmod(key, 0644), 0);
+	refuse_start(w, "mode 0644");
+	assert_int_equal(chmod(key, 0600), 0);
+
+	assert_int_equal(rename(db, kept), 0);
+	refuse_start(w, "restore that from a backup");
+	assert_int_not_equal(access(db, F_OK), 0); /* nothing was made in its place */
+	write_file(db, "");
+	refuse_start(w, "restore that from a backup");
+	assert_int_equal(rename(kept, db), 0);
+
+	assert_int_equal(rename(key, kept), 0);
+	assert_int_equal(symlink(kept, key), 0);
+	refuse_start(w, "symbolic link");
+	unlink(key);
+	memset(zero + 8, '0', 64);
+	write_file(key, zero);
+	assert_int_equal(chmod(key, 0600), 0);
+	refuse_start(w, "is not a private key");
+	assert_int_equal(rename(kept, key), 0);
+	start_server(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_two_nodes, setup, teardown),
@@ -685,6 +741,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

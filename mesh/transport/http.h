@@ -3,6 +3,7 @@
 #ifndef RW_TRANSPORT_HTTP_H
 #define RW_TRANSPORT_HTTP_H
 
+#include "mesh/base/buf.h"
 #include "mesh/transport/stream.h"
 
 enum { HTTP_HEADERS_MAX = 64, HTTP_HEAD_BYTES_MAX = 16384 };
@@ -57,6 +58,16 @@ void http_server_close(struct http_server_conn *c, bool flush);
 void http_reply_begin(struct http_server_conn *c, int status, const char *content_type, const char *extra);
 int http_reply_chunk(struct http_server_conn *c, const void *p, size_t len);
 void http_reply_end(struct http_server_conn *c);
+/* Long answer made as the other side takes it: what waits to be sent stays below HTTP_AHEAD_MAX and one
+ * piece. A side that takes nothing for idle_ms is closed. */
+enum { HTTP_AHEAD_MAX = 128 * 1024 };
+struct http_source {
+	bool (*next)(void *arg, struct buf *out); /* appends a piece; false: that was the last */
+	void (*ended)(void *arg);		  /* once: no call after; the answer is out, or c is gone */
+	void *arg;
+};
+void http_reply_source(
+	struct http_server_conn *c, int status, const char *content_type, const struct http_source *from);
 /* Detaches the stream after an upgrade request: writes the head ("HTTP/1.1 101 ..." made from status and
  * extra, nothing when status is 0), frees c, and returns the stream. Bytes that followed the request come
  * to ev->data later, from the loop. */

@@ -20,7 +20,9 @@ struct http_server_conn {
 	struct http_server_ops ops;
 	struct loop_timer *idle;
 	struct http_parse in;
-	struct buf ahead; /* came behind a request that is still being answered */
+	struct buf ahead;	   /* came behind a request that is still being answered */
+	struct http_source source; /* next NULL: none */
+	struct loop_timer *turn;   /* of the source; NULL before the first */
 	void *data;
 	unsigned busy;	/* callbacks on the stack: freeing waits for them */
 	bool answering; /* request() was called, its answer is not complete */
@@ -49,6 +51,16 @@ static bool leave(struct http_server_conn *c)
 	return !dead;
 }
 
+static void source_end(struct http_server_conn *c)
+{
+	struct http_source s = c->source;
+	c->source = (struct http_source) { 0 };
+	if (c->turn)
+		loop_timer_clear(c->turn);
+	if (s.ended)
+		s.ended(s.arg);
+}
+
 /* The owner is told, the stream goes (unless it was taken), c is freed when nobody is inside. */
 static void conn_end(struct http_server_conn *c, bool flush)
 {
@@ -56,6 +68,9 @@ static void conn_end(struct http_server_conn *c, bool flush)
 		return;
 	enter(c);
 	c->dead = true;
+	source_end(c);
+	loop_timer_free(c->turn);
+	c->turn = NULL;
 	if (c->ops.gone)
 		c->ops.gone(c->ops.arg, c);
 	stream_close(c->stream, flush);
@@ -126,6 +141,8 @@ static void pump(struct http_server_conn *c)
 	leave(c);
 }
 
+static void source_pump(struct http_server_conn *c);
+
 static void data(void *arg, const uint8_t *p, size_t len)
 {
 	struct http_server_conn *c = arg;
@@ -136,6 +153,13 @@ static void data(void *arg, const uint8_t *p, size_t len)
 	if (c->ahead.len > AHEAD_MAX / 2 && c->answering)
 		stream_pause(c->stream, true);
 	pump(c);
+}
+
+static void drained(void *arg)
+{
+	struct http_server_conn *c = arg;
+	if (c->source.next)
+		source_pump(c);
 }
 
 static void closed(void *arg, int code, const char *why)
@@ -166,7 +190,8 @@ struct http_server_conn *http_server_accept(
 	c->ops = *ops;
 	c->ahead.cap = AHEAD_MAX;
 	http_parse_init(&c->in, true, ops->body_cap ? ops->body_cap : BODY_CAP);
-	stream_events_set(s, &(struct stream_events) { .data = data, .closed = closed, .arg = c });
+	stream_events_set(
+		s, &(struct stream_events) { .data = data, .drained = drained, .closed = closed, .arg = c });
 	rearm(c);
 	return c;
 }
@@ -270,6 +295,56 @@ void http_reply_end(struct http_server_conn *c)
 		answered(c);
 }
 
+/* As much as may wait, and in one turn of the loop no more than that; the rest when it is out. */
+static void source_pump(struct http_server_conn *c)
+{
+	bool more = true, failed = false;
+	size_t made = 0;
+	enter(c);
+	while (more && !failed && !c->dead && made < HTTP_AHEAD_MAX &&
+		stream_queued(c->stream) < HTTP_AHEAD_MAX) {
+		struct buf piece = { 0 };
+		more = c->source.next(c->source.arg, &piece);
+		made += piece.len;
+		failed = http_reply_chunk(c, buf_data(&piece), piece.len) != 0;
+		buf_free(&piece);
+	}
+	if (!leave(c))
+		return;
+	if (failed) {
+		conn_end(c, false);
+	} else if (more) {
+		rearm(c);
+		if (!stream_queued(c->stream))
+			loop_timer_set(c->turn, 0);
+	} else {
+		source_end(c);
+		http_reply_end(c);
+	}
+}
+
+static void source_turn(void *arg)
+{
+	source_pump(arg);
+}
+
+void http_reply_source(
+	struct http_server_conn *c, int status, const char *content_type, const struct http_source *from)
+{
+	if (c->dead || !c->answering) {
+		from->ended(from->arg);
+		return;
+	}
+	c->source = *from;
+	if (!c->turn && !(c->turn = loop_timer_new(c->loop, source_turn, c))) {
+		conn_end(c, false);
+		return;
+	}
+	http_reply_begin(c, status, content_type, NULL);
+	if (!c->dead)
+		source_pump(c);
+}
+
 struct stream *http_upgrade_take(
 	struct http_server_conn *c, int status, const char *extra, const struct stream_events *ev)
 {
@@ -287,7 +362,8 @@ struct stream *http_upgrade_take(
 	c->stream = NULL;
 	c->dead = true;
 	loop_timer_free(c->idle);
-	c->idle = NULL;
+	loop_timer_free(c->turn);
+	c->idle = c->turn = NULL;
 	leave(c);
 	stream_events_set(s, ev);
 	stream_pause(s, false);

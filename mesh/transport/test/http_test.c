@@ -23,7 +23,27 @@ struct site {
 	struct endpoint at;
 	int fd;
 	struct loop_fd *watch;
+	struct http_server_conn *made_for;
+	size_t made, ended;
 };
+
+enum { SOURCE_PIECE = 10000, SOURCE_BYTES = 1000 * SOURCE_PIECE };
+
+/* More than any queue takes; made no faster than it is taken. */
+static bool next_piece(void *arg, struct buf *out)
+{
+	static const uint8_t zeros[SOURCE_PIECE];
+	struct site *s = arg;
+	assert_true(stream_queued(http_conn_stream(s->made_for)) < HTTP_AHEAD_MAX);
+	assert_true(buf_append(out, zeros, SOURCE_PIECE));
+	s->made += SOURCE_PIECE;
+	return s->made < SOURCE_BYTES;
+}
+
+static void source_ended(void *arg)
+{
+	((struct site *)arg)->ended++;
+}
 
 static void on_request(
 	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
@@ -45,6 +65,10 @@ static void on_request(
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(http_reply_chunk(c, "chunk", 5), 0);
 		http_reply_end(c);
+	} else if (!strcmp(path, "/source")) {
+		struct http_source from = { .next = next_piece, .ended = source_ended, .arg = s };
+		s->made_for = c;
+		http_reply_source(c, 200, "text/plain", &from);
 	} else if (!strcmp(path, "/later")) {
 		s->waiting = c;
 	} else {
@@ -526,6 +550,61 @@ static void test_late_and_cancel(void **state)
 	site_stop(&s);
 }
 
+static void count_bytes(void *arg, const uint8_t *p, size_t len)
+{
+	(void)p;
+	*(size_t *)arg += len;
+}
+
+static void count_done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	(void)head;
+	(void)body;
+	assert_int_equal(len, 0);
+	*(size_t *)arg |= (size_t)1 << 40;
+}
+
+static void count_failed(void *arg, int code, const char *why)
+{
+	(void)arg;
+	fail_msg("%d %s", code, why);
+}
+
+static void test_source(void **state)
+{
+	struct site s = { 0 };
+	size_t got = 0;
+	(void)state;
+	site_start(&s);
+	struct http_client_events ev = {
+		.done = count_done, .chunk = count_bytes, .failed = count_failed, .arg = &got
+	};
+	struct http_request rq = { .to = { .host = "127.0.0.1", .port = s.at.port },
+		.method = "GET",
+		.target = "/source",
+		.host = "x",
+		.body_cap = (size_t)2 * SOURCE_BYTES };
+	assert_non_null(http_request(s.loop, &rq, &ev));
+	while (got < (size_t)1 << 40)
+		loop_run_once(s.loop);
+	assert_int_equal(got, (size_t)1 << 40 | SOURCE_BYTES);
+	assert_int_equal(s.ended, 1);
+	while (s.gone < 1)
+		loop_run_once(s.loop);
+
+	/* Who leaves in the middle costs no more than what waited. */
+	got = s.made = 0;
+	struct http_client *c = http_request(s.loop, &rq, &ev);
+	while (!got)
+		loop_run_once(s.loop);
+	http_client_cancel(c);
+	while (s.gone < 2)
+		loop_run_once(s.loop);
+	assert_int_equal(s.ended, 2);
+	assert_true(s.made < SOURCE_BYTES);
+	site_stop(&s);
+}
+
 static void test_url(void **state)
 {
 	static const struct {
@@ -607,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_cut_answer),
 		cmocka_unit_test(test_late_and_cancel),
+		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_url),
 		cmocka_unit_test(test_target),
 	};

@@ -34,7 +34,7 @@ static const struct json_row record_rows[] = {
 	{ "Value", &json_str, offsetof(struct ctl_record, value), JSON_MUST, 0, NULL },
 	{ 0 },
 };
-static const struct json_shape record_shape = { record_rows, sizeof(struct ctl_record), NULL };
+const struct json_shape record_shape = { record_rows, sizeof(struct ctl_record), NULL };
 
 #define DNS(name, codec, field, arg) \
 	{ \

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 static const uint8_t magic[8] = { 0x44, 0x45, 0x52, 0x50, 0xf0, 0x9f, 0x94, 0x91 };
-enum { PROTOCOL_VERSION = 2, INFO_DEPTH = 8 };
+enum { PROTOCOL_VERSION = 2 };
+static const struct json_caps info_caps = { .bytes = DERP_INFO_MAX, .containers = 100, .depth = 8 };
 
 bool derp_header_read(struct rd *r, struct derp_header *out)
 {
@@ -55,7 +56,7 @@ static json_t *open_info(struct rd *r, const uint8_t priv[static KEY_LEN], const
 	json_t *doc = NULL;
 	uint8_t *text = malloc(len);
 	if (text && box_open(&shared, nonce, box, len, text))
-		doc = json_open((const char *)text, len - BOX_TAG, INFO_DEPTH, NULL);
+		doc = json_open((const char *)text, len - BOX_TAG, &info_caps, NULL);
 	key_wipe(&shared, sizeof(shared));
 	if (text)
 		key_wipe(text, len); /* may hold a mesh key */

@@ -13,8 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { JSON_LIST_MAX = 65536 };
 /* A tree costs far more memory than its text: [{},{},...] must not be a way to fill the machine. */
-enum { JSON_BYTES_MAX = 16 << 20, JSON_DEPTH_MAX = 32, JSON_CONTAINERS_MAX = 200000, JSON_LIST_MAX = 65536 };
+struct json_caps {
+	size_t bytes, containers, depth;
+};
+extern const struct json_caps json_of_stranger, json_of_own_daemon;
 
 /* Where a reader stands, innermost first: only walked when something is wrong. */
 struct json_at {
@@ -88,7 +92,7 @@ extern const struct json_codec json_str, json_str_or_null, json_bool, json_opt, 
 
 /* --- reading --- */
 /* Parses text with caps; NULL and a sentence in eb (may be NULL). json_decref it. */
-json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf *eb);
+json_t *json_open(const char *text, size_t len, const struct json_caps *caps, struct errbuf *eb);
 /* In place: numbers too large become null, characters that are none U+FFFD or '?'. text[len] is 0. Whether
  * anything was changed. */
 bool json_mend(char *text, size_t len);
@@ -105,7 +109,10 @@ bool json_read_object(struct json_in *in, const json_t *v, const struct json_sha
 /* Whole text to *out, untouched on failure. 0 or a code. */
 int json_read(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
 	struct errbuf *eb);
-/* The same item by item: only a text that is no object at all is refused. */
+/* The same for what ropewalkd tells its own clients: a network may be large. */
+int json_read_own(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
+	struct errbuf *eb);
+/* json_read item by item: only a text that is no object at all is refused. */
 int json_read_items(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
 	struct json_gaps *gaps, struct errbuf *eb);
 bool json_text_i64(const char *text, int64_t *out); /* decimal keys of maps */

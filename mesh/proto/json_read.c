@@ -6,9 +6,14 @@
 #include <string.h>
 #include <strings.h>
 
+const struct json_caps json_of_stranger = { .bytes = 16 << 20, .containers = 200000, .depth = 32 };
+const struct json_caps json_of_own_daemon = { .bytes = 128 << 20, .containers = 2000000, .depth = 32 };
+
 /* What jansson would build is bounded before it starts. */
-static bool is_bounded(const char *p, size_t len, size_t depth_max)
+static bool is_bounded(const char *p, size_t len, const struct json_caps *caps)
 {
+	if (len > caps->bytes)
+		return false;
 	size_t depth = 0, containers = 0;
 	bool quoted = false;
 	for (size_t i = 0; i < len; i++) {
@@ -22,8 +27,7 @@ static bool is_bounded(const char *p, size_t len, size_t depth_max)
 		}
 		if (c == '"')
 			quoted = true;
-		else if ((c == '{' || c == '[') &&
-			 (++depth > depth_max || ++containers > JSON_CONTAINERS_MAX))
+		else if ((c == '{' || c == '[') && (++depth > caps->depth || ++containers > caps->containers))
 			return false;
 		else if ((c == '}' || c == ']') && depth)
 			depth--;
@@ -48,9 +52,9 @@ static json_t *load_mended(const char *text, size_t len)
 	return doc;
 }
 
-json_t *json_open(const char *text, size_t len, size_t depth_max, struct errbuf *eb)
+json_t *json_open(const char *text, size_t len, const struct json_caps *caps, struct errbuf *eb)
 {
-	if (len > JSON_BYTES_MAX || !is_bounded(text, len, depth_max)) {
+	if (!is_bounded(text, len, caps)) {
 		err_say(eb, ERR_TOO_LARGE, "JSON text too large or too deep");
 		return NULL;
 	}
@@ -176,33 +180,54 @@ bool json_read_object(struct json_in *in, const json_t *v, const struct json_sha
 	return !shape->finish || shape->finish(in, out);
 }
 
-int json_read(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
-	struct errbuf *eb)
-{
-	return json_read_items(a, text, len, shape, out, NULL, eb);
-}
+struct json_source {
+	const char *text;
+	size_t len;
+	const struct json_caps *caps;
+};
 
-int json_read_items(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
-	struct json_gaps *gaps, struct errbuf *eb)
+static int read_source(struct json_in in, const struct json_source *from, const struct json_shape *shape,
+	void *out, struct errbuf *eb)
 {
 	struct errbuf why = { 0 };
-	json_t *doc = json_open(text, len, JSON_DEPTH_MAX, eb);
+	json_t *doc = json_open(from->text, from->len, from->caps, eb);
 	if (!doc)
 		return ERR_MALFORMED;
-	struct json_in in = { .arena = a, .eb = &why, .gaps = gaps };
-	void *m = arena_alloc(a, shape->size);
+	void *m = arena_alloc(in.arena, shape->size);
 	bool ok = false;
+	in.eb = &why;
 	if (m) {
 		json_init(shape, m);
 		ok = json_read_object(&in, doc, shape, m);
 	}
 	json_decref(doc);
-	if (a->failed)
+	if (in.arena->failed)
 		return err_say(eb, ERR_TOO_LARGE, "message needs more memory than it may have");
 	if (!ok)
 		return err_say(eb, ERR_MALFORMED, "%s", why.text);
 	memcpy(out, m, shape->size);
 	return 0;
+}
+
+int json_read(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
+	struct errbuf *eb)
+{
+	struct json_in in = { .arena = a };
+	return read_source(in, &(struct json_source) { text, len, &json_of_stranger }, shape, out, eb);
+}
+
+int json_read_own(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
+	struct errbuf *eb)
+{
+	struct json_in in = { .arena = a };
+	return read_source(in, &(struct json_source) { text, len, &json_of_own_daemon }, shape, out, eb);
+}
+
+int json_read_items(struct arena *a, const char *text, size_t len, const struct json_shape *shape, void *out,
+	struct json_gaps *gaps, struct errbuf *eb)
+{
+	struct json_in in = { .arena = a, .gaps = gaps };
+	return read_source(in, &(struct json_source) { text, len, &json_of_stranger }, shape, out, eb);
 }
 
 bool json_text_i64(const char *text, int64_t *out)

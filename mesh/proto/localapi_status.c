@@ -16,6 +16,8 @@ static const struct json_row peer_rows[] = {
 	PEER("UserID", &json_i64, user_id, NULL),
 	PEER("TailscaleIPs", &json_addr_list, ips, NULL),
 	PEER("AllowedIPs", &json_prefixes, allowed, NULL),
+	{ "Tags", &json_strings, offsetof(struct api_peer, tags), JSON_OMIT, 0, NULL },
+	{ "PrimaryRoutes", &json_prefixes, offsetof(struct api_peer, primary_routes), JSON_OMIT, 0, NULL },
 	PEER("Addrs", &json_endpoint_list, addrs, NULL),
 	PEER("CurAddr", &json_str, cur_addr, NULL),
 	PEER("Relay", &json_str, relay, NULL),
@@ -26,7 +28,9 @@ static const struct json_row peer_rows[] = {
 	PEER("LastSeen", &json_time, last_seen_ms, NULL),
 	PEER("LastHandshake", &json_time, last_handshake_ms, NULL),
 	PEER("Online", &json_bool, online, NULL),
+	PEER("ExitNodeOption", &json_bool, exit_node_option, NULL),
 	PEER("Active", &json_bool, active, NULL),
+	{ "CapMap", &json_raw, offsetof(struct api_peer, cap_map_json), JSON_OMIT, 0, NULL },
 	PEER("InNetworkMap", &json_bool, in_network_map, NULL),
 	PEER("InEngine", &json_bool, in_engine, NULL),
 	{ "Expired", &json_bool, offsetof(struct api_peer, expired), JSON_OMIT, 0, NULL },
@@ -60,6 +64,7 @@ static const struct json_row user_rows[] = {
 	{ "ID", &json_i64, offsetof(struct api_user, id), 0, 0, NULL },
 	{ "LoginName", &json_str, offsetof(struct api_user, login_name), 0, 0, NULL },
 	{ "DisplayName", &json_str, offsetof(struct api_user, display_name), 0, 0, NULL },
+	{ "ProfilePicURL", &json_str, offsetof(struct api_user, profile_pic), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape api_user_shape = { user_rows, sizeof(struct api_user), NULL };
@@ -113,25 +118,59 @@ static const struct json_row tailnet_rows[] = {
 	{ 0 },
 };
 static const struct json_shape tailnet_shape = { tailnet_rows, sizeof(struct api_status), NULL };
-static const struct json_row status_rows[] = {
-	STATUS("Version", &json_str, version, NULL),
-	STATUS("TUN", &json_bool, tun, NULL),
-	STATUS("BackendState", &json_str, backend_state, NULL),
-	STATUS("HaveNodeKey", &json_bool, have_node_key, NULL),
-	STATUS("AuthURL", &json_str, auth_url, NULL),
-	STATUS("TailscaleIPs", &json_addr_list, ips, NULL),
-	STATUS("Self", &json_inside, self, &peer_shape),
-	STATUS("Health", &json_strings, health, NULL),
-	STATUS("MagicDNSSuffix", &json_str, magic_suffix, NULL),
-	{ "CurrentTailnet", &json_inside, 0, 0, 0, &tailnet_shape },
-	STATUS("Peer", &json_map_list, peers, &peer_map),
-	STATUS("User", &json_map_list, users, &user_map),
-	STATUS("Drops", &json_map_list, drops, &drop_map),
-	STATUS("Control", &json_str, control, NULL),
-	{ "Problems", &json_strings, offsetof(struct api_status, problems), JSON_OMIT, 0, NULL },
-	{ 0 },
-};
+#define STATUS_ROWS \
+	STATUS("Version", &json_str, version, NULL), STATUS("TUN", &json_bool, tun, NULL), \
+		STATUS("BackendState", &json_str, backend_state, NULL), \
+		STATUS("HaveNodeKey", &json_bool, have_node_key, NULL), \
+		STATUS("AuthURL", &json_str, auth_url, NULL), \
+		STATUS("TailscaleIPs", &json_addr_list, ips, NULL), \
+		STATUS("Self", &json_inside, self, &peer_shape), \
+		STATUS("Health", &json_strings, health, NULL), \
+		STATUS("MagicDNSSuffix", &json_str, magic_suffix, NULL), \
+		{ "CurrentTailnet", &json_inside, 0, 0, 0, &tailnet_shape }, \
+		STATUS("User", &json_map_list, users, &user_map), \
+		STATUS("Drops", &json_map_list, drops, &drop_map), \
+		STATUS("Control", &json_str, control, NULL), \
+		{ "ExtraRecords", &json_list, offsetof(struct api_status, extra), JSON_OMIT, 0, \
+			&record_shape }, \
+	{ \
+		"Problems", &json_strings, offsetof(struct api_status, problems), JSON_OMIT, 0, NULL \
+	}
+/* Peer is the last member: a node with many writes it piece by piece. */
+#define STATUS_PEER STATUS("Peer", &json_map_list, peers, &peer_map)
+static const struct json_row head_rows[] = { STATUS_ROWS, { 0 } };
+static const struct json_row status_rows[] = { STATUS_ROWS, STATUS_PEER, { 0 } };
+static const struct json_shape head_shape = { head_rows, sizeof(struct api_status), NULL };
 static const struct json_shape status_shape = { status_rows, sizeof(struct api_status), NULL };
+
+bool api_status_write_begin(struct buf *out, const struct api_status *s)
+{
+	size_t before = out->len;
+	struct json_out o = { .to = out };
+	bool first = true;
+	json_put(&o, "{");
+	json_put_rows(&o, &head_shape, s, &first);
+	json_put_name(&o, "Peer", &first);
+	json_put(&o, "{");
+	if (o.bad)
+		out->len = before;
+	return !o.bad;
+}
+
+bool api_status_write_peer(struct buf *out, const struct api_peer *p, bool *first)
+{
+	size_t before = out->len;
+	struct json_out o = { .to = out };
+	peer_write(&o, p, first);
+	if (o.bad)
+		out->len = before;
+	return !o.bad;
+}
+
+bool api_status_write_end(struct buf *out)
+{
+	return buf_append(out, "}}", 2);
+}
 
 bool api_status_write(struct buf *out, const struct api_status *s)
 {
@@ -140,5 +179,5 @@ bool api_status_write(struct buf *out, const struct api_status *s)
 
 int api_status_read(struct arena *a, const char *json, size_t len, struct api_status *out, struct errbuf *eb)
 {
-	return json_read(a, json, len, &status_shape, out, eb);
+	return json_read_own(a, json, len, &status_shape, out, eb);
 }

@@ -2,11 +2,7 @@
 #ifndef RW_PROTO_LOCALAPI_STATUS_H
 #define RW_PROTO_LOCALAPI_STATUS_H
 
-#include "mesh/base/addr.h"
-#include "mesh/base/arena.h"
-#include "mesh/base/buf.h"
-#include "mesh/base/err.h"
-#include "mesh/base/key.h"
+#include "mesh/proto/control_net.h"
 
 struct api_peer {
 	const char *stable_id, *host_name, *dns_name, *os; /* dns_name with trailing dot */
@@ -16,6 +12,9 @@ struct api_peer {
 	size_t n_ips;
 	struct prefix *allowed;
 	size_t n_allowed;
+	struct ctl_strings tags;
+	struct ctl_prefixes primary_routes;
+	const char *cap_map_json; /* raw object text or NULL */
 	struct endpoint *addrs;
 	size_t n_addrs;	      /* known endpoints */
 	const char *cur_addr; /* "ip:port" when direct, else "" */
@@ -24,11 +23,12 @@ struct api_peer {
 	/* INT64_MIN = zero time */
 	int64_t created_ms, last_write_ms, last_seen_ms, last_handshake_ms, key_expiry_ms;
 	bool online, active, in_engine, expired, in_network_map;
-	const char *why; /* ours ("Why"): reason of the present path; "" = none */
+	bool exit_node_option; /* the network lets it be one; none is used here */
+	const char *why;       /* ours ("Why"): reason of the present path; "" = none */
 };
 struct api_user {
 	int64_t id;
-	const char *login_name, *display_name;
+	const char *login_name, *display_name, *profile_pic;
 };
 struct api_drop {
 	const char *name;
@@ -54,8 +54,14 @@ struct api_status {
 	struct api_drop *drops;
 	size_t n_drops;	     /* ours ("Drops") */
 	const char *control; /* ours ("Control"): "connected", "waiting: …" */
+	struct ctl_record *extra;
+	size_t n_extra; /* names of the network beside the machines' */
 };
+/* Whole, or in pieces: all but the peers, each peer, the end. */
 bool api_status_write(struct buf *out, const struct api_status *s);
+bool api_status_write_begin(struct buf *out, const struct api_status *s);
+bool api_status_write_peer(struct buf *out, const struct api_peer *p, bool *first);
+bool api_status_write_end(struct buf *out);
 int api_status_read(struct arena *a, const char *json, size_t len, struct api_status *out, struct errbuf *eb);
 
 #endif

@@ -12,6 +12,7 @@ extern const struct json_shape patch_shape;    /* struct ctl_peer_patch */
 extern const struct json_shape user_shape;     /* struct ctl_user */
 extern const struct json_shape derp_map_shape; /* struct ctl_derp_map */
 extern const struct json_shape dns_shape;      /* struct ctl_dns */
+extern const struct json_shape record_shape;   /* struct ctl_record */
 extern const struct json_shape resolver_shape; /* struct ctl_resolver */
 extern const struct json_codec filter_rules;   /* rules and their count: PacketFilter */
 extern const struct json_map filter_map;       /* struct ctl_filter: PacketFilters */

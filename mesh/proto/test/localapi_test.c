@@ -49,18 +49,19 @@ static void test_status(void **state)
 				      "\"Relay\":\"fra\",\"RxBytes\":10,\"TxBytes\":20,"
 				      "\"Created\":" ZERO ",\"LastWrite\":" ZERO
 				      ",\"LastSeen\":\"2026-01-01T00:00:00Z\",\"LastHandshake\":" ZERO
-				      ",\"Online\":true,\"Active\":true,\"InNetworkMap\":true,\"InEngine\":"
+				      ",\"Online\":true,\"ExitNodeOption\":false,\"Active\":true,"
+				      "\"InNetworkMap\":true,\"InEngine\":"
 				      "true,\"Why\":\"direct\"},\"Health\":[\"h\"],"
 				      "\"MagicDNSSuffix\":\"mesh.test\",\"CurrentTailnet\":{\"Name\":"
 				      "\"home\",\"MagicDNSSuffix\":\"mesh.test\","
-				      "\"MagicDNSEnabled\":true},\"Peer\":{},\"User\":{\"1\":{\"ID\":1,"
+				      "\"MagicDNSEnabled\":true},\"User\":{\"1\":{\"ID\":1,"
 				      "\"LoginName\":\"u@x\",\"DisplayName\":\"u\"}},"
 				      "\"Drops\":{\"bad_source\":3},\"Control\":\"connected\","
-				      "\"Problems\":[\"p\"]}";
+				      "\"Problems\":[\"p\"],\"Peer\":{}}";
 	struct addr ips[2];
 	assert_true(addr_parse("100.64.0.1", &ips[0]) && addr_parse("fd7a:115c:a1e0::1", &ips[1]));
 	const char *health[] = { "h" }, *problems[] = { "p" };
-	struct api_user user = { 1, "u@x", "u" };
+	struct api_user user = { .id = 1, .login_name = "u@x", .display_name = "u" };
 	struct api_drop drop = { "bad_source", 3 };
 	struct api_status s = { .version = "0.1.0",
 		.backend_state = "Running",
@@ -108,6 +109,62 @@ static void test_status(void **state)
 	assert_int_equal(api_status_read(&a, "{\"Peer\":null,\"Self\":null}", 25, &back, NULL), 0);
 	assert_string_equal(back.backend_state, "");
 	assert_string_equal(back.self.host_name, "");
+	arena_free(&a);
+}
+
+/* In pieces it is the same text; what other programs ask of a machine is all there. */
+static void test_status_pieces(void **state)
+{
+	(void)state;
+	struct addr ip;
+	struct prefix route;
+	const char *tag = "tag:web";
+	assert_true(addr_parse("100.64.0.1", &ip) && prefix_parse("10.0.0.0/8", &route));
+	struct api_peer peers[2] = { make_peer(0x22, &ip), make_peer(0x33, &ip) };
+	peers[1].tags = (struct ctl_strings) { &tag, 1 };
+	peers[1].primary_routes = (struct ctl_prefixes) { &route, 1 };
+	peers[1].exit_node_option = true;
+	peers[1].cap_map_json = "{\"funnel\":null}";
+	struct api_status s = { .self = make_peer(0x11, &ip), .peers = peers, .n_peers = 2 };
+	struct buf whole = { 0 }, pieces = { 0 };
+	bool first = true;
+	assert_true(api_status_write(&whole, &s));
+	assert_true(api_status_write_begin(&pieces, &s));
+	assert_true(api_status_write_peer(&pieces, &peers[0], &first));
+	assert_true(api_status_write_peer(&pieces, &peers[1], &first));
+	assert_true(api_status_write_end(&pieces));
+	assert_string_equal(buf_cstr(&pieces), buf_cstr(&whole));
+	assert_non_null(
+		strstr(buf_cstr(&whole), "\"Tags\":[\"tag:web\"],\"PrimaryRoutes\":[\"10.0.0.0/8\"]"));
+	assert_non_null(strstr(
+		buf_cstr(&whole), "\"ExitNodeOption\":true,\"Active\":true,\"CapMap\":{\"funnel\":null}"));
+	buf_free(&whole);
+	buf_free(&pieces);
+}
+
+/* A network of many machines: more than a stranger may send. */
+static void test_status_large(void **state)
+{
+	(void)state;
+	enum { PEERS = 30000 };
+	struct addr ip;
+	struct buf text = { 0 };
+	struct arena a = { 0 };
+	struct errbuf eb = { 0 };
+	bool first = true;
+	assert_true(addr_parse("100.64.0.1", &ip));
+	struct api_status s = { .self = make_peer(0x11, &ip) }, back;
+	struct api_peer p = make_peer(0x22, &ip);
+	assert_true(api_status_write_begin(&text, &s));
+	for (uint32_t i = 0; i < PEERS; i++) {
+		memcpy(p.key.b, &i, sizeof(i));
+		assert_true(api_status_write_peer(&text, &p, &first));
+	}
+	assert_true(api_status_write_end(&text));
+	if (api_status_read(&a, (const char *)buf_data(&text), text.len, &back, &eb))
+		fail_msg("%s", eb.text);
+	assert_int_equal(back.n_peers, PEERS);
+	buf_free(&text);
 	arena_free(&a);
 }
 
@@ -245,6 +302,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status_pieces),
+		cmocka_unit_test(test_status_large),
 		cmocka_unit_test(test_prefs),
 		cmocka_unit_test(test_notify),
 		cmocka_unit_test(test_small_ones),

@@ -131,24 +131,59 @@ static void print_rows(const struct row *rows, size_t n, FILE *to)
 	}
 }
 
+/* Of all that is counted, what somebody can act on; the rest is noise of networks, in --json. */
+static const struct {
+	const char *drop, *sentence;
+} drops_told[] = {
+	{ "filter.no_rule", "from other machines, refused by the access rules of the network" },
+	{ "node.rejected_by_peer", "to other machines, refused by the access rules there" },
+	{ "node.relay_queue_full", "lost because the relay is too slow" },
+	{ "node.relay_oversize", "too large for a relay" },
+	{ "udp.udp_queue_full", "lost because this machine's network is too slow" },
+	{ "udp.udp_unsent", "not taken by this machine's network" },
+	{ "tun.tun_write_failed", "not taken by the mesh interface" },
+	{ "wg.no_memory", "lost because memory is short" },
+};
+
+static void print_drops(const struct api_status *s, FILE *to)
+{
+	bool any = false;
+	for (size_t i = 0; i < ARRAY_LEN(drops_told); i++) {
+		for (size_t k = 0; k < s->n_drops; k++) {
+			if (!s->drops[k].n || strcmp(s->drops[k].name, drops_told[i].drop) != 0)
+				continue;
+			if (!any)
+				fputs("\n# Dropped packets:\n", to);
+			fprintf(to, "#     - %" PRIu64 " %s (%s)\n", s->drops[k].n, drops_told[i].sentence,
+				drops_told[i].drop);
+			any = true;
+		}
+	}
+}
+
+static bool is_told(const struct api_status *s, size_t line)
+{
+	if (strcmp(s->health[line], s->control) == 0)
+		return true;
+	for (size_t i = 0; i < line; i++) {
+		if (strcmp(s->health[i], s->health[line]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void print_notes(const struct api_status *s, FILE *to)
 {
 	bool any = false;
 	if (*s->control && strcmp(s->control, "connected") != 0)
 		fprintf(to, "\n# Control server: %s\n", s->control);
-	if (s->n_health)
-		fputs("\n# Health check:\n", to);
-	for (size_t i = 0; i < s->n_health; i++)
-		fprintf(to, "#     - %s\n", s->health[i]);
-	for (size_t i = 0; i < s->n_drops; i++) {
-		if (!s->drops[i].n)
+	for (size_t i = 0; i < s->n_health; i++) {
+		if (is_told(s, i))
 			continue;
-		fprintf(to, "%s %s %" PRIu64, any ? "," : "\n# Dropped packets:", s->drops[i].name,
-			s->drops[i].n);
+		fprintf(to, "%s#     - %s\n", any ? "" : "\n# Health check:\n", s->health[i]);
 		any = true;
 	}
-	if (any)
-		fputc('\n', to);
+	print_drops(s, to);
 }
 
 bool status_print(const struct api_status *s, const struct status_view *v, FILE *to)

@@ -34,8 +34,12 @@ static const char running[] =
 		",\"Online\":false") "," PEER("5", "erin", "100.64.0.5",
 		",\"Online\":true") "},"
 				    "\"User\":{\"1\":{\"ID\":1,\"LoginName\":\"ann@example.com\"}},"
-				    "\"Health\":[\"no IPv6 here\"],\"Drops\":{\"bad_source\":3,"
-				    "\"no_session\":0},\"Control\":\"connected\"}";
+				    "\"Health\":[\"no IPv6 here\"],\"Drops\":{"
+				    "\"filter.multicast\":14,\"filter.no_rule\":3,"
+				    "\"wg.no_memory\":0},\"Control\":\"connected\"}";
+#define DROPS \
+	"\n# Dropped packets:\n#     - 3 from other machines, refused by the access rules of the network " \
+	"(filter.no_rule)\n"
 static const char logged_out[] = "{\"BackendState\":\"NeedsLogin\",\"Control\":\"connected\"}";
 
 struct result {
@@ -176,15 +180,13 @@ static void test_status(void **state)
 			"0\n"
 			"100.64.0.4  dave   ann@  linux  offline\n"
 			"100.64.0.5  erin   ann@  linux  -\n"
-			"\n# Health check:\n#     - no IPv6 here\n"
-			"\n# Dropped packets: bad_source 3\n",
+			"\n# Health check:\n#     - no IPv6 here\n" DROPS,
 			NULL },
 		{ "status --active --self=false", CLI_OK,
 			"100.64.0.2  bob    ann@  linux  active; direct 192.0.2.7:41641, tx 20 rx 10\n"
 			"100.64.0.3  carol  ann@  linux  active; relay \"fra\" (both NATs are hard), tx 5 rx "
 			"0\n"
-			"\n# Health check:\n#     - no IPv6 here\n"
-			"\n# Dropped packets: bad_source 3\n",
+			"\n# Health check:\n#     - no IPv6 here\n" DROPS,
 			NULL },
 		{ "ip", CLI_OK, "100.64.0.1\nfd7a:115c:a1e0::1\n", NULL },
 		{ "ip -1", CLI_OK, "100.64.0.1\n", NULL },
@@ -205,6 +207,26 @@ static void test_status(void **state)
 	static const struct want ping[] = { { "ping bob", CLI_FAILED, "",
 		"ropewalk is stopped. To start it: ropewalk up" } };
 	check(stopped, ping, 1);
+}
+
+/* While the server is away, one line says so. */
+static void test_said_once(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ STATUS, 200,
+			"{\"BackendState\":\"Running\",\"Self\":{\"HostName\":\"a\",\"OS\":\"linux\","
+			"\"TailscaleIPs\":[\"100.64.0.1\"]},\"Control\":\"waiting for it\","
+			"\"Health\":[\"waiting for it\",\"no disk\",\"no disk\"]}",
+			false },
+		{ 0 }
+	};
+	static const struct want rows[] = { { "status", CLI_OK,
+		"100.64.0.1  \"a\"  -  linux  -\n"
+		"\n# Control server: waiting for it\n"
+		"\n# Health check:\n#     - no disk\n",
+		NULL } };
+	check(routes, rows, ARRAY_LEN(rows));
 }
 
 /* Names, messages and refusals that would move the cursor, ring, colour or forge a line. */
@@ -488,6 +510,7 @@ int main(void)
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_said_once),
 		cmocka_unit_test(test_tame),
 		cmocka_unit_test(test_status_not_running),
 		cmocka_unit_test(test_refusals),

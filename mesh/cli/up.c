@@ -171,6 +171,12 @@ static void tell_url(struct up *u, const char *url)
 	fflush(u->c->err);
 }
 
+static int tell_stopped(struct cli *c)
+{
+	return cli_fail(c, CLI_FAILED, "stopped", NULL,
+		"ropewalk down or logout came in between: this machine stays out of the network");
+}
+
 static void notified(void *arg, const struct api_notify *n)
 {
 	struct up *u = arg;
@@ -184,6 +190,10 @@ static void notified(void *arg, const struct api_notify *n)
 					"--auth-key, ropewalk up asks for a login."
 				      : NULL,
 				  "%s", n->error));
+		return;
+	}
+	if (n->state == STATE_STOPPED) {
+		finish(u, tell_stopped(u->c));
 		return;
 	}
 	if (*n->browse_to_url && n->state != STATE_RUNNING)
@@ -208,6 +218,16 @@ static void ended(void *arg, int code)
 	finish(arg, code);
 }
 
+static void tell_waiting(struct up *u, const char *control)
+{
+	if (strcmp(control, "connected") == 0 || u->told_url || strcmp(control, u->waiting) == 0)
+		return;
+	snprintf(u->waiting, sizeof(u->waiting), "%s", control);
+	if (!u->c->json)
+		fprintf(u->c->err, "ropewalk: %s; trying on\n", u->waiting);
+	fflush(u->c->err);
+}
+
 static void looked(void *arg, bool ok, const uint8_t *body, size_t len)
 {
 	struct up *u = arg;
@@ -216,13 +236,11 @@ static void looked(void *arg, bool ok, const uint8_t *body, size_t len)
 	u->looking = NULL;
 	if (!u->done)
 		loop_timer_set(u->look, LOOK_MS);
-	if (ok && api_status_read(&a, (const char *)body, len, &s, NULL) == 0 && *s.control &&
-		strcmp(s.control, "connected") != 0 && !u->told_url && strcmp(s.control, u->waiting) != 0) {
-		snprintf(u->waiting, sizeof(u->waiting), "%s", s.control);
-		if (!u->c->json)
-			fprintf(u->c->err, "ropewalk: %s; trying on\n", u->waiting);
-		fflush(u->c->err);
-	}
+	bool known = ok && api_status_read(&a, (const char *)body, len, &s, NULL) == 0;
+	if (known && *s.control)
+		tell_waiting(u, s.control);
+	else if (known && strcmp(s.backend_state, "NeedsLogin") == 0)
+		finish(u, tell_stopped(u->c)); /* it has no business with a server any more */
 	arena_free(&a);
 }
 

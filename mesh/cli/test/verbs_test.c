@@ -433,6 +433,7 @@ static void test_up(void **state)
 		{ "{\"State\":6,\"ErrMessage\":\"resolv.conf is read-only\"}\n", "up", CLI_OK, "",
 			"# warning: resolv.conf" },
 		{ "{\"State\":6}\n{\"State\":2}\n", "logout", CLI_OK, "", "" },
+		{ "{\"State\":5}\n{\"State\":4}\n", "up", CLI_FAILED, "", "down or logout came in between" },
 		{ "garbage\n\n{\"State\":6}\n", "wait", CLI_OK, "", "" },
 		{ "{\"State\":5}\n", "wait --timeout 50ms", CLI_TIMEOUT, "", "not running after 50 ms" },
 	};
@@ -492,6 +493,57 @@ static void test_up_server_away(void **state)
 	check(routes, rows, ARRAY_LEN(rows));
 }
 
+/* Logged out meanwhile by somebody else: the state alone does not tell. */
+static void test_up_logged_out(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":2}\n", true },
+		{ STATUS, 200, "{\"BackendState\":\"NeedsLogin\",\"Control\":\"\"}", false }, GET_PREFS,
+		WRITES, { 0 } };
+	static const struct want rows[] = { { "up --auth-key k", CLI_FAILED, "",
+		"down or logout came in between" } };
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+/* What would end this very session is refused, unless it is said to be wanted. */
+static void test_lose_ssh(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":6}\n{\"State\":2}\n", true },
+		{ STATUS, 200, running, false }, GET_PREFS, WRITES, { 0 } };
+	static const struct {
+		const char *connection, *line;
+		int code;
+		const char *err;
+	} rows[] = {
+		{ "100.64.0.2 50000 100.64.0.1 22", "down", CLI_FAILED,
+			"to 100.64.0.1: ropewalk down would" },
+		{ "100.64.0.2 50000 100.64.0.1 22", "logout", CLI_FAILED,
+			"ropewalk logout would cut it off" },
+		{ "fd7a:115c:a1e0::2 50000 fd7a:115c:a1e0::1 22", "down", CLI_FAILED,
+			"--accept-risk=lose-ssh" },
+		{ "100.64.0.2 50000 100.64.0.1 22", "down --accept-risk=lose-ssh", CLI_OK, NULL },
+		{ "100.64.0.2 50000 100.64.0.1 22", "logout --accept-risk=all", CLI_OK, NULL },
+		{ "100.64.0.2 50000 100.64.0.1 22", "down --accept-risk=it", CLI_USAGE, "takes lose-ssh" },
+		/* a carrier's address of the same range; the LAN; nonsense */
+		{ "100.64.0.2 50000 100.64.7.7 22", "down", CLI_OK, NULL },
+		{ "192.168.1.2 50000 192.168.1.1 22", "down", CLI_OK, NULL },
+		{ "100.64.0.1", "down", CLI_OK, NULL },
+		{ "", "down", CLI_OK, NULL },
+	};
+	char inherited[64] = "";
+	if (getenv("SSH_CONNECTION"))
+		snprintf(inherited, sizeof(inherited), "%s", getenv("SSH_CONNECTION"));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct want want = { rows[i].line, rows[i].code, NULL, rows[i].err };
+		setenv("SSH_CONNECTION", rows[i].connection, 1);
+		check(routes, &want, 1);
+	}
+	unsetenv("SSH_CONNECTION");
+	if (inherited[0])
+		setenv("SSH_CONNECTION", inherited, 1);
+}
+
 static void test_daemon_leaves(void **state)
 {
 	(void)state;
@@ -520,6 +572,8 @@ int main(void)
 		cmocka_unit_test(test_up),
 		cmocka_unit_test(test_up_asks),
 		cmocka_unit_test(test_up_server_away),
+		cmocka_unit_test(test_up_logged_out),
+		cmocka_unit_test(test_lose_ssh),
 		cmocka_unit_test(test_daemon_leaves),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

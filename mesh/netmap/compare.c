@@ -42,10 +42,12 @@ static bool part_differs(const struct netmap *a, const struct netmap *b, size_t 
 	return !same;
 }
 
-static bool same_names(const struct netmap_peer *a, const struct netmap_peer *b)
+static void compare_names(const struct netmap_peer *a, const struct netmap_peer *b, struct netmap_diff *out)
 {
-	return strcmp(a->node.name, b->node.name) == 0 &&
-	       copy_prefixes_equal(&a->node.addresses, &b->node.addresses);
+	if (!copy_prefixes_equal(&a->node.addresses, &b->node.addresses))
+		out->names = out->addresses = true;
+	else if (strcmp(a->node.name, b->node.name) != 0)
+		out->names = true;
 }
 
 static void compare_peers(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
@@ -56,16 +58,16 @@ static void compare_peers(const struct netmap *a, const struct netmap *b, struct
 					 *y = k < b->n_peers ? b->peers[k] : NULL;
 		if (!y || (x && x->node.id < y->node.id)) {
 			out->removed[out->n_removed++] = x;
-			out->names = true;
+			out->names = out->addresses = true;
 			i++;
 		} else if (!x || y->node.id < x->node.id) {
 			out->added[out->n_added++] = y;
-			out->names = true;
+			out->names = out->addresses = true;
 			k++;
 		} else {
 			if (x != y && !copy_node_equal(&x->node, &y->node)) {
 				out->changed[out->n_changed++] = y;
-				out->names = out->names || !same_names(x, y);
+				compare_names(x, y, out);
 			}
 			i++;
 			k++;
@@ -87,7 +89,10 @@ bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netma
 	}
 	compare_peers(a, b, out);
 	out->self = !a || (a->self != b->self && !copy_node_equal(&a->self->node, &b->self->node));
-	out->names = out->names || !a || (out->self && !same_names(a->self, b->self));
+	if (!a)
+		out->names = out->addresses = true;
+	else if (out->self)
+		compare_names(a->self, b->self, out);
 	out->derp = part_differs(a, b, NETMAP_DERP, &failed);
 	out->dns = part_differs(a, b, NETMAP_DNS, &failed);
 	out->filters = part_differs(a, b, NETMAP_FILTERS, &failed);

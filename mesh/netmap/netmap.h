@@ -65,7 +65,7 @@ struct netmap_diff { /* sorted by id; borrowed from a and b, valid while both ar
 	const struct netmap_peer **added, **removed, **changed; /* changed: the new one */
 	size_t n_added, n_removed, n_changed;
 	bool self, derp, dns, filters, users, health; /* differ */
-	bool names;				      /* any name or address of self or a peer differs */
+	bool names, addresses; /* any of self or a peer differs; names: or an address */
 };
 /* a may be NULL (everything is added). false: memory short. */
 bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netmap_diff *out);

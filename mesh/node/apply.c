@@ -1,248 +1,314 @@
-/* The one consumer of map changes: difference -> filter, WireGuard peers, path, resolver zone, routes, OS
- * DNS; in that order for what comes, the other way round for what goes. */
+/* From one map to the next.
+ *
+ * Order. What goes, goes first: peers that left the map, whose key ended, then the rules; only then peers
+ * that are new or another, the interface, names. So at no moment is somebody let in whom neither the old map
+ * nor the new one lets in, and a failure further down never keeps one in who is out.
+ *
+ * When a step fails. The newest map stays the current one. The step is "missing": its sentence is kept for
+ * `status`, the other steps go on, and it is tried again with the map that is newest then, after
+ * RETRY_MIN_MS, twice that, and so on up to RETRY_MAX_MS, and at each new map. Rules fail closed: as long as
+ * those of the newest map are not in force, none are, and nothing comes in (what is let in by the old ones
+ * might be what was revoked). A peer that could not be set is removed, for it may have another key or address
+ * now, and all are set again. Where memory does not even suffice to compare two maps, the whole of the new
+ * one is applied.
+ *
+ * Keys end by the clock. expiry_ms is never later than the first end of a key; apply_tick looks at all when
+ * it has passed, removes who is due, and finds the next. Expired peers stay in the map, for names and
+ * `status`. */
+#include "mesh/node/apply.h"
 #include "mesh/base/log.h"
-#include "mesh/node/host/iface.h"
-#include "mesh/node/names.h"
-#include "mesh/node/node.h"
-#include "mesh/node/links/relays.h"
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
 	EXPIRY_LOOK_MS = 3600 * 1000, /* the wall clock may be set meanwhile */
-	MAP_SAVE_MS = 100,
-	ROUTES_MAX = 1024,
-	SELF_ADDRS_MAX = 8
+	RETRY_MIN_MS = 1000,
+	RETRY_MAX_MS = 60000
 };
 
-/* --- filter --- */
+/* --- what is missing --- */
 
-static bool convert_rule(struct arena *a, const struct ctl_rule *r, struct filter_rule *out)
+static void step_done(struct apply *a, enum apply_step s)
 {
-	struct filter_range *src = arena_array(a, r->n_src, sizeof(*src));
-	struct filter_dst *dst = arena_array(a, r->n_dst, sizeof(*dst));
-	if (!src || !dst)
-		return false;
-	for (size_t i = 0; i < r->n_src; i++)
-		src[i] = (struct filter_range) {
-			.first = r->src[i].first, .last = r->src[i].last, .any = r->src[i].any
-		};
-	for (size_t i = 0; i < r->n_dst; i++)
-		dst[i] = (struct filter_dst) { .net = r->dst[i].net,
-			.any = r->dst[i].any_ip,
-			.first = r->dst[i].first,
-			.last = r->dst[i].last };
-	*out = (struct filter_rule) { .src = src,
-		.n_src = r->n_src,
-		.dst = dst,
-		.n_dst = r->n_dst,
-		.protos = r->protos,
-		.n_protos = r->n_protos };
-	return true;
+	if (a->why[s][0])
+		log_info("done at last, after: %s", a->why[s]);
+	a->missing &= ~(1u << s);
+	a->why[s][0] = 0;
 }
 
-static int apply_filter(struct node *n, const struct netmap *m, struct errbuf *eb)
+static void step_failed(struct apply *a, enum apply_step s, const char *why)
 {
-	struct arena a = { 0 };
-	size_t total = 0, k = 0;
-	for (size_t i = 0; i < m->n_filters; i++)
-		total += m->filters[i].n_rules;
-	struct filter_rule *rules = arena_array(&a, total, sizeof(*rules));
-	for (size_t i = 0; rules && i < m->n_filters; i++) {
-		for (size_t j = 0; j < m->filters[i].n_rules; j++)
-			k += convert_rule(&a, &m->filters[i].rules[j], &rules[k]);
+	if (strcmp(a->why[s], why) != 0)
+		log_error("%s", why);
+	snprintf(a->why[s], sizeof(a->why[s]), "%s", why);
+	a->missing |= 1u << s;
+}
+
+static void settle_step(struct apply *a, enum apply_step s, int err, const struct errbuf *eb)
+{
+	if (err)
+		step_failed(a, s, eb->text);
+	else
+		step_done(a, s);
+}
+
+static void plan_retry(struct apply *a)
+{
+	uint64_t now = a->ops.now_ms(a->ops.arg);
+	if (!a->missing) {
+		a->retry_ms = UINT64_MAX;
+		a->backoff_ms = 0;
+	} else if (a->retry_ms == UINT64_MAX || a->retry_ms <= now) {
+		a->backoff_ms = a->backoff_ms ? a->backoff_ms * 2 : RETRY_MIN_MS;
+		if (a->backoff_ms > RETRY_MAX_MS)
+			a->backoff_ms = RETRY_MAX_MS;
+		a->retry_ms = now + a->backoff_ms;
 	}
-	const struct ctl_prefixes *local = &m->self->node.addresses;
-	struct filter *f = rules && k == total
-				   ? filter_build(rules, m->block_all ? 0 : total, local->v, local->n)
-				   : NULL;
-	arena_free(&a);
-	if (!f)
-		return err_set(eb, ERR_TOO_LARGE,
-			"the access rules do not fit in memory; the old ones stay in force");
-	filter_free(n->filter);
-	n->filter = f;
-	return 0;
 }
 
-/* --- peers --- */
-
-static void add_peer(struct node *n, const struct netmap *m, const struct netmap_peer *p)
+bool apply_is_missing(const struct apply *a, enum apply_step s)
 {
-	const struct ctl_node *c = &p->node;
-	if (netmap_peer_expired(m, p, clock_unix_ms()) || key_is_zero(c->key.b)) {
-		wg_peer_remove(n->wg, (uint64_t)c->id);
-		path_peer_remove(n->path, (uint64_t)c->id);
+	return a->missing & 1u << s;
+}
+
+/* --- steps --- */
+
+static void set_rules(struct apply *a)
+{
+	struct errbuf eb = { 0 };
+	char why[sizeof(a->why[0])];
+	if (a->ops.rules_set(a->ops.arg, a->map, &eb) == 0) {
+		step_done(a, APPLY_RULES);
 		return;
 	}
-	const struct ctl_prefixes *own = &c->addresses; /* routes of others are not taken here */
-	struct path_peer pp = { .id = (uint64_t)c->id,
-		.key = c->key,
-		.disco = c->disco,
-		.endpoints = c->endpoints.v,
-		.n_endpoints = c->endpoints.n,
-		.home = c->home_derp };
-	if (!wg_peer_set(n->wg, (uint64_t)c->id, &c->key, NULL, own->v, own->n) ||
-		!path_peer_set(n->path, loop_now_ms(n->loop), &pp))
-		log_error("peer %s: memory is short; it cannot be reached", c->name);
+	a->ops.rules_shut(a->ops.arg);
+	snprintf(why, sizeof(why), "%s; until they do, nothing is let in from the mesh", eb.text);
+	step_failed(a, APPLY_RULES, why);
 }
+
+static bool is_out(const struct apply *a, const struct netmap_peer *p)
+{
+	return netmap_peer_expired(a->map, p, a->ops.unix_ms(a->ops.arg)) || key_is_zero(p->node.key.b);
+}
+
+static int64_t server_now_ms(const struct apply *a)
+{
+	return a->ops.unix_ms(a->ops.arg) + a->map->clock_offset_ms;
+}
+
+static void note_expiry(struct apply *a, const struct netmap_peer *p)
+{
+	if (p->node.key_expiry_ms > server_now_ms(a) && p->node.key_expiry_ms < a->expiry_ms)
+		a->expiry_ms = p->node.key_expiry_ms;
+}
+
+static void set_peer(struct apply *a, const struct netmap_peer *p)
+{
+	struct errbuf eb = { 0 };
+	if (is_out(a, p)) {
+		a->ops.peer_remove(a->ops.arg, (uint64_t)p->node.id);
+	} else if (a->ops.peer_set(a->ops.arg, &p->node, &eb) != 0) {
+		a->ops.peer_remove(a->ops.arg, (uint64_t)p->node.id);
+		if (!apply_is_missing(a, APPLY_PEERS))
+			step_failed(a, APPLY_PEERS, eb.text);
+	}
+	note_expiry(a, p);
+}
+
+static void set_all_peers(struct apply *a)
+{
+	a->missing &= ~(1u << APPLY_PEERS);
+	for (size_t i = 0; i < a->map->n_peers; i++)
+		set_peer(a, a->map->peers[i]);
+	if (!apply_is_missing(a, APPLY_PEERS))
+		step_done(a, APPLY_PEERS);
+}
+
+static void set_iface(struct apply *a)
+{
+	struct errbuf eb = { 0 };
+	settle_step(a, APPLY_IFACE, a->ops.iface_set(a->ops.arg, a->map, &eb), &eb);
+}
+
+static void set_names(struct apply *a, const struct netmap_diff *d)
+{
+	struct errbuf eb = { 0 };
+	if (apply_is_missing(a, APPLY_NAMES))
+		d = NULL;
+	settle_step(a, APPLY_NAMES, a->ops.names_set(a->ops.arg, a->map, d, apply_self_expired(a), &eb), &eb);
+}
+
+/* --- differences --- */
 
 /* Disco keys live as long as their process, and so do its WireGuard sessions. */
-static void notice_restart(struct node *n, const struct netmap *old, const struct ctl_node *now)
+static void notice_restart(struct apply *a, const struct netmap_peer *was, const struct ctl_node *now)
 {
-	const struct netmap_peer *was = netmap_peer_by_id(old, now->id);
-	if (was && !key_is_zero(was->node.disco.b) && !key_equal(was->node.disco.b, now->disco.b))
-		wg_peer_restarted(n->wg, loop_now_ms(n->loop), (uint64_t)now->id);
+	if (!key_is_zero(was->node.disco.b) && !key_equal(was->node.disco.b, now->disco.b))
+		a->ops.peer_restarted(a->ops.arg, (uint64_t)now->id);
 }
 
-/* Its way to the server ended. It may still be there; the resolver need not wait long to find out. */
-static void notice_offline(struct node *n, const struct netmap *old, const struct ctl_node *now)
+/* It may still be there; the resolver need not wait long to find out. */
+static void notice_offline(struct apply *a, const struct netmap_peer *was, const struct ctl_node *now)
 {
-	const struct netmap_peer *was = netmap_peer_by_id(old, now->id);
-	if (was && was->node.online == OPT_TRUE && now->online == OPT_FALSE)
-		names_peer_gone(&n->names, now);
+	if (was->node.online == OPT_TRUE && now->online == OPT_FALSE)
+		a->ops.peer_offline(a->ops.arg, now);
 }
 
-static void remove_peer(struct node *n, const struct netmap_peer *p)
+static void remove_who_went(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
 {
-	path_peer_remove(n->path, (uint64_t)p->node.id);
-	wg_peer_remove(n->wg, (uint64_t)p->node.id);
-}
-
-/* --- interface --- */
-
-/* One route for each mesh prefix, and one for each address outside of them. */
-static int apply_iface(struct node *n, const struct netmap *m, struct errbuf *eb)
-{
-	struct prefix addrs[SELF_ADDRS_MAX + 2], *routes = calloc(ROUTES_MAX, sizeof(*routes));
-	size_t n_addrs = 0, n_routes = 0;
-	if (!routes)
-		return err_set(eb, -12, "set up %s", tun_name(n->tun));
-	const struct ctl_prefixes *own = &m->self->node.addresses;
-	bool v4 = false, v6 = false;
-	for (size_t i = 0; i < own->n && n_addrs < SELF_ADDRS_MAX; i++) {
-		addrs[n_addrs++] = own->v[i];
-		*(addr_is_v4(&own->v[i].ip) ? &v4 : &v6) = true;
+	for (size_t i = 0; d && i < d->n_removed; i++)
+		a->ops.peer_remove(a->ops.arg, (uint64_t)d->removed[i]->node.id);
+	for (size_t i = 0; d && i < d->n_changed; i++) {
+		if (is_out(a, d->changed[i]))
+			a->ops.peer_remove(a->ops.arg, (uint64_t)d->changed[i]->node.id);
 	}
-	addrs[n_addrs++] = prefix_of(&addr_service_v4);
-	if (v6)
-		addrs[n_addrs++] = prefix_of(&addr_service_v6);
-	if (v4)
-		prefix_parse("100.64.0.0/10", &routes[n_routes++]);
-	if (v6)
-		prefix_parse("fd7a:115c:a1e0::/48", &routes[n_routes++]);
-	for (size_t i = 0; i < m->n_peers; i++) {
-		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
-		for (size_t j = 0; j < a->n && n_routes < ROUTES_MAX; j++) {
-			if (!addr_is_mesh(&a->v[j].ip))
-				routes[n_routes++] = a->v[j];
-		}
+	for (size_t i = 0; !d && old && i < old->n_peers; i++) {
+		const struct netmap_peer *p = netmap_peer_by_id(a->map, old->peers[i]->node.id);
+		if (!p || is_out(a, p))
+			a->ops.peer_remove(a->ops.arg, (uint64_t)old->peers[i]->node.id);
 	}
-	int err = iface_apply(n->iface, addrs, n_addrs, routes, n_routes, eb);
-	free(routes);
-	return err;
 }
 
-/* --- keys that end --- */
-
-bool apply_self_expired(const struct node *n)
+static void set_who_came(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
 {
-	return n->map && netmap_peer_expired(n->map, n->map->self, clock_unix_ms());
-}
-
-static void tell_state(struct node *n)
-{
-	bool expired = apply_self_expired(n);
-	if (expired)
-		n->state.logged_in = false; /* the next `up` asks for a new key */
-	node_set_backend(n, expired ? NODE_NEEDS_LOGIN : NODE_RUNNING);
-}
-
-static void watch_expiry(struct node *n)
-{
-	int64_t now = clock_unix_ms() + n->map->clock_offset_ms, next = INT64_MAX;
-	for (size_t i = 0; i <= n->map->n_peers; i++) {
-		const struct netmap_peer *p = i ? n->map->peers[i - 1] : n->map->self;
-		if (p->node.key_expiry_ms > now && p->node.key_expiry_ms < next)
-			next = p->node.key_expiry_ms;
+	if (!d || apply_is_missing(a, APPLY_PEERS)) {
+		set_all_peers(a);
+	} else {
+		for (size_t i = 0; i < d->n_added; i++)
+			set_peer(a, d->added[i]);
+		for (size_t i = 0; i < d->n_changed; i++)
+			set_peer(a, d->changed[i]);
 	}
-	if (next == INT64_MAX)
-		loop_timer_clear(n->expiry);
-	else
-		loop_timer_set(
-			n->expiry, next - now < EXPIRY_LOOK_MS ? (uint64_t)(next - now) : EXPIRY_LOOK_MS);
+	for (size_t i = 0; d && old && i < d->n_changed; i++) {
+		const struct ctl_node *now = &d->changed[i]->node;
+		const struct netmap_peer *was = netmap_peer_by_id(old, now->id);
+		if (!was)
+			continue;
+		notice_restart(a, was, now);
+		notice_offline(a, was, now);
+	}
 }
 
-/* --- the whole --- */
+/* d NULL: all of it is new. */
+static void make_true(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
+{
+	remove_who_went(a, old, d);
+	a->ops.map_set(a->ops.arg, a->map);
+	if (!d || d->filters || d->self || apply_is_missing(a, APPLY_RULES))
+		set_rules(a);
+	if ((!d || d->derp) && a->map->derp)
+		a->ops.relays_set(a->ops.arg, a->map->derp);
+	set_who_came(a, old, d);
+	if (!d || d->self || d->n_added || d->n_removed || d->addresses || apply_is_missing(a, APPLY_IFACE))
+		set_iface(a);
+	if (!d || d->names || d->dns || d->derp || d->self || apply_is_missing(a, APPLY_NAMES))
+		set_names(a, d);
+}
 
-int apply_map(struct node *n, struct netmap *next, struct errbuf *eb)
+void apply_map(struct apply *a, struct netmap *next)
 {
 	struct netmap_diff d;
-	struct netmap *old = n->map;
-	int err = 0;
-	if (!netmap_compare(old, next, &d)) {
-		netmap_put(next);
-		return err_set(eb, -12, "a map change was left out");
-	}
-	/* From here on the data plane reads the new map; the old one is held until what went is gone. */
-	n->map = next;
-	if (d.filters || d.self || !old)
-		err = apply_filter(n, next, eb);
-	if (d.derp && next->derp) {
-		relays_map_set(n->relays, next->derp);
-		path_derp_map_set(n->path, loop_now_ms(n->loop), next->derp);
-	}
-	for (size_t i = 0; i < d.n_added; i++)
-		add_peer(n, next, d.added[i]);
-	for (size_t i = 0; i < d.n_changed; i++) {
-		add_peer(n, next, d.changed[i]);
-		notice_restart(n, old, &d.changed[i]->node);
-		notice_offline(n, old, &d.changed[i]->node);
-	}
-	if ((d.self || d.n_added || d.n_removed || !old) && !err)
-		err = apply_iface(n, next, eb);
-	if ((d.names || d.dns || d.self || !old) && !err)
-		names_apply(&n->names, next, tun_name(n->tun), apply_self_expired(n));
-	for (size_t i = d.n_removed; i > 0; i--)
-		remove_peer(n, d.removed[i - 1]);
-	netmap_diff_fini(&d);
+	struct netmap *old = a->map;
+	bool compared = old && netmap_compare(old, next, &d);
+	a->map = next; /* the old one is held until what went is gone */
+	note_expiry(a, next->self);
+	make_true(a, old, compared ? &d : NULL);
+	if (compared)
+		netmap_diff_fini(&d);
 	netmap_put(old);
-	/* Soon, and not put off by what follows: a start without the server may come any moment. */
-	if (!n->map_cached && !loop_timer_is_set(n->map_save))
-		loop_timer_set(n->map_save, MAP_SAVE_MS);
-	if (!err) {
-		n->last_error[0] = 0;
-		tell_state(n);
-	}
-	watch_expiry(n);
-	node_rearm(n);
-	return err;
+	plan_retry(a);
+	a->ops.changed(a->ops.arg);
 }
 
-void apply_expiry(struct node *n)
+void apply_again(struct apply *a, enum apply_step s)
 {
-	if (!n->map)
+	if (!a->map)
 		return;
-	for (size_t i = 0; i < n->map->n_peers; i++) {
-		if (netmap_peer_expired(n->map, n->map->peers[i], clock_unix_ms()))
-			remove_peer(n, n->map->peers[i]);
+	switch (s) {
+	case APPLY_RULES: set_rules(a); break;
+	case APPLY_PEERS: set_all_peers(a); break;
+	case APPLY_IFACE: set_iface(a); break;
+	case APPLY_NAMES: set_names(a, NULL); break;
+	case APPLY_STEPS: return;
 	}
-	if (apply_self_expired(n)) {
-		names_apply(&n->names, n->map, tun_name(n->tun), true);
-		tell_state(n);
-	}
-	watch_expiry(n);
-	node_rearm(n);
+	plan_retry(a);
+	a->ops.changed(a->ops.arg);
 }
 
-void apply_nothing(struct node *n)
+void apply_nothing(struct apply *a)
 {
-	names_forget(&n->names);
-	for (size_t i = n->map ? n->map->n_peers : 0; i > 0; i--)
-		remove_peer(n, n->map->peers[i - 1]);
-	if (n->iface)
-		iface_apply(n->iface, NULL, 0, NULL, 0, NULL);
-	netmap_put(n->map);
-	n->map = NULL;
-	loop_timer_clear(n->expiry);
+	a->ops.forget(a->ops.arg);
+	for (size_t i = a->map ? a->map->n_peers : 0; i > 0; i--)
+		a->ops.peer_remove(a->ops.arg, (uint64_t)a->map->peers[i - 1]->node.id);
+	a->ops.map_set(a->ops.arg, NULL);
+	netmap_put(a->map);
+	apply_init(a, &a->ops);
+}
+
+/* --- time --- */
+
+bool apply_self_expired(const struct apply *a)
+{
+	return a->map && netmap_peer_expired(a->map, a->map->self, a->ops.unix_ms(a->ops.arg));
+}
+
+static bool expiry_passed(const struct apply *a)
+{
+	return a->map && a->expiry_ms <= server_now_ms(a);
+}
+
+/* Who ended is removed; when the next ends is found. */
+static void look_at_keys(struct apply *a)
+{
+	a->expiry_ms = INT64_MAX;
+	for (size_t i = 0; i <= a->map->n_peers; i++) {
+		const struct netmap_peer *p = i ? a->map->peers[i - 1] : a->map->self;
+		if (i && is_out(a, p))
+			a->ops.peer_remove(a->ops.arg, (uint64_t)p->node.id);
+		note_expiry(a, p);
+	}
+	if (apply_self_expired(a))
+		set_names(a, NULL);
+}
+
+static void retry_steps(struct apply *a)
+{
+	if (apply_is_missing(a, APPLY_RULES))
+		set_rules(a);
+	if (apply_is_missing(a, APPLY_PEERS))
+		set_all_peers(a);
+	if (apply_is_missing(a, APPLY_IFACE))
+		set_iface(a);
+	if (apply_is_missing(a, APPLY_NAMES))
+		set_names(a, NULL);
+}
+
+void apply_tick(struct apply *a)
+{
+	bool due = a->map && a->retry_ms <= a->ops.now_ms(a->ops.arg), ended = expiry_passed(a);
+	if (ended)
+		look_at_keys(a);
+	if (due)
+		retry_steps(a);
+	if (!due && !ended)
+		return;
+	plan_retry(a);
+	a->ops.changed(a->ops.arg);
+}
+
+uint64_t apply_deadline(const struct apply *a)
+{
+	if (!a->map)
+		return UINT64_MAX;
+	uint64_t due = a->retry_ms, now = a->ops.now_ms(a->ops.arg);
+	if (a->expiry_ms == INT64_MAX)
+		return due;
+	int64_t left = a->expiry_ms - server_now_ms(a);
+	uint64_t look = left < 0 ? now : left < EXPIRY_LOOK_MS ? now + (uint64_t)left : now + EXPIRY_LOOK_MS;
+	return look < due ? look : due;
+}
+
+void apply_init(struct apply *a, const struct apply_ops *ops)
+{
+	*a = (struct apply) { .ops = *ops, .retry_ms = UINT64_MAX, .expiry_ms = INT64_MAX };
 }

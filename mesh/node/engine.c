@@ -1,12 +1,14 @@
-/* What moves packets, opened and closed as a whole: TUN, UDP socket, WireGuard, path, relays, filter state.
- */
+/* Opening, closing and wiring; the packets themselves are in plane/.
+ *
+ * One loop, one thread. Entries from it: TUN, UDP socket, relays, the kernel's news of links, one timer for
+ * all deadlines of the cores, answers of name look-ups. Each hands what came to a core, and ends in
+ * engine_rearm. The cores' own calls come out in the midst of such an entry: sends go to the sockets at once;
+ * events go to who opened the engine (struct engine_events).
+ *
+ * Life: closed -> open (all or nothing) -> closed. `lost` asks for it from outside, since the engine may not
+ * free itself below one of its own callbacks. */
+#include "mesh/node/engine.h"
 #include "mesh/base/log.h"
-#include "mesh/node/links/server_link.h"
-#include "mesh/node/host/iface.h"
-#include "mesh/node/local/local_api.h"
-#include "mesh/node/names.h"
-#include "mesh/node/node.h"
-#include "mesh/node/links/relays.h"
 #include "mesh/node/plane/tsmp.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/resolve.h"
@@ -17,226 +19,318 @@
 
 enum { LOCAL_MAX = 32 };
 
-/* --- path's wishes --- */
-
-static void path_send_udp(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+static uint64_t now_of(const struct engine *e)
 {
-	udp_send(((struct node *)arg)->udp, to, p, len);
+	return loop_now_ms(e->loop);
 }
 
-static void path_send_relay(
+/* --- the plane's sockets and clock --- */
+
+static void plane_tun_write(void *arg, struct pkt *const *pkts, size_t n)
+{
+	tun_write_batch(((struct engine *)arg)->tun, pkts, n);
+}
+
+static void plane_udp_send(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+{
+	udp_send(((struct engine *)arg)->udp, to, p, len);
+}
+
+static void plane_udp_send_batch(void *arg, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+{
+	udp_send_batch(((struct engine *)arg)->udp, to, pkts, n);
+}
+
+static void plane_relay_send(
 	void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
 {
-	relays_send(((struct node *)arg)->relays, region, to, p, len);
+	relays_send(((struct engine *)arg)->relays, region, to, p, len);
 }
+
+static void plane_relay_send_batch(
+	void *arg, int32_t region, const struct node_key *to, struct pkt *const *pkts, size_t n)
+{
+	relays_send_batch(((struct engine *)arg)->relays, region, to, pkts, n);
+}
+
+static uint64_t plane_now_ms(void *arg)
+{
+	return now_of(arg);
+}
+
+/* --- path's wishes --- */
 
 static void path_self_changed(void *arg)
 {
-	struct node *n = arg;
-	if (n->server)
-		server_link_update(n->server);
+	struct engine *e = arg;
+	e->events.self_changed(e->events.arg);
 }
 
 static void path_home_changed(void *arg, int32_t region)
 {
-	struct node *n = arg;
-	log_info("home relay: %s", relays_region_code(n->relays, region));
-	relays_home_set(n->relays, region);
+	struct engine *e = arg;
+	log_info("home relay: %s", relays_region_code(e->relays, region));
+	relays_home_set(e->relays, region);
 }
 
 static void path_way_changed(void *arg, uint64_t peer)
 {
-	struct node *n = arg;
+	struct engine *e = arg;
 	struct path_state s;
-	const struct netmap_peer *p = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
-	uint64_t now = loop_now_ms(n->loop);
-	wg_path_changed(n->wg, now, peer);
-	names_network_changed(&n->names);
-	if (!p || !path_peer_state(n->path, now, peer, &s))
-		return;
-	char at[ENDPOINT_TEXT];
-	log_info("peer %s: %s %s", p->node.name, s.direct ? "direct" : "relay",
-		s.direct ? endpoint_format(&s.at, at) : relays_region_code(n->relays, s.region));
+	const struct netmap_peer *p = plane_peer(&e->plane, peer);
+	wg_path_changed(e->plane.wg, now_of(e), peer);
+	if (p && path_peer_state(e->path, now_of(e), peer, &s)) {
+		char at[ENDPOINT_TEXT];
+		log_info("peer %s: %s %s", p->node.name, s.direct ? "direct" : "relay",
+			s.direct ? endpoint_format(&s.at, at) : relays_region_code(e->relays, s.region));
+	}
+	e->events.way_changed(e->events.arg, peer);
 }
 
 static void path_ping_done(
 	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
 {
-	local_api_ping_done(arg, token, peer, at, region, ms);
+	struct engine *e = arg;
+	e->events.ping_done(e->events.arg, token, peer, at, region, ms);
 }
 
 static void path_https_probe(void *arg, int32_t region)
 {
-	relays_measure(((struct node *)arg)->relays, region);
+	relays_measure(((struct engine *)arg)->relays, region);
 }
 
-struct lookup {
-	struct lookup *next;
-	struct node *n;
+struct engine_lookup {
+	struct engine_lookup *next;
+	struct engine *e;
 	struct resolve *r;
 	char host[256];
 };
 
-static void lookup_free(struct node *n, struct lookup *l)
+static void lookup_free(struct engine_lookup *l)
 {
-	struct lookup **at = &n->lookups;
+	struct engine_lookup **at = &l->e->lookups;
 	while (*at != l)
 		at = &(*at)->next;
 	*at = l->next;
 	free(l);
 }
 
-static void host_resolved(void *arg, int code, const struct endpoint *at, size_t count, const char *why)
+static void lookup_answered(void *arg, int code, const struct endpoint *at, size_t count, const char *why)
 {
-	struct lookup *l = arg;
-	struct node *n = l->n;
+	struct engine_lookup *l = arg;
+	struct engine *e = l->e;
 	struct addr addrs[RESOLVE_MAX];
 	size_t k = 0;
 	if (code)
 		log_info("relay %s: %s", l->host, why);
 	for (; k < count && k < RESOLVE_MAX; k++)
 		addrs[k] = at[k].ip;
-	path_resolved(n->path, loop_now_ms(n->loop), l->host, addrs, k);
-	lookup_free(n, l);
-	node_rearm(n);
+	path_resolved(e->path, now_of(e), l->host, addrs, k);
+	lookup_free(l);
+	engine_rearm(e);
 }
 
 static void path_resolve(void *arg, const char *host)
 {
-	struct node *n = arg;
-	struct lookup *l = calloc(1, sizeof(*l));
+	struct engine *e = arg;
+	struct engine_lookup *l = calloc(1, sizeof(*l));
 	if (!l)
 		return;
 	snprintf(l->host, sizeof(l->host), "%s", host);
-	l->n = n;
-	l->next = n->lookups;
-	n->lookups = l;
-	l->r = resolve_start(n->loop, host, host_resolved, l);
+	l->e = e;
+	l->next = e->lookups;
+	e->lookups = l;
+	l->r = resolve_start(e->loop, host, lookup_answered, l);
 	if (!l->r)
-		lookup_free(n, l);
+		lookup_free(l);
 }
 
 static void path_probe_data(void *arg, uint64_t peer, uint64_t token, const struct path_way *way)
 {
-	tsmp_ping(arg, peer, token, way);
+	tsmp_ping(&((struct engine *)arg)->plane, peer, token, way);
 }
 
-/* --- facts for path --- */
+/* --- what comes from the loop --- */
 
-static void relay_up(void *arg, int32_t region, bool up)
+static void tun_received(void *arg, struct pkt *pkts, size_t n)
 {
-	struct node *n = arg;
-	path_relay_up(n->path, loop_now_ms(n->loop), region, up);
-	node_rearm(n);
+	struct engine *e = arg;
+	dataplane_tun_received(&e->plane, pkts, n);
+	engine_rearm(e);
 }
 
-static void relay_peer_gone(void *arg, int32_t region, const struct node_key *who)
+static void tun_lost(void *arg, int code)
 {
-	struct node *n = arg;
-	struct path_state way;
-	path_relay_peer_gone(n->path, loop_now_ms(n->loop), region, who);
-	for (size_t i = 0; n->map && i < n->map->n_peers; i++) {
-		const struct ctl_node *peer = &n->map->peers[i]->node;
-		if (key_equal(peer->key.b, who->b) &&
-			path_peer_state(n->path, loop_now_ms(n->loop), (uint64_t)peer->id, &way) &&
-			!way.direct)
-			names_peer_gone(&n->names, peer);
-	}
-	node_rearm(n);
+	struct engine *e = arg;
+	log_warn("interface %s is gone (%s); making it anew", tun_name(e->tun), err_text(code));
+	e->events.lost(e->events.arg);
 }
 
-static void relay_latency(void *arg, int32_t region, double ms)
+static void udp_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
 {
-	struct node *n = arg;
-	path_https_latency(n->path, loop_now_ms(n->loop), region, ms);
-	node_rearm(n);
+	struct engine *e = arg;
+	dataplane_udp_received(&e->plane, pkts, from, n);
+	engine_rearm(e);
+}
+
+static void udp_failed(void *arg, const struct endpoint *to, int code)
+{
+	struct engine *e = arg;
+	(void)code; /* whatever the reason, this way is shut for a while */
+	path_send_failed(e->path, to);
 }
 
 static void relay_received(
 	void *arg, int32_t region, const struct node_key *from, const uint8_t *p, size_t len)
 {
-	dataplane_relay_received(arg, region, from, p, len);
+	dataplane_relay_received(&((struct engine *)arg)->plane, region, from, p, len);
 }
 
 static void relay_flush(void *arg)
 {
-	dataplane_relay_flush(arg);
+	struct engine *e = arg;
+	dataplane_relay_flush(&e->plane);
+	engine_rearm(e);
 }
 
-static void udp_failed(void *arg, const struct endpoint *to, int code)
+static void relay_up(void *arg, int32_t region, bool up)
 {
-	struct node *n = arg;
-	(void)code; /* whatever the reason, this way is shut for a while */
-	path_send_failed(n->path, to);
+	struct engine *e = arg;
+	path_relay_up(e->path, now_of(e), region, up);
+	engine_rearm(e);
 }
 
-static void links_changed(struct node *n)
+static void relay_peer_gone(void *arg, int32_t region, const struct node_key *who)
+{
+	struct engine *e = arg;
+	struct path_state way;
+	uint64_t id;
+	path_relay_peer_gone(e->path, now_of(e), region, who);
+	const struct netmap_peer *p = path_peer_by_key(e->path, who, &id) ? plane_peer(&e->plane, id) : NULL;
+	if (p && path_peer_state(e->path, now_of(e), id, &way) && !way.direct)
+		e->events.peer_gone(e->events.arg, &p->node);
+	engine_rearm(e);
+}
+
+static void relay_latency(void *arg, int32_t region, double ms)
+{
+	struct engine *e = arg;
+	path_https_latency(e->path, now_of(e), region, ms);
+	engine_rearm(e);
+}
+
+static void look_at_links(struct engine *e)
 {
 	struct addr local[LOCAL_MAX];
-	size_t k = iface_local(n->iface, local, LOCAL_MAX);
-	path_links_changed(n->path, loop_now_ms(n->loop), local, k, udp_port(n->udp));
-	relays_links_changed(n->relays, local, k);
-	names_links_changed(&n->names);
-	if (n->server)
-		server_link_try_now(n->server);
+	size_t k = iface_local(e->iface, local, LOCAL_MAX);
+	path_links_changed(e->path, now_of(e), local, k, udp_port(e->udp));
+	relays_links_changed(e->relays, local, k);
 }
 
 static void monitor_ready(void *arg, int events)
 {
-	struct node *n = arg;
+	struct engine *e = arg;
 	(void)events;
-	if (nl_monitor_read(n->monitor_fd, NULL)) {
-		iface_repair(n->iface);
-		links_changed(n);
+	if (nl_monitor_read(e->monitor_fd, NULL)) {
+		iface_repair(e->iface);
+		look_at_links(e);
+		e->events.links_changed(e->events.arg);
 	}
-	node_rearm(n);
+	engine_rearm(e);
 }
-
-/* --- time --- */
 
 static void ticked(void *arg)
 {
-	struct node *n = arg;
-	uint64_t now = loop_now_ms(n->loop);
-	wg_tick(n->wg, now);
-	path_tick(n->path, now);
-	node_rearm(n);
+	struct engine *e = arg;
+	uint64_t now = now_of(e);
+	wg_tick(e->plane.wg, now);
+	path_tick(e->path, now);
+	engine_rearm(e);
 }
 
-void node_rearm(struct node *n)
+void engine_rearm(struct engine *e)
 {
-	if (!n->tick)
+	if (!e->tick)
 		return;
-	uint64_t now = loop_now_ms(n->loop);
-	path_flush(n->path, now);
-	uint64_t a = wg_deadline(n->wg), b = path_deadline(n->path), due = a < b ? a : b;
+	uint64_t now = now_of(e);
+	path_flush(e->path, now);
+	uint64_t a = wg_deadline(e->plane.wg), b = path_deadline(e->path), due = a < b ? a : b;
 	if (due == UINT64_MAX)
-		loop_timer_clear(n->tick);
+		loop_timer_clear(e->tick);
 	else
-		loop_timer_set(n->tick, due > now ? due - now : 0);
+		loop_timer_set(e->tick, due > now ? due - now : 0);
+}
+
+/* --- what the map says --- */
+
+bool engine_peer_set(struct engine *e, const struct ctl_node *c)
+{
+	const struct ctl_prefixes *own = &c->addresses; /* routes of others are not taken here */
+	struct path_peer pp = { .id = (uint64_t)c->id,
+		.key = c->key,
+		.disco = c->disco,
+		.endpoints = c->endpoints.v,
+		.n_endpoints = c->endpoints.n,
+		.home = c->home_derp };
+	return wg_peer_set(e->plane.wg, (uint64_t)c->id, &c->key, NULL, own->v, own->n) &&
+	       path_peer_set(e->path, now_of(e), &pp);
+}
+
+void engine_peer_remove(struct engine *e, uint64_t id)
+{
+	path_peer_remove(e->path, id);
+	wg_peer_remove(e->plane.wg, id);
+}
+
+void engine_peer_restarted(struct engine *e, uint64_t id)
+{
+	wg_peer_restarted(e->plane.wg, now_of(e), id);
+}
+
+void engine_relays_set(struct engine *e, const struct ctl_derp_map *m)
+{
+	relays_map_set(e->relays, m);
+	path_derp_map_set(e->path, now_of(e), m);
+}
+
+void engine_server_up(struct engine *e, bool up)
+{
+	if (!engine_is_open(e))
+		return;
+	path_control_up(e->path, now_of(e), up);
+	dataplane_server_up(&e->plane, up);
+}
+
+void engine_sessions_renew(struct engine *e, uint64_t until_ms)
+{
+	const struct netmap *m = e->plane.map;
+	struct wg_peer_stats ws;
+	for (size_t i = 0; m && i < m->n_peers; i++) {
+		uint64_t id = (uint64_t)m->peers[i]->node.id;
+		if (wg_peer_stats(e->plane.wg, id, &ws) && ws.session && ws.last_handshake_ms <= until_ms)
+			wg_peer_restarted(e->plane.wg, now_of(e), id);
+	}
+	engine_rearm(e);
+}
+
+uint64_t engine_handshake_floor(const struct engine *e)
+{
+	return e->plane.wg ? wg_clock_floor(e->plane.wg) : 0;
 }
 
 /* --- opening --- */
 
-/* Somebody removed the interface from under us. */
-static void tun_lost(void *arg, int code)
-{
-	struct node *n = arg;
-	log_warn("interface %s is gone (%s); making it anew", tun_name(n->tun), err_text(code));
-	node_reopen(n);
-}
-
 /* Peers refuse handshakes older than our last: a clock that stepped back meanwhile must not cut us off. */
-static uint64_t handshake_clock(const struct node *n)
+static uint64_t handshake_clock(uint64_t floor_ms)
 {
 	uint64_t now = (uint64_t)clock_unix_ms();
-	return now > n->state.handshake_floor_ms ? now : n->state.handshake_floor_ms;
+	return now > floor_ms ? now : floor_ms;
 }
 
-static int open_cores(struct node *n, struct errbuf *eb)
+static int open_cores(struct engine *e, const struct engine_config *cfg, struct errbuf *eb)
 {
-	struct path_ops po = { .send_udp = path_send_udp,
-		.send_relay = path_send_relay,
+	struct path_ops po = { .send_udp = plane_udp_send,
+		.send_relay = plane_relay_send,
 		.self_changed = path_self_changed,
 		.home_changed = path_home_changed,
 		.way_changed = path_way_changed,
@@ -244,87 +338,85 @@ static int open_cores(struct node *n, struct errbuf *eb)
 		.https_probe = path_https_probe,
 		.resolve = path_resolve,
 		.probe_data = path_probe_data,
-		.arg = n };
+		.arg = e };
 	struct relays_events re = { .received = relay_received,
 		.flush = relay_flush,
 		.up = relay_up,
 		.peer_gone = relay_peer_gone,
 		.latency = relay_latency,
-		.arg = n };
-	struct wg_ops wo = dataplane_wg_ops;
-	struct node_key pub;
-	uint64_t seed;
-	wo.arg = n;
-	key_public(n->state.node.b, pub.b);
-	random_system.fill(random_system.arg, &seed, sizeof(seed));
-	n->engine_key = pub;
-	n->wg = wg_new(&n->state.node, &wo, &random_system);
-	if (n->wg)
-		wg_clock_set(n->wg, loop_now_ms(n->loop), handshake_clock(n));
-	n->path = path_new(&pub, &po, &random_system);
-	n->relays = relays_open(n->loop, &n->state.node, &re, &random_system);
-	n->flows = filter_flows_new(seed);
-	n->filter = filter_build(NULL, 0, NULL, 0);
-	n->tick = loop_timer_new(n->loop, ticked, n);
-	return n->wg && n->path && n->relays && n->flows && n->filter && n->tick
-		       ? 0
-		       : err_set(eb, -ENOMEM, "start");
+		.arg = e };
+	struct plane_io io = { .tun_write = plane_tun_write,
+		.udp_send = plane_udp_send,
+		.udp_send_batch = plane_udp_send_batch,
+		.relay_send = plane_relay_send,
+		.relay_send_batch = plane_relay_send_batch,
+		.now_ms = plane_now_ms,
+		.arg = e };
+	key_public(cfg->us->b, e->key.b);
+	e->path = path_new(&e->key, &po, &random_system);
+	e->relays = relays_open(e->loop, cfg->us, &re, &random_system);
+	e->tick = loop_timer_new(e->loop, ticked, e);
+	if (!e->path || !e->relays || !e->tick)
+		return err_set(eb, -ENOMEM, "start");
+	struct plane_config pc = { .us = cfg->us,
+		.rnd = &random_system,
+		.io = &io,
+		.path = e->path,
+		.handshake_clock_ms = handshake_clock(cfg->handshake_floor_ms) };
+	return dataplane_open(&e->plane, &pc, eb);
 }
 
-int engine_open(struct node *n, struct errbuf *eb)
+int engine_open(
+	struct engine *e, const struct engine_config *cfg, const struct engine_events *ev, struct errbuf *eb)
 {
-	struct tun_events te = { .received = dataplane_tun_received, .lost = tun_lost, .arg = n };
-	struct udp_events ue = { .received = dataplane_udp_received, .send_failed = udp_failed, .arg = n };
+	struct tun_events te = { .received = tun_received, .lost = tun_lost, .arg = e };
+	struct udp_events ue = { .received = udp_received, .send_failed = udp_failed, .arg = e };
 	*eb = (struct errbuf) { 0 };
-	n->monitor_fd = -1;
-	n->tun = tun_open(n->loop, n->opt.tun_name, &te, eb);
-	if (!n->tun)
+	*e = (struct engine) { .loop = cfg->loop, .events = *ev, .monitor_fd = -1 };
+	e->tun = tun_open(e->loop, cfg->tun_name, &te, eb);
+	if (!e->tun)
 		goto fail;
-	n->iface = iface_open(tun_name(n->tun), n->opt.mtu, eb);
-	n->udp = n->iface ? udp_open(n->loop, n->opt.port, &ue, eb) : NULL;
-	if (!n->udp || open_cores(n, eb) != 0)
+	e->iface = iface_open(tun_name(e->tun), cfg->mtu, eb);
+	e->udp = e->iface ? udp_open(e->loop, cfg->port, &ue, eb) : NULL;
+	if (!e->udp || open_cores(e, cfg, eb) != 0)
 		goto fail;
-	n->monitor_fd = nl_monitor_open(NULL, eb);
-	n->monitor = n->monitor_fd >= 0 ? loop_fd_new(n->loop, n->monitor_fd, monitor_ready, n) : NULL;
-	if (!n->monitor)
+	e->monitor_fd = nl_monitor_open(NULL, eb);
+	e->monitor = e->monitor_fd >= 0 ? loop_fd_new(e->loop, e->monitor_fd, monitor_ready, e) : NULL;
+	if (!e->monitor)
 		goto fail;
-	loop_fd_set(n->monitor, LOOP_READ);
-	links_changed(n);
-	node_rearm(n);
+	loop_fd_set(e->monitor, LOOP_READ);
+	look_at_links(e);
+	engine_rearm(e);
 	return 0;
 fail:
-	engine_close(n);
+	engine_close(e);
 	return eb->code ? eb->code : err_set(eb, -ENOMEM, "start");
 }
 
-void engine_close(struct node *n)
+void engine_close(struct engine *e)
 {
-	loop_fd_free(n->monitor);
-	if (n->monitor_fd >= 0)
-		close(n->monitor_fd);
-	while (n->lookups) {
-		resolve_cancel(n->lookups->r);
-		lookup_free(n, n->lookups);
+	struct loop_timer *tick = e->tick;
+	if (!e->loop)
+		return;
+	e->tick = NULL; /* what is closed below may still end in engine_rearm */
+	loop_timer_free(tick);
+	loop_fd_free(e->monitor);
+	if (e->monitor_fd >= 0)
+		close(e->monitor_fd);
+	while (e->lookups) {
+		resolve_cancel(e->lookups->r);
+		lookup_free(e->lookups);
 	}
-	loop_timer_free(n->tick);
-	relays_close(n->relays);
-	path_free(n->path);
-	wg_free(n->wg);
-	filter_free(n->filter);
-	filter_flows_free(n->flows);
-	udp_close(n->udp);
-	iface_close(n->iface);
-	tun_close(n->tun);
-	n->n_relayed = 0;
-	n->monitor = NULL;
-	n->monitor_fd = -1;
-	n->tick = NULL;
-	n->relays = NULL;
-	n->path = NULL;
-	n->wg = NULL;
-	n->filter = NULL;
-	n->flows = NULL;
-	n->udp = NULL;
-	n->iface = NULL;
-	n->tun = NULL;
+	relays_close(e->relays);
+	dataplane_close(&e->plane);
+	path_free(e->path);
+	udp_close(e->udp);
+	iface_close(e->iface);
+	tun_close(e->tun);
+	*e = (struct engine) { .monitor_fd = -1 };
+}
+
+bool engine_is_open(const struct engine *e)
+{
+	return e->plane.wg != NULL;
 }

@@ -397,42 +397,34 @@ static int apply(struct names *n, struct errbuf *eb)
 }
 
 /* What is to be true is in n already. */
-static void apply_and_tell(struct names *n)
+static int apply_and_tell(struct names *n, struct errbuf *eb)
 {
-	struct errbuf eb = { 0 };
 	char text[sizeof(n->no_dns)] = "", odd_before[sizeof(n->odd_dns)];
 	memcpy(odd_before, n->odd_dns, sizeof(odd_before));
 	n->odd_dns[0] = 0;
-	if (apply(n, &eb) != 0)
-		snprintf(text, sizeof(text), "mesh names do not resolve on this machine: %s", eb.text);
-	if (text[0] && strcmp(text, n->no_dns) != 0)
-		log_error("%s", text);
+	int err = apply(n, eb);
+	if (err)
+		snprintf(text, sizeof(text), "mesh names do not resolve on this machine: %s", eb->text);
 	if (n->odd_dns[0] && strcmp(n->odd_dns, odd_before) != 0)
 		log_warn("%s", n->odd_dns);
 	memcpy(n->no_dns, text, sizeof(text));
+	return err ? err_say(eb, err, "%s", n->no_dns) : 0;
 }
 
-void names_apply(struct names *n, struct netmap *m, const char *dev, bool expired)
+int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb)
 {
 	netmap_get(m);
 	netmap_put(n->map);
 	n->map = m;
 	n->expired = expired;
 	snprintf(n->dev, sizeof(n->dev), "%s", dev);
-	apply_and_tell(n);
+	return apply_and_tell(n, eb);
 }
 
-void names_refresh(struct names *n)
-{
-	if (n->map)
-		apply_and_tell(n);
-}
-
-void names_links_changed(struct names *n)
+bool names_links_changed(struct names *n)
 {
 	names_network_changed(n);
-	if (n->os_dns && (os_dns_base_changed(n->os_dns) || n->no_dns[0]))
-		names_refresh(n);
+	return n->os_dns && os_dns_base_changed(n->os_dns);
 }
 
 void names_network_changed(struct names *n)

@@ -24,16 +24,14 @@ struct names {
 	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
 };
 
-/* A failure is kept in n->no_dns: a mesh without names is better than none. Tried again by names_refresh.
- * expired: our own key has; dev: the mesh interface, copied. */
-void names_apply(struct names *n, struct netmap *m, const char *dev, bool expired);
+/* expired: our own key has; dev: the mesh interface, copied. A failure leaves what could be done, and is kept
+ * in n->no_dns as well: a mesh without names is better than none. */
+int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb);
 void names_forget(struct names *n); /* resolv.conf back, resolver closed */
 /* The server lost sight of a peer. It may be a nameserver. */
 void names_peer_gone(struct names *n, const struct ctl_node *peer);
-/* resolv.conf was rewritten, or the preference changed. */
-void names_refresh(struct names *n);
-/* The machine's links changed: its own nameservers may be others, and what failed may work. */
-void names_links_changed(struct names *n);
+/* The machine's links changed. true: its own nameservers are others, and names_apply should look at them. */
+bool names_links_changed(struct names *n);
 /* A way to somewhere opened or closed: upstreams that were given up may answer again. */
 void names_network_changed(struct names *n);
 

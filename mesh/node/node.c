@@ -1,42 +1,34 @@
 #include "mesh/node/node.h"
 #include "mesh/base/log.h"
 #include "mesh/node/links/server_link.h"
-#include "mesh/node/host/iface.h"
 #include "mesh/node/local/local_api.h"
-#include "mesh/node/names.h"
 #include "mesh/node/host/os_dns.h"
+#include "mesh/node/plane/rules.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, LOCK_MS = 2000, LOCK_STEP_MS = 20 };
+enum {
+	REOPEN_MS = 5000,
+	SAVE_AGAIN_MS = 10000,
+	MAP_SAVE_MS = 100,
+	LOCK_MS = 2000,
+	LOCK_STEP_MS = 20,
+	ROUTES_MAX = 1024,
+	SELF_ADDRS_MAX = 8
+};
 
-static const char *const backend_names[] = { [NODE_NO_STATE] = "NoState",
-	[NODE_NEEDS_LOGIN] = "NeedsLogin",
-	[NODE_NEEDS_APPROVAL] = "NeedsMachineAuth",
-	[NODE_STOPPED] = "Stopped",
-	[NODE_STARTING] = "Starting",
-	[NODE_RUNNING] = "Running" };
-
-const char *node_backend_text(enum node_backend s)
+static void backend_changed(void *arg)
 {
-	return backend_names[s];
-}
-
-void node_set_backend(struct node *n, enum node_backend s)
-{
-	if (s != NODE_NEEDS_LOGIN)
-		n->auth_url[0] = 0;
-	if (n->backend != s)
-		log_info("state: %s", node_backend_text(s));
-	n->backend = s;
+	struct node *n = arg;
 	if (n->api)
 		local_api_state_changed(n->api);
 }
@@ -67,7 +59,7 @@ static void save_map(void *arg)
 	struct buf b = { 0 };
 	struct errbuf eb = { 0 };
 	char text[sizeof(n->unsaved_map)] = "";
-	if (n->map && netmap_write(n->map, &b) &&
+	if (n->apply.map && netmap_write(n->apply.map, &b) &&
 		state_map_save(n->opt.state_dir, buf_data(&b), b.len, &eb) != 0) {
 		snprintf(text, sizeof(text), "the map is not kept for a start without the server: %s",
 			eb.text);
@@ -104,8 +96,7 @@ static void apply_cached(struct node *n)
 	if (map) {
 		n->map_cached = true;
 		log_info("using the map kept on disk: %zu peers", map->n_peers);
-		if (apply_map(n, map, &eb) != 0)
-			log_error("%s", eb.text);
+		apply_map(&n->apply, map);
 	} else if (err && err != -ENOENT) {
 		log_warn("the map kept on disk is not usable: %s", eb.text);
 	}
@@ -113,35 +104,255 @@ static void apply_cached(struct node *n)
 	buf_free(&b);
 }
 
-static bool engine_running(const struct node *n)
+/* --- what a map asks of the machine and the engine --- */
+
+static void step_map(void *arg, struct netmap *m)
 {
-	return n->wg != NULL;
+	struct node *n = arg;
+	if (engine_is_open(&n->engine))
+		dataplane_map_set(&n->engine.plane, m);
 }
 
-static int start(struct node *n, struct errbuf *eb)
+static int step_rules(void *arg, const struct netmap *m, struct errbuf *eb)
 {
-	if (engine_running(n))
+	struct node *n = arg;
+	struct filter *f = rules_compile(m, eb);
+	if (!f)
+		return eb->code;
+	dataplane_rules_set(&n->engine.plane, f);
+	return 0;
+}
+
+static void step_rules_shut(void *arg)
+{
+	dataplane_rules_set(&((struct node *)arg)->engine.plane, NULL);
+}
+
+static int step_peer(void *arg, const struct ctl_node *peer, struct errbuf *eb)
+{
+	struct node *n = arg;
+	return engine_peer_set(&n->engine, peer)
+		       ? 0
+		       : err_say(eb, -ENOMEM, "peer %s: memory is short; it cannot be reached", peer->name);
+}
+
+static void step_peer_remove(void *arg, uint64_t id)
+{
+	struct node *n = arg;
+	if (engine_is_open(&n->engine))
+		engine_peer_remove(&n->engine, id);
+}
+
+static void step_peer_restarted(void *arg, uint64_t id)
+{
+	engine_peer_restarted(&((struct node *)arg)->engine, id);
+}
+
+static void step_peer_offline(void *arg, const struct ctl_node *peer)
+{
+	names_peer_gone(&((struct node *)arg)->names, peer);
+}
+
+static void step_relays(void *arg, const struct ctl_derp_map *m)
+{
+	engine_relays_set(&((struct node *)arg)->engine, m);
+}
+
+/* One route for each mesh prefix, and one for each address outside of them. */
+static int step_iface(void *arg, const struct netmap *m, struct errbuf *eb)
+{
+	struct node *n = arg;
+	struct prefix addrs[SELF_ADDRS_MAX + 2], *routes = calloc(ROUTES_MAX, sizeof(*routes));
+	size_t n_addrs = 0, n_routes = 0;
+	if (!routes)
+		return err_set(eb, -ENOMEM, "set up %s", tun_name(n->engine.tun));
+	const struct ctl_prefixes *own = &m->self->node.addresses;
+	bool v4 = false, v6 = false;
+	for (size_t i = 0; i < own->n && n_addrs < SELF_ADDRS_MAX; i++) {
+		addrs[n_addrs++] = own->v[i];
+		*(addr_is_v4(&own->v[i].ip) ? &v4 : &v6) = true;
+	}
+	addrs[n_addrs++] = prefix_of(&addr_service_v4);
+	if (v6)
+		addrs[n_addrs++] = prefix_of(&addr_service_v6);
+	if (v4)
+		prefix_parse("100.64.0.0/10", &routes[n_routes++]);
+	if (v6)
+		prefix_parse("fd7a:115c:a1e0::/48", &routes[n_routes++]);
+	for (size_t i = 0; i < m->n_peers; i++) {
+		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
+		for (size_t j = 0; j < a->n && n_routes < ROUTES_MAX; j++) {
+			if (!addr_is_mesh(&a->v[j].ip))
+				routes[n_routes++] = a->v[j];
+		}
+	}
+	int err = iface_apply(n->engine.iface, addrs, n_addrs, routes, n_routes, eb);
+	free(routes);
+	return err;
+}
+
+static int step_names(
+	void *arg, struct netmap *m, const struct netmap_diff *d, bool self_expired, struct errbuf *eb)
+{
+	struct node *n = arg;
+	(void)d;
+	return names_apply(&n->names, m, tun_name(n->engine.tun), self_expired, eb);
+}
+
+static void step_forget(void *arg)
+{
+	struct node *n = arg;
+	names_forget(&n->names);
+	if (n->engine.iface)
+		iface_apply(n->engine.iface, NULL, 0, NULL, 0, NULL);
+}
+
+static void watch_apply(struct node *n)
+{
+	uint64_t now = loop_now_ms(n->loop), due = apply_deadline(&n->apply);
+	if (due == UINT64_MAX)
+		loop_timer_clear(n->apply_due);
+	else
+		loop_timer_set(n->apply_due, due > now ? due - now : 0);
+}
+
+static void map_applied(void *arg)
+{
+	struct node *n = arg;
+	/* Soon, and not put off by what follows: a start without the server may come any moment. */
+	if (!n->map_cached && !loop_timer_is_set(n->map_save))
+		loop_timer_set(n->map_save, MAP_SAVE_MS);
+	if (apply_self_expired(&n->apply))
+		backend_heard(&n->backend, BACKEND_EXPIRED);
+	else if (!apply_is_missing(&n->apply, APPLY_RULES) && !apply_is_missing(&n->apply, APPLY_IFACE))
+		backend_heard(&n->backend, BACKEND_MAP);
+	watch_apply(n);
+	engine_rearm(&n->engine);
+}
+
+static void apply_is_due(void *arg)
+{
+	struct node *n = arg;
+	apply_tick(&n->apply);
+	watch_apply(n);
+}
+
+static uint64_t mono_ms(void *arg)
+{
+	return loop_now_ms(((struct node *)arg)->loop);
+}
+
+static int64_t wall_ms(void *arg)
+{
+	(void)arg;
+	return clock_unix_ms();
+}
+
+static void init_apply(struct node *n)
+{
+	struct apply_ops ops = { .map_set = step_map,
+		.rules_set = step_rules,
+		.rules_shut = step_rules_shut,
+		.peer_set = step_peer,
+		.peer_remove = step_peer_remove,
+		.peer_restarted = step_peer_restarted,
+		.peer_offline = step_peer_offline,
+		.relays_set = step_relays,
+		.iface_set = step_iface,
+		.names_set = step_names,
+		.forget = step_forget,
+		.changed = map_applied,
+		.now_ms = mono_ms,
+		.unix_ms = wall_ms,
+		.arg = n };
+	apply_init(&n->apply, &ops);
+}
+
+/* --- what the engine tells --- */
+
+static void engine_self_changed(void *arg)
+{
+	struct node *n = arg;
+	if (n->server)
+		server_link_update(n->server);
+}
+
+static void engine_way_changed(void *arg, uint64_t peer)
+{
+	(void)peer;
+	names_network_changed(&((struct node *)arg)->names);
+}
+
+static void engine_peer_gone(void *arg, const struct ctl_node *peer)
+{
+	names_peer_gone(&((struct node *)arg)->names, peer);
+}
+
+static void engine_ping_done(
+	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
+{
+	local_api_ping_done(arg, token, peer, at, region, ms);
+}
+
+static void engine_links_changed(void *arg)
+{
+	struct node *n = arg;
+	if (names_links_changed(&n->names))
+		apply_again(&n->apply, APPLY_NAMES);
+	if (n->server)
+		server_link_try_now(n->server);
+}
+
+static void engine_lost(void *arg)
+{
+	node_reopen(arg);
+}
+
+static int open_engine(struct node *n, struct errbuf *eb)
+{
+	struct engine_config cfg = { .loop = n->loop,
+		.tun_name = n->opt.tun_name,
+		.port = n->opt.port,
+		.mtu = n->opt.mtu,
+		.us = &n->state.node,
+		.handshake_floor_ms = n->state.handshake_floor_ms };
+	struct engine_events ev = { .self_changed = engine_self_changed,
+		.way_changed = engine_way_changed,
+		.peer_gone = engine_peer_gone,
+		.ping_done = engine_ping_done,
+		.links_changed = engine_links_changed,
+		.lost = engine_lost,
+		.arg = n };
+	return engine_open(&n->engine, &cfg, &ev, eb);
+}
+
+/* --- up and down --- */
+
+static int bring_up(struct node *n, struct errbuf *eb)
+{
+	if (engine_is_open(&n->engine))
 		return 0;
 	if (key_is_zero(n->state.node.b)) {
 		key_generate(&random_system, n->state.node.b);
-		n->state.logged_in = false;
+		backend_heard(&n->backend, BACKEND_FORGOTTEN);
 	}
-	int err = engine_open(n, eb);
+	int err = open_engine(n, eb);
 	if (err)
 		return err;
-	node_set_backend(n, n->state.logged_in ? NODE_STARTING : NODE_NEEDS_LOGIN);
+	backend_heard(&n->backend, BACKEND_UP);
 	if (n->state.logged_in)
 		apply_cached(n);
 	n->server = server_link_open(n);
 	return n->server ? 0 : err_set(eb, -ENOMEM, "start");
 }
 
-static void stop(struct node *n)
+static void bring_down(struct node *n)
 {
+	uint64_t floor_ms = engine_handshake_floor(&n->engine);
 	if (n->reopen)
 		loop_timer_clear(n->reopen);
-	if (n->wg && wg_clock_floor(n->wg) > n->state.handshake_floor_ms) {
-		n->state.handshake_floor_ms = wg_clock_floor(n->wg);
+	if (floor_ms > n->state.handshake_floor_ms) {
+		n->state.handshake_floor_ms = floor_ms;
 		node_save(n);
 	}
 	server_link_close(n->server);
@@ -150,9 +361,19 @@ static void stop(struct node *n)
 		loop_timer_clear(n->map_save);
 		save_map(n);
 	}
-	if (engine_running(n))
-		apply_nothing(n);
-	engine_close(n);
+	if (engine_is_open(&n->engine))
+		apply_nothing(&n->apply);
+	if (n->apply_due)
+		loop_timer_clear(n->apply_due);
+	engine_close(&n->engine);
+}
+
+static void stay_down(struct node *n, const struct errbuf *eb)
+{
+	snprintf(n->last_error, sizeof(n->last_error), "%s", eb->text);
+	log_error("%s", eb->text);
+	bring_down(n);
+	backend_heard(&n->backend, BACKEND_DOWN);
 }
 
 static void reopen(void *arg)
@@ -161,12 +382,9 @@ static void reopen(void *arg)
 	struct errbuf eb = { 0 };
 	if (!n->state.prefs.want_running)
 		return;
-	stop(n);
-	if (start(n, &eb) != 0) {
-		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
-		log_error("%s", eb.text);
-		stop(n);
-		node_set_backend(n, NODE_STOPPED);
+	bring_down(n);
+	if (bring_up(n, &eb) != 0) {
+		stay_down(n, &eb);
 		loop_timer_set(n->reopen, REOPEN_MS);
 	} else {
 		n->last_error[0] = 0;
@@ -180,7 +398,7 @@ void node_reopen(struct node *n)
 
 static void resolv_conf_changed(void *arg)
 {
-	names_refresh(&((struct node *)arg)->names);
+	apply_again(&((struct node *)arg)->apply, APPLY_NAMES);
 }
 
 static bool may_set_up_interfaces(void)
@@ -212,11 +430,6 @@ static int check_tun(struct errbuf *eb)
 }
 
 static void logged_out(void *arg);
-
-static void expiry_due(void *arg)
-{
-	apply_expiry(arg);
-}
 
 static int explain_folder(const struct node *n, struct errbuf *eb)
 {
@@ -261,8 +474,8 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->reopen = loop_timer_new(n->loop, reopen, n);
 	n->forget = loop_timer_new(n->loop, logged_out, n);
 	n->save_again = loop_timer_new(n->loop, save_again, n);
-	n->expiry = loop_timer_new(n->loop, expiry_due, n);
-	if (!n->save_again || !n->expiry || !n->map_save || !n->reopen || !n->forget)
+	n->apply_due = loop_timer_new(n->loop, apply_is_due, n);
+	if (!n->save_again || !n->apply_due || !n->map_save || !n->reopen || !n->forget)
 		return err_set(eb, -ENOMEM, "start");
 	n->api = local_api_open(n, n->opt.socket, eb);
 	if (!n->api)
@@ -273,13 +486,15 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->names = (struct names) { .loop = n->loop, .os_dns = n->os_dns, .prefs = &n->state.prefs };
 	if (!iface_service_taken())
 		os_dns_recover(n->os_dns);
-	node_set_backend(n, n->state.logged_in ? NODE_STOPPED : NODE_NEEDS_LOGIN);
-	return n->state.prefs.want_running ? start(n, eb) : 0;
+	backend_heard(&n->backend, n->state.logged_in ? BACKEND_DOWN : BACKEND_LOGGED_OUT);
+	return n->state.prefs.want_running ? bring_up(n, eb) : 0;
 }
 
 int node_open(struct node *n, struct loop *l, const struct node_options *opt, struct errbuf *eb)
 {
-	*n = (struct node) { .loop = l, .opt = *opt, .monitor_fd = -1, .state_lock = -1 };
+	*n = (struct node) { .loop = l, .opt = *opt, .state_lock = -1 };
+	backend_init(&n->backend, &n->state.logged_in, backend_changed, n);
+	init_apply(n);
 	int err = open_all(n, eb);
 	if (err)
 		node_close(n);
@@ -288,21 +503,21 @@ int node_open(struct node *n, struct loop *l, const struct node_options *opt, st
 
 void node_close(struct node *n)
 {
-	stop(n);
+	bring_down(n);
 	local_api_close(n->api);
 	os_dns_close(n->os_dns);
 	loop_timer_free(n->map_save);
 	loop_timer_free(n->reopen);
 	loop_timer_free(n->forget);
 	loop_timer_free(n->save_again);
-	loop_timer_free(n->expiry);
+	loop_timer_free(n->apply_due);
 	state_wipe(&n->state);
 	if (n->state_lock >= 0)
 		close(n->state_lock);
 	n->state_lock = -1;
 	n->api = NULL;
 	n->os_dns = NULL;
-	n->map_save = n->reopen = n->forget = n->save_again = n->expiry = NULL;
+	n->map_save = n->reopen = n->forget = n->save_again = n->apply_due = NULL;
 }
 
 void node_prefs_changed(struct node *n)
@@ -311,18 +526,15 @@ void node_prefs_changed(struct node *n)
 	node_save(n);
 	if (!n->state.prefs.want_running) {
 		n->last_error[0] = 0;
-		stop(n);
-		node_set_backend(n, NODE_STOPPED);
+		bring_down(n);
+		backend_heard(&n->backend, BACKEND_DOWN);
 		return;
 	}
-	if (engine_running(n)) {
-		names_refresh(&n->names);
+	if (engine_is_open(&n->engine)) {
+		apply_again(&n->apply, APPLY_NAMES);
 		server_link_update(n->server);
-	} else if (start(n, &eb) != 0) {
-		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
-		log_error("%s", eb.text);
-		stop(n);
-		node_set_backend(n, NODE_STOPPED);
+	} else if (bring_up(n, &eb) != 0) {
+		stay_down(n, &eb);
 	}
 }
 
@@ -338,14 +550,14 @@ void node_login(struct node *n, const char *auth_key)
 static void logged_out(void *arg)
 {
 	struct node *n = arg;
-	stop(n);
+	bring_down(n);
 	key_wipe(&n->state.node, sizeof(n->state.node));
 	n->state.server = (struct machine_key) { 0 };
-	n->state.logged_in = n->state.prefs.want_running = false;
+	n->state.prefs.want_running = false;
 	n->state.login_name[0] = n->last_error[0] = 0;
 	state_map_forget(n->opt.state_dir);
+	backend_heard(&n->backend, BACKEND_LOGGED_OUT);
 	node_save(n);
-	node_set_backend(n, NODE_NEEDS_LOGIN);
 }
 
 /* The answer comes out of the link that forgetting closes. */

@@ -53,18 +53,18 @@ static void describe_peer(struct node *n, struct arena *a, const struct ctl_node
 	struct path_state ps;
 	struct wg_peer_stats ws;
 	describe_node(a, c, out);
-	out->relay = relays_region_code(n->relays, c->home_derp);
-	if (path_peer_state(n->path, loop_now_ms(n->loop), (uint64_t)c->id, &ps)) {
+	out->relay = relays_region_code(n->engine.relays, c->home_derp);
+	if (path_peer_state(n->engine.path, loop_now_ms(n->loop), (uint64_t)c->id, &ps)) {
 		out->active = ps.active;
 		out->why = arena_strdup(a, ps.why);
 		if (ps.direct) {
 			char *text = arena_alloc(a, ENDPOINT_TEXT);
 			out->cur_addr = text ? endpoint_format(&ps.at, text) : "";
 		} else if (ps.region) {
-			out->relay = relays_region_code(n->relays, ps.region);
+			out->relay = relays_region_code(n->engine.relays, ps.region);
 		}
 	}
-	if (wg_peer_stats(n->wg, (uint64_t)c->id, &ws)) {
+	if (wg_peer_stats(n->engine.plane.wg, (uint64_t)c->id, &ws)) {
 		out->in_engine = true;
 		out->rx_bytes = ws.rx_bytes;
 		out->tx_bytes = ws.tx_bytes;
@@ -81,29 +81,29 @@ static void add_drop(struct api_status *s, const char *name, uint64_t count)
 static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 {
 	enum {
-		TOTAL = (sizeof(struct node_drops) + sizeof(struct wg_drops) + sizeof(struct path_drops) +
-				sizeof(struct filter_drops) + sizeof(struct tun_drops) +
-				sizeof(struct udp_drops)) /
+		TOTAL = (sizeof(struct plane_drops) + sizeof(uint64_t) + sizeof(struct wg_drops) +
+				sizeof(struct path_drops) + sizeof(struct filter_drops) +
+				sizeof(struct tun_drops) + sizeof(struct udp_drops)) /
 			sizeof(uint64_t)
 	};
 	s->drops = arena_array(a, TOTAL, sizeof(*s->drops));
-	if (!s->drops || !n->wg)
+	if (!s->drops || !n->engine.plane.wg)
 		return;
-	const struct wg_drops *w = wg_drops(n->wg);
-	const struct path_drops *p = path_drops(n->path);
-	const struct tun_drops *t = tun_drops(n->tun);
-	const struct udp_drops *u = udp_drops(n->udp);
-	n->drops.relay_queue_full = relays_dropped(n->relays);
-#define X(name) add_drop(s, "node." #name, n->drops.name);
-	NODE_DROPS(X)
+	const struct wg_drops *w = wg_drops(n->engine.plane.wg);
+	const struct path_drops *p = path_drops(n->engine.path);
+	const struct tun_drops *t = tun_drops(n->engine.tun);
+	const struct udp_drops *u = udp_drops(n->engine.udp);
+#define X(name) add_drop(s, "node." #name, n->engine.plane.drops.name);
+	PLANE_DROPS(X)
 #undef X
+	add_drop(s, "node.relay_queue_full", relays_dropped(n->engine.relays));
 #define X(name) add_drop(s, "wg." #name, w->name);
 	WG_DROPS(X)
 #undef X
 #define X(name) add_drop(s, "path." #name, p->name);
 	PATH_DROPS(X)
 #undef X
-#define X(name) add_drop(s, "filter." #name, n->filter_drops.name);
+#define X(name) add_drop(s, "filter." #name, n->engine.plane.filter_drops.name);
 	FILTER_DROPS(X)
 #undef X
 #define X(name) add_drop(s, "tun." #name, t->name);
@@ -136,8 +136,8 @@ static void add_problems(const struct netmap *m, struct arena *a, struct api_sta
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 7 }; /* the ifs below */
-	size_t from_map = n->map ? n->map->n_health : 0;
+	enum { OWN_LINES = 6 + APPLY_STEPS }; /* the ifs below */
+	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
 		return;
@@ -147,25 +147,26 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = n->unsaved;
 	if (n->unsaved_map[0])
 		s->health[s->n_health++] = n->unsaved_map;
-	if (n->names.no_dns[0])
-		s->health[s->n_health++] = n->names.no_dns;
+	for (size_t i = 0; i < APPLY_STEPS; i++)
+		if (n->apply.why[i][0])
+			s->health[s->n_health++] = n->apply.why[i];
 	if (n->names.odd_dns[0])
 		s->health[s->n_health++] = n->names.odd_dns;
 	if (n->server && !server_link_connected(n->server) && server_link_waiting_for(n->server)[0] &&
 		strcmp(server_link_waiting_for(n->server), n->last_error) != 0)
 		s->health[s->n_health++] = server_link_waiting_for(n->server);
 	for (size_t i = 0; i < from_map; i++)
-		s->health[s->n_health++] = n->map->health[i];
-	add_problems(n->map, a, s);
+		s->health[s->n_health++] = n->apply.map->health[i];
+	add_problems(n->apply.map, a, s);
 }
 
 static void add_map(struct node *n, struct arena *a, bool with_peers, struct api_status *s)
 {
-	const struct netmap *m = n->map;
+	const struct netmap *m = n->apply.map;
 	describe_node(a, &m->self->node, &s->self);
 	s->self.online = n->server && server_link_connected(n->server);
-	s->self.relay = relays_region_code(n->relays, path_home(n->path));
-	struct ctl_endpoints e = path_endpoints(n->path);
+	s->self.relay = relays_region_code(n->engine.relays, path_home(n->engine.path));
+	struct ctl_endpoints e = path_endpoints(n->engine.path);
 	s->self.addrs = e.v;
 	s->self.n_addrs = e.n;
 	s->ips = s->self.ips;
@@ -187,14 +188,14 @@ static void add_map(struct node *n, struct arena *a, bool with_peers, struct api
 		describe_peer(n, a, &m->peers[i]->node, out);
 		out->expired = netmap_peer_expired(m, m->peers[i], now);
 	}
-	s->self.expired = apply_self_expired(n);
+	s->self.expired = apply_self_expired(&n->apply);
 }
 
 void status_make(struct node *n, struct arena *a, bool with_peers, struct api_status *s)
 {
 	*s = (struct api_status) { .version = RW_VERSION,
-		.backend_state = node_backend_text(n->backend),
-		.auth_url = n->auth_url,
+		.backend_state = backend_text(n->backend.state),
+		.auth_url = n->backend.auth_url,
 		.tun = true,
 		.have_node_key = !key_is_zero(n->state.node.b),
 		.magic_suffix = "",
@@ -219,6 +220,6 @@ void status_make(struct node *n, struct arena *a, bool with_peers, struct api_st
 			server_link_connected(n->server) ? "connected" : server_link_waiting_for(n->server);
 	add_health(n, a, s);
 	add_drops(n, a, s);
-	if (n->map)
+	if (n->apply.map)
 		add_map(n, a, with_peers, s);
 }

@@ -4,9 +4,9 @@
 static void describe_network(struct node *n, struct arena *a, struct ctl_netinfo *out)
 {
 	struct path_report r;
-	path_report(n->path, &r);
+	path_report(n->engine.path, &r);
 	*out = (struct ctl_netinfo) { .mapping_varies = r.mapping_varies,
-		.preferred_derp = path_home(n->path),
+		.preferred_derp = path_home(n->engine.path),
 		.link_type = "",
 		.working_udp = r.done ? (r.udp ? OPT_TRUE : OPT_FALSE) : OPT_ABSENT,
 		.working_ipv6 = r.done ? (r.ipv6 ? OPT_TRUE : OPT_FALSE) : OPT_ABSENT };
@@ -37,7 +37,7 @@ void hostinfo_describe(struct node *n, struct arena *a, struct ctl_hostinfo *out
 	}
 	if (n->state.prefs.hostname[0])
 		out->hostname = n->state.prefs.hostname;
-	if (n->path) {
+	if (n->engine.path) {
 		out->has_netinfo = true;
 		describe_network(n, a, &out->netinfo);
 	}

@@ -85,8 +85,8 @@ static void disconnect(struct server_link *c)
 	loop_timer_clear(c->silence);
 	bool was = c->stage == SERVER_STREAM;
 	c->stage = SERVER_IDLE;
-	if (was && c->n->path)
-		path_control_up(c->n->path, loop_now_ms(c->n->loop), false);
+	if (was)
+		engine_server_up(&c->n->engine, false);
 }
 
 static void finish_logout(struct server_link *c)
@@ -127,8 +127,8 @@ static void retry_later(struct server_link *c, const char *what, const char *why
 	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (c->backoff_ms > BACKOFF_MAX_MS)
 		c->backoff_ms = BACKOFF_MAX_MS;
-	if (c->stage == SERVER_STREAM && c->n->path)
-		path_control_up(c->n->path, loop_now_ms(c->n->loop), false);
+	if (c->stage == SERVER_STREAM)
+		engine_server_up(&c->n->engine, false);
 	c->stage = SERVER_IDLE;
 	loop_timer_clear(c->silence);
 	loop_timer_set(c->retry, spread(c->backoff_ms));
@@ -141,7 +141,7 @@ static void stay_out(struct server_link *c, const char *why)
 	snprintf(c->waiting, sizeof(c->waiting), "%s", why);
 	c->auth_key[0] = 0;
 	c->stage = SERVER_IDLE;
-	node_set_backend(c->n, NODE_NEEDS_LOGIN);
+	backend_heard(&c->n->backend, BACKEND_ASKED);
 }
 
 static void silent(void *arg)
@@ -192,19 +192,20 @@ static void registered(struct server_link *c, const struct ctl_register_response
 {
 	struct node *n = c->n;
 	snprintf(n->state.login_name, sizeof(n->state.login_name), "%s", r->user.login_name);
-	n->state.logged_in = true;
-	n->auth_url[0] = n->last_error[0] = 0;
+	n->last_error[0] = 0;
+	backend_heard(&n->backend, BACKEND_ACCEPTED);
 	c->must_register = false;
 	c->auth_key[0] = c->followup[0] = 0;
 	c->old_key = (struct node_key) { 0 };
 	node_save(n);
 	struct node_key pub;
 	key_public(n->state.node.b, pub.b);
-	if (!key_equal(pub.b, n->engine_key.b)) {
+	if (!key_equal(pub.b, n->engine.key.b)) {
 		node_reopen(n);
 		return;
 	}
-	node_set_backend(n, n->map ? NODE_RUNNING : NODE_STARTING);
+	if (n->apply.map)
+		backend_heard(&n->backend, BACKEND_MAP);
 	open_stream(c);
 }
 
@@ -235,20 +236,19 @@ static void register_answered(struct server_link *c, int status, const char *bod
 	} else if (r.node_key_expired) {
 		key_public(c->n->state.node.b, c->old_key.b);
 		key_generate(&random_system, c->n->state.node.b);
-		c->n->state.logged_in = false;
+		backend_heard(&c->n->backend, BACKEND_FORGOTTEN);
 		send_register(c);
 	} else if (r.auth_url[0]) {
 		bool again = strcmp(c->followup, r.auth_url) == 0;
-		snprintf(c->n->auth_url, sizeof(c->n->auth_url), "%s", r.auth_url);
 		snprintf(c->followup, sizeof(c->followup), "%s", r.auth_url);
 		snprintf(c->waiting, sizeof(c->waiting), "waiting for approval: visit %s", r.auth_url);
-		node_set_backend(c->n, NODE_NEEDS_LOGIN);
+		backend_asked(&c->n->backend, r.auth_url);
 		if (again && loop_now_ms(c->n->loop) - c->asked_ms < FOLLOWUP_MIN_MS)
 			retry_later(c, "waiting for approval at", r.auth_url);
 		else
 			send_register(c);
 	} else if (!r.machine_authorized) {
-		node_set_backend(c->n, NODE_NEEDS_APPROVAL);
+		backend_heard(&c->n->backend, BACKEND_WAITS);
 		retry_later(c, "waiting for approval at", "this machine is not approved yet");
 	} else {
 		registered(c, &r);
@@ -299,9 +299,9 @@ static bool write_map_request(struct server_link *c, bool stream, struct buf *bo
 		.has_hostinfo = true };
 	key_public(n->state.node.b, m.node.b);
 	hostinfo_describe(n, &a, &m.hostinfo);
-	if (n->path) {
-		m.disco = *path_disco_key(n->path);
-		m.endpoints = path_endpoints(n->path);
+	if (n->engine.path) {
+		m.disco = *path_disco_key(n->engine.path);
+		m.endpoints = path_endpoints(n->engine.path);
 	}
 	bool ok = ctl_map_request_write(body, &m);
 	arena_free(&a);
@@ -378,18 +378,15 @@ static void use_map(struct server_link *c, const struct ctl_map_response *m)
 	struct errbuf eb;
 	bool first = c->first_of_stream;
 	/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
-	struct netmap *next = netmap_apply(first ? NULL : n->map, m, clock_unix_ms(), &eb);
+	struct netmap *next = netmap_apply(first ? NULL : n->apply.map, m, clock_unix_ms(), &eb);
 	if (!next) {
 		ask_whole_map(c, eb.text);
 		return;
 	}
-	warn_problems(n->map, next);
+	warn_problems(n->apply.map, next);
 	c->first_of_stream = false;
 	n->map_cached = false;
-	if (apply_map(n, next, &eb) != 0) {
-		snprintf(n->last_error, sizeof(n->last_error), "%s", eb.text);
-		log_error("%s", eb.text);
-	}
+	apply_map(&n->apply, next);
 	if (m->incomplete && !first)
 		ask_whole_map(c, m->problems[0].text);
 }
@@ -412,7 +409,7 @@ static void map_received(void *arg, const char *json, size_t len)
 			use_map(c, &m);
 	}
 	arena_free(&a);
-	node_rearm(c->n);
+	engine_rearm(&c->n->engine);
 }
 
 /* Official clients drop the WireGuard sessions of a peer whose disco key is new to them, and the peer cannot
@@ -420,14 +417,7 @@ static void map_received(void *arg, const char *json, size_t len)
 static void renew_sessions(void *arg)
 {
 	struct server_link *c = arg;
-	struct node *n = c->n;
-	struct wg_peer_stats ws;
-	for (size_t i = 0; n->wg && n->map && i < n->map->n_peers; i++) {
-		uint64_t id = (uint64_t)n->map->peers[i]->node.id;
-		if (wg_peer_stats(n->wg, id, &ws) && ws.session && ws.last_handshake_ms <= c->told_ms)
-			wg_peer_restarted(n->wg, loop_now_ms(n->loop), id);
-	}
-	node_rearm(n);
+	engine_sessions_renew(&c->n->engine, c->told_ms);
 }
 
 static void stream_head(void *arg, int status)
@@ -445,8 +435,7 @@ static void stream_head(void *arg, int status)
 		c->told_ms = loop_now_ms(c->n->loop);
 		loop_timer_set(c->renew, TOLD_MS);
 	}
-	if (c->n->path)
-		path_control_up(c->n->path, loop_now_ms(c->n->loop), true);
+	engine_server_up(&c->n->engine, true);
 	if (c->update_wanted)
 		server_link_update(c);
 }
@@ -470,7 +459,7 @@ static void stream_done(void *arg, int code)
 	if (c->stream_status == 404) {
 		/* The server forgot this node key: ask again; the machine key may still be known. */
 		c->must_register = true;
-		c->n->state.logged_in = false;
+		backend_heard(&c->n->backend, BACKEND_FORGOTTEN);
 		retry_later(c, "waiting for the control server at", "it does not know this node's key");
 		return;
 	}

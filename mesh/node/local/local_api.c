@@ -131,14 +131,14 @@ static void get_status(struct request *r)
 
 static void post_login(struct request *r)
 {
-	if (r->n->state.logged_in && r->n->backend >= NODE_STARTING) {
+	if (r->n->state.logged_in && r->n->backend.state >= BACKEND_STARTING) {
 		local_reply_error(r->conn, 400,
 			"this machine is logged in; to log in anew, log out first (ropewalk logout)");
 		return;
 	}
 	/* Official clients ask for this behind a start with a key, too: the key goes first. */
 	bool by_key = r->n->server && server_link_has_key(r->n->server);
-	if (!r->n->state.logged_in && !r->n->auth_url[0] && !by_key)
+	if (!r->n->state.logged_in && !r->n->backend.auth_url[0] && !by_key)
 		node_login(r->n, "");
 	local_reply_done(r->conn, 204);
 }
@@ -155,8 +155,8 @@ static bool write_notify(struct local_api *a, struct http_server_conn *c)
 	struct buf b = { 0 };
 	struct api_notify m = { .version = RW_VERSION,
 		.error = n->last_error,
-		.browse_to_url = n->auth_url,
-		.state = (int)n->backend };
+		.browse_to_url = n->backend.auth_url,
+		.state = (int)n->backend.state };
 	bool ok = api_notify_write(&b, &m) && (b.p[b.at + b.len - 1] == '\n' || buf_append(&b, "\n", 1)) &&
 		  http_reply_chunk(c, buf_data(&b), b.len) == 0;
 	buf_free(&b);
@@ -200,11 +200,11 @@ static void get_netcheck(struct request *r)
 	struct buf b = { 0 };
 	struct path_report pr;
 	char v4[ENDPOINT_TEXT] = "", v6[ENDPOINT_TEXT] = "";
-	if (!r->n->path) {
+	if (!r->n->engine.path) {
 		local_reply_error(r->conn, 503, "the node is stopped; run `ropewalk up` first");
 		return;
 	}
-	path_report(r->n->path, &pr);
+	path_report(r->n->engine.path, &pr);
 	struct api_netcheck m = { .udp = pr.udp,
 		.ipv4 = pr.ipv4,
 		.ipv6 = pr.ipv6,
@@ -215,8 +215,8 @@ static void get_netcheck(struct request *r)
 	m.regions = arena_array(&a, pr.n_regions, sizeof(*m.regions));
 	for (size_t i = 0; m.regions && i < pr.n_regions; i++)
 		m.regions[m.n_regions++] = (struct api_region_latency) { .id = pr.regions[i].id,
-			.code = relays_region_code(r->n->relays, pr.regions[i].id),
-			.name = relays_region_name(r->n->relays, pr.regions[i].id),
+			.code = relays_region_code(r->n->engine.relays, pr.regions[i].id),
+			.name = relays_region_name(r->n->engine.relays, pr.regions[i].id),
 			.seconds = seconds_of(pr.regions[i].latency_ms) };
 	bool ok = api_netcheck_write(&b, &m);
 	local_reply_json(r->conn, &b, ok);
@@ -227,11 +227,11 @@ static void get_netcheck(struct request *r)
 static void get_derp_map(struct request *r)
 {
 	struct buf b = { 0 };
-	if (!r->n->map || !r->n->map->derp) {
+	if (!r->n->apply.map || !r->n->apply.map->derp) {
 		local_reply_error(r->conn, 503, "no relays are known yet; run `ropewalk up` first");
 		return;
 	}
-	bool ok = ctl_derp_map_write(&b, r->n->map->derp);
+	bool ok = ctl_derp_map_write(&b, r->n->apply.map->derp);
 	local_reply_json(r->conn, &b, ok);
 }
 

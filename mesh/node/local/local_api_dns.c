@@ -78,7 +78,7 @@ void local_dns_os_config(struct request *r)
 		json_array_append_new(servers, json_string("100.100.100.100"));
 	for (size_t i = 0; !os_dns_active(r->n->os_dns) && i < n; i++)
 		json_array_append_new(servers, json_string(addr_format(&base[i], ip)));
-	const struct ctl_dns *dns = r->n->map ? r->n->map->dns : NULL;
+	const struct ctl_dns *dns = r->n->apply.map ? r->n->apply.map->dns : NULL;
 	for (size_t i = 0; os_dns_active(r->n->os_dns) && dns && i < dns->domains.n; i++)
 		json_array_append_new(search, json_string(dns->domains.v[i]));
 	local_reply_object(r->conn, json_pack("{s:o, s:o, s:[]}", "Nameservers", servers, "SearchDomains",
@@ -89,6 +89,6 @@ void local_dns_config(struct request *r)
 {
 	struct buf b = { 0 };
 	static const struct ctl_dns none;
-	bool ok = ctl_dns_write(&b, r->n->map && r->n->map->dns ? r->n->map->dns : &none);
+	bool ok = ctl_dns_write(&b, r->n->apply.map && r->n->apply.map->dns ? r->n->apply.map->dns : &none);
 	local_reply_json(r->conn, &b, ok);
 }

@@ -45,7 +45,7 @@ void local_api_ping_done(
 	struct node *n, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
 {
 	char text[ENDPOINT_TEXT] = "", name[64] = "";
-	const struct netmap_peer *np = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
+	const struct netmap_peer *np = n->apply.map ? netmap_peer_by_id(n->apply.map, (int64_t)peer) : NULL;
 	struct local_pings *all = local_api_pings(n->api);
 	if (np)
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(np->node.name, "."), np->node.name);
@@ -62,7 +62,7 @@ void local_api_ping_done(
 			.endpoint = text,
 			.latency_s = ms / 1000,
 			.derp_region = region,
-			.derp_code = region ? relays_region_code(n->relays, region) : "" };
+			.derp_code = region ? relays_region_code(n->engine.relays, region) : "" };
 		ping_reply(p, &r);
 		return;
 	}
@@ -70,8 +70,8 @@ void local_api_ping_done(
 
 static uint64_t peer_with_address(const struct node *n, const struct addr *ip)
 {
-	for (size_t i = 0; n->map && i < n->map->n_peers; i++) {
-		const struct ctl_node *c = &n->map->peers[i]->node;
+	for (size_t i = 0; n->apply.map && i < n->apply.map->n_peers; i++) {
+		const struct ctl_node *c = &n->apply.map->peers[i]->node;
 		for (size_t j = 0; j < c->addresses.n; j++) {
 			if (addr_equal(&c->addresses.v[j].ip, ip))
 				return (uint64_t)c->id;
@@ -113,8 +113,8 @@ void local_ping(struct request *r)
 		return;
 	}
 	loop_timer_set(p->timer, PING_MS);
-	path_ping(r->n->path, loop_now_ms(r->n->loop), peer, p->token);
-	node_rearm(r->n);
+	path_ping(r->n->engine.path, loop_now_ms(r->n->loop), peer, p->token);
+	engine_rearm(&r->n->engine);
 }
 
 struct local_pings *local_pings_new(void)

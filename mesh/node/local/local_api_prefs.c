@@ -300,7 +300,7 @@ void local_start(struct request *r)
 	else if (r->n->server)
 		server_link_try_now(r->n->server);
 	arena_free(&a);
-	if (r->n->backend == NODE_STOPPED && r->n->last_error[0])
+	if (r->n->backend.state == BACKEND_STOPPED && r->n->last_error[0])
 		local_reply_error(r->conn, 500, r->n->last_error);
 	else
 		local_reply_done(r->conn, 204);

@@ -7,7 +7,7 @@
 
 static json_t *profile(const struct node *n)
 {
-	const struct netmap *m = n->map;
+	const struct netmap *m = n->apply.map;
 	const char *suffix = m && m->dns && m->dns->domains.n ? m->dns->domains.v[0] : "",
 		   *domain = m && m->domain ? m->domain : "", *id = m ? m->self->node.stable_id : "";
 	if (!n->state.logged_in)

@@ -1,7 +1,7 @@
 #include "mesh/node/plane/tsmp.h"
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
-#include "mesh/node/links/server_link.h"
+#include "mesh/node/plane/bundle.h"
 #include <string.h>
 
 enum {
@@ -21,22 +21,22 @@ struct ends {
 	struct addr us, peer;
 };
 
-static void send_to(struct node *n, uint64_t peer, const struct path_way *way, const struct ends *e,
+static void send_to(struct plane *d, uint64_t peer, const struct path_way *way, const struct ends *e,
 	const struct wr *body)
 {
 	struct pkt out;
 	pkt_reset(&out);
 	memcpy(pkt_data(&out) + (addr_is_v4(&e->us) ? 20 : 40), body->p, body->len);
 	out.len = (uint16_t)ip_write_header(pkt_data(&out), &e->us, &e->peer, IP_TSMP, body->len);
-	dataplane_send_inner(n, peer, way, &out);
+	bundle_send_inner(d, peer, way, &out);
 }
 
-static bool find_ends(const struct node *n, uint64_t peer, struct ends *out)
+static bool find_ends(const struct plane *d, uint64_t peer, struct ends *out)
 {
-	const struct netmap_peer *p = n->map ? netmap_peer_by_id(n->map, (int64_t)peer) : NULL;
+	const struct netmap_peer *p = plane_peer(d, peer);
 	if (!p)
 		return false;
-	const struct ctl_prefixes *own = &n->map->self->node.addresses, *theirs = &p->node.addresses;
+	const struct ctl_prefixes *own = &d->map->self->node.addresses, *theirs = &p->node.addresses;
 	for (size_t i = 0; i < own->n; i++) {
 		for (size_t j = 0; j < theirs->n; j++) {
 			if (addr_is_v4(&own->v[i].ip) != addr_is_v4(&theirs->v[j].ip))
@@ -49,45 +49,45 @@ static bool find_ends(const struct node *n, uint64_t peer, struct ends *out)
 }
 
 /* Also the way the question came, which is known to work. */
-static void answer_ping(struct node *n, uint64_t peer, bool by_relay, const struct ip_view *v, struct rd r)
+static void answer_ping(struct plane *d, uint64_t peer, bool by_relay, const struct ip_view *v, struct rd r)
 {
 	uint8_t body[PONG_LEN];
 	struct wr w = wr_of(body, sizeof(body));
 	struct ends e = { v->dst, v->src };
-	struct path_way way = path_way(n->path, peer);
+	struct path_way way = path_way(d->path, peer);
 	way.relay = way.relay || (by_relay && way.region != PATH_REGION_NONE);
 	wr_u8(&w, TSMP_PONG);
 	wr_bytes(&w, rd_take(&r, ECHO_LEN), r.bad ? 0 : ECHO_LEN);
 	wr_u16(&w, 0); /* no peer API here */
 	if (!r.bad)
-		send_to(n, peer, &way, &e, &w);
+		send_to(d, peer, &way, &e, &w);
 }
 
-void tsmp_ping(struct node *n, uint64_t peer, uint64_t token, const struct path_way *way)
+void tsmp_ping(struct plane *d, uint64_t peer, uint64_t token, const struct path_way *way)
 {
 	uint8_t body[1 + ECHO_LEN];
 	struct wr w = wr_of(body, sizeof(body));
 	struct ends e;
 	wr_u8(&w, TSMP_PING);
 	wr_bytes(&w, (const uint8_t *)&token, sizeof(token));
-	if (find_ends(n, peer, &e))
-		send_to(n, peer, way, &e, &w);
+	if (find_ends(d, peer, &e))
+		send_to(d, peer, way, &e, &w);
 }
 
-static void ping_answered(struct node *n, uint64_t peer, struct rd r)
+static void ping_answered(struct plane *d, uint64_t peer, struct rd r)
 {
 	uint64_t token;
 	const uint8_t *echo = rd_take(&r, sizeof(token));
 	if (!echo)
 		return;
 	memcpy(&token, echo, sizeof(token));
-	path_data_answered(n->path, loop_now_ms(n->loop), peer, token);
+	path_data_answered(d->path, plane_now(d), peer, token);
 }
 
-static void learn_disco(struct node *n, uint64_t peer, struct rd r)
+static void learn_disco(struct plane *d, uint64_t peer, struct rd r)
 {
 	struct disco_key key;
-	const struct netmap_peer *p = netmap_peer_by_id(n->map, (int64_t)peer);
+	const struct netmap_peer *p = plane_peer(d, peer);
 	rd_copy(&r, key.b, KEY_LEN);
 	if (r.bad || !p || key_is_zero(key.b))
 		return;
@@ -98,58 +98,58 @@ static void learn_disco(struct node *n, uint64_t peer, struct rd r)
 		.endpoints = c->endpoints.v,
 		.n_endpoints = c->endpoints.n,
 		.home = c->home_derp };
-	path_peer_set(n->path, loop_now_ms(n->loop), &pp);
+	path_peer_set(d->path, plane_now(d), &pp);
 }
 
-void tsmp_reject(struct node *n, uint64_t peer, const struct ip_view *v)
+void tsmp_reject(struct plane *d, uint64_t peer, const struct ip_view *v)
 {
 	uint8_t body[REJECT_LEN];
 	struct wr w = wr_of(body, sizeof(body));
 	struct ends e = { v->dst, v->src };
-	struct path_way way = path_way(n->path, peer);
+	struct path_way way = path_way(d->path, peer);
 	wr_u8(&w, TSMP_REJECT);
 	wr_u8(&w, v->proto);
 	wr_u8(&w, REJECT_BY_RULES);
 	wr_u16(&w, v->sport);
 	wr_u16(&w, v->dport);
-	send_to(n, peer, &way, &e, &w);
+	send_to(d, peer, &way, &e, &w);
 }
 
 /* For people who look at the log to see why a connection hangs. */
-static void tell_rejected(struct node *n, uint64_t peer, struct rd r)
+static void tell_rejected(struct plane *d, uint64_t peer, struct rd r)
 {
-	const struct netmap_peer *p = netmap_peer_by_id(n->map, (int64_t)peer);
+	const struct netmap_peer *p = plane_peer(d, peer);
 	uint8_t proto = rd_u8(&r), why = rd_u8(&r);
 	(void)rd_u16(&r);
 	uint16_t port = rd_u16(&r);
-	n->drops.rejected_by_peer++;
-	if (!r.bad && p && log_allowed(&n->rejections, 1, loop_now_ms(n->loop)))
+	d->drops.rejected_by_peer++;
+	if (!r.bad && p && log_allowed(&d->rejections, 1, plane_now(d)))
 		log_info("peer %s does not let us in: %s port %u%s", p->node.name,
 			proto == IP_UDP ? "UDP" : "TCP", (unsigned)port,
 			why == REJECT_BY_RULES ? ", by the rules of the network" : "");
 }
 
-void tsmp_received(struct node *n, uint64_t peer, bool by_relay, const struct ip_view *v, const uint8_t *p)
+void tsmp_received(struct plane *d, uint64_t peer, bool by_relay, const struct ip_view *v, const uint8_t *p)
 {
 	struct rd r = rd_of(p + v->payload_at, (size_t)(v->total_len - v->payload_at));
 	switch (rd_u8(&r)) {
-	case TSMP_PING: answer_ping(n, peer, by_relay, v, r); return;
-	case TSMP_PONG: ping_answered(n, peer, r); return;
-	case TSMP_DISCO: learn_disco(n, peer, r); return;
-	case TSMP_REJECT: tell_rejected(n, peer, r); return;
+	case TSMP_PING: answer_ping(d, peer, by_relay, v, r); return;
+	case TSMP_PONG: ping_answered(d, peer, r); return;
+	case TSMP_DISCO: learn_disco(d, peer, r); return;
+	case TSMP_REJECT: tell_rejected(d, peer, r); return;
 	default: return; /* later versions say more */
 	}
 }
 
-void tsmp_session_ready(struct node *n, uint64_t peer)
+void tsmp_session_ready(struct plane *d, uint64_t peer)
 {
 	uint8_t body[DISCO_LEN];
 	struct wr w = wr_of(body, sizeof(body));
 	struct ends e;
-	if ((n->server && server_link_connected(n->server)) || !find_ends(n, peer, &e))
+	if (d->server_up || !find_ends(d, peer, &e))
 		return;
-	struct path_way way = path_way(n->path, peer);
+	struct path_way way = path_way(d->path, peer);
 	wr_u8(&w, TSMP_DISCO);
-	wr_bytes(&w, path_disco_key(n->path)->b, KEY_LEN);
-	send_to(n, peer, &way, &e, &w);
+	wr_bytes(&w, path_disco_key(d->path)->b, KEY_LEN);
+	send_to(d, peer, &way, &e, &w);
 }

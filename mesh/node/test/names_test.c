@@ -144,7 +144,8 @@ static void use_map_after(struct place *p, const char *json, const struct netmap
 	}
 	if (!p->n.os_dns)
 		p->n.os_dns = os_dns_open(p->n.loop, p->resolv, nothing, NULL);
-	names_apply(&p->n, next, "", netmap_peer_expired(next, next->self, clock_unix_ms()));
+	(void)names_apply(&p->n, next, "", netmap_peer_expired(next, next->self, clock_unix_ms()),
+		&eb); /* no_dns says */
 	netmap_put(next);
 	arena_free(&a);
 }
@@ -233,6 +234,7 @@ static void test_zone_and_routes(void **state)
 static void test_own_before_fallback(void **state)
 {
 	struct place *p = place_make();
+	struct errbuf eb;
 	(void)state;
 	FILE *f = fopen(p->resolv, "w");
 	fputs("nameserver 127.0.0.7\n", f);
@@ -244,7 +246,7 @@ static void test_own_before_fallback(void **state)
 	assert_true(p->own.asked > 0 && p->fallback.asked == 0);
 	/* Not wanted any more: the file is the machine's own again. */
 	p->prefs.accept_dns = false;
-	names_refresh(&p->n);
+	assert_int_equal(names_apply(&p->n, p->n.map, "", false, &eb), 0);
 	assert_false(os_dns_active(p->n.os_dns));
 	place_end(p);
 }

@@ -22,6 +22,13 @@ struct place {
 	struct node *n;
 };
 
+static void state_changed(void *arg)
+{
+	struct node *n = arg;
+	if (n->api)
+		local_api_state_changed(n->api);
+}
+
 static void place_make(struct place *p)
 {
 	*p = (struct place) { .dir = "/tmp/rw-api-XXXXXX", .n = calloc(1, sizeof(*p->n)) };
@@ -32,8 +39,9 @@ static void place_make(struct place *p)
 	struct node *n = p->n;
 	n->loop = loop_new();
 	n->opt = (struct node_options) { .state_dir = p->dir, .socket = p->sock };
-	n->monitor_fd = n->state_lock = -1;
-	n->backend = NODE_NEEDS_LOGIN;
+	n->state_lock = -1;
+	backend_init(&n->backend, &n->state.logged_in, state_changed, n);
+	backend_heard(&n->backend, BACKEND_ASKED);
 	assert_int_equal(state_load(p->dir, &random_system, &n->state, &eb), 0);
 	n->api = local_api_open(n, p->sock, &eb);
 	if (!n->api)
@@ -301,11 +309,10 @@ static void test_watch(void **state)
 	while (!strstr(a.body, "\"State\":2") || !strstr(b.body, "\"State\":2"))
 		loop_run_once(p.n->loop);
 	http_client_cancel(leaves);
-	snprintf(p.n->auth_url, sizeof(p.n->auth_url), "https://login.test/x");
-	node_set_backend(p.n, NODE_NEEDS_LOGIN);
+	backend_asked(&p.n->backend, "https://login.test/x");
 	while (!strstr(b.body, "https://login.test/x"))
 		loop_run_once(p.n->loop);
-	node_set_backend(p.n, NODE_STARTING);
+	backend_heard(&p.n->backend, BACKEND_ACCEPTED);
 	while (!strstr(b.body, "\"State\":5"))
 		loop_run_once(p.n->loop);
 	/* Closed under an open connection: the watcher sees its end. */

@@ -1,0 +1,72 @@
+/* What moves packets, opened and closed as a whole: TUN, UDP socket, interface, data plane, path, relays. It
+ * exists while the node is up. */
+#ifndef RW_NODE_ENGINE_H
+#define RW_NODE_ENGINE_H
+
+#include "mesh/node/host/iface.h"
+#include "mesh/node/links/relays.h"
+#include "mesh/node/plane/dataplane.h"
+#include "mesh/node/plane/tun.h"
+#include "mesh/node/plane/udp.h"
+
+/* Told from the loop, when the cores are settled. From each of them everything of engine.h may be called but
+ * engine_close. */
+struct engine_events {
+	void (*self_changed)(void *arg); /* own endpoints, home or what netcheck found */
+	void (*way_changed)(void *arg, uint64_t peer);
+	/* A relay has lost sight of a peer that no direct way leads to. */
+	void (*peer_gone)(void *arg, const struct ctl_node *peer);
+	void (*ping_done)(void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region,
+		double ms);
+	void (*links_changed)(void *arg); /* the machine's other interfaces */
+	void (*lost)(void *arg);	  /* somebody removed the interface: close, and open anew */
+	void *arg;
+};
+struct engine_config {
+	struct loop *loop;
+	const char *tun_name;
+	uint16_t port;
+	uint32_t mtu;
+	const struct node_private *us;
+	uint64_t handshake_floor_ms; /* Unix: no handshake of ours says it is older */
+};
+
+struct engine_lookup;
+struct engine { /* others read; only engine.c writes */
+	struct loop *loop;
+	struct engine_events events;
+	struct tun *tun;
+	struct udp *udp;
+	struct iface *iface;
+	struct plane plane;
+	struct path *path; /* NULL: the engine is closed */
+	struct relays *relays;
+	struct node_key key; /* the one it was opened with */
+	struct loop_timer *tick;
+	int monitor_fd;
+	struct loop_fd *monitor;
+	struct engine_lookup *lookups; /* names of relays being resolved */
+};
+
+/* e is all zero, or was closed. An error leaves it closed. */
+int engine_open(
+	struct engine *e, const struct engine_config *cfg, const struct engine_events *ev, struct errbuf *eb);
+void engine_close(struct engine *e); /* closed already is fine */
+bool engine_is_open(const struct engine *e);
+/* Lets path tell its events, and asks for a tick no later than the cores' next deadline. The end of every
+ * entry from the loop that touched the cores, when nothing that an event may change is in use. */
+void engine_rearm(struct engine *e);
+
+/* What the map says. false: memory is short, and the peer cannot be reached or lacks some addresses. */
+bool engine_peer_set(struct engine *e, const struct ctl_node *c);
+void engine_peer_remove(struct engine *e, uint64_t id); /* its keys are wiped; nothing of it is left */
+/* Its program started anew, and has lost its sessions. */
+void engine_peer_restarted(struct engine *e, uint64_t id);
+void engine_relays_set(struct engine *e, const struct ctl_derp_map *m);
+/* The server is heard, or away. */
+void engine_server_up(struct engine *e, bool up);
+/* Sessions made up to then (monotonic) are made again. */
+void engine_sessions_renew(struct engine *e, uint64_t until_ms);
+uint64_t engine_handshake_floor(const struct engine *e); /* Unix ms; 0 when closed */
+
+#endif

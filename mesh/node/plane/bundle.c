@@ -1,0 +1,49 @@
+#include "mesh/node/plane/bundle.h"
+
+bool bundle_key_of(const struct plane *d, uint64_t peer, struct node_key *out)
+{
+	const struct netmap_peer *p = plane_peer(d, peer);
+	if (!p)
+		return false;
+	*out = p->node.key;
+	return true;
+}
+
+void bundle_send(struct bundle *b)
+{
+	struct plane *d = b->plane;
+	if (!b->count)
+		return;
+	if (b->way.udp)
+		d->io.udp_send_batch(d->io.arg, &b->way.at, b->pkts, b->count);
+	if (b->way.relay)
+		d->io.relay_send_batch(d->io.arg, b->way.region, &b->key, b->pkts, b->count);
+	if (!b->way.udp && !b->way.relay)
+		d->drops.out_no_way += b->count;
+	b->count = 0;
+}
+
+void bundle_add(struct bundle *b, uint64_t now_ms, uint64_t peer, struct pkt *p)
+{
+	if (b->count && (b->peer != peer || b->count == PKT_BATCH))
+		bundle_send(b);
+	if (b->peer != peer) {
+		b->peer = peer;
+		path_used(b->plane->path, now_ms, peer);
+		b->way = path_way(b->plane->path, peer);
+		if (!bundle_key_of(b->plane, peer, &b->key))
+			b->way.relay = false;
+	}
+	b->pkts[b->count++] = p;
+}
+
+void bundle_send_inner(struct plane *d, uint64_t peer, const struct path_way *way, struct pkt *p)
+{
+	uint64_t now = plane_now(d);
+	struct bundle b = { .plane = d, .peer = peer, .way = *way };
+	if (!bundle_key_of(d, peer, &b.key) || !wg_ready(d->wg, now, peer) ||
+		wg_seal(d->wg, now, peer, p) != WG_OK)
+		return;
+	bundle_add(&b, now, peer, p);
+	bundle_send(&b);
+}

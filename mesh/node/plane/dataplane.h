@@ -1,0 +1,33 @@
+/* The way of a packet between the machine, the UDP socket and the relays. dataplane.c tells it in order. */
+#ifndef RW_NODE_PLANE_DATAPLANE_H
+#define RW_NODE_PLANE_DATAPLANE_H
+
+#include "mesh/base/err.h"
+#include "mesh/node/plane/plane.h"
+
+struct plane_config {
+	const struct node_private *us; /* copied, as all of this */
+	const struct random *rnd;
+	const struct plane_io *io;
+	struct path *path;	     /* borrowed: outlives the plane */
+	uint64_t handshake_clock_ms; /* Unix: wg_clock_set */
+};
+/* -ENOMEM: d is closed again. */
+int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbuf *eb);
+void dataplane_close(struct plane *d); /* wipes keys; one that was never opened, all zero, is fine */
+
+/* The next snapshot, one half each; the other stays, what was before is dropped. Peers themselves are told to
+ * d->wg and d->path by who applies the map. */
+void dataplane_map_set(struct plane *d, struct netmap *map); /* takes a reference of its own; NULL: none */
+void dataplane_rules_set(struct plane *d, struct filter *f); /* takes it over; NULL: nothing is let in */
+/* Whether the server is heard: while it is not, peers are told our disco key inside the tunnel. */
+void dataplane_server_up(struct plane *d, bool up);
+
+/* What came in. pkts are the plane's until it returns. */
+void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t n);
+void dataplane_udp_received(struct plane *d, struct pkt *pkts, const struct endpoint *from, size_t n);
+void dataplane_relay_received(
+	struct plane *d, int32_t region, const struct node_key *from, const uint8_t *p, size_t len);
+void dataplane_relay_flush(struct plane *d); /* the end of a relay's read */
+
+#endif

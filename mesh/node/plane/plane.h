@@ -1,0 +1,63 @@
+/* What the packet path works with, shared by the files of this room. Others read `wg`, `path` and the
+ * counters; only this room writes here, and dataplane.h says how to ask it to. */
+#ifndef RW_NODE_PLANE_PLANE_H
+#define RW_NODE_PLANE_PLANE_H
+
+#include "mesh/base/log.h"
+#include "mesh/filter/filter.h"
+#include "mesh/netmap/netmap.h"
+#include "mesh/path/path.h"
+#include "mesh/wg/wg.h"
+
+/* The sockets and the clock, handed in. Buffers are the plane's: what is called may overwrite the headroom in
+ * front of a packet and nothing else, and keeps nothing. None of them may call the plane. */
+struct plane_io {
+	void (*tun_write)(void *arg, struct pkt *const *pkts, size_t n);
+	void (*udp_send)(void *arg, const struct endpoint *to, const uint8_t *p, size_t len);
+	void (*udp_send_batch)(void *arg, const struct endpoint *to, struct pkt *const *pkts, size_t n);
+	void (*relay_send)(
+		void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len);
+	void (*relay_send_batch)(
+		void *arg, int32_t region, const struct node_key *to, struct pkt *const *pkts, size_t n);
+	uint64_t (*now_ms)(void *arg); /* monotonic */
+	void *arg;
+};
+
+#define PLANE_DROPS(X) \
+	X(out_malformed) \
+	X(out_no_way) X(in_malformed) X(relay_oversize) X(to_service_address) X(rejected_by_peer)
+struct plane_drops {
+#define X(name) uint64_t name;
+	PLANE_DROPS(X)
+#undef X
+};
+
+struct plane {
+	struct plane_io io;
+	struct wg *wg;	   /* owned */
+	struct path *path; /* borrowed */
+
+	/* The snapshot: who the peers are and what they may. Replaced whole, never edited. */
+	struct netmap *map;   /* a reference; NULL: no peer is known, and nothing leaves */
+	struct filter *rules; /* owned; NULL: `shut` is in force */
+
+	struct filter *shut;	    /* owned; lets nothing in: before the first rules, and where they fail */
+	struct filter_flows *flows; /* outlives snapshots: what we asked may be answered */
+	bool server_up;		    /* the server tells peers our disco key */
+	struct pkt relayed[PKT_BATCH]; /* opened, waiting for the end of the relay's read */
+	size_t n_relayed;
+	struct plane_drops drops;
+	struct filter_drops filter_drops;
+	struct log_limit rejections; /* told by peers */
+};
+
+static inline const struct netmap_peer *plane_peer(const struct plane *d, uint64_t id)
+{
+	return d->map ? netmap_peer_by_id(d->map, (int64_t)id) : NULL;
+}
+static inline uint64_t plane_now(const struct plane *d)
+{
+	return d->io.now_ms(d->io.arg);
+}
+
+#endif

@@ -264,6 +264,9 @@ static bool info_received(struct client *c, struct rd payload)
 	uint8_t frame[512], nonce[BOX_NONCE];
 	if (!derp_client_info_read(payload, c->r->priv, &c->key, &info))
 		return refuse(&c->r->stats.drop_handshake);
+	const struct relay_options *o = &c->r->options;
+	if (o->admits && !o->admits(o->admits_arg, &c->key))
+		return refuse(&c->r->stats.drop_refused);
 	c->r->rnd->fill(c->r->rnd->arg, nonce, sizeof(nonce));
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_server_info_write(&w, c->r->priv, &c->key, nonce);

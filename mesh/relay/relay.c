@@ -96,20 +96,41 @@ static void visit_drop(struct visit *v)
 		http_server_close(v->conn, false);
 }
 
-static bool visit_begin(struct relay *r, struct http_server_conn *conn)
+static struct visit *visit_begin(struct relay *r)
 {
 	struct visit *v = calloc(1, sizeof(*v));
 	if (!v)
-		return false;
+		return NULL;
 	if (r->n_visits >= r->visits_max) {
 		r->stats.drop_crowded++;
 		visit_drop(r->visits);
 	}
-	*v = (struct visit) { .r = r, .conn = conn, .at = r->visits_end, .since_ms = loop_now_ms(r->loop) };
+	*v = (struct visit) { .r = r, .at = r->visits_end, .since_ms = loop_now_ms(r->loop) };
 	*r->visits_end = v;
 	r->visits_end = &v->next;
 	r->n_visits++;
-	http_conn_data_set(conn, v);
+	return v;
+}
+
+static bool is_get(const struct http_head *head)
+{
+	return strcmp(head->method, "GET") == 0 || strcmp(head->method, "HEAD") == 0;
+}
+
+bool relay_request(struct relay *r, struct http_server_conn *c, const struct http_head *head)
+{
+	char path[64];
+	(void)r;
+	if (!is_get(head) || !http_target_path(head, path, sizeof(path)))
+		return false;
+	if (strcmp(path, "/derp/probe") == 0 || strcmp(path, "/derp/latency-check") == 0)
+		reply_probe(c);
+	else if (strcmp(path, "/generate_204") == 0)
+		reply_generate_204(c, head);
+	else if (strcmp(path, "/derp") == 0)
+		http_reply(c, 426, "text/plain", "Upgrade: DERP\r\n", NULL, 0);
+	else
+		return false;
 	return true;
 }
 
@@ -122,36 +143,63 @@ static void request_received(
 	struct visit *v = http_conn_data(c);
 	if (v)
 		v->asked = true;
-	(void)arg;
 	(void)body;
 	(void)len;
-	bool get = strcmp(head->method, "GET") == 0 || strcmp(head->method, "HEAD") == 0;
-	if (!http_target_path(head, path, sizeof(path)) || !get)
-		http_reply(c, get ? 404 : 405, "text/plain", NULL, NULL, 0);
-	else if (strcmp(path, "/derp/probe") == 0 || strcmp(path, "/derp/latency-check") == 0)
-		reply_probe(c);
-	else if (strcmp(path, "/generate_204") == 0)
-		reply_generate_204(c, head);
+	if (relay_request(arg, c, head))
+		return;
+	if (!is_get(head) || !http_target_path(head, path, sizeof(path)))
+		http_reply(c, is_get(head) ? 404 : 405, "text/plain", NULL, NULL, 0);
 	else if (strcmp(path, "/robots.txt") == 0)
 		http_reply(c, 200, "text/plain", NULL, robots, sizeof(robots) - 1);
 	else if (strcmp(path, "/") == 0)
 		http_reply(c, 200, "text/plain", NULL, front, sizeof(front) - 1);
-	else if (strcmp(path, "/derp") == 0)
-		http_reply(c, 426, "text/plain", "Upgrade: DERP\r\n", NULL, 0);
 	else
 		http_reply(c, 404, "text/plain", NULL, NULL, 0);
 }
 
-static bool upgrade_received(void *arg, struct http_server_conn *c, const struct http_head *head)
+/* A client that vanished without a word is found by the keep-alive that it does not acknowledge: until then
+ * packets for it are lost and its peers are not told. */
+static void set_user_timeout(int fd)
+{
+	unsigned ms = USER_TIMEOUT_MS;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+static bool is_derp(const struct http_head *head)
 {
 	char path[64];
-	const char *to = http_header(head, "Upgrade"), *fast = http_header(head, "Derp-Fast-Start");
-	if (strcmp(head->method, "GET") != 0 || !http_target_path(head, path, sizeof(path)) ||
-		strcmp(path, "/derp") != 0 || !to || strcasecmp(to, "DERP") != 0)
+	const char *to = http_header(head, "Upgrade");
+	return strcmp(head->method, "GET") == 0 && http_target_path(head, path, sizeof(path)) &&
+	       strcmp(path, "/derp") == 0 && to && strcasecmp(to, "DERP") == 0;
+}
+
+static void take_over(
+	struct relay *r, struct http_server_conn *c, const struct http_head *head, struct visit *v)
+{
+	const char *fast = http_header(head, "Derp-Fast-Start");
+	client_start(r, c, v, fast && strcmp(fast, "1") == 0);
+}
+
+static bool upgrade_received(void *arg, struct http_server_conn *c, const struct http_head *head)
+{
+	if (!is_derp(head))
 		return false;
 	struct visit *v = http_conn_data(c);
 	http_conn_data_set(c, NULL);
-	client_start(arg, c, v, fast && strcmp(fast, "1") == 0);
+	take_over(arg, c, head, v);
+	return true;
+}
+
+bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct http_head *head)
+{
+	if (!is_derp(head))
+		return false;
+	struct visit *v = visit_begin(r);
+	if (!v)
+		return false;
+	set_user_timeout(stream_fd(http_conn_stream(c)));
+	r->stats.accepted++;
+	take_over(r, c, head, v);
 	return true;
 }
 
@@ -161,14 +209,6 @@ static void accept_again(void *arg)
 {
 	struct relay *r = arg;
 	loop_fd_set(r->accept, LOOP_READ);
-}
-
-/* A client that vanished without a word is found by the keep-alive that it does not acknowledge: until then
- * packets for it are lost and its peers are not told. */
-static void set_user_timeout(int fd)
-{
-	unsigned ms = USER_TIMEOUT_MS;
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 }
 
 static void say_full(struct relay *r)
@@ -220,8 +260,13 @@ static void accept_ready(void *arg, int events)
 			.idle_ms = UPGRADE_IDLE_MS };
 		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
 		struct http_server_conn *c = http_server_accept(r->loop, s, &ops);
-		if (c && !visit_begin(r, c))
+		struct visit *v = c ? visit_begin(r) : NULL;
+		if (v) {
+			v->conn = c;
+			http_conn_data_set(c, v);
+		} else if (c) {
 			http_server_close(c, false);
+		}
 		r->stats.accepted += c != NULL;
 	}
 }
@@ -229,11 +274,14 @@ static void accept_ready(void *arg, int events)
 /* --- keys and certificate --- */
 
 /* *made: there was none, so that this is the first start. */
-static int load_key(struct relay *r, const char *dir, bool *made, struct errbuf *eb)
+static int load_key(struct relay *r, bool *made, struct errbuf *eb)
 {
 	char path[PATH_MAX], text[KEY_TEXT];
 	struct buf b = { 0 };
-	snprintf(path, sizeof(path), "%s/relay.key", dir);
+	if (r->options.derp_key_file)
+		snprintf(path, sizeof(path), "%s", r->options.derp_key_file);
+	else
+		snprintf(path, sizeof(path), "%s/relay.key", r->options.state_dir);
 	int err = file_read_own(path, KEY_TEXT, FILE_PRIVATE, &b, eb);
 	*made = err == -ENOENT;
 	if (*made) {
@@ -312,6 +360,23 @@ int relay_reload(struct relay *r, struct errbuf *eb)
 	return load_certificate(r, &r->options, false, eb);
 }
 
+static int open_door(struct relay *r, bool first, struct errbuf *eb)
+{
+	int err = load_certificate(r, &r->options, first, eb);
+	if (err)
+		return err;
+	r->fd = sock_tcp_listen(&r->options.listen, eb);
+	if (r->fd < 0)
+		return r->fd;
+	sock_local(r->fd, &r->at);
+	r->accept = loop_fd_new(r->loop, r->fd, accept_ready, r);
+	r->accept_again = loop_timer_new(r->loop, accept_again, r);
+	if (!r->accept || !r->accept_again)
+		return err_set(eb, -ENOMEM, "start the relay");
+	loop_fd_set(r->accept, LOOP_READ);
+	return 0;
+}
+
 struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb)
 {
 	struct relay *r = calloc(1, sizeof(*r));
@@ -331,23 +396,12 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 	r->visits_end = &r->visits;
 	r->rnd->fill(r->rnd->arg, &seed, sizeof(seed));
 	table_init(&r->clients, KEY_LEN, seed);
-	if (dir_make(o->state_dir, 0700, eb) != 0 || load_key(r, o->state_dir, &first, eb) != 0 ||
-		load_certificate(r, o, first, eb) != 0)
+	if ((o->state_dir && dir_make(o->state_dir, 0700, eb) != 0) || load_key(r, &first, eb) != 0 ||
+		(!o->embedded && open_door(r, first, eb) != 0))
 		goto fail;
-	r->fd = sock_tcp_listen(&o->listen, eb);
-	if (r->fd < 0)
-		goto fail;
-	sock_local(r->fd, &r->at);
 	for (size_t i = 0; i < o->n_stun; i++)
 		if (!(r->stun[i] = stun_server_open(l, &o->stun[i], &r->stats, eb)))
 			goto fail;
-	r->accept = loop_fd_new(l, r->fd, accept_ready, r);
-	r->accept_again = loop_timer_new(l, accept_again, r);
-	if (!r->accept || !r->accept_again) {
-		err_set(eb, -ENOMEM, "start the relay");
-		goto fail;
-	}
-	loop_fd_set(r->accept, LOOP_READ);
 	return r;
 fail:
 	relay_close(r);
@@ -381,6 +435,10 @@ struct endpoint relay_listen_at(const struct relay *r)
 struct endpoint relay_stun_at(const struct relay *r, size_t i)
 {
 	return i < RELAY_STUN_MAX && r->stun[i] ? stun_server_at(r->stun[i]) : (struct endpoint) { 0 };
+}
+const uint8_t *relay_public(const struct relay *r)
+{
+	return r->pub;
 }
 const char *relay_pin(const struct relay *r)
 {

@@ -1,4 +1,8 @@
-/* DERP relay and STUN server. tailscale-protocol.md 2.1-2.3, 4.2. */
+/* DERP relay and STUN server. tailscale-protocol.md 2.1-2.3, 4.2.
+ *
+ * A relay has a door of its own (`listen`: TLS, certificate, the few pages a probe asks for), or it is
+ * embedded: another program's HTTP server hands it the requests that are the relay's, by relay_request and
+ * relay_upgrade. In both, a connection is a visit until its key is proven, and a client from then on. */
 #ifndef RW_RELAY_RELAY_H
 #define RW_RELAY_RELAY_H
 
@@ -9,14 +13,24 @@
 
 enum { RELAY_STUN_MAX = 8 };
 
+struct http_server_conn;
+struct http_head;
+
 struct relay_options {
+	bool embedded;			      /* no door: `listen`, certificate and hostname mean nothing */
 	struct endpoint listen;		      /* TLS; port 0: the kernel chooses */
 	struct endpoint stun[RELAY_STUN_MAX]; /* port 0: the kernel chooses */
 	size_t n_stun;			      /* 0 = no STUN */
 	const char *hostname;  /* in the certificate made on first start; NULL = the address listened on */
 	const char *state_dir; /* relay.key, and the certificate unless given; made 0700 */
+	const char *derp_key_file; /* the relay's own key, in the place of relay.key; NULL = that. Made when
+				      missing */
 	const char *cert_file, *key_file; /* both or neither */
 	bool no_fast_start; /* no metacert: old clients take it for a second certificate and refuse the pin */
+	/* May the node with this key be here? Asked once a connection, when it has proven the key. NULL:
+	 * everybody may. */
+	bool (*admits)(void *arg, const struct node_key *who);
+	void *admits_arg;
 	const struct random *rnd; /* NULL = random_system */
 	size_t visits_max;	  /* connections that are no clients yet; 0 = 2048 */
 	uint64_t visit_ms;	  /* what each of them has at least when there are more; 0 = 1.5 s */
@@ -30,10 +44,16 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 void relay_close(struct relay *r); /* NULL is fine */
 /* Reads certificate and key again, for connections from now on. On failure the old ones stay. */
 int relay_reload(struct relay *r, struct errbuf *eb);
+/* For an embedded relay. true: it was the relay's, and is answered or (an upgrade) taken over, with c; what
+ * the owner keeps for the connection is then over. */
+bool relay_request(struct relay *r, struct http_server_conn *c, const struct http_head *head);
+bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct http_head *head);
+/* For the metacert of the owner's TLS (tls_server_metacert). */
+const uint8_t *relay_public(const struct relay *r);
 struct endpoint relay_listen_at(const struct relay *r);
 /* Of the i-th STUN address; unset when there are fewer. */
 struct endpoint relay_stun_at(const struct relay *r, size_t i);
-const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>" */
+const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>"; "" when embedded */
 
 #define RELAY_STATS(X) \
 	X(accepted) \
@@ -48,7 +68,7 @@ const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>" */
 	X(drop_malformed) \
 	X(drop_no_request) \
 	X(drop_crowded) \
-	X(drop_handshake) X(drop_duplicate) X(stun_requests) X(stun_malformed) X(stun_limited)
+	X(drop_handshake) X(drop_refused) X(drop_duplicate) X(stun_requests) X(stun_malformed) X(stun_limited)
 struct relay_stats {
 #define X(name) uint64_t name;
 	RELAY_STATS(X)

@@ -1,6 +1,7 @@
 #include "mesh/control/config/config.h"
 
 #include "mesh/base/text.h"
+#include "mesh/control/config/config_value.h"
 #include "mesh/control/config/document.h"
 #include "mesh/os/file.h"
 #include <errno.h>
@@ -31,6 +32,7 @@ enum kind {
 	SPLIT,
 	RECORDS,
 	SQLITE,
+	RELAY,
 	FILE_MODE,
 	UNUSED,
 	RENAMED
@@ -55,7 +57,7 @@ static const struct row {
 	{ "prefixes.v6", NET6, AT(v6), NULL },
 	{ "prefixes.allocation", UNUSED, 0, "addresses are given in sequence" },
 	{ "derp.paths", PATHS, AT(derp_paths), NULL },
-	{ "derp.server", UNUSED, 0, "run ropewalk-relay and name it in a file of derp.paths" },
+	{ "derp.server", RELAY, AT(relay), NULL },
 	{ "derp.urls", UNUSED, 0, "name relays in a file of derp.paths" },
 	{ "derp.auto_update_enabled", UNUSED, 0, NULL },
 	{ "derp.update_frequency", UNUSED, 0, NULL },
@@ -148,12 +150,6 @@ static const char *keep_domain(struct reading *r, const char *text)
 	return arena_strndup(r->mem, low, len);
 }
 
-static bool parse_bool(const char *text, bool *out)
-{
-	*out = !strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "on");
-	return *out || !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "off");
-}
-
 static bool parse_url(struct reading *r, const char *text, const char **out)
 {
 	size_t len = strlen(text), scheme = !strncmp(text, "https://", 8)  ? 8
@@ -165,16 +161,6 @@ static bool parse_url(struct reading *r, const char *text, const char **out)
 		return false;
 	*out = arena_strndup(r->mem, text, len);
 	return true;
-}
-
-static bool parse_listen(const char *text, struct endpoint *out)
-{
-	uint64_t port;
-	if (text[0] == ':' && text_u64(text + 1, 0, 65535, &port)) {
-		*out = (struct endpoint) { .ip = addr_any6, .port = (uint16_t)port };
-		return true;
-	}
-	return endpoint_parse(text, out);
 }
 
 /* A bare 0 is a time as well. */
@@ -342,7 +328,7 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 			       ? 0
 			       : refuse_type(r, n, row->key, "a URL such as https://mesh.example.com");
 	case LISTEN:
-		return parse_listen(text, field)
+		return config_value_listen(text, field)
 			       ? 0
 			       : refuse_type(r, n, row->key, "an address such as 0.0.0.0:8080 or :8080");
 	case PATH:
@@ -356,7 +342,7 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 		return *(const char **)field
 			       ? 0
 			       : refuse_type(r, n, row->key, "a domain name such as mesh.example.com");
-	case BOOL: return parse_bool(text, field) ? 0 : refuse_type(r, n, row->key, "true or false");
+	case BOOL: return config_value_bool(text, field) ? 0 : refuse_type(r, n, row->key, "true or false");
 	case NET4:
 	case NET6: return *text ? take_net(r, row, n, text, field) : 0;
 	case DURATION:
@@ -408,6 +394,7 @@ static int take(struct reading *r, const struct row *row, const yaml_node_t *key
 	case SERVERS: return take_list(r, row->key, n, row->kind, field);
 	case SPLIT: return take_split(r, row->key, n, field);
 	case RECORDS: return take_records(r, row->key, n, field);
+	case RELAY: return config_relay_take(&r->d, n, r->mem, r->folder, field);
 	case UNUSED:
 		if (r->c->n_unused < ARRAY_LEN(rows) && !is_off(r, n))
 			r->c->unused[r->c->n_unused++] = (struct config_unused) { row->key, row->advice };
@@ -486,6 +473,9 @@ static int check_whole(struct control_config *c, struct errbuf *eb)
 	if (!c->tls_cert != !c->tls_key)
 		return err_say(eb, ERR_MALFORMED,
 			"%s: tls_cert_path and tls_key_path go together: set both or neither", c->file);
+	int err = config_relay_check(c, eb);
+	if (err)
+		return err;
 	if (host && host_len >= domain_len &&
 		!strncasecmp(host + host_len - domain_len, c->base_domain, domain_len) &&
 		(host_len == domain_len || host[host_len - domain_len - 1] == '.'))
@@ -507,9 +497,10 @@ static int set_defaults(const char *path, struct control_config *c)
 		.magic_dns = true,
 		.override_local_dns = true,
 		.base_domain = "rope.internal",
+		.relay = config_relay_defaults(),
 		.ephemeral_ms = 30 * 60 * 1000,
 		.log_level = LOG_INFO };
-	(void)parse_listen("0.0.0.0:8080", &c->listen);
+	(void)config_value_listen("0.0.0.0:8080", &c->listen);
 	c->file = arena_strdup(&c->mem, path);
 	c->unused = arena_array(&c->mem, ARRAY_LEN(rows), sizeof(*c->unused));
 	return c->mem.failed ? -ENOMEM : 0;
@@ -666,6 +657,7 @@ static bool is_same(const struct row *row, const struct control_config *a, const
 	case LISTEN: return endpoint_equal(x, y);
 	case NET4: return a->has_v4 == b->has_v4 && prefix_equal(&a->v4, &b->v4);
 	case NET6: return a->has_v6 == b->has_v6 && prefix_equal(&a->v6, &b->v6);
+	case RELAY: return config_relay_equal(x, y);
 	case MODE: return a->unix_socket_mode == b->unix_socket_mode;
 	default: return true;
 	}

@@ -22,6 +22,17 @@ struct config_records {
 	size_t n;
 };
 
+/* The relay inside the server: Headscale's `derp.server`. */
+struct config_relay {
+	bool enabled, verify_clients; /* verify: only nodes of this server may use it */
+	bool no_region;		      /* the region is not put into the map: a file of derp.paths has it */
+	int32_t region;
+	const char *code, *name; /* of the region */
+	struct endpoint stun;	 /* unset = no STUN */
+	const char *key_path;	 /* NULL = beside the Noise key */
+	const char *ipv4, *ipv6; /* "" = found by name */
+};
+
 /* A key that was accepted and has no effect here; advice may be NULL. */
 struct config_unused {
 	const char *key, *advice;
@@ -39,6 +50,7 @@ struct control_config {
 	bool has_v4, has_v6;
 	struct prefix v4, v6;
 	struct ctl_strings derp_paths;
+	struct config_relay relay;
 	bool magic_dns, override_local_dns;
 	const char *base_domain;
 	struct ctl_strings nameservers, search_domains;
@@ -64,6 +76,18 @@ int config_derp_read(
 	const struct ctl_strings *paths, struct arena *a, struct ctl_derp_map *out, struct errbuf *eb);
 int config_derp_parse(const char *path, const char *text, size_t len, struct arena *a,
 	struct ctl_derp_map *out, struct errbuf *eb);
+struct config_relay config_relay_defaults(void);
+bool config_relay_equal(const struct config_relay *a, const struct config_relay *b);
+/* What config.c found below derp.server, a mapping; texts go into mem, paths are taken from folder. */
+struct document;
+int config_relay_take(
+	struct document *d, void *mapping, struct arena *mem, const char *folder, struct config_relay *out);
+/* What the settings as a whole must be for it; a sentence. */
+int config_relay_check(const struct control_config *c, struct errbuf *eb);
+/* Its region, added to the map. at: where nodes reach it by TLS; pin: of its certificate, "" when that is for
+ * everybody. */
+bool config_relay_region(const struct control_config *c, const struct endpoint *at,
+	const struct endpoint *stun, const char *pin, struct arena *a, struct ctl_derp_map *map);
 /* dns.extra_records_path: a list of { name, type, value }, JSON or YAML. */
 int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb);
 /* What nodes are told about names. */

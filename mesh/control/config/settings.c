@@ -49,7 +49,8 @@ void settings_free(struct settings *s)
 	free(s);
 }
 
-struct settings *settings_read(const struct control_config *c, struct errbuf *eb)
+struct settings *settings_read(
+	const struct control_config *c, const struct settings_relay *relay, struct errbuf *eb)
 {
 	struct settings *s = calloc(1, sizeof(*s));
 	if (!s) {
@@ -65,7 +66,9 @@ struct settings *settings_read(const struct control_config *c, struct errbuf *eb
 		settings_free(s);
 		return NULL;
 	}
-	if (!config_dns(c, &records, &s->mem, &s->dns) || !hash_message(&dns, s->dns_hash) ||
+	bool region = relay && !c->relay.no_region;
+	if ((region && !config_relay_region(c, &relay->at, &relay->stun, relay->pin, &s->mem, &s->derp)) ||
+		!config_dns(c, &records, &s->mem, &s->dns) || !hash_message(&dns, s->dns_hash) ||
 		!hash_message(&derp, s->derp_hash)) {
 		err_set(eb, -ENOMEM, "settings");
 		settings_free(s);

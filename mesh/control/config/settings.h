@@ -16,8 +16,14 @@ struct settings {
 	uint8_t dns_hash[SETTINGS_HASH], derp_hash[SETTINGS_HASH];
 };
 
-/* NULL with the sentence; free with settings_free. Needs no running server. */
-struct settings *settings_read(const struct control_config *c, struct errbuf *eb);
+/* What is known of the relay inside a running server, for its region. */
+struct settings_relay {
+	struct endpoint at, stun; /* TLS; STUN, unset = none */
+	char pin[80];		  /* of the certificate made here; "" = one for everybody */
+};
+/* NULL with the sentence; free with settings_free. Needs no running server. relay: NULL = none runs. */
+struct settings *settings_read(
+	const struct control_config *c, const struct settings_relay *relay, struct errbuf *eb);
 void settings_free(struct settings *s); /* NULL is fine */
 
 #endif

@@ -1,0 +1,20 @@
+#include "mesh/control/config/config_value.h"
+
+#include "mesh/base/text.h"
+#include <string.h>
+
+bool config_value_bool(const char *text, bool *out)
+{
+	*out = !strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "on");
+	return *out || !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "off");
+}
+
+bool config_value_listen(const char *text, struct endpoint *out)
+{
+	uint64_t port;
+	if (text[0] == ':' && text_u64(text + 1, 0, 65535, &port)) {
+		*out = (struct endpoint) { .ip = addr_any6, .port = (uint16_t)port };
+		return true;
+	}
+	return endpoint_parse(text, out);
+}

@@ -102,7 +102,8 @@ int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struc
 		return err;
 	config_fixed_differ(&s->cfg, &fresh, restart, SERVER_KEYS_TEXT);
 	fresh.base_domain = s->cfg.base_domain;
-	struct settings *new = settings_read(&fresh, eb);
+	struct settings_relay relay;
+	struct settings *new = settings_read(&fresh, derp_facts(s, &relay), eb);
 	if (new &&web_renew(s, eb)) {
 		settings_free(new);
 		new = NULL;
@@ -260,6 +261,7 @@ static void stop_received(void *arg, int signo)
 	log_info("stopping (signal %d)", signo);
 	s->stopping = true;
 	session_close_all(s);
+	derp_close(s);
 	web_close(s);
 	admin_close(s);
 	loop_timer_set(s->stop, STOP_MS); /* the last bytes may leave */
@@ -319,6 +321,17 @@ static void say_ready(const struct server *s)
 	fflush(stdout);
 }
 
+/* The relay's region is known when its sockets are: their ports, and the pin of a certificate made here. */
+static int take_settings(struct server *s, struct errbuf *eb)
+{
+	struct settings_relay relay;
+	struct settings *set = settings_read(&s->cfg, derp_facts(s, &relay), eb);
+	if (!set)
+		return eb->code;
+	use_settings(s, set);
+	return 0;
+}
+
 static int start(struct server *s, const char *config, struct errbuf *eb)
 {
 	uint64_t seed;
@@ -329,14 +342,12 @@ static int start(struct server *s, const char *config, struct errbuf *eb)
 	random_system.fill(random_system.arg, &seed, sizeof(seed));
 	table_init(&s->sessions, sizeof(int64_t), seed);
 	s->view.base_domain = s->cfg.base_domain;
-	struct settings *set = settings_read(&s->cfg, eb);
-	if (!set)
-		return eb->code;
-	use_settings(s, set);
-	if ((err = open_identity(s, eb)))
+	if ((err = take_settings(s, eb)) || (err = open_identity(s, eb)))
 		return err;
 	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) || (err = open_loop(s, eb)) ||
-		(err = web_open(s, eb)))
+		(err = web_open(s, eb)) || (err = derp_open(s, eb)))
+		return err;
+	if (s->relay && (err = take_settings(s, eb)))
 		return err;
 	return admin_open(s, eb);
 }
@@ -345,6 +356,7 @@ static void finish(struct server *s)
 {
 	s->stopping = true;
 	session_close_all(s);
+	derp_close(s);
 	web_close(s);
 	admin_close(s);
 	if (s->has_registry)

@@ -39,6 +39,8 @@ struct server {
 		struct endpoint at; /* with the port it got */
 		struct tls *tls;
 	} doors[2];
+	char own_pin[80]; /* of the certificate made here; "" = the settings name one, or there is no TLS */
+	struct relay *relay;   /* inside; NULL = the settings want none */
 	struct table sessions; /* node id -> struct session */
 	struct web_guests {    /* those we do not know are counted, and most there can be */
 		struct web_guest *first, **end;
@@ -85,6 +87,14 @@ void web_recall(struct server *s, const char *pending);
 /* After an accept that failed: when there is no room, the socket is left alone for a moment. */
 void web_pause_full(struct server *s, struct loop_fd *watch, int code);
 void web_close(struct server *s);
+
+/* derp.c: the relay inside. */
+int derp_open(struct server *s, struct errbuf *eb);
+void derp_close(struct server *s);
+/* After the certificate of the door was read anew. */
+int derp_certificate_changed(struct server *s, struct errbuf *eb);
+/* For its region in the map; NULL when there is none. */
+const struct settings_relay *derp_facts(const struct server *s, struct settings_relay *out);
 
 /* admin.c: the admin socket. */
 int admin_open(struct server *s, struct errbuf *eb);

@@ -147,7 +147,7 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 	(void)n;
 	if (config_read(o->config, &c, eb))
 		return cli_complain(o, CONTROL_FAILED, eb->text);
-	struct settings *s = settings_read(&c, eb);
+	struct settings *s = settings_read(&c, NULL, eb);
 	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
 	if (s && !o->json)
 		config_unused_each(&c, print_unused, &c);

@@ -5,6 +5,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/os/sock.h"
+#include "mesh/relay/relay.h"
 #include "mesh/transport/http.h"
 #include "mesh/transport/stream.h"
 #include <errno.h>
@@ -286,12 +287,17 @@ static bool upgrade_requested(void *arg, struct http_server_conn *conn, const st
 {
 	struct server *s = arg;
 	char path[64];
+	struct web_guest *g = http_conn_data(conn);
+	if (s->relay && relay_upgrade(s->relay, conn, head)) {
+		guest_leave(g);
+		free(g);
+		return true;
+	}
 	const struct control_server_ops ops = {
 		.request = noise_request, .stream_gone = noise_stream_gone, .closed = noise_closed, .arg = s
 	};
 	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/ts2021") != 0)
 		return false;
-	struct web_guest *g = http_conn_data(conn);
 	struct control_server_link *c =
 		control_server_accept(s->loop, conn, head, &s->noise_private, &random_system, &ops);
 	if (!c) /* answered, and a visit still */
@@ -382,6 +388,8 @@ static void web_request(
 	char path[256];
 	(void)body;
 	(void)len;
+	if (s->relay && relay_request(s->relay, c, head))
+		return;
 	if (!http_target_path(head, path, sizeof(path)))
 		reply_text(c, 400, "bad path\n");
 	else if (!strcmp(path, "/ts2021"))
@@ -525,6 +533,8 @@ static int own_certificate(struct server *s, struct tls **out, struct errbuf *eb
 	snprintf(key, sizeof(key), "%.*s/control.pem", folder, c->noise_key_path);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(host, ":/"), host);
 	int err = tls_self_signed(cert, key, names, 1, eb);
+	if (!err)
+		err = tls_pin_of(cert, s->own_pin, eb);
 	if (!err && !(*out = tls_server(cert, key, eb)))
 		err = eb->code ? eb->code : ERR_MALFORMED;
 	return err;
@@ -566,7 +576,7 @@ int web_renew(struct server *s, struct errbuf *eb)
 		return eb->code ? eb->code : ERR_MALFORMED;
 	tls_free(d->tls);
 	d->tls = fresh;
-	return 0;
+	return derp_certificate_changed(s, eb);
 }
 
 static void close_door(struct web_door *d)

@@ -59,8 +59,8 @@ static int try_nat(struct errbuf *eb)
 
 static int try_sysctl(struct errbuf *eb)
 {
-	int err = kernel_sysctl("net/ipv4/ip_forward", "1", eb);
-	return err ? err : kernel_sysctl("net/netfilter/nf_conntrack_udp_timeout", "120", eb);
+	int err = netns_sysctl("net/ipv4/ip_forward", "1", eb);
+	return err ? err : netns_sysctl("net/netfilter/nf_conntrack_udp_timeout", "120", eb);
 }
 
 static int try_log(struct errbuf *eb)
@@ -101,7 +101,7 @@ static int try_tun(struct errbuf *eb)
 
 static int try_ipv6(struct errbuf *eb)
 {
-	return kernel_sysctl("net/ipv6/conf/default/accept_dad", "0", eb);
+	return netns_sysctl("net/ipv6/conf/default/accept_dad", "0", eb);
 }
 
 static const struct ability {
@@ -117,8 +117,10 @@ static const struct ability {
 	{ "settings per network namespace", try_sysctl, true, "mount /proc writable; modprobe nf_conntrack" },
 	{ "reasons of dropped packets (NFLOG)", try_log, true, "modprobe nfnetlink_log" },
 	{ "captures (packet sockets)", try_capture, true, "the kernel needs CONFIG_PACKET" },
-	{ "own /etc per host (overlay)", try_overlay, false,
-		"modprobe overlay; without it programs cannot rename files over /etc/resolv.conf" },
+	{ "own /etc, /var, /tmp per host (overlay)", try_overlay, false,
+		"modprobe overlay; without it /var and /tmp of hosts are empty, and programs cannot rename "
+		"files over "
+		"/etc/resolv.conf" },
 	{ "tunnels (/dev/net/tun)", try_tun, false,
 		"modprobe tun, and let the user open it: chmod 0666 /dev/net/tun; without it no mesh node "
 		"can run" },

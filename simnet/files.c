@@ -3,6 +3,7 @@
 #include "mesh/os/file.h"
 #include "mesh/os/loop.h"
 #include "simnet/host/sandbox.h"
+#include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/host/source.h"
 #include <dirent.h>
 #include <errno.h>

@@ -132,7 +132,7 @@ static int verb_shell(struct command *c)
 
 	if (!c->n_words)
 		return command_error(
-			"shell takes the name of a node, and a command if it is not to be a shell");
+			"shell takes the name of a node or router, and a command if it is not to be a shell");
 	const char *const *argv = c->words + 1;
 	if (*argv && !strcmp(*argv, "--"))
 		argv++;
@@ -233,8 +233,8 @@ static const struct verb verb_up_row = { { "up", "FILE",
 						 up_rows },
 	verb_up };
 static const struct verb verb_shell_row = {
-	{ "shell", "NODE [-- COMMAND]", "a shell, or a command, in a node of the network that is up", NULL,
-		shell_rows },
+	{ "shell", "NODE|ROUTER [-- COMMAND]", "a shell, or a command, in a host of the network that is up",
+		NULL, shell_rows },
 	verb_shell
 };
 static const struct verb verb_doctor_row = {

@@ -171,12 +171,9 @@ static int build(struct run *run, struct errbuf *eb)
 {
 	struct lab *l = &run->lab;
 	uint64_t start = loop_now_ms(l->loop);
-	char dir[80];
-
-	snprintf(dir, sizeof(dir), "%s/.net", run->work);
-	int err = dir_make(dir, 0700, eb);
+	int err = hosts_open(l->s, run->work, &l->hosts, eb);
 	if (!err)
-		err = l->ops->open(l->s, dir, &l->engine, eb);
+		err = l->ops->open(l->s, l->hosts, &l->engine, eb);
 	if (err)
 		return err;
 	uint64_t built = loop_now_ms(l->loop);
@@ -342,6 +339,7 @@ static void close_run(struct run *run)
 		free(v);
 	}
 	l->ops->close(l->engine);
+	hosts_close(l->hosts);
 	loop_timer_free(l->deadline);
 	loop_timer_free(run->drop_timer);
 	for (size_t i = 0; i < ARRAY_LEN(run->signals); i++)

@@ -138,8 +138,7 @@ static void shell_ended(void *arg, int events)
 __attribute__((noreturn)) static void become_shell(
 	struct session *s, int node, char **argv, const int *fds, size_t n_fds)
 {
-	struct lab *l = s->server->lab;
-	struct errbuf eb = { 0 };
+	const struct lab *l = s->server->lab;
 	char dir[512];
 	char *const shell[] = { (char *)(uintptr_t) "/bin/sh", (char *)(uintptr_t) "-i", NULL };
 
@@ -153,14 +152,9 @@ __attribute__((noreturn)) static void become_shell(
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (l->ops->enter(l->engine, node, &eb)) {
-		dprintf(2, "simnet: %s\n", eb.text);
-		_exit(EXIT_BROKEN);
-	}
-	setenv("PS1", l->s->nodes[node].name, 1);
-	snprintf(dir, sizeof(dir), "%s# ", l->s->nodes[node].name);
+	snprintf(dir, sizeof(dir), "%s# ", hosts_name(l->hosts, node));
 	setenv("PS1", dir, 1);
-	(void)!chdir(program_dir(&l->programs[node], dir, sizeof(dir)));
+	(void)!chdir(hosts_dir(l->hosts, node, dir, sizeof(dir)));
 	execvp(argv[0] ? argv[0] : shell[0], argv[0] ? argv : shell);
 	dprintf(2, "simnet: %s: %s\n", argv[0] ? argv[0] : shell[0], strerror(errno));
 	_exit(127);
@@ -170,15 +164,16 @@ static void start_shell(struct session *s, char *text, size_t len, const int *fd
 {
 	char *argv[ARGS_MAX + 1] = { NULL };
 	size_t n = 0;
-	int node = scenario_find_node(s->server->lab->s, text);
+	int node = hosts_find(s->server->lab->hosts, text);
 
 	for (size_t at = strlen(text) + 1; at < len && n < ARGS_MAX; at += strlen(text + at) + 1)
 		argv[n++] = text + at;
 	if (node < 0) {
-		refuse(s, "no such node in the lab");
+		refuse(s, "no such node or router in the lab");
 		return;
 	}
-	s->pid = fork();
+	struct errbuf eb = { 0 };
+	s->pid = hosts_fork(s->server->lab->hosts, node, &eb);
 	if (s->pid == 0)
 		become_shell(s, node, argv, fds, n_fds);
 	s->pidfd = s->pid > 0 ? (int)syscall(SYS_pidfd_open, s->pid, 0) : -1;

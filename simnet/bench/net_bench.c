@@ -1,5 +1,6 @@
 /* Building, probing and tearing down home-to-home's network without programs: medians of N runs (argv[1]). */
-#include "simnet/fabric/engine.h"
+#include "simnet/fabric/kernel/engine_kernel.h"
+#include "simnet/host/hosts.h"
 #include "simnet/host/sandbox.h"
 
 #include <stdio.h>
@@ -24,6 +25,7 @@ static int build(void *arg)
 {
 	double *row = arg;
 	struct errbuf eb = { 0 };
+	struct hosts *h;
 	struct engine *e;
 	struct scn_router routers[] = {
 		{ .name = "carrier",
@@ -49,7 +51,7 @@ static int build(void *arg)
 		.nodes = nodes,
 		.n_nodes = ARRAY_LEN(nodes) };
 	double t0 = now_ms();
-	if (topology_plan(&s, &eb) || engine_kernel.open(&s, "/tmp", &e, &eb)) {
+	if (topology_plan(&s, &eb) || hosts_open(&s, "/run", &h, &eb) || engine_kernel.open(&s, h, &e, &eb)) {
 		fprintf(stderr, "%s\n", eb.text);
 		return 1;
 	}
@@ -60,6 +62,7 @@ static int build(void *arg)
 	}
 	double t2 = now_ms();
 	engine_kernel.close(e);
+	hosts_close(h);
 	row[OPEN] = t1 - t0;
 	row[SELF_TEST] = t2 - t1;
 	row[CLOSE] = now_ms() - t2;

@@ -1,14 +1,14 @@
-/* An engine makes a planned topology real and does things to it. The kernel engine is simnet/kernel_*.c; a
- * second, userspace one will have the same ops. The caller is the supervisor's child: pid 1 of a private user
- * + pid + mount + net namespace (sandbox.h), so everything dies with it. Calls are synchronous and short; fds
- * are CLOEXEC. */
+/* An engine makes the links and routers of a planned topology, plugs the hosts (simnet/host/hosts.h) into
+ * them, and breaks them on request. Everything above knows an engine by this table alone, so another one is
+ * another folder beside fabric/kernel and a line in the program that chooses. Calls are synchronous and
+ * short; fds are CLOEXEC; what an engine holds dies with the process. */
 #ifndef SIMNET_ENGINE_H
 #define SIMNET_ENGINE_H
 
 #include "simnet/scenario/scenario.h"
-#include <sys/types.h>
 
 struct engine; /* one running topology */
+struct hosts;
 
 struct engine_probe_result { /* what the self-test of a router measured */
 	enum nat_mapping mapping;
@@ -26,19 +26,12 @@ struct engine_drop { /* one packet that died, newest last */
 
 struct engine_ops {
 	const char *name;
-	/* Namespaces, links, addresses, routes, NAT rules. work_dir: for per-host /etc overlays, /run and
-	 * pcaps. */
-	int (*open)(const struct scenario *s, const char *work_dir, struct engine **out, struct errbuf *eb);
+	/* Links, addresses, routes, NAT rules. hosts are open and stay so until the engine is closed; routers
+	 * may or may not use theirs. */
+	int (*open)(const struct scenario *s, struct hosts *hosts, struct engine **out, struct errbuf *eb);
 	/* Probes every router with real packets; ERR_REFUSED names the router, what the file says and what
 	 * was measured. */
 	int (*self_test)(struct engine *e, struct errbuf *eb);
-	/* Starts argv in node's namespaces (net, mount with own /etc overlay and tmpfs /run; hosts file names
-	 * every service). out/err: fds to use as stdout and stderr; stdin is empty; env NULL: ours.
-	 * It leads a session of its own and dies with this process. Returns the pid or a negative code. */
-	pid_t (*spawn)(struct engine *e, int node, const char *const *argv, const char *const *env, int out,
-		int err, struct errbuf *eb);
-	/* A socket made in node's network namespace (socket(2) arguments); for probes. */
-	int (*socket)(struct engine *e, int node, int domain, int type, int protocol, struct errbuf *eb);
 	/* "router.udp" (all forwarded UDP), "node.udp", "node.link", "router.link"; cut drops silently, heal
 	 * undoes, and lifts what the file blocks too. */
 	int (*cut)(struct engine *e, const char *target, struct errbuf *eb);
@@ -50,10 +43,7 @@ struct engine_ops {
 	size_t (*drops)(struct engine *e, struct engine_drop *out, size_t cap);
 	/* Writes the capture ring of every link to DIR/LINK.pcap. */
 	int (*write_pcaps)(struct engine *e, const char *dir, struct errbuf *eb);
-	/* Interactive: exec argv inside node's namespaces, replacing this process (used by `shell`). */
-	int (*enter)(struct engine *e, int node, struct errbuf *eb);
 	void (*close)(struct engine *e); /* walks the open list backwards; NULL is fine */
 };
-extern const struct engine_ops engine_kernel;
 
 #endif

@@ -100,7 +100,7 @@ static int own_drops(struct program *p, struct buf *out)
 
 	if (!p->proc || !a || !a->drops_argv || fields_argv(&f, a->drops_argv, &argv, &eb))
 		return 0;
-	int status = job_run(p->lab, p->node, (const char *const *)argv, ASK_MS, &text, &eb), count = 0;
+	int status = lab_run(p->lab, p->node, (const char *const *)argv, ASK_MS, &text, &eb), count = 0;
 	fields_argv_free(argv);
 	json_t *root = status || !text.len ? NULL : json_loads(buf_cstr(&text), JSON_DISABLE_EOF_CHECK, NULL);
 	json_t *all = root && jsonpath_select(root, a->drops_json, &found, &eb) == 1

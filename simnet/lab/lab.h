@@ -5,14 +5,15 @@
 #include "mesh/os/loop.h"
 #include "simnet/scenario/adapter.h"
 #include "simnet/fabric/engine.h"
+#include "simnet/host/proc.h"
 #include "simnet/lab/meter.h"
-#include "simnet/lab/proc.h"
 #include "simnet/lab/program.h"
 #include "simnet/report/story.h"
 #include "simnet/scenario/template.h"
 
 struct lab {
 	const struct scenario *s;
+	struct hosts *hosts; /* NULL until built */
 	const struct engine_ops *ops;
 	struct engine *engine; /* NULL until built */
 	struct loop *loop;
@@ -36,6 +37,12 @@ struct lab {
 bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms);
 void lab_poke(struct lab *l);		    /* something changed: waits look again */
 void lab_sleep(struct lab *l, uint64_t ms); /* less when the run cannot go on */
+
+struct proc_place lab_place(const struct lab *l, int host);
+/* A command that runs to its end, waited for. out (may be NULL) gets its standard output. Its status, or
+ * negative. */
+int lab_run(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms, struct buf *out,
+	struct errbuf *eb);
 
 /* ---- fields.c: what {templates} mean */
 struct fields {

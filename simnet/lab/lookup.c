@@ -16,7 +16,7 @@ static int ask_libc(struct lab *l, int from, const char *name, struct addr *out,
 {
 	const char *const argv[] = { "getent", "ahostsv4", name, NULL };
 	struct buf text = { .cap = 1 << 16 };
-	int status = job_run(l, from, argv, COMMAND_MS, &text, eb);
+	int status = lab_run(l, from, argv, COMMAND_MS, &text, eb);
 	const char *line = buf_cstr(&text);
 	char word[64] = "";
 
@@ -85,7 +85,7 @@ static int read_resolv_conf(struct lab *l, int node, struct resolv_conf *c, stru
 {
 	static const char *const argv[] = { "cat", "/etc/resolv.conf", NULL };
 	struct buf text = { .cap = 1 << 16 };
-	int status = job_run(l, node, argv, COMMAND_MS, &text, eb);
+	int status = lab_run(l, node, argv, COMMAND_MS, &text, eb);
 	char *save = NULL, *all = status ? NULL : (char *)(uintptr_t)buf_cstr(&text);
 
 	for (char *line = all ? strtok_r(all, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
@@ -152,8 +152,7 @@ static int ask(struct question *q, int node, const struct addr *server, const ch
 	size_t len = dnsmsg_write_query(msg, sizeof(msg), q->id, name, q->type);
 	if (!len)
 		return err_say(eb, ERR_MALFORMED, "'%s' is not a DNS name", name);
-	q->fd = q->lab->ops->socket(
-		q->lab->engine, node, family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, eb);
+	q->fd = hosts_socket(q->lab->hosts, node, family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, eb);
 	if (q->fd < 0)
 		return q->fd;
 	struct loop_fd *watch = loop_fd_new(q->lab->loop, q->fd, read_answer, q);

@@ -281,8 +281,8 @@ static int try_port(struct program *p, struct errbuf *eb)
 	if (err)
 		return err;
 	int family = addr_is_v4(&ep.ip) ? AF_INET : AF_INET6;
-	p->port_fd = p->lab->ops->socket(
-		p->lab->engine, p->node, family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, eb);
+	p->port_fd = hosts_socket(
+		p->lab->hosts, p->node, family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, eb);
 	if (p->port_fd < 0)
 		return p->port_fd;
 	if (connect(p->port_fd, (struct sockaddr *)&sa, endpoint_to_sockaddr(&ep, false, &sa)) < 0 &&
@@ -421,7 +421,8 @@ static int start_command(struct program *p, struct errbuf *eb)
 		err = fields_argv(&f, c->argv, &argv, eb);
 	if (err)
 		return err;
-	p->job = job_start(p->lab, on, (const char *const *)argv, COMMAND_TIMEOUT_MS, command_done, p, eb);
+	struct proc_place at = lab_place(p->lab, on);
+	p->job = job_start(&at, (const char *const *)argv, COMMAND_TIMEOUT_MS, command_done, p, eb);
 	fields_argv_free(argv);
 	return p->job ? 0 : ERR_REFUSED;
 }
@@ -438,7 +439,8 @@ static int start_process(struct program *p, const char *const *bare, struct errb
 
 	if (err)
 		return err;
-	p->proc = proc_start(p->lab, p->node, (const char *const *)full, &ops, p, eb);
+	struct proc_place at = lab_place(p->lab, p->node);
+	p->proc = proc_start(&at, (const char *const *)full, &ops, p, eb);
 	fields_argv_free(full);
 	return p->proc ? 0 : ERR_REFUSED;
 }
@@ -573,7 +575,8 @@ int program_start_extra(struct program *p, const char *const *argv, struct errbu
 	int err = fields_argv(&f, argv, &full, eb);
 	if (!err) {
 		*e = (struct extra) { .program = p, .next = p->extras };
-		e->proc = proc_start(p->lab, p->node, (const char *const *)full, &ops, e, eb);
+		struct proc_place at = lab_place(p->lab, p->node);
+		e->proc = proc_start(&at, (const char *const *)full, &ops, e, eb);
 		err = e->proc ? 0 : ERR_REFUSED;
 	}
 	fields_argv_free(full);

@@ -415,7 +415,8 @@ static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, 
 	int err = fields_argv(&f, st->argv, &argv, eb);
 	if (err)
 		return err;
-	int status = job_run(l, f.node, (const char *const *)argv, left_ms, &out, eb);
+	int status =
+		lab_run(l, hosts_find(l->hosts, st->target), (const char *const *)argv, left_ms, &out, eb);
 	fields_argv_free(argv);
 	if (status < 0)
 		err = status;

@@ -199,8 +199,8 @@ static void ask_path(void *arg)
 
 	s->asking_ms = loop_now_ms(s->lab->loop);
 	if (s->lab->programs[s->from].proc && !fields_argv(&f, a->path_argv, &argv, &eb)) {
-		s->query = job_start(
-			s->lab, s->from, (const char *const *)argv, ASK_TIMEOUT_MS, query_done, s, &eb);
+		struct proc_place at = lab_place(s->lab, s->from);
+		s->query = job_start(&at, (const char *const *)argv, ASK_TIMEOUT_MS, query_done, s, &eb);
 		fields_argv_free(argv);
 	}
 	if (!s->query)
@@ -232,7 +232,7 @@ static int start(struct stream *s, struct errbuf *eb)
 	bool v4 = addr_is_v4(&s->dest);
 	const struct adapter *a = s->lab->programs[s->from].adapter;
 
-	s->fd = s->lab->ops->socket(s->lab->engine, s->from, v4 ? AF_INET : AF_INET6,
+	s->fd = hosts_socket(s->lab->hosts, s->from, v4 ? AF_INET : AF_INET6,
 		SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, eb);
 	if (s->fd < 0)
 		return s->fd;

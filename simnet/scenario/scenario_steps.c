@@ -161,6 +161,14 @@ static int check_node(const struct checking *c, const char *key, const char *nam
 	return scenario_find_node(c->s, name) >= 0 ? 0 : unknown_name(c, key, "node", name, true, false);
 }
 
+static int check_host(const struct checking *c)
+{
+	const char *name = c->st->target;
+	return scenario_find_node(c->s, name) >= 0 || scenario_find_router(c->s, name) >= 0
+		       ? 0
+		       : unknown_name(c, "at", "node or router", name, true, true);
+}
+
 /* "home", "home.udp", "alice.link": what cut and heal act on. */
 static int check_cut(const struct checking *c)
 {
@@ -305,7 +313,7 @@ static int check_step(const struct checking *c)
 	case STEP_PING: err = check_node(c, "from", st->from); return err ? err : check_destination(c);
 	case STEP_RESOLVE: err = check_node(c, "from", st->from); return err ? err : check_resolve(c);
 	case STEP_EXPECT: return check_expect(c);
-	case STEP_RUN: err = check_node(c, "at", st->target); return err ? err : check_run(c);
+	case STEP_RUN: err = check_host(c); return err ? err : check_run(c);
 	case STEP_SPAWN: err = check_node(c, "at", st->target); return err ? err : check_spawn(c);
 	case STEP_KILL: err = check_node(c, "at", st->target); return err ? err : check_signal(c);
 	case STEP_CUT:

@@ -1,5 +1,7 @@
 #include "simnet/scenario/scenario.h"
 
+#include <string.h>
+
 enum { HOSTS_FIRST = 10, ROUTERS_FIRST = 100, HOSTS_LAST = 250, LANS_MAX = 150 };
 
 static struct prefix net24(unsigned a, unsigned b, unsigned c)
@@ -36,6 +38,16 @@ static struct prefix lan_of(const struct scenario *s, size_t i)
 	if (!behind_nat(s, (int)i))
 		return net24(198, 51, 100 + n);
 	return has_children(s, i) ? net24(10, 40 + n, 0) : net24(192, 168, 1 + n);
+}
+
+struct prefix topology_v6(int network, const struct addr *v4)
+{
+	struct prefix p = { .ip = { { 0x2a, 0x0e, 0x51, 0x00 } }, .bits = 64 };
+	unsigned id = (unsigned)(network + 1);
+	p.ip.b[6] = (uint8_t)(id >> 8);
+	p.ip.b[7] = (uint8_t)id;
+	memcpy(p.ip.b + 12, v4->b + 12, 4);
+	return p;
 }
 
 int topology_plan(struct scenario *s, struct errbuf *eb)

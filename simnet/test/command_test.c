@@ -228,8 +228,9 @@ static void test_shell(void **state)
 	       "simnet shell a hostname; echo \"code $?\"; simnet shell --lab $b a -- sh -c 'hostname; exit "
 	       "7'; echo "
 	       "\"code $?\"; "
+	       "simnet shell --lab $b home -- sh -c 'ip -br addr show dev wan | cut -c1-3'; "
 	       "simnet shell --lab $a c true; kill $a; wait $a; echo \"code $?\"; kill $b; wait $b; }",
-		0, "code 2\na\ncode 7\nsimnet: no such node in the lab\ncode 0\n");
+		0, "code 2\na\ncode 7\nwan\nsimnet: no such node or router in the lab\ncode 0\n");
 }
 
 int main(void)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/runner.h"
 #include "simnet/host/sandbox.h"
 #include <jansson.h>
@@ -119,6 +120,12 @@ static void test_runs(void **state)
 		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n  - heal: b.link\n"
 		       "  - expect: {gap: a->b, max: 2s, for: 200ms}\n",
 			EXIT_PASS, "as expected" },
+		/* A router is a host too. */
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\nsteps:\n"
+		       "  - run: {at: home, argv: [sh, -c, 'hostname; ip -br addr show dev wan'], matches: "
+		       "203.0.113.100}\n"
+		       "  - run: {at: home, argv: [hostname], is: home, within: 1s}\n",
+			EXIT_PASS, "home runs hostname" },
 		/* A reason for every loss. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\nsteps:\n"
 		       "  - run: {at: a, argv: [ip, route, del, default]}\n"

@@ -6,14 +6,9 @@
 #include "mesh/base/buf.h"
 #include "mesh/os/netlink.h"
 #include "simnet/host/capture.h"
+#include "simnet/host/hosts.h"
 #include "simnet/fabric/engine.h"
 #include "simnet/fabric/kernel/trace.h"
-#include <sys/resource.h>
-
-struct kernel_ns {
-	int net, mnt, uts;
-}; /* fds, -1 = none: then the sandbox's own */
-extern const struct kernel_ns kernel_ns_none;
 
 struct kernel_cut { /* what a cut or a blocked host drops; key of the list is target */
 	char *target;
@@ -24,18 +19,15 @@ struct kernel_cut { /* what a cut or a blocked host drops; key of the list is ta
 
 struct engine {
 	const struct scenario *s; /* not owned */
-	char *cwd; /* where programs start: entering a mount namespace loses it; NULL when it is gone */
-	struct kernel_ns home;	 /* the sandbox's own */
-	struct kernel_ns fabric; /* holds every bridge; its ports are the links */
+	struct hosts *hosts;	  /* not owned */
+	struct netns fabric;	  /* holds every bridge; its ports are the links */
 	struct nl *fabric_nl;
-	struct kernel_ns *nodes, *routers;
 	int *bridges;	  /* [0] the internet, [1 + i] the LAN of router i; ifindex in the fabric */
 	uint32_t *epochs; /* of each router: how often it was reset */
 	struct kernel_cut *cuts;
 	size_t n_cuts;
 	struct trace *trace;
 	struct capture *capture;
-	struct rlimit files;   /* what programs get: the engine itself holds more open than most may */
 	unsigned n_self_tests; /* makes their interface names new: the kernel removes old ones in its own time
 				*/
 	struct engine_probe_result *measured; /* of each router, by the last self-test */
@@ -43,28 +35,14 @@ struct engine {
 
 enum { KERNEL_LOG_GROUP = 7, KERNEL_NAME = 16, KERNEL_UDP_TIMEOUT_S = 120 };
 
-/* ---- kernel_ns.c ---- */
-int kernel_ns_home(struct kernel_ns *ns, struct errbuf *eb);
-/* New network namespace; the process stays inside it until kernel_ns_return. */
-int kernel_ns_new_net(struct kernel_ns *ns, struct errbuf *eb);
-int kernel_ns_enter_net(const struct kernel_ns *ns, struct errbuf *eb);
-/* Back to the sandbox's network namespace; cannot fail (or nothing else would make sense: aborts). */
-void kernel_ns_return(const struct kernel_ns *home);
-void kernel_ns_close(struct kernel_ns *ns);
-/* Mount and uts namespace of a host: own hostname, /run, and /etc as an overlay. The process comes back. */
-int kernel_ns_host_files(struct engine *e, int node, struct errbuf *eb);
-/* Enters all namespaces of a node for good and goes to e->cwd. */
-int kernel_ns_become(const struct engine *e, int node, struct errbuf *eb);
-int kernel_sysctl(const char *name, const char *value, struct errbuf *eb); /* "net/ipv4/ip_forward" */
+/* ---- kernel_engine.c ---- */
+const struct netns *kernel_router_net(const struct engine *e, size_t router);
 
 /* ---- kernel_net.c ---- */
-/* e->nodes, e->routers and e->bridges are allocated; whatever was made is closed with them. */
 int kernel_net_routers(struct engine *e, struct errbuf *eb); /* with the fabric */
 int kernel_net_nodes(struct engine *e, struct errbuf *eb);
 /* Name of the port in the fabric: "n3", "r2w" (WAN), "r2l" (LAN); out[KERNEL_NAME]. */
 void kernel_port_name(char kind, int index, char side, char *out);
-/* A network is -1 (the internet) or the index of the router whose LAN it is. */
-struct prefix kernel_net_v6(int network, const struct addr *v4);
 
 /* ---- kernel_nat.c ---- */
 /* Appends the whole ruleset of a router, replacing what is loaded; text for `nft -f -`. false: memory. */

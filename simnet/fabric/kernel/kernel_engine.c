@@ -1,15 +1,15 @@
+#include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/fabric/kernel/kernel.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/close_range.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+const struct netns *kernel_router_net(const struct engine *e, size_t router)
+{
+	return hosts_net(e->hosts, hosts_place_of_router(e->hosts, (int)router));
+}
 
 /* ---- open and close ---- */
 
@@ -19,44 +19,30 @@ static void engine_close(struct engine *e)
 		return;
 	capture_close(e->capture);
 	trace_close(e->trace);
-	for (size_t i = 0; e->nodes && i < e->s->n_nodes; i++)
-		kernel_ns_close(&e->nodes[i]);
-	for (size_t i = 0; e->routers && i < e->s->n_routers; i++)
-		kernel_ns_close(&e->routers[i]);
 	nl_close(e->fabric_nl);
-	kernel_ns_close(&e->fabric);
-	kernel_ns_close(&e->home);
+	netns_close(&e->fabric);
 	for (size_t i = 0; i < e->n_cuts; i++)
 		free(e->cuts[i].target);
 	free(e->cuts);
 	free(e->measured);
 	free(e->epochs);
 	free(e->bridges);
-	free(e->routers);
-	free(e->nodes);
-	free(e->cwd);
 	free(e);
 }
 
-static struct engine *engine_new(const struct scenario *s)
+static struct engine *engine_new(const struct scenario *s, struct hosts *hosts)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	if (!e)
 		return NULL;
 	e->s = s;
-	e->home = e->fabric = kernel_ns_none;
-	e->nodes = calloc(s->n_nodes + 1, sizeof(*e->nodes));
-	e->routers = calloc(s->n_routers + 1, sizeof(*e->routers));
+	e->hosts = hosts;
+	e->fabric = netns_none;
 	e->bridges = calloc(s->n_routers + 1, sizeof(*e->bridges));
 	e->epochs = calloc(s->n_routers + 1, sizeof(*e->epochs));
 	e->measured = calloc(s->n_routers + 1, sizeof(*e->measured));
-	e->cwd = getcwd(NULL, 0);
 	e->trace = trace_open();
-	for (size_t i = 0; e->nodes && i < s->n_nodes; i++)
-		e->nodes[i] = kernel_ns_none;
-	for (size_t i = 0; e->routers && i < s->n_routers; i++)
-		e->routers[i] = kernel_ns_none;
-	if (e->nodes && e->routers && e->bridges && e->epochs && e->measured && e->trace)
+	if (e->bridges && e->epochs && e->measured && e->trace)
 		return e;
 	engine_close(e);
 	return NULL;
@@ -64,15 +50,15 @@ static struct engine *engine_new(const struct scenario *s)
 
 static int watch_drops(struct engine *e, struct errbuf *eb)
 {
-	int err = kernel_ns_enter_net(&e->fabric, eb);
+	int err = netns_enter(&e->fabric, eb);
 	if (!err)
 		err = trace_watch(e->trace, KERNEL_LOG_GROUP, eb);
 	for (size_t i = 0; !err && i < e->s->n_routers; i++) {
-		err = kernel_ns_enter_net(&e->routers[i], eb);
+		err = netns_enter(kernel_router_net(e, i), eb);
 		if (!err)
 			err = trace_watch(e->trace, KERNEL_LOG_GROUP, eb);
 	}
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	return err;
 }
 
@@ -99,10 +85,10 @@ static int start_capture(struct engine *e, struct errbuf *eb)
 		snprintf(name, sizeof(name), "%s.%s", s->routers[i / 2].name, i % 2 ? "lan" : "wan");
 		add_link(e, &links[n++], port, name);
 	}
-	int err = kernel_ns_enter_net(&e->fabric, eb);
+	int err = netns_enter(&e->fabric, eb);
 	if (!err)
 		err = capture_open(links, n, &e->capture, eb);
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	free(links);
 	return err;
 }
@@ -113,13 +99,13 @@ static int load_cuts(struct engine *e, int router, struct errbuf *eb)
 {
 	struct buf text = { 0 };
 	struct kernel_nft job;
-	const struct kernel_ns *ns = router < 0 ? &e->fabric : &e->routers[router];
+	const struct netns *ns = router < 0 ? &e->fabric : kernel_router_net(e, router);
 	int err = kernel_cut_rules(e, router, &text) ? 0 : err_set(eb, -ENOMEM, "write the rules of a cut");
 	if (!err)
-		err = kernel_ns_enter_net(ns, eb);
+		err = netns_enter(ns, eb);
 	if (!err && !(err = kernel_nft_start(&job, &text, eb)))
 		err = kernel_nft_finish(&job, "a cut", eb);
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	buf_free(&text);
 	return err;
 }
@@ -214,16 +200,6 @@ static int remember_blocked(struct engine *e, struct errbuf *eb)
 	return err;
 }
 
-/* Three namespaces a host and the sockets of every probe: a big network needs more than the usual 1024. */
-static void raise_file_limit(struct engine *e)
-{
-	struct rlimit more;
-
-	(void)getrlimit(RLIMIT_NOFILE, &e->files);
-	more = (struct rlimit) { .rlim_cur = e->files.rlim_max, .rlim_max = e->files.rlim_max };
-	(void)setrlimit(RLIMIT_NOFILE, &more);
-}
-
 /* nft takes as long to start as all nodes to build: both at once. */
 static int build(struct engine *e, struct errbuf *eb)
 {
@@ -244,16 +220,12 @@ static int build(struct engine *e, struct errbuf *eb)
 	return err;
 }
 
-static int engine_open(const struct scenario *s, const char *work_dir, struct engine **out, struct errbuf *eb)
+static int engine_open(const struct scenario *s, struct hosts *hosts, struct engine **out, struct errbuf *eb)
 {
-	(void)work_dir; /* hosts' files live on tmpfs inside their own mount namespaces */
-	struct engine *e = engine_new(s);
+	struct engine *e = engine_new(s, hosts);
 	if (!e)
 		return err_set(eb, -ENOMEM, "open the kernel engine");
-	raise_file_limit(e);
-	int err = kernel_ns_home(&e->home, eb);
-	if (!err)
-		err = remember_blocked(e, eb);
+	int err = remember_blocked(e, eb);
 	if (!err)
 		err = build(e, eb);
 	if (!err)
@@ -267,68 +239,6 @@ static int engine_open(const struct scenario *s, const char *work_dir, struct en
 	else
 		*out = e;
 	return err;
-}
-
-/* ---- processes and sockets ---- */
-
-static void run_child(
-	struct engine *e, int node, const char *const *argv, const char *const *env, const int io[3])
-{
-	struct errbuf eb = { 0 };
-	sigset_t none;
-	sigemptyset(&none);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	setsid();
-	int null = open("/dev/null", O_RDONLY), out = fcntl(io[0], F_DUPFD, 3),
-	    err_out = fcntl(io[1], F_DUPFD, 3);
-	if (kernel_ns_become(e, node, &eb) || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err_out, 2) < 0) {
-		dprintf(err_out, "simnet: %s\n", eb.text[0] ? eb.text : strerror(errno));
-		_exit(126);
-	}
-	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* execvpe wants them without const and changes nothing. */
-	execvpe(argv[0], (char *const *)(uintptr_t)argv, env ? (char *const *)(uintptr_t)env : environ);
-	int err = errno;
-	(void)!write(io[2], &err, sizeof(err));
-	_exit(127);
-}
-
-static pid_t engine_spawn(struct engine *e, int node, const char *const *argv, const char *const *env,
-	int out, int err_fd, struct errbuf *eb)
-{
-	int failed[2], err = 0;
-	if (pipe2(failed, O_CLOEXEC) < 0)
-		return err_set(eb, -errno, "start %s on %s", argv[0], e->s->nodes[node].name);
-	fflush(NULL);
-	pid_t pid = fork();
-	if (pid == 0)
-		run_child(e, node, argv, env, (const int[]) { out, err_fd, failed[1] });
-	if (pid < 0)
-		err = errno;
-	close(failed[1]);
-	if (pid > 0 && read(failed[0], &err, sizeof(err)) != (ssize_t)sizeof(err))
-		err = 0; /* closed by exec */
-	close(failed[0]);
-	return err ? err_set(eb, -err, "start %s on %s", argv[0], e->s->nodes[node].name) : pid;
-}
-
-static int engine_socket(struct engine *e, int node, int domain, int type, int protocol, struct errbuf *eb)
-{
-	int err = kernel_ns_enter_net(&e->nodes[node], eb);
-	if (err)
-		return err;
-	int fd = socket(domain, type | SOCK_CLOEXEC, protocol);
-	err = fd < 0 ? -errno : 0;
-	kernel_ns_return(&e->home);
-	return err ? err_set(eb, err, "open a socket on %s", e->s->nodes[node].name) : fd;
-}
-
-static int engine_enter(struct engine *e, int node, struct errbuf *eb)
-{
-	return kernel_ns_become(e, node, eb);
 }
 
 /* ---- the rest ---- */
@@ -360,13 +270,10 @@ const struct engine_ops engine_kernel = {
 	.name = "kernel",
 	.open = engine_open,
 	.self_test = kernel_self_test,
-	.spawn = engine_spawn,
-	.socket = engine_socket,
 	.cut = engine_cut,
 	.heal = engine_heal,
 	.reset = engine_reset,
 	.drops = engine_drops,
 	.write_pcaps = engine_write_pcaps,
-	.enter = engine_enter,
 	.close = engine_close,
 };

@@ -386,13 +386,13 @@ int kernel_nat_forget(struct engine *e, struct errbuf *eb)
 	for (size_t i = 0; !err && i < e->s->n_routers; i++) {
 		if (!e->s->routers[i].nat)
 			continue;
-		err = kernel_ns_enter_net(&e->routers[i], eb);
+		err = netns_enter(kernel_router_net(e, i), eb);
 		if (!err)
 			err = transact(put_flush_sets, "flush learned mappings", eb);
 		if (!err)
 			err = kernel_conntrack_flush(eb);
 	}
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	return err;
 }
 
@@ -405,7 +405,7 @@ static int start_router(struct engine *e, int i, struct kernel_nft *job, struct 
 			  ? 0
 			  : err_set(eb, -ENOMEM, "write the rules of router %s", e->s->routers[i].name);
 	if (!err)
-		err = kernel_ns_enter_net(&e->routers[i], eb);
+		err = netns_enter(kernel_router_net(e, i), eb);
 	if (!err)
 		err = kernel_nft_start(job, &text, eb);
 	buf_free(&text);
@@ -414,7 +414,7 @@ static int start_router(struct engine *e, int i, struct kernel_nft *job, struct 
 
 static int flush_router(struct engine *e, int i, struct errbuf *eb)
 {
-	int err = kernel_ns_enter_net(&e->routers[i], eb);
+	int err = netns_enter(kernel_router_net(e, i), eb);
 	return err || !e->s->routers[i].nat ? err : kernel_conntrack_flush(eb);
 }
 
@@ -425,7 +425,7 @@ int kernel_nat_start(struct engine *e, int first, int end, struct kernel_nft *jo
 		jobs[i - first].pid = -1;
 	for (int i = first; !err && i < end; i++)
 		err = start_router(e, i, &jobs[i - first], eb);
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	return err;
 }
 
@@ -442,6 +442,6 @@ int kernel_nat_finish(struct engine *e, int first, int end, struct kernel_nft *j
 	}
 	for (int i = first; !err && i < end; i++)
 		err = flush_router(e, i, eb);
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	return err;
 }

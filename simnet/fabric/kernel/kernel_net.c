@@ -23,16 +23,6 @@ void kernel_port_name(char kind, int index, char side, char *out)
 	snprintf(out, KERNEL_NAME, side ? "%c%d%c" : "%c%d", kind, index, side);
 }
 
-struct prefix kernel_net_v6(int network, const struct addr *v4)
-{
-	struct prefix p = { .ip = { { 0x2a, 0x0e, 0x51, 0x00 } }, .bits = 64 };
-	unsigned id = (unsigned)(network + 1);
-	p.ip.b[6] = (uint8_t)(id >> 8);
-	p.ip.b[7] = (uint8_t)id;
-	memcpy(p.ip.b + 12, v4->b + 12, 4);
-	return p;
-}
-
 /* ---- what every namespace gets ---- */
 
 struct setting {
@@ -43,7 +33,7 @@ static int apply(const struct setting *rows, size_t n, struct errbuf *eb)
 {
 	int err = 0;
 	for (size_t i = 0; i < n && !err; i++)
-		err = kernel_sysctl(rows[i].name, rows[i].value, eb);
+		err = netns_sysctl(rows[i].name, rows[i].value, eb);
 	return err;
 }
 
@@ -62,14 +52,14 @@ static int prepare_v6(bool ipv6, struct errbuf *eb)
 
 static int restore_v6(bool ipv6, struct errbuf *eb)
 {
-	return ipv6 ? 0 : kernel_sysctl("net/ipv6/conf/default/disable_ipv6", "0", eb);
+	return ipv6 ? 0 : netns_sysctl("net/ipv6/conf/default/disable_ipv6", "0", eb);
 }
 
 /* A host answers ARP for the address of that link alone. By default Linux answers for any of its addresses,
  * so that on one LAN a tunnel's address can be reached without the tunnel. */
 static int prepare_host(struct errbuf *eb)
 {
-	return kernel_sysctl("net/ipv4/conf/all/arp_ignore", "1", eb);
+	return netns_sysctl("net/ipv4/conf/all/arp_ignore", "1", eb);
 }
 
 static int prepare_router(const struct scenario *s, const struct scn_router *r, struct errbuf *eb)
@@ -100,12 +90,12 @@ static int build_fabric(struct engine *e, struct errbuf *eb)
 		{ "net/bridge/bridge-nf-call-arptables", "0" },
 		{ "net/ipv6/conf/default/disable_ipv6", "1" },
 	};
-	int err = kernel_ns_new_net(&e->fabric, eb);
+	int err = netns_new(&e->fabric, eb);
 	if (err)
 		return err;
 	struct errbuf ignored; /* without br_netfilter in the kernel there is nothing to turn off */
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		(void)kernel_sysctl(rows[i].name, rows[i].value, &ignored);
+		(void)netns_sysctl(rows[i].name, rows[i].value, &ignored);
 	if (!(e->fabric_nl = nl_open(eb)))
 		return eb->code;
 	for (size_t i = 0; i <= e->s->n_routers; i++) {
@@ -144,7 +134,7 @@ static int add_addresses(const struct port *p, const struct addr *ip, struct err
 	int err = nl_addr_add(p->n, p->ifindex, &v4, eb);
 	if (err || !p->s->ipv6)
 		return err;
-	struct prefix v6 = kernel_net_v6(p->network, ip);
+	struct prefix v6 = topology_v6(p->network, ip);
 	return nl_addr_add(p->n, p->ifindex, &v6, eb);
 }
 
@@ -158,7 +148,7 @@ static int add_default(const struct port *p, struct errbuf *eb)
 	if (err || !p->s->ipv6)
 		return err;
 	r.dst = (struct prefix) { .ip = addr_any6 };
-	r.via = p->network < 0 ? addr_any6 : kernel_net_v6(p->network, &p->s->routers[p->network].lan).ip;
+	r.via = p->network < 0 ? addr_any6 : topology_v6(p->network, &p->s->routers[p->network].lan).ip;
 	return nl_route_add(p->n, &r, eb);
 }
 
@@ -182,8 +172,8 @@ static int add_route_down(const struct port *p, int lan, bool v6, struct errbuf 
 	const struct scn_router *r = &p->s->routers[via];
 	struct nl_route route = { .ifindex = p->ifindex, .dst = p->s->routers[lan].lan_net, .via = r->wan };
 	if (v6) {
-		route.dst = kernel_net_v6(lan, &p->s->routers[lan].lan);
-		route.via = kernel_net_v6(p->network, &r->wan).ip;
+		route.dst = topology_v6(lan, &p->s->routers[lan].lan);
+		route.via = topology_v6(p->network, &r->wan).ip;
 	}
 	return nl_route_add(p->n, &route, eb);
 }
@@ -266,7 +256,7 @@ static int build_router(struct engine *e, int i, struct errbuf *eb)
 	const struct scn_router *r = &e->s->routers[i];
 	char port[KERNEL_NAME];
 	struct mac wan = mac_of(MAC_WAN, (size_t)i), lan = mac_of(MAC_LAN, (size_t)i);
-	int err = kernel_ns_new_net(&e->routers[i], eb);
+	int err = netns_enter(kernel_router_net(e, i), eb);
 	if (!err)
 		err = prepare_v6(e->s->ipv6, eb);
 	if (!err)
@@ -275,11 +265,14 @@ static int build_router(struct engine *e, int i, struct errbuf *eb)
 		return err;
 	kernel_port_name('r', i, 'w', port);
 	err = plug(e, port, r->behind,
-		&(struct nl_veth) { .peer = "wan", .peer_ns = e->routers[i].net, .peer_mac = wan.b }, eb);
+		&(struct nl_veth) {
+			.peer = "wan", .peer_ns = kernel_router_net(e, i)->fd, .peer_mac = wan.b },
+		eb);
 	kernel_port_name('r', i, 'l', port);
 	if (!err)
 		err = plug(e, port, i,
-			&(struct nl_veth) { .peer = "lan", .peer_ns = e->routers[i].net, .peer_mac = lan.b },
+			&(struct nl_veth) {
+				.peer = "lan", .peer_ns = kernel_router_net(e, i)->fd, .peer_mac = lan.b },
 			eb);
 	if (!err)
 		err = configure_router(e, i, eb);
@@ -308,7 +301,7 @@ static int build_node(struct engine *e, int i, struct errbuf *eb)
 {
 	char port[KERNEL_NAME];
 	struct mac mac = mac_of(MAC_NODE, (size_t)i);
-	int err = kernel_ns_new_net(&e->nodes[i], eb);
+	int err = netns_enter(hosts_net(e->hosts, i), eb);
 	if (!err)
 		err = prepare_v6(e->s->ipv6, eb);
 	if (!err)
@@ -317,12 +310,12 @@ static int build_node(struct engine *e, int i, struct errbuf *eb)
 		return err;
 	kernel_port_name('n', i, 0, port);
 	err = plug(e, port, e->s->nodes[i].router,
-		&(struct nl_veth) { .peer = "eth0", .peer_ns = e->nodes[i].net, .peer_mac = mac.b }, eb);
+		&(struct nl_veth) {
+			.peer = "eth0", .peer_ns = hosts_net(e->hosts, i)->fd, .peer_mac = mac.b },
+		eb);
 	if (!err)
 		err = configure_node(e, i, eb);
-	if (!err)
-		err = nl_link_settle(e->fabric_nl, port, eb);
-	return err ? err : kernel_ns_host_files(e, i, eb);
+	return err ? err : nl_link_settle(e->fabric_nl, port, eb);
 }
 
 static int explain(struct errbuf *eb, const char *kind, const char *name)
@@ -338,7 +331,7 @@ int kernel_net_routers(struct engine *e, struct errbuf *eb)
 	for (int i = 0; !err && i < (int)e->s->n_routers; i++)
 		if ((err = build_router(e, i, eb)))
 			explain(eb, "router", e->s->routers[i].name);
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	return err;
 }
 
@@ -348,6 +341,6 @@ int kernel_net_nodes(struct engine *e, struct errbuf *eb)
 	for (int i = 0; !err && i < (int)e->s->n_nodes; i++)
 		if ((err = build_node(e, i, eb)))
 			explain(eb, "node", e->s->nodes[i].name);
-	kernel_ns_return(&e->home);
+	netns_return(hosts_home(e->hosts));
 	return err;
 }

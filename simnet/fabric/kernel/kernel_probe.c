@@ -43,7 +43,7 @@ struct client { /* of one router */
 
 struct probe {
 	struct engine *e;
-	struct kernel_ns inside, outside;
+	struct netns inside, outside;
 	int (*servers)[4]; /* [network + 1]: A1 A2 B1 B2, or -1 */
 	struct client *clients;
 	struct pollfd *fds; /* room for all */
@@ -84,7 +84,7 @@ static void unplug_last(struct engine *e)
 static int plug_in(struct probe *p, bool out, int network, const uint32_t numbers[2], struct errbuf *eb)
 {
 	const struct scenario *s = p->e->s;
-	const struct kernel_ns *ns = out ? &p->outside : &p->inside;
+	const struct netns *ns = out ? &p->outside : &p->inside;
 	char port[KERNEL_NAME], name[KERNEL_NAME];
 	port_name(p->e->n_self_tests, network, out, port);
 	snprintf(name, sizeof(name), "e%d", network + 1);
@@ -94,12 +94,12 @@ static int plug_in(struct probe *p, bool out, int network, const uint32_t number
 	struct nl_veth v = { .name = port,
 		.peer = name,
 		.peer_mac = mac,
-		.peer_ns = ns->net,
+		.peer_ns = ns->fd,
 		.master = p->e->bridges[network + 1],
 		.up = true };
 	int err = nl_veth_add(p->e->fabric_nl, &v, eb);
 	if (!err)
-		err = kernel_ns_enter_net(ns, eb);
+		err = netns_enter(ns, eb);
 	if (err)
 		return err;
 	struct nl *n = nl_open(eb);
@@ -131,18 +131,18 @@ static bool is_faced(const struct scenario *s, int network)
 
 static int make_namespaces(struct probe *p, struct errbuf *eb)
 {
-	struct kernel_ns *both[] = { &p->inside, &p->outside };
+	struct netns *both[] = { &p->inside, &p->outside };
 	int err = 0;
 	for (int i = 0; i < 2 && !err; i++) {
-		err = kernel_ns_new_net(both[i], eb);
+		err = netns_new(both[i], eb);
 		if (!err)
-			err = kernel_sysctl("net/ipv6/conf/default/disable_ipv6", "1", eb);
+			err = netns_sysctl("net/ipv6/conf/default/disable_ipv6", "1", eb);
 		if (!err) /* a hairpinned packet comes from an address of our own */
-			err = kernel_sysctl("net/ipv4/conf/all/accept_local", "1", eb);
+			err = netns_sysctl("net/ipv4/conf/all/accept_local", "1", eb);
 		if (!err)
-			err = kernel_sysctl("net/ipv4/conf/all/rp_filter", "0", eb);
+			err = netns_sysctl("net/ipv4/conf/all/rp_filter", "0", eb);
 		if (!err)
-			err = kernel_sysctl("net/ipv4/conf/default/rp_filter", "0", eb);
+			err = netns_sysctl("net/ipv4/conf/default/rp_filter", "0", eb);
 	}
 	return err;
 }
@@ -189,7 +189,7 @@ static struct endpoint server_at(const struct probe *p, int network, int server)
 
 static int open_servers(struct probe *p, struct errbuf *eb)
 {
-	int err = kernel_ns_enter_net(&p->outside, eb);
+	int err = netns_enter(&p->outside, eb);
 	for (int network = -1; !err && network < (int)p->n_routers; network++) {
 		for (int k = 0; is_faced(p->e->s, network) && k < 4 && !err; k++) {
 			struct endpoint at = server_at(p, network, k);
@@ -211,7 +211,7 @@ static int open_servers(struct probe *p, struct errbuf *eb)
 
 static int open_clients(struct probe *p, struct errbuf *eb)
 {
-	int err = kernel_ns_enter_net(&p->inside, eb);
+	int err = netns_enter(&p->inside, eb);
 	for (int i = 0; !err && i < (int)p->n_routers; i++) {
 		struct client *c = &p->clients[i];
 		c->map = open_udp(p, i, HOST_IN, 0);
@@ -239,8 +239,8 @@ static void close_all(struct probe *p)
 	free(p->clients);
 	free(p->servers);
 	free(p->fds);
-	kernel_ns_close(&p->inside);
-	kernel_ns_close(&p->outside);
+	netns_close(&p->inside);
+	netns_close(&p->outside);
 }
 
 /* ---- packets ---- */
@@ -483,7 +483,7 @@ static int measure(struct probe *p, struct errbuf *eb)
 		err = open_servers(p, eb);
 	if (!err)
 		err = open_clients(p, eb);
-	kernel_ns_return(&p->e->home);
+	netns_return(hosts_home(p->e->hosts));
 	if (err)
 		return err;
 	run_tests(p);
@@ -502,7 +502,7 @@ static void forget_drops(struct engine *e)
 int kernel_self_test(struct engine *e, struct errbuf *eb)
 {
 	struct probe p = {
-		.e = e, .inside = kernel_ns_none, .outside = kernel_ns_none, .n_routers = e->s->n_routers
+		.e = e, .inside = netns_none, .outside = netns_none, .n_routers = e->s->n_routers
 	};
 	if (!p.n_routers)
 		return 0;

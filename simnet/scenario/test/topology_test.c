@@ -121,9 +121,20 @@ static void test_plan(void **state)
 	scenario_free(&s);
 }
 
+static void test_v6_prefixes(void **state)
+{
+	struct addr a = addr_v4(0xcb00710a);
+	char text[PREFIX_TEXT];
+	struct prefix p = topology_v6(-1, &a), q = topology_v6(0, &a);
+	(void)state;
+	assert_string_equal(prefix_format(&p, text), "2a0e:5100::cb00:710a/64");
+	assert_false(prefix_overlaps(&p, &q));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_v6_prefixes),
 		cmocka_unit_test(test_grid),
 		cmocka_unit_test(test_nesting),
 		cmocka_unit_test(test_plan),

@@ -79,8 +79,15 @@ int start(struct lab *l)
 	l->s.routers = l->r;
 	l->s.nodes = l->n;
 	CHECK(topology_plan(&l->s, &l->eb) == 0, "%s", l->eb.text);
-	CHECK(engine_kernel.open(&l->s, "/tmp", &l->e, &l->eb) == 0, "%s", l->eb.text);
+	CHECK(hosts_open(&l->s, "/run", &l->h, &l->eb) == 0, "%s", l->eb.text);
+	CHECK(engine_kernel.open(&l->s, l->h, &l->e, &l->eb) == 0, "%s", l->eb.text);
 	return 0;
+}
+
+void stop(struct lab *l)
+{
+	engine_kernel.close(l->e);
+	hosts_close(l->h);
 }
 
 /* server, alice behind home, bob behind office */
@@ -99,7 +106,7 @@ int start_pair(struct lab *l)
 int udp_on(struct lab *l, int node, uint16_t port)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = engine_kernel.socket(l->e, node, AF_INET, SOCK_DGRAM, 0, &l->eb);
+	int fd = hosts_socket(l->h, node, AF_INET, SOCK_DGRAM, 0, &l->eb);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return -1;
 	return fd;
@@ -142,7 +149,7 @@ int run_on(struct lab *l, int node, const char *script)
 {
 	const char *argv[] = { "sh", "-c", script, NULL };
 	int status = -1;
-	pid_t pid = engine_kernel.spawn(l->e, node, argv, NULL, 2, 2, &l->eb);
+	pid_t pid = hosts_spawn(l->h, node, argv, NULL, (const int[]) { 2, 2 }, &l->eb);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

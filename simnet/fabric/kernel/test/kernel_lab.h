@@ -4,6 +4,7 @@
 #define SIMNET_TEST_KERNEL_LAB_H
 
 #include "simnet/fabric/engine.h"
+#include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/fabric/kernel/kernel.h"
 #include "simnet/host/sandbox.h"
 
@@ -26,6 +27,7 @@ struct lab {
 	struct scenario s;
 	struct scn_router r[20];
 	struct scn_node n[24];
+	struct hosts *h;
 	struct engine *e;
 	struct errbuf eb;
 };
@@ -47,6 +49,7 @@ bool receive(int fd, struct endpoint *from, int wait_ms); /* from may be NULL */
 struct endpoint at(const struct lab *l, int node, uint16_t port);
 /* What the server sees of a packet of fd; port 0: nothing came. */
 struct endpoint seen_by_server(struct lab *l, int fd, int server_fd, uint16_t port);
+void stop(struct lab *l);
 int run_on(struct lab *l, int node, const char *script); /* exit code */
 
 #endif

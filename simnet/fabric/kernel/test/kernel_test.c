@@ -36,7 +36,7 @@ static int nine_classes(void *arg)
 		return 1;
 	for (int i = 0; i < 2; i++)
 		CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -63,7 +63,7 @@ static int other_kinds(void *arg)
 	if (start(&l))
 		return 1;
 	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -102,7 +102,7 @@ static int wrong_declarations(void *arg)
 		CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED, "row %zu passed", i);
 		CHECK(strstr(l.eb.text, "'home'") && strstr(l.eb.text, rows[i].says), "row %zu: %s", i,
 			l.eb.text);
-		engine_kernel.close(l.e);
+		stop(&l);
 	}
 	return 0;
 }
@@ -141,7 +141,7 @@ static int mappings(void *arg)
 	CHECK(n == 5, "%zu drops", n);
 	CHECK(!strcmp(drops[0].where, "home") && !strcmp(drops[0].rule, "wan: unsolicited, no mapping"),
 		"%s: %s", drops[0].where, drops[0].rule);
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -160,7 +160,7 @@ static int same_ports_again(void *arg)
 		return 1;
 	int server = udp_on(&l, SERVER, 4000), alice = udp_on(&l, ALICE, 5000);
 	*port = seen_by_server(&l, alice, server, 4000).port;
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -196,7 +196,7 @@ static int short_lifetime(void *arg)
 	CHECK(!receive(alice, NULL, 2500), "a packet from nowhere");
 	send_to(stranger, &hole);
 	CHECK(!receive(alice, NULL, NOTHING_MS), "the mapping outlived its time");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -250,7 +250,7 @@ static int cuts(void *arg)
 	CHECK(engine_kernel.cut(l.e, "nobody.udp", &l.eb) < 0 && strstr(l.eb.text, "nobody"), "%s",
 		l.eb.text);
 	CHECK(engine_kernel.cut(l.e, "alice", &l.eb) < 0 && strstr(l.eb.text, "NAME.link"), "%s", l.eb.text);
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -285,7 +285,7 @@ static int blocked(void *arg)
 	CHECK(!strcmp(drops[1].where, "bob") && drops[1].proto == 17, "%s", drops[1].where);
 	CHECK(endpoint_equal(&drops[1].dst, &to) && addr_equal(&drops[1].src.ip, &l.n[BOB].ip),
 		"wrong addresses");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -315,7 +315,7 @@ static int filtered_drop(void *arg)
 	send_to(alice, &wan);
 	CHECK(!receive(alice, NULL, NOTHING_MS), "it hairpins");
 	int failed = expect_drop(&l, "home", "lan: the router does not hairpin");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return failed;
 }
 
@@ -357,7 +357,7 @@ static int hairpin_below_carrier(void *arg)
 	CHECK(receive(bob, &a_from, ARRIVE_MS), "hairpin to bob failed");
 	CHECK(endpoint_equal(&a_from, &a) && endpoint_equal(&b_from, &b),
 		"seen by other than the external address");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -425,7 +425,7 @@ static int punch_matrix(void *arg)
 		close(b);
 	}
 	CHECK(direct == 57, "%d of 81 direct", direct);
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -449,7 +449,7 @@ static int input_trap(void *arg)
 		return 1;
 	int server = udp_on(&l, SERVER, 4000), alice = udp_on(&l, ALICE, 5000), bob = udp_on(&l, BOB, 5000);
 	CHECK(!punch(&l, server, alice, bob), "the trap does not snap");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -464,7 +464,7 @@ static void test_input_trap(void **state)
 static int udp6_on(struct lab *l, int node, uint16_t port)
 {
 	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	int fd = engine_kernel.socket(l->e, node, AF_INET6, SOCK_DGRAM, 0, &l->eb);
+	int fd = hosts_socket(l->h, node, AF_INET6, SOCK_DGRAM, 0, &l->eb);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return -1;
 	return fd;
@@ -472,7 +472,7 @@ static int udp6_on(struct lab *l, int node, uint16_t port)
 
 static struct endpoint at6(const struct lab *l, int node, uint16_t port)
 {
-	return (struct endpoint) { kernel_net_v6(l->n[node].router, &l->n[node].ip).ip, port };
+	return (struct endpoint) { topology_v6(l->n[node].router, &l->n[node].ip).ip, port };
 }
 
 /* Routed behind every router, however deep, and stateful: only answers come in. */
@@ -500,7 +500,7 @@ static int ipv6(void *arg)
 	CHECK(endpoint_equal(&from, &a), "IPv6 was translated");
 	send_to(server, &from);
 	CHECK(receive(alice, NULL, ARRIVE_MS), "no answer");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 

@@ -124,16 +124,6 @@ static void test_cut_rules(void **state)
 	buf_free(&b);
 }
 
-static void test_v6_prefixes(void **state)
-{
-	struct addr a = addr_v4(0xcb00710a);
-	char text[PREFIX_TEXT];
-	struct prefix p = kernel_net_v6(-1, &a), q = kernel_net_v6(0, &a);
-	(void)state;
-	assert_string_equal(prefix_format(&p, text), "2a0e:5100::cb00:710a/64");
-	assert_false(prefix_overlaps(&p, &q));
-}
-
 /* ---- packet log ---- */
 
 static size_t make_entry(uint8_t *buf, const char *prefix, bool with_packet)
@@ -186,7 +176,6 @@ int main(void)
 		cmocka_unit_test(test_guard_timeout_and_no_nat),
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_cut_rules),
-		cmocka_unit_test(test_v6_prefixes),
 		cmocka_unit_test(test_trace_decode),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

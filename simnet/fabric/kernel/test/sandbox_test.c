@@ -38,13 +38,67 @@ static int hosts(void *arg)
 	CHECK(run_on(&l, BOB, "touch /run/x && test -z \"$(ls /run | grep -v x)\"") == 0,
 		"/run is not private");
 	CHECK(run_on(&l, ALICE, "test ! -e /run/x") == 0, "hosts share /run");
+	CHECK(run_on(&l, ALICE,
+		      "for d in /tmp /var /var/log; do echo alice >$d/simnet-test || exit 1; done") == 0,
+		"a host cannot write");
+	CHECK(run_on(&l, ALICE, "cat /tmp/simnet-test /var/simnet-test /var/log/simnet-test >/dev/null") == 0,
+		"a host forgets its files");
+	CHECK(run_on(&l, BOB, "cat /tmp/simnet-test || cat /var/simnet-test || cat /var/log/simnet-test") !=
+			0,
+		"hosts share /tmp or /var");
+	CHECK(access("/tmp/simnet-test", F_OK) < 0 && access("/var/simnet-test", F_OK) < 0,
+		"the machine's files were written to");
 	CHECK(run_on(&l, ALICE, "exit 7") == 7, "exit code lost");
-	CHECK(engine_kernel.spawn(l.e, ALICE, missing, NULL, 2, 2, &l.eb) < 0, "started nothing");
+	CHECK(hosts_spawn(l.h, ALICE, missing, NULL, (const int[]) { 2, 2 }, &l.eb) < 0, "started nothing");
 	CHECK(strstr(l.eb.text, "/no/such/program") && strstr(l.eb.text, "alice"), "%s", l.eb.text);
 	(void)stat("/etc", &after);
 	CHECK(before.st_mtim.tv_sec == after.st_mtim.tv_sec, "the machine's /etc was written to");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
+}
+
+/* Whoever looks for a process on one host must find, and end, those of that host alone. */
+static int processes(void *arg)
+{
+	struct lab l = { 0 };
+	const char *sleeper[] = { "sleep", "1000", NULL };
+	int status = 0, router;
+	(void)arg;
+	if (start_pair(&l))
+		return 1;
+	pid_t bobs = hosts_spawn(l.h, BOB, sleeper, NULL, (const int[]) { 2, 2 }, &l.eb);
+	CHECK(bobs > 0, "%s", l.eb.text);
+	CHECK(run_on(&l, ALICE,
+		      "for p in /proc/[0-9]*; do read -r n <$p/comm; test $n != sleep || exit 1; done") == 0,
+		"a host sees the processes of another");
+	CHECK(run_on(&l, ALICE, "kill -9 -1; exit 5") == 5, "a host cannot end its processes");
+	CHECK(waitpid(bobs, &status, WNOHANG) == 0, "a host ended a process of another");
+	CHECK(run_on(&l, BOB,
+		      "for p in /proc/[0-9]*; do read -r n <$p/comm; test $n != sleep || kill ${p#/proc/}; "
+		      "done; "
+		      "exit 6") == 6,
+		"no kill");
+	CHECK(waitpid(bobs, &status, 0) == bobs && WIFSIGNALED(status),
+		"a host does not see its own processes");
+	/* What is left behind ends up with the host's init, which must not keep it as a zombie. */
+	CHECK(run_on(&l, ALICE,
+		      "sh -c 'true & exec true'; i=0; while grep -qs '^State:.Z' /proc/[0-9]*/status; do "
+		      "i=$((i+1)); "
+		      "test $i -lt 1000 || exit 1; done") == 0,
+		"zombies stay");
+	CHECK((router = hosts_find(l.h, "home")) > 0 &&
+			run_on(&l, router,
+				"ip -br addr show dev wan | grep -q UP && test "
+				"\"$(hostname)\" = home") == 0,
+		"a router cannot be entered");
+	stop(&l);
+	return 0;
+}
+
+static void test_processes(void **state)
+{
+	(void)state;
+	in_sandbox(processes, NULL);
 }
 
 static void test_hosts(void **state)
@@ -58,7 +112,7 @@ static int tcp_connect(struct lab *l, int node, int server_node)
 	struct sockaddr_storage ss;
 	struct endpoint to = at(l, server_node, 4000);
 	socklen_t len = endpoint_to_sockaddr(&to, false, &ss);
-	int fd = engine_kernel.socket(l->e, node, AF_INET, SOCK_STREAM, 0, &l->eb);
+	int fd = hosts_socket(l->h, node, AF_INET, SOCK_STREAM, 0, &l->eb);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) < 0)
 		return -1;
 	return fd;
@@ -73,7 +127,7 @@ static int tcp_and_captures(void *arg)
 	if (start_pair(&l))
 		return 1;
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(4000) };
-	int listener = engine_kernel.socket(l.e, SERVER, AF_INET, SOCK_STREAM, 0, &l.eb);
+	int listener = hosts_socket(l.h, SERVER, AF_INET, SOCK_STREAM, 0, &l.eb);
 	CHECK(bind(listener, (struct sockaddr *)&any, sizeof(any)) == 0 && listen(listener, 4) == 0, "%s",
 		strerror(errno));
 	int tcp = tcp_connect(&l, ALICE, SERVER);
@@ -90,7 +144,7 @@ static int tcp_and_captures(void *arg)
 		CHECK(stat(path, &st) == 0 && st.st_size > 24 + 2 * 16, "%s is empty", path);
 	}
 	CHECK(engine_kernel.write_pcaps(l.e, "/no/such/dir", &l.eb) < 0, "wrote into nowhere");
-	engine_kernel.close(l.e);
+	stop(&l);
 	return 0;
 }
 
@@ -124,9 +178,9 @@ static int build_and_linger(void *arg)
 	const char *argv[] = { "sh", "-c", "setsid sleep 1000 & exec sleep 1000", NULL };
 	if (start_pair(&l))
 		return 1;
-	(void)engine_kernel.spawn(l.e, ALICE, argv, NULL, 2, 2, &l.eb);
+	(void)hosts_spawn(l.h, ALICE, argv, NULL, (const int[]) { 2, 2 }, &l.eb);
 	if (!arg) {
-		engine_kernel.close(l.e);
+		stop(&l);
 		return 0;
 	}
 	pause();
@@ -202,12 +256,14 @@ static void test_rootless(void **state)
 {
 	(void)state;
 	in_rootless_sandbox(hosts);
+	in_rootless_sandbox(processes);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_processes),
 		cmocka_unit_test(test_tcp_and_captures),
 		cmocka_unit_test(test_nothing_is_left),
 		cmocka_unit_test(test_kill_at_any_moment),

@@ -1,14 +1,20 @@
-/* A process in a node's namespaces, its output by lines; and commands that run to their end. */
+/* A process on a host, its output by lines; and commands that run to their end. Nothing here waits: calls
+ * come from the loop, and after each call of `exited` the loop is stopped, so that whoever waits in it looks
+ * again. */
 #ifndef SIMNET_PROC_H
 #define SIMNET_PROC_H
 
 #include "mesh/base/buf.h"
-#include "mesh/base/err.h"
+#include "mesh/os/loop.h"
+#include "simnet/host/hosts.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-struct lab;
+struct proc_place { /* where one runs */
+	struct loop *loop;
+	struct hosts *hosts;
+	int host; /* place */
+};
 struct proc;
 struct proc_ops {
 	void (*line)(void *owner, bool err, const char *line); /* without the newline */
@@ -17,7 +23,7 @@ struct proc_ops {
 /* Which file a program's name means. Without a slash it is looked up in RW_BIN_DIR, beside simnet, and in
  * PATH. */
 bool proc_find(const char *name, char *out, size_t cap);
-struct proc *proc_start(struct lab *l, int node, const char *const *argv, const struct proc_ops *ops,
+struct proc *proc_start(const struct proc_place *at, const char *const *argv, const struct proc_ops *ops,
 	void *owner, struct errbuf *eb);
 pid_t proc_pid(const struct proc *p);
 void proc_signal(struct proc *p, int signo);
@@ -31,11 +37,8 @@ struct job_result {
 	const char *last_err;
 };
 struct job;
-struct job *job_start(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms,
+struct job *job_start(const struct proc_place *at, const char *const *argv, uint64_t timeout_ms,
 	void (*done)(void *owner, const struct job_result *r), void *owner, struct errbuf *eb);
 void job_free(struct job *j); /* kills; NULL is fine; not needed after done */
-/* The same, waited for. out gets standard output. Status, or negative. */
-int job_run(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms, struct buf *out,
-	struct errbuf *eb);
 
 #endif

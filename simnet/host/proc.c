@@ -1,4 +1,4 @@
-#include "simnet/lab/lab.h"
+#include "simnet/host/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@ struct pipe_end {
 	struct buf line;
 };
 struct proc {
-	struct lab *lab;
+	struct proc_place at;
 	const struct proc_ops *ops;
 	void *owner;
 	pid_t pid;
@@ -155,7 +155,7 @@ static int open_pipe(struct proc *p, unsigned which, int *child_end, struct errb
 		return err_set(eb, -errno, "make a pipe for a program's output");
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	p->ends[which].fd = fds[0];
-	p->ends[which].watch = loop_fd_new(p->lab->loop, fds[0], which ? err_readable : out_readable, p);
+	p->ends[which].watch = loop_fd_new(p->at.loop, fds[0], which ? err_readable : out_readable, p);
 	*child_end = fds[1];
 	if (!p->ends[which].watch)
 		return err_say(eb, -ENOMEM, "out of memory");
@@ -192,10 +192,10 @@ static void process_exited(void *arg, int events)
 	int status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 	void (*exited)(void *, int) = p->ops->exited;
 	void *owner = p->owner;
-	struct lab *l = p->lab;
+	struct loop *loop = p->at.loop;
 	release(p);
 	exited(owner, status);
-	lab_poke(l);
+	loop_stop(loop);
 }
 
 /* ---- start */
@@ -206,10 +206,10 @@ struct environment {
 };
 
 /* Ours, but with a home of the node's own and our programs first in PATH. */
-static bool set_environment(struct environment *e, struct lab *l, int node)
+static bool set_environment(struct environment *e, const struct proc_place *at)
 {
 	const char *bin = getenv("RW_BIN_DIR"), *path = getenv("PATH");
-	char self[512] = "";
+	char self[512] = "", dir[390];
 	size_t n = 0, k = 0;
 
 	while (environ[n])
@@ -218,7 +218,7 @@ static bool set_environment(struct environment *e, struct lab *l, int node)
 	if (!e->env)
 		return false;
 	own_folder(self, sizeof(self));
-	snprintf(e->home, sizeof(e->home), "HOME=%s/%s", l->work_dir, l->s->nodes[node].name);
+	snprintf(e->home, sizeof(e->home), "HOME=%s", hosts_dir(at->hosts, at->host, dir, sizeof(dir)));
 	snprintf(e->path, sizeof(e->path), "PATH=%s%s%s:%s", bin ? bin : "", bin ? ":" : "", self,
 		path ? path : "/usr/bin:/bin");
 	for (size_t i = 0; i < n; i++)
@@ -230,8 +230,7 @@ static bool set_environment(struct environment *e, struct lab *l, int node)
 	return true;
 }
 
-static int spawn_in(
-	struct proc *p, int node, const char *const *argv, const int child_ends[2], struct errbuf *eb)
+static int spawn_in(struct proc *p, const char *const *argv, const int child_ends[2], struct errbuf *eb)
 {
 	char path[700];
 	struct environment e = { 0 };
@@ -246,13 +245,13 @@ static int spawn_in(
 	while (argv[n])
 		n++;
 	const char **full = calloc(n + 1, sizeof(*full));
-	if (!full || !set_environment(&e, p->lab, node)) {
+	if (!full || !set_environment(&e, &p->at)) {
 		free(full);
 		return err_say(eb, -ENOMEM, "out of memory");
 	}
 	memcpy(full, argv, n * sizeof(*full));
 	full[0] = path;
-	p->pid = p->lab->ops->spawn(p->lab->engine, node, full, e.env, child_ends[0], child_ends[1], eb);
+	p->pid = hosts_spawn(p->at.hosts, p->at.host, full, e.env, child_ends, eb);
 	int err = p->pid < 0 ? p->pid : 0;
 	free(full);
 	free(e.env);
@@ -261,14 +260,14 @@ static int spawn_in(
 	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 	if (p->pidfd < 0)
 		return err_set(eb, -errno, "watch process %d", (int)p->pid);
-	p->exit_watch = loop_fd_new(p->lab->loop, p->pidfd, process_exited, p);
+	p->exit_watch = loop_fd_new(p->at.loop, p->pidfd, process_exited, p);
 	if (!p->exit_watch)
 		return err_say(eb, -ENOMEM, "out of memory");
 	loop_fd_set(p->exit_watch, LOOP_READ);
 	return 0;
 }
 
-struct proc *proc_start(struct lab *l, int node, const char *const *argv, const struct proc_ops *ops,
+struct proc *proc_start(const struct proc_place *at, const char *const *argv, const struct proc_ops *ops,
 	void *owner, struct errbuf *eb)
 {
 	struct proc *p = calloc(1, sizeof(*p));
@@ -278,13 +277,13 @@ struct proc *proc_start(struct lab *l, int node, const char *const *argv, const 
 		err_say(eb, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	*p = (struct proc) { .lab = l, .ops = ops, .owner = owner, .pid = -1, .pidfd = -1 };
+	*p = (struct proc) { .at = *at, .ops = ops, .owner = owner, .pid = -1, .pidfd = -1 };
 	p->ends[0].fd = p->ends[1].fd = -1;
 	int err = open_pipe(p, 0, &child_ends[0], eb);
 	if (!err)
 		err = open_pipe(p, 1, &child_ends[1], eb);
 	if (!err)
-		err = spawn_in(p, node, argv, child_ends, eb);
+		err = spawn_in(p, argv, child_ends, eb);
 	for (unsigned i = 0; i < 2; i++)
 		if (child_ends[i] >= 0)
 			close(child_ends[i]);
@@ -319,7 +318,6 @@ void proc_free(struct proc *p)
 /* ---- jobs */
 
 struct job {
-	struct lab *lab;
 	struct proc *proc;
 	struct loop_timer *timer;
 	void (*done)(void *owner, const struct job_result *r);
@@ -362,7 +360,7 @@ static void job_timed_out(void *arg)
 	proc_signal(j->proc, SIGKILL);
 }
 
-struct job *job_start(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms,
+struct job *job_start(const struct proc_place *at, const char *const *argv, uint64_t timeout_ms,
 	void (*done)(void *owner, const struct job_result *r), void *owner, struct errbuf *eb)
 {
 	static const struct proc_ops ops = { .line = keep_line, .exited = job_exited };
@@ -372,9 +370,9 @@ struct job *job_start(struct lab *l, int node, const char *const *argv, uint64_t
 		err_say(eb, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	*j = (struct job) { .lab = l, .done = done, .owner = owner, .out = { .cap = OUT_MAX } };
-	j->timer = loop_timer_new(l->loop, job_timed_out, j);
-	j->proc = proc_start(l, node, argv, &ops, j, eb);
+	*j = (struct job) { .done = done, .owner = owner, .out = { .cap = OUT_MAX } };
+	j->timer = loop_timer_new(at->loop, job_timed_out, j);
+	j->proc = proc_start(at, argv, &ops, j, eb);
 	if (!j->proc || !j->timer) {
 		job_free(j);
 		return NULL;
@@ -392,50 +390,4 @@ void job_free(struct job *j)
 	buf_free(&j->out);
 	free(j->last_err);
 	free(j);
-}
-
-struct waited {
-	bool done;
-	int status;
-	struct buf *out;
-	struct errbuf *eb;
-	const char *name;
-	uint64_t timeout_ms;
-};
-
-static void wait_done(void *owner, const struct job_result *r)
-{
-	struct waited *w = owner;
-
-	w->done = true;
-	w->status = r->status;
-	if (r->timed_out)
-		w->status = err_say(w->eb, -ETIMEDOUT, "'%s' did not end in %.1f s", w->name,
-			(double)w->timeout_ms / 1000);
-	else if (r->status > 128 && w->eb)
-		err_say(w->eb, ERR_REFUSED, "'%s' was ended by signal %d", w->name, r->status - 128);
-	else if (r->status && w->eb)
-		err_say(w->eb, ERR_REFUSED, "'%s' ended with status %d%s%.200s", w->name, r->status,
-			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
-	if (w->out && r->out->len)
-		(void)buf_append(w->out, buf_data(r->out), r->out->len);
-}
-
-static bool is_done(void *arg)
-{
-	return ((struct waited *)arg)->done;
-}
-
-int job_run(struct lab *l, int node, const char *const *argv, uint64_t timeout_ms, struct buf *out,
-	struct errbuf *eb)
-{
-	struct waited w = { .out = out, .eb = eb, .name = argv[0], .timeout_ms = timeout_ms };
-	struct job *j = job_start(l, node, argv, timeout_ms, wait_done, &w, eb);
-
-	if (!j)
-		return eb && eb->code ? eb->code : -ENOENT;
-	if (lab_wait(l, is_done, &w, loop_now_ms(l->loop) + timeout_ms + 2000))
-		return w.status;
-	job_free(j);
-	return err_say(eb, -EINTR, "interrupted");
 }

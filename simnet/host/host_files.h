@@ -1,0 +1,11 @@
+/* What a host sees as its file system. */
+#ifndef SIMNET_HOST_FILES_H
+#define SIMNET_HOST_FILES_H
+
+#include "simnet/scenario/scenario.h"
+
+/* In the fresh mount, uts and pid namespaces of the host `name`: its own name, /etc, /var, /tmp (the
+ * machine's, written to in private), /run (empty), /proc and /sys. work_dir stays visible. */
+int host_files_mount(const struct scenario *s, const char *name, const char *work_dir, struct errbuf *eb);
+
+#endif

@@ -1,0 +1,39 @@
+/* The hosts of a network, one for every node and router: each has namespaces of its own for network,
+ * processes, mounts, names and IPC. Links are plugged into them by an engine (simnet/fabric/engine.h).
+ *
+ * The caller is the sandbox's body. All calls are synchronous and short; fds are CLOEXEC. */
+#ifndef SIMNET_HOSTS_H
+#define SIMNET_HOSTS_H
+
+#include "simnet/host/netns.h"
+#include "simnet/scenario/scenario.h"
+#include <sys/types.h>
+
+struct hosts; /* places: nodes by their index, then routers by theirs */
+
+/* Nodes are whole hosts; routers have a network at first, and the rest when something is started there.
+ * Neither argument is copied. work_dir: of the run; a node's home is WORK/NODE. The process goes back to
+ * where it was. */
+int hosts_open(const struct scenario *s, const char *work_dir, struct hosts **out, struct errbuf *eb);
+/* Ends every process that is left, and waits for every child of this process that ends meanwhile. NULL is
+ * fine. */
+void hosts_close(struct hosts *h);
+
+int hosts_place_of_router(const struct hosts *h, int router);
+int hosts_find(const struct hosts *h, const char *name); /* node or router; -1 = nobody */
+const char *hosts_name(const struct hosts *h, int place);
+const char *hosts_dir(const struct hosts *h, int place, char *buf, size_t cap); /* WORK/NAME */
+const struct netns *hosts_net(const struct hosts *h, int place);
+const struct netns *hosts_home(const struct hosts *h); /* the sandbox's own network */
+
+/* Starts argv there, with the host's files and processes around it. out, err_fd: its standard output and
+ * error; its standard input is empty; env NULL: ours. It leads a session of its own and dies with this
+ * process. Its pid, as seen from here, or a negative code. */
+pid_t hosts_spawn(struct hosts *h, int place, const char *const *argv, const char *const *env,
+	const int io[2], struct errbuf *eb);
+/* As fork, but the child is in the host, where the run began. */
+pid_t hosts_fork(struct hosts *h, int place, struct errbuf *eb);
+/* A socket made in its network (socket(2) arguments). */
+int hosts_socket(struct hosts *h, int place, int domain, int type, int protocol, struct errbuf *eb);
+
+#endif

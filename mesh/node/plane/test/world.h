@@ -1,0 +1,48 @@
+/* Two planes and what is between them: a UDP network and a relay, both of them queues; TUN devices that keep
+ * what they are given; a clock of the test's. */
+#ifndef RW_NODE_PLANE_TEST_WORLD_H
+#define RW_NODE_PLANE_TEST_WORLD_H
+
+#include "mesh/node/plane/dataplane.h"
+
+enum { WORLD_FLIGHT = 256, WORLD_TUN_MAX = 128, WORLD_REGION = 7 };
+
+struct side {
+	struct world *w;
+	int self; /* 0, 1; the other's peer id is 2, 1 */
+	struct plane d;
+	struct path *path;
+	struct node_private priv;
+	struct node_key key;
+	struct addr ip;
+	struct endpoint at;
+	struct pkt tun[WORLD_TUN_MAX]; /* what came out, in order */
+	size_t n_tun, tun_writes, udp_sent, relay_sent;
+};
+struct datagram {
+	int to;
+	bool relay;
+	size_t len;
+	uint8_t b[PKT_SIZE];
+};
+struct world {
+	struct side side[2];
+	uint64_t now_ms, rng;
+	bool no_udp, no_relay; /* swallowed */
+	struct datagram flight[WORLD_FLIGHT];
+	size_t first, n;
+};
+
+struct world *world_new(void);
+void world_free(struct world *w);
+/* A map for this side: the other one with its address, and these rules (JSON, the inside of PacketFilter's
+ * []). */
+void world_map(struct world *w, int self, const char *rules);
+/* The same with other text in the peer's Addresses ("" = its own address) and further keys of the peer. */
+void world_map_with(struct world *w, int self, const char *rules, const char *addresses);
+/* A UDP packet from one side's program to the other's, out of its TUN. */
+void world_send(struct world *w, int from, uint16_t sport, uint16_t dport, const char *text);
+void world_send_packet(struct world *w, int from, const uint8_t *p, size_t len);
+void world_run(struct world *w, uint64_t ms); /* delivers, ticks */
+
+#endif

@@ -39,6 +39,25 @@ static bool copy_endpoints(struct arena *a, struct ctl_endpoints *e)
 	return !a->failed;
 }
 
+/* Approved, and offered. */
+static bool find_carries(struct member *m)
+{
+	const struct ctl_prefixes *offers = &m->hostinfo.routable_ips;
+	m->carries = (struct ctl_prefixes) { .v = arena_array(&m->mem, m->routes.n, sizeof(struct prefix)) };
+	for (size_t i = 0; i < m->routes.n && m->carries.v; i++) {
+		struct prefix p;
+		bool good = prefix_parse(m->routes.v[i], &p), has = false;
+		for (size_t k = 0; good && k < offers->n && !has; k++) {
+			struct prefix have = offers->v[k];
+			prefix_mask(&have);
+			has = prefix_equal(&have, &p);
+		}
+		if (has)
+			m->carries.v[m->carries.n++] = p;
+	}
+	return m->carries.v;
+}
+
 struct member *member_copy(const struct member *draft)
 {
 	struct member *m = malloc(sizeof(*m));
@@ -55,7 +74,7 @@ struct member *member_copy(const struct member *draft)
 	if (m->hostinfo_json && *m->hostinfo_json)
 		(void)ctl_hostinfo_read(
 			&m->mem, m->hostinfo_json, strlen(m->hostinfo_json), &m->hostinfo, NULL);
-	if (!copy_strings(&m->mem, &m->tags) || !copy_strings(&m->mem, &m->routes) ||
+	if (!find_carries(m) || !copy_strings(&m->mem, &m->tags) || !copy_strings(&m->mem, &m->routes) ||
 		!copy_prefixes(&m->mem, &m->served) || !copy_endpoints(&m->mem, &m->endpoints)) {
 		arena_free(&m->mem);
 		free(m);

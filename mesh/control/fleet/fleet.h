@@ -37,8 +37,9 @@ struct member {
 	const char *hostinfo_json;    /* "" = none */
 	struct ctl_hostinfo hostinfo; /* of hostinfo_json; ignored in a draft */
 	struct ctl_strings tags;
-	struct ctl_strings routes;  /* approved by an admin, as text with the host bits cleared */
-	struct ctl_prefixes served; /* those of them that it offers and is the one to carry; not stored */
+	struct ctl_strings routes;   /* approved by an admin, as text with the host bits cleared */
+	struct ctl_prefixes carries; /* those of them that it offers; found by member_copy */
+	struct ctl_prefixes served;  /* those of them that it offers and is the one to carry; not stored */
 	bool ephemeral, online;
 	bool renamed;				     /* by an admin: the host name no longer decides */
 	int64_t created_ms, last_seen_ms, expiry_ms; /* Unix; FLEET_NO_TIME = none */

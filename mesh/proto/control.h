@@ -68,7 +68,8 @@ struct ctl_map_response {
 	size_t n_filter;
 	bool filters_clear; /* "*": null */
 	struct ctl_filter *filters;
-	size_t n_filters; /* PacketFilters, in order of the text */
+	size_t n_filters;     /* PacketFilters, in order of the text */
+	const char *ssh_json; /* SSHPolicy as it is written; NULL = unchanged */
 	struct ctl_user *users;
 	size_t n_users;
 	const char *domain;	 /* NULL = unchanged */

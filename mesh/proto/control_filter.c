@@ -299,6 +299,7 @@ static const struct json_row rule_rows[] = {
 	{ "SrcIPs", &sources, offsetof(struct rule_text, rule.src), 0, 0, NULL },
 	{ "DstPorts", &destinations, offsetof(struct rule_text, rule.dst), 0, 0, NULL },
 	{ "IPProto", &protos, offsetof(struct rule_text, rule.protos), JSON_OMIT, 0, NULL },
+	{ "CapGrant", &json_raw, offsetof(struct rule_text, rule.caps_json), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 static const struct json_row rule_rows_read[] = {

@@ -179,6 +179,7 @@ static const struct json_row response_rows[] = {
 	RES("Domain", &json_str_or_null, domain, NULL),
 	{ "PacketFilter", &filter_rules, AT(filter), 0, AT(has_filter), NULL },
 	{ "PacketFilters", &filters, 0, JSON_OMIT, 0, &filter_map },
+	RES("SSHPolicy", &json_raw, ssh_json, NULL),
 	RES("UserProfiles", &json_list, users, &user_shape),
 	{ "Health", &json_strings, AT(health), 0, AT(has_health), NULL },
 	RES("ControlTime", &json_time, control_time_ms, NULL),

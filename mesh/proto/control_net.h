@@ -60,13 +60,15 @@ struct ctl_ip_range {
 	struct addr first, last;
 	bool any;
 };
-struct ctl_rule { /* CapGrant rules are skipped by the reader */
+struct ctl_rule {
 	struct ctl_ip_range *src;
 	size_t n_src;
 	struct ctl_ports *dst;
 	size_t n_dst;
 	uint8_t *protos;
 	size_t n_protos; /* empty = TCP, UDP, ICMP, ICMPv6 */
+	/* CapGrant as it is written, instead of dst; such rules are skipped by the reader. NULL = none */
+	const char *caps_json;
 };
 struct ctl_filter {
 	const char *name;

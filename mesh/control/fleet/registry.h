@@ -23,6 +23,8 @@ struct registry_ops {
 	/* Of the rules in force: whether tag may be given at all, and by this user. NULL: yes; nobody. */
 	bool (*knows_tag)(void *arg, const char *tag);
 	bool (*owns_tag)(void *arg, const char *tag, const char *user);
+	/* The route (bits 0: an exit) that m offers needs no admin. NULL: it does. */
+	bool (*approves)(void *arg, const struct member *m, const struct prefix *route);
 	void *arg;
 };
 struct registry_config {

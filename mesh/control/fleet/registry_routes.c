@@ -64,12 +64,43 @@ static bool same(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
 	return true;
 }
 
+/* What the policy lets it carry without an admin. */
+static void approve_offered(struct registry *r, const struct member *m)
+{
+	const struct ctl_prefixes *offered = &m->hostinfo.routable_ips;
+	struct arena a = { 0 };
+	struct errbuf eb = { 0 };
+	struct member draft = *m;
+	char text[PREFIX_TEXT];
+	draft.routes.v = arena_array(&a, m->routes.n + offered->n, sizeof(*draft.routes.v));
+	if (draft.routes.v && m->routes.n)
+		memcpy(draft.routes.v, m->routes.v, m->routes.n * sizeof(*draft.routes.v));
+	for (size_t i = 0; i < offered->n && draft.routes.v && draft.routes.n < ROUTES_MAX; i++) {
+		struct prefix p = offered->v[i];
+		prefix_mask(&p);
+		if (!is_approved(&draft, prefix_format(&p, text)) && r->c.ops.approves(r->c.ops.arg, m, &p))
+			draft.routes.v[draft.routes.n++] = arena_strdup(&a, text);
+	}
+	if (!a.failed && draft.routes.n > m->routes.n) {
+		int64_t id = m->id;
+		if (registry_replace(r, &draft, true, CHANGE_IDENTITY, &eb))
+			log_error("node %lld: its routes are not approved: %s", (long long)id, eb.text);
+		else
+			log_info("node %lld: routes approved by the policy", (long long)id);
+	}
+	arena_free(&a);
+}
+
 void registry_routes_settle(struct registry *r, int64_t now_ms)
 {
 	for (size_t i = 0; i < r->fleet.n; i++) {
 		const struct member *m = r->fleet.v[i];
 		struct prefix room[ROUTES_MAX];
 		struct ctl_prefixes served = { .v = room };
+		if (m->hostinfo.routable_ips.n && r->c.ops.approves) {
+			approve_offered(r, m);
+			m = r->fleet.v[i];
+		}
 		if (!m->routes.n && !m->served.n)
 			continue;
 		find_served(r, m, now_ms, &served);

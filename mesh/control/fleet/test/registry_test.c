@@ -525,6 +525,34 @@ static void test_routes(void **state)
 	assert_int_equal(served_by(x, 2), 0);
 }
 
+static bool approves(void *arg, const struct member *m, const struct prefix *route)
+{
+	(void)arg;
+	return m->id == 1 && route->bits == 16;
+}
+
+/* What the rules approve needs no admin, and comes back when it is taken away. */
+static void test_approved_routes(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	char key[REGISTRY_KEY_TEXT];
+	x->r.c.ops.approves = approves;
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	join_as_router(x, 1, key);
+	join_as_router(x, 2, key);
+	assert_int_equal(served_by(x, 1), 1); /* the subnet, not the exit */
+	assert_int_equal(fleet_by_id(&x->r.fleet, 1)->carries.n, 1);
+	assert_int_equal(served_by(x, 2), 0);
+	registry_close(&x->r);
+	open_registry(x);
+	registry_online_set(&x->r, 1, true, NOW);
+	assert_int_equal(served_by(x, 1), 1);
+	x->r.c.ops.approves = approves;
+	assert_int_equal(registry_node_routes(&x->r, 1, "", NOW, &eb), 0);
+	assert_int_equal(served_by(x, 1), 1);
+}
+
 static void test_admin(void **state)
 {
 	struct fixture *x = *state;
@@ -579,6 +607,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requested_tags, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admin, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_routes, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_approved_routes, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ struct view_context server_view_context(struct server *s, uint16_t cap)
 {
 	return (struct view_context) { .fleet = &s->reg.fleet,
 		.set = &s->view,
-		.sources = &s->sources,
+		.cache = s->cache,
 		.now_ms = clock_unix_ms(),
 		.viewer_cap = cap };
 }
@@ -34,7 +34,7 @@ static void node_changed(void *arg, int64_t node, enum registry_change what)
 	struct server *s = arg;
 	if (what == CHANGE_IDENTITY) {
 		s->refilter = true;
-		policy_sources_reset(&s->sources);
+		policy_cache_fleet_changed(s->cache);
 	}
 	for (size_t i = 0; i < s->n_dirty; i++)
 		if (s->dirty[i] == node)
@@ -65,6 +65,12 @@ static bool owns_tag(void *arg, const char *tag, const char *user)
 	return policy_owns_tag(((const struct server *)arg)->view.policy, tag, user);
 }
 
+static bool approves(void *arg, const struct member *m, const struct prefix *route)
+{
+	const struct server *s = arg;
+	return policy_approves(s->view.policy, &s->reg.fleet, m, route);
+}
+
 void server_tick(struct server *s)
 {
 	int64_t now = clock_unix_ms(), next = registry_tick(&s->reg, now);
@@ -87,11 +93,19 @@ static void use_settings(struct server *s, struct settings *new)
 	if (!old || memcmp(old->derp_hash, new->derp_hash, SETTINGS_HASH) != 0)
 		s->view.derp_version++;
 	s->settings = new;
-	policy_sources_reset(&s->sources);
+	policy_cache_policy_changed(s->cache);
 	s->view.policy = new->policy;
 	s->view.dns = &new->dns;
 	s->view.derp = &new->derp;
 	settings_free(old);
+}
+
+/* With the nodes that there are. */
+static int test_policy(const struct server *s, const char *path, const struct policy *p, struct errbuf *eb)
+{
+	struct errbuf why = { 0 };
+	int err = policy_test(p, &s->reg.fleet, &why);
+	return err ? err_say(eb, err, "policy %s:%s", path, why.text) : 0;
 }
 
 int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struct errbuf *eb)
@@ -104,7 +118,7 @@ int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struc
 	fresh.base_domain = s->cfg.base_domain;
 	struct settings_relay relay;
 	struct settings *new = settings_read(&fresh, derp_facts(s, &relay), eb);
-	if (new &&web_renew(s, eb)) {
+	if (new && (test_policy(s, fresh.policy_path, new->policy, eb) || web_renew(s, eb))) {
 		settings_free(new);
 		new = NULL;
 	}
@@ -216,6 +230,7 @@ static int open_registry(struct server *s, struct errbuf *eb)
 			.decided = pending_decided,
 			.knows_tag = knows_tag,
 			.owns_tag = owns_tag,
+			.approves = approves,
 			.arg = s }
 	};
 	int err = make_folder_of(c->database_path, 0700, eb);
@@ -342,8 +357,14 @@ static int start(struct server *s, const char *config, struct errbuf *eb)
 	random_system.fill(random_system.arg, &seed, sizeof(seed));
 	table_init(&s->sessions, sizeof(int64_t), seed);
 	s->view.base_domain = s->cfg.base_domain;
+	if (!(s->cache = policy_cache_new()))
+		return err_set(eb, -ENOMEM, "start");
 	if ((err = take_settings(s, eb)) || (err = open_identity(s, eb)))
 		return err;
+	struct errbuf why = { 0 };
+	/* who may reach whom must not depend on whether a test still fits the nodes that there are */
+	if (test_policy(s, s->cfg.policy_path, s->settings->policy, &why))
+		log_error("%s; the rules are in force all the same", why.text);
 	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) || (err = open_loop(s, eb)) ||
 		(err = web_open(s, eb)) || (err = derp_open(s, eb)))
 		return err;
@@ -370,7 +391,7 @@ static void finish(struct server *s)
 		loop_signal_free(s->term);
 	if (s->intr)
 		loop_signal_free(s->intr);
-	policy_sources_reset(&s->sources);
+	policy_cache_free(s->cache);
 	settings_free(s->settings);
 	config_free(&s->cfg);
 	key_wipe(&s->noise_private, sizeof(s->noise_private));

@@ -29,7 +29,7 @@ struct server {
 	bool has_registry;
 	struct settings *settings;
 	struct view_settings view;
-	struct policy_sources sources; /* as the fleet is now */
+	struct policy_cache *cache; /* as fleet and policy are now */
 	struct machine_private noise_private;
 	struct machine_key noise_public;
 	struct listener admin;

@@ -169,14 +169,14 @@ static int run_policy_check(const struct options *o, const char **words, int n, 
 		return cli_complain(o, CONTROL_FAILED, eb->text);
 	path = path ? path : c.policy_path;
 	snprintf(sentence, sizeof(sentence), "no policy.path in %s: everything is allowed", o->config);
-	if (*path && !file_read(path, POLICY_BYTES, &text, eb) &&
-		(p = policy_parse((char *)buf_data(&text), text.len, eb)))
-		snprintf(sentence, sizeof(sentence), "%.256s: good%s%s", path,
-			*policy_unused(p) ? "; without effect here: " : "", policy_unused(p));
+	bool good = *path && !file_read(path, POLICY_BYTES, &text, eb) &&
+		    (p = policy_parse((char *)buf_data(&text), text.len, eb)) && !policy_test(p, NULL, eb);
+	if (good)
+		snprintf(sentence, sizeof(sentence), "%.256s: good", path);
 	else if (*path)
 		snprintf(sentence, sizeof(sentence), "%.200s:%s%s", path,
 			eb->text[0] >= '0' && eb->text[0] <= '9' ? "" : " ", eb->text);
-	int code = p || !*path ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, sentence);
+	int code = good || !*path ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, sentence);
 	if (code == CONTROL_OK)
 		printf(o->json ? "{\"ok\":true}\n" : "%s\n", sentence);
 	policy_free(p);

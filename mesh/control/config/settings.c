@@ -24,9 +24,6 @@ static int read_policy(const char *path, struct policy **out, struct errbuf *eb)
 				why.text[0] >= '0' && why.text[0] <= '9' ? "" : " ", why.text);
 	}
 	buf_free(&text);
-	if (*out && *policy_unused(*out))
-		log_warn("policy %s: these sections have no effect on this server: %s", path,
-			policy_unused(*out));
 	return err;
 }
 

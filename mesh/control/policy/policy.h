@@ -14,26 +14,46 @@ struct policy; /* NULL stands for "no policy": everything is allowed */
  * "acls[2].dst[0]", none for bad JSON. Free with policy_free. */
 struct policy *policy_parse(char *text, size_t len, struct errbuf *eb);
 void policy_free(struct policy *p); /* NULL is fine */
-/* Sections that were read and have no effect here, comma separated; "" = none. */
-const char *policy_unused(const struct policy *p);
+/* Runs "tests" and "sshTests": 0, or an error that says which failed as policy_parse does. An address in a
+ * test stands for the node of fleet that has it too; f may be NULL. */
+int policy_test(const struct policy *p, const struct fleet *f, struct errbuf *eb);
 
 /* Some rule lets packets from a to b pass. */
 bool policy_allows(
 	const struct policy *p, const struct fleet *f, const struct member *a, const struct member *b);
-/* Who the sources of each rule are. They are the same for many nodes, and dear to find in a large fleet:
- * found once, until the fleet or the policy changes. All zero is empty. */
-struct policy_sources {
-	struct arena mem;
-	struct found_sources **v; /* per rule */
-};
-void policy_sources_reset(struct policy_sources *s);
-/* What the node lets in: rules in a's arena (and in s, which may be NULL). NULL and false when memory is
+/* a may be told of the route that b carries: a may reach it, be reached from it, or carries it too. */
+bool policy_shows_route(const struct policy *p, const struct fleet *f, const struct member *a,
+	const struct member *b, const struct prefix *route);
+
+/* What is found out about members and rules is kept: which rules each member is a source or a destination
+ * of, until it is another; who the sources of each rule are, until the fleet changes. All zero is empty. */
+struct policy_cache;
+struct policy_cache *policy_cache_new(void); /* NULL: memory is short */
+void policy_cache_free(struct policy_cache *c);
+void policy_cache_fleet_changed(struct policy_cache *c); /* NULL is fine, here and below */
+void policy_cache_policy_changed(struct policy_cache *c);
+/* policy_allows from a to b or from b to a; with a cache at the cost of a few words. */
+bool policy_sees(const struct policy *p, const struct fleet *f, struct policy_cache *c,
+	const struct member *a, const struct member *b);
+/* What the node lets in: rules in a's arena (and in c, which may be NULL). NULL and false when memory is
  * short. */
-bool policy_filter(const struct policy *p, const struct fleet *f, struct policy_sources *s,
+bool policy_filter(const struct policy *p, const struct fleet *f, struct policy_cache *c,
 	const struct member *node, struct arena *a, struct ctl_rule **rules, size_t *n);
+
 /* user may give this tag to nodes (tagOwners). */
 bool policy_owns_tag(const struct policy *p, const char *tag, const char *user);
 /* tag is declared in tagOwners, or there is no policy. */
 bool policy_knows_tag(const struct policy *p, const char *tag);
+/* autoApprovers: the route (bits 0: an exit) that m offers needs no admin. */
+bool policy_approves(
+	const struct policy *p, const struct fleet *f, const struct member *m, const struct prefix *route);
+
+/* What the node is told of who may log in on it, in a: a JSON object, without rules where there are none. */
+bool policy_ssh(const struct policy *p, const struct fleet *f, const struct member *node, struct arena *a,
+	const char **json);
+bool policy_has_ssh(const struct policy *p);
+/* nodeAttrs: the names of what m is told of itself, in a and p. false: memory is short. */
+bool policy_attrs(const struct policy *p, const struct fleet *f, const struct member *m, struct arena *a,
+	struct ctl_strings *out);
 
 #endif

@@ -1,4 +1,4 @@
-#include "mesh/control/view/view.h"
+#include "mesh/control/view/view_rules.h"
 
 #include "mesh/base/noise.h"
 #include <stdlib.h>
@@ -8,8 +8,7 @@ bool view_visible(const struct view_context *c, const struct member *self, const
 {
 	if (self->id == peer->id || member_is_expired(self, c->now_ms) || member_is_expired(peer, c->now_ms))
 		return false;
-	return policy_allows(c->set->policy, c->fleet, self, peer) ||
-	       policy_allows(c->set->policy, c->fleet, peer, self);
+	return policy_sees(c->set->policy, c->fleet, c->cache, self, peer);
 }
 
 void view_fini(struct view *v)
@@ -18,6 +17,7 @@ void view_fini(struct view *v)
 	for (size_t i = 0; i < v->n; i++)
 		member_put(v->peers[i]);
 	free(v->peers);
+	free(v->told);
 	*v = (struct view) { 0 };
 }
 
@@ -118,11 +118,73 @@ static const char *write_peer(const struct view_context *c, struct member *m)
 	return m->written;
 }
 
-/* All viewers are told the same of a member but for Cap: it is written once. */
-static void describe_peer(
-	const struct view_context *c, const struct member *m, struct arena *a, struct ctl_node *out)
+/* --- which routes the viewer was told of --- */
+
+/* Index of the first entry whose id is not below `id`. */
+static size_t told_at(const struct view *v, int64_t id)
+{
+	size_t lo = 0, hi = v->n_told;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (v->told[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* 0 = none. */
+static uint64_t told_of(const struct view *v, int64_t id)
+{
+	size_t i = told_at(v, id);
+	return i < v->n_told && v->told[i].id == id ? v->told[i].routes : 0;
+}
+
+static bool told_put(struct view *v, int64_t id, uint64_t routes)
+{
+	size_t i = told_at(v, id);
+	if (i < v->n_told && v->told[i].id == id) {
+		v->told[i].routes = routes;
+		return true;
+	}
+	if (v->n_told == v->told_size) {
+		size_t size = v->told_size ? v->told_size * 2 : 4;
+		struct view_told *told = reallocarray(v->told, size, sizeof(*told));
+		if (!told)
+			return false;
+		v->told = told;
+		v->told_size = size;
+	}
+	memmove(v->told + i + 1, v->told + i, (v->n_told - i) * sizeof(*v->told));
+	v->told[i] = (struct view_told) { .id = id, .routes = routes };
+	v->n_told++;
+	return true;
+}
+
+/* A carrier of routes, of which not all viewers are told all. */
+static void describe_carrier(const struct view_context *c, struct view *v, const struct member *m,
+	struct arena *a, struct ctl_node *out)
+{
+	struct member shown = *m;
+	bool all;
+	uint64_t told = view_rules_routes(c, v->self, m, a, &shown.served, &all);
+	a->failed = a->failed || !told_put(v, m->id, told);
+	if (all)
+		return;
+	describe(c, &shown, a, out);
+	out->hostinfo.has_netinfo = false;
+}
+
+/* All viewers are told the same of a member but for Cap and routes: it is written once. */
+static void describe_peer(const struct view_context *c, struct view *v, const struct member *m,
+	struct arena *a, struct ctl_node *out)
 {
 	*out = (struct ctl_node) { .id = m->id, .user = owner_of(m), .cap = c->viewer_cap };
+	if (m->served.n)
+		describe_carrier(c, v, m, a, out);
+	if (out->name)
+		return;
 	out->written = m->written ? m->written : write_peer(c, (struct member *)m);
 	a->failed = a->failed || !out->written;
 }
@@ -134,9 +196,8 @@ static bool describe_self(
 	if (!out->node)
 		return false;
 	describe(c, m, a, out->node);
-	/* A node that starts while this server is away may use its last map (capver 135). */
-	out->node->cap_map_json = "{\"cache-network-maps\":null}";
-	return true;
+	out->node->cap_map_json = view_rules_caps(c, m, a);
+	return out->node->cap_map_json;
 }
 
 static bool has_profile(const struct ctl_map_response *out, int64_t user)
@@ -175,26 +236,10 @@ static bool add_profiles(const struct view_context *c, struct arena *a, struct c
 	return true;
 }
 
-/* The filter as one named slot, and its digest. */
-static bool add_filter(const struct view_context *c, const struct member *self, struct arena *a,
-	uint8_t hash[static VIEW_HASH], struct ctl_map_response *out)
+static void hash_caps(const struct ctl_node *self, uint8_t hash[static VIEW_HASH])
 {
-	struct ctl_map_response only = { .control_time_ms = FLEET_NO_TIME };
-	struct buf text = { 0 };
-	only.filters = arena_alloc(a, sizeof(*only.filters));
-	if (!only.filters)
-		return false;
-	only.n_filters = 1;
-	only.filters->name = "base";
-	bool ok = policy_filter(c->set->policy, c->fleet, c->sources, self, a, &only.filters->rules,
-			  &only.filters->n_rules) &&
-		  ctl_map_response_write(&text, &only);
-	if (ok)
-		blake2s_hash(&(struct noise_part) { buf_data(&text), text.len }, 1, hash);
-	buf_free(&text);
-	out->filters = only.filters;
-	out->n_filters = 1;
-	return ok;
+	const char *text = self->cap_map_json;
+	blake2s_hash(&(struct noise_part) { (const uint8_t *)text, strlen(text) }, 1, hash);
 }
 
 bool view_whole(const struct view_context *c, struct view *v, struct arena *a, struct ctl_map_response *out)
@@ -207,10 +252,11 @@ bool view_whole(const struct view_context *c, struct view *v, struct arena *a, s
 		.derp_map = (struct ctl_derp_map *)c->set->derp };
 	out->peers = arena_array(a, v->n, sizeof(*out->peers));
 	if (!out->peers || !describe_self(c, v->self, a, out) ||
-		!add_filter(c, v->self, a, v->filter_hash, out))
+		!view_rules_add(c, v->self, &v->logins, a, v->filter_hash, out))
 		return false;
+	hash_caps(out->node, v->caps_hash);
 	for (size_t i = 0; i < v->n; i++)
-		describe_peer(c, v->peers[i], a, &out->peers[out->n_peers++]);
+		describe_peer(c, v, v->peers[i], a, &out->peers[out->n_peers++]);
 	return add_profiles(c, a, out) && !a->failed;
 }
 
@@ -305,41 +351,62 @@ static bool make_patch(const struct member *a, const struct member *b, struct ct
 	return any;
 }
 
-static void compare_peer(const struct view_context *c, const struct member *a, const struct member *b,
-	struct arena *mem, struct ctl_map_response *out)
+/* One comparison: old and new may be the same view. */
+struct delta {
+	const struct view_context *c;
+	const struct view *old;
+	struct view *new;
+	struct arena *mem;
+	struct ctl_map_response *out;
+};
+
+/* The routes it is told of may be others though the peer is the same: by the viewer, or by the policy. */
+static bool told_differs(struct delta *d, const struct member *m)
 {
-	if (a == b)
+	struct ctl_prefixes shown;
+	bool all;
+	uint64_t was = told_of(d->old, m->id),
+		 is = view_rules_routes(d->c, d->new->self, m, d->mem, &shown, &all);
+	d->mem->failed = d->mem->failed || !told_put(d->new, m->id, is);
+	return was != is;
+}
+
+static void compare_peer(struct delta *d, const struct member *a, const struct member *b)
+{
+	struct ctl_map_response *out = d->out;
+	bool told = a && b->served.n && told_differs(d, b);
+	if (a == b && !told)
 		return;
-	if (!a || !can_patch(a, b))
-		describe_peer(c, b, mem, &out->peers_changed[out->n_changed++]);
+	if (!a || told || !can_patch(a, b))
+		describe_peer(d->c, d->new, b, d->mem, &out->peers_changed[out->n_changed++]);
 	else if (make_patch(a, b, &out->patches[out->n_patches]))
 		out->n_patches++;
 }
 
-static bool compare_peers(const struct view_context *c, const struct view *old, const struct view *new,
-	struct arena *a, struct ctl_map_response *out)
+static bool compare_peers(struct delta *d)
 {
+	const struct view *old = d->old, *new = d->new;
 	size_t fresh = 0, removed = 0, i, k;
 	for (i = 0, k = 0; i < new->n || k < old->n;) { /* count first: most messages are about one peer */
 		int64_t n = i < new->n ? new->peers[i]->id : INT64_MAX,
 			o = k < old->n ? old->peers[k]->id : INT64_MAX;
-		fresh += n < o || (n == o && new->peers[i] != old->peers[k]);
+		fresh += n < o || (n == o && (new->peers[i] != old->peers[k] || new->peers[i]->served.n));
 		removed += o < n;
 		i += n <= o;
 		k += o <= n;
 	}
-	out->peers_changed = arena_array(a, fresh, sizeof(*out->peers_changed));
-	out->patches = arena_array(a, fresh, sizeof(*out->patches));
-	out->peers_removed = arena_array(a, removed, sizeof(*out->peers_removed));
-	if (a->failed)
+	d->out->peers_changed = arena_array(d->mem, fresh, sizeof(*d->out->peers_changed));
+	d->out->patches = arena_array(d->mem, fresh, sizeof(*d->out->patches));
+	d->out->peers_removed = arena_array(d->mem, removed, sizeof(*d->out->peers_removed));
+	if (d->mem->failed)
 		return false;
 	for (i = 0, k = 0; i < new->n || k < old->n;) {
 		int64_t n = i < new->n ? new->peers[i]->id : INT64_MAX,
 			o = k < old->n ? old->peers[k]->id : INT64_MAX;
 		if (o < n)
-			out->peers_removed[out->n_removed++] = o;
+			d->out->peers_removed[d->out->n_removed++] = o;
 		else
-			compare_peer(c, n == o ? old->peers[k] : NULL, new->peers[i], a, out);
+			compare_peer(d, n == o ? old->peers[k] : NULL, new->peers[i]);
 		i += n <= o;
 		k += o <= n;
 	}
@@ -351,36 +418,61 @@ static bool self_changed(const struct member *a, const struct member *b)
 	return a != b && (!can_patch(a, b) || a->home_derp != b->home_derp || !key_equal(a->key.b, b->key.b));
 }
 
-/* Self, filter and settings: what a message says beside the peers. */
-static bool add_rest(const struct view_context *c, const struct view *v, const struct member *self,
-	bool refilter, struct arena *a, uint8_t hash[static VIEW_HASH], struct ctl_map_response *out)
+/* What the rules say of the viewer itself. */
+static bool add_rules(struct delta *d, const struct member *self)
 {
-	if (self_changed(v->self, self) && !describe_self(c, self, a, out))
+	uint8_t filter[VIEW_HASH], caps[VIEW_HASH];
+	struct ctl_map_response *out = d->out;
+	bool logins = d->old->logins;
+	struct ctl_node only = { .cap_map_json = view_rules_caps(d->c, self, d->mem) };
+	if (!only.cap_map_json || !view_rules_add(d->c, self, &logins, d->mem, filter, out))
 		return false;
-	memcpy(hash, v->filter_hash, VIEW_HASH);
-	if (refilter && !add_filter(c, self, a, hash, out))
-		return false;
-	if (!memcmp(hash, v->filter_hash, VIEW_HASH))
+	hash_caps(&only, caps);
+	if (!memcmp(filter, d->old->filter_hash, VIEW_HASH)) {
 		out->n_filters = 0;
-	if (v->dns_version != c->set->dns_version)
-		out->dns = (struct ctl_dns *)c->set->dns;
-	if (v->derp_version != c->set->derp_version)
-		out->derp_map = (struct ctl_derp_map *)c->set->derp;
-	return (!out->node && !out->n_changed) || add_profiles(c, a, out);
+		out->ssh_json = NULL;
+	}
+	if (memcmp(caps, d->old->caps_hash, VIEW_HASH) != 0 && !out->node &&
+		!describe_self(d->c, self, d->mem, out))
+		return false;
+	memcpy(d->new->filter_hash, filter, VIEW_HASH);
+	memcpy(d->new->caps_hash, caps, VIEW_HASH);
+	d->new->logins = logins;
+	return true;
+}
+
+/* Self, rules and settings: what a message says beside the peers. */
+static bool add_rest(struct delta *d, const struct member *self, bool refilter)
+{
+	const struct view_settings *set = d->c->set;
+	if (d->new != d->old) {
+		memcpy(d->new->filter_hash, d->old->filter_hash, VIEW_HASH);
+		memcpy(d->new->caps_hash, d->old->caps_hash, VIEW_HASH);
+		d->new->logins = d->old->logins;
+	}
+	if (self_changed(d->old->self, self) && !describe_self(d->c, self, d->mem, d->out))
+		return false;
+	if (refilter && !add_rules(d, self))
+		return false;
+	if (d->old->dns_version != set->dns_version)
+		d->out->dns = (struct ctl_dns *)set->dns;
+	if (d->old->derp_version != set->derp_version)
+		d->out->derp_map = (struct ctl_derp_map *)set->derp;
+	return (!d->out->node && !d->out->n_changed) || add_profiles(d->c, d->mem, d->out);
 }
 
 static bool says_nothing(const struct ctl_map_response *m)
 {
-	return !m->node && !m->n_changed && !m->n_removed && !m->n_patches && !m->n_filters && !m->dns &&
-	       !m->derp_map;
+	return !m->node && !m->n_changed && !m->n_removed && !m->n_patches && !m->n_filters && !m->ssh_json &&
+	       !m->dns && !m->derp_map;
 }
 
 bool view_delta(const struct view_context *c, const struct view *old, struct view *new, bool refilter,
 	struct arena *a, struct ctl_map_response *out, bool *empty)
 {
 	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
-	if (!compare_peers(c, old, new, a, out) ||
-		!add_rest(c, old, new->self, refilter, a, new->filter_hash, out))
+	struct delta d = { .c = c, .old = old, .new = new, .mem = a, .out = out };
+	if (!compare_peers(&d) || !add_rest(&d, new->self, refilter))
 		return false;
 	*empty = says_nothing(out);
 	return !a->failed;
@@ -425,21 +517,31 @@ static void remove_peer(struct view *v, size_t i)
 	memmove(v->peers + i, v->peers + i + 1, (v->n - i) * sizeof(const struct member *));
 }
 
-/* One member as it is now in the place of what the view has of it. */
-static bool apply_one(const struct view_context *c, struct view *v, const struct member *self, int64_t id,
-	struct arena *a, struct ctl_map_response *out)
+static void forget_told(struct view *v, int64_t id)
 {
-	const struct member *m = fleet_by_id(c->fleet, id);
+	size_t i = told_at(v, id);
+	if (i == v->n_told || v->told[i].id != id)
+		return;
+	v->n_told--;
+	memmove(v->told + i, v->told + i + 1, (v->n_told - i) * sizeof(*v->told));
+}
+
+/* One member as it is now in the place of what the view has of it. */
+static bool apply_one(struct delta *d, const struct member *self, int64_t id)
+{
+	struct view *v = d->new;
+	const struct member *m = fleet_by_id(d->c->fleet, id);
 	size_t i = peer_at(v, id);
 	bool had = i < v->n && v->peers[i]->id == id;
-	if (!m || !view_visible(c, self, m)) {
+	if (!m || !view_visible(d->c, self, m)) {
 		if (had) {
 			remove_peer(v, i);
-			out->peers_removed[out->n_removed++] = id;
+			forget_told(v, id);
+			d->out->peers_removed[d->out->n_removed++] = id;
 		}
 		return true;
 	}
-	compare_peer(c, had ? v->peers[i] : NULL, m, a, out);
+	compare_peer(d, had ? v->peers[i] : NULL, m);
 	if (!had)
 		return insert_peer(v, i, m);
 	const struct member *old = v->peers[i];
@@ -451,17 +553,16 @@ static bool apply_one(const struct view_context *c, struct view *v, const struct
 bool view_apply(const struct view_context *c, struct view *v, const struct member *self, const int64_t *ids,
 	size_t n, bool refilter, struct arena *a, struct ctl_map_response *out, bool *empty)
 {
-	uint8_t hash[VIEW_HASH];
+	struct delta d = { .c = c, .old = v, .new = v, .mem = a, .out = out };
 	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
 	out->peers_changed = arena_array(a, n, sizeof(*out->peers_changed));
 	out->patches = arena_array(a, n, sizeof(*out->patches));
 	out->peers_removed = arena_array(a, n, sizeof(*out->peers_removed));
 	for (size_t i = 0; i < n && !a->failed; i++)
-		if (!apply_one(c, v, self, ids[i], a, out))
+		if (!apply_one(&d, self, ids[i]))
 			return false;
-	if (a->failed || !add_rest(c, v, self, refilter, a, hash, out))
+	if (a->failed || !add_rest(&d, self, refilter))
 		return false;
-	memcpy(v->filter_hash, hash, VIEW_HASH);
 	v->dns_version = c->set->dns_version;
 	v->derp_version = c->set->derp_version;
 	const struct member *old = v->self;

@@ -18,19 +18,29 @@ struct view_settings {
 	uint64_t dns_version, derp_version;
 };
 
+/* The routes of a peer that the viewer was told of, as one number. */
+struct view_told {
+	int64_t id;
+	uint64_t routes;
+};
+
 struct view {
 	const struct member *self;   /* counted */
 	const struct member **peers; /* counted, sorted by id */
 	size_t n, size;
-	uint8_t filter_hash[VIEW_HASH];
+	uint8_t filter_hash[VIEW_HASH]; /* and of who may log in */
+	uint8_t caps_hash[VIEW_HASH];
+	bool logins;		/* it was told of some */
+	struct view_told *told; /* of peers with routes, sorted by id */
+	size_t n_told, told_size;
 	uint64_t dns_version, derp_version;
 };
 
 struct view_context {
 	const struct fleet *fleet;
 	const struct view_settings *set;
-	struct policy_sources *sources; /* may be NULL */
-	int64_t now_ms;			/* Unix */
+	struct policy_cache *cache; /* may be NULL */
+	int64_t now_ms;		    /* Unix */
 	uint16_t viewer_cap;
 };
 

@@ -103,8 +103,16 @@ static void print_rules(const struct ctl_rule *r, size_t n, struct buf *out)
 				r[i].dst[k].first, r[i].dst[k].last);
 		for (size_t k = 0; k < r[i].n_protos; k++)
 			buf_printf(out, " p%u", r[i].protos[k]);
+		if (r[i].caps_json)
+			buf_printf(out, " %s", r[i].caps_json);
 	}
 }
+
+/* What "*" is as a source: the mesh. */
+#define MESH \
+	"100.64.0.0-100.115.91.255 100.115.94.0-100.127.255.255 " \
+	"fd7a:115c:a1e0::-fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff"
+#define GRANT(rest) "{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]},\"grants\":[{" rest "}]}"
 
 static void test_filters(void **state)
 {
@@ -113,9 +121,9 @@ static void test_filters(void **state)
 		int64_t node;
 		const char *rules;
 	} rows[] = {
-		{ "{}", 1, "* > *:0-65535" },
+		{ "{}", 1, MESH " > *:0-65535" },
 		{ HEAD "]}", 1, "" },
-		{ HEAD ACL("\"*\"", "\"*:22\"") "]}", 1, "* > *:22-22" },
+		{ HEAD ACL("\"*\"", "\"*:22\"") "]}", 1, MESH " > *:22-22" },
 		{ HEAD ACL("\"alice@\"", "\"bob@:22,80-90\"") "]}", 3,
 			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 100.64.0.3/32:22-22 "
 			"100.64.0.3/32:80-90 "
@@ -129,9 +137,9 @@ static void test_filters(void **state)
 		       "\"]}]}",
 			5,
 			"100.64.0.4 fd7a:115c:a1e0::4 > 100.64.0.5/32:0-65535 fd7a:115c:a1e0::5/128:0-65535 "
-			"p1 p58" },
+			"p1" },
 		{ HEAD "{\"action\":\"accept\",\"proto\":\"17\",\"src\":[\"*\"],\"dst\":[\"db1:53\"]}]}", 5,
-			"* > 100.64.0.5/32:53-53 p17" },
+			MESH " > 100.64.0.5/32:53-53 p17" },
 		/* what everyone may reach of their own, only from the owner's other nodes */
 		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", 3,
 			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.3/32:0-65535 "
@@ -143,8 +151,32 @@ static void test_filters(void **state)
 			  "\"db1:1\"") "]}",
 			5,
 			"0.0.0.0 100.64.0.1-100.64.0.2 100.64.0.4-100.64.0.7 255.255.255.255 "
-			"fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 fd7a:115c:a1e0::4-fd7a:115c:a1e0::5 > "
+			"fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 fd7a:115c:a1e0::5 > "
 			"100.64.0.5/32:1-1" },
+		/* an address is that address: not what else the node has that has it */
+		{ HEAD ACL("\"100.64.0.3\"", "\"tag:db:1\"") "]}", 5,
+			"100.64.0.3 > 100.64.0.5/32:1-1 fd7a:115c:a1e0::5/128:1-1" },
+		/* what is written, be it more than the node */
+		{ HEAD ACL("\"bob@\"", "\"100.64.0.0/24:22\"") "]}", 5,
+			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.0/24:22-22" },
+		{ HEAD ACL("\"autogroup:danger-all\"", "\"db1:1\"") "]}", 5, "* > 100.64.0.5/32:1-1" },
+		/* one rule for each protocol of a grant */
+		{ GRANT("\"src\":[\"bob@\"],\"dst\":[\"tag:db\"],\"ip\":[\"tcp:80\",\"udp:53\",\"tcp:443\","
+			"\"22\"]"),
+			5,
+			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.5/32:80-80 100.64.0.5/32:443-443 "
+			"fd7a:115c:a1e0::5/128:80-80 fd7a:115c:a1e0::5/128:443-443 p6 | 100.64.0.3 "
+			"fd7a:115c:a1e0::3 > 100.64.0.5/32:53-53 fd7a:115c:a1e0::5/128:53-53 p17 | "
+			"100.64.0.3 "
+			"fd7a:115c:a1e0::3 > 100.64.0.5/32:22-22 fd7a:115c:a1e0::5/128:22-22" },
+		{ GRANT("\"src\":[\"bob@\"],\"dst\":[\"tag:db\"],\"app\":{\"a.b/c\":[{}]}"), 5,
+			"100.64.0.3 fd7a:115c:a1e0::3 > [{\"Dsts\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/"
+			"128\"],\"CapMap\":{\"a.b/c\":[{}]}}]" },
+		{ GRANT("\"src\":[\"bob@\"],\"dst\":[\"tag:db\"],\"app\":{\"tailscale.com/cap/drive\":[]}"),
+			3,
+			"100.64.0.5 fd7a:115c:a1e0::5 > [{\"Dsts\":[\"100.64.0.3/32\",\"fd7a:115c:a1e0::3/"
+			"128\"],\"CapMap\":{\"tailscale.com/cap/drive-sharer\":null}}]" },
+		{ GRANT("\"src\":[\"user:*@x\"],\"dst\":[\"*\"],\"ip\":[\"*\"]"), 1, "" },
 		/* a source that nobody is gives no rule */
 		{ HEAD ACL("\"carol@\"", "\"*:*\"") "]}", 1, "" },
 	};
@@ -160,19 +192,74 @@ static void test_filters(void **state)
 		size_t n;
 		if (!p)
 			fail_msg("row %zu: %s", i, eb.text);
-		struct policy_sources s = { 0 }, *kept[] = { NULL, &s, &s };
+		struct policy_cache *s = policy_cache_new(), *kept[] = { NULL, s, s };
 		for (size_t k = 0; k < ARRAY_LEN(kept); k++) {
 			assert_true(
 				policy_filter(p, &f, kept[k], fleet_by_id(&f, rows[i].node), &a, &rules, &n));
 			print_rules(rules, n, &out);
-			if (strcmp(buf_cstr(&out), rows[i].rules) != 0)
+			if (strcmp(out.len ? buf_cstr(&out) : "", rows[i].rules) != 0)
 				fail_msg("row %zu: %s", i, buf_cstr(&out));
 			buf_free(&out);
 		}
-		policy_sources_reset(&s);
+		policy_cache_free(s);
 		arena_free(&a);
 		policy_free(p);
 	}
+	fleet_fini(&f);
+}
+
+static void add_router(struct fleet *f, int64_t id)
+{
+	static const char *routes[] = { "10.0.0.0/24", "0.0.0.0/0", "::/0", "10.9.0.0/24" };
+	struct member router = *net_add(f, id, id == 6 ? "router" : "other", 2, NULL);
+	router.routes = (struct ctl_strings) { .v = routes, .n = ARRAY_LEN(routes) };
+	router.hostinfo_json = "{\"RoutableIPs\":[\"10.0.0.0/24\",\"0.0.0.0/0\",\"::/0\",\"10.1.0.0/24\"]}";
+	assert_non_null(net_put(f, &router));
+}
+
+/* What is public, and nothing else: not the exit's own addresses, not its private nets. */
+static void test_internet(void **state)
+{
+	static const struct {
+		const char *ip;
+		bool is;
+	} rows[] = { { "8.8.8.8", true }, { "0.0.0.0", true }, { "9.255.255.255", true },
+		{ "10.0.0.1", false }, { "11.0.0.0", true }, { "100.63.255.255", true },
+		{ "100.64.0.6", false }, { "100.127.255.255", false }, { "100.128.0.0", true },
+		{ "169.253.255.255", true }, { "169.254.169.254", false }, { "169.255.0.0", true },
+		{ "172.15.255.255", true }, { "172.16.0.1", false }, { "172.31.255.255", false },
+		{ "172.32.0.0", true }, { "192.167.255.255", true }, { "192.168.1.1", false },
+		{ "192.169.0.0", true }, { "255.255.255.255", true }, { "2001:db8::1", true },
+		{ "3fff:ffff::1", true }, { "1fff::1", false }, { "4000::", false },
+		{ "fd7a:115c:a1e0::6", false }, { "fe80::1", false } };
+	struct errbuf eb = { 0 };
+	struct policy *p = parse(HEAD ACL("\"alice@\"", "\"autogroup:internet:*\"") "]}", &eb);
+	struct ctl_rule *rules;
+	struct arena a = { 0 };
+	struct fleet f;
+	struct prefix v6;
+	size_t n;
+	(void)state;
+	make_net(&f);
+	add_router(&f, 6);
+	assert_true(policy_filter(p, &f, NULL, fleet_by_id(&f, 6), &a, &rules, &n));
+	assert_int_equal(n, 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct addr ip;
+		bool is = false;
+		assert_true(addr_parse(rows[i].ip, &ip));
+		for (size_t k = 0; k < rules->n_dst; k++)
+			is = is || rules->dst[k].any_ip || prefix_contains(&rules->dst[k].net, &ip);
+		if (is != rows[i].is)
+			fail_msg("%s", rows[i].ip);
+	}
+	assert_true(prefix_parse("::/0", &v6));
+	assert_true(policy_allows(p, &f, fleet_by_id(&f, 1), fleet_by_id(&f, 6)));
+	assert_false(policy_allows(p, &f, fleet_by_id(&f, 3), fleet_by_id(&f, 6)));
+	assert_true(policy_shows_route(p, &f, fleet_by_id(&f, 1), fleet_by_id(&f, 6), &v6));
+	assert_false(policy_shows_route(p, &f, fleet_by_id(&f, 3), fleet_by_id(&f, 6), &v6));
+	arena_free(&a);
+	policy_free(p);
 	fleet_fini(&f);
 }
 
@@ -187,21 +274,30 @@ static void test_carriers(void **state)
 		{ HEAD ACL("\"alice@\"", "\"10.0.0.5:22\"") "]}", "16 26", 6,
 			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 10.0.0.5/32:22-22" },
 		{ HEAD ACL("\"tag:web\"", "\"10.0.0.0/16:22\"") "]}", "46", 6,
-			"100.64.0.4 fd7a:115c:a1e0::4 > 10.0.0.0/24:22-22" },
+			"100.64.0.4 fd7a:115c:a1e0::4 > 10.0.0.0/16:22-22" },
 		{ HEAD ACL("\"10.0.0.0/24\"", "\"db1:80\"") "]}", "65", 5,
 			"10.0.0.0-10.0.0.255 > 100.64.0.5/32:80-80" },
-		{ HEAD ACL("\"alice@\"", "\"autogroup:internet:*\"") "]}", "16 26", 6,
+		/* all of it, the exit's own ports and private ranges too */
+		{ HEAD ACL("\"alice@\"", "\"0.0.0.0/0:*\"") "]}", "12 13 14 15 16 21 23 24 25 26", 6,
 			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 0.0.0.0/0:0-65535" },
+		{ HEAD ACL("\"alice@\"", "\"::/0:*\"") "]}", "12 13 14 15 16 21 23 24 25 26", 6,
+			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > ::/0:0-65535" },
+		/* an exit is not for who may reach one net out there */
+		{ HEAD ACL("\"alice@\"", "\"8.8.8.0/24:*\"") "]}", "", 6, "" },
+		/* who may reach all, and be reached from what is carried */
+		{ HEAD ACL("\"*\"", "\"db1:80\"") "]}", "15 25 35 45 65", 5,
+			"10.0.0.0-10.0.0.255 " MESH " > 100.64.0.5/32:80-80" },
+		/* by those that a grant names, and nothing of their own */
+		{ GRANT("\"src\":[\"alice@\"],\"dst\":[\"10.0.0.0/"
+			"24\",\"100.64.0.6\"],\"ip\":[\"*\"],\"via\":["
+			"\"tag:web\"]"),
+			"", 6, "" },
 		{ HEAD ACL("\"alice@\"", "\"10.1.0.0/24:*\"") "]}", "", 6, "" },
 	};
 	struct fleet f;
-	struct prefix served[2];
 	(void)state;
 	make_net(&f);
-	assert_true(prefix_parse("10.0.0.0/24", &served[0]) && prefix_parse("0.0.0.0/0", &served[1]));
-	struct member router = *net_add(&f, 6, "router", 2, NULL);
-	router.served = (struct ctl_prefixes) { .v = served, .n = 2 };
-	assert_non_null(net_put(&f, &router));
+	add_router(&f, 6);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct errbuf eb = { 0 };
 		struct policy *p = parse(rows[i].text, &eb);
@@ -276,7 +372,33 @@ static void test_errors(void **state)
 			"name in \"hosts\"" },
 		{ "{\"tagOwners\":{\"tag:a.b\":[\"*\"],\"tag:a\":[3]}}",
 			"1:39: tagOwners.tag:a: \"tag:a\" must be a list of strings" },
-		{ "{\"grants\":[]}", "1:11: grants: is not supported: write the rules as \"acls\"" },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"]}]}",
+			"1:12: grants[0]: \"ip\" and \"app\" are both empty: nothing is granted" },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"0.0.0.0/0\"],\"ip\":[\"*\"]}]}",
+			"1:32: grants[0].dst[0]: to allow all addresses, write \"*\" or autogroup:internet" },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"autogroup:self\"],\"ip\":[\"*\"]}]}",
+			"1:31: grants[0].dst: autogroup:self is for sources that are users, groups or "
+			"autogroup:member" },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"ip\":[\"tcp:0\"]}]}",
+			"1:43: grants[0].ip[0]: \"0\" is no port: write *, 22, 80-90 or a list of these" },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"app\":{\"tailscale.com/cap/x\":[]}}]}",
+			"1:12: grants[0]: \"tailscale.com/cap/x\" is in a domain that is not yours" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"100.64.0.1\"],\"dst\":[\"autogroup:self:*\"]}"
+		  "]}",
+			"1:56: acls[0].dst: autogroup:self is for sources that are users, groups or "
+			"autogroup:member" },
+		{ "{\"ssh\":[{\"action\":\"check\",\"src\":[\"a@\"],\"dst\":[],\"users\":[\"root\"]}]}",
+			"1:19: ssh[0].action: \"check\" is not supported by this server, which asks nobody "
+			"to "
+			"log in anew: write \"accept\"" },
+		{ "{\"ssh\":[{\"action\":\"accept\",\"src\":[\"a@\"],\"dst\":[],\"users\":[\"*\"]}]}",
+			"1:59: ssh[0].users[0]: \"*\" is no login name: autogroup:nonroot is all but root" },
+		{ "{\"nodeAttrs\":[{\"target\":[\"*\"],\"attr\":[\"funnel\"]}]}",
+			"1:39: nodeAttrs[0].attr[0]: funnel is not supported by this server" },
+		{ "{\"tests\":[{\"src\":\"a@\",\"accept\":[\"10.0.0.0/8:22\"]}]}",
+			"1:33: tests[0].accept[0]: a test's destination is a user, a tag, a host or an "
+			"address, not a net or an autogroup" },
+		{ "{\"postures\":{}}", "1:13: postures: no such field" },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -315,9 +437,8 @@ static void test_tags(void **state)
 {
 	struct errbuf eb = { 0 };
 	(void)state;
-	struct policy *p = parse(HEAD "],\"ssh\":[]}", &eb);
+	struct policy *p = parse(HEAD "]}", &eb);
 	assert_non_null(p);
-	assert_string_equal(policy_unused(p), "ssh");
 	assert_true(policy_owns_tag(p, "tag:web", "bob"));
 	assert_false(policy_owns_tag(p, "tag:db", "bob"));
 	assert_false(policy_owns_tag(p, "tag:none", "alice"));
@@ -327,10 +448,150 @@ static void test_tags(void **state)
 	policy_free(p);
 }
 
+/* "tests" and "sshTests" say the first thing that is not so. */
+static void test_tests(void **state)
+{
+	static const struct {
+		const char *tests, *error;
+	} rows[] = {
+		{ "\"tests\":[{\"src\":\"alice@\",\"accept\":[\"tag:web:80\"],\"deny\":[\"tag:web:81\",\"tag:"
+		  "db:80\"]"
+		  "}]",
+			"" },
+		{ "\"tests\":[{\"src\":\"group:dev\",\"accept\":[\"tag:web:80\"]},{\"src\":\"bob@\","
+		  "\"accept\":["
+		  "\"tag:web:443\"]}]",
+			"tests[1].accept[0]: the rules do not allow this" },
+		{ "\"tests\":[{\"src\":\"bob@\",\"deny\":[\"tag:web:80\"]}]",
+			"tests[0].deny[0]: the rules allow this" },
+		{ "\"tests\":[{\"src\":\"bob@\",\"proto\":\"udp\",\"accept\":[\"tag:web:80\"]}]", "" },
+		{ "\"tests\":[{\"src\":\"bob@\",\"proto\":\"gre\",\"accept\":[\"tag:web:80\"]}]",
+			"tests[0].accept[0]: the rules do not allow this" },
+		/* an address is the node that has it */
+		{ "\"tests\":[{\"src\":\"bob@\",\"accept\":[\"100.64.0.4:80\"],\"deny\":[\"100.64.0.5:80\"]}"
+		  "]",
+			"" },
+		{ "\"sshTests\":[{\"src\":\"alice@\",\"dst\":[\"tag:db\"],\"accept\":[\"ubuntu\"],\"deny\":["
+		  "\"root\"]}]",
+			"" },
+		{ "\"sshTests\":[{\"src\":\"bob@\",\"dst\":[\"tag:db\"],\"accept\":[\"ubuntu\"]}]",
+			"sshTests[0].accept: the rules do not allow this" },
+	};
+	struct fleet f;
+	(void)state;
+	make_net(&f);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		char text[2048];
+		snprintf(text, sizeof(text),
+			HEAD ACL("\"group:dev\"",
+				"\"tag:web:80\"") "],\"ssh\":[{\"action\":\"accept\",\"src\":[\"alice@\"],"
+						  "\"dst\":[\"tag:db\"],\"users\":["
+						  "\"autogroup:nonroot\"]}],%s}",
+			rows[i].tests);
+		struct policy *p = parse(text, &eb);
+		if (!p)
+			fail_msg("row %zu: %s", i, eb.text);
+		int err = policy_test(p, &f, &eb);
+		if (!err != !*rows[i].error || (err && !strstr(eb.text, rows[i].error)))
+			fail_msg("row %zu: %s", i, err ? eb.text : "passed");
+		policy_free(p);
+	}
+	fleet_fini(&f);
+}
+
+static void test_approvals(void **state)
+{
+	static const struct {
+		int64_t node;
+		const char *route;
+		bool is;
+	} rows[] = { { 4, "10.0.0.0/8", true }, { 4, "10.1.2.0/24", true }, { 4, "10.0.0.0/7", false },
+		{ 4, "11.0.0.0/8", false }, { 5, "10.1.0.0/16", false }, { 3, "0.0.0.0/0", true },
+		{ 3, "::/0", true }, { 4, "0.0.0.0/0", false }, { 4, "fd00:1::/64", true } };
+	struct errbuf eb = { 0 };
+	struct fleet f;
+	(void)state;
+	make_net(&f);
+	/* an exit is not approved as a route */
+	struct policy *p =
+		parse(HEAD "],\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"tag:web\"],\"0.0.0.0/"
+			   "0\":[\"tag:web\"],\"fd00:1::/48\":[\"tag:web\"]},\"exitNode\":[\"bob@\"]}}",
+			&eb);
+	if (!p)
+		fail_msg("%s", eb.text);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct prefix net;
+		assert_true(prefix_parse(rows[i].route, &net));
+		if (policy_approves(p, &f, fleet_by_id(&f, rows[i].node), &net) != rows[i].is)
+			fail_msg("row %zu", i);
+		assert_false(policy_approves(NULL, &f, fleet_by_id(&f, rows[i].node), &net));
+	}
+	policy_free(p);
+	fleet_fini(&f);
+}
+
+static void test_attrs(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct arena a = { 0 };
+	struct ctl_strings attrs;
+	const char *ssh;
+	struct fleet f;
+	(void)state;
+	make_net(&f);
+	struct policy *p =
+		parse("{\"randomizeClientPort\":true,\"nodeAttrs\":[{\"target\":[\"alice@\"],\"attr\":["
+		      "\"x\",\"y\"]},{\"target\":[\"*\"],\"attr\":[\"y\"]}],\"ssh\":[{\"action\":"
+		      "\"accept\",\"src\":[\"alice@\"],\"dst\":[\"bob@\"],\"users\":[\"root\"]}]}",
+			&eb);
+	if (!p)
+		fail_msg("%s", eb.text);
+	assert_true(policy_attrs(p, &f, fleet_by_id(&f, 1), &a, &attrs));
+	assert_int_equal(attrs.n, 3);
+	assert_string_equal(attrs.v[2], "y");
+	assert_true(policy_attrs(p, &f, fleet_by_id(&f, 4), &a, &attrs));
+	assert_int_equal(attrs.n, 2);
+	assert_true(policy_ssh(p, &f, fleet_by_id(&f, 3), &a, &ssh));
+	assert_non_null(strstr(ssh, "{\"nodeIP\":\"100.64.0.1\"}"));
+	assert_non_null(strstr(ssh, "\"sshUsers\":{\"root\":\"root\"}"));
+	assert_null(strstr(ssh, "100.64.0.3"));
+	assert_true(policy_ssh(p, &f, fleet_by_id(&f, 1), &a, &ssh));
+	assert_string_equal(ssh, "{\"rules\":[]}");
+	policy_free(p);
+	arena_free(&a);
+	fleet_fini(&f);
+}
+
+/* A member that changes is seen anew; what was kept of one that is gone goes with the next sweep. */
+static void test_cache(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct fleet f;
+	(void)state;
+	make_net(&f);
+	struct policy *p = parse(HEAD ACL("\"tag:web\"", "\"tag:db:5432\"") "]}", &eb);
+	struct policy_cache *c = policy_cache_new();
+	assert_true(policy_sees(p, &f, c, fleet_by_id(&f, 5), fleet_by_id(&f, 4)));
+	assert_false(policy_sees(p, &f, c, fleet_by_id(&f, 3), fleet_by_id(&f, 5)));
+	net_add(&f, 3, "bobs", 2, "tag:web");
+	assert_true(policy_sees(p, &f, c, fleet_by_id(&f, 3), fleet_by_id(&f, 5)));
+	for (int64_t id = 10; id < 400; id++) {
+		net_add(&f, id, "passing", 1, NULL);
+		assert_false(policy_sees(p, &f, c, fleet_by_id(&f, id), fleet_by_id(&f, 5)));
+		fleet_remove(&f, id);
+	}
+	policy_cache_free(c);
+	policy_free(p);
+	fleet_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_visibility), cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_carriers), cmocka_unit_test(test_errors), cmocka_unit_test(test_hujson),
-		cmocka_unit_test(test_tags) };
+		cmocka_unit_test(test_tags), cmocka_unit_test(test_internet), cmocka_unit_test(test_tests),
+		cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs),
+		cmocka_unit_test(test_cache) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,6 +257,80 @@ static void test_policy(void **state)
 	policy_free(p);
 }
 
+static void add_router(struct fixture *x)
+{
+	static const char *routes[] = { "10.0.0.0/24", "10.1.0.0/24", "0.0.0.0/0" };
+	struct prefix served[ARRAY_LEN(routes)];
+	struct member d = *net_add(&x->f, 4, "router", 2, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+		assert_true(prefix_parse(routes[i], &served[i]));
+	d.routes = (struct ctl_strings) { .v = routes, .n = ARRAY_LEN(routes) };
+	d.hostinfo_json = "{\"RoutableIPs\":[\"10.0.0.0/24\",\"10.1.0.0/24\",\"0.0.0.0/0\"]}";
+	d.served = (struct ctl_prefixes) { .v = served, .n = ARRAY_LEN(routes) };
+	assert_non_null(net_put(&x->f, &d));
+}
+
+/* A viewer is told of a peer's routes what the rules let it use, and anew when that changes. */
+static void test_told_routes(void **state)
+{
+	struct fixture *x = *state;
+	const int64_t four[] = { 4 };
+	struct policy *p = policy_of(
+			      "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.0.0.5:"
+			      "*\",\"bob@:*\"]}]}"),
+		      *all = policy_of(
+			      "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.1.0.0/"
+			      "16:*\",\"10.0.0.0/8:*\",\"autogroup:internet:*\",\"bob@:*\"]}]}");
+	x->set.policy = p;
+	assert_true(next(x, true, true, NULL, 0));
+	add_router(x);
+	assert_true(next(x, false, true, four, 1));
+	struct ctl_map_response m = as_read(x);
+	assert_int_equal(m.n_changed, 1);
+	assert_int_equal(m.peers_changed[0].primary_routes.n, 1);
+	assert_int_equal(m.peers_changed[0].allowed_ips.n, 3); /* its addresses and one route */
+	assert_false(next(x, true, true, NULL, 0));
+
+	x->set.policy = all; /* the same peer, seen otherwise */
+	assert_true(next(x, true, true, NULL, 0));
+	m = as_read(x);
+	assert_int_equal(m.n_changed, 1);
+	assert_int_equal(m.peers_changed[0].allowed_ips.n, 5);
+	assert_false(next(x, true, true, NULL, 0));
+	x->set.policy = p;
+	assert_true(next(x, true, true, NULL, 0));
+	assert_int_equal(as_read(x).peers_changed[0].allowed_ips.n, 3);
+	x->set.policy = NULL; /* the phone comes too */
+	assert_true(next(x, true, true, NULL, 0));
+	assert_int_equal(as_read(x).peers_changed[1].allowed_ips.n, 5);
+	policy_free(p);
+	policy_free(all);
+}
+
+/* Logins and attributes are told when there are any, and again when they go. */
+static void test_told_of_itself(void **state)
+{
+	struct fixture *x = *state;
+	struct policy *p =
+		policy_of("{\"nodeAttrs\":[{\"target\":[\"alice@\"],\"attr\":[\"a\\\"b\"]}],\"ssh\":[{"
+			  "\"action\":\"accept\",\"src\":[\"bob@\"],\"dst\":[\"alice@\"],\"users\":["
+			  "\"root\"]}]}");
+	assert_null(x->m.ssh_json);
+	x->set.policy = p;
+	assert_true(next(x, true, true, NULL, 0));
+	assert_non_null(x->m.node);
+	assert_non_null(strstr(x->m.node->cap_map_json, "\"a\\\"b\":null"));
+	assert_non_null(strstr(x->m.node->cap_map_json, "\"https://tailscale.com/cap/ssh\":null"));
+	assert_non_null(strstr(x->m.ssh_json, "100.64.0.3"));
+	assert_non_null(as_read(x).ssh_json);
+	assert_false(next(x, true, true, NULL, 0));
+	x->set.policy = NULL;
+	assert_true(next(x, true, true, NULL, 0));
+	assert_string_equal(x->m.ssh_json, "{\"rules\":[]}");
+	assert_string_equal(x->m.node->cap_map_json, "{\"cache-network-maps\":null}");
+	policy_free(p);
+}
+
 static void test_settings(void **state)
 {
 	struct fixture *x = *state;
@@ -279,6 +353,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_patches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_told_routes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_told_of_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,326 @@
+/* The packet filter of one node. For each rule that ends at it: the sources as ranges of addresses (the same
+ * for all nodes, and dear in a large fleet: found once), and those targets of the rule that overlap with the
+ * node's addresses or the subnets it carries, as they are written. What autogroup:self admits depends on the
+ * node's owner and is a rule of its own. */
+#include "mesh/control/policy/cache.h"
+#include "mesh/control/policy/match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORLD_RANGES = 3, CAP_TEXT = 64 };
+
+/* Every client's addresses but 100.115.92.0/23, which a machine's own virtual machines have. */
+static const char *const mesh_ranges[WORLD_RANGES][2] = {
+	{ "100.64.0.0", "100.115.91.255" },
+	{ "100.115.94.0", "100.127.255.255" },
+	{ "fd7a:115c:a1e0::", "fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff" },
+};
+/* What is public: IPv4 without private ranges, the mesh's own and link-local; global IPv6. */
+static const char *const internet[] = { "0.0.0.0/5", "8.0.0.0/7", "11.0.0.0/8", "12.0.0.0/6", "16.0.0.0/4",
+	"32.0.0.0/3", "64.0.0.0/3", "96.0.0.0/6", "100.0.0.0/10", "100.128.0.0/9", "101.0.0.0/8",
+	"102.0.0.0/7", "104.0.0.0/5", "112.0.0.0/4", "128.0.0.0/3", "160.0.0.0/5", "168.0.0.0/8",
+	"169.0.0.0/9", "169.128.0.0/10", "169.192.0.0/11", "169.224.0.0/12", "169.240.0.0/13",
+	"169.248.0.0/14", "169.252.0.0/15", "169.255.0.0/16", "170.0.0.0/7", "172.0.0.0/12", "172.32.0.0/11",
+	"172.64.0.0/10", "172.128.0.0/9", "173.0.0.0/8", "174.0.0.0/7", "176.0.0.0/4", "192.0.0.0/9",
+	"192.128.0.0/11", "192.160.0.0/13", "192.169.0.0/16", "192.170.0.0/15", "192.172.0.0/14",
+	"192.176.0.0/12", "192.192.0.0/10", "193.0.0.0/8", "194.0.0.0/7", "196.0.0.0/6", "200.0.0.0/5",
+	"208.0.0.0/4", "224.0.0.0/3", "2000::/3" };
+
+/* --- ranges --- */
+
+/* Last address of a prefix. */
+static struct addr net_end(const struct prefix *net)
+{
+	struct addr a = net->ip;
+	unsigned bits = net->bits + (addr_is_v4(&net->ip) ? 96U : 0U);
+	for (unsigned i = bits; i < 128; i++)
+		a.b[i / 8] = (uint8_t)(a.b[i / 8] | 0x80U >> i % 8);
+	return a;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct ctl_ip_range *x = a, *y = b;
+	return memcmp(x->first.b, y->first.b, sizeof(x->first.b));
+}
+
+/* The address behind a; all zero behind the last. */
+static struct addr next_address(const struct addr *a)
+{
+	struct addr next = *a;
+	for (size_t i = sizeof(next.b); i-- > 0 && !++next.b[i];)
+		;
+	return next;
+}
+
+/* Sorted, and neighbours as one: addresses are given in sequence. */
+static void merge_ranges(struct ctl_rule *rule)
+{
+	size_t n = 0;
+	qsort(rule->src, rule->n_src, sizeof(*rule->src), by_first);
+	for (size_t i = 0; i < rule->n_src; i++) {
+		const struct ctl_ip_range r = rule->src[i];
+		struct ctl_ip_range *last = n ? &rule->src[n - 1] : NULL;
+		struct addr next = last ? next_address(&last->last) : r.first;
+		if (!last || memcmp(r.first.b, next.b, sizeof(next.b)) > 0 ||
+			addr_is_v4(&r.first) != addr_is_v4(&last->first))
+			rule->src[n++] = r;
+		else if (memcmp(r.last.b, last->last.b, sizeof(next.b)) > 0)
+			last->last = r.last;
+	}
+	rule->n_src = n;
+}
+
+/* --- sources --- */
+
+static void add_range(struct ctl_rule *rule, const struct addr *first, const struct addr *last)
+{
+	rule->src[rule->n_src++] = (struct ctl_ip_range) { .first = *first, .last = *last };
+}
+
+static void add_net(struct ctl_rule *rule, const struct prefix *net)
+{
+	struct addr end = net_end(net);
+	add_range(rule, &net->ip, &end);
+}
+
+static void add_member(struct ctl_rule *rule, const struct member *m)
+{
+	if (m->has_v4)
+		add_range(rule, &m->v4, &m->v4);
+	if (m->has_v6)
+		add_range(rule, &m->v6, &m->v6);
+}
+
+/* "*": the mesh, whose members may have addresses beside the usual ones, and the subnets it carries. */
+static bool find_mesh(const struct fleet *f, struct arena *a, struct ctl_rule *rule)
+{
+	size_t most = WORLD_RANGES + f->n * 2;
+	for (size_t i = 0; i < f->n; i++)
+		most += f->v[i]->carries.n;
+	rule->src = arena_array(a, most, sizeof(*rule->src));
+	if (!rule->src)
+		return false;
+	for (size_t i = 0; i < WORLD_RANGES; i++) {
+		struct addr first, last;
+		if (addr_parse(mesh_ranges[i][0], &first) && addr_parse(mesh_ranges[i][1], &last))
+			add_range(rule, &first, &last);
+	}
+	for (size_t i = 0; i < f->n; i++) {
+		add_member(rule, f->v[i]);
+		for (size_t k = 0; k < f->v[i]->carries.n; k++)
+			if (f->v[i]->carries.v[k].bits)
+				add_net(rule, &f->v[i]->carries.v[k]);
+	}
+	merge_ranges(rule);
+	return true;
+}
+
+/* Those that names stand for, of one person where self_of is not NULL. */
+static bool find_named(const struct selectors *set, const struct fleet *f, const struct member *self_of,
+	struct arena *a, struct ctl_rule *rule)
+{
+	rule->src = arena_array(a, f->n * 2 + set->n, sizeof(*rule->src));
+	if (!rule->src)
+		return false;
+	for (size_t i = 0; i < f->n; i++) {
+		const struct member *m = f->v[i];
+		if (self_of && !match_same_person(m, self_of))
+			continue;
+		for (size_t k = 0; k < set->n; k++)
+			if ((self_of || set->v[k].kind != SELECT_PREFIX) && match_target(&set->v[k], f, m)) {
+				add_member(rule, m);
+				break;
+			}
+	}
+	/* an address is that address: not what else the node that has it is */
+	for (size_t i = 0; i < set->n && !self_of; i++)
+		if (set->v[i].kind == SELECT_PREFIX)
+			add_net(rule, &set->v[i].net);
+	merge_ranges(rule);
+	return true;
+}
+
+bool filter_find_sources(const struct selectors *set, const struct fleet *f, const struct member *self_of,
+	struct arena *a, struct ctl_rule *rule)
+{
+	*rule = (struct ctl_rule) { 0 };
+	if (selectors_have(set, SELECT_WORLD) && !self_of) {
+		rule->src = arena_array(a, 1, sizeof(*rule->src));
+		if (rule->src)
+			rule->src[rule->n_src++].any = true;
+		return rule->src;
+	}
+	if (selectors_have(set, SELECT_ANY) && !self_of)
+		return find_mesh(f, a, rule);
+	return find_named(set, f, self_of, a, rule);
+}
+
+/* --- targets --- */
+
+/* Grows by what is asked for; destinations of one node are few. */
+struct targets {
+	struct arena *a;
+	struct ctl_ports *v;
+	size_t n, size;
+};
+
+static void add_ports(struct targets *to, const struct target *t, const struct prefix *net, bool any)
+{
+	if (to->n + t->n_ports > to->size) {
+		size_t size = (to->n + t->n_ports) * 2;
+		struct ctl_ports *v = arena_array(to->a, size, sizeof(*v));
+		if (!v)
+			return; /* the arena has failed: asked at the end */
+		if (to->n)
+			memcpy(v, to->v, to->n * sizeof(*v));
+		to->v = v;
+		to->size = size;
+	}
+	for (size_t i = 0; i < t->n_ports; i++)
+		to->v[to->n++] = (struct ctl_ports) {
+			.net = *net, .any_ip = any, .first = t->ports[i].first, .last = t->ports[i].last
+		};
+}
+
+static void add_own(struct targets *to, const struct target *t, const struct member *node)
+{
+	struct prefix v4 = prefix_of(&node->v4), v6 = prefix_of(&node->v6);
+	if (node->has_v4)
+		add_ports(to, t, &v4, false);
+	if (node->has_v6)
+		add_ports(to, t, &v6, false);
+}
+
+static void add_internet(struct targets *to, const struct target *t)
+{
+	for (size_t i = 0; i < ARRAY_LEN(internet); i++) {
+		struct prefix net;
+		if (prefix_parse(internet[i], &net))
+			add_ports(to, t, &net, false);
+	}
+}
+
+static bool carries_part_of(const struct member *m, const struct prefix *net)
+{
+	for (size_t i = 0; i < m->carries.n; i++)
+		if (m->carries.v[i].bits ? prefix_overlaps(&m->carries.v[i], net)
+					 : prefix_equal(&m->carries.v[i], net))
+			return true;
+	return false;
+}
+
+static void add_target(struct targets *to, const struct access_rule *r, const struct target *t,
+	const struct selector *s, const struct fleet *f, const struct member *node)
+{
+	if (s->kind == SELECT_INTERNET) {
+		if (match_is_exit(node))
+			add_internet(to, t);
+	} else if (s->kind == SELECT_PREFIX) {
+		if ((!r->via.n && match_target(s, f, node)) || carries_part_of(node, &s->net))
+			add_ports(to, t, &s->net, false);
+	} else if (s->kind == SELECT_ANY) {
+		if (!r->via.n || node->carries.n)
+			add_ports(to, t, &s->net, true);
+	} else if (!r->via.n && match_target(s, f, node)) {
+		add_own(to, t, node);
+	}
+}
+
+/* The part of a rule that ends at the node; self: only its autogroup:self targets, or only the others. */
+static bool find_targets(const struct access_rule *r, const struct fleet *f, const struct member *node,
+	bool self, struct arena *a, struct ctl_rule *out)
+{
+	struct targets to = { .a = a };
+	*out = (struct ctl_rule) { .protos = r->protos, .n_protos = r->n_protos };
+	for (size_t i = 0; i < r->n_dst; i++)
+		for (size_t k = 0; k < r->dst[i].who.n; k++) {
+			const struct selector *s = &r->dst[i].who.v[k];
+			if (self && s->kind == SELECT_SELF && !member_is_tagged(node))
+				add_own(&to, &r->dst[i], node);
+			else if (!self && s->kind != SELECT_SELF)
+				add_target(&to, r, &r->dst[i], s, f, node);
+		}
+	out->dst = to.v;
+	out->n_dst = to.n;
+	return !a->failed;
+}
+
+/* A capability is for the node's own addresses. */
+static bool find_caps(const struct access_rule *r, const struct fleet *f, const struct member *node,
+	bool self, struct arena *a, struct ctl_rule *out)
+{
+	char v4[PREFIX_TEXT] = "", v6[PREFIX_TEXT] = "";
+	const struct selectors *who = &r->dst[0].who;
+	bool is =
+		self ? selectors_have(who, SELECT_SELF) && !member_is_tagged(node) : match_any(who, f, node);
+	*out = (struct ctl_rule) { 0 };
+	if (!is || r->via.n)
+		return true;
+	struct prefix p4 = prefix_of(&node->v4), p6 = prefix_of(&node->v6);
+	if (node->has_v4)
+		prefix_format(&p4, v4);
+	if (node->has_v6)
+		prefix_format(&p6, v6);
+	out->caps_json = arena_printf(a, "[{\"Dsts\":[%s%s%s%s%s%s%s],\"CapMap\":%s}]", *v4 ? "\"" : "", v4,
+		*v4 ? "\"" : "", *v4 && *v6 ? "," : "", *v6 ? "\"" : "", v6, *v6 ? "\"" : "", r->caps);
+	return out->caps_json;
+}
+
+/* --- the whole --- */
+
+static bool allow_everything(struct arena *a, struct ctl_rule **rules, size_t *n)
+{
+	struct ctl_rule *r = arena_array(a, 1, sizeof(*r));
+	if (!r || !(r->src = arena_array(a, 1, sizeof(*r->src))) ||
+		!(r->dst = arena_array(a, 1, sizeof(*r->dst))))
+		return false;
+	r->src[r->n_src++].any = true;
+	r->dst[r->n_dst++] = (struct ctl_ports) { .any_ip = true, .last = UINT16_MAX };
+	*rules = r;
+	*n = 1;
+	return true;
+}
+
+/* One rule at the node, if it ends there. */
+static bool filter_rule(const struct policy *p, size_t at, bool self, const struct fleet *f,
+	struct policy_cache *c, const struct member *node, struct arena *a, struct ctl_rule *out)
+{
+	const struct access_rule *r = &p->rules[at];
+	struct ctl_rule src;
+	if (!(r->caps ? find_caps(r, f, node, self, a, out) : find_targets(r, f, node, self, a, out)))
+		return false;
+	if (!out->n_dst && !out->caps_json)
+		return true;
+	if (!cache_sources(c, p, at, f, self ? node : NULL, a, &src))
+		return false;
+	out->src = src.src;
+	out->n_src = src.n_src;
+	return true;
+}
+
+bool policy_filter(const struct policy *p, const struct fleet *f, struct policy_cache *c,
+	const struct member *node, struct arena *a, struct ctl_rule **rules, size_t *n)
+{
+	if (!p)
+		return allow_everything(a, rules, n);
+	struct cache_member seen;
+	if (!cache_member(c, p, f, node, a, &seen))
+		return false;
+	*n = 0;
+	size_t most = 0;
+	for (size_t i = 0; i < p->n_rules; i++)
+		most += cache_bit(seen.to, i) + p->rules[i].self;
+	*rules = arena_array(a, most, sizeof(**rules));
+	for (size_t i = 0; i < p->n_rules && *rules; i++)
+		for (int self = 0; self < 2; self++) {
+			if (self ? !p->rules[i].self : !cache_bit(seen.to, i))
+				continue;
+			struct ctl_rule *out = &(*rules)[*n];
+			if (!filter_rule(p, i, self, f, c, node, a, out))
+				return false;
+			*n += out->n_src > 0;
+		}
+	return *rules;
+}

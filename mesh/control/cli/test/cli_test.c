@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,6 +129,7 @@ static void test_sentences(void **state)
 	write_file("bad.hujson", "{ acls }");
 	write_file("acl.hujson", "{\"acls\":[{}]}");
 	write_file("bad.key", "hello\n");
+	assert_int_equal(chmod("bad.key", 0600), 0);
 	write_file("key.yaml", "server_url: http://a.test\nnoise: { private_key_path: bad.key }\n");
 	write_file("tls.yaml",
 		"server_url: http://a.test\nlisten_addr: 127.0.0.1:0\nnoise: { private_key_path: n.key }\n"

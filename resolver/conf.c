@@ -160,14 +160,19 @@ static int key_upstreams(struct reader *r, yaml_node_t *n, void *into)
 	return read_upstreams(r, n, &c->routes[0]);
 }
 
-static int key_race(struct reader *r, yaml_node_t *n, void *into)
+static int key_order(struct reader *r, yaml_node_t *n, void *into)
 {
+	static const char *const orders[] = {
+		[RESOLVER_PREFERRED] = "preferred", [RESOLVER_STRICT] = "strict", [RESOLVER_RACE] = "race"
+	};
 	struct conf *c = into;
 	const char *s = scalar(n);
-	if (!s || (strcmp(s, "true") != 0 && strcmp(s, "false") != 0))
-		return bad(r, n, "race: true or false is wanted here");
-	c->routes[0].race = strcmp(s, "true") == 0;
-	return 0;
+	for (size_t i = 0; s && i < ARRAY_LEN(orders); i++)
+		if (strcmp(s, orders[i]) == 0) {
+			c->routes[0].order = (enum resolver_order)i;
+			return 0;
+		}
+	return bad(r, n, "order: preferred, strict or race is wanted here");
 }
 
 /* Lists of domains can be long: no pair by pair. */
@@ -296,7 +301,7 @@ static int key_ttl(struct reader *r, yaml_node_t *n, void *into)
 static int top_read(struct reader *r)
 {
 	static const struct key keys[] = { { "listen", key_listen }, { "upstreams", key_upstreams },
-		{ "race", key_race }, { "routes", key_routes }, { "records", key_records },
+		{ "order", key_order }, { "routes", key_routes }, { "records", key_records },
 		{ "authority", key_authority }, { "cache-bytes", key_cache }, { "ttl", key_ttl }, { 0 } };
 	struct conf *c = r->c;
 	const yaml_node_t *root = yaml_document_get_root_node(&r->doc);

@@ -45,10 +45,8 @@ void resolver_zone_set(struct resolver *r, struct zone *z)
 
 void resolver_network_changed(struct resolver *r)
 {
-	for (struct upstream *u = r->upstreams; u; u = u->next) {
-		u->strikes = 0;
-		u->hold_ms = 0;
-	}
+	for (struct upstream *u = r->upstreams; u; u = u->next)
+		upstream_reset(u);
 }
 
 const struct resolver_stats *resolver_stats(const struct resolver *r)
@@ -131,7 +129,7 @@ static int route_set(
 	struct resolver *r, const struct resolver_config *c, size_t i, struct route *to, struct errbuf *eb)
 {
 	const struct resolver_route *from = &c->routes[i];
-	to->race = from->race;
+	to->order = from->order;
 	if (from->suffix[0] && !dns_name_parse(from->suffix, &to->suffix))
 		return err_say(
 			eb, ERR_MALFORMED, "DNS route \"%s\": this is not a domain name", from->suffix);

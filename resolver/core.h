@@ -1,5 +1,5 @@
-/* Inside of the resolver, shared by query.c (the way of one question), flight.c (questions to upstreams) and
- * configure.c. */
+/* Inside of the resolver, shared by query.c (the way of one question), flight.c (questions to upstreams),
+ * check.c (is an upstream there?) and configure.c. */
 #ifndef RW_RESOLVER_CORE_H
 #define RW_RESOLVER_CORE_H
 
@@ -16,7 +16,6 @@ enum {
 	BUCKETS = 1024,
 	WAITERS_MAX = 4096,
 	FLIGHT_WAITERS_MAX = 256,
-	ATTEMPTS_MAX = 12,
 	CACHE_BYTES = 4 << 20,
 	MESH_TTL_S = 5,
 };
@@ -24,7 +23,7 @@ enum {
 struct route {
 	struct dns_name suffix;
 	uint64_t split; /* cache key: suffix and upstreams */
-	bool race;
+	enum resolver_order order;
 	uint8_t n;
 	struct upstream *upstreams[RESOLVER_UPSTREAMS_MAX]; /* counted */
 };
@@ -42,38 +41,13 @@ struct waiter { /* a client's question, parked until its flight lands */
 	uint64_t client;
 	struct dns_query q;
 };
-struct attempt {
-	struct upstream *to;
-	uint64_t sent_ms;
-	uint16_t id;
-	bool waiting, tcp, edns, struck;
-	uint8_t bad; /* wrong packets so far */
-};
 struct flight_key {
-	const struct route *route;
-	struct dns_name name; /* lower case */
+	const struct route *route; /* NULL: a check */
+	struct dns_name name;	   /* lower case */
 	uint16_t type;
 	bool dnssec_ok, checking_disabled;
 };
-struct flight {
-	struct flight *chain, *older, *younger;
-	struct flight_key key;
-	struct routes *routes;
-	uint64_t hash, began_ms, deadline_ms, next_ms, due_ms;
-	uint32_t generation;
-	uint16_t slot, heap_at, n_waiters;
-	bool probe, race, own_trouble;
-	struct waiter *waiters;
-	struct {
-		struct upstream *to;
-		bool failed;
-	} order[RESOLVER_UPSTREAMS_MAX];
-	uint8_t n_order, turn, n_attempts;
-	struct attempt attempts[ATTEMPTS_MAX];
-	uint16_t rcode, ede; /* the failure so far; rcode 0 = none said anything */
-	uint8_t *partial;    /* owned: a truncated answer, should TCP fail */
-	size_t partial_len;
-};
+struct flight; /* flight.h */
 
 struct resolver {
 	struct resolver_ops ops;
@@ -90,7 +64,7 @@ struct resolver {
 	struct flight *slots[FLIGHTS_MAX], *heap[FLIGHTS_MAX], *buckets[BUCKETS], *oldest, *youngest;
 	uint32_t generations[FLIGHTS_MAX];
 	uint16_t free_slots[FLIGHTS_MAX];
-	uint16_t n_free, n_heap;
+	uint16_t n_free, n_heap, n_lingering;
 	size_t n_waiters;
 	uint8_t pool[256]; /* random bytes not yet used */
 	size_t n_pool;
@@ -118,11 +92,24 @@ bool flight_start(
 /* All places are taken: the flight that is out the longest ends in SERVFAIL, so that a flood of names that
  * nobody answers does not shut out those somebody does. false: none has been out long enough. */
 bool flights_yield(struct resolver *r, uint64_t now_ms);
-/* Asks a held upstream of the route whether it is back, when that is due. */
-void flight_probe(struct resolver *r, uint64_t now_ms, const struct flight_key *k);
 void flights_forget(struct resolver *r, uint64_t client);
 void flights_drop(struct resolver *r); /* no ops */
-bool route_is_dead(const struct route *route);
+/* A question of a check to u alone. false: no place. The routes hold u. */
+bool flight_check(struct resolver *r, uint64_t now_ms, struct routes *routes, struct upstream *u,
+	const struct upstream_question *what, bool canary);
+/* u is held: whoever waits for it asks the next. */
+void flights_hurry(struct resolver *r, uint64_t now_ms, const struct upstream *u);
+/* u is a ring: nobody waits for it. */
+void flights_leave(struct resolver *r, uint64_t now_ms, const struct upstream *u);
+
+/* check.c */
+/* Asks u something that it answered before, but not `not` (NULL: anything), and a canary. */
+void check_start(struct resolver *r, uint64_t now_ms, struct routes *routes, struct upstream *u,
+	const struct dns_name * not );
+/* Those of the route that are held or rings, when it is due. */
+void check_route(struct resolver *r, uint64_t now_ms, const struct route *route);
+/* Is this the name of a canary of ours? Then its upstream is a ring. */
+bool check_canary_came(struct resolver *r, uint64_t now_ms, const struct dns_name *name);
 
 /* configure.c */
 void routes_put(struct routes *routes);

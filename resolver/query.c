@@ -336,6 +336,15 @@ static bool park(struct resolver *r, struct asking *k, const struct flight_key *
 			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "too many questions at once" });
 }
 
+/* A limit was reached at all of them, or they do not want us: asking on would only make it longer. */
+static bool route_refuses(const struct route *route, uint64_t now_ms)
+{
+	bool all = true;
+	for (unsigned i = 0; i < route->n; i++)
+		all = upstream_is_refusing(route->upstreams[i], now_ms) && all;
+	return all;
+}
+
 static bool forward(
 	struct resolver *r, struct asking *k, const struct dns_name *name, const struct route *route)
 {
@@ -357,12 +366,12 @@ static bool forward(
 	}
 	if (!k->q->rd)
 		return finish_error(r, k, &(struct dns_end) { .rcode = DNS_REFUSED, .ede = EDE_NONE });
-	flight_probe(r, k->now_ms, &key);
-	if (route_is_dead(route))
+	check_route(r, k->now_ms, route);
+	if (route_refuses(route, k->now_ms))
 		return finish_error(r, k,
-			&(struct dns_end) { .rcode = DNS_SERVFAIL,
-				.ede = EDE_NO_AUTHORITY,
-				.ede_text = "no upstream answers" });
+			&(struct dns_end) { .rcode = DNS_REFUSED,
+				.ede = EDE_PROHIBITED,
+				.ede_text = "every nameserver of this name refuses this machine" });
 	return park(r, k, &key);
 }
 
@@ -406,6 +415,8 @@ bool resolver_query(
 		return finish_error(r, &k, &(struct dns_end) { .rcode = q.rcode, .ede = EDE_NONE });
 	case DNS_READ_OK: break;
 	}
+	if (check_canary_came(r, now_ms, &q.name)) /* a ring ends here */
+		return finish_error(r, &k, &(struct dns_end) { .rcode = DNS_REFUSED, .ede = EDE_PROHIBITED });
 	return answer(r, &k);
 }
 

@@ -33,11 +33,16 @@ struct resolver_upstream {
 	bool trusted; /* reached through the mesh, or by choice: its AD bit is believed, and it may be asked
 		       * for names of a site (home.arpa, internal, test, reverse of private addresses) */
 };
+enum resolver_order {
+	RESOLVER_PREFERRED, /* in order; the next is asked beside one that is slow, and may answer for it */
+	RESOLVER_STRICT,    /* in order; the next is asked when one failed the question, or is gone */
+	RESOLVER_RACE,	    /* all at once, the first answer counts */
+};
 struct resolver_route {
 	const char *suffix; /* "" = default */
 	const struct resolver_upstream *upstreams;
 	size_t n_upstreams; /* 0: answered by the zone only; at most RESOLVER_UPSTREAMS_MAX */
-	bool race;	    /* ask all at once; else in order, the next when one is slow */
+	enum resolver_order order;
 };
 struct resolver_config {
 	const struct resolver_route *routes; /* copied */
@@ -87,6 +92,9 @@ void resolver_network_changed(struct resolver *r);
 /* Somebody who may know says that the upstreams at ip are gone: they are asked last, and where a route has no
  * other, questions wait for a second instead of longer. One that answers all the same is well again. */
 void resolver_upstream_doubted(struct resolver *r, uint64_t now_ms, const struct addr *ip);
+/* Upstreams that send on to this resolver what it asks them: into out[cap]; how many there are. They are not
+ * asked. */
+size_t resolver_rings(const struct resolver *r, struct endpoint *out, size_t cap);
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
 

@@ -54,7 +54,7 @@ static void test_errors(void **state)
 		{ "upstreams: 127.0.0.1\nlisten: 0.0.0.0\n", "it would ask itself" },
 		{ LISTEN "upstreams: 127.0.0.1\n", NULL },
 		{ LISTEN "authority: [a..b]\n", "f:2:13:" },
-		{ LISTEN "race: maybe\n", "f:2:7: race" },
+		{ LISTEN "order: maybe\n", "f:2:8: order" },
 		{ "listen: [\n", "f:2:1:" },
 		{ LISTEN "---\nttl: 5\n", "f:2:1: a second document" },
 		{ LISTEN "---\n", "f:2:1: a second document" },
@@ -83,7 +83,7 @@ static void test_values(void **state)
 {
 	static const char text[] =
 		"routes:\n  corp.example: [10.0.0.53, \"[2001:db8::1]:5353\"]\n  none.example: []\n"
-		"upstreams: 9.9.9.9\nlisten: [127.0.0.1, \"::1\"]\nrace: true\nttl: 7\ncache-bytes: 1000\n";
+		"upstreams: 9.9.9.9\nlisten: [127.0.0.1, \"::1\"]\norder: race\nttl: 7\ncache-bytes: 1000\n";
 	struct conf c;
 	struct errbuf eb = { 0 };
 	char buf[ENDPOINT_TEXT];
@@ -94,7 +94,7 @@ static void test_values(void **state)
 	assert_string_equal(endpoint_format(&c.listen[1], buf), "[::1]:53");
 	assert_int_equal(c.n_routes, 3);
 	assert_string_equal(c.routes[0].suffix, "");
-	assert_true(c.routes[0].race);
+	assert_int_equal(c.routes[0].order, RESOLVER_RACE);
 	assert_string_equal(c.routes[1].suffix, "corp.example");
 	assert_string_equal(endpoint_format(&c.routes[1].upstreams[1].at, buf), "[2001:db8::1]:5353");
 	assert_int_equal(c.routes[2].n_upstreams, 0);

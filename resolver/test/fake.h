@@ -15,7 +15,7 @@ struct sent {
 struct fake {
 	struct resolver *r;
 	uint64_t now_ms;
-	struct sent sent[1200];
+	struct sent sent[8192];
 	size_t n_sent;
 	size_t n_replies;
 	uint64_t client; /* of the last reply */

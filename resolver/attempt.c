@@ -1,0 +1,157 @@
+/* What a flight sends: to whom, when to the next, and what it may still expect. flight.c has the whole. */
+#include "resolver/flight.h"
+
+enum {
+	RACE_MS = 30,
+	HELD_RACE_MS = 100,
+	EXPECTED_MS = 1500, /* a preferred upstream that was silent for so long is not waited for any more */
+};
+
+static uint16_t random16(struct resolver *r)
+{
+	if (r->n_pool < 2) {
+		r->rnd->fill(r->rnd->arg, r->pool, sizeof(r->pool));
+		r->n_pool = sizeof(r->pool);
+	}
+	r->n_pool -= 2;
+	return (uint16_t)be_get(r->pool + r->n_pool, 2);
+}
+
+static uint64_t attempt_handle(const struct flight *f, const struct attempt *a)
+{
+	return (uint64_t)f->generation << 32 | (uint64_t)f->slot << 8 | (uint64_t)(a - f->attempts);
+}
+
+void attempt_question(const struct flight *f, const struct attempt *a, struct dns_ask *out)
+{
+	*out = (struct dns_ask) { .id = a->id, .type = f->key.type, .name = &f->key.name, .edns = a->edns };
+	out->cd = f->key.checking_disabled;
+	out->dnssec_ok = f->key.dnssec_ok;
+}
+
+bool attempt_send(
+	struct resolver *r, uint64_t now_ms, struct flight *f, struct upstream *to, struct attempt_how how)
+{
+	uint8_t msg[DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN];
+	struct dns_ask ask;
+	if (f->n_attempts == ATTEMPTS_MAX)
+		return false;
+	struct attempt *a = &f->attempts[f->n_attempts++];
+	*a = (struct attempt) {
+		.to = to, .sent_ms = now_ms, .id = random16(r), .waiting = true, .tcp = how.tcp
+	};
+	a->edns = !how.plain && now_ms >= to->plain_until_ms;
+	attempt_question(f, a, &ask);
+	size_t len = dns_ask_write(msg, &ask);
+	if (how.tcp)
+		r->stats.upstream_tcp++;
+	r->ops.upstream_send(r->ops.arg, attempt_handle(f, a), &to->at, how.tcp, msg, len);
+	return true;
+}
+
+void attempt_stop(struct resolver *r, struct flight *f, struct attempt *a)
+{
+	if (!a->waiting)
+		return;
+	a->waiting = false;
+	r->ops.upstream_done(r->ops.arg, attempt_handle(f, a));
+}
+
+/* In a strict route: the one whose turn it is until it fails or is held. -1: all did. */
+static int strict_turn(const struct flight *f)
+{
+	for (unsigned i = 0; i < f->n_order; i++)
+		if (!f->order[i].failed && !upstream_is_held(f->order[i].to))
+			return (int)i;
+	return -1;
+}
+
+/* The next upstream in turn that has not failed. */
+bool attempt_send_next(struct resolver *r, uint64_t now_ms, struct flight *f)
+{
+	int only = f->mode == RESOLVER_STRICT ? strict_turn(f) : -1;
+	for (unsigned i = 0; i < f->n_order; i++) {
+		unsigned round = f->turn / f->n_order, at = f->turn % f->n_order;
+		if (f->in_doubt &&
+			round >= (f->n_order == 1 ? 2 : 1)) /* few packets to those that say nothing */
+			return false;
+		f->turn++;
+		if (f->order[at].failed || (only >= 0 && at != (unsigned)only))
+			continue;
+		struct upstream *to = f->order[at].to;
+		uint64_t wait = upstream_patience_ms(to);
+		if (!round && f->race && f->n_order > 1)
+			wait = f->mode == RESOLVER_RACE ? RACE_MS : HELD_RACE_MS;
+		f->next_ms = now_ms + (wait << (round < 3 ? round : 3));
+		return attempt_send(r, now_ms, f, to, (struct attempt_how) { 0 });
+	}
+	return false;
+}
+
+bool flight_is_waiting(const struct flight *f)
+{
+	for (unsigned i = 0; i < f->n_attempts; i++)
+		if (f->attempts[i].waiting)
+			return true;
+	return false;
+}
+
+bool flight_waits_for(const struct flight *f, const struct upstream *u)
+{
+	for (unsigned i = 0; i < f->n_attempts; i++)
+		if (f->attempts[i].waiting && f->attempts[i].to == u)
+			return true;
+	return false;
+}
+
+unsigned flight_rank(const struct flight *f, const struct upstream *u)
+{
+	unsigned i = 0;
+	while (i < f->n_order && f->order[i].to != u)
+		i++;
+	return i;
+}
+
+static uint64_t expected_until(const struct attempt *a)
+{
+	uint64_t trips = (uint64_t)a->to->rtt_ms * 3;
+	return a->sent_ms + (trips < EXPECTED_MS ? EXPECTED_MS : trips < DEADLINE_MS ? trips : DEADLINE_MS);
+}
+
+/* Until when may an upstream before `rank` answer? 0: none will. */
+uint64_t flight_preferred_until(const struct flight *f, unsigned rank, uint64_t now_ms)
+{
+	uint64_t until = 0;
+	for (unsigned i = 0; !f->race && i < f->n_attempts; i++) {
+		const struct attempt *a = &f->attempts[i];
+		if (!a->waiting || upstream_is_held(a->to) || flight_rank(f, a->to) >= rank)
+			continue;
+		uint64_t at = expected_until(a);
+		if (at > now_ms && at > until)
+			until = at;
+	}
+	return until;
+}
+
+/* When is an attempt slower than it should be? */
+uint64_t attempt_notice_at(const struct attempt *a)
+{
+	return a->sent_ms + upstream_patience_ms(a->to);
+}
+
+void flight_due_set(struct resolver *r, struct flight *f)
+{
+	uint64_t due = f->deadline_ms < f->next_ms ? f->deadline_ms : f->next_ms;
+	if (f->kept && f->kept_until_ms < due)
+		due = f->kept_until_ms;
+	for (unsigned i = 0; !f->lingering && !f->checks && i < f->n_attempts; i++) {
+		const struct attempt *a = &f->attempts[i];
+		if (!a->waiting || (!a->tcp && a->noticed))
+			continue;
+		uint64_t at = a->tcp ? a->sent_ms + TCP_MS : attempt_notice_at(a);
+		if (at < due)
+			due = at;
+	}
+	f->due_ms = due;
+	schedule_fix(r, f);
+}

@@ -1,0 +1,87 @@
+/* Inside of a question in flight, shared by flight.c (its life), attempt.c (what it sends), received.c (what
+ * comes back) and schedule.c (when it is due). */
+#ifndef RW_RESOLVER_FLIGHT_H
+#define RW_RESOLVER_FLIGHT_H
+
+#include "resolver/core.h"
+
+enum {
+	ATTEMPTS_MAX = 12,
+	DEADLINE_MS = 3500,	 /* under the 5 s after which clients ask again */
+	HELD_DEADLINE_MS = 1000, /* when every upstream is held; longer where round trips are */
+	TCP_MS = 2000,
+};
+
+struct attempt {
+	struct upstream *to;
+	uint64_t sent_ms;
+	uint16_t id;
+	bool waiting, tcp, edns;
+	bool noticed; /* that it is slower than it should be */
+	uint8_t bad;  /* wrong packets so far */
+};
+struct flight {
+	struct flight *chain, *older, *younger;
+	struct flight_key key;
+	struct routes *routes;
+	uint64_t hash, began_ms, deadline_ms, next_ms, due_ms;
+	uint32_t generation;
+	uint16_t slot, heap_at, n_waiters;
+	enum resolver_order mode;
+	bool race, own_trouble;
+	bool in_doubt;		 /* every upstream is held: the wait is short, and all are asked */
+	bool ring;		 /* one of the route asks us */
+	bool lingering;		 /* its askers have their reply; what may still come is a sign of life */
+	bool canary;		 /* of a check */
+	struct upstream *checks; /* a check of this one; NULL: somebody's question */
+	struct waiter *waiters;
+	struct {
+		struct upstream *to;
+		bool failed;
+	} order[RESOLVER_UPSTREAMS_MAX];
+	uint8_t n_order, turn, n_attempts;
+	struct attempt attempts[ATTEMPTS_MAX];
+	uint16_t rcode, ede; /* the failure so far; rcode 0 = none said anything */
+	uint8_t *partial;    /* owned: a truncated answer, should TCP fail */
+	size_t partial_len;
+	uint8_t *kept; /* owned: a backup's "there is none", while a preferred one may know better */
+	size_t kept_len;
+	uint64_t kept_until_ms;
+	uint8_t kept_rank;
+};
+
+/* flight.c */
+struct cache_key flight_cache_key(const struct flight_key *k);
+/* Replies to all who asked. rank: of the upstream that answered; 0: none did. The flight lingers or is gone.
+ */
+void flight_land(
+	struct resolver *r, uint64_t now_ms, struct flight *f, const struct landing *l, unsigned rank);
+/* Gone, with its sockets. Nobody waits for it any more. */
+void flight_end(struct resolver *r, uint64_t now_ms, struct flight *f);
+/* An upstream is out of the running for this flight. The flight may be gone afterwards. */
+void flight_drop_upstream(struct resolver *r, uint64_t now_ms, struct flight *f, const struct upstream *u);
+
+/* attempt.c */
+struct attempt_how {
+	bool tcp, plain; /* plain: without EDNS */
+};
+bool attempt_send(struct resolver *r, uint64_t now_ms, struct flight *f, struct upstream *to,
+	struct attempt_how how); /* false: enough were sent */
+/* To the next upstream in turn that has not failed. */
+bool attempt_send_next(struct resolver *r, uint64_t now_ms, struct flight *f);
+void attempt_stop(struct resolver *r, struct flight *f, struct attempt *a);
+void attempt_question(const struct flight *f, const struct attempt *a, struct dns_ask *out);
+uint64_t attempt_notice_at(const struct attempt *a); /* slower than it should be from then on */
+bool flight_is_waiting(const struct flight *f);
+bool flight_waits_for(const struct flight *f, const struct upstream *u);
+unsigned flight_rank(const struct flight *f, const struct upstream *u); /* n_order: not of this flight */
+/* Until when may an upstream before `rank` answer? 0: none will. */
+uint64_t flight_preferred_until(const struct flight *f, unsigned rank, uint64_t now_ms);
+void flight_due_set(struct resolver *r, struct flight *f);
+
+/* schedule.c: flights by due_ms */
+void schedule_add(struct resolver *r, struct flight *f);
+void schedule_fix(struct resolver *r, struct flight *f); /* after due_ms changed */
+void schedule_remove(struct resolver *r, struct flight *f);
+
+#endif

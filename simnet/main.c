@@ -5,6 +5,7 @@
 #include "simnet/doctor.h"
 #include "simnet/host/sandbox.h"
 #include "simnet/host/source.h"
+#include "simnet/scenario/oracle.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -190,12 +191,12 @@ static int print_plan(const struct command *c, struct scenario *s)
 			s->nodes[i].router < 0 ? "internet" : s->routers[s->nodes[i].router].name);
 	for (size_t i = 0; i < s->n_nodes; i++)
 		for (size_t k = i + 1; k < s->n_nodes; k++) {
-			const char *why = "";
+			struct oracle_verdict v;
 			if (s->nodes[i].is_service || s->nodes[k].is_service)
 				continue;
-			enum scn_path p = topology_oracle(s, (int)i, (int)k, &why);
+			oracle_ask(s, 0, (int)i, (int)k, &v);
 			printf("  oracle  %s -> %s: %s; %s\n", s->nodes[i].name, s->nodes[k].name,
-				scenario_path_name(p), why);
+				scenario_path_name(v.path), v.why);
 		}
 	return EXIT_PASS;
 }

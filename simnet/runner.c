@@ -5,6 +5,7 @@
 #include "simnet/host/source.h"
 #include "simnet/lab/failure.h"
 #include "simnet/lab/lab.h"
+#include "simnet/scenario/oracle.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,6 @@ struct run {
 	struct loop_timer *drop_timer;
 	struct failure_drops drops; /* since the step began */
 	char work[64];
-	const struct scn_step *step; /* that runs; NULL before the first */
 };
 
 /* ---- checking without a network */
@@ -250,14 +250,14 @@ static int run_steps(struct run *run, struct errbuf *eb)
 	struct lab *l = &run->lab;
 
 	for (size_t i = 0; i < l->s->n_steps; i++) {
-		run->step = &l->s->steps[i];
+		run->lab.step = &l->s->steps[i];
 		failure_collect(l, &run->drops);
 		run->drops.n = 0;
 		int err = step_run(l, &l->s->steps[i], eb);
 		if (err)
 			return err;
 	}
-	step_report_cost(l);
+	events_settle(l);
 	return 0;
 }
 
@@ -365,9 +365,8 @@ static int exit_code(const struct run *run, int err, enum stage stage)
 static void tell_failure(struct run *run, const struct errbuf *eb, char *message, size_t cap)
 {
 	const struct scenario *s = run->lab.s;
-	const struct scn_step *st = run->step;
+	const struct scn_step *st = run->lab.step;
 	char name[300];
-	const char *why = NULL;
 
 	if (st)
 		snprintf(message, cap, "%s:%u: %s: %s", s->file, st->at.line, scenario_step_name(st->kind),
@@ -378,10 +377,14 @@ static void tell_failure(struct run *run, const struct errbuf *eb, char *message
 		scenario_title(s, name, sizeof(name)), message);
 	failure_tell_drops(&run->lab, &run->drops);
 	if (st && st->kind == STEP_EXPECT && st->path != PATH_ANY) {
-		int a = scenario_find_node(s, st->from), b = scenario_find_node(s, st->to);
-		enum scn_path p = topology_oracle(s, a, b, &why);
-		story_say(run->lab.story, "so", STORY_NOTE, "so: by these NATs the path is %s: %s",
-			p == PATH_DIRECT ? "direct" : "by relay", why);
+		struct oracle_verdict v;
+		oracle_ask(s, (size_t)(st - s->steps), scenario_find_node(s, st->from),
+			scenario_find_node(s, st->to), &v);
+		if (v.path == PATH_ANY)
+			story_say(run->lab.story, "so", STORY_NOTE, "so: %s", v.why);
+		else
+			story_say(run->lab.story, "so", STORY_NOTE, "so: by this network the path is %s: %s",
+				v.path == PATH_RELAY ? "by relay" : scenario_path_name(v.path), v.why);
 	}
 	failure_tell_programs(&run->lab, st);
 }
@@ -414,7 +417,7 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 			name, message);
 	struct story_item item = { .kind = kind,
 		.mark = strcmp(kind, "skip") != 0 ? code ? STORY_BAD : STORY_GOOD : STORY_EVENT,
-		.at = run->step ? run->step->at : (struct scn_at) { 1, 1 },
+		.at = run->lab.step ? run->lab.step->at : (struct scn_at) { 1, 1 },
 		.text = text,
 		.keys = { "message", "seconds", "seed" },
 		.values = { message, took, seed } };

@@ -1,6 +1,7 @@
 #include "simnet/lab/lab.h"
 
 #include "mesh/base/text.h"
+#include "simnet/scenario/oracle.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,24 @@ static int each_value(const struct lookup *k, const char *key, struct buf *out, 
 	return node_field(k, f->each_node, key + 5, out, eb);
 }
 
+/* {oracle.alice->bob}: what is expected where the running step is. */
+static int oracle_value(const struct fields *f, const char *pair, struct buf *out, struct errbuf *eb)
+{
+	const struct scenario *s = f->lab->s;
+	const char *arrow = strstr(pair, "->");
+	char from[64];
+	struct oracle_verdict v;
+
+	snprintf(from, sizeof(from), "%.*s", arrow ? (int)(arrow - pair) : 0, pair);
+	int a = scenario_find_node(s, from), b = arrow ? scenario_find_node(s, arrow + 2) : -1;
+	if (a < 0 || b < 0)
+		return err_say(eb, ERR_MALFORMED,
+			"'{oracle.%s}' does not name two nodes, as {oracle.alice->bob}", pair);
+	oracle_ask(s, f->lab->step ? (size_t)(f->lab->step - s->steps) : 0, a, b, &v);
+	return v.path == PATH_ANY ? err_say(eb, ERR_MALFORMED, "'{oracle.%s}': %s", pair, v.why)
+				  : append(out, scenario_path_name(v.path), eb);
+}
+
 static int lookup_key(void *owner, const char *key, struct buf *out, struct errbuf *eb)
 {
 	const struct lookup *k = owner;
@@ -180,6 +199,8 @@ static int lookup_key(void *owner, const char *key, struct buf *out, struct errb
 		return append(out, f->to, eb);
 	if (!strncmp(key, "each", 4) && (!key[4] || key[4] == '.'))
 		return each_value(k, key, out, eb);
+	if (!strncmp(key, "oracle.", 7))
+		return oracle_value(f, key + 7, out, eb);
 	if (!strncmp(key, "capture.", 8))
 		return captured_value(f, key + 8, out, eb);
 	if (dot && strncmp(key, "with.", 5) != 0) {
@@ -297,6 +318,8 @@ static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 	f.to = n->name;
 	if (!err)
 		err = check_argv(&f, a->path_argv, eb);
+	if (!err)
+		err = check_text(&f, a->probe.to, eb);
 	return err ? err : check_argv(&f, a->drops_argv, eb);
 }
 
@@ -310,15 +333,28 @@ static int at_place(const struct lab *l, struct scn_at at, int err, struct errbu
 	return err_say(eb, ERR_MALFORMED, "%s:%u:%u: %s", l->s->file, at.line, at.column, text);
 }
 
-static int check_path_known(const struct lab *l, const struct scn_step *st, struct errbuf *eb)
+/* Who is probed by name must be there by that name: a ping of the underlay proves nothing of a mesh. */
+static int check_target(const struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
-	bool asks =
-		(st->kind == STEP_EXPECT || st->kind == STEP_PING) && (st->path != PATH_ANY || st->oracle);
-	const struct adapter *a = asks ? l->programs[scenario_find_node(l->s, st->from)].adapter : NULL;
+	int from = scenario_find_node(l->s, st->from);
+	const struct adapter *a = l->programs[from].adapter;
+	struct target t = target_plan(l, from, st->to);
+	bool asks_path = st->path != PATH_ANY || st->oracle;
+	bool measures = st->kind == STEP_PING || !asks_path;
 
-	return !asks || (a && a->path_argv)
-		       ? 0
-		       : err_say(eb, ERR_MALFORMED, "'%s' runs nothing that can tell its path", st->from);
+	if (asks_path && (!a || !a->path_argv))
+		return err_say(eb, ERR_MALFORMED, "'%s' runs nothing that can tell its path", st->from);
+	if (t.underlay && (asks_path || (a && a->mesh_name)))
+		return err_say(eb, ERR_MALFORMED,
+			"'%s' has no name in the mesh of '%s': this would go over the underlay and prove "
+			"nothing; if that is "
+			"meant, say '{%s.ip}'",
+			st->to, st->from, st->to);
+	if (t.by_word && measures && a)
+		return err_say(eb, ERR_MALFORMED,
+			"nothing is sent from '%s' to '%s': adapter '%s' has neither 'mesh-name' nor 'probe'",
+			st->from, st->to, a->name);
+	return 0;
 }
 
 int fields_check(struct lab *l, struct errbuf *eb)
@@ -342,7 +378,9 @@ int fields_check(struct lab *l, struct errbuf *eb)
 			   : st->from ? scenario_find_node(l->s, st->from)
 				      : -1;
 		struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
-		err = check_path_known(l, st, eb);
+		l->step = st;
+		if (st->kind == STEP_PING || st->kind == STEP_EXPECT)
+			err = check_target(l, st, eb);
 		if (!err)
 			err = check_argv(&f, st->argv, eb);
 		if (!err)
@@ -355,5 +393,6 @@ int fields_check(struct lab *l, struct errbuf *eb)
 			err = check_text(&f, st->json_path, eb);
 		err = at_place(l, st->at, err, eb);
 	}
+	l->step = NULL;
 	return err;
 }

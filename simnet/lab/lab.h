@@ -7,6 +7,7 @@
 #include "simnet/fabric/engine.h"
 #include "simnet/host/proc.h"
 #include "simnet/lab/meter.h"
+#include "simnet/lab/probe.h"
 #include "simnet/lab/program.h"
 #include "simnet/report/story.h"
 #include "simnet/scenario/template.h"
@@ -29,8 +30,9 @@ struct lab {
 	bool interrupted;	     /* SIGINT, SIGTERM or SIGHUP: every wait ends */
 	bool failed;		     /* a program ended that should not have */
 	struct errbuf failure;
-	char event[160];       /* the last kill, cut, heal, reset or spawn; empty before the first */
-	uint64_t hot_until_ms; /* until then paths are asked for at the fast rate */
+	const struct scn_step *step; /* that runs, or is checked; NULL before the first */
+	char event[160];	     /* the last kill, cut, heal, reset or spawn; empty before the first */
+	uint64_t hot_until_ms;	     /* until then paths are asked for at the fast rate */
 };
 
 /* Runs the loop until done(arg), the deadline (loop_now_ms), or an interrupt; returns done(arg). */
@@ -60,46 +62,60 @@ void fields_argv_free(char **argv);
 /* Adapters found, parameters known, templates meaningful. programs[].adapter is set. */
 int fields_check(struct lab *l, struct errbuf *eb);
 
-/* ---- stream.c: background pings and the path they take */
+/* ---- lookup.c: what a ping to somebody goes to */
+struct target {
+	enum probe_kind kind;
+	struct endpoint at;
+	bool by_word;  /* no probes: only the program's word about its path */
+	bool underlay; /* a node's own address, not one of its mesh */
+};
+/* How `from` reaches `to`: a node, an address, a name, or a {template}. Names are asked for in from's own
+ * host until deadline_ms. */
+int target_find(
+	struct lab *l, int from, const char *to, uint64_t deadline_ms, struct target *out, struct errbuf *eb);
+/* The same from the file alone: by_word and underlay are right, the rest is not filled. */
+struct target target_plan(const struct lab *l, int from, const char *to);
+
+/* ---- stream.c: probes in the background, and the path they take */
+struct stream_event;
 struct stream {
 	struct lab *lab;
 	struct stream *next;
 	int from, to; /* to -1: an address or name outside */
 	const char *to_text;
-	struct addr dest;
-	int fd;
-	struct loop_fd *watch;
+	bool underlay;
+	struct probe *probe; /* NULL: only the program's word is heard */
 	struct loop_timer *timer, *ask;
 	struct meter meter;
+	struct stream_event *events; /* ended, and not yet told */
 	uint16_t id;
 	struct job *query;
-	uint64_t asking_ms;	/* when the question that runs, or ran last, was asked */
-	uint64_t path_ms;	/* the path was so at this time */
-	enum scn_path path;	/* as last seen; PATH_ANY before the first answer */
-	unsigned paths_seen;	/* bit 1 << path for every answer since cleared */
-	char detail[96];	/* "203.0.113.7:41641", "eu" */
-	int send_errno;		/* of the last probe; 0 = it left */
-	struct addr refused_by; /* who said last, since a reply, that probes do not arrive; unset = nobody */
-	uint8_t refused_code;	/* of its ICMP message (RFC 792) */
+	uint64_t asking_ms;  /* when the question that runs, or ran last, was asked */
+	uint64_t path_ms;    /* the path was so at this time */
+	enum scn_path path;  /* as last seen; PATH_ANY before the first answer */
+	unsigned paths_seen; /* bit 1 << path for every answer since cleared */
+	char detail[96];     /* "203.0.113.7:41641", "eu" */
 };
-struct stream *stream_find(const struct lab *l, const char *from, const char *to);
-/* Finds or starts. dest: where to send. */
+struct stream *stream_find(const struct lab *l, const char *from, const char *to); /* NULL: none runs */
 struct stream *stream_open(
-	struct lab *l, const char *from, const char *to, const struct addr *dest, struct errbuf *eb);
-void stream_ask(struct stream *s); /* for its path, now */
+	struct lab *l, const char *from, const char *to, const struct target *t, struct errbuf *eb);
+void stream_ask(struct stream *s);   /* for its path, now */
+void stream_pause(struct stream *s); /* sends no more */
 void stream_close(struct stream *s);
 /* ", and …": what the machines on the way say of lost probes; "" = nothing. */
 const char *stream_trouble(const struct stream *s, char *buf, size_t cap);
 void streams_close(struct lab *l);
-void streams_mark(struct lab *l); /* an event begins: its cost is counted from here */
+
+/* ---- events.c: what an event costs */
+void events_begin(struct lab *l, const char *kind, const char *text); /* and is told */
+void events_tell(struct lab *l);				      /* the cost of those that are settled */
+void events_settle(struct lab *l); /* the last one ends: waits until every cost is known and told */
+void events_forget(struct stream *s);
 
 /* ---- steps.c */
 /* 0, or negative with a sentence. */
 int step_run(struct lab *l, const struct scn_step *st, struct errbuf *eb);
-void step_report_cost(struct lab *l);
-/* lookup.c: the address `from` uses for `to` (its own resolver for names), tried until deadline_ms. */
-int lookup_address(
-	struct lab *l, int from, const char *to, uint64_t deadline_ms, struct addr *out, struct errbuf *eb);
+/* lookup.c */
 int lookup_resolve(
 	struct lab *l, const struct scn_step *st, const char *name, const char *want, struct errbuf *eb);
 

@@ -7,16 +7,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 40, ANSWER_MS = 5500, SERVERS_MAX = 3, SEARCH_MAX = 6, COMMAND_MS = 12000 };
+enum { RETRY_MS = 40, SERVERS_MAX = 3, SEARCH_MAX = 6, COMMAND_MS = 12000 };
+enum { ASK_LEAST_MS = 200, ASK_AGAIN_MS = 1000 };
+
+/* Left until the deadline, but never so little that nothing can be asked. */
+static uint64_t time_left(const struct lab *l, uint64_t deadline_ms, uint64_t least_ms)
+{
+	uint64_t now = loop_now_ms(l->loop);
+	return now + least_ms < deadline_ms ? deadline_ms - now : least_ms;
+}
 
 /* ---- as programs see it: the C library's resolver in the node */
 
 /* 0, ERR_REFUSED when the name does not resolve, or what kept us from asking. */
-static int ask_libc(struct lab *l, int from, const char *name, struct addr *out, struct errbuf *eb)
+static int ask_libc(
+	struct lab *l, int from, const char *name, uint64_t deadline_ms, struct addr *out, struct errbuf *eb)
 {
 	const char *const argv[] = { "getent", "ahostsv4", name, NULL };
 	struct buf text = { .cap = 1 << 16 };
-	int status = lab_run(l, from, argv, COMMAND_MS, &text, eb);
+	int status = lab_run(
+		l, from, argv, deadline_ms ? time_left(l, deadline_ms, ASK_LEAST_MS) : COMMAND_MS, &text, eb);
 	const char *line = buf_cstr(&text);
 	char word[64] = "";
 
@@ -30,35 +40,96 @@ static int ask_libc(struct lab *l, int from, const char *name, struct addr *out,
 	return err_say(eb, ERR_REFUSED, "%s cannot resolve '%s'", l->s->nodes[from].name, name);
 }
 
-int lookup_address(
-	struct lab *l, int from, const char *to, uint64_t deadline_ms, struct addr *out, struct errbuf *eb)
+/* An address as it is, a name by asking again until the deadline. */
+static int find_address(
+	struct lab *l, int from, const char *name, uint64_t deadline_ms, struct addr *out, struct errbuf *eb)
 {
-	int node = scenario_find_node(l->s, to);
-	struct fields f = { .lab = l, .node = node, .each_node = -1 };
-	const char *text = to;
-	struct buf name = { .cap = 512 };
-
-	if (node >= 0) {
-		const struct adapter *a = l->programs[node].adapter;
-		if (!a || !a->mesh_name) {
-			*out = l->s->nodes[node].ip;
-			return 0;
-		}
-		text = a->mesh_name;
-	}
-	int err = fields_expand(&f, text, &name, eb);
-	if (err == TEMPLATE_WAIT)
-		err = err_say(eb, ERR_MALFORMED, "there is no value of '%s' yet", text);
-	while (!err && !addr_parse(buf_cstr(&name), out)) {
-		int no = ask_libc(l, from, buf_cstr(&name), out, eb);
+	while (!addr_parse(name, out)) {
+		int no = ask_libc(l, from, name, deadline_ms, out, eb);
 		if (!no)
 			break;
 		if (no != ERR_REFUSED || l->interrupted || l->failed || loop_now_ms(l->loop) >= deadline_ms)
-			err = no;
-		else
-			lab_sleep(l, RETRY_MS);
+			return no;
+		lab_sleep(l, RETRY_MS);
 	}
+	return 0;
+}
+
+/* ---- who is probed, and how */
+
+static const struct adapter *adapter_of(const struct lab *l, int node)
+{
+	return node < 0 ? NULL : l->programs[node].adapter;
+}
+
+struct target target_plan(const struct lab *l, int from, const char *to)
+{
+	int node = scenario_find_node(l->s, to);
+	const struct adapter *ours = adapter_of(l, from), *theirs = adapter_of(l, node);
+	struct target t = { .kind = PROBE_ICMP };
+
+	if (node < 0)
+		return t;
+	if (ours && ours->probe.how) {
+		t.by_word = ours->probe.how == ADAPTER_PROBE_WORD;
+		t.kind = ours->probe.how == ADAPTER_PROBE_UDP	? PROBE_UDP
+			 : ours->probe.how == ADAPTER_PROBE_TCP ? PROBE_TCP
+								: PROBE_ICMP;
+		return t;
+	}
+	if (theirs && theirs->mesh_name)
+		return t;
+	/* A program that knows paths but has no address in a mesh: nobody else can say whether they carry. */
+	t.by_word = ours && ours->path_argv && !ours->mesh_name;
+	t.underlay = !t.by_word;
+	return t;
+}
+
+/* "ADDRESS:PORT", "[ADDRESS]:PORT" or "NAME:PORT"; ICMP has no port. */
+static int find_endpoint(
+	struct lab *l, int from, char *text, uint64_t deadline_ms, struct target *t, struct errbuf *eb)
+{
+	char *colon = t->kind == PROBE_ICMP ? NULL : strrchr(text, ':');
+	unsigned port = 0;
+	char end;
+
+	if (t->kind != PROBE_ICMP && endpoint_parse(text, &t->at))
+		return 0;
+	if (t->kind != PROBE_ICMP &&
+		(!colon || sscanf(colon + 1, "%u%c", &port, &end) != 1 || !port || port > 65535))
+		return err_say(eb, ERR_MALFORMED, "'%s' is no address to probe, as 192.0.2.1:7", text);
+	if (colon)
+		*colon = '\0';
+	t->at.port = (uint16_t)port;
+	return find_address(l, from, text, deadline_ms, &t->at.ip, eb);
+}
+
+int target_find(
+	struct lab *l, int from, const char *to, uint64_t deadline_ms, struct target *out, struct errbuf *eb)
+{
+	int node = scenario_find_node(l->s, to);
+	const struct adapter *ours = adapter_of(l, from), *theirs = adapter_of(l, node);
+	struct target t = target_plan(l, from, to);
+	/* What the prober's adapter says is expanded there, the mesh name at the one who has it. */
+	bool by_probe = node >= 0 && ours && ours->probe.how;
+	struct fields f = {
+		.lab = l, .node = by_probe ? from : node, .each_node = -1, .to = by_probe ? to : NULL
+	};
+	const char *text = by_probe ? ours->probe.to : theirs && theirs->mesh_name ? theirs->mesh_name : to;
+	struct buf name = { .cap = 512 };
+	int err = 0;
+
+	if (t.underlay)
+		t.at.ip = l->s->nodes[node].ip;
+	else if (!t.by_word)
+		err = fields_expand(&f, text, &name, eb);
+	if (err == TEMPLATE_WAIT)
+		err = err_say(eb, ERR_MALFORMED, "there is no value of '%s' yet", text);
+	if (!err && !t.by_word && !t.underlay)
+		err = find_endpoint(l, from, (char *)(uintptr_t)buf_cstr(&name), deadline_ms, &t, eb);
 	buf_free(&name);
+	if (!err)
+		*out = t;
 	return err;
 }
 
@@ -81,11 +152,12 @@ static void read_search(struct resolv_conf *c, char *words)
 		snprintf(c->search[c->n_search++], sizeof(c->search[0]), "%s", w);
 }
 
-static int read_resolv_conf(struct lab *l, int node, struct resolv_conf *c, struct errbuf *eb)
+static int read_resolv_conf(
+	struct lab *l, int node, uint64_t deadline_ms, struct resolv_conf *c, struct errbuf *eb)
 {
 	static const char *const argv[] = { "cat", "/etc/resolv.conf", NULL };
 	struct buf text = { .cap = 1 << 16 };
-	int status = lab_run(l, node, argv, COMMAND_MS, &text, eb);
+	int status = lab_run(l, node, argv, time_left(l, deadline_ms, ASK_LEAST_MS), &text, eb);
 	char *save = NULL, *all = status ? NULL : (char *)(uintptr_t)buf_cstr(&text);
 
 	for (char *line = all ? strtok_r(all, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
@@ -105,6 +177,7 @@ static int read_resolv_conf(struct lab *l, int node, struct resolv_conf *c, stru
 
 struct question {
 	struct lab *lab;
+	uint64_t deadline_ms;
 	int fd;
 	uint16_t id, type;
 	bool answered;
@@ -138,13 +211,32 @@ static bool is_answered(void *arg)
 	return ((struct question *)arg)->answered;
 }
 
+/* A question is lost like any other packet: it is asked again, with the same id, so that a late answer
+ * counts. */
+static int ask_again_until(struct question *q, const struct endpoint *to, const uint8_t *msg, size_t len,
+	uint64_t until, struct errbuf *eb)
+{
+	struct sockaddr_storage sa;
+	socklen_t sa_len = endpoint_to_sockaddr(to, false, &sa);
+	char where[ADDR_TEXT];
+
+	for (;;) {
+		uint64_t next = loop_now_ms(q->lab->loop) + ASK_AGAIN_MS;
+		if (sendto(q->fd, msg, len, 0, (struct sockaddr *)&sa, sa_len) < 0)
+			return err_set(eb, -errno, "ask %s", addr_format(&to->ip, where));
+		if (lab_wait(q->lab, is_answered, q, next < until ? next : until))
+			return 0;
+		if (q->lab->interrupted || loop_now_ms(q->lab->loop) >= until)
+			return err_say(eb, -ETIMEDOUT, "no answer from %s", addr_format(&to->ip, where));
+	}
+}
+
 /* 0 with q->reply and q->values, or a negative code. */
-static int ask(struct question *q, int node, const struct addr *server, const char *name, struct errbuf *eb)
+static int ask(struct question *q, int node, const struct addr *server, const char *name, uint64_t until_ms,
+	struct errbuf *eb)
 {
 	uint8_t msg[512];
 	struct endpoint to = { .ip = *server, .port = 53 };
-	struct sockaddr_storage sa;
-	char where[ADDR_TEXT];
 	int family = addr_is_v4(server) ? AF_INET : AF_INET6;
 
 	q->answered = false;
@@ -159,11 +251,8 @@ static int ask(struct question *q, int node, const struct addr *server, const ch
 	int err = watch ? 0 : err_say(eb, -ENOMEM, "out of memory");
 	if (watch)
 		loop_fd_set(watch, LOOP_READ);
-	if (!err &&
-		sendto(q->fd, msg, len, 0, (struct sockaddr *)&sa, endpoint_to_sockaddr(&to, false, &sa)) < 0)
-		err = err_set(eb, -errno, "ask %s", addr_format(server, where));
-	if (!err && !lab_wait(q->lab, is_answered, q, loop_now_ms(q->lab->loop) + ANSWER_MS))
-		err = err_say(eb, -ETIMEDOUT, "no answer from %s", addr_format(server, where));
+	if (!err)
+		err = ask_again_until(q, &to, msg, len, until_ms, eb);
 	loop_fd_free(watch);
 	close(q->fd);
 	return err;
@@ -182,8 +271,9 @@ static int ask_all(
 		bool last = !bare || i == c->n_search;
 		snprintf(full, sizeof(full), "%s%s%s", name, last ? "" : ".", last ? "" : c->search[i]);
 		for (size_t k = 0; k < c->n_servers; k++) {
+			uint64_t now = loop_now_ms(q->lab->loop), left = time_left(q->lab, q->deadline_ms, 0);
 			buf_free(&q->values);
-			err = ask(q, node, &c->servers[k], full, eb);
+			err = ask(q, node, &c->servers[k], full, now + left / (c->n_servers - k), eb);
 			if (!err || q->lab->interrupted)
 				break;
 		}
@@ -211,18 +301,25 @@ static bool matches(const struct question *q, const char *want, const char *valu
 	return *word ? !strcmp(word, want) : has_line(values, want);
 }
 
-static int resolve_once(
-	struct lab *l, const struct scn_step *st, const char *name, const char *want, struct errbuf *eb)
+struct wanted {
+	const struct scn_step *st;
+	const char *name, *value; /* value NULL: any */
+	uint64_t deadline_ms;
+};
+
+static int resolve_once(struct lab *l, const struct wanted *w, struct errbuf *eb)
 {
+	const struct scn_step *st = w->st;
+	const char *name = w->name, *want = w->value;
 	int node = scenario_find_node(l->s, st->from);
 	const char *type = st->type ? st->type : "A";
-	struct question q = { .lab = l, .type = dnsmsg_type(type) };
+	struct question q = { .lab = l, .deadline_ms = w->deadline_ms, .type = dnsmsg_type(type) };
 	struct resolv_conf c = { 0 };
 	char got[200];
 
 	if (!q.type)
 		return err_say(eb, ERR_MALFORMED, "unknown record type '%s'", type);
-	int err = read_resolv_conf(l, node, &c, eb);
+	int err = read_resolv_conf(l, node, w->deadline_ms, &c, eb);
 	uint64_t start_ns = clock_now_ns();
 	if (!err)
 		err = ask_all(&q, node, &c, name, eb);
@@ -245,11 +342,14 @@ static int resolve_once(
 int lookup_resolve(
 	struct lab *l, const struct scn_step *st, const char *name, const char *want, struct errbuf *eb)
 {
-	uint64_t deadline = loop_now_ms(l->loop) + st->within_ms;
+	struct wanted w = {
+		.st = st, .name = name, .value = want, .deadline_ms = loop_now_ms(l->loop) + st->within_ms
+	};
 
 	for (;;) {
-		int err = resolve_once(l, st, name, want, eb);
-		if (!err || err == ERR_MALFORMED || l->interrupted || loop_now_ms(l->loop) >= deadline)
+		int err = resolve_once(l, &w, eb);
+		if (!err || err == ERR_MALFORMED || l->interrupted || l->failed ||
+			loop_now_ms(l->loop) >= w.deadline_ms)
 			return err;
 		lab_sleep(l, RETRY_MS);
 	}

@@ -35,11 +35,20 @@ bool meter_received(struct meter *m, uint32_t seq, uint64_t now_ms)
 	return true;
 }
 
-void meter_set_mark(struct meter *m, uint64_t now_ms)
+struct meter_window meter_window(const struct meter *m, uint64_t now_ms)
 {
+	return (struct meter_window) {
+		.first = m->mark, .end = m->n, .from_ms = m->mark_ms, .to_ms = now_ms
+	};
+}
+
+struct meter_window meter_set_mark(struct meter *m, uint64_t now_ms)
+{
+	struct meter_window ended = meter_window(m, now_ms);
+
 	m->mark = m->n;
 	m->mark_ms = now_ms;
-	m->quiet_from_ms = m->last_got_ms ? m->last_got_ms : now_ms;
+	return ended;
 }
 
 static int by_time(const void *a, const void *b)
@@ -48,22 +57,21 @@ static int by_time(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Silence is measured between arrivals, which reordering and late delivery may shuffle. */
-static uint64_t longest_gap(const struct meter *m, uint64_t now_ms)
+/* Between arrivals, which reordering and late delivery may shuffle. An answer may come long after its probe,
+ * so probes of earlier windows are looked at too. */
+static uint64_t longest_gap(const struct meter *m, const struct meter_window *w)
 {
-	size_t from = m->mark, n = 0;
-	uint64_t last = m->quiet_from_ms, longest = 0;
+	size_t n = 0;
+	uint64_t last = w->from_ms, longest = 0;
+	uint64_t *got = calloc(w->end + 1, sizeof(*got));
 
-	while (from > 0 && m->probes[from - 1].sent_ms + METER_GRACE_MS >= m->mark_ms)
-		from--; /* on its way at the mark */
-	uint64_t *got = calloc(m->n - from + 1, sizeof(*got));
 	if (!got)
 		return 0;
-	for (size_t i = from; i < m->n; i++)
-		if (m->probes[i].got_ms >= m->mark_ms)
+	for (size_t i = 0; i < w->end; i++)
+		if (m->probes[i].got_ms >= w->from_ms && m->probes[i].got_ms <= w->to_ms)
 			got[n++] = m->probes[i].got_ms;
 	qsort(got, n, sizeof(*got), by_time);
-	got[n] = now_ms;
+	got[n] = w->to_ms;
 	for (size_t i = 0; i <= n; i++) {
 		if (got[i] > last && got[i] - last > longest)
 			longest = got[i] - last;
@@ -73,17 +81,29 @@ static uint64_t longest_gap(const struct meter *m, uint64_t now_ms)
 	return longest;
 }
 
-struct meter_cost meter_read(const struct meter *m, uint64_t now_ms)
+struct meter_cost meter_read(const struct meter *m, const struct meter_window *w, uint64_t now_ms)
 {
-	struct meter_cost c = { 0 };
+	struct meter_cost c = { .sent = w->end - w->first };
 
-	for (size_t i = m->mark; i < m->n; i++) {
+	for (size_t i = w->first; i < w->end; i++) {
 		const struct meter_probe *p = &m->probes[i];
-		c.answered += p->got_ms != 0;
-		c.lost += !p->got_ms && p->sent_ms + METER_GRACE_MS <= now_ms;
+		if (p->got_ms)
+			c.answered++;
+		else if (p->sent_ms + METER_GRACE_MS <= now_ms)
+			c.lost++;
+		else
+			c.open++;
 	}
-	c.sent = m->n - m->mark;
-	if (m->n)
-		c.longest_gap_ms = longest_gap(m, now_ms);
+	c.longest_gap_ms = longest_gap(m, w);
 	return c;
+}
+
+uint64_t meter_settles_ms(const struct meter *m, const struct meter_window *w, uint64_t now_ms)
+{
+	for (size_t i = w->end; i > w->first; i--) { /* the youngest unanswered one decides */
+		const struct meter_probe *p = &m->probes[i - 1];
+		if (!p->got_ms && p->sent_ms + METER_GRACE_MS > now_ms)
+			return p->sent_ms + METER_GRACE_MS;
+	}
+	return 0;
 }

@@ -167,6 +167,36 @@ static int read_path(struct yaml_reader *y, const struct yaml_value *v, void *ba
 	return err ? err : check_argv(y, v->at, ((struct adapter *)base)->path_argv);
 }
 
+struct probe_words {
+	const char *icmp, *udp, *tcp;
+	bool word;
+};
+static const struct yaml_row probe_rows[] = {
+	{ "icmp", YAML_STRING, offsetof(struct probe_words, icmp), false, NULL, NULL },
+	{ "udp", YAML_STRING, offsetof(struct probe_words, udp), false, NULL, NULL },
+	{ "tcp", YAML_STRING, offsetof(struct probe_words, tcp), false, NULL, NULL },
+	{ "word", YAML_BOOL, offsetof(struct probe_words, word), false, NULL, NULL },
+	{ 0 },
+};
+
+static int read_probe(struct yaml_reader *y, const struct yaml_value *v, void *base)
+{
+	struct adapter *a = base;
+	struct probe_words w = { 0 };
+	int err = yaml_read_map(y, v, "probe", probe_rows, &w);
+
+	if (err)
+		return err;
+	if (!!w.icmp + !!w.udp + !!w.tcp + w.word != 1)
+		return yaml_error(y, v->at, "'probe' needs exactly one of icmp, udp, tcp and word");
+	a->probe.to = w.icmp ? w.icmp : w.udp ? w.udp : w.tcp;
+	a->probe.how = w.icmp  ? ADAPTER_PROBE_ICMP
+		       : w.udp ? ADAPTER_PROBE_UDP
+		       : w.tcp ? ADAPTER_PROBE_TCP
+			       : ADAPTER_PROBE_WORD;
+	return 0;
+}
+
 static const struct yaml_row drops_rows[] = {
 	{ "run", YAML_STRINGS, AT(drops_argv), true, NULL, NULL },
 	{ "json", YAML_STRING, AT(drops_json), true, NULL, NULL },
@@ -201,6 +231,7 @@ static const struct yaml_row adapter_rows[] = {
 	{ "then", YAML_CUSTOM, 0, false, NULL, read_then },
 	{ "mesh-name", YAML_STRING, AT(mesh_name), false, NULL, NULL },
 	{ "path", YAML_CUSTOM, 0, false, NULL, read_path },
+	{ "probe", YAML_CUSTOM, 0, false, NULL, read_probe },
 	{ "drops", YAML_CUSTOM, 0, false, NULL, read_drops },
 	{ 0 },
 };
@@ -216,6 +247,8 @@ int adapter_parse(const char *file, const char *text, size_t len, struct adapter
 		err = yaml_read_map(&y, root, "the adapter", adapter_rows, &a);
 	if (!err)
 		err = check_argv(&y, root->at, a.start);
+	if (!err && a.probe.how == ADAPTER_PROBE_WORD && !a.path_argv)
+		err = yaml_error(&y, root->at, "'probe' by word needs 'path': nothing else says a word");
 	if (!err && !(a.file = arena_strdup(&a.arena, file)))
 		err = no_memory(&y);
 	if (err) {

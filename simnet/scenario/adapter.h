@@ -27,6 +27,15 @@ struct adapter_ready {	  /* at most one of these */
 	struct scn_param *capture;
 	size_t n_capture; /* JSON paths in the ready line */
 };
+/* How it is seen whether packets pass between two of its kind. */
+enum adapter_probe {
+	ADAPTER_PROBE_DEFAULT, /* ICMP to the mesh name; where there is none, the program's word, if it tells
+				  paths */
+	ADAPTER_PROBE_ICMP,
+	ADAPTER_PROBE_UDP,
+	ADAPTER_PROBE_TCP,
+	ADAPTER_PROBE_WORD, /* not at all: what the program says of its path is believed */
+};
 struct adapter {
 	struct arena arena;
 	const char *file, *name, *about, *role;
@@ -40,8 +49,12 @@ struct adapter {
 	const char **start;
 	struct adapter_ready ready;
 	struct adapter_command *then;
-	size_t n_then;			      /* after ready, in order */
-	const char *mesh_name;		      /* what others call the node; NULL = its underlay address */
+	size_t n_then;	       /* after ready, in order */
+	const char *mesh_name; /* what others call the node; NULL = its underlay address */
+	struct {
+		enum adapter_probe how;
+		const char *to; /* expanded at the prober, {to} is the probed: "{{to}.mesh4}:7" */
+	} probe;
 	const char **path_argv;		      /* asks for the path to {to}; NULL = not known */
 	const char *path_direct, *path_relay; /* JSON path that selects something when so */
 	const char **drops_argv;	      /* asks for packets it dropped itself; NULL = not known */

@@ -91,8 +91,5 @@ int topology_plan(struct scenario *s, struct errbuf *eb);
 /* The IPv6 address that goes with v4 on a network: -1 = the internet, else the index of the router whose LAN
  * it is. */
 struct prefix topology_v6(int network, const struct addr *v4);
-/* Expected path of a punching protocol between two nodes (simnet.md 3.4, with double NAT, shared LAN,
- * hairpin, blocked UDP). */
-enum scn_path topology_oracle(const struct scenario *s, int node_a, int node_b, const char **why);
 
 #endif

@@ -20,20 +20,21 @@ enum step_kind {
 	STEP_HEAL,
 	STEP_RESET,
 	STEP_WAIT,
+	STEP_MARK,
 	STEP_KINDS
 };
 enum scn_path { PATH_ANY, PATH_DIRECT, PATH_RELAY, PATH_NONE };
 struct scn_step {
 	enum step_kind kind;
 	struct scn_at at;
-	const char *title;     /* optional `say:` */
-	const char *from, *to; /* node names; `to` may also be an address, a DNS name or a {template} */
-	const char *target;    /* kill/spawn/reset/cut/heal: node, router, or "router.udp", "node.udp",
-				  "node.link" */
-	const char *name, *type,
+	const char *title;	 /* optional `say:` */
+	const char *from, *to;	 /* node names; `to` may also be an address, a DNS name or a {template} */
+	const char *target;	 /* kill/spawn/reset/cut/heal: node, router, or "router.udp", "node.udp",
+				    "node.link" */
+	const char *name, *type, /* mark: what is counted from here */
 		*is; /* resolve: question and wanted value(s), or an rcode word (NXDOMAIN SERVFAIL NODATA) */
 	enum scn_path path;  /* ping `via`, expect `path … is` */
-	bool oracle;	     /* expect: `is: oracle`, path is what topology_oracle says */
+	bool oracle;	     /* expect: `is: oracle`, path is what oracle_ask says */
 	bool fails;	     /* the step must NOT succeed (ping, run, resolve) */
 	bool wait_ready;     /* spawn: the step ends when the program is ready, not at once */
 	uint64_t within_ms;  /* bound on the event; a bound, never a sleep. 0 = the default of the kind */

@@ -3,6 +3,7 @@
 #include "mesh/base/text.h"
 #include "simnet/scenario/dnsmsg.h"
 #include "simnet/scenario/jsonpath.h"
+#include "simnet/scenario/oracle.h"
 #include <assert.h>
 #include <regex.h>
 #include <stdio.h>
@@ -96,6 +97,11 @@ static const struct yaml_row wait_rows[] = {
 	{ 0 },
 };
 
+static const struct yaml_row mark_rows[] = {
+	{ "name", YAML_STRING, AT(st.name), true, NULL, NULL },
+	{ 0 },
+};
+
 /* `short_row`: what a bare word after the kind means ("kill: bob"); -1 = not allowed. */
 static const struct step_form {
 	const char *word;
@@ -113,6 +119,7 @@ static const struct step_form {
 	[STEP_HEAL] = { "heal", target_rows, 0, 5000 },
 	[STEP_RESET] = { "reset", target_rows, 0, 5000 },
 	[STEP_WAIT] = { "wait", wait_rows, 0, 0 },
+	[STEP_MARK] = { "mark", mark_rows, 0, 0 },
 };
 static_assert(ARRAY_LEN(forms) == STEP_KINDS, "forms misses a kind of step");
 
@@ -294,6 +301,17 @@ static int check_gap(const struct checking *c)
 	return 0;
 }
 
+static int check_oracle(const struct checking *c)
+{
+	struct oracle_verdict v;
+
+	oracle_ask(c->s, c->s->n_steps, scenario_find_node(c->s, c->st->from),
+		scenario_find_node(c->s, c->st->to), &v);
+	return v.path != PATH_ANY ? 0
+				  : yaml_error(c->y, where(c, "is"),
+					    "no oracle here, say the path that is right: %s", v.why);
+}
+
 static int check_expect(const struct checking *c)
 {
 	const char *key = yaml_get(c->body, "path") ? "path" : "gap";
@@ -301,7 +319,7 @@ static int check_expect(const struct checking *c)
 
 	if (!err)
 		err = check_node(c, key, c->st->to);
-	return err ? err : check_gap(c);
+	return err ? err : c->st->oracle ? check_oracle(c) : check_gap(c);
 }
 
 static int check_step(const struct checking *c)

@@ -14,7 +14,7 @@ static bool is_letter(char c)
 
 static bool is_key_char(char c)
 {
-	return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+	return is_letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' || c == '>';
 }
 
 /* A key begins at p, just behind its brace: a letter after any number of further braces, and a closing brace.

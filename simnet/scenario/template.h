@@ -1,6 +1,6 @@
-/* Texts with {name} in them. A key is letters, digits, '.', '-' and '_', and may itself hold a {key}, which
- * is expanded first: "{{with.server}.url}". A brace followed by anything else is an ordinary character (JSON
- * in a template). */
+/* Texts with {name} in them. A key is letters, digits, '.', '-', '_' and '>', and may itself hold a {key},
+ * which is expanded first: "{{with.server}.url}". A brace followed by anything else is an ordinary character
+ * (JSON in a template). */
 #ifndef SIMNET_TEMPLATE_H
 #define SIMNET_TEMPLATE_H
 

@@ -29,6 +29,10 @@ static void test_errors(void **state)
 			"a.yaml:6:5: unknown key 'agian' in command; did you mean 'again'?" },
 		{ HEAD "start: [a]\nfiles:\n  - {path: p, text: t, each: relay}\n",
 			"a.yaml:5:5: 'each' and 'item' of a file go together" },
+		{ HEAD "start: [a]\nprobe: {udp: 'x:7', word: true}\n",
+			"a.yaml:4:8: 'probe' needs exactly one of icmp, udp, tcp and word" },
+		{ HEAD "start: [a]\nprobe: {word: true}\n",
+			"a.yaml:1:1: 'probe' by word needs 'path': nothing else says a word" },
 		{ HEAD "start: [a]\nwith: {k: [v]}\n", "a.yaml:4:11: 'with.k' must be a word, not a list" },
 	};
 	(void)state;
@@ -95,6 +99,29 @@ static void test_check(void **state)
 		{ MESH "nodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n"
 		       "  - expect: {path: a->b, is: oracle}\n",
 			"m.yaml:10:5: 'a' runs nothing that can tell its path" },
+		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: b}\n",
+			"m.yaml:10:5: 'b' has no name in the mesh of 'a': this would go over the underlay "
+			"and "
+			"prove nothing; if that is meant, say '{b.ip}'" },
+		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: '{b.ip}'}\n  - ping: {from: b, to: a, fails: true}\n",
+			NULL },
+		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\n  b: {at: internet}\nsteps:\n"
+		       "  - expect: {path: a->b, is: direct}\n",
+			"m.yaml:10:5: 'b' has no name in the mesh of 'a': this would go over the underlay "
+			"and "
+			"prove nothing; if that is meant, say '{b.ip}'" },
+		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\nsteps:\n"
+		       "  - run: {at: a, argv: [echo, '{oracle.a->c}']}\n",
+			"m.yaml:9:5: '{oracle.a->c}' does not name two nodes, as {oracle.alice->bob}" },
+		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\n  b: {at: internet, run: "
+		       "ropewalk}\nsteps:\n"
+		       "  - run: {at: a, argv: [nft, add, table, x]}\n"
+		       "  - run: {at: a, argv: [echo, '{oracle.a->b}']}\n",
+			"m.yaml:11:5: '{oracle.a->b}': the file does not say: 'nft' in line 10 changes the "
+			"network "
+			"of 'a'" },
 		{ MESH "nodes:\n  a: {at: internet}\nsteps:\n  - run: {at: a, argv: ['{capture.x}']}\n",
 			"m.yaml:9:5: nothing was captured as 'x'" },
 	};

@@ -35,6 +35,7 @@ static const struct {
 			 "files: [{path: '{dir}/said', text: '{\"direct\": \"x\", \"drops\": {\"no_rule\": "
 			 "3, \"none\": "
 			 "0}}'}]\n"
+			 "probe: {icmp: '{{to}.ip}'}\n"
 			 "path: {run: [cat, '{dir}/said'], direct: direct, relay: relay}\n"
 			 "drops: {run: [cat, '{dir}/said'], json: drops}\n" },
 	{ "tells.yaml", SCENARIO "tells\n" TELLER "  - expect: {path: a->b, is: direct, for: 200ms}\n" },

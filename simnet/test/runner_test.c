@@ -4,66 +4,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "simnet/fabric/kernel/engine_kernel.h"
-#include "simnet/runner.h"
-#include "simnet/host/sandbox.h"
-#include <jansson.h>
+#include "simnet/test/scenario_run.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
 /* Whole runs on the kernel engine, with nothing but shells and pings in them. */
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static int body(void *arg)
-{
-	return runner_run(arg);
-}
-
-/* The exit code; *records (free it) gets the JSON lines. */
-static int run(const char *text, char **records)
-{
-	struct scenario s = { 0 };
-	struct errbuf eb = { 0 };
-	int fd = memfd_create("records", MFD_CLOEXEC);
-	FILE *f = fdopen(fd, "w+");
-	if (scenario_parse("t.yaml", text, strlen(text), 0, &s, &eb) || runner_check(&s, &eb))
-		fail_msg("%s", eb.text);
-	struct story story = { .view = STORY_QUIET,
-		.out = stdout,
-		.records = f,
-		.now_ms = now_ms,
-		.t0_ms = now_ms(),
-		.scenario = s.name,
-		.file = s.file };
-	struct runner r = { .scenario = &s,
-		.engine = &engine_kernel,
-		.story = &story,
-		.seed = 1,
-		.control_fd = -1,
-		.skip_unsupported = true };
-	int code = sandbox_run(body, &r, &eb);
-	off_t len = lseek(fd, 0, SEEK_END);
-	*records = calloc(1, (size_t)len + 1);
-	assert_int_equal(pread(fd, *records, (size_t)len, 0), len);
-	fclose(f);
-	scenario_free(&s);
-	if (code < 0) {
-		free(*records);
-		*records = NULL;
-		print_message("skipped: %s\n", eb.text);
-		skip();
-	}
-	return code;
-}
 
 #define HEAD "simnet: 1\nname: t\n"
 
@@ -160,7 +105,7 @@ static void test_runs(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char *records = NULL;
-		int code = run(rows[i].text, &records);
+		int code = scenario_run(rows[i].text, &records);
 		if (code != rows[i].code || !records || !strstr(records, rows[i].says))
 			fail_msg("row %zu: code %d\n%s", i, code, records ? records : "");
 		free(records);
@@ -172,12 +117,12 @@ static void test_failure_ends_waits(void **state)
 {
 	char *records = NULL;
 	(void)state;
-	uint64_t start = now_ms();
-	int code = run(HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'exit 3']}\nsteps:\n"
-			    "  - wait: 60s\n    say: it dies before\n",
+	uint64_t start = scenario_run_ms();
+	int code = scenario_run(HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'exit 3']}\nsteps:\n"
+				     "  - wait: 60s\n    say: it dies before\n",
 		&records);
 	assert_int_equal(code, EXIT_FAILED);
-	assert_true(now_ms() - start < 30000);
+	assert_true(scenario_run_ms() - start < 30000);
 	free(records);
 }
 

@@ -1,4 +1,4 @@
-#include "simnet/scenario/scenario.h"
+#include "simnet/scenario/oracle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -6,12 +6,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct scenario s = { 0 };
 	struct errbuf eb;
+	struct oracle_verdict v;
 
 	if (scenario_parse("fuzz.yaml", (const char *)data, len, 0, &s, &eb))
 		return 0;
 	for (int a = 0; a < (int)s.n_nodes && a < 8; a++)
 		for (int b = 0; b < (int)s.n_nodes && b < 8; b++)
-			(void)topology_oracle(&s, a, b, NULL);
+			oracle_ask(&s, s.n_steps, a, b, &v);
 	scenario_free(&s);
 	return 0;
 }

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "simnet/scenario/scenario.h"
+#include "simnet/scenario/oracle.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -33,7 +33,9 @@ static void test_grid(void **state)
 				"rb}\n",
 				m[a / 3], f[a % 3], m[b / 3], f[b % 3]);
 			parse(text, &s);
-			enum scn_path p = topology_oracle(&s, 0, 1, NULL);
+			struct oracle_verdict v;
+			oracle_ask(&s, 0, 0, 1, &v);
+			enum scn_path p = v.path;
 			direct += p == PATH_DIRECT;
 			if (p != (want[a][b] == 'D' ? PATH_DIRECT : PATH_RELAY))
 				fail_msg("%s/%s against %s/%s: %s", m[a / 3], f[a % 3], m[b / 3], f[b % 3],
@@ -89,11 +91,71 @@ static void test_nesting(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct scenario s = { 0 };
-		const char *why = NULL;
+		struct oracle_verdict v;
 		parse(rows[i].text, &s);
-		for (int turn = 0; turn < 2; turn++)
-			if (topology_oracle(&s, turn, 1 - turn, &why) != rows[i].want || !why)
-				fail_msg("row %zu: %s", i, why);
+		for (int turn = 0; turn < 2; turn++) {
+			oracle_ask(&s, 0, turn, 1 - turn, &v);
+			if (v.path != rows[i].want || !*v.why)
+				fail_msg("row %zu: %s", i, v.why);
+		}
+		scenario_free(&s);
+	}
+}
+
+#define TWO_HARD "  h1: {nat: hard}\n  h2: {nat: hard}\n"
+#define AB "nodes:\n  a: {at: h1}\n  b: {at: h2}\n  c: {at: h2}\n"
+
+/* After all steps of the file. */
+static void test_what_happened(void **state)
+{
+	static const struct {
+		const char *text;
+		enum scn_path want;
+		const char *why;
+	} rows[] = {
+		{ "simnet: 1\nname: n\nipv6: true\nrouters:\n" TWO_HARD AB, PATH_DIRECT, "by IPv6" },
+		{ "simnet: 1\nname: n\nipv6: true\nrouters:\n  h1: {nat: hard, udp: blocked}\n  h2: {nat: "
+		  "hard}\n" AB,
+			PATH_RELAY, "UDP is blocked" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB "steps:\n  - cut: h1.udp\n", PATH_RELAY,
+			"UDP is blocked" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB
+		      "steps:\n  - cut: h1.udp\n  - heal: h1.udp\n",
+			PATH_DIRECT, "both sides map" },
+		{ TOP "  h1: {nat: home, udp: blocked}\n  h2: {nat: home}\n" AB "steps:\n  - heal: h1.udp\n",
+			PATH_DIRECT, "both sides map" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB "steps:\n  - cut: b.link\n", PATH_NONE,
+			"the link of 'b' is cut" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB "steps:\n  - cut: h2.link\n", PATH_NONE,
+			"the link of 'h2' is cut" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB "steps:\n  - cut: c.link\n", PATH_DIRECT,
+			"both" },
+		/* Nobody here reads rules. */
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB
+		      "steps:\n  - run: {at: a, argv: [sh, -c, 'nft add table ip x; true']}\n",
+			PATH_ANY, "the file does not say: 'sh' in line 11 changes the network of 'a'" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB
+		      "steps:\n  - run: {at: h2, argv: [ip, link, set, wan, down]}\n",
+			PATH_ANY, "changes the network of 'h2'" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB
+		      "steps:\n  - run: {at: a, argv: [sh, -c, 'echo 0 >/proc/sys/net/ipv4/ip_forward']}\n",
+			PATH_ANY, "the network of 'a'" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB
+		      "steps:\n  - run: {at: a, argv: [ip, -br, addr]}\n  - run: {at: c, argv: [ip, link, "
+		      "set, eth0, down]}\n",
+			PATH_DIRECT, "both sides map" },
+		{ TOP "  isp: {nat: cgnat}\n" HOMES
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\nsteps:\n  - cut: isp.link\n",
+			PATH_ANY, "the shared router's link is cut" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scenario s = { 0 };
+		struct oracle_verdict v;
+		parse(rows[i].text, &s);
+		oracle_ask(&s, s.n_steps, scenario_find_node(&s, "a"), scenario_find_node(&s, "b"), &v);
+		if (v.path != rows[i].want || !strstr(v.why, rows[i].why))
+			fail_msg("row %zu: %s: %s", i, scenario_path_name(v.path), v.why);
 		scenario_free(&s);
 	}
 }
@@ -137,6 +199,7 @@ int main(void)
 		cmocka_unit_test(test_v6_prefixes),
 		cmocka_unit_test(test_grid),
 		cmocka_unit_test(test_nesting),
+		cmocka_unit_test(test_what_happened),
 		cmocka_unit_test(test_plan),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

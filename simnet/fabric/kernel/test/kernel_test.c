@@ -1,6 +1,8 @@
 /* Routers, cuts and drops with real packets: every test builds a topology inside a sandbox of its own. */
 #include "simnet/fabric/kernel/test/kernel_lab.h"
 
+#include "simnet/scenario/oracle.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -415,11 +417,11 @@ static int punch_matrix(void *arg)
 	for (int i = 0; i < 81; i++) {
 		int left = 1 + i / 9, right = 10 + i % 9;
 		int a = udp_on(&l, left, (uint16_t)(6000 + i)), b = udp_on(&l, right, (uint16_t)(7000 + i));
-		const char *why = "";
-		bool want = topology_oracle(&l.s, left, right, &why) == PATH_DIRECT,
-		     got = punch(&l, server, a, b);
+		struct oracle_verdict v;
+		oracle_ask(&l.s, 0, left, right, &v);
+		bool want = v.path == PATH_DIRECT, got = punch(&l, server, a, b);
 		CHECK(want == got, "%s with %s: expected %s (%s)", l.n[left].name, l.n[right].name,
-			want ? "direct" : "relay", why);
+			want ? "direct" : "relay", v.why);
 		direct += got;
 		close(a);
 		close(b);

@@ -48,12 +48,6 @@ static const char *scalar(const yaml_node_t *n)
 
 /* ---- values ---- */
 
-static bool endpoint_read(const char *text, uint16_t port, struct endpoint *out)
-{
-	*out = (struct endpoint) { .port = port };
-	return endpoint_parse(text, out) || addr_parse(text, &out->ip);
-}
-
 static int read_string(struct reader *r, const yaml_node_t *n, const char *what, const char **out)
 {
 	const char *s = scalar(n);
@@ -86,7 +80,7 @@ static int read_endpoints(struct reader *r, yaml_node_t *n, size_t max, struct e
 	for (size_t i = 0; i < total; i++) {
 		yaml_node_t *item = list ? node(r, n->data.sequence.items.start[i]) : n;
 		const char *s = scalar(item);
-		if (!s || !endpoint_read(s, DNS_PORT, &(*out)[i]))
+		if (!s || !endpoint_parse_or(s, DNS_PORT, &(*out)[i]))
 			return bad(r, item,
 				"\"%s\" is not an address; write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53",
 				s ? s : "");

@@ -120,7 +120,7 @@ static int upstreams_set(struct resolver *r, const struct resolver_config *c,
 		if (!u)
 			return -1;
 		to->upstreams[to->n++] = u;
-		to->split = hash_bytes(&u->at, sizeof(u->at.ip) + 2, to->split, u->trusted);
+		to->split = hash_bytes(&u->at, sizeof(u->at), to->split, u->trusted);
 	}
 	return 0;
 }

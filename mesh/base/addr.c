@@ -3,11 +3,15 @@
 #include "mesh/base/text.h"
 #include "mesh/base/wire.h"
 #include <arpa/inet.h>
+#include <assert.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+/* Callers take its bytes as what tells endpoints apart: no padding. */
+static_assert(sizeof(struct endpoint) == 20, "layout");
 const struct addr addr_any6 = { { 0 } };
 
 struct addr addr_v4(uint32_t host_order)
@@ -115,16 +119,41 @@ char *addr_format(const struct addr *a, char *buf)
 
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
-	return a->port == b->port && addr_equal(&a->ip, &b->ip);
+	return a->port == b->port && a->scope == b->scope && addr_equal(&a->ip, &b->ip);
 }
 bool endpoint_is_set(const struct endpoint *e)
 {
 	return e->port != 0;
 }
 
+/* An address, and for a link-local one where it is: "fe80::1%eth0". Nothing else has an interface. */
+static bool scoped_parse(const char *text, struct endpoint *out)
+{
+	const char *percent = strchr(text, '%');
+	char host[ADDR_TEXT];
+	size_t n = percent ? (size_t)(percent - text) : strlen(text);
+	struct endpoint e = { .port = out->port };
+	uint64_t scope = 0;
+	if (n >= sizeof(host))
+		return false;
+	memcpy(host, text, n);
+	host[n] = 0;
+	if (!addr_parse(host, &e.ip))
+		return false;
+	if (percent && (addr_is_v4(&e.ip) || !addr_is_link_local(&e.ip)))
+		return false;
+	if (percent && !text_u64(percent + 1, 1, UINT16_MAX, &scope))
+		scope = if_nametoindex(percent + 1);
+	if (scope > UINT16_MAX || (percent && !scope))
+		return false;
+	e.scope = (uint16_t)scope;
+	*out = e;
+	return true;
+}
+
 bool endpoint_parse(const char *text, struct endpoint *out)
 {
-	char host[ADDR_TEXT];
+	char host[ADDR_TEXT + IF_NAMESIZE];
 	const char *start = text, *end, *port;
 	if (*text == '[') {
 		start = text + 1;
@@ -140,22 +169,39 @@ bool endpoint_parse(const char *text, struct endpoint *out)
 	}
 	size_t n = (size_t)(end - start);
 	uint64_t v;
-	struct addr a;
+	struct endpoint e = { 0 };
 	if (n >= sizeof(host) || !text_u64(port, 0, 65535, &v))
 		return false;
 	memcpy(host, start, n);
 	host[n] = 0;
-	if (!addr_parse(host, &a) || (*text == '[') != (strchr(host, ':') != NULL))
+	if (!scoped_parse(host, &e) || (*text == '[') != (strchr(host, ':') != NULL))
 		return false;
-	*out = (struct endpoint) { .ip = a, .port = (uint16_t)v };
+	e.port = (uint16_t)v;
+	*out = e;
+	return true;
+}
+
+bool endpoint_parse_or(const char *text, uint16_t port, struct endpoint *out)
+{
+	struct endpoint e = { .port = port };
+	if (!endpoint_parse(text, &e) && !scoped_parse(text, &e))
+		return false;
+	*out = e;
 	return true;
 }
 
 char *endpoint_format(const struct endpoint *e, char *buf)
 {
-	char ip[ADDR_TEXT];
+	char ip[ADDR_TEXT], name[IF_NAMESIZE];
 	addr_format(&e->ip, ip);
-	snprintf(buf, ENDPOINT_TEXT, addr_is_v4(&e->ip) ? "%s:%u" : "[%s]:%u", ip, e->port);
+	if (addr_is_v4(&e->ip))
+		snprintf(buf, ENDPOINT_TEXT, "%s:%u", ip, e->port);
+	else if (!e->scope)
+		snprintf(buf, ENDPOINT_TEXT, "[%s]:%u", ip, e->port);
+	else if (if_indextoname(e->scope, name))
+		snprintf(buf, ENDPOINT_TEXT, "[%s%%%s]:%u", ip, name, e->port);
+	else
+		snprintf(buf, ENDPOINT_TEXT, "[%s%%%u]:%u", ip, e->scope, e->port);
 	return buf;
 }
 
@@ -171,6 +217,8 @@ bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *out)
 		const struct sockaddr_in6 *in = (const void *)sa;
 		*out = (struct endpoint) { .ip = addr_v6_bytes(in->sin6_addr.s6_addr),
 			.port = ntohs(in->sin6_port) };
+		if (addr_is_link_local(&out->ip) && !addr_is_v4(&out->ip) && in->sin6_scope_id <= UINT16_MAX)
+			out->scope = (uint16_t)in->sin6_scope_id;
 		return true;
 	}
 	return false;
@@ -192,6 +240,7 @@ socklen_t endpoint_to_sockaddr(const struct endpoint *e, bool want6, struct sock
 	/* 0.0.0.0 in a v6 socket means every address, not ::ffff:0.0.0.0 */
 	if (!addr_is_unspecified(&e->ip))
 		memcpy(&in->sin6_addr, e->ip.b, 16);
+	in->sin6_scope_id = e->scope;
 	return sizeof(*in);
 }
 
@@ -273,8 +322,9 @@ uint64_t addr_hash(const struct addr *a, uint64_t seed)
 
 uint64_t endpoint_hash(const struct endpoint *e, uint64_t seed)
 {
-	uint8_t b[18];
+	uint8_t b[20];
 	memcpy(b, e->ip.b, 16);
 	be_put(b + 16, 2, e->port);
+	be_put(b + 18, 2, e->scope);
 	return hash_bytes(b, sizeof(b), seed, ~seed);
 }

@@ -12,14 +12,15 @@ struct addr {
 };
 struct endpoint {
 	struct addr ip;
-	uint16_t port; /* host order; 0 = none */
+	uint16_t port;	/* host order; 0 = none */
+	uint16_t scope; /* a link-local IPv6 address alone: index of the interface it is on; 0 = none */
 };
 struct prefix {
 	struct addr ip; /* masked by prefix_parse when asked; see there */
 	uint8_t bits;	/* 0..32 for v4, 0..128 for v6, in the family's own count */
 };
 
-enum { ADDR_TEXT = 46, ENDPOINT_TEXT = 56, PREFIX_TEXT = 52 }; /* buffer sizes for the formatters */
+enum { ADDR_TEXT = 46, ENDPOINT_TEXT = 72, PREFIX_TEXT = 52 }; /* buffer sizes for the formatters */
 
 extern const struct addr addr_any6; /* :: */
 /* What a node's own resolver has on the mesh interface: 100.100.100.100 and fd7a:115c:a1e0::53. */
@@ -47,8 +48,10 @@ char *addr_format(const struct addr *a, char *buf);
 
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 bool endpoint_is_set(const struct endpoint *e);
-/* "1.2.3.4:5" and "[2001:db8::1]:5". */
+/* "1.2.3.4:5", "[2001:db8::1]:5" and "[fe80::1%eth0]:5"; the interface, by name or number, must be there. */
 bool endpoint_parse(const char *text, struct endpoint *out);
+/* The same, or an address alone, which gets this port. */
+bool endpoint_parse_or(const char *text, uint16_t port, struct endpoint *out);
 char *endpoint_format(const struct endpoint *e, char *buf);
 /* false for families other than AF_INET and AF_INET6; v4-mapped v6 becomes v4. */
 bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *out);

@@ -26,6 +26,17 @@ static void test_endpoint_text(void **state)
 		{ ":5", NULL },
 		{ "1.2.3.4:", NULL },
 		{ "1.2.3:5", NULL },
+		{ "[fe80::1%lo]:53", "[fe80::1%lo]:53" },
+		{ "[fe80::1%1]:53", "[fe80::1%lo]:53" },
+		{ "[fe80::1%65535]:53", "[fe80::1%65535]:53" },
+		{ "[fe80::1]:53", "[fe80::1]:53" },
+		{ "[fe80::1%]:53", NULL },
+		{ "[fe80::1%0]:53", NULL },
+		{ "[fe80::1%65536]:53", NULL },
+		{ "[fe80::1%nosuch0]:53", NULL },
+		{ "[2001:db8::1%lo]:53", NULL },
+		{ "[::1%lo]:53", NULL },
+		{ "169.254.0.1%lo:53", NULL },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct endpoint e;
@@ -35,6 +46,23 @@ static void test_endpoint_text(void **state)
 			(ok && strcmp(endpoint_format(&e, text), rows[i].out) != 0))
 			fail_msg("row %zu: %s", i, rows[i].in);
 	}
+}
+
+/* With a port or without; the interface is part of what an endpoint is. */
+static void test_endpoint_or_address(void **state)
+{
+	struct endpoint e, other;
+	(void)state;
+	assert_true(endpoint_parse_or("192.0.2.1", 53, &e) && e.port == 53 && !e.scope);
+	assert_true(endpoint_parse_or("192.0.2.1:54", 53, &e) && e.port == 54);
+	assert_true(endpoint_parse_or("2001:db8::1", 53, &e) && e.port == 53);
+	assert_true(endpoint_parse_or("fe80::1%lo", 53, &e) && e.port == 53 && e.scope == 1);
+	assert_true(endpoint_parse_or("fe80::1", 53, &other) && !endpoint_equal(&e, &other));
+	assert_true(endpoint_hash(&e, 1) != endpoint_hash(&other, 1));
+	other = e;
+	assert_false(endpoint_parse_or("fe80::1%nosuch0", 53, &e));
+	assert_false(endpoint_parse_or("name", 53, &e));
+	assert_true(endpoint_equal(&e, &other)); /* untouched */
 }
 
 static void test_prefix_contains(void **state)
@@ -131,7 +159,7 @@ static void test_classes(void **state)
 static void test_sockaddr_round_trip(void **state)
 {
 	(void)state;
-	static const char *const texts[] = { "1.2.3.4:5", "[2001:db8::1]:6" };
+	static const char *const texts[] = { "1.2.3.4:5", "[2001:db8::1]:6", "[fe80::1%lo]:7" };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		for (int v6 = 0; v6 < 2; v6++) {
 			struct endpoint e, back;
@@ -149,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_endpoint_text),
+		cmocka_unit_test(test_endpoint_or_address),
 		cmocka_unit_test(test_prefix_contains),
 		cmocka_unit_test(test_prefix_mask),
 		cmocka_unit_test(test_classes),

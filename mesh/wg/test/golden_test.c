@@ -125,7 +125,8 @@ static void expect_sent(const struct sink *s, const char *hex)
 static void send_first(struct sink *s)
 {
 	struct pkt p;
-	struct endpoint src = { addr_v4(0x0a090002), 9999 }, dst = { addr_v4(0x0a090001), 9999 };
+	struct endpoint src = { .ip = addr_v4(0x0a090002), .port = 9999 },
+			dst = { .ip = addr_v4(0x0a090001), .port = 9999 };
 	pkt_reset(&p);
 	memset(pkt_data(&p) + 28, 0, 72);
 	be_put(pkt_data(&p) + 28, 4, 1);

@@ -128,7 +128,7 @@ void pair_init(struct pair *p, const uint8_t *psk)
 		e->pair = p;
 		e->self = i;
 		e->ip = addr_v4(0x0a000001u + (uint32_t)i);
-		e->at = (struct endpoint) { addr_v4(0xc0000201u + (uint32_t)i), 41641 };
+		e->at = (struct endpoint) { .ip = addr_v4(0xc0000201u + (uint32_t)i), .port = 41641 };
 		key_generate(&rnd, e->priv.b);
 		key_public(e->priv.b, e->key.b);
 		e->wg = wg_new(&e->priv, &ops, &rnd);

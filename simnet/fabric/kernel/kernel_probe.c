@@ -201,7 +201,8 @@ static int open_servers(struct probe *p, struct errbuf *eb)
 	for (size_t i = 0; !err && i < p->n_routers; i++) {
 		const struct scn_router *r = &p->e->s->routers[i];
 		struct sockaddr_storage ss;
-		socklen_t len = endpoint_to_sockaddr(&(struct endpoint) { r->wan, CLOSED_PORT }, false, &ss);
+		socklen_t len = endpoint_to_sockaddr(
+			&(struct endpoint) { .ip = r->wan, .port = CLOSED_PORT }, false, &ss);
 		int fd = p->clients[i].stranger = open_udp(p, r->behind, HOST_OUT_B, 0);
 		if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) < 0)
 			err = err_set(eb, -errno, "open a probe's socket");

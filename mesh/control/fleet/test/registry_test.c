@@ -307,7 +307,7 @@ static void test_unsaved(void **state)
 	struct fixture *x = *state;
 	struct errbuf eb = { 0 };
 	char key[REGISTRY_KEY_TEXT], aside[256];
-	struct endpoint ep = { addr_v4(0xc0000201U), 1 };
+	struct endpoint ep = { .ip = addr_v4(0xc0000201U), .port = 1 };
 	struct machine_key machine;
 	struct ctl_map_request rq = { .endpoints = { .v = &ep, .n = 1, .present = true } };
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
@@ -339,7 +339,7 @@ static void test_much_to_say(void **state)
 	assert_string_equal(node_of(x, 1)->name, "node");
 	assert_string_equal(node_of(x, 1)->hostinfo_json, "");
 	for (size_t i = 0; i < ARRAY_LEN(ep); i++)
-		ep[i] = (struct endpoint) { addr_v4(0xc0000200U + (uint32_t)i), 1 };
+		ep[i] = (struct endpoint) { .ip = addr_v4(0xc0000200U + (uint32_t)i), .port = 1 };
 	struct ctl_map_request rq = { .has_hostinfo = true,
 		.endpoints = { .v = ep, .n = ARRAY_LEN(ep), .present = true } };
 	memset(rq.node.b, 1, KEY_LEN);

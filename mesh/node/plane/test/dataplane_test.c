@@ -153,7 +153,7 @@ static void test_malformed_inside(void **state)
 	world_run(w, 100);
 	/* A peer that seals what no kernel would send: a UDP header cut short. */
 	uint8_t raw[64];
-	struct endpoint src = { a->ip, 1 }, dst = { b->ip, 80 };
+	struct endpoint src = { .ip = a->ip, .port = 1 }, dst = { .ip = b->ip, .port = 80 };
 	size_t len = ip_write_udp(raw, &src, &dst, 8);
 	pkt_reset(&p);
 	raw[2] = 0;
@@ -175,7 +175,7 @@ static void test_out_drops(void **state)
 	struct world *w = world_new();
 	struct side *a = &w->side[0];
 	uint8_t p[64];
-	struct endpoint src = { a->ip, 1 }, dst = { a->ip, 2 };
+	struct endpoint src = { .ip = a->ip, .port = 1 }, dst = { .ip = a->ip, .port = 2 };
 	(void)state;
 	/* No map: nobody may be reached. */
 	world_send(w, 0, 1000, 80, "abc");

@@ -255,7 +255,8 @@ void world_send_packet(struct world *w, int from, const uint8_t *p, size_t len)
 void world_send(struct world *w, int from, uint16_t sport, uint16_t dport, const char *text)
 {
 	uint8_t b[256];
-	struct endpoint src = { w->side[from].ip, sport }, dst = { w->side[!from].ip, dport };
+	struct endpoint src = { .ip = w->side[from].ip, .port = sport },
+			dst = { .ip = w->side[!from].ip, .port = dport };
 	memcpy(b + 28, text, strlen(text));
 	world_send_packet(w, from, b, ip_write_udp(b, &src, &dst, strlen(text)));
 }

@@ -224,7 +224,8 @@ static bool pump(struct rig *r, const unsigned *counter, unsigned want, uint64_t
 static void send_ours(struct rig *r, uint32_t seq)
 {
 	struct pkt p;
-	struct endpoint src = { addr_v4(OUR_IP), APP_PORT }, dst = { addr_v4(THEIR_IP), APP_PORT };
+	struct endpoint src = { .ip = addr_v4(OUR_IP), .port = APP_PORT },
+			dst = { .ip = addr_v4(THEIR_IP), .port = APP_PORT };
 	pkt_reset(&p);
 	be_put(pkt_data(&p) + 28, 4, seq);
 	memset(pkt_data(&p) + 32, 0, 68);

@@ -133,7 +133,7 @@ bool receive(int fd, struct endpoint *from, int wait_ms)
 
 struct endpoint at(const struct lab *l, int node, uint16_t port)
 {
-	return (struct endpoint) { l->n[node].ip, port };
+	return (struct endpoint) { .ip = l->n[node].ip, .port = port };
 }
 
 /* What the server sees of a packet of fd; port 0: nothing came. */

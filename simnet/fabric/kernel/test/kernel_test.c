@@ -313,7 +313,7 @@ static int filtered_drop(void *arg)
 	size_t n = engine_kernel.drops(l.e, drops, 8);
 	CHECK(n == 1 && drops[0].count == 3, "%zu drops, %u merged", n, n ? drops[0].count : 0);
 	CHECK(strstr(drops[0].rule, "address and port-dependent filtering"), "%s", drops[0].rule);
-	struct endpoint wan = { l.r[0].wan, 7 };
+	struct endpoint wan = { .ip = l.r[0].wan, .port = 7 };
 	send_to(alice, &wan);
 	CHECK(!receive(alice, NULL, NOTHING_MS), "it hairpins");
 	int failed = expect_drop(&l, "home", "lan: the router does not hairpin");
@@ -474,7 +474,7 @@ static int udp6_on(struct lab *l, int node, uint16_t port)
 
 static struct endpoint at6(const struct lab *l, int node, uint16_t port)
 {
-	return (struct endpoint) { topology_v6(l->n[node].router, &l->n[node].ip).ip, port };
+	return (struct endpoint) { .ip = topology_v6(l->n[node].router, &l->n[node].ip).ip, .port = port };
 }
 
 /* Routed behind every router, however deep, and stateful: only answers come in. */

@@ -129,7 +129,8 @@ static void test_cut_rules(void **state)
 static size_t make_entry(uint8_t *buf, const char *prefix, bool with_packet)
 {
 	uint8_t packet[64];
-	struct endpoint src = { addr_v4(0x01020304), 1111 }, dst = { addr_v4(0x05060708), 53 };
+	struct endpoint src = { .ip = addr_v4(0x01020304), .port = 1111 },
+			dst = { .ip = addr_v4(0x05060708), .port = 53 };
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct nfgenmsg *nf = mnl_nlmsg_put_extra_header(h, sizeof(*nf));
 	nf->nfgen_family = AF_INET;

@@ -31,14 +31,21 @@ static void plane_tun_write(void *arg, struct pkt *const *pkts, size_t n)
 	tun_write_batch(((struct engine *)arg)->tun, pkts, n);
 }
 
-static void plane_udp_send(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+static struct udp *socket_of(const struct engine *e, enum path_socket which)
 {
-	udp_send(((struct engine *)arg)->udp, to, p, len);
+	return which == PATH_SPARE && e->spare ? e->spare : e->udp;
 }
 
-static void plane_udp_send_batch(void *arg, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+static void plane_udp_send(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
-	udp_send_batch(((struct engine *)arg)->udp, to, pkts, n);
+	udp_send(socket_of(arg, from), to, p, len);
+}
+
+static void plane_udp_send_batch(
+	void *arg, enum path_socket from, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+{
+	udp_send_batch(socket_of(arg, from), to, pkts, n);
 }
 
 static void plane_relay_send(
@@ -169,7 +176,14 @@ static void tun_lost(void *arg, int code)
 static void udp_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
 {
 	struct engine *e = arg;
-	dataplane_udp_received(&e->plane, pkts, from, n);
+	dataplane_udp_received(&e->plane, PATH_MAIN, pkts, from, n);
+	engine_rearm(e);
+}
+
+static void spare_received(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
+{
+	struct engine *e = arg;
+	dataplane_udp_received(&e->plane, PATH_SPARE, pkts, from, n);
 	engine_rearm(e);
 }
 
@@ -178,6 +192,16 @@ static void udp_failed(void *arg, const struct endpoint *to, int code)
 	struct engine *e = arg;
 	(void)code; /* whatever the reason, this way is shut for a while */
 	path_send_failed(e->path, to);
+}
+
+static void path_spare_wanted(void *arg)
+{
+	struct engine *e = arg;
+	struct udp_events ev = { .received = spare_received, .send_failed = udp_failed, .arg = e };
+	struct errbuf eb = { 0 };
+	if (!e->spare && !(e->spare = udp_open(e->loop, 0, &ev, &eb)))
+		log_warn("second UDP socket: %s", eb.text);
+	path_spare_opened(e->path, now_of(e), e->spare ? udp_port(e->spare) : 0);
 }
 
 static void relay_received(
@@ -338,6 +362,7 @@ static int open_cores(struct engine *e, const struct engine_config *cfg, struct 
 		.https_probe = path_https_probe,
 		.resolve = path_resolve,
 		.probe_data = path_probe_data,
+		.spare_wanted = path_spare_wanted,
 		.arg = e };
 	struct relays_events re = { .received = relay_received,
 		.flush = relay_flush,
@@ -411,6 +436,7 @@ void engine_close(struct engine *e)
 	dataplane_close(&e->plane);
 	path_free(e->path);
 	udp_close(e->udp);
+	udp_close(e->spare);
 	iface_close(e->iface);
 	tun_close(e->tun);
 	*e = (struct engine) { .monitor_fd = -1 };

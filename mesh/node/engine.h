@@ -36,7 +36,7 @@ struct engine { /* others read; only engine.c writes */
 	struct loop *loop;
 	struct engine_events events;
 	struct tun *tun;
-	struct udp *udp;
+	struct udp *udp, *spare; /* spare: NULL until path wants it */
 	struct iface *iface;
 	struct plane plane;
 	struct path *path; /* NULL: the engine is closed */

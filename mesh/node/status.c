@@ -89,10 +89,12 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 	s->drops = arena_array(a, TOTAL, sizeof(*s->drops));
 	if (!s->drops || !n->engine.plane.wg)
 		return;
+	static const struct udp_drops none;
 	const struct wg_drops *w = wg_drops(n->engine.plane.wg);
 	const struct path_drops *p = path_drops(n->engine.path);
 	const struct tun_drops *t = tun_drops(n->engine.tun);
 	const struct udp_drops *u = udp_drops(n->engine.udp);
+	const struct udp_drops *second = n->engine.spare ? udp_drops(n->engine.spare) : &none;
 #define X(name) add_drop(s, "node." #name, n->engine.plane.drops.name);
 	PLANE_DROPS(X)
 #undef X
@@ -109,7 +111,7 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 #define X(name) add_drop(s, "tun." #name, t->name);
 	TUN_DROPS(X)
 #undef X
-#define X(name) add_drop(s, "udp." #name, u->name);
+#define X(name) add_drop(s, "udp." #name, u->name + second->name);
 	UDP_DROPS(X)
 #undef X
 }

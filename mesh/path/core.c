@@ -8,6 +8,7 @@
 #include "mesh/path/receive.h"
 #include "mesh/path/self.h"
 #include "mesh/path/session.h"
+#include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
 #include <stdlib.h>
@@ -104,20 +105,21 @@ void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *loca
 			e->cands[i].bad_until_ms = e->cands[i].pinged_ms = 0;
 		session_burst(p, e);
 	}
+	spare_links_changed(p);
 	netcheck_start(p, true);
 	session_settle(p);
 }
 
-bool path_udp_received(
-	struct path *p, uint64_t now_ms, const struct endpoint *from, const uint8_t *b, size_t len)
+bool path_udp_received(struct path *p, uint64_t now_ms, enum path_socket at, const struct endpoint *from,
+	const uint8_t *b, size_t len)
 {
 	state_advance(p, now_ms);
 	bool ours;
 	if (stun_is(b, len)) {
 		ours = true;
-		netcheck_received(p, from, b, len);
+		netcheck_received(p, at, from, b, len);
 	} else {
-		ours = receive_disco(p, from, 0, NULL, b, len);
+		ours = receive_disco(p, &(struct place) { .at = *from, .socket = at }, NULL, b, len);
 	}
 	session_settle(p);
 	return ours;
@@ -137,8 +139,7 @@ bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const 
 		if (news)
 			way_publish(p, e);
 	}
-	struct endpoint nowhere = { 0 };
-	bool ours = receive_disco(p, &nowhere, region, from, b, len);
+	bool ours = receive_disco(p, &(struct place) { .region = region }, from, b, len);
 	session_settle(p);
 	return ours;
 }

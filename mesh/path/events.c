@@ -67,9 +67,11 @@ void events_free(struct path *p)
 
 static void tell_ask(struct path *p, struct peer *e, bool relay)
 {
-	struct path_way way = {
-		.udp = !relay, .relay = relay, .at = e->best, .region = region_for_peer(p, e)
-	};
+	struct path_way way = { .udp = !relay,
+		.from = e->socket,
+		.relay = relay,
+		.at = e->best,
+		.region = region_for_peer(p, e) };
 	uint64_t token = relay ? e->live.relay_token : e->live.token;
 	if (!e->live.asked || !way_trusted(p, e) || (relay && way.region == PATH_REGION_NONE))
 		return;
@@ -142,6 +144,15 @@ static bool tell_region(struct path *p)
 	return false;
 }
 
+static bool tell_spare(struct path *p)
+{
+	if (!p->spare_wanted)
+		return false;
+	p->spare_wanted = false;
+	p->ops.spare_wanted(p->ops.arg);
+	return true;
+}
+
 static void tell_self(struct path *p)
 {
 	uint64_t since = p->now_ms - p->self_told_ms;
@@ -161,7 +172,8 @@ static void tell_self(struct path *p)
 void events_tell(struct path *p)
 {
 	int left = EVENTS_AT_ONCE;
-	while (left > 0 && (tell_home(p) || tell_region(p) || tell_peer(p) || tell_answer(p)))
+	while (left > 0 &&
+		(tell_home(p) || tell_region(p) || tell_spare(p) || tell_peer(p) || tell_answer(p)))
 		left--;
 	if (left == 0)
 		state_wake(p, p->now_ms + 1);

@@ -3,6 +3,7 @@
 #include "mesh/path/home.h"
 #include "mesh/path/region.h"
 #include "mesh/path/self.h"
+#include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ enum {
 	BLOCKED_AGAIN_MS = 10000,
 	HOMELESS_AGAIN_MS = 5000,
 	SOME_REGIONS = 3,
+	SPARE_REGIONS = 2,
 	PICK_MIN_MS = 5,
 	PICK_MAX_MS = 50,
 	RESTART_GAP_MS = 1000
@@ -142,23 +144,38 @@ void netcheck_session(struct path *p)
 
 /* --- requests and replies --- */
 
+static void send_request(
+	struct path *p, const struct region *r, const struct server *s, bool v6, enum path_socket from)
+{
+	struct stun_pending *q = &p->pending[p->pending_next++ % STUN_PENDING];
+	uint8_t request[STUN_REQUEST];
+	*q = (struct stun_pending) { .region = r->id, .sent_ms = p->now_ms, .from = from, .used = true };
+	q->to = (struct endpoint) { .ip = v6 ? s->v6 : s->v4, .port = s->port };
+	p->rnd.fill(p->rnd.arg, q->tx, sizeof(q->tx));
+	stun_request_write(q->tx, request);
+	struct endpoint to = q->to;
+	p->ops.send_udp(p->ops.arg, from, &to, request, sizeof(request));
+}
+
 static void ask(struct path *p, struct region *r, bool v6)
 {
 	struct leg *leg = &r->legs[v6];
 	const struct server *s = server_at(r, v6, leg->sent);
-	struct stun_pending *q = &p->pending[p->pending_next++ % STUN_PENDING];
-	uint8_t request[STUN_REQUEST];
-	*q = (struct stun_pending) { .region = r->id, .sent_ms = p->now_ms, .used = true };
-	q->to = (struct endpoint) { .ip = v6 ? s->v6 : s->v4, .port = s->port };
-	p->rnd.fill(p->rnd.arg, q->tx, sizeof(q->tx));
-	stun_request_write(q->tx, request);
 	leg->sent++;
 	uint64_t gap = (uint64_t)TRY_GAP_MS * leg->sent;
 	if (!p->report_full)
 		gap = r->last_ms < 0 ? SLOW_GAP_MS : (uint64_t)(r->last_ms * 1.2) + 50;
 	leg->next_ms = p->now_ms + gap;
-	struct endpoint to = q->to;
-	p->ops.send_udp(p->ops.arg, &to, request, sizeof(request));
+	send_request(p, r, s, v6, PATH_MAIN);
+}
+
+void netcheck_ask_spare(struct path *p)
+{
+	for (size_t i = 0; i < p->n_regions; i++) {
+		const struct region *r = &p->regions[i];
+		if (rank(p, r) < SPARE_REGIONS && servers_of(r, false))
+			send_request(p, r, server_at(r, false, 0), false, PATH_SPARE);
+	}
 }
 
 static void note_seen4(struct path *p, const struct endpoint *server, const struct endpoint *seen)
@@ -214,7 +231,8 @@ static void answered(
 	state_wake(p, p->now_ms);
 }
 
-bool netcheck_received(struct path *p, const struct endpoint *from, const uint8_t *b, size_t len)
+bool netcheck_received(
+	struct path *p, enum path_socket at, const struct endpoint *from, const uint8_t *b, size_t len)
 {
 	uint8_t tx[STUN_TX];
 	struct endpoint seen;
@@ -224,14 +242,18 @@ bool netcheck_received(struct path *p, const struct endpoint *from, const uint8_
 	}
 	for (size_t i = 0; i < STUN_PENDING; i++) {
 		struct stun_pending *q = &p->pending[i];
-		if (!q->used || memcmp(q->tx, tx, STUN_TX) != 0 || !endpoint_equal(&q->to, from))
+		if (!q->used || q->from != at || memcmp(q->tx, tx, STUN_TX) != 0 ||
+			!endpoint_equal(&q->to, from))
 			continue;
 		struct stun_pending done = *q;
 		q->used = false;
 		struct region *r = region_find(p, done.region);
 		if (!r || p->now_ms - done.sent_ms > STUN_WAIT_MS)
 			break;
-		answered(p, r, &done, &seen);
+		if (at == PATH_SPARE)
+			spare_seen(p, &seen);
+		else
+			answered(p, r, &done, &seen);
 		return true;
 	}
 	p->drops.stun_unknown++;

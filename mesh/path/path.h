@@ -19,8 +19,11 @@
 
 struct path;
 enum { PATH_REGION_NONE = 0 };
+/* The UDP sockets: the one whose port peers are told, and one on a port of its own (spare_wanted). */
+enum path_socket { PATH_MAIN, PATH_SPARE };
 struct path_way {
 	bool udp, relay;
+	enum path_socket from;
 	struct endpoint at;
 	int32_t region;
 };
@@ -30,7 +33,8 @@ struct path_way {
  * path_free. */
 struct path_ops {
 	/* --- sends --- */
-	void (*send_udp)(void *arg, const struct endpoint *to, const uint8_t *p, size_t len);
+	void (*send_udp)(
+		void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len);
 	/* Through region's relay to the node with this key; the driver connects when it is not. */
 	void (*send_relay)(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t n);
 
@@ -53,6 +57,9 @@ struct path_ops {
 	/* Send the peer, inside the tunnel and by this way alone, what it answers at once; its answer is
 	 * path_data_answered. NULL: not known. */
 	void (*probe_data)(void *arg, uint64_t peer, uint64_t token, const struct path_way *way);
+	/* The main port is spoilt for a peer: open another socket, and answer with path_spare_opened. Once,
+	 * and again after the links changed when it failed. NULL: there is only one. */
+	void (*spare_wanted)(void *arg);
 	void *arg;
 };
 
@@ -77,8 +84,9 @@ void path_peer_remove(struct path *p, uint64_t id);
  * Any change means: the link moved; re-STUN, drop trust, ping again. */
 void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *local, size_t n, uint16_t port);
 /* STUN or disco datagram from UDP: true when it was one (consumed). */
-bool path_udp_received(
-	struct path *p, uint64_t now_ms, const struct endpoint *from, const uint8_t *b, size_t n);
+bool path_udp_received(struct path *p, uint64_t now_ms, enum path_socket at, const struct endpoint *from,
+	const uint8_t *b, size_t n);
+void path_spare_opened(struct path *p, uint64_t now_ms, uint16_t port); /* 0: it cannot be had */
 /* Any packet that came through a relay: learns the route; true when it was disco (consumed). */
 bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *from,
 	const uint8_t *b, size_t len);

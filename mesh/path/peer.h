@@ -97,6 +97,10 @@ struct peer {
 	double latency_ms;
 	uint64_t trust_ms, direct_ms, better_ms, best_pinged_ms;
 	uint64_t check_ms; /* the probe's answer is due; 0 = none */
+	/* The socket that its probes and packets leave by. spare.c */
+	enum path_socket socket;
+	bool spare_tried; /* in this search */
+	uint64_t turn_ms; /* a change of socket is due; 0 = none */
 	/* Probing of all candidates. */
 	uint8_t round, answer_rounds;
 	bool call_wanted;
@@ -108,13 +112,21 @@ struct peer {
 	struct shown shown;
 };
 
+/* Where a disco message came from, or goes: through the relay of region when that is not 0, else by UDP. */
+struct place {
+	int32_t region;
+	struct endpoint at;
+	enum path_socket socket; /* ours */
+};
+
 struct ping {
 	uint8_t tx[DISCO_TX];
 	uint64_t peer, sent_ms, token;
 	struct endpoint to; /* of UDP pings */
 	int32_t region;	    /* of relay pings, else 0 */
-	bool asked;	    /* by path_ping: token is to be answered */
-	double latency_ms;  /* when it was */
+	enum path_socket from;
+	bool asked;	   /* by path_ping: token is to be answered */
+	double latency_ms; /* when it was */
 	struct ping *next, *prev;
 };
 

@@ -3,6 +3,7 @@
 #include "mesh/path/candidates.h"
 #include "mesh/path/events.h"
 #include "mesh/path/region.h"
+#include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +41,9 @@ void probe_expire(struct path *p)
 		drop_ping(p, p->pings);
 }
 
-/* Seals m for e and sends it: to when region is 0, else through that relay. */
-static bool send_message(struct path *p, struct peer *e, const struct disco_message *m,
-	const struct endpoint *to, int32_t region)
+/* Seals m for e and sends it. */
+static bool send_message(
+	struct path *p, struct peer *e, const struct disco_message *m, const struct place *to)
 {
 	uint8_t out[DISCO_MAX], nonce[BOX_NONCE];
 	if (!peer_box(p, e))
@@ -51,10 +52,10 @@ static bool send_message(struct path *p, struct peer *e, const struct disco_mess
 	size_t len = disco_write(m, &p->disco, &e->box, nonce, out);
 	if (!len)
 		return false;
-	if (region)
-		p->ops.send_relay(p->ops.arg, region, &e->key, out, len);
+	if (to->region)
+		p->ops.send_relay(p->ops.arg, to->region, &e->key, out, len);
 	else
-		p->ops.send_udp(p->ops.arg, to, out, len);
+		p->ops.send_udp(p->ops.arg, to->socket, &to->at, out, len);
 	return true;
 }
 
@@ -87,6 +88,7 @@ bool probe_send(
 	struct ping g = {
 		.peer = e->id, .sent_ms = p->now_ms, .to = at, .region = region, .asked = token != NULL
 	};
+	g.from = e->socket;
 	if (token)
 		g.token = *token;
 	p->rnd.fill(p->rnd.arg, g.tx, sizeof(g.tx));
@@ -100,27 +102,29 @@ bool probe_send(
 	}
 	struct disco_message m = { .type = DISCO_PING, .node = p->us };
 	memcpy(m.tx, g.tx, sizeof(m.tx));
-	return send_message(p, e, &m, &at, region);
+	return send_message(p, e, &m, &(struct place) { .region = region, .at = at, .socket = e->socket });
 }
 
 void probe_call(struct path *p, struct peer *e, const struct endpoint *without)
 {
 	struct disco_message m = { .type = DISCO_CALL_ME_MAYBE };
-	int32_t region = region_for_peer(p, e);
+	struct place relay = { .region = region_for_peer(p, e) };
+	const struct endpoint *spare = spare_place(p, e);
+	if (spare && !(without && endpoint_equal(without, spare)))
+		m.endpoints[m.n_endpoints++] = *spare;
 	for (size_t i = 0; i < p->n_own && m.n_endpoints < DISCO_ENDPOINTS_MAX; i++) {
 		if (!without || !endpoint_equal(without, &p->own[i]))
 			m.endpoints[m.n_endpoints++] = p->own[i];
 	}
-	if (region && p->n_own)
-		send_message(p, e, &m, NULL, region);
+	if (relay.region && p->n_own)
+		send_message(p, e, &m, &relay);
 }
 
-void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct endpoint *from,
-	int32_t region)
+void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct place *from)
 {
-	struct disco_message pong = { .type = DISCO_PONG, .seen = *from };
+	struct disco_message pong = { .type = DISCO_PONG, .seen = from->at };
 	memcpy(pong.tx, ping->tx, sizeof(pong.tx));
-	send_message(p, e, &pong, from, region);
+	send_message(p, e, &pong, from);
 }
 
 /* Whoever asked by path_ping is told once, of the first answer. */
@@ -132,12 +136,13 @@ static void settle_token(struct path *p, uint64_t token)
 	}
 }
 
-bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct endpoint *from,
-	int32_t region, double *latency_ms)
+bool probe_answered(
+	struct path *p, const struct peer *e, const uint8_t *tx, const struct place *from, double *latency_ms)
 {
 	struct ping *g = table_get(&p->by_tx, tx);
-	bool ours = g && g->peer == e->id && g->region == region && p->now_ms - g->sent_ms <= PING_TIMEOUT_MS;
-	if (!ours || (!region && !endpoint_equal(&g->to, from)))
+	bool ours = g && g->peer == e->id && g->region == from->region &&
+		    p->now_ms - g->sent_ms <= PING_TIMEOUT_MS;
+	if (!ours || (!from->region && (g->from != from->socket || !endpoint_equal(&g->to, &from->at))))
 		return false;
 	unlist(p, g);
 	*latency_ms = g->latency_ms = (double)(p->now_ms - g->sent_ms);

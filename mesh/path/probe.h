@@ -10,11 +10,10 @@ bool probe_send(
 	struct path *p, struct peer *e, const struct endpoint *to, int32_t region, const uint64_t *token);
 /* Tells where we are; without (may be NULL) is left out. */
 void probe_call(struct path *p, struct peer *e, const struct endpoint *without);
-void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct endpoint *from,
-	int32_t region);
+void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct place *from);
 /* A pong came: the ping that it answers is taken off the list. false: none fits. */
-bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct endpoint *from,
-	int32_t region, double *latency_ms);
+bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct place *from,
+	double *latency_ms);
 void probe_free_all(struct path *p);
 void probe_expire(struct path *p);
 

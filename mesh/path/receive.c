@@ -31,43 +31,46 @@ static bool may_answer(const struct path *p, struct peer *e)
 	return true;
 }
 
-static void ping_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
-	const struct disco_message *m)
+static void ping_received(
+	struct path *p, struct peer *e, const struct place *from, const struct disco_message *m)
 {
-	if (!fresh_tx(e, m->tx) || (!region && !candidates_sendable(from)))
+	if (!fresh_tx(e, m->tx) || (!from->region && !candidates_sendable(&from->at)))
 		return;
 	if (!may_answer(p, e)) {
 		p->drops.ping_flood++;
 		return;
 	}
-	probe_pong(p, e, m, from, region);
-	if (region)
+	probe_pong(p, e, m, from);
+	if (from->region)
 		return;
-	struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
+	struct candidate *c = candidates_add(p, e, &from->at, FROM_SEEN);
 	if (!c)
 		return;
 	bool first = c->pinged_ms == 0;
 	c->heard_ms = p->now_ms;
 	c->bad_until_ms = 0;
+	if (!way_trusted(p, e))
+		e->socket = from->socket;
 	/* Its filter lets us through right now: do not wait for the next round. */
 	bool want = !way_sure(p, e) || first;
 	if (want && p->now_ms - c->pinged_ms >= 50)
-		probe_send(p, e, from, 0, NULL);
+		probe_send(p, e, &from->at, 0, NULL);
 }
 
-static void pong_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
-	const struct disco_message *m)
+static void pong_received(
+	struct path *p, struct peer *e, const struct place *from, const struct disco_message *m)
 {
 	double latency_ms;
-	if (!probe_answered(p, e, m->tx, from, region, &latency_ms)) {
+	if (!probe_answered(p, e, m->tx, from, &latency_ms)) {
 		p->drops.pong_unknown++;
 		return;
 	}
-	if (!region) {
-		struct candidate *c = candidates_add(p, e, from, FROM_SEEN);
+	if (!from->region && (from->socket == e->socket || !way_trusted(p, e))) {
+		e->socket = from->socket;
+		struct candidate *c = candidates_add(p, e, &from->at, FROM_SEEN);
 		if (c)
 			session_pong(p, e, c, latency_ms);
-		if (way_is(e, from))
+		if (way_is(e, &from->at))
 			e->seen_as = m->seen;
 	}
 }
@@ -97,8 +100,8 @@ static struct peer *of_sender(struct path *p, const struct disco_key *key, const
 	return e;
 }
 
-static void message_received(struct path *p, struct peer *e, const struct endpoint *from, int32_t region,
-	const struct disco_message *m)
+static void message_received(
+	struct path *p, struct peer *e, const struct place *from, const struct disco_message *m)
 {
 	switch (m->type) {
 	case DISCO_PING:
@@ -107,20 +110,20 @@ static void message_received(struct path *p, struct peer *e, const struct endpoi
 		if (!e)
 			p->drops.ping_wrong_node++;
 		else
-			ping_received(p, e, from, region, m);
+			ping_received(p, e, from, m);
 		break;
 	case DISCO_PONG: {
 		const struct ping *g = table_get(&p->by_tx, m->tx);
 		while (g && e && e->id != g->peer)
 			e = e->same_disco;
 		if (g && e)
-			pong_received(p, e, from, region, m);
+			pong_received(p, e, from, m);
 		else
 			p->drops.pong_unknown++;
 		break;
 	}
 	case DISCO_CALL_ME_MAYBE:
-		if (region)
+		if (from->region)
 			call_received(p, e, m);
 		else
 			p->drops.call_me_maybe_by_udp++;
@@ -129,8 +132,8 @@ static void message_received(struct path *p, struct peer *e, const struct endpoi
 	}
 }
 
-bool receive_disco(struct path *p, const struct endpoint *from, int32_t region, const struct node_key *via,
-	const uint8_t *b, size_t len)
+bool receive_disco(
+	struct path *p, const struct place *from, const struct node_key *via, const uint8_t *b, size_t len)
 {
 	struct disco_key key;
 	struct disco_message m;
@@ -146,6 +149,6 @@ bool receive_disco(struct path *p, const struct endpoint *from, int32_t region, 
 	else if (!disco_read(b, len, &e->box, &m))
 		p->drops.disco_bad_box++;
 	else
-		message_received(p, e, from, region, &m);
+		message_received(p, e, from, &m);
 	return true;
 }

@@ -5,6 +5,7 @@
 #include "mesh/path/netcheck.h"
 #include "mesh/path/probe.h"
 #include "mesh/path/region.h"
+#include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
 #include <string.h>
@@ -101,6 +102,10 @@ static void call(struct path *p, struct peer *e)
 			return;
 		}
 	}
+	if (spare_waits(p, e)) {
+		peer_wake(p, e, p->now_ms + STUN_WAIT_MS);
+		return;
+	}
 	if (!p->n_own)
 		return;
 	e->call_wanted = false;
@@ -189,6 +194,7 @@ static void session_begin(struct path *p, struct peer *e)
 	if (way_known(e) && !key_is_zero(e->disco.b))
 		ping_best(p, e);
 	if (!way_trusted(p, e)) {
+		spare_search(p, e);
 		e->round = 0;
 		run_round(p, e);
 		call(p, e);
@@ -204,6 +210,7 @@ static void lose_trust(struct path *p, struct peer *e)
 	if (peer_active(p, e)) {
 		netcheck_start(p, false); /* our own mapping may be what was lost */
 		session_burst(p, e);
+		spare_search(p, e);
 	}
 }
 
@@ -352,7 +359,7 @@ static uint64_t next_step(const struct path *p, const struct peer *e)
 				t = earliest(t, e->unanswered_ms + silence_time(e));
 		}
 	} else if (active) {
-		t = earliest(t, e->round_ms);
+		t = earliest(t, earliest(e->round_ms, spare_due(e)));
 	}
 	return active ? earliest(t, e->sent_ms + SESSION_MS) : t;
 }
@@ -372,6 +379,8 @@ void session_step(struct path *p, struct peer *e)
 		e->answer_ms = now + (e->answer_rounds == ANSWER_ROUNDS - 1 ? 100 : 200);
 	}
 	liveness_step(p, e);
+	if (active)
+		spare_step(p, e);
 	if (active && way_trusted(p, e))
 		step_trusted(p, e);
 	else if (active && now >= e->round_ms && !key_is_zero(e->disco.b))

@@ -47,6 +47,7 @@ struct stun_pending {
 	int32_t region;
 	uint64_t sent_ms;
 	struct endpoint to;
+	enum path_socket from;
 	bool used;
 };
 struct seen_self {
@@ -89,6 +90,11 @@ struct path {
 	bool own_fresh, own_moved; /* asked anew, and changed: session_settle tells the peers */
 	bool self_dirty;
 	uint64_t self_told_ms, self_gap_ms;
+
+	uint16_t spare_port; /* 0 = there is no spare socket */
+	bool spare_wanted, spare_failed;
+	struct endpoint spare_at; /* as STUN servers see it */
+	uint64_t spare_seen_ms, spare_asked_ms;
 
 	struct region *regions;
 	size_t n_regions;

@@ -119,7 +119,7 @@ static bool last_heard(const struct peer *e, struct endpoint *at)
 
 static struct path_way compute(const struct path *p, const struct peer *e)
 {
-	struct path_way way = { .region = region_for_peer(p, e) };
+	struct path_way way = { .region = region_for_peer(p, e), .from = e->socket };
 	way.udp = way_known(e) || (!region_usable(p, way.region) && last_heard(e, &way.at));
 	if (way_known(e))
 		way.at = e->best;

@@ -15,7 +15,7 @@ void bundle_send(struct bundle *b)
 	if (!b->count)
 		return;
 	if (b->way.udp)
-		d->io.udp_send_batch(d->io.arg, &b->way.at, b->pkts, b->count);
+		d->io.udp_send_batch(d->io.arg, b->way.from, &b->way.at, b->pkts, b->count);
 	if (b->way.relay)
 		d->io.relay_send_batch(d->io.arg, b->way.region, &b->key, b->pkts, b->count);
 	if (!b->way.udp && !b->way.relay)

@@ -63,7 +63,7 @@ static void wg_send(void *arg, uint64_t peer, const uint8_t *p, size_t len)
 	struct path_way way = path_way(d->path, peer);
 	struct node_key key;
 	if (way.udp)
-		d->io.udp_send(d->io.arg, &way.at, p, len);
+		d->io.udp_send(d->io.arg, way.from, &way.at, p, len);
 	if (way.relay && bundle_key_of(d, peer, &key))
 		d->io.relay_send(d->io.arg, way.region, &key, p, len);
 	if (!way.udp && !way.relay)
@@ -73,7 +73,8 @@ static void wg_send(void *arg, uint64_t peer, const uint8_t *p, size_t len)
 /* Where a datagram came from, as an opaque token for cookies and their replies. */
 struct source {
 	struct endpoint udp;
-	int32_t region; /* not 0: by this relay, from key */
+	enum path_socket at; /* ours */
+	int32_t region;	     /* not 0: by this relay, from key */
 	struct node_key key;
 };
 
@@ -85,7 +86,7 @@ static void wg_send_back(void *arg, const void *from, const uint8_t *p, size_t l
 	if (s.region)
 		d->io.relay_send(d->io.arg, s.region, &s.key, p, len);
 	else
-		d->io.udp_send(d->io.arg, &s.udp, p, len);
+		d->io.udp_send(d->io.arg, s.at, &s.udp, p, len);
 }
 
 static void wg_session_ready(void *arg, uint64_t peer)
@@ -167,18 +168,20 @@ static bool in_wireguard(struct plane *d, uint64_t now, struct pkt *p, const str
 	return verdict == WG_OK && r.is_data && p->len && in_inner(d, now, r.peer, from->region, p);
 }
 
-void dataplane_udp_received(struct plane *d, struct pkt *pkts, const struct endpoint *from, size_t count)
+void dataplane_udp_received(
+	struct plane *d, enum path_socket at, struct pkt *pkts, const struct endpoint *from, size_t count)
 {
 	uint64_t now = plane_now(d);
 	struct pkt *to_tun[PKT_BATCH];
 	size_t n_tun = 0;
 	for (size_t i = 0; i < count; i++) {
-		if (path_udp_received(d->path, now, &from[i], pkt_data(&pkts[i]), pkts[i].len))
+		if (path_udp_received(d->path, now, at, &from[i], pkt_data(&pkts[i]), pkts[i].len))
 			continue;
 		/* All zero first: the token is compared as bytes. */
 		struct source s;
 		memset(&s, 0, sizeof(s));
 		s.udp = from[i];
+		s.at = at;
 		if (in_wireguard(d, now, &pkts[i], &s))
 			to_tun[n_tun++] = &pkts[i];
 	}

@@ -25,7 +25,8 @@ void dataplane_server_up(struct plane *d, bool up);
 
 /* What came in. pkts are the plane's until it returns. */
 void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t n);
-void dataplane_udp_received(struct plane *d, struct pkt *pkts, const struct endpoint *from, size_t n);
+void dataplane_udp_received(
+	struct plane *d, enum path_socket at, struct pkt *pkts, const struct endpoint *from, size_t n);
 void dataplane_relay_received(
 	struct plane *d, int32_t region, const struct node_key *from, const uint8_t *p, size_t len);
 void dataplane_relay_flush(struct plane *d); /* the end of a relay's read */

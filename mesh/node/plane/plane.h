@@ -13,8 +13,10 @@
  * front of a packet and nothing else, and keeps nothing. None of them may call the plane. */
 struct plane_io {
 	void (*tun_write)(void *arg, struct pkt *const *pkts, size_t n);
-	void (*udp_send)(void *arg, const struct endpoint *to, const uint8_t *p, size_t len);
-	void (*udp_send_batch)(void *arg, const struct endpoint *to, struct pkt *const *pkts, size_t n);
+	void (*udp_send)(
+		void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len);
+	void (*udp_send_batch)(void *arg, enum path_socket from, const struct endpoint *to,
+		struct pkt *const *pkts, size_t n);
 	void (*relay_send)(
 		void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len);
 	void (*relay_send_batch)(

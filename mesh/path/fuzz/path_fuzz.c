@@ -15,6 +15,7 @@ struct rig {
 	struct box_key box;
 	uint8_t last_tx[DISCO_TX], last_stun[STUN_TX];
 	struct endpoint last_to, last_stun_to;
+	enum path_socket last_from;
 	uint64_t now_ms, sent, random, token;
 	bool removed;
 };
@@ -28,7 +29,8 @@ static void fill(void *arg, void *dst, size_t len)
 				  33);
 }
 
-static void send_udp(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+static void send_udp(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
 	struct rig *r = arg;
 	struct disco_message m;
@@ -36,6 +38,7 @@ static void send_udp(void *arg, const struct endpoint *to, const uint8_t *p, siz
 	if (!to->port || addr_is_multicast(&to->ip) || addr_is_unspecified(&to->ip))
 		abort();
 	r->sent++;
+	r->last_from = from;
 	if (stun_is(p, len)) {
 		if (stun_request_read(p, len, r->last_stun, &official))
 			r->last_stun_to = *to;
@@ -94,6 +97,12 @@ static void probe_data(void *arg, uint64_t peer, uint64_t token, const struct pa
 	if (peer != 7 || r->removed || by->udp == by->relay)
 		abort();
 	r->token = token;
+}
+
+static void spare(void *arg)
+{
+	struct rig *r = arg;
+	path_spare_opened(r->path, r->now_ms, 4001);
 }
 
 static struct endpoint take_endpoint(struct rd *r)
@@ -165,17 +174,17 @@ static void received(struct rig *g, struct rd *r, uint8_t op)
 	if (op == 0) {
 		n = rd_u8(r) % sizeof(raw);
 		rd_copy(r, raw, n < r->left ? n : r->left);
-		path_udp_received(g->path, g->now_ms, &from, raw, n);
+		path_udp_received(g->path, g->now_ms, g->last_from, &from, raw, n);
 		path_relay_received(g->path, g->now_ms, 1, &g->key, raw, n);
 	} else if (op == 1) {
 		n = seal(g, r, b);
-		path_udp_received(g->path, g->now_ms, rd_u8(r) % 2 ? &g->last_to : &from, b, n);
+		path_udp_received(g->path, g->now_ms, g->last_from, rd_u8(r) % 2 ? &g->last_to : &from, b, n);
 	} else if (op == 2) {
 		n = seal(g, r, b);
 		path_relay_received(g->path, g->now_ms, rd_u8(r) % 4, &g->key, b, n);
 	} else {
 		n = stun_reply_write(g->last_stun, &from, b);
-		path_udp_received(g->path, g->now_ms, &g->last_stun_to, b, n);
+		path_udp_received(g->path, g->now_ms, g->last_from, &g->last_stun_to, b, n);
 	}
 }
 
@@ -220,6 +229,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.ping_done = pinged,
 		.https_probe = nothing_i,
 		.probe_data = probe_data,
+		.spare_wanted = spare,
 		.arg = &g };
 	struct random rnd = { .fill = fill, .arg = &g };
 	struct rd r = rd_of(data, len), init = rd_of("\x88", 1);

@@ -33,10 +33,12 @@ static void fill(void *arg, void *dst, size_t len)
 				  33);
 }
 
-static void send_udp(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+static void send_udp(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
 	struct rig *r = arg;
 	struct disco_message m;
+	assert_int_equal(from, PATH_MAIN);
 	if (!disco_is(p, len))
 		return;
 	r->udp++;
@@ -133,7 +135,7 @@ static void give(struct rig *r, struct disco_message m, const char *from, bool r
 		assert_true(path_relay_received(r->path, r->now_ms, 1, &r->key, b, len));
 	else {
 		struct endpoint e = at(from);
-		assert_true(path_udp_received(r->path, r->now_ms, &e, b, len));
+		assert_true(path_udp_received(r->path, r->now_ms, PATH_MAIN, &e, b, len));
 	}
 }
 
@@ -171,13 +173,13 @@ static void short_and_foreign(void **state)
 	uint8_t b[2000] = { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac };
 	struct endpoint e = at("1.2.3.4:5");
 	for (size_t n = 0; n < DISCO_HEADER; n++)
-		path_udp_received(r->path, r->now_ms, &e, b, n); /* no crash, no reply */
-	assert_true(path_udp_received(r->path, r->now_ms, &e, b, 200));
+		path_udp_received(r->path, r->now_ms, PATH_MAIN, &e, b, n); /* no crash, no reply */
+	assert_true(path_udp_received(r->path, r->now_ms, PATH_MAIN, &e, b, 200));
 	assert_int_equal(path_drops(r->path)->disco_unknown_key, 1);
 	memcpy(b + 6, r->disco.b, KEY_LEN);
-	assert_true(path_udp_received(r->path, r->now_ms, &e, b, 200));
+	assert_true(path_udp_received(r->path, r->now_ms, PATH_MAIN, &e, b, 200));
 	assert_int_equal(path_drops(r->path)->disco_bad_box, 1);
-	assert_true(path_udp_received(r->path, r->now_ms, &e, b, sizeof(b)));
+	assert_true(path_udp_received(r->path, r->now_ms, PATH_MAIN, &e, b, sizeof(b)));
 	assert_int_equal(path_drops(r->path)->disco_malformed, 1);
 	assert_int_equal(r->udp, 0);
 }
@@ -197,12 +199,13 @@ static void ping_is_answered_once_and_small(void **state)
 	uint8_t b[DISCO_MAX];
 	size_t len = seal(r, &m, b);
 	struct endpoint e = at("1.2.3.4:5");
-	path_udp_received(r->path, r->now_ms, &e, b, len);
+	path_udp_received(r->path, r->now_ms, PATH_MAIN, &e, b, len);
 	assert_int_equal(r->udp, 2); /* pong, and a ping of our own through the open filter */
 	assert_true(r->last_len < 140);
 	struct endpoint victim = at("9.9.9.9:9");
 	for (int i = 0; i < 100; i++)
-		path_udp_received(r->path, r->now_ms, &victim, b, len); /* replayed from elsewhere */
+		path_udp_received(
+			r->path, r->now_ms, PATH_MAIN, &victim, b, len); /* replayed from elsewhere */
 	assert_int_equal(r->udp, 2);
 }
 
@@ -279,7 +282,7 @@ static void ping_storm_is_bounded(void **state)
 		struct disco_message m = { .type = DISCO_PING, .node = r->key };
 		uint8_t b[DISCO_MAX];
 		struct endpoint from = { .ip = addr_v4(0x01000000 + i), .port = 9 };
-		path_udp_received(r->path, r->now_ms, &from, b, seal(r, &m, b));
+		path_udp_received(r->path, r->now_ms, PATH_MAIN, &from, b, seal(r, &m, b));
 		r->now_ms++;
 		if (path_deadline(r->path) <= r->now_ms)
 			tick(r);
@@ -298,8 +301,8 @@ static void other_types(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		body[0] = types[i];
 		box_seal(&r->box, b + 38, body, sizeof(body), b + DISCO_HEADER);
-		assert_true(
-			path_udp_received(r->path, r->now_ms, &e, b, DISCO_HEADER + BOX_TAG + sizeof(body)));
+		assert_true(path_udp_received(
+			r->path, r->now_ms, PATH_MAIN, &e, b, DISCO_HEADER + BOX_TAG + sizeof(body)));
 	}
 	assert_int_equal(path_drops(r->path)->disco_type, ARRAY_LEN(types));
 	assert_int_equal(r->udp, 0);
@@ -311,7 +314,7 @@ static void stun_of_strangers(void **state)
 	uint8_t tx[STUN_TX] = { 1 }, b[STUN_REPLY_MAX];
 	struct endpoint seen = at("6.6.6.6:6"), from = at("203.0.113.1:3478");
 	size_t n = stun_reply_write(tx, &seen, b);
-	assert_true(path_udp_received(r->path, r->now_ms, &from, b, n));
+	assert_true(path_udp_received(r->path, r->now_ms, PATH_MAIN, &from, b, n));
 	assert_int_equal(path_drops(r->path)->stun_unknown, 1);
 	assert_int_equal(path_endpoints(r->path).n, 1); /* the local one */
 }

@@ -13,7 +13,7 @@ static bool maps_alike(const struct router *r, const struct nat_session *s, cons
 static bool port_taken(const struct router *r, uint16_t port)
 {
 	for (size_t i = 0; i < r->n_sessions; i++) {
-		if (r->sessions[i].port == port)
+		if (r->sessions[i].port == port && !r->sessions[i].own)
 			return true;
 	}
 	return false;
@@ -28,6 +28,17 @@ static struct nat_session *add_session(struct router *r, struct nat_session s)
 	s.used = true;
 	r->sessions[r->n_sessions] = s;
 	return &r->sessions[r->n_sessions++];
+}
+
+/* The box itself has heard from there on this port. */
+static bool own_flow(const struct router *r, uint16_t port, const struct endpoint *remote)
+{
+	for (size_t i = 0; i < r->n_sessions; i++) {
+		const struct nat_session *s = &r->sessions[i];
+		if (s->own && s->port == port && endpoint_equal(&s->remote, remote))
+			return true;
+	}
+	return false;
 }
 
 /* As conntrack: a flow known in either direction keeps its mapping; a new one follows the class. *dst becomes
@@ -48,7 +59,8 @@ uint16_t nat_map_out(struct world *w, struct router *r, const struct endpoint *i
 			like = s;
 	}
 	uint16_t port = like ? like->port : in->port;
-	if (!like && (r->map != MAP_EIM || port_taken(r, port))) {
+	bool spoilt = r->open && own_flow(r, port, dst);
+	if ((!like && (r->map != MAP_EIM || port_taken(r, port))) || spoilt) {
 		do
 			port = (uint16_t)(20000 + world_random(w, 40000));
 		while (port_taken(r, port));
@@ -82,7 +94,7 @@ bool nat_map_in(struct world *w, struct router *r, struct endpoint *src, uint16_
 	bool ok = false;
 	for (size_t i = 0; i < r->n_sessions; i++) {
 		const struct nat_session *s = &r->sessions[i];
-		if (s->port != port)
+		if (s->port != port || s->own)
 			continue;
 		ok = ok || passes(r, s, src);
 		*in = s->in;
@@ -100,6 +112,8 @@ bool nat_map_in(struct world *w, struct router *r, struct endpoint *src, uint16_
 			s.alias.port = (uint16_t)(1024 + world_random(w, 60000));
 		*src = s.alias;
 		add_session(r, s);
+	} else if (r->open && !own_flow(r, port, src)) {
+		add_session(r, (struct nat_session) { .remote = *src, .port = port, .own = true });
 	}
 	return ok;
 }

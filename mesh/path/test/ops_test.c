@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 enum { PEER = 7, OTHER = 8, SEEDS = 20, STEPS = 600, MAP_MAX = 3 };
-enum op { SEND_UDP, SEND_RELAY, SELF, HOME, WAY, PING_DONE, HTTPS, RESOLVE, PROBE_DATA, OPS };
+enum op { SEND_UDP, SEND_RELAY, SELF, HOME, WAY, PING_DONE, HTTPS, RESOLVE, PROBE_DATA, SPARE, OPS };
 
 struct rig {
 	struct path *path;
@@ -23,6 +23,7 @@ struct rig {
 	uint64_t now_ms, random, token;
 	uint8_t ping_tx[DISCO_TX], stun_tx[STUN_TX];
 	struct endpoint pinged, stun_at;
+	enum path_socket from; /* of the last ping */
 	bool flushing, inside;
 	unsigned entered[OPS];
 };
@@ -104,7 +105,7 @@ static void receive_disco(struct rig *r)
 	if (m.type == DISCO_CALL_ME_MAYBE || !from.port)
 		path_relay_received(r->path, r->now_ms, 1 + (int32_t)roll(r, 3), &r->key, b, len);
 	else
-		path_udp_received(r->path, r->now_ms, &from, b, len);
+		path_udp_received(r->path, r->now_ms, r->from, &from, b, len);
 }
 
 static void receive_stun(struct rig *r)
@@ -112,7 +113,8 @@ static void receive_stun(struct rig *r)
 	uint8_t b[STUN_REPLY_MAX];
 	struct endpoint seen = somewhere(r);
 	if (r->stun_at.port)
-		path_udp_received(r->path, r->now_ms, &r->stun_at, b, stun_reply_write(r->stun_tx, &seen, b));
+		path_udp_received(
+			r->path, r->now_ms, r->from, &r->stun_at, b, stun_reply_write(r->stun_tx, &seen, b));
 }
 
 static void change_links(struct rig *r)
@@ -185,7 +187,8 @@ static void in_event(struct rig *r, enum op op)
 	r->inside = false;
 }
 
-static void send_udp(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+static void send_udp(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
 	struct rig *r = arg;
 	struct disco_message m;
@@ -196,6 +199,7 @@ static void send_udp(void *arg, const struct endpoint *to, const uint8_t *p, siz
 	} else if (disco_read(p, len, &r->box, &m) && m.type == DISCO_PING) {
 		memcpy(r->ping_tx, m.tx, sizeof(m.tx));
 		r->pinged = *to;
+		r->from = from;
 	}
 }
 
@@ -258,10 +262,17 @@ static void probe_told(void *arg, uint64_t peer, uint64_t token, const struct pa
 	in_event(arg, PROBE_DATA);
 }
 
+static void spare_told(void *arg)
+{
+	struct rig *r = arg;
+	path_spare_opened(r->path, r->now_ms, roll(r, 4) ? 4001 : 0);
+	in_event(arg, SPARE);
+}
+
 static void start(struct rig *r, uint64_t seed)
 {
 	struct path_ops ops = { send_udp, send_relay, self_told, home_told, way_told, ping_told, https_told,
-		resolve_told, probe_told, r };
+		resolve_told, probe_told, spare_told, r };
 	struct random rnd = { .fill = fill, .arg = r };
 	*r = (struct rig) {
 		.now_ms = 5000, .random = seed, .us = { { 1 } }, .key = { { 2 } }, .other = { { 4 } }

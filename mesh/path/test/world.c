@@ -15,7 +15,7 @@ struct event {
 	size_t len;
 	uint8_t b[1500];
 };
-enum { STUN_PORT = 3478, MESH_PORT = 41641, DATA_LEN = 13 };
+enum { STUN_PORT = 3478, MESH_PORT = 41641, SPARE_PORT = 50000, DATA_LEN = 13 };
 enum { REQUEST = 1, ANSWER, QUESTION, PROOF };
 
 /* --- randomness and the queue --- */
@@ -108,11 +108,11 @@ static struct endpoint stun_at(int region)
 
 static void data_received(struct node *n, const struct endpoint *from, const uint8_t *b);
 
-static void deliver(struct world *w, struct node *n, struct event *ev)
+static void deliver(struct world *w, struct node *n, struct event *ev, enum path_socket at)
 {
 	if (!n->started)
 		return;
-	bool ours = path_udp_received(n->path, w->now_ms, &ev->src, ev->b, ev->len);
+	bool ours = path_udp_received(n->path, w->now_ms, at, &ev->src, ev->b, ev->len);
 	assert(ours == (ev->len != DATA_LEN));
 	if (!ours)
 		data_received(n, &ev->src, ev->b);
@@ -126,7 +126,9 @@ static void route_udp(struct world *w, struct event *ev)
 		struct node *n = &w->nodes[i];
 		if (n->net == ev->net && addr_equal(&n->at.ip, &ev->dst.ip)) {
 			if (n->at.port == ev->dst.port)
-				deliver(w, n, ev);
+				deliver(w, n, ev, PATH_MAIN);
+			else if (n->spare.port && n->spare.port == ev->dst.port)
+				deliver(w, n, ev, PATH_SPARE);
 			return;
 		}
 	}
@@ -167,12 +169,15 @@ static void route_udp(struct world *w, struct event *ev)
 
 /* --- what path does to the world --- */
 
-static void send_udp(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+static void send_udp(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
 	struct node *n = arg;
 	struct event ev = {
 		.kind = EV_UDP, .net = n->net, .src = n->at, .dst = *to, .len = len, .node = n->index
 	};
+	if (from == PATH_SPARE)
+		ev.src = n->spare;
 	assert(len <= sizeof(ev.b));
 	memcpy(ev.b, p, len);
 	if (disco_is(p, len))
@@ -249,6 +254,13 @@ static void ping_told(
 	n->ping_region = region;
 }
 
+static void spare_told(void *arg)
+{
+	struct node *n = arg;
+	n->spare = (struct endpoint) { .ip = n->at.ip, .port = SPARE_PORT };
+	path_spare_opened(n->path, n->w->now_ms, SPARE_PORT);
+}
+
 static void https_told(void *arg, int32_t region)
 {
 	struct node *n = arg;
@@ -292,7 +304,7 @@ static void send_data(struct node *n, struct node *to, uint8_t kind, uint32_t se
 	path_used(n->path, n->w->now_ms, (uint64_t)to->index + 1);
 	struct path_way way = path_way(n->path, (uint64_t)to->index + 1);
 	if (way.udp)
-		send_udp(n, &way.at, b, sizeof(b));
+		send_udp(n, way.from, &way.at, b, sizeof(b));
 	if (way.relay)
 		send_relay(n, way.region, &to->key, b, sizeof(b));
 }
@@ -303,7 +315,7 @@ static void send_token(
 	uint8_t b[DATA_LEN] = { 4, kind, (uint8_t)n->index };
 	be_put(b + 3, 8, token);
 	if (way->udp)
-		send_udp(n, &way->at, b, sizeof(b));
+		send_udp(n, way->from, &way->at, b, sizeof(b));
 	if (way->relay)
 		send_relay(n, way->region, &to->key, b, sizeof(b));
 }
@@ -561,6 +573,7 @@ void world_start(struct node *n)
 		.ping_done = ping_told,
 		.https_probe = https_told,
 		.probe_data = n->w->no_questions ? NULL : probe_data,
+		.spare_wanted = spare_told,
 		.arg = n };
 	struct random rnd = { .fill = fill_random, .arg = n->w };
 	n->path = path_new(&n->key, &ops, &rnd);
@@ -578,13 +591,14 @@ void world_stop(struct node *n)
 	path_free(n->path);
 	n->path = NULL;
 	n->started = false;
+	n->spare.port = 0;
 	memset(n->connected, 0, sizeof(n->connected));
 }
 
 void world_move(struct node *n, int net, const char *address)
 {
 	n->net = net;
-	n->at.ip = parse(address);
+	n->at.ip = n->spare.ip = parse(address);
 	memset(n->connected, 0, sizeof(n->connected));
 	path_links_changed(n->path, n->w->now_ms, &n->at.ip, 1, n->at.port);
 	for (size_t i = 0; i < n->w->n_regions;

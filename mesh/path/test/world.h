@@ -13,7 +13,7 @@ enum { NODES_MAX = 4, ROUTERS_MAX = 8, REGIONS_MAX = 3, NETS_MAX = 12, INTERNET 
 struct nat_session {
 	struct endpoint in, remote, alias;
 	uint16_t port;
-	bool used, out;
+	bool used, out, own; /* own: the box itself is the inside */
 };
 struct router {
 	int inside, outside; /* nets */
@@ -21,6 +21,8 @@ struct router {
 	enum nat_map map;
 	enum nat_filter filter;
 	bool hairpin, udp_blocked;
+	/* It filters nothing of its own: what is for nobody inside is its own, and takes the outer flow. */
+	bool open;
 	struct nat_session sessions[SESSIONS_MAX];
 	size_t n_sessions;
 };
@@ -30,7 +32,7 @@ struct stats {
 struct node {
 	struct world *w;
 	int index, net;
-	struct endpoint at;
+	struct endpoint at, spare; /* its sockets; spare.port 0: not open */
 	struct path *path;
 	struct node_key key;
 	bool connected[REGIONS_MAX], connecting[REGIONS_MAX], started;

@@ -39,17 +39,20 @@ static void launch(struct side *s, bool relay, const uint8_t *p, size_t len)
 	memcpy(d->b, p, len);
 }
 
-static void udp_send(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+static void udp_send(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
+	(void)from;
 	struct side *s = arg;
 	if (endpoint_equal(to, &s->w->side[!s->self].at))
 		launch(s, false, p, len);
 }
 
-static void udp_send_batch(void *arg, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+static void udp_send_batch(
+	void *arg, enum path_socket from, const struct endpoint *to, struct pkt *const *pkts, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		udp_send(arg, to, pkt_data(pkts[i]), pkts[i]->len);
+		udp_send(arg, from, to, pkt_data(pkts[i]), pkts[i]->len);
 }
 
 static void relay_send(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
@@ -96,7 +99,7 @@ static void deliver(struct world *w)
 		pkt_reset(&p);
 		p.len = (uint16_t)d->len;
 		memcpy(pkt_data(&p), d->b, d->len);
-		dataplane_udp_received(&s->d, &p, &from->at, 1);
+		dataplane_udp_received(&s->d, PATH_MAIN, &p, &from->at, 1);
 	}
 	path_flush(s->path, w->now_ms);
 }

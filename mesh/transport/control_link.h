@@ -49,13 +49,17 @@ void h2_request_cancel(struct h2_request *r); /* RST_STREAM; no event after */
 struct control_server_link;
 struct h2_stream; /* one request being answered */
 struct control_server_ops {
-	/* Whole request (body <= 1 MiB, valid during the call). Answer with h2_respond*, now or later; s
-	 * stays valid until `stream_gone` or the end of the answer. */
+	/* Whole request (body <= 1 MiB, valid during the call; anybody has a machine key, so see charge).
+	 * Answer with h2_respond*, now or later; s stays valid until `stream_gone` or the end of the answer.
+	 */
 	void (*request)(void *arg, struct control_server_link *c, struct h2_stream *s, const char *method,
 		const char *path, const uint8_t *body, size_t len);
 	void (*stream_gone)(void *arg, struct h2_stream *s,
 		void *stream_data); /* reset or connection lost before the end */
 	void (*closed)(void *arg, struct control_server_link *c, void *link_data); /* freed after */
+	/* The link holds so many bytes more (requests that are not whole) or, negative, less. false: it may
+	 * not, and the request is refused. Must not close this link. NULL: no limit but that of one link. */
+	bool (*charge)(void *arg, struct control_server_link *c, void *link_data, long bytes);
 	void *arg;
 };
 /* From the upgrade callback of http_server for POST /ts2021: takes the stream over. NULL: answered with 400
@@ -80,6 +84,8 @@ void h2_respond(
 void h2_respond_begin(struct h2_stream *s, int status, const char *content_type);
 int h2_respond_chunk(struct h2_stream *s, const void *p, size_t len); /* queued; ERR_TOO_LARGE above 8 MiB */
 void h2_respond_end(struct h2_stream *s);
+/* Ends it though not all was sent; what waits for the other side's window is dropped. */
+void h2_respond_cut(struct h2_stream *s);
 
 /* --- framing of map messages: u32 LE length and one zstd frame each (or plain when the request asked none)
  * ------- */

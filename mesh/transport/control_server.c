@@ -47,15 +47,23 @@ struct control_server_link {
 /* ------------------------------------------------------------------------------------------------- life and
  * end */
 
+/* What it costs to hold more, or that it no longer does. */
+static bool charge(struct control_server_link *c, long bytes)
+{
+	return !c->ops.charge || c->ops.charge(c->ops.arg, c, c->data, bytes);
+}
+
 static void drop_body(struct h2_stream *s)
 {
 	s->link->bodies -= s->body.len;
+	(void)charge(s->link, -(long)s->body.len);
 	buf_wipe(&s->body);
 }
 
 static void stream_free(struct h2_stream *s)
 {
 	drop_body(s);
+	(void)charge(s->link, -(long)sizeof(*s));
 	buf_free(&s->out);
 	free(s);
 }
@@ -103,6 +111,7 @@ static void broken(void *arg, int code, const char *why)
 	h2_conn_enter(&c->conn);
 	lose_streams(c);
 	c->ops.closed(c->ops.arg, c, c->data);
+	c->data = NULL;
 	c->conn.dead = true;
 	h2_conn_leave(&c->conn);
 }
@@ -130,7 +139,7 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 	struct control_server_link *c = user;
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
-	struct h2_stream *s = calloc(1, sizeof(*s));
+	struct h2_stream *s = charge(c, sizeof(*s)) ? calloc(1, sizeof(*s)) : NULL;
 	if (!s)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	s->link = c;
@@ -174,10 +183,13 @@ static int on_chunk(
 	(void)flags;
 	if (!s || s->refused)
 		return 0;
-	if (len <= BODIES_CAP - c->bodies && buf_append(&s->body, p, len)) {
+	bool may = len <= BODIES_CAP - c->bodies && charge(c, (long)len);
+	if (may && buf_append(&s->body, p, len)) {
 		c->bodies += len;
 		return 0;
 	}
+	if (may)
+		(void)charge(c, -(long)len);
 	s->refused = true;
 	drop_body(s);
 	nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
@@ -427,6 +439,21 @@ void h2_respond_end(struct h2_stream *s)
 		return;
 	s->ended = true;
 	nghttp2_session_resume_data(c->conn.session, s->id);
+	h2_conn_pump(&c->conn);
+}
+
+void h2_respond_cut(struct h2_stream *s)
+{
+	struct control_server_link *c = s->link;
+	if (s->ended)
+		return;
+	if (!s->out.len) { /* all of it is on its way */
+		h2_respond_end(s);
+		return;
+	}
+	s->ended = true;
+	buf_free(&s->out);
+	nghttp2_submit_rst_stream(c->conn.session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
 	h2_conn_pump(&c->conn);
 }
 

@@ -1,9 +1,16 @@
 #include "mesh/control/server.h"
 
 #include "mesh/base/log.h"
+#include "mesh/control/config/config.h"
+#include "mesh/control/config/settings.h"
 #include "mesh/control/control.h"
+#include "mesh/control/fleet/registry.h"
+#include "mesh/control/http/web.h"
+#include "mesh/control/view/streams.h"
 #include "mesh/os/file.h"
+#include "mesh/os/loop.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/work.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,86 +25,87 @@ enum {
 	KEY_FILE_MAX = 4096
 };
 
-struct view_context server_view_context(struct server *s, uint16_t cap)
-{
-	return (struct view_context) { .fleet = &s->reg.fleet,
-		.set = &s->view,
-		.cache = s->cache,
-		.now_ms = clock_unix_ms(),
-		.viewer_cap = cap };
-}
+struct server {
+	struct loop *loop;
+	struct control_config cfg;
+	struct registry reg;
+	struct streams streams;
+	struct api api;
+	struct web web;
+	bool has_registry, has_streams;
+	struct settings *settings; /* counted */
+	struct machine_private noise_private;
+	struct machine_key noise_public;
+	struct loop_timer *tick, *stop, *save;
+	struct loop_signal *hup, *term, *intr;
+	bool json, stopping;
+	int exit_code;
+};
 
-/* --- changes --- */
+/* --- what the registry asks for, and tells --- */
 
-static void node_changed(void *arg, int64_t node, enum registry_change what)
+static void member_changed(
+	void *arg, const struct member *old, const struct member *now, enum registry_news what)
 {
 	struct server *s = arg;
-	if (what == CHANGE_IDENTITY) {
-		s->refilter = true;
-		policy_cache_fleet_changed(s->cache);
-	}
-	for (size_t i = 0; i < s->n_dirty; i++)
-		if (s->dirty[i] == node)
-			return;
-	if (s->n_dirty == SERVER_DIRTY_MAX)
-		s->rebuild = true;
-	else
-		s->dirty[s->n_dirty++] = node;
-	if (s->loop)
-		session_flush_later(s);
-}
-
-static void node_removed(void *arg, int64_t node)
-{
-	session_node_removed(arg, node);
+	if (s->has_registry)
+		streams_changed(&s->streams, old, now, what == NEWS_IDENTITY);
 }
 static void pending_decided(void *arg, const char *pending)
 {
-	web_decided(arg, pending);
+	machines_decided(&((struct server *)arg)->web.machines, pending);
 }
-
 static bool knows_tag(void *arg, const char *tag)
 {
-	return policy_knows_tag(((const struct server *)arg)->view.policy, tag);
+	return policy_knows_tag(((const struct server *)arg)->settings->policy, tag);
 }
 static bool owns_tag(void *arg, const char *tag, const char *user)
 {
-	return policy_owns_tag(((const struct server *)arg)->view.policy, tag, user);
+	return policy_owns_tag(((const struct server *)arg)->settings->policy, tag, user);
 }
-
 static bool approves(void *arg, const struct member *m, const struct prefix *route)
 {
 	const struct server *s = arg;
-	return policy_approves(s->view.policy, &s->reg.fleet, m, route);
+	return policy_approves(s->settings->policy, &s->reg.fleet, m, route);
+}
+static bool work(void *arg, void (*run)(void *x), void (*done)(void *x), void *x)
+{
+	return work_start(((struct server *)arg)->loop, run, done, x);
+}
+static void save_in(void *arg, uint64_t ms)
+{
+	loop_timer_set(((struct server *)arg)->save, ms);
+}
+static void save_due(void *arg)
+{
+	registry_save(&((struct server *)arg)->reg);
 }
 
-void server_tick(struct server *s)
+static void tick(void *arg)
 {
+	struct server *s = arg;
 	int64_t now = clock_unix_ms(), next = registry_tick(&s->reg, now);
 	int64_t delay = next == INT64_MAX || next - now > TICK_MAX_MS ? TICK_MAX_MS : next - now;
 	loop_timer_set(s->tick, delay > 0 ? (uint64_t)delay : 1);
 }
 
-static void tick_fired(void *arg)
+static void node_online(void *arg, int64_t node, bool online)
 {
-	server_tick(arg);
+	struct server *s = arg;
+	registry_online_set(&s->reg, node, online, clock_unix_ms());
+	if (!online)
+		tick(s); /* an ephemeral node may have a deadline now */
 }
 
 /* --- settings --- */
 
-static void use_settings(struct server *s, struct settings *new)
+static void use_settings(struct server *s, struct settings *fresh)
 {
 	struct settings *old = s->settings;
-	if (!old || memcmp(old->dns_hash, new->dns_hash, SETTINGS_HASH) != 0)
-		s->view.dns_version++;
-	if (!old || memcmp(old->derp_hash, new->derp_hash, SETTINGS_HASH) != 0)
-		s->view.derp_version++;
-	s->settings = new;
-	policy_cache_policy_changed(s->cache);
-	s->view.policy = new->policy;
-	s->view.dns = &new->dns;
-	s->view.derp = &new->derp;
-	settings_free(old);
+	s->settings = fresh;
+	if (s->has_streams)
+		streams_settings_set(&s->streams, fresh);
+	settings_put(old);
 }
 
 /* With the nodes that there are. */
@@ -108,32 +116,31 @@ static int test_policy(const struct server *s, const char *path, const struct po
 	return err ? err_say(eb, err, "policy %s:%s", path, why.text) : 0;
 }
 
-int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struct errbuf *eb)
+static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *eb)
 {
+	struct server *s = arg;
 	struct control_config fresh;
 	int err = config_read(s->cfg.file, &fresh, eb);
 	if (err)
 		return err;
-	config_fixed_differ(&s->cfg, &fresh, restart, SERVER_KEYS_TEXT);
+	config_fixed_differ(&s->cfg, &fresh, restart, API_KEYS_TEXT);
 	fresh.base_domain = s->cfg.base_domain;
 	struct settings_relay relay;
-	struct settings *new = settings_read(&fresh, derp_facts(s, &relay), eb);
-	if (new && (test_policy(s, fresh.policy_path, new->policy, eb) || web_renew(s, eb))) {
-		settings_free(new);
-		new = NULL;
+	struct settings *set = settings_read(&fresh, web_relay_facts(&s->web, &relay), eb);
+	if (set && (test_policy(s, fresh.policy_path, set->policy, eb) || web_renew(&s->web, eb))) {
+		settings_put(set);
+		set = NULL;
 	}
-	if (new) {
+	if (set) {
 		s->reg.c.ephemeral_ms = fresh.ephemeral_ms;
 		s->reg.c.expiry_ms = fresh.expiry_ms;
 		log_setup(fresh.log_level, fresh.log_json);
 	}
 	config_free(&fresh);
-	if (!new)
+	if (!set)
 		return eb->code;
-	use_settings(s, new);
-	server_tick(s);
-	s->rebuild = s->refilter = true;
-	session_flush_later(s);
+	use_settings(s, set);
+	tick(s);
 	log_info("reloaded %s: policy, DNS records and servers, DERP map, certificate", s->cfg.file);
 	if (*restart)
 		log_warn("%s: changed, but not before a restart: %s", s->cfg.file, restart);
@@ -143,9 +150,9 @@ int server_reload(struct server *s, char restart[static SERVER_KEYS_TEXT], struc
 static void hup_received(void *arg, int signo)
 {
 	struct errbuf eb = { 0 };
-	char restart[SERVER_KEYS_TEXT];
+	char restart[API_KEYS_TEXT];
 	(void)signo;
-	if (server_reload(arg, restart, &eb))
+	if (reload(arg, restart, &eb))
 		log_error("reload: %s; the settings stay as they were", eb.text);
 }
 
@@ -225,12 +232,13 @@ static int open_registry(struct server *s, struct errbuf *eb)
 		.secret = s->noise_private,
 		.ephemeral_ms = c->ephemeral_ms,
 		.expiry_ms = c->expiry_ms,
-		.ops = { .changed = node_changed,
-			.removed = node_removed,
+		.ops = { .changed = member_changed,
 			.decided = pending_decided,
 			.knows_tag = knows_tag,
 			.owns_tag = owns_tag,
 			.approves = approves,
+			.work = work,
+			.save_in = save_in,
 			.arg = s }
 	};
 	int err = make_folder_of(c->database_path, 0700, eb);
@@ -256,11 +264,6 @@ static int open_identity(struct server *s, struct errbuf *eb)
 	return err;
 }
 
-static void flush_due(void *arg)
-{
-	session_flush(arg);
-}
-
 static void stop_loop(void *arg)
 {
 	loop_stop(((struct server *)arg)->loop);
@@ -275,10 +278,8 @@ static void stop_received(void *arg, int signo)
 	}
 	log_info("stopping (signal %d)", signo);
 	s->stopping = true;
-	session_close_all(s);
-	derp_close(s);
-	web_close(s);
-	admin_close(s);
+	streams_close(&s->streams);
+	web_close(&s->web);
 	loop_timer_set(s->stop, STOP_MS); /* the last bytes may leave */
 }
 
@@ -287,14 +288,14 @@ static int open_loop(struct server *s, struct errbuf *eb)
 	s->loop = loop_new();
 	if (!s->loop)
 		return err_set(eb, -ENOMEM, "start");
-	s->tick = loop_timer_new(s->loop, tick_fired, s);
+	s->tick = loop_timer_new(s->loop, tick, s);
 	s->stop = loop_timer_new(s->loop, stop_loop, s);
-	s->flush = loop_timer_new(s->loop, flush_due, s);
+	s->save = loop_timer_new(s->loop, save_due, s);
 	s->hup = loop_signal_new(s->loop, SIGHUP, hup_received, s);
 	s->term = loop_signal_new(s->loop, SIGTERM, stop_received, s);
 	s->intr = loop_signal_new(s->loop, SIGINT, stop_received, s);
-	return s->tick && s->stop && s->flush && s->hup && s->term && s->intr ? 0
-									      : err_set(eb, -ENOMEM, "start");
+	return s->tick && s->stop && s->save && s->hup && s->term && s->intr ? 0
+									     : err_set(eb, -ENOMEM, "start");
 }
 
 /* Official clients that come back within two minutes take HTTPS at port 443 and nothing else, unless the host
@@ -320,7 +321,7 @@ static void warn_unused(void *arg, const char *sentence)
 static void say_ready(const struct server *s)
 {
 	char at[ENDPOINT_TEXT];
-	endpoint_format(&s->doors[0].at, at);
+	endpoint_format(&s->web.doors[0].at, at);
 	config_unused_each(&s->cfg, warn_unused, (void *)s);
 	if (!s->settings->derp.n_regions)
 		log_warn("no relay: without a DERP map (derp.paths) nodes behind hard NATs cannot reach each "
@@ -336,63 +337,73 @@ static void say_ready(const struct server *s)
 	fflush(stdout);
 }
 
+static int open_streams(struct server *s, struct errbuf *eb)
+{
+	int err = streams_open(
+		&s->streams, s->loop, &s->reg.fleet, &(struct streams_ops) { node_online, s }, eb);
+	s->has_streams = true;
+	if (!err)
+		streams_settings_set(&s->streams, s->settings);
+	return err;
+}
+
 /* The relay's region is known when its sockets are: their ports, and the pin of a certificate made here. */
 static int take_settings(struct server *s, struct errbuf *eb)
 {
 	struct settings_relay relay;
-	struct settings *set = settings_read(&s->cfg, derp_facts(s, &relay), eb);
+	struct settings *set = settings_read(&s->cfg, web_relay_facts(&s->web, &relay), eb);
 	if (!set)
 		return eb->code;
 	use_settings(s, set);
 	return 0;
 }
 
-static int start(struct server *s, const char *config, struct errbuf *eb)
+static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
-	uint64_t seed;
 	int err = config_read(config, &s->cfg, eb);
 	if (err)
 		return err;
 	log_setup(s->cfg.log_level, s->cfg.log_json);
-	random_system.fill(random_system.arg, &seed, sizeof(seed));
-	table_init(&s->sessions, sizeof(int64_t), seed);
-	s->view.base_domain = s->cfg.base_domain;
-	if (!(s->cache = policy_cache_new()))
-		return err_set(eb, -ENOMEM, "start");
-	if ((err = take_settings(s, eb)) || (err = open_identity(s, eb)))
+	if ((err = take_settings(s, eb)))
+		return err;
+	s->api = (struct api) { .reg = &s->reg,
+		.streams = &s->streams,
+		.cfg = &s->cfg,
+		.noise = &s->noise_public,
+		.reload = reload,
+		.arg = s };
+	if ((err = open_loop(s, eb)) || (err = open_streams(s, eb)) || (err = open_identity(s, eb)))
 		return err;
 	struct errbuf why = { 0 };
 	/* who may reach whom must not depend on whether a test still fits the nodes that there are */
 	if (test_policy(s, s->cfg.policy_path, s->settings->policy, &why))
 		log_error("%s; the rules are in force all the same", why.text);
-	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) || (err = open_loop(s, eb)) ||
-		(err = web_open(s, eb)) || (err = derp_open(s, eb)))
+	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) ||
+		(err = web_open(&s->web, s->loop, &s->api, &s->noise_private, eb)))
 		return err;
-	if (s->relay && (err = take_settings(s, eb)))
-		return err;
-	return admin_open(s, eb);
+	return s->web.relay ? take_settings(s, eb) : 0;
 }
 
 static void finish(struct server *s)
 {
 	s->stopping = true;
-	session_close_all(s);
-	derp_close(s);
-	web_close(s);
-	admin_close(s);
+	if (s->has_streams)
+		streams_close(&s->streams);
+	web_close(&s->web);
+	while (s->has_registry && registry_is_busy(&s->reg)) /* what was asked for is stored */
+		loop_run_once(s->loop);
 	if (s->has_registry)
 		registry_close(&s->reg);
 	loop_timer_free(s->tick);
 	loop_timer_free(s->stop);
-	loop_timer_free(s->flush);
+	loop_timer_free(s->save);
 	if (s->hup)
 		loop_signal_free(s->hup);
 	if (s->term)
 		loop_signal_free(s->term);
 	if (s->intr)
 		loop_signal_free(s->intr);
-	policy_cache_free(s->cache);
-	settings_free(s->settings);
+	settings_put(s->settings);
 	config_free(&s->cfg);
 	key_wipe(&s->noise_private, sizeof(s->noise_private));
 }
@@ -407,12 +418,11 @@ int server_run(const char *config, bool json)
 	}
 	sock_limit_raise(); /* every node holds a socket */
 	s->json = json;
-	s->doors[0].l.fd = s->doors[1].l.fd = s->admin.fd = -1;
-	if (start(s, config, &eb)) {
+	if (start_server(s, config, &eb)) {
 		log_error("%s", eb.text);
 		s->exit_code = CONTROL_FAILED;
 	} else {
-		server_tick(s);
+		tick(s);
 		say_ready(s);
 		loop_run(s->loop);
 	}

@@ -102,9 +102,9 @@ static void answered(void *arg, const struct http_head *head, const uint8_t *bod
 	struct ask *a = arg;
 	json_t *answer = json_loadb((const char *)body, len, 0, NULL);
 	const char *error = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
-	if (head->status == 200 && answer) {
-		print_answer(a->o, a->verb, answer);
-		a->code = CONTROL_OK;
+	if (answer && !json_object_get(answer, "error") && (head->status == 200 || head->status == 500)) {
+		print_answer(a->o, a->verb, answer); /* 500: of a server that is not well */
+		a->code = head->status == 200 ? CONTROL_OK : CONTROL_FAILED;
 	} else {
 		a->code = cli_complain(a->o, CONTROL_FAILED,
 			error ? error : "the server's answer makes no sense; are both of one version?");

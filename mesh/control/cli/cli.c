@@ -5,6 +5,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/control/control.h"
+#include "mesh/control/config/settings.h"
 #include "mesh/control/server.h"
 #include "mesh/os/file.h"
 #include <errno.h>
@@ -153,7 +154,7 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 		config_unused_each(&c, print_unused, &c);
 	if (s)
 		printf(o->json ? "{\"ok\":true}\n" : "%s: good\n", o->config);
-	settings_free(s);
+	settings_put(s);
 	config_free(&c);
 	return code;
 }

@@ -37,9 +37,15 @@ static bool hash_message(const struct ctl_map_response *m, uint8_t hash[static S
 	return ok;
 }
 
-void settings_free(struct settings *s)
+struct settings *settings_get(struct settings *s)
 {
-	if (!s)
+	s->refs++;
+	return s;
+}
+
+void settings_put(struct settings *s)
+{
+	if (!s || --s->refs)
 		return;
 	policy_free(s->policy);
 	arena_free(&s->mem);
@@ -54,21 +60,23 @@ struct settings *settings_read(
 		err_set(eb, -ENOMEM, "settings");
 		return NULL;
 	}
+	s->refs = 1;
+	s->base_domain = arena_strdup(&s->mem, c->base_domain);
 	struct ctl_map_response dns = { .dns = &s->dns, .control_time_ms = FLEET_NO_TIME };
 	struct ctl_map_response derp = { .derp_map = &s->derp, .control_time_ms = FLEET_NO_TIME };
 	struct config_records records = c->records;
 	if (read_policy(c->policy_path, &s->policy, eb) ||
 		config_derp_read(&c->derp_paths, &s->mem, &s->derp, eb) ||
 		(*c->records_path && config_records_read(c->records_path, &s->mem, &records, eb))) {
-		settings_free(s);
+		settings_put(s);
 		return NULL;
 	}
 	bool region = relay && !c->relay.no_region;
 	if ((region && !config_relay_region(c, &relay->at, &relay->stun, relay->pin, &s->mem, &s->derp)) ||
-		!config_dns(c, &records, &s->mem, &s->dns) || !hash_message(&dns, s->dns_hash) ||
-		!hash_message(&derp, s->derp_hash)) {
+		!s->base_domain || !config_dns(c, &records, &s->mem, &s->dns) ||
+		!hash_message(&dns, s->dns_hash) || !hash_message(&derp, s->derp_hash)) {
 		err_set(eb, -ENOMEM, "settings");
-		settings_free(s);
+		settings_put(s);
 		return NULL;
 	}
 	return s;

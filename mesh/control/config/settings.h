@@ -7,9 +7,12 @@
 
 enum { SETTINGS_HASH = 32 };
 
-/* Immutable; replaced as a whole at a reload. */
+/* Immutable; replaced as a whole at a reload. Counted: a node that has not been told of the new ones yet
+ * holds the old. */
 struct settings {
+	unsigned refs;
 	struct arena mem;
+	const char *base_domain; /* no dots at the ends */
 	struct ctl_dns dns;
 	struct ctl_derp_map derp;
 	struct policy *policy;
@@ -21,9 +24,10 @@ struct settings_relay {
 	struct endpoint at, stun; /* TLS; STUN, unset = none */
 	char pin[80];		  /* of the certificate made here; "" = one for everybody */
 };
-/* NULL with the sentence; free with settings_free. Needs no running server. relay: NULL = none runs. */
+/* NULL with the sentence; settings_put it. Needs no running server. relay: NULL = none runs. */
 struct settings *settings_read(
 	const struct control_config *c, const struct settings_relay *relay, struct errbuf *eb);
-void settings_free(struct settings *s); /* NULL is fine */
+struct settings *settings_get(struct settings *s);
+void settings_put(struct settings *s); /* NULL is fine */
 
 #endif

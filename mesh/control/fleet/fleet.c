@@ -58,6 +58,35 @@ static bool find_carries(struct member *m)
 	return m->carries.v;
 }
 
+static void host_put(struct member_host *h)
+{
+	if (!h || --h->refs)
+		return;
+	arena_free(&h->mem);
+	free(h);
+}
+
+/* The draft's own when it still says the same, else one made from the text; NULL when memory is short. */
+static struct member_host *host_of(const struct member *draft)
+{
+	struct member_host *h = draft->host;
+	if (h && draft->hostinfo_json == h->json) {
+		h->refs++;
+		return h;
+	}
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	h->refs = 1;
+	h->json = copy_text(&h->mem, draft->hostinfo_json);
+	if (h->json && *h->json)
+		(void)ctl_hostinfo_read(&h->mem, h->json, strlen(h->json), &h->info, NULL);
+	if (h->json)
+		return h;
+	host_put(h);
+	return NULL;
+}
+
 struct member *member_copy(const struct member *draft)
 {
 	struct member *m = malloc(sizeof(*m));
@@ -65,17 +94,18 @@ struct member *member_copy(const struct member *draft)
 		return NULL;
 	*m = *draft;
 	m->refs = 1;
-	m->written = NULL;
 	m->mem = (struct arena) { 0 };
 	m->name = copy_text(&m->mem, draft->name);
 	m->hostname = copy_text(&m->mem, draft->hostname);
-	m->hostinfo_json = copy_text(&m->mem, draft->hostinfo_json);
-	m->hostinfo = (struct ctl_hostinfo) { 0 };
-	if (m->hostinfo_json && *m->hostinfo_json)
-		(void)ctl_hostinfo_read(
-			&m->mem, m->hostinfo_json, strlen(m->hostinfo_json), &m->hostinfo, NULL);
-	if (!find_carries(m) || !copy_strings(&m->mem, &m->tags) || !copy_strings(&m->mem, &m->routes) ||
-		!copy_prefixes(&m->mem, &m->served) || !copy_endpoints(&m->mem, &m->endpoints)) {
+	m->host = host_of(draft);
+	if (m->host) {
+		m->hostinfo_json = m->host->json;
+		m->hostinfo = m->host->info;
+	}
+	if (!m->host || !find_carries(m) || !copy_strings(&m->mem, &m->tags) ||
+		!copy_strings(&m->mem, &m->routes) || !copy_prefixes(&m->mem, &m->served) ||
+		!copy_endpoints(&m->mem, &m->endpoints)) {
+		host_put(m->host);
 		arena_free(&m->mem);
 		free(m);
 		return NULL;
@@ -94,6 +124,7 @@ void member_put(const struct member *cm)
 	struct member *m = (struct member *)cm;
 	if (!m || --m->refs)
 		return;
+	host_put(m->host);
 	arena_free(&m->mem);
 	free(m);
 }
@@ -145,7 +176,7 @@ void fleet_init(struct fleet *f, uint64_t seed)
 	*f = (struct fleet) { 0 };
 	table_init(&f->by_key, sizeof(struct node_key), seed);
 	table_init(&f->by_machine, sizeof(struct machine_key), seed);
-	table_init(&f->by_address, sizeof(struct addr), seed);
+	table_init(&f->by_address, sizeof(((struct addr *)0)->b), seed);
 	table_init(&f->by_name, FLEET_LABEL, seed);
 	table_init(&f->next_suffix, FLEET_LABEL, seed);
 }
@@ -204,7 +235,7 @@ struct member *fleet_by_name(const struct fleet *f, const char *name)
 
 struct member *fleet_by_address(const struct fleet *f, const struct addr *a)
 {
-	return table_get(&f->by_address, a);
+	return table_get(&f->by_address, a->b);
 }
 
 struct member *fleet_of_machine(const struct fleet *f, const struct machine_key *k, size_t i)
@@ -254,9 +285,9 @@ static void drop_entries(struct fleet *f, const struct member *m, const struct m
 	drop_entry(&f->by_key, &m->key, m);
 	drop_entry(&f->by_name, name, m);
 	if (m->has_v4)
-		drop_entry(&f->by_address, &m->v4, m);
+		drop_entry(&f->by_address, m->v4.b, m);
 	if (m->has_v6)
-		drop_entry(&f->by_address, &m->v6, m);
+		drop_entry(&f->by_address, m->v6.b, m);
 	if (!other || !key_equal(m->machine.b, other->machine.b))
 		drop_machine(f, m);
 }
@@ -266,8 +297,8 @@ static bool add_entries(struct fleet *f, struct member *m)
 	char name[FLEET_LABEL];
 	name_key(m->name, name);
 	return table_put(&f->by_key, &m->key, m) && table_put(&f->by_name, name, m) &&
-	       (!m->has_v4 || table_put(&f->by_address, &m->v4, m)) &&
-	       (!m->has_v6 || table_put(&f->by_address, &m->v6, m)) && add_machine(f, m);
+	       (!m->has_v4 || table_put(&f->by_address, m->v4.b, m)) &&
+	       (!m->has_v6 || table_put(&f->by_address, m->v6.b, m)) && add_machine(f, m);
 }
 
 /* Room for one more of `size` bytes in a growing array; the array as it is now, or NULL. */

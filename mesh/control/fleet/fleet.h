@@ -20,6 +20,14 @@ struct user {
 	int64_t created_ms;
 };
 
+/* What the node says of its machine; shared by the copies of a member, as it changes seldom and is large. */
+struct member_host {
+	unsigned refs;
+	struct arena mem;
+	const char *json; /* "" = none */
+	struct ctl_hostinfo info;
+};
+
 struct member {
 	unsigned refs;
 	struct arena mem; /* all pointers below; empty in a draft */
@@ -34,6 +42,8 @@ struct member {
 	int32_t home_derp;
 	uint16_t cap;
 	struct ctl_endpoints endpoints;
+	struct member_host
+		*host; /* counted; what a draft has of it is taken when its text is hostinfo_json */
 	const char *hostinfo_json;    /* "" = none */
 	struct ctl_hostinfo hostinfo; /* of hostinfo_json; ignored in a draft */
 	struct ctl_strings tags;
@@ -41,9 +51,9 @@ struct member {
 	struct ctl_prefixes carries; /* those of them that it offers; found by member_copy */
 	struct ctl_prefixes served;  /* those of them that it offers and is the one to carry; not stored */
 	bool ephemeral, online;
-	bool renamed;				     /* by an admin: the host name no longer decides */
+	bool expired; /* its key, as far as the registry has looked; not stored */
+	bool renamed; /* by an admin: the host name no longer decides */
 	int64_t created_ms, last_seen_ms, expiry_ms; /* Unix; FLEET_NO_TIME = none */
-	const char *written; /* as a peer on the wire, kept from the first time it was; NULL in a draft */
 };
 
 /* A counted deep copy of a draft (a member on the stack whose pointers are borrowed); NULL when memory is

@@ -1,6 +1,12 @@
 /* Who may join and what is known of everyone who did: registration, keys, names, addresses, expiry. Holds the
- * fleet in memory and writes every change to the store first. Takes `now`, knows no socket.
- * tailscale-protocol.md 1.7. */
+ * fleet in memory. Takes `now`, knows no socket. tailscale-protocol.md 1.7.
+ *
+ * Changes are of two kinds. What a node is (it came, its name, user, tags, routes, expiry, keys) and what an
+ * admin made is *stored first*: the change waits in a queue, is decided by what is true when its turn comes,
+ * written where it may block, and only then in the fleet, told to peers and answered. One is on its way at a
+ * time, so their order is that of the calls, and none is decided by something that may still fail. What a
+ * node says of its whereabouts (endpoints, home relay, online) holds *at once* and is written behind, as
+ * often as it takes. */
 #ifndef RW_CONTROL_FLEET_REGISTRY_H
 #define RW_CONTROL_FLEET_REGISTRY_H
 
@@ -8,23 +14,31 @@
 #include "mesh/base/log.h"
 #include "mesh/control/fleet/alloc.h"
 #include "mesh/control/fleet/fleet.h"
+#include "mesh/control/fleet/keyring.h"
 #include "mesh/control/fleet/store.h"
 #include "mesh/proto/control.h"
 
-enum { REGISTRY_ID = 25, REGISTRY_PENDING_MAX = 4096 };
-enum registry_change {
-	CHANGE_LITTLE,	 /* endpoints, keys, home relay, online, host info of one node */
-	CHANGE_IDENTITY, /* a node came or went, or its user, tags, name, addresses or expiry changed */
+enum { REGISTRY_ID = 25, REGISTRY_PENDING_MAX = 4096, REGISTRY_KEY_TEXT = 96 };
+enum registry_news {
+	NEWS_LITTLE,   /* endpoints, keys, home relay, online, host info of one node */
+	NEWS_IDENTITY, /* a node came or went, or its user, tags, name, addresses, routes or expiry changed */
 };
 struct registry_ops {
-	void (*changed)(void *arg, int64_t node, enum registry_change what);
-	void (*removed)(void *arg, int64_t node);	 /* before CHANGE_IDENTITY of the same node */
+	/* The fleet is as told. old NULL: the node is new; now NULL: it has gone. Both are valid during the
+	 * call. */
+	void (*changed)(
+		void *arg, const struct member *old, const struct member *now, enum registry_news what);
 	void (*decided)(void *arg, const char *pending); /* somebody may wait for this id */
 	/* Of the rules in force: whether tag may be given at all, and by this user. NULL: yes; nobody. */
 	bool (*knows_tag)(void *arg, const char *tag);
 	bool (*owns_tag)(void *arg, const char *tag, const char *user);
 	/* The route (bits 0: an exit) that m offers needs no admin. NULL: it does. */
 	bool (*approves)(void *arg, const struct member *m, const struct prefix *route);
+	/* run(x) where it may block, then done(x) from the loop, later. false: neither is called. NULL: both
+	 * at once. */
+	bool (*work)(void *arg, void (*run)(void *x), void (*done)(void *x), void *x);
+	/* Calls registry_save after that time; again replaces. NULL: its owner does by itself. */
+	void (*save_in)(void *arg, uint64_t ms);
 	void *arg;
 };
 struct registry_config {
@@ -38,27 +52,66 @@ struct registry_config {
 	uint64_t expiry_ms;    /* logins of untagged nodes end after that; 0 = never */
 	struct registry_ops ops;
 };
+
+/* How a change ended; all of it is valid during the call. */
+struct registry_result {
+	int err;	  /* 0, or a code */
+	bool unsaved;	  /* err, and the reason is the database: the same may be asked again */
+	const char *text; /* the sentence of err */
+	int64_t id;	  /* of the node, user or key that was changed or made */
+	const char *key;  /* the text of a key that was made; not kept anywhere */
+};
+/* Whoever began a change. The caller's, and must stay until done was called (from the loop, once, perhaps
+ * inside the call that began it) or registry_wait_cancel was. */
+struct registry_wait {
+	void (*done)(void *arg, const struct registry_result *res);
+	void *arg;
+	struct change *change; /* the registry's; NULL = over */
+};
+void registry_wait_cancel(struct registry_wait *w); /* the change itself goes on */
+
 struct registry {
 	struct fleet fleet;
-	struct store *store;
+	struct keyring keys;
+	struct store *store; /* only what runs in ops.work touches it */
 	struct registry_config c;
-	struct pending *pending; /* list of registrations that wait for an admin */
+	struct change *busy, *first, **end; /* the change that is being written, and those behind it */
+	size_t n_waiting;
+	bool stepping;
+	int64_t next_address;			/* where the search for a free one begins */
+	struct id_list unsaved;			/* nodes of which the database has an older record */
+	bool saving;				/* a change that writes them waits or is on its way */
+	uint64_t save_pause_ms;			/* before the next try; 0 = the last one went well */
+	struct table carriers;			/* prefix -> struct carriers */
+	struct table pending_by_id;		/* -> struct pending */
+	struct pending *pending, **pending_end; /* registrations that wait for an admin, oldest first */
 	size_t n_pending;
 	int64_t ticked_ms, since_ms;	 /* the last tick and the first: nobody was seen before that */
 	struct log_limit refused, asked; /* strangers cause these lines */
-	struct log_limit unsaved;
-	char trouble[384]; /* why the last change of a node was not saved; "" when it was */
+	struct log_limit unsaved_said;
+	char trouble[384]; /* why the last change was not saved; "" when it was */
 };
 
 int registry_open(struct registry *r, const struct registry_config *c, struct errbuf *eb);
+/* Not while registry_is_busy. What is not saved yet is tried once more. */
 void registry_close(struct registry *r);
+/* A change waits or is being written: ops.work has still to call done. */
+bool registry_is_busy(const struct registry *r);
+/* Writes what nodes said of themselves and could not be written before. */
+void registry_save(struct registry *r);
+/* Writes a little and is told whether it could. */
+void registry_probe(struct registry *r, int64_t now_ms, struct registry_wait *w);
 
-enum registry_verdict { REGISTRY_ANSWER, REGISTRY_WAIT };
-/* WAIT: the followup is not decided; ask again when ops.decided(pending) comes. Refusals are answers with
- * Error. */
+enum registry_verdict {
+	REGISTRY_ANSWER, /* *out is it; refusals are answers with Error */
+	REGISTRY_WAIT,	 /* the followup is not decided; ask again when ops.decided(pending) comes */
+	REGISTRY_STORE,	 /* w is told: ask again when it went well, else see registry_refusal */
+};
 enum registry_verdict registry_register(struct registry *r, const struct ctl_register_request *rq,
 	const struct machine_key *machine, int64_t now_ms, struct arena *a, struct ctl_register_response *out,
-	char pending[static REGISTRY_ID]);
+	char pending[static REGISTRY_ID], struct registry_wait *w);
+/* The answer to a registration that was refused while it was stored. */
+void registry_refusal(const struct registry_result *res, struct arena *a, struct ctl_register_response *out);
 
 /* Facts from a map request. Returns the node, or NULL: unknown node key, or not from that machine. */
 const struct member *registry_map_received(struct registry *r, const struct ctl_map_request *rq,
@@ -68,29 +121,29 @@ void registry_online_set(struct registry *r, int64_t node, bool online, int64_t 
  * need. */
 int64_t registry_tick(struct registry *r, int64_t now_ms);
 
-/* --- admin --- */
-int registry_user_create(
-	struct registry *r, const char *name, int64_t now_ms, struct user *out, struct errbuf *eb);
-int registry_user_destroy(struct registry *r, const char *name, struct errbuf *eb);
+/* --- admin: each tells w, which may be NULL --- */
+void registry_user_create(struct registry *r, const char *name, int64_t now_ms, struct registry_wait *w);
+void registry_user_destroy(struct registry *r, const char *name, struct registry_wait *w);
 struct preauth_wish {
 	const char *user;
 	bool create_user, reusable, ephemeral;
 	uint64_t lifetime_ms; /* 0 = never expires */
 	const char *tags;     /* "tag:a,tag:b" or "" */
 };
-enum { REGISTRY_KEY_TEXT = 96 };
-/* The key itself goes to text and is not kept. */
-int registry_preauth_create(struct registry *r, const struct preauth_wish *w, int64_t now_ms,
-	char text[static REGISTRY_KEY_TEXT], struct preauth *out, struct errbuf *eb);
-int registry_approve(struct registry *r, const char *pending, const char *user, int64_t now_ms, int64_t *node,
-	struct errbuf *eb);
-int registry_node_delete(struct registry *r, int64_t node, struct errbuf *eb);
-int registry_node_expire(struct registry *r, int64_t node, int64_t at_ms, struct errbuf *eb);
-int registry_node_rename(struct registry *r, int64_t node, const char *label, struct errbuf *eb);
-int registry_node_tag(struct registry *r, int64_t node, const char *tags, struct errbuf *eb);
+/* The key itself goes to the result and is not kept. */
+void registry_preauth_create(
+	struct registry *r, const struct preauth_wish *wish, int64_t now_ms, struct registry_wait *w);
+void registry_preauth_expire(struct registry *r, int64_t id, int64_t now_ms, struct registry_wait *w);
+void registry_approve(
+	struct registry *r, const char *pending, const char *user, int64_t now_ms, struct registry_wait *w);
+void registry_node_delete(struct registry *r, int64_t node, struct registry_wait *w);
+void registry_node_expire(
+	struct registry *r, int64_t node, int64_t at_ms, int64_t now_ms, struct registry_wait *w);
+void registry_node_rename(struct registry *r, int64_t node, const char *label, struct registry_wait *w);
+void registry_node_tag(struct registry *r, int64_t node, const char *tags, struct registry_wait *w);
 /* The approved routes of a node, all of them: "10.0.0.0/8,192.0.2.0/24"; "" = none. */
-int registry_node_routes(
-	struct registry *r, int64_t node, const char *routes, int64_t now_ms, struct errbuf *eb);
+void registry_node_routes(struct registry *r, int64_t node, const char *routes, struct registry_wait *w);
+
 struct pending_info {
 	const char *id, *hostname, *os;
 	int64_t since_ms;

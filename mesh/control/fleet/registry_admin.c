@@ -1,29 +1,17 @@
-/* What an admin may change. */
+/* What an admin may change: users and auth keys. */
 #include "mesh/control/fleet/registry_inner.h"
 
-#include "mesh/base/log.h"
+#include "mesh/base/noise.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static int write_user(struct registry *r, struct user *u, struct errbuf *eb)
-{
-	int err = store_begin(r->store, true, eb);
-	if (err)
-		return err;
-	if ((err = store_user_add(r->store, u, eb))) {
-		store_rollback(r->store);
-		return err;
-	}
-	return store_commit(r->store, eb);
-}
+/* --- users --- */
 
-int registry_user_create(
-	struct registry *r, const char *name, int64_t now_ms, struct user *out, struct errbuf *eb)
+static int check_user_name(const struct registry *r, const char *name, struct errbuf *eb)
 {
-	struct user u = { .created_ms = now_ms };
 	size_t len = strlen(name);
-	if (!len || len >= sizeof(u.name) ||
+	if (!len || len >= FLEET_USER_NAME ||
 		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@+") != len)
 		return err_say(eb, -EINVAL,
 			"\"%.64s\" is not a good user name: letters, digits and . - _ + @ only", name);
@@ -34,37 +22,88 @@ int registry_user_create(
 			name);
 	if (fleet_user_named(&r->fleet, name))
 		return err_say(eb, -EEXIST, "user \"%s\" exists already", name);
-	memcpy(u.name, name, len + 1);
-	int err = write_user(r, &u, eb);
-	if (err)
-		return err;
-	if (!fleet_user_put(&r->fleet, &u))
-		return err_set(eb, -ENOMEM, "create a user");
-	*out = u;
 	return 0;
 }
 
-int registry_user_destroy(struct registry *r, const char *name, struct errbuf *eb)
+static int user_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
-	const struct user *u = fleet_user_named(&r->fleet, name);
-	if (!u)
-		return err_say(eb, -ENOENT, "no user \"%s\": `users list` shows them", name);
-	int64_t id = u->id;
-	for (size_t i = 0; i < r->fleet.n; i++)
-		if (r->fleet.v[i]->user == id)
-			return err_say(eb, -EBUSY, "user \"%s\" still has nodes (%s): delete them first",
-				name, r->fleet.v[i]->name);
-	int err = store_begin(r->store, true, eb);
+	int err = check_user_name(r, c->text, eb);
 	if (err)
 		return err;
-	if ((err = store_user_delete(r->store, id, eb))) {
-		store_rollback(r->store);
-		return err;
-	}
-	if ((err = store_commit(r->store, eb)))
-		return err;
-	fleet_user_remove(&r->fleet, id);
+	c->user.created_ms = c->now_ms;
+	memcpy(c->user.name, c->text, strlen(c->text) + 1);
 	return 0;
+}
+
+static int user_write(struct store *s, struct change *c, struct errbuf *eb)
+{
+	return store_user_add(s, &c->user, eb);
+}
+
+static int user_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	c->id = c->user.id;
+	return fleet_user_put(&r->fleet, &c->user) ? 0 : err_set(eb, -ENOMEM, "create a user");
+}
+
+static const struct change_kind user_kind = {
+	.prepare = user_prepare, .write = user_write, .publish = user_publish
+};
+
+void registry_user_create(struct registry *r, const char *name, int64_t now_ms, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &user_kind, w);
+	if (!c)
+		return;
+	c->now_ms = now_ms;
+	c->text = arena_strdup(&c->mem, name);
+	registry_change_submit(c);
+}
+
+static int destroy_prepare(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	const struct user *u = fleet_user_named(&r->fleet, c->text);
+	if (!u)
+		return err_say(eb, -ENOENT, "no user \"%s\": `users list` shows them", c->text);
+	c->id = u->id;
+	for (size_t i = 0; i < r->fleet.n; i++)
+		if (r->fleet.v[i]->user == u->id)
+			return err_say(eb, -EBUSY, "user \"%s\" still has nodes (%s): delete them first",
+				c->text, r->fleet.v[i]->name);
+	return 0;
+}
+
+static int destroy_write(struct store *s, struct change *c, struct errbuf *eb)
+{
+	return store_user_delete(s, c->id, eb);
+}
+
+static int destroy_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	(void)eb;
+	keyring_drop_user(&r->keys, c->id);
+	fleet_user_remove(&r->fleet, c->id);
+	return 0;
+}
+
+static const struct change_kind destroy_kind = {
+	.prepare = destroy_prepare, .write = destroy_write, .publish = destroy_publish
+};
+
+void registry_user_destroy(struct registry *r, const char *name, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &destroy_kind, w);
+	if (!c)
+		return;
+	c->text = arena_strdup(&c->mem, name);
+	registry_change_submit(c);
+}
+
+/* --- auth keys --- */
+
+void registry_auth_hash(const char *key, uint8_t hash[static STORE_HASH])
+{
+	blake2s_hash(&(struct noise_part) { key, strlen(key) }, 1, hash);
 }
 
 /* 12 characters to tell keys apart, 64 of secret; 6 bits each. */
@@ -83,123 +122,105 @@ static void make_key(const struct random *rnd, char text[static REGISTRY_KEY_TEX
 	key_wipe(bytes, sizeof(bytes));
 }
 
-int registry_tags_check(const struct registry *r, const char *tags, struct errbuf *eb)
+static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
-	struct arena a = { 0 };
-	struct ctl_strings list;
-	int err = 0;
-	registry_tags_split(&a, tags, &list);
-	for (size_t i = 0; i < list.n && !err; i++) {
-		if (strncmp(list.v[i], "tag:", 4) != 0 || !fleet_label_valid(list.v[i] + 4))
-			err = err_say(eb, -EINVAL,
-				"\"%.64s\" is not a tag: write it as tag:name with a-z, 0-9 and -",
-				list.v[i]);
-		else if (r->c.ops.knows_tag && !r->c.ops.knows_tag(r->c.ops.arg, list.v[i]))
-			err = err_say(eb, -EINVAL,
-				"%.64s is not in the policy's \"tagOwners\": add it there and reload",
-				list.v[i]);
-	}
-	arena_free(&a);
-	return err;
-}
-
-static int check_wish(
-	struct registry *r, const struct preauth_wish *w, int64_t now_ms, int64_t *user, struct errbuf *eb)
-{
-	struct user fresh = { 0 };
-	const struct user *u;
-	if (!w->user || !*w->user)
+	const struct preauth_wish *w = &c->wish;
+	struct preauth *k = &c->key;
+	if (!*w->user)
 		return err_say(eb, -EINVAL, "whose key? say --user NAME");
 	if (strlen(w->tags) >= STORE_TAGS)
 		return err_say(eb, -EINVAL, "too many tags for one key");
 	int err = registry_tags_check(r, w->tags, eb);
 	if (err)
 		return err;
-	u = fleet_user_named(&r->fleet, w->user);
+	const struct user *u = fleet_user_named(&r->fleet, w->user);
 	if (!u && !w->create_user)
 		return err_say(eb, -ENOENT,
 			"no user \"%s\": make it with `ropewalk-control users create %s`, or add "
 			"--create-user",
 			w->user, w->user);
-	if (!u && (err = registry_user_create(r, w->user, now_ms, &fresh, eb)))
+	c->text = w->user;
+	if (!u && (err = user_prepare(r, c, eb)))
 		return err;
-	*user = u ? u->id : fresh.id;
-	return 0;
-}
-
-int registry_preauth_create(struct registry *r, const struct preauth_wish *w, int64_t now_ms,
-	char text[static REGISTRY_KEY_TEXT], struct preauth *out, struct errbuf *eb)
-{
-	struct preauth k = { .reusable = w->reusable,
+	*k = (struct preauth) { .user = u ? u->id : 0,
+		.reusable = w->reusable,
 		.ephemeral = w->ephemeral,
-		.created_ms = now_ms,
-		.expiry_ms = w->lifetime_ms ? now_ms + (int64_t)w->lifetime_ms : FLEET_NO_TIME };
-	int err = check_wish(r, w, now_ms, &k.user, eb);
-	if (err)
-		return err;
-	make_key(r->c.rnd, text);
-	registry_auth_hash(text, k.hash);
-	snprintf(k.prefix, sizeof(k.prefix), "%.12s", text + strlen("hskey-auth-"));
-	snprintf(k.tags, sizeof(k.tags), "%s", w->tags);
-	if ((err = store_begin(r->store, true, eb)))
-		return err;
-	if ((err = store_preauth_add(r->store, &k, eb))) {
-		store_rollback(r->store);
-		return err;
-	}
-	if ((err = store_commit(r->store, eb)))
-		return err;
-	*out = k;
+		.created_ms = c->now_ms,
+		.expiry_ms = w->lifetime_ms ? c->now_ms + (int64_t)w->lifetime_ms : FLEET_NO_TIME,
+		.tags = w->tags };
+	make_key(r->c.rnd, c->key_text);
+	registry_auth_hash(c->key_text, k->hash);
+	snprintf(k->prefix, sizeof(k->prefix), "%.12s", c->key_text + strlen("hskey-auth-"));
 	return 0;
 }
 
-static int find_node(const struct registry *r, int64_t node, struct member *draft, struct errbuf *eb)
+/* With the user, when it is new. */
+static int preauth_write(struct store *s, struct change *c, struct errbuf *eb)
 {
-	const struct member *m = fleet_by_id(&r->fleet, node);
-	if (!m)
-		return err_say(eb, -ENOENT, "no node %lld: `nodes list` shows the numbers", (long long)node);
-	*draft = *m;
+	int err = *c->user.name ? store_user_add(s, &c->user, eb) : 0;
+	if (err)
+		return err;
+	if (*c->user.name)
+		c->key.user = c->user.id;
+	return store_preauth_add(s, &c->key, eb);
+}
+
+static int preauth_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	c->id = c->key.id;
+	if ((*c->user.name && !fleet_user_put(&r->fleet, &c->user)) || !keyring_add(&r->keys, &c->key))
+		return err_set(eb, -ENOMEM, "create an auth key");
 	return 0;
 }
 
-int registry_node_expire(struct registry *r, int64_t node, int64_t at_ms, struct errbuf *eb)
+static const struct change_kind preauth_kind = {
+	.prepare = preauth_prepare, .write = preauth_write, .publish = preauth_publish
+};
+
+void registry_preauth_create(
+	struct registry *r, const struct preauth_wish *wish, int64_t now_ms, struct registry_wait *w)
 {
-	struct member draft;
-	int err = find_node(r, node, &draft, eb);
-	if (err)
-		return err;
-	draft.expiry_ms = at_ms;
-	return registry_replace(r, &draft, true, CHANGE_IDENTITY, eb);
+	struct change *c = registry_change_new(r, &preauth_kind, w);
+	if (!c)
+		return;
+	c->now_ms = now_ms;
+	c->wish = *wish;
+	c->wish.user = arena_strdup(&c->mem, wish->user ? wish->user : "");
+	c->wish.tags = arena_strdup(&c->mem, wish->tags);
+	registry_change_submit(c);
 }
 
-int registry_node_rename(struct registry *r, int64_t node, const char *label, struct errbuf *eb)
+static int expire_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
-	struct member draft;
-	int err = find_node(r, node, &draft, eb);
-	const struct member *other = fleet_by_name(&r->fleet, label);
-	if (err)
-		return err;
-	if (!fleet_label_valid(label))
-		return err_say(eb, -EINVAL,
-			"\"%.64s\" is not a name: a-z, 0-9 and - inside, at most 63 characters", label);
-	if (other && other->id != node)
-		return err_say(eb, -EEXIST, "node %lld has that name already", (long long)other->id);
-	draft.name = label;
-	draft.renamed = true;
-	return registry_replace(r, &draft, true, CHANGE_IDENTITY, eb);
+	return keyring_by_id(&r->keys, c->id)
+		       ? 0
+		       : err_say(eb, -ENOENT, "no such auth key: `preauthkeys list` shows the numbers");
 }
 
-int registry_node_tag(struct registry *r, int64_t node, const char *tags, struct errbuf *eb)
+static int expire_write(struct store *s, struct change *c, struct errbuf *eb)
 {
-	struct member draft;
-	struct arena a = { 0 };
-	int err = find_node(r, node, &draft, eb);
-	if (!err)
-		err = registry_tags_check(r, tags, eb);
-	if (err)
-		return err;
-	registry_tags_split(&a, tags, &draft.tags);
-	err = registry_replace(r, &draft, true, CHANGE_IDENTITY, eb);
-	arena_free(&a);
-	return err;
+	return store_preauth_expire(s, c->id, c->now_ms, eb);
+}
+
+static int expire_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	struct preauth *k = keyring_by_id(&r->keys, c->id);
+	(void)eb;
+	if (k)
+		k->expiry_ms = c->now_ms;
+	return 0;
+}
+
+static const struct change_kind expire_kind = {
+	.prepare = expire_prepare, .write = expire_write, .publish = expire_publish
+};
+
+void registry_preauth_expire(struct registry *r, int64_t id, int64_t now_ms, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &expire_kind, w);
+	if (!c)
+		return;
+	c->id = id;
+	c->now_ms = now_ms;
+	registry_change_submit(c);
 }

@@ -1,60 +1,82 @@
-/* Subnets and exits: who offers them, what an admin approved, and which node carries each. */
+/* Subnets and exits: who offers them, what an admin approved, and which node carries each. Of several that
+ * could carry a subnet one does: one that is online, the oldest of these. An exit is carried by everybody who
+ * may. */
 #include "mesh/control/fleet/registry_inner.h"
 
 #include "mesh/base/log.h"
-#include "mesh/base/text.h"
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { ROUTES_MAX = 256 };
+enum { ROUTES_MAX = 256, NET_KEY = sizeof(((struct addr *)0)->b) + 1 };
 
-static bool offers(const struct member *m, const struct prefix *p)
+/* Who could carry one subnet, and who does. */
+struct carriers {
+	uint8_t key[NET_KEY];
+	struct id_list ids;
+	int64_t chosen; /* 0 = nobody */
+};
+
+static void net_key(const struct prefix *p, uint8_t out[static NET_KEY])
 {
-	const struct ctl_prefixes *o = &m->hostinfo.routable_ips;
-	for (size_t i = 0; i < o->n; i++) {
-		struct prefix have = o->v[i];
-		prefix_mask(&have);
-		if (prefix_equal(&have, p))
-			return true;
-	}
-	return false;
+	memcpy(out, p->ip.b, NET_KEY - 1);
+	out[NET_KEY - 1] = p->bits;
 }
 
-static bool is_approved(const struct member *m, const char *route)
+/* How many of what it carries it may: all, while its key is good. NULL is fine. */
+static size_t possible_of(const struct member *m)
 {
-	for (size_t i = 0; i < m->routes.n; i++)
-		if (!strcmp(m->routes.v[i], route))
-			return true;
-	return false;
+	size_t n = m && !m->expired ? m->carries.n : 0;
+	return n < ROUTES_MAX ? n : ROUTES_MAX;
 }
 
-/* Of several that could carry a subnet one does: one that is online, the oldest of these. */
-static bool is_first(const struct registry *r, const struct member *m, const char *route,
-	const struct prefix *p, int64_t now_ms)
+static struct carriers *carriers_of(struct registry *r, const struct prefix *p, bool make)
 {
-	for (size_t i = 0; i < r->fleet.n; i++) {
-		const struct member *o = r->fleet.v[i];
-		if (o->id == m->id || member_is_expired(o, now_ms) || !is_approved(o, route) || !offers(o, p))
-			continue;
-		if (o->online == m->online ? o->id < m->id : o->online)
-			return false;
-	}
-	return true;
+	uint8_t key[NET_KEY];
+	net_key(p, key);
+	struct carriers *c = table_get(&r->carriers, key);
+	if (c || !make)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	memcpy(c->key, key, NET_KEY);
+	if (table_put(&r->carriers, key, c))
+		return c;
+	free(c);
+	return NULL;
 }
 
-static void find_served(
-	const struct registry *r, const struct member *m, int64_t now_ms, struct ctl_prefixes *out)
+static void free_carriers(struct registry *r, struct carriers *c)
 {
-	for (size_t i = 0; i < m->routes.n && out->n < ROUTES_MAX && !member_is_expired(m, now_ms); i++) {
-		struct prefix p;
-		if (prefix_parse(m->routes.v[i], &p) && offers(m, &p) &&
-			(!p.bits || is_first(r, m, m->routes.v[i], &p, now_ms)))
-			out->v[out->n++] = p;
-	}
+	table_remove(&r->carriers, c->key);
+	id_list_clear(&c->ids);
+	free(c);
 }
 
-static bool same(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
+void registry_routes_init(struct registry *r, uint64_t seed)
+{
+	table_init(&r->carriers, NET_KEY, seed);
+}
+
+void registry_routes_free(struct registry *r)
+{
+	struct carriers *c;
+	size_t at = 0;
+	while ((c = table_next(&r->carriers, &at)))
+		free_carriers(r, c);
+	table_fini(&r->carriers);
+}
+
+static int64_t choose(const struct registry *r, const struct carriers *c)
+{
+	for (size_t i = 0; i < c->ids.n; i++)
+		if (fleet_by_id(&r->fleet, c->ids.v[i])->online)
+			return c->ids.v[i];
+	return c->ids.n ? c->ids.v[0] : 0;
+}
+
+static bool same_prefixes(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
 {
 	if (a->n != b->n)
 		return false;
@@ -64,94 +86,129 @@ static bool same(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
 	return true;
 }
 
-/* What the policy lets it carry without an admin. */
-static void approve_offered(struct registry *r, const struct member *m)
+/* What the node carries, as its record and its peers are told. */
+static void settle_member(struct registry *r, int64_t id)
+{
+	const struct member *m = id ? fleet_by_id(&r->fleet, id) : NULL;
+	struct prefix room[ROUTES_MAX];
+	struct ctl_prefixes served = { .v = room };
+	struct errbuf eb = { 0 };
+	for (size_t i = 0; i < possible_of(m); i++) {
+		const struct prefix *p = &m->carries.v[i];
+		const struct carriers *c = carriers_of(r, p, false);
+		if (!p->bits || (c && c->chosen == id))
+			room[served.n++] = *p;
+	}
+	if (!m || same_prefixes(&served, &m->served))
+		return;
+	struct member draft = *m;
+	draft.served = served;
+	if (registry_publish(r, &draft, NEWS_IDENTITY, &eb))
+		log_error("%s: its routes", eb.text);
+}
+
+/* Who carries it is decided anew; who has lost or got it is told. */
+static void settle_net(struct registry *r, const struct prefix *p)
+{
+	struct carriers *c = carriers_of(r, p, false);
+	if (!c)
+		return;
+	int64_t before = c->chosen, after = choose(r, c);
+	c->chosen = after;
+	if (!c->ids.n)
+		free_carriers(r, c);
+	if (before == after)
+		return;
+	settle_member(r, before);
+	settle_member(r, after);
+}
+
+/* --- what needs no admin --- */
+
+static bool has_route(const struct ctl_strings *routes, const char *text)
+{
+	for (size_t i = 0; i < routes->n; i++)
+		if (!strcmp(routes->v[i], text))
+			return true;
+	return false;
+}
+
+/* The next offered route, from *at, that the policy approves and that is not approved yet, as text. */
+static bool next_approval(const struct registry *r, const struct member *m, const struct ctl_strings *routes,
+	size_t *at, char text[static PREFIX_TEXT])
 {
 	const struct ctl_prefixes *offered = &m->hostinfo.routable_ips;
-	struct arena a = { 0 };
-	struct errbuf eb = { 0 };
-	struct member draft = *m;
+	while (r->c.ops.approves && *at < offered->n && routes->n < ROUTES_MAX) {
+		struct prefix p = offered->v[(*at)++];
+		prefix_mask(&p);
+		if (!has_route(routes, prefix_format(&p, text)) && r->c.ops.approves(r->c.ops.arg, m, &p))
+			return true;
+	}
+	return false;
+}
+
+static int approve_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
+{
+	const struct ctl_strings had = draft->routes;
 	char text[PREFIX_TEXT];
-	draft.routes.v = arena_array(&a, m->routes.n + offered->n, sizeof(*draft.routes.v));
-	if (draft.routes.v && m->routes.n)
-		memcpy(draft.routes.v, m->routes.v, m->routes.n * sizeof(*draft.routes.v));
-	for (size_t i = 0; i < offered->n && draft.routes.v && draft.routes.n < ROUTES_MAX; i++) {
-		struct prefix p = offered->v[i];
-		prefix_mask(&p);
-		if (!is_approved(&draft, prefix_format(&p, text)) && r->c.ops.approves(r->c.ops.arg, m, &p))
-			draft.routes.v[draft.routes.n++] = arena_strdup(&a, text);
-	}
-	if (!a.failed && draft.routes.n > m->routes.n) {
-		int64_t id = m->id;
-		if (registry_replace(r, &draft, true, CHANGE_IDENTITY, &eb))
-			log_error("node %lld: its routes are not approved: %s", (long long)id, eb.text);
-		else
-			log_info("node %lld: routes approved by the policy", (long long)id);
-	}
-	arena_free(&a);
+	size_t at = 0, most = had.n + draft->hostinfo.routable_ips.n;
+	struct ctl_strings all = { .v = arena_array(&c->mem, most, sizeof(*all.v)) };
+	for (size_t i = 0; i < had.n && all.v; i++)
+		all.v[all.n++] = had.v[i];
+	while (all.v && next_approval(r, draft, &all, &at, text))
+		all.v[all.n++] = arena_strdup(&c->mem, text);
+	if (c->mem.failed)
+		return err_set(eb, -ENOMEM, "approve routes");
+	draft->routes = all;
+	return 0;
+}
+static const struct change_kind approve_kind = { .edit = approve_edit };
+
+void registry_routes_approve(struct registry *r, const struct member *m)
+{
+	char text[PREFIX_TEXT];
+	size_t at = 0;
+	if (!next_approval(r, m, &m->routes, &at, text) || registry_change_find(r, &approve_kind, m->id))
+		return;
+	struct change *c = registry_change_new(r, &approve_kind, NULL);
+	if (!c)
+		return;
+	c->id = m->id;
+	log_info("node %lld: the policy approves %s", (long long)m->id, text);
+	registry_change_submit(c);
 }
 
-void registry_routes_settle(struct registry *r, int64_t now_ms)
+/* --- a member has changed --- */
+
+static void leave_carriers(struct registry *r, const struct member *old)
 {
-	for (size_t i = 0; i < r->fleet.n; i++) {
-		const struct member *m = r->fleet.v[i];
-		struct prefix room[ROUTES_MAX];
-		struct ctl_prefixes served = { .v = room };
-		if (m->hostinfo.routable_ips.n && r->c.ops.approves) {
-			approve_offered(r, m);
-			m = r->fleet.v[i];
-		}
-		if (!m->routes.n && !m->served.n)
-			continue;
-		find_served(r, m, now_ms, &served);
-		if (same(&served, &m->served))
-			continue;
-		struct member draft = *m;
-		draft.served = served;
-		struct member *fresh = member_copy(&draft);
-		int64_t id = m->id;
-		if (!fresh || !fleet_put(&r->fleet, fresh))
-			log_error("node %lld: no memory for its routes", (long long)id);
-		else if (r->c.ops.changed)
-			r->c.ops.changed(r->c.ops.arg, id, CHANGE_IDENTITY);
+	for (size_t i = 0; i < possible_of(old); i++) {
+		struct carriers *c = carriers_of(r, &old->carries.v[i], false);
+		if (c)
+			id_list_remove(&c->ids, old->id);
 	}
 }
 
-/* Routes in one form: host bits cleared, written as we write them. */
-static int read_routes(struct arena *a, const char *text, struct ctl_strings *out, struct errbuf *eb)
+static void join_carriers(struct registry *r, const struct member *now)
 {
-	struct ctl_strings words;
-	char norm[PREFIX_TEXT];
-	registry_tags_split(a, text, &words);
-	out->v = arena_array(a, words.n, sizeof(*out->v));
-	if (words.n > ROUTES_MAX)
-		return err_say(eb, -EINVAL, "at most %d routes for one node", ROUTES_MAX);
-	for (size_t i = 0; i < words.n && out->v; i++) {
-		struct prefix p;
-		if (!prefix_parse(words.v[i], &p))
-			return err_say(eb, -EINVAL,
-				"\"%.64s\" is not a route: write it as 10.0.0.0/8, an exit as 0.0.0.0/0,::/0",
-				words.v[i]);
-		prefix_mask(&p);
-		out->v[out->n++] = arena_strdup(a, prefix_format(&p, norm));
+	for (size_t i = 0; i < possible_of(now); i++) {
+		const struct prefix *p = &now->carries.v[i];
+		struct carriers *c = p->bits ? carriers_of(r, p, true) : NULL;
+		if (p->bits && (!c || !id_list_add(&c->ids, now->id)))
+			log_error("node %lld: no memory for its routes", (long long)now->id);
 	}
-	return a->failed ? err_set(eb, -ENOMEM, "approve routes") : 0;
 }
 
-int registry_node_routes(
-	struct registry *r, int64_t node, const char *routes, int64_t now_ms, struct errbuf *eb)
+void registry_routes_update(struct registry *r, const struct member *old, const struct member *now)
 {
-	const struct member *m = fleet_by_id(&r->fleet, node);
-	struct arena a = { 0 };
-	if (!m)
-		return err_say(eb, -ENOENT, "no node %lld: `nodes list` shows the numbers", (long long)node);
-	struct member draft = *m;
-	draft.routes = (struct ctl_strings) { 0 };
-	int err = read_routes(&a, routes, &draft.routes, eb);
-	if (!err)
-		err = registry_replace(r, &draft, true, CHANGE_IDENTITY, eb);
-	if (!err)
-		registry_routes_settle(r, now_ms);
-	arena_free(&a);
-	return err;
+	leave_carriers(r, old);
+	join_carriers(r, now);
+	for (size_t i = 0; i < possible_of(old); i++)
+		settle_net(r, &old->carries.v[i]);
+	for (size_t i = 0; i < possible_of(now); i++)
+		settle_net(r, &now->carries.v[i]);
+	if (now) {
+		settle_member(r, now->id);
+		registry_routes_approve(r, now);
+	}
 }

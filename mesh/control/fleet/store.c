@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 300 }; /* nothing else is done meanwhile */
+enum { BUSY_MS = 3000, PROBE_BYTES = 16384 };
 
 struct store {
 	sqlite3 *db;
@@ -556,6 +556,37 @@ static int load_nodes(struct store *s, const struct store_sink *sink, struct err
 	return err_set(eb, -ENOMEM, "load the nodes");
 }
 
+static void take_preauth(struct stmt *q, struct preauth *k)
+{
+	*k = (struct preauth) { .id = take_int(q) };
+	k->user = take_int(q);
+	take_blob(q, k->hash, STORE_HASH);
+	snprintf(k->prefix, sizeof(k->prefix), "%s", take_text(q));
+	k->reusable = take_int(q);
+	k->ephemeral = take_int(q);
+	k->used = take_int(q);
+	k->created_ms = take_int(q);
+	k->expiry_ms = take_time(q);
+	k->tags = take_text(q);
+}
+
+#define PREAUTH_COLUMNS "user, hash, prefix, reusable, ephemeral, used, created_ms, expiry_ms, tags"
+
+static int load_keys(struct store *s, const struct store_sink *sink, struct errbuf *eb)
+{
+	struct stmt q = prepare(s, "SELECT id, " PREAUTH_COLUMNS " FROM preauth_keys ORDER BY id");
+	bool ok = true;
+	while (ok && next_row(&q)) {
+		struct preauth k;
+		take_preauth(&q, &k);
+		ok = sink->preauth(sink->arg, &k);
+	}
+	if (ok)
+		return end_rows(&q, "load the auth keys", eb);
+	sqlite3_finalize(q.st);
+	return err_set(eb, -ENOMEM, "load the auth keys");
+}
+
 int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb)
 {
 	struct stmt q = prepare(s, "SELECT id, name, created_ms FROM users ORDER BY id");
@@ -571,12 +602,12 @@ int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb
 		return err_set(eb, -ENOMEM, "load the users");
 	}
 	int err = end_rows(&q, "load the users", eb);
-	return err ? err : load_nodes(s, sink, eb);
+	if (!err)
+		err = load_nodes(s, sink, eb);
+	return err || !sink->preauth ? err : load_keys(s, sink, eb);
 }
 
 /* --- pre-auth keys --- */
-
-#define PREAUTH_COLUMNS "user, hash, prefix, reusable, ephemeral, used, created_ms, expiry_ms, tags"
 
 int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
 {
@@ -595,34 +626,6 @@ int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
 	if (!err)
 		k->id = sqlite3_last_insert_rowid(s->db);
 	return err;
-}
-
-static void take_preauth(struct stmt *q, struct preauth *k)
-{
-	*k = (struct preauth) { .id = take_int(q) };
-	k->user = take_int(q);
-	take_blob(q, k->hash, STORE_HASH);
-	snprintf(k->prefix, sizeof(k->prefix), "%s", take_text(q));
-	k->reusable = take_int(q);
-	k->ephemeral = take_int(q);
-	k->used = take_int(q);
-	k->created_ms = take_int(q);
-	k->expiry_ms = take_time(q);
-	snprintf(k->tags, sizeof(k->tags), "%s", take_text(q));
-}
-
-int store_preauth_find(
-	struct store *s, const uint8_t hash[static STORE_HASH], struct preauth *out, struct errbuf *eb)
-{
-	struct stmt q = prepare(s, "SELECT id, " PREAUTH_COLUMNS " FROM preauth_keys WHERE hash = ?");
-	bind_blob(&q, hash, STORE_HASH);
-	bool found = next_row(&q);
-	if (found) {
-		take_preauth(&q, out);
-		(void)next_row(&q);
-	}
-	int err = end_rows(&q, "find an auth key", eb);
-	return err ? err : found ? 0 : err_say(eb, -ENOENT, "no such auth key");
 }
 
 static int change_preauth(struct store *s, struct stmt *q, const char *what, struct errbuf *eb)
@@ -649,18 +652,6 @@ int store_preauth_expire(struct store *s, int64_t id, int64_t now_ms, struct err
 	return change_preauth(s, &q, "expire an auth key", eb);
 }
 
-int store_preauth_each(
-	struct store *s, void (*each)(void *arg, const struct preauth *k), void *arg, struct errbuf *eb)
-{
-	struct stmt q = prepare(s, "SELECT id, " PREAUTH_COLUMNS " FROM preauth_keys ORDER BY id");
-	while (next_row(&q)) {
-		struct preauth k;
-		take_preauth(&q, &k);
-		each(arg, &k);
-	}
-	return end_rows(&q, "list the auth keys", eb);
-}
-
 /* --- numbers --- */
 
 int store_number_get(struct store *s, const char *name, int64_t *out, struct errbuf *eb)
@@ -682,4 +673,12 @@ int store_number_put(struct store *s, const char *name, int64_t value, struct er
 	bind_text(&q, name);
 	bind_int(&q, value);
 	return finish(&q, "store a number", eb);
+}
+
+int store_probe(struct store *s, struct errbuf *eb)
+{
+	struct stmt q = prepare(s, "INSERT INTO numbers VALUES ('probe', zeroblob(?)) "
+				   "ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+	bind_int(&q, PROBE_BYTES);
+	return finish(&q, "probe", eb);
 }

@@ -1,6 +1,6 @@
 /* The server's memory on disk: SQLite in WAL mode. Each change is one transaction: after kill -9 at any
  * moment the file holds what was answered for. Schema versions are PRAGMA user_version, migrated forward when
- * opened. */
+ * opened. Any thread may call it, one at a time. */
 #ifndef RW_CONTROL_FLEET_STORE_H
 #define RW_CONTROL_FLEET_STORE_H
 
@@ -15,7 +15,7 @@ struct preauth {
 	char prefix[STORE_PREFIX]; /* its first characters, to tell keys apart in lists */
 	bool reusable, ephemeral, used;
 	int64_t created_ms, expiry_ms; /* expiry FLEET_NO_TIME = never */
-	char tags[STORE_TAGS];	       /* "tag:a,tag:b" */
+	const char *tags;	       /* "tag:a,tag:b" */
 };
 
 struct store;
@@ -26,6 +26,7 @@ void store_close(struct store *s);
 struct store_sink {
 	bool (*user)(void *arg, const struct user *u);	     /* false stops with -ENOMEM */
 	bool (*node)(void *arg, const struct member *draft); /* valid during the call */
+	bool (*preauth)(void *arg, const struct preauth *k); /* so is its text */
 	void *arg;
 };
 int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb);
@@ -45,15 +46,12 @@ int store_node_put(struct store *s, const struct member *m, struct errbuf *eb);
 int store_node_delete(struct store *s, int64_t id, struct errbuf *eb);
 
 int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb);
-int store_preauth_find(struct store *s, const uint8_t hash[static STORE_HASH], struct preauth *out,
-	struct errbuf *eb); /* -ENOENT */
 int store_preauth_use(struct store *s, int64_t id, struct errbuf *eb);
 int store_preauth_expire(struct store *s, int64_t id, int64_t now_ms, struct errbuf *eb); /* -ENOENT */
-int store_preauth_each(
-	struct store *s, void (*each)(void *arg, const struct preauth *k), void *arg, struct errbuf *eb);
-
 /* Small numbers that outlive the process, e.g. the next address; 0 when never set. */
 int store_number_get(struct store *s, const char *name, int64_t *out, struct errbuf *eb);
 int store_number_put(struct store *s, const char *name, int64_t value, struct errbuf *eb);
+/* Writes as much as a change of the ordinary kind, over what the last probe wrote. */
+int store_probe(struct store *s, struct errbuf *eb);
 
 #endif

@@ -1,7 +1,7 @@
 /* The relay inside the server (derp.server): it has no door of its own. Requests for it come by the server's
  * TLS door, which web.c watches, and are handed over; STUN has a socket of its own. Only nodes of this server
  * may stay, unless verify_clients is false. */
-#include "mesh/control/server.h"
+#include "mesh/control/http/derp.h"
 
 #include "mesh/relay/relay.h"
 #include "mesh/transport/stream.h"
@@ -9,57 +9,56 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct web_door *tls_door(struct server *s)
+static const struct door *tls_door(const struct web *w)
 {
-	return s->doors[1].tls ? &s->doors[1] : &s->doors[0];
+	return w->doors[1].tls ? &w->doors[1] : &w->doors[0];
 }
 
 static bool is_member(void *arg, const struct node_key *who)
 {
-	const struct server *s = arg;
-	return fleet_by_key(&s->reg.fleet, who) != NULL;
+	const struct web *w = arg;
+	return fleet_by_key(&w->api->reg->fleet, who) != NULL;
 }
 
 /* A certificate for everybody may carry the relay's key, which saves clients a round trip. With a pinned one
  * clients before 1.84 take it for a second certificate and refuse both. */
-int derp_certificate_changed(struct server *s, struct errbuf *eb)
+int derp_certificate_changed(struct web *w, struct errbuf *eb)
 {
-	struct web_door *d = tls_door(s);
-	return s->relay && d->tls && !*s->own_pin ? tls_server_metacert(d->tls, relay_public(s->relay), eb)
+	const struct door *d = tls_door(w);
+	return w->relay && d->tls && !*w->own_pin ? tls_server_metacert(d->tls, relay_public(w->relay), eb)
 						  : 0;
 }
 
-int derp_open(struct server *s, struct errbuf *eb)
+int derp_open(struct web *w, struct errbuf *eb)
 {
-	const struct config_relay *c = &s->cfg.relay;
-	const char *slash = strrchr(s->cfg.noise_key_path, '/');
+	const struct config_relay *c = &w->api->cfg->relay;
+	const char *slash = strrchr(w->api->cfg->noise_key_path, '/');
 	char key[PATH_MAX];
 	if (!c->enabled)
 		return 0;
 	snprintf(key, sizeof(key), "%.*sderp_server_private.key",
-		slash ? (int)(slash + 1 - s->cfg.noise_key_path) : 0, s->cfg.noise_key_path);
+		slash ? (int)(slash + 1 - w->api->cfg->noise_key_path) : 0, w->api->cfg->noise_key_path);
 	struct relay_options o = { .embedded = true,
 		.derp_key_file = c->key_path ? c->key_path : key,
 		.stun = { c->stun },
 		.n_stun = endpoint_is_set(&c->stun),
 		.admits = c->verify_clients ? is_member : NULL,
-		.admits_arg = s };
-	s->relay = relay_open(s->loop, &o, eb);
-	return s->relay ? derp_certificate_changed(s, eb) : eb->code;
+		.admits_arg = w };
+	w->relay = relay_open(w->loop, &o, eb);
+	return w->relay ? derp_certificate_changed(w, eb) : eb->code;
 }
 
-void derp_close(struct server *s)
+void derp_close(struct web *w)
 {
-	relay_close(s->relay);
-	s->relay = NULL;
+	relay_close(w->relay);
+	w->relay = NULL;
 }
 
-const struct settings_relay *derp_facts(const struct server *s, struct settings_relay *out)
+const struct settings_relay *web_relay_facts(const struct web *w, struct settings_relay *out)
 {
-	if (!s->relay)
+	if (!w->relay)
 		return NULL;
-	*out = (struct settings_relay) { .at = tls_door((struct server *)s)->at,
-		.stun = relay_stun_at(s->relay, 0) };
-	memcpy(out->pin, s->own_pin, sizeof(out->pin));
+	*out = (struct settings_relay) { .at = tls_door(w)->at, .stun = relay_stun_at(w->relay, 0) };
+	memcpy(out->pin, w->own_pin, sizeof(out->pin));
 	return out;
 }

@@ -8,6 +8,7 @@
 
 #include "mesh/control/control.h"
 #include "mesh/control/fleet/test/place.h"
+#include "mesh/control/http/api.h"
 #include "mesh/proto/control.h"
 #include "mesh/transport/control_link.h"
 #include "mesh/transport/http.h"
@@ -656,6 +657,206 @@ static void test_crowd(void **state)
 	close_client(&b);
 }
 
+/* --- the table of rights --- */
+
+static void any_done(void *arg, int code)
+{
+	struct client *c = arg;
+	(void)code;
+	c->registered = true;
+	loop_stop(c->w->loop);
+}
+
+static int status_in_noise(struct client *c, const char *method, const char *path)
+{
+	const struct h2_request_events ev = {
+		.head = register_head, .data = register_data, .done = any_done, .arg = c
+	};
+	c->registered = false;
+	c->register_status = 0;
+	assert_non_null(control_client_request(c->link, method, path, NULL, NULL, "{}", 2, &ev));
+	WAIT(c->w, c->registered);
+	return c->register_status;
+}
+
+static int status_of(struct world *w, bool as_admin, const char *method, const char *path)
+{
+	char host[64];
+	struct http_request rq = { .method = method, .target = path, .host = "hs.test" };
+	addr_format(&w->at.ip, host);
+	if (as_admin)
+		rq.unix_path = w->socket;
+	else
+		rq.to = (struct stream_target) { .host = host, .port = w->at.port, .at = &w->at };
+	if (!strcmp(method, "POST")) {
+		rq.body = "{}";
+		rq.body_len = 2;
+	}
+	(void)fetch(w, &rq);
+	return w->status;
+}
+
+static void check_right(const struct api_row *r, enum api_right who, int status)
+{
+	if (r->right == API_ANYBODY && who == API_MACHINE)
+		assert_int_equal(status, 404); /* pages are not inside Noise */
+	else if (r->right == API_ANYBODY || r->right == who)
+		assert_true(status && status != 401 && status != 403 && status != 405);
+	else
+		assert_int_equal(status, who == API_ANYBODY ? 401 : 403);
+}
+
+/* Every row, asked by nobody in particular, by a machine and by an admin: only who has the right is let
+ * through. */
+static void test_rights(void **state)
+{
+	struct world *w = *state;
+	struct client c;
+	char path[64];
+	open_client(&c, w);
+	for (const struct api_row *r = api_rows; r->path; r++) {
+		size_t len = strlen(r->path) - (r->path[strlen(r->path) - 1] == '*');
+		snprintf(path, sizeof(path), "%.*s%s", (int)len, r->path, r->path[len] ? "what" : "");
+		check_right(r, API_ANYBODY, status_of(w, false, r->method, path));
+		check_right(r, API_MACHINE, status_in_noise(&c, r->method, path));
+		check_right(r, API_ADMIN, status_of(w, true, r->method, path));
+		if (!strcmp(r->method, "POST") && strcmp(r->path, "/ts2021") != 0)
+			assert_int_equal(status_of(w, r->right == API_ADMIN, "GET", path),
+				r->right == API_ADMIN ? 405 : 401);
+	}
+	assert_int_equal(status_of(w, false, "GET", "/v1/none"), 404);
+	assert_int_equal(status_of(w, true, "POST", "/v1/none"), 404);
+	assert_int_equal(status_in_noise(&c, "GET", "/v1/none"), 404);
+	close_client(&c);
+}
+
+/* --- who takes room --- */
+
+/* 0 under the address sanitizer, where what is freed stays resident. */
+static long resident_kib(pid_t pid)
+{
+	char path[64], line[256];
+	long kib = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) && sscanf(line, "VmRSS: %ld", &kib) != 1)
+		;
+	fclose(f);
+#ifdef __SANITIZE_ADDRESS__
+	kib = 0;
+#endif
+	return kib;
+}
+
+/* Without a key: links with registrations that wait, each as large as a request may be. Their memory is
+ * bounded, and whoever comes to join does. */
+static void test_waiting_strangers(void **state)
+{
+	enum { LINKS = 30, EACH = 4, LARGE = 900 * 1000 };
+	struct world *w = *state;
+	struct client strangers[LINKS], a;
+	char key[128], *hostname = calloc(1, LARGE + 1);
+	make_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	memset(hostname, 'x', LARGE);
+	long before = resident_kib(w->pid);
+	for (size_t i = 0; i < LINKS; i++) {
+		struct client *s = &strangers[i];
+		open_client(s, w);
+		join(s, "", "stranger");
+		char *url = strdup(s->answer.auth_url);
+		for (size_t k = 0; k < EACH; k++)
+			begin_register(s, "", url, hostname);
+		(void)status_in_noise(s, "POST", "/machine/none"); /* all before it was read */
+		free(url);
+	}
+	long after = resident_kib(w->pid);
+	if (after - before > 48 * 1024)
+		fail_msg("%ld KiB for strangers that wait", after - before);
+	open_client(&a, w);
+	join(&a, key, "alpha");
+	assert_true(a.answer.machine_authorized);
+	close_client(&a);
+	for (size_t i = 0; i < LINKS; i++)
+		close_client(&strangers[i]);
+	free(hostname);
+}
+
+/* A node that opens link after link and stream after stream keeps its newest; others join, and admins are
+ * heard. */
+static void test_greedy_node(void **state)
+{
+	enum { LINKS = 100, OPEN = 4 };
+	struct world *w = *state;
+	struct client a, b, *links = calloc(LINKS, sizeof(*links));
+	char key[128];
+	size_t seen = 0, open = 0;
+	kill_server(w, SIGTERM, 0);
+	w->files = 96;
+	start_server(w);
+	make_key(w, "{\"user\":\"alice\",\"create_user\":true,\"reusable\":true}", key);
+	open_client(&a, w);
+	join(&a, key, "alpha");
+	for (size_t i = 0; i < LINKS; i++) {
+		links[i] = (struct client) { .w = w, .machine = a.machine, .node = a.node, .disco = a.disco };
+		connect_client(&links[i]);
+		ask_map(&links[i], true, NULL);
+		WAIT(w, links[i].n == 1);
+	}
+	open_client(&b, w);
+	join(&b, key, "beta");
+	assert_true(b.answer.machine_authorized);
+	seen = 1;
+	assert_string_equal(next_message(&links[LINKS - 1], &seen)->peers_changed[0].name, "beta.mesh.test.");
+	for (size_t i = 0; i < LINKS; i++)
+		open += !links[i].closed;
+	assert_int_equal(open, OPEN);
+	json_t *v = admin(w, "/v1/health", "{}");
+	assert_int_equal(json_integer_value(json_object_get(v, "streams")), 1);
+	json_decref(v);
+	for (size_t i = 0; i < LINKS; i++)
+		close_client(&links[i]);
+	close_client(&a);
+	close_client(&b);
+	free(links);
+}
+
+/* --- health --- */
+
+/* It asks the database each time, and passes again as soon as that can be written. */
+static void test_health(void **state)
+{
+	struct world *w = *state;
+	struct client a;
+	char db[256], aside[256], key[128];
+	make_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	json_decref(admin(w, "/v1/health", "{}"));
+	assert_int_equal(w->status, 200);
+	assert_int_equal(
+		rename(place_path(&w->place, "db.sqlite", db), place_path(&w->place, "aside", aside)), 0);
+	json_t *v = admin(w, "/v1/health", "{}");
+	assert_int_equal(w->status, 500);
+	assert_string_equal(json_string_value(json_object_get(v, "status")), "fail");
+	assert_non_null(strstr(json_string_value(json_object_get(v, "database")), "was removed or replaced"));
+	json_decref(v);
+	(void)get(w, "/health");
+	assert_int_equal(w->status, 500);
+
+	/* official clients try again after a status that is no success, never after an Error */
+	open_client(&a, w);
+	join(&a, key, "alpha");
+	assert_int_equal(a.register_status, 503);
+	assert_int_equal(rename(aside, db), 0);
+	json_decref(admin(w, "/v1/health", "{}"));
+	assert_int_equal(w->status, 200);
+	assert_string_equal(get(w, "/health"), "{\"status\":\"pass\"}");
+	assert_int_equal(w->status, 200);
+	join(&a, key, "alpha");
+	assert_int_equal(a.register_status, 200);
+	assert_true(a.answer.machine_authorized);
+	close_client(&a);
+}
+
 /* Stopping is quick and orderly with streams and waiting requests open. */
 static void test_stop(void **state)
 {
@@ -743,6 +944,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_crowd, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rights, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waiting_strangers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_greedy_node, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

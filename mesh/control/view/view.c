@@ -4,43 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool view_visible(const struct view_context *c, const struct member *self, const struct member *peer)
-{
-	if (self->id == peer->id || member_is_expired(self, c->now_ms) || member_is_expired(peer, c->now_ms))
-		return false;
-	return policy_sees(c->set->policy, c->fleet, c->cache, self, peer);
-}
-
 void view_fini(struct view *v)
 {
 	member_put(v->self);
-	for (size_t i = 0; i < v->n; i++)
-		member_put(v->peers[i]);
-	free(v->peers);
-	free(v->told);
+	settings_put(v->set);
 	*v = (struct view) { 0 };
 }
 
-static bool start(const struct view_context *c, const struct member *self, size_t most, struct view *out)
+/* What it has been told from now on. */
+static void view_set(const struct view_context *c, const struct member *self, struct view *v)
 {
-	*out = (struct view) {
-		.dns_version = c->set->dns_version, .derp_version = c->set->derp_version, .size = most
-	};
-	out->peers = calloc(most ? most : 1, sizeof(const struct member *));
-	if (!out->peers)
-		return false;
-	out->self = member_get(self);
-	return true;
-}
-
-bool view_build(const struct view_context *c, const struct member *self, struct view *out)
-{
-	if (!start(c, self, c->fleet->n, out))
-		return false;
-	for (size_t i = 0; i < c->fleet->n; i++)
-		if (view_visible(c, self, c->fleet->v[i]))
-			out->peers[out->n++] = member_get(c->fleet->v[i]);
-	return true;
+	const struct view old = *v;
+	v->self = member_get(self);
+	v->set = settings_get(c->set);
+	v->told = c->journal->now;
+	member_put(old.self);
+	settings_put(old.set);
 }
 
 /* --- members as nodes on the wire --- */
@@ -95,97 +74,152 @@ static void describe(
 		.key_expiry_ms = m->expiry_ms,
 		.cap = c->viewer_cap,
 		.machine_authorized = true,
-		.expired = member_is_expired(m, c->now_ms),
+		.expired = m->expired,
 		.online = m->online ? OPT_TRUE : OPT_FALSE,
 		.tags = m->tags };
 	addresses_of(m, a, &out->addresses);
 	routes_of(m, a, out);
 }
 
+/* --- the text of a peer --- */
+
+struct view_text {
+	int64_t id;
+	const struct member *of; /* counted: what it is the text of */
+	char text[];
+};
+
+bool view_cache_init(struct view_cache *c, uint64_t seed)
+{
+	*c = (struct view_cache) { .now = { .cache = policy_cache_new() },
+		.was = { .cache = policy_cache_new() } };
+	table_init(&c->by_id, sizeof(int64_t), seed);
+	return c->now.cache && c->was.cache;
+}
+
+static void free_text(struct view_text *t)
+{
+	if (t)
+		member_put(t->of);
+	free(t);
+}
+
+static void slot_fini(struct view_rules_slot *s)
+{
+	policy_cache_free(s->cache);
+	settings_put(s->set);
+	*s = (struct view_rules_slot) { NULL, NULL };
+}
+
+void view_cache_fini(struct view_cache *c)
+{
+	struct view_text *t;
+	size_t at = 0;
+	while ((t = table_next(&c->by_id, &at)))
+		free_text(t);
+	table_fini(&c->by_id);
+	slot_fini(&c->now);
+	slot_fini(&c->was);
+}
+
+static void forget_text(struct view_cache *c, int64_t id)
+{
+	free_text(table_remove(&c->by_id, &id));
+}
+
+void view_cache_changed(struct view_cache *c, int64_t id, bool identity)
+{
+	forget_text(c, id);
+	if (identity)
+		policy_cache_fleet_changed(c->now.cache);
+}
+
+void view_cache_told(struct view_cache *c)
+{
+	policy_cache_policy_changed(c->was.cache);
+}
+
+/* The slot, for these rules. */
+static struct policy_cache *rules_cache(struct view_rules_slot *s, struct settings *set)
+{
+	if (s->set != set) {
+		policy_cache_policy_changed(s->cache);
+		settings_put(s->set);
+		s->set = settings_get(set);
+	}
+	return s->cache;
+}
+
+struct policy_cache *view_rules_cache(const struct view_context *c)
+{
+	return rules_cache(&c->cache->now, c->set);
+}
+
+/* self and peer may see each other at all. */
+static bool is_visible(struct view_rules_slot *slot, struct settings *set, const struct fleet *f,
+	const struct member *self, const struct member *peer)
+{
+	if (self->id == peer->id || self->expired || peer->expired)
+		return false;
+	return policy_sees(set->policy, f, rules_cache(slot, set), self, peer);
+}
+
 /* Peers need a name for the host and its system, not what the node measured about its network. */
-static const char *write_peer(const struct view_context *c, struct member *m)
+static struct view_text *write_peer(const struct view_context *c, const struct member *m)
 {
 	struct arena a = { 0 };
 	struct buf text = { 0 };
 	struct ctl_node n;
+	struct view_text *t = NULL;
 	describe(c, m, &a, &n);
 	n.hostinfo.has_netinfo = false;
 	n.cap = 0;
-	if (!a.failed && ctl_node_write(&text, &n))
-		m->written = arena_strndup(&m->mem, (const char *)buf_data(&text), text.len);
+	if (!a.failed && ctl_node_write(&text, &n) && (t = malloc(sizeof(*t) + text.len + 1))) {
+		t->id = m->id;
+		t->of = member_get(m);
+		memcpy(t->text, buf_data(&text), text.len);
+		t->text[text.len] = 0;
+	}
 	buf_free(&text);
 	arena_free(&a);
-	return m->written;
+	return t;
 }
 
-/* --- which routes the viewer was told of --- */
-
-/* Index of the first entry whose id is not below `id`. */
-static size_t told_at(const struct view *v, int64_t id)
+static const char *peer_text(const struct view_context *c, const struct member *m)
 {
-	size_t lo = 0, hi = v->n_told;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (v->told[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-/* 0 = none. */
-static uint64_t told_of(const struct view *v, int64_t id)
-{
-	size_t i = told_at(v, id);
-	return i < v->n_told && v->told[i].id == id ? v->told[i].routes : 0;
-}
-
-static bool told_put(struct view *v, int64_t id, uint64_t routes)
-{
-	size_t i = told_at(v, id);
-	if (i < v->n_told && v->told[i].id == id) {
-		v->told[i].routes = routes;
-		return true;
-	}
-	if (v->n_told == v->told_size) {
-		size_t size = v->told_size ? v->told_size * 2 : 4;
-		struct view_told *told = reallocarray(v->told, size, sizeof(*told));
-		if (!told)
-			return false;
-		v->told = told;
-		v->told_size = size;
-	}
-	memmove(v->told + i + 1, v->told + i, (v->n_told - i) * sizeof(*v->told));
-	v->told[i] = (struct view_told) { .id = id, .routes = routes };
-	v->n_told++;
-	return true;
+	struct view_text *t = table_get(&c->cache->by_id, &m->id);
+	if (t && t->of == m)
+		return t->text;
+	forget_text(c->cache, m->id);
+	t = write_peer(c, m);
+	if (t && table_put(&c->cache->by_id, &t->id, t))
+		return t->text;
+	free_text(t);
+	return NULL;
 }
 
 /* A carrier of routes, of which not all viewers are told all. */
-static void describe_carrier(const struct view_context *c, struct view *v, const struct member *m,
+static void describe_carrier(const struct view_context *c, const struct member *self, const struct member *m,
 	struct arena *a, struct ctl_node *out)
 {
 	struct member shown = *m;
 	bool all;
-	uint64_t told = view_rules_routes(c, v->self, m, a, &shown.served, &all);
-	a->failed = a->failed || !told_put(v, m->id, told);
+	(void)view_rules_routes(c, self, m, a, &shown.served, &all);
 	if (all)
 		return;
 	describe(c, &shown, a, out);
 	out->hostinfo.has_netinfo = false;
 }
 
-/* All viewers are told the same of a member but for Cap and routes: it is written once. */
-static void describe_peer(const struct view_context *c, struct view *v, const struct member *m,
+static void describe_peer(const struct view_context *c, const struct member *self, const struct member *m,
 	struct arena *a, struct ctl_node *out)
 {
 	*out = (struct ctl_node) { .id = m->id, .user = owner_of(m), .cap = c->viewer_cap };
 	if (m->served.n)
-		describe_carrier(c, v, m, a, out);
+		describe_carrier(c, self, m, a, out);
 	if (out->name)
 		return;
-	out->written = m->written ? m->written : write_peer(c, (struct member *)m);
+	out->written = peer_text(c, m);
 	a->failed = a->failed || !out->written;
 }
 
@@ -242,22 +276,29 @@ static void hash_caps(const struct ctl_node *self, uint8_t hash[static VIEW_HASH
 	blake2s_hash(&(struct noise_part) { (const uint8_t *)text, strlen(text) }, 1, hash);
 }
 
-bool view_whole(const struct view_context *c, struct view *v, struct arena *a, struct ctl_map_response *out)
+bool view_whole(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,
+	struct ctl_map_response *out)
 {
+	const struct fleet *f = c->fleet;
+	*v = (struct view) { 0 };
 	*out = (struct ctl_map_response) { .control_time_ms = c->now_ms,
 		.has_debug = true,
 		.disable_log_tail = true,
 		.domain = c->set->base_domain,
-		.dns = (struct ctl_dns *)c->set->dns,
-		.derp_map = (struct ctl_derp_map *)c->set->derp };
-	out->peers = arena_array(a, v->n, sizeof(*out->peers));
-	if (!out->peers || !describe_self(c, v->self, a, out) ||
-		!view_rules_add(c, v->self, &v->logins, a, v->filter_hash, out))
+		.dns = &c->set->dns,
+		.derp_map = &c->set->derp };
+	out->peers = arena_array(a, f->n, sizeof(*out->peers));
+	if (!out->peers || !describe_self(c, self, a, out) ||
+		!view_rules_add(c, self, &v->logins, a, v->filter_hash, out))
 		return false;
 	hash_caps(out->node, v->caps_hash);
-	for (size_t i = 0; i < v->n; i++)
-		describe_peer(c, v, v->peers[i], a, &out->peers[out->n_peers++]);
-	return add_profiles(c, a, out) && !a->failed;
+	for (size_t i = 0; i < f->n; i++)
+		if (is_visible(&c->cache->now, c->set, f, self, f->v[i]))
+			describe_peer(c, self, f->v[i], a, &out->peers[out->n_peers++]);
+	if (!add_profiles(c, a, out) || a->failed)
+		return false;
+	view_set(c, self, v);
+	return true;
 }
 
 bool view_farewell(const struct view_context *c, const struct member *self, struct arena *a,
@@ -265,6 +306,7 @@ bool view_farewell(const struct view_context *c, const struct member *self, stru
 {
 	struct member gone = *self;
 	gone.expiry_ms = c->now_ms - 1;
+	gone.expired = true;
 	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
 	return describe_self(c, &gone, a, out) && !a->failed;
 }
@@ -310,7 +352,7 @@ static bool same_services(const struct ctl_hostinfo *a, const struct ctl_hostinf
 /* What a patch cannot carry is the same. */
 static bool can_patch(const struct member *a, const struct member *b)
 {
-	return member_same_identity(a, b) && same_text(a->name, b->name) &&
+	return member_same_identity(a, b) && a->expired == b->expired && same_text(a->name, b->name) &&
 	       key_equal(a->machine.b, b->machine.b) &&
 	       same_text(a->hostinfo.hostname, b->hostinfo.hostname) &&
 	       same_text(a->hostinfo.os, b->hostinfo.os) &&
@@ -351,114 +393,130 @@ static bool make_patch(const struct member *a, const struct member *b, struct ct
 	return any;
 }
 
-/* One comparison: old and new may be the same view. */
-struct delta {
-	const struct view_context *c;
-	const struct view *old;
-	struct view *new;
-	struct arena *mem;
-	struct ctl_map_response *out;
-};
-
-/* The routes it is told of may be others though the peer is the same: by the viewer, or by the policy. */
-static bool told_differs(struct delta *d, const struct member *m)
-{
-	struct ctl_prefixes shown;
-	bool all;
-	uint64_t was = told_of(d->old, m->id),
-		 is = view_rules_routes(d->c, d->new->self, m, d->mem, &shown, &all);
-	d->mem->failed = d->mem->failed || !told_put(d->new, m->id, is);
-	return was != is;
-}
-
-static void compare_peer(struct delta *d, const struct member *a, const struct member *b)
-{
-	struct ctl_map_response *out = d->out;
-	bool told = a && b->served.n && told_differs(d, b);
-	if (a == b && !told)
-		return;
-	if (!a || told || !can_patch(a, b))
-		describe_peer(d->c, d->new, b, d->mem, &out->peers_changed[out->n_changed++]);
-	else if (make_patch(a, b, &out->patches[out->n_patches]))
-		out->n_patches++;
-}
-
-static bool compare_peers(struct delta *d)
-{
-	const struct view *old = d->old, *new = d->new;
-	size_t fresh = 0, removed = 0, i, k;
-	for (i = 0, k = 0; i < new->n || k < old->n;) { /* count first: most messages are about one peer */
-		int64_t n = i < new->n ? new->peers[i]->id : INT64_MAX,
-			o = k < old->n ? old->peers[k]->id : INT64_MAX;
-		fresh += n < o || (n == o && (new->peers[i] != old->peers[k] || new->peers[i]->served.n));
-		removed += o < n;
-		i += n <= o;
-		k += o <= n;
-	}
-	d->out->peers_changed = arena_array(d->mem, fresh, sizeof(*d->out->peers_changed));
-	d->out->patches = arena_array(d->mem, fresh, sizeof(*d->out->patches));
-	d->out->peers_removed = arena_array(d->mem, removed, sizeof(*d->out->peers_removed));
-	if (d->mem->failed)
-		return false;
-	for (i = 0, k = 0; i < new->n || k < old->n;) {
-		int64_t n = i < new->n ? new->peers[i]->id : INT64_MAX,
-			o = k < old->n ? old->peers[k]->id : INT64_MAX;
-		if (o < n)
-			d->out->peers_removed[d->out->n_removed++] = o;
-		else
-			compare_peer(d, n == o ? old->peers[k] : NULL, new->peers[i]);
-		i += n <= o;
-		k += o <= n;
-	}
-	return true;
-}
-
 static bool self_changed(const struct member *a, const struct member *b)
 {
 	return a != b && (!can_patch(a, b) || a->home_derp != b->home_derp || !key_equal(a->key.b, b->key.b));
 }
 
+/* What the rules look at: while none of it changes, only members that have changed can come or go. */
+static bool same_for_rules(const struct member *a, const struct member *b)
+{
+	return a == b ||
+	       (member_same_identity(a, b) && a->expired == b->expired &&
+		       same_prefixes(&a->served, &b->served) && same_prefixes(&a->carries, &b->carries));
+}
+
+/* From what a viewer was told to what is. */
+struct difference {
+	const struct view_context *c;
+	struct view *v;
+	const struct member *self;
+	struct arena *a;
+	struct ctl_map_response *out;
+};
+
+/* The routes it is told of may be others though the peer is the same: by the viewer, or by the policy. */
+static bool routes_differ(const struct difference *d, const struct member *was, const struct member *now)
+{
+	struct view_context then = *d->c;
+	struct ctl_prefixes shown;
+	bool all;
+	then.set = d->v->set;
+	return (was->served.n || now->served.n) &&
+	       view_rules_routes(&then, d->v->self, was, d->a, &shown, &all) !=
+		       view_rules_routes(d->c, d->self, now, d->a, &shown, &all);
+}
+
+static void compare_peer(const struct difference *d, const struct member *was, const struct member *now)
+{
+	struct ctl_map_response *out = d->out;
+	bool routes = was && routes_differ(d, was, now);
+	if (was == now && !routes)
+		return;
+	if (!was || routes || !can_patch(was, now))
+		describe_peer(d->c, d->self, now, d->a, &out->peers_changed[out->n_changed++]);
+	else if (make_patch(was, now, &out->patches[out->n_patches]))
+		out->n_patches++;
+}
+
+/* One member, as it was and as it is; NULL: was not there, is not there. */
+static void add_difference(const struct difference *d, const struct member *old, const struct member *now)
+{
+	const struct fleet *f = d->c->fleet;
+	struct view_cache *cache = d->c->cache;
+	bool saw = old && is_visible(&cache->was, d->v->set, f, d->v->self, old);
+	bool sees = now && is_visible(&cache->now, d->c->set, f, d->self, now);
+	if (sees)
+		compare_peer(d, saw ? old : NULL, now);
+	else if (saw)
+		d->out->peers_removed[d->out->n_removed++] = old->id;
+}
+
+/* Every member, changed or not: who is seen may have changed for any. */
+static void compare_all(const struct difference *d, const struct journal_since *s)
+{
+	const struct fleet *f = d->c->fleet;
+	for (size_t i = 0; i < f->n; i++) {
+		const struct journal_pair *p = journal_find(s, f->v[i]->id);
+		add_difference(d, p ? p->old : f->v[i], f->v[i]);
+	}
+	for (size_t i = 0; i < s->n; i++)
+		if (!fleet_by_id(f, s->v[i].id))
+			add_difference(d, s->v[i].old, NULL);
+}
+
+static bool compare_peers(const struct difference *d, const struct journal_since *s)
+{
+	struct ctl_map_response *out = d->out;
+	bool few = d->v->set == d->c->set && same_for_rules(d->v->self, d->self);
+	size_t most = few ? s->n : d->c->fleet->n + s->n;
+	out->peers_changed = arena_array(d->a, most, sizeof(*out->peers_changed));
+	out->patches = arena_array(d->a, most, sizeof(*out->patches));
+	out->peers_removed = arena_array(d->a, most, sizeof(*out->peers_removed));
+	if (d->a->failed)
+		return false;
+	if (!few)
+		compare_all(d, s);
+	for (size_t i = 0; few && i < s->n; i++)
+		add_difference(d, s->v[i].old, fleet_by_id(d->c->fleet, s->v[i].id));
+	return !d->a->failed;
+}
+
 /* What the rules say of the viewer itself. */
-static bool add_rules(struct delta *d, const struct member *self)
+static bool add_rules(const struct difference *d)
 {
 	uint8_t filter[VIEW_HASH], caps[VIEW_HASH];
+	struct view *v = d->v;
 	struct ctl_map_response *out = d->out;
-	bool logins = d->old->logins;
-	struct ctl_node only = { .cap_map_json = view_rules_caps(d->c, self, d->mem) };
-	if (!only.cap_map_json || !view_rules_add(d->c, self, &logins, d->mem, filter, out))
+	struct ctl_node only = { .cap_map_json = view_rules_caps(d->c, d->self, d->a) };
+	if (!only.cap_map_json || !view_rules_add(d->c, d->self, &v->logins, d->a, filter, out))
 		return false;
 	hash_caps(&only, caps);
-	if (!memcmp(filter, d->old->filter_hash, VIEW_HASH)) {
+	if (!memcmp(filter, v->filter_hash, VIEW_HASH)) {
 		out->n_filters = 0;
 		out->ssh_json = NULL;
 	}
-	if (memcmp(caps, d->old->caps_hash, VIEW_HASH) != 0 && !out->node &&
-		!describe_self(d->c, self, d->mem, out))
+	if (memcmp(caps, v->caps_hash, VIEW_HASH) != 0 && !out->node &&
+		!describe_self(d->c, d->self, d->a, out))
 		return false;
-	memcpy(d->new->filter_hash, filter, VIEW_HASH);
-	memcpy(d->new->caps_hash, caps, VIEW_HASH);
-	d->new->logins = logins;
+	memcpy(v->filter_hash, filter, VIEW_HASH);
+	memcpy(v->caps_hash, caps, VIEW_HASH);
 	return true;
 }
 
 /* Self, rules and settings: what a message says beside the peers. */
-static bool add_rest(struct delta *d, const struct member *self, bool refilter)
+static bool add_rest(const struct difference *d, bool refilter)
 {
-	const struct view_settings *set = d->c->set;
-	if (d->new != d->old) {
-		memcpy(d->new->filter_hash, d->old->filter_hash, VIEW_HASH);
-		memcpy(d->new->caps_hash, d->old->caps_hash, VIEW_HASH);
-		d->new->logins = d->old->logins;
-	}
-	if (self_changed(d->old->self, self) && !describe_self(d->c, self, d->mem, d->out))
+	struct settings *was = d->v->set, *now = d->c->set;
+	if (self_changed(d->v->self, d->self) && !describe_self(d->c, d->self, d->a, d->out))
 		return false;
-	if (refilter && !add_rules(d, self))
+	if (refilter && !add_rules(d))
 		return false;
-	if (d->old->dns_version != set->dns_version)
-		d->out->dns = (struct ctl_dns *)set->dns;
-	if (d->old->derp_version != set->derp_version)
-		d->out->derp_map = (struct ctl_derp_map *)set->derp;
-	return (!d->out->node && !d->out->n_changed) || add_profiles(d->c, d->mem, d->out);
+	if (memcmp(was->dns_hash, now->dns_hash, SETTINGS_HASH) != 0)
+		d->out->dns = &now->dns;
+	if (memcmp(was->derp_hash, now->derp_hash, SETTINGS_HASH) != 0)
+		d->out->derp_map = &now->derp;
+	return (!d->out->node && !d->out->n_changed) || add_profiles(d->c, d->a, d->out);
 }
 
 static bool says_nothing(const struct ctl_map_response *m)
@@ -467,107 +525,18 @@ static bool says_nothing(const struct ctl_map_response *m)
 	       !m->dns && !m->derp_map;
 }
 
-bool view_delta(const struct view_context *c, const struct view *old, struct view *new, bool refilter,
-	struct arena *a, struct ctl_map_response *out, bool *empty)
+bool view_update(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,
+	struct ctl_map_response *out, bool *empty)
 {
+	const struct journal_since *s = journal_since(c->journal, v->told);
+	const struct difference d = { c, v, self, a, out };
 	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
-	struct delta d = { .c = c, .old = old, .new = new, .mem = a, .out = out };
-	if (!compare_peers(&d) || !add_rest(&d, new->self, refilter))
+	bool ok = s && compare_peers(&d, s) && add_rest(&d, s->identity || v->set != c->set) && !a->failed;
+	if (!ok) {
+		view_fini(v);
 		return false;
+	}
+	view_set(c, self, v);
 	*empty = says_nothing(out);
-	return !a->failed;
-}
-
-/* --- in place --- */
-
-/* Index of the first peer whose id is not below `id`. */
-static size_t peer_at(const struct view *v, int64_t id)
-{
-	size_t lo = 0, hi = v->n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (v->peers[mid]->id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-static bool insert_peer(struct view *v, size_t i, const struct member *m)
-{
-	if (v->n == v->size) {
-		size_t size = v->size ? v->size * 2 : 8;
-		const struct member **peers = reallocarray(v->peers, size, sizeof(const struct member *));
-		if (!peers)
-			return false;
-		v->peers = peers;
-		v->size = size;
-	}
-	memmove(v->peers + i + 1, v->peers + i, (v->n - i) * sizeof(const struct member *));
-	v->peers[i] = member_get(m);
-	v->n++;
 	return true;
-}
-
-static void remove_peer(struct view *v, size_t i)
-{
-	member_put(v->peers[i]);
-	v->n--;
-	memmove(v->peers + i, v->peers + i + 1, (v->n - i) * sizeof(const struct member *));
-}
-
-static void forget_told(struct view *v, int64_t id)
-{
-	size_t i = told_at(v, id);
-	if (i == v->n_told || v->told[i].id != id)
-		return;
-	v->n_told--;
-	memmove(v->told + i, v->told + i + 1, (v->n_told - i) * sizeof(*v->told));
-}
-
-/* One member as it is now in the place of what the view has of it. */
-static bool apply_one(struct delta *d, const struct member *self, int64_t id)
-{
-	struct view *v = d->new;
-	const struct member *m = fleet_by_id(d->c->fleet, id);
-	size_t i = peer_at(v, id);
-	bool had = i < v->n && v->peers[i]->id == id;
-	if (!m || !view_visible(d->c, self, m)) {
-		if (had) {
-			remove_peer(v, i);
-			forget_told(v, id);
-			d->out->peers_removed[d->out->n_removed++] = id;
-		}
-		return true;
-	}
-	compare_peer(d, had ? v->peers[i] : NULL, m);
-	if (!had)
-		return insert_peer(v, i, m);
-	const struct member *old = v->peers[i];
-	v->peers[i] = member_get(m);
-	member_put(old);
-	return true;
-}
-
-bool view_apply(const struct view_context *c, struct view *v, const struct member *self, const int64_t *ids,
-	size_t n, bool refilter, struct arena *a, struct ctl_map_response *out, bool *empty)
-{
-	struct delta d = { .c = c, .old = v, .new = v, .mem = a, .out = out };
-	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
-	out->peers_changed = arena_array(a, n, sizeof(*out->peers_changed));
-	out->patches = arena_array(a, n, sizeof(*out->patches));
-	out->peers_removed = arena_array(a, n, sizeof(*out->peers_removed));
-	for (size_t i = 0; i < n && !a->failed; i++)
-		if (!apply_one(&d, self, ids[i]))
-			return false;
-	if (a->failed || !add_rest(&d, self, refilter))
-		return false;
-	v->dns_version = c->set->dns_version;
-	v->derp_version = c->set->derp_version;
-	const struct member *old = v->self;
-	v->self = member_get(self);
-	member_put(old);
-	*empty = says_nothing(out);
-	return !a->failed;
 }

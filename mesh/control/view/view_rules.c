@@ -18,7 +18,7 @@ bool view_rules_add(const struct view_context *c, const struct member *self, boo
 	only.n_filters = 1;
 	only.filters->name = "base";
 	*logins = *logins || policy_has_ssh(c->set->policy);
-	bool ok = policy_filter(c->set->policy, c->fleet, c->cache, self, a, &only.filters->rules,
+	bool ok = policy_filter(c->set->policy, c->fleet, view_rules_cache(c), self, a, &only.filters->rules,
 			  &only.filters->n_rules) &&
 		  (!*logins || policy_ssh(c->set->policy, c->fleet, self, a, &only.ssh_json)) &&
 		  ctl_map_response_write(&text, &only);

@@ -5,6 +5,8 @@
 
 #include "mesh/control/view/view.h"
 
+/* What was found out about members as they are, by the rules as they are. */
+struct policy_cache *view_rules_cache(const struct view_context *c);
 /* The filter as one named slot, the logins where the policy speaks of any (now, or when *logins was set), and
  * the digest of both. */
 bool view_rules_add(const struct view_context *c, const struct member *self, bool *logins, struct arena *a,

@@ -23,21 +23,49 @@ struct fixture {
 	struct ctl_register_response out;
 	char pending[REGISTRY_ID];
 	unsigned identity, little, removed;
+	struct registry_wait wait;
+	struct registry_result res; /* of the last change; res.text is in eb */
+	char made[REGISTRY_KEY_TEXT];
+	struct errbuf eb;
+	bool ended;
 	char decided[REGISTRY_ID];
 	bool has_owners; /* tag:web is alice's to give, tag:db bob's */
 };
 
-static void changed(void *arg, int64_t node, enum registry_change what)
+static void changed(void *arg, const struct member *old, const struct member *now, enum registry_news what)
 {
 	struct fixture *x = arg;
-	(void)node;
-	*(what == CHANGE_IDENTITY ? &x->identity : &x->little) += 1;
+	(void)old;
+	*(what == NEWS_IDENTITY ? &x->identity : &x->little) += 1;
+	x->removed += !now;
 }
-static void removed(void *arg, int64_t node)
+
+static void ended(void *arg, const struct registry_result *res)
 {
-	(void)node;
-	((struct fixture *)arg)->removed++;
+	struct fixture *x = arg;
+	assert_false(x->ended);
+	x->ended = true;
+	x->res = *res;
+	snprintf(x->made, sizeof(x->made), "%s", res->key ? res->key : "");
+	snprintf(x->eb.text, sizeof(x->eb.text), "%s", res->text);
 }
+
+/* Who is told how a change ends. */
+static struct registry_wait *waits(struct fixture *x)
+{
+	x->ended = false;
+	x->wait = (struct registry_wait) { .done = ended, .arg = x };
+	return &x->wait;
+}
+
+/* The code of the change that was begun with waits(). */
+static int outcome(const struct fixture *x)
+{
+	assert_true(x->ended);
+	assert_null(x->wait.change);
+	return x->res.err;
+}
+
 static void decided(void *arg, const char *id)
 {
 	memcpy(((struct fixture *)arg)->decided, id, REGISTRY_ID);
@@ -63,7 +91,6 @@ static void open_registry(struct fixture *x)
 		.secret = { { 9 } },
 		.ephemeral_ms = 60000,
 		.ops = { .changed = changed,
-			.removed = removed,
 			.decided = decided,
 			.knows_tag = knows_tag,
 			.owns_tag = owns_tag,
@@ -77,15 +104,14 @@ static void open_registry(struct fixture *x)
 static int setup(void **state)
 {
 	struct fixture *x = calloc(1, sizeof(*x));
-	struct errbuf eb;
-	struct user u;
 	if (!x || !key_setup())
 		abort();
 	place_make(&x->place);
 	place_path(&x->place, "db.sqlite", x->path);
 	open_registry(x);
 	*state = x;
-	return registry_user_create(&x->r, "alice", NOW, &u, &eb);
+	registry_user_create(&x->r, "alice", NOW, waits(x));
+	return outcome(x);
 }
 
 static int teardown(void **state)
@@ -100,10 +126,10 @@ static int teardown(void **state)
 
 static void make_key(struct fixture *x, const struct preauth_wish *w, char text[static REGISTRY_KEY_TEXT])
 {
-	struct errbuf eb = { 0 };
-	struct preauth k;
-	if (registry_preauth_create(&x->r, w, NOW, text, &k, &eb))
-		fail_msg("%s", eb.text);
+	registry_preauth_create(&x->r, w, NOW, waits(x));
+	if (outcome(x))
+		fail_msg("%s", x->eb.text);
+	memcpy(text, x->made, REGISTRY_KEY_TEXT);
 	assert_memory_equal(text, "hskey-auth-", 11);
 }
 
@@ -113,6 +139,21 @@ struct ask {
 	const char *key, *host, *followup;
 	int64_t expiry_ms, now_ms;
 };
+
+/* As the server does: what had to be stored is asked for again. */
+static enum registry_verdict answer(struct fixture *x, const struct ctl_register_request *rq,
+	const struct machine_key *machine, int64_t now_ms)
+{
+	enum registry_verdict v =
+		registry_register(&x->r, rq, machine, now_ms, &x->a, &x->out, x->pending, waits(x));
+	if (v != REGISTRY_STORE)
+		return v;
+	if (outcome(x)) {
+		registry_refusal(&x->res, &x->a, &x->out);
+		return REGISTRY_ANSWER;
+	}
+	return registry_register(&x->r, rq, machine, now_ms, &x->a, &x->out, x->pending, waits(x));
+}
 
 static enum registry_verdict ask(struct fixture *x, const struct ask *q)
 {
@@ -126,8 +167,7 @@ static enum registry_verdict ask(struct fixture *x, const struct ask *q)
 	memset(machine.b, q->machine, KEY_LEN);
 	rq.hostinfo.hostname = q->host ? q->host : "box";
 	rq.hostinfo.request_tags = (struct ctl_strings) { .v = (const char **)&q->tag, .n = q->tag != NULL };
-	return registry_register(
-		&x->r, &rq, &machine, q->now_ms ? q->now_ms : NOW, &x->a, &x->out, x->pending);
+	return answer(x, &rq, &machine, q->now_ms ? q->now_ms : NOW);
 }
 
 static const struct member *node_of(struct fixture *x, uint8_t key)
@@ -224,9 +264,6 @@ static void test_logout_and_rotation(void **state)
 static void test_approval(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
-	struct user bob;
-	int64_t node;
 	char url[128];
 	ask(x, &(struct ask) { .node = 1, .machine = 1 });
 	assert_memory_equal(x->out.auth_url, "https://hs.test/register/", 25);
@@ -245,12 +282,17 @@ static void test_approval(void **state)
 	open_registry(x);
 	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_WAIT);
 
-	assert_int_equal(registry_user_create(&x->r, "bob", NOW, &bob, &eb), 0);
-	assert_int_equal(registry_approve(&x->r, url + 25, "", NOW, &node, &eb), -EINVAL);
-	assert_string_equal(eb.text, "there are several users: say whose node this is with --user NAME");
-	assert_int_equal(registry_approve(&x->r, url + 25, "carol", NOW, &node, &eb), -ENOENT);
-	assert_int_equal(registry_approve(&x->r, "0000", "bob", NOW, &node, &eb), -ENOENT);
-	assert_int_equal(registry_approve(&x->r, url + 25, "bob", NOW, &node, &eb), 0);
+	registry_user_create(&x->r, "bob", NOW, waits(x));
+	assert_int_equal(outcome(x), 0);
+	registry_approve(&x->r, url + 25, "", NOW, waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	assert_string_equal(x->eb.text, "there are several users: say whose node this is with --user NAME");
+	registry_approve(&x->r, url + 25, "carol", NOW, waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
+	registry_approve(&x->r, "0000", "bob", NOW, waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
+	registry_approve(&x->r, url + 25, "bob", NOW, waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_string_equal(x->decided, url + 25);
 	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_ANSWER);
 	assert_string_equal(x->out.login.login_name, "bob");
@@ -270,7 +312,7 @@ static void test_many_pending(void **state)
 		struct ctl_register_request rq = { .followup = "", .auth_key = "", .expiry_ms = INT64_MIN };
 		memcpy(rq.node.b, &i, sizeof(i));
 		rq.node.b[KEY_LEN - 1] = 1;
-		registry_register(&x->r, &rq, &machine, NOW, &x->a, &x->out, x->pending);
+		answer(x, &rq, &machine, NOW);
 		assert_string_equal(x->out.error, "");
 	}
 	assert_int_equal(x->r.n_pending, REGISTRY_PENDING_MAX);
@@ -305,7 +347,6 @@ static void test_default_expiry(void **state)
 static void test_unsaved(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
 	char key[REGISTRY_KEY_TEXT], aside[256];
 	struct endpoint ep = { .ip = addr_v4(0xc0000201U), .port = 1 };
 	struct machine_key machine;
@@ -318,10 +359,12 @@ static void test_unsaved(void **state)
 	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW + 1));
 	assert_int_equal(node_of(x, 1)->endpoints.n, 1);
 	assert_non_null(strstr(x->r.trouble, "was removed or replaced"));
-	assert_int_equal(registry_node_rename(&x->r, node_of(x, 1)->id, "other", &eb), -ENOENT);
+	registry_node_rename(&x->r, node_of(x, 1)->id, "other", waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
 	assert_string_equal(node_of(x, 1)->name, "box");
 	assert_int_equal(rename(aside, x->path), 0);
-	assert_int_equal(registry_node_rename(&x->r, node_of(x, 1)->id, "other", &eb), 0);
+	registry_node_rename(&x->r, node_of(x, 1)->id, "other", waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_string_equal(x->r.trouble, "");
 }
 
@@ -357,13 +400,14 @@ static void test_much_to_say(void **state)
 static void test_tagged_again(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
 	char key[REGISTRY_KEY_TEXT];
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
 	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
 	const int64_t id = node_of(x, 1)->id;
-	assert_int_equal(registry_node_tag(&x->r, id, "tag:web", &eb), 0);
-	assert_int_equal(registry_node_expire(&x->r, id, NOW, &eb), 0);
+	registry_node_tag(&x->r, id, "tag:web", waits(x));
+	assert_int_equal(outcome(x), 0);
+	registry_node_expire(&x->r, id, NOW, NOW, waits(x));
+	assert_int_equal(outcome(x), 0);
 	ask(x, &(struct ask) { .node = 2, .old = 1, .machine = 1, .key = key, .now_ms = NOW + 1 });
 	assert_string_equal(x->out.error, "");
 	assert_int_equal(x->r.fleet.n, 1);
@@ -424,13 +468,13 @@ static void test_facts(void **state)
 static void test_time(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
 	char key[REGISTRY_KEY_TEXT], gone[REGISTRY_KEY_TEXT];
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .ephemeral = true }, gone);
 	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
 	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = gone });
-	assert_int_equal(registry_node_expire(&x->r, 1, NOW + 30000, &eb), 0);
+	registry_node_expire(&x->r, 1, NOW + 30000, NOW, waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_int_equal(registry_tick(&x->r, NOW), NOW + 30000);
 	unsigned before = x->identity;
 	assert_int_equal(registry_tick(&x->r, NOW + 30000), NOW + 60000);
@@ -453,8 +497,6 @@ static void test_time(void **state)
 static void test_requested_tags(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
-	int64_t node;
 	char key[REGISTRY_KEY_TEXT];
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
 	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .tag = "tag:web" });
@@ -472,7 +514,8 @@ static void test_requested_tags(void **state)
 		x->out.error, "tag:none is not in the policy's \"tagOwners\": add it there and reload");
 
 	ask(x, &(struct ask) { .node = 3, .machine = 3, .tag = "tag:web" });
-	assert_int_equal(registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "", NOW, &node, &eb), 0);
+	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "", NOW, waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_true(member_has_tag(node_of(x, 3), "tag:web"));
 }
 
@@ -498,16 +541,19 @@ static size_t served_by(struct fixture *x, int64_t id)
 static void test_routes(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
 	char key[REGISTRY_KEY_TEXT];
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
 	join_as_router(x, 1, key);
 	join_as_router(x, 2, key);
 	assert_int_equal(served_by(x, 1), 0);
-	assert_int_equal(registry_node_routes(&x->r, 1, "10.1", NOW, &eb), -EINVAL);
-	assert_int_equal(registry_node_routes(&x->r, 9, "", NOW, &eb), -ENOENT);
-	assert_int_equal(registry_node_routes(&x->r, 1, "10.1.2.3/16,0.0.0.0/0,10.9.0.0/16", NOW, &eb), 0);
-	assert_int_equal(registry_node_routes(&x->r, 2, "10.1.0.0/16,0.0.0.0/0", NOW, &eb), 0);
+	registry_node_routes(&x->r, 1, "10.1", waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	registry_node_routes(&x->r, 9, "", waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
+	registry_node_routes(&x->r, 1, "10.1.2.3/16,0.0.0.0/0,10.9.0.0/16", waits(x));
+	assert_int_equal(outcome(x), 0);
+	registry_node_routes(&x->r, 2, "10.1.0.0/16,0.0.0.0/0", waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_int_equal(served_by(x, 1), 2); /* not what it never offered */
 	assert_int_equal(served_by(x, 2), 1); /* the exit; the subnet has one carrier */
 	registry_online_set(&x->r, 2, true, NOW);
@@ -519,9 +565,11 @@ static void test_routes(void **state)
 	open_registry(x); /* approval is kept */
 	registry_online_set(&x->r, 1, true, NOW);
 	assert_int_equal(served_by(x, 1), 2);
-	assert_int_equal(registry_node_delete(&x->r, 1, &eb), 0);
+	registry_node_delete(&x->r, 1, waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_int_equal(served_by(x, 2), 2);
-	assert_int_equal(registry_node_routes(&x->r, 2, "", NOW, &eb), 0);
+	registry_node_routes(&x->r, 2, "", waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_int_equal(served_by(x, 2), 0);
 }
 
@@ -535,7 +583,6 @@ static bool approves(void *arg, const struct member *m, const struct prefix *rou
 static void test_approved_routes(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
 	char key[REGISTRY_KEY_TEXT];
 	x->r.c.ops.approves = approves;
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
@@ -549,42 +596,54 @@ static void test_approved_routes(void **state)
 	registry_online_set(&x->r, 1, true, NOW);
 	assert_int_equal(served_by(x, 1), 1);
 	x->r.c.ops.approves = approves;
-	assert_int_equal(registry_node_routes(&x->r, 1, "", NOW, &eb), 0);
+	registry_node_routes(&x->r, 1, "", waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_int_equal(served_by(x, 1), 1);
 }
 
 static void test_admin(void **state)
 {
 	struct fixture *x = *state;
-	struct errbuf eb = { 0 };
-	struct user u;
-	struct preauth k;
 	char key[REGISTRY_KEY_TEXT];
-	assert_int_equal(registry_user_create(&x->r, "alice", NOW, &u, &eb), -EEXIST);
-	assert_string_equal(eb.text, "user \"alice\" exists already");
-	assert_int_equal(registry_user_create(&x->r, "a b", NOW, &u, &eb), -EINVAL);
-	assert_int_equal(registry_user_create(&x->r, "bob@", NOW, &u, &eb), -EINVAL);
+	registry_user_create(&x->r, "alice", NOW, waits(x));
+	assert_int_equal(outcome(x), -EEXIST);
+	assert_string_equal(x->eb.text, "user \"alice\" exists already");
+	registry_user_create(&x->r, "a b", NOW, waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	registry_user_create(&x->r, "bob@", NOW, waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
 	struct preauth_wish w = { .user = "carol", .tags = "" };
-	assert_int_equal(registry_preauth_create(&x->r, &w, NOW, key, &k, &eb), -ENOENT);
-	assert_string_equal(eb.text, "no user \"carol\": make it with `ropewalk-control users create carol`, "
-				     "or add --create-user");
+	registry_preauth_create(&x->r, &w, NOW, waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
+	assert_string_equal(x->eb.text,
+		"no user \"carol\": make it with `ropewalk-control users create carol`, "
+		"or add --create-user");
 	w.create_user = true;
 	make_key(x, &w, key);
 	w.tags = "web";
-	assert_int_equal(registry_preauth_create(&x->r, &w, NOW, key, &k, &eb), -EINVAL);
+	registry_preauth_create(&x->r, &w, NOW, waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
 	w.tags = "";
 	make_key(x, &w, key);
 	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
-	assert_int_equal(registry_user_destroy(&x->r, "carol", &eb), -EBUSY);
-	assert_string_equal(eb.text, "user \"carol\" still has nodes (box): delete them first");
-	assert_int_equal(registry_node_rename(&x->r, 1, "Bad Name", &eb), -EINVAL);
-	assert_int_equal(registry_node_rename(&x->r, 1, "good", &eb), 0);
-	assert_int_equal(registry_node_tag(&x->r, 1, "tag:a,tag:b", &eb), 0);
+	registry_user_destroy(&x->r, "carol", waits(x));
+	assert_int_equal(outcome(x), -EBUSY);
+	assert_string_equal(x->eb.text, "user \"carol\" still has nodes (box): delete them first");
+	registry_node_rename(&x->r, 1, "Bad Name", waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	registry_node_rename(&x->r, 1, "good", waits(x));
+	assert_int_equal(outcome(x), 0);
+	registry_node_tag(&x->r, 1, "tag:a,tag:b", waits(x));
+	assert_int_equal(outcome(x), 0);
 	assert_true(member_has_tag(node_of(x, 1), "tag:b"));
-	assert_int_equal(registry_node_delete(&x->r, 9, &eb), -ENOENT);
-	assert_int_equal(registry_node_delete(&x->r, 1, &eb), 0);
-	assert_int_equal(registry_user_destroy(&x->r, "carol", &eb), 0);
-	assert_int_equal(registry_user_destroy(&x->r, "carol", &eb), -ENOENT);
+	registry_node_delete(&x->r, 9, waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
+	registry_node_delete(&x->r, 1, waits(x));
+	assert_int_equal(outcome(x), 0);
+	registry_user_destroy(&x->r, "carol", waits(x));
+	assert_int_equal(outcome(x), 0);
+	registry_user_destroy(&x->r, "carol", waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
 	/* a number is never given twice, nor is an address soon */
 	w = (struct preauth_wish) { .user = "alice", .tags = "" };
 	make_key(x, &w, key);

@@ -7,19 +7,47 @@
 
 #include "mesh/control/fleet/test/net.h"
 #include "mesh/control/view/view.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { MEMBERS = 40 };
+
 struct fixture {
 	struct fleet f;
-	struct ctl_dns dns;
-	struct ctl_derp_map derp;
-	struct view_settings set;
+	struct settings *set;
+	struct view_cache cache;
+	struct journal journal;
 	struct view_context c;
 	struct view view; /* of node 1 */
 	struct arena a;
 	struct ctl_map_response m;
+	bool seen[MEMBERS]; /* by number: whom the messages have told of */
 };
+
+static struct settings *make_settings(struct policy *p)
+{
+	struct settings *s = calloc(1, sizeof(*s));
+	assert_non_null(s);
+	s->refs = 1;
+	s->base_domain = "mesh.test";
+	s->policy = p;
+	return s;
+}
+
+static void take(struct fixture *x)
+{
+	for (size_t i = 0; i < x->m.n_peers; i++)
+		x->seen[x->m.peers[i].id] = true;
+	for (size_t i = 0; i < x->m.n_changed; i++)
+		x->seen[x->m.peers_changed[i].id] = true;
+	for (size_t i = 0; i < x->m.n_patches; i++)
+		assert_true(x->seen[x->m.patches[i].id]);
+	for (size_t i = 0; i < x->m.n_removed; i++) {
+		assert_true(x->seen[x->m.peers_removed[i]]);
+		x->seen[x->m.peers_removed[i]] = false;
+	}
+}
 
 static int setup(void **state)
 {
@@ -28,49 +56,92 @@ static int setup(void **state)
 	net_add(&x->f, 1, "laptop", 1, NULL);
 	net_add(&x->f, 2, "phone", 1, NULL);
 	net_add(&x->f, 3, "bobs", 2, NULL);
-	x->set = (struct view_settings) { .dns = &x->dns, .derp = &x->derp, .base_domain = "mesh.test" };
-	x->c = (struct view_context) { .fleet = &x->f, .set = &x->set, .now_ms = 1000000, .viewer_cap = 113 };
+	x->set = make_settings(NULL);
+	assert_true(view_cache_init(&x->cache, 1));
+	x->c = (struct view_context) { .fleet = &x->f,
+		.set = x->set,
+		.cache = &x->cache,
+		.journal = &x->journal,
+		.now_ms = 1000000,
+		.viewer_cap = 113 };
 	*state = x;
-	return !view_build(&x->c, fleet_by_id(&x->f, 1), &x->view) ||
-	       !view_whole(&x->c, &x->view, &x->a, &x->m);
+	if (!view_whole(&x->c, fleet_by_id(&x->f, 1), &x->view, &x->a, &x->m))
+		return 1;
+	take(x);
+	return 0;
 }
 
 static int teardown(void **state)
 {
 	struct fixture *x = *state;
 	view_fini(&x->view);
+	journal_free(&x->journal);
+	view_cache_fini(&x->cache);
+	settings_put(x->set);
 	fleet_fini(&x->f);
 	arena_free(&x->a);
 	free(x);
 	return 0;
 }
 
-/* The message after a change of ids[]; whole: from a view made anew instead of in place. Both must agree. */
-static bool next(struct fixture *x, bool whole, bool refilter, const int64_t *ids, size_t n)
+/* The member as draft says, written down as a change. */
+static void change(struct fixture *x, const struct member *draft, bool identity)
 {
-	struct view v;
+	struct member *old = fleet_by_id(&x->f, draft->id);
+	if (old)
+		member_get(old);
+	assert_non_null(net_put(&x->f, draft));
+	view_cache_changed(&x->cache, draft->id, identity);
+	assert_true(journal_add(&x->journal, draft->id, old, identity));
+	member_put(old);
+}
+
+static void leave(struct fixture *x, int64_t id)
+{
+	struct member *old = fleet_by_id(&x->f, id);
+	member_get(old);
+	fleet_remove(&x->f, id);
+	view_cache_changed(&x->cache, id, true);
+	assert_true(journal_add(&x->journal, id, old, true));
+	member_put(old);
+}
+
+static void arrive(struct fixture *x, int64_t id, const char *name, int64_t user, const char *tag)
+{
+	assert_non_null(net_add(&x->f, id, name, user, tag));
+	view_cache_changed(&x->cache, id, true);
+	assert_true(journal_add(&x->journal, id, NULL, true));
+}
+
+static void use_policy(struct fixture *x, struct policy *p)
+{
+	struct settings *old = x->set;
+	x->c.set = x->set = make_settings(p);
+	settings_put(old);
+	journal_touch(&x->journal);
+}
+
+/* The message after what changed; afterwards the node knows whom a whole map would name, with that filter. */
+static bool next(struct fixture *x)
+{
 	struct arena a = { 0 };
-	struct ctl_map_response m;
-	bool empty, empty_in_place = true;
+	struct ctl_map_response whole;
+	struct view fresh;
+	bool empty, there[MEMBERS] = { false };
 	const struct member *self = fleet_by_id(&x->f, 1);
 	arena_free(&x->a);
-	assert_true(view_build(&x->c, self, &v));
-	assert_true(view_delta(&x->c, &x->view, &v, refilter, &x->a, &x->m, &empty));
-	if (!whole) {
-		assert_true(view_apply(&x->c, &x->view, self, ids, n, refilter, &a, &m, &empty_in_place));
-		assert_int_equal(empty, empty_in_place);
-		assert_int_equal(m.n_changed, x->m.n_changed);
-		assert_int_equal(m.n_removed, x->m.n_removed);
-		assert_int_equal(m.n_patches, x->m.n_patches);
-		assert_int_equal(m.n_users, x->m.n_users);
-		assert_int_equal(x->view.n, v.n);
-		for (size_t i = 0; i < v.n; i++)
-			assert_ptr_equal(x->view.peers[i], v.peers[i]);
-		assert_memory_equal(x->view.filter_hash, v.filter_hash, VIEW_HASH);
-		arena_free(&a);
-	}
-	view_fini(&x->view);
-	x->view = v;
+	assert_true(view_update(&x->c, self, &x->view, &x->a, &x->m, &empty));
+	take(x);
+	assert_true(view_whole(&x->c, self, &fresh, &a, &whole));
+	for (size_t i = 0; i < whole.n_peers; i++)
+		there[whole.peers[i].id] = true;
+	assert_memory_equal(there, x->seen, sizeof(there));
+	if (fresh.logins == x->view.logins) /* who was told of some is told that there are none */
+		assert_memory_equal(fresh.filter_hash, x->view.filter_hash, VIEW_HASH);
+	view_fini(&fresh);
+	arena_free(&a);
+	journal_drop(&x->journal, x->view.told);
+	view_cache_told(&x->cache);
 	return !empty;
 }
 
@@ -91,16 +162,17 @@ static void test_written(void **state)
 	struct fixture *x = *state;
 	const struct member *phone = fleet_by_id(&x->f, 2);
 	struct ctl_node first = as_read(x).peers[0], again;
-	const char *kept = phone->written;
+	const char *kept = x->m.peers[0].written;
 	assert_non_null(kept);
 	assert_string_equal(first.name, "phone.mesh.test.");
 	assert_int_equal(first.cap, 113);
 	assert_int_equal(first.addresses.n, 2);
 	assert_true(first.machine_authorized && !first.hostinfo.has_netinfo);
 	x->c.viewer_cap = 145;
-	assert_true(view_whole(&x->c, &x->view, &x->a, &x->m));
+	view_fini(&x->view);
+	assert_true(view_whole(&x->c, fleet_by_id(&x->f, 1), &x->view, &x->a, &x->m));
 	again = as_read(x).peers[0];
-	assert_ptr_equal(phone->written, kept);
+	assert_ptr_equal(x->m.peers[0].written, kept);
 	assert_int_equal(again.cap, 145);
 	assert_string_equal(again.name, first.name);
 	assert_true(key_equal(again.key.b, first.key.b) && key_equal(again.key.b, phone->key.b));
@@ -119,8 +191,8 @@ static void test_first(void **state)
 	assert_int_equal(x->m.n_users, 2);
 	assert_string_equal(x->m.users[0].login_name, "alice");
 	assert_true(x->m.disable_log_tail);
-	assert_ptr_equal(x->m.dns, &x->dns);
-	assert_ptr_equal(x->m.derp_map, &x->derp);
+	assert_ptr_equal(x->m.dns, &x->set->dns);
+	assert_ptr_equal(x->m.derp_map, &x->set->derp);
 	assert_int_equal(x->m.n_filters, 1);
 	assert_string_equal(x->m.filters[0].name, "base");
 	assert_string_equal(x->m.domain, "mesh.test");
@@ -140,13 +212,12 @@ static void test_patches(void **state)
 {
 	struct fixture *x = *state;
 	struct endpoint ep[1];
-	const int64_t two[] = { 2 };
 	assert_true(endpoint_parse("192.0.2.1:41641", &ep[0]));
 	struct member d = *fleet_by_id(&x->f, 2);
 	d.endpoints = (struct ctl_endpoints) { .v = ep, .n = 1, .present = true };
 	d.home_derp = 900;
-	net_put(&x->f, &d);
-	assert_true(next(x, false, false, two, 1));
+	change(x, &d, false);
+	assert_true(next(x));
 	assert_int_equal(x->m.n_patches, 1);
 	assert_int_equal(x->m.n_changed + x->m.n_removed + x->m.n_filters, 0);
 	assert_null(x->m.node);
@@ -160,8 +231,8 @@ static void test_patches(void **state)
 	memset(d.disco.b, 7, KEY_LEN);
 	memset(d.key.b, 8, KEY_LEN);
 	d.online = true;
-	net_put(&x->f, &d);
-	assert_true(next(x, false, false, two, 1));
+	change(x, &d, false);
+	assert_true(next(x));
 	assert_int_equal(x->m.n_patches, 1);
 	assert_true(x->m.patches[0].has_key && x->m.patches[0].has_disco);
 	assert_int_equal(x->m.patches[0].online, OPT_TRUE);
@@ -170,50 +241,51 @@ static void test_patches(void **state)
 	d = *fleet_by_id(&x->f, 2);
 	d.online = false;
 	d.last_seen_ms = 5;
-	net_put(&x->f, &d);
-	assert_true(next(x, true, false, NULL, 0));
+	change(x, &d, false);
+	assert_true(next(x));
 	assert_int_equal(x->m.patches[0].online, OPT_FALSE);
 	assert_true(x->m.patches[0].has_last_seen);
 
-	net_put(&x->f, fleet_by_id(&x->f, 2)); /* another record that says the same */
-	assert_false(next(x, false, false, two, 1));
+	change(x, fleet_by_id(&x->f, 2), false); /* another record that says the same */
+	assert_false(next(x));
 }
 
 static void test_come_and_go(void **state)
 {
 	struct fixture *x = *state;
-	const int64_t four[] = { 4 }, two[] = { 2 }, one[] = { 1 };
-	net_add(&x->f, 4, "web", 1, "tag:web");
-	assert_true(next(x, false, true, four, 1));
+	arrive(x, 4, "web", 1, "tag:web");
+	assert_true(next(x));
 	assert_int_equal(x->m.n_changed, 1);
 	assert_int_equal(x->m.peers_changed[0].user, FLEET_TAGGED_USER);
 	assert_string_equal(x->m.users[0].login_name, "tagged-devices");
 	assert_int_equal(x->m.n_filters, 0); /* everything was allowed before, too */
 
-	fleet_remove(&x->f, 2);
-	assert_true(next(x, false, true, two, 1));
+	leave(x, 2);
+	assert_true(next(x));
 	assert_int_equal(x->m.n_removed, 1);
 	assert_int_equal(x->m.peers_removed[0], 2);
 
 	struct member d = *fleet_by_id(&x->f, 4);
 	d.name = "www";
-	net_put(&x->f, &d);
-	assert_true(next(x, false, true, four, 1));
+	change(x, &d, true);
+	assert_true(next(x));
 	assert_int_equal(x->m.n_changed, 1);
 	assert_string_equal(as_read(x).peers_changed[0].name, "www.mesh.test.");
 
 	d = *fleet_by_id(&x->f, 4);
 	d.expiry_ms = 999999; /* past: it has no business in anyone's map */
-	net_put(&x->f, &d);
-	assert_true(next(x, false, true, four, 1));
+	d.expired = true;
+	change(x, &d, true);
+	assert_true(next(x));
 	assert_int_equal(x->m.n_removed, 1);
 
 	d = *fleet_by_id(&x->f, 1);
 	d.expiry_ms = 999999;
-	net_put(&x->f, &d);
-	assert_true(next(x, true, true, one, 1));
+	d.expired = true;
+	change(x, &d, true);
+	assert_true(next(x));
 	assert_true(x->m.node && x->m.node->expired);
-	assert_int_equal(x->view.n, 0);
+	assert_false(x->seen[3]);
 }
 
 static struct policy *policy_of(const char *text)
@@ -228,11 +300,10 @@ static struct policy *policy_of(const char *text)
 static void test_policy(void **state)
 {
 	struct fixture *x = *state;
-	const int64_t three[] = { 3 }, five[] = { 5 };
-	struct policy *p =
-		policy_of("{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"alice@:*\"]}]}");
-	x->set.policy = p;
-	assert_true(next(x, true, true, NULL, 0));
+	use_policy(x,
+		policy_of(
+			"{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"alice@:*\"]}]}"));
+	assert_true(next(x));
 	assert_int_equal(x->m.n_removed, 1);
 	assert_int_equal(x->m.peers_removed[0], 3);
 	assert_int_equal(x->m.n_filters, 1);
@@ -240,21 +311,36 @@ static void test_policy(void **state)
 	/* nothing of bob's node crosses, not even that it moved */
 	struct member d = *fleet_by_id(&x->f, 3);
 	d.home_derp = 901;
-	net_put(&x->f, &d);
-	assert_false(next(x, false, false, three, 1));
-	assert_false(next(x, true, true, NULL, 0));
+	change(x, &d, false);
+	assert_false(next(x));
 
 	/* a new machine of the same person changes the filter */
-	net_add(&x->f, 5, "tv", 1, NULL);
-	assert_true(next(x, false, true, five, 1));
+	arrive(x, 5, "tv", 1, NULL);
+	assert_true(next(x));
 	assert_int_equal(x->m.n_changed, 1);
 	assert_int_equal(x->m.n_filters, 1);
 
-	x->set.policy = NULL;
-	assert_true(next(x, true, true, NULL, 0));
+	use_policy(x, NULL);
+	assert_true(next(x));
 	assert_int_equal(x->m.n_changed, 1);
 	assert_int_equal(x->m.peers_changed[0].id, 3);
-	policy_free(p);
+}
+
+static void test_settings(void **state)
+{
+	struct fixture *x = *state;
+	use_policy(x, NULL);
+	x->set->dns_hash[0]++;
+	assert_true(next(x));
+	assert_ptr_equal(x->m.dns, &x->set->dns);
+	assert_null(x->m.derp_map);
+	use_policy(x, NULL);
+	x->set->dns_hash[0] = 1;
+	x->set->derp_hash[0]++;
+	assert_true(next(x));
+	assert_null(x->m.dns);
+	assert_ptr_equal(x->m.derp_map, &x->set->derp);
+	assert_false(next(x));
 }
 
 static void add_router(struct fixture *x)
@@ -262,49 +348,46 @@ static void add_router(struct fixture *x)
 	static const char *routes[] = { "10.0.0.0/24", "10.1.0.0/24", "0.0.0.0/0" };
 	struct prefix served[ARRAY_LEN(routes)];
 	struct member d = *net_add(&x->f, 4, "router", 2, NULL);
+	assert_true(journal_add(&x->journal, 4, NULL, true));
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		assert_true(prefix_parse(routes[i], &served[i]));
 	d.routes = (struct ctl_strings) { .v = routes, .n = ARRAY_LEN(routes) };
 	d.hostinfo_json = "{\"RoutableIPs\":[\"10.0.0.0/24\",\"10.1.0.0/24\",\"0.0.0.0/0\"]}";
 	d.served = (struct ctl_prefixes) { .v = served, .n = ARRAY_LEN(routes) };
-	assert_non_null(net_put(&x->f, &d));
+	change(x, &d, true);
 }
 
 /* A viewer is told of a peer's routes what the rules let it use, and anew when that changes. */
 static void test_told_routes(void **state)
 {
 	struct fixture *x = *state;
-	const int64_t four[] = { 4 };
-	struct policy *p = policy_of(
-			      "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.0.0.5:"
-			      "*\",\"bob@:*\"]}]}"),
-		      *all = policy_of(
-			      "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.1.0.0/"
-			      "16:*\",\"10.0.0.0/8:*\",\"autogroup:internet:*\",\"bob@:*\"]}]}");
-	x->set.policy = p;
-	assert_true(next(x, true, true, NULL, 0));
+	static const char
+		some[] = "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.0.0.5:"
+			 "*\",\"bob@:*\"]}]}",
+		all[] = "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.1.0.0/"
+			"16:*\",\"10.0.0.0/8:*\",\"autogroup:internet:*\",\"bob@:*\"]}]}";
+	use_policy(x, policy_of(some));
+	assert_true(next(x));
 	add_router(x);
-	assert_true(next(x, false, true, four, 1));
+	assert_true(next(x));
 	struct ctl_map_response m = as_read(x);
 	assert_int_equal(m.n_changed, 1);
 	assert_int_equal(m.peers_changed[0].primary_routes.n, 1);
 	assert_int_equal(m.peers_changed[0].allowed_ips.n, 3); /* its addresses and one route */
-	assert_false(next(x, true, true, NULL, 0));
+	assert_false(next(x));
 
-	x->set.policy = all; /* the same peer, seen otherwise */
-	assert_true(next(x, true, true, NULL, 0));
+	use_policy(x, policy_of(all)); /* the same peer, seen otherwise */
+	assert_true(next(x));
 	m = as_read(x);
 	assert_int_equal(m.n_changed, 1);
 	assert_int_equal(m.peers_changed[0].allowed_ips.n, 5);
-	assert_false(next(x, true, true, NULL, 0));
-	x->set.policy = p;
-	assert_true(next(x, true, true, NULL, 0));
+	assert_false(next(x));
+	use_policy(x, policy_of(some));
+	assert_true(next(x));
 	assert_int_equal(as_read(x).peers_changed[0].allowed_ips.n, 3);
-	x->set.policy = NULL; /* the phone comes too */
-	assert_true(next(x, true, true, NULL, 0));
+	use_policy(x, NULL); /* the phone comes too */
+	assert_true(next(x));
 	assert_int_equal(as_read(x).peers_changed[1].allowed_ips.n, 5);
-	policy_free(p);
-	policy_free(all);
 }
 
 /* Logins and attributes are told when there are any, and again when they go. */
@@ -316,33 +399,60 @@ static void test_told_of_itself(void **state)
 			  "\"action\":\"accept\",\"src\":[\"bob@\"],\"dst\":[\"alice@\"],\"users\":["
 			  "\"root\"]}]}");
 	assert_null(x->m.ssh_json);
-	x->set.policy = p;
-	assert_true(next(x, true, true, NULL, 0));
+	use_policy(x, p);
+	assert_true(next(x));
 	assert_non_null(x->m.node);
 	assert_non_null(strstr(x->m.node->cap_map_json, "\"a\\\"b\":null"));
 	assert_non_null(strstr(x->m.node->cap_map_json, "\"https://tailscale.com/cap/ssh\":null"));
 	assert_non_null(strstr(x->m.ssh_json, "100.64.0.3"));
 	assert_non_null(as_read(x).ssh_json);
-	assert_false(next(x, true, true, NULL, 0));
-	x->set.policy = NULL;
-	assert_true(next(x, true, true, NULL, 0));
+	assert_false(next(x));
+	use_policy(x, NULL);
+	assert_true(next(x));
 	assert_string_equal(x->m.ssh_json, "{\"rules\":[]}");
 	assert_string_equal(x->m.node->cap_map_json, "{\"cache-network-maps\":null}");
-	policy_free(p);
 }
 
-static void test_settings(void **state)
+/* Whatever changed, in whatever order, and however late a viewer hears of it: it ends up knowing what is. */
+static void test_any_order(void **state)
 {
+	static const char *const policies[] = { "{\"tagOwners\":{\"tag:web\":[]},\"acls\":[{\"action\":"
+						"\"accept\",\"src\":[\"alice@\"],\"dst\":[\"tag:web:80\"]}]}",
+		"{\"acls\":[{\"action\":\"accept\",\"src\":[\"bob@\"],\"dst\":[\"*:*\"]}]}",
+		"{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"autogroup:self:*"
+		"\"]}]}" };
 	struct fixture *x = *state;
-	x->set.dns_version++;
-	assert_true(next(x, false, false, NULL, 0));
-	assert_ptr_equal(x->m.dns, &x->dns);
-	assert_null(x->m.derp_map);
-	x->set.derp_version++;
-	assert_true(next(x, false, false, NULL, 0));
-	assert_null(x->m.dns);
-	assert_ptr_equal(x->m.derp_map, &x->derp);
-	assert_false(next(x, false, false, NULL, 0));
+	char name[32];
+	srand(7);
+	for (unsigned step = 0; step < 5000; step++) {
+		int64_t id = 1 + rand() % (MEMBERS - 1);
+		const struct member *m = fleet_by_id(&x->f, id);
+		snprintf(name, sizeof(name), "n%lld-%u", (long long)id, step);
+		if (!m) {
+			arrive(x, id, name, 1 + rand() % 2, rand() % 3 ? NULL : "tag:web");
+		} else if (id != 1 && rand() % 4 == 0) {
+			leave(x, id);
+		} else {
+			struct member d = *m;
+			int what = rand() % 5;
+			const char *tag = "tag:web";
+			if (what == 0)
+				d.online = !d.online;
+			else if (what == 1)
+				d.name = name;
+			else if (what == 2)
+				d.user = 3 - d.user;
+			else if (what == 3)
+				d.tags = (struct ctl_strings) { .v = &tag, .n = d.tags.n ? 0 : 1 };
+			else
+				d.expired = !d.expired;
+			change(x, &d, what > 0);
+		}
+		if (rand() % 10 == 0)
+			use_policy(x, rand() % 4 ? policy_of(policies[rand() % 3]) : NULL);
+		if (rand() % 3 == 0)
+			(void)next(x);
+	}
 }
 
 int main(void)
@@ -355,6 +465,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_of_itself, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_settings, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,93 @@
+#include "mesh/control/fleet/keyring.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void keyring_init(struct keyring *k, uint64_t seed)
+{
+	*k = (struct keyring) { 0 };
+	table_init(&k->by_hash, STORE_HASH, seed);
+}
+
+void keyring_fini(struct keyring *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		free(k->v[i]);
+	free(k->v);
+	table_fini(&k->by_hash);
+	*k = (struct keyring) { 0 };
+}
+
+/* Index of the first key whose id is not below `id`. */
+static size_t key_at(const struct keyring *k, int64_t id)
+{
+	size_t lo = 0, hi = k->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		if (k->v[mid]->id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* One piece of memory: the tags stand behind the key. */
+static struct preauth *copy_key(const struct preauth *p)
+{
+	size_t len = strlen(p->tags) + 1;
+	struct preauth *copy = malloc(sizeof(*copy) + len);
+	if (!copy)
+		return NULL;
+	*copy = *p;
+	copy->tags = memcpy(copy + 1, p->tags, len);
+	return copy;
+}
+
+bool keyring_add(struct keyring *k, const struct preauth *p)
+{
+	size_t i = key_at(k, p->id);
+	if (k->n == k->size) {
+		size_t size = k->size ? k->size * 2 : 16;
+		struct preauth **v = reallocarray(k->v, size, sizeof(struct preauth *));
+		if (!v)
+			return false;
+		k->v = v;
+		k->size = size;
+	}
+	struct preauth *copy = copy_key(p);
+	if (!copy || !table_put(&k->by_hash, copy->hash, copy)) {
+		free(copy);
+		return false;
+	}
+	memmove(k->v + i + 1, k->v + i, (k->n - i) * sizeof(struct preauth *));
+	k->v[i] = copy;
+	k->n++;
+	return true;
+}
+
+struct preauth *keyring_by_hash(const struct keyring *k, const uint8_t hash[static STORE_HASH])
+{
+	return table_get(&k->by_hash, hash);
+}
+
+struct preauth *keyring_by_id(const struct keyring *k, int64_t id)
+{
+	size_t i = key_at(k, id);
+	return i < k->n && k->v[i]->id == id ? k->v[i] : NULL;
+}
+
+void keyring_drop_user(struct keyring *k, int64_t user)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < k->n; i++) {
+		struct preauth *p = k->v[i];
+		if (p->user != user) {
+			k->v[kept++] = p;
+			continue;
+		}
+		table_remove(&k->by_hash, p->hash);
+		free(p);
+	}
+	k->n = kept;
+}

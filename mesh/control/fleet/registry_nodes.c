@@ -1,0 +1,193 @@
+/* What is changed of one node, by an admin, by itself or by time; and its end. */
+#include "mesh/control/fleet/registry_inner.h"
+
+#include "mesh/base/log.h"
+#include <errno.h>
+#include <string.h>
+
+enum { ROUTES_MAX = 256 };
+
+static void submit_edit(struct registry *r, const struct change_kind *kind, int64_t node, const char *text,
+	struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, kind, w);
+	if (!c)
+		return;
+	c->id = node;
+	c->text = arena_strdup(&c->mem, text);
+	registry_change_submit(c);
+}
+
+/* --- expiry --- */
+
+static int expire_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
+{
+	(void)r;
+	(void)eb;
+	draft->expiry_ms = c->at_ms;
+	draft->expired = member_is_expired(draft, c->now_ms);
+	return 0;
+}
+static const struct change_kind expire_kind = { .edit = expire_edit };
+
+void registry_node_expire(
+	struct registry *r, int64_t node, int64_t at_ms, int64_t now_ms, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &expire_kind, w);
+	if (!c)
+		return;
+	c->id = node;
+	c->at_ms = at_ms;
+	c->now_ms = now_ms;
+	registry_change_submit(c);
+}
+
+/* --- names --- */
+
+static int rename_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
+{
+	if (!fleet_label_valid(c->text))
+		return err_say(eb, -EINVAL,
+			"\"%.64s\" is not a name: a-z, 0-9 and - inside, at most 63 characters, and not one "
+			"that "
+			"machines look up by themselves (wpad, isatap, localhost)",
+			c->text);
+	const struct member *other = fleet_by_name(&r->fleet, c->text);
+	if (other && other->id != draft->id)
+		return err_say(eb, -EEXIST, "node %lld has that name already", (long long)other->id);
+	draft->name = c->text;
+	draft->renamed = true;
+	return 0;
+}
+static const struct change_kind rename_kind = { .edit = rename_edit };
+
+void registry_node_rename(struct registry *r, int64_t node, const char *label, struct registry_wait *w)
+{
+	submit_edit(r, &rename_kind, node, label, w);
+}
+
+static int host_renamed_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
+{
+	(void)eb;
+	draft->hostname = c->text;
+	if (draft->renamed)
+		return 0;
+	if (!*c->label)
+		fleet_label_unique(&r->fleet, c->text, draft->id, c->label);
+	draft->name = c->label;
+	return 0;
+}
+static const struct change_kind host_renamed_kind = { .edit = host_renamed_edit };
+
+/* One waits for each node at most: a host may say another name with every message. */
+void registry_host_renamed(struct registry *r, int64_t node, const char *hostname)
+{
+	struct change *c = registry_change_find(r, &host_renamed_kind, node);
+	if (c)
+		c->text = arena_strdup(&c->mem, hostname);
+	else
+		submit_edit(r, &host_renamed_kind, node, hostname, NULL);
+}
+
+/* --- tags --- */
+
+static int tag_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
+{
+	int err = registry_tags_check(r, c->text, eb);
+	if (!err)
+		registry_tags_split(&c->mem, c->text, &draft->tags);
+	return err ? err : c->mem.failed ? err_set(eb, -ENOMEM, "tag a node") : 0;
+}
+static const struct change_kind tag_kind = { .edit = tag_edit };
+
+void registry_node_tag(struct registry *r, int64_t node, const char *tags, struct registry_wait *w)
+{
+	submit_edit(r, &tag_kind, node, tags, w);
+}
+
+/* --- routes --- */
+
+/* In one form: host bits cleared, written as we write them. */
+static int routes_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
+{
+	struct ctl_strings words, *out = &draft->routes;
+	char norm[PREFIX_TEXT];
+	(void)r;
+	registry_tags_split(&c->mem, c->text, &words);
+	*out = (struct ctl_strings) { .v = arena_array(&c->mem, words.n, sizeof(*out->v)) };
+	if (words.n > ROUTES_MAX)
+		return err_say(eb, -EINVAL, "at most %d routes for one node", ROUTES_MAX);
+	for (size_t i = 0; i < words.n && out->v; i++) {
+		struct prefix p;
+		if (!prefix_parse(words.v[i], &p))
+			return err_say(eb, -EINVAL,
+				"\"%.64s\" is not a route: write it as 10.0.0.0/8, an exit as 0.0.0.0/0,::/0",
+				words.v[i]);
+		prefix_mask(&p);
+		out->v[out->n++] = arena_strdup(&c->mem, prefix_format(&p, norm));
+	}
+	return c->mem.failed ? err_set(eb, -ENOMEM, "approve routes") : 0;
+}
+static const struct change_kind routes_kind = { .edit = routes_edit };
+
+void registry_node_routes(struct registry *r, int64_t node, const char *routes, struct registry_wait *w)
+{
+	submit_edit(r, &routes_kind, node, routes, w);
+}
+
+/* --- the end --- */
+
+static int delete_prepare(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	if (fleet_by_id(&r->fleet, c->id))
+		return 0;
+	return err_say(eb, -ENOENT, "no node %lld: `nodes list` shows the numbers", (long long)c->id);
+}
+
+static int delete_write(struct store *s, struct change *c, struct errbuf *eb)
+{
+	return store_node_delete(s, c->id, eb);
+}
+
+static int delete_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	(void)eb;
+	registry_forget(r, c->id);
+	return 0;
+}
+
+static const struct change_kind delete_kind = {
+	.prepare = delete_prepare, .write = delete_write, .publish = delete_publish
+};
+
+void registry_node_delete(struct registry *r, int64_t node, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &delete_kind, w);
+	if (!c)
+		return;
+	c->id = node;
+	registry_change_submit(c);
+}
+
+static int away_prepare(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	const struct member *m = fleet_by_id(&r->fleet, c->id);
+	if (!m || !m->ephemeral || m->online)
+		return err_say(eb, -ENOENT, "node %lld is back", (long long)c->id);
+	log_info("node %lld (%s): ephemeral and away, deleted", (long long)m->id, m->name);
+	return 0;
+}
+
+static const struct change_kind away_kind = {
+	.prepare = away_prepare, .write = delete_write, .publish = delete_publish
+};
+
+void registry_delete_away(struct registry *r, int64_t node)
+{
+	struct change *c =
+		registry_change_find(r, &away_kind, node) ? NULL : registry_change_new(r, &away_kind, NULL);
+	if (!c)
+		return;
+	c->id = node;
+	registry_change_submit(c);
+}

@@ -1,0 +1,381 @@
+/* Changes that are stored first: what is told when, in which order, and what survives. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/fleet/registry.h"
+#include "mesh/control/fleet/test/place.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOW INT64_C(1700000000000)
+
+struct end {
+	struct registry_wait wait;
+	int err;
+	bool ended, unsaved;
+	char text[384], key[REGISTRY_KEY_TEXT];
+	int64_t id;
+};
+
+struct fixture {
+	struct place place;
+	char path[256];
+	struct registry r;
+	struct { /* the work that waits: one piece at most */
+		void (*run)(void *x);
+		void (*done)(void *x);
+		void *x;
+	} work;
+	unsigned told;
+	int told_fd;
+	uint64_t save_in_ms;
+	char key[REGISTRY_KEY_TEXT];
+};
+
+static bool begin_work(void *arg, void (*run)(void *x), void (*done)(void *x), void *x)
+{
+	struct fixture *f = arg;
+	assert_null(f->work.run); /* one at a time */
+	f->work.run = run;
+	f->work.done = done;
+	f->work.x = x;
+	return true;
+}
+
+static void save_in(void *arg, uint64_t ms)
+{
+	((struct fixture *)arg)->save_in_ms = ms;
+}
+
+static void changed(void *arg, const struct member *old, const struct member *now, enum registry_news what)
+{
+	(void)old;
+	(void)now;
+	(void)what;
+	((struct fixture *)arg)->told++;
+}
+
+/* The disk does its part of what waits; false: nothing waits. */
+static bool work_once(struct fixture *f)
+{
+	if (!f->work.run)
+		return false;
+	void (*done)(void *) = f->work.done;
+	f->work.run(f->work.x);
+	f->work.run = NULL;
+	done(f->work.x);
+	return true;
+}
+
+static void work_all(struct fixture *f)
+{
+	while (work_once(f))
+		;
+	assert_false(registry_is_busy(&f->r));
+}
+
+static void on_end(void *arg, const struct registry_result *res)
+{
+	struct end *e = arg;
+	assert_false(e->ended);
+	e->ended = true;
+	e->err = res->err;
+	e->unsaved = res->unsaved;
+	e->id = res->id;
+	snprintf(e->text, sizeof(e->text), "%s", res->text);
+	snprintf(e->key, sizeof(e->key), "%s", res->key ? res->key : "");
+}
+
+static struct registry_wait *waits(struct end *e)
+{
+	*e = (struct end) { .wait = { .done = on_end, .arg = e } };
+	return &e->wait;
+}
+
+static void open_registry(struct fixture *f)
+{
+	struct errbuf eb = { 0 };
+	struct registry_config c = { .server_url = "https://hs.test",
+		.state_path = f->path,
+		.rnd = &random_system,
+		.secret = { { 9 } },
+		.ops = { .changed = changed, .work = begin_work, .save_in = save_in, .arg = f } };
+	c.pool.has_v4 = prefix_parse("100.64.0.0/10", &c.pool.v4);
+	if (registry_open(&f->r, &c, &eb))
+		fail_msg("%s", eb.text);
+}
+
+static enum registry_verdict ask(
+	struct fixture *f, uint8_t n, struct ctl_register_response *out, struct end *e)
+{
+	struct ctl_register_request rq = {
+		.version = 119, .auth_key = f->key, .followup = "", .expiry_ms = INT64_MIN
+	};
+	struct machine_key machine;
+	struct arena a = { 0 };
+	char pending[REGISTRY_ID];
+	memset(rq.node.b, n, KEY_LEN);
+	memset(machine.b, n, KEY_LEN);
+	rq.hostinfo.hostname = "box";
+	enum registry_verdict v = registry_register(&f->r, &rq, &machine, NOW, &a, out, pending, waits(e));
+	arena_free(&a);
+	return v;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct end e;
+	struct ctl_register_response out;
+	if (!f || !key_setup())
+		abort();
+	place_make(&f->place);
+	place_path(&f->place, "db.sqlite", f->path);
+	open_registry(f);
+	registry_preauth_create(&f->r,
+		&(struct preauth_wish) { .user = "alice", .create_user = true, .reusable = true, .tags = "" },
+		NOW, waits(&e));
+	work_all(f);
+	assert_int_equal(e.err, 0);
+	memcpy(f->key, e.key, sizeof(f->key));
+	assert_int_equal(ask(f, 1, &out, &e), REGISTRY_STORE);
+	assert_false(e.ended);
+	assert_int_equal(f->r.fleet.n, 0);
+	assert_int_equal(f->told, 0);
+	work_all(f);
+	assert_int_equal(e.err, 0);
+	assert_int_equal(f->r.fleet.n, 1);
+	assert_int_equal(ask(f, 1, &out, &e), REGISTRY_ANSWER);
+	assert_true(out.machine_authorized);
+	f->told = 0;
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	work_all(f);
+	registry_close(&f->r);
+	place_remove(&f->place);
+	free(f);
+	return 0;
+}
+
+static const char *name_of(struct fixture *f, int64_t id)
+{
+	return fleet_by_id(&f->r.fleet, id)->name;
+}
+
+/* Each is decided by what is true when its turn comes, and told when it is on the disk. */
+static void test_order(void **state)
+{
+	struct fixture *f = *state;
+	struct end a, b, c, d;
+	registry_node_rename(&f->r, 1, "first", waits(&a));
+	registry_node_rename(&f->r, 1, "second", waits(&b));
+	registry_node_delete(&f->r, 1, waits(&c));
+	registry_node_rename(&f->r, 1, "third", waits(&d));
+	assert_string_equal(name_of(f, 1), "box");
+	assert_int_equal(f->told, 0);
+	assert_true(work_once(f));
+	assert_true(a.ended && !a.err && !b.ended);
+	assert_string_equal(name_of(f, 1), "first");
+	assert_int_equal(f->told, 1);
+	registry_wait_cancel(&b.wait); /* who asked has gone, the change has not */
+	assert_true(work_once(f));
+	assert_false(b.ended);
+	assert_string_equal(name_of(f, 1), "second");
+	assert_true(work_once(f));
+	assert_true(c.ended && !c.err && d.ended);
+	assert_int_equal(d.err, -ENOENT);
+	assert_false(d.unsaved);
+	assert_null(fleet_by_id(&f->r.fleet, 1));
+}
+
+/* Two that want one name, one key for one machine: the second is refused though both began before either was
+ * done. */
+static void test_races(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_register_response out;
+	struct end a, b;
+	registry_preauth_create(
+		&f->r, &(struct preauth_wish) { .user = "alice", .tags = "" }, NOW, waits(&a));
+	work_all(f);
+	memcpy(f->key, a.key, sizeof(f->key));
+	assert_int_equal(ask(f, 2, &out, &a), REGISTRY_STORE);
+	assert_int_equal(ask(f, 3, &out, &b), REGISTRY_STORE);
+	work_all(f);
+	assert_int_equal(a.err, 0);
+	assert_int_equal(b.err, ERR_REFUSED);
+	assert_non_null(strstr(b.text, "has been used already"));
+	assert_int_equal(f->r.fleet.n, 2);
+	registry_node_rename(&f->r, 1, "nas", waits(&a));
+	registry_node_rename(&f->r, 2, "nas", waits(&b));
+	work_all(f);
+	assert_int_equal(a.err, 0);
+	assert_int_equal(b.err, -EEXIST);
+}
+
+static void move(struct fixture *f, uint16_t port)
+{
+	struct endpoint ep = { .ip = addr_v4(0xc0000201U), .port = port };
+	struct ctl_map_request rq = { .endpoints = { .v = &ep, .n = 1, .present = true } };
+	struct machine_key machine;
+	memset(rq.node.b, 1, KEY_LEN);
+	memset(machine.b, 1, KEY_LEN);
+	assert_non_null(registry_map_received(&f->r, &rq, &machine, NOW + port));
+}
+
+static void reopen(struct fixture *f)
+{
+	work_all(f);
+	registry_close(&f->r);
+	open_registry(f);
+}
+
+/* A node moves while its new name is on its way to the disk: told at once, and neither undoes the other. */
+static void test_moves_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct end e;
+	registry_node_rename(&f->r, 1, "nas", waits(&e));
+	move(f, 7);
+	assert_int_equal(f->told, 1);
+	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->endpoints.v[0].port, 7);
+	assert_string_equal(name_of(f, 1), "box");
+	work_all(f);
+	assert_string_equal(name_of(f, 1), "nas");
+	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->endpoints.v[0].port, 7);
+	reopen(f);
+	assert_string_equal(name_of(f, 1), "nas");
+	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->endpoints.v[0].port, 7);
+}
+
+/* While nothing can be written, admins are told so, and nodes move all the same; what they said is written
+ * later. */
+static void test_disk_away_and_back(void **state)
+{
+	struct fixture *f = *state;
+	struct end e;
+	char aside[256];
+	assert_int_equal(rename(f->path, place_path(&f->place, "aside", aside)), 0);
+	registry_node_rename(&f->r, 1, "nas", waits(&e));
+	work_all(f);
+	assert_int_equal(e.err, -ENOENT);
+	assert_true(e.unsaved);
+	assert_int_equal(f->told, 0);
+	assert_string_equal(name_of(f, 1), "box");
+	registry_probe(&f->r, NOW, waits(&e));
+	work_all(f);
+	assert_true(e.unsaved);
+	move(f, 7);
+	work_all(f);
+	assert_int_equal(f->told, 1);
+	assert_int_equal(f->save_in_ms, 1000);
+	move(f, 8); /* no try before the time has come */
+	assert_false(work_once(f));
+	registry_save(&f->r);
+	work_all(f);
+	assert_int_equal(f->save_in_ms, 2000);
+
+	assert_int_equal(rename(aside, f->path), 0);
+	registry_probe(&f->r, NOW, waits(&e)); /* that it works again is reason enough */
+	work_all(f);
+	assert_int_equal(e.err, 0);
+	assert_int_equal(f->r.unsaved.n, 0);
+	assert_string_equal(f->r.trouble, "");
+	reopen(f);
+	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->endpoints.v[0].port, 8);
+}
+
+/* A host that says another name with every message makes one change, not as many. */
+static void test_host_names(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_map_request rq = { .has_hostinfo = true };
+	struct machine_key machine;
+	char name[32];
+	memset(rq.node.b, 1, KEY_LEN);
+	memset(machine.b, 1, KEY_LEN);
+	rq.hostinfo.hostname = name;
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "host-%u", i);
+		assert_non_null(registry_map_received(&f->r, &rq, &machine, NOW));
+	}
+	assert_true(f->r.n_waiting <= 2);
+	work_all(f);
+	assert_string_equal(name_of(f, 1), "host-999");
+}
+
+/* --- kill -9 at any moment --- */
+
+static void tell_parent(
+	void *arg, const struct member *old, const struct member *now, enum registry_news what)
+{
+	int n = 0;
+	struct fixture *f = arg;
+	(void)old;
+	(void)what;
+	if (now && sscanf(now->name, "n-%d", &n) == 1 && write(f->told_fd, &n, sizeof(n)) != sizeof(n))
+		_exit(1);
+}
+
+/* What was told to others before the server died, is there when it starts again. */
+static void test_killed(void **state)
+{
+	struct fixture *f = *state;
+	work_all(f);
+	registry_close(&f->r);
+	for (int round = 0; round < 5; round++) {
+		int p[2], n = -1, last = -1, status, found = 0;
+		assert_int_equal(pipe(p), 0);
+		pid_t child = fork();
+		if (!child) {
+			f->told_fd = p[1];
+			open_registry(f);
+			f->r.c.ops.work = NULL;
+			f->r.c.ops.changed = tell_parent;
+			for (int i = 0;; i++) {
+				char name[32];
+				snprintf(name, sizeof(name), "n-%d", i);
+				registry_node_rename(&f->r, 1, name, NULL);
+			}
+		}
+		close(p[1]);
+		for (int i = 0; i < 20 + round * 3; i++)
+			assert_int_equal(read(p[0], &n, sizeof(n)), sizeof(n));
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		while (read(p[0], &n, sizeof(n)) == sizeof(n))
+			last = n;
+		last = last > n ? last : n;
+		close(p[0]);
+		open_registry(f);
+		assert_int_equal(sscanf(name_of(f, 1), "n-%d", &found), 1);
+		assert_true(found == last || found == last + 1);
+		registry_close(&f->r);
+	}
+	open_registry(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_races, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moves_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disk_away_and_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,12 @@
+/* The relay inside the server (derp.server). */
+#ifndef RW_CONTROL_HTTP_DERP_H
+#define RW_CONTROL_HTTP_DERP_H
+
+#include "mesh/control/http/web.h"
+
+int derp_open(struct web *w, struct errbuf *eb);
+void derp_close(struct web *w);
+/* After the certificate of the door was read anew. */
+int derp_certificate_changed(struct web *w, struct errbuf *eb);
+
+#endif

@@ -1,0 +1,38 @@
+/* The doors of the server: TCP with TLS or without, and the admin socket. */
+#ifndef RW_CONTROL_HTTP_WEB_H
+#define RW_CONTROL_HTTP_WEB_H
+
+#include "mesh/control/http/api.h"
+#include "mesh/control/http/machine.h"
+
+struct door {
+	struct web *web;
+	int fd;
+	struct loop_fd *watch;
+	enum api_right right; /* of whoever comes in here */
+	struct endpoint at;   /* with the port it got */
+	struct tls *tls;      /* NULL = none */
+};
+struct web {
+	struct loop *loop;
+	struct api *api;
+	const struct machine_private *noise;
+	struct guests guests;
+	struct machines machines;
+	struct door doors[3]; /* listen_addr, tls_listen_addr, unix_socket */
+	struct relay *relay;  /* inside; NULL = the settings want none */
+	char own_pin[80]; /* of the certificate made here; "" = the settings name one, or there is no TLS */
+	struct loop_timer *accept_again;
+	bool is_open;
+};
+
+/* Fills in what of api is of this room. Both outlive it. */
+int web_open(struct web *w, struct loop *l, struct api *api, const struct machine_private *noise,
+	struct errbuf *eb);
+/* What is known of the relay inside, for its region in the map; NULL when there is none. */
+const struct settings_relay *web_relay_facts(const struct web *w, struct settings_relay *out);
+/* The certificate of the settings anew, for connections to come. */
+int web_renew(struct web *w, struct errbuf *eb);
+void web_close(struct web *w); /* all zero is fine */
+
+#endif

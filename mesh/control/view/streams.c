@@ -1,0 +1,395 @@
+#include "mesh/control/view/streams.h"
+
+#include "mesh/base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	KEEPALIVE_MIN_MS = 50000,
+	KEEPALIVE_SPREAD_MS = 9000,
+	OFFLINE_GRACE_MS = 10000,
+	FLUSH_PAUSE_MAX_MS = 250,
+	SLICE_NS = 4 * 1000 * 1000, /* other sockets wait no longer for a flush */
+	JOURNAL_MAX = 8192,	    /* then the slow ones are served at once, whatever it takes */
+	FRAME_KEPT_MAX = 64 * 1024
+};
+
+struct map_stream {
+	struct h2_owner owner;
+	struct streams *in;
+	struct map_stream *next, **at; /* in the queue while it streams */
+	int64_t node;
+	struct h2_stream *stream; /* NULL: away */
+	struct view view;
+	struct loop_timer *timer; /* keep-alive while it streams, grace while it is away */
+	bool zstd;
+	uint16_t cap;
+};
+
+/* A message as text and as it was packed. */
+struct sent_frame {
+	bool zstd;
+	struct buf json, frame;
+};
+
+/* --- the queue --- */
+
+static void queue_leave(struct map_stream *m)
+{
+	struct streams *s = m->in;
+	if (!m->at)
+		return;
+	*m->at = m->next;
+	if (m->next)
+		m->next->at = m->at;
+	else
+		s->end = m->at;
+	m->at = NULL;
+	m->next = NULL;
+	s->n--;
+}
+
+static void queue_join(struct map_stream *m)
+{
+	struct streams *s = m->in;
+	queue_leave(m);
+	m->at = s->end;
+	*s->end = m;
+	s->end = &m->next;
+	s->n++;
+}
+
+/* --- states --- */
+
+static void set_keepalive(struct map_stream *m)
+{
+	uint16_t spread;
+	random_system.fill(random_system.arg, &spread, sizeof(spread));
+	loop_timer_set(m->timer, KEEPALIVE_MIN_MS + spread % KEEPALIVE_SPREAD_MS);
+}
+
+enum stream_end {
+	END_GONE,   /* the other side has ended it */
+	END_SENT,   /* after what was written */
+	END_AT_ONCE /* what waits for a reader that does not read is dropped */
+};
+
+/* From streaming to away. */
+static void go_away(struct map_stream *m, enum stream_end how)
+{
+	struct h2_stream *stream = m->stream;
+	m->stream = NULL;
+	queue_leave(m);
+	view_fini(&m->view);
+	loop_timer_set(m->timer, OFFLINE_GRACE_MS);
+	if (!stream)
+		return;
+	h2_stream_data_set(stream, NULL);
+	if (how == END_SENT)
+		h2_respond_end(stream);
+	else if (how == END_AT_ONCE)
+		h2_respond_cut(stream);
+}
+
+static void forget(struct map_stream *m)
+{
+	go_away(m, END_SENT);
+	table_remove(&m->in->by_node, &m->node);
+	loop_timer_free(m->timer);
+	free(m);
+}
+
+static void stream_gone(struct h2_owner *o)
+{
+	go_away((struct map_stream *)o, END_GONE);
+}
+
+/* --- messages --- */
+
+static void free_frame(struct sent_frame *f)
+{
+	if (!f)
+		return;
+	buf_free(&f->json);
+	buf_free(&f->frame);
+	free(f);
+}
+
+/* The message packed; *made: to be freed. Many viewers in a row are told the same. NULL: memory is short. */
+static const struct sent_frame *pack(
+	struct streams *s, const struct ctl_map_response *r, bool zstd, struct sent_frame **made)
+{
+	struct sent_frame *last = s->last, *f = calloc(1, sizeof(*f));
+	*made = NULL;
+	if (!f || !ctl_map_response_write(&f->json, r)) {
+		free_frame(f);
+		return NULL;
+	}
+	if (last && last->zstd == zstd && last->json.len == f->json.len &&
+		!memcmp(buf_data(&last->json), buf_data(&f->json), f->json.len)) {
+		free_frame(f);
+		return last;
+	}
+	f->zstd = zstd;
+	if (map_frame_write(buf_data(&f->json), f->json.len, zstd, &f->frame)) {
+		free_frame(f);
+		return NULL;
+	}
+	if (f->json.len > FRAME_KEPT_MAX) {
+		*made = f;
+	} else {
+		free_frame(last);
+		s->last = f;
+	}
+	return f;
+}
+
+/* A client that does not read is cut off; it will come back for a whole map. */
+static void send_message(struct map_stream *m, const struct ctl_map_response *r)
+{
+	struct sent_frame *made;
+	const struct sent_frame *f = pack(m->in, r, m->zstd, &made);
+	bool ok = f && !h2_respond_chunk(m->stream, buf_data(&f->frame), f->frame.len);
+	free_frame(made);
+	if (ok) {
+		set_keepalive(m);
+		return;
+	}
+	log_warn("node %lld: cannot be told of changes (it does not read, or memory is short): stream closed",
+		(long long)m->node);
+	go_away(m, END_AT_ONCE);
+}
+
+static struct view_context context(struct map_stream *m)
+{
+	struct streams *s = m->in;
+	return (struct view_context) { .fleet = s->fleet,
+		.set = s->set,
+		.cache = &s->cache,
+		.journal = &s->journal,
+		.now_ms = clock_unix_ms(),
+		.viewer_cap = m->cap };
+}
+
+static void no_memory(struct map_stream *m)
+{
+	log_error("node %lld: no memory for its map: stream closed", (long long)m->node);
+	go_away(m, END_AT_ONCE);
+}
+
+static void send_whole(struct map_stream *m)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response r;
+	const struct view_context c = context(m);
+	const struct member *self = fleet_by_id(c.fleet, m->node);
+	if (!self || !view_whole(&c, self, &m->view, &a, &r)) {
+		no_memory(m);
+	} else {
+		queue_join(m);
+		send_message(m, &r);
+	}
+	arena_free(&a);
+}
+
+static void send_update(struct map_stream *m)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response r;
+	bool empty = true;
+	const struct view_context c = context(m);
+	const struct member *self = fleet_by_id(c.fleet, m->node);
+	if (!self || !view_update(&c, self, &m->view, &a, &r, &empty)) {
+		no_memory(m);
+	} else {
+		queue_join(m);
+		if (!empty)
+			send_message(m, &r);
+	}
+	arena_free(&a);
+}
+
+/* Without this its owner would see nothing but a client that never connects again. */
+static void say_farewell(struct map_stream *m)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response r;
+	const struct view_context c = context(m);
+	if (m->view.self && view_farewell(&c, m->view.self, &a, &r))
+		send_message(m, &r);
+	arena_free(&a);
+}
+
+/* --- the flush --- */
+
+static void flush_later(struct streams *s)
+{
+	uint64_t now = loop_now_ms(s->loop);
+	if (s->flush_queued || s->closed || !s->first)
+		return;
+	s->flush_queued = true;
+	loop_timer_set(s->flush, s->flush_from_ms > now ? s->flush_from_ms - now : 0);
+}
+
+static bool is_behind(const struct streams *s)
+{
+	return s->first && s->first->view.told < s->journal.now;
+}
+
+/* Many changes in a row become one message to each node: while flushes are dear, they take at most a third of
+ * the time. */
+static void set_pause(struct streams *s)
+{
+	uint64_t pause = s->busy_ns / 1000000 * 2;
+	s->busy_ns = 0;
+	s->flush_from_ms = loop_now_ms(s->loop) + (pause < FLUSH_PAUSE_MAX_MS ? pause : FLUSH_PAUSE_MAX_MS);
+}
+
+static void flush_some(struct streams *s, uint64_t most_ns)
+{
+	const uint64_t begin = clock_now_ns();
+	uint64_t spent = 0;
+	while (is_behind(s) && spent < most_ns) {
+		send_update(s->first);
+		spent = clock_now_ns() - begin;
+	}
+	s->busy_ns += spent;
+	journal_drop(&s->journal, s->first ? s->first->view.told : s->journal.now);
+	if (!is_behind(s))
+		view_cache_told(&s->cache);
+}
+
+static void flush_due(void *arg)
+{
+	struct streams *s = arg;
+	s->flush_queued = false;
+	flush_some(s, SLICE_NS);
+	if (is_behind(s)) {
+		s->flush_queued = true;
+		loop_timer_set(s->flush, 0);
+	} else {
+		set_pause(s);
+	}
+}
+
+/* --- what happens --- */
+
+static void timer_fired(void *arg)
+{
+	struct map_stream *m = arg;
+	const struct streams_ops ops = m->in->ops;
+	const int64_t node = m->node;
+	if (m->stream) {
+		send_message(m,
+			&(struct ctl_map_response) { .keep_alive = true, .control_time_ms = FLEET_NO_TIME });
+		return;
+	}
+	forget(m);
+	ops.online(ops.arg, node, false);
+}
+
+static struct map_stream *find_or_make(struct streams *s, int64_t node)
+{
+	struct map_stream *m = table_get(&s->by_node, &node);
+	if (m)
+		return m;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return NULL;
+	*m = (struct map_stream) { .owner = { stream_gone }, .in = s, .node = node };
+	m->timer = loop_timer_new(s->loop, timer_fired, m);
+	if (!m->timer || !table_put(&s->by_node, &node, m)) {
+		loop_timer_free(m->timer);
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void streams_accept(struct streams *s, struct h2_stream *stream, const struct member *self,
+	const struct ctl_map_request *rq)
+{
+	struct map_stream *m = find_or_make(s, self->id);
+	if (!m) {
+		h2_respond(stream, 503, "text/plain", "out of memory", 13);
+		return;
+	}
+	go_away(m, END_AT_ONCE); /* the newest stream is the node's */
+	m->stream = stream;
+	m->zstd = !strcmp(rq->compress, "zstd");
+	m->cap = rq->version;
+	h2_stream_data_set(stream, &m->owner);
+	h2_respond_begin(stream, 200, "application/json");
+	s->ops.online(s->ops.arg, m->node, true);
+	send_whole(m);
+}
+
+void streams_changed(struct streams *s, const struct member *old, const struct member *now, bool identity)
+{
+	const int64_t id = old ? old->id : now->id;
+	struct map_stream *m = now || s->closed ? NULL : table_get(&s->by_node, &id);
+	if (m && m->stream)
+		say_farewell(m);
+	if (m)
+		forget(m);
+	view_cache_changed(&s->cache, id, identity);
+	if (!s->first) { /* nobody to tell */
+		journal_touch(&s->journal);
+		return;
+	}
+	if (!journal_add(&s->journal, id, old, identity)) {
+		log_error("no memory for the changes of nodes: all map streams begin anew");
+		while (s->first)
+			go_away(s->first, END_AT_ONCE);
+	}
+	if (s->journal.n > JOURNAL_MAX)
+		flush_some(s, UINT64_MAX);
+	flush_later(s);
+}
+
+void streams_settings_set(struct streams *s, struct settings *set)
+{
+	struct settings *old = s->set;
+	s->set = settings_get(set);
+	settings_put(old);
+	journal_touch(&s->journal);
+	flush_later(s);
+}
+
+size_t streams_count(const struct streams *s)
+{
+	return s->n;
+}
+
+/* --- life --- */
+
+int streams_open(struct streams *s, struct loop *l, const struct fleet *fleet, const struct streams_ops *ops,
+	struct errbuf *eb)
+{
+	uint64_t seed;
+	random_system.fill(random_system.arg, &seed, sizeof(seed));
+	*s = (struct streams) { .loop = l, .fleet = fleet, .ops = *ops };
+	s->end = &s->first;
+	table_init(&s->by_node, sizeof(int64_t), seed);
+	s->flush = loop_timer_new(l, flush_due, s);
+	return view_cache_init(&s->cache, seed) && s->flush ? 0 : err_set(eb, -ENOMEM, "start");
+}
+
+void streams_close(struct streams *s)
+{
+	struct map_stream *m;
+	size_t at = 0;
+	s->closed = true;
+	while ((m = table_next(&s->by_node, &at)))
+		forget(m);
+	table_fini(&s->by_node);
+	view_cache_fini(&s->cache);
+	journal_free(&s->journal);
+	free_frame(s->last);
+	s->last = NULL;
+	settings_put(s->set);
+	s->set = NULL;
+	loop_timer_free(s->flush);
+	s->flush = NULL;
+}

@@ -18,6 +18,16 @@ static void add_addresses(struct arena *a, const struct ctl_prefixes *p, struct 
 		(*out)[i] = p->v[i].ip;
 }
 
+/* Of both families: half an exit is none. */
+static bool has_default_routes(const struct ctl_prefixes *p)
+{
+	bool v4 = false, v6 = false;
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].bits == 0)
+			*(addr_is_v4(&p->v[i].ip) ? &v4 : &v6) = true;
+	return v4 && v6;
+}
+
 static void describe_node(struct arena *a, const struct ctl_node *c, struct api_peer *out)
 {
 	const char *dot = strchr(c->name, '.');
@@ -40,6 +50,10 @@ static void describe_node(struct arena *a, const struct ctl_node *c, struct api_
 		.online = c->online == OPT_TRUE,
 		.allowed = c->allowed_ips.v,
 		.n_allowed = c->allowed_ips.n,
+		.tags = c->tags,
+		.primary_routes = c->primary_routes,
+		.cap_map_json = c->cap_map_json,
+		.exit_node_option = has_default_routes(&c->allowed_ips),
 		.addrs = c->endpoints.v,
 		.n_addrs = c->endpoints.n };
 	out->host_name = c->hostinfo.hostname && c->hostinfo.hostname[0] ? c->hostinfo.hostname
@@ -48,22 +62,32 @@ static void describe_node(struct arena *a, const struct ctl_node *c, struct api_
 	add_addresses(a, &c->addresses, &out->ips, &out->n_ips);
 }
 
-static void describe_peer(struct node *n, struct arena *a, const struct ctl_node *c, struct api_peer *out)
+static void describe_path(struct node *n, struct arena *a, const struct ctl_node *c, struct api_peer *out)
 {
 	struct path_state ps;
-	struct wg_peer_stats ws;
-	describe_node(a, c, out);
-	out->relay = relays_region_code(n->engine.relays, c->home_derp);
-	if (path_peer_state(n->engine.path, loop_now_ms(n->loop), (uint64_t)c->id, &ps)) {
-		out->active = ps.active;
-		out->why = arena_strdup(a, ps.why);
-		if (ps.direct) {
-			char *text = arena_alloc(a, ENDPOINT_TEXT);
-			out->cur_addr = text ? endpoint_format(&ps.at, text) : "";
-		} else if (ps.region) {
-			out->relay = relays_region_code(n->engine.relays, ps.region);
-		}
+	if (!path_peer_state(n->engine.path, loop_now_ms(n->loop), (uint64_t)c->id, &ps))
+		return;
+	out->active = ps.active;
+	out->why = arena_strdup(a, ps.why);
+	if (ps.direct) {
+		char *text = arena_alloc(a, ENDPOINT_TEXT);
+		out->cur_addr = text ? endpoint_format(&ps.at, text) : "";
+	} else if (ps.region) {
+		out->relay = relays_region_code(n->engine.relays, ps.region);
 	}
+}
+
+void status_peer(struct node *n, const struct netmap *m, const struct netmap_peer *p, struct arena *a,
+	struct api_peer *out)
+{
+	struct wg_peer_stats ws;
+	const struct ctl_node *c = &p->node;
+	describe_node(a, c, out);
+	out->expired = netmap_peer_expired(m, p, clock_unix_ms());
+	if (!n->engine.path)
+		return;
+	out->relay = relays_region_code(n->engine.relays, c->home_derp);
+	describe_path(n, a, c, out);
 	if (wg_peer_stats(n->engine.plane.wg, (uint64_t)c->id, &ws)) {
 		out->in_engine = true;
 		out->rx_bytes = ws.rx_bytes;
@@ -162,15 +186,17 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 	add_problems(n->apply.map, a, s);
 }
 
-static void add_map(struct node *n, struct arena *a, bool with_peers, struct api_status *s)
+static void add_map(struct node *n, struct arena *a, struct api_status *s)
 {
 	const struct netmap *m = n->apply.map;
 	describe_node(a, &m->self->node, &s->self);
 	s->self.online = n->server && server_link_connected(n->server);
-	s->self.relay = relays_region_code(n->engine.relays, path_home(n->engine.path));
-	struct ctl_endpoints e = path_endpoints(n->engine.path);
-	s->self.addrs = e.v;
-	s->self.n_addrs = e.n;
+	if (n->engine.path) {
+		struct ctl_endpoints e = path_endpoints(n->engine.path);
+		s->self.relay = relays_region_code(n->engine.relays, path_home(n->engine.path));
+		s->self.addrs = e.v;
+		s->self.n_addrs = e.n;
+	}
 	s->ips = s->self.ips;
 	s->n_ips = s->self.n_ips;
 	const char *dot = strchr(m->self->node.name, '.');
@@ -182,18 +208,16 @@ static void add_map(struct node *n, struct arena *a, bool with_peers, struct api
 	for (size_t i = 0; s->users && i < m->n_users; i++)
 		s->users[s->n_users++] = (struct api_user) { .id = m->users[i].id,
 			.login_name = m->users[i].login_name,
-			.display_name = m->users[i].display_name };
-	s->peers = with_peers ? arena_array(a, m->n_peers, sizeof(*s->peers)) : NULL;
-	int64_t now = clock_unix_ms();
-	for (size_t i = 0; s->peers && i < m->n_peers; i++) {
-		struct api_peer *out = &s->peers[s->n_peers++];
-		describe_peer(n, a, &m->peers[i]->node, out);
-		out->expired = netmap_peer_expired(m, m->peers[i], now);
+			.display_name = m->users[i].display_name,
+			.profile_pic = m->users[i].profile_pic };
+	if (m->dns) {
+		s->extra = m->dns->extra;
+		s->n_extra = m->dns->n_extra;
 	}
 	s->self.expired = apply_self_expired(&n->apply);
 }
 
-void status_make(struct node *n, struct arena *a, bool with_peers, struct api_status *s)
+void status_make(struct node *n, struct arena *a, struct api_status *s)
 {
 	*s = (struct api_status) { .version = RW_VERSION,
 		.backend_state = backend_text(n->backend.state),
@@ -223,5 +247,5 @@ void status_make(struct node *n, struct arena *a, bool with_peers, struct api_st
 	add_health(n, a, s);
 	add_drops(n, a, s);
 	if (n->apply.map)
-		add_map(n, a, with_peers, s);
+		add_map(n, a, s);
 }

@@ -4,7 +4,6 @@
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/local/local_request.h"
 #include "mesh/node/links/relays.h"
-#include "mesh/node/status.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
@@ -115,19 +114,6 @@ static int conn_fd(struct http_server_conn *c)
 }
 
 /* --- verbs --- */
-
-static void get_status(struct request *r)
-{
-	struct arena a = { 0 };
-	struct buf b = { 0 };
-	struct api_status s;
-	char peers[8];
-	bool with = !http_target_query(r->head, "peers", peers, sizeof(peers)) || strcmp(peers, "false") != 0;
-	status_make(r->n, &a, with, &s);
-	bool ok = api_status_write(&b, &s);
-	local_reply_json(r->conn, &b, ok);
-	arena_free(&a);
-}
 
 static void post_login(struct request *r)
 {
@@ -256,7 +242,7 @@ static const struct {
 	bool writes;
 	void (*run)(struct request *r);
 } routes[] = {
-	{ "GET", "/localapi/v0/status", false, get_status },
+	{ "GET", "/localapi/v0/status", false, local_status },
 	{ "GET", "/localapi/v0/prefs", false, local_prefs_get },
 	{ "PATCH", "/localapi/v0/prefs", true, local_prefs_patch },
 	{ "POST", "/localapi/v0/check-prefs", false, local_prefs_check },

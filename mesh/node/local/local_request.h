@@ -38,6 +38,9 @@ void local_profiles_new(struct request *r);
 
 bool local_user_id(const char *name, uid_t *out); /* of /etc/passwd, or a number */
 
+/* local_api_status.c */
+void local_status(struct request *r);
+
 /* local_api_prefs.c */
 void local_prefs_get(struct request *r);
 void local_prefs_patch(struct request *r);

@@ -1,4 +1,5 @@
 #include "mesh/node/local/local_api.h"
+#include "mesh/proto/localapi.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
@@ -29,6 +30,12 @@ static void state_changed(void *arg)
 		local_api_state_changed(n->api);
 }
 
+static int64_t unix_ms(void *arg)
+{
+	(void)arg;
+	return clock_unix_ms();
+}
+
 static void place_make(struct place *p)
 {
 	*p = (struct place) { .dir = "/tmp/rw-api-XXXXXX", .n = calloc(1, sizeof(*p->n)) };
@@ -40,6 +47,7 @@ static void place_make(struct place *p)
 	n->loop = loop_new();
 	n->opt = (struct node_options) { .state_dir = p->dir, .socket = p->sock };
 	n->state_lock = -1;
+	n->apply.ops.unix_ms = unix_ms;
 	backend_init(&n->backend, &n->state.logged_in, state_changed, n);
 	backend_heard(&n->backend, BACKEND_ASKED);
 	assert_int_equal(state_load(p->dir, &random_system, &n->state, &eb), 0);
@@ -238,6 +246,92 @@ static void test_routes(void **state)
 	place_end(&p);
 }
 
+struct whole {
+	struct buf text;
+	bool over;
+};
+
+static void whole_chunk(void *arg, const uint8_t *p, size_t len)
+{
+	assert_true(buf_append(&((struct whole *)arg)->text, p, len));
+}
+
+static void whole_done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	(void)body;
+	(void)len;
+	assert_int_equal(head->status, 200);
+	((struct whole *)arg)->over = true;
+}
+
+static void whole_failed(void *arg, int code, const char *why)
+{
+	(void)arg;
+	fail_msg("%d %s", code, why);
+}
+
+/* A network of ten thousand machines, which is more than a connection may have waiting; the map changes while
+ * it is told. */
+static void test_many_peers(void **state)
+{
+	enum { PEERS = 10000 };
+	struct place p;
+	struct whole w = { 0 };
+	struct arena a = { 0 };
+	struct errbuf eb = { 0 };
+	struct api_status s;
+	const char *tag = "tag:web", *name = "a-machine-with-a-name-of-usual-length.some-network.mesh.test.";
+	struct prefix all[2], at;
+	(void)state;
+	assert_true(prefix_parse("0.0.0.0/0", &all[0]) && prefix_parse("::/0", &all[1]));
+	assert_true(prefix_parse("100.64.0.9/32", &at));
+	struct ctl_node *nodes = calloc(PEERS + 1, sizeof(*nodes));
+	for (uint32_t i = 0; i <= PEERS; i++) {
+		nodes[i] = (struct ctl_node) { .id = i + 1,
+			.name = name,
+			.stable_id = "s",
+			.addresses = { &at, 1 },
+			.allowed_ips = { all, i == 7 ? 2 : 1 },
+			.tags = { &tag, i == 7 },
+			.cap_map_json = "{\"a-capability-of-this-machine\":[1,2,3]}",
+			.key_expiry_ms = i == 9 ? 1000 : INT64_MIN };
+		memcpy(nodes[i].key.b, &i, sizeof(i));
+	}
+	struct ctl_map_response m = {
+		.node = &nodes[PEERS], .peers = nodes, .n_peers = PEERS, .control_time_ms = INT64_MIN
+	};
+	place_make(&p);
+	p.n->apply.map = netmap_apply(NULL, &m, 0, &eb);
+	assert_non_null(p.n->apply.map);
+	struct http_request rq = { .unix_path = p.sock,
+		.method = "GET",
+		.target = API "status",
+		.host = OUR_HOST,
+		.body_cap = 64 << 20 };
+	struct http_client_events ev = {
+		.done = whole_done, .chunk = whole_chunk, .failed = whole_failed, .arg = &w
+	};
+	assert_non_null(http_request(p.n->loop, &rq, &ev));
+	while (!w.text.len)
+		loop_run_once(p.n->loop);
+	netmap_put(p.n->apply.map);
+	p.n->apply.map = NULL;
+	while (!w.over)
+		loop_run_once(p.n->loop);
+	if (api_status_read(&a, (const char *)buf_data(&w.text), w.text.len, &s, &eb) != 0)
+		fail_msg("%s", eb.text);
+	assert_true(w.text.len > 4 << 20);
+	assert_int_equal(s.n_peers, PEERS);
+	assert_true(s.peers[7].exit_node_option && s.peers[7].tags.n == 1);
+	assert_false(s.peers[8].exit_node_option || s.peers[8].tags.n);
+	assert_true(s.peers[9].expired && !s.peers[8].expired);
+	assert_string_equal(s.peers[3].cap_map_json, "{\"a-capability-of-this-machine\":[1,2,3]}");
+	buf_free(&w.text);
+	arena_free(&a);
+	free(nodes);
+	place_end(&p);
+}
+
 /* The same server written otherwise keeps the login; another one does not. */
 static void test_same_server(void **state)
 {
@@ -403,6 +497,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_many_peers),
 		cmocka_unit_test(test_same_server),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_watch),

@@ -160,6 +160,7 @@ int api_prefs_read(struct arena *a, const char *json, size_t len, struct api_pre
 /* --- start --- */
 static const struct json_row start_rows[] = {
 	{ "AuthKey", &json_str, offsetof(struct api_start, auth_key), JSON_OMIT, 0, NULL },
+	{ "ForceReauth", &json_bool, offsetof(struct api_start, force_reauth), JSON_OMIT, 0, NULL },
 	{ "UpdatePrefs", &json_inside, offsetof(struct api_start, prefs), 0,
 		offsetof(struct api_start, has_prefs), &plain_shape },
 	{ 0 },

@@ -55,9 +55,10 @@ bool api_prefs_write(struct buf *out, const struct api_prefs *p,
 int api_prefs_read(struct arena *a, const char *json, size_t len, struct api_prefs *out,
 	struct api_prefs_mask *mask, struct errbuf *eb);
 
-/* POST start: Options{AuthKey, UpdatePrefs}. */
+/* POST start: Options{AuthKey, UpdatePrefs}; ForceReauth is ours: the key is used though there is a login. */
 struct api_start {
 	const char *auth_key;
+	bool force_reauth;
 	struct api_prefs prefs;
 	bool has_prefs;
 };

@@ -159,3 +159,19 @@ bool url_parse(const char *text, struct url *out)
 	*out = u;
 	return true;
 }
+
+static size_t path_len(const struct url *u)
+{
+	size_t n = strlen(u->path);
+	return n && u->path[n - 1] == '/' ? n - 1 : n;
+}
+
+bool url_same(const char *a, const char *b)
+{
+	struct url x, y;
+	if (strcmp(a, b) == 0)
+		return true;
+	return url_parse(a, &x) && url_parse(b, &y) && x.https == y.https && x.port == y.port &&
+	       strcasecmp(x.host, y.host) == 0 && path_len(&x) == path_len(&y) &&
+	       memcmp(x.path, y.path, path_len(&x)) == 0;
+}

@@ -112,5 +112,7 @@ struct url {
 	char path[512];
 };
 bool url_parse(const char *text, struct url *out);
+/* "https://host" and "https://HOST:443/" lead to one server. */
+bool url_same(const char *a, const char *b);
 
 #endif

@@ -115,16 +115,12 @@ static int conn_fd(struct http_server_conn *c)
 
 /* --- verbs --- */
 
+/* Official clients ask for this behind a start with a key, too: the key goes first. A login that is under way
+ * goes on. */
 static void post_login(struct request *r)
 {
-	if (r->n->state.logged_in && r->n->backend.state >= BACKEND_STARTING) {
-		local_reply_error(r->conn, 400,
-			"this machine is logged in; to log in anew, log out first (ropewalk logout)");
-		return;
-	}
-	/* Official clients ask for this behind a start with a key, too: the key goes first. */
 	bool by_key = r->n->server && server_link_has_key(r->n->server);
-	if (!r->n->state.logged_in && !r->n->backend.auth_url[0] && !by_key)
+	if (!r->n->backend.auth_url[0] && !by_key)
 		node_login(r->n, "");
 	local_reply_done(r->conn, 204);
 }
@@ -314,6 +310,7 @@ static void connection_gone(void *arg, struct http_server_conn *c)
 	struct local_api *a = arg;
 	struct local_client *gone = http_conn_data(c);
 	local_dns_gone(gone);
+	local_prefs_gone(gone);
 	local_pings_gone(a->pings, c);
 	for (size_t i = 0; i < WATCHERS_MAX; i++) {
 		if (a->watchers[i] == c)

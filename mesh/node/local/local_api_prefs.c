@@ -1,11 +1,12 @@
 /* LocalAPI's preferences: told, changed one by one (PATCH), or as a whole (start). What this node does not
  * have is refused, never ignored: a client would believe it was done. */
+#include "mesh/node/links/server_key.h"
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/local/local_request.h"
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { WHY_MAX = 256 };
 
@@ -148,27 +149,10 @@ static void reply_prefs(struct request *r)
 	local_reply_json(r->conn, &b, ok);
 }
 
-static size_t path_len(const struct url *u)
-{
-	size_t n = strlen(u->path);
-	return n && u->path[n - 1] == '/' ? n - 1 : n;
-}
-
-/* "https://host" and "https://HOST:443/" are one server. */
-static bool same_url(const char *a, const char *b)
-{
-	struct url x, y;
-	if (strcmp(a, b) == 0)
-		return true;
-	return url_parse(a, &x) && url_parse(b, &y) && x.https == y.https && x.port == y.port &&
-	       strcasecmp(x.host, y.host) == 0 && path_len(&x) == path_len(&y) &&
-	       memcmp(x.path, y.path, path_len(&x)) == 0;
-}
-
 /* Another server is another network: what the old one gave is of no use there. */
 static void set_control_url(struct node *n, const char *url)
 {
-	if (same_url(n->state.prefs.control_url, url))
+	if (url_same(n->state.prefs.control_url, url))
 		return;
 	snprintf(n->state.prefs.control_url, sizeof(n->state.prefs.control_url), "%s", url);
 	n->state.server = (struct machine_key) { 0 };
@@ -198,7 +182,7 @@ static const char *check_prefs(const struct api_prefs *p, const struct api_prefs
 
 static void take_prefs(struct node *n, const struct api_prefs *p, const struct api_prefs_mask *m)
 {
-	bool server = m->control_url && !same_url(n->state.prefs.control_url, p->control_url);
+	bool server = m->control_url && !url_same(n->state.prefs.control_url, p->control_url);
 	if (server && n->state.prefs.want_running) {
 		n->state.prefs.want_running = false;
 		node_prefs_changed(n);
@@ -217,6 +201,78 @@ static void take_prefs(struct node *n, const struct api_prefs *p, const struct a
 		n->state.prefs.accept_dns = p->corp_dns;
 	node_prefs_changed(n);
 }
+
+/* --- another server is tried before what the present one gave is dropped --- */
+
+struct server_try {
+	struct server_key_ask *ask;
+	struct request waiting; /* without its head */
+	char *body, url[sizeof(((struct state *)0)->prefs.control_url)];
+	void (*run)(struct request *r);
+};
+
+static void try_free(struct server_try *t)
+{
+	key_wipe(t->body, t->waiting.len); /* it may hold an auth key */
+	free(t->body);
+	free(t);
+}
+
+static void server_tried(void *arg, const struct machine_key *key, bool reached, const char *why)
+{
+	struct server_try *t = arg;
+	char text[1024];
+	t->waiting.client->trying = NULL;
+	if (key) {
+		t->run(&t->waiting);
+	} else {
+		snprintf(text, sizeof(text), "%s at %s (%s); nothing was changed",
+			reached ? "there is no control server" : "the new control server cannot be reached",
+			t->url, why);
+		local_reply_error(t->waiting.conn, 502, text);
+	}
+	try_free(t);
+}
+
+/* true: the request waits, or is answered. */
+static bool is_tried_first(
+	struct request *r, const struct api_prefs *p, bool server_set, void (*run)(struct request *r))
+{
+	if (r->server_tried || !server_set || !r->n->state.logged_in ||
+		url_same(r->n->state.prefs.control_url, p->control_url))
+		return false;
+	struct errbuf eb = { .text = "memory is short" };
+	struct server_try *t = calloc(1, sizeof(*t));
+	char *body = malloc(r->len + 1);
+	if (t && body) {
+		memcpy(body, r->body, r->len);
+		*t = (struct server_try) { .waiting = *r, .body = body, .run = run };
+		snprintf(t->url, sizeof(t->url), "%s", p->control_url);
+		t->waiting.head = NULL;
+		t->waiting.body = body;
+		t->waiting.server_tried = true;
+		t->ask = server_key_ask(r->n->loop, p->control_url, server_tried, t, &eb);
+	}
+	if (!t || !t->ask) {
+		free(body);
+		free(t);
+		local_reply_error(r->conn, 502, eb.text);
+		return true;
+	}
+	r->client->trying = t;
+	return true;
+}
+
+void local_prefs_gone(struct local_client *c)
+{
+	if (!c->trying)
+		return;
+	server_key_cancel(c->trying->ask);
+	try_free(c->trying);
+	c->trying = NULL;
+}
+
+/* --- verbs --- */
 
 void local_prefs_get(struct request *r)
 {
@@ -239,7 +295,7 @@ void local_prefs_patch(struct request *r)
 		bad = check_prefs(&p, &m);
 	if (bad) {
 		local_reply_error(r->conn, 400, bad);
-	} else {
+	} else if (!is_tried_first(r, &p, m.control_url, local_prefs_patch)) {
 		take_prefs(r->n, &p, &m);
 		reply_prefs(r);
 	}
@@ -266,42 +322,51 @@ void local_prefs_check(struct request *r)
 	arena_free(&a);
 }
 
+/* What the options name is set, and WantRunning; NULL, or why not. */
+static const char *start_prefs(
+	struct request *r, struct api_start *s, struct api_prefs_mask *m, char missing[static WHY_MAX])
+{
+	*m = (struct api_prefs_mask) { .want_running = true };
+	if (!s->has_prefs) {
+		s->prefs = current_prefs(r->n);
+		return NULL;
+	}
+	*m = (struct api_prefs_mask) { .control_url = s->prefs.control_url[0] != 0,
+		.hostname = true,
+		.operator_user = true,
+		.want_running = true,
+		.corp_dns = true };
+	return asks_too_much(r, INSIDE_START, missing) ? missing : check_prefs(&s->prefs, m);
+}
+
+static void start_node(struct request *r, struct api_start *s, const struct api_prefs_mask *m)
+{
+	struct node *n = r->n;
+	s->prefs.want_running = true;
+	n->last_error[0] = 0;
+	take_prefs(n, &s->prefs, m);
+	if (s->auth_key[0] && (s->force_reauth || !n->state.logged_in))
+		node_login(n, s->auth_key);
+	else if (n->server)
+		server_link_try_now(n->server);
+	if (n->backend.state == BACKEND_STOPPED && n->last_error[0])
+		local_reply_error(r->conn, 500, n->last_error);
+	else
+		local_reply_done(r->conn, 204);
+}
+
 void local_start(struct request *r)
 {
 	struct arena a = { 0 };
 	struct api_start s;
 	struct errbuf eb;
+	struct api_prefs_mask m;
 	char missing[WHY_MAX];
-	/* Everything the options name is set; WantRunning goes on. */
-	struct api_prefs_mask all = { .want_running = true };
-	const char *bad = NULL;
-	if (api_start_read(&a, r->body, r->len, &s, &eb) != 0) {
-		bad = eb.text;
-	} else if (s.has_prefs) {
-		all = (struct api_prefs_mask) { .control_url = s.prefs.control_url[0] != 0,
-			.hostname = true,
-			.operator_user = true,
-			.want_running = true,
-			.corp_dns = true };
-		bad = asks_too_much(r, INSIDE_START, missing) ? missing : check_prefs(&s.prefs, &all);
-	} else {
-		s.prefs = current_prefs(r->n);
-	}
-	if (bad) {
+	const char *bad =
+		api_start_read(&a, r->body, r->len, &s, &eb) ? eb.text : start_prefs(r, &s, &m, missing);
+	if (bad)
 		local_reply_error(r->conn, 400, bad);
-		arena_free(&a);
-		return;
-	}
-	s.prefs.want_running = true;
-	r->n->last_error[0] = 0;
-	take_prefs(r->n, &s.prefs, &all);
-	if (s.auth_key[0] && !r->n->state.logged_in)
-		node_login(r->n, s.auth_key);
-	else if (r->n->server)
-		server_link_try_now(r->n->server);
+	else if (!is_tried_first(r, &s.prefs, m.control_url, local_start))
+		start_node(r, &s, &m);
 	arena_free(&a);
-	if (r->n->backend.state == BACKEND_STOPPED && r->n->last_error[0])
-		local_reply_error(r->conn, 500, r->n->last_error);
-	else
-		local_reply_done(r->conn, 204);
 }

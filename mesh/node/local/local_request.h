@@ -9,12 +9,14 @@
 #include <sys/types.h>
 
 struct asked;
+struct server_try;
 /* One connection; freed with it. */
 struct local_client {
 	struct local_api *api;
 	struct local_client *next;
 	struct http_server_conn *conn;
-	struct asked *asked; /* a DNS question that is out */
+	struct asked *asked;	   /* a DNS question that is out */
+	struct server_try *trying; /* a change of server that waits for the new one */
 };
 struct request {
 	struct local_api *api;
@@ -24,6 +26,7 @@ struct request {
 	const struct http_head *head;
 	const char *body;
 	size_t len;
+	bool server_tried; /* the new server of it is there */
 };
 void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok); /* frees b */
 void local_reply_error(struct http_server_conn *c, int status, const char *text);
@@ -46,6 +49,7 @@ void local_prefs_get(struct request *r);
 void local_prefs_patch(struct request *r);
 void local_prefs_check(struct request *r);
 void local_start(struct request *r);
+void local_prefs_gone(struct local_client *c); /* the asker left */
 
 /* local_api_dns.c */
 void local_dns_query(struct request *r);

@@ -543,6 +543,8 @@ void node_login(struct node *n, const char *auth_key)
 	if (!n->server)
 		return; /* it could not start: last_error says why */
 	n->last_error[0] = 0;
+	if (n->state.logged_in)
+		backend_heard(&n->backend, BACKEND_ASKED); /* the engine goes on with what there is */
 	server_link_login(n->server, auth_key);
 }
 

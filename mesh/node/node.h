@@ -48,7 +48,8 @@ void node_close(struct node *n); /* restores DNS, removes routes; state stays */
 
 /* Preferences changed (state.prefs): start, stop or reconnect as they say. */
 void node_prefs_changed(struct node *n);
-/* Log in: with auth_key ("" = interactive). */
+/* Log in, also anew: with auth_key ("" = interactive). What is logged in stays so until the server says yes.
+ */
 void node_login(struct node *n, const char *auth_key);
 void node_logout(struct node *n);
 /* The node key changed, or the interface is gone: opens the engine anew, from the loop. */

@@ -1,6 +1,7 @@
 #include "mesh/node/links/server_link.h"
 #include "mesh/base/log.h"
 #include "mesh/node/host/hostinfo.h"
+#include "mesh/node/links/server_key.h"
 #include "mesh/transport/control_link.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -37,7 +38,8 @@ struct server_link {
 	struct node *n;
 	enum server_stage stage;
 	struct machine_key server;
-	struct http_client *key_rq, *ping_rq;
+	struct server_key_ask *key_ask;
+	struct http_client *ping_rq;
 	struct control_client_link *link;
 	struct exchange reg, update;
 	struct h2_request *stream;
@@ -48,7 +50,8 @@ struct server_link {
 	uint64_t stream_ms, map_backoff_ms;	/* since when; of streams that could not be used */
 	bool must_register, update_wanted, first_of_stream;
 	char auth_key[256], followup[512], waiting[1024];
-	struct node_key old_key;
+	struct node_private next; /* shown to the server, in force once it has accepted it; zero: none */
+	struct node_key old_key;  /* that next takes the place of; zero: none */
 	void (*logout_done)(void *arg);
 	void *logout_arg;
 };
@@ -76,8 +79,8 @@ static void disconnect(struct server_link *c)
 	c->stream = NULL;
 	map_frames_free(c->frames);
 	c->frames = NULL;
-	http_client_cancel(c->key_rq);
-	c->key_rq = NULL;
+	server_key_cancel(c->key_ask);
+	c->key_ask = NULL;
 	http_client_cancel(c->ping_rq);
 	c->ping_rq = NULL;
 	control_client_close(c->link);
@@ -188,6 +191,38 @@ static bool exchange_start(struct exchange *x, const char *path, const struct bu
 
 /* --- registering --- */
 
+/* A login takes a new key: what peers have of the old one, sessions too, ends with it. The old one stays in
+ * force until the server has accepted the new. */
+static void begin_next_key(struct server_link *c)
+{
+	key_public(c->n->state.node.b, c->old_key.b);
+	key_generate(&random_system, c->next.b);
+}
+
+static void drop_next_key(struct server_link *c)
+{
+	key_wipe(&c->next, sizeof(c->next));
+	c->old_key = (struct node_key) { 0 };
+}
+
+static const struct node_private *shown_key(const struct server_link *c)
+{
+	return key_is_zero(c->next.b) ? &c->n->state.node : &c->next;
+}
+
+/* The server says no. A login that is still good goes on as if nobody had asked. */
+static void refused(struct server_link *c, const char *why)
+{
+	bool other = !key_is_zero(c->next.b);
+	drop_next_key(c);
+	stay_out(c, why);
+	if (!other || !c->n->state.logged_in)
+		return;
+	c->must_register = false;
+	c->followup[0] = 0;
+	loop_timer_set(c->retry, 0);
+}
+
 static void registered(struct server_link *c, const struct ctl_register_response *r)
 {
 	struct node *n = c->n;
@@ -196,7 +231,8 @@ static void registered(struct server_link *c, const struct ctl_register_response
 	backend_heard(&n->backend, BACKEND_ACCEPTED);
 	c->must_register = false;
 	c->auth_key[0] = c->followup[0] = 0;
-	c->old_key = (struct node_key) { 0 };
+	n->state.node = *shown_key(c);
+	drop_next_key(c);
 	node_save(n);
 	struct node_key pub;
 	key_public(n->state.node.b, pub.b);
@@ -229,13 +265,12 @@ static void register_answered(struct server_link *c, int status, const char *bod
 	if (ctl_register_response_read(&a, body, len, &r, &eb) != 0) {
 		retry_later(c, "cannot register with the control server at", eb.text);
 	} else if (r.error[0]) {
-		stay_out(c, r.error);
+		refused(c, r.error);
 	} else if (r.node_key_expired && !key_is_zero(c->old_key.b)) {
 		retry_later(c, "cannot register with the control server at",
 			"the server calls a key expired that was made just now");
 	} else if (r.node_key_expired) {
-		key_public(c->n->state.node.b, c->old_key.b);
-		key_generate(&random_system, c->n->state.node.b);
+		begin_next_key(c);
 		backend_heard(&c->n->backend, BACKEND_FORGOTTEN);
 		send_register(c);
 	} else if (r.auth_url[0]) {
@@ -265,7 +300,7 @@ static void send_register_with(struct server_link *c, int64_t expiry_ms)
 		.auth_key = c->auth_key,
 		.followup = c->followup,
 		.expiry_ms = expiry_ms };
-	key_public(c->n->state.node.b, m.node.b);
+	key_public(shown_key(c)->b, m.node.b);
 	hostinfo_describe(c->n, &a, &m.hostinfo);
 	c->stage = SERVER_REGISTER;
 	c->asked_ms = loop_now_ms(c->n->loop);
@@ -450,6 +485,10 @@ static void stream_data(void *arg, const uint8_t *p, size_t len)
 		retry_later(c, "cannot read the map from the control server at", err_text(err));
 }
 
+static const char forgotten[] = "the control server does not know this machine any more: it was removed "
+				"there, or the server has lost "
+				"its data; ropewalk up asks to be let in again";
+
 static void stream_done(void *arg, int code)
 {
 	struct server_link *c = arg;
@@ -459,6 +498,7 @@ static void stream_done(void *arg, int code)
 	if (c->stream_status == 404) {
 		/* The server forgot this node key: ask again; the machine key may still be known. */
 		c->must_register = true;
+		snprintf(c->n->last_error, sizeof(c->n->last_error), "%s", forgotten);
 		backend_heard(&c->n->backend, BACKEND_FORGOTTEN);
 		retry_later(c, "waiting for the control server at", "it does not know this node's key");
 		return;
@@ -553,7 +593,7 @@ static void open_link(struct server_link *c)
 static bool same_server(struct server_link *c, const struct machine_key *k)
 {
 	struct state *s = &c->n->state;
-	if (!c->must_register && s->logged_in && !key_is_zero(s->server.b) && !key_equal(s->server.b, k->b)) {
+	if (s->logged_in && !key_is_zero(s->server.b) && !key_equal(s->server.b, k->b)) {
 		stay_out(c, "the server at this address has another key than the one this node joined; if it "
 			    "was set up anew, run "
 			    "`ropewalk logout`, then `ropewalk up` again");
@@ -564,59 +604,32 @@ static bool same_server(struct server_link *c, const struct machine_key *k)
 	return true;
 }
 
-static void key_received(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+static void key_told(void *arg, const struct machine_key *key, bool reached, const char *why)
 {
 	struct server_link *c = arg;
-	struct ctl_key_response k;
-	struct errbuf eb;
-	c->key_rq = NULL;
-	if (head->status != 200) {
-		char why[64];
-		snprintf(why, sizeof(why), "/key was answered %d", head->status);
-		retry_later(c, "cannot use the control server at", why);
-	} else if (ctl_key_response_read((const char *)body, len, &k, &eb) != 0) {
-		retry_later(c, "cannot use the control server at", eb.text);
-	} else if (same_server(c, &k.server)) {
-		c->server = k.server;
+	c->key_ask = NULL;
+	if (!key) {
+		retry_later(c,
+			reached ? "cannot use the control server at" : "cannot reach the control server at",
+			why);
+	} else if (same_server(c, key)) {
+		c->server = *key;
 		open_link(c);
 	}
-}
-
-static void key_failed(void *arg, int code, const char *why)
-{
-	struct server_link *c = arg;
-	(void)code;
-	c->key_rq = NULL;
-	retry_later(c, "cannot reach the control server at", why);
 }
 
 static void start(struct server_link *c)
 {
 	struct url url;
-	char target[640];
-	struct errbuf eb;
+	struct errbuf eb = { 0 };
 	if (!url_parse(c->n->state.prefs.control_url, &url)) {
 		stay_out(c, "no usable login server is set; run `ropewalk up --login-server https://HOST`");
 		return;
 	}
-	snprintf(target, sizeof(target), "%s/key?v=%d", strcmp(url.path, "/") == 0 ? "" : url.path,
-		CONTROL_CAPVER);
-	struct http_request rq = { .to = { .host = url.host, .port = url.port },
-		.method = "GET",
-		.target = target,
-		.host = url.host,
-		.body_cap = 65536 };
-	if (url.https && !(rq.to.tls = tls_client(NULL, &eb))) {
-		retry_later(c, "cannot reach the control server at", eb.text);
-		return;
-	}
-	struct http_client_events ev = { .done = key_received, .failed = key_failed, .arg = c };
 	c->stage = SERVER_KEY;
-	c->key_rq = http_request(c->n->loop, &rq, &ev);
-	if (rq.to.tls)
-		tls_free(rq.to.tls);
-	if (!c->key_rq)
-		retry_later(c, "cannot reach the control server at", "memory is short");
+	c->key_ask = server_key_ask(c->n->loop, c->n->state.prefs.control_url, key_told, c, &eb);
+	if (!c->key_ask)
+		retry_later(c, "cannot reach the control server at", eb.text);
 }
 
 /* --- public --- */
@@ -662,6 +675,8 @@ void server_link_login(struct server_link *c, const char *auth_key)
 	c->followup[0] = 0;
 	c->must_register = true;
 	c->backoff_ms = 0;
+	if (c->n->state.login_name[0] || c->n->apply.map)
+		begin_next_key(c);
 	loop_timer_set(c->retry, 0);
 }
 
@@ -672,6 +687,7 @@ bool server_link_has_key(const struct server_link *c)
 
 void server_link_logout(struct server_link *c, void (*done)(void *arg), void *arg)
 {
+	drop_next_key(c); /* it is the present one that says goodbye */
 	c->logout_done = done;
 	c->logout_arg = arg;
 	if (c->stage == SERVER_STREAM) {

@@ -8,7 +8,9 @@
 /* Starts at once with n->state; what it learns goes to apply_map and node_set_backend. NULL: memory short. */
 struct server_link *server_link_open(struct node *n);
 void server_link_close(struct server_link *c);
-/* Register (again). auth_key "" = interactive: the server gives a URL. */
+/* Registers (again), with a new node key where the present one was in use: it is in force when the server has
+ * accepted it; until then, and when the server refuses, the present one is. auth_key "" = interactive: the
+ * server gives a URL. */
 void server_link_login(struct server_link *c, const char *auth_key);
 bool server_link_has_key(const struct server_link *c); /* a login with one is under way */
 void server_link_logout(

@@ -116,12 +116,14 @@ static int conn_fd(struct http_server_conn *c)
 /* --- verbs --- */
 
 /* Official clients ask for this behind a start with a key, too: the key goes first. A login that is under way
- * goes on. */
+ * goes on, and one that is good but waits for its own server needs no other. */
 static void post_login(struct request *r)
 {
-	bool by_key = r->n->server && server_link_has_key(r->n->server);
-	if (!r->n->backend.auth_url[0] && !by_key)
-		node_login(r->n, "");
+	struct node *n = r->n;
+	bool by_key = n->server && server_link_has_key(n->server),
+	     anew = n->state.logged_in && n->backend.state >= BACKEND_STARTING;
+	if (anew || (!n->state.logged_in && !n->backend.auth_url[0] && !by_key))
+		node_login(n, "");
 	local_reply_done(r->conn, 204);
 }
 

@@ -1,6 +1,7 @@
 #include "mesh/base/key.h"
 #include "mesh/cli/api.h"
 #include "mesh/cli/qr.h"
+#include "mesh/cli/ssh_session.h"
 #include "mesh/cli/verbs.h"
 #include "mesh/cli/wait.h"
 #include "mesh/os/file.h"
@@ -14,7 +15,8 @@ struct options {
 	const char *login_server, *auth_key, *hostname, *operator_user;
 	int accept_dns; /* OPT_GIVEN_BOOL */
 	uint64_t timeout_ms;
-	bool qr;
+	bool qr, force_reauth;
+	const char *accept_risk;
 };
 static const struct opt_row rows[] = {
 	{ "login-server", NULL, OPT_STRING, offsetof(struct options, login_server), "URL",
@@ -27,6 +29,9 @@ static const struct opt_row rows[] = {
 		"let the network set the DNS of this machine (true at first)" },
 	{ "operator", NULL, OPT_STRING, offsetof(struct options, operator_user), "USER",
 		"a user who may use up, down and logout without being root; remembered, \"\" for nobody" },
+	{ "force-reauth", NULL, OPT_BOOL, offsetof(struct options, force_reauth), NULL,
+		"log in anew, with a new key; leave the present network where --login-server names another" },
+	CLI_ROW_RISK(struct options),
 	{ "timeout", NULL, OPT_DURATION_MS, offsetof(struct options, timeout_ms), "TIME",
 		"give up after this long (exit 4; default: wait)" },
 	{ "qr", NULL, OPT_BOOL, offsetof(struct options, qr), NULL,
@@ -77,6 +82,13 @@ static int check(struct cli *c, const struct options *o, const struct api_prefs 
 		return cli_fail(c, CLI_USAGE, "no-server",
 			"ropewalk up --login-server URL; it is remembered afterwards.",
 			"no network to join: the URL of its control server is needed once");
+	if (o->login_server && !now->logged_out && *now->control_url && !o->force_reauth &&
+		!url_same(o->login_server, now->control_url))
+		return cli_fail(c, CLI_FAILED, "force-reauth",
+			"To leave that network for the other: --force-reauth. The other server is tried "
+			"first; when "
+			"it is not there, nothing changes.",
+			"this machine is in the network of %s", now->control_url);
 	if (o->auth_key && !*o->auth_key)
 		return cli_fail(c, CLI_USAGE, "usage", "ropewalk-control preauthkeys create makes one.",
 			"--auth-key is empty");
@@ -98,29 +110,27 @@ static int set_prefs(struct cli *c, const struct options *o)
 	return api_prefs_set(c, &p, &m);
 }
 
-static int start(struct cli *c, const struct options *o)
+static int start(struct cli *c, const struct options *o, struct buf *key)
 {
-	struct buf key = { 0 }, body = { 0 };
+	struct buf body = { 0 };
 	struct api_request r = { .method = "POST", .target = "/localapi/v0/start", .body = &body };
-	int code = o->auth_key ? get_key(c, o->auth_key, &key) : CLI_OK;
-	struct api_start s = { .auth_key = code == CLI_OK && key.len ? buf_cstr(&key) : "" };
-	if (code == CLI_OK && !api_start_write(&body, &s))
-		code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
-	if (code == CLI_OK)
-		code = api_call(c, &r, NULL, NULL);
-	buf_wipe(&key);
+	struct api_start s = { .auth_key = key->len ? buf_cstr(key) : "",
+		.force_reauth = key->len && o->force_reauth };
+	int code = s.auth_key && api_start_write(&body, &s)
+			   ? api_call(c, &r, NULL, NULL)
+			   : cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
 	buf_wipe(&body);
 	return code;
 }
 
 /* Without a key, a machine that is logged out needs the login page. */
-static int ask_login(struct cli *c)
+static int ask_login(struct cli *c, bool force)
 {
 	struct api_request r = { .method = "POST", .target = "/localapi/v0/login-interactive" };
 	struct arena a = { 0 };
 	struct api_status s;
 	int code = api_status(c, &a, &s);
-	if (code == CLI_OK && strcmp(s.backend_state, "NeedsLogin") == 0)
+	if (code == CLI_OK && (force || strcmp(s.backend_state, "NeedsLogin") == 0))
 		code = api_call(c, &r, NULL, NULL);
 	arena_free(&a);
 	return code;
@@ -182,7 +192,8 @@ static void notified(void *arg, const struct api_notify *n)
 	struct up *u = arg;
 	if (u->done)
 		return;
-	if (*n->error && (n->state == STATE_NEEDS_LOGIN || n->state == STATE_STOPPED)) {
+	bool asked = *n->browse_to_url && n->state == STATE_NEEDS_LOGIN; /* the error is why it asks */
+	if (*n->error && !asked && (n->state == STATE_NEEDS_LOGIN || n->state == STATE_STOPPED)) {
 		bool key = u->o->auth_key != NULL;
 		finish(u, cli_fail(u->c, CLI_FAILED, "refused",
 				  key ? "A fresh key comes from the server: ropewalk-control preauthkeys "
@@ -294,17 +305,24 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 	(void)n;
 	const struct options *o = options;
 	struct arena a = { 0 };
+	struct buf key = { 0 };
 	struct api_prefs now;
 	int code = api_prefs(c, &a, &now);
 	if (code == CLI_OK)
 		code = check(c, o, &now);
 	arena_free(&a);
+	/* All that can be wrong here is found before anything is changed. */
+	if (code == CLI_OK && o->auth_key)
+		code = get_key(c, o->auth_key, &key);
+	if (code == CLI_OK && o->force_reauth)
+		code = ssh_session_check(c, o->accept_risk, "ropewalk up --force-reauth");
 	if (code == CLI_OK)
 		code = set_prefs(c, o);
 	if (code == CLI_OK)
-		code = start(c, o);
+		code = start(c, o, &key);
+	buf_wipe(&key);
 	if (code == CLI_OK && !o->auth_key)
-		code = ask_login(c);
+		code = ask_login(c, o->force_reauth);
 	return code == CLI_OK ? wait_for_it(c, o) : code;
 }
 
@@ -313,7 +331,9 @@ const struct cli_verb verb_up = {
 		"The first time it needs the URL of a control server, and either an auth key or a person who "
 		"opens the login URL that it "
 		"prints. Later a bare ropewalk up is enough: what was set before stays as it is, and options "
-		"change only what they name.\n\n"
+		"change only what they name. --force-reauth is for a login anew, and for another network: "
+		"the new "
+		"server is tried first, and the present login is in force until there is another.\n\n"
 		"It returns when the network is usable. With --json it prints {\"AuthURL\",\"BackendState\"} "
 		"when there is a login URL, and "
 		"{\"BackendState\"} at the end.",

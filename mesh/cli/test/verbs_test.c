@@ -429,6 +429,10 @@ static void test_up(void **state)
 			"", "ropewalk: auth key already used\nA fresh key comes from the server" },
 		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n", "up --timeout 50ms", CLI_TIMEOUT, "",
 			"nobody used the login URL" },
+		/* removed on the server: it says so, and asks to be let in */
+		{ "{\"State\":2,\"ErrMessage\":\"removed\",\"BrowseToURL\":\"https://c/r/"
+		  "1\"}\n{\"State\":6}\n",
+			"up", CLI_OK, "", "https://c/r/1" },
 		{ "{\"State\":3}\n{\"State\":6}\n", "up", CLI_OK, "", "approval of an administrator" },
 		{ "{\"State\":6,\"ErrMessage\":\"resolv.conf is read-only\"}\n", "up", CLI_OK, "",
 			"# warning: resolv.conf" },
@@ -453,14 +457,28 @@ static void test_up_asks(void **state)
 	static const struct {
 		const char *line, *requests;
 	} rows[] = {
-		{ "up --login-server http://10.0.0.2 --hostname a --accept-dns=false --auth-key k1",
+		{ "up --login-server http://10.0.0.2 --hostname a --accept-dns=false --auth-key k1 "
+		  "--force-reauth",
 			"GET " API "prefs \nPATCH " API
 			"prefs {\"ControlURL\":\"http://10.0.0.2\",\"CorpDNS\":false,\"Hostname\":\"a\","
 			"\"ControlURLSet\":true,\"CorpDNSSet\":true,\"HostnameSet\":true}\nPOST " API
-			"start {\"AuthKey\":\"k1\"}\n"
+			"start {\"AuthKey\":\"k1\",\"ForceReauth\":true}\n"
 			"GET " API "watch-ipn-bus?mask=2 \n" },
 		{ "up", "GET " API "prefs \nPOST " API "start {}\nGET " API "status \nPOST " API
 			"login-interactive \nGET " API "watch-ipn-bus?mask=2 \n" },
+		{ "up --force-reauth",
+			"GET " API "prefs \nPOST " API "start {}\nGET " API "status \nPOST " API
+			"login-interactive \nGET " API "watch-ipn-bus?mask=2 \n" },
+		/* another network: not without a word that says so; the same one, written otherwise, is none
+		 */
+		{ "up --login-server http://10.0.0.2 --auth-key k1", "GET " API "prefs \n" },
+		{ "up --login-server http://10.0.0.1:80/ --auth-key k1",
+			"GET " API "prefs \nPATCH " API
+			"prefs {\"ControlURL\":\"http://10.0.0.1:80/\",\"ControlURLSet\":true}\nPOST " API
+			"start {\"AuthKey\":\"k1\"}\nGET " API "watch-ipn-bus?mask=2 \n" },
+		/* what cannot be is found before anything is changed */
+		{ "up --login-server http://10.0.0.2 --force-reauth --auth-key file:/nowhere/key",
+			"GET " API "prefs \n" },
 		{ "down", "PATCH " API "prefs {\"WantRunning\":false,\"WantRunningSet\":true}\n" },
 		{ "up --login-server nonsense", "GET " API "prefs \n" },
 		{ "up --auth-key file:/nowhere/key", "GET " API "prefs \n" },
@@ -525,6 +543,8 @@ static void test_lose_ssh(void **state)
 		{ "100.64.0.2 50000 100.64.0.1 22", "down --accept-risk=lose-ssh", CLI_OK, NULL },
 		{ "100.64.0.2 50000 100.64.0.1 22", "logout --accept-risk=all", CLI_OK, NULL },
 		{ "100.64.0.2 50000 100.64.0.1 22", "down --accept-risk=it", CLI_USAGE, "takes lose-ssh" },
+		{ "100.64.0.2 50000 100.64.0.1 22", "up --force-reauth", CLI_FAILED,
+			"--force-reauth would cut" },
 		/* a carrier's address of the same range; the LAN; nonsense */
 		{ "100.64.0.2 50000 100.64.7.7 22", "down", CLI_OK, NULL },
 		{ "192.168.1.2 50000 192.168.1.1 22", "down", CLI_OK, NULL },

@@ -44,11 +44,14 @@ int kernel_net_nodes(struct engine *e, struct errbuf *eb);
 /* Name of the port in the fabric: "n3", "r2w" (WAN), "r2l" (LAN); out[KERNEL_NAME]. */
 void kernel_port_name(char kind, int index, char side, char *out);
 
-/* ---- kernel_nat.c ---- */
+/* ---- kernel_rules.c ---- */
+extern const char *const kernel_nat_sets[]; /* names of what a router's table has learnt; NULL-terminated */
 /* Appends the whole ruleset of a router, replacing what is loaded; text for `nft -f -`. false: memory. */
 bool kernel_nat_rules(const struct scenario *s, int router, uint32_t epoch, struct buf *out);
 /* Rules of everything cut at present, for the fabric (router == -1) or for one router. */
 bool kernel_cut_rules(const struct engine *e, int router, struct buf *out);
+
+/* ---- kernel_nat.c ---- */
 /* Runs nft in the namespace where the process is; several may run at once. Both return 0 or a negative code.
  */
 struct kernel_nft {

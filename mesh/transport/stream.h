@@ -29,6 +29,11 @@ struct tls *tls_client(const char *pin, struct errbuf *eb);
 /* PEM files. tls_server_metacert appends the DERP metacert (tailscale-protocol.md 2.1) to the chain sent. */
 struct tls *tls_server(const char *cert_file, const char *key_file, struct errbuf *eb);
 int tls_server_metacert(struct tls *t, const uint8_t derp_public[static 32], struct errbuf *eb);
+/* The same from one PEM text: the chain, then the key. */
+struct tls *tls_server_text(const char *pem, size_t len, struct errbuf *eb);
+/* Connections that ask for this ALPN protocol (borrowed) and no other meet the certificate of `with` instead,
+ * and are told that it is spoken; with NULL: no more. For TLS-ALPN-01, RFC 8737. */
+void tls_server_alpn(struct tls *t, const char *protocol, struct tls *with);
 void tls_free(struct tls *t);
 /* Makes a self-signed P-256 certificate for hosts[] (names or IP literals) unless it exists; the key is 0600.
  * A certificate whose key is gone is an error: a new pin is not to come unasked. */
@@ -36,6 +41,8 @@ int tls_self_signed(
 	const char *cert_file, const char *key_file, const char *const *hosts, size_t n, struct errbuf *eb);
 /* "sha256-raw:<64 hex>" of the first certificate in a PEM file, into out[80]. */
 int tls_pin_of(const char *cert_file, char out[static 80], struct errbuf *eb);
+/* From when to when it is good, Unix milliseconds. */
+int tls_cert_dates(const char *cert_file, int64_t *from_ms, int64_t *until_ms, struct errbuf *eb);
 /* 0, or with a sentence why clients will refuse it: dates, or, unless host is NULL, its names. */
 int tls_cert_fault(const char *cert_file, const char *host, struct errbuf *eb);
 

@@ -32,6 +32,8 @@ struct tls {
 	unsigned refs;
 	enum trust trust;
 	uint8_t pin[HASH];
+	const char *alpn; /* connections that ask for it meet alpn_with's certificate; NULL = none */
+	struct tls *alpn_with;
 };
 
 /* OpenSSL's own words for the newest error of this thread. */
@@ -248,6 +250,79 @@ struct tls *tls_server(const char *cert_file, const char *key_file, struct errbu
 	return NULL;
 }
 
+/* The chain in its order, then the key. */
+static bool take_text(SSL_CTX *ctx, BIO *bio)
+{
+	X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	bool ok = x && SSL_CTX_use_certificate(ctx, x) == 1;
+	X509_free(x);
+	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		ok = SSL_CTX_add0_chain_cert(ctx, x) == 1;
+		if (!ok)
+			X509_free(x);
+	}
+	ERR_clear_error(); /* the end of the certificates is told as one */
+	(void)BIO_reset(bio);
+	EVP_PKEY *key = ok ? PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"") : NULL;
+	ok = key && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+	EVP_PKEY_free(key);
+	return ok;
+}
+
+struct tls *tls_server_text(const char *pem, size_t len, struct errbuf *eb)
+{
+	struct tls *t = settings_new(TLS_server_method(), eb);
+	BIO *bio = t ? BIO_new_mem_buf(pem, (int)len) : NULL;
+	bool ok = bio && take_text(t->ctx, bio);
+	BIO_free(bio);
+	if (ok || !t)
+		return t;
+	err_say(eb, ERR_MALFORMED, "certificate and key do not fit together, or are no PEM: %s", reason());
+	tls_free(t);
+	return NULL;
+}
+
+/* The one protocol of the extension's list (RFC 7301 3.1), or false. */
+static bool asks_alone_for(SSL *ssl, const char *protocol)
+{
+	const uint8_t *p;
+	size_t n, want = strlen(protocol);
+	return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &n) ==
+		       1 &&
+	       n == want + 3 && p[2] == want && memcmp(p + 3, protocol, want) == 0;
+}
+
+static int alpn_hello(SSL *ssl, int *alert, void *arg)
+{
+	const struct tls *t = arg;
+	(void)alert;
+	if (t->alpn && asks_alone_for(ssl, t->alpn))
+		SSL_set_SSL_CTX(ssl, t->alpn_with->ctx);
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int alpn_select(
+	SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len, void *arg)
+{
+	(void)ssl;
+	(void)arg;
+	if (in_len < 2 || in[0] + 1U != in_len)
+		return SSL_TLSEXT_ERR_NOACK;
+	*out = in + 1;
+	*out_len = in[0];
+	return SSL_TLSEXT_ERR_OK;
+}
+
+void tls_server_alpn(struct tls *t, const char *protocol, struct tls *with)
+{
+	tls_free(t->alpn_with);
+	t->alpn = with ? protocol : NULL;
+	t->alpn_with = with ? tls_get(with) : NULL;
+	if (with) /* it meets nobody else, and speaks what was asked for */
+		SSL_CTX_set_alpn_select_cb(with->ctx, alpn_select, NULL);
+	SSL_CTX_set_client_hello_cb(t->ctx, with ? alpn_hello : NULL, t);
+}
+
 struct tls *tls_get(struct tls *t)
 {
 	t->refs++;
@@ -258,6 +333,7 @@ void tls_free(struct tls *t)
 {
 	if (!t || --t->refs)
 		return;
+	tls_free(t->alpn_with);
 	SSL_CTX_free(t->ctx);
 	free(t);
 }
@@ -465,6 +541,25 @@ int tls_pin_of(const char *cert_file, char out[static 80], struct errbuf *eb)
 	memcpy(out, pin_prefix, sizeof(pin_prefix));
 	hex_encode(hash, HASH, out + sizeof(pin_prefix) - 1);
 	return 0;
+}
+
+static bool unix_ms(const ASN1_TIME *at, int64_t *out)
+{
+	struct tm tm;
+	if (ASN1_TIME_to_tm(at, &tm) != 1)
+		return false;
+	*out = (int64_t)timegm(&tm) * 1000;
+	return true;
+}
+
+int tls_cert_dates(const char *cert_file, int64_t *from_ms, int64_t *until_ms, struct errbuf *eb)
+{
+	X509 *x = read_certificate(cert_file, eb);
+	if (!x)
+		return eb ? eb->code : ERR_MALFORMED;
+	bool ok = unix_ms(X509_get0_notBefore(x), from_ms) && unix_ms(X509_get0_notAfter(x), until_ms);
+	X509_free(x);
+	return ok ? 0 : err_say(eb, ERR_MALFORMED, "certificate %s has no dates", cert_file);
 }
 
 int tls_cert_fault(const char *cert_file, const char *host, struct errbuf *eb)

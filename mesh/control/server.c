@@ -116,6 +116,22 @@ static int test_policy(const struct server *s, const char *path, const struct po
 	return err ? err_say(eb, err, "policy %s:%s", path, why.text) : 0;
 }
 
+/* The relay's region is known when its sockets are: their ports, and the pin of a certificate made here. */
+static int take_settings(struct server *s, struct errbuf *eb)
+{
+	struct settings_relay relay;
+	struct settings *set = settings_read(&s->cfg, web_relay_facts(&s->web, &relay), eb);
+	if (!set)
+		return eb->code;
+	use_settings(s, set);
+	return 0;
+}
+
+static int settings_again(void *arg, struct errbuf *eb)
+{
+	return take_settings(arg, eb);
+}
+
 static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *eb)
 {
 	struct server *s = arg;
@@ -347,17 +363,6 @@ static int open_streams(struct server *s, struct errbuf *eb)
 	return err;
 }
 
-/* The relay's region is known when its sockets are: their ports, and the pin of a certificate made here. */
-static int take_settings(struct server *s, struct errbuf *eb)
-{
-	struct settings_relay relay;
-	struct settings *set = settings_read(&s->cfg, web_relay_facts(&s->web, &relay), eb);
-	if (!set)
-		return eb->code;
-	use_settings(s, set);
-	return 0;
-}
-
 static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
 	int err = config_read(config, &s->cfg, eb);
@@ -371,6 +376,7 @@ static int start_server(struct server *s, const char *config, struct errbuf *eb)
 		.cfg = &s->cfg,
 		.noise = &s->noise_public,
 		.reload = reload,
+		.settings_again = settings_again,
 		.arg = s };
 	if ((err = open_loop(s, eb)) || (err = open_streams(s, eb)) || (err = open_identity(s, eb)))
 		return err;

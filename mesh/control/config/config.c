@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_BYTES_MAX = 1024 * 1024, PATH_DEPTH_TEXT = 128 };
+enum { CONFIG_BYTES_MAX = 1024 * 1024, PATH_DEPTH_TEXT = 128, HTTP_PORT = 80 };
 
 enum kind {
 	TEXT,
@@ -32,6 +32,7 @@ enum kind {
 	SPLIT,
 	RECORDS,
 	SQLITE,
+	CHALLENGE,
 	RELAY,
 	FILE_MODE,
 	UNUSED,
@@ -52,6 +53,12 @@ static const struct row {
 	{ "tls_listen_addr", LISTEN, AT(tls_listen), NULL },
 	{ "tls_cert_path", PATH, AT(tls_cert), NULL },
 	{ "tls_key_path", PATH, AT(tls_key), NULL },
+	{ "tls_letsencrypt_hostname", DOMAIN, AT(acme_host), NULL },
+	{ "tls_letsencrypt_challenge_type", CHALLENGE, AT(acme_alpn), NULL },
+	{ "tls_letsencrypt_listen", LISTEN, AT(acme_listen), NULL },
+	{ "tls_letsencrypt_cache_dir", PATH, AT(acme_dir), NULL },
+	{ "acme_url", URL, AT(acme_url), NULL },
+	{ "acme_email", TEXT, AT(acme_email), NULL },
 	{ "noise.private_key_path", PATH, AT(noise_key_path), NULL },
 	{ "prefixes.v4", NET4, AT(v4), NULL },
 	{ "prefixes.v6", NET6, AT(v6), NULL },
@@ -92,12 +99,6 @@ static const struct row {
 	{ "trusted_proxies", UNUSED, 0, NULL },
 	{ "disable_check_updates", UNUSED, 0, NULL },
 	{ "randomize_client_port", UNUSED, 0, NULL },
-	{ "acme_url", UNUSED, 0, NULL },
-	{ "acme_email", UNUSED, 0, NULL },
-	{ "tls_letsencrypt_hostname", UNUSED, 0, "give a certificate with tls_cert_path and tls_key_path" },
-	{ "tls_letsencrypt_cache_dir", UNUSED, 0, NULL },
-	{ "tls_letsencrypt_challenge_type", UNUSED, 0, NULL },
-	{ "tls_letsencrypt_listen", UNUSED, 0, NULL },
 	{ "oidc", UNUSED, 0, "nodes come in by auth keys or by `nodes approve`" },
 	{ "logtail", UNUSED, 0, "nodes are told to send their logs nowhere" },
 	{ "taildrop", UNUSED, 0, NULL },
@@ -356,6 +357,11 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 		*(bool *)field = !strcmp(text, "json");
 		return *(bool *)field || !strcmp(text, "text") ? 0
 							       : refuse_type(r, n, row->key, "text or json");
+	case CHALLENGE:
+		*(bool *)field = !strcmp(text, "TLS-ALPN-01");
+		return *(bool *)field || !strcmp(text, "HTTP-01")
+			       ? 0
+			       : refuse_type(r, n, row->key, "HTTP-01 or TLS-ALPN-01");
 	case SQLITE:
 		return !strncmp(text, "sqlite", 6)
 			       ? 0
@@ -473,6 +479,17 @@ static int check_whole(struct control_config *c, struct errbuf *eb)
 	if (!c->tls_cert != !c->tls_key)
 		return err_say(eb, ERR_MALFORMED,
 			"%s: tls_cert_path and tls_key_path go together: set both or neither", c->file);
+	struct addr literal;
+	if (strpbrk(c->acme_email, "\"\\ "))
+		return err_say(eb, ERR_MALFORMED, "%s: acme_email is no address", c->file);
+	if (c->acme_host && c->tls_cert)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: tls_letsencrypt_hostname and tls_cert_path are both set: keep one", c->file);
+	if (c->acme_host && addr_parse(c->acme_host, &literal))
+		return err_say(eb, ERR_MALFORMED,
+			"%s: tls_letsencrypt_hostname is an address: it must be the name that the "
+			"certificate is for",
+			c->file);
 	int err = config_relay_check(c, eb);
 	if (err)
 		return err;
@@ -498,6 +515,9 @@ static int set_defaults(const char *path, struct control_config *c)
 		.override_local_dns = true,
 		.base_domain = "rope.internal",
 		.relay = config_relay_defaults(),
+		.acme_url = "https://acme-v02.api.letsencrypt.org/directory",
+		.acme_email = "",
+		.acme_listen = { .ip = addr_any6, .port = HTTP_PORT },
 		.ephemeral_ms = 30 * 60 * 1000,
 		.log_level = LOG_INFO };
 	(void)config_value_listen("0.0.0.0:8080", &c->listen);
@@ -658,6 +678,7 @@ static bool is_same(const struct row *row, const struct control_config *a, const
 	case NET4: return a->has_v4 == b->has_v4 && prefix_equal(&a->v4, &b->v4);
 	case NET6: return a->has_v6 == b->has_v6 && prefix_equal(&a->v6, &b->v6);
 	case RELAY: return config_relay_equal(x, y);
+	case CHALLENGE: return a->acme_alpn == b->acme_alpn;
 	case MODE: return a->unix_socket_mode == b->unix_socket_mode;
 	default: return true;
 	}

@@ -45,6 +45,11 @@ struct control_config {
 	struct endpoint listen;
 	struct endpoint tls_listen;	/* unset = none. Set: TLS there, none at `listen` */
 	const char *tls_cert, *tls_key; /* both or neither */
+	/* A certificate from an authority; acme_host NULL = none wanted. acme_dir NULL = beside the Noise
+	 * key. */
+	const char *acme_host, *acme_url, *acme_email, *acme_dir;
+	bool acme_alpn;		     /* by TLS-ALPN-01 instead of HTTP-01 */
+	struct endpoint acme_listen; /* for HTTP-01 */
 	const char *noise_key_path, *database_path, *unix_socket, *policy_path, *records_path;
 	uint32_t unix_socket_mode;
 	bool has_v4, has_v6;

@@ -11,8 +11,9 @@ bool config_value_bool(const char *text, bool *out)
 
 bool config_value_listen(const char *text, struct endpoint *out)
 {
-	uint64_t port;
-	if (text[0] == ':' && text_u64(text + 1, 0, 65535, &port)) {
+	uint64_t port = !strcmp(text, ":http") ? 80 : 443;
+	if (!strcmp(text, ":http") || !strcmp(text, ":https") ||
+		(text[0] == ':' && text_u64(text + 1, 0, 65535, &port))) {
 		*out = (struct endpoint) { .ip = addr_any6, .port = (uint16_t)port };
 		return true;
 	}

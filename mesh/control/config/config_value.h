@@ -6,7 +6,7 @@
 #include "mesh/base/addr.h"
 
 bool config_value_bool(const char *text, bool *out);
-/* "192.0.2.1:80", "[::]:80", ":80": every address. */
+/* "192.0.2.1:80", "[::]:80", ":80" and ":http": every address. */
 bool config_value_listen(const char *text, struct endpoint *out);
 
 #endif

@@ -11,6 +11,7 @@ const struct api_row api_rows[] = {
 	{ "GET", "/register/*", API_ANYBODY, pages_register },
 	{ "GET", "/ts2021", API_ANYBODY, pages_no_upgrade },
 	{ "POST", "/ts2021", API_ANYBODY, pages_no_upgrade },
+	{ "GET", "/.well-known/acme-challenge/*", API_ANYBODY, certificate_challenge },
 
 	{ "POST", "/machine/register", API_MACHINE, machine_register },
 	{ "POST", "/machine/map", API_MACHINE, machine_map },

@@ -30,8 +30,11 @@ struct api {
 	const struct machine_key *noise;
 	/* Reads the settings anew; restart: the keys that changed and are not taken before one. */
 	int (*reload)(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *eb);
+	/* Something that the settings depend on has changed: they are read again, but the config is not. */
+	int (*settings_again)(void *arg, struct errbuf *eb);
 	void *arg;
-	struct api_later *probing; /* those that wait for one answer of the database */
+	const struct certificate *certificate; /* looked after here; NULL = none */
+	struct api_later *probing;	       /* those that wait for one answer of the database */
 	struct registry_wait probe;
 	int64_t probed_ms; /* when it last answered, and what */
 	bool probed_well;
@@ -95,6 +98,7 @@ void pages_version(struct api_call *c);
 void pages_register(struct api_call *c);
 void pages_root(struct api_call *c);
 void pages_no_upgrade(struct api_call *c);
+void certificate_challenge(struct api_call *c); /* an authority's question */
 
 void machine_register(struct api_call *c);
 void machine_map(struct api_call *c);

@@ -1,3 +1,4 @@
+#include "mesh/control/http/certificate.h"
 #include "mesh/control/http/derp.h"
 
 #include "mesh/base/log.h"
@@ -284,36 +285,6 @@ static int open_admin_door(struct web *w, struct door *d, struct errbuf *eb)
 	return d->fd < 0 ? d->fd : watch_door(w, d, eb);
 }
 
-/* Nodes know this server by its Noise key: any certificate will do for them, so that one made here is enough
- * where no browser comes. */
-static int own_certificate(struct web *w, struct tls **out, struct errbuf *eb)
-{
-	const struct control_config *c = w->api->cfg;
-	const char *slash = strrchr(c->noise_key_path, '/'), *host = strstr(c->server_url, "://") + 3;
-	int folder = slash ? (int)(slash - c->noise_key_path) : 0;
-	char cert[PATH_MAX], key[PATH_MAX], name[256];
-	const char *names[] = { name };
-	snprintf(cert, sizeof(cert), "%.*s/control.crt", folder, c->noise_key_path);
-	snprintf(key, sizeof(key), "%.*s/control.pem", folder, c->noise_key_path);
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(host, ":/"), host);
-	int err = tls_self_signed(cert, key, names, 1, eb);
-	if (!err)
-		err = tls_pin_of(cert, w->own_pin, eb);
-	if (!err && !(*out = tls_server(cert, key, eb)))
-		err = eb->code ? eb->code : ERR_MALFORMED;
-	return err;
-}
-
-static int set_certificates(struct web *w, struct errbuf *eb)
-{
-	const struct control_config *c = w->api->cfg;
-	bool second = endpoint_is_set(&c->tls_listen);
-	struct tls **tls = &w->doors[second].tls;
-	if (c->tls_cert && !(*tls = tls_server(c->tls_cert, c->tls_key, eb)))
-		return eb->code ? eb->code : ERR_MALFORMED;
-	return second && !*tls ? own_certificate(w, tls, eb) : 0;
-}
-
 int web_open(struct web *w, struct loop *l, struct api *api, const struct machine_private *noise,
 	struct errbuf *eb)
 {
@@ -327,7 +298,7 @@ int web_open(struct web *w, struct loop *l, struct api *api, const struct machin
 	api->machines = &w->machines;
 	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
 		w->doors[i] = (struct door) { .web = w, .fd = -1 };
-	int err = set_certificates(w, eb);
+	int err = certificate_load(w, &w->doors[endpoint_is_set(&c->tls_listen)].tls, eb);
 	w->accept_again = loop_timer_new(l, accept_again, w);
 	if (!err && !w->accept_again)
 		err = err_set(eb, -ENOMEM, "listen");
@@ -335,20 +306,22 @@ int web_open(struct web *w, struct loop *l, struct api *api, const struct machin
 		err = open_door(w, &w->doors[0], &c->listen, "listen_addr", eb);
 	if (!err && endpoint_is_set(&c->tls_listen))
 		err = open_door(w, &w->doors[1], &c->tls_listen, "tls_listen_addr", eb);
+	if (!err && certificate_needs_door(c))
+		err = open_door(w, &w->doors[3], &c->acme_listen, "tls_letsencrypt_listen", eb);
 	if (!err)
 		err = derp_open(w, eb);
+	if (!err)
+		err = certificate_open(w, eb);
 	return err ? err : open_admin_door(w, &w->doors[2], eb);
 }
 
 int web_renew(struct web *w, struct errbuf *eb)
 {
-	const struct control_config *c = w->api->cfg;
-	struct door *d = &w->doors[endpoint_is_set(&c->tls_listen)];
-	if (!c->tls_cert)
-		return 0;
-	struct tls *fresh = tls_server(c->tls_cert, c->tls_key, eb);
-	if (!fresh)
-		return eb->code ? eb->code : ERR_MALFORMED;
+	struct door *d = &w->doors[endpoint_is_set(&w->api->cfg->tls_listen)];
+	struct tls *fresh = NULL;
+	int err = certificate_load(w, &fresh, eb);
+	if (err || !fresh)
+		return err;
 	tls_free(d->tls);
 	d->tls = fresh;
 	return derp_certificate_changed(w, eb);
@@ -372,6 +345,7 @@ void web_close(struct web *w)
 	if (!w->is_open)
 		return;
 	w->is_open = false;
+	certificate_close(w);
 	derp_close(w);
 	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
 		close_door(w, &w->doors[i]);

@@ -19,8 +19,10 @@ struct web {
 	const struct machine_private *noise;
 	struct guests guests;
 	struct machines machines;
-	struct door doors[3]; /* listen_addr, tls_listen_addr, unix_socket */
-	struct relay *relay;  /* inside; NULL = the settings want none */
+	struct door doors[4]; /* listen_addr, tls_listen_addr, unix_socket, and one for an authority's
+				 questions */
+	struct certificate *certificate; /* from an authority; NULL = the settings want none */
+	struct relay *relay;		 /* inside; NULL = the settings want none */
 	char own_pin[80]; /* of the certificate made here; "" = the settings name one, or there is no TLS */
 	struct loop_timer *accept_again;
 	bool is_open;

@@ -207,9 +207,11 @@ static void test_headscale(void **state)
 		"oidc has no effect on this server: nodes come in by auth keys or by `nodes approve`\n"
 		"metrics_listen_addr, grpc_listen_addr, derp.auto_update_enabled, derp.update_frequency, "
 		"node.routes, database.gorm, database.sqlite.write_ahead_log, "
-		"database.sqlite.wal_autocheckpoint, acme_url, tls_letsencrypt_cache_dir, "
-		"tls_letsencrypt_challenge_type, tls_letsencrypt_listen, taildrop, tuning have no effect on "
+		"database.sqlite.wal_autocheckpoint, taildrop, tuning have no effect on "
 		"this server\n");
+	/* Named, but no certificate is wanted. */
+	assert_true(!c.acme_host && !c.acme_alpn && c.acme_listen.port == 80);
+	assert_string_equal(c.acme_url, "https://acme.test");
 	buf_free(&lines);
 	config_free(&c);
 }
@@ -405,6 +407,48 @@ static void test_relay_inside(void **state)
 	}
 }
 
+/* A certificate from an authority. */
+static void test_acme(void **state)
+{
+#define URL "server_url: https://hs.test\n"
+	static const struct {
+		const char *text, *error;
+		bool alpn;
+		uint16_t port;
+	} rows[] = {
+		{ URL "tls_letsencrypt_hostname: hs.test\n", NULL, false, 80 },
+		{ URL "tls_letsencrypt_hostname: hs.test\ntls_letsencrypt_challenge_type: TLS-ALPN-01\n"
+		      "tls_letsencrypt_listen: \":8081\"\n",
+			NULL, true, 8081 },
+		{ URL "tls_letsencrypt_hostname: hs.test\ntls_cert_path: a\ntls_key_path: b\n",
+			"c.yaml: tls_letsencrypt_hostname and tls_cert_path are both set: keep one", false,
+			0 },
+		{ URL "tls_letsencrypt_hostname: 192.0.2.1\n",
+			"c.yaml: tls_letsencrypt_hostname is an address: it must be the name that the "
+			"certificate is for",
+			false, 0 },
+		{ URL "tls_letsencrypt_challenge_type: DNS-01\n",
+			"c.yaml:2:33: tls_letsencrypt_challenge_type: \"DNS-01\" is not HTTP-01 or "
+			"TLS-ALPN-01",
+			false, 0 },
+		{ URL "acme_email: 'a\"b'\n", "c.yaml: acme_email is no address", false, 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct control_config c;
+		struct errbuf eb = { 0 };
+		int err = config_parse("c.yaml", rows[i].text, strlen(rows[i].text), &c, &eb);
+		if (!err != !rows[i].error || (err && strcmp(eb.text, rows[i].error) != 0))
+			fail_msg("row %zu: %s", i, eb.text);
+		if (err)
+			continue;
+		if (strcmp(c.acme_host, "hs.test") != 0 || c.acme_alpn != rows[i].alpn ||
+			c.acme_listen.port != rows[i].port)
+			fail_msg("row %zu: %s %d %u", i, c.acme_host, c.acme_alpn, c.acme_listen.port);
+		config_free(&c);
+	}
+}
+
 /* The relay's region goes into its place among those of the files. */
 static void test_relay_region_order(void **state)
 {
@@ -443,7 +487,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale), cmocka_unit_test(test_fixed),
-		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp),
+		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp), cmocka_unit_test(test_acme),
 		cmocka_unit_test(test_relay_inside), cmocka_unit_test(test_relay_region_order) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

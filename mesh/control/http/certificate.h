@@ -1,0 +1,14 @@
+/* What the TLS door shows, and where it comes from. */
+#ifndef RW_CONTROL_HTTP_CERTIFICATE_H
+#define RW_CONTROL_HTTP_CERTIFICATE_H
+
+#include "mesh/control/http/web.h"
+
+/* For the doors; *out stays NULL where no TLS is spoken. Sets w->own_pin. */
+int certificate_load(struct web *w, struct tls **out, struct errbuf *eb);
+/* From an authority, by ACME: begins to look after it. After the doors are open. */
+int certificate_open(struct web *w, struct errbuf *eb);
+void certificate_close(struct web *w);
+bool certificate_needs_door(const struct control_config *c); /* acme_listen: for HTTP-01 */
+
+#endif

@@ -58,10 +58,7 @@ static void free_waiter(struct waiter *w)
 {
 	struct machines *m = w->api->machines;
 	registry_wait_cancel(&w->stored);
-	if (m->first == w)
-		m->first = w->next;
-	else
-		*w->at = w->next;
+	*w->at = w->next;
 	if (w->next)
 		w->next->at = w->at;
 	else
@@ -93,8 +90,6 @@ static void end_with_text(struct waiter *w, int status, const char *text)
 static void answer_register(struct waiter *w, const struct ctl_register_response *out)
 {
 	struct buf json = { 0 };
-	if (out->machine_authorized)
-		guest_is_node(w->guest, &w->machine, clock_now_ns() / 1000000);
 	if (ctl_register_response_write(&json, out))
 		end_waiter(w, 200, "application/json", buf_data(&json), json.len);
 	else
@@ -102,17 +97,23 @@ static void answer_register(struct waiter *w, const struct ctl_register_response
 	buf_free(&json);
 }
 
-/* Answers w, or leaves it waiting when nothing is decided (true) or what is decided has to be stored. */
-static bool ask_registry(struct waiter *w, const struct ctl_register_request *rq)
+/* Answers w, or leaves it waiting when nothing is decided or what is decided has to be stored. The one behind
+ * it: others may have ended too, of links that made room. */
+static struct waiter *ask_registry(struct waiter *w, const struct ctl_register_request *rq)
 {
+	struct waiter *next = w->next;
 	struct arena a = { 0 };
 	struct ctl_register_response out;
 	enum registry_verdict v = registry_register(
 		w->api->reg, rq, &w->machine, clock_unix_ms(), &a, &out, w->pending, &w->stored);
-	if (v == REGISTRY_ANSWER)
+	if (v == REGISTRY_ANSWER && out.machine_authorized)
+		guest_is_node(w->guest, &w->machine, clock_now_ns() / 1000000);
+	if (v == REGISTRY_ANSWER) {
+		next = w->next;
 		answer_register(w, &out);
+	}
 	arena_free(&a);
-	return v == REGISTRY_WAIT;
+	return next;
 }
 
 /* Official clients try again after a status that is no success, and never after an Error. */
@@ -136,8 +137,7 @@ void machines_decided(struct machines *m, const char *pending)
 {
 	for (struct waiter *w = m->first; w;) {
 		bool asks = !w->stored.change && !strcmp(w->pending, pending);
-		/* an answer may end others too: of links that make room */
-		w = !asks || ask_registry(w, &w->rq) ? w->next : m->first;
+		w = asks ? ask_registry(w, &w->rq) : w->next;
 	}
 }
 

@@ -31,7 +31,7 @@ struct member_host {
 struct member {
 	unsigned refs;
 	struct arena mem; /* all pointers below; empty in a draft */
-	int64_t id, user; /* user: who registered it; for tagged ones only a record of that */
+	int64_t id, user; /* user: who registered it; for tagged ones only a record of that, 0 = nobody */
 	struct machine_key machine;
 	struct node_key key;
 	struct disco_key disco;

@@ -126,21 +126,22 @@ static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *
 {
 	const struct preauth_wish *w = &c->wish;
 	struct preauth *k = &c->key;
-	if (!*w->user)
-		return err_say(eb, -EINVAL, "whose key? say --user NAME");
+	if (!*w->user && !*w->tags)
+		return err_say(
+			eb, -EINVAL, "whose key? say --user NAME, or --tags for machines that are nobody's");
 	if (strlen(w->tags) >= STORE_TAGS)
 		return err_say(eb, -EINVAL, "too many tags for one key");
 	int err = registry_tags_check(r, w->tags, eb);
 	if (err)
 		return err;
-	const struct user *u = fleet_user_named(&r->fleet, w->user);
-	if (!u && !w->create_user)
+	const struct user *u = *w->user ? fleet_user_named(&r->fleet, w->user) : NULL;
+	if (*w->user && !u && !w->create_user)
 		return err_say(eb, -ENOENT,
 			"no user \"%s\": make it with `ropewalk-control users create %s`, or add "
 			"--create-user",
 			w->user, w->user);
 	c->text = w->user;
-	if (!u && (err = user_prepare(r, c, eb)))
+	if (*w->user && !u && (err = user_prepare(r, c, eb)))
 		return err;
 	*k = (struct preauth) { .user = u ? u->id : 0,
 		.reusable = w->reusable,

@@ -118,13 +118,11 @@ static enum registry_verdict admit_by_key(struct login *l)
 {
 	uint8_t hash[STORE_HASH];
 	struct errbuf eb = { 0 };
-	char asked[STORE_TAGS];
 	registry_auth_hash(l->rq->auth_key, hash);
 	const struct preauth *k = keyring_by_hash(&l->r->keys, hash);
 	int err = registry_auth_check(k, l->now_ms, &eb);
-	registry_tags_join(&l->rq->hostinfo.request_tags, asked);
-	if (!err && !*k->tags)
-		err = registry_tags_check_owner(l->r, asked, k->user, &eb);
+	if (!err)
+		err = registry_tags_check_key(k->tags, &l->rq->hostinfo.request_tags, &eb);
 	if (err) {
 		say_refused(l, eb.text);
 		return REGISTRY_ANSWER;
@@ -132,7 +130,7 @@ static enum registry_verdict admit_by_key(struct login *l)
 	char *json = hostinfo_text(&l->rq->hostinfo);
 	registry_admit(l->r,
 		&(struct admission) { .user = k->user,
-			.tags = *k->tags ? k->tags : asked,
+			.tags = k->tags,
 			.ephemeral = k->ephemeral || l->rq->ephemeral,
 			.preauth = k->id,
 			.machine = *l->machine,

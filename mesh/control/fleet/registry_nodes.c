@@ -94,6 +94,11 @@ void registry_host_renamed(struct registry *r, int64_t node, const char *hostnam
 static int tag_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
 {
 	int err = registry_tags_check(r, c->text, eb);
+	if (!c->text[strspn(c->text, ", ")])
+		return err_say(eb, -EINVAL,
+			"a node that was tagged stays so: give it at least one tag (--tags), or let it log "
+			"in again "
+			"as somebody's");
 	if (!err)
 		registry_tags_split(&c->mem, c->text, &draft->tags);
 	return err ? err : c->mem.failed ? err_set(eb, -ENOMEM, "tag a node") : 0;

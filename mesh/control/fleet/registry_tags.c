@@ -60,3 +60,28 @@ int registry_tags_check_owner(const struct registry *r, const char *tags, int64_
 	arena_free(&a);
 	return err;
 }
+
+static bool is_tag_of(const struct ctl_strings *tags, const char *tag)
+{
+	for (size_t i = 0; i < tags->n; i++)
+		if (!strcmp(tags->v[i], tag))
+			return true;
+	return false;
+}
+
+int registry_tags_check_key(const char *tags, const struct ctl_strings *asked, struct errbuf *eb)
+{
+	struct arena a = { 0 };
+	struct ctl_strings list;
+	int err = 0;
+	registry_tags_split(&a, tags, &list);
+	for (size_t i = 0; i < asked->n && !err; i++)
+		if (!is_tag_of(&list, asked->v[i]))
+			err = err_say(eb, ERR_REFUSED,
+				"this auth key does not make nodes %.64s: leave --advertise-tags out, or use "
+				"a key "
+				"with that tag (`ropewalk-control preauthkeys create --tags ...`)",
+				asked->v[i]);
+	arena_free(&a);
+	return err;
+}

@@ -40,6 +40,33 @@ static const char *const migrations[] = {
 	" used INTEGER NOT NULL, created_ms INTEGER NOT NULL, expiry_ms INTEGER, tags TEXT NOT NULL);"
 	"CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
 	"ALTER TABLE nodes ADD COLUMN routes TEXT NOT NULL DEFAULT '';",
+	/* Tagged nodes, and keys for them, need be nobody's. The numbers that were given stay given. */
+	"CREATE TABLE new_nodes (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER REFERENCES users(id),"
+	" machine BLOB NOT NULL, node_key BLOB NOT NULL UNIQUE, disco BLOB NOT NULL, name TEXT NOT NULL "
+	"UNIQUE,"
+	" hostname TEXT NOT NULL, v4 TEXT UNIQUE, v6 TEXT UNIQUE, home_derp INTEGER NOT NULL, cap INTEGER "
+	"NOT NULL,"
+	" endpoints TEXT NOT NULL, hostinfo TEXT NOT NULL, tags TEXT NOT NULL, ephemeral INTEGER NOT NULL,"
+	" renamed INTEGER NOT NULL, created_ms INTEGER NOT NULL, last_seen_ms INTEGER, expiry_ms INTEGER,"
+	" routes TEXT NOT NULL);"
+	"INSERT INTO new_nodes SELECT id, user, machine, node_key, disco, name, hostname, v4, v6, home_derp, "
+	"cap,"
+	" endpoints, hostinfo, tags, ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes FROM "
+	"nodes;"
+	"DELETE FROM sqlite_sequence WHERE name = 'new_nodes';"
+	"INSERT INTO sqlite_sequence SELECT 'new_nodes', seq FROM sqlite_sequence WHERE name = 'nodes';"
+	"DROP TABLE nodes; ALTER TABLE new_nodes RENAME TO nodes;"
+	"CREATE TABLE new_keys (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER REFERENCES users(id),"
+	" hash BLOB NOT NULL UNIQUE, prefix TEXT NOT NULL, reusable INTEGER NOT NULL, ephemeral INTEGER NOT "
+	"NULL,"
+	" used INTEGER NOT NULL, created_ms INTEGER NOT NULL, expiry_ms INTEGER, tags TEXT NOT NULL);"
+	"INSERT INTO new_keys SELECT id, user, hash, prefix, reusable, ephemeral, used, created_ms, "
+	"expiry_ms,"
+	" tags FROM preauth_keys;"
+	"DELETE FROM sqlite_sequence WHERE name = 'new_keys';"
+	"INSERT INTO sqlite_sequence SELECT 'new_keys', seq FROM sqlite_sequence WHERE name = "
+	"'preauth_keys';"
+	"DROP TABLE preauth_keys; ALTER TABLE new_keys RENAME TO preauth_keys;",
 };
 
 static int fail(struct store *s, struct errbuf *eb, const char *what)
@@ -102,6 +129,14 @@ static void bind_time(struct stmt *q, int64_t ms)
 		bind_rc(q, sqlite3_bind_null(q->st, ++q->at));
 	else
 		bind_int(q, ms);
+}
+/* 0: nobody's. */
+static void bind_user(struct stmt *q, int64_t user)
+{
+	if (user)
+		bind_int(q, user);
+	else
+		bind_rc(q, sqlite3_bind_null(q->st, ++q->at));
 }
 static void bind_text(struct stmt *q, const char *v)
 {
@@ -449,7 +484,7 @@ static int bind_node(struct stmt *q, const struct member *m)
 	char *endpoints = format_endpoints(&m->endpoints), *tags = format_tags(&m->tags),
 	     *routes = format_tags(&m->routes);
 	bool ok = endpoints && tags && routes;
-	bind_int(q, m->user);
+	bind_user(q, m->user);
 	bind_blob(q, m->machine.b, KEY_LEN);
 	bind_blob(q, m->key.b, KEY_LEN);
 	bind_blob(q, m->disco.b, KEY_LEN);
@@ -613,7 +648,7 @@ int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
 {
 	struct stmt q =
 		prepare(s, "INSERT INTO preauth_keys (" PREAUTH_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?)");
-	bind_int(&q, k->user);
+	bind_user(&q, k->user);
 	bind_blob(&q, k->hash, STORE_HASH);
 	bind_text(&q, k->prefix);
 	bind_int(&q, k->reusable);

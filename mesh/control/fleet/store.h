@@ -10,7 +10,7 @@
 enum { STORE_HASH = 32, STORE_PREFIX = 16, STORE_TAGS = 512 };
 
 struct preauth {
-	int64_t id, user;
+	int64_t id, user;	   /* user 0: of tagged nodes, nobody's */
 	uint8_t hash[STORE_HASH];  /* of the whole key; the key itself is not kept */
 	char prefix[STORE_PREFIX]; /* its first characters, to tell keys apart in lists */
 	bool reusable, ephemeral, used;

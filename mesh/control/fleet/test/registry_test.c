@@ -494,29 +494,53 @@ static void test_time(void **state)
 	assert_int_equal(x->removed, 1);
 }
 
+/* Tags come from keys, admins, or a login approved by somebody who may give them. */
 static void test_requested_tags(void **state)
 {
 	struct fixture *x = *state;
-	char key[REGISTRY_KEY_TEXT];
-	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
-	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .tag = "tag:web" });
-	assert_string_equal(x->out.error,
-		"this node may not be tag:web: \"tagOwners\" in the policy does not give that tag to alice");
+	char plain[REGISTRY_KEY_TEXT], tagged[REGISTRY_KEY_TEXT];
 	x->has_owners = true;
-	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key, .tag = "tag:web" });
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, plain);
+	make_key(
+		x, &(struct preauth_wish) { .user = "", .tags = "tag:web,tag:db", .reusable = true }, tagged);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = plain, .tag = "tag:web" }); /* hers to give */
+	assert_string_equal(x->out.error, "this auth key does not make nodes tag:web: leave --advertise-tags "
+					  "out, or use a key with that "
+					  "tag (`ropewalk-control preauthkeys create --tags ...`)");
+	static const char *const wrong[] = { "tag:none", "tag:x", "web", "" };
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		ask(x, &(struct ask) { .node = 1, .machine = 1, .key = tagged, .tag = wrong[i] });
+		assert_non_null(strstr(x->out.error, "this auth key does not make nodes"));
+	}
+	assert_int_equal(x->r.fleet.n, 0);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = tagged, .tag = "tag:db" }); /* the key's own */
 	assert_string_equal(x->out.error, "");
-	assert_true(member_has_tag(node_of(x, 1), "tag:web"));
-	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = key, .tag = "tag:db" });
-	assert_string_equal(x->out.error,
-		"this node may not be tag:db: \"tagOwners\" in the policy does not give that tag to alice");
-	ask(x, &(struct ask) { .node = 2, .machine = 2, .key = key, .tag = "tag:none" });
-	assert_string_equal(
-		x->out.error, "tag:none is not in the policy's \"tagOwners\": add it there and reload");
+	assert_string_equal(x->out.login.login_name, "tagged-devices");
+	assert_true(member_has_tag(node_of(x, 1), "tag:web") && member_has_tag(node_of(x, 1), "tag:db"));
+	assert_int_equal(node_of(x, 1)->user, 0);
 
-	ask(x, &(struct ask) { .node = 3, .machine = 3, .tag = "tag:web" });
-	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "", NOW, waits(x));
+	/* nobody's, after a restart too; and the machine is known again */
+	registry_close(&x->r);
+	open_registry(x);
+	assert_int_equal(node_of(x, 1)->user, 0);
+	ask(x, &(struct ask) { .node = 2, .machine = 1, .key = tagged, .now_ms = NOW + 1 });
+	assert_int_equal(x->r.fleet.n, 1);
+
+	ask(x, &(struct ask) { .node = 3, .machine = 3, .tag = "tag:db" });
+	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "alice", NOW, waits(x));
+	assert_int_equal(outcome(x), ERR_REFUSED);
+	assert_string_equal(x->eb.text,
+		"this node may not be tag:db: \"tagOwners\" in the policy does not give that tag to alice");
+	ask(x, &(struct ask) { .node = 4, .machine = 4, .tag = "tag:web" });
+	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "alice", NOW, waits(x));
 	assert_int_equal(outcome(x), 0);
-	assert_true(member_has_tag(node_of(x, 3), "tag:web"));
+	assert_true(member_has_tag(node_of(x, 4), "tag:web"));
+
+	registry_node_tag(&x->r, node_of(x, 4)->id, "", waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	registry_node_tag(&x->r, node_of(x, 4)->id, " , ", waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	assert_true(member_has_tag(node_of(x, 4), "tag:web"));
 }
 
 /* A node that offers 10.1.0.0/16 and to be an exit. */
@@ -620,7 +644,10 @@ static void test_admin(void **state)
 		"or add --create-user");
 	w.create_user = true;
 	make_key(x, &w, key);
-	w.tags = "web";
+	w = (struct preauth_wish) { .user = "", .tags = "" };
+	registry_preauth_create(&x->r, &w, NOW, waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	w = (struct preauth_wish) { .user = "carol", .tags = "web" };
 	registry_preauth_create(&x->r, &w, NOW, waits(x));
 	assert_int_equal(outcome(x), -EINVAL);
 	w.tags = "";

@@ -162,11 +162,21 @@ static bool skip_user(void *arg, const struct user *u)
 	return true;
 }
 
+static bool skip_node(void *arg, const struct member *d)
+{
+	(void)arg;
+	(void)d;
+	return true;
+}
+
 static struct keys load_keys(struct store *s)
 {
 	struct keys keys = { .n = 0 };
 	struct errbuf eb = { 0 };
-	if (store_load(s, &(struct store_sink) { .user = skip_user, .preauth = take_key, .arg = &keys }, &eb))
+	if (store_load(s,
+		    &(struct store_sink) {
+			    .user = skip_user, .node = skip_node, .preauth = take_key, .arg = &keys },
+		    &eb))
 		fail_msg("%s", eb.text);
 	return keys;
 }
@@ -203,6 +213,66 @@ static void run_sql(const char *path, const char *sql)
 	sqlite3_close(db);
 }
 
+/* A file of format 2: what it has stays, no number is given twice, and a node can be nobody's. */
+static void test_migrated(void **state)
+{
+	struct fixture *x = *state;
+	struct errbuf eb = { 0 };
+	struct fleet f;
+	run_sql(x->path,
+		"CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+		"created_ms INTEGER "
+		"NOT NULL);"
+		"CREATE TABLE nodes (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL REFERENCES "
+		"users(id), "
+		"machine BLOB NOT NULL, node_key BLOB NOT NULL UNIQUE, disco BLOB NOT NULL, name TEXT NOT "
+		"NULL UNIQUE, "
+		"hostname TEXT NOT NULL, v4 TEXT UNIQUE, v6 TEXT UNIQUE, home_derp INTEGER NOT NULL, cap "
+		"INTEGER NOT NULL, "
+		"endpoints TEXT NOT NULL, hostinfo TEXT NOT NULL, tags TEXT NOT NULL, ephemeral INTEGER NOT "
+		"NULL, "
+		"renamed INTEGER NOT NULL, created_ms INTEGER NOT NULL, last_seen_ms INTEGER, expiry_ms "
+		"INTEGER, "
+		"routes TEXT NOT NULL DEFAULT '');"
+		"CREATE TABLE preauth_keys (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL "
+		"REFERENCES users(id), "
+		"hash BLOB NOT NULL UNIQUE, prefix TEXT NOT NULL, reusable INTEGER NOT NULL, ephemeral "
+		"INTEGER NOT NULL, "
+		"used INTEGER NOT NULL, created_ms INTEGER NOT NULL, expiry_ms INTEGER, tags TEXT NOT NULL);"
+		"CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+		"INSERT INTO users VALUES (1, 'alice', 5);"
+		"INSERT INTO nodes VALUES (7, 1, zeroblob(32), x'01', zeroblob(32), 'box', 'box', "
+		"'100.64.0.7', NULL, 0, 0, "
+		"'', '', 'tag:a', 0, 0, 1, NULL, NULL, '10.0.0.0/8'), (9, 1, zeroblob(32), x'02', "
+		"zeroblob(32), 'gone', "
+		"'gone', '100.64.0.9', NULL, 0, 0, '', '', '', 0, 0, 1, NULL, NULL, '');"
+		"DELETE FROM nodes WHERE id = 9;"
+		"INSERT INTO preauth_keys VALUES (3, 1, zeroblob(32), 'abc', 1, 0, 0, 1, NULL, '');"
+		"PRAGMA user_version = 2");
+	struct store *s = open_store(x->path);
+	load(s, &f);
+	assert_int_equal(f.n, 1);
+	assert_int_equal(f.v[0]->id, 7);
+	assert_int_equal(f.v[0]->user, 1);
+	assert_string_equal(f.v[0]->routes.v[0], "10.0.0.0/8");
+	assert_int_equal(load_keys(s).k.id, 3);
+	struct member d = *f.v[0];
+	struct preauth k = { .hash = { 1 }, .tags = "tag:a" };
+	d.user = 0;
+	d.name = "web";
+	d.key.b[0] = 3;
+	d.has_v4 = false;
+	assert_int_equal(store_node_add(s, &d, &eb), 0);
+	assert_int_equal(d.id, 10);
+	assert_int_equal(store_preauth_add(s, &k, &eb), 0);
+	assert_int_equal(k.id, 4);
+	fleet_fini(&f);
+	load(s, &f);
+	assert_int_equal(f.v[1]->user, 0);
+	fleet_fini(&f);
+	store_close(s);
+}
+
 static void test_refusals(void **state)
 {
 	struct fixture *x = *state;
@@ -216,7 +286,7 @@ static void test_refusals(void **state)
 	run_sql(x->path, "PRAGMA user_version = 99");
 	assert_null(store_open(x->path, &eb));
 	assert_int_equal(eb.code, ERR_VERSION);
-	assert_non_null(strstr(eb.text, "has format 99, this program knows up to 2"));
+	assert_non_null(strstr(eb.text, "has format 99, this program knows up to 3"));
 
 	FILE *f = fopen(x->path, "w");
 	fputs("this is no database, but it is long enough to be taken for one at first sight, and then some "
@@ -335,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_preauth, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_migrated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),

@@ -2,6 +2,7 @@
 #include "resolver/core.h"
 
 #include "mesh/base/table.h"
+#include <errno.h>
 #include <stdlib.h>
 
 struct resolver *resolver_new(const struct resolver_ops *ops, const struct random *rnd)
@@ -59,14 +60,17 @@ const struct resolver_stats *resolver_stats(const struct resolver *r)
 static struct upstream *upstream_get(struct resolver *r, const struct resolver_upstream *want)
 {
 	for (struct upstream *u = r->upstreams; u; u = u->next)
-		if (endpoint_equal(&u->at, &want->at) && u->trusted == want->trusted) {
+		if (endpoint_equal(&u->at, &want->at) && u->trusted == want->trusted &&
+			u->site == want->site) {
 			u->refs++;
 			return u;
 		}
 	struct upstream *u = calloc(1, sizeof(*u));
 	if (!u)
 		return NULL;
-	*u = (struct upstream) { .at = want->at, .trusted = want->trusted, .refs = 1, .next = r->upstreams };
+	*u = (struct upstream) { .at = want->at, .refs = 1, .next = r->upstreams };
+	u->trusted = want->trusted;
+	u->site = want->site;
 	r->upstreams = u;
 	return u;
 }
@@ -140,17 +144,17 @@ static int route_set(
 		return err_say(eb, ERR_TOO_LARGE, "DNS route \"%s\" has %zu upstreams; at most %d are used",
 			from->suffix, from->n_upstreams, RESOLVER_UPSTREAMS_MAX);
 	to->split = hash_bytes(to->suffix.b, to->suffix.len, r->seed[0], r->seed[1]);
-	return upstreams_set(r, c, from, to) ? err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes") : 0;
+	return upstreams_set(r, c, from, to) ? err_say(eb, -ENOMEM, "out of memory for DNS routes") : 0;
 }
 
-static struct suffixes *index_make(const struct resolver *r, const struct routes *routes)
+static struct suffixes *index_make(const struct resolver *r, const struct routes *routes, size_t n)
 {
-	struct dns_name *names = calloc(routes->n + 1, sizeof(*names));
+	struct dns_name *names = calloc(n + 1, sizeof(*names));
 	if (!names)
 		return NULL;
-	for (size_t i = 0; i < routes->n; i++)
+	for (size_t i = 0; i < n; i++)
 		names[i] = routes->list[i].suffix;
-	struct suffixes *s = suffixes_new(names, routes->n, r->seed);
+	struct suffixes *s = suffixes_new(names, n, r->seed);
 	free(names);
 	return s;
 }
@@ -158,7 +162,7 @@ static struct suffixes *index_make(const struct resolver *r, const struct routes
 /* The index holds the last of equal names. */
 static int repeats_check(const struct resolver_config *c, const struct routes *routes, struct errbuf *eb)
 {
-	for (size_t i = 0; i < routes->n; i++)
+	for (size_t i = 0; i < c->n_routes; i++)
 		if (suffixes_exact(routes->index, &routes->list[i].suffix) != (int)i)
 			return err_say(eb, ERR_MALFORMED,
 				"DNS route \"%s\" is given twice; put its upstreams in one",
@@ -166,26 +170,59 @@ static int repeats_check(const struct resolver_config *c, const struct routes *r
 	return 0;
 }
 
+/* Those of the default route that are of a site, in its order; else those that are given for it. */
+static size_t site_list(const struct resolver_config *c, struct resolver_upstream *out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < c->n_routes; i++)
+		for (size_t k = 0; !c->routes[i].suffix[0] && k < c->routes[i].n_upstreams; k++)
+			if (c->routes[i].upstreams[k].site && n < RESOLVER_UPSTREAMS_MAX)
+				out[n++] = c->routes[i].upstreams[k];
+	for (size_t k = 0; !n && k < c->n_site && k < RESOLVER_UPSTREAMS_MAX; k++)
+		out[k] = c->site[k];
+	return n ? n : c->n_site < RESOLVER_UPSTREAMS_MAX ? c->n_site : RESOLVER_UPSTREAMS_MAX;
+}
+
+/* The last of the list, in no index. What it says is cached apart: the default route never asked it. */
+static int site_set(struct resolver *r, const struct resolver_config *c, struct routes *routes)
+{
+	struct resolver_upstream ups[RESOLVER_UPSTREAMS_MAX];
+	struct resolver_route from = { .suffix = "", .upstreams = ups, .n_upstreams = site_list(c, ups) };
+	struct route *to = &routes->list[routes->n++];
+	to->suffix = (struct dns_name) { .len = 1 };
+	to->split = hash_bytes("site", 4, r->seed[0], r->seed[1]);
+	if (upstreams_set(r, c, &from, to))
+		return -ENOMEM;
+	routes->site = to->n ? to : NULL;
+	return 0;
+}
+
+static int routes_fill(
+	struct resolver *r, const struct resolver_config *c, struct routes *routes, struct errbuf *eb)
+{
+	for (size_t i = 0; i < c->n_routes; i++) {
+		routes->n = i + 1;
+		int err = route_set(r, c, i, &routes->list[i], eb);
+		if (err)
+			return err;
+		routes->split |= routes->list[i].suffix.len > 1;
+	}
+	if (site_set(r, c, routes) || !(routes->index = index_make(r, routes, c->n_routes)))
+		return err_say(eb, -ENOMEM, "out of memory for DNS routes");
+	return repeats_check(c, routes, eb);
+}
+
 int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb)
 {
-	int err = 0;
 	struct routes *routes = calloc(1, sizeof(*routes));
 	struct route *list = calloc(c->n_routes + 1, sizeof(*list));
 	if (!routes || !list) {
 		free(routes);
 		free(list);
-		return err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
+		return err_say(eb, -ENOMEM, "out of memory for DNS routes");
 	}
 	*routes = (struct routes) { .refs = 1, .pool = &r->upstreams, .list = list };
-	for (size_t i = 0; !err && i < c->n_routes; i++) {
-		err = route_set(r, c, i, &list[i], eb);
-		routes->n = i + 1;
-		routes->split |= list[i].suffix.len > 1;
-	}
-	if (!err && !(routes->index = index_make(r, routes)))
-		err = err_say(eb, ERR_TOO_LARGE, "out of memory for DNS routes");
-	if (!err)
-		err = repeats_check(c, routes, eb);
+	int err = routes_fill(r, c, routes, eb);
 	if (err) {
 		routes_put(routes);
 		return err;

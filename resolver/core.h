@@ -31,9 +31,10 @@ struct routes { /* immutable, counted: a flight ends with the routes it began wi
 	unsigned refs;
 	size_t n;
 	struct route *list;
-	struct suffixes *index;
-	bool split;		/* some suffix beside the default */
-	struct upstream **pool; /* where upstreams are listed */
+	struct suffixes *index;	  /* of all but the site's */
+	const struct route *site; /* for names of a site; NULL: there is nobody to ask */
+	bool split;		  /* some suffix beside the default */
+	struct upstream **pool;	  /* where upstreams are listed */
 };
 
 struct waiter { /* a client's question, parked until its flight lands */

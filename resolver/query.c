@@ -1,6 +1,7 @@
 /* The way of one question: parse -> longest suffix -> zone | cache | upstream -> write. Whatever way it
  * takes, it ends in one reply: `finish` for what is known at once, query_done for what had to be asked. */
 #include "resolver/core.h"
+#include "resolver/policy.h"
 
 #include <stdlib.h>
 
@@ -129,7 +130,7 @@ static enum local zone_write(
 	return LOCAL_LOOP;
 }
 
-/* ---- names that never leave ---- */
+/* ---- policy and route ---- */
 
 static bool localhost_write(struct dns_writer *d, const struct dns_name *name, uint16_t type)
 {
@@ -147,73 +148,47 @@ static bool localhost_write(struct dns_writer *d, const struct dns_name *name, u
 	return true;
 }
 
-/* Types that a validator asks about top-level names; other single labels are host names that lost their
- * domain. */
-static bool single_may_leave(uint16_t type)
+/* A name that does not leave. */
+static void policy_write(
+	struct asking *k, const struct dns_name *name, const struct policy *p, struct dns_end *end)
 {
-	return type == DNS_DS || type == DNS_DNSKEY || type == DNS_NS;
-}
-
-/* What a machine asks of its network all day to find printers and the like (RFC 6763 11): b, db, r, dr and lb
- * below _dns-sd._udp. For a private range nobody has an answer. */
-static bool is_service_search(const struct dns_name *name)
-{
-	static const uint8_t below[] = "\7_dns-sd\4_udp";
-	unsigned at = name->b[0] + 1u;
-	bool one = name->b[0] == 1 && (name->b[1] == 'b' || name->b[1] == 'r');
-	bool two = name->b[0] == 2 && (!memcmp(name->b + 1, "db", 2) || !memcmp(name->b + 1, "dr", 2) ||
-					      !memcmp(name->b + 1, "lb", 2));
-	return (one || two) && name->len > at + sizeof(below) - 1 &&
-	       !memcmp(name->b + at, below, sizeof(below) - 1);
-}
-
-static bool special_is_off(const struct resolver *r, uint8_t kind, const struct route *route)
-{
-	if (kind == SPECIAL_SPLIT)
-		return !r->routes->split;
-	if (kind != SPECIAL_SITE || !route || !route->n)
-		return false;
-	for (unsigned i = 0; i < route->n; i++)
-		if (!route->upstreams[i]->trusted)
-			return false;
-	return true;
+	if (p->verdict == POLICY_LOCALHOST && localhost_write(&k->d, name, k->q->type))
+		return;
+	bool exists = p->verdict == POLICY_NODATA || p->verdict == POLICY_LOCALHOST;
+	end->rcode = exists ? DNS_NOERROR : DNS_NXDOMAIN;
+	if (p->apex) {
+		soa_write(&k->d, p->apex);
+		return;
+	}
+	end->flags = 0;
+	end->ede = EDE_OTHER;
+	end->ede_text = "single label: add a search domain";
 }
 
 /* Where a name that is not in the zone goes: true and *route, or false after writing what there is to say. */
 static bool route_find(struct resolver *r, struct asking *k, const struct dns_name *name,
 	const struct route **route, struct dns_end *end)
 {
-	unsigned routed, labels;
-	int number = suffixes_longest(r->routes->index, name, &routed);
-	int special = suffixes_longest(r->special.index, name, &labels);
+	struct policy_question asked = { .name = name, .type = k->q->type, .split = r->routes->split };
+	int number = suffixes_longest(r->routes->index, name, &asked.routed);
 	*route = number < 0 ? NULL : &r->routes->list[number];
-	bool never = special >= 0 && special_is_reverse(&r->special, special) && is_service_search(name);
-	if (special >= 0 && !never && special_is_off(r, r->special.kinds[special], *route))
-		special = -1;
-	if (special >= 0 && (never || labels > routed)) {
-		uint8_t kind = r->special.kinds[special];
-		if (kind == SPECIAL_LOCALHOST && localhost_write(&k->d, name, k->q->type))
-			return false;
-		end->rcode = kind == SPECIAL_NODATA || kind == SPECIAL_LOCALHOST ? DNS_NOERROR : DNS_NXDOMAIN;
-		soa_write(&k->d, &r->special.suffixes[special]);
+	struct policy p = policy_judge(&r->special, &asked);
+	if (p.verdict == POLICY_SITE && r->routes->site) {
+		*route = r->routes->site;
+		p.verdict = POLICY_PASS;
+	}
+	if (p.verdict != POLICY_PASS) {
+		policy_write(k, name, &p, end);
 		return false;
 	}
-	end->flags = 0;
-	if (!routed && dns_name_labels(name) == 1 && !single_may_leave(k->q->type)) {
-		end->rcode = DNS_NXDOMAIN;
-		end->ede = EDE_OTHER;
-		end->ede_text = "single label: add a search domain";
-		return false;
-	}
-	if (!*route || (!(*route)->n && !routed)) {
-		end->rcode = DNS_SERVFAIL;
-		end->ede = EDE_OTHER;
-		end->ede_text = "no upstream for this name";
+	if (!*route || (!(*route)->n && !asked.routed)) {
+		*end = (struct dns_end) {
+			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "no upstream for this name"
+		};
 		return false;
 	}
 	if ((*route)->n)
 		return true;
-	end->flags = DNS_AA;
 	end->rcode = dns_name_equal(name, &(*route)->suffix) ? DNS_NOERROR : DNS_NXDOMAIN;
 	soa_write(&k->d, &(*route)->suffix);
 	return false;

@@ -30,8 +30,9 @@ void zone_remove_authority(struct zone *z, const char *suffix);
 enum { RESOLVER_UPSTREAMS_MAX = 8 };
 struct resolver_upstream {
 	struct endpoint at;
-	bool trusted; /* reached through the mesh, or by choice: its AD bit is believed, and it may be asked
-		       * for names of a site (home.arpa, internal, test, reverse of private addresses) */
+	bool trusted; /* reached through the mesh, or by choice: its AD bit is believed */
+	bool site; /* of the place we are at, or of the mesh: it may be asked for names of a site (home.arpa,
+		    * internal, local, test, single labels, reverse of private addresses) */
 };
 enum resolver_order {
 	RESOLVER_PREFERRED, /* in order; the next is asked beside one that is slow, and may answer for it */
@@ -47,6 +48,10 @@ struct resolver_route {
 struct resolver_config {
 	const struct resolver_route *routes; /* copied */
 	size_t n_routes;
+	/* Names of a site go to the default route's upstreams that are of a site, else to these, else
+	 * nowhere. */
+	const struct resolver_upstream *site; /* copied; at most RESOLVER_UPSTREAMS_MAX */
+	size_t n_site;
 	size_t cache_bytes;	    /* 0 = 4 MiB */
 	uint32_t mesh_ttl_s;	    /* 0 = 5 */
 	const struct endpoint *own; /* where we listen: never used as an upstream (a loop); an unspecified

@@ -13,7 +13,7 @@ static const struct {
 	{ "test", SPECIAL_SITE },
 	{ "onion", SPECIAL_NXDOMAIN },
 	{ "alt", SPECIAL_NXDOMAIN },
-	{ "local", SPECIAL_NXDOMAIN },
+	{ "local", SPECIAL_SITE },
 	{ "home.arpa", SPECIAL_SITE },
 	{ "internal", SPECIAL_SITE },
 	{ "resolver.arpa", SPECIAL_NODATA },

@@ -7,7 +7,7 @@
 
 enum special_kind {
 	SPECIAL_NXDOMAIN,
-	SPECIAL_SITE, /* the same, but a name server that we trust may know the site's own */
+	SPECIAL_SITE, /* the same, but a nameserver of the site may know the site's own */
 	SPECIAL_NODATA,
 	SPECIAL_LOCALHOST, /* 127.0.0.1 and ::1, at and below */
 	SPECIAL_SPLIT, /* NXDOMAIN only while some names take a route of their own: asking a browser or phone

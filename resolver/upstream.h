@@ -44,7 +44,7 @@ struct upstream_question { /* answered before; name.len 0: none */
 };
 struct upstream {
 	struct endpoint at;
-	bool trusted;
+	bool trusted, site;
 	unsigned refs;
 	enum upstream_state state;
 	uint32_t rtt_ms;   /* smoothed; 0 = unknown */

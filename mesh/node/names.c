@@ -202,14 +202,14 @@ static int zone_apply(struct names *n, struct errbuf *eb)
 
 /* --- routes --- */
 
-/* "IP", "IP:port"; other forms (https://) are not for us. One inside the mesh is our own people's: trusted.
- */
+/* "IP", "IP:port"; other forms (https://) are not for us. One inside the mesh is our own people's: trusted,
+ * and it may know the names of their site. */
 static bool upstream_parse(const char *text, struct resolver_upstream *out)
 {
-	*out = (struct resolver_upstream) { .at.port = DNS_PORT };
-	if (!addr_parse(text, &out->at.ip) && !endpoint_parse(text, &out->at))
+	*out = (struct resolver_upstream) { 0 };
+	if (!endpoint_parse_or(text, DNS_PORT, &out->at))
 		return false;
-	out->trusted = addr_is_mesh(&out->at.ip);
+	out->trusted = out->site = addr_is_mesh(&out->at.ip);
 	return !addr_is_service(&out->at.ip);
 }
 
@@ -229,14 +229,14 @@ static size_t parse_all(
 	return k;
 }
 
+/* The machine's own nameservers are those of the place it is at. */
 static size_t base_upstreams(struct names *n, struct resolver_upstream *out)
 {
-	struct addr base[BASE_MAX];
-	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0, k = 0;
+	struct endpoint base[BASE_MAX];
+	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
 	for (size_t i = 0; i < n_base; i++)
-		if (!addr_is_service(&base[i]))
-			out[k++] = (struct resolver_upstream) { .at = { .ip = base[i], .port = DNS_PORT } };
-	return k;
+		out[i] = (struct resolver_upstream) { .at = base[i], .site = true };
+	return n_base;
 }
 
 /* The default route: what the server says, else the machine's own, else the server's fallback. */
@@ -259,18 +259,25 @@ static struct resolver_upstream *next_ups(struct routes *r)
 	return r->ups + r->n * UPSTREAMS_MAX;
 }
 
+static bool has_route(const struct routes *r, const struct dns_name *name)
+{
+	struct dns_name other;
+	for (size_t i = 0; i < r->n; i++)
+		if (dns_name_parse(r->v[i].suffix, &other) && dns_name_equal(name, &other))
+			return true;
+	return false;
+}
+
 static void add_host(struct routes *r, const char *host)
 {
-	struct dns_name name, other;
+	struct dns_name name;
 	struct addr ip;
 	if (r->n == r->cap || !host[0] || addr_parse(host, &ip) || !dns_name_parse(host, &name))
 		return;
-	for (size_t i = 0; i < r->n; i++) {
-		if (dns_name_parse(r->v[i].suffix, &other) && dns_name_equal(&name, &other))
-			return;
-	}
-	r->v[r->n++] =
-		(struct resolver_route) { .suffix = host, .upstreams = r->base, .n_upstreams = r->n_base };
+	if (!has_route(r, &name))
+		r->v[r->n++] = (struct resolver_route) {
+			.suffix = host, .upstreams = r->base, .n_upstreams = r->n_base
+		};
 }
 
 /* What the mesh hangs on must not hang on the mesh: with its nameserver out of reach, the node could not find
@@ -278,7 +285,6 @@ static void add_host(struct routes *r, const char *host)
 static void add_own_hosts(struct names *n, const struct url *control, struct routes *r)
 {
 	const struct ctl_derp_map *d = n->map ? n->map->derp : NULL;
-	r->n_base = base_upstreams(n, r->base);
 	if (!r->n_base)
 		return;
 	add_host(r, control->host);
@@ -288,33 +294,46 @@ static void add_own_hosts(struct names *n, const struct url *control, struct rou
 	}
 }
 
-static int configure_routes(struct names *n, const struct ctl_dns *dns, struct errbuf *eb)
+/* One that cannot be used is one bad item; the others hold. */
+static void add_route(struct names *n, const struct ctl_route *from, struct routes *r)
+{
+	struct resolver_upstream *mine = next_ups(r);
+	struct dns_name name;
+	if (!from->n) /* the zone's */
+		return;
+	if (!dns_name_parse(from->suffix, &name))
+		odd(n, "the DNS route \"%s\" cannot be used: it is no domain name", from->suffix);
+	else if (has_route(r, &name))
+		odd(n, "the DNS route %s cannot be used: it is there twice", from->suffix);
+	else
+		r->v[r->n++] = (struct resolver_route) { .suffix = from->suffix,
+			.upstreams = mine,
+			.n_upstreams = parse_all(n, from->resolvers, from->n, mine) };
+}
+
+static int routes_configure(struct names *n, const struct ctl_dns *dns, struct routes *r, struct errbuf *eb)
 {
 	struct url control = { 0 };
+	r->n_base = base_upstreams(n, r->base);
+	for (size_t i = 0; dns && i < dns->n_routes; i++)
+		add_route(n, &dns->routes[i], r);
+	(void)url_parse(n->prefs->control_url, &control);
+	add_own_hosts(n, &control, r);
+	struct resolver_upstream *mine = next_ups(r);
+	size_t n_default = default_upstreams(n, dns, mine);
+	if (n_default)
+		r->v[r->n++] =
+			(struct resolver_route) { .suffix = "", .upstreams = mine, .n_upstreams = n_default };
+	struct resolver_config c = { .routes = r->v, .n_routes = r->n, .site = r->base, .n_site = r->n_base };
+	return resolver_server_configure(n->dns, &c, eb);
+}
+
+static int configure_routes(struct names *n, const struct ctl_dns *dns, struct errbuf *eb)
+{
 	struct routes r = { .cap = (dns ? dns->n_routes : 0) + OWN_HOSTS_MAX };
-	int err = -12;
 	r.v = calloc(r.cap + 1, sizeof(*r.v));
 	r.ups = calloc(r.cap + 1, UPSTREAMS_MAX * sizeof(*r.ups));
-	if (r.v && r.ups) {
-		for (size_t i = 0; dns && i < dns->n_routes; i++) {
-			struct resolver_upstream *mine = next_ups(&r);
-			if (dns->routes[i].n)
-				r.v[r.n++] = (struct resolver_route) { .suffix = dns->routes[i].suffix,
-					.upstreams = mine,
-					.n_upstreams = parse_all(
-						n, dns->routes[i].resolvers, dns->routes[i].n, mine) };
-		}
-		(void)url_parse(n->prefs->control_url, &control);
-		add_own_hosts(n, &control, &r);
-		struct resolver_upstream *mine = next_ups(&r);
-		size_t n_default = default_upstreams(n, dns, mine);
-		if (n_default)
-			r.v[r.n++] = (struct resolver_route) {
-				.suffix = "", .upstreams = mine, .n_upstreams = n_default
-			};
-		struct resolver_config cfg = { .routes = r.v, .n_routes = r.n };
-		err = resolver_server_configure(n->dns, &cfg, eb);
-	}
+	int err = r.v && r.ups ? routes_configure(n, dns, &r, eb) : err_set(eb, -ENOMEM, "DNS routes");
 	free(r.v);
 	free(r.ups);
 	return err;
@@ -356,12 +375,12 @@ static bool is_self(const struct names *n, const struct addr *ip)
 static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
 {
 	struct names *n = arg;
-	struct addr base[BASE_MAX];
+	struct endpoint base[BASE_MAX];
 	if (!addr_is_mesh(&to->ip) || !n->map || is_self(n, &to->ip))
 		return 0;
 	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
 	for (size_t i = 0; i < n_base; i++)
-		if (addr_equal(&base[i], &to->ip))
+		if (addr_equal(&base[i].ip, &to->ip))
 			return 0;
 	return n->dev[0] ? setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, n->dev, (socklen_t)strlen(n->dev))
 			 : -1;
@@ -425,6 +444,20 @@ bool names_links_changed(struct names *n)
 {
 	names_network_changed(n);
 	return n->os_dns && os_dns_base_changed(n->os_dns);
+}
+
+bool names_ring(const struct names *n, char *text, size_t cap)
+{
+	struct endpoint ring;
+	char at[ENDPOINT_TEXT];
+	if (!n->dns || !resolver_rings(resolver_server_core(n->dns), &ring, 1))
+		return false;
+	snprintf(text, cap,
+		"the nameserver %s sends this machine's questions back to it: let it ask others than "
+		"100.100.100.100, "
+		"or run `ropewalk up --accept-dns=false`",
+		endpoint_format(&ring, at));
+	return true;
 }
 
 void names_network_changed(struct names *n)

@@ -32,6 +32,8 @@ void names_forget(struct names *n); /* resolv.conf back, resolver closed */
 void names_peer_gone(struct names *n, const struct ctl_node *peer);
 /* The machine's links changed. true: its own nameservers are others, and names_apply should look at them. */
 bool names_links_changed(struct names *n);
+/* A nameserver that asks us what we ask it. false: none does. */
+bool names_ring(const struct names *n, char *text, size_t cap);
 /* A way to somewhere opened or closed: upstreams that were given up may answer again. */
 void names_network_changed(struct names *n);
 

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define RESOLVED_UPLINKS "/run/systemd/resolve/resolv.conf"
+
 enum {
 	REOPEN_MS = 5000,
 	SAVE_AGAIN_MS = 10000,
@@ -480,7 +482,7 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->api = local_api_open(n, n->opt.socket, eb);
 	if (!n->api)
 		return eb->code;
-	n->os_dns = os_dns_open(n->loop, n->opt.resolv_conf, resolv_conf_changed, n);
+	n->os_dns = os_dns_open(n->loop, n->opt.resolv_conf, RESOLVED_UPLINKS, resolv_conf_changed, n);
 	if (!n->os_dns)
 		return err_set(eb, -ENOMEM, "start");
 	n->names = (struct names) { .loop = n->loop, .os_dns = n->os_dns, .prefs = &n->state.prefs };

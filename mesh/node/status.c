@@ -162,7 +162,7 @@ static void add_problems(const struct netmap *m, struct arena *a, struct api_sta
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 6 + APPLY_STEPS }; /* the ifs below */
+	enum { OWN_LINES = 7 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
 	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
@@ -178,6 +178,9 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 			s->health[s->n_health++] = n->apply.why[i];
 	if (n->names.odd_dns[0])
 		s->health[s->n_health++] = n->names.odd_dns;
+	char *ring = arena_alloc(a, RING_TEXT);
+	if (ring && names_ring(&n->names, ring, RING_TEXT))
+		s->health[s->n_health++] = ring;
 	if (n->server && !server_link_connected(n->server) && server_link_waiting_for(n->server)[0] &&
 		strcmp(server_link_waiting_for(n->server), n->last_error) != 0)
 		s->health[s->n_health++] = server_link_waiting_for(n->server);

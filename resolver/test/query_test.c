@@ -269,30 +269,64 @@ static void test_routes(void **state)
 	fake_close(&f);
 }
 
-/* Names of a site go to a trusted name server (a pi-hole of the mesh), and to no other. */
+/* Names of a site go to nameservers of the site (a pi-hole of the mesh, the machine's own) and to no other,
+ * even when those are silent; where there are none, nowhere. */
 static void test_site_names(void **state)
 {
 	static const char *const names[] = { "xb._dns-sd._udp.0.0.10.in-addr.arpa",
-		"b._dns-sd._tcp.0.0.10.in-addr.arpa", "b._dns-sd._udp.example.com", "nas.home.arpa",
-		"nas.internal", "1.2.168.192.in-addr.arpa" };
-	static const char *const never[] = { "x.onion", "x.local", "x.invalid", "1.0.0.127.in-addr.arpa",
-		"localhost", "lb._dns-sd._udp.0.2.168.192.in-addr.arpa",
-		"b._dns-sd._udp.0.0.10.in-addr.arpa" };
+		"b._dns-sd._tcp.0.0.10.in-addr.arpa", "nas.home.arpa", "nas.internal", "svc.test",
+		"dc1.corp.local", "1.2.168.192.in-addr.arpa", "1.0.16.172.in-addr.arpa",
+		"1.0.127.100.in-addr.arpa", "nas", "1.0.0.d.f.ip6.arpa" };
+	static const char *const never[] = { "x.onion", "x.invalid", "1.0.0.127.in-addr.arpa", "localhost",
+		"lb._dns-sd._udp.0.2.168.192.in-addr.arpa", "b._dns-sd._udp.0.0.10.in-addr.arpa" };
+	struct resolver_upstream site[] = { { .at = fake_upstream(1), .site = true } };
+	struct resolver_upstream mixed[] = { { .at = fake_upstream(2) },
+		{ .at = fake_upstream(1), .site = true } };
+	struct resolver_upstream public[] = { { .at = fake_upstream(2) } };
+	const struct {
+		const char *id;
+		struct resolver_upstream *up, *site;
+		size_t n_up, n_site;
+		bool asked;
+	} configs[] = {
+		{ "the default is of the site", site, NULL, 1, 0, true },
+		{ "a public one beside it", mixed, NULL, 2, 0, true },
+		{ "the default is public", public, site, 1, 1, true },
+		{ "no default", NULL, site, 0, 1, true },
+		{ "nobody of the site", public, NULL, 1, 0, false },
+	};
+	struct endpoint at = fake_upstream(1);
 	static struct fake f;
-	struct resolver_upstream up = { .at = fake_upstream(1), .trusted = true };
-	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
 	(void)state;
-	fake_open(&f, 1);
-	assert_int_equal(
-		resolver_configure(f.r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
-		0);
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		fake_ask(&f, 1, names[i], DNS_A);
-	assert_int_equal(f.n_sent, ARRAY_LEN(names));
-	for (size_t i = 0; i < ARRAY_LEN(never); i++)
-		fake_ask(&f, 1, never[i], DNS_A);
-	assert_int_equal(f.n_sent, ARRAY_LEN(names));
-	fake_close(&f);
+	for (size_t i = 0; i < ARRAY_LEN(configs); i++) {
+		struct resolver_route route = {
+			.suffix = "", .upstreams = configs[i].up, .n_upstreams = configs[i].n_up
+		};
+		struct resolver_config c = { .routes = &route, .n_routes = configs[i].n_up > 0 };
+		c.site = configs[i].site;
+		c.n_site = configs[i].n_site;
+		fake_open(&f, 1);
+		resolver_zone_set(f.r, NULL);
+		assert_int_equal(resolver_configure(f.r, &c, NULL), 0);
+		for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+			uint16_t type = strstr(names[k], "arpa") ? DNS_PTR : DNS_A;
+			size_t before = f.n_sent, replies = f.n_replies;
+			fake_ask(&f, 1, names[k], type);
+			if ((f.n_sent > before) != configs[i].asked ||
+				(f.n_replies > replies) == configs[i].asked)
+				fail_msg("%s: %s", configs[i].id, names[k]);
+			fake_until(&f, f.now_ms + 6000);
+			for (size_t s = before; s < f.n_sent; s++)
+				if (!endpoint_equal(&f.sent[s].to, &at))
+					fail_msg("%s: %s left the site", configs[i].id, names[k]);
+			assert_int_equal(fake_rcode(&f), configs[i].asked ? DNS_SERVFAIL : DNS_NXDOMAIN);
+		}
+		size_t sent = f.n_sent;
+		for (size_t k = 0; k < ARRAY_LEN(never); k++)
+			fake_ask(&f, 1, never[k], DNS_A);
+		assert_int_equal(f.n_sent, sent);
+		fake_close(&f);
+	}
 }
 
 /* B24: the question comes back byte for byte, the answer's owner with it. B30: the first record takes turns.

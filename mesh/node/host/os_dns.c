@@ -1,6 +1,7 @@
 #include "mesh/node/host/os_dns.h"
 #include "mesh/base/addr.h"
 #include "mesh/base/log.h"
+#include "mesh/node/host/resolv_conf.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #define MARK "# Made by ropewalkd: the mesh's names are answered by its resolver.\n"
 #define NO_FILE "# Kept by ropewalkd: there was no file.\n"
 
-enum { RESOLV_MAX = 64 * 1024, SEARCH_MAX = 6, REWRITE_BURST = 3, REWRITE_MS = 10000, NAME_MAX_LEN = 253 };
+enum { RESOLV_MAX = 64 * 1024, REWRITE_BURST = 3, REWRITE_MS = 10000 };
 
 /* While active, `backup` is the machine's own file: the same inode (or symbolic link) where the folder allows
  * it, so that owner, mode and link come back by one rename; a copy where the file is a mount of its own. */
@@ -29,7 +30,10 @@ struct os_dns {
 	void (*changed)(void *arg);
 	void *arg;
 	struct log_limit limit;
-	struct buf base; /* the machine's own text */
+	struct buf base;	/* the machine's own text; outlives the backup, should somebody remove that */
+	const char *uplinks;	/* who is behind systemd-resolved's stub; borrowed */
+	struct buf behind;	/* its text, where base names the stub alone */
+	struct resolv_conf own; /* what both say */
 };
 
 /* Rename where we can, in place where the file is a mount of its own (containers). */
@@ -57,18 +61,42 @@ static bool same_text(const struct buf *a, const struct buf *b)
 	return a->len == b->len && (!a->len || memcmp(buf_data(a), buf_data(b), a->len) == 0);
 }
 
-/* Into base: what the machine itself says. A dangling link and a missing file say nothing. */
-static void read_base(struct os_dns *d, const char *from)
-{
-	buf_free(&d->base);
-	if (file_read(from, RESOLV_MAX, &d->base, NULL) != 0 || is_text(&d->base, NO_FILE, true))
-		buf_free(&d->base);
-}
-
 static bool has_backup(const struct os_dns *d)
 {
 	struct stat st;
 	return lstat(d->backup, &st) == 0;
+}
+
+static void own_parse(struct os_dns *d)
+{
+	struct resolv_conf behind;
+	resolv_conf_parse((const char *)buf_data(&d->base), d->base.len, &d->own);
+	buf_free(&d->behind);
+	if (!resolv_conf_is_stub(&d->own) || file_read(d->uplinks, RESOLV_MAX, &d->behind, NULL) != 0)
+		return;
+	resolv_conf_parse((const char *)buf_data(&d->behind), d->behind.len, &behind);
+	/* nothing there, or its stub again: then the stub it is, and a ring is found out by the resolver */
+	if (!behind.n_nameservers || resolv_conf_is_stub(&behind))
+		return;
+	memcpy(d->own.nameservers, behind.nameservers, sizeof(behind.nameservers));
+	d->own.n_nameservers = behind.n_nameservers;
+}
+
+/* Into base: what the machine itself says. A dangling link and a missing file say nothing; a backup that was
+ * removed is no word of the machine at all. */
+static void read_base(struct os_dns *d, const char *from)
+{
+	struct buf now = { 0 };
+	int err = file_read(from, RESOLV_MAX, &now, NULL);
+	if (err != -ENOENT || from != d->backup || has_backup(d)) {
+		buf_free(&d->base);
+		if (!err && !is_text(&now, NO_FILE, true)) {
+			d->base = now;
+			now = (struct buf) { 0 };
+		}
+	}
+	buf_free(&now);
+	own_parse(d);
 }
 
 static int keep_own(struct os_dns *d, struct errbuf *eb)
@@ -91,25 +119,35 @@ static int keep_own(struct os_dns *d, struct errbuf *eb)
 	return err;
 }
 
-/* The file as it was, unless another program has written its own meanwhile. */
+static bool backup_says_none(const struct os_dns *d)
+{
+	struct buf saved = { 0 };
+	bool none = file_read(d->backup, RESOLV_MAX, &saved, NULL) == 0 && is_text(&saved, NO_FILE, true);
+	buf_free(&saved);
+	return none;
+}
+
+/* The file as it was, unless another program has written its own meanwhile: the backup, or where somebody
+ * removed that, what we remember of it. */
 static void put_back(struct os_dns *d)
 {
 	struct errbuf eb;
-	struct buf now = { 0 }, saved = { 0 };
+	struct buf now = { 0 };
 	bool there = file_read(d->path, RESOLV_MAX, &now, NULL) == 0;
 	bool ours = !there || !now.len || is_text(&now, MARK, false);
+	bool none = has_backup(d) ? backup_says_none(d) : !d->base.len;
 	int err = 0;
-	if (ours && file_read(d->backup, RESOLV_MAX, &saved, NULL) == 0 && is_text(&saved, NO_FILE, true)) {
+	buf_free(&now);
+	if (ours && none) {
 		unlink(d->path);
 	} else if (ours && rename(d->backup, d->path) != 0) {
-		err = write_file(d->path, saved.len ? buf_data(&saved) : (const void *)"", saved.len, &eb);
+		read_base(d, d->backup);
+		err = write_file(d->path, buf_data(&d->base), d->base.len, &eb);
 		if (err)
 			log_error("%s; the machine's own file is %s", eb.text, d->backup);
 	}
 	if (!err)
 		unlink(d->backup);
-	buf_free(&now);
-	buf_free(&saved);
 }
 
 /* Takes the news; whether somebody has finished writing the file. */
@@ -163,13 +201,19 @@ static bool is_ours(struct os_dns *d, bool written, bool *there)
 	return same;
 }
 
+static bool is_empty(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && !st.st_size;
+}
+
 static void look(struct os_dns *d, bool written)
 {
 	bool there;
 	if (!d->ours || is_ours(d, written, &there))
 		return;
-	/* What the other program wrote is the machine's own word now. */
-	if (there) {
+	/* What the other program wrote is the machine's own word now; an empty file is none. */
+	if (there && !is_empty(d->path)) {
 		keep_own(d, NULL);
 		read_base(d, d->backup);
 	}
@@ -200,13 +244,15 @@ static void look_again(void *arg)
 		d->changed(d->arg);
 }
 
-struct os_dns *os_dns_open(struct loop *l, const char *path, void (*changed)(void *arg), void *arg)
+struct os_dns *os_dns_open(
+	struct loop *l, const char *path, const char *uplinks, void (*changed)(void *arg), void *arg)
 {
 	struct os_dns *d = calloc(1, sizeof(*d));
 	if (!d)
 		return NULL;
 	snprintf(d->path, sizeof(d->path), "%s", path);
 	snprintf(d->backup, sizeof(d->backup), "%s.before-ropewalk", d->path);
+	d->uplinks = uplinks;
 	d->loop = l;
 	d->changed = changed;
 	d->arg = arg;
@@ -256,6 +302,7 @@ void os_dns_close(struct os_dns *d)
 	if (d->watch_fd >= 0)
 		close(d->watch_fd);
 	buf_free(&d->base);
+	buf_free(&d->behind);
 	free(d);
 }
 
@@ -276,24 +323,19 @@ static void start_watch(struct os_dns *d)
 		loop_fd_set(d->watch, LOOP_READ);
 }
 
-/* Search domains come from the server: nothing but a name may reach the file. */
-static bool is_name(const char *s)
+/* The mesh's nameserver alone; its search domains, then the machine's own; the machine's own options. What
+ * comes from the server is names or it does not reach the file. */
+static char *text_make(
+	const struct os_dns *d, const struct addr *nameserver, const char *const *search, size_t n)
 {
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-	return n && n <= NAME_MAX_LEN && !s[n];
-}
-
-static char *make_text(const struct addr *nameserver, const char *const *search, size_t n)
-{
-	char ip[ADDR_TEXT];
+	struct resolv_conf c = { .nameservers = { { .ip = *nameserver, .port = 53 } }, .n_nameservers = 1 };
 	struct buf text = { 0 };
-	size_t k = 0;
-	bool ok = buf_printf(&text, "%snameserver %s\n", MARK, addr_format(nameserver, ip));
-	for (size_t i = 0; i < n && k < SEARCH_MAX; i++) {
-		if (is_name(search[i]))
-			ok = buf_printf(&text, "%s%s", k++ ? " " : "search ", search[i]) && ok;
-	}
-	ok = (!k || buf_append(&text, "\n", 1)) && ok;
+	for (size_t i = 0; i < n; i++)
+		resolv_conf_search_add(&c, search[i], strlen(search[i]));
+	for (size_t i = 0; i < d->own.n_search; i++)
+		resolv_conf_search_add(&c, d->own.search[i], strlen(d->own.search[i]));
+	memcpy(c.options, d->own.options, sizeof(c.options));
+	bool ok = buf_append(&text, MARK, strlen(MARK)) && resolv_conf_write(&c, &text);
 	const char *s = ok ? buf_cstr(&text) : NULL;
 	char *copy = s ? strdup(s) : NULL;
 	buf_free(&text);
@@ -303,7 +345,7 @@ static char *make_text(const struct addr *nameserver, const char *const *search,
 int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *const *search, size_t n,
 	struct errbuf *eb)
 {
-	char *text = make_text(nameserver, search, n);
+	char *text = text_make(d, nameserver, search, n);
 	if (!text)
 		return err_set(eb, -ENOMEM, "write %s", d->path);
 	if (d->ours && strcmp(d->ours, text) == 0) {
@@ -336,30 +378,21 @@ int os_dns_set(struct os_dns *d, const struct addr *nameserver, const char *cons
 
 bool os_dns_base_changed(struct os_dns *d)
 {
-	struct buf before = d->base;
-	d->base = (struct buf) { 0 };
+	struct buf base = { 0 }, behind = d->behind;
+	bool ok = buf_append(&base, buf_data(&d->base), d->base.len);
+	d->behind = (struct buf) { 0 };
 	read_base(d, d->ours ? d->backup : d->path);
-	bool same = same_text(&before, &d->base);
-	buf_free(&before);
+	bool same = ok && same_text(&base, &d->base) && same_text(&behind, &d->behind);
+	buf_free(&base);
+	buf_free(&behind);
 	return !same;
 }
 
-size_t os_dns_base(const struct os_dns *d, struct addr *out, size_t cap)
+size_t os_dns_base(const struct os_dns *d, struct endpoint *out, size_t cap)
 {
 	size_t n = 0;
-	const char *p = (const char *)buf_data(&d->base), *end = p ? p + d->base.len : NULL;
-	while (p && p < end && n < cap) {
-		const char *eol = memchr(p, '\n', (size_t)(end - p));
-		size_t len = (size_t)((eol ? eol : end) - p);
-		char line[256], ip[64];
-		if (len < sizeof(line)) {
-			memcpy(line, p, len);
-			line[len] = 0;
-			if (sscanf(line, " nameserver %63s", ip) == 1 && addr_parse(ip, &out[n]) &&
-				!addr_equal(&out[n], &addr_service_v4))
-				n++;
-		}
-		p = eol ? eol + 1 : end;
-	}
+	for (size_t i = 0; i < d->own.n_nameservers && n < cap; i++)
+		if (!addr_is_service(&d->own.nameservers[i].ip))
+			out[n++] = d->own.nameservers[i];
 	return n;
 }

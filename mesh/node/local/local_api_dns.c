@@ -70,14 +70,14 @@ void local_dns_query(struct request *r)
 void local_dns_os_config(struct request *r)
 {
 	enum { BASE_MAX = 8 };
-	struct addr base[BASE_MAX];
+	struct endpoint base[BASE_MAX];
 	char ip[ADDR_TEXT];
 	json_t *servers = json_array(), *search = json_array();
 	size_t n = os_dns_base(r->n->os_dns, base, BASE_MAX);
 	if (os_dns_active(r->n->os_dns))
 		json_array_append_new(servers, json_string("100.100.100.100"));
 	for (size_t i = 0; !os_dns_active(r->n->os_dns) && i < n; i++)
-		json_array_append_new(servers, json_string(addr_format(&base[i], ip)));
+		json_array_append_new(servers, json_string(addr_format(&base[i].ip, ip)));
 	const struct ctl_dns *dns = r->n->apply.map ? r->n->apply.map->dns : NULL;
 	for (size_t i = 0; os_dns_active(r->n->os_dns) && dns && i < dns->domains.n; i++)
 		json_array_append_new(search, json_string(dns->domains.v[i]));

@@ -143,7 +143,7 @@ static void use_map_after(struct place *p, const char *json, const struct netmap
 		return;
 	}
 	if (!p->n.os_dns)
-		p->n.os_dns = os_dns_open(p->n.loop, p->resolv, nothing, NULL);
+		p->n.os_dns = os_dns_open(p->n.loop, p->resolv, "", nothing, NULL);
 	(void)names_apply(&p->n, next, "", netmap_peer_expired(next, next->self, clock_unix_ms()),
 		&eb); /* no_dns says */
 	netmap_put(next);
@@ -248,6 +248,40 @@ static void test_own_before_fallback(void **state)
 	p->prefs.accept_dns = false;
 	assert_int_equal(names_apply(&p->n, p->n.map, "", false, &eb), 0);
 	assert_false(os_dns_active(p->n.os_dns));
+	place_end(p);
+}
+
+/* Issue: joining takes no name of the LAN away: they go to the machine's own nameservers, with a global
+ * nameserver and without one, and to the global one never. One route without sense is one bad item. */
+static void test_site(void **state)
+{
+	static const char *const global[] = { "", "\"Resolvers\":[{\"Addr\":\"127.0.0.8\"}]," };
+	static const char *const names[] = { "nas.home.arpa", "nas", "dc1.corp.local", "vm.internal",
+		"svc.test" };
+	struct place *p = place_make();
+	char json[4096];
+	(void)state;
+	FILE *f = fopen(p->resolv, "w");
+	fputs("nameserver 127.0.0.7\n", f);
+	fclose(f);
+	for (size_t g = 0; g < ARRAY_LEN(global); g++) {
+		snprintf(json, sizeof(json),
+			"{%s,\"DNSConfig\":{%s\"Proxied\":true,\"Domains\":[\"mesh.example\"],"
+			"\"Routes\":{\"a..b\":[{\"Addr\":\"127.0.0.9\"}],\"corp.example\":[{\"Addr\":\"127.0."
+			"0.9\"}],"
+			"\"Corp.Example.\":[{\"Addr\":\"127.0.0.8\"}]}}}",
+			NODES, global[g]);
+		use_map(p, json);
+		assert_string_equal(p->n.no_dns, "");
+		assert_non_null(strstr(p->n.odd_dns, "a..b"));
+		int asked = p->own.asked, elsewhere = p->fallback.asked;
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			assert_int_equal(ask(p, names[i] + g, "A").rcode, 0); /* another name each time */
+		assert_int_equal(p->own.asked - asked, ARRAY_LEN(names));
+		assert_int_equal(p->fallback.asked, elsewhere);
+		ask(p, g ? "a.corp.example" : "b.corp.example", "A");
+		assert_int_equal(p->corp.asked, g + 1);
+	}
 	place_end(p);
 }
 
@@ -414,6 +448,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zone_and_routes),
 		cmocka_unit_test(test_own_before_fallback),
+		cmocka_unit_test(test_site),
 		cmocka_unit_test(test_what_points_the_machine),
 		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_no_file),

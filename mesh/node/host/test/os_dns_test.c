@@ -14,10 +14,10 @@
 #include <cmocka.h>
 
 #define OWN "search home\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n"
-#define OURS "nameserver 100.100.100.100\nsearch mesh.test corp.test\n"
+#define OURS "nameserver 100.100.100.100\nsearch mesh.test corp.test"
 
 struct place {
-	char dir[64], path[96], backup[128];
+	char dir[64], path[96], backup[128], uplinks[96];
 	struct loop *loop;
 	int changes;
 };
@@ -37,6 +37,7 @@ static struct place place_make(void)
 	struct place p = { .dir = "/tmp/rw-osdns-XXXXXX", .loop = loop_new() };
 	assert_non_null(mkdtemp(p.dir));
 	snprintf(p.path, sizeof(p.path), "%s/resolv.conf", p.dir);
+	snprintf(p.uplinks, sizeof(p.uplinks), "%s/uplinks", p.dir);
 	snprintf(p.backup, sizeof(p.backup), "%s.before-ropewalk", p.path);
 	return p;
 }
@@ -77,11 +78,11 @@ static void test_file(void **state)
 {
 	struct place p = place_make();
 	struct stat st;
-	struct addr base[4];
+	struct endpoint base[4];
 	(void)state;
 	put(p.path, OWN);
 	chmod(p.path, 0640);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	assert_int_equal(os_dns_base(d, base, 4), 2);
 	set(d);
 	set(d);
@@ -99,9 +100,9 @@ static void test_file(void **state)
 static void test_missing_file(void **state)
 {
 	struct place p = place_make();
-	struct addr base[4];
+	struct endpoint base[4];
 	(void)state;
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	expect(p.path, OURS, false);
 	assert_int_equal(os_dns_base(d, base, 4), 0);
@@ -116,12 +117,12 @@ static void test_link(void **state)
 {
 	struct place p = place_make();
 	char target[96], at[96];
-	struct addr base[4];
+	struct endpoint base[4];
 	(void)state;
 	snprintf(target, sizeof(target), "%s/stub.conf", p.dir);
 	put(target, OWN);
 	assert_int_equal(symlink("stub.conf", p.path), 0);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	expect(p.path, OURS, false);
 	expect(target, OWN, true);
@@ -141,11 +142,11 @@ static void test_crash(void **state)
 	struct place p = place_make();
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	/* The next process finds it so. */
-	struct addr base[4];
-	struct os_dns *next = os_dns_open(p.loop, p.path, changed, &p);
+	struct endpoint base[4];
+	struct os_dns *next = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	assert_int_equal(os_dns_base(next, base, 4), 2);
 	expect(p.path, OURS, false);
 	os_dns_recover(next);
@@ -165,9 +166,9 @@ static void test_no_recovery(void **state)
 	struct place p = place_make();
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *dead = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *dead = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(dead);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	expect(p.backup, OWN, true);
 	os_dns_close(d);
@@ -181,10 +182,10 @@ static void test_rewritten(void **state)
 {
 	struct place p = place_make();
 	char other[96];
-	struct addr base[4];
+	struct endpoint base[4];
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	snprintf(other, sizeof(other), "%s/dhcp.new", p.dir);
 	put(other, "nameserver 192.0.2.77\n");
@@ -202,10 +203,10 @@ static void test_rewritten(void **state)
 static void test_removed(void **state)
 {
 	struct place p = place_make();
-	struct addr base[4];
+	struct endpoint base[4];
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	assert_int_equal(unlink(p.path), 0);
 	while (!p.changes)
@@ -217,20 +218,20 @@ static void test_removed(void **state)
 	place_end(&p);
 }
 
-/* Emptied, and left so. */
+/* Emptied, and left so: that is no word of the machine, and nothing to leave behind. */
 static void test_emptied(void **state)
 {
 	struct place p = place_make();
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	put(p.path, "");
 	while (!p.changes)
 		loop_run_once(p.loop);
 	expect(p.path, OURS, false);
 	os_dns_close(d);
-	expect(p.path, "", true);
+	expect(p.path, OWN, true);
 	place_end(&p);
 }
 
@@ -241,7 +242,7 @@ static void test_fight(void **state)
 	struct errbuf eb = { 0 };
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	while (os_dns_set(d, &service, search, 3, &eb) == 0) {
 		int seen = p.changes;
@@ -273,7 +274,7 @@ static void test_mount(void **state)
 		print_message("skipped: this kernel gives no mount namespace\n");
 		skip();
 	}
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	set(d);
 	expect(real, OURS, false);
 	/* From outside: the folder we see does not change. */
@@ -294,12 +295,96 @@ static void test_no_folder(void **state)
 	(void)state;
 	strcat(p.dir, "/none");
 	snprintf(p.path, sizeof(p.path), "%s/resolv.conf", p.dir);
-	struct os_dns *d = os_dns_open(p.loop, p.path, changed, &p);
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
 	assert_true(os_dns_set(d, &service, search, 3, &eb) < 0);
 	assert_non_null(strstr(eb.text, "resolv.conf"));
 	assert_false(os_dns_active(d));
 	os_dns_close(d);
 	*strrchr(p.dir, '/') = 0;
+	place_end(&p);
+}
+
+/* The machine's own search domains and options stay, after the mesh's, each once. */
+static void test_own_lines_stay(void **state)
+{
+	struct place p = place_make();
+	(void)state;
+	put(p.path, "domain old\nsearch Corp.Test lan. x/y\noptions ndots:2 rotate\n"
+		    "options timeout:1 $(rm)\nnameserver 192.0.2.1\n");
+	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	set(d);
+	expect(p.path, OURS " lan\noptions ndots:2 rotate timeout:1\n", false);
+	/* another program changes them: ours follows */
+	put(p.path, "search other\nnameserver 192.0.2.1\n");
+	while (!p.changes)
+		loop_run_once(p.loop);
+	set(d);
+	expect(p.path, OURS " other\n", false);
+	os_dns_close(d);
+	place_end(&p);
+}
+
+/* systemd-resolved as it ships: the stub would ask us, so those behind it are asked. */
+static void test_stub(void **state)
+{
+	static const struct {
+		const char *own, *behind, *first;
+		size_t n;
+	} rows[] = {
+		{ "nameserver 127.0.0.53\n", "nameserver 192.0.2.1\nnameserver fe80::1%lo\n", "192.0.2.1:53",
+			2 },
+		{ "nameserver 127.0.0.54\n", "nameserver 100.100.100.100\nnameserver 192.0.2.9\n",
+			"192.0.2.9:53", 1 },
+		{ "nameserver 127.0.0.53\n", "# none\n", "127.0.0.53:53", 1 },
+		{ "nameserver 127.0.0.53\n", NULL, "127.0.0.53:53", 1 },
+		{ "nameserver 127.0.0.53\nnameserver 192.0.2.7\n", "nameserver 192.0.2.1\n", "127.0.0.53:53",
+			2 },
+		{ "nameserver 127.0.0.1\n", "nameserver 192.0.2.1\n", "127.0.0.1:53", 1 },
+	};
+	struct place p = place_make();
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint base[4];
+		char text[ENDPOINT_TEXT];
+		put(p.path, rows[i].own);
+		unlink(p.uplinks);
+		if (rows[i].behind)
+			put(p.uplinks, rows[i].behind);
+		struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+		set(d);
+		if (os_dns_base(d, base, 4) != rows[i].n ||
+			strcmp(endpoint_format(&base[0], text), rows[i].first) != 0)
+			fail_msg("row %zu", i);
+		put(p.uplinks, "nameserver 192.0.2.200\n"); /* a new link */
+		assert_int_equal(os_dns_base_changed(d), i < 4);
+		os_dns_close(d);
+	}
+	place_end(&p);
+}
+
+/* The backup was removed meanwhile: what the node remembers goes back, whatever happened in between. */
+static void test_no_backup(void **state)
+{
+	struct place p = place_make();
+	struct endpoint base[4];
+	(void)state;
+	for (int look = 0; look < 3; look++) {
+		put(p.path, OWN);
+		struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+		set(d);
+		assert_int_equal(unlink(p.backup), 0);
+		if (look == 1)
+			assert_false(os_dns_base_changed(d));
+		if (look == 2) {
+			int seen = p.changes;
+			unlink(p.path);
+			while (p.changes == seen)
+				loop_run_once(p.loop);
+		}
+		assert_int_equal(os_dns_base(d, base, 4), 2);
+		os_dns_close(d);
+		expect(p.path, OWN, true);
+	}
 	place_end(&p);
 }
 
@@ -317,6 +402,9 @@ int main(void)
 		cmocka_unit_test(test_fight),
 		cmocka_unit_test(test_mount),
 		cmocka_unit_test(test_no_folder),
+		cmocka_unit_test(test_own_lines_stay),
+		cmocka_unit_test(test_stub),
+		cmocka_unit_test(test_no_backup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

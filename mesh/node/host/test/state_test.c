@@ -151,14 +151,15 @@ static void test_dns_is_put_back(void **state)
 	char path[PATH_MAX];
 	static const char own[] = "# mine\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions edns0\n";
 	static const char *const search[] = { "sim.test", "example" };
-	struct addr service = quad100(), base[4];
+	struct addr service = quad100();
+	struct endpoint base[4];
 	snprintf(path, sizeof(path), "%s/resolv.conf", (char *)*state);
 	put(path, own);
-	struct os_dns *d = os_dns_open(l, path, never, NULL);
+	struct os_dns *d = os_dns_open(l, path, "", never, NULL);
 	assert_int_equal(os_dns_base(d, base, 4), 2);
 	assert_int_equal(os_dns_set(d, &service, search, 2, &eb), 0);
 	check_text(path, "# Made by ropewalkd: the mesh's names are answered by its resolver.\n"
-			 "nameserver 100.100.100.100\nsearch sim.test example\n");
+			 "nameserver 100.100.100.100\nsearch sim.test example\noptions edns0\n");
 	assert_int_equal(os_dns_base(d, base, 4), 2);
 	os_dns_close(d);
 	check_text(path, own);
@@ -170,14 +171,15 @@ static void test_dns_after_crash(void **state)
 {
 	struct loop *l = loop_new();
 	char path[PATH_MAX], backup[PATH_MAX + 32];
-	struct addr service = quad100(), base[4];
+	struct addr service = quad100();
+	struct endpoint base[4];
 	struct errbuf eb;
 	snprintf(path, sizeof(path), "%s/resolv.conf", (char *)*state);
 	snprintf(backup, sizeof(backup), "%s.before-ropewalk", path);
 	put(path, "# Made by ropewalkd: the mesh's names are answered by its resolver.\nnameserver "
 		  "100.100.100.100\n");
 	put(backup, "nameserver 192.0.2.7\n");
-	struct os_dns *d = os_dns_open(l, path, never, NULL);
+	struct os_dns *d = os_dns_open(l, path, "", never, NULL);
 	os_dns_recover(d);
 	check_text(path, "nameserver 192.0.2.7\n");
 	assert_int_equal(access(backup, F_OK), -1);

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum {
 	STOP_MS = 200,
@@ -265,18 +264,18 @@ static int open_registry(struct server *s, struct errbuf *eb)
 	return err;
 }
 
-/* A first start that fails leaves no key behind, which the next would take for an old one. */
+/* The key is written last: a first start that is cut short leaves none, which the next would take for an old
+ * one. */
 static int open_identity(struct server *s, struct errbuf *eb)
 {
 	bool made;
 	int err = load_noise_key(s, &made, eb);
+	if (!err && !made)
+		err = check_database(s, eb);
 	if (!err)
-		err = made ? save_noise_key(s, eb) : check_database(s, eb);
-	if (err)
-		return err;
-	err = open_registry(s, eb);
-	if (err && made)
-		unlink(s->cfg.noise_key_path);
+		err = open_registry(s, eb);
+	if (!err && made)
+		err = save_noise_key(s, eb);
 	return err;
 }
 

@@ -69,10 +69,17 @@ static const char *const migrations[] = {
 	"DROP TABLE preauth_keys; ALTER TABLE new_keys RENAME TO preauth_keys;",
 };
 
+/* The library's own word is for its files; what it says of those beside them is the system's. */
+static bool is_full(const struct store *s, int rc)
+{
+	int why = sqlite3_system_errno(s->db);
+	return rc == SQLITE_FULL || (rc == SQLITE_IOERR && (why == ENOSPC || why == EDQUOT));
+}
+
 static int fail(struct store *s, struct errbuf *eb, const char *what)
 {
 	int rc = sqlite3_errcode(s->db) & 0xff;
-	if (rc == SQLITE_FULL)
+	if (is_full(s, rc))
 		return err_say(eb, -ENOSPC, "%s: database %s: the disk is full; free space and try again",
 			what, s->path);
 	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)

@@ -39,6 +39,7 @@ int nl_addr_del(struct nl *n, int ifindex, const struct prefix *p, struct errbuf
 struct nl_route {
 	struct prefix dst; /* bits 0 = default */
 	struct addr via;   /* unspecified = on link */
+	struct addr src; /* preferred source, an address of this machine; unspecified = the kernel chooses */
 	int ifindex;
 	uint32_t table;	 /* 0 = main */
 	uint32_t metric; /* routes of equal dst and other metric live side by side */
@@ -46,9 +47,10 @@ struct nl_route {
 int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb);  /* replaces */
 int nl_route_keep(struct nl *n, const struct nl_route *r, struct errbuf *eb); /* one that is there stays: 0 */
 int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb);
-/* Many at once, hundreds to a system call: nl_route_add or nl_route_del for each of v[n]. codes[n] (may be
+/* Many at once, hundreds to a system call: nl_route_add, _keep or _del for each of v[n]. codes[n] (may be
  * NULL) gets what the kernel said of each, 0 or -errno; returns the first of them that is not 0. */
 int nl_route_add_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
+int nl_route_keep_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
 int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
 /* The way that a packet to `to` takes now: out gets dst (of full length), via and ifindex. */
 int nl_route_get(struct nl *n, const struct addr *to, struct nl_route *out);

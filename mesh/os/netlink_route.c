@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 enum {
-	BATCH = 256,		  /* routes in one write: their answers fit the socket's buffer */
-	BATCH_BYTES = BATCH * 96, /* one message: header, rtmsg, two addresses, three numbers */
+	BATCH = 256,		   /* routes in one write: their answers fit the socket's buffer */
+	BATCH_BYTES = BATCH * 120, /* one message: header, rtmsg, three addresses, three numbers */
 	RULE_PROTOCOL = RTPROT_STATIC,
 };
 
@@ -28,6 +28,8 @@ static void put_route(struct nl_request *q, const struct nl_route *r)
 		nl_put_addr(q, RTA_DST, &dst.ip);
 	if (!on_link)
 		nl_put_addr(q, RTA_GATEWAY, &r->via);
+	if (!addr_is_unspecified(&r->src))
+		nl_put_addr(q, RTA_PREFSRC, &r->src);
 	if (r->ifindex)
 		mnl_attr_put_u32(q->msg, RTA_OIF, (uint32_t)r->ifindex);
 	if (r->metric)
@@ -68,13 +70,17 @@ int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb)
 
 /* ---- many at once ---- */
 
-static size_t put_message(char *at, const struct nl_route *r, bool add, uint32_t seq, bool last)
+enum change { CHANGE_ADD, CHANGE_KEEP, CHANGE_DEL };
+
+static size_t put_message(char *at, const struct nl_route *r, enum change how, uint32_t seq, bool last)
 {
+	static const uint16_t flags[] = { [CHANGE_ADD] = NLM_F_CREATE | NLM_F_REPLACE,
+		[CHANGE_KEEP] = NLM_F_CREATE | NLM_F_EXCL,
+		[CHANGE_DEL] = 0 };
 	struct nl_request q;
-	nl_begin(&q, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
-		sizeof(struct rtmsg));
+	nl_begin(&q, how == CHANGE_DEL ? RTM_DELROUTE : RTM_NEWROUTE, flags[how], sizeof(struct rtmsg));
 	put_route(&q, r);
-	if (!add)
+	if (how == CHANGE_DEL)
 		((struct rtmsg *)mnl_nlmsg_get_payload(q.msg))->rtm_scope = RT_SCOPE_NOWHERE;
 	if (!last)
 		q.msg->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
@@ -83,32 +89,35 @@ static size_t put_message(char *at, const struct nl_route *r, bool add, uint32_t
 	return NLMSG_ALIGN(q.msg->nlmsg_len);
 }
 
-static int change_batch(struct nl *n, const struct nl_route *v, size_t count, bool add, int *codes)
+static int change_batch(struct nl *n, const struct nl_route *v, size_t count, enum change how, int *codes)
 {
 	_Alignas(struct nlmsghdr) char buf[BATCH_BYTES];
 	size_t len = 0;
 	for (size_t i = 0; i < count; i++)
-		len += put_message(buf + len, &v[i], add, n->seq + 1 + (uint32_t)i, i == count - 1);
+		len += put_message(buf + len, &v[i], how, n->seq + 1 + (uint32_t)i, i == count - 1);
 	return nl_transact_all(n, buf, len, count, codes);
 }
 
 static int change_all(
-	struct nl *n, const struct nl_route *v, size_t count, bool add, int *codes, struct errbuf *eb)
+	struct nl *n, const struct nl_route *v, size_t count, enum change how, int *codes, struct errbuf *eb)
 {
 	int batch[BATCH], first = 0;
 	char text[PREFIX_TEXT];
 	for (size_t at = 0; at < count; at += BATCH) {
 		size_t k = count - at < BATCH ? count - at : BATCH;
-		int err = change_batch(n, v + at, k, add, batch);
+		int err = change_batch(n, v + at, k, how, batch);
 		for (size_t i = at; err && codes && i < count; i++)
 			codes[i] = err;
 		if (err)
-			return err_set(eb, err, add ? "add routes" : "remove routes");
+			return err_set(eb, err, how == CHANGE_DEL ? "remove routes" : "add routes");
 		for (size_t i = 0; i < k; i++) {
+			if (how == CHANGE_KEEP && batch[i] == -EEXIST)
+				batch[i] = 0;
 			if (codes)
 				codes[at + i] = batch[i];
 			if (batch[i] && !first)
-				first = err_set(eb, batch[i], "%s route %s", add ? "add" : "remove",
+				first = err_set(eb, batch[i], "%s route %s",
+					how == CHANGE_DEL ? "remove" : "add",
 					prefix_format(&v[at + i].dst, text));
 		}
 	}
@@ -117,12 +126,17 @@ static int change_all(
 
 int nl_route_add_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb)
 {
-	return change_all(n, v, count, true, codes, eb);
+	return change_all(n, v, count, CHANGE_ADD, codes, eb);
+}
+
+int nl_route_keep_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb)
+{
+	return change_all(n, v, count, CHANGE_KEEP, codes, eb);
 }
 
 int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb)
 {
-	return change_all(n, v, count, false, codes, eb);
+	return change_all(n, v, count, CHANGE_DEL, codes, eb);
 }
 
 /* ---- look-up ---- */

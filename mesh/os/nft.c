@@ -103,12 +103,8 @@ int nft_watch_open(struct errbuf *eb)
 	return fd;
 }
 
-static bool is_removal(const struct nlmsghdr *h, const char *table)
+static bool is_about(const struct nlmsghdr *h, const char *table)
 {
-	uint16_t type = h->nlmsg_type;
-	if (type != nft_type(NFT_MSG_DELTABLE) && type != nft_type(NFT_MSG_DELCHAIN) &&
-		type != nft_type(NFT_MSG_DELRULE) && type != nft_type(NFT_MSG_DELSET))
-		return false;
 	const struct nlattr *a = mnl_nlmsg_get_payload_offset(h, sizeof(struct nfgenmsg));
 	int left = (int)mnl_nlmsg_get_payload_len(h) - (int)MNL_ALIGN(sizeof(struct nfgenmsg));
 	for (; left > 0 && mnl_attr_ok(a, left); left -= MNL_ALIGN(mnl_attr_get_len(a)), a = mnl_attr_next(a))
@@ -117,23 +113,39 @@ static bool is_removal(const struct nlmsghdr *h, const char *table)
 	return false;
 }
 
-bool nft_watch_read(int fd, const char *table)
+static void note_news(const struct nlmsghdr *h, const char *table, bool *removed)
+{
+	if (h->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES)
+		return;
+	switch (h->nlmsg_type & 0xff) {
+	case NFT_MSG_NEWTABLE:
+		if (is_about(h, table))
+			*removed = false;
+		break;
+	case NFT_MSG_DELTABLE:
+	case NFT_MSG_DELCHAIN:
+	case NFT_MSG_DELRULE:
+	case NFT_MSG_DELSET: *removed = *removed || is_about(h, table); break;
+	default: break;
+	}
+}
+
+void nft_watch_read(int fd, const char *table, bool *removed)
 {
 	_Alignas(struct nlmsghdr) char buf[NEWS_MAX];
-	bool ours = false;
 	for (;;) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == ENOBUFS) {
-			ours = true;
+			*removed = true;
 			continue;
 		}
 		if (n <= 0)
-			return ours;
+			return;
 		int left = (int)n;
 		for (const struct nlmsghdr *h = (const void *)buf; mnl_nlmsg_ok(h, left);
 			h = mnl_nlmsg_next(h, &left))
-			ours = ours || is_removal(h, table);
+			note_news(h, table, removed);
 	}
 }

@@ -14,7 +14,9 @@ int nft_table_del(const char *table, struct errbuf *eb);
 
 /* A non-blocking fd, readable when somebody changes the rules of this namespace. Needs CAP_NET_ADMIN. */
 int nft_watch_open(struct errbuf *eb);
-/* Takes all news; true when a rule, chain, set or the whole of this table was removed, or news were lost. */
-bool nft_watch_read(int fd, const char *table);
+/* Takes all news. *removed becomes true when a rule, chain, set or the whole of this table was removed, or
+ * news were lost, and false when the table was made: a program that loads it whole, in place of an old one,
+ * knows afterwards whether anybody has been at it since. */
+void nft_watch_read(int fd, const char *table, bool *removed);
 
 #endif

@@ -24,6 +24,10 @@ void sock_tcp_liveness(int fd, int idle_s, int timeout_ms);
  * so. */
 int sock_tcp_silence(int fd);
 uint64_t sock_acked(int fd); /* bytes that the other end has acknowledged; 0 when it is no TCP socket */
+/* From now on only what arrives on this interface reaches the socket, listening TCP too; "lo" is what this
+ * machine says to itself, whichever address it asks. Not SO_BINDTODEVICE, which also says where answers
+ * leave: an address of one interface has no way out by another. 0 or -errno. */
+int sock_arrive_on(int fd, const char *ifname);
 int sock_accept(int fd, struct endpoint *from); /* -errno; from may be NULL */
 int sock_error(int fd);				/* 0 or the -errno pending on the socket */
 int sock_local(int fd, struct endpoint *out);

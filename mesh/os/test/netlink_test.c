@@ -117,6 +117,8 @@ static void test_rules_and_batches(void **state)
 	many[N].via = (struct addr) { 0 };
 	many[N].ifindex = 4711; /* there is no such interface */
 	assert_int_equal(nl_route_add_all(n, many, N, codes, &eb), 0);
+	assert_int_equal(nl_route_keep_all(n, many, N, codes, &eb), 0);
+	assert_int_equal(codes[0], 0);
 	assert_int_equal(nl_route_add_all(n, many, N + 1, codes, &eb), -ENODEV);
 	assert_int_equal(codes[N], -ENODEV);
 	assert_int_equal(codes[N - 1], 0);

@@ -30,8 +30,10 @@ static void nft(const char *rules)
 static bool news(int fd, const char *table)
 {
 	struct pollfd f = { .fd = fd, .events = POLLIN };
+	bool removed = false;
 	assert_int_equal(poll(&f, 1, NEWS_MS), 1);
-	return nft_watch_read(fd, table);
+	nft_watch_read(fd, table, &removed);
+	return removed;
 }
 
 static void test_tables(void **state)
@@ -57,6 +59,9 @@ static void test_tables(void **state)
 	nft("flush chain inet ours c");
 	assert_true(news(fd, "ours"));
 	nft("add element inet ours s { 10.0.0.1 }\ndelete element inet ours s { 10.0.0.1 }");
+	assert_false(news(fd, "ours"));
+	nft("delete table inet ours");
+	nft(load); /* what was before the table was made is no news of it */
 	assert_false(news(fd, "ours"));
 	nft("flush ruleset");
 	assert_true(news(fd, "ours"));

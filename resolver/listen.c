@@ -188,6 +188,9 @@ static int udp_open(struct resolver_server *s, size_t i, const struct endpoint *
 	l->fd = sock_udp(at, eb);
 	if (l->fd < 0)
 		return l->fd;
+	int err = s->options.listen_socket ? s->options.listen_socket(s->options.arg, l->fd) : 0;
+	if (err < 0)
+		return err_set(eb, err, "listen for DNS");
 	l->at = *at;
 	l->wildcard = addr_is_unspecified(&at->ip);
 	sock_local(l->fd, &l->at);

@@ -17,6 +17,8 @@ struct resolver_server_options {
 	/* On every upstream socket before it connects: a mark, a device. Not 0: the upstream counts as
 	 * failed. */
 	int (*upstream_socket)(void *arg, int fd, const struct endpoint *to);
+	/* On every listener, bound already. A negative code: the server does not open. NULL is fine. */
+	int (*listen_socket)(void *arg, int fd);
 	void *arg;
 	uint32_t tcp_message_ms, tcp_idle_ms; /* of TCP clients: 0 = 10 s for a question to come in whole, 30
 					       * s between questions */

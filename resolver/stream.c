@@ -254,6 +254,9 @@ int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb)
 	l->fd = sock_tcp_listen(&s->udp[i].at, eb);
 	if (l->fd < 0)
 		return l->fd;
+	int err = s->options.listen_socket ? s->options.listen_socket(s->options.arg, l->fd) : 0;
+	if (err < 0)
+		return err_set(eb, err, "listen for DNS");
 	l->watch = loop_fd_new(s->loop, l->fd, listener_readable, l);
 	if (!l->watch)
 		return err_say(eb, -ENOMEM, "out of memory for a DNS listener");

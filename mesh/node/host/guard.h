@@ -1,0 +1,31 @@
+/* The guard of the mesh interface: a table of nftables of our own, in which mesh addresses are sources and
+ * destinations nowhere but on that interface. Made whole, removed whole, put back when another program
+ * flushes it. */
+#ifndef RW_NODE_HOST_GUARD_H
+#define RW_NODE_HOST_GUARD_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include "mesh/node/host/journal.h"
+#include "mesh/os/loop.h"
+#include "mesh/os/netlink.h"
+
+struct guard;
+/* nl and journal are borrowed; the journal (NULL is fine) notes the table. Nothing is in force before
+ * guard_own. */
+struct guard *guard_open(struct loop *l, struct nl *nl, const char *ifname, struct journal *j);
+void guard_close(struct guard *g); /* removes the table; NULL is fine */
+
+/* This machine's addresses of the mesh, and its resolver's: in force when this returns, so call it before
+ * they are set. Waits for nft, some milliseconds, when they are others than before. A failure is kept for
+ * guard_problem, and tried again. */
+void guard_own(struct guard *g, const struct addr *own, size_t n);
+/* All peers' addresses; in force soon, beside the loop. */
+void guard_peers(struct guard *g, const struct addr *peers, size_t n);
+/* Interfaces came or went: bridges of containers may be others. */
+void guard_links_changed(struct guard *g);
+
+/* Why the network around is not kept out, and what to do; "" when it is. */
+const char *guard_problem(const struct guard *g);
+
+#endif

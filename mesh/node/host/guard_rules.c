@@ -1,0 +1,112 @@
+/* Two base chains. `arriving` sees every packet before connection tracking and before anything else decides
+ * where it goes: a mesh address is a source only on the mesh interface, and a destination only there or from
+ * a bridge of this machine's own containers, which ask its resolver and its services. `leaving` sees packets
+ * after address translation: nothing goes to a mesh address but by the mesh interface, and nothing of our own
+ * address leaves by another. What passes is only not dropped here: the verdict of other tables (ufw,
+ * firewalld, docker) stands. */
+#include "mesh/node/host/guard_rules.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+char *guard_table_name(const char *ifname, char out[static GUARD_TABLE_TEXT])
+{
+	snprintf(out, GUARD_TABLE_TEXT, "ropewalk-%.15s", ifname);
+	for (char *p = out + strlen("ropewalk-"); *p; p++)
+		if (!isalnum((unsigned char)*p))
+			*p = '_';
+	return out;
+}
+
+/* The addresses of one family with commas between; returns how many, or -1 when memory is short. */
+static long put_list(struct buf *out, const struct addr_set *s, bool v4)
+{
+	char text[ADDR_TEXT];
+	long k = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		if (addr_is_v4(&s->v[i]) != v4)
+			continue;
+		if (!buf_printf(out, "%s%s", k++ ? "," : "", addr_format(&s->v[i], text)))
+			return -1;
+	}
+	return k;
+}
+
+static bool has_family(const struct addr_set *s, bool v4)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (addr_is_v4(&s->v[i]) == v4)
+			return true;
+	return false;
+}
+
+static bool put_set(struct buf *out, const char *name, const struct addr_set *s, bool v4)
+{
+	bool ok = buf_printf(out, "set %s%d { type ipv%d_addr;\n", name, v4 ? 4 : 6, v4 ? 4 : 6);
+	if (ok && has_family(s, v4))
+		ok = buf_printf(out, "elements = { ") && put_list(out, s, v4) > 0 && buf_printf(out, " };\n");
+	return ok && buf_printf(out, "}\n");
+}
+
+/* Interface names come from the machine: one that would end its quotes is left out, and not let in. */
+static bool put_inside(struct buf *out, const struct guard_inside *in)
+{
+	bool ok = buf_printf(out, "set inside { type ifname;\n");
+	size_t k = 0;
+	for (size_t i = 0; ok && i < in->n; i++) {
+		if (strpbrk(in->name[i], "\"\\*"))
+			continue;
+		ok = buf_printf(out, "%s\"%s\"", k++ ? "," : "elements = { ", in->name[i]);
+	}
+	return ok && buf_printf(out, k ? " };\n}\n" : "}\n");
+}
+
+bool guard_rules_whole(const struct guard_wish *w, struct buf *out)
+{
+	char t[GUARD_TABLE_TEXT];
+	guard_table_name(w->ifname, t);
+	/* Added first, so that there is one to delete. */
+	return buf_printf(out, "add table inet %s\ndelete table inet %s\ntable inet %s {\n", t, t, t) &&
+	       put_set(out, "own", w->own, true) && put_set(out, "own", w->own, false) &&
+	       put_set(out, "mesh", w->mesh, true) && put_set(out, "mesh", w->mesh, false) &&
+	       put_inside(out, w->inside) &&
+	       buf_printf(out,
+		       "chain arriving {\n"
+		       "type filter hook prerouting priority -300; policy accept;\n"
+		       "iifname { \"lo\", \"%s\" } accept\n"
+		       "ip saddr @mesh4 counter drop comment \"a mesh source from outside\"\n"
+		       "ip6 saddr @mesh6 counter drop comment \"a mesh source from outside\"\n"
+		       "iifname @inside accept\n"
+		       "ip daddr @mesh4 counter drop comment \"a mesh destination from outside\"\n"
+		       "ip6 daddr @mesh6 counter drop comment \"a mesh destination from outside\"\n"
+		       "}\n"
+		       "chain leaving {\n"
+		       "type filter hook postrouting priority 300; policy accept;\n"
+		       "oifname { \"lo\", \"%s\" } accept\n"
+		       "ip daddr @mesh4 counter drop comment \"a mesh destination, not by the mesh\"\n"
+		       "ip6 daddr @mesh6 counter drop comment \"a mesh destination, not by the mesh\"\n"
+		       "oifname @inside accept\n"
+		       "ip saddr @own4 counter drop comment \"our mesh source, not by the mesh\"\n"
+		       "ip6 saddr @own6 counter drop comment \"our mesh source, not by the mesh\"\n"
+		       "}\n"
+		       "}\n",
+		       w->ifname, w->ifname);
+}
+
+static bool put_change(
+	struct buf *out, const char *verb, const char *table, const struct addr_set *s, bool v4)
+{
+	if (!has_family(s, v4))
+		return true;
+	return buf_printf(out, "%s element inet %s mesh%d { ", verb, table, v4 ? 4 : 6) &&
+	       put_list(out, s, v4) > 0 && buf_printf(out, " }\n");
+}
+
+bool guard_rules_change(
+	const char *ifname, const struct addr_set *come, const struct addr_set *gone, struct buf *out)
+{
+	char t[GUARD_TABLE_TEXT];
+	guard_table_name(ifname, t);
+	return put_change(out, "add", t, come, true) && put_change(out, "add", t, come, false) &&
+	       put_change(out, "delete", t, gone, true) && put_change(out, "delete", t, gone, false);
+}

@@ -1,0 +1,309 @@
+/* What a machine is asked from outside of the mesh, with the guard and without: real packets between
+ * namespaces. */
+#include "mesh/node/host/guard.h"
+#include "mesh/node/host/guard_rules.h"
+#include "mesh/node/host/test/lab.h"
+#include "mesh/os/nft.h"
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { PORT = 7000 };
+
+struct world {
+	struct loop *l;
+	struct nl *nl;
+	struct guard *g;
+	int listener;
+};
+
+static const char whole[] =
+	"test $(nft list table inet ropewalk-rope0 2>/dev/null | grep -cE '^.(set|chain) ') = 7";
+
+static struct addr ip(const char *text)
+{
+	struct addr a;
+	assert_true(addr_parse(text, &a));
+	return a;
+}
+
+static void set_up(struct guard *g)
+{
+	struct addr own[] = { ip("100.64.0.1"), ip("fd7a:115c:a1e0::1"), ip("100.100.100.100"),
+		ip("fd7a:115c:a1e0::53") };
+	struct addr peers[] = { ip("100.64.0.2"), ip("fd7a:115c:a1e0::2"), ip("100.64.0.3") };
+	guard_own(g, own, 4);
+	guard_peers(g, peers, 3);
+}
+
+/* All peers are in the table when the last of them is. */
+static bool has_element(const char *which)
+{
+	char line[128];
+	snprintf(line, sizeof(line), "nft get element inet ropewalk-rope0 %s >/dev/null 2>&1", which);
+	return system(line) == 0;
+}
+
+static void await_element(struct world *w, const char *which, bool there)
+{
+	char line[128];
+	snprintf(line, sizeof(line), "%snft get element inet ropewalk-rope0 %s >/dev/null 2>&1",
+		there ? "" : "! ", which);
+	lab_await(w->l, line);
+}
+
+static int open_world(void **state)
+{
+	struct world *w = *state = calloc(1, sizeof(*w));
+	if (!lab_open())
+		return -1;
+	lab_run(LAB_HOST,
+		"ip addr add 100.64.0.1/32 dev rope0; ip -6 addr add fd7a:115c:a1e0::1/128 dev rope0 nodad;"
+		"ip addr add 100.100.100.100/32 dev rope0; ip -6 addr add fd7a:115c:a1e0::53/128 dev rope0 "
+		"nodad;"
+		"ip route add 100.64.0.2/32 dev rope0; ip -6 route add fd7a:115c:a1e0::2/128 dev rope0");
+	w->l = loop_new();
+	w->nl = nl_open(NULL);
+	w->listener = lab_listen(PORT);
+	w->g = guard_open(w->l, w->nl, "rope0", NULL);
+	return w->g ? 0 : -1;
+}
+
+static int close_world(void **state)
+{
+	struct world *w = *state;
+	guard_close(w->g);
+	nl_close(w->nl);
+	close(w->listener);
+	loop_free(w->l);
+	lab_close();
+	free(w);
+	return 0;
+}
+
+static const struct {
+	enum lab_place from;
+	const char *source, *to;
+	bool guarded; /* does it pass with the guard? Without it, everything does. */
+} packets[] = {
+	{ LAB_MESH, "100.64.0.2", "100.64.0.1", true },
+	{ LAB_MESH, "fd7a:115c:a1e0::2", "fd7a:115c:a1e0::1", true },
+	/* forged: the source of a peer */
+	{ LAB_LAN, "100.64.0.2", "100.64.0.1", false },
+	{ LAB_LAN, "fd7a:115c:a1e0::2", "fd7a:115c:a1e0::1", false },
+	{ LAB_LAN, "100.64.0.2", "10.9.0.2", false },
+	{ LAB_LAN, "fd7a:115c:a1e0::2", "fd09::2", false },
+	{ LAB_BOX, "100.64.0.2", "100.64.0.1", false },
+	/* the network around asks for what is the mesh's */
+	{ LAB_LAN, "10.9.0.1", "100.64.0.1", false },
+	{ LAB_LAN, "fd09::1", "fd7a:115c:a1e0::1", false },
+	{ LAB_LAN, "10.9.0.1", "100.100.100.100", false },
+	{ LAB_LAN, "fd09::1", "fd7a:115c:a1e0::53", false },
+	/* containers of this machine may */
+	{ LAB_BOX, "172.17.0.2", "100.100.100.100", true },
+	{ LAB_BOX, "fd17::2", "fd7a:115c:a1e0::53", true },
+	{ LAB_BOX, "172.17.0.2", "100.64.0.1", true },
+};
+
+static void check_packets(struct world *w, bool guarded)
+{
+	for (size_t i = 0; i < ARRAY_LEN(packets); i++)
+		if (lab_reaches(w->listener, packets[i].from, packets[i].source, packets[i].to, PORT) !=
+			(packets[i].guarded || !guarded))
+			fail_msg("row %zu, %s the guard: %s to %s", i, guarded ? "with" : "without",
+				packets[i].source, packets[i].to);
+}
+
+static void test_packets(void **state)
+{
+	struct world *w = *state;
+	check_packets(w, false);
+	set_up(w->g);
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), GUARD_TABLE_SIZE); /* already */
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	assert_string_equal(guard_problem(w->g), "");
+	check_packets(w, true);
+	/* Loose reverse path filtering does not help, and does not hurt. */
+	lab_run(LAB_HOST, "for i in all eth0 cbr0 rope0; do sysctl -q -w net.ipv4.conf.$i.rp_filter=2; done");
+	check_packets(w, true);
+	/* What this machine says to itself stays on it. */
+	lab_run(LAB_HOST,
+		"ping -q -c1 -W5 100.64.0.1 >/dev/null; ping -q -c1 -W5 fd7a:115c:a1e0::1 >/dev/null");
+	guard_own(w->g, NULL, 0);
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+	check_packets(w, false);
+}
+
+/* Nothing for a peer leaves by another interface, be its route missing. */
+static void test_leaving(void **state)
+{
+	struct world *w = *state;
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	lab_run(LAB_HOST, "! ping -q -c1 -W1 100.64.0.3 >/dev/null 2>&1;"
+			  "nft list chain inet ropewalk-rope0 leaving | grep -q 'mesh4 counter packets 1 '");
+}
+
+static void test_put_back(void **state)
+{
+	struct world *w = *state;
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	lab_run(LAB_HOST, "nft flush ruleset");
+	lab_await(w->l, whole);
+	check_packets(w, true);
+	lab_run(LAB_HOST, "nft flush chain inet ropewalk-rope0 arriving");
+	lab_await(w->l, "nft list chain inet ropewalk-rope0 arriving | grep -q mesh4");
+	check_packets(w, true);
+}
+
+/* Peers come and go beside the loop, by what differs. */
+static void test_peers(void **state)
+{
+	struct world *w = *state;
+	struct addr some[] = { ip("100.64.0.9"), ip("fd7a:115c:a1e0::9") };
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	guard_peers(w->g, some, 2);
+	await_element(w, "mesh6 { fd7a:115c:a1e0::9 }", true);
+	assert_true(has_element("mesh4 { 100.64.0.9 }") && !has_element("mesh4 { 100.64.0.3 }"));
+	assert_true(has_element("mesh4 { 100.64.0.1 }")); /* own ones stay */
+	guard_peers(w->g, NULL, 0);
+	await_element(w, "mesh4 { 100.64.0.9 }", false);
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), GUARD_TABLE_SIZE);
+}
+
+/* A bridge is a way in for containers only while nothing else is behind it. */
+static void test_bridges(void **state)
+{
+	struct world *w = *state;
+	set_up(w->g);
+	await_element(w, "inside { \"cbr0\" }", true);
+	lab_run(LAB_HOST, "ip route replace default via 172.17.0.2");
+	guard_links_changed(w->g);
+	await_element(w, "inside { \"cbr0\" }", false);
+	assert_false(lab_reaches(w->listener, LAB_BOX, "172.17.0.2", "100.100.100.100", PORT));
+	lab_run(LAB_HOST, "ip route replace default via 10.9.0.1; ip link add name inner type bridge;"
+			  "ip link add name vb type veth peer name vb2; ip link set vb master inner");
+	guard_links_changed(w->g);
+	await_element(w, "inside { \"inner\" }", true);
+	assert_true(has_element("inside { \"cbr0\" }"));
+	lab_run(LAB_HOST, "ip link add name sub type bridge; ip link add name mv link eth0 type macvlan;"
+			  "ip link set mv master sub");
+	guard_links_changed(w->g);
+	lab_run(LAB_HOST, "nft flush ruleset"); /* so that there is something to wait for */
+	lab_await(w->l, whole);
+	assert_false(has_element("inside { \"sub\" }"));
+}
+
+/* Others' rules: theirs stay, and a port that docker publishes is reached over the mesh. */
+static void test_beside_others(void **state)
+{
+	struct world *w = *state;
+	lab_run(LAB_HOST, "nft -f - <<E\n"
+			  "table ip nat {\nchain pre { type nat hook prerouting priority -100; udp dport "
+			  "7001 dnat to 172.17.0.2:7000; }\n"
+			  "chain post { type nat hook postrouting priority 100; ip saddr 172.17.0.0/24 "
+			  "oifname != \"cbr0\" masquerade; }\n}\n"
+			  "table inet filter {\nchain input { type filter hook input priority 0; policy "
+			  "drop; ct state established accept; iifname \"lo\" accept; }\n}\n"
+			  "E");
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	lab_enter(LAB_BOX);
+	int box = lab_listen(PORT);
+	lab_enter(LAB_HOST);
+	assert_true(lab_reaches(box, LAB_MESH, "100.64.0.4", "100.64.0.1", 7001));
+	close(box);
+	/* The firewall of this machine still decides what may come in over the mesh. */
+	lab_run(LAB_MESH, "! ping -q -c1 -W1 100.64.0.1 >/dev/null 2>&1");
+	lab_run(LAB_HOST, "nft list table inet filter | grep -q 'policy drop'");
+	guard_own(w->g, NULL, 0);
+	lab_run(LAB_HOST, "nft list table inet filter >/dev/null; nft list table ip nat >/dev/null;"
+			  "! nft list tables | grep -q ropewalk");
+}
+
+static void test_no_nft(void **state)
+{
+	struct world *w = *state;
+	char *path = strdup(getenv("PATH"));
+	struct addr own[] = { ip("100.64.0.1") };
+	assert_int_equal(setenv("PATH", "/nonexistent", 1), 0);
+	guard_own(w->g, own, 1);
+	assert_non_null(strstr(guard_problem(w->g), "install nftables"));
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	free(path);
+	set_up(w->g); /* other addresses: tried at once */
+	assert_string_equal(guard_problem(w->g), "");
+}
+
+/* Without nft, a socket can still be kept to what this machine says to itself: UDP here, and the first packet
+ * of TCP. */
+static void test_own_questions(void **state)
+{
+	struct world *w = *state;
+	struct endpoint at = { .ip = ip("100.100.100.100"), .port = PORT };
+	struct errbuf eb = { 0 };
+	int fd = sock_tcp_listen(&at, &eb);
+	assert_true(fd >= 0);
+	assert_int_equal(sock_arrive_on(fd, "lo"), 0);
+	assert_int_equal(sock_arrive_on(w->listener, "lo"), 0);
+	assert_int_equal(sock_arrive_on(fd, "none"), -ENODEV);
+	lab_run(LAB_HOST, "timeout 5 bash -c '</dev/tcp/100.100.100.100/7000'");
+	lab_run(LAB_LAN, "ip route get 100.100.100.100 >/dev/null; ! timeout 0.3 bash -c "
+			 "'</dev/tcp/100.100.100.100/7000' 2>/dev/null");
+	int own = lab_listen(0);
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, true, &ss);
+	/* In this order: the second is the first that arrives. */
+	lab_send(LAB_LAN, "10.9.0.1", "100.100.100.100", PORT, 'x');
+	assert_int_equal(sendto(own, "y", 1, 0, (struct sockaddr *)&ss, n), 1);
+	char got;
+	assert_int_equal(recv(w->listener, &got, 1, MSG_DONTWAIT), 1);
+	assert_int_equal(got, 'y');
+	assert_int_equal(recv(w->listener, &got, 1, MSG_DONTWAIT), -1);
+	close(own);
+	close(fd);
+}
+
+/* Names come from the command line and the machine. */
+static void test_names(void **state)
+{
+	char t[GUARD_TABLE_TEXT];
+	struct guard_inside in = { .n = 2, .name = { "br-1", "a\"} drop" } };
+	struct addr_set none = { 0 };
+	struct guard_wish wish = { .ifname = "rope0", .own = &none, .mesh = &none, .inside = &in };
+	struct buf b = { 0 };
+	(void)state;
+	assert_string_equal(guard_table_name("rope0", t), "ropewalk-rope0");
+	assert_string_equal(guard_table_name("a{};.b", t), "ropewalk-a____b");
+	assert_true(guard_rules_whole(&wish, &b));
+	assert_non_null(strstr(buf_cstr(&b), "elements = { \"br-1\" };"));
+	assert_null(strstr(buf_cstr(&b), "a\"}"));
+	assert_null(strstr(buf_cstr(&b), "ipv4_addr;\nelements"));
+	buf_free(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test_setup_teardown(test_packets, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_leaving, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_put_back, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_peers, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_bridges, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_beside_others, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_own_questions, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_no_nft, open_world, close_world),
+	};
+	return !lab_available() ? 0 : cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -10,7 +10,6 @@
 #include "mesh/node/engine.h"
 #include "mesh/base/log.h"
 #include "mesh/node/plane/tsmp.h"
-#include "mesh/os/netlink.h"
 #include "mesh/os/resolve.h"
 #include <errno.h>
 #include <stdio.h>
@@ -251,16 +250,18 @@ static void look_at_links(struct engine *e)
 	relays_links_changed(e->relays, local, k);
 }
 
-static void monitor_ready(void *arg, int events)
+static void iface_changed(void *arg)
 {
 	struct engine *e = arg;
-	(void)events;
-	if (nl_monitor_read(e->monitor_fd, NULL)) {
-		iface_repair(e->iface);
-		look_at_links(e);
-		e->events.links_changed(e->events.arg);
-	}
+	look_at_links(e);
+	e->events.links_changed(e->events.arg);
 	engine_rearm(e);
+}
+
+void engine_look_again(struct engine *e)
+{
+	iface_repair(e->iface);
+	iface_changed(e);
 }
 
 static void ticked(void *arg)
@@ -397,19 +398,19 @@ int engine_open(
 	struct tun_events te = { .received = tun_received, .lost = tun_lost, .arg = e };
 	struct udp_events ue = { .received = udp_received, .send_failed = udp_failed, .arg = e };
 	*eb = (struct errbuf) { 0 };
-	*e = (struct engine) { .loop = cfg->loop, .events = *ev, .monitor_fd = -1 };
+	*e = (struct engine) { .loop = cfg->loop, .events = *ev };
 	e->tun = tun_open(e->loop, cfg->tun_name, &te, eb);
 	if (!e->tun)
 		goto fail;
-	e->iface = iface_open(tun_name(e->tun), cfg->mtu, eb);
+	struct iface_options io = { .name = tun_name(e->tun),
+		.mtu = cfg->mtu,
+		.journal = cfg->journal,
+		.changed = iface_changed,
+		.arg = e };
+	e->iface = iface_open(e->loop, &io, eb);
 	e->udp = e->iface ? udp_open(e->loop, cfg->port, &ue, eb) : NULL;
 	if (!e->udp || open_cores(e, cfg, eb) != 0)
 		goto fail;
-	e->monitor_fd = nl_monitor_open(NULL, eb);
-	e->monitor = e->monitor_fd >= 0 ? loop_fd_new(e->loop, e->monitor_fd, monitor_ready, e) : NULL;
-	if (!e->monitor)
-		goto fail;
-	loop_fd_set(e->monitor, LOOP_READ);
 	look_at_links(e);
 	engine_rearm(e);
 	return 0;
@@ -425,12 +426,10 @@ void engine_close(struct engine *e)
 		return;
 	e->tick = NULL; /* what is closed below may still end in engine_rearm */
 	loop_timer_free(tick);
-	loop_fd_free(e->monitor);
-	if (e->monitor_fd >= 0)
-		close(e->monitor_fd);
-	while (e->lookups) {
-		resolve_cancel(e->lookups->r);
-		lookup_free(e->lookups);
+	for (struct engine_lookup *l = e->lookups, *next; l; l = next) {
+		next = l->next;
+		resolve_cancel(l->r);
+		free(l);
 	}
 	relays_close(e->relays);
 	dataplane_close(&e->plane);
@@ -439,7 +438,7 @@ void engine_close(struct engine *e)
 	udp_close(e->spare);
 	iface_close(e->iface);
 	tun_close(e->tun);
-	*e = (struct engine) { .monitor_fd = -1 };
+	*e = (struct engine) { 0 };
 }
 
 bool engine_is_open(const struct engine *e)

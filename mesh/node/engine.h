@@ -27,6 +27,7 @@ struct engine_config {
 	const char *tun_name;
 	uint16_t port;
 	uint32_t mtu;
+	struct journal *journal; /* borrowed */
 	const struct node_private *us;
 	uint64_t handshake_floor_ms; /* Unix: no handshake of ours says it is older */
 };
@@ -43,8 +44,6 @@ struct engine { /* others read; only engine.c writes */
 	struct relays *relays;
 	struct node_key key; /* the one it was opened with */
 	struct loop_timer *tick;
-	int monitor_fd;
-	struct loop_fd *monitor;
 	struct engine_lookup *lookups; /* names of relays being resolved */
 };
 
@@ -56,6 +55,10 @@ bool engine_is_open(const struct engine *e);
 /* Lets path tell its events, and asks for a tick no later than the cores' next deadline. The end of every
  * entry from the loop that touched the cores, when nothing that an event may change is in use. */
 void engine_rearm(struct engine *e);
+
+/* What this machine was told is told again where it is missing, and its links are looked at, as after a
+ * change. */
+void engine_look_again(struct engine *e);
 
 /* What the map says. false: memory is short, and the peer cannot be reached or lacks some addresses. */
 bool engine_peer_set(struct engine *e, const struct ctl_node *c);

@@ -1,5 +1,6 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
+#include "mesh/node/host/cleanup.h"
 #include "mesh/node/node.h"
 #include "mesh/os/man.h"
 #include "mesh/os/sock.h"
@@ -15,7 +16,7 @@ enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280 };
 struct options {
 	const char *state_dir, *socket, *tun, *resolv_conf, *log_level;
 	uint64_t port, mtu;
-	bool log_json, help, man, version;
+	bool cleanup, log_json, help, man, version;
 };
 
 static const struct opt_row rows[] = {
@@ -32,6 +33,8 @@ static const struct opt_row rows[] = {
 	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "LEVEL",
 		"error, warn, info or debug (info)" },
 	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
+	{ "cleanup", NULL, OPT_BOOL, offsetof(struct options, cleanup), NULL,
+		"undo what a node that was killed left on this machine (rules, resolv.conf), and end" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
@@ -39,8 +42,8 @@ static const struct opt_row rows[] = {
 };
 
 static const struct man_item exits[] = {
-	{ "0", "ended by a signal" },
-	{ "1", "could not start; standard error says why and what to do" },
+	{ "0", "ended by a signal; --cleanup: nothing is left" },
+	{ "1", "could not start, or not clean up; standard error says why and what to do" },
 	{ "2", "the command line is wrong" },
 	{ NULL, NULL },
 };
@@ -52,6 +55,8 @@ static const struct man_item environment[] = {
 static const struct man_item files[] = {
 	{ "/var/lib/ropewalk/state.json", "keys and preferences (--statedir)" },
 	{ "/var/lib/ropewalk/netmap.json", "the last map of the network, to start from without the server" },
+	{ "/var/lib/ropewalk/changes",
+		"what of this machine is changed and must be undone; --cleanup and every start do" },
 	{ "/run/ropewalk/ropewalkd.sock", "LocalAPI socket, which ropewalk(1) speaks to (--socket)" },
 	{ "/etc/resolv.conf", "points at the mesh resolver while the node runs; put back at the end" },
 	{ NULL, NULL },
@@ -67,7 +72,9 @@ static const struct man_program program = {
 		"the "
 		"capability CAP_NET_ADMIN and access to /dev/net/tun.\n\nropewalk(1) logs it in, and says "
 		"how it is. "
-		"What is on disk is enough to start again while the coordination server is down.",
+		"What is on disk is enough to start again while the coordination server is down.\n\n"
+		"SIGHUP: what this machine is told (addresses, routes, rules) is put back where it is "
+		"missing, its nameservers are read anew.",
 	.options = rows,
 	.exits = exits,
 	.environment = environment,
@@ -79,6 +86,21 @@ static void stop_signal(void *arg, int signo)
 {
 	(void)signo;
 	loop_stop(arg);
+}
+
+static void reload_signal(void *arg, int signo)
+{
+	(void)signo;
+	node_reload(arg);
+}
+
+static int cleanup(const struct options *o)
+{
+	struct errbuf eb = { 0 };
+	if (cleanup_main(o->state_dir, &eb) == 0)
+		return 0;
+	fprintf(stderr, "ropewalkd: %s\n", eb.text);
+	return 1;
 }
 
 static int run(const struct options *o)
@@ -101,7 +123,7 @@ static int run(const struct options *o)
 	/* Before anything of the machine is changed, so that it is put back. */
 	struct loop_signal *term = loop_signal_new(l, SIGTERM, stop_signal, l),
 			   *intr = loop_signal_new(l, SIGINT, stop_signal, l),
-			   *hup = loop_signal_new(l, SIGHUP, stop_signal, l); /* its terminal is gone */
+			   *hup = loop_signal_new(l, SIGHUP, reload_signal, n);
 	int err = node_open(n, l, &no, &eb);
 	if (err) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);
@@ -175,5 +197,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ropewalkd: this machine gives no randomness\n");
 		return 1;
 	}
-	return run(&o);
+	return o.cleanup ? cleanup(&o) : run(&o);
 }

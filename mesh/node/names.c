@@ -1,5 +1,6 @@
 #include "mesh/node/names.h"
 #include "mesh/base/log.h"
+#include "mesh/os/sock.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/transport/http.h"
 #include "resolver/name.h"
@@ -386,6 +387,13 @@ static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
 			 : -1;
 }
 
+/* Without a guard of the interface the network around could ask: then only what this machine says to itself
+ * comes in. */
+static int keep_to_machine(void *arg, int fd)
+{
+	return ((const struct names *)arg)->guarded ? 0 : sock_arrive_on(fd, "lo");
+}
+
 /* The IPv6 address is a convenience: a machine without IPv6 lacks it. */
 static int open_resolver(struct names *n, struct errbuf *eb)
 {
@@ -393,6 +401,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 		{ .ip = addr_service_v6, .port = DNS_PORT } };
 	struct resolver_server_options o = { .at = service, .n = ARRAY_LEN(service) };
 	o.upstream_socket = keep_in_mesh;
+	o.listen_socket = keep_to_machine;
 	o.arg = n;
 	n->dns = resolver_server_open(n->loop, &o, eb);
 	if (!n->dns) {

@@ -13,13 +13,14 @@ struct names {
 	struct loop *loop;
 	struct os_dns *os_dns;		 /* borrowed */
 	const struct state_prefs *prefs; /* borrowed, read anew each time: control_url, accept_dns */
-	struct netmap *map;		 /* what is applied, a reference of our own; NULL: nothing */
-	bool expired;			 /* our own key */
-	char dev[16];			 /* the mesh interface */
-	struct resolver_server *dns;	 /* NULL: not open */
-	struct zone *zone;		 /* NULL: none yet; changed in place from map to map */
-	struct netmap *zone_map;	 /* what it was made from, a reference of our own */
-	bool zone_odd;			 /* something of that map could not be used */
+	bool guarded; /* set by the owner: nobody but this machine and its containers reaches its resolver */
+	struct netmap *map;	     /* what is applied, a reference of our own; NULL: nothing */
+	bool expired;		     /* our own key */
+	char dev[16];		     /* the mesh interface */
+	struct resolver_server *dns; /* NULL: not open */
+	struct zone *zone;	     /* NULL: none yet; changed in place from map to map */
+	struct netmap *zone_map;     /* what it was made from, a reference of our own */
+	bool zone_odd;		     /* something of that map could not be used */
 	char no_dns[384];  /* why the machine does not ask our resolver; "" = it does, or shall not */
 	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
 };

@@ -2,6 +2,7 @@
 #include "mesh/base/log.h"
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/local/local_api.h"
+#include "mesh/node/host/cleanup.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/plane/rules.h"
 #include "mesh/os/file.h"
@@ -18,15 +19,7 @@
 
 #define RESOLVED_UPLINKS "/run/systemd/resolve/resolv.conf"
 
-enum {
-	REOPEN_MS = 5000,
-	SAVE_AGAIN_MS = 10000,
-	MAP_SAVE_MS = 100,
-	LOCK_MS = 2000,
-	LOCK_STEP_MS = 20,
-	ROUTES_MAX = 1024,
-	SELF_ADDRS_MAX = 8
-};
+enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, MAP_SAVE_MS = 100, NAMESERVERS_MAX = 16, SELF_ADDRS_MAX = 8 };
 
 static void backend_changed(void *arg)
 {
@@ -160,14 +153,28 @@ static void step_relays(void *arg, const struct ctl_derp_map *m)
 	engine_relays_set(&((struct node *)arg)->engine, m);
 }
 
-/* One route for each mesh prefix, and one for each address outside of them. */
+/* The peers' addresses of the families that this machine has one of. */
+static struct addr *list_peers(const struct netmap *m, bool v4, bool v6, size_t *count)
+{
+	size_t n = 0, k = 0;
+	for (size_t i = 0; i < m->n_peers; i++)
+		n += m->peers[i]->node.addresses.n;
+	struct addr *v = calloc(n + 1, sizeof(*v));
+	for (size_t i = 0; v && i < m->n_peers; i++) {
+		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
+		for (size_t j = 0; j < a->n; j++)
+			if (addr_is_v4(&a->v[j].ip) ? v4 : v6)
+				v[k++] = a->v[j].ip;
+	}
+	*count = k;
+	return v;
+}
+
 static int step_iface(void *arg, const struct netmap *m, struct errbuf *eb)
 {
 	struct node *n = arg;
-	struct prefix addrs[SELF_ADDRS_MAX + 2], *routes = calloc(ROUTES_MAX, sizeof(*routes));
-	size_t n_addrs = 0, n_routes = 0;
-	if (!routes)
-		return err_set(eb, -ENOMEM, "set up %s", tun_name(n->engine.tun));
+	struct prefix addrs[SELF_ADDRS_MAX + 2];
+	size_t n_addrs = 0, n_peers;
 	const struct ctl_prefixes *own = &m->self->node.addresses;
 	bool v4 = false, v6 = false;
 	for (size_t i = 0; i < own->n && n_addrs < SELF_ADDRS_MAX; i++) {
@@ -177,19 +184,10 @@ static int step_iface(void *arg, const struct netmap *m, struct errbuf *eb)
 	addrs[n_addrs++] = prefix_of(&addr_service_v4);
 	if (v6)
 		addrs[n_addrs++] = prefix_of(&addr_service_v6);
-	if (v4)
-		prefix_parse("100.64.0.0/10", &routes[n_routes++]);
-	if (v6)
-		prefix_parse("fd7a:115c:a1e0::/48", &routes[n_routes++]);
-	for (size_t i = 0; i < m->n_peers; i++) {
-		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
-		for (size_t j = 0; j < a->n && n_routes < ROUTES_MAX; j++) {
-			if (!addr_is_mesh(&a->v[j].ip))
-				routes[n_routes++] = a->v[j];
-		}
-	}
-	int err = iface_apply(n->engine.iface, addrs, n_addrs, routes, n_routes, eb);
-	free(routes);
+	struct addr *peers = list_peers(m, v4, v6, &n_peers);
+	int err = peers ? iface_apply(n->engine.iface, addrs, n_addrs, peers, n_peers, eb)
+			: err_set(eb, -ENOMEM, "set up %s", tun_name(n->engine.tun));
+	free(peers);
 	return err;
 }
 
@@ -198,6 +196,7 @@ static int step_names(
 {
 	struct node *n = arg;
 	(void)d;
+	n->names.guarded = !iface_unguarded(n->engine.iface)[0];
 	return names_apply(&n->names, m, tun_name(n->engine.tun), self_expired, eb);
 }
 
@@ -296,10 +295,25 @@ static void engine_ping_done(
 	local_api_ping_done(arg, token, peer, at, region, ms);
 }
 
+/* The machine's own, which the mesh must not cut off. */
+static void tell_nameservers(struct node *n)
+{
+	struct endpoint base[NAMESERVERS_MAX];
+	struct addr ip[NAMESERVERS_MAX];
+	if (!engine_is_open(&n->engine))
+		return;
+	size_t count = os_dns_base(n->os_dns, base, NAMESERVERS_MAX);
+	for (size_t i = 0; i < count; i++)
+		ip[i] = base[i].ip;
+	iface_nameservers_set(n->engine.iface, ip, count);
+}
+
 static void engine_links_changed(void *arg)
 {
 	struct node *n = arg;
-	if (names_links_changed(&n->names))
+	bool others = names_links_changed(&n->names);
+	tell_nameservers(n);
+	if (others)
 		apply_again(&n->apply, APPLY_NAMES);
 	if (n->server)
 		server_link_try_now(n->server);
@@ -316,6 +330,7 @@ static int open_engine(struct node *n, struct errbuf *eb)
 		.tun_name = n->opt.tun_name,
 		.port = n->opt.port,
 		.mtu = n->opt.mtu,
+		.journal = n->journal,
 		.us = &n->state.node,
 		.handshake_floor_ms = n->state.handshake_floor_ms };
 	struct engine_events ev = { .self_changed = engine_self_changed,
@@ -341,6 +356,7 @@ static int bring_up(struct node *n, struct errbuf *eb)
 	int err = open_engine(n, eb);
 	if (err)
 		return err;
+	tell_nameservers(n);
 	backend_heard(&n->backend, BACKEND_UP);
 	if (n->state.logged_in)
 		apply_cached(n);
@@ -400,6 +416,7 @@ void node_reopen(struct node *n)
 
 static void resolv_conf_changed(void *arg)
 {
+	tell_nameservers(arg);
 	apply_again(&((struct node *)arg)->apply, APPLY_NAMES);
 }
 
@@ -433,42 +450,13 @@ static int check_tun(struct errbuf *eb)
 
 static void logged_out(void *arg);
 
-static int explain_folder(const struct node *n, struct errbuf *eb)
-{
-	return err_say(eb, eb->code,
-		"the state folder %s cannot be used (%s): make it writable for this user, or name another "
-		"with --statedir",
-		n->opt.state_dir, eb->text);
-}
-
-static int lock_state(struct node *n, struct errbuf *eb)
-{
-	char path[PATH_MAX];
-	snprintf(path, sizeof(path), "%s/lock", n->opt.state_dir);
-	if (dir_make(n->opt.state_dir, 0700, eb) != 0)
-		return explain_folder(n, eb);
-	/* One that was killed may hold it for as long as the kernel takes its interface down. */
-	for (int left_ms = LOCK_MS;; left_ms -= LOCK_STEP_MS) {
-		n->state_lock = file_lock(path, eb);
-		if (n->state_lock != -EWOULDBLOCK || left_ms <= 0)
-			break;
-		nanosleep(&(struct timespec) { .tv_nsec = LOCK_STEP_MS * 1000000L }, NULL);
-	}
-	if (n->state_lock == -EWOULDBLOCK)
-		return err_say(eb, -EWOULDBLOCK,
-			"another ropewalkd uses the state folder %s; stop it, or give this one its own with "
-			"--statedir",
-			n->opt.state_dir);
-	return n->state_lock < 0 ? explain_folder(n, eb) : 0;
-}
-
 /* In this order: what another daemon may own is touched only when it is ours. */
 static int open_all(struct node *n, struct errbuf *eb)
 {
 	int err = check_tun(eb);
 	if (!err)
-		err = lock_state(n, eb);
-	if (!err)
+		err = n->state_lock = state_lock(n->opt.state_dir, eb);
+	if (err >= 0)
 		err = state_load(n->opt.state_dir, &random_system, &n->state, eb);
 	if (err)
 		return err;
@@ -482,12 +470,18 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->api = local_api_open(n, n->opt.socket, eb);
 	if (!n->api)
 		return eb->code;
+	n->journal = journal_open(n->opt.state_dir, eb);
+	if (!n->journal)
+		return eb->code;
+	if (cleanup_run(n->loop, n->journal, eb) != 0)
+		log_warn("%s", eb->text);
 	n->os_dns = os_dns_open(n->loop, n->opt.resolv_conf, RESOLVED_UPLINKS, resolv_conf_changed, n);
 	if (!n->os_dns)
 		return err_set(eb, -ENOMEM, "start");
 	n->names = (struct names) { .loop = n->loop, .os_dns = n->os_dns, .prefs = &n->state.prefs };
 	if (!iface_service_taken())
-		os_dns_recover(n->os_dns);
+		os_dns_recover(n->os_dns); /* of a version that kept no journal */
+	journal_add_resolv_conf(n->journal, n->opt.resolv_conf);
 	backend_heard(&n->backend, n->state.logged_in ? BACKEND_DOWN : BACKEND_LOGGED_OUT);
 	return n->state.prefs.want_running ? bring_up(n, eb) : 0;
 }
@@ -508,6 +502,9 @@ void node_close(struct node *n)
 	bring_down(n);
 	local_api_close(n->api);
 	os_dns_close(n->os_dns);
+	if (n->os_dns)
+		journal_remove_resolv_conf(n->journal, n->opt.resolv_conf);
+	journal_close(n->journal);
 	loop_timer_free(n->map_save);
 	loop_timer_free(n->reopen);
 	loop_timer_free(n->forget);
@@ -519,7 +516,15 @@ void node_close(struct node *n)
 	n->state_lock = -1;
 	n->api = NULL;
 	n->os_dns = NULL;
+	n->journal = NULL;
 	n->map_save = n->reopen = n->forget = n->save_again = n->apply_due = NULL;
+}
+
+void node_reload(struct node *n)
+{
+	log_info("reload: looking at this machine anew");
+	if (engine_is_open(&n->engine))
+		engine_look_again(&n->engine);
 }
 
 void node_prefs_changed(struct node *n)

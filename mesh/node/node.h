@@ -27,6 +27,7 @@ struct node {
 	struct apply apply;   /* the map, and what of it is not true yet */
 	struct names names;
 	struct os_dns *os_dns;
+	struct journal *journal;    /* of changes to this machine */
 	struct server_link *server; /* NULL while the node is down */
 	struct local_api *api;
 
@@ -46,6 +47,9 @@ struct node {
 int node_open(struct node *n, struct loop *l, const struct node_options *opt, struct errbuf *eb);
 void node_close(struct node *n); /* restores DNS, removes routes; state stays */
 
+/* What this machine is told is told again where it is missing, its nameservers are read anew, connections
+ * tried. */
+void node_reload(struct node *n);
 /* Preferences changed (state.prefs): start, stop or reconnect as they say. */
 void node_prefs_changed(struct node *n);
 /* Log in, also anew: with auth_key ("" = interactive). What is logged in stays so until the server says yes.

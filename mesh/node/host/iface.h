@@ -1,22 +1,48 @@
-/* The mesh interface as the machine sees it: addresses, link state, MTU, routes to the mesh's prefixes. */
+/* The mesh interface as the machine sees it: addresses, link state, MTU, the routes that lead to it, and the
+ * guard that keeps mesh addresses to it. Everything is told as it shall be; only differences go to the
+ * kernel. What other programs take away is put back. One thread: all calls, and the callback, are the loop's.
+ */
 #ifndef RW_NODE_HOST_IFACE_H
 #define RW_NODE_HOST_IFACE_H
 
 #include "mesh/base/addr.h"
 #include "mesh/base/err.h"
+#include "mesh/node/host/journal.h"
+#include "mesh/os/loop.h"
+
+bool iface_service_taken(void); /* a node of this machine has the resolver's address now */
 
 struct iface;
-bool iface_service_taken(void); /* a node of this machine has them now */
-struct iface *iface_open(const char *name, uint32_t mtu, struct errbuf *eb);
-void iface_close(struct iface *i); /* the TUN's end removes addresses and routes with it */
-/* Makes it so: exactly these addresses and these routes; up. Service addresses are never chosen as a source.
- */
-int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct prefix *routes,
-	size_t n_routes, struct errbuf *eb);
-/* What somebody took away is put back: up, addresses, routes. What is there stays, without news of it. */
+struct iface_options {
+	const char *name;
+	uint32_t mtu;
+	struct journal *journal; /* borrowed; NULL: nothing is noted */
+	/* Links, addresses, routes or rules of this machine changed, and not by us. */
+	void (*changed)(void *arg);
+	void *arg;
+};
+struct iface *iface_open(struct loop *l, const struct iface_options *o, struct errbuf *eb);
+/* Rules and guard go; addresses and routes end with the TUN device. NULL is fine. */
+void iface_close(struct iface *i);
+
+/* Exactly these addresses (the resolver's are never chosen as a source; none: nothing is set up and guarded),
+ * and routes to exactly these peers, in any order. The guard is in force before the first address is. A
+ * failure is returned; what failed is tried again by the next call. */
+int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct addr *peers,
+	size_t n_peers, struct errbuf *eb);
+/* What somebody took away is put back, as it is when the kernel tells of it. */
 void iface_repair(struct iface *i);
+/* The machine's own nameservers: those, its gateways and its other addresses are reached as without a mesh,
+ * also where a peer has the same address. */
+void iface_nameservers_set(struct iface *i, const struct addr *v, size_t n);
+
 /* Addresses of the machine's other interfaces that are up, for direct paths; at most cap; returns the count.
  */
 size_t iface_local(struct iface *i, struct addr *out, size_t cap);
+
+/* Sentences for `status`, "" when there is nothing to say: what is not guarded; which peers have an address
+ * that this machine needs outside. */
+const char *iface_unguarded(const struct iface *i);
+const char *iface_conflict(const struct iface *i);
 
 #endif

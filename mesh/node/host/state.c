@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { STATE_BYTES_MAX = 64 * 1024, MAP_BYTES_MAX = 64 * 1024 * 1024 };
+enum { STATE_BYTES_MAX = 64 * 1024, MAP_BYTES_MAX = 64 * 1024 * 1024, LOCK_MS = 2000, LOCK_STEP_MS = 20 };
 
 static void path_of(const char *dir, const char *file, char *out)
 {
@@ -77,6 +78,36 @@ static int decode(const char *path, const char *text, size_t len, struct state *
 		*out = s;
 	state_wipe(&s);
 	return err;
+}
+
+static int explain_folder(const char *dir, struct errbuf *eb)
+{
+	return err_say(eb, eb->code,
+		"the state folder %s cannot be used (%s): make it writable for this user, or name another "
+		"with --statedir",
+		dir, eb->text);
+}
+
+int state_lock(const char *dir, struct errbuf *eb)
+{
+	char path[PATH_MAX];
+	int fd;
+	path_of(dir, "lock", path);
+	if (dir_make(dir, 0700, eb) != 0)
+		return explain_folder(dir, eb);
+	/* One that was killed may hold it for as long as the kernel takes its interface down. */
+	for (int left_ms = LOCK_MS;; left_ms -= LOCK_STEP_MS) {
+		fd = file_lock(path, eb);
+		if (fd != -EWOULDBLOCK || left_ms <= 0)
+			break;
+		nanosleep(&(struct timespec) { .tv_nsec = LOCK_STEP_MS * 1000000L }, NULL);
+	}
+	if (fd == -EWOULDBLOCK)
+		return err_say(eb, -EWOULDBLOCK,
+			"another ropewalkd uses the state folder %s; stop it, or give this one its own with "
+			"--statedir",
+			dir);
+	return fd < 0 ? explain_folder(dir, eb) : fd;
 }
 
 int state_load(const char *dir, const struct random *rnd, struct state *out, struct errbuf *eb)

@@ -1,0 +1,37 @@
+/* The routes into the mesh: one for each address that the map names, in a routing table of our own, to which
+ * a rule leads before the machine's main table. What is not in it goes where it went without a mesh. */
+#ifndef RW_NODE_HOST_ROUTE_TABLE_H
+#define RW_NODE_HOST_ROUTE_TABLE_H
+
+#include "mesh/base/err.h"
+#include "mesh/node/host/addr_set.h"
+#include "mesh/node/host/journal.h"
+#include "mesh/os/netlink.h"
+
+/* Table and rule of an interface: `ip route show table $((52000 + INDEX))`, `ip rule`. */
+enum { ROUTE_TABLE_BASE = 52000, ROUTE_RULE_PRIORITY = 5252 };
+
+struct route_table {
+	struct nl *nl; /* borrowed */
+	int ifindex;
+	uint32_t table;		/* 0 = main: this kernel knows no others */
+	struct addr_set have;	/* what is routed; IPv6 ones are left out where the machine has none */
+	struct addr src4, src6; /* the source that packets into the mesh get; unspecified: none is set */
+	bool no_v6;
+};
+
+/* Rules first, noted in the journal (NULL is fine). A kernel without policy routing gets the routes in its
+ * main table. */
+int route_table_open(struct route_table *t, struct nl *nl, int ifindex, struct journal *j, struct errbuf *eb);
+/* The interface's end takes the routes with it; this takes the rules. */
+void route_table_close(struct route_table *t, struct journal *j);
+/* This machine's own addresses, of which unspecified ones are not there: routes are made anew when they are
+ * others. */
+void route_table_source(struct route_table *t, const struct addr *src4, const struct addr *src6);
+/* Exactly these: only the difference goes to the kernel. The first failure is returned, and what failed is
+ * tried again by the next call. */
+int route_table_set(struct route_table *t, const struct addr_set *want, struct errbuf *eb);
+/* What somebody took away is put back. */
+void route_table_repair(struct route_table *t);
+
+#endif

@@ -1,0 +1,241 @@
+/* The machine's routes, rules and addresses while a node is up, after others have been at them, and after its
+ * end. */
+#include "mesh/node/host/iface.h"
+#include "mesh/node/host/cleanup.h"
+#include "mesh/node/host/state.h"
+#include "mesh/node/host/test/lab.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct world {
+	char dir[64], conf[128];
+	struct loop *l;
+	struct journal *j;
+	struct iface *i;
+	int changes;
+};
+
+static void changed(void *arg)
+{
+	((struct world *)arg)->changes++;
+}
+
+static struct addr ip(const char *text)
+{
+	struct addr a;
+	assert_true(addr_parse(text, &a));
+	return a;
+}
+
+static int open_world(void **state)
+{
+	struct world *w = *state = calloc(1, sizeof(*w));
+	struct errbuf eb = { 0 };
+	strcpy(w->dir, "/tmp/rw-iface-XXXXXX");
+	if (!mkdtemp(w->dir) || !lab_open())
+		return -1;
+	w->l = loop_new();
+	w->j = journal_open(w->dir, &eb);
+	struct iface_options o = {
+		.name = "rope0", .mtu = 1280, .journal = w->j, .changed = changed, .arg = w
+	};
+	w->i = iface_open(w->l, &o, &eb);
+	if (!w->i)
+		print_message("%s\n", eb.text);
+	return w->i && w->j ? 0 : -1;
+}
+
+static int close_world(void **state)
+{
+	struct world *w = *state;
+	iface_close(w->i);
+	journal_close(w->j);
+	loop_free(w->l);
+	lab_close();
+	dir_remove(w->dir, NULL);
+	free(w);
+	return 0;
+}
+
+static void apply(struct world *w, const struct addr *peers, size_t n)
+{
+	static const char *const text[] = { "100.64.0.1", "fd7a:115c:a1e0::1", "100.100.100.100",
+		"fd7a:115c:a1e0::53" };
+	struct prefix own[ARRAY_LEN(text)];
+	struct errbuf eb = { 0 };
+	for (size_t i = 0; i < ARRAY_LEN(text); i++)
+		assert_true(prefix_parse(text[i], &own[i]));
+	if (iface_apply(w->i, own, ARRAY_LEN(own), peers, n, &eb) != 0)
+		fail_msg("%s", eb.text);
+}
+
+/* "dev eth0", "dev rope0": where a packet to this address goes. */
+static void goes(const char *to, const char *where)
+{
+	char line[128];
+	snprintf(line, sizeof(line), "ip route get %s | grep -q '%s'", to, where);
+	lab_run(LAB_HOST, line);
+}
+
+static void test_only_what_is_named(void **state)
+{
+	struct world *w = *state;
+	struct addr peers[] = { ip("100.64.0.2"), ip("fd7a:115c:a1e0::2"), ip("100.127.0.3") };
+	apply(w, peers, 3);
+	goes("100.64.0.2", "dev rope0.* src 100.64.0.1 ");
+	goes("100.127.0.3", "dev rope0");
+	goes("fd7a:115c:a1e0::2", "dev rope0.* src fd7a:115c:a1e0::1 ");
+	goes("100.99.0.1", "via 10.9.0.1 dev eth0");
+	goes("fd7a:115c:a1e0::9", "dev eth0");
+	lab_run(LAB_HOST, "! ip route show table main | grep -q rope0");
+	apply(w, peers + 1, 1);
+	goes("100.64.0.2", "dev eth0");
+	goes("fd7a:115c:a1e0::2", "dev rope0");
+	/* The host's own in-mesh services answer at once: nothing else took the addresses. */
+	lab_run(LAB_HOST, "ip addr show dev rope0 | grep -q 100.100.100.100/32");
+	struct errbuf eb = { 0 };
+	assert_int_equal(iface_apply(w->i, NULL, 0, NULL, 0, &eb), 0);
+	goes("fd7a:115c:a1e0::2", "dev eth0");
+	lab_run(LAB_HOST, "! ip addr show dev rope0 | grep -q 100.64; ! nft list tables | grep -q ropewalk");
+}
+
+/* A carrier's gateway and nameserver, and an address of our own, in the range of the mesh. */
+static void test_outside_wins(void **state)
+{
+	struct world *w = *state;
+	struct addr peers[] = { ip("100.64.0.2"), ip("100.72.0.1"), ip("100.72.0.53"), ip("100.72.0.7") },
+		    dns = ip("100.72.0.53");
+	lab_run(LAB_HOST, "ip addr add 100.72.0.7/24 dev eth0; ip route replace default via 100.72.0.1");
+	apply(w, peers, 4);
+	goes("100.72.0.1", "dev eth0");
+	goes("100.72.0.7", "dev lo");
+	goes("100.72.0.53", "dev rope0");
+	assert_non_null(strstr(iface_conflict(w->i), "100.72.0.1 outside of the mesh"));
+	iface_nameservers_set(w->i, &dns, 1);
+	goes("100.72.0.53", "dev eth0");
+	goes("100.64.0.2", "dev rope0");
+	/* The guard lets in what comes from there. */
+	lab_run(LAB_HOST, "! nft get element inet ropewalk-rope0 'mesh4 { 100.72.0.53 }' >/dev/null 2>&1");
+	iface_nameservers_set(w->i, NULL, 0);
+	lab_run(LAB_HOST, "ip route replace default via 10.9.0.1; ip addr del 100.72.0.7/24 dev eth0");
+	lab_await(w->l, "ip route get 100.72.0.1 | grep -q rope0");
+	goes("100.72.0.53", "dev rope0");
+	assert_string_equal(iface_conflict(w->i), "");
+}
+
+#define TABLE "t=$(ip rule | sed -n 's/^5252:.*lookup //p');"
+
+static void test_put_back(void **state)
+{
+	struct world *w = *state;
+	struct addr peers[] = { ip("100.64.0.2"), ip("fd7a:115c:a1e0::2") };
+	static const char *const harm[] = { "ip rule del pref 5252", "ip -6 rule del pref 5252",
+		TABLE " ip route flush table $t", TABLE " ip -6 route flush table $t",
+		"ip addr del 100.64.0.1/32 dev rope0", "ip link set rope0 down" };
+	apply(w, peers, 2);
+	for (size_t k = 0; k < ARRAY_LEN(harm); k++) {
+		lab_run(LAB_HOST, harm[k]);
+		lab_await(w->l, "ip route get 100.64.0.2 | grep -q 'rope0.* src 100.64.0.1 ' && "
+				"ip -6 route get fd7a:115c:a1e0::2 | grep -q rope0");
+	}
+	/* Nothing of this is news, once it is done; what another program does elsewhere is. */
+	lab_run(LAB_HOST, "ip route add 192.0.2.0/24 via 10.9.0.1");
+	int before = w->changes;
+	lab_await(w->l, "true");
+	while (w->changes == before)
+		loop_run_once(w->l);
+}
+
+static void test_many(void **state)
+{
+	enum { N = 10000 };
+	struct world *w = *state;
+	static struct addr peers[N];
+	for (uint32_t k = 0; k < N; k++)
+		peers[k] = addr_v4(0x64400002 + (k * 7919) % N);
+	apply(w, peers, N);
+	lab_run(LAB_HOST, "test $(ip route show table all dev rope0 | grep -c '^100\\.6[45]') -ge 10000");
+	uint64_t start = clock_now_ns();
+	for (int k = 0; k < 20; k++)
+		apply(w, peers, N - 1 - (size_t)(k & 1));
+	print_message("one of %d peers comes or goes: %.2f ms\n", N, (double)(clock_now_ns() - start) / 20e6);
+	goes("100.64.0.9", "rope0");
+}
+
+static const char nothing[] =
+	"! ip rule | grep -q 5252; ! ip -6 rule | grep -q 5252; ! nft list tables | grep -q ropewalk";
+
+static void test_leaves_nothing(void **state)
+{
+	struct world *w = *state;
+	struct addr peer = ip("100.64.0.2");
+	apply(w, &peer, 1);
+	assert_false(journal_is_empty(w->j));
+	iface_close(w->i);
+	w->i = NULL;
+	lab_run(LAB_HOST, nothing);
+	assert_true(journal_is_empty(w->j));
+}
+
+/* Killed: another process knows from the journal what there is to undo. */
+static void test_cleanup(void **state)
+{
+	struct world *w = *state;
+	struct addr peer = ip("100.64.0.2");
+	struct errbuf eb = { 0 };
+	char backup[160], text[256];
+	apply(w, &peer, 1);
+	snprintf(w->conf, sizeof(w->conf), "%s/resolv.conf", w->dir);
+	snprintf(backup, sizeof(backup), "%s.before-ropewalk", w->conf);
+	assert_int_equal(file_write_atomic(backup, 0644, "nameserver 9.9.9.9\n", 19, NULL), 0);
+	static const char ours[] = "# Made by ropewalkd: the mesh's names are answered by its resolver.\n";
+	assert_int_equal(file_write_atomic(w->conf, 0644, ours, strlen(ours), NULL), 0);
+	journal_add_resolv_conf(w->j, w->conf);
+	/* The kernel removes the interface with the process that held it. */
+	lab_run(LAB_HOST, "ip link set rope0 netns 1 2>/dev/null || ip link del rope0");
+	lab_run(LAB_HOST, "ip rule | grep -q 5252 && nft list tables | grep -q ropewalk-rope0");
+
+	int lock = state_lock(w->dir, &eb);
+	assert_true(lock >= 0);
+	assert_int_equal(cleanup_main(w->dir, &eb), -EWOULDBLOCK); /* not while a node runs */
+	lab_run(LAB_HOST, "ip rule | grep -q 5252");
+	close(lock);
+	if (cleanup_main(w->dir, &eb) != 0)
+		fail_msg("%s", eb.text);
+	lab_run(LAB_HOST, nothing);
+	snprintf(text, sizeof(text), "grep -q 9.9.9.9 %s && ! test -e %s && ! test -e %s/changes", w->conf,
+		backup, w->dir);
+	lab_run(LAB_HOST, text);
+	assert_int_equal(cleanup_main(w->dir, &eb), 0);
+	assert_int_equal(cleanup_main("/nonexistent/folder", &eb), 0);
+
+	/* What it does not know stays there, and is said. */
+	snprintf(text, sizeof(text), "echo 'sysctl net.x 1' >%s/changes; echo 'nft ropewalk-x' >>%s/changes",
+		w->dir, w->dir);
+	lab_run(LAB_HOST, text);
+	assert_int_equal(cleanup_main(w->dir, &eb), ERR_MALFORMED);
+	assert_non_null(strstr(eb.text, "sysctl net.x 1"));
+	snprintf(text, sizeof(text), "grep -q sysctl %s/changes && ! grep -q nft %s/changes", w->dir, w->dir);
+	lab_run(LAB_HOST, text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_only_what_is_named, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_outside_wins, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_put_back, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_many, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_leaves_nothing, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_cleanup, open_world, close_world),
+	};
+	return !lab_available() ? 0 : cmocka_run_group_tests(tests, NULL, NULL);
+}

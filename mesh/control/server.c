@@ -69,7 +69,7 @@ static bool approves(void *arg, const struct member *m, const struct prefix *rou
 }
 static bool work(void *arg, void (*run)(void *x), void (*done)(void *x), void *x)
 {
-	return work_start(((struct server *)arg)->loop, run, done, x);
+	return work_start(((struct server *)arg)->loop, run, done, x) != NULL;
 }
 static void save_in(void *arg, uint64_t ms)
 {

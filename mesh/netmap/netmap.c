@@ -189,13 +189,21 @@ static void patch(struct draft *d, const struct ctl_peer_patch *x)
 	upsert(d, &n, d->m);
 }
 
+/* All of them stay, in their order; what comes after changes one by one. The draft has room and is empty. */
+static void keep_peers(struct draft *d, const struct netmap *old)
+{
+	for (size_t i = 0; i < old->n_peers; i++)
+		d->m->peers[i] = get_peer(old->peers[i]);
+	d->m->n_peers = old->n_peers;
+}
+
 static void apply_peers(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
 {
 	bool replace = m->n_peers > 0; /* an empty list says nothing */
 	for (size_t i = 0; i < m->n_peers; i++)
 		upsert(d, &m->peers[i], old);
-	for (size_t i = 0; !replace && old && i < old->n_peers; i++)
-		insert(d, get_peer(old->peers[i]));
+	if (!replace && old)
+		keep_peers(d, old);
 	if (replace && old && d->m->n_peers != old->n_peers)
 		d->changed = true;
 	for (size_t i = 0; i < m->n_removed; i++)

@@ -149,9 +149,10 @@ static int zone_step(struct names *n, struct zone *z, const struct netmap *from,
 		for (size_t i = 0, k = 0; !err && (i < from->n_peers || k < to->n_peers);) {
 			const struct netmap_peer *x = i < from->n_peers ? from->peers[i] : NULL;
 			const struct netmap_peer *y = k < to->n_peers ? to->peers[k] : NULL;
-			bool goes = x && (!y || x->node.id <= y->node.id);
-			bool comes = y && (!x || y->node.id <= x->node.id);
-			bool differs = !goes || !comes || (x != y && !same_name(&x->node, &y->node));
+			bool same = x == y; /* most of many: not even looked at */
+			bool goes = same || (x && (!y || x->node.id <= y->node.id));
+			bool comes = same || (y && (!x || y->node.id <= x->node.id));
+			bool differs = !same && (!goes || !comes || !same_name(&x->node, &y->node));
 			if (differs && goes && !adding)
 				node_remove(z, &x->node);
 			if (differs && comes && adding)

@@ -43,7 +43,7 @@ find_library(RW_HTTP_PARSER http_parser REQUIRED)
 rw_system(ldns ldns)
 
 # rw_room(NAME [EXCEPT file...] [LIBS lib...] [SYSTEM name...] [TEST_LIBS lib...]): library rw_NAME from *.c of this
-# folder; TEST_LIBS are what its tests link besides.
+# folder; TEST_LIBS are what its tests and benches link besides.
 function(rw_room name)
 	cmake_parse_arguments(R "" "" "EXCEPT;LIBS;SYSTEM;TEST_LIBS" ${ARGN})
 	file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
@@ -93,6 +93,9 @@ function(rw_room name)
 		get_filename_component(stem ${b} NAME_WE)
 		add_executable(${name}_${stem} ${b})
 		target_link_libraries(${name}_${stem} PRIVATE rw_${name})
+		foreach(l ${R_TEST_LIBS})
+			target_link_libraries(${name}_${stem} PRIVATE rw_${l})
+		endforeach()
 	endforeach()
 endfunction()
 

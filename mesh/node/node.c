@@ -3,6 +3,7 @@
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/host/cleanup.h"
+#include "mesh/node/host/map_cache.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/plane/rules.h"
 #include "mesh/os/file.h"
@@ -19,7 +20,7 @@
 
 #define RESOLVED_UPLINKS "/run/systemd/resolve/resolv.conf"
 
-enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, MAP_SAVE_MS = 100, NAMESERVERS_MAX = 16, SELF_ADDRS_MAX = 8 };
+enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, NAMESERVERS_MAX = 16, SELF_ADDRS_MAX = 8 };
 
 static void backend_changed(void *arg)
 {
@@ -46,22 +47,6 @@ void node_save(struct node *n)
 			loop_timer_set(n->save_again, SAVE_AGAIN_MS);
 	}
 	tell_unsaved(n->unsaved, text, sizeof(text));
-}
-
-static void save_map(void *arg)
-{
-	struct node *n = arg;
-	struct buf b = { 0 };
-	struct errbuf eb = { 0 };
-	char text[sizeof(n->unsaved_map)] = "";
-	if (n->apply.map && netmap_write(n->apply.map, &b) &&
-		state_map_save(n->opt.state_dir, buf_data(&b), b.len, &eb) != 0) {
-		snprintf(text, sizeof(text), "the map is not kept for a start without the server: %s",
-			eb.text);
-		loop_timer_set(n->map_save, SAVE_AGAIN_MS);
-	}
-	tell_unsaved(n->unsaved_map, text, sizeof(text));
-	buf_free(&b);
 }
 
 static void save_again(void *arg)
@@ -220,9 +205,8 @@ static void watch_apply(struct node *n)
 static void map_applied(void *arg)
 {
 	struct node *n = arg;
-	/* Soon, and not put off by what follows: a start without the server may come any moment. */
-	if (!n->map_cached && !loop_timer_is_set(n->map_save))
-		loop_timer_set(n->map_save, MAP_SAVE_MS);
+	if (!n->map_cached)
+		map_cache_changed(n->map_cache, n->apply.map);
 	if (apply_self_expired(&n->apply))
 		backend_heard(&n->backend, BACKEND_EXPIRED);
 	else if (!apply_is_missing(&n->apply, APPLY_RULES) && !apply_is_missing(&n->apply, APPLY_IFACE))
@@ -375,10 +359,8 @@ static void bring_down(struct node *n)
 	}
 	server_link_close(n->server);
 	n->server = NULL;
-	if (n->map_save && loop_timer_is_set(n->map_save)) {
-		loop_timer_clear(n->map_save);
-		save_map(n);
-	}
+	if (n->map_cache)
+		map_cache_flush(n->map_cache);
 	if (engine_is_open(&n->engine))
 		apply_nothing(&n->apply);
 	if (n->apply_due)
@@ -460,12 +442,12 @@ static int open_all(struct node *n, struct errbuf *eb)
 		err = state_load(n->opt.state_dir, &random_system, &n->state, eb);
 	if (err)
 		return err;
-	n->map_save = loop_timer_new(n->loop, save_map, n);
+	n->map_cache = map_cache_open(n->loop, n->opt.state_dir);
 	n->reopen = loop_timer_new(n->loop, reopen, n);
 	n->forget = loop_timer_new(n->loop, logged_out, n);
 	n->save_again = loop_timer_new(n->loop, save_again, n);
 	n->apply_due = loop_timer_new(n->loop, apply_is_due, n);
-	if (!n->save_again || !n->apply_due || !n->map_save || !n->reopen || !n->forget)
+	if (!n->save_again || !n->apply_due || !n->map_cache || !n->reopen || !n->forget)
 		return err_set(eb, -ENOMEM, "start");
 	n->api = local_api_open(n, n->opt.socket, eb);
 	if (!n->api)
@@ -505,7 +487,7 @@ void node_close(struct node *n)
 	if (n->os_dns)
 		journal_remove_resolv_conf(n->journal, n->opt.resolv_conf);
 	journal_close(n->journal);
-	loop_timer_free(n->map_save);
+	map_cache_close(n->map_cache);
 	loop_timer_free(n->reopen);
 	loop_timer_free(n->forget);
 	loop_timer_free(n->save_again);
@@ -517,7 +499,8 @@ void node_close(struct node *n)
 	n->api = NULL;
 	n->os_dns = NULL;
 	n->journal = NULL;
-	n->map_save = n->reopen = n->forget = n->save_again = n->apply_due = NULL;
+	n->map_cache = NULL;
+	n->reopen = n->forget = n->save_again = n->apply_due = NULL;
 }
 
 void node_reload(struct node *n)
@@ -564,7 +547,7 @@ static void logged_out(void *arg)
 	n->state.server = (struct machine_key) { 0 };
 	n->state.prefs.want_running = false;
 	n->state.login_name[0] = n->last_error[0] = 0;
-	state_map_forget(n->opt.state_dir);
+	map_cache_forget(n->map_cache);
 	backend_heard(&n->backend, BACKEND_LOGGED_OUT);
 	node_save(n);
 }

@@ -16,6 +16,7 @@ struct node_options {
 };
 
 struct server_link;
+struct map_cache;
 struct local_api;
 
 struct node {
@@ -27,19 +28,18 @@ struct node {
 	struct apply apply;   /* the map, and what of it is not true yet */
 	struct names names;
 	struct os_dns *os_dns;
-	struct journal *journal;    /* of changes to this machine */
+	struct journal *journal; /* of changes to this machine */
+	struct map_cache *map_cache;
 	struct server_link *server; /* NULL while the node is down */
 	struct local_api *api;
 
 	char last_error[384]; /* of what a person asked for; "" = none */
 	char unsaved[384];    /* why the state on disk is older than ours; "" = it is not */
-	char unsaved_map[384];
-	bool map_cached; /* it came from disk and the server has not been heard yet */
+	bool map_cached;      /* it came from disk and the server has not been heard yet */
 
 	int state_lock;			    /* fd; one daemon a state folder */
 	struct loop_timer *reopen, *forget; /* work that must not run inside a callback of the engine */
 	struct loop_timer *apply_due;	    /* apply_deadline */
-	struct loop_timer *map_save;	    /* debounce of the cached map */
 	struct loop_timer *save_again;	    /* what could not be written is tried again */
 };
 

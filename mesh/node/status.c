@@ -1,5 +1,6 @@
 #include "mesh/node/status.h"
 #include "mesh/node/links/server_link.h"
+#include "mesh/node/host/map_cache.h"
 #include "mesh/node/links/relays.h"
 #include <stdio.h>
 #include <string.h>
@@ -171,8 +172,8 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = n->last_error;
 	if (n->unsaved[0])
 		s->health[s->n_health++] = n->unsaved;
-	if (n->unsaved_map[0])
-		s->health[s->n_health++] = n->unsaved_map;
+	if (n->map_cache && map_cache_unsaved(n->map_cache)[0])
+		s->health[s->n_health++] = map_cache_unsaved(n->map_cache);
 	for (size_t i = 0; i < APPLY_STEPS; i++)
 		if (n->apply.why[i][0])
 			s->health[s->n_health++] = n->apply.why[i];

@@ -2,6 +2,7 @@
  * have is refused, never ignored: a client would believe it was done. */
 #include "mesh/node/links/server_key.h"
 #include "mesh/node/links/server_link.h"
+#include "mesh/node/host/map_cache.h"
 #include "mesh/node/local/local_request.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -160,7 +161,7 @@ static void set_control_url(struct node *n, const char *url)
 		return;
 	n->state.logged_in = false;
 	key_wipe(&n->state.node, sizeof(n->state.node));
-	state_map_forget(n->opt.state_dir);
+	map_cache_forget(n->map_cache);
 }
 
 static const char *check_prefs(const struct api_prefs *p, const struct api_prefs_mask *m)

@@ -1,0 +1,241 @@
+/* rename_bench PEERS: how long packets stand while peers of a big mesh get new names. A whole node, in a
+ * network namespace of its own, with a map of that many peers; a thread sends a stamped datagram each
+ * millisecond to a socket of the node's loop. Every RENAME_MS a map message with one new name is handed to
+ * the node as its server link would. Prints, in ms, the longest time that a datagram stood, over RENAMES
+ * messages and after the whole map has been settled and kept on disk: without the time that the loop's thread
+ * was ready and waited for a processor
+ * (/proc/thread-self/schedstat), which other programs take; and with it. */
+#include "mesh/node/node.h"
+#include "mesh/os/file.h"
+#include "mesh/os/test/own_ns.h"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SETTLE_MS = 3000, RENAME_MS = 20, RENAMES = 200, TEXT_MAX = 2048 };
+
+struct bench {
+	struct node n;
+	char dir[64], socket[96], resolv[96];
+	unsigned peers, renamed;
+	int in, out;
+	struct loop_fd *watch;
+	struct loop_timer *rename;
+	atomic_bool over;
+	bool counts;
+	int schedstat; /* fd */
+	uint64_t stood_ns, alone_ns, waited_ns;
+};
+
+static void *sender(void *arg)
+{
+	struct bench *b = arg;
+	while (!atomic_load(&b->over)) {
+		(void)!write(b->out, "x", 1);
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	}
+	return NULL;
+}
+
+static uint64_t real_ns(const struct timespec *t)
+{
+	return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
+}
+
+/* When the kernel took the next datagram; 0: there is none. */
+static uint64_t next_stamp(int fd)
+{
+	char byte;
+	_Alignas(struct cmsghdr) char control[64];
+	struct iovec io = { &byte, 1 };
+	struct msghdr m = {
+		.msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
+	struct timespec t;
+	if (recvmsg(fd, &m, 0) < 0 || !CMSG_FIRSTHDR(&m))
+		return 0;
+	memcpy(&t, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(t));
+	return real_ns(&t);
+}
+
+/* How long this thread has been ready without a processor, all in all. */
+static uint64_t waited_ns(const struct bench *b)
+{
+	char text[128] = "";
+	unsigned long long ran, waited = 0;
+	if (pread(b->schedstat, text, sizeof(text) - 1, 0) <= 0 ||
+		sscanf(text, "%llu %llu", &ran, &waited) != 2)
+		return 0;
+	return waited;
+}
+
+static void received(void *arg, int events)
+{
+	struct bench *b = arg;
+	uint64_t stamp, waited = waited_ns(b), others = waited - b->waited_ns;
+	(void)events;
+	b->waited_ns = waited;
+	while ((stamp = next_stamp(b->in))) {
+		struct timespec now;
+		clock_gettime(CLOCK_REALTIME, &now);
+		uint64_t stood = real_ns(&now) - stamp, alone = stood > others ? stood - others : 0;
+		if (b->counts && stood > b->stood_ns)
+			b->stood_ns = stood;
+		if (b->counts && alone > b->alone_ns)
+			b->alone_ns = alone;
+	}
+}
+
+static void peer_json(struct buf *out, unsigned i, unsigned version)
+{
+	char text[TEXT_MAX];
+	snprintf(text, sizeof(text),
+		"{\"ID\":%u,\"StableID\":\"n%u\",\"Name\":\"peer-%u-%u.mesh.test.\",\"User\":1,"
+		"\"Key\":\"nodekey:%064x\",\"DiscoKey\":\"discokey:%064x\",\"Machine\":\"mkey:%064x\","
+		"\"Addresses\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/128\"],"
+		"\"AllowedIPs\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/128\"],"
+		"\"Endpoints\":[\"192.0.2.1:41641\",\"198.51.100.7:1024\"],\"HomeDERP\":1,"
+		"\"Hostinfo\":{\"OS\":\"linux\",\"Hostname\":\"peer-%u\"},\"Online\":true,\"Cap\":119}",
+		i + 2, i + 2, i, version, i + 1, i + 1, i + 1, 65 + (i >> 16), i >> 8 & 255, i & 255,
+		i + 0x10000, 65 + (i >> 16), i >> 8 & 255, i & 255, i + 0x10000, i);
+	buf_append(out, text, strlen(text));
+}
+
+static void put_text(struct buf *b, const char *text)
+{
+	buf_append(b, text, strlen(text));
+}
+
+/* What the server link does with a message. */
+static bool take(struct node *n, const char *json, size_t len)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb = { 0 };
+	struct netmap *next = NULL;
+	if (ctl_map_response_read(&a, json, len, &m, &eb) == 0)
+		next = netmap_apply(n->apply.map, &m, clock_unix_ms(), &eb);
+	arena_free(&a);
+	if (next)
+		apply_map(&n->apply, next);
+	else
+		fprintf(stderr, "%s\n", eb.text);
+	return next;
+}
+
+static void rename_one(void *arg)
+{
+	struct bench *b = arg;
+	struct buf json = { 0 };
+	if (b->renamed++ == RENAMES) {
+		loop_stop(b->n.loop);
+		return;
+	}
+	b->counts = true;
+	put_text(&json, "{\"PeersChanged\":[");
+	peer_json(&json, b->renamed * 7919 % b->peers, b->renamed);
+	put_text(&json, "]}");
+	if (!take(&b->n, (const char *)buf_data(&json), json.len))
+		exit(1);
+	buf_free(&json);
+	loop_timer_set(b->rename, RENAME_MS);
+}
+
+static bool open_sockets(struct bench *b)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	b->in = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	b->out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (b->in < 0 || b->out < 0 || bind(b->in, (struct sockaddr *)&at, sizeof(at)) ||
+		getsockname(b->in, (struct sockaddr *)&at, &len) ||
+		connect(b->out, (struct sockaddr *)&at, sizeof(at)) ||
+		setsockopt(b->in, SOL_SOCKET, SO_TIMESTAMPNS, &(int) { 1 }, sizeof(int)))
+		return false;
+	b->watch = loop_fd_new(b->n.loop, b->in, received, b);
+	loop_fd_set(b->watch, LOOP_READ);
+	return true;
+}
+
+static bool open_node(struct bench *b, struct errbuf *eb)
+{
+	struct loop *l = loop_new();
+	snprintf(b->dir, sizeof(b->dir), "%s", "/tmp/rw-rename-XXXXXX");
+	if (!l || !mkdtemp(b->dir))
+		return false;
+	snprintf(b->socket, sizeof(b->socket), "%s/sock", b->dir);
+	snprintf(b->resolv, sizeof(b->resolv), "%s/resolv.conf", b->dir);
+	struct node_options opt = { .state_dir = b->dir,
+		.socket = b->socket,
+		.tun_name = "rwbench0",
+		.resolv_conf = b->resolv,
+		.mtu = 1280 };
+	if (node_open(&b->n, l, &opt, eb) != 0)
+		return false;
+	b->n.state.prefs.want_running = true; /* and no login server: the link to it waits for one */
+	node_prefs_changed(&b->n);
+	return engine_is_open(&b->n.engine);
+}
+
+static bool first_map(struct bench *b)
+{
+	struct buf json = { 0 };
+	put_text(&json,
+		"{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"self.mesh.test.\",\"User\":1,"
+		"\"Key\":\"nodekey:00000000000000000000000000000000000000000000000000000000000fffff\","
+		"\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"]},"
+		"\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]},\"PacketFilter\":["
+		"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}],"
+		"\"Peers\":[");
+	for (unsigned i = 0; i < b->peers; i++) {
+		if (i)
+			put_text(&json, ",");
+		peer_json(&json, i, 0);
+	}
+	put_text(&json, "]}");
+	bool ok = take(&b->n, (const char *)buf_data(&json), json.len);
+	buf_free(&json);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench b;
+	struct errbuf eb = { 0 };
+	pthread_t t;
+	b.peers = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
+	log_setup(LOG_ERROR, false);
+	if (b.peers < 1 || b.peers > 100000 || !own_ns(CLONE_NEWNET) || system("ip link set lo up") != 0) {
+		fprintf(stderr, "rename_bench PEERS, where network namespaces can be made\n");
+		return 3;
+	}
+	if (!open_node(&b, &eb) || !open_sockets(&b) || !first_map(&b)) {
+		fprintf(stderr, "cannot set up: %s\n", eb.text);
+		return 1;
+	}
+	b.schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	b.rename = loop_timer_new(b.n.loop, rename_one, &b);
+	loop_timer_set(b.rename, SETTLE_MS);
+	pthread_create(&t, NULL, sender, &b);
+	loop_run(b.n.loop);
+	atomic_store(&b.over, true);
+	pthread_join(t, NULL);
+	loop_timer_free(b.rename);
+	loop_fd_free(b.watch);
+	node_close(&b.n);
+	loop_free(b.n.loop);
+	close(b.schedstat);
+	close(b.in);
+	close(b.out);
+	dir_remove(b.dir, NULL);
+	printf("%.3f %.3f\n", (double)b.alone_ns / 1e6, (double)b.stood_ns / 1e6);
+	return 0;
+}

@@ -1,0 +1,175 @@
+#include "mesh/node/host/map_cache.h"
+#include "mesh/node/host/state.h"
+#include "mesh/os/file.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct place {
+	char dir[64];
+	struct loop *loop;
+	struct map_cache *c;
+};
+
+static void place_make(struct place *p)
+{
+	*p = (struct place) { .dir = "/tmp/rw-map-XXXXXX", .loop = loop_new() };
+	assert_non_null(mkdtemp(p->dir));
+	p->c = map_cache_open(p->loop, p->dir);
+	assert_non_null(p->c);
+}
+
+static void place_end(struct place *p)
+{
+	map_cache_close(p->c);
+	loop_free(p->loop);
+	assert_int_equal(dir_remove(p->dir, NULL), 0);
+}
+
+static struct netmap *map_of(const char *name)
+{
+	char json[512];
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb;
+	snprintf(json, sizeof(json),
+		"{\"Node\":{\"ID\":1,\"StableID\":\"a\",\"Name\":\"%s.x.test.\",\"User\":1,"
+		"\"Key\":\"nodekey:000000000000000000000000000000000000000000000000000000000000000a\","
+		"\"Addresses\":[\"100.64.0.1/32\"]}}",
+		name);
+	assert_int_equal(ctl_map_response_read(&a, json, strlen(json), &m, &eb), 0);
+	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
+	assert_non_null(map);
+	arena_free(&a);
+	return map;
+}
+
+static void change(struct place *p, const char *name)
+{
+	struct netmap *m = map_of(name);
+	map_cache_changed(p->c, m);
+	netmap_put(m);
+}
+
+static bool file_names(const struct place *p, const char *name)
+{
+	struct buf b = { 0 };
+	struct errbuf eb;
+	bool yes = state_map_load(p->dir, &b, &eb) == 0 && strstr(buf_cstr(&b), name);
+	buf_free(&b);
+	return yes;
+}
+
+/* By itself, the newest; the loop is free meanwhile. */
+static void test_newest_is_written(void **state)
+{
+	struct place p;
+	(void)state;
+	place_make(&p);
+	change(&p, "one");
+	change(&p, "two");
+	assert_false(file_names(&p, "two"));
+	while (!file_names(&p, "two"))
+		loop_run_once(p.loop);
+	change(&p, "three");
+	while (!file_names(&p, "three"))
+		loop_run_once(p.loop);
+	assert_string_equal(map_cache_unsaved(p.c), "");
+	place_end(&p);
+}
+
+static void test_flush_and_close(void **state)
+{
+	struct place p;
+	(void)state;
+	place_make(&p);
+	/* Whatever the thread is doing, the file says the newest when flush returns. */
+	for (int i = 0; i < 50; i++) {
+		char name[16];
+		change(&p, "older");
+		for (int k = 0; k < i % 3; k++)
+			loop_run_once(p.loop);
+		snprintf(name, sizeof(name), "name%d", i);
+		change(&p, name);
+		map_cache_flush(p.c);
+		assert_true(file_names(&p, name));
+	}
+	change(&p, "last");
+	map_cache_close(p.c);
+	assert_true(file_names(&p, "last"));
+	p.c = NULL;
+	place_end(&p);
+}
+
+static void test_same_is_left_alone(void **state)
+{
+	struct place p;
+	struct stat before, after;
+	char path[128];
+	(void)state;
+	place_make(&p);
+	snprintf(path, sizeof(path), "%s/netmap.json", p.dir);
+	struct netmap *m = map_of("same");
+	map_cache_changed(p.c, m);
+	map_cache_flush(p.c);
+	assert_int_equal(stat(path, &before), 0);
+	map_cache_changed(p.c, m);
+	map_cache_flush(p.c);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino); /* a write makes a new file */
+	netmap_put(m);
+	place_end(&p);
+}
+
+static void test_forget(void **state)
+{
+	struct place p;
+	(void)state;
+	place_make(&p);
+	for (int i = 0; i < 20; i++) {
+		change(&p, "gone");
+		for (int k = 0; k < i % 3; k++)
+			loop_run_once(p.loop);
+		map_cache_forget(p.c);
+		assert_false(file_names(&p, "gone"));
+	}
+	place_end(&p);
+	map_cache_forget(NULL);
+}
+
+/* A folder that cannot be written: said, and tried again. */
+static void test_unsaved(void **state)
+{
+	struct place p;
+	char dir[64], away[80];
+	(void)state;
+	place_make(&p);
+	snprintf(dir, sizeof(dir), "%s", p.dir);
+	snprintf(away, sizeof(away), "%s.away", dir);
+	assert_int_equal(rename(dir, away), 0);
+	change(&p, "kept");
+	map_cache_flush(p.c);
+	assert_non_null(strstr(map_cache_unsaved(p.c), "not kept"));
+	assert_int_equal(rename(away, dir), 0);
+	map_cache_flush(p.c);
+	assert_true(file_names(&p, "kept"));
+	assert_string_equal(map_cache_unsaved(p.c), "");
+	place_end(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_newest_is_written),
+		cmocka_unit_test(test_flush_and_close),
+		cmocka_unit_test(test_same_is_left_alone),
+		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_unsaved),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

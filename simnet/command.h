@@ -8,7 +8,7 @@
 struct options {
 	const char *only, *junit, *out, *pcap, *tag;
 	uint64_t seed, lab;
-	bool tap, json, github, skip, help, man, version;
+	bool tap, json, github, skip, require, help, man, version;
 };
 
 struct command {

@@ -76,7 +76,7 @@ static int add_path(struct files *f, const char *path, struct errbuf *eb)
 			     : err_say(eb, -ENOENT, "%s holds no .yaml files", path);
 	for (int i = 0; i < n; i++) {
 		snprintf(full, sizeof(full), "%s/%s", path, list[i]->d_name);
-		if (!err)
+		if (!err && !source_is_adapter(full))
 			err = add_file(f, full, eb);
 		free(list[i]);
 	}
@@ -108,7 +108,18 @@ static int code_of(int status)
 		return EXIT_INTERRUPTED;
 	if (status < 0)
 		return status == ERR_CLOSED ? EXIT_BROKEN : EXIT_HOST;
-	return status <= EXIT_BROKEN ? status : EXIT_BROKEN;
+	return status <= EXIT_BROKEN || status == RUN_NO_PROGRAM ? status : EXIT_BROKEN;
+}
+
+static enum run_skip skip_of(const struct command *c)
+{
+	return !c->opt.skip ? SKIP_NOTHING : c->opt.require ? SKIP_PROGRAMS : SKIP_ALL;
+}
+
+static bool is_skipped(const struct command *c, int code)
+{
+	return (code == EXIT_HOST && skip_of(c) == SKIP_ALL) ||
+	       (code == RUN_NO_PROGRAM && skip_of(c) != SKIP_NOTHING);
 }
 
 static uint64_t chosen_seed(const struct command *c, const struct scenario *s)
@@ -156,9 +167,8 @@ static void close_evidence(struct evidence *v)
 }
 
 /* The sandbox did not live to tell its own end. */
-static void tell_no_end(struct story *st, int code, bool skip, const struct errbuf *eb)
+static void tell_no_end(struct story *st, bool skipped, const struct errbuf *eb)
 {
-	bool skipped = skip && code == EXIT_HOST;
 	struct story_item item = { .kind = skipped ? "skip" : "error",
 		.mark = skipped ? STORY_EVENT : STORY_BAD,
 		.text = eb->text };
@@ -194,7 +204,7 @@ int files_run_one(const struct command *c, struct scenario *s, bool keep_going)
 		.engine = &engine_kernel,
 		.story = &story,
 		.pcap = c->pcap,
-		.skip_unsupported = c->opt.skip,
+		.skip = skip_of(c),
 		.keep_going = keep_going,
 		.control_fd = -1 };
 
@@ -213,7 +223,7 @@ int files_run_one(const struct command *c, struct scenario *s, bool keep_going)
 	fflush(NULL);
 	int status = sandbox_run(in_sandbox, &r, &eb), code = code_of(status);
 	if (status < 0)
-		tell_no_end(&story, code, c->opt.skip, &eb);
+		tell_no_end(&story, is_skipped(c, code), &eb);
 	close_evidence(&kept);
 	if (r.control_fd >= 0)
 		close(r.control_fd);
@@ -240,15 +250,32 @@ bool files_wanted(const struct command *c, const struct scenario *s)
 	return tagged && (!c->opt.only || strstr(scenario_title(s, title, sizeof(title)), c->opt.only));
 }
 
-static void count(struct tally *t, int code, bool skip)
+static void count(const struct command *c, struct tally *t, int code)
 {
-	bool skipped = skip && code == EXIT_HOST;
+	bool skipped = is_skipped(c, code);
 
 	t->run++;
 	t->skipped += skipped;
 	t->failed += code != EXIT_PASS && !skipped;
 	if (!skipped)
-		t->code = worse(t->code, code);
+		t->code = worse(t->code, code == RUN_NO_PROGRAM ? EXIT_HOST : code);
+}
+
+/* One combination of a file, checked; everything that is wrong is printed. */
+static int read_whole(const char *path, size_t variant, struct scenario *s)
+{
+	struct scn_errors all = { 0 };
+	struct errbuf eb = { 0 };
+	int err = source_read_scenario(path, variant, s, &all, &eb);
+
+	if (!err)
+		err = runner_check(s, &all, &eb);
+	if (err)
+		fputs(all.text.len ? buf_cstr(&all.text) : eb.text, stderr);
+	if (all.n > SCN_ERRORS_MAX)
+		fprintf(stderr, "%s: and %u more\n", path, all.n - SCN_ERRORS_MAX);
+	buf_free(&all.text);
+	return err;
 }
 
 /* Every combination of one file. each: called for those wanted, its result an exit code. */
@@ -259,18 +286,13 @@ static int each_variant(const struct command *c, const char *path, struct tally 
 
 	for (size_t i = 0; i < n; i++) {
 		struct scenario s = { 0 };
-		struct errbuf eb = { 0 };
-		int err = source_read_scenario(path, i, &s, &eb);
-		if (!err)
-			err = runner_check(&s, &eb);
-		if (err) {
-			fprintf(stderr, "%s\n", eb.text);
+		if (read_whole(path, i, &s)) {
 			scenario_free(&s);
 			return EXIT_USAGE;
 		}
 		n = s.n_variants;
 		if (files_wanted(c, &s)) {
-			count(t, each(c, &s), c->opt.skip);
+			count(c, t, each(c, &s));
 		}
 		scenario_free(&s);
 		if (t->code == EXIT_INTERRUPTED)
@@ -339,7 +361,7 @@ static int check_names(const struct files *f)
 	int code = all ? 0 : EXIT_BROKEN;
 
 	for (size_t i = 0; i < f->n && !code; i++) {
-		if (source_read_scenario(f->path[i], 0, &all[i], &eb))
+		if (source_read_scenario(f->path[i], 0, &all[i], NULL, &eb))
 			code = command_error(eb.text);
 		for (size_t k = 0; k < i && !code; k++)
 			if (!strcmp(all[i].name, all[k].name)) {

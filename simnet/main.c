@@ -51,6 +51,8 @@ static const struct opt_row run_rows[] = {
 		"print GitHub annotations for failures" },
 	{ "skip-unsupported", NULL, OPT_BOOL, offsetof(struct options, skip), NULL,
 		"what this machine cannot run is skipped, not an error" },
+	{ "require", NULL, OPT_BOOL, offsetof(struct options, require), NULL,
+		"of that skip only what lacks a program: a machine that can run nothing is an error" },
 	HELP,
 	{ 0 },
 };
@@ -91,16 +93,17 @@ static int verb_up(struct command *c)
 		return command_error("up takes one scenario file");
 	for (size_t i = 0; i < n && !err; i++) {
 		scenario_free(&s);
-		if (!(err = source_read_scenario(c->words[0], i, &s, &eb)) && files_wanted(c, &s))
+		if (!(err = source_read_scenario(c->words[0], i, &s, NULL, &eb)) && files_wanted(c, &s))
 			break;
 		n = s.n_variants;
 		if (!err && i + 1 == n)
 			err = err_say(&eb, -ENOENT, "no variant of %s matches -k or --tag", c->words[0]);
 	}
 	if (!err)
-		err = runner_check(&s, &eb);
+		err = runner_check(&s, NULL, &eb);
 	s.n_steps = 0;
 	int code = err ? command_error(eb.text) : files_run_one(c, &s, true);
+	code = code == RUN_NO_PROGRAM ? EXIT_HOST : code;
 	scenario_free(&s);
 	return code;
 }

@@ -52,12 +52,14 @@ static int load_adapters(struct lab *l, struct errbuf *eb)
 	return 0;
 }
 
-int runner_check(const struct scenario *s, struct errbuf *eb)
+int runner_check(const struct scenario *s, struct scn_errors *all, struct errbuf *eb)
 {
 	struct lab l = { .s = s, .work_dir = "/x" };
 	int err = load_adapters(&l, eb);
-	if (!err)
-		err = fields_check(&l, eb);
+	if (err)
+		scenario_error(all, "%s", eb->text);
+	else
+		err = fields_check(&l, all, eb);
 	programs_close(&l);
 	return err;
 }
@@ -72,7 +74,7 @@ static int need(const char *what, const char *who, struct errbuf *eb)
 	if (what[0] != '/' && proc_find(what, path, sizeof(path)))
 		return 0;
 	if (what[0] != '/')
-		return err_say(eb, -ENOSYS, "%s needs the program '%s', which is not here: %s", who, what,
+		return err_say(eb, -ENOPKG, "%s needs the program '%s', which is not here: %s", who, what,
 			strchr(what, '/') ? "ci/peers/install builds it" : "install it");
 	if ((fd = open(what, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
 		return err_say(eb, -ENOSYS,
@@ -208,20 +210,26 @@ static bool group_ready(void *arg)
 	return true;
 }
 
+static uint64_t start_limit_ms(const struct lab *l)
+{
+	return l->s->start_within_ms ? l->s->start_within_ms : START_MS;
+}
+
 static int not_ready(struct lab *l, bool services, struct errbuf *eb)
 {
+	double limit = (double)start_limit_ms(l) / 1000;
+
 	for (size_t i = 0; i < l->s->n_nodes; i++) {
 		const struct program *p = &l->programs[i];
 		if (l->s->nodes[i].is_service != services || l->s->nodes[i].start_later ||
 			p->state == PROGRAM_READY)
 			continue;
 		if (*p->why.text)
-			return err_say(
-				eb, -ETIMEDOUT, "not ready after %d s: %.300s", START_MS / 1000, p->why.text);
-		return err_say(eb, -ETIMEDOUT, "not ready after %d s: %s does not say that it is",
-			START_MS / 1000, l->s->nodes[i].name);
+			return err_say(eb, -ETIMEDOUT, "not ready after %.1f s: %.300s", limit, p->why.text);
+		return err_say(eb, -ETIMEDOUT, "not ready after %.1f s: %s does not say that it is", limit,
+			l->s->nodes[i].name);
 	}
-	return err_say(eb, -ETIMEDOUT, "not ready after %d s", START_MS / 1000);
+	return err_say(eb, -ETIMEDOUT, "not ready after %.1f s", limit);
 }
 
 static int start_group(struct lab *l, bool services, struct errbuf *eb)
@@ -235,7 +243,7 @@ static int start_group(struct lab *l, bool services, struct errbuf *eb)
 		if (err)
 			return err;
 	}
-	bool ready = lab_wait(l, group_ready, &g, loop_now_ms(l->loop) + START_MS);
+	bool ready = lab_wait(l, group_ready, &g, loop_now_ms(l->loop) + start_limit_ms(l));
 	if (l->interrupted)
 		return err_say(eb, -EINTR, "interrupted");
 	if (l->failed) {
@@ -358,7 +366,7 @@ static int exit_code(const struct run *run, int err, enum stage stage)
 		return EXIT_PASS;
 	if (stage == STAGE_RUN)
 		return EXIT_FAILED;
-	return err == -ENOSYS ? EXIT_HOST : EXIT_BROKEN;
+	return err == -ENOSYS ? EXIT_HOST : err == -ENOPKG ? RUN_NO_PROGRAM : EXIT_BROKEN;
 }
 
 /* What failed, then why; the programs' own words last. */
@@ -389,9 +397,9 @@ static void tell_failure(struct run *run, const struct errbuf *eb, char *message
 	failure_tell_programs(&run->lab, st);
 }
 
-static const char *end_kind(int code, bool may_skip)
+static const char *end_kind(int code, enum run_skip skip)
 {
-	if (code == EXIT_HOST && may_skip)
+	if ((code == EXIT_HOST && skip == SKIP_ALL) || (code == RUN_NO_PROGRAM && skip != SKIP_NOTHING))
 		return "skip";
 	return code == EXIT_PASS ? "pass" : code == EXIT_FAILED ? "fail" : "error";
 }
@@ -402,7 +410,7 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 	char text[900], name[300], took[32], seed[32];
 	uint64_t took_ms = clock_now_ns() / 1000000 - start;
 	double s_took = (double)took_ms / 1000;
-	const char *kind = end_kind(code, run->r->skip_unsupported);
+	const char *kind = end_kind(code, run->r->skip);
 
 	snprintf(took, sizeof(took), "%.3f", s_took);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);
@@ -431,7 +439,7 @@ static int prepare(struct run *run, struct errbuf *eb)
 	if (!err)
 		err = load_adapters(&run->lab, eb);
 	if (!err)
-		err = fields_check(&run->lab, eb);
+		err = fields_check(&run->lab, NULL, eb);
 	if (!err)
 		err = check_needs(&run->lab, eb);
 	if (!err)

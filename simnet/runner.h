@@ -12,8 +12,14 @@ enum {
 	EXIT_USAGE = 2,
 	EXIT_HOST = 3,
 	EXIT_BROKEN = 4,
-	EXIT_INTERRUPTED = 130
+	EXIT_INTERRUPTED = 130,
+	RUN_NO_PROGRAM = 99 /* of a sandbox child alone: EXIT_HOST, for want of a program */
 };
+enum run_skip {
+	SKIP_NOTHING,
+	SKIP_PROGRAMS,
+	SKIP_ALL
+}; /* what the machine lacks may be: no test, but no failure */
 enum pcap_when { PCAP_OFF, PCAP_FAIL, PCAP_ALL };
 
 struct runner {
@@ -24,14 +30,15 @@ struct runner {
 	enum pcap_when pcap;
 	const char
 		*out_dir; /* logs and captures go there; NULL = nothing is kept. A path inside the sandbox */
-	const char *out_name;  /* what the user calls it */
-	bool skip_unsupported; /* what the machine cannot do is no failure */
-	bool keep_going;       /* `up`: stay after the steps until interrupted */
-	int control_fd;	       /* `up`: listening socket for `shell`, or -1 */
+	const char *out_name; /* what the user calls it */
+	enum run_skip skip;
+	bool keep_going; /* `up`: stay after the steps until interrupted */
+	int control_fd;	 /* `up`: listening socket for `shell`, or -1 */
 };
 
-/* Schema, adapters and templates, without a network. 0 or ERR_MALFORMED. */
-int runner_check(const struct scenario *s, struct errbuf *eb);
+/* Adapters and templates, without a network. 0 or ERR_MALFORMED; eb has the first error, all (may be NULL)
+ * every one. */
+int runner_check(const struct scenario *s, struct scn_errors *all, struct errbuf *eb);
 /* In the sandbox: the exit code. */
 int runner_run(struct runner *r);
 

@@ -4,10 +4,14 @@
 
 #include "simnet/scenario/adapter.h"
 
-/* scenario_parse of the file at path. */
-int source_read_scenario(const char *path, size_t variant, struct scenario *out, struct errbuf *eb);
+/* scenario_parse_all of the file at path. */
+int source_read_scenario(
+	const char *path, size_t variant, struct scenario *out, struct scn_errors *all, struct errbuf *eb);
+/* Whether a .yaml file says that it is an adapter, which may stand beside scenarios. */
+bool source_is_adapter(const char *path);
 /* adapter_parse of NAME.yaml, which is looked for in the folder of `beside` (a scenario file, may be NULL),
- * SIMNET_ADAPTERS of the environment, the source tree and the installed data. */
+ * SIMNET_ADAPTERS of the environment, and then the data installed with this program, or the source tree while
+ * it is run where it was built. */
 int source_find_adapter(const char *name, const char *beside, struct adapter *out, struct errbuf *eb);
 
 #endif

@@ -293,6 +293,30 @@ static int check_params(
 	return 0;
 }
 
+int fields_file_path(const struct fields *f, const char *text, struct buf *out, struct errbuf *eb)
+{
+	char dir[512];
+	int err = fields_expand(f, text, out, eb);
+	if (err)
+		return err;
+	size_t len = strlen(program_dir(&f->lab->programs[f->node], dir, sizeof(dir)));
+	const char *path = buf_cstr(out),
+		   *name = path && !strncmp(path, dir, len) && path[len] == '/' ? path + len + 1 : "";
+	if (*name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+		return 0;
+	return err_say(eb, ERR_MALFORMED,
+		"adapter '%s' would write '%s': its files are '{dir}/NAME', nowhere else",
+		f->lab->programs[f->node].adapter->name, text);
+}
+
+static int check_path(const struct fields *f, const char *text, struct errbuf *eb)
+{
+	struct buf path = { .cap = 512 };
+	int err = fields_file_path(f, text, &path, eb);
+	buf_free(&path);
+	return err;
+}
+
 static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 {
 	const struct scn_node *n = &l->s->nodes[node];
@@ -305,7 +329,7 @@ static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 	for (size_t i = 0; i < a->n_fields && !err; i++)
 		err = check_text(&f, a->fields[i].value, eb);
 	for (size_t i = 0; i < a->n_files && !err; i++) {
-		err = check_text(&f, a->files[i].path, eb);
+		err = check_path(&f, a->files[i].path, eb);
 		if (!err)
 			err = check_text(&f, a->files[i].text, eb);
 	}
@@ -357,42 +381,53 @@ static int check_target(const struct lab *l, const struct scn_step *st, struct e
 	return 0;
 }
 
-int fields_check(struct lab *l, struct errbuf *eb)
+static int check_node(const struct lab *l, int node, struct errbuf *eb)
 {
+	const struct scn_node *n = &l->s->nodes[node];
+	struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
 	int err = 0;
 
-	for (size_t i = 0; i < l->s->n_nodes && !err; i++) {
-		const struct scn_node *n = &l->s->nodes[i];
-		struct fields f = { .lab = l, .node = (int)i, .each_node = -1, .checking = true };
-		if (n->adapter && (err = check_params(l->s, n, l->programs[i].adapter, eb)))
-			return err;
-		if (n->adapter)
-			err = check_adapter(l, (int)i, eb);
-		else if (n->argv)
-			err = check_argv(&f, n->argv, eb);
-		err = at_place(l, n->at, err, eb);
-	}
-	for (size_t i = 0; i < l->s->n_steps && !err; i++) {
-		const struct scn_step *st = &l->s->steps[i];
-		int node = st->target ? scenario_find_node(l->s, st->target)
-			   : st->from ? scenario_find_node(l->s, st->from)
-				      : -1;
-		struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
-		l->step = st;
-		if (st->kind == STEP_PING || st->kind == STEP_EXPECT)
-			err = check_target(l, st, eb);
-		if (!err)
-			err = check_argv(&f, st->argv, eb);
-		if (!err)
-			err = check_text(&f, st->is, eb);
-		if (!err)
-			err = check_text(&f, st->name, eb);
-		if (!err)
-			err = check_text(&f, st->to, eb);
-		if (!err && st->json_path)
-			err = check_text(&f, st->json_path, eb);
-		err = at_place(l, st->at, err, eb);
+	if (n->adapter && (err = check_params(l->s, n, l->programs[node].adapter, eb)))
+		return err;
+	if (n->adapter)
+		err = check_adapter(l, node, eb);
+	else if (n->argv)
+		err = check_argv(&f, n->argv, eb);
+	return at_place(l, n->at, err, eb);
+}
+
+static int check_step(const struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	int node = st->target ? scenario_find_node(l->s, st->target)
+		   : st->from ? scenario_find_node(l->s, st->from)
+			      : -1;
+	struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
+	const char *const texts[] = { st->is, st->name, st->to, st->json_path };
+	int err = st->kind == STEP_PING || st->kind == STEP_EXPECT ? check_target(l, st, eb) : 0;
+
+	if (!err)
+		err = check_argv(&f, st->argv, eb);
+	for (size_t i = 0; i < ARRAY_LEN(texts) && !err; i++)
+		err = check_text(&f, texts[i], eb);
+	return at_place(l, st->at, err, eb);
+}
+
+int fields_check(struct lab *l, struct scn_errors *all, struct errbuf *eb)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < l->s->n_nodes + l->s->n_steps; i++) {
+		bool is_node = i < l->s->n_nodes;
+		struct errbuf one = { 0 };
+		l->step = is_node ? NULL : &l->s->steps[i - l->s->n_nodes];
+		int err = is_node ? check_node(l, (int)i, &one) : check_step(l, l->step, &one);
+		if (err)
+			scenario_error(all, "%s", one.text);
+		if (err && !first) {
+			first = err;
+			*eb = one;
+		}
 	}
 	l->step = NULL;
-	return err;
+	return first;
 }

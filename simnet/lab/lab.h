@@ -56,11 +56,13 @@ struct fields {
 	bool checking;	       /* lint: what is captured at run time counts as there */
 };
 int fields_expand(const struct fields *f, const char *text, struct buf *out, struct errbuf *eb);
+/* Of a file that the node's adapter writes: always {dir}/NAME. */
+int fields_file_path(const struct fields *f, const char *text, struct buf *out, struct errbuf *eb);
 /* Into heap memory; free with fields_argv_free. 0, TEMPLATE_WAIT or negative. */
 int fields_argv(const struct fields *f, const char *const *argv, char ***out, struct errbuf *eb);
 void fields_argv_free(char **argv);
 /* Adapters found, parameters known, templates meaningful. programs[].adapter is set. */
-int fields_check(struct lab *l, struct errbuf *eb);
+int fields_check(struct lab *l, struct scn_errors *all, struct errbuf *eb);
 
 /* ---- lookup.c: what a ping to somebody goes to */
 struct target {

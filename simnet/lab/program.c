@@ -147,7 +147,7 @@ static int write_files(struct program *p, struct errbuf *eb)
 	for (size_t i = 0; p->adapter && i < p->adapter->n_files && !err; i++) {
 		struct buf path = { .cap = 512 }, text = { .cap = 1 << 18 };
 		struct fields f = fields_of(p);
-		err = fields_expand(&f, p->adapter->files[i].path, &path, eb);
+		err = fields_file_path(&f, p->adapter->files[i].path, &path, eb);
 		if (!err)
 			err = file_text(p, &p->adapter->files[i], &text, eb);
 		if (!err)

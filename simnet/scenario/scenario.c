@@ -4,6 +4,7 @@
 #include "simnet/scenario/scenario_read.h"
 #include "simnet/scenario/yaml.h"
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,7 @@ static_assert(ARRAY_LEN(mapping_words) == NAT_MAPPINGS + 1, "mapping_words misse
 static_assert(ARRAY_LEN(filtering_words) == NAT_FILTERINGS + 1, "filtering_words misses a class");
 static_assert(ARRAY_LEN(nat_words) == ARRAY_LEN(nat_presets) + 1, "nat_words misses a preset");
 
+enum { LIFETIME_MS_MAX = 86400000 };
 struct nat_map {
 	int mapping, filtering, hairpin;
 	uint64_t lifetime_ms;
@@ -93,8 +95,9 @@ static int read_nat(struct yaml_reader *y, const struct yaml_value *v, struct sc
 		int err = yaml_read_map(y, v, "nat", nat_rows, &m);
 		if (err)
 			return err;
-		if (m.lifetime_ms && (m.lifetime_ms < 1000 || m.lifetime_ms % 1000))
-			return yaml_error(y, v->at, "'lifetime' must be whole seconds");
+		if (m.lifetime_ms &&
+			(m.lifetime_ms < 1000 || m.lifetime_ms % 1000 || m.lifetime_ms > LIFETIME_MS_MAX))
+			return yaml_error(y, v->at, "'lifetime' must be whole seconds, at most 24h");
 		r->nat = true;
 		r->mapping = (enum nat_mapping)m.mapping;
 		r->filtering = (enum nat_filtering)m.filtering;
@@ -141,21 +144,19 @@ static int read_router(
 	char what[64];
 
 	snprintf(what, sizeof(what), "router '%.32s'", p->key->text);
-	int err = check_name(y, p->key);
-	if (!err)
-		err = yaml_read_map(y, p->value, what, router_rows, &w);
-	if (!err)
-		err = read_nat(y, w.nat, r);
-	if (err)
-		return err;
+	r->name = p->key->text;
+	r->at = p->key->at;
+	int err = check_name(y, p->key), more = yaml_read_map(y, p->value, what, router_rows, &w);
+	err = err ? err : more;
+	more = w.nat ? read_nat(y, w.nat, r) : 0;
+	*behind = w.behind;
+	if (err || more)
+		return err ? err : more;
 	if (w.accepts_wan && !r->nat)
 		return yaml_error(y, p->key->at, "'accepts-wan' is a fault of a NAT; router '%s' has none",
 			p->key->text);
-	r->name = p->key->text;
-	r->at = p->key->at;
 	r->accepts_wan = w.accepts_wan;
 	r->udp_blocked = w.udp;
-	*behind = w.behind;
 	return 0;
 }
 
@@ -188,10 +189,10 @@ static int read_routers(struct yaml_reader *y, struct document *d)
 	const char **behind = arena_array(y->arena, n + 1, sizeof(*behind));
 	if (!s->routers || !behind)
 		return err_say(y->eb, ERR_TOO_LARGE, "%s: too many routers", y->file);
+	int first = 0;
 	for (size_t i = 0; i < n; i++, s->n_routers++) {
 		int err = read_router(y, &v->pairs[i], &s->routers[i], &behind[i]);
-		if (err)
-			return err;
+		first = first ? first : err;
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct scn_router *r = &s->routers[i];
@@ -199,9 +200,10 @@ static int read_routers(struct yaml_reader *y, struct document *d)
 		int err = behind[i] ? router_by_name(y, s, yaml_get(v->pairs[i].value, "behind")->at,
 					      behind[i], &r->behind)
 				    : 0;
-		if (err)
-			return err;
+		first = first ? first : err;
 	}
+	if (first)
+		return first;
 	for (size_t i = 0; i < n; i++) {
 		size_t hops = 0;
 		for (int up = (int)i; up >= 0; up = s->routers[up].behind)
@@ -289,11 +291,8 @@ static int read_node(
 	char what[64];
 
 	snprintf(what, sizeof(what), "%s '%.32s'", n->is_service ? "service" : "node", p->key->text);
-	int err = check_name(y, p->key);
-	if (!err)
-		err = yaml_read_map(y, p->value, what, n->is_service ? service_rows : node_rows, &w);
-	if (err)
-		return err;
+	int errors[5] = { check_name(y, p->key),
+		yaml_read_map(y, p->value, what, n->is_service ? service_rows : node_rows, &w) };
 	if (scenario_find_node(s, p->key->text) >= 0 || scenario_find_router(s, p->key->text) >= 0)
 		return yaml_error(y, p->key->at, "the name '%s' is used twice", p->key->text);
 	const struct yaml_value *at = yaml_get(p->value, "at");
@@ -301,12 +300,13 @@ static int read_node(
 	n->at = p->key->at;
 	n->udp_blocked = w.udp;
 	n->start_later = w.start;
-	err = router_by_name(y, s, at ? at->at : n->at, w.at, &n->router);
-	if (!err && w.run)
-		err = read_run(y, w.run, n);
-	if (!err && w.with)
-		err = read_with(y, w.with, n);
-	return err;
+	errors[2] = router_by_name(y, s, at ? at->at : n->at, w.at, &n->router);
+	errors[3] = w.run ? read_run(y, w.run, n) : 0;
+	errors[4] = w.with ? read_with(y, w.with, n) : 0;
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+		if (errors[i])
+			return errors[i];
+	return 0;
 }
 
 static int read_node_map(struct yaml_reader *y, struct scenario *s, const struct yaml_value *v, bool services)
@@ -315,15 +315,15 @@ static int read_node_map(struct yaml_reader *y, struct scenario *s, const struct
 
 	if (v && v->type != YAML_MAP)
 		return yaml_error(y, v->at, "'%s' must be a map, not %s", what, yaml_type_name(v));
+	int first = 0;
 	for (size_t i = 0; v && i < v->n; i++) {
 		struct scn_node *n = &s->nodes[s->n_nodes];
-		n->is_service = services;
+		*n = (struct scn_node) { .is_service = services, .router = -1 };
 		int err = read_node(y, s, &v->pairs[i], n);
-		if (err)
-			return err;
-		s->n_nodes++;
+		first = first ? first : err;
+		s->n_nodes += n->name != NULL;
 	}
-	return 0;
+	return first;
 }
 
 static int read_nodes(struct yaml_reader *y, struct document *d)
@@ -333,8 +333,8 @@ static int read_nodes(struct yaml_reader *y, struct document *d)
 	d->s->nodes = arena_array(y->arena, n + 1, sizeof(*d->s->nodes));
 	if (!d->s->nodes)
 		return err_say(y->eb, ERR_TOO_LARGE, "%s: too many nodes", y->file);
-	int err = read_node_map(y, d->s, d->services, true);
-	return err ? err : read_node_map(y, d->s, d->nodes, false);
+	int err = read_node_map(y, d->s, d->services, true), more = read_node_map(y, d->s, d->nodes, false);
+	return err ? err : more;
 }
 
 /* ---- the top */
@@ -386,6 +386,13 @@ static int read_seed(struct yaml_reader *y, const struct yaml_value *v, void *ba
 	return read_top(y, v, base, &row);
 }
 
+static int read_start_within(struct yaml_reader *y, const struct yaml_value *v, void *base)
+{
+	static const struct yaml_row row = { "start-within", YAML_DURATION,
+		offsetof(struct scenario, start_within_ms), false, NULL, NULL };
+	return read_top(y, v, base, &row);
+}
+
 static int read_ipv6(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
 	static const struct yaml_row row = { "ipv6", YAML_BOOL, offsetof(struct scenario, ipv6), false, NULL,
@@ -419,6 +426,7 @@ static const struct yaml_row top_rows[] = {
 	{ "tags", YAML_CUSTOM, 0, false, NULL, read_tags },
 	{ "needs", YAML_CUSTOM, 0, false, NULL, read_needs },
 	{ "seed", YAML_CUSTOM, 0, false, NULL, read_seed },
+	{ "start-within", YAML_CUSTOM, 0, false, NULL, read_start_within },
 	{ "ipv6", YAML_CUSTOM, 0, false, NULL, read_ipv6 },
 	{ "matrix", YAML_CUSTOM, 0, false, NULL, skip_matrix },
 	{ "routers", YAML_CUSTOM, 0, false, NULL, keep_routers },
@@ -439,28 +447,49 @@ static int read_document(
 		err = yaml_error(y, root->at, "a scenario must be a map, not %s", yaml_type_name(root));
 	if (!err)
 		err = matrix_expand(y, root, variant, s);
-	if (!err)
-		err = yaml_read_map(y, root, "the scenario", top_rows, &d);
-	if (!err)
-		err = read_routers(y, &d);
-	if (!err)
-		err = read_nodes(y, &d);
-	if (!err)
-		err = steps_read(y, d.steps, s);
+	if (err)
+		return err;
+	/* From here every part is read, whatever was wrong with the one before. */
+	int errors[] = { yaml_read_map(y, root, "the scenario", top_rows, &d), read_routers(y, &d),
+		read_nodes(y, &d), 0 };
+	errors[3] = s->nodes ? steps_read(y, d.steps, s) : 0;
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+		err = err ? err : errors[i];
 	return err;
+}
+
+void scenario_error(struct scn_errors *all, const char *fmt, ...)
+{
+	char line[400];
+	va_list ap;
+
+	if (!all || all->n++ >= SCN_ERRORS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	(void)buf_printf(&all->text, "%s\n", line);
 }
 
 int scenario_parse(const char *file, const char *text, size_t len, size_t variant, struct scenario *out,
 	struct errbuf *eb)
 {
+	return scenario_parse_all(file, text, len, variant, out, NULL, eb);
+}
+
+int scenario_parse_all(const char *file, const char *text, size_t len, size_t variant, struct scenario *out,
+	struct scn_errors *all, struct errbuf *eb)
+{
 	struct scenario s = { 0 };
-	struct yaml_reader y = { .file = file, .arena = &s.arena, .eb = eb };
+	struct yaml_reader y = { .file = file, .arena = &s.arena, .eb = eb, .all = all };
 
 	int err = read_document(&y, text, len, variant, &s);
 	if (!err && !(s.file = arena_strdup(&s.arena, file)))
 		err = err_say(eb, ERR_TOO_LARGE, "%s: too large to hold in memory", file);
-	if (!err)
-		err = topology_plan(&s, eb);
+	if (!err && (err = topology_plan(&s, eb)))
+		scenario_error(all, "%s", eb->text);
+	if (err && all && !all->n) /* memory */
+		scenario_error(all, "%s", eb->text);
 	if (err) {
 		arena_free(&s.arena);
 		return err;

@@ -6,6 +6,7 @@
 
 #include "mesh/base/addr.h"
 #include "mesh/base/arena.h"
+#include "mesh/base/buf.h"
 #include "mesh/base/err.h"
 #include "simnet/scenario/scenario_step.h"
 #include <stdbool.h>
@@ -60,7 +61,8 @@ struct scenario {
 	size_t n_tags;
 	const char **needs; /* of the machine: files to open for reading and writing, programs; or NULL */
 	uint64_t seed;	    /* 0 = chosen and printed by the run */
-	bool ipv6;	    /* v6 on the internet and routed behind every router */
+	uint64_t start_within_ms; /* programs must be ready so soon; 0 = the default */
+	bool ipv6;		  /* v6 on the internet and routed behind every router */
 	struct scn_router *routers;
 	size_t n_routers;
 	struct scn_node *nodes;
@@ -72,10 +74,22 @@ struct scenario {
 	const char *variant_name;   /* "home/hard"; NULL without a matrix */
 };
 
+/* Everything that is wrong with a file, a line each; what passes SCN_ERRORS_MAX is counted only. */
+enum { SCN_ERRORS_MAX = 50 };
+struct scn_errors {
+	struct buf text;
+	unsigned n;
+};
+/* all may be NULL. */
+void scenario_error(struct scn_errors *all, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* 0, or ERR_MALFORMED with "file:line:column: what; did you mean 'X'?" and *out untouched. The caller frees
  * with scenario_free. `variant`: which combination of the file's matrix; 0 always exists. */
 int scenario_parse(const char *file, const char *text, size_t len, size_t variant, struct scenario *out,
 	struct errbuf *eb);
+/* The same; eb has the first error, all (may be NULL) every one. */
+int scenario_parse_all(const char *file, const char *text, size_t len, size_t variant, struct scenario *out,
+	struct scn_errors *all, struct errbuf *eb);
 void scenario_free(struct scenario *s);
 
 /* "name", or "name [variant]"; what `run -k` looks in. Returns buf. */

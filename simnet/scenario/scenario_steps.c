@@ -460,10 +460,11 @@ int steps_read(struct yaml_reader *y, const struct yaml_value *list, struct scen
 	s->steps = arena_array(y->arena, list->n + 1, sizeof(*s->steps));
 	if (!s->steps)
 		return err_say(y->eb, ERR_TOO_LARGE, "%s: too many steps", y->file);
-	for (size_t i = 0; i < list->n; i++, s->n_steps++) {
-		int err = read_step(y, list->items[i], s, &s->steps[i]);
-		if (err)
-			return err;
+	int first = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		int err = read_step(y, list->items[i], s, &s->steps[s->n_steps]);
+		s->n_steps += !err;
+		first = first ? first : err;
 	}
-	return 0;
+	return first;
 }

@@ -57,8 +57,8 @@ int topology_plan(struct scenario *s, struct errbuf *eb)
 		routers[LANS_MAX + 1]; /* next free number of each LAN; [0] is the internet */
 
 	if (s->n_routers > LANS_MAX)
-		return err_say(
-			eb, ERR_TOO_LARGE, "%s: %zu routers; at most %d", s->file, s->n_routers, LANS_MAX);
+		return err_say(eb, ERR_TOO_LARGE, "%s:%u:%u: %zu routers; at most %d", s->file,
+			s->routers[LANS_MAX].at.line, s->routers[LANS_MAX].at.column, s->n_routers, LANS_MAX);
 	for (size_t i = 0; i <= s->n_routers; i++) {
 		hosts[i] = HOSTS_FIRST;
 		routers[i] = ROUTERS_FIRST;

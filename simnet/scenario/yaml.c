@@ -1,6 +1,7 @@
 #include "simnet/scenario/yaml.h"
 
 #include "mesh/base/text.h"
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,10 @@ int yaml_error(struct yaml_reader *y, struct scn_at at, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_say(y->eb, ERR_MALFORMED, "%s:%u:%u: %s", y->file, at.line, at.column, text);
+	y->n_errors++;
+	scenario_error(y->all, "%s:%u:%u: %s", y->file, at.line, at.column, text);
+	return err_say(y->n_errors == 1 ? y->eb : NULL, ERR_MALFORMED, "%s:%u:%u: %s", y->file, at.line,
+		at.column, text);
 }
 
 int yaml_error_near(struct yaml_reader *y, struct scn_at at, const char *word, const char *const *names,
@@ -83,6 +87,11 @@ static struct scn_at place_of_byte(const struct builder *b)
 	return at;
 }
 
+static bool is_tab(const struct builder *b, const yaml_mark_t *m)
+{
+	return m->index < b->len && b->text[m->index] == '\t';
+}
+
 static int next_event(struct builder *b, yaml_event_t *e)
 {
 	const yaml_parser_t *p = &b->parser;
@@ -90,6 +99,9 @@ static int next_event(struct builder *b, yaml_event_t *e)
 	if (yaml_parser_parse(&b->parser, e))
 		return 0;
 	const char *what = p->problem ? p->problem : "not readable as YAML";
+	if (p->error == YAML_SCANNER_ERROR && is_tab(b, &p->problem_mark))
+		return yaml_error(b->y, place(&p->problem_mark),
+			"a tab: YAML indents by spaces alone; put spaces in its place");
 	if (p->error == YAML_READER_ERROR)
 		return yaml_error(b->y, place_of_byte(b), "%s", what);
 	if (p->context && p->context_mark.line != p->problem_mark.line)
@@ -381,7 +393,8 @@ static int read_number(
 	struct yaml_reader *y, const struct yaml_value *v, const char *key, uint64_t max, uint64_t *out)
 {
 	if (!text_u64(v->text, 0, max, out))
-		return yaml_error(y, v->at, "'%s' must be a number, not '%s'", key, v->text);
+		return yaml_error(
+			y, v->at, "'%s' must be a number from 0 to %" PRIu64 ", not '%s'", key, max, v->text);
 	return 0;
 }
 
@@ -406,6 +419,9 @@ int yaml_read_scalar(struct yaml_reader *y, const struct yaml_value *v, const ch
 	case YAML_DURATION:
 		if (text_duration_ms(v->text, to) && *(uint64_t *)to)
 			return 0;
+		if (strspn(v->text, "0123456789") && !v->text[strspn(v->text, "0123456789mshd")] &&
+			strspn(v->text, "0123456789") < strlen(v->text) && *v->text != '0')
+			return yaml_error(y, v->at, "'%s' is too long a time, or none: '%s'", key, v->text);
 		return yaml_error(y, v->at,
 			"'%s' must be a duration with its unit, as 500ms, 5s or 1m30s, not '%s'", key,
 			v->text);
@@ -445,15 +461,17 @@ int yaml_read_map(struct yaml_reader *y, const struct yaml_value *v, const char 
 {
 	if (v->type != YAML_MAP)
 		return yaml_error(y, v->at, "%s must be a map, not %s", what, yaml_type_name(v));
+	int first = 0;
 	for (size_t i = 0; i < v->n; i++) {
 		const struct yaml_row *row = find_row(rows, v->pairs[i].key->text);
 		int err = row ? read_one(y, &v->pairs[i], row, base)
 			      : unknown_key(y, v->pairs[i].key, what, rows);
-		if (err)
-			return err;
+		first = first ? first : err;
 	}
 	for (const struct yaml_row *row = rows; row->key; row++)
-		if (row->required && !yaml_get(v, row->key))
-			return yaml_error(y, v->at, "%s has no '%s'", what, row->key);
-	return 0;
+		if (row->required && !yaml_get(v, row->key)) {
+			int err = yaml_error(y, v->at, "%s has no '%s'", what, row->key);
+			first = first ? first : err;
+		}
+	return first;
 }

@@ -26,13 +26,16 @@ struct yaml_value {
 struct yaml_reader {
 	const char *file;
 	struct arena *arena;
-	struct errbuf *eb;
+	struct errbuf *eb;	/* the first error */
+	struct scn_errors *all; /* every one, a line each; may be NULL */
+	unsigned n_errors;
 };
 
 /* One document; 0 or ERR_MALFORMED with "file:line:column: what". */
 int yaml_parse(struct yaml_reader *y, const char *text, size_t len, struct yaml_value **out);
 
-/* "file:line:column: <sentence>" into the reader's errbuf; returns ERR_MALFORMED. */
+/* "file:line:column: <sentence>" is remembered; returns ERR_MALFORMED. A reader of several things goes on
+ * with the next one and returns the first code. */
 int yaml_error(struct yaml_reader *y, struct scn_at at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* The same with "; did you mean 'X'?" when one of names (NULL-terminated) is near to word. */

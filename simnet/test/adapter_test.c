@@ -131,7 +131,7 @@ static void test_check(void **state)
 		struct errbuf eb = { 0 };
 		int err = scenario_parse("m.yaml", rows[i].text, strlen(rows[i].text), 0, &s, &eb);
 		if (!err)
-			err = runner_check(&s, &eb);
+			err = runner_check(&s, NULL, &eb);
 		if (!err != !rows[i].want || (err && strcmp(eb.text, rows[i].want)))
 			fail_msg("row %zu\n got %s\nwant %s", i, eb.text,
 				rows[i].want ? rows[i].want : "success");
@@ -155,9 +155,9 @@ static void test_shipped(void **state)
 		struct scenario s = { 0 };
 		struct errbuf eb = { 0 };
 		snprintf(path, sizeof(path), "%s/scenarios/%s.yaml", source, names[i]);
-		int err = source_read_scenario(path, 0, &s, &eb);
+		int err = source_read_scenario(path, 0, &s, NULL, &eb);
 		if (!err)
-			err = runner_check(&s, &eb);
+			err = runner_check(&s, NULL, &eb);
 		if (err)
 			fail_msg("%s", eb.text);
 		assert_string_equal(s.name, names[i]);

@@ -47,6 +47,15 @@ static const struct {
 		"loud\nnodes: {a: {at: internet, run: [yes, 0123456789012345678901234567890123456789]}}\n"
 		"steps:\n  - run: {at: a, argv: [sh, -c, 'until grep -q \"not kept\" {a.dir}/../logs/a.log; "
 		"do sleep 0.1; done'], within: 60s}\n" },
+	{ "typo2.yaml", SCENARIO "typo\nnods: {}\nabut: x\n" },
+	{ "relay.yaml",
+		SCENARIO "relay\nservices: {r: {run: ropewalk-relay}}\nnodes: {a: {at: internet}}\n" },
+	{ "escapee.yaml",
+		"adapter: 1\nname: escapee\nstart: ['true']\nfiles: [{path: '{dir}/../x', text: x}]\n" },
+	{ "escape.yaml", SCENARIO "escape\nnodes:\n  a: {at: internet, run: escapee}\n" },
+	{ "quiet.yaml", "adapter: 1\nname: quiet\nstart: [sleep, '9']\nready: {line: never}\n" },
+	{ "impatient.yaml",
+		SCENARIO "impatient\nstart-within: 300ms\nnodes:\n  a: {at: internet, run: quiet}\n" },
 	{ "nat.yaml", SCENARIO "nat\nrouters: {home: {nat: home}}\nnodes: {a: {at: home}}\n" },
 };
 
@@ -157,6 +166,29 @@ static void test_runs(void **state)
 	expect("simnet run --out o loud.yaml && tail -n 1 o/loud/a.log", 0, "is not kept, it is too much\n");
 	expect("simnet run needs.yaml", 3, "needs the program 'no-such-program'");
 	expect("simnet run needs.yaml fail.yaml", 3, "FAIL fail");
+	expect("simnet run --skip-unsupported --require needs.yaml | tail -1", 0, "SKIP needs");
+	/* A machine without rights is no reason to be green, when one asks for that. */
+	expect("unshare -m sh -c 'mount -t tmpfs none /usr/sbin; PATH=$RW_BIN_DIR:/bin; simnet run "
+	       "--skip-unsupported nat.yaml'",
+		0, "SKIP nat");
+	expect("unshare -m sh -c 'mount -t tmpfs none /usr/sbin; PATH=$RW_BIN_DIR:/bin; simnet run "
+	       "--skip-unsupported --require "
+	       "nat.yaml'",
+		3, "ERROR nat");
+	/* Adapters beside scenarios are no scenarios. */
+	expect("mkdir both && cp teller.yaml tells.yaml both && simnet lint both", 0,
+		"1 file, 1 scenario: good");
+	expect("simnet lint typo2.yaml 2>&1 | wc -l", 0, "3");
+	/* What is installed together belongs together. */
+	expect("mkdir -p p/bin p/share/ropewalk/adapters && cp $RW_BIN_DIR/simnet p/bin/ && "
+	       "echo 'adapter: 1' >p/share/ropewalk/adapters/ropewalk-relay.yaml && p/bin/simnet lint "
+	       "relay.yaml",
+		2, "share/ropewalk/adapters/ropewalk-relay.yaml:1:1: the adapter has no 'name'");
+	expect("simnet lint relay.yaml", 0, "good");
+	expect("simnet lint escape.yaml", 2,
+		"escape.yaml:4:3: adapter 'escapee' would write '{dir}/../x': its files are '{dir}/NAME', "
+		"nowhere else");
+	expect("simnet run impatient.yaml", 1, "not ready after 0.3 s: a does not say that it is");
 	expect("simnet run --tap --skip-unsupported needs.yaml", 0, "ok 1 - needs # SKIP ");
 	expect("simnet run --json pass.yaml | grep -c '^{.*}$'", 0, "3");
 	expect("simnet run --junit j.xml fail.yaml >/dev/null; grep failure j.xml", 0, "failures=\"1\"");

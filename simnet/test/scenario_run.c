@@ -32,7 +32,7 @@ int scenario_run(const char *text, char **records)
 	struct errbuf eb = { 0 };
 	int fd = memfd_create("records", MFD_CLOEXEC);
 	FILE *f = fdopen(fd, "w+");
-	if (scenario_parse("t.yaml", text, strlen(text), 0, &s, &eb) || runner_check(&s, &eb))
+	if (scenario_parse("t.yaml", text, strlen(text), 0, &s, &eb) || runner_check(&s, NULL, &eb))
 		fail_msg("%s", eb.text);
 	struct story story = { .view = STORY_QUIET,
 		.out = stdout,
@@ -46,8 +46,9 @@ int scenario_run(const char *text, char **records)
 		.story = &story,
 		.seed = 1,
 		.control_fd = -1,
-		.skip_unsupported = true };
+		.skip = SKIP_ALL };
 	int code = sandbox_run(body, &r, &eb);
+	code = code == RUN_NO_PROGRAM ? EXIT_HOST : code;
 	off_t len = lseek(fd, 0, SEEK_END);
 	*records = calloc(1, (size_t)len + 1);
 	assert_int_equal(pread(fd, *records, (size_t)len, 0), len);

@@ -349,6 +349,49 @@ enum answer_read answer_read(struct answer_work *k, const uint8_t *msg, size_t l
 	return ANSWER_OK;
 }
 
+/* ---- joining ---- */
+
+static bool section_copy(struct dns_writer *d, const struct cache_item *from, bool authority)
+{
+	size_t at = dns_name_skip(from->msg, from->len, DNS_HEADER) + 4;
+	unsigned answers = (unsigned)be_get(from->msg + 6, 2),
+		 authorities = (unsigned)be_get(from->msg + 8, 2);
+	struct dns_rr rr;
+	for (unsigned i = 0; i < answers + authorities; i++) {
+		if (!dns_rr_next(from->msg, from->len, &at, &rr))
+			return false;
+		if ((i >= answers) != authority)
+			continue;
+		dns_write_mark(d, authority ? DNS_AUTHORITY : DNS_ANSWER);
+		if (!dns_rr_copy(d, from->msg, from->len, &rr,
+			    rr.ttl_s > from->age_s ? rr.ttl_s - from->age_s : 0) ||
+			!dns_write_keep(d))
+			return false;
+	}
+	return true;
+}
+
+size_t answer_join(uint8_t *buf, const struct cache_item *before, const struct cache_item *item)
+{
+	struct dns_ask asked = { 0 };
+	struct dns_name name;
+	struct dns_query q;
+	struct dns_writer d;
+	size_t next;
+	if (!dns_name_expand(before->msg, before->len, DNS_HEADER, &name, &next))
+		return 0;
+	asked.name = &name;
+	asked.type = (uint16_t)be_get(before->msg + next, 2);
+	clean_begin(&d, &q, buf, &asked, (uint16_t)be_get(item->msg, 2));
+	if (!section_copy(&d, before, false) || !section_copy(&d, item, false) ||
+		!section_copy(&d, item, true))
+		return 0;
+	size_t len = dns_write_end(&d, &q, &(struct dns_end) { .rcode = item->msg[3] & 15, .ede = EDE_NONE });
+	buf[2] |= item->msg[2] & DNS_TC >> 8;
+	buf[3] |= before->msg[3] & item->msg[3] & DNS_AD;
+	return len;
+}
+
 /* ---- replying ---- */
 
 /* How much of the clean message fits into `room` bytes when cut between RRsets; counts are set in buf. */

@@ -3,6 +3,7 @@
 #ifndef RW_RESOLVER_ANSWER_H
 #define RW_RESOLVER_ANSWER_H
 
+#include "resolver/cache.h"
 #include "resolver/message.h"
 
 enum {
@@ -52,6 +53,10 @@ struct answer_work {
  * OPT; the extended error code stands where the id was. trusted: AD may be believed. */
 enum answer_read answer_read(struct answer_work *work, const uint8_t *msg, size_t len,
 	const struct dns_ask *asked, bool trusted, struct answer *out, uint8_t *buf);
+
+/* Two clean messages as one: the chain of the first, and what the second says of its end.
+ * buf[DNS_MESSAGE_MAX]. 0: too large. */
+size_t answer_join(uint8_t *buf, const struct cache_item *before, const struct cache_item *item);
 
 /* A clean message that only says an error. Returns its length. */
 size_t answer_error_write(uint8_t *buf, const struct dns_ask *asked, uint16_t rcode, uint16_t ede);

@@ -41,6 +41,9 @@ struct waiter { /* a client's question, parked until its flight lands */
 	struct waiter *next;
 	uint64_t client;
 	struct dns_query q;
+	uint8_t *before; /* owned: the chain that led here from another route; NULL: none */
+	size_t before_len;
+	uint8_t hops;
 };
 struct flight_key {
 	const struct route *route; /* NULL: a check */
@@ -82,6 +85,7 @@ struct landing {
 	uint16_t rcode, ede;
 	const char *ede_text;
 };
+void waiter_free(struct waiter *w);
 /* query.c: the one end of every parked question; the waiter is freed. */
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l);
 

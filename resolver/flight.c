@@ -488,7 +488,7 @@ void flights_forget(struct resolver *r, uint64_t client)
 			*at = w->next;
 			f->n_waiters--;
 			r->n_waiters--;
-			free(w);
+			waiter_free(w);
 		}
 	}
 }
@@ -502,7 +502,7 @@ void flights_drop(struct resolver *r)
 		flight_unlink(r, f);
 		for (struct waiter *w = f->waiters, *next; w; w = next) {
 			next = w->next;
-			free(w);
+			waiter_free(w);
 		}
 		flight_free(f);
 	}

@@ -1,5 +1,15 @@
-/* The way of one question: parse -> longest suffix -> zone | cache | upstream -> write. Whatever way it
- * takes, it ends in one reply: `finish` for what is known at once, query_done for what had to be asked. */
+/* The way of one question.
+ *
+ *	read     message.c; what is not one well-formed question ends here
+ *	zone     a name that has a record here, or that nobody else may speak for (zone_speaks), is answered
+ *here; CNAMEs are followed as long as they stay policy   policy.c: may the name leave, and to whom route the
+ *longest suffix; equal to a suffix of the zone or longer, it takes the names without a record cache    of
+ *that route upstream flight.c; the question is parked as a waiter until query_done
+ *
+ * What an upstream says is a chain of CNAMEs and its end. Where the chain enters what the zone speaks for,
+ *the zone goes on, whatever the upstream has said beyond. Where it leaves the suffix of the route that was
+ *asked, unfinished, the next route is asked (`before` keeps the chain so far). Whatever way it takes, a
+ *question ends in one reply: `finish` for what is known at once, query_done for what had to be asked. */
 #include "resolver/core.h"
 #include "resolver/policy.h"
 
@@ -9,6 +19,9 @@ struct asking { /* one question on its way */
 	uint64_t now_ms, client;
 	const struct dns_query *q;
 	struct dns_writer d; /* into r->out */
+	uint8_t *before; /* owned: a clean message, the chain so far that led out of a route; NULL: none */
+	size_t before_len;
+	unsigned hops; /* routes that the chain left */
 };
 
 /* ---- ends ---- */
@@ -88,11 +101,23 @@ static bool apex_write(struct dns_writer *d, const struct dns_name *apex, uint16
 	return true;
 }
 
-/* A route that is longer than the zone's own suffix takes over the names that have no record here. */
-static bool route_is_deeper(const struct resolver *r, const struct dns_name *name, unsigned apex_labels)
+/* A route as long as the zone's own suffix, or longer, takes over the names that have no record here:
+ * somebody configured it for just those. The default route is nobody's word on any name. */
+static bool route_wins(const struct resolver *r, const struct dns_name *name, unsigned apex_labels)
 {
 	unsigned labels;
-	return suffixes_longest(r->routes->index, name, &labels) >= 0 && labels > apex_labels;
+	int number = suffixes_longest(r->routes->index, name, &labels);
+	if (number < 0 || !labels || labels < apex_labels)
+		return false;
+	return labels > apex_labels || r->routes->list[number].n;
+}
+
+/* Is it the zone that speaks for this name? */
+static bool zone_speaks(const struct resolver *r, const struct dns_name *name, struct zone_hit *hit)
+{
+	zone_find(r->zone, name, hit);
+	bool empty = hit->verdict == ZONE_NO_NAME || (!hit->n && !hit->is_apex);
+	return hit->verdict != ZONE_FOREIGN && !(empty && route_wins(r, name, hit->apex_labels));
 }
 
 /* Writes what the zone knows about *name, following its CNAMEs; *name ends as the last of them. */
@@ -102,11 +127,7 @@ static enum local zone_write(
 	struct zone_hit hit;
 	uint32_t n;
 	for (unsigned hops = 0; hops <= ANSWER_CHAIN_MAX; hops++) {
-		zone_find(r->zone, name, &hit);
-		if (hit.verdict == ZONE_FOREIGN)
-			return LOCAL_FOREIGN;
-		bool empty = hit.verdict == ZONE_NO_NAME || (!hit.n && !hit.is_apex);
-		if (empty && route_is_deeper(r, name, hit.apex_labels))
+		if (!zone_speaks(r, name, &hit))
 			return LOCAL_FOREIGN;
 		const struct zone_rr *const *set = zone_set(&hit, type, &n);
 		if (n) {
@@ -196,36 +217,77 @@ static bool route_find(struct resolver *r, struct asking *k, const struct dns_na
 
 /* ---- answers of upstreams ---- */
 
-/* Does a clean message end in a CNAME to something it does not have? Then *last is that name. */
-static bool is_unfinished(const uint8_t *msg, size_t len, const struct dns_query *q, struct dns_name *last)
+/* The CNAMEs of a clean message from the name it was asked for, up to where somebody else speaks. */
+struct chain {
+	struct dns_name names[ANSWER_CHAIN_MAX + 2]; /* names[n] is where it stands */
+	unsigned n;
+	bool inward;   /* names[n] is ours: what the upstream says of it and beyond does not count */
+	bool complete; /* names[n] has records of the type here */
+};
+
+static bool owner_is(const struct cache_item *item, const struct dns_rr *rr, const struct dns_name *name)
 {
-	unsigned n = (unsigned)be_get(msg + 6, 2);
-	size_t at = DNS_HEADER, next;
+	struct dns_name owner;
+	size_t next;
+	return dns_name_expand(item->msg, item->len, rr->name_at, &owner, &next) &&
+	       dns_name_equal(&owner, name);
+}
+
+/* The CNAME of a name in the answer section, into *to. Sets *complete when the name has the type itself. */
+static bool link_find(const struct cache_item *item, uint16_t type, const struct dns_name *name,
+	struct dns_name *to, bool *complete)
+{
+	size_t at = dns_name_skip(item->msg, item->len, DNS_HEADER) + 4, next;
 	struct dns_rr rr, cname = { 0 };
-	if (!n || q->type == DNS_CNAME || q->type == DNS_ANY)
-		return false;
-	at = dns_name_skip(msg, len, at) + 4;
-	for (unsigned i = 0; i < n && dns_rr_next(msg, len, &at, &rr); i++) {
-		if (rr.type == q->type)
-			return false;
+	for (unsigned n = (unsigned)be_get(item->msg + 6, 2);
+		n && dns_rr_next(item->msg, item->len, &at, &rr); n--) {
+		if (!owner_is(item, &rr, name))
+			continue;
+		*complete = *complete || rr.type == type || type == DNS_ANY;
 		if (rr.type == DNS_CNAME)
 			cname = rr;
 	}
-	if (!cname.type || !dns_name_expand(msg, len, cname.rdata_at, last, &next))
-		return false;
-	dns_name_fold(last);
-	return true;
+	return !*complete && cname.type && dns_name_expand(item->msg, item->len, cname.rdata_at, to, &next);
 }
 
-/* The records of a clean message after what is already written in d. */
-static void records_copy(struct asking *k, const struct cache_item *item, bool authority)
+static void chain_walk(
+	const struct resolver *r, const struct cache_item *item, uint16_t type, struct chain *c)
+{
+	struct zone_hit hit;
+	size_t next;
+	c->n = 0;
+	c->inward = c->complete = false;
+	if (!dns_name_expand(item->msg, item->len, DNS_HEADER, &c->names[0], &next))
+		return;
+	while (c->n <= ANSWER_CHAIN_MAX &&
+		link_find(item, type, &c->names[c->n], &c->names[c->n + 1], &c->complete)) {
+		dns_name_fold(&c->names[++c->n]);
+		c->inward = zone_speaks(r, &c->names[c->n], &hit);
+		if (c->inward)
+			return;
+	}
+}
+
+static bool is_before_the_end(const struct cache_item *item, const struct dns_rr *rr, const struct chain *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (owner_is(item, rr, &c->names[i]))
+			return true;
+	return false;
+}
+
+/* The records of a clean message after what is already written in d; where the chain leads inward, those of
+ * the names before it alone. */
+static void records_copy(struct asking *k, const struct cache_item *item, const struct chain *c)
 {
 	unsigned counts[2] = { (unsigned)be_get(item->msg + 6, 2),
-		authority ? (unsigned)be_get(item->msg + 8, 2) : 0 };
+		c->inward ? 0 : (unsigned)be_get(item->msg + 8, 2) };
 	size_t at = dns_name_skip(item->msg, item->len, DNS_HEADER) + 4;
 	for (unsigned s = 0; s < 2; s++)
 		for (struct dns_rr rr; counts[s] && dns_rr_next(item->msg, item->len, &at, &rr);
 			counts[s]--) {
+			if (c->inward && !is_before_the_end(item, &rr, c))
+				continue;
 			dns_write_mark(&k->d, s ? DNS_AUTHORITY : DNS_ANSWER);
 			(void)dns_rr_copy(&k->d, item->msg, item->len, &rr,
 				rr.ttl_s > item->age_s ? rr.ttl_s - item->age_s : 0);
@@ -235,34 +297,104 @@ static void records_copy(struct asking *k, const struct cache_item *item, bool a
 }
 
 /* An upstream's answer as this client's reply. As it is where it can be; put together where a CNAME of ours
- * leads out to it, or one of its own leads into the zone. `name` is what the upstream was asked. */
+ * leads out to it, or one of its own leads into the zone. */
 static void upstream_reply(
-	struct resolver *r, struct asking *k, const struct dns_name *name, const struct cache_item *item)
+	struct resolver *r, struct asking *k, const struct cache_item *item, struct chain *c)
 {
-	struct dns_name last, chain = k->q->name;
+	struct dns_name chain = k->q->name;
 	struct dns_end end = { .flags = item->msg[2] << 8 & DNS_TC, .ede = (uint16_t)be_get(item->msg, 2) };
-	struct zone_hit hit = { 0 };
-	bool inward = is_unfinished(item->msg, item->len, k->q, &last);
-	if (inward)
-		zone_find(r->zone, &last, &hit);
-	inward = inward && hit.verdict != ZONE_FOREIGN;
-	if (!inward && dns_name_equal(name, &k->q->name)) {
+	if (!c->inward && dns_name_equal(&c->names[0], &k->q->name)) {
 		send_reply(r, k->client,
 			answer_reply(r->out, sizeof(r->out), k->q, item->msg, item->len, item->age_s));
 		return;
 	}
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
 	if (zone_write(r, &k->d, k->q->type, &chain, &end.rcode) != LOCAL_FOREIGN ||
-		!dns_name_equal(&chain, name)) {
+		!dns_name_equal(&chain, &c->names[0])) {
 		/* the zone changed while the question was out */
 		finish_error(r, k, &(struct dns_end) { .rcode = DNS_SERVFAIL, .ede = EDE_NOT_READY });
 		return;
 	}
 	end.rcode = item->msg[3] & 15;
-	records_copy(k, item, !inward);
-	if (inward && zone_write(r, &k->d, k->q->type, &last, &end.rcode) != LOCAL_DONE)
+	records_copy(k, item, c);
+	if (c->inward && zone_write(r, &k->d, k->q->type, &c->names[c->n], &end.rcode) != LOCAL_DONE)
 		end.rcode = DNS_SERVFAIL;
 	finish(r, k, &end);
+}
+
+static bool forward(
+	struct resolver *r, struct asking *k, const struct dns_name *name, const struct route *route);
+
+/* The route by which the end of an unfinished chain is to be asked, when it is another than the one that gave
+ * the chain: servers of one domain need not know the rest of the world. NULL: the answer is what there is. */
+static const struct route *route_onward(const struct resolver *r, const struct asking *k,
+	const struct cache_item *item, const struct chain *c)
+{
+	struct policy_question asked = {
+		.name = &c->names[c->n], .type = k->q->type, .split = r->routes->split
+	};
+	unsigned labels;
+	bool open = !c->complete && !c->inward && c->n && (item->msg[3] & 15) == DNS_NOERROR;
+	if (!open || k->hops == ANSWER_CHAIN_MAX || k->q->type == DNS_CNAME || !k->q->rd)
+		return NULL;
+	int from = suffixes_longest(r->routes->index, &c->names[c->n - 1], &labels);
+	int to = suffixes_longest(r->routes->index, asked.name, &asked.routed);
+	if (from == to || to < 0 || !r->routes->list[to].n)
+		return NULL;
+	return policy_judge(&r->special, &asked).verdict == POLICY_PASS ? &r->routes->list[to] : NULL;
+}
+
+/* The reply to what is whole now, or one more link of the chain. */
+static void chain_go_on(struct resolver *r, struct asking *k, const struct cache_item *whole)
+{
+	struct chain c;
+	chain_walk(r, whole, k->q->type, &c);
+	if (c.n > ANSWER_CHAIN_MAX) {
+		finish_error(r, k,
+			&(struct dns_end) {
+				.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "CNAME loop" });
+		return;
+	}
+	const struct route *onward = route_onward(r, k, whole, &c);
+	uint8_t *copy = onward ? malloc(whole->len) : NULL;
+	if (!copy) {
+		upstream_reply(r, k, whole, &c);
+		return;
+	}
+	memcpy(copy, whole->msg, whole->len);
+	free(k->before);
+	k->before = copy;
+	k->before_len = whole->len;
+	k->hops++;
+	forward(r, k, &c.names[c.n], onward);
+}
+
+/* What an upstream or the cache says to the last name asked. */
+static void upstream_answered_reply(struct resolver *r, struct asking *k, const struct cache_item *item)
+{
+	struct cache_item before = { .msg = k->before, .len = k->before_len }, whole = { 0 };
+	unsigned rcode = item->msg[3] & 15;
+	uint8_t *joined;
+	if (!k->before) {
+		chain_go_on(r, k, item);
+		return;
+	}
+	bool answered = rcode == DNS_NOERROR || rcode == DNS_NXDOMAIN;
+	whole.msg = joined = answered ? malloc(DNS_MESSAGE_MAX) : NULL;
+	whole.len = joined ? answer_join(joined, &before, item) : 0;
+	if (whole.len)
+		chain_go_on(r, k, &whole);
+	else
+		finish_error(r, k,
+			&(struct dns_end) { .rcode = answered ? DNS_SERVFAIL : rcode,
+				.ede = (uint16_t)be_get(item->msg, 2) });
+	free(joined);
+}
+
+void waiter_free(struct waiter *w)
+{
+	free(w->before);
+	free(w);
 }
 
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l)
@@ -270,19 +402,22 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 	struct asking k = { .now_ms = now_ms, .client = w->client, .q = &w->q };
 	struct dns_end end = { .rcode = l->rcode, .ede = l->ede, .ede_text = l->ede_text };
 	struct cache_item item = { .msg = l->msg, .len = l->len };
-	struct dns_name name;
-	size_t next;
+	k.before = w->before;
+	k.before_len = w->before_len;
+	k.hops = w->hops;
+	w->before = NULL;
 	r->n_waiters--;
 	if (l->truncated && w->q.tcp)
 		finish_error(r, &k,
 			&(struct dns_end) { .rcode = DNS_SERVFAIL,
 				.ede = EDE_NO_AUTHORITY,
 				.ede_text = "upstream does not answer by TCP" });
-	else if (l->msg && dns_name_expand(l->msg, l->len, DNS_HEADER, &name, &next))
-		upstream_reply(r, &k, &name, &item);
+	else if (l->msg)
+		upstream_answered_reply(r, &k, &item);
 	else
 		finish_error(r, &k, &end);
-	free(w);
+	free(k.before);
+	waiter_free(w);
 }
 
 /* ---- the way ---- */
@@ -293,7 +428,10 @@ static bool park(struct resolver *r, struct asking *k, const struct flight_key *
 		;
 	struct waiter *w = r->n_waiters < WAITERS_MAX ? malloc(sizeof(*w)) : NULL;
 	if (w) {
-		*w = (struct waiter) { .client = k->client, .q = *k->q };
+		*w = (struct waiter) { .client = k->client, .q = *k->q, .hops = (uint8_t)k->hops };
+		w->before = k->before;
+		w->before_len = k->before_len;
+		k->before = NULL;
 		r->n_waiters++;
 		if (flight_join(r, key, w)) {
 			r->stats.merged++;
@@ -303,7 +441,7 @@ static bool park(struct resolver *r, struct asking *k, const struct flight_key *
 		if ((r->n_free || flights_yield(r, k->now_ms)) && flight_start(r, k->now_ms, key, w))
 			return true;
 		r->n_waiters--;
-		free(w);
+		waiter_free(w);
 	}
 	r->stats.drop_full++;
 	return finish_error(r, k,
@@ -336,7 +474,7 @@ static bool forward(
 	struct cache_item item;
 	if (cache_find(r->cache, &ck, k->now_ms, &item)) {
 		r->stats.cached++;
-		upstream_reply(r, k, name, &item);
+		upstream_answered_reply(r, k, &item);
 		return true;
 	}
 	if (!k->q->rd)
@@ -382,6 +520,8 @@ bool resolver_query(
 	k.now_ms = now_ms;
 	k.client = client;
 	k.q = &q;
+	k.before = NULL;
+	k.hops = 0;
 	r->stats.queries++;
 	switch (dns_query_read(msg, len, tcp, &q)) {
 	case DNS_READ_SHORT: r->stats.drop_short++; return false;
@@ -392,7 +532,9 @@ bool resolver_query(
 	}
 	if (check_canary_came(r, now_ms, &q.name)) /* a ring ends here */
 		return finish_error(r, &k, &(struct dns_end) { .rcode = DNS_REFUSED, .ede = EDE_PROHIBITED });
-	return answer(r, &k);
+	(void)answer(r, &k);
+	free(k.before);
+	return true;
 }
 
 void resolver_client_gone(struct resolver *r, uint64_t client)

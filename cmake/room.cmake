@@ -20,6 +20,10 @@ endif()
 if(RW_FUZZ)
 	target_compile_options(rw_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+if(RW_COVERAGE)
+	target_compile_options(rw_flags INTERFACE -fprofile-instr-generate -fcoverage-mapping)
+	target_link_options(rw_flags INTERFACE -fprofile-instr-generate)
+endif()
 
 # rw_system(NAME module...): a pkg-config dependency as rw_sys_NAME.
 function(rw_system name)

@@ -117,6 +117,43 @@ static const char *trust_fault(X509_STORE_CTX *store)
 	}
 }
 
+static bool is_unknown_issuer(int err)
+{
+	return err == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+	       err == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT || err == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+	       err == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+}
+
+/* The same check once more, with what the store knows now: a context checks only once. */
+static bool verify_again(X509_STORE_CTX *first, const struct tls *t, SSL *ssl)
+{
+	X509_STORE_CTX *c = X509_STORE_CTX_new();
+	bool ok = c &&
+		  X509_STORE_CTX_init(c, SSL_CTX_get_cert_store(t->ctx), X509_STORE_CTX_get0_cert(first),
+			  X509_STORE_CTX_get0_untrusted(first)) == 1 &&
+		  X509_STORE_CTX_set_default(c, "ssl_server") == 1 &&
+		  X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(c), SSL_get0_param(ssl)) == 1;
+	ok = ok && X509_verify_cert(c) == 1;
+	X509_STORE_CTX_set_error(first, ok  ? X509_V_OK
+					: c ? X509_STORE_CTX_get_error(c)
+					    : X509_V_ERR_OUT_OF_MEM);
+	X509_STORE_CTX_free(c);
+	return ok;
+}
+
+/* The machine's folder of authorities, by hashed names, is looked into for those that this chain needs. The
+ * bundle is read whole, which takes tens of milliseconds: only where the folder was not enough, since some
+ * machines have no hashed names. */
+static bool verify_pki(X509_STORE_CTX *store, const struct tls *t, SSL *ssl)
+{
+	if (X509_verify_cert(store) == 1)
+		return true;
+	if (!is_unknown_issuer(X509_STORE_CTX_get_error(store)) ||
+		SSL_CTX_set_default_verify_file(t->ctx) != 1)
+		return false;
+	return verify_again(store, t, ssl);
+}
+
 static int verify(X509_STORE_CTX *store, void *arg)
 {
 	const struct tls *t = arg;
@@ -131,7 +168,7 @@ static int verify(X509_STORE_CTX *store, void *arg)
 	if (t->trust == TRUST_PIN)
 		fault = pin_fault(t, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store),
 			check->host);
-	else if (X509_verify_cert(store) != 1)
+	else if (!verify_pki(store, t, ssl))
 		fault = trust_fault(store);
 	if (!fault)
 		return 1;
@@ -187,7 +224,7 @@ struct tls *tls_client(const char *pin, struct errbuf *eb)
 			return NULL;
 		}
 	} else {
-		SSL_CTX_set_default_verify_paths(t->ctx);
+		SSL_CTX_set_default_verify_dir(t->ctx);
 	}
 	SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(t->ctx, verify, t);

@@ -1,11 +1,13 @@
 #include "mesh/base/buf.h"
 #include "mesh/base/key.h"
+#include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/test/scratch.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -229,6 +231,65 @@ static void test_trust(void **state)
 	scratch_fini(&sc);
 }
 
+static bool accepted(const struct scratch *sc, const char *host)
+{
+	struct loop *loop = loop_new();
+	struct listener l = { .tls = scratch_server(sc) };
+	struct end c = { 0 };
+	struct tls *tls = tls_client(NULL, NULL);
+	listener_start(&l, loop, scratch_listen(&l.at));
+	dial(&c, &l, host, tls);
+	while (!c.opened && !c.closed)
+		loop_run_once(loop);
+	stream_close(c.s, false);
+	listener_stop(&l);
+	tls_free(tls);
+	loop_free(loop);
+	return c.opened;
+}
+
+/* Where the machine keeps its authorities: in a folder by hashed names, or in a bundle, which is read only
+ * where the folder was not enough (the bundle of the first row is a pipe: reading it would never end). */
+static void test_authorities(void **state)
+{
+	struct scratch sc;
+	char folder[96], hashed[128], pipe_at[96], none[96];
+	(void)state;
+	scratch_init(&sc);
+	snprintf(folder, sizeof(folder), "%s/ca", sc.dir);
+	snprintf(none, sizeof(none), "%s/none", sc.dir);
+	snprintf(pipe_at, sizeof(pipe_at), "%s/pipe", sc.dir);
+	FILE *f = fopen(sc.cert, "r");
+	X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	snprintf(hashed, sizeof(hashed), "%s/%08lx.0", folder, X509_subject_name_hash(x));
+	X509_free(x);
+	assert_int_equal(mkdir(folder, 0700) | mkdir(none, 0700) | mkfifo(pipe_at, 0600), 0);
+	assert_int_equal(symlink(sc.cert, hashed), 0);
+	const struct {
+		const char *folder, *bundle, *host;
+		bool ok;
+	} rows[] = {
+		{ folder, pipe_at, "relay.test", true },
+		{ folder, none, "relay.test", true },
+		{ none, sc.cert, "relay.test", true },
+		{ none, sc.cert, "other.test", false },
+		{ none, none, "relay.test", false },
+	};
+	alarm(30);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		setenv("SSL_CERT_DIR", rows[i].folder, 1);
+		setenv("SSL_CERT_FILE", rows[i].bundle, 1);
+		if (accepted(&sc, rows[i].host) != rows[i].ok)
+			fail_msg("row %zu", i);
+	}
+	alarm(0);
+	unsetenv("SSL_CERT_DIR");
+	unsetenv("SSL_CERT_FILE");
+	assert_int_equal(dir_remove(folder, NULL) | dir_remove(none, NULL) | unlink(pipe_at), 0);
+	scratch_fini(&sc);
+}
+
 static void test_files(void **state)
 {
 	static const char *const hosts[] = { "a.test" };
@@ -433,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_echo_plain),
 		cmocka_unit_test(test_echo_tls),
 		cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_authorities),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_certificates),
 		cmocka_unit_test(test_refused),

@@ -41,9 +41,22 @@ struct relay {
 void client_start(struct relay *r, struct http_server_conn *conn, struct visit *visit, bool fast);
 void client_close(struct client *c);
 
-/* relay.c */
+/* visit.c */
+struct visit {
+	struct relay *r;
+	struct http_server_conn *conn;
+	struct client *client; /* after the upgrade, instead */
+	struct visit *next, **at;
+	uint64_t since_ms;
+	bool asked; /* something was, or it is known why nothing will be */
+};
+
+struct visit *visit_new(struct relay *r);		/* NULL: memory is short */
 void visit_upgraded(struct visit *v, struct client *c); /* NULL is fine, here and below */
 void visit_end(struct visit *v);
+void visit_drop(struct visit *v);
+void visit_gone(void *relay, struct http_server_conn *c);
+bool visits_are_crowded(const struct relay *r);
 
 /* stun_server.c */
 struct stun_server *stun_server_open(

@@ -44,73 +44,7 @@ static void reply_generate_204(struct http_server_conn *c, const struct http_hea
 	http_reply(c, 204, NULL, extra, NULL, 0);
 }
 
-/* --- visits: connections that have not shown a key (yet) --- */
-
-/* Anybody can open one and leave it at that, at 45 kB for a TLS handshake: so many are held at once. For one
- * more the oldest goes, if it had its time; when all are young, as after a restart of the relay, others wait.
- */
-struct visit {
-	struct relay *r;
-	struct http_server_conn *conn;
-	struct client *client; /* after the upgrade, instead */
-	struct visit *next, **at;
-	uint64_t since_ms;
-	bool asked; /* something was, or it is known why nothing will be */
-};
-
-void visit_upgraded(struct visit *v, struct client *c)
-{
-	if (v) {
-		v->conn = NULL;
-		v->client = c;
-	}
-}
-
-void visit_end(struct visit *v)
-{
-	if (!v)
-		return;
-	struct relay *r = v->r;
-	*v->at = v->next;
-	*(v->next ? &v->next->at : &r->visits_end) = v->at;
-	r->n_visits--;
-	free(v);
-}
-
-static void visit_gone(void *arg, struct http_server_conn *c)
-{
-	struct relay *r = arg;
-	struct visit *v = http_conn_data(c);
-	if (!v)
-		return;
-	r->stats.drop_no_request += !v->asked;
-	visit_end(v);
-}
-
-static void visit_drop(struct visit *v)
-{
-	v->asked = true;
-	if (v->client)
-		client_close(v->client);
-	else
-		http_server_close(v->conn, false);
-}
-
-static struct visit *visit_begin(struct relay *r)
-{
-	struct visit *v = calloc(1, sizeof(*v));
-	if (!v)
-		return NULL;
-	if (r->n_visits >= r->visits_max) {
-		r->stats.drop_crowded++;
-		visit_drop(r->visits);
-	}
-	*v = (struct visit) { .r = r, .at = r->visits_end, .since_ms = loop_now_ms(r->loop) };
-	*r->visits_end = v;
-	r->visits_end = &v->next;
-	r->n_visits++;
-	return v;
-}
+/* --- requests --- */
 
 static bool is_get(const struct http_head *head)
 {
@@ -194,7 +128,7 @@ bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct htt
 {
 	if (!is_derp(head))
 		return false;
-	struct visit *v = visit_begin(r);
+	struct visit *v = visit_new(r);
 	if (!v)
 		return false;
 	set_user_timeout(stream_fd(http_conn_stream(c)));
@@ -230,17 +164,12 @@ static void pause_accepting(struct relay *r)
 	loop_timer_set(r->accept_again, PAUSE_MS);
 }
 
-static bool is_crowded(const struct relay *r)
-{
-	return r->n_visits >= r->visits_max && loop_now_ms(r->loop) - r->visits->since_ms < r->visit_ms;
-}
-
 static void accept_ready(void *arg, int events)
 {
 	struct relay *r = arg;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = is_crowded(r) ? -EBUSY : sock_accept(r->fd, NULL);
+		int fd = visits_are_crowded(r) ? -EBUSY : sock_accept(r->fd, NULL);
 		bool full = fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS;
 		if (full)
 			say_full(r);
@@ -260,7 +189,7 @@ static void accept_ready(void *arg, int events)
 			.idle_ms = UPGRADE_IDLE_MS };
 		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
 		struct http_server_conn *c = http_server_accept(r->loop, s, &ops);
-		struct visit *v = c ? visit_begin(r) : NULL;
+		struct visit *v = c ? visit_new(r) : NULL;
 		if (v) {
 			v->conn = c;
 			http_conn_data_set(c, v);

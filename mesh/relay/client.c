@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum {
-	HANDSHAKE_MS = 10000,
 	HELLO_MAX = 16 << 10, /* of some hundred bytes that clients say; all of it is held before they proved
 				 a key */
 	KEEPALIVE_MS = 60000,
@@ -32,11 +31,12 @@ struct client {
 	unsigned depth;
 	struct stream *stream;
 	struct loop_timer *timer; /* the earlier of the two below */
-	uint64_t due_ms;	  /* the handshake is over by then, or the next keep-alive */
+	uint64_t due_ms;	  /* the next keep-alive; before it is ready the visit's time counts */
 	uint64_t
 		stalled_ms; /* bytes wait, and unless some are acknowledged by then it is the end; 0 = none */
 	uint64_t acked;	    /* bytes acknowledged when that was set */
 	struct visit *visit; /* until it is ready */
+	struct place *place; /* from then on */
 	bool ready, pong_waits;
 	struct node_key key;
 	struct buf in, out;
@@ -223,6 +223,8 @@ static bool packet_received(struct client *c, struct rd payload)
 		return true;
 	}
 	remember_sent(c, &to);
+	place_used(c->place, loop_now_ms(c->r->loop));
+	place_used(peer->place, loop_now_ms(c->r->loop));
 	struct wr w = wr_of(head, sizeof(head));
 	derp_packet_header_write(&w, DERP_RECV_PACKET, &c->key, len);
 	c->r->stats.packets++;
@@ -258,6 +260,14 @@ static void arm_keepalive(struct client *c)
 	arm(c);
 }
 
+/* Its place is another's now. */
+static void client_leave(void *client)
+{
+	struct client *c = client;
+	c->r->stats.drop_crowded++;
+	client_close(c);
+}
+
 static bool info_received(struct client *c, struct rd payload)
 {
 	struct derp_client_info info;
@@ -271,6 +281,10 @@ static bool info_received(struct client *c, struct rd payload)
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_server_info_write(&w, c->r->priv, &c->key, nonce);
 	c->ready = true;
+	c->place = c->visit->place;
+	c->visit->place = NULL;
+	c->place->leave = client_leave;
+	c->place->holder = c;
 	visit_end(c->visit);
 	c->visit = NULL;
 	enter(c);
@@ -423,11 +437,8 @@ static void timer_due(void *arg)
 		client_close(c);
 	} else if (loop_now_ms(r->loop) < c->due_ms) {
 		arm(c);
-	} else if (c->ready) {
-		send_keepalive(c);
 	} else {
-		r->stats.drop_handshake++;
-		client_close(c);
+		send_keepalive(c);
 	}
 	flush_dirty(r);
 }
@@ -438,6 +449,7 @@ void client_close(struct client *c)
 		return;
 	c->closed = true;
 	visit_end(c->visit);
+	place_end(&c->r->places, c->place);
 	if (c->ready)
 		leave(c);
 	if (c->is_dirty) {
@@ -497,8 +509,7 @@ void client_start(struct relay *r, struct http_server_conn *conn, struct visit *
 	if (c->next)
 		c->next->prev = &c->next;
 	r->all = c;
-	c->due_ms = loop_now_ms(r->loop) + HANDSHAKE_MS;
-	arm(c);
+	c->due_ms = UINT64_MAX;
 	struct stream_events ev = {
 		.data = data_received, .drained = drained, .closed = connection_closed, .arg = c
 	};

@@ -4,6 +4,7 @@
 
 #include "mesh/base/buf.h"
 #include "mesh/base/table.h"
+#include "mesh/relay/places.h"
 #include "mesh/relay/queue.h"
 #include "mesh/relay/relay.h"
 #include "mesh/transport/http.h"
@@ -28,7 +29,9 @@ struct relay {
 	struct client *all;		    /* every connection that speaks DERP */
 	struct visit *visits, **visits_end; /* the oldest first */
 	size_t n_visits, visits_max;
-	uint64_t visit_ms;
+	uint64_t visit_ms, handshake_ms;
+	struct loop_timer *overdue; /* the oldest visit has had all its time */
+	struct places places;	    /* of visits and clients */
 	uint64_t write_ms;
 	uint64_t full_ms;     /* when it was said that descriptors ran out */
 	struct client *dirty; /* those with frames to write at the end of this read */
@@ -46,12 +49,15 @@ struct visit {
 	struct relay *r;
 	struct http_server_conn *conn;
 	struct client *client; /* after the upgrade, instead */
+	struct place *place;   /* goes to the client with the key */
 	struct visit *next, **at;
 	uint64_t since_ms;
 	bool asked; /* something was, or it is known why nothing will be */
 };
 
-struct visit *visit_new(struct relay *r);		/* NULL: memory is short */
+/* NULL: no place for one more from there, or memory is short. */
+struct visit *visit_new(struct relay *r, const struct endpoint *from);
+void visits_overdue(void *relay);
 void visit_upgraded(struct visit *v, struct client *c); /* NULL is fine, here and below */
 void visit_end(struct visit *v);
 void visit_drop(struct visit *v);

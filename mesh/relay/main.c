@@ -14,6 +14,7 @@ enum { EXIT_USAGE = 2 };
 
 struct options {
 	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level;
+	uint64_t per_address;
 	bool fast_start, json, help, man, version;
 };
 
@@ -28,6 +29,9 @@ static const struct opt_row rows[] = {
 		"the relay's key and certificate (/var/lib/ropewalk-relay)" },
 	{ "cert", NULL, OPT_STRING, offsetof(struct options, cert), "FILE", "certificate chain, PEM" },
 	{ "key", NULL, OPT_STRING, offsetof(struct options, key), "FILE", "its private key, PEM" },
+	{ "clients-per-address", NULL, OPT_U64, offsetof(struct options, per_address), "N",
+		"connections from one address, or one IPv6 /64 (a quarter of all that descriptors allow, at "
+		"most 1024)" },
 	{ "fast-start", NULL, OPT_BOOL, offsetof(struct options, fast_start), NULL,
 		"let clients save a round trip (true); false for official clients before 1.84 and a pinned "
 		"certificate" },
@@ -137,13 +141,13 @@ static int run(const struct relay_options *ro, bool json)
 {
 	struct errbuf eb = { 0 };
 	struct program p = { .loop = loop_new() };
+	sock_limit_raise(); /* every client is a descriptor */
 	p.relay = p.loop ? relay_open(p.loop, ro, &eb) : NULL;
 	if (!p.relay) {
 		fprintf(stderr, "ropewalk-relay: %s\n", eb.text);
 		loop_free(p.loop);
 		return 1;
 	}
-	sock_limit_raise(); /* every client is a descriptor */
 	struct loop_signal *s[] = { loop_signal_new(p.loop, SIGTERM, stop_signal, &p),
 		loop_signal_new(p.loop, SIGINT, stop_signal, &p),
 		loop_signal_new(p.loop, SIGHUP, reload_signal, &p),
@@ -185,6 +189,7 @@ static int check(const struct options *o, struct relay_options *ro, struct errbu
 	ro->cert_file = o->cert;
 	ro->key_file = o->key;
 	ro->no_fast_start = !o->fast_start;
+	ro->per_address = o->per_address;
 	if (!endpoint_parse(o->listen, &ro->listen))
 		return err_say(eb, ERR_MALFORMED,
 			"--listen takes an address and port such as 192.0.2.1:443 or [::]:443, not \"%s\"",

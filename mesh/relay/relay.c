@@ -20,8 +20,11 @@ enum {
 	VISIT_MS = 1500, /* a handshake takes no longer, unless the other side wants it to */
 	BODY_MAX = 1024, /* no request here has one */
 	CHALLENGE_MAX = 64,
+	HANDSHAKE_MS = 5000,
 	UPGRADE_IDLE_MS = 10000,
-	USER_TIMEOUT_MS = 20000
+	USER_TIMEOUT_MS = 20000,
+	RESERVED_FDS = 32, /* own sockets, files that are read again, questions about clients */
+	PER_ADDRESS_MAX = 1024
 };
 
 /* --- what is not DERP --- */
@@ -128,9 +131,12 @@ bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct htt
 {
 	if (!is_derp(head))
 		return false;
-	struct visit *v = visit_new(r);
-	if (!v)
-		return false;
+	struct endpoint from;
+	struct visit *v = stream_peer(http_conn_stream(c), &from) ? visit_new(r, &from) : NULL;
+	if (!v) {
+		http_reply(c, 503, "text/plain", NULL, "busy\n", 5);
+		return true;
+	}
 	set_user_timeout(stream_fd(http_conn_stream(c)));
 	r->stats.accepted++;
 	take_over(r, c, head, v);
@@ -169,7 +175,8 @@ static void accept_ready(void *arg, int events)
 	struct relay *r = arg;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = visits_are_crowded(r) ? -EBUSY : sock_accept(r->fd, NULL);
+		struct endpoint from;
+		int fd = visits_are_crowded(r) ? -EBUSY : sock_accept(r->fd, &from);
 		bool full = fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS;
 		if (full)
 			say_full(r);
@@ -189,7 +196,7 @@ static void accept_ready(void *arg, int events)
 			.idle_ms = UPGRADE_IDLE_MS };
 		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
 		struct http_server_conn *c = http_server_accept(r->loop, s, &ops);
-		struct visit *v = c ? visit_new(r) : NULL;
+		struct visit *v = c ? visit_new(r, &from) : NULL;
 		if (v) {
 			v->conn = c;
 			http_conn_data_set(c, v);
@@ -284,6 +291,19 @@ static int load_certificate(struct relay *r, const struct relay_options *o, bool
 
 /* --- public --- */
 
+/* What a place costs first is a descriptor; embedded, half of them are the owner's. */
+static void init_places(struct relay *r, const struct relay_options *o, uint64_t seed)
+{
+	size_t have = sock_limit(), max = have > 2 * RESERVED_FDS ? have - RESERVED_FDS : RESERVED_FDS;
+	if (o->embedded)
+		max /= 2;
+	size_t each = max / 4 < PER_ADDRESS_MAX ? max / 4 : PER_ADDRESS_MAX;
+	places_init(&r->places, o->places_max ? o->places_max : max, o->per_address ? o->per_address : each,
+		seed);
+	if (!o->visits_max && r->visits_max > r->places.max / 2)
+		r->visits_max = r->places.max / 2;
+}
+
 int relay_reload(struct relay *r, struct errbuf *eb)
 {
 	return load_certificate(r, &r->options, false, eb);
@@ -322,9 +342,15 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 	r->write_ms = o->write_ms;
 	r->visits_max = o->visits_max ? o->visits_max : VISITS_MAX;
 	r->visit_ms = o->visit_ms ? o->visit_ms : VISIT_MS;
+	r->handshake_ms = o->handshake_ms ? o->handshake_ms : HANDSHAKE_MS;
 	r->visits_end = &r->visits;
 	r->rnd->fill(r->rnd->arg, &seed, sizeof(seed));
 	table_init(&r->clients, KEY_LEN, seed);
+	init_places(r, o, seed);
+	if (!(r->overdue = loop_timer_new(l, visits_overdue, r))) {
+		err_set(eb, -ENOMEM, "start the relay");
+		goto fail;
+	}
 	if ((o->state_dir && dir_make(o->state_dir, 0700, eb) != 0) || load_key(r, &first, eb) != 0 ||
 		(!o->embedded && open_door(r, first, eb) != 0))
 		goto fail;
@@ -348,6 +374,8 @@ void relay_close(struct relay *r)
 	table_fini(&r->clients);
 	for (size_t i = 0; i < RELAY_STUN_MAX; i++)
 		stun_server_close(r->stun[i]);
+	places_fini(&r->places);
+	loop_timer_free(r->overdue);
 	loop_timer_free(r->accept_again);
 	loop_fd_free(r->accept);
 	if (r->fd >= 0)

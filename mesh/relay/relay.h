@@ -32,8 +32,11 @@ struct relay_options {
 	bool (*admits)(void *arg, const struct node_key *who);
 	void *admits_arg;
 	const struct random *rnd; /* NULL = random_system */
+	size_t places_max;	  /* connections in all; 0 = what the descriptors allow */
+	size_t per_address;	  /* of one address (IPv6: one /64); 0 = a quarter of all, at most 1024 */
 	size_t visits_max;	  /* connections that are no clients yet; 0 = 2048 */
 	uint64_t visit_ms;	  /* what each of them has at least when there are more; 0 = 1.5 s */
+	uint64_t handshake_ms;	  /* from the connection to the proven key; 0 = 5 s */
 	uint64_t write_ms;	  /* a client's network may take nothing for so long; 0 = 2 s */
 };
 

@@ -1,6 +1,7 @@
 /* Connections that have not shown a key (yet). Anybody can open one and leave it at that, at 45 kB for a TLS
  * handshake: so many are held at once. For one more the oldest goes, if it had its time; when all are young,
- * as after a restart of the relay, others wait. */
+ * as after a restart of the relay, others wait. None of them gets more time than a handshake takes over a
+ * poor link. */
 #include "mesh/relay/inner.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ void visit_end(struct visit *v)
 	*v->at = v->next;
 	*(v->next ? &v->next->at : &r->visits_end) = v->at;
 	r->n_visits--;
+	place_end(&r->places, v->place);
 	free(v);
 }
 
@@ -43,19 +45,53 @@ void visit_drop(struct visit *v)
 		http_server_close(v->conn, false);
 }
 
-struct visit *visit_new(struct relay *r)
+static void visit_leave(void *visit)
 {
-	struct visit *v = calloc(1, sizeof(*v));
-	if (!v)
-		return NULL;
+	struct visit *v = visit;
+	v->r->stats.drop_crowded++;
+	visit_drop(v);
+}
+
+/* For the oldest. */
+static void arm_overdue(struct relay *r)
+{
+	uint64_t now = loop_now_ms(r->loop), due = r->visits ? r->visits->since_ms + r->handshake_ms : now;
+	if (r->visits)
+		loop_timer_set(r->overdue, due > now ? due - now : 1);
+}
+
+void visits_overdue(void *arg)
+{
+	struct relay *r = arg;
+	while (r->visits && loop_now_ms(r->loop) - r->visits->since_ms >= r->handshake_ms) {
+		r->stats.drop_handshake += r->visits->client != NULL;
+		r->stats.drop_no_request += !r->visits->asked && !r->visits->client;
+		visit_drop(r->visits);
+	}
+	arm_overdue(r);
+}
+
+struct visit *visit_new(struct relay *r, const struct endpoint *from)
+{
+	uint64_t now = loop_now_ms(r->loop);
 	if (r->n_visits >= r->visits_max) {
 		r->stats.drop_crowded++;
 		visit_drop(r->visits);
 	}
-	*v = (struct visit) { .r = r, .at = r->visits_end, .since_ms = loop_now_ms(r->loop) };
+	struct visit *v = calloc(1, sizeof(*v));
+	struct place *place = v ? places_take(&r->places, &from->ip, now) : NULL;
+	if (!place) {
+		r->stats.drop_crowded += v != NULL;
+		free(v);
+		return NULL;
+	}
+	*v = (struct visit) { .r = r, .at = r->visits_end, .since_ms = now, .place = place };
+	place->leave = visit_leave;
+	place->holder = v;
 	*r->visits_end = v;
 	r->visits_end = &v->next;
-	r->n_visits++;
+	if (r->n_visits++ == 0)
+		arm_overdue(r);
 	return v;
 }
 

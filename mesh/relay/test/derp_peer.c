@@ -216,6 +216,7 @@ struct relay *derp_relay_start(struct loop *l, char dir[static 64])
 	strcpy(dir, "/tmp/rw-relay-XXXXXX");
 	must(mkdtemp(dir) != NULL, "temporary folder");
 	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
+		.per_address = 1 << 20, /* all clients are on this machine */
 		.stun = { { .ip = addr_v4(0x7f000001) }, { .ip = addr_v4(0x7f000001) } },
 		.n_stun = 2,
 		.hostname = "relay.test",

@@ -4,6 +4,7 @@
 #include "mesh/proto/disco.h"
 #include "mesh/proto/stun.h"
 #include "mesh/relay/queue.h"
+#include "mesh/relay/places.h"
 #include "mesh/relay/test/derp_peer.h"
 
 #include <errno.h>
@@ -477,6 +478,77 @@ static void test_crowd(void **state)
 		close(fd[i]);
 }
 
+/* One address has its share and no more; who never had a packet goes first, and one that is idle goes for the
+ * next. Each is a client with a key of its own. */
+static void test_one_address(void **state)
+{
+	enum { SHARE = 4 };
+	struct lab *l = *state;
+	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
+		.hostname = "relay.test",
+		.state_dir = l->dir,
+		.per_address = SHARE };
+	struct relay *r = relay_open(l->loop, &o, NULL);
+	struct derp_peer *peers = calloc(SHARE + 1, sizeof(*peers));
+	assert_non_null(r);
+	for (size_t i = 0; i < SHARE; i++) {
+		key_generate(&random_system, peers[i].priv.b);
+		derp_peer_start(&peers[i], l->loop, r, true);
+		(void)derp_peer_wait(&peers[i], DERP_SERVER_INFO, 1);
+	}
+	derp_peer_send(&peers[0], &peers[1].pub, "x", 1);
+	(void)derp_peer_wait(&peers[1], DERP_RECV_PACKET, 1);
+	assert_int_equal(relay_stats(r)->drop_crowded, 0);
+	int fd = knock(r); /* all are young or had a packet */
+	while (!relay_stats(r)->drop_crowded)
+		loop_run_once(l->loop);
+	close(fd);
+	assert_int_equal(relay_stats(r)->clients, SHARE);
+	uint64_t since = loop_now_ms(l->loop);
+	while (loop_now_ms(l->loop) - since < PLACES_STRANGER_IDLE_MS)
+		loop_run_once(l->loop);
+	derp_peer_start(&peers[SHARE], l->loop, r, true);
+	(void)derp_peer_wait(&peers[SHARE], DERP_SERVER_INFO, 1);
+	while (!peers[2].closed)
+		loop_run_once(l->loop);
+	assert_int_equal(relay_stats(r)->drop_crowded, 2);
+	assert_false(peers[0].closed || peers[1].closed || peers[3].closed);
+	for (size_t i = 0; i <= SHARE; i++)
+		derp_peer_stop(&peers[i]);
+	free(peers);
+	relay_close(r);
+}
+
+/* Neither one that says nothing nor one that upgrades and shows no key keeps its place. */
+static void test_handshake_time(void **state)
+{
+	struct lab *l = *state;
+	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
+		.hostname = "relay.test",
+		.state_dir = l->dir,
+		.handshake_ms = 50 };
+	struct relay *r = relay_open(l->loop, &o, NULL);
+	assert_non_null(r);
+	int fd = knock(r);
+	while (!relay_stats(r)->drop_no_request)
+		loop_run_once(l->loop);
+	close(fd);
+	l->a->mute = true;
+	derp_peer_start(l->a, l->loop, r, true);
+	while (!l->a->closed)
+		loop_run_once(l->loop);
+	assert_int_equal(relay_stats(r)->drop_handshake, 1);
+	derp_peer_start(l->b, l->loop, r, true); /* who has shown it stays */
+	(void)derp_peer_wait(l->b, DERP_SERVER_INFO, 1);
+	uint64_t since = loop_now_ms(l->loop);
+	while (loop_now_ms(l->loop) - since < 100)
+		loop_run_once(l->loop);
+	assert_false(l->b->closed);
+	derp_peer_stop(l->a);
+	derp_peer_stop(l->b);
+	relay_close(r);
+}
+
 static void stun_burst(struct lab *l, size_t i)
 {
 	struct endpoint at = relay_stun_at(l->relay, i), us, seen, any = { .ip = addr_v4(0x7f000001) };
@@ -650,6 +722,8 @@ int main(void)
 		T(test_bad_frames),
 		T(test_probes),
 		T(test_crowd),
+		T(test_one_address),
+		T(test_handshake_time),
 		T(test_stun),
 		T(test_stun_limit),
 		T(test_stun_source),

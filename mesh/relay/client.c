@@ -37,6 +37,7 @@ struct client {
 	uint64_t acked;	    /* bytes acknowledged when that was set */
 	struct visit *visit; /* until it is ready */
 	struct place *place; /* from then on */
+	bool asked;	     /* may it stay? Its frames wait, and no more are read */
 	bool ready, pong_waits;
 	struct node_key key;
 	struct buf in, out;
@@ -268,15 +269,9 @@ static void client_leave(void *client)
 	client_close(c);
 }
 
-static bool info_received(struct client *c, struct rd payload)
+static void client_enter(struct client *c)
 {
-	struct derp_client_info info;
 	uint8_t frame[512], nonce[BOX_NONCE];
-	if (!derp_client_info_read(payload, c->r->priv, &c->key, &info))
-		return refuse(&c->r->stats.drop_handshake);
-	const struct relay_options *o = &c->r->options;
-	if (o->admits && !o->admits(o->admits_arg, &c->key))
-		return refuse(&c->r->stats.drop_refused);
 	c->r->rnd->fill(c->r->rnd->arg, nonce, sizeof(nonce));
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_server_info_write(&w, c->r->priv, &c->key, nonce);
@@ -290,6 +285,29 @@ static bool info_received(struct client *c, struct rd payload)
 	enter(c);
 	arm_keepalive(c);
 	send_small(c, frame, w.len);
+}
+
+static enum relay_verdict ask_admission(struct client *c)
+{
+	const struct relay_options *o = &c->r->options;
+	struct endpoint from = { 0 };
+	stream_peer(c->stream, &from);
+	return o->admits ? o->admits(o->admits_arg, &c->key, &from) : RELAY_YES;
+}
+
+static bool info_received(struct client *c, struct rd payload)
+{
+	struct derp_client_info info;
+	if (!derp_client_info_read(payload, c->r->priv, &c->key, &info))
+		return refuse(&c->r->stats.drop_handshake);
+	switch (ask_admission(c)) {
+	case RELAY_NO: return refuse(&c->r->stats.drop_refused);
+	case RELAY_YES: client_enter(c); break;
+	case RELAY_LATER:
+		c->asked = true;
+		stream_pause(c->stream, true);
+		break;
+	}
 	return true;
 }
 
@@ -327,7 +345,7 @@ static size_t take_frames(struct client *c, const uint8_t *p, size_t len, bool *
 {
 	size_t used = 0;
 	*ok = true;
-	while (!c->closed && len - used >= DERP_HEADER) {
+	while (!c->closed && !c->asked && len - used >= DERP_HEADER) {
 		struct rd r = rd_of(p + used, len - used);
 		struct derp_header h;
 		*ok = derp_header_read(&r, &h) && frame_fits(c, h.len);
@@ -354,7 +372,7 @@ static void free_client(struct client *c)
 static size_t finish_cut(struct client *c, const uint8_t *p, size_t len, bool *ok)
 {
 	size_t used = 0;
-	while (c->in.len && *ok && !c->closed && used < len) {
+	while (c->in.len && *ok && !c->closed && !c->asked && used < len) {
 		struct rd r = rd_of(buf_data(&c->in), c->in.len);
 		struct derp_header h;
 		size_t want = DERP_HEADER;
@@ -388,6 +406,29 @@ static void data_received(void *arg, const uint8_t *p, size_t len)
 		buf_free(&c->in);
 	if (!ok)
 		client_close(c);
+	flush_dirty(r);
+	if (--c->depth == 0 && c->closed)
+		free_client(c);
+}
+
+void client_admit(struct client *c, const struct node_key *who, bool allow)
+{
+	struct relay *r = c->r;
+	bool ok = allow;
+	if (!c->asked || !key_equal(c->key.b, who->b))
+		return;
+	c->depth++;
+	c->asked = false;
+	if (allow)
+		client_enter(c);
+	else
+		r->stats.drop_refused++;
+	if (ok)
+		buf_consume(&c->in, take_frames(c, buf_data(&c->in), c->in.len, &ok));
+	if (!ok)
+		client_close(c);
+	if (!c->closed)
+		stream_pause(c->stream, false);
 	flush_dirty(r);
 	if (--c->depth == 0 && c->closed)
 		free_client(c);

@@ -43,6 +43,8 @@ struct relay {
  * key. */
 void client_start(struct relay *r, struct http_server_conn *conn, struct visit *visit, bool fast);
 void client_close(struct client *c);
+/* When it waits with this key for a verdict. */
+void client_admit(struct client *c, const struct node_key *who, bool allow);
 
 /* visit.c */
 struct visit {

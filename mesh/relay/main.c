@@ -3,18 +3,24 @@
 #include "mesh/os/man.h"
 #include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
+#include "mesh/relay/verify.h"
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, GIVEN_TRUE = 2 /* of OPT_GIVEN_BOOL */ };
+#define CONTROL_SOCKET "/run/ropewalk-control/control.sock"
 
 struct options {
 	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level;
+	const char *control_socket, *verify_url, *verify_keys;
 	uint64_t per_address;
+	int verify_clients;
+	bool fail_open;
 	bool fast_start, json, help, man, version;
 };
 
@@ -32,6 +38,18 @@ static const struct opt_row rows[] = {
 	{ "clients-per-address", NULL, OPT_U64, offsetof(struct options, per_address), "N",
 		"connections from one address, or one IPv6 /64 (a quarter of all that descriptors allow, at "
 		"most 1024)" },
+	{ "verify-clients", NULL, OPT_GIVEN_BOOL, offsetof(struct options, verify_clients), NULL,
+		"only nodes that the server on this machine knows (true where --control-socket is there, and "
+		"no "
+		"other way to verify is given)" },
+	{ "control-socket", NULL, OPT_STRING, offsetof(struct options, control_socket), "PATH",
+		"the server's admin socket (" CONTROL_SOCKET ")" },
+	{ "verify-client-url", NULL, OPT_STRING, offsetof(struct options, verify_url), "URL",
+		"only nodes that this admission controller allows" },
+	{ "verify-client-url-fail-open", NULL, OPT_BOOL, offsetof(struct options, fail_open), NULL,
+		"while nobody can be asked all may; else those alone that were allowed before" },
+	{ "verify-keys", NULL, OPT_STRING, offsetof(struct options, verify_keys), "FILE",
+		"only nodes listed here, one nodekey: a line; SIGHUP reads it again" },
 	{ "fast-start", NULL, OPT_BOOL, offsetof(struct options, fast_start), NULL,
 		"let clients save a round trip (true); false for official clients before 1.84 and a pinned "
 		"certificate" },
@@ -75,6 +93,7 @@ static const struct man_program page = {
 struct program {
 	struct loop *loop;
 	struct relay *relay;
+	struct verify *verify; /* NULL = everybody may */
 };
 
 static void stop_signal(void *arg, int signo)
@@ -85,9 +104,12 @@ static void stop_signal(void *arg, int signo)
 
 static void reload_signal(void *arg, int signo)
 {
-	struct relay *r = ((struct program *)arg)->relay;
+	const struct program *p = arg;
+	struct relay *r = p->relay;
 	struct errbuf eb = { 0 };
 	(void)signo;
+	if (p->verify && verify_reload(p->verify, &eb))
+		log_error("%s; the list in use stays", eb.text);
 	if (relay_reload(r, &eb) == 0)
 		log_info("certificate and key are read again; certificate pin: %s", relay_pin(r));
 	else
@@ -137,14 +159,55 @@ static void say_ready(const struct program *p, bool json)
 	fflush(stdout);
 }
 
-static int run(const struct relay_options *ro, bool json)
+/* Without a word about it: the server on this machine, where there is one that may be asked. */
+static bool wants_verify(const struct options *o, struct verify_options *vo)
+{
+	bool other = o->verify_url || o->verify_keys;
+	bool here = access(o->control_socket, R_OK | W_OK) == 0;
+	*vo = (struct verify_options) {
+		.keys_file = o->verify_keys, .url = o->verify_url, .fail_open = o->fail_open
+	};
+	if (o->verify_clients ? o->verify_clients == GIVEN_TRUE : here && !other)
+		vo->socket_path = o->control_socket;
+	if (!o->verify_clients && !other && !here && errno == EACCES)
+		log_warn("%s is there, but may not be asked: everybody may use this relay; say "
+			 "--verify-clients=false, or let this user open it",
+			o->control_socket);
+	return vo->socket_path || other;
+}
+
+static void decided(void *arg, const struct node_key *who, bool allow)
+{
+	relay_admit(((struct program *)arg)->relay, who, allow);
+}
+
+static bool open_verify(
+	struct program *p, const struct options *o, struct relay_options *ro, struct errbuf *eb)
+{
+	struct verify_options vo;
+	if (!wants_verify(o, &vo))
+		return true;
+	vo.decided = decided;
+	vo.arg = p;
+	p->verify = verify_open(p->loop, &vo, eb);
+	ro->admits = verify_admits;
+	ro->admits_arg = p->verify;
+	const char *ask[] = { vo.socket_path, vo.url, vo.keys_file };
+	for (size_t i = 0; p->verify && i < ARRAY_LEN(ask); i++)
+		if (ask[i])
+			log_info("nodes that %s knows may use this relay; strangers may not", ask[i]);
+	return p->verify;
+}
+
+static int run(const struct options *o, struct relay_options *ro)
 {
 	struct errbuf eb = { 0 };
 	struct program p = { .loop = loop_new() };
 	sock_limit_raise(); /* every client is a descriptor */
-	p.relay = p.loop ? relay_open(p.loop, ro, &eb) : NULL;
+	p.relay = p.loop && open_verify(&p, o, ro, &eb) ? relay_open(p.loop, ro, &eb) : NULL;
 	if (!p.relay) {
 		fprintf(stderr, "ropewalk-relay: %s\n", eb.text);
+		verify_close(p.verify);
 		loop_free(p.loop);
 		return 1;
 	}
@@ -152,10 +215,11 @@ static int run(const struct relay_options *ro, bool json)
 		loop_signal_new(p.loop, SIGINT, stop_signal, &p),
 		loop_signal_new(p.loop, SIGHUP, reload_signal, &p),
 		loop_signal_new(p.loop, SIGUSR1, stats_signal, &p) };
-	say_ready(&p, json);
+	say_ready(&p, o->json);
 	loop_run(p.loop);
 	for (size_t i = 0; i < ARRAY_LEN(s); i++)
 		loop_signal_free(s[i]);
+	verify_close(p.verify);
 	relay_close(p.relay);
 	loop_free(p.loop);
 	return 0;
@@ -204,6 +268,7 @@ int main(int argc, char **argv)
 	struct options o = { .listen = "[::]:443",
 		.stun = "[::]:3478",
 		.state_dir = "/var/lib/ropewalk-relay",
+		.control_socket = CONTROL_SOCKET,
 		.fast_start = true,
 		.log_level = "info" };
 	struct relay_options ro = { 0 };
@@ -241,5 +306,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ropewalk-relay: this machine gives no randomness\n");
 		return 1;
 	}
-	return run(&ro, o.json);
+	return run(&o, &ro);
 }

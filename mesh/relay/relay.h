@@ -16,6 +16,8 @@ enum { RELAY_STUN_MAX = 8 };
 struct http_server_conn;
 struct http_head;
 
+enum relay_verdict { RELAY_NO, RELAY_YES, RELAY_LATER };
+
 struct relay_options {
 	bool embedded;			      /* no door: `listen`, certificate and hostname mean nothing */
 	struct endpoint listen;		      /* TLS; port 0: the kernel chooses */
@@ -27,9 +29,10 @@ struct relay_options {
 				      missing */
 	const char *cert_file, *key_file; /* both or neither */
 	bool no_fast_start; /* no metacert: old clients take it for a second certificate and refuse the pin */
-	/* May the node with this key be here? Asked once a connection, when it has proven the key. NULL:
+	/* May the node with this key be here? Asked once a connection, when it has proven the key; from:
+	 * where it comes from. RELAY_LATER: relay_admit says it, within the time of a handshake. NULL:
 	 * everybody may. */
-	bool (*admits)(void *arg, const struct node_key *who);
+	enum relay_verdict (*admits)(void *arg, const struct node_key *who, const struct endpoint *from);
 	void *admits_arg;
 	const struct random *rnd; /* NULL = random_system */
 	size_t places_max;	  /* connections in all; 0 = what the descriptors allow */
@@ -51,6 +54,8 @@ int relay_reload(struct relay *r, struct errbuf *eb);
  * the owner keeps for the connection is then over. */
 bool relay_request(struct relay *r, struct http_server_conn *c, const struct http_head *head);
 bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct http_head *head);
+/* The word about all that wait with this key; there may be none left. Not from inside admits. */
+void relay_admit(struct relay *r, const struct node_key *who, bool allow);
 /* For the metacert of the owner's TLS (tls_server_metacert). */
 const uint8_t *relay_public(const struct relay *r);
 struct endpoint relay_listen_at(const struct relay *r);

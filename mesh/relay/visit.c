@@ -99,3 +99,13 @@ bool visits_are_crowded(const struct relay *r)
 {
 	return r->n_visits >= r->visits_max && loop_now_ms(r->loop) - r->visits->since_ms < r->visit_ms;
 }
+
+void relay_admit(struct relay *r, const struct node_key *who, bool allow)
+{
+	struct visit *next;
+	for (struct visit *v = r->visits; v; v = next) {
+		next = v->next;
+		if (v->client)
+			client_admit(v->client, who, allow);
+	}
+}

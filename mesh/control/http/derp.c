@@ -14,10 +14,11 @@ static const struct door *tls_door(const struct web *w)
 	return w->doors[1].tls ? &w->doors[1] : &w->doors[0];
 }
 
-static bool is_member(void *arg, const struct node_key *who)
+static enum relay_verdict is_member(void *arg, const struct node_key *who, const struct endpoint *from)
 {
 	const struct web *w = arg;
-	return fleet_by_key(&w->api->reg->fleet, who) != NULL;
+	(void)from;
+	return fleet_by_key(&w->api->reg->fleet, who) ? RELAY_YES : RELAY_NO;
 }
 
 /* A certificate for everybody may carry the relay's key, which saves clients a round trip. With a pinned one

@@ -21,6 +21,8 @@ struct host {
 	int fd, gone; /* gone: connections that ended with the owner */
 	char dir[64], pin[80];
 	struct node_key only; /* who may; all zero = everybody */
+	bool later;
+	unsigned asked;
 	struct derp_peer *a, *b;
 	int status;
 	char extra[64];
@@ -59,10 +61,15 @@ static void readable(void *arg, int events)
 		assert_non_null(http_server_accept(h->loop, stream_accept(h->loop, fd, h->tls, &none), &ops));
 }
 
-static bool admits(void *arg, const struct node_key *who)
+static enum relay_verdict admits(void *arg, const struct node_key *who, const struct endpoint *from)
 {
-	const struct host *h = arg;
-	return key_is_zero(h->only.b) || key_equal(h->only.b, who->b);
+	struct host *h = arg;
+	assert_true(addr_is_loopback(&from->ip));
+	if (h->later) {
+		h->asked++;
+		return RELAY_LATER;
+	}
+	return key_is_zero(h->only.b) || key_equal(h->only.b, who->b) ? RELAY_YES : RELAY_NO;
 }
 
 static int setup(void **state)
@@ -152,6 +159,32 @@ static void test_admits(void **state)
 	assert_int_equal(relay_stats(h->relay)->drop_refused, 1);
 }
 
+/* Who waits for a word is sent nothing and read no further; what it said meanwhile counts when it may stay.
+ */
+static void test_admitted_later(void **state)
+{
+	struct host *h = *state;
+	h->later = true;
+	dial(h, h->a, false);
+	dial(h, h->b, true);
+	while (h->asked < 2)
+		loop_run_once(h->loop);
+	derp_peer_frame(h->a, DERP_PING, "12345678", 8);
+	relay_admit(h->relay, &h->only, true); /* nobody's */
+	assert_int_equal(relay_stats(h->relay)->clients, 0);
+	relay_admit(h->relay, &h->b->pub, false);
+	while (!h->b->closed)
+		loop_run_once(h->loop);
+	assert_int_equal(relay_stats(h->relay)->drop_refused, 1);
+	assert_int_equal(derp_peer_count(h->a, DERP_SERVER_INFO), 0);
+	relay_admit(h->relay, &h->a->pub, true);
+	(void)derp_peer_wait(h->a, DERP_SERVER_INFO, 1);
+	(void)derp_peer_wait(h->a, DERP_PONG, 1);
+	assert_int_equal(relay_stats(h->relay)->clients, 1);
+	relay_admit(h->relay, &h->a->pub, false); /* said already */
+	assert_int_equal(relay_stats(h->relay)->clients, 1);
+}
+
 static void answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	struct host *h = arg;
@@ -210,6 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_packets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_admitted_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("embedded", tests, NULL, NULL) : 1;

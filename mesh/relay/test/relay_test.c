@@ -478,6 +478,21 @@ static void test_crowd(void **state)
 		close(fd[i]);
 }
 
+static void passed(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void pass_ms(struct loop *l, uint64_t ms)
+{
+	bool over = false;
+	struct loop_timer *t = loop_timer_new(l, passed, &over);
+	loop_timer_set(t, ms);
+	while (!over)
+		loop_run_once(l);
+	loop_timer_free(t);
+}
+
 /* One address has its share and no more; who never had a packet goes first, and one that is idle goes for the
  * next. Each is a client with a key of its own. */
 static void test_one_address(void **state)
@@ -504,9 +519,7 @@ static void test_one_address(void **state)
 		loop_run_once(l->loop);
 	close(fd);
 	assert_int_equal(relay_stats(r)->clients, SHARE);
-	uint64_t since = loop_now_ms(l->loop);
-	while (loop_now_ms(l->loop) - since < PLACES_STRANGER_IDLE_MS)
-		loop_run_once(l->loop);
+	pass_ms(l->loop, PLACES_STRANGER_IDLE_MS);
 	derp_peer_start(&peers[SHARE], l->loop, r, true);
 	(void)derp_peer_wait(&peers[SHARE], DERP_SERVER_INFO, 1);
 	while (!peers[2].closed)
@@ -540,9 +553,7 @@ static void test_handshake_time(void **state)
 	assert_int_equal(relay_stats(r)->drop_handshake, 1);
 	derp_peer_start(l->b, l->loop, r, true); /* who has shown it stays */
 	(void)derp_peer_wait(l->b, DERP_SERVER_INFO, 1);
-	uint64_t since = loop_now_ms(l->loop);
-	while (loop_now_ms(l->loop) - since < 100)
-		loop_run_once(l->loop);
+	pass_ms(l->loop, 100);
 	assert_false(l->b->closed);
 	derp_peer_stop(l->a);
 	derp_peer_stop(l->b);

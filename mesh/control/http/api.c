@@ -7,6 +7,7 @@ const struct api_row api_rows[] = {
 	{ "GET", "/", API_ANYBODY, pages_root },
 	{ "GET", "/key", API_ANYBODY, pages_key },
 	{ "GET", "/health", API_ANYBODY, pages_health },
+	{ "POST", "/verify", API_ANYBODY, pages_verify },
 	{ "GET", "/version", API_ANYBODY, pages_version },
 	{ "GET", "/register/*", API_ANYBODY, pages_register },
 	{ "GET", "/ts2021", API_ANYBODY, pages_no_upgrade },

@@ -95,6 +95,7 @@ void api_later_drop(struct api_later *l);
 void pages_key(struct api_call *c);
 void pages_health(struct api_call *c);
 void pages_version(struct api_call *c);
+void pages_verify(struct api_call *c);
 void pages_register(struct api_call *c);
 void pages_root(struct api_call *c);
 void pages_no_upgrade(struct api_call *c);

@@ -3,9 +3,10 @@
 
 #include "mesh/base/text.h"
 #include "mesh/control/http/machine.h"
+#include "mesh/proto/verify.h"
 #include <string.h>
 
-enum { CAPVER_KEY_MIN = 39, HEALTH_FRESH_MS = 1000 };
+enum { CAPVER_KEY_MIN = 39, HEALTH_FRESH_MS = 1000, VERIFY_MEMORY = 8192 };
 
 void pages_key(struct api_call *c)
 {
@@ -37,6 +38,25 @@ void pages_health(struct api_call *c)
 		answer_health(a, &c->way, a->probed_well ? "" : "fail");
 	else
 		api_probe(c, answer_health);
+}
+
+/* A relay asks which nodes it may carry, as it asks an admission controller. */
+void pages_verify(struct api_call *c)
+{
+	struct arena a = { .cap = VERIFY_MEMORY };
+	struct verify_request rq;
+	struct errbuf eb = { 0 };
+	struct buf out = { 0 };
+	if (verify_request_read(&a, (const char *)c->body, c->len, &rq, &eb)) {
+		api_reply_text(&c->way, 400, "not a question about a node key\n");
+	} else {
+		(void)verify_response_write(
+			&out, &(struct verify_response) {
+				      .allow = fleet_by_key(&c->api->reg->fleet, &rq.who) != NULL });
+		api_reply(&c->way, 200, "application/json", NULL, buf_data(&out), out.len);
+	}
+	buf_free(&out);
+	arena_free(&a);
 }
 
 void pages_version(struct api_call *c)

@@ -657,6 +657,36 @@ static void test_crowd(void **state)
 	close_client(&b);
 }
 
+/* A relay asks which nodes it may carry: one beside the server by the admin socket, any by the public page.
+ */
+static void test_verify(void **state)
+{
+	struct world *w = *state;
+	struct client a;
+	char key[128], text[KEY_TEXT], body[256], host[64];
+	make_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	open_client(&a, w);
+	snprintf(body, sizeof(body), "{\"NodePublic\":\"%s\",\"Source\":\"192.0.2.1\"}",
+		key_format(a.node.b, "nodekey:", text));
+	struct http_request rq = { .method = "POST",
+		.target = "/verify",
+		.host = "hs.test",
+		.body = body,
+		.body_len = strlen(body) };
+	addr_format(&w->at.ip, host);
+	rq.to = (struct stream_target) { .host = host, .port = w->at.port, .at = &w->at };
+	assert_string_equal(fetch(w, &rq), "{\"Allow\":false}");
+	join(&a, key, "alpha");
+	assert_string_equal(fetch(w, &rq), "{\"Allow\":true}");
+	json_t *v = admin(w, "/verify", body);
+	assert_true(json_is_true(json_object_get(v, "Allow")));
+	json_decref(v);
+	rq.body = "{\"NodePublic\":\"nodekey:12\"}";
+	rq.body_len = strlen(rq.body);
+	assert_string_equal(fetch(w, &rq), "not a question about a node key\n");
+	close_client(&a);
+}
+
 /* --- the table of rights --- */
 
 static void any_done(void *arg, int code)
@@ -722,7 +752,7 @@ static void test_rights(void **state)
 		check_right(r, API_ADMIN, status_of(w, true, r->method, path));
 		if (!strcmp(r->method, "POST") && strcmp(r->path, "/ts2021") != 0)
 			assert_int_equal(status_of(w, r->right == API_ADMIN, "GET", path),
-				r->right == API_ADMIN ? 405 : 401);
+				r->right == API_MACHINE ? 401 : 405);
 	}
 	assert_int_equal(status_of(w, false, "GET", "/v1/none"), 404);
 	assert_int_equal(status_of(w, true, "POST", "/v1/none"), 404);
@@ -948,6 +978,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_waiting_strangers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_greedy_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_verify, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+#include "mesh/proto/control.h"
 #include "mesh/proto/shapes.h"
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef RW_PROTO_SHAPES_H
 #define RW_PROTO_SHAPES_H
 
-#include "mesh/proto/control.h"
+#include "mesh/proto/control_net.h"
 #include "mesh/proto/json.h"
 
 extern const struct json_shape hostinfo_shape; /* struct ctl_hostinfo */

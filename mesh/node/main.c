@@ -2,6 +2,7 @@
 #include "mesh/base/text.h"
 #include "mesh/node/host/cleanup.h"
 #include "mesh/node/node.h"
+#include "mesh/node/queries.h"
 #include "mesh/os/man.h"
 #include "mesh/os/sock.h"
 #include <net/if.h>
@@ -124,6 +125,8 @@ static int run(const struct options *o)
 	struct loop_signal *term = loop_signal_new(l, SIGTERM, stop_signal, l),
 			   *intr = loop_signal_new(l, SIGINT, stop_signal, l),
 			   *hup = loop_signal_new(l, SIGHUP, reload_signal, n);
+	struct local_node_ops answers = queries_ops(n);
+	no.answers = &answers;
 	int err = node_open(n, l, &no, &eb);
 	if (err) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);

@@ -7,6 +7,7 @@
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/plane/rules.h"
 #include "mesh/os/file.h"
+#include "mesh/transport/http.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -276,7 +277,7 @@ static void engine_peer_gone(void *arg, const struct ctl_node *peer)
 static void engine_ping_done(
 	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
 {
-	local_api_ping_done(arg, token, peer, at, region, ms);
+	local_api_ping_done(((struct node *)arg)->api, token, peer, at, region, ms);
 }
 
 /* The machine's own, which the mesh must not cut off. */
@@ -449,7 +450,7 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->apply_due = loop_timer_new(n->loop, apply_is_due, n);
 	if (!n->save_again || !n->apply_due || !n->map_cache || !n->reopen || !n->forget)
 		return err_set(eb, -ENOMEM, "start");
-	n->api = local_api_open(n, n->opt.socket, eb);
+	n->api = local_api_open(n->loop, n->opt.socket, n->opt.answers, eb);
 	if (!n->api)
 		return eb->code;
 	n->journal = journal_open(n->opt.state_dir, eb);
@@ -510,7 +511,7 @@ void node_reload(struct node *n)
 		engine_look_again(&n->engine);
 }
 
-void node_prefs_changed(struct node *n)
+static void node_prefs_changed(struct node *n)
 {
 	struct errbuf eb = { 0 };
 	node_save(n);
@@ -526,6 +527,30 @@ void node_prefs_changed(struct node *n)
 	} else if (bring_up(n, &eb) != 0) {
 		stay_down(n, &eb);
 	}
+}
+
+/* What the old server gave is of no use at another. */
+static void leave_network(struct node *n)
+{
+	if (n->state.prefs.want_running) {
+		n->state.prefs.want_running = false;
+		node_prefs_changed(n);
+	}
+	n->state.server = (struct machine_key) { 0 };
+	if (!n->state.logged_in)
+		return;
+	backend_heard(&n->backend, BACKEND_FORGOTTEN);
+	key_wipe(&n->state.node, sizeof(n->state.node));
+	map_cache_forget(n->map_cache);
+}
+
+void node_prefs_set(struct node *n, const struct state_prefs *p)
+{
+	n->last_error[0] = 0;
+	if (!url_same(n->state.prefs.control_url, p->control_url))
+		leave_network(n);
+	n->state.prefs = *p;
+	node_prefs_changed(n);
 }
 
 void node_login(struct node *n, const char *auth_key)

@@ -11,6 +11,7 @@
 
 struct node_options {
 	const char *state_dir, *socket, *tun_name, *resolv_conf;
+	const struct local_node_ops *answers; /* what LocalAPI gets to hear: queries.h */
 	uint16_t port;
 	uint32_t mtu;
 };
@@ -18,6 +19,7 @@ struct node_options {
 struct server_link;
 struct map_cache;
 struct local_api;
+struct local_node_ops;
 
 struct node {
 	struct loop *loop;
@@ -50,8 +52,8 @@ void node_close(struct node *n); /* restores DNS, removes routes; state stays */
 /* What this machine is told is told again where it is missing, its nameservers are read anew, connections
  * tried. */
 void node_reload(struct node *n);
-/* Preferences changed (state.prefs): start, stop or reconnect as they say. */
-void node_prefs_changed(struct node *n);
+/* Sets the preferences, and starts, stops or leaves the network as they say. */
+void node_prefs_set(struct node *n, const struct state_prefs *p);
 /* Log in, also anew: with auth_key ("" = interactive). What is logged in stays so until the server says yes.
  */
 void node_login(struct node *n, const char *auth_key);

@@ -294,6 +294,7 @@ static void finish(struct path *p)
 	bool had = p->udp;
 	p->report_running = false;
 	p->report_done = true;
+	p->report_ended_ms = p->now_ms;
 	p->udp = p->answers > 0;
 	if (!p->udp)
 		p->ipv4 = p->ipv6 = false;

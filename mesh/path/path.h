@@ -143,6 +143,8 @@ struct path_region {
 };
 struct path_report { /* regions belong to path */
 	bool done, udp, ipv4, ipv6;
+	bool running;	   /* a new one */
+	uint64_t ended_ms; /* the last; 0 = none has */
 	enum opt_bool mapping_varies;
 	struct endpoint global4, global6;
 	int32_t home;

@@ -102,6 +102,7 @@ struct path {
 	struct stun_pending pending[STUN_PENDING];
 	size_t pending_next;
 	bool report_running, report_full, report_done, udp, ipv4, ipv6, https_tried;
+	uint64_t report_ended_ms; /* 0 = never */
 	uint64_t report_ms, report_next_ms, full_ms, stun_ok_ms, first_answer_ms;
 	struct {
 		struct addr server;

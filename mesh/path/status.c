@@ -75,9 +75,12 @@ bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struc
 
 void path_report(const struct path *p, struct path_report *out)
 {
-	*out = (struct path_report) {
-		.done = p->report_done, .udp = p->udp, .ipv4 = p->ipv4, .ipv6 = p->ipv6
-	};
+	*out = (struct path_report) { .done = p->report_done,
+		.udp = p->udp,
+		.ipv4 = p->ipv4,
+		.ipv6 = p->ipv6,
+		.running = p->report_running,
+		.ended_ms = p->report_ended_ms };
 	out->mapping_varies = p->varies;
 	out->global4 = p->ipv4 ? p->global4 : (struct endpoint) { 0 };
 	out->global6 = p->ipv6 ? p->global6 : (struct endpoint) { 0 };

@@ -93,6 +93,8 @@ static const struct json_row netcheck_rows[] = {
 	NET("GlobalV4", &json_str, global_v4, NULL),
 	NET("GlobalV6", &json_str, global_v6, NULL),
 	NET("PreferredDERP", &json_i32, preferred, NULL),
+	NET("Measured", &json_bool, measured, NULL),
+	NET("AgeSeconds", &json_f64, age_s, NULL),
 	NET("Regions", &json_list, regions, &region_shape),
 	{ 0 },
 };

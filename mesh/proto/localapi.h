@@ -27,6 +27,8 @@ struct api_netcheck {
 	int8_t mapping_varies;		   /* -1 unknown */
 	const char *global_v4, *global_v6; /* "ip:port" or "" */
 	int32_t preferred;
+	bool measured; /* ours, as is AgeSeconds: there is a report, and how old it is */
+	double age_s;
 	struct api_region_latency *regions;
 	size_t n_regions;
 };

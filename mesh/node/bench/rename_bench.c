@@ -6,6 +6,7 @@
  * was ready and waited for a processor
  * (/proc/thread-self/schedstat), which other programs take; and with it. */
 #include "mesh/node/node.h"
+#include "mesh/node/queries.h"
 #include "mesh/os/file.h"
 #include "mesh/os/test/own_ns.h"
 #include <arpa/inet.h>
@@ -178,10 +179,13 @@ static bool open_node(struct bench *b, struct errbuf *eb)
 		.tun_name = "rwbench0",
 		.resolv_conf = b->resolv,
 		.mtu = 1280 };
+	struct local_node_ops answers = queries_ops(&b->n);
+	opt.answers = &answers;
 	if (node_open(&b->n, l, &opt, eb) != 0)
 		return false;
-	b->n.state.prefs.want_running = true; /* and no login server: the link to it waits for one */
-	node_prefs_changed(&b->n);
+	struct state_prefs up = b->n.state.prefs;
+	up.want_running = true; /* and no login server: the link to it waits for one */
+	node_prefs_set(&b->n, &up);
 	return engine_is_open(&b->n.engine);
 }
 

@@ -3,15 +3,17 @@
 #ifndef RW_NODE_LOCAL_LOCAL_API_H
 #define RW_NODE_LOCAL_LOCAL_API_H
 
-#include "mesh/node/node.h"
+#include "mesh/node/local/local_node.h"
+#include "mesh/os/loop.h"
 
 struct local_api;
-struct local_api *local_api_open(struct node *n, const char *path, struct errbuf *eb);
+struct local_api *local_api_open(
+	struct loop *l, const char *path, const struct local_node_ops *node, struct errbuf *eb);
 void local_api_close(struct local_api *a); /* NULL is fine */
 /* Backend state, login URL or error changed: tell the watchers. */
 void local_api_state_changed(struct local_api *a);
-/* The answer to a ping that LocalAPI asked of path. */
-void local_api_ping_done(
-	struct node *n, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms);
+/* The answer to local_node_ops.ping. region != 0: by that relay; else from `at`. */
+void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, const struct endpoint *at,
+	int32_t region, double ms);
 
 #endif

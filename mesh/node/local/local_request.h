@@ -1,4 +1,4 @@
-/* What the LocalAPI's verbs share; private to local_api*.c. */
+/* What the LocalAPI's verbs share; one file per concern. Used inside mesh/node/local only. */
 #ifndef RW_NODE_LOCAL_LOCAL_REQUEST_H
 #define RW_NODE_LOCAL_LOCAL_REQUEST_H
 
@@ -10,6 +10,7 @@
 
 struct asked;
 struct server_try;
+struct measuring;
 /* One connection; freed with it. */
 struct local_client {
 	struct local_api *api;
@@ -17,11 +18,13 @@ struct local_client {
 	struct http_server_conn *conn;
 	struct asked *asked;	   /* a DNS question that is out */
 	struct server_try *trying; /* a change of server that waits for the new one */
+	struct measuring *measuring;
 };
 struct request {
 	struct local_api *api;
 	struct local_client *client;
-	struct node *n;
+	struct loop *loop;
+	const struct local_node_ops *node;
 	struct http_server_conn *conn;
 	const struct http_head *head;
 	const char *body;
@@ -34,38 +37,56 @@ void local_reply_error(struct http_server_conn *c, int status, const char *text)
 void local_reply_done(struct http_server_conn *c, int status);	/* no body */
 void local_reply_object(struct http_server_conn *c, json_t *o); /* frees o; NULL: memory short */
 
-/* local_api_profiles.c */
+/* local_profiles.c */
 void local_profiles_list(struct request *r);
 void local_profiles_current(struct request *r);
 void local_profiles_new(struct request *r);
 
 bool local_user_id(const char *name, uid_t *out); /* of /etc/passwd, or a number */
+bool local_may_change(const struct request *r);	  /* whoever is at the other end */
 
-/* local_api_status.c */
+/* local_watch.c */
+struct local_watchers;
+struct local_watchers *local_watchers_new(const struct local_node_ops *node); /* free() it */
+void local_watchers_tell(struct local_watchers *w);
+void local_watchers_gone(struct local_watchers *w, struct http_server_conn *c);
+struct local_watchers *local_api_watchers(struct local_api *a);
+void local_watch(struct request *r);
+
+/* local_status.c */
 void local_status(struct request *r);
 
-/* local_api_prefs.c */
+/* local_prefs.c */
 void local_prefs_get(struct request *r);
 void local_prefs_patch(struct request *r);
 void local_prefs_check(struct request *r);
 void local_start(struct request *r);
 void local_prefs_gone(struct local_client *c); /* the asker left */
 
-/* local_api_dns.c */
+/* local_dns.c */
 void local_dns_query(struct request *r);
 void local_dns_os_config(struct request *r);
 void local_dns_config(struct request *r);
 void local_dns_gone(struct local_client *c); /* the asker left */
 
-/* local_api_ping.c */
+/* local_ping.c */
 struct local_pings;
-struct local_pings *local_pings_new(void);
+struct local_pings *local_pings_new(const struct local_node_ops *node);
 void local_pings_free(struct local_pings *p); /* NULL is fine */
 void local_pings_gone(struct local_pings *p, struct http_server_conn *c);
 struct local_pings *local_api_pings(struct local_api *a);
 void local_ping(struct request *r);
 
-/* local_api_whois.c */
+/* local_login.c */
+void local_login(struct request *r);
+void local_logout(struct request *r);
+
+/* local_netcheck.c */
+void local_netcheck(struct request *r);
+void local_netcheck_gone(struct local_client *c); /* the asker left */
+void local_derp_map(struct request *r);
+
+/* local_whois.c */
 void local_whois(struct request *r);
 
 #endif

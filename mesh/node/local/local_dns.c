@@ -1,6 +1,5 @@
 #include "mesh/node/local/dns_ask.h"
 #include "mesh/node/local/local_request.h"
-#include "mesh/node/host/os_dns.h"
 #include "mesh/proto/control.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -49,14 +48,13 @@ void local_dns_query(struct request *r)
 	struct asked *a = calloc(1, sizeof(*a));
 	if (a) {
 		a->client = r->client;
-		a->q = dns_ask_start(r->n->loop, name, type, answered, a, &eb);
+		a->q = dns_ask_start(r->loop, name, type, answered, a, &eb);
 	}
-	if (a && a->q && !r->n->names.dns) {
+	const char *why = r->node->no_resolver(r->node->arg);
+	if (a && a->q && why) {
 		dns_ask_cancel(a->q);
 		a->q = NULL;
-		err_say(&eb, ERR_CLOSED, "%s",
-			r->n->names.no_dns[0] ? r->n->names.no_dns
-					      : "the node is not up; run `ropewalk up` first");
+		err_say(&eb, ERR_CLOSED, "%s", why);
 	}
 	if (!a || !a->q) {
 		free(a);
@@ -69,17 +67,17 @@ void local_dns_query(struct request *r)
 
 void local_dns_os_config(struct request *r)
 {
-	enum { BASE_MAX = 8 };
-	struct endpoint base[BASE_MAX];
+	struct local_os_dns os;
 	char ip[ADDR_TEXT];
 	json_t *servers = json_array(), *search = json_array();
-	size_t n = os_dns_base(r->n->os_dns, base, BASE_MAX);
-	if (os_dns_active(r->n->os_dns))
-		json_array_append_new(servers, json_string("100.100.100.100"));
-	for (size_t i = 0; !os_dns_active(r->n->os_dns) && i < n; i++)
-		json_array_append_new(servers, json_string(addr_format(&base[i].ip, ip)));
-	const struct ctl_dns *dns = r->n->apply.map ? r->n->apply.map->dns : NULL;
-	for (size_t i = 0; os_dns_active(r->n->os_dns) && dns && i < dns->domains.n; i++)
+	const struct netmap *m = r->node->map(r->node->arg);
+	const struct ctl_dns *dns = m ? m->dns : NULL;
+	r->node->os_dns(r->node->arg, &os);
+	if (os.active)
+		json_array_append_new(servers, json_string(addr_format(&addr_service_v4, ip)));
+	for (size_t i = 0; !os.active && i < os.n_base; i++)
+		json_array_append_new(servers, json_string(addr_format(&os.base[i].ip, ip)));
+	for (size_t i = 0; os.active && dns && i < dns->domains.n; i++)
 		json_array_append_new(search, json_string(dns->domains.v[i]));
 	local_reply_object(r->conn, json_pack("{s:o, s:o, s:[]}", "Nameservers", servers, "SearchDomains",
 					    search, "MatchDomains"));
@@ -89,6 +87,7 @@ void local_dns_config(struct request *r)
 {
 	struct buf b = { 0 };
 	static const struct ctl_dns none;
-	bool ok = ctl_dns_write(&b, r->n->apply.map && r->n->apply.map->dns ? r->n->apply.map->dns : &none);
+	const struct netmap *m = r->node->map(r->node->arg);
+	bool ok = ctl_dns_write(&b, m && m->dns ? m->dns : &none);
 	local_reply_json(r->conn, &b, ok);
 }

@@ -1,5 +1,4 @@
 #include "mesh/node/local/local_request.h"
-#include "mesh/node/links/relays.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@ struct ping {
 };
 
 struct local_pings {
+	const struct local_node_ops *node;
 	struct ping pings[PINGS_MAX];
 	uint64_t next_token;
 };
@@ -41,12 +41,14 @@ static void ping_timed_out(void *arg)
 	ping_reply(p, &r);
 }
 
-void local_api_ping_done(
-	struct node *n, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
+void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, const struct endpoint *at,
+	int32_t region, double ms)
 {
+	struct local_pings *all = local_api_pings(a);
+	const struct local_node_ops *node = all->node;
+	const struct netmap *m = node->map(node->arg);
 	char text[ENDPOINT_TEXT] = "", name[64] = "";
-	const struct netmap_peer *np = n->apply.map ? netmap_peer_by_id(n->apply.map, (int64_t)peer) : NULL;
-	struct local_pings *all = local_api_pings(n->api);
+	const struct netmap_peer *np = m ? netmap_peer_by_id(m, (int64_t)peer) : NULL;
 	if (np)
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(np->node.name, "."), np->node.name);
 	for (size_t i = 0; i < PINGS_MAX; i++) {
@@ -62,16 +64,16 @@ void local_api_ping_done(
 			.endpoint = text,
 			.latency_s = ms / 1000,
 			.derp_region = region,
-			.derp_code = region ? relays_region_code(n->engine.relays, region) : "" };
+			.derp_code = region ? node->region_code(node->arg, region) : "" };
 		ping_reply(p, &r);
 		return;
 	}
 }
 
-static uint64_t peer_with_address(const struct node *n, const struct addr *ip)
+static uint64_t peer_with_address(const struct netmap *m, const struct addr *ip)
 {
-	for (size_t i = 0; n->apply.map && i < n->apply.map->n_peers; i++) {
-		const struct ctl_node *c = &n->apply.map->peers[i]->node;
+	for (size_t i = 0; m && i < m->n_peers; i++) {
+		const struct ctl_node *c = &m->peers[i]->node;
 		for (size_t j = 0; j < c->addresses.n; j++) {
 			if (addr_equal(&c->addresses.v[j].ip, ip))
 				return (uint64_t)c->id;
@@ -93,8 +95,13 @@ void local_ping(struct request *r)
 			"ropewalkd sends disco pings only: leave the type away, or use the ping program");
 		return;
 	}
+	if (http_target_query(r->head, "size", text, sizeof(text)) && strcmp(text, "0") != 0) {
+		local_reply_error(r->conn, 501,
+			"ropewalkd's pings are of one size: leave --size away, or use the ping program");
+		return;
+	}
 	addr_format(&ip, text);
-	uint64_t peer = peer_with_address(r->n, &ip);
+	uint64_t peer = peer_with_address(r->node->map(r->node->arg), &ip);
 	struct local_pings *all = local_api_pings(r->api);
 	struct ping *p = NULL;
 	for (size_t i = 0; i < PINGS_MAX && !p; i++)
@@ -106,20 +113,22 @@ void local_ping(struct request *r)
 	}
 	*p = (struct ping) { .conn = r->conn, .token = ++all->next_token };
 	snprintf(p->ip, sizeof(p->ip), "%s", text);
-	p->timer = loop_timer_new(r->n->loop, ping_timed_out, p);
+	p->timer = loop_timer_new(r->loop, ping_timed_out, p);
 	if (!p->timer) {
 		p->conn = NULL;
 		local_reply_error(r->conn, 503, "memory is short");
 		return;
 	}
 	loop_timer_set(p->timer, PING_MS);
-	path_ping(r->n->engine.path, loop_now_ms(r->n->loop), peer, p->token);
-	engine_rearm(&r->n->engine);
+	r->node->ping(r->node->arg, peer, p->token);
 }
 
-struct local_pings *local_pings_new(void)
+struct local_pings *local_pings_new(const struct local_node_ops *node)
 {
-	return calloc(1, sizeof(struct local_pings));
+	struct local_pings *p = calloc(1, sizeof(*p));
+	if (p)
+		p->node = node;
+	return p;
 }
 
 void local_pings_free(struct local_pings *p)

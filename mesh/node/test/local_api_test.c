@@ -1,4 +1,5 @@
 #include "mesh/node/local/local_api.h"
+#include "mesh/node/queries.h"
 #include "mesh/proto/localapi.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
@@ -52,7 +53,8 @@ static void place_make(struct place *p)
 	backend_init(&n->backend, &n->state.logged_in, state_changed, n);
 	backend_heard(&n->backend, BACKEND_ASKED);
 	assert_int_equal(state_load(p->dir, &random_system, &n->state, &eb), 0);
-	n->api = local_api_open(n, p->sock, &eb);
+	struct local_node_ops ops = queries_ops(n);
+	n->api = local_api_open(n->loop, p->sock, &ops, &eb);
 	if (!n->api)
 		fail_msg("%s", eb.text);
 }
@@ -609,7 +611,8 @@ static void test_socket_in_use(void **state)
 	struct errbuf eb = { 0 };
 	(void)state;
 	place_make(&p);
-	assert_null(local_api_open(p.n, p.sock, &eb));
+	struct local_node_ops ops = queries_ops(p.n);
+	assert_null(local_api_open(p.n->loop, p.sock, &ops, &eb));
 	assert_non_null(strstr(eb.text, "--socket"));
 	place_end(&p);
 }

@@ -5,36 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *profile(const struct node *n)
+static json_t *profile(const struct local_facts *f, const struct netmap *m)
 {
-	const struct netmap *m = n->apply.map;
 	const char *suffix = m && m->dns && m->dns->domains.n ? m->dns->domains.v[0] : "",
 		   *domain = m && m->domain ? m->domain : "", *id = m ? m->self->node.stable_id : "";
-	if (!n->state.logged_in)
+	if (!f->logged_in)
 		return json_pack("{s:s, s:s}", "ID", "", "Name", "");
 	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:I, s:s, s:s}, s:s, s:s}", "ID", "login", "Name",
-		n->state.login_name, "NetworkProfile", "MagicDNSName", suffix, "DomainName", domain,
-		"UserProfile", "ID", (json_int_t)(m ? m->self->node.user : 0), "LoginName",
-		n->state.login_name, "DisplayName", n->state.login_name, "NodeID", id, "ControlURL",
-		n->state.prefs.control_url);
+		f->login_name, "NetworkProfile", "MagicDNSName", suffix, "DomainName", domain, "UserProfile",
+		"ID", (json_int_t)(m ? m->self->node.user : 0), "LoginName", f->login_name, "DisplayName",
+		f->login_name, "NodeID", id, "ControlURL", f->prefs->control_url);
 }
 
 void local_profiles_list(struct request *r)
 {
+	struct local_facts f;
 	json_t *all = json_array();
-	if (r->n->state.logged_in)
-		json_array_append_new(all, profile(r->n));
+	r->node->facts(r->node->arg, &f);
+	if (f.logged_in)
+		json_array_append_new(all, profile(&f, r->node->map(r->node->arg)));
 	local_reply_object(r->conn, all);
 }
 
 void local_profiles_current(struct request *r)
 {
-	local_reply_object(r->conn, profile(r->n));
+	struct local_facts f;
+	r->node->facts(r->node->arg, &f);
+	local_reply_object(r->conn, profile(&f, r->node->map(r->node->arg)));
 }
 
 void local_profiles_new(struct request *r)
 {
-	if (r->n->state.logged_in)
+	struct local_facts f;
+	r->node->facts(r->node->arg, &f);
+	if (f.logged_in)
 		local_reply_error(r->conn, 400,
 			"ropewalkd keeps one login: log out of the present network first (ropewalk logout)");
 	else

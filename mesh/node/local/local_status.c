@@ -1,24 +1,23 @@
 /* status: a network may have many machines, so they are written as the asker takes them, of the map that
  * there was when it asked; how each is reached is told as of the moment when it is written. */
 #include "mesh/node/local/local_request.h"
-#include "mesh/node/status.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { PIECE_BYTES = 32 * 1024 };
 
 struct status_source {
-	struct node *n;
+	const struct local_node_ops *node;
 	struct netmap *map; /* NULL: no peers are told */
 	size_t at;
 	bool begun, first;
 };
 
-static bool write_begin(struct node *n, struct buf *out)
+static bool write_begin(const struct local_node_ops *node, struct buf *out)
 {
 	struct arena a = { 0 };
 	struct api_status s;
-	status_make(n, &a, &s);
+	node->status(node->arg, &a, &s);
 	bool ok = api_status_write_begin(out, &s);
 	arena_free(&a);
 	return ok;
@@ -28,7 +27,7 @@ static bool write_next_peer(struct status_source *s, struct buf *out)
 {
 	struct arena a = { 0 };
 	struct api_peer p;
-	status_peer(s->n, s->map, s->map->peers[s->at++], &a, &p);
+	s->node->status_peer(s->node->arg, s->map, s->map->peers[s->at++], &a, &p);
 	bool ok = api_status_write_peer(out, &p, &s->first);
 	arena_free(&a);
 	return ok;
@@ -38,7 +37,7 @@ static bool write_next_peer(struct status_source *s, struct buf *out)
 static bool status_next(void *arg, struct buf *out)
 {
 	struct status_source *s = arg;
-	bool ok = s->begun || write_begin(s->n, out);
+	bool ok = s->begun || write_begin(s->node, out);
 	s->begun = true;
 	while (ok && s->map && s->at < s->map->n_peers) {
 		if (out->len >= PIECE_BYTES)
@@ -66,9 +65,10 @@ void local_status(struct request *r)
 		local_reply_error(r->conn, 500, "memory is short");
 		return;
 	}
-	*s = (struct status_source) { .n = r->n, .first = true };
-	if (with && r->n->apply.map)
-		s->map = netmap_get(r->n->apply.map);
+	*s = (struct status_source) { .node = r->node, .first = true };
+	struct netmap *m = with ? r->node->map(r->node->arg) : NULL;
+	if (m)
+		s->map = netmap_get(m);
 	struct http_source from = { .next = status_next, .ended = status_ended, .arg = s };
 	http_reply_source(r->conn, 200, "application/json", &from);
 }

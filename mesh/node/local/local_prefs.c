@@ -1,8 +1,6 @@
 /* LocalAPI's preferences: told, changed one by one (PATCH), or as a whole (start). What this node does not
  * have is refused, never ignored: a client would believe it was done. */
 #include "mesh/node/links/server_key.h"
-#include "mesh/node/links/server_link.h"
-#include "mesh/node/host/map_cache.h"
 #include "mesh/node/local/local_request.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -129,39 +127,27 @@ static bool asks_too_much(const struct request *r, enum shape shape, char why[st
 	return bad;
 }
 
-static struct api_prefs current_prefs(const struct node *n)
+static struct api_prefs current_prefs(const struct local_facts *f)
 {
-	return (struct api_prefs) { .control_url = n->state.prefs.control_url,
-		.hostname = n->state.prefs.hostname,
-		.operator_user = n->state.prefs.operator_user,
-		.want_running = n->state.prefs.want_running,
-		.logged_out = !n->state.logged_in,
-		.corp_dns = n->state.prefs.accept_dns,
-		.user = { n->state.login_name },
-		.has_user = n->state.logged_in,
+	return (struct api_prefs) { .control_url = f->prefs->control_url,
+		.hostname = f->prefs->hostname,
+		.operator_user = f->prefs->operator_user,
+		.want_running = f->prefs->want_running,
+		.logged_out = !f->logged_in,
+		.corp_dns = f->prefs->accept_dns,
+		.user = { f->login_name },
+		.has_user = f->logged_in,
 		.netfilter_mode = API_NETFILTER_ON };
 }
 
 static void reply_prefs(struct request *r)
 {
 	struct buf b = { 0 };
-	struct api_prefs p = current_prefs(r->n);
+	struct local_facts f;
+	r->node->facts(r->node->arg, &f);
+	struct api_prefs p = current_prefs(&f);
 	bool ok = api_prefs_write(&b, &p, NULL);
 	local_reply_json(r->conn, &b, ok);
-}
-
-/* Another server is another network: what the old one gave is of no use there. */
-static void set_control_url(struct node *n, const char *url)
-{
-	if (url_same(n->state.prefs.control_url, url))
-		return;
-	snprintf(n->state.prefs.control_url, sizeof(n->state.prefs.control_url), "%s", url);
-	n->state.server = (struct machine_key) { 0 };
-	if (!n->state.logged_in)
-		return;
-	n->state.logged_in = false;
-	key_wipe(&n->state.node, sizeof(n->state.node));
-	map_cache_forget(n->map_cache);
 }
 
 static const char *check_prefs(const struct api_prefs *p, const struct api_prefs_mask *m)
@@ -181,26 +167,22 @@ static const char *check_prefs(const struct api_prefs *p, const struct api_prefs
 	return NULL;
 }
 
-static void take_prefs(struct node *n, const struct api_prefs *p, const struct api_prefs_mask *m)
+static void take_prefs(struct request *r, const struct api_prefs *p, const struct api_prefs_mask *m)
 {
-	bool server = m->control_url && !url_same(n->state.prefs.control_url, p->control_url);
-	if (server && n->state.prefs.want_running) {
-		n->state.prefs.want_running = false;
-		node_prefs_changed(n);
-		n->state.prefs.want_running = true;
-	}
+	struct local_facts f;
+	r->node->facts(r->node->arg, &f);
+	struct state_prefs next = *f.prefs;
 	if (m->control_url)
-		set_control_url(n, p->control_url);
+		snprintf(next.control_url, sizeof(next.control_url), "%s", p->control_url);
 	if (m->hostname)
-		snprintf(n->state.prefs.hostname, sizeof(n->state.prefs.hostname), "%s", p->hostname);
+		snprintf(next.hostname, sizeof(next.hostname), "%s", p->hostname);
 	if (m->operator_user)
-		snprintf(n->state.prefs.operator_user, sizeof(n->state.prefs.operator_user), "%s",
-			p->operator_user);
+		snprintf(next.operator_user, sizeof(next.operator_user), "%s", p->operator_user);
 	if (m->want_running)
-		n->state.prefs.want_running = p->want_running;
+		next.want_running = p->want_running;
 	if (m->corp_dns)
-		n->state.prefs.accept_dns = p->corp_dns;
-	node_prefs_changed(n);
+		next.accept_dns = p->corp_dns;
+	r->node->prefs_set(r->node->arg, &next);
 }
 
 /* --- another server is tried before what the present one gave is dropped --- */
@@ -239,8 +221,9 @@ static void server_tried(void *arg, const struct machine_key *key, bool reached,
 static bool is_tried_first(
 	struct request *r, const struct api_prefs *p, bool server_set, void (*run)(struct request *r))
 {
-	if (r->server_tried || !server_set || !r->n->state.logged_in ||
-		url_same(r->n->state.prefs.control_url, p->control_url))
+	struct local_facts f;
+	r->node->facts(r->node->arg, &f);
+	if (r->server_tried || !server_set || !f.logged_in || url_same(f.prefs->control_url, p->control_url))
 		return false;
 	struct errbuf eb = { .text = "memory is short" };
 	struct server_try *t = calloc(1, sizeof(*t));
@@ -252,7 +235,7 @@ static bool is_tried_first(
 		t->waiting.head = NULL;
 		t->waiting.body = body;
 		t->waiting.server_tried = true;
-		t->ask = server_key_ask(r->n->loop, p->control_url, server_tried, t, &eb);
+		t->ask = server_key_ask(r->loop, p->control_url, server_tried, t, &eb);
 	}
 	if (!t || !t->ask) {
 		free(body);
@@ -297,7 +280,7 @@ void local_prefs_patch(struct request *r)
 	if (bad) {
 		local_reply_error(r->conn, 400, bad);
 	} else if (!is_tried_first(r, &p, m.control_url, local_prefs_patch)) {
-		take_prefs(r->n, &p, &m);
+		take_prefs(r, &p, &m);
 		reply_prefs(r);
 	}
 	arena_free(&a);
@@ -329,7 +312,9 @@ static const char *start_prefs(
 {
 	*m = (struct api_prefs_mask) { .want_running = true };
 	if (!s->has_prefs) {
-		s->prefs = current_prefs(r->n);
+		struct local_facts f;
+		r->node->facts(r->node->arg, &f);
+		s->prefs = current_prefs(&f);
 		return NULL;
 	}
 	*m = (struct api_prefs_mask) { .control_url = s->prefs.control_url[0] != 0,
@@ -342,16 +327,18 @@ static const char *start_prefs(
 
 static void start_node(struct request *r, struct api_start *s, const struct api_prefs_mask *m)
 {
-	struct node *n = r->n;
+	const struct local_node_ops *node = r->node;
+	struct local_facts f;
 	s->prefs.want_running = true;
-	n->last_error[0] = 0;
-	take_prefs(n, &s->prefs, m);
-	if (s->auth_key[0] && (s->force_reauth || !n->state.logged_in))
-		node_login(n, s->auth_key);
-	else if (n->server)
-		server_link_try_now(n->server);
-	if (n->backend.state == BACKEND_STOPPED && n->last_error[0])
-		local_reply_error(r->conn, 500, n->last_error);
+	take_prefs(r, &s->prefs, m);
+	node->facts(node->arg, &f);
+	if (s->auth_key[0] && (s->force_reauth || !f.logged_in))
+		node->login(node->arg, s->auth_key);
+	else
+		node->try_now(node->arg);
+	node->facts(node->arg, &f);
+	if (f.stopped && f.error[0])
+		local_reply_error(r->conn, 500, f.error);
 	else
 		local_reply_done(r->conn, 204);
 }

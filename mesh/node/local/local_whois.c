@@ -36,8 +36,8 @@ void local_whois(struct request *r)
 {
 	char text[128];
 	const struct ctl_node *found;
-	if (!http_target_query(r->head, "addr", text, sizeof(text)) ||
-		!find_node(r->n->apply.map, text, &found)) {
+	const struct netmap *m = r->node->map(r->node->arg);
+	if (!http_target_query(r->head, "addr", text, sizeof(text)) || !find_node(m, text, &found)) {
 		local_reply_error(r->conn, 400, "addr= must be IP, IP:port or nodekey:HEX");
 		return;
 	}
@@ -48,10 +48,10 @@ void local_whois(struct request *r)
 	struct ctl_node node = *found;
 	struct ctl_user user;
 	struct api_whois w = { .node = &node };
-	for (size_t i = 0; i < r->n->apply.map->n_users; i++) {
-		if (r->n->apply.map->users[i].id != node.user)
+	for (size_t i = 0; i < m->n_users; i++) {
+		if (m->users[i].id != node.user)
 			continue;
-		user = r->n->apply.map->users[i];
+		user = m->users[i];
 		w.user = &user;
 	}
 	struct buf b = { 0 };

@@ -1,0 +1,152 @@
+#include "mesh/node/queries.h"
+#include "mesh/node/host/os_dns.h"
+#include "mesh/node/links/server_link.h"
+#include "mesh/node/status.h"
+
+static void answer_facts(void *arg, struct local_facts *out)
+{
+	const struct node *n = arg;
+	const struct backend *b = &n->backend;
+	*out = (struct local_facts) { .state = (int)b->state,
+		.stopped = b->state == BACKEND_STOPPED,
+		.up = b->state >= BACKEND_STARTING,
+		.logged_in = n->state.logged_in,
+		.logging_in = b->auth_url[0] || (n->server && server_link_has_key(n->server)),
+		.auth_url = b->auth_url,
+		.error = n->last_error,
+		.login_name = n->state.login_name,
+		.prefs = &n->state.prefs };
+}
+
+static struct netmap *answer_map(void *arg)
+{
+	return ((struct node *)arg)->apply.map;
+}
+
+static void answer_status(void *arg, struct arena *a, struct api_status *out)
+{
+	status_make(arg, a, out);
+}
+
+static void answer_status_peer(
+	void *arg, const struct netmap *m, const struct netmap_peer *p, struct arena *a, struct api_peer *out)
+{
+	status_peer(arg, m, p, a, out);
+}
+
+/* 0 says that nothing came back; what was faster than the clock's millisecond is half of one. */
+static double seconds_of(double ms)
+{
+	return ms < 0 ? 0 : ms > 0 ? ms / 1000 : 0.0005;
+}
+
+static const char *endpoint_text(struct arena *a, const struct endpoint *e)
+{
+	char *text = endpoint_is_set(e) ? arena_alloc(a, ENDPOINT_TEXT) : NULL;
+	return text ? endpoint_format(e, text) : "";
+}
+
+static bool answer_netcheck(void *arg, struct arena *a, struct api_netcheck *out, struct local_measured *when)
+{
+	struct node *n = arg;
+	struct path_report r;
+	if (!engine_is_open(&n->engine))
+		return false;
+	path_report(n->engine.path, &r);
+	*when = (struct local_measured) { .running = r.running, .at_ms = r.ended_ms };
+	*out = (struct api_netcheck) { .udp = r.udp,
+		.ipv4 = r.ipv4,
+		.ipv6 = r.ipv6,
+		.preferred = r.home,
+		.mapping_varies = r.mapping_varies == OPT_ABSENT ? -1 : r.mapping_varies == OPT_TRUE,
+		.global_v4 = endpoint_text(a, &r.global4),
+		.global_v6 = endpoint_text(a, &r.global6) };
+	out->regions = arena_array(a, r.n_regions, sizeof(*out->regions));
+	for (size_t i = 0; out->regions && i < r.n_regions; i++)
+		out->regions[out->n_regions++] = (struct api_region_latency) { .id = r.regions[i].id,
+			.code = relays_region_code(n->engine.relays, r.regions[i].id),
+			.name = relays_region_name(n->engine.relays, r.regions[i].id),
+			.seconds = seconds_of(r.regions[i].latency_ms) };
+	return true;
+}
+
+static const char *answer_region_code(void *arg, int32_t region)
+{
+	const struct node *n = arg;
+	return engine_is_open(&n->engine) ? relays_region_code(n->engine.relays, region) : "";
+}
+
+static const char *answer_no_resolver(void *arg)
+{
+	const struct node *n = arg;
+	if (n->names.dns)
+		return NULL;
+	return n->apply.why[APPLY_NAMES][0] ? n->apply.why[APPLY_NAMES]
+					    : "the node is not up; run `ropewalk up` first";
+}
+
+static void answer_os_dns(void *arg, struct local_os_dns *out)
+{
+	const struct node *n = arg;
+	*out = (struct local_os_dns) { .active = os_dns_active(n->os_dns) };
+	out->n_base = os_dns_base(n->os_dns, out->base, LOCAL_BASE_MAX);
+}
+
+static void order_prefs(void *arg, const struct state_prefs *p)
+{
+	node_prefs_set(arg, p);
+}
+
+static void order_login(void *arg, const char *auth_key)
+{
+	node_login(arg, auth_key);
+}
+
+static void order_logout(void *arg)
+{
+	node_logout(arg);
+}
+
+static void order_try_now(void *arg)
+{
+	struct node *n = arg;
+	if (n->server)
+		server_link_try_now(n->server);
+}
+
+static void order_ping(void *arg, uint64_t peer, uint64_t token)
+{
+	struct node *n = arg;
+	if (!engine_is_open(&n->engine))
+		return;
+	path_ping(n->engine.path, loop_now_ms(n->loop), peer, token);
+	engine_rearm(&n->engine);
+}
+
+static void order_measure(void *arg)
+{
+	struct node *n = arg;
+	if (!engine_is_open(&n->engine))
+		return;
+	path_recheck(n->engine.path, loop_now_ms(n->loop));
+	engine_rearm(&n->engine);
+}
+
+struct local_node_ops queries_ops(struct node *n)
+{
+	return (struct local_node_ops) { .facts = answer_facts,
+		.map = answer_map,
+		.status = answer_status,
+		.status_peer = answer_status_peer,
+		.netcheck = answer_netcheck,
+		.region_code = answer_region_code,
+		.no_resolver = answer_no_resolver,
+		.os_dns = answer_os_dns,
+		.prefs_set = order_prefs,
+		.login = order_login,
+		.logout = order_logout,
+		.try_now = order_try_now,
+		.ping = order_ping,
+		.measure = order_measure,
+		.arg = n };
+}

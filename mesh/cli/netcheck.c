@@ -6,6 +6,8 @@ struct options {
 };
 static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
 
+enum { OLD_S = 3 };
+
 static const char *nearest(const struct api_netcheck *r)
 {
 	for (size_t i = 0; i < r->n_regions; i++)
@@ -18,6 +20,10 @@ static void print(const struct api_netcheck *r, FILE *to)
 {
 	bool v4 = *r->global_v4, v6 = *r->global_v6;
 	fprintf(to, "Report:\n");
+	if (!r->measured)
+		fprintf(to, "\t* Measured: not yet\n");
+	else if (r->age_s >= OLD_S)
+		fprintf(to, "\t* Measured: %.0f s ago; a new measurement does not end\n", r->age_s);
 	fprintf(to, "\t* UDP: %s\n",
 		r->udp ? "true" : "false (blocked here: everything goes through a relay)");
 	fprintf(to, "\t* IPv4: %s%s%s\n", r->ipv4 ? "yes" : "no", v4 ? ", " : "", r->global_v4);
@@ -66,8 +72,8 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 
 const struct cli_verb verb_netcheck = {
 	.man = { "netcheck", "", "report what the network here allows",
-		"UDP, address families, the kind of NAT and the way to each relay, as ropewalkd measured it "
-		"last.",
+		"UDP, address families, the kind of NAT and the way to each relay, as ropewalkd measures it "
+		"now.",
 		rows },
 	.options_size = sizeof(struct options),
 	.run = run,

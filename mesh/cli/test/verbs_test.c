@@ -297,7 +297,8 @@ static void test_netcheck(void **state)
 	(void)state;
 	static const struct fake_route routes[] = {
 		{ "GET " API "netcheck", 200,
-			"{\"UDP\":true,\"IPv4\":true,\"IPv6\":false,\"MappingVariesByDestIP\":false,"
+			"{\"Measured\":true,\"AgeSeconds\":0.4,\"UDP\":true,\"IPv4\":true,\"IPv6\":false,"
+			"\"MappingVariesByDestIP\":false,"
 			"\"GlobalV4\":\"192.0.2.1:41641\","
 			"\"PreferredDERP\":900,\"Regions\":[{\"RegionID\":900,\"RegionCode\":\"fra\","
 			"\"RegionName\":\"Frankfurt\","
@@ -315,6 +316,27 @@ static void test_netcheck(void **state)
 			NULL },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_netcheck_age(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json, *line;
+	} rows[] = {
+		{ "{\"Measured\":false}", "\n\t* Measured: not yet\n" },
+		{ "{\"Measured\":true,\"AgeSeconds\":31.2}", "\n\t* Measured: 31 s ago" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct fake_route routes[] = { { "GET " API "netcheck", 200, rows[i].json, false },
+			{ 0 } };
+		struct fake_api *f = fake_api_start(routes);
+		struct result r = run_line(fake_api_socket(f), "netcheck");
+		if (!strstr(r.out, rows[i].line))
+			fail_msg("row %zu: %s", i, r.out);
+		result_free(&r);
+		fake_api_stop(f);
+	}
 }
 
 static void test_ping(void **state)
@@ -587,6 +609,7 @@ int main(void)
 		cmocka_unit_test(test_status_not_running),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_netcheck),
+		cmocka_unit_test(test_netcheck_age),
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_dns),
 		cmocka_unit_test(test_up),

@@ -1,4 +1,5 @@
 #include "mesh/base/log.h"
+#include "mesh/base/text.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,14 +55,6 @@ static size_t escape_json(const char *s, char *out, size_t cap)
 	return n;
 }
 
-/* Names and reasons are strangers' words: none of them begins a line or moves a terminal's cursor. */
-static void hide_controls(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-}
-
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	if (!log_wanted(level))
@@ -71,6 +64,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	text_clean(text); /* names and reasons are strangers' words: none begins a line or moves a cursor */
 	struct timespec ts;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	struct tm tm;
@@ -84,7 +78,6 @@ void log_write(enum log_level level, const char *fmt, ...)
 		n = snprintf(line, sizeof(line), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n",
 			when, ts.tv_nsec / 1000000, level_names[level], quoted);
 	} else {
-		hide_controls(text);
 		n = snprintf(line, sizeof(line), "%s.%03ldZ %-5s %s\n", when, ts.tv_nsec / 1000000,
 			level_names[level], text);
 	}

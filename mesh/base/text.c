@@ -28,7 +28,8 @@ bool text_duration_ms(const char *s, uint64_t *out_ms)
 	static const struct {
 		const char *unit;
 		uint64_t ms;
-	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+	} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
+		{ "w", UINT64_C(604800000) }, { "y", UINT64_C(31536000000) } };
 	uint64_t total = 0;
 	if (!*s)
 		return false;
@@ -149,4 +150,63 @@ bool text_lower(const char *s, char *out, size_t cap)
 	for (size_t i = 0; i <= n; i++)
 		out[i] = (char)(s[i] >= 'A' && s[i] <= 'Z' ? s[i] + 32 : s[i]);
 	return true;
+}
+
+/* Length of the sequence at s and its code point; 0: it is none. RFC 3629 4. */
+static size_t utf8_read(const unsigned char *s, uint32_t *out)
+{
+	static const struct {
+		unsigned char mask, lead;
+		uint32_t least;
+	} rows[] = { { 0x80, 0, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+	for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
+		if ((s[0] & rows[n].mask) != rows[n].lead)
+			continue;
+		uint32_t v = s[0] & (unsigned char)~rows[n].mask;
+		for (size_t i = 1; i <= n; i++) {
+			if ((s[i] & 0xc0) != 0x80)
+				return 0;
+			v = v << 6 | (s[i] & 0x3f);
+		}
+		*out = v;
+		return v < rows[n].least || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff) ? 0 : n + 1;
+	}
+	return 0;
+}
+
+/* C0, DEL and C1; marks, embeddings, overrides and isolates of direction; line and paragraph separators. */
+static bool is_harmful(uint32_t v)
+{
+	static const struct {
+		uint32_t first, last;
+	} rows[] = { { 0, 0x1f }, { 0x7f, 0x9f }, { 0x61c, 0x61c }, { 0x200e, 0x200f }, { 0x2028, 0x202e },
+		{ 0x2066, 0x2069 }, { 0xfeff, 0xfeff } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (v >= rows[i].first && v <= rows[i].last)
+			return true;
+	return false;
+}
+
+void text_clean(char *s)
+{
+	char *to = s;
+	for (const unsigned char *p = (const unsigned char *)s; *p;) {
+		uint32_t v = 0;
+		size_t n = utf8_read(p, &v);
+		if (!n || is_harmful(v))
+			*to++ = '?';
+		else
+			memmove(to, p, n);
+		to += n && !is_harmful(v) ? n : 0;
+		p += n ? n : 1;
+	}
+	*to = 0;
+}
+
+size_t text_width(const char *s)
+{
+	size_t n = 0;
+	for (; *s; s++)
+		n += (*s & 0xc0) != 0x80;
+	return n;
 }

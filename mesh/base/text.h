@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 bool text_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out); /* decimal, whole string */
-/* "500ms" "5s" "1m30s" "2h" "7d"; a bare number is refused. */
+/* "500ms" "5s" "1m30s" "2h" "7d" "2w" "1y" (365 days); a bare number is refused. */
 bool text_duration_ms(const char *s, uint64_t *out_ms);
 /* RFC 3339 to Unix milliseconds and back (UTC, milliseconds only when not zero); buf[40]. */
 bool text_time_ms(const char *s, int64_t *out_ms);
@@ -16,6 +16,13 @@ char *text_time_format(int64_t unix_ms, char *buf);
 const char *text_nearest(const char *word, const char *const *names);
 /* Lower-cased ASCII copy into out[cap]; false when it does not fit. */
 bool text_lower(const char *s, char *out, size_t cap);
+
+/* Strangers' words made fit for a terminal, a table and a log, in place: controls of both sets (C0, DEL, C1),
+ * what turns the direction of writing, and bytes that are no UTF-8 become '?'. Line ends and tabs are
+ * controls too. */
+void text_clean(char *s);
+/* How many characters (code points) of UTF-8. */
+size_t text_width(const char *s);
 
 /* Command-line options as rows: help, man page and parsing come from one table. Go-style: one dash or two,
  * "--name=v" or "--name v", booleans "--name" or "--name=false"; an option given twice is an error. */

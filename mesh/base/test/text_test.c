@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -14,8 +15,9 @@ static void test_durations(void **state)
 		bool ok;
 		uint64_t ms;
 	} rows[] = { { "500ms", 1, 500 }, { "5s", 1, 5000 }, { "1m30s", 1, 90000 }, { "2h", 1, 7200000 },
-		{ "7d", 1, 604800000 }, { "5", 0, 0 }, { "", 0, 0 }, { "s", 0, 0 }, { "5 s", 0, 0 },
-		{ "-5s", 0, 0 }, { "99999999999999999999s", 0, 0 }, { "5x", 0, 0 },
+		{ "7d", 1, 604800000 }, { "2w", 1, 1209600000 }, { "1y", 1, UINT64_C(31536000000) },
+		{ "5", 0, 0 }, { "", 0, 0 }, { "s", 0, 0 }, { "5 s", 0, 0 }, { "-5s", 0, 0 },
+		{ "99999999999999999999s", 0, 0 }, { "5x", 0, 0 },
 		{ "40000000000d40000000000d40000000000d40000000000d40000000000d40000000000d", 0, 0 } };
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t ms = 0;
@@ -134,10 +136,41 @@ static void test_option_errors(void **state)
 	assert_string_equal(eb.text, "--on is given twice");
 }
 
+static void test_clean(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} words[] = { { "", "" }, { "plain", "plain" }, { "a\nb\tc\033[2J", "a?b?c?[2J" }, { "\x7f", "?" },
+		{ "M\xc3\xbcnchen \xe6\x97\xa5 \xf0\x9f\x98\x80",
+			"M\xc3\xbcnchen \xe6\x97\xa5 \xf0\x9f\x98\x80" },
+		{ "\xc2\x9b"
+		  "2J",
+			"?2J" }, /* CSI of C1 as UTF-8 */
+		{ "\x9b"
+		  "2J",
+			"?2J" }, /* and alone */
+		{ "a\xe2\x80\xae"
+		  "b",
+			"a?b" },		/* right-to-left override */
+		{ "\xe2\x80\xa8", "?" },	/* line separator */
+		{ "\xc0\xaf", "??" },		/* overlong */
+		{ "\xed\xa0\x80", "???" },	/* a surrogate */
+		{ "\xf4\x90\x80\x80", "????" }, /* behind the last */
+		{ "x\xe6\x97", "x??" } };	/* cut */
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		char text[64];
+		snprintf(text, sizeof(text), "%s", words[i].in);
+		text_clean(text);
+		assert_string_equal(text, words[i].out);
+	}
+	assert_int_equal(text_width("M\xc3\xbc\xe6\x97\xa5"), 3);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_durations), cmocka_unit_test(test_times),
-		cmocka_unit_test(test_options), cmocka_unit_test(test_option_errors),
-		cmocka_unit_test(test_given_bool) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clean), cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_times), cmocka_unit_test(test_options),
+		cmocka_unit_test(test_option_errors), cmocka_unit_test(test_given_bool) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

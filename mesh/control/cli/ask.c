@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELL_MAX = 128, COLUMNS_MAX = 10 };
+enum { CELL_MAX = 512, COLUMNS_MAX = 10 };
 
 /* --- printing --- */
 
@@ -33,11 +33,17 @@ static void cell(const json_t *v, char out[static CELL_MAX])
 			size_t len = strlen(out);
 			snprintf(out + len, CELL_MAX - len, "%s%s", i ? " " : "", json_string_value(item));
 		}
-	for (char *p = out; *p; p++)
-		if ((unsigned char)*p < ' ')
-			*p = '?';
+	text_clean(out); /* nodes choose their names */
 	if (!*out)
 		memcpy(out, "-", 2);
+}
+
+/* Padded to so many characters; the last of a line is not. */
+static void print_cell(const char *text, size_t width, bool last)
+{
+	size_t have = text_width(text);
+	printf("%s%*s", text, last || have >= width ? 0 : (int)(width - have), "");
+	fputs(last ? "\n" : "  ", stdout);
 }
 
 static void print_table(const json_t *list, const char *columns)
@@ -52,22 +58,35 @@ static void print_table(const json_t *list, const char *columns)
 		json_array_foreach(list, i, row)
 		{
 			cell(json_object_get(row, names[k]), text);
-			widths[k] = strlen(text) > widths[k] ? strlen(text) : widths[k];
+			widths[k] = text_width(text) > widths[k] ? text_width(text) : widths[k];
 		}
 	for (size_t k = 0; k < n; k++)
-		printf("%-*s%s", k + 1 < n ? (int)widths[k] : 0, names[k], k + 1 < n ? "  " : "\n");
+		print_cell(names[k], widths[k], k + 1 == n);
 	json_array_foreach(list, i, row) for (size_t k = 0; k < n; k++)
 	{
 		cell(json_object_get(row, names[k]), text);
-		printf("%-*s%s", k + 1 < n ? (int)widths[k] : 0, text, k + 1 < n ? "  " : "\n");
+		print_cell(text, widths[k], k + 1 == n);
+	}
+}
+
+static void print_fields(const json_t *answer)
+{
+	const char *name;
+	json_t *value;
+	char text[CELL_MAX];
+	size_t width = 0;
+	json_object_foreach((json_t *)answer, name, value) width =
+		strlen(name) > width ? strlen(name) : width;
+	json_object_foreach((json_t *)answer, name, value)
+	{
+		cell(value, text);
+		print_cell(name, width, false);
+		print_cell(text, 0, true);
 	}
 }
 
 static void print_answer(const struct options *o, const struct verb *v, json_t *answer)
 {
-	const char *name;
-	json_t *value;
-	char text[CELL_MAX];
 	if (o->json) {
 		char *line = json_dumps(answer, JSON_COMPACT);
 		printf("%s\n", line ? line : "null");
@@ -77,11 +96,7 @@ static void print_answer(const struct options *o, const struct verb *v, json_t *
 	} else if (json_object_get(answer, "key")) {
 		printf("%s\n", json_string_value(json_object_get(answer, "key")));
 	} else {
-		json_object_foreach(answer, name, value)
-		{
-			cell(value, text);
-			printf("%-14s %s\n", name, text);
-		}
+		print_fields(answer);
 	}
 }
 

@@ -37,6 +37,8 @@ static const struct opt_row option_rows[] = {
 		"preauthkeys create, nodes tag: tags of the nodes; a key with tags needs no user" },
 	{ "routes", "r", OPT_STRING, offsetof(struct options, routes), "10.0.0.0/8,0.0.0.0/0,::/0",
 		"nodes approve-routes: all that the node may carry" },
+	{ "lax", NULL, OPT_BOOL, offsetof(struct options, lax), NULL,
+		"configtest: settings that this server has not are no error" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
@@ -129,7 +131,10 @@ int cli_complain(const struct options *o, int code, const char *text)
 		free(line);
 		json_decref(e);
 	} else {
-		fprintf(stderr, "ropewalk-control: %s\n", text);
+		char line[1024];
+		snprintf(line, sizeof(line), "%s", text);
+		text_clean(line);
+		fprintf(stderr, "ropewalk-control: %s\n", line);
 	}
 	return code;
 }
@@ -139,6 +144,20 @@ int cli_complain(const struct options *o, int code, const char *text)
 static void print_unused(void *arg, const char *sentence)
 {
 	fprintf(stderr, "%s: %s\n", ((const struct control_config *)arg)->file, sentence);
+}
+
+/* What the settings ask for that would make another network than this server does. */
+static int complain_missing(const struct options *o, const struct control_config *c)
+{
+	char keys[256], text[512];
+	if (o->lax || !*config_unused_that_matter(c, keys, sizeof(keys)))
+		return CONTROL_OK;
+	snprintf(text, sizeof(text),
+		"%s asks for what this server has not: %s; take that out, or accept the network without it "
+		"with "
+		"--lax",
+		o->config, keys);
+	return cli_complain(o, CONTROL_FAILED, text);
 }
 
 static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb)
@@ -153,6 +172,8 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 	if (s && !o->json)
 		config_unused_each(&c, print_unused, &c);
 	if (s)
+		code = complain_missing(o, &c);
+	if (code == CONTROL_OK)
 		printf(o->json ? "{\"ok\":true}\n" : "%s: good\n", o->config);
 	settings_put(s);
 	config_free(&c);

@@ -10,7 +10,7 @@
 struct options {
 	const char *config, *socket, *user, *tags, *routes, *output;
 	uint64_t expiration_ms;
-	bool json, reusable, ephemeral, create_user, help, version, man;
+	bool json, lax, reusable, ephemeral, create_user, help, version, man;
 };
 
 enum { VERB_WORDS = 3 };

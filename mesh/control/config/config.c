@@ -36,12 +36,14 @@ enum kind {
 	RELAY,
 	FILE_MODE,
 	UNUSED,
+	MISSING,
 	RENAMED
 };
 
 #define AT(field) offsetof(struct control_config, field)
 /* Names, types and places. UNUSED: a setting of Headscale that has no meaning here, accepted so that its file
- * works; advice: what serves instead. RENAMED: one of an older Headscale; advice: what it is now. */
+ * works; advice: what serves instead. MISSING: the same, but the network is another one without it. RENAMED:
+ * one of an older Headscale; advice: what it is now. */
 static const struct row {
 	const char *key;
 	enum kind kind;
@@ -65,7 +67,7 @@ static const struct row {
 	{ "prefixes.allocation", UNUSED, 0, "addresses are given in sequence" },
 	{ "derp.paths", PATHS, AT(derp_paths), NULL },
 	{ "derp.server", RELAY, AT(relay), NULL },
-	{ "derp.urls", UNUSED, 0, "name relays in a file of derp.paths" },
+	{ "derp.urls", MISSING, 0, "name relays in a file of derp.paths" },
 	{ "derp.auto_update_enabled", UNUSED, 0, NULL },
 	{ "derp.update_frequency", UNUSED, 0, NULL },
 	{ "dns.magic_dns", BOOL, AT(magic_dns), NULL },
@@ -98,8 +100,8 @@ static const struct row {
 	{ "grpc_allow_insecure", UNUSED, 0, NULL },
 	{ "trusted_proxies", UNUSED, 0, NULL },
 	{ "disable_check_updates", UNUSED, 0, NULL },
-	{ "randomize_client_port", UNUSED, 0, NULL },
-	{ "oidc", UNUSED, 0, "nodes come in by auth keys or by `nodes approve`" },
+	{ "randomize_client_port", MISSING, 0, NULL },
+	{ "oidc", MISSING, 0, "nodes come in by auth keys or by `nodes approve`" },
 	{ "logtail", UNUSED, 0, "nodes are told to send their logs nowhere" },
 	{ "taildrop", UNUSED, 0, NULL },
 	{ "auto_update", UNUSED, 0, NULL },
@@ -380,14 +382,23 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 static bool is_off(struct reading *r, const yaml_node_t *n)
 {
 	const char *text = document_text(n);
+	bool on;
 	if (text)
-		return !*text || document_is_null(n) || !strcmp(text, "false") || !strcmp(text, "sequential");
+		return !*text || document_is_null(n) || (config_value_bool(text, &on) && !on) ||
+		       !strcmp(text, "sequential");
 	if (n->type == YAML_SEQUENCE_NODE)
 		return n->data.sequence.items.top == n->data.sequence.items.start;
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
 		if (!strcmp(document_text(document_node(&r->d, p->key)), "enabled"))
 			return is_off(r, document_node(&r->d, p->value));
 	return n->data.mapping.pairs.top == n->data.mapping.pairs.start;
+}
+
+static void add_unused(struct reading *r, const struct row *row, const yaml_node_t *n)
+{
+	if (r->c->n_unused < ARRAY_LEN(rows) && !is_off(r, n))
+		r->c->unused[r->c->n_unused++] =
+			(struct config_unused) { row->key, row->advice, row->kind == MISSING };
 }
 
 static int take(struct reading *r, const struct row *row, const yaml_node_t *key, yaml_node_t *n)
@@ -402,9 +413,7 @@ static int take(struct reading *r, const struct row *row, const yaml_node_t *key
 	case RECORDS: return take_records(r, row->key, n, field);
 	case RELAY: return config_relay_take(&r->d, n, r->mem, r->folder, field);
 	case UNUSED:
-		if (r->c->n_unused < ARRAY_LEN(rows) && !is_off(r, n))
-			r->c->unused[r->c->n_unused++] = (struct config_unused) { row->key, row->advice };
-		return 0;
+	case MISSING: add_unused(r, row, n); return 0;
 	case RENAMED:
 		return document_refuse(&r->d, key, "%s is the name of an older Headscale: it is %s now",
 			row->key, row->advice);
@@ -432,6 +441,21 @@ static int refuse_key(struct reading *r, yaml_node_t *key, const char *prefix)
 		near ? "; did you mean \"" : "", near ? prefix : "", near ? near : "", near ? "\"?" : "");
 }
 
+/* How long keys that were taken back stay in lists: Headscale has it for several kinds of keys, each in a
+ * section of its own. Here they stay for good. */
+static const struct row retention = { "revoked_retention", UNUSED, 0, "keys stay in their list" };
+
+static bool is_retention(struct reading *r, const yaml_node_t *key, const yaml_node_t *value)
+{
+	if (!strcmp(document_text(key), retention.key))
+		return true;
+	if (value->type != YAML_MAPPING_NODE ||
+		value->data.mapping.pairs.top != value->data.mapping.pairs.start + 1)
+		return false;
+	return !strcmp(
+		document_text(document_node(&r->d, value->data.mapping.pairs.start->key)), retention.key);
+}
+
 static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 {
 	int err = 0;
@@ -452,6 +476,8 @@ static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 		}
 		if (exact) {
 			err = take(r, exact, key, value);
+		} else if (!inside && is_retention(r, key, value)) {
+			add_unused(r, &retention, value);
 		} else if (!inside) {
 			err = refuse_key(r, key, prefix);
 		} else if (value->type == YAML_MAPPING_NODE) {
@@ -637,6 +663,17 @@ bool config_dns(const struct control_config *c, const struct config_records *rec
 				.type = arena_strdup(a, records->v[i].type),
 				.value = arena_strdup(a, records->v[i].value) };
 	return !a->failed;
+}
+
+char *config_unused_that_matter(const struct control_config *c, char *out, size_t cap)
+{
+	size_t len = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < c->n_unused && len < cap; i++)
+		if (c->unused[i].matters)
+			len += (size_t)snprintf(
+				out + len, cap - len, "%s%s", len ? ", " : "", c->unused[i].key);
+	return out;
 }
 
 void config_unused_each(

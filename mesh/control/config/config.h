@@ -36,6 +36,7 @@ struct config_relay {
 /* A key that was accepted and has no effect here; advice may be NULL. */
 struct config_unused {
 	const char *key, *advice;
+	bool matters; /* the network is another one without it */
 };
 
 struct control_config {
@@ -101,6 +102,8 @@ bool config_dns(const struct control_config *c, const struct config_records *rec
 /* The keys that differ and that a running server cannot change, comma separated, into out; returns out. */
 char *config_fixed_differ(
 	const struct control_config *a, const struct control_config *b, char *out, size_t cap);
+/* Keys that matter and have no effect, comma separated, into out; returns out. */
+char *config_unused_that_matter(const struct control_config *c, char *out, size_t cap);
 /* "%s has no effect on this server" and advice, for every such key. */
 void config_unused_each(
 	const struct control_config *c, void (*say)(void *arg, const char *sentence), void *arg);

@@ -2,11 +2,12 @@
 
 #include "mesh/base/text.h"
 #include <string.h>
+#include <strings.h>
 
 bool config_value_bool(const char *text, bool *out)
 {
-	*out = !strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "on");
-	return *out || !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "off");
+	*out = !strcasecmp(text, "true") || !strcasecmp(text, "yes") || !strcasecmp(text, "on");
+	return *out || !strcasecmp(text, "false") || !strcasecmp(text, "no") || !strcasecmp(text, "off");
 }
 
 bool config_value_listen(const char *text, struct endpoint *out)

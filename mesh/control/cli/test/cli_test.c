@@ -107,6 +107,14 @@ static void test_sentences(void **state)
 		{ { "users", "list", "--socket", "none.sock", "--json" }, 3,
 			"{\"error\":{\"message\":\"the server is not running" },
 		{ { "configtest", "-c", "good.yaml" }, 0, "good.yaml: good" },
+		{ { "configtest", "-c", "more.yaml" }, 1,
+			"more.yaml asks for what this server has not: derp.urls, oidc; take that out, or "
+			"accept the "
+			"network without it with --lax" },
+		{ { "configtest", "--lax", "-c", "more.yaml" }, 0, "more.yaml: good" },
+		{ { "configtest", "--json", "-c", "more.yaml" }, 1,
+			"{\"error\":{\"message\":\"more.yaml asks for" },
+		{ { "configtest", "-c", "words.yaml" }, 0, "words.yaml: good" },
 		{ { "configtest", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
 		{ { "serve", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
 		{ { "configtest", "-c", "noderp.yaml" }, 1, "missing.yaml" },
@@ -123,6 +131,11 @@ static void test_sentences(void **state)
 	char text[TEXT_MAX];
 	(void)state;
 	write_file("good.yaml", "server_url: http://a.test\n");
+	write_file("more.yaml", "server_url: http://a.test\nderp: { urls: [https://a.test] }\noidc: { "
+				"issuer: https://b.test }\n"
+				"taildrop: { enabled: True }\nlogtail: { enabled: False }\n");
+	write_file("words.yaml", "server_url: http://a.test\ndns: { magic_dns: True }\nnode: { expiry: 1y }\n"
+				 "preauth_keys: { revoked_retention: 2w }\nrandomize_client_port: False\n");
 	write_file("bad.yaml", "server: a\n");
 	write_file("noderp.yaml", "server_url: http://a.test\nderp: { paths: [missing.yaml] }\n");
 	write_file("good.hujson", "{ // all\n \"acls\": [], }");

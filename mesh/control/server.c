@@ -21,7 +21,9 @@
 enum {
 	STOP_MS = 200,
 	TICK_MAX_MS = 60 * 1000 /* the clock may have been set meanwhile */,
-	KEY_FILE_MAX = 4096
+	KEY_FILE_MAX = 4096,
+	RECORDS_LOOK_MS = 500 /* how often the file of records is looked at: by its time and number, as
+				 editors replace it */
 };
 
 struct server {
@@ -35,7 +37,8 @@ struct server {
 	struct settings *settings; /* counted */
 	struct machine_private noise_private;
 	struct machine_key noise_public;
-	struct loop_timer *tick, *stop, *save;
+	struct loop_timer *tick, *stop, *save, *records;
+	struct stat records_seen; /* of the file of DNS records, as it was read last */
 	struct loop_signal *hup, *term, *intr;
 	bool json, stopping;
 	int exit_code;
@@ -160,6 +163,29 @@ static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *
 	if (*restart)
 		log_warn("%s: changed, but not before a restart: %s", s->cfg.file, restart);
 	return 0;
+}
+
+/* The file of DNS records is taken when it has changed, without being asked; what is wrong in it is said
+ * once. */
+static void look_at_records(void *arg)
+{
+	struct server *s = arg;
+	struct errbuf eb = { 0 };
+	struct stat now = { 0 };
+	loop_timer_set(s->records, RECORDS_LOOK_MS);
+	if (!*s->settings->records_path || stat(s->settings->records_path, &now) ||
+		(now.st_ino == s->records_seen.st_ino && now.st_size == s->records_seen.st_size &&
+			now.st_mtim.tv_sec == s->records_seen.st_mtim.tv_sec &&
+			now.st_mtim.tv_nsec == s->records_seen.st_mtim.tv_nsec))
+		return;
+	s->records_seen = now;
+	struct settings *set = settings_with_records(s->settings, &eb);
+	if (!set) {
+		log_error("%s; the records stay as they were", eb.text);
+		return;
+	}
+	use_settings(s, set);
+	log_info("read %s: DNS records", set->records_path);
 }
 
 static void hup_received(void *arg, int signo)
@@ -306,11 +332,13 @@ static int open_loop(struct server *s, struct errbuf *eb)
 	s->tick = loop_timer_new(s->loop, tick, s);
 	s->stop = loop_timer_new(s->loop, stop_loop, s);
 	s->save = loop_timer_new(s->loop, save_due, s);
+	s->records = loop_timer_new(s->loop, look_at_records, s);
 	s->hup = loop_signal_new(s->loop, SIGHUP, hup_received, s);
 	s->term = loop_signal_new(s->loop, SIGTERM, stop_received, s);
 	s->intr = loop_signal_new(s->loop, SIGINT, stop_received, s);
-	return s->tick && s->stop && s->save && s->hup && s->term && s->intr ? 0
-									     : err_set(eb, -ENOMEM, "start");
+	return s->tick && s->stop && s->save && s->records && s->hup && s->term && s->intr
+		       ? 0
+		       : err_set(eb, -ENOMEM, "start");
 }
 
 /* Official clients that come back within two minutes take HTTPS at port 443 and nothing else, unless the host
@@ -402,6 +430,7 @@ static void finish(struct server *s)
 	loop_timer_free(s->tick);
 	loop_timer_free(s->stop);
 	loop_timer_free(s->save);
+	loop_timer_free(s->records);
 	if (s->hup)
 		loop_signal_free(s->hup);
 	if (s->term)
@@ -428,6 +457,7 @@ int server_run(const char *config, bool json)
 		s->exit_code = CONTROL_FAILED;
 	} else {
 		tick(s);
+		look_at_records(s);
 		say_ready(s);
 		loop_run(s->loop);
 	}

@@ -255,54 +255,6 @@ static int take_split(struct reading *r, const char *key, yaml_node_t *n, struct
 	return 0;
 }
 
-static int take_record(struct reading *r, const char *key, yaml_node_t *n, struct ctl_record *out)
-{
-	struct addr a;
-	*out = (struct ctl_record) { .type = "" };
-	if (n->type != YAML_MAPPING_NODE)
-		return refuse_type(r, n, key, "a list of { name, type, value }");
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
-		yaml_node_t *k = document_node(&r->d, p->key), *v = document_node(&r->d, p->value);
-		const char *name = document_text(k), *text = document_text(v);
-		if (!text)
-			return refuse_type(r, v, key, "a text");
-		if (!strcmp(name, "name"))
-			out->name = keep_domain(r, text);
-		else if (!strcmp(name, "type"))
-			out->type = keep(r, text);
-		else if (!strcmp(name, "value"))
-			out->value = keep(r, text);
-		else
-			return document_refuse(
-				&r->d, k, "unknown key \"%s\" in %s: name, type and value are", name, key);
-	}
-	if (!out->name || !out->value)
-		return document_refuse(&r->d, n, "%s: a record needs a name and a value", key);
-	if ((*out->type && strcmp(out->type, "A") != 0 && strcmp(out->type, "AAAA") != 0) ||
-		!addr_parse(out->value, &a) || (*out->type && addr_is_v4(&a) != !strcmp(out->type, "A")))
-		return document_refuse(&r->d, n,
-			"%s: %s: type A needs an IPv4 address as value, AAAA an IPv6 one; no other types",
-			key, out->name);
-	return 0;
-}
-
-static int take_records(struct reading *r, const char *key, yaml_node_t *n, struct config_records *out)
-{
-	if (document_is_null(n))
-		return 0;
-	if (n->type != YAML_SEQUENCE_NODE)
-		return refuse_type(r, n, key, "a list of { name, type, value }");
-	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
-	*out = (struct config_records) { .v = arena_array(r->mem, count, sizeof(*out->v)) };
-	for (size_t i = 0; i < count && out->v; i++) {
-		int err = take_record(
-			r, key, document_node(&r->d, n->data.sequence.items.start[i]), &out->v[out->n++]);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 static int take_net(struct reading *r, const struct row *row, yaml_node_t *n, const char *text, void *field)
 {
 	struct prefix all, net;
@@ -410,7 +362,7 @@ static int take(struct reading *r, const struct row *row, const yaml_node_t *key
 	case DOMAINS:
 	case SERVERS: return take_list(r, row->key, n, row->kind, field);
 	case SPLIT: return take_split(r, row->key, n, field);
-	case RECORDS: return take_records(r, row->key, n, field);
+	case RECORDS: return config_records_take(&r->d, row->key, n, r->mem, field);
 	case RELAY: return config_relay_take(&r->d, n, r->mem, r->folder, field);
 	case UNUSED:
 	case MISSING: add_unused(r, row, n); return 0;
@@ -606,23 +558,6 @@ void config_free(struct control_config *c)
 {
 	arena_free(&c->mem);
 	*c = (struct control_config) { 0 };
-}
-
-int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb)
-{
-	struct reading r = { .mem = a };
-	struct buf text = { 0 };
-	*out = (struct config_records) { 0 };
-	int err = file_read(path, CONFIG_BYTES_MAX, &text, eb);
-	if (!err && !(err = document_open(&r.d, path, (const char *)buf_data(&text), text.len, eb))) {
-		yaml_node_t *root = yaml_document_get_root_node(&r.d.yaml);
-		err = root ? take_records(&r, "extra records", root, out) : 0;
-		document_close(&r.d);
-	}
-	buf_free(&text);
-	if (!err && a->failed)
-		err = err_set(eb, -ENOMEM, "read %s", path);
-	return err;
 }
 
 static void add_resolvers(struct arena *a, const struct ctl_strings *from, struct ctl_resolver **v, size_t *n)

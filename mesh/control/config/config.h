@@ -9,6 +9,8 @@
 #include "mesh/base/log.h"
 #include "mesh/proto/control.h"
 
+struct document;
+
 struct config_split {
 	const char *suffix;
 	struct ctl_strings servers;
@@ -85,7 +87,6 @@ int config_derp_parse(const char *path, const char *text, size_t len, struct are
 struct config_relay config_relay_defaults(void);
 bool config_relay_equal(const struct config_relay *a, const struct config_relay *b);
 /* What config.c found below derp.server, a mapping; texts go into mem, paths are taken from folder. */
-struct document;
 int config_relay_take(
 	struct document *d, void *mapping, struct arena *mem, const char *folder, struct config_relay *out);
 /* What the settings as a whole must be for it; a sentence. */
@@ -94,6 +95,10 @@ int config_relay_check(const struct control_config *c, struct errbuf *eb);
  * everybody. */
 bool config_relay_region(const struct control_config *c, const struct endpoint *at,
 	const struct endpoint *stun, const char *pin, struct arena *a, struct ctl_derp_map *map);
+/* dns.extra_records, below document: what the records mean is checked as nodes read them. Texts go into mem.
+ */
+int config_records_take(
+	struct document *d, const char *key, void *list, struct arena *mem, struct config_records *out);
 /* dns.extra_records_path: a list of { name, type, value }, JSON or YAML. */
 int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb);
 /* What nodes are told about names. */

@@ -47,7 +47,9 @@ void settings_put(struct settings *s)
 {
 	if (!s || --s->refs)
 		return;
-	policy_free(s->policy);
+	if (!s->lent)
+		policy_free(s->policy);
+	settings_put(s->lent);
 	arena_free(&s->mem);
 	free(s);
 }
@@ -62,6 +64,7 @@ struct settings *settings_read(
 	}
 	s->refs = 1;
 	s->base_domain = arena_strdup(&s->mem, c->base_domain);
+	s->records_path = arena_strdup(&s->mem, c->records_path);
 	struct ctl_map_response dns = { .dns = &s->dns, .control_time_ms = FLEET_NO_TIME };
 	struct ctl_map_response derp = { .derp_map = &s->derp, .control_time_ms = FLEET_NO_TIME };
 	struct config_records records = c->records;
@@ -80,4 +83,28 @@ struct settings *settings_read(
 		return NULL;
 	}
 	return s;
+}
+
+struct settings *settings_with_records(struct settings *from, struct errbuf *eb)
+{
+	struct settings *s = calloc(1, sizeof(*s)), *owner = from->lent ? from->lent : from;
+	struct config_records records = { 0 };
+	if (!s) {
+		err_set(eb, -ENOMEM, "settings");
+		return NULL;
+	}
+	*s = *owner;
+	s->refs = 1;
+	s->lent = settings_get(owner);
+	s->mem = (struct arena) { 0 };
+	struct ctl_map_response dns = { .dns = &s->dns, .control_time_ms = FLEET_NO_TIME };
+	int err = config_records_read(s->records_path, &s->mem, &records, eb);
+	s->dns.extra = records.v;
+	s->dns.n_extra = records.n;
+	if (!err && !hash_message(&dns, s->dns_hash))
+		err = err_set(eb, -ENOMEM, "settings");
+	if (!err)
+		return s;
+	settings_put(s);
+	return NULL;
 }

@@ -16,6 +16,8 @@ struct settings {
 	struct ctl_dns dns;
 	struct ctl_derp_map derp;
 	struct policy *policy;
+	struct settings *lent;	  /* counted: whose all but the DNS records is; NULL = own */
+	const char *records_path; /* the file of DNS records; "" = none */
 	uint8_t dns_hash[SETTINGS_HASH], derp_hash[SETTINGS_HASH];
 };
 
@@ -27,6 +29,8 @@ struct settings_relay {
 /* NULL with the sentence; settings_put it. Needs no running server. relay: NULL = none runs. */
 struct settings *settings_read(
 	const struct control_config *c, const struct settings_relay *relay, struct errbuf *eb);
+/* The same, with the file of DNS records read anew. */
+struct settings *settings_with_records(struct settings *from, struct errbuf *eb);
 struct settings *settings_get(struct settings *s);
 void settings_put(struct settings *s); /* NULL is fine */
 

@@ -851,6 +851,55 @@ static void test_greedy_node(void **state)
 	free(links);
 }
 
+/* --- DNS records in a file --- */
+
+static void replace_file(struct world *w, const char *name, const char *text)
+{
+	char path[256], fresh[256];
+	write_file(place_path(&w->place, "fresh", fresh), text);
+	assert_int_equal(rename(fresh, place_path(&w->place, name, path)), 0);
+}
+
+/* The file is taken when it changes, replaced or written over; what is wrong in it changes nothing. */
+static void test_records_file(void **state)
+{
+	struct world *w = *state;
+	struct client a;
+	char key[128];
+	size_t seen = 0;
+	kill_server(w, SIGTERM, 0);
+	FILE *f = fopen(w->config, "r+");
+	char config[2048] = "";
+	config[fread(config, 1, sizeof(config) - 1, f)] = 0;
+	fclose(f);
+	char *at = strstr(config, "extra_records:"), *end = strstr(at, "] }");
+	memmove(at + 32, end + 1, strlen(end));
+	memcpy(at, "extra_records_path: records.json", 32);
+	write_file(w->config, config);
+	replace_file(w, "records.json", "[{\"name\":\"nas.mesh.test\",\"value\":\"192.0.2.9\"}]");
+	start_server(w);
+	make_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	open_client(&a, w);
+	join(&a, key, "alpha");
+	ask_map(&a, true, NULL);
+	assert_string_equal(next_message(&a, &seen)->dns->extra[0].value, "192.0.2.9");
+	uint64_t begin = loop_now_ms(w->loop);
+	replace_file(w, "records.json",
+		"[{\"name\":\"nas.mesh.test\",\"value\":\"192.0.2.10\"},{\"name\":\"*.x.mesh.test\",\"type\":"
+		"\"TXT\","
+		"\"value\":\"hello\"}]");
+	const struct ctl_map_response *m = next_message(&a, &seen);
+	assert_true(loop_now_ms(w->loop) - begin < 1500);
+	assert_int_equal(m->dns->n_extra, 2);
+	assert_string_equal(m->dns->extra[0].value, "192.0.2.10");
+	assert_string_equal(m->dns->extra[1].type, "TXT");
+	assert_int_equal(m->dns->n_routes, 1);
+	replace_file(w, "records.json", "[{\"name\":\"nas.mesh.test\",\"value\":\"none\"}]");
+	replace_file(w, "records.json", "[]");
+	assert_int_equal(next_message(&a, &seen)->dns->n_extra, 0);
+	close_client(&a);
+}
+
 /* --- health --- */
 
 /* It asks the database each time, and passes again as soon as that can be written. */
@@ -977,6 +1026,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rights, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waiting_strangers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_greedy_node, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_records_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_verify, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown) };

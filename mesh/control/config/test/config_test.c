@@ -48,9 +48,13 @@ static void test_errors(void **state)
 			"c.yaml: dns.base_domain test covers the host of server_url: nodes would look for "
 			"this server inside the mesh; "
 			"choose another domain" },
-		{ URL "dns:\n  extra_records:\n    - { name: a.test, type: MX, value: 1.2.3.4 }\n",
+		{ URL "dns:\n  extra_records:\n    - { name: a.test, type: A, value: \"::1\" }\n",
 			"c.yaml:4:7: dns.extra_records: a.test: type A needs an IPv4 address as value, AAAA "
-			"an IPv6 one; no other types" },
+			"an IPv6 one; other types have to be named" },
+		{ URL "dns:\n  extra_records:\n    - { name: a.test, type: CNAME, value: b.test. }\n"
+		      "    - { name: a.test, value: 1.2.3.4 }\n",
+			"c.yaml:5:7: dns.extra_records: a.test: it is an alias (CNAME): no other record may "
+			"have its name" },
 		{ URL "dns:\n  extra_records:\n    - { name: a.test, ttl: 5 }\n",
 			"c.yaml:4:23: unknown key \"ttl\" in dns.extra_records: name, type and value are" },
 		{ URL "unix_socket_permission: \"888\"\n",
@@ -252,8 +256,8 @@ static void test_records_file(void **state)
 		{ "{\"name\": \"a.test\"}", "1:1: extra records must be a list of { name, type, value }", 0 },
 		{ "[{\"name\": \"a.test\",\n\"value\": \"x\"}]",
 			"1:2: extra records: a.test: type A needs an IPv4 address as value, AAAA an IPv6 "
-			"one; no "
-			"other types",
+			"one; "
+			"other types have to be named",
 			0 },
 	};
 	struct place p;
@@ -483,10 +487,50 @@ static void test_relay_region_order(void **state)
 	}
 }
 
+/* Every type and wildcards, as docs/dns.md shows them; what means nothing is refused at its line. */
+static void test_records(void **state)
+{
+	static const char text[] = URL
+		"dns:\n  extra_records:\n"
+		"    - { name: WIKI.mesh.example., value: 100.64.0.7 }\n"
+		"    - { name: stats.mesh.example, type: CNAME, value: wiki.mesh.example. }\n"
+		"    - { name: \"*.apps.mesh.example\", type: A, value: 100.64.0.2 }\n"
+		"    - { name: mesh.example, type: MX, value: \"10 wiki.mesh.example.\" }\n"
+		"    - { name: mesh.example, type: TXT, value: '\"v=spf1 -all\"' }\n"
+		"    - { name: _sip._tcp.mesh.example, type: SRV, value: \"0 5 5060 wiki.mesh.example.\" }\n";
+	static const struct {
+		const char *record, *says;
+	} bad[] = { { "{ name: a.test, type: MX, value: 1.2.3.4 }",
+			    "c.yaml:4:7: dns.extra_records: a.test: " },
+		{ "{ name: a.test, type: NONE, value: x }", "c.yaml:4:7: dns.extra_records: a.test: " },
+		{ "{ name: a.test, value: bob }", "c.yaml:4:7: dns.extra_records: a.test: type A needs" },
+		{ "{ name: a..test, value: 1.2.3.4 }",
+			"c.yaml:4:7: dns.extra_records: a..test: not a domain name" },
+		{ "{ name: a.test }", "c.yaml:4:7: dns.extra_records: a record needs a name and a value" } };
+	struct control_config c;
+	struct errbuf eb = { 0 };
+	char one[512];
+	(void)state;
+	if (config_parse("c.yaml", text, sizeof(text) - 1, &c, &eb))
+		fail_msg("%s", eb.text);
+	assert_int_equal(c.records.n, 6);
+	assert_string_equal(c.records.v[0].name, "wiki.mesh.example");
+	assert_string_equal(c.records.v[2].name, "*.apps.mesh.example");
+	assert_string_equal(c.records.v[5].type, "SRV");
+	config_free(&c);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(one, sizeof(one), URL "dns:\n  extra_records:\n    - %s\n", bad[i].record);
+		assert_true(config_parse("c.yaml", one, strlen(one), &c, &eb) != 0);
+		if (strncmp(eb.text, bad[i].says, strlen(bad[i].says)) != 0)
+			fail_msg("row %zu: %s", i, eb.text);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale), cmocka_unit_test(test_fixed),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_records), cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_headscale), cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp), cmocka_unit_test(test_acme),
 		cmocka_unit_test(test_relay_inside), cmocka_unit_test(test_relay_region_order) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

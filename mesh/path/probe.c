@@ -78,31 +78,30 @@ static struct ping *remember(struct path *p, const struct ping *g)
 	return copy;
 }
 
-bool probe_send(
-	struct path *p, struct peer *e, const struct endpoint *to, int32_t region, const uint64_t *token)
+bool probe_send(struct path *p, struct peer *e, struct place to, const uint64_t *token)
 {
-	struct endpoint at =
-		region ? (struct endpoint) { 0 } : *to; /* a copy: to may lie in what we change */
 	if (!peer_box(p, e))
 		return false;
-	struct ping g = {
-		.peer = e->id, .sent_ms = p->now_ms, .to = at, .region = region, .asked = token != NULL
-	};
-	g.from = e->socket;
+	struct ping g = { .peer = e->id,
+		.sent_ms = p->now_ms,
+		.to = to.at,
+		.region = to.region,
+		.from = to.socket,
+		.asked = token != NULL };
 	if (token)
 		g.token = *token;
 	p->rnd.fill(p->rnd.arg, g.tx, sizeof(g.tx));
 	if (!remember(p, &g))
 		return false;
-	if (!region) {
-		struct candidate *c = candidates_find(e, &at);
+	if (!to.region) {
+		struct candidate *c = candidates_find(e, &to.at);
 		if (c)
 			c->pinged_ms = p->now_ms;
 		e->probes++;
 	}
 	struct disco_message m = { .type = DISCO_PING, .node = p->us };
 	memcpy(m.tx, g.tx, sizeof(m.tx));
-	return send_message(p, e, &m, &(struct place) { .region = region, .at = at, .socket = e->socket });
+	return send_message(p, e, &m, &to);
 }
 
 void probe_call(struct path *p, struct peer *e, const struct endpoint *without)

@@ -4,10 +4,8 @@
 
 #include "mesh/path/peer.h"
 
-/* A ping to `to`, or through the relay of region when it is not 0. token: path_ping is to be answered.
- * false: nothing was sent. */
-bool probe_send(
-	struct path *p, struct peer *e, const struct endpoint *to, int32_t region, const uint64_t *token);
+/* A ping. token: path_ping is to be answered. false: nothing was sent. */
+bool probe_send(struct path *p, struct peer *e, struct place to, const uint64_t *token);
 /* Tells where we are; without (may be NULL) is left out. */
 void probe_call(struct path *p, struct peer *e, const struct endpoint *without);
 void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct place *from);

@@ -54,7 +54,7 @@ static void ping_received(
 	/* Its filter lets us through right now: do not wait for the next round. */
 	bool want = !way_sure(p, e) || first;
 	if (want && p->now_ms - c->pinged_ms >= 50)
-		probe_send(p, e, &from->at, 0, NULL);
+		probe_send(p, e, *from, NULL);
 }
 
 static void pong_received(

@@ -67,7 +67,8 @@ static uint64_t silence_time(const struct peer *e)
 
 static void ping_best(struct path *p, struct peer *e)
 {
-	if (!way_known(e) || !probe_send(p, e, &e->best, 0, NULL))
+	struct place to = { .at = e->best, .socket = e->socket };
+	if (!way_known(e) || !probe_send(p, e, to, NULL))
 		return;
 	e->best_pinged_ms = p->now_ms;
 	if (!e->check_ms)
@@ -75,13 +76,33 @@ static void ping_best(struct path *p, struct peer *e)
 	peer_wake(p, e, e->check_ms);
 }
 
-static void ping_all(struct path *p, struct peer *e)
+static void ping_all_from(struct path *p, struct peer *e, enum path_socket from)
 {
 	for (size_t i = 0; i < e->n_cands; i++) {
 		const struct candidate *c = &e->cands[i];
 		if (candidates_usable(p, c) && (!c->pinged_ms || p->now_ms - c->pinged_ms >= SAME_PING_MS))
-			probe_send(p, e, &c->at, 0, NULL);
+			probe_send(p, e, (struct place) { .at = c->at, .socket = from }, NULL);
 	}
+}
+
+static void ping_all(struct path *p, struct peer *e)
+{
+	ping_all_from(p, e, e->socket);
+}
+
+/* The peer calls: it pings what it was told, which may be the main socket while our turn with the other goes
+ * on. */
+static void ping_all_sockets(struct path *p, struct peer *e)
+{
+	uint64_t before[CANDIDATES_MAX];
+	for (size_t i = 0; i < e->n_cands; i++)
+		before[i] = e->cands[i].pinged_ms;
+	ping_all(p, e);
+	if (e->socket == PATH_MAIN || way_trusted(p, e))
+		return;
+	for (size_t i = 0; i < e->n_cands; i++)
+		e->cands[i].pinged_ms = before[i];
+	ping_all_from(p, e, PATH_MAIN);
 }
 
 /* Own endpoints that are old are asked for anew before they are told; without an answer they are told as they
@@ -374,7 +395,7 @@ void session_step(struct path *p, struct peer *e)
 	if (e->check_ms && now >= e->check_ms)
 		check_failed(p, e);
 	if (e->answer_rounds && now >= e->answer_ms) {
-		ping_all(p, e);
+		ping_all_sockets(p, e);
 		e->answer_rounds--;
 		e->answer_ms = now + (e->answer_rounds == ANSWER_ROUNDS - 1 ? 100 : 200);
 	}
@@ -472,14 +493,15 @@ void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
 	if (!e)
 		return;
 	if (e->way.udp && !e->way.relay) { /* proven: the answer is to be about this one */
-		probe_send(p, e, &e->way.at, 0, &token);
+		probe_send(p, e, (struct place) { .at = e->way.at, .socket = e->way.from }, &token);
 		return;
 	}
 	int32_t region = region_for_peer(p, e);
 	if (region)
-		probe_send(p, e, NULL, region, &token);
+		probe_send(p, e, (struct place) { .region = region }, &token);
 	for (size_t i = 0; i < e->n_cands; i++) {
 		if (candidates_usable(p, &e->cands[i]))
-			probe_send(p, e, &e->cands[i].at, 0, &token);
+			probe_send(
+				p, e, (struct place) { .at = e->cands[i].at, .socket = e->socket }, &token);
 	}
 }

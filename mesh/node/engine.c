@@ -89,6 +89,8 @@ static void path_way_changed(void *arg, uint64_t peer)
 		char at[ENDPOINT_TEXT];
 		log_info("peer %s: %s %s", p->node.name, s.direct ? "direct" : "relay",
 			s.direct ? endpoint_format(&s.at, at) : relays_region_code(e->relays, s.region));
+		if (s.direct)
+			engine_way_used(e, &s.at.ip);
 	}
 	e->events.way_changed(e->events.arg, peer);
 }
@@ -219,7 +221,10 @@ static void relay_flush(void *arg)
 static void relay_up(void *arg, int32_t region, bool up)
 {
 	struct engine *e = arg;
+	struct addr at;
 	path_relay_up(e->path, now_of(e), region, up);
+	if (up && relays_peer(e->relays, region, &at))
+		uplinks_note(e->uplinks, &at);
 	engine_rearm(e);
 }
 
@@ -250,10 +255,22 @@ static void look_at_links(struct engine *e)
 	relays_links_changed(e->relays, local, k);
 }
 
+static void look_at_ways(struct engine *e)
+{
+	struct addr moved[UPLINKS_MAX];
+	size_t n = uplinks_moved(e->uplinks, moved);
+	if (!n)
+		return;
+	path_routes_changed(e->path, now_of(e));
+	relays_ways_moved(e->relays, moved, n);
+	e->events.ways_moved(e->events.arg, moved, n);
+}
+
 static void iface_changed(void *arg)
 {
 	struct engine *e = arg;
 	look_at_links(e);
+	look_at_ways(e);
 	e->events.links_changed(e->events.arg);
 	engine_rearm(e);
 }
@@ -316,6 +333,12 @@ void engine_relays_set(struct engine *e, const struct ctl_derp_map *m)
 {
 	relays_map_set(e->relays, m);
 	path_derp_map_set(e->path, now_of(e), m);
+}
+
+void engine_way_used(struct engine *e, const struct addr *to)
+{
+	if (e->uplinks)
+		uplinks_note(e->uplinks, to);
 }
 
 void engine_server_up(struct engine *e, bool up)
@@ -411,6 +434,9 @@ int engine_open(
 	e->udp = e->iface ? udp_open(e->loop, cfg->port, &ue, eb) : NULL;
 	if (!e->udp || open_cores(e, cfg, eb) != 0)
 		goto fail;
+	e->uplinks = uplinks_open(eb);
+	if (!e->uplinks)
+		goto fail;
 	look_at_links(e);
 	engine_rearm(e);
 	return 0;
@@ -437,6 +463,7 @@ void engine_close(struct engine *e)
 	udp_close(e->udp);
 	udp_close(e->spare);
 	iface_close(e->iface);
+	uplinks_close(e->uplinks);
 	tun_close(e->tun);
 	*e = (struct engine) { 0 };
 }

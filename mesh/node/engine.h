@@ -7,6 +7,7 @@
 #include "mesh/node/links/relays.h"
 #include "mesh/node/plane/dataplane.h"
 #include "mesh/node/plane/tun.h"
+#include "mesh/node/host/uplinks.h"
 #include "mesh/node/plane/udp.h"
 
 /* Told from the loop, when the cores are settled. From each of them everything of engine.h may be called but
@@ -18,6 +19,8 @@ struct engine_events {
 	void (*peer_gone)(void *arg, const struct ctl_node *peer);
 	void (*ping_done)(void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region,
 		double ms);
+	/* The way to these goes by another gateway or interface. */
+	void (*ways_moved)(void *arg, const struct addr *to, size_t n);
 	void (*links_changed)(void *arg); /* the machine's other interfaces */
 	void (*lost)(void *arg);	  /* somebody removed the interface: close, and open anew */
 	void *arg;
@@ -39,6 +42,7 @@ struct engine { /* others read; only engine.c writes */
 	struct tun *tun;
 	struct udp *udp, *spare; /* spare: NULL until path wants it */
 	struct iface *iface;
+	struct uplinks *uplinks;
 	struct plane plane;
 	struct path *path; /* NULL: the engine is closed */
 	struct relays *relays;
@@ -66,6 +70,7 @@ void engine_peer_remove(struct engine *e, uint64_t id); /* its keys are wiped; n
 /* Its program started anew, and has lost its sessions. */
 void engine_peer_restarted(struct engine *e, uint64_t id);
 void engine_relays_set(struct engine *e, const struct ctl_derp_map *m);
+void engine_way_used(struct engine *e, const struct addr *to); /* ways_moved tells of it from now on */
 /* The server is heard, or away. */
 void engine_server_up(struct engine *e, bool up);
 /* Sessions made up to then (monotonic) are made again. */

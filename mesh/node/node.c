@@ -304,6 +304,13 @@ static void engine_links_changed(void *arg)
 		server_link_try_now(n->server);
 }
 
+static void engine_ways_moved(void *arg, const struct addr *to, size_t count)
+{
+	struct node *n = arg;
+	if (n->server)
+		server_link_ways_moved(n->server, to, count);
+}
+
 static void engine_lost(void *arg)
 {
 	node_reopen(arg);
@@ -322,6 +329,7 @@ static int open_engine(struct node *n, struct errbuf *eb)
 		.way_changed = engine_way_changed,
 		.peer_gone = engine_peer_gone,
 		.ping_done = engine_ping_done,
+		.ways_moved = engine_ways_moved,
 		.links_changed = engine_links_changed,
 		.lost = engine_lost,
 		.arg = n };

@@ -76,6 +76,23 @@ static bool is_routable(const struct addr *a)
 	       !addr_is_unspecified(a);
 }
 
+static void link_moved(struct path *p)
+{
+	p->n_seen = 0;
+	p->udp = p->ipv4 = p->ipv6 = false;
+	self_rebuild(p);
+	for (struct peer *e = p->active, *next; e; e = next) {
+		next = e->next;
+		session_forget_best(p, e);
+		for (size_t i = 0; i < e->n_cands; i++)
+			e->cands[i].bad_until_ms = e->cands[i].pinged_ms = 0;
+		session_burst(p, e);
+	}
+	spare_links_changed(p);
+	netcheck_start(p, true);
+	session_settle(p);
+}
+
 void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *local, size_t n, uint16_t port)
 {
 	state_advance(p, now_ms);
@@ -95,19 +112,13 @@ void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *loca
 		if (is_routable(&copy[i]))
 			*(addr_is_v4(&copy[i]) ? &p->have4 : &p->have6) = true;
 	}
-	p->n_seen = 0;
-	p->udp = p->ipv4 = p->ipv6 = false;
-	self_rebuild(p);
-	for (struct peer *e = p->active, *next; e; e = next) {
-		next = e->next;
-		session_forget_best(p, e);
-		for (size_t i = 0; i < e->n_cands; i++)
-			e->cands[i].bad_until_ms = e->cands[i].pinged_ms = 0;
-		session_burst(p, e);
-	}
-	spare_links_changed(p);
-	netcheck_start(p, true);
-	session_settle(p);
+	link_moved(p);
+}
+
+void path_routes_changed(struct path *p, uint64_t now_ms)
+{
+	state_advance(p, now_ms);
+	link_moved(p);
 }
 
 bool path_udp_received(struct path *p, uint64_t now_ms, enum path_socket at, const struct endpoint *from,

@@ -83,6 +83,9 @@ void path_peer_remove(struct path *p, uint64_t id);
 /* Addresses of local interfaces (mesh ones left out by the caller), and the port our UDP socket is bound to.
  * Any change means: the link moved; re-STUN, drop trust, ping again. */
 void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *local, size_t n, uint16_t port);
+/* The machine's way to somewhere we talk to goes by another gateway or interface: as if the link had moved.
+ */
+void path_routes_changed(struct path *p, uint64_t now_ms);
 /* STUN or disco datagram from UDP: true when it was one (consumed). */
 bool path_udp_received(struct path *p, uint64_t now_ms, enum path_socket at, const struct endpoint *from,
 	const uint8_t *b, size_t n);

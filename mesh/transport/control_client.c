@@ -72,6 +72,11 @@ static void release(void *arg)
 	free(c);
 }
 
+bool control_client_peer(const struct control_client_link *c, struct endpoint *out)
+{
+	return c->conn.stream && stream_peer(c->conn.stream, out);
+}
+
 void control_client_close(struct control_client_link *c)
 {
 	if (c && !c->conn.dead)

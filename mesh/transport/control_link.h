@@ -28,6 +28,8 @@ struct control_client_config {
 };
 struct control_client_link *control_client_open(
 	struct loop *l, const struct control_client_config *c, const struct control_client_events *ev);
+bool control_client_peer(
+	const struct control_client_link *c, struct endpoint *out); /* false: not connected */
 void control_client_close(
 	struct control_client_link *c); /* requests in flight get no more events; NULL is fine */
 

@@ -341,6 +341,15 @@ bool relay_link_local(const struct relay_link *l, struct addr *out)
 	return true;
 }
 
+bool relay_link_peer(const struct relay_link *l, struct addr *out)
+{
+	struct endpoint at;
+	if (!l->stream || !stream_peer(l->stream, &at))
+		return false;
+	*out = at.ip;
+	return true;
+}
+
 /* --- sending --- */
 
 bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len)

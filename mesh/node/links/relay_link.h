@@ -33,6 +33,7 @@ size_t relay_link_send_batch(
 	struct relay_link *l, const struct node_key *to, struct pkt *const *pkts, size_t n);
 /* Our own address of the connection; false while there is none. */
 bool relay_link_local(const struct relay_link *l, struct addr *out);
+bool relay_link_peer(const struct relay_link *l, struct addr *out); /* the relay's */
 void relay_link_note_preferred(struct relay_link *l, bool home);
 
 /* Where a relay of the map is reached and how its certificate is checked; t->to.tls is the caller's to free.

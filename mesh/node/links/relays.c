@@ -401,6 +401,28 @@ void relays_links_changed(struct relays *r, const struct addr *local, size_t n)
 	}
 }
 
+bool relays_peer(const struct relays *r, int32_t region, struct addr *out)
+{
+	const struct region *g = find(r, region);
+	return g && g->link && relay_link_peer(g->link, out);
+}
+
+void relays_ways_moved(struct relays *r, const struct addr *to, size_t n)
+{
+	for (size_t i = 0; i < r->n_regions; i++) {
+		struct region *g = r->regions[i];
+		struct addr peer;
+		bool moved = false;
+		for (size_t k = 0; g->link && relay_link_peer(g->link, &peer) && k < n && !moved; k++)
+			moved = addr_equal(&peer, &to[k]);
+		if (moved)
+			disconnect(g);
+		g->backoff_ms = 0;
+		if (g->wanted && !g->link)
+			connect_region(g);
+	}
+}
+
 bool relays_is_up(const struct relays *r, int32_t region)
 {
 	const struct region *g = find(r, region);

@@ -30,6 +30,10 @@ void relays_send_batch(
 void relays_measure(struct relays *r, int32_t region);
 /* The machine's links changed, its addresses are these now: connections from an address that went are given
  * up and made anew at once. */
+/* Where the region's relay is connected; false while it is not. */
+bool relays_peer(const struct relays *r, int32_t region, struct addr *out);
+/* The way to these moved: what is connected there begins anew. */
+void relays_ways_moved(struct relays *r, const struct addr *to, size_t n);
 void relays_links_changed(struct relays *r, const struct addr *local, size_t n);
 bool relays_is_up(const struct relays *r, int32_t region);
 const char *relays_region_code(const struct relays *r, int32_t region); /* "" when unknown */

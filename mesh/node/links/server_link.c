@@ -471,6 +471,9 @@ static void stream_head(void *arg, int status)
 		loop_timer_set(c->renew, TOLD_MS);
 	}
 	engine_server_up(&c->n->engine, true);
+	struct endpoint at;
+	if (control_client_peer(c->link, &at))
+		engine_way_used(&c->n->engine, &at.ip);
 	if (c->update_wanted)
 		server_link_update(c);
 }
@@ -709,6 +712,18 @@ void server_link_try_now(struct server_link *c)
 		return;
 	c->backoff_ms = 0;
 	loop_timer_set(c->retry, 0);
+}
+
+void server_link_ways_moved(struct server_link *c, const struct addr *to, size_t n)
+{
+	struct endpoint at;
+	bool moved = false;
+	if (!c->link || !control_client_peer(c->link, &at))
+		return;
+	for (size_t i = 0; i < n && !moved; i++)
+		moved = addr_equal(&at.ip, &to[i]);
+	if (moved)
+		loop_timer_set(c->retry, 0);
 }
 
 bool server_link_connected(const struct server_link *c)

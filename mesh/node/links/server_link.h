@@ -19,6 +19,8 @@ void server_link_logout(
 void server_link_update(struct server_link *c);
 /* The machine's links changed, or somebody asks: what waits for another try tries now. */
 void server_link_try_now(struct server_link *c);
+/* The way to these moved: a connection to one of them begins anew. */
+void server_link_ways_moved(struct server_link *c, const struct addr *to, size_t n);
 bool server_link_connected(const struct server_link *c);	  /* map stream up */
 const char *server_link_waiting_for(const struct server_link *c); /* "" when connected; else a sentence */
 

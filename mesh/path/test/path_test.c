@@ -303,6 +303,21 @@ static void moves(void **state)
 	world_free(x.w);
 }
 
+/* The way out moves to another router, and no address of ours changes. */
+static void route_moves(void **state)
+{
+	(void)state;
+	struct pair x = easy(13);
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_talk(x.w, x.a, x.b, 2000, 50);
+	x.a->net = world_router(x.w, INTERNET, "198.51.100.9", MAP_EIM, FILTER_APDF);
+	path_routes_changed(x.a->path, x.w->now_ms);
+	uint64_t cost = gap(&x, 1000);
+	note("the route moves to another router: gap", cost);
+	assert_true(cost <= 200 && world_direct(x.a, x.b));
+	world_free(x.w);
+}
+
 static void udp_blocked(void **state)
 {
 	(void)state;
@@ -570,6 +585,7 @@ int main(void)
 		cmocka_unit_test(proof_is_asked_for_in_measure),
 		cmocka_unit_test(nat_reset),
 		cmocka_unit_test(moves),
+		cmocka_unit_test(route_moves),
 		cmocka_unit_test(udp_blocked),
 		cmocka_unit_test(nothing_answers),
 		cmocka_unit_test(relay_dies),

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <yaml.h>
 
-enum { DNS_PORT = 53, RDATA_MAX = 4096, SEQUENCE_MAX = 65536 };
+enum { DNS_PORT = 53, RDATA_MAX = 4096, SEQUENCE_MAX = 65536, ALLOW_MAX = 1024 };
 
 struct reader {
 	const char *file;
@@ -169,6 +169,68 @@ static int key_order(struct reader *r, yaml_node_t *n, void *into)
 	return bad(r, n, "order: preferred, strict or race is wanted here");
 }
 
+/* A domain name as a client asks for it. */
+static int read_name(struct reader *r, const yaml_node_t *n, const char *what, const char **out)
+{
+	struct dns_name name;
+	int err = read_string(r, n, what, out);
+	if (err)
+		return err;
+	if (!dns_text_is_ascii(*out))
+		return bad(r, n,
+			"\"%s\": clients ask for the ASCII form of such a name; write that (xn--...)", *out);
+	return dns_name_parse(*out, &name) ? 0 : bad(r, n, "\"%s\" is not a domain name", *out);
+}
+
+/* The key of a route: a name, or a network, which stands for its reverse zones. */
+static bool is_network(const yaml_node_t *key, struct prefix *out)
+{
+	const char *s = scalar(key);
+	return s && prefix_parse(s, out);
+}
+
+static size_t routes_of(struct reader *r, const yaml_node_pair_t *p)
+{
+	struct prefix net;
+	return is_network(node(r, p->key), &net) ? dns_reverse_zones(&net) : 1;
+}
+
+/* Into out[routes_of]. */
+static int read_route(
+	struct reader *r, const yaml_node_pair_t *p, struct resolver_route *out, struct dns_name *names)
+{
+	const yaml_node_t *key = node(r, p->key);
+	char text[DNS_NAME_TEXT];
+	struct prefix net;
+	size_t n = routes_of(r, p);
+	bool network = is_network(key, &net);
+	int err = network ? 0 : read_name(r, key, "route", &out->suffix);
+	if (!err)
+		err = read_upstreams(r, node(r, p->value), out);
+	for (size_t i = 0; !err && i < n; i++) {
+		out[i] = out[0];
+		if (network) {
+			dns_reverse_zone(&net, (unsigned)i, &names[i]);
+			out[i].suffix = arena_strdup(&r->c->arena, dns_name_format(&names[i], text));
+		} else {
+			(void)dns_name_parse(out->suffix, &names[i]);
+		}
+		dns_name_fold(&names[i]);
+		err = out[i].suffix ? 0 : bad(r, key, "out of memory");
+	}
+	return err;
+}
+
+/* Which key a route came from. */
+static const yaml_node_t *key_of(struct reader *r, const yaml_node_t *map, size_t route)
+{
+	const yaml_node_pair_t *p = map->data.mapping.pairs.start;
+	for (size_t n; p < map->data.mapping.pairs.top; p++, route -= n)
+		if (route < (n = routes_of(r, p)))
+			break;
+	return node(r, p->key);
+}
+
 /* Lists of domains can be long: no pair by pair. */
 static int repeats_check(struct reader *r, const yaml_node_t *n, const struct dns_name *names, size_t total)
 {
@@ -179,24 +241,11 @@ static int repeats_check(struct reader *r, const yaml_node_t *n, const struct dn
 		int last = suffixes_exact(index, &names[i]);
 		if (last == (int)i)
 			continue;
-		const yaml_node_t *key = node(r, n->data.mapping.pairs.start[last].key);
+		const yaml_node_t *key = key_of(r, n, (size_t)last);
 		err = bad(r, key, "\"%s\" is given twice", scalar(key));
 	}
 	suffixes_free(index);
 	return err;
-}
-
-static int read_route(
-	struct reader *r, const yaml_node_pair_t *p, struct resolver_route *out, struct dns_name *name)
-{
-	const yaml_node_t *key = node(r, p->key);
-	int err = read_string(r, key, "route", &out->suffix);
-	if (!err && !dns_name_parse(out->suffix, name))
-		err = bad(r, key, "\"%s\" is not a domain name", out->suffix);
-	if (err)
-		return err;
-	dns_name_fold(name);
-	return read_upstreams(r, node(r, p->value), out);
 }
 
 static int key_routes(struct reader *r, yaml_node_t *n, void *into)
@@ -204,7 +253,9 @@ static int key_routes(struct reader *r, yaml_node_t *n, void *into)
 	struct conf *c = into;
 	if (n->type != YAML_MAPPING_NODE)
 		return bad(r, n, "routes: \"suffix: upstreams\" pairs are wanted here");
-	size_t total = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
+	size_t total = 0, at = 0;
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
+		total += routes_of(r, p);
 	struct resolver_route *routes = arena_array(&c->arena, total + 1, sizeof(*routes));
 	struct dns_name *names = calloc(total + 1, sizeof(*names));
 	int err = 0;
@@ -215,8 +266,10 @@ static int key_routes(struct reader *r, yaml_node_t *n, void *into)
 	routes[0] = c->routes[0];
 	c->routes = routes;
 	c->n_routes = total;
-	for (size_t i = 0; !err && i < total; i++)
-		err = read_route(r, &n->data.mapping.pairs.start[i], &routes[i + 1], &names[i]);
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; !err && p < n->data.mapping.pairs.top; p++) {
+		err = read_route(r, p, &routes[at + 1], &names[at]);
+		at += routes_of(r, p);
+	}
 	if (!err)
 		err = repeats_check(r, n, names, total);
 	free(names);
@@ -225,7 +278,7 @@ static int key_routes(struct reader *r, yaml_node_t *n, void *into)
 
 static int key_record_name(struct reader *r, yaml_node_t *n, void *into)
 {
-	return read_string(r, n, "name", &((struct conf_record *)into)->name);
+	return read_name(r, n, "name", &((struct conf_record *)into)->name);
 }
 static int key_record_type(struct reader *r, yaml_node_t *n, void *into)
 {
@@ -264,7 +317,6 @@ static int key_records(struct reader *r, yaml_node_t *n, void *into)
 static int key_authority(struct reader *r, yaml_node_t *n, void *into)
 {
 	struct conf *c = into;
-	struct dns_name name;
 	if (n->type != YAML_SEQUENCE_NODE)
 		return bad(r, n, "authority: a list of domain names is wanted here");
 	size_t total = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
@@ -272,13 +324,49 @@ static int key_authority(struct reader *r, yaml_node_t *n, void *into)
 		return bad(r, n, "too many names");
 	for (size_t i = 0; i < total; i++) {
 		const yaml_node_t *item = node(r, n->data.sequence.items.start[i]);
-		int err = read_string(r, item, "authority", &c->authority[i]);
+		int err = read_name(r, item, "authority", &c->authority[i]);
 		if (err)
 			return err;
-		if (!dns_name_parse(c->authority[i], &name))
-			return bad(r, item, "\"%s\" is not a domain name", c->authority[i]);
 	}
 	c->n_authority = total;
+	return 0;
+}
+
+static int key_allow(struct reader *r, yaml_node_t *n, void *into)
+{
+	struct conf *c = into;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return bad(r, n, "allow: a list of networks is wanted here, as 192.0.2.0/24");
+	size_t total = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	c->allow = arena_array(&c->arena, total, sizeof(*c->allow));
+	if (total > ALLOW_MAX || !c->allow)
+		return bad(r, n, "at most %d networks", ALLOW_MAX);
+	for (size_t i = 0; i < total; i++) {
+		const yaml_node_t *item = node(r, n->data.sequence.items.start[i]);
+		const char *s = scalar(item);
+		if (!s || !prefix_parse(s, &c->allow[i]))
+			return bad(r, item, "\"%s\" is not a network; write 192.0.2.0/24 or 2001:db8::/32",
+				s ? s : "");
+	}
+	c->n_allow = total;
+	return 0;
+}
+
+/* This machine, its private networks and its mesh. A resolver that answers everybody is a tool of attacks on
+ * others. */
+static int allow_default(struct reader *r, const yaml_node_t *root)
+{
+	static const char *const networks[] = { "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12",
+		"192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10" };
+	struct conf *c = r->c;
+	if (c->allow)
+		return 0;
+	c->n_allow = ARRAY_LEN(networks);
+	c->allow = arena_array(&c->arena, c->n_allow, sizeof(*c->allow));
+	if (!c->allow)
+		return bad(r, root, "out of memory");
+	for (size_t i = 0; i < c->n_allow; i++)
+		(void)prefix_parse(networks[i], &c->allow[i]);
 	return 0;
 }
 
@@ -296,7 +384,8 @@ static int top_read(struct reader *r)
 {
 	static const struct key keys[] = { { "listen", key_listen }, { "upstreams", key_upstreams },
 		{ "order", key_order }, { "routes", key_routes }, { "records", key_records },
-		{ "authority", key_authority }, { "cache-bytes", key_cache }, { "ttl", key_ttl }, { 0 } };
+		{ "authority", key_authority }, { "allow", key_allow }, { "cache-bytes", key_cache },
+		{ "ttl", key_ttl }, { 0 } };
 	struct conf *c = r->c;
 	const yaml_node_t *root = yaml_document_get_root_node(&r->doc);
 	if (!root)
@@ -310,6 +399,9 @@ static int top_read(struct reader *r)
 		return err;
 	if (!c->n_listen)
 		return bad(r, root, "\"listen\" is missing: say at which addresses to answer");
+	err = allow_default(r, root);
+	if (err)
+		return err;
 	if (!c->routes[0].suffix) /* no default: drop its place */
 		c->routes++;
 	else

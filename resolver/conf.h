@@ -21,6 +21,8 @@ struct conf {
 	size_t n_records;
 	const char **authority;
 	size_t n_authority;
+	struct prefix *allow; /* who may ask */
+	size_t n_allow;
 	uint64_t cache_bytes; /* 0 = default */
 	uint64_t ttl_s;	      /* 0 = default */
 };

@@ -90,10 +90,42 @@ static void control_keep(struct udp_peer *p, struct msghdr *h)
 	}
 }
 
+/* A bare header: no longer than what was asked, so of no use to an attack on whose address it is. */
+static void datagram_refuse(struct resolver_server *s, uint8_t listener, const struct mmsghdr *m)
+{
+	uint8_t header[DNS_HEADER] = { 0 };
+	const uint8_t *asked = m->msg_hdr.msg_iov->iov_base;
+	struct udp_peer to = { 0 };
+	struct iovec io = { header, sizeof(header) };
+	struct msghdr h = m->msg_hdr;
+	if (m->msg_len < DNS_HEADER || asked[2] & 0x80)
+		return;
+	memcpy(header, asked, 3);
+	header[2] = (uint8_t)(0x80 | (asked[2] & 0x79)); /* opcode and RD as asked */
+	header[3] = DNS_REFUSED;
+	control_keep(&to, &h);
+	h.msg_iov = &io;
+	h.msg_control = to.control_len ? to.control : NULL;
+	h.msg_controllen = to.control_len;
+	h.msg_flags = 0;
+	(void)sendmsg(s->udp[listener].fd, &h, MSG_DONTWAIT);
+}
+
+static bool datagram_is_allowed(struct resolver_server *s, const struct mmsghdr *m)
+{
+	struct endpoint from;
+	return !s->allow ||
+	       (endpoint_from_sockaddr(m->msg_hdr.msg_name, &from) && server_allows(s, &from.ip));
+}
+
 static void datagram_received(struct resolver_server *s, uint8_t listener, struct mmsghdr *m, uint64_t now_ms)
 {
 	if (m->msg_hdr.msg_flags & MSG_TRUNC) {
 		s->stats.udp_oversize++;
+		return;
+	}
+	if (!datagram_is_allowed(s, m)) {
+		datagram_refuse(s, listener, m);
 		return;
 	}
 	if (!s->n_free_peers) {
@@ -145,6 +177,28 @@ static void udp_readable(void *arg, int events)
 }
 
 /* ---- the whole ---- */
+
+bool server_allows(struct resolver_server *s, const struct addr *from)
+{
+	for (size_t i = 0; i < s->n_allow; i++)
+		if (prefix_contains(&s->allow[i], from))
+			return true;
+	s->stats.not_allowed += s->allow != NULL;
+	return !s->allow;
+}
+
+int resolver_server_allow(struct resolver_server *s, const struct prefix *allow, size_t n, struct errbuf *eb)
+{
+	struct prefix *copy = calloc(n + 1, sizeof(*copy));
+	if (!copy)
+		return err_say(eb, -ENOMEM, "out of memory for the networks that may ask");
+	if (n)
+		memcpy(copy, allow, n * sizeof(*copy));
+	free(s->allow);
+	s->allow = copy;
+	s->n_allow = n;
+	return 0;
+}
 
 static void timer_due(void *arg)
 {
@@ -300,6 +354,7 @@ void resolver_server_close(struct resolver_server *s)
 	table_fini(&s->errands);
 	free(s->peers);
 	free(s->free_peers);
+	free(s->allow);
 	free(s);
 }
 

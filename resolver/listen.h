@@ -35,11 +35,15 @@ void resolver_server_close(struct resolver_server *s); /* NULL is fine */
 struct resolver *resolver_server_core(struct resolver_server *s);
 /* resolver_configure with `own` set to the listeners. */
 int resolver_server_configure(struct resolver_server *s, const struct resolver_config *c, struct errbuf *eb);
+/* Who may ask, copied; others get REFUSED by UDP and no connection by TCP. Until it is called everybody may.
+ * -ENOMEM: as it was. */
+int resolver_server_allow(struct resolver_server *s, const struct prefix *allow, size_t n, struct errbuf *eb);
 /* resolver_upstream_doubted, now. */
 void resolver_server_doubt(struct resolver_server *s, const struct addr *ip);
 struct endpoint resolver_server_endpoint(const struct resolver_server *s, size_t i); /* as bound */
 
 #define RESOLVER_SERVER_STATS(X) \
+	X(not_allowed) \
 	X(udp_full) \
 	X(udp_oversize) X(udp_unsent) X(tcp_accepted) X(tcp_evicted) X(tcp_full) X(tcp_garbage) X(tcp_timeout)
 struct resolver_server_stats {

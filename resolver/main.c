@@ -79,6 +79,7 @@ static int config_apply(struct program *p, const struct conf *c, struct zone *z,
 		.cache_bytes = c->cache_bytes,
 		.mesh_ttl_s = (uint32_t)c->ttl_s };
 	int err = resolver_server_configure(p->server, &rc, eb);
+	err = err ? err : resolver_server_allow(p->server, c->allow, c->n_allow, eb);
 	if (!err)
 		resolver_zone_set(resolver_server_core(p->server), z);
 	return err;

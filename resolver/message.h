@@ -41,6 +41,7 @@ enum dns_type {
 	DNS_NSEC = 47,
 	DNS_DNSKEY = 48,
 	DNS_NSEC3 = 50,
+	DNS_SPF = 99,
 	DNS_TSIG = 250,
 	DNS_IXFR = 251,
 	DNS_AXFR = 252,

@@ -185,3 +185,41 @@ void dns_name_reverse(const struct addr *ip, struct dns_name *out)
 	}
 	(void)dns_name_parse(text, out);
 }
+
+/* Labels stand for eight bits of IPv4, four of IPv6; a prefix ends at one of those borders or covers several.
+ */
+static unsigned label_bits(const struct prefix *p)
+{
+	return addr_is_v4(&p->ip) ? 8 : 4;
+}
+
+unsigned dns_reverse_zones(const struct prefix *p)
+{
+	unsigned step = label_bits(p), over = p->bits % step;
+	return over ? 1u << (step - over) : 1;
+}
+
+void dns_reverse_zone(const struct prefix *p, unsigned i, struct dns_name *out)
+{
+	struct prefix zone = *p;
+	unsigned step = label_bits(p), labels = (p->bits + step - 1) / step, all = step == 8 ? 4 : 32;
+	prefix_mask(&zone);
+	if (labels) { /* i counts in the last label that the prefix reaches */
+		unsigned at = step == 8 ? 12 + labels - 1 : (labels - 1) / 2;
+		bool high = step == 4 && labels % 2;
+		zone.ip.b[at] = (uint8_t)(zone.ip.b[at] | i << (high ? 4 : 0));
+	}
+	dns_name_reverse(&zone.ip, out);
+	size_t skip = 0;
+	for (unsigned k = labels; k < all; k++)
+		skip += out->b[skip] + 1u;
+	memmove(out->b, out->b + skip, out->len - skip);
+	out->len = (uint8_t)(out->len - skip);
+}
+
+bool dns_text_is_ascii(const char *text)
+{
+	while (*text > 0)
+		text++;
+	return !*text;
+}

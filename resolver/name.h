@@ -2,6 +2,7 @@
 #ifndef RW_RESOLVER_NAME_H
 #define RW_RESOLVER_NAME_H
 
+#include "mesh/base/addr.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,11 +33,16 @@ bool dns_name_equal(const struct dns_name *a, const struct dns_name *b); /* any 
 bool dns_name_within(const struct dns_name *name, const struct dns_name *parent);
 unsigned dns_name_labels(const struct dns_name *n); /* root not counted */
 /* "5.100.100.100.in-addr.arpa" or the ip6.arpa form; struct addr as v4-mapped. */
-struct addr;
 void dns_name_reverse(const struct addr *ip, struct dns_name *out);
 static inline uint8_t dns_lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
 }
+/* The reverse zones that make up a prefix (192.168.0.0/16 is 168.192.in-addr.arpa, 172.16.0.0/12 is sixteen),
+ * at most 128; the i-th of them. */
+unsigned dns_reverse_zones(const struct prefix *p);
+void dns_reverse_zone(const struct prefix *p, unsigned i, struct dns_name *out);
+/* A name as a client asks for it: no byte over 127, which would have been sent in its ASCII form (xn--). */
+bool dns_text_is_ascii(const char *text);
 
 #endif

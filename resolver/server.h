@@ -57,6 +57,8 @@ struct resolver_server {
 	size_t n;
 	struct udp_listener udp[RESOLVER_LISTEN_MAX];
 	struct tcp_listener tcp[RESOLVER_LISTEN_MAX];
+	struct prefix *allow; /* owned; NULL: everybody */
+	size_t n_allow;
 	/* UDP */
 	uint32_t *free_peers, n_free_peers;
 	struct udp_peer *peers;
@@ -77,6 +79,8 @@ struct resolver_server {
 	uint8_t big[DNS_MESSAGE_MAX + 2];
 };
 
+/* May this address ask? Counts those that may not. */
+bool server_allows(struct resolver_server *s, const struct addr *from);
 /* After every call into the core: what its ops left to do. */
 void server_settle(struct resolver_server *s);
 

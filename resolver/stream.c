@@ -243,7 +243,10 @@ static void listener_readable(void *arg, int events)
 		int fd = sock_accept(l->fd, &from);
 		if (fd < 0)
 			return;
-		stream_new(l->server, fd, &from);
+		if (server_allows(l->server, &from.ip))
+			stream_new(l->server, fd, &from);
+		else
+			close(fd);
 	}
 }
 

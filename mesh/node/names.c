@@ -301,9 +301,15 @@ static void add_route(struct names *n, const struct ctl_route *from, struct rout
 {
 	struct resolver_upstream *mine = next_ups(r);
 	struct dns_name name;
+	struct prefix network;
 	if (!from->n) /* the zone's */
 		return;
-	if (!dns_name_parse(from->suffix, &name))
+	if (prefix_parse(from->suffix, &network))
+		odd(n,
+			"the DNS route %s cannot be used: a network is written as its reverse zone "
+			"(168.192.in-addr.arpa)",
+			from->suffix);
+	else if (!dns_name_parse(from->suffix, &name))
 		odd(n, "the DNS route \"%s\" cannot be used: it is no domain name", from->suffix);
 	else if (has_route(r, &name))
 		odd(n, "the DNS route %s cannot be used: it is there twice", from->suffix);

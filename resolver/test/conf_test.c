@@ -36,6 +36,28 @@ static void test_errors(void **state)
 		{ LISTEN "routes: {a.b: 1.1.1.1, A.b.: 1.1.1.2}\n", "\"A.b.\" is given twice" },
 		{ LISTEN "routes: {a..b: 1.1.1.1}\n", "f:2:10: \"a..b\" is not a domain name" },
 		{ LISTEN "routes: [a]\n", "f:2:9: routes" },
+		{ LISTEN "routes: {b\xc3\xbc"
+			 "cher.example: 1.1.1.1}\n",
+			"f:2:10: \"b\xc3\xbc"
+			"cher.example\": clients ask for the ASCII form" },
+		{ LISTEN "authority: [b\xc3\xbc"
+			 "cher.example]\n",
+			"f:2:13: \"b\xc3\xbc"
+			"cher" },
+		{ LISTEN "records: [{name: b\xc3\xbc"
+			 "cher.example, value: 1.2.3.4}]\n",
+			"f:2:18: \"b\xc3\xbc"
+			"cher" },
+		{ LISTEN "routes: {192.168.0.0/16: 1.1.1.1, 168.192.in-addr.arpa: 1.1.1.2}\n",
+			"f:2:35: \"168.192.in-addr.arpa\" is given twice" },
+		{ LISTEN "routes: {172.16.0.0/12: 1.1.1.1, 172.31.0.0/16: 1.1.1.2}\n",
+			"\"172.31.0.0/16\" is given twice" },
+		{ LISTEN "routes: {192.168.0.0/33: 1.1.1.1}\n", NULL }, /* a name, if an odd one */
+		{ LISTEN "allow: 10.0.0.0/8\n", "f:2:8: allow" },
+		{ LISTEN "allow: [10.0.0.0/8, here]\n", "f:2:21: \"here\" is not a network" },
+		{ LISTEN "allow: []\n", NULL },
+		{ LISTEN "records: [{name: a.b, type: TXT, value: '\"open'}]\n",
+			"f:2:11: the text is longer" },
 		{ LISTEN "records: [{name: a.b}]\n", "a record needs a name and a value" },
 		{ LISTEN "records: [{name: a.b, value: x}]\n", "f:2:11: \"x\" is not an address" },
 		{ LISTEN "records: [{name: a.b, type: MX, value: x y z}]\n",
@@ -98,9 +120,100 @@ static void test_values(void **state)
 	assert_string_equal(c.routes[1].suffix, "corp.example");
 	assert_string_equal(endpoint_format(&c.routes[1].upstreams[1].at, buf), "[2001:db8::1]:5353");
 	assert_int_equal(c.routes[2].n_upstreams, 0);
+	struct addr lan = addr_v4(0xc0a80101), other = addr_v4(0xc0000201);
+	bool lan_may = false, other_may = false;
+	for (size_t i = 0; i < c.n_allow; i++) {
+		lan_may = lan_may || prefix_contains(&c.allow[i], &lan);
+		other_may = other_may || prefix_contains(&c.allow[i], &other);
+	}
+	assert_true(lan_may && !other_may);
 	assert_int_equal(c.ttl_s, 7);
 	assert_int_equal(c.cache_bytes, 1000);
 	conf_free(&c);
+}
+
+/* Networks stand for their reverse zones. */
+static void test_networks(void **state)
+{
+	static const struct {
+		const char *network;
+		size_t n;
+		const char *first, *last;
+	} rows[] = {
+		{ "192.168.0.0/16", 1, "168.192.in-addr.arpa", "168.192.in-addr.arpa" },
+		{ "192.168.77.5/16", 1, "168.192.in-addr.arpa", "168.192.in-addr.arpa" },
+		{ "172.16.0.0/12", 16, "16.172.in-addr.arpa", "31.172.in-addr.arpa" },
+		{ "100.64.0.0/10", 64, "64.100.in-addr.arpa", "127.100.in-addr.arpa" },
+		{ "10.0.0.0/9", 128, "0.10.in-addr.arpa", "127.10.in-addr.arpa" },
+		{ "192.0.2.128/25", 128, "128.2.0.192.in-addr.arpa", "255.2.0.192.in-addr.arpa" },
+		{ "192.0.2.7", 1, "7.2.0.192.in-addr.arpa", "7.2.0.192.in-addr.arpa" },
+		{ "0.0.0.0/0", 1, "in-addr.arpa", "in-addr.arpa" },
+		{ "fd00::/8", 1, "d.f.ip6.arpa", "d.f.ip6.arpa" },
+		{ "fc00::/7", 2, "c.f.ip6.arpa", "d.f.ip6.arpa" },
+		{ "2001:db8:1230::/45", 8, "0.3.2.1.8.b.d.0.1.0.0.2.ip6.arpa",
+			"7.3.2.1.8.b.d.0.1.0.0.2.ip6.arpa" },
+		{ "::/0", 1, "ip6.arpa", "ip6.arpa" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[200];
+		struct errbuf eb = { 0 };
+		struct conf c;
+		snprintf(text, sizeof(text), LISTEN "routes: { \"%s\": 192.0.2.53 }\n", rows[i].network);
+		if (conf_read("f", text, strlen(text), &c, &eb))
+			fail_msg("%s: %s", rows[i].network, eb.text);
+		if (c.n_routes != rows[i].n || strcmp(c.routes[0].suffix, rows[i].first) != 0 ||
+			strcmp(c.routes[c.n_routes - 1].suffix, rows[i].last) != 0)
+			fail_msg("%s: %zu, %s to %s", rows[i].network, c.n_routes, c.routes[0].suffix,
+				c.routes[c.n_routes - 1].suffix);
+		assert_int_equal(c.routes[c.n_routes - 1].n_upstreams, 1);
+		conf_free(&c);
+	}
+}
+
+/* What people write for a text, and what it means. hex of RDATA. */
+static void test_txt(void **state)
+{
+	static const struct {
+		const char *value, *rdata;
+	} rows[] = {
+		{ "v=spf1 -all", "0b 763d73706631202d616c6c" },
+		{ "\"v=spf1 -all\"", "0b 763d73706631202d616c6c" },
+		{ "\"a\" \"b\"", "01 61 01 62" },
+		{ "\"a\"b", "01 61 01 62" },
+		{ " \"a b\" c ", "03 612062 01 63" },
+		{ "\"\"", "00" },
+		{ "", "00" },
+		{ "a\\;b", "03 613b62" },
+		{ "\"\\\"\\065\"", "02 2241" },
+		{ "\"a", NULL },
+		{ "\"a\\", NULL },
+		{ "a\\256", NULL },
+		{ "a\\1", NULL },
+	};
+	static char longest[4000];
+	uint8_t rdata[4096], want[64];
+	uint16_t type;
+	size_t len;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int err = present_rdata_parse("TXT", rows[i].value, rdata, sizeof(rdata), &len, &type, NULL);
+		size_t n = rows[i].rdata ? fake_hex(rows[i].rdata, want, sizeof(want)) : 0;
+		if (!err != !!rows[i].rdata || (!err && (len != n || memcmp(rdata, want, n) != 0)))
+			fail_msg("row %zu: %s", i, rows[i].value);
+	}
+	/* a DKIM key goes on in the next string */
+	memset(longest, 'k', 600);
+	for (int quoted = 0; quoted < 2; quoted++) {
+		longest[0] = longest[599] = quoted ? '"' : 'k';
+		assert_int_equal(
+			present_rdata_parse("TXT", longest, rdata, sizeof(rdata), &len, &type, NULL), 0);
+		assert_int_equal(len, quoted ? 598 + 3 : 600 + 3);
+		assert_int_equal(rdata[0], 255);
+		assert_int_equal(rdata[256], 255);
+	}
+	memset(longest, 'k', sizeof(longest) - 1);
+	assert_int_not_equal(present_rdata_parse("TXT", longest, rdata, 3000, &len, &type, NULL), 0);
 }
 
 /* ldns as the oracle: our answers are messages to others too, and say what we meant. */
@@ -145,6 +258,6 @@ static void test_present(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_values),
-		cmocka_unit_test(test_present) };
+		cmocka_unit_test(test_networks), cmocka_unit_test(test_txt), cmocka_unit_test(test_present) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

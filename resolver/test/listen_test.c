@@ -399,6 +399,42 @@ static void test_port_in_use(void **state)
 	assert_non_null(strstr(eb.text, "in use"));
 }
 
+/* Issue: strangers get a bare refusal by UDP, not longer than what they sent, and no connection; a new list
+ * holds at once. */
+static void test_allow(void **state)
+{
+	struct prefix others, all;
+	uint8_t q[300];
+	(void)state;
+	assert_true(prefix_parse("10.0.0.0/8", &others) && prefix_parse("0.0.0.0/0", &all));
+	size_t len = fake_question(q, "bob.mesh", DNS_A, DNS_RD);
+	assert_int_equal(resolver_server_allow(fx.server, &others, 1, NULL), 0);
+	client_open(SOCK_DGRAM);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(fx.got_len, DNS_HEADER);
+	assert_memory_equal(fx.got, q, 2);
+	assert_int_equal(fx.got[3] & 15, DNS_REFUSED);
+	q[2] |= 0x80; /* a response is never answered */
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	assert_int_equal(resolver_server_allow(fx.server, &others, 0, NULL), 0);
+	fx.got_len = 0;
+	q[2] &= 0x7f;
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(fx.got_len, DNS_HEADER);
+	client_open(SOCK_STREAM);
+	wait_for(0);
+	assert_true(fx.eof && !fx.timed_out);
+	assert_int_equal(resolver_server_stats(fx.server)->not_allowed, 4);
+	assert_int_equal(resolver_server_allow(fx.server, &all, 1, NULL), 0);
+	client_open(SOCK_DGRAM);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(fx.got[3] & 15, 0);
+	assert_true(fx.got_len > DNS_HEADER);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -414,6 +450,7 @@ int main(void)
 		CASE(test_upstream_closed),
 		CASE(test_long_answer),
 		CASE(test_port_in_use),
+		CASE(test_allow),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -66,6 +66,11 @@ static void set_path(const struct api_peer *p, char *out, size_t cap)
 		snprintf(out, cap, "active; relay \"%s\"", p->relay);
 	else
 		snprintf(out, cap, "active");
+	static const char but[] = "direct, "; /* and what is odd about it */
+	if (*p->cur_addr && strncmp(p->why, but, sizeof(but) - 1) == 0) {
+		append(out, cap, ", ");
+		append(out, cap, p->why + sizeof(but) - 1);
+	}
 	if (!*p->cur_addr && *p->why) {
 		append(out, cap, " (");
 		append(out, cap, p->why);

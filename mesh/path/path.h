@@ -24,6 +24,7 @@ enum path_socket { PATH_MAIN, PATH_SPARE };
 struct path_way {
 	bool udp, relay;
 	enum path_socket from;
+	uint16_t most; /* datagrams larger than this take the relay of region; 0 = all go as they are */
 	struct endpoint at;
 	int32_t region;
 };
@@ -128,6 +129,7 @@ struct path_way path_way(const struct path *p, uint64_t peer);
 /* The way in use, without side effects, and why it is so ("direct", "relay: no answer to 14 probes", ...). */
 struct path_state {
 	bool direct, active;
+	uint16_t most; /* as in struct path_way */
 	struct endpoint at;
 	int32_t region;
 	double latency_ms;

@@ -101,6 +101,10 @@ struct peer {
 	enum path_socket socket;
 	bool spare_tried; /* in this search */
 	uint64_t turn_ms; /* a change of socket is due; 0 = none */
+	/* What it carries. size.c */
+	uint16_t most; /* bytes of UDP payload; 0 = all */
+	uint8_t size_step, size_tries;
+	uint64_t size_ms; /* the next padded ping, or the end of the wait for its pong */
 	/* Probing of all candidates. */
 	uint8_t round, answer_rounds;
 	bool call_wanted;
@@ -125,6 +129,7 @@ struct ping {
 	struct endpoint to; /* of UDP pings */
 	int32_t region;	    /* of relay pings, else 0 */
 	enum path_socket from;
+	uint16_t size;	   /* padded to this; 0 = not */
 	bool asked;	   /* by path_ping: token is to be answered */
 	double latency_ms; /* when it was */
 	struct ping *next, *prev;

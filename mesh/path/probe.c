@@ -78,30 +78,41 @@ static struct ping *remember(struct path *p, const struct ping *g)
 	return copy;
 }
 
-bool probe_send(struct path *p, struct peer *e, struct place to, const uint64_t *token)
+/* A ping without padding. */
+enum { PING_LEN = DISCO_HEADER + BOX_TAG + 2 + DISCO_TX + KEY_LEN };
+
+static bool send_ping(struct path *p, struct peer *e, struct ping g)
 {
-	if (!peer_box(p, e))
-		return false;
-	struct ping g = { .peer = e->id,
-		.sent_ms = p->now_ms,
-		.to = to.at,
-		.region = to.region,
-		.from = to.socket,
-		.asked = token != NULL };
-	if (token)
-		g.token = *token;
+	struct place to = { .region = g.region, .at = g.to, .socket = g.from };
+	g.peer = e->id;
+	g.sent_ms = p->now_ms;
 	p->rnd.fill(p->rnd.arg, g.tx, sizeof(g.tx));
-	if (!remember(p, &g))
+	if (!peer_box(p, e) || !remember(p, &g))
 		return false;
-	if (!to.region) {
-		struct candidate *c = candidates_find(e, &to.at);
+	if (!g.region && !g.size) {
+		struct candidate *c = candidates_find(e, &g.to);
 		if (c)
 			c->pinged_ms = p->now_ms;
 		e->probes++;
 	}
 	struct disco_message m = { .type = DISCO_PING, .node = p->us };
+	if (g.size > PING_LEN)
+		m.padding = g.size - (size_t)PING_LEN;
 	memcpy(m.tx, g.tx, sizeof(m.tx));
 	return send_message(p, e, &m, &to);
+}
+
+bool probe_send(struct path *p, struct peer *e, struct place to, const uint64_t *token)
+{
+	struct ping g = { .to = to.at, .region = to.region, .from = to.socket, .asked = token != NULL };
+	if (token)
+		g.token = *token;
+	return send_ping(p, e, g);
+}
+
+bool probe_send_sized(struct path *p, struct peer *e, struct place to, uint16_t size)
+{
+	return send_ping(p, e, (struct ping) { .to = to.at, .from = to.socket, .size = size });
 }
 
 void probe_call(struct path *p, struct peer *e, const struct endpoint *without)
@@ -135,8 +146,8 @@ static void settle_token(struct path *p, uint64_t token)
 	}
 }
 
-bool probe_answered(
-	struct path *p, const struct peer *e, const uint8_t *tx, const struct place *from, double *latency_ms)
+bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct place *from,
+	struct probe_answer *out)
 {
 	struct ping *g = table_get(&p->by_tx, tx);
 	bool ours = g && g->peer == e->id && g->region == from->region &&
@@ -144,7 +155,8 @@ bool probe_answered(
 	if (!ours || (!from->region && (g->from != from->socket || !endpoint_equal(&g->to, &from->at))))
 		return false;
 	unlist(p, g);
-	*latency_ms = g->latency_ms = (double)(p->now_ms - g->sent_ms);
+	g->latency_ms = (double)(p->now_ms - g->sent_ms);
+	*out = (struct probe_answer) { g->latency_ms, g->size };
 	if (g->asked) {
 		settle_token(p, g->token);
 		events_answered(p, g);

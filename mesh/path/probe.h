@@ -6,12 +6,18 @@
 
 /* A ping. token: path_ping is to be answered. false: nothing was sent. */
 bool probe_send(struct path *p, struct peer *e, struct place to, const uint64_t *token);
+/* One padded to a datagram of so many bytes, that asks about the size alone. */
+bool probe_send_sized(struct path *p, struct peer *e, struct place to, uint16_t size);
 /* Tells where we are; without (may be NULL) is left out. */
 void probe_call(struct path *p, struct peer *e, const struct endpoint *without);
 void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping, const struct place *from);
 /* A pong came: the ping that it answers is taken off the list. false: none fits. */
+struct probe_answer {
+	double latency_ms;
+	uint16_t size; /* of probe_send_sized, else 0 */
+};
 bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct place *from,
-	double *latency_ms);
+	struct probe_answer *out);
 void probe_free_all(struct path *p);
 void probe_expire(struct path *p);
 

@@ -3,6 +3,7 @@
 #include "mesh/path/candidates.h"
 #include "mesh/path/probe.h"
 #include "mesh/path/session.h"
+#include "mesh/path/size.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
 
@@ -60,16 +61,22 @@ static void ping_received(
 static void pong_received(
 	struct path *p, struct peer *e, const struct place *from, const struct disco_message *m)
 {
-	double latency_ms;
-	if (!probe_answered(p, e, m->tx, from, &latency_ms)) {
+	struct probe_answer a;
+	if (!probe_answered(p, e, m->tx, from, &a)) {
 		p->drops.pong_unknown++;
 		return;
 	}
+	if (a.size && way_is(e, &from->at) && from->socket == e->socket) {
+		size_answered(p, e, a.size);
+		return;
+	}
+	if (a.size)
+		return;
 	if (!from->region && (from->socket == e->socket || !way_trusted(p, e))) {
 		e->socket = from->socket;
 		struct candidate *c = candidates_add(p, e, &from->at, FROM_SEEN);
 		if (c)
-			session_pong(p, e, c, latency_ms);
+			session_pong(p, e, c, a.latency_ms);
 		if (way_is(e, &from->at))
 			e->seen_as = m->seen;
 	}

@@ -5,6 +5,7 @@
 #include "mesh/path/netcheck.h"
 #include "mesh/path/probe.h"
 #include "mesh/path/region.h"
+#include "mesh/path/size.h"
 #include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
@@ -275,6 +276,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	c->latency_ms = latency_ms;
 	candidates_prove(p, e, c);
 	bool same = way_is(e, &c->at);
+	bool regained = !way_trusted(p, e);
 	if (!same) {
 		if (!is_better(p, e, c, latency_ms))
 			return;
@@ -295,7 +297,10 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	e->probes = 0;
 	e->check_ms = e->unanswered_ms = 0;
 	e->call_wanted = false;
+	if (!same || regained)
+		size_begin(p, e);
 	way_feed(p, e, WAY_EV_PONG);
+	peer_wake(p, e, size_due(p, e) > p->now_ms ? size_due(p, e) : p->now_ms + 1);
 	peer_wake(p, e, c->pinged_ms + HEARTBEAT_MS);
 	peer_wake(p, e, e->trust_ms);
 	liveness_wake(p, e);
@@ -371,7 +376,7 @@ static uint64_t next_step(const struct path *p, const struct peer *e)
 		t = earliest(t, p->now_ms + CALL_GAP_MS);
 	if (way_trusted(p, e)) {
 		t = earliest(t, e->trust_ms);
-		t = earliest(t, liveness_due(p, e));
+		t = earliest(t, earliest(liveness_due(p, e), size_due(p, e)));
 		if (active)
 			t = earliest(t, e->better_ms);
 		if (active && !e->check_ms) { /* else a ping is out already */
@@ -400,6 +405,7 @@ void session_step(struct path *p, struct peer *e)
 		e->answer_ms = now + (e->answer_rounds == ANSWER_ROUNDS - 1 ? 100 : 200);
 	}
 	liveness_step(p, e);
+	size_step(p, e);
 	if (active)
 		spare_step(p, e);
 	if (active && way_trusted(p, e))

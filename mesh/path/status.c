@@ -32,6 +32,10 @@ static void explain(const struct path *p, const struct peer *e, struct path_stat
 	if (out->direct && e->way_state == WAY_DOUBTED)
 		snprintf(out->why, n, "direct, but %u probes went unanswered: sending by relay too",
 			e->failed);
+	else if (out->direct && out->most)
+		snprintf(out->why, n,
+			"direct, but datagrams over %u bytes are lost on the way: they take the relay",
+			out->most);
 	else if (out->direct)
 		snprintf(out->why, n, "direct");
 	else if (!out->region)
@@ -66,6 +70,7 @@ bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struc
 	out->direct = e->way_state >= WAY_TRUSTED && e->trust_ms > now && !way_shut(e);
 	out->latency_ms = -1;
 	if (out->direct) {
+		out->most = e->way.most;
 		out->at = e->best;
 		out->latency_ms = e->latency_ms;
 	}

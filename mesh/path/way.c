@@ -126,6 +126,8 @@ static struct path_way compute(const struct path *p, const struct peer *e)
 	way.relay = way.region != PATH_REGION_NONE && (!way_sure(p, e) || e->data_state != DATA_PASSES);
 	if (way.relay && way_shut(e))
 		way.udp = false;
+	if (!way.relay && region_usable(p, way.region))
+		way.most = e->most;
 	return way;
 }
 

@@ -9,12 +9,31 @@ bool bundle_key_of(const struct plane *d, uint64_t peer, struct node_key *out)
 	return true;
 }
 
+/* What the direct way does not carry. What is left in the bundle keeps its order. */
+static void relay_the_large(struct bundle *b)
+{
+	struct plane *d = b->plane;
+	struct pkt *large[PKT_BATCH];
+	size_t n_large = 0, kept = 0;
+	for (size_t i = 0; i < b->count; i++) {
+		if (b->pkts[i]->len > b->way.most && b->keyed)
+			large[n_large++] = b->pkts[i];
+		else
+			b->pkts[kept++] = b->pkts[i];
+	}
+	b->count = kept;
+	if (n_large)
+		d->io.relay_send_batch(d->io.arg, b->way.region, &b->key, large, n_large);
+}
+
 void bundle_send(struct bundle *b)
 {
 	struct plane *d = b->plane;
 	if (!b->count)
 		return;
-	if (b->way.udp)
+	if (b->way.udp && b->way.most)
+		relay_the_large(b);
+	if (b->way.udp && b->count)
 		d->io.udp_send_batch(d->io.arg, b->way.from, &b->way.at, b->pkts, b->count);
 	if (b->way.relay)
 		d->io.relay_send_batch(d->io.arg, b->way.region, &b->key, b->pkts, b->count);
@@ -31,8 +50,8 @@ void bundle_add(struct bundle *b, uint64_t now_ms, uint64_t peer, struct pkt *p)
 		b->peer = peer;
 		path_used(b->plane->path, now_ms, peer);
 		b->way = path_way(b->plane->path, peer);
-		if (!bundle_key_of(b->plane, peer, &b->key))
-			b->way.relay = false;
+		b->keyed = bundle_key_of(b->plane, peer, &b->key);
+		b->way.relay = b->way.relay && b->keyed;
 	}
 	b->pkts[b->count++] = p;
 }

@@ -9,6 +9,7 @@ struct bundle { /* = { .plane = d } begins one; the packets are borrowed until b
 	uint64_t peer; /* 0: none yet */
 	struct path_way way;
 	struct node_key key;
+	bool keyed; /* key is known: a relay can be used */
 	struct pkt *pkts[PKT_BATCH];
 	size_t count;
 };

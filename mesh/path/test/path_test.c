@@ -318,6 +318,37 @@ static void route_moves(void **state)
 	world_free(x.w);
 }
 
+static struct path_way way_of(struct node *n, const struct node *peer)
+{
+	return path_way(n->path, (uint64_t)peer->index + 1);
+}
+
+/* Small datagrams pass, large ones do not, and nobody says so. */
+static void large_swallowed(void **state)
+{
+	static const struct {
+		size_t most;
+		uint16_t proven;
+	} rows[] = { { 1292, 1232 }, { 1232, 1232 }, { 1000, 980 }, { 400, 548 } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct pair x = easy(30 + i);
+		x.w->most = rows[i].most;
+		assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+		world_talk(x.w, x.a, x.b, 4500, 50);
+		assert_true(world_direct(x.a, x.b)); /* small ones go on */
+		assert_int_equal(way_of(x.a, x.b).most, rows[i].proven);
+		assert_non_null(strstr(state_of(x.a, x.b).why, "lost on the way"));
+		x.w->most = 0;
+		world_talk(x.w, x.a, x.b, 25000, 50);
+		assert_int_equal(way_of(x.a, x.b).most, 0);
+		x.w->most = rows[i].most; /* the underlay changes under a way that lives */
+		world_talk(x.w, x.a, x.b, 65000, 50);
+		assert_int_equal(way_of(x.a, x.b).most, rows[i].proven);
+		world_free(x.w);
+	}
+}
+
 static void udp_blocked(void **state)
 {
 	(void)state;
@@ -586,6 +617,7 @@ int main(void)
 		cmocka_unit_test(nat_reset),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(route_moves),
+		cmocka_unit_test(large_swallowed),
 		cmocka_unit_test(udp_blocked),
 		cmocka_unit_test(nothing_answers),
 		cmocka_unit_test(relay_dies),

@@ -83,6 +83,8 @@ static bool is_cut(const struct world *w, const struct event *ev)
 {
 	if (ev->net != INTERNET || ev->src.port == STUN_PORT || ev->dst.port == STUN_PORT)
 		return false;
+	if (w->most && ev->len > w->most)
+		return true;
 	bool data = ev->len == DATA_LEN;
 	bool data_lost = w->data_cut || (w->data_cut_from && ev->node == w->data_cut_from - 1);
 	return w->direct_cut || (data && data_lost) || (w->one_way_cut && ev->node == 0);

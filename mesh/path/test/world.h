@@ -62,6 +62,7 @@ struct world {
 	bool no_questions; /* nodes do not ask for proof that data passes */
 	uint64_t control_delay_ms;
 	unsigned loss_percent;
+	size_t most;	   /* larger datagrams are swallowed on the internet; 0 = none */
 	uint64_t stranger; /* datagrams to nobody */
 };
 

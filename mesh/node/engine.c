@@ -366,6 +366,25 @@ uint64_t engine_handshake_floor(const struct engine *e)
 	return e->plane.wg ? wg_clock_floor(e->plane.wg) : 0;
 }
 
+void engine_describe_network(const struct engine *e, struct arena *a, struct ctl_netinfo *out)
+{
+	struct path_report r;
+	path_report(e->path, &r);
+	*out = (struct ctl_netinfo) { .mapping_varies = r.mapping_varies,
+		.preferred_derp = path_home(e->path),
+		.link_type = "",
+		.working_udp = r.done ? (r.udp ? OPT_TRUE : OPT_FALSE) : OPT_ABSENT,
+		.working_ipv6 = r.done ? (r.ipv6 ? OPT_TRUE : OPT_FALSE) : OPT_ABSENT };
+	out->latency = arena_array(a, r.n_regions, sizeof(*out->latency));
+	for (size_t i = 0; out->latency && i < r.n_regions; i++) {
+		if (r.regions[i].latency_ms < 0)
+			continue;
+		out->latency[out->n_latency++] =
+			(struct ctl_latency) { .key = arena_printf(a, "%d-v4", r.regions[i].id),
+				.seconds = r.regions[i].latency_ms / 1000 };
+	}
+}
+
 /* --- opening --- */
 
 /* Peers refuse handshakes older than our last: a clock that stepped back meanwhile must not cut us off. */

@@ -75,6 +75,8 @@ void engine_way_used(struct engine *e, const struct addr *to); /* ways_moved tel
 void engine_server_up(struct engine *e, bool up);
 /* Sessions made up to then (monotonic) are made again. */
 void engine_sessions_renew(struct engine *e, uint64_t until_ms);
+/* What netcheck found, for the server; strings go to the arena. The engine is open. */
+void engine_describe_network(const struct engine *e, struct arena *a, struct ctl_netinfo *out);
 uint64_t engine_handshake_floor(const struct engine *e); /* Unix ms; 0 when closed */
 
 #endif

@@ -3,9 +3,9 @@
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/host/cleanup.h"
+#include "mesh/node/host/hostinfo.h"
 #include "mesh/node/host/map_cache.h"
 #include "mesh/node/host/os_dns.h"
-#include "mesh/node/plane/rules.h"
 #include "mesh/os/file.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -21,7 +20,7 @@
 
 #define RESOLVED_UPLINKS "/run/systemd/resolve/resolv.conf"
 
-enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, NAMESERVERS_MAX = 16, SELF_ADDRS_MAX = 8 };
+enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, NAMESERVERS_MAX = 16 };
 
 static void backend_changed(void *arg)
 {
@@ -85,114 +84,7 @@ static void apply_cached(struct node *n)
 	buf_free(&b);
 }
 
-/* --- what a map asks of the machine and the engine --- */
-
-static void step_map(void *arg, struct netmap *m)
-{
-	struct node *n = arg;
-	if (engine_is_open(&n->engine))
-		dataplane_map_set(&n->engine.plane, m);
-}
-
-static int step_rules(void *arg, const struct netmap *m, struct errbuf *eb)
-{
-	struct node *n = arg;
-	struct filter *f = rules_compile(m, eb);
-	if (!f)
-		return eb->code;
-	dataplane_rules_set(&n->engine.plane, f);
-	return 0;
-}
-
-static void step_rules_shut(void *arg)
-{
-	dataplane_rules_set(&((struct node *)arg)->engine.plane, NULL);
-}
-
-static int step_peer(void *arg, const struct ctl_node *peer, struct errbuf *eb)
-{
-	struct node *n = arg;
-	return engine_peer_set(&n->engine, peer)
-		       ? 0
-		       : err_say(eb, -ENOMEM, "peer %s: memory is short; it cannot be reached", peer->name);
-}
-
-static void step_peer_remove(void *arg, uint64_t id)
-{
-	struct node *n = arg;
-	if (engine_is_open(&n->engine))
-		engine_peer_remove(&n->engine, id);
-}
-
-static void step_peer_restarted(void *arg, uint64_t id)
-{
-	engine_peer_restarted(&((struct node *)arg)->engine, id);
-}
-
-static void step_peer_offline(void *arg, const struct ctl_node *peer)
-{
-	names_peer_gone(&((struct node *)arg)->names, peer);
-}
-
-static void step_relays(void *arg, const struct ctl_derp_map *m)
-{
-	engine_relays_set(&((struct node *)arg)->engine, m);
-}
-
-/* The peers' addresses of the families that this machine has one of. */
-static struct addr *list_peers(const struct netmap *m, bool v4, bool v6, size_t *count)
-{
-	size_t n = 0, k = 0;
-	for (size_t i = 0; i < m->n_peers; i++)
-		n += m->peers[i]->node.addresses.n;
-	struct addr *v = calloc(n + 1, sizeof(*v));
-	for (size_t i = 0; v && i < m->n_peers; i++) {
-		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
-		for (size_t j = 0; j < a->n; j++)
-			if (addr_is_v4(&a->v[j].ip) ? v4 : v6)
-				v[k++] = a->v[j].ip;
-	}
-	*count = k;
-	return v;
-}
-
-static int step_iface(void *arg, const struct netmap *m, struct errbuf *eb)
-{
-	struct node *n = arg;
-	struct prefix addrs[SELF_ADDRS_MAX + 2];
-	size_t n_addrs = 0, n_peers;
-	const struct ctl_prefixes *own = &m->self->node.addresses;
-	bool v4 = false, v6 = false;
-	for (size_t i = 0; i < own->n && n_addrs < SELF_ADDRS_MAX; i++) {
-		addrs[n_addrs++] = own->v[i];
-		*(addr_is_v4(&own->v[i].ip) ? &v4 : &v6) = true;
-	}
-	addrs[n_addrs++] = prefix_of(&addr_service_v4);
-	if (v6)
-		addrs[n_addrs++] = prefix_of(&addr_service_v6);
-	struct addr *peers = list_peers(m, v4, v6, &n_peers);
-	int err = peers ? iface_apply(n->engine.iface, addrs, n_addrs, peers, n_peers, eb)
-			: err_set(eb, -ENOMEM, "set up %s", tun_name(n->engine.tun));
-	free(peers);
-	return err;
-}
-
-static int step_names(
-	void *arg, struct netmap *m, const struct netmap_diff *d, bool self_expired, struct errbuf *eb)
-{
-	struct node *n = arg;
-	(void)d;
-	n->names.guarded = !iface_unguarded(n->engine.iface)[0];
-	return names_apply(&n->names, m, tun_name(n->engine.tun), self_expired, eb);
-}
-
-static void step_forget(void *arg)
-{
-	struct node *n = arg;
-	names_forget(&n->names);
-	if (n->engine.iface)
-		iface_apply(n->engine.iface, NULL, 0, NULL, 0, NULL);
-}
+/* --- the map --- */
 
 static void watch_apply(struct node *n)
 {
@@ -221,37 +113,6 @@ static void apply_is_due(void *arg)
 	struct node *n = arg;
 	apply_tick(&n->apply);
 	watch_apply(n);
-}
-
-static uint64_t mono_ms(void *arg)
-{
-	return loop_now_ms(((struct node *)arg)->loop);
-}
-
-static int64_t wall_ms(void *arg)
-{
-	(void)arg;
-	return clock_unix_ms();
-}
-
-static void init_apply(struct node *n)
-{
-	struct apply_ops ops = { .map_set = step_map,
-		.rules_set = step_rules,
-		.rules_shut = step_rules_shut,
-		.peer_set = step_peer,
-		.peer_remove = step_peer_remove,
-		.peer_restarted = step_peer_restarted,
-		.peer_offline = step_peer_offline,
-		.relays_set = step_relays,
-		.iface_set = step_iface,
-		.names_set = step_names,
-		.forget = step_forget,
-		.changed = map_applied,
-		.now_ms = mono_ms,
-		.unix_ms = wall_ms,
-		.arg = n };
-	apply_init(&n->apply, &ops);
 }
 
 /* --- what the engine tells --- */
@@ -316,6 +177,119 @@ static void engine_lost(void *arg)
 	node_reopen(arg);
 }
 
+/* --- what the server's link asks and tells --- */
+
+static void link_describe(void *arg, struct arena *a, struct server_link_self *out)
+{
+	struct node *n = arg;
+	hostinfo_describe(a, n->state.prefs.hostname, &out->host);
+	if (!engine_is_open(&n->engine))
+		return;
+	out->host.has_netinfo = true;
+	engine_describe_network(&n->engine, a, &out->host.netinfo);
+	out->disco = *path_disco_key(n->engine.path);
+	out->endpoints = path_endpoints(n->engine.path);
+}
+
+static void link_server_is(void *arg, const struct machine_key *key)
+{
+	((struct node *)arg)->state.server = *key;
+}
+
+static bool link_accepted(void *arg, const struct node_private *key, const char *login_name)
+{
+	struct node *n = arg;
+	struct node_key pub;
+	n->state.node = *key;
+	snprintf(n->state.login_name, sizeof(n->state.login_name), "%s", login_name);
+	n->last_error[0] = 0;
+	backend_heard(&n->backend, BACKEND_ACCEPTED);
+	node_save(n);
+	key_public(n->state.node.b, pub.b);
+	if (!key_equal(pub.b, n->engine.key.b)) {
+		node_reopen(n);
+		return false;
+	}
+	if (n->apply.map)
+		backend_heard(&n->backend, BACKEND_MAP);
+	return true;
+}
+
+static void link_asked(void *arg, const char *auth_url)
+{
+	backend_asked(&((struct node *)arg)->backend, auth_url);
+}
+
+static void link_waits(void *arg)
+{
+	backend_heard(&((struct node *)arg)->backend, BACKEND_WAITS);
+}
+
+static void link_refused(void *arg, const char *why)
+{
+	struct node *n = arg;
+	snprintf(n->last_error, sizeof(n->last_error), "%s", why);
+	backend_heard(&n->backend, BACKEND_ASKED);
+}
+
+static void link_forgotten(void *arg, const char *why)
+{
+	struct node *n = arg;
+	if (why)
+		snprintf(n->last_error, sizeof(n->last_error), "%s", why);
+	backend_heard(&n->backend, BACKEND_FORGOTTEN);
+}
+
+static void warn_problems(const struct netmap *old, const struct netmap *m)
+{
+	if (m->n_problems && (!old || old->problems != m->problems))
+		log_warn("control: not used of the map: %s%s", m->problems[0].text,
+			m->n_problems > 1 ? ", and more: see status" : "");
+}
+
+static int link_map(void *arg, const struct ctl_map_response *m, bool first, struct errbuf *eb)
+{
+	struct node *n = arg;
+	struct netmap *next = netmap_apply(first ? NULL : n->apply.map, m, clock_unix_ms(), eb);
+	if (!next)
+		return eb->code;
+	warn_problems(n->apply.map, next);
+	n->map_cached = false;
+	apply_map(&n->apply, next);
+	return 0;
+}
+
+static void link_up(void *arg, bool up, const struct endpoint *at)
+{
+	struct node *n = arg;
+	engine_server_up(&n->engine, up);
+	if (at && engine_is_open(&n->engine))
+		engine_way_used(&n->engine, &at->ip);
+}
+
+/* Official clients drop the WireGuard sessions of a peer whose disco key is new to them, and the peer cannot
+ * know: what was made before the server told them our key is made again. */
+static void link_told(void *arg, uint64_t since_ms)
+{
+	engine_sessions_renew(&((struct node *)arg)->engine, since_ms);
+}
+
+static struct server_link *open_link(struct node *n)
+{
+	struct server_link_ops ops = { .describe = link_describe,
+		.server_is = link_server_is,
+		.accepted = link_accepted,
+		.asked = link_asked,
+		.waits = link_waits,
+		.refused = link_refused,
+		.forgotten = link_forgotten,
+		.map = link_map,
+		.up = link_up,
+		.told = link_told,
+		.arg = n };
+	return server_link_open(n->loop, &n->state, &ops);
+}
+
 static int open_engine(struct node *n, struct errbuf *eb)
 {
 	struct engine_config cfg = { .loop = n->loop,
@@ -353,7 +327,7 @@ static int bring_up(struct node *n, struct errbuf *eb)
 	backend_heard(&n->backend, BACKEND_UP);
 	if (n->state.logged_in)
 		apply_cached(n);
-	n->server = server_link_open(n);
+	n->server = open_link(n);
 	return n->server ? 0 : err_set(eb, -ENOMEM, "start");
 }
 
@@ -481,7 +455,10 @@ int node_open(struct node *n, struct loop *l, const struct node_options *opt, st
 {
 	*n = (struct node) { .loop = l, .opt = *opt, .state_lock = -1 };
 	backend_init(&n->backend, &n->state.logged_in, backend_changed, n);
-	init_apply(n);
+	n->steps =
+		(struct steps) { .engine = &n->engine, .names = &n->names, .changed = map_applied, .arg = n };
+	struct apply_ops ops = steps_ops(&n->steps);
+	apply_init(&n->apply, &ops);
 	int err = open_all(n, eb);
 	if (err)
 		node_close(n);
@@ -568,7 +545,7 @@ void node_login(struct node *n, const char *auth_key)
 	n->last_error[0] = 0;
 	if (n->state.logged_in)
 		backend_heard(&n->backend, BACKEND_ASKED); /* the engine goes on with what there is */
-	server_link_login(n->server, auth_key);
+	server_link_login(n->server, auth_key, n->state.login_name[0] || n->apply.map);
 }
 
 /* The server has been told, or could not be: this machine forgets in any case. */

@@ -8,6 +8,7 @@
 #include "mesh/node/engine.h"
 #include "mesh/node/host/state.h"
 #include "mesh/node/names.h"
+#include "mesh/node/steps.h"
 
 struct node_options {
 	const char *state_dir, *socket, *tun_name, *resolv_conf;
@@ -27,7 +28,8 @@ struct node {
 	struct state state; /* keys, preferences: state.h; logged_in is backend's to set */
 	struct backend backend;
 	struct engine engine; /* open while the node is up */
-	struct apply apply;   /* the map, and what of it is not true yet */
+	struct steps steps;
+	struct apply apply; /* the map, and what of it is not true yet */
 	struct names names;
 	struct os_dns *os_dns;
 	struct journal *journal; /* of changes to this machine */

@@ -2,9 +2,10 @@
 #ifndef RW_NODE_HOST_HOSTINFO_H
 #define RW_NODE_HOST_HOSTINFO_H
 
-#include "mesh/node/node.h"
+#include "mesh/proto/control.h"
 
-/* Strings go to the arena. */
-void hostinfo_describe(struct node *n, struct arena *a, struct ctl_hostinfo *out);
+/* hostname: the one a person chose, borrowed; "" = the machine's. Other strings go to the arena. What the
+ * network around is like is not known here: has_netinfo stays false. */
+void hostinfo_describe(struct arena *a, const char *hostname, struct ctl_hostinfo *out);
 
 #endif

@@ -1,14 +1,34 @@
+/* A state machine with one way on and one way back.
+ *
+ *   IDLE      nothing is open. The retry timer leads to KEY; without it a person must act (stay_out)
+ *   KEY       asks the URL for the server's Noise key (server_key.c): another one than the joined server's
+ * ends it LINK      the Noise link is being made REGISTER  the register request is out: a login, a login that
+ * waits for a person (followup, half an hour), or the goodbye of a logout STREAM    the map stream is open:
+ * maps come in, updates go out
+ *
+ * Forward: retry_due -> start -> open_link -> link_ready -> send_register or open_stream; registered ->
+ * open_stream. Back: whatever fails calls retry_later, which only sets IDLE and the timer, since it may run
+ * below a callback of the link; the timer takes the link down (disconnect) and starts over. SILENCE_MS
+ * without a byte is a failure too. Back-off doubles to BACKOFF_MAX_MS and begins anew with a stream that is
+ * good.
+ *
+ * Keys. `next` is shown instead of the key in force from the moment a login wants a new one until the server
+ * has accepted it or refused. The auth key is wiped when it was used or refused. The server's identity is its
+ * Noise key: nothing but the question for it is sent to another.
+ *
+ * The link knows no node: it reads the owner's struct state, and tells what it hears through struct
+ * server_link_ops. From those ops nothing of this file may be called but server_link_update and the
+ * questions; server_link_close may not. */
 #include "mesh/node/links/server_link.h"
 #include "mesh/base/log.h"
-#include "mesh/node/host/hostinfo.h"
 #include "mesh/node/links/server_key.h"
+#include "mesh/node/links/server_ping.h"
 #include "mesh/transport/control_link.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
 	BACKOFF_MIN_MS = 100,
@@ -35,17 +55,19 @@ struct exchange {
 };
 
 struct server_link {
-	struct node *n;
+	struct loop *loop;
+	struct server_link_ops ops;
+	const struct state *us; /* the owner's */
 	enum server_stage stage;
 	struct machine_key server;
 	struct server_key_ask *key_ask;
-	struct http_client *ping_rq;
+	struct server_ping ping;
 	struct control_client_link *link;
 	struct exchange reg, update;
 	struct h2_request *stream;
 	int stream_status;
 	struct map_frames *frames;
-	struct loop_timer *retry, *silence, *renew;
+	struct loop_timer *retry, *silence, *told;
 	uint64_t backoff_ms, asked_ms, told_ms; /* told_ms: our disco key; 0 = not yet */
 	uint64_t stream_ms, map_backoff_ms;	/* since when; of streams that could not be used */
 	bool must_register, update_wanted, first_of_stream;
@@ -81,15 +103,14 @@ static void disconnect(struct server_link *c)
 	c->frames = NULL;
 	server_key_cancel(c->key_ask);
 	c->key_ask = NULL;
-	http_client_cancel(c->ping_rq);
-	c->ping_rq = NULL;
+	server_ping_cancel(&c->ping);
 	control_client_close(c->link);
 	c->link = NULL;
 	loop_timer_clear(c->silence);
 	bool was = c->stage == SERVER_STREAM;
 	c->stage = SERVER_IDLE;
 	if (was)
-		engine_server_up(&c->n->engine, false);
+		c->ops.up(c->ops.arg, false, NULL);
 }
 
 static void finish_logout(struct server_link *c)
@@ -123,7 +144,7 @@ static uint64_t spread(uint64_t ms)
 static void retry_later(struct server_link *c, const char *what, const char *why)
 {
 	char text[sizeof(c->waiting)];
-	snprintf(text, sizeof(text), "%s %s: %s", what, c->n->state.prefs.control_url, why);
+	snprintf(text, sizeof(text), "%s %s: %s", what, c->us->prefs.control_url, why);
 	/* Said once: a server that is away for a week must not fill the log. */
 	log_write(strcmp(text, c->waiting) == 0 ? LOG_DEBUG : LOG_WARN, "control: %s; trying again", text);
 	memcpy(c->waiting, text, sizeof(text));
@@ -131,20 +152,24 @@ static void retry_later(struct server_link *c, const char *what, const char *why
 	if (c->backoff_ms > BACKOFF_MAX_MS)
 		c->backoff_ms = BACKOFF_MAX_MS;
 	if (c->stage == SERVER_STREAM)
-		engine_server_up(&c->n->engine, false);
+		c->ops.up(c->ops.arg, false, NULL);
 	c->stage = SERVER_IDLE;
 	loop_timer_clear(c->silence);
 	loop_timer_set(c->retry, spread(c->backoff_ms));
 }
 
+static void forget_auth_key(struct server_link *c)
+{
+	key_wipe(c->auth_key, sizeof(c->auth_key));
+}
+
 static void stay_out(struct server_link *c, const char *why)
 {
-	snprintf(c->n->last_error, sizeof(c->n->last_error), "%s", why);
 	log_write(strcmp(why, c->waiting) == 0 ? LOG_DEBUG : LOG_ERROR, "control: %s", why);
 	snprintf(c->waiting, sizeof(c->waiting), "%s", why);
-	c->auth_key[0] = 0;
+	forget_auth_key(c);
 	c->stage = SERVER_IDLE;
-	backend_heard(&c->n->backend, BACKEND_ASKED);
+	c->ops.refused(c->ops.arg, why);
 }
 
 static void silent(void *arg)
@@ -195,7 +220,7 @@ static bool exchange_start(struct exchange *x, const char *path, const struct bu
  * force until the server has accepted the new. */
 static void begin_next_key(struct server_link *c)
 {
-	key_public(c->n->state.node.b, c->old_key.b);
+	key_public(c->us->node.b, c->old_key.b);
 	key_generate(&random_system, c->next.b);
 }
 
@@ -207,7 +232,7 @@ static void drop_next_key(struct server_link *c)
 
 static const struct node_private *shown_key(const struct server_link *c)
 {
-	return key_is_zero(c->next.b) ? &c->n->state.node : &c->next;
+	return key_is_zero(c->next.b) ? &c->us->node : &c->next;
 }
 
 /* The server says no. A login that is still good goes on as if nobody had asked. */
@@ -216,7 +241,7 @@ static void refused(struct server_link *c, const char *why)
 	bool other = !key_is_zero(c->next.b);
 	drop_next_key(c);
 	stay_out(c, why);
-	if (!other || !c->n->state.logged_in)
+	if (!other || !c->us->logged_in)
 		return;
 	c->must_register = false;
 	c->followup[0] = 0;
@@ -225,24 +250,15 @@ static void refused(struct server_link *c, const char *why)
 
 static void registered(struct server_link *c, const struct ctl_register_response *r)
 {
-	struct node *n = c->n;
-	snprintf(n->state.login_name, sizeof(n->state.login_name), "%s", r->user.login_name);
-	n->last_error[0] = 0;
-	backend_heard(&n->backend, BACKEND_ACCEPTED);
+	struct node_private key = *shown_key(c);
 	c->must_register = false;
-	c->auth_key[0] = c->followup[0] = 0;
-	n->state.node = *shown_key(c);
+	c->followup[0] = 0;
+	forget_auth_key(c);
 	drop_next_key(c);
-	node_save(n);
-	struct node_key pub;
-	key_public(n->state.node.b, pub.b);
-	if (!key_equal(pub.b, n->engine.key.b)) {
-		node_reopen(n);
-		return;
-	}
-	if (n->apply.map)
-		backend_heard(&n->backend, BACKEND_MAP);
-	open_stream(c);
+	bool goes_on = c->ops.accepted(c->ops.arg, &key, r->user.login_name);
+	key_wipe(&key, sizeof(key));
+	if (goes_on)
+		open_stream(c);
 }
 
 static void register_answered(struct server_link *c, int status, const char *body, size_t len)
@@ -271,19 +287,19 @@ static void register_answered(struct server_link *c, int status, const char *bod
 			"the server calls a key expired that was made just now");
 	} else if (r.node_key_expired) {
 		begin_next_key(c);
-		backend_heard(&c->n->backend, BACKEND_FORGOTTEN);
+		c->ops.forgotten(c->ops.arg, NULL);
 		send_register(c);
 	} else if (r.auth_url[0]) {
 		bool again = strcmp(c->followup, r.auth_url) == 0;
 		snprintf(c->followup, sizeof(c->followup), "%s", r.auth_url);
 		snprintf(c->waiting, sizeof(c->waiting), "waiting for approval: visit %s", r.auth_url);
-		backend_asked(&c->n->backend, r.auth_url);
-		if (again && loop_now_ms(c->n->loop) - c->asked_ms < FOLLOWUP_MIN_MS)
+		c->ops.asked(c->ops.arg, r.auth_url);
+		if (again && loop_now_ms(c->loop) - c->asked_ms < FOLLOWUP_MIN_MS)
 			retry_later(c, "waiting for approval at", r.auth_url);
 		else
 			send_register(c);
 	} else if (!r.machine_authorized) {
-		backend_heard(&c->n->backend, BACKEND_WAITS);
+		c->ops.waits(c->ops.arg);
 		retry_later(c, "waiting for approval at", "this machine is not approved yet");
 	} else {
 		registered(c, &r);
@@ -300,10 +316,12 @@ static void send_register_with(struct server_link *c, int64_t expiry_ms)
 		.auth_key = c->auth_key,
 		.followup = c->followup,
 		.expiry_ms = expiry_ms };
+	struct server_link_self self = { 0 };
+	c->ops.describe(c->ops.arg, &a, &self);
 	key_public(shown_key(c)->b, m.node.b);
-	hostinfo_describe(c->n, &a, &m.hostinfo);
+	m.hostinfo = self.host;
 	c->stage = SERVER_REGISTER;
-	c->asked_ms = loop_now_ms(c->n->loop);
+	c->asked_ms = loop_now_ms(c->loop);
 	c->reg.done = register_answered;
 	loop_timer_set(c->silence, c->followup[0] ? FOLLOWUP_MS : REGISTER_MS);
 	if (!ctl_register_request_write(&body, &m) || !exchange_start(&c->reg, "/machine/register", &body))
@@ -315,8 +333,8 @@ static void send_register_with(struct server_link *c, int64_t expiry_ms)
 
 static void send_register(struct server_link *c)
 {
-	if (key_is_zero(c->n->state.node.b))
-		key_generate(&random_system, c->n->state.node.b);
+	if (key_is_zero(shown_key(c)->b))
+		key_generate(&random_system, c->next.b);
 	send_register_with(c, INT64_MIN);
 }
 
@@ -325,103 +343,44 @@ static void send_register(struct server_link *c)
 static bool write_map_request(struct server_link *c, bool stream, struct buf *body)
 {
 	struct arena a = { 0 };
-	struct node *n = c->n;
+	struct server_link_self self = { 0 };
 	struct ctl_map_request m = { .version = CONTROL_CAPVER,
 		.compress = "zstd",
 		.keep_alive = true,
 		.stream = stream,
 		.omit_peers = !stream,
 		.has_hostinfo = true };
-	key_public(n->state.node.b, m.node.b);
-	hostinfo_describe(n, &a, &m.hostinfo);
-	if (n->engine.path) {
-		m.disco = *path_disco_key(n->engine.path);
-		m.endpoints = path_endpoints(n->engine.path);
-	}
+	c->ops.describe(c->ops.arg, &a, &self);
+	key_public(c->us->node.b, m.node.b);
+	m.hostinfo = self.host;
+	m.disco = self.disco;
+	m.endpoints = self.endpoints;
 	bool ok = ctl_map_request_write(body, &m);
 	arena_free(&a);
 	return ok;
-}
-
-static void ping_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
-{
-	(void)head;
-	(void)body;
-	(void)len;
-	((struct server_link *)arg)->ping_rq = NULL;
-}
-
-static void ping_failed(void *arg, int code, const char *why)
-{
-	(void)code;
-	log_info("control: a ping of the server could not be answered: %s", why);
-	((struct server_link *)arg)->ping_rq = NULL;
-}
-
-/* The server asks whether we are there: HEAD, over the link or outside of it. Outside, only to the server
- * itself: it has no business sending us elsewhere. */
-static void answer_ping(struct server_link *c, const struct ctl_ping *p)
-{
-	struct url to, own;
-	struct errbuf eb;
-	if (!p->url[0] || p->types[0])
-		return;
-	if (p->url_is_noise && c->link) {
-		const char *path = strstr(p->url, "://");
-		path = path ? strchr(path + 3, '/') : p->url;
-		struct h2_request_events ev = { 0 };
-		if (path)
-			control_client_request(c->link, "HEAD", path, NULL, NULL, NULL, 0, &ev);
-		return;
-	}
-	if (c->ping_rq || !url_parse(p->url, &to) || !url_parse(c->n->state.prefs.control_url, &own) ||
-		strcasecmp(to.host, own.host) != 0)
-		return;
-	struct http_request rq = { .to = { .host = to.host, .port = to.port },
-		.method = "HEAD",
-		.target = to.path,
-		.host = to.host };
-	if (to.https && !(rq.to.tls = tls_client(NULL, &eb)))
-		return;
-	struct http_client_events ev = { .done = ping_answered, .failed = ping_failed, .arg = c };
-	c->ping_rq = http_request(c->n->loop, &rq, &ev);
-	if (rq.to.tls)
-		tls_free(rq.to.tls);
 }
 
 /* What this stream says from here on is not the whole truth. A new one begins with all of it; one that is
  * never good is asked for less and less often. */
 static void ask_whole_map(struct server_link *c, const char *why)
 {
-	if (loop_now_ms(c->n->loop) - c->stream_ms > CALM_MS)
+	if (loop_now_ms(c->loop) - c->stream_ms > CALM_MS)
 		c->map_backoff_ms = 0;
 	c->backoff_ms = c->map_backoff_ms;
 	retry_later(c, "cannot use what came from the control server at", why);
 	c->map_backoff_ms = c->backoff_ms;
 }
 
-static void warn_problems(const struct netmap *old, const struct netmap *m)
-{
-	if (m->n_problems && (!old || old->problems != m->problems))
-		log_warn("control: not used of the map: %s%s", m->problems[0].text,
-			m->n_problems > 1 ? ", and more: see status" : "");
-}
-
+/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
 static void use_map(struct server_link *c, const struct ctl_map_response *m)
 {
-	struct node *n = c->n;
-	struct errbuf eb;
+	struct errbuf eb = { 0 };
 	bool first = c->first_of_stream;
-	/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
-	struct netmap *next = netmap_apply(first ? NULL : n->apply.map, m, clock_unix_ms(), &eb);
-	if (!next) {
+	if (c->ops.map(c->ops.arg, m, first, &eb) != 0) {
 		ask_whole_map(c, eb.text);
 		return;
 	}
-	warn_problems(n->apply.map, next);
 	c->first_of_stream = false;
-	n->map_cached = false;
-	apply_map(&n->apply, next);
 	if (m->incomplete && !first)
 		ask_whole_map(c, m->problems[0].text);
 }
@@ -439,20 +398,17 @@ static void map_received(void *arg, const char *json, size_t len)
 		ask_whole_map(c, eb.text);
 	} else {
 		if (m.ping)
-			answer_ping(c, m.ping);
+			server_ping_answer(&c->ping, c->loop, c->link, c->us->prefs.control_url, m.ping);
 		if (!m.keep_alive)
 			use_map(c, &m);
 	}
 	arena_free(&a);
-	engine_rearm(&c->n->engine);
 }
 
-/* Official clients drop the WireGuard sessions of a peer whose disco key is new to them, and the peer cannot
- * know: what was made before the server told them our key is made again. */
-static void renew_sessions(void *arg)
+static void disco_told(void *arg)
 {
 	struct server_link *c = arg;
-	engine_sessions_renew(&c->n->engine, c->told_ms);
+	c->ops.told(c->ops.arg, c->told_ms);
 }
 
 static void stream_head(void *arg, int status)
@@ -464,16 +420,14 @@ static void stream_head(void *arg, int status)
 	c->backoff_ms = 0;
 	c->waiting[0] = 0;
 	c->stage = SERVER_STREAM;
-	c->stream_ms = loop_now_ms(c->n->loop);
+	c->stream_ms = loop_now_ms(c->loop);
 	log_info("control: map stream open");
 	if (!c->told_ms) {
-		c->told_ms = loop_now_ms(c->n->loop);
-		loop_timer_set(c->renew, TOLD_MS);
+		c->told_ms = loop_now_ms(c->loop);
+		loop_timer_set(c->told, TOLD_MS);
 	}
-	engine_server_up(&c->n->engine, true);
 	struct endpoint at;
-	if (control_client_peer(c->link, &at))
-		engine_way_used(&c->n->engine, &at.ip);
+	c->ops.up(c->ops.arg, true, control_client_peer(c->link, &at) ? &at : NULL);
 	if (c->update_wanted)
 		server_link_update(c);
 }
@@ -501,8 +455,7 @@ static void stream_done(void *arg, int code)
 	if (c->stream_status == 404) {
 		/* The server forgot this node key: ask again; the machine key may still be known. */
 		c->must_register = true;
-		snprintf(c->n->last_error, sizeof(c->n->last_error), "%s", forgotten);
-		backend_heard(&c->n->backend, BACKEND_FORGOTTEN);
+		c->ops.forgotten(c->ops.arg, forgotten);
 		retry_later(c, "waiting for the control server at", "it does not know this node's key");
 		return;
 	}
@@ -564,7 +517,7 @@ static void link_ready(void *arg)
 	struct server_link *c = arg;
 	if (c->logout_done)
 		send_register_with(c, 123000); /* a past expiry says goodbye */
-	else if (c->must_register || !c->n->state.logged_in)
+	else if (c->must_register || !c->us->logged_in)
 		send_register(c);
 	else
 		open_stream(c);
@@ -580,14 +533,14 @@ static void link_closed(void *arg, int code, const char *why)
 
 static void open_link(struct server_link *c)
 {
-	struct control_client_config cfg = { .server_url = c->n->state.prefs.control_url,
-		.machine = &c->n->state.machine,
+	struct control_client_config cfg = { .server_url = c->us->prefs.control_url,
+		.machine = &c->us->machine,
 		.server = &c->server,
 		.capver = CONTROL_CAPVER,
 		.rnd = &random_system };
 	struct control_client_events ev = { .ready = link_ready, .closed = link_closed, .arg = c };
 	c->stage = SERVER_LINK;
-	c->link = control_client_open(c->n->loop, &cfg, &ev);
+	c->link = control_client_open(c->loop, &cfg, &ev);
 	if (!c->link)
 		retry_later(c, "cannot connect to the control server at", "memory is short");
 }
@@ -595,7 +548,7 @@ static void open_link(struct server_link *c)
 /* The Noise key is the server's identity: another one is another server, or somebody in between. */
 static bool same_server(struct server_link *c, const struct machine_key *k)
 {
-	struct state *s = &c->n->state;
+	const struct state *s = c->us;
 	if (s->logged_in && !key_is_zero(s->server.b) && !key_equal(s->server.b, k->b)) {
 		stay_out(c, "the server at this address has another key than the one this node joined; if it "
 			    "was set up anew, run "
@@ -603,7 +556,7 @@ static bool same_server(struct server_link *c, const struct machine_key *k)
 		loop_timer_set(c->retry, spread(BACKOFF_MAX_MS)); /* ours may come back */
 		return false;
 	}
-	s->server = *k;
+	c->ops.server_is(c->ops.arg, k);
 	return true;
 }
 
@@ -625,37 +578,40 @@ static void start(struct server_link *c)
 {
 	struct url url;
 	struct errbuf eb = { 0 };
-	if (!url_parse(c->n->state.prefs.control_url, &url)) {
+	if (!url_parse(c->us->prefs.control_url, &url)) {
 		stay_out(c, "no usable login server is set; run `ropewalk up --login-server https://HOST`");
 		return;
 	}
 	c->stage = SERVER_KEY;
-	c->key_ask = server_key_ask(c->n->loop, c->n->state.prefs.control_url, key_told, c, &eb);
+	c->key_ask = server_key_ask(c->loop, c->us->prefs.control_url, key_told, c, &eb);
 	if (!c->key_ask)
 		retry_later(c, "cannot reach the control server at", eb.text);
 }
 
 /* --- public --- */
 
-struct server_link *server_link_open(struct node *n)
+struct server_link *server_link_open(
+	struct loop *l, const struct state *us, const struct server_link_ops *ops)
 {
 	struct server_link *c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
-	c->n = n;
+	c->loop = l;
+	c->us = us;
+	c->ops = *ops;
 	c->reg.c = c->update.c = c;
-	c->retry = loop_timer_new(n->loop, retry_due, c);
-	c->silence = loop_timer_new(n->loop, silent, c);
-	c->renew = loop_timer_new(n->loop, renew_sessions, c);
-	if (!c->retry || !c->silence || !c->renew) {
-		loop_timer_free(c->renew);
+	c->retry = loop_timer_new(l, retry_due, c);
+	c->silence = loop_timer_new(l, silent, c);
+	c->told = loop_timer_new(l, disco_told, c);
+	if (!c->retry || !c->silence || !c->told) {
+		loop_timer_free(c->told);
 		loop_timer_free(c->retry);
 		loop_timer_free(c->silence);
 		free(c);
 		return NULL;
 	}
 	snprintf(c->waiting, sizeof(c->waiting), "connecting to the control server at %s",
-		n->state.prefs.control_url);
+		us->prefs.control_url);
 	loop_timer_set(c->retry, 0);
 	return c;
 }
@@ -667,18 +623,19 @@ void server_link_close(struct server_link *c)
 	disconnect(c);
 	loop_timer_free(c->retry);
 	loop_timer_free(c->silence);
-	loop_timer_free(c->renew);
+	loop_timer_free(c->told);
 	key_wipe(c, sizeof(*c));
 	free(c);
 }
 
-void server_link_login(struct server_link *c, const char *auth_key)
+void server_link_login(struct server_link *c, const char *auth_key, bool new_key)
 {
+	forget_auth_key(c); /* a longer one may have been there */
 	snprintf(c->auth_key, sizeof(c->auth_key), "%s", auth_key);
 	c->followup[0] = 0;
 	c->must_register = true;
 	c->backoff_ms = 0;
-	if (c->n->state.login_name[0] || c->n->apply.map)
+	if (new_key)
 		begin_next_key(c);
 	loop_timer_set(c->retry, 0);
 }

@@ -3,18 +3,51 @@
 #ifndef RW_NODE_LINKS_SERVER_LINK_H
 #define RW_NODE_LINKS_SERVER_LINK_H
 
-#include "mesh/node/node.h"
+#include "mesh/node/host/state.h"
+#include "mesh/os/loop.h"
+#include "mesh/proto/control.h"
 
-/* Starts at once with n->state; what it learns goes to apply_map and node_set_backend. NULL: memory short. */
-struct server_link *server_link_open(struct node *n);
+/* What this node is now; strings and arrays live until the request is written. */
+struct server_link_self {
+	struct ctl_hostinfo host;
+	struct disco_key disco; /* zero: none yet */
+	struct ctl_endpoints endpoints;
+};
+struct server_link_ops {
+	void (*describe)(void *arg, struct arena *a, struct server_link_self *out); /* *out comes as zero */
+	/* --- what is heard --- */
+	/* This is the server: the one that was joined, or the first. To be kept as us->server. */
+	void (*server_is)(void *arg, const struct machine_key *key);
+	/* It has accepted this node key, to be kept as us->node. false: the link goes no further, the owner
+	 * will close it (its engine must be another). */
+	bool (*accepted)(void *arg, const struct node_private *key, const char *login_name);
+	void (*asked)(void *arg, const char *auth_url); /* a person is to go there */
+	void (*waits)(void *arg);			/* an admin must approve */
+	void (*refused)(void *arg, const char *why);	/* it will not let us in; a sentence */
+	/* Our key means nothing to it any more, and is shown anew. why: a sentence, or NULL. */
+	void (*forgotten)(void *arg, const char *why);
+	/* A map message, the first of its stream or a later one. Not 0, with a sentence: it cannot be used; a
+	 * whole map is asked for. */
+	int (*map)(void *arg, const struct ctl_map_response *m, bool first, struct errbuf *eb);
+	/* The map stream. at: where the server is; NULL: not known, or down. */
+	void (*up)(void *arg, bool up, const struct endpoint *at);
+	/* Peers have our disco key from the server since then (monotonic ms). Once. */
+	void (*told)(void *arg, uint64_t since_ms);
+	void *arg;
+};
+
+struct server_link;
+/* Starts at once. us: the owner's, who alone writes it; read anew each time. NULL: memory short. */
+struct server_link *server_link_open(
+	struct loop *l, const struct state *us, const struct server_link_ops *ops);
 void server_link_close(struct server_link *c);
-/* Registers (again), with a new node key where the present one was in use: it is in force when the server has
- * accepted it; until then, and when the server refuses, the present one is. auth_key "" = interactive: the
- * server gives a URL. */
-void server_link_login(struct server_link *c, const char *auth_key);
+/* Registers (again). auth_key, copied, "" = interactive: the server gives a URL. new_key: the present one was
+ * in use; a new one is shown, which is in force when the server has accepted it. Until then, and when the
+ * server refuses, the present one is. */
+void server_link_login(struct server_link *c, const char *auth_key, bool new_key);
 bool server_link_has_key(const struct server_link *c); /* a login with one is under way */
-void server_link_logout(
-	struct server_link *c, void (*done)(void *arg), void *arg); /* done within 3 s, reached or not */
+void server_link_logout(struct server_link *c, void (*done)(void *arg),
+	void *arg); /* done once, within 3 s, reached or not */
 /* Own endpoints, home relay or host facts changed. */
 void server_link_update(struct server_link *c);
 /* The machine's links changed, or somebody asks: what waits for another try tries now. */

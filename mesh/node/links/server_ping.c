@@ -1,0 +1,60 @@
+#include "mesh/node/links/server_ping.h"
+#include "mesh/base/log.h"
+#include <string.h>
+#include <strings.h>
+
+static void ping_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	(void)head;
+	(void)body;
+	(void)len;
+	((struct server_ping *)arg)->rq = NULL;
+}
+
+static void ping_failed(void *arg, int code, const char *why)
+{
+	(void)code;
+	log_info("control: a ping of the server could not be answered: %s", why);
+	((struct server_ping *)arg)->rq = NULL;
+}
+
+static void answer_inside(struct control_client_link *link, const char *url)
+{
+	struct h2_request_events ev = { 0 };
+	const char *path = strstr(url, "://");
+	path = path ? strchr(path + 3, '/') : url;
+	if (path)
+		control_client_request(link, "HEAD", path, NULL, NULL, NULL, 0, &ev);
+}
+
+void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
+	const char *own_url, const struct ctl_ping *p)
+{
+	struct url to, own;
+	struct errbuf eb;
+	if (!p->url[0] || p->types[0])
+		return;
+	if (p->url_is_noise && link) {
+		answer_inside(link, p->url);
+		return;
+	}
+	if (s->rq || !url_parse(p->url, &to) || !url_parse(own_url, &own) ||
+		strcasecmp(to.host, own.host) != 0)
+		return;
+	struct http_request rq = { .to = { .host = to.host, .port = to.port },
+		.method = "HEAD",
+		.target = to.path,
+		.host = to.host };
+	if (to.https && !(rq.to.tls = tls_client(NULL, &eb)))
+		return;
+	struct http_client_events ev = { .done = ping_answered, .failed = ping_failed, .arg = s };
+	s->rq = http_request(l, &rq, &ev);
+	if (rq.to.tls)
+		tls_free(rq.to.tls);
+}
+
+void server_ping_cancel(struct server_ping *s)
+{
+	http_client_cancel(s->rq);
+	s->rq = NULL;
+}

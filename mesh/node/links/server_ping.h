@@ -1,0 +1,18 @@
+/* The server asks whether we are there: HEAD to the URL it gives, over the link or outside of it.
+ * tailscale-protocol.md 1.8. */
+#ifndef RW_NODE_LINKS_SERVER_PING_H
+#define RW_NODE_LINKS_SERVER_PING_H
+
+#include "mesh/proto/control.h"
+#include "mesh/transport/control_link.h"
+
+struct server_ping { /* all zero: idle */
+	struct http_client *rq;
+};
+/* Outside of the link only to the server itself, whose URL is own_url: it has no business sending us
+ * elsewhere. One at a time; what cannot be answered is left. link may be NULL. */
+void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
+	const char *own_url, const struct ctl_ping *p);
+void server_ping_cancel(struct server_ping *s);
+
+#endif

@@ -1,0 +1,17 @@
+/* The steps of a map change (apply.h), on the engine, the interface and the names of this machine. */
+#ifndef RW_NODE_STEPS_H
+#define RW_NODE_STEPS_H
+
+#include "mesh/node/apply.h"
+#include "mesh/node/engine.h"
+#include "mesh/node/names.h"
+
+struct steps {
+	struct engine *engine;	    /* borrowed, open while there is a map */
+	struct names *names;	    /* borrowed */
+	void (*changed)(void *arg); /* apply_ops.changed */
+	void *arg;
+};
+struct apply_ops steps_ops(struct steps *s); /* s outlives who uses them */
+
+#endif

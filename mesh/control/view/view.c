@@ -159,7 +159,7 @@ struct policy_cache *view_rules_cache(const struct view_context *c)
 static bool is_visible(struct view_rules_slot *slot, struct settings *set, const struct fleet *f,
 	const struct member *self, const struct member *peer)
 {
-	if (self->id == peer->id || self->expired || peer->expired)
+	if (self->id == peer->id || self->expired)
 		return false;
 	return policy_sees(set->policy, f, rules_cache(slot, set), self, peer);
 }

@@ -273,11 +273,13 @@ static void test_come_and_go(void **state)
 	assert_string_equal(as_read(x).peers_changed[0].name, "www.mesh.test.");
 
 	d = *fleet_by_id(&x->f, 4);
-	d.expiry_ms = 999999; /* past: it has no business in anyone's map */
+	d.expiry_ms = 999999; /* past: shown with the reason, which nodes act on */
 	d.expired = true;
 	change(x, &d, true);
 	assert_true(next(x));
-	assert_int_equal(x->m.n_removed, 1);
+	assert_int_equal(x->m.n_removed, 0);
+	assert_int_equal(x->m.n_changed, 1);
+	assert_true(as_read(x).peers_changed[0].expired);
 
 	d = *fleet_by_id(&x->f, 1);
 	d.expiry_ms = 999999;

@@ -172,6 +172,7 @@ static bool read_acl(struct reader *rd, json_t *o, const char *where)
 		!note_self(rd, &r, true, where) || !(to = add_rule(rd)))
 		return false;
 	*to = r;
+	rd->p->self = rd->p->self || r.self;
 	return true;
 }
 
@@ -271,6 +272,7 @@ static bool add_grant_rule(struct reader *rd, const struct selectors *src, const
 	*like.dst = (struct target) { .who = *dst, .ports = ports->ports, .n_ports = ports->n_ports };
 	like.n_dst = 1;
 	*r = like;
+	rd->p->self = rd->p->self || like.self;
 	return true;
 }
 

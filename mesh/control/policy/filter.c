@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORLD_RANGES = 3, CAP_TEXT = 64 };
+enum { MESH_RANGES = 3, CAP_TEXT = 64 };
 
 /* Every client's addresses but 100.115.92.0/23, which a machine's own virtual machines have. */
-static const char *const mesh_ranges[WORLD_RANGES][2] = {
+static const char *const mesh_ranges[MESH_RANGES][2] = {
 	{ "100.64.0.0", "100.115.91.255" },
 	{ "100.115.94.0", "100.127.255.255" },
 	{ "fd7a:115c:a1e0::", "fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff" },
@@ -93,25 +93,47 @@ static void add_member(struct ctl_rule *rule, const struct member *m)
 		add_range(rule, &m->v6, &m->v6);
 }
 
+/* The usual ranges of the mesh into out. */
+static void usual_ranges(struct ctl_ip_range out[static MESH_RANGES])
+{
+	for (size_t i = 0; i < MESH_RANGES; i++) {
+		out[i] = (struct ctl_ip_range) { 0 };
+		(void)(addr_parse(mesh_ranges[i][0], &out[i].first) &&
+			addr_parse(mesh_ranges[i][1], &out[i].last));
+	}
+}
+
+static bool is_usual(const struct ctl_ip_range *usual, const struct addr *a)
+{
+	for (size_t i = 0; i < MESH_RANGES; i++)
+		if (memcmp(a->b, usual[i].first.b, sizeof(a->b)) >= 0 &&
+			memcmp(a->b, usual[i].last.b, sizeof(a->b)) <= 0)
+			return true;
+	return false;
+}
+
 /* "*": the mesh, whose members may have addresses beside the usual ones, and the subnets it carries. */
 static bool find_mesh(const struct fleet *f, struct arena *a, struct ctl_rule *rule)
 {
-	size_t most = WORLD_RANGES + f->n * 2;
+	struct ctl_ip_range usual[MESH_RANGES];
+	size_t most = MESH_RANGES;
+	usual_ranges(usual);
 	for (size_t i = 0; i < f->n; i++)
-		most += f->v[i]->carries.n;
+		most += f->v[i]->carries.n + !is_usual(usual, &f->v[i]->v4) + !is_usual(usual, &f->v[i]->v6);
 	rule->src = arena_array(a, most, sizeof(*rule->src));
 	if (!rule->src)
 		return false;
-	for (size_t i = 0; i < WORLD_RANGES; i++) {
-		struct addr first, last;
-		if (addr_parse(mesh_ranges[i][0], &first) && addr_parse(mesh_ranges[i][1], &last))
-			add_range(rule, &first, &last);
-	}
+	for (size_t i = 0; i < MESH_RANGES; i++)
+		add_range(rule, &usual[i].first, &usual[i].last);
 	for (size_t i = 0; i < f->n; i++) {
-		add_member(rule, f->v[i]);
-		for (size_t k = 0; k < f->v[i]->carries.n; k++)
-			if (f->v[i]->carries.v[k].bits)
-				add_net(rule, &f->v[i]->carries.v[k]);
+		const struct member *m = f->v[i];
+		if (m->has_v4 && !is_usual(usual, &m->v4))
+			add_range(rule, &m->v4, &m->v4);
+		if (m->has_v6 && !is_usual(usual, &m->v6))
+			add_range(rule, &m->v6, &m->v6);
+		for (size_t k = 0; k < m->carries.n; k++)
+			if (m->carries.v[k].bits)
+				add_net(rule, &m->carries.v[k]);
 	}
 	merge_ranges(rule);
 	return true;

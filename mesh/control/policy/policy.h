@@ -26,11 +26,13 @@ bool policy_shows_route(const struct policy *p, const struct fleet *f, const str
 	const struct member *b, const struct prefix *route);
 
 /* What is found out about members and rules is kept: which rules each member is a source or a destination
- * of, until it is another; who the sources of each rule are, until the fleet changes. All zero is empty. */
+ * of, until it is another; who the sources of each rule are, until one of them is. */
 struct policy_cache;
 struct policy_cache *policy_cache_new(void); /* NULL: memory is short */
 void policy_cache_free(struct policy_cache *c);
-void policy_cache_fleet_changed(struct policy_cache *c); /* NULL is fine, here and below */
+/* The member with this number came, went, or is otherwise another to the rules. NULL is fine, here and below.
+ */
+void policy_cache_member_changed(struct policy_cache *c, int64_t id);
 void policy_cache_policy_changed(struct policy_cache *c);
 /* policy_allows from a to b or from b to a; with a cache at the cost of a few words. */
 bool policy_sees(const struct policy *p, const struct fleet *f, struct policy_cache *c,
@@ -39,6 +41,11 @@ bool policy_sees(const struct policy *p, const struct fleet *f, struct policy_ca
  * short. */
 bool policy_filter(const struct policy *p, const struct fleet *f, struct policy_cache *c,
 	const struct member *node, struct arena *a, struct ctl_rule **rules, size_t *n);
+
+/* A number that is the same as before when policy_filter would give what it gave, for this policy and this
+ * cache. false: memory is short. */
+bool policy_filter_mark(const struct policy *p, const struct fleet *f, struct policy_cache *c,
+	const struct member *node, uint64_t *mark);
 
 /* user may give this tag to nodes (tagOwners). */
 bool policy_owns_tag(const struct policy *p, const char *tag, const char *user);

@@ -131,7 +131,7 @@ void view_cache_changed(struct view_cache *c, int64_t id, bool identity)
 {
 	forget_text(c, id);
 	if (identity)
-		policy_cache_fleet_changed(c->now.cache);
+		policy_cache_member_changed(c->now.cache, id);
 }
 
 void view_cache_told(struct view_cache *c)
@@ -289,7 +289,8 @@ bool view_whole(const struct view_context *c, const struct member *self, struct 
 		.derp_map = &c->set->derp };
 	out->peers = arena_array(a, f->n, sizeof(*out->peers));
 	if (!out->peers || !describe_self(c, self, a, out) ||
-		!view_rules_add(c, self, &v->logins, a, v->filter_hash, out))
+		!view_rules_add(c, self, &v->logins, a, v->filter_hash, out) ||
+		!view_rules_mark(c, self, &v->filter_mark))
 		return false;
 	hash_caps(out->node, v->caps_hash);
 	for (size_t i = 0; i < f->n; i++)
@@ -482,25 +483,44 @@ static bool compare_peers(const struct difference *d, const struct journal_since
 	return !d->a->failed;
 }
 
+/* What the viewer is told of itself depends on itself and on the settings. */
+static bool add_caps(const struct difference *d)
+{
+	uint8_t caps[VIEW_HASH];
+	struct view *v = d->v;
+	if (v->set == d->c->set && same_for_rules(v->self, d->self))
+		return true;
+	struct ctl_node only = { .cap_map_json = view_rules_caps(d->c, d->self, d->a) };
+	if (!only.cap_map_json)
+		return false;
+	hash_caps(&only, caps);
+	if (memcmp(caps, v->caps_hash, VIEW_HASH) != 0 && !d->out->node &&
+		!describe_self(d->c, d->self, d->a, d->out))
+		return false;
+	memcpy(v->caps_hash, caps, VIEW_HASH);
+	return true;
+}
+
 /* What the rules say of the viewer itself. */
 static bool add_rules(const struct difference *d)
 {
-	uint8_t filter[VIEW_HASH], caps[VIEW_HASH];
+	uint8_t filter[VIEW_HASH];
 	struct view *v = d->v;
 	struct ctl_map_response *out = d->out;
-	struct ctl_node only = { .cap_map_json = view_rules_caps(d->c, d->self, d->a) };
-	if (!only.cap_map_json || !view_rules_add(d->c, d->self, &v->logins, d->a, filter, out))
+	uint64_t mark;
+	if (!add_caps(d) || !view_rules_mark(d->c, d->self, &mark))
 		return false;
-	hash_caps(&only, caps);
+	/* who may log in is not in the mark */
+	if (v->set == d->c->set && mark == v->filter_mark && !policy_has_ssh(d->c->set->policy))
+		return true;
+	if (!view_rules_add(d->c, d->self, &v->logins, d->a, filter, out))
+		return false;
 	if (!memcmp(filter, v->filter_hash, VIEW_HASH)) {
 		out->n_filters = 0;
 		out->ssh_json = NULL;
 	}
-	if (memcmp(caps, v->caps_hash, VIEW_HASH) != 0 && !out->node &&
-		!describe_self(d->c, d->self, d->a, out))
-		return false;
 	memcpy(v->filter_hash, filter, VIEW_HASH);
-	memcpy(v->caps_hash, caps, VIEW_HASH);
+	v->filter_mark = mark;
 	return true;
 }
 

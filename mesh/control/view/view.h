@@ -35,6 +35,7 @@ struct view {
 	const struct member *self;	/* as it was told; counted */
 	struct settings *set;		/* counted */
 	uint64_t told;			/* journal->now of then */
+	uint64_t filter_mark;		/* policy_filter_mark of then */
 	uint8_t filter_hash[VIEW_HASH]; /* and of who may log in */
 	uint8_t caps_hash[VIEW_HASH];
 	bool logins; /* it was told of some */

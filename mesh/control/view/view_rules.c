@@ -31,6 +31,11 @@ bool view_rules_add(const struct view_context *c, const struct member *self, boo
 	return ok;
 }
 
+bool view_rules_mark(const struct view_context *c, const struct member *self, uint64_t *mark)
+{
+	return policy_filter_mark(c->set->policy, c->fleet, view_rules_cache(c), self, mark);
+}
+
 const char *view_rules_caps(const struct view_context *c, const struct member *self, struct arena *a)
 {
 	struct ctl_strings attrs;

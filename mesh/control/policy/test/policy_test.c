@@ -563,6 +563,30 @@ static void test_attrs(void **state)
 	fleet_fini(&f);
 }
 
+static uint64_t mark_at(const struct policy *p, const struct fleet *f, struct policy_cache *c, int64_t id)
+{
+	uint64_t mark;
+	assert_true(policy_filter_mark(p, f, c, fleet_by_id(f, id), &mark));
+	return mark;
+}
+
+/* The filter of a node by the cache is the one without it. */
+static void check_filter(const struct policy *p, const struct fleet *f, struct policy_cache *c, int64_t id)
+{
+	struct arena a = { 0 };
+	struct buf with = { 0 }, without = { 0 };
+	struct ctl_rule *rules;
+	size_t n;
+	assert_true(policy_filter(p, f, c, fleet_by_id(f, id), &a, &rules, &n));
+	print_rules(rules, n, &with);
+	assert_true(policy_filter(p, f, NULL, fleet_by_id(f, id), &a, &rules, &n));
+	print_rules(rules, n, &without);
+	assert_string_equal(with.len ? buf_cstr(&with) : "", without.len ? buf_cstr(&without) : "");
+	buf_free(&with);
+	buf_free(&without);
+	arena_free(&a);
+}
+
 /* A member that changes is seen anew; what was kept of one that is gone goes with the next sweep. */
 static void test_cache(void **state)
 {
@@ -586,12 +610,103 @@ static void test_cache(void **state)
 	fleet_fini(&f);
 }
 
+/* The number of a filter changes when the filter does, at those nodes alone where it does. */
+static void test_marks(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct fleet f;
+	uint64_t mark[6];
+	(void)state;
+	make_net(&f);
+	struct policy *p = parse(
+		HEAD ACL("\"tag:web\"", "\"tag:db:5432\"") "," ACL("\"alice@\"", "\"tag:web:80\"") "," ACL(
+			"\"autogroup:member\"", "\"autogroup:self:22\"") "," ACL("\"*\"", "\"*:1\"") "]}",
+		&eb);
+	struct policy_cache *c = policy_cache_new();
+	if (!p)
+		fail_msg("%s", eb.text);
+	static const struct {
+		int64_t id, user;
+		const char *tag, *name, *changes;      /* tag "-": the node goes */
+	} rows[] = { { 6, 1, "tag:web", "web2", "5" }, /* a source of what ends at the database */
+		{ 7, 1, NULL, "tv", "1246" },	       /* of alice: her others, and the web servers */
+		{ 8, 2, NULL, "bob2", "3" },	       /* bob's own */
+		{ 8, 2, "-", "bob2", "3" }, { 7, 1, "tag:db", "tv", "1246" }, { 6, 1, "-", "web2", "5" } };
+	for (int64_t id = 1; id <= 5; id++)
+		mark[id] = mark_at(p, &f, c, id);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].tag && !strcmp(rows[i].tag, "-"))
+			fleet_remove(&f, rows[i].id);
+		else
+			net_add(&f, rows[i].id, rows[i].name, rows[i].user, rows[i].tag);
+		policy_cache_member_changed(c, rows[i].id);
+		for (int64_t id = 1; id <= 5; id++) {
+			uint64_t now = mark_at(p, &f, c, id);
+			if ((now != mark[id]) != (strchr(rows[i].changes, '0' + (int)id) != NULL))
+				fail_msg("row %zu: node %d", i, (int)id);
+			mark[id] = now;
+			check_filter(p, &f, c, id);
+		}
+	}
+	policy_cache_free(c);
+	policy_free(p);
+	fleet_fini(&f);
+}
+
+/* A member in the part of the mesh's range that virtual machines have is a source of "*" all the same. */
+static void test_unusual_address(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct arena a = { 0 };
+	struct buf out = { 0 };
+	struct ctl_rule *rules;
+	struct fleet f;
+	size_t n;
+	(void)state;
+	make_net(&f);
+	struct member d = *fleet_by_id(&f, 3);
+	assert_true(addr_parse("100.115.92.200", &d.v4));
+	assert_non_null(net_put(&f, &d));
+	struct policy *p = parse(HEAD ACL("\"*\"", "\"db1:1\"") "]}", &eb);
+	assert_true(policy_filter(p, &f, NULL, fleet_by_id(&f, 5), &a, &rules, &n));
+	print_rules(rules, n, &out);
+	assert_string_equal(buf_cstr(&out),
+		"100.64.0.0-100.115.91.255 100.115.92.200 100.115.94.0-100.127.255.255 "
+		"fd7a:115c:a1e0::-fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff > 100.64.0.5/32:1-1");
+	buf_free(&out);
+	arena_free(&a);
+	policy_free(p);
+	fleet_fini(&f);
+}
+
+/* Nothing of one that is gone stays a source, whoever had been looked at before. */
+static void test_revoked(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct fleet f;
+	(void)state;
+	make_net(&f);
+	struct policy *p = parse(HEAD ACL("\"alice@\"", "\"tag:db:5432\"") "]}", &eb);
+	struct policy_cache *c = policy_cache_new();
+	check_filter(p, &f, c, 5);
+	fleet_remove(&f, 1);
+	policy_cache_member_changed(c, 1);
+	check_filter(p, &f, c, 5);
+	net_add(&f, 2, "phone", 2, NULL); /* bob's now, and nobody said so */
+	check_filter(p, &f, c, 2);
+	check_filter(p, &f, c, 5);
+	policy_cache_free(c);
+	policy_free(p);
+	fleet_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_visibility), cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_carriers), cmocka_unit_test(test_errors), cmocka_unit_test(test_hujson),
 		cmocka_unit_test(test_tags), cmocka_unit_test(test_internet), cmocka_unit_test(test_tests),
-		cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs),
-		cmocka_unit_test(test_cache) };
+		cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs), cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_marks), cmocka_unit_test(test_revoked),
+		cmocka_unit_test(test_unusual_address) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,18 @@ static void start(struct server_link *c);
 static void open_stream(struct server_link *c);
 static void send_register(struct server_link *c);
 
+/* The one setter. The owner hears of the stream's beginning and end. */
+static void enter_stage(struct server_link *c, enum server_stage to)
+{
+	enum server_stage from = c->stage;
+	struct endpoint at;
+	c->stage = to;
+	if (to == SERVER_STREAM && from != to)
+		c->ops.up(c->ops.arg, true, control_client_peer(c->link, &at) ? &at : NULL);
+	else if (from == SERVER_STREAM && to != from)
+		c->ops.up(c->ops.arg, false, NULL);
+}
+
 /* --- giving up and trying again --- */
 
 static void exchange_cancel(struct exchange *x)
@@ -107,10 +119,7 @@ static void disconnect(struct server_link *c)
 	control_client_close(c->link);
 	c->link = NULL;
 	loop_timer_clear(c->silence);
-	bool was = c->stage == SERVER_STREAM;
-	c->stage = SERVER_IDLE;
-	if (was)
-		c->ops.up(c->ops.arg, false, NULL);
+	enter_stage(c, SERVER_IDLE);
 }
 
 static void finish_logout(struct server_link *c)
@@ -151,9 +160,7 @@ static void retry_later(struct server_link *c, const char *what, const char *why
 	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (c->backoff_ms > BACKOFF_MAX_MS)
 		c->backoff_ms = BACKOFF_MAX_MS;
-	if (c->stage == SERVER_STREAM)
-		c->ops.up(c->ops.arg, false, NULL);
-	c->stage = SERVER_IDLE;
+	enter_stage(c, SERVER_IDLE);
 	loop_timer_clear(c->silence);
 	loop_timer_set(c->retry, spread(c->backoff_ms));
 }
@@ -168,7 +175,7 @@ static void stay_out(struct server_link *c, const char *why)
 	log_write(strcmp(why, c->waiting) == 0 ? LOG_DEBUG : LOG_ERROR, "control: %s", why);
 	snprintf(c->waiting, sizeof(c->waiting), "%s", why);
 	forget_auth_key(c);
-	c->stage = SERVER_IDLE;
+	enter_stage(c, SERVER_IDLE);
 	c->ops.refused(c->ops.arg, why);
 }
 
@@ -320,7 +327,7 @@ static void send_register_with(struct server_link *c, int64_t expiry_ms)
 	c->ops.describe(c->ops.arg, &a, &self);
 	key_public(shown_key(c)->b, m.node.b);
 	m.hostinfo = self.host;
-	c->stage = SERVER_REGISTER;
+	enter_stage(c, SERVER_REGISTER);
 	c->asked_ms = loop_now_ms(c->loop);
 	c->reg.done = register_answered;
 	loop_timer_set(c->silence, c->followup[0] ? FOLLOWUP_MS : REGISTER_MS);
@@ -419,15 +426,13 @@ static void stream_head(void *arg, int status)
 		return;
 	c->backoff_ms = 0;
 	c->waiting[0] = 0;
-	c->stage = SERVER_STREAM;
+	enter_stage(c, SERVER_STREAM);
 	c->stream_ms = loop_now_ms(c->loop);
 	log_info("control: map stream open");
 	if (!c->told_ms) {
 		c->told_ms = loop_now_ms(c->loop);
 		loop_timer_set(c->told, TOLD_MS);
 	}
-	struct endpoint at;
-	c->ops.up(c->ops.arg, true, control_client_peer(c->link, &at) ? &at : NULL);
 	if (c->update_wanted)
 		server_link_update(c);
 }
@@ -539,7 +544,7 @@ static void open_link(struct server_link *c)
 		.capver = CONTROL_CAPVER,
 		.rnd = &random_system };
 	struct control_client_events ev = { .ready = link_ready, .closed = link_closed, .arg = c };
-	c->stage = SERVER_LINK;
+	enter_stage(c, SERVER_LINK);
 	c->link = control_client_open(c->loop, &cfg, &ev);
 	if (!c->link)
 		retry_later(c, "cannot connect to the control server at", "memory is short");
@@ -582,7 +587,7 @@ static void start(struct server_link *c)
 		stay_out(c, "no usable login server is set; run `ropewalk up --login-server https://HOST`");
 		return;
 	}
-	c->stage = SERVER_KEY;
+	enter_stage(c, SERVER_KEY);
 	c->key_ask = server_key_ask(c->loop, c->us->prefs.control_url, key_told, c, &eb);
 	if (!c->key_ask)
 		retry_later(c, "cannot reach the control server at", eb.text);

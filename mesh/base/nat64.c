@@ -1,0 +1,63 @@
+#include "mesh/base/nat64.h"
+#include <string.h>
+
+enum { RESERVED = 8 }; /* RFC 6052 2.2: this octet is zero, the IPv4 address goes around it */
+/* The longest first: a shorter reading of the same bytes would be chance. RFC 7050 3. */
+static const uint8_t lengths[] = { 96, 64, 56, 48, 40, 32 };
+
+static size_t octet(uint8_t bits, size_t i)
+{
+	size_t at = bits / 8u + i;
+	return bits < 96 && at >= RESERVED ? at + 1 : at;
+}
+
+static struct addr read_v4(const struct addr *a, uint8_t bits)
+{
+	uint8_t b[4];
+	for (size_t i = 0; i < 4; i++)
+		b[i] = a->b[octet(bits, i)];
+	return addr_v4_bytes(b);
+}
+
+/* What is neither prefix nor IPv4 address is zero. */
+static bool is_clean(const struct addr *a, uint8_t bits)
+{
+	for (size_t i = octet(bits, 3) + 1; i < sizeof(a->b); i++) {
+		if (a->b[i])
+			return false;
+	}
+	return bits == 96 || a->b[RESERVED] == 0;
+}
+
+bool nat64_find(const struct addr *answer, struct nat64 *out)
+{
+	for (size_t i = 0; i < sizeof(lengths); i++) {
+		struct addr v4 = read_v4(answer, lengths[i]);
+		uint32_t v = addr_v4_get(&v4);
+		if (addr_is_v4(answer) || (v != 0xc00000aa && v != 0xc00000ab) ||
+			!is_clean(answer, lengths[i]))
+			continue;
+		*out = (struct nat64) { .bits = lengths[i] };
+		memcpy(out->prefix.b, answer->b, lengths[i] / 8);
+		return true;
+	}
+	return false;
+}
+
+struct addr nat64_embed(const struct nat64 *n, const struct addr *v4)
+{
+	struct addr a = n->prefix;
+	uint32_t v = addr_v4_get(v4);
+	for (size_t i = 0; i < 4; i++)
+		a.b[octet(n->bits, i)] = (uint8_t)(v >> (24 - 8 * i));
+	return a;
+}
+
+bool nat64_extract(const struct nat64 *n, const struct addr *v6, struct addr *v4)
+{
+	if (!n->bits || addr_is_v4(v6) || memcmp(v6->b, n->prefix.b, n->bits / 8u) != 0 ||
+		!is_clean(v6, n->bits))
+		return false;
+	*v4 = read_v4(v6, n->bits);
+	return true;
+}

@@ -1,0 +1,20 @@
+/* IPv4 behind a translator, as IPv6 addresses (RFC 6052), and how the prefix is found (RFC 7050). */
+#ifndef RW_BASE_NAT64_H
+#define RW_BASE_NAT64_H
+
+#include "mesh/base/addr.h"
+
+#define NAT64_NAME "ipv4only.arpa" /* has IPv4 addresses alone: an IPv6 answer was made by DNS64 */
+
+struct nat64 {
+	struct addr prefix;
+	uint8_t bits; /* 32, 40, 48, 56, 64 or 96; 0 = none is known */
+};
+
+/* From an IPv6 answer for NAT64_NAME. false: it holds none of the well-known addresses. */
+bool nat64_find(const struct addr *answer, struct nat64 *out);
+struct addr nat64_embed(const struct nat64 *n, const struct addr *v4);
+bool nat64_extract(
+	const struct nat64 *n, const struct addr *v6, struct addr *v4); /* false: not of this prefix */
+
+#endif

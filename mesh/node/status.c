@@ -163,7 +163,7 @@ static void add_problems(const struct netmap *m, struct arena *a, struct api_sta
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 9 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
+	enum { OWN_LINES = 10 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
 	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
@@ -182,6 +182,8 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 	char *ring = arena_alloc(a, RING_TEXT);
 	if (ring && names_ring(&n->names, ring, RING_TEXT))
 		s->health[s->n_health++] = ring;
+	if (n->engine.relays && relays_trouble(n->engine.relays)[0])
+		s->health[s->n_health++] = relays_trouble(n->engine.relays);
 	if (n->engine.iface && iface_unguarded(n->engine.iface)[0])
 		s->health[s->n_health++] = iface_unguarded(n->engine.iface);
 	if (n->engine.iface && iface_conflict(n->engine.iface)[0])

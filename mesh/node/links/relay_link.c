@@ -46,7 +46,8 @@ static const char *literal(const char *ip)
 	return ip[0] && strcmp(ip, "none") != 0 ? ip : NULL;
 }
 
-int relay_target_of(const struct ctl_derp_node *node, bool prefer_v6, struct relay_target *t)
+int relay_target_of(
+	const struct ctl_derp_node *node, enum relay_by by, const struct nat64 *nat64, struct relay_target *t)
 {
 	*t = (struct relay_target) { 0 };
 	const char *pin = node->insecure				     ? "insecure"
@@ -61,8 +62,13 @@ int relay_target_of(const struct ctl_derp_node *node, bool prefer_v6, struct rel
 	t->to.host = node->host;
 	t->to.port = node->derp_port > 0 ? (uint16_t)node->derp_port : RELAY_PORT;
 	const char *v4 = literal(node->ipv4), *v6 = literal(node->ipv6),
-		   *ip = (prefer_v6 && v6) || !v4 ? v6 : v4;
+		   *ip = (by == RELAY_BY_V6 && v6) || !v4 ? v6 : v4;
+	struct addr name; /* that is a literal as well is no other way */
+	if (by == RELAY_BY_NAME && node->host[0] && !addr_parse(node->host, &name))
+		ip = NULL;
 	if (ip && addr_parse(ip, &t->at.ip)) {
+		if (nat64->bits && addr_is_v4(&t->at.ip))
+			t->at.ip = nat64_embed(nat64, &t->at.ip);
 		t->at.port = t->to.port;
 		t->to.at = &t->at;
 	}
@@ -281,7 +287,7 @@ struct relay_link *relay_link_open(
 	struct loop *loop, const struct relay_link_config *cfg, const struct relay_link_events *ev)
 {
 	struct relay_target t;
-	if (relay_target_of(cfg->node, cfg->prefer_v6, &t) != 0)
+	if (relay_target_of(cfg->node, cfg->by, cfg->nat64, &t) != 0)
 		return NULL;
 	struct relay_link *l = calloc(1, sizeof(*l));
 	if (!l) {

@@ -3,6 +3,7 @@
 #ifndef RW_NODE_LINKS_RELAY_LINK_H
 #define RW_NODE_LINKS_RELAY_LINK_H
 
+#include "mesh/base/nat64.h"
 #include "mesh/base/pkt.h"
 #include "mesh/proto/control.h"
 #include "mesh/transport/http.h"
@@ -16,9 +17,13 @@ struct relay_link_events {
 	void (*closed)(void *arg, int code, const char *why); /* once; then relay_link_close */
 	void *arg;
 };
+/* What the map says of a relay, in the order of trying: a literal may be of a family that the machine lacks,
+ * and then a DNS64 knows better than the map. What an entry does not have is the next. */
+enum relay_by { RELAY_BY_V4, RELAY_BY_V6, RELAY_BY_NAME, RELAY_BYS };
 struct relay_link_config {
 	const struct ctl_derp_node *node;
-	bool prefer_v6; /* where the relay has both */
+	enum relay_by by;
+	const struct nat64 *nat64; /* for the relay's IPv4; bits 0: as it is */
 	const struct node_private *us;
 	const struct node_key *us_pub;
 	const struct random *rnd;
@@ -42,6 +47,7 @@ struct relay_target {
 	struct stream_target to;
 	struct endpoint at;
 };
-int relay_target_of(const struct ctl_derp_node *node, bool prefer_v6, struct relay_target *t);
+int relay_target_of(const struct ctl_derp_node *node, enum relay_by by, const struct nat64 *nat64,
+	struct relay_target *t);
 
 #endif

@@ -3,9 +3,12 @@
 #include "mesh/base/log.h"
 #include "mesh/proto/control_copy.h"
 #include "mesh/node/links/relay_link.h"
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { TROUBLE_TRIES = 4 };
 enum { IDLE_CLOSE_MS = 60000, SWEEP_MS = 15000, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 5000 };
 
 struct region {
@@ -34,6 +37,9 @@ struct relays {
 	int32_t home;
 	struct loop_timer *sweep;
 	uint64_t dropped;
+	struct nat64 nat64;
+	size_t failed;	   /* tries in a row, of all regions, since one was up */
+	char trouble[256]; /* the last of them, in words */
 };
 
 static struct region *find(const struct relays *r, int32_t id)
@@ -55,6 +61,11 @@ static const struct ctl_derp_node *usable_node(const struct region *g)
 			return node;
 	}
 	return NULL;
+}
+
+static enum relay_by by_of(const struct region *g)
+{
+	return (enum relay_by)(g->tries / g->def->n_nodes % RELAY_BYS);
 }
 
 static void disconnect(struct region *g)
@@ -92,23 +103,40 @@ static void link_ready(void *arg)
 	struct region *g = arg;
 	log_info("relay %s: connected", g->def ? g->def->code : "?");
 	g->backoff_ms = 0;
-	g->tries = 0;
+	/* The way that worked is the first to try next time. */
+	g->tries = g->def ? by_of(g) * g->def->n_nodes : 0;
+	g->all->failed = 0;
 	g->up = true;
 	if (g->id == g->all->home)
 		relay_link_note_preferred(g->link, true);
 	g->all->ev.up(g->all->ev.arg, g->id, true);
 }
 
+static void note_failure(struct region *g, const char *why)
+{
+	struct relays *r = g->all;
+	if (!g->up) {
+		r->failed++;
+		snprintf(r->trouble, sizeof(r->trouble), "no relay can be reached: %s", why);
+	}
+}
+
 static void link_closed(void *arg, int code, const char *why)
 {
 	struct region *g = arg;
-	(void)code;
+	bool no_route = !g->up && (code == -ENETUNREACH || code == -EHOSTUNREACH || code == -EADDRNOTAVAIL);
 	log_info("relay %s: %s", g->def ? g->def->code : "?", why);
+	note_failure(g, why);
 	relay_link_close(g->link);
 	g->link = NULL;
 	g->tries += !g->up;
 	g->up = false;
-	if (g->wanted)
+	/* An address of a family that we lack: the other ways to the relay at once, the round after them
+	 * later. */
+	bool more = g->def && g->def->n_nodes && g->tries % (g->def->n_nodes * RELAY_BYS) != 0;
+	if (g->wanted && no_route && more)
+		loop_timer_set(g->retry, 0);
+	else if (g->wanted)
 		retry_later(g);
 	/* After the retry is set: the listener may take the region away. */
 	g->all->ev.up(g->all->ev.arg, g->id, false);
@@ -143,9 +171,10 @@ static void connect_region(struct region *g)
 		.peer_gone = link_gone,
 		.closed = link_closed,
 		.arg = g };
-	/* A round over the region's relays by IPv4, then one by IPv6. */
+	/* A round over the region's relays for each enum relay_by. */
 	struct relay_link_config cfg = { .node = node,
-		.prefer_v6 = g->tries / g->def->n_nodes % 2,
+		.by = by_of(g),
+		.nat64 = &g->all->nat64,
 		.us = &g->all->us,
 		.us_pub = &g->all->pub,
 		.rnd = g->all->rnd };
@@ -362,7 +391,7 @@ void relays_measure(struct relays *r, int32_t region)
 	struct relay_target t;
 	if (!node || g->probe)
 		return;
-	if (relay_target_of(node, false, &t) != 0) {
+	if (relay_target_of(node, by_of(g), &r->nat64, &t) != 0) {
 		r->ev.latency(r->ev.arg, region, -1);
 		return;
 	}
@@ -417,6 +446,25 @@ void relays_ways_moved(struct relays *r, const struct addr *to, size_t n)
 			moved = addr_equal(&peer, &to[k]);
 		if (moved)
 			disconnect(g);
+		g->backoff_ms = 0;
+		if (g->wanted && !g->link)
+			connect_region(g);
+	}
+}
+
+const char *relays_trouble(const struct relays *r)
+{
+	bool up = false;
+	for (size_t i = 0; i < r->n_regions; i++)
+		up = up || r->regions[i]->up;
+	return !up && r->failed >= TROUBLE_TRIES ? r->trouble : "";
+}
+
+void relays_nat64_set(struct relays *r, const struct nat64 *n)
+{
+	r->nat64 = *n;
+	for (size_t i = 0; i < r->n_regions; i++) {
+		struct region *g = r->regions[i];
 		g->backoff_ms = 0;
 		if (g->wanted && !g->link)
 			connect_region(g);

@@ -3,6 +3,7 @@
 #ifndef RW_NODE_LINKS_RELAYS_H
 #define RW_NODE_LINKS_RELAYS_H
 
+#include "mesh/base/nat64.h"
 #include "mesh/base/pkt.h"
 #include "mesh/os/loop.h"
 #include "mesh/proto/control.h"
@@ -35,6 +36,9 @@ bool relays_peer(const struct relays *r, int32_t region, struct addr *out);
 /* The way to these moved: what is connected there begins anew. */
 void relays_ways_moved(struct relays *r, const struct addr *to, size_t n);
 void relays_links_changed(struct relays *r, const struct addr *local, size_t n);
+/* A sentence when none is up and several tries failed; else "". Lives until the next try. */
+const char *relays_trouble(const struct relays *r);
+void relays_nat64_set(struct relays *r, const struct nat64 *n);
 bool relays_is_up(const struct relays *r, int32_t region);
 const char *relays_region_code(const struct relays *r, int32_t region); /* "" when unknown */
 const char *relays_region_name(const struct relays *r, int32_t region);

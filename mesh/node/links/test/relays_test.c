@@ -20,7 +20,7 @@ struct relay_process {
 };
 
 /* false: the program has not been built. */
-static bool relay_start(struct relay_process *r)
+static bool relay_start(struct relay_process *r, const char *host)
 {
 	char path[4096], line[512] = "", *at;
 	int out[2];
@@ -35,8 +35,8 @@ static bool relay_start(struct relay_process *r)
 	if (!r->pid) {
 		dup2(out[1], 1);
 		close(out[0]);
-		execl(path, path, "--listen", "127.0.0.1:0", "--stun", "127.0.0.1:0", "--hostname",
-			"127.0.0.1", "--statedir", r->dir, "--json", (char *)NULL);
+		execl(path, path, "--listen", "127.0.0.1:0", "--stun", "127.0.0.1:0", "--hostname", host,
+			"--statedir", r->dir, "--json", (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -146,7 +146,7 @@ static void test_packets(void **state)
 	struct pkt *ptr[MANY];
 	struct end a, b;
 	(void)state;
-	if (!relay_start(&r)) {
+	if (!relay_start(&r, "127.0.0.1")) {
 		print_message("skipped: ropewalk-relay is not built\n");
 		skip();
 		return;
@@ -204,7 +204,7 @@ static void test_map_changes(void **state)
 	struct relay_process r;
 	struct end a;
 	(void)state;
-	if (!relay_start(&r)) {
+	if (!relay_start(&r, "127.0.0.1")) {
 		print_message("skipped: ropewalk-relay is not built\n");
 		skip();
 		return;
@@ -249,7 +249,7 @@ static void test_other_pin(void **state)
 	struct relay_process r;
 	struct end a;
 	(void)state;
-	if (!relay_start(&r)) {
+	if (!relay_start(&r, "127.0.0.1")) {
 		print_message("skipped: ropewalk-relay is not built\n");
 		skip();
 		return;
@@ -272,12 +272,47 @@ static void test_other_pin(void **state)
 	relay_stop(&r);
 }
 
+/* A literal that fails is not all that the map says: the name is tried as well, and what worked is kept. */
+static void test_by_name(void **state)
+{
+	struct relay_process r;
+	struct end a;
+	(void)state;
+	if (!relay_start(&r, "localhost")) {
+		print_message("skipped: ropewalk-relay is not built\n");
+		skip();
+		return;
+	}
+	struct loop *l = loop_new();
+	struct ctl_derp_node node = node_of(&r, r.port);
+	node.ipv4 = "127.0.0.9"; /* nobody listens there */
+	node.host = "localhost";
+	struct ctl_derp_region region = {
+		.id = REGION, .code = "x", .name = "X", .nodes = &node, .n_nodes = 1
+	};
+	struct ctl_derp_map map = { .regions = &region, .n_regions = 1 };
+	end_open(&a, l);
+	assert_string_equal(relays_trouble(a.relays), "");
+	relays_map_set(a.relays, &map);
+	relays_home_set(a.relays, REGION);
+	WAIT(l, a.ups == 1);
+	assert_int_equal(a.downs, 2); /* by IPv4, and what there is instead of IPv6 */
+	assert_string_equal(relays_trouble(a.relays), "");
+	kill(r.pid, SIGKILL);
+	WAIT(l, a.downs >= 7);
+	assert_non_null(strstr(relays_trouble(a.relays), "no relay can be reached: "));
+	relays_close(a.relays);
+	loop_free(l);
+	relay_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_packets),
 		cmocka_unit_test(test_map_changes),
 		cmocka_unit_test(test_other_pin),
+		cmocka_unit_test(test_by_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

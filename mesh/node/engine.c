@@ -202,7 +202,44 @@ static void path_spare_wanted(void *arg)
 	struct errbuf eb = { 0 };
 	if (!e->spare && !(e->spare = udp_open(e->loop, 0, &ev, &eb)))
 		log_warn("second UDP socket: %s", eb.text);
+	if (e->spare)
+		udp_nat64_set(e->spare, &e->nat64);
 	path_spare_opened(e->path, now_of(e), e->spare ? udp_port(e->spare) : 0);
+}
+
+/* --- IPv4 where the machine has none --- */
+
+static void set_nat64(struct engine *e, const struct nat64 *n)
+{
+	e->nat64 = *n;
+	udp_nat64_set(e->udp, n);
+	if (e->spare)
+		udp_nat64_set(e->spare, n);
+	relays_nat64_set(e->relays, n);
+	path_nat64_set(e->path, now_of(e), n->bits != 0);
+}
+
+static void nat64_resolved(void *arg, int code, const struct endpoint *at, size_t count, const char *why)
+{
+	struct engine *e = arg;
+	struct nat64 found = { .bits = 0 };
+	(void)why; /* no such name: no translator here */
+	e->nat64_lookup = NULL;
+	for (size_t i = 0; code == 0 && i < count && !found.bits; i++)
+		(void)nat64_find(&at[i].ip, &found);
+	if (found.bits && e->six_only) {
+		char text[ADDR_TEXT];
+		log_info("no IPv4 here; it is reached through %s/%u", addr_format(&found.prefix, text),
+			found.bits);
+		set_nat64(e, &found);
+	}
+	engine_rearm(e);
+}
+
+static void look_for_nat64(struct engine *e)
+{
+	if (e->six_only && !e->nat64.bits && !e->nat64_lookup)
+		e->nat64_lookup = resolve_start(e->loop, NAT64_NAME, nat64_resolved, e);
 }
 
 static void relay_received(
@@ -225,6 +262,8 @@ static void relay_up(void *arg, int32_t region, bool up)
 	path_relay_up(e->path, now_of(e), region, up);
 	if (up && relays_peer(e->relays, region, &at))
 		uplinks_note(e->uplinks, &at);
+	if (!up)
+		look_for_nat64(e); /* the name server may not have been there before */
 	engine_rearm(e);
 }
 
@@ -247,12 +286,24 @@ static void relay_latency(void *arg, int32_t region, double ms)
 	engine_rearm(e);
 }
 
+static void look_at_families(struct engine *e, const struct addr *local, size_t n)
+{
+	bool four = false, six = false;
+	for (size_t i = 0; i < n; i++)
+		*(addr_is_v4(&local[i]) ? &four : &six) = true;
+	e->six_only = six && !four;
+	if (!e->six_only && e->nat64.bits)
+		set_nat64(e, &(struct nat64) { .bits = 0 });
+	look_for_nat64(e);
+}
+
 static void look_at_links(struct engine *e)
 {
 	struct addr local[LOCAL_MAX];
 	size_t k = iface_local(e->iface, local, LOCAL_MAX);
 	path_links_changed(e->path, now_of(e), local, k, udp_port(e->udp));
 	relays_links_changed(e->relays, local, k);
+	look_at_families(e, local, k);
 }
 
 static void look_at_ways(struct engine *e)
@@ -476,6 +527,7 @@ void engine_close(struct engine *e)
 		resolve_cancel(l->r);
 		free(l);
 	}
+	resolve_cancel(e->nat64_lookup);
 	relays_close(e->relays);
 	dataplane_close(&e->plane);
 	path_free(e->path);

@@ -4,10 +4,10 @@
 #define RW_NODE_ENGINE_H
 
 #include "mesh/node/host/iface.h"
+#include "mesh/node/host/uplinks.h"
 #include "mesh/node/links/relays.h"
 #include "mesh/node/plane/dataplane.h"
 #include "mesh/node/plane/tun.h"
-#include "mesh/node/host/uplinks.h"
 #include "mesh/node/plane/udp.h"
 
 /* Told from the loop, when the cores are settled. From each of them everything of engine.h may be called but
@@ -43,6 +43,9 @@ struct engine { /* others read; only engine.c writes */
 	struct udp *udp, *spare; /* spare: NULL until path wants it */
 	struct iface *iface;
 	struct uplinks *uplinks;
+	bool six_only;	    /* no interface but ours has IPv4 */
+	struct nat64 nat64; /* bits 0: none found, or not wanted */
+	struct resolve *nat64_lookup;
 	struct plane plane;
 	struct path *path; /* NULL: the engine is closed */
 	struct relays *relays;

@@ -116,7 +116,7 @@ void candidates_prove(struct path *p, struct peer *e, struct candidate *c)
 
 bool candidates_usable(const struct path *p, const struct candidate *c)
 {
-	bool family = addr_is_v4(&c->at.ip) ? p->have4 || !p->have6 : p->have6;
+	bool family = addr_is_v4(&c->at.ip) ? p->have4 || p->nat64 || !p->have6 : p->have6;
 	return family && c->bad_until_ms <= p->now_ms && !candidates_is_self(p, &c->at);
 }
 

@@ -115,6 +115,15 @@ void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *loca
 	link_moved(p);
 }
 
+void path_nat64_set(struct path *p, uint64_t now_ms, bool there)
+{
+	state_advance(p, now_ms);
+	if (p->nat64 == there)
+		return;
+	p->nat64 = there;
+	link_moved(p);
+}
+
 void path_routes_changed(struct path *p, uint64_t now_ms)
 {
 	state_advance(p, now_ms);

@@ -67,7 +67,7 @@ static const struct server *server_at(const struct region *r, bool v6, size_t k)
 static void plan_region(struct path *p, struct region *r, uint8_t tries)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
-		bool have = v6 ? p->have6 : p->have4 || !p->have6;
+		bool have = v6 ? p->have6 : p->have4 || p->nat64 || !p->have6;
 		bool can = have && servers_of(r, v6) > 0;
 		r->legs[v6] = (struct leg) { .tries = can ? tries : 0, .next_ms = p->now_ms };
 	}

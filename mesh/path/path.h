@@ -87,6 +87,8 @@ void path_links_changed(struct path *p, uint64_t now_ms, const struct addr *loca
 /* The machine's way to somewhere we talk to goes by another gateway or interface: as if the link had moved.
  */
 void path_routes_changed(struct path *p, uint64_t now_ms);
+/* IPv4 is reached though no interface has it (NAT64): the driver translates. */
+void path_nat64_set(struct path *p, uint64_t now_ms, bool there);
 /* STUN or disco datagram from UDP: true when it was one (consumed). */
 bool path_udp_received(struct path *p, uint64_t now_ms, enum path_socket at, const struct endpoint *from,
 	const uint8_t *b, size_t n);

@@ -80,7 +80,7 @@ struct path {
 	struct addr *local;
 	size_t n_local;
 	uint16_t port;
-	bool have4, have6;
+	bool have4, have6, nat64;
 	struct seen_self seen[SELF_MAX];
 	size_t n_seen;
 	struct endpoint own[OWN_MAX];

@@ -31,6 +31,7 @@ struct udp {
 	struct loop_fd *watch;
 	struct udp_events ev;
 	struct udp_drops drops;
+	struct nat64 nat64;
 	uint8_t super[SUPER_MAX];
 	struct pkt batch[PKT_BATCH];
 	struct endpoint from[PKT_BATCH];
@@ -90,6 +91,9 @@ static bool read_once(struct udp *u)
 		u->drops.udp_bad_source++;
 		return true;
 	}
+	struct addr v4;
+	if (nat64_extract(&u->nat64, &from.ip, &v4))
+		from.ip = v4;
 	size_t seg = gro_size(&m), count = 0;
 	if (!seg)
 		seg = (size_t)n;
@@ -190,10 +194,24 @@ static void note_failure(struct udp *u, const struct endpoint *to, size_t packet
 		u->ev.send_failed(u->ev.arg, to, -err);
 }
 
+void udp_nat64_set(struct udp *u, const struct nat64 *n)
+{
+	u->nat64 = *n;
+}
+
+/* IPv4 goes through the translator, where there is one. */
+static socklen_t to_sockaddr(const struct udp *u, const struct endpoint *to, struct sockaddr_storage *ss)
+{
+	struct endpoint at = *to;
+	if (u->nat64.bits && addr_is_v4(&to->ip))
+		at.ip = nat64_embed(&u->nat64, &to->ip);
+	return endpoint_to_sockaddr(&at, u->v6, ss);
+}
+
 void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len)
 {
 	struct sockaddr_storage ss;
-	socklen_t n = endpoint_to_sockaddr(to, u->v6, &ss);
+	socklen_t n = to_sockaddr(u, to, &ss);
 	if (sendto(u->fd, p, len, 0, (struct sockaddr *)&ss, n) < 0)
 		note_failure(u, to, 1);
 }
@@ -234,7 +252,7 @@ static bool send_run(
 void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n)
 {
 	struct sockaddr_storage ss;
-	socklen_t ss_len = endpoint_to_sockaddr(to, u->v6, &ss);
+	socklen_t ss_len = to_sockaddr(u, to, &ss);
 	for (size_t i = 0, single = 0; i < n;) {
 		/* single: how far segmentation has been refused in this batch */
 		size_t run = u->gso && i >= single ? run_length(pkts + i, n - i) : 1;

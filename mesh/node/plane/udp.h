@@ -5,6 +5,7 @@
 
 #include "mesh/base/addr.h"
 #include "mesh/base/err.h"
+#include "mesh/base/nat64.h"
 #include "mesh/base/pkt.h"
 #include "mesh/os/loop.h"
 
@@ -18,6 +19,8 @@ struct udp_events {
 };
 /* port 0: the kernel chooses; a port in use falls back to that, with a warning. */
 struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev, struct errbuf *eb);
+/* Where the machine has no IPv4: all of it is reached and heard through this translator. bits 0: as it is. */
+void udp_nat64_set(struct udp *u, const struct nat64 *n);
 void udp_close(struct udp *u);
 uint16_t udp_port(const struct udp *u);
 void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len);

@@ -592,6 +592,26 @@ static void six_only(void **state)
 	world_free(x.w);
 }
 
+/* No interface has IPv4; the peer has nothing else. */
+static void four_through_translator(void **state)
+{
+	(void)state;
+	struct pair x = { .w = world_new(27, 2) };
+	x.a = world_node(x.w, INTERNET, "198.51.100.1");
+	x.b = world_node(x.w, INTERNET, "198.51.100.2");
+	start_both(&x);
+	struct addr six = { { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } };
+	for (int there = 0; there < 2; there++) {
+		path_nat64_set(x.a->path, x.w->now_ms, there);
+		path_links_changed(x.a->path, x.w->now_ms, &six, 1, x.a->at.port);
+		uint64_t udp = x.a->probes_out;
+		world_talk(x.w, x.a, x.b, 1000, 50);
+		assert_int_equal(x.a->probes_out > udp, there);
+	}
+	assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+	world_free(x.w);
+}
+
 static void control_dead_new_session(void **state)
 {
 	(void)state;
@@ -631,6 +651,7 @@ int main(void)
 		cmocka_unit_test(ping),
 		cmocka_unit_test(open_box_called_first),
 		cmocka_unit_test(six_only),
+		cmocka_unit_test(four_through_translator),
 		cmocka_unit_test(control_dead_new_session),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

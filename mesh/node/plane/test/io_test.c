@@ -220,6 +220,47 @@ static void test_udp(void **state)
 	loop_free(s.loop);
 }
 
+static void translated(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
+{
+	struct seen *s = arg;
+	struct addr one = addr_v4(1);
+	(void)pkts;
+	for (size_t i = 0; i < n; i++)
+		assert_true(addr_equal(&from[i].ip, &one));
+	s->packets += n;
+}
+
+/* With the prefix ::/96 the loopback ::1 is where 0.0.0.1 is translated to. */
+static void test_udp_through_translator(void **state)
+{
+	struct seen s = { .loop = loop_new() };
+	struct udp_events ev = { .received = translated, .send_failed = udp_failed, .arg = &s };
+	struct nat64 n = { .bits = 96 };
+	struct errbuf eb;
+	static struct pkt p;
+	struct pkt *ptr[] = { &p };
+	(void)state;
+	struct udp *a = udp_open(s.loop, 0, &ev, &eb), *b = udp_open(s.loop, 0, &ev, &eb);
+	assert_true(a && b);
+	struct endpoint to = { .ip = addr_v4(1), .port = udp_port(b) };
+	udp_nat64_set(a, &n);
+	udp_nat64_set(b, &n);
+	pkt_reset(&p);
+	p.len = 100;
+	udp_send(a, &to, pkt_data(&p), p.len);
+	udp_send_batch(a, &to, ptr, 1);
+	while (s.packets + s.failed < 2)
+		loop_run_once(s.loop);
+	udp_close(a);
+	udp_close(b);
+	loop_free(s.loop);
+	if (s.failed) { /* a machine without IPv6 */
+		print_message("skipped: no IPv6 loopback here\n");
+		skip();
+	}
+	assert_int_equal(s.packets, 2);
+}
+
 /* Packets that our own link cannot carry whole cannot leave as one: each is cut by itself. Last, in a network
  * namespace of its own; skipped where the machine gives none. */
 static void test_udp_over_small_link(void **state)
@@ -262,6 +303,7 @@ static void test_udp_over_small_link(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_over_small_link) };
+		cmocka_unit_test(test_udp_through_translator), cmocka_unit_test(test_udp_may_be_cut),
+		cmocka_unit_test(test_udp_over_small_link) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

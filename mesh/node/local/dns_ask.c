@@ -94,6 +94,12 @@ static bool write_question(struct dns_asking *q, const char *name, const char *t
 	return true;
 }
 
+bool dns_ask_valid(const char *name, const char *type)
+{
+	struct dns_asking q;
+	return write_question(&q, name, type);
+}
+
 struct dns_asking *dns_ask_start(struct loop *l, const char *name, const char *type,
 	void (*cb)(void *arg, int code, const uint8_t *answer, size_t len), void *arg, struct errbuf *eb)
 {

@@ -5,6 +5,7 @@
 
 #include "mesh/base/err.h"
 #include "mesh/os/loop.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct dns_asking;
  * or type that cannot be asked, or no socket. */
 struct dns_asking *dns_ask_start(struct loop *l, const char *name, const char *type,
 	void (*cb)(void *arg, int code, const uint8_t *answer, size_t len), void *arg, struct errbuf *eb);
-void dns_ask_cancel(struct dns_asking *q); /* no cb after; NULL is fine */
+bool dns_ask_valid(const char *name, const char *type); /* it can be asked */
+void dns_ask_cancel(struct dns_asking *q);		/* no cb after; NULL is fine */
 
 #endif

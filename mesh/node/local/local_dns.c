@@ -45,21 +45,19 @@ void local_dns_query(struct request *r)
 		return;
 	}
 	http_target_query(r->head, "type", type, sizeof(type));
-	struct asked *a = calloc(1, sizeof(*a));
+	if (!dns_ask_valid(name, type)) {
+		local_reply_error(r->conn, 400, "name= and type= are not a question that can be asked");
+		return;
+	}
+	const char *why = r->node->no_resolver(r->node->arg); /* else the question left the machine */
+	struct asked *a = why ? NULL : calloc(1, sizeof(*a));
 	if (a) {
 		a->client = r->client;
 		a->q = dns_ask_start(r->loop, name, type, answered, a, &eb);
 	}
-	const char *why = r->node->no_resolver(r->node->arg);
-	if (a && a->q && why) {
-		dns_ask_cancel(a->q);
-		a->q = NULL;
-		err_say(&eb, ERR_CLOSED, "%s", why);
-	}
 	if (!a || !a->q) {
 		free(a);
-		local_reply_error(r->conn, eb.code == ERR_MALFORMED ? 400 : 503,
-			eb.text[0] ? eb.text : "memory is short");
+		local_reply_error(r->conn, 503, why ? why : eb.text[0] ? eb.text : "memory is short");
 		return;
 	}
 	r->client->asked = a;

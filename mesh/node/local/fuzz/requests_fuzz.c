@@ -1,0 +1,188 @@
+/* What a local program may send to LocalAPI's socket: any bytes, as one connection, to the whole of the API
+ * over a node that is not there. Nothing leaves the machine: the node has no resolver and no login. */
+#include "mesh/node/local/local_api.h"
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* What outlives an input. */
+struct world {
+	struct loop *loop;
+	struct local_api *api;
+	struct netmap *map;
+	struct state_prefs prefs;
+	char dir[64], sock[96];
+	unsigned orders;
+};
+
+static void say_facts(void *arg, struct local_facts *out)
+{
+	const struct world *w = arg;
+	*out = (struct local_facts) { .state = 4,
+		.stopped = true,
+		.auth_url = "",
+		.error = "e",
+		.login_name = "",
+		.prefs = &w->prefs };
+}
+
+static struct netmap *say_map(void *arg)
+{
+	return ((struct world *)arg)->map;
+}
+
+static void say_status(void *arg, struct arena *a, struct api_status *out)
+{
+	(void)arg;
+	(void)a;
+	*out = (struct api_status) { .backend_state = "Stopped" };
+}
+
+static void say_peer(
+	void *arg, const struct netmap *m, const struct netmap_peer *p, struct arena *a, struct api_peer *out)
+{
+	(void)arg;
+	(void)m;
+	(void)a;
+	*out = (struct api_peer) { .key = p->node.key, .dns_name = p->node.name };
+}
+
+static bool say_netcheck(void *arg, struct arena *a, struct api_netcheck *out, struct local_measured *when)
+{
+	(void)arg;
+	(void)a;
+	*out = (struct api_netcheck) { .global_v4 = "", .global_v6 = "" };
+	*when = (struct local_measured) { 0 };
+	return true;
+}
+
+static const char *say_code(void *arg, int32_t region)
+{
+	(void)arg;
+	(void)region;
+	return "";
+}
+
+static const char *say_no_resolver(void *arg)
+{
+	(void)arg;
+	return "none here";
+}
+
+static void say_os_dns(void *arg, struct local_os_dns *out)
+{
+	(void)arg;
+	*out = (struct local_os_dns) { .n_base = 1 };
+}
+
+/* Whatever comes through must be whole. */
+static void take_prefs(void *arg, const struct state_prefs *p)
+{
+	struct world *w = arg;
+	if (!memchr(p->hostname, 0, sizeof(p->hostname)) ||
+		!memchr(p->control_url, 0, sizeof(p->control_url)) ||
+		!memchr(p->operator_user, 0, sizeof(p->operator_user)))
+		abort();
+	w->prefs = *p;
+	w->orders++;
+}
+
+static void take_login(void *arg, const char *auth_key)
+{
+	struct world *w = arg;
+	w->orders += (unsigned)strlen(auth_key);
+	local_api_state_changed(w->api);
+}
+
+static void take_order(void *arg)
+{
+	((struct world *)arg)->orders++;
+}
+
+static void take_ping(void *arg, uint64_t peer, uint64_t token)
+{
+	struct world *w = arg;
+	local_api_ping_done(w->api, token, peer, NULL, 1, 2.5);
+}
+
+static struct netmap *make_map(void)
+{
+	static const char json[] =
+		"{\"Node\":{\"ID\":1,\"Name\":\"self.x.test.\",\"Addresses\":[\"100.64.0.1/32\"]},\"Peers\":["
+		"{\"ID\":2,\"Name\":\"two.x.test.\",\"Addresses\":[\"100.64.0.2/32\"],\"User\":5}],"
+		"\"UserProfiles\":[{\"ID\":5,\"LoginName\":\"u\"}],\"DERPMap\":{\"Regions\":{}}}";
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct netmap *map = ctl_map_response_read(&a, json, strlen(json), &m, NULL) == 0
+				     ? netmap_apply(NULL, &m, 0, NULL)
+				     : NULL;
+	arena_free(&a);
+	return map;
+}
+
+static struct world only;
+
+static void world_end(void)
+{
+	local_api_close(only.api);
+	loop_free(only.loop);
+	netmap_put(only.map);
+	dir_remove(only.dir, NULL);
+}
+
+static struct world *world(void)
+{
+	struct world *w = &only;
+	struct local_node_ops ops = { .facts = say_facts,
+		.map = say_map,
+		.status = say_status,
+		.status_peer = say_peer,
+		.netcheck = say_netcheck,
+		.region_code = say_code,
+		.no_resolver = say_no_resolver,
+		.os_dns = say_os_dns,
+		.prefs_set = take_prefs,
+		.login = take_login,
+		.logout = take_order,
+		.try_now = take_order,
+		.measure = take_order,
+		.ping = take_ping,
+		.arg = w };
+	if (w->api)
+		return w;
+	snprintf(w->dir, sizeof(w->dir), "/tmp/rw-fuzz-XXXXXX");
+	if (!mkdtemp(w->dir) || !(w->map = make_map()) || atexit(world_end) != 0)
+		abort();
+	snprintf(w->sock, sizeof(w->sock), "%s/s", w->dir);
+	w->loop = loop_new();
+	w->api = local_api_open(w->loop, w->sock, &ops, NULL);
+	if (!w->api)
+		abort();
+	return w;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	enum { TURNS_MAX = 10000 };
+	struct world *w = world();
+	char sink[8192];
+	int fd = sock_unix_connect(w->sock, NULL);
+	if (fd < 0)
+		abort();
+	(void)!send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(fd, SHUT_WR);
+	/* Until the other side has ended, too: a connection that stays open is a leak. */
+	for (int i = 0; recv(fd, sink, sizeof(sink), MSG_DONTWAIT) != 0; i++) {
+		if (i == TURNS_MAX)
+			abort();
+		loop_run_once(w->loop);
+	}
+	close(fd);
+	return 0;
+}

@@ -39,7 +39,7 @@ static bool take_server(json_t *o, uint8_t out[static KEY_LEN])
 }
 
 /* Whole or nothing: *out is written only when every field is there. */
-static int decode(const char *path, const char *text, size_t len, struct state *out, struct errbuf *eb)
+int state_read(const char *path, const char *text, size_t len, struct state *out, struct errbuf *eb)
 {
 	json_error_t je;
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
@@ -57,8 +57,9 @@ static int decode(const char *path, const char *text, size_t len, struct state *
 			"%s was written by another version (%lld, this program knows %d): use that version, "
 			"or remove the file to log in anew",
 			path, (long long)version, STATE_VERSION);
-	else if (!take_key(root, "machine_key", s.machine.b) || !take_key(root, "node_key", s.node.b) ||
-		 !take_server(root, s.server.b) || !json_is_object(prefs) ||
+	else if (!take_key(root, "machine_key", s.machine.b) || key_is_zero(s.machine.b) ||
+		 !take_key(root, "node_key", s.node.b) || !take_server(root, s.server.b) ||
+		 !json_is_object(prefs) ||
 		 !copy_text(prefs, "control_url", s.prefs.control_url, sizeof(s.prefs.control_url)) ||
 		 !copy_text(prefs, "hostname", s.prefs.hostname, sizeof(s.prefs.hostname)) ||
 		 !copy_text(root, "login_name", s.login_name, sizeof(s.login_name)))
@@ -130,7 +131,7 @@ int state_load(const char *dir, const struct random *rnd, struct state *out, str
 		return err;
 	}
 	if (!err)
-		err = decode(path, (const char *)buf_data(&b), b.len, out, eb);
+		err = state_read(path, (const char *)buf_data(&b), b.len, out, eb);
 	buf_wipe(&b);
 	return err;
 }

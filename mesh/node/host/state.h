@@ -28,6 +28,8 @@ struct state {
 /* One daemon a state folder, which is made: the lock, an fd, or a negative code with a sentence. Waits two
  * seconds for one that is ending. */
 int state_lock(const char *dir, struct errbuf *eb);
+/* The text of a state.json; path is for the sentence. *out is untouched on failure. */
+int state_read(const char *path, const char *text, size_t len, struct state *out, struct errbuf *eb);
 /* Missing file: a fresh state with a new machine key, which is saved. */
 int state_load(const char *dir, const struct random *rnd, struct state *out, struct errbuf *eb);
 int state_save(const char *dir, const struct state *s, struct errbuf *eb);

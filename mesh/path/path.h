@@ -141,6 +141,8 @@ bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struc
 /* Learnt by disco. */
 bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer);
 bool path_peer_by_key(const struct path *p, const struct node_key *key, uint64_t *peer);
+/* The peers that are said to be there, by whoever: into out[cap], at most cap. Looks at every peer. */
+size_t path_peers_named(const struct path *p, const struct endpoint *at, uint64_t *out, size_t cap);
 /* Own endpoints, best first, with types; the arrays live until the next call of any path function. */
 struct ctl_endpoints path_endpoints(struct path *p);
 int32_t path_home(const struct path *p);

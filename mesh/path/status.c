@@ -25,6 +25,19 @@ bool path_peer_by_key(const struct path *p, const struct node_key *key, uint64_t
 	return e != NULL;
 }
 
+size_t path_peers_named(const struct path *p, const struct endpoint *at, uint64_t *out, size_t cap)
+{
+	size_t next = 0, n = 0;
+	for (const struct peer *e; n < cap && (e = table_next(&p->by_id, &next));) {
+		bool there = false;
+		for (size_t i = 0; i < e->n_cands && !there; i++)
+			there = endpoint_equal(&e->cands[i].at, at);
+		if (there)
+			out[n++] = e->id;
+	}
+	return n;
+}
+
 static void explain(const struct path *p, const struct peer *e, struct path_state *out)
 {
 	char text[ENDPOINT_TEXT];

@@ -23,6 +23,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { STALE_PEERS = 4, STALE_LOOKS = 5 };
+
 /* --- out --- */
 
 static void out_one(struct plane *d, uint64_t now, struct pkt *p, struct bundle *b)
@@ -144,14 +146,21 @@ static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, bool by_relay
 }
 
 /* Data under a session we do not have: since it was made, we started anew or had left the peer out. The peer
- * would notice after 15 s; a handshake of ours is faster. */
+ * would notice after 15 s; a handshake of ours is faster. Who it is: the sender at the relay, who has proven
+ * an address by disco, or, right after a start and with the server away, who is said to be there. That last
+ * look goes over all peers and anybody can cause it, so it has a rate. */
 static void answer_stale(struct plane *d, uint64_t now, const struct source *from)
 {
-	uint64_t peer;
-	bool known = from->region ? path_peer_by_key(d->path, &from->key, &peer)
-				  : path_peer_by_endpoint(d->path, &from->udp, &peer);
-	if (known)
-		wg_handshake_wanted(d->wg, now, peer);
+	uint64_t peers[STALE_PEERS];
+	size_t n = 1;
+	bool known = from->region ? path_peer_by_key(d->path, &from->key, &peers[0])
+				  : path_peer_by_endpoint(d->path, &from->udp, &peers[0]);
+	if (!known)
+		n = !from->region && log_allowed(&d->stale_looks, STALE_LOOKS, now)
+			    ? path_peers_named(d->path, &from->udp, peers, STALE_PEERS)
+			    : 0;
+	for (size_t i = 0; i < n; i++)
+		wg_handshake_wanted(d->wg, now, peers[i]);
 }
 
 /* true when p now holds a packet for the TUN. */

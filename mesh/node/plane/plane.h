@@ -50,7 +50,8 @@ struct plane {
 	size_t n_relayed;
 	struct plane_drops drops;
 	struct filter_drops filter_drops;
-	struct log_limit rejections; /* told by peers */
+	struct log_limit rejections;  /* told by peers */
+	struct log_limit stale_looks; /* for who may have sent data of an unknown session */
 };
 
 static inline const struct netmap_peer *plane_peer(const struct plane *d, uint64_t id)

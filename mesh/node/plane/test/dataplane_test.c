@@ -318,10 +318,44 @@ static void test_disco_key_inside(void **state)
 	}
 }
 
+/* B has lost the session and all that disco had proven, as after a start with the server away; A sends on. */
+static void test_unknown_session_is_answered(void **state)
+{
+	(void)state;
+	for (int named = 0; named < 2; named++) {
+		struct world *w = world_new();
+		struct side *a = &w->side[0], *b = &w->side[1];
+		static const uint8_t other[KEY_LEN] = { 1 };
+		struct prefix own = prefix_of(&a->ip);
+		world_map(w, 0, ALL);
+		world_map(w, 1, ALL);
+		world_send(w, 0, 1000, 80, "abc");
+		world_run(w, 2000);
+		assert_int_equal(b->n_tun, 1);
+		w->no_relay = true;
+		for (int i = 0; i < 2; i++) /* a change of psk ends the sessions */
+			assert_true(wg_peer_set(b->d.wg, 1, &a->key, i ? NULL : other, &own, 1));
+		struct path_peer p = { .id = 1, .key = a->key, .disco = *path_disco_key(a->path) };
+		p.endpoints = &a->at;
+		p.n_endpoints = (size_t)named;
+		p.home = WORLD_REGION;
+		path_peer_remove(b->path, 1);
+		assert_true(path_peer_set(b->path, w->now_ms, &p));
+		world_send(w, 0, 1000, 80, "lost");
+		world_run(w, 200);
+		world_send(w, 0, 1000, 80, "abc");
+		world_run(w, 200);
+		assert_int_equal(
+			b->n_tun, 1 + named); /* nobody is said to be there: the peer will notice by itself */
+		world_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_for_the_handshake),
+		cmocka_unit_test(test_unknown_session_is_answered),
 		cmocka_unit_test(test_each_way_alone),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_rules_shut),

@@ -1,3 +1,4 @@
+#include "resolver/listen.h"
 #include "resolver/server.h"
 
 #include "mesh/os/sock.h"
@@ -63,12 +64,30 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 static void upstream_send(
 	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
 {
-	errand_send(arg, id, to, tcp, msg, len);
+	struct resolver_server *s = arg;
+	exchange_send(s->exchange, id, to, tcp ? EXCHANGE_TCP : EXCHANGE_UDP, msg, len);
 }
 
 static void upstream_done(void *arg, uint64_t id)
 {
-	errand_done(arg, id);
+	exchange_done(((struct resolver_server *)arg)->exchange, id);
+}
+
+static void upstream_received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
+{
+	struct resolver_server *s = arg;
+	resolver_upstream_received(s->core, loop_now_ms(s->loop), id, msg, len);
+}
+
+static void upstream_failed(void *arg, uint64_t id, int code)
+{
+	struct resolver_server *s = arg;
+	resolver_upstream_failed(s->core, loop_now_ms(s->loop), id, code);
+}
+
+static void upstream_woken(void *arg)
+{
+	server_settle(arg);
 }
 
 /* ---- UDP in ---- */
@@ -224,8 +243,8 @@ static void timer_arm(struct resolver_server *s)
 
 void server_settle(struct resolver_server *s)
 {
-	while (s->failed || s->n_out || s->streams_dirty) {
-		errands_settle(s);
+	while (!exchange_is_settled(s->exchange) || s->n_out || s->streams_dirty) {
+		exchange_settle(s->exchange);
 		if (s->n_out)
 			out_flush(s);
 		if (s->streams_dirty)
@@ -303,11 +322,23 @@ static bool memory_get(struct resolver_server *s)
 	return true;
 }
 
+static struct exchange *exchange_for(struct resolver_server *s, struct errbuf *eb)
+{
+	struct exchange_options o = { .loop = s->loop,
+		.rnd = s->options.rnd,
+		.socket = s->options.upstream_socket,
+		.socket_arg = s->options.arg,
+		.received = upstream_received,
+		.failed = upstream_failed,
+		.woken = upstream_woken,
+		.arg = s };
+	return exchange_open(&o, eb);
+}
+
 struct resolver_server *resolver_server_open(
 	struct loop *l, const struct resolver_server_options *o, struct errbuf *eb)
 {
 	struct resolver_server *s = calloc(1, sizeof(*s));
-	uint64_t seed;
 	if (!s || !o->n || o->n > RESOLVER_LISTEN_MAX) {
 		err_say(eb, ERR_TOO_LARGE, "DNS listens on 1 to %d addresses, not %zu", RESOLVER_LISTEN_MAX,
 			o->n);
@@ -324,11 +355,8 @@ struct resolver_server *resolver_server_open(
 	if (!s->options.tcp_idle_ms)
 		s->options.tcp_idle_ms = DNS_TCP_IDLE_MS;
 	s->timer_ms = UINT64_MAX;
-	s->errand_poll = -1;
-	s->options.rnd->fill(s->options.rnd->arg, &seed, sizeof(seed));
-	table_init(&s->errands, sizeof(uint64_t), seed);
 	bool ok = memory_get(s) || (err_say(eb, -ENOMEM, "out of memory for the resolver"), false);
-	ok = ok && !errands_open(s, eb);
+	ok = ok && (s->exchange = exchange_for(s, eb)) != NULL;
 	for (size_t i = 0; ok && i < o->n; i++) {
 		s->udp[i].fd = s->tcp[i].fd = -1;
 		s->n = i + 1;
@@ -347,11 +375,10 @@ void resolver_server_close(struct resolver_server *s)
 		return;
 	resolver_free(s->core);
 	streams_close(s);
-	errands_close(s);
+	exchange_close(s->exchange);
 	for (size_t i = 0; i < s->n; i++)
 		udp_close(&s->udp[i]);
 	loop_timer_free(s->timer);
-	table_fini(&s->errands);
 	free(s->peers);
 	free(s->free_peers);
 	free(s->allow);
@@ -380,6 +407,12 @@ int resolver_server_configure(struct resolver_server *s, const struct resolver_c
 	mine.own = own;
 	mine.n_own = s->n;
 	return resolver_configure(s->core, &mine, eb);
+}
+
+void resolver_server_network_changed(struct resolver_server *s)
+{
+	exchange_forget(s->exchange);
+	resolver_network_changed(s->core);
 }
 
 void resolver_server_doubt(struct resolver_server *s, const struct addr *ip)

@@ -64,8 +64,8 @@ struct resolver_ops {
 	/* client: the handle given to resolver_query. msg is valid during the call only. */
 	void (*reply)(void *arg, uint64_t client, const uint8_t *msg, size_t len);
 	/* Send to an upstream. id comes back in resolver_upstream_received/failed. UDP: the driver uses a
-	 * fresh random source port per id; TCP: one connection per id, two-byte length added and stripped by
-	 * the driver. */
+	 * fresh random source port per id; TCP: two-byte length added and stripped by the driver, which may
+	 * share connections. */
 	void (*upstream_send)(
 		void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len);
 	/* No more answers wanted for id: the driver may close its socket. */

@@ -1,11 +1,14 @@
-/* Inside of the resolver's sockets: listen.c (UDP, the whole), stream.c (TCP clients), errand.c (upstream
- * sockets). */
+/* Inside of the resolver's sockets: listen.c (UDP, the whole), stream.c (TCP clients). Those to upstreams are
+ * in resolver/exchange. */
 #ifndef RW_RESOLVER_SERVER_H
 #define RW_RESOLVER_SERVER_H
 
-#include "mesh/base/table.h"
-#include "resolver/listen.h"
+#include "mesh/base/err.h"
+#include "mesh/os/loop.h"
+#include "resolver/exchange/exchange.h"
 #include "resolver/message.h"
+#include "resolver/resolver.h"
+#include "resolver/server_options.h"
 #include <sys/socket.h>
 
 enum {
@@ -70,13 +73,7 @@ struct resolver_server {
 	uint32_t stream_generation;
 	uint64_t stream_uses;
 	bool streams_dirty;
-	/* upstreams: errands by id, and those whose socket failed at once */
-	struct table errands;
-	int errand_poll;
-	struct loop_fd *errand_watch;
-	size_t errands_max;
-	struct errand *failed;
-	uint8_t big[DNS_MESSAGE_MAX + 2];
+	struct exchange *exchange; /* with upstreams */
 };
 
 /* May this address ask? Counts those that may not. */
@@ -88,13 +85,5 @@ int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb);
 void streams_close(struct resolver_server *s);
 void stream_reply(struct resolver_server *s, uint64_t client, const uint8_t *msg, size_t len);
 void streams_flush(struct resolver_server *s);
-
-int errands_open(struct resolver_server *s, struct errbuf *eb);
-void errand_send(struct resolver_server *s, uint64_t id, const struct endpoint *to, bool tcp,
-	const uint8_t *msg, size_t len);
-/* Tells the core of the errands that failed within a call of it. */
-void errands_settle(struct resolver_server *s);
-void errand_done(struct resolver_server *s, uint64_t id);
-void errands_close(struct resolver_server *s);
 
 #endif

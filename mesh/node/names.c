@@ -479,7 +479,7 @@ bool names_ring(const struct names *n, char *text, size_t cap)
 void names_network_changed(struct names *n)
 {
 	if (n->dns)
-		resolver_network_changed(resolver_server_core(n->dns));
+		resolver_server_network_changed(n->dns);
 }
 
 void names_peer_gone(struct names *n, const struct ctl_node *peer)

@@ -1,0 +1,135 @@
+#include "resolver/exchange/transport.h"
+
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { QUESTIONS_MIN = 64 };
+
+static const struct transport *const transports[EXCHANGE_KINDS] = {
+	[EXCHANGE_UDP] = &transport_udp, [EXCHANGE_TCP] = &transport_tcp
+};
+
+struct exchange *exchange_open(const struct exchange_options *o, struct errbuf *eb)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+	uint64_t seed;
+	if (!x) {
+		err_say(eb, -ENOMEM, "out of memory for the resolver");
+		return NULL;
+	}
+	size_t half = sock_limit() / 2; /* the rest of the program needs descriptors too */
+	x->o = *o;
+	x->questions_max = half > QUESTIONS_MIN ? half : QUESTIONS_MIN;
+	o->rnd->fill(o->rnd->arg, &seed, sizeof(seed));
+	table_init(&x->questions, sizeof(uint64_t), seed);
+	for (int i = 0; i < EXCHANGE_KINDS; i++)
+		if (transports[i]->open(x, eb)) {
+			exchange_close(x);
+			return NULL;
+		}
+	return x;
+}
+
+void exchange_close(struct exchange *x)
+{
+	size_t at = 0;
+	if (!x)
+		return;
+	for (struct question *q; (q = table_next(&x->questions, &at));) {
+		uint64_t id = q->id;
+		table_remove(&x->questions, &id);
+		q->by->free(q);
+	}
+	for (struct failure *f; (f = x->failures);) {
+		x->failures = f->next;
+		free(f);
+	}
+	for (int i = 0; i < EXCHANGE_KINDS; i++)
+		transports[i]->close(x);
+	table_fini(&x->questions);
+	free(x);
+}
+
+struct question *exchange_find(struct exchange *x, uint64_t id)
+{
+	return table_get(&x->questions, &id);
+}
+
+static void failure_keep(struct exchange *x, uint64_t id, int code)
+{
+	struct failure *f = malloc(sizeof(*f));
+	if (!f)
+		return; /* the core's patience ends by itself */
+	*f = (struct failure) { .next = x->failures, .id = id, .code = code };
+	x->failures = f;
+}
+
+void exchange_send(struct exchange *x, uint64_t id, const struct endpoint *to, enum exchange_by by,
+	const uint8_t *msg, size_t len)
+{
+	struct question *q = NULL;
+	int code = x->questions.n >= x->questions_max ? -EMFILE : 0;
+	code = code ? code : transports[by]->send(x, id, to, msg, len, &q);
+	if (!code && !table_put(&x->questions, &q->id, q)) {
+		q->by->free(q);
+		code = -ENOMEM;
+	}
+	if (code)
+		failure_keep(x, id, code);
+}
+
+void exchange_done(struct exchange *x, uint64_t id)
+{
+	struct question *q = table_remove(&x->questions, &id);
+	if (q)
+		q->by->free(q);
+}
+
+void exchange_fail(struct exchange *x, uint64_t id, int code)
+{
+	exchange_done(x, id);
+	x->o.failed(x->o.arg, id, code);
+}
+
+bool exchange_is_settled(const struct exchange *x)
+{
+	return !x->failures;
+}
+
+void exchange_settle(struct exchange *x)
+{
+	for (struct failure *f; (f = x->failures);) {
+		uint64_t id = f->id;
+		int code = f->code;
+		x->failures = f->next;
+		free(f);
+		x->o.failed(x->o.arg, id, code);
+	}
+}
+
+void exchange_forget(struct exchange *x)
+{
+	for (int i = 0; i < EXCHANGE_KINDS; i++)
+		if (transports[i]->forget)
+			transports[i]->forget(x);
+}
+
+int exchange_connect(struct exchange *x, const struct endpoint *to, int type)
+{
+	struct sockaddr_storage ss;
+	socklen_t ss_len = endpoint_to_sockaddr(to, false, &ss);
+	int fd = socket(ss.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), code = 0;
+	if (fd < 0)
+		return -errno;
+	if (x->o.socket && x->o.socket(x->o.socket_arg, fd, to))
+		code = ERR_REFUSED;
+	else if (connect(fd, (struct sockaddr *)&ss, ss_len) && errno != EINPROGRESS)
+		code = -errno;
+	if (!code)
+		return fd;
+	close(fd);
+	return code;
+}

@@ -1,0 +1,44 @@
+/* Questions on their way to upstreams: an id, an address, a message out and messages back, by whatever
+ * transport. The core (resolver.h) says which and when to stop; here are the sockets.
+ *
+ * A question is out from exchange_send until exchange_done or its failure is told. Nothing is told from
+ * within exchange_send: what fails at once is told by exchange_settle, which the owner calls after each call
+ * into the core. */
+#ifndef RW_RESOLVER_EXCHANGE_H
+#define RW_RESOLVER_EXCHANGE_H
+
+#include "mesh/base/addr.h"
+#include "mesh/base/err.h"
+#include "mesh/base/key.h"
+#include "mesh/os/loop.h"
+
+enum exchange_by { EXCHANGE_UDP, EXCHANGE_TCP, EXCHANGE_KINDS };
+
+struct exchange_options {
+	struct loop *loop;
+	const struct random *rnd;
+	/* On every socket before it connects: a mark, a device. Not 0: the question fails. NULL: none. */
+	int (*socket)(void *arg, int fd, const struct endpoint *to);
+	void *socket_arg;
+	/* msg is valid during the call. code: a negative errno or enum err; the question is gone then. Both
+	 * may call exchange_send and exchange_done. */
+	void (*received)(void *arg, uint64_t id, const uint8_t *msg, size_t len);
+	void (*failed)(void *arg, uint64_t id, int code);
+	void (*woken)(void *arg); /* after a batch of either */
+	void *arg;
+};
+
+struct exchange;
+struct exchange *exchange_open(
+	const struct exchange_options *o, struct errbuf *eb); /* NULL with a sentence */
+void exchange_close(struct exchange *x);		      /* NULL is fine; tells nothing */
+/* id: not out already. */
+void exchange_send(struct exchange *x, uint64_t id, const struct endpoint *to, enum exchange_by by,
+	const uint8_t *msg, size_t len);
+void exchange_done(struct exchange *x, uint64_t id); /* of an id that is not out: nothing */
+bool exchange_is_settled(const struct exchange *x);
+void exchange_settle(struct exchange *x);
+/* The network changed: connections that are kept for the next question may be dead without a word. */
+void exchange_forget(struct exchange *x);
+
+#endif

@@ -1,0 +1,295 @@
+/* Questions against a server of this loop that answers, is silent or closes as it is told. */
+#include "resolver/exchange/exchange.h"
+
+#include "mesh/base/wire.h"
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { LINKS = 8, IDS = 16, QUESTION = 20, LIMIT_MS = 8000 };
+
+enum mode {
+	ANSWER,
+	ANSWER_IN_PAIRS, /* the second first */
+	ANSWER_THEN_CLOSE,
+	CLOSE_ON_SECOND, /* of the first connection */
+	CLOSE_ALWAYS,
+	SILENT_AT_FIRST, /* on the first connection */
+};
+struct link {
+	struct server *server;
+	int fd;
+	struct loop_fd *watch;
+	unsigned asked;
+	uint8_t held[2 + QUESTION]; /* a question whose answer waits for the next's */
+};
+struct server {
+	struct loop *loop;
+	int fd;
+	struct loop_fd *watch;
+	struct endpoint at;
+	enum mode mode;
+	struct link links[LINKS];
+	unsigned n_links;
+};
+struct fixture {
+	struct loop *loop;
+	struct exchange *x;
+	struct server server;
+	unsigned answered[IDS], failed[IDS], events, want;
+	int code;
+	uint8_t last[QUESTION];
+	bool timed_out;
+};
+
+static void link_close(struct link *l)
+{
+	if (l->fd < 0)
+		return;
+	loop_fd_free(l->watch);
+	close(l->fd);
+	l->fd = -1;
+}
+
+static void link_ready(void *arg, int events)
+{
+	struct link *l = arg;
+	struct server *s = l->server;
+	uint8_t b[2 + QUESTION];
+	(void)events;
+	if (recv(l->fd, b, sizeof(b), MSG_WAITALL) != sizeof(b)) {
+		link_close(l);
+		return;
+	}
+	bool first = l == &s->links[0];
+	l->asked++;
+	if (s->mode == CLOSE_ALWAYS || (s->mode == CLOSE_ON_SECOND && first && l->asked == 2)) {
+		link_close(l);
+		return;
+	}
+	if (s->mode == SILENT_AT_FIRST && first)
+		return;
+	if (s->mode == ANSWER_IN_PAIRS && l->asked % 2) {
+		memcpy(l->held, b, sizeof(b));
+		return;
+	}
+	assert_int_equal(send(l->fd, b, sizeof(b), 0), sizeof(b));
+	if (s->mode == ANSWER_IN_PAIRS)
+		assert_int_equal(send(l->fd, l->held, sizeof(b), 0), sizeof(b));
+	if (s->mode == ANSWER_THEN_CLOSE)
+		link_close(l);
+}
+
+static void server_ready(void *arg, int events)
+{
+	struct server *s = arg;
+	(void)events;
+	assert_true(s->n_links < LINKS);
+	struct link *l = &s->links[s->n_links++];
+	*l = (struct link) { .server = s, .fd = accept(s->fd, NULL, NULL) };
+	l->watch = loop_fd_new(s->loop, l->fd, link_ready, l);
+	loop_fd_set(l->watch, LOOP_READ);
+}
+
+static void event(struct fixture *f)
+{
+	if (++f->events >= f->want)
+		loop_stop(f->loop);
+}
+
+static void received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
+{
+	struct fixture *f = arg;
+	assert_int_equal(len, QUESTION);
+	memcpy(f->last, msg, len);
+	f->answered[id]++;
+	exchange_done(f->x, id);
+	event(f);
+}
+
+static void failed(void *arg, uint64_t id, int code)
+{
+	struct fixture *f = arg;
+	f->failed[id]++;
+	f->code = code;
+	event(f);
+}
+
+static void woken(void *arg)
+{
+	exchange_settle(((struct fixture *)arg)->x);
+}
+
+static void gave_up(void *arg)
+{
+	struct fixture *f = arg;
+	f->timed_out = true;
+	loop_stop(f->loop);
+}
+
+static void wait_for(struct fixture *f, unsigned events)
+{
+	struct loop_timer *limit = loop_timer_new(f->loop, gave_up, f);
+	f->want = f->events + events;
+	loop_timer_set(limit, LIMIT_MS);
+	exchange_settle(f->x);
+	if (f->events < f->want)
+		loop_run(f->loop);
+	loop_timer_free(limit);
+	assert_false(f->timed_out);
+}
+
+/* The question says its id. */
+static void ask(struct fixture *f, uint64_t id, enum exchange_by by)
+{
+	uint8_t msg[QUESTION] = { 0 };
+	be_put(msg, 2, 0x1000 + id);
+	msg[QUESTION - 1] = (uint8_t)id;
+	exchange_send(f->x, id, &f->server.at, by, msg, sizeof(msg));
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+	struct errbuf eb;
+	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
+	memset(&f, 0, sizeof(f));
+	f.loop = loop_new();
+	struct exchange_options o = { .loop = f.loop, .rnd = &random_system, .arg = &f };
+	o.received = received;
+	o.failed = failed;
+	o.woken = woken;
+	f.x = exchange_open(&o, &eb);
+	f.server = (struct server) { .loop = f.loop, .fd = sock_tcp_listen(&at, &eb) };
+	if (!f.x || f.server.fd < 0)
+		fail_msg("%s", eb.text);
+	sock_local(f.server.fd, &f.server.at);
+	f.server.watch = loop_fd_new(f.loop, f.server.fd, server_ready, &f.server);
+	loop_fd_set(f.server.watch, LOOP_READ);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	exchange_close(f->x);
+	for (unsigned i = 0; i < f->server.n_links; i++)
+		link_close(&f->server.links[i]);
+	loop_fd_free(f->server.watch);
+	if (f->server.fd >= 0)
+		close(f->server.fd);
+	loop_free(f->loop);
+	return 0;
+}
+
+/* One connection for all, answers in any order, each with the id it was sent with. */
+static void test_shared(void **state)
+{
+	struct fixture *f = *state;
+	f->server.mode = ANSWER_IN_PAIRS;
+	for (uint64_t id = 1; id <= 6; id++)
+		ask(f, id, EXCHANGE_TCP);
+	wait_for(f, 6);
+	for (unsigned id = 1; id <= 6; id++)
+		assert_int_equal(f->answered[id], 1);
+	assert_int_equal(f->server.n_links, 1);
+	f->server.mode = ANSWER;
+	for (uint64_t id = 7; id <= 9; id++) {
+		ask(f, id, EXCHANGE_TCP);
+		wait_for(f, 1);
+		assert_int_equal(be_get(f->last, 2), 0x1000 + id);
+		assert_int_equal(f->last[QUESTION - 1], id);
+	}
+	assert_int_equal(f->server.n_links, 1);
+}
+
+/* A server closes what is idle, or at the very moment it is used again: nobody notices. */
+static void test_closed_and_asked_again(void **state)
+{
+	struct fixture *f = *state;
+	static const enum mode modes[] = { ANSWER_THEN_CLOSE, CLOSE_ON_SECOND };
+	for (size_t i = 0; i < 2; i++) {
+		f->server.mode = modes[i];
+		for (uint64_t id = 1; id <= 3; id++) {
+			unsigned before = f->answered[id];
+			ask(f, id, EXCHANGE_TCP);
+			wait_for(f, 1);
+			assert_int_equal(f->answered[id], before + 1);
+		}
+		exchange_forget(f->x);
+		for (unsigned k = 0; k < f->server.n_links; k++)
+			link_close(&f->server.links[k]);
+		f->server.n_links = 0;
+	}
+	assert_int_equal(f->failed[1] + f->failed[2] + f->failed[3], 0);
+}
+
+/* One that never answers is not asked for ever. */
+static void test_closed_always(void **state)
+{
+	struct fixture *f = *state;
+	f->server.mode = CLOSE_ALWAYS;
+	ask(f, 1, EXCHANGE_TCP);
+	wait_for(f, 1);
+	assert_int_equal(f->failed[1], 1);
+	assert_true(f->code == ERR_CLOSED || f->code == -ECONNRESET);
+	assert_int_equal(f->server.n_links, 1);
+}
+
+/* A connection on which a question was given up may be dead: the next has one of its own. */
+static void test_given_up(void **state)
+{
+	struct fixture *f = *state;
+	f->server.mode = SILENT_AT_FIRST;
+	ask(f, 1, EXCHANGE_TCP);
+	ask(f, 2, EXCHANGE_TCP);
+	while (!f->server.n_links || f->server.links[0].asked < 2)
+		loop_run_once(f->loop);
+	exchange_done(f->x, 1);
+	ask(f, 3, EXCHANGE_TCP);
+	wait_for(f, 1);
+	assert_int_equal(f->answered[3], 1);
+	assert_int_equal(f->server.n_links, 2);
+	exchange_done(f->x, 2); /* the last of the old one: it goes */
+	ask(f, 4, EXCHANGE_TCP);
+	wait_for(f, 1);
+	assert_int_equal(f->server.n_links, 2);
+}
+
+/* What fails within the call is told afterwards, and what was given up is not told at all. */
+static void test_nobody_there(void **state)
+{
+	struct fixture *f = *state;
+	loop_fd_free(f->server.watch);
+	close(f->server.fd);
+	f->server.watch = NULL;
+	f->server.fd = -1;
+	for (int by = 0; by < EXCHANGE_KINDS; by++) {
+		ask(f, 1 + (uint64_t)by, (enum exchange_by)by);
+		wait_for(f, 1);
+		assert_int_equal(f->failed[1 + by], 1);
+		assert_int_equal(f->code, -ECONNREFUSED);
+	}
+	ask(f, 5, EXCHANGE_TCP);
+	exchange_done(f->x, 5);
+	exchange_settle(f->x);
+	for (int i = 0; i < 5; i++) {
+		ask(f, 6, EXCHANGE_UDP);
+		wait_for(f, 1);
+	}
+	assert_int_equal(f->failed[5], 0);
+}
+
+int main(void)
+{
+#define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = { CASE(test_shared), CASE(test_closed_and_asked_again),
+		CASE(test_closed_always), CASE(test_given_up), CASE(test_nobody_there) };
+	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

@@ -259,6 +259,7 @@ static int run_steps(struct run *run, struct errbuf *eb)
 
 	for (size_t i = 0; i < l->s->n_steps; i++) {
 		run->lab.step = &l->s->steps[i];
+		run->lab.step_unix_ns = (uint64_t)clock_unix_ms() * 1000000;
 		failure_collect(l, &run->drops);
 		run->drops.n = 0;
 		int err = step_run(l, &l->s->steps[i], eb);
@@ -383,7 +384,7 @@ static void tell_failure(struct run *run, const struct errbuf *eb, char *message
 		snprintf(message, cap, "%s", eb->text);
 	story_say(run->lab.story, "failed", STORY_BAD, "FAIL %s  %.800s",
 		scenario_title(s, name, sizeof(name)), message);
-	failure_tell_drops(&run->lab, &run->drops);
+	failure_tell_packets(&run->lab, st, &run->drops);
 	if (st && st->kind == STEP_EXPECT && st->path != PATH_ANY) {
 		struct oracle_verdict v;
 		oracle_ask(s, (size_t)(st - s->steps), scenario_find_node(s, st->from),

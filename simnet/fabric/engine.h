@@ -38,8 +38,7 @@ struct engine_ops {
 	int (*heal)(struct engine *e, const char *target, struct errbuf *eb);
 	/* NAT loses all mappings and picks new ports (seed change + conntrack flush). */
 	int (*reset)(struct engine *e, int router, struct errbuf *eb);
-	/* Drops seen since the last call, at most cap (the oldest of the rest are lost); returns the count.
-	 */
+	/* Drops seen since the last call, at most cap; the count. What is left is for the next call. */
 	size_t (*drops)(struct engine *e, struct engine_drop *out, size_t cap);
 	/* Writes the capture ring of every link to DIR/LINK.pcap. */
 	int (*write_pcaps)(struct engine *e, const char *dir, struct errbuf *eb);

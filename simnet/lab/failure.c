@@ -5,9 +5,25 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DROPS_SHOWN = 6, TAIL_SHOWN = 5, ASK_MS = 2000 };
+enum { ROUNDS_MAX = 64, DROPS_SHOWN = 6, TAIL_SHOWN = 5, ASK_MS = 2000 };
 
-static void merge_drop(struct failure_drops *all, const struct engine_drop *d)
+/* The oldest of those that matter least. */
+static void make_room(const struct lab *l, struct failure_drops *all)
+{
+	size_t victim = 0;
+	unsigned least = UINT32_MAX;
+
+	for (size_t i = 0; i < all->n; i++) {
+		unsigned blame = blame_of_packet(l, l->step, &all->list[i].src.ip, &all->list[i].dst.ip);
+		if (blame < least) {
+			least = blame;
+			victim = i;
+		}
+	}
+	memmove(&all->list[victim], &all->list[victim + 1], (--all->n - victim) * sizeof(all->list[0]));
+}
+
+static void merge_drop(const struct lab *l, struct failure_drops *all, const struct engine_drop *d)
 {
 	for (size_t i = 0; i < all->n; i++) {
 		struct engine_drop *have = &all->list[i];
@@ -19,7 +35,7 @@ static void merge_drop(struct failure_drops *all, const struct engine_drop *d)
 		}
 	}
 	if (all->n == FAILURE_DROPS)
-		memmove(all->list, all->list + 1, --all->n * sizeof(all->list[0]));
+		make_room(l, all);
 	all->list[all->n] = *d;
 	if (!d->count)
 		all->list[all->n].count = 1;
@@ -29,10 +45,16 @@ static void merge_drop(struct failure_drops *all, const struct engine_drop *d)
 void failure_collect(struct lab *l, struct failure_drops *all)
 {
 	struct engine_drop some[64];
-	size_t n = l->engine ? l->ops->drops(l->engine, some, ARRAY_LEN(some)) : 0;
+	size_t n;
 
-	for (size_t i = 0; i < n; i++)
-		merge_drop(all, &some[i]);
+	/* A flood must not keep us here. */
+	for (unsigned rounds = 0; l->engine && rounds < ROUNDS_MAX; rounds++) {
+		n = l->ops->drops(l->engine, some, ARRAY_LEN(some));
+		for (size_t i = 0; i < n; i++)
+			merge_drop(l, all, &some[i]);
+		if (n < ARRAY_LEN(some))
+			break;
+	}
 }
 
 static const char *proto_name(uint8_t proto)
@@ -40,48 +62,61 @@ static const char *proto_name(uint8_t proto)
 	return proto == 17 ? "udp" : proto == 6 ? "tcp" : proto == 1 || proto == 58 ? "icmp" : "ip";
 }
 
-void failure_tell_drops(struct lab *l, struct failure_drops *all)
+static void tell_drop(struct lab *l, const struct engine_drop *d)
 {
 	char src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT];
 
-	failure_collect(l, all);
-	for (size_t i = all->n > DROPS_SHOWN ? all->n - DROPS_SHOWN : 0; i < all->n; i++) {
-		const struct engine_drop *d = &all->list[i];
-		story_say(l->story, "why", STORY_NOTE, "why: %u %s %s -> %s dropped at %s: %s", d->count,
-			proto_name(d->proto), endpoint_format(&d->src, src), endpoint_format(&d->dst, dst),
-			d->where, d->rule);
-	}
+	story_say(l->story, "why", STORY_NOTE, "why: %u %s %s -> %s dropped at %s: %s", d->count,
+		proto_name(d->proto), endpoint_format(&d->src, src), endpoint_format(&d->dst, dst), d->where,
+		d->rule);
 }
 
-/* As itself, or in a template: "{bob.mesh4}". */
-static bool mentions(const char *text, const char *name)
+/* Those that are the step's most; of these the newest. */
+static void tell_drops(struct lab *l, const struct scn_step *st, struct failure_drops *all)
 {
-	char field[80];
+	unsigned most = 0;
+	size_t n = 0;
 
-	snprintf(field, sizeof(field), "{%s.", name);
-	return text && (!strcmp(text, name) || strstr(text, field));
+	failure_collect(l, all);
+	for (size_t i = 0; i < all->n; i++) {
+		unsigned blame = blame_of_packet(l, st, &all->list[i].src.ip, &all->list[i].dst.ip);
+		n = blame > most ? 1 : n + (blame == most);
+		most = blame > most ? blame : most;
+	}
+	for (size_t i = 0; most && i < all->n; i++)
+		if (blame_of_packet(l, st, &all->list[i].src.ip, &all->list[i].dst.ip) == most &&
+			n-- <= DROPS_SHOWN)
+			tell_drop(l, &all->list[i]);
+}
+
+void failure_tell_packets(struct lab *l, const struct scn_step *st, struct failure_drops *all)
+{
+	tell_drops(l, st, all);
+	if (l->engine && l->programs)
+		evidence_tell(l, st);
 }
 
 /* The programs the failed step is about; all of them when it failed before the first step. */
 static bool concerns(const struct lab *l, const struct scn_step *st, size_t node)
 {
-	const char *name = l->s->nodes[node].name;
-
-	if (l->programs[node].state == PROGRAM_FAILED || !st)
-		return true;
-	return mentions(st->from, name) || mentions(st->to, name) ||
-	       (st->target && !strncmp(st->target, name, strlen(name)));
+	return l->programs[node].state == PROGRAM_FAILED || !st || blame_asks(l, st, (int)node) ||
+	       (blame_mentions(l, st, (int)node) && !l->s->nodes[node].is_service);
 }
 
+/* What was stopped or killed may be the cause wherever it is; what has not been started, or has ended by
+ * itself, only where the step is about it. */
 static void tell_idle(struct lab *l, const struct scn_step *st)
 {
 	for (size_t i = 0; i < l->s->n_nodes && st; i++) {
 		const struct program *p = &l->programs[i];
 		const struct scn_node *n = &l->s->nodes[i];
-		if (!concerns(l, st, i) || (!n->adapter && !n->argv) || (p->proc && !p->paused))
+		bool named = concerns(l, st, i) || blame_mentions(l, st, (int)i);
+		if ((!named && !p->paused && !p->stopping) || (!n->adapter && !n->argv) ||
+			(p->proc && !p->paused))
 			continue;
 		story_say(l->story, "why", STORY_NOTE, "why: %s %s", n->name,
 			p->proc			  ? "is stopped by a signal"
+			: p->stopping		  ? "was killed and does not run"
 			: p->state == PROGRAM_OFF ? "does not run"
 						  : "has ended");
 	}

@@ -31,6 +31,7 @@ struct lab {
 	bool failed;		     /* a program ended that should not have */
 	struct errbuf failure;
 	const struct scn_step *step; /* that runs, or is checked; NULL before the first */
+	uint64_t step_unix_ns;	     /* when it began */
 	char event[160];	     /* the last kill, cut, heal, reset or spawn; empty before the first */
 	uint64_t hot_until_ms;	     /* until then paths are asked for at the fast rate */
 };

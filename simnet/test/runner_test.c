@@ -86,7 +86,7 @@ static void test_runs(void **state)
 			EXIT_FAILED, "dropped at home: UDP is" },
 		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '60']}\n  b: {at: internet}\nsteps:\n"
 		       "  - kill: a\n  - run: {at: a, argv: ['false']}\n",
-			EXIT_FAILED, "why: a does not run" },
+			EXIT_FAILED, "why: a was killed and does not run" },
 		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '60']}\n  b: {at: internet}\nsteps:\n"
 		       "  - kill: {at: a, signal: STOP}\n  - run: {at: a, argv: ['false']}\n",
 			EXIT_FAILED, "why: a is stopped by a signal" },

@@ -218,11 +218,8 @@ static int entry_read(const struct nlmsghdr *h, void *arg)
 		r->out[r->n - 1].count++;
 		return MNL_CB_OK;
 	}
-	if (r->n == r->cap) {
-		memmove(r->out, r->out + 1, (r->cap - 1) * sizeof(*r->out));
-		r->n--;
-	}
-	r->out[r->n++] = d;
+	if (r->n < r->cap) /* every message is one entry, and none is read when there is no room */
+		r->out[r->n++] = d;
 	return MNL_CB_OK;
 }
 
@@ -237,7 +234,7 @@ size_t trace_read(struct trace *t, struct engine_drop *out, size_t cap)
 	struct reading r = { .t = t, .out = out, .cap = cap };
 	r.unix_to_mono_ns = clock_ns(CLOCK_MONOTONIC) - clock_ns(CLOCK_REALTIME);
 	for (size_t i = 0; cap && i < t->n_socks; i++) {
-		for (int reads = 0; reads < READS_MAX; reads++) {
+		for (int reads = 0; reads < READS_MAX && r.n < cap; reads++) {
 			ssize_t got = recv(mnl_socket_get_fd(t->socks[i]), t->buf, READ_BYTES, MSG_DONTWAIT);
 			if (got < 0 && (errno == ENOBUFS || errno == EINTR))
 				continue;

@@ -10,7 +10,7 @@ struct trace *trace_open(void); /* NULL: memory */
 void trace_close(struct trace *t);
 /* Listens to an NFLOG group in the calling process's network namespace. */
 int trace_watch(struct trace *t, uint16_t group, struct errbuf *eb);
-/* Everything logged since the last call, at most cap, oldest first; the oldest of the rest are lost. */
+/* What was logged since the last call, at most cap, in order of time; the rest is left for the next call. */
 size_t trace_read(struct trace *t, struct engine_drop *out, size_t cap);
 
 /* One NFLOG message body (after the netlink header): the prefix and the packet's addresses. false: not one.

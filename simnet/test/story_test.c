@@ -1,0 +1,171 @@
+/* Broken runs: what the story says must be the cause, and nobody else's trouble may be blamed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "simnet/test/scenario_run.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD "simnet: 1\nname: t\n"
+#define HOME HEAD "routers: {home: {nat: home}, other: {nat: home}}\n"
+/* Sends one datagram to {s.ip}:3478 and wants an answer. */
+#define ASK(ip) \
+	"[python3, -c, \"import socket; s=socket.socket(2,2); s.settimeout(.5); s.sendto(b'x',('" ip \
+	"',3478)); s.recv(9)\"]"
+#define ECHO \
+	"[python3, -c, \"import socket\\ns=socket.socket(2,2); s.bind(('',3478)); print('up',flush=True)\\n" \
+	"while 1: d,a=s.recvfrom(99); s.sendto(d,a)\"]"
+#define UP "  - run: {at: s, argv: [sh, -c, \"until grep -q ':0D96 ' /proc/net/udp; do sleep .02; done\"]}\n"
+#define SERVED HOME "services: {s: {run: " ECHO "}}\nnodes: {c: {at: home}, d: {at: internet}}\nsteps:\n" UP
+#define RUN_ASK "  - run: {at: c, argv: " ASK("{s.ip}") ", within: 2s}\n"
+#define CONNECT(port) \
+	"[python3, -c, \"import socket; socket.create_connection(('{s.ip}'," port "),timeout=.6)\"]"
+/* A stranger scans another router all the time. */
+#define NOISE \
+	"  - spawn: {at: d, argv: [python3, -c, \"import socket,time\\ns=socket.socket(2,2)\\nwhile 1:\\n" \
+	" [s.sendto(b'x',('{other.wan}',p)) for p in range(1000,1400)]; time.sleep(.1)\"], ready: false}\n"
+
+static const struct {
+	const char *what, *text, *says, *says_not;
+} rows[] = {
+	{ "UDP is cut at the home", SERVED "  - cut: home.udp\n" RUN_ASK, "dropped at home: UDP is cut",
+		NULL },
+	{ "the same beside noise", SERVED "  - cut: home.udp\n" NOISE RUN_ASK, "dropped at home: UDP is cut",
+		"at other" },
+	{ "the server's link is cut", SERVED "  - cut: s.link\n" RUN_ASK, "dropped at s: the link is cut",
+		NULL },
+	{ "the client's link is cut", SERVED "  - cut: c.link\n" RUN_ASK, "dropped at c: the link is cut",
+		NULL },
+	{ "UDP is blocked from the beginning",
+		HEAD "routers: {home: {nat: home, udp: blocked}}\nservices: {s: {run: " ECHO
+		     "}}\nnodes: {c: {at: home}}\nsteps:\n" UP RUN_ASK,
+		"dropped at home: UDP is blocked", NULL },
+	{ "cut two routers away",
+		HEAD "routers: {isp: {nat: cgnat}, home: {nat: home, behind: isp}}\nservices: {s: {run: " ECHO
+		     "}}\nnodes: {c: {at: home}}\nsteps:\n" UP "  - cut: isp.udp\n" RUN_ASK,
+		"dropped at isp: UDP is cut", NULL },
+	{ "an old drop beside a new failure",
+		SERVED "  - cut: home.udp\n  - run: {at: c, argv: " ASK(
+			"{s.ip}") ", exit: 1, within: 2s}\n  - heal: home.udp\n"
+				  "  - run: {at: c, argv: " CONNECT("81") ", within: 2s}\n",
+		"s says no to c: nothing listens on tcp port 81 there", "dropped at" },
+	{ "nothing listens on a UDP port", HOME "nodes: {c: {at: home}, s: {at: internet}}\nsteps:\n" RUN_ASK,
+		"s says no to c: nothing listens on udp port 3478 there", NULL },
+	{ "the server was killed", SERVED "  - kill: s\n" RUN_ASK, "why: s was killed and does not run",
+		NULL },
+	{ "the server is stopped", SERVED "  - kill: {at: s, signal: STOP}\n" RUN_ASK,
+		"why: s is stopped by a signal", NULL },
+	{ "the server ended by itself",
+		HOME "nodes: {c: {at: home}, s: {at: internet, run: ['true']}}\nsteps:\n" RUN_ASK,
+		"why: s has ended", NULL },
+	{ "the server was not started",
+		HOME "nodes: {c: {at: home}, s: {at: internet, run: [sleep, '9'], start: "
+		     "later}}\nsteps:\n" RUN_ASK,
+		"why: s does not run", NULL },
+	{ "the host's own firewall",
+		SERVED "  - run: {at: s, argv: [nft, 'table inet f { chain i { type filter hook input "
+		       "priority 0; udp dport 3478 drop; }; "
+		       "}']}\n" RUN_ASK,
+		"came to udp port 3478 of s from c, and nothing was said: the host has firewall rules of its "
+		"own",
+		NULL },
+	{ "the client's own firewall",
+		SERVED "  - run: {at: c, argv: [nft, 'table inet f { chain i { type filter hook input "
+		       "priority 0; udp sport 3478 drop; }; "
+		       "}']}\n" RUN_ASK,
+		"what came back to c may have been dropped by firewall rules of its own", NULL },
+	{ "a program that hears and says nothing",
+		HOME "services: {s: {run: [python3, -c, \"import socket\\ns=socket.socket(2,2); "
+		     "s.bind(('',3478))\\nwhile 1: s.recv(9)\"]}}\n"
+		     "nodes: {c: {at: home}}\nsteps:\n" UP RUN_ASK,
+		"came to udp port 3478 of s from c, and nothing was said: the program there does not answer",
+		NULL },
+	{ "no route", SERVED "  - run: {at: c, argv: [ip, route, del, default]}\n" RUN_ASK,
+		"why: c has no way to s", NULL },
+	{ "an interface that is down", SERVED "  - run: {at: c, argv: [ip, link, set, eth0, down]}\n" RUN_ASK,
+		"why: c has no way to s", NULL },
+	{ "an address that nobody has",
+		SERVED "  - run: {at: c, argv: " ASK("203.0.113.99") ", within: 2s}\n", "203.0.113.99",
+		NULL },
+	{ "the answer is dropped on its way",
+		SERVED "  - run: {at: home, argv: [nft, 'table inet f { chain i { type filter hook forward "
+		       "priority 0; udp sport 3478 drop; }; "
+		       "}']}\n" RUN_ASK,
+		"why: s answered c, and the answer did not come back", NULL },
+	{ "a stranger at a mapping, told by class",
+		HEAD "routers: {home: {nat: restricted}}\nservices: {s: {run: " ECHO
+		     "}}\nnodes: {c: {at: home}, d: {at: internet}}\nsteps:\n" UP
+		     "  - run: {at: c, argv: [python3, -c, \"import socket; s=socket.socket(2,2); "
+		     "s.bind(('',4000)); s.settimeout(1); "
+		     "s.sendto(b'x',('{s.ip}',3478)); s.recv(9)\"]}\n"
+		     "  - run: {at: home, argv: [nft, list, map, ip, simnet, owner_udp], matches: '([0-9]+) "
+		     "expires', capture: port}\n"
+		     "  - run: {at: d, argv: [python3, -c, \"import socket; "
+		     "s=socket.socket(2,2); s.settimeout(.5); s.sendto(b'x',('{home.wan}',{capture.port})); "
+		     "s.recv(9)\"], within: 2s}\n",
+		"mapped, but not for this sender (address-dependent filtering)", NULL },
+	{ "unsolicited IPv6",
+		HEAD
+		"ipv6: true\nrouters: {home: {nat: home}}\nnodes: {c: {at: home}, d: {at: "
+		"internet}}\nsteps:\n"
+		"  - run: {at: c, argv: [sh, -c, \"ip -6 -o a show scope global | grep -o '2a0e[^/]*'\"], "
+		"matches: '2a0e.*', "
+		"capture: v6}\n  - run: {at: d, argv: [ping, -6, -c1, -W1, '{capture.v6}'], within: 3s}\n",
+		"the IPv6 firewall lets only answers in", NULL },
+	{ "no nameserver",
+		HOME "nodes: {c: {at: home}}\nsteps:\n  - resolve: {from: c, name: x.test, within: 300ms}\n",
+		"c has no nameserver in /etc/resolv.conf", NULL },
+	{ "a nameserver where none is",
+		HOME "nodes: {c: {at: home}, s: {at: internet}}\nsteps:\n"
+		     "  - run: {at: c, argv: [sh, -c, 'echo nameserver {s.ip} >/etc/resolv.conf']}\n"
+		     "  - resolve: {from: c, name: x.test, within: 500ms}\n",
+		"nothing listens on udp port 53 there", NULL },
+	{ "a program that is not there",
+		HOME "nodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: [nosuch]}\n",
+		"no program 'nosuch'", NULL },
+	{ "a program that crashes",
+		HOME "nodes: {c: {at: home, run: [sh, -c, 'echo oops: bad thing >&2; sleep .2; kill -SEGV "
+		     "$$']}}\nsteps:\n"
+		     "  - wait: 2s\n    say: it crashes\n",
+		"the program ended by signal 11; it said: oops: bad thing", NULL },
+	{ "behind one carrier that does not hairpin",
+		HEAD "routers: {isp: {nat: home}, home: {nat: home, behind: isp}}\nservices: {s: {run: " ECHO
+		     "}}\nnodes: {c: {at: home}}\nsteps:\n" UP
+		     "  - run: {at: c, argv: " ASK("{isp.wan}") ", within: 2s}\n",
+		"dropped at isp: lan: the router does not hairpin", NULL },
+};
+
+static void test_causes(void **state)
+{
+	unsigned right = 0;
+	char wrong[2000] = "";
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *records = NULL;
+		int code = scenario_run(rows[i].text, &records);
+		const char *story = records ? records : "";
+		bool good = code == EXIT_FAILED && strstr(story, rows[i].says) &&
+			    (!rows[i].says_not || !strstr(story, rows[i].says_not));
+		right += good;
+		if (!good) {
+			print_message("%s: code %d\n%s\n", rows[i].what, code, story);
+			snprintf(wrong + strlen(wrong), sizeof(wrong) - strlen(wrong), " '%s'", rows[i].what);
+		}
+		free(records);
+	}
+	if (right != ARRAY_LEN(rows))
+		fail_msg("the cause is told in %u of %zu, not of:%s", right, ARRAY_LEN(rows), wrong);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_causes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

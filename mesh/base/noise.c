@@ -2,85 +2,10 @@
 #include "mesh/base/key.h"
 
 #include <limits.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { BLOCK = 64 };
-
-/* Looked up once: OpenSSL's by-name fetch costs more than hashing a handshake message. Written by
- * `fetch_once` alone and constant from then on, so sharing between threads is safe. */
-static struct {
-	EVP_MD *blake2s;
-	EVP_MAC *blake2s_mac;
-} algorithm;
-static pthread_once_t fetched = PTHREAD_ONCE_INIT;
-
-static void fetch_once(void)
-{
-	algorithm.blake2s = EVP_MD_fetch(NULL, "BLAKE2S-256", NULL);
-	algorithm.blake2s_mac = EVP_MAC_fetch(NULL, "BLAKE2SMAC", NULL);
-}
-
-/* Hashing fails only without memory or without the algorithm in OpenSSL; to go on with a wrong hash would be
- * worse than to stop. */
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-void blake2s_hash(const struct noise_part *parts, size_t n, uint8_t out[static 32])
-{
-	must(pthread_once(&fetched, fetch_once) == 0);
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	must(ctx && EVP_DigestInit_ex(ctx, algorithm.blake2s, NULL));
-	for (size_t i = 0; i < n; i++)
-		must(EVP_DigestUpdate(ctx, parts[i].p, parts[i].len));
-	must(EVP_DigestFinal_ex(ctx, out, NULL));
-	EVP_MD_CTX_free(ctx);
-}
-
-void blake2s_mac16(const void *key, size_t key_len, const void *p, size_t len, uint8_t out[static 16])
-{
-	must(pthread_once(&fetched, fetch_once) == 0);
-	size_t size = 16;
-	OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
-		OSSL_PARAM_construct_end() };
-	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(algorithm.blake2s_mac);
-	must(ctx && EVP_MAC_init(ctx, key, key_len, params));
-	must(EVP_MAC_update(ctx, p, len));
-	must(EVP_MAC_final(ctx, out, &size, 16));
-	EVP_MAC_CTX_free(ctx);
-}
-
-void blake2s_hmac(
-	const void *key, size_t key_len, const struct noise_part *parts, size_t n, uint8_t out[static 32])
-{
-	enum { PARTS_MAX = 7 };
-	uint8_t pad[BLOCK] = { 0 }, inner[32];
-	struct noise_part all[PARTS_MAX + 1];
-
-	must(n <= PARTS_MAX);
-	if (key_len > BLOCK)
-		blake2s_hash(&(struct noise_part) { key, key_len }, 1, pad);
-	else if (key_len)
-		memcpy(pad, key, key_len);
-	for (size_t i = 0; i < BLOCK; i++)
-		pad[i] ^= 0x36;
-	all[0] = (struct noise_part) { pad, BLOCK };
-	for (size_t i = 0; i < n; i++)
-		all[i + 1] = parts[i];
-	blake2s_hash(all, n + 1, inner);
-	for (size_t i = 0; i < BLOCK; i++)
-		pad[i] ^= 0x36 ^ 0x5c;
-	blake2s_hash((struct noise_part[]) { { pad, BLOCK }, { inner, sizeof(inner) } }, 2, out);
-	sodium_memzero(pad, sizeof(pad));
-	sodium_memzero(inner, sizeof(inner));
-}
 
 void noise_hkdf(const uint8_t ck[static 32], const void *ikm, size_t ikm_len, size_t n, uint8_t out[][32])
 {

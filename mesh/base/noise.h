@@ -1,25 +1,16 @@
-/* What the two Noise users (ts2021 IK, WireGuard IKpsk2) share: BLAKE2s, HKDF, the symmetric state, and an
- * AEAD context for bulk records. Sources: Noise rev 34 sections 5 and 7; tailscale-protocol.md 1.5;
+/* What the two Noise users (ts2021 IK, WireGuard IKpsk2) share: HKDF over BLAKE2s, the symmetric state, and
+ * an AEAD context for bulk records. Sources: Noise rev 34 sections 5 and 7; tailscale-protocol.md 1.5;
  * WireGuard 5.4. */
 #ifndef RW_BASE_NOISE_H
 #define RW_BASE_NOISE_H
 
+#include "mesh/base/blake2s.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { NOISE_HASH = 32, NOISE_KEY = 32, NOISE_TAG = 16 };
 
-/* BLAKE2s-256 over up to `n` parts (OpenSSL EVP: libsodium has no BLAKE2s). */
-struct noise_part {
-	const void *p;
-	size_t len;
-};
-void blake2s_hash(const struct noise_part *parts, size_t n, uint8_t out[static 32]);
-/* Keyed BLAKE2s with 16-byte output, as WireGuard's mac1/mac2 and cookie. key_len <= 32. */
-void blake2s_mac16(const void *key, size_t key_len, const void *p, size_t len, uint8_t out[static 16]);
-void blake2s_hmac(
-	const void *key, size_t key_len, const struct noise_part *parts, size_t n, uint8_t out[static 32]);
 /* HKDF of Noise: n = 1..3 outputs of 32 bytes; ikm may be empty. */
 void noise_hkdf(const uint8_t ck[static 32], const void *ikm, size_t ikm_len, size_t n, uint8_t out[][32]);
 

@@ -1,3 +1,4 @@
+#include "mesh/base/blake2s.h"
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/node/host/cleanup.h"
@@ -196,8 +197,8 @@ int main(int argc, char **argv)
 	}
 	log_setup(level, o.log_json);
 	sock_limit_raise(); /* questions to name servers have a socket each */
-	if (!key_setup()) {
-		fprintf(stderr, "ropewalkd: this machine gives no randomness\n");
+	if (!key_setup() || !blake2s_setup()) {
+		fprintf(stderr, "ropewalkd: this machine gives no randomness, or no memory\n");
 		return 1;
 	}
 	return o.cleanup ? cleanup(&o) : run(&o);

@@ -1,7 +1,7 @@
 #include "mesh/control/config/settings.h"
 
 #include "mesh/base/log.h"
-#include "mesh/base/noise.h"
+#include "mesh/base/blake2s.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static int read_policy(const char *path, struct policy **out, struct errbuf *eb)
 static bool hash_message(const struct ctl_map_response *m, uint8_t hash[static SETTINGS_HASH])
 {
 	struct buf text = { 0 };
-	bool ok = ctl_map_response_write(&text, m);
+	bool ok = blake2s_setup() && ctl_map_response_write(&text, m);
 	if (ok)
 		blake2s_hash(&(struct noise_part) { buf_data(&text), text.len }, 1, hash);
 	buf_free(&text);

@@ -1,7 +1,7 @@
 #include "resolver/present.h"
 
 #include "resolver/answer.h"
-#include "resolver/txt.h"
+#include "resolver/rdata_text.h"
 #include <ldns/ldns.h>
 
 const char *present_rcode(unsigned rcode)
@@ -77,12 +77,15 @@ int present_rdata_parse(const char *type, const char *value, uint8_t *rdata, siz
 	if (!dns_type_parse(type, type_out))
 		return err_say(eb, ERR_MALFORMED,
 			"\"%s\" is not a record type; write A, AAAA, CNAME, TXT, MX, SRV, ...", type);
-	if (*type_out == DNS_TXT || *type_out == DNS_SPF)
-		return txt_parse(value, rdata, cap, len) ? 0
-							 : err_say(eb, ERR_MALFORMED,
-								   "the text is longer than %zu bytes, or a "
-								   "quote or escape of it has no end",
-								   cap);
+	enum rdata_text read = rdata_text_read(*type_out, value, rdata, cap, len);
+	if (read == RDATA_TEXT_READ)
+		return 0;
+	if (read == RDATA_TEXT_WRONG && (*type_out == DNS_TXT || *type_out == DNS_SPF))
+		return err_say(eb, ERR_MALFORMED,
+			"the text is longer than %zu bytes, or a quote or escape of it has no end", cap);
+	if (read == RDATA_TEXT_WRONG)
+		return err_say(
+			eb, ERR_MALFORMED, "\"%s\" is not the value of a record of type %s", value, type);
 	bool ok = buf_printf(&line, ". 0 IN %s %s", type, value) && !strpbrk(value, "\n\r") &&
 		  buf_cstr(&line) &&
 		  ldns_rr_new_frm_str(&rr, buf_cstr(&line), 0, NULL, NULL) == LDNS_STATUS_OK &&

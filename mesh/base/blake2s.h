@@ -9,7 +9,8 @@
 
 enum { BLAKE2S_MAC16 = 16 };
 
-/* The first use, for this thread; false: memory is short, or OpenSSL has no BLAKE2s. For mains of programs that hash. */
+/* The first use, for this thread; false: memory is short, or OpenSSL has no BLAKE2s. For mains of programs
+ * that hash. */
 bool blake2s_setup(void);
 /* BLAKE2s-256 over `n` parts. */
 struct noise_part {

@@ -216,6 +216,52 @@ static void test_txt(void **state)
 	assert_int_not_equal(present_rdata_parse("TXT", longest, rdata, 3000, &len, &type, NULL), 0);
 }
 
+/* The types that are read here, and not by ldns. */
+static void test_rdata_text(void **state)
+{
+	static const struct {
+		const char *type, *value, *rdata; /* NULL: refused */
+	} rows[] = {
+		{ "A", "192.0.2.1", "c0000201" },
+		{ "A", " 192.0.2.1\t", "c0000201" },
+		{ "A", "2001:db8::1", NULL },
+		{ "A", "192.0.2.1 192.0.2.2", NULL },
+		{ "A", "192.0.2.256", NULL },
+		{ "A", "", NULL },
+		{ "AAAA", "2001:db8::1", "20010db8000000000000000000000001" },
+		{ "AAAA", "192.0.2.1", NULL },
+		{ "CNAME", "a.test.", "0161 0474657374 00" },
+		{ "NS", "a.test", "0161 0474657374 00" },
+		{ "PTR", ".", "00" },
+		{ "DNAME", "a..test", NULL },
+		{ "MX", "10 a.test", "000a 0161 0474657374 00" },
+		{ "MX", "65536 a.test", NULL },
+		{ "MX", "a.test", NULL },
+		{ "MX", "10", NULL },
+		{ "SRV", "1 2 443 a.test.", "0001 0002 01bb 0161 0474657374 00" },
+		{ "SRV", "1 2 a.test.", NULL },
+		{ "SRV", "1 2 443 a.test. x", NULL },
+		{ "SRV", "-1 2 443 a.test.", NULL },
+		/* ldns, for the rest. */
+		{ "CAA", "0 issue \"ca.test\"", "00 05 6973737565 63612e74657374" },
+	};
+	uint8_t rdata[256], want[64];
+	uint16_t type;
+	size_t len;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int err = present_rdata_parse(
+			rows[i].type, rows[i].value, rdata, sizeof(rdata), &len, &type, NULL);
+		size_t n = rows[i].rdata ? fake_hex(rows[i].rdata, want, sizeof(want)) : 0;
+		if (!err != !!rows[i].rdata || (!err && (len != n || memcmp(rdata, want, n) != 0)))
+			fail_msg("row %zu: %s %s", i, rows[i].type, rows[i].value);
+		/* No room is an error, not half a value. */
+		if (!err &&
+			!present_rdata_parse(rows[i].type, rows[i].value, rdata, len - 1, &len, &type, NULL))
+			fail_msg("row %zu: cut", i);
+	}
+}
+
 /* ldns as the oracle: our answers are messages to others too, and say what we meant. */
 static void test_present(void **state)
 {
@@ -258,6 +304,7 @@ static void test_present(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_values),
-		cmocka_unit_test(test_networks), cmocka_unit_test(test_txt), cmocka_unit_test(test_present) };
+		cmocka_unit_test(test_networks), cmocka_unit_test(test_txt),
+		cmocka_unit_test(test_rdata_text), cmocka_unit_test(test_present) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

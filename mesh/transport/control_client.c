@@ -182,6 +182,7 @@ static int start_session(struct control_client_link *c)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_chunk);
+	nghttp2_session_callbacks_set_data_source_read_length_callback(cb, h2_conn_data_length);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_end);
 	int err = h2_conn_start(&c->conn, false, cb, c);
 	nghttp2_session_callbacks_del(cb);

@@ -89,9 +89,13 @@ void h2_respond_end(struct h2_stream *s);
 /* Ends it though not all was sent; what waits for the other side's window is dropped. */
 void h2_respond_cut(struct h2_stream *s);
 
-/* --- framing of map messages: u32 LE length and one zstd frame each (or plain when the request asked none)
+/* --- framing of map messages: u32 LE length and zstd frames (one, or one for each part) (or plain when the
+ * request asked none)
  * ------- */
-/* Appends one framed message. level 0 = no compression. */
+/* Appends a part of a message to it, packed alone: parts that many messages have need be packed once. What
+ * unpacks a message takes any number of zstd frames. 0, ERR_TOO_LARGE. */
+int map_part_write(const void *json, size_t len, bool zstd, struct buf *message);
+/* Appends one framed message. */
 int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out);
 /* Feed bytes; calls message() for each whole one, decompressed (cap 16 MiB). Failure is final. */
 struct map_frames; /* reader state */

@@ -2,6 +2,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 enum {
 	DEPTH_MAX = 64,			 /* calls into the owner on one stack */
@@ -15,6 +19,87 @@ enum {
 	PING_AFTER_MS = 20000,
 	DEAD_AFTER_MS = 35000,
 };
+
+/* --- memory --- */
+
+/* A session has a buffer for the largest frame it may make, of which an idle link has touched only the
+ * beginning: pages of its own, so that the rest costs nothing. DATA frames are kept as short as a page for
+ * the same reason. */
+enum { OWN_PAGES_FROM = 16 * 1024, DATA_MAX = 4000 };
+
+struct h2_block {
+	size_t size;   /* of data */
+	size_t mapped; /* bytes of the mapping; 0: from malloc */
+	max_align_t data[];
+};
+
+static struct h2_block *block_of(void *p)
+{
+	return (struct h2_block *)((char *)p - offsetof(struct h2_block, data));
+}
+
+static void *h2_malloc(size_t size, void *user)
+{
+	size_t whole = sizeof(struct h2_block) + size;
+	(void)user;
+	if (size > SIZE_MAX / 2)
+		return NULL;
+	struct h2_block *b = size < OWN_PAGES_FROM ? malloc(whole)
+						   : mmap(NULL, whole, PROT_READ | PROT_WRITE,
+							     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!b || b == MAP_FAILED)
+		return NULL;
+	b->size = size;
+	b->mapped = size < OWN_PAGES_FROM ? 0 : whole;
+	return b->data;
+}
+
+static void h2_free(void *p, void *user)
+{
+	struct h2_block *b = p ? block_of(p) : NULL;
+	(void)user;
+	if (b && b->mapped)
+		munmap(b, b->mapped);
+	else
+		free(b);
+}
+
+static void *h2_calloc(size_t n, size_t size, void *user)
+{
+	void *p = size && n > SIZE_MAX / 2 / size ? NULL : h2_malloc(n * size, user);
+	if (p && !block_of(p)->mapped)
+		memset(p, 0, n * size);
+	return p;
+}
+
+static void *h2_realloc(void *p, size_t size, void *user)
+{
+	struct h2_block *b = p ? block_of(p) : NULL;
+	if (b && !b->mapped && size < OWN_PAGES_FROM) {
+		b = realloc(b, sizeof(*b) + size);
+		if (b)
+			b->size = size;
+		return b ? b->data : NULL;
+	}
+	void *fresh = h2_malloc(size, user);
+	if (fresh && b) {
+		memcpy(fresh, p, b->size < size ? b->size : size);
+		h2_free(p, user);
+	}
+	return fresh;
+}
+
+ssize_t h2_conn_data_length(nghttp2_session *session, uint8_t type, int32_t id, int32_t session_window,
+	int32_t stream_window, uint32_t frame_max, void *user)
+{
+	(void)session;
+	(void)type;
+	(void)id;
+	(void)session_window;
+	(void)stream_window;
+	(void)user;
+	return frame_max < DATA_MAX ? (ssize_t)frame_max : DATA_MAX;
+}
 
 void h2_conn_enter(struct h2_conn *c)
 {
@@ -59,8 +144,9 @@ int h2_conn_start(struct h2_conn *c, bool server, const nghttp2_session_callback
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW },
 		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
 	};
-	int err = server ? nghttp2_session_server_new(&c->session, cb, user)
-			 : nghttp2_session_client_new(&c->session, cb, user);
+	nghttp2_mem mem = { NULL, h2_malloc, h2_free, h2_calloc, h2_realloc };
+	int err = server ? nghttp2_session_server_new3(&c->session, cb, user, NULL, &mem)
+			 : nghttp2_session_client_new3(&c->session, cb, user, NULL, &mem);
 	if (err)
 		return -ENOMEM;
 	/* A server has no push to disable. */

@@ -29,6 +29,9 @@ void h2_conn_enter(struct h2_conn *c);
 bool h2_conn_leave(struct h2_conn *c);
 void h2_conn_close(struct h2_conn *c); /* dead now, released as soon as nobody is inside */
 
+/* For the callbacks of both ends: how long a DATA frame may be. */
+ssize_t h2_conn_data_length(nghttp2_session *session, uint8_t type, int32_t id, int32_t session_window,
+	int32_t stream_window, uint32_t frame_max, void *user);
 /* Sends SETTINGS (and as client the preface) with the next pump. 0 or -ENOMEM. */
 int h2_conn_start(struct h2_conn *c, bool server, const nghttp2_session_callbacks *cb, void *user);
 /* Decrypted bytes into the session, and out what it has to say. 0 or a code with why; the session's callbacks

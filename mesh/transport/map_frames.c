@@ -2,6 +2,7 @@
 #include "mesh/transport/control_link.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
 
 enum {
@@ -12,24 +13,34 @@ enum {
 	WINDOW_LOG_MAX = 24, /* as large as a message: what a frame asks for beyond is memory for nothing */
 };
 
-int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out)
+int map_part_write(const void *json, size_t len, bool zstd, struct buf *message)
 {
-	size_t room = zstd ? ZSTD_compressBound(len) : len;
-	if (len > MESSAGE_MAX)
-		return ERR_TOO_LARGE;
-	uint8_t *p = buf_room(out, PREFIX + room);
+	size_t room = zstd ? ZSTD_compressBound(len) : len, n = len;
+	uint8_t *p = len <= MESSAGE_MAX ? buf_room(message, room) : NULL;
 	if (!p)
 		return ERR_TOO_LARGE;
-	size_t n = len;
 	if (zstd)
-		n = ZSTD_compress(p + PREFIX, room, json, len, LEVEL);
+		n = ZSTD_compress(p, room, json, len, LEVEL);
 	else if (len)
-		memcpy(p + PREFIX, json, len);
+		memcpy(p, json, len);
 	if (ZSTD_isError(n))
 		return ERR_MALFORMED;
-	le_put(p, PREFIX, n);
-	buf_grown(out, PREFIX + n);
+	buf_grown(message, n);
 	return 0;
+}
+
+int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out)
+{
+	const size_t before = out->len;
+	uint8_t *p =
+		len <= MESSAGE_MAX ? buf_room(out, PREFIX + (zstd ? ZSTD_compressBound(len) : len)) : NULL;
+	if (!p)
+		return ERR_TOO_LARGE;
+	buf_grown(out, PREFIX);
+	int err = map_part_write(json, len, zstd, out);
+	if (!err)
+		le_put(buf_data(out) + before, PREFIX, out->len - before - PREFIX);
+	return err;
 }
 
 struct map_frames {
@@ -79,9 +90,9 @@ static int unpack(ZSTD_DCtx *unzip, const uint8_t *p, size_t len, struct buf *ou
 		if (ZSTD_isError(left))
 			return ERR_MALFORMED;
 		buf_grown(out, o.pos);
-		if (left == 0)
-			return in.pos == in.size ? 0 : ERR_MALFORMED;
-		if (in.pos == in.size && o.pos < o.size)
+		if (left == 0 && in.pos == in.size)
+			return 0;
+		if (left && in.pos == in.size && o.pos < o.size)
 			return ERR_MALFORMED; /* cut short */
 	}
 }

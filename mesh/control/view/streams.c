@@ -9,10 +9,9 @@ enum {
 	KEEPALIVE_MIN_MS = 50000,
 	KEEPALIVE_SPREAD_MS = 9000,
 	OFFLINE_GRACE_MS = 10000,
-	FLUSH_PAUSE_MAX_MS = 250,
+	FLUSH_PAUSE_MAX_MS = 1000,
 	SLICE_NS = 4 * 1000 * 1000, /* other sockets wait no longer for a flush */
 	JOURNAL_MAX = 8192,	    /* then the slow ones are served at once, whatever it takes */
-	FRAME_KEPT_MAX = 64 * 1024
 };
 
 struct map_stream {
@@ -25,12 +24,6 @@ struct map_stream {
 	struct loop_timer *timer; /* keep-alive while it streams, grace while it is away */
 	bool zstd;
 	uint16_t cap;
-};
-
-/* A message as text and as it was packed. */
-struct sent_frame {
-	bool zstd;
-	struct buf json, frame;
 };
 
 /* --- the queue --- */
@@ -107,60 +100,6 @@ static void stream_gone(struct h2_owner *o)
 
 /* --- messages --- */
 
-static void free_frame(struct sent_frame *f)
-{
-	if (!f)
-		return;
-	buf_free(&f->json);
-	buf_free(&f->frame);
-	free(f);
-}
-
-/* The message packed; *made: to be freed. Many viewers in a row are told the same. NULL: memory is short. */
-static const struct sent_frame *pack(
-	struct streams *s, const struct ctl_map_response *r, bool zstd, struct sent_frame **made)
-{
-	struct sent_frame *last = s->last, *f = calloc(1, sizeof(*f));
-	*made = NULL;
-	if (!f || !ctl_map_response_write(&f->json, r)) {
-		free_frame(f);
-		return NULL;
-	}
-	if (last && last->zstd == zstd && last->json.len == f->json.len &&
-		!memcmp(buf_data(&last->json), buf_data(&f->json), f->json.len)) {
-		free_frame(f);
-		return last;
-	}
-	f->zstd = zstd;
-	if (map_frame_write(buf_data(&f->json), f->json.len, zstd, &f->frame)) {
-		free_frame(f);
-		return NULL;
-	}
-	if (f->json.len > FRAME_KEPT_MAX) {
-		*made = f;
-	} else {
-		free_frame(last);
-		s->last = f;
-	}
-	return f;
-}
-
-/* A client that does not read is cut off; it will come back for a whole map. */
-static void send_message(struct map_stream *m, const struct ctl_map_response *r)
-{
-	struct sent_frame *made;
-	const struct sent_frame *f = pack(m->in, r, m->zstd, &made);
-	bool ok = f && !h2_respond_chunk(m->stream, buf_data(&f->frame), f->frame.len);
-	free_frame(made);
-	if (ok) {
-		set_keepalive(m);
-		return;
-	}
-	log_warn("node %lld: cannot be told of changes (it does not read, or memory is short): stream closed",
-		(long long)m->node);
-	go_away(m, END_AT_ONCE);
-}
-
 static struct view_context context(struct map_stream *m)
 {
 	struct streams *s = m->in;
@@ -172,6 +111,24 @@ static struct view_context context(struct map_stream *m)
 		.viewer_cap = m->cap };
 }
 
+/* A client that does not read is cut off; it will come back for a whole map. */
+static void send_frame(struct map_stream *m, const struct buf *frame)
+{
+	if (frame && !h2_respond_chunk(m->stream, buf_data(frame), frame->len)) {
+		set_keepalive(m);
+		return;
+	}
+	log_warn("node %lld: cannot be told of changes (it does not read, or memory is short): stream closed",
+		(long long)m->node);
+	go_away(m, END_AT_ONCE);
+}
+
+static void send_message(struct map_stream *m, const struct ctl_map_response *r)
+{
+	const struct view_context c = context(m);
+	send_frame(m, packed_change(&m->in->packed, &c, r, m->zstd));
+}
+
 static void no_memory(struct map_stream *m)
 {
 	log_error("node %lld: no memory for its map: stream closed", (long long)m->node);
@@ -180,17 +137,16 @@ static void no_memory(struct map_stream *m)
 
 static void send_whole(struct map_stream *m)
 {
-	struct arena a = { 0 };
-	struct ctl_map_response r;
+	struct buf frame = { 0 };
 	const struct view_context c = context(m);
 	const struct member *self = fleet_by_id(c.fleet, m->node);
-	if (!self || !view_whole(&c, self, &m->view, &a, &r)) {
+	if (!self || !packed_whole(&m->in->packed, &c, self, &m->view, m->zstd, &frame)) {
 		no_memory(m);
 	} else {
 		queue_join(m);
-		send_message(m, &r);
+		send_frame(m, &frame);
 	}
-	arena_free(&a);
+	buf_free(&frame);
 }
 
 static void send_update(struct map_stream *m)
@@ -241,7 +197,7 @@ static bool is_behind(const struct streams *s)
  * the time. */
 static void set_pause(struct streams *s)
 {
-	uint64_t pause = s->busy_ns / 1000000 * 2;
+	uint64_t pause = s->busy_ns / 1000000 * 4;
 	s->busy_ns = 0;
 	s->flush_from_ms = loop_now_ms(s->loop) + (pause < FLUSH_PAUSE_MAX_MS ? pause : FLUSH_PAUSE_MAX_MS);
 }
@@ -334,6 +290,7 @@ void streams_changed(struct streams *s, const struct member *old, const struct m
 	if (m)
 		forget(m);
 	view_cache_changed(&s->cache, id, identity);
+	packed_forget(&s->packed, id);
 	if (!s->first) { /* nobody to tell */
 		journal_touch(&s->journal);
 		return;
@@ -372,6 +329,7 @@ int streams_open(struct streams *s, struct loop *l, const struct fleet *fleet, c
 	*s = (struct streams) { .loop = l, .fleet = fleet, .ops = *ops };
 	s->end = &s->first;
 	table_init(&s->by_node, sizeof(int64_t), seed);
+	packed_init(&s->packed, seed);
 	s->flush = loop_timer_new(l, flush_due, s);
 	return view_cache_init(&s->cache, seed) && s->flush ? 0 : err_set(eb, -ENOMEM, "start");
 }
@@ -386,8 +344,7 @@ void streams_close(struct streams *s)
 	table_fini(&s->by_node);
 	view_cache_fini(&s->cache);
 	journal_free(&s->journal);
-	free_frame(s->last);
-	s->last = NULL;
+	packed_fini(&s->packed);
 	settings_put(s->set);
 	s->set = NULL;
 	loop_timer_free(s->flush);

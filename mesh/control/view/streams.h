@@ -11,6 +11,7 @@
 #ifndef RW_CONTROL_VIEW_STREAMS_H
 #define RW_CONTROL_VIEW_STREAMS_H
 
+#include "mesh/control/view/packed.h"
 #include "mesh/control/view/view.h"
 #include "mesh/os/loop.h"
 #include "mesh/transport/control_link.h"
@@ -32,11 +33,11 @@ struct streams {
 	struct streams_ops ops;
 	struct settings *set; /* counted */
 	struct view_cache cache;
+	struct packed packed;
 	struct journal journal;
 	struct table by_node;		 /* -> struct map_stream */
 	struct map_stream *first, **end; /* those that stream, by view.told */
 	struct loop_timer *flush;
-	struct sent_frame *last;	 /* the last message that was packed: the next is often the same */
 	size_t n;			 /* that stream */
 	uint64_t flush_from_ms, busy_ns; /* no flush before that; what the flush at hand has cost */
 	bool flush_queued, closed;

@@ -211,7 +211,7 @@ static void describe_carrier(const struct view_context *c, const struct member *
 	out->hostinfo.has_netinfo = false;
 }
 
-static void describe_peer(const struct view_context *c, const struct member *self, const struct member *m,
+void view_describe(const struct view_context *c, const struct member *self, const struct member *m,
 	struct arena *a, struct ctl_node *out)
 {
 	*out = (struct ctl_node) { .id = m->id, .user = owner_of(m), .cap = c->viewer_cap };
@@ -252,10 +252,11 @@ static void add_profile(const struct view_context *c, int64_t user, struct ctl_m
 		};
 }
 
-/* Profiles of everybody named in the message. */
-static bool add_profiles(const struct view_context *c, struct arena *a, struct ctl_map_response *out)
+/* Profiles of everybody named in the message; more: peers that are named elsewhere in it. */
+static bool add_profiles(const struct view_context *c, const struct view_peers *more, struct arena *a,
+	struct ctl_map_response *out)
 {
-	size_t most = out->n_peers + out->n_changed + 1;
+	size_t most = more->n + out->n_changed + 1;
 	if (most > c->fleet->n_users + 3)
 		most = c->fleet->n_users + 3;
 	out->users = arena_array(a, most, sizeof(*out->users));
@@ -263,8 +264,8 @@ static bool add_profiles(const struct view_context *c, struct arena *a, struct c
 		return false;
 	if (out->node)
 		add_profile(c, out->node->user, out);
-	for (size_t i = 0; i < out->n_peers && out->n_users < most; i++)
-		add_profile(c, out->peers[i].user, out);
+	for (size_t i = 0; i < more->n && out->n_users < most; i++)
+		add_profile(c, owner_of(more->v[i]), out);
 	for (size_t i = 0; i < out->n_changed && out->n_users < most; i++)
 		add_profile(c, out->peers_changed[i].user, out);
 	return true;
@@ -276,8 +277,8 @@ static void hash_caps(const struct ctl_node *self, uint8_t hash[static VIEW_HASH
 	blake2s_hash(&(struct noise_part) { (const uint8_t *)text, strlen(text) }, 1, hash);
 }
 
-bool view_whole(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,
-	struct ctl_map_response *out)
+bool view_head(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,
+	struct ctl_map_response *out, struct view_peers *peers)
 {
 	const struct fleet *f = c->fleet;
 	*v = (struct view) { 0 };
@@ -287,19 +288,34 @@ bool view_whole(const struct view_context *c, const struct member *self, struct 
 		.domain = c->set->base_domain,
 		.dns = &c->set->dns,
 		.derp_map = &c->set->derp };
-	out->peers = arena_array(a, f->n, sizeof(*out->peers));
-	if (!out->peers || !describe_self(c, self, a, out) ||
+	*peers = (struct view_peers) { .v = arena_array(a, f->n, sizeof(const struct member *)) };
+	if (!peers->v || !describe_self(c, self, a, out) ||
 		!view_rules_add(c, self, &v->logins, a, v->filter_hash, out) ||
 		!view_rules_mark(c, self, &v->filter_mark))
 		return false;
 	hash_caps(out->node, v->caps_hash);
 	for (size_t i = 0; i < f->n; i++)
 		if (is_visible(&c->cache->now, c->set, f, self, f->v[i]))
-			describe_peer(c, self, f->v[i], a, &out->peers[out->n_peers++]);
-	if (!add_profiles(c, a, out) || a->failed)
+			peers->v[peers->n++] = f->v[i];
+	if (!add_profiles(c, peers, a, out) || a->failed)
 		return false;
 	view_set(c, self, v);
 	return true;
+}
+
+bool view_whole(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,
+	struct ctl_map_response *out)
+{
+	struct view_peers peers;
+	if (!view_head(c, self, v, a, out, &peers))
+		return false;
+	out->peers = arena_array(a, peers.n, sizeof(*out->peers));
+	for (size_t i = 0; i < peers.n && out->peers; i++)
+		view_describe(c, self, peers.v[i], a, &out->peers[out->n_peers++]);
+	if (!a->failed)
+		return true;
+	view_fini(v);
+	return false;
 }
 
 bool view_farewell(const struct view_context *c, const struct member *self, struct arena *a,
@@ -435,7 +451,7 @@ static void compare_peer(const struct difference *d, const struct member *was, c
 	if (was == now && !routes)
 		return;
 	if (!was || routes || !can_patch(was, now))
-		describe_peer(d->c, d->self, now, d->a, &out->peers_changed[out->n_changed++]);
+		view_describe(d->c, d->self, now, d->a, &out->peers_changed[out->n_changed++]);
 	else if (make_patch(was, now, &out->patches[out->n_patches]))
 		out->n_patches++;
 }
@@ -536,7 +552,8 @@ static bool add_rest(const struct difference *d, bool refilter)
 		d->out->dns = &now->dns;
 	if (memcmp(was->derp_hash, now->derp_hash, SETTINGS_HASH) != 0)
 		d->out->derp_map = &now->derp;
-	return (!d->out->node && !d->out->n_changed) || add_profiles(d->c, d->a, d->out);
+	return (!d->out->node && !d->out->n_changed) ||
+	       add_profiles(d->c, &(struct view_peers) { .n = 0 }, d->a, d->out);
 }
 
 static bool says_nothing(const struct ctl_map_response *m)

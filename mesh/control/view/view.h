@@ -55,6 +55,16 @@ struct view_context {
  * changes. v is overwritten (fini an old one first). false: memory is short. */
 bool view_whole(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,
 	struct ctl_map_response *out);
+/* The same without the peers, whom it lists: for a message that is put together of parts. */
+struct view_peers {
+	const struct member **v; /* by id; in a, and good until the fleet changes */
+	size_t n;
+};
+bool view_head(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,
+	struct ctl_map_response *out, struct view_peers *peers);
+/* One of them as a node of a message. */
+void view_describe(const struct view_context *c, const struct member *self, const struct member *peer,
+	struct arena *a, struct ctl_node *out);
 /* What changed since; *empty when there is nothing to say. false: memory is short, v knows nothing any more.
  */
 bool view_update(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,

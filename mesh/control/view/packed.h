@@ -1,0 +1,26 @@
+/* Map messages as they are sent, and what of them many viewers share: the peers of a whole map in spans of
+ * numbers, and the last change. With n nodes that join one after the other, what is told grows with n * n;
+ * what is written and packed must not. */
+#ifndef RW_CONTROL_VIEW_PACKED_H
+#define RW_CONTROL_VIEW_PACKED_H
+
+#include "mesh/base/buf.h"
+#include "mesh/control/view/view.h"
+
+struct packed {
+	struct table spans;	  /* number of the span -> struct span: its peers, packed for a few capability
+				     versions */
+	struct packed_last *last; /* the last change; may be NULL */
+};
+void packed_init(struct packed *p, uint64_t seed);
+void packed_fini(struct packed *p);
+void packed_forget(struct packed *p, int64_t id); /* that member has changed */
+
+/* The first message of a stream, framed, appended to out. false: memory is short. */
+bool packed_whole(struct packed *p, const struct view_context *c, const struct member *self, struct view *v,
+	bool zstd, struct buf *out);
+/* Any other message. The frame is p's and good until the next call; NULL: memory is short. */
+const struct buf *packed_change(
+	struct packed *p, const struct view_context *c, const struct ctl_map_response *r, bool zstd);
+
+#endif

@@ -1,3 +1,10 @@
+/* Answers by name, type, route and DNSSEC bits. An entry is one allocation (key, then the clean message) in
+ * two lists: its bucket's, and that of all by last use, from whose old end room is made when the bytes run
+ * out. An entry whose time is over goes when it is met. Nothing is refreshed by being read but its place in
+ * the second list: an answer lives as long as its TTL said when it came, and ages (age_s) until then.
+ *
+ * Two answers never meet: `split` in the key is a hash over a route's suffix and upstreams, so a new
+ * configuration that changes either begins with nothing, and one that changes neither keeps all. */
 #include "resolver/cache.h"
 
 #include "mesh/base/table.h"

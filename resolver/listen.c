@@ -1,3 +1,14 @@
+/* A resolver behind sockets: UDP here, TCP clients in stream.c, upstreams in resolver/exchange; one timer.
+ *
+ * The core (resolver.h) is called with bytes and a time and calls back what it wants sent, through ops, while
+ * it is being called. Nothing is sent from within an op: replies are collected in `out`, failures of sockets
+ * in the exchange. server_settle does all of that after each call into the core, then sets the timer to the
+ * core's next deadline. Every entry from the loop (a socket that is readable, the timer, a name server that
+ * is doubted) ends in it, and no other place may leave with work undone.
+ *
+ * A client by UDP is a place in `peers`, taken when its question comes and given back when its reply is on
+ * the wire; the generation in its handle tells a late reply from one to the next holder. They are as many as
+ * the core parks questions, and a batch more: a full house drops datagrams, and counts them. */
 #include "resolver/listen.h"
 #include "resolver/server.h"
 

@@ -32,6 +32,8 @@ struct upstream {
 	int fd;
 	struct loop_fd *watch;
 	int asked;
+	bool ring; /* sends what it is asked on to the node's resolver, as a dnsmasq does that reads
+		      resolv.conf */
 };
 #define SERVERS(X) \
 	X(corp, "127.0.0.9:53") \
@@ -57,9 +59,15 @@ static void answer_nothing(void *arg, int events)
 	uint8_t b[1500];
 	(void)events;
 	ssize_t len = recvfrom(u->fd, b, sizeof(b), 0, (struct sockaddr *)&from, &n);
-	if (len < 12)
+	if (len < 12 || b[2] & 0x80)
 		return;
 	u->asked++;
+	if (u->ring) {
+		struct endpoint service = { .ip = addr_service_v4, .port = 53 };
+		n = endpoint_to_sockaddr(&service, false, &from);
+		sendto(u->fd, b, (size_t)len, 0, (struct sockaddr *)&from, n);
+		return;
+	}
 	b[2] |= 0x80;
 	b[3] = 0x80;
 	sendto(u->fd, b, (size_t)len, 0, (struct sockaddr *)&from, n);
@@ -199,6 +207,9 @@ static void test_zone_and_routes(void **state)
 		{ "x.closed.test", "A", 3, 0 },
 		{ "alias.mesh.test", "AAAA", 0, 2 },
 		{ "mesh.test", "TXT", 0, 1 },
+		{ "any.wild.mesh.test", "A", 0, 1 },
+		{ "wild.mesh.test", "A", 0, 0 },
+		{ "_sip._tcp.mesh.test", "SRV", 0, 1 },
 		/* B39 */
 		{ "100.100.100.100.in-addr.arpa", "PTR", 0, 1 },
 		{ "3.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa", "PTR", 0, 1 },
@@ -213,6 +224,8 @@ static void test_zone_and_routes(void **state)
 		   "{\"Name\":\"six.other.test\",\"Type\":\"AAAA\",\"Value\":\"fd00::1\"},"
 		   "{\"Name\":\"alias.mesh.test\",\"Type\":\"CNAME\",\"Value\":\"a.mesh.test.\"},"
 		   "{\"Name\":\"mesh.test\",\"Type\":\"TXT\",\"Value\":\"hello\"},"
+		   "{\"Name\":\"*.wild.mesh.test\",\"Value\":\"100.64.0.9\"},"
+		   "{\"Name\":\"_sip._tcp.mesh.test\",\"Type\":\"SRV\",\"Value\":\"0 5 5060 a.mesh.test.\"},"
 		   "{\"Name\":\"bad.other.test\",\"Type\":\"MX\",\"Value\":\"x\"}],"
 		   "\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}}");
 	assert_string_equal(p->n.no_dns, "");
@@ -282,6 +295,29 @@ static void test_site(void **state)
 		ask(p, g ? "a.corp.example" : "b.corp.example", "A");
 		assert_int_equal(p->corp.asked, g + 1);
 	}
+	place_end(p);
+}
+
+/* C5: the machine's own nameserver asks us again: the ring is named, and costs two questions. */
+static void test_ring(void **state)
+{
+	struct place *p = place_make();
+	char text[256];
+	(void)state;
+	FILE *f = fopen(p->resolv, "w");
+	fputs("nameserver 127.0.0.7\n", f);
+	fclose(f);
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}");
+	assert_false(names_ring(&p->n, text, sizeof(text)));
+	p->own.ring = true;
+	assert_int_equal(ask(p, "one.example.com", "A").rcode, 2);
+	assert_true(names_ring(&p->n, text, sizeof(text)));
+	assert_non_null(strstr(text, "127.0.0.7:53"));
+	int asked = p->own.asked;
+	assert_in_range(asked, 2, 6);
+	assert_int_equal(ask(p, "two.example.com", "A").rcode, 2);
+	assert_int_equal(p->own.asked, asked);
+	assert_int_equal(ask(p, "b.mesh.test", "A").count, 1);
 	place_end(p);
 }
 
@@ -449,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_zone_and_routes),
 		cmocka_unit_test(test_own_before_fallback),
 		cmocka_unit_test(test_site),
+		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_what_points_the_machine),
 		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_no_file),

@@ -13,6 +13,29 @@ target_compile_options(rw_flags INTERFACE -Wall -Wextra -Werror -Wvla -Wshadow -
 	# A sentence cut to its buffer is meant so.
 	$<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
 target_link_libraries(rw_flags INTERFACE Threads::Threads)
+# Hardening, in every preset; ci/hardening reads it back from the binaries.
+include(CheckCCompilerFlag)
+# All libraries end in programs of this tree: -fPIE, not -fPIC, which keeps functions from being inlined.
+target_compile_options(rw_flags INTERFACE -fPIE)
+target_link_options(rw_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code)
+# clang 14 wants to hear that zero is meant for good; gcc and later ones know.
+foreach(flag "-fcf-protection=full" "-fstack-clash-protection" "-ftrivial-auto-var-init=zero"
+		"-ftrivial-auto-var-init=zero -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang")
+	string(MAKE_C_IDENTIFIER "RW_HAS${flag}" known)
+	if(flag MATCHES "knowing" AND RW_HAS_ftrivial_auto_var_init_zero)
+		continue()
+	endif()
+	check_c_compiler_flag("${flag}" ${known})
+	if(${known})
+		separate_arguments(words UNIX_COMMAND "${flag}")
+		target_compile_options(rw_flags INTERFACE ${words})
+	endif()
+endforeach()
+# It needs the optimiser, and the sanitizers intercept the same calls.
+if(NOT RW_SANITIZE)
+	target_compile_options(rw_flags INTERFACE
+		$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+endif()
 if(RW_SANITIZE)
 	target_compile_options(rw_flags INTERFACE -fsanitize=${RW_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
 	target_link_options(rw_flags INTERFACE -fsanitize=${RW_SANITIZE})

@@ -118,7 +118,8 @@ __attribute__((noreturn)) static void run_init(const struct hosts *h, int place,
 		(void)!write(birth, &b, sizeof(b));
 		_exit(1);
 	}
-	(void)chdir("/");
+	if (chdir("/") != 0)
+		_exit(1);
 	/* The pipes of others must end with their owners; closing `birth` is the good news. */
 	(void)close_range(0, ~0U, 0);
 	for (;;) {

@@ -2,23 +2,40 @@
 #include "mesh/base/text.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 static struct {
 	enum log_level level;
-	bool json;
+	bool json, journal;
 } cfg = { .level = LOG_INFO };
 
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"
 };
 
+/* The journal reads these numbers of syslog(3). */
+static const int priorities[] = { [LOG_ERROR] = 3, [LOG_WARN] = 4, [LOG_INFO] = 6, [LOG_DEBUG] = 7 };
+
+/* JOURNAL_STREAM names the file that standard error was, and may be no more: it may have been redirected
+ * since. */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == dev && st.st_ino == ino;
+}
+
 void log_setup(enum log_level level, bool json)
 {
 	cfg.level = level;
 	cfg.json = json;
+	cfg.journal = is_journal();
 }
 
 bool log_level_parse(const char *text, enum log_level *out)
@@ -55,31 +72,41 @@ static size_t escape_json(const char *s, char *out, size_t cap)
 	return n;
 }
 
+/* What stands before the words: a priority, or the time. */
+static void format_head(enum log_level level, char *out, size_t cap)
+{
+	char when[32];
+	struct timespec ts;
+	struct tm tm;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	if (cfg.journal)
+		snprintf(out, cap, cfg.json ? "<%d>{" : "<%d>", priorities[level]);
+	else
+		snprintf(out, cap, cfg.json ? "{\"time\":\"%s.%03ldZ\"," : "%s.%03ldZ ", when,
+			ts.tv_nsec / 1000000);
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	if (!log_wanted(level))
 		return;
-	char text[1024], line[2304];
+	char text[1024], head[64], quoted[2048], line[2304];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	text_clean(text); /* names and reasons are strangers' words: none begins a line or moves a cursor */
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	struct tm tm;
-	gmtime_r(&ts.tv_sec, &tm);
-	char when[32];
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	format_head(level, head, sizeof(head));
 	int n;
 	if (cfg.json) {
-		char quoted[2048];
 		escape_json(text, quoted, sizeof(quoted));
-		n = snprintf(line, sizeof(line), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"msg\":\"%s\"}\n",
-			when, ts.tv_nsec / 1000000, level_names[level], quoted);
+		n = snprintf(line, sizeof(line), "%s\"level\":\"%s\",\"msg\":\"%s\"}\n", head,
+			level_names[level], quoted);
 	} else {
-		n = snprintf(line, sizeof(line), "%s.%03ldZ %-5s %s\n", when, ts.tv_nsec / 1000000,
-			level_names[level], text);
+		n = cfg.journal ? snprintf(line, sizeof(line), "%s%s\n", head, text)
+				: snprintf(line, sizeof(line), "%s%-5s %s\n", head, level_names[level], text);
 	}
 	size_t len = n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
 	/* One write a line, so that programs sharing a log file do not mix theirs. */

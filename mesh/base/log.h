@@ -1,4 +1,6 @@
-/* Process-wide log to stderr, text or JSON lines. Never give it a secret; short keys only (key.h). */
+/* Process-wide log to stderr, text or JSON lines. Never give it a secret; short keys only (key.h). Where
+ * standard error is the systemd journal (JOURNAL_STREAM), lines begin with the priority as it takes it,
+ * "<6>", and have no time: it has its own. */
 #ifndef RW_BASE_LOG_H
 #define RW_BASE_LOG_H
 

@@ -2,7 +2,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -38,6 +40,38 @@ static void test_controls(void **state)
 	log_setup(LOG_INFO, false);
 }
 
+/* Standard error is the journal when JOURNAL_STREAM names it, and not because it is set. */
+static void test_journal(void **state)
+{
+	int pipe_fd[2], saved = dup(STDERR_FILENO);
+	char line[512], stream[64];
+	struct stat st;
+	(void)state;
+	assert_int_equal(pipe(pipe_fd), 0);
+	assert_int_equal(fstat(pipe_fd[1], &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_setup(LOG_INFO, false);
+	capture("other", line, sizeof(line));
+	assert_non_null(strstr(line, "Z info  peer other"));
+
+	dup2(pipe_fd[1], STDERR_FILENO);
+	log_setup(LOG_INFO, false);
+	log_write(LOG_ERROR, "bad\nnews");
+	log_setup(LOG_INFO, true);
+	log_write(LOG_WARN, "odd");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(pipe_fd[1]);
+	ssize_t n = read(pipe_fd[0], line, sizeof(line) - 1);
+	close(pipe_fd[0]);
+	line[n > 0 ? n : 0] = 0;
+	assert_string_equal(line, "<3>bad?news\n<4>{\"level\":\"warn\",\"msg\":\"odd\"}\n");
+	unsetenv("JOURNAL_STREAM");
+	log_setup(LOG_INFO, false);
+}
+
 static void test_levels(void **state)
 {
 	enum log_level level = LOG_INFO;
@@ -63,7 +97,7 @@ static void test_limit(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_controls), cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_limit) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_controls), cmocka_unit_test(test_journal),
+		cmocka_unit_test(test_levels), cmocka_unit_test(test_limit) };
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

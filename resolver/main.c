@@ -3,6 +3,7 @@
 #include "mesh/base/text.h"
 #include "mesh/os/file.h"
 #include "mesh/os/man.h"
+#include "mesh/os/notify.h"
 #include "mesh/os/sock.h"
 #include "resolver/conf.h"
 #include "resolver/listen.h"
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONF_MAX = 16 << 20, EXIT_USAGE = 2 };
+enum { CONF_MAX = 16 << 20, EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 
 struct options {
 	const char *config;
@@ -34,6 +35,7 @@ static const struct man_item exits[] = {
 	{ "0", "ended by a signal, or --check found the configuration right" },
 	{ "1", "could not start; standard error says why and what to do" },
 	{ "2", "the command line is wrong" },
+	{ "78", "the configuration is wrong or not there" },
 	{ NULL, NULL },
 };
 static const struct man_program page = {
@@ -53,6 +55,8 @@ static const struct man_program page = {
 struct program {
 	struct options o;
 	struct loop *loop;
+	struct notify *notify;
+	int exit_code; /* of a failure; 0: EXIT_FAILURE */
 	struct resolver_server *server;
 };
 
@@ -108,6 +112,7 @@ static void reload(struct program *p)
 	struct errbuf eb = { 0 };
 	struct conf c;
 	struct zone *z;
+	notify_reloading(p->notify);
 	int err = config_read(p, &c, &z, &eb);
 	if (!err) {
 		err = config_apply(p, &c, z, &eb);
@@ -118,6 +123,7 @@ static void reload(struct program *p)
 		log_error("%s; the configuration stays as it was", eb.text);
 	else
 		log_info("configuration read again (changes of \"listen\" need a restart)");
+	notify_ready(p->notify, NULL);
 }
 
 static void signalled(void *arg, int signo)
@@ -153,7 +159,10 @@ static int serve(struct program *p, struct conf *c, struct zone *z, struct errbu
 			endpoint_format(&at, text));
 	}
 	fflush(stdout);
+	p->notify = notify_open(p->loop);
+	notify_ready(p->notify, "answering");
 	loop_run(p->loop);
+	notify_close(p->notify);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		loop_signal_free(watched[i]);
 	resolver_server_close(p->server);
@@ -165,8 +174,10 @@ static int run(struct program *p, struct errbuf *eb)
 	struct conf c;
 	struct zone *z;
 	int err = config_read(p, &c, &z, eb);
-	if (err)
+	if (err) {
+		p->exit_code = p->o.check ? EXIT_FAILURE : EXIT_CONFIG;
 		return err;
+	}
 	if (p->o.check) {
 		printf("%s: configuration is right\n", p->o.config);
 	} else {
@@ -212,5 +223,5 @@ int main(int argc, char **argv)
 		err = run(&p, &eb);
 	if (err)
 		fprintf(stderr, "ropewalk-resolver: %s\n", eb.text);
-	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+	return !err ? EXIT_SUCCESS : p.exit_code ? p.exit_code : EXIT_FAILURE;
 }

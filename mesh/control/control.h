@@ -3,7 +3,7 @@
 #define RW_CONTROL_CONTROL_H
 
 /* Exit codes. */
-enum { CONTROL_OK, CONTROL_FAILED, CONTROL_USAGE, CONTROL_NOT_RUNNING };
+enum { CONTROL_OK, CONTROL_FAILED, CONTROL_USAGE, CONTROL_NOT_RUNNING, CONTROL_CONFIG = 78 /* EX_CONFIG */ };
 
 /* The whole program; returns the exit code. */
 int control_main(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include "mesh/control/http/web.h"
 #include "mesh/control/view/streams.h"
 #include "mesh/os/file.h"
+#include "mesh/os/notify.h"
 #include "mesh/os/loop.h"
 #include "mesh/os/sock.h"
 #include "mesh/os/work.h"
@@ -28,6 +29,7 @@ enum {
 
 struct server {
 	struct loop *loop;
+	struct notify *notify;
 	struct control_config cfg;
 	struct registry reg;
 	struct streams streams;
@@ -192,9 +194,12 @@ static void hup_received(void *arg, int signo)
 {
 	struct errbuf eb = { 0 };
 	char restart[API_KEYS_TEXT];
+	struct server *s = arg;
 	(void)signo;
-	if (reload(arg, restart, &eb))
+	notify_reloading(s->notify);
+	if (reload(s, restart, &eb))
 		log_error("reload: %s; the settings stay as they were", eb.text);
+	notify_ready(s->notify, NULL);
 }
 
 /* --- start and stop --- */
@@ -393,11 +398,14 @@ static int open_streams(struct server *s, struct errbuf *eb)
 static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
 	int err = config_read(config, &s->cfg, eb);
-	if (err)
+	if (!err) {
+		log_setup(s->cfg.log_level, s->cfg.log_json);
+		err = take_settings(s, eb);
+	}
+	if (err) {
+		s->exit_code = CONTROL_CONFIG;
 		return err;
-	log_setup(s->cfg.log_level, s->cfg.log_json);
-	if ((err = take_settings(s, eb)))
-		return err;
+	}
 	s->api = (struct api) { .reg = &s->reg,
 		.streams = &s->streams,
 		.cfg = &s->cfg,
@@ -454,12 +462,15 @@ int server_run(const char *config, bool json)
 	s->json = json;
 	if (start_server(s, config, &eb)) {
 		log_error("%s", eb.text);
-		s->exit_code = CONTROL_FAILED;
+		s->exit_code = s->exit_code ? s->exit_code : CONTROL_FAILED;
 	} else {
 		tick(s);
 		look_at_records(s);
 		say_ready(s);
+		s->notify = notify_open(s->loop);
+		notify_ready(s->notify, s->cfg.server_url);
 		loop_run(s->loop);
+		notify_close(s->notify);
 	}
 	int code = s->exit_code;
 	finish(s);

@@ -5,6 +5,7 @@
 #include "mesh/node/node.h"
 #include "mesh/node/queries.h"
 #include "mesh/os/man.h"
+#include "mesh/os/notify.h"
 #include "mesh/os/sock.h"
 #include <net/if.h>
 #include <signal.h>
@@ -128,14 +129,17 @@ static int run(const struct options *o)
 			   *hup = loop_signal_new(l, SIGHUP, reload_signal, n);
 	struct local_node_ops answers = queries_ops(n);
 	no.answers = &answers;
+	no.notify = notify_open(l);
 	int err = node_open(n, l, &no, &eb);
 	if (err) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);
 	} else {
 		log_info("ropewalkd " RW_VERSION ": listening on %s", o->socket);
+		notify_ready(no.notify, backend_text(n->backend.state));
 		loop_run(l);
 		node_close(n);
 	}
+	notify_close(no.notify);
 	loop_signal_free(term);
 	loop_signal_free(intr);
 	loop_signal_free(hup);

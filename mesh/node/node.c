@@ -6,7 +6,7 @@
 #include "mesh/node/host/hostinfo.h"
 #include "mesh/node/host/map_cache.h"
 #include "mesh/node/host/os_dns.h"
-#include "mesh/os/file.h"
+#include "mesh/os/notify.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +27,7 @@ static void backend_changed(void *arg)
 	struct node *n = arg;
 	if (n->api)
 		local_api_state_changed(n->api);
+	notify_status(n->opt.notify, backend_text(n->backend.state));
 }
 
 static void tell_unsaved(char *kept, const char *text, size_t size)
@@ -492,8 +493,10 @@ void node_close(struct node *n)
 void node_reload(struct node *n)
 {
 	log_info("reload: looking at this machine anew");
+	notify_reloading(n->opt.notify);
 	if (engine_is_open(&n->engine))
 		engine_look_again(&n->engine);
+	notify_ready(n->opt.notify, NULL);
 }
 
 static void node_prefs_changed(struct node *n)

@@ -13,6 +13,7 @@
 struct node_options {
 	const char *state_dir, *socket, *tun_name, *resolv_conf;
 	const struct local_node_ops *answers; /* what LocalAPI gets to hear: queries.h */
+	struct notify *notify;		      /* borrowed; NULL is fine */
 	uint16_t port;
 	uint32_t mtu;
 };

@@ -1,6 +1,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/os/man.h"
+#include "mesh/os/notify.h"
 #include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
 #include "mesh/relay/verify.h"
@@ -94,6 +95,7 @@ struct program {
 	struct loop *loop;
 	struct relay *relay;
 	struct verify *verify; /* NULL = everybody may */
+	struct notify *notify;
 };
 
 static void stop_signal(void *arg, int signo)
@@ -104,16 +106,18 @@ static void stop_signal(void *arg, int signo)
 
 static void reload_signal(void *arg, int signo)
 {
-	const struct program *p = arg;
+	struct program *p = arg;
 	struct relay *r = p->relay;
 	struct errbuf eb = { 0 };
 	(void)signo;
+	notify_reloading(p->notify);
 	if (p->verify && verify_reload(p->verify, &eb))
 		log_error("%s; the list in use stays", eb.text);
 	if (relay_reload(r, &eb) == 0)
 		log_info("certificate and key are read again; certificate pin: %s", relay_pin(r));
 	else
 		log_error("%s; the certificate in use stays", eb.text);
+	notify_ready(p->notify, NULL);
 }
 
 static void stats_signal(void *arg, int signo)
@@ -216,7 +220,10 @@ static int run(const struct options *o, struct relay_options *ro)
 		loop_signal_new(p.loop, SIGHUP, reload_signal, &p),
 		loop_signal_new(p.loop, SIGUSR1, stats_signal, &p) };
 	say_ready(&p, o->json);
+	p.notify = notify_open(p.loop);
+	notify_ready(p.notify, "relaying");
 	loop_run(p.loop);
+	notify_close(p.notify);
 	for (size_t i = 0; i < ARRAY_LEN(s); i++)
 		loop_signal_free(s[i]);
 	verify_close(p.verify);

@@ -85,6 +85,7 @@ static const struct man_item exits[] = {
 	{ "0", "done" },
 	{ "1", "failed; standard error says why and what to do" },
 	{ "2", "the command line is wrong" },
+	{ "78", "serve: the settings, or a file they name, are wrong or not there" },
 	{ "3", "the server is not running, or this user may not talk to it" },
 	{ NULL, NULL },
 };

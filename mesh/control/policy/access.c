@@ -273,6 +273,7 @@ static bool add_grant_rule(struct reader *rd, const struct selectors *src, const
 	like.n_dst = 1;
 	*r = like;
 	rd->p->self = rd->p->self || like.self;
+	rd->p->via = rd->p->via || like.via.n;
 	return true;
 }
 

@@ -27,9 +27,58 @@ static bool carries(const struct member *m, const struct prefix *route)
 	return false;
 }
 
+bool policy_has_via(const struct policy *p)
+{
+	return p && p->via;
+}
+
+/* A grant lets a to the route by b alone, or by others like it. */
+static bool steers(const struct policy *p, const struct fleet *f, const struct member *a,
+	const struct member *b, const struct prefix *route)
+{
+	for (size_t i = 0; i < p->n_rules; i++)
+		if (p->rules[i].via.n && match_via(&p->rules[i], b) && match_net_to(&p->rules[i], route) &&
+			match_from(&p->rules[i], f, a))
+			return true;
+	return false;
+}
+
+static bool reaches(
+	const struct policy *p, const struct fleet *f, const struct member *a, const struct prefix *route)
+{
+	for (size_t i = 0; i < p->n_rules; i++)
+		if (!p->rules[i].via.n && match_net_to(&p->rules[i], route) && match_from(&p->rules[i], f, a))
+			return true;
+	return false;
+}
+
+static bool serves(const struct member *m, const struct prefix *route)
+{
+	for (size_t i = 0; i < m->served.n; i++)
+		if (prefix_equal(&m->served.v[i], route))
+			return true;
+	return false;
+}
+
+/* Of those that a is steered by b comes first: who serves the route for all, who is online, the oldest. */
+static bool is_first_way(const struct policy *p, const struct fleet *f, const struct member *a,
+	const struct member *b, const struct prefix *route)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		const struct member *m = f->v[i];
+		bool before = serves(m, route) || (m->online == b->online ? m->id < b->id : m->online);
+		if (m->id != b->id && before && carries(m, route) && steers(p, f, a, m, route))
+			return false;
+	}
+	return true;
+}
+
 bool policy_shows_route(const struct policy *p, const struct fleet *f, const struct member *a,
 	const struct member *b, const struct prefix *route)
 {
+	if (!serves(b, route))
+		return policy_has_via(p) && steers(p, f, a, b, route) && !reaches(p, f, a, route) &&
+		       is_first_way(p, f, a, b, route);
 	if (!p || (route->bits && carries(a, route)))
 		return true;
 	for (size_t i = 0; i < p->n_rules; i++) {

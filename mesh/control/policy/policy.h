@@ -21,7 +21,10 @@ int policy_test(const struct policy *p, const struct fleet *f, struct errbuf *eb
 /* Some rule lets packets from a to b pass. */
 bool policy_allows(
 	const struct policy *p, const struct fleet *f, const struct member *a, const struct member *b);
-/* a may be told of the route that b carries: a may reach it, be reached from it, or carries it too. */
+/* a may be told of the route that b carries. One that b serves: a may reach it, be reached from it, or
+ * carries it too. One that another serves: a may reach it only by b, or by others like it of whom b is the
+ * first. */
+bool policy_has_via(const struct policy *p); /* some grant does that */
 bool policy_shows_route(const struct policy *p, const struct fleet *f, const struct member *a,
 	const struct member *b, const struct prefix *route);
 

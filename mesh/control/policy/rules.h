@@ -79,7 +79,7 @@ struct policy {
 	struct arena mem;
 	struct access_rule *rules;
 	size_t n_rules, rules_size;
-	bool self; /* some rule has it */
+	bool self, via; /* some rule has it */
 	struct tag_owner *owners;
 	size_t n_owners;
 	struct approver *approvers;

@@ -215,7 +215,7 @@ void view_describe(const struct view_context *c, const struct member *self, cons
 	struct arena *a, struct ctl_node *out)
 {
 	*out = (struct ctl_node) { .id = m->id, .user = owner_of(m), .cap = c->viewer_cap };
-	if (m->served.n)
+	if (m->carries.n)
 		describe_carrier(c, self, m, a, out);
 	if (out->name)
 		return;
@@ -423,6 +423,17 @@ static bool same_for_rules(const struct member *a, const struct member *b)
 		       same_prefixes(&a->served, &b->served) && same_prefixes(&a->carries, &b->carries));
 }
 
+/* Grants by some carrier alone: when one changes, others may be the way to what it carries. */
+static bool ways_change(const struct view_context *c, const struct journal_since *s)
+{
+	for (size_t i = 0; i < s->n && policy_has_via(c->set->policy); i++) {
+		const struct member *now = fleet_by_id(c->fleet, s->v[i].id);
+		if ((now && now->carries.n) || (s->v[i].old && s->v[i].old->carries.n))
+			return true;
+	}
+	return false;
+}
+
 /* From what a viewer was told to what is. */
 struct difference {
 	const struct view_context *c;
@@ -430,6 +441,7 @@ struct difference {
 	const struct member *self;
 	struct arena *a;
 	struct ctl_map_response *out;
+	bool ways; /* which of several is the way to a subnet may be another */
 };
 
 /* The routes it is told of may be others though the peer is the same: by the viewer, or by the policy. */
@@ -439,7 +451,9 @@ static bool routes_differ(const struct difference *d, const struct member *was, 
 	struct ctl_prefixes shown;
 	bool all;
 	then.set = d->v->set;
-	return (was->served.n || now->served.n) &&
+	if (d->ways && now->carries.n)
+		return true;
+	return (was->carries.n || now->carries.n) &&
 	       view_rules_routes(&then, d->v->self, was, d->a, &shown, &all) !=
 		       view_rules_routes(d->c, d->self, now, d->a, &shown, &all);
 }
@@ -485,7 +499,7 @@ static void compare_all(const struct difference *d, const struct journal_since *
 static bool compare_peers(const struct difference *d, const struct journal_since *s)
 {
 	struct ctl_map_response *out = d->out;
-	bool few = d->v->set == d->c->set && same_for_rules(d->v->self, d->self);
+	bool few = d->v->set == d->c->set && same_for_rules(d->v->self, d->self) && !d->ways;
 	size_t most = few ? s->n : d->c->fleet->n + s->n;
 	out->peers_changed = arena_array(d->a, most, sizeof(*out->peers_changed));
 	out->patches = arena_array(d->a, most, sizeof(*out->patches));
@@ -566,7 +580,7 @@ bool view_update(const struct view_context *c, const struct member *self, struct
 	struct ctl_map_response *out, bool *empty)
 {
 	const struct journal_since *s = journal_since(c->journal, v->told);
-	const struct difference d = { c, v, self, a, out };
+	const struct difference d = { c, v, self, a, out, s && ways_change(c, s) };
 	*out = (struct ctl_map_response) { .control_time_ms = FLEET_NO_TIME };
 	bool ok = s && compare_peers(&d, s) && add_rest(&d, s->identity || v->set != c->set) && !a->failed;
 	if (!ok) {

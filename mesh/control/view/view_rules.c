@@ -62,16 +62,16 @@ uint64_t view_rules_routes(const struct view_context *c, const struct member *se
 	struct arena *a, struct ctl_prefixes *out, bool *all)
 {
 	uint64_t told = 0;
-	*all = true;
-	*out = (struct ctl_prefixes) { .v = arena_array(a, peer->served.n, sizeof(*out->v)) };
-	for (size_t i = 0; i < peer->served.n && out->v; i++) {
-		const struct prefix *p = &peer->served.v[i];
-		if (!policy_shows_route(c->set->policy, c->fleet, self, peer, p)) {
-			*all = false;
+	*out = (struct ctl_prefixes) { .v = arena_array(a, peer->carries.n, sizeof(*out->v)) };
+	for (size_t i = 0; i < peer->carries.n && out->v; i++) {
+		const struct prefix *p = &peer->carries.v[i];
+		if (!policy_shows_route(c->set->policy, c->fleet, self, peer, p))
 			continue;
-		}
 		out->v[out->n++] = *p;
 		told = addr_hash(&p->ip, told * 31 + p->bits + 1);
 	}
+	*all = out->n == peer->served.n;
+	for (size_t i = 0; i < out->n && *all; i++)
+		*all = prefix_equal(&out->v[i], &peer->served.v[i]);
 	return told;
 }

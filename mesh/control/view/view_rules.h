@@ -15,8 +15,8 @@ bool view_rules_add(const struct view_context *c, const struct member *self, boo
 bool view_rules_mark(const struct view_context *c, const struct member *self, uint64_t *mark);
 /* CapMap of self's own node, as JSON in a; NULL: memory is short. */
 const char *view_rules_caps(const struct view_context *c, const struct member *self, struct arena *a);
-/* Of the routes that peer serves those that self is told of, in a; all: no one is left out. A number that
- * stands for them. */
+/* The routes that self is told of by peer, in a; all: those that peer serves. A number that stands for them.
+ */
 uint64_t view_rules_routes(const struct view_context *c, const struct member *self, const struct member *peer,
 	struct arena *a, struct ctl_prefixes *out, bool *all);
 

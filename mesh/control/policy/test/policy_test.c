@@ -211,9 +211,13 @@ static void test_filters(void **state)
 static void add_router(struct fleet *f, int64_t id)
 {
 	static const char *routes[] = { "10.0.0.0/24", "0.0.0.0/0", "::/0", "10.9.0.0/24" };
+	struct prefix served[3];
 	struct member router = *net_add(f, id, id == 6 ? "router" : "other", 2, NULL);
 	router.routes = (struct ctl_strings) { .v = routes, .n = ARRAY_LEN(routes) };
 	router.hostinfo_json = "{\"RoutableIPs\":[\"10.0.0.0/24\",\"0.0.0.0/0\",\"::/0\",\"10.1.0.0/24\"]}";
+	for (size_t i = 0; i < 3; i++)
+		assert_true(prefix_parse(routes[i], &served[i]));
+	router.served = (struct ctl_prefixes) { .v = served, .n = 3 };
 	assert_non_null(net_put(f, &router));
 }
 

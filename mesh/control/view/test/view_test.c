@@ -392,6 +392,50 @@ static void test_told_routes(void **state)
 	assert_int_equal(as_read(x).peers_changed[1].allowed_ips.n, 5);
 }
 
+/* A grant that goes by one carrier alone is told of there, though another serves the subnet for all, and of
+ * the next when that one goes. */
+static void test_steered(void **state)
+{
+	struct fixture *x = *state;
+	static const char rules[] =
+		"{\"tagOwners\":{\"tag:r\":[]},\"grants\":[{\"src\":[\"alice@\"],\"dst\":["
+		"\"bob@\",\"tag:r\"],\"ip\":[\"*\"]},{\"src\":[\"alice@\"],\"dst\":[\"10.0.0.0/"
+		"24\"],\"ip\":[\"*\"],\"via\":[\"tag:r\"]}]}";
+	static const char *routes[] = { "10.0.0.0/24" };
+	const char *tag = "tag:r";
+	add_router(x); /* bob's, who serves it */
+	use_policy(x, policy_of(rules));
+	assert_true(next(x));
+	for (int64_t id = 5; id <= 6; id++) {
+		struct member d = *fleet_by_id(&x->f, 4);
+		d.id = id;
+		d.name = id == 5 ? "five" : "six";
+		memset(d.key.b, (int)id, KEY_LEN);
+		memset(d.machine.b, (int)id + 100, KEY_LEN);
+		d.v4.b[15] = (uint8_t)id;
+		d.v6.b[15] = (uint8_t)id;
+		d.tags = (struct ctl_strings) { .v = &tag, .n = 1 };
+		d.routes = (struct ctl_strings) { .v = routes, .n = 1 };
+		d.served = (struct ctl_prefixes) { 0 };
+		change(x, &d, true);
+	}
+	assert_true(next(x));
+	struct ctl_map_response m = as_read(x);
+	size_t told = 0;
+	for (size_t i = 0; i < m.n_changed; i++) {
+		told += m.peers_changed[i].primary_routes.n;
+		assert_int_equal(m.peers_changed[i].primary_routes.n, m.peers_changed[i].id == 5);
+	}
+	assert_int_equal(told, 1);
+	leave(x, 5);
+	assert_true(next(x));
+	m = as_read(x);
+	told = 0;
+	for (size_t i = 0; i < m.n_changed; i++)
+		told += m.peers_changed[i].id == 6 && m.peers_changed[i].primary_routes.n == 1;
+	assert_int_equal(told, 1);
+}
+
 /* Logins and attributes are told when there are any, and again when they go. */
 static void test_told_of_itself(void **state)
 {
@@ -466,6 +510,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_routes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_steered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_of_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown) };

@@ -130,12 +130,10 @@ static void set_iface(struct apply *a)
 	settle_step(a, APPLY_IFACE, a->ops.iface_set(a->ops.arg, a->map, &eb), &eb);
 }
 
-static void set_names(struct apply *a, const struct netmap_diff *d)
+static void set_names(struct apply *a)
 {
 	struct errbuf eb = { 0 };
-	if (apply_is_missing(a, APPLY_NAMES))
-		d = NULL;
-	settle_step(a, APPLY_NAMES, a->ops.names_set(a->ops.arg, a->map, d, apply_self_expired(a), &eb), &eb);
+	settle_step(a, APPLY_NAMES, a->ops.names_set(a->ops.arg, a->map, apply_self_expired(a), &eb), &eb);
 }
 
 /* --- differences --- */
@@ -202,7 +200,7 @@ static void make_true(struct apply *a, const struct netmap *old, const struct ne
 	if (!d || d->self || d->n_added || d->n_removed || d->addresses || apply_is_missing(a, APPLY_IFACE))
 		set_iface(a);
 	if (!d || d->names || d->dns || d->derp || d->self || apply_is_missing(a, APPLY_NAMES))
-		set_names(a, d);
+		set_names(a);
 }
 
 void apply_map(struct apply *a, struct netmap *next)
@@ -228,7 +226,7 @@ void apply_again(struct apply *a, enum apply_step s)
 	case APPLY_RULES: set_rules(a); break;
 	case APPLY_PEERS: set_all_peers(a); break;
 	case APPLY_IFACE: set_iface(a); break;
-	case APPLY_NAMES: set_names(a, NULL); break;
+	case APPLY_NAMES: set_names(a); break;
 	case APPLY_STEPS: return;
 	}
 	plan_retry(a);
@@ -268,7 +266,7 @@ static void look_at_keys(struct apply *a)
 		note_expiry(a, p);
 	}
 	if (apply_self_expired(a))
-		set_names(a, NULL);
+		set_names(a);
 }
 
 static void retry_steps(struct apply *a)
@@ -280,7 +278,7 @@ static void retry_steps(struct apply *a)
 	if (apply_is_missing(a, APPLY_IFACE))
 		set_iface(a);
 	if (apply_is_missing(a, APPLY_NAMES))
-		set_names(a, NULL);
+		set_names(a);
 }
 
 void apply_tick(struct apply *a)

@@ -25,9 +25,7 @@ struct apply_ops {
 	void (*peer_offline)(void *arg, const struct ctl_node *peer); /* its way to the server ended */
 	void (*relays_set)(void *arg, const struct ctl_derp_map *m);
 	int (*iface_set)(void *arg, const struct netmap *m, struct errbuf *eb);
-	/* d: what is new since the last time that this step was done; NULL: take all of it as new. */
-	int (*names_set)(void *arg, struct netmap *m, const struct netmap_diff *d, bool self_expired,
-		struct errbuf *eb);
+	int (*names_set)(void *arg, struct netmap *m, bool self_expired, struct errbuf *eb);
 	void (*forget)(void *arg); /* names and interface as without a map */
 	/* The last of each call: the map, or what is true of it, is another. */
 	void (*changed)(void *arg);

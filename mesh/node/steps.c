@@ -95,11 +95,9 @@ static int step_iface(void *arg, const struct netmap *m, struct errbuf *eb)
 	return err;
 }
 
-static int step_names(
-	void *arg, struct netmap *m, const struct netmap_diff *d, bool self_expired, struct errbuf *eb)
+static int step_names(void *arg, struct netmap *m, bool self_expired, struct errbuf *eb)
 {
 	struct steps *s = arg;
-	(void)d;
 	s->names->guarded = !iface_unguarded(s->engine->iface)[0];
 	return names_apply(s->names, m, tun_name(s->engine->tun), self_expired, eb);
 }

@@ -32,7 +32,7 @@ struct machine {
 	uint64_t fails_for; /* this peer alone; 0: any */
 	unsigned changes;
 	/* What is in force. */
-	bool rules, shut, names, names_whole, iface, map;
+	bool rules, shut, names, iface, map;
 	bool peers[KEYS_MAX];
 };
 
@@ -120,14 +120,12 @@ static int iface_set(void *arg, const struct netmap *map, struct errbuf *eb)
 	return err;
 }
 
-static int names_set(
-	void *arg, struct netmap *map, const struct netmap_diff *d, bool self_expired, struct errbuf *eb)
+static int names_set(void *arg, struct netmap *map, bool self_expired, struct errbuf *eb)
 {
 	struct machine *m = arg;
 	int err = step(m, APPLY_NAMES, eb);
 	assert_ptr_equal(map, m->a.map);
 	m->names = !err;
-	m->names_whole = !d;
 	say(m, "names%s%s ", self_expired ? "-expired" : "", err ? "!" : "");
 	return err;
 }
@@ -245,7 +243,6 @@ static void test_steps(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct machine *m = machine_new();
 		assert_string_equal(tell(m, FIRST), "map rules +2 +3 iface names ");
-		assert_true(m->names_whole);
 		const char *says = tell(m, rows[i].json);
 		if (strcmp(says, rows[i].says) != 0)
 			fail_msg("%s: \"%s\" instead of \"%s\"", rows[i].what, says, rows[i].says);
@@ -359,21 +356,6 @@ static void test_peer_that_fails_is_out(void **state)
 	machine_free(m);
 }
 
-/* Names that failed are not the base that the next difference is counted from. */
-static void test_names_whole_after_failure(void **state)
-{
-	struct machine *m = machine_new();
-	(void)state;
-	tell(m, FIRST);
-	m->fails[APPLY_NAMES] = true;
-	tell(m, "{\"PeersChanged\":[" NODE(2, "zwei", "") "]}");
-	assert_false(m->names_whole);
-	m->fails[APPLY_NAMES] = false;
-	tell(m, "{\"PeersChanged\":[" NODE(3, "drei", "") "]}");
-	assert_true(m->names_whole);
-	machine_free(m);
-}
-
 static void test_again(void **state)
 {
 	struct machine *m = machine_new();
@@ -452,7 +434,6 @@ int main(void)
 		cmocka_unit_test(test_each_step_is_tried_again),
 		cmocka_unit_test(test_next_map_tries_too),
 		cmocka_unit_test(test_peer_that_fails_is_out),
-		cmocka_unit_test(test_names_whole_after_failure),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_keys_end_by_the_clock),
 		cmocka_unit_test(test_keys_end_by_the_servers_clock),

@@ -1,0 +1,217 @@
+/* The engine on real devices, in a network namespace of the test's own. */
+#include "mesh/node/engine.h"
+#include "mesh/os/netlink.h"
+#include "mesh/os/test/own_ns.h"
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { WAIT_MS = 15000 };
+
+struct place {
+	struct loop *loop;
+	struct loop_timer *late;
+	struct engine e;
+	struct node_private us;
+	unsigned self_changes, ways, gone, pings, links, lost;
+};
+
+static void self_changed(void *arg)
+{
+	((struct place *)arg)->self_changes++;
+}
+
+static void way_changed(void *arg, uint64_t peer)
+{
+	(void)peer;
+	((struct place *)arg)->ways++;
+}
+
+static void peer_gone(void *arg, const struct ctl_node *peer)
+{
+	(void)peer;
+	((struct place *)arg)->gone++;
+}
+
+static void ping_done(
+	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
+{
+	(void)token, (void)peer, (void)at, (void)region, (void)ms;
+	((struct place *)arg)->pings++;
+}
+
+static void ways_moved(void *arg, const struct addr *to, size_t n)
+{
+	(void)arg, (void)to, (void)n;
+}
+
+static void links_changed(void *arg)
+{
+	((struct place *)arg)->links++;
+}
+
+static void lost(void *arg)
+{
+	((struct place *)arg)->lost++;
+}
+
+static void too_late(void *arg)
+{
+	(void)arg;
+	fail_msg("what is waited for does not come");
+}
+
+static int place_open(struct place *p, struct errbuf *eb)
+{
+	struct engine_config cfg = {
+		.loop = p->loop, .tun_name = "rwtest0", .mtu = 1280, .us = &p->us, .handshake_floor_ms = 0
+	};
+	struct engine_events ev = { .self_changed = self_changed,
+		.way_changed = way_changed,
+		.peer_gone = peer_gone,
+		.ping_done = ping_done,
+		.ways_moved = ways_moved,
+		.links_changed = links_changed,
+		.lost = lost,
+		.arg = p };
+	return engine_open(&p->e, &cfg, &ev, eb);
+}
+
+static int place_make(void **state)
+{
+	if (!own_ns(CLONE_NEWNET) || access("/dev/net/tun", R_OK | W_OK) != 0) {
+		print_message("skipped: no network namespace or no TUN device here\n");
+		*state = NULL;
+		return 0;
+	}
+	struct place *p = calloc(1, sizeof(*p));
+	p->loop = loop_new();
+	p->late = loop_timer_new(p->loop, too_late, p);
+	key_generate(&random_system, p->us.b);
+	*state = p;
+	return 0;
+}
+
+static int place_end(void **state)
+{
+	struct place *p = *state;
+	if (!p)
+		return 0;
+	engine_close(&p->e);
+	loop_timer_free(p->late);
+	loop_free(p->loop);
+	free(p);
+	return 0;
+}
+
+static struct place *place_of(void **state)
+{
+	if (!*state)
+		skip();
+	return *state;
+}
+
+static bool exists(const char *name)
+{
+	struct errbuf eb;
+	struct nl *nl = nl_open(&eb);
+	assert_non_null(nl);
+	bool yes = nl_link_index(nl, name) > 0;
+	nl_close(nl);
+	return yes;
+}
+
+/* Opened and closed as a whole, as often as wanted; closed, it answers what may be asked of it. */
+static void test_life(void **state)
+{
+	struct place *p = place_of(state);
+	struct errbuf eb;
+	for (int i = 0; i < 3; i++) {
+		assert_false(engine_is_open(&p->e));
+		assert_int_equal(engine_handshake_floor(&p->e), 0);
+		engine_rearm(&p->e);
+		engine_server_up(&p->e, true);
+		if (place_open(p, &eb) != 0)
+			fail_msg("%s", eb.text);
+		assert_true(engine_is_open(&p->e) && exists("rwtest0"));
+		for (int k = 0; k < 3; k++)
+			engine_rearm(&p->e);
+		engine_close(&p->e);
+		engine_close(&p->e);
+		assert_null(p->e.tick);
+		assert_false(exists("rwtest0"));
+	}
+}
+
+/* What cannot be opened leaves nothing behind, and says why. */
+static void test_all_or_nothing(void **state)
+{
+	struct place *p = place_of(state);
+	struct place *other = calloc(1, sizeof(*other));
+	struct errbuf eb = { 0 };
+	other->loop = p->loop;
+	other->us = p->us;
+	assert_int_equal(place_open(p, &eb), 0);
+	assert_int_not_equal(place_open(other, &eb), 0);
+	assert_non_null(strstr(eb.text, "rwtest0"));
+	assert_false(engine_is_open(&other->e));
+	assert_true(engine_is_open(&p->e));
+	free(other);
+}
+
+static void test_peers(void **state)
+{
+	struct place *p = place_of(state);
+	struct errbuf eb;
+	struct prefix ip;
+	struct wg_peer_stats stats;
+	struct path_state way;
+	assert_true(prefix_parse("100.64.0.9/32", &ip));
+	struct ctl_node c = { .id = 9, .name = "x", .home_derp = 1, .addresses = { &ip, 1 } };
+	memset(c.key.b, 9, sizeof(c.key.b));
+	memset(c.disco.b, 8, sizeof(c.disco.b));
+	assert_int_equal(place_open(p, &eb), 0);
+	assert_true(engine_peer_set(&p->e, &c));
+	assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 9);
+	assert_true(path_peer_state(p->e.path, loop_now_ms(p->loop), 9, &way));
+	engine_peer_remove(&p->e, 9);
+	assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 0);
+	assert_false(wg_peer_stats(p->e.plane.wg, 9, &stats));
+	assert_false(path_peer_state(p->e.path, loop_now_ms(p->loop), 9, &way));
+	engine_peer_remove(&p->e, 9); /* unknown is fine */
+	/* A key that is our own is refused, in both cores or in none. */
+	c.key = p->e.key;
+	assert_false(engine_peer_set(&p->e, &c));
+	assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 0);
+}
+
+/* Somebody takes the interface away: told once, and closing is the owner's. */
+static void test_lost(void **state)
+{
+	struct place *p = place_of(state);
+	struct errbuf eb;
+	assert_int_equal(place_open(p, &eb), 0);
+	assert_int_equal(system("ip link del rwtest0"), 0);
+	loop_timer_set(p->late, WAIT_MS);
+	while (!p->lost)
+		loop_run_once(p->loop);
+	loop_timer_clear(p->late);
+	assert_int_equal(p->lost, 1);
+	assert_true(engine_is_open(&p->e));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_life, place_make, place_end),
+		cmocka_unit_test_setup_teardown(test_all_or_nothing, place_make, place_end),
+		cmocka_unit_test_setup_teardown(test_peers, place_make, place_end),
+		cmocka_unit_test_setup_teardown(test_lost, place_make, place_end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -77,33 +77,19 @@ static void ping_best(struct path *p, struct peer *e)
 	peer_wake(p, e, e->check_ms);
 }
 
-static void ping_all_from(struct path *p, struct peer *e, enum path_socket from)
+/* main_too: the peer calls, so it pings what it was told, which may be the main socket while our turn with
+ * the other goes on. */
+static void ping_all(struct path *p, struct peer *e, bool main_too)
 {
+	main_too = main_too && e->socket != PATH_MAIN && !way_trusted(p, e);
 	for (size_t i = 0; i < e->n_cands; i++) {
 		const struct candidate *c = &e->cands[i];
-		if (candidates_usable(p, c) && (!c->pinged_ms || p->now_ms - c->pinged_ms >= SAME_PING_MS))
-			probe_send(p, e, (struct place) { .at = c->at, .socket = from }, NULL);
+		if (!candidates_usable(p, c) || (c->pinged_ms && p->now_ms - c->pinged_ms < SAME_PING_MS))
+			continue;
+		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket }, NULL);
+		if (main_too)
+			probe_send(p, e, (struct place) { .at = c->at, .socket = PATH_MAIN }, NULL);
 	}
-}
-
-static void ping_all(struct path *p, struct peer *e)
-{
-	ping_all_from(p, e, e->socket);
-}
-
-/* The peer calls: it pings what it was told, which may be the main socket while our turn with the other goes
- * on. */
-static void ping_all_sockets(struct path *p, struct peer *e)
-{
-	uint64_t before[CANDIDATES_MAX];
-	for (size_t i = 0; i < e->n_cands; i++)
-		before[i] = e->cands[i].pinged_ms;
-	ping_all(p, e);
-	if (e->socket == PATH_MAIN || way_trusted(p, e))
-		return;
-	for (size_t i = 0; i < e->n_cands; i++)
-		e->cands[i].pinged_ms = before[i];
-	ping_all_from(p, e, PATH_MAIN);
 }
 
 /* Own endpoints that are old are asked for anew before they are told; without an answer they are told as they
@@ -164,7 +150,7 @@ static uint64_t next_round(const struct path *p, const struct peer *e)
 
 static void run_round(struct path *p, struct peer *e)
 {
-	ping_all(p, e);
+	ping_all(p, e, false);
 	bool first = e->round < FIRST_CALLS && e->round % 2 == 0;
 	if (first || p->now_ms - e->called_ms >= CALL_AGAIN_MS)
 		e->call_wanted = true;
@@ -354,7 +340,7 @@ static void step_trusted(struct path *p, struct peer *e)
 	if (now >= e->better_ms) {
 		bool near = candidates_on_our_link(p, &e->best.ip);
 		if (e->better_ms == 0 || !near || e->latency_ms > 5)
-			ping_all(p, e);
+			ping_all(p, e, false);
 		e->better_ms = now + UPGRADE_MS;
 	}
 }
@@ -400,7 +386,7 @@ void session_step(struct path *p, struct peer *e)
 	if (e->check_ms && now >= e->check_ms)
 		check_failed(p, e);
 	if (e->answer_rounds && now >= e->answer_ms) {
-		ping_all_sockets(p, e);
+		ping_all(p, e, true);
 		e->answer_rounds--;
 		e->answer_ms = now + (e->answer_rounds == ANSWER_ROUNDS - 1 ? 100 : 200);
 	}

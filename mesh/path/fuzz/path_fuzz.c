@@ -17,7 +17,7 @@ struct rig {
 	struct endpoint last_to, last_stun_to;
 	enum path_socket last_from;
 	uint64_t now_ms, sent, random, token;
-	bool removed;
+	bool removed, others;
 };
 
 static void fill(void *arg, void *dst, size_t len)
@@ -44,9 +44,9 @@ static void send_udp(
 			r->last_stun_to = *to;
 		return;
 	}
-	if (r->removed)
+	if (r->removed && !r->others)
 		abort(); /* no send after a peer was removed */
-	if (disco_read(p, len, &r->box, &m) && m.type == DISCO_PING) {
+	if (disco_read(p, len, &r->box, &m) && m.type == DISCO_PING && key_equal(m.node.b, r->us.b)) {
 		for (size_t i = 0; i < DISCO_TX; i++)
 			r->last_tx[i] = m.tx[i];
 		r->last_to = *to;
@@ -59,7 +59,7 @@ static void send_relay(void *arg, int32_t region, const struct node_key *to, con
 	(void)to;
 	(void)p;
 	(void)len;
-	if (!region || r->removed)
+	if (!region || (r->removed && !r->others))
 		abort();
 	r->sent++;
 }
@@ -94,7 +94,7 @@ static void pinged(
 static void probe_data(void *arg, uint64_t peer, uint64_t token, const struct path_way *by)
 {
 	struct rig *r = arg;
-	if (peer != 7 || r->removed || by->udp == by->relay)
+	if ((peer != 7 && peer != 8) || (r->removed && !r->others) || by->udp == by->relay)
 		abort();
 	r->token = token;
 }
@@ -155,8 +155,10 @@ static void set_derp(struct rig *g, uint8_t n)
 		nodes[i] = (struct ctl_derp_node) { .name = "",
 			.host = "r",
 			.cert_name = "",
-			.ipv4 = i ? "203.0.113.1" : "203.0.113.2",
-			.ipv6 = "none",
+			.ipv4 = n & 16 ? ""
+				: i    ? "203.0.113.1"
+				       : "203.0.113.2",
+			.ipv6 = n & 32 ? "2001:db8::9" : "none",
 			.stun_test_ip = "",
 			.stun_port = n & 8 ? -1 : 0 };
 		regions[i] =
@@ -188,6 +190,108 @@ static void received(struct rig *g, struct rd *r, uint8_t op)
 	}
 }
 
+static void answer_ping(struct rig *g)
+{
+	uint8_t b[DISCO_MAX], nonce[BOX_NONCE] = { 2 };
+	struct disco_message m = { .type = DISCO_PONG, .seen = { .ip = addr_v4(0xc0a80105), .port = 41641 } };
+	for (size_t i = 0; i < DISCO_TX; i++)
+		m.tx[i] = g->last_tx[i];
+	size_t n = disco_write(&m, &g->disco, &g->box, nonce, b);
+	if (g->last_to.port)
+		path_udp_received(g->path, g->now_ms, g->last_from, &g->last_to, b, n);
+}
+
+/* A stretch of use, as most of life is. how: what of it is answered. */
+static void talk(struct rig *g, uint8_t how, uint8_t n)
+{
+	for (unsigned i = 0; i < 4u * (n % 64); i++) {
+		g->now_ms += 50;
+		path_used(g->path, g->now_ms, 7);
+		if (path_deadline(g->path) <= g->now_ms)
+			path_tick(g->path, g->now_ms);
+		path_flush(g->path, g->now_ms);
+		if (how & 1)
+			answer_ping(g);
+		if (how & 2)
+			path_authenticated(g->path, g->now_ms, 7, &g->last_to);
+		if (how & 12 && g->token) {
+			path_data_answered(g->path, g->now_ms, 7, how & 4 ? g->token : ~g->token);
+			g->token = 0;
+		}
+		path_flush(g->path, g->now_ms);
+	}
+}
+
+/* Peers with the same disco key, with another, with none; many places. */
+static void set_others(struct rig *g, struct rd *r)
+{
+	struct endpoint at[40];
+	uint8_t how = rd_u8(r);
+	g->others = true;
+	struct path_peer p = {
+		.id = 8, .key = { { 9 } }, .disco = g->disco, .endpoints = at, .home = how % 4
+	};
+	for (size_t i = 0; i < 40; i++)
+		at[i] = (struct endpoint) { .ip = addr_v4(0xc6336401u + (uint32_t)(i * how)), .port = 4000 };
+	p.n_endpoints = how % 41;
+	if (how & 1)
+		p.disco = (struct disco_key) { { how } };
+	if (how & 2)
+		p.disco = (struct disco_key) { { 0 } };
+	if (how & 4)
+		p.key.b[1] = how;
+	path_peer_set(g->path, g->now_ms, &p);
+	path_used(g->path, g->now_ms, 8);
+	if (how & 8)
+		path_authenticated(g->path, g->now_ms, 8, &at[how % 40]);
+	if (how & 16)
+		path_peer_remove(g->path, 8);
+	if (how & 32) { /* peer 7 started anew, and back */
+		p.id = 7;
+		p.key = g->key;
+		path_peer_set(g->path, g->now_ms, &p);
+		p.disco = g->disco;
+		path_peer_set(g->path, g->now_ms, &p);
+		g->removed = false;
+	}
+}
+
+static void look(struct rig *g)
+{
+	struct path_state state;
+	struct path_report report;
+	struct endpoint at = g->last_to;
+	uint64_t ids[4];
+	struct path_way w = path_way(g->path, 7);
+	if ((w.udp && !w.at.port) || (w.most && w.relay))
+		abort();
+	path_peer_state(g->path, g->now_ms, 7, &state);
+	path_peer_state(g->path, g->now_ms, 99, &state);
+	path_report(g->path, &report);
+	if (path_peers_named(g->path, &at, ids, 4) > 4 ||
+		(path_home(g->path) && !report.n_regions && report.done))
+		(void)path_endpoints(g->path);
+	(void)path_endpoints(g->path);
+	(void)path_drops(g->path);
+	(void)path_peer_by_endpoint(g->path, &at, ids);
+	(void)path_peer_by_key(g->path, &g->key, ids);
+}
+
+static void rare(struct rig *g, struct rd *r, uint8_t v)
+{
+	struct addr some[2] = { addr_v4(0xcb007109), { { 0x20, 1, 0xd, 0xb8 } } };
+	switch (v % 8) {
+	case 0: talk(g, v >> 3, rd_u8(r)); break;
+	case 1: set_others(g, r); break;
+	case 2: path_recheck(g->path, g->now_ms); break;
+	case 3: path_routes_changed(g->path, g->now_ms); break;
+	case 4: path_nat64_set(g->path, g->now_ms, v & 8); break;
+	case 5: path_resolved(g->path, g->now_ms, "r", some, 1 + (v >> 3) % 2); break;
+	case 6: look(g); break;
+	default: path_links_changed(g->path, g->now_ms, &some[1], v >> 7, 41641); /* IPv6 alone */
+	}
+}
+
 static void fact(struct rig *g, struct rd *r, uint8_t op)
 {
 	struct endpoint at = take_endpoint(r);
@@ -212,7 +316,10 @@ static void fact(struct rig *g, struct rd *r, uint8_t op)
 		else
 			path_ping(g->path, g->now_ms, 7, v);
 		break;
-	default: path_used(g->path, g->now_ms, 7);
+	default:
+		if (v & 1)
+			rare(g, r, v >> 1 | v << 7);
+		path_used(g->path, g->now_ms, 7);
 	}
 }
 

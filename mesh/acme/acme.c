@@ -2,6 +2,7 @@
 #include "mesh/acme/acme_cert.h"
 #include "mesh/base/text.h"
 #include "mesh/transport/http.h"
+#include "mesh/proto/json_memory.h"
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
@@ -318,7 +319,7 @@ static void acme_answered(void *arg, const struct http_head *head, const uint8_t
 			acme_fail(a, ERR_MALFORMED, "it names no account");
 		return;
 	}
-	json_t *o = json_loadb((const char *)body, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *o = json_memory_load((const char *)body, len, JSON_REJECT_DUPLICATES, NULL, NULL);
 	if (!good)
 		problem_answered(a, head->status, o);
 	else if (!json_is_object(o))

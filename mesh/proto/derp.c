@@ -5,7 +5,9 @@
 
 static const uint8_t magic[8] = { 0x44, 0x45, 0x52, 0x50, 0xf0, 0x9f, 0x94, 0x91 };
 enum { PROTOCOL_VERSION = 2 };
-static const struct json_caps info_caps = { .bytes = DERP_INFO_MAX, .containers = 100, .depth = 8 };
+static const struct json_caps info_caps = {
+	.bytes = DERP_INFO_MAX, .containers = 100, .depth = 8, .string = DERP_INFO_MAX
+};
 
 bool derp_header_read(struct rd *r, struct derp_header *out)
 {

@@ -15,8 +15,9 @@
 
 enum { JSON_LIST_MAX = 65536 };
 /* A tree costs far more memory than its text: [{},{},...] must not be a way to fill the machine. */
+enum { JSON_STRING_MAX = 64 * 1024 };
 struct json_caps {
-	size_t bytes, containers, depth;
+	size_t bytes, containers, depth, string; /* string: bytes of the longest, as it is written */
 };
 extern const struct json_caps json_of_stranger, json_of_own_daemon;
 

@@ -1,33 +1,43 @@
 #include "mesh/proto/json.h"
 #include "mesh/base/key.h"
+#include "mesh/proto/json_memory.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-const struct json_caps json_of_stranger = { .bytes = 16 << 20, .containers = 200000, .depth = 32 };
-const struct json_caps json_of_own_daemon = { .bytes = 128 << 20, .containers = 2000000, .depth = 32 };
+const struct json_caps json_of_stranger = {
+	.bytes = 16 << 20, .containers = 200000, .depth = 32, .string = JSON_STRING_MAX
+};
+const struct json_caps json_of_own_daemon = {
+	.bytes = 128 << 20, .containers = 2000000, .depth = 32, .string = 4 << 20
+};
 
 /* What jansson would build is bounded before it starts. */
 static bool is_bounded(const char *p, size_t len, const struct json_caps *caps)
 {
 	if (len > caps->bytes)
 		return false;
-	size_t depth = 0, containers = 0;
+	size_t depth = 0, containers = 0, string = 0;
 	bool quoted = false;
 	for (size_t i = 0; i < len; i++) {
 		char c = p[i];
 		if (quoted) {
+			if (c != '"' && ++string > caps->string)
+				return false;
 			if (c == '\\')
 				i++;
 			else if (c == '"')
 				quoted = false;
 			continue;
 		}
-		if (c == '"')
+		if (c == '"') {
 			quoted = true;
-		else if ((c == '{' || c == '[') && (++depth > caps->depth || ++containers > caps->containers))
+			string = 0;
+		} else if ((c == '{' || c == '[') &&
+			   (++depth > caps->depth || ++containers > caps->containers))
 			return false;
 		else if ((c == '}' || c == ']') && depth)
 			depth--;
@@ -36,17 +46,18 @@ static bool is_bounded(const char *p, size_t len, const struct json_caps *caps)
 }
 
 /* A second try with what is odd in it mended; the text may hold secrets. */
-static json_t *load_mended(const char *text, size_t len)
+static json_t *load_mended(const char *text, size_t len, bool *short_of_memory)
 {
 	char *copy = malloc(len + 1);
 	json_t *doc = NULL;
+	*short_of_memory = !copy;
 	if (!copy)
 		return NULL;
 	if (len)
 		memcpy(copy, text, len);
 	copy[len] = 0;
 	if (json_mend(copy, len))
-		doc = json_loadb(copy, len, 0, NULL);
+		doc = json_memory_load(copy, len, 0, &(json_error_t) { .line = 0 }, short_of_memory);
 	key_wipe(copy, len);
 	free(copy);
 	return doc;
@@ -55,14 +66,17 @@ static json_t *load_mended(const char *text, size_t len)
 json_t *json_open(const char *text, size_t len, const struct json_caps *caps, struct errbuf *eb)
 {
 	if (!is_bounded(text, len, caps)) {
-		err_say(eb, ERR_TOO_LARGE, "JSON text too large or too deep");
+		err_say(eb, ERR_TOO_LARGE, "JSON text too large, too deep, or with too long a string");
 		return NULL;
 	}
-	json_error_t e;
-	json_t *doc = json_loadb(text, len, 0, &e);
-	if (!doc)
-		doc = load_mended(text, len);
-	if (!doc)
+	json_error_t e = { .line = 0 };
+	bool short_of_memory;
+	json_t *doc = json_memory_load(text, len, 0, &e, &short_of_memory);
+	if (!doc && !short_of_memory)
+		doc = load_mended(text, len, &short_of_memory);
+	if (short_of_memory)
+		err_set(eb, -ENOMEM, "read JSON");
+	else if (!doc)
 		err_say(eb, ERR_MALFORMED, "not JSON: %s at byte %d", e.text, e.position);
 	return doc;
 }

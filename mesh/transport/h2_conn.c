@@ -28,14 +28,14 @@ enum {
 enum { OWN_PAGES_FROM = 16 * 1024, DATA_MAX = 4000 };
 
 struct h2_block {
-	size_t size;   /* of data */
-	size_t mapped; /* bytes of the mapping; 0: from malloc */
-	max_align_t data[];
+	size_t size;	       /* of data */
+	size_t mapped;	       /* bytes of the mapping; 0: from malloc */
+	max_align_t aligned[]; /* data begins here */
 };
 
 static struct h2_block *block_of(void *p)
 {
-	return (struct h2_block *)((char *)p - offsetof(struct h2_block, data));
+	return (struct h2_block *)p - 1;
 }
 
 static void *h2_malloc(size_t size, void *user)
@@ -51,7 +51,7 @@ static void *h2_malloc(size_t size, void *user)
 		return NULL;
 	b->size = size;
 	b->mapped = size < OWN_PAGES_FROM ? 0 : whole;
-	return b->data;
+	return b + 1;
 }
 
 static void h2_free(void *p, void *user)
@@ -79,7 +79,7 @@ static void *h2_realloc(void *p, size_t size, void *user)
 		b = realloc(b, sizeof(*b) + size);
 		if (b)
 			b->size = size;
-		return b ? b->data : NULL;
+		return b ? b + 1 : NULL;
 	}
 	void *fresh = h2_malloc(size, user);
 	if (fresh && b) {

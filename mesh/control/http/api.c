@@ -1,5 +1,7 @@
 #include "mesh/control/http/api.h"
 
+#include "mesh/proto/json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,8 +94,7 @@ static void refuse(const struct api_call *c, int status)
 
 static void run_as_admin(struct api_call *c, const struct api_row *r)
 {
-	c->args = c->len ? json_loadb((const char *)c->body, c->len, JSON_REJECT_DUPLICATES, NULL)
-			 : json_object();
+	c->args = c->len ? json_open((const char *)c->body, c->len, &json_of_stranger, NULL) : json_object();
 	if (json_is_object(c->args))
 		r->run(c);
 	else

@@ -4,6 +4,7 @@
 #include "mesh/control/policy/reader.h"
 
 #include "mesh/control/policy/hujson.h"
+#include "mesh/proto/json_memory.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -146,7 +147,7 @@ struct policy *policy_parse(char *text, size_t len, struct errbuf *eb)
 	struct errbuf scratch;
 	json_error_t je;
 	hujson_blank(text, len);
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+	json_t *root = json_memory_load(text, len, JSON_REJECT_DUPLICATES, &je, NULL);
 	struct reader rd = {
 		.p = calloc(1, sizeof(*rd.p)), .text = text, .len = len, .eb = eb ? eb : &scratch
 	};

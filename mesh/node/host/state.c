@@ -1,6 +1,7 @@
 #include "mesh/node/host/state.h"
 #include "mesh/base/log.h"
 #include "mesh/os/file.h"
+#include "mesh/proto/json_memory.h"
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
@@ -42,7 +43,7 @@ static bool take_server(json_t *o, uint8_t out[static KEY_LEN])
 int state_read(const char *path, const char *text, size_t len, struct state *out, struct errbuf *eb)
 {
 	json_error_t je;
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+	json_t *root = json_memory_load(text, len, JSON_REJECT_DUPLICATES, &je, NULL);
 	if (!root)
 		return err_say(eb, ERR_MALFORMED,
 			"%s is damaged (line %d: %s): restore it from a backup, or remove it to log in anew "

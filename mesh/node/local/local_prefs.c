@@ -2,6 +2,7 @@
  * have is refused, never ignored: a client would believe it was done. */
 #include "mesh/node/links/server_key.h"
 #include "mesh/node/local/local_request.h"
+#include "mesh/proto/json_memory.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,7 +120,7 @@ enum shape { WHOLE, MASKED, INSIDE_START };
 /* true, and why: the body asks for what is not here. What is no JSON is for the reader to complain about. */
 static bool asks_too_much(const struct request *r, enum shape shape, char why[static WHY_MAX])
 {
-	json_t *doc = json_loadb(r->body ? r->body : "", r->len, 0, NULL);
+	json_t *doc = json_memory_load(r->body ? r->body : "", r->len, 0, NULL, NULL);
 	json_t *prefs = shape == INSIDE_START ? json_object_get(doc, "UpdatePrefs") : doc;
 	bool bad = json_is_object(prefs) &&
 		   (shape == MASKED ? missing_in_mask(prefs, why) : missing_in_whole(prefs, why));

@@ -45,6 +45,13 @@ static const struct opt_row option_rows[] = {
 	{ 0 },
 };
 
+static int complain_test(const struct options *o, const struct control_config *c, const struct errbuf *eb)
+{
+	char sentence[640];
+	snprintf(sentence, sizeof(sentence), "policy %.200s:%s", c->policy_path, eb->text);
+	return cli_complain(o, CONTROL_FAILED, sentence);
+}
+
 static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb);
 static int run_policy_check(const struct options *o, const char **words, int n, struct errbuf *eb);
 
@@ -170,9 +177,11 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 		return cli_complain(o, CONTROL_FAILED, eb->text);
 	struct settings *s = settings_read(&c, NULL, eb);
 	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
+	if (s && policy_test(s->policy, NULL, eb))
+		code = complain_test(o, &c, eb);
 	if (s && !o->json)
 		config_unused_each(&c, print_unused, &c);
-	if (s)
+	if (code == CONTROL_OK)
 		code = complain_missing(o, &c);
 	if (code == CONTROL_OK)
 		printf(o->json ? "{\"ok\":true}\n" : "%s: good\n", o->config);

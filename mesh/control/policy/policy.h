@@ -15,7 +15,8 @@ struct policy; /* NULL stands for "no policy": everything is allowed */
 struct policy *policy_parse(char *text, size_t len, struct errbuf *eb);
 void policy_free(struct policy *p); /* NULL is fine */
 /* Runs "tests" and "sshTests": 0, or an error that says which failed as policy_parse does. An address in a
- * test stands for the node of fleet that has it too; f may be NULL. */
+ * test stands for the node of fleet that has it too; without one (NULL) what depends on that is not judged.
+ */
 int policy_test(const struct policy *p, const struct fleet *f, struct errbuf *eb);
 
 /* Some rule lets packets from a to b pass. */

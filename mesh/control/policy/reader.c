@@ -25,6 +25,10 @@ bool reader_no_memory(struct reader *rd)
 	return false;
 }
 
+/* Of the official service's language, and not here: refused by name, not as a slip of the pen. */
+static const char *const absent[] = { "postures", "defaultSrcPosture", "srcPosture", "srcPostureAttrs",
+	"ipsets", "derpMap", "disableIPv4", "OneCGNATRoute" };
+
 bool reader_keys(struct reader *rd, json_t *o, const char *const *names, const char *where)
 {
 	const char *key;
@@ -41,6 +45,9 @@ bool reader_keys(struct reader *rd, json_t *o, const char *const *names, const c
 		const char *near = text_nearest(key, names);
 		char at[WHERE_MAX];
 		snprintf(at, sizeof(at), "%s%s%.40s", where, *where ? "." : "", key);
+		for (i = 0; i < ARRAY_LEN(absent); i++)
+			if (!strcmp(key, absent[i]))
+				return reader_refuse(rd, at, "is not supported by this server");
 		return reader_refuse(rd, at, "no such field%s%s%s", near ? "; did you mean \"" : "",
 			near ? near : "", near ? "\"?" : "");
 	}

@@ -116,10 +116,14 @@ static void test_sentences(void **state)
 			"{\"error\":{\"message\":\"more.yaml asks for" },
 		{ { "configtest", "-c", "words.yaml" }, 0, "words.yaml: good" },
 		{ { "configtest", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
-		{ { "serve", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
+		{ { "serve", "-c", "bad.yaml" }, 78, "bad.yaml:1:1: unknown key \"server\"" },
 		{ { "configtest", "-c", "noderp.yaml" }, 1, "missing.yaml" },
 		{ { "policy", "check", "good.hujson" }, 0, "good.hujson: good" },
 		{ { "policy", "check", "bad.hujson" }, 1, "bad.hujson:1:" },
+		{ { "policy", "check", "test.hujson" }, 1,
+			"test.hujson:1:21: tests[0].accept[0]: the rules do not allow this" },
+		{ { "configtest", "-c", "test.yaml" }, 1,
+			"test.hujson:1:21: tests[0].accept[0]: the rules do not allow this" },
 		{ { "policy", "check", "acl.hujson" }, 1,
 			"acl.hujson:1:10: acls[0].action: must be \"accept\"" },
 		{ { "policy", "check", "-c", "good.yaml" }, 0,
@@ -140,6 +144,8 @@ static void test_sentences(void **state)
 	write_file("noderp.yaml", "server_url: http://a.test\nderp: { paths: [missing.yaml] }\n");
 	write_file("good.hujson", "{ // all\n \"acls\": [], }");
 	write_file("bad.hujson", "{ acls }");
+	write_file("test.hujson", "{\"acls\":[],\"tests\":[{\"src\":\"a@\",\"accept\":[\"b@:22\"]}]}");
+	write_file("test.yaml", "server_url: http://a.test\npolicy: { path: test.hujson }\n");
 	write_file("acl.hujson", "{\"acls\":[{}]}");
 	write_file("bad.key", "hello\n");
 	assert_int_equal(chmod("bad.key", 0600), 0);

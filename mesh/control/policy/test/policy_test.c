@@ -402,7 +402,11 @@ static void test_errors(void **state)
 		{ "{\"tests\":[{\"src\":\"a@\",\"accept\":[\"10.0.0.0/8:22\"]}]}",
 			"1:33: tests[0].accept[0]: a test's destination is a user, a tag, a host or an "
 			"address, not a net or an autogroup" },
-		{ "{\"postures\":{}}", "1:13: postures: no such field" },
+		{ "{\"postures\":{}}", "1:13: postures: is not supported by this server" },
+		{ "{\"ipsets\":{}}", "1:11: ipsets: is not supported by this server" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"srcPosture\":[],\"src\":[],\"dst\":[]}]}",
+			"1:42: acls[0].srcPosture: is not supported by this server" },
+		{ "{\"group\":{}}", "1:10: group: no such field; did you mean \"groups\"?" },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -496,6 +500,7 @@ static void test_tests(void **state)
 		struct policy *p = parse(text, &eb);
 		if (!p)
 			fail_msg("row %zu: %s", i, eb.text);
+		assert_int_equal(!policy_test(p, NULL, &eb), !*rows[i].error); /* as far as can be judged */
 		int err = policy_test(p, &f, &eb);
 		if (!err != !*rows[i].error || (err && !strstr(eb.text, rows[i].error)))
 			fail_msg("row %zu: %s", i, err ? eb.text : "passed");

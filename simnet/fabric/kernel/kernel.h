@@ -59,6 +59,9 @@ struct kernel_nft {
 };
 int kernel_nft_start(struct kernel_nft *n, struct buf *text, struct errbuf *eb);
 int kernel_nft_finish(struct kernel_nft *n, const char *what, struct errbuf *eb);
+/* How long the kernel holds a UDP mapping in the namespace where the process is: want, or the first of its
+ * settings that is another; 0 when that cannot be read. */
+uint32_t kernel_nat_lifetime_s(uint32_t want);
 int kernel_conntrack_flush(struct errbuf *eb); /* in the namespace where the process is */
 /* (Re)loads the rules of routers first..end-1 and flushes their mappings. jobs: one each; after a failed
  * start, finish must still be called, for those that did. */

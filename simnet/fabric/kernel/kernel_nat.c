@@ -1,7 +1,9 @@
 #include "simnet/fabric/kernel/kernel.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -143,6 +145,80 @@ static int transact(void (*put)(struct mnl_nlmsg_batch *b), const char *what, st
 	if (sock)
 		mnl_socket_close(sock);
 	return err;
+}
+
+static uint32_t read_setting(const char *path)
+{
+	char text[32] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	return n > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
+struct lifetime {
+	uint32_t want, has;
+	unsigned n_sets;
+};
+
+static int lifetime_of_set(const struct nlmsghdr *h, void *arg)
+{
+	struct lifetime *l = arg;
+	const struct nlattr *a;
+	const char *name = "";
+	uint64_t ms = 0;
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) == NFTA_SET_NAME)
+			name = mnl_attr_get_str(a);
+		else if (mnl_attr_get_type(a) == NFTA_SET_TIMEOUT)
+			ms = be64toh(mnl_attr_get_u64(a));
+	}
+	if (!strstr(name, "_udp"))
+		return MNL_CB_OK;
+	l->n_sets++;
+	if (ms != (uint64_t)l->want * 1000)
+		l->has = (uint32_t)(ms / 1000);
+	return MNL_CB_OK;
+}
+
+static bool read_sets(struct lifetime *l)
+{
+	_Alignas(struct nlmsghdr) char buf[16384];
+	struct mnl_socket *sock = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSET;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	h->nlmsg_seq = 1;
+	struct nfgenmsg *nf = mnl_nlmsg_put_extra_header(h, sizeof(*nf));
+	nf->nfgen_family = NFPROTO_IPV4;
+	nf->version = NFNETLINK_V0;
+	mnl_attr_put_strz(h, NFTA_SET_TABLE, "simnet");
+	bool ok = sock && mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0 &&
+		  mnl_socket_sendto(sock, h, h->nlmsg_len) >= 0;
+	for (int more = ok ? MNL_CB_OK : MNL_CB_STOP; more > MNL_CB_STOP;) {
+		ssize_t n = mnl_socket_recvfrom(sock, buf, sizeof(buf));
+		more = n < 0 ? -1
+			     : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(sock), lifetime_of_set, l);
+		ok = more >= 0;
+	}
+	if (sock)
+		mnl_socket_close(sock);
+	return ok && l->n_sets;
+}
+
+uint32_t kernel_nat_lifetime_s(uint32_t want)
+{
+	static const char *const settings[] = { "/proc/sys/net/netfilter/nf_conntrack_udp_timeout",
+		"/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream" };
+	struct lifetime l = { .want = want, .has = want };
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+		uint32_t has = read_setting(settings[i]);
+		if (has != want)
+			return has;
+	}
+	return read_sets(&l) ? l.has : 0;
 }
 
 int kernel_conntrack_flush(struct errbuf *eb)

@@ -1,6 +1,7 @@
-#include "simnet/fabric/kernel/kernel.h"
+#include "simnet/fabric/kernel/kernel_probe.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,6 @@
  * the others will not. */
 
 enum {
-	HOST_OUT_A = 251, /* numbers in the LAN that topology_plan gives to nobody */
-	HOST_OUT_B,
-	HOST_IN,
-	HOST_HAIRPIN,
 	SERVER_PORT = 3478, /* and the next one */
 	CLOSED_PORT = 9,
 	ARRIVE_MS = 1500, /* bound on what must come; events end the wait, so only failures are slow */
@@ -41,16 +38,7 @@ struct client { /* of one router */
 	bool refused; /* a closed WAN port answered */
 };
 
-struct probe {
-	struct engine *e;
-	struct netns inside, outside;
-	int (*servers)[4]; /* [network + 1]: A1 A2 B1 B2, or -1 */
-	struct client *clients;
-	struct pollfd *fds; /* room for all */
-	size_t n_routers;
-};
-
-static struct addr host_in(const struct scenario *s, int network, uint32_t number)
+struct addr probe_host(const struct scenario *s, int network, uint32_t number)
 {
 	/* On the internet any address is on link; take the /24 of whoever is there. */
 	struct addr any = network >= 0 ? s->routers[network].lan : addr_v4(0);
@@ -81,6 +69,47 @@ static void unplug_last(struct engine *e)
 	}
 }
 
+static int add_addresses(
+	const struct scenario *s, struct nl *n, int ifindex, int network, struct addr ip, struct errbuf *eb)
+{
+	struct prefix v6 = topology_v6(network, &ip);
+	int err = nl_addr_add(n, ifindex, &(struct prefix) { .ip = ip, .bits = 24 }, eb);
+	return err || !s->ipv6 ? err : nl_addr_add(n, ifindex, &v6, eb);
+}
+
+static int add_way_out(const struct scenario *s, struct nl *n, int ifindex, int network, struct errbuf *eb)
+{
+	struct nl_route r = { .dst = { .ip = addr_v4(0) },
+		.ifindex = ifindex,
+		.via = s->routers[network].lan,
+		.metric = (uint32_t)network + 1 };
+	int err = nl_route_add(n, &r, eb);
+	if (err || !s->ipv6)
+		return err;
+	r.dst = (struct prefix) { .ip = addr_any6 };
+	r.via = topology_v6(network, &s->routers[network].lan).ip;
+	return nl_route_add(n, &r, eb);
+}
+
+/* To the LANs behind the routers that face the network: by IPv6 as it should be, by IPv4 as a stranger may
+ * try. */
+static int add_ways_in(const struct scenario *s, struct nl *n, int ifindex, int network, struct errbuf *eb)
+{
+	int err = 0;
+	for (int i = 0; i < (int)s->n_routers && !err; i++) {
+		const struct scn_router *r = &s->routers[i];
+		if (r->behind != network)
+			continue;
+		struct nl_route in = { .dst = r->lan_net, .ifindex = ifindex, .via = r->wan };
+		err = nl_route_add(n, &in, eb);
+		in.dst = topology_v6(i, &r->lan);
+		in.via = topology_v6(network, &r->wan).ip;
+		if (!err && s->ipv6)
+			err = nl_route_add(n, &in, eb);
+	}
+	return err;
+}
+
 static int plug_in(struct probe *p, bool out, int network, const uint32_t numbers[2], struct errbuf *eb)
 {
 	const struct scenario *s = p->e->s;
@@ -108,20 +137,14 @@ static int plug_in(struct probe *p, bool out, int network, const uint32_t number
 	int ifindex = nl_link_index(n, name);
 	err = nl_link_up(n, ifindex, true, eb);
 	for (int i = 0; i < 2 && !err; i++)
-		err = nl_addr_add(n, ifindex,
-			&(struct prefix) { .ip = host_in(s, network, numbers[i]), .bits = 24 }, eb);
-	struct nl_route way_out = {
-		.dst = { .ip = addr_v4(0) }, .ifindex = ifindex, .metric = (uint32_t)network + 1
-	};
-	if (!err && !out) {
-		way_out.via = s->routers[network].lan;
-		err = nl_route_add(n, &way_out, eb);
-	}
+		err = add_addresses(s, n, ifindex, network, probe_host(s, network, numbers[i]), eb);
+	if (!err)
+		err = out ? add_ways_in(s, n, ifindex, network, eb) : add_way_out(s, n, ifindex, network, eb);
 	nl_close(n);
 	return err ? err : nl_link_settle(p->e->fabric_nl, port, eb);
 }
 
-static bool is_faced(const struct scenario *s, int network)
+bool probe_is_faced(const struct scenario *s, int network)
 {
 	for (size_t i = 0; i < s->n_routers; i++)
 		if (s->routers[i].behind == network)
@@ -136,7 +159,8 @@ static int make_namespaces(struct probe *p, struct errbuf *eb)
 	for (int i = 0; i < 2 && !err; i++) {
 		err = netns_new(both[i], eb);
 		if (!err)
-			err = netns_sysctl("net/ipv6/conf/default/disable_ipv6", "1", eb);
+			err = p->e->s->ipv6 ? netns_sysctl("net/ipv6/conf/default/accept_dad", "0", eb)
+					    : netns_sysctl("net/ipv6/conf/default/disable_ipv6", "1", eb);
 		if (!err) /* a hairpinned packet comes from an address of our own */
 			err = netns_sysctl("net/ipv4/conf/all/accept_local", "1", eb);
 		if (!err)
@@ -149,10 +173,10 @@ static int make_namespaces(struct probe *p, struct errbuf *eb)
 
 static int connect_networks(struct probe *p, struct errbuf *eb)
 {
-	static const uint32_t out[] = { HOST_OUT_A, HOST_OUT_B }, in[] = { HOST_IN, HOST_HAIRPIN };
+	static const uint32_t out[] = { PROBE_OUT_A, PROBE_OUT_B }, in[] = { PROBE_IN, PROBE_HAIRPIN };
 	int err = make_namespaces(p, eb);
 	for (int network = -1; !err && network < (int)p->n_routers; network++) {
-		if (is_faced(p->e->s, network))
+		if (probe_is_faced(p->e->s, network))
 			err = plug_in(p, true, network, out, eb);
 		if (!err && network >= 0)
 			err = plug_in(p, false, network, in, eb);
@@ -162,17 +186,25 @@ static int connect_networks(struct probe *p, struct errbuf *eb)
 
 /* ---- sockets ---- */
 
-static int open_udp(const struct probe *p, int network, uint32_t number, uint16_t port)
+int probe_socket(int network, int type, const struct endpoint *at)
 {
 	char device[KERNEL_NAME];
 	struct sockaddr_storage ss;
-	struct endpoint at = { .ip = host_in(p->e->s, network, number), .port = port };
-	socklen_t len = endpoint_to_sockaddr(&at, false, &ss);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool v4 = addr_is_v4(&at->ip);
+	socklen_t len = endpoint_to_sockaddr(at, false, &ss);
+	/* A reset at the end leaves nothing under way that the routers would learn anew. */
+	const struct linger reset = { .l_onoff = 1 };
+	int one = 1, fd = socket(v4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			     type != SOCK_RAW ? 0
+			     : v4	      ? IPPROTO_ICMP
+					      : IPPROTO_ICMPV6);
 	if (fd < 0)
 		return -1;
 	snprintf(device, sizeof(device), "e%d", network + 1);
 	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1) == 0 &&
+		(type != SOCK_STREAM ||
+			(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+				setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0)) &&
 		bind(fd, (struct sockaddr *)&ss, len) == 0)
 		return fd;
 	int err = errno;
@@ -181,9 +213,15 @@ static int open_udp(const struct probe *p, int network, uint32_t number, uint16_
 	return -1;
 }
 
+static int open_udp(const struct probe *p, int network, uint32_t number, uint16_t port)
+{
+	return probe_socket(network, SOCK_DGRAM,
+		&(struct endpoint) { .ip = probe_host(p->e->s, network, number), .port = port });
+}
+
 static struct endpoint server_at(const struct probe *p, int network, int server)
 {
-	return (struct endpoint) { .ip = host_in(p->e->s, network, server < 2 ? HOST_OUT_A : HOST_OUT_B),
+	return (struct endpoint) { .ip = probe_host(p->e->s, network, server < 2 ? PROBE_OUT_A : PROBE_OUT_B),
 		.port = (uint16_t)(SERVER_PORT + server % 2) };
 }
 
@@ -191,9 +229,9 @@ static int open_servers(struct probe *p, struct errbuf *eb)
 {
 	int err = netns_enter(&p->outside, eb);
 	for (int network = -1; !err && network < (int)p->n_routers; network++) {
-		for (int k = 0; is_faced(p->e->s, network) && k < 4 && !err; k++) {
+		for (int k = 0; probe_is_faced(p->e->s, network) && k < 4 && !err; k++) {
 			struct endpoint at = server_at(p, network, k);
-			int fd = open_udp(p, network, k < 2 ? HOST_OUT_A : HOST_OUT_B, at.port);
+			int fd = open_udp(p, network, k < 2 ? PROBE_OUT_A : PROBE_OUT_B, at.port);
 			p->servers[network + 1][k] = fd;
 			err = fd < 0 ? err_set(eb, -errno, "open a probe's server socket") : 0;
 		}
@@ -203,7 +241,7 @@ static int open_servers(struct probe *p, struct errbuf *eb)
 		struct sockaddr_storage ss;
 		socklen_t len = endpoint_to_sockaddr(
 			&(struct endpoint) { .ip = r->wan, .port = CLOSED_PORT }, false, &ss);
-		int fd = p->clients[i].stranger = open_udp(p, r->behind, HOST_OUT_B, 0);
+		int fd = p->clients[i].stranger = open_udp(p, r->behind, PROBE_OUT_B, 0);
 		if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) < 0)
 			err = err_set(eb, -errno, "open a probe's socket");
 	}
@@ -215,9 +253,9 @@ static int open_clients(struct probe *p, struct errbuf *eb)
 	int err = netns_enter(&p->inside, eb);
 	for (int i = 0; !err && i < (int)p->n_routers; i++) {
 		struct client *c = &p->clients[i];
-		c->map = open_udp(p, i, HOST_IN, 0);
-		c->filter = open_udp(p, i, HOST_IN, 0);
-		c->hairpin = open_udp(p, i, HOST_HAIRPIN, 0);
+		c->map = open_udp(p, i, PROBE_IN, 0);
+		c->filter = open_udp(p, i, PROBE_IN, 0);
+		c->hairpin = open_udp(p, i, PROBE_HAIRPIN, 0);
 		if (c->map < 0 || c->filter < 0 || c->hairpin < 0)
 			err = err_set(eb, -errno, "open a probe's client socket");
 	}
@@ -415,7 +453,7 @@ static struct finding finding_of(const struct probe *p, int router)
 {
 	const struct client *c = &p->clients[router];
 	const struct endpoint *seen = c->seen;
-	struct addr inside = host_in(p->e->s, router, HOST_IN);
+	struct addr inside = probe_host(p->e->s, router, PROBE_IN);
 	struct finding f = { .passes = endpoint_is_set(&c->hole), .accepts_wan = c->refused };
 	for (int k = 0; k < 4; k++)
 		f.passes |= endpoint_is_set(&seen[k]);
@@ -490,7 +528,7 @@ static int measure(struct probe *p, struct errbuf *eb)
 	run_tests(p);
 	for (int i = 0; !err && i < (int)p->n_routers; i++)
 		err = judge(p, i, eb);
-	return err;
+	return err ? err : kernel_check(p, eb);
 }
 
 static void forget_drops(struct engine *e)

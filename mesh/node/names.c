@@ -328,8 +328,9 @@ static int routes_configure(struct names *n, const struct ctl_dns *dns, struct r
 	(void)url_parse(n->prefs->control_url, &control);
 	add_own_hosts(n, &control, r);
 	struct resolver_upstream *mine = next_ups(r);
+	struct dns_name root = { 0 };
 	size_t n_default = default_upstreams(n, dns, mine);
-	if (n_default)
+	if (n_default && dns_name_parse(".", &root) && !has_route(r, &root)) /* a route "." says it itself */
 		r->v[r->n++] =
 			(struct resolver_route) { .suffix = "", .upstreams = mine, .n_upstreams = n_default };
 	struct resolver_config c = { .routes = r->v, .n_routes = r->n, .site = r->base, .n_site = r->n_base };

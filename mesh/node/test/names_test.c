@@ -321,6 +321,20 @@ static void test_ring(void **state)
 	place_end(p);
 }
 
+/* A route for "." is the default route, whatever else is one; it does not turn the names off. */
+static void test_root_route(void **state)
+{
+	struct place *p = place_make();
+	(void)state;
+	use_map(p,
+		"{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		"\"Resolvers\":[{\"Addr\":\"127.0.0.8\"}],\"Routes\":{\".\":[{\"Addr\":\"127.0.0.9\"}]}}}");
+	assert_string_equal(p->n.no_dns, "");
+	ask(p, "example.com", "A");
+	assert_true(p->corp.asked > 0 && p->fallback.asked == 0);
+	place_end(p);
+}
+
 /* C33: whatever the map says about DNS reaches the machine; a map that says nothing leaves it alone. */
 static void test_what_points_the_machine(void **state)
 {
@@ -486,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_own_before_fallback),
 		cmocka_unit_test(test_site),
 		cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_root_route),
 		cmocka_unit_test(test_what_points_the_machine),
 		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_no_file),

@@ -20,7 +20,12 @@
 
 #define RESOLVED_UPLINKS "/run/systemd/resolve/resolv.conf"
 
-enum { REOPEN_MS = 5000, SAVE_AGAIN_MS = 10000, NAMESERVERS_MAX = 16 };
+enum {
+	REOPEN_MS = 5000,
+	SAVE_AGAIN_MS = 10000,
+	NAMESERVERS_MAX = 16,
+	ODD_MAPS_SAID = 3 /* lines a second */
+};
 
 static void backend_changed(void *arg)
 {
@@ -241,9 +246,11 @@ static void link_forgotten(void *arg, const char *why)
 	backend_heard(&n->backend, BACKEND_FORGOTTEN);
 }
 
-static void warn_problems(const struct netmap *old, const struct netmap *m)
+static void warn_problems(struct node *n, const struct netmap *m)
 {
-	if (m->n_problems && (!old || old->problems != m->problems))
+	const struct netmap *old = n->apply.map;
+	if (m->n_problems && (!old || old->problems != m->problems) &&
+		log_allowed(&n->odd_maps, ODD_MAPS_SAID, loop_now_ms(n->loop)))
 		log_warn("control: not used of the map: %s%s", m->problems[0].text,
 			m->n_problems > 1 ? ", and more: see status" : "");
 }
@@ -254,7 +261,7 @@ static int link_map(void *arg, const struct ctl_map_response *m, bool first, str
 	struct netmap *next = netmap_apply(first ? NULL : n->apply.map, m, clock_unix_ms(), eb);
 	if (!next)
 		return eb->code;
-	warn_problems(n->apply.map, next);
+	warn_problems(n, next);
 	n->map_cached = false;
 	apply_map(&n->apply, next);
 	return 0;

@@ -3,6 +3,7 @@
 #define RW_NODE_NODE_H
 
 #include "mesh/base/err.h"
+#include "mesh/base/log.h"
 #include "mesh/node/apply.h"
 #include "mesh/node/backend.h"
 #include "mesh/node/engine.h"
@@ -39,8 +40,9 @@ struct node {
 	struct local_api *api;
 
 	char last_error[384]; /* of what a person asked for; "" = none */
-	char unsaved[384];    /* why the state on disk is older than ours; "" = it is not */
-	bool map_cached;      /* it came from disk and the server has not been heard yet */
+	struct log_limit odd_maps;
+	char unsaved[384]; /* why the state on disk is older than ours; "" = it is not */
+	bool map_cached;   /* it came from disk and the server has not been heard yet */
 
 	int state_lock;			    /* fd; one daemon a state folder */
 	struct loop_timer *reopen, *forget; /* work that must not run inside a callback of the engine */

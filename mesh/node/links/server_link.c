@@ -444,7 +444,7 @@ static void stream_data(void *arg, const uint8_t *p, size_t len)
 		return;
 	int err = map_frames_feed(c->frames, p, len, map_received, c);
 	if (err)
-		retry_later(c, "cannot read the map from the control server at", err_text(err));
+		ask_whole_map(c, err_text(err));
 }
 
 static const char forgotten[] = "the control server does not know this machine any more: it was removed "

@@ -484,6 +484,8 @@ static void test_odd_messages(void **state)
 			fail_msg("row %zu: %zu streams", i, s->n_streams);
 		if (rows[i].anew)
 			WAIT(s->n_streams == 2 && s->n_first == 2);
+		/* A server that is never right is asked less and less often. */
+		assert_int_equal(s->link->map_backoff_ms, rows[i].anew ? BACKOFF_MIN_MS : 0);
 		assert_true(server_link_connected(s->link));
 		site_free(s);
 	}

@@ -220,7 +220,7 @@ const char *status_sentence(const struct api_status *s)
 		{ "Stopped", "ropewalk is stopped. To start it: ropewalk up" },
 	};
 	if (s->self.expired && strcmp(s->backend_state, "NeedsLogin") == 0)
-		return "The key of this machine has expired. To log in anew: ropewalk up";
+		return API_EXPIRED;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].state, s->backend_state) == 0)
 			return rows[i].sentence;

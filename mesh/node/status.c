@@ -163,11 +163,13 @@ static void add_problems(const struct netmap *m, struct arena *a, struct api_sta
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 10 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
+	enum { OWN_LINES = 11 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
 	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
 		return;
+	if (apply_self_expired(&n->apply))
+		s->health[s->n_health++] = API_EXPIRED;
 	if (n->last_error[0])
 		s->health[s->n_health++] = n->last_error;
 	if (n->unsaved[0])

@@ -34,6 +34,8 @@ struct api_drop {
 	const char *name;
 	uint64_t n;
 };
+/* The health line of a machine whose own key has ended. */
+#define API_EXPIRED "The key of this machine has expired. To log in anew: ropewalk up"
 struct api_status {
 	const char *version, *auth_url;
 	const char *backend_state; /* NoState NeedsLogin NeedsMachineAuth Stopped Starting Running */

@@ -261,6 +261,10 @@ static void test_status_not_running(void **state)
 			"Logged out.\nLog in at: https://c/r/1\n" },
 		{ "{\"BackendState\":\"NeedsLogin\",\"Health\":[\"key expired\"]}",
 			"Logged out.\nTo log in: ropewalk up --login-server URL\n# key expired\n" },
+		{ "{\"BackendState\":\"NeedsLogin\",\"Self\":{\"Expired\":true},\"Health\":[\"The key of "
+		  "this machine "
+		  "has expired. To log in anew: ropewalk up\"]}",
+			"The key of this machine has expired. To log in anew: ropewalk up\n" },
 		{ "{\"BackendState\":\"NeedsMachineAuth\"}",
 			"This machine is not approved yet. An administrator of the network has to do it.\n" },
 	};

@@ -231,6 +231,11 @@ static bool same_nodes(const struct ctl_map_response *a, const struct ctl_map_re
 	return true;
 }
 
+static bool same_bytes(const void *a, const void *b, size_t n)
+{
+	return !n || !memcmp(a, b, n);
+}
+
 static bool same_peers(const struct ctl_map_response *a, const struct ctl_map_response *b)
 {
 	if (a->n_changed != b->n_changed || a->n_patches != b->n_patches || a->n_removed != b->n_removed ||
@@ -239,19 +244,22 @@ static bool same_peers(const struct ctl_map_response *a, const struct ctl_map_re
 	for (size_t i = 0; i < a->n_users; i++)
 		if (a->users[i].id != b->users[i].id)
 			return false;
-	return !memcmp(a->patches, b->patches, a->n_patches * sizeof(*a->patches)) &&
-	       !memcmp(a->peers_removed, b->peers_removed, a->n_removed * sizeof(*a->peers_removed));
+	return same_bytes(a->patches, b->patches, a->n_patches * sizeof(*a->patches)) &&
+	       same_bytes(a->peers_removed, b->peers_removed, a->n_removed * sizeof(*a->peers_removed));
+}
+
+static void *keep_list(struct packed_last *l, const void *v, size_t n)
+{
+	return n ? arena_memdup(&l->mem, v, n) : NULL;
 }
 
 static void keep_lists(struct packed_last *l, const struct ctl_map_response *r)
 {
 	l->r = *r;
-	l->r.peers_changed =
-		arena_memdup(&l->mem, r->peers_changed, r->n_changed * sizeof(*r->peers_changed));
-	l->r.patches = arena_memdup(&l->mem, r->patches, r->n_patches * sizeof(*r->patches));
-	l->r.peers_removed =
-		arena_memdup(&l->mem, r->peers_removed, r->n_removed * sizeof(*r->peers_removed));
-	l->r.users = arena_memdup(&l->mem, r->users, r->n_users * sizeof(*r->users));
+	l->r.peers_changed = keep_list(l, r->peers_changed, r->n_changed * sizeof(*r->peers_changed));
+	l->r.patches = keep_list(l, r->patches, r->n_patches * sizeof(*r->patches));
+	l->r.peers_removed = keep_list(l, r->peers_removed, r->n_removed * sizeof(*r->peers_removed));
+	l->r.users = keep_list(l, r->users, r->n_users * sizeof(*r->users));
 }
 
 const struct buf *packed_change(

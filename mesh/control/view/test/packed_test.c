@@ -1,0 +1,212 @@
+/* Messages put together of parts say what the same message says in one piece. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/fleet/test/net.h"
+#include "mesh/control/view/packed.h"
+#include "mesh/transport/control_link.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEMBERS = 300, SELF = 150, ROUTER = 200 };
+
+struct fixture {
+	struct fleet f;
+	struct settings *set;
+	struct view_cache cache;
+	struct journal journal;
+	struct view_context c;
+	struct packed p;
+	struct arena mem;
+	struct ctl_map_response got;
+};
+
+static void add_member(struct fixture *x, int64_t id, const char *name, bool online)
+{
+	struct member d = { .id = id,
+		.user = 1 + id % 2,
+		.name = name,
+		.hostname = name,
+		.has_v4 = true,
+		.v4 = addr_v4(0x64400000U + (uint32_t)id),
+		.online = online,
+		.expiry_ms = FLEET_NO_TIME,
+		.last_seen_ms = FLEET_NO_TIME };
+	struct prefix net;
+	memcpy(d.key.b, &id, sizeof(id));
+	memcpy(d.machine.b, &id, sizeof(id));
+	if (id == ROUTER && prefix_parse("10.0.0.0/8", &net))
+		d.served = (struct ctl_prefixes) { .v = &net, .n = 1 };
+	assert_non_null(net_put(&x->f, &d));
+	view_cache_changed(&x->cache, id, true);
+	packed_forget(&x->p, id);
+	journal_touch(&x->journal);
+}
+
+static int setup(void **state)
+{
+	struct fixture *x = calloc(1, sizeof(*x));
+	char name[32];
+	net_init(&x->f);
+	x->set = calloc(1, sizeof(*x->set));
+	x->set->refs = 1;
+	x->set->base_domain = "mesh.test";
+	assert_true(view_cache_init(&x->cache, 1));
+	packed_init(&x->p, 1);
+	x->c = (struct view_context) {
+		.fleet = &x->f, .set = x->set, .cache = &x->cache, .journal = &x->journal, .viewer_cap = 119
+	};
+	for (int64_t id = 1; id <= MEMBERS; id++) {
+		snprintf(name, sizeof(name), "n%lld", (long long)id);
+		if (id % 7) /* holes in the numbers */
+			add_member(x, id, name, false);
+	}
+	*state = x;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *x = *state;
+	arena_free(&x->mem);
+	packed_fini(&x->p);
+	journal_free(&x->journal);
+	view_cache_fini(&x->cache);
+	settings_put(x->set);
+	fleet_fini(&x->f);
+	free(x);
+	return 0;
+}
+
+static void take(void *arg, const char *json, size_t len)
+{
+	struct fixture *x = arg;
+	struct errbuf eb = { 0 };
+	if (ctl_map_response_read(&x->mem, json, len, &x->got, &eb))
+		fail_msg("%s", eb.text);
+}
+
+static void unpack(struct fixture *x, const struct buf *frame, bool zstd)
+{
+	struct map_frames *m = map_frames_new(zstd);
+	arena_free(&x->mem);
+	x->got = (struct ctl_map_response) { 0 };
+	assert_int_equal(map_frames_feed(m, buf_data(frame), frame->len, take, x), 0);
+	map_frames_free(m);
+}
+
+/* The whole map of one viewer: packed, and as it would be in one piece. */
+static void check_whole(struct fixture *x, int64_t viewer, bool zstd)
+{
+	const struct member *self = fleet_by_id(&x->f, viewer);
+	struct ctl_map_response plain;
+	struct view v, again;
+	struct arena a = { 0 };
+	struct buf frame = { 0 };
+	assert_true(packed_whole(&x->p, &x->c, self, &v, zstd, &frame));
+	unpack(x, &frame, zstd);
+	assert_true(view_whole(&x->c, self, &again, &a, &plain));
+	assert_int_equal(x->got.n_peers, plain.n_peers);
+	assert_int_equal(x->got.n_users, plain.n_users);
+	assert_int_equal(x->got.node->id, viewer);
+	for (size_t i = 0; i < plain.n_peers; i++) {
+		const struct member *m = fleet_by_id(&x->f, plain.peers[i].id);
+		const struct ctl_node *n = &x->got.peers[i];
+		assert_int_equal(n->id, m->id);
+		assert_memory_equal(n->name, m->name, strlen(m->name));
+		assert_int_equal(n->cap, x->c.viewer_cap);
+		assert_int_equal(n->online, m->online ? OPT_TRUE : OPT_FALSE);
+		assert_int_equal(n->primary_routes.n, m->served.n);
+	}
+	view_fini(&v);
+	view_fini(&again);
+	arena_free(&a);
+	buf_free(&frame);
+}
+
+static void test_whole(void **state)
+{
+	struct fixture *x = *state;
+	for (int round = 0; round < 2; round++) /* the second from what was kept */
+		for (int64_t viewer = 1; viewer <= MEMBERS; viewer += 60)
+			check_whole(x, viewer, true);
+	check_whole(x, SELF, false);
+	x->c.viewer_cap = 145; /* another version, beside the first */
+	check_whole(x, SELF, true);
+	x->c.viewer_cap = 119;
+	check_whole(x, SELF, true);
+}
+
+/* What was kept goes when one of it changes, comes, goes, or is hidden from the viewer. */
+static void test_whole_after(void **state)
+{
+	struct fixture *x = *state;
+	check_whole(x, SELF, true);
+	add_member(x, 3, "renamed", true);
+	add_member(x, 210, "new", true); /* in a hole */
+	check_whole(x, SELF, true);
+	fleet_remove(&x->f, 70);
+	view_cache_changed(&x->cache, 70, true);
+	packed_forget(&x->p, 70);
+	check_whole(x, SELF, true);
+	static const char rules[] =
+		"{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"alice@:*\"]}]}";
+	char text[sizeof(rules)];
+	memcpy(text, rules, sizeof(rules));
+	x->set->policy = policy_parse(text, strlen(text), NULL);
+	assert_non_null(x->set->policy);
+	view_cache_told(&x->cache);
+	settings_put(x->cache.now.set);
+	x->cache.now.set = NULL; /* the rules are others */
+	check_whole(x, SELF, true);
+	assert_true(x->got.n_peers < MEMBERS / 2);
+	check_whole(x, SELF + 1, true);
+}
+
+static const struct buf *pack_change(struct fixture *x, const char *written)
+{
+	struct ctl_node node = { .id = 5, .user = 1, .cap = 119, .written = written };
+	struct ctl_peer_patch patch = {
+		.id = 6, .derp_region = 7, .last_seen_ms = FLEET_NO_TIME, .key_expiry_ms = FLEET_NO_TIME
+	};
+	struct ctl_map_response r = { .peers_changed = &node,
+		.n_changed = 1,
+		.patches = &patch,
+		.n_patches = 1,
+		.control_time_ms = FLEET_NO_TIME };
+	return packed_change(&x->p, &x->c, &r, true);
+}
+
+/* The same change is packed once; another, or the same at another moment, is not taken for it. */
+static void test_change(void **state)
+{
+	static const char text[] = "{\"ID\":5,\"Name\":\"a.\"}", other[] = "{\"ID\":5,\"Name\":\"b.\"}";
+	struct fixture *x = *state;
+	pack_change(x, text);
+	const struct packed_last *kept = x->p.last;
+	unpack(x, pack_change(x, text), true);
+	assert_ptr_equal(x->p.last, kept);
+	assert_string_equal(x->got.peers_changed[0].name, "a.");
+	assert_int_equal(x->got.patches[0].derp_region, 7);
+	unpack(x, pack_change(x, other), true);
+	assert_string_equal(x->got.peers_changed[0].name, "b.");
+	x->c.viewer_cap = 120;
+	unpack(x, pack_change(x, text), true);
+	assert_string_equal(x->got.peers_changed[0].name, "a.");
+	struct ctl_map_response alive = { .keep_alive = true, .control_time_ms = FLEET_NO_TIME };
+	unpack(x, packed_change(&x->p, &x->c, &alive, true), true);
+	assert_true(x->got.keep_alive);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whole_after, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_change, setup, teardown) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -13,7 +13,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A program goes through these in order; each waits until what it names has a value. */
+/* The life of a node's program. program.h says its states; while it is STARTING it goes through phases, in
+ * order:
+ *
+ *   FILES   the adapter's files are written, all anew
+ *   START   the process is started
+ *   READY   it says that it is: a line, a line of JSON, a port that accepts, its end
+ *   THEN    the adapter's commands run, one at a time, some once for every word
+ *
+ * A phase whose templates name what is not there yet (TEMPLATE_WAIT) stays where it is, and says in `why`
+ * what it waits for; programs_advance tries all programs again whenever one has got a value, so they start in
+ * the order of their needs. Events come from the loop (a line, an end, a timer, a port) and end in advance()
+ * or in fail(), the only two that move a state on; whoever waits for a program waits in lab_wait and is poked
+ * by them. */
 enum { PHASE_FILES, PHASE_START, PHASE_READY, PHASE_THEN, PHASE_DONE };
 enum {
 	RETRY_MS = 40,
@@ -174,7 +186,7 @@ static void log_line(struct program *p, const char *line)
 		fflush(p->log);
 }
 
-static void keep_tail(struct program *p, const char *line)
+void program_keep_line(struct program *p, const char *line)
 {
 	size_t at = p->n_lines++ % PROGRAM_TAIL;
 	free(p->tail[at]);
@@ -213,7 +225,7 @@ static void program_line(void *owner, bool err, const char *line)
 {
 	struct program *p = owner;
 
-	keep_tail(p, line);
+	program_keep_line(p, line);
 	if (!p->adapter || p->ready_seen || p->phase > PHASE_READY || p->state != PROGRAM_STARTING)
 		return;
 	see_ready(p, err, line);
@@ -536,71 +548,12 @@ int program_start(struct program *p, struct errbuf *eb)
 	return 0;
 }
 
-/* ---- more processes in the node */
-
-struct extra {
-	struct program *program;
-	struct extra *next;
-	struct proc *proc;
-};
-
-static void extra_line(void *owner, bool err, const char *line)
-{
-	(void)err;
-	keep_tail(((struct extra *)owner)->program, line);
-}
-
-static void extra_exited(void *owner, int status)
-{
-	struct extra *e = owner;
-	(void)status;
-
-	for (struct extra **at = &e->program->extras; *at; at = &(*at)->next)
-		if (*at == e) {
-			*at = e->next;
-			break;
-		}
-	free(e);
-}
-
-int program_start_extra(struct program *p, const char *const *argv, struct errbuf *eb)
-{
-	static const struct proc_ops ops = { .line = extra_line, .exited = extra_exited };
-	struct fields f = fields_of(p);
-	struct extra *e = calloc(1, sizeof(*e));
-	char **full = NULL;
-
-	if (!e)
-		return err_say(eb, -ENOMEM, "out of memory");
-	int err = fields_argv(&f, argv, &full, eb);
-	if (!err) {
-		*e = (struct extra) { .program = p, .next = p->extras };
-		struct proc_place at = lab_place(p->lab, p->node);
-		e->proc = proc_start(&at, (const char *const *)full, &ops, e, eb);
-		err = e->proc ? 0 : ERR_REFUSED;
-	}
-	fields_argv_free(full);
-	if (err)
-		free(e);
-	else
-		p->extras = e;
-	return err;
-}
+/* ---- its end */
 
 static bool has_ended(void *arg)
 {
 	const struct program *p = arg;
 	return !p->proc && !p->extras;
-}
-
-static void release_extras(struct program *p)
-{
-	while (p->extras) {
-		struct extra *e = p->extras;
-		p->extras = e->next;
-		proc_free(e->proc);
-		free(e);
-	}
 }
 
 void program_stop(struct program *p, int signo)
@@ -617,13 +570,12 @@ void program_stop(struct program *p, int signo)
 		drop_port(p);
 	}
 	proc_signal(p->proc, signo);
-	for (const struct extra *e = p->extras; e; e = e->next)
-		proc_signal(e->proc, signo);
+	program_signal_extras(p, signo);
 	if (!has_ended(p) && (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) &&
 		!lab_wait(p->lab, has_ended, p, loop_now_ms(p->lab->loop) + STOP_MS)) {
 		proc_free(p->proc);
 		p->proc = NULL;
-		release_extras(p);
+		program_end_extras(p);
 	}
 }
 
@@ -655,7 +607,7 @@ static void close_program(struct program *p)
 	p->stopping = true;
 	job_free(p->job);
 	proc_free(p->proc);
-	release_extras(p);
+	program_end_extras(p);
 	drop_port(p);
 	loop_timer_free(p->timer);
 	for (size_t i = 0; i < p->n_captures; i++) {

@@ -6,6 +6,9 @@
 #include "simnet/scenario/adapter.h"
 
 struct lab;
+/* OFF -> STARTING by program_start; STARTING -> READY when the last phase is over; STARTING, READY -> FAILED
+ * when it ends or cannot go on, which fails the run; any -> OFF by program_stop with a signal that ends it. A
+ * bare host is READY at once. */
 enum program_state { PROGRAM_OFF, PROGRAM_STARTING, PROGRAM_READY, PROGRAM_FAILED };
 enum { PROGRAM_TAIL = 12 };
 struct program {
@@ -40,5 +43,9 @@ void program_stop(struct program *p, int signo); /* waits for its end when the s
 const char *program_dir(const struct program *p, char *buf, size_t cap);
 const char *program_field(const struct program *p, const char *key); /* captured, or NULL */
 void programs_advance(struct lab *l);
+void program_keep_line(struct program *p, const char *line); /* in its log, and as one of its last */
+/* ---- program_extra.c, for program.c */
+void program_signal_extras(const struct program *p, int signo);
+void program_end_extras(struct program *p);
 
 #endif

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A stream from a node to another (or to an address) begins with the first step that asks for it and goes on
+ * to the end of the run: a probe every PROBE_EVERY_MS, whose fate its meter keeps, and, where the program can
+ * tell its path, a question about it, fast for a while after every event and slow otherwise. Steps never wait
+ * in here: they wait in lab_wait, and every answer pokes it. What the program says counts as of the moment it
+ * was asked (asking_ms), for it may answer late. */
 enum { PROBE_EVERY_MS = 25, ASK_FAST_MS = 40, ASK_SLOW_MS = 500, ASK_TIMEOUT_MS = 3000 };
 
 struct stream *stream_find(const struct lab *l, const char *from, const char *to)

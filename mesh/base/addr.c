@@ -190,18 +190,24 @@ bool endpoint_parse_or(const char *text, uint16_t port, struct endpoint *out)
 	return true;
 }
 
-char *endpoint_format(const struct endpoint *e, char *buf)
+char *endpoint_format_ip(const struct endpoint *e, char *buf)
 {
 	char ip[ADDR_TEXT], name[IF_NAMESIZE];
 	addr_format(&e->ip, ip);
-	if (addr_is_v4(&e->ip))
-		snprintf(buf, ENDPOINT_TEXT, "%s:%u", ip, e->port);
-	else if (!e->scope)
-		snprintf(buf, ENDPOINT_TEXT, "[%s]:%u", ip, e->port);
+	if (!e->scope)
+		snprintf(buf, ENDPOINT_TEXT, "%s", ip);
 	else if (if_indextoname(e->scope, name))
-		snprintf(buf, ENDPOINT_TEXT, "[%s%%%s]:%u", ip, name, e->port);
+		snprintf(buf, ENDPOINT_TEXT, "%s%%%s", ip, name);
 	else
-		snprintf(buf, ENDPOINT_TEXT, "[%s%%%u]:%u", ip, e->scope, e->port);
+		snprintf(buf, ENDPOINT_TEXT, "%s%%%u", ip, e->scope);
+	return buf;
+}
+
+char *endpoint_format(const struct endpoint *e, char *buf)
+{
+	char ip[ENDPOINT_TEXT];
+	endpoint_format_ip(e, ip);
+	snprintf(buf, ENDPOINT_TEXT, addr_is_v4(&e->ip) ? "%s:%u" : "[%s]:%u", ip, e->port);
 	return buf;
 }
 

@@ -53,6 +53,8 @@ bool endpoint_parse(const char *text, struct endpoint *out);
 /* The same, or an address alone, which gets this port. */
 bool endpoint_parse_or(const char *text, uint16_t port, struct endpoint *out);
 char *endpoint_format(const struct endpoint *e, char *buf);
+/* The same without brackets and port: "fe80::1%eth0". */
+char *endpoint_format_ip(const struct endpoint *e, char *buf);
 /* false for families other than AF_INET and AF_INET6; v4-mapped v6 becomes v4. */
 bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *out);
 /* want6: also write v4 as v4-mapped AF_INET6 (for dual-stack sockets). Returns the length. */

@@ -57,6 +57,8 @@ static void test_endpoint_or_address(void **state)
 	assert_true(endpoint_parse_or("192.0.2.1:54", 53, &e) && e.port == 54);
 	assert_true(endpoint_parse_or("2001:db8::1", 53, &e) && e.port == 53);
 	assert_true(endpoint_parse_or("fe80::1%lo", 53, &e) && e.port == 53 && e.scope == 1);
+	char text[ENDPOINT_TEXT];
+	assert_string_equal(endpoint_format_ip(&e, text), "fe80::1%lo");
 	assert_true(endpoint_parse_or("fe80::1", 53, &other) && !endpoint_equal(&e, &other));
 	assert_true(endpoint_hash(&e, 1) != endpoint_hash(&other, 1));
 	other = e;

@@ -131,22 +131,12 @@ bool resolv_conf_is_stub(const struct resolv_conf *c)
 	return c->n_nameservers > 0;
 }
 
-/* An address as the file has it: no brackets, no port. */
-static bool nameserver_write(const struct endpoint *e, struct buf *out)
-{
-	char text[ENDPOINT_TEXT];
-	endpoint_format(e, text);
-	char *end = strrchr(text, addr_is_v4(&e->ip) ? ':' : ']');
-	if (end)
-		*end = 0;
-	return buf_printf(out, "nameserver %s\n", text[0] == '[' ? text + 1 : text);
-}
-
 bool resolv_conf_write(const struct resolv_conf *c, struct buf *out)
 {
+	char ip[ENDPOINT_TEXT];
 	bool ok = true;
 	for (size_t i = 0; i < c->n_nameservers; i++)
-		ok = nameserver_write(&c->nameservers[i], out) && ok;
+		ok = buf_printf(out, "nameserver %s\n", endpoint_format_ip(&c->nameservers[i], ip)) && ok;
 	for (size_t i = 0; i < c->n_search; i++)
 		ok = buf_printf(out, "%s %s", i ? "" : "search", c->search[i]) && ok;
 	ok = (!c->n_search || buf_append(out, "\n", 1)) && ok;

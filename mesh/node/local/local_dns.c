@@ -66,7 +66,7 @@ void local_dns_query(struct request *r)
 void local_dns_os_config(struct request *r)
 {
 	struct local_os_dns os;
-	char ip[ADDR_TEXT];
+	char ip[ENDPOINT_TEXT];
 	json_t *servers = json_array(), *search = json_array();
 	const struct netmap *m = r->node->map(r->node->arg);
 	const struct ctl_dns *dns = m ? m->dns : NULL;
@@ -74,7 +74,7 @@ void local_dns_os_config(struct request *r)
 	if (os.active)
 		json_array_append_new(servers, json_string(addr_format(&addr_service_v4, ip)));
 	for (size_t i = 0; !os.active && i < os.n_base; i++)
-		json_array_append_new(servers, json_string(addr_format(&os.base[i].ip, ip)));
+		json_array_append_new(servers, json_string(endpoint_format_ip(&os.base[i], ip)));
 	for (size_t i = 0; os.active && dns && i < dns->domains.n; i++)
 		json_array_append_new(search, json_string(dns->domains.v[i]));
 	local_reply_object(r->conn, json_pack("{s:o, s:o, s:[]}", "Nameservers", servers, "SearchDomains",

@@ -28,6 +28,9 @@ struct site {
 	struct machine_private priv;
 	struct machine_key pub;
 	int requests, links;
+	bool holds;		/* answers are begun and not ended: of as much as may wait */
+	struct h2_stream *held; /* the last of them */
+	long charged, most;	/* of links, and what they may have; most 0: no limit */
 };
 
 struct raw {
@@ -47,8 +50,26 @@ static void requested(void *arg, struct control_server_link *c, struct h2_stream
 	(void)c;
 	(void)method;
 	(void)path;
+	static const uint8_t much[1024 * 1024];
 	s->requests++;
-	h2_respond(st, 200, NULL, body, len);
+	if (!s->holds) {
+		h2_respond(st, 200, NULL, body, len);
+		return;
+	}
+	s->held = st;
+	h2_respond_begin(st, 200, NULL);
+	assert_int_equal(h2_respond_chunk(st, much, sizeof(much)), 0);
+}
+
+static bool charge(void *arg, struct control_server_link *c, void *data, long bytes)
+{
+	struct site *s = arg;
+	(void)c;
+	(void)data;
+	if (s->most && s->charged + bytes > s->most)
+		return false;
+	s->charged += bytes;
+	return true;
 }
 
 static void link_closed(void *arg, struct control_server_link *c, void *data)
@@ -69,7 +90,9 @@ static void web_request(
 static bool web_upgrade(void *arg, struct http_server_conn *conn, const struct http_head *head)
 {
 	struct site *s = arg;
-	struct control_server_ops ops = { .request = requested, .closed = link_closed, .arg = s };
+	struct control_server_ops ops = {
+		.request = requested, .closed = link_closed, .charge = charge, .arg = s
+	};
 	s->links += control_server_accept(s->loop, conn, head, &s->priv, &random_system, &ops) != NULL;
 	return true;
 }
@@ -335,6 +358,58 @@ static void test_unfinished(void **state)
 	raw_close(&r);
 }
 
+/* A reader that never opens its window: what waits for it is dropped when the owner has enough. */
+static void test_cut(void **state)
+{
+	static const uint8_t no_window[] = { 0, 4, 0, 0, 0, 0 }; /* SETTINGS_INITIAL_WINDOW_SIZE */
+	struct site *s = *state;
+	struct raw r;
+	s->holds = true;
+	raw_open(&r, s);
+	say_hello(&r);
+	frame(&r, F_SETTINGS, 0, 0, no_window, sizeof(no_window));
+	frame(&r, F_HEADERS, END_HEADERS | END_STREAM, 1, post_echo, sizeof(post_echo) - 1);
+	while (!r.n[F_HEADERS])
+		step(&r, true);
+	assert_int_equal(r.n[F_DATA], 0);
+	assert_true(s->charged > 0);
+	h2_respond_cut(s->held);
+	while (!r.n[F_RST])
+		step(&r, true);
+	assert_int_equal(r.n[F_DATA], 0);
+	assert_int_equal(s->charged, 0); /* the stream is gone with all it had */
+	s->holds = false;
+	frame(&r, F_HEADERS, END_HEADERS | END_STREAM, 3, post_echo, sizeof(post_echo) - 1);
+	while (r.n[F_HEADERS] < 2)
+		step(&r, true);
+	raw_close(&r);
+}
+
+/* The owner of the links says what all of them may hold; what is refused is given back. */
+static void test_charged(void **state)
+{
+	enum { REQUESTS = 16, EACH = 8, MOST = 600 * 1000 }; /* of 128 KiB */
+	static const uint8_t data[FRAME_MAX];
+	struct site *s = *state;
+	struct raw r;
+	s->most = MOST;
+	raw_open(&r, s);
+	say_hello(&r);
+	for (uint32_t i = 0; i < REQUESTS; i++) {
+		frame(&r, F_HEADERS, END_HEADERS, 1 + 2 * i, post_echo, sizeof(post_echo) - 1);
+		for (int k = 0; k < EACH; k++)
+			frame(&r, F_DATA, 0, 1 + 2 * i, data, sizeof(data));
+	}
+	while (r.n[F_RST] < REQUESTS - 4)
+		step(&r, true);
+	assert_true(s->charged <= MOST && s->charged > MOST / 2);
+	assert_false(r.over);
+	raw_close(&r);
+	while (s->links)
+		loop_run_once(s->loop);
+	assert_int_equal(s->charged, 0);
+}
+
 /* A hundred requests and more at once, as one client may make. */
 static void test_concurrent(void **state)
 {
@@ -373,6 +448,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_ended),
 		T(test_unfinished),
+		T(test_cut),
+		T(test_charged),
 		T(test_concurrent),
 		T(test_speaks_first),
 	};

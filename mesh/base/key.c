@@ -3,6 +3,9 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static void fill_system(void *arg, void *dst, size_t len)
 {
@@ -54,6 +57,14 @@ bool key_equal(const uint8_t a[static KEY_LEN], const uint8_t b[static KEY_LEN])
 void key_wipe(void *p, size_t len)
 {
 	sodium_memzero(p, len);
+}
+
+void key_lock(void *p, size_t len)
+{
+	size_t page = (size_t)getpagesize();
+	uintptr_t first = (uintptr_t)p / page * page, end = ((uintptr_t)p + len + page - 1) / page * page;
+	(void)syscall(SYS_mlock, first, end - first); /* sanitizers make mlock(2) do nothing */
+	(void)madvise((void *)first, end - first, MADV_DONTDUMP);
 }
 
 bool key_parse(const char *text, const char *prefix, uint8_t out[static KEY_LEN])

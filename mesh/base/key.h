@@ -52,6 +52,9 @@ void key_generate(const struct random *rnd, uint8_t priv[static KEY_LEN]);
 bool key_is_zero(const uint8_t k[static KEY_LEN]);
 bool key_equal(const uint8_t a[static KEY_LEN], const uint8_t b[static KEY_LEN]); /* constant time */
 void key_wipe(void *p, size_t len);
+/* The pages that hold a long-term key stay in memory and out of core dumps, for as long as the process lives.
+ * Where the limit of locked memory is too small (LimitMEMLOCK), they may reach the swap. */
+void key_lock(void *p, size_t len);
 
 /* "nodekey:" etc. with the colon in `prefix`; text must be exactly prefix + 64 hex. */
 bool key_parse(const char *text, const char *prefix, uint8_t out[static KEY_LEN]);

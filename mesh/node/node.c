@@ -462,6 +462,7 @@ static int open_all(struct node *n, struct errbuf *eb)
 int node_open(struct node *n, struct loop *l, const struct node_options *opt, struct errbuf *eb)
 {
 	*n = (struct node) { .loop = l, .opt = *opt, .state_lock = -1 };
+	key_lock(&n->state, sizeof(n->state));
 	backend_init(&n->backend, &n->state.logged_in, backend_changed, n);
 	n->steps =
 		(struct steps) { .engine = &n->engine, .names = &n->names, .changed = map_applied, .arg = n };

@@ -335,6 +335,7 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 		err_set(eb, -ENOMEM, "start the relay");
 		return NULL;
 	}
+	key_lock(r->priv, sizeof(r->priv));
 	r->loop = l;
 	r->options = *o;
 	r->fd = -1;

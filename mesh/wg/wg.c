@@ -14,6 +14,7 @@ struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops, const
 		return NULL;
 	w->ops = *ops;
 	w->rnd = *rnd;
+	key_lock(&w->us, sizeof(w->us));
 	w->us = *us;
 	w->secret_at = WG_NEVER;
 	key_public(us->b, w->our_key.b);

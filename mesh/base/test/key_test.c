@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 static const char ALICE[] = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
@@ -153,9 +155,34 @@ static void test_generate(void **state)
 	assert_true(key_is_zero(k));
 }
 
+/* What the kernel says of the page: "lo" = locked, "dd" = not in dumps. */
+static void test_lock(void **state)
+{
+	struct node_private *k = calloc(1, sizeof(*k));
+	char line[256];
+	unsigned long from, to;
+	bool here = false;
+	(void)state;
+	key_lock(k, sizeof(*k));
+	FILE *f = fopen("/proc/self/smaps", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from <= (unsigned long)k && (unsigned long)k < to;
+		else if (here && strncmp(line, "VmFlags:", 8) == 0)
+			break;
+	}
+	fclose(f);
+	assert_true(here);
+	assert_non_null(strstr(line, " dd"));
+	assert_non_null(strstr(line, " lo"));
+	free(k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_dh),
 		cmocka_unit_test(test_box),
 		cmocka_unit_test(test_text),

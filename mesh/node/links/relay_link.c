@@ -295,6 +295,7 @@ struct relay_link *relay_link_open(
 		return NULL;
 	}
 	l->loop = loop;
+	key_lock(&l->us, sizeof(l->us));
 	l->us = *cfg->us;
 	l->pub = *cfg->us_pub;
 	l->rnd = cfg->rnd;

@@ -207,6 +207,7 @@ struct relays *relays_open(struct loop *l, const struct node_private *us, const 
 	if (!r)
 		return NULL;
 	r->loop = l;
+	key_lock(&r->us, sizeof(r->us));
 	r->us = *us;
 	key_public(us->b, r->pub.b);
 	r->ev = *ev;

@@ -4,9 +4,11 @@
 #include "mesh/os/file.h"
 #include "mesh/os/man.h"
 #include "mesh/os/notify.h"
+#include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
 #include "resolver/conf.h"
 #include "resolver/listen.h"
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +192,15 @@ static int run(struct program *p, struct errbuf *eb)
 	return err;
 }
 
+/* Run by hand as root: port 53, and a file to read. */
+static int drop_rights(const struct program *p, struct errbuf *eb)
+{
+	static const int needs[] = { CAP_NET_BIND_SERVICE };
+	const char *const places[] = { p->o.config, NULL };
+	privilege_hide_memory();
+	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+}
+
 int main(int argc, char **argv)
 {
 	struct program p = { 0 };
@@ -219,7 +230,7 @@ int main(int argc, char **argv)
 		man_page(&page, stdout);
 	else if (p.o.version)
 		printf("ropewalk-resolver %s\n", RW_VERSION);
-	else
+	else if (!(err = drop_rights(&p, &eb)))
 		err = run(&p, &eb);
 	if (err)
 		fprintf(stderr, "ropewalk-resolver: %s\n", eb.text);

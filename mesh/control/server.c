@@ -9,10 +9,12 @@
 #include "mesh/control/view/streams.h"
 #include "mesh/os/file.h"
 #include "mesh/os/notify.h"
+#include "mesh/os/privilege.h"
 #include "mesh/os/loop.h"
 #include "mesh/os/sock.h"
 #include "mesh/os/work.h"
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -395,9 +397,19 @@ static int open_streams(struct server *s, struct errbuf *eb)
 	return err;
 }
 
+/* Run by hand as root: ports, and its own files. */
+static int drop_rights(const struct server *s, const char *config, struct errbuf *eb)
+{
+	static const int needs[] = { CAP_NET_BIND_SERVICE };
+	const char *const places[] = { config, s->cfg.database_path, s->cfg.noise_key_path, NULL };
+	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+}
+
 static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
 	int err = config_read(config, &s->cfg, eb);
+	if (!err && (err = drop_rights(s, config, eb)))
+		return err;
 	if (!err) {
 		log_setup(s->cfg.log_level, s->cfg.log_json);
 		err = take_settings(s, eb);
@@ -459,6 +471,8 @@ int server_run(const char *config, bool json)
 		return CONTROL_FAILED;
 	}
 	sock_limit_raise(); /* every node holds a socket */
+	privilege_hide_memory();
+	key_lock(&s->noise_private, sizeof(s->noise_private));
 	s->json = json;
 	if (start_server(s, config, &eb)) {
 		log_error("%s", eb.text);

@@ -6,7 +6,9 @@
 #include "mesh/node/queries.h"
 #include "mesh/os/man.h"
 #include "mesh/os/notify.h"
+#include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
+#include <linux/capability.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stddef.h>
@@ -106,6 +108,15 @@ static int cleanup(const struct options *o)
 	return 1;
 }
 
+/* Interface, routes, rules, nft; sockets of one interface on older kernels; port 53. */
+static int drop_rights(const struct options *o, struct errbuf *eb)
+{
+	static const int needs[] = { CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE };
+	const char *const places[] = { o->state_dir, NULL };
+	privilege_hide_memory();
+	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+}
+
 static int run(const struct options *o)
 {
 	struct errbuf eb = { 0 };
@@ -130,7 +141,9 @@ static int run(const struct options *o)
 	struct local_node_ops answers = queries_ops(n);
 	no.answers = &answers;
 	no.notify = notify_open(l);
-	int err = node_open(n, l, &no, &eb);
+	int err = drop_rights(o, &eb);
+	if (!err)
+		err = node_open(n, l, &no, &eb);
 	if (err) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);
 	} else {

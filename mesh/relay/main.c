@@ -2,10 +2,12 @@
 #include "mesh/base/text.h"
 #include "mesh/os/man.h"
 #include "mesh/os/notify.h"
+#include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
 #include "mesh/relay/verify.h"
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -203,10 +205,29 @@ static bool open_verify(
 	return p->verify;
 }
 
+/* Run by hand as root: ports, and its files. */
+static int drop_rights(const struct options *o, struct errbuf *eb)
+{
+	static const int needs[] = { CAP_NET_BIND_SERVICE };
+	const char *const all[] = { o->state_dir, o->control_socket, o->verify_keys, o->cert, o->key };
+	const char *places[ARRAY_LEN(all) + 1] = { NULL };
+	size_t n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i])
+			places[n++] = all[i];
+	privilege_hide_memory();
+	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+}
+
 static int run(const struct options *o, struct relay_options *ro)
 {
 	struct errbuf eb = { 0 };
-	struct program p = { .loop = loop_new() };
+	struct program p = { 0 };
+	if (drop_rights(o, &eb) != 0) {
+		fprintf(stderr, "ropewalk-relay: %s\n", eb.text);
+		return 1;
+	}
+	p.loop = loop_new();
 	sock_limit_raise(); /* every client is a descriptor */
 	p.relay = p.loop && open_verify(&p, o, ro, &eb) ? relay_open(p.loop, ro, &eb) : NULL;
 	if (!p.relay) {

@@ -66,6 +66,10 @@ static int processes(void *arg)
 	(void)arg;
 	if (start_pair(&l))
 		return 1;
+	char ours[64] = "", script[160];
+	CHECK(readlink("/proc/self/ns/ipc", ours, sizeof(ours) - 1) > 0, "no IPC namespace");
+	snprintf(script, sizeof(script), "test \"$(readlink /proc/self/ns/ipc)\" != '%s'", ours);
+	CHECK(run_on(&l, ALICE, script) == 0, "hosts share System V IPC");
 	pid_t bobs = hosts_spawn(l.h, BOB, sleeper, NULL, (const int[]) { 2, 2 }, &l.eb);
 	CHECK(bobs > 0, "%s", l.eb.text);
 	CHECK(run_on(&l, ALICE,

@@ -60,7 +60,10 @@ int privilege_drop(const int *keep, size_t n, const char *const *places, struct 
 	for (int cap = 0; !err && have & UINT64_C(1) << CAP_SETPCAP && cap < 64; cap++)
 		if (!(want & UINT64_C(1) << cap) && prctl(PR_CAPBSET_READ, cap) == 1)
 			(void)prctl(PR_CAPBSET_DROP, cap);
-	if (!err)
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	/* A unit of systemd has taken them already, and the right to change them
+	 * (SystemCallFilter=~@privileged). */
+	if (!err && (have & ~want))
 		err = set_capabilities(have & want);
 	return err ? err_set(eb, err, "drop rights that are not needed") : 0;
 }

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -59,6 +63,30 @@ static void drop_and_look(void)
 	_exit(0);
 }
 
+/* As under the filter of a unit of systemd: capset(2) is refused. */
+static void forbid_capset(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_capset, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { .len = ARRAY_LEN(code), .filter = code };
+	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
+static void drop_under_systemd(void)
+{
+	struct errbuf eb = { 0 };
+	MUST(own_ns(CLONE_NEWNET));
+	MUST(privilege_drop(keep, 2, nowhere, &eb) == 0);
+	forbid_capset();
+	MUST(privilege_drop(keep, 2, nowhere, &eb) == 0); /* there is nothing left to drop */
+	MUST(privilege_drop(keep, 1, nowhere, &eb) == -EPERM && eb.text[0]);
+	_exit(0);
+}
+
 static void drop_beside_others(void)
 {
 	struct errbuf eb = { 0 };
@@ -97,6 +125,12 @@ static void test_drop(void **state)
 	in_child(drop_and_look);
 }
 
+static void test_under_systemd(void **state)
+{
+	(void)state;
+	in_child(drop_under_systemd);
+}
+
 static void test_beside_others(void **state)
 {
 	(void)state;
@@ -123,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_under_systemd),
 		cmocka_unit_test(test_beside_others),
 		cmocka_unit_test(test_hide),
 	};

@@ -15,6 +15,7 @@
 #include "mesh/os/work.h"
 #include <errno.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ enum {
 	STOP_MS = 200,
 	TICK_MAX_MS = 60 * 1000 /* the clock may have been set meanwhile */,
 	KEY_FILE_MAX = 4096,
+	MANY_STREAMS = 64,
 	RECORDS_LOOK_MS = 500 /* how often the file of records is looked at: by its time and number, as
 				 editors replace it */
 };
@@ -44,6 +46,7 @@ struct server {
 	struct loop_timer *tick, *stop, *save, *records;
 	struct stat records_seen; /* of the file of DNS records, as it was read last */
 	struct loop_signal *hup, *term, *intr;
+	size_t most_streams; /* there were since memory was last given back */
 	bool json, stopping;
 	int exit_code;
 };
@@ -87,9 +90,22 @@ static void save_due(void *arg)
 	registry_save(&((struct server *)arg)->reg);
 }
 
+/* When most have gone, what they had goes back to the machine: the allocator keeps it otherwise. */
+static void give_memory_back(struct server *s)
+{
+	size_t n = streams_count(&s->streams);
+	if (n > s->most_streams)
+		s->most_streams = n;
+	if (s->most_streams < MANY_STREAMS || n > s->most_streams / 2)
+		return;
+	s->most_streams = n;
+	(void)malloc_trim(0);
+}
+
 static void tick(void *arg)
 {
 	struct server *s = arg;
+	give_memory_back(s);
 	int64_t now = clock_unix_ms(), next = registry_tick(&s->reg, now);
 	int64_t delay = next == INT64_MAX || next - now > TICK_MAX_MS ? TICK_MAX_MS : next - now;
 	loop_timer_set(s->tick, delay > 0 ? (uint64_t)delay : 1);
@@ -99,7 +115,9 @@ static void node_online(void *arg, int64_t node, bool online)
 {
 	struct server *s = arg;
 	registry_online_set(&s->reg, node, online, clock_unix_ms());
-	if (!online)
+	if (online)
+		give_memory_back(s); /* counts */
+	else
 		tick(s); /* an ephemeral node may have a deadline now */
 }
 

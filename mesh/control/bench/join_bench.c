@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 16, QUIET_MS = 3000, GIVE_UP_MS = 300 * 1000, CONFIG_MAX = 64 * 1024 };
+enum { AT_ONCE = 16, QUIET_MS = 3000, GONE_MS = 12000, GIVE_UP_MS = 300 * 1000, CONFIG_MAX = 64 * 1024 };
 
 struct bench {
 	char dir[64];
@@ -277,6 +277,8 @@ static void link_closed(void *arg, int code, const char *why)
 {
 	struct node *n = arg;
 	(void)code;
+	if (n->b->done)
+		return;
 	fprintf(stderr, "join_bench: %s\n", why);
 	node_failed(n);
 }
@@ -319,19 +321,32 @@ static double memory_mib(pid_t pid, const char *field)
 	return (double)kib / 1024;
 }
 
+/* What the server keeps when all have gone: after the time for which they still count as online. */
+static double memory_afterwards(struct bench *b)
+{
+	b->done = true;
+	for (size_t i = 0; i < b->n; i++)
+		control_client_close(b->nodes[i].link);
+	loop_timer_set(b->quiet, GONE_MS);
+	loop_run(b->loop);
+	return memory_mib(b->pid, "VmRSS:");
+}
+
 static void report(struct bench *b, unsigned rules, double wall_s)
 {
 	struct rusage use;
 	int status;
 	double rss = memory_mib(b->pid, "VmRSS:"), peak = memory_mib(b->pid, "VmHWM:");
+	double after = memory_afterwards(b);
 	kill(b->pid, SIGTERM);
 	if (wait4(b->pid, &status, 0, &use) != b->pid)
 		die("the server is gone");
 	double cpu = (double)use.ru_utime.tv_sec + (double)use.ru_utime.tv_usec / 1e6 +
 		     (double)use.ru_stime.tv_sec + (double)use.ru_stime.tv_usec / 1e6;
 	printf("{\"nodes\":%zu,\"rules\":%u,\"joined\":%zu,\"streaming\":%zu,\"cpu_s\":%.2f,\"rss_mib\":%.1f,"
-	       "\"peak_mib\":%.1f,\"wall_s\":%.1f,\"map_mib\":%.1f}\n",
-		b->n, rules, b->joined, b->streaming, cpu, rss, peak, wall_s, (double)b->bytes / 1048576);
+	       "\"peak_mib\":%.1f,\"afterwards_mib\":%.1f,\"wall_s\":%.1f,\"map_mib\":%.1f}\n",
+		b->n, rules, b->joined, b->streaming, cpu, rss, peak, after, wall_s,
+		(double)b->bytes / 1048576);
 }
 
 int main(int argc, char **argv)

@@ -26,9 +26,9 @@ const char *hosts_dir(const struct hosts *h, int place, char *buf, size_t cap); 
 const struct netns *hosts_net(const struct hosts *h, int place);
 const struct netns *hosts_home(const struct hosts *h); /* the sandbox's own network */
 
-/* Starts argv there, with the host's files and processes around it. out, err_fd: its standard output and
- * error; its standard input is empty; env NULL: ours. It leads a session of its own and dies with this
- * process. Its pid, as seen from here, or a negative code. */
+/* Starts argv there, with the host's files and processes around it. io: its standard output and error; its
+ * standard input is empty; env NULL: ours. It leads a session of its own and dies with this process. Its pid,
+ * as seen from here, or a negative code. */
 pid_t hosts_spawn(struct hosts *h, int place, const char *const *argv, const char *const *env,
 	const int io[2], struct errbuf *eb);
 /* As fork, but the child is in the host, where the run began. */

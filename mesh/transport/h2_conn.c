@@ -38,19 +38,25 @@ static struct h2_block *block_of(void *p)
 	return (struct h2_block *)p - 1;
 }
 
+/* Pages of their own; NULL: memory is short. */
+static struct h2_block *map_block(size_t whole)
+{
+	void *p = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
 static void *h2_malloc(size_t size, void *user)
 {
+	const bool own = size >= OWN_PAGES_FROM;
 	size_t whole = sizeof(struct h2_block) + size;
 	(void)user;
 	if (size > SIZE_MAX / 2)
 		return NULL;
-	struct h2_block *b = size < OWN_PAGES_FROM ? malloc(whole)
-						   : mmap(NULL, whole, PROT_READ | PROT_WRITE,
-							     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (!b || b == MAP_FAILED)
+	struct h2_block *b = own ? map_block(whole) : malloc(whole);
+	if (!b)
 		return NULL;
 	b->size = size;
-	b->mapped = size < OWN_PAGES_FROM ? 0 : whole;
+	b->mapped = own ? whole : 0;
 	return b + 1;
 }
 

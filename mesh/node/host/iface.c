@@ -1,3 +1,8 @@
+/* Three things follow the map, in this order when it grows: guard (own addresses), addresses, routes with the
+ * guard's peers; and the other way round when all of it goes. A fourth follows the machine: what it needs
+ * outside of the mesh (list_outside) is left out of routes and guard, and is looked at anew whenever its
+ * links, routes or nameservers change. The kernel tells what others do to us (monitor_ready); what we do
+ * through this file's own socket is no news, so that putting back never answers itself. */
 #include "mesh/node/host/iface.h"
 #include "mesh/base/log.h"
 #include "mesh/node/host/guard.h"

@@ -1,3 +1,9 @@
+/* Why a table of our own: what is not in it falls through to the machine's main table, so a mesh that names
+ * ten thousand single addresses takes those and nothing else, and nobody's routes are touched. The rule
+ * stands before the main table and after the local one: this machine's own addresses are its own, whatever
+ * the mesh says. Routes name the source that packets get, since the kernel's choice is the first address of
+ * the interface, and that may be the resolver's once another program has removed and put back ours. `have` is
+ * what the kernel took; everything is a difference to it. */
 #include "mesh/node/host/route_table.h"
 #include "mesh/base/log.h"
 #include <errno.h>

@@ -99,8 +99,8 @@ struct peer {
 	uint64_t check_ms; /* the probe's answer is due; 0 = none */
 	/* The socket that its probes and packets leave by. spare.c */
 	enum path_socket socket;
-	bool spare_tried; /* in this search */
-	uint64_t turn_ms; /* a change of socket is due; 0 = none */
+	uint8_t spare_turns; /* in this search */
+	uint64_t turn_ms;    /* a change of socket is due; 0 = none */
 	/* What it carries. size.c */
 	uint16_t most; /* bytes of UDP payload; 0 = all */
 	uint8_t size_step, size_tries;

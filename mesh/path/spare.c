@@ -6,9 +6,12 @@
  *
  * The cure is a port that the peer has not been told. A turn:
  *
- *   MAIN -> SPARE   the search on the main socket has found nothing for TURN_MS: all candidates are pinged
- * from the spare socket, so that we speak first; STUN says where it is seen; only then a call names that
- * place. SPARE -> MAIN   nothing answered for TURN_MS, or our links changed. One turn for each search.
+ * MAIN -> SPARE
+ *     The search on the main socket has found nothing: all candidates are pinged from the spare socket, so
+ *     that we speak first; STUN says where it is seen; only then a call names that place.
+ * SPARE -> MAIN
+ *     Nothing answered for TURN_MS, or our links changed. TURNS for each search, PAUSE_MS apart: the call may
+ *     be lost, or find the peer busy; the flow that we made by speaking first stays.
  *
  * A way that is trusted keeps its socket (peer.socket). The ends must not take their turns together: each
  * would be the caller that the other must not hear. So the larger key begins when the smaller's turn is over.
@@ -19,12 +22,12 @@
 #include "mesh/path/way.h"
 #include <string.h>
 
-enum { FIRST_MS = 800, TURN_MS = 1500, OPEN_WAIT_MS = 50, STUN_WAIT_MS = 300 };
+enum { TURNS = 3, PAUSE_MS = 4000, FIRST_MS = 800, TURN_MS = 1500, OPEN_WAIT_MS = 50, STUN_WAIT_MS = 300 };
 
 void spare_search(struct path *p, struct peer *e)
 {
 	bool first = memcmp(p->us.b, e->key.b, KEY_LEN) < 0;
-	e->spare_tried = false;
+	e->spare_turns = 0;
 	e->turn_ms = p->now_ms + (e->socket == PATH_SPARE ? TURN_MS : first ? FIRST_MS : FIRST_MS + TURN_MS);
 	peer_wake(p, e, e->turn_ms);
 }
@@ -62,13 +65,15 @@ void spare_step(struct path *p, struct peer *e)
 		return;
 	if (e->socket == PATH_SPARE) {
 		search_from(p, e, PATH_MAIN);
-	} else if (!e->spare_tried && may_help(p, e)) {
+		if (e->spare_turns < TURNS)
+			e->turn_ms = p->now_ms + PAUSE_MS;
+	} else if (e->spare_turns < TURNS && may_help(p, e)) {
 		if (!p->spare_port) {
 			p->spare_wanted = true;
 			e->turn_ms = p->now_ms + OPEN_WAIT_MS;
 			return;
 		}
-		e->spare_tried = true;
+		e->spare_turns++;
 		e->turn_ms = p->now_ms + TURN_MS;
 		p->spare_asked_ms = p->now_ms;
 		search_from(p, e, PATH_SPARE);

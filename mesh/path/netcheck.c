@@ -11,14 +11,17 @@
 /* A report asks STUN servers of the regions by IPv4 and IPv6: where others see us, how far each region is,
  * and whether our NAT maps each destination differently. One runs at a time.
  *
- *   idle -> running   netcheck_start: links or map changed, something of ours may be lost (full or not), or
- *                     report_next_ms has passed while peers are in use. Full: every region; else the home and
- *                     the nearest few.
- *   running           each region and family is a leg: a request, again after a gap that grows, `tries`
- * times. Each answer is used at once (answered): nothing waits for the end but the choice of home. No answer
- * at all after HTTPS_AFTER_MS and no home yet: latency by HTTPS is asked for. running -> idle   is_over:
- * every leg is done, or those that matter, or time is up. finish() settles whether UDP works at all, forgets
- * endpoints that no server sees any more, picks a home after a full report, and says when the next is due.
+ * idle -> running
+ *     netcheck_start: links or map changed, something of ours may be lost (full or not), or report_next_ms
+ *     has passed while peers are in use. Full: every region; else the home and the nearest few.
+ * running
+ *     Each region and family is a leg: a request, again after a gap that grows, `tries` times. An answer is
+ *     used at once (answered); only the choice of home waits for the end. No answer at all after
+ *     HTTPS_AFTER_MS and no home yet: latency by HTTPS is asked for.
+ * running -> idle
+ *     is_over: every leg is done, or those that matter, or time is up. finish() settles whether UDP works at
+ *     all, forgets endpoints that no server sees any more, picks a home after a full report, and says when
+ *     the next is due.
  *
  * A request that is lost costs a try, not the report. A reply counts once, from the server asked. */
 enum {

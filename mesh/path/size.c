@@ -3,11 +3,16 @@
  * packet is lost. So a way is proven at full size: a ping padded to what a full data packet takes. The pong
  * is small and proves one direction, ours; the peer proves the other.
  *
- *   begin -> asking    a new way carries everything, until shown otherwise: the first padded ping leaves at
- * once. asking -> proven   an answer: everything up to that size goes direct (peer.most), what is larger by
- * the relay. The full size is asked for again after PROVE_MS, or AGAIN_MS when less was proven. asking ->
- * asking   TRIES pings of one size unanswered while the way is trusted: the next smaller size. Only a trusted
- * way is asked: when small probes are lost too, the session has its own word about it. */
+ * begin -> asking
+ *     A new way carries everything, until shown otherwise: the first padded ping leaves at once.
+ * asking -> proven
+ *     An answer: everything up to that size goes direct (peer.most), what is larger by the relay. The full
+ *     size is asked for again after PROVE_MS, or AGAIN_MS when less was proven.
+ * asking -> asking
+ *     TRIES pings of one size unanswered while the way is trusted: the next smaller size.
+ *
+ * Only a trusted way is asked: when small probes are lost too, the session has its own word about it.
+ */
 #include "mesh/path/size.h"
 #include "mesh/path/probe.h"
 #include "mesh/path/state.h"

@@ -5,14 +5,19 @@
  * begin at the same time; then each has an attempt and answers the other's, and session.c decides which
  * session stays.
  *
- *   no attempt -> attempt     wg_handshake_begin: data without a session, a session near its end, lost_at, or
- * the node's word. A new attempt replaces an older one and keeps the time of the first. attempt -> attempt
- * wg_handshake_repeat sends the same bytes again: a lost datagram, a better path, a cookie. After WG_RETRY_MS
- * without answer new bytes are made. attempt -> session        wg_handshake_receive_response; its index
- * passes from the one to the other. attempt -> no attempt     wg_handshake_abandon: given up after
- * WG_ATTEMPT_MS, or the peer's session won. initiation in -> session  wg_handshake_receive_initiation: fresh
- * by its time stamp, not a flood; the response leaves at once, or a moment after an initiation of ours
- * (hold_response).
+ * no attempt -> attempt
+ *     wg_handshake_begin: data without a session, a session near its end, lost_at, or the node's word. A new
+ *     attempt replaces an older one and keeps the time of the first.
+ * attempt -> attempt
+ *     wg_handshake_repeat sends the same bytes again: a lost datagram, a better path, a cookie. After
+ *     WG_RETRY_MS without answer new bytes are made.
+ * attempt -> session
+ *     wg_handshake_receive_response; its index passes from the one to the other.
+ * attempt -> no attempt
+ *     wg_handshake_abandon: given up after WG_ATTEMPT_MS, or the peer's session won.
+ * initiation in -> session
+ *     wg_handshake_receive_initiation: fresh by its time stamp, not a flood; the response leaves at once, or
+ *     a moment after an initiation of ours (hold_response).
  *
  * Nothing is kept of a message that does not authenticate. Bytes to send are on the stack while the op runs.
  */

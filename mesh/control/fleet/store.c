@@ -1,5 +1,6 @@
 #include "mesh/control/fleet/store.h"
 
+#include "mesh/control/fleet/store_schema.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -19,54 +20,6 @@ struct store {
 	dev_t device; /* the file that was opened */
 	ino_t inode;
 	char path[1024];
-};
-
-/* migrations[i] takes a file from version i to i + 1. */
-static const char *const migrations[] = {
-	"CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, created_ms "
-	"INTEGER NOT NULL);"
-	"CREATE TABLE nodes (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL REFERENCES "
-	"users(id),"
-	" machine BLOB NOT NULL, node_key BLOB NOT NULL UNIQUE, disco BLOB NOT NULL, name TEXT NOT NULL "
-	"UNIQUE,"
-	" hostname TEXT NOT NULL, v4 TEXT UNIQUE, v6 TEXT UNIQUE, home_derp INTEGER NOT NULL, cap INTEGER "
-	"NOT NULL,"
-	" endpoints TEXT NOT NULL, hostinfo TEXT NOT NULL, tags TEXT NOT NULL, ephemeral INTEGER NOT NULL,"
-	" renamed INTEGER NOT NULL, created_ms INTEGER NOT NULL, last_seen_ms INTEGER, expiry_ms INTEGER);"
-	"CREATE TABLE preauth_keys (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL REFERENCES "
-	"users(id),"
-	" hash BLOB NOT NULL UNIQUE, prefix TEXT NOT NULL, reusable INTEGER NOT NULL, ephemeral INTEGER NOT "
-	"NULL,"
-	" used INTEGER NOT NULL, created_ms INTEGER NOT NULL, expiry_ms INTEGER, tags TEXT NOT NULL);"
-	"CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
-	"ALTER TABLE nodes ADD COLUMN routes TEXT NOT NULL DEFAULT '';",
-	/* Tagged nodes, and keys for them, need be nobody's. The numbers that were given stay given. */
-	"CREATE TABLE new_nodes (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER REFERENCES users(id),"
-	" machine BLOB NOT NULL, node_key BLOB NOT NULL UNIQUE, disco BLOB NOT NULL, name TEXT NOT NULL "
-	"UNIQUE,"
-	" hostname TEXT NOT NULL, v4 TEXT UNIQUE, v6 TEXT UNIQUE, home_derp INTEGER NOT NULL, cap INTEGER "
-	"NOT NULL,"
-	" endpoints TEXT NOT NULL, hostinfo TEXT NOT NULL, tags TEXT NOT NULL, ephemeral INTEGER NOT NULL,"
-	" renamed INTEGER NOT NULL, created_ms INTEGER NOT NULL, last_seen_ms INTEGER, expiry_ms INTEGER,"
-	" routes TEXT NOT NULL);"
-	"INSERT INTO new_nodes SELECT id, user, machine, node_key, disco, name, hostname, v4, v6, home_derp, "
-	"cap,"
-	" endpoints, hostinfo, tags, ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes FROM "
-	"nodes;"
-	"DELETE FROM sqlite_sequence WHERE name = 'new_nodes';"
-	"INSERT INTO sqlite_sequence SELECT 'new_nodes', seq FROM sqlite_sequence WHERE name = 'nodes';"
-	"DROP TABLE nodes; ALTER TABLE new_nodes RENAME TO nodes;"
-	"CREATE TABLE new_keys (id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER REFERENCES users(id),"
-	" hash BLOB NOT NULL UNIQUE, prefix TEXT NOT NULL, reusable INTEGER NOT NULL, ephemeral INTEGER NOT "
-	"NULL,"
-	" used INTEGER NOT NULL, created_ms INTEGER NOT NULL, expiry_ms INTEGER, tags TEXT NOT NULL);"
-	"INSERT INTO new_keys SELECT id, user, hash, prefix, reusable, ephemeral, used, created_ms, "
-	"expiry_ms,"
-	" tags FROM preauth_keys;"
-	"DELETE FROM sqlite_sequence WHERE name = 'new_keys';"
-	"INSERT INTO sqlite_sequence SELECT 'new_keys', seq FROM sqlite_sequence WHERE name = "
-	"'preauth_keys';"
-	"DROP TABLE preauth_keys; ALTER TABLE new_keys RENAME TO preauth_keys;",
 };
 
 /* The library's own word is for its files; what it says of those beside them is the system's. */
@@ -282,19 +235,19 @@ static int migrate(struct store *s, struct errbuf *eb)
 	if (version < 0)
 		return err_say(eb, ERR_VERSION, "database %s has format %lld, which no program wrote",
 			s->path, (long long)version);
-	if (version > (int64_t)ARRAY_LEN(migrations))
+	if (version > STORE_FORMAT)
 		return err_say(eb, ERR_VERSION,
-			"database %s has format %lld, this program knows up to %zu: run the newer program, "
+			"database %s has format %lld, this program knows up to %d: run the newer program, "
 			"or restore the backup made before it",
-			s->path, (long long)version, ARRAY_LEN(migrations));
-	if (version && version < (int64_t)ARRAY_LEN(migrations) && (err = back_up(s, version, eb)))
+			s->path, (long long)version, STORE_FORMAT);
+	if (version && version < STORE_FORMAT && (err = back_up(s, version, eb)))
 		return err;
-	for (; version < (int64_t)ARRAY_LEN(migrations); version++) {
+	for (; version < STORE_FORMAT; version++) {
 		char set[64];
 		snprintf(set, sizeof(set), "PRAGMA user_version = %lld", (long long)version + 1);
 		if ((err = store_begin(s, true, eb)))
 			return err;
-		if ((err = run(s, migrations[version], "migrate", eb)) ||
+		if ((err = run(s, store_migrations[version], "migrate", eb)) ||
 			(err = run(s, set, "migrate", eb)) || (err = store_commit(s, eb))) {
 			store_rollback(s);
 			return err;

@@ -168,16 +168,23 @@ static void test_peers(void **state)
 {
 	struct place *p = place_of(state);
 	struct errbuf eb;
-	struct prefix ip;
+	struct prefix ip, routes[3];
 	struct wg_peer_stats stats;
 	struct path_state way;
-	assert_true(prefix_parse("100.64.0.9/32", &ip));
-	struct ctl_node c = { .id = 9, .name = "x", .home_derp = 1, .addresses = { &ip, 1 } };
+	assert_true(prefix_parse("100.64.0.9/32", &ip) && prefix_parse("0.0.0.0/0", &routes[1]) &&
+		    prefix_parse("10.0.0.0/8", &routes[2]));
+	routes[0] = ip;
+	struct ctl_node c = {
+		.id = 9, .name = "x", .home_derp = 1, .addresses = { &ip, 1 }, .allowed_ips = { routes, 3 }
+	};
 	memset(c.key.b, 9, sizeof(c.key.b));
 	memset(c.disco.b, 8, sizeof(c.disco.b));
 	assert_int_equal(place_open(p, &eb), 0);
 	assert_true(engine_peer_set(&p->e, &c));
 	assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 9);
+	/* What it carries for others is not taken: nobody asked for it. */
+	assert_int_equal(wg_route(p->e.plane.wg, &routes[1].ip), 0);
+	assert_int_equal(wg_route(p->e.plane.wg, &routes[2].ip), 0);
 	assert_true(path_peer_state(p->e.path, loop_now_ms(p->loop), 9, &way));
 	engine_peer_remove(&p->e, 9);
 	assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 0);

@@ -1,5 +1,6 @@
 #include "mesh/control/config/document.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,7 +92,7 @@ int document_open(struct document *d, const char *path, const char *text, size_t
 		return err_say(eb, ERR_MALFORMED,
 			"%s: YAML aliases (*name) are not allowed: write the value out", path);
 	if (!yaml_parser_initialize(&parser))
-		return err_set(eb, -12, "read %s", path);
+		return err_set(eb, -ENOMEM, "read %s", path);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	int err = 0;
 	if (!yaml_parser_load(&parser, &d->yaml)) {

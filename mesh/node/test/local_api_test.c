@@ -4,6 +4,7 @@
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <netinet/in.h>
@@ -605,6 +606,78 @@ static void test_crowd(void **state)
 	place_end(&p);
 }
 
+/* The status line of one request, by another user's process. */
+static bool answered_with(const char *sock, const char *request, const char *status)
+{
+	char text[512] = "", head[64];
+	struct errbuf eb;
+	int fd = sock_unix_connect(sock, &eb), flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	if (fd < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
+		return false;
+	snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: " OUR_HOST "\r\nContent-Length: 0\r\n\r\n",
+		request);
+	bool ok = write(fd, text, strlen(text)) > 0 && read(fd, text, sizeof(text) - 1) > 12;
+	snprintf(head, sizeof(head), "HTTP/1.1 %s", status);
+	close(fd);
+	return ok && strncmp(text, head, strlen(head)) == 0;
+}
+
+/* Which of the paths change something, as somebody who may only look finds out. */
+static void try_all(const char *sock, int told)
+{
+	static const struct {
+		const char *request, *status;
+	} rows[] = {
+		{ "PATCH " API "prefs", "403" },
+		{ "POST " API "start", "403" },
+		{ "POST " API "login-interactive", "403" },
+		{ "POST " API "logout", "403" },
+		{ "PUT " API "profiles/", "403" },
+		{ "GET " API "status", "200" },
+		{ "GET " API "prefs", "200" },
+		{ "POST " API "check-prefs", "200" },
+		{ "GET " API "netcheck", "503" },
+		{ "GET " API "dns-config", "200" },
+		{ "GET " API "profiles/current", "200" },
+		{ "POST " API "ping?ip=100.64.0.9", "404" },
+	};
+	uint8_t wrong = setgid(65534) != 0 || setuid(65534) != 0 ? 255 : 0;
+	for (size_t i = 0; !wrong && i < ARRAY_LEN(rows); i++)
+		if (!answered_with(sock, rows[i].request, rows[i].status))
+			wrong = (uint8_t)(i + 1);
+	_exit(write(told, &wrong, 1) == 1 ? 0 : 1);
+}
+
+static void test_rights(void **state)
+{
+	struct place p;
+	uint8_t wrong = 255;
+	int told[2];
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: it takes root to be two users\n");
+		skip();
+	}
+	place_make(&p);
+	assert_int_equal(chmod(p.dir, 0755), 0);
+	assert_int_equal(pipe(told), 0);
+	pid_t other = fork();
+	if (other == 0)
+		try_all(p.sock, told[1]);
+	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
+	loop_fd_set(watch, LOOP_READ);
+	while (watch)
+		loop_run_once(p.n->loop);
+	loop_fd_free(kept);
+	assert_int_equal(read(told[0], &wrong, 1), 1);
+	if (wrong)
+		fail_msg("row %u", wrong - 1u);
+	waitpid(other, NULL, 0);
+	close(told[0]);
+	close(told[1]);
+	place_end(&p);
+}
+
 static void test_socket_in_use(void **state)
 {
 	struct place p;
@@ -627,6 +700,7 @@ int main(void)
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_socket_in_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

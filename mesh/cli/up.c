@@ -187,13 +187,22 @@ static int tell_stopped(struct cli *c)
 		"ropewalk down or logout came in between: this machine stays out of the network");
 }
 
+/* Nothing will come of what was asked for. A login by key that the server refused leaves the present one in
+ * force, and the machine may run again before anybody is told of the refusal. */
+static bool is_refused(const struct up *u, const struct api_notify *n)
+{
+	bool asked = *n->browse_to_url && n->state == STATE_NEEDS_LOGIN; /* the error is why it asks */
+	bool by_key = u->o->auth_key && u->o->force_reauth;
+	return *n->error && ((n->state == STATE_NEEDS_LOGIN && !asked) || n->state == STATE_STOPPED ||
+				    (n->state == STATE_RUNNING && by_key));
+}
+
 static void notified(void *arg, const struct api_notify *n)
 {
 	struct up *u = arg;
 	if (u->done)
 		return;
-	bool asked = *n->browse_to_url && n->state == STATE_NEEDS_LOGIN; /* the error is why it asks */
-	if (*n->error && !asked && (n->state == STATE_NEEDS_LOGIN || n->state == STATE_STOPPED)) {
+	if (is_refused(u, n)) {
 		bool key = u->o->auth_key != NULL;
 		finish(u, cli_fail(u->c, CLI_FAILED, "refused",
 				  key ? "A fresh key comes from the server: ropewalk-control preauthkeys "

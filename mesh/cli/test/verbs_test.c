@@ -462,6 +462,9 @@ static void test_up(void **state)
 		{ "{\"State\":3}\n{\"State\":6}\n", "up", CLI_OK, "", "approval of an administrator" },
 		{ "{\"State\":6,\"ErrMessage\":\"resolv.conf is read-only\"}\n", "up", CLI_OK, "",
 			"# warning: resolv.conf" },
+		/* the login was refused, and the one before goes on: told although the machine runs */
+		{ "{\"State\":6,\"ErrMessage\":\"not known here\"}\n", "up --auth-key k --force-reauth",
+			CLI_FAILED, "", "ropewalk: not known here" },
 		{ "{\"State\":6}\n{\"State\":2}\n", "logout", CLI_OK, "", "" },
 		{ "{\"State\":5}\n{\"State\":4}\n", "up", CLI_FAILED, "", "down or logout came in between" },
 		{ "garbage\n\n{\"State\":6}\n", "wait", CLI_OK, "", "" },

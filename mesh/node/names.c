@@ -290,6 +290,7 @@ static void add_own_hosts(struct names *n, const struct url *control, struct rou
 	if (!r->n_base)
 		return;
 	add_host(r, control->host);
+	add_host(r, n->trying);
 	for (size_t i = 0; d && i < d->n_regions; i++) {
 		for (size_t j = 0; j < d->regions[i].n_nodes; j++)
 			add_host(r, d->regions[i].nodes[j].host);
@@ -346,6 +347,14 @@ static int configure_routes(struct names *n, const struct ctl_dns *dns, struct e
 	free(r.v);
 	free(r.ups);
 	return err;
+}
+
+void names_trying(struct names *n, const char *host)
+{
+	struct errbuf eb;
+	snprintf(n->trying, sizeof(n->trying), "%s", host);
+	if (n->dns && n->map && configure_routes(n, n->map->dns, &eb) != 0)
+		log_warn("names: %s", eb.text);
 }
 
 /* --- the machine --- */

@@ -16,6 +16,7 @@ struct names {
 	bool guarded; /* set by the owner: nobody but this machine and its containers reaches its resolver */
 	struct netmap *map;	     /* what is applied, a reference of our own; NULL: nothing */
 	bool expired;		     /* our own key */
+	char trying[256];	     /* host of a server that is tried beside ours; "" = none */
 	char dev[16];		     /* the mesh interface */
 	struct resolver_server *dns; /* NULL: not open */
 	struct zone *zone;	     /* NULL: none yet; changed in place from map to map */
@@ -29,6 +30,9 @@ struct names {
  * in n->no_dns as well: a mesh without names is better than none. */
 int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb);
 void names_forget(struct names *n); /* resolv.conf back, resolver closed */
+/* The host of another server is looked up as ours is, by the machine's own nameservers: it may lie below a
+ * name of this mesh. "" = no more. */
+void names_trying(struct names *n, const char *host);
 /* The server lost sight of a peer. It may be a nameserver. */
 void names_peer_gone(struct names *n, const struct ctl_node *peer);
 /* The machine's links changed. true: its own nameservers are others, and names_apply should look at them. */

@@ -2,6 +2,7 @@
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/status.h"
+#include "mesh/transport/http.h"
 
 static void answer_facts(void *arg, struct local_facts *out)
 {
@@ -132,6 +133,14 @@ static void order_measure(void *arg)
 	engine_rearm(&n->engine);
 }
 
+static void order_trying(void *arg, const char *server)
+{
+	struct node *n = arg;
+	struct url u = { 0 };
+	(void)url_parse(server, &u);
+	names_trying(&n->names, u.host);
+}
+
 struct local_node_ops queries_ops(struct node *n)
 {
 	return (struct local_node_ops) { .facts = answer_facts,
@@ -145,6 +154,7 @@ struct local_node_ops queries_ops(struct node *n)
 		.prefs_set = order_prefs,
 		.login = order_login,
 		.logout = order_logout,
+		.trying = order_trying,
 		.try_now = order_try_now,
 		.ping = order_ping,
 		.measure = order_measure,

@@ -41,7 +41,8 @@ struct local_node_ops {
 	void (*prefs_set)(void *arg, const struct state_prefs *p); /* and what they say is done */
 	void (*login)(void *arg, const char *auth_key);		   /* "" = a person is asked; also anew */
 	void (*logout)(void *arg);
-	void (*try_now)(void *arg);				/* what waits for the server tries it */
+	void (*trying)(void *arg, const char *url); /* of a server that is asked beside ours; "" = no more */
+	void (*try_now)(void *arg);		    /* what waits for the server tries it */
 	void (*ping)(void *arg, uint64_t peer, uint64_t token); /* answered by local_api_ping_done */
 	void (*measure)(void *arg);
 	void *arg;

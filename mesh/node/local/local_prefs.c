@@ -197,6 +197,7 @@ struct server_try {
 
 static void try_free(struct server_try *t)
 {
+	t->waiting.node->trying(t->waiting.node->arg, "");
 	key_wipe(t->body, t->waiting.len); /* it may hold an auth key */
 	free(t->body);
 	free(t);
@@ -236,9 +237,11 @@ static bool is_tried_first(
 		t->waiting.head = NULL;
 		t->waiting.body = body;
 		t->waiting.server_tried = true;
+		r->node->trying(r->node->arg, t->url);
 		t->ask = server_key_ask(r->loop, p->control_url, server_tried, t, &eb);
 	}
 	if (!t || !t->ask) {
+		r->node->trying(r->node->arg, "");
 		free(body);
 		free(t);
 		local_reply_error(r->conn, 502, eb.text);

@@ -150,6 +150,7 @@ static struct world *world(void)
 		.prefs_set = take_prefs,
 		.login = take_login,
 		.logout = take_order,
+		.trying = take_login,
 		.try_now = take_order,
 		.measure = take_order,
 		.ping = take_ping,

@@ -101,7 +101,7 @@ static void drop(struct cache *c, struct entry *e)
 	free(e);
 }
 
-static void make_room(struct cache *c, size_t size)
+static void cache_make_room(struct cache *c, size_t size)
 {
 	for (struct entry *e = c->oldest, *next; e && c->used + size > c->cap; e = next) {
 		next = e->newer;
@@ -114,7 +114,7 @@ void cache_free(struct cache *c)
 	if (!c)
 		return;
 	c->cap = 0;
-	make_room(c, 0);
+	cache_make_room(c, 0);
 	free(c->buckets);
 	free(c);
 }
@@ -137,7 +137,7 @@ static void rehash(struct cache *c, size_t n)
 void cache_resize(struct cache *c, size_t bytes)
 {
 	c->cap = bytes;
-	make_room(c, 0);
+	cache_make_room(c, 0);
 	if (buckets_for(bytes) != c->mask + 1)
 		rehash(c, buckets_for(bytes));
 }
@@ -181,7 +181,7 @@ void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, uint
 		drop(c, old);
 	if (!ttl_s || size > c->cap / 8)
 		return;
-	make_room(c, size);
+	cache_make_room(c, size);
 	struct entry *e = malloc(size);
 	if (!e)
 		return;

@@ -171,7 +171,7 @@ static int serve(struct program *p, struct conf *c, struct zone *z, struct errbu
 	return 0;
 }
 
-static int run(struct program *p, struct errbuf *eb)
+static int resolver_run(struct program *p, struct errbuf *eb)
 {
 	struct conf c;
 	struct zone *z;
@@ -231,7 +231,7 @@ int main(int argc, char **argv)
 	else if (p.o.version)
 		printf("ropewalk-resolver %s\n", RW_VERSION);
 	else if (!(err = drop_rights(&p, &eb)))
-		err = run(&p, &eb);
+		err = resolver_run(&p, &eb);
 	if (err)
 		fprintf(stderr, "ropewalk-resolver: %s\n", eb.text);
 	return !err ? EXIT_SUCCESS : p.exit_code ? p.exit_code : EXIT_FAILURE;

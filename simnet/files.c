@@ -84,7 +84,7 @@ static int add_path(struct files *f, const char *path, struct errbuf *eb)
 	return err;
 }
 
-static int collect(const struct command *c, struct files *f, struct errbuf *eb)
+static int files_collect(const struct command *c, struct files *f, struct errbuf *eb)
 {
 	int err = c->n_words ? 0 : err_say(eb, -ENOENT, "no scenario is named; give files or folders");
 	for (int i = 0; i < c->n_words && !err; i++)
@@ -317,7 +317,7 @@ int files_each(
 {
 	struct files f = { 0 };
 	struct errbuf eb = { 0 };
-	int code = collect(c, &f, &eb) ? command_error(eb.text) : EXIT_PASS;
+	int code = files_collect(c, &f, &eb) ? command_error(eb.text) : EXIT_PASS;
 
 	for (size_t i = 0; i < f.n && code != EXIT_INTERRUPTED; i++, t->files++)
 		code = worse(code, each_variant(c, f.path[i], t, each));
@@ -411,7 +411,7 @@ int files_run(struct command *c)
 	fcntl(fd, F_SETFL, O_APPEND);
 	if (c->opt.tap + c->opt.json > 1 || (c->opt.json && c->opt.github))
 		code = command_error("--json, --tap and --github all want the standard output: choose one");
-	else if (collect(c, &f, &eb))
+	else if (files_collect(c, &f, &eb))
 		code = command_error(eb.text);
 	else
 		code = run_files(c, &f);

@@ -113,7 +113,7 @@ static void session_free(struct session *s)
 	free(s);
 }
 
-static void refuse(struct session *s, const char *why)
+static void shell_refuse(struct session *s, const char *why)
 {
 	char text[400];
 	int n = snprintf(text, sizeof(text), "x%s", why);
@@ -169,7 +169,7 @@ static void start_shell(struct session *s, char *text, size_t len, const int *fd
 	for (size_t at = strlen(text) + 1; at < len && n < ARGS_MAX; at += strlen(text + at) + 1)
 		argv[n++] = text + at;
 	if (node < 0) {
-		refuse(s, "no such node or router in the lab");
+		shell_refuse(s, "no such node or router in the lab");
 		return;
 	}
 	struct errbuf eb = { 0 };
@@ -181,7 +181,7 @@ static void start_shell(struct session *s, char *text, size_t len, const int *fd
 	if (s->exit_watch)
 		loop_fd_set(s->exit_watch, LOOP_READ);
 	else
-		refuse(s, "no process can be started");
+		shell_refuse(s, "no process can be started");
 }
 
 static size_t take_fds(struct msghdr *m, int *fds)
@@ -223,7 +223,7 @@ static void request_received(void *arg, int events)
 		session_free(s); /* the other side went away: its shell goes too */
 		n_fds = 0;
 	} else if (n_fds != 1 && n_fds != FDS) {
-		refuse(s, "a request without a terminal");
+		shell_refuse(s, "a request without a terminal");
 	} else {
 		text[n] = '\0';
 		start_shell(s, text, (size_t)n, fds, n_fds);

@@ -8,7 +8,7 @@
 
 enum { HASH = 32, OCTET_STRING = 0x04, CHALLENGE_DAYS = 7, DAY_S = 86400 };
 
-static bool take(BIO *bio, struct buf *out)
+static bool acme_cert_take(BIO *bio, struct buf *out)
 {
 	char *text = NULL;
 	long len = bio ? BIO_get_mem_data(bio, &text) : 0;
@@ -18,7 +18,8 @@ static bool take(BIO *bio, struct buf *out)
 static bool write_key(EVP_PKEY *key, struct buf *out)
 {
 	BIO *bio = BIO_new(BIO_s_secmem());
-	bool ok = bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) && take(bio, out);
+	bool ok = bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) &&
+		  acme_cert_take(bio, out);
 	BIO_free(bio);
 	return ok;
 }
@@ -94,7 +95,7 @@ bool acme_cert_challenge(const char *host, const char *key_authorization, struct
 			  name, "CN", MBSTRING_ASC, (const uint8_t *)"ACME challenge", -1, -1, 0) &&
 		  X509_set_issuer_name(x, name) && X509_set_pubkey(x, key) && add_alt_name(x, host) &&
 		  add_identifier(x, key_authorization) && X509_sign(x, key, EVP_sha256()) &&
-		  PEM_write_bio_X509(bio, x) && take(bio, pem) && write_key(key, pem);
+		  PEM_write_bio_X509(bio, x) && acme_cert_take(bio, pem) && write_key(key, pem);
 	BIO_free(bio);
 	X509_free(x);
 	EVP_PKEY_free(key);

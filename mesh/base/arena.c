@@ -15,7 +15,7 @@ struct arena_block {
 	max_align_t data[];
 };
 
-static struct arena_block *grow(struct arena *a, size_t n)
+static struct arena_block *arena_grow(struct arena *a, size_t n)
 {
 	/* Blocks double: a small message stays small, a large one makes few blocks. */
 	size_t size = a->head ? a->head->size * 2 : BLOCK_MIN;
@@ -43,7 +43,7 @@ void *arena_alloc(struct arena *a, size_t n)
 		rounded = align;
 	struct arena_block *b = a->head;
 	if (!b || rounded > b->size - b->at)
-		b = grow(a, rounded);
+		b = arena_grow(a, rounded);
 	if (!b) {
 		a->failed = true;
 		return NULL;

@@ -81,7 +81,7 @@ static size_t home_of(const struct table *t, const void *key)
 }
 
 /* Where key is, or the free slot where it would go. size must not be 0. */
-static size_t find(const struct table *t, const void *key)
+static size_t table_find(const struct table *t, const void *key)
 {
 	size_t i = home_of(t, key);
 	while (t->slots[i].value && memcmp(key_at(t, i), key, t->key_len) != 0)
@@ -91,7 +91,7 @@ static size_t find(const struct table *t, const void *key)
 
 void *table_get(const struct table *t, const void *key)
 {
-	return t->size ? t->slots[find(t, key)].value : NULL;
+	return t->size ? t->slots[table_find(t, key)].value : NULL;
 }
 
 static bool resize(struct table *t, size_t size)
@@ -104,7 +104,7 @@ static bool resize(struct table *t, size_t size)
 	for (size_t i = 0; i < t->size; i++) {
 		if (!t->slots[i].value)
 			continue;
-		size_t j = find(&bigger, key_at(t, i));
+		size_t j = table_find(&bigger, key_at(t, i));
 		bigger.slots[j] = t->slots[i];
 		memcpy(key_at(&bigger, j), key_at(t, i), t->key_len);
 	}
@@ -115,7 +115,7 @@ static bool resize(struct table *t, size_t size)
 
 bool table_put(struct table *t, const void *key, void *value)
 {
-	size_t i = t->size ? find(t, key) : 0;
+	size_t i = t->size ? table_find(t, key) : 0;
 	if (t->size && t->slots[i].value) {
 		t->slots[i].value = value;
 		return true;
@@ -123,7 +123,7 @@ bool table_put(struct table *t, const void *key, void *value)
 	if ((t->n + 1) * 4 > t->size * 3) {
 		if (!resize(t, t->size ? t->size * 2 : 16))
 			return false;
-		i = find(t, key);
+		i = table_find(t, key);
 	}
 	t->n++;
 	memcpy(key_at(t, i), key, t->key_len);
@@ -135,7 +135,7 @@ void *table_remove(struct table *t, const void *key)
 {
 	if (!t->size)
 		return NULL;
-	size_t i = find(t, key);
+	size_t i = table_find(t, key);
 	void *value = t->slots[i].value;
 	if (!value)
 		return NULL;

@@ -133,7 +133,7 @@ static void exchange_failed(void *arg, int code, const char *why)
 	loop_stop(x->c->loop);
 }
 
-static struct http_client *begin(
+static struct http_client *api_begin(
 	struct cli *c, const struct api_request *r, const struct http_client_events *ev)
 {
 	struct http_request rq = {
@@ -158,7 +158,7 @@ struct api_exchange *api_send(struct cli *c, const struct api_request *r,
 		return NULL;
 	*x = (struct api_exchange) { .c = c, .done = done, .arg = arg };
 	struct http_client_events ev = { .done = exchange_done, .failed = exchange_failed, .arg = x };
-	x->http = begin(c, r, &ev);
+	x->http = api_begin(c, r, &ev);
 	if (!x->http) {
 		free(x);
 		return NULL;
@@ -281,7 +281,7 @@ struct api_watch *api_watch_open(struct cli *c, const struct api_watch_events *e
 		.target = "/localapi/v0/watch-ipn-bus?mask=2", /* 2: begin with the present state */
 		.timeout_ms = UINT64_MAX,
 	};
-	w->http = begin(c, &r, &hev);
+	w->http = api_begin(c, &r, &hev);
 	if (!w->http) {
 		free(w);
 		return NULL;

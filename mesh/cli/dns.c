@@ -220,7 +220,7 @@ static int run_query(struct cli *c, const char *name, const char *type)
 	return code;
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int dns_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)options;
 	if (strcmp(words[0], "status") == 0 && n == 1)
@@ -241,5 +241,5 @@ const struct cli_verb verb_dns = {
 	.options_size = sizeof(struct options),
 	.min_words = 1,
 	.max_words = 3,
-	.run = run,
+	.run = dns_run,
 };

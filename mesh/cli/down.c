@@ -8,7 +8,7 @@ struct options {
 };
 static const struct opt_row rows[] = { CLI_ROW_RISK(struct options), CLI_ROWS_COMMON(struct options) };
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int down_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	const struct options *o = options;
 	(void)words;
@@ -25,5 +25,5 @@ const struct cli_verb verb_down = {
 		"twice is not an error. Within an SSH session that comes through the mesh it is refused.",
 		rows },
 	.options_size = sizeof(struct options),
-	.run = run,
+	.run = down_run,
 };

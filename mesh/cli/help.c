@@ -11,7 +11,7 @@ static const struct opt_row rows[] = {
 	CLI_ROWS_COMMON(struct options),
 };
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int help_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	const struct options *o = options;
 	const char *name = o->man ? o->man : n ? words[0] : NULL;
@@ -35,5 +35,5 @@ const struct cli_verb verb_help = {
 	.man = { "help", "[VERB]", "say how ropewalk or a verb of it is used", NULL, rows },
 	.options_size = sizeof(struct options),
 	.max_words = 1,
-	.run = run,
+	.run = help_run,
 };

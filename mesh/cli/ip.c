@@ -25,7 +25,7 @@ static size_t choose(
 	return o->one && got > 1 ? 1 : got;
 }
 
-static void print(struct cli *c, const struct addr *const *ips, size_t n)
+static void ip_print(struct cli *c, const struct addr *const *ips, size_t n)
 {
 	char text[ADDR_TEXT];
 	if (c->json)
@@ -37,7 +37,7 @@ static void print(struct cli *c, const struct addr *const *ips, size_t n)
 		fputs("]\n", c->out);
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int ip_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	enum { IPS_MAX = 64 };
 	const struct addr *chosen[IPS_MAX];
@@ -57,7 +57,7 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 				n ? NULL : "ropewalk up joins a network.",
 				n ? "it has no such address" : "this machine has no address");
 		else
-			print(c, chosen, got);
+			ip_print(c, chosen, got);
 	}
 	arena_free(&a);
 	return code;
@@ -68,5 +68,5 @@ const struct cli_verb verb_ip = {
 		"One address a line, IPv4 first.", rows },
 	.options_size = sizeof(struct options),
 	.max_words = 1,
-	.run = run,
+	.run = ip_run,
 };

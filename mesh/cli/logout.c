@@ -11,7 +11,7 @@ static const struct opt_row rows[] = { CLI_ROW_RISK(struct options), CLI_ROWS_CO
 
 enum { SERVER_MS = 15000 };
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int logout_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	const struct options *o = options;
 	(void)words;
@@ -36,5 +36,5 @@ const struct cli_verb verb_logout = {
 		"that comes through the mesh it is refused.",
 		rows },
 	.options_size = sizeof(struct options),
-	.run = run,
+	.run = logout_run,
 };

@@ -16,7 +16,7 @@ static const char *nearest(const struct api_netcheck *r)
 	return "unknown (no relay answered)";
 }
 
-static void print(const struct api_netcheck *r, FILE *to)
+static void netcheck_print(const struct api_netcheck *r, FILE *to)
 {
 	bool v4 = *r->global_v4, v6 = *r->global_v6;
 	fprintf(to, "Report:\n");
@@ -47,7 +47,7 @@ static void print(const struct api_netcheck *r, FILE *to)
 	}
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int netcheck_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)options;
 	(void)words;
@@ -64,7 +64,7 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 	else if (code == CLI_OK && c->json)
 		fprintf(c->out, "%s\n", buf_cstr(&b));
 	else if (code == CLI_OK)
-		print(&report, c->out);
+		netcheck_print(&report, c->out);
 	buf_free(&b);
 	arena_free(&a);
 	return code;
@@ -76,5 +76,5 @@ const struct cli_verb verb_netcheck = {
 		"now.",
 		rows },
 	.options_size = sizeof(struct options),
-	.run = run,
+	.run = netcheck_run,
 };

@@ -29,7 +29,7 @@ struct ping {
 	bool any, direct;
 };
 
-static void print(struct ping *p, const struct api_ping_result *r)
+static void ping_print(struct ping *p, const struct api_ping_result *r)
 {
 	int n = (int)strcspn(r->node_name, ".");
 	fprintf(p->c->out, "pong from %.*s (%s) via ", n ? n : (int)strlen(p->name),
@@ -61,7 +61,7 @@ static int ping_once(struct ping *p)
 		else if (*result.err)
 			fprintf(p->c->out, "ping \"%s\" timed out: %s\n", p->name, result.err);
 		else
-			print(p, &result);
+			ping_print(p, &result);
 		p->any |= !*result.err;
 		p->direct |= !*result.err && *result.endpoint;
 	}
@@ -99,7 +99,7 @@ static int verdict(const struct ping *p)
 	return CLI_OK;
 }
 
-static int find(struct ping *p)
+static int ping_find(struct ping *p)
 {
 	struct arena a = { 0 };
 	struct api_status s;
@@ -122,11 +122,11 @@ static int find(struct ping *p)
 	return code;
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int ping_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)n;
 	struct ping p = { .c = c, .o = options, .name = words[0], .target = "/localapi/v0/ping" };
-	int code = find(&p);
+	int code = ping_find(&p);
 	if (code != CLI_OK)
 		return code;
 	api_target_add(p.target, "ip", p.ip);
@@ -151,5 +151,5 @@ const struct cli_verb verb_ping = {
 	.defaults = &defaults,
 	.min_words = 1,
 	.max_words = 1,
-	.run = run,
+	.run = ping_run,
 };

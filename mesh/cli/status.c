@@ -35,7 +35,7 @@ static int print_text(struct cli *c, const struct api_status *s, const struct op
 	return CLI_FAILED;
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int status_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)words;
 	(void)n;
@@ -71,5 +71,5 @@ const struct cli_verb verb_status = {
 		rows },
 	.options_size = sizeof(struct options),
 	.defaults = &defaults,
-	.run = run,
+	.run = status_run,
 };

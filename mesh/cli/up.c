@@ -72,7 +72,7 @@ static int get_key(struct cli *c, const char *given, struct buf *key)
 	return CLI_OK;
 }
 
-static int check(struct cli *c, const struct options *o, const struct api_prefs *now)
+static int up_check(struct cli *c, const struct options *o, const struct api_prefs *now)
 {
 	struct url url;
 	if (o->login_server && !url_parse(o->login_server, &url))
@@ -110,7 +110,7 @@ static int set_prefs(struct cli *c, const struct options *o)
 	return api_prefs_set(c, &p, &m);
 }
 
-static int start(struct cli *c, const struct options *o, struct buf *key)
+static int up_start(struct cli *c, const struct options *o, struct buf *key)
 {
 	struct buf body = { 0 };
 	struct api_request r = { .method = "POST", .target = "/localapi/v0/start", .body = &body };
@@ -156,7 +156,7 @@ static void put_json(struct up *u, const char *url, const char *state)
 	buf_free(&b);
 }
 
-static void finish(struct up *u, int code)
+static void up_finish(struct up *u, int code)
 {
 	if (u->done)
 		return;
@@ -204,16 +204,16 @@ static void notified(void *arg, const struct api_notify *n)
 		return;
 	if (is_refused(u, n)) {
 		bool key = u->o->auth_key != NULL;
-		finish(u, cli_fail(u->c, CLI_FAILED, "refused",
-				  key ? "A fresh key comes from the server: ropewalk-control preauthkeys "
-					"create --user NAME. Without "
-					"--auth-key, ropewalk up asks for a login."
-				      : NULL,
-				  "%s", n->error));
+		up_finish(u, cli_fail(u->c, CLI_FAILED, "refused",
+				     key ? "A fresh key comes from the server: ropewalk-control preauthkeys "
+					   "create --user NAME. Without "
+					   "--auth-key, ropewalk up asks for a login."
+					 : NULL,
+				     "%s", n->error));
 		return;
 	}
 	if (n->state == STATE_STOPPED) {
-		finish(u, tell_stopped(u->c));
+		up_finish(u, tell_stopped(u->c));
 		return;
 	}
 	if (*n->browse_to_url && n->state != STATE_RUNNING)
@@ -230,12 +230,12 @@ static void notified(void *arg, const struct api_notify *n)
 		fputs("Success.\n", u->c->err);
 	if (*n->error && !u->c->json)
 		fprintf(u->c->err, "# warning: %s\n", n->error);
-	finish(u, CLI_OK);
+	up_finish(u, CLI_OK);
 }
 
 static void ended(void *arg, int code)
 {
-	finish(arg, code);
+	up_finish(arg, code);
 }
 
 static void tell_waiting(struct up *u, const char *control)
@@ -260,19 +260,19 @@ static void looked(void *arg, bool ok, const uint8_t *body, size_t len)
 	if (known && *s.control)
 		tell_waiting(u, s.control);
 	else if (known && strcmp(s.backend_state, "NeedsLogin") == 0)
-		finish(u, tell_stopped(u->c)); /* it has no business with a server any more */
+		up_finish(u, tell_stopped(u->c)); /* it has no business with a server any more */
 	arena_free(&a);
 }
 
 /* The bus is silent while the server cannot be reached: ask what the daemon waits for. */
-static void look(void *arg)
+static void up_look(void *arg)
 {
 	struct up *u = arg;
 	struct api_request r = { .method = "GET", .target = "/localapi/v0/status?peers=false" };
 	u->looking = api_send(u->c, &r, looked, u);
 }
 
-static void timed_out(void *arg)
+static void up_timed_out(void *arg)
 {
 	struct up *u = arg;
 	char after[48];
@@ -280,18 +280,18 @@ static void timed_out(void *arg)
 	const char *why = *u->waiting	? u->waiting
 			  : u->told_url ? "nobody used the login URL"
 					: "no answer yet";
-	finish(u, cli_fail(u->c, CLI_TIMEOUT, "timeout",
-			  "ropewalkd goes on trying; ropewalk status shows how far it is, ropewalk down "
-			  "stops it.",
-			  "%s: %s", after, why));
+	up_finish(u, cli_fail(u->c, CLI_TIMEOUT, "timeout",
+			     "ropewalkd goes on trying; ropewalk status shows how far it is, ropewalk down "
+			     "stops it.",
+			     "%s: %s", after, why));
 }
 
 static int wait_for_it(struct cli *c, const struct options *o)
 {
 	struct up u = { .c = c, .o = o };
 	struct api_watch_events ev = { .notify = notified, .ended = ended, .arg = &u };
-	u.look = loop_timer_new(c->loop, look, &u);
-	u.limit = loop_timer_new(c->loop, timed_out, &u);
+	u.look = loop_timer_new(c->loop, up_look, &u);
+	u.limit = loop_timer_new(c->loop, up_timed_out, &u);
 	struct api_watch *bus = api_watch_open(c, &ev);
 	if (u.look && u.limit && bus) {
 		loop_timer_set(u.look, LOOK_MS);
@@ -308,7 +308,7 @@ static int wait_for_it(struct cli *c, const struct options *o)
 	return u.code;
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int up_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)words;
 	(void)n;
@@ -318,7 +318,7 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 	struct api_prefs now;
 	int code = api_prefs(c, &a, &now);
 	if (code == CLI_OK)
-		code = check(c, o, &now);
+		code = up_check(c, o, &now);
 	arena_free(&a);
 	/* All that can be wrong here is found before anything is changed. */
 	if (code == CLI_OK && o->auth_key)
@@ -328,7 +328,7 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 	if (code == CLI_OK)
 		code = set_prefs(c, o);
 	if (code == CLI_OK)
-		code = start(c, o, &key);
+		code = up_start(c, o, &key);
 	buf_wipe(&key);
 	if (code == CLI_OK && !o->auth_key)
 		code = ask_login(c, o->force_reauth);
@@ -348,5 +348,5 @@ const struct cli_verb verb_up = {
 		"{\"BackendState\"} at the end.",
 		rows },
 	.options_size = sizeof(struct options),
-	.run = run,
+	.run = up_run,
 };

@@ -27,7 +27,7 @@ static void print_json(struct cli *c, const char *daemon)
 	buf_free(&b);
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int version_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)words;
 	(void)n;
@@ -49,5 +49,5 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 const struct cli_verb verb_version = {
 	.man = { "version", "", "print the version", NULL, rows },
 	.options_size = sizeof(struct options),
-	.run = run,
+	.run = version_run,
 };

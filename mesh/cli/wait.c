@@ -17,7 +17,7 @@ struct wait {
 	int code;
 };
 
-static void finish(struct wait *w, int code)
+static void wait_finish(struct wait *w, int code)
 {
 	w->code = code;
 	loop_stop(w->c->loop);
@@ -27,17 +27,17 @@ static void notified(void *arg, const struct api_notify *n)
 {
 	struct wait *w = arg;
 	if (n->state == w->state)
-		finish(w, CLI_OK);
+		wait_finish(w, CLI_OK);
 }
 
 static void ended(void *arg, int code)
 {
-	finish(arg, code);
+	wait_finish(arg, code);
 }
 
-static void timed_out(void *arg)
+static void wait_timed_out(void *arg)
 {
-	finish(arg, CLI_TIMEOUT);
+	wait_finish(arg, CLI_TIMEOUT);
 }
 
 int wait_for_state(struct cli *c, int state, uint64_t timeout_ms)
@@ -45,7 +45,7 @@ int wait_for_state(struct cli *c, int state, uint64_t timeout_ms)
 	struct wait w = { .c = c, .state = state };
 	struct api_watch_events ev = { .notify = notified, .ended = ended, .arg = &w };
 	struct api_watch *bus = api_watch_open(c, &ev);
-	struct loop_timer *limit = loop_timer_new(c->loop, timed_out, &w);
+	struct loop_timer *limit = loop_timer_new(c->loop, wait_timed_out, &w);
 	if (bus && limit) {
 		if (timeout_ms)
 			loop_timer_set(limit, timeout_ms);
@@ -58,7 +58,7 @@ int wait_for_state(struct cli *c, int state, uint64_t timeout_ms)
 	return w.code;
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int wait_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)words;
 	(void)n;
@@ -74,5 +74,5 @@ const struct cli_verb verb_wait = {
 	.man = { "wait", "", "wait until the network is usable",
 		"For scripts and units that need the mesh to be up.", rows },
 	.options_size = sizeof(struct options),
-	.run = run,
+	.run = wait_run,
 };

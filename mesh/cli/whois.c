@@ -7,7 +7,7 @@ struct options {
 };
 static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
 
-static void print(struct cli *c, const struct api_whois *w)
+static void whois_print(struct cli *c, const struct api_whois *w)
 {
 	if (w->node) {
 		fprintf(c->out, "Machine:\n  Name:       %s\n  ID:         %s\n  Addresses: ", w->node->name,
@@ -55,7 +55,7 @@ static int from_status(struct cli *c, const char *word)
 		struct api_whois w = { &node, user.login_name ? &user : NULL };
 		struct buf b = { 0 };
 		if (!c->json)
-			print(c, &w);
+			whois_print(c, &w);
 		else if (api_whois_write(&b, &w))
 			fprintf(c->out, "%s\n", buf_cstr(&b));
 		buf_free(&b);
@@ -84,7 +84,7 @@ static int address_of(struct cli *c, const char *word, char out[static ADDR_TEXT
 	return code;
 }
 
-static int run(struct cli *c, const void *options, const char *const *words, int n)
+static int whois_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	(void)options;
 	(void)n;
@@ -104,7 +104,7 @@ static int run(struct cli *c, const void *options, const char *const *words, int
 	else if (code == CLI_OK && c->json)
 		fprintf(c->out, "%s\n", buf_cstr(&b));
 	else if (code == CLI_OK && api_whois_read(&a, (const char *)buf_data(&b), b.len, &w, NULL) == 0)
-		print(c, &w);
+		whois_print(c, &w);
 	buf_free(&b);
 	arena_free(&a);
 	return code;
@@ -115,5 +115,5 @@ const struct cli_verb verb_whois = {
 	.options_size = sizeof(struct options),
 	.min_words = 1,
 	.max_words = 1,
-	.run = run,
+	.run = whois_run,
 };

@@ -455,7 +455,7 @@ static int start_server(struct server *s, const char *config, struct errbuf *eb)
 	return s->web.relay ? take_settings(s, eb) : 0;
 }
 
-static void finish(struct server *s)
+static void server_finish(struct server *s)
 {
 	s->stopping = true;
 	if (s->has_streams)
@@ -505,7 +505,7 @@ int server_run(const char *config, bool json)
 		notify_close(s->notify);
 	}
 	int code = s->exit_code;
-	finish(s);
+	server_finish(s);
 	struct loop *l = s->loop;
 	free(s);
 	if (l)

@@ -81,7 +81,7 @@ static struct netmap_peer *new_peer(const struct ctl_node *node)
 }
 
 /* Index of id, or where it would stand. */
-static size_t place(const struct netmap *m, int64_t id)
+static size_t netmap_place(const struct netmap *m, int64_t id)
 {
 	size_t lo = 0, hi = m->n_peers;
 	while (lo < hi) {
@@ -96,7 +96,7 @@ static size_t place(const struct netmap *m, int64_t id)
 
 static const struct netmap_peer **slot(const struct netmap *m, int64_t id)
 {
-	size_t i = place(m, id);
+	size_t i = netmap_place(m, id);
 	return i < m->n_peers && m->peers[i]->node.id == id ? &m->peers[i] : NULL;
 }
 
@@ -119,7 +119,7 @@ static bool reserve(struct draft *d, size_t n)
 static void insert(struct draft *d, const struct netmap_peer *p)
 {
 	struct netmap *m = d->m;
-	size_t i = place(m, p->node.id);
+	size_t i = netmap_place(m, p->node.id);
 	if (i < m->n_peers && m->peers[i]->node.id == p->node.id) {
 		put_peer(m->peers[i]);
 		m->peers[i] = p;
@@ -399,7 +399,7 @@ static void apply_problems(struct draft *d, const struct netmap *old, const stru
 	d->m->more_problems = l->more;
 }
 
-static struct netmap *begin(const struct netmap *old)
+static struct netmap *netmap_begin(const struct netmap *old)
 {
 	struct netmap *m = calloc(1, sizeof(*m));
 	if (!m)
@@ -447,7 +447,7 @@ struct netmap *netmap_apply(
 	}
 	if (m->keep_alive)
 		return netmap_get(same);
-	struct draft d = { .m = begin(old), .unix_ms = unix_ms };
+	struct draft d = { .m = netmap_begin(old), .unix_ms = unix_ms };
 	if (!d.m || !reserve(&d, (old ? old->n_peers : 0) + m->n_peers + m->n_changed)) {
 		netmap_put(d.m);
 		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");

@@ -117,7 +117,7 @@ static int drop_rights(const struct options *o, struct errbuf *eb)
 	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
 }
 
-static int run(const struct options *o)
+static int node_run(const struct options *o)
 {
 	struct errbuf eb = { 0 };
 	struct loop *l = loop_new();
@@ -161,7 +161,7 @@ static int run(const struct options *o)
 	return err ? 1 : 0;
 }
 
-static int check(const struct options *o, enum log_level *level, struct errbuf *eb)
+static int node_check(const struct options *o, enum log_level *level, struct errbuf *eb)
 {
 	if (!log_level_parse(o->log_level, level))
 		return err_say(eb, ERR_MALFORMED, "--log-level is error, warn, info or debug, not \"%s\"",
@@ -208,7 +208,7 @@ int main(int argc, char **argv)
 		printf("%s\n", RW_VERSION);
 		return 0;
 	}
-	if (check(&o, &level, &eb) != 0) {
+	if (node_check(&o, &level, &eb) != 0) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);
 		return EXIT_USAGE;
 	}
@@ -218,5 +218,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ropewalkd: this machine gives no randomness, or no memory\n");
 		return 1;
 	}
-	return o.cleanup ? cleanup(&o) : run(&o);
+	return o.cleanup ? cleanup(&o) : node_run(&o);
 }

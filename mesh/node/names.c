@@ -39,7 +39,7 @@ static void odd(struct names *n, const char *fmt, ...)
 /* --- zone --- */
 
 /* A name the map gives that cannot be used is one bad item; only memory ends the whole. */
-static int check(struct names *n, int err, const char *what, const char *name)
+static int names_check(struct names *n, int err, const char *what, const char *name)
 {
 	if (err == ERR_MALFORMED)
 		odd(n, "%s \"%s\" cannot be used: it is no domain name", what, name);
@@ -53,8 +53,8 @@ static int node_add(struct names *n, struct zone *z, const struct ctl_node *c)
 {
 	int err = 0;
 	for (size_t i = 0; !err && c->name[0] && i < c->addresses.n; i++)
-		err = check(n, zone_add_address(z, c->name, &c->addresses.v[i].ip, true), "the machine name",
-			c->name);
+		err = names_check(n, zone_add_address(z, c->name, &c->addresses.v[i].ip, true),
+			"the machine name", c->name);
 	return err;
 }
 
@@ -66,7 +66,7 @@ static void node_remove(struct zone *z, const struct ctl_node *c)
 
 static int authority_add(struct names *n, struct zone *z, const char *suffix)
 {
-	return check(n, zone_add_authority(z, suffix), "the domain", suffix);
+	return names_check(n, zone_add_authority(z, suffix), "the domain", suffix);
 }
 
 static int reverse_authority_add(struct names *n, struct zone *z)
@@ -98,15 +98,15 @@ static int extra_add(struct names *n, struct zone *z, const struct ctl_record *r
 	struct errbuf eb;
 	struct dns_name name;
 	if (!dns_name_parse(r->name, &name))
-		return check(n, ERR_MALFORMED, what, r->name);
+		return names_check(n, ERR_MALFORMED, what, r->name);
 	if (!r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0) {
 		if (addr_parse(r->value, &ip))
-			return check(n, zone_add_address(z, r->name, &ip, false), what, r->name);
+			return names_check(n, zone_add_address(z, r->name, &ip, false), what, r->name);
 		odd(n, "%s %s cannot be used: \"%s\" is no address", what, r->name, r->value);
 		return 0;
 	}
 	if (present_rdata_parse(r->type, r->value, rdata, sizeof(rdata), &len, &type, &eb) == 0)
-		return check(n, zone_add_record(z, &name, type, rdata, len), what, r->name);
+		return names_check(n, zone_add_record(z, &name, type, rdata, len), what, r->name);
 	odd(n, "%s %s cannot be used: %s", what, r->name, eb.text);
 	return 0;
 }

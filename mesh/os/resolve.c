@@ -24,7 +24,7 @@ static int code_of(int status)
 	}
 }
 
-static void answered(uv_getaddrinfo_t *uv, int status, struct addrinfo *list)
+static void resolve_answered(uv_getaddrinfo_t *uv, int status, struct addrinfo *list)
 {
 	struct resolve *r = (struct resolve *)uv;
 	struct endpoint at[RESOLVE_MAX];
@@ -57,8 +57,8 @@ struct resolve *resolve_start(struct loop *l, const char *host,
 	r->arg = arg;
 	/* RFC 6761 6.3: never a question for anybody, whatever /etc/hosts says. */
 	bool here = strcasecmp(host, "localhost") == 0;
-	if (uv_getaddrinfo(loop_uv(l), &r->uv, answered, here ? NULL : host, here ? "0" : NULL, &hints) !=
-		0) {
+	if (uv_getaddrinfo(loop_uv(l), &r->uv, resolve_answered, here ? NULL : host, here ? "0" : NULL,
+		    &hints) != 0) {
 		free(r);
 		return NULL;
 	}

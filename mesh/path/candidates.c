@@ -56,7 +56,7 @@ static struct candidate *evict(struct path *p, struct peer *e)
 	return victim;
 }
 
-static struct candidate *grow(struct path *p, struct peer *e)
+static struct candidate *candidates_grow(struct path *p, struct peer *e)
 {
 	if (e->n_cands == CANDIDATES_MAX)
 		return evict(p, e);
@@ -77,7 +77,7 @@ struct candidate *candidates_add(struct path *p, struct peer *e, const struct en
 		return NULL;
 	struct candidate *c = candidates_find(e, at);
 	if (!c) {
-		c = grow(p, e);
+		c = candidates_grow(p, e);
 		if (!c)
 			return NULL;
 		*c = (struct candidate) { .at = *at };

@@ -160,7 +160,7 @@ static void send_request(
 	p->ops.send_udp(p->ops.arg, from, &to, request, sizeof(request));
 }
 
-static void ask(struct path *p, struct region *r, bool v6)
+static void netcheck_ask(struct path *p, struct region *r, bool v6)
 {
 	struct leg *leg = &r->legs[v6];
 	const struct server *s = server_at(r, v6, leg->sent);
@@ -206,7 +206,7 @@ static void note_seen4(struct path *p, const struct endpoint *server, const stru
 	}
 }
 
-static void answered(
+static void netcheck_answered(
 	struct path *p, struct region *r, const struct stun_pending *q, const struct endpoint *seen)
 {
 	double latency = (double)(p->now_ms - q->sent_ms);
@@ -256,7 +256,7 @@ bool netcheck_received(
 		if (at == PATH_SPARE)
 			spare_seen(p, &seen);
 		else
-			answered(p, r, &done, &seen);
+			netcheck_answered(p, r, &done, &seen);
 		return true;
 	}
 	p->drops.stun_unknown++;
@@ -292,7 +292,7 @@ static void try_https(struct path *p)
 	}
 }
 
-static void finish(struct path *p)
+static void netcheck_finish(struct path *p)
 {
 	bool had = p->udp;
 	p->report_running = false;
@@ -330,7 +330,7 @@ static void send_due(struct path *p, size_t *asked, size_t *got, size_t *pending
 				continue;
 			open = true;
 			if (leg->sent < leg->tries && leg->next_ms <= p->now_ms)
-				ask(p, r, v6);
+				netcheck_ask(p, r, v6);
 			if (leg->sent < leg->tries)
 				state_wake(p, leg->next_ms);
 		}
@@ -377,7 +377,7 @@ void netcheck_tick(struct path *p)
 			state_wake(p, p->report_ms + HTTPS_AFTER_MS);
 	}
 	if (is_over(p, asked, got, pending)) {
-		finish(p);
+		netcheck_finish(p);
 		if (p->report_next_ms)
 			state_wake(p, p->report_next_ms);
 		return;

@@ -38,7 +38,7 @@ static void unindex_disco(struct path *p, struct peer *e)
 	key_wipe(&e->box, sizeof(e->box));
 }
 
-static void release(struct path *p, struct peer *e)
+static void peers_release(struct path *p, struct peer *e)
 {
 	peer_unlist(p, e);
 	if (e->news)
@@ -59,14 +59,14 @@ void peers_free_all(struct path *p)
 {
 	size_t at = 0;
 	for (struct peer *e; (e = table_next(&p->by_id, &at));)
-		release(p, e);
+		peers_release(p, e);
 }
 
 void path_peer_remove(struct path *p, uint64_t id)
 {
 	struct peer *e = table_remove(&p->by_id, &id);
 	if (e)
-		release(p, e);
+		peers_release(p, e);
 }
 
 static struct peer *add(struct path *p, const struct path_peer *peer)

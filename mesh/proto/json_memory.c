@@ -15,7 +15,7 @@ struct reading {
 /* The library calls its allocator without an argument of ours. */
 static _Thread_local struct reading *at_hand;
 
-static bool make_room(struct reading *r)
+static bool json_memory_make_room(struct reading *r)
 {
 	if (r->n < r->size)
 		return true;
@@ -31,7 +31,7 @@ static bool make_room(struct reading *r)
 static void *alloc_block(size_t n)
 {
 	struct reading *r = at_hand;
-	void *p = make_room(r) ? r->alloc(n) : NULL;
+	void *p = json_memory_make_room(r) ? r->alloc(n) : NULL;
 	if (!p)
 		longjmp(r->failed, 1);
 	r->blocks[r->n++] = p;

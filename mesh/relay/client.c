@@ -109,7 +109,7 @@ static void send_frame(struct client *c, bool disco, const struct wr *head, cons
 	mark_dirty(c);
 }
 
-static void drained(void *arg)
+static void client_drained(void *arg)
 {
 	struct client *c = arg;
 	struct queue_frame *f;
@@ -200,7 +200,7 @@ static void remember_sent(struct client *c, const struct node_key *to)
 
 /* --- in --- */
 
-static bool refuse(uint64_t *why)
+static bool client_refuse(uint64_t *why)
 {
 	++*why;
 	return false;
@@ -213,7 +213,7 @@ static bool packet_received(struct client *c, struct rd payload)
 	size_t len;
 	uint8_t head[DERP_HEADER + KEY_LEN];
 	if (!derp_packet_read(payload, &to, &data, &len))
-		return refuse(&c->r->stats.drop_malformed);
+		return client_refuse(&c->r->stats.drop_malformed);
 	bool disco = disco_is(data, len);
 	struct client *peer = table_get(&c->r->clients, to.b);
 	was_active(c);
@@ -241,7 +241,7 @@ static bool ping_received(struct client *c, struct rd payload)
 	const uint8_t *echo = rd_take(&payload, 8);
 	struct wr w = wr_of(frame, sizeof(frame));
 	if (!echo)
-		return refuse(&c->r->stats.drop_malformed);
+		return client_refuse(&c->r->stats.drop_malformed);
 	if (c->pong_waits) {
 		c->r->stats.drop_ping++;
 		return true;
@@ -299,9 +299,9 @@ static bool info_received(struct client *c, struct rd payload)
 {
 	struct derp_client_info info;
 	if (!derp_client_info_read(payload, c->r->priv, &c->key, &info))
-		return refuse(&c->r->stats.drop_handshake);
+		return client_refuse(&c->r->stats.drop_handshake);
 	switch (ask_admission(c)) {
-	case RELAY_NO: return refuse(&c->r->stats.drop_refused);
+	case RELAY_NO: return client_refuse(&c->r->stats.drop_refused);
 	case RELAY_YES: client_enter(c); break;
 	case RELAY_LATER:
 		c->asked = true;
@@ -316,14 +316,14 @@ static bool frame_received(struct client *c, uint8_t type, struct rd payload)
 {
 	if (!c->ready)
 		return type == DERP_CLIENT_INFO ? info_received(c, payload)
-						: refuse(&c->r->stats.drop_handshake);
+						: client_refuse(&c->r->stats.drop_handshake);
 	switch (type) {
 	case DERP_SEND_PACKET: return packet_received(c, payload);
 	case DERP_PING: return ping_received(c, payload);
 	case DERP_NOTE_PREFERRED: was_active(c); return true;
 	case DERP_FORWARD_PACKET: /* between relays of one region, which prove themselves by a mesh key */
 	case DERP_WATCH_CONNS:
-	case DERP_CLOSE_PEER: return refuse(&c->r->stats.drop_mesh);
+	case DERP_CLOSE_PEER: return client_refuse(&c->r->stats.drop_mesh);
 	default: return true; /* later versions say more: skipped */
 	}
 }
@@ -337,7 +337,7 @@ static bool frame_fits(struct client *c, size_t len)
 {
 	if (len <= frame_max(c))
 		return true;
-	return refuse(c->ready ? &c->r->stats.drop_malformed : &c->r->stats.drop_handshake);
+	return client_refuse(c->ready ? &c->r->stats.drop_malformed : &c->r->stats.drop_handshake);
 }
 
 /* Bytes used; stops at a cut frame. false in *ok: this is no client of ours, and counted as that. */
@@ -552,7 +552,7 @@ void client_start(struct relay *r, struct http_server_conn *conn, struct visit *
 	r->all = c;
 	c->due_ms = UINT64_MAX;
 	struct stream_events ev = {
-		.data = data_received, .drained = drained, .closed = connection_closed, .arg = c
+		.data = data_received, .drained = client_drained, .closed = connection_closed, .arg = c
 	};
 	c->depth++;
 	send_greeting(c, fast);

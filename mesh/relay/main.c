@@ -219,7 +219,7 @@ static int drop_rights(const struct options *o, struct errbuf *eb)
 	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
 }
 
-static int run(const struct options *o, struct relay_options *ro)
+static int relay_run(const struct options *o, struct relay_options *ro)
 {
 	struct errbuf eb = { 0 };
 	struct program p = { 0 };
@@ -274,7 +274,7 @@ static int parse_stun(const char *text, struct relay_options *ro, struct errbuf 
 	}
 }
 
-static int check(const struct options *o, struct relay_options *ro, struct errbuf *eb)
+static int relay_check(const struct options *o, struct relay_options *ro, struct errbuf *eb)
 {
 	ro->hostname = o->hostname;
 	ro->state_dir = o->state_dir;
@@ -324,7 +324,7 @@ int main(int argc, char **argv)
 	if (!err && !log_level_parse(o.log_level, &level))
 		err = err_say(&eb, ERR_MALFORMED, "--log-level is error, warn, info or debug");
 	if (!err)
-		err = check(&o, &ro, &eb);
+		err = relay_check(&o, &ro, &eb);
 	if (err) {
 		fprintf(stderr, "ropewalk-relay: %s\n", eb.text);
 		return EXIT_USAGE;
@@ -334,5 +334,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ropewalk-relay: this machine gives no randomness\n");
 		return 1;
 	}
-	return run(&o, &ro);
+	return relay_run(&o, &ro);
 }

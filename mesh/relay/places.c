@@ -93,7 +93,7 @@ static const struct place_address *find_greedy(const struct places *p)
 	return most;
 }
 
-static bool make_room(struct places *p, const struct place_address *own, uint64_t now_ms)
+static bool places_make_room(struct places *p, const struct place_address *own, uint64_t now_ms)
 {
 	const struct place_address *of = own && own->n >= p->per_address ? own
 					 : p->n >= p->max		 ? find_greedy(p)
@@ -110,7 +110,7 @@ struct place *places_take(struct places *p, const struct addr *ip, uint64_t now_
 {
 	uint8_t key[ADDRESS_KEY];
 	key_of(ip, key);
-	if (!make_room(p, table_get(&p->by_address, key), now_ms))
+	if (!places_make_room(p, table_get(&p->by_address, key), now_ms))
 		return NULL;
 	struct place_address *a = table_get(&p->by_address, key); /* who left may have been its last */
 	struct place *at = calloc(1, sizeof(*at));

@@ -112,7 +112,7 @@ static int serve_batch(struct stun_server *s)
 	return n;
 }
 
-static void readable(void *arg, int events)
+static void stun_server_readable(void *arg, int events)
 {
 	(void)events;
 	for (int i = 0; i < BATCHES_PER_WAKEUP && serve_batch(arg) == BATCH; i++)
@@ -130,7 +130,7 @@ struct stun_server *stun_server_open(
 	s->loop = l;
 	s->stats = stats;
 	s->fd = sock_udp(at, eb);
-	s->watch = s->fd >= 0 ? loop_fd_new(l, s->fd, readable, s) : NULL;
+	s->watch = s->fd >= 0 ? loop_fd_new(l, s->fd, stun_server_readable, s) : NULL;
 	if (!s->watch) {
 		if (s->fd >= 0)
 			close(s->fd);

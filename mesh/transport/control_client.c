@@ -58,7 +58,7 @@ static void request_free(struct h2_request *r)
 	free(r);
 }
 
-static void release(void *arg)
+static void control_client_release(void *arg)
 {
 	struct control_client_link *c = arg;
 	while (c->requests)
@@ -105,7 +105,7 @@ static void broken(void *arg, int code, const char *why)
 	h2_conn_leave(&c->conn);
 }
 
-static void timed_out(void *arg)
+static void control_client_timed_out(void *arg)
 {
 	broken(arg, -ETIMEDOUT, "the control server did not finish the handshake");
 }
@@ -259,7 +259,7 @@ static size_t receive_response(struct control_client_link *c, const uint8_t *p, 
 	return want - before;
 }
 
-static void data(void *arg, const uint8_t *p, size_t len)
+static void control_client_data(void *arg, const uint8_t *p, size_t len)
 {
 	struct control_client_link *c = arg;
 	struct buf plain = { 0 };
@@ -283,7 +283,7 @@ static void data(void *arg, const uint8_t *p, size_t len)
 	h2_conn_leave(&c->conn);
 }
 
-static void drained(void *arg)
+static void control_client_drained(void *arg)
 {
 	struct control_client_link *c = arg;
 	if (c->state == READY)
@@ -306,8 +306,10 @@ static void upgraded(
 	c->http = NULL;
 	c->conn.stream = s;
 	c->state = WAITING;
-	stream_events_set(s, &(struct stream_events) {
-				     .data = data, .drained = drained, .closed = stream_ended, .arg = c });
+	stream_events_set(s, &(struct stream_events) { .data = control_client_data,
+				     .drained = control_client_drained,
+				     .closed = stream_ended,
+				     .arg = c });
 	stream_unread(s, rest, len);
 }
 
@@ -330,7 +332,8 @@ static void not_reached(void *arg, int code, const char *why)
 	broken(c, code, why);
 }
 
-static bool ask(struct control_client_link *c, const struct control_client_config *cfg, const struct url *u)
+static bool control_client_ask(
+	struct control_client_link *c, const struct control_client_config *cfg, const struct url *u)
 {
 	uint8_t initiation[NOISE_INITIATION];
 	char text[(NOISE_INITIATION + 2) / 3 * 4 + 1], extra[400];
@@ -383,10 +386,11 @@ struct control_client_link *control_client_open(
 	if (!c)
 		return NULL;
 	bool ok = url_parse(cfg->server_url, &u);
-	c->conn = (struct h2_conn) { .loop = l, .broken = broken, .release = release, .arg = c };
+	c->conn =
+		(struct h2_conn) { .loop = l, .broken = broken, .release = control_client_release, .arg = c };
 	c->ev = *ev;
 	c->response.cap = 64 * 1024 + NOISE_RECORD_MAX;
-	c->timer = loop_timer_new(l, ok ? timed_out : bad_url, c);
+	c->timer = loop_timer_new(l, ok ? control_client_timed_out : bad_url, c);
 	if (!c->timer) {
 		free(c);
 		return NULL;
@@ -398,9 +402,9 @@ struct control_client_link *control_client_open(
 	/* Noise proves the server: a certificate adds nothing here (tailscale-protocol.md 1.3). */
 	if (u.https)
 		c->tls = tls_client("insecure", NULL);
-	if ((u.https && !c->tls) || !ask(c, cfg, &u)) {
+	if ((u.https && !c->tls) || !control_client_ask(c, cfg, &u)) {
 		c->conn.dead = true;
-		release(c);
+		control_client_release(c);
 		return NULL;
 	}
 	return c;

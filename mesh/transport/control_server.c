@@ -80,7 +80,7 @@ static void stream_lost(struct h2_stream *s)
 	stream_free(s);
 }
 
-static void release(void *arg)
+static void control_server_release(void *arg)
 {
 	struct control_server_link *c = arg;
 	h2_conn_fini(&c->conn, !c->broken);
@@ -259,7 +259,7 @@ static void data(void *arg, const uint8_t *p, size_t len)
 	h2_conn_leave(&c->conn);
 }
 
-static void drained(void *arg)
+static void control_server_drained(void *arg)
 {
 	struct control_server_link *c = arg;
 	h2_conn_pump(&c->conn);
@@ -297,7 +297,7 @@ static void send_early(struct control_server_link *c, const struct random *rnd)
 	h2_conn_send_plain(&c->conn, json, (size_t)n);
 }
 
-static void refuse(struct http_server_conn *conn, const char *why)
+static void control_server_refuse(struct http_server_conn *conn, const char *why)
 {
 	http_reply(conn, 400, "text/plain", NULL, why, strlen(why));
 }
@@ -312,22 +312,23 @@ struct control_server_link *control_server_accept(struct loop *l, struct http_se
 	struct control_server_link *c = calloc(1, sizeof(*c));
 	if (!c || !read_initiation(head, initiation)) {
 		free(c);
-		refuse(conn, c ? "no handshake" : "out of memory");
+		control_server_refuse(conn, c ? "no handshake" : "out of memory");
 		return NULL;
 	}
-	c->conn = (struct h2_conn) { .loop = l, .broken = broken, .release = release, .arg = c };
+	c->conn =
+		(struct h2_conn) { .loop = l, .broken = broken, .release = control_server_release, .arg = c };
 	c->ops = *ops;
 	c->conn.noise =
 		noise_respond(us, initiation, sizeof(initiation), rnd, response, &c->client, &c->capver, &eb);
 	if (!c->conn.noise || start_session(c) != 0) {
-		refuse(conn, c->conn.noise ? "out of memory" : eb.text);
+		control_server_refuse(conn, c->conn.noise ? "out of memory" : eb.text);
 		c->broken = true;
-		release(c);
+		control_server_release(c);
 		return NULL;
 	}
 	c->conn.stream = http_upgrade_take(conn, 101, extra,
 		&(struct stream_events) {
-			.data = data, .drained = drained, .closed = stream_ended, .arg = c });
+			.data = data, .drained = control_server_drained, .closed = stream_ended, .arg = c });
 	stream_queue_cap(c->conn.stream, 2 * OUT_CAP);
 	(void)stream_write(c->conn.stream, response, sizeof(response));
 	send_early(c, rnd);
@@ -403,7 +404,7 @@ static nghttp2_nv header(const char *name, const char *value)
 		.valuelen = strlen(value) };
 }
 
-static void begin(struct h2_stream *s, int status, const char *content_type)
+static void control_server_begin(struct h2_stream *s, int status, const char *content_type)
 {
 	char digits[12];
 	if (s->begun || s->ended)
@@ -418,7 +419,7 @@ static void begin(struct h2_stream *s, int status, const char *content_type)
 
 void h2_respond_begin(struct h2_stream *s, int status, const char *content_type)
 {
-	begin(s, status, content_type);
+	control_server_begin(s, status, content_type);
 	h2_conn_pump(&s->link->conn);
 }
 
@@ -461,7 +462,7 @@ void h2_respond_cut(struct h2_stream *s)
 void h2_respond(struct h2_stream *s, int status, const char *content_type, const void *body, size_t len)
 {
 	size_t cap = s->out.cap;
-	begin(s, status, content_type);
+	control_server_begin(s, status, content_type);
 	s->out.cap = 0; /* one whole answer is as large as its maker wanted it */
 	if (!s->ended && !buf_append(&s->out, body, len))
 		nghttp2_submit_rst_stream(

@@ -190,7 +190,7 @@ int h2_conn_receive(struct h2_conn *c, const uint8_t *p, size_t len, const char 
 }
 
 /* Up to BATCH bytes of frames; false when the session has no more for now. */
-static bool collect(struct h2_conn *c, struct buf *plain)
+static bool h2_conn_collect(struct h2_conn *c, struct buf *plain)
 {
 	while (plain->len < BATCH) {
 		const uint8_t *p;
@@ -211,7 +211,7 @@ void h2_conn_pump(struct h2_conn *c)
 	bool more = true;
 	h2_conn_enter(c);
 	while (more && stream_queued(c->stream) < QUEUE_ENOUGH) {
-		more = collect(c, &plain);
+		more = h2_conn_collect(c, &plain);
 		if (plain.len)
 			h2_conn_send_plain(c, buf_data(&plain), plain.len);
 		buf_consume(&plain, plain.len);

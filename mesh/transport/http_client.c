@@ -19,7 +19,7 @@ struct http_client {
 	bool dead;
 };
 
-static void enter(struct http_client *c)
+static void http_client_enter(struct http_client *c)
 {
 	assert(c->busy < DEPTH_MAX);
 	c->busy++;
@@ -33,7 +33,7 @@ __attribute__((noinline)) static void free_client(struct http_client *c)
 	free(c);
 }
 
-static void leave(struct http_client *c)
+static void http_client_leave(struct http_client *c)
 {
 	if (--c->busy == 0 && c->dead)
 		free_client(c);
@@ -60,7 +60,7 @@ void http_client_cancel(struct http_client *c)
 }
 
 /* The three ends. Callers have entered. */
-static void fail(struct http_client *c, int code, const char *why)
+static void http_client_fail(struct http_client *c, int code, const char *why)
 {
 	char text[400];
 	if (c->dead)
@@ -70,7 +70,7 @@ static void fail(struct http_client *c, int code, const char *why)
 	c->ev.failed(c->ev.arg, code, text);
 }
 
-static void finish(struct http_client *c)
+static void http_client_finish(struct http_client *c)
 {
 	drop(c);
 	c->ev.done(c->ev.arg, &c->in.head, buf_data(&c->in.body), c->in.body.len);
@@ -80,7 +80,7 @@ static void hand_over(struct http_client *c, const uint8_t *rest, size_t len)
 {
 	struct stream *s = c->stream;
 	if (!c->ev.upgraded) {
-		fail(c, ERR_UNSUPPORTED, "the server switched protocols unasked");
+		http_client_fail(c, ERR_UNSUPPORTED, "the server switched protocols unasked");
 		return;
 	}
 	c->stream = NULL;
@@ -100,7 +100,7 @@ static void feed(struct http_client *c, const uint8_t *p, size_t len)
 		if (c->dead)
 			return;
 		if (used < 0) {
-			fail(c, (int)used,
+			http_client_fail(c, (int)used,
 				used == ERR_TOO_LARGE ? "the server's answer is too large"
 				: p		      ? "the server's answer is not HTTP"
 				    : "the server closed the connection in the middle of its answer");
@@ -117,45 +117,46 @@ static void feed(struct http_client *c, const uint8_t *p, size_t len)
 	if (c->in.head.status == 101)
 		hand_over(c, p, len);
 	else
-		finish(c);
+		http_client_finish(c);
 }
 
 static void opened(void *arg)
 {
 	struct http_client *c = arg;
-	enter(c);
+	http_client_enter(c);
 	int err = stream_write(c->stream, buf_data(&c->out), c->out.len);
 	buf_wipe(&c->out);
 	if (err)
-		fail(c, err, "send the request: it is too large");
-	leave(c);
+		http_client_fail(c, err, "send the request: it is too large");
+	http_client_leave(c);
 }
 
-static void data(void *arg, const uint8_t *p, size_t len)
+static void http_client_data(void *arg, const uint8_t *p, size_t len)
 {
 	struct http_client *c = arg;
-	enter(c);
+	http_client_enter(c);
 	feed(c, p, len);
-	leave(c);
+	http_client_leave(c);
 }
 
 static void closed(void *arg, int code, const char *why)
 {
 	struct http_client *c = arg;
-	enter(c);
+	http_client_enter(c);
 	/* Some answers end with the connection. */
 	if ((code == 0 || code == ERR_CLOSED) && c->in.headers_done && !c->in.complete)
 		feed(c, NULL, 0);
-	fail(c, code ? code : ERR_CLOSED, code ? why : "the server closed the connection without an answer");
-	leave(c);
+	http_client_fail(c, code ? code : ERR_CLOSED,
+		code ? why : "the server closed the connection without an answer");
+	http_client_leave(c);
 }
 
-static void timed_out(void *arg)
+static void http_client_timed_out(void *arg)
 {
 	struct http_client *c = arg;
-	enter(c);
-	fail(c, -ETIMEDOUT, "the server did not answer in time");
-	leave(c);
+	http_client_enter(c);
+	http_client_fail(c, -ETIMEDOUT, "the server did not answer in time");
+	http_client_leave(c);
 }
 
 static bool has_line(const char *extra, const char *name)
@@ -188,13 +189,15 @@ struct http_client *http_request(
 	struct http_client *c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
-	const struct stream_events sev = { .opened = opened, .data = data, .closed = closed, .arg = c };
+	const struct stream_events sev = {
+		.opened = opened, .data = http_client_data, .closed = closed, .arg = c
+	};
 	c->ev = *ev;
 	http_parse_init(&c->in, false, rq->body_cap ? rq->body_cap : BODY_CAP);
 	c->in.no_body = !strcmp(rq->method, "HEAD");
 	c->in.chunk = ev->chunk;
 	c->in.arg = ev->arg;
-	c->timer = loop_timer_new(l, timed_out, c);
+	c->timer = loop_timer_new(l, http_client_timed_out, c);
 	if (c->timer && write_request(&c->out, rq))
 		c->stream = rq->unix_path ? stream_connect_unix(l, rq->unix_path, &sev)
 					  : stream_connect(l, &rq->to, &sev);

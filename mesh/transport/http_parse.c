@@ -28,7 +28,7 @@ static struct http_parse *owner(http_parser *p)
 	return p->data;
 }
 
-static int fail(struct http_parse *h, int code)
+static int http_parse_fail(struct http_parse *h, int code)
 {
 	h->fault = code;
 	return -1;
@@ -42,7 +42,7 @@ static bool add_text(struct http_parse *h, const char *p, size_t len)
 static int on_url(http_parser *p, const char *at, size_t len)
 {
 	struct http_parse *h = owner(p);
-	return add_text(h, at, len) ? 0 : fail(h, ERR_TOO_LARGE);
+	return add_text(h, at, len) ? 0 : http_parse_fail(h, ERR_TOO_LARGE);
 }
 
 static int on_field(http_parser *p, const char *at, size_t len)
@@ -52,11 +52,11 @@ static int on_field(http_parser *p, const char *at, size_t len)
 		return 0; /* trailers */
 	if (h->in_value || !h->n_headers) {
 		if (h->n_headers == HTTP_HEADERS_MAX || !add_text(h, "", 1))
-			return fail(h, ERR_TOO_LARGE);
+			return http_parse_fail(h, ERR_TOO_LARGE);
 		h->name_at[h->n_headers++] = h->text.len;
 		h->in_value = false;
 	}
-	return add_text(h, at, len) ? 0 : fail(h, ERR_TOO_LARGE);
+	return add_text(h, at, len) ? 0 : http_parse_fail(h, ERR_TOO_LARGE);
 }
 
 static int on_value(http_parser *p, const char *at, size_t len)
@@ -66,11 +66,11 @@ static int on_value(http_parser *p, const char *at, size_t len)
 		return 0;
 	if (!h->in_value) {
 		if (!add_text(h, "", 1))
-			return fail(h, ERR_TOO_LARGE);
+			return http_parse_fail(h, ERR_TOO_LARGE);
 		h->value_at[h->n_headers - 1] = h->text.len;
 		h->in_value = true;
 	}
-	return add_text(h, at, len) ? 0 : fail(h, ERR_TOO_LARGE);
+	return add_text(h, at, len) ? 0 : http_parse_fail(h, ERR_TOO_LARGE);
 }
 
 static int on_headers(http_parser *p)
@@ -78,7 +78,7 @@ static int on_headers(http_parser *p)
 	struct http_parse *h = owner(p);
 	const char *text = buf_cstr(&h->text);
 	if (!text)
-		return fail(h, ERR_TOO_LARGE);
+		return http_parse_fail(h, ERR_TOO_LARGE);
 	h->headers_done = true;
 	h->head = (struct http_head) {
 		.method = p->type == HTTP_REQUEST ? http_method_str((enum http_method)p->method) : NULL,
@@ -93,12 +93,12 @@ static int on_headers(http_parser *p)
 		h->head.headers[i] = (struct http_header) { text + h->name_at[i], text + h->value_at[i] };
 		/* Whom the parser lets through here, a proxy in front may have understood (RFC 9112 5.1). */
 		if (strchr(h->head.headers[i].name, ' '))
-			return fail(h, ERR_MALFORMED);
+			return http_parse_fail(h, ERR_MALFORMED);
 	}
 	if (p->http_major != 1 || !coding_understood(h, p))
-		return fail(h, ERR_MALFORMED);
+		return http_parse_fail(h, ERR_MALFORMED);
 	if (p->type == HTTP_REQUEST && p->method == HTTP_CONNECT)
-		return fail(h, ERR_UNSUPPORTED);
+		return http_parse_fail(h, ERR_UNSUPPORTED);
 	return h->no_body && !p->upgrade ? 1 : 0;
 }
 
@@ -116,12 +116,12 @@ static int on_body(http_parser *p, const char *at, size_t len)
 	if (h->chunk_left && (h->chunk_left -= len) == 0) {
 		h->crlf_left = 2;
 		if (!chunk_ends(h, end, (size_t)(h->input_end - end)))
-			return fail(h, ERR_MALFORMED);
+			return http_parse_fail(h, ERR_MALFORMED);
 	}
 	if (h->chunk)
 		h->chunk(h->arg, (const uint8_t *)at, len);
 	else if (!buf_append(&h->body, at, len))
-		return fail(h, ERR_TOO_LARGE);
+		return http_parse_fail(h, ERR_TOO_LARGE);
 	return 0;
 }
 

@@ -36,14 +36,14 @@ static void conn_free(struct http_server_conn *c)
 	free(c);
 }
 
-static void enter(struct http_server_conn *c)
+static void http_server_enter(struct http_server_conn *c)
 {
 	assert(c->busy < DEPTH_MAX);
 	c->busy++;
 }
 
 /* false when c was freed meanwhile. */
-static bool leave(struct http_server_conn *c)
+static bool http_server_leave(struct http_server_conn *c)
 {
 	bool dead = c->dead;
 	if (--c->busy == 0 && dead)
@@ -66,7 +66,7 @@ static void conn_end(struct http_server_conn *c, bool flush)
 {
 	if (c->dead)
 		return;
-	enter(c);
+	http_server_enter(c);
 	c->dead = true;
 	source_end(c);
 	loop_timer_free(c->turn);
@@ -77,7 +77,7 @@ static void conn_end(struct http_server_conn *c, bool flush)
 	c->stream = NULL;
 	loop_timer_free(c->idle);
 	c->idle = NULL;
-	leave(c);
+	http_server_leave(c);
 }
 
 static void rearm(struct http_server_conn *c)
@@ -98,7 +98,7 @@ static void dispatch(struct http_server_conn *c)
 		c->ops.request(c->ops.arg, c, head, buf_data(&c->in.body), c->in.body.len);
 }
 
-static void refuse(struct http_server_conn *c, long code)
+static void http_server_refuse(struct http_server_conn *c, long code)
 {
 	int status = code == ERR_TOO_LARGE     ? (c->in.headers_done ? 413 : 431)
 		     : code == ERR_UNSUPPORTED ? 501
@@ -113,7 +113,7 @@ static void pump(struct http_server_conn *c)
 {
 	if (c->pumping)
 		return;
-	enter(c);
+	http_server_enter(c);
 	c->pumping = true;
 	while (!c->dead && !c->answering) {
 		if (c->in.complete)
@@ -123,7 +123,7 @@ static void pump(struct http_server_conn *c)
 		bool had_head = c->in.headers_done;
 		long used = http_parse_feed(&c->in, buf_data(&c->ahead), c->ahead.len);
 		if (used < 0) {
-			refuse(c, used);
+			http_server_refuse(c, used);
 			break;
 		}
 		buf_consume(&c->ahead, (size_t)used);
@@ -138,12 +138,12 @@ static void pump(struct http_server_conn *c)
 	if (!c->dead && !c->ahead.len)
 		buf_free(&c->ahead);
 	c->pumping = false;
-	leave(c);
+	http_server_leave(c);
 }
 
 static void source_pump(struct http_server_conn *c);
 
-static void data(void *arg, const uint8_t *p, size_t len)
+static void http_server_data(void *arg, const uint8_t *p, size_t len)
 {
 	struct http_server_conn *c = arg;
 	if (!buf_append(&c->ahead, p, len)) {
@@ -155,7 +155,7 @@ static void data(void *arg, const uint8_t *p, size_t len)
 	pump(c);
 }
 
-static void drained(void *arg)
+static void http_server_drained(void *arg)
 {
 	struct http_server_conn *c = arg;
 	if (c->source.next)
@@ -190,8 +190,10 @@ struct http_server_conn *http_server_accept(
 	c->ops = *ops;
 	c->ahead.cap = AHEAD_MAX;
 	http_parse_init(&c->in, true, ops->body_cap ? ops->body_cap : BODY_CAP);
-	stream_events_set(
-		s, &(struct stream_events) { .data = data, .drained = drained, .closed = closed, .arg = c });
+	stream_events_set(s, &(struct stream_events) { .data = http_server_data,
+				     .drained = http_server_drained,
+				     .closed = closed,
+				     .arg = c });
 	rearm(c);
 	return c;
 }
@@ -215,7 +217,7 @@ void *http_conn_data(const struct http_server_conn *c)
 }
 
 /* The answer is complete: the next request, or the end. */
-static void answered(struct http_server_conn *c)
+static void http_server_answered(struct http_server_conn *c)
 {
 	c->answering = false;
 	if (!c->keep_alive) {
@@ -254,7 +256,7 @@ void http_reply(struct http_server_conn *c, int status, const char *content_type
 	if (err)
 		conn_end(c, false);
 	else
-		answered(c);
+		http_server_answered(c);
 }
 
 void http_reply_begin(struct http_server_conn *c, int status, const char *content_type, const char *extra)
@@ -292,7 +294,7 @@ void http_reply_end(struct http_server_conn *c)
 	if (c->chunked && !c->head_only && stream_write(c->stream, "0\r\n\r\n", 5) != 0)
 		conn_end(c, false);
 	else
-		answered(c);
+		http_server_answered(c);
 }
 
 /* As much as may wait, and in one turn of the loop no more than that; the rest when it is out. */
@@ -300,7 +302,7 @@ static void source_pump(struct http_server_conn *c)
 {
 	bool more = true, failed = false;
 	size_t made = 0;
-	enter(c);
+	http_server_enter(c);
 	while (more && !failed && !c->dead && made < HTTP_AHEAD_MAX &&
 		stream_queued(c->stream) < HTTP_AHEAD_MAX) {
 		struct buf piece = { 0 };
@@ -309,7 +311,7 @@ static void source_pump(struct http_server_conn *c)
 		failed = http_reply_chunk(c, buf_data(&piece), piece.len) != 0;
 		buf_free(&piece);
 	}
-	if (!leave(c))
+	if (!http_server_leave(c))
 		return;
 	if (failed) {
 		conn_end(c, false);
@@ -350,7 +352,7 @@ struct stream *http_upgrade_take(
 {
 	struct stream *s = c->stream;
 	struct buf rest = c->ahead;
-	enter(c);
+	http_server_enter(c);
 	if (status) {
 		struct buf out = { .cap = HEAD_OUT };
 		if (buf_printf(&out, "HTTP/1.1 %d %s\r\n%s\r\n", status, http_status_text(status),
@@ -364,7 +366,7 @@ struct stream *http_upgrade_take(
 	loop_timer_free(c->idle);
 	loop_timer_free(c->turn);
 	c->idle = c->turn = NULL;
-	leave(c);
+	http_server_leave(c);
 	stream_events_set(s, ev);
 	stream_pause(s, false);
 	stream_unread(s, buf_data(&rest), rest.len);

@@ -97,7 +97,7 @@ static int unpack(ZSTD_DCtx *unzip, const uint8_t *p, size_t len, struct buf *ou
 	}
 }
 
-static int take(struct map_frames *m, const uint8_t *p, size_t len,
+static int map_frames_take(struct map_frames *m, const uint8_t *p, size_t len,
 	void (*message)(void *arg, const char *json, size_t len), void *arg)
 {
 	struct buf out = { .cap = MESSAGE_MAX + 1 };
@@ -120,7 +120,7 @@ static int feed(struct map_frames *m, const uint8_t *p, size_t len,
 			return ERR_TOO_LARGE;
 		if (m->in.len - PREFIX < n)
 			return 0;
-		int err = take(m, buf_data(&m->in) + PREFIX, n, message, arg);
+		int err = map_frames_take(m, buf_data(&m->in) + PREFIX, n, message, arg);
 		if (err)
 			return err;
 		buf_consume(&m->in, PREFIX + n);

@@ -47,7 +47,7 @@ struct noise_link {
 	uint8_t partial[NOISE_RECORD_MAX];
 };
 
-static void start(struct noise_state *st, uint16_t capver, const uint8_t server[static KEY_LEN])
+static void noise_link_start(struct noise_state *st, uint16_t capver, const uint8_t server[static KEY_LEN])
 {
 	char prologue[48];
 	int n = snprintf(prologue, sizeof(prologue), "Tailscale Control Protocol v%u", (unsigned)capver);
@@ -104,7 +104,7 @@ struct noise_initiator *noise_initiate(const struct machine_private *us, const s
 	key_generate(rnd, i->ephemeral);
 	be_put(m.version, 2, capver);
 	be_put(m.len, 2, INITIATION_BODY);
-	start(&i->st, capver, server->b);
+	noise_link_start(&i->st, capver, server->b);
 	key_public(i->ephemeral, m.ephemeral);
 	noise_mix_hash(&i->st, m.ephemeral, sizeof(m.ephemeral));
 	if (!noise_mix_dh(&i->st, i->ephemeral, server->b)) {
@@ -144,7 +144,7 @@ static void quote(const uint8_t *p, size_t len, char *out, size_t cap)
 	out[n] = '\0';
 }
 
-static bool finish(struct noise_initiator *i, const struct response *m)
+static bool noise_link_finish(struct noise_initiator *i, const struct response *m)
 {
 	noise_mix_hash(&i->st, m->ephemeral, sizeof(m->ephemeral));
 	uint8_t nothing[1];
@@ -165,7 +165,7 @@ struct noise_link *noise_finish(struct noise_initiator *i, const uint8_t *msg, s
 	} else {
 		struct response m;
 		memcpy(&m, msg, sizeof(m));
-		if (!finish(i, &m))
+		if (!noise_link_finish(i, &m))
 			err_say(eb, ERR_CRYPTO,
 				"the control server could not prove its key: it is another server, or its "
 				"key has changed");
@@ -194,7 +194,7 @@ struct noise_link *noise_respond(const struct machine_private *us, const uint8_t
 	memcpy(&in, initiation, sizeof(in));
 	uint16_t version = (uint16_t)be_get(in.version, 2);
 	key_public(us->b, our_public);
-	start(&st, version, our_public);
+	noise_link_start(&st, version, our_public);
 	noise_mix_hash(&st, in.ephemeral, sizeof(in.ephemeral));
 	bool ok = noise_mix_dh(&st, us->b, in.ephemeral) &&
 		  noise_open(&st, in.sealed_static, sizeof(in.sealed_static), who) &&

@@ -96,7 +96,7 @@ static void drop_dial(struct stream *s)
 	s->dial = NULL;
 }
 
-static void release(struct stream *s)
+static void stream_release(struct stream *s)
 {
 	if (s->state == FLUSHING || s->state == LINGERING)
 		loop_release(s->loop);
@@ -115,14 +115,14 @@ static void release(struct stream *s)
 	free(s);
 }
 
-static void enter(struct stream *s)
+static void stream_enter(struct stream *s)
 {
 	assert(s->busy < DEPTH_MAX);
 	s->busy++;
 }
 
 /* false when the stream was freed meanwhile. */
-static bool leave(struct stream *s)
+static bool stream_leave(struct stream *s)
 {
 	if (--s->busy == 0 && s->dead) {
 		free(s->end_why);
@@ -136,7 +136,7 @@ static bool leave(struct stream *s)
 static void end(struct stream *s, int code, const char *why)
 {
 	if (s->state == FLUSHING || s->state == LINGERING) {
-		release(s);
+		stream_release(s);
 		return;
 	}
 	drop_socket(s);
@@ -144,9 +144,9 @@ static void end(struct stream *s, int code, const char *why)
 	buf_free(&s->out);
 	loop_timer_clear(s->timer);
 	s->state = ENDED;
-	enter(s);
+	stream_enter(s);
 	s->ev.closed(s->ev.arg, code, why);
-	leave(s);
+	stream_leave(s);
 }
 
 /* Reports the end at the next turn of the loop: callers of stream_write are not prepared for events. */
@@ -182,9 +182,9 @@ static void watch_for(struct stream *s)
 /* false when the owner stopped reading. */
 static bool deliver(struct stream *s, const uint8_t *p, size_t len)
 {
-	enter(s);
+	stream_enter(s);
 	s->ev.data(s->ev.arg, p, len);
-	return leave(s) && s->state == OPEN && !s->paused;
+	return stream_leave(s) && s->state == OPEN && !s->paused;
 }
 
 static bool deliver_unread(struct stream *s)
@@ -246,10 +246,10 @@ static bool open_writable(struct stream *s)
 	watch_for(s);
 	if (io == IO_SOME && s->waited) {
 		s->waited = false;
-		enter(s);
+		stream_enter(s);
 		if (s->ev.drained)
 			s->ev.drained(s->ev.arg);
-		if (!leave(s))
+		if (!stream_leave(s))
 			return false;
 	}
 	return s->state == OPEN;
@@ -268,10 +268,10 @@ static void open_done(struct stream *s)
 	loop_timer_clear(s->timer);
 	s->state = OPEN;
 	watch_for(s);
-	enter(s);
+	stream_enter(s);
 	if (s->ev.opened)
 		s->ev.opened(s->ev.arg);
-	if (!leave(s) || s->state != OPEN)
+	if (!stream_leave(s) || s->state != OPEN)
 		return;
 	if (s->out.len && !open_writable(s))
 		return;
@@ -399,7 +399,7 @@ static void flush_step(struct stream *s)
 	if (io == IO_END || !s->accepted) {
 		if (io == IO_SOME && s->ssl)
 			SSL_shutdown(s->ssl);
-		release(s);
+		stream_release(s);
 		return;
 	}
 	if (s->ssl)
@@ -415,7 +415,7 @@ static void linger_step(struct stream *s)
 	uint8_t chunk[4096];
 	ssize_t n = read(s->fd, chunk, sizeof(chunk));
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		release(s);
+		stream_release(s);
 }
 
 static void fd_ready(void *arg, int events)
@@ -468,7 +468,7 @@ static void timer_fired(void *arg)
 			receive(s);
 		break;
 	case FLUSHING:
-	case LINGERING: release(s); break;
+	case LINGERING: stream_release(s); break;
 	case ENDED: break;
 	}
 }
@@ -499,7 +499,7 @@ struct stream *stream_connect(struct loop *l, const struct stream_target *to, co
 	struct dial *d = s ? calloc(1, sizeof(*d)) : NULL;
 	if (!d) {
 		if (s)
-			release(s);
+			stream_release(s);
 		return NULL;
 	}
 	uint64_t wait = to->timeout_ms ? to->timeout_ms : OPEN_TIMEOUT_MS;
@@ -562,7 +562,7 @@ struct stream *stream_accept(struct loop *l, int fd, struct tls *tls, const stru
 	s->tls = tls ? tls_get(tls) : NULL;
 	loop_timer_set(s->timer, OPEN_TIMEOUT_MS);
 	if (!watch_socket(s)) {
-		release(s);
+		stream_release(s);
 		return NULL;
 	}
 	return s;
@@ -686,5 +686,5 @@ void stream_close(struct stream *s, bool flush)
 	}
 	if (s->ssl && s->state == OPEN)
 		SSL_shutdown(s->ssl);
-	release(s);
+	stream_release(s);
 }

@@ -12,7 +12,7 @@ void indexes_fini(struct indexes *t)
 }
 
 /* The index itself is the hash: strangers can ask for any, but only we choose what is in the table. */
-static size_t place(const struct indexes *t, uint32_t index)
+static size_t indexes_place(const struct indexes *t, uint32_t index)
 {
 	size_t i = index & (t->size - 1);
 	while (t->slots[i].index && t->slots[i].index != index)
@@ -20,7 +20,7 @@ static size_t place(const struct indexes *t, uint32_t index)
 	return i;
 }
 
-static bool grow(struct indexes *t)
+static bool indexes_grow(struct indexes *t)
 {
 	struct indexes bigger = { .n = t->n, .size = t->size ? t->size * 2 : FIRST_SIZE };
 	bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
@@ -28,7 +28,7 @@ static bool grow(struct indexes *t)
 		return false;
 	for (size_t i = 0; i < t->size; i++)
 		if (t->slots[i].index)
-			bigger.slots[place(&bigger, t->slots[i].index)] = t->slots[i];
+			bigger.slots[indexes_place(&bigger, t->slots[i].index)] = t->slots[i];
 	free(t->slots);
 	*t = bigger;
 	return true;
@@ -36,9 +36,9 @@ static bool grow(struct indexes *t)
 
 bool indexes_put(struct indexes *t, const struct index_slot *slot)
 {
-	if (t->n * 2 >= t->size && !grow(t))
+	if (t->n * 2 >= t->size && !indexes_grow(t))
 		return false;
-	t->slots[place(t, slot->index)] = *slot;
+	t->slots[indexes_place(t, slot->index)] = *slot;
 	t->n++;
 	return true;
 }
@@ -47,7 +47,7 @@ struct index_slot *indexes_get(const struct indexes *t, uint32_t index)
 {
 	if (!t->size || !index)
 		return NULL;
-	struct index_slot *s = &t->slots[place(t, index)];
+	struct index_slot *s = &t->slots[indexes_place(t, index)];
 	return s->index ? s : NULL;
 }
 

@@ -13,7 +13,7 @@ enum { LOST_MS = WG_KEEPALIVE_MS + WG_RETRY_MS };
 
 /* --- heap of peers by due; a peer without a timer is not in it --- */
 
-static void place(struct wg *w, size_t i, struct wg_peer *p)
+static void timer_place(struct wg *w, size_t i, struct wg_peer *p)
 {
 	w->heap[i] = p;
 	p->heap_at = (uint32_t)i + 1;
@@ -23,8 +23,8 @@ static void sift_up(struct wg *w, size_t i)
 {
 	struct wg_peer *p = w->heap[i];
 	for (; i && w->heap[(i - 1) / 2]->due > p->due; i = (i - 1) / 2)
-		place(w, i, w->heap[(i - 1) / 2]);
-	place(w, i, p);
+		timer_place(w, i, w->heap[(i - 1) / 2]);
+	timer_place(w, i, p);
 }
 
 static void sift_down(struct wg *w, size_t i)
@@ -36,10 +36,10 @@ static void sift_down(struct wg *w, size_t i)
 			c++;
 		if (c >= w->n_heap || w->heap[c]->due >= p->due)
 			break;
-		place(w, i, w->heap[c]);
+		timer_place(w, i, w->heap[c]);
 		i = c;
 	}
-	place(w, i, p);
+	timer_place(w, i, p);
 }
 
 static void set_due(struct wg *w, struct wg_peer *p, uint64_t due)
@@ -48,14 +48,14 @@ static void set_due(struct wg *w, struct wg_peer *p, uint64_t due)
 	if (!p->heap_at && due == WG_NEVER)
 		return;
 	if (!p->heap_at)
-		place(w, w->n_heap++, p); /* there is room for every peer */
+		timer_place(w, w->n_heap++, p); /* there is room for every peer */
 	size_t i = p->heap_at - 1;
 	if (due == WG_NEVER) {
 		struct wg_peer *last = w->heap[--w->n_heap];
 		p->heap_at = 0;
 		if (last == p)
 			return;
-		place(w, i, last);
+		timer_place(w, i, last);
 	}
 	sift_up(w, i);
 	sift_down(w, i);

@@ -222,7 +222,7 @@ static void close_tap(struct tap *t)
 	free(t->links);
 }
 
-static int start(struct tap *t, struct capture *c)
+static int capture_start(struct tap *t, struct capture *c)
 {
 	int pair[2];
 	int err = t->links ? open_tap(t) : -ENOMEM;
@@ -250,7 +250,7 @@ int capture_open(const struct capture_link *links, size_t n, struct capture **ou
 	struct capture *c = calloc(1, sizeof(*c));
 	for (size_t i = 0; t.links && i < n; i++)
 		t.links[i].link = links[i];
-	int err = c ? start(&t, c) : -ENOMEM;
+	int err = c ? capture_start(&t, c) : -ENOMEM;
 	close_tap(&t);
 	if (err) {
 		free(c);

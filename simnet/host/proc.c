@@ -165,7 +165,7 @@ static int open_pipe(struct proc *p, unsigned which, int *child_end, struct errb
 
 /* ---- its end */
 
-static void release(struct proc *p)
+static void proc_release(struct proc *p)
 {
 	end_pipe(&p->ends[0]);
 	end_pipe(&p->ends[1]);
@@ -193,7 +193,7 @@ static void process_exited(void *arg, int events)
 	void (*exited)(void *, int) = p->ops->exited;
 	void *owner = p->owner;
 	struct loop *loop = p->at.loop;
-	release(p);
+	proc_release(p);
 	exited(owner, status);
 	loop_stop(loop);
 }
@@ -312,7 +312,7 @@ void proc_free(struct proc *p)
 		kill(p->pid, SIGKILL);
 		waitpid(p->pid, NULL, 0);
 	}
-	release(p);
+	proc_release(p);
 }
 
 /* ---- jobs */

@@ -8,7 +8,7 @@
 enum { ROUNDS_MAX = 64, DROPS_SHOWN = 6, TAIL_SHOWN = 5, ASK_MS = 2000 };
 
 /* The oldest of those that matter least. */
-static void make_room(const struct lab *l, struct failure_drops *all)
+static void failure_make_room(const struct lab *l, struct failure_drops *all)
 {
 	size_t victim = 0;
 	unsigned least = UINT32_MAX;
@@ -35,7 +35,7 @@ static void merge_drop(const struct lab *l, struct failure_drops *all, const str
 		}
 	}
 	if (all->n == FAILURE_DROPS)
-		make_room(l, all);
+		failure_make_room(l, all);
 	all->list[all->n] = *d;
 	if (!d->count)
 		all->list[all->n].count = 1;

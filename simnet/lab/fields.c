@@ -22,7 +22,7 @@ static int append(struct buf *out, const char *text, struct errbuf *eb)
 						   : err_say(eb, ERR_TOO_LARGE, "a template grows too large");
 }
 
-static const char *find(const struct scn_param *p, size_t n, const char *key)
+static const char *fields_find(const struct scn_param *p, size_t n, const char *key)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(p[i].key, key))
@@ -48,8 +48,8 @@ static int with_value(const struct lookup *k, int node, const char *key, struct 
 {
 	const struct scn_node *n = &k->f->lab->s->nodes[node];
 	const struct adapter *a = k->f->lab->programs[node].adapter;
-	const char *given = find(n->params, n->n_params, key);
-	const char *value = given ? given : a ? find(a->with, a->n_with, key) : NULL;
+	const char *given = fields_find(n->params, n->n_params, key);
+	const char *value = given ? given : a ? fields_find(a->with, a->n_with, key) : NULL;
 
 	if (!value)
 		return err_say(eb, ERR_MALFORMED, "'%s' has no parameter 'with.%s'", n->name, key);
@@ -131,7 +131,7 @@ static int node_field(const struct lookup *k, int node, const char *key, struct 
 	const char *captured = program_field(p, key);
 	if (captured)
 		return append(out, captured, eb);
-	const char *field = p->adapter ? find(p->adapter->fields, p->adapter->n_fields, key) : NULL;
+	const char *field = p->adapter ? fields_find(p->adapter->fields, p->adapter->n_fields, key) : NULL;
 	if (field)
 		return expand_in(k, node, field, out, eb);
 	if (!p->adapter || !adapter_has_field(p->adapter, key))
@@ -287,7 +287,7 @@ static int check_params(
 		const struct scn_param *p = &n->params[i];
 		snprintf(text, sizeof(text), "%s:%u:%u: adapter '%s' knows no parameter '%.60s'", s->file,
 			p->at.line, p->at.column, a->name, p->key);
-		if (!find(a->with, a->n_with, p->key))
+		if (!fields_find(a->with, a->n_with, p->key))
 			return unknown(eb, p->key, &all, text);
 	}
 	return 0;

@@ -232,8 +232,8 @@ static int ask_again_until(struct question *q, const struct endpoint *to, const 
 }
 
 /* 0 with q->reply and q->values, or a negative code. */
-static int ask(struct question *q, int node, const struct addr *server, const char *name, uint64_t until_ms,
-	struct errbuf *eb)
+static int lookup_ask(struct question *q, int node, const struct addr *server, const char *name,
+	uint64_t until_ms, struct errbuf *eb)
 {
 	uint8_t msg[512];
 	struct endpoint to = { .ip = *server, .port = 53 };
@@ -273,7 +273,7 @@ static int ask_all(
 		for (size_t k = 0; k < c->n_servers; k++) {
 			uint64_t now = loop_now_ms(q->lab->loop), left = time_left(q->lab, q->deadline_ms, 0);
 			buf_free(&q->values);
-			err = ask(q, node, &c->servers[k], full, now + left / (c->n_servers - k), eb);
+			err = lookup_ask(q, node, &c->servers[k], full, now + left / (c->n_servers - k), eb);
 			if (!err || q->lab->interrupted)
 				break;
 		}

@@ -56,7 +56,7 @@ const char *program_field(const struct program *p, const char *key)
 	return NULL;
 }
 
-static void fail(struct program *p, const char *text)
+static void program_fail(struct program *p, const char *text)
 {
 	if (p->state == PROGRAM_FAILED)
 		return;
@@ -214,7 +214,7 @@ static void see_ready(struct program *p, bool err, const char *line)
 		r->line ? line_matches(r->line, line) : r->json && root && first_value(root, r->json, &value);
 
 	if (hit && capture_all(p, &f, r->capture, r->n_capture, root, line))
-		fail(p, "its ready line lacks what the adapter wants to capture");
+		program_fail(p, "its ready line lacks what the adapter wants to capture");
 	else if (hit)
 		p->ready_seen = true;
 	buf_free(&value);
@@ -250,7 +250,7 @@ static void program_exited(void *owner, int status)
 	snprintf(text, sizeof(text), "the program ended %s %d%s%.180s",
 		status > 128 ? "by signal" : "with status", status > 128 ? status - 128 : status,
 		last ? "; it said: " : "", last ? last : "");
-	fail(p, text);
+	program_fail(p, text);
 }
 
 /* ---- the port it listens on */
@@ -397,7 +397,7 @@ static void command_done(void *owner, const struct job_result *r)
 	if (c->again || (r->status == 0 && c->n_until))
 		loop_timer_set(p->timer, RETRY_MS);
 	else
-		fail(p, p->why.text + strlen(node_of(p)->name) + 2);
+		program_fail(p, p->why.text + strlen(node_of(p)->name) + 2);
 }
 
 static int start_command(struct program *p, struct errbuf *eb)
@@ -514,7 +514,7 @@ static void advance(struct program *p)
 		}
 	}
 	if (go < 0)
-		fail(p, eb.text);
+		program_fail(p, eb.text);
 	else if (p->state == PROGRAM_STARTING && p->phase == PHASE_DONE)
 		become_ready(p);
 }

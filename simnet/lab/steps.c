@@ -36,7 +36,7 @@ struct ping_wait {
 	enum scn_path via;
 };
 
-static bool answered(void *arg)
+static bool steps_answered(void *arg)
 {
 	struct ping_wait *w = arg;
 
@@ -73,7 +73,7 @@ static int ping_must_fail(struct lab *l, const struct scn_step *st, struct errbu
 	if (!s)
 		return eb->code;
 	struct ping_wait w = { .s = s, .first = s->meter.n };
-	bool heard = lab_wait(l, answered, &w, loop_now_ms(l->loop) + st->within_ms);
+	bool heard = lab_wait(l, steps_answered, &w, loop_now_ms(l->loop) + st->within_ms);
 	if (!runs)
 		stream_close(s);
 	if (step_should_stop(l, eb))
@@ -112,7 +112,7 @@ static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	uint64_t resolved = loop_now_ms(l->loop);
 	struct ping_wait w = { .s = s, .first = first, .via = st->path };
 	s->paths_seen = s->path ? 1u << s->path : 0;
-	bool heard = lab_wait(l, answered, &w, deadline);
+	bool heard = lab_wait(l, steps_answered, &w, deadline);
 	if (step_should_stop(l, eb))
 		return eb->code;
 	uint64_t took = loop_now_ms(l->loop) - start;

@@ -69,7 +69,7 @@ struct builder {
 	size_t values;
 };
 
-static struct scn_at place(const yaml_mark_t *m)
+static struct scn_at yaml_place(const yaml_mark_t *m)
 {
 	return (struct scn_at) { .line = (uint32_t)m->line + 1, .column = (uint32_t)m->column + 1 };
 }
@@ -100,14 +100,14 @@ static int next_event(struct builder *b, yaml_event_t *e)
 		return 0;
 	const char *what = p->problem ? p->problem : "not readable as YAML";
 	if (p->error == YAML_SCANNER_ERROR && is_tab(b, &p->problem_mark))
-		return yaml_error(b->y, place(&p->problem_mark),
+		return yaml_error(b->y, yaml_place(&p->problem_mark),
 			"a tab: YAML indents by spaces alone; put spaces in its place");
 	if (p->error == YAML_READER_ERROR)
 		return yaml_error(b->y, place_of_byte(b), "%s", what);
 	if (p->context && p->context_mark.line != p->problem_mark.line)
-		return yaml_error(b->y, place(&p->problem_mark), "%s, %s that begins at line %zu", what,
+		return yaml_error(b->y, yaml_place(&p->problem_mark), "%s, %s that begins at line %zu", what,
 			p->context, p->context_mark.line + 1);
-	return yaml_error(b->y, place(&p->problem_mark), "%s", what);
+	return yaml_error(b->y, yaml_place(&p->problem_mark), "%s", what);
 }
 
 static const char *tag_of(const yaml_event_t *e)
@@ -228,12 +228,12 @@ static int build_alias(struct builder *b, const yaml_event_t *e, struct yaml_val
 		if (strcmp(a->name, name) != 0)
 			continue;
 		if (!a->value)
-			return yaml_error(
-				b->y, place(&e->start_mark), "alias '*%s' is inside its own anchor", name);
+			return yaml_error(b->y, yaml_place(&e->start_mark),
+				"alias '*%s' is inside its own anchor", name);
 		*out = a->value;
 		return 0;
 	}
-	return yaml_error(b->y, place(&e->start_mark), "alias '*%s' has no anchor above it", name);
+	return yaml_error(b->y, yaml_place(&e->start_mark), "alias '*%s' has no anchor above it", name);
 }
 
 static int remember_anchor(struct builder *b, const char *name, struct anchor **out)
@@ -268,7 +268,7 @@ static int fill(struct builder *b, const yaml_event_t *e, unsigned depth, struct
 
 static int build(struct builder *b, yaml_event_t *e, unsigned depth, struct yaml_value **out)
 {
-	struct scn_at at = place(&e->start_mark);
+	struct scn_at at = yaml_place(&e->start_mark);
 	struct anchor *anchor = NULL;
 	int err;
 
@@ -304,7 +304,7 @@ static int build_document(struct builder *b, struct yaml_value **out)
 		if ((err = next_event(b, &e)))
 			return err;
 		if (e.type == YAML_STREAM_END_EVENT)
-			err = yaml_error(b->y, place(&e.start_mark), "the file is empty");
+			err = yaml_error(b->y, yaml_place(&e.start_mark), "the file is empty");
 		yaml_event_delete(&e);
 	}
 	if (err || (err = next_event(b, &e)))
@@ -315,8 +315,8 @@ static int build_document(struct builder *b, struct yaml_value **out)
 		if ((err = next_event(b, &e)))
 			return err;
 		if (i == 1 && e.type != YAML_STREAM_END_EVENT)
-			err = yaml_error(
-				b->y, place(&e.start_mark), "a second document; one file is one document");
+			err = yaml_error(b->y, yaml_place(&e.start_mark),
+				"a second document; one file is one document");
 		yaml_event_delete(&e);
 	}
 	return err;

@@ -112,7 +112,7 @@ struct ask {
 	int code;
 };
 
-static void answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+static void ask_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	struct ask *a = arg;
 	json_t *answer = json_loadb((const char *)body, len, 0, NULL);
@@ -162,7 +162,7 @@ static int ask_server(struct ask *a, json_t *args)
 		.body = body,
 		.body_len = body ? strlen(body) : 0,
 		.content_type = "application/json" };
-	const struct http_client_events ev = { .done = answered, .failed = not_answered, .arg = a };
+	const struct http_client_events ev = { .done = ask_answered, .failed = not_answered, .arg = a };
 	a->code = CONTROL_FAILED;
 	if (body && a->loop && http_request(a->loop, &rq, &ev))
 		loop_run(a->loop);

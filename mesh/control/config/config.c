@@ -353,7 +353,7 @@ static void add_unused(struct reading *r, const struct row *row, const yaml_node
 			(struct config_unused) { row->key, row->advice, row->kind == MISSING };
 }
 
-static int take(struct reading *r, const struct row *row, const yaml_node_t *key, yaml_node_t *n)
+static int config_take(struct reading *r, const struct row *row, const yaml_node_t *key, yaml_node_t *n)
 {
 	void *field = (char *)r->c + row->at;
 	switch (row->kind) {
@@ -427,7 +427,7 @@ static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 				inside = &rows[i];
 		}
 		if (exact) {
-			err = take(r, exact, key, value);
+			err = config_take(r, exact, key, value);
 		} else if (!inside && is_retention(r, key, value)) {
 			add_unused(r, &retention, value);
 		} else if (!inside) {

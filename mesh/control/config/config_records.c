@@ -19,7 +19,8 @@ struct reading {
 	struct zone *zone; /* all records so far: what contradicts itself is seen */
 };
 
-static int refuse(const struct reading *r, const yaml_node_t *at, const char *name, const char *why)
+static int config_records_refuse(
+	const struct reading *r, const yaml_node_t *at, const char *name, const char *why)
 {
 	return document_refuse(r->d, at, "%s: %.64s: %s", r->key, name, why);
 }
@@ -35,24 +36,25 @@ static int add_record(const struct reading *r, const yaml_node_t *at, const stru
 	size_t len;
 	int err;
 	if (!dns_name_parse(rec->name, &name))
-		return refuse(r, at, rec->name, "not a domain name");
+		return config_records_refuse(r, at, rec->name, "not a domain name");
 	dns_name_fold(&name);
 	bool v4 = !strcmp(rec->type, "A"), v6 = !strcmp(rec->type, "AAAA");
 	if (!*rec->type || v4 || v6) {
 		if (!addr_parse(rec->value, &ip) || (v4 && !addr_is_v4(&ip)) || (v6 && addr_is_v4(&ip)))
-			return refuse(r, at, rec->name,
+			return config_records_refuse(r, at, rec->name,
 				"type A needs an IPv4 address as value, AAAA an IPv6 one; other types have "
 				"to be "
 				"named");
 		err = zone_add_address(r->zone, rec->name, &ip, false);
 	} else {
 		if (present_rdata_parse(rec->type, rec->value, rdata, sizeof(rdata), &len, &type, &eb))
-			return refuse(r, at, rec->name, eb.text);
+			return config_records_refuse(r, at, rec->name, eb.text);
 		err = zone_add_record(r->zone, &name, type, rdata, len);
 	}
 	if (err == ERR_REFUSED)
-		return refuse(r, at, rec->name, "it is an alias (CNAME): no other record may have its name");
-	return err ? refuse(r, at, rec->name, "out of memory") : 0;
+		return config_records_refuse(
+			r, at, rec->name, "it is an alias (CNAME): no other record may have its name");
+	return err ? config_records_refuse(r, at, rec->name, "out of memory") : 0;
 }
 
 static const char *keep_name(const struct reading *r, const char *text)

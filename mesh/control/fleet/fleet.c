@@ -302,7 +302,7 @@ static bool add_entries(struct fleet *f, struct member *m)
 }
 
 /* Room for one more of `size` bytes in a growing array; the array as it is now, or NULL. */
-static void *grow(void *v, size_t n, size_t *size, size_t each)
+static void *fleet_grow(void *v, size_t n, size_t *size, size_t each)
 {
 	if (n < *size)
 		return v;
@@ -317,7 +317,7 @@ bool fleet_put(struct fleet *f, struct member *m)
 {
 	size_t i = member_at(f, m->id);
 	struct member *old = i < f->n && f->v[i]->id == m->id ? f->v[i] : NULL;
-	struct member **v = old ? f->v : grow(f->v, f->n, &f->size, sizeof(struct member *));
+	struct member **v = old ? f->v : fleet_grow(f->v, f->n, &f->size, sizeof(struct member *));
 	if (v)
 		f->v = v;
 	if (!v || !add_entries(f, m)) {
@@ -368,7 +368,7 @@ bool fleet_user_put(struct fleet *f, const struct user *u)
 		f->users[i] = *u;
 		return true;
 	}
-	struct user *v = grow(f->users, f->n_users, &f->users_size, sizeof(*v));
+	struct user *v = fleet_grow(f->users, f->n_users, &f->users_size, sizeof(*v));
 	if (!v)
 		return false;
 	f->users = v;

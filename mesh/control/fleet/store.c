@@ -29,7 +29,7 @@ static bool is_full(const struct store *s, int rc)
 	return rc == SQLITE_FULL || (rc == SQLITE_IOERR && (why == ENOSPC || why == EDQUOT));
 }
 
-static int fail(struct store *s, struct errbuf *eb, const char *what)
+static int store_fail(struct store *s, struct errbuf *eb, const char *what)
 {
 	int rc = sqlite3_errcode(s->db) & 0xff;
 	if (is_full(s, rc))
@@ -57,9 +57,9 @@ static int fail(struct store *s, struct errbuf *eb, const char *what)
 		"%s: database %s: %s", what, s->path, sqlite3_errmsg(s->db));
 }
 
-static int run(struct store *s, const char *sql, const char *what, struct errbuf *eb)
+static int store_run(struct store *s, const char *sql, const char *what, struct errbuf *eb)
 {
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, eb, what);
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(s, eb, what);
 }
 
 /* A statement being bound left to right; any failure sticks. */
@@ -116,11 +116,11 @@ static void bind_addr(struct stmt *q, bool has, const struct addr *a)
 }
 
 /* One step of a statement that gives no rows; frees it. */
-static int finish(struct stmt *q, const char *what, struct errbuf *eb)
+static int store_finish(struct stmt *q, const char *what, struct errbuf *eb)
 {
 	int err = 0;
 	if (q->rc != SQLITE_OK || sqlite3_step(q->st) != SQLITE_DONE)
-		err = fail(q->s, eb, what);
+		err = store_fail(q->s, eb, what);
 	sqlite3_finalize(q->st);
 	return err;
 }
@@ -139,7 +139,7 @@ static bool next_row(struct stmt *q)
 /* After next_row said false. */
 static int end_rows(struct stmt *q, const char *what, struct errbuf *eb)
 {
-	int err = q->rc == SQLITE_DONE ? 0 : fail(q->s, eb, what);
+	int err = q->rc == SQLITE_DONE ? 0 : store_fail(q->s, eb, what);
 	sqlite3_finalize(q->st);
 	return err;
 }
@@ -182,7 +182,7 @@ static int back_up(struct store *s, int64_t version, struct errbuf *eb)
 	struct stmt q = prepare(s, "VACUUM INTO ?");
 	snprintf(path, sizeof(path), "%s.format-%lld", s->path, (long long)version);
 	bind_text(&q, path);
-	return finish(&q, "back up before the migration", eb);
+	return store_finish(&q, "back up before the migration", eb);
 }
 
 static int query_text(
@@ -247,8 +247,8 @@ static int migrate(struct store *s, struct errbuf *eb)
 		snprintf(set, sizeof(set), "PRAGMA user_version = %lld", (long long)version + 1);
 		if ((err = store_begin(s, true, eb)))
 			return err;
-		if ((err = run(s, store_migrations[version], "migrate", eb)) ||
-			(err = run(s, set, "migrate", eb)) || (err = store_commit(s, eb))) {
+		if ((err = store_run(s, store_migrations[version], "migrate", eb)) ||
+			(err = store_run(s, set, "migrate", eb)) || (err = store_commit(s, eb))) {
 			store_rollback(s);
 			return err;
 		}
@@ -283,10 +283,10 @@ static int open_database(struct store *s, struct errbuf *eb)
 	s->inode = st.st_ino;
 	close(fd);
 	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-		return fail(s, eb, "open");
+		return store_fail(s, eb, "open");
 	sqlite3_busy_timeout(s->db, BUSY_MS);
-	int err = run(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
-		"open", eb);
+	int err = store_run(s,
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", "open", eb);
 	s->durable = true;
 	return err ? err : migrate(s, eb);
 }
@@ -337,18 +337,18 @@ int store_begin(struct store *s, bool durable, struct errbuf *eb)
 	if (gone)
 		return gone;
 	if (durable != s->durable) {
-		int err = run(s, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+		int err = store_run(s, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
 			"begin", eb);
 		if (err)
 			return err;
 		s->durable = durable;
 	}
-	return run(s, "BEGIN IMMEDIATE", "begin", eb);
+	return store_run(s, "BEGIN IMMEDIATE", "begin", eb);
 }
 
 int store_commit(struct store *s, struct errbuf *eb)
 {
-	int err = run(s, "COMMIT", "commit", eb);
+	int err = store_run(s, "COMMIT", "commit", eb);
 	if (err)
 		store_rollback(s);
 	return err;
@@ -367,7 +367,7 @@ int store_user_add(struct store *s, struct user *u, struct errbuf *eb)
 	struct stmt q = prepare(s, "INSERT INTO users (name, created_ms) VALUES (?, ?)");
 	bind_text(&q, u->name);
 	bind_int(&q, u->created_ms);
-	int err = finish(&q, "add a user", eb);
+	int err = store_finish(&q, "add a user", eb);
 	if (!err)
 		u->id = sqlite3_last_insert_rowid(s->db);
 	return err;
@@ -377,12 +377,12 @@ int store_user_delete(struct store *s, int64_t id, struct errbuf *eb)
 {
 	struct stmt q = prepare(s, "DELETE FROM preauth_keys WHERE user = ?");
 	bind_int(&q, id);
-	int err = finish(&q, "delete the user's keys", eb);
+	int err = store_finish(&q, "delete the user's keys", eb);
 	if (err)
 		return err;
 	q = prepare(s, "DELETE FROM users WHERE id = ?");
 	bind_int(&q, id);
-	return finish(&q, "delete a user", eb);
+	return store_finish(&q, "delete a user", eb);
 }
 
 /* --- nodes --- */
@@ -479,7 +479,7 @@ int store_node_add(struct store *s, struct member *draft, struct errbuf *eb)
 		sqlite3_finalize(q.st);
 		return err_set(eb, -ENOMEM, "add a node");
 	}
-	int err = finish(&q, "add a node", eb);
+	int err = store_finish(&q, "add a node", eb);
 	if (!err)
 		draft->id = sqlite3_last_insert_rowid(s->db);
 	return err;
@@ -497,14 +497,14 @@ int store_node_put(struct store *s, const struct member *m, struct errbuf *eb)
 		return err_set(eb, -ENOMEM, "change a node");
 	}
 	bind_int(&q, m->id);
-	return finish(&q, "change a node", eb);
+	return store_finish(&q, "change a node", eb);
 }
 
 int store_node_delete(struct store *s, int64_t id, struct errbuf *eb)
 {
 	struct stmt q = prepare(s, "DELETE FROM nodes WHERE id = ?");
 	bind_int(&q, id);
-	return finish(&q, "delete a node", eb);
+	return store_finish(&q, "delete a node", eb);
 }
 
 static void take_node(struct stmt *q, struct arena *a, struct member *m)
@@ -617,7 +617,7 @@ int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
 	bind_int(&q, k->created_ms);
 	bind_time(&q, k->expiry_ms);
 	bind_text(&q, k->tags);
-	int err = finish(&q, "add an auth key", eb);
+	int err = store_finish(&q, "add an auth key", eb);
 	if (!err)
 		k->id = sqlite3_last_insert_rowid(s->db);
 	return err;
@@ -625,7 +625,7 @@ int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
 
 static int change_preauth(struct store *s, struct stmt *q, const char *what, struct errbuf *eb)
 {
-	int err = finish(q, what, eb);
+	int err = store_finish(q, what, eb);
 	return err ? err
 	       : sqlite3_changes(s->db)
 		       ? 0
@@ -667,7 +667,7 @@ int store_number_put(struct store *s, const char *name, int64_t value, struct er
 		"INSERT INTO numbers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
 	bind_text(&q, name);
 	bind_int(&q, value);
-	return finish(&q, "store a number", eb);
+	return store_finish(&q, "store a number", eb);
 }
 
 int store_probe(struct store *s, struct errbuf *eb)
@@ -675,5 +675,5 @@ int store_probe(struct store *s, struct errbuf *eb)
 	struct stmt q = prepare(s, "INSERT INTO numbers VALUES ('probe', zeroblob(?)) "
 				   "ON CONFLICT (name) DO UPDATE SET value = excluded.value");
 	bind_int(&q, PROBE_BYTES);
-	return finish(&q, "probe", eb);
+	return store_finish(&q, "probe", eb);
 }

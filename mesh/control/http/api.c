@@ -73,7 +73,7 @@ const struct api_row *api_find(const char *method, const char *path, enum api_ri
 	return NULL;
 }
 
-static void refuse(const struct api_call *c, int status)
+static void api_refuse(const struct api_call *c, int status)
 {
 	static const struct {
 		int status;
@@ -108,7 +108,7 @@ void api_serve(struct api_call *c)
 	int status;
 	const struct api_row *r = api_find(c->method, c->path, c->right, &status);
 	if (!r) {
-		refuse(c, status);
+		api_refuse(c, status);
 		return;
 	}
 	size_t len = strlen(r->path);

@@ -115,7 +115,7 @@ static void turn_away(struct guests *all, struct guest *g, uint64_t now_ms)
 }
 
 /* The oldest of its address when that has its share, else the oldest of all when the places are taken. */
-static void make_room(struct guests *all, const struct guest *newcomer, uint64_t now_ms)
+static void guests_make_room(struct guests *all, const struct guest *newcomer, uint64_t now_ms)
 {
 	struct guest_list *l = &all->kinds[newcomer->kind];
 	struct guest *oldest = NULL;
@@ -138,7 +138,7 @@ void guest_arrive(struct guests *all, struct guest *g, const struct endpoint *pe
 	g->net = peer ? peer->ip : (struct addr) { { 0 } };
 	if (!addr_is_v4(&g->net))
 		memset(g->net.b + 8, 0, 8);
-	make_room(all, g, now_ms);
+	guests_make_room(all, g, now_ms);
 	list_join(&all->kinds[g->kind], g);
 }
 
@@ -150,7 +150,7 @@ void guest_is_node(struct guest *g, const struct machine_key *machine, uint64_t 
 	guest_leave(g);
 	g->kind = GUEST_NODE;
 	g->machine = *machine;
-	make_room(all, g, now_ms);
+	guests_make_room(all, g, now_ms);
 	list_join(&all->kinds[GUEST_NODE], g);
 	struct guest *oldest = machine_join(g);
 	if (oldest)

@@ -34,7 +34,7 @@ void machines_init(struct machines *m)
 	m->end = &m->first;
 }
 
-static void refuse(struct h2_stream *s, int status, const char *text)
+static void machine_refuse(struct h2_stream *s, int status, const char *text)
 {
 	api_reply_text(&(struct api_way) { .stream = s }, status, text);
 }
@@ -48,7 +48,7 @@ bool machine_is_old(struct h2_stream *s, unsigned version)
 		"this client is too old for this server: it speaks version %u of the protocol, at least %d "
 		"(release 1.80) is needed; update it",
 		version, CONTROL_CAPVER_MIN);
-	refuse(s, 400, text);
+	machine_refuse(s, 400, text);
 	return true;
 }
 
@@ -238,13 +238,13 @@ void machine_register(struct api_call *c)
 	struct ctl_register_request rq;
 	struct waiter *w = NULL;
 	if (waiters_of(m, c->guest) >= WAITERS_PER_LINK)
-		refuse(c->way.stream, 429, "too many registrations wait on this connection");
+		machine_refuse(c->way.stream, 429, "too many registrations wait on this connection");
 	else if (ctl_register_request_read(&a, (const char *)c->body, c->len, &rq, &eb))
-		refuse(c->way.stream, 400, eb.text);
+		machine_refuse(c->way.stream, 400, eb.text);
 	else if (machine_is_old(c->way.stream, rq.version))
 		;
 	else if (!(w = new_waiter(c, &rq)))
-		refuse(c->way.stream, 503, "too many wait to join: try again");
+		machine_refuse(c->way.stream, 503, "too many wait to join: try again");
 	if (w) {
 		if (m->n >= WAITERS_MAX)
 			end_with_text(m->first, 503, "too many wait to join: try again");
@@ -265,11 +265,11 @@ void machine_map(struct api_call *c)
 	struct ctl_map_request rq;
 	const struct member *m = NULL;
 	if (ctl_map_request_read(&a, (const char *)c->body, c->len, &rq, &eb))
-		refuse(s, 400, eb.text);
+		machine_refuse(s, 400, eb.text);
 	else if (machine_is_old(s, rq.version))
 		;
 	else if (!(m = registry_map_received(c->api->reg, &rq, machine, c->now_ms)))
-		refuse(s, 404, "node not found: register first");
+		machine_refuse(s, 404, "node not found: register first");
 	else
 		guest_is_node(c->guest, machine, clock_now_ns() / 1000000);
 	if (m && rq.stream)
@@ -281,5 +281,5 @@ void machine_map(struct api_call *c)
 
 void machine_unknown(struct api_call *c)
 {
-	refuse(c->way.stream, 501, "not implemented by this server");
+	machine_refuse(c->way.stream, 501, "not implemented by this server");
 }

@@ -232,7 +232,7 @@ static void admit(struct door *d, int fd, const struct endpoint *peer)
 	guest_arrive(&w->guests, &c->guest, admin ? NULL : peer, now_ms());
 }
 
-static void readable(void *arg, int events)
+static void web_readable(void *arg, int events)
 {
 	struct door *d = arg;
 	struct endpoint peer;
@@ -249,7 +249,7 @@ static void readable(void *arg, int events)
 
 static int watch_door(struct web *w, struct door *d, struct errbuf *eb)
 {
-	d->watch = loop_fd_new(w->loop, d->fd, readable, d);
+	d->watch = loop_fd_new(w->loop, d->fd, web_readable, d);
 	if (!d->watch)
 		return err_set(eb, -ENOMEM, "listen");
 	loop_fd_set(d->watch, LOOP_READ);

@@ -67,7 +67,7 @@ static int by_id(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static bool make_room(struct journal_since *s, size_t n)
+static bool journal_make_room(struct journal_since *s, size_t n)
 {
 	if (n <= s->size)
 		return true;
@@ -79,14 +79,14 @@ static bool make_room(struct journal_since *s, size_t n)
 	return true;
 }
 
-static bool collect(struct journal *j, uint64_t told, struct journal_since *s)
+static bool journal_collect(struct journal *j, uint64_t told, struct journal_since *s)
 {
 	size_t first = j->at, n;
 	while (first < j->at + j->n && j->v[first].number <= told)
 		first++;
 	n = j->at + j->n - first;
 	const struct journal_entry **order = calloc(n ? n : 1, sizeof(const struct journal_entry *));
-	if (!order || !make_room(s, n)) {
+	if (!order || !journal_make_room(s, n)) {
 		free(order);
 		return false;
 	}
@@ -110,7 +110,7 @@ const struct journal_since *journal_since(struct journal *j, uint64_t told)
 	if (s->from == told && s->to == j->now && s->to)
 		return s;
 	s->to = 0;
-	if (!collect(j, told, s))
+	if (!journal_collect(j, told, s))
 		return NULL;
 	s->from = told;
 	s->to = j->now;

@@ -207,7 +207,7 @@ static bool is_empty(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && !st.st_size;
 }
 
-static void look(struct os_dns *d, bool written)
+static void os_dns_look(struct os_dns *d, bool written)
 {
 	bool there;
 	if (!d->ours || is_ours(d, written, &there))
@@ -233,13 +233,13 @@ static void file_changed(void *arg, int events)
 	(void)events;
 	bool written = drain(d);
 	if (!loop_timer_is_set(d->again))
-		look(d, written);
+		os_dns_look(d, written);
 }
 
 static void look_again(void *arg)
 {
 	struct os_dns *d = arg;
-	look(d, true);
+	os_dns_look(d, true);
 	if (d->ours)
 		d->changed(d->arg);
 }

@@ -40,7 +40,7 @@ void uplinks_close(struct uplinks *u)
 	free(u);
 }
 
-static struct uplink look(struct uplinks *u, const struct addr *to)
+static struct uplink uplinks_look(struct uplinks *u, const struct addr *to)
 {
 	struct nl_route r;
 	if (nl_route_get(u->nl, to, &r) != 0)
@@ -55,14 +55,14 @@ void uplinks_note(struct uplinks *u, const struct addr *to)
 			return;
 	}
 	struct uplink *slot = &u->v[u->n < UPLINKS_MAX ? u->n++ : 2 + u->next++ % (UPLINKS_MAX - 2)];
-	*slot = look(u, to);
+	*slot = uplinks_look(u, to);
 }
 
 size_t uplinks_moved(struct uplinks *u, struct addr out[static UPLINKS_MAX])
 {
 	size_t moved = 0;
 	for (size_t i = 0; i < u->n; i++) {
-		struct uplink now = look(u, &u->v[i].to);
+		struct uplink now = uplinks_look(u, &u->v[i].to);
 		if (now.ifindex == u->v[i].ifindex && addr_equal(&now.via, &u->v[i].via))
 			continue;
 		u->v[i] = now;

@@ -75,7 +75,7 @@ int relay_target_of(
 	return 0;
 }
 
-static void fail(struct relay_link *l, int code, const char *why)
+static void relay_link_fail(struct relay_link *l, int code, const char *why)
 {
 	if (l->stage == RELAY_DEAD)
 		return;
@@ -90,7 +90,7 @@ static void look_if_stuck(void *arg)
 	struct relay_link *l = arg;
 	int silence = l->stream ? sock_tcp_silence(stream_fd(l->stream)) : -1;
 	if (silence >= STUCK_MS)
-		fail(l, -ETIMEDOUT, "what we send does not arrive");
+		relay_link_fail(l, -ETIMEDOUT, "what we send does not arrive");
 	else if (silence >= 0)
 		loop_timer_set(l->stuck, (uint64_t)(STUCK_MS - silence));
 }
@@ -196,7 +196,7 @@ static size_t take_frames(struct relay_link *l, const uint8_t *p, size_t len)
 	while (!l->freed && l->stage != RELAY_DEAD) {
 		long n = take_frame(l, p + used, len - used);
 		if (n < 0 && !l->freed)
-			fail(l, ERR_MALFORMED, "the relay sent something that is not DERP");
+			relay_link_fail(l, ERR_MALFORMED, "the relay sent something that is not DERP");
 		if (n <= 0)
 			break;
 		used += (size_t)n;
@@ -214,12 +214,12 @@ static void stream_data(void *arg, const uint8_t *p, size_t len)
 		if (buf_append(&l->in, p, len))
 			buf_consume(&l->in, take_frames(l, buf_data(&l->in), l->in.len));
 		else
-			fail(l, -ENOMEM, "memory is short");
+			relay_link_fail(l, -ENOMEM, "memory is short");
 	} else {
 		size_t used = take_frames(l, p, len);
 		if (!l->freed && l->stage != RELAY_DEAD && used < len &&
 			!buf_append(&l->in, p + used, len - used))
-			fail(l, -ENOMEM, "memory is short");
+			relay_link_fail(l, -ENOMEM, "memory is short");
 	}
 	if (!l->freed)
 		l->ev.flush(l->ev.arg);
@@ -232,7 +232,7 @@ static void stream_data(void *arg, const uint8_t *p, size_t len)
 
 static void stream_closed(void *arg, int code, const char *why)
 {
-	fail(arg, code, why);
+	relay_link_fail(arg, code, why);
 }
 
 /* --- opening --- */
@@ -261,24 +261,24 @@ static void upgrade_refused(void *arg, const struct http_head *head, const uint8
 	(void)len;
 	l->upgrade = NULL;
 	snprintf(why, sizeof(why), "the relay answered %d instead of switching to DERP", head->status);
-	fail(l, ERR_REFUSED, why);
+	relay_link_fail(l, ERR_REFUSED, why);
 }
 
 static void upgrade_failed(void *arg, int code, const char *why)
 {
 	struct relay_link *l = arg;
 	l->upgrade = NULL;
-	fail(l, code, why);
+	relay_link_fail(l, code, why);
 }
 
-static void timed_out(void *arg)
+static void relay_link_timed_out(void *arg)
 {
 	struct relay_link *l = arg;
 	uint64_t now = loop_now_ms(l->loop);
 	if (l->stage != RELAY_READY)
-		fail(l, -ETIMEDOUT, "no answer to the handshake");
+		relay_link_fail(l, -ETIMEDOUT, "no answer to the handshake");
 	else if (now - l->heard_ms >= SILENCE_MS)
-		fail(l, -ETIMEDOUT, "silent for two minutes");
+		relay_link_fail(l, -ETIMEDOUT, "silent for two minutes");
 	else
 		loop_timer_set(l->timer, SILENCE_MS - (now - l->heard_ms));
 }
@@ -301,7 +301,7 @@ struct relay_link *relay_link_open(
 	l->rnd = cfg->rnd;
 	l->ev = *ev;
 	l->waiting.cap = WAITING_MAX;
-	l->timer = loop_timer_new(loop, timed_out, l);
+	l->timer = loop_timer_new(loop, relay_link_timed_out, l);
 	l->stuck = loop_timer_new(loop, look_if_stuck, l);
 	struct http_request rq = { .to = t.to,
 		.method = "GET",

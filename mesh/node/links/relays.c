@@ -42,7 +42,7 @@ struct relays {
 	char trouble[256]; /* the last of them, in words */
 };
 
-static struct region *find(const struct relays *r, int32_t id)
+static struct region *relays_find(const struct relays *r, int32_t id)
 {
 	for (size_t i = 0; i < r->n_regions; i++) {
 		if (r->regions[i]->id == id)
@@ -300,7 +300,7 @@ void relays_map_set(struct relays *r, const struct ctl_derp_map *m)
 		return;
 	}
 	for (size_t i = 0; i < copy->n_regions; i++) {
-		struct region *g = find(r, copy->regions[i].id);
+		struct region *g = relays_find(r, copy->regions[i].id);
 		if (!g)
 			g = add_region(r, copy->regions[i].id);
 		if (!g)
@@ -322,7 +322,7 @@ void relays_home_set(struct relays *r, int32_t region)
 {
 	if (region == r->home)
 		return;
-	struct region *old = find(r, r->home), *g = find(r, region);
+	struct region *old = relays_find(r, r->home), *g = relays_find(r, region);
 	r->home = region;
 	if (old && old->up)
 		relay_link_note_preferred(old->link, false);
@@ -337,7 +337,7 @@ void relays_home_set(struct relays *r, int32_t region)
 
 static struct region *region_for_send(struct relays *r, int32_t id)
 {
-	struct region *g = find(r, id);
+	struct region *g = relays_find(r, id);
 	if (!g || !g->def) {
 		r->dropped++;
 		return NULL;
@@ -387,7 +387,7 @@ static void probe_failed(void *arg, int code, const char *why)
 
 void relays_measure(struct relays *r, int32_t region)
 {
-	struct region *g = find(r, region);
+	struct region *g = relays_find(r, region);
 	const struct ctl_derp_node *node = g ? usable_node(g) : NULL;
 	struct relay_target t;
 	if (!node || g->probe)
@@ -433,7 +433,7 @@ void relays_links_changed(struct relays *r, const struct addr *local, size_t n)
 
 bool relays_peer(const struct relays *r, int32_t region, struct addr *out)
 {
-	const struct region *g = find(r, region);
+	const struct region *g = relays_find(r, region);
 	return g && g->link && relay_link_peer(g->link, out);
 }
 
@@ -474,19 +474,19 @@ void relays_nat64_set(struct relays *r, const struct nat64 *n)
 
 bool relays_is_up(const struct relays *r, int32_t region)
 {
-	const struct region *g = find(r, region);
+	const struct region *g = relays_find(r, region);
 	return g && g->up;
 }
 
 const char *relays_region_code(const struct relays *r, int32_t region)
 {
-	const struct region *g = find(r, region);
+	const struct region *g = relays_find(r, region);
 	return g && g->def ? g->def->code : "";
 }
 
 const char *relays_region_name(const struct relays *r, int32_t region)
 {
-	const struct region *g = find(r, region);
+	const struct region *g = relays_find(r, region);
 	return g && g->def ? g->def->name : "";
 }
 

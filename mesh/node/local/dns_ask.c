@@ -32,7 +32,7 @@ void dns_ask_cancel(struct dns_asking *q)
 	free(q);
 }
 
-static void finish(struct dns_asking *q, int code, const uint8_t *answer, size_t len)
+static void dns_ask_finish(struct dns_asking *q, int code, const uint8_t *answer, size_t len)
 {
 	q->cb(q->arg, code, answer, len);
 	dns_ask_cancel(q);
@@ -43,7 +43,7 @@ static void send_question(struct dns_asking *q)
 	ssize_t n = send(q->fd, q->out + q->out_at, q->out_len - q->out_at, MSG_NOSIGNAL);
 	if (n < 0) {
 		if (errno != EAGAIN)
-			finish(q, -errno, NULL, 0);
+			dns_ask_finish(q, -errno, NULL, 0);
 		return;
 	}
 	q->out_at += (size_t)n;
@@ -56,12 +56,12 @@ static void take_answer(struct dns_asking *q)
 	ssize_t n = recv(q->fd, q->in + q->in_len, sizeof(q->in) - q->in_len, 0);
 	if (n <= 0) {
 		if (n == 0 || errno != EAGAIN)
-			finish(q, n ? -errno : ERR_CLOSED, NULL, 0);
+			dns_ask_finish(q, n ? -errno : ERR_CLOSED, NULL, 0);
 		return;
 	}
 	q->in_len += (size_t)n;
 	if (q->in_len >= 2 && q->in_len - 2 >= be_get(q->in, 2))
-		finish(q, 0, q->in + 2, be_get(q->in, 2));
+		dns_ask_finish(q, 0, q->in + 2, be_get(q->in, 2));
 }
 
 static void ready(void *arg, int events)
@@ -69,16 +69,16 @@ static void ready(void *arg, int events)
 	struct dns_asking *q = arg;
 	int code = events & LOOP_WRITE ? sock_error(q->fd) : 0;
 	if (code)
-		finish(q, code, NULL, 0);
+		dns_ask_finish(q, code, NULL, 0);
 	else if (events & LOOP_WRITE)
 		send_question(q);
 	else
 		take_answer(q);
 }
 
-static void timed_out(void *arg)
+static void dns_ask_timed_out(void *arg)
 {
-	finish(arg, -ETIMEDOUT, NULL, 0);
+	dns_ask_finish(arg, -ETIMEDOUT, NULL, 0);
 }
 
 static bool write_question(struct dns_asking *q, const char *name, const char *type)
@@ -117,7 +117,7 @@ struct dns_asking *dns_ask_start(struct loop *l, const char *name, const char *t
 	q->fd = sock_tcp_connect(&service, eb);
 	if (q->fd < 0)
 		goto fail;
-	q->timer = loop_timer_new(l, timed_out, q);
+	q->timer = loop_timer_new(l, dns_ask_timed_out, q);
 	q->watch = loop_fd_new(l, q->fd, ready, q);
 	if (!q->timer || !q->watch) {
 		err_set(eb, -ENOMEM, "ask the mesh resolver");

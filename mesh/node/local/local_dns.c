@@ -11,7 +11,7 @@ struct asked {
 	struct local_client *client;
 };
 
-static void answered(void *arg, int code, const uint8_t *answer, size_t len)
+static void local_dns_answered(void *arg, int code, const uint8_t *answer, size_t len)
 {
 	struct asked *a = arg;
 	struct http_server_conn *c = a->client->conn;
@@ -53,7 +53,7 @@ void local_dns_query(struct request *r)
 	struct asked *a = why ? NULL : calloc(1, sizeof(*a));
 	if (a) {
 		a->client = r->client;
-		a->q = dns_ask_start(r->loop, name, type, answered, a, &eb);
+		a->q = dns_ask_start(r->loop, name, type, local_dns_answered, a, &eb);
 	}
 	if (!a || !a->q) {
 		free(a);

@@ -147,7 +147,7 @@ static bool look_udp(const struct flow *f, const uint8_t *l4)
 	return be_get(l4 + 4, 2) == (uint64_t)(f->v.total_len - f->v.l4_at) && be_get(l4 + 6, 2);
 }
 
-static struct flow look(struct pkt *pkt, bool udp)
+static struct flow offload_look(struct pkt *pkt, bool udp)
 {
 	struct flow f = { .p = pkt_data(pkt) };
 	if (!ip_parse(f.p, pkt->len, &f.v) || (f.v.proto != IP_TCP && !(udp && f.v.proto == IP_UDP)) ||
@@ -229,14 +229,14 @@ size_t offload_join_next(
 	*n_iov = 2;
 	if (n == 1)
 		return 1;
-	struct flow first = look(pkts[0], j->udp), prev = first;
+	struct flow first = offload_look(pkts[0], j->udp), prev = first;
 	if (!first.ok)
 		return 1;
 	size_t took = 1, total = pkts[0]->len;
 	uint8_t flags = first.v.tcp_flags;
 	while (took < n && took < PKT_BATCH && prev.payload == first.payload &&
 		!(prev.v.tcp_flags & TCP_PSH)) {
-		struct flow f = look(pkts[took], j->udp);
+		struct flow f = offload_look(pkts[took], j->udp);
 		if (!follows(&first, &prev, &f) || f.payload > first.payload ||
 			total + f.payload > SUPER_BYTES_MAX)
 			break;

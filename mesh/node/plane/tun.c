@@ -64,7 +64,7 @@ static bool read_once(struct tun *t, size_t *count)
 }
 
 /* Small packets come one a read; gathered, those to one peer leave in one system call. */
-static void readable(void *arg, int events)
+static void tun_readable(void *arg, int events)
 {
 	struct tun *t = arg;
 	size_t count = 0;
@@ -83,7 +83,7 @@ static struct tun *wrap(struct loop *l, int fd, bool vnet_hdr, const struct tun_
 	t->fd = fd;
 	t->vnet_hdr = vnet_hdr;
 	t->ev = *ev;
-	t->watch = loop_fd_new(l, fd, readable, t);
+	t->watch = loop_fd_new(l, fd, tun_readable, t);
 	if (!t->watch) {
 		free(t);
 		return NULL;

@@ -361,7 +361,8 @@ static nfds_t watched(const struct probe *p, struct pollfd *fds)
 }
 
 /* Reads until `done` says so of every router (NULL: never) or the time is over. */
-static void collect(struct probe *p, bool (*done)(const struct probe *p, int router), int bound_ms)
+static void kernel_probe_collect(
+	struct probe *p, bool (*done)(const struct probe *p, int router), int bound_ms)
 {
 	nfds_t n = watched(p, p->fds);
 	for (uint64_t now = now_ms(), end = now + (uint64_t)bound_ms; now < end; now = now_ms()) {
@@ -376,7 +377,7 @@ static void collect(struct probe *p, bool (*done)(const struct probe *p, int rou
 }
 
 /* Many routers share a server, whose queue is short. */
-static void make_room(struct probe *p, int router)
+static void kernel_probe_make_room(struct probe *p, int router)
 {
 	if (router % ROUTERS_AT_ONCE == ROUTERS_AT_ONCE - 1)
 		drain_all(p);
@@ -420,9 +421,9 @@ static void run_tests(struct probe *p)
 			struct endpoint to = server_at(p, s->routers[i].behind, k);
 			send_message(c->map, &to, i, TEST_MAP, k);
 		}
-		make_room(p, i);
+		kernel_probe_make_room(p, i);
 	}
-	collect(p, is_mapped, ARRIVE_MS);
+	kernel_probe_collect(p, is_mapped, ARRIVE_MS);
 	for (int i = 0; i < (int)p->n_routers; i++) {
 		struct client *c = &p->clients[i];
 		if (!s->routers[i].nat || !endpoint_is_set(&c->hole))
@@ -431,8 +432,8 @@ static void run_tests(struct probe *p)
 		for (int k = 3; k >= 0; k--) /* A1, which must pass, comes last */
 			send_message(p->servers[s->routers[i].behind + 1][k], &c->hole, i, TEST_FILTER, k);
 	}
-	collect(p, is_filtered, ARRIVE_MS);
-	collect(p, NULL, STRAY_MS);
+	kernel_probe_collect(p, is_filtered, ARRIVE_MS);
+	kernel_probe_collect(p, NULL, STRAY_MS);
 }
 
 /* ---- the verdict ---- */

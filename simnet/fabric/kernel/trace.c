@@ -51,7 +51,7 @@ void trace_close(struct trace *t)
 
 /* ---- listening ---- */
 
-static struct nlmsghdr *begin(char *buf, uint16_t group)
+static struct nlmsghdr *trace_begin(char *buf, uint16_t group)
 {
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	h->nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG;
@@ -64,7 +64,7 @@ static struct nlmsghdr *begin(char *buf, uint16_t group)
 	return h;
 }
 
-static int ask(struct mnl_socket *sock, const struct nlmsghdr *h)
+static int trace_ask(struct mnl_socket *sock, const struct nlmsghdr *h)
 {
 	char buf[4096];
 	if (mnl_socket_sendto(sock, h, h->nlmsg_len) < 0)
@@ -78,18 +78,18 @@ static int ask(struct mnl_socket *sock, const struct nlmsghdr *h)
 static int configure(struct mnl_socket *sock, uint16_t group)
 {
 	char buf[256];
-	struct nlmsghdr *h = begin(buf, group);
+	struct nlmsghdr *h = trace_begin(buf, group);
 	struct nfulnl_msg_config_cmd bind = { .command = NFULNL_CFG_CMD_BIND };
 	mnl_attr_put(h, NFULA_CFG_CMD, sizeof(bind), &bind);
-	int err = ask(sock, h);
+	int err = trace_ask(sock, h);
 	if (err)
 		return err;
-	h = begin(buf, group);
+	h = trace_begin(buf, group);
 	struct nfulnl_msg_config_mode mode = { .copy_range = htonl(COPY_BYTES),
 		.copy_mode = NFULNL_COPY_PACKET };
 	mnl_attr_put(h, NFULA_CFG_MODE, sizeof(mode), &mode);
 	mnl_attr_put_u32(h, NFULA_CFG_QTHRESH, htonl(1));
-	return ask(sock, h);
+	return trace_ask(sock, h);
 }
 
 int trace_watch(struct trace *t, uint16_t group, struct errbuf *eb)

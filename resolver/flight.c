@@ -2,24 +2,24 @@
  *
  * A flight is one question (name, type, DO, CD) to the upstreams of one route; equal questions join it. It is
  *
- *	asked      its askers wait. Upstreams are asked in the order of the route, those that are held last:
- *the next beside one that is slower than it should be, and so on round until somebody answers, all fail, or
- *the deadline comes. In a strict route the next is asked when the one before failed the question or is held;
- *in a race all are asked at once. kept       asked, and a backup said that there is nothing (NXDOMAIN, no
- *such record). That is not believed while a preferred upstream may still say something else: another view of
- *the same name is what its being preferred is about. lingering  its askers have their reply, the right one or
- *SERVFAIL. An upstream that has said nothing yet may still do so: its socket stays open, since a late word
- *shows that it is there, and a preferred one's answer goes into the cache. Bounded in number, first to give
- *way when places are short.
+ *   asked      its askers wait. Upstreams are asked in the order of the route, those that are held last: the
+ *              next beside one that is slower than it should be, and so on round until somebody answers, all
+ *              fail, or the deadline comes. In a strict route the next is asked when the one before failed the
+ *              question or is held; in a race all are asked at once.
+ *   kept       asked, and a backup said that there is nothing (NXDOMAIN, no such record). That is not believed
+ *              while a preferred upstream may still say something else.
+ *   lingering  its askers have their reply, the right one or SERVFAIL. An upstream that has said nothing yet
+ *              may still do so: its socket stays open, since a late answer shows that it is there, and a
+ *              preferred one's goes into the cache. Bounded in number, first to give way when places are short.
  *
- * and ends in flight_end, which frees it. flight_land() alone replies. Errors of one upstream are believed
- *when all agree. A backup's answer serves the question it was asked for and is not cached while a preferred
- *one is expected.
+ * It ends in flight_end, which frees it. flight_land() alone replies. Errors of one upstream are believed when
+ * all agree. A backup's answer serves the question it was asked for and is not cached while a preferred one is
+ * expected.
  *
  * A check (check.c) is a flight without askers to one upstream, whose answer is not used.
  *
- * A packet that is no answer to what was asked never ends the wait (it may be forged), but it is a word: it
- *came from the upstream's address to a socket of the kernel's choice. */
+ * A packet that is no answer to what was asked never ends the wait (it may be forged), but it shows that the
+ * upstream is there: it came from its address to a socket of the kernel's choice. */
 #include "resolver/flight.h"
 
 #include <stdlib.h>

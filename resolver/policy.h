@@ -1,4 +1,4 @@
-/* What may leave the machine, and where to: the step between the zone and the routes. Today's rules are those
+/* What may leave the machine, and where to: the step between the zone and the routes. The rules are those
  * of special-use names (special.h) and of single labels; each says a verdict, and query.c writes it. */
 #ifndef RW_RESOLVER_POLICY_H
 #define RW_RESOLVER_POLICY_H

@@ -1,15 +1,17 @@
 /* The way of one question.
  *
- *	read     message.c; what is not one well-formed question ends here
- *	zone     a name that has a record here, or that nobody else may speak for (zone_speaks), is answered
- *here; CNAMEs are followed as long as they stay policy   policy.c: may the name leave, and to whom route the
- *longest suffix; equal to a suffix of the zone or longer, it takes the names without a record cache    of
- *that route upstream flight.c; the question is parked as a waiter until query_done
+ *   read      message.c; what is not one well-formed question ends here
+ *   zone      a name that has a record here, or that nobody else may speak for (zone_speaks), is answered
+ *             here; CNAMEs are followed as long as they stay
+ *   policy    policy.c: may the name leave, and to whom
+ *   route     the longest suffix; equal to a suffix of the zone or longer, it takes the names without a record
+ *   cache     of that route
+ *   upstream  flight.c; the question is parked as a waiter until query_done
  *
  * What an upstream says is a chain of CNAMEs and its end. Where the chain enters what the zone speaks for,
- *the zone goes on, whatever the upstream has said beyond. Where it leaves the suffix of the route that was
- *asked, unfinished, the next route is asked (`before` keeps the chain so far). Whatever way it takes, a
- *question ends in one reply: `finish` for what is known at once, query_done for what had to be asked. */
+ * the zone goes on, whatever the upstream has said beyond. Where it leaves the suffix of the route that was
+ * asked, unfinished, the next route is asked (`before` keeps the chain so far). A question ends in one reply:
+ * query_finish for what is known at once, query_done for what had to be asked. */
 #include "resolver/core.h"
 #include "resolver/policy.h"
 
@@ -41,7 +43,7 @@ static void send_reply(struct resolver *r, uint64_t client, size_t len)
 	r->ops.reply(r->ops.arg, client, r->out, len);
 }
 
-static bool finish(struct resolver *r, struct asking *k, const struct dns_end *end)
+static bool query_finish(struct resolver *r, struct asking *k, const struct dns_end *end)
 {
 	send_reply(r, k->client, dns_write_end(&k->d, k->q, end));
 	return true;
@@ -51,7 +53,7 @@ static bool finish(struct resolver *r, struct asking *k, const struct dns_end *e
 static bool finish_error(struct resolver *r, struct asking *k, const struct dns_end *end)
 {
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
-	return finish(r, k, end);
+	return query_finish(r, k, end);
 }
 
 static void soa_write(struct dns_writer *d, const struct dns_name *apex)
@@ -319,7 +321,7 @@ static void upstream_reply(
 	records_copy(k, item, c);
 	if (c->inward && zone_write(r, &k->d, k->q->type, &c->names[c->n], &end.rcode) != LOCAL_DONE)
 		end.rcode = DNS_SERVFAIL;
-	finish(r, k, &end);
+	query_finish(r, k, &end);
 }
 
 static bool forward(
@@ -499,7 +501,7 @@ static bool answer(struct resolver *r, struct asking *k)
 	memcpy(name.b, k->q->name.b, name.len);
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
 	switch (zone_write(r, &k->d, k->q->type, &name, &end.rcode)) {
-	case LOCAL_DONE: r->stats.local++; return finish(r, k, &end);
+	case LOCAL_DONE: r->stats.local++; return query_finish(r, k, &end);
 	case LOCAL_LOOP:
 		return finish_error(r, k,
 			&(struct dns_end) {
@@ -509,7 +511,7 @@ static bool answer(struct resolver *r, struct asking *k)
 	if (route_find(r, k, &name, &route, &end))
 		return forward(r, k, &name, route);
 	r->stats.local++;
-	return finish(r, k, &end);
+	return query_finish(r, k, &end);
 }
 
 bool resolver_query(

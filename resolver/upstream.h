@@ -4,7 +4,9 @@
  * and an upstream that cannot find them out stays silent too. So silence alone never costs an upstream its
  * place. It puts it in question: check.c asks it something that it answered before, and a name that nobody
  * can have. Any word from it, late, odd or an error, to whatever question, means that it is there; only one
- * that says nothing to the check either is held. */
+ * that says nothing to the check either is held.
+ * Held at once, without a check: whose port is closed (upstream_rejected), and whom somebody else knows to be
+ * gone (upstream_doubted: a mesh peer that went offline). */
 #ifndef RW_RESOLVER_UPSTREAM_H
 #define RW_RESOLVER_UPSTREAM_H
 

@@ -1,7 +1,9 @@
 /* From one map to the next.
  *
- * Order. What goes, goes first: peers that left the map, whose key ended, then the rules; only then peers
- * that are new or another, the interface, names. So at no moment is somebody let in whom neither the old map
+ * Order (make_true); the steps with a star may fail, and are those of enum apply_step:
+ *   1 peers that left the map or whose key ended go    2 the map becomes the current one    3 rules *
+ *   4 relay map    5 peers that are new or another *    6 interface and routes *    7 names *
+ * "Running" needs 3 and 6 (node.c, map_applied). What goes, goes first, so that at no moment is somebody let in whom neither the old map
  * nor the new one lets in, and a failure further down never keeps one in who is out.
  *
  * When a step fails. The newest map stays the current one. The step is "missing": its sentence is kept for

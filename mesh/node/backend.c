@@ -1,6 +1,7 @@
 /* The moves. `logged_in` outlives a stop and a restart; the state does not. A fact leads to one state from
  * wherever it is heard, so the table has one row a fact:
  *
+ *   fact        state                        logged_in
  *   UP          Starting when logged in, else NeedsLogin
  *   DOWN        Stopped                      logged_in stays: the next start needs no login
  *   ASKED       NeedsLogin                   stays: a server that refuses now may know the key again
@@ -11,8 +12,8 @@
  *   EXPIRED     NeedsLogin                   no: the next login makes a new key
  *   LOGGED_OUT  NeedsLogin                   no
  *
- * Who tells: node.c UP, DOWN, MAP, EXPIRED, LOGGED_OUT, and what the server's link hears; local/ FORGOTTEN
- * when a person names another server. */
+ * Who tells: node.c alone, at starts and stops, from what the server's link hears, and for what a person asks
+ * over LocalAPI. */
 #include "mesh/node/backend.h"
 #include "mesh/base/log.h"
 #include <stdio.h>

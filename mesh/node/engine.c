@@ -2,8 +2,10 @@
  *
  * One loop, one thread. Entries from it: TUN, UDP socket, relays, the kernel's news of links, one timer for
  * all deadlines of the cores, answers of name look-ups. Each hands what came to a core, and ends in
- * engine_rearm. The cores' own calls come out in the midst of such an entry: sends go to the sockets at once;
- * events go to who opened the engine (struct engine_events).
+ * engine_rearm. WireGuard and path call their ops during such an entry: sends go to the sockets at once; path's
+ * events wait until engine_rearm flushes them, and go to who opened the engine (struct engine_events).
+ * WireGuard's ops may call path's facts and questions; path's events may call WireGuard; path's sends call
+ * neither (path.h and wg.h have the lists).
  *
  * Life: closed -> open (all or nothing) -> closed. `lost` asks for it from outside, since the engine may not
  * free itself below one of its own callbacks. */

@@ -8,7 +8,7 @@
  *
  * A peer that nobody sends to costs nothing: no timer, no probe. path_used begins its session, which lasts 45
  * s beyond the last use (session.c): candidates (candidates.c) are pinged, the quickest answer becomes the
- * direct way (way.c), which is pinged on (session.c) and asked for proof inside the tunnel (liveness.c); all
+ * direct way (chosen in session.c, published by way.c), which is pinged on (session.c) and asked for proof inside the tunnel (liveness.c); all
  * the time the relay (home.c, region.c) carries what the direct way cannot. Own endpoints (self.c) come from
  * STUN (netcheck.c) to the servers of the relay map (map.c). */
 #ifndef RW_PATH_PATH_H

@@ -1,3 +1,6 @@
+/* Packets that wait for a session: at most WG_STAGE_MAX of a peer (the oldest goes) and STAGE_BYTES of all
+ * (the newest is refused), both counted as stage_full; with the handshake given up after 90 s they are
+ * handshake_failed. Those of a peer that is removed go uncounted. */
 #include "mesh/wg/core.h"
 
 #include <stdlib.h>
@@ -16,7 +19,7 @@ struct wg_stage {
 };
 
 /* The caller frees it. NULL: empty, and then the stage is gone. */
-static struct staged *take(struct wg *w, struct wg_peer *p)
+static struct staged *stage_take(struct wg *w, struct wg_peer *p)
 {
 	struct wg_stage *st = p->stage;
 	if (!st)
@@ -37,7 +40,7 @@ void wg_stage_put(struct wg *w, struct wg_peer *p, const struct wg_span *s)
 	if (s->len <= PKT_SIZE - PKT_HEADROOM - PKT_TAILROOM && w->staged_bytes + s->len < STAGE_BYTES)
 		e = malloc(sizeof(*e) + s->len);
 	if (e && p->stage && p->stage->n == WG_STAGE_MAX) {
-		free(take(w, p));
+		free(stage_take(w, p));
 		++w->drops.stage_full;
 	}
 	if (e && !p->stage)
@@ -56,7 +59,7 @@ void wg_stage_put(struct wg *w, struct wg_peer *p, const struct wg_span *s)
 bool wg_staged_take(struct wg *w, uint64_t peer, struct pkt *out)
 {
 	struct wg_peer *p = wg_peer_get(w, peer);
-	struct staged *e = p && wg_session_usable(p->current, w->now_ms) ? take(w, p) : NULL;
+	struct staged *e = p && wg_session_usable(p->current, w->now_ms) ? stage_take(w, p) : NULL;
 	if (!e)
 		return false;
 	pkt_reset(out);
@@ -68,7 +71,7 @@ bool wg_staged_take(struct wg *w, uint64_t peer, struct pkt *out)
 
 void wg_stage_clear(struct wg *w, struct wg_peer *p, uint64_t *why)
 {
-	for (struct staged *e = take(w, p); e; e = take(w, p)) {
+	for (struct staged *e = stage_take(w, p); e; e = stage_take(w, p)) {
 		free(e);
 		++*why;
 	}

@@ -14,10 +14,10 @@ enum { WG_DATA_HEADER = 16, WG_OVERHEAD = 32, WG_MESSAGE_MAX = 148, WG_STAGE_MAX
 enum { WG_TAIL = 31 }; /* padding and tag */
 
 struct wg;
-/* Ops are called in the midst of things. From each may be called: wg_seal*, wg_path_changed,
+/* Ops are called while wg_receive, wg_seal or wg_tick is still running. From each may be called: wg_seal*, wg_path_changed,
  * wg_handshake_wanted, wg_peer_restarted, wg_clock_set, wg_route_missed and every question (wg_route,
  * wg_ready, wg_peer_stats, wg_deadline, wg_drops, wg_clock_floor); from session_ready wg_staged_take too,
- * from unknown_peer wg_peer_set. From none: wg_receive*, wg_tick, wg_peer_remove, wg_free. Bytes live until
+ * from unknown_peer wg_peer_set. No other call: not wg_receive*, wg_tick, wg_peer_remove, wg_free. Bytes live until
  * the op returns, whatever it calls. */
 struct wg_ops {
 	/* Send a handshake or keepalive datagram to a peer by whatever path it has. */

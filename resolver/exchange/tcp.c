@@ -1,13 +1,13 @@
 /* Over TCP: connections that are kept and shared. RFC 7766: questions to one upstream go out one after the
- *other on one connection without waiting, answers come in any order, told apart by an id that is chosen anew
- *for the connection.
+ * other on one connection without waiting, answers come in any order, told apart by an id that is chosen anew
+ * for the connection.
  *
  * A connection is
- *	connecting  until the kernel says that it stands; questions wait in `out`
- *	open        from then on; idle while no question is out on it, and closed after IDLE_MS of that
- *	stale       a question on it was given up: it may be dead, so no other goes out on it
- *	gone        freed. What was out on it when the other end closed goes out once more on a fresh one, if
- *this one had answered something before: a server may close an idle connection at the very moment we use it.
+ *   connecting  until the kernel says that it stands; questions wait in `out`
+ *   open        from then on; idle while no question is out on it, and closed after IDLE_MS of that
+ *   stale       a question on it was given up: it may be dead, so no other goes out on it
+ *   gone        freed. What was out on it when the other end closed goes out once more on a fresh one, if this
+ *               one had answered something before: a server may close an idle connection at that very moment.
  *
  * All answers of a connection are read before it is looked at again, since each may end it. */
 #include "resolver/exchange/transport.h"

@@ -193,7 +193,7 @@ static bool is_behind(const struct streams *s)
 	return s->first && s->first->view.told < s->journal.now;
 }
 
-/* Many changes in a row become one message to each node: while flushes are dear, they take at most a third of
+/* Many changes in a row become one message to each node: while flushes are dear, they take at most a fifth of
  * the time. */
 static void set_pause(struct streams *s)
 {

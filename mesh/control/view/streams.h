@@ -2,12 +2,14 @@
  *
  * States of a node here, by node number:
  *   streaming  its newest map request is open; view says what it was told. Moves to away when the request
- * ends, cannot be written to, or a newer one takes its place (which streams at once). away       no stream
- * for less than OFFLINE_GRACE_MS: it still counts as online. Then forgotten, and said offline. Streams stand
- * in a queue by the moment they were last told of. A change wakes the flush, which serves them from the
- * front, for a few milliseconds in each turn of the loop, until the front knows all there is; what happens
- * meanwhile is in the message of whoever is served after it. The journal keeps what the front does not know.
- */
+ *              ends, cannot be written to, or a newer one takes its place (which streams at once).
+ *   away       no stream for less than OFFLINE_GRACE_MS: it still counts as online. Then forgotten, and said
+ *              offline.
+ *
+ * Streams stand in a queue by the moment they were last told of. A change wakes the flush, which serves them
+ * from the front, for a few milliseconds in each turn of the loop, until the front knows all there is; what
+ * happens meanwhile is in the message of whoever is served after it. The journal keeps what the front does
+ * not know. */
 #ifndef RW_CONTROL_VIEW_STREAMS_H
 #define RW_CONTROL_VIEW_STREAMS_H
 

@@ -1,10 +1,11 @@
 /* A state machine with one way on and one way back.
  *
  *   IDLE      nothing is open. The retry timer leads to KEY; without it a person must act (stay_out)
- *   KEY       asks the URL for the server's Noise key (server_key.c): another one than the joined server's
- * ends it LINK      the Noise link is being made REGISTER  the register request is out: a login, a login that
- * waits for a person (followup, half an hour), or the goodbye of a logout STREAM    the map stream is open:
- * maps come in, updates go out
+ *   KEY       asks the URL for the server's Noise key (server_key.c): another than the joined server's ends it
+ *   LINK      the Noise link is being made
+ *   REGISTER  the register request is out: a login, a login that waits for a person (followup, half an hour),
+ *             or the goodbye of a logout
+ *   STREAM    the map stream is open: maps come in, updates go out
  *
  * Forward: retry_due -> start -> open_link -> link_ready -> send_register or open_stream; registered ->
  * open_stream. Back: whatever fails calls retry_later, which only sets IDLE and the timer, since it may run
@@ -78,7 +79,7 @@ struct server_link {
 	void *logout_arg;
 };
 
-static void start(struct server_link *c);
+static void server_link_start(struct server_link *c);
 static void open_stream(struct server_link *c);
 static void send_register(struct server_link *c);
 
@@ -139,7 +140,7 @@ static void retry_due(void *arg)
 		return;
 	}
 	disconnect(c);
-	start(c);
+	server_link_start(c);
 }
 
 /* Half to one and a half: what a server's death cut off together must not come back together. */
@@ -579,7 +580,7 @@ static void key_told(void *arg, const struct machine_key *key, bool reached, con
 	}
 }
 
-static void start(struct server_link *c)
+static void server_link_start(struct server_link *c)
 {
 	struct url url;
 	struct errbuf eb = { 0 };
@@ -659,7 +660,7 @@ void server_link_logout(struct server_link *c, void (*done)(void *arg), void *ar
 		send_register_with(c, 123000);
 	} else if (c->stage == SERVER_IDLE) {
 		disconnect(c);
-		start(c);
+		server_link_start(c);
 	}
 	/* Unless it failed already. */
 	if (c->stage != SERVER_IDLE)

@@ -1,13 +1,14 @@
 /* The order of a packet.
  *
  * Out: TUN -> parse -> the flow is remembered, so that its answers pass -> allowed-ips pick the peer -> seal
- * -> way -> UDP socket, relay, or both while the direct way is not trusted. No session: WireGuard keeps a
- * copy (the newest WG_STAGE_MAX of the peer) and begins a handshake, whose datagram leaves by wg_send. The
- * packet waits there and nowhere else; wg_session_ready seals what waited. No way: the packet is dropped and
- * counted (out_no_way); WireGuard repeats the handshake. In:  the first bytes decide. STUN and disco go to
- * path. All else is opened by WireGuard, which checks that the inner source belongs to the peer -> addresses
- * of this machine's resolver are refused -> rules and flows
- *      -> TSMP stays here (tsmp.c) -> TUN. What one read of a relay brings is gathered until its flush.
+ *      -> way -> UDP socket, relay, or both while the direct way is not trusted.
+ *      No session: WireGuard keeps a copy (wg/stage.c: the newest WG_STAGE_MAX of the peer) and begins a
+ *      handshake, whose datagram leaves by wg_send. The packet waits there and nowhere else; wg_session_ready
+ *      seals what waited. No way: the packet is dropped and counted (out_no_way); WireGuard repeats the
+ *      handshake.
+ * In:  the first bytes decide. STUN and disco go to path. All else is opened by WireGuard, which checks that
+ *      the inner source belongs to the peer -> addresses of this machine's resolver are refused -> rules and
+ *      flows -> TSMP stays here (tsmp.c) -> TUN. What one read of a relay brings is gathered until its flush.
  *
  * Who may do what. The plane reads one snapshot {map, filter}, which apply.c replaces; between two calls of
  * this file it does not change, and no packet sees half of one. Who is a peer, with which key and addresses,

@@ -15,10 +15,11 @@
 /* What a file says of a router beyond the UDP classes, tried with real packets at all routers at once:
  *
  *   TCP       three connections from one inside port to A1, A2 and B1 show the mapping; after one from
- * another port to A1 alone, SYNs from another port of A and from B show the filtering ICMP      an echo
- * passes, translated where the router translates IPv6      a datagram passes untranslated, its answer comes
- * in, and what nobody asked for does not inside    a datagram to an inside address, sent to the router from
- * outside, does not come in lifetime  what the kernel holds of a UDP mapping is held as long as the file says
+ *             another port to A1 alone, SYNs from another port of A and from B show the filtering
+ *   ICMP      an echo passes, translated where the router translates
+ *   IPv6      a datagram passes untranslated, its answer comes in, and what nobody asked for does not
+ *   inside    a datagram to an inside address, sent to the router from outside, does not come in
+ *   lifetime  what the kernel holds of a UDP mapping is held as long as the file says
  *
  * What must arrive is waited for; only then what must not has had its time. */
 enum {
@@ -321,7 +322,8 @@ static bool second_round(const struct check *c, int i)
 }
 
 /* Looks again every millisecond: there are many sockets of many kinds, and the waits are short. */
-static void collect(struct check *c, bool (*done)(const struct check *c, int router), uint64_t bound_ms)
+static void kernel_check_collect(
+	struct check *c, bool (*done)(const struct check *c, int router), uint64_t bound_ms)
 {
 	for (uint64_t now = now_ms(), end = now + bound_ms; now < end; now = now_ms()) {
 		bool all = done;
@@ -480,14 +482,14 @@ static int run_rounds(struct check *c, struct errbuf *eb)
 	if (err)
 		return err;
 	send_first(c);
-	collect(c, first_round, ARRIVE_MS);
+	kernel_check_collect(c, first_round, ARRIVE_MS);
 	/* The strangers go first: the SYNs behind them show that they have had their time. */
 	send_strangers(c);
 	err = open_second(c, eb);
 	if (err)
 		return err;
-	collect(c, second_round, ARRIVE_MS);
-	collect(c, NULL, STRAY_MS);
+	kernel_check_collect(c, second_round, ARRIVE_MS);
+	kernel_check_collect(c, NULL, STRAY_MS);
 	for (int i = 0; i < (int)c->s->n_routers; i++) {
 		const char *what = trouble_of(c, i);
 		if (what)

@@ -10,13 +10,15 @@
  * without the race of a program that watches conntrack. Each protocol has its own sets and maps, whose
  * entries live as long as a mapping:
  *
- *   external  what a mapping may depend on -> its external port. A flow that belongs to a mapping takes that
- * port. taken     numbers of external ports in use. A new mapping hashes what it depends on, seeded by
- * scenario, router and number of resets, and takes the first of PORT_TRIES hashes that nobody has; when all
- * are taken the packet is dropped and says so. A number is the port with its bytes swapped (nft hands hashes
- * over so), and it travels in the connection's mark. number    external port -> its number, for packets that
- * come in first owner     external port -> inside address and port: who gets what comes in mapped    external
- * ports, for the reason of a drop spoken    external port and outside address: whom a mapping has sent to
+ *   external  what a mapping may depend on -> its external port. A flow that belongs to a mapping takes it.
+ *   taken     numbers of external ports in use. A new mapping hashes what it depends on, seeded by scenario,
+ *             router and number of resets, and takes the first of PORT_TRIES hashes that nobody has; when all
+ *             are taken the packet is dropped and says so. A number is the port with its bytes swapped (nft
+ *             hands hashes over so), and it travels in the connection's mark.
+ *   number    external port -> its number, for packets that come in first
+ *   owner     external port -> inside address and port: who gets what comes in
+ *   mapped    external ports, for the reason of a drop
+ *   spoken    external port and outside address: whom a mapping has sent to
  *
  * The chain `outbound` chooses, `learning` (behind the source NAT) fills and refreshes the sets, `inbound`
  * lets in from outside what the filtering class allows, `guard` and `inside` drop the rest with its reason.

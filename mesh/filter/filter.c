@@ -1,4 +1,5 @@
 #include "mesh/filter/filter.h"
+#include "mesh/base/sorted.h"
 #include "mesh/base/arena.h"
 #include "mesh/base/table.h"
 #include "mesh/filter/flows.h"
@@ -180,18 +181,17 @@ void filter_free(struct filter *f)
 
 /* --- judge --- */
 
+static bool range_before(const void *v, size_t i, const void *a)
+{
+	return compare_addr(&((const struct range *)v)[i].first, a) <= 0;
+}
+
 static bool admits_source(const struct rule *r, const struct addr *a)
 {
 	enum family fam = family_of(a);
-	size_t low = 0, high = r->n_src[fam]; /* the last range that starts at or before a */
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		if (compare_addr(&r->src[fam][mid].first, a) <= 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low && compare_addr(a, &r->src[fam][low - 1].last) <= 0;
+	size_t n = sorted_before(
+		r->src[fam], r->n_src[fam], a, range_before); /* those that start at or before a */
+	return n && compare_addr(a, &r->src[fam][n - 1].last) <= 0;
 }
 
 static bool has_proto(const struct rule *r, uint8_t proto)

@@ -1,4 +1,5 @@
 #include "mesh/netmap/copy.h"
+#include "mesh/proto/control_equal.h"
 #include "mesh/netmap/netmap.h"
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static bool part_differs(const struct netmap *a, const struct netmap *b, size_t 
 
 static void compare_names(const struct netmap_peer *a, const struct netmap_peer *b, struct netmap_diff *out)
 {
-	if (!copy_prefixes_equal(&a->node.addresses, &b->node.addresses))
+	if (!ctl_prefixes_equal(&a->node.addresses, &b->node.addresses))
 		out->names = out->addresses = true;
 	else if (strcmp(a->node.name, b->node.name) != 0)
 		out->names = true;

@@ -1,4 +1,5 @@
 #include "mesh/netmap/copy.h"
+#include "mesh/proto/control_equal.h"
 #include <string.h>
 
 static void *dup_array(struct arena *a, const void *p, size_t n, size_t size)
@@ -125,65 +126,28 @@ struct ctl_dns *copy_dns(struct arena *a, const struct ctl_dns *from)
 
 /* --- equality --- */
 
-static bool same_text(const char *a, const char *b)
-{
-	return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-static bool same_strings(const struct ctl_strings *a, const struct ctl_strings *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		if (!same_text(a->v[i], b->v[i]))
-			return false;
-	}
-	return true;
-}
-
-bool copy_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		if (!prefix_equal(&a->v[i], &b->v[i]))
-			return false;
-	}
-	return true;
-}
-
-static bool same_endpoints(const struct ctl_endpoints *a, const struct ctl_endpoints *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		if (!endpoint_equal(&a->v[i], &b->v[i]))
-			return false;
-	}
-	return true;
-}
-
 static bool same_hostinfo(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
 {
-	return same_text(a->hostname, b->hostname) && same_text(a->os, b->os) &&
-	       same_text(a->os_version, b->os_version) && same_text(a->ipn_version, b->ipn_version) &&
-	       same_text(a->machine, b->machine) && copy_prefixes_equal(&a->routable_ips, &b->routable_ips) &&
-	       same_strings(&a->request_tags, &b->request_tags);
+	return ctl_text_equal(a->hostname, b->hostname) && ctl_text_equal(a->os, b->os) &&
+	       ctl_text_equal(a->os_version, b->os_version) &&
+	       ctl_text_equal(a->ipn_version, b->ipn_version) && ctl_text_equal(a->machine, b->machine) &&
+	       ctl_prefixes_equal(&a->routable_ips, &b->routable_ips) &&
+	       ctl_strings_equal(&a->request_tags, &b->request_tags);
 }
 
 bool copy_node_equal(const struct ctl_node *a, const struct ctl_node *b)
 {
-	bool ids = a->id == b->id && a->user == b->user && same_text(a->stable_id, b->stable_id) &&
-		   same_text(a->name, b->name) && key_equal(a->key.b, b->key.b) &&
+	bool ids = a->id == b->id && a->user == b->user && ctl_text_equal(a->stable_id, b->stable_id) &&
+		   ctl_text_equal(a->name, b->name) && key_equal(a->key.b, b->key.b) &&
 		   key_equal(a->machine.b, b->machine.b) && key_equal(a->disco.b, b->disco.b);
-	bool nets = copy_prefixes_equal(&a->addresses, &b->addresses) &&
-		    copy_prefixes_equal(&a->allowed_ips, &b->allowed_ips) &&
-		    copy_prefixes_equal(&a->primary_routes, &b->primary_routes) &&
-		    same_endpoints(&a->endpoints, &b->endpoints) && a->home_derp == b->home_derp;
+	bool nets = ctl_prefixes_equal(&a->addresses, &b->addresses) &&
+		    ctl_prefixes_equal(&a->allowed_ips, &b->allowed_ips) &&
+		    ctl_prefixes_equal(&a->primary_routes, &b->primary_routes) &&
+		    ctl_endpoints_equal(&a->endpoints, &b->endpoints) && a->home_derp == b->home_derp;
 	bool times = a->created_ms == b->created_ms && a->last_seen_ms == b->last_seen_ms &&
 		     a->key_expiry_ms == b->key_expiry_ms && a->expired == b->expired &&
 		     a->online == b->online;
 	return ids && nets && times && a->cap == b->cap && a->machine_authorized == b->machine_authorized &&
-	       same_strings(&a->tags, &b->tags) && same_text(a->cap_map_json, b->cap_map_json) &&
+	       ctl_strings_equal(&a->tags, &b->tags) && ctl_text_equal(a->cap_map_json, b->cap_map_json) &&
 	       same_hostinfo(&a->hostinfo, &b->hostinfo);
 }

@@ -11,6 +11,5 @@ bool copy_endpoints(struct arena *a, const struct ctl_endpoints *from, struct ct
 bool copy_strings(struct arena *a, const struct ctl_strings *from, struct ctl_strings *to);
 
 bool copy_node_equal(const struct ctl_node *a, const struct ctl_node *b);
-bool copy_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b);
 
 #endif

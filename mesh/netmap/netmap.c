@@ -1,4 +1,5 @@
 #include "mesh/netmap/netmap.h"
+#include "mesh/base/sorted.h"
 #include "mesh/netmap/copy.h"
 #include "mesh/netmap/problem.h"
 #include "mesh/proto/control_copy.h"
@@ -80,18 +81,15 @@ static struct netmap_peer *new_peer(const struct ctl_node *node)
 	return p;
 }
 
+static bool peer_before(const void *v, size_t i, const void *id)
+{
+	return ((const struct netmap_peer *const *)v)[i]->node.id < *(const int64_t *)id;
+}
+
 /* Index of id, or where it would stand. */
 static size_t netmap_place(const struct netmap *m, int64_t id)
 {
-	size_t lo = 0, hi = m->n_peers;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (m->peers[mid]->node.id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return sorted_before(m->peers, m->n_peers, &id, peer_before);
 }
 
 static const struct netmap_peer **slot(const struct netmap *m, int64_t id)

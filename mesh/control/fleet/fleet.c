@@ -1,4 +1,5 @@
 #include "mesh/control/fleet/fleet.h"
+#include "mesh/base/sorted.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -199,20 +200,17 @@ void fleet_fini(struct fleet *f)
 	*f = (struct fleet) { 0 };
 }
 
+static bool member_before(const void *v, size_t i, const void *id)
+{
+	return ((struct member *const *)v)[i]->id < *(const int64_t *)id;
+}
+
 /* Index of the first member whose id is not below `id`. */
 static size_t member_at(const struct fleet *f, int64_t id)
 {
-	size_t lo = 0, hi = f->n;
-	if (hi && f->v[hi - 1]->id < id) /* most come at the end */
-		return hi;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (f->v[mid]->id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	if (f->n && f->v[f->n - 1]->id < id) /* most come at the end */
+		return f->n;
+	return sorted_before(f->v, f->n, &id, member_before);
 }
 
 struct member *fleet_by_id(const struct fleet *f, int64_t id)

@@ -1,19 +1,17 @@
 #include "mesh/control/fleet/id_list.h"
+#include "mesh/base/sorted.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+static bool id_before(const void *v, size_t i, const void *id)
+{
+	return ((const int64_t *)v)[i] < *(const int64_t *)id;
+}
+
 size_t id_list_at(const struct id_list *l, int64_t id)
 {
-	size_t lo = 0, hi = l->n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (l->v[mid] < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return sorted_before(l->v, l->n, &id, id_before);
 }
 
 bool id_list_has(const struct id_list *l, int64_t id)

@@ -1,4 +1,5 @@
 #include "mesh/control/fleet/keyring.h"
+#include "mesh/base/sorted.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +19,15 @@ void keyring_fini(struct keyring *k)
 	*k = (struct keyring) { 0 };
 }
 
+static bool key_before(const void *v, size_t i, const void *id)
+{
+	return ((struct preauth *const *)v)[i]->id < *(const int64_t *)id;
+}
+
 /* Index of the first key whose id is not below `id`. */
 static size_t key_at(const struct keyring *k, int64_t id)
 {
-	size_t lo = 0, hi = k->n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (k->v[mid]->id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return sorted_before(k->v, k->n, &id, key_before);
 }
 
 /* One piece of memory: the tags stand behind the key. */

@@ -1,4 +1,5 @@
 #include "mesh/control/view/journal.h"
+#include "mesh/base/sorted.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -117,17 +118,15 @@ const struct journal_since *journal_since(struct journal *j, uint64_t told)
 	return s;
 }
 
+static bool pair_before(const void *v, size_t i, const void *id)
+{
+	return ((const struct journal_pair *)v)[i].id < *(const int64_t *)id;
+}
+
 const struct journal_pair *journal_find(const struct journal_since *s, int64_t id)
 {
-	size_t lo = 0, hi = s->n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (s->v[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < s->n && s->v[lo].id == id ? &s->v[lo] : NULL;
+	size_t i = sorted_before(s->v, s->n, &id, pair_before);
+	return i < s->n && s->v[i].id == id ? &s->v[i] : NULL;
 }
 
 void journal_free(struct journal *j)

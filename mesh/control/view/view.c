@@ -1,5 +1,6 @@
 #include "mesh/control/view/view_rules.h"
 
+#include "mesh/proto/control_equal.h"
 #include "mesh/base/noise.h"
 #include <stdlib.h>
 #include <string.h>
@@ -330,38 +331,13 @@ bool view_farewell(const struct view_context *c, const struct member *self, stru
 
 /* --- differences --- */
 
-static bool same_endpoints(const struct ctl_endpoints *a, const struct ctl_endpoints *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (!endpoint_equal(&a->v[i], &b->v[i]))
-			return false;
-	return true;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return !strcmp(a ? a : "", b ? b : "");
-}
-
-static bool same_prefixes(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (!prefix_equal(&a->v[i], &b->v[i]))
-			return false;
-	return true;
-}
-
 static bool same_services(const struct ctl_hostinfo *a, const struct ctl_hostinfo *b)
 {
 	if (a->n_services != b->n_services)
 		return false;
 	for (size_t i = 0; i < a->n_services; i++)
 		if (a->services[i].port != b->services[i].port ||
-			!same_text(a->services[i].proto, b->services[i].proto))
+			!ctl_text_equal(a->services[i].proto, b->services[i].proto))
 			return false;
 	return true;
 }
@@ -369,13 +345,13 @@ static bool same_services(const struct ctl_hostinfo *a, const struct ctl_hostinf
 /* What a patch cannot carry is the same. */
 static bool can_patch(const struct member *a, const struct member *b)
 {
-	return member_same_identity(a, b) && a->expired == b->expired && same_text(a->name, b->name) &&
+	return member_same_identity(a, b) && a->expired == b->expired && ctl_text_equal(a->name, b->name) &&
 	       key_equal(a->machine.b, b->machine.b) &&
-	       same_text(a->hostinfo.hostname, b->hostinfo.hostname) &&
-	       same_text(a->hostinfo.os, b->hostinfo.os) &&
-	       same_text(a->hostinfo.ipn_version, b->hostinfo.ipn_version) &&
-	       same_services(&a->hostinfo, &b->hostinfo) && same_prefixes(&a->served, &b->served) &&
-	       same_prefixes(&a->hostinfo.routable_ips, &b->hostinfo.routable_ips);
+	       ctl_text_equal(a->hostinfo.hostname, b->hostinfo.hostname) &&
+	       ctl_text_equal(a->hostinfo.os, b->hostinfo.os) &&
+	       ctl_text_equal(a->hostinfo.ipn_version, b->hostinfo.ipn_version) &&
+	       same_services(&a->hostinfo, &b->hostinfo) && ctl_prefixes_equal(&a->served, &b->served) &&
+	       ctl_prefixes_equal(&a->hostinfo.routable_ips, &b->hostinfo.routable_ips);
 }
 
 /* false: nothing a peer needs to know has changed. */
@@ -389,7 +365,7 @@ static bool make_patch(const struct member *a, const struct member *b, struct ct
 		p->derp_region = b->home_derp;
 		any = true;
 	}
-	if (!same_endpoints(&a->endpoints, &b->endpoints)) {
+	if (!ctl_endpoints_equal(&a->endpoints, &b->endpoints)) {
 		p->endpoints = b->endpoints;
 		any = p->endpoints.present = true;
 	}
@@ -418,9 +394,9 @@ static bool self_changed(const struct member *a, const struct member *b)
 /* What the rules look at: while none of it changes, only members that have changed can come or go. */
 static bool same_for_rules(const struct member *a, const struct member *b)
 {
-	return a == b ||
-	       (member_same_identity(a, b) && a->expired == b->expired &&
-		       same_prefixes(&a->served, &b->served) && same_prefixes(&a->carries, &b->carries));
+	return a == b || (member_same_identity(a, b) && a->expired == b->expired &&
+				 ctl_prefixes_equal(&a->served, &b->served) &&
+				 ctl_prefixes_equal(&a->carries, &b->carries));
 }
 
 /* Grants by some carrier alone: when one changes, others may be the way to what it carries. */

@@ -1,0 +1,41 @@
+#include "mesh/proto/control_equal.h"
+
+#include <string.h>
+
+bool ctl_text_equal(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+bool ctl_strings_equal(const struct ctl_strings *a, const struct ctl_strings *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (strcmp(a->v[i], b->v[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool ctl_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (!prefix_equal(&a->v[i], &b->v[i]))
+			return false;
+	}
+	return true;
+}
+
+bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoints *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (!endpoint_equal(&a->v[i], &b->v[i]))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,12 @@
+/* Equality of the lists that control messages are made of: same length, same elements in the same order. */
+#ifndef RW_PROTO_CONTROL_EQUAL_H
+#define RW_PROTO_CONTROL_EQUAL_H
+
+#include "mesh/proto/control.h"
+
+bool ctl_text_equal(const char *a, const char *b); /* NULL is "" */
+bool ctl_strings_equal(const struct ctl_strings *a, const struct ctl_strings *b);
+bool ctl_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b);
+bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoints *b);
+
+#endif

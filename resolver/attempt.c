@@ -152,6 +152,5 @@ void flight_due_set(struct resolver *r, struct flight *f)
 		if (at < due)
 			due = at;
 	}
-	f->due_ms = due;
-	schedule_fix(r, f);
+	heap_set(&r->heap, &f->timer, due);
 }

@@ -10,6 +10,7 @@ struct resolver *resolver_new(const struct resolver_ops *ops, const struct rando
 	struct resolver *r = calloc(1, sizeof(*r));
 	if (!r)
 		return NULL;
+	r->heap.v = r->due;
 	r->ops = *ops;
 	r->rnd = rnd;
 	r->mesh_ttl_s = MESH_TTL_S;

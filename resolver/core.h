@@ -3,6 +3,7 @@
 #ifndef RW_RESOLVER_CORE_H
 #define RW_RESOLVER_CORE_H
 
+#include "mesh/base/heap.h"
 #include "resolver/answer.h"
 #include "resolver/cache.h"
 #include "resolver/resolver.h"
@@ -65,10 +66,12 @@ struct resolver {
 	uint32_t mesh_ttl_s, turn;
 	struct resolver_stats stats;
 	/* flights */
-	struct flight *slots[FLIGHTS_MAX], *heap[FLIGHTS_MAX], *buckets[BUCKETS], *oldest, *youngest;
+	struct flight *slots[FLIGHTS_MAX], *buckets[BUCKETS], *oldest, *youngest;
+	struct heap_item *due[FLIGHTS_MAX];
+	struct heap heap; /* of all, by what is due; its room is `due` */
 	uint32_t generations[FLIGHTS_MAX];
 	uint16_t free_slots[FLIGHTS_MAX];
-	uint16_t n_free, n_heap, n_lingering;
+	uint16_t n_free, n_lingering;
 	size_t n_waiters;
 	uint8_t pool[256]; /* random bytes not yet used */
 	size_t n_pool;

@@ -117,13 +117,13 @@ static struct flight *flight_new(
 	f->routes = routes;
 	f->routes->refs++;
 	f->ede = EDE_NONE;
-	f->next_ms = f->due_ms = UINT64_MAX;
+	f->next_ms = UINT64_MAX;
 	r->slots[f->slot] = f;
 	f->began_ms = now_ms;
 	f->older = r->youngest;
 	*(f->older ? &f->older->younger : &r->oldest) = f;
 	r->youngest = f;
-	schedule_add(r, f);
+	heap_set(&r->heap, &f->timer, UINT64_MAX);
 	return f;
 }
 
@@ -159,7 +159,7 @@ static void unbucket(struct resolver *r, struct flight *f)
 
 static void flight_unlink(struct resolver *r, struct flight *f)
 {
-	schedule_remove(r, f);
+	heap_remove(&r->heap, &f->timer);
 	*(f->younger ? &f->younger->older : &r->youngest) = f->older;
 	*(f->older ? &f->older->younger : &r->oldest) = f->younger;
 	r->slots[f->slot] = NULL;
@@ -470,16 +470,21 @@ static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 
 void resolver_tick(struct resolver *r, uint64_t now_ms)
 {
-	while (r->n_heap && r->heap[0]->due_ms <= now_ms)
-		flight_tick(r, now_ms, r->heap[0]);
+	while (r->heap.n && r->heap.v[0]->due_ms <= now_ms)
+		flight_tick(r, now_ms, heap_owner(r->heap.v[0], struct flight, timer));
+}
+
+uint64_t resolver_deadline(const struct resolver *r)
+{
+	return r->heap.n ? r->heap.v[0]->due_ms : UINT64_MAX;
 }
 
 /* ---- housekeeping ---- */
 
 void flights_forget(struct resolver *r, uint64_t client)
 {
-	for (unsigned i = 0; i < r->n_heap; i++) {
-		struct flight *f = r->heap[i];
+	for (size_t i = 0; i < r->heap.n; i++) {
+		struct flight *f = heap_owner(r->heap.v[i], struct flight, timer);
 		for (struct waiter **at = &f->waiters, *w; (w = *at);) {
 			if (w->client != client) {
 				at = &w->next;

@@ -24,9 +24,10 @@ struct flight {
 	struct flight *chain, *older, *younger;
 	struct flight_key key;
 	struct routes *routes;
-	uint64_t hash, began_ms, deadline_ms, next_ms, due_ms;
+	uint64_t hash, began_ms, deadline_ms, next_ms;
+	struct heap_item timer;
 	uint32_t generation;
-	uint16_t slot, heap_at, n_waiters;
+	uint16_t slot, n_waiters;
 	enum resolver_order mode;
 	bool race, own_trouble;
 	bool in_doubt;		 /* every upstream is held: the wait is short, and all are asked */
@@ -78,10 +79,5 @@ unsigned flight_rank(const struct flight *f, const struct upstream *u); /* n_ord
 /* Until when may an upstream before `rank` answer? 0: none will. */
 uint64_t flight_preferred_until(const struct flight *f, unsigned rank, uint64_t now_ms);
 void flight_due_set(struct resolver *r, struct flight *f);
-
-/* schedule.c: flights by due_ms */
-void schedule_add(struct resolver *r, struct flight *f);
-void schedule_fix(struct resolver *r, struct flight *f); /* after due_ms changed */
-void schedule_remove(struct resolver *r, struct flight *f);
 
 #endif

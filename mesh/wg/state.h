@@ -2,6 +2,7 @@
 #ifndef RW_WG_STATE_H
 #define RW_WG_STATE_H
 
+#include "mesh/base/heap.h"
 #include "mesh/base/noise.h"
 #include "mesh/base/table.h"
 #include "mesh/wg/allowed.h"
@@ -58,8 +59,9 @@ struct wg_peer {
 	/* What data packets touch. */
 	uint64_t id;
 	struct wg_session *current, *previous, *next; /* next: we answered, they have not used it yet */
-	/* WG_NEVER = off; due <= each of them */
-	uint64_t keepalive_at, lost_at, retry_at, wipe_at, answer_at, due;
+	/* WG_NEVER = off; timer.due_ms <= each of them, and is meaningless while none is set */
+	uint64_t keepalive_at, lost_at, retry_at, wipe_at, answer_at;
+	struct heap_item timer;
 	uint64_t rx_bytes, tx_bytes, last_rx_ms, last_tx_ms;
 	struct addr last_src; /* allowed when allowed.changes was ... */
 	uint64_t last_src_at;
@@ -74,7 +76,6 @@ struct wg_peer {
 	uint8_t stamp_floor[WG_STAMP], stamp_last[WG_STAMP]; /* newest accepted: believed, and as it came */
 	uint8_t cookie[WG_MAC], last_mac1[WG_MAC];
 	uint64_t cookie_at; /* WG_NEVER = none */
-	uint32_t heap_at;   /* place in wg.heap + 1; 0 = not in it */
 	struct prefix *allowed;
 	size_t n_allowed;
 };
@@ -91,8 +92,8 @@ struct wg {
 	uint64_t now_ms;     /* of the last call that told it */
 	struct indexes indexes;
 	struct allowed allowed;
-	struct wg_peer **heap;
-	size_t n_heap, heap_size;
+	struct heap heap;
+	size_t heap_size; /* room */
 	size_t staged_bytes;
 	bool clock_known;
 	uint64_t clock_offset_ms;

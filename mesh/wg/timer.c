@@ -1,6 +1,6 @@
 /* Timers of the protocol (paper 6), as facts: the other files say what happened, here is what follows and
- * when. A field of struct wg_peer is a moment in ms, WG_NEVER when it waits for nothing; p->due is the
- * earliest or before it, and orders the heap, so that an idle peer costs nothing and wg_deadline is its top.
+ * when. A field of struct wg_peer is a moment in ms, WG_NEVER when it waits for nothing; p->timer is due at
+ * the earliest of them or before, in a heap, so that an idle peer costs nothing and wg_deadline is its top.
  * A field is cleared before what it waits for is done: doing it may set it again. What each waits for:
  * keepalive_at  we received data and sent nothing since: say that we are alive
  * lost_at       we sent data and heard nothing since: the session may be dead, shake hands anew
@@ -11,54 +11,18 @@
 
 enum { LOST_MS = WG_KEEPALIVE_MS + WG_RETRY_MS };
 
-/* --- heap of peers by due; a peer without a timer is not in it --- */
-
-static void timer_place(struct wg *w, size_t i, struct wg_peer *p)
-{
-	w->heap[i] = p;
-	p->heap_at = (uint32_t)i + 1;
-}
-
-static void sift_up(struct wg *w, size_t i)
-{
-	struct wg_peer *p = w->heap[i];
-	for (; i && w->heap[(i - 1) / 2]->due > p->due; i = (i - 1) / 2)
-		timer_place(w, i, w->heap[(i - 1) / 2]);
-	timer_place(w, i, p);
-}
-
-static void sift_down(struct wg *w, size_t i)
-{
-	struct wg_peer *p = w->heap[i];
-	for (;;) {
-		size_t c = 2 * i + 1;
-		if (c + 1 < w->n_heap && w->heap[c + 1]->due < w->heap[c]->due)
-			c++;
-		if (c >= w->n_heap || w->heap[c]->due >= p->due)
-			break;
-		timer_place(w, i, w->heap[c]);
-		i = c;
-	}
-	timer_place(w, i, p);
-}
-
+/* A peer without a timer is not in the heap; there is room in it for every peer. */
 static void set_due(struct wg *w, struct wg_peer *p, uint64_t due)
 {
-	p->due = due;
-	if (!p->heap_at && due == WG_NEVER)
-		return;
-	if (!p->heap_at)
-		timer_place(w, w->n_heap++, p); /* there is room for every peer */
-	size_t i = p->heap_at - 1;
-	if (due == WG_NEVER) {
-		struct wg_peer *last = w->heap[--w->n_heap];
-		p->heap_at = 0;
-		if (last == p)
-			return;
-		timer_place(w, i, last);
-	}
-	sift_up(w, i);
-	sift_down(w, i);
+	if (due == WG_NEVER)
+		heap_remove(&w->heap, &p->timer);
+	else
+		heap_set(&w->heap, &p->timer, due);
+}
+
+static uint64_t due_of(const struct wg_peer *p)
+{
+	return p->timer.at ? p->timer.due_ms : WG_NEVER;
 }
 
 void wg_timer_forget(struct wg *w, struct wg_peer *p)
@@ -69,7 +33,7 @@ void wg_timer_forget(struct wg *w, struct wg_peer *p)
 static void arm(struct wg *w, struct wg_peer *p, uint64_t *field, uint64_t at)
 {
 	*field = at;
-	if (at < p->due)
+	if (at < due_of(p))
 		set_due(w, p, at);
 }
 
@@ -195,12 +159,12 @@ static void serve(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 
 uint64_t wg_deadline(const struct wg *w)
 {
-	return w->n_heap ? w->heap[0]->due : WG_NEVER;
+	return w->heap.n ? w->heap.v[0]->due_ms : WG_NEVER;
 }
 
 void wg_tick(struct wg *w, uint64_t now_ms)
 {
 	w->now_ms = now_ms;
-	while (w->n_heap && w->heap[0]->due <= now_ms)
-		serve(w, now_ms, w->heap[0]);
+	while (w->heap.n && w->heap.v[0]->due_ms <= now_ms)
+		serve(w, now_ms, heap_owner(w->heap.v[0], struct wg_peer, timer));
 }

@@ -50,7 +50,7 @@ void wg_free(struct wg *w)
 	table_fini(&w->by_key);
 	allowed_fini(&w->allowed);
 	indexes_fini(&w->indexes);
-	free(w->heap);
+	free(w->heap.v);
 	key_wipe(w, sizeof(*w));
 	free(w);
 }
@@ -77,10 +77,10 @@ static bool reserve_timer(struct wg *w)
 	if (w->by_id.n < w->heap_size)
 		return true;
 	size_t size = w->heap_size ? w->heap_size * 2 : 16;
-	struct wg_peer **heap = realloc(w->heap, size * sizeof(struct wg_peer *));
-	if (!heap)
+	struct heap_item **room = realloc(w->heap.v, size * sizeof(*room));
+	if (!room)
 		return false;
-	w->heap = heap;
+	w->heap.v = room;
 	w->heap_size = size;
 	return true;
 }
@@ -92,7 +92,7 @@ static struct wg_peer *add_peer(struct wg *w, uint64_t id, const struct node_key
 		return NULL;
 	p->id = id;
 	p->key = *key;
-	p->keepalive_at = p->lost_at = p->retry_at = p->wipe_at = p->answer_at = p->due = WG_NEVER;
+	p->keepalive_at = p->lost_at = p->retry_at = p->wipe_at = p->answer_at = WG_NEVER;
 	p->cookie_at = p->last_src_at = WG_NEVER;
 	wg_cookie_keys(key, p->mac1_key, NULL);
 	if (!table_put(&w->by_id, &id, p))

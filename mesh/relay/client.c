@@ -528,6 +528,12 @@ static void send_greeting(struct client *c, bool fast)
 	stream_write(c->stream, out, w.len);
 }
 
+void client_turn_away(struct http_server_conn *conn)
+{
+	http_reply(conn, 503, "text/plain", NULL, "busy\n", 5);
+	http_server_close(conn, true);
+}
+
 void client_start(struct relay *r, struct http_server_conn *conn, struct visit *visit, bool fast)
 {
 	struct client *c = calloc(1, sizeof(*c));
@@ -535,7 +541,7 @@ void client_start(struct relay *r, struct http_server_conn *conn, struct visit *
 	if (!timer) {
 		free(c);
 		visit_end(visit);
-		http_reply(conn, 503, "text/plain", NULL, "busy\n", 5);
+		client_turn_away(conn);
 		return;
 	}
 	c->r = r;

@@ -42,6 +42,8 @@ struct relay {
 /* Takes the stream of an upgrade request over, and the visit (may be NULL) until the client has shown its
  * key. */
 void client_start(struct relay *r, struct http_server_conn *conn, struct visit *visit, bool fast);
+/* There is no room: it is told so, and its connection ends. */
+void client_turn_away(struct http_server_conn *conn);
 void client_close(struct client *c);
 /* When it waits with this key for a verdict. */
 void client_admit(struct client *c, const struct node_key *who, bool allow);

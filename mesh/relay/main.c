@@ -175,6 +175,10 @@ static bool wants_verify(const struct options *o, struct verify_options *vo)
 	};
 	if (o->verify_clients ? o->verify_clients == GIVEN_TRUE : here && !other)
 		vo->socket_path = o->control_socket;
+	if (!o->verify_clients && !other && !here && errno == ENOENT)
+		log_info("no server runs beside this relay (%s): everybody may use it; --verify-clients asks "
+			 "one that starts later",
+			o->control_socket);
 	if (!o->verify_clients && !other && !here && errno == EACCES)
 		log_warn("%s is there, but may not be asked: everybody may use this relay; say "
 			 "--verify-clients=false, or let this user open it",

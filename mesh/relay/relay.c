@@ -134,7 +134,7 @@ bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct htt
 	struct endpoint from;
 	struct visit *v = stream_peer(http_conn_stream(c), &from) ? visit_new(r, &from) : NULL;
 	if (!v) {
-		http_reply(c, 503, "text/plain", NULL, "busy\n", 5);
+		client_turn_away(c);
 		return true;
 	}
 	set_user_timeout(stream_fd(http_conn_stream(c)));

@@ -50,9 +50,10 @@ struct relay *relay_open(struct loop *l, const struct relay_options *o, struct e
 void relay_close(struct relay *r); /* NULL is fine */
 /* Reads certificate and key again, for connections from now on. On failure the old ones stay. */
 int relay_reload(struct relay *r, struct errbuf *eb);
-/* For an embedded relay. true: it was the relay's, and is answered or (an upgrade) taken over, with c; what
- * the owner keeps for the connection is then over. */
+/* For an embedded relay: a request. true: it was the relay's, and is answered; the connection stays the owner's. */
 bool relay_request(struct relay *r, struct http_server_conn *c, const struct http_head *head);
+/* An upgrade. true: it was the relay's, and c is taken over, or ended since there is no room. Either way it is the owner's no
+ * more, who unsets http_conn_data before the call: `gone` may be called in it. */
 bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct http_head *head);
 /* The word about all that wait with this key; there may be none left. Not from inside admits. */
 void relay_admit(struct relay *r, const struct node_key *who, bool allow);

@@ -101,13 +101,18 @@ bool certificate_needs_door(const struct control_config *c)
 
 /* --- the authority's questions --- */
 
+void certificate_door_changed(struct web *w)
+{
+	struct door *d = &w->doors[endpoint_is_set(&w->api->cfg->tls_listen)];
+	if (w->certificate && d->tls)
+		tls_server_alpn(d->tls, "acme-tls/1", w->certificate->challenge);
+}
+
 static void show_challenge(struct certificate *x, struct tls *with)
 {
-	struct door *d = &x->w->doors[endpoint_is_set(&x->w->api->cfg->tls_listen)];
-	if (d->tls)
-		tls_server_alpn(d->tls, "acme-tls/1", with);
 	tls_free(x->challenge);
 	x->challenge = with;
+	certificate_door_changed(x->w);
 }
 
 static bool prepare(void *arg, const char *token, const char *key_authorization)

@@ -8,6 +8,8 @@
 int certificate_load(struct web *w, struct tls **out, struct errbuf *eb);
 /* From an authority, by ACME: begins to look after it. After the doors are open. */
 int certificate_open(struct web *w, struct errbuf *eb);
+/* The door has another struct tls: what an authority must meet is shown there too. */
+void certificate_door_changed(struct web *w);
 void certificate_close(struct web *w);
 bool certificate_needs_door(const struct control_config *c); /* acme_listen: for HTTP-01 */
 

@@ -112,10 +112,13 @@ static bool upgrade_requested(void *arg, struct http_server_conn *conn, const st
 	struct caller *c = http_conn_data(conn);
 	char path[64];
 	struct endpoint peer;
+	/* The relay takes the connection or ends it, and what is kept here goes in both. */
+	http_conn_data_set(conn, NULL);
 	if (w->relay && relay_upgrade(w->relay, conn, head)) {
 		free_caller(c);
 		return true;
 	}
+	http_conn_data_set(conn, c);
 	const struct control_server_ops ops = { .request = link_request,
 		.stream_gone = link_stream_gone,
 		.closed = link_closed,
@@ -324,6 +327,7 @@ int web_renew(struct web *w, struct errbuf *eb)
 		return err;
 	tls_free(d->tls);
 	d->tls = fresh;
+	certificate_door_changed(w);
 	return derp_certificate_changed(w, eb);
 }
 

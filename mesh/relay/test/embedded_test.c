@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+enum { PLACES = 4 };
+
 /* The owner: accepts, serves a page, and knows who may use the relay. */
 struct host {
 	struct loop *loop;
@@ -18,12 +20,13 @@ struct host {
 	struct tls *tls;
 	struct loop_fd *watch;
 	struct endpoint at;
-	int fd, gone; /* gone: connections that ended with the owner */
+	int fd, gone;	   /* gone: connections that ended with the owner */
+	int ended, inside; /* without it, since the last upgrade began; inside that call */
 	char dir[64], pin[80];
 	struct node_key only; /* who may; all zero = everybody */
 	bool later;
 	unsigned asked;
-	struct derp_peer *a, *b;
+	struct derp_peer *a, *b, *crowd;
 	int status;
 	char extra[64];
 	bool over;
@@ -39,15 +42,28 @@ static void request(
 		http_reply(c, 200, "text/plain", NULL, "owner", 5);
 }
 
+/* What the owner keeps for a connection: with ASan, a use or a second end of it is seen. */
 static bool upgrade(void *arg, struct http_server_conn *c, const struct http_head *head)
 {
-	return relay_upgrade(((struct host *)arg)->relay, c, head);
+	struct host *h = arg;
+	int *kept = http_conn_data(c);
+	http_conn_data_set(c, NULL);
+	h->ended = 0;
+	if (relay_upgrade(h->relay, c, head)) {
+		h->inside = h->ended;
+		free(kept);
+		return true;
+	}
+	http_conn_data_set(c, kept);
+	return false;
 }
 
 static void gone(void *arg, struct http_server_conn *c)
 {
-	(void)c;
-	((struct host *)arg)->gone++;
+	struct host *h = arg;
+	h->gone += http_conn_data(c) != NULL;
+	h->ended += http_conn_data(c) == NULL;
+	free(http_conn_data(c));
 }
 
 static void readable(void *arg, int events)
@@ -57,8 +73,12 @@ static void readable(void *arg, int events)
 	const struct http_server_ops ops = { .request = request, .upgrade = upgrade, .gone = gone, .arg = h };
 	int fd = sock_accept(h->fd, NULL);
 	(void)events;
-	if (fd >= 0)
-		assert_non_null(http_server_accept(h->loop, stream_accept(h->loop, fd, h->tls, &none), &ops));
+	if (fd < 0)
+		return;
+	struct http_server_conn *c =
+		http_server_accept(h->loop, stream_accept(h->loop, fd, h->tls, &none), &ops);
+	assert_non_null(c);
+	http_conn_data_set(c, malloc(sizeof(int)));
 }
 
 static enum relay_verdict admits(void *arg, const struct node_key *who, const struct endpoint *from)
@@ -85,9 +105,11 @@ static int setup(void **state)
 	snprintf(key, sizeof(key), "%s/c.pem", h->dir);
 	snprintf(derp, sizeof(derp), "%s/derp.key", h->dir);
 	h->loop = loop_new();
-	struct relay_options o = {
-		.embedded = true, .derp_key_file = derp, .admits = admits, .admits_arg = h
-	};
+	struct relay_options o = { .embedded = true,
+		.derp_key_file = derp,
+		.admits = admits,
+		.admits_arg = h,
+		.per_address = PLACES };
 	h->relay = relay_open(h->loop, &o, &eb);
 	if (!h->relay || tls_self_signed(cert, key, names, 1, &eb) || tls_pin_of(cert, h->pin, &eb))
 		fail_msg("%s", eb.text);
@@ -100,6 +122,8 @@ static int setup(void **state)
 	loop_fd_set(h->watch, LOOP_READ);
 	h->a = calloc(1, sizeof(*h->a));
 	h->b = calloc(1, sizeof(*h->b));
+	h->crowd = calloc(PLACES, sizeof(*h->crowd));
+	assert_non_null(h->crowd);
 	assert_true(h->a && h->b);
 	*state = h;
 	return 0;
@@ -110,6 +134,8 @@ static int teardown(void **state)
 	struct host *h = *state;
 	derp_peer_stop(h->a);
 	derp_peer_stop(h->b);
+	for (size_t i = 0; i < PLACES; i++)
+		derp_peer_stop(&h->crowd[i]);
 	relay_close(h->relay);
 	loop_fd_free(h->watch);
 	close(h->fd);
@@ -118,6 +144,7 @@ static int teardown(void **state)
 	dir_remove(h->dir, NULL);
 	free(h->a);
 	free(h->b);
+	free(h->crowd);
 	free(h);
 	return 0;
 }
@@ -185,6 +212,26 @@ static void test_admitted_later(void **state)
 	assert_int_equal(relay_stats(h->relay)->clients, 1);
 }
 
+/* No place for one more: it is told so, its connection ends, and what the owner kept for it goes once. */
+static void test_no_place(void **state)
+{
+	struct host *h = *state;
+	for (size_t i = 0; i < PLACES; i++) {
+		struct derp_peer *p = &h->crowd[i];
+		p->mute = true; /* a visit, and young: nobody gives way */
+		dial(h, p, false);
+	}
+	while (relay_stats(h->relay)->accepted < PLACES)
+		loop_run_once(h->loop);
+	dial(h, h->a, true);
+	while (!h->a->closed)
+		loop_run_once(h->loop);
+	assert_int_equal(h->inside, 1);
+	assert_int_equal(derp_peer_count(h->a, DERP_SERVER_INFO), 0);
+	assert_int_equal(relay_stats(h->relay)->accepted, PLACES);
+	assert_int_equal(h->gone, 0);
+}
+
 static void answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	struct host *h = arg;
@@ -244,7 +291,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_packets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admitted_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
 	};
+	alarm(60); /* a wait that nothing ends */
 	return key_setup() ? cmocka_run_group_tests_name("embedded", tests, NULL, NULL) : 1;
 }

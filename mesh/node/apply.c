@@ -24,6 +24,7 @@
 
 enum {
 	EXPIRY_LOOK_MS = 3600 * 1000, /* the wall clock may be set meanwhile */
+	CLOCK_MOVED_MS = 60 * 1000,
 	RETRY_MIN_MS = 1000,
 	RETRY_MAX_MS = 60000
 };
@@ -169,9 +170,17 @@ static void remove_who_went(struct apply *a, const struct netmap *old, const str
 	}
 }
 
+/* Whose key ended by a clock that was wrong is let in again when the clock is right: no record of them changes then. */
+static bool clock_moved(struct apply *a)
+{
+	int64_t by = a->map->clock_offset_ms - a->offset_ms;
+	a->offset_ms = a->map->clock_offset_ms;
+	return by > CLOCK_MOVED_MS || by < -CLOCK_MOVED_MS;
+}
+
 static void set_who_came(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
 {
-	if (!d || apply_is_missing(a, APPLY_PEERS)) {
+	if (clock_moved(a) || !d || apply_is_missing(a, APPLY_PEERS)) {
 		set_all_peers(a);
 	} else {
 		for (size_t i = 0; i < d->n_added; i++)

@@ -40,6 +40,7 @@ struct apply { /* others read; only apply.c writes */
 	unsigned missing;	    /* bit s: step s of it is not true yet */
 	char why[APPLY_STEPS][320]; /* a sentence for each of them, else "" */
 	uint64_t retry_ms, backoff_ms;
+	int64_t offset_ms; /* of the map that peers were last set by: the server's clock less ours */
 	int64_t expiry_ms; /* Unix, the server's: no key ends before; INT64_MAX: none does */
 };
 

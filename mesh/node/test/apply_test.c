@@ -395,6 +395,21 @@ static void test_keys_end_by_the_clock(void **state)
 	machine_free(m);
 }
 
+/* A clock that was wrong ended keys that are good: they are let in again when the server says what time it is. */
+static void test_keys_return_with_the_clock(void **state)
+{
+	struct machine *m = machine_new();
+	(void)state;
+	tell(m, "{\"ControlTime\":\"2033-11-14T22:30:00Z\"," SELF ",\"Peers\":[" NODE(
+			2, "two", ",\"KeyExpiry\":\"2024-11-14T22:40:10Z\"") "," NODE(3, "three", "") "]}");
+	assert_true(!m->peers[2] && m->peers[3]);
+	/* The same peers, as the first map of a new stream has them. */
+	tell(m, "{\"ControlTime\":\"2023-11-14T22:30:00Z\"," SELF ",\"Peers\":[" NODE(
+			2, "two", ",\"KeyExpiry\":\"2024-11-14T22:40:10Z\"") "," NODE(3, "three", "") "]}");
+	assert_true(m->peers[2] && m->peers[3]);
+	machine_free(m);
+}
+
 /* By the server's clock, ten minutes ahead of ours; and a far date is looked at each hour, for ours may be
  * set. */
 static void test_keys_end_by_the_servers_clock(void **state)
@@ -436,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_peer_that_fails_is_out),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_keys_end_by_the_clock),
+		cmocka_unit_test(test_keys_return_with_the_clock),
 		cmocka_unit_test(test_keys_end_by_the_servers_clock),
 		cmocka_unit_test(test_own_key_ends),
 	};

@@ -419,7 +419,15 @@ static int open_streams(struct server *s, struct errbuf *eb)
 static int drop_rights(const struct server *s, const char *config, struct errbuf *eb)
 {
 	static const int needs[] = { CAP_NET_BIND_SERVICE };
-	const char *const places[] = { config, s->cfg.database_path, s->cfg.noise_key_path, NULL };
+	const struct control_config *c = &s->cfg;
+	const char *const named[] = { config, c->database_path, c->noise_key_path, c->policy_path,
+		c->records_path, c->tls_cert, c->tls_key, c->acme_dir };
+	const char *places[ARRAY_LEN(named) + 1];
+	size_t n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(named); i++)
+		if (named[i] && *named[i])
+			places[n++] = named[i];
+	places[n] = NULL;
 	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
 }
 

@@ -50,14 +50,18 @@ static bool find_program(const char *name, char *out)
 	return false;
 }
 
+/* A descriptor, or a negative code. */
 static int memory_file(const char *name, const void *p, size_t len)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
-	if (fd >= 0 && len && (write(fd, p, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET) != 0)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	if (fd < 0)
+		return -errno;
+	ssize_t n = len ? write(fd, p, len) : 0;
+	int err = n < 0 ? -errno : (size_t)n < len ? -ENOSPC : lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
 }
 
 static int spawn_it(struct process *p, const char *file, const char *const *argv, int in)
@@ -100,14 +104,14 @@ static int process_start(
 		return err_say(eb, -ENOENT, "there is no program %s on this machine", argv[0]);
 	int in = memory_file("input", input, len);
 	p->said = memory_file("said", NULL, 0);
-	int err = in < 0 || p->said < 0 ? -errno : spawn_it(p, file, argv, in);
+	int err = in < 0 ? in : p->said < 0 ? p->said : spawn_it(p, file, argv, in);
 	if (in >= 0)
 		close(in);
 	if (!err) {
 		p->end = (int)syscall(SYS_pidfd_open, p->pid, 0);
 		if (p->end < 0) {
 			err = -errno;
-			kill(p->pid, SIGKILL);
+			kill(p->pid, SIGKILL); /* it was spawned: never -1 */
 			waitpid(p->pid, NULL, 0);
 		}
 	}

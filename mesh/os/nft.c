@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 512, NEWS_MAX = 16384 };
+/* NEWS_QUEUE: one load of ten thousand peers is news of every one of them, in one burst. */
+enum { REQUEST_MAX = 512, NEWS_MAX = 16384, NEWS_QUEUE = 16 << 20 };
 
 /* The first attribute of every message about a table, or about what is in one, is the table's name. */
 static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_TABLE == 1,
@@ -100,6 +101,9 @@ int nft_watch_open(struct errbuf *eb)
 			close(fd);
 		return err;
 	}
+	int size = NEWS_QUEUE;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	return fd;
 }
 

@@ -324,7 +324,8 @@ void guard_peers(struct guard *g, const struct addr *peers, size_t n)
 		memcpy(all, g->own.v, g->own.n * sizeof(*all));
 	if (all && n)
 		memcpy(all + g->own.n, peers, n * sizeof(*all));
-	if (!all || !addr_set_assign(&g->mesh, all, g->own.n + n))
+	bool known = all && addr_set_assign(&g->mesh, all, g->own.n + n);
+	if (g->state != GUARD_OFF && !known)
 		guard_failed(g, "memory is short");
 	else if (g->state != GUARD_OFF)
 		guard_flush_soon(g, g->loaded.n > g->own.n ? GATHER_MS : 0);

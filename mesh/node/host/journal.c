@@ -92,8 +92,11 @@ static void journal_keep(struct journal *j)
 static void journal_add(struct journal *j, const char *line)
 {
 	for (size_t i = 0; i < j->n; i++)
-		if (strcmp(j->line[i], line) == 0 && !j->unwritten)
+		if (strcmp(j->line[i], line) == 0) {
+			if (j->unwritten)
+				journal_keep(j);
 			return;
+		}
 	char *copy = j->n < LINES_MAX && !strchr(line, '\n') ? strdup(line) : NULL;
 	if (copy)
 		j->line[j->n++] = copy;

@@ -242,6 +242,8 @@ static bool is_tried_first(
 	}
 	if (!t || !t->ask) {
 		r->node->trying(r->node->arg, "");
+		if (body)
+			key_wipe(body, r->len); /* it may hold an auth key */
 		free(body);
 		free(t);
 		local_reply_error(r->conn, 502, eb.text);

@@ -49,7 +49,7 @@ struct udp_out { /* one reply waiting for sendmmsg */
 	uint16_t len;
 	uint8_t msg[DNS_UDP_SIZE];
 };
-struct stream;
+struct tcp_client;
 struct resolver_server {
 	struct loop *loop;
 	struct resolver *core;
@@ -69,7 +69,7 @@ struct resolver_server {
 	struct udp_out out[UDP_BATCH];
 	uint8_t in[UDP_BATCH][UDP_IN];
 	/* TCP clients */
-	struct stream *streams[STREAMS_MAX];
+	struct tcp_client *streams[STREAMS_MAX];
 	uint32_t stream_generation;
 	uint64_t stream_uses;
 	bool streams_dirty;

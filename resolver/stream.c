@@ -15,7 +15,7 @@ enum {
 	ACCEPTS_PER_WAKEUP = 16,
 };
 
-struct stream {
+struct tcp_client {
 	struct resolver_server *server;
 	struct loop_fd *watch;
 	struct loop_timer *timer;
@@ -30,7 +30,7 @@ struct stream {
 	uint8_t in[2 + MESSAGE_IN_MAX];
 };
 
-static void stream_free(struct stream *t)
+static void stream_free(struct tcp_client *t)
 {
 	t->server->streams[t->slot] = NULL;
 	loop_fd_free(t->watch);
@@ -40,14 +40,14 @@ static void stream_free(struct stream *t)
 	free(t);
 }
 
-static void stream_close(struct stream *t)
+static void stream_close(struct tcp_client *t)
 {
 	struct resolver_server *s = t->server;
 	resolver_client_gone(s->core, t->client);
 	stream_free(t);
 }
 
-static void stream_watch(struct stream *t)
+static void stream_watch(struct tcp_client *t)
 {
 	int events = t->out.len ? LOOP_WRITE : 0;
 	if (!t->ended && t->pending < PENDING_MAX && t->out.len < OUT_MAX / 2)
@@ -55,10 +55,10 @@ static void stream_watch(struct stream *t)
 	loop_fd_set(t->watch, events);
 }
 
-static bool messages_read(struct stream *t);
+static bool messages_read(struct tcp_client *t);
 
 /* Writes what is ready; false: the connection is gone (and freed). */
-static bool stream_flush(struct stream *t)
+static bool stream_flush(struct tcp_client *t)
 {
 	while (t->out.len && !t->broken) {
 		ssize_t n = send(t->fd, buf_data(&t->out), t->out.len, MSG_NOSIGNAL);
@@ -83,7 +83,7 @@ void streams_flush(struct resolver_server *s)
 {
 	s->streams_dirty = false;
 	for (size_t i = 0; i < STREAMS_MAX; i++) {
-		struct stream *t = s->streams[i];
+		struct tcp_client *t = s->streams[i];
 		bool busy = t && (t->out.len || t->broken || t->ended);
 		if (busy && stream_flush(t) && t->in_len >= 2)
 			messages_read(t); /* what waited for room among the pending */
@@ -93,7 +93,7 @@ void streams_flush(struct resolver_server *s)
 void stream_reply(struct resolver_server *s, uint64_t client, const uint8_t *msg, size_t len)
 {
 	uint8_t prefix[2];
-	struct stream *t = s->streams[client & (STREAMS_MAX - 1)];
+	struct tcp_client *t = s->streams[client & (STREAMS_MAX - 1)];
 	if (!t || t->client != client)
 		return;
 	be_put(prefix, 2, len);
@@ -104,7 +104,7 @@ void stream_reply(struct resolver_server *s, uint64_t client, const uint8_t *msg
 }
 
 /* The whole messages at the front of t->in; false: closed for garbage. */
-static bool messages_read(struct stream *t)
+static bool messages_read(struct tcp_client *t)
 {
 	struct resolver_server *s = t->server;
 	size_t at = 0;
@@ -133,7 +133,7 @@ static bool messages_read(struct stream *t)
 
 static void stream_ready(void *arg, int events)
 {
-	struct stream *t = arg;
+	struct tcp_client *t = arg;
 	struct resolver_server *s = t->server;
 	for (int i = 0; events & LOOP_READ && i < READS_PER_WAKEUP && t->in_len < sizeof(t->in); i++) {
 		ssize_t n = recv(t->fd, t->in + t->in_len, sizeof(t->in) - t->in_len, 0);
@@ -160,7 +160,7 @@ static void stream_ready(void *arg, int events)
 
 static void stream_expired(void *arg)
 {
-	struct stream *t = arg;
+	struct tcp_client *t = arg;
 	struct resolver_server *s = t->server;
 	if (t->pending) { /* the core's deadline is shorter than ours: it will answer */
 		loop_timer_set(t->timer, s->options.tcp_idle_ms);
@@ -172,11 +172,11 @@ static void stream_expired(void *arg)
 }
 
 /* The connection that is owed nothing and has been so the longest; of one client only, when from is given. */
-static struct stream *idlest(const struct resolver_server *s, const struct endpoint *from)
+static struct tcp_client *idlest(const struct resolver_server *s, const struct endpoint *from)
 {
-	struct stream *found = NULL;
+	struct tcp_client *found = NULL;
 	for (unsigned i = 0; i < STREAMS_MAX; i++) {
-		struct stream *t = s->streams[i];
+		struct tcp_client *t = s->streams[i];
 		if (!t || t->pending || t->out.len || (from && !addr_equal(&t->from.ip, &from->ip)))
 			continue;
 		if (!found || t->used < found->used)
@@ -197,7 +197,7 @@ static unsigned slot_get(struct resolver_server *s, const struct endpoint *from)
 			same += addr_equal(&s->streams[i]->from.ip, &from->ip);
 	if (slot < STREAMS_MAX && same < STREAMS_PER_CLIENT)
 		return slot;
-	struct stream *t = idlest(s, same < STREAMS_PER_CLIENT ? NULL : from);
+	struct tcp_client *t = idlest(s, same < STREAMS_PER_CLIENT ? NULL : from);
 	if (!t)
 		return STREAMS_MAX;
 	slot = t->slot;
@@ -209,7 +209,7 @@ static unsigned slot_get(struct resolver_server *s, const struct endpoint *from)
 static void stream_new(struct resolver_server *s, int fd, const struct endpoint *from)
 {
 	unsigned slot = slot_get(s, from);
-	struct stream *t = slot < STREAMS_MAX ? calloc(1, sizeof(*t)) : NULL;
+	struct tcp_client *t = slot < STREAMS_MAX ? calloc(1, sizeof(*t)) : NULL;
 	if (!t) {
 		s->stats.tcp_full++;
 		close(fd);

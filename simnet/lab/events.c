@@ -15,7 +15,7 @@ struct stream_event {
 	char name[160];
 };
 
-static void end_window(struct lab *l, struct stream *s)
+static void end_window(struct lab *l, struct probe_stream *s)
 {
 	struct meter_window w = meter_set_mark(&s->meter, loop_now_ms(l->loop));
 	struct stream_event **last = &s->events;
@@ -36,7 +36,7 @@ static void end_window(struct lab *l, struct stream *s)
 
 static void end_windows(struct lab *l)
 {
-	for (struct stream *s = l->streams; s; s = s->next)
+	for (struct probe_stream *s = l->streams; s; s = s->next)
 		end_window(l, s);
 }
 
@@ -48,7 +48,7 @@ void events_begin(struct lab *l, const char *kind, const char *text)
 	story_say(l->story, kind, STORY_EVENT, "%s", text);
 }
 
-static void tell_cost(struct lab *l, const struct stream *s, const struct stream_event *e)
+static void tell_cost(struct lab *l, const struct probe_stream *s, const struct stream_event *e)
 {
 	struct meter_cost c = meter_read(&s->meter, &e->window, loop_now_ms(l->loop));
 	const char *from = l->s->nodes[s->from].name;
@@ -71,7 +71,7 @@ void events_tell(struct lab *l)
 {
 	uint64_t now = loop_now_ms(l->loop);
 
-	for (struct stream *s = l->streams; s; s = s->next)
+	for (struct probe_stream *s = l->streams; s; s = s->next)
 		while (s->events && !meter_settles_ms(&s->meter, &s->events->window, now)) {
 			struct stream_event *e = s->events;
 			s->events = e->next;
@@ -85,7 +85,7 @@ static bool all_told(void *arg)
 	struct lab *l = arg;
 
 	events_tell(l);
-	for (const struct stream *s = l->streams; s; s = s->next)
+	for (const struct probe_stream *s = l->streams; s; s = s->next)
 		if (s->events)
 			return false;
 	return true;
@@ -93,7 +93,7 @@ static bool all_told(void *arg)
 
 void events_settle(struct lab *l)
 {
-	for (struct stream *s = l->streams; s; s = s->next)
+	for (struct probe_stream *s = l->streams; s; s = s->next)
 		stream_pause(s);
 	end_windows(l);
 	uint64_t now = loop_now_ms(l->loop);
@@ -101,7 +101,7 @@ void events_settle(struct lab *l)
 		events_tell(l);
 }
 
-void events_forget(struct stream *s)
+void events_forget(struct probe_stream *s)
 {
 	while (s->events) {
 		struct stream_event *e = s->events;

@@ -19,9 +19,9 @@ struct lab {
 	struct engine *engine; /* NULL until built */
 	struct loop *loop;
 	struct story *story;
-	const char *work_dir;	  /* private to the run; node directories are WORK/NODE */
-	struct program *programs; /* one for every node, same index */
-	struct stream *streams;	  /* list */
+	const char *work_dir;	      /* private to the run; node directories are WORK/NODE */
+	struct program *programs;     /* one for every node, same index */
+	struct probe_stream *streams; /* list */
 	struct lab_value {
 		char *key, *value;
 		struct lab_value *next;
@@ -81,9 +81,9 @@ struct target target_plan(const struct lab *l, int from, const char *to);
 
 /* ---- stream.c: probes in the background, and the path they take */
 struct stream_event;
-struct stream {
+struct probe_stream {
 	struct lab *lab;
-	struct stream *next;
+	struct probe_stream *next;
 	int from, to; /* to -1: an address or name outside */
 	const char *to_text;
 	bool underlay;
@@ -99,21 +99,21 @@ struct stream {
 	unsigned paths_seen; /* bit 1 << path for every answer since cleared */
 	char detail[96];     /* "203.0.113.7:41641", "eu" */
 };
-struct stream *stream_find(const struct lab *l, const char *from, const char *to); /* NULL: none runs */
-struct stream *stream_open(
+struct probe_stream *stream_find(const struct lab *l, const char *from, const char *to); /* NULL: none runs */
+struct probe_stream *stream_open(
 	struct lab *l, const char *from, const char *to, const struct target *t, struct errbuf *eb);
-void stream_ask(struct stream *s);   /* for its path, now */
-void stream_pause(struct stream *s); /* sends no more */
-void stream_close(struct stream *s);
+void stream_ask(struct probe_stream *s);   /* for its path, now */
+void stream_pause(struct probe_stream *s); /* sends no more */
+void stream_close(struct probe_stream *s);
 /* ", and …": what the machines on the way say of lost probes; "" = nothing. */
-const char *stream_trouble(const struct stream *s, char *buf, size_t cap);
+const char *stream_trouble(const struct probe_stream *s, char *buf, size_t cap);
 void streams_close(struct lab *l);
 
 /* ---- events.c: what an event costs */
 void events_begin(struct lab *l, const char *kind, const char *text); /* and is told */
 void events_tell(struct lab *l);				      /* the cost of those that are settled */
 void events_settle(struct lab *l); /* the last one ends: waits until every cost is known and told */
-void events_forget(struct stream *s);
+void events_forget(struct probe_stream *s);
 
 /* ---- steps.c */
 /* 0, or negative with a sentence. */

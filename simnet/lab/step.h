@@ -12,7 +12,8 @@ bool step_should_stop(const struct lab *l, struct errbuf *eb);
 /* text expanded at node (-1: nobody's). */
 int step_expand(struct lab *l, int node, const char *text, struct buf *out, struct errbuf *eb);
 /* The stream from the step's `from` to its `to`, which runs or begins; NULL with eb. */
-struct stream *step_stream(struct lab *l, const struct scn_step *st, uint64_t deadline, struct errbuf *eb);
+struct probe_stream *step_stream(
+	struct lab *l, const struct scn_step *st, uint64_t deadline, struct errbuf *eb);
 
 int step_expect(struct lab *l, const struct scn_step *st, struct errbuf *eb); /* step_expect.c */
 int step_exec(struct lab *l, const struct scn_step *st, struct errbuf *eb);   /* step_exec.c: `run` */

@@ -9,7 +9,7 @@
 enum { FLOWING_MS = 300, SETTLE_MS = 1000, PATH_GRACE_MS = 1000 };
 
 struct path_wait {
-	struct stream *s;
+	struct probe_stream *s;
 	enum scn_path want;
 	uint64_t start_ms, for_ms, since_ms; /* since_ms 0 = not so at the moment */
 };
@@ -28,7 +28,7 @@ static bool flows(const struct path_wait *w)
 static bool path_holds(void *arg)
 {
 	struct path_wait *w = arg;
-	const struct stream *s = w->s;
+	const struct probe_stream *s = w->s;
 
 	if (s->lab->failed)
 		return true;
@@ -56,7 +56,7 @@ static bool wait_path(struct lab *l, struct path_wait *w, uint64_t deadline)
 static int say_no_path(
 	const struct path_wait *w, const struct scn_step *st, const char *why, struct errbuf *eb)
 {
-	const struct stream *s = w->s;
+	const struct probe_stream *s = w->s;
 	uint64_t now = loop_now_ms(s->lab->loop);
 	const char *is = s->path ? scenario_path_name(s->path) : "not known";
 
@@ -78,7 +78,7 @@ static int expect_path(struct lab *l, const struct scn_step *st, struct errbuf *
 {
 	uint64_t start = loop_now_ms(l->loop), deadline = start + st->within_ms;
 	struct oracle_verdict v = { .path = st->path };
-	struct stream *s = step_stream(l, st, deadline, eb);
+	struct probe_stream *s = step_stream(l, st, deadline, eb);
 
 	if (!s)
 		return step_should_stop(l, eb) ? eb->code : ERR_REFUSED;
@@ -103,7 +103,7 @@ static int expect_path(struct lab *l, const struct scn_step *st, struct errbuf *
 /* ---- gap ---- */
 
 struct gap_wait {
-	struct stream *s;
+	struct probe_stream *s;
 	struct meter_window window;
 };
 
@@ -144,7 +144,7 @@ static bool wait_gap(struct lab *l, const struct scn_step *st, struct gap_wait *
 
 static int expect_gap(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
-	struct stream *s = stream_find(l, st->from, st->to);
+	struct probe_stream *s = stream_find(l, st->from, st->to);
 	char trouble[140];
 
 	if (!s)

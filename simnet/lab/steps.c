@@ -31,7 +31,7 @@ int step_expand(struct lab *l, int node, const char *text, struct buf *out, stru
 /* ---- ping */
 
 struct ping_wait {
-	struct stream *s;
+	struct probe_stream *s;
 	size_t first; /* sequence number of the first probe of this step */
 	enum scn_path via;
 };
@@ -48,10 +48,11 @@ static bool steps_answered(void *arg)
 	return false;
 }
 
-struct stream *step_stream(struct lab *l, const struct scn_step *st, uint64_t deadline, struct errbuf *eb)
+struct probe_stream *step_stream(
+	struct lab *l, const struct scn_step *st, uint64_t deadline, struct errbuf *eb)
 {
 	struct target t;
-	struct stream *s = stream_find(l, st->from, st->to);
+	struct probe_stream *s = stream_find(l, st->from, st->to);
 
 	if (s)
 		return s;
@@ -63,7 +64,7 @@ struct stream *step_stream(struct lab *l, const struct scn_step *st, uint64_t de
 static int ping_must_fail(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	bool runs = stream_find(l, st->from, st->to);
-	struct stream *s = step_stream(l, st, 0, eb);
+	struct probe_stream *s = step_stream(l, st, 0, eb);
 
 	if (!s && eb->code == ERR_REFUSED) {
 		story_say(l->story, "ping", STORY_GOOD, "%s cannot ping %s: the name does not resolve",
@@ -85,7 +86,7 @@ static int ping_must_fail(struct lab *l, const struct scn_step *st, struct errbu
 	return 0;
 }
 
-static const char *path_words(const struct stream *s, char *buf, size_t cap)
+static const char *path_words(const struct probe_stream *s, char *buf, size_t cap)
 {
 	if (s->path == PATH_DIRECT || s->path == PATH_RELAY)
 		snprintf(buf, cap, ", %s (%s)", s->path == PATH_DIRECT ? "direct" : "by relay", s->detail);
@@ -104,9 +105,9 @@ static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	if (st->fails)
 		return ping_must_fail(l, st, eb);
 	/* Only probes sent from now on count: an earlier one may have been answered long ago. */
-	const struct stream *running = stream_find(l, st->from, st->to);
+	const struct probe_stream *running = stream_find(l, st->from, st->to);
 	size_t first = running ? running->meter.n : 0;
-	struct stream *s = step_stream(l, st, deadline, eb);
+	struct probe_stream *s = step_stream(l, st, deadline, eb);
 	if (!s)
 		return step_should_stop(l, eb) ? eb->code : ERR_REFUSED;
 	uint64_t resolved = loop_now_ms(l->loop);

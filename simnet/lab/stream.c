@@ -13,9 +13,9 @@
  * was asked (asking_ms), for it may answer late. */
 enum { PROBE_EVERY_MS = 25, ASK_FAST_MS = 40, ASK_SLOW_MS = 500, ASK_TIMEOUT_MS = 3000 };
 
-struct stream *stream_find(const struct lab *l, const char *from, const char *to)
+struct probe_stream *stream_find(const struct lab *l, const char *from, const char *to)
 {
-	for (struct stream *s = l->streams; s; s = s->next)
+	for (struct probe_stream *s = l->streams; s; s = s->next)
 		if (!strcmp(l->s->nodes[s->from].name, from) && !strcmp(s->to_text, to))
 			return s;
 	return NULL;
@@ -25,7 +25,7 @@ struct stream *stream_find(const struct lab *l, const char *from, const char *to
 
 static void send_probe(void *arg)
 {
-	struct stream *s = arg;
+	struct probe_stream *s = arg;
 	uint32_t seq;
 
 	loop_timer_set(s->timer, PROBE_EVERY_MS);
@@ -35,13 +35,13 @@ static void send_probe(void *arg)
 
 static void probe_answered(void *owner, uint32_t seq)
 {
-	struct stream *s = owner;
+	struct probe_stream *s = owner;
 
 	if (meter_received(&s->meter, seq, loop_now_ms(s->lab->loop)))
 		lab_poke(s->lab);
 }
 
-const char *stream_trouble(const struct stream *s, char *buf, size_t cap)
+const char *stream_trouble(const struct probe_stream *s, char *buf, size_t cap)
 {
 	buf[0] = '\0';
 	return s->probe ? probe_trouble(s->probe, s->lab->s->nodes[s->from].name, buf, cap) : buf;
@@ -63,14 +63,14 @@ static bool selects(const json_t *root, const char *path, const struct fields *f
 	return hit;
 }
 
-static struct fields fields_of(const struct stream *s)
+static struct fields fields_of(const struct probe_stream *s)
 {
 	return (struct fields) {
 		.lab = s->lab, .node = s->from, .each_node = -1, .to = s->lab->s->nodes[s->to].name
 	};
 }
 
-static void path_seen(struct stream *s, enum scn_path path, const char *detail)
+static void path_seen(struct probe_stream *s, enum scn_path path, const char *detail)
 {
 	const char *from = s->lab->s->nodes[s->from].name;
 
@@ -91,7 +91,7 @@ static void path_seen(struct stream *s, enum scn_path path, const char *detail)
 
 static void query_done(void *owner, const struct job_result *r)
 {
-	struct stream *s = owner;
+	struct probe_stream *s = owner;
 	const struct adapter *a = s->lab->programs[s->from].adapter;
 	const char *text = buf_cstr(r->out);
 	json_t *root = text && r->status == 0 ? json_loads(text, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
@@ -111,7 +111,7 @@ static void query_done(void *owner, const struct job_result *r)
 
 static void ask_path(void *arg)
 {
-	struct stream *s = arg;
+	struct probe_stream *s = arg;
 	const struct adapter *a = s->lab->programs[s->from].adapter;
 	struct fields f = fields_of(s);
 	struct errbuf eb;
@@ -127,7 +127,7 @@ static void ask_path(void *arg)
 		loop_timer_set(s->ask, ASK_SLOW_MS);
 }
 
-void stream_ask(struct stream *s)
+void stream_ask(struct probe_stream *s)
 {
 	if (loop_timer_is_set(s->ask))
 		loop_timer_set(s->ask, 0);
@@ -135,7 +135,7 @@ void stream_ask(struct stream *s)
 
 /* ---- life */
 
-static void stream_free(struct stream *s)
+static void stream_free(struct probe_stream *s)
 {
 	job_free(s->query);
 	loop_timer_free(s->timer);
@@ -146,7 +146,7 @@ static void stream_free(struct stream *s)
 	free(s);
 }
 
-static int open_probe(struct stream *s, const struct target *t, struct errbuf *eb)
+static int open_probe(struct probe_stream *s, const struct target *t, struct errbuf *eb)
 {
 	struct proc_place at = lab_place(s->lab, s->from);
 	struct probe_spec spec = {
@@ -163,7 +163,7 @@ static int open_probe(struct stream *s, const struct target *t, struct errbuf *e
 	return 0;
 }
 
-static int stream_start(struct stream *s, const struct target *t, struct errbuf *eb)
+static int stream_start(struct probe_stream *s, const struct target *t, struct errbuf *eb)
 {
 	const struct adapter *a = s->lab->programs[s->from].adapter;
 
@@ -177,10 +177,10 @@ static int stream_start(struct stream *s, const struct target *t, struct errbuf 
 	return err;
 }
 
-struct stream *stream_open(
+struct probe_stream *stream_open(
 	struct lab *l, const char *from, const char *to, const struct target *t, struct errbuf *eb)
 {
-	struct stream *s = calloc(1, sizeof(*s)), **last = &l->streams;
+	struct probe_stream *s = calloc(1, sizeof(*s)), **last = &l->streams;
 	uint16_t id = 0x5152;
 
 	if (!s) {
@@ -189,7 +189,7 @@ struct stream *stream_open(
 	}
 	for (; *last; last = &(*last)->next)
 		id++;
-	*s = (struct stream) { .lab = l,
+	*s = (struct probe_stream) { .lab = l,
 		.from = scenario_find_node(l->s, from),
 		.to = scenario_find_node(l->s, to),
 		.to_text = to,
@@ -203,15 +203,15 @@ struct stream *stream_open(
 	return s;
 }
 
-void stream_pause(struct stream *s)
+void stream_pause(struct probe_stream *s)
 {
 	if (s->timer)
 		loop_timer_clear(s->timer);
 }
 
-void stream_close(struct stream *s)
+void stream_close(struct probe_stream *s)
 {
-	struct stream **at = &s->lab->streams;
+	struct probe_stream **at = &s->lab->streams;
 
 	while (*at && *at != s)
 		at = &(*at)->next;
@@ -222,7 +222,7 @@ void stream_close(struct stream *s)
 
 void streams_close(struct lab *l)
 {
-	for (struct stream *s = l->streams, *next; s; s = next) {
+	for (struct probe_stream *s = l->streams, *next; s; s = next) {
 		next = s->next;
 		stream_free(s);
 	}

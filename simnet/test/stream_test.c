@@ -40,7 +40,7 @@ static void find_cost(
 static void test_outage(void **state)
 {
 	char *records = NULL;
-	double sent, lost, gap;
+	double sent = 0, lost = 0, gap = 0;
 	(void)state;
 	int code = scenario_run(HEAD
 		"routers:\n  home: {nat: home}\nnodes:\n  c: {at: home}\n  s: {at: internet}\nsteps:\n"

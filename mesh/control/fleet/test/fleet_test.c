@@ -30,7 +30,7 @@ static void test_indexes(void **state)
 {
 	struct fleet *f = *state;
 	struct machine_key machine;
-	struct addr v4, other;
+	struct addr v4, other = { 0 };
 	net_add(f, 1, "box", 1, NULL);
 	net_add(f, 2, "nas", 1, NULL);
 	struct member d = *net_add(f, 3, "tv", 2, NULL);

@@ -77,7 +77,7 @@ static bool reserve_timer(struct wg *w)
 	if (w->by_id.n < w->heap_size)
 		return true;
 	size_t size = w->heap_size ? w->heap_size * 2 : 16;
-	struct heap_item **room = realloc(w->heap.v, size * sizeof(*room));
+	struct heap_item **room = realloc(w->heap.v, size * sizeof(struct heap_item *));
 	if (!room)
 		return false;
 	w->heap.v = room;

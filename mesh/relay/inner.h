@@ -39,8 +39,7 @@ struct relay {
 };
 
 /* client.c */
-/* Takes the stream of an upgrade request over, and the visit (may be NULL) until the client has shown its
- * key. */
+/* Takes the stream of an upgrade request over, and the visit until the client has shown its key. */
 void client_start(struct relay *r, struct http_server_conn *conn, struct visit *visit, bool fast);
 /* There is no room: it is told so, and its connection ends. */
 void client_turn_away(struct http_server_conn *conn);

@@ -11,6 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+enum { PLACES = 16, LONG_MS = 60000 };
+
 static void fill(void *arg, void *dst, size_t len)
 {
 	(void)arg;
@@ -31,8 +33,12 @@ static void request(
 
 static bool upgrade(void *arg, struct http_server_conn *c, const struct http_head *h)
 {
+	struct endpoint from = { .ip = addr_v4(0x7f000001) };
+	struct visit *v = visit_new(arg, &from);
 	(void)h;
-	client_start(arg, c, NULL, true);
+	if (!v)
+		abort();
+	client_start(arg, c, v, true);
 	return true;
 }
 
@@ -82,6 +88,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	memset(r.priv, 9, sizeof(r.priv));
 	key_public(r.priv, r.pub);
 	table_init(&r.clients, KEY_LEN, 1);
+	places_init(&r.places, PLACES, PLACES, 1);
+	r.visits_end = &r.visits;
+	r.visits_max = PLACES;
+	r.visit_ms = r.handshake_ms = LONG_MS;
+	r.overdue = loop_timer_new(r.loop, visits_overdue, &r);
+	if (!r.overdue)
+		abort();
 	/* Always readable, so that no turn of the loop waits. */
 	int always = eventfd(1, EFD_NONBLOCK);
 	r.accept = loop_fd_new(r.loop, always, nothing, NULL);
@@ -100,6 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	close(other);
 	turn(&r, 2);
 	table_fini(&r.clients);
+	loop_timer_free(r.overdue);
+	places_fini(&r.places);
 	loop_fd_free(r.accept);
 	close(always);
 	loop_free(r.loop);

@@ -2,6 +2,7 @@
 
 #include "mesh/base/log.h"
 #include "mesh/control/config/config.h"
+#include "mesh/control/config/config_value.h"
 #include "mesh/control/config/settings.h"
 #include "mesh/control/control.h"
 #include "mesh/control/fleet/registry.h"
@@ -370,13 +371,12 @@ static int open_loop(struct server *s, struct errbuf *eb)
  * is a private address. */
 static bool lacks_tls(const struct control_config *c)
 {
-	const char *host = c->server_url + strlen("http://");
-	char name[256];
+	char name[CONFIG_HOST_TEXT];
 	struct addr a;
+	uint16_t port;
 	if (strncmp(c->server_url, "http://", 7) != 0 || endpoint_is_set(&c->tls_listen) || c->tls_cert)
 		return false;
-	size_t len = *host == '[' ? strcspn(++host, "]") : strcspn(host, ":/");
-	snprintf(name, sizeof(name), "%.*s", (int)len, host);
+	config_value_host(c->server_url, name, &port);
 	return addr_parse(name, &a) ? !addr_is_private(&a) && !addr_is_loopback(&a)
 				    : strcmp(name, "localhost") != 0;
 }

@@ -148,28 +148,16 @@ bool config_relay_equal(const struct config_relay *a, const struct config_relay 
 	       endpoint_equal(&a->stun, &b->stun);
 }
 
-/* Host and port of the URL that nodes know the server by. */
-static const char *split_url(const struct control_config *c, struct arena *a, uint16_t *port)
-{
-	const char *host = strstr(c->server_url, "://") + 3;
-	bool bracket = *host == '[';
-	size_t len = bracket ? strcspn(++host, "]") : strcspn(host, ":/");
-	const char *rest = host + len + bracket;
-	char digits[8];
-	uint64_t n;
-	snprintf(digits, sizeof(digits), "%.*s", *rest == ':' ? (int)strcspn(rest + 1, "/") : 0, rest + 1);
-	*port = text_u64(digits, 1, UINT16_MAX, &n) ? (uint16_t)n : 0;
-	return arena_strndup(a, host, len);
-}
-
 bool config_relay_region(const struct control_config *c, const struct endpoint *at,
 	const struct endpoint *stun, const char *pin, struct arena *a, struct ctl_derp_map *map)
 {
 	const struct config_relay *r = &c->relay;
 	struct ctl_derp_region *v = arena_array(a, map->n_regions + 1, sizeof(*v));
 	struct ctl_derp_node *node = arena_array(a, 1, sizeof(*node));
+	char name[CONFIG_HOST_TEXT];
 	uint16_t url_port;
-	const char *host = split_url(c, a, &url_port);
+	config_value_host(c->server_url, name, &url_port);
+	const char *host = arena_strdup(a, name);
 	struct addr literal;
 	size_t n = 0, k = 0;
 	if (!v || !node || !host)

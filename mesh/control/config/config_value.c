@@ -1,6 +1,7 @@
 #include "mesh/control/config/config_value.h"
 
 #include "mesh/base/text.h"
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -19,4 +20,18 @@ bool config_value_listen(const char *text, struct endpoint *out)
 		return true;
 	}
 	return endpoint_parse(text, out);
+}
+
+void config_value_host(const char *url, char host[static CONFIG_HOST_TEXT], uint16_t *port)
+{
+	const char *at = strstr(url, "://") + 3;
+	bool bracket = *at == '[';
+	size_t len = bracket ? strcspn(++at, "]") : strcspn(at, ":/");
+	const char *rest = at + len + (bracket && at[len]);
+	char digits[8] = "";
+	uint64_t n;
+	snprintf(host, CONFIG_HOST_TEXT, "%.*s", (int)len, at);
+	if (*rest == ':')
+		snprintf(digits, sizeof(digits), "%.*s", (int)strcspn(rest + 1, "/"), rest + 1);
+	*port = text_u64(digits, 1, UINT16_MAX, &n) ? (uint16_t)n : 0;
 }

@@ -8,5 +8,8 @@
 bool config_value_bool(const char *text, bool *out);
 /* "192.0.2.1:80", "[::]:80", ":80" and ":http": every address. */
 bool config_value_listen(const char *text, struct endpoint *out);
+/* Host of a URL that was taken as server_url, without the brackets of an IPv6 address; *port: 0 = it says none. */
+enum { CONFIG_HOST_TEXT = 256 };
+void config_value_host(const char *url, char host[static CONFIG_HOST_TEXT], uint16_t *port);
 
 #endif

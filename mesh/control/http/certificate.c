@@ -10,6 +10,7 @@
 #include "mesh/acme/acme.h"
 #include "mesh/acme/acme_cert.h"
 #include "mesh/base/log.h"
+#include "mesh/control/config/config_value.h"
 #include "mesh/os/file.h"
 #include "mesh/transport/http.h"
 #include "mesh/transport/stream.h"
@@ -62,12 +63,12 @@ static void issued_path(const struct control_config *c, char out[static PATH_MAX
 static int own_certificate(struct web *w, struct tls **out, struct errbuf *eb)
 {
 	const struct control_config *c = w->api->cfg;
-	const char *host = strstr(c->server_url, "://") + 3;
-	char cert[PATH_MAX], key[PATH_MAX], name[256];
+	char cert[PATH_MAX], key[PATH_MAX], name[CONFIG_HOST_TEXT];
+	uint16_t port;
 	const char *names[] = { name };
 	certificate_path(c, NULL, "control.crt", cert);
 	certificate_path(c, NULL, "control.pem", key);
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(host, ":/"), host);
+	config_value_host(c->server_url, name, &port);
 	int err = tls_self_signed(cert, key, names, 1, eb);
 	if (!err)
 		err = tls_pin_of(cert, w->own_pin, eb);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "mesh/control/config/config.h"
+#include "mesh/control/config/config_value.h"
 #include "mesh/control/fleet/test/place.h"
 #include <stdio.h>
 #include <string.h>
@@ -411,6 +412,31 @@ static void test_relay_inside(void **state)
 	}
 }
 
+static void test_host(void **state)
+{
+	static const struct {
+		const char *url, *host;
+		uint16_t port;
+	} rows[] = {
+		{ "http://192.0.2.1:8080", "192.0.2.1", 8080 },
+		{ "https://hs.test", "hs.test", 0 },
+		{ "https://hs.test:8443/a:1", "hs.test", 8443 },
+		{ "https://hs.test/x", "hs.test", 0 },
+		{ "http://[2001:db8::1]:8080", "2001:db8::1", 8080 },
+		{ "http://[2001:db8::1]", "2001:db8::1", 0 },
+		{ "http://[2001:db8::1", "2001:db8::1", 0 },
+		{ "http://a:70000", "a", 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char host[CONFIG_HOST_TEXT];
+		uint16_t port;
+		config_value_host(rows[i].url, host, &port);
+		if (strcmp(host, rows[i].host) != 0 || port != rows[i].port)
+			fail_msg("row %zu: %s %u", i, host, port);
+	}
+}
+
 /* A certificate from an authority. */
 static void test_acme(void **state)
 {
@@ -531,7 +557,8 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_records), cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_headscale), cmocka_unit_test(test_fixed),
-		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp), cmocka_unit_test(test_acme),
-		cmocka_unit_test(test_relay_inside), cmocka_unit_test(test_relay_region_order) };
+		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp), cmocka_unit_test(test_host),
+		cmocka_unit_test(test_acme), cmocka_unit_test(test_relay_inside),
+		cmocka_unit_test(test_relay_region_order) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

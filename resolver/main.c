@@ -196,9 +196,9 @@ static int resolver_run(struct program *p, struct errbuf *eb)
 static int drop_rights(const struct program *p, struct errbuf *eb)
 {
 	static const int needs[] = { CAP_NET_BIND_SERVICE };
-	const char *const places[] = { p->o.config, NULL };
+	const char *const places[] = { p->o.config };
 	privilege_hide_memory();
-	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
 int main(int argc, char **argv)

@@ -420,15 +420,9 @@ static int drop_rights(const struct server *s, const char *config, struct errbuf
 {
 	static const int needs[] = { CAP_NET_BIND_SERVICE };
 	const struct control_config *c = &s->cfg;
-	const char *const named[] = { config, c->database_path, c->noise_key_path, c->policy_path,
+	const char *const places[] = { config, c->database_path, c->noise_key_path, c->policy_path,
 		c->records_path, c->tls_cert, c->tls_key, c->acme_dir };
-	const char *places[ARRAY_LEN(named) + 1];
-	size_t n = 0;
-	for (size_t i = 0; i < ARRAY_LEN(named); i++)
-		if (named[i] && *named[i])
-			places[n++] = named[i];
-	places[n] = NULL;
-	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
 static int start_server(struct server *s, const char *config, struct errbuf *eb)

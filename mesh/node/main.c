@@ -112,9 +112,9 @@ static int cleanup(const struct options *o)
 static int drop_rights(const struct options *o, struct errbuf *eb)
 {
 	static const int needs[] = { CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE };
-	const char *const places[] = { o->state_dir, NULL };
+	const char *const places[] = { o->state_dir };
 	privilege_hide_memory();
-	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
 static int node_run(const struct options *o)

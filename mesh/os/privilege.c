@@ -42,18 +42,19 @@ static int set_capabilities(uint64_t caps, uint64_t inheritable)
 	return syscall(SYS_capset, &who, d) == 0 ? 0 : -errno;
 }
 
-static bool all_ours(const char *const *places)
+static bool all_ours(const char *const *places, size_t n)
 {
 	struct stat st;
-	for (; *places; places++)
-		if (stat(*places, &st) == 0 && st.st_uid != geteuid())
+	for (size_t i = 0; i < n; i++)
+		if (places[i] && *places[i] && stat(places[i], &st) == 0 && st.st_uid != geteuid())
 			return false;
 	return true;
 }
 
-int privilege_drop(const int *keep, size_t n, const char *const *places, struct errbuf *eb)
+int privilege_drop(const int *keep, size_t n, const char *const *places, size_t n_places, struct errbuf *eb)
 {
-	uint64_t have = 0, inheritable = 0, want = all_ours(places) ? 0 : UINT64_C(1) << CAP_DAC_OVERRIDE;
+	uint64_t have = 0, inheritable = 0,
+		 want = all_ours(places, n_places) ? 0 : UINT64_C(1) << CAP_DAC_OVERRIDE;
 	int err = get_capabilities(&have, &inheritable);
 	for (size_t i = 0; i < n; i++)
 		want |= UINT64_C(1) << keep[i];

@@ -213,14 +213,9 @@ static bool open_verify(
 static int drop_rights(const struct options *o, struct errbuf *eb)
 {
 	static const int needs[] = { CAP_NET_BIND_SERVICE };
-	const char *const all[] = { o->state_dir, o->control_socket, o->verify_keys, o->cert, o->key };
-	const char *places[ARRAY_LEN(all) + 1] = { NULL };
-	size_t n = 0;
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (all[i])
-			places[n++] = all[i];
+	const char *const places[] = { o->state_dir, o->control_socket, o->verify_keys, o->cert, o->key };
 	privilege_hide_memory();
-	return privilege_drop(needs, ARRAY_LEN(needs), places, eb);
+	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
 static int relay_run(const struct options *o, struct relay_options *ro)

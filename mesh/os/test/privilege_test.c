@@ -22,7 +22,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static const char *const nowhere[] = { NULL };
 static const int keep[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE };
 
 /* One line of /proc/self/status, in hexadecimal. */
@@ -51,14 +50,14 @@ static void drop_and_look(void)
 	const unsigned long long want = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_BIND_SERVICE;
 	struct errbuf eb = { 0 };
 	MUST(own_ns(CLONE_NEWNET));
-	MUST(privilege_drop(keep, 2, nowhere, &eb) == 0);
+	MUST(privilege_drop(keep, 2, NULL, 0, &eb) == 0);
 	MUST(status_number("CapPrm:") == want && status_number("CapEff:") == want);
 	MUST(status_number("CapBnd:") == want && status_number("CapAmb:") == 0);
 	MUST(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
 	/* Raw sockets are gone, and a program that we run has no more than we. */
 	MUST(socket(AF_INET, SOCK_RAW, 1) < 0 && errno == EPERM);
 	MUST(system("grep -q '^CapEff:.*0000000000001400$' /proc/self/status") == 0);
-	MUST(privilege_drop(keep, 1, nowhere, &eb) == 0);
+	MUST(privilege_drop(keep, 1, NULL, 0, &eb) == 0);
 	MUST(status_number("CapEff:") == 1ULL << CAP_NET_ADMIN);
 	_exit(0);
 }
@@ -80,10 +79,10 @@ static void drop_under_systemd(void)
 {
 	struct errbuf eb = { 0 };
 	MUST(own_ns(CLONE_NEWNET));
-	MUST(privilege_drop(keep, 2, nowhere, &eb) == 0);
+	MUST(privilege_drop(keep, 2, NULL, 0, &eb) == 0);
 	forbid_capset();
-	MUST(privilege_drop(keep, 2, nowhere, &eb) == 0); /* there is nothing left to drop */
-	MUST(privilege_drop(keep, 1, nowhere, &eb) == -EPERM && eb.text[0]);
+	MUST(privilege_drop(keep, 2, NULL, 0, &eb) == 0); /* there is nothing left to drop */
+	MUST(privilege_drop(keep, 1, NULL, 0, &eb) == -EPERM && eb.text[0]);
 	_exit(0);
 }
 
@@ -92,7 +91,7 @@ static void drop_beside_others(void)
 	struct errbuf eb = { 0 };
 	char dir[] = "/tmp/rw-priv-XXXXXX";
 	MUST(mkdtemp(dir) && chown(dir, 4711, 4711) == 0 && chmod(dir, 0700) == 0);
-	MUST(privilege_drop(keep, 2, (const char *const[]) { "/", dir, NULL }, &eb) == 0);
+	MUST(privilege_drop(keep, 2, (const char *const[]) { "/", NULL, "", dir }, 4, &eb) == 0);
 	int fd = open(dir, O_RDONLY | O_DIRECTORY);
 	MUST(mkdirat(fd, "made", 0700) == 0 && unlinkat(fd, "made", AT_REMOVEDIR) == 0);
 	MUST(rmdir(dir) == 0 || errno == EPERM);

@@ -1,0 +1,103 @@
+#include "mesh/base/fuzz/trouble.h"
+
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The linker puts them in place of the calls of our objects (--wrap). */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+
+static struct {
+	unsigned left;	 /* until one fails; 0: none will */
+	unsigned made;	 /* since trouble_begin */
+	unsigned chosen; /* of this run; 0: none */
+	bool counts, happened;
+	uint64_t later_ms;
+} trouble;
+
+static bool is_short(void)
+{
+	trouble.made += trouble.counts;
+	bool fails = trouble.left && --trouble.left == 0;
+	trouble.happened = trouble.happened || fails;
+	return fails;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return is_short() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return is_short() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return is_short() ? NULL : __real_realloc(p, size);
+}
+
+void trouble_memory(unsigned nth)
+{
+	trouble.left = nth;
+}
+
+bool trouble_happened(void)
+{
+	return trouble.happened;
+}
+
+void trouble_begin(void)
+{
+	trouble.happened = false;
+	trouble.counts = true;
+	trouble.left = trouble.chosen;
+}
+
+void trouble_end(void)
+{
+	trouble.counts = false;
+	trouble.left = 0;
+}
+
+int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t *data, size_t len)
+{
+	unsigned mix = 2166136261U; /* FNV-1a */
+	for (size_t i = 0; i < len; i++)
+		mix = (mix ^ data[i]) * 16777619U;
+	trouble.chosen = trouble.made = 0;
+	target(data, len);
+	trouble_end();
+	if (trouble.made) {
+		trouble.chosen = 1 + mix % trouble.made;
+		target(data, len);
+		trouble_end();
+		trouble.chosen = 0;
+	}
+	return 0;
+}
+
+void trouble_pass_ms(uint64_t ms)
+{
+	trouble.later_ms += ms;
+}
+
+/* In place of libc's, for libraries too: libuv asks it what time it is. */
+int clock_gettime(clockid_t which, struct timespec *out)
+{
+	int err = (int)syscall(SYS_clock_gettime, which, out);
+	if (err || (which != CLOCK_MONOTONIC && which != CLOCK_MONOTONIC_COARSE))
+		return err;
+	uint64_t ns = (uint64_t)out->tv_nsec + trouble.later_ms % 1000 * NS_PER_MS;
+	out->tv_sec += (time_t)(trouble.later_ms / 1000 + ns / NS_PER_S);
+	out->tv_nsec = (long)(ns % NS_PER_S);
+	return 0;
+}

@@ -1,0 +1,23 @@
+/* What a fuzz target's input cannot say by itself: memory that is short, and time that passes. Linked into every target
+ * (cmake/room.cmake): allocations of our own code, not of libraries, come by here, and the monotonic clock of the whole
+ * process does. */
+#ifndef RW_BASE_FUZZ_TROUBLE_H
+#define RW_BASE_FUZZ_TROUBLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The nth allocation from now (1: the next) finds no memory, those after it do. 0: all do. */
+void trouble_memory(unsigned nth);
+/* The monotonic clock is so much later from now on; it is never set back. */
+void trouble_pass_ms(uint64_t ms);
+
+/* Runs the target on its input as it is, and once more with one allocation failing: which of those that were made between
+ * trouble_begin and trouble_end the bytes decide. A target calls the two around what it is about. */
+int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t *data, size_t len);
+void trouble_begin(void);
+void trouble_end(void);
+bool trouble_happened(void); /* memory was short since then */
+
+#endif

@@ -48,26 +48,47 @@ if(RW_COVERAGE)
 	target_link_options(rw_flags INTERFACE -fprofile-instr-generate)
 endif()
 
+# No name of the builder's folders in what is built: sources are named from the tree's root, where a debugger is started.
+if(NOT RW_SANITIZE AND NOT RW_COVERAGE)
+	target_compile_options(rw_flags INTERFACE -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.)
+endif()
+
+# Where an installed machine looks for them, from the prefix on.
+set(RW_UNITS lib/systemd/system CACHE STRING "systemd units")
+set(RW_USER_UNITS lib/systemd/user CACHE STRING "systemd units of users")
+set(RW_COMPLETIONS_bash share/bash-completion/completions CACHE STRING "completions of bash")
+set(RW_COMPLETIONS_zsh share/zsh/site-functions CACHE STRING "completions of zsh")
+set(RW_COMPLETIONS_fish share/fish/vendor_completions.d CACHE STRING "completions of fish")
+
 # rw_system(NAME module...): a pkg-config dependency as rw_sys_NAME.
 function(rw_system name)
 	pkg_check_modules(rw_sys_${name} REQUIRED IMPORTED_TARGET GLOBAL ${ARGN})
 endfunction()
 
-rw_system(sodium libsodium)
-rw_system(crypto libcrypto)
-rw_system(ssl libssl)
-rw_system(uv libuv)
-rw_system(mnl libmnl)
-rw_system(jansson jansson)
-rw_system(nghttp2 libnghttp2)
-rw_system(zstd libzstd)
-rw_system(sqlite sqlite3)
-rw_system(yaml yaml-0.1)
-rw_system(qrencode libqrencode)
-rw_system(cmocka cmocka)
-# http_parser ships no pkg-config file in Debian 12.
-find_library(RW_HTTP_PARSER http_parser REQUIRED)
-rw_system(ldns ldns)
+foreach(row "sodium libsodium" "crypto libcrypto" "uv libuv" "mnl libmnl" "seccomp libseccomp" "jansson jansson" "yaml yaml-0.1"
+		"cmocka cmocka")
+	separate_arguments(row)
+	rw_system(${row})
+endforeach()
+if(NOT ROPEWALK_ONLY)
+	rw_system(ssl libssl)
+	rw_system(nghttp2 libnghttp2)
+	rw_system(zstd libzstd)
+	rw_system(sqlite sqlite3)
+	rw_system(qrencode libqrencode)
+	rw_system(ldns ldns)
+	# Loaded when it is wanted, so only its header.
+	find_path(RW_SD_BUS systemd/sd-bus.h REQUIRED)
+	find_path(RW_UNBOUND_H unbound.h REQUIRED) # the library is loaded, where it is wanted
+	# http_parser ships no pkg-config file in Debian 12.
+	find_library(RW_HTTP_PARSER http_parser REQUIRED)
+endif()
+
+# Short memory and passing time for fuzz targets.
+if(RW_FUZZ)
+	add_library(rw_trouble OBJECT ${PROJECT_SOURCE_DIR}/mesh/base/fuzz/trouble.c)
+	target_link_libraries(rw_trouble PRIVATE rw_flags)
+endif()
 
 # rw_room(NAME [EXCEPT file...] [LIBS lib...] [SYSTEM name...] [TEST_LIBS lib...]): library rw_NAME from *.c of this
 # folder; TEST_LIBS are what its tests and benches link besides.
@@ -106,8 +127,9 @@ function(rw_room name)
 		get_filename_component(stem ${f} NAME_WE)
 		if(RW_FUZZ)
 			add_executable(${name}_${stem} ${f})
-			target_link_libraries(${name}_${stem} PRIVATE rw_${name})
-			target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer)
+			target_link_libraries(${name}_${stem} PRIVATE rw_${name} rw_trouble)
+			target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer
+				-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
 			set_property(GLOBAL APPEND PROPERTY RW_FUZZERS ${name}_${stem})
 			add_test(NAME ${name}/${stem} COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz-smoke
 				$<TARGET_FILE:${name}_${stem}> ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${stem}.seeds)
@@ -126,6 +148,9 @@ function(rw_room name)
 	endforeach()
 endfunction()
 
+# What is installed, without tests and benchmarks.
+add_custom_target(programs)
+
 # rw_program(NAME main.c LIBS lib...): an installed program.
 function(rw_program name main)
 	cmake_parse_arguments(R "" "" "LIBS" ${ARGN})
@@ -134,6 +159,43 @@ function(rw_program name main)
 		target_link_libraries(${name} PRIVATE rw_${l})
 	endforeach()
 	install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+	add_dependencies(programs ${name})
+endfunction()
+
+# rw_completion(PROGRAM ARG...): what shells complete its command line with, printed by itself with these arguments and the
+# name of the shell.
+function(rw_completion program)
+	set(dir ${CMAKE_BINARY_DIR}/completions)
+	set(scripts)
+	foreach(row "bash ${program}" "zsh _${program}" "fish ${program}.fish")
+		separate_arguments(row)
+		list(GET row 0 shell)
+		list(GET row 1 file)
+		add_custom_command(OUTPUT ${dir}/${shell}/${file}
+			COMMAND ${CMAKE_COMMAND} -E make_directory ${dir}/${shell}
+			COMMAND ${program} ${ARGN} ${shell} > ${dir}/${shell}/${file}
+			DEPENDS ${program} VERBATIM)
+		list(APPEND scripts ${dir}/${shell}/${file})
+		install(FILES ${dir}/${shell}/${file} DESTINATION ${RW_COMPLETIONS_${shell}})
+	endforeach()
+	add_custom_target(${program}_completion ALL DEPENDS ${scripts})
+	add_dependencies(programs ${program}_completion)
+endfunction()
+
+# rw_unit(NAME [USER]): a systemd unit of docs/examples, or of its folder `user`, with the folder that the programs are
+# installed to.
+function(rw_unit name)
+	set(unit ${name}.service)
+	set(to ${RW_UNITS})
+	if("USER" IN_LIST ARGN)
+		set(unit user/${name}.service)
+		set(to ${RW_USER_UNITS})
+	endif()
+	install(CODE "
+		file(READ \"${PROJECT_SOURCE_DIR}/docs/examples/${unit}\" text)
+		string(REPLACE /usr/local/bin/ \${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/ text \"\${text}\")
+		file(WRITE \"${CMAKE_BINARY_DIR}/units/${name}.service\" \"\${text}\")")
+	install(FILES ${CMAKE_BINARY_DIR}/units/${name}.service DESTINATION ${to})
 endfunction()
 
 # rw_man(PROGRAM SECTION ARG...): the program's page, printed by itself with these arguments, built and installed.
@@ -144,5 +206,16 @@ function(rw_man program section)
 		COMMAND ${program} ${ARGN} > ${page}
 		DEPENDS ${program} VERBATIM)
 	add_custom_target(${program}_man ALL DEPENDS ${page})
+	add_dependencies(programs ${program}_man)
 	install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endfunction()
+
+# rw_embed(LIBRARY NAME FILE): bytes of a file in a library, as `const unsigned char NAME[]` and `const size_t NAME_len`.
+function(rw_embed library name file)
+	set(made ${CMAKE_CURRENT_BINARY_DIR}/${name}.c)
+	add_custom_command(OUTPUT ${made}
+		COMMAND ${CMAKE_COMMAND} -DIN=${CMAKE_CURRENT_SOURCE_DIR}/${file} -DOUT=${made} -DNAME=${name} -P
+			${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+		DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake VERBATIM)
+	target_sources(${library} PRIVATE ${made})
 endfunction()

@@ -1,10 +1,7 @@
 #include "mesh/base/noise.h"
 #include "mesh/base/key.h"
 
-#include <limits.h>
-#include <openssl/evp.h>
 #include <sodium.h>
-#include <stdlib.h>
 #include <string.h>
 
 void noise_hkdf(const uint8_t ck[static 32], const void *ikm, size_t ikm_len, size_t n, uint8_t out[][32])
@@ -136,53 +133,4 @@ bool xaead_open(const uint8_t key[static 32], const uint8_t nonce[static 24], co
 {
 	return crypto_aead_xchacha20poly1305_ietf_decrypt(
 		       out, NULL, NULL, src, len, ad, ad_len, nonce, key) == 0;
-}
-
-struct aead {
-	EVP_CIPHER_CTX *ctx; /* keyed; wiped by EVP_CIPHER_CTX_free */
-};
-
-struct aead *aead_new(const uint8_t key[static 32], bool seal)
-{
-	struct aead *a = calloc(1, sizeof(*a));
-	if (!a)
-		return NULL;
-	a->ctx = EVP_CIPHER_CTX_new();
-	if (!a->ctx || !EVP_CipherInit_ex(a->ctx, EVP_chacha20_poly1305(), NULL, key, nonce_zero, seal)) {
-		aead_free(a);
-		return NULL;
-	}
-	return a;
-}
-
-void aead_free(struct aead *a)
-{
-	if (!a)
-		return;
-	EVP_CIPHER_CTX_free(a->ctx);
-	free(a);
-}
-
-bool aead_seal_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len)
-{
-	int n = 0;
-	if (len > INT_MAX - NOISE_TAG || !EVP_EncryptInit_ex(a->ctx, NULL, NULL, NULL, nonce))
-		return false;
-	if (len && !EVP_EncryptUpdate(a->ctx, p, &n, p, (int)len))
-		return false;
-	return EVP_EncryptFinal_ex(a->ctx, p + len, &n) &&
-	       EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_GET_TAG, NOISE_TAG, p + len);
-}
-
-bool aead_open_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len)
-{
-	int n = 0;
-	if (len < NOISE_TAG || len > INT_MAX || !EVP_DecryptInit_ex(a->ctx, NULL, NULL, NULL, nonce))
-		return false;
-	len -= NOISE_TAG;
-	if (!EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_SET_TAG, NOISE_TAG, p + len))
-		return false;
-	if (len && !EVP_DecryptUpdate(a->ctx, p, &n, p, (int)len))
-		return false;
-	return EVP_DecryptFinal_ex(a->ctx, p + len, &n) == 1;
 }

@@ -1,6 +1,6 @@
-/* What the two Noise users (ts2021 IK, WireGuard IKpsk2) share: HKDF over BLAKE2s, the symmetric state, and
- * an AEAD context for bulk records. Sources: Noise rev 34 sections 5 and 7; tailscale-protocol.md 1.5;
- * WireGuard 5.4. */
+/* What the two Noise users (ts2021 IK, WireGuard IKpsk2) share: HKDF over BLAKE2s, the symmetric state, and the AEAD
+ * for single messages (aead.h has the one for many under a key). Sources: Noise rev 34 sections 5 and 7;
+ * tailscale-protocol.md 1.5; WireGuard 5.4. */
 #ifndef RW_BASE_NOISE_H
 #define RW_BASE_NOISE_H
 
@@ -41,13 +41,5 @@ void xaead_seal(const uint8_t key[static 32], const uint8_t nonce[static 24], co
 	const void *src, size_t len, uint8_t *out);
 bool xaead_open(const uint8_t key[static 32], const uint8_t nonce[static 24], const void *ad, size_t ad_len,
 	const void *src, size_t len, uint8_t *out);
-
-/* Bulk ChaCha20-Poly1305, one context per key and direction, nonce-only re-init, no AD. */
-struct aead;
-struct aead *aead_new(const uint8_t key[static 32], bool seal); /* NULL when memory is short */
-void aead_free(struct aead *a);					/* wipes; NULL is fine */
-/* In place. seal writes p[len .. len+16). open: len counts the tag; false when it does not authenticate. */
-bool aead_seal_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len);
-bool aead_open_inplace(struct aead *a, const uint8_t nonce[static 12], uint8_t *p, size_t len);
 
 #endif

@@ -86,35 +86,6 @@ static void test_aead(void **state)
 	assert_false(xaead_open(key, xnonce, ad, 12, out, 36, back));
 }
 
-/* The bulk context and the one-shot functions are two implementations: each opens what the other sealed. */
-static void test_bulk(void **state)
-{
-	static const size_t lens[] = { 0, 1, 15, 16, 17, 64, 1280, 1420, 65535 };
-	uint8_t key[32] = { 1, 2, 3 }, nonce[12] = { 0 };
-	uint8_t *p = malloc(65535 + 16), *q = malloc(65535 + 16);
-	struct aead *seal = aead_new(key, true), *open = aead_new(key, false);
-	(void)state;
-	assert_true(p && q && seal && open);
-	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
-		nonce[4] = (uint8_t)i;
-		memset(p, 'a', lens[i]);
-		aead_seal(key, nonce, NULL, 0, p, lens[i], q);
-		assert_true(aead_seal_inplace(seal, nonce, p, lens[i]));
-		assert_memory_equal(p, q, lens[i] + 16);
-		assert_true(aead_open_inplace(open, nonce, p, lens[i] + 16));
-		for (size_t j = 0; j < lens[i]; j++)
-			assert_int_equal(p[j], 'a');
-		q[0] ^= 1;
-		assert_false(aead_open_inplace(open, nonce, q, lens[i] + 16));
-	}
-	assert_false(aead_open_inplace(open, nonce, p, 15));
-	aead_free(seal);
-	aead_free(open);
-	aead_free(NULL);
-	free(p);
-	free(q);
-}
-
 /* tailscale-protocol.md 1.5: h0, the prologue, and a low-order point. */
 static void test_state(void **state)
 {
@@ -148,7 +119,6 @@ int main(void)
 		cmocka_unit_test(test_blake2s),
 		cmocka_unit_test(test_keyed),
 		cmocka_unit_test(test_aead),
-		cmocka_unit_test(test_bulk),
 		cmocka_unit_test(test_state),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("noise", tests, NULL, NULL) : 1;

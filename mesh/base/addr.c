@@ -9,41 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 /* Callers take its bytes as what tells endpoints apart: no padding. */
 static_assert(sizeof(struct endpoint) == 20, "layout");
 const struct addr addr_any6 = { { 0 } };
 
-struct addr addr_v4(uint32_t host_order)
-{
-	struct addr a;
-	memcpy(a.b, mapped, sizeof(mapped));
-	be_put(a.b + 12, 4, host_order);
-	return a;
-}
-struct addr addr_v4_bytes(const uint8_t b[static 4])
-{
-	return addr_v4((uint32_t)be_get(b, 4));
-}
-struct addr addr_v6_bytes(const uint8_t b[static 16])
-{
-	struct addr a;
-	memcpy(a.b, b, sizeof(a.b));
-	return a;
-}
-bool addr_is_v4(const struct addr *a)
-{
-	return memcmp(a->b, mapped, sizeof(mapped)) == 0;
-}
 uint32_t addr_v4_get(const struct addr *a)
 {
 	return (uint32_t)be_get(a->b + 12, 4);
 }
-bool addr_equal(const struct addr *a, const struct addr *b)
-{
-	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
-}
-
 bool addr_is_unspecified(const struct addr *a)
 {
 	return addr_equal(a, &addr_any6) || (addr_is_v4(a) && addr_v4_get(a) == 0);
@@ -76,6 +49,12 @@ bool addr_is_private(const struct addr *a)
 bool addr_is_cgnat(const struct addr *a)
 {
 	return in4(a, 0x64400000, 10);
+}
+
+bool addr_is_inside(const struct addr *a)
+{
+	return addr_is_private(a) || addr_is_cgnat(a) || addr_is_loopback(a) || addr_is_link_local(a) ||
+	       addr_is_unspecified(a);
 }
 
 bool addr_is_mesh(const struct addr *a)
@@ -319,6 +298,19 @@ bool prefix_overlaps(const struct prefix *a, const struct prefix *b)
 bool prefix_equal(const struct prefix *a, const struct prefix *b)
 {
 	return a->bits == b->bits && addr_equal(&a->ip, &b->ip);
+}
+
+const char *prefix_route_fault(const struct prefix *p)
+{
+	static const struct prefix via = { { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0x0b, 0x1a } }, 64 };
+	if (!p->bits)
+		return NULL;
+	if (addr_is_loopback(&p->ip) || addr_is_link_local(&p->ip) || addr_is_multicast(&p->ip))
+		return "no network that a peer can carry";
+	bool mesh = addr_is_mesh(&p->ip) && p->bits >= (addr_is_v4(&p->ip) ? 10 : 48);
+	return mesh && !(prefix_contains(&via, &p->ip) && p->bits >= via.bits)
+		       ? "inside the range of the mesh's own addresses"
+		       : NULL;
 }
 
 uint64_t addr_hash(const struct addr *a, uint64_t seed)

@@ -25,6 +25,8 @@ struct ip_view {
 bool ip_parse(const uint8_t *p, size_t len, struct ip_view *out);
 uint16_t ip_checksum(const void *p, size_t len, uint32_t sum); /* folded, complemented, host order */
 uint32_t ip_sum(const void *p, size_t len, uint32_t sum);      /* partial */
+/* What the transport checksum covers beside the l4 bytes: partial. */
+uint32_t ip_pseudo_sum(const struct addr *src, const struct addr *dst, uint8_t proto, size_t len);
 /* Transport checksum over pseudo header and l4 bytes (checksum field zeroed by the caller). */
 uint16_t ip_l4_checksum(
 	const struct addr *src, const struct addr *dst, uint8_t proto, const void *l4, size_t len);

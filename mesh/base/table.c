@@ -1,4 +1,5 @@
 #include "mesh/base/table.h"
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,8 @@ static uint64_t rotl(uint64_t v, int n)
 	return v << n | v >> (64 - n);
 }
 
-static void sip_round(uint64_t v[static 4])
+/* Inline, though it is long: a call each would cost as much again. */
+static inline __attribute__((always_inline)) void sip_round(uint64_t v[static 4])
 {
 	v[0] += v[1];
 	v[1] = rotl(v[1], 13) ^ v[0];
@@ -24,6 +26,13 @@ static void sip_round(uint64_t v[static 4])
 	v[2] += v[1];
 	v[1] = rotl(v[1], 17) ^ v[2];
 	v[2] = rotl(v[2], 32);
+}
+
+static uint64_t le_load_word(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof(v));
+	return le64toh(v);
 }
 
 static uint64_t le_load(const uint8_t *p, size_t n)
@@ -41,7 +50,7 @@ uint64_t hash_bytes(const void *src, size_t len, uint64_t k0, uint64_t k1)
 		k1 ^ 0x7465646279746573 };
 	size_t at = 0;
 	for (; len - at >= 8; at += 8) {
-		uint64_t m = le_load(p + at, 8);
+		uint64_t m = le_load_word(p + at);
 		v[3] ^= m;
 		sip_round(v);
 		sip_round(v);

@@ -2,6 +2,7 @@
 #ifndef RW_BASE_WIRE_H
 #define RW_BASE_WIRE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,9 +46,24 @@ static inline void rd_copy(struct rd *r, void *dst, size_t n)
 		memcpy(dst, p, n);
 }
 
+/* Whole words by one load: where n is known at the call, the rest is not there. */
 static inline uint64_t be_get(const uint8_t *p, size_t n)
 {
 	uint64_t v = 0;
+	if (n == 2) {
+		uint16_t two;
+		memcpy(&two, p, sizeof(two));
+		return be16toh(two);
+	}
+	if (n == 4) {
+		uint32_t four;
+		memcpy(&four, p, sizeof(four));
+		return be32toh(four);
+	}
+	if (n == 8) {
+		memcpy(&v, p, sizeof(v));
+		return be64toh(v);
+	}
 	for (size_t i = 0; i < n; i++)
 		v = v << 8 | p[i];
 	return v;

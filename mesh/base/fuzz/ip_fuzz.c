@@ -1,12 +1,44 @@
-#include "mesh/base/ip.h"
+#include "mesh/base/ip_translate.h"
+#include "mesh/base/via6.h"
 #include <stdlib.h>
+#include <string.h>
+
+enum { LEN_MAX = 1500 };
+
+/* What was translated is a good packet, and can be translated back. */
+static void translate(const uint8_t *data, size_t len, const struct ip_view *v)
+{
+	static const struct ip_ends four = { { { [10] = 0xff, [11] = 0xff, [12] = 100, 64, 0, 7 } },
+		{ { [10] = 0xff, [11] = 0xff, [12] = 10, 1, 1, 16 } } },
+				    six = { { { 0xfd, 1 } }, { { 0xfd, 2 } } };
+	const struct ip_ends *to = v->version == 4 ? &six : &four, *back = v->version == 4 ? &four : &six;
+	uint8_t *p = malloc(len + 2 * IP_TRANSLATE_GROWS);
+	struct ip_view q;
+	if (!p)
+		return;
+	memcpy(p, data, len);
+	bool error = ip_quoted(p, v, &q);
+	size_t out = ip_translate(p, len + 2 * IP_TRANSLATE_GROWS, v, to, error ? to : NULL);
+	if (out && (out > len + 2 * IP_TRANSLATE_GROWS || !ip_parse(p, out, &q) || q.total_len != out))
+		abort();
+	if (!out && memcmp(p, data, len) != 0)
+		abort();
+	if (out && !error && !ip_translate(p, len + 2 * IP_TRANSLATE_GROWS, &q, back, NULL))
+		abort();
+	free(p);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct ip_view v;
-	if (ip_parse(data, len, &v) &&
-		(v.total_len > len || v.payload_at > v.total_len || v.l4_at > v.payload_at))
+	struct addr a;
+	(void)via6_name_parse((const char *)data, len, &a);
+	if (!ip_parse(data, len, &v))
+		return 0;
+	if (v.total_len > len || v.payload_at > v.total_len || v.l4_at > v.payload_at)
 		abort();
+	if (len <= LEN_MAX)
+		translate(data, len, &v);
 	return 0;
 }

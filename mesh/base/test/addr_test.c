@@ -122,6 +122,28 @@ static void test_prefix_mask(void **state)
 	assert_false(prefix_parse("10.0.0.0/", &p));
 }
 
+static void test_route_fault(void **state)
+{
+	(void)state;
+	static const char own[] = "inside the range of the mesh's own addresses",
+			  no[] = "no network that a peer can carry";
+	static const struct {
+		const char *p, *fault;
+	} rows[] = { { "10.0.0.0/8", NULL }, { "0.0.0.0/0", NULL }, { "::/0", NULL },
+		{ "100.64.0.0/9", NULL }, { "100.64.0.0/10", own }, { "100.100.0.0/32", own },
+		{ "fd7a:115c:a1e0::/47", NULL }, { "fd7a:115c:a1e0::/48", own },
+		{ "fd7a:115c:a1e0:b1a::/63", own }, { "fd7a:115c:a1e0:b1a:0:7::/96", NULL },
+		{ "fd00::/8", NULL }, { "127.0.0.0/8", no }, { "169.254.0.0/16", no }, { "fe80::/64", no },
+		{ "224.0.0.0/4", no }, { "ff00::/8", no } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct prefix p;
+		assert_true(prefix_parse(rows[i].p, &p));
+		const char *fault = prefix_route_fault(&p);
+		if (fault && rows[i].fault ? strcmp(fault, rows[i].fault) != 0 : fault != rows[i].fault)
+			fail_msg("%s: %s", rows[i].p, fault ? fault : "none");
+	}
+}
+
 static void test_classes(void **state)
 {
 	(void)state;
@@ -153,7 +175,9 @@ static void test_classes(void **state)
 		if (addr_is_loopback(&a) != rows[i].loop || addr_is_link_local(&a) != rows[i].link ||
 			addr_is_multicast(&a) != rows[i].multi || addr_is_private(&a) != rows[i].private ||
 			addr_is_cgnat(&a) != rows[i].cgnat || addr_is_mesh(&a) != rows[i].mesh ||
-			addr_is_service(&a) != rows[i].service)
+			addr_is_service(&a) != rows[i].service ||
+			addr_is_inside(&a) !=
+				(rows[i].loop || rows[i].link || rows[i].private || rows[i].cgnat))
 			fail_msg("row %zu: %s", i, rows[i].a);
 	}
 }
@@ -182,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_endpoint_or_address),
 		cmocka_unit_test(test_prefix_contains),
 		cmocka_unit_test(test_prefix_mask),
+		cmocka_unit_test(test_route_fault),
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_sockaddr_round_trip),
 	};

@@ -1,4 +1,5 @@
 #include "mesh/acme/jose.h"
+#include "mesh/base/key.h"
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -73,11 +74,11 @@ void jose_key_free(struct jose_key *k)
 
 bool jose_base64url(const void *p, size_t len, struct buf *out)
 {
-	size_t room = sodium_base64_encoded_len(len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	size_t room = base64url_text(len);
 	char *text = (char *)buf_room(out, room);
 	if (!text)
 		return false;
-	sodium_bin2base64(text, room, p, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	base64url_encode(p, len, text);
 	buf_grown(out, room - 1);
 	return true;
 }
@@ -107,8 +108,7 @@ bool jose_thumbprint(const struct jose_key *k, char out[static JOSE_THUMBPRINT])
 	bool ok = add_jwk(k, &jwk);
 	if (ok) {
 		crypto_hash_sha256(hash, buf_data(&jwk), jwk.len);
-		sodium_bin2base64(
-			out, JOSE_THUMBPRINT, hash, sizeof(hash), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+		base64url_encode(hash, sizeof(hash), out);
 	}
 	buf_free(&jwk);
 	return ok;

@@ -113,17 +113,32 @@ char *base64_encode(const uint8_t *p, size_t len, char *buf)
 	return sodium_bin2base64(buf, base64_text(len), p, len, sodium_base64_VARIANT_ORIGINAL);
 }
 
+char *base64url_encode(const uint8_t *p, size_t len, char *buf)
+{
+	return sodium_bin2base64(buf, base64url_text(len), p, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+/* libsodium 1.0.18 takes some bytes above 0x7f for digits. */
+static long decode(
+	const char *text, size_t text_len, const char *alphabet, int variant, uint8_t *out, size_t cap)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < text_len; i++)
+		if (!text[i] || !strchr(alphabet, text[i]))
+			return -1;
+	return sodium_base642bin(out, cap, text, text_len, NULL, &n, NULL, variant) ? -1 : (long)n;
+}
+
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
 long base64_decode(const char *text, size_t text_len, uint8_t *out, size_t cap)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-	size_t n = 0;
-	/* libsodium 1.0.18 takes some bytes above 0x7f for digits. */
-	for (size_t i = 0; i < text_len; i++)
-		if (!memchr(alphabet, text[i], sizeof(alphabet) - 1))
-			return -1;
-	if (sodium_base642bin(out, cap, text, text_len, NULL, &n, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
-		return -1;
-	return (long)n;
+	return decode(text, text_len, LETTERS "+/=", sodium_base64_VARIANT_ORIGINAL, out, cap);
+}
+
+long base64url_decode(const char *text, size_t text_len, uint8_t *out, size_t cap)
+{
+	return decode(text, text_len, LETTERS "-_", sodium_base64_VARIANT_URLSAFE_NO_PADDING, out, cap);
 }
 
 bool box_precompute(

@@ -71,6 +71,13 @@ static inline size_t base64_text(size_t len)
 }
 char *base64_encode(const uint8_t *p, size_t len, char *buf);
 long base64_decode(const char *text, size_t text_len, uint8_t *out, size_t cap);
+/* The alphabet of URLs, without padding (RFC 4648 5). encode: buf[base64url_text(len)]. */
+static inline size_t base64url_text(size_t len)
+{
+	return len / 3 * 4 + (len % 3 ? len % 3 + 1 : 0) + 1;
+}
+char *base64url_encode(const uint8_t *p, size_t len, char *buf);
+long base64url_decode(const char *text, size_t text_len, uint8_t *out, size_t cap);
 
 bool box_precompute(
 	const uint8_t priv[static KEY_LEN], const uint8_t pub[static KEY_LEN], struct box_key *out);

@@ -116,6 +116,29 @@ static void test_text(void **state)
 	assert_string_equal(key_short(k, s), "AAAAA");
 }
 
+/* RFC 4648 10, in the alphabet of 5. */
+static void test_base64url(void **state)
+{
+	static const struct {
+		const char *plain, *text;
+	} rows[] = { { "", "" }, { "f", "Zg" }, { "fo", "Zm8" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg" },
+		{ "\xfb\xff", "-_8" } };
+	static const char *const wrong[] = { "Zg==", "Zg=", "Z", "Zh", "+/8", "Zm 9v", "Zm9v\xc3\xa9" };
+	uint8_t out[16];
+	char buf[16];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = strlen(rows[i].plain);
+		assert_string_equal(base64url_encode((const uint8_t *)rows[i].plain, n, buf), rows[i].text);
+		assert_int_equal(base64url_text(n), strlen(rows[i].text) + 1);
+		assert_int_equal(base64url_decode(rows[i].text, strlen(rows[i].text), out, sizeof(out)), n);
+		assert_memory_equal(out, rows[i].plain, n);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		if (base64url_decode(wrong[i], strlen(wrong[i]), out, sizeof(out)) != -1)
+			fail_msg("row %zu: \"%s\" was taken", i, wrong[i]);
+}
+
 static void test_base64(void **state)
 {
 	char buf[16];
@@ -187,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_box),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_base64url),
 		cmocka_unit_test(test_generate),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("key", tests, NULL, NULL) : 1;

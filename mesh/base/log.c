@@ -11,6 +11,8 @@
 static struct {
 	enum log_level level;
 	bool json, journal;
+	void (*each)(void *arg, enum log_level level, const char *text);
+	void *arg;
 } cfg = { .level = LOG_INFO };
 
 static const char *const level_names[] = {
@@ -47,6 +49,17 @@ bool log_level_parse(const char *text, enum log_level *out)
 		}
 	}
 	return false;
+}
+
+void log_tell(void (*each)(void *arg, enum log_level level, const char *text), void *arg)
+{
+	cfg.each = each;
+	cfg.arg = arg;
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
 }
 
 bool log_wanted(enum log_level level)
@@ -110,8 +123,10 @@ void log_write(enum log_level level, const char *fmt, ...)
 	}
 	size_t len = n < 0 ? 0 : (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
 	/* One write a line, so that programs sharing a log file do not mix theirs. */
-	if (write(STDERR_FILENO, line, len) < 0)
+	if (write(STDERR_FILENO, line, len) < 0 && !cfg.each)
 		return;
+	if (cfg.each)
+		cfg.each(cfg.arg, level, text);
 }
 
 bool log_allowed(struct log_limit *l, uint32_t burst, uint64_t now_ms)

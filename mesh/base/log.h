@@ -20,6 +20,11 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) (log_wanted(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
 
+/* each is told of every line that is written, on the thread that writes it: it takes little time, and logs nothing. NULL:
+ * nobody is. Before another thread writes, or when none does. */
+void log_tell(void (*each)(void *arg, enum log_level level, const char *text), void *arg);
+const char *log_level_name(enum log_level level);
+
 /* For lines a stranger can cause: at most `burst` lines in a second, the rest counted. */
 struct log_limit {
 	uint64_t window_ms;

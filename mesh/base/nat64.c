@@ -29,6 +29,13 @@ static bool is_clean(const struct addr *a, uint8_t bits)
 	return bits == 96 || a->b[RESERVED] == 0;
 }
 
+/* No answer may lead what is for the IPv4 internet to this machine, to all on its link, or back into the mesh. */
+static bool is_usable(const struct addr *prefix)
+{
+	return !addr_is_unspecified(prefix) && !addr_is_loopback(prefix) && !addr_is_link_local(prefix) &&
+	       !addr_is_multicast(prefix) && !addr_is_mesh(prefix);
+}
+
 bool nat64_find(const struct addr *answer, struct nat64 *out)
 {
 	for (size_t i = 0; i < sizeof(lengths); i++) {
@@ -37,8 +44,11 @@ bool nat64_find(const struct addr *answer, struct nat64 *out)
 		if (addr_is_v4(answer) || (v != 0xc00000aa && v != 0xc00000ab) ||
 			!is_clean(answer, lengths[i]))
 			continue;
-		*out = (struct nat64) { .bits = lengths[i] };
-		memcpy(out->prefix.b, answer->b, lengths[i] / 8);
+		struct nat64 found = { .bits = lengths[i] };
+		memcpy(found.prefix.b, answer->b, lengths[i] / 8);
+		if (!is_usable(&found.prefix))
+			continue;
+		*out = found;
 		return true;
 	}
 	return false;

@@ -152,14 +152,14 @@ bool text_lower(const char *s, char *out, size_t cap)
 	return true;
 }
 
-/* Length of the sequence at s and its code point; 0: it is none. RFC 3629 4. */
-static size_t utf8_read(const unsigned char *s, uint32_t *out)
+/* RFC 3629 4. */
+size_t text_utf8(const uint8_t *s, size_t left, uint32_t *out)
 {
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t least;
 	} rows[] = { { 0x80, 0, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
-	for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
+	for (size_t n = 0; n < ARRAY_LEN(rows) && n < left; n++) {
 		if ((s[0] & rows[n].mask) != rows[n].lead)
 			continue;
 		uint32_t v = s[0] & (unsigned char)~rows[n].mask;
@@ -175,7 +175,7 @@ static size_t utf8_read(const unsigned char *s, uint32_t *out)
 }
 
 /* C0, DEL and C1; marks, embeddings, overrides and isolates of direction; line and paragraph separators. */
-static bool is_harmful(uint32_t v)
+bool text_is_harmful(uint32_t v)
 {
 	static const struct {
 		uint32_t first, last;
@@ -190,14 +190,16 @@ static bool is_harmful(uint32_t v)
 void text_clean(char *s)
 {
 	char *to = s;
-	for (const unsigned char *p = (const unsigned char *)s; *p;) {
+	const uint8_t *end = (const uint8_t *)s + strlen(s);
+	for (const uint8_t *p = (const uint8_t *)s; p < end;) {
 		uint32_t v = 0;
-		size_t n = utf8_read(p, &v);
-		if (!n || is_harmful(v))
-			*to++ = '?';
-		else
+		size_t n = text_utf8(p, (size_t)(end - p), &v);
+		bool stays = n && !text_is_harmful(v);
+		if (stays)
 			memmove(to, p, n);
-		to += n && !is_harmful(v) ? n : 0;
+		else
+			*to = '?';
+		to += stays ? n : 1;
 		p += n ? n : 1;
 	}
 	*to = 0;
@@ -209,4 +211,19 @@ size_t text_width(const char *s)
 	for (; *s; s++)
 		n += (*s & 0xc0) != 0x80;
 	return n;
+}
+
+void text_numbered(const char *name, unsigned number, char *out, size_t cap)
+{
+	char tail[32];
+	const char *dot = strrchr(name, '.');
+	size_t stem = dot && dot != name ? (size_t)(dot - name) : strlen(name), len = strlen(name);
+	const char *end = len - stem <= cap / 4 ? name + stem : "";
+	int n = snprintf(tail, sizeof(tail), " (%u)", number);
+	size_t rest = (size_t)n + strlen(end) + 1, most = cap > rest ? cap - rest : 0;
+	if (stem > most)
+		stem = most;
+	while (stem && stem < len && ((unsigned char)name[stem] & 0xc0) == 0x80)
+		stem--;
+	snprintf(out, cap, "%.*s%s%s", (int)stem, name, tail, end);
 }

@@ -14,6 +14,8 @@ bool text_time_ms(const char *s, int64_t *out_ms);
 char *text_time_format(int64_t unix_ms, char *buf);
 /* The nearest of names (NULL-terminated) within a third of its length, or NULL: "did you mean". */
 const char *text_nearest(const char *word, const char *const *names);
+/* "a.tar" and 2: "a (2).tar". The part before the dot is cut, at a character, when it does not fit. */
+void text_numbered(const char *name, unsigned number, char *out, size_t cap);
 /* Lower-cased ASCII copy into out[cap]; false when it does not fit. */
 bool text_lower(const char *s, char *out, size_t cap);
 
@@ -21,6 +23,10 @@ bool text_lower(const char *s, char *out, size_t cap);
  * what turns the direction of writing, and bytes that are no UTF-8 become '?'. Line ends and tabs are
  * controls too. */
 void text_clean(char *s);
+/* Whether text_clean would not let this code point stand. */
+bool text_is_harmful(uint32_t code_point);
+/* Length of the UTF-8 sequence at s, of which `left` bytes are there, and its code point; 0: it is none. */
+size_t text_utf8(const uint8_t *s, size_t left, uint32_t *out);
 /* How many characters (code points) of UTF-8. */
 size_t text_width(const char *s);
 

@@ -1,5 +1,6 @@
 /* Everything that reads short text: what was read must be written so that it reads the same. */
 #include "mesh/base/addr.h"
+#include "mesh/base/dns_secure.h"
 #include "mesh/base/key.h"
 #include "mesh/base/text.h"
 #include <stdlib.h>
@@ -44,6 +45,18 @@ static void read_keys(const char *s, size_t len)
 	}
 }
 
+static void read_name_servers(const char *s)
+{
+	struct dns_secure d, again;
+	struct endpoint at, at2;
+	char text[DNS_SECURE_TEXT];
+	uint8_t pin[32];
+	if (dns_secure_parse(s, &d, &at))
+		must(dns_secure_parse(dns_secure_format(&d, &at, text), &again, &at2) &&
+			dns_secure_equal(&d, &again) && endpoint_equal(&at, &at2));
+	(void)dns_secure_pin_parse(s, pin);
+}
+
 static void read_times(const char *s)
 {
 	int64_t ms, again;
@@ -69,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	read_addresses(s);
 	read_keys(s, strlen(s));
 	read_times(s);
+	read_name_servers(s);
 	free(s);
 	return 0;
 }

@@ -56,7 +56,8 @@ static void found(void **state)
 		}
 	}
 	static const char *const others[] = { "192.0.0.170", "::", "2001:db8::1", "64:ff9b::c000:221",
-		"64:ff9b::c000:aa:1" };
+		"64:ff9b::c000:aa:1", "::c000:aa", "fe80::c000:aa", "ff02::c000:aa",
+		"ff0e:0:c000:aa::", "fd7a:115c:a1e0::c000:aa", "fd7a:115c:a1e0:0:c0:0:aa00:0" };
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		struct addr a = addr(others[i]);
 		assert_false(nat64_find(&a, &got));

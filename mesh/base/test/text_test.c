@@ -167,10 +167,35 @@ static void test_clean(void **state)
 	assert_int_equal(text_width("M\xc3\xbc\xe6\x97\xa5"), 3);
 }
 
+static void test_numbered(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned number;
+		size_t cap;
+		const char *out;
+	} named[] = {
+		{ "a.txt", 1, 64, "a (1).txt" },
+		{ "a.tar.gz", 12, 64, "a.tar (12).gz" },
+		{ "noend", 2, 64, "noend (2)" },
+		{ ".hidden", 2, 64, ".hidden (2)" },
+		{ "abcdefghij.txt", 1, 16, "abcdefg (1).txt" },
+		{ "abcd.averylongend", 1, 16, "abcd (1)" },
+		{ "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4.x", 1, 12, "\xc3\xa4\xc3\xa4 (1).x" },
+	};
+	char out[64];
+	(void)state;
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+		text_numbered(named[i].name, named[i].number, out, named[i].cap);
+		assert_string_equal(out, named[i].out);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clean), cmocka_unit_test(test_durations),
-		cmocka_unit_test(test_times), cmocka_unit_test(test_options),
-		cmocka_unit_test(test_option_errors), cmocka_unit_test(test_given_bool) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clean), cmocka_unit_test(test_numbered),
+		cmocka_unit_test(test_durations), cmocka_unit_test(test_times),
+		cmocka_unit_test(test_options), cmocka_unit_test(test_option_errors),
+		cmocka_unit_test(test_given_bool) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

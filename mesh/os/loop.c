@@ -64,16 +64,33 @@ uint64_t clock_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t clock_now_ms(void)
+{
+	return clock_now_ns() / 1000000;
+}
+
 uint64_t loop_now_ms(struct loop *l)
 {
 	(void)l;
-	return clock_now_ns() / 1000000;
+	return clock_now_ms();
+}
+
+int64_t clock_unix_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 int64_t clock_unix_ms(void)
 {
+	return clock_unix_ns() / 1000000;
+}
+
+int64_t clock_boot_ms(void)
+{
 	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(CLOCK_BOOTTIME, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 

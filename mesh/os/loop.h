@@ -15,7 +15,10 @@ void loop_run_once(struct loop *l); /* waits for one round of events and deliver
 void loop_stop(struct loop *l);
 uint64_t loop_now_ms(struct loop *l); /* monotonic, fresh (not cached) */
 int64_t clock_unix_ms(void);	      /* wall clock */
-uint64_t clock_now_ns(void);	      /* monotonic */
+int64_t clock_unix_ns(void);
+uint64_t clock_now_ns(void); /* monotonic */
+uint64_t clock_now_ms(void);
+int64_t clock_boot_ms(void); /* monotonic, and goes on while the machine sleeps */
 
 /* One-shot timer; set again to repeat. Resolution 1 ms. */
 struct loop_timer;
@@ -40,9 +43,10 @@ void loop_signal_free(struct loop_signal *s);
 /* cb once, from the loop, after the current callback. */
 bool loop_defer(struct loop *l, void (*cb)(void *arg), void *arg);
 
-/* For files of this room that add a libuv service: the uv_loop_t, and a count loop_free waits for. */
+/* For files of this room that add a libuv service. */
 struct uv_loop_s;
 struct uv_loop_s *loop_uv(struct loop *l);
+/* A count that loop_free waits for: of what has a last word to say when all else has ended, in a time of its own. */
 void loop_hold(struct loop *l);
 void loop_release(struct loop *l);
 

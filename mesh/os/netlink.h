@@ -36,6 +36,11 @@ int nl_addr_add(struct nl *n, int ifindex, const struct prefix *p, struct errbuf
 /* The same with preferred lifetime 0: it answers, but is never chosen as a source. IPv6 only. */
 int nl_addr_add_deprecated(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb);
 int nl_addr_del(struct nl *n, int ifindex, const struct prefix *p, struct errbuf *eb);
+enum nl_route_kind {
+	NL_ROUTE_TO,	 /* to ifindex, or by via */
+	NL_ROUTE_THROW,	 /* the look-up goes on with the next rule */
+	NL_ROUTE_NOWHERE /* refused: EHOSTUNREACH. Outlives every interface */
+};
 struct nl_route {
 	struct prefix dst; /* bits 0 = default */
 	struct addr via;   /* unspecified = on link */
@@ -43,6 +48,7 @@ struct nl_route {
 	int ifindex;
 	uint32_t table;	 /* 0 = main */
 	uint32_t metric; /* routes of equal dst and other metric live side by side */
+	enum nl_route_kind kind;
 };
 int nl_route_add(struct nl *n, const struct nl_route *r, struct errbuf *eb);  /* replaces */
 int nl_route_keep(struct nl *n, const struct nl_route *r, struct errbuf *eb); /* one that is there stays: 0 */
@@ -52,13 +58,17 @@ int nl_route_del(struct nl *n, const struct nl_route *r, struct errbuf *eb);
 int nl_route_add_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
 int nl_route_keep_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
 int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
-/* The way that a packet to `to` takes now: out gets dst (of full length), via and ifindex. */
-int nl_route_get(struct nl *n, const struct addr *to, struct nl_route *out);
-/* A policy rule: every packet of the family (v6) is looked up in `table`, in the order of priorities. One
- * that is there already, or is not there any more, is no error. */
+/* Removes all of it, in both families; a table that is not there is no error. */
+int nl_table_flush(struct nl *n, uint32_t table, struct errbuf *eb);
+/* The way that a packet to `to` takes now, with this mark (0: none; SO_MARK): out gets dst (of full length),
+ * via and ifindex. */
+int nl_route_get(struct nl *n, const struct addr *to, uint32_t mark, struct nl_route *out);
+/* A policy rule: every packet of the family (v6) is looked up in `table`, in the order of priorities; those
+ * that carry the mark `but` in the bits of `mask` are not (mask 0: all are). One that is there already, or is
+ * not there any more, is no error. */
 struct nl_rule {
 	bool v6;
-	uint32_t priority, table;
+	uint32_t priority, table, but, mask;
 };
 int nl_rule_add(struct nl *n, const struct nl_rule *r, struct errbuf *eb);
 int nl_rule_del(struct nl *n, const struct nl_rule *r, struct errbuf *eb);
@@ -89,9 +99,9 @@ int nl_link_list(struct nl *n, struct nl_link *out, size_t cap, struct errbuf *e
 int nl_monitor_open(const struct nl *own, struct errbuf *eb);
 struct nl_part {
 	int ifindex;
-	uint32_t table;
+	uint32_t tables[2];
 };
-/* Takes all news. NL_NEWS_OURS: the interface changed, or an address of it, a route of the table or a rule
+/* Takes all news. NL_NEWS_OURS: the interface changed, or an address of it, a route of the tables or a rule
  * that leads there was removed. ours may be NULL. */
 enum { NL_NEWS_ANY = 1, NL_NEWS_OURS = 2 };
 unsigned nl_monitor_read(int fd, const struct nl_part *ours);

@@ -55,6 +55,11 @@ static uint32_t number_in(const struct nlmsghdr *h, size_t header, uint16_t type
 	return 0;
 }
 
+static bool is_table(const struct nl_part *ours, uint32_t table)
+{
+	return table == ours->tables[0] || table == ours->tables[1];
+}
+
 /* Was something of ours touched, and not merely added to? */
 static bool is_about(const struct nlmsghdr *h, const struct nl_part *ours)
 {
@@ -68,8 +73,8 @@ static bool is_about(const struct nlmsghdr *h, const struct nl_part *ours)
 	case RTM_DELADDR:
 		return len >= sizeof(struct ifaddrmsg) &&
 		       (int)((const struct ifaddrmsg *)p)->ifa_index == ours->ifindex;
-	case RTM_DELROUTE: return number_in(h, sizeof(struct rtmsg), RTA_TABLE) == ours->table;
-	case RTM_DELRULE: return number_in(h, sizeof(struct fib_rule_hdr), FRA_TABLE) == ours->table;
+	case RTM_DELROUTE: return is_table(ours, number_in(h, sizeof(struct rtmsg), RTA_TABLE));
+	case RTM_DELRULE: return is_table(ours, number_in(h, sizeof(struct fib_rule_hdr), FRA_TABLE));
 	default: return false;
 	}
 }

@@ -14,19 +14,22 @@ enum {
 
 static void put_route(struct nl_request *q, const struct nl_route *r)
 {
+	static const uint8_t types[] = { [NL_ROUTE_TO] = RTN_UNICAST,
+		[NL_ROUTE_THROW] = RTN_THROW,
+		[NL_ROUTE_NOWHERE] = RTN_UNREACHABLE };
 	struct rtmsg *m = mnl_nlmsg_get_payload(q->msg);
 	m->rtm_family = nl_family(&r->dst.ip);
 	m->rtm_dst_len = r->dst.bits;
 	m->rtm_table = RT_TABLE_UNSPEC;
 	m->rtm_protocol = RTPROT_STATIC;
-	m->rtm_type = RTN_UNICAST;
-	bool on_link = addr_is_unspecified(&r->via);
+	m->rtm_type = types[r->kind];
+	bool on_link = r->kind == NL_ROUTE_TO && addr_is_unspecified(&r->via);
 	m->rtm_scope = on_link && m->rtm_family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 	struct prefix dst = r->dst;
 	prefix_mask(&dst);
 	if (dst.bits)
 		nl_put_addr(q, RTA_DST, &dst.ip);
-	if (!on_link)
+	if (!addr_is_unspecified(&r->via))
 		nl_put_addr(q, RTA_GATEWAY, &r->via);
 	if (!addr_is_unspecified(&r->src))
 		nl_put_addr(q, RTA_PREFSRC, &r->src);
@@ -139,6 +142,81 @@ int nl_route_del_all(struct nl *n, const struct nl_route *v, size_t count, int *
 	return change_all(n, v, count, CHANGE_DEL, codes, eb);
 }
 
+/* ---- all of a table ---- */
+
+enum { FLUSH_STEP = 64 };
+struct table_routes {
+	uint32_t table;
+	struct nl_route v[FLUSH_STEP];
+	size_t n;
+};
+
+static struct addr addr_in(const struct nlattr *a, bool v6)
+{
+	return v6 ? addr_v6_bytes(mnl_attr_get_payload(a)) : addr_v4_bytes(mnl_attr_get_payload(a));
+}
+
+static int route_read(const struct nlmsghdr *h, void *arg)
+{
+	struct table_routes *t = arg;
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	if (h->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+		return MNL_CB_OK;
+	bool v6 = m->rtm_family == AF_INET6;
+	struct nl_route r = { .dst = { .ip = v6 ? addr_any6 : addr_v4(0), .bits = m->rtm_dst_len } };
+	const struct nlattr *a;
+	mnl_attr_for_each(a, h, sizeof(*m))
+	{
+		uint16_t type = mnl_attr_get_type(a), len = mnl_attr_get_payload_len(a);
+		if (type == RTA_DST && len == (v6 ? 16 : 4))
+			r.dst.ip = addr_in(a, v6);
+		else if (type == RTA_TABLE && len == 4)
+			r.table = mnl_attr_get_u32(a);
+		else if (type == RTA_PRIORITY && len == 4)
+			r.metric = mnl_attr_get_u32(a);
+	}
+	if (r.table == t->table && t->n < FLUSH_STEP)
+		t->v[t->n++] = r;
+	return MNL_CB_OK;
+}
+
+static int list_table(struct nl *n, bool v6, struct table_routes *t)
+{
+	struct nl_request q;
+	struct nl_reply r = { .each = route_read, .arg = t };
+	struct rtmsg *m = nl_begin(&q, RTM_GETROUTE, NLM_F_DUMP, sizeof(*m));
+	m->rtm_family = v6 ? AF_INET6 : AF_INET;
+	t->n = 0;
+	return nl_transact(n, &q, &r);
+}
+
+/* Of whatever kind. */
+static int route_del_any(struct nl *n, const struct nl_route *r, struct errbuf *eb)
+{
+	struct nl_request q;
+	nl_begin(&q, RTM_DELROUTE, 0, sizeof(struct rtmsg));
+	put_route(&q, r);
+	struct rtmsg *m = mnl_nlmsg_get_payload(q.msg);
+	m->rtm_scope = RT_SCOPE_NOWHERE;
+	m->rtm_type = RTN_UNSPEC;
+	return nl_finish(n, &q, eb, "empty a routing table");
+}
+
+int nl_table_flush(struct nl *n, uint32_t table, struct errbuf *eb)
+{
+	struct table_routes t = { .table = table };
+	int err = 0;
+	for (int v6 = 0; v6 < 2; v6++) {
+		do {
+			if (list_table(n, v6, &t) != 0)
+				break; /* a machine without this family */
+			for (size_t i = 0; !err && i < t.n; i++)
+				err = route_del_any(n, &t.v[i], eb);
+		} while (!err && t.n);
+	}
+	return err;
+}
+
 /* ---- look-up ---- */
 
 static int way_read(const struct nlmsghdr *h, void *arg)
@@ -161,7 +239,7 @@ static int way_read(const struct nlmsghdr *h, void *arg)
 	return MNL_CB_OK;
 }
 
-int nl_route_get(struct nl *n, const struct addr *to, struct nl_route *out)
+int nl_route_get(struct nl *n, const struct addr *to, uint32_t mark, struct nl_route *out)
 {
 	struct nl_request q;
 	struct nl_reply r = { .each = way_read, .arg = out };
@@ -169,6 +247,8 @@ int nl_route_get(struct nl *n, const struct addr *to, struct nl_route *out)
 	m->rtm_family = nl_family(to);
 	m->rtm_dst_len = addr_is_v4(to) ? 32 : 128;
 	nl_put_addr(&q, RTA_DST, to);
+	if (mark)
+		mnl_attr_put_u32(q.msg, RTA_MARK, mark);
 	*out = (struct nl_route) { .dst = prefix_of(to) };
 	return nl_transact(n, &q, &r);
 }
@@ -183,6 +263,11 @@ static void put_rule(struct nl_request *q, const struct nl_rule *r)
 	mnl_attr_put_u32(q->msg, FRA_TABLE, r->table);
 	mnl_attr_put_u32(q->msg, FRA_PRIORITY, r->priority);
 	mnl_attr_put_u8(q->msg, FRA_PROTOCOL, RULE_PROTOCOL);
+	if (!r->mask)
+		return;
+	h->flags |= FIB_RULE_INVERT;
+	mnl_attr_put_u32(q->msg, FRA_FWMARK, r->but);
+	mnl_attr_put_u32(q->msg, FRA_FWMASK, r->mask);
 }
 
 int nl_rule_add(struct nl *n, const struct nl_rule *r, struct errbuf *eb)

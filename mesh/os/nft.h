@@ -6,11 +6,32 @@
 
 #include "mesh/base/err.h"
 #include <stdbool.h>
+#include <stddef.h>
 
 /* How many chains and sets the table holds; -ENOENT: there is no such table. */
 int nft_table_size(const char *table, struct errbuf *eb);
 /* Removes it with all that is in it; one that is not there is no error. */
 int nft_table_del(const char *table, struct errbuf *eb);
+
+/* Elements of a set of the table (ipv4_addr, ipv6_addr: a type without intervals, timeouts and data). */
+struct nft_elements {
+	const char *set;
+	bool remove; /* else added; one that is there is no error, one that is to go and is not there is -ENOENT */
+	const void *key; /* borrowed: n keys of key_len bytes, each `stride` behind the one before */
+	size_t n, key_len, stride;
+};
+enum { NFT_ELEMENTS_MAX = 256 }; /* of all lists together */
+/* All of it or nothing, in one transaction, within some ten microseconds. -E2BIG: too many for one message. */
+int nft_elements_change(const char *table, const struct nft_elements *v, size_t n, struct errbuf *eb);
+
+/* A table of anybody's, of IPv4 or IPv6 or both, that drops what is forwarded unless a rule of it says otherwise, and has no
+ * rule that names this interface. */
+struct nft_barrier {
+	char table[64];
+	bool docker, ufw; /* it has the chain that docker, or ufw, leaves to the user */
+};
+bool nft_forward_barrier(const char *ifname, bool v4,
+	struct nft_barrier *out); /* false: there is none, or it cannot be told */
 
 /* A non-blocking fd, readable when somebody changes the rules of this namespace. Needs CAP_NET_ADMIN. */
 int nft_watch_open(struct errbuf *eb);

@@ -80,6 +80,57 @@ int sock_udp(const struct endpoint *bind_to, struct errbuf *eb)
 	return open_bound(bind_to, SOCK_DGRAM, eb);
 }
 
+void sock_mark_outside(int fd)
+{
+	int mark = SOCK_MARK_OUTSIDE;
+	setsockopt(fd, SOL_SOCKET, SO_MARK, &mark,
+		sizeof(mark)); /* without the right there are no rules either */
+}
+
+void sock_device_hook(void *ifname, int fd)
+{
+	const char *name = ifname;
+	(void)setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name) + 1);
+}
+
+void sock_mark_hook(void *arg, int fd)
+{
+	(void)arg;
+	sock_mark_outside(fd);
+}
+
+int sock_udp_connect(const struct endpoint *to, struct errbuf *eb)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(to, false, &ss);
+	int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_set(eb, -errno, "make a UDP socket");
+	sock_mark_outside(fd);
+	if (connect(fd, (struct sockaddr *)&ss, n) == 0)
+		return fd;
+	char text[ENDPOINT_TEXT];
+	int err = err_set(eb, -errno, "speak with %s", endpoint_format(to, text));
+	close(fd);
+	return err;
+}
+
+int sock_udp_shared(uint16_t port, struct errbuf *eb)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return err_set(eb, -errno, "make a UDP socket");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0)
+		return fd;
+	int err = err_set(eb, -errno, "listen on UDP port %u", port);
+	close(fd);
+	return err;
+}
+
 int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb)
 {
 	int fd = open_bound(bind_to, SOCK_STREAM, eb);
@@ -126,6 +177,23 @@ void sock_tcp_liveness(int fd, int idle_s, int timeout_ms)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
+int sock_tcp_patience(int fd, int least_ms, int most_ms)
+{
+	enum { WAITS = 1 + 2 + 4 + 8 }; /* each twice the one before, RFC 6298 section 5.5 */
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || !info.tcpi_rtt)
+		return least_ms;
+	uint64_t first_us = info.tcpi_backoff < 31 ? info.tcpi_rto >> info.tcpi_backoff : 0;
+	uint64_t ms = WAITS * first_us / 1000;
+	return ms < (uint64_t)least_ms ? least_ms : ms > (uint64_t)most_ms ? most_ms : (int)ms;
+}
+
+void sock_tcp_unsent_max(int fd, int bytes)
+{
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
 }
 
 uint64_t sock_acked(int fd)

@@ -124,21 +124,64 @@ static void test_rules_and_batches(void **state)
 	assert_int_equal(codes[N - 1], 0);
 	assert_non_null(strstr(eb.text, "add route 100.64.0.0"));
 
-	assert_int_not_equal(nl_route_get(n, &to, &got), 0); /* nothing leads to the table */
+	assert_int_not_equal(nl_route_get(n, &to, 0, &got), 0); /* nothing leads to the table */
 	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
 	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
-	assert_int_equal(nl_route_get(n, &to, &got), 0);
+	assert_int_equal(nl_route_get(n, &to, 0, &got), 0);
 	assert_true(addr_equal(&got.via, &via));
 	assert_int_equal(got.ifindex, eth);
-	assert_int_equal(nl_route_get(n, &via, &got), 0);
+	assert_int_equal(nl_route_get(n, &via, 0, &got), 0);
 	assert_true(addr_is_unspecified(&got.via) && got.ifindex == eth); /* on link */
 
 	assert_int_equal(nl_route_del_all(n, many, N, codes, &eb), 0);
 	assert_int_equal(nl_route_del_all(n, many, 2, codes, &eb), -ESRCH);
 	assert_int_equal(codes[1], -ESRCH);
-	assert_int_not_equal(nl_route_get(n, &to, &got), 0);
+	assert_int_not_equal(nl_route_get(n, &to, 0, &got), 0);
 	assert_int_equal(nl_rule_del(n, &rule, &eb), 0);
 	assert_int_equal(nl_rule_del(n, &rule, &eb), 0);
+	nl_close(n);
+}
+
+/* A table whose default goes nowhere, but for a network that is left to others, and for who is marked; and
+ * all of it removed without knowing what is in it. */
+static void test_kinds_and_marks(void **state)
+{
+	enum { TABLE = 1052007, MARK = 0x80000, MASK = 0xff0000 };
+	struct nl *n = fresh_netns();
+	struct errbuf eb = { 0 };
+	struct nl_veth v = { .name = "eth0", .peer = "other", .peer_ns = -1, .up = true };
+	struct nl_route got;
+	struct addr far = addr_v4(0x08080808), near = addr_v4(0x0a000107), via = addr_v4(0x0a000002);
+	(void)state;
+	assert_int_equal(nl_veth_add(n, &v, &eb), 0);
+	int eth = nl_link_index(n, "eth0");
+	struct prefix p = prefix("10.0.0.1/16");
+	assert_int_equal(nl_addr_add(n, eth, &p, &eb), 0);
+	assert_int_equal(nl_link_up(n, nl_link_index(n, "other"), true, &eb), 0);
+	struct nl_route out = { .dst = prefix("0.0.0.0/0"), .via = via, .ifindex = eth };
+	struct nl_route ours[] = { { .dst = prefix("0.0.0.0/0"), .table = TABLE, .kind = NL_ROUTE_NOWHERE },
+		{ .dst = prefix("10.0.0.0/16"), .table = TABLE, .kind = NL_ROUTE_THROW },
+		{ .dst = prefix("::/0"), .table = TABLE, .kind = NL_ROUTE_NOWHERE, .metric = 7 } };
+	struct nl_rule rule = { .priority = 5254, .table = TABLE, .but = MARK, .mask = MASK };
+	assert_int_equal(nl_route_add(n, &out, &eb), 0);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		if (nl_route_add(n, &ours[i], &eb) != 0 && addr_is_v4(&ours[i].dst.ip))
+			fail_msg("%s", eb.text);
+	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
+	assert_int_equal(nl_route_get(n, &far, 0, &got), -EHOSTUNREACH);
+	assert_int_equal(nl_route_get(n, &near, 0, &got), 0);
+	assert_int_equal(got.ifindex, eth);
+	assert_int_equal(nl_route_get(n, &far, MARK | 1, &got), 0);
+	assert_true(addr_equal(&got.via, &via));
+	assert_int_equal(nl_table_flush(n, TABLE, &eb), 0);
+	assert_int_equal(nl_route_get(n, &far, 0, &got), 0);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		assert_int_not_equal(nl_route_del(n, &ours[i], NULL), 0);
+	assert_int_equal(nl_table_flush(n, TABLE, &eb), 0);
+	struct nl_rule plain = { .priority = 5254, .table = TABLE }; /* a journal knows no more */
+	assert_int_equal(nl_rule_del(n, &plain, &eb), 0);
+	assert_int_equal(nl_route_add(n, &ours[0], &eb), 0);
+	assert_int_equal(nl_route_get(n, &far, 0, &got), 0);
 	nl_close(n);
 }
 
@@ -173,7 +216,7 @@ static void test_monitor(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(nl_monitor_read(fd, NULL), 0);
 	assert_int_equal(nl_bridge_add(other, "sw0", &eb), 0);
-	struct nl_part ours = { .ifindex = nl_link_index(n, "sw0"), .table = 4711 };
+	struct nl_part ours = { .ifindex = nl_link_index(n, "sw0"), .tables = { 4711 } };
 	assert_int_equal(news(fd, NULL), NL_NEWS_ANY);
 	assert_int_equal(nl_monitor_read(fd, NULL), 0);
 
@@ -236,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_links_addresses_routes),
 		cmocka_unit_test(test_rules_and_batches),
+		cmocka_unit_test(test_kinds_and_marks),
 		cmocka_unit_test(test_errors_explain),
 		cmocka_unit_test(test_monitor),
 		cmocka_unit_test(test_link_list),

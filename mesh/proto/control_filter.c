@@ -3,6 +3,7 @@
  * stands: never more than was said. */
 #include "mesh/proto/shapes.h"
 #include "mesh/base/wire.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -248,6 +249,14 @@ struct numbers {
 	size_t n;
 };
 
+/* By its number: what was left out before it has moved it in the list. */
+static bool refuse_proto(struct json_in *in, int64_t number)
+{
+	char why[64];
+	snprintf(why, sizeof(why), "%" PRId64 " is not an IP protocol", number);
+	return json_fail(in, why) || json_leave_out(in);
+}
+
 static bool read_protos(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
 {
 	struct numbers list = { 0 };
@@ -259,7 +268,7 @@ static bool read_protos(struct json_in *in, const json_t *v, void *field, const 
 	for (size_t i = 0; i < list.n; i++) {
 		if (list.v[i] >= 0 && list.v[i] <= UINT8_MAX)
 			p.v[p.n++] = (uint8_t)list.v[i];
-		else if (!json_fail(in, "not an IP protocol") && !json_leave_out(in))
+		else if (!refuse_proto(in, list.v[i]))
 			return false;
 	}
 	if (json_array_size(v) && !p.n)
@@ -293,13 +302,23 @@ static const struct json_codec protos = { NULL, read_protos, write_protos, proto
 /* --- rules --- */
 struct rule_text {
 	struct ctl_rule rule; /* first: the writer hands in a bare rule */
-	bool skipped;
+	bool skipped, has_caps;
 };
+
+/* A rule that has it is of capabilities, also when they cannot be read. */
+static bool read_caps(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	struct rule_text *t = field;
+	t->has_caps = true;
+	return json_raw_list.read(in, v, &t->rule.caps_json, row);
+}
+
+static const struct json_codec capabilities = { NULL, read_caps, NULL, NULL };
 static const struct json_row rule_rows[] = {
 	{ "SrcIPs", &sources, offsetof(struct rule_text, rule.src), 0, 0, NULL },
 	{ "DstPorts", &destinations, offsetof(struct rule_text, rule.dst), 0, 0, NULL },
 	{ "IPProto", &protos, offsetof(struct rule_text, rule.protos), JSON_OMIT, 0, NULL },
-	{ "CapGrant", &json_raw, offsetof(struct rule_text, rule.caps_json), JSON_OMIT, 0, NULL },
+	{ "CapGrant", &json_raw_list, offsetof(struct rule_text, rule.caps_json), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 static const struct json_row rule_rows_read[] = {
@@ -307,7 +326,7 @@ static const struct json_row rule_rows_read[] = {
 	{ "DstPorts", &destinations, offsetof(struct rule_text, rule.dst), JSON_MUST, 0, NULL },
 	{ "IPProto", &protos, offsetof(struct rule_text, rule.protos), JSON_MUST, 0, NULL },
 	{ "SrcBits", &presence, offsetof(struct rule_text, skipped), 0, 0, NULL },
-	{ "CapGrant", &presence, offsetof(struct rule_text, skipped), 0, 0, NULL },
+	{ "CapGrant", &capabilities, 0, 0, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape rule_shape = { rule_rows, sizeof(struct ctl_rule), NULL };
@@ -334,9 +353,13 @@ static bool read_rules(struct json_in *in, const json_t *v, void *field, const s
 	struct rules r = { .v = arena_array(in->arena, texts.n, sizeof(*r.v)) };
 	if (!r.v)
 		return false;
-	for (size_t i = 0; i < texts.n; i++)
-		if (!texts.v[i].skipped && texts.v[i].rule.n_src && texts.v[i].rule.n_dst)
-			r.v[r.n++] = texts.v[i].rule;
+	for (size_t i = 0; i < texts.n; i++) {
+		struct ctl_rule *rule = &texts.v[i].rule;
+		if (texts.v[i].has_caps)
+			rule->n_dst = 0; /* a rule is either */
+		if (!texts.v[i].skipped && rule->n_src && (rule->n_dst || rule->caps_json))
+			r.v[r.n++] = *rule;
+	}
 	memcpy(field, &r, sizeof(r));
 	return true;
 }

@@ -28,8 +28,9 @@ struct ctl_derp_map {
 };
 
 struct ctl_resolver {
-	const char *addr;
-}; /* IP, IP:port or URL */
+	const char *addr;	      /* IP, IP:port or URL */
+	struct ctl_strings bootstrap; /* addresses of a URL's name */
+};
 struct ctl_route {
 	const char *suffix;
 	struct ctl_resolver *resolvers;
@@ -51,6 +52,29 @@ struct ctl_dns {
 	size_t n_extra;
 };
 
+/* What a machine is to block in the names it answers others: the one value of the capability CTL_BLOCKING_CAP of its
+ * own node. Ours; clients of others keep capabilities that they do not know. Words as in docs/dns.md. */
+#define CTL_BLOCKING_CAP "ropewalk.internal/cap/dns-blocking"
+struct ctl_block_list {
+	const char *name, *url;	  /* url "" = the names are these: */
+	struct ctl_strings names; /* in the forms of lists */
+	bool allow;
+	struct ctl_strings when; /* none = always */
+};
+struct ctl_block_group {
+	const char *name;
+	struct ctl_strings clients; /* "user@", "tag:x", a machine's name, an address or network */
+	struct ctl_strings lists;   /* by name; none = nothing is blocked for it */
+};
+struct ctl_blocking {
+	struct ctl_block_list *lists;
+	size_t n_lists;
+	struct ctl_block_group *groups; /* the first that a client is in is its group; in none: all lists */
+	size_t n_groups;
+	struct ctl_strings answer;	      /* none = null */
+	uint64_t ttl_s, refresh_ms, pause_ms; /* 0 = default */
+};
+
 struct ctl_ports {
 	struct prefix net;
 	bool any_ip;
@@ -67,7 +91,8 @@ struct ctl_rule {
 	size_t n_dst;
 	uint8_t *protos;
 	size_t n_protos; /* empty = TCP, UDP, ICMP, ICMPv6 */
-	/* CapGrant as it is written, instead of dst; such rules are skipped by the reader. NULL = none */
+	/* CapGrant as it is written: what the sources may ask of programs here. Such a rule lets no packet in: it has no dst.
+	 * NULL = none */
 	const char *caps_json;
 };
 struct ctl_filter {
@@ -82,5 +107,9 @@ int ctl_derp_map_read(
 bool ctl_derp_map_write(struct buf *out, const struct ctl_derp_map *m);
 int ctl_dns_read(struct arena *a, const char *json, size_t len, struct ctl_dns *out, struct errbuf *eb);
 bool ctl_dns_write(struct buf *out, const struct ctl_dns *m);
+/* Of a node's own CapMap (NULL: none): *out is in a, NULL where it is not said. The writer appends the value. */
+int ctl_blocking_read(
+	struct arena *a, const char *cap_map_json, const struct ctl_blocking **out, struct errbuf *eb);
+bool ctl_blocking_write(struct buf *out, const struct ctl_blocking *m);
 
 #endif

@@ -1,6 +1,6 @@
 /* One table per message, both ways: rows say which JSON member is which field, codecs how it is read and
  * written. Reading is tolerant as tailscale-protocol.md 1.10 says: names in any case, unknown ones ignored,
- * null = absent. Used inside mesh/proto only. */
+ * null = absent. Beside mesh/proto the server uses its caps, and the writers for long lists. */
 #ifndef RW_PROTO_JSON_H
 #define RW_PROTO_JSON_H
 
@@ -19,7 +19,7 @@ enum { JSON_STRING_MAX = 64 * 1024 };
 struct json_caps {
 	size_t bytes, containers, depth, string; /* string: bytes of the longest, as it is written */
 };
-extern const struct json_caps json_of_stranger, json_of_own_daemon;
+extern const struct json_caps json_of_stranger, json_of_admin, json_of_own_daemon;
 
 /* Where a reader stands, innermost first: only walked when something is wrong. */
 struct json_at {
@@ -82,8 +82,8 @@ struct json_map {
 };
 
 extern const struct json_codec json_str, json_str_or_null, json_bool, json_opt, json_i64, json_i32, json_u16,
-	json_u64, json_f64, json_time, json_key, json_raw, json_strings, json_numbers, json_prefixes,
-	json_endpoint_list, json_addr_list, json_endpoints,
+	json_u64, json_f64, json_time, json_key, json_raw, json_raw_list, json_strings, json_numbers,
+	json_prefixes, json_endpoint_list, json_addr_list, json_endpoints,
 	json_until,  /* a time; one that is left out has passed */
 	json_ended,  /* a bool; one that is left out is true */
 	json_inside, /* a struct of arg's shape that is a field; at 0 = the same struct, in a nested object */

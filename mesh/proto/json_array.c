@@ -285,11 +285,11 @@ static bool read_map(struct json_in *in, const json_t *v, void *field, const str
 	in->at = &here;
 	json_object_foreach((json_t *)v, key, member)
 	{
-		void *e = (char *)l.v + l.n * map->size;
 		here.name = key;
 		here.of = member;
 		if (!ok || (json_is_null(member) && !map->null_too))
 			continue;
+		void *e = (char *)l.v + l.n * map->size;
 		if (map->read(in, key, member, e))
 			l.n++;
 		else if ((ok = json_leave_out(in)))

@@ -11,6 +11,9 @@
 const struct json_caps json_of_stranger = {
 	.bytes = 16 << 20, .containers = 200000, .depth = 32, .string = JSON_STRING_MAX
 };
+const struct json_caps json_of_admin = {
+	.bytes = 16 << 20, .containers = 200000, .depth = 32, .string = 8 << 20
+};
 const struct json_caps json_of_own_daemon = {
 	.bytes = 128 << 20, .containers = 2000000, .depth = 32, .string = 4 << 20
 };

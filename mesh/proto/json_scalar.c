@@ -46,12 +46,9 @@ static bool pointer_empty(const void *field)
 
 const struct json_codec json_str_or_null = { NULL, read_str, write_str, pointer_empty };
 
-/* Raw text of an object, kept as it is. */
-static bool read_raw(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+/* Raw text, kept as it is. */
+static bool keep_text(struct json_in *in, const json_t *v, void *field)
 {
-	(void)row;
-	if (!json_is_object(v))
-		return json_fail(in, "not an object");
 	char *text = json_dumps(v, JSON_COMPACT);
 	const char *s = text ? arena_strdup(in->arena, text) : NULL;
 	json_free_t release;
@@ -62,6 +59,18 @@ static bool read_raw(struct json_in *in, const json_t *v, void *field, const str
 	return s != NULL;
 }
 
+static bool read_raw(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	(void)row;
+	return json_is_object(v) ? keep_text(in, v, field) : json_fail(in, "not an object");
+}
+
+static bool read_raw_list(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	(void)row;
+	return json_is_array(v) ? keep_text(in, v, field) : json_fail(in, "not a list");
+}
+
 static void write_raw(struct json_out *out, const void *field, const struct json_row *row)
 {
 	(void)row;
@@ -69,6 +78,7 @@ static void write_raw(struct json_out *out, const void *field, const struct json
 }
 
 const struct json_codec json_raw = { NULL, read_raw, write_raw, pointer_empty };
+const struct json_codec json_raw_list = { NULL, read_raw_list, write_raw, pointer_empty };
 
 /* --- truth --- */
 static bool read_bool(struct json_in *in, const json_t *v, void *field, const struct json_row *row)

@@ -31,8 +31,13 @@ static void test_rules(void **state)
 		  "\"*\"" ALL_PORTS "]}",
 			"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\"" ALL_PORTS "]}" },
 		{ "{\"SrcIPs\":[\"cap:x\"],\"DstPorts\":[{\"IP\":\"*\"" ALL_PORTS "]}", "" },
-		{ "{\"SrcIPs\":[\"*\"],\"CapGrant\":[{\"Dsts\":[\"100.64.0.1/32\"],\"Caps\":[\"x\"]}]}", "" },
-		{ "{\"SrcIPs\":[\"*\"],\"CapGrant\":[],\"DstPorts\":[{\"IP\":\"*\"" ALL_PORTS "]}", "" },
+		{ "{\"SrcIPs\":[\"*\"],\"CapGrant\":[{\"Dsts\":[\"100.64.0.1/32\"],\"Caps\":[\"x\"]}]}",
+			"{\"SrcIPs\":[\"*\"],\"DstPorts\":[],\"CapGrant\":[{\"Dsts\":[\"100.64.0.1/"
+			"32\"],\"Caps\":[\"x\"]}]}" },
+		{ "{\"SrcIPs\":[\"*\"],\"CapGrant\":[],\"DstPorts\":[{\"IP\":\"*\"" ALL_PORTS "]}",
+			"{\"SrcIPs\":[\"*\"],\"DstPorts\":[],\"CapGrant\":[]}" },
+		{ "{\"SrcIPs\":[\"cap:x\"],\"CapGrant\":[{}]}", "" },
+		{ "{\"SrcIPs\":[\"*\"],\"CapGrant\":7,\"DstPorts\":[{\"IP\":\"*\"" ALL_PORTS "]}", "" },
 		{ "{\"SrcIPs\":[\"*\"],\"CapGrant\":null,\"SrcBits\":null,\"IPProto\":null,\"DstPorts\":[{"
 		  "\"IP\":\"*\"" ALL_PORTS "]}",
 			"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\"" ALL_PORTS "]}" },

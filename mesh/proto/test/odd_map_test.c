@@ -176,7 +176,7 @@ static const struct {
 		"IPProto[1]: not an integer", false },
 	{ "{\"PacketFilter\":[" RULE("[\"*\"]", ALL) ",\"IPProto\":[-1,256,6,99999]}]}",
 		"{\"PacketFilter\":[" RULE("[\"*\"]", ALL) ",\"IPProto\":[6]}]}",
-		"IPProto: not an IP protocol", false },
+		"IPProto: -1 is not an IP protocol", false },
 	/* relays and names: one bad item is one bad item */
 	{ "{\"DERPMap\":{\"Regions\":{\"eu\":{},\"5\":null,\"6\":7,\"7\":{\"Nodes\":[{\"Name\":\"a\","
 	  "\"HostName\":\"h\",\"STUNPort\":\"x\"},4]}}}}",

@@ -28,6 +28,8 @@ static const struct json_row ping_rows[] = {
 	PING("Endpoint", &json_str, endpoint),
 	PING("DERPRegionID", &json_i32, derp_region),
 	PING("DERPRegionCode", &json_str, derp_code),
+	PING("PeerAPIPort", &json_u16, peer_api_port),
+	PING("PeerAPIURL", &json_str, peer_api_url),
 	{ 0 },
 };
 static const struct json_shape ping_shape = { ping_rows, sizeof(struct api_ping_result), NULL };
@@ -90,6 +92,11 @@ static const struct json_row netcheck_rows[] = {
 	NET("IPv4", &json_bool, ipv4, NULL),
 	NET("IPv6", &json_bool, ipv6, NULL),
 	NET("MappingVariesByDestIP", &known_bool, mapping_varies, NULL),
+	NET("UPnP", &known_bool, upnp, NULL),
+	NET("PMP", &known_bool, pmp, NULL),
+	NET("PCP", &known_bool, pcp, NULL),
+	NET("PortMapped", &json_str, mapped, NULL),
+	NET("PortNotMapped", &json_str, unmapped, NULL),
 	NET("GlobalV4", &json_str, global_v4, NULL),
 	NET("GlobalV6", &json_str, global_v6, NULL),
 	NET("PreferredDERP", &json_i32, preferred, NULL),
@@ -113,6 +120,14 @@ struct masked_prefs {
 	X("WantRunning", json_bool, want_running) \
 	X("LoggedOut", json_bool, logged_out) \
 	X("ShieldsUp", json_bool, shields_up) \
+	X("ExitNodeID", json_str, exit_node_id) \
+	X("ExitNodeIP", json_str, exit_node_ip) \
+	X("ExitNodeAllowLANAccess", json_bool, exit_allow_lan) \
+	X("AdvertiseRoutes", json_prefixes, advertise_routes) \
+	X("NoSNAT", json_bool, no_snat) \
+	X("NoStatefulFiltering", json_opt, no_stateful_filtering) \
+	X("RoutesPrefer", json_str, routes_prefer) \
+	X("ServerKey", json_str, server_key) \
 	X("Hostname", json_str, hostname) \
 	X("OperatorUser", json_str, operator_user)
 static const struct json_row login_rows[] = { { "LoginName", &json_str, 0, 0, 0, NULL }, { 0 } };
@@ -129,6 +144,8 @@ static const struct json_shape config_shape = { config_rows, sizeof(const char *
 static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { "NetfilterMode", &json_i32,
 						      offsetof(struct masked_prefs, p.netfilter_mode), 0, 0,
 						      NULL },
+	{ "InternalExitNodePrior", &json_str, offsetof(struct masked_prefs, p.exit_prior), JSON_OMIT, 0,
+		NULL },
 	{ "Config", &json_inside, offsetof(struct masked_prefs, p.user), JSON_OMIT,
 		offsetof(struct masked_prefs, p.has_user), &config_shape },
 	{ 0 } };
@@ -254,6 +271,9 @@ static const struct json_codec base64_bytes = { NULL, read_bytes, write_bytes, N
 static const struct json_row answer_rows[] = {
 	{ "Bytes", &base64_bytes, offsetof(struct api_dns_answer, raw), 0, 0, NULL },
 	{ "Resolvers", &json_list, offsetof(struct api_dns_answer, resolvers), 0, 0, &resolver_shape },
+	{ "Source", &json_str, offsetof(struct api_dns_answer, source), JSON_OMIT, 0, NULL },
+	{ "Route", &json_str, offsetof(struct api_dns_answer, route), JSON_OMIT, 0, NULL },
+	{ "TookMs", &json_u64, offsetof(struct api_dns_answer, took_ms), 0, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape answer_shape = { answer_rows, sizeof(struct api_dns_answer), NULL };
@@ -268,10 +288,110 @@ static const struct json_row dns_os_rows[] = {
 	OS("SearchDomains", &json_strings, search),
 	OS("MatchDomains", &json_strings, match),
 	OS("Mode", &json_str, mode),
+	OS("Reason", &json_str, reason),
 	{ 0 },
 };
 static const struct json_shape dns_os_shape = { dns_os_rows, sizeof(struct api_dns_os), NULL };
 PLAIN(dns_os, &dns_os_shape)
+
+#define SERVER(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct api_dns_server, field), 0, 0, NULL \
+	}
+static const struct json_row dns_server_rows[] = {
+	SERVER("Addr", &json_str, addr),
+	SERVER("Health", &json_str, health),
+	SERVER("RTTMs", &json_u64, rtt_ms),
+	{ "URL", &json_str, offsetof(struct api_dns_server, url), JSON_OMIT, 0, NULL },
+	{ "Fault", &json_str, offsetof(struct api_dns_server, fault), JSON_OMIT, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape dns_server_shape = { dns_server_rows, sizeof(struct api_dns_server), NULL };
+static const struct json_row dns_route_rows[] = {
+	{ "Suffix", &json_str, offsetof(struct api_dns_route, suffix), 0, 0, NULL },
+	{ "Site", &json_bool, offsetof(struct api_dns_route, site), JSON_OMIT, 0, NULL },
+	{ "Order", &json_str, offsetof(struct api_dns_route, order), 0, 0, NULL },
+	{ "Servers", &json_list, offsetof(struct api_dns_route, servers), 0, 0, &dns_server_shape },
+	{ 0 },
+};
+static const struct json_shape dns_route_shape = { dns_route_rows, sizeof(struct api_dns_route), NULL };
+static const struct json_row dns_servers_rows[] = {
+	{ "Routes", &json_list, offsetof(struct api_dns_servers, routes), 0, 0, &dns_route_shape },
+	{ "CacheBytes", &json_u64, offsetof(struct api_dns_servers, cache_bytes), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape dns_servers_shape = { dns_servers_rows, sizeof(struct api_dns_servers), NULL };
+PLAIN(dns_servers, &dns_servers_shape)
+
+static const struct json_row dns_flushed_rows[] = {
+	{ "Forgotten", &json_u64, offsetof(struct api_dns_flushed, n), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape dns_flushed_shape = { dns_flushed_rows, sizeof(struct api_dns_flushed), NULL };
+PLAIN(dns_flushed, &dns_flushed_shape)
+
+static const struct json_row dns_blocked_rows[] = {
+	{ "On", &json_bool, offsetof(struct api_dns_blocked, on), 0, 0, NULL },
+	{ "Blocked", &json_bool, offsetof(struct api_dns_blocked, blocked), 0, 0, NULL },
+	{ "Group", &json_str, offsetof(struct api_dns_blocked, group), 0, 0, NULL },
+	{ "Lines", &json_strings, offsetof(struct api_dns_blocked, lines), 0, 0, NULL },
+	{ "Server", &json_str, offsetof(struct api_dns_blocked, server), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape dns_blocked_shape = { dns_blocked_rows, sizeof(struct api_dns_blocked), NULL };
+PLAIN(dns_blocked, &dns_blocked_shape)
+
+static const struct json_row dns_blocking_rows[] = {
+	{ "On", &json_bool, offsetof(struct api_dns_blocking, on), 0, 0, NULL },
+	{ "Lists", &json_u64, offsetof(struct api_dns_blocking, lists), 0, 0, NULL },
+	{ "Names", &json_u64, offsetof(struct api_dns_blocking, names), 0, 0, NULL },
+	{ "PauseLeftMs", &json_u64, offsetof(struct api_dns_blocking, pause_left_ms), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape dns_blocking_shape = { dns_blocking_rows, sizeof(struct api_dns_blocking),
+	NULL };
+PLAIN(dns_blocking, &dns_blocking_shape)
+
+#define QUESTION(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct api_dns_question, field), 0, 0, NULL \
+	}
+static const struct json_row dns_question_rows[] = {
+	QUESTION("UnixMs", &json_i64, unix_ms),
+	QUESTION("Client", &json_str, client),
+	QUESTION("Name", &json_str, name),
+	QUESTION("Type", &json_u16, type),
+	QUESTION("RCode", &json_u16, rcode),
+	QUESTION("Source", &json_str, source),
+	QUESTION("TookMs", &json_u64, took_ms),
+	{ 0 },
+};
+static const struct json_shape dns_question_shape = { dns_question_rows, sizeof(struct api_dns_question),
+	NULL };
+static const struct json_row dns_log_rows[] = {
+	{ "On", &json_bool, offsetof(struct api_dns_log, on), 0, 0, NULL },
+	{ "Last", &json_u64, offsetof(struct api_dns_log, last), 0, 0, NULL },
+	{ "Questions", &json_list, offsetof(struct api_dns_log, questions), 0, 0, &dns_question_shape },
+	{ 0 },
+};
+static const struct json_shape dns_log_shape = { dns_log_rows, sizeof(struct api_dns_log), NULL };
+PLAIN(dns_log, &dns_log_shape)
+
+static const struct json_row dns_count_rows[] = {
+	{ "What", &json_str, offsetof(struct api_dns_count, what), 0, 0, NULL },
+	{ "N", &json_u64, offsetof(struct api_dns_count, n), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape dns_count_shape = { dns_count_rows, sizeof(struct api_dns_count), NULL };
+static const struct json_row dns_top_rows[] = {
+	{ "On", &json_bool, offsetof(struct api_dns_top, on), 0, 0, NULL },
+	{ "Names", &json_list, offsetof(struct api_dns_top, names), 0, 0, &dns_count_shape },
+	{ "Blocked", &json_list, offsetof(struct api_dns_top, blocked), JSON_OMIT, 0, &dns_count_shape },
+	{ "Clients", &json_list, offsetof(struct api_dns_top, clients), 0, 0, &dns_count_shape },
+	{ 0 },
+};
+static const struct json_shape dns_top_shape = { dns_top_rows, sizeof(struct api_dns_top), NULL };
+PLAIN(dns_top, &dns_top_shape)
 
 /* --- whois and failures --- */
 static const struct json_row whois_rows[] = {

@@ -12,6 +12,8 @@ struct api_ping_result {
 	double latency_s;
 	int32_t derp_region;
 	const char *derp_code;
+	uint16_t peer_api_port;	  /* said with answers by TSMP; 0: none */
+	const char *peer_api_url; /* of a ping of the PeerAPI; else "" */
 };
 bool api_ping_write(struct buf *out, const struct api_ping_result *r);
 int api_ping_read(
@@ -24,7 +26,9 @@ struct api_region_latency {
 };
 struct api_netcheck {
 	bool udp, ipv4, ipv6;
-	int8_t mapping_varies;		   /* -1 unknown */
+	int8_t mapping_varies, upnp, pmp, pcp; /* -1 unknown; the last three: the router offers it */
+	const char *mapped,
+		*unmapped; /* ours: the router's port that leads here, or "" and why there is none */
 	const char *global_v4, *global_v6; /* "ip:port" or "" */
 	int32_t preferred;
 	bool measured; /* ours, as is AgeSeconds: there is a report, and how old it is */
@@ -45,12 +49,23 @@ struct api_prefs {
 	} user;
 	bool has_user;
 	bool want_running, logged_out, corp_dns, route_all, shields_up;
+	struct ctl_prefixes advertise_routes;
+	bool no_snat;
+	enum opt_bool no_stateful_filtering;	 /* OPT_ABSENT: as this machine sees fit */
+	const char *exit_node_id, *exit_node_ip; /* of those, the first that is not "" */
+	const char *exit_prior;			 /* told, never set: the one before it was turned off */
+	bool exit_allow_lan;
+	const char *routes_prefer; /* ours ("RoutesPrefer"): "lan", "mesh"; "" = as it is */
+	const char *server_key; /* ours ("ServerKey"): "mkey:..." of the server at control_url; "" = not known
+				      beforehand. Set together with it. */
 	int32_t netfilter_mode; /* told, never set: the official command line asks to repeat all but its
 				   default */
 };
 enum { API_NETFILTER_ON = 2 };
 struct api_prefs_mask {
 	bool control_url, hostname, operator_user, want_running, logged_out, corp_dns, route_all, shields_up;
+	bool advertise_routes, no_snat, no_stateful_filtering, routes_prefer, server_key;
+	bool exit_node_id, exit_node_ip, exit_allow_lan;
 };
 bool api_prefs_write(struct buf *out, const struct api_prefs *p,
 	const struct api_prefs_mask *mask); /* mask NULL = plain */
@@ -76,12 +91,15 @@ struct api_notify {
 bool api_notify_write(struct buf *out, const struct api_notify *n);
 int api_notify_read(struct arena *a, const char *json, size_t len, struct api_notify *out, struct errbuf *eb);
 
-/* dns-query: one answer as it came, and who was asked. */
+/* dns-query: one answer as it came, and who is asked for such names. Ours: from where it came, the suffix of
+ * the route, and how long it took. */
 struct api_dns_answer {
 	uint8_t *raw; /* DNS message */
 	size_t len;
 	struct ctl_resolver *resolvers;
 	size_t n_resolvers;
+	const char *source, *route; /* "" = not said; of source see struct api_dns_question */
+	uint64_t took_ms;
 };
 bool api_dns_answer_write(struct buf *out, const struct api_dns_answer *m);
 int api_dns_answer_read(
@@ -90,10 +108,99 @@ int api_dns_answer_read(
 /* dns-osconfig: what the machine itself is set to. dns-config is struct ctl_dns. */
 struct api_dns_os {
 	struct ctl_strings nameservers, search, match;
-	const char *mode; /* ours ("Mode"): "direct", "off"; "" = unknown */
+	/* Ours. mode: who was told ("systemd-resolved", "direct", ...; "off": nobody); reason: why he. "" = unknown */
+	const char *mode, *reason;
 };
 bool api_dns_os_write(struct buf *out, const struct api_dns_os *m);
 int api_dns_os_read(struct arena *a, const char *json, size_t len, struct api_dns_os *out, struct errbuf *eb);
+
+/* dns-servers, of ours: whom the resolver asks for what, and how they fare. */
+struct api_dns_server {
+	const char *addr, *health; /* "well", "checked", "held", "ring", "refuses" */
+	const char *url;	   /* tls:// or https:// as dns_secure.h has it; "" = plain DNS */
+	const char *fault;	   /* what its last connection failed of; "" = nothing */
+	uint64_t rtt_ms;	   /* 0 = unknown */
+};
+struct api_dns_route {
+	const char *suffix; /* "." = everything else */
+	bool site;	    /* names of the place the machine is at */
+	const char *order;  /* "preferred", "strict", "race" */
+	struct api_dns_server *servers;
+	size_t n_servers; /* 0: answered here */
+};
+struct api_dns_servers {
+	struct api_dns_route *routes;
+	size_t n_routes;
+	uint64_t cache_bytes;
+};
+bool api_dns_servers_write(struct buf *out, const struct api_dns_servers *m);
+int api_dns_servers_read(
+	struct arena *a, const char *json, size_t len, struct api_dns_servers *out, struct errbuf *eb);
+
+/* dns-flush, of ours: how many answers were forgotten. */
+struct api_dns_flushed {
+	uint64_t n;
+};
+bool api_dns_flushed_write(struct buf *out, const struct api_dns_flushed *m);
+int api_dns_flushed_read(
+	struct arena *a, const char *json, size_t len, struct api_dns_flushed *out, struct errbuf *eb);
+
+/* dns-blocked, of ours: whether a name is blocked for a client, and by which lines of which lists. */
+struct api_dns_blocked {
+	bool on; /* this machine blocks names */
+	bool blocked;
+	const char *group; /* of the client; "" = none */
+	struct ctl_strings
+		lines;	    /* what covers the name, "blocked by the list ads, /path:7: *.ads.example" */
+	const char *server; /* the machine that the network's names come from instead; "" = none */
+};
+bool api_dns_blocked_write(struct buf *out, const struct api_dns_blocked *m);
+int api_dns_blocked_read(
+	struct arena *a, const char *json, size_t len, struct api_dns_blocked *out, struct errbuf *eb);
+
+/* dns-blocking, of ours: whether this machine blocks names for the others, and how much. dns-pause answers it too. */
+struct api_dns_blocking {
+	bool on;
+	uint64_t lists, names;
+	uint64_t pause_left_ms; /* 0: it blocks */
+};
+bool api_dns_blocking_write(struct buf *out, const struct api_dns_blocking *m);
+int api_dns_blocking_read(
+	struct arena *a, const char *json, size_t len, struct api_dns_blocking *out, struct errbuf *eb);
+
+/* dns-log and dns-top, of ours: questions to the resolver while it writes them down. */
+struct api_dns_question {
+	int64_t unix_ms;
+	const char *client, *name;
+	uint16_t type, rcode;
+	const char *source; /* "zone", "rules", "block", "cache", "stale", "upstream", "nowhere" */
+	uint64_t took_ms;
+};
+struct api_dns_log {
+	bool on;
+	uint64_t last; /* number of the last question; ask for those after it */
+	struct api_dns_question *questions;
+	size_t n_questions;
+};
+bool api_dns_log_write(struct buf *out, const struct api_dns_log *m);
+int api_dns_log_read(
+	struct arena *a, const char *json, size_t len, struct api_dns_log *out, struct errbuf *eb);
+struct api_dns_count {
+	const char *what; /* a name, or who asked */
+	uint64_t n;
+};
+struct api_dns_top {
+	bool on;
+	struct api_dns_count *names; /* not those that are blocked */
+	size_t n_names;
+	struct api_dns_count *blocked;
+	size_t n_blocked;
+	struct api_dns_count *clients;
+	size_t n_clients;
+};
+bool api_dns_top_write(struct buf *out, const struct api_dns_top *m);
+int api_dns_top_read(
+	struct arena *a, const char *json, size_t len, struct api_dns_top *out, struct errbuf *eb);
 
 struct api_whois {
 	struct ctl_node *node; /* NULL = not said; likewise user */

@@ -28,8 +28,11 @@ static const struct json_row peer_rows[] = {
 	PEER("LastSeen", &json_time, last_seen_ms, NULL),
 	PEER("LastHandshake", &json_time, last_handshake_ms, NULL),
 	PEER("Online", &json_bool, online, NULL),
+	PEER("ExitNode", &json_bool, exit_node, NULL),
 	PEER("ExitNodeOption", &json_bool, exit_node_option, NULL),
 	PEER("Active", &json_bool, active, NULL),
+	PEER("PeerAPIURL", &json_strings, peer_api_urls, NULL),
+	PEER("TaildropTarget", &json_i32, file_target, NULL),
 	{ "CapMap", &json_raw, offsetof(struct api_peer, cap_map_json), JSON_OMIT, 0, NULL },
 	PEER("InNetworkMap", &json_bool, in_network_map, NULL),
 	PEER("InEngine", &json_bool, in_engine, NULL),
@@ -118,6 +121,13 @@ static const struct json_row tailnet_rows[] = {
 	{ 0 },
 };
 static const struct json_shape tailnet_shape = { tailnet_rows, sizeof(struct api_status), NULL };
+static const struct json_row exit_rows[] = {
+	{ "ID", &json_str, offsetof(struct api_exit, id), 0, 0, NULL },
+	{ "Online", &json_bool, offsetof(struct api_exit, online), 0, 0, NULL },
+	{ "TailscaleIPs", &json_prefixes, offsetof(struct api_exit, ips), 0, 0, NULL },
+	{ 0 },
+};
+static const struct json_shape exit_shape = { exit_rows, sizeof(struct api_exit), NULL };
 #define STATUS_ROWS \
 	STATUS("Version", &json_str, version, NULL), STATUS("TUN", &json_bool, tun, NULL), \
 		STATUS("BackendState", &json_str, backend_state, NULL), \
@@ -125,12 +135,14 @@ static const struct json_shape tailnet_shape = { tailnet_rows, sizeof(struct api
 		STATUS("AuthURL", &json_str, auth_url, NULL), \
 		STATUS("TailscaleIPs", &json_addr_list, ips, NULL), \
 		STATUS("Self", &json_inside, self, &peer_shape), \
+		{ "ExitNodeStatus", &json_pointer, offsetof(struct api_status, exit), JSON_OMIT, 0, \
+			&exit_shape }, \
 		STATUS("Health", &json_strings, health, NULL), \
 		STATUS("MagicDNSSuffix", &json_str, magic_suffix, NULL), \
 		{ "CurrentTailnet", &json_inside, 0, 0, 0, &tailnet_shape }, \
 		STATUS("User", &json_map_list, users, &user_map), \
 		STATUS("Drops", &json_map_list, drops, &drop_map), \
-		STATUS("Control", &json_str, control, NULL), \
+		STATUS("Control", &json_str, control, NULL), STATUS("AEAD", &json_str, aead, NULL), \
 		{ "ExtraRecords", &json_list, offsetof(struct api_status, extra), JSON_OMIT, 0, \
 			&record_shape }, \
 	{ \

@@ -23,8 +23,11 @@ struct api_peer {
 	/* INT64_MIN = zero time */
 	int64_t created_ms, last_write_ms, last_seen_ms, last_handshake_ms, key_expiry_ms;
 	bool online, active, in_engine, expired, in_network_map;
-	bool exit_node_option; /* the network lets it be one; none is used here */
-	const char *why;       /* ours ("Why"): reason of the present path; "" = none */
+	struct ctl_strings peer_api_urls; /* "http://ip:port" */
+	int32_t file_target;		  /* whether it takes files, and why not: node/serve/sharing.h */
+	bool exit_node;			  /* all that has no better way goes by it */
+	bool exit_node_option;		  /* the network lets it be one */
+	const char *why;		  /* ours ("Why"): reason of the present path; "" = none */
 };
 struct api_user {
 	int64_t id;
@@ -43,6 +46,11 @@ struct api_status {
 	struct addr *ips;
 	size_t n_ips;
 	struct api_peer self;
+	struct api_exit { /* that is used */
+		const char *id;
+		bool online;
+		struct ctl_prefixes ips;
+	} * exit; /* NULL = none */
 	struct api_peer *peers;
 	size_t n_peers;
 	struct api_user *users;
@@ -56,6 +64,7 @@ struct api_status {
 	struct api_drop *drops;
 	size_t n_drops;	     /* ours ("Drops") */
 	const char *control; /* ours ("Control"): "connected", "waiting: …" */
+	const char *aead;    /* ours ("AEAD"): what seals packets, "ipsec-mb, AVX512" */
 	struct ctl_record *extra;
 	size_t n_extra; /* names of the network beside the machines' */
 };

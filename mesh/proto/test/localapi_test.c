@@ -43,21 +43,24 @@ static void test_status(void **state)
 		"{\"Version\":\"0.1.0\",\"TUN\":true,\"BackendState\":\"Running\",\"HaveNodeKey\":true,"
 		"\"AuthURL\":\"\",\"TailscaleIPs\":"
 		"[\"100.64.0.1\",\"fd7a:115c:a1e0::1\"],\"Self\":{\"ID\":\"n2\",\"NodeID\":2,\"PublicKey\":"
-		"\"nodekey:" K64("1") "\",\"HostName\":\"bob\",\"DNSName\":\"bob.mesh.test.\",\"OS\":"
-				      "\"linux\",\"UserID\":1,\"TailscaleIPs\":[\"100.64.0.1\"],"
-				      "\"AllowedIPs\":[],\"Addrs\":[],\"CurAddr\":\"192.0.2.7:41641\","
-				      "\"Relay\":\"fra\",\"RxBytes\":10,\"TxBytes\":20,"
-				      "\"Created\":" ZERO ",\"LastWrite\":" ZERO
-				      ",\"LastSeen\":\"2026-01-01T00:00:00Z\",\"LastHandshake\":" ZERO
-				      ",\"Online\":true,\"ExitNodeOption\":false,\"Active\":true,"
-				      "\"InNetworkMap\":true,\"InEngine\":"
-				      "true,\"Why\":\"direct\"},\"Health\":[\"h\"],"
-				      "\"MagicDNSSuffix\":\"mesh.test\",\"CurrentTailnet\":{\"Name\":"
-				      "\"home\",\"MagicDNSSuffix\":\"mesh.test\","
-				      "\"MagicDNSEnabled\":true},\"User\":{\"1\":{\"ID\":1,"
-				      "\"LoginName\":\"u@x\",\"DisplayName\":\"u\"}},"
-				      "\"Drops\":{\"bad_source\":3},\"Control\":\"connected\","
-				      "\"Problems\":[\"p\"],\"Peer\":{}}";
+		"\"nodekey:" K64(
+			"1") "\",\"HostName\":\"bob\",\"DNSName\":\"bob.mesh.test.\",\"OS\":"
+			     "\"linux\",\"UserID\":1,\"TailscaleIPs\":[\"100.64.0.1\"],"
+			     "\"AllowedIPs\":[],\"Addrs\":[],\"CurAddr\":\"192.0.2.7:41641\","
+			     "\"Relay\":\"fra\",\"RxBytes\":10,\"TxBytes\":20,"
+			     "\"Created\":" ZERO ",\"LastWrite\":" ZERO
+			     ",\"LastSeen\":\"2026-01-01T00:00:00Z\",\"LastHandshake\":" ZERO
+			     ",\"Online\":true,\"ExitNode\":false,\"ExitNodeOption\":false,\"Active\":true,"
+			     "\"PeerAPIURL\":[],\"TaildropTarget\":0,"
+			     "\"InNetworkMap\":true,\"InEngine\":"
+			     "true,\"Why\":\"direct\"},\"Health\":[\"h\"],"
+			     "\"MagicDNSSuffix\":\"mesh.test\",\"CurrentTailnet\":{\"Name\":"
+			     "\"home\",\"MagicDNSSuffix\":\"mesh.test\","
+			     "\"MagicDNSEnabled\":true},\"User\":{\"1\":{\"ID\":1,"
+			     "\"LoginName\":\"u@x\",\"DisplayName\":\"u\"}},"
+			     "\"Drops\":{\"bad_source\":3},\"Control\":\"connected\","
+			     "\"AEAD\":\"OpenSSL\","
+			     "\"Problems\":[\"p\"],\"Peer\":{}}";
 	struct addr ips[2];
 	assert_true(addr_parse("100.64.0.1", &ips[0]) && addr_parse("fd7a:115c:a1e0::1", &ips[1]));
 	const char *health[] = { "h" }, *problems[] = { "p" };
@@ -80,6 +83,7 @@ static void test_status(void **state)
 		.drops = &drop,
 		.n_drops = 1,
 		.control = "connected",
+		.aead = "OpenSSL",
 		.problems = problems,
 		.n_problems = 1 };
 	struct buf b = { 0 };
@@ -124,6 +128,9 @@ static void test_status_pieces(void **state)
 	peers[1].tags = (struct ctl_strings) { &tag, 1 };
 	peers[1].primary_routes = (struct ctl_prefixes) { &route, 1 };
 	peers[1].exit_node_option = true;
+	const char *url = "http://100.64.0.1:5";
+	peers[1].peer_api_urls = (struct ctl_strings) { &url, 1 };
+	peers[1].file_target = 4;
 	peers[1].cap_map_json = "{\"funnel\":null}";
 	struct api_status s = { .self = make_peer(0x11, &ip), .peers = peers, .n_peers = 2 };
 	struct buf whole = { 0 }, pieces = { 0 };
@@ -136,8 +143,9 @@ static void test_status_pieces(void **state)
 	assert_string_equal(buf_cstr(&pieces), buf_cstr(&whole));
 	assert_non_null(
 		strstr(buf_cstr(&whole), "\"Tags\":[\"tag:web\"],\"PrimaryRoutes\":[\"10.0.0.0/8\"]"));
-	assert_non_null(strstr(
-		buf_cstr(&whole), "\"ExitNodeOption\":true,\"Active\":true,\"CapMap\":{\"funnel\":null}"));
+	assert_non_null(strstr(buf_cstr(&whole),
+		"\"ExitNodeOption\":true,\"Active\":true,\"PeerAPIURL\":[\"http://"
+		"100.64.0.1:5\"],\"TaildropTarget\":4,\"CapMap\":{\"funnel\":null}"));
 	buf_free(&whole);
 	buf_free(&pieces);
 }
@@ -173,7 +181,13 @@ static void test_prefs(void **state)
 	(void)state;
 	struct buf b = { 0 };
 	struct arena a = { 0 };
+	struct prefix ten = { .ip = addr_v4(0x0a000000), .bits = 8 };
 	struct api_prefs p = { .control_url = "http://10.0.0.1",
+		.advertise_routes = { &ten, 1 },
+		.no_stateful_filtering = OPT_TRUE,
+		.routes_prefer = "lan",
+		.exit_node_id = "n5",
+		.exit_allow_lan = true,
 		.hostname = "a",
 		.operator_user = "",
 		.want_running = true,
@@ -191,7 +205,10 @@ static void test_prefs(void **state)
 	assert_true(api_prefs_write(&b, &p, NULL));
 	assert_string_equal(buf_cstr(&b),
 		"{\"ControlURL\":\"http://10.0.0.1\",\"RouteAll\":false,\"CorpDNS\":true,\"WantRunning\":"
-		"true,\"LoggedOut\":false,\"ShieldsUp\":false,\"Hostname\":\"a\","
+		"true,\"LoggedOut\":false,\"ShieldsUp\":false,\"ExitNodeID\":\"n5\",\"ExitNodeIP\":\"\","
+		"\"ExitNodeAllowLANAccess\":true,\"AdvertiseRoutes\":[\"10.0.0.0/8\"],"
+		"\"NoSNAT\":false,\"NoStatefulFiltering\":true,\"RoutesPrefer\":\"lan\",\"ServerKey\":\"\","
+		"\"Hostname\":\"a\","
 		"\"OperatorUser\":\"\",\"NetfilterMode\":0}");
 	assert_int_equal(api_prefs_read(&a, (const char *)buf_data(&b), b.len, &back, &got, NULL), 0);
 	assert_string_equal(back.control_url, p.control_url);

@@ -1,3 +1,4 @@
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/proto/control.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -5,16 +6,21 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* What was read must be writable, and what was written readable. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void register_request_target(const uint8_t *data, size_t len)
 {
 	struct arena a = { .cap = 64 << 20 };
 	struct buf b = { 0 };
 	struct ctl_register_request m;
+	trouble_begin();
 	if (ctl_register_request_read(&a, (const char *)data, len, &m, NULL) == 0 &&
 		ctl_register_request_write(&b, &m) &&
 		ctl_register_request_read(&a, (const char *)buf_data(&b), b.len, &m, NULL) != 0 && !a.failed)
 		__builtin_trap();
 	buf_free(&b);
 	arena_free(&a);
-	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(register_request_target, data, len);
 }

@@ -92,26 +92,42 @@ static bool split(struct allowed_node **at, const struct key *k, unsigned same, 
 	return true;
 }
 
+static bool is_host(const struct key *k)
+{
+	return k->bits == 128;
+}
+
+static bool put_host(struct allowed *a, const struct addr *ip, void *owner)
+{
+	if (!a->hosts.key_len)
+		table_init(&a->hosts, sizeof(ip->b), 0); /* keys are the server's */
+	return table_put(&a->hosts, ip->b, owner);
+}
+
+static bool put_net(struct allowed_node **at, const struct key *k, void *owner)
+{
+	while (*at) {
+		struct allowed_node *n = *at;
+		unsigned same = common_bits(n, k);
+		if (same < n->bits)
+			return split(at, k, same, owner);
+		if (n->bits == k->bits) {
+			n->owner = owner;
+			return true;
+		}
+		at = &n->child[bit_at(k->hi, k->lo, n->bits)];
+	}
+	*at = make_node(k, k->bits, owner);
+	return *at;
+}
+
 bool allowed_put(struct allowed *a, const struct prefix *p, void *owner)
 {
 	struct key k;
 	if (!read_prefix(p, &k))
 		return false;
 	a->changes++;
-	struct allowed_node **at = &a->root[k.family];
-	while (*at) {
-		struct allowed_node *n = *at;
-		unsigned same = common_bits(n, &k);
-		if (same < n->bits)
-			return split(at, &k, same, owner);
-		if (n->bits == k.bits) {
-			n->owner = owner;
-			return true;
-		}
-		at = &n->child[bit_at(k.hi, k.lo, n->bits)];
-	}
-	*at = make_node(&k, k.bits, owner);
-	return *at;
+	return is_host(&k) ? put_host(a, &p->ip, owner) : put_net(&a->root[k.family], &k, owner);
 }
 
 /* Drops *at when it owns nothing and forks nothing. */
@@ -124,18 +140,23 @@ static void prune(struct allowed_node **at)
 	free(n);
 }
 
-void allowed_remove(struct allowed *a, const struct prefix *p, const void *owner)
+static void remove_host(struct allowed *a, const struct addr *ip, const void *owner)
 {
-	struct key k;
-	if (!read_prefix(p, &k))
+	if (!a->hosts.n || table_get(&a->hosts, ip->b) != owner)
 		return;
-	struct allowed_node **at = &a->root[k.family], **above = NULL;
-	while (*at && (*at)->bits < k.bits) {
+	a->changes++;
+	(void)table_remove(&a->hosts, ip->b);
+}
+
+static void remove_net(struct allowed *a, const struct key *k, const void *owner)
+{
+	struct allowed_node **at = &a->root[k->family], **above = NULL;
+	while (*at && (*at)->bits < k->bits) {
 		above = at;
-		at = &(*at)->child[bit_at(k.hi, k.lo, (*at)->bits)];
+		at = &(*at)->child[bit_at(k->hi, k->lo, (*at)->bits)];
 	}
 	struct allowed_node *n = *at;
-	if (!n || n->bits != k.bits || n->hi != k.hi || n->lo != k.lo || n->owner != owner)
+	if (!n || n->bits != k->bits || n->hi != k->hi || n->lo != k->lo || n->owner != owner)
 		return;
 	a->changes++;
 	n->owner = NULL;
@@ -144,17 +165,28 @@ void allowed_remove(struct allowed *a, const struct prefix *p, const void *owner
 		prune(above);
 }
 
+void allowed_remove(struct allowed *a, const struct prefix *p, const void *owner)
+{
+	struct key k;
+	if (!read_prefix(p, &k))
+		return;
+	if (is_host(&k))
+		remove_host(a, &p->ip, owner);
+	else
+		remove_net(a, &k, owner);
+}
+
 void *allowed_get(const struct allowed *a, const struct addr *ip)
 {
+	void *best = a->hosts.n ? table_get(&a->hosts, ip->b) : NULL;
+	if (best)
+		return best;
 	struct key k = key_of(ip, 128);
-	void *best = NULL;
 	for (const struct allowed_node *n = a->root[k.family]; n; n = n->child[bit_at(k.hi, k.lo, n->bits)]) {
 		if (common_bits(n, &k) < n->bits)
 			break;
 		if (n->owner)
 			best = n->owner;
-		if (n->bits == 128)
-			break;
 	}
 	return best;
 }
@@ -172,5 +204,6 @@ void allowed_fini(struct allowed *a)
 {
 	free_below(a->root[0]);
 	free_below(a->root[1]);
+	table_fini(&a->hosts);
 	memset(a, 0, sizeof(*a));
 }

@@ -1,12 +1,15 @@
-/* Allowed-ips: longest-prefix match from addresses to peers. Path-compressed binary tries, one per family. */
+/* Allowed-ips: longest-prefix match from addresses to peers. Single addresses, which nearly all of a mesh are, in a hash
+ * table; networks in path-compressed binary tries, one per family. */
 #ifndef RW_WG_ALLOWED_H
 #define RW_WG_ALLOWED_H
 
 #include "mesh/base/addr.h"
+#include "mesh/base/table.h"
 
 struct allowed_node;
 struct allowed {		      /* all zero = empty */
 	struct allowed_node *root[2]; /* v4, v6: ::/0 must not catch IPv4 */
+	struct table hosts;	      /* by address: one here is the longest match there can be */
 	uint64_t changes;	      /* grows with every change: what was looked up before may be stale */
 };
 

@@ -3,6 +3,7 @@
 #define RW_WG_STATE_H
 
 #include "mesh/base/heap.h"
+#include "mesh/base/aead.h"
 #include "mesh/base/noise.h"
 #include "mesh/base/table.h"
 #include "mesh/wg/allowed.h"

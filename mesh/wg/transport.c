@@ -141,7 +141,7 @@ static bool read_inner(struct wg_span *s, struct addr *src)
 
 static bool may_come_from(struct wg *w, struct wg_peer *p, const struct addr *src)
 {
-	if (p->last_src_at == w->allowed.changes && memcmp(&p->last_src, src, sizeof(*src)) == 0)
+	if (p->last_src_at == w->allowed.changes && addr_equal(&p->last_src, src))
 		return true;
 	if (allowed_get(&w->allowed, src) != p)
 		return false;

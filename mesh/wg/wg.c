@@ -201,6 +201,13 @@ void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer)
 		(void)wg_handshake_begin(w, now_ms, p);
 }
 
+void wg_handshake_anew(struct wg *w, uint64_t now_ms, uint64_t peer)
+{
+	struct wg_peer *p = wg_peer_get(w, peer);
+	if (p && p->attempt && now_ms - p->attempt->left_ms >= WG_FLOOD_MS)
+		(void)wg_handshake_begin(w, now_ms, p);
+}
+
 void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
 	struct wg_peer *p = wg_peer_get(w, peer);

@@ -2,7 +2,8 @@
  * twice, cookies, data good and bad under the right keys, time, renewals, peers set, changed and removed,
  * programs that start anew. What an attacker on the wire can do is in it too: each message may be changed,
  * replayed, cut. Checked: nothing is opened twice, nothing changed is opened, what is opened is the peer's
- * own and lies in place. */
+ * own and lies in place; and all of it again with one allocation that fails. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/ip.h"
 #include "mesh/wg/core.h"
 #include <stdlib.h>
@@ -96,7 +97,7 @@ static void ready_op(void *arg, uint64_t peer)
 static void introduce(struct end *e, const uint8_t *psk)
 {
 	struct prefix own[2] = { prefix_of(&other(e)->ip4), prefix_of(&other(e)->ip6) };
-	if (!wg_peer_set(e->wg, PEER, &other(e)->key, psk, own, 2))
+	if (!wg_peer_set(e->wg, PEER, &other(e)->key, psk, own, 2) && !trouble_happened())
 		abort();
 }
 
@@ -109,14 +110,17 @@ static bool unknown_op(void *arg, const struct node_key *key)
 	return true;
 }
 
-static void start(struct end *e)
+static bool start(struct end *e)
 {
 	struct wg_ops ops = { send_op, send_back_op, heard_op, ready_op, unknown_op, e };
 	struct random rnd = { fill, e->rig };
 	e->wg = wg_new(&e->us, &ops, &rnd);
-	if (!e->wg)
+	if (!e->wg && !trouble_happened())
 		abort();
+	if (!e->wg)
+		return false;
 	wg_clock_set(e->wg, e->rig->now_ms, 1700000000000u + e->rig->now_ms);
+	return true;
 }
 
 /* changed: it is not what the other end sealed. */
@@ -124,8 +128,9 @@ static void deliver(struct end *to, const struct message *m, bool changed, bool 
 {
 	struct wg_origin from = { "somewhere", 9, loaded };
 	struct wg_received out;
-	uint8_t *copy = malloc(m->len ? m->len : 1); /* exact, so that one byte too far is seen */
-	if (!copy)
+	size_t size = m->len ? m->len : 1; /* exact, so that one byte too far is seen */
+	uint8_t *copy = malloc(size);
+	if (!copy && !(copy = malloc(size))) /* only one allocation fails, here and in step */
 		abort();
 	memcpy(copy, m->b, m->len);
 	struct wg_span span = { copy, m->len };
@@ -317,7 +322,8 @@ static void step(struct rig *g)
 	default:
 		if (op & 64) {
 			wg_free(e->wg);
-			start(e);
+			if (!start(e) && !start(e))
+				abort();
 			introduce(e, NULL);
 		} else {
 			wg_clock_set(e->wg, g->now_ms, 1700000000000u + (op & 16 ? 0u : 100000000u));
@@ -332,12 +338,26 @@ static void meet(struct rig *g)
 	deliver(&g->end[1], &g->end[0].sent[WG_INITIATION], false, false);
 	deliver(&g->end[0], &g->end[1].sent[WG_RESPONSE], false, false);
 	deliver(&g->end[1], &g->end[0].sent[WG_DATA], false, false);
-	if (!wg_ready(g->end[0].wg, g->now_ms, PEER) || !wg_ready(g->end[1].wg, g->now_ms, PEER))
+	bool met = wg_ready(g->end[0].wg, g->now_ms, PEER) && wg_ready(g->end[1].wg, g->now_ms, PEER);
+	if (!met && !trouble_happened())
 		abort();
 	g->end[0].sent[WG_DATA].opened = true;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void play(struct rig *g)
+{
+	for (int i = 0; g->script.left && i < STEPS_MAX; i++) {
+		step(g);
+		for (int k = 0; k < 2; k++) {
+			if (wg_deadline(g->end[k].wg) <= g->now_ms)
+				wg_tick(g->end[k].wg, g->now_ms);
+			if (wg_deadline(g->end[k].wg) <= g->now_ms)
+				abort(); /* a tick leaves no deadline in the past */
+		}
+	}
+}
+
+static void session_target(const uint8_t *data, size_t len)
 {
 	struct rig *g = calloc(1, sizeof(*g));
 	if (!g)
@@ -355,22 +375,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		e->ip6.b[0] = 0xfd;
 		e->ip6.b[15] = (uint8_t)(i + 1);
 	}
-	for (int i = 0; i < 2; i++) {
-		start(&g->end[i]);
-		introduce(&g->end[i], NULL);
-	}
-	meet(g);
-	for (int i = 0; g->script.left && i < STEPS_MAX; i++) {
-		step(g);
-		for (int k = 0; k < 2; k++) {
-			if (wg_deadline(g->end[k].wg) <= g->now_ms)
-				wg_tick(g->end[k].wg, g->now_ms);
-			if (wg_deadline(g->end[k].wg) <= g->now_ms)
-				abort(); /* a tick leaves no deadline in the past */
-		}
+	trouble_begin();
+	if (start(&g->end[0]) && start(&g->end[1])) {
+		introduce(&g->end[0], NULL);
+		introduce(&g->end[1], NULL);
+		meet(g);
+		play(g);
 	}
 	wg_free(g->end[0].wg);
 	wg_free(g->end[1].wg);
 	free(g);
-	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(session_target, data, len);
 }

@@ -32,6 +32,8 @@ static void call_everything(struct pair_end *e, enum pair_op op)
 	wg_clock_set(e->wg, p->now_ms, PAIR_UNIX_MS * UINT64_C(1000));
 	wg_path_changed(e->wg, p->now_ms, 1);
 	wg_handshake_wanted(e->wg, p->now_ms, 1);
+	if (entered[op] % 4 == 1) /* the same of an attempt */
+		wg_handshake_anew(e->wg, p->now_ms, 1);
 	if (entered[op] % 4 == 0) /* said each time no session would ever live */
 		wg_peer_restarted(e->wg, p->now_ms, 1);
 	pkt_reset(&k);

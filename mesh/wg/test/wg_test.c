@@ -508,6 +508,34 @@ static void test_path_changed(void **state)
 	pair_fini(&p);
 }
 
+/* The peer has answered, and was not heard: the same bytes again would be a replay to it, new ones are not. */
+static void test_anew(void **state)
+{
+	(void)state;
+	struct pair p;
+	pair_init(&p, NULL);
+	wg_handshake_anew(p.end[0].wg, p.now_ms, 1); /* nothing is pending */
+	wg_handshake_anew(p.end[0].wg, p.now_ms, 99);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 0);
+	p.cut[WG_RESPONSE] = true;
+	pair_send(&p, 0, 0);
+	pair_run(&p, 300);
+	assert_int_equal(p.end[1].sent[WG_RESPONSE], 1);
+	p.cut[WG_RESPONSE] = false;
+	wg_path_changed(p.end[0].wg, p.now_ms, 1);
+	pair_run(&p, 100);
+	assert_int_equal(wg_drops(p.end[1].wg)->old_timestamp, 1);
+	assert_int_equal(p.end[1].delivered, 0);
+	wg_handshake_anew(p.end[0].wg, p.now_ms, 1);
+	wg_handshake_anew(p.end[0].wg, p.now_ms, 1); /* not twice at once */
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 3);
+	pair_run(&p, 100);
+	assert_int_equal(p.end[1].delivered, 1);
+	wg_handshake_anew(p.end[0].wg, p.now_ms, 1);
+	assert_int_equal(p.end[0].sent[WG_INITIATION], 3);
+	pair_fini(&p);
+}
+
 /* 30 % lost, some twice, late by up to 200 ms, both ends talk at once: a session within 30 s, none lost
  * later, and everything passes once the network is good again. */
 static void test_bad_network(void **state)
@@ -660,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_future_timestamp),
 		cmocka_unit_test(test_on_demand),
 		cmocka_unit_test(test_heard),
+		cmocka_unit_test(test_anew),
 		cmocka_unit_test(test_path_changed),
 		cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_bad_network),

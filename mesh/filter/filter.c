@@ -1,8 +1,8 @@
 #include "mesh/filter/filter.h"
-#include "mesh/base/sorted.h"
 #include "mesh/base/arena.h"
 #include "mesh/base/table.h"
 #include "mesh/filter/flows.h"
+#include "mesh/filter/index.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,70 +13,16 @@ enum { ICMP6_ERROR_FIRST = 1, ICMP6_ERROR_LAST = 4, ICMP6_ECHO_REPLY = 129 };
  * header. */
 enum { FRAGMENT_MIN_AT = 80 };
 
-enum family { V4, V6, FAMILIES };
-struct range {
-	struct addr first, last;
-};
-struct dst {
-	struct prefix net;
-	bool any;
-	uint16_t first, last;
-};
-struct rule {
-	struct range *src[FAMILIES]; /* sorted, apart */
-	size_t n_src[FAMILIES];
-	struct dst *dst;
-	size_t n_dst;
-	uint64_t protos[4]; /* bits */
-};
 struct filter {
 	struct arena arena;
 	struct rule *rules;
-	struct prefix *local;
-	size_t n_rules, n_local;
-	uint64_t name; /* hash of all that decides: equal names, equal verdicts; never 0 */
+	size_t n_rules;
+	struct index index;
+	struct ranges local[FAMILIES]; /* what may be a destination */
+	uint64_t name;		       /* hash of all that decides: equal names, equal verdicts; never 0 */
 };
 
 /* --- compile --- */
-
-static enum family family_of(const struct addr *a)
-{
-	return addr_is_v4(a) ? V4 : V6;
-}
-
-static int compare_addr(const struct addr *a, const struct addr *b)
-{
-	return memcmp(a->b, b->b, sizeof(a->b));
-}
-
-static int compare_range(const void *a, const void *b)
-{
-	return compare_addr(&((const struct range *)a)->first, &((const struct range *)b)->first);
-}
-
-static size_t merge_ranges(struct range *r, size_t n)
-{
-	size_t kept = 0;
-	qsort(r, n, sizeof(*r), compare_range);
-	for (size_t i = 0; i < n; i++) {
-		struct range *last = kept ? &r[kept - 1] : NULL;
-		if (!last || compare_addr(&r[i].first, &last->last) > 0)
-			r[kept++] = r[i];
-		else if (compare_addr(&r[i].last, &last->last) > 0)
-			last->last = r[i].last;
-	}
-	return kept;
-}
-
-static struct range everything(enum family f)
-{
-	struct range r;
-	memset(r.first.b, 0, sizeof(r.first.b));
-	memset(r.last.b, 0xff, sizeof(r.last.b));
-	if (f == V4)
-		r = (struct range) { addr_v4(0), addr_v4(UINT32_MAX) };
-	return r;
-}
 
 static bool compile_sources(struct filter *f, const struct filter_rule *in, struct rule *out)
 {
@@ -88,13 +34,12 @@ static bool compile_sources(struct filter *f, const struct filter_rule *in, stru
 		for (size_t i = 0; i < in->n_src; i++) {
 			const struct filter_range *s = &in->src[i];
 			if (s->any)
-				r[n++] = everything(fam);
+				r[n++] = ranges_whole(fam);
 			else if (family_of(&s->first) == fam && family_of(&s->last) == fam &&
-				 compare_addr(&s->first, &s->last) <= 0)
+				 ranges_compare(&s->first, &s->last) <= 0)
 				r[n++] = (struct range) { s->first, s->last };
 		}
-		out->src[fam] = r;
-		out->n_src[fam] = n ? merge_ranges(r, n) : 0;
+		out->src[fam] = (struct ranges) { r, ranges_merge(r, n) };
 	}
 	return true;
 }
@@ -130,40 +75,106 @@ static uint64_t add_to_name(uint64_t name, const void *p, size_t len)
 	return hash_bytes(p, len, name, len);
 }
 
+static uint64_t add_ranges(uint64_t h, const struct ranges *r)
+{
+	return add_to_name(h, r->v, r->n * sizeof(*r->v));
+}
+
 static uint64_t name_of(const struct filter *f)
 {
 	uint64_t h = f->n_rules;
-	for (size_t i = 0; i < f->n_local; i++) {
-		h = add_to_name(h, f->local[i].ip.b, sizeof(f->local[i].ip.b));
-		h = add_to_name(h, &f->local[i].bits, 1);
-	}
+	for (enum family fam = V4; fam < FAMILIES; fam++)
+		h = add_ranges(h, &f->local[fam]);
 	for (size_t i = 0; i < f->n_rules; i++) {
 		const struct rule *r = &f->rules[i];
 		h = add_to_name(h, r->protos, sizeof(r->protos));
 		for (enum family fam = V4; fam < FAMILIES; fam++)
-			h = add_to_name(h, r->src[fam], r->n_src[fam] * sizeof(*r->src[fam]));
+			h = add_ranges(h, &r->src[fam]);
 		h = add_to_name(h, r->dst, r->n_dst * sizeof(*r->dst)); /* the arena zeroes its padding */
 	}
 	return h ? h : 1;
 }
 
-struct filter *filter_build(
-	const struct filter_rule *rules, size_t n, const struct prefix *local, size_t n_local)
+/* --- what is local --- */
+
+static struct range range_of(const struct prefix *p)
+{
+	struct prefix net = *p;
+	prefix_mask(&net);
+	struct range r = { net.ip, net.ip };
+	for (unsigned i = p->bits + (addr_is_v4(&p->ip) ? 96u : 0); i < 128; i++)
+		r.last.b[i / 8] |= (uint8_t)(0x80 >> i % 8);
+	return r;
+}
+
+/* The address after a, or before it. */
+static struct addr next_to(struct addr a, bool after)
+{
+	uint8_t wraps = after ? 0 : 0xff, by = after ? 1 : 0xff;
+	for (size_t i = sizeof(a.b); i-- > 0;) {
+		a.b[i] = (uint8_t)(a.b[i] + by);
+		if (a.b[i] != wraps)
+			break;
+	}
+	return a;
+}
+
+/* All of the family but `holes`, which are sorted and apart; out has room for one more than them. */
+static size_t invert(enum family fam, const struct range *holes, size_t n, struct range *out)
+{
+	struct range left = ranges_whole(fam), all = left;
+	size_t k = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (ranges_compare(&left.first, &holes[i].first) < 0)
+			out[k++] = (struct range) { left.first, next_to(holes[i].first, false) };
+		if (ranges_compare(&holes[i].last, &all.last) >= 0)
+			return k;
+		left.first = next_to(holes[i].last, true);
+	}
+	out[k++] = left;
+	return k;
+}
+
+/* A prefix of no bits is its whole family but for what is excepted. */
+static bool compile_local(struct filter *f, const struct filter_local *in, enum family fam)
+{
+	struct range *v = arena_array(&f->arena, in->n + in->n_except + 1, sizeof(*v));
+	struct range *holes = arena_array(&f->arena, in->n_except, sizeof(*holes));
+	size_t n = 0, n_holes = 0;
+	bool all = false;
+	if (!v || !holes)
+		return false;
+	for (size_t i = 0; i < in->n; i++) {
+		if (family_of(&in->v[i].ip) != fam)
+			continue;
+		if (in->v[i].bits)
+			v[n++] = range_of(&in->v[i]);
+		else
+			all = true;
+	}
+	for (size_t i = 0; i < in->n_except; i++)
+		if (family_of(&in->except[i].ip) == fam)
+			holes[n_holes++] = range_of(&in->except[i]);
+	if (all)
+		n += invert(fam, holes, ranges_merge(holes, n_holes), v + n);
+	f->local[fam] = (struct ranges) { v, ranges_merge(v, n) };
+	return true;
+}
+
+struct filter *filter_build(const struct filter_rule *rules, size_t n, const struct filter_local *local)
 {
 	struct filter *f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
 	f->rules = arena_array(&f->arena, n, sizeof(*f->rules));
-	f->local = arena_array(&f->arena, n_local, sizeof(*f->local));
-	if (!f->rules || !f->local)
+	if (!f->rules || !compile_local(f, local, V4) || !compile_local(f, local, V6))
 		goto free_it;
 	for (size_t i = 0; i < n; i++)
 		if (!compile_rule(f, &rules[i], &f->rules[i]))
 			goto free_it;
-	for (size_t i = 0; i < n_local; i++)
-		f->local[i] = local[i];
 	f->n_rules = n;
-	f->n_local = n_local;
+	if (!index_build(&f->index, &f->arena, f->rules, n))
+		goto free_it;
 	f->name = name_of(f);
 	return f;
 free_it:
@@ -181,66 +192,9 @@ void filter_free(struct filter *f)
 
 /* --- judge --- */
 
-static bool range_before(const void *v, size_t i, const void *a)
+bool filter_is_local(const struct filter *f, const struct addr *a)
 {
-	return compare_addr(&((const struct range *)v)[i].first, a) <= 0;
-}
-
-static bool admits_source(const struct rule *r, const struct addr *a)
-{
-	enum family fam = family_of(a);
-	size_t n = sorted_before(
-		r->src[fam], r->n_src[fam], a, range_before); /* those that start at or before a */
-	return n && compare_addr(a, &r->src[fam][n - 1].last) <= 0;
-}
-
-static bool has_proto(const struct rule *r, uint8_t proto)
-{
-	return r->protos[proto / 64] >> proto % 64 & 1;
-}
-
-/* What a rule must cover to let a packet in. */
-enum scope { SCOPE_PORT, SCOPE_ADDRESS, SCOPE_ALL_PORTS };
-
-static bool admits_proto(const struct rule *r, const struct ip_view *v, enum scope scope)
-{
-	if (scope == SCOPE_ADDRESS) /* who may connect may ping */
-		return has_proto(r, IP_TCP) || has_proto(r, IP_UDP) || has_proto(r, v->proto);
-	return has_proto(r, v->proto);
-}
-
-static bool admits_destination(const struct dst *d, const struct ip_view *v, enum scope scope)
-{
-	if (!d->any && !prefix_contains(&d->net, &v->dst))
-		return false;
-	if (scope == SCOPE_ADDRESS)
-		return true;
-	if (scope == SCOPE_ALL_PORTS)
-		return d->first == 0 && d->last == UINT16_MAX;
-	return v->dport >= d->first && v->dport <= d->last;
-}
-
-static bool admits(const struct filter *f, const struct ip_view *v, enum scope scope)
-{
-	for (size_t i = 0; i < f->n_rules; i++) {
-		const struct rule *r = &f->rules[i];
-		bool there = false;
-		if (!admits_proto(r, v, scope))
-			continue;
-		for (size_t j = 0; j < r->n_dst && !there; j++)
-			there = admits_destination(&r->dst[j], v, scope);
-		if (there && admits_source(r, &v->src))
-			return true;
-	}
-	return false;
-}
-
-static bool is_local(const struct filter *f, const struct addr *a)
-{
-	for (size_t i = 0; i < f->n_local; i++)
-		if (prefix_contains(&f->local[i], a))
-			return true;
-	return false;
+	return ranges_have(&f->local[family_of(a)], a);
 }
 
 static enum filter_verdict drop(uint64_t *why)
@@ -289,18 +243,18 @@ static bool passes_rules(
 {
 	switch (v->proto) {
 	/* Segments of a connection carry one of the two; what has neither begins one, or feels its way. */
-	case IP_TCP: return (v->tcp_flags & (TCP_ACK | TCP_RST)) || admits(f, v, SCOPE_PORT);
-	case IP_ICMP: return v->version == 4 && (is_answer(v) || admits(f, v, SCOPE_ADDRESS));
-	case IP_ICMP6: return v->version == 6 && (is_answer(v) || admits(f, v, SCOPE_ADDRESS));
+	case IP_TCP: return (v->tcp_flags & (TCP_ACK | TCP_RST)) || index_admits(&f->index, v, SCOPE_PORT);
+	case IP_ICMP: return v->version == 4 && (is_answer(v) || index_admits(&f->index, v, SCOPE_ADDRESS));
+	case IP_ICMP6: return v->version == 6 && (is_answer(v) || index_admits(&f->index, v, SCOPE_ADDRESS));
 	case IP_UDP:
 	case IP_SCTP:
 		if (flows_find(t, now_ms, v, f->name))
 			return true;
-		if (!admits(f, v, SCOPE_PORT))
+		if (!index_admits(&f->index, v, SCOPE_PORT))
 			return false;
 		flows_admitted(t, now_ms, v, f->name);
 		return true;
-	default: return admits(f, v, SCOPE_ALL_PORTS);
+	default: return index_admits(&f->index, v, SCOPE_ALL_PORTS);
 	}
 }
 
@@ -309,9 +263,9 @@ enum filter_verdict filter_in(const struct filter *f, struct filter_flows *t, ui
 {
 	if (check_addresses(v, drops) != FILTER_PASS)
 		return FILTER_DROP;
-	if (!is_local(f, &v->dst))
+	if (!filter_is_local(f, &v->dst))
 		return drop(&drops->not_local);
-	if (is_local(f, &v->src))
+	if (filter_is_local(f, &v->src))
 		return drop(&drops->own_source);
 	if (v->later_fragment)
 		return v->fragment_at < FRAGMENT_MIN_AT ? drop(&drops->fragment) : FILTER_PASS;

@@ -28,10 +28,15 @@ struct filter_rule { /* borrowed during filter_build */
 
 struct filter; /* rules: immutable; swap whole. State (flows) lives in struct filter_flows, which survives the
 		  swap. */
-/* local: our own addresses and routed prefixes: what may be a destination. NULL: memory short. */
+/* Our own addresses and routed prefixes: what may be a destination. One of no bits is all of its family, but
+ * for what is in `except`. Borrowed during filter_build. */
+struct filter_local {
+	const struct prefix *v, *except;
+	size_t n, n_except;
+};
 struct filter *filter_build(
-	const struct filter_rule *rules, size_t n, const struct prefix *local, size_t n_local);
-void filter_free(struct filter *f); /* NULL is fine */
+	const struct filter_rule *rules, size_t n, const struct filter_local *local); /* NULL: memory short */
+void filter_free(struct filter *f);						      /* NULL is fine */
 
 struct filter_flows;
 /* At most 8192 flows, each for 10 minutes after its last packet; the oldest leave. NULL: memory short. */
@@ -51,6 +56,8 @@ struct filter_drops {
  * (filter_wants_reject). */
 enum filter_verdict filter_in(const struct filter *f, struct filter_flows *t, uint64_t now_ms,
 	const struct ip_view *v, struct filter_drops *drops);
+/* Among what f was built for: what leaves us has such a source. */
+bool filter_is_local(const struct filter *f, const struct addr *a);
 /* From us to the mesh: remembers the flow so that its answers pass. */
 enum filter_verdict filter_out(
 	struct filter_flows *t, uint64_t now_ms, const struct ip_view *v, struct filter_drops *drops);

@@ -60,7 +60,8 @@ static struct filter *build(const struct row_rule *rows, size_t n)
 		add_rule(&rows[i], &rules[i], &src[i], &dst[i]);
 	for (size_t i = 0; i < ARRAY_LEN(locals); i++)
 		assert_true(prefix_parse(locals[i], &local[i]));
-	struct filter *f = filter_build(rules, n, local, ARRAY_LEN(locals));
+	struct filter *f =
+		filter_build(rules, n, &(struct filter_local) { .v = local, .n = ARRAY_LEN(locals) });
 	assert_non_null(f);
 	return f;
 }
@@ -232,7 +233,7 @@ static void test_return_traffic(void **state)
 {
 	(void)state;
 	static const uint8_t protos[] = { IP_UDP, IP_SCTP };
-	struct filter *none = filter_build(NULL, 0, NULL, 0), *f = build(NULL, 0);
+	struct filter *none = filter_build(NULL, 0, &(struct filter_local) { 0 }), *f = build(NULL, 0);
 	for (size_t i = 0; i < ARRAY_LEN(protos); i++) {
 		struct filter_flows *t = filter_flows_new(1);
 		struct filter_drops d = { 0 };
@@ -341,7 +342,7 @@ static void test_many_sources(void **state)
 		uint32_t a = 0x64500000 + i * 7919 % N * 2;
 		src[i] = (struct filter_range) { addr_v4(a), addr_v4(a % 20 ? a : a + 2), false };
 	}
-	struct filter *f = filter_build(&rule, 1, &local, 1);
+	struct filter *f = filter_build(&rule, 1, &(struct filter_local) { .v = &local, .n = 1 });
 	struct filter_flows *t = filter_flows_new(1);
 	struct filter_drops d = { 0 };
 	for (uint32_t a = 0x64500000 - 2; a < 0x64500000 + 2 * N; a++) {
@@ -359,7 +360,7 @@ static void test_many_sources(void **state)
 	/* Reversed and mixed ranges match nothing. */
 	struct filter_range odd[] = { { addr_v4(9), addr_v4(8), false }, { addr_v4(9), addr_any6, false } };
 	rule = (struct filter_rule) { odd, 2, &dst, 1, NULL, 0 };
-	struct filter *nothing = filter_build(&rule, 1, &local, 1);
+	struct filter *nothing = filter_build(&rule, 1, &(struct filter_local) { .v = &local, .n = 1 });
 	struct ip_view v = { .src = addr_v4(9),
 		.dst = addr_v4(0x64400002),
 		.version = 4,
@@ -373,10 +374,44 @@ static void test_many_sources(void **state)
 	free(src);
 }
 
+/* All of a family, but for some of it; of that, what is named all the same. */
+static void test_all_but(void **state)
+{
+	struct prefix local[] = { { addr_v4(0x64400002), 32 }, { addr_v4(0), 0 },
+		{ addr_v4(0x0a010000), 16 } },
+		      except[] = { { addr_v4(0x0a000000), 8 }, { addr_v4(0x64400000), 10 } };
+	struct filter_range src = { addr_v4(0x64400001), addr_v4(0x64400001), false };
+	struct filter_dst dst = { .any = true, .first = 0, .last = 65535 };
+	struct filter_rule rule = { &src, 1, &dst, 1, NULL, 0 };
+	static const struct {
+		uint32_t to;
+		bool passes;
+	} rows[] = { { 0x64400002, true }, { 0x08080808, true }, { 0x0a020001, false },
+		{ 0x0a010001, true } };
+	struct filter *f = filter_build(
+		&rule, 1, &(struct filter_local) { .v = local, .n = 3, .except = except, .n_except = 2 });
+	struct filter_flows *t = filter_flows_new(1);
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct filter_drops d = { 0 };
+		struct ip_view v = { .src = src.first,
+			.dst = addr_v4(rows[i].to),
+			.version = 4,
+			.proto = IP_TCP,
+			.tcp_flags = TCP_SYN };
+		bool passed = filter_in(f, t, 0, &v, &d) == FILTER_PASS;
+		if (passed != rows[i].passes || d.not_local != !rows[i].passes)
+			fail_msg("row %zu", i);
+	}
+	filter_flows_free(t);
+	filter_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_all_but),
 		cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_mapped_address),
 		cmocka_unit_test(test_return_traffic),

@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum { POINTER = sizeof(void *) };
-#define CLOCK_MIN_MS (INT64_C(1700000000) * 1000) /* a server that claims less has no clock */
 
 struct netmap_part {
 	unsigned refs;
@@ -305,7 +304,8 @@ static void apply_filters(struct draft *d, const struct netmap *old, const struc
 	for (size_t i = 0; v && i < l.n; i++) {
 		v[i].name = arena_strdup(a, l.v[i].name);
 		copy_rules(a, l.v[i].rules, l.v[i].n_rules, &v[i]);
-		d->m->block_all = d->m->block_all && v[i].n_rules == 0;
+		for (size_t k = 0; k < v[i].n_rules; k++)
+			d->m->block_all = d->m->block_all && v[i].rules[k].n_dst == 0;
 	}
 	d->failed = d->failed || a->failed;
 	d->m->filters = v;
@@ -451,8 +451,6 @@ struct netmap *netmap_apply(
 		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");
 		return NULL;
 	}
-	if (m->control_time_ms >= CLOCK_MIN_MS)
-		d.m->clock_offset_ms = m->control_time_ms - unix_ms;
 	if (m->node)
 		apply_self(&d, m->node);
 	apply_peers(&d, old, m);
@@ -466,7 +464,6 @@ struct netmap *netmap_apply(
 		return NULL;
 	}
 	if (old && !d.changed) {
-		same->clock_offset_ms = d.m->clock_offset_ms;
 		netmap_put(d.m);
 		return netmap_get(same);
 	}
@@ -481,11 +478,19 @@ const struct netmap_peer *netmap_peer_by_id(const struct netmap *m, int64_t id)
 	return at ? *at : NULL;
 }
 
-bool netmap_peer_expired(const struct netmap *m, const struct netmap_peer *p, int64_t unix_ms)
+const struct netmap_peer *netmap_peer_by_address(const struct netmap *m, const struct addr *a)
+{
+	for (size_t i = 0; m && i < m->n_peers; i++)
+		if (ctl_node_has(&m->peers[i]->node, a))
+			return m->peers[i];
+	return NULL;
+}
+
+bool netmap_peer_expired(const struct netmap_peer *p, int64_t server_ms)
 {
 	if (p->node.expired)
 		return true;
-	return p->node.key_expiry_ms != INT64_MIN && p->node.key_expiry_ms <= unix_ms + m->clock_offset_ms;
+	return p->node.key_expiry_ms != INT64_MIN && p->node.key_expiry_ms <= server_ms;
 }
 
 static struct ctl_map_response whole(const struct netmap *m)

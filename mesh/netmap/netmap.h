@@ -3,8 +3,8 @@
  *
  * A server names the nodes of the mesh, it does not own the machine: of Node's and of peers' Addresses only
  * single ones of the mesh's ranges are taken into a snapshot, none of the service addresses, and of a peer
- * none that is our own. What was refused, and what the reader left out, is in `problems` until the server
- * says that part anew. */
+ * none that is our own; of AllowedIPs no network inside those ranges. What was refused, and what the reader
+ * left out, is in `problems` until the server says that part anew. */
 #ifndef RW_NETMAP_NETMAP_H
 #define RW_NETMAP_NETMAP_H
 
@@ -37,7 +37,7 @@ struct netmap { /* const for everyone but netmap.c */
 	const struct ctl_dns *dns;	 /* NULL = none yet */
 	const struct ctl_filter *filters;
 	size_t n_filters; /* sorted by name */
-	bool block_all;	  /* no filter known yet, or no rule in any */
+	bool block_all;	  /* no filter known yet, or no rule in any that lets a packet in */
 	const struct ctl_user *users;
 	size_t n_users; /* sorted by id */
 	const char *domain;
@@ -45,17 +45,20 @@ struct netmap { /* const for everyone but netmap.c */
 	size_t n_health;
 	const struct ctl_problem *problems; /* what is not used of it, and why */
 	size_t n_problems, more_problems;   /* more: beyond those named */
-	int64_t clock_offset_ms;	    /* control time minus ours at arrival; 0 when unknown */
 };
 /* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). What changes nothing
  * (keep-alives, pings) returns the old snapshot with a new reference. A peer equal to the old one keeps its
- * pointer. NULL when memory is short too: old stands. unix_ms: our wall clock. */
+ * pointer. NULL when memory is short too: old stands. unix_ms: the server's clock,
+ * server_clock.h. */
 struct netmap *netmap_apply(
 	const struct netmap *old, const struct ctl_map_response *m, int64_t unix_ms, struct errbuf *eb);
 struct netmap *netmap_get(struct netmap *m);
 void netmap_put(struct netmap *m); /* NULL is fine */
 const struct netmap_peer *netmap_peer_by_id(const struct netmap *m, int64_t id);
-bool netmap_peer_expired(const struct netmap *m, const struct netmap_peer *p, int64_t unix_ms);
+/* The one that has the address for its own; NULL: none, or m is NULL. */
+const struct netmap_peer *netmap_peer_by_address(const struct netmap *m, const struct addr *a);
+/* server_ms: the server's clock, server_clock.h. */
+bool netmap_peer_expired(const struct netmap_peer *p, int64_t server_ms);
 
 /* The whole snapshot as one map response's JSON (for state on disk); reading it back is ctl_map_response_read
  * + apply. */
@@ -66,6 +69,7 @@ struct netmap_diff { /* sorted by id; borrowed from a and b, valid while both ar
 	size_t n_added, n_removed, n_changed;
 	bool self, derp, dns, filters, users, health; /* differ */
 	bool names, addresses; /* any of self or a peer differs; names: or an address */
+	bool nets;	       /* a peer that carries more than itself differs */
 };
 /* a may be NULL (everything is added). false: memory short. */
 bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netmap_diff *out);

@@ -51,6 +51,12 @@ static void compare_names(const struct netmap_peer *a, const struct netmap_peer 
 		out->names = true;
 }
 
+/* It may carry more than itself. */
+static bool has_nets(const struct ctl_node *c)
+{
+	return c->allowed_ips.n > c->addresses.n || !ctl_prefixes_equal(&c->allowed_ips, &c->addresses);
+}
+
 static void compare_peers(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
 {
 	size_t i = 0, k = 0, n_a = a ? a->n_peers : 0;
@@ -63,15 +69,18 @@ static void compare_peers(const struct netmap *a, const struct netmap *b, struct
 		} else if (!y || (x && x->node.id < y->node.id)) {
 			out->removed[out->n_removed++] = x;
 			out->names = out->addresses = true;
+			out->nets = out->nets || has_nets(&x->node);
 			i++;
 		} else if (!x || y->node.id < x->node.id) {
 			out->added[out->n_added++] = y;
 			out->names = out->addresses = true;
+			out->nets = out->nets || has_nets(&y->node);
 			k++;
 		} else {
 			if (!copy_node_equal(&x->node, &y->node)) {
 				out->changed[out->n_changed++] = y;
 				compare_names(x, y, out);
+				out->nets = out->nets || has_nets(&x->node) || has_nets(&y->node);
 			}
 			i++;
 			k++;
@@ -94,7 +103,7 @@ bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netma
 	compare_peers(a, b, out);
 	out->self = !a || (a->self != b->self && !copy_node_equal(&a->self->node, &b->self->node));
 	if (!a)
-		out->names = out->addresses = true;
+		out->names = out->addresses = out->nets = true;
 	else if (out->self)
 		compare_names(a->self, b->self, out);
 	out->derp = part_differs(a, b, NETMAP_DERP, &failed);

@@ -87,6 +87,7 @@ bool copy_rules(struct arena *a, const struct ctl_rule *from, size_t n, struct c
 		rules[i].src = dup_array(a, from[i].src, from[i].n_src, sizeof(*rules[i].src));
 		rules[i].dst = dup_array(a, from[i].dst, from[i].n_dst, sizeof(*rules[i].dst));
 		rules[i].protos = dup_array(a, from[i].protos, from[i].n_protos, 1);
+		rules[i].caps_json = arena_strdup(a, from[i].caps_json);
 	}
 	to->rules = rules;
 	to->n_rules = n;
@@ -96,8 +97,11 @@ bool copy_rules(struct arena *a, const struct ctl_rule *from, size_t n, struct c
 static struct ctl_resolver *copy_resolvers(struct arena *a, const struct ctl_resolver *from, size_t n)
 {
 	struct ctl_resolver *v = arena_array(a, n, sizeof(*v));
-	for (size_t i = 0; v && i < n; i++)
-		v[i].addr = dup_text(a, from[i].addr);
+	for (size_t i = 0; v && i < n; i++) {
+		v[i] = (struct ctl_resolver) { .addr = dup_text(a, from[i].addr) };
+		if (!copy_strings(a, &from[i].bootstrap, &v[i].bootstrap))
+			return NULL;
+	}
 	return v;
 }
 

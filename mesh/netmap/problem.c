@@ -11,15 +11,6 @@ static void note_problem(struct problem_list *l, const struct ctl_problem *p)
 
 /* --- addresses --- */
 
-static bool has_address(const struct ctl_node *n, const struct addr *a)
-{
-	for (size_t i = 0; n && i < n->addresses.n; i++) {
-		if (addr_equal(&n->addresses.v[i].ip, a))
-			return true;
-	}
-	return false;
-}
-
 /* Why p may not be an address of a node; NULL: it may. own: this machine's, which is nobody else's. */
 static const char *address_fault(const struct prefix *p, const struct ctl_node *own)
 {
@@ -27,42 +18,72 @@ static const char *address_fault(const struct prefix *p, const struct ctl_node *
 		return "not a single address of the mesh (100.64.0.0/10, fd7a:115c:a1e0::/48)";
 	if (addr_is_service(&p->ip))
 		return "the address of every node's resolver";
-	return has_address(own, &p->ip) ? "this machine's own address" : NULL;
+	return own && ctl_node_has(own, &p->ip) ? "this machine's own address" : NULL;
 }
 
-static void note_address(struct problem_list *l, const struct ctl_node *told, const struct prefix *p,
-	const char *fault, bool self)
+struct usable {
+	struct problem_list *l;
+	const struct ctl_node *told, *own;
+	bool self;
+};
+
+static void note_prefix(const struct usable *u, const char *field, const struct prefix *p, const char *fault)
 {
 	char text[PREFIX_TEXT];
-	struct ctl_problem x = { .member = self ? "Node" : "Peers", .node = told->id };
+	struct problem_list *l = u->l;
+	struct ctl_problem x = { .member = u->self ? "Node" : "Peers", .node = u->told->id };
 	prefix_format(p, text);
-	x.text = self ? arena_printf(&l->arena, "Node.Addresses: %s: %s", text, fault)
-		      : arena_printf(&l->arena, "Peers[%s].Addresses: %s: %s", told->name, text, fault);
+	x.text = u->self ? arena_printf(&l->arena, "Node.%s: %s: %s", field, text, fault)
+			 : arena_printf(&l->arena, "Peers[%s].%s: %s: %s", u->told->name, field, text, fault);
 	if (x.text)
 		note_problem(l, &x);
+}
+
+static const char *fault_of_address(const struct usable *u, const struct prefix *p)
+{
+	return address_fault(p, u->own);
+}
+
+/* An address of its own is allowed where it may be one; that it may not has been said. */
+static const char *fault_of_allowed(const struct usable *u, const struct prefix *p)
+{
+	for (size_t i = 0; i < u->told->addresses.n; i++)
+		if (prefix_equal(&u->told->addresses.v[i], p))
+			return address_fault(p, u->own) ? "" : NULL;
+	return prefix_route_fault(p);
+}
+
+/* Those of all without a fault; all itself where none has one. */
+static struct ctl_prefixes keep_usable(const struct usable *u, const char *field,
+	const struct ctl_prefixes *all, const char *(*fault)(const struct usable *u, const struct prefix *p))
+{
+	size_t good = 0;
+	while (good < all->n && !fault(u, &all->v[good]))
+		good++;
+	if (good == all->n)
+		return *all;
+	struct ctl_prefixes kept = { .v = arena_array(&u->l->arena, all->n, sizeof(*kept.v)) };
+	for (size_t i = 0; kept.v && i < all->n; i++) {
+		const char *why = fault(u, &all->v[i]);
+		if (!why)
+			kept.v[kept.n++] = all->v[i];
+		else if (*why)
+			note_prefix(u, field, &all->v[i], why);
+	}
+	return kept;
 }
 
 static const struct ctl_node *usable_node(struct problem_list *l, const struct ctl_node *told,
 	const struct ctl_node *own, bool self, struct ctl_node *copy)
 {
-	const struct ctl_prefixes *all = &told->addresses;
-	size_t good = 0;
-	while (good < all->n && !address_fault(&all->v[good], own))
-		good++;
-	if (good == all->n)
+	const struct usable u = { .l = l, .told = told, .own = own, .self = self };
+	struct ctl_prefixes addresses = keep_usable(&u, "Addresses", &told->addresses, fault_of_address);
+	struct ctl_prefixes allowed = keep_usable(&u, "AllowedIPs", &told->allowed_ips, fault_of_allowed);
+	if (addresses.v == told->addresses.v && allowed.v == told->allowed_ips.v)
 		return told;
-	struct ctl_prefixes kept = { .v = arena_array(&l->arena, all->n, sizeof(*kept.v)) };
-	for (size_t i = 0; kept.v && i < all->n; i++) {
-		const char *fault = address_fault(&all->v[i], own);
-		if (fault)
-			note_address(l, told, &all->v[i], fault, self);
-		else
-			kept.v[kept.n++] = all->v[i];
-	}
 	*copy = *told;
-	copy->addresses = kept;
-	if (told->allowed_ips.v == all->v) /* the server gave none of their own */
-		copy->allowed_ips = kept;
+	copy->addresses = addresses;
+	copy->allowed_ips = allowed;
 	return copy;
 }
 

@@ -196,3 +196,11 @@ static const struct json_row user_rows[] = {
 	{ 0 },
 };
 const struct json_shape user_shape = { user_rows, sizeof(struct ctl_user), NULL };
+
+bool ctl_node_has(const struct ctl_node *n, const struct addr *a)
+{
+	for (size_t i = 0; i < n->addresses.n; i++)
+		if (addr_equal(&n->addresses.v[i].ip, a))
+			return true;
+	return false;
+}

@@ -104,5 +104,6 @@ int ctl_hostinfo_read(
 	struct arena *a, const char *json, size_t len, struct ctl_hostinfo *out, struct errbuf *eb);
 bool ctl_hostinfo_write(struct buf *out, const struct ctl_hostinfo *m);
 bool ctl_node_write(struct buf *out, const struct ctl_node *m);
+bool ctl_node_has(const struct ctl_node *n, const struct addr *a); /* among its own addresses */
 
 #endif

@@ -38,6 +38,11 @@ struct path *path_new(const struct node_key *us, const struct path_ops *ops, con
 	return p;
 }
 
+void path_key_set(struct path *p, const struct node_key *us)
+{
+	p->us = *us;
+}
+
 void path_free(struct path *p)
 {
 	if (!p)
@@ -122,6 +127,15 @@ void path_nat64_set(struct path *p, uint64_t now_ms, bool there)
 		return;
 	p->nat64 = there;
 	link_moved(p);
+}
+
+void path_mapped_set(struct path *p, uint64_t now_ms, const struct endpoint *at)
+{
+	state_advance(p, now_ms);
+	p->mapped = *at;
+	self_rebuild(p);
+	events_self_changed(p);
+	session_settle(p);
 }
 
 void path_routes_changed(struct path *p, uint64_t now_ms)

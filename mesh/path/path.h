@@ -67,7 +67,11 @@ struct path_ops {
 /* Makes the disco key; NULL when memory is short. */
 struct path *path_new(const struct node_key *us, const struct path_ops *ops, const struct random *rnd);
 void path_free(struct path *p);
+/* Our node key was renewed. The disco key, and with it what peers know of ways to us, stays. */
+void path_key_set(struct path *p, const struct node_key *us);
 const struct disco_key *path_disco_key(const struct path *p);
+
+enum { PATH_PING_MAX = 1472 }; /* what one packet of Ethernet carries over IPv4 */
 
 /* --- facts: time and memory are the caller's, all is copied --- */
 void path_derp_map_set(struct path *p, uint64_t now_ms, const struct ctl_derp_map *m);
@@ -92,6 +96,9 @@ void path_nat64_set(struct path *p, uint64_t now_ms, bool there);
 /* STUN or disco datagram from UDP: true when it was one (consumed). */
 bool path_udp_received(struct path *p, uint64_t now_ms, enum path_socket at, const struct endpoint *from,
 	const uint8_t *b, size_t n);
+/* A port of the router that leads to the main socket; unset: none. Told first among own endpoints. To be called
+ * also when only what is known of the router changed: it is part of netinfo. */
+void path_mapped_set(struct path *p, uint64_t now_ms, const struct endpoint *at);
 void path_spare_opened(struct path *p, uint64_t now_ms, uint16_t port); /* 0: it cannot be had */
 /* Any packet that came through a relay: learns the route; true when it was disco (consumed). */
 bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *from,
@@ -113,8 +120,10 @@ void path_control_up(struct path *p, uint64_t now_ms, bool up);
  * batch; may move the deadline. */
 void path_used(struct path *p, uint64_t now_ms, uint64_t peer);
 /* Disco-pings the peer by the way in use, or by all when none is proven; ping_done is told once, with the
- * first answer (token given back). A ping is use. */
-void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token);
+ * first answer (token given back). A ping is use. size: of the UDP payload, at most PATH_PING_MAX; shorter
+ * ones than the message are as if 0 were given. One of a size is a question about that size alone: without an
+ * answer nothing is thought of the way. */
+void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token, uint16_t size);
 void path_recheck(struct path *p, uint64_t now_ms); /* full netcheck now */
 
 /* Tells the events that are due. The last thing of each entry of the driver, where nothing of its own that an

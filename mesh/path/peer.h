@@ -130,7 +130,8 @@ struct ping {
 	int32_t region;	    /* of relay pings, else 0 */
 	enum path_socket from;
 	uint16_t size;	   /* padded to this; 0 = not */
-	bool asked;	   /* by path_ping: token is to be answered */
+	bool by_person;	   /* by path_ping */
+	bool asked;	   /* the same, and token is still to be answered */
 	double latency_ms; /* when it was */
 	struct ping *next, *prev;
 };

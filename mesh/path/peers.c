@@ -166,7 +166,7 @@ static void heard_direct(struct path *p, struct peer *e, const struct endpoint *
 	}
 	bool left = way_trusted(p, e) && session_peer_left(p, e, c);
 	if (p->now_ms - c->pinged_ms >= (left ? 250 : 100) && (left || !way_trusted(p, e)))
-		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket }, NULL);
+		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket });
 }
 
 void path_authenticated(struct path *p, uint64_t now_ms, uint64_t peer, const struct endpoint *from)

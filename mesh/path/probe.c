@@ -102,12 +102,21 @@ static bool send_ping(struct path *p, struct peer *e, struct ping g)
 	return send_message(p, e, &m, &to);
 }
 
-bool probe_send(struct path *p, struct peer *e, struct place to, const uint64_t *token)
+bool probe_send(struct path *p, struct peer *e, struct place to)
 {
-	struct ping g = { .to = to.at, .region = to.region, .from = to.socket, .asked = token != NULL };
-	if (token)
-		g.token = *token;
-	return send_ping(p, e, g);
+	return send_ping(p, e, (struct ping) { .to = to.at, .region = to.region, .from = to.socket });
+}
+
+bool probe_send_asked(struct path *p, struct peer *e, struct place to, uint64_t token, uint16_t size)
+{
+	return send_ping(p, e,
+		(struct ping) { .to = to.at,
+			.region = to.region,
+			.from = to.socket,
+			.asked = true,
+			.by_person = true,
+			.token = token,
+			.size = size > PING_LEN ? size : 0 });
 }
 
 bool probe_send_sized(struct path *p, struct peer *e, struct place to, uint16_t size)
@@ -156,7 +165,7 @@ bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, con
 		return false;
 	unlist(p, g);
 	g->latency_ms = (double)(p->now_ms - g->sent_ms);
-	*out = (struct probe_answer) { g->latency_ms, g->size };
+	*out = (struct probe_answer) { g->latency_ms, g->size, g->by_person };
 	if (g->asked) {
 		settle_token(p, g->token);
 		events_answered(p, g);

@@ -4,8 +4,10 @@
 
 #include "mesh/path/peer.h"
 
-/* A ping. token: path_ping is to be answered. false: nothing was sent. */
-bool probe_send(struct path *p, struct peer *e, struct place to, const uint64_t *token);
+/* A ping. false: nothing was sent. */
+bool probe_send(struct path *p, struct peer *e, struct place to);
+/* One that somebody waits for (path_ping), padded to a datagram of size bytes where it is shorter. */
+bool probe_send_asked(struct path *p, struct peer *e, struct place to, uint64_t token, uint16_t size);
 /* One padded to a datagram of so many bytes, that asks about the size alone. */
 bool probe_send_sized(struct path *p, struct peer *e, struct place to, uint16_t size);
 /* Tells where we are; without (may be NULL) is left out. */
@@ -14,7 +16,8 @@ void probe_pong(struct path *p, struct peer *e, const struct disco_message *ping
 /* A pong came: the ping that it answers is taken off the list. false: none fits. */
 struct probe_answer {
 	double latency_ms;
-	uint16_t size; /* of probe_send_sized, else 0 */
+	uint16_t size;	/* that it was padded to, else 0 */
+	bool by_person; /* of probe_send_asked */
 };
 bool probe_answered(struct path *p, const struct peer *e, const uint8_t *tx, const struct place *from,
 	struct probe_answer *out);

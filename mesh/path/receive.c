@@ -55,7 +55,7 @@ static void ping_received(
 	/* Its filter lets us through right now: do not wait for the next round. */
 	bool want = !way_sure(p, e) || first;
 	if (want && p->now_ms - c->pinged_ms >= 50)
-		probe_send(p, e, *from, NULL);
+		probe_send(p, e, *from);
 }
 
 static void pong_received(
@@ -66,7 +66,7 @@ static void pong_received(
 		p->drops.pong_unknown++;
 		return;
 	}
-	if (a.size && way_is(e, &from->at) && from->socket == e->socket) {
+	if (a.size && !a.by_person && way_is(e, &from->at) && from->socket == e->socket) {
 		size_answered(p, e, a.size);
 		return;
 	}

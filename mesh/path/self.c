@@ -30,13 +30,14 @@ static void add_local(struct path *p, bool private)
 	}
 }
 
-/* Best first: what STUN saw, then a guess for hard NATs with a fixed forwarded port, then local addresses. */
+/* Best first: what the router maps, what STUN saw, then a guess for hard NATs with a fixed forwarded port, then local addresses. */
 void self_rebuild(struct path *p)
 {
 	struct endpoint old[OWN_MAX];
 	size_t n_old = p->n_own;
 	memcpy(old, p->own, sizeof(old));
 	p->n_own = 0;
+	add(p, &p->mapped, ENDPOINT_PORTMAPPED);
 	for (size_t i = 0; i < p->n_seen; i++)
 		add(p, &p->seen[i].at,
 			candidates_is_self(p, &p->seen[i].at) ? ENDPOINT_LOCAL : ENDPOINT_STUN);

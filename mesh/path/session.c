@@ -69,7 +69,7 @@ static uint64_t silence_time(const struct peer *e)
 static void ping_best(struct path *p, struct peer *e)
 {
 	struct place to = { .at = e->best, .socket = e->socket };
-	if (!way_known(e) || !probe_send(p, e, to, NULL))
+	if (!way_known(e) || !probe_send(p, e, to))
 		return;
 	e->best_pinged_ms = p->now_ms;
 	if (!e->check_ms)
@@ -86,9 +86,9 @@ static void ping_all(struct path *p, struct peer *e, bool main_too)
 		const struct candidate *c = &e->cands[i];
 		if (!candidates_usable(p, c) || (c->pinged_ms && p->now_ms - c->pinged_ms < SAME_PING_MS))
 			continue;
-		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket }, NULL);
+		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket });
 		if (main_too)
-			probe_send(p, e, (struct place) { .at = c->at, .socket = PATH_MAIN }, NULL);
+			probe_send(p, e, (struct place) { .at = c->at, .socket = PATH_MAIN });
 	}
 }
 
@@ -478,22 +478,23 @@ void path_used(struct path *p, uint64_t now_ms, uint64_t peer)
 	way_publish(p, e);
 }
 
-void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
+void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token, uint16_t size)
 {
 	path_used(p, now_ms, peer);
 	struct peer *e = peer_find(p, peer);
 	if (!e)
 		return;
 	if (e->way.udp && !e->way.relay) { /* proven: the answer is to be about this one */
-		probe_send(p, e, (struct place) { .at = e->way.at, .socket = e->way.from }, &token);
+		probe_send_asked(
+			p, e, (struct place) { .at = e->way.at, .socket = e->way.from }, token, size);
 		return;
 	}
 	int32_t region = region_for_peer(p, e);
 	if (region)
-		probe_send(p, e, (struct place) { .region = region }, &token);
+		probe_send_asked(p, e, (struct place) { .region = region }, token, size);
 	for (size_t i = 0; i < e->n_cands; i++) {
 		if (candidates_usable(p, &e->cands[i]))
-			probe_send(
-				p, e, (struct place) { .at = e->cands[i].at, .socket = e->socket }, &token);
+			probe_send_asked(p, e, (struct place) { .at = e->cands[i].at, .socket = e->socket },
+				token, size);
 	}
 }

@@ -6,6 +6,7 @@
 #include "mesh/path/events.h"
 #include "mesh/path/region.h"
 #include "mesh/path/state.h"
+#include <assert.h>
 
 enum { CHECK_MIN_MS = 250, CHECK_MAX_MS = 3000 };
 
@@ -46,13 +47,20 @@ static const uint8_t data_next[DATA_STATES][DATA_EVENTS] = {
 		[DATA_EV_REFUTED] = DATA_SHUT },
 };
 
+static_assert((int)WAY_IMPOSSIBLE == 0 && (int)DATA_IMPOSSIBLE == 0, "what a table leaves out is impossible");
+
+/* Counted when it is not: a fault of ours. */
+static bool is_possible(struct path *p, uint8_t next)
+{
+	p->impossible_moves += !next;
+	return next;
+}
+
 bool way_feed(struct path *p, struct peer *e, enum way_event ev)
 {
 	uint8_t next = way_next[e->way_state][ev];
-	if (next == WAY_IMPOSSIBLE) {
-		p->impossible_moves++;
+	if (!is_possible(p, next))
 		return false;
-	}
 	e->way_state = next;
 	way_publish(p, e);
 	return true;
@@ -61,10 +69,8 @@ bool way_feed(struct path *p, struct peer *e, enum way_event ev)
 bool way_data_feed(struct path *p, struct peer *e, enum data_event ev)
 {
 	uint8_t next = data_next[e->data_state][ev];
-	if (next == DATA_IMPOSSIBLE) {
-		p->impossible_moves++;
+	if (!is_possible(p, next))
 		return false;
-	}
 	e->data_state = next;
 	way_publish(p, e);
 	return true;

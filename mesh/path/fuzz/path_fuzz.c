@@ -1,11 +1,15 @@
 /* A script of bytes drives one node: time, datagrams raw and rightly sealed (by a known peer, with any type
- * and body), through UDP and relay, STUN answers with the right transaction, and every fact of the driver. */
+ * and body), through UDP and relay, STUN answers with the right transaction, and every fact of the driver; and
+ * again with one allocation that fails. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/wire.h"
 #include "mesh/path/state.h"
 #include "mesh/proto/stun.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { PLAIN_PING_MAX = 200 };
 
 struct rig {
 	struct path *path;
@@ -17,7 +21,7 @@ struct rig {
 	struct endpoint last_to, last_stun_to;
 	enum path_socket last_from;
 	uint64_t now_ms, sent, random, token;
-	bool removed, others;
+	bool removed, others, small; /* small: what is padded goes unanswered */
 };
 
 static void fill(void *arg, void *dst, size_t len)
@@ -46,7 +50,8 @@ static void send_udp(
 	}
 	if (r->removed && !r->others)
 		abort(); /* no send after a peer was removed */
-	if (disco_read(p, len, &r->box, &m) && m.type == DISCO_PING && key_equal(m.node.b, r->us.b)) {
+	if (disco_read(p, len, &r->box, &m) && m.type == DISCO_PING && key_equal(m.node.b, r->us.b) &&
+		!(r->small && len > PLAIN_PING_MAX)) {
 		for (size_t i = 0; i < DISCO_TX; i++)
 			r->last_tx[i] = m.tx[i];
 		r->last_to = *to;
@@ -94,9 +99,16 @@ static void pinged(
 static void probe_data(void *arg, uint64_t peer, uint64_t token, const struct path_way *by)
 {
 	struct rig *r = arg;
-	if ((peer != 7 && peer != 8) || (r->removed && !r->others) || by->udp == by->relay)
+	if (peer < 7 || peer > 9 || (r->removed && !r->others) || by->udp == by->relay)
 		abort();
 	r->token = token;
+}
+
+static void resolve(void *arg, const char *host)
+{
+	struct rig *r = arg;
+	struct addr at = addr_v4(0xcb007107);
+	path_resolved(r->path, r->now_ms, host, &at, 1);
 }
 
 static void spare(void *arg)
@@ -238,14 +250,16 @@ static void set_others(struct rig *g, struct rd *r)
 		p.disco = (struct disco_key) { { how } };
 	if (how & 2)
 		p.disco = (struct disco_key) { { 0 } };
+	if (how & 64) /* a third of them */
+		p.id = 9, p.key.b[2] = 1;
 	if (how & 4)
 		p.key.b[1] = how;
 	path_peer_set(g->path, g->now_ms, &p);
-	path_used(g->path, g->now_ms, 8);
+	path_used(g->path, g->now_ms, p.id);
 	if (how & 8)
-		path_authenticated(g->path, g->now_ms, 8, &at[how % 40]);
+		path_authenticated(g->path, g->now_ms, p.id, &at[how % 40]);
 	if (how & 16)
-		path_peer_remove(g->path, 8);
+		path_peer_remove(g->path, p.id);
 	if (how & 32) { /* peer 7 started anew, and back */
 		p.id = 7;
 		p.key = g->key;
@@ -277,6 +291,29 @@ static void look(struct rig *g)
 	(void)path_peer_by_key(g->path, &g->key, ids);
 }
 
+/* Many in one moment: pings of the peer, or places where servers see us, or sends that fail. */
+static void flood(struct rig *g, uint8_t how)
+{
+	uint8_t b[DISCO_MAX + 1] = { 0 }, nonce[BOX_NONCE] = { 3 };
+	struct disco_message m = { .type = DISCO_PING, .node = g->key };
+	for (uint8_t i = 0; i < 150; i++) {
+		struct endpoint at = { .ip = addr_v4(0xc6336401u + i % 30), .port = 4000 };
+		m.tx[0] = i;
+		size_t n = how & 1 ? disco_write(&m, &g->disco, &g->box, nonce, b)
+				   : stun_reply_write(g->last_stun, &at, b);
+		path_udp_received(g->path, g->now_ms, g->last_from, how & 1 ? &at : &g->last_stun_to, b, n);
+		if (how & 2)
+			path_send_failed(g->path, &at);
+		if (how & 4)
+			path_recheck(g->path, g->now_ms);
+	}
+	/* Of our own kind and no good: too long, and sealed by another key. */
+	size_t n = disco_write(&m, &g->disco, &g->box, nonce, b);
+	path_udp_received(g->path, g->now_ms, g->last_from, &g->last_to, b, sizeof(b));
+	b[n - 1] ^= 1;
+	path_udp_received(g->path, g->now_ms, g->last_from, &g->last_to, b, n);
+}
+
 static void rare(struct rig *g, struct rd *r, uint8_t v)
 {
 	struct addr some[2] = { addr_v4(0xcb007109), { { 0x20, 1, 0xd, 0xb8 } } };
@@ -287,7 +324,14 @@ static void rare(struct rig *g, struct rd *r, uint8_t v)
 	case 3: path_routes_changed(g->path, g->now_ms); break;
 	case 4: path_nat64_set(g->path, g->now_ms, v & 8); break;
 	case 5: path_resolved(g->path, g->now_ms, "r", some, 1 + (v >> 3) % 2); break;
-	case 6: look(g); break;
+	case 6:
+		g->small = v & 64;
+		if (v & 8)
+			flood(g, v >> 4);
+		if (v & 128)
+			path_mapped_set(g->path, g->now_ms, &g->last_to);
+		look(g);
+		break;
 	default: path_links_changed(g->path, g->now_ms, &some[1], v >> 7, 41641); /* IPv6 alone */
 	}
 }
@@ -314,7 +358,7 @@ static void fact(struct rig *g, struct rd *r, uint8_t op)
 		if (v & 1)
 			path_data_answered(g->path, g->now_ms, 7, g->token);
 		else
-			path_ping(g->path, g->now_ms, 7, v);
+			path_ping(g->path, g->now_ms, 7, v, v & 4 ? 1400 : 0);
 		break;
 	default:
 		if (v & 1)
@@ -323,7 +367,7 @@ static void fact(struct rig *g, struct rd *r, uint8_t op)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void path_target(const uint8_t *data, size_t len)
 {
 	struct rig g = {
 		.now_ms = 1000, .us = { .b = { 1 } }, .key = { .b = { 2 } }, .disco_private = { .b = { 3 } }
@@ -337,12 +381,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.https_probe = nothing_i,
 		.probe_data = probe_data,
 		.spare_wanted = spare,
+		.resolve = resolve,
 		.arg = &g };
 	struct random rnd = { .fill = fill, .arg = &g };
 	struct rd r = rd_of(data, len), init = rd_of("\x88", 1);
 	key_setup();
 	key_public(g.disco_private.b, g.disco.b);
+	trouble_begin();
 	g.path = path_new(&g.us, &ops, &rnd);
+	if (!g.path && trouble_happened())
+		return;
 	if (!box_precompute(g.disco_private.b, path_disco_key(g.path)->b, &g.box))
 		abort();
 	set_derp(&g, 2);
@@ -364,6 +412,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (g.path->impossible_moves)
 			abort();
 	}
+	path_ping(g.path, g.now_ms, 7, 1, 0); /* answered and not told when all ends */
+	answer_ping(&g);
 	path_free(g.path);
-	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(path_target, data, len);
 }

@@ -71,6 +71,8 @@ uint16_t nat_map_out(struct world *w, struct router *r, const struct endpoint *i
 
 static bool passes(const struct router *r, const struct nat_session *s, const struct endpoint *src)
 {
+	if (s->given)
+		return true;
 	switch (r->filter) {
 	case FILTER_EIF: return true;
 	case FILTER_ADF: return s->out && addr_equal(&s->remote.ip, &src->ip);

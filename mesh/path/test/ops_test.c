@@ -153,7 +153,7 @@ static void one_fact(struct rig *r)
 	case 9: path_https_latency(r->path, r->now_ms, region, (double)roll(r, 50) - 5); break;
 	case 10: resolve_all(r); break;
 	case 11: path_control_up(r->path, r->now_ms, roll(r, 2)); break;
-	case 12: path_ping(r->path, r->now_ms, PEER, roll(r, 5)); break;
+	case 12: path_ping(r->path, r->now_ms, PEER, roll(r, 5), roll(r, 2) ? 1400 : 0); break;
 	case 13: path_recheck(r->path, r->now_ms); break;
 	case 14: receive_stun(r); break;
 	case 15: path_tick(r->path, r->now_ms); break;

@@ -542,17 +542,49 @@ static void ping(void **state)
 	(void)state;
 	struct pair x = pair_of(23, 8, 8);
 	start_both(&x);
-	path_ping(x.a->path, x.w->now_ms, 2, 77);
+	path_ping(x.a->path, x.w->now_ms, 2, 77, 0);
 	world_run(x.w, 1000);
 	assert_int_equal(x.a->ping_token, 77);
 	assert_int_equal(x.a->ping_region, 900);
 	world_free(x.w);
 	x = flat(24);
 	start_both(&x);
-	path_ping(x.a->path, x.w->now_ms, 2, 78);
+	path_ping(x.a->path, x.w->now_ms, 2, 78, 0);
 	world_run(x.w, 1000); /* ping_told asserts that it comes once */
 	assert_int_equal(x.a->ping_token, 78);
 	assert_int_equal(x.a->ping_region, 0);
+	world_free(x.w);
+}
+
+/* A ping of a size is that large on the wire, by every way, and says nothing of the way but what it says to
+ * who asked. */
+static void ping_of_a_size(void **state)
+{
+	static const struct {
+		size_t most;
+		uint16_t size;
+		bool comes;
+	} rows[] = { { 124, 0, true }, { 124, 1, true }, { 124, 125, false }, { 600, 600, true },
+		{ 600, 601, false }, { 1471, PATH_PING_MAX, false }, { 1472, PATH_PING_MAX, true } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct pair x = easy(60 + i);
+		assert_true(world_until_direct(x.w, x.a, x.b, 1000) <= 1000);
+		world_talk(x.w, x.a, x.b, 2000, 50);
+		x.w->most = rows[i].most;
+		path_ping(x.a->path, x.w->now_ms, 2, 79, rows[i].size);
+		world_run(x.w, 1000);
+		if ((x.a->ping_token == 79) != rows[i].comes)
+			fail_msg("row %zu", i);
+		assert_true(world_direct(x.a, x.b));
+		assert_int_equal(way_of(x.a, x.b).most, 0);
+		world_free(x.w);
+	}
+	struct pair x = pair_of(23, 8, 8);
+	start_both(&x);
+	path_ping(x.a->path, x.w->now_ms, 2, 80, PATH_PING_MAX);
+	world_run(x.w, 1000);
+	assert_int_equal(x.a->ping_region, 900);
 	world_free(x.w);
 }
 
@@ -612,6 +644,32 @@ static void four_through_translator(void **state)
 	world_free(x.w);
 }
 
+/* Two NATs that nothing gets through; one of the routers gave a port. */
+static void mapped_port(void **state)
+{
+	(void)state;
+	struct pair x = pair_of(28, FILTER_APDF + 3 * MAP_APDM, FILTER_APDF + 3 * MAP_APDM);
+	start_both(&x);
+	assert_true(world_until_direct(x.w, x.a, x.b, 5000) > 5000);
+	struct router *r = world_router_of(x.w, x.a->net);
+	struct endpoint outer = { .ip = r->address, .port = 4242 };
+	r->sessions[r->n_sessions++] =
+		(struct nat_session) { .in = x.a->at, .port = outer.port, .used = true, .given = true };
+	uint64_t told = x.a->self_changes;
+	path_mapped_set(x.a->path, x.w->now_ms, &outer);
+	path_flush(x.a->path, x.w->now_ms);
+	assert_true(x.a->self_changes > told);
+	struct ctl_endpoints own = path_endpoints(x.a->path);
+	assert_true(endpoint_equal(&own.v[0], &outer));
+	assert_int_equal(own.types[0], ENDPOINT_PORTMAPPED);
+	assert_true(world_until_direct(x.w, x.a, x.b, 3000) <= 3000);
+	path_mapped_set(x.a->path, x.w->now_ms, &(struct endpoint) { 0 });
+	own = path_endpoints(x.a->path);
+	for (size_t i = 0; i < own.n; i++)
+		assert_int_not_equal(own.types[i], ENDPOINT_PORTMAPPED);
+	world_free(x.w);
+}
+
 static void control_dead_new_session(void **state)
 {
 	(void)state;
@@ -638,6 +696,7 @@ int main(void)
 		cmocka_unit_test(moves),
 		cmocka_unit_test(route_moves),
 		cmocka_unit_test(large_swallowed),
+		cmocka_unit_test(ping_of_a_size),
 		cmocka_unit_test(udp_blocked),
 		cmocka_unit_test(nothing_answers),
 		cmocka_unit_test(relay_dies),
@@ -652,6 +711,7 @@ int main(void)
 		cmocka_unit_test(open_box_called_first),
 		cmocka_unit_test(six_only),
 		cmocka_unit_test(four_through_translator),
+		cmocka_unit_test(mapped_port),
 		cmocka_unit_test(control_dead_new_session),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

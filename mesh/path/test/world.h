@@ -14,6 +14,7 @@ struct nat_session {
 	struct endpoint in, remote, alias;
 	uint16_t port;
 	bool used, out, own; /* own: the box itself is the inside */
+	bool given;	     /* asked for from inside: everybody may send to it */
 };
 struct router {
 	int inside, outside; /* nets */

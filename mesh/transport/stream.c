@@ -1,9 +1,7 @@
-#include "mesh/transport/stream.h"
-#include "mesh/base/buf.h"
-#include "mesh/os/resolve.h"
+#include "mesh/transport/stream_inner.h"
+
 #include "mesh/os/sock.h"
 #include "mesh/transport/io.h"
-#include "mesh/transport/tls.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,62 +17,15 @@ enum {
 	READ_SIZE = 64 * 1024,
 	READS_PER_WAKEUP = 4,
 	QUEUE_CAP = 4 * 1024 * 1024,
-	OPEN_TIMEOUT_MS = 10000,
-	TRY_MS = 1500, /* one address of several, before the next one is tried */
 	FLUSH_MS = 2000,
 	LINGER_MS = 500,
 };
 
-enum state {
-	RESOLVING,  /* dial->lookup is in flight; no socket */
-	CONNECTING, /* socket there, waiting for it to be writable */
-	HANDSHAKE,  /* TLS; from here dial->at[dial->next - 1] is the one */
-	OPEN,	    /* opened() was called; data flows */
-	FLUSHING,   /* the owner has left; sends what is queued until the timer fires */
-	LINGERING,  /* all sent; reads until the other side closes, so that our close does not become a reset
-		     */
-	ENDED,	    /* closed() was called, or is due: the socket is gone */
-};
-
-/* What is needed only until the stream is open. */
-struct dial {
-	char host[256];
-	uint16_t port;
-	struct resolve *lookup;
-	struct endpoint at[RESOLVE_MAX];
-	size_t n, next;
-	uint64_t deadline_ms;
-	void (*socket_hook)(void *arg, int fd);
-	void *socket_arg;
-	struct tls_check check;
-};
-
-struct stream {
-	struct loop *loop;
-	struct stream_events ev;
-	struct loop_fd *watch;
-	struct loop_timer *timer; /* by state: time-out, or at once: more to read or an end to report */
-	struct tls *tls;
-	SSL *ssl;
-	struct dial *dial;
-	struct buf out, unread;
-	char *end_why; /* owned; with end_code: an end still to be reported */
-	int end_code;
-	int fd;
-	enum state state;
-	unsigned busy; /* events being delivered: freeing waits for them */
-	bool paused, accepted, end_due, waited, dead, has_metacert;
-	int want; /* LOOP_ mask of the TLS handshake */
-	uint8_t metacert[32];
-};
-
 static void fd_ready(void *arg, int events);
-static void connect_next(struct stream *s);
 
-/* ------------------------------------------------------------------------------------------------- life and
- * end */
+/* --- life and end --- */
 
-static void drop_socket(struct stream *s)
+void stream_drop_socket(struct stream *s)
 {
 	loop_fd_free(s->watch);
 	s->watch = NULL;
@@ -85,23 +36,12 @@ static void drop_socket(struct stream *s)
 	s->fd = -1;
 }
 
-static void drop_dial(struct stream *s)
-{
-	if (!s->dial)
-		return;
-	resolve_cancel(s->dial->lookup);
-	if (s->ssl)
-		SSL_set_app_data(s->ssl, NULL);
-	free(s->dial);
-	s->dial = NULL;
-}
-
-static void stream_release(struct stream *s)
+void stream_release(struct stream *s)
 {
 	if (s->state == FLUSHING || s->state == LINGERING)
 		loop_release(s->loop);
-	drop_socket(s);
-	drop_dial(s);
+	stream_drop_socket(s);
+	stream_drop_dial(s);
 	loop_timer_free(s->timer);
 	s->timer = NULL;
 	tls_free(s->tls);
@@ -132,15 +72,14 @@ static bool stream_leave(struct stream *s)
 	return !s->dead;
 }
 
-/* Reports the end from an event of the loop; the caller touches s no more. */
-static void end(struct stream *s, int code, const char *why)
+void stream_end(struct stream *s, int code, const char *why)
 {
 	if (s->state == FLUSHING || s->state == LINGERING) {
 		stream_release(s);
 		return;
 	}
-	drop_socket(s);
-	drop_dial(s);
+	stream_drop_socket(s);
+	stream_drop_dial(s);
 	buf_free(&s->out);
 	loop_timer_clear(s->timer);
 	s->state = ENDED;
@@ -149,8 +88,7 @@ static void end(struct stream *s, int code, const char *why)
 	stream_leave(s);
 }
 
-/* Reports the end at the next turn of the loop: callers of stream_write are not prepared for events. */
-static void end_later(struct stream *s, int code, const char *why)
+void stream_end_later(struct stream *s, int code, const char *why)
 {
 	if (s->end_due)
 		return;
@@ -176,8 +114,7 @@ static void watch_for(struct stream *s)
 		loop_fd_set(s->watch, events);
 }
 
-/* ---------------------------------------------------------------------------------------------------------
- * bytes */
+/* --- bytes --- */
 
 /* false when the owner stopped reading. */
 static bool deliver(struct stream *s, const uint8_t *p, size_t len)
@@ -209,7 +146,7 @@ static void receive(struct stream *s)
 		if (n && !deliver(s, chunk, n))
 			return;
 		if (io == IO_END) {
-			end(s, e.code, e.why);
+			stream_end(s, e.code, e.why);
 			return;
 		}
 	}
@@ -240,7 +177,7 @@ static bool open_writable(struct stream *s)
 	struct io_end e;
 	enum io io = send_queued(s, &e);
 	if (io == IO_END) {
-		end(s, e.code ? e.code : ERR_CLOSED, e.why);
+		stream_end(s, e.code ? e.code : ERR_CLOSED, e.why);
 		return false;
 	}
 	watch_for(s);
@@ -255,8 +192,7 @@ static bool open_writable(struct stream *s)
 	return s->state == OPEN;
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * opening */
+/* --- opening --- */
 
 static void open_done(struct stream *s)
 {
@@ -264,7 +200,7 @@ static void open_done(struct stream *s)
 		tls_session_opened(s->ssl);
 	if (s->ssl && s->dial)
 		s->has_metacert = tls_session_metacert(s->ssl, s->metacert);
-	drop_dial(s);
+	stream_drop_dial(s);
 	loop_timer_clear(s->timer);
 	s->state = OPEN;
 	watch_for(s);
@@ -285,6 +221,12 @@ static void handshake(struct stream *s)
 	ERR_clear_error();
 	errno = 0;
 	int ret = SSL_do_handshake(s->ssl);
+	if (ret == 1 && s->dial && !tls_session_agreed(s->ssl, &s->dial->check)) {
+		char text[sizeof(s->dial->check.why)];
+		memcpy(text, s->dial->check.why, sizeof(text));
+		stream_end(s, ERR_UNSUPPORTED, text);
+		return;
+	}
 	if (ret == 1) {
 		open_done(s);
 		return;
@@ -304,7 +246,7 @@ static void handshake(struct stream *s)
 			s->dial ? s->dial->host : "",
 			e.code ? e.why : "the other side closed the connection");
 	}
-	end(s, e.code ? e.code : ERR_CLOSED, why);
+	stream_end(s, e.code ? e.code : ERR_CLOSED, why);
 }
 
 static void connected(struct stream *s)
@@ -315,7 +257,7 @@ static void connected(struct stream *s)
 	}
 	s->ssl = tls_session_new(s->tls, s->fd, s->dial ? &s->dial->check : NULL);
 	if (!s->ssl) {
-		end(s, -ENOMEM, "TLS: out of memory");
+		stream_end(s, -ENOMEM, "TLS: out of memory");
 		return;
 	}
 	s->state = HANDSHAKE;
@@ -326,7 +268,7 @@ static void connected(struct stream *s)
 	handshake(s);
 }
 
-static bool watch_socket(struct stream *s)
+bool stream_watch_socket(struct stream *s)
 {
 	s->watch = loop_fd_new(s->loop, s->fd, fd_ready, s);
 	s->state = CONNECTING;
@@ -334,61 +276,7 @@ static bool watch_socket(struct stream *s)
 	return s->watch;
 }
 
-/* One address did not answer: the next, or the end. */
-static void connect_failed(struct stream *s, int code)
-{
-	struct dial *d = s->dial;
-	char why[400], at[ENDPOINT_TEXT];
-	drop_socket(s);
-	if (d && d->next < d->n && loop_now_ms(s->loop) < d->deadline_ms) {
-		connect_next(s);
-		return;
-	}
-	if (d)
-		snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host,
-			endpoint_format(&d->at[d->next - 1], at), err_text(code));
-	end(s, code, d ? why : err_text(code));
-}
-
-static void connect_next(struct stream *s)
-{
-	struct dial *d = s->dial;
-	const struct endpoint *to = &d->at[d->next++];
-	uint64_t now = loop_now_ms(s->loop);
-	uint64_t left = d->deadline_ms > now ? d->deadline_ms - now : 0;
-	int fd = sock_tcp_connect_hook(to, d->socket_hook, d->socket_arg, NULL);
-	if (fd < 0) {
-		connect_failed(s, fd);
-		return;
-	}
-	s->fd = fd;
-	if (!watch_socket(s)) {
-		end(s, -ENOMEM, "out of memory");
-		return;
-	}
-	loop_timer_set(s->timer, d->next < d->n && left > TRY_MS ? TRY_MS : left);
-}
-
-static void resolved(void *arg, int code, const struct endpoint *at, size_t n, const char *why)
-{
-	struct stream *s = arg;
-	char text[400];
-	s->dial->lookup = NULL;
-	if (code) {
-		snprintf(text, sizeof(text), "look up %s: %s", s->dial->host, why);
-		end(s, code, text);
-		return;
-	}
-	s->dial->n = n;
-	for (size_t i = 0; i < n; i++) {
-		s->dial->at[i] = at[i];
-		s->dial->at[i].port = s->dial->port;
-	}
-	connect_next(s);
-}
-
-/* --------------------------------------------------------------------------------------------------------
- * events */
+/* --- events --- */
 
 static void flush_step(struct stream *s)
 {
@@ -426,7 +314,7 @@ static void fd_ready(void *arg, int events)
 	case CONNECTING:
 		err = sock_error(s->fd);
 		if (err)
-			connect_failed(s, err);
+			stream_connect_failed(s, err);
 		else
 			connected(s);
 		break;
@@ -452,17 +340,17 @@ static void timer_fired(void *arg)
 		char *text = s->end_why;
 		s->end_why = NULL;
 		int code = s->end_code;
-		end(s, code, text ? text : "out of memory"); /* may free s, not text */
+		stream_end(s, code, text ? text : "out of memory"); /* may free s, not text */
 		free(text);
 		return;
 	}
 	switch (s->state) {
 	case RESOLVING:
 		snprintf(why, sizeof(why), "look up %s: no answer in time", s->dial->host);
-		end(s, -ETIMEDOUT, why);
+		stream_end(s, -ETIMEDOUT, why);
 		break;
-	case CONNECTING: connect_failed(s, -ETIMEDOUT); break;
-	case HANDSHAKE: end(s, -ETIMEDOUT, "TLS handshake: no answer in time"); break;
+	case CONNECTING: stream_connect_failed(s, -ETIMEDOUT); break;
+	case HANDSHAKE: stream_end(s, -ETIMEDOUT, "TLS handshake: no answer in time"); break;
 	case OPEN:
 		if (!s->paused)
 			receive(s);
@@ -473,10 +361,9 @@ static void timer_fired(void *arg)
 	}
 }
 
-/* ------------------------------------------------------------------------------------------------------ the
- * public */
+/* --- the public --- */
 
-static struct stream *stream_new(struct loop *l, const struct stream_events *ev)
+struct stream *stream_new(struct loop *l, const struct stream_events *ev)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 	if (!s)
@@ -493,45 +380,6 @@ static struct stream *stream_new(struct loop *l, const struct stream_events *ev)
 	return s;
 }
 
-struct stream *stream_connect(struct loop *l, const struct stream_target *to, const struct stream_events *ev)
-{
-	struct stream *s = stream_new(l, ev);
-	struct dial *d = s ? calloc(1, sizeof(*d)) : NULL;
-	if (!d) {
-		if (s)
-			stream_release(s);
-		return NULL;
-	}
-	uint64_t wait = to->timeout_ms ? to->timeout_ms : OPEN_TIMEOUT_MS;
-	s->dial = d;
-	s->tls = to->tls ? tls_get(to->tls) : NULL;
-	snprintf(d->host, sizeof(d->host), "%s", to->host ? to->host : "");
-	d->check.host = d->host;
-	d->port = to->port;
-	d->socket_hook = to->socket_hook;
-	d->socket_arg = to->socket_arg;
-	d->deadline_ms = loop_now_ms(l) + wait;
-	s->state = RESOLVING;
-	loop_timer_set(s->timer, wait);
-	if (to->at) {
-		d->at[0] = *to->at;
-		d->n = 1;
-		int fd = sock_tcp_connect_hook(to->at, d->socket_hook, d->socket_arg, NULL);
-		char why[400], at[ENDPOINT_TEXT];
-		d->next = 1;
-		s->fd = fd < 0 ? -1 : fd;
-		snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host, endpoint_format(to->at, at),
-			fd < 0 ? err_text(fd) : "out of memory");
-		if (fd < 0 || !watch_socket(s))
-			end_later(s, fd < 0 ? fd : -ENOMEM, why);
-		return s;
-	}
-	d->lookup = resolve_start(l, d->host, resolved, s);
-	if (!d->lookup)
-		end_later(s, -ENOMEM, "look up the host: out of memory");
-	return s;
-}
-
 struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *ev)
 {
 	struct errbuf eb = { 0 };
@@ -543,9 +391,9 @@ struct stream *stream_connect_unix(struct loop *l, const char *path, const struc
 		int code = s->fd;
 		s->fd = -1;
 		s->state = CONNECTING;
-		end_later(s, code, eb.text);
-	} else if (!watch_socket(s)) {
-		end_later(s, -ENOMEM, "out of memory");
+		stream_end_later(s, code, eb.text);
+	} else if (!stream_watch_socket(s)) {
+		stream_end_later(s, -ENOMEM, "out of memory");
 	}
 	return s;
 }
@@ -561,7 +409,7 @@ struct stream *stream_accept(struct loop *l, int fd, struct tls *tls, const stru
 	s->accepted = true;
 	s->tls = tls ? tls_get(tls) : NULL;
 	loop_timer_set(s->timer, OPEN_TIMEOUT_MS);
-	if (!watch_socket(s)) {
+	if (!stream_watch_socket(s)) {
 		stream_release(s);
 		return NULL;
 	}
@@ -582,7 +430,7 @@ static size_t send_now(struct stream *s, const uint8_t *p, size_t len)
 		size_t n = 0;
 		enum io io = io_write(s->fd, s->ssl, p + sent, len - sent, &n, &e);
 		if (io == IO_END) {
-			end_later(s, e.code ? e.code : ERR_CLOSED, e.why);
+			stream_end_later(s, e.code ? e.code : ERR_CLOSED, e.why);
 			return len;
 		}
 		if (io == IO_BLOCKED) {
@@ -605,7 +453,7 @@ int stream_write(struct stream *s, const void *p, size_t len)
 		return 0;
 	if (!buf_append(&s->out, (const uint8_t *)p + sent, len - sent)) {
 		/* Half a message is out: there is no way back. */
-		end_later(s, -ENOMEM, "out of memory");
+		stream_end_later(s, -ENOMEM, "out of memory");
 		return -ENOMEM;
 	}
 	if (s->state == OPEN)
@@ -618,7 +466,7 @@ void stream_unread(struct stream *s, const void *p, size_t len)
 	if (!len || s->state != OPEN || s->end_due)
 		return;
 	if (!buf_append(&s->unread, p, len))
-		end_later(s, -ENOMEM, "out of memory");
+		stream_end_later(s, -ENOMEM, "out of memory");
 	else
 		loop_timer_set(s->timer, 0);
 }
@@ -669,6 +517,19 @@ bool stream_peer(const struct stream *s, struct endpoint *out)
 	socklen_t n = sizeof(ss);
 	return s->fd >= 0 && getpeername(s->fd, (struct sockaddr *)&ss, &n) == 0 &&
 	       endpoint_from_sockaddr((struct sockaddr *)&ss, out);
+}
+
+int stream_take(struct stream *s)
+{
+	int fd = -1;
+	if (s->state == OPEN && !s->ssl && !s->end_due && !s->out.len && !s->unread.len) {
+		loop_fd_free(s->watch);
+		s->watch = NULL;
+		fd = s->fd;
+		s->fd = -1;
+	}
+	stream_release(s);
+	return fd;
 }
 
 void stream_close(struct stream *s, bool flush)

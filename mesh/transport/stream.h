@@ -29,11 +29,15 @@ struct tls *tls_client(const char *pin, struct errbuf *eb);
 /* PEM files. tls_server_metacert appends the DERP metacert (tailscale-protocol.md 2.1) to the chain sent. */
 struct tls *tls_server(const char *cert_file, const char *key_file, struct errbuf *eb);
 int tls_server_metacert(struct tls *t, const uint8_t derp_public[static 32], struct errbuf *eb);
+/* The authorities of a PEM file, and no others. */
+struct tls *tls_client_authorities(const char *ca_file, struct errbuf *eb);
 /* The same from one PEM text: the chain, then the key. */
 struct tls *tls_server_text(const char *pem, size_t len, struct errbuf *eb);
 /* Connections that ask for this ALPN protocol (borrowed) and no other meet the certificate of `with` instead,
  * and are told that it is spoken; with NULL: no more. For TLS-ALPN-01, RFC 8737. */
 void tls_server_alpn(struct tls *t, const char *protocol, struct tls *with);
+/* Speaks this protocol (ALPN; borrowed) with those who offer it; who offers others alone is turned away. */
+void tls_server_speaks(struct tls *t, const char *protocol);
 void tls_free(struct tls *t);
 /* Makes a self-signed P-256 certificate for hosts[] (names or IP literals) unless it exists; the key is 0600.
  * A certificate whose key is gone is an error: a new pin is not to come unasked. */
@@ -46,18 +50,34 @@ int tls_cert_dates(const char *cert_file, int64_t *from_ms, int64_t *until_ms, s
 /* 0, or with a sentence why clients will refuse it: dates, or, unless host is NULL, its names. */
 int tls_cert_fault(const char *cert_file, const char *host, struct errbuf *eb);
 
+/* What a server has to show beyond what its struct tls asks for. Copied by stream_connect. */
+enum { TLS_PINS_MAX = 4, TLS_ALPN_TEXT = 16 };
+struct tls_expect {
+	const char *alpn; /* this protocol has to be agreed on (RFC 7301), at most 15 letters; NULL = none */
+	/* SHA-256 of public keys (SubjectPublicKeyInfo, RFC 7858 4.2) of which the server's has to be one; none:
+	 * any. */
+	const uint8_t (*pins)[32];
+	size_t n_pins;	 /* at most TLS_PINS_MAX */
+	bool pins_alone; /* neither authorities, dates nor names count */
+};
+
 struct stream_target {
 	const char *host; /* name or literal; resolved by the system's resolver off the loop thread */
 	uint16_t port;
 	const struct endpoint
-		*at;	     /* given: connect here, `host` is only SNI and the name to verify; may be NULL */
-	struct tls *tls;     /* NULL = plain TCP */
-	uint64_t timeout_ms; /* connect + TLS; 0 = 10 s */
+		*at;	 /* given: connect here, `host` is only SNI and the name to verify; may be NULL */
+	struct tls *tls; /* NULL = plain TCP */
+	const struct tls_expect *expect;	/* NULL = nothing more */
+	uint64_t timeout_ms;			/* connect + TLS; 0 = 10 s */
 	void (*socket_hook)(void *arg, int fd); /* before connect (marks); may be NULL */
 	void *socket_arg;
 };
 /* Errors after this call come by closed(). NULL only when memory is short. Strings are copied. */
 struct stream *stream_connect(struct loop *l, const struct stream_target *to, const struct stream_events *ev);
+/* The same on a socket of the caller's that connects to `at`, which must be given, already: it is taken over, and
+ * closed when this gives NULL. */
+struct stream *stream_connect_socket(
+	struct loop *l, int fd, const struct stream_target *to, const struct stream_events *ev);
 struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *ev);
 /* Takes over an accepted fd, and closes it when it gives NULL (memory is short); tls NULL = plain. opened()
  * comes after the TLS handshake. */
@@ -80,6 +100,9 @@ bool stream_is_tls13(const struct stream *s);
 bool stream_metacert_key(const struct stream *s, uint8_t out[static 32]);
 int stream_fd(const struct stream *s);
 bool stream_peer(const struct stream *s, struct endpoint *out);
+/* The socket of an open plain stream with nothing queued, which is freed: the caller closes it. -1: not so, and
+ * the stream is freed all the same. */
+int stream_take(struct stream *s);
 /* Frees now, no more events; flush: what is queued is still sent, for up to 2 s (loop_free waits for it).
  * NULL is fine. */
 void stream_close(struct stream *s, bool flush);

@@ -31,6 +31,7 @@ struct tls {
 	SSL_CTX *ctx;
 	unsigned refs;
 	enum trust trust;
+	bool own_authorities; /* those of a file, and not the machine's */
 	uint8_t pin[HASH];
 	const char *alpn; /* connections that ask for it meet alpn_with's certificate; NULL = none */
 	struct tls *alpn_with;
@@ -100,6 +101,21 @@ static const char *pin_fault(const struct tls *t, X509 *leaf, STACK_OF(X509) * c
 	return NULL;
 }
 
+/* RFC 7858 4.2: the hash of the key, so that a certificate may be renewed. */
+static const char *key_fault(const struct tls_check *check, const X509 *leaf)
+{
+	uint8_t hash[HASH], *der = NULL;
+	unsigned n = 0;
+	int len = leaf ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &der) : -1;
+	bool ok = len > 0 && EVP_Digest(der, (size_t)len, hash, &n, EVP_sha256(), NULL) == 1 && n == HASH;
+	OPENSSL_free(der);
+	for (size_t i = 0; ok && i < check->n_pins; i++)
+		if (memcmp(hash, check->pins[i], HASH) == 0)
+			return NULL;
+	return ok ? "its key is none of the pinned ones; if this is meant, take over the new pin"
+		  : "it has no key";
+}
+
 static const char *trust_fault(X509_STORE_CTX *store)
 {
 	int err = X509_STORE_CTX_get_error(store);
@@ -148,7 +164,7 @@ static bool verify_pki(X509_STORE_CTX *store, const struct tls *t, SSL *ssl)
 {
 	if (X509_verify_cert(store) == 1)
 		return true;
-	if (!is_unknown_issuer(X509_STORE_CTX_get_error(store)) ||
+	if (t->own_authorities || !is_unknown_issuer(X509_STORE_CTX_get_error(store)) ||
 		SSL_CTX_set_default_verify_file(t->ctx) != 1)
 		return false;
 	return verify_again(store, t, ssl);
@@ -168,7 +184,9 @@ static int verify(X509_STORE_CTX *store, void *arg)
 	if (t->trust == TRUST_PIN)
 		fault = pin_fault(t, X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get0_untrusted(store),
 			check->host);
-	else if (!verify_pki(store, t, ssl))
+	else if (check->n_pins && (fault = key_fault(check, X509_STORE_CTX_get0_cert(store))))
+		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	else if (!check->pins_alone && !verify_pki(store, t, ssl))
 		fault = trust_fault(store);
 	if (!fault)
 		return 1;
@@ -229,6 +247,25 @@ struct tls *tls_client(const char *pin, struct errbuf *eb)
 	SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(t->ctx, verify, t);
 	return t;
+}
+
+struct tls *tls_client_authorities(const char *ca_file, struct errbuf *eb)
+{
+	struct tls *t = settings_new(TLS_client_method(), eb);
+	if (!t)
+		return NULL;
+	t->own_authorities = true;
+	SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(t->ctx, verify, t);
+	ERR_clear_error();
+	if (SSL_CTX_load_verify_file(t->ctx, ca_file) == 1)
+		return t;
+	if (access(ca_file, R_OK) != 0)
+		err_set(eb, -errno, "read the authorities in %s", ca_file);
+	else
+		err_say(eb, ERR_MALFORMED, "%s has no certificates in PEM (%s)", ca_file, reason());
+	tls_free(t);
+	return NULL;
 }
 
 static int bad_file(const char *what, const char *path, struct errbuf *eb)
@@ -360,6 +397,26 @@ void tls_server_alpn(struct tls *t, const char *protocol, struct tls *with)
 	SSL_CTX_set_client_hello_cb(t->ctx, with ? alpn_hello : NULL, t);
 }
 
+static int protocol_select(
+	SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len, void *arg)
+{
+	const char *protocol = arg;
+	size_t want = strlen(protocol);
+	(void)ssl;
+	for (unsigned at = 0; at < in_len && in[at] < in_len - at; at += 1U + in[at])
+		if (in[at] == want && memcmp(in + at + 1, protocol, want) == 0) {
+			*out = in + at + 1;
+			*out_len = in[at];
+			return SSL_TLSEXT_ERR_OK;
+		}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+void tls_server_speaks(struct tls *t, const char *protocol)
+{
+	SSL_CTX_set_alpn_select_cb(t->ctx, protocol_select, (void *)protocol);
+}
+
 struct tls *tls_get(struct tls *t)
 {
 	t->refs++;
@@ -389,6 +446,12 @@ SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check)
 	}
 	SSL_set_app_data(ssl, check);
 	SSL_set_connect_state(ssl);
+	size_t n_alpn = strlen(check->alpn);
+	if (n_alpn) {
+		uint8_t list[1 + TLS_ALPN_TEXT] = { (uint8_t)n_alpn };
+		memcpy(list + 1, check->alpn, n_alpn);
+		SSL_set_alpn_protos(ssl, list, (unsigned)(1 + n_alpn));
+	}
 	if (addr_parse(check->host, &a)) {
 		X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), check->host);
 	} else {
@@ -396,6 +459,17 @@ SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check)
 		SSL_set1_host(ssl, check->host);
 	}
 	return ssl;
+}
+
+bool tls_session_agreed(const SSL *ssl, struct tls_check *check)
+{
+	const uint8_t *p;
+	unsigned n;
+	SSL_get0_alpn_selected(ssl, &p, &n);
+	if (!check->alpn[0] || (n == strlen(check->alpn) && memcmp(p, check->alpn, n) == 0))
+		return true;
+	snprintf(check->why, sizeof(check->why), "%s does not speak %s there", check->host, check->alpn);
+	return false;
 }
 
 /* Only now: who has cut a handshake short holds the buffer for as long as we wait for the rest. */

@@ -1,0 +1,154 @@
+/* How a stream that somebody asks for gets its socket: the host's addresses are looked up, and tried one after the other
+ * until one answers or the time is over. */
+#include "mesh/transport/stream_inner.h"
+
+#include "mesh/os/sock.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TRY_MS = 1500 /* one address of several, before the next one is tried */ };
+
+static void connect_next(struct stream *s);
+
+void stream_drop_dial(struct stream *s)
+{
+	if (!s->dial)
+		return;
+	resolve_cancel(s->dial->lookup);
+	if (s->ssl)
+		SSL_set_app_data(s->ssl, NULL);
+	free(s->dial);
+	s->dial = NULL;
+}
+
+void stream_connect_failed(struct stream *s, int code)
+{
+	struct dial *d = s->dial;
+	char why[400], at[ENDPOINT_TEXT];
+	stream_drop_socket(s);
+	if (d && d->next < d->n && loop_now_ms(s->loop) < d->deadline_ms) {
+		connect_next(s);
+		return;
+	}
+	if (d)
+		snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host,
+			endpoint_format(&d->at[d->next - 1], at), err_text(code));
+	stream_end(s, code, d ? why : err_text(code));
+}
+
+static void connect_next(struct stream *s)
+{
+	struct dial *d = s->dial;
+	const struct endpoint *to = &d->at[d->next++];
+	uint64_t now = loop_now_ms(s->loop);
+	uint64_t left = d->deadline_ms > now ? d->deadline_ms - now : 0;
+	int fd = sock_tcp_connect_hook(to, d->socket_hook, d->socket_arg, NULL);
+	if (fd < 0) {
+		stream_connect_failed(s, fd);
+		return;
+	}
+	s->fd = fd;
+	if (!stream_watch_socket(s)) {
+		stream_end(s, -ENOMEM, "out of memory");
+		return;
+	}
+	loop_timer_set(s->timer, d->next < d->n && left > TRY_MS ? TRY_MS : left);
+}
+
+static void resolved(void *arg, int code, const struct endpoint *at, size_t n, const char *why)
+{
+	struct stream *s = arg;
+	char text[400];
+	s->dial->lookup = NULL;
+	if (code) {
+		snprintf(text, sizeof(text), "look up %s: %s", s->dial->host, why);
+		stream_end(s, code, text);
+		return;
+	}
+	s->dial->n = n;
+	for (size_t i = 0; i < n; i++) {
+		s->dial->at[i] = at[i];
+		s->dial->at[i].port = s->dial->port;
+	}
+	connect_next(s);
+}
+
+static void expect_set(struct tls_check *check, const struct tls_expect *x)
+{
+	if (!x)
+		return;
+	snprintf(check->alpn, sizeof(check->alpn), "%s", x->alpn ? x->alpn : "");
+	check->n_pins = x->n_pins < TLS_PINS_MAX ? x->n_pins : TLS_PINS_MAX;
+	if (check->n_pins)
+		memcpy(check->pins, x->pins, check->n_pins * sizeof(check->pins[0]));
+	check->pins_alone = x->pins_alone && check->n_pins;
+}
+
+/* A stream with all it needs to open, but no address and no socket. NULL: memory is short. */
+static struct stream *dial_new(struct loop *l, const struct stream_target *to, const struct stream_events *ev)
+{
+	struct stream *s = stream_new(l, ev);
+	struct dial *d = s ? calloc(1, sizeof(*d)) : NULL;
+	if (!d) {
+		if (s)
+			stream_release(s);
+		return NULL;
+	}
+	uint64_t wait = to->timeout_ms ? to->timeout_ms : OPEN_TIMEOUT_MS;
+	s->dial = d;
+	s->tls = to->tls ? tls_get(to->tls) : NULL;
+	snprintf(d->host, sizeof(d->host), "%s", to->host ? to->host : "");
+	d->check.host = d->host;
+	expect_set(&d->check, to->expect);
+	d->port = to->port;
+	d->socket_hook = to->socket_hook;
+	d->socket_arg = to->socket_arg;
+	d->deadline_ms = loop_now_ms(l) + wait;
+	s->state = RESOLVING;
+	loop_timer_set(s->timer, wait);
+	return s;
+}
+
+/* fd: connecting to the one address there is, or a code. */
+static void connect_only(struct stream *s, int fd, const struct endpoint *to)
+{
+	struct dial *d = s->dial;
+	char why[400], at[ENDPOINT_TEXT];
+	d->at[0] = *to;
+	d->n = d->next = 1;
+	s->fd = fd < 0 ? -1 : fd;
+	snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host, endpoint_format(to, at),
+		fd < 0 ? err_text(fd) : "out of memory");
+	if (fd < 0 || !stream_watch_socket(s))
+		stream_end_later(s, fd < 0 ? fd : -ENOMEM, why);
+}
+
+struct stream *stream_connect(struct loop *l, const struct stream_target *to, const struct stream_events *ev)
+{
+	struct stream *s = dial_new(l, to, ev);
+	struct dial *d = s ? s->dial : NULL;
+	if (!d)
+		return NULL;
+	if (to->at) {
+		connect_only(s, sock_tcp_connect_hook(to->at, d->socket_hook, d->socket_arg, NULL), to->at);
+		return s;
+	}
+	d->lookup = resolve_start(l, d->host, resolved, s);
+	if (!d->lookup)
+		stream_end_later(s, -ENOMEM, "look up the host: out of memory");
+	return s;
+}
+
+struct stream *stream_connect_socket(
+	struct loop *l, int fd, const struct stream_target *to, const struct stream_events *ev)
+{
+	struct stream *s = dial_new(l, to, ev);
+	if (s)
+		connect_only(s, fd, to->at);
+	else
+		close(fd);
+	return s;
+}

@@ -3,6 +3,7 @@
 #include "mesh/base/wire.h"
 
 #include <http_parser.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -59,6 +60,17 @@ static bool decode(const char *text, size_t len, bool plus, char *out, size_t ca
 	return true;
 }
 
+void http_escape(const char *text, char *out, size_t cap)
+{
+	size_t at = 0;
+	out[0] = '\0';
+	for (const unsigned char *p = (const unsigned char *)text; *p && at + 4 <= cap; p++) {
+		bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
+			     (*p >= 'A' && *p <= 'Z') || strchr("-._~:", *p);
+		at += (size_t)snprintf(out + at, cap - at, plain ? "%c" : "%%%02X", *p);
+	}
+}
+
 /* The target from its path on: an absolute form loses scheme and host. */
 static const char *path_of(const char *target)
 {
@@ -75,22 +87,30 @@ bool http_target_path(const struct http_head *h, char *out, size_t cap)
 	return decode(path, strcspn(path, "?#"), false, out, cap);
 }
 
-bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap)
+bool http_form_value(const void *form, size_t form_len, const char *name, char *out, size_t cap)
 {
-	const char *path = path_of(h->target ? h->target : "");
-	const char *at = path + strcspn(path, "?#");
+	const char *at = form, *end = at + form_len;
 	char key[128];
-	while (*at == '?' || *at == '&') {
-		at++;
-		size_t len = strcspn(at, "&#"), eq = 0;
+	while (form_len && at < end) {
+		const char *next = memchr(at, '&', (size_t)(end - at));
+		size_t len = (size_t)((next ? next : end) - at), eq = 0;
 		while (eq < len && at[eq] != '=')
 			eq++;
 		if (decode(at, eq, true, key, sizeof(key)) && !strcmp(key, name))
 			return decode(
 				at + (eq < len ? eq + 1 : len), eq < len ? len - eq - 1 : 0, true, out, cap);
-		at += len;
+		if (!next)
+			return false;
+		at = next + 1;
 	}
 	return false;
+}
+
+bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap)
+{
+	const char *path = path_of(h->target ? h->target : "");
+	const char *at = path + strcspn(path, "?#");
+	return *at == '?' && http_form_value(at + 1, strcspn(at + 1, "#"), name, out, cap);
 }
 
 /* "host", "host:port", "[v6]", "[v6]:port" of len bytes. */

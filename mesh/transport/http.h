@@ -24,7 +24,11 @@ const char *http_header(const struct http_head *h, const char *name);
 bool http_target_path(const struct http_head *h, char *out, size_t cap);
 /* Decoded value of a query parameter; false when absent. */
 bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap);
+/* The same of a body that is a form (application/x-www-form-urlencoded). */
+bool http_form_value(const void *form, size_t len, const char *name, char *out, size_t cap);
 const char *http_status_text(int status);
+/* text as one part of a path, or the value of a query; as much of it as fits into out[cap]. */
+void http_escape(const char *text, char *out, size_t cap);
 
 /* Server side of one connection. Takes over the stream (events too) and frees itself and it at the end. */
 struct http_server_conn;
@@ -36,10 +40,15 @@ struct http_server_ops {
 	/* Request with Upgrade: true = taken (http_upgrade_take) or answered; false = treat as an ordinary
 	 * request. May be NULL. */
 	bool (*upgrade)(void *arg, struct http_server_conn *c, const struct http_head *head);
+	/* The head of a request is there and its body not: true = answered now, or taken to move the body on another
+	 * thread (http_carry_take); false = an ordinary request. May be NULL. */
+	bool (*streamed)(void *arg, struct http_server_conn *c, const struct http_head *head);
 	/* c is about to be freed, for whatever reason but an upgrade; its stream may still send. May be NULL.
 	 */
 	void (*gone)(void *arg, struct http_server_conn *c);
 	void *arg;
+	/* How long the body of this one request may be, asked when its head is there. NULL: body_cap. */
+	size_t (*body_most)(void *arg, struct http_server_conn *c, const struct http_head *head);
 	size_t body_cap;  /* 0 = 1 MiB */
 	uint64_t idle_ms; /* 0 = 60 s */
 };

@@ -99,6 +99,10 @@ static int on_headers(http_parser *p)
 		return http_parse_fail(h, ERR_MALFORMED);
 	if (p->type == HTTP_REQUEST && p->method == HTTP_CONNECT)
 		return http_parse_fail(h, ERR_UNSUPPORTED);
+	if (h->body_most)
+		h->body.cap = h->body_most(h->arg, &h->head);
+	if (h->stop_at_head)
+		http_parser_pause(p, 1);
 	return h->no_body && !p->upgrade ? 1 : 0;
 }
 
@@ -172,13 +176,22 @@ long http_parse_feed(struct http_parse *h, const uint8_t *p, size_t len)
 		h->fault = ERR_MALFORMED;
 	if (h->fault)
 		return h->fault;
+	if (h->headers_done && !h->complete)
+		http_parser_pause(&h->parser, 0);
 	h->input_end = p ? p + len : NULL;
 	size_t used = http_parser_execute(&h->parser, &callbacks, (const char *)p, len);
 	enum http_errno err = HTTP_PARSER_ERRNO(&h->parser);
-	if (err != HPE_OK && !(err == HPE_PAUSED && h->complete)) {
+	if (err != HPE_OK && !(err == HPE_PAUSED && (h->complete || h->stop_at_head))) {
 		if (!h->fault)
 			h->fault = err == HPE_HEADER_OVERFLOW ? ERR_TOO_LARGE : ERR_MALFORMED;
 		return h->fault;
 	}
 	return (long)used;
+}
+
+void http_parse_move(struct http_parse *to, struct http_parse *from)
+{
+	*to = *from;
+	to->parser.data = to;
+	from->text = from->body = (struct buf) { 0 };
 }

@@ -1,4 +1,4 @@
-#include "mesh/transport/http_parse.h"
+#include "mesh/transport/http_carry_inner.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -108,6 +108,19 @@ static void http_server_refuse(struct http_server_conn *c, long code)
 	http_reply(c, status, "text/plain", NULL, http_status_text(status), strlen(http_status_text(status)));
 }
 
+/* The head is there. true: the owner has answered it, or c is no more. An answer before the body ends the
+ * connection: what would follow is not a request. */
+static bool offer_head(struct http_server_conn *c)
+{
+	c->answering = true;
+	c->keep_alive = false;
+	c->head_only = !strcmp(c->in.head.method, "HEAD");
+	if (c->ops.streamed(c->ops.arg, c, &c->in.head))
+		return true;
+	c->answering = false;
+	return c->dead;
+}
+
 /* Takes whole requests out of `ahead` until one is being answered or the bytes are used up. */
 static void pump(struct http_server_conn *c)
 {
@@ -127,6 +140,8 @@ static void pump(struct http_server_conn *c)
 			break;
 		}
 		buf_consume(&c->ahead, (size_t)used);
+		if (!had_head && c->in.headers_done && c->ops.streamed && offer_head(c))
+			break;
 		const char *expect = !had_head && c->in.headers_done && !c->in.complete
 					     ? http_header(&c->in.head, "Expect")
 					     : NULL;
@@ -174,6 +189,12 @@ static void idle_expired(void *arg)
 	conn_end(arg, false);
 }
 
+static size_t body_most(void *arg, const struct http_head *head)
+{
+	struct http_server_conn *c = arg;
+	return c->ops.body_most(c->ops.arg, c, head);
+}
+
 struct http_server_conn *http_server_accept(
 	struct loop *l, struct stream *s, const struct http_server_ops *ops)
 {
@@ -190,6 +211,9 @@ struct http_server_conn *http_server_accept(
 	c->ops = *ops;
 	c->ahead.cap = AHEAD_MAX;
 	http_parse_init(&c->in, true, ops->body_cap ? ops->body_cap : BODY_CAP);
+	c->in.body_most = ops->body_most ? body_most : NULL;
+	c->in.arg = c;
+	c->in.stop_at_head = ops->streamed;
 	stream_events_set(s, &(struct stream_events) { .data = http_server_data,
 				     .drained = http_server_drained,
 				     .closed = closed,
@@ -345,6 +369,22 @@ void http_reply_source(
 	http_reply_begin(c, status, content_type, NULL);
 	if (!c->dead)
 		source_pump(c);
+}
+
+struct http_carry *http_carry_take(struct http_server_conn *c)
+{
+	struct http_parse in;
+	struct buf ahead = c->ahead;
+	int fd = stream_take(c->stream);
+	http_parse_move(&in, &c->in);
+	c->stream = NULL;
+	c->ahead = (struct buf) { 0 };
+	conn_end(c, false);
+	if (fd >= 0)
+		return http_carry_accepted(fd, &in, &ahead);
+	http_parse_fini(&in);
+	buf_free(&ahead);
+	return NULL;
 }
 
 struct stream *http_upgrade_take(

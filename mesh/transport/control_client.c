@@ -37,6 +37,7 @@ struct control_client_link {
 	struct loop_timer *timer; /* of the handshake */
 	struct tls *tls;
 	struct h2_request *requests;
+	struct h2_request *asking; /* being made: what becomes of it is returned, not told by its events */
 	enum state state;
 	char authority[280];
 	uint8_t early[EARLY_HEAD]; /* the first bytes of plaintext */
@@ -54,6 +55,8 @@ static void request_free(struct h2_request *r)
 			*at = r->next;
 			break;
 		}
+	if (r->link->asking == r)
+		r->link->asking = NULL;
 	buf_wipe(&r->body);
 	free(r);
 }
@@ -164,7 +167,7 @@ static int on_stream_end(nghttp2_session *session, int32_t id, uint32_t error, v
 	struct h2_request *r = nghttp2_session_get_stream_user_data(session, id);
 	if (!r)
 		return 0;
-	struct h2_request_events ev = r->ev;
+	struct h2_request_events ev = r == c->asking ? (struct h2_request_events) { 0 } : r->ev;
 	int code = error == NGHTTP2_NO_ERROR && r->head_told ? 0
 		   : error == NGHTTP2_REFUSED_STREAM	     ? ERR_REFUSED
 							     : ERR_CLOSED;
@@ -473,8 +476,13 @@ struct h2_request *control_client_request(struct control_client_link *c, const c
 		request_free(r);
 		return NULL;
 	}
+	/* Where memory is short the stream may end while its first frame is made, and an event of another may close the link. */
+	h2_conn_enter(&c->conn);
+	c->asking = r;
 	h2_conn_pump(&c->conn);
-	return r;
+	r = c->conn.dead ? NULL : c->asking;
+	c->asking = NULL;
+	return h2_conn_leave(&c->conn) ? r : NULL;
 }
 
 void h2_request_cancel(struct h2_request *r)

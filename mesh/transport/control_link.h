@@ -41,7 +41,7 @@ struct h2_request_events {
 	void (*done)(void *arg, int code); /* 0 = orderly end of stream; request is freed after */
 	void *arg;
 };
-/* method e.g. "POST", path e.g. "/machine/map"; body is copied. NULL: not ready or memory short. */
+/* method e.g. "POST", path e.g. "/machine/map"; body is copied. NULL: not ready or memory short; no event comes then. */
 struct h2_request *control_client_request(struct control_client_link *c, const char *method, const char *path,
 	const char *extra_header_name, const char *extra_header_value, const void *body, size_t len,
 	const struct h2_request_events *ev);
@@ -78,6 +78,8 @@ bool control_server_peer(const struct control_server_link *c, struct endpoint *o
  */
 void control_server_close(struct control_server_link *c);
 
+/* Where memory is short each of the h2_respond calls may lose the stream: stream_gone comes from inside it then, unless the
+ * answer has ended, and s is gone. */
 void h2_stream_data_set(struct h2_stream *s, void *data);
 void *h2_stream_data(const struct h2_stream *s);
 struct control_server_link *h2_stream_link(const struct h2_stream *s);

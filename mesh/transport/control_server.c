@@ -139,9 +139,13 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 	struct control_server_link *c = user;
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
-	struct h2_stream *s = charge(c, sizeof(*s)) ? calloc(1, sizeof(*s)) : NULL;
-	if (!s)
+	if (!charge(c, sizeof(struct h2_stream)))
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	struct h2_stream *s = calloc(1, sizeof(*s));
+	if (!s) {
+		(void)charge(c, -(long)sizeof(*s));
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
 	s->link = c;
 	s->id = frame->hd.stream_id;
 	s->body.cap = BODY_CAP;

@@ -12,6 +12,7 @@ enum {
 	STREAM_WINDOW = 8 * 1024 * 1024, /* a netmap must not wait for window updates */
 	LINK_WINDOW = 16 * 1024 * 1024,
 	STREAMS_MAX = 250,
+	FRAMES_WAITING = 16 * STREAMS_MAX, /* for who listens, each stream has a few at most */
 	QUEUE_ENOUGH =
 		512 * 1024, /* above it the session keeps its data, and flow control works end to end */
 	BATCH = 64 * 1024,
@@ -182,6 +183,11 @@ int h2_conn_receive(struct h2_conn *c, const uint8_t *p, size_t len, const char 
 		return ERR_MALFORMED;
 	}
 	h2_conn_pump(c);
+	/* Each thing that is refused is a frame to say so, also to who does not hear it. */
+	if (nghttp2_session_get_outbound_queue_size(c->session) > FRAMES_WAITING) {
+		*why = "the other side asks on and on, and reads no answer";
+		return ERR_TOO_LARGE;
+	}
 	if (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session)) {
 		*why = "the other side ended the session";
 		return ERR_CLOSED;

@@ -1,4 +1,5 @@
 #include "mesh/transport/noise_link.h"
+#include "mesh/base/aead.h"
 #include "mesh/base/err.h"
 #include "mesh/base/wire.h"
 

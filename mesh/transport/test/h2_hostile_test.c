@@ -269,6 +269,16 @@ static void set_endlessly(struct raw *r)
 		frame(r, F_SETTINGS, 0, 0, "\0\3\0\0\0\1", 6);
 }
 
+/* What the server sets is never agreed to, so that more streams than it wants are refused one by one. */
+static void begin_endlessly(struct raw *r)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+	put(r, preface, sizeof(preface) - 1);
+	frame(r, F_SETTINGS, 0, 0, NULL, 0);
+	for (uint32_t i = 0; i < 600000; i++) /* more than lies between us */
+		frame(r, F_HEADERS, END_HEADERS, 1 + 2 * i, post_echo, sizeof(post_echo) - 1);
+}
+
 static void continue_endlessly(struct raw *r)
 {
 	static const char pair[] = "\0\3abc\3def";
@@ -306,6 +316,7 @@ static void test_ended(void **state)
 		{ "rapid reset", reset_rapidly, true, true },
 		{ "pings, deaf", ping_endlessly, false, true },
 		{ "settings, deaf", set_endlessly, false, true },
+		{ "requests, deaf", begin_endlessly, false, false },
 		{ "settings, too many", settings_too_many, true, true },
 		{ "endless headers", continue_endlessly, true, true },
 		{ "a large frame", frame_too_large, true, true },

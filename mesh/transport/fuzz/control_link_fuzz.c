@@ -1,6 +1,7 @@
 /* A control link after, or instead of, a good handshake: HTTP/2 of a strange client in our server (first byte
  * even) and of a strange server in our client (odd). Bit 1: the bytes are the raw stream from the upgrade on,
- * else they are sealed in records. */
+ * else they are sealed in records, or, bit 2, come in the place of records. Each input once more with short memory. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/control_link.h"
 #include "mesh/transport/noise_link.h"
@@ -14,6 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+enum { STRANGE_SERVER = 1, RAW = 2, UNSEALED = 4 };
 enum { OF_CLIENT = 3, OF_SERVER = 4, CAPVER = 119, TURNS = 3 };
 
 static void fill(void *arg, void *dst, size_t len)
@@ -67,10 +69,10 @@ static void put_sealed(int fd, struct noise_link *n, const void *p, size_t len)
 }
 
 /* The stranger's bytes in two pieces. */
-static void put_input(struct loop *l, int fd, struct noise_link *n, bool raw, const uint8_t *p, size_t len)
+static void put_input(struct loop *l, int fd, struct noise_link *n, uint8_t how, const uint8_t *p, size_t len)
 {
 	size_t half = len / 2;
-	if (raw) {
+	if (how & (RAW | UNSEALED)) {
 		put(fd, p, half);
 		turn(l);
 		put(fd, p + half, len - half);
@@ -100,7 +102,8 @@ static void requested(void *arg, struct control_server_link *c, struct h2_stream
 	} else if (!strcmp(path, "/hold") && !site->held) {
 		site->held = s;
 		h2_respond_begin(s, 200, NULL);
-		(void)h2_respond_chunk(s, "part", 4);
+		if (site->held == s)
+			(void)h2_respond_chunk(s, "part", 4);
 	} else {
 		h2_respond(s, strcmp(method, "POST") == 0 ? 200 : 404, NULL, body, len);
 	}
@@ -149,7 +152,7 @@ static void ask_upgrade(int fd, const struct handshake *h)
 	put(fd, head, (size_t)n);
 }
 
-static void against_server(struct loop *l, bool raw, const uint8_t *p, size_t len)
+static void against_server(struct loop *l, uint8_t how, const uint8_t *p, size_t len)
 {
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
 	struct site site = { .loop = l };
@@ -161,19 +164,19 @@ static void against_server(struct loop *l, bool raw, const uint8_t *p, size_t le
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) != 0 ||
 		!http_server_accept(l, stream_accept(l, fd[0], NULL, &none), &ops))
 		abort();
+	trouble_begin();
 	ask_upgrade(fd[1], &h);
 	turn(l);
-	if (!site.link)
-		abort();
-	if (!raw)
+	if (!(how & RAW))
 		put_sealed(fd[1], h.client, preface, sizeof(preface)); /* the last 0 ends the SETTINGS */
-	put_input(l, fd[1], h.client, raw, p, len);
+	put_input(l, fd[1], h.client, how, p, len);
 	if (site.held)
 		(void)h2_respond_chunk(site.held, "more", 4);
 	turn(l);
 	close(fd[1]);
 	turn(l);
 	control_server_close(site.link);
+	trouble_end();
 	noise_link_free(h.client);
 	noise_link_free(h.server);
 }
@@ -256,7 +259,7 @@ static int take_client(struct loop *l, int listen_fd)
 	return fd;
 }
 
-static void against_client(struct loop *l, bool raw, const uint8_t *p, size_t len)
+static void against_client(struct loop *l, uint8_t how, const uint8_t *p, size_t len)
 {
 	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: "
 				   "tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n";
@@ -277,17 +280,19 @@ static void against_client(struct loop *l, bool raw, const uint8_t *p, size_t le
 	if (!u.link)
 		abort();
 	int fd = take_client(l, listen_fd);
-	if (!raw) {
+	trouble_begin();
+	if (!(how & RAW)) {
 		put(fd, head, sizeof(head) - 1);
 		put(fd, h.response, sizeof(h.response));
 		turn(l);
 	}
-	put_input(l, fd, h.server, raw, p, len);
+	put_input(l, fd, h.server, how, p, len);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)); /* no address is held by TIME-WAIT */
 	close(fd);
 	turn(l);
 	h2_request_cancel(u.map);
 	control_client_close(u.link);
+	trouble_end();
 	noise_link_free(h.client);
 	noise_link_free(h.server);
 }
@@ -298,21 +303,25 @@ static void nothing(void *arg, int events)
 	(void)events;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void control_link_target(const uint8_t *data, size_t len)
 {
 	struct loop *l = len && key_setup() ? loop_new() : NULL;
 	if (!l)
-		return 0;
+		return;
 	/* Always readable, so that no turn of the loop waits. */
 	int always = eventfd(1, EFD_NONBLOCK);
 	struct loop_fd *watch = loop_fd_new(l, always, nothing, NULL);
 	loop_fd_set(watch, LOOP_READ);
-	if (data[0] & 1)
-		against_client(l, data[0] & 2, data + 1, len - 1);
+	if (data[0] & STRANGE_SERVER)
+		against_client(l, data[0], data + 1, len - 1);
 	else
-		against_server(l, data[0] & 2, data + 1, len - 1);
+		against_server(l, data[0], data + 1, len - 1);
 	loop_fd_free(watch);
 	loop_free(l);
 	close(always);
-	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(control_link_target, data, len);
 }

@@ -1,7 +1,9 @@
 /* Whole HTTP connections, with and without TLS. First byte: bit 0 our client against a strange server, else
  * our server against a strange client; bit 1 TLS, bit 2 (with TLS) the bytes are what goes over the wire
- * instead of what is inside; bit 3 the stranger reads nothing. Second byte: into how many pieces the rest is
+ * instead of what is inside; bit 3 the stranger reads nothing; bit 4 time passes in the end; bit 5 our client has a body and no upgrade in mind. Each input once more with
+ * short memory. Second byte: into how many pieces the rest is
  * cut. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
@@ -21,6 +23,9 @@ enum {
 	TLS = 2,
 	RAW = 4,
 	DEAF = 8,
+	LATE = 16,
+	BODY = 32,
+	LATE_MS = 120000,
 	TURNS = 3,
 	HANDSHAKE_TURNS = 400,
 	SOURCE_PIECES = 6,
@@ -145,7 +150,10 @@ struct site {
 static bool next_piece(void *arg, struct buf *out)
 {
 	struct site *s = arg;
-	memset(buf_room(out, PIECE), 'p', PIECE);
+	uint8_t *room = buf_room(out, PIECE);
+	if (!room)
+		return false;
+	memset(room, 'p', PIECE);
 	buf_grown(out, PIECE);
 	return --s->pieces;
 }
@@ -158,6 +166,9 @@ static void request(
 	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	struct site *s = arg;
+	http_conn_data_set(c, s);
+	if (http_conn_data(c) != s)
+		abort();
 	struct http_source source = { .next = next_piece, .ended = source_ended, .arg = s };
 	char path[16] = "";
 	(void)http_target_path(head, path, sizeof(path));
@@ -169,6 +180,16 @@ static void request(
 		(void)http_reply_chunk(c, body, len);
 		(void)http_reply_chunk(c, "end", 3);
 		http_reply_end(c);
+	} else if (!strcmp(path, "/twice")) {
+		http_reply(c, 200, NULL, NULL, body, len);
+		http_reply(c, 200, NULL, NULL, body, len);
+		http_reply_begin(c, 200, NULL, NULL);
+		(void)http_reply_chunk(c, "x", 1);
+		http_reply_end(c);
+	} else if (!strcmp(path, "/over")) {
+		http_server_close(c, true);
+		http_reply(c, 200, NULL, NULL, body, len);
+		http_reply_source(c, 200, "text/plain", &source);
 	} else if (!strcmp(path, "/later")) {
 		s->later = c;
 	} else if (!strcmp(path, "/close")) {
@@ -244,6 +265,7 @@ static void against_server(struct loop *l, uint8_t how, const uint8_t *p, size_t
 		s.fd = fd[1];
 		setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	}
+	trouble_begin();
 	site.conn =
 		http_server_accept(l, stream_accept(l, fd[0], how & TLS ? at->server : NULL, &none), &ops);
 	for (int i = 0; inside && s.stream && !s.open && i < HANDSHAKE_TURNS; i++)
@@ -254,9 +276,13 @@ static void against_server(struct loop *l, uint8_t how, const uint8_t *p, size_t
 	if (site.later)
 		http_reply(site.later, 200, NULL, NULL, "late", 4);
 	turn(l, TURNS);
+	if (how & LATE)
+		trouble_pass_ms(LATE_MS);
+	turn(l, TURNS);
 	s.deaf = false;
 	hear(&s);
 	turn(l, TURNS);
+	trouble_end();
 	leave(&s);
 	if (site.conn)
 		http_server_close(site.conn, false);
@@ -322,7 +348,15 @@ static void against_client(struct loop *l, uint8_t how, const uint8_t *p, size_t
 		.host = "fuzz.test",
 		.extra = "Upgrade: echo\r\nConnection: upgrade\r\n",
 		.body_cap = 2048 };
-	a.rq = http_request(l, &rq, &events);
+	const struct http_client_events plain = { .done = done, .failed = failed, .arg = &a };
+	if (how & BODY) {
+		rq.method = "POST";
+		rq.extra = NULL;
+		rq.body = "a body";
+		rq.body_len = 6;
+		rq.content_type = "text/plain";
+	}
+	a.rq = http_request(l, &rq, how & BODY ? &plain : &events);
 	int fd = accept_one(l, at->fd);
 	if ((how & TLS) && !(how & RAW)) {
 		s.stream = stream_accept(l, fd, at->server, &ev);
@@ -331,8 +365,13 @@ static void against_client(struct loop *l, uint8_t how, const uint8_t *p, size_t
 	} else {
 		s.fd = fd;
 	}
+	trouble_begin();
 	turn(l, TURNS);
 	say(&s, p, len, pieces);
+	if (how & LATE)
+		trouble_pass_ms(LATE_MS);
+	turn(l, TURNS);
+	trouble_end();
 	leave(&s);
 	http_client_cancel(a.rq);
 	stream_close(a.up, false);
@@ -345,11 +384,11 @@ static void nothing(void *arg, int events)
 	(void)events;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void http_conn_target(const uint8_t *data, size_t len)
 {
 	struct loop *l = len > 2 ? loop_new() : NULL;
 	if (!l)
-		return 0;
+		return;
 	/* Always readable, so that no turn of the loop waits. */
 	int always = eventfd(1, EFD_NONBLOCK);
 	struct loop_fd *watch = loop_fd_new(l, always, nothing, NULL);
@@ -361,5 +400,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	loop_fd_free(watch);
 	close(always);
 	loop_free(l);
-	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(http_conn_target, data, len);
 }

@@ -4,7 +4,14 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { OPTION_COOKIE = 10, OPTION_KEEPALIVE = 11, OPTION_EDE = 15, KEEPALIVE_LEN = 6, EDE_TEXT_MAX = 96 };
+enum {
+	OPTION_COOKIE = 10,
+	OPTION_KEEPALIVE = 11,
+	OPTION_PADDING = 12,
+	OPTION_EDE = 15,
+	KEEPALIVE_LEN = 6,
+	EDE_TEXT_MAX = 96
+};
 
 /* RFC 7873 5.2.2 is the only option whose length a plain server can judge. */
 static bool options_read(struct rd r, struct dns_query *q)
@@ -266,9 +273,68 @@ size_t dns_write_end(struct dns_writer *d, const struct dns_query *q, const stru
 	return dns_write_opt(d->w.p, d->w.len, d->cap, q, &e);
 }
 
+/* Past the record at `at`, or 0. */
+static size_t record_skip(const uint8_t *msg, size_t len, size_t at)
+{
+	size_t fixed = dns_name_skip(msg, len, at);
+	if (!fixed || len - fixed < 10)
+		return 0;
+	size_t rdata = be_get(msg + fixed + 8, 2);
+	return len - fixed - 10 < rdata ? 0 : fixed + 10 + rdata;
+}
+
+/* Where the records begin; 0: nowhere. */
+static size_t records_at(const uint8_t *msg, size_t len)
+{
+	size_t at = len < DNS_HEADER ? 0 : DNS_HEADER;
+	for (size_t n = at ? be_get(msg + 4, 2) : 0; n && at; n--) {
+		at = dns_name_skip(msg, len, at);
+		at = at && len - at >= 4 ? at + 4 : 0;
+	}
+	return at;
+}
+
+static size_t records_count(const uint8_t *msg)
+{
+	return be_get(msg + 6, 2) + be_get(msg + 8, 2) + be_get(msg + 10, 2);
+}
+
+size_t dns_pad(uint8_t *msg, size_t len, size_t cap, size_t block)
+{
+	size_t at = records_at(msg, len), last = 0;
+	for (size_t n = at ? records_count(msg) : 0; n && at; n--) {
+		last = at;
+		at = record_skip(msg, len, at);
+	}
+	bool opt = at == len && last && msg[last] == 0 && be_get(msg + last + 1, 2) == DNS_OPT;
+	size_t bare = len + DNS_OPTION_HEAD, whole = (bare + block - 1) / block * block;
+	whole = whole > cap ? cap : whole;
+	if (!opt || whole < bare)
+		return len;
+	be_put(msg + len, 2, OPTION_PADDING);
+	be_put(msg + len + 2, 2, whole - bare);
+	memset(msg + bare, 0, whole - bare);
+	be_put(msg + last + 9, 2, be_get(msg + last + 9, 2) + whole - len);
+	return whole;
+}
+
+uint32_t dns_min_ttl(const uint8_t *msg, size_t len)
+{
+	size_t at = records_at(msg, len), next;
+	uint32_t least = UINT32_MAX;
+	for (size_t n = at ? records_count(msg) : 0; n && (next = record_skip(msg, len, at));
+		n--, at = next) {
+		size_t fixed = dns_name_skip(msg, len, at);
+		uint32_t ttl = (uint32_t)be_get(msg + fixed + 4, 4);
+		if (be_get(msg + fixed, 2) != DNS_OPT && ttl < least)
+			least = ttl;
+	}
+	return least == UINT32_MAX ? 0 : least;
+}
+
 size_t dns_ask_write(uint8_t *buf, const struct dns_ask *a)
 {
-	struct wr w = wr_of(buf, DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN);
+	struct wr w = wr_of(buf, a->padded ? DNS_ASK_MAX : DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN);
 	wr_u16(&w, a->id);
 	wr_u16(&w, (uint16_t)(DNS_RD | (a->cd ? DNS_CD : 0)));
 	wr_u16(&w, 1);
@@ -282,44 +348,61 @@ size_t dns_ask_write(uint8_t *buf, const struct dns_ask *a)
 		wr_u16(&w, DNS_OPT);
 		wr_u16(&w, DNS_UDP_SIZE);
 		wr_u32(&w, a->dnssec_ok ? 0x8000 : 0);
-		wr_u16(&w, 0);
+		size_t bare = w.len + 2 + DNS_OPTION_HEAD;
+		size_t pad = (DNS_PAD_BLOCK - bare % DNS_PAD_BLOCK) % DNS_PAD_BLOCK;
+		wr_u16(&w, a->padded ? (uint16_t)(DNS_OPTION_HEAD + pad) : 0);
+		if (a->padded) {
+			wr_u16(&w, OPTION_PADDING);
+			wr_u16(&w, (uint16_t)pad);
+			wr_zero(&w, pad);
+		}
 	}
 	return w.len;
 }
 
+static const struct {
+	const char *name;
+	uint16_t type;
+} types[] = {
+	{ "A", DNS_A },
+	{ "NS", DNS_NS },
+	{ "CNAME", DNS_CNAME },
+	{ "SOA", DNS_SOA },
+	{ "PTR", DNS_PTR },
+	{ "MX", DNS_MX },
+	{ "TXT", DNS_TXT },
+	{ "AAAA", DNS_AAAA },
+	{ "SRV", DNS_SRV },
+	{ "DNAME", DNS_DNAME },
+	{ "DS", DNS_DS },
+	{ "RRSIG", DNS_RRSIG },
+	{ "NSEC", DNS_NSEC },
+	{ "DNSKEY", DNS_DNSKEY },
+	{ "NSEC3", DNS_NSEC3 },
+	{ "NAPTR", 35 },
+	{ "TLSA", 52 },
+	{ "SSHFP", 44 },
+	{ "SVCB", DNS_SVCB },
+	{ "HTTPS", DNS_HTTPS },
+	{ "CAA", 257 },
+	{ "ANY", DNS_ANY },
+	{ "HINFO", 13 },
+};
+
+char *dns_type_format(uint16_t type, char *buf)
+{
+	snprintf(buf, DNS_TYPE_TEXT, "TYPE%u", type);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (types[i].type == type)
+			snprintf(buf, DNS_TYPE_TEXT, "%s", types[i].name);
+	return buf;
+}
+
 bool dns_type_parse(const char *text, uint16_t *out)
 {
-	static const struct {
-		const char *name;
-		uint16_t type;
-	} rows[] = {
-		{ "A", DNS_A },
-		{ "NS", DNS_NS },
-		{ "CNAME", DNS_CNAME },
-		{ "SOA", DNS_SOA },
-		{ "PTR", DNS_PTR },
-		{ "MX", DNS_MX },
-		{ "TXT", DNS_TXT },
-		{ "AAAA", DNS_AAAA },
-		{ "SRV", DNS_SRV },
-		{ "DNAME", DNS_DNAME },
-		{ "DS", DNS_DS },
-		{ "RRSIG", DNS_RRSIG },
-		{ "NSEC", DNS_NSEC },
-		{ "DNSKEY", DNS_DNSKEY },
-		{ "NSEC3", DNS_NSEC3 },
-		{ "NAPTR", 35 },
-		{ "TLSA", 52 },
-		{ "SSHFP", 44 },
-		{ "SVCB", 64 },
-		{ "HTTPS", 65 },
-		{ "CAA", 257 },
-		{ "ANY", DNS_ANY },
-		{ "HINFO", 13 },
-	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (!strcasecmp(text, rows[i].name)) {
-			*out = rows[i].type;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (!strcasecmp(text, types[i].name)) {
+			*out = types[i].type;
 			return true;
 		}
 	char *end;

@@ -41,6 +41,8 @@ enum dns_type {
 	DNS_NSEC = 47,
 	DNS_DNSKEY = 48,
 	DNS_NSEC3 = 50,
+	DNS_SVCB = 64,
+	DNS_HTTPS = 65,
 	DNS_SPF = 99,
 	DNS_TSIG = 250,
 	DNS_IXFR = 251,
@@ -59,8 +61,12 @@ enum dns_rcode {
 };
 enum dns_ede { /* RFC 8914 */
 	EDE_OTHER = 0,
+	EDE_STALE = 3,
+	EDE_CACHED_ERROR = 13,
 	EDE_NOT_READY = 14,
+	EDE_BLOCKED = 15,
 	EDE_PROHIBITED = 18,
+	EDE_STALE_NXDOMAIN = 19,
 	EDE_NO_AUTHORITY = 22,
 	EDE_NETWORK = 23,
 	EDE_NONE = 0xffff,
@@ -118,15 +124,28 @@ size_t dns_write_end(struct dns_writer *d, const struct dns_query *q, const stru
 size_t dns_write_opt(
 	uint8_t *buf, size_t len, size_t cap, const struct dns_query *q, const struct dns_end *end);
 
-/* A question of ours: RD set, OPT with DO as wanted unless !edns. buf[DNS_HEADER + DNS_QUESTION_MAX +
- * DNS_OPT_LEN]. */
+/* Pads a whole message that ends in an OPT to a multiple of block (RFC 7830), as far as cap lets. The new length; any
+ * other message stays as it is. */
+size_t dns_pad(uint8_t *msg, size_t len, size_t cap, size_t block);
+uint32_t dns_min_ttl(const uint8_t *msg, size_t len); /* of all records but OPT; 0: there are none */
+/* A question of ours: RD set, OPT with DO as wanted unless !edns; padded (with edns): its length says nothing of its
+ * name (RFC 7830, blocks of RFC 8467 4.1). buf[DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN], padded: buf[DNS_ASK_MAX]. */
+enum {
+	DNS_PAD_BLOCK = 128,
+	DNS_OPTION_HEAD = 4,
+	DNS_ASK_MAX = (DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN + DNS_OPTION_HEAD + DNS_PAD_BLOCK - 1) /
+		      DNS_PAD_BLOCK * DNS_PAD_BLOCK,
+};
 struct dns_ask {
 	uint16_t id, type;
-	bool cd, edns, dnssec_ok;
+	bool cd, edns, dnssec_ok, padded;
 	const struct dns_name *name;
 };
 size_t dns_ask_write(uint8_t *buf, const struct dns_ask *a);
 /* "A", "aaaa", "TYPE65". */
 bool dns_type_parse(const char *text, uint16_t *out);
+/* The same back, into buf[DNS_TYPE_TEXT]; returns buf. */
+enum { DNS_TYPE_TEXT = 16 };
+char *dns_type_format(uint16_t type, char *buf);
 
 #endif

@@ -14,9 +14,9 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 		abort();
 }
 static void upstream_send(
-	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+	void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len)
 {
-	(void)arg, (void)id, (void)to, (void)tcp, (void)msg, (void)len;
+	(void)arg, (void)id, (void)to, (void)msg, (void)len;
 }
 static void upstream_done(void *arg, uint64_t id)
 {
@@ -25,7 +25,9 @@ static void upstream_done(void *arg, uint64_t id)
 
 static struct resolver *make(void)
 {
-	struct resolver_ops ops = { reply, upstream_send, upstream_done, NULL };
+	struct resolver_ops ops = {
+		.reply = reply, .upstream_send = upstream_send, .upstream_done = upstream_done
+	};
 	struct resolver_upstream up = { .at = { .ip = addr_v4(0xc0000201), .port = 53 } };
 	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
 	struct addr ip = addr_v4(0x64400001);

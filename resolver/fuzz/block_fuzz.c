@@ -1,0 +1,70 @@
+/* Lists of strangers: read whole and in two pieces they say the same, and what they say goes into a set and is
+ * found there. An expression that is taken matches or not, in bounded time. */
+#include "mesh/base/key.h"
+#include "resolver/block.h"
+#include "resolver/block_list.h"
+#include "resolver/block_regex.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct heard {
+	struct block *b;
+	uint64_t sum, n;
+};
+
+static int item(void *arg, const struct block_item *i)
+{
+	static const char name[] = "a.very-long.name_of.some.example";
+	struct heard *h = arg;
+	struct dns_name below;
+	h->n++;
+	h->sum = h->sum * 31 + i->line + i->reach + i->name.len + (i->name.len ? i->name.b[1] : i->regex_len);
+	if (!i->name.len) {
+		struct block_regex *x = block_regex_new(i->regex, i->regex_len, NULL);
+		if (x) {
+			(void)block_regex_matches(x, name, sizeof(name) - 1);
+			(void)block_regex_matches(x, i->regex, i->regex_len < 253 ? i->regex_len : 253);
+		}
+		block_regex_free(x);
+		return 0;
+	}
+	if (!h->b)
+		return 0;
+	if (block_add(h->b, 0, &i->name, i->reach))
+		abort();
+	if (i->reach & BLOCK_NAME && block_judge(h->b, 1, &i->name, NULL) != BLOCK_BLOCKED)
+		abort();
+	if (!(i->reach & BLOCK_BELOW) || i->name.len > DNS_NAME_MAX - 2)
+		return 0;
+	below.len = (uint8_t)(i->name.len + 2);
+	below.b[0] = 1;
+	below.b[1] = 'x';
+	memcpy(below.b + 2, i->name.b, i->name.len);
+	if (block_judge(h->b, 1, &below, NULL) != BLOCK_BLOCKED)
+		abort();
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static const uint64_t seed[2] = { 1, 2 };
+	struct heard whole = { .b = block_new(seed) }, pieces = { 0 };
+	struct block_list_ops to_whole = { item, &whole }, to_pieces = { item, &pieces };
+	static struct block_list a, b;
+	unsigned list;
+	bool allows = len && data[0] & 1;
+	if (!whole.b || block_list_add(whole.b, "fuzz", false, &list))
+		abort();
+	block_list_begin(&a, allows, &to_whole);
+	block_list_begin(&b, allows, &to_pieces);
+	size_t half = len ? data[len - 1] % len : 0;
+	if (block_list_read(&a, (const char *)data, len) || block_list_end(&a) ||
+		block_list_read(&b, (const char *)data, half) ||
+		block_list_read(&b, (const char *)data + half, len - half) || block_list_end(&b))
+		abort();
+	if (whole.sum != pieces.sum || whole.n != pieces.n || a.skipped != b.skipped || a.line != b.line)
+		abort();
+	block_put(whole.b);
+	return 0;
+}

@@ -1,0 +1,64 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/base/err.h"
+#include "resolver/slots.h"
+#include <string.h>
+
+enum { N = 4, EACH = 2 };
+
+/* A letter a slot: who has it, as a capital while it is owed an answer; '.': nobody. used: in the order of the digits. */
+struct row {
+	const char *who, *used;
+	char comes;
+	unsigned slot;
+};
+static const struct addr *address_of(char who)
+{
+	static struct addr a[26];
+	struct addr *at = &a[(who | 0x20) - 'a'];
+	*at = addr_v4(0xc0000200U + (uint32_t)(who | 0x20));
+	return at;
+}
+
+static struct slot_holder look(const void *arg, unsigned slot)
+{
+	const struct row *r = arg;
+	char c = r->who[slot];
+	if (c == '.')
+		return (struct slot_holder) { 0 };
+	return (struct slot_holder) { address_of(c), c < 'a', (uint64_t)(r->used[slot] - '0') };
+}
+
+static void test_choose(void **state)
+{
+	static const struct row rows[] = {
+		{ "....", "0000", 'a', 0 },
+		{ "a.b.", "1020", 'a', 1 },
+		{ "ab.c", "1203", 'd', 2 },
+		{ "aa..", "2100", 'a', 1 }, /* one address has no more than two: its idlest goes */
+		{ "aA..", "2100", 'a', 0 },
+		{ "AA..", "1200", 'a', N }, /* it is owed answers */
+		{ "abcd", "4213", 'e', 2 }, /* full: the idlest of all goes */
+		{ "aacd", "4312", 'a', 1 }, /* of those with too many, its own */
+		{ "AbCD", "1234", 'e', 1 },
+		{ "ABCD", "1234", 'e', N },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct slots s = { N, EACH, look, &rows[i] };
+		unsigned got = slots_choose(&s, address_of(rows[i].comes));
+		if (got != rows[i].slot)
+			fail_msg("row %zu: %u", i, got);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_choose) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,6 +1,7 @@
 #include "resolver/exchange/transport.h"
 
 #include "mesh/os/sock.h"
+#include "mesh/transport/stream.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -8,9 +9,7 @@
 
 enum { QUESTIONS_MIN = 64 };
 
-static const struct transport *const transports[EXCHANGE_KINDS] = {
-	[EXCHANGE_UDP] = &transport_udp, [EXCHANGE_TCP] = &transport_tcp
-};
+static const struct transport *const transports[] = { &transport_udp, &transport_pool, &transport_validate };
 
 struct exchange *exchange_open(const struct exchange_options *o, struct errbuf *eb)
 {
@@ -25,7 +24,7 @@ struct exchange *exchange_open(const struct exchange_options *o, struct errbuf *
 	x->questions_max = half > QUESTIONS_MIN ? half : QUESTIONS_MIN;
 	o->rnd->fill(o->rnd->arg, &seed, sizeof(seed));
 	table_init(&x->questions, sizeof(uint64_t), seed);
-	for (int i = 0; i < EXCHANGE_KINDS; i++)
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
 		if (transports[i]->open(x, eb)) {
 			exchange_close(x);
 			return NULL;
@@ -47,9 +46,10 @@ void exchange_close(struct exchange *x)
 		x->failures = f->next;
 		free(f);
 	}
-	for (int i = 0; i < EXCHANGE_KINDS; i++)
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
 		transports[i]->close(x);
 	table_fini(&x->questions);
+	tls_free(x->tls);
 	free(x);
 }
 
@@ -58,7 +58,7 @@ struct question *exchange_find(struct exchange *x, uint64_t id)
 	return table_get(&x->questions, &id);
 }
 
-static void failure_keep(struct exchange *x, uint64_t id, int code)
+void exchange_fail_later(struct exchange *x, uint64_t id, int code)
 {
 	struct failure *f = malloc(sizeof(*f));
 	if (!f)
@@ -67,18 +67,21 @@ static void failure_keep(struct exchange *x, uint64_t id, int code)
 	x->failures = f;
 }
 
-void exchange_send(struct exchange *x, uint64_t id, const struct endpoint *to, enum exchange_by by,
-	const uint8_t *msg, size_t len)
+void exchange_send(
+	struct exchange *x, uint64_t id, const struct exchange_to *to, const uint8_t *msg, size_t len)
 {
+	const struct transport *by = to->by == EXCHANGE_UDP	    ? &transport_udp
+				     : to->by == EXCHANGE_VALIDATED ? &transport_validate
+								    : &transport_pool;
 	struct question *q = NULL;
 	int code = x->questions.n >= x->questions_max ? -EMFILE : 0;
-	code = code ? code : transports[by]->send(x, id, to, msg, len, &q);
+	code = code ? code : by->send(x, id, to, msg, len, &q);
 	if (!code && !table_put(&x->questions, &q->id, q)) {
 		q->by->free(q);
 		code = -ENOMEM;
 	}
 	if (code)
-		failure_keep(x, id, code);
+		exchange_fail_later(x, id, code);
 }
 
 void exchange_done(struct exchange *x, uint64_t id)
@@ -112,9 +115,20 @@ void exchange_settle(struct exchange *x)
 
 void exchange_forget(struct exchange *x)
 {
-	for (int i = 0; i < EXCHANGE_KINDS; i++)
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
 		if (transports[i]->forget)
 			transports[i]->forget(x);
+}
+
+int exchange_authorities(struct exchange *x, const char *ca_file, struct errbuf *eb)
+{
+	struct tls *tls = ca_file ? tls_client_authorities(ca_file, eb) : tls_client(NULL, eb);
+	if (!tls)
+		return eb->code;
+	tls_free(x->tls);
+	x->tls = tls;
+	exchange_forget(x);
+	return 0;
 }
 
 int exchange_connect(struct exchange *x, const struct endpoint *to, int type)

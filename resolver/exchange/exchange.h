@@ -7,12 +7,25 @@
 #ifndef RW_RESOLVER_EXCHANGE_H
 #define RW_RESOLVER_EXCHANGE_H
 
-#include "mesh/base/addr.h"
+#include "mesh/base/dns_secure.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
 #include "mesh/os/loop.h"
 
-enum exchange_by { EXCHANGE_UDP, EXCHANGE_TCP, EXCHANGE_KINDS };
+enum exchange_by {
+	EXCHANGE_UDP,
+	EXCHANGE_TCP,
+	EXCHANGE_TLS,
+	EXCHANGE_HTTPS,
+	EXCHANGE_HTTP,
+	EXCHANGE_VALIDATED,
+	EXCHANGE_KINDS
+};
+struct exchange_to {
+	struct endpoint at; /* of no meaning where validate.h has it asked */
+	enum exchange_by by;
+	const struct dns_secure *secure; /* of TLS, HTTPS and HTTP (the path); copied */
+};
 
 struct exchange_options {
 	struct loop *loop;
@@ -33,12 +46,15 @@ struct exchange *exchange_open(
 	const struct exchange_options *o, struct errbuf *eb); /* NULL with a sentence */
 void exchange_close(struct exchange *x);		      /* NULL is fine; tells nothing */
 /* id: not out already. */
-void exchange_send(struct exchange *x, uint64_t id, const struct endpoint *to, enum exchange_by by,
-	const uint8_t *msg, size_t len);
+void exchange_send(
+	struct exchange *x, uint64_t id, const struct exchange_to *to, const uint8_t *msg, size_t len);
 void exchange_done(struct exchange *x, uint64_t id); /* of an id that is not out: nothing */
 bool exchange_is_settled(const struct exchange *x);
 void exchange_settle(struct exchange *x);
 /* The network changed: connections that are kept for the next question may be dead without a word. */
 void exchange_forget(struct exchange *x);
+/* Who signs for servers that are asked by TLS or HTTPS: those of a PEM file alone, NULL: whom the machine knows. It
+ * holds for connections from now on; kept ones are closed. An error: as it was. */
+int exchange_authorities(struct exchange *x, const char *ca_file, struct errbuf *eb);
 
 #endif

@@ -16,13 +16,13 @@ struct question {
 struct transport {
 	int (*open)(struct exchange *x, struct errbuf *eb);
 	/* Out it goes, or a code: *out is untouched then. len <= EXCHANGE_QUESTION_MAX. */
-	int (*send)(struct exchange *x, uint64_t id, const struct endpoint *to, const uint8_t *msg,
+	int (*send)(struct exchange *x, uint64_t id, const struct exchange_to *to, const uint8_t *msg,
 		size_t len, struct question **out);
 	void (*free)(struct question *q); /* it is not in the table any more */
 	void (*forget)(struct exchange *x);
 	void (*close)(struct exchange *x); /* no question is out */
 };
-extern const struct transport transport_udp, transport_tcp;
+extern const struct transport transport_udp, transport_pool, transport_validate;
 
 struct failure {
 	struct failure *next;
@@ -30,19 +30,25 @@ struct failure {
 	int code;
 };
 struct udp_sockets;
-struct tcp_pool;
+struct validator;
+struct pool;
+struct tls;
 struct exchange {
 	struct exchange_options o;
 	struct table questions;
 	size_t questions_max;
 	struct failure *failures; /* still to be told */
 	struct udp_sockets *udp;
-	struct tcp_pool *tcp;
+	struct pool *pool;
+	struct validator *validator; /* validate.h; NULL: nothing is validated */
+	struct tls *tls;	     /* for servers that are spoken to in private; NULL: not needed yet */
 	uint8_t big[2 + EXCHANGE_MESSAGE_MAX];
 };
 
 struct question *exchange_find(struct exchange *x, uint64_t id); /* NULL: it is not out (any more) */
 void exchange_fail(struct exchange *x, uint64_t id, int code);
+void exchange_fail_later(
+	struct exchange *x, uint64_t id, int code); /* of one that is not out: told by exchange_settle */
 /* A socket of this kind to there, connecting, with the owner's hook on it; or a code. */
 int exchange_connect(struct exchange *x, const struct endpoint *to, int type);
 

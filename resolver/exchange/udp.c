@@ -69,7 +69,7 @@ static void udp_free(struct question *q)
 	free(uq);
 }
 
-static int udp_send(struct exchange *x, uint64_t id, const struct endpoint *to, const uint8_t *msg,
+static int udp_send(struct exchange *x, uint64_t id, const struct exchange_to *to, const uint8_t *msg,
 	size_t len, struct question **out)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = id };
@@ -77,7 +77,7 @@ static int udp_send(struct exchange *x, uint64_t id, const struct endpoint *to, 
 	if (!uq)
 		return -ENOMEM;
 	uq->q = (struct question) { .x = x, .by = &transport_udp, .id = id };
-	uq->fd = exchange_connect(x, to, SOCK_DGRAM);
+	uq->fd = exchange_connect(x, &to->at, SOCK_DGRAM);
 	int code = uq->fd < 0 ? uq->fd : 0;
 	if (!code && (send(uq->fd, msg, len, 0) < 0 || epoll_ctl(x->udp->poll, EPOLL_CTL_ADD, uq->fd, &ev)))
 		code = -errno;

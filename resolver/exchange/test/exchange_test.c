@@ -1,5 +1,5 @@
 /* Questions against a server of this loop that answers, is silent or closes as it is told. */
-#include "resolver/exchange/exchange.h"
+#include "resolver/exchange/test/asker.h"
 
 #include "mesh/base/wire.h"
 #include "mesh/os/sock.h"
@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { LINKS = 8, IDS = 16, QUESTION = 20, LIMIT_MS = 8000 };
+enum { LINKS = 8, QUESTION = 20 };
 
 enum mode {
 	ANSWER,
@@ -38,13 +38,8 @@ struct server {
 	unsigned n_links;
 };
 struct fixture {
-	struct loop *loop;
-	struct exchange *x;
+	struct asker asker;
 	struct server server;
-	unsigned answered[IDS], failed[IDS], events, want;
-	int code;
-	uint8_t last[QUESTION];
-	bool timed_out;
 };
 
 static void link_close(struct link *l)
@@ -96,61 +91,9 @@ static void server_ready(void *arg, int events)
 	loop_fd_set(l->watch, LOOP_READ);
 }
 
-static void event(struct fixture *f)
-{
-	if (++f->events >= f->want)
-		loop_stop(f->loop);
-}
-
-static void received(void *arg, uint64_t id, const uint8_t *msg, size_t len)
-{
-	struct fixture *f = arg;
-	assert_int_equal(len, QUESTION);
-	memcpy(f->last, msg, len);
-	f->answered[id]++;
-	exchange_done(f->x, id);
-	event(f);
-}
-
-static void failed(void *arg, uint64_t id, int code)
-{
-	struct fixture *f = arg;
-	f->failed[id]++;
-	f->code = code;
-	event(f);
-}
-
-static void woken(void *arg)
-{
-	exchange_settle(((struct fixture *)arg)->x);
-}
-
-static void gave_up(void *arg)
-{
-	struct fixture *f = arg;
-	f->timed_out = true;
-	loop_stop(f->loop);
-}
-
-static void wait_for(struct fixture *f, unsigned events)
-{
-	struct loop_timer *limit = loop_timer_new(f->loop, gave_up, f);
-	f->want = f->events + events;
-	loop_timer_set(limit, LIMIT_MS);
-	exchange_settle(f->x);
-	if (f->events < f->want)
-		loop_run(f->loop);
-	loop_timer_free(limit);
-	assert_false(f->timed_out);
-}
-
-/* The question says its id. */
 static void ask(struct fixture *f, uint64_t id, enum exchange_by by)
 {
-	uint8_t msg[QUESTION] = { 0 };
-	be_put(msg, 2, 0x1000 + id);
-	msg[QUESTION - 1] = (uint8_t)id;
-	exchange_send(f->x, id, &f->server.at, by, msg, sizeof(msg));
+	asker_ask(&f->asker, id, &(struct exchange_to) { .at = f->server.at, .by = by });
 }
 
 static int setup(void **state)
@@ -159,17 +102,12 @@ static int setup(void **state)
 	struct errbuf eb;
 	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
 	memset(&f, 0, sizeof(f));
-	f.loop = loop_new();
-	struct exchange_options o = { .loop = f.loop, .rnd = &random_system, .arg = &f };
-	o.received = received;
-	o.failed = failed;
-	o.woken = woken;
-	f.x = exchange_open(&o, &eb);
-	f.server = (struct server) { .loop = f.loop, .fd = sock_tcp_listen(&at, &eb) };
-	if (!f.x || f.server.fd < 0)
+	asker_open(&f.asker, QUESTION);
+	f.server = (struct server) { .loop = f.asker.loop, .fd = sock_tcp_listen(&at, &eb) };
+	if (f.server.fd < 0)
 		fail_msg("%s", eb.text);
 	sock_local(f.server.fd, &f.server.at);
-	f.server.watch = loop_fd_new(f.loop, f.server.fd, server_ready, &f.server);
+	f.server.watch = loop_fd_new(f.asker.loop, f.server.fd, server_ready, &f.server);
 	loop_fd_set(f.server.watch, LOOP_READ);
 	*state = &f;
 	return 0;
@@ -178,13 +116,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	exchange_close(f->x);
+	exchange_close(f->asker.x);
 	for (unsigned i = 0; i < f->server.n_links; i++)
 		link_close(&f->server.links[i]);
 	loop_fd_free(f->server.watch);
 	if (f->server.fd >= 0)
 		close(f->server.fd);
-	loop_free(f->loop);
+	loop_free(f->asker.loop);
 	return 0;
 }
 
@@ -195,16 +133,16 @@ static void test_shared(void **state)
 	f->server.mode = ANSWER_IN_PAIRS;
 	for (uint64_t id = 1; id <= 6; id++)
 		ask(f, id, EXCHANGE_TCP);
-	wait_for(f, 6);
+	asker_wait(&f->asker, 6);
 	for (unsigned id = 1; id <= 6; id++)
-		assert_int_equal(f->answered[id], 1);
+		assert_int_equal(f->asker.answered[id], 1);
 	assert_int_equal(f->server.n_links, 1);
 	f->server.mode = ANSWER;
 	for (uint64_t id = 7; id <= 9; id++) {
 		ask(f, id, EXCHANGE_TCP);
-		wait_for(f, 1);
-		assert_int_equal(be_get(f->last, 2), 0x1000 + id);
-		assert_int_equal(f->last[QUESTION - 1], id);
+		asker_wait(&f->asker, 1);
+		assert_int_equal(be_get(f->asker.last, 2), 0x1000 + id);
+		assert_int_equal(f->asker.last[QUESTION - 1], id);
 	}
 	assert_int_equal(f->server.n_links, 1);
 }
@@ -217,17 +155,17 @@ static void test_closed_and_asked_again(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		f->server.mode = modes[i];
 		for (uint64_t id = 1; id <= 3; id++) {
-			unsigned before = f->answered[id];
+			unsigned before = f->asker.answered[id];
 			ask(f, id, EXCHANGE_TCP);
-			wait_for(f, 1);
-			assert_int_equal(f->answered[id], before + 1);
+			asker_wait(&f->asker, 1);
+			assert_int_equal(f->asker.answered[id], before + 1);
 		}
-		exchange_forget(f->x);
+		exchange_forget(f->asker.x);
 		for (unsigned k = 0; k < f->server.n_links; k++)
 			link_close(&f->server.links[k]);
 		f->server.n_links = 0;
 	}
-	assert_int_equal(f->failed[1] + f->failed[2] + f->failed[3], 0);
+	assert_int_equal(f->asker.failed[1] + f->asker.failed[2] + f->asker.failed[3], 0);
 }
 
 /* One that never answers is not asked for ever. */
@@ -236,9 +174,9 @@ static void test_closed_always(void **state)
 	struct fixture *f = *state;
 	f->server.mode = CLOSE_ALWAYS;
 	ask(f, 1, EXCHANGE_TCP);
-	wait_for(f, 1);
-	assert_int_equal(f->failed[1], 1);
-	assert_true(f->code == ERR_CLOSED || f->code == -ECONNRESET);
+	asker_wait(&f->asker, 1);
+	assert_int_equal(f->asker.failed[1], 1);
+	assert_true(f->asker.code == ERR_CLOSED || f->asker.code == -ECONNRESET);
 	assert_int_equal(f->server.n_links, 1);
 }
 
@@ -250,15 +188,15 @@ static void test_given_up(void **state)
 	ask(f, 1, EXCHANGE_TCP);
 	ask(f, 2, EXCHANGE_TCP);
 	while (!f->server.n_links || f->server.links[0].asked < 2)
-		loop_run_once(f->loop);
-	exchange_done(f->x, 1);
+		loop_run_once(f->asker.loop);
+	exchange_done(f->asker.x, 1);
 	ask(f, 3, EXCHANGE_TCP);
-	wait_for(f, 1);
-	assert_int_equal(f->answered[3], 1);
+	asker_wait(&f->asker, 1);
+	assert_int_equal(f->asker.answered[3], 1);
 	assert_int_equal(f->server.n_links, 2);
-	exchange_done(f->x, 2); /* the last of the old one: it goes */
+	exchange_done(f->asker.x, 2); /* the last of the old one: it goes */
 	ask(f, 4, EXCHANGE_TCP);
-	wait_for(f, 1);
+	asker_wait(&f->asker, 1);
 	assert_int_equal(f->server.n_links, 2);
 }
 
@@ -270,20 +208,20 @@ static void test_nobody_there(void **state)
 	close(f->server.fd);
 	f->server.watch = NULL;
 	f->server.fd = -1;
-	for (int by = 0; by < EXCHANGE_KINDS; by++) {
+	for (int by = EXCHANGE_UDP; by <= EXCHANGE_TCP; by++) {
 		ask(f, 1 + (uint64_t)by, (enum exchange_by)by);
-		wait_for(f, 1);
-		assert_int_equal(f->failed[1 + by], 1);
-		assert_int_equal(f->code, -ECONNREFUSED);
+		asker_wait(&f->asker, 1);
+		assert_int_equal(f->asker.failed[1 + by], 1);
+		assert_int_equal(f->asker.code, -ECONNREFUSED);
 	}
 	ask(f, 5, EXCHANGE_TCP);
-	exchange_done(f->x, 5);
-	exchange_settle(f->x);
+	exchange_done(f->asker.x, 5);
+	exchange_settle(f->asker.x);
 	for (int i = 0; i < 5; i++) {
 		ask(f, 6, EXCHANGE_UDP);
-		wait_for(f, 1);
+		asker_wait(&f->asker, 1);
 	}
-	assert_int_equal(f->failed[5], 0);
+	assert_int_equal(f->asker.failed[5], 0);
 }
 
 int main(void)

@@ -1,7 +1,8 @@
 /* Answers by name, type, route and DNSSEC bits. An entry is one allocation (key, then the clean message) in
  * two lists: its bucket's, and that of all by last use, from whose old end room is made when the bytes run
- * out. An entry whose time is over goes when it is met. Nothing is refreshed by being read but its place in
- * the second list: an answer lives as long as its TTL said when it came, and ages (age_s) until then.
+ * out. Nothing is refreshed by being read but its place in the second list: an answer lives as long as its TTL
+ * said when it came, and ages (age_s) until then. After that it is stale, found by those alone who ask for
+ * such, and it goes when it is met after the end of that time too.
  *
  * Two answers never meet: `split` in the key is a hash over a route's suffix and upstreams, so a new
  * configuration that changes either begins with nothing, and one that changes neither keeps all. */
@@ -16,10 +17,12 @@ enum { BUCKETS_MIN = 256, BYTES_PER_BUCKET = 512, PREFIX_LEN = 11 };
 struct entry {
 	struct entry *chain;	     /* same bucket */
 	struct entry *newer, *older; /* by last use */
-	uint64_t hash, stored_ms, expire_ms;
-	size_t size; /* of the whole allocation */
+	uint64_t hash, stored_ms, expire_ms, gone_ms;
+	uint64_t tried_ms; /* until when nobody need ask for a newer one */
+	size_t size;	   /* of the whole allocation */
 	uint32_t len;
 	uint16_t key_len;
+	bool used, refreshed;
 	uint8_t b[]; /* key, then message */
 };
 struct cache {
@@ -150,26 +153,85 @@ static struct entry *entry_find(struct cache *c, const struct packed_key *p, uin
 	return e;
 }
 
-bool cache_find(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_item *out)
+/* NULL: not there, or its time is over for good. */
+static struct entry *entry_get(struct cache *c, const struct cache_key *k, uint64_t now_ms)
 {
 	struct packed_key p;
 	pack(k, &p);
 	struct entry *e = entry_find(c, &p, hash_bytes(p.b, p.len, c->seed[0], c->seed[1]));
-	if (!e)
+	if (!e || now_ms < e->gone_ms)
+		return e;
+	drop(c, e);
+	return NULL;
+}
+
+/* A name that was asked for more than once will be again: a newer answer is there before the time of this one
+ * is over. */
+static bool refresh_is_due(struct entry *e, uint64_t now_ms)
+{
+	uint64_t life = e->expire_ms - e->stored_ms;
+	bool last_tenth = now_ms < e->expire_ms && e->expire_ms - now_ms <= life / 10;
+	if (!e->used || e->refreshed || !last_tenth || life < CACHE_REFRESH_MIN_S * 1000)
 		return false;
-	if (now_ms >= e->expire_ms) {
-		drop(c, e);
-		return false;
-	}
+	e->refreshed = true;
+	return true;
+}
+
+static void entry_use(struct cache *c, struct entry *e, uint64_t now_ms, struct cache_item *out)
+{
 	unlist(c, e);
 	list_first(c, e);
 	out->msg = e->b + e->key_len;
 	out->len = e->len;
 	out->age_s = (uint32_t)((now_ms - e->stored_ms) / 1000);
+	out->stale = now_ms >= e->expire_ms;
+	out->tried = out->stale && now_ms < e->tried_ms;
+	out->refresh = refresh_is_due(e, now_ms);
+	e->used = true;
+}
+
+bool cache_find(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_item *out)
+{
+	struct entry *e = entry_get(c, k, now_ms);
+	if (!e || now_ms >= e->expire_ms)
+		return false;
+	entry_use(c, e, now_ms, out);
 	return true;
 }
 
-void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, uint32_t ttl_s,
+bool cache_find_stale(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_item *out)
+{
+	struct entry *e = entry_get(c, k, now_ms);
+	if (!e)
+		return false;
+	entry_use(c, e, now_ms, out);
+	return true;
+}
+
+void cache_tried(struct cache *c, const struct cache_key *k, uint64_t now_ms)
+{
+	struct entry *e = entry_get(c, k, now_ms);
+	if (e)
+		e->tried_ms = now_ms + CACHE_TRIED_MS;
+}
+
+size_t cache_drop_name(struct cache *c, const struct dns_name *name, bool below)
+{
+	struct dns_name of;
+	size_t n = 0;
+	for (struct entry *e = c->oldest, *next; e; e = next) {
+		next = e->newer;
+		of.len = (uint8_t)(e->key_len - PREFIX_LEN);
+		memcpy(of.b, e->b + PREFIX_LEN, of.len);
+		if (!(below ? dns_name_within(&of, name) : dns_name_equal(&of, name)))
+			continue;
+		drop(c, e);
+		n++;
+	}
+	return n;
+}
+
+void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_life life,
 	const uint8_t *msg, size_t len)
 {
 	struct packed_key p;
@@ -179,14 +241,15 @@ void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, uint
 	struct entry *old = entry_find(c, &p, hash);
 	if (old)
 		drop(c, old);
-	if (!ttl_s || size > c->cap / 8)
+	if (!life.ttl_s || size > c->cap / 8)
 		return;
 	cache_make_room(c, size);
 	struct entry *e = malloc(size);
 	if (!e)
 		return;
 	*e = (struct entry) { .hash = hash, .stored_ms = now_ms, .size = size };
-	e->expire_ms = now_ms + (uint64_t)ttl_s * 1000;
+	e->expire_ms = now_ms + (uint64_t)life.ttl_s * 1000;
+	e->gone_ms = e->expire_ms + (uint64_t)life.stale_s * 1000;
 	e->key_len = p.len;
 	e->len = (uint32_t)len;
 	memcpy(e->b, p.b, p.len);

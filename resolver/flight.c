@@ -6,6 +6,8 @@
  *              next beside one that is slower than it should be, and so on round until somebody answers, all
  *              fail, or the deadline comes. In a strict route the next is asked when the one before failed the
  *              question or is held; in a race all are asked at once.
+ *   stale      asked, and nobody said anything for 1.8 s: those of its askers who can get what the cache has
+ *              past its time, and what still comes is for the next.
  *   kept       asked, and a backup said that there is nothing (NXDOMAIN, no such record). That is not believed
  *              while a preferred upstream may still say something else.
  *   lingering  its askers have their reply, the right one or SERVFAIL. An upstream that has said nothing yet
@@ -29,7 +31,9 @@ enum {
 	LINGERING_MAX = 64,
 	YIELD_MS =
 		200, /* out for longer than this, a flight gives its place to a new one when all are taken */
-	FAILURE_TTL_S = 1, /* RFC 9520 */
+	FAILURE_TTL_S = 1,		 /* RFC 9520 */
+	STALE_MS = 1800,		 /* RFC 8767 5 */
+	REFRESHES_MAX = FLIGHTS_MAX / 4, /* no refreshing while more are out */
 };
 
 /* ---- beginning ---- */
@@ -54,26 +58,40 @@ static uint64_t key_hash(const struct resolver *r, const struct flight_key *k)
 	return cache_key_hash(&c, r->seed);
 }
 
-bool flight_join(struct resolver *r, const struct flight_key *k, struct waiter *w)
+/* One that has room for another asker. */
+static struct flight *flight_find(struct resolver *r, const struct flight_key *k)
 {
 	uint64_t hash = key_hash(r, k);
 	for (struct flight *f = *bucket_of(r, hash); f; f = f->chain) {
 		if (f->hash != hash || f->key.type != k->type || !dns_name_equal(&f->key.name, &k->name))
 			continue;
-		if (f->key.route->split != k->route->split || f->key.dnssec_ok != k->dnssec_ok ||
-			f->key.checking_disabled != k->checking_disabled ||
-			f->n_waiters == FLIGHT_WAITERS_MAX)
-			continue;
-		w->next = f->waiters;
-		f->waiters = w;
-		f->n_waiters++;
-		return true;
+		if (f->key.route->split == k->route->split && f->key.dnssec_ok == k->dnssec_ok &&
+			f->key.checking_disabled == k->checking_disabled && f->n_waiters < FLIGHT_WAITERS_MAX)
+			return f;
 	}
-	return false;
+	return NULL;
 }
 
-/* Every upstream that can be asked is held. */
-static bool route_is_in_doubt(const struct route *route)
+static void waiter_add(struct flight *f, struct waiter *w)
+{
+	w->next = f->waiters;
+	f->waiters = w;
+	f->n_waiters++;
+	if (w->stale && f->stale_ms == UINT64_MAX)
+		f->stale_ms = f->began_ms + STALE_MS;
+}
+
+bool flight_join(struct resolver *r, const struct flight_key *k, struct waiter *w)
+{
+	struct flight *f = flight_find(r, k);
+	if (!f)
+		return false;
+	waiter_add(f, w);
+	flight_due_set(r, f);
+	return true;
+}
+
+bool route_is_in_doubt(const struct route *route)
 {
 	for (unsigned i = 0; i < route->n; i++)
 		if (route->upstreams[i]->state < UPSTREAM_HELD)
@@ -95,6 +113,10 @@ static uint64_t held_deadline_ms(const struct route *route)
 static void order_set(struct flight *f)
 {
 	const struct route *route = f->key.route;
+	if (route->validator && !f->key.checking_disabled) {
+		f->order[f->n_order++].to = route->validator;
+		return;
+	}
 	for (int held = 0; held < 2; held++)
 		for (unsigned i = 0; i < route->n; i++) {
 			struct upstream *u = route->upstreams[i];
@@ -117,7 +139,7 @@ static struct flight *flight_new(
 	f->routes = routes;
 	f->routes->refs++;
 	f->ede = EDE_NONE;
-	f->next_ms = UINT64_MAX;
+	f->next_ms = f->stale_ms = UINT64_MAX;
 	r->slots[f->slot] = f;
 	f->began_ms = now_ms;
 	f->older = r->youngest;
@@ -212,7 +234,7 @@ static bool linger(struct resolver *r, uint64_t now_ms, struct flight *f, unsign
 	unbucket(r, f);
 	f->lingering = true;
 	r->n_lingering++;
-	f->next_ms = UINT64_MAX;
+	f->next_ms = f->stale_ms = UINT64_MAX;
 	f->deadline_ms = until;
 	flight_due_set(r, f);
 	return true;
@@ -223,39 +245,46 @@ void flight_land(
 	struct resolver *r, uint64_t now_ms, struct flight *f, const struct landing *l, unsigned rank)
 {
 	struct waiter *waiters = f->waiters;
+	struct dns_name name = f->key.name; /* l->stale may stand on it */
+	struct cache_key stale = l->stale ? *l->stale : (struct cache_key) { 0 };
+	struct landing with = *l;
 	uint8_t *partial = f->partial, *kept = f->kept; /* l may stand on them */
 	f->waiters = NULL;
 	f->n_waiters = 0;
 	f->partial = f->kept = NULL;
+	stale.name = &name;
+	with.stale = l->stale ? &stale : NULL;
 	if (!linger(r, now_ms, f, rank))
 		flight_end(r, now_ms, f);
 	for (struct waiter *w = waiters, *next; w; w = next) {
 		next = w->next;
-		query_done(r, now_ms, w, l);
+		query_done(r, now_ms, w, &with);
 	}
 	free(partial);
 	free(kept);
 }
 
 /* What the upstreams said is kept for a moment, so that a client that asks again at once does not send us out
- * again. Silence and sockets that fail are not: they end without a word, and each question finds out anew. */
+ * again. Silence and sockets that fail are not: they end without a word, and each question finds out anew. An
+ * answer past its time is worth more than a failure and stays (RFC 8767 5). */
 static void failure_keep(struct resolver *r, uint64_t now_ms, const struct flight *f, const struct landing *l)
 {
+	uint8_t msg[DNS_HEADER + DNS_QUESTION_MAX];
 	struct dns_ask asked = { .type = f->key.type, .name = &f->key.name };
 	struct cache_item known;
-	if (!f->rcode || f->checks)
+	cache_tried(r->cache, l->stale, now_ms);
+	if (!f->rcode || cache_find_stale(r->cache, l->stale, now_ms, &known))
 		return;
-	struct cache_key ck = flight_cache_key(&f->key);
-	if (cache_find(r->cache, &ck, now_ms, &known))
-		return;
-	size_t len = answer_error_write(r->clean, &asked, l->rcode, l->ede);
-	cache_put(r->cache, &ck, now_ms, FAILURE_TTL_S, r->clean, len);
+	size_t len =
+		answer_error_write(msg, &asked, l->rcode, l->ede == EDE_NONE ? EDE_CACHED_ERROR : l->ede);
+	cache_put(r->cache, l->stale, now_ms, (struct cache_life) { .ttl_s = FAILURE_TTL_S }, msg, len);
 }
 
 static const char *silence_text(const struct flight *f)
 {
 	return f->own_trouble	       ? "this machine is out of sockets or memory"
 	       : f->ring	       ? "the nameserver asks this resolver: a ring"
+	       : f->untrusted	       ? "the nameserver shows the wrong certificate or key"
 	       : f->ede == EDE_NETWORK ? "no upstream can be reached"
 				       : "no upstream answered";
 }
@@ -273,6 +302,7 @@ static void land_kept(struct resolver *r, uint64_t now_ms, struct flight *f)
 static void flight_fail(struct resolver *r, uint64_t now_ms, struct flight *f)
 {
 	struct landing l = { .rcode = f->rcode ? f->rcode : DNS_SERVFAIL, .ede = f->ede };
+	struct cache_key ck;
 	if (f->kept) {
 		land_kept(r, now_ms, f);
 		return;
@@ -282,11 +312,15 @@ static void flight_fail(struct resolver *r, uint64_t now_ms, struct flight *f)
 		l.ede = f->ede == EDE_NONE ? EDE_NO_AUTHORITY : f->ede;
 		l.ede_text = silence_text(f);
 	}
+	if (!f->checks) {
+		ck = flight_cache_key(&f->key);
+		l.stale = &ck;
+	}
 	if (f->partial) {
 		l.msg = f->partial;
 		l.len = f->partial_len;
 		l.truncated = true;
-	} else {
+	} else if (!f->checks) {
 		failure_keep(r, now_ms, f, &l);
 	}
 	flight_land(r, now_ms, f, &l, 0);
@@ -302,8 +336,8 @@ bool flight_start(struct resolver *r, uint64_t now_ms, const struct flight_key *
 	f->mode = k->route->order;
 	f->race = f->mode == RESOLVER_RACE || f->in_doubt;
 	f->deadline_ms = now_ms + (f->in_doubt ? held_deadline_ms(k->route) : DEADLINE_MS);
-	f->waiters = w;
-	f->n_waiters = 1;
+	if (w)
+		waiter_add(f, w);
 	f->hash = key_hash(r, k);
 	f->chain = *bucket_of(r, f->hash);
 	*bucket_of(r, f->hash) = f;
@@ -312,6 +346,12 @@ bool flight_start(struct resolver *r, uint64_t now_ms, const struct flight_key *
 	else
 		flight_fail(r, now_ms, f);
 	return true;
+}
+
+bool flight_refresh(struct resolver *r, uint64_t now_ms, const struct flight_key *k)
+{
+	return r->n_free > FLIGHTS_MAX - REFRESHES_MAX && !flight_find(r, k) &&
+	       flight_start(r, now_ms, k, NULL);
 }
 
 /* Checks are few, and their end is a verdict: they do not give way. */
@@ -339,11 +379,14 @@ bool flights_yield(struct resolver *r, uint64_t now_ms)
 	if (!f || now_ms < f->began_ms + YIELD_MS)
 		return false;
 	r->stats.yielded++;
+	struct cache_key ck = flight_cache_key(&f->key);
 	for (unsigned i = 0; i < f->n_attempts; i++)
 		attempt_stop(r, f, &f->attempts[i]);
 	flight_land(r, now_ms, f,
-		&(struct landing) {
-			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "too many questions at once" },
+		&(struct landing) { .rcode = DNS_SERVFAIL,
+			.ede = EDE_OTHER,
+			.ede_text = "too many questions at once",
+			.stale = &ck },
 		0);
 	return true;
 }
@@ -446,6 +489,36 @@ static struct upstream *slow_notice(struct resolver *r, uint64_t now_ms, struct 
 	return slow;
 }
 
+/* Those who can fall back on what is past its time have waited enough. The flight goes on for the cache. */
+static void stale_land(struct resolver *r, uint64_t now_ms, struct flight *f)
+{
+	struct dns_name name = f->key.name; /* the flight may be gone before the last of them has his reply */
+	struct cache_key ck = flight_cache_key(&f->key);
+	struct cache_item item;
+	struct waiter *waiters = NULL;
+	f->stale_ms = UINT64_MAX;
+	flight_due_set(r, f);
+	ck.name = &name;
+	if (!cache_find_stale(r->cache, &ck, now_ms, &item))
+		return;
+	cache_tried(r->cache, &ck, now_ms);
+	for (struct waiter **at = &f->waiters, *w; (w = *at);) {
+		if (!w->stale) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		f->n_waiters--;
+		w->next = waiters;
+		waiters = w;
+	}
+	for (struct waiter *w = waiters, *next; w; w = next) {
+		next = w->next;
+		query_done(r, now_ms, w,
+			&(struct landing) { .rcode = DNS_SERVFAIL, .ede = EDE_NO_AUTHORITY, .stale = &ck });
+	}
+}
+
 static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 {
 	if (f->lingering || (f->checks && now_ms >= f->deadline_ms)) {
@@ -459,6 +532,10 @@ static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 	}
 	if (kept_lands(r, now_ms, f))
 		return;
+	if (now_ms >= f->stale_ms) {
+		stale_land(r, now_ms, f);
+		return;
+	}
 	if (slow) {
 		flight_drop_upstream(r, now_ms, f, slow);
 		return;

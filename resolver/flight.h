@@ -16,7 +16,8 @@ struct attempt {
 	struct upstream *to;
 	uint64_t sent_ms;
 	uint16_t id;
-	bool waiting, tcp, edns;
+	bool waiting, edns;
+	bool tcp;     /* in the place of UDP; never of one that is secure */
 	bool noticed; /* that it is slower than it should be */
 	uint8_t bad;  /* wrong packets so far */
 };
@@ -25,11 +26,13 @@ struct flight {
 	struct flight_key key;
 	struct routes *routes;
 	uint64_t hash, began_ms, deadline_ms, next_ms;
+	uint64_t stale_ms; /* when its askers get what is past its time; UINT64_MAX: never */
 	struct heap_item timer;
 	uint32_t generation;
 	uint16_t slot, n_waiters;
 	enum resolver_order mode;
 	bool race, own_trouble;
+	bool untrusted;		 /* somebody showed the wrong certificate or key */
 	bool in_doubt;		 /* every upstream is held: the wait is short, and all are asked */
 	bool ring;		 /* one of the route asks us */
 	bool lingering;		 /* its askers have their reply; what may still come is a sign of life */
@@ -50,6 +53,12 @@ struct flight {
 	uint64_t kept_until_ms;
 	uint8_t kept_rank;
 };
+
+/* Strangers cannot answer it, and nothing has to be cut. */
+static inline bool attempt_is_stream(const struct attempt *a)
+{
+	return a->tcp || a->to->secure || a->to->validates;
+}
 
 /* flight.c */
 struct cache_key flight_cache_key(const struct flight_key *k);

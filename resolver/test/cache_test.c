@@ -33,14 +33,14 @@ static void test_keys(void **state)
 	others[2].type = 257;
 	others[3].dnssec_ok = true;
 	others[4].checking_disabled = true;
-	cache_put(c, &base, 1000, 10, (const uint8_t *)"base", 4);
+	cache_put(c, &base, 1000, (struct cache_life) { 10, 0 }, (const uint8_t *)"base", 4);
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		assert_false(cache_find(c, &others[i], 1000, &got));
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		cache_put(c, &others[i], 1000, 10, (const uint8_t *)"other", 5);
+		cache_put(c, &others[i], 1000, (struct cache_life) { 10, 0 }, (const uint8_t *)"other", 5);
 	assert_true(cache_find(c, &base, 1000, &got));
 	assert_int_equal(got.len, 4);
-	cache_put(c, &base, 1000, 10, (const uint8_t *)"newer", 5);
+	cache_put(c, &base, 1000, (struct cache_life) { 10, 0 }, (const uint8_t *)"newer", 5);
 	assert_true(cache_find(c, &base, 1000, &got));
 	assert_memory_equal(got.msg, "newer", 5);
 	cache_free(c);
@@ -53,14 +53,14 @@ static void test_age(void **state)
 	struct cache_key k = { .name = &a };
 	struct cache_item got;
 	(void)state;
-	cache_put(c, &k, 5000, 10, (const uint8_t *)"x", 1);
+	cache_put(c, &k, 5000, (struct cache_life) { 10, 0 }, (const uint8_t *)"x", 1);
 	assert_true(cache_find(c, &k, 5999, &got));
 	assert_int_equal(got.age_s, 0);
 	assert_true(cache_find(c, &k, 14999, &got));
 	assert_int_equal(got.age_s, 9);
 	assert_false(cache_find(c, &k, 15000, &got));
 	assert_int_equal(cache_bytes(c), 0);
-	cache_put(c, &k, 5000, 0, (const uint8_t *)"x", 1);
+	cache_put(c, &k, 5000, (struct cache_life) { 0, 0 }, (const uint8_t *)"x", 1);
 	assert_false(cache_find(c, &k, 5000, &got));
 	cache_free(c);
 }
@@ -75,14 +75,14 @@ static void test_bounds(void **state)
 	for (unsigned i = 0; i < MANY; i++) {
 		struct dns_name n = name_of(i), first = name_of(0);
 		struct cache_key k = { .name = &n }, keep = { .name = &first };
-		cache_put(c, &k, 1000, 100, big, 100);
+		cache_put(c, &k, 1000, (struct cache_life) { 100, 0 }, big, 100);
 		assert_true(cache_bytes(c) <= BYTES);
 		assert_true(cache_find(c, &keep, 1000, &got)); /* used all the time: it stays */
 	}
 	struct dns_name last = name_of(MANY - 1), old = name_of(1);
 	assert_true(cache_find(c, &(struct cache_key) { .name = &last }, 1000, &got));
 	assert_false(cache_find(c, &(struct cache_key) { .name = &old }, 1000, &got));
-	cache_put(c, &(struct cache_key) { .name = &old }, 1000, 100, big,
+	cache_put(c, &(struct cache_key) { .name = &old }, 1000, (struct cache_life) { 100, 0 }, big,
 		BYTES / 4); /* one may not push out the rest */
 	assert_false(cache_find(c, &(struct cache_key) { .name = &old }, 1000, &got));
 	assert_true(cache_find(c, &(struct cache_key) { .name = &last }, 1000, &got));
@@ -101,7 +101,8 @@ static void test_resize(void **state)
 	(void)state;
 	for (unsigned i = 0; i < MANY; i++) {
 		struct dns_name n = name_of(i);
-		cache_put(c, &(struct cache_key) { .name = &n }, 1000, 100, (const uint8_t *)&i, sizeof(i));
+		cache_put(c, &(struct cache_key) { .name = &n }, 1000, (struct cache_life) { 100, 0 },
+			(const uint8_t *)&i, sizeof(i));
 	}
 	for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
 		cache_resize(c, sizes[s]);

@@ -17,6 +17,7 @@
 #include "resolver/zone.h"
 
 #include "mesh/base/table.h"
+#include "mesh/base/via6.h"
 #include "resolver/resolver.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ struct zone {
 	struct record **records;
 	size_t names_mask, records_mask, n_names, n_records;
 	uint64_t seed[2];
+	bool via6_names;
 };
 
 struct zone *zone_new(void)
@@ -375,6 +377,21 @@ static void apex_set(struct zone_hit *out, const struct dns_name *name, size_t a
 	out->owned = true;
 }
 
+void zone_via6_names(struct zone *z)
+{
+	z->via6_names = true;
+}
+
+/* What nobody has a record for may spell an address itself. */
+static void via6_find(const struct zone *z, const struct dns_name *name, struct zone_hit *out)
+{
+	size_t label = name->b[0];
+	out->via6 = z->via6_names && out->verdict == ZONE_NO_NAME && out->apex.len + label + 1 == name->len &&
+		    via6_name_parse((const char *)name->b + 1, label, &out->via6_at);
+	if (out->via6)
+		out->verdict = ZONE_NAME;
+}
+
 /* RFC 4592: a wildcard stands for names whose closest existing ancestor is its parent. */
 static const struct zone_node *wildcard_find(
 	const struct zone *z, const struct dns_name *name, size_t encloser)
@@ -394,6 +411,7 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 	out->apex_labels = 0;
 	out->owned = false;
 	out->is_apex = found && found->authorities;
+	out->via6 = false;
 	if (!z)
 		return;
 	for (size_t at = 0;; at += name->b[at] + 1u) {
@@ -407,10 +425,12 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 		if (!name->b[at])
 			break;
 	}
-	if (!found && out->owned) {
+	if (!found && out->owned)
 		out->verdict = ZONE_NO_NAME;
+	if (!found && encloser)
 		found = wildcard_find(z, name, encloser);
-	}
+	if (!found)
+		via6_find(z, name, out);
 	if (!found || (!found->n && !out->owned))
 		return;
 	out->verdict = ZONE_NAME;

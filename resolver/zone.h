@@ -24,7 +24,11 @@ struct zone_hit {
 	uint8_t apex_labels;
 	bool owned; /* there is such an authority */
 	bool is_apex;
+	bool via6; /* ZONE_NAME without records: it has this one address, of IPv6 */
+	struct addr via6_at;
 };
+/* From now on 10-1-1-16-via-7.SUFFIX, right below an authority, has the address that it spells (base/via6.h). */
+void zone_via6_names(struct zone *z);
 /* name: lower case. z may be NULL. */
 void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hit *out);
 /* Records of `type` among the hit's: first and count; NULL: none. DNS_ANY: those of one type. */

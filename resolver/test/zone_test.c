@@ -84,16 +84,26 @@ static void test_verdicts(void **state)
 		unsigned apex_labels;
 		bool owned, is_apex;
 	} rows[] = {
-		{ "a.in.net", ZONE_NAME, 2, true, false }, { "in.net", ZONE_NAME, 2, true, true },
-		{ "x.in.net", ZONE_NO_NAME, 2, true, false }, { "b.c.in.net", ZONE_NAME, 2, true, false },
-		{ "c.in.net", ZONE_NAME, 2, true, false }, { "deep.in.net", ZONE_NAME, 3, true, true },
+		{ "a.in.net", ZONE_NAME, 2, true, false },
+		{ "in.net", ZONE_NAME, 2, true, true },
+		{ "x.in.net", ZONE_NO_NAME, 2, true, false },
+		{ "b.c.in.net", ZONE_NAME, 2, true, false },
+		{ "c.in.net", ZONE_NAME, 2, true, false },
+		{ "deep.in.net", ZONE_NAME, 3, true, true },
 		{ "x.deep.in.net", ZONE_NO_NAME, 3, true, false },
-		{ "alone.net", ZONE_NAME, 2, false, false }, { "x.alone.net", ZONE_FOREIGN, 0, false, false },
-		{ "net", ZONE_FOREIGN, 0, false, false }, { ".", ZONE_FOREIGN, 0, false, false },
+		{ "alone.net", ZONE_NAME, 2, false, false },
+		{ "x.alone.net", ZONE_FOREIGN, 0, false, false },
+		{ "net", ZONE_FOREIGN, 0, false, false },
+		{ ".", ZONE_FOREIGN, 0, false, false },
 		{ "xin.net", ZONE_FOREIGN, 0, false, false },
 		{ "y.w.in.net", ZONE_NAME, 2, true, false },	  /* the wildcard */
 		{ "e.w.in.net", ZONE_NAME, 2, true, false },	  /* beside it */
 		{ "y.e.w.in.net", ZONE_NO_NAME, 2, true, false }, /* e.w is closer than *.w's parent */
+		{ "y.out.net", ZONE_NAME, 3, false, false },	  /* a wildcard of no authority */
+		{ "x.y.out.net", ZONE_NAME, 4, false, false },
+		{ "out.net", ZONE_FOREIGN, 0, false, false },
+		{ "e.out.net", ZONE_NAME, 3, false, false },
+		{ "y.e.out.net", ZONE_FOREIGN, 0, false, false },
 	};
 	struct addr a = addr_v4(1);
 	struct zone *z = zone_new();
@@ -104,6 +114,8 @@ static void test_verdicts(void **state)
 	assert_true(!zone_add_address(z, "alone.net", &a, false) &&
 		    !zone_add_address(z, "*.w.in.net", &a, false));
 	assert_true(!zone_add_address(z, "e.w.in.net", &a, false));
+	assert_true(
+		!zone_add_address(z, "*.out.net", &a, false) && !zone_add_address(z, "e.out.net", &a, false));
 	assert_true(zone_add_address(z, "no..name", &a, false));
 	assert_true(zone_add_authority(z, ""));
 	assert_non_null(z);

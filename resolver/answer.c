@@ -183,15 +183,18 @@ static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, 
 	return true;
 }
 
-/* Marks the records of `name` that answer `type`, with their signatures and the DNAME they came from; returns
- * the CNAME among them, or NULL. */
+/* Marks the records of `name` that answer the question, with their signatures for those who ask for them, and the DNAME
+ * they came from; returns the CNAME among them, or NULL. */
 static const struct dns_rr *link_mark(struct answer_work *k, const uint8_t *msg, size_t len,
-	const struct dns_name *name, uint16_t type, struct answer *out)
+	const struct dns_name *name, const struct dns_ask *asked, struct answer *out)
 {
 	const struct dns_rr *cname = NULL;
+	uint16_t type = asked->type;
 	for (unsigned i = 0; i < k->n_answer; i++) {
 		const struct dns_rr *rr = &k->rrs[i];
 		bool signature = rr->type == DNS_RRSIG && type != DNS_RRSIG && rr->rdata_len >= 2;
+		if (signature && !asked->dnssec_ok && type != DNS_ANY) /* RFC 4035 3.2.1 */
+			continue;
 		uint16_t covers = signature ? (uint16_t)be_get(msg + rr->rdata_at, 2) : rr->type;
 		if (covers == DNS_DNAME && type != DNS_DNAME && !owner_is(msg, len, rr, name)) {
 			k->keep[i] |= owner_above(msg, len, rr, name);
@@ -209,11 +212,11 @@ static const struct dns_rr *link_mark(struct answer_work *k, const uint8_t *msg,
 	return cname;
 }
 
-static bool chain_mark(
-	struct answer_work *k, const uint8_t *msg, size_t len, uint16_t type, struct answer *out)
+static bool chain_mark(struct answer_work *k, const uint8_t *msg, size_t len, const struct dns_ask *asked,
+	struct answer *out)
 {
 	for (unsigned hops = 0; hops <= ANSWER_CHAIN_MAX; hops++) {
-		const struct dns_rr *cname = link_mark(k, msg, len, &out->last, type, out);
+		const struct dns_rr *cname = link_mark(k, msg, len, &out->last, asked, out);
 		size_t next;
 		if (out->complete || !cname)
 			return true;
@@ -336,7 +339,7 @@ enum answer_read answer_read(struct answer_work *k, const uint8_t *msg, size_t l
 		return ANSWER_MISMATCH;
 	if (!records_read(k, msg, len, at, out))
 		return out->truncated ? ANSWER_OK : ANSWER_MALFORMED;
-	if (!chain_mark(k, msg, len, asked->type, out))
+	if (!chain_mark(k, msg, len, asked, out))
 		return ANSWER_MALFORMED;
 	authority_mark(k, msg, len, asked->dnssec_ok, out);
 	ttls_level(k);
@@ -347,6 +350,54 @@ enum answer_read answer_read(struct answer_work *k, const uint8_t *msg, size_t l
 	if (trusted && msg[3] & DNS_AD)
 		buf[3] |= DNS_AD;
 	return ANSWER_OK;
+}
+
+/* ---- where it leads ---- */
+
+enum { SVCB_IPV4_HINT = 4, SVCB_IPV6_HINT = 6 };
+
+/* One after the other, each of 4 or 16 bytes. */
+static bool any_is_private(const uint8_t *p, size_t len, size_t each)
+{
+	for (; len >= each; p += each, len -= each) {
+		struct addr ip = each == 4 ? addr_v4_bytes(p) : addr_v6_bytes(p);
+		if (addr_is_inside(&ip))
+			return true;
+	}
+	return false;
+}
+
+/* The hints of an SVCB or HTTPS record, RFC 9460 2.2. */
+static bool hints_are_private(const uint8_t *msg, const struct dns_rr *rr)
+{
+	struct rd r = rd_of(msg + rr->rdata_at, rr->rdata_len);
+	bool found = false;
+	(void)rd_u16(&r);
+	for (uint8_t label; (label = rd_u8(&r)) && !r.bad;)
+		(void)rd_take(&r, label);
+	while (r.left && !r.bad && !found) {
+		unsigned key = rd_u16(&r), n = rd_u16(&r);
+		const uint8_t *p = rd_take(&r, n);
+		if (p && (key == SVCB_IPV4_HINT || key == SVCB_IPV6_HINT))
+			found = any_is_private(p, n, key == SVCB_IPV4_HINT ? 4 : 16);
+	}
+	return found;
+}
+
+bool answer_has_private(const uint8_t *msg, size_t len)
+{
+	size_t at = dns_name_skip(msg, len, DNS_HEADER) + 4;
+	struct dns_rr rr;
+	for (unsigned n = (unsigned)be_get(msg + 6, 2); n && dns_rr_next(msg, len, &at, &rr); n--) {
+		bool svcb = rr.type == DNS_SVCB || rr.type == DNS_HTTPS;
+		if (rr.type == DNS_A && any_is_private(msg + rr.rdata_at, rr.rdata_len, 4))
+			return true;
+		if (rr.type == DNS_AAAA && any_is_private(msg + rr.rdata_at, rr.rdata_len, 16))
+			return true;
+		if (svcb && hints_are_private(msg, &rr))
+			return true;
+	}
+	return false;
 }
 
 /* ---- joining ---- */
@@ -363,8 +414,7 @@ static bool section_copy(struct dns_writer *d, const struct cache_item *from, bo
 		if ((i >= answers) != authority)
 			continue;
 		dns_write_mark(d, authority ? DNS_AUTHORITY : DNS_ANSWER);
-		if (!dns_rr_copy(d, from->msg, from->len, &rr,
-			    rr.ttl_s > from->age_s ? rr.ttl_s - from->age_s : 0) ||
+		if (!dns_rr_copy(d, from->msg, from->len, &rr, cache_item_ttl(from, rr.ttl_s)) ||
 			!dns_write_keep(d))
 			return false;
 	}
@@ -382,7 +432,7 @@ size_t answer_join(uint8_t *buf, const struct cache_item *before, const struct c
 		return 0;
 	asked.name = &name;
 	asked.type = (uint16_t)be_get(before->msg + next, 2);
-	clean_begin(&d, &q, buf, &asked, (uint16_t)be_get(item->msg, 2));
+	clean_begin(&d, &q, buf, &asked, answer_ede(item));
 	if (!section_copy(&d, before, false) || !section_copy(&d, item, false) ||
 		!section_copy(&d, item, true))
 		return 0;
@@ -424,26 +474,40 @@ done:
 	return end;
 }
 
-static void ttls_age(uint8_t *buf, size_t len, size_t at, uint32_t age_s)
+uint16_t answer_ede(const struct cache_item *item)
 {
-	struct dns_rr rr;
-	while (at < len && dns_rr_next(buf, len, &at, &rr))
-		be_put(buf + rr.rdata_at - 6, 4, rr.ttl_s > age_s ? rr.ttl_s - age_s : 0);
+	if (item->stale)
+		return (item->msg[3] & 15) == DNS_NXDOMAIN ? EDE_STALE_NXDOMAIN : EDE_STALE;
+	return (uint16_t)be_get(item->msg, 2);
 }
 
-size_t answer_reply(
-	uint8_t *buf, size_t cap, const struct dns_query *q, const uint8_t *msg, size_t len, uint32_t age_s)
+static void ttls_set(uint8_t *buf, size_t at, const struct cache_item *item)
 {
+	struct dns_rr rr;
+	while ((item->age_s || item->stale) && at < item->len && dns_rr_next(buf, item->len, &at, &rr))
+		be_put(buf + rr.rdata_at - 6, 4, cache_item_ttl(item, rr.ttl_s));
+}
+
+void answer_copy(uint8_t *buf, const struct cache_item *item)
+{
+	memcpy(buf, item->msg, item->len);
+	ttls_set(buf, dns_name_skip(buf, item->len, DNS_HEADER) + 4, item);
+	be_put(buf, 2, answer_ede(item));
+}
+
+size_t answer_reply(uint8_t *buf, size_t cap, const struct dns_query *q, const struct cache_item *item)
+{
+	const uint8_t *msg = item->msg;
+	size_t len = item->len;
 	struct dns_end end = { .flags = msg[2] << 8 & DNS_TC, .rcode = msg[3] & 15 };
 	size_t most = cap < q->size ? cap : q->size;
 	size_t room = most - (q->edns ? DNS_OPT_LEN : 0), at = DNS_HEADER + q->question_len;
-	end.ede = (uint16_t)be_get(msg, 2);
+	end.ede = answer_ede(item);
 	memcpy(buf, msg, len);
 	memcpy(buf + DNS_HEADER, q->question, q->question_len);
 	if (q->ad || q->dnssec_ok)
 		end.flags |= msg[3] & DNS_AD;
-	if (age_s)
-		ttls_age(buf, len, at, age_s);
+	ttls_set(buf, at, item);
 	if (len > room) {
 		len = cut(buf, len, at, room);
 		end.flags |= DNS_TC;

@@ -54,6 +54,15 @@ struct answer_work {
 enum answer_read answer_read(struct answer_work *work, const uint8_t *msg, size_t len,
 	const struct dns_ask *asked, bool trusted, struct answer *out, uint8_t *buf);
 
+/* What is to be said with it: the upstream's reason, or that it is stale. */
+uint16_t answer_ede(const struct cache_item *item);
+/* As it is now, TTLs and reason included, into buf[item->len]. */
+void answer_copy(uint8_t *buf, const struct cache_item *item);
+
+/* Does a clean message have an address of a private network, of a link or of the machine itself, in a record or as
+ * a hint of where a service is? */
+bool answer_has_private(const uint8_t *msg, size_t len);
+
 /* Two clean messages as one: the chain of the first, and what the second says of its end.
  * buf[DNS_MESSAGE_MAX]. 0: too large. */
 size_t answer_join(uint8_t *buf, const struct cache_item *before, const struct cache_item *item);
@@ -61,9 +70,8 @@ size_t answer_join(uint8_t *buf, const struct cache_item *before, const struct c
 /* A clean message that only says an error. Returns its length. */
 size_t answer_error_write(uint8_t *buf, const struct dns_ask *asked, uint16_t rcode, uint16_t ede);
 
-/* What the client of q gets of a clean message for the same name: TTLs less age_s, cut to its size. buf[cap],
- * cap >= len + DNS_OPT_LEN. */
-size_t answer_reply(
-	uint8_t *buf, size_t cap, const struct dns_query *q, const uint8_t *msg, size_t len, uint32_t age_s);
+/* What the client of q gets of a clean message for the same name: TTLs as they are now, cut to its size.
+ * buf[cap], cap >= item->len + DNS_OPT_LEN. */
+size_t answer_reply(uint8_t *buf, size_t cap, const struct dns_query *q, const struct cache_item *item);
 
 #endif

@@ -2,8 +2,9 @@
 #include "resolver/flight.h"
 
 enum {
-	RACE_MS = 30,
 	HELD_RACE_MS = 100,
+	STREAM_AGAIN_MS =
+		1600, /* a connection loses nothing; but it may be dead, and the exchange then takes another */
 	EXPECTED_MS = 1500, /* a preferred upstream that was silent for so long is not waited for any more */
 };
 
@@ -27,12 +28,13 @@ void attempt_question(const struct flight *f, const struct attempt *a, struct dn
 	*out = (struct dns_ask) { .id = a->id, .type = f->key.type, .name = &f->key.name, .edns = a->edns };
 	out->cd = f->key.checking_disabled;
 	out->dnssec_ok = f->key.dnssec_ok;
+	out->padded = a->to->secure && a->to->secure->by != DNS_SECURE_MESH; /* there all is padded alike */
 }
 
 bool attempt_send(
 	struct resolver *r, uint64_t now_ms, struct flight *f, struct upstream *to, struct attempt_how how)
 {
-	uint8_t msg[DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN];
+	uint8_t msg[DNS_ASK_MAX];
 	struct dns_ask ask;
 	if (f->n_attempts == ATTEMPTS_MAX)
 		return false;
@@ -43,9 +45,16 @@ bool attempt_send(
 	a->edns = !how.plain && now_ms >= to->plain_until_ms;
 	attempt_question(f, a, &ask);
 	size_t len = dns_ask_write(msg, &ask);
-	if (how.tcp)
+	if (to->validates)
+		r->stats.validated++;
+	else if (to->secure)
+		r->stats.upstream_secure++;
+	else if (how.tcp)
 		r->stats.upstream_tcp++;
-	r->ops.upstream_send(r->ops.arg, attempt_handle(f, a), &to->at, how.tcp, msg, len);
+	r->ops.upstream_send(r->ops.arg, attempt_handle(f, a),
+		&(struct resolver_target) {
+			.at = to->at, .secure = to->secure, .tcp = how.tcp, .validated = to->validates },
+		msg, len);
 	return true;
 }
 
@@ -66,26 +75,50 @@ static int strict_turn(const struct flight *f)
 	return -1;
 }
 
-/* The next upstream in turn that has not failed. */
+/* Until when it would be idle to ask this one again; 0: it may be asked. */
+static uint64_t asked_until(const struct flight *f, const struct upstream *to)
+{
+	uint64_t until = 0;
+	for (unsigned i = 0; to->secure && i < f->n_attempts; i++)
+		if (f->attempts[i].waiting && f->attempts[i].to == to)
+			until = f->attempts[i].sent_ms + STREAM_AGAIN_MS;
+	return until;
+}
+
+/* The next upstream in turn that has not failed; in a race all of them, the first time round. */
 bool attempt_send_next(struct resolver *r, uint64_t now_ms, struct flight *f)
 {
 	int only = f->mode == RESOLVER_STRICT ? strict_turn(f) : -1;
+	uint64_t later_ms = UINT64_MAX;
+	bool sent = false;
 	for (unsigned i = 0; i < f->n_order; i++) {
 		unsigned round = f->turn / f->n_order, at = f->turn % f->n_order;
 		if (f->in_doubt &&
 			round >= (f->n_order == 1 ? 2 : 1)) /* few packets to those that say nothing */
-			return false;
+			return sent;
 		f->turn++;
 		if (f->order[at].failed || (only >= 0 && at != (unsigned)only))
 			continue;
 		struct upstream *to = f->order[at].to;
+		uint64_t until = asked_until(f, to);
+		if (now_ms < until) {
+			later_ms = until < later_ms ? until : later_ms;
+			continue;
+		}
+		if (to->validates && f->n_attempts) /* it asks again by itself */
+			return sent;
 		uint64_t wait = upstream_patience_ms(to);
-		if (!round && f->race && f->n_order > 1)
-			wait = f->mode == RESOLVER_RACE ? RACE_MS : HELD_RACE_MS;
+		if (!round && f->race && f->n_order > 1 && f->mode != RESOLVER_RACE)
+			wait = HELD_RACE_MS;
 		f->next_ms = now_ms + (wait << (round < 3 ? round : 3));
-		return attempt_send(r, now_ms, f, to, (struct attempt_how) { 0 });
+		sent = attempt_send(r, now_ms, f, to, (struct attempt_how) { 0 }) || sent;
+		if (f->mode != RESOLVER_RACE || f->turn >= f->n_order)
+			return sent;
 	}
-	return false;
+	if (sent || later_ms == UINT64_MAX)
+		return sent;
+	f->next_ms = later_ms;
+	return true;
 }
 
 bool flight_is_waiting(const struct flight *f)
@@ -142,6 +175,8 @@ uint64_t attempt_notice_at(const struct attempt *a)
 void flight_due_set(struct resolver *r, struct flight *f)
 {
 	uint64_t due = f->deadline_ms < f->next_ms ? f->deadline_ms : f->next_ms;
+	if (f->stale_ms < due)
+		due = f->stale_ms;
 	if (f->kept && f->kept_until_ms < due)
 		due = f->kept_until_ms;
 	for (unsigned i = 0; !f->lingering && !f->checks && i < f->n_attempts; i++) {

@@ -86,7 +86,8 @@ static void late_received(
 	if (got->rcode == DNS_NOERROR || got->rcode == DNS_NXDOMAIN) {
 		struct cache_key ck = flight_cache_key(&f->key);
 		if (!got->truncated && !flight_preferred_until(f, flight_rank(f, a->to), now_ms))
-			cache_put(r->cache, &ck, now_ms, got->ttl_s, r->clean, got->len);
+			cache_put(r->cache, &ck, now_ms, query_life(r, &f->key.name, got->ttl_s), r->clean,
+				got->len);
 	}
 	flight_drop_upstream(r, now_ms, f, a->to);
 }
@@ -112,7 +113,7 @@ static void answer_received(
 		return;
 	struct cache_key ck = flight_cache_key(&f->key);
 	if (!preferred_ms)
-		cache_put(r->cache, &ck, now_ms, got->ttl_s, r->clean, got->len);
+		cache_put(r->cache, &ck, now_ms, query_life(r, &f->key.name, got->ttl_s), r->clean, got->len);
 	attempt_stop(r, f, a);
 	flight_land(r, now_ms, f,
 		&(struct landing) { .msg = r->clean, .len = got->len, .rcode = got->rcode, .ede = got->ede },
@@ -128,6 +129,26 @@ static void check_received(
 	flight_end(r, now_ms, f);
 }
 
+/* A name of strangers that leads into the network around us lets their pages talk to what is there. Their answer
+ * becomes "there is none", with a reason, before anybody sees it. Not from servers of a site, nor by a route of its
+ * own: there, such addresses are what is asked for. */
+static void private_refuse(
+	struct resolver *r, const struct flight *f, const struct attempt *a, struct answer *got)
+{
+	const struct routes *routes = f->routes;
+	struct dns_ask asked = { .type = f->key.type, .name = &f->key.name };
+	unsigned labels;
+	if (!routes->refuse_private || f->checks || f->key.route->suffix.len > 1 || a->to->site ||
+		!got->len || !answer_has_private(r->clean, got->len) ||
+		suffixes_longest(routes->private_ok, &f->key.name, &labels) >= 0)
+		return;
+	r->stats.rebinding++;
+	got->truncated = false;
+	got->ttl_s = BARE_NEGATIVE_TTL_S;
+	got->ede = EDE_BLOCKED;
+	got->len = answer_error_write(r->clean, &asked, DNS_NOERROR, EDE_BLOCKED);
+}
+
 void resolver_upstream_received(
 	struct resolver *r, uint64_t now_ms, uint64_t id, const uint8_t *msg, size_t len)
 {
@@ -139,18 +160,20 @@ void resolver_upstream_received(
 		return;
 	attempt_question(f, a, &ask);
 	upstream_heard(a->to, now_ms);
-	enum answer_read verdict = answer_read(&r->work, msg, len, &ask, a->to->trusted, &got, r->clean);
-	if (verdict == ANSWER_OK && got.truncated && a->tcp) /* nothing could be cut there */
+	enum answer_read verdict = answer_read(&r->work, msg, len, &ask,
+		a->to->trusted || a->to->secure || a->to->validates, &got, r->clean);
+	if (verdict == ANSWER_OK && got.truncated && attempt_is_stream(a)) /* nothing could be cut there */
 		verdict = ANSWER_MALFORMED;
 	if (verdict != ANSWER_OK) { /* keep waiting: a forged packet must not end the wait for the real one */
 		++*(verdict == ANSWER_MISMATCH ? &r->stats.upstream_mismatch : &r->stats.upstream_malformed);
-		if (a->tcp)
+		if (attempt_is_stream(a))
 			flight_drop_upstream(r, now_ms, f, a->to);
 		else if (++a->bad == BAD_PACKETS_MAX)
 			ask_again(r, now_ms, f, a, (struct attempt_how) { .tcp = true });
 		return;
 	}
 	bool answered = got.rcode == DNS_NOERROR || got.rcode == DNS_NXDOMAIN;
+	private_refuse(r, f, a, &got);
 	if (answered && !f->canary)
 		upstream_answered(a->to, now_ms, a->sent_ms,
 			&(struct upstream_question) { .name = f->key.name, .type = f->key.type });
@@ -169,10 +192,20 @@ void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, 
 	if (!a)
 		return;
 	r->stats.upstream_failed++;
+	if (a->to->validates) {
+		flight_drop_upstream(r, now_ms, f, a->to);
+		return;
+	}
 	bool ours = code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -ENOBUFS;
-	if (!a->tcp && !ours) /* many servers are closed to TCP and well otherwise */
+	bool spoke = a->to->secure && (code == -EPROTO || code == ERR_MALFORMED); /* an error of HTTP, say */
+	if (spoke)
+		upstream_heard(a->to, now_ms);
+	else if (!a->tcp && !ours) /* many servers are closed to TCP and well otherwise */
 		upstream_rejected(a->to, now_ms);
+	if (!ours && !a->tcp)
+		a->to->fault = code;
 	f->own_trouble |= ours;
+	f->untrusted |= code == ERR_CRYPTO;
 	if (f->ede == EDE_NONE)
 		f->ede = ours ? EDE_OTHER : EDE_NETWORK;
 	flight_drop_upstream(r, now_ms, f, a->to);

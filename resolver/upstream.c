@@ -55,6 +55,7 @@ void upstream_answered(
 	u->refusals = 0;
 	u->refuse_hold_ms = 0;
 	u->refuse_until_ms = 0;
+	u->fault = 0;
 	upstream_heard(u, now_ms);
 	known_add(u, question);
 }
@@ -62,7 +63,7 @@ void upstream_answered(
 bool upstream_is_in_question(const struct upstream *u, uint64_t now_ms, uint64_t sent_ms)
 {
 	bool spoke = u->heard_ms && u->heard_ms >= sent_ms;
-	return !spoke && u->state == UPSTREAM_WELL && !u->checks && now_ms >= u->check_ms;
+	return !spoke && !u->validates && u->state == UPSTREAM_WELL && !u->checks && now_ms >= u->check_ms;
 }
 
 bool upstream_check_is_due(const struct upstream *u, uint64_t now_ms)

@@ -10,7 +10,7 @@
 #ifndef RW_RESOLVER_UPSTREAM_H
 #define RW_RESOLVER_UPSTREAM_H
 
-#include "mesh/base/addr.h"
+#include "mesh/base/dns_secure.h"
 #include "resolver/name.h"
 
 enum {
@@ -46,7 +46,10 @@ struct upstream_question { /* answered before; name.len 0: none */
 };
 struct upstream {
 	struct endpoint at;
+	struct dns_secure *secure; /* owned; NULL: plain */
 	bool trusted, site;
+	bool validates; /* no server: the driver finds the answer out, from the others of the route. Its health is theirs */
+	int fault; /* of its socket or connection, since it last answered; 0 = none */
 	unsigned refs;
 	enum upstream_state state;
 	uint32_t rtt_ms;   /* smoothed; 0 = unknown */

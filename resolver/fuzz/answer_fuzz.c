@@ -38,10 +38,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (answer_read(&work, data, len, &ask, true, &a, clean) != ANSWER_OK || !a.len)
 		return 0;
 	walk(clean, a.len);
+	(void)answer_has_private(clean, a.len);
 	q.name = name;
 	q.question_len = (uint16_t)(name.len + 4);
 	memcpy(q.question, clean + DNS_HEADER, q.question_len);
-	size_t n = answer_reply(out, sizeof(out), &q, clean, a.len, 7);
+	size_t n = answer_reply(
+		out, sizeof(out), &q, &(struct cache_item) { .msg = clean, .len = a.len, .age_s = 7 });
 	if (n > q.size)
 		abort();
 	walk(out, n);

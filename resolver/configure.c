@@ -1,5 +1,6 @@
 /* The resolver as an object: made, configured, freed. */
 #include "resolver/core.h"
+#include "resolver/local_zone.h"
 
 #include "mesh/base/table.h"
 #include <errno.h>
@@ -13,7 +14,6 @@ struct resolver *resolver_new(const struct resolver_ops *ops, const struct rando
 	r->heap.v = r->due;
 	r->ops = *ops;
 	r->rnd = rnd;
-	r->mesh_ttl_s = MESH_TTL_S;
 	rnd->fill(rnd->arg, r->seed, sizeof(r->seed));
 	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
 		r->free_slots[r->n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
@@ -33,6 +33,7 @@ void resolver_free(struct resolver *r)
 	flights_drop(r);
 	routes_put(r->routes);
 	zone_put(r->zone);
+	block_put(r->block);
 	special_fini(&r->special);
 	cache_free(r->cache);
 	free(r);
@@ -45,10 +46,28 @@ void resolver_zone_set(struct resolver *r, struct zone *z)
 	zone_put(old);
 }
 
+void resolver_block_set(struct resolver *r, struct block *b, const struct block_answer *how)
+{
+	struct block *old = r->block;
+	r->block = b ? block_get(b) : NULL;
+	r->block_answer = *how;
+	block_put(old);
+}
+
 void resolver_network_changed(struct resolver *r)
 {
 	for (struct upstream *u = r->upstreams; u; u = u->next)
 		upstream_reset(u);
+}
+
+int resolver_flush(struct resolver *r, const char *name, bool below, size_t *n)
+{
+	struct dns_name top = { .len = 1 };
+	if (name && !dns_name_parse(name, &top))
+		return ERR_MALFORMED;
+	dns_name_fold(&top);
+	*n = cache_drop_name(r->cache, &top, below || !name);
+	return 0;
 }
 
 const struct resolver_stats *resolver_stats(const struct resolver *r)
@@ -61,17 +80,36 @@ const struct resolver_stats *resolver_stats(const struct resolver *r)
 static struct upstream *upstream_get(struct resolver *r, const struct resolver_upstream *want)
 {
 	for (struct upstream *u = r->upstreams; u; u = u->next)
-		if (endpoint_equal(&u->at, &want->at) && u->trusted == want->trusted &&
-			u->site == want->site) {
+		if (!u->validates && endpoint_equal(&u->at, &want->at) && u->trusted == want->trusted &&
+			u->site == want->site && dns_secure_equal(u->secure, want->secure)) {
 			u->refs++;
 			return u;
 		}
 	struct upstream *u = calloc(1, sizeof(*u));
-	if (!u)
+	struct dns_secure *secure = want->secure ? malloc(sizeof(*secure)) : NULL;
+	if (!u || (want->secure && !secure)) {
+		free(u);
+		free(secure);
 		return NULL;
-	*u = (struct upstream) { .at = want->at, .refs = 1, .next = r->upstreams };
+	}
+	if (secure)
+		*secure = *want->secure;
+	*u = (struct upstream) { .at = want->at, .secure = secure, .refs = 1, .next = r->upstreams };
 	u->trusted = want->trusted;
 	u->site = want->site;
+	r->upstreams = u;
+	return u;
+}
+
+/* What the driver finds out is for one route alone, and of a site where one of its servers is. */
+static struct upstream *validator_new(struct resolver *r, const struct route *route)
+{
+	struct upstream *u = calloc(1, sizeof(*u));
+	if (!u)
+		return NULL;
+	*u = (struct upstream) { .validates = true, .refs = 1, .next = r->upstreams };
+	for (unsigned i = 0; i < route->n; i++)
+		u->site = u->site || route->upstreams[i]->site;
 	r->upstreams = u;
 	return u;
 }
@@ -83,6 +121,7 @@ static void upstream_put(struct upstream **pool, struct upstream *u)
 	while (*pool != u)
 		pool = &(*pool)->next;
 	*pool = u->next;
+	free(u->secure);
 	free(u);
 }
 
@@ -93,7 +132,12 @@ void routes_put(struct routes *routes)
 	for (size_t i = 0; i < routes->n; i++)
 		for (unsigned j = 0; j < routes->list[i].n; j++)
 			upstream_put(routes->pool, routes->list[i].upstreams[j]);
+	for (size_t i = 0; i < routes->n; i++)
+		if (routes->list[i].validator)
+			upstream_put(routes->pool, routes->list[i].validator);
 	suffixes_free(routes->index);
+	suffixes_free(routes->private_ok);
+	local_zones_free(routes->local_zones);
 	free(routes->list);
 	free(routes);
 }
@@ -113,6 +157,13 @@ bool resolver_is_own(const struct resolver_config *c, const struct endpoint *at)
 	return false;
 }
 
+/* What it says is not what the same address says in clear. */
+static uint64_t secure_hash(const struct dns_secure *s, uint64_t seed)
+{
+	uint64_t h = hash_bytes(s->name, strlen(s->name), seed, s->by);
+	return hash_bytes(s->path, strlen(s->path), h, s->n_pins);
+}
+
 static int upstreams_set(struct resolver *r, const struct resolver_config *c,
 	const struct resolver_route *from, struct route *to)
 {
@@ -126,6 +177,8 @@ static int upstreams_set(struct resolver *r, const struct resolver_config *c,
 			return -1;
 		to->upstreams[to->n++] = u;
 		to->split = hash_bytes(&u->at, sizeof(u->at), to->split, u->trusted);
+		if (u->secure)
+			to->split = secure_hash(u->secure, to->split);
 	}
 	return 0;
 }
@@ -144,8 +197,14 @@ static int route_set(
 	if (from->n_upstreams > RESOLVER_UPSTREAMS_MAX)
 		return err_say(eb, ERR_TOO_LARGE, "DNS route \"%s\" has %zu upstreams; at most %d are used",
 			from->suffix, from->n_upstreams, RESOLVER_UPSTREAMS_MAX);
-	to->split = hash_bytes(to->suffix.b, to->suffix.len, r->seed[0], r->seed[1]);
-	return upstreams_set(r, c, from, to) ? err_say(eb, -ENOMEM, "out of memory for DNS routes") : 0;
+	to->split = hash_bytes(to->suffix.b, to->suffix.len, r->seed[0], r->seed[1] ^ c->refuse_private);
+	bool ok = !upstreams_set(r, c, from, to);
+	if (ok && from->validate && to->n) {
+		to->validator = validator_new(r, to);
+		to->split = hash_bytes("validated", 9, to->split, r->seed[0]);
+	}
+	ok = ok && (to->validator || !from->validate || !to->n);
+	return ok ? 0 : err_say(eb, -ENOMEM, "out of memory for DNS routes");
 }
 
 static struct suffixes *index_make(const struct resolver *r, const struct routes *routes, size_t n)
@@ -158,6 +217,22 @@ static struct suffixes *index_make(const struct resolver *r, const struct routes
 	struct suffixes *s = suffixes_new(names, n, r->seed);
 	free(names);
 	return s;
+}
+
+static int private_ok_set(
+	const struct resolver *r, const struct resolver_config *c, struct routes *routes, struct errbuf *eb)
+{
+	struct dns_name *names = calloc(c->n_private_ok + 1, sizeof(*names));
+	int err = names ? 0 : err_say(eb, -ENOMEM, "out of memory for DNS routes");
+	for (size_t i = 0; !err && i < c->n_private_ok; i++) {
+		if (!dns_name_parse(c->private_ok[i], &names[i]))
+			err = err_say(eb, ERR_MALFORMED, "\"%s\" is not a domain name", c->private_ok[i]);
+		dns_name_fold(&names[i]);
+	}
+	routes->refuse_private = c->refuse_private;
+	routes->private_ok = err ? NULL : suffixes_new(names, c->n_private_ok, r->seed);
+	free(names);
+	return err || routes->private_ok ? err : err_say(eb, -ENOMEM, "out of memory for DNS routes");
 }
 
 /* The index holds the last of equal names. */
@@ -210,7 +285,12 @@ static int routes_fill(
 	}
 	if (site_set(r, c, routes) || !(routes->index = index_make(r, routes, c->n_routes)))
 		return err_say(eb, -ENOMEM, "out of memory for DNS routes");
-	return repeats_check(c, routes, eb);
+	int err = repeats_check(c, routes, eb);
+	err = err ? err : private_ok_set(r, c, routes, eb);
+	if (err || !c->n_local_zones)
+		return err;
+	routes->local_zones = local_zones_new(c->local_zones, c->n_local_zones, r->seed, eb);
+	return routes->local_zones ? 0 : eb->code;
 }
 
 int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb)
@@ -231,6 +311,7 @@ int resolver_configure(struct resolver *r, const struct resolver_config *c, stru
 	routes_put(r->routes);
 	r->routes = routes;
 	r->mesh_ttl_s = c->mesh_ttl_s ? c->mesh_ttl_s : MESH_TTL_S;
+	r->stale_s = c->stale_s == UINT32_MAX ? 0 : c->stale_s ? c->stale_s : STALE_S;
 	cache_resize(r->cache, c->cache_bytes ? c->cache_bytes : CACHE_BYTES);
 	return 0;
 }

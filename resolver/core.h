@@ -5,6 +5,7 @@
 
 #include "mesh/base/heap.h"
 #include "resolver/answer.h"
+#include "resolver/block.h"
 #include "resolver/cache.h"
 #include "resolver/resolver.h"
 #include "resolver/special.h"
@@ -19,6 +20,7 @@ enum {
 	FLIGHT_WAITERS_MAX = 256,
 	CACHE_BYTES = 4 << 20,
 	MESH_TTL_S = 5,
+	STALE_S = 86400,
 };
 
 struct route {
@@ -27,6 +29,8 @@ struct route {
 	enum resolver_order order;
 	uint8_t n;
 	struct upstream *upstreams[RESOLVER_UPSTREAMS_MAX]; /* counted */
+	struct upstream
+		*validator; /* counted; asked in place of them but for CD; NULL: nothing is validated */
 };
 struct routes { /* immutable, counted: a flight ends with the routes it began with */
 	unsigned refs;
@@ -35,16 +39,20 @@ struct routes { /* immutable, counted: a flight ends with the routes it began wi
 	struct suffixes *index;	  /* of all but the site's */
 	const struct route *site; /* for names of a site; NULL: there is nobody to ask */
 	bool split;		  /* some suffix beside the default */
-	struct upstream **pool;	  /* where upstreams are listed */
+	bool refuse_private;	  /* see struct resolver_config */
+	struct suffixes *private_ok;
+	struct local_zones *local_zones; /* NULL: none */
+	struct upstream **pool;		 /* where upstreams are listed */
 };
 
 struct waiter { /* a client's question, parked until its flight lands */
 	struct waiter *next;
-	uint64_t client;
+	uint64_t client, began_ms;
 	struct dns_query q;
 	uint8_t *before; /* owned: the chain that led here from another route; NULL: none */
 	size_t before_len;
 	uint8_t hops;
+	bool stale; /* there is an answer past its time to fall back on */
 };
 struct flight_key {
 	const struct route *route; /* NULL: a check */
@@ -60,10 +68,12 @@ struct resolver {
 	uint64_t seed[2];
 	struct zone *zone;
 	struct special special;
+	struct block *block; /* NULL: nothing is blocked */
+	struct block_answer block_answer;
 	struct routes *routes;
 	struct upstream *upstreams;
 	struct cache *cache;
-	uint32_t mesh_ttl_s, turn;
+	uint32_t mesh_ttl_s, stale_s, turn;
 	struct resolver_stats stats;
 	/* flights */
 	struct flight *slots[FLIGHTS_MAX], *buckets[BUCKETS], *oldest, *youngest;
@@ -87,16 +97,25 @@ struct landing {
 	bool truncated;
 	uint16_t rcode, ede;
 	const char *ede_text;
+	const struct cache_key *stale; /* what is past its time under this key is better than a failure; NULL:
+					* nothing is */
 };
 void waiter_free(struct waiter *w);
 /* query.c: the one end of every parked question; the waiter is freed. */
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l);
+/* Is it the zone that speaks for this name? What it has of it in *hit. */
+bool query_zone_speaks(const struct resolver *r, const struct dns_name *name, struct zone_hit *hit);
+/* How long an answer for this name is kept. Nothing of what the zone owns outlives its time. */
+struct cache_life query_life(const struct resolver *r, const struct dns_name *name, uint32_t ttl_s);
 
 /* flight.c */
 bool flight_join(
 	struct resolver *r, const struct flight_key *k, struct waiter *w); /* an identical one is out */
 bool flight_start(
 	struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct waiter *w); /* false: full */
+/* For the cache alone, unless it is out already or places are few. false: not asked. */
+bool flight_refresh(struct resolver *r, uint64_t now_ms, const struct flight_key *k);
+bool route_is_in_doubt(const struct route *route); /* every upstream that can be asked is held */
 /* All places are taken: the flight that is out the longest ends in SERVFAIL, so that a flood of names that
  * nobody answers does not shut out those somebody does. false: none has been out long enough. */
 bool flights_yield(struct resolver *r, uint64_t now_ms);

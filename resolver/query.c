@@ -1,24 +1,28 @@
 /* The way of one question.
  *
  *   read      message.c; what is not one well-formed question ends here
- *   zone      a name that has a record here, or that nobody else may speak for (zone_speaks), is answered
- *             here; CNAMEs are followed as long as they stay
+ *   zone      a name that has a record here, or that nobody else may speak for (query_zone_speaks), is
+ *             answered here; CNAMEs are followed as long as they stay
+ *   block     block.c: a name that nobody here is to reach. Looked at again for each CNAME of an answer
  *   policy    policy.c: may the name leave, and to whom
  *   route     the longest suffix; equal to a suffix of the zone or longer, it takes the names without a record
- *   cache     of that route
+ *   cache     of that route; what it has past its time serves when there is nothing newer (stale_find)
  *   upstream  flight.c; the question is parked as a waiter until query_done
  *
  * What an upstream says is a chain of CNAMEs and its end. Where the chain enters what the zone speaks for,
  * the zone goes on, whatever the upstream has said beyond. Where it leaves the suffix of the route that was
  * asked, unfinished, the next route is asked (`before` keeps the chain so far). A question ends in one reply:
  * query_finish for what is known at once, query_done for what had to be asked. */
-#include "resolver/core.h"
+#include "resolver/chain.h"
+#include "resolver/local_zone.h"
 #include "resolver/policy.h"
+#include "resolver/report.h"
 
 #include <stdlib.h>
 
 struct asking { /* one question on its way */
-	uint64_t now_ms, client;
+	uint64_t now_ms, client, began_ms;
+	enum resolver_source source; /* of what is about to be said */
 	const struct dns_query *q;
 	struct dns_writer d; /* into r->out */
 	uint8_t *before; /* owned: a clean message, the chain so far that led out of a route; NULL: none */
@@ -28,7 +32,7 @@ struct asking { /* one question on its way */
 
 /* ---- ends ---- */
 
-static void send_reply(struct resolver *r, uint64_t client, size_t len)
+static void send_reply(struct resolver *r, const struct asking *k, size_t len)
 {
 	unsigned rcode = r->out[3] & 15;
 	if (rcode == DNS_NXDOMAIN)
@@ -40,12 +44,21 @@ static void send_reply(struct resolver *r, uint64_t client, size_t len)
 	else if (rcode == DNS_FORMERR)
 		r->stats.formerr++;
 	r->stats.truncated += r->out[2] >> 1 & 1;
-	r->ops.reply(r->ops.arg, client, r->out, len);
+	if (r->ops.told && k->q->question_len) {
+		struct resolver_told t = { .client = k->client,
+			.name = &k->q->name,
+			.type = k->q->type,
+			.rcode = (uint16_t)rcode,
+			.source = k->source,
+			.took_ms = (uint32_t)(k->now_ms - k->began_ms) };
+		r->ops.told(r->ops.arg, &t);
+	}
+	r->ops.reply(r->ops.arg, k->client, r->out, len);
 }
 
 static bool query_finish(struct resolver *r, struct asking *k, const struct dns_end *end)
 {
-	send_reply(r, k->client, dns_write_end(&k->d, k->q, end));
+	send_reply(r, k, dns_write_end(&k->d, k->q, end));
 	return true;
 }
 
@@ -114,23 +127,53 @@ static bool route_wins(const struct resolver *r, const struct dns_name *name, un
 	return labels > apex_labels || r->routes->list[number].n;
 }
 
-/* Is it the zone that speaks for this name? */
-static bool zone_speaks(const struct resolver *r, const struct dns_name *name, struct zone_hit *hit)
+static bool zone_speaks(
+	const struct resolver *r, const struct dns_name *name, struct zone_hit *hit, enum resolver_word *word)
 {
+	const struct dns_name *suffix;
+	*word = local_zones_word(r->routes->local_zones, name, &suffix);
 	zone_find(r->zone, name, hit);
-	bool empty = hit->verdict == ZONE_NO_NAME || (!hit->n && !hit->is_apex);
+	if (*word != RESOLVER_WORD_NONE)
+		return local_zone_speaks(*word, suffix, r->zone, hit);
+	bool empty = hit->verdict == ZONE_NO_NAME || (!hit->n && !hit->is_apex && !hit->via6);
 	return hit->verdict != ZONE_FOREIGN && !(empty && route_wins(r, name, hit->apex_labels));
+}
+
+bool query_zone_speaks(const struct resolver *r, const struct dns_name *name, struct zone_hit *hit)
+{
+	enum resolver_word word;
+	return zone_speaks(r, name, hit, &word);
+}
+
+static void via6_write(
+	struct resolver *r, struct dns_writer *d, const struct dns_name *owner, const struct addr *at)
+{
+	dns_write_mark(d, DNS_ANSWER);
+	size_t rr = dns_write_rr(d, owner, DNS_AAAA, r->mesh_ttl_s);
+	wr_bytes(&d->w, at->b, sizeof(at->b));
+	dns_write_rr_end(d, rr);
+	(void)dns_write_keep(d);
 }
 
 /* Writes what the zone knows about *name, following its CNAMEs; *name ends as the last of them. */
 static enum local zone_write(
 	struct resolver *r, struct dns_writer *d, uint16_t type, struct dns_name *name, uint16_t *rcode)
 {
+	enum resolver_word word;
 	struct zone_hit hit;
 	uint32_t n;
 	for (unsigned hops = 0; hops <= ANSWER_CHAIN_MAX; hops++) {
-		if (!zone_speaks(r, name, &hit))
+		if (!zone_speaks(r, name, &hit, &word))
 			return LOCAL_FOREIGN;
+		if (local_zone_is_final(word)) {
+			*rcode = local_zone_write(d, name, type, word, r->mesh_ttl_s);
+			return LOCAL_DONE;
+		}
+		if (hit.via6 && (type == DNS_AAAA || type == DNS_ANY)) {
+			*rcode = DNS_NOERROR;
+			via6_write(r, d, name, &hit.via6_at);
+			return LOCAL_DONE;
+		}
 		const struct zone_rr *const *set = zone_set(&hit, type, &n);
 		if (n) {
 			*rcode = DNS_NOERROR;
@@ -139,6 +182,12 @@ static enum local zone_write(
 		}
 		set = zone_set(&hit, DNS_CNAME, &n);
 		size_t next;
+		if (!n && word == RESOLVER_TYPETRANSPARENT)
+			return LOCAL_FOREIGN;
+		if (!n && word == RESOLVER_REFUSE) {
+			*rcode = DNS_REFUSED;
+			return LOCAL_DONE;
+		}
 		if (!n) {
 			*rcode = hit.verdict == ZONE_NO_NAME ? DNS_NXDOMAIN : DNS_NOERROR;
 			if (!hit.is_apex || !apex_write(d, &hit.apex, type))
@@ -151,6 +200,35 @@ static enum local zone_write(
 		dns_name_fold(name);
 	}
 	return LOCAL_LOOP;
+}
+
+/* ---- block ---- */
+
+static enum block_verdict judge(
+	const struct resolver *r, const struct asking *k, const struct dns_name *name, unsigned *by)
+{
+	if (!r->block)
+		return BLOCK_PASS;
+	uint32_t lists = r->ops.lists ? r->ops.lists(r->ops.arg, k->client) : UINT32_MAX;
+	return block_judge(r->block, lists, name, by);
+}
+
+/* It is a name of our domains, and this client may not have those. */
+static bool is_withheld(const struct resolver *r, const struct asking *k, const struct dns_name *name)
+{
+	struct zone_hit hit;
+	return r->ops.may_have && !r->ops.may_have(r->ops.arg, k->client) &&
+	       query_zone_speaks(r, name, &hit) && hit.owned;
+}
+
+static bool finish_blocked(struct resolver *r, struct asking *k, unsigned by)
+{
+	struct dns_end end = { .ede_text = block_list_name(r->block, by) };
+	r->stats.blocked++;
+	k->source = RESOLVER_FROM_BLOCK;
+	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
+	block_answer_write(&k->d, k->q, &r->block_answer, &end);
+	return query_finish(r, k, &end);
 }
 
 /* ---- policy and route ---- */
@@ -188,23 +266,40 @@ static void policy_write(
 	end->ede_text = "single label: add a search domain";
 }
 
-/* Where a name that is not in the zone goes: true and *route, or false after writing what there is to say. */
-static bool route_find(struct resolver *r, struct asking *k, const struct dns_name *name,
-	const struct route **route, struct dns_end *end)
+/* Only we know some names, or know what is blocked: browsers and phones are asked to stay. */
+static bool keeps_clients(const struct resolver *r)
 {
-	struct policy_question asked = { .name = name, .type = k->q->type, .split = r->routes->split };
+	return r->routes->split || r->block;
+}
+
+/* Where a name that is not in the zone goes: with POLICY_PASS to *route, if there is one. *routed: labels of its
+ * suffix, 0: it is the default one. */
+static struct policy route_choose(const struct resolver *r, const struct dns_name *name, uint16_t type,
+	const struct route **route, unsigned *routed)
+{
+	struct policy_question asked = { .name = name, .type = type, .split = keeps_clients(r) };
 	int number = suffixes_longest(r->routes->index, name, &asked.routed);
-	*route = number < 0 ? NULL : &r->routes->list[number];
 	struct policy p = policy_judge(&r->special, &asked);
+	*route = number < 0 ? NULL : &r->routes->list[number];
+	*routed = asked.routed;
 	if (p.verdict == POLICY_SITE && r->routes->site) {
 		*route = r->routes->site;
 		p.verdict = POLICY_PASS;
 	}
+	return p;
+}
+
+/* true and *route, or false after writing what there is to say. */
+static bool route_find(struct resolver *r, struct asking *k, const struct dns_name *name,
+	const struct route **route, struct dns_end *end)
+{
+	unsigned routed;
+	struct policy p = route_choose(r, name, k->q->type, route, &routed);
 	if (p.verdict != POLICY_PASS) {
 		policy_write(k, name, &p, end);
 		return false;
 	}
-	if (!*route || (!(*route)->n && !asked.routed)) {
+	if (!*route || (!(*route)->n && !routed)) {
 		*end = (struct dns_end) {
 			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "no upstream for this name"
 		};
@@ -219,65 +314,6 @@ static bool route_find(struct resolver *r, struct asking *k, const struct dns_na
 
 /* ---- answers of upstreams ---- */
 
-/* The CNAMEs of a clean message from the name it was asked for, up to where somebody else speaks. */
-struct chain {
-	struct dns_name names[ANSWER_CHAIN_MAX + 2]; /* names[n] is where it stands */
-	unsigned n;
-	bool inward;   /* names[n] is ours: what the upstream says of it and beyond does not count */
-	bool complete; /* names[n] has records of the type here */
-};
-
-static bool owner_is(const struct cache_item *item, const struct dns_rr *rr, const struct dns_name *name)
-{
-	struct dns_name owner;
-	size_t next;
-	return dns_name_expand(item->msg, item->len, rr->name_at, &owner, &next) &&
-	       dns_name_equal(&owner, name);
-}
-
-/* The CNAME of a name in the answer section, into *to. Sets *complete when the name has the type itself. */
-static bool link_find(const struct cache_item *item, uint16_t type, const struct dns_name *name,
-	struct dns_name *to, bool *complete)
-{
-	size_t at = dns_name_skip(item->msg, item->len, DNS_HEADER) + 4, next;
-	struct dns_rr rr, cname = { 0 };
-	for (unsigned n = (unsigned)be_get(item->msg + 6, 2);
-		n && dns_rr_next(item->msg, item->len, &at, &rr); n--) {
-		if (!owner_is(item, &rr, name))
-			continue;
-		*complete = *complete || rr.type == type || type == DNS_ANY;
-		if (rr.type == DNS_CNAME)
-			cname = rr;
-	}
-	return !*complete && cname.type && dns_name_expand(item->msg, item->len, cname.rdata_at, to, &next);
-}
-
-static void chain_walk(
-	const struct resolver *r, const struct cache_item *item, uint16_t type, struct chain *c)
-{
-	struct zone_hit hit;
-	size_t next;
-	c->n = 0;
-	c->inward = c->complete = false;
-	if (!dns_name_expand(item->msg, item->len, DNS_HEADER, &c->names[0], &next))
-		return;
-	while (c->n <= ANSWER_CHAIN_MAX &&
-		link_find(item, type, &c->names[c->n], &c->names[c->n + 1], &c->complete)) {
-		dns_name_fold(&c->names[++c->n]);
-		c->inward = zone_speaks(r, &c->names[c->n], &hit);
-		if (c->inward)
-			return;
-	}
-}
-
-static bool is_before_the_end(const struct cache_item *item, const struct dns_rr *rr, const struct chain *c)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		if (owner_is(item, rr, &c->names[i]))
-			return true;
-	return false;
-}
-
 /* The records of a clean message after what is already written in d; where the chain leads inward, those of
  * the names before it alone. */
 static void records_copy(struct asking *k, const struct cache_item *item, const struct chain *c)
@@ -288,11 +324,10 @@ static void records_copy(struct asking *k, const struct cache_item *item, const 
 	for (unsigned s = 0; s < 2; s++)
 		for (struct dns_rr rr; counts[s] && dns_rr_next(item->msg, item->len, &at, &rr);
 			counts[s]--) {
-			if (c->inward && !is_before_the_end(item, &rr, c))
+			if (c->inward && !chain_is_before_the_end(item, &rr, c))
 				continue;
 			dns_write_mark(&k->d, s ? DNS_AUTHORITY : DNS_ANSWER);
-			(void)dns_rr_copy(&k->d, item->msg, item->len, &rr,
-				rr.ttl_s > item->age_s ? rr.ttl_s - item->age_s : 0);
+			(void)dns_rr_copy(&k->d, item->msg, item->len, &rr, cache_item_ttl(item, rr.ttl_s));
 			if (!dns_write_keep(&k->d))
 				return;
 		}
@@ -304,10 +339,9 @@ static void upstream_reply(
 	struct resolver *r, struct asking *k, const struct cache_item *item, struct chain *c)
 {
 	struct dns_name chain = k->q->name;
-	struct dns_end end = { .flags = item->msg[2] << 8 & DNS_TC, .ede = (uint16_t)be_get(item->msg, 2) };
+	struct dns_end end = { .flags = item->msg[2] << 8 & DNS_TC, .ede = answer_ede(item) };
 	if (!c->inward && dns_name_equal(&c->names[0], &k->q->name)) {
-		send_reply(r, k->client,
-			answer_reply(r->out, sizeof(r->out), k->q, item->msg, item->len, item->age_s));
+		send_reply(r, k, answer_reply(r->out, sizeof(r->out), k->q, item));
 		return;
 	}
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
@@ -319,7 +353,8 @@ static void upstream_reply(
 	}
 	end.rcode = item->msg[3] & 15;
 	records_copy(k, item, c);
-	if (c->inward && zone_write(r, &k->d, k->q->type, &c->names[c->n], &end.rcode) != LOCAL_DONE)
+	if (c->inward && !is_withheld(r, k, &c->names[c->n]) &&
+		zone_write(r, &k->d, k->q->type, &c->names[c->n], &end.rcode) != LOCAL_DONE)
 		end.rcode = DNS_SERVFAIL;
 	query_finish(r, k, &end);
 }
@@ -333,7 +368,7 @@ static const struct route *route_onward(const struct resolver *r, const struct a
 	const struct cache_item *item, const struct chain *c)
 {
 	struct policy_question asked = {
-		.name = &c->names[c->n], .type = k->q->type, .split = r->routes->split
+		.name = &c->names[c->n], .type = k->q->type, .split = keeps_clients(r)
 	};
 	unsigned labels;
 	bool open = !c->complete && !c->inward && c->n && (item->msg[3] & 15) == DNS_NOERROR;
@@ -346,15 +381,33 @@ static const struct route *route_onward(const struct resolver *r, const struct a
 	return policy_judge(&r->special, &asked).verdict == POLICY_PASS ? &r->routes->list[to] : NULL;
 }
 
+/* A name that is not blocked may be the mask of one that is. One that is allowed by itself may lead anywhere, and
+ * so may a record of ours. */
+static bool chain_is_blocked(
+	const struct resolver *r, const struct asking *k, const struct chain *c, unsigned *by)
+{
+	if (!c->n || !dns_name_equal(&c->names[0], &k->q->name))
+		return false;
+	for (unsigned i = 1; i < c->n + !c->inward; i++)
+		if (judge(r, k, &c->names[i], by) == BLOCK_BLOCKED)
+			return judge(r, k, &c->names[0], NULL) != BLOCK_ALLOWED;
+	return false;
+}
+
 /* The reply to what is whole now, or one more link of the chain. */
 static void chain_go_on(struct resolver *r, struct asking *k, const struct cache_item *whole)
 {
 	struct chain c;
+	unsigned by = 0;
 	chain_walk(r, whole, k->q->type, &c);
 	if (c.n > ANSWER_CHAIN_MAX) {
 		finish_error(r, k,
 			&(struct dns_end) {
 				.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "CNAME loop" });
+		return;
+	}
+	if (chain_is_blocked(r, k, &c, &by)) {
+		(void)finish_blocked(r, k, by);
 		return;
 	}
 	const struct route *onward = route_onward(r, k, whole, &c);
@@ -363,7 +416,7 @@ static void chain_go_on(struct resolver *r, struct asking *k, const struct cache
 		upstream_reply(r, k, whole, &c);
 		return;
 	}
-	memcpy(copy, whole->msg, whole->len);
+	answer_copy(copy, whole);
 	free(k->before);
 	k->before = copy;
 	k->before_len = whole->len;
@@ -388,9 +441,34 @@ static void upstream_answered_reply(struct resolver *r, struct asking *k, const 
 		chain_go_on(r, k, &whole);
 	else
 		finish_error(r, k,
-			&(struct dns_end) { .rcode = answered ? DNS_SERVFAIL : rcode,
-				.ede = (uint16_t)be_get(item->msg, 2) });
+			&(struct dns_end) {
+				.rcode = answered ? DNS_SERVFAIL : rcode, .ede = answer_ede(item) });
 	free(joined);
+}
+
+/* ---- past its time ---- */
+
+struct cache_life query_life(const struct resolver *r, const struct dns_name *name, uint32_t ttl_s)
+{
+	struct zone_hit hit;
+	zone_find(r->zone, name, &hit);
+	return (struct cache_life) { ttl_s, hit.verdict == ZONE_FOREIGN ? r->stale_s : 0 };
+}
+
+/* An answer past its time, if it may serve now: the zone may have come to own the name meanwhile. */
+static bool stale_find(
+	const struct resolver *r, uint64_t now_ms, const struct cache_key *ck, struct cache_item *item)
+{
+	return query_life(r, ck->name, 0).stale_s && cache_find_stale(r->cache, ck, now_ms, item) &&
+	       item->stale;
+}
+
+static bool stale_reply(struct resolver *r, struct asking *k, const struct cache_item *item)
+{
+	r->stats.stale++;
+	k->source = RESOLVER_FROM_STALE;
+	upstream_answered_reply(r, k, item);
+	return true;
 }
 
 void waiter_free(struct waiter *w)
@@ -401,7 +479,7 @@ void waiter_free(struct waiter *w)
 
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l)
 {
-	struct asking k = { .now_ms = now_ms, .client = w->client, .q = &w->q };
+	struct asking k = { .now_ms = now_ms, .client = w->client, .began_ms = w->began_ms, .q = &w->q };
 	struct dns_end end = { .rcode = l->rcode, .ede = l->ede, .ede_text = l->ede_text };
 	struct cache_item item = { .msg = l->msg, .len = l->len };
 	k.before = w->before;
@@ -409,7 +487,10 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 	k.hops = w->hops;
 	w->before = NULL;
 	r->n_waiters--;
-	if (l->truncated && w->q.tcp)
+	k.source = l->msg || l->rcode != DNS_SERVFAIL ? RESOLVER_FROM_UPSTREAM : RESOLVER_FROM_NOWHERE;
+	if ((!l->msg || l->truncated) && l->stale && stale_find(r, now_ms, l->stale, &item))
+		(void)stale_reply(r, &k, &item);
+	else if (l->truncated && w->q.tcp)
 		finish_error(r, &k,
 			&(struct dns_end) { .rcode = DNS_SERVFAIL,
 				.ede = EDE_NO_AUTHORITY,
@@ -424,13 +505,16 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 
 /* ---- the way ---- */
 
-static bool park(struct resolver *r, struct asking *k, const struct flight_key *key)
+static bool park(struct resolver *r, struct asking *k, const struct flight_key *key, bool stale)
 {
 	while (r->n_waiters == WAITERS_MAX && flights_yield(r, k->now_ms))
 		;
 	struct waiter *w = r->n_waiters < WAITERS_MAX ? malloc(sizeof(*w)) : NULL;
 	if (w) {
-		*w = (struct waiter) { .client = k->client, .q = *k->q, .hops = (uint8_t)k->hops };
+		*w = (struct waiter) {
+			.client = k->client, .began_ms = k->began_ms, .q = *k->q, .hops = (uint8_t)k->hops
+		};
+		w->stale = stale;
 		w->before = k->before;
 		w->before_len = k->before_len;
 		k->before = NULL;
@@ -475,19 +559,32 @@ static bool forward(
 		.checking_disabled = key.checking_disabled };
 	struct cache_item item;
 	if (cache_find(r->cache, &ck, k->now_ms, &item)) {
+		bool refresh = item.refresh && k->q->rd && !route_is_in_doubt(route);
 		r->stats.cached++;
+		k->source = RESOLVER_FROM_CACHE;
 		upstream_answered_reply(r, k, &item);
+		r->stats.prefetched += refresh && flight_refresh(r, k->now_ms, &key);
 		return true;
 	}
 	if (!k->q->rd)
 		return finish_error(r, k, &(struct dns_end) { .rcode = DNS_REFUSED, .ede = EDE_NONE });
 	check_route(r, k->now_ms, route);
-	if (route_refuses(route, k->now_ms))
+	bool stale = stale_find(r, k->now_ms, &ck, &item);
+	if (stale && item.tried)
+		return stale_reply(r, k, &item);
+	bool refuses = route_refuses(route, k->now_ms);
+	if (stale && (refuses || route_is_in_doubt(route))) { /* nobody is worth waiting for */
+		if (!refuses)
+			(void)flight_refresh(r, k->now_ms, &key);
+		if (stale_find(r, k->now_ms, &ck, &item))
+			return stale_reply(r, k, &item);
+	}
+	if (refuses)
 		return finish_error(r, k,
 			&(struct dns_end) { .rcode = DNS_REFUSED,
 				.ede = EDE_PROHIBITED,
 				.ede_text = "every nameserver of this name refuses this machine" });
-	return park(r, k, &key);
+	return park(r, k, &key, stale);
 }
 
 static bool answer(struct resolver *r, struct asking *k)
@@ -495,22 +592,35 @@ static bool answer(struct resolver *r, struct asking *k)
 	struct dns_name name;
 	struct dns_end end = { .flags = DNS_AA, .ede = EDE_NONE };
 	const struct route *route;
+	unsigned by = 0;
 	if (!k->q->type) /* B14: nothing can have type 0 */
 		return finish_error(r, k, &(struct dns_end) { .ede = EDE_NONE });
 	name.len = k->q->name.len;
 	memcpy(name.b, k->q->name.b, name.len);
+	if (is_withheld(r, k, &name))
+		return finish_error(r, k,
+			&(struct dns_end) { .rcode = DNS_REFUSED,
+				.ede = EDE_PROHIBITED,
+				.ede_text = "each machine of the mesh knows these names itself" });
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
 	switch (zone_write(r, &k->d, k->q->type, &name, &end.rcode)) {
-	case LOCAL_DONE: r->stats.local++; return query_finish(r, k, &end);
+	case LOCAL_DONE:
+		r->stats.local++;
+		k->source = RESOLVER_FROM_ZONE;
+		return query_finish(r, k, &end);
 	case LOCAL_LOOP:
 		return finish_error(r, k,
 			&(struct dns_end) {
 				.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "CNAME loop" });
 	case LOCAL_FOREIGN: break;
 	}
+	bool own = !dns_name_equal(&name, &k->q->name); /* a record of ours leads there */
+	if (!own && judge(r, k, &name, &by) == BLOCK_BLOCKED)
+		return finish_blocked(r, k, by);
 	if (route_find(r, k, &name, &route, &end))
 		return forward(r, k, &name, route);
 	r->stats.local++;
+	k->source = RESOLVER_FROM_RULES;
 	return query_finish(r, k, &end);
 }
 
@@ -519,8 +629,9 @@ bool resolver_query(
 {
 	struct dns_query q;
 	struct asking k;
-	k.now_ms = now_ms;
+	k.now_ms = k.began_ms = now_ms;
 	k.client = client;
+	k.source = RESOLVER_FROM_NOWHERE;
 	k.q = &q;
 	k.before = NULL;
 	k.hops = 0;
@@ -542,4 +653,38 @@ bool resolver_query(
 void resolver_client_gone(struct resolver *r, uint64_t client)
 {
 	flights_forget(r, client);
+}
+
+/* The steps of answer(), without an answer. */
+bool resolver_way(
+	struct resolver *r, uint64_t now_ms, const char *text, uint16_t type, struct resolver_way *out)
+{
+	struct dns_name name;
+	struct zone_hit hit;
+	struct cache_item item;
+	const struct route *route;
+	unsigned routed;
+	if (!dns_name_parse(text, &name))
+		return false;
+	dns_name_fold(&name);
+	out->has_route = false;
+	if (query_zone_speaks(r, &name, &hit)) {
+		out->source = RESOLVER_FROM_ZONE;
+		return true;
+	}
+	if (block_judge(r->block, UINT32_MAX, &name, NULL) == BLOCK_BLOCKED) {
+		out->source = RESOLVER_FROM_BLOCK;
+		return true;
+	}
+	struct policy p = route_choose(r, &name, type, &route, &routed);
+	out->source = RESOLVER_FROM_RULES;
+	if (p.verdict != POLICY_PASS || !route || !route->n)
+		return true;
+	struct cache_key ck = { .split = route->split, .name = &name, .type = type };
+	bool known = cache_find_stale(r->cache, &ck, now_ms, &item);
+	out->has_route = resolver_route_report(r, now_ms, (size_t)(route - r->routes->list), &out->route);
+	out->source = !known	   ? RESOLVER_FROM_UPSTREAM
+		      : item.stale ? RESOLVER_FROM_STALE
+				   : RESOLVER_FROM_CACHE;
+	return true;
 }

@@ -4,7 +4,7 @@
 #ifndef RW_RESOLVER_H
 #define RW_RESOLVER_H
 
-#include "mesh/base/addr.h"
+#include "mesh/base/dns_secure.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
 #include <stdbool.h>
@@ -30,6 +30,8 @@ void zone_remove_authority(struct zone *z, const char *suffix);
 enum { RESOLVER_UPSTREAMS_MAX = 8 };
 struct resolver_upstream {
 	struct endpoint at;
+	/* By TLS or HTTPS, never in clear; its AD bit is believed. NULL: plain DNS. Copied. */
+	const struct dns_secure *secure;
 	bool trusted; /* reached through the mesh, or by choice: its AD bit is believed */
 	bool site; /* of the place we are at, or of the mesh: it may be asked for names of a site (home.arpa,
 		    * internal, local, test, single labels, reverse of private addresses) */
@@ -44,6 +46,25 @@ struct resolver_route {
 	const struct resolver_upstream *upstreams;
 	size_t n_upstreams; /* 0: answered by the zone only; at most RESOLVER_UPSTREAMS_MAX */
 	enum resolver_order order;
+	bool validate; /* answers are validated: what does not ask for CD goes to the driver as `validated` */
+};
+/* What is said of all names at and below a suffix; local_zone.h says what each word means. */
+enum resolver_word {
+	RESOLVER_WORD_NONE,
+	RESOLVER_REFUSE,
+	RESOLVER_TRANSPARENT,
+	RESOLVER_TYPETRANSPARENT,
+	RESOLVER_REDIRECT,
+	RESOLVER_ALWAYS_NXDOMAIN,
+	RESOLVER_ALWAYS_NODATA,
+	RESOLVER_ALWAYS_REFUSE,
+	RESOLVER_ALWAYS_NULL,
+	RESOLVER_ALWAYS_TRANSPARENT,
+	RESOLVER_WORDS,
+};
+struct resolver_local_zone {
+	const char *suffix;
+	enum resolver_word word;
 };
 struct resolver_config {
 	const struct resolver_route *routes; /* copied */
@@ -52,11 +73,48 @@ struct resolver_config {
 	 * nowhere. */
 	const struct resolver_upstream *site; /* copied; at most RESOLVER_UPSTREAMS_MAX */
 	size_t n_site;
-	size_t cache_bytes;	    /* 0 = 4 MiB */
-	uint32_t mesh_ttl_s;	    /* 0 = 5 */
+	/* Addresses of private networks, this machine and links, from servers of the default route that are not of
+	 * a site, are not passed on (rebinding): but for names at or below these suffixes. */
+	bool refuse_private;
+	const char *const *private_ok; /* copied */
+	size_t n_private_ok;
+	const struct resolver_local_zone *local_zones; /* copied */
+	size_t n_local_zones;
+	size_t cache_bytes;  /* 0 = 4 MiB */
+	uint32_t mesh_ttl_s; /* 0 = 5 */
+	uint32_t stale_s;    /* how long past its time an answer serves when nothing newer can be had: 0 = a
+			   * day, UINT32_MAX = never */
 	const struct endpoint *own; /* where we listen: never used as an upstream (a loop); an unspecified
 				     * address stands for every local one of the port that can be told */
 	size_t n_own;
+};
+
+/* Where an answer came from. */
+enum resolver_source {
+	RESOLVER_FROM_ZONE,
+	RESOLVER_FROM_RULES, /* a name that does not leave, or that no route leads anywhere for */
+	RESOLVER_FROM_BLOCK,
+	RESOLVER_FROM_CACHE,
+	RESOLVER_FROM_STALE, /* the cache, past its time */
+	RESOLVER_FROM_UPSTREAM,
+	RESOLVER_FROM_NOWHERE, /* nobody said anything; an error of ours */
+};
+const char *resolver_source_text(enum resolver_source s); /* "zone", "rules", "block", ... */
+struct dns_name;
+struct resolver_told { /* a question that had one, and its answer; valid during the call */
+	uint64_t client;
+	const struct dns_name *name; /* lower case */
+	uint16_t type, rcode;
+	enum resolver_source source;
+	uint32_t took_ms;
+};
+
+struct resolver_target { /* valid during the call */
+	struct endpoint at;
+	const struct dns_secure *secure; /* NULL: plain */
+	bool tcp;			 /* plain: by TCP */
+	bool validated; /* to nobody in particular: the driver finds the answer out by questions with CD, and says AD
+			 * where it is signed. `at` is of no meaning */
 };
 
 /* No function of this header may be called from within an op. */
@@ -67,9 +125,16 @@ struct resolver_ops {
 	 * fresh random source port per id; TCP: two-byte length added and stripped by the driver, which may
 	 * share connections. */
 	void (*upstream_send)(
-		void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len);
+		void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len);
 	/* No more answers wanted for id: the driver may close its socket. */
 	void (*upstream_done)(void *arg, uint64_t id);
+	/* Which lists of the block set hold for this client just now, a bit for each. NULL: all. */
+	uint32_t (*lists)(void *arg, uint64_t client);
+	/* May this client have the names of our domains (zone_add_authority)? NULL: every one may. Who may not is refused
+	 * them, also where a chain leads there. */
+	bool (*may_have)(void *arg, uint64_t client);
+	/* Before each reply to a question that was one. NULL: nobody wants to know. */
+	void (*told)(void *arg, const struct resolver_told *t);
 	void *arg;
 };
 
@@ -82,6 +147,12 @@ bool resolver_is_own(const struct resolver_config *c, const struct endpoint *at)
  * is not a name, a suffix twice, too many upstreams; the old configuration then stays. */
 int resolver_configure(struct resolver *r, const struct resolver_config *c, struct errbuf *eb);
 void resolver_zone_set(struct resolver *r, struct zone *z); /* takes its own reference; NULL = empty */
+/* Names that are not answered, and what is said instead. Takes its own reference; NULL: none. What the zone
+ * has is never blocked. An upstream's answer is when its CNAMEs lead through a name that is, unless an allow list
+ * has the name that was asked for. */
+struct block;
+struct block_answer;
+void resolver_block_set(struct resolver *r, struct block *b, const struct block_answer *how);
 /* One client message. tcp: no truncation. The reply may come during the call. true: exactly one reply has
  * come or will come; false: none will (too short to answer, or a response), counted in stats. */
 bool resolver_query(
@@ -100,14 +171,17 @@ void resolver_upstream_doubted(struct resolver *r, uint64_t now_ms, const struct
 /* Upstreams that send on to this resolver what it asks them: into out[cap]; how many there are. They are not
  * asked. */
 size_t resolver_rings(const struct resolver *r, struct endpoint *out, size_t cap);
+/* Forgets what upstreams said of a name of every type (below: and of all names under it), NULL: of all. *n is
+ * how many answers that were. ERR_MALFORMED: not a name. */
+int resolver_flush(struct resolver *r, const char *name, bool below, size_t *n);
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
 
 /* clang-format off */
 #define RESOLVER_STATS(X)                                                                                  \
-	X(queries) X(local) X(cached) X(forwarded) X(merged) X(probes) X(nxdomain) X(servfail) X(refused) X(formerr) \
+	X(queries) X(local) X(blocked) X(cached) X(stale) X(prefetched) X(forwarded) X(merged) X(probes) X(nxdomain) X(servfail) X(refused) X(formerr) \
 	X(truncated) X(drop_short) X(drop_response) X(drop_full) X(yielded) X(upstream_mismatch) X(upstream_malformed) \
-	X(upstream_timeout) X(upstream_tcp) X(upstream_failed) X(loop)
+	X(upstream_timeout) X(upstream_tcp) X(upstream_secure) X(upstream_failed) X(loop) X(rebinding) X(validated)
 /* clang-format on */
 struct resolver_stats {
 #define X(name) uint64_t name;

@@ -1,6 +1,7 @@
 /* Everything that can happen to questions in flight, in any order: askers, answers right and wrong, sockets
- * that fail, time, clients that leave, new configurations. Whoever was promised a reply gets exactly one, and
+ * that fail, time, clients that leave, new configurations, answers that are forgotten, lists that hold and do not. Whoever was promised a reply gets exactly one, and
  * no socket is given back twice or never. */
+#include "resolver/block.h"
 #include "resolver/resolver.h"
 #include "resolver/zone.h"
 #include <stdlib.h>
@@ -11,13 +12,14 @@ struct sent {
 	uint64_t id;
 	bool open;
 	size_t len;
-	uint8_t msg[DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN];
+	uint8_t msg[DNS_ASK_MAX];
 };
 struct world {
 	struct resolver *r;
 	uint64_t now_ms;
 	uint8_t owed[CLIENTS]; /* replies */
 	bool gone[CLIENTS];
+	uint32_t lists;
 	size_t n_sent;
 	struct sent sent[SENT_MAX];
 };
@@ -33,10 +35,10 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 }
 
 static void upstream_send(
-	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+	void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len)
 {
 	struct world *w = arg;
-	(void)to, (void)tcp;
+	(void)to;
 	if (w->n_sent == SENT_MAX)
 		abort(); /* far more than the clients' questions can cause */
 	struct sent *s = &w->sent[w->n_sent++];
@@ -57,16 +59,38 @@ static void upstream_done(void *arg, uint64_t id)
 	abort();
 }
 
+static uint32_t lists(void *arg, uint64_t client)
+{
+	return ((struct world *)arg)->lists >> (client & 1);
+}
+
+/* One name that some of the others may lead to, for some clients and at times. */
+static void block_give(struct world *w)
+{
+	static const uint64_t seed[2] = { 1, 2 };
+	struct block *b = block_new(seed);
+	struct dns_name name;
+	unsigned list;
+	if (!b || block_list_add(b, "fuzz", false, &list) || !dns_name_parse("y.a", &name) ||
+		block_add(b, list, &name, BLOCK_NAME | BLOCK_BELOW))
+		abort();
+	resolver_block_set(w->r, b, &(struct block_answer) { .kind = BLOCK_ANSWER_NXDOMAIN });
+	block_put(b);
+}
+
 static void configure(struct world *w, unsigned how)
 {
+	static const struct dns_secure secure = { .name = "fuzz.test" };
 	struct resolver_upstream up[3] = { { .at = { .ip = addr_v4(0xc0000201), .port = 53 } },
 		{ .at = { .ip = addr_v4(0xc0000202), .port = 53 }, .trusted = true },
-		{ .at = { .ip = addr_v4(0xc0000203), .port = 53 } } };
-	struct resolver_route routes[] = { { .suffix = "", .upstreams = up, .n_upstreams = how % 4 },
+		{ .at = { .ip = addr_v4(0xc0000203), .port = 853 }, .secure = &secure } };
+	struct resolver_route routes[] = {
+		{ .suffix = "", .upstreams = up, .n_upstreams = how % 4, .validate = how >> 6 & 1 },
 		{ .suffix = "b",
 			.upstreams = up + 1,
 			.n_upstreams = 1 + (how >> 2 & 1),
-			.order = (how >> 3) % 3 } };
+			.order = (how >> 3) % 3 }
+	};
 	struct resolver_config c = { .routes = routes, .n_routes = 2, .cache_bytes = 1 << 14 };
 	if (resolver_configure(w->r, &c, NULL))
 		abort();
@@ -89,7 +113,7 @@ static void ask(struct world *w, unsigned what)
 {
 	static const char *const names[] = { "x.b", "y.b", "x.y.a", "c.m", "a.m", "q.a", "b", "z.c.b" };
 	uint64_t client = what & (CLIENTS - 1);
-	uint8_t msg[DNS_HEADER + DNS_QUESTION_MAX + DNS_OPT_LEN];
+	uint8_t msg[DNS_ASK_MAX];
 	struct dns_name name;
 	(void)dns_name_parse(names[what & 7], &name);
 	struct dns_ask q = { .id = (uint16_t)what, .type = what & 8 ? DNS_A : DNS_CNAME, .name = &name };
@@ -146,6 +170,7 @@ static void doubt(struct world *w, unsigned which)
 static void step(struct world *w, struct rd *r)
 {
 	unsigned op = rd_u8(r), what = rd_u8(r);
+	size_t flushed;
 	switch (op & 7) {
 	case 0:
 	case 1: ask(w, what | (op & 0xf8) << 5); break;
@@ -159,7 +184,10 @@ static void step(struct world *w, struct rd *r)
 		resolver_client_gone(w->r, what);
 		break;
 	case 7:
-		if (what & 0x80)
+		w->lists = what & 3;
+		if (what == 0xff)
+			(void)resolver_flush(w->r, "b", true, &flushed);
+		else if (what & 0x80)
 			resolver_network_changed(w->r);
 		else if (what & 0x40)
 			doubt(w, what);
@@ -172,12 +200,17 @@ static void step(struct world *w, struct rd *r)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static void make(struct world *w)
 {
-	struct resolver_ops ops = { reply, upstream_send, upstream_done, w };
+	struct resolver_ops ops = { .reply = reply,
+		.upstream_send = upstream_send,
+		.upstream_done = upstream_done,
+		.lists = lists,
+		.arg = w };
 	w->now_ms = 1000;
 	w->r = key_setup() ? resolver_new(&ops, &random_system) : NULL;
 	if (!w->r)
 		abort();
 	zone_give(w);
+	block_give(w);
 }
 
 /* One resolver for all inputs: a new one is too slow. Without upstreams, and days later, it remembers

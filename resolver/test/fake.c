@@ -18,12 +18,17 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 }
 
 static void upstream_send(
-	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+	void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len)
 {
 	struct fake *f = arg;
 	assert_true(f->n_sent < ARRAY_LEN(f->sent) && len <= sizeof(f->sent[0].msg));
 	struct sent *s = &f->sent[f->n_sent++];
-	*s = (struct sent) { .id = id, .to = *to, .tcp = tcp, .len = len };
+	*s = (struct sent) { .id = id,
+		.to = to->at,
+		.secure = to->secure,
+		.tcp = to->tcp,
+		.validated = to->validated,
+		.len = len };
 	memcpy(s->msg, msg, len);
 }
 
@@ -37,6 +42,25 @@ static void upstream_done(void *arg, uint64_t id)
 			return;
 		}
 	fail_msg("done for what was never sent");
+}
+
+static bool may_have(void *arg, uint64_t client)
+{
+	(void)client;
+	return !((struct fake *)arg)->withhold;
+}
+
+static uint32_t lists(void *arg, uint64_t client)
+{
+	(void)client;
+	return ((const struct fake *)arg)->lists;
+}
+
+static void told(void *arg, const struct resolver_told *t)
+{
+	const struct fake *f = arg;
+	if (f->told)
+		f->told(arg, t);
 }
 
 struct endpoint fake_upstream(unsigned n)
@@ -93,7 +117,13 @@ static void configure(struct fake *f, unsigned n_upstreams)
 
 void fake_open(struct fake *f, unsigned n_upstreams)
 {
-	struct resolver_ops ops = { reply, upstream_send, upstream_done, f };
+	struct resolver_ops ops = { .reply = reply,
+		.upstream_send = upstream_send,
+		.upstream_done = upstream_done,
+		.lists = lists,
+		.may_have = may_have,
+		.told = told,
+		.arg = f };
 	memset(f, 0, sizeof(*f));
 	f->now_ms = 1000000;
 	f->r = resolver_new(&ops, &random_system);

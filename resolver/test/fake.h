@@ -8,13 +8,17 @@
 struct sent {
 	uint64_t id;
 	struct endpoint to;
-	bool tcp, done;
+	const struct dns_secure *secure;
+	bool tcp, validated, done;
 	size_t len;
 	uint8_t msg[600];
 };
 struct fake {
 	struct resolver *r;
 	uint64_t now_ms;
+	bool withhold;						/* names of our domains, from every client */
+	uint32_t lists;						/* of every client */
+	void (*told)(void *arg, const struct resolver_told *t); /* NULL: nobody listens */
 	struct sent sent[8192];
 	size_t n_sent;
 	size_t n_replies;

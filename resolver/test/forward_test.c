@@ -287,6 +287,82 @@ static void test_doubted_but_alive(void **state)
 	assert_true(endpoint_equal(&f.sent[3].to, &up));
 }
 
+/* A route that is validated: the driver is asked once, whatever time it takes, and its AD is believed; who asks with CD
+ * gets what the servers say. Signatures are for those who ask for them. */
+static void test_validated(void **state)
+{
+	static const struct fake_answer signed_answer = { .flags = DNS_AD,
+		.an = 2,
+		.records = A_RECORD
+		"c00c 002e 0001 0000003c 0017 0001 08 02 0000003c 00000000 00000000 0000 0161 00 aabb" };
+	struct resolver_upstream up = { .at = fake_upstream(1) };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1, .validate = true };
+	struct resolver_config c = { .routes = &route, .n_routes = 1 };
+	uint8_t msg[300];
+	(void)state;
+	assert_int_equal(resolver_configure(f.r, &c, NULL), 0);
+	size_t len = fake_question(msg, NAME, DNS_A, DNS_RD | DNS_AD);
+	resolver_query(f.r, f.now_ms, 1, msg, len, false);
+	assert_int_equal(f.n_sent, 1);
+	assert_true(f.sent[0].validated);
+	fake_until(&f, f.now_ms + 2000);
+	assert_int_equal(f.n_sent, 1);
+	fake_answer(&f, 0, &signed_answer);
+	assert_int_equal(fake_count(&f, 1), 1);
+	assert_true(f.reply[3] & DNS_AD);
+	assert_int_equal(resolver_stats(f.r)->validated, 1);
+
+	len = fake_question(msg, NAME, DNS_A, DNS_RD | DNS_CD | DNS_AD);
+	resolver_query(f.r, f.now_ms, 2, msg, len, false);
+	assert_int_equal(f.n_sent, 2); /* what was validated is another entry */
+	assert_false(f.sent[1].validated);
+	assert_true(endpoint_equal(&f.sent[1].to, &up.at));
+	fake_answer(&f, 1, &signed_answer);
+	assert_false(f.reply[3] & DNS_AD);
+
+	fake_ask(&f, 3, "bogus.example.com", DNS_A);
+	assert_true(f.sent[2].validated);
+	fake_answer(&f, 2, &(struct fake_answer) { .rcode = DNS_SERVFAIL, .ar = 1, .records = EDE("0006") });
+	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+	assert_true(reply_has_ede(6));
+
+	size_t replies = f.n_replies; /* nothing validates: no answer, never one that was not */
+	fake_ask(&f, 4, "later.example.com", DNS_A);
+	assert_true(f.sent[3].validated);
+	resolver_upstream_failed(f.r, f.now_ms, f.sent[3].id, ERR_REFUSED);
+	assert_int_equal(f.n_replies, replies + 1);
+	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+	fake_ask(&f, 5, "silent.example.com", DNS_A);
+	fake_until(&f, f.now_ms + 5000);
+	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+	assert_int_equal(f.n_sent, 5);
+}
+
+/* All at once, not one after the other has been given a moment; the first answer counts. */
+static void test_race(void **state)
+{
+	const struct resolver_upstream ups[] = { { .at = fake_upstream(1) }, { .at = fake_upstream(2) },
+		{ .at = fake_upstream(3) } };
+	const struct resolver_route route = {
+		.suffix = "", .upstreams = ups, .n_upstreams = ARRAY_LEN(ups), .order = RESOLVER_RACE
+	};
+	struct fake_answer a = { .flags = 0x8180, .an = 1, .records = A_RECORD };
+	static struct fake g;
+	(void)state;
+	fake_open(&g, 1);
+	assert_int_equal(
+		resolver_configure(g.r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
+	fake_ask(&g, 1, "www.example.net", DNS_A);
+	assert_int_equal(g.n_sent, ARRAY_LEN(ups));
+	for (size_t i = 0; i < ARRAY_LEN(ups); i++)
+		for (size_t k = 0; k < i; k++)
+			assert_false(endpoint_equal(&g.sent[i].to, &g.sent[k].to));
+	fake_answer(&g, 2, &a);
+	assert_int_equal(g.n_replies, 1);
+	fake_close(&g);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -299,12 +375,14 @@ int main(void)
 		ONE(test_case_of_the_server),
 		THREE(test_failure_is_kept),
 		ONE(test_extended_rcode),
+		ONE(test_validated),
 		ONE(test_reasons),
 		ONE(test_our_own_trouble),
 		ONE(test_loop_is_short),
 		ONE(test_oldest_yields),
 		ONE(test_doubted),
 		THREE(test_doubted_but_alive),
+		cmocka_unit_test(test_race),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -12,12 +12,20 @@
 #include "resolver/listen.h"
 #include "resolver/server.h"
 
+#include "mesh/base/table.h"
 #include "mesh/os/sock.h"
+#include "resolver/exchange/validate.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* ---- UDP out ---- */
+
+static void peer_give_back(struct resolver_server *s, uint32_t number)
+{
+	s->waits[s->peers[number].count]--;
+	s->free_peers[s->n_free_peers++] = number;
+}
 
 static void out_flush(struct resolver_server *s)
 {
@@ -49,7 +57,7 @@ static void out_flush(struct resolver_server *s)
 	}
 	for (size_t i = 0; i < s->n_out; i++) {
 		s->peers[s->out[i].peer].generation++;
-		s->free_peers[s->n_free_peers++] = s->out[i].peer;
+		peer_give_back(s, s->out[i].peer);
 	}
 	s->n_out = 0;
 }
@@ -57,6 +65,10 @@ static void out_flush(struct resolver_server *s)
 static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 {
 	struct resolver_server *s = arg;
+	if (client & SECURE_BIT) {
+		secure_reply(s, client, msg, len);
+		return;
+	}
 	if (client & STREAM_BIT) {
 		stream_reply(s, client, msg, len);
 		return;
@@ -72,11 +84,77 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 	memcpy(o->msg, msg, len);
 }
 
-static void upstream_send(
-	void *arg, uint64_t id, const struct endpoint *to, bool tcp, const uint8_t *msg, size_t len)
+/* Who asked; false: a connection that is gone. */
+static bool client_from(struct resolver_server *s, uint64_t client, struct addr *out)
+{
+	struct endpoint from;
+	if (client & SECURE_BIT)
+		return secure_from(s, client, out);
+	if (client & STREAM_BIT)
+		return stream_from(s, client, out);
+	if (!endpoint_from_sockaddr((const struct sockaddr *)&s->peers[(uint32_t)client].from, &from))
+		return false;
+	*out = from.ip;
+	return true;
+}
+
+static bool is_inner(const struct resolver_server *s, uint64_t client)
+{
+	if (!s->inner || client & SECURE_BIT)
+		return false;
+	return client & STREAM_BIT ? stream_is_inner(s, client)
+				   : s->peers[(uint32_t)client].listener == s->inner - 1;
+}
+
+static uint32_t lists(void *arg, uint64_t client)
 {
 	struct resolver_server *s = arg;
-	exchange_send(s->exchange, id, to, tcp ? EXCHANGE_TCP : EXCHANGE_UDP, msg, len);
+	struct addr from;
+	if (is_inner(s, client))
+		return 0;
+	if (!s->options.lists)
+		return UINT32_MAX;
+	return client_from(s, client, &from) ? s->options.lists(s->options.arg, &from) : 0;
+}
+
+static bool may_have(void *arg, uint64_t client)
+{
+	struct resolver_server *s = arg;
+	struct addr from;
+	if (is_inner(s, client))
+		return true;
+	return client_from(s, client, &from) && s->options.may_have(s->options.arg, &from);
+}
+
+static void told(void *arg, const struct resolver_told *t)
+{
+	struct resolver_server *s = arg;
+	struct addr from;
+	if (!s->journal || is_inner(s, t->client) || !client_from(s, t->client, &from))
+		return;
+	journal_add(s->journal, &(struct journal_question) { .unix_ms = clock_unix_ms(),
+					.client = from,
+					.name = *t->name,
+					.type = t->type,
+					.rcode = t->rcode,
+					.source = t->source,
+					.took_ms = t->took_ms });
+}
+
+static void upstream_send(
+	void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len)
+{
+	static const enum exchange_by of[] = { [DNS_SECURE_TLS] = EXCHANGE_TLS,
+		[DNS_SECURE_HTTPS] = EXCHANGE_HTTPS,
+		[DNS_SECURE_MESH] = EXCHANGE_HTTP };
+	struct resolver_server *s = arg;
+	struct exchange_to by = { .at = to->at, .secure = to->secure };
+	by.by = to->tcp ? EXCHANGE_TCP : EXCHANGE_UDP;
+	if (to->validated)
+		by.by = EXCHANGE_VALIDATED;
+	else if (to->secure)
+		by.by = of[to->secure->by];
+	exchange_send(s->exchange, id, &by, msg, len);
 }
 
 static void upstream_done(void *arg, uint64_t id)
@@ -120,19 +198,27 @@ static void control_keep(struct udp_peer *p, struct msghdr *h)
 	}
 }
 
-/* A bare header: no longer than what was asked, so of no use to an attack on whose address it is. */
+/* A bare header: no longer than what was asked, so of no use to an attack on whose address it is. false: it was
+ * no question. */
+static bool refusal_write(uint8_t header[static DNS_HEADER], const uint8_t *asked, size_t len)
+{
+	if (len < DNS_HEADER || asked[2] & 0x80)
+		return false;
+	memset(header, 0, DNS_HEADER);
+	memcpy(header, asked, 2);
+	header[2] = (uint8_t)(0x80 | (asked[2] & 0x79)); /* opcode and RD as asked */
+	header[3] = DNS_REFUSED;
+	return true;
+}
+
 static void datagram_refuse(struct resolver_server *s, uint8_t listener, const struct mmsghdr *m)
 {
-	uint8_t header[DNS_HEADER] = { 0 };
-	const uint8_t *asked = m->msg_hdr.msg_iov->iov_base;
+	uint8_t header[DNS_HEADER];
 	struct udp_peer to = { 0 };
 	struct iovec io = { header, sizeof(header) };
 	struct msghdr h = m->msg_hdr;
-	if (m->msg_len < DNS_HEADER || asked[2] & 0x80)
+	if (!refusal_write(header, m->msg_hdr.msg_iov->iov_base, m->msg_len))
 		return;
-	memcpy(header, asked, 3);
-	header[2] = (uint8_t)(0x80 | (asked[2] & 0x79)); /* opcode and RD as asked */
-	header[3] = DNS_REFUSED;
 	control_keep(&to, &h);
 	h.msg_iov = &io;
 	h.msg_control = to.control_len ? to.control : NULL;
@@ -141,11 +227,25 @@ static void datagram_refuse(struct resolver_server *s, uint8_t listener, const s
 	(void)sendmsg(s->udp[listener].fd, &h, MSG_DONTWAIT);
 }
 
-static bool datagram_is_allowed(struct resolver_server *s, const struct mmsghdr *m)
+bool server_query(struct resolver_server *s, uint64_t now_ms, uint64_t client, const struct addr *from,
+	const uint8_t *msg, size_t len)
 {
-	struct endpoint from;
-	return !s->allow ||
-	       (endpoint_from_sockaddr(m->msg_hdr.msg_name, &from) && server_allows(s, &from.ip));
+	uint8_t header[DNS_HEADER];
+	if (is_inner(s, client) || !s->rate || rate_take(s->rate, from, now_ms))
+		return resolver_query(s->core, now_ms, client, msg, len, client & STREAM_BIT);
+	if (!refusal_write(header, msg, len))
+		return false;
+	s->stats.rate_limited++;
+	reply(s, client, header, sizeof(header));
+	return true;
+}
+
+/* Answers that are held back and then all go out at once are a weapon, and whose address it is cannot be known by UDP
+ * (DNSBomb, CVE-2024-33655): so many wait for one client. Those whose hashes meet share a count. */
+static uint16_t waits_of(const struct resolver_server *s, const struct addr *from)
+{
+	size_t len = addr_is_v4(from) ? sizeof(from->b) : sizeof(from->b) / 2; /* IPv6: the /64 */
+	return (uint16_t)(hash_bytes(from->b, len, s->waits_seed[0], s->waits_seed[1]) % UDP_WAIT_COUNTS);
 }
 
 static void datagram_received(struct resolver_server *s, uint8_t listener, struct mmsghdr *m, uint64_t now_ms)
@@ -154,7 +254,9 @@ static void datagram_received(struct resolver_server *s, uint8_t listener, struc
 		s->stats.udp_oversize++;
 		return;
 	}
-	if (!datagram_is_allowed(s, m)) {
+	struct endpoint from = { 0 };
+	if (!endpoint_from_sockaddr(m->msg_hdr.msg_name, &from) ||
+		(listener + 1u != s->inner && !server_allows(s, &from.ip))) {
 		datagram_refuse(s, listener, m);
 		return;
 	}
@@ -162,8 +264,15 @@ static void datagram_received(struct resolver_server *s, uint8_t listener, struc
 		s->stats.udp_full++;
 		return;
 	}
+	uint16_t count = waits_of(s, &from.ip);
+	if (s->waits[count] >= UDP_WAITS_MAX) {
+		s->stats.udp_waiting++;
+		datagram_refuse(s, listener, m);
+		return;
+	}
 	uint32_t number = s->free_peers[--s->n_free_peers];
 	struct udp_peer *p = &s->peers[number];
+	s->waits[p->count = count]++;
 	memcpy(&p->from, m->msg_hdr.msg_name, m->msg_hdr.msg_namelen);
 	p->from_len = m->msg_hdr.msg_namelen;
 	p->listener = listener;
@@ -171,8 +280,11 @@ static void datagram_received(struct resolver_server *s, uint8_t listener, struc
 	if (m->msg_hdr.msg_controllen)
 		control_keep(p, &m->msg_hdr);
 	uint64_t client = (uint64_t)p->generation << 32 | number;
-	if (!resolver_query(s->core, now_ms, client, m->msg_hdr.msg_iov->iov_base, m->msg_len, false))
-		s->free_peers[s->n_free_peers++] = number;
+	uint8_t *msg = m->msg_hdr.msg_iov->iov_base;
+	if (listener + 1u == s->inner && m->msg_len >= DNS_HEADER)
+		msg[3] |= DNS_CD; /* what validates is not validated */
+	if (!server_query(s, now_ms, client, &from.ip, msg, m->msg_len))
+		peer_give_back(s, number);
 }
 
 static void udp_readable(void *arg, int events)
@@ -230,6 +342,21 @@ int resolver_server_allow(struct resolver_server *s, const struct prefix *allow,
 	return 0;
 }
 
+int resolver_server_rate(struct resolver_server *s, uint32_t per_s, struct errbuf *eb)
+{
+	uint64_t seed[2];
+	struct rate *rate = NULL;
+	if (per_s == s->rate_per_s)
+		return 0;
+	s->options.rnd->fill(s->options.rnd->arg, seed, sizeof(seed));
+	if (per_s && !(rate = rate_new(per_s, seed)))
+		return err_say(eb, -ENOMEM, "out of memory for the rates of clients");
+	rate_free(s->rate);
+	s->rate = rate;
+	s->rate_per_s = per_s;
+	return 0;
+}
+
 static void timer_due(void *arg)
 {
 	struct resolver_server *s = arg;
@@ -254,12 +381,14 @@ static void timer_arm(struct resolver_server *s)
 
 void server_settle(struct resolver_server *s)
 {
-	while (!exchange_is_settled(s->exchange) || s->n_out || s->streams_dirty) {
+	while (!exchange_is_settled(s->exchange) || s->n_out || s->streams_dirty || s->secure_dirty) {
 		exchange_settle(s->exchange);
 		if (s->n_out)
 			out_flush(s);
 		if (s->streams_dirty)
 			streams_flush(s);
+		if (s->secure_dirty)
+			secure_flush(s);
 	}
 	timer_arm(s);
 }
@@ -272,7 +401,8 @@ static int udp_open(struct resolver_server *s, size_t i, const struct endpoint *
 	l->fd = sock_udp(at, eb);
 	if (l->fd < 0)
 		return l->fd;
-	int err = s->options.listen_socket ? s->options.listen_socket(s->options.arg, l->fd) : 0;
+	bool asked = s->options.listen_socket && i + 1 != s->inner;
+	int err = asked ? s->options.listen_socket(s->options.arg, l->fd) : 0;
 	if (err < 0)
 		return err_set(eb, err, "listen for DNS");
 	l->at = *at;
@@ -317,9 +447,13 @@ static int listener_open(struct resolver_server *s, size_t i, const struct endpo
 
 static bool memory_get(struct resolver_server *s)
 {
-	struct resolver_ops ops = {
-		.reply = reply, .upstream_send = upstream_send, .upstream_done = upstream_done, .arg = s
-	};
+	struct resolver_ops ops = { .reply = reply,
+		.upstream_send = upstream_send,
+		.upstream_done = upstream_done,
+		.lists = lists,
+		.may_have = s->options.may_have ? may_have : NULL,
+		.told = told,
+		.arg = s };
 	s->peers = calloc(UDP_PEERS, sizeof(*s->peers));
 	s->free_peers = calloc(UDP_PEERS, sizeof(*s->free_peers));
 	s->timer = loop_timer_new(s->loop, timer_due, s);
@@ -366,6 +500,7 @@ struct resolver_server *resolver_server_open(
 	if (!s->options.tcp_idle_ms)
 		s->options.tcp_idle_ms = DNS_TCP_IDLE_MS;
 	s->timer_ms = UINT64_MAX;
+	s->options.rnd->fill(s->options.rnd->arg, s->waits_seed, sizeof(s->waits_seed));
 	bool ok = memory_get(s) || (err_say(eb, -ENOMEM, "out of memory for the resolver"), false);
 	ok = ok && (s->exchange = exchange_for(s, eb)) != NULL;
 	for (size_t i = 0; ok && i < o->n; i++) {
@@ -386,7 +521,10 @@ void resolver_server_close(struct resolver_server *s)
 		return;
 	resolver_free(s->core);
 	streams_close(s);
+	secure_close(s);
 	exchange_close(s->exchange);
+	journal_free(s->journal);
+	rate_free(s->rate);
 	for (size_t i = 0; i < s->n; i++)
 		udp_close(&s->udp[i]);
 	loop_timer_free(s->timer);
@@ -404,6 +542,23 @@ const struct resolver_server_stats *resolver_server_stats(const struct resolver_
 {
 	return &s->stats;
 }
+int resolver_server_journal_set(struct resolver_server *s, bool on)
+{
+	uint64_t seed[2];
+	if (!on) {
+		journal_free(s->journal);
+		s->journal = NULL;
+	} else if (!s->journal) {
+		s->options.rnd->fill(s->options.rnd->arg, seed, sizeof(seed));
+		s->journal = journal_new(seed);
+		return s->journal ? 0 : -ENOMEM;
+	}
+	return 0;
+}
+const struct journal *resolver_server_journal(const struct resolver_server *s)
+{
+	return s->journal;
+}
 struct endpoint resolver_server_endpoint(const struct resolver_server *s, size_t i)
 {
 	return s->udp[i].at;
@@ -411,13 +566,57 @@ struct endpoint resolver_server_endpoint(const struct resolver_server *s, size_t
 
 int resolver_server_configure(struct resolver_server *s, const struct resolver_config *c, struct errbuf *eb)
 {
-	struct endpoint own[RESOLVER_LISTEN_MAX];
+	struct endpoint own[3 * RESOLVER_LISTEN_MAX + 1];
+	enum dns_secure_by by;
 	struct resolver_config mine = *c;
 	for (size_t i = 0; i < s->n; i++)
 		own[i] = s->udp[i].at;
 	mine.own = own;
 	mine.n_own = s->n;
+	while (mine.n_own < ARRAY_LEN(own) &&
+		resolver_server_secure(s, mine.n_own - s->n, &own[mine.n_own], &by))
+		mine.n_own++;
 	return resolver_configure(s->core, &mine, eb);
+}
+
+static int inner_open(struct resolver_server *s, struct errbuf *eb)
+{
+	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
+	size_t i = s->n;
+	if (s->inner)
+		return 0;
+	s->udp[i].fd = s->tcp[i].fd = -1;
+	s->n = s->inner = i + 1;
+	int err = listener_open(s, i, &at, eb);
+	if (!err)
+		return 0;
+	stream_listener_close(&s->tcp[i]);
+	udp_close(&s->udp[i]);
+	s->n = i;
+	s->inner = 0;
+	return err;
+}
+
+int resolver_server_validate(
+	struct resolver_server *s, const struct resolver_validation *v, struct errbuf *eb)
+{
+	int err = v ? inner_open(s, eb) : exchange_validate(s->exchange, NULL, eb);
+	if (err || !v) {
+		server_settle(s);
+		return err;
+	}
+	struct exchange_validation how = { .ask = s->udp[s->inner - 1].at,
+		.anchors = v->anchors,
+		.insecure = v->insecure,
+		.n_insecure = v->n_insecure };
+	err = exchange_validate(s->exchange, &how, eb);
+	server_settle(s);
+	return err;
+}
+
+int resolver_server_authorities(struct resolver_server *s, const char *ca_file, struct errbuf *eb)
+{
+	return exchange_authorities(s->exchange, ca_file, eb);
 }
 
 void resolver_server_network_changed(struct resolver_server *s)

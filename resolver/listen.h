@@ -23,11 +23,41 @@ int resolver_server_configure(struct resolver_server *s, const struct resolver_c
 /* Who may ask, copied; others get REFUSED by UDP and no connection by TCP. Until it is called everybody may.
  * -ENOMEM: as it was. */
 int resolver_server_allow(struct resolver_server *s, const struct prefix *allow, size_t n, struct errbuf *eb);
+/* How many questions a second each client may ask (rate.h); what is more is REFUSED. 0: as
+ * many as it likes. -ENOMEM: as it was. */
+int resolver_server_rate(struct resolver_server *s, uint32_t per_s, struct errbuf *eb);
+/* exchange_authorities: who signs for upstreams by TLS and HTTPS. */
+int resolver_server_authorities(struct resolver_server *s, const char *ca_file, struct errbuf *eb);
+/* Clients by TLS and by HTTPS (at /dns-query), as many listeners as RESOLVER_LISTEN_MAX of each. They are let in from the
+ * first certificate on (PEM files: the chain, the key); a new one holds for connections to come. An error: as it was. */
+int resolver_server_listen_secure(
+	struct resolver_server *s, const struct endpoint *at, enum dns_secure_by by, struct errbuf *eb);
+int resolver_server_certificate(
+	struct resolver_server *s, const char *cert_file, const char *key_file, struct errbuf *eb);
+/* The i-th of them, as bound; false: there are not so many. */
+bool resolver_server_secure(
+	const struct resolver_server *s, size_t i, struct endpoint *at, enum dns_secure_by *by);
 /* resolver_network_changed; connections to upstreams begin anew. */
 void resolver_server_network_changed(struct resolver_server *s);
 /* resolver_upstream_doubted, now. */
 void resolver_server_doubt(struct resolver_server *s, const struct addr *ip);
+/* Routes that say `validate` (resolver.h) are validated from these anchors down, by libunbound, which asks back by a
+ * listener of its own on loopback: for that one nothing is blocked, written down or validated. insecure: names; they and
+ * what is below need not be signed. NULL: nothing is validated any more. An error says what to do: all is as it was. Where nothing is
+ * validated such routes answer SERVFAIL. */
+struct resolver_validation {
+	const char *anchors; /* a file */
+	const char *const *insecure;
+	size_t n_insecure;
+};
+int resolver_server_validate(
+	struct resolver_server *s, const struct resolver_validation *v, struct errbuf *eb);
 struct endpoint resolver_server_endpoint(const struct resolver_server *s, size_t i); /* as bound */
+
+/* Whether questions are written down (journal.h): off until it is turned on; off forgets them. -ENOMEM. */
+struct journal;
+int resolver_server_journal_set(struct resolver_server *s, bool on);
+const struct journal *resolver_server_journal(const struct resolver_server *s); /* NULL: off */
 
 const struct resolver_server_stats *resolver_server_stats(const struct resolver_server *s);
 

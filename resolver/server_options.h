@@ -15,16 +15,21 @@ struct resolver_server_options {
 	int (*upstream_socket)(void *arg, int fd, const struct endpoint *to);
 	/* On every listener, bound already. A negative code: the server does not open. NULL is fine. */
 	int (*listen_socket)(void *arg, int fd);
+	/* Which lists of the block set hold for who asks from there, as resolver_ops. NULL: all. */
+	uint32_t (*lists)(void *arg, const struct addr *from);
+	/* May who asks from there have the names of our domains, as resolver_ops? NULL: every one may. */
+	bool (*may_have)(void *arg, const struct addr *from);
 	void *arg;
 	uint32_t tcp_message_ms, tcp_idle_ms; /* of TCP clients: 0 = 10 s for a question to come in whole, 30
 					       * s between questions */
 };
 enum { RESOLVER_LISTEN_MAX = 8 };
 
-#define RESOLVER_SERVER_STATS(X) \
-	X(not_allowed) \
-	X(udp_full) \
-	X(udp_oversize) X(udp_unsent) X(tcp_accepted) X(tcp_evicted) X(tcp_full) X(tcp_garbage) X(tcp_timeout)
+/* clang-format off */
+#define RESOLVER_SERVER_STATS(X)                                                                           \
+	X(not_allowed) X(rate_limited) X(udp_full) X(udp_waiting) X(udp_oversize) X(udp_unsent) X(tcp_accepted)           \
+	X(tcp_evicted) X(tcp_full) X(tcp_garbage) X(tcp_timeout)
+/* clang-format on */
 struct resolver_server_stats {
 #define X(name) uint64_t name;
 	RESOLVER_SERVER_STATS(X)

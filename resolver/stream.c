@@ -3,6 +3,7 @@
 
 #include "mesh/base/buf.h"
 #include "mesh/os/sock.h"
+#include "resolver/slots.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct tcp_client {
 	unsigned slot, pending;
 	bool ended; /* no more questions will come; answer what is pending, then close */
 	bool broken;
+	bool inner; /* what validates asks */
 	size_t in_len;
 	uint8_t in[2 + MESSAGE_IN_MAX];
 };
@@ -90,6 +92,21 @@ void streams_flush(struct resolver_server *s)
 	}
 }
 
+bool stream_from(struct resolver_server *s, uint64_t client, struct addr *out)
+{
+	const struct tcp_client *t = s->streams[client & (STREAMS_MAX - 1)];
+	if (!t || t->client != client)
+		return false;
+	*out = t->from.ip;
+	return true;
+}
+
+bool stream_is_inner(const struct resolver_server *s, uint64_t client)
+{
+	const struct tcp_client *t = s->streams[client & (STREAMS_MAX - 1)];
+	return t && t->client == client && t->inner;
+}
+
 void stream_reply(struct resolver_server *s, uint64_t client, const uint8_t *msg, size_t len)
 {
 	uint8_t prefix[2];
@@ -117,8 +134,10 @@ static bool messages_read(struct tcp_client *t)
 		}
 		if (t->in_len - at - 2 < len)
 			break;
+		if (t->inner)
+			t->in[at + 2 + 3] |= DNS_CD; /* what validates is not validated */
 		t->pending++;
-		if (!resolver_query(s->core, loop_now_ms(s->loop), t->client, t->in + at + 2, len, true))
+		if (!server_query(s, loop_now_ms(s->loop), t->client, &t->from.ip, t->in + at + 2, len))
 			t->pending--;
 		at += 2 + len;
 	}
@@ -171,42 +190,29 @@ static void stream_expired(void *arg)
 	server_settle(s);
 }
 
-/* The connection that is owed nothing and has been so the longest; of one client only, when from is given. */
-static struct tcp_client *idlest(const struct resolver_server *s, const struct endpoint *from)
+static struct slot_holder holder_of(const void *arg, unsigned slot)
 {
-	struct tcp_client *found = NULL;
-	for (unsigned i = 0; i < STREAMS_MAX; i++) {
-		struct tcp_client *t = s->streams[i];
-		if (!t || t->pending || t->out.len || (from && !addr_equal(&t->from.ip, &from->ip)))
-			continue;
-		if (!found || t->used < found->used)
-			found = t;
-	}
-	return found;
+	const struct resolver_server *s = arg;
+	const struct tcp_client *t = s->streams[slot];
+	return t ? (struct slot_holder) { .ip = &t->from.ip,
+		.owed = t->pending || t->out.len,
+		.used = t->used }
+		 : (struct slot_holder) { 0 };
 }
 
-/* A free slot, or STREAMS_MAX. Where a client or all of them together have too many connections, an idle one
- * goes: who opens them and says nothing keeps nobody out. */
+/* A slot that is free now, or STREAMS_MAX. */
 static unsigned slot_get(struct resolver_server *s, const struct endpoint *from)
 {
-	unsigned same = 0, slot = STREAMS_MAX;
-	for (unsigned i = 0; i < STREAMS_MAX; i++)
-		if (!s->streams[i])
-			slot = slot == STREAMS_MAX ? i : slot;
-		else
-			same += addr_equal(&s->streams[i]->from.ip, &from->ip);
-	if (slot < STREAMS_MAX && same < STREAMS_PER_CLIENT)
-		return slot;
-	struct tcp_client *t = idlest(s, same < STREAMS_PER_CLIENT ? NULL : from);
-	if (!t)
-		return STREAMS_MAX;
-	slot = t->slot;
-	s->stats.tcp_evicted++;
-	stream_close(t);
+	const struct slots all = { STREAMS_MAX, STREAMS_PER_CLIENT, holder_of, s };
+	unsigned slot = slots_choose(&all, &from->ip);
+	if (slot < STREAMS_MAX && s->streams[slot]) {
+		s->stats.tcp_evicted++;
+		stream_close(s->streams[slot]);
+	}
 	return slot;
 }
 
-static void stream_new(struct resolver_server *s, int fd, const struct endpoint *from)
+static void stream_new(struct resolver_server *s, int fd, const struct endpoint *from, bool inner)
 {
 	unsigned slot = slot_get(s, from);
 	struct tcp_client *t = slot < STREAMS_MAX ? calloc(1, sizeof(*t)) : NULL;
@@ -220,6 +226,7 @@ static void stream_new(struct resolver_server *s, int fd, const struct endpoint 
 	t->from = *from;
 	t->slot = slot;
 	t->out.cap = OUT_MAX;
+	t->inner = inner;
 	t->client = (uint64_t)++s->stream_generation << 32 | STREAM_BIT | slot;
 	s->streams[slot] = t;
 	t->watch = loop_fd_new(s->loop, fd, stream_ready, t);
@@ -243,8 +250,9 @@ static void listener_readable(void *arg, int events)
 		int fd = sock_accept(l->fd, &from);
 		if (fd < 0)
 			return;
-		if (server_allows(l->server, &from.ip))
-			stream_new(l->server, fd, &from);
+		bool inner = l - l->server->tcp + 1 == (ptrdiff_t)l->server->inner;
+		if (inner || server_allows(l->server, &from.ip))
+			stream_new(l->server, fd, &from, inner);
 		else
 			close(fd);
 	}
@@ -257,7 +265,8 @@ int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb)
 	l->fd = sock_tcp_listen(&s->udp[i].at, eb);
 	if (l->fd < 0)
 		return l->fd;
-	int err = s->options.listen_socket ? s->options.listen_socket(s->options.arg, l->fd) : 0;
+	bool asked = s->options.listen_socket && i + 1 != s->inner;
+	int err = asked ? s->options.listen_socket(s->options.arg, l->fd) : 0;
 	if (err < 0)
 		return err_set(eb, err, "listen for DNS");
 	l->watch = loop_fd_new(s->loop, l->fd, listener_readable, l);
@@ -267,14 +276,20 @@ int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb)
 	return 0;
 }
 
+void stream_listener_close(struct tcp_listener *l)
+{
+	loop_fd_free(l->watch);
+	if (l->fd >= 0)
+		close(l->fd);
+	l->watch = NULL;
+	l->fd = -1;
+}
+
 void streams_close(struct resolver_server *s)
 {
 	for (size_t i = 0; i < STREAMS_MAX; i++)
 		if (s->streams[i])
 			stream_free(s->streams[i]);
-	for (size_t i = 0; i < s->n; i++) {
-		loop_fd_free(s->tcp[i].watch);
-		if (s->tcp[i].fd >= 0)
-			close(s->tcp[i].fd);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		stream_listener_close(&s->tcp[i]);
 }

@@ -4,6 +4,7 @@
  * and as CPU time per query of the server. Short rounds of the two servers alternate and the median of the
  * rounds' ratios counts, so that a busy machine hits both alike. The floor, 1.5, is for the wall time. */
 #include "mesh/os/loop.h"
+#include "mesh/os/tied.h"
 #include "resolver/listen.h"
 #include "resolver/message.h"
 #include "resolver/zone.h"
@@ -211,10 +212,10 @@ int main(void)
 	int fd = bound_socket(&echo.at), report[2], missed = 0;
 	if (!key_setup() || fd < 0 || pipe(report))
 		return 1;
-	echo.pid = fork();
+	echo.pid = fork_tied();
 	if (!echo.pid)
 		echo_serve(fd, 16); /* an A record behind the question */
-	mesh.pid = fork();
+	mesh.pid = fork_tied();
 	if (!mesh.pid)
 		resolver_serve(report[1]);
 	close(report[1]);

@@ -435,6 +435,90 @@ static void test_allow(void **state)
 	assert_true(fx.got_len > DNS_HEADER);
 }
 
+/* B70: who asks too much is told so, by UDP and by TCP; without a limit nobody is. */
+static void test_rate(void **state)
+{
+	uint8_t q[300], framed[302];
+	(void)state;
+	size_t len = fake_question(q, "bob.mesh", DNS_A, DNS_RD), n = frame(framed, "bob.mesh", DNS_A);
+	assert_int_equal(resolver_server_rate(fx.server, 1, NULL), 0);
+	client_open(SOCK_DGRAM);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(10 * (len + 16));
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(rcode_at((size_t)i * (len + 16)), 0);
+	fx.got_len = 0;
+	for (int i = 0; i < 50; i++) /* a slow machine gives some back meanwhile */
+		assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(50 * DNS_HEADER);
+	assert_true(resolver_server_stats(fx.server)->rate_limited > 0);
+	client_open(SOCK_STREAM);
+	uint64_t before = resolver_server_stats(fx.server)->rate_limited;
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(send(fx.client, framed, n, 0), n);
+	wait_for(50 * (2 + DNS_HEADER));
+	assert_true(resolver_server_stats(fx.server)->rate_limited > before);
+	assert_int_equal(resolver_server_rate(fx.server, 0, NULL), 0);
+	client_open(SOCK_DGRAM);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(answers_at(0), 1);
+}
+
+static void shot(const struct sockaddr_storage *to, socklen_t n, int fd, unsigned number)
+{
+	uint8_t q[300];
+	char name[40];
+	snprintf(name, sizeof(name), "n%u.example.com", number);
+	size_t len = fake_question(q, name, DNS_A, DNS_RD);
+	assert_int_equal(sendto(fd, q, len, 0, (const struct sockaddr *)to, n), len);
+}
+
+/* DNSBomb: questions that all wait for one slow server would be answered in one burst, to an address that may be
+ * somebody else's. So many wait for one client; another one is not touched by it, and one that waits no more may ask. */
+static void test_burst(void **state)
+{
+	enum { MANY = 1500, NAMES = 8, AT_ONCE = 30 };
+	struct endpoint silent = { .ip = addr_v4(INADDR_LOOPBACK) }, other = { .ip = addr_v4(0x7f000002) };
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&fx.at, false, &ss);
+	uint8_t b[DNS_UDP_SIZE];
+	const struct resolver *core = resolver_server_core(fx.server);
+	const struct resolver_server_stats *stats = resolver_server_stats(fx.server);
+	uint64_t before = resolver_stats(core)->queries;
+	unsigned refused = 0, answered = 0; /* the slow server is given up after a second */
+	(void)state;
+	int up = sock_udp(&silent, NULL);
+	sock_local(up, &silent);
+	route_to(&silent);
+	client_open(SOCK_DGRAM);
+	for (unsigned i = 0; i < MANY; i++) {
+		shot(&ss, n, fx.client, i % NAMES);
+		while (i % AT_ONCE == AT_ONCE - 1 &&
+			resolver_stats(core)->queries + stats->udp_waiting < before + i + 1)
+			loop_run_once(fx.loop);
+		while (recv(fx.client, b, sizeof(b), MSG_DONTWAIT) >= DNS_HEADER)
+			++*((b[3] & 15) == DNS_REFUSED ? &refused : &answered);
+	}
+	assert_true(refused > 0 && stats->udp_waiting >= refused);
+	assert_true(MANY - stats->udp_waiting - answered <= 1024);
+	close(fx.client);
+	before = stats->udp_waiting;
+	fx.client = sock_udp(&other, NULL);
+	shot(&ss, n, fx.client, 9999);
+	while (recv(fx.client, b, sizeof(b), MSG_DONTWAIT) < DNS_HEADER)
+		loop_run_once(fx.loop);
+	assert_int_equal(b[3] & 15, DNS_SERVFAIL); /* in its time, as ever */
+	assert_int_equal(stats->udp_waiting, before);
+	client_open(SOCK_DGRAM);
+	shot(&ss, n, fx.client, 1);
+	wait_for(1);
+	assert_int_equal(rcode_at(0), DNS_SERVFAIL);
+	assert_int_equal(stats->udp_waiting, before);
+	close(up);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -451,6 +535,8 @@ int main(void)
 		CASE(test_long_answer),
 		CASE(test_port_in_use),
 		CASE(test_allow),
+		CASE(test_rate),
+		CASE(test_burst),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -1,0 +1,605 @@
+/* The set is made from the files of the lists by lists_read, on the caller's thread at the start and on another one
+ * later (a million names take half a second). A set that is ready is given to the core between two questions. A
+ * change that comes while one is being read is read after it, and the first is dropped; a list that came anew from
+ * its URL is such a change, to the same rules.
+ *
+ * Hours are looked at once a minute, into `awake`; a question is then a look for its client's group. */
+#include "resolver/blocker.h"
+
+#include "mesh/base/key.h"
+#include "mesh/base/log.h"
+#include "mesh/os/file.h"
+#include "mesh/os/work.h"
+#include "resolver/block_list.h"
+#include "resolver/block_regex.h"
+#include "resolver/list_fetch.h"
+#include "resolver/resolver.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PIECE_LEN = 64 * 1024, MINUTE_MS = 60000 };
+
+struct rules { /* what was configured; does not change */
+	unsigned refs;
+	struct arena arena; /* owns what `block` points to */
+	struct conf_block block;
+};
+struct reading {
+	struct blocker *b; /* NULL: it is gone */
+	struct rules *rules;
+	uint64_t seed[2];
+	struct block *set; /* NULL: eb says why */
+	struct errbuf eb;
+	uint64_t took_ms;
+};
+struct blocker {
+	struct loop *loop;
+	struct resolver *core;
+	struct loop_timer *minute;
+	struct rules *rules;	  /* in force; NULL: none */
+	struct reading *reading;  /* under way; NULL: none */
+	struct rules *next;	  /* to be read after it; NULL: none */
+	uint32_t awake;		  /* lists whose hour it is */
+	struct loop_timer *pause; /* set: nothing is blocked until it is due */
+	uint64_t pause_until_ms;
+	size_t names;				     /* in the set that serves */
+	struct list_fetch *fetches[BLOCK_LISTS_MAX]; /* of `rules` */
+};
+
+static struct rules *rules_new(struct arena *mem, const struct conf_block *c)
+{
+	struct rules *r = calloc(1, sizeof(*r));
+	if (!r) {
+		arena_free(mem);
+		return NULL;
+	}
+	r->refs = 1;
+	r->arena = *mem;
+	r->block = *c;
+	*mem = (struct arena) { 0 };
+	return r;
+}
+
+static void rules_put(struct rules *r)
+{
+	if (!r || --r->refs)
+		return;
+	arena_free(&r->arena);
+	free(r);
+}
+
+/* ---- reading ---- */
+
+/* One list, from where it is, piece by piece. */
+static int list_feed(const struct conf_list *from, struct block_list *l, struct errbuf *eb)
+{
+	char *piece = from->file ? malloc(PIECE_LEN) : NULL;
+	int fd = from->file ? open(from->file, O_RDONLY | O_CLOEXEC) : -1, err = 0;
+	for (size_t i = 0; !err && i < from->n_names; i++) {
+		err = block_list_read(l, from->names[i], strlen(from->names[i]));
+		err = err ? err : block_list_read(l, "\n", 1);
+	}
+	if (from->file && !piece)
+		err = -ENOMEM;
+	else if (from->file && fd < 0 && !((from->url || from->own) && errno == ENOENT))
+		err = err_set(eb, -errno, "the list %s: open %s", from->name, from->file);
+	for (ssize_t n; !err && fd >= 0 && (n = read(fd, piece, PIECE_LEN)) != 0;)
+		err = n < 0 ? err_set(eb, -errno, "the list %s: read %s", from->name, from->file)
+			    : block_list_read(l, piece, (size_t)n);
+	err = err ? err : block_list_end(l);
+	if (fd >= 0)
+		close(fd);
+	free(piece);
+	return err;
+}
+
+struct into_set {
+	struct block *set;
+	unsigned list;
+	uint64_t n, bad, first_bad; /* expressions that are none */
+};
+
+static int item_add(void *arg, const struct block_item *i)
+{
+	struct into_set *to = arg;
+	struct errbuf eb = { 0 };
+	to->n++;
+	if (i->name.len)
+		return block_add(to->set, to->list, &i->name, i->reach);
+	int err = block_add_regex(to->set, to->list, i->regex, i->regex_len, &eb);
+	if (err == -ENOMEM || !err)
+		return err;
+	to->n--;
+	to->bad++;
+	to->first_bad = to->first_bad ? to->first_bad : i->line;
+	return 0;
+}
+
+/* One list into the set; out (may be NULL): a line on what is in it. */
+static int list_read(const struct conf_list *from, struct block *set, struct buf *out, struct errbuf *eb)
+{
+	struct into_set to = { .set = set };
+	struct block_list_ops ops = { item_add, &to };
+	struct block_list *l = malloc(sizeof(*l));
+	int err = l ? block_list_add(set, from->name, from->allow, &to.list) : -ENOMEM;
+	if (!err) {
+		block_list_begin(l, from->allow, &ops);
+		err = list_feed(from, l, eb);
+	}
+	if (!err && out) {
+		uint64_t skipped = l->skipped + to.bad;
+		uint64_t first = l->first_skipped && (!to.first_bad || l->first_skipped < to.first_bad)
+					 ? l->first_skipped
+					 : to.first_bad;
+		buf_printf(out, "%s: %" PRIu64 " names", from->name, to.n);
+		if (skipped)
+			buf_printf(out,
+				", %" PRIu64 " lines without sense here, the first of them line %" PRIu64,
+				skipped, first);
+		buf_append(out, "\n", 1);
+	}
+	free(l);
+	if (err == -ENOMEM || err == ERR_TOO_LARGE)
+		return err_say(eb, err, "the list %s does not fit in memory", from->name);
+	return err;
+}
+
+static struct block *lists_read(
+	const struct conf_block *c, const uint64_t seed[2], struct buf *out, struct errbuf *eb)
+{
+	struct block *set = block_new(seed);
+	int err = set ? 0 : err_say(eb, -ENOMEM, "out of memory for lists");
+	for (size_t i = 0; !err && i < c->n_lists; i++)
+		err = list_read(&c->lists[i], set, out, eb);
+	if (!err)
+		return set;
+	block_put(set);
+	return NULL;
+}
+
+static void reading_run(void *arg)
+{
+	struct reading *d = arg;
+	uint64_t began_ms = clock_now_ms();
+	d->set = lists_read(&d->rules->block, d->seed, NULL, &d->eb);
+	d->took_ms = clock_now_ms() - began_ms;
+}
+
+int blocker_check(const struct conf_block *c, struct buf *out, struct errbuf *eb)
+{
+	static const uint64_t seed[2] = { 0 };
+	struct block *set = lists_read(c, seed, out, eb);
+	block_put(set);
+	return set ? 0 : eb->code;
+}
+
+/* ---- hours and groups ---- */
+
+static void hours_look(struct blocker *b)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	b->awake = UINT32_MAX;
+	const struct conf_block *c = b->rules ? &b->rules->block : NULL;
+	if (!c || !localtime_r(&now, &tm))
+		return;
+	for (size_t i = 0; i < c->n_lists; i++) {
+		const struct conf_list *l = &c->lists[i];
+		bool holds = !l->n_when;
+		for (size_t k = 0; !holds && k < l->n_when; k++)
+			holds = block_hours_hold(
+				&l->when[k], (unsigned)tm.tm_wday, (unsigned)(tm.tm_hour * 60 + tm.tm_min));
+		if (!holds)
+			b->awake &= ~(UINT32_C(1) << i);
+	}
+}
+
+static void minute_over(void *arg)
+{
+	struct blocker *b = arg;
+	hours_look(b);
+	loop_timer_set(b->minute, MINUTE_MS - (uint64_t)clock_unix_ms() % MINUTE_MS);
+}
+
+static const struct conf_group *group_of(const struct conf_block *b, const struct blocker_client *c)
+{
+	for (size_t i = 0; i < b->n_groups; i++) {
+		const struct conf_group *g = &b->groups[i];
+		for (size_t k = 0; k < g->n_clients; k++)
+			if (prefix_contains(&g->clients[k], c->from))
+				return g;
+		for (size_t k = 0; c->is && k < g->n_who; k++)
+			if (c->is(c->arg, g->who[k]))
+				return g;
+	}
+	return NULL;
+}
+
+uint32_t blocker_group(const struct conf_block *c, const struct addr *from, const char **name)
+{
+	const struct conf_group *g = group_of(c, &(struct blocker_client) { .from = from });
+	*name = g ? g->name : NULL;
+	return g ? g->lists : UINT32_MAX;
+}
+
+static uint32_t awake_now(const struct blocker *b)
+{
+	return b->rules && !loop_timer_is_set(b->pause) ? b->awake : 0;
+}
+
+uint32_t blocker_lists_of(const struct blocker *b, const struct blocker_client *c)
+{
+	uint32_t awake = awake_now(b);
+	const struct conf_group *g = awake ? group_of(&b->rules->block, c) : NULL;
+	return g ? g->lists & awake : awake;
+}
+
+uint32_t blocker_lists(const struct blocker *b, const struct addr *from)
+{
+	return blocker_lists_of(b, &(struct blocker_client) { .from = from });
+}
+
+static void pause_over(void *arg)
+{
+	(void)arg;
+	log_info("the pause is over: names are blocked again");
+}
+
+void blocker_pause_for(struct blocker *b, uint64_t ms)
+{
+	bool was = loop_timer_is_set(b->pause);
+	if (ms) {
+		ms = ms < CONF_PAUSE_LONGEST_MS ? ms : CONF_PAUSE_LONGEST_MS;
+		b->pause_until_ms = loop_now_ms(b->loop) + ms;
+		loop_timer_set(b->pause, ms);
+		log_info("nothing is blocked for %" PRIu64 " s", ms / 1000);
+	} else if (was) {
+		loop_timer_clear(b->pause);
+		pause_over(b);
+	}
+}
+
+void blocker_pause(struct blocker *b)
+{
+	if (b->rules)
+		blocker_pause_for(b, loop_timer_is_set(b->pause) ? 0 : b->rules->block.pause_ms);
+}
+
+void blocker_state(const struct blocker *b, struct blocker_state *out)
+{
+	uint64_t now_ms = loop_now_ms(b->loop);
+	*out = (struct blocker_state) { .lists = b->rules ? b->rules->block.n_lists : 0,
+		.names = b->names,
+		.pause_ms = b->rules ? b->rules->block.pause_ms : CONF_PAUSE_MS };
+	if (loop_timer_is_set(b->pause))
+		out->pause_left_ms = b->pause_until_ms > now_ms ? b->pause_until_ms - now_ms : 1;
+}
+
+const struct conf_block *blocker_conf(const struct blocker *b)
+{
+	return b->rules ? &b->rules->block : NULL;
+}
+
+/* ---- which set serves ---- */
+
+static void reading_start(struct blocker *b, struct rules *r);
+
+/* What is to be read next may be another configuration by now. */
+void blocker_reread(struct blocker *b)
+{
+	struct rules *r = b->next ? b->next : b->reading ? b->reading->rules : b->rules;
+	if (!r)
+		return;
+	r->refs++;
+	reading_start(b, r);
+}
+
+static void list_changed(void *arg)
+{
+	blocker_reread(arg);
+}
+
+static void fetches_stop(struct blocker *b)
+{
+	for (size_t i = 0; i < BLOCK_LISTS_MAX; i++) {
+		list_fetch_stop(b->fetches[i]);
+		b->fetches[i] = NULL;
+	}
+}
+
+static void fetches_start(struct blocker *b)
+{
+	const struct conf_block *c = &b->rules->block;
+	struct errbuf eb = { 0 };
+	if (c->store && dir_make(c->store, 0755, &eb))
+		log_error("%s; lists of URLs cannot be kept", eb.text);
+	for (size_t i = 0; i < c->n_lists; i++) {
+		const struct conf_list *l = &c->lists[i];
+		struct list_fetch_options o = { .loop = b->loop,
+			.name = l->name,
+			.url = l->url,
+			.path = l->file,
+			.every_ms = c->refresh_ms,
+			.foreign = c->foreign,
+			.changed = list_changed,
+			.arg = b };
+		if (l->url && !(b->fetches[i] = list_fetch_start(&o, &eb)))
+			log_error("%s; what is there stays", eb.text);
+	}
+}
+
+/* The set of d->rules serves. */
+static void reading_take(struct blocker *b, const struct reading *d)
+{
+	const struct conf_block *c = &d->rules->block;
+	if (b->rules != d->rules) {
+		d->rules->refs++;
+		fetches_stop(b);
+		rules_put(b->rules);
+		b->rules = d->rules;
+		fetches_start(b);
+	}
+	minute_over(b);
+	b->names = block_names(d->set);
+	resolver_block_set(b->core, c->n_lists ? d->set : NULL, &c->answer);
+	if (c->n_lists)
+		log_info("%zu names are blocked or allowed by %zu lists, read in %" PRIu64 " ms",
+			block_names(d->set), c->n_lists, d->took_ms);
+}
+
+static void reading_free(struct reading *d)
+{
+	if (!d)
+		return;
+	block_put(d->set);
+	rules_put(d->rules);
+	free(d);
+}
+
+static void reading_done(void *arg)
+{
+	struct reading *d = arg;
+	struct blocker *b = d->b;
+	if (!b) {
+		reading_free(d);
+		return;
+	}
+	struct rules *next = b->next;
+	b->reading = NULL;
+	b->next = NULL;
+	if (next)
+		reading_start(b, next);
+	else if (d->set)
+		reading_take(b, d);
+	else
+		log_error("%s; what is blocked stays as it was", d->eb.text);
+	reading_free(d);
+}
+
+/* r is taken over. NULL: memory is short. */
+static struct reading *reading_new(struct blocker *b, struct rules *r)
+{
+	struct reading *d = r ? calloc(1, sizeof(*d)) : NULL;
+	if (!d) {
+		rules_put(r);
+		return NULL;
+	}
+	d->b = b;
+	d->rules = r;
+	random_system.fill(random_system.arg, d->seed, sizeof(d->seed));
+	return d;
+}
+
+/* r is taken over. */
+static void reading_start(struct blocker *b, struct rules *r)
+{
+	if (b->reading) {
+		rules_put(b->next);
+		b->next = r;
+		return;
+	}
+	struct reading *d = reading_new(b, r);
+	if (d && work_start(b->loop, reading_run, reading_done, d)) {
+		b->reading = d;
+		return;
+	}
+	log_error("out of memory for lists; what is blocked stays as it was");
+	reading_free(d);
+}
+
+struct blocker *blocker_new(struct loop *l, struct resolver *core)
+{
+	struct blocker *b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	b->loop = l;
+	b->core = core;
+	b->minute = loop_timer_new(l, minute_over, b);
+	b->pause = loop_timer_new(l, pause_over, b);
+	if (b->minute && b->pause)
+		return b;
+	loop_timer_free(b->minute);
+	loop_timer_free(b->pause);
+	free(b);
+	return NULL;
+}
+
+void blocker_free(struct blocker *b)
+{
+	if (!b)
+		return;
+	fetches_stop(b);
+	if (b->reading)
+		b->reading->b = NULL; /* it frees itself when it has read */
+	rules_put(b->next);
+	resolver_block_set(b->core, NULL, &(struct block_answer) { 0 });
+	rules_put(b->rules);
+	loop_timer_free(b->minute);
+	loop_timer_free(b->pause);
+	free(b);
+}
+
+int blocker_configure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb)
+{
+	struct reading *d = reading_new(b, rules_new(mem, c));
+	if (!d)
+		return err_say(eb, -ENOMEM, "out of memory for lists");
+	reading_run(d);
+	int err = d->set ? 0 : err_say(eb, d->eb.code, "%s", d->eb.text);
+	if (!err)
+		reading_take(b, d);
+	reading_free(d);
+	return err;
+}
+
+void blocker_reconfigure(struct blocker *b, struct arena *mem, const struct conf_block *c)
+{
+	struct rules *r = rules_new(mem, c);
+	if (r)
+		reading_start(b, r);
+	else
+		log_error("out of memory for lists; what is blocked stays as it was");
+}
+
+/* ---- why ---- */
+
+struct search {
+	const struct conf_list *list;
+	const struct dns_name *name;
+	char text[DNS_NAME_TEXT];
+	struct buf *out;
+	bool asleep;
+	struct blocker_found *found;
+};
+
+/* Does this line of a list cover the name? */
+static bool item_covers(const struct search *s, const struct block_item *i)
+{
+	if (!i->name.len) {
+		struct block_regex *x = block_regex_new(i->regex, i->regex_len, NULL);
+		bool found = x && block_regex_matches(x, s->text, strlen(s->text));
+		block_regex_free(x);
+		return found;
+	}
+	if (dns_name_equal(&i->name, s->name))
+		return i->reach & BLOCK_NAME;
+	return i->reach & BLOCK_BELOW && dns_name_within(s->name, &i->name);
+}
+
+static int item_search(void *arg, const struct block_item *i)
+{
+	struct search *s = arg;
+	char text[DNS_NAME_TEXT];
+	if (!item_covers(s, i))
+		return 0;
+	if (!s->asleep)
+		++*(s->list->allow ? &s->found->allows : &s->found->blocks);
+	buf_printf(s->out, "%s by the list %s%s, ", s->list->allow ? "allowed" : "blocked", s->list->name,
+		s->asleep ? " (not now)" : "");
+	if (s->list->file)
+		buf_printf(s->out, "%s:%" PRIu64 ": ", s->list->file, i->line);
+	if (i->name.len)
+		buf_printf(s->out, "%s%s\n", i->reach & BLOCK_BELOW ? "*." : "",
+			dns_name_format(&i->name, text));
+	else
+		buf_printf(s->out, "/%.*s/\n", (int)i->regex_len, i->regex);
+	return 0;
+}
+
+/* awake: those that hold now; the others are named, and not counted. */
+static int explain(const struct conf_block *c, uint32_t lists, uint32_t awake, const struct dns_name *name,
+	struct buf *out, struct blocker_found *found, struct errbuf *eb)
+{
+	struct block_list *l = malloc(sizeof(*l));
+	int err = l ? 0 : err_say(eb, -ENOMEM, "out of memory for lists");
+	*found = (struct blocker_found) { 0 };
+	for (size_t i = 0; !err && i < c->n_lists; i++) {
+		struct search s = { .list = &c->lists[i], .name = name, .out = out, .found = found };
+		s.asleep = !(awake >> i & 1);
+		struct block_list_ops ops = { item_search, &s };
+		if (!(lists >> i & 1))
+			continue;
+		dns_name_format(name, s.text);
+		block_list_begin(l, c->lists[i].allow, &ops);
+		err = list_feed(&c->lists[i], l, eb);
+	}
+	free(l);
+	return err;
+}
+
+int blocker_explain(const struct conf_block *c, uint32_t lists, const struct dns_name *name, struct buf *out,
+	struct blocker_found *found, struct errbuf *eb)
+{
+	return explain(c, lists, UINT32_MAX, name, out, found, eb);
+}
+
+/* It outlives the blocker, if need be: the rules are its own reference, and nothing else of the blocker is touched. */
+struct blocker_search {
+	struct rules *rules;
+	struct dns_name name;
+	uint32_t lists, awake;
+	struct blocker_why why;
+	struct buf lines;
+	struct errbuf eb;
+	int err;
+	void (*told)(void *arg, int err, const struct blocker_why *w,
+		const struct errbuf *eb); /* NULL: nobody waits */
+	void *arg;
+};
+
+static void search_free(struct blocker_search *s)
+{
+	rules_put(s->rules);
+	buf_free(&s->lines);
+	free(s);
+}
+
+static void search_run(void *arg)
+{
+	struct blocker_search *s = arg;
+	s->err = explain(&s->rules->block, s->lists, s->awake, &s->name, &s->lines, &s->why.found, &s->eb);
+}
+
+static void search_done(void *arg)
+{
+	struct blocker_search *s = arg;
+	s->why.lines = s->err ? "" : buf_cstr(&s->lines);
+	if (s->told)
+		s->told(s->arg, s->err, &s->why, &s->eb);
+	search_free(s);
+}
+
+struct blocker_search *blocker_search_start(struct blocker *b, const struct blocker_client *c,
+	const struct dns_name *name,
+	void (*told)(void *arg, int err, const struct blocker_why *w, const struct errbuf *eb), void *arg)
+{
+	struct blocker_search *s = calloc(1, sizeof(*s));
+	if (!s || !b->rules) {
+		free(s);
+		return NULL;
+	}
+	const struct conf_group *g = group_of(&b->rules->block, c);
+	s->rules = b->rules;
+	s->rules->refs++;
+	s->name = *name;
+	s->why.group = g ? g->name : "";
+	s->lists = g ? g->lists : UINT32_MAX;
+	s->awake = awake_now(b);
+	s->told = told;
+	s->arg = arg;
+	if (work_start(b->loop, search_run, search_done, s))
+		return s;
+	search_free(s);
+	return NULL;
+}
+
+void blocker_search_cancel(struct blocker_search *s)
+{
+	if (s)
+		s->told = NULL; /* its thread goes on to its end: the loop does not wait for that */
+}

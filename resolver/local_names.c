@@ -1,0 +1,218 @@
+#include "resolver/local_names.h"
+
+#include "mesh/base/arena.h"
+#include "mesh/base/log.h"
+#include "mesh/base/table.h"
+#include "mesh/os/file.h"
+#include "resolver/hosts.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { EVERY_MS = 2000, FILE_MAX = 16 << 20, FILES_MAX = 256, ENTRIES_MAX = 100000, PATH_LEN = 4096 };
+
+struct entry {
+	struct entry *next;
+	struct addr ip;
+	bool own;
+	char name[]; /* as text: what zone_add_address takes */
+};
+struct local_names {
+	struct loop_timer *timer;
+	struct zone *zone; /* a reference of our own */
+	struct arena kept; /* owns sources */
+	struct local_source *sources;
+	size_t n_sources;
+	uint64_t every_ms;
+	uint64_t seen;	    /* hash over the files as they were */
+	struct arena arena; /* owns entries */
+	struct entry *entries;
+};
+
+/* ---- files ---- */
+
+/* Calls file for each file of a source: itself, or those in it, in the order of their names. */
+static int file_each(const char *path, int (*file)(void *arg, const char *path), void *arg)
+{
+	struct dirent **found;
+	struct stat st;
+	char in[PATH_LEN];
+	int err = 0;
+	if (stat(path, &st) || !S_ISDIR(st.st_mode))
+		return file(arg, path);
+	int n = scandir(path, &found, NULL, alphasort);
+	for (int i = 0; i < n; i++) {
+		size_t len = strlen(found[i]->d_name);
+		bool is_hidden = found[i]->d_name[0] == '.' || found[i]->d_name[len - 1] == '~';
+		int fits = snprintf(in, sizeof(in), "%s/%s", path, found[i]->d_name);
+		if (!err && !is_hidden && fits < (int)sizeof(in) && i < FILES_MAX && !stat(in, &st) &&
+			S_ISREG(st.st_mode))
+			err = file(arg, in);
+		free(found[i]);
+	}
+	if (n >= 0)
+		free(found);
+	return err;
+}
+
+static int file_look(void *arg, const char *path)
+{
+	uint64_t *seen = arg;
+	struct stat st = { 0 };
+	(void)stat(path, &st);
+	uint64_t facts[] = { (uint64_t)st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
+		(uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_ctim.tv_nsec };
+	*seen = hash_bytes(facts, sizeof(facts), *seen, 0);
+	*seen = hash_bytes(path, strlen(path), *seen, 0);
+	return 0;
+}
+
+static uint64_t files_look(const struct local_names *x)
+{
+	uint64_t seen = 0;
+	for (size_t i = 0; i < x->n_sources; i++)
+		(void)file_each(x->sources[i].path, file_look, &seen);
+	return seen;
+}
+
+/* ---- entries ---- */
+
+struct reading {
+	const struct local_source *from;
+	struct arena arena;
+	struct entry *entries;
+	size_t n;
+};
+
+static int entry_keep(
+	struct reading *r, const struct addr *ip, const char *name, const char *domain, bool own)
+{
+	if (r->n == ENTRIES_MAX)
+		return ERR_TOO_LARGE;
+	size_t len = strlen(name) + (domain ? 1 + strlen(domain) : 0) + 1;
+	struct entry *e = arena_alloc(&r->arena, sizeof(*e) + len);
+	if (!e)
+		return -ENOMEM;
+	e->ip = *ip;
+	e->own = own;
+	snprintf(e->name, len, "%s%s%s", name, domain ? "." : "", domain ? domain : "");
+	e->next = r->entries;
+	r->entries = e;
+	r->n++;
+	return 0;
+}
+
+static int entry_read(void *arg, const struct addr *ip, const struct dns_name *name, bool own)
+{
+	struct reading *r = arg;
+	char text[DNS_NAME_TEXT];
+	bool below = r->from->domain && dns_name_labels(name) == 1;
+	dns_name_format(name, text);
+	int err = below ? entry_keep(r, ip, text, r->from->domain, own) : 0;
+	return err ? err : entry_keep(r, ip, text, NULL, own && !below);
+}
+
+static int file_take(void *arg, const char *path)
+{
+	struct reading *r = arg;
+	struct hosts_ops ops = { entry_read, r };
+	struct buf b = { 0 };
+	struct errbuf eb = { 0 };
+	int err = file_read(path, FILE_MAX, &b, &eb);
+	if (err)
+		log_warn("names of machines: %s", eb.text);
+	else if (r->from->leases)
+		err = leases_read((const char *)buf_data(&b), b.len, clock_unix_ms() / 1000, &ops);
+	else
+		err = hosts_read((const char *)buf_data(&b), b.len, &ops);
+	buf_free(&b);
+	return err == -ENOMEM || err == ERR_TOO_LARGE ? err : 0;
+}
+
+/* Those that the zone did not take (an alias has the name, or it is none) are out of the list. */
+static void entries_add(struct local_names *x, struct entry **list)
+{
+	for (struct entry **at = list, *e; (e = *at);) {
+		int err = zone_add_address(x->zone, e->name, &e->ip, e->own);
+		if (err)
+			*at = e->next;
+		else
+			at = &e->next;
+	}
+}
+
+static void entries_read(struct local_names *x)
+{
+	struct reading r = { 0 };
+	int err = 0;
+	for (size_t i = 0; !err && i < x->n_sources; i++) {
+		r.from = &x->sources[i];
+		err = file_each(r.from->path, file_take, &r);
+	}
+	if (err) {
+		log_error("names of machines: %s; the names stay as they were",
+			err == -ENOMEM ? "out of memory" : "more than 100000");
+		arena_free(&r.arena);
+		return;
+	}
+	entries_add(x, &r.entries);
+	for (const struct entry *e = x->entries; e; e = e->next)
+		zone_remove_address(x->zone, e->name, &e->ip, e->own);
+	arena_free(&x->arena);
+	x->arena = r.arena;
+	x->entries = r.entries;
+	log_info("%zu names of machines out of files", r.n);
+}
+
+static void look(void *arg)
+{
+	struct local_names *x = arg;
+	uint64_t seen = files_look(x);
+	if (seen != x->seen) {
+		x->seen = seen;
+		entries_read(x);
+	}
+	if (x->n_sources)
+		loop_timer_set(x->timer, x->every_ms);
+}
+
+struct local_names *local_names_open(struct loop *l, struct zone *z, const struct local_source *sources,
+	size_t n, uint64_t every_ms, struct errbuf *eb)
+{
+	struct local_names *x = calloc(1, sizeof(*x));
+	bool ok = x;
+	if (x) {
+		x->zone = zone_get(z);
+		x->every_ms = every_ms ? every_ms : EVERY_MS;
+		x->n_sources = n;
+		x->sources = arena_array(&x->kept, n, sizeof(*x->sources));
+		for (size_t i = 0; x->sources && i < n; i++)
+			x->sources[i] =
+				(struct local_source) { .path = arena_strdup(&x->kept, sources[i].path),
+					.leases = sources[i].leases,
+					.domain = arena_strdup(&x->kept, sources[i].domain) };
+		x->timer = loop_timer_new(l, look, x);
+		ok = x->timer && x->sources && !x->kept.failed;
+	}
+	if (!ok) {
+		err_say(eb, -ENOMEM, "out of memory for names of machines");
+		local_names_close(x);
+		return NULL;
+	}
+	look(x);
+	return x;
+}
+
+void local_names_close(struct local_names *x)
+{
+	if (!x)
+		return;
+	loop_timer_free(x->timer);
+	zone_put(x->zone);
+	arena_free(&x->arena);
+	arena_free(&x->kept);
+	free(x);
+}

@@ -1,0 +1,252 @@
+/* Lists from files into a resolver that serves: at the start, anew while it is asked, for groups of clients, and
+ * which line of which file it was. */
+#include "resolver/blocker.h"
+#include "resolver/conf.h"
+
+#include "resolver/test/fake.h"
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct fake f;
+static struct loop *loop;
+static struct blocker *blocker;
+static char folder[] = "/tmp/blocker_test.XXXXXX", list[64];
+
+static void write_list(const char *text)
+{
+	FILE *to = fopen(list, "w");
+	assert_non_null(to);
+	fputs(text, to);
+	fclose(to);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(folder + strlen(folder) - 6, "XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(list, sizeof(list), "%s/list", folder);
+	fake_open(&f, 1);
+	loop = loop_new();
+	blocker = blocker_new(loop, f.r);
+	assert_non_null(blocker);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	blocker_free(blocker);
+	fake_close(&f);
+	loop_free(loop);
+	unlink(list);
+	rmdir(folder);
+	return 0;
+}
+
+static void conf_of(struct conf *c, const char *blocking)
+{
+	char text[2048];
+	struct errbuf eb = { 0 };
+	snprintf(text, sizeof(text),
+		"listen: 127.0.0.1\nblocking:\n  lists:\n    - { name: file, file: %s }\n%s", list, blocking);
+	if (conf_read("f", text, strlen(text), c, &eb))
+		fail_msg("%s", eb.text);
+}
+
+/* As who asks from 192.0.2.1. */
+static bool is_blocked(const char *name)
+{
+	struct addr from = addr_v4(0xc0000201);
+	uint64_t before = resolver_stats(f.r)->blocked;
+	f.lists = blocker_lists(blocker, &from);
+	fake_ask(&f, 1, name, DNS_A);
+	return resolver_stats(f.r)->blocked > before;
+}
+
+static void test_serves(void **state)
+{
+	struct conf c;
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_false(is_blocked("ads.example"));
+	write_list("# x\n0.0.0.0 ads.example\n||t.example^\n/^x(/\n");
+	conf_of(&c,
+		"    - { name: mine, names: [ more.example ] }\n"
+		"    - { name: fine, allow: true, names: [ \"*.good.t.example\" ] }\n  answer: nxdomain\n");
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, &eb), 0);
+	assert_true(is_blocked("ads.example"));
+	assert_int_equal(fake_rcode(&f), DNS_NXDOMAIN);
+	assert_true(is_blocked("a.t.example"));
+	assert_true(is_blocked("more.example"));
+	assert_false(is_blocked("good.t.example"));
+	unlink(list);
+	conf_of(&c, "");
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, &eb), -2);
+	assert_non_null(strstr(eb.text, "the list file: open /tmp/blocker_test."));
+	conf_free(&c);
+	assert_true(is_blocked("ads.example"));
+}
+
+static void turn(void)
+{
+	for (int i = 0; i < 1000 && !is_blocked("new.example"); i++)
+		loop_run_once(loop);
+}
+
+/* The old set serves until the new one is there; two changes in a row end in the second. */
+static void test_anew(void **state)
+{
+	struct conf c;
+	(void)state;
+	write_list("old.example\n");
+	conf_of(&c, "");
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, NULL), 0);
+	conf_of(&c, "    - { name: mine, names: [ between.example ] }\n");
+	blocker_reconfigure(blocker, &c.arena, &c.block);
+	assert_true(is_blocked("old.example"));
+	write_list("new.example\n");
+	conf_of(&c, "");
+	blocker_reconfigure(blocker, &c.arena, &c.block);
+	turn();
+	assert_true(is_blocked("new.example"));
+	assert_false(is_blocked("old.example"));
+	assert_false(is_blocked("between.example"));
+	unlink(list);
+	conf_of(&c, "");
+	blocker_reconfigure(blocker, &c.arena, &c.block); /* fails, and is freed while it does */
+	assert_true(is_blocked("new.example"));
+}
+
+/* A pause ends by itself, or by asking again; a new configuration does not end it. */
+static void test_pause(void **state)
+{
+	struct conf c;
+	(void)state;
+	blocker_pause(blocker); /* nothing is blocked: nothing to pause */
+	write_list("new.example\n");
+	conf_of(&c, "  pause: 1s\n");
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, NULL), 0);
+	assert_true(is_blocked("new.example"));
+	blocker_pause(blocker);
+	assert_false(is_blocked("new.example"));
+	blocker_pause(blocker);
+	assert_true(is_blocked("new.example"));
+	blocker_pause(blocker);
+	conf_of(&c, "  pause: 1s\n");
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, NULL), 0);
+	assert_false(is_blocked("new.example"));
+	turn();
+	assert_true(is_blocked("new.example"));
+}
+
+static void test_groups(void **state)
+{
+	static const struct {
+		const char *from;
+		uint32_t lists;
+	} rows[] = { { "192.168.1.7", 2 }, { "192.168.1.8", 0 }, { "192.168.2.1", 1 }, { "fd00::1", 2 },
+		{ "127.0.0.1", UINT32_MAX } };
+	struct conf c;
+	(void)state;
+	write_list("");
+	conf_of(&c, "    - { name: mine, names: [ ads.example ] }\n  groups:\n"
+		    "    - { name: kids, clients: [ 192.168.1.7, \"fd00::/64\" ], lists: [ mine ] }\n"
+		    "    - { name: free, clients: [ 192.168.1.0/24 ], lists: [] }\n"
+		    "    - { name: rest, clients: [ 192.168.0.0/16 ], lists: [ file ] }\n");
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct addr from;
+		assert_true(addr_parse(rows[i].from, &from));
+		assert_int_equal(blocker_lists(blocker, &from), rows[i].lists);
+	}
+}
+
+static void test_explain(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t blocks, allows;
+		const char *has;
+	} rows[] = {
+		{ "ads.example", 2, 0, "/list:2: ads.example\nblocked by the list mine, *.example\n" },
+		{ "x.ads.example", 1, 0, "blocked by the list mine, *.example\n" },
+		{ "good.example", 1, 1, "allowed by the list fine, good.example\n" },
+		{ "x9.test", 1, 0, "/list:3: /^x[0-9]/\n" },
+		{ "other.test", 0, 0, "" },
+	};
+	struct conf c;
+	struct errbuf eb = { 0 };
+	(void)state;
+	write_list("# x\n0.0.0.0 ads.example\n/^x[0-9]/\nwhat is this\n");
+	conf_of(&c, "    - { name: mine, names: [ \"*.example\" ] }\n"
+		    "    - { name: fine, allow: true, names: [ good.example ] }\n");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf out = { 0 };
+		struct blocker_found found;
+		struct dns_name name;
+		assert_true(dns_name_parse(rows[i].name, &name));
+		assert_int_equal(blocker_explain(&c.block, UINT32_MAX, &name, &out, &found, &eb), 0);
+		if (found.blocks != rows[i].blocks || found.allows != rows[i].allows ||
+			!strstr(out.len ? buf_cstr(&out) : "", rows[i].has))
+			fail_msg("%s: %s", rows[i].name, out.len ? buf_cstr(&out) : "");
+		buf_free(&out);
+	}
+	struct buf out = { 0 };
+	assert_int_equal(blocker_check(&c.block, &out, &eb), 0);
+	assert_string_equal(buf_cstr(&out), "file: 2 names, 1 lines without sense here, the first of them "
+					    "line 4\nmine: 1 names\nfine: 1 names\n");
+	buf_free(&out);
+	conf_free(&c);
+}
+
+/* Lists that are changed while it runs: for all groups, there or not. */
+static void test_own(void **state)
+{
+	struct conf c;
+	struct blocker_state now;
+	struct errbuf eb = { 0 };
+	char text[1024], own[96];
+	(void)state;
+	write_list("new.example\nold.example\n");
+	snprintf(own, sizeof(own), "%s/allowed.txt", folder);
+	snprintf(text, sizeof(text),
+		"listen: 127.0.0.1\nstate: %s\nblocking:\n  lists:\n    - { name: file, file: %s }\n"
+		"  groups: [ { name: g, clients: [ 192.0.2.1 ], lists: [ file ] } ]\n",
+		folder, list);
+	assert_int_equal(conf_read("f", text, strlen(text), &c, &eb), 0);
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, &eb), 0);
+	assert_true(is_blocked("old.example"));
+	FILE *to = fopen(own, "w");
+	assert_non_null(to);
+	fputs("old.example\n", to);
+	fclose(to);
+	blocker_reread(blocker);
+	for (int i = 0; i < 1000 && is_blocked("old.example"); i++)
+		loop_run_once(loop);
+	assert_false(is_blocked("old.example"));
+	assert_true(is_blocked("new.example"));
+	blocker_pause_for(blocker, 60000);
+	assert_false(is_blocked("new.example"));
+	blocker_state(blocker, &now);
+	assert_true(now.pause_left_ms > 0 && now.pause_left_ms <= 60000);
+	assert_int_equal(now.lists, 3);
+	assert_int_equal(now.names, 2);
+	blocker_pause_for(blocker, 0);
+	assert_true(is_blocked("new.example"));
+	unlink(own);
+}
+
+int main(void)
+{
+#define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = { ONE(test_serves), ONE(test_anew), ONE(test_pause),
+		ONE(test_groups), ONE(test_explain), ONE(test_own) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+#include "resolver/report.h"
+
+#include "mesh/base/err.h"
+#include "resolver/core.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+static const char *const healths[] = { [RESOLVER_WELL] = "well",
+	[RESOLVER_CHECKED] = "checked",
+	[RESOLVER_HELD] = "held",
+	[RESOLVER_RING] = "ring",
+	[RESOLVER_REFUSES] = "refuses" };
+static_assert(ARRAY_LEN(healths) == RESOLVER_HEALTHS, "healths misses one");
+
+static const char *const orders[] = {
+	[RESOLVER_PREFERRED] = "preferred", [RESOLVER_STRICT] = "strict", [RESOLVER_RACE] = "race"
+};
+
+const char *resolver_health_text(enum resolver_health h)
+{
+	return healths[h];
+}
+
+const char *resolver_fault_text(int fault)
+{
+	switch (fault) {
+	case 0: return "";
+	case ERR_CRYPTO: return "its certificate or its key is not the right one";
+	case ERR_UNSUPPORTED: return "it does not speak this protocol there";
+	case -EPROTO: return "it answers with an error of HTTP";
+	default: return err_text(fault);
+	}
+}
+
+const char *resolver_source_text(enum resolver_source s)
+{
+	static const char *const sources[] = { [RESOLVER_FROM_ZONE] = "zone",
+		[RESOLVER_FROM_RULES] = "rules",
+		[RESOLVER_FROM_BLOCK] = "block",
+		[RESOLVER_FROM_CACHE] = "cache",
+		[RESOLVER_FROM_STALE] = "stale",
+		[RESOLVER_FROM_UPSTREAM] = "upstream",
+		[RESOLVER_FROM_NOWHERE] = "nowhere" };
+	return sources[s];
+}
+
+const char *resolver_order_text(enum resolver_order o)
+{
+	return orders[o];
+}
+
+char *resolver_server_text(const struct resolver_server_report *s, char *buf)
+{
+	char at[ENDPOINT_TEXT];
+	if (!s->secure)
+		return endpoint_format(&s->at, buf);
+	dns_secure_format(s->secure, &s->at, buf);
+	size_t len = strlen(buf);
+	if (s->secure->by == DNS_SECURE_HTTPS && s->secure->name[0])
+		snprintf(buf + len, DNS_SECURE_TEXT - len, " at %s", endpoint_format(&s->at, at));
+	return buf;
+}
+
+static enum resolver_health health_of(const struct upstream *u, uint64_t now_ms)
+{
+	static const enum resolver_health of[] = { [UPSTREAM_WELL] = RESOLVER_WELL,
+		[UPSTREAM_CHECKED] = RESOLVER_CHECKED,
+		[UPSTREAM_HELD] = RESOLVER_HELD,
+		[UPSTREAM_RING] = RESOLVER_RING };
+	return of[u->state] == RESOLVER_WELL && now_ms < u->refuse_until_ms ? RESOLVER_REFUSES : of[u->state];
+}
+
+bool resolver_route_report(
+	const struct resolver *r, uint64_t now_ms, size_t i, struct resolver_route_report *out)
+{
+	if (i >= r->routes->n)
+		return false;
+	const struct route *from = &r->routes->list[i];
+	out->site = i + 1 == r->routes->n; /* configure.c: site_set */
+	out->order = from->order;
+	out->n = from->n;
+	dns_name_format(&from->suffix, out->suffix);
+	for (unsigned k = 0; k < from->n; k++) {
+		const struct upstream *u = from->upstreams[k];
+		out->servers[k] = (struct resolver_server_report) { .at = u->at,
+			.secure = u->secure,
+			.fault = u->fault,
+			.health = health_of(u, now_ms),
+			.rtt_ms = u->rtt_ms };
+	}
+	return true;
+}
+
+size_t resolver_cache_bytes(const struct resolver *r)
+{
+	return cache_bytes(r->cache);
+}

@@ -1,0 +1,15 @@
+/* What is known of a resolver (report.h) and of the questions to it (journal.h), as the messages that tools read. */
+#ifndef RW_RESOLVER_REPORT_API_H
+#define RW_RESOLVER_REPORT_API_H
+
+#include "mesh/proto/localapi.h"
+#include "resolver/journal.h"
+
+enum { REPORT_LOG_MAX = 512, REPORT_TOP_MAX = 20 };
+/* Texts belong to a. j NULL: nothing is written down. false: memory is short. */
+bool report_api_log(struct arena *a, const struct journal *j, uint64_t after, struct api_dns_log *out);
+bool report_api_top(struct arena *a, const struct journal *j, struct api_dns_top *out);
+bool report_api_servers(
+	struct arena *a, const struct resolver *r, uint64_t now_ms, struct api_dns_servers *out);
+
+#endif

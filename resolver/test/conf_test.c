@@ -3,6 +3,7 @@
 #include "mesh/base/buf.h"
 #include "resolver/present.h"
 #include "resolver/test/fake.h"
+#include "resolver/zone.h"
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,9 +28,98 @@ static void test_errors(void **state)
 		{ LISTEN "ttl: soon\n", "f:2:6: ttl: a number" },
 		{ LISTEN "ttl: 0\n", "f:2:6: ttl" },
 		{ LISTEN "ttl: [5]\n", "f:2:6: ttl" },
+		{ LISTEN "blocking: []\n", "f:2:11: \"key: value\"" },
+		{ LISTEN "blocking:\n  lists:\n    - { name: a }\n",
+			"f:4:7: a list needs a name, and one of" },
+		{ LISTEN "blocking: { lists: [ { name: a, file: x, names: [] } ] }\n",
+			"one of \"file\", \"url\" and" },
+		{ LISTEN "blocking: { lists: [ { name: a, names: [ com ] } ] }\n",
+			"f:2:42: \"com\" is not a name" },
+		{ LISTEN "blocking: { lists: [ { name: a, names: [ /x(/ ] } ] }\n",
+			"f:2:42: the regular expression x(" },
+		{ LISTEN "blocking: { lists: [ { name: a, names: [] }, { name: a, names: [] } ] }\n",
+			"the list \"a\" is there twice" },
+		{ LISTEN "blocking: { lists: [ { name: a, names: [], when: [ noon ] } ] }\n",
+			"\"noon\" says no time" },
+		{ LISTEN "blocking: { lists: [ { name: a, names: [], allow: maybe } ] }\n",
+			"allow: true or false" },
+		{ LISTEN "blocking: { groups: [ { name: g, clients: [ 10.0.0.1 ], lists: [ a ] } ] }\n",
+			"there is no list of this name above" },
+		{ LISTEN "blocking: { groups: [ { name: g } ] }\n", "a group needs a name and clients" },
+		{ LISTEN "blocking: { groups: [ { name: g, clients: [ here ] } ] }\n",
+			"neither an address nor" },
+		{ LISTEN "blocking: { answer: nothing }\n", "f:2:21: answer: null, nxdomain" },
+		{ LISTEN "blocking: { lists: [ { name: a, url: ftp://x } ] }\n", "f:2:38: url: https://" },
+		{ LISTEN "blocking: { lists: [ { name: A, url: https://x } ], store: /x }\n",
+			"is one of a file too" },
+		{ LISTEN "blocking: { lists: [ { name: a, url: https://x } ] }\n", "\"store\" has to say" },
+		{ LISTEN "blocking: { pause: 2d }\n", "pause: a time from 1s" },
+		{ LISTEN "blocking: { refresh: 1m }\n", "refresh: a time from 10m" },
+		{ LISTEN "blocking: { ttl: 0 }\n", "ttl: a number from 1" },
+		{ LISTEN "page: {}\n", "f:2:7: page: \"listen\" is missing" },
+		{ LISTEN "page: { listen: 127.0.0.1 }\n", "\"page\" needs \"state\"" },
+		{ LISTEN "state: /x\npage: { listen: 9.9.9.9 }\n",
+			"f:3:17: 9.9.9.9 is neither an address of this machine" },
+		{ LISTEN "state: /x\npage: { listen: 0.0.0.0 }\n", "0.0.0.0 is neither" },
+		{ LISTEN "state: /x\npage: { listen: [ 100.64.0.1, \"::1\", \"[fd00::1]:80\" ], names: [ "
+			 "dns.lan ] }\n",
+			NULL },
+		{ LISTEN "local-zones: [ lan ]\n", "\"suffix: word\" pairs" },
+		{ LISTEN "local-zones: { lan: statical }\n",
+			"f:2:21: \"statical\" is none of static, refuse" },
+		{ LISTEN "local-zones: { lan: static, x.example: always-null }\n", NULL },
+		{ LISTEN "query-log: perhaps\n", "f:2:12: query-log: true or false" },
+		{ LISTEN "state: /x\nblocking: { lists: [ { name: denied-here, names: [] } ] }\n",
+			"f:1:1: the list \"denied-here\" is one that \"state\" has already" },
+		{ LISTEN "state: /x\nblocking: { lists: [ { name: a, names: [] } ] }\n", NULL },
+		{ LISTEN "names-from: [ { domain: lan } ]\n", "\"hosts\" or \"leases\" is wanted" },
+		{ LISTEN "names-from: [ { hosts: /x, leases: /y } ]\n", "either \"hosts\" or" },
+		{ LISTEN "rate-limit: 0\n", "rate-limit: a number from 1" },
+		{ LISTEN "rebinding: { refuse: yes }\n", "refuse: true or false" },
+		{ LISTEN "rebinding: { except: [ a..b ] }\n", "f:2:24: \"a..b\" is not a domain name" },
+		{ LISTEN "dnssec: true\n", "f:2:9: \"key: value\" pairs are wanted here" },
+		{ LISTEN "dnssec: { validate: maybe }\n", "f:2:21: validate: true or false is wanted here" },
+		{ LISTEN "dnssec: { insecure: [ a..b ] }\n", "f:2:23: \"a..b\" is not a domain name" },
+		{ LISTEN "serve-stale: 259201\n", "f:2:14: serve-stale: a number from 0 to 259200" },
 		{ "listen: here\n", "f:1:9: \"here\" is not an address" },
 		{ "listen: {a: b}\n", "f:1:9:" },
 		{ LISTEN "upstreams: [1.1.1.1, 1.1.1]\n", "f:2:22: \"1.1.1\" is not an address" },
+		{ LISTEN "upstreams: [ \"tls://9.9.9.9#dns.quad9.net\", https://1.1.1.1/dns-query ]\n",
+			NULL },
+		{ LISTEN "upstreams: tls://9.9.9.9#dns.quad9.net\n", NULL },
+		{ LISTEN "upstreams: [ https://dns.quad9.net/dns-query, tls://dns.google ]\n", NULL },
+		{ LISTEN "upstreams: [ https://dns.quad9.net/dns-query, tls://dns.google, 192.0.2.1 ]\n",
+			"at most 8" },
+		{ LISTEN "upstreams: tls://9.9.9\n", "f:2:12: \"tls://9.9.9\" is not an address, nor" },
+		{ LISTEN "upstreams: tls://dns.example\n",
+			"f:2:12: this server has a name, and who should be asked for it? Give its addresses: "
+			"{ server: \"tls://dns.example\", addresses:" },
+		{ LISTEN "upstreams: { addresses: [1.1.1.1] }\n", "f:2:12: \"server\" is missing" },
+		{ LISTEN "upstreams: { server: tls://dns.example, addresses: [] }\n", "f:2:22: this server" },
+		{ LISTEN "upstreams: { server: tls://dns.example, addresses: [a] }\n",
+			"f:2:53: \"a\" is not" },
+		{ LISTEN "upstreams: { server: tls://dns.example, addresses: 1.1.1.1 }\n",
+			"addresses: a list" },
+		{ LISTEN "upstreams: { server: tls://1.1.1.1, addresses: [1.1.1.1] }\n",
+			"f:2:48: the server has an" },
+		{ LISTEN "upstreams: { server: 1.1.1.1, pins: [AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=] "
+			 "}\n",
+			"f:2:37: only servers by TLS" },
+		{ LISTEN "upstreams: { server: tls://1.1.1.1, pins: [AAAA] }\n",
+			"f:2:44: \"AAAA\" is not the SHA" },
+		{ LISTEN "upstreams: { server: tls://1.1.1.1, pin: [] }\n", "did you mean \"pins\"" },
+		{ LISTEN
+			"upstreams: [ { server: tls://a.b, addresses: [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4] "
+			"}, "
+			"{ server: tls://a.b, addresses: [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5] } ]\n",
+			"f:2:86: at most 8 upstreams are possible, each address counts" },
+		{ LISTEN "secure: { tls: 127.0.0.1, certificate: a, key: b }\n", NULL },
+		{ LISTEN "secure: { certificate: a, key: b }\n",
+			"f:2:9: secure: \"tls\" or \"https\" is missing" },
+		{ LISTEN "secure: { https: \"::\", key: b }\n", "\"certificate\" and \"key\" have to" },
+		{ LISTEN "secure: { tls: x, certificate: a, key: b }\n", "f:2:16: \"x\" is not an address" },
+		{ LISTEN "upstream-authorities: []\n", "upstream-authorities: text" },
+		{ "upstreams: tls://127.0.0.1:5300\nlisten: \"127.0.0.1:5300\"\n", "it would ask itself" },
 		{ LISTEN "upstreams: [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5, 1.1.1.6, 1.1.1.7, "
 			 "1.1.1.8, 1.1.1.9]\n",
 			"at most 8" },
@@ -101,11 +191,43 @@ static void test_errors(void **state)
 	}
 }
 
+/* One by name is as many as it has addresses; pins stand before or after. */
+static void test_secure(void **state)
+{
+	static const char text[] =
+		"listen: 127.0.0.1\nupstream-authorities: /etc/ca.pem\nupstreams:\n  - 9.9.9.9\n"
+		"  - { pins: [ \"sha256/AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\" ], server: "
+		"https://dns.example/q, addresses: [ 192.0.2.1, \"2001:db8::1\" ] }\n"
+		"  - tls://192.0.2.3#DNS.example\n";
+	struct conf c;
+	struct errbuf eb = { 0 };
+	char buf[ENDPOINT_TEXT];
+	(void)state;
+	if (conf_read("f", text, strlen(text), &c, &eb))
+		fail_msg("%s", eb.text);
+	const struct resolver_upstream *u = c.routes[0].upstreams;
+	assert_int_equal(c.routes[0].n_upstreams, 4);
+	assert_null(u[0].secure);
+	assert_string_equal(endpoint_format(&u[1].at, buf), "192.0.2.1:443");
+	assert_string_equal(endpoint_format(&u[2].at, buf), "[2001:db8::1]:443");
+	assert_ptr_equal(u[1].secure, u[2].secure);
+	assert_string_equal(u[1].secure->name, "dns.example");
+	assert_string_equal(u[1].secure->path, "/q");
+	assert_int_equal(u[1].secure->n_pins, 1);
+	assert_int_equal(u[1].secure->pins[0][0], 1);
+	assert_string_equal(endpoint_format(&u[3].at, buf), "192.0.2.3:853");
+	assert_string_equal(u[3].secure->name, "dns.example");
+	assert_int_equal(u[3].secure->n_pins, 0);
+	assert_string_equal(c.authorities, "/etc/ca.pem");
+	conf_free(&c);
+}
+
 static void test_values(void **state)
 {
 	static const char text[] =
 		"routes:\n  corp.example: [10.0.0.53, \"[2001:db8::1]:5353\"]\n  none.example: []\n"
-		"upstreams: 9.9.9.9\nlisten: [127.0.0.1, \"::1\"]\norder: race\nttl: 7\ncache-bytes: 1000\n";
+		"upstreams: 9.9.9.9\nlisten: [127.0.0.1, \"::1\"]\norder: race\nttl: 7\ncache-bytes: "
+		"1000\nserve-stale: 0\nrebinding: { refuse: true, except: [ plex.direct ] }\n";
 	struct conf c;
 	struct errbuf eb = { 0 };
 	char buf[ENDPOINT_TEXT];
@@ -128,7 +250,37 @@ static void test_values(void **state)
 	}
 	assert_true(lan_may && !other_may);
 	assert_int_equal(c.ttl_s, 7);
+	assert_int_equal(c.stale_s, UINT32_MAX);
+	assert_true(c.refuse_private && c.n_private_ok == 1);
 	assert_int_equal(c.cache_bytes, 1000);
+	conf_free(&c);
+}
+
+static void test_blocking(void **state)
+{
+	static const char text[] =
+		"listen: 127.0.0.1\nblocking:\n  lists:\n    - { name: ads, file: /x/y, when: [ "
+		"\"sat 10:00-11:00\" ] }\n    - { name: fine, allow: true, names: [ \"*.a.example\", "
+		"/^b/ ] }\n  groups: [ { name: g, clients: [ 10.0.0.0/8 ], lists: [ fine ] } ]\n"
+		"  answer: [ 192.0.2.1, \"2001:db8::1\" ]\n  ttl: 20\n  store: /s\n  refresh: 2h\n";
+	struct conf c;
+	struct errbuf eb = { 0 };
+	char buf[ENDPOINT_TEXT];
+	(void)state;
+	if (conf_read("f", text, strlen(text), &c, &eb))
+		fail_msg("%s", eb.text);
+	const struct conf_block *b = &c.block;
+	assert_int_equal(b->n_lists, 2);
+	assert_string_equal(b->lists[0].file, "/x/y");
+	assert_int_equal(b->lists[0].n_when, 1);
+	assert_int_equal(b->lists[0].when[0].end, 660);
+	assert_true(b->lists[1].allow && b->lists[1].n_names == 2);
+	assert_int_equal(b->groups[0].lists, 2);
+	assert_int_equal(b->answer.kind, BLOCK_ANSWER_ADDRESS);
+	assert_string_equal(addr_format(&b->answer.v4, buf), "192.0.2.1");
+	assert_string_equal(addr_format(&b->answer.v6, buf), "2001:db8::1");
+	assert_int_equal(b->answer.ttl_s, 20);
+	assert_int_equal(b->pause_ms, 300000);
 	conf_free(&c);
 }
 
@@ -169,6 +321,35 @@ static void test_networks(void **state)
 		assert_int_equal(c.routes[c.n_routes - 1].n_upstreams, 1);
 		conf_free(&c);
 	}
+}
+
+/* A wildcard stands for the names under it, whoever owns those, and is no address's name. */
+static void test_wildcard(void **state)
+{
+	static const char text[] =
+		"listen: 127.0.0.1\nrecords:\n  - { name: \"*.dev.lan\", value: 192.0.2.7 }\n"
+		"  - { name: nas.lan, value: 192.0.2.8 }\n";
+	static const struct {
+		const char *name;
+		enum zone_verdict verdict;
+	} rows[] = { { "x.dev.lan", ZONE_NAME }, { "dev.lan", ZONE_FOREIGN }, { "x.lan", ZONE_FOREIGN },
+		{ "8.2.0.192.in-addr.arpa", ZONE_NAME }, { "7.2.0.192.in-addr.arpa", ZONE_FOREIGN } };
+	struct conf c;
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_int_equal(conf_read("f", text, strlen(text), &c, &eb), 0);
+	struct zone *z = conf_zone("f", &c, &eb);
+	assert_non_null(z);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct dns_name name;
+		struct zone_hit hit;
+		assert_true(dns_name_parse(rows[i].name, &name));
+		zone_find(z, &name, &hit);
+		if (hit.verdict != rows[i].verdict)
+			fail_msg("%s: %d", rows[i].name, (int)hit.verdict);
+	}
+	zone_put(z);
+	conf_free(&c);
 }
 
 /* What people write for a text, and what it means. hex of RDATA. */
@@ -304,7 +485,8 @@ static void test_present(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_errors), cmocka_unit_test(test_values),
-		cmocka_unit_test(test_networks), cmocka_unit_test(test_txt),
+		cmocka_unit_test(test_secure), cmocka_unit_test(test_blocking),
+		cmocka_unit_test(test_wildcard), cmocka_unit_test(test_networks), cmocka_unit_test(test_txt),
 		cmocka_unit_test(test_rdata_text), cmocka_unit_test(test_present) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

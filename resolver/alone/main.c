@@ -1,0 +1,274 @@
+/* ropewalk-resolver: the resolver without a mesh. */
+#include "mesh/base/log.h"
+#include "mesh/base/text.h"
+#include "mesh/os/call_filter.h"
+#include "mesh/os/completion.h"
+#include "mesh/os/man.h"
+#include "mesh/os/privilege.h"
+#include "mesh/os/sock.h"
+#include "mesh/transport/stream.h"
+#include "resolver/alone/control.h"
+#include "resolver/alone/migrate.h"
+#include "resolver/alone/serve.h"
+#include "resolver/alone/tell.h"
+#include <limits.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+
+struct options {
+	const char *config, *completion, *client, *socket, *from;
+	bool check, json, follow, below, help, man, version;
+};
+static const struct opt_row option_rows[] = {
+	{ "config", "c", OPT_STRING, offsetof(struct options, config), "FILE",
+		"configuration (YAML; docs/dns.md)" },
+	{ "check", NULL, OPT_BOOL, offsetof(struct options, check), NULL,
+		"read the configuration, say if it is right, and end" },
+	{ "json", NULL, OPT_BOOL, offsetof(struct options, json), NULL,
+		"events and statistics as JSON lines" },
+	{ "client", NULL, OPT_STRING, offsetof(struct options, client), "ADDRESS",
+		"blocked: for who asks from there" },
+	{ "socket", NULL, OPT_STRING, offsetof(struct options, socket), "PATH",
+		"of the resolver that runs: where it answers these words; else under systemd alone, "
+		"at " CONTROL_SOCKET },
+	{ "from", NULL, OPT_STRING, offsetof(struct options, from), "dnsmasq|unbound|pihole|gravity",
+		"convert: whose files these are, if it cannot be told by what is in them" },
+	{ "follow", "f", OPT_BOOL, offsetof(struct options, follow), NULL, "log: go on as questions come" },
+	{ "below", NULL, OPT_BOOL, offsetof(struct options, below), NULL,
+		"flush: the names under NAME as well" },
+	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "this text" },
+	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
+	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
+		"print what that shell completes this program's command line with" },
+	{ 0 },
+};
+
+static const struct man_item exits[] = {
+	{ "0", "ended by a signal, or --check found the configuration right, or the name is blocked" },
+	{ "1", "could not start, or nothing runs to be asked; standard error says why and what to do; or the "
+	       "name is not "
+	       "blocked" },
+	{ "2", "the command line is wrong" },
+	{ "78", "the configuration is wrong or not there" },
+	{ NULL, NULL },
+};
+static const struct man_program page = {
+	.name = "ropewalk-resolver",
+	.section = 8,
+	.summary = "DNS server with records of its own, split upstreams and a cache",
+	.words = "-c FILE [OPTIONS] | [OPTIONS] VERB",
+	.text = "ropewalk-resolver answers DNS from its records, its cache and its upstreams. It is the "
+		"resolver of "
+		"ropewalkd(8) without a mesh.\n\nSIGUSR1 prints statistics, SIGUSR2 pauses blocking, SIGHUP "
+		"reads the configuration "
+		"and the lists of what is blocked again.\n\nWith the words \"blocked NAME\" it says which "
+		"lists of "
+		"the configuration have the name, and at which line, and ends: 0 when it is blocked, 1 when "
+		"it is "
+		"not.\n\nconvert reads configurations of dnsmasq, unbound and pi-hole (pihole.toml, "
+		"gravity.db) and writes one of "
+		"this program; what has no counterpart is said with its line.\n\nThe other words ask a "
+		"resolver that runs, over its control socket, which root and "
+		"its own user alone may "
+		"use.",
+	.options = option_rows,
+	.verbs = tell_verbs,
+	.exits = exits,
+	.see_also = "ropewalkd(8)",
+};
+
+struct program {
+	struct options o;
+	int exit_code;		     /* of a failure; 0: EXIT_FAILURE */
+	const char *blocked;	     /* the name to look for; NULL: serve */
+	const struct man_verb *verb; /* the word of the command line; NULL: none */
+	bool said;		     /* what was asked for: exit_code is the answer */
+};
+
+/* What the configuration names as certificates can be read, and fits together. */
+static int certificates_check(const struct conf *c, struct errbuf *eb)
+{
+	const struct conf_secure *s = &c->secure;
+	struct tls *clients = s->certificate ? tls_server(s->certificate, s->key, eb) : NULL;
+	struct tls *upstreams = c->authorities ? tls_client_authorities(c->authorities, eb) : NULL;
+	bool right = (clients || !s->certificate) && (upstreams || !c->authorities);
+	tls_free(clients);
+	tls_free(upstreams);
+	return right ? 0 : eb->code;
+}
+
+/* --check: what is in the lists as well. */
+static int check(const struct program *p, const struct conf *c, struct errbuf *eb)
+{
+	struct buf out = { 0 };
+	int err = blocker_check(&c->block, &out, eb);
+	err = err ? err : certificates_check(c, eb);
+	if (!err)
+		printf("%s%s: configuration is right\n", out.len ? buf_cstr(&out) : "", p->o.config);
+	buf_free(&out);
+	return err;
+}
+
+/* What the lists say of a name, to who asks from --client, or to who is in no group. */
+static int say_blocked(struct program *p, const struct conf *c, struct errbuf *eb)
+{
+	struct blocker_found found;
+	struct dns_name name;
+	struct addr from = addr_any6;
+	struct buf out = { 0 };
+	const char *group;
+	if (!dns_name_parse(p->blocked, &name) || name.len == 1)
+		return err_say(eb, ERR_MALFORMED, "\"%s\" is not a domain name", p->blocked);
+	if (p->o.client && !addr_parse(p->o.client, &from))
+		return err_say(eb, ERR_MALFORMED, "--client takes an address, not \"%s\"", p->o.client);
+	dns_name_fold(&name);
+	uint32_t lists = blocker_group(&c->block, &from, &group);
+	int err = blocker_explain(&c->block, lists, &name, &out, &found, eb);
+	bool blocked = found.blocks && !found.allows;
+	if (!err) {
+		printf("%s%s is%s blocked%s%s\n", out.len ? buf_cstr(&out) : "", p->blocked,
+			blocked ? "" : " not", group ? " for the group " : "", group ? group : "");
+		p->exit_code = blocked ? EXIT_SUCCESS : EXIT_FAILURE;
+		p->said = true;
+	}
+	buf_free(&out);
+	return err;
+}
+
+/* systemd makes a folder for sockets where the unit wants one (RuntimeDirectory=). */
+static const char *socket_path(const struct program *p, char *out, size_t cap)
+{
+	const char *folder = getenv("RUNTIME_DIRECTORY");
+	if (p->o.socket || !folder)
+		return p->o.socket;
+	int n = snprintf(out, cap, "%s/control.sock", folder);
+	return n > 0 && (size_t)n < cap ? out : NULL;
+}
+
+static int resolver_run(struct program *p, struct errbuf *eb)
+{
+	char socket[PATH_MAX];
+	struct running s = { .config = p->o.config, .json = p->o.json };
+	struct conf c;
+	struct zone *z;
+	int err = running_config_read(p->o.config, &c, &z, eb);
+	if (err) {
+		p->exit_code = p->o.check || p->blocked ? EXIT_FAILURE : EXIT_CONFIG;
+		return err;
+	}
+	if (p->blocked) {
+		err = say_blocked(p, &c, eb);
+	} else if (p->o.check) {
+		err = check(p, &c, eb);
+	} else {
+		s.socket = socket_path(p, socket, sizeof(socket));
+		s.loop = loop_new();
+		err = s.loop ? serve_run(&s, &c, z, eb) : err_say(eb, ERR_TOO_LARGE, "out of memory");
+		loop_free(s.loop);
+	}
+	zone_put(z);
+	conf_free(&c);
+	return err;
+}
+
+/* Run by hand as root: port 53, and a file to read. */
+static int drop_rights(const struct program *p, struct errbuf *eb)
+{
+	static const int needs[] = { CAP_NET_BIND_SERVICE };
+	const char *const places[] = { p->o.config };
+	privilege_hide_memory();
+	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
+}
+
+static bool asks_for_text(const struct options *o)
+{
+	return o->help || o->man || o->completion || o->version;
+}
+
+static int text_print(const struct options *o, const struct man_verb *verb, struct errbuf *eb)
+{
+	int err = 0;
+	if (o->help && verb)
+		man_help_verb(&page, verb, stdout);
+	else if (o->help)
+		man_help(&page, stdout);
+	else if (o->man)
+		man_page(&page, stdout);
+	else if (o->completion)
+		err = completion_print(&page, o->completion, stdout, eb);
+	else
+		printf("ropewalk-resolver %s\n", RW_VERSION);
+	return err;
+}
+
+static int migrate(const char *const *files, int n, const char *from)
+{
+	struct errbuf eb = { 0 };
+	if (!migrate_run(files, n, from, &eb))
+		return EXIT_SUCCESS;
+	fprintf(stderr, "ropewalk-resolver: %s\n", eb.text);
+	return EXIT_FAILURE;
+}
+
+/* The words of the command line. told: they were for a resolver that runs, which has answered: *code. */
+static int words_take(
+	struct program *p, const char *const *words, int n, bool *told, int *code, struct errbuf *eb)
+{
+	const struct tell_options o = { .socket = p->o.socket ? p->o.socket : CONTROL_SOCKET,
+		.json = p->o.json,
+		.follow = p->o.follow,
+		.below = p->o.below };
+	bool asks = !asks_for_text(&p->o), converts = n && asks && strcmp(words[0], "convert") == 0;
+	p->verb = n ? tell_man(words[0]) : NULL;
+	*told = converts || (n && asks && tell_is_verb(words[0]));
+	if (converts && n < 2)
+		return err_say(eb, ERR_MALFORMED, "convert needs files");
+	if (converts)
+		*code = migrate(words + 1, n - 1, p->o.from);
+	else if (*told)
+		*code = tell_run(&o, words, n);
+	else if (n == 2 && strcmp(words[0], "blocked") == 0)
+		p->blocked = words[1];
+	else if (n && !asks_for_text(&p->o))
+		return err_say(eb, ERR_MALFORMED, "\"%s\" is not expected here; see --help", words[0]);
+	if (!*told && !p->o.config && !asks_for_text(&p->o))
+		return err_say(eb, ERR_MALFORMED, "a configuration is needed: -c FILE; see --help");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct program p = { 0 };
+	struct errbuf eb = { 0 };
+	const char **words = calloc((size_t)argc + 1, sizeof(*words));
+	int n_words = 0, code = EXIT_SUCCESS;
+	bool told = false;
+	if (!words || !key_setup()) {
+		fprintf(stderr, "ropewalk-resolver: this machine gives no memory or no randomness\n");
+		free(words);
+		return EXIT_FAILURE;
+	}
+	int err = opt_parse(option_rows, argc, argv, false, &p.o, words, &n_words, &eb);
+	err = err ? err : words_take(&p, words, n_words, &told, &code, &eb);
+	free(words);
+	if (err) {
+		fprintf(stderr, "ropewalk-resolver: %s\n", eb.text);
+		return EXIT_USAGE;
+	}
+	if (told)
+		return code;
+	log_setup(LOG_INFO, p.o.json);
+	sock_limit_raise(); /* every question to an upstream has a socket of its own */
+	if (asks_for_text(&p.o) && (err = text_print(&p.o, p.verb, &eb)))
+		p.exit_code = EXIT_USAGE;
+	else if (!asks_for_text(&p.o) && !(err = drop_rights(&p, &eb)))
+		err = resolver_run(&p, &eb);
+	if (err)
+		fprintf(stderr, "ropewalk-resolver: %s\n", eb.text);
+	return p.said ? p.exit_code : !err ? EXIT_SUCCESS : p.exit_code ? p.exit_code : EXIT_FAILURE;
+}

@@ -1,0 +1,77 @@
+#include "resolver/alone/running.h"
+
+#include "mesh/base/log.h"
+#include "mesh/os/file.h"
+#include "resolver/local_names.h"
+
+enum { CONF_MAX = 16 << 20 };
+
+int running_config_read(const char *config, struct conf *c, struct zone **z, struct errbuf *eb)
+{
+	struct buf text = { 0 };
+	int err = file_read(config, CONF_MAX, &text, eb);
+	if (!err)
+		err = conf_read(config, (const char *)buf_data(&text), text.len, c, eb);
+	buf_free(&text);
+	if (err)
+		return err;
+	*z = conf_zone(config, c, eb);
+	if (*z)
+		return 0;
+	conf_free(c);
+	return eb->code;
+}
+
+int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct errbuf *eb)
+{
+	struct resolver_config rc = { .routes = c->routes,
+		.n_routes = c->n_routes,
+		.local_zones = c->local_zones,
+		.n_local_zones = c->n_local_zones,
+		.cache_bytes = c->cache_bytes,
+		.mesh_ttl_s = (uint32_t)c->ttl_s,
+		.refuse_private = c->refuse_private,
+		.private_ok = c->private_ok,
+		.n_private_ok = c->n_private_ok,
+		.stale_s = c->stale_s };
+	int err = resolver_server_authorities(s->server, c->authorities, eb);
+	if (!err && c->secure.certificate)
+		err = resolver_server_certificate(s->server, c->secure.certificate, c->secure.key, eb);
+	struct resolver_validation v = {
+		.anchors = c->anchors, .insecure = c->insecure, .n_insecure = c->n_insecure
+	};
+	err = err ? err : resolver_server_validate(s->server, c->validate ? &v : NULL, eb);
+	err = err ? err : resolver_server_configure(s->server, &rc, eb);
+	err = err ? err : resolver_server_allow(s->server, c->allow, c->n_allow, eb);
+	err = err ? err : resolver_server_rate(s->server, (uint32_t)c->rate, eb);
+	struct local_names *names =
+		err ? NULL : local_names_open(s->loop, z, c->names_from, c->n_names_from, 0, eb);
+	if (!names)
+		return err ? err : eb->code;
+	local_names_close(s->names);
+	s->names = names;
+	resolver_zone_set(resolver_server_core(s->server), z);
+	return 0;
+}
+
+int running_reload(struct running *s, struct errbuf *eb)
+{
+	struct conf c;
+	struct zone *z;
+	notify_reloading(s->notify);
+	int err = running_config_read(s->config, &c, &z, eb);
+	if (!err) {
+		err = running_config_apply(s, &c, z, eb);
+		if (!err)
+			blocker_reconfigure(s->blocker, &c.arena, &c.block);
+		zone_put(z);
+		conf_free(&c);
+	}
+	if (err)
+		log_error("%s; the configuration stays as it was", eb->text);
+	else
+		log_info("configuration read again (changes of \"listen\", \"page\" and \"state\" need a "
+			 "restart)");
+	notify_ready(s->notify, NULL);
+	return err;
+}

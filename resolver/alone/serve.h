@@ -1,0 +1,10 @@
+/* ropewalk-resolver at work, from its start to the signal that ends it. */
+#ifndef RW_RESOLVER_ALONE_SERVE_H
+#define RW_RESOLVER_ALONE_SERVE_H
+
+#include "resolver/alone/running.h"
+
+/* Until a signal ends it. s holds config, socket and json; c is emptied. */
+int serve_run(struct running *s, struct conf *c, struct zone *z, struct errbuf *eb);
+
+#endif

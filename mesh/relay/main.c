@@ -1,5 +1,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
+#include "mesh/os/call_filter.h"
+#include "mesh/os/completion.h"
 #include "mesh/os/man.h"
 #include "mesh/os/notify.h"
 #include "mesh/os/privilege.h"
@@ -16,10 +18,10 @@
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, GIVEN_TRUE = 2 /* of OPT_GIVEN_BOOL */ };
-#define CONTROL_SOCKET "/run/ropewalk-control/control.sock"
+#define CONTROL_SOCKET "/run/ropewalk-control/control.sock.verify"
 
 struct options {
-	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level;
+	const char *listen, *stun, *hostname, *state_dir, *cert, *key, *log_level, *completion;
 	const char *control_socket, *verify_url, *verify_keys;
 	uint64_t per_address;
 	int verify_clients;
@@ -46,7 +48,7 @@ static const struct opt_row rows[] = {
 		"no "
 		"other way to verify is given)" },
 	{ "control-socket", NULL, OPT_STRING, offsetof(struct options, control_socket), "PATH",
-		"the server's admin socket (" CONTROL_SOCKET ")" },
+		"the server's socket for such questions, or its admin socket (" CONTROL_SOCKET ")" },
 	{ "verify-client-url", NULL, OPT_STRING, offsetof(struct options, verify_url), "URL",
 		"only nodes that this admission controller allows" },
 	{ "verify-client-url-fail-open", NULL, OPT_BOOL, offsetof(struct options, fail_open), NULL,
@@ -58,10 +60,12 @@ static const struct opt_row rows[] = {
 		"certificate" },
 	{ "json", NULL, OPT_BOOL, offsetof(struct options, json), NULL,
 		"say \"ready\" as one JSON line; log as JSON lines" },
-	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "LEVEL",
-		"error, warn, info or debug (info)" },
+	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "error|warn|info|debug",
+		"how much is said (info)" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
+	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
+		"print what that shell completes this program's command line with" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
 	{ 0 },
 };
@@ -158,32 +162,37 @@ static void say_ready(const struct program *p, bool json)
 	endpoint_format(&l, at);
 	format_stun(p->relay, stun, sizeof(stun));
 	if (json)
-		printf("{\"ready\":true,\"listen\":\"%s\",\"stun\":\"%s\",\"cert\":\"%s\"}\n", at, stun,
-			relay_pin(p->relay));
+		printf("{\"ready\":true,\"listen\":\"%s\",\"stun\":\"%s\",\"cert\":\"%s\",\"open\":%s}\n", at,
+			stun, relay_pin(p->relay), p->verify ? "false" : "true");
 	else
-		printf("listening on %s, STUN %s\ncertificate pin: %s\n", at, stun, relay_pin(p->relay));
+		printf("listening on %s, STUN %s%s\ncertificate pin: %s\n", at, stun,
+			p->verify ? "" : ", open to everybody", relay_pin(p->relay));
 	fflush(stdout);
 }
 
-/* Without a word about it: the server on this machine, where there is one that may be asked. */
-static bool wants_verify(const struct options *o, struct verify_options *vo)
+/* Without a word about it: the server on this machine, where there is one. One that is there and may not be asked is no
+ * reason to let everybody in. */
+static int choose_verify(const struct options *o, struct verify_options *vo, struct errbuf *eb)
 {
 	bool other = o->verify_url || o->verify_keys;
-	bool here = access(o->control_socket, R_OK | W_OK) == 0;
 	*vo = (struct verify_options) {
 		.keys_file = o->verify_keys, .url = o->verify_url, .fail_open = o->fail_open
 	};
-	if (o->verify_clients ? o->verify_clients == GIVEN_TRUE : here && !other)
+	if (o->verify_clients ? o->verify_clients == GIVEN_TRUE
+			      : !other && access(o->control_socket, R_OK | W_OK) == 0)
 		vo->socket_path = o->control_socket;
-	if (!o->verify_clients && !other && !here && errno == ENOENT)
-		log_info("no server runs beside this relay (%s): everybody may use it; --verify-clients asks "
-			 "one that starts later",
+	if (o->verify_clients || other || vo->socket_path)
+		return 0;
+	if (errno != ENOENT && errno != ENOTDIR)
+		return err_set(eb, -errno,
+			"ask the server beside this relay by %s (let this user open it, or say "
+			"--verify-clients=false and everybody may use the relay)",
 			o->control_socket);
-	if (!o->verify_clients && !other && !here && errno == EACCES)
-		log_warn("%s is there, but may not be asked: everybody may use this relay; say "
-			 "--verify-clients=false, or let this user open it",
-			o->control_socket);
-	return vo->socket_path || other;
+	log_warn(
+		"no server runs beside this relay (%s): everybody may use it; --verify-clients asks one that "
+		"starts later, --verify-clients=false means it so",
+		o->control_socket);
+	return 0;
 }
 
 static void decided(void *arg, const struct node_key *who, bool allow)
@@ -195,7 +204,9 @@ static bool open_verify(
 	struct program *p, const struct options *o, struct relay_options *ro, struct errbuf *eb)
 {
 	struct verify_options vo;
-	if (!wants_verify(o, &vo))
+	if (choose_verify(o, &vo, eb) != 0)
+		return false;
+	if (!vo.socket_path && !vo.url && !vo.keys_file)
 		return true;
 	vo.decided = decided;
 	vo.arg = p;
@@ -239,9 +250,10 @@ static int relay_run(const struct options *o, struct relay_options *ro)
 		loop_signal_new(p.loop, SIGINT, stop_signal, &p),
 		loop_signal_new(p.loop, SIGHUP, reload_signal, &p),
 		loop_signal_new(p.loop, SIGUSR1, stats_signal, &p) };
+	call_filter_begin(CALL_WRITES_FILES); /* a certificate that is gone is made anew */
 	say_ready(&p, o->json);
 	p.notify = notify_open(p.loop);
-	notify_ready(p.notify, "relaying");
+	notify_ready(p.notify, p.verify ? "relaying for nodes" : "relaying for everybody");
 	loop_run(p.loop);
 	notify_close(p.notify);
 	for (size_t i = 0; i < ARRAY_LEN(s); i++)
@@ -315,6 +327,11 @@ int main(int argc, char **argv)
 	if (!err && o.man) {
 		man_page(&page, stdout);
 		return 0;
+	}
+	if (!err && o.completion) {
+		err = completion_print(&page, o.completion, stdout, &eb);
+		if (!err)
+			return 0;
 	}
 	if (!err && o.version) {
 		printf("%s\n", RW_VERSION);

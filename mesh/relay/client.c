@@ -15,6 +15,7 @@ enum {
 	KEEPALIVE_MS = 60000,
 	KEEPALIVE_JITTER_MS = 5000,
 	WRITE_MS = 2000, /* a client whose network takes nothing for so long is gone */
+	WRITE_SLOW = 6,	 /* times that at most, where TCP itself says that the line is slow */
 	STREAM_BUSY =
 		128 << 10,    /* bytes not yet taken by the network: from here on frames wait in the queue */
 	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
@@ -41,7 +42,7 @@ struct client {
 	bool ready, pong_waits;
 	struct node_key key;
 	struct buf in, out;
-	struct queue waiting;
+	struct derp_queue waiting;
 	struct table sent_to; /* keys this client sent to: they hear when it goes */
 	struct log_limit gone;
 };
@@ -58,8 +59,9 @@ static void arm(struct client *c)
 
 static void watch_stall(struct client *c)
 {
-	c->acked = sock_acked(stream_fd(c->stream));
-	c->stalled_ms = loop_now_ms(c->r->loop) + (c->r->write_ms ? c->r->write_ms : WRITE_MS);
+	int fd = stream_fd(c->stream), ms = c->r->write_ms ? (int)c->r->write_ms : WRITE_MS;
+	c->acked = sock_acked(fd);
+	c->stalled_ms = loop_now_ms(c->r->loop) + (uint64_t)sock_tcp_patience(fd, ms, WRITE_SLOW * ms);
 	arm(c);
 }
 
@@ -94,8 +96,9 @@ static void mark_dirty(struct client *c)
 
 static void send_frame(struct client *c, bool disco, const struct wr *head, const uint8_t *body, size_t len)
 {
-	if (stream_queued(c->stream) + c->out.len > STREAM_BUSY || !queue_is_empty(&c->waiting)) {
-		c->r->stats.drop_queue_full += queue_put(&c->waiting, disco, head->p, head->len, body, len);
+	if (stream_queued(c->stream) + c->out.len > STREAM_BUSY || !derp_queue_is_empty(&c->waiting)) {
+		c->r->stats.drop_queue_full +=
+			derp_queue_put(&c->waiting, disco, head->p, head->len, body, len);
 		return;
 	}
 	if (c->out.len + head->len + len > BATCH_MAX)
@@ -112,8 +115,8 @@ static void send_frame(struct client *c, bool disco, const struct wr *head, cons
 static void client_drained(void *arg)
 {
 	struct client *c = arg;
-	struct queue_frame *f;
-	while (stream_queued(c->stream) <= STREAM_BUSY && (f = queue_take(&c->waiting))) {
+	struct derp_queue_frame *f;
+	while (stream_queued(c->stream) <= STREAM_BUSY && (f = derp_queue_take(&c->waiting))) {
 		if (c->out.len + f->len > BATCH_MAX)
 			flush_out(c);
 		if (!buf_append(&c->out, f->b, f->len))
@@ -121,7 +124,7 @@ static void client_drained(void *arg)
 		free(f);
 	}
 	flush_out(c);
-	c->pong_waits = c->pong_waits && !queue_is_empty(&c->waiting);
+	c->pong_waits = c->pong_waits && !derp_queue_is_empty(&c->waiting);
 }
 
 static void send_small(struct client *c, const uint8_t *frame, size_t len)
@@ -249,7 +252,7 @@ static bool ping_received(struct client *c, struct rd payload)
 	derp_header_write(&w, DERP_PONG, 8);
 	wr_bytes(&w, echo, 8);
 	send_small(c, frame, w.len);
-	c->pong_waits = !queue_is_empty(&c->waiting);
+	c->pong_waits = !derp_queue_is_empty(&c->waiting);
 	return true;
 }
 
@@ -259,6 +262,11 @@ static void arm_keepalive(struct client *c)
 	c->r->rnd->fill(c->r->rnd->arg, &jitter, sizeof(jitter));
 	c->due_ms = loop_now_ms(c->r->loop) + KEEPALIVE_MS + jitter % KEEPALIVE_JITTER_MS;
 	arm(c);
+}
+
+int client_fd(const struct client *c)
+{
+	return stream_fd(c->stream);
 }
 
 /* Its place is another's now. */
@@ -363,7 +371,7 @@ static void free_client(struct client *c)
 {
 	buf_free(&c->in);
 	buf_free(&c->out);
-	queue_fini(&c->waiting);
+	derp_queue_fini(&c->waiting);
 	free(c);
 }
 

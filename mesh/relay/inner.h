@@ -4,8 +4,8 @@
 
 #include "mesh/base/buf.h"
 #include "mesh/base/table.h"
+#include "mesh/proto/derp_queue.h"
 #include "mesh/relay/places.h"
-#include "mesh/relay/queue.h"
 #include "mesh/relay/relay.h"
 #include "mesh/transport/http.h"
 
@@ -44,6 +44,7 @@ void client_start(struct relay *r, struct http_server_conn *conn, struct visit *
 /* There is no room: it is told so, and its connection ends. */
 void client_turn_away(struct http_server_conn *conn);
 void client_close(struct client *c);
+int client_fd(const struct client *c); /* until it is closed */
 /* When it waits with this key for a verdict. */
 void client_admit(struct client *c, const struct node_key *who, bool allow);
 

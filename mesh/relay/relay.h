@@ -39,8 +39,11 @@ struct relay_options {
 	size_t per_address;	  /* of one address (IPv6: one /64); 0 = a quarter of all, at most 1024 */
 	size_t visits_max;	  /* connections that are no clients yet; 0 = 2048 */
 	uint64_t visit_ms;	  /* what each of them has at least when there are more; 0 = 1.5 s */
-	uint64_t handshake_ms;	  /* from the connection to the proven key; 0 = 5 s */
-	uint64_t write_ms;	  /* a client's network may take nothing for so long; 0 = 2 s */
+	/* From the connection to the proven key; up to three times that over a line that TCP finds slow. 0 = 5
+	 * s. */
+	uint64_t handshake_ms;
+	/* A client's network may take nothing for so long; up to six times that over a slow line. 0 = 2 s. */
+	uint64_t write_ms;
 };
 
 struct relay;

@@ -1,7 +1,8 @@
 /* Connections that have not shown a key (yet). Anybody can open one and leave it at that, at 45 kB for a TLS
  * handshake: so many are held at once. For one more the oldest goes, if it had its time; when all are young,
  * as after a restart of the relay, others wait. None of them gets more time than a handshake takes over a
- * poor link. */
+ * poor link, which is longer where TCP's own round trips are: a loss costs seconds there. */
+#include "mesh/os/sock.h"
 #include "mesh/relay/inner.h"
 
 #include <stdlib.h>
@@ -52,23 +53,35 @@ static void visit_leave(void *visit)
 	visit_drop(v);
 }
 
-/* For the oldest. */
-static void arm_overdue(struct relay *r)
+static uint64_t visit_due(const struct visit *v)
 {
-	uint64_t now = loop_now_ms(r->loop), due = r->visits ? r->visits->since_ms + r->handshake_ms : now;
-	if (r->visits)
-		loop_timer_set(r->overdue, due > now ? due - now : 1);
+	enum { SLOW = 3 };
+	int ms = (int)v->r->handshake_ms,
+	    fd = v->client ? client_fd(v->client) : stream_fd(http_conn_stream(v->conn));
+	return v->since_ms + (uint64_t)sock_tcp_patience(fd, ms, SLOW * ms);
 }
 
+/* Only those are asked about their line that had what all have. */
 void visits_overdue(void *arg)
 {
 	struct relay *r = arg;
-	while (r->visits && loop_now_ms(r->loop) - r->visits->since_ms >= r->handshake_ms) {
-		r->stats.drop_handshake += r->visits->client != NULL;
-		r->stats.drop_no_request += !r->visits->asked && !r->visits->client;
-		visit_drop(r->visits);
+	uint64_t now = loop_now_ms(r->loop), due = UINT64_MAX, next_due;
+	for (struct visit *v = r->visits, *next; v; v = next) {
+		next = v->next;
+		bool young = now - v->since_ms < r->handshake_ms;
+		next_due = young ? v->since_ms + r->handshake_ms : visit_due(v);
+		if (next_due < due && next_due > now)
+			due = next_due;
+		if (young)
+			break;
+		if (next_due > now)
+			continue;
+		r->stats.drop_handshake += v->client != NULL;
+		r->stats.drop_no_request += !v->asked && !v->client;
+		visit_drop(v);
 	}
-	arm_overdue(r);
+	if (due != UINT64_MAX)
+		loop_timer_set(r->overdue, due - now);
 }
 
 struct visit *visit_new(struct relay *r, const struct endpoint *from)
@@ -91,7 +104,7 @@ struct visit *visit_new(struct relay *r, const struct endpoint *from)
 	*r->visits_end = v;
 	r->visits_end = &v->next;
 	if (r->n_visits++ == 0)
-		arm_overdue(r);
+		loop_timer_set(r->overdue, r->handshake_ms);
 	return v;
 }
 

@@ -1,3 +1,4 @@
+#include "mesh/os/tied.h"
 #include "mesh/relay/bench/child.h"
 #include "mesh/relay/test/derp_peer.h"
 
@@ -33,7 +34,7 @@ bool child_start(struct child *c)
 	int ready[2], ask[2];
 	if (pipe(ready) != 0 || pipe(ask) != 0)
 		return false;
-	c->pid = fork();
+	c->pid = fork_tied();
 	if (c->pid == 0) {
 		close(ask[1]);
 		serve(ready[1], ask[0]);

@@ -232,3 +232,18 @@ void derp_relay_stop(struct relay *r, const char *dir)
 	relay_close(r);
 	dir_remove(dir, NULL);
 }
+
+static void time_is_over(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+void derp_peer_pass_ms(struct loop *l, uint64_t ms)
+{
+	bool over = false;
+	struct loop_timer *t = loop_timer_new(l, time_is_over, &over);
+	loop_timer_set(t, ms);
+	while (!over)
+		loop_run_once(l);
+	loop_timer_free(t);
+}

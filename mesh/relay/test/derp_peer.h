@@ -46,5 +46,7 @@ size_t derp_peer_count(const struct derp_peer *p, uint8_t type);
 /* A relay on loopback in a fresh folder. */
 struct relay *derp_relay_start(struct loop *l, char dir[static 64]);
 void derp_relay_stop(struct relay *r, const char *dir);
+/* The loop runs for so long. */
+void derp_peer_pass_ms(struct loop *l, uint64_t ms);
 
 #endif

@@ -1,9 +1,9 @@
 #include "mesh/base/key.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
+#include "mesh/proto/derp_queue.h"
 #include "mesh/proto/disco.h"
 #include "mesh/proto/stun.h"
-#include "mesh/relay/queue.h"
 #include "mesh/relay/places.h"
 #include "mesh/relay/test/derp_peer.h"
 
@@ -243,7 +243,7 @@ static void test_pings(void **state)
 	while (relay_stats(l->relay)->drop_ping < 199)
 		loop_run_once(l->loop);
 	assert_int_equal(relay_stats(l->relay)->drop_ping, 199);
-	assert_in_range(relay_stats(l->relay)->drop_queue_full - lost, 0, QUEUE_DATA_MAX);
+	assert_in_range(relay_stats(l->relay)->drop_queue_full - lost, 0, DERP_QUEUE_DATA_MAX);
 	stream_pause(l->b->stream, false);
 	(void)derp_peer_wait(l->b, DERP_PONG, 1);
 	derp_peer_frame(l->b, DERP_PING, "12345678", 8);
@@ -478,21 +478,6 @@ static void test_crowd(void **state)
 		close(fd[i]);
 }
 
-static void passed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static void pass_ms(struct loop *l, uint64_t ms)
-{
-	bool over = false;
-	struct loop_timer *t = loop_timer_new(l, passed, &over);
-	loop_timer_set(t, ms);
-	while (!over)
-		loop_run_once(l);
-	loop_timer_free(t);
-}
-
 /* One address has its share and no more; who never had a packet goes first, and one that is idle goes for the
  * next. Each is a client with a key of its own. */
 static void test_one_address(void **state)
@@ -519,7 +504,7 @@ static void test_one_address(void **state)
 		loop_run_once(l->loop);
 	close(fd);
 	assert_int_equal(relay_stats(r)->clients, SHARE);
-	pass_ms(l->loop, PLACES_STRANGER_IDLE_MS);
+	derp_peer_pass_ms(l->loop, PLACES_STRANGER_IDLE_MS);
 	derp_peer_start(&peers[SHARE], l->loop, r, true);
 	(void)derp_peer_wait(&peers[SHARE], DERP_SERVER_INFO, 1);
 	while (!peers[2].closed)
@@ -553,7 +538,7 @@ static void test_handshake_time(void **state)
 	assert_int_equal(relay_stats(r)->drop_handshake, 1);
 	derp_peer_start(l->b, l->loop, r, true); /* who has shown it stays */
 	(void)derp_peer_wait(l->b, DERP_SERVER_INFO, 1);
-	pass_ms(l->loop, 100);
+	derp_peer_pass_ms(l->loop, 100);
 	assert_false(l->b->closed);
 	derp_peer_stop(l->a);
 	derp_peer_stop(l->b);

@@ -7,6 +7,7 @@
 
 #include "mesh/os/sock.h"
 #include "mesh/proto/verify.h"
+#include "mesh/relay/test/derp_peer.h"
 #include "mesh/relay/verify.h"
 #include "mesh/transport/http.h"
 #include <stdio.h>
@@ -111,21 +112,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void passed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static void pass_ms(struct loop *l, uint64_t ms)
-{
-	bool over = false;
-	struct loop_timer *t = loop_timer_new(l, passed, &over);
-	loop_timer_set(t, ms);
-	while (!over)
-		loop_run_once(l);
-	loop_timer_free(t);
-}
-
 /* The verdict in the end. */
 static bool may(struct asker *x, struct verify *v, const struct node_key *who)
 {
@@ -172,7 +158,7 @@ static void test_away(void **state)
 	struct asker *x = *state;
 	struct verify *v = start(x, (struct verify_options) { .socket_path = x->socket, .keep_ms = 1 });
 	assert_true(may(x, v, &x->local));
-	pass_ms(x->loop, 2);
+	derp_peer_pass_ms(x->loop, 2);
 	x->odd = true;
 	assert_true(may(x, v, &x->local));
 	assert_false(may(x, v, &x->nobody));

@@ -40,14 +40,14 @@ static bool copy_endpoints(struct arena *a, struct ctl_endpoints *e)
 	return !a->failed;
 }
 
-/* Approved, and offered. */
+/* Approved, offered, and nothing that nodes would refuse. */
 static bool find_carries(struct member *m)
 {
 	const struct ctl_prefixes *offers = &m->hostinfo.routable_ips;
 	m->carries = (struct ctl_prefixes) { .v = arena_array(&m->mem, m->routes.n, sizeof(struct prefix)) };
 	for (size_t i = 0; i < m->routes.n && m->carries.v; i++) {
 		struct prefix p;
-		bool good = prefix_parse(m->routes.v[i], &p), has = false;
+		bool good = prefix_parse(m->routes.v[i], &p) && !prefix_route_fault(&p), has = false;
 		for (size_t k = 0; good && k < offers->n && !has; k++) {
 			struct prefix have = offers->v[k];
 			prefix_mask(&have);
@@ -155,8 +155,8 @@ static bool same_address(bool a_has, const struct addr *a, bool b_has, const str
 
 bool member_same_identity(const struct member *a, const struct member *b)
 {
-	if (a->user != b->user || a->tags.n != b->tags.n || a->expiry_ms != b->expiry_ms ||
-		!same_address(a->has_v4, &a->v4, b->has_v4, &b->v4) ||
+	if (a->user != b->user || a->role != b->role || a->tags.n != b->tags.n ||
+		a->expiry_ms != b->expiry_ms || !same_address(a->has_v4, &a->v4, b->has_v4, &b->v4) ||
 		!same_address(a->has_v6, &a->v6, b->has_v6, &b->v6))
 		return false;
 	for (size_t i = 0; i < a->tags.n; i++)
@@ -357,6 +357,37 @@ static size_t user_at(const struct fleet *f, int64_t id)
 	while (i < f->n_users && f->users[i].id < id)
 		i++;
 	return i;
+}
+
+static const char *const role_names[USER_ROLES] = {
+	[USER_MEMBER] = "member",
+	[USER_AUDITOR] = "auditor",
+	[USER_BILLING_ADMIN] = "billing-admin",
+	[USER_IT_ADMIN] = "it-admin",
+	[USER_NETWORK_ADMIN] = "network-admin",
+	[USER_ADMIN] = "admin",
+	[USER_OWNER] = "owner",
+};
+
+bool user_role_parse(const char *text, enum user_role *out)
+{
+	for (size_t i = 0; i < USER_ROLES; i++)
+		if (!strcmp(text, role_names[i])) {
+			*out = (enum user_role)i;
+			return true;
+		}
+	return false;
+}
+
+const char *user_role_name(enum user_role role)
+{
+	return role_names[role];
+}
+
+enum user_role fleet_role(const struct fleet *f, int64_t user)
+{
+	const struct user *u = fleet_user(f, user);
+	return u ? u->role : USER_MEMBER;
 }
 
 bool fleet_user_put(struct fleet *f, const struct user *u)

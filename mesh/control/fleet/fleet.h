@@ -14,9 +14,21 @@ enum { FLEET_LABEL = 64, FLEET_USER_NAME = 128 };
 /* Owner of tagged nodes on the wire: no person; outside the range of our own ids. */
 #define FLEET_TAGGED_USER INT64_C(2147455555)
 
+/* What a person is in the mesh, beside being in it; the access rules may name them (autogroup:admin). */
+enum user_role {
+	USER_MEMBER,
+	USER_AUDITOR,
+	USER_BILLING_ADMIN,
+	USER_IT_ADMIN,
+	USER_NETWORK_ADMIN,
+	USER_ADMIN,
+	USER_OWNER, /* an admin too */
+	USER_ROLES
+};
 struct user {
 	int64_t id;
 	char name[FLEET_USER_NAME];
+	enum user_role role;
 	int64_t created_ms;
 };
 
@@ -30,8 +42,10 @@ struct member_host {
 
 struct member {
 	unsigned refs;
-	struct arena mem; /* all pointers below; empty in a draft */
-	int64_t id, user; /* user: who registered it; for tagged ones only a record of that, 0 = nobody */
+	struct arena mem;    /* all pointers below; empty in a draft */
+	int64_t id, user;    /* user: who registered it; for tagged ones only a record of that, 0 = nobody */
+	int64_t preauth;     /* the auth key it came by; 0 = an admin let it in */
+	enum user_role role; /* of that user, whose record it is stored with */
 	struct machine_key machine;
 	struct node_key key;
 	struct disco_key disco;
@@ -64,7 +78,7 @@ void member_put(const struct member *m); /* NULL is fine */
 bool member_is_expired(const struct member *m, int64_t now_ms);
 bool member_is_tagged(const struct member *m);
 bool member_has_tag(const struct member *m, const char *tag);
-/* Same person or same tags: decides visibility and filters together with the addresses. */
+/* Same person with the same role, or same tags: decides visibility and filters together with the addresses. */
 bool member_same_identity(const struct member *a, const struct member *b);
 
 struct fleet {
@@ -104,5 +118,10 @@ bool fleet_user_put(struct fleet *f, const struct user *u);
 void fleet_user_remove(struct fleet *f, int64_t id);
 const struct user *fleet_user(const struct fleet *f, int64_t id);
 const struct user *fleet_user_named(const struct fleet *f, const char *name);
+/* "member", "auditor", "network-admin", ... false: no role is called so. */
+bool user_role_parse(const char *text, enum user_role *out);
+const char *user_role_name(enum user_role role);
+/* What a node of this user is taken to be: 0 and a user that is gone are members. */
+enum user_role fleet_role(const struct fleet *f, int64_t user);
 
 #endif

@@ -89,3 +89,14 @@ void keyring_drop_user(struct keyring *k, int64_t user)
 	}
 	k->n = kept;
 }
+
+void keyring_remove(struct keyring *k, int64_t id)
+{
+	size_t i = key_at(k, id);
+	if (i >= k->n || k->v[i]->id != id)
+		return;
+	table_remove(&k->by_hash, k->v[i]->hash);
+	free(k->v[i]);
+	k->n--;
+	memmove(k->v + i, k->v + i + 1, (k->n - i) * sizeof(struct preauth *));
+}

@@ -12,13 +12,25 @@ static bool take_user(void *arg, const struct user *u)
 static bool take_node(void *arg, const struct member *draft)
 {
 	struct registry *r = arg;
-	struct member *m = member_copy(draft);
+	struct member of = *draft; /* users come first */
+	of.role = fleet_role(&r->fleet, of.user);
+	struct member *m = member_copy(&of);
 	return m && fleet_put(&r->fleet, m);
 }
 
 static bool take_key(void *arg, const struct preauth *k)
 {
 	return keyring_add(&((struct registry *)arg)->keys, k);
+}
+
+static bool take_api_key(void *arg, const struct api_key *k)
+{
+	return api_keys_add(&((struct registry *)arg)->api_keys, k);
+}
+
+static bool take_person(void *arg, const struct person *p)
+{
+	return people_put(&((struct registry *)arg)->people, p);
 }
 
 int registry_open(struct registry *r, const struct registry_config *c, struct errbuf *eb)
@@ -28,12 +40,19 @@ int registry_open(struct registry *r, const struct registry_config *c, struct er
 	c->rnd->fill(c->rnd->arg, &seed, sizeof(seed));
 	fleet_init(&r->fleet, seed);
 	keyring_init(&r->keys, seed);
+	people_init(&r->people, seed);
 	registry_routes_init(r, seed);
 	table_init(&r->pending_by_id, REGISTRY_ID, seed);
 	r->store = store_open(c->state_path, eb);
 	int err = r->store ? 0 : eb->code;
 	if (!err)
-		err = store_load(r->store, &(struct store_sink) { take_user, take_node, take_key, r }, eb);
+		err = store_load(r->store,
+			&(struct store_sink) { take_user, take_node, take_key, take_api_key, take_person, r },
+			eb);
+	if (!err)
+		err = store_load_policies(r->store, &r->policies, eb);
+	if (!err)
+		err = store_load_admins(r->store, &r->admins, eb);
 	if (!err)
 		err = store_number_get(r->store, "next_address", &r->next_address, eb);
 	for (size_t i = 0; !err && i < r->fleet.n; i++) {
@@ -57,6 +76,9 @@ void registry_close(struct registry *r)
 	r->store = NULL;
 	id_list_clear(&r->unsaved);
 	keyring_fini(&r->keys);
+	api_keys_fini(&r->api_keys);
+	policies_fini(&r->policies);
+	people_fini(&r->people);
 	fleet_fini(&r->fleet);
 	key_wipe(&r->c.secret, sizeof(r->c.secret));
 }

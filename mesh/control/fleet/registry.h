@@ -12,12 +12,17 @@
 
 #include "mesh/base/key.h"
 #include "mesh/base/log.h"
+#include "mesh/control/fleet/admins.h"
 #include "mesh/control/fleet/alloc.h"
+#include "mesh/control/fleet/api_keys.h"
 #include "mesh/control/fleet/fleet.h"
 #include "mesh/control/fleet/keyring.h"
+#include "mesh/control/fleet/policies.h"
+#include "mesh/control/fleet/people.h"
 #include "mesh/control/fleet/store.h"
 #include "mesh/proto/control.h"
 
+enum { REGISTRY_REJECTED_MS = 10 * 60 * 1000 }; /* a machine that was rejected may ask again then */
 enum { REGISTRY_ID = 25, REGISTRY_PENDING_MAX = 4096, REGISTRY_KEY_TEXT = 96 };
 enum registry_news {
 	NEWS_LITTLE,   /* endpoints, keys, home relay, online, host info of one node */
@@ -29,11 +34,27 @@ struct registry_ops {
 	void (*changed)(
 		void *arg, const struct member *old, const struct member *now, enum registry_news what);
 	void (*decided)(void *arg, const char *pending); /* somebody may wait for this id */
+	/* Its machine has taken this login back: who still waits for it is not to ask again. */
+	void (*withdrawn)(void *arg, const char *pending);
+	/* An admin has said no: who waits for it is told when it asks again. */
+	void (*rejected)(void *arg, const char *pending);
+	/* This admin is new, has another password, or has gone: who is in by what was before is out. NULL: nobody
+	 * wants to know. */
+	void (*admin_changed)(void *arg, int64_t admin);
+	/* A setting made while the server runs is stored: it holds from now on. NULL: nobody wants to know. */
+	void (*text)(void *arg, const char *name, const char *value);
 	/* Of the rules in force: whether tag may be given at all, and by this user. NULL: yes; nobody. */
 	bool (*knows_tag)(void *arg, const char *tag);
-	bool (*owns_tag)(void *arg, const char *tag, const char *user);
+	bool (*owns_tag)(void *arg, const char *tag, const struct user *user);
 	/* The route (bits 0: an exit) that m offers needs no admin. NULL: it does. */
 	bool (*approves)(void *arg, const struct member *m, const struct prefix *route);
+	/* The prefixes that the new node m takes its IPv4 address from, in a; none: from everywhere. false: memory
+	 * is short. NULL: none. */
+	bool (*pools)(void *arg, const struct member *m, struct arena *a, struct ctl_prefixes *out);
+	/* Whether this text, with this tag, can be the access rules; a sentence. */
+	int (*policy_check)(void *arg, const char *text, const char *tag, struct errbuf *eb);
+	/* The text that was checked last is stored: it is in force from now on. */
+	int (*policy_taken)(void *arg, struct errbuf *eb);
 	/* run(x) where it may block, then done(x) from the loop, later. false: neither is called. NULL: both
 	 * at once. */
 	bool (*work)(void *arg, void (*run)(void *x), void (*done)(void *x), void *x);
@@ -57,7 +78,7 @@ struct registry_config {
 struct registry_result {
 	int err;	  /* 0, or a code */
 	bool unsaved;	  /* err, and the reason is the database: the same may be asked again */
-	const char *text; /* the sentence of err */
+	const char *text; /* the sentence of err; else what was done, a line for each, or "" */
 	int64_t id;	  /* of the node, user or key that was changed or made */
 	const char *key;  /* the text of a key that was made; not kept anywhere */
 };
@@ -73,6 +94,10 @@ void registry_wait_cancel(struct registry_wait *w); /* the change itself goes on
 struct registry {
 	struct fleet fleet;
 	struct keyring keys;
+	struct api_keys api_keys;
+	struct policies policies;
+	struct people people;
+	struct admins admins;
 	struct store *store; /* only what runs in ops.work touches it */
 	struct registry_config c;
 	struct change *busy, *first, **end; /* the change that is being written, and those behind it */
@@ -83,10 +108,12 @@ struct registry {
 	bool saving;				/* a change that writes them waits or is on its way */
 	uint64_t save_pause_ms;			/* before the next try; 0 = the last one went well */
 	struct table carriers;			/* prefix -> struct carriers */
+	struct id_list silent;			/* carriers that do not answer: registry_silent_set */
 	struct table pending_by_id;		/* -> struct pending */
 	struct pending *pending, **pending_end; /* registrations that wait for an admin, oldest first */
 	size_t n_pending;
 	int64_t ticked_ms, since_ms;	 /* the last tick and the first: nobody was seen before that */
+	uint64_t changes;		 /* so many were stored, or were of who waits */
 	struct log_limit refused, asked; /* strangers cause these lines */
 	struct log_limit unsaved_said;
 	char trouble[384]; /* why the last change was not saved; "" when it was */
@@ -117,25 +144,59 @@ void registry_refusal(const struct registry_result *res, struct arena *a, struct
 const struct member *registry_map_received(struct registry *r, const struct ctl_map_request *rq,
 	const struct machine_key *machine, int64_t now_ms);
 void registry_online_set(struct registry *r, int64_t node, bool online, int64_t now_ms);
+/* A node that could carry a network for another does not answer, or does again: who carries is decided anew. */
+void registry_silent_set(struct registry *r, int64_t node, bool silent);
+/* Nodes that could carry a network which others could carry too, added to *out. */
+void registry_rivals(const struct registry *r, struct id_list *out);
 /* Expired nodes and ephemeral ones that stayed away. Returns when to call again (Unix ms), INT64_MAX = no
  * need. */
 int64_t registry_tick(struct registry *r, int64_t now_ms);
 
 /* --- admin: each tells w, which may be NULL --- */
 void registry_user_create(struct registry *r, const char *name, int64_t now_ms, struct registry_wait *w);
+void registry_user_rename(struct registry *r, int64_t id, const char *name, struct registry_wait *w);
+/* role: one of user_role_parse's. */
+void registry_user_role(struct registry *r, const char *name, const char *role, struct registry_wait *w);
 void registry_user_destroy(struct registry *r, const char *name, struct registry_wait *w);
 struct preauth_wish {
 	const char *user;
 	bool create_user, reusable, ephemeral;
 	uint64_t lifetime_ms; /* 0 = never expires */
 	const char *tags;     /* "tag:a,tag:b" or "" */
+	const char *about;    /* what it is for, in words; NULL = nothing is said */
 };
 /* The key itself goes to the result and is not kept. */
 void registry_preauth_create(
 	struct registry *r, const struct preauth_wish *wish, int64_t now_ms, struct registry_wait *w);
 void registry_preauth_expire(struct registry *r, int64_t id, int64_t now_ms, struct registry_wait *w);
+void registry_preauth_delete(struct registry *r, int64_t id, struct registry_wait *w);
+/* Keys of the API, and clients that get tokens. The key itself goes to the result and is not kept. */
+struct api_key_wish {
+	enum api_key_kind kind;
+	int64_t expiry_ms; /* FLEET_NO_TIME = never */
+	const char *about, *scopes, *tags;
+};
+void registry_api_key_create(
+	struct registry *r, const struct api_key_wish *wish, int64_t now_ms, struct registry_wait *w);
+void registry_api_key_expire(struct registry *r, int64_t id, int64_t now_ms, struct registry_wait *w);
+void registry_api_key_delete(struct registry *r, int64_t id, struct registry_wait *w);
+/* Whose text this is, expired or not; NULL: nobody's. */
+const struct api_key *registry_api_key_find(const struct registry *r, const char *text);
+bool registry_api_key_is_expired(const struct api_key *k, int64_t now_ms);
+/* Written behind, once a minute at most. */
+void registry_api_key_used(struct registry *r, int64_t id, int64_t now_ms);
 void registry_approve(
 	struct registry *r, const char *pending, const char *user, int64_t now_ms, struct registry_wait *w);
+/* The same, by a login that says when it ends, Unix ms; 0: as the settings have it. */
+void registry_approve_until(struct registry *r, const char *pending, const char *user, int64_t expiry_ms,
+	int64_t now_ms, struct registry_wait *w);
+/* Somebody has logged in by a provider: the result's id is that of the user, who is made if this is the first time. email:
+ * only one that the provider vouches for, or "". */
+struct person_wish {
+	const char *issuer, *subject, *email, *display;
+};
+void registry_person_login(
+	struct registry *r, const struct person_wish *wish, int64_t now_ms, struct registry_wait *w);
 void registry_node_delete(struct registry *r, int64_t node, struct registry_wait *w);
 void registry_node_expire(
 	struct registry *r, int64_t node, int64_t at_ms, int64_t now_ms, struct registry_wait *w);
@@ -144,12 +205,51 @@ void registry_node_tag(struct registry *r, int64_t node, const char *tags, struc
 /* The approved routes of a node, all of them: "10.0.0.0/8,192.0.2.0/24"; "" = none. */
 void registry_node_routes(struct registry *r, int64_t node, const char *routes, struct registry_wait *w);
 
+/* Nodes that lack an address of a family that the settings have get one, and lose those of one that they have not. */
+void registry_backfill(struct registry *r, struct registry_wait *w);
+
+/* What of an auth key is kept. */
+void registry_key_hash(const char *key, uint8_t hash[static STORE_HASH]);
+
+/* A setting, whole: at an open registry before the loop runs, and written. "" = back to what the settings say. */
+int registry_text(struct registry *r, const char *name, struct buf *out, struct errbuf *eb);
+bool registry_text_waits(const struct registry *r); /* one is not stored yet */
+void registry_text_put(struct registry *r, const char *name, const char *value, struct registry_wait *w);
+/* Another address of a family it has: free, and of the network. */
+void registry_node_address(struct registry *r, int64_t node, const struct addr *a, struct registry_wait *w);
+
+/* --- the access rules, as text --- */
+struct policy_wish {
+	const char *text, *tag, *author; /* tag: the text's */
+	const char *if_tag;		 /* of the text that it shall replace, "" = none; NULL: of any */
+	int64_t now_ms;
+};
+/* Kept and in force. -ESTALE: another than if_tag's is the newest. */
+void registry_policy_set(struct registry *r, const struct policy_wish *wish, struct registry_wait *w);
+/* It is in force by other means: kept, unless it is the newest anyway. */
+void registry_policy_note(struct registry *r, const struct policy_wish *wish);
+/* w is told the text of a version that is kept, as result's text. */
+void registry_policy_read(struct registry *r, int64_t id, struct registry_wait *w);
+
+/* Local admins. hash: of a password, as web/password.h makes it. */
+void registry_admin_create(
+	struct registry *r, const char *name, const char *hash, int64_t now_ms, struct registry_wait *w);
+void registry_admin_password(struct registry *r, const char *name, const char *hash, struct registry_wait *w);
+void registry_admin_delete(struct registry *r, const char *name, struct registry_wait *w);
+
 struct pending_info {
 	const char *id, *hostname, *os;
+	struct node_key key;
+	struct addr from; /* whence it asked last; all zero = not known */
 	int64_t since_ms;
 };
+/* Whence it asks: told to whoever decides. None there is fine. */
+void registry_pending_seen(struct registry *r, const struct machine_key *machine, const struct node_key *key,
+	const struct addr *from);
 void registry_pending_each(
 	const struct registry *r, void (*each)(void *arg, const struct pending_info *p), void *arg);
+/* It is told so for REGISTRY_REJECTED_MS, and is not among those who wait; approving it takes that back. -ENOENT. */
+int registry_pending_reject(struct registry *r, const char *id, int64_t now_ms, struct errbuf *eb);
 bool registry_pending_find(const struct registry *r, const char *id, struct pending_info *out);
 
 #endif

@@ -8,11 +8,17 @@
 
 /* --- users --- */
 
+static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@+";
+
+bool registry_is_name_letter(char c)
+{
+	return c && strchr(name_letters, c);
+}
+
 static int check_user_name(const struct registry *r, const char *name, struct errbuf *eb)
 {
 	size_t len = strlen(name);
-	if (!len || len >= FLEET_USER_NAME ||
-		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@+") != len)
+	if (!len || len >= FLEET_USER_NAME || strspn(name, name_letters) != len)
 		return err_say(eb, -EINVAL,
 			"\"%.64s\" is not a good user name: letters, digits and . - _ + @ only", name);
 	if (name[len - 1] == '@')
@@ -60,6 +66,97 @@ void registry_user_create(struct registry *r, const char *name, int64_t now_ms, 
 	registry_change_submit(c);
 }
 
+/* The user is another one: so may the rules for these nodes be, and peers see the name. */
+static int publish_user(struct registry *r, const struct user *u, struct errbuf *eb)
+{
+	int err = 0;
+	(void)fleet_user_put(&r->fleet, u); /* it is there: nothing grows */
+	for (size_t i = 0; i < r->fleet.n && !err; i++)
+		if (r->fleet.v[i]->user == u->id) {
+			struct member draft = *r->fleet.v[i];
+			draft.role = u->role;
+			err = registry_publish(r, &draft, NEWS_IDENTITY, eb);
+		}
+	return err;
+}
+
+static int rename_prepare(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	if (!fleet_user(&r->fleet, c->id))
+		return err_say(eb, -ENOENT, "no user %lld: `users list` shows the numbers", (long long)c->id);
+	return check_user_name(r, c->text, eb);
+}
+
+static int rename_write(struct store *s, struct change *c, struct errbuf *eb)
+{
+	return store_user_rename(s, c->id, c->text, eb);
+}
+
+static int rename_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	const struct user *u = fleet_user(&r->fleet, c->id);
+	if (!u)
+		return 0;
+	c->user = *u;
+	memcpy(c->user.name, c->text, strlen(c->text) + 1);
+	return publish_user(r, &c->user, eb);
+}
+
+static const struct change_kind rename_kind = {
+	.prepare = rename_prepare, .write = rename_write, .publish = rename_publish
+};
+
+void registry_user_rename(struct registry *r, int64_t id, const char *name, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &rename_kind, w);
+	if (!c)
+		return;
+	c->id = id;
+	c->text = arena_strdup(&c->mem, name);
+	registry_change_submit(c);
+}
+
+/* The name in c->text, the role's in c->wish.user. */
+static int role_prepare(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	const struct user *u = fleet_user_named(&r->fleet, c->text);
+	if (!u)
+		return err_say(eb, -ENOENT, "no user \"%s\": `users list` shows them", c->text);
+	c->user = *u;
+	c->id = u->id;
+	return user_role_parse(c->wish.user, &c->user.role)
+		       ? 0
+		       : err_say(eb, -EINVAL,
+				 "\"%.32s\" is no role: owner, admin, network-admin, it-admin, "
+				 "billing-admin, "
+				 "auditor or member",
+				 c->wish.user);
+}
+
+static int role_write(struct store *s, struct change *c, struct errbuf *eb)
+{
+	return store_user_role(s, c->id, c->user.role, eb);
+}
+
+static int role_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	return publish_user(r, &c->user, eb);
+}
+
+static const struct change_kind role_kind = {
+	.prepare = role_prepare, .write = role_write, .publish = role_publish
+};
+
+void registry_user_role(struct registry *r, const char *name, const char *role, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &role_kind, w);
+	if (!c)
+		return;
+	c->text = arena_strdup(&c->mem, name);
+	c->wish.user = arena_strdup(&c->mem, role);
+	registry_change_submit(c);
+}
+
 static int destroy_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
 	const struct user *u = fleet_user_named(&r->fleet, c->text);
@@ -82,6 +179,7 @@ static int destroy_publish(struct registry *r, struct change *c, struct errbuf *
 {
 	(void)eb;
 	keyring_drop_user(&r->keys, c->id);
+	people_remove(&r->people, c->id);
 	fleet_user_remove(&r->fleet, c->id);
 	return 0;
 }
@@ -101,17 +199,16 @@ void registry_user_destroy(struct registry *r, const char *name, struct registry
 
 /* --- auth keys --- */
 
-void registry_auth_hash(const char *key, uint8_t hash[static STORE_HASH])
+void registry_key_hash(const char *key, uint8_t hash[static STORE_HASH])
 {
 	blake2s_hash(&(struct noise_part) { key, strlen(key) }, 1, hash);
 }
 
-/* 12 characters to tell keys apart, 64 of secret; 6 bits each. */
-static void make_key(const struct random *rnd, char text[static REGISTRY_KEY_TEXT])
+void registry_key_make(const struct random *rnd, const char *word, char text[static REGISTRY_KEY_TEXT])
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_x";
 	uint8_t bytes[76];
-	size_t len = (size_t)snprintf(text, REGISTRY_KEY_TEXT, "hskey-auth-");
+	size_t len = (size_t)snprintf(text, REGISTRY_KEY_TEXT, "%.16s", word);
 	rnd->fill(rnd->arg, bytes, sizeof(bytes));
 	for (size_t i = 0; i < sizeof(bytes); i++) {
 		if (i == 12)
@@ -122,6 +219,8 @@ static void make_key(const struct random *rnd, char text[static REGISTRY_KEY_TEX
 	key_wipe(bytes, sizeof(bytes));
 }
 
+#define AUTH_WORD "hskey-auth-"
+
 static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
 	const struct preauth_wish *w = &c->wish;
@@ -129,8 +228,8 @@ static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *
 	if (!*w->user && !*w->tags)
 		return err_say(
 			eb, -EINVAL, "whose key? say --user NAME, or --tags for machines that are nobody's");
-	if (strlen(w->tags) >= STORE_TAGS)
-		return err_say(eb, -EINVAL, "too many tags for one key");
+	if (strlen(w->tags) >= STORE_TAGS || strlen(w->about) >= STORE_ABOUT)
+		return err_say(eb, -EINVAL, "too many tags, or too long a description, for one key");
 	int err = registry_tags_check(r, w->tags, eb);
 	if (err)
 		return err;
@@ -149,9 +248,10 @@ static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *
 		.created_ms = c->now_ms,
 		.expiry_ms = w->lifetime_ms ? c->now_ms + (int64_t)w->lifetime_ms : FLEET_NO_TIME,
 		.tags = w->tags };
-	make_key(r->c.rnd, c->key_text);
-	registry_auth_hash(c->key_text, k->hash);
-	snprintf(k->prefix, sizeof(k->prefix), "%.12s", c->key_text + strlen("hskey-auth-"));
+	memcpy(k->about, w->about, strlen(w->about) + 1);
+	registry_key_make(r->c.rnd, AUTH_WORD, c->key_text);
+	registry_key_hash(c->key_text, k->hash);
+	snprintf(k->prefix, sizeof(k->prefix), "%.12s", c->key_text + strlen(AUTH_WORD));
 	return 0;
 }
 
@@ -188,6 +288,7 @@ void registry_preauth_create(
 	c->wish = *wish;
 	c->wish.user = arena_strdup(&c->mem, wish->user ? wish->user : "");
 	c->wish.tags = arena_strdup(&c->mem, wish->tags);
+	c->wish.about = arena_strdup(&c->mem, wish->about ? wish->about : "");
 	registry_change_submit(c);
 }
 
@@ -223,5 +324,77 @@ void registry_preauth_expire(struct registry *r, int64_t id, int64_t now_ms, str
 		return;
 	c->id = id;
 	c->now_ms = now_ms;
+	registry_change_submit(c);
+}
+
+static int delete_write(struct store *s, struct change *c, struct errbuf *eb)
+{
+	return store_preauth_delete(s, c->id, eb);
+}
+
+static int delete_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	(void)eb;
+	keyring_remove(&r->keys, c->id);
+	return 0;
+}
+
+static const struct change_kind delete_kind = {
+	.prepare = expire_prepare, .write = delete_write, .publish = delete_publish
+};
+
+void registry_preauth_delete(struct registry *r, int64_t id, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &delete_kind, w);
+	if (!c)
+		return;
+	c->id = id;
+	registry_change_submit(c);
+}
+
+/* --- settings --- */
+
+int registry_text(struct registry *r, const char *name, struct buf *out, struct errbuf *eb)
+{
+	return store_text_get(r->store, name, out, eb);
+}
+
+static int text_prepare(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	(void)r;
+	(void)c;
+	(void)eb;
+	return 0;
+}
+
+static int text_write(struct store *s, struct change *c, struct errbuf *eb)
+{
+	return store_text_put(s, c->text, c->value, eb);
+}
+
+static int text_publish(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	(void)eb;
+	if (r->c.ops.text)
+		r->c.ops.text(r->c.ops.arg, c->text, c->value);
+	return 0;
+}
+
+static const struct change_kind text_kind = {
+	.prepare = text_prepare, .write = text_write, .publish = text_publish
+};
+
+bool registry_text_waits(const struct registry *r)
+{
+	return (r->busy && r->busy->kind == &text_kind) || registry_change_find(r, &text_kind, 0);
+}
+
+void registry_text_put(struct registry *r, const char *name, const char *value, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &text_kind, w);
+	if (!c)
+		return;
+	c->text = arena_strdup(&c->mem, name);
+	c->value = arena_strdup(&c->mem, value);
 	registry_change_submit(c);
 }

@@ -14,8 +14,9 @@ struct pending {
 	struct machine_key machine;
 	struct node_key key, old_key;
 	const char *hostname, *os, *tags; /* tags: those it asks for */
+	struct addr from;		  /* whence it asked last */
 	bool ephemeral;
-	int64_t since_ms;
+	int64_t since_ms, rejected_ms; /* rejected_ms: 0 = it was not */
 };
 
 /* How a node comes in: by whose right and as what. */
@@ -25,6 +26,7 @@ struct admission {
 	bool ephemeral;
 	int64_t preauth;     /* used up with the same transaction; 0 = none */
 	const char *pending; /* the request that is approved; NULL = none */
+	int64_t expiry_ms;   /* when the login ends, Unix; 0 = as the settings have it */
 	struct machine_key machine;
 	struct node_key key, old_key;
 	const char *hostname, *hostinfo_json;
@@ -52,11 +54,20 @@ struct change {
 	bool fast;		    /* need not be on the disk when it is told */
 	int64_t now_ms, id, at_ms;
 	const char *text; /* name, tags or routes */
+	const char *value;
+	struct addr address;
+	const char *if_tag; /* of the policy that it replaces; NULL: of any */
+	struct policy_version policy;
+	const char *told; /* what was done, for who waits; NULL = the usual */
 	struct admission ad;
 	struct preauth_wish wish;
 	struct preauth key;
+	struct api_key api_key;
 	char key_text[REGISTRY_KEY_TEXT];
 	struct user user;
+	struct person *person; /* of mem */
+	struct admin *admin;   /* the same */
+	bool same;	       /* nothing of the person has changed */
 	char label[FLEET_LABEL];
 	struct member *draft; /* as it is written; counted */
 	struct member **drafts;
@@ -99,10 +110,17 @@ void registry_routes_init(struct registry *r, uint64_t seed);
 void registry_routes_free(struct registry *r);
 
 /* registry_pending.c */
+bool registry_pending_is_rejected(const struct pending *p, int64_t now_ms);
 struct pending *registry_pending_make(struct registry *r, const struct ctl_register_request *rq,
 	const struct machine_key *machine, int64_t now_ms); /* or the one there is */
 struct pending *registry_pending_get(const struct registry *r, const char *id);
 void registry_pending_drop(struct registry *r, struct pending *p);
+/* The machine is in by this key, whichever way: nobody need approve it any more, and who waits may ask. */
+void registry_pending_settle(
+	struct registry *r, const struct machine_key *machine, const struct node_key *key);
+/* Its machine takes it back: it is gone, and so is who still waits for it. */
+void registry_pending_withdraw(
+	struct registry *r, const struct machine_key *machine, const struct node_key *key);
 void registry_pending_drop_old(struct registry *r, int64_t now_ms);
 void registry_pending_free(struct registry *r);
 
@@ -119,7 +137,10 @@ void registry_tags_join(const struct ctl_strings *tags, char out[static STORE_TA
 /* Its host name; "" when there is none, or no host can have it. */
 const char *registry_hostname(const struct ctl_hostinfo *h);
 /* May this key be used now? */
+/* One that a user's name may have. */
+bool registry_is_name_letter(char c);
 int registry_auth_check(const struct preauth *k, int64_t now_ms, struct errbuf *eb);
-void registry_auth_hash(const char *key, uint8_t hash[static STORE_HASH]);
+/* word, 12 characters to tell keys apart, "-", 64 of secret; 6 bits each. */
+void registry_key_make(const struct random *rnd, const char *word, char text[static REGISTRY_KEY_TEXT]);
 
 #endif

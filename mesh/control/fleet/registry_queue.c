@@ -34,7 +34,9 @@ static void tell(struct change *c)
 	struct registry_wait *w = c->wait;
 	const struct registry_result res = { .err = c->err,
 		.unsaved = c->err && c->unsaved,
-		.text = c->err ? c->eb.text : "",
+		.text = c->err	  ? c->eb.text
+			: c->told ? c->told
+				  : "",
 		.id = c->id,
 		.key = c->key_text };
 	if (!w) {
@@ -154,6 +156,7 @@ static void write_done(void *arg)
 	r->busy = NULL;
 	if (!c->err) {
 		r->trouble[0] = 0;
+		r->changes += c->kind != &save_kind;
 		c->err = c->kind->edit ? publish_edit(c) : c->kind->publish(r, c, &c->eb);
 	}
 	bool works = !c->unsaved;

@@ -52,7 +52,7 @@ int registry_tags_check_owner(const struct registry *r, const char *tags, int64_
 	int err = *tags ? registry_tags_check(r, tags, eb) : 0;
 	registry_tags_split(&a, tags, &list);
 	for (size_t i = 0; i < list.n && !err; i++)
-		if (!u || !ops->owns_tag || !ops->owns_tag(ops->arg, list.v[i], u->name))
+		if (!u || !ops->owns_tag || !ops->owns_tag(ops->arg, list.v[i], u))
 			err = err_say(eb, ERR_REFUSED,
 				"this node may not be %.64s: \"tagOwners\" in the policy does not give that "
 				"tag to %.64s",

@@ -6,7 +6,7 @@
 void net_init(struct fleet *f)
 {
 	fleet_init(f, 1);
-	fleet_user_put(f, &(struct user) { .id = 1, .name = "alice" });
+	fleet_user_put(f, &(struct user) { .id = 1, .name = "alice", .role = USER_OWNER });
 	fleet_user_put(f, &(struct user) { .id = 2, .name = "bob" });
 }
 
@@ -21,6 +21,7 @@ struct member *net_add(struct fleet *f, int64_t id, const char *name, int64_t us
 	char text[64];
 	struct member d = { .id = id,
 		.user = user,
+		.role = fleet_role(f, user),
 		.name = name,
 		.hostname = name,
 		.has_v4 = true,
@@ -36,4 +37,14 @@ struct member *net_add(struct fleet *f, int64_t id, const char *name, int64_t us
 	if (tag)
 		d.tags = (struct ctl_strings) { .v = &tag, .n = 1 };
 	return net_put(f, &d);
+}
+
+void net_make(struct fleet *f)
+{
+	net_init(f);
+	net_add(f, 1, "laptop", 1, NULL);
+	net_add(f, 2, "phone", 1, NULL);
+	net_add(f, 3, "bobs", 2, NULL);
+	net_add(f, 4, "web", 1, "tag:web");
+	net_add(f, 5, "db", 1, "tag:db");
 }

@@ -28,7 +28,7 @@ struct fixture {
 	char made[REGISTRY_KEY_TEXT];
 	struct errbuf eb;
 	bool ended;
-	char decided[REGISTRY_ID];
+	char decided[REGISTRY_ID], withdrawn[REGISTRY_ID], rejected[REGISTRY_ID];
 	bool has_owners; /* tag:web is alice's to give, tag:db bob's */
 };
 
@@ -71,15 +71,25 @@ static void decided(void *arg, const char *id)
 	memcpy(((struct fixture *)arg)->decided, id, REGISTRY_ID);
 }
 
+static void rejected(void *arg, const char *id)
+{
+	memcpy(((struct fixture *)arg)->rejected, id, REGISTRY_ID);
+}
+
+static void withdrawn(void *arg, const char *id)
+{
+	memcpy(((struct fixture *)arg)->withdrawn, id, REGISTRY_ID);
+}
+
 static bool knows_tag(void *arg, const char *tag)
 {
 	return !((const struct fixture *)arg)->has_owners || !strcmp(tag, "tag:web") ||
 	       !strcmp(tag, "tag:db");
 }
-static bool owns_tag(void *arg, const char *tag, const char *user)
+static bool owns_tag(void *arg, const char *tag, const struct user *user)
 {
 	return ((const struct fixture *)arg)->has_owners &&
-	       !strcmp(user, !strcmp(tag, "tag:web") ? "alice" : "bob");
+	       !strcmp(user->name, !strcmp(tag, "tag:web") ? "alice" : "bob");
 }
 
 static void open_registry(struct fixture *x)
@@ -92,6 +102,8 @@ static void open_registry(struct fixture *x)
 		.ephemeral_ms = 60000,
 		.ops = { .changed = changed,
 			.decided = decided,
+			.withdrawn = withdrawn,
+			.rejected = rejected,
 			.knows_tag = knows_tag,
 			.owns_tag = owns_tag,
 			.arg = x } };
@@ -297,6 +309,81 @@ static void test_approval(void **state)
 	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_ANSWER);
 	assert_string_equal(x->out.login.login_name, "bob");
 	assert_true(x->out.machine_authorized);
+}
+
+/* Taken back by the machine that asked, and by no other. */
+static void test_login_withdrawn(void **state)
+{
+	struct fixture *x = *state;
+	struct pending_info info;
+	char url[128];
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	strcpy(url, x->out.auth_url);
+	ask(x, &(struct ask) { .node = 1, .machine = 2, .expiry_ms = 123000 });
+	assert_true(x->out.node_key_expired);
+	assert_true(registry_pending_find(&x->r, url + 25, &info));
+	assert_string_not_equal(x->withdrawn, url + 25);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url, .expiry_ms = 123000 });
+	assert_true(x->out.node_key_expired);
+	assert_string_equal(x->out.auth_url, "");
+	assert_false(registry_pending_find(&x->r, url + 25, &info));
+	assert_string_equal(x->withdrawn, url + 25);
+	assert_int_equal(x->r.n_pending, 0);
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .expiry_ms = 123000 }); /* once more */
+	assert_true(x->out.node_key_expired);
+}
+
+/* Who was rejected is told so for a time, waits no longer, and may ask anew when it is over; or an admin thinks again. */
+static void test_login_rejected(void **state)
+{
+	struct fixture *x = *state;
+	struct pending_info info;
+	char url[128];
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	strcpy(url, x->out.auth_url);
+	assert_int_equal(registry_pending_reject(&x->r, "0000", NOW, &x->eb), -ENOENT);
+	assert_int_equal(registry_pending_reject(&x->r, url + 25, NOW, &x->eb), 0);
+	assert_string_equal(x->rejected, url + 25);
+	assert_false(registry_pending_find(&x->r, url + 25, &info));
+	assert_int_equal(registry_pending_reject(&x->r, url + 25, NOW, &x->eb), -ENOENT);
+	for (int i = 0; i < 2; i++) { /* as one who waits, and as one who comes anew */
+		ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = i ? NULL : url });
+		assert_non_null(strstr(x->out.error, "rejected"));
+		assert_string_equal(x->out.auth_url, "");
+	}
+	ask(x, &(struct ask) { .node = 2, .machine = 2 });
+	assert_string_equal(x->out.error, "");
+	registry_user_create(&x->r, "bob", NOW, waits(x));
+	registry_approve(&x->r, url + 25, "bob", NOW, waits(x));
+	assert_int_equal(outcome(x), 0);
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	assert_true(x->out.machine_authorized);
+
+	strcpy(url, "");
+	ask(x, &(struct ask) { .node = 3, .machine = 3 });
+	strcpy(url, x->out.auth_url);
+	assert_int_equal(registry_pending_reject(&x->r, url + 25, NOW - REGISTRY_REJECTED_MS, &x->eb), 0);
+	ask(x, &(struct ask) { .node = 3, .machine = 3 });
+	assert_string_equal(x->out.auth_url, url);
+	assert_true(registry_pending_find(&x->r, url + 25, &info));
+}
+
+/* Who waits for a person and then has a key is in, and waits no longer. */
+static void test_key_settles_login(void **state)
+{
+	struct fixture *x = *state;
+	struct pending_info info;
+	char url[128], key[REGISTRY_KEY_TEXT];
+	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	ask(x, &(struct ask) { .node = 1, .machine = 1 });
+	strcpy(url, x->out.auth_url);
+	assert_true(registry_pending_find(&x->r, url + 25, &info));
+	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
+	assert_true(x->out.machine_authorized);
+	assert_false(registry_pending_find(&x->r, url + 25, &info));
+	assert_string_equal(x->decided, url + 25);
+	registry_approve(&x->r, url + 25, "alice", NOW, waits(x));
+	assert_int_equal(outcome(x), -ENOENT);
 }
 
 /* Strangers fill the list of those that wait: the oldest goes, and comes back when its node asks. */
@@ -543,17 +630,18 @@ static void test_requested_tags(void **state)
 	assert_true(member_has_tag(node_of(x, 4), "tag:web"));
 }
 
-/* A node that offers 10.1.0.0/16 and to be an exit. */
+/* A node that offers 10.1.0.0/16, to be an exit, and what nobody may carry. */
 static void join_as_router(struct fixture *x, uint8_t n, const char *key)
 {
-	struct prefix routes[2];
+	struct prefix routes[3];
 	struct machine_key machine;
 	struct ctl_map_request rq = { .version = 119, .has_hostinfo = true };
 	ask(x, &(struct ask) { .node = n, .machine = n, .key = key });
 	memset(machine.b, n, KEY_LEN);
 	memset(rq.node.b, n, KEY_LEN);
-	assert_true(prefix_parse("10.1.0.0/16", &routes[0]) && prefix_parse("0.0.0.0/0", &routes[1]));
-	rq.hostinfo.routable_ips = (struct ctl_prefixes) { .v = routes, .n = 2 };
+	assert_true(prefix_parse("10.1.0.0/16", &routes[0]) && prefix_parse("0.0.0.0/0", &routes[1]) &&
+		    prefix_parse("100.64.0.0/16", &routes[2]));
+	rq.hostinfo.routable_ips = (struct ctl_prefixes) { .v = routes, .n = 3 };
 	assert_non_null(registry_map_received(&x->r, &rq, &machine, NOW));
 }
 
@@ -572,6 +660,10 @@ static void test_routes(void **state)
 	assert_int_equal(served_by(x, 1), 0);
 	registry_node_routes(&x->r, 1, "10.1", waits(x));
 	assert_int_equal(outcome(x), -EINVAL);
+	registry_node_routes(&x->r, 1, "10.1.0.0/16,100.64.0.0/16", waits(x));
+	assert_int_equal(outcome(x), -EINVAL);
+	assert_string_equal(x->eb.text,
+		"no node can carry 100.64.0.0/16: it is inside the range of the mesh's own addresses");
 	registry_node_routes(&x->r, 9, "", waits(x));
 	assert_int_equal(outcome(x), -ENOENT);
 	registry_node_routes(&x->r, 1, "10.1.2.3/16,0.0.0.0/0,10.9.0.0/16", waits(x));
@@ -584,6 +676,20 @@ static void test_routes(void **state)
 	assert_int_equal(served_by(x, 1), 1);
 	assert_int_equal(served_by(x, 2), 2);
 	registry_online_set(&x->r, 1, true, NOW);
+	assert_int_equal(served_by(x, 1), 1); /* it does not go back by itself */
+	struct id_list rivals = { 0 };
+	registry_rivals(&x->r, &rivals);
+	assert_int_equal(rivals.n, 2);
+	id_list_clear(&rivals);
+	registry_silent_set(&x->r, 2, true);
+	assert_int_equal(served_by(x, 1), 2);
+	assert_int_equal(served_by(x, 2), 1);
+	registry_silent_set(&x->r, 1, true); /* one that hangs is as good as another */
+	assert_int_equal(served_by(x, 1), 2);
+	registry_silent_set(&x->r, 2, false);
+	assert_int_equal(served_by(x, 2), 2);
+	registry_silent_set(&x->r, 1, false);
+	registry_online_set(&x->r, 2, false, NOW);
 	assert_int_equal(served_by(x, 1), 2);
 	registry_close(&x->r);
 	open_registry(x); /* approval is kept */
@@ -612,7 +718,7 @@ static void test_approved_routes(void **state)
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
 	join_as_router(x, 1, key);
 	join_as_router(x, 2, key);
-	assert_int_equal(served_by(x, 1), 1); /* the subnet, not the exit */
+	assert_int_equal(served_by(x, 1), 1); /* the subnet, not the exit, and nothing of the mesh */
 	assert_int_equal(fleet_by_id(&x->r.fleet, 1)->carries.n, 1);
 	assert_int_equal(served_by(x, 2), 0);
 	registry_close(&x->r);
@@ -684,6 +790,9 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_key_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_logout_and_rotation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_approval, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_login_withdrawn, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_login_rejected, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_key_settles_login, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_pending, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_default_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsaved, setup, teardown),

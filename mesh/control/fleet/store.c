@@ -1,10 +1,9 @@
-#include "mesh/control/fleet/store.h"
+#include "mesh/control/fleet/store_inner.h"
 
 #include "mesh/control/fleet/store_schema.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,186 +12,44 @@
 
 enum { BUSY_MS = 3000, PROBE_BYTES = 16384 };
 
-struct store {
-	sqlite3 *db;
-	int lock_fd;
-	bool durable;
-	dev_t device; /* the file that was opened */
-	ino_t inode;
-	char path[1024];
-};
-
-/* The library's own word is for its files; what it says of those beside them is the system's. */
-static bool is_full(const struct store *s, int rc)
-{
-	int why = sqlite3_system_errno(s->db);
-	return rc == SQLITE_FULL || (rc == SQLITE_IOERR && (why == ENOSPC || why == EDQUOT));
-}
-
-static int store_fail(struct store *s, struct errbuf *eb, const char *what)
-{
-	int rc = sqlite3_errcode(s->db) & 0xff;
-	if (is_full(s, rc))
-		return err_say(eb, -ENOSPC, "%s: database %s: the disk is full; free space and try again",
-			what, s->path);
-	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-		return err_say(eb, ERR_MALFORMED,
-			"%s: database %s is damaged (%s): restore it from a backup, or move it away to start "
-			"anew",
-			what, s->path, sqlite3_errmsg(s->db));
-	if (rc == SQLITE_BUSY)
-		return err_say(eb, -EBUSY,
-			"%s: database %s is held by another program, such as sqlite3 in a transaction: end "
-			"that and "
-			"try again",
-			what, s->path);
-	if (rc == SQLITE_READONLY || rc == SQLITE_CANTOPEN || rc == SQLITE_PERM)
-		return err_say(eb, -EACCES,
-			"%s: database %s: %s; check that this user may write the file and its folder", what,
-			s->path, sqlite3_errmsg(s->db));
-	return err_say(eb,
-		rc == SQLITE_CONSTRAINT ? -EEXIST
-		: rc == SQLITE_NOMEM	? -ENOMEM
-					: -EIO,
-		"%s: database %s: %s", what, s->path, sqlite3_errmsg(s->db));
-}
-
 static int store_run(struct store *s, const char *sql, const char *what, struct errbuf *eb)
 {
 	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(s, eb, what);
 }
 
-/* A statement being bound left to right; any failure sticks. */
-struct stmt {
-	struct store *s;
-	sqlite3_stmt *st;
-	int at, rc;
-};
-
-static struct stmt prepare(struct store *s, const char *sql)
-{
-	struct stmt q = { .s = s };
-	q.rc = sqlite3_prepare_v2(s->db, sql, -1, &q.st, NULL);
-	return q;
-}
-static void bind_rc(struct stmt *q, int rc)
-{
-	q->rc = q->rc == SQLITE_OK ? rc : q->rc;
-}
-static void bind_int(struct stmt *q, int64_t v)
-{
-	bind_rc(q, sqlite3_bind_int64(q->st, ++q->at, v));
-}
-static void bind_time(struct stmt *q, int64_t ms)
-{
-	if (ms == FLEET_NO_TIME)
-		bind_rc(q, sqlite3_bind_null(q->st, ++q->at));
-	else
-		bind_int(q, ms);
-}
-/* 0: nobody's. */
-static void bind_user(struct stmt *q, int64_t user)
-{
-	if (user)
-		bind_int(q, user);
-	else
-		bind_rc(q, sqlite3_bind_null(q->st, ++q->at));
-}
-static void bind_text(struct stmt *q, const char *v)
-{
-	bind_rc(q, sqlite3_bind_text(q->st, ++q->at, v ? v : "", -1, SQLITE_TRANSIENT));
-}
-static void bind_blob(struct stmt *q, const void *p, int len)
-{
-	bind_rc(q, sqlite3_bind_blob(q->st, ++q->at, p, len, SQLITE_TRANSIENT));
-}
-static void bind_addr(struct stmt *q, bool has, const struct addr *a)
-{
-	char text[ADDR_TEXT];
-	if (has)
-		bind_text(q, addr_format(a, text));
-	else
-		bind_rc(q, sqlite3_bind_null(q->st, ++q->at));
-}
-
-/* One step of a statement that gives no rows; frees it. */
-static int store_finish(struct stmt *q, const char *what, struct errbuf *eb)
-{
-	int err = 0;
-	if (q->rc != SQLITE_OK || sqlite3_step(q->st) != SQLITE_DONE)
-		err = store_fail(q->s, eb, what);
-	sqlite3_finalize(q->st);
-	return err;
-}
-
-static bool next_row(struct stmt *q)
-{
-	if (q->rc != SQLITE_OK)
-		return false;
-	q->rc = sqlite3_step(q->st);
-	q->at = 0;
-	if (q->rc != SQLITE_ROW)
-		return false;
-	q->rc = SQLITE_OK;
-	return true;
-}
-/* After next_row said false. */
-static int end_rows(struct stmt *q, const char *what, struct errbuf *eb)
-{
-	int err = q->rc == SQLITE_DONE ? 0 : store_fail(q->s, eb, what);
-	sqlite3_finalize(q->st);
-	return err;
-}
-static int64_t take_int(struct stmt *q)
-{
-	return sqlite3_column_int64(q->st, q->at++);
-}
-static int64_t take_time(struct stmt *q)
-{
-	bool none = sqlite3_column_type(q->st, q->at) == SQLITE_NULL;
-	int64_t v = take_int(q);
-	return none ? FLEET_NO_TIME : v;
-}
-static const char *take_text(struct stmt *q)
-{
-	const char *t = (const char *)sqlite3_column_text(q->st, q->at++);
-	return t ? t : "";
-}
-static void take_blob(struct stmt *q, void *out, size_t len)
-{
-	const void *p = sqlite3_column_blob(q->st, q->at);
-	if (p && (size_t)sqlite3_column_bytes(q->st, q->at) == len)
-		memcpy(out, p, len);
-	q->at++;
-}
-
 static int version_get(struct store *s, int64_t *out, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "PRAGMA user_version");
-	*out = next_row(&q) ? take_int(&q) : -1;
+	struct stmt q = stmt_new(s, "PRAGMA user_version");
+	*out = stmt_next(&q) ? stmt_take_int(&q) : -1;
 	if (*out >= 0)
-		(void)next_row(&q);
-	return end_rows(&q, "read the version", eb);
+		(void)stmt_next(&q);
+	return stmt_end(&q, "read the version", eb);
 }
 
-/* A copy beside the file, named for the format it still has. */
+/* A copy beside the file, named for the format it still has. It gets that name when it is whole: one that an earlier start
+ * was killed over is begun anew. */
 static int back_up(struct store *s, int64_t version, struct errbuf *eb)
 {
-	char path[sizeof(s->path) + 32];
-	struct stmt q = prepare(s, "VACUUM INTO ?");
+	char path[sizeof(s->path) + 32], half[sizeof(path) + 8];
+	struct stmt q = stmt_new(s, "VACUUM INTO ?");
 	snprintf(path, sizeof(path), "%s.format-%lld", s->path, (long long)version);
-	bind_text(&q, path);
-	return store_finish(&q, "back up before the migration", eb);
+	snprintf(half, sizeof(half), "%s.half", path);
+	(void)unlink(half);
+	stmt_text(&q, half);
+	int err = stmt_finish(&q, "back up before the migration", eb);
+	if (!err && rename(half, path) < 0)
+		err = err_set(eb, -errno, "back up before the migration: name %s", path);
+	return err;
 }
 
 static int query_text(
 	struct store *s, const char *sql, const char *what, char *out, size_t cap, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, sql);
+	struct stmt q = stmt_new(s, sql);
 	out[0] = 0;
-	while (next_row(&q))
-		snprintf(out, cap, "%s", take_text(&q));
-	return end_rows(&q, what, eb);
+	while (stmt_next(&q))
+		snprintf(out, cap, "%s", stmt_take_text(&q));
+	return stmt_end(&q, what, eb);
 }
 
 /* A file with tables and no version of ours is somebody else's. */
@@ -206,7 +63,7 @@ static int refuse_foreign(struct store *s, struct errbuf *eb)
 	return err_say(eb, ERR_VERSION,
 		"database %s was made by another program (it has a table \"%s\"): give database.sqlite.path "
 		"a "
-		"file of its own; what Headscale keeps is not taken over",
+		"file of its own; `ropewalk-control import` takes over what Headscale keeps",
 		s->path, table);
 }
 
@@ -364,25 +221,42 @@ void store_rollback(struct store *s)
 
 int store_user_add(struct store *s, struct user *u, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "INSERT INTO users (name, created_ms) VALUES (?, ?)");
-	bind_text(&q, u->name);
-	bind_int(&q, u->created_ms);
-	int err = store_finish(&q, "add a user", eb);
+	struct stmt q = stmt_new(s, "INSERT INTO users (name, created_ms, id) VALUES (?, ?, ?)");
+	stmt_text(&q, u->name);
+	stmt_int(&q, u->created_ms);
+	stmt_id(&q, u->id);
+	int err = stmt_finish(&q, "add a user", eb);
 	if (!err)
 		u->id = sqlite3_last_insert_rowid(s->db);
 	return err;
 }
 
+int store_user_rename(struct store *s, int64_t id, const char *name, struct errbuf *eb)
+{
+	struct stmt q = stmt_new(s, "UPDATE users SET name = ? WHERE id = ?");
+	stmt_text(&q, name);
+	stmt_int(&q, id);
+	return stmt_finish(&q, "rename a user", eb);
+}
+
+int store_user_role(struct store *s, int64_t id, enum user_role role, struct errbuf *eb)
+{
+	struct stmt q = stmt_new(s, "UPDATE users SET role = ? WHERE id = ?");
+	stmt_text(&q, user_role_name(role));
+	stmt_int(&q, id);
+	return stmt_finish(&q, "change a user's role", eb);
+}
+
 int store_user_delete(struct store *s, int64_t id, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "DELETE FROM preauth_keys WHERE user = ?");
-	bind_int(&q, id);
-	int err = store_finish(&q, "delete the user's keys", eb);
+	struct stmt q = stmt_new(s, "DELETE FROM preauth_keys WHERE user = ?");
+	stmt_int(&q, id);
+	int err = stmt_finish(&q, "delete the user's keys", eb);
 	if (err)
 		return err;
-	q = prepare(s, "DELETE FROM users WHERE id = ?");
-	bind_int(&q, id);
-	return store_finish(&q, "delete a user", eb);
+	q = stmt_new(s, "DELETE FROM users WHERE id = ?");
+	stmt_int(&q, id);
+	return stmt_finish(&q, "delete a user", eb);
 }
 
 /* --- nodes --- */
@@ -444,25 +318,26 @@ static int bind_node(struct stmt *q, const struct member *m)
 	char *endpoints = format_endpoints(&m->endpoints), *tags = format_tags(&m->tags),
 	     *routes = format_tags(&m->routes);
 	bool ok = endpoints && tags && routes;
-	bind_user(q, m->user);
-	bind_blob(q, m->machine.b, KEY_LEN);
-	bind_blob(q, m->key.b, KEY_LEN);
-	bind_blob(q, m->disco.b, KEY_LEN);
-	bind_text(q, m->name);
-	bind_text(q, m->hostname);
-	bind_addr(q, m->has_v4, &m->v4);
-	bind_addr(q, m->has_v6, &m->v6);
-	bind_int(q, m->home_derp);
-	bind_int(q, m->cap);
-	bind_text(q, endpoints);
-	bind_text(q, m->hostinfo_json);
-	bind_text(q, tags);
-	bind_int(q, m->ephemeral);
-	bind_int(q, m->renamed);
-	bind_int(q, m->created_ms);
-	bind_time(q, m->last_seen_ms);
-	bind_time(q, m->expiry_ms);
-	bind_text(q, routes);
+	stmt_id(q, m->user);
+	stmt_blob(q, m->machine.b, KEY_LEN);
+	stmt_blob(q, m->key.b, KEY_LEN);
+	stmt_blob(q, m->disco.b, KEY_LEN);
+	stmt_text(q, m->name);
+	stmt_text(q, m->hostname);
+	stmt_addr(q, m->has_v4, &m->v4);
+	stmt_addr(q, m->has_v6, &m->v6);
+	stmt_int(q, m->home_derp);
+	stmt_int(q, m->cap);
+	stmt_text(q, endpoints);
+	stmt_text(q, m->hostinfo_json);
+	stmt_text(q, tags);
+	stmt_int(q, m->ephemeral);
+	stmt_int(q, m->renamed);
+	stmt_int(q, m->created_ms);
+	stmt_time(q, m->last_seen_ms);
+	stmt_time(q, m->expiry_ms);
+	stmt_text(q, routes);
+	stmt_int(q, m->preauth);
 	free(routes);
 	free(endpoints);
 	free(tags);
@@ -471,15 +346,16 @@ static int bind_node(struct stmt *q, const struct member *m)
 
 int store_node_add(struct store *s, struct member *draft, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "INSERT INTO nodes (user, machine, node_key, disco, name, hostname, v4, "
-				   "v6, home_derp, cap, endpoints, hostinfo,"
-				   " tags, ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes)"
-				   " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+	struct stmt q = stmt_new(s, "INSERT INTO nodes (user, machine, node_key, disco, name, hostname, v4, "
+				    "v6, home_derp, cap, endpoints, hostinfo,"
+				    " tags, ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes,"
+				    " preauth, id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
 	if (bind_node(&q, draft)) {
 		sqlite3_finalize(q.st);
 		return err_set(eb, -ENOMEM, "add a node");
 	}
-	int err = store_finish(&q, "add a node", eb);
+	stmt_id(&q, draft->id);
+	int err = stmt_finish(&q, "add a node", eb);
 	if (!err)
 		draft->id = sqlite3_last_insert_rowid(s->db);
 	return err;
@@ -487,58 +363,60 @@ int store_node_add(struct store *s, struct member *draft, struct errbuf *eb)
 
 int store_node_put(struct store *s, const struct member *m, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "UPDATE nodes SET user = ?, machine = ?, node_key = ?, disco = ?, name = "
-				   "?, hostname = ?, v4 = ?, v6 = ?,"
-				   " home_derp = ?, cap = ?, endpoints = ?, hostinfo = ?, tags = ?, "
-				   "ephemeral = ?, renamed = ?, created_ms = ?,"
-				   " last_seen_ms = ?, expiry_ms = ?, routes = ? WHERE id = ?");
+	struct stmt q = stmt_new(s, "UPDATE nodes SET user = ?, machine = ?, node_key = ?, disco = ?, name = "
+				    "?, hostname = ?, v4 = ?, v6 = ?,"
+				    " home_derp = ?, cap = ?, endpoints = ?, hostinfo = ?, tags = ?, "
+				    "ephemeral = ?, renamed = ?, created_ms = ?,"
+				    " last_seen_ms = ?, expiry_ms = ?, routes = ?, preauth = ? WHERE id = ?");
 	if (bind_node(&q, m)) {
 		sqlite3_finalize(q.st);
 		return err_set(eb, -ENOMEM, "change a node");
 	}
-	bind_int(&q, m->id);
-	return store_finish(&q, "change a node", eb);
+	stmt_int(&q, m->id);
+	return stmt_finish(&q, "change a node", eb);
 }
 
 int store_node_delete(struct store *s, int64_t id, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "DELETE FROM nodes WHERE id = ?");
-	bind_int(&q, id);
-	return store_finish(&q, "delete a node", eb);
+	struct stmt q = stmt_new(s, "DELETE FROM nodes WHERE id = ?");
+	stmt_int(&q, id);
+	return stmt_finish(&q, "delete a node", eb);
 }
 
 static void take_node(struct stmt *q, struct arena *a, struct member *m)
 {
-	m->id = take_int(q);
-	m->user = take_int(q);
-	take_blob(q, m->machine.b, KEY_LEN);
-	take_blob(q, m->key.b, KEY_LEN);
-	take_blob(q, m->disco.b, KEY_LEN);
-	m->name = take_text(q);
-	m->hostname = take_text(q);
-	m->has_v4 = addr_parse(take_text(q), &m->v4);
-	m->has_v6 = addr_parse(take_text(q), &m->v6);
-	m->home_derp = (int32_t)take_int(q);
-	m->cap = (uint16_t)take_int(q);
-	parse_endpoints(a, take_text(q), &m->endpoints);
-	m->hostinfo_json = take_text(q);
-	parse_tags(a, take_text(q), &m->tags);
-	m->ephemeral = take_int(q);
-	m->renamed = take_int(q);
-	m->created_ms = take_time(q);
-	m->last_seen_ms = take_time(q);
-	m->expiry_ms = take_time(q);
-	parse_tags(a, take_text(q), &m->routes);
+	m->id = stmt_take_int(q);
+	m->user = stmt_take_int(q);
+	stmt_take_blob(q, m->machine.b, KEY_LEN);
+	stmt_take_blob(q, m->key.b, KEY_LEN);
+	stmt_take_blob(q, m->disco.b, KEY_LEN);
+	m->name = stmt_take_text(q);
+	m->hostname = stmt_take_text(q);
+	m->has_v4 = addr_parse(stmt_take_text(q), &m->v4);
+	m->has_v6 = addr_parse(stmt_take_text(q), &m->v6);
+	m->home_derp = (int32_t)stmt_take_int(q);
+	m->cap = (uint16_t)stmt_take_int(q);
+	parse_endpoints(a, stmt_take_text(q), &m->endpoints);
+	m->hostinfo_json = stmt_take_text(q);
+	parse_tags(a, stmt_take_text(q), &m->tags);
+	m->ephemeral = stmt_take_int(q);
+	m->renamed = stmt_take_int(q);
+	m->created_ms = stmt_take_time(q);
+	m->last_seen_ms = stmt_take_time(q);
+	m->expiry_ms = stmt_take_time(q);
+	parse_tags(a, stmt_take_text(q), &m->routes);
+	m->preauth = stmt_take_int(q);
 }
 
 static int load_nodes(struct store *s, const struct store_sink *sink, struct errbuf *eb)
 {
-	struct stmt q = prepare(s,
-		"SELECT id, user, machine, node_key, disco, name, hostname, v4, v6, home_derp, "
-		"cap, endpoints, hostinfo, tags,"
-		" ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes FROM nodes ORDER BY id");
+	struct stmt q =
+		stmt_new(s, "SELECT id, user, machine, node_key, disco, name, hostname, v4, v6, home_derp, "
+			    "cap, endpoints, hostinfo, tags,"
+			    " ephemeral, renamed, created_ms, last_seen_ms, expiry_ms, routes, preauth FROM "
+			    "nodes ORDER BY id");
 	bool ok = true;
-	while (ok && next_row(&q)) {
+	while (ok && stmt_next(&q)) {
 		struct arena a = { 0 };
 		struct member m = { 0 };
 		take_node(&q, &a, &m);
@@ -546,134 +424,89 @@ static int load_nodes(struct store *s, const struct store_sink *sink, struct err
 		arena_free(&a);
 	}
 	if (ok)
-		return end_rows(&q, "load the nodes", eb);
+		return stmt_end(&q, "load the nodes", eb);
 	sqlite3_finalize(q.st);
 	return err_set(eb, -ENOMEM, "load the nodes");
 }
 
-static void take_preauth(struct stmt *q, struct preauth *k)
-{
-	*k = (struct preauth) { .id = take_int(q) };
-	k->user = take_int(q);
-	take_blob(q, k->hash, STORE_HASH);
-	snprintf(k->prefix, sizeof(k->prefix), "%s", take_text(q));
-	k->reusable = take_int(q);
-	k->ephemeral = take_int(q);
-	k->used = take_int(q);
-	k->created_ms = take_int(q);
-	k->expiry_ms = take_time(q);
-	k->tags = take_text(q);
-}
-
-#define PREAUTH_COLUMNS "user, hash, prefix, reusable, ephemeral, used, created_ms, expiry_ms, tags"
-
-static int load_keys(struct store *s, const struct store_sink *sink, struct errbuf *eb)
-{
-	struct stmt q = prepare(s, "SELECT id, " PREAUTH_COLUMNS " FROM preauth_keys ORDER BY id");
-	bool ok = true;
-	while (ok && next_row(&q)) {
-		struct preauth k;
-		take_preauth(&q, &k);
-		ok = sink->preauth(sink->arg, &k);
-	}
-	if (ok)
-		return end_rows(&q, "load the auth keys", eb);
-	sqlite3_finalize(q.st);
-	return err_set(eb, -ENOMEM, "load the auth keys");
-}
-
 int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "SELECT id, name, created_ms FROM users ORDER BY id");
+	struct stmt q = stmt_new(s, "SELECT id, name, created_ms, role FROM users ORDER BY id");
 	bool ok = true;
-	while (ok && next_row(&q)) {
-		struct user u = { .id = take_int(&q) };
-		snprintf(u.name, sizeof(u.name), "%s", take_text(&q));
-		u.created_ms = take_int(&q);
+	while (ok && stmt_next(&q)) {
+		struct user u = { .id = stmt_take_int(&q) };
+		snprintf(u.name, sizeof(u.name), "%s", stmt_take_text(&q));
+		u.created_ms = stmt_take_int(&q);
+		if (!user_role_parse(
+			    stmt_take_text(&q), &u.role)) /* of a newer program: the least that there is */
+			u.role = USER_MEMBER;
 		ok = sink->user(sink->arg, &u);
 	}
 	if (!ok) {
 		sqlite3_finalize(q.st);
 		return err_set(eb, -ENOMEM, "load the users");
 	}
-	int err = end_rows(&q, "load the users", eb);
+	int err = stmt_end(&q, "load the users", eb);
 	if (!err)
 		err = load_nodes(s, sink, eb);
-	return err || !sink->preauth ? err : load_keys(s, sink, eb);
-}
-
-/* --- pre-auth keys --- */
-
-int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
-{
-	struct stmt q =
-		prepare(s, "INSERT INTO preauth_keys (" PREAUTH_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?)");
-	bind_user(&q, k->user);
-	bind_blob(&q, k->hash, STORE_HASH);
-	bind_text(&q, k->prefix);
-	bind_int(&q, k->reusable);
-	bind_int(&q, k->ephemeral);
-	bind_int(&q, k->used);
-	bind_int(&q, k->created_ms);
-	bind_time(&q, k->expiry_ms);
-	bind_text(&q, k->tags);
-	int err = store_finish(&q, "add an auth key", eb);
-	if (!err)
-		k->id = sqlite3_last_insert_rowid(s->db);
-	return err;
-}
-
-static int change_preauth(struct store *s, struct stmt *q, const char *what, struct errbuf *eb)
-{
-	int err = store_finish(q, what, eb);
-	return err ? err
-	       : sqlite3_changes(s->db)
-		       ? 0
-		       : err_say(eb, -ENOENT, "no such auth key: `preauthkeys list` shows the numbers");
-}
-
-int store_preauth_use(struct store *s, int64_t id, struct errbuf *eb)
-{
-	struct stmt q = prepare(s, "UPDATE preauth_keys SET used = 1 WHERE id = ?");
-	bind_int(&q, id);
-	return change_preauth(s, &q, "use an auth key", eb);
-}
-
-int store_preauth_expire(struct store *s, int64_t id, int64_t now_ms, struct errbuf *eb)
-{
-	struct stmt q = prepare(s, "UPDATE preauth_keys SET expiry_ms = ? WHERE id = ?");
-	bind_int(&q, now_ms);
-	bind_int(&q, id);
-	return change_preauth(s, &q, "expire an auth key", eb);
+	if (!err && sink->preauth)
+		err = store_load_keys(s, sink, eb);
+	if (!err && sink->api_key)
+		err = store_load_api_keys(s, sink, eb);
+	return err || !sink->person ? err : store_load_people(s, sink, eb);
 }
 
 /* --- numbers --- */
 
 int store_number_get(struct store *s, const char *name, int64_t *out, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "SELECT value FROM numbers WHERE name = ?");
-	bind_text(&q, name);
+	struct stmt q = stmt_new(s, "SELECT value FROM numbers WHERE name = ?");
+	stmt_text(&q, name);
 	*out = 0;
-	if (next_row(&q)) {
-		*out = take_int(&q);
-		(void)next_row(&q);
+	if (stmt_next(&q)) {
+		*out = stmt_take_int(&q);
+		(void)stmt_next(&q);
 	}
-	return end_rows(&q, "read a number", eb);
+	return stmt_end(&q, "read a number", eb);
 }
 
 int store_number_put(struct store *s, const char *name, int64_t value, struct errbuf *eb)
 {
-	struct stmt q = prepare(s,
+	struct stmt q = stmt_new(s,
 		"INSERT INTO numbers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
-	bind_text(&q, name);
-	bind_int(&q, value);
-	return store_finish(&q, "store a number", eb);
+	stmt_text(&q, name);
+	stmt_int(&q, value);
+	return stmt_finish(&q, "store a number", eb);
+}
+
+/* --- texts --- */
+
+int store_text_get(struct store *s, const char *name, struct buf *out, struct errbuf *eb)
+{
+	struct stmt q = stmt_new(s, "SELECT value FROM texts WHERE name = ?");
+	bool ok = true;
+	stmt_text(&q, name);
+	while (stmt_next(&q)) {
+		const char *text = stmt_take_text(&q);
+		ok = ok && buf_append(out, text, strlen(text));
+	}
+	int err = stmt_end(&q, "read a setting", eb);
+	return err || ok ? err : err_set(eb, -ENOMEM, "read a setting");
+}
+
+int store_text_put(struct store *s, const char *name, const char *value, struct errbuf *eb)
+{
+	struct stmt q = stmt_new(
+		s, "INSERT INTO texts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+	stmt_text(&q, name);
+	stmt_text(&q, value);
+	return stmt_finish(&q, "store a setting", eb);
 }
 
 int store_probe(struct store *s, struct errbuf *eb)
 {
-	struct stmt q = prepare(s, "INSERT INTO numbers VALUES ('probe', zeroblob(?)) "
-				   "ON CONFLICT (name) DO UPDATE SET value = excluded.value");
-	bind_int(&q, PROBE_BYTES);
-	return store_finish(&q, "probe", eb);
+	struct stmt q = stmt_new(s, "INSERT INTO numbers VALUES ('probe', zeroblob(?)) "
+				    "ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+	stmt_int(&q, PROBE_BYTES);
+	return stmt_finish(&q, "probe", eb);
 }

@@ -45,4 +45,24 @@ const char *const store_migrations[STORE_FORMAT] = {
 	"INSERT INTO sqlite_sequence SELECT 'new_keys', seq FROM sqlite_sequence WHERE name = "
 	"'preauth_keys';"
 	"DROP TABLE preauth_keys; ALTER TABLE new_keys RENAME TO preauth_keys;",
+	"ALTER TABLE nodes ADD COLUMN preauth INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE api_keys (id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, hash BLOB NOT "
+	"NULL "
+	"UNIQUE,"
+	" prefix TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL, expiry_ms INTEGER, seen_ms INTEGER,"
+	" about TEXT NOT NULL, scopes TEXT NOT NULL, tags TEXT NOT NULL);",
+	"ALTER TABLE users ADD COLUMN role TEXT NOT NULL DEFAULT 'member';",
+	"ALTER TABLE preauth_keys ADD COLUMN about TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE texts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+	"CREATE TABLE policies (id INTEGER PRIMARY KEY AUTOINCREMENT, created_ms INTEGER NOT NULL, author "
+	"TEXT "
+	"NOT NULL,"
+	" tag TEXT NOT NULL, bytes INTEGER NOT NULL, text TEXT NOT NULL);",
+	"CREATE TABLE people (user INTEGER PRIMARY KEY REFERENCES users(id) ON DELETE CASCADE, issuer TEXT "
+	"NOT "
+	"NULL,"
+	" subject TEXT NOT NULL, email TEXT NOT NULL, display TEXT NOT NULL, UNIQUE (issuer, subject));",
+	"CREATE TABLE admins (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, hash TEXT NOT "
+	"NULL,"
+	" created_ms INTEGER NOT NULL);",
 };

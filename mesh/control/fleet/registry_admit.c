@@ -24,18 +24,44 @@ static struct member *find_returning(const struct registry *r, const struct admi
 	return NULL;
 }
 
+/* From the pools that the rules name for such a node, the first with room. */
+static int pick_pooled(struct registry *r, const struct ctl_prefixes *pools, uint64_t start, struct addr *v4,
+	struct errbuf *eb)
+{
+	for (size_t i = 0; i < pools->n; i++) {
+		const struct alloc_pool pool = { .has_v4 = true, .v4 = pools->v[i] };
+		struct errbuf full;
+		struct alloc_pair pair;
+		if (alloc_pick(&pool, start, address_used, &r->fleet, &pair, &full))
+			continue;
+		*v4 = pair.v4;
+		return 0;
+	}
+	return err_say(eb, -EADDRNOTAVAIL,
+		"every address of the \"ipPool\" that the policy has for this node is in use: widen it");
+}
+
 static int give_addresses(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
 {
-	struct alloc_pair pair;
+	const struct registry_ops *ops = &r->c.ops;
+	struct alloc_pool pool = r->c.pool;
+	struct ctl_prefixes pools = { 0 };
+	struct alloc_pair pair = { .offset = 0 };
 	int64_t start = r->next_address > 0 ? r->next_address : 1;
-	int err = alloc_pick(&r->c.pool, (uint64_t)start, address_used, &r->fleet, &pair, eb);
+	if (ops->pools && !ops->pools(ops->arg, draft, &c->mem, &pools))
+		return err_set(eb, -ENOMEM, "give an address");
+	bool pooled = pools.n && pool.has_v4;
+	pool.has_v4 = pool.has_v4 && !pooled;
+	int err = pooled ? pick_pooled(r, &pools, (uint64_t)start, &draft->v4, eb) : 0;
+	if (!err && (pool.has_v4 || pool.has_v6))
+		err = alloc_pick(&pool, (uint64_t)start, address_used, &r->fleet, &pair, eb);
 	if (err)
 		return err;
 	draft->has_v4 = r->c.pool.has_v4;
 	draft->has_v6 = r->c.pool.has_v6;
-	draft->v4 = pair.v4;
+	draft->v4 = pooled ? draft->v4 : pair.v4;
 	draft->v6 = pair.v6;
-	c->next_address = (int64_t)pair.offset + 1;
+	c->next_address = pool.has_v4 || pool.has_v6 ? (int64_t)pair.offset + 1 : 0;
 	return 0;
 }
 
@@ -44,6 +70,8 @@ static void apply_admission(struct registry *r, struct change *c, bool fresh, st
 {
 	const struct admission *ad = &c->ad;
 	draft->user = ad->user;
+	draft->preauth = ad->preauth;
+	draft->role = fleet_role(&r->fleet, ad->user);
 	draft->machine = ad->machine;
 	draft->key = ad->key;
 	draft->hostname = ad->hostname;
@@ -54,8 +82,10 @@ static void apply_admission(struct registry *r, struct change *c, bool fresh, st
 	draft->last_seen_ms = c->now_ms;
 	if (*ad->tags || fresh) /* tags that an admin gave stay */
 		registry_tags_split(&c->mem, ad->tags, &draft->tags);
-	draft->expiry_ms =
-		r->c.expiry_ms && !draft->tags.n ? c->now_ms + (int64_t)r->c.expiry_ms : FLEET_NO_TIME;
+	draft->expiry_ms = draft->tags.n    ? FLEET_NO_TIME
+			   : ad->expiry_ms  ? ad->expiry_ms
+			   : r->c.expiry_ms ? c->now_ms + (int64_t)r->c.expiry_ms
+					    : FLEET_NO_TIME;
 	if (!draft->renamed && !*c->label)
 		fleet_label_unique(&r->fleet, ad->hostname, draft->id, c->label);
 	if (!draft->renamed)
@@ -141,7 +171,6 @@ static int admit_publish(struct registry *r, struct change *c, struct errbuf *eb
 	const struct member *old = fleet_by_id(&r->fleet, c->draft->id);
 	struct member draft = old ? *old : *c->draft;
 	struct preauth *k = keyring_by_id(&r->keys, c->ad.preauth);
-	struct pending *p = c->ad.pending ? registry_pending_get(r, c->ad.pending) : NULL;
 	if (k)
 		k->used = true;
 	if (c->next_address)
@@ -154,10 +183,7 @@ static int admit_publish(struct registry *r, struct change *c, struct errbuf *eb
 	c->id = draft.id;
 	log_info("node %lld (%s): %s", (long long)draft.id, draft.name,
 		old ? "registered again" : "registered");
-	if (p)
-		registry_pending_drop(r, p);
-	if (c->ad.pending && r->c.ops.decided)
-		r->c.ops.decided(r->c.ops.arg, c->ad.pending);
+	registry_pending_settle(r, &c->ad.machine, &c->ad.key);
 	return 0;
 }
 
@@ -178,14 +204,21 @@ void registry_admit(struct registry *r, const struct admission *ad, int64_t now_
 	registry_change_submit(c);
 }
 
-void registry_approve(
-	struct registry *r, const char *pending, const char *user, int64_t now_ms, struct registry_wait *w)
+void registry_approve_until(struct registry *r, const char *pending, const char *user, int64_t expiry_ms,
+	int64_t now_ms, struct registry_wait *w)
 {
 	struct change *c = registry_change_new(r, &admit_kind, w);
 	if (!c)
 		return;
 	c->now_ms = now_ms;
 	c->ad.pending = arena_strdup(&c->mem, pending);
+	c->ad.expiry_ms = expiry_ms;
 	c->text = arena_strdup(&c->mem, user ? user : "");
 	registry_change_submit(c);
+}
+
+void registry_approve(
+	struct registry *r, const char *pending, const char *user, int64_t now_ms, struct registry_wait *w)
+{
+	registry_approve_until(r, pending, user, 0, now_ms, w);
 }

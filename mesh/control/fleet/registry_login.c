@@ -61,6 +61,10 @@ static void answer_url(struct login *l)
 		answer_error(l, "the server is short of memory: try again");
 		return;
 	}
+	if (registry_pending_is_rejected(p, l->now_ms)) {
+		answer_error(l, "an admin has rejected this machine; it may ask again in some minutes");
+		return;
+	}
 	empty_answer(l->out);
 	l->out->auth_url = arena_printf(l->a, "%s/register/%s", l->r->c.server_url, p->id);
 	if (!l->out->auth_url)
@@ -71,8 +75,8 @@ static enum registry_verdict follow_up(struct login *l, char id[static REGISTRY_
 {
 	struct pending *p = registry_pending_make(l->r, l->rq, l->machine, l->now_ms);
 	const char *last = strrchr(l->rq->followup, '/');
-	if (!p || !last || strcmp(last + 1, p->id) != 0) {
-		answer_url(l); /* of another key or server: begin anew */
+	if (!p || !last || strcmp(last + 1, p->id) != 0 || registry_pending_is_rejected(p, l->now_ms)) {
+		answer_url(l); /* of another key or server: begin anew. Or rejected: it says so */
 		return REGISTRY_ANSWER;
 	}
 	memcpy(id, p->id, REGISTRY_ID);
@@ -118,7 +122,7 @@ static enum registry_verdict admit_by_key(struct login *l)
 {
 	uint8_t hash[STORE_HASH];
 	struct errbuf eb = { 0 };
-	registry_auth_hash(l->rq->auth_key, hash);
+	registry_key_hash(l->rq->auth_key, hash);
 	const struct preauth *k = keyring_by_hash(&l->r->keys, hash);
 	int err = registry_auth_check(k, l->now_ms, &eb);
 	if (!err)
@@ -161,6 +165,13 @@ static bool wants_logout(const struct login *l)
 	return l->rq->expiry_ms != FLEET_NO_TIME && l->rq->expiry_ms > 0 && l->rq->expiry_ms <= l->now_ms;
 }
 
+/* Gone already, or it never was in: then it waits no longer. */
+static void answer_stranger_logout(struct login *l)
+{
+	registry_pending_withdraw(l->r, l->machine, &l->rq->node);
+	l->out->node_key_expired = true;
+}
+
 /* A known node key. */
 static enum registry_verdict answer_known(struct login *l, const struct member *m)
 {
@@ -187,7 +198,7 @@ enum registry_verdict registry_register(struct registry *r, const struct ctl_reg
 	else if (m)
 		return answer_known(&l, m);
 	else if (wants_logout(&l))
-		out->node_key_expired = true; /* gone already */
+		answer_stranger_logout(&l);
 	else if (rq->followup && *rq->followup)
 		return follow_up(&l, pending);
 	else if (rq->auth_key && *rq->auth_key)

@@ -129,6 +129,9 @@ static int routes_edit(struct registry *r, struct change *c, struct member *draf
 				"\"%.64s\" is not a route: write it as 10.0.0.0/8, an exit as 0.0.0.0/0,::/0",
 				words.v[i]);
 		prefix_mask(&p);
+		const char *fault = prefix_route_fault(&p);
+		if (fault)
+			return err_say(eb, -EINVAL, "no node can carry %.64s: it is %s", words.v[i], fault);
 		out->v[out->n++] = arena_strdup(&c->mem, prefix_format(&p, norm));
 	}
 	return c->mem.failed ? err_set(eb, -ENOMEM, "approve routes") : 0;
@@ -138,6 +141,36 @@ static const struct change_kind routes_kind = { .edit = routes_edit };
 void registry_node_routes(struct registry *r, int64_t node, const char *routes, struct registry_wait *w)
 {
 	submit_edit(r, &routes_kind, node, routes, w);
+}
+
+/* --- addresses --- */
+
+static int address_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
+{
+	const struct alloc_pool *p = &r->c.pool;
+	const struct addr *a = &c->address;
+	const struct member *other = fleet_by_address(&r->fleet, a);
+	char text[ADDR_TEXT];
+	bool v4 = addr_is_v4(a), has = v4 ? draft->has_v4 : draft->has_v6;
+	if (!has || !prefix_contains(v4 ? &p->v4 : &p->v6, a) || alloc_is_reserved(p, a))
+		return err_say(
+			eb, -EINVAL, "%s is no address for nodes of this network", addr_format(a, text));
+	if (other && other->id != draft->id)
+		return err_say(eb, -EEXIST, "%s is the address of node %lld", addr_format(a, text),
+			(long long)other->id);
+	*(v4 ? &draft->v4 : &draft->v6) = *a;
+	return 0;
+}
+static const struct change_kind address_kind = { .edit = address_edit };
+
+void registry_node_address(struct registry *r, int64_t node, const struct addr *a, struct registry_wait *w)
+{
+	struct change *c = registry_change_new(r, &address_kind, w);
+	if (!c)
+		return;
+	c->id = node;
+	c->address = *a;
+	registry_change_submit(c);
 }
 
 /* --- the end --- */

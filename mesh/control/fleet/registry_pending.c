@@ -5,6 +5,7 @@
 
 #include "mesh/base/log.h"
 #include "mesh/base/noise.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,64 @@ void registry_pending_drop(struct registry *r, struct pending *p)
 	else
 		r->pending_end = p->at;
 	r->n_pending--;
+	r->changes++;
 	free(p);
+}
+
+static void drop_of(struct registry *r, const struct machine_key *machine, const struct node_key *key,
+	char id[static REGISTRY_ID])
+{
+	pending_id(r, machine, key, id);
+	struct pending *p = registry_pending_get(r, id);
+	if (p)
+		registry_pending_drop(r, p);
+}
+
+void registry_pending_settle(
+	struct registry *r, const struct machine_key *machine, const struct node_key *key)
+{
+	char id[REGISTRY_ID];
+	drop_of(r, machine, key, id);
+	if (r->c.ops.decided)
+		r->c.ops.decided(r->c.ops.arg, id);
+}
+
+void registry_pending_withdraw(
+	struct registry *r, const struct machine_key *machine, const struct node_key *key)
+{
+	char id[REGISTRY_ID];
+	drop_of(r, machine, key, id);
+	if (r->c.ops.withdrawn)
+		r->c.ops.withdrawn(r->c.ops.arg, id);
+}
+
+void registry_pending_seen(struct registry *r, const struct machine_key *machine, const struct node_key *key,
+	const struct addr *from)
+{
+	char id[REGISTRY_ID];
+	pending_id(r, machine, key, id);
+	struct pending *p = registry_pending_get(r, id);
+	if (p)
+		p->from = *from;
+}
+
+bool registry_pending_is_rejected(const struct pending *p, int64_t now_ms)
+{
+	return p->rejected_ms && now_ms - p->rejected_ms < REGISTRY_REJECTED_MS;
+}
+
+int registry_pending_reject(struct registry *r, const char *id, int64_t now_ms, struct errbuf *eb)
+{
+	struct pending *p = registry_pending_get(r, id);
+	if (!p || p->rejected_ms)
+		return err_say(
+			eb, -ENOENT, "nothing waits under \"%s\": `nodes pending` shows what does", id);
+	p->rejected_ms = now_ms;
+	r->changes++;
+	log_info("%s is rejected", *p->hostname ? p->hostname : "a node");
+	if (r->c.ops.rejected)
+		r->c.ops.rejected(r->c.ops.arg, p->id);
+	return 0;
 }
 
 void registry_pending_free(struct registry *r)
@@ -88,8 +146,10 @@ struct pending *registry_pending_make(struct registry *r, const struct ctl_regis
 	char id[REGISTRY_ID];
 	pending_id(r, machine, &rq->node, id);
 	struct pending *p = registry_pending_get(r, id);
-	if (p)
+	if (p && (!p->rejected_ms || registry_pending_is_rejected(p, now_ms)))
 		return p;
+	if (p)
+		registry_pending_drop(r, p);
 	registry_pending_drop_old(r, now_ms);
 	if (r->n_pending >= REGISTRY_PENDING_MAX)
 		registry_pending_drop(r, r->pending);
@@ -110,6 +170,7 @@ struct pending *registry_pending_make(struct registry *r, const struct ctl_regis
 	*r->pending_end = p;
 	r->pending_end = &p->next;
 	r->n_pending++;
+	r->changes++;
 	if (log_allowed(&r->asked, LINES_PER_SECOND, (uint64_t)now_ms))
 		log_info("%s asks to join: ropewalk-control nodes approve %s",
 			*p->hostname ? p->hostname : "a node", p->id);
@@ -118,9 +179,12 @@ struct pending *registry_pending_make(struct registry *r, const struct ctl_regis
 
 static struct pending_info inform(const struct pending *p)
 {
-	return (struct pending_info) {
-		.id = p->id, .hostname = p->hostname, .os = p->os, .since_ms = p->since_ms
-	};
+	return (struct pending_info) { .id = p->id,
+		.hostname = p->hostname,
+		.os = p->os,
+		.key = p->key,
+		.from = p->from,
+		.since_ms = p->since_ms };
 }
 
 void registry_pending_each(
@@ -128,14 +192,16 @@ void registry_pending_each(
 {
 	for (const struct pending *p = r->pending; p; p = p->next) {
 		struct pending_info info = inform(p);
-		each(arg, &info);
+		if (!p->rejected_ms)
+			each(arg, &info);
 	}
 }
 
 bool registry_pending_find(const struct registry *r, const char *id, struct pending_info *out)
 {
 	const struct pending *p = registry_pending_get(r, id);
-	if (p)
-		*out = inform(p);
-	return p;
+	if (!p || p->rejected_ms)
+		return false;
+	*out = inform(p);
+	return true;
 }

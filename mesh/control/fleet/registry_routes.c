@@ -1,6 +1,6 @@
 /* Subnets and exits: who offers them, what an admin approved, and which node carries each. Of several that
- * could carry a subnet one does: one that is online, the oldest of these. An exit is carried by everybody who
- * may. */
+ * could carry a subnet one does: one that is online and answers, the oldest of these; it keeps it while that
+ * is so, for each change costs its users their connections. An exit is carried by everybody who may. */
 #include "mesh/control/fleet/registry_inner.h"
 
 #include "mesh/base/log.h"
@@ -66,14 +66,23 @@ void registry_routes_free(struct registry *r)
 	while ((c = table_next(&r->carriers, &at)))
 		free_carriers(r, c);
 	table_fini(&r->carriers);
+	id_list_clear(&r->silent);
+}
+
+/* How fit it is to carry: the higher the better. */
+static int fitness(const struct registry *r, int64_t id)
+{
+	return fleet_by_id(&r->fleet, id)->online ? 1 + !id_list_has(&r->silent, id) : 0;
 }
 
 static int64_t choose(const struct registry *r, const struct carriers *c)
 {
+	bool has = id_list_has(&c->ids, c->chosen);
+	int64_t best = has ? c->chosen : c->ids.n ? c->ids.v[0] : 0;
 	for (size_t i = 0; i < c->ids.n; i++)
-		if (fleet_by_id(&r->fleet, c->ids.v[i])->online)
-			return c->ids.v[i];
-	return c->ids.n ? c->ids.v[0] : 0;
+		if (fitness(r, c->ids.v[i]) > fitness(r, best))
+			best = c->ids.v[i];
+	return best;
 }
 
 static bool same_prefixes(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
@@ -141,7 +150,8 @@ static bool next_approval(const struct registry *r, const struct member *m, cons
 	while (r->c.ops.approves && *at < offered->n && routes->n < ROUTES_MAX) {
 		struct prefix p = offered->v[(*at)++];
 		prefix_mask(&p);
-		if (!has_route(routes, prefix_format(&p, text)) && r->c.ops.approves(r->c.ops.arg, m, &p))
+		if (!prefix_route_fault(&p) && !has_route(routes, prefix_format(&p, text)) &&
+			r->c.ops.approves(r->c.ops.arg, m, &p))
 			return true;
 	}
 	return false;
@@ -211,4 +221,28 @@ void registry_routes_update(struct registry *r, const struct member *old, const 
 		settle_member(r, now->id);
 		registry_routes_approve(r, now);
 	}
+}
+
+void registry_silent_set(struct registry *r, int64_t node, bool silent)
+{
+	const struct member *m = fleet_by_id(&r->fleet, node);
+	if (!silent)
+		id_list_remove(&r->silent, node);
+	else if (m && !id_list_add(&r->silent, node))
+		log_error("node %lld: no memory to do without it", (long long)node);
+	/* Settling makes the member anew. */
+	for (size_t i = 0; i < possible_of(m); m = fleet_by_id(&r->fleet, node), i++) {
+		struct prefix p = m->carries.v[i];
+		settle_net(r, &p);
+	}
+}
+
+void registry_rivals(const struct registry *r, struct id_list *out)
+{
+	const struct carriers *c;
+	size_t at = 0;
+	while ((c = table_next(&r->carriers, &at)))
+		for (size_t i = 0; c->ids.n > 1 && i < c->ids.n; i++)
+			if (!id_list_add(out, c->ids.v[i]))
+				return;
 }

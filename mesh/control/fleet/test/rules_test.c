@@ -1,0 +1,189 @@
+/* What the access rules have to do with who is in: roles of users, pools of addresses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/fleet/registry.h"
+#include "mesh/control/fleet/test/net.h"
+#include "mesh/control/fleet/test/place.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { T0 = 1700000000 };
+#define NOW (T0 * INT64_C(1000))
+
+struct fixture {
+	struct place place;
+	char path[256], text[256], key[REGISTRY_KEY_TEXT];
+	struct registry r;
+	unsigned identity;
+	int err;
+};
+
+static void changed(void *arg, const struct member *old, const struct member *now, enum registry_news what)
+{
+	struct fixture *x = arg;
+	x->identity += old && now && what == NEWS_IDENTITY;
+}
+
+static void ended(void *arg, const struct registry_result *res)
+{
+	struct fixture *x = arg;
+	x->err = res->err;
+	snprintf(x->text, sizeof(x->text), "%s", res->text);
+	snprintf(x->key, sizeof(x->key), "%s", res->key ? res->key : "");
+}
+
+/* The first is full after one node. */
+static bool pools(void *arg, const struct member *m, struct arena *a, struct ctl_prefixes *out)
+{
+	(void)arg;
+	*out = (struct ctl_prefixes) { .v = arena_array(a, 2, sizeof(struct prefix)), .n = 2 };
+	if (m->role != USER_ADMIN)
+		out->n = 0;
+	return out->v && prefix_parse("100.81.0.0/30", &out->v[0]) &&
+	       prefix_parse("100.82.0.9/32", &out->v[1]);
+}
+
+static void reopen(struct fixture *x)
+{
+	struct errbuf eb = { 0 };
+	struct registry_config c = { .server_url = "https://hs.test",
+		.state_path = x->path,
+		.rnd = &random_system,
+		.ops = { .changed = changed, .pools = pools, .arg = x } };
+	c.pool.has_v4 = prefix_parse("100.64.0.0/10", &c.pool.v4);
+	c.pool.has_v6 = prefix_parse("fd7a:115c:a1e0::/48", &c.pool.v6);
+	if (x->r.store)
+		registry_close(&x->r);
+	if (registry_open(&x->r, &c, &eb))
+		fail_msg("%s", eb.text);
+}
+
+/* alice has two nodes, one of them tagged; bob has one. */
+static void fill(const char *path)
+{
+	struct errbuf eb = { 0 };
+	struct fleet f;
+	struct store *s = store_open(path, &eb);
+	struct user users[] = { { .name = "alice" }, { .name = "bob" } };
+	assert_non_null(s);
+	net_make(&f);
+	assert_int_equal(store_begin(s, true, &eb), 0);
+	for (size_t i = 0; i < ARRAY_LEN(users); i++)
+		assert_int_equal(store_user_add(s, &users[i], &eb), 0);
+	static const int64_t ids[] = { 1, 3, 4 };
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		struct member d = *fleet_by_id(&f, ids[i]);
+		assert_int_equal(store_node_add(s, &d, &eb), 0);
+	}
+	assert_int_equal(store_commit(s, &eb), 0);
+	store_close(s);
+	fleet_fini(&f);
+}
+
+static void set_role(struct fixture *x, const char *name, const char *role)
+{
+	struct registry_wait w = { .done = ended, .arg = x };
+	x->err = 1;
+	registry_user_role(&x->r, name, role, &w);
+}
+
+static void test_roles(void **state)
+{
+	struct fixture x = { .err = 0 };
+	(void)state;
+	assert_true(key_setup());
+	place_make(&x.place);
+	place_path(&x.place, "db.sqlite", x.path);
+	fill(x.path);
+	reopen(&x);
+	assert_int_equal(fleet_by_name(&x.r.fleet, "laptop")->role, USER_MEMBER);
+	set_role(&x, "alice", "network-admin");
+	assert_int_equal(x.err, 0);
+	assert_int_equal(x.identity, 2); /* of her nodes, and of nobody else's */
+	assert_int_equal(fleet_by_name(&x.r.fleet, "laptop")->role, USER_NETWORK_ADMIN);
+	assert_int_equal(fleet_by_name(&x.r.fleet, "bobs")->role, USER_MEMBER);
+	reopen(&x);
+	assert_int_equal(fleet_user_named(&x.r.fleet, "alice")->role, USER_NETWORK_ADMIN);
+	assert_int_equal(fleet_by_name(&x.r.fleet, "laptop")->role, USER_NETWORK_ADMIN);
+	set_role(&x, "alice", "king");
+	assert_int_equal(x.err, -EINVAL);
+	assert_string_equal(x.text, "\"king\" is no role: owner, admin, network-admin, it-admin, "
+				    "billing-admin, auditor or member");
+	set_role(&x, "carol", "admin");
+	assert_int_equal(x.err, -ENOENT);
+	registry_close(&x.r);
+	place_remove(&x.place);
+}
+
+/* A new node of key's user; the error that it gets. */
+static const char *join(struct fixture *x, const char *key, uint8_t n, struct arena *a)
+{
+	struct ctl_register_request rq = {
+		.version = 119, .auth_key = key, .followup = "", .expiry_ms = INT64_MIN
+	};
+	struct ctl_register_response out = { .error = "" };
+	struct registry_wait w = { .done = ended, .arg = x };
+	struct machine_key machine;
+	char pending[REGISTRY_ID];
+	memset(rq.node.b, n, KEY_LEN);
+	memset(machine.b, n, KEY_LEN);
+	rq.hostinfo.hostname = "box";
+	if (registry_register(&x->r, &rq, &machine, NOW, a, &out, pending, &w) == REGISTRY_STORE && x->err)
+		return x->text;
+	return out.error;
+}
+
+static void expect_address(struct fixture *x, uint8_t n, const char *v4)
+{
+	struct node_key k;
+	struct addr want;
+	memset(k.b, n, KEY_LEN);
+	const struct member *m = fleet_by_key(&x->r.fleet, &k);
+	assert_true(addr_parse(v4, &want));
+	assert_non_null(m);
+	assert_true(m->has_v6 && addr_equal(&m->v4, &want));
+}
+
+static void test_pools(void **state)
+{
+	struct fixture x = { .err = 0 };
+	struct arena a = { 0 };
+	char key[REGISTRY_KEY_TEXT];
+	(void)state;
+	assert_true(key_setup());
+	place_make(&x.place);
+	place_path(&x.place, "db.sqlite", x.path);
+	reopen(&x);
+	struct registry_wait w = { .done = ended, .arg = &x };
+	const struct preauth_wish wish = {
+		.user = "alice", .create_user = true, .reusable = true, .tags = ""
+	};
+	registry_preauth_create(&x.r, &wish, NOW, &w);
+	memcpy(key, x.key, sizeof(key));
+	assert_string_equal(join(&x, key, 1, &a), "");
+	expect_address(&x, 1, "100.64.0.1");
+	set_role(&x, "alice", "admin");
+	for (uint8_t n = 2; n <= 4; n++)
+		assert_string_equal(join(&x, key, n, &a), "");
+	expect_address(&x, 1, "100.64.0.1"); /* who is there keeps what it has */
+	expect_address(&x, 2, "100.81.0.2");
+	expect_address(&x, 3, "100.81.0.1");
+	expect_address(&x, 4, "100.82.0.9");
+	assert_string_equal(join(&x, key, 5, &a),
+		"every address of the \"ipPool\" that the policy has for this node is in use: widen it");
+	registry_close(&x.r);
+	arena_free(&a);
+	place_remove(&x.place);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roles), cmocka_unit_test(test_pools) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,9 +1,11 @@
 /* Two things are kept. Of each member which rules it is a source or a destination of: true as long as the
  * member is the one in the fleet, for it is never edited once published; entries of members that are gone are
- * dropped when they outnumber the fleet. Of each rule who its sources are: found again when a member has
- * changed that is or was one of them, and numbered anew when they are others than before. From the numbers of
- * the rules that end at a node follows, without its filter being made, whether that is what it was. */
+ * dropped when they outnumber the fleet. Of each rule who its sources are: a list of members, which each change
+ * of one mends, and their addresses, found again when a member has changed that is or was one of them, and
+ * numbered anew when they are others than before. From the numbers of the rules that end at a node follows,
+ * without its filter being made, whether that is what it was. */
 #include "mesh/control/policy/cache.h"
+#include "mesh/control/policy/index.h"
 #include "mesh/control/policy/match.h"
 
 #include "mesh/base/table.h"
@@ -13,9 +15,11 @@
 
 enum { SPARE_ENTRIES = 64 };
 
+enum { BITS = 3 }; /* from, to, named: as in index.h */
+
 struct entry {
 	const struct member *m;
-	uint64_t bits[]; /* from, to, and room for both */
+	uint64_t bits[]; /* BITS of them, and room for as many */
 };
 
 struct found_sources {
@@ -32,6 +36,9 @@ struct policy_cache {
 	struct table members; /* id -> struct entry */
 	struct cached_rule {
 		struct found_sources *found;
+		struct entry *
+			*v; /* who is a source by what it is, by number; none for rules of the whole mesh */
+		size_t n, size;
 		uint64_t changed; /* epoch in which some source of it became another */
 	} * rules;
 	size_t n_rules;
@@ -48,15 +55,76 @@ static size_t words_of(const struct policy *p)
 
 /* --- members --- */
 
-static void fill_bits(
-	const struct policy *p, const struct fleet *f, const struct member *m, uint64_t *from, uint64_t *to)
+static void fill_bits(const struct policy *p, const struct fleet *f, const struct member *m, uint64_t *bits)
 {
-	memset(from, 0, words_of(p) * sizeof(*from));
-	memset(to, 0, words_of(p) * sizeof(*to));
-	for (size_t i = 0; i < p->n_rules; i++) {
-		from[i / 64] |= (uint64_t)match_from(&p->rules[i], f, m) << i % 64;
-		to[i / 64] |= (uint64_t)match_to(&p->rules[i], f, m) << i % 64;
+	size_t n = words_of(p);
+	policy_index_find(p, f, m, &(struct index_bits) { bits, bits + n, bits + 2 * n });
+}
+
+/* Where the member with this number is among the sources of a rule, or would be. */
+static size_t source_at(const struct cached_rule *r, int64_t id)
+{
+	size_t low = 0, high = r->n;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (r->v[mid]->m->id < id)
+			low = mid + 1;
+		else
+			high = mid;
 	}
+	return low;
+}
+
+/* false: memory is short. */
+static bool source_add(struct cached_rule *r, struct entry *e)
+{
+	size_t at = source_at(r, e->m->id);
+	if (r->n == r->size) {
+		size_t size = r->size ? r->size * 2 : 8;
+		struct entry **v = realloc(r->v, size * sizeof(struct entry *));
+		if (!v)
+			return false;
+		r->v = v;
+		r->size = size;
+	}
+	memmove(r->v + at + 1, r->v + at, (r->n - at) * sizeof(struct entry *));
+	r->v[at] = e;
+	r->n++;
+	return true;
+}
+
+static void source_remove(struct cached_rule *r, const struct entry *e)
+{
+	size_t at = source_at(r, e->m->id);
+	if (at < r->n && r->v[at] == e)
+		memmove(r->v + at, r->v + at + 1, (--r->n - at) * sizeof(struct entry *));
+}
+
+static bool is_of_mesh(const struct policy *p, size_t rule)
+{
+	return selectors_have(&p->rules[rule].src, SELECT_ANY) ||
+	       selectors_have(&p->rules[rule].src, SELECT_WORLD);
+}
+
+/* The lists as they are after e's named bits were `old` (NULL: none) and are `now` (NULL: none). e->m: the member as
+ * it is in the lists or will be. false: memory is short. */
+static bool mend_lists(struct policy_cache *c, const struct policy *p, struct entry *e, const uint64_t *old,
+	const uint64_t *now)
+{
+	bool ok = true;
+	for (size_t w = 0; w < (c->rules ? words_of(p) : 0); w++) {
+		uint64_t was = old ? old[w] : 0, is = now ? now[w] : 0;
+		for (uint64_t left = was ^ is; left; left &= left - 1) {
+			size_t i = w * 64 + (size_t)__builtin_ctzll(left);
+			if (is_of_mesh(p, i))
+				continue;
+			if (was >> i % 64 & 1)
+				source_remove(&c->rules[i], e);
+			else
+				ok = source_add(&c->rules[i], e) && ok;
+		}
+	}
+	return ok;
 }
 
 static void entry_free(struct entry *e)
@@ -66,7 +134,7 @@ static void entry_free(struct entry *e)
 	free(e);
 }
 
-static void sweep(struct policy_cache *c, const struct fleet *f)
+static void sweep(struct policy_cache *c, const struct policy *p, const struct fleet *f)
 {
 	size_t at = 0;
 	for (struct entry *e; (e = table_next(&c->members, &at));) {
@@ -74,6 +142,7 @@ static void sweep(struct policy_cache *c, const struct fleet *f)
 		if (fleet_by_id(f, id))
 			continue;
 		table_remove(&c->members, &id);
+		(void)mend_lists(c, p, e, e->bits + 2 * words_of(p), NULL);
 		entry_free(e);
 	}
 }
@@ -101,15 +170,17 @@ static void refill(struct policy_cache *c, const struct policy *p, const struct 
 {
 	const struct member *old = e->m;
 	size_t n = words_of(p);
-	fill_bits(p, f, m, e->bits + 2 * n, e->bits + 3 * n);
-	if (old &&
-		(memcmp(e->bits, e->bits + 2 * n, n * sizeof(e->bits[0])) != 0 || !same_addresses(old, m))) {
+	uint64_t *fresh = e->bits + BITS * n;
+	fill_bits(p, f, m, fresh);
+	if (old && (memcmp(e->bits, fresh, n * sizeof(*fresh)) != 0 || !same_addresses(old, m))) {
 		c->epoch++;
 		mark_changed(c, e->bits);
-		mark_changed(c, e->bits + 2 * n);
+		mark_changed(c, fresh);
 	}
-	memcpy(e->bits, e->bits + 2 * n, 2 * n * sizeof(e->bits[0]));
-	e->m = member_get(m);
+	e->m = member_get(m); /* with the same number: its place in the lists is the same */
+	if (!mend_lists(c, p, e, old ? e->bits + 2 * n : NULL, fresh + 2 * n))
+		c->all_changed = true; /* begins anew */
+	memcpy(e->bits, fresh, BITS * n * sizeof(*fresh));
 	member_put(old);
 }
 
@@ -121,8 +192,8 @@ static struct entry *entry_of(
 		return e;
 	if (!e) {
 		if (c->members.n > f->n * 2 + SPARE_ENTRIES)
-			sweep(c, f);
-		e = calloc(1, sizeof(*e) + 4 * words_of(p) * sizeof(e->bits[0]));
+			sweep(c, p, f);
+		e = calloc(1, sizeof(*e) + 2 * BITS * words_of(p) * sizeof(e->bits[0]));
 		if (!e || !table_put(&c->members, &m->id, e)) {
 			free(e);
 			return NULL;
@@ -138,12 +209,12 @@ bool cache_member(struct policy_cache *c, const struct policy *p, const struct f
 	struct entry *e = c ? entry_of(c, p, f, m) : NULL;
 	if (c && !e)
 		return false;
-	uint64_t *bits = e ? e->bits : arena_array(a, 2 * words_of(p), sizeof(*bits));
+	uint64_t *bits = e ? e->bits : arena_array(a, BITS * words_of(p), sizeof(*bits));
 	if (!bits)
 		return false;
 	*out = (struct cache_member) { .m = m, .from = bits, .to = bits + words_of(p) };
 	if (!e)
-		fill_bits(p, f, m, out->from, out->to);
+		fill_bits(p, f, m, bits);
 	return true;
 }
 
@@ -203,7 +274,10 @@ static bool settle_one(struct policy_cache *c, const struct policy *p, const str
 {
 	const struct member *m = fleet_by_id(f, id);
 	if (!m) {
-		entry_free(table_remove(&c->members, &id));
+		struct entry *gone = table_remove(&c->members, &id);
+		if (gone)
+			(void)mend_lists(c, p, gone, gone->bits + 2 * words_of(p), NULL);
+		entry_free(gone);
 		return true;
 	}
 	struct entry *e = entry_of(c, p, f, m);
@@ -217,10 +291,15 @@ static bool settle_one(struct policy_cache *c, const struct policy *p, const str
 static bool settle_first(struct policy_cache *c, const struct policy *p, const struct fleet *f)
 {
 	bool ok = true;
-	c->rules = calloc(p->n_rules + 1, sizeof(*c->rules));
-	c->n_rules = c->rules ? p->n_rules : 0;
-	for (size_t i = 0; i < f->n && c->rules && ok; i++)
+	for (size_t i = 0; i < f->n && ok;
+		i++) /* while there are no lists: each is put into them once, below */
 		ok = entry_of(c, p, f, f->v[i]);
+	c->rules = ok ? calloc(p->n_rules + 1, sizeof(*c->rules)) : NULL;
+	c->n_rules = c->rules ? p->n_rules : 0;
+	for (size_t i = 0; i < f->n && c->rules && ok; i++) {
+		struct entry *e = entry_of(c, p, f, f->v[i]);
+		ok = e && mend_lists(c, p, e, NULL, e->bits + 2 * words_of(p));
+	}
 	if (c->rules && !ok)
 		policy_cache_policy_changed(c);
 	return c->rules;
@@ -251,13 +330,29 @@ static bool same_sources(const struct ctl_rule *a, const struct ctl_rule *b)
 	return a->n_src == b->n_src;
 }
 
+/* As filter_find_sources, of those that are listed. */
+static bool find_listed(
+	const struct cached_rule *r, const struct selectors *set, struct arena *a, struct ctl_rule *out)
+{
+	const struct member **v = malloc((r->n + 1) * sizeof(struct member *));
+	if (!v)
+		return false;
+	for (size_t i = 0; i < r->n; i++)
+		v[i] = r->v[i]->m;
+	bool ok = filter_list_sources(set, v, r->n, a, out);
+	free(v);
+	return ok;
+}
+
 /* Found again; false: memory is short, and what was is not to be used. */
-static bool find_again(struct policy_cache *c, struct found_sources *s, const struct selectors *set,
+static bool find_again(struct policy_cache *c, const struct policy *p, size_t at, struct found_sources *s,
 	const struct fleet *f, const struct member *self_of)
 {
 	struct arena fresh = { 0 };
 	struct ctl_rule rule;
-	if (!filter_find_sources(set, f, self_of, &fresh, &rule)) {
+	bool listed = !self_of && !is_of_mesh(p, at);
+	if (!(listed ? find_listed(&c->rules[at], &p->rules[at].src, &fresh, &rule)
+		     : filter_find_sources(&p->rules[at].src, f, self_of, &fresh, &rule))) {
 		arena_free(&fresh);
 		s->epoch = 0;
 		return false;
@@ -290,7 +385,7 @@ static const struct found_sources *sources_of(struct policy_cache *c, const stru
 		s->user = self_of ? self_of->user : 0;
 		*list = s;
 	}
-	if (!s || ((!s->version || s->epoch < changed) && !find_again(c, s, set, f, self_of)))
+	if (!s || ((!s->version || s->epoch < changed) && !find_again(c, p, at, s, f, self_of)))
 		return NULL;
 	return s;
 }
@@ -369,8 +464,10 @@ void policy_cache_policy_changed(struct policy_cache *c)
 	size_t at = 0;
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->n_rules; i++)
+	for (size_t i = 0; i < c->n_rules; i++) {
 		found_free(c->rules[i].found);
+		free(c->rules[i].v);
+	}
 	found_free(c->mesh);
 	free(c->rules);
 	c->rules = NULL;

@@ -22,7 +22,9 @@ bool cache_member(struct policy_cache *c, const struct policy *p, const struct f
 bool cache_sources(struct policy_cache *c, const struct policy *p, size_t at, const struct fleet *f,
 	const struct member *self_of, struct arena *a, struct ctl_rule *out);
 
-/* filter.c */
+/* filter.c. The same from those of v, by number, that the set names otherwise than by address. */
+bool filter_list_sources(const struct selectors *set, const struct member *const *v, size_t n,
+	struct arena *a, struct ctl_rule *rule);
 bool filter_find_sources(const struct selectors *set, const struct fleet *f, const struct member *self_of,
 	struct arena *a, struct ctl_rule *rule);
 

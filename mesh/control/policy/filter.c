@@ -16,16 +16,6 @@ static const char *const mesh_ranges[MESH_RANGES][2] = {
 	{ "100.115.94.0", "100.127.255.255" },
 	{ "fd7a:115c:a1e0::", "fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff" },
 };
-/* What is public: IPv4 without private ranges, the mesh's own and link-local; global IPv6. */
-static const char *const internet[] = { "0.0.0.0/5", "8.0.0.0/7", "11.0.0.0/8", "12.0.0.0/6", "16.0.0.0/4",
-	"32.0.0.0/3", "64.0.0.0/3", "96.0.0.0/6", "100.0.0.0/10", "100.128.0.0/9", "101.0.0.0/8",
-	"102.0.0.0/7", "104.0.0.0/5", "112.0.0.0/4", "128.0.0.0/3", "160.0.0.0/5", "168.0.0.0/8",
-	"169.0.0.0/9", "169.128.0.0/10", "169.192.0.0/11", "169.224.0.0/12", "169.240.0.0/13",
-	"169.248.0.0/14", "169.252.0.0/15", "169.255.0.0/16", "170.0.0.0/7", "172.0.0.0/12", "172.32.0.0/11",
-	"172.64.0.0/10", "172.128.0.0/9", "173.0.0.0/8", "174.0.0.0/7", "176.0.0.0/4", "192.0.0.0/9",
-	"192.128.0.0/11", "192.160.0.0/13", "192.169.0.0/16", "192.170.0.0/15", "192.172.0.0/14",
-	"192.176.0.0/12", "192.192.0.0/10", "193.0.0.0/8", "194.0.0.0/7", "196.0.0.0/6", "200.0.0.0/5",
-	"208.0.0.0/4", "224.0.0.0/3", "2000::/3" };
 
 /* --- ranges --- */
 
@@ -54,11 +44,20 @@ static struct addr next_address(const struct addr *a)
 	return next;
 }
 
-/* Sorted, and neighbours as one: addresses are given in sequence. */
+static bool is_sorted(const struct ctl_rule *rule)
+{
+	for (size_t i = 1; i < rule->n_src; i++)
+		if (by_first(&rule->src[i - 1], &rule->src[i]) > 0)
+			return false;
+	return true;
+}
+
+/* Sorted, and neighbours as one: addresses are given in sequence, so that most are in order. */
 static void merge_ranges(struct ctl_rule *rule)
 {
 	size_t n = 0;
-	qsort(rule->src, rule->n_src, sizeof(*rule->src), by_first);
+	if (!is_sorted(rule))
+		qsort(rule->src, rule->n_src, sizeof(*rule->src), by_first);
 	for (size_t i = 0; i < rule->n_src; i++) {
 		const struct ctl_ip_range r = rule->src[i];
 		struct ctl_ip_range *last = n ? &rule->src[n - 1] : NULL;
@@ -139,6 +138,14 @@ static bool find_mesh(const struct fleet *f, struct arena *a, struct ctl_rule *r
 	return true;
 }
 
+/* An address is that address: not what else the node that has it is. */
+static void add_named_nets(struct ctl_rule *rule, const struct selectors *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (set->v[i].kind == SELECT_PREFIX)
+			add_net(rule, &set->v[i].net);
+}
+
 /* Those that names stand for, of one person where self_of is not NULL. */
 static bool find_named(const struct selectors *set, const struct fleet *f, const struct member *self_of,
 	struct arena *a, struct ctl_rule *rule)
@@ -156,10 +163,25 @@ static bool find_named(const struct selectors *set, const struct fleet *f, const
 				break;
 			}
 	}
-	/* an address is that address: not what else the node that has it is */
-	for (size_t i = 0; i < set->n && !self_of; i++)
-		if (set->v[i].kind == SELECT_PREFIX)
-			add_net(rule, &set->v[i].net);
+	if (!self_of)
+		add_named_nets(rule, set);
+	merge_ranges(rule);
+	return true;
+}
+
+bool filter_list_sources(const struct selectors *set, const struct member *const *v, size_t n,
+	struct arena *a, struct ctl_rule *rule)
+{
+	*rule = (struct ctl_rule) { .src = arena_array(a, n * 2 + set->n, sizeof(*rule->src)) };
+	if (!rule->src)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (v[i]->has_v4)
+			add_range(rule, &v[i]->v4, &v[i]->v4);
+	for (size_t i = 0; i < n; i++)
+		if (v[i]->has_v6)
+			add_range(rule, &v[i]->v6, &v[i]->v6);
+	add_named_nets(rule, set);
 	merge_ranges(rule);
 	return true;
 }
@@ -215,13 +237,10 @@ static void add_own(struct targets *to, const struct target *t, const struct mem
 		add_ports(to, t, &v6, false);
 }
 
-static void add_internet(struct targets *to, const struct target *t)
+static void add_internet(struct targets *to, const struct target *t, const struct selector *s)
 {
-	for (size_t i = 0; i < ARRAY_LEN(internet); i++) {
-		struct prefix net;
-		if (prefix_parse(internet[i], &net))
-			add_ports(to, t, &net, false);
-	}
+	for (size_t i = 0; i < s->n_nets; i++)
+		add_ports(to, t, &s->nets[i], false);
 }
 
 static bool carries_part_of(const struct member *m, const struct prefix *net)
@@ -238,7 +257,7 @@ static void add_target(struct targets *to, const struct access_rule *r, const st
 {
 	if (s->kind == SELECT_INTERNET) {
 		if (match_is_exit(node))
-			add_internet(to, t);
+			add_internet(to, t, s);
 	} else if (s->kind == SELECT_PREFIX) {
 		if ((!r->via.n && match_target(s, f, node)) || carries_part_of(node, &s->net))
 			add_ports(to, t, &s->net, false);

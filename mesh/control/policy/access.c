@@ -149,14 +149,14 @@ static bool read_acl_targets(struct reader *rd, json_t *list, struct access_rule
 	return true;
 }
 
-static bool read_acl(struct reader *rd, json_t *o, const char *where)
+static bool read_acl(struct reader *rd, json_t *o, const struct rule_place *place, const char *where)
 {
 	static const char *const names[] = { "action", "proto", "src", "dst", NULL };
 	const char *action = json_string_value(json_object_get(o, "action")),
 		   *proto = json_string_value(json_object_get(o, "proto"));
 	char at[WHERE_MAX];
 	json_t *src, *dst;
-	struct access_rule r = { 0 }, *to;
+	struct access_rule r = { .place = *place }, *to;
 	if (!reader_keys(rd, o, names, where))
 		return false;
 	snprintf(at, sizeof(at), "%s.action", where);
@@ -183,11 +183,14 @@ bool access_read_acls(struct reader *rd, json_t *root)
 	if (!reader_objects(rd, root, "acls", &list))
 		return false;
 	rd->has_rules = rd->has_rules || list;
+	struct rule_place *places = reader_places(rd, "acls", list);
+	if (!places)
+		return false;
 	json_array_foreach(list, i, item)
 	{
 		char where[WHERE_MAX];
 		snprintf(where, sizeof(where), "acls[%zu]", i);
-		if (!read_acl(rd, item, where))
+		if (!read_acl(rd, item, &places[i], where))
 			return false;
 	}
 	return true;
@@ -196,9 +199,13 @@ bool access_read_acls(struct reader *rd, json_t *root)
 /* --- grants --- */
 
 struct grant {
+	struct rule_place place;
 	struct selectors src, dst, via;
 	json_t *ip, *app;
 };
+
+/* Written as a URL, as the first capabilities were: clients ask for it so. */
+#define FILE_SEND "https://tailscale.com/cap/file-send"
 
 /* Which side gets which capability beside the one that was written, so that programs find each other. */
 static const struct {
@@ -206,21 +213,22 @@ static const struct {
 } counterparts[] = {
 	{ "tailscale.com/cap/drive", "tailscale.com/cap/drive-sharer" },
 	{ "tailscale.com/cap/relay", "tailscale.com/cap/relay-target" },
+	{ FILE_SEND, "https://tailscale.com/cap/file-sharing-target" },
 };
 /* Those of the official service's own domain that a file may give. */
 static const char *const reserved_caps[] = { "tailscale.com/cap/drive", "tailscale.com/cap/relay",
-	"tailscale.com/cap/kubernetes", "tailscale.com/cap/webui" };
+	"tailscale.com/cap/kubernetes", "tailscale.com/cap/webui", FILE_SEND };
 
 static bool check_cap_name(struct reader *rd, const char *name, const char *where)
 {
 	static const char domain[] = "tailscale.com/";
 	const char *slash = strchr(name, '/');
-	if (!slash || slash == name || !slash[1] || !memchr(name, '.', (size_t)(slash - name)) ||
-		memchr(name, ':', (size_t)(slash - name)))
-		return reader_refuse(rd, where, "\"%.80s\" is no capability: write it as domain/path", name);
 	for (size_t i = 0; i < ARRAY_LEN(reserved_caps); i++)
 		if (!strcmp(name, reserved_caps[i]))
 			return true;
+	if (!slash || slash == name || !slash[1] || !memchr(name, '.', (size_t)(slash - name)) ||
+		memchr(name, ':', (size_t)(slash - name)))
+		return reader_refuse(rd, where, "\"%.80s\" is no capability: write it as domain/path", name);
 	return strncmp(name, domain, sizeof(domain) - 1) != 0 ||
 	       reader_refuse(rd, where, "\"%.80s\" is in a domain that is not yours", name);
 }
@@ -244,14 +252,21 @@ static bool check_app(struct reader *rd, const struct grant *g, const char *wher
 	       reader_refuse(rd, where, "capabilities cannot be granted for autogroup:internet");
 }
 
-static bool check_grant_targets(struct reader *rd, const struct grant *g, const char *where)
+static bool read_grant_targets(struct reader *rd, json_t *list, struct grant *g, const char *where)
 {
+	json_t *item;
+	size_t i;
 	char at[WHERE_MAX];
-	for (size_t i = 0; i < g->dst.n; i++) {
+	json_array_foreach(list, i, item)
+	{
+		size_t before = g->dst.n;
 		snprintf(at, sizeof(at), "%s.dst[%zu]", where, i);
-		if (g->dst.v[i].kind == SELECT_PREFIX && !g->dst.v[i].net.bits)
-			return reader_refuse(
-				rd, at, "to allow all addresses, write \"*\" or autogroup:internet");
+		if (!selector_read(rd, &g->dst, json_string_value(item), AS_TARGET, at))
+			return false;
+		for (size_t k = before; k < g->dst.n; k++)
+			if (g->dst.v[k].kind == SELECT_PREFIX && !g->dst.v[k].net.bits)
+				return reader_refuse(
+					rd, at, "to allow all addresses, write \"*\" or autogroup:internet");
 	}
 	snprintf(at, sizeof(at), "%s.dst", where);
 	return !selectors_have(&g->dst, SELECT_SELF) || selectors_fit_self(&g->src, false) ||
@@ -285,11 +300,12 @@ static bool add_caps(struct reader *rd, const struct grant *g)
 	free(text);
 	if (!kept)
 		return reader_no_memory(rd);
-	if (!add_grant_rule(
-		    rd, &g->src, &g->dst, &none, (struct access_rule) { .via = g->via, .caps = kept }))
+	if (!add_grant_rule(rd, &g->src, &g->dst, &none,
+		    (struct access_rule) { .place = g->place, .via = g->via, .caps = kept }))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(counterparts); i++) {
-		struct access_rule like = { .via = g->via,
+		struct access_rule like = { .place = g->place,
+			.via = g->via,
 			.caps = arena_printf(&rd->p->mem, "{\"%s\":null}", counterparts[i].counterpart) };
 		if (!like.caps)
 			return reader_no_memory(rd);
@@ -311,7 +327,7 @@ static const char *span_of(const char *text, char proto[static 16])
 /* The ports of one protocol, in one rule. */
 static bool add_proto(struct reader *rd, const struct grant *g, const char *proto, const char *where)
 {
-	struct access_rule like = { .via = g->via };
+	struct access_rule like = { .place = g->place, .via = g->via };
 	struct target ports = { 0 };
 	json_t *item;
 	size_t i;
@@ -370,17 +386,16 @@ static bool read_via(struct reader *rd, json_t *o, struct grant *g, const char *
 	return true;
 }
 
-static bool read_grant(struct reader *rd, json_t *o, const char *where)
+static bool read_grant(struct reader *rd, json_t *o, const struct rule_place *place, const char *where)
 {
 	static const char *const names[] = { "src", "dst", "ip", "app", "via", NULL };
-	struct grant g = { .app = json_object_get(o, "app") };
+	struct grant g = { .place = *place, .app = json_object_get(o, "app") };
 	json_t *src, *dst;
 	if (!reader_keys(rd, o, names, where) || !reader_strings(rd, o, "src", true, where, &src) ||
 		!selectors_read(rd, src, "src", AS_SOURCE, where, &g.src) ||
-		!reader_strings(rd, o, "dst", true, where, &dst) ||
-		!selectors_read(rd, dst, "dst", AS_TARGET, where, &g.dst) ||
+		!reader_strings(rd, o, "dst", true, where, &dst) || !read_grant_targets(rd, dst, &g, where) ||
 		!reader_strings(rd, o, "ip", false, where, &g.ip) || !read_via(rd, o, &g, where) ||
-		!check_grant_targets(rd, &g, where) || !check_app(rd, &g, where))
+		!check_app(rd, &g, where))
 		return false;
 	if (!json_array_size(g.ip) && !json_object_size(g.app))
 		return reader_refuse(rd, where, "\"ip\" and \"app\" are both empty: nothing is granted");
@@ -394,11 +409,14 @@ bool access_read_grants(struct reader *rd, json_t *root)
 	if (!reader_objects(rd, root, "grants", &list))
 		return false;
 	rd->has_rules = rd->has_rules || list;
+	struct rule_place *places = reader_places(rd, "grants", list);
+	if (!places)
+		return false;
 	json_array_foreach(list, i, item)
 	{
 		char where[WHERE_MAX];
 		snprintf(where, sizeof(where), "grants[%zu]", i);
-		if (!read_grant(rd, item, where))
+		if (!read_grant(rd, item, &places[i], where))
 			return false;
 	}
 	return true;

@@ -120,15 +120,36 @@ static bool step(const char *t, size_t len, size_t *i, const char **path)
 	return false;
 }
 
+/* place is that of text[from]; it becomes that of text[to]. */
+static void advance_place(struct hujson_place *place, const char *text, size_t from, size_t to)
+{
+	for (size_t k = from; k < to; k++) {
+		place->column = text[k] == '\n' ? 1 : place->column + 1;
+		place->line += text[k] == '\n';
+	}
+}
+
 struct hujson_place hujson_find(const char *text, size_t len, const char *path)
 {
 	struct hujson_place p = { 1, 1 };
 	size_t i = skip_blanks(text, len, 0);
 	while (*path && i < len && step(text, len, &i, &path))
 		;
-	for (size_t k = 0; k < i && k < len; k++) {
-		p.column = text[k] == '\n' ? 1 : p.column + 1;
-		p.line += text[k] == '\n';
-	}
+	advance_place(&p, text, 0, i < len ? i : len);
 	return p;
+}
+
+void hujson_find_items(const char *text, size_t len, const char *key, struct hujson_place *out, size_t n)
+{
+	struct hujson_place p = { 1, 1 };
+	size_t at = skip_blanks(text, len, 0), before = 0;
+	if (at >= len || !step(text, len, &at, &key))
+		return;
+	for (size_t k = 0; k < n && at < len; k++) {
+		at = skip_blanks(text, len, at + 1); /* behind the bracket, or a comma */
+		advance_place(&p, text, before, at);
+		out[k] = p;
+		before = at;
+		at = skip_value(text, len, at);
+	}
 }

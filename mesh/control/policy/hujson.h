@@ -14,5 +14,7 @@ struct hujson_place {
 	unsigned line, column;
 };
 struct hujson_place hujson_find(const char *text, size_t len, const char *path);
+/* Of the n items of the list at this key of the whole, in one pass over the text. */
+void hujson_find_items(const char *text, size_t len, const char *key, struct hujson_place *out, size_t n);
 
 #endif

@@ -26,6 +26,11 @@ static bool has_address_in(const struct prefix *net, const struct member *m)
 	return (m->has_v4 && prefix_contains(net, &m->v4)) || (m->has_v6 && prefix_contains(net, &m->v6));
 }
 
+bool match_role(const struct selector *s, enum user_role role)
+{
+	return role == s->role || (role == USER_OWNER && s->role == USER_ADMIN);
+}
+
 bool match_target(const struct selector *s, const struct fleet *f, const struct member *m)
 {
 	const struct user *u;
@@ -37,6 +42,7 @@ bool match_target(const struct selector *s, const struct fleet *f, const struct 
 	case SELECT_TAG: return member_has_tag(m, s->text);
 	case SELECT_PREFIX: return has_address_in(&s->net, m);
 	case SELECT_MEMBER: return !member_is_tagged(m);
+	case SELECT_ROLE: return !member_is_tagged(m) && match_role(s, m->role);
 	case SELECT_TAGGED: return member_is_tagged(m);
 	case SELECT_SELF:
 	case SELECT_INTERNET: return false;
@@ -88,6 +94,15 @@ static bool any_covers(const struct selectors *set, const struct prefix *net)
 {
 	for (size_t i = 0; i < set->n; i++)
 		if (covers(&set->v[i], net))
+			return true;
+	return false;
+}
+
+bool match_net_whole(const struct selectors *who, const struct prefix *net)
+{
+	for (size_t i = 0; i < who->n; i++)
+		if (covers(&who->v[i], net) &&
+			(who->v[i].kind != SELECT_PREFIX || who->v[i].net.bits <= net->bits))
 			return true;
 	return false;
 }

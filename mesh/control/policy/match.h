@@ -13,6 +13,11 @@ bool match_from(const struct access_rule *r, const struct fleet *f, const struct
 bool match_to(const struct access_rule *r, const struct fleet *f, const struct member *m);
 /* A target of the rule is the node itself, autogroup:self apart. */
 bool match_target(const struct selector *s, const struct fleet *f, const struct member *m);
+/* What autogroup:internet is, in a: IPv4 without private ranges, the mesh's own and link-local; global IPv6. NULL:
+ * memory is short. */
+const struct prefix *internet_nets(struct arena *a, size_t *n);
+/* Who has that role is meant by s, a SELECT_ROLE. */
+bool match_role(const struct selector *s, enum user_role role);
 /* Both are of one person: what autogroup:self means. */
 bool match_same_person(const struct member *a, const struct member *b);
 /* m is one of those a grant goes by. */
@@ -20,6 +25,8 @@ bool match_via(const struct access_rule *r, const struct member *m);
 /* net (bits 0: an exit) is a source or a destination of the rule by what the rule says of addresses. */
 bool match_net_from(const struct access_rule *r, const struct prefix *net);
 bool match_net_to(const struct access_rule *r, const struct prefix *net);
+/* All of net (bits 0: an exit) is meant. */
+bool match_net_whole(const struct selectors *who, const struct prefix *net);
 bool match_is_exit(const struct member *m);
 
 #endif

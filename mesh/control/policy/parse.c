@@ -1,9 +1,10 @@
-/* The policy file: HuJSON (hujson.c), its named things (groups, hosts, tagOwners), and the sections that are
+/* The policy file: HuJSON (hujson.c), its named things (groups, hosts, ipsets, tagOwners), and the sections that are
  * made of names: access rules (access.c), ssh rules (ssh.c), tests (tests.c). What is wrong is refused with
  * its place; nothing is read half. */
 #include "mesh/control/policy/reader.h"
 
 #include "mesh/control/policy/hujson.h"
+#include "mesh/control/policy/index.h"
 #include "mesh/proto/json_memory.h"
 #include <ctype.h>
 #include <errno.h>
@@ -11,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const sections[] = { "groups", "hosts", "tagOwners", "acls", "grants", "nodeAttrs",
-	"autoApprovers", "ssh", "tests", "sshTests", "randomizeClientPort", NULL };
+static const char *const sections[] = { "groups", "hosts", "ipsets", "tagOwners", "acls", "grants",
+	"nodeAttrs", "autoApprovers", "ssh", "tests", "sshTests", "randomizeClientPort", NULL };
 
 /* --- named things --- */
 
@@ -127,8 +128,8 @@ static bool read_approvers(struct reader *rd, json_t *root)
 
 static bool read_document(struct reader *rd, json_t *root)
 {
-	const char *const objects[] = { "groups", "hosts", "tagOwners" };
-	json_t **slots[] = { &rd->groups, &rd->hosts, &rd->tag_owners };
+	const char *const objects[] = { "groups", "hosts", "ipsets", "tagOwners" };
+	json_t **slots[] = { &rd->groups, &rd->hosts, &rd->ipsets, &rd->tag_owners };
 	if (!reader_keys(rd, root, sections, ""))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(objects); i++) {
@@ -136,8 +137,8 @@ static bool read_document(struct reader *rd, json_t *root)
 		if (*slots[i] && !json_is_object(*slots[i]) && !json_is_null(*slots[i]))
 			return reader_refuse(rd, objects[i], "must be an object");
 	}
-	return check_groups(rd) && check_hosts(rd) && read_tag_owners(rd) && read_approvers(rd, root) &&
-	       access_read_acls(rd, root) && access_read_grants(rd, root) &&
+	return check_groups(rd) && check_hosts(rd) && ipsets_read(rd) && read_tag_owners(rd) &&
+	       read_approvers(rd, root) && access_read_acls(rd, root) && access_read_grants(rd, root) &&
 	       (rd->has_rules || access_allow_all(rd)) && ssh_read(rd, root) && tests_read(rd, root) &&
 	       tests_read_ssh(rd, root) && attrs_read(rd, root);
 }
@@ -163,6 +164,10 @@ struct policy *policy_parse(char *text, size_t len, struct errbuf *eb)
 	}
 	if (!read_document(&rd, root))
 		goto drop;
+	if (!(rd.p->index = policy_index_new(rd.p))) {
+		reader_no_memory(&rd);
+		goto drop;
+	}
 	json_decref(root);
 	return rd.p;
 drop:
@@ -175,6 +180,7 @@ void policy_free(struct policy *p)
 {
 	if (!p)
 		return;
+	policy_index_free(p->index);
 	arena_free(&p->mem);
 	free(p);
 }

@@ -107,19 +107,20 @@ static bool ends_with(const char *text, const char *end)
 	return n > d && !strcmp(text + n - d, end);
 }
 
-static bool user_is_in(const struct selectors *set, const char *user)
+static bool user_is_in(const struct selectors *set, const struct user *user)
 {
 	for (size_t i = 0; i < set->n; i++) {
 		const struct selector *s = &set->v[i];
 		if (s->kind == SELECT_MEMBER || s->kind == SELECT_ANY ||
-			(s->kind == SELECT_USER && !strcmp(s->text, user)) ||
-			(s->kind == SELECT_DOMAIN && ends_with(user, s->text)))
+			(s->kind == SELECT_USER && !strcmp(s->text, user->name)) ||
+			(s->kind == SELECT_DOMAIN && ends_with(user->name, s->text)) ||
+			(s->kind == SELECT_ROLE && match_role(s, user->role)))
 			return true;
 	}
 	return false;
 }
 
-bool policy_owns_tag(const struct policy *p, const char *tag, const char *user)
+bool policy_owns_tag(const struct policy *p, const char *tag, const struct user *user)
 {
 	const struct tag_owner *o = p ? tag_owner(p, tag) : NULL;
 	return o && user_is_in(&o->owners, user);

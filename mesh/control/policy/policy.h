@@ -51,8 +51,43 @@ bool policy_filter(const struct policy *p, const struct fleet *f, struct policy_
 bool policy_filter_mark(const struct policy *p, const struct fleet *f, struct policy_cache *c,
 	const struct member *node, uint64_t *mark);
 
+/* One packet, from one address of a node to one of another: of the same family. */
+struct policy_question {
+	const struct member *from, *to;
+	struct addr from_at, to_at;
+	uint8_t proto; /* as in an IP header */
+	uint16_t port; /* of TCP and UDP */
+	bool any_port; /* of any protocol: proto and port are not asked about */
+};
+/* How far the best rule lets it come. */
+enum policy_step {
+	POLICY_NO_SOURCE, /* no rule has from as a source */
+	POLICY_NO_TARGET, /* one has, and not to as a destination */
+	POLICY_NO_PORT,	  /* one lets from to to, by other ports or protocols */
+	POLICY_PASSES,
+};
+struct policy_answer {
+	enum policy_step step;
+	const char
+		*section; /* "acls" or "grants": the rule that came so far, the first of them. NULL: none is
+				written that did */
+	unsigned index, line; /* the index from 0, the line from 1 */
+};
+/* What the packet filter of q->to does with it, and why. */
+void policy_explain(const struct policy *p, const struct fleet *f, const struct policy_question *q,
+	struct policy_answer *out);
+
+/* Whom rules are looked for: a user, whose machines are sources; or, user NULL, an address and port, as a destination. */
+struct policy_about {
+	const struct user *user;
+	struct endpoint to;
+};
+/* Each rule that is about them, once, in their order: "acls" or "grants", its index from 0 and its line from 1. */
+void policy_preview(const struct policy *p, const struct fleet *f, const struct policy_about *about,
+	void (*each)(void *arg, const char *section, unsigned index, unsigned line), void *arg);
+
 /* user may give this tag to nodes (tagOwners). */
-bool policy_owns_tag(const struct policy *p, const char *tag, const char *user);
+bool policy_owns_tag(const struct policy *p, const char *tag, const struct user *user);
 /* tag is declared in tagOwners, or there is no policy. */
 bool policy_knows_tag(const struct policy *p, const char *tag);
 /* autoApprovers: the route (bits 0: an exit) that m offers needs no admin. */
@@ -63,6 +98,14 @@ bool policy_approves(
 bool policy_ssh(const struct policy *p, const struct fleet *f, const struct member *node, struct arena *a,
 	const char **json);
 bool policy_has_ssh(const struct policy *p);
+/* Whether src may log in on dst as this user, if somebody lets it in; then *period_ms: for how long that holds, 0: for
+ * this once. */
+bool policy_ssh_checked(const struct policy *p, const struct fleet *f, const struct member *src,
+	const struct member *dst, const char *login, uint64_t *period_ms);
+/* ipPool: where a new node m takes its IPv4 address from, in a; the prefixes in order. None: from everywhere.
+ * false: memory is short. */
+bool policy_pools(const struct policy *p, const struct fleet *f, const struct member *m, struct arena *a,
+	struct ctl_prefixes *out);
 /* nodeAttrs: the names of what m is told of itself, in a and p. false: memory is short. */
 bool policy_attrs(const struct policy *p, const struct fleet *f, const struct member *m, struct arena *a,
 	struct ctl_strings *out);

@@ -19,6 +19,21 @@ bool reader_refuse(struct reader *rd, const char *where, const char *fmt, ...)
 	return false;
 }
 
+struct rule_place *reader_places(struct reader *rd, const char *section, json_t *list)
+{
+	size_t n = json_array_size(list);
+	struct hujson_place *at = arena_array(&rd->p->mem, n, sizeof(*at));
+	struct rule_place *places = arena_array(&rd->p->mem, n, sizeof(*places));
+	if (!at || !places) {
+		reader_no_memory(rd);
+		return NULL;
+	}
+	hujson_find_items(rd->text, rd->len, section, at, n);
+	for (size_t i = 0; i < n; i++)
+		places[i] = (struct rule_place) { section, (unsigned)i, at[i].line, at[i].column };
+	return places;
+}
+
 bool reader_no_memory(struct reader *rd)
 {
 	err_set(rd->eb, -ENOMEM, "policy");
@@ -27,7 +42,7 @@ bool reader_no_memory(struct reader *rd)
 
 /* Of the official service's language, and not here: refused by name, not as a slip of the pen. */
 static const char *const absent[] = { "postures", "defaultSrcPosture", "srcPosture", "srcPostureAttrs",
-	"ipsets", "derpMap", "disableIPv4", "OneCGNATRoute" };
+	"derpMap", "disableIPv4", "OneCGNATRoute" };
 
 bool reader_keys(struct reader *rd, json_t *o, const char *const *names, const char *where)
 {

@@ -9,7 +9,9 @@ enum { WHERE_MAX = 96 };
 
 struct reader {
 	struct policy *p;
-	json_t *groups, *hosts, *tag_owners;
+	json_t *groups, *hosts, *tag_owners, *ipsets;
+	struct ipset *sets; /* ipset.c's */
+	size_t n_sets;
 	const char *text; /* blanked */
 	size_t len;
 	struct errbuf *eb;
@@ -20,6 +22,8 @@ struct reader {
 bool reader_refuse(struct reader *rd, const char *where, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 bool reader_no_memory(struct reader *rd); /* false */
+/* Where the items of a list at the top are, for what is said of them later. NULL: said. section: a constant. */
+struct rule_place *reader_places(struct reader *rd, const char *section, json_t *list);
 /* The keys of object o are among names (NULL-terminated). */
 bool reader_keys(struct reader *rd, json_t *o, const char *const *names, const char *where);
 /* *out: the array of strings o[key], NULL when there is none (or null) and it may be missing. */
@@ -40,12 +44,18 @@ enum selector_use {
 	AS_SSH_TARGET = 8, /* no addresses */
 	AS_ATTR = 16,	   /* all but autogroup:self and the like */
 };
+bool selector_add(struct reader *rd, struct selectors *out, const struct selector *s, const char *where);
 bool selector_read(
 	struct reader *rd, struct selectors *out, const char *name, enum selector_use use, const char *where);
 bool selectors_read(struct reader *rd, json_t *list, const char *key, enum selector_use use,
 	const char *where, struct selectors *out);
 /* autogroup:self is for sources that are people: users, groups, autogroup:member, and "*" where star. */
 bool selectors_fit_self(const struct selectors *src, bool star);
+
+/* ipset.c: after "hosts". */
+bool ipsets_read(struct reader *rd);
+/* What the set named so stands for. */
+bool ipset_select(struct reader *rd, struct selectors *out, const char *name, bool source, const char *where);
 
 /* access.c */
 bool access_read_acls(struct reader *rd, json_t *root);
@@ -58,6 +68,8 @@ bool access_read_proto(struct reader *rd, const char *name, uint8_t **protos, si
 
 /* ssh.c */
 bool ssh_read(struct reader *rd, json_t *root);
+/* The rule lets the source, whose user is called so (NULL: it has none), log in under that name. */
+bool ssh_login_fits(const struct ssh_rule *r, const char *login, const char *user);
 
 /* tests.c */
 bool tests_read(struct reader *rd, json_t *root);

@@ -4,6 +4,8 @@
 
 #include "mesh/control/policy/policy.h"
 
+struct policy_index;
+
 enum selector_kind {
 	SELECT_ANY,	 /* "*": as a source the mesh and the subnets it carries, as a destination all */
 	SELECT_WORLD,	 /* autogroup:danger-all (src): any address at all */
@@ -12,14 +14,18 @@ enum selector_kind {
 	SELECT_TAG,	 /* text: "tag:x" */
 	SELECT_PREFIX,	 /* net */
 	SELECT_MEMBER,	 /* autogroup:member: all untagged nodes */
+	SELECT_ROLE,	 /* autogroup:admin and the like: untagged nodes of users with that role */
 	SELECT_TAGGED,	 /* autogroup:tagged */
 	SELECT_SELF,	 /* autogroup:self (dst): untagged nodes of the source's user */
-	SELECT_INTERNET, /* autogroup:internet (dst): what is public, by an exit */
+	SELECT_INTERNET, /* autogroup:internet (dst): what is public, by an exit: nets */
 };
 struct selector {
 	enum selector_kind kind;
 	const char *text;
 	struct prefix net;
+	const struct prefix *nets;
+	size_t n_nets;
+	enum user_role role;
 };
 struct selectors {
 	struct selector *v;
@@ -33,8 +39,14 @@ struct target {
 	struct port_span *ports;
 	size_t n_ports;
 };
+/* "acls[2]", and where in the text that begins. */
+struct rule_place {
+	const char *section; /* NULL: of none that is written */
+	unsigned index, line, column;
+};
 /* One of "acls", or the part of a grant that has one protocol, or its capabilities. */
 struct access_rule {
+	struct rule_place place;
 	struct selectors src;
 	struct target *dst;
 	size_t n_dst;
@@ -55,14 +67,16 @@ struct approver {
 struct node_attr {
 	struct selectors target;
 	struct ctl_strings attrs;
+	struct ctl_prefixes pools; /* where the addresses of new nodes come from */
 };
 struct ssh_rule {
 	struct selectors src, dst;
+	bool check; /* somebody has to let it in anew, once in check_ms (0: each time) */
+	uint64_t check_ms;
 	struct ctl_strings users, env;
 };
 struct policy_test {
-	const char *where; /* "tests[2]" */
-	unsigned line, column;
+	struct rule_place place;
 	struct selectors src; /* of one name: all that it stands for */
 	struct target *accept, *deny;
 	size_t n_accept, n_deny;
@@ -70,13 +84,13 @@ struct policy_test {
 	size_t n_protos;
 };
 struct ssh_test {
-	const char *where;
-	unsigned line, column;
+	struct rule_place place;
 	struct selectors src, dst;
 	struct ctl_strings accept, deny, check;
 };
 struct policy {
 	struct arena mem;
+	struct policy_index *index; /* of the rules */
 	struct access_rule *rules;
 	size_t n_rules, rules_size;
 	bool self, via; /* some rule has it */

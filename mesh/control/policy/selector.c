@@ -1,28 +1,34 @@
 /* Names in a policy: what each may stand for, and where it may be written. */
+#include "mesh/control/policy/match.h"
 #include "mesh/control/policy/reader.h"
 
 #include "mesh/base/text.h"
 #include <string.h>
 
-enum { SELECTORS_MAX = 4096 };
+enum { SELECTORS_MAX = 4096, AS_PERSON = AS_SOURCE | AS_TARGET | AS_OWNER | AS_SSH_TARGET | AS_ATTR };
 
 static const struct {
 	const char *name;
 	enum selector_kind kind;
 	int uses;
 	const char *otherwise; /* said where it may not be written */
+	enum user_role role;
 } autogroups[] = {
-	{ "autogroup:member", SELECT_MEMBER, AS_SOURCE | AS_TARGET | AS_OWNER | AS_SSH_TARGET | AS_ATTR, "" },
-	{ "autogroup:tagged", SELECT_TAGGED, AS_SOURCE | AS_TARGET | AS_OWNER | AS_SSH_TARGET | AS_ATTR, "" },
-	{ "autogroup:self", SELECT_SELF, AS_TARGET | AS_SSH_TARGET, "can only be a destination" },
-	{ "autogroup:internet", SELECT_INTERNET, AS_TARGET, "can only be a destination" },
-	{ "autogroup:danger-all", SELECT_WORLD, AS_SOURCE, "can only be a source" },
+	{ "autogroup:member", SELECT_MEMBER, AS_PERSON, "", USER_MEMBER },
+	{ "autogroup:owner", SELECT_ROLE, AS_PERSON, "", USER_OWNER },
+	{ "autogroup:admin", SELECT_ROLE, AS_PERSON, "", USER_ADMIN },
+	{ "autogroup:network-admin", SELECT_ROLE, AS_PERSON, "", USER_NETWORK_ADMIN },
+	{ "autogroup:it-admin", SELECT_ROLE, AS_PERSON, "", USER_IT_ADMIN },
+	{ "autogroup:billing-admin", SELECT_ROLE, AS_PERSON, "", USER_BILLING_ADMIN },
+	{ "autogroup:auditor", SELECT_ROLE, AS_PERSON, "", USER_AUDITOR },
+	{ "autogroup:tagged", SELECT_TAGGED, AS_PERSON, "", USER_MEMBER },
+	{ "autogroup:self", SELECT_SELF, AS_TARGET | AS_SSH_TARGET, "can only be a destination",
+		USER_MEMBER },
+	{ "autogroup:internet", SELECT_INTERNET, AS_TARGET, "can only be a destination", USER_MEMBER },
+	{ "autogroup:danger-all", SELECT_WORLD, AS_SOURCE, "can only be a source", USER_MEMBER },
 };
-static const char *const autogroup_names[] = { "autogroup:member", "autogroup:tagged", "autogroup:self",
-	"autogroup:internet", "autogroup:danger-all", NULL };
 
-static bool selector_add(
-	struct reader *rd, struct selectors *out, const struct selector *s, const char *where)
+bool selector_add(struct reader *rd, struct selectors *out, const struct selector *s, const char *where)
 {
 	/* Grown by doubling at powers of two; old copies die with the arena. */
 	if ((out->n & (out->n - 1)) == 0) {
@@ -62,7 +68,7 @@ static bool read_group(struct reader *rd, struct selectors *out, const char *nam
 	json_t *members = json_object_get(rd->groups, name), *m;
 	size_t i;
 	if (!members)
-		return reader_refuse(rd, where, "%s is not in \"groups\"", name);
+		return reader_refuse(rd, where, "%s is not in \"groups\": add it there", name);
 	json_array_foreach(members, i, m) if (!read_user(rd, out, json_string_value(m), where)) return false;
 	return true;
 }
@@ -71,15 +77,19 @@ static bool read_tag(struct reader *rd, struct selectors *out, const char *name,
 {
 	struct selector s = { .kind = SELECT_TAG, .text = arena_strdup(&rd->p->mem, name) };
 	if (!json_object_get(rd->tag_owners, name))
-		return reader_refuse(rd, where, "%s is not in \"tagOwners\"", name);
+		return reader_refuse(rd, where, "%s is not in \"tagOwners\": add it there", name);
 	return s.text ? selector_add(rd, out, &s, where) : reader_no_memory(rd);
 }
 
 static bool read_autogroup(
 	struct reader *rd, struct selectors *out, const char *name, enum selector_use use, const char *where)
 {
+	const char *names[ARRAY_LEN(autogroups) + 1] = { NULL };
 	for (size_t i = 0; i < ARRAY_LEN(autogroups); i++) {
-		struct selector s = { .kind = autogroups[i].kind };
+		struct selector s = { .kind = autogroups[i].kind, .role = autogroups[i].role };
+		names[i] = autogroups[i].name;
+		if (s.kind == SELECT_INTERNET && !(s.nets = internet_nets(&rd->p->mem, &s.n_nets)))
+			return reader_no_memory(rd);
 		if (strcmp(name, autogroups[i].name) != 0)
 			continue;
 		if (autogroups[i].uses & (int)use)
@@ -88,7 +98,10 @@ static bool read_autogroup(
 			use == AS_SOURCE || use == AS_TARGET ? autogroups[i].otherwise
 							     : "cannot be written here");
 	}
-	const char *near = text_nearest(name, autogroup_names);
+	if (!strcmp(name, "autogroup:shared"))
+		return reader_refuse(
+			rd, where, "%s is not supported: this server shares no machines with others", name);
+	const char *near = text_nearest(name, names);
 	return reader_refuse(rd, where, "unknown %s%s%s%s", name, near ? "; did you mean " : "",
 		near ? near : "", near ? "?" : "");
 }
@@ -102,7 +115,8 @@ static bool read_address(struct reader *rd, struct selectors *out, const char *n
 			return reader_refuse(
 				rd, where, "host \"%s\": \"%s\" is not an address or prefix", name, text);
 		return reader_refuse(rd, where,
-			"\"%s\" is no user (alice@), group:, tag:, autogroup:, address or name in \"hosts\"",
+			"\"%s\" is no user (alice@), group:, tag:, autogroup:, ipset:, address or name in "
+			"\"hosts\"",
 			name);
 	}
 	prefix_mask(&s.net);
@@ -125,6 +139,8 @@ bool selector_read(
 		return read_tag(rd, out, name, where);
 	if (!strncmp(name, "autogroup:", 10))
 		return read_autogroup(rd, out, name, use, where);
+	if (!strncmp(name, "ipset:", 6) && (use == AS_SOURCE || use == AS_TARGET))
+		return ipset_select(rd, out, name, use == AS_SOURCE, where);
 	if (strchr(name, '@'))
 		return read_user(rd, out, name, where);
 	if (use == AS_OWNER || use == AS_SSH_TARGET)
@@ -152,7 +168,7 @@ bool selectors_fit_self(const struct selectors *src, bool star)
 {
 	for (size_t i = 0; i < src->n; i++) {
 		enum selector_kind k = src->v[i].kind;
-		if (k != SELECT_USER && k != SELECT_DOMAIN && k != SELECT_MEMBER &&
+		if (k != SELECT_USER && k != SELECT_DOMAIN && k != SELECT_MEMBER && k != SELECT_ROLE &&
 			!(star && k == SELECT_ANY))
 			return false;
 	}

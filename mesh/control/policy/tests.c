@@ -4,22 +4,12 @@
 #include "mesh/control/policy/match.h"
 #include "mesh/control/policy/reader.h"
 
-#include "mesh/control/policy/hujson.h"
 #include <stdio.h>
 #include <string.h>
 
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMP6 = 58, PROTO_SCTP = 132 };
 
 /* --- reading --- */
-
-static bool note_place(
-	struct reader *rd, const char *where, const char **kept, unsigned *line, unsigned *column)
-{
-	struct hujson_place at = hujson_find(rd->text, rd->len, where);
-	*line = at.line;
-	*column = at.column;
-	return (*kept = arena_strdup(&rd->p->mem, where)) || reader_no_memory(rd);
-}
 
 /* One thing that a packet can go to. */
 static bool is_place(const struct selectors *who)
@@ -80,8 +70,7 @@ static bool read_test(struct reader *rd, json_t *o, struct policy_test *t, const
 {
 	static const char *const names[] = { "src", "proto", "accept", "deny", NULL };
 	const char *proto = json_string_value(json_object_get(o, "proto"));
-	if (!reader_keys(rd, o, names, where) || !note_place(rd, where, &t->where, &t->line, &t->column) ||
-		!read_src(rd, o, &t->src, where))
+	if (!reader_keys(rd, o, names, where) || !read_src(rd, o, &t->src, where))
 		return false;
 	if (json_object_get(o, "proto") && !proto)
 		return reader_refuse(rd, where, "\"proto\" must be a string");
@@ -98,14 +87,17 @@ bool tests_read(struct reader *rd, json_t *root)
 	size_t i;
 	if (!reader_objects(rd, root, "tests", &list))
 		return false;
+	struct rule_place *places = reader_places(rd, "tests", list);
 	rd->p->tests = arena_array(&rd->p->mem, json_array_size(list), sizeof(*rd->p->tests));
-	if (!rd->p->tests)
+	if (!places || !rd->p->tests)
 		return reader_no_memory(rd);
 	json_array_foreach(list, i, item)
 	{
 		char where[WHERE_MAX];
 		snprintf(where, sizeof(where), "tests[%zu]", i);
-		if (!read_test(rd, item, &rd->p->tests[rd->p->n_tests++], where))
+		rd->p->tests[i].place = places[i];
+		rd->p->n_tests++;
+		if (!read_test(rd, item, &rd->p->tests[i], where))
 			return false;
 	}
 	return true;
@@ -132,8 +124,8 @@ static bool read_ssh_test(struct reader *rd, json_t *o, struct ssh_test *t, cons
 	char at[WHERE_MAX];
 	json_t *dst;
 	snprintf(at, sizeof(at), "%s.dst", where);
-	if (!reader_keys(rd, o, names, where) || !note_place(rd, where, &t->where, &t->line, &t->column) ||
-		!read_src(rd, o, &t->src, where) || !reader_strings(rd, o, "dst", true, where, &dst) ||
+	if (!reader_keys(rd, o, names, where) || !read_src(rd, o, &t->src, where) ||
+		!reader_strings(rd, o, "dst", true, where, &dst) ||
 		!selectors_read(rd, dst, "dst", AS_TARGET, where, &t->dst))
 		return false;
 	if (!is_place(&t->dst))
@@ -152,14 +144,17 @@ bool tests_read_ssh(struct reader *rd, json_t *root)
 	size_t i;
 	if (!reader_objects(rd, root, "sshTests", &list))
 		return false;
+	struct rule_place *places = reader_places(rd, "sshTests", list);
 	rd->p->ssh_tests = arena_array(&rd->p->mem, json_array_size(list), sizeof(*rd->p->ssh_tests));
-	if (!rd->p->ssh_tests)
+	if (!places || !rd->p->ssh_tests)
 		return reader_no_memory(rd);
 	json_array_foreach(list, i, item)
 	{
 		char where[WHERE_MAX];
 		snprintf(where, sizeof(where), "sshTests[%zu]", i);
-		if (!read_ssh_test(rd, item, &rd->p->ssh_tests[rd->p->n_ssh_tests++], where))
+		rd->p->ssh_tests[i].place = places[i];
+		rd->p->n_ssh_tests++;
+		if (!read_ssh_test(rd, item, &rd->p->ssh_tests[i], where))
 			return false;
 	}
 	return true;
@@ -176,11 +171,13 @@ static bool text_ends(const char *text, const char *end)
 /* The name in a rule says all that the name in a test says. */
 static bool name_covers(const struct selector *rule, const struct selector *test)
 {
-	bool person = test->kind == SELECT_USER || test->kind == SELECT_DOMAIN || test->kind == SELECT_MEMBER;
+	bool person = test->kind == SELECT_USER || test->kind == SELECT_DOMAIN ||
+		      test->kind == SELECT_MEMBER || test->kind == SELECT_ROLE;
 	switch (rule->kind) {
 	case SELECT_ANY:
 	case SELECT_WORLD: return true;
 	case SELECT_MEMBER: return person;
+	case SELECT_ROLE: return test->kind == SELECT_ROLE && match_role(rule, test->role);
 	case SELECT_TAGGED: return test->kind == SELECT_TAGGED || test->kind == SELECT_TAG;
 	case SELECT_USER:
 	case SELECT_TAG: return test->kind == rule->kind && !strcmp(test->text, rule->text);
@@ -286,40 +283,26 @@ static int run_test(
 {
 	for (size_t i = 0; i < t->n_accept; i++)
 		if (!target_is(p, t, &t->accept[i], f, true))
-			return err_say(eb, ERR_REFUSED, "%u:%u: %s.accept[%zu]: the rules do not allow this",
-				t->line, t->column, t->where, i);
+			return err_say(eb, ERR_REFUSED,
+				"%u:%u: %s[%u].accept[%zu]: the rules do not allow this", t->place.line,
+				t->place.column, t->place.section, t->place.index, i);
 	for (size_t i = 0; i < t->n_deny; i++)
 		if (!target_is(p, t, &t->deny[i], f, false))
-			return err_say(eb, ERR_REFUSED, "%u:%u: %s.deny[%zu]: the rules allow this", t->line,
-				t->column, t->where, i);
+			return err_say(eb, ERR_REFUSED, "%u:%u: %s[%u].deny[%zu]: the rules allow this",
+				t->place.line, t->place.column, t->place.section, t->place.index, i);
 	return 0;
 }
 
-static bool login_covers(const struct ssh_rule *r, const char *login, const struct selector *src)
-{
-	static const char localpart[] = "localpart:*";
-	for (size_t i = 0; i < r->users.n; i++) {
-		const char *u = r->users.v[i];
-		if (!strcmp(u, login) || (!strcmp(u, "autogroup:nonroot") && strcmp(login, "root") != 0))
-			return true;
-		size_t n = strlen(login), skip = sizeof(localpart) - 1;
-		if (!strncmp(u, localpart, skip) && src->kind == SELECT_USER &&
-			text_ends(src->text, u + skip) && strlen(src->text) == n + strlen(u + skip) &&
-			!strncmp(src->text, login, n))
-			return true;
-	}
-	return false;
-}
-
+/* By a rule of that kind. */
 static bool ssh_passes(const struct policy *p, const char *login, bool check, const struct fleet *f,
 	const struct selector *src, const struct selector *dst)
 {
-	for (size_t i = 0; i < p->n_ssh && !check; i++) { /* no rule asks to log in anew */
+	for (size_t i = 0; i < p->n_ssh; i++) {
 		const struct ssh_rule *r = &p->ssh[i];
-		if (covers(&r->src, src, f) &&
+		if (r->check == check && covers(&r->src, src, f) &&
 			(covers(&r->dst, dst, f) ||
 				(selectors_have(&r->dst, SELECT_SELF) && same_person(src, dst))) &&
-			login_covers(r, login, src))
+			ssh_login_fits(r, login, src->kind == SELECT_USER ? src->text : NULL))
 			return true;
 	}
 	return false;
@@ -343,14 +326,16 @@ static bool logins_are(const struct policy *p, const struct ssh_test *t, const s
 static int run_ssh_test(
 	const struct policy *p, const struct ssh_test *t, const struct fleet *f, struct errbuf *eb)
 {
-	const char *what = !logins_are(p, t, &t->accept, false, true, f)  ? "accept"
-			   : !logins_are(p, t, &t->check, true, true, f)  ? "check"
-			   : !logins_are(p, t, &t->deny, false, false, f) ? "deny"
-									  : NULL;
+	const char *what =
+		!logins_are(p, t, &t->accept, false, true, f) ? "accept"
+		: !logins_are(p, t, &t->check, true, true, f) ? "check"
+		: !logins_are(p, t, &t->deny, false, false, f) || !logins_are(p, t, &t->deny, true, false, f)
+			? "deny"
+			: NULL;
 	if (!what)
 		return 0;
-	return err_say(eb, ERR_REFUSED, "%u:%u: %s.%s: the rules %s this", t->line, t->column, t->where, what,
-		*what == 'd' ? "allow" : "do not allow");
+	return err_say(eb, ERR_REFUSED, "%u:%u: %s[%u].%s: the rules %s this", t->place.line, t->place.column,
+		t->place.section, t->place.index, what, *what == 'd' ? "allow" : "do not allow");
 }
 
 int policy_test(const struct policy *p, const struct fleet *f, struct errbuf *eb)

@@ -1,6 +1,8 @@
 #include "mesh/control/config/config.h"
 
+#include "mesh/base/dns_secure.h"
 #include "mesh/base/text.h"
+#include "mesh/control/config/config_env.h"
 #include "mesh/control/config/config_value.h"
 #include "mesh/control/config/document.h"
 #include "mesh/os/file.h"
@@ -31,10 +33,13 @@ enum kind {
 	SERVERS,
 	SPLIT,
 	RECORDS,
+	BLOCKING,
 	SQLITE,
 	CHALLENGE,
 	RELAY,
-	FILE_MODE,
+	POLICY_MODE,
+	LOGIN,
+	PROXIES,
 	UNUSED,
 	MISSING,
 	RENAMED
@@ -78,8 +83,9 @@ static const struct row {
 	{ "dns.search_domains", DOMAINS, AT(search_domains), NULL },
 	{ "dns.extra_records", RECORDS, AT(records), NULL },
 	{ "dns.extra_records_path", PATH, AT(records_path), NULL },
+	{ "dns.blocking", BLOCKING, AT(blocking), NULL },
 	{ "policy.path", PATH, AT(policy_path), NULL },
-	{ "policy.mode", FILE_MODE, 0, NULL },
+	{ "policy.mode", POLICY_MODE, AT(policy_database), NULL },
 	{ "database.type", SQLITE, 0, NULL },
 	{ "database.sqlite.path", PATH, AT(database_path), NULL },
 	{ "database.sqlite.write_ahead_log", UNUSED, 0, NULL },
@@ -98,10 +104,10 @@ static const struct row {
 	{ "metrics_listen_addr", UNUSED, 0, NULL },
 	{ "grpc_listen_addr", UNUSED, 0, NULL },
 	{ "grpc_allow_insecure", UNUSED, 0, NULL },
-	{ "trusted_proxies", UNUSED, 0, NULL },
+	{ "trusted_proxies", PROXIES, AT(proxies), NULL },
 	{ "disable_check_updates", UNUSED, 0, NULL },
 	{ "randomize_client_port", MISSING, 0, NULL },
-	{ "oidc", MISSING, 0, "nodes come in by auth keys or by `nodes approve`" },
+	{ "oidc", LOGIN, AT(login), NULL },
 	{ "logtail", UNUSED, 0, "nodes are told to send their logs nowhere" },
 	{ "taildrop", UNUSED, 0, NULL },
 	{ "auto_update", UNUSED, 0, NULL },
@@ -199,12 +205,13 @@ static bool parse_level(const char *text, enum log_level *out)
 	return log_level_parse(text, out);
 }
 
-/* An upstream: address, address:port or https:// URL. */
+/* An upstream: address, address:port, tls:// or https:// URL. */
 static bool is_server(const char *text)
 {
+	struct dns_secure s;
 	struct addr a;
 	struct endpoint e;
-	return addr_parse(text, &a) || endpoint_parse(text, &e) || !strncmp(text, "https://", 8);
+	return addr_parse(text, &a) || endpoint_parse(text, &e) || dns_secure_parse(text, &s, &e);
 }
 
 static int take_list(
@@ -222,7 +229,8 @@ static int take_list(
 		if (!text || !*text)
 			return refuse_type(r, item, key, "a text");
 		if (kind == SERVERS && !is_server(text))
-			return refuse_type(r, item, key, "an address, address:port or https:// URL");
+			return refuse_type(
+				r, item, key, "an address, address:port, tls://ADDRESS#NAME or https:// URL");
 		const char *kept = kind == PATHS     ? keep_path(r, text)
 				   : kind == DOMAINS ? keep_domain(r, text)
 						     : keep(r, text);
@@ -321,11 +329,11 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 			       ? 0
 			       : refuse_type(
 					 r, n, row->key, "sqlite: this server keeps its data in SQLite only");
-	case FILE_MODE:
-		return !strcmp(text, "file")
+	case POLICY_MODE:
+		*(bool *)field = !strcmp(text, "database");
+		return *(bool *)field || !strcmp(text, "file")
 			       ? 0
-			       : refuse_type(r, n, row->key,
-					 "file: write the policy into a file and name it in policy.path");
+			       : refuse_type(r, n, row->key, "file or database");
 	default: return 0;
 	}
 }
@@ -363,7 +371,10 @@ static int config_take(struct reading *r, const struct row *row, const yaml_node
 	case SERVERS: return take_list(r, row->key, n, row->kind, field);
 	case SPLIT: return take_split(r, row->key, n, field);
 	case RECORDS: return config_records_take(&r->d, row->key, n, r->mem, field);
+	case BLOCKING: return config_blocking_take(&r->d, n, r->mem, field);
 	case RELAY: return config_relay_take(&r->d, n, r->mem, r->folder, field);
+	case LOGIN: return config_login_take(&r->d, n, r->mem, r->folder, field);
+	case PROXIES: return config_proxies_take(&r->d, n, r->mem, field);
 	case UNUSED:
 	case MISSING: add_unused(r, row, n); return 0;
 	case RENAMED:
@@ -442,10 +453,19 @@ static int take_level(struct reading *r, yaml_node_t *map, const char *prefix)
 	return err;
 }
 
+/* The host of server_url is the domain, or a name in it. */
+static bool covers_server(const struct control_config *c)
+{
+	char host[CONFIG_HOST_TEXT];
+	uint16_t port;
+	config_value_host(c->server_url, host, &port);
+	size_t n = strlen(host), domain = strlen(c->base_domain);
+	return n >= domain && !strcasecmp(host + n - domain, c->base_domain) &&
+	       (n == domain || host[n - domain - 1] == '.');
+}
+
 static int check_whole(struct control_config *c, struct errbuf *eb)
 {
-	const char *host = c->server_url ? strstr(c->server_url, "://") + 3 : NULL;
-	size_t host_len = host ? strcspn(host, ":/") : 0, domain_len = strlen(c->base_domain);
 	if (!c->server_url)
 		return err_say(eb, ERR_MALFORMED,
 			"%s: server_url is missing: the address nodes reach this server at, such as "
@@ -471,9 +491,7 @@ static int check_whole(struct control_config *c, struct errbuf *eb)
 	int err = config_relay_check(c, eb);
 	if (err)
 		return err;
-	if (host && host_len >= domain_len &&
-		!strncasecmp(host + host_len - domain_len, c->base_domain, domain_len) &&
-		(host_len == domain_len || host[host_len - domain_len - 1] == '.'))
+	if (covers_server(c))
 		return err_say(eb, ERR_MALFORMED,
 			"%s: dns.base_domain %s covers the host of server_url: nodes would look for this "
 			"server inside the mesh; choose another domain",
@@ -512,8 +530,49 @@ static void default_prefixes(struct control_config *c)
 	c->has_v6 = prefix_parse("fd7a:115c:a1e0::/48", &c->v6);
 }
 
-int config_parse(
-	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb)
+static bool is_list(enum kind k)
+{
+	return k == PATHS || k == TEXTS || k == DOMAINS || k == SERVERS;
+}
+
+static int take_document(struct reading *r, const char *path, const char *text, size_t len, struct errbuf *eb)
+{
+	int err = document_open(&r->d, path, text, len, eb);
+	if (err)
+		return err;
+	yaml_node_t *root = yaml_document_get_root_node(&r->d.yaml);
+	if (root && root->type == YAML_MAPPING_NODE)
+		err = take_level(r, root, "");
+	else if (root && !document_is_null(root))
+		err = document_refuse(&r->d, root, "the file must be a mapping: key: value");
+	document_close(&r->d);
+	return err;
+}
+
+/* What the environment says of a setting holds instead of the file's word. */
+static int take_environment(struct reading *r, struct errbuf *eb)
+{
+	struct config_env_item item;
+	int err = 0;
+	for (size_t i = 0; i < ARRAY_LEN(rows) && !err; i++) {
+		enum config_env_form form =
+			rows[i].kind >= UNUSED || rows[i].kind == SPLIT || rows[i].kind == RECORDS ||
+					rows[i].kind == PROXIES || rows[i].kind == BLOCKING
+				? CONFIG_ENV_NOT
+			: rows[i].kind == RELAY || rows[i].kind == LOGIN ? CONFIG_ENV_SECTION
+			: is_list(rows[i].kind)				 ? CONFIG_ENV_LIST
+									 : CONFIG_ENV_TEXT;
+		err = config_env_get(rows[i].key, form, &item, eb);
+		if (!err && item.text.len)
+			err = take_document(
+				r, item.name, (const char *)buf_data(&item.text), item.text.len, eb);
+		buf_wipe(&item.text);
+	}
+	return err;
+}
+
+static int parse_whole(const char *path, const char *text, size_t len, bool environment,
+	struct control_config *out, struct errbuf *eb)
 {
 	struct control_config c;
 	struct reading r = { .c = &c, .mem = &c.mem };
@@ -523,15 +582,9 @@ int config_parse(
 		return err_set(eb, -ENOMEM, "read %s", path);
 	}
 	r.folder = slash == path ? "" : slash ? arena_strndup(&c.mem, path, (size_t)(slash - path)) : ".";
-	int err = document_open(&r.d, path, text, len, eb);
-	if (!err) {
-		yaml_node_t *root = yaml_document_get_root_node(&r.d.yaml);
-		if (root && root->type == YAML_MAPPING_NODE)
-			err = take_level(&r, root, "");
-		else if (root && !document_is_null(root))
-			err = document_refuse(&r.d, root, "the file must be a mapping: key: value");
-		document_close(&r.d);
-	}
+	int err = take_document(&r, path, text, len, eb);
+	if (!err && environment)
+		err = take_environment(&r, eb);
 	default_prefixes(&c);
 	if (!err && c.mem.failed)
 		err = err_set(eb, -ENOMEM, "read %s", path);
@@ -544,60 +597,29 @@ int config_parse(
 	return err;
 }
 
+int config_parse(
+	const char *path, const char *text, size_t len, struct control_config *out, struct errbuf *eb)
+{
+	return parse_whole(path, text, len, false, out, eb);
+}
+
 int config_read(const char *path, struct control_config *out, struct errbuf *eb)
 {
 	struct buf text = { 0 };
 	int err = file_read(path, CONFIG_BYTES_MAX, &text, eb);
 	if (!err)
-		err = config_parse(path, (const char *)buf_data(&text), text.len, out, eb);
-	buf_free(&text);
+		err = parse_whole(path, (const char *)buf_data(&text), text.len, true, out, eb);
+	buf_wipe(&text); /* secrets may stand in it */
+	if (!err && (err = config_login_secrets(out, eb)))
+		config_free(out);
 	return err;
 }
 
 void config_free(struct control_config *c)
 {
+	config_login_wipe(&c->login);
 	arena_free(&c->mem);
 	*c = (struct control_config) { 0 };
-}
-
-static void add_resolvers(struct arena *a, const struct ctl_strings *from, struct ctl_resolver **v, size_t *n)
-{
-	*v = arena_array(a, from->n, sizeof(**v));
-	for (size_t i = 0; *v && i < from->n; i++)
-		(*v)[(*n)++].addr = arena_strdup(a, from->v[i]);
-}
-
-bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,
-	struct ctl_dns *out)
-{
-	*out = (struct ctl_dns) { .proxied = c->magic_dns };
-	if (c->override_local_dns)
-		add_resolvers(a, &c->nameservers, &out->resolvers, &out->n_resolvers);
-	else
-		add_resolvers(a, &c->nameservers, &out->fallback, &out->n_fallback);
-	out->routes = arena_array(a, c->split.n + 1, sizeof(*out->routes));
-	out->domains.v = arena_array(a, c->search_domains.n + 1, sizeof(*out->domains.v));
-	out->extra = arena_array(a, records->n, sizeof(*out->extra));
-	if (a->failed)
-		return false;
-	if (c->magic_dns) {
-		out->domains.v[out->domains.n++] = arena_strdup(a, c->base_domain);
-		out->routes[out->n_routes++] =
-			(struct ctl_route) { .suffix = arena_strdup(a, c->base_domain) };
-	}
-	for (size_t i = 0; i < c->search_domains.n; i++)
-		out->domains.v[out->domains.n++] = arena_strdup(a, c->search_domains.v[i]);
-	for (size_t i = 0; i < c->split.n; i++) {
-		struct ctl_route *r = &out->routes[out->n_routes++];
-		r->suffix = arena_strdup(a, c->split.v[i].suffix);
-		add_resolvers(a, &c->split.v[i].servers, &r->resolvers, &r->n);
-	}
-	for (size_t i = 0; i < records->n; i++)
-		out->extra[out->n_extra++] =
-			(struct ctl_record) { .name = arena_strdup(a, records->v[i].name),
-				.type = arena_strdup(a, records->v[i].type),
-				.value = arena_strdup(a, records->v[i].value) };
-	return !a->failed;
 }
 
 char *config_unused_that_matter(const struct control_config *c, char *out, size_t cap)
@@ -650,8 +672,11 @@ static bool is_same(const struct row *row, const struct control_config *a, const
 	case NET4: return a->has_v4 == b->has_v4 && prefix_equal(&a->v4, &b->v4);
 	case NET6: return a->has_v6 == b->has_v6 && prefix_equal(&a->v6, &b->v6);
 	case RELAY: return config_relay_equal(x, y);
+	case LOGIN: return config_login_equal(x, y);
+	case PROXIES: return config_proxies_equal(x, y);
 	case CHALLENGE: return a->acme_alpn == b->acme_alpn;
 	case MODE: return a->unix_socket_mode == b->unix_socket_mode;
+	case POLICY_MODE: return a->policy_database == b->policy_database;
 	default: return true;
 	}
 }

@@ -7,6 +7,7 @@
 #include "mesh/base/arena.h"
 #include "mesh/base/err.h"
 #include "mesh/base/log.h"
+#include "mesh/oidc/rules.h"
 #include "mesh/proto/control.h"
 
 struct document;
@@ -35,6 +36,22 @@ struct config_relay {
 	const char *ipv4, *ipv6; /* "" = found by name */
 };
 
+/* The machine that answers names for the others, and what it blocks: `dns.blocking`. */
+struct config_blocking {
+	const char *node; /* NULL: none */
+	struct ctl_blocking rules;
+};
+
+/* Providers of logins in a browser: `oidc`. */
+struct config_provider {
+	struct oidc_settings s;
+	const char *secret_path; /* "" = the secret stands in the settings, or there is none */
+};
+struct config_login {
+	struct config_provider *v;
+	size_t n;
+};
+
 /* A key that was accepted and has no effect here; advice may be NULL. */
 struct config_unused {
 	const char *key, *advice;
@@ -55,6 +72,7 @@ struct control_config {
 	struct endpoint acme_listen; /* for HTTP-01 */
 	const char *noise_key_path, *database_path, *unix_socket, *policy_path, *records_path;
 	uint32_t unix_socket_mode;
+	bool policy_database; /* the policy is in the database, policy_path is not read */
 	bool has_v4, has_v6;
 	struct prefix v4, v6;
 	struct ctl_strings derp_paths;
@@ -64,6 +82,9 @@ struct control_config {
 	struct ctl_strings nameservers, search_domains;
 	struct config_splits split;
 	struct config_records records;
+	struct config_blocking blocking;
+	struct config_login login;
+	struct ctl_prefixes proxies;	  /* whose X-Forwarded-For is believed */
 	uint64_t ephemeral_ms, expiry_ms; /* expiry of logins of untagged nodes, 0 = never */
 	enum log_level log_level;
 	bool log_json;
@@ -95,15 +116,31 @@ int config_relay_check(const struct control_config *c, struct errbuf *eb);
  * everybody. */
 bool config_relay_region(const struct control_config *c, const struct endpoint *at,
 	const struct endpoint *stun, const char *pin, struct arena *a, struct ctl_derp_map *map);
+/* oidc: a mapping, or a list of them. Secrets that are in files are read by config_login_secrets; both are wiped with the
+ * settings. */
+int config_login_take(
+	struct document *d, void *node, struct arena *mem, const char *folder, struct config_login *out);
+int config_login_secrets(struct control_config *c, struct errbuf *eb);
+void config_login_wipe(struct config_login *l);
+bool config_login_equal(const struct config_login *a, const struct config_login *b);
+/* trusted_proxies: a list of addresses and prefixes. */
+int config_proxies_take(struct document *d, void *node, struct arena *mem, struct ctl_prefixes *out);
+bool config_proxies_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b);
 /* dns.extra_records, below document: what the records mean is checked as nodes read them. Texts go into mem.
  */
 int config_records_take(
 	struct document *d, const char *key, void *list, struct arena *mem, struct config_records *out);
 /* dns.extra_records_path: a list of { name, type, value }, JSON or YAML. */
 int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb);
+/* dns.blocking, a mapping; texts go into mem. */
+int config_blocking_take(struct document *d, void *mapping, struct arena *mem, struct config_blocking *out);
 /* What nodes are told about names. */
 bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,
 	struct ctl_dns *out);
+/* config_dns.c. The section `dns` alone, as JSON: out is freed with config_free, and holds nothing else of use. */
+int config_dns_parse(const char *text, size_t len, struct control_config *out, struct errbuf *eb);
+/* What a running server may change of it (not base_domain and records) into c, borrowed from `from`. */
+void config_dns_take(struct control_config *c, const struct control_config *from);
 /* The keys that differ and that a running server cannot change, comma separated, into out; returns out. */
 char *config_fixed_differ(
 	const struct control_config *a, const struct control_config *b, char *out, size_t cap);

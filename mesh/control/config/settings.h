@@ -3,7 +3,7 @@
 #define RW_CONTROL_CONFIG_SETTINGS_H
 
 #include "mesh/control/config/config.h"
-#include "mesh/control/policy/policy.h"
+#include "mesh/control/policy/source.h"
 
 enum { SETTINGS_HASH = 32 };
 
@@ -15,9 +15,12 @@ struct settings {
 	const char *base_domain; /* no dots at the ends */
 	struct ctl_dns dns;
 	struct ctl_derp_map derp;
-	struct policy *policy;
-	struct settings *lent;	  /* counted: whose all but the DNS records is; NULL = own */
-	const char *records_path; /* the file of DNS records; "" = none */
+	const char *block_node; /* the name of the machine that answers names for the others; NULL = none */
+	const char *block_caps; /* what it is told to block, as JSON */
+	struct policy_source *source; /* counted; NULL = no policy */
+	struct policy *policy;	      /* the source's */
+	struct settings *lent;	      /* counted: whose all but policy and DNS records is; NULL = own */
+	const char *records_path;     /* the file of DNS records; "" = none */
 	uint8_t dns_hash[SETTINGS_HASH], derp_hash[SETTINGS_HASH];
 };
 
@@ -26,11 +29,14 @@ struct settings_relay {
 	struct endpoint at, stun; /* TLS; STUN, unset = none */
 	char pin[80];		  /* of the certificate made here; "" = one for everybody */
 };
-/* NULL with the sentence; settings_put it. Needs no running server. relay: NULL = none runs. */
-struct settings *settings_read(
-	const struct control_config *c, const struct settings_relay *relay, struct errbuf *eb);
+/* NULL with the sentence; settings_put it. Needs no running server. relay: NULL = none runs. kept: the policy where
+ * the config says that it is in the database; NULL = none is. */
+struct settings *settings_read(const struct control_config *c, const struct settings_relay *relay,
+	struct policy_source *kept, struct errbuf *eb);
 /* The same, with the file of DNS records read anew. */
 struct settings *settings_with_records(struct settings *from, struct errbuf *eb);
+/* The same, with another policy (NULL = none). NULL: memory is short. */
+struct settings *settings_with_policy(struct settings *from, struct policy_source *source);
 struct settings *settings_get(struct settings *s);
 void settings_put(struct settings *s); /* NULL is fine */
 

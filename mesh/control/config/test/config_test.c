@@ -8,10 +8,15 @@
 #include "mesh/control/config/config.h"
 #include "mesh/control/config/config_value.h"
 #include "mesh/control/fleet/test/place.h"
+#include "mesh/os/file.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define URL "server_url: https://hs.test\n"
+
+#define BLOCKING URL "dns:\n  blocking:\n    node: pi\n"
+#define LISTS BLOCKING "    lists: [{ name: ads, url: https://x/y }]\n"
 
 static void test_errors(void **state)
 {
@@ -35,7 +40,14 @@ static void test_errors(void **state)
 			"c.yaml:4:13: dns.nameservers.global: \"1.1.1.1\" is not a list" },
 		{ URL "dns:\n  nameservers:\n    global: [dns.example]\n",
 			"c.yaml:4:14: dns.nameservers.global: \"dns.example\" is not an address, "
-			"address:port or https:// URL" },
+			"address:port, tls://ADDRESS#NAME or https:// URL" },
+		{ URL "dns:\n  nameservers:\n    global: [\"https:///x\"]\n",
+			"c.yaml:4:14: dns.nameservers.global: \"https:///x\" is not an address, "
+			"address:port, "
+			"tls://ADDRESS#NAME or https:// URL" },
+		{ URL "dns:\n  nameservers:\n    global: [tls://dns.example#x]\n",
+			"c.yaml:4:14: dns.nameservers.global: \"tls://dns.example#x\" is not an address, "
+			"address:port, tls://ADDRESS#NAME or https:// URL" },
 		{ URL "server_url: http://a\n", "c.yaml:2:1: \"server_url\" is set twice" },
 		{ URL "listen_addr: localhost\n", "c.yaml:2:14: listen_addr: \"localhost\" is not an address "
 						  "such as 0.0.0.0:8080 or :8080" },
@@ -49,6 +61,48 @@ static void test_errors(void **state)
 			"c.yaml: dns.base_domain test covers the host of server_url: nodes would look for "
 			"this server inside the mesh; "
 			"choose another domain" },
+		{ BLOCKING, "c.yaml:4:5: dns.blocking needs a node and lists" },
+		{ LISTS "    nodes: [pi]\n",
+			"c.yaml:6:5: dns.blocking: unknown key \"nodes\"; did you mean \"node\"?" },
+		{ BLOCKING "    lists: ads\n", "c.yaml:5:12: dns.blocking: a list is wanted here" },
+		{ BLOCKING "    lists: [ads]\n",
+			"c.yaml:5:13: dns.blocking: \"key: value\" pairs are wanted here" },
+		{ BLOCKING "    lists: [{ name: A d, url: https://x/y }]\n",
+			"c.yaml:5:21: dns.blocking: the name of a list is one of a file too: a-z, 0-9, - and "
+			"_, at most 47" },
+		{ BLOCKING "    lists: [{ name: ads, url: /etc/ads }]\n",
+			"c.yaml:5:31: dns.blocking: url: https://... or http://... is wanted here" },
+		{ BLOCKING "    lists: [{ name: ads, file: /etc/ads }]\n",
+			"c.yaml:5:26: dns.blocking: unknown key \"file\"" },
+		{ BLOCKING "    lists: [{ name: ads, names: [a.b, '/(/'] }]\n",
+			"c.yaml:5:39: dns.blocking: the regular expression ( has a ( without its )" },
+		{ BLOCKING "    lists: [{ name: ads, names: [a.b], url: https://x/y }]\n",
+			"c.yaml:5:13: dns.blocking: a list needs a name, and one of url and names" },
+		{ BLOCKING "    lists: [{ name: ads, names: [a.b], when: [noon] }]\n",
+			"c.yaml:5:47: dns.blocking: \"noon\" says no time; write \"22:00-07:00\" or "
+			"\"mon-fri "
+			"08:00-16:00\"" },
+		{ BLOCKING "    lists: [{ name: ads, names: [a.b], allow: maybe }]\n",
+			"c.yaml:5:47: dns.blocking: allow: true or false is wanted here" },
+		{ BLOCKING "    lists: [{ name: a, names: [a.b] }, { name: a, names: [a.b] }]\n",
+			"c.yaml:5:40: dns.blocking: the list \"a\" is there twice" },
+		{ LISTS "    groups: [{ name: kids, clients: ['group:kids'] }]\n",
+			"c.yaml:6:38: dns.blocking: \"group:kids\" is no client: write user@, tag:name, the "
+			"name "
+			"of a machine, or an address" },
+		{ LISTS "    groups: [{ name: kids, lists: [ads] }]\n",
+			"c.yaml:4:5: dns.blocking: a group needs a name and clients" },
+		{ LISTS "    groups: [{ name: kids, clients: [tv], lists: [adds] }]\n",
+			"c.yaml:4:5: dns.blocking: the group kids names the list \"adds\", which is not "
+			"there" },
+		{ LISTS "    answer: none\n",
+			"c.yaml:6:13: dns.blocking.answer: null, nxdomain, nodata, refused "
+			"or addresses are wanted here" },
+		{ LISTS "    ttl: 0\n",
+			"c.yaml:6:10: dns.blocking.ttl: a number of seconds from 1 to 86400 is wanted here" },
+		{ LISTS "    refresh: 1m\n",
+			"c.yaml:6:14: dns.blocking: a time is wanted here (refresh: 10m to "
+			"30d, pause: 1s to 24h)" },
 		{ URL "dns:\n  extra_records:\n    - { name: a.test, type: A, value: \"::1\" }\n",
 			"c.yaml:4:7: dns.extra_records: a.test: type A needs an IPv4 address as value, AAAA "
 			"an IPv6 one; other types have to be named" },
@@ -68,12 +122,36 @@ static void test_errors(void **state)
 		{ URL "database: { type: postgres }\n", "c.yaml:2:19: database.type: \"postgres\" is not "
 							"sqlite: this server keeps its data in "
 							"SQLite only" },
-		{ URL "policy: { mode: database }\n", "c.yaml:2:17: policy.mode: \"database\" is not file: "
-						      "write the policy into a file and "
-						      "name it in policy.path" },
+		{ URL "policy: { mode: db }\n", "c.yaml:2:17: policy.mode: \"db\" is not file or database" },
 		{ URL "ip_prefixes: [100.64.0.0/10]\n",
 			"c.yaml:2:1: ip_prefixes is the name of an older Headscale: it is prefixes.v4 and "
 			"prefixes.v6 now" },
+		{ URL "oidc: 7\n", "c.yaml:2:7: oidc must be a mapping, or a list of them" },
+		{ URL "oidc: { isuer: x }\n",
+			"c.yaml:2:9: unknown key \"oidc.isuer\"; did you mean \"oidc.issuer\"?" },
+		{ URL "oidc: { issuer: \"http://id.test\" }\n",
+			"c.yaml:2:17: oidc.issuer: must be a URL such as https://id.example.com" },
+		{ URL "oidc: { issuer: \"https://id.test\" }\n",
+			"c.yaml:2:7: oidc: client_id is missing: the provider gave it with the secret" },
+		{ URL "oidc: { issuer: \"https://id.test\", client_id: a, client_secret: b, "
+		      "client_secret_path: c }\n",
+			"c.yaml:2:7: oidc: client_secret and client_secret_path are both set: keep one" },
+		{ URL "oidc: [ { issuer: \"https://id.test\", client_id: a }, { scope: [email] } ]\n",
+			"c.yaml:2:63: oidc.scope: must be a list that has `openid`" },
+		{ URL "oidc: { extra_params: { state: x } }\n",
+			"c.yaml:2:23: oidc.extra_params: must be a mapping of texts, without the parameters "
+			"that "
+			"the flow has by itself" },
+		{ URL "oidc: { pkce: { method: plain } }\n", "c.yaml:2:15: oidc.pkce: must be S256 (method): "
+							     "`plain` shows the secret to whoever sees "
+							     "the first request" },
+		{ URL "oidc: { issuer: \"https://github.com\" }\n",
+			"c.yaml:2:17: oidc.issuer: must be a provider of OpenID Connect; GitHub speaks OAuth "
+			"2 alone: put one in between that logs in by GitHub, such as Dex or Keycloak" },
+		{ URL "trusted_proxies: [\"0.0.0.0/0\"]\n",
+			"c.yaml:2:19: trusted_proxies: \"0.0.0.0/0\" is not an address or prefix such as "
+			"10.0.0.0/8 (and not all of them)" },
+		{ URL "trusted_proxies: proxy\n", "c.yaml:2:18: trusted_proxies must be a list" },
 		{ URL "node: { expiry: soon }\n",
 			"c.yaml:2:17: node.expiry: \"soon\" is not a time such as 30m" },
 		{ "a: [1\n", "c.yaml:2:1: did not find expected ',' or ']'" },
@@ -163,11 +241,45 @@ static void test_whole(void **state)
 	config_free(&c);
 }
 
+/* What the machine that blocks is told. */
+static void test_blocking(void **state)
+{
+	static const char text[] =
+		URL "dns:\n  blocking:\n    node: pi\n    lists:\n"
+		    "      - { name: ads, url: \"https://lists.example/ads\", when: [ \"22:00-07:00\" ] }\n"
+		    "      - { name: fine, allow: true, names: [ ok.example, '/^x[0-9]/' ] }\n"
+		    "    groups:\n"
+		    "      - { name: kids, clients: [ kid@, a@b.c, tag:tv, tablet, 100.64.0.9 ], lists: [ "
+		    "ads ] }\n"
+		    "      - { name: free, clients: [ admin@ ], lists: [] }\n"
+		    "    answer: [ 192.0.2.1, \"2001:db8::1\" ]\n    ttl: 60\n    refresh: 1h\n"
+		    "    pause: 10m\n";
+	struct control_config c;
+	struct errbuf eb = { 0 };
+	struct buf out = { 0 };
+	(void)state;
+	if (config_parse("c.yaml", text, sizeof(text) - 1, &c, &eb))
+		fail_msg("%s", eb.text);
+	assert_string_equal(c.blocking.node, "pi");
+	assert_true(ctl_blocking_write(&out, &c.blocking.rules));
+	assert_string_equal(buf_cstr(&out),
+		"{\"Lists\":[{\"Name\":\"ads\",\"URL\":\"https://lists.example/"
+		"ads\",\"When\":[\"22:00-07:00\"]},"
+		"{\"Name\":\"fine\",\"Names\":[\"ok.example\",\"/^x[0-9]/\"],\"Allow\":true}],"
+		"\"Groups\":[{\"Name\":\"kids\",\"Clients\":[\"kid@\",\"a@b.c\",\"tag:tv\",\"tablet\",\"100."
+		"64.0.9\"],"
+		"\"Lists\":[\"ads\"]},{\"Name\":\"free\",\"Clients\":[\"admin@\"]}],"
+		"\"Answer\":[\"192.0.2.1\",\"2001:db8::1\"],\"TTL\":60,\"Refresh\":3600000,\"Pause\":"
+		"600000}");
+	buf_free(&out);
+	config_free(&c);
+}
+
 /* The keys of a Headscale file as people have them, with the values its sample gives. */
 static const char headscale[] =
 	"server_url: http://127.0.0.1:8080\nlisten_addr: 127.0.0.1:8080\n"
 	"metrics_listen_addr: 127.0.0.1:9090\ngrpc_listen_addr: 127.0.0.1:50443\n"
-	"grpc_allow_insecure: false\ntrusted_proxies: []\n"
+	"grpc_allow_insecure: false\n"
 	"noise: { private_key_path: /x/noise.key }\n"
 	"prefixes: { v4: 100.64.0.0/10, v6: fd7a:115c:a1e0::/48, allocation: sequential }\n"
 	"derp:\n  server: { enabled: false, region_id: 999, stun_listen_addr: \"0.0.0.0:3478\" }\n"
@@ -185,7 +297,15 @@ static const char headscale[] =
 	"dns:\n  magic_dns: true\n  base_domain: mesh.test\n  override_local_dns: true\n"
 	"  nameservers:\n    global: [192.0.2.1]\n    split:\n      {}\n  search_domains: []\n"
 	"  extra_records: []\nunix_socket: /x/s\nunix_socket_permission: \"0o770\"\n"
-	"oidc: { issuer: \"https://idp.test\" }\nlogtail: { enabled: false }\n"
+	"oidc:\n  only_start_if_oidc_is_available: true\n  issuer: \"https://idp.test\"\n  client_id: hs\n"
+	"  client_secret: s3\n  expiry: 180d\n  use_expiry_from_token: false\n  scope: [openid, profile, "
+	"email, groups]\n"
+	"  extra_params: { domain_hint: example.com, prompt: login }\n  allowed_domains: [example.com]\n"
+	"  allowed_groups: [/headscale]\n  allowed_users: [alice@example.com]\n  email_verified_required: "
+	"true\n"
+	"  pkce: { enabled: false, method: S256 }\n  strip_email_domain: true\n"
+	"trusted_proxies: [127.0.0.1, \"10.1.2.3/8\", \"::1/128\"]\n"
+	"logtail: { enabled: false }\n"
 	"randomize_client_port: false\ntaildrop: { enabled: true }\n"
 	"tuning: { batch_change_delay: 800ms }\n";
 
@@ -209,16 +329,75 @@ static void test_headscale(void **state)
 	config_unused_each(&c, add_line, &lines);
 	assert_string_equal(buf_cstr(&lines),
 		"derp.urls has no effect on this server: name relays in a file of derp.paths\n"
-		"oidc has no effect on this server: nodes come in by auth keys or by `nodes approve`\n"
 		"metrics_listen_addr, grpc_listen_addr, derp.auto_update_enabled, derp.update_frequency, "
 		"node.routes, database.gorm, database.sqlite.write_ahead_log, "
 		"database.sqlite.wal_autocheckpoint, taildrop, tuning have no effect on "
 		"this server\n");
+	assert_int_equal(c.login.n, 1);
+	const struct oidc_settings *o = &c.login.v[0].s;
+	assert_string_equal(o->issuer, "https://idp.test");
+	assert_string_equal(o->name, "idp.test");
+	assert_string_equal(o->client, "hs");
+	assert_string_equal(o->secret, "s3");
+	assert_string_equal(o->scope, "openid profile email groups");
+	assert_string_equal(o->groups_claim, "groups");
+	assert_int_equal(o->n_extra, 2);
+	assert_string_equal(o->extra[1].value, "login");
+	assert_true(o->verified_email && !o->token_expiry && o->must_answer);
+	assert_int_equal(o->expiry_ms, 180LL * 24 * 3600 * 1000);
+	assert_true(o->domains.n == 1 && o->groups.n == 1 && o->users.n == 1);
+	assert_int_equal(c.proxies.n, 3);
+	assert_int_equal(c.proxies.v[0].bits, 32);
+	assert_true(c.proxies.v[1].bits == 8 && c.proxies.v[1].ip.b[13] == 0);
 	/* Named, but no certificate is wanted. */
 	assert_true(!c.acme_host && !c.acme_alpn && c.acme_listen.port == 80);
 	assert_string_equal(c.acme_url, "https://acme.test");
 	buf_free(&lines);
 	config_free(&c);
+}
+
+/* Several providers, and a secret that is in a file, which the environment may name. */
+static void test_providers(void **state)
+{
+	static const char text[] = URL
+		"oidc:\n"
+		"  - { issuer: \"https://accounts.google.com\", client_id: a, client_secret_path: secret }\n"
+		"  - { issuer: \"http://127.0.0.1:9000/x\", client_id: b, name: Ours, groups_claim: roles,\n"
+		"      client_secret_path: \"${RW_CONFIG_TEST}/secret\" }\n"
+		"  - { issuer: \"\" }\n";
+	struct place place, *p = &place;
+	(void)state;
+	place_make(p);
+	struct control_config c, again = { 0 };
+	struct errbuf eb = { 0 };
+	char path[256];
+	snprintf(path, sizeof(path), "%s/c.yaml", p->dir);
+	assert_int_equal(file_write_atomic(path, 0600, text, sizeof(text) - 1, &eb), 0);
+	assert_int_not_equal(config_read(path, &c, &eb), 0);
+	assert_non_null(strstr(eb.text, "/secret"));
+	snprintf(path, sizeof(path), "%s/secret", p->dir);
+	assert_int_equal(file_write_atomic(path, 0600, "s3cret\n", 7, &eb), 0);
+	snprintf(path, sizeof(path), "%s/c.yaml", p->dir);
+	assert_int_not_equal(config_read(path, &c, &eb), 0);
+	assert_non_null(strstr(eb.text, "nothing in the environment"));
+	setenv("RW_CONFIG_TEST", p->dir, 1);
+	if (config_read(path, &c, &eb) || config_read(path, &again, &eb))
+		fail_msg("%s", eb.text);
+	unsetenv("RW_CONFIG_TEST");
+	assert_int_equal(c.login.n, 2);
+	assert_string_equal(c.login.v[0].s.name, "Google");
+	assert_string_equal(c.login.v[0].s.secret, "s3cret");
+	assert_string_equal(c.login.v[1].s.name, "Ours");
+	assert_string_equal(c.login.v[1].s.secret, "s3cret");
+	assert_string_equal(c.login.v[1].s.groups_claim, "roles");
+	char keys[256];
+	assert_string_equal(config_fixed_differ(&c, &again, keys, sizeof(keys)), "");
+	if (again.login.v)
+		again.login.v[1].s.token_expiry = true;
+	assert_string_equal(config_fixed_differ(&c, &again, keys, sizeof(keys)), "oidc");
+	config_free(&c);
+	config_free(&again);
+	place_remove(p);
 }
 
 static void test_fixed(void **state)
@@ -555,8 +734,9 @@ static void test_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_records), cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_headscale), cmocka_unit_test(test_fixed),
+		cmocka_unit_test(test_blocking), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale),
+		cmocka_unit_test(test_providers), cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_records_file), cmocka_unit_test(test_derp), cmocka_unit_test(test_host),
 		cmocka_unit_test(test_acme), cmocka_unit_test(test_relay_inside),
 		cmocka_unit_test(test_relay_region_order) };

@@ -115,7 +115,8 @@ static struct view_context context(struct map_stream *m)
 static void send_frame(struct map_stream *m, const struct buf *frame)
 {
 	if (frame && !h2_respond_chunk(m->stream, buf_data(frame), frame->len)) {
-		set_keepalive(m);
+		if (m->stream) /* or it was lost in there */
+			set_keepalive(m);
 		return;
 	}
 	log_warn("node %lld: cannot be told of changes (it does not read, or memory is short): stream closed",
@@ -278,7 +279,8 @@ void streams_accept(struct streams *s, struct h2_stream *stream, const struct me
 	h2_stream_data_set(stream, &m->owner);
 	h2_respond_begin(stream, 200, "application/json");
 	s->ops.online(s->ops.arg, m->node, true);
-	send_whole(m);
+	if (m->stream) /* or it was lost in there */
+		send_whole(m);
 }
 
 void streams_changed(struct streams *s, const struct member *old, const struct member *now, bool identity)
@@ -312,6 +314,16 @@ void streams_settings_set(struct streams *s, struct settings *set)
 	settings_put(old);
 	journal_touch(&s->journal);
 	flush_later(s);
+}
+
+bool streams_ping(struct streams *s, int64_t node, const char *url)
+{
+	struct map_stream *m = table_get(&s->by_node, &node);
+	struct ctl_ping ping = { .url = url, .url_is_noise = true, .types = "" };
+	if (!m || !m->stream)
+		return false;
+	send_message(m, &(struct ctl_map_response) { .ping = &ping, .control_time_ms = FLEET_NO_TIME });
+	return m->stream != NULL;
 }
 
 size_t streams_count(const struct streams *s)

@@ -56,6 +56,8 @@ void streams_changed(struct streams *s, const struct member *old, const struct m
 /* The map request is a stream for the member: answered from here on. */
 void streams_accept(struct streams *s, struct h2_stream *stream, const struct member *m,
 	const struct ctl_map_request *rq);
+/* Asks the node to show that it lives, at this URL inside Noise. false: it has no stream, or lost it. */
+bool streams_ping(struct streams *s, int64_t node, const char *url);
 size_t streams_count(const struct streams *s);
 
 #endif

@@ -8,6 +8,7 @@
 void view_fini(struct view *v)
 {
 	member_put(v->self);
+	member_put(v->blocker);
 	settings_put(v->set);
 	*v = (struct view) { 0 };
 }
@@ -224,6 +225,47 @@ void view_describe(const struct view_context *c, const struct member *self, cons
 	a->failed = a->failed || !out->written;
 }
 
+/* --- names --- */
+
+/* The machine that answers names for self; NULL: none. Not for one that it is hidden from. */
+static const struct member *blocker_of(const struct view_context *c, const struct member *self)
+{
+	const struct member *m = c->set->block_node ? fleet_by_name(c->fleet, c->set->block_node) : NULL;
+	return m && is_visible(&c->cache->now, c->set, c->fleet, self, m) ? m : NULL;
+}
+
+/* What self is told of names: the settings, with the machine that blocks as the one nameserver for all that has no
+ * nameserver of its own. That machine itself is told those of the settings, to ask them. */
+static struct ctl_dns *describe_names(const struct view_context *c, const struct view *v, struct arena *a)
+{
+	const struct member *m = v->blocker;
+	char text[ADDR_TEXT];
+	if (!m)
+		return &c->set->dns;
+	struct ctl_dns *dns = arena_memdup(a, &c->set->dns, sizeof(*dns));
+	struct ctl_resolver *only = arena_array(a, 1, sizeof(*only));
+	if (!dns || !only)
+		return NULL;
+	only->addr = arena_strdup(a, addr_format(m->has_v4 ? &m->v4 : &m->v6, text));
+	dns->resolvers = only;
+	dns->n_resolvers = 1;
+	dns->n_fallback = 0;
+	return only->addr ? dns : NULL;
+}
+
+static void blocker_set(struct view *v, const struct member *m)
+{
+	const struct member *old = v->blocker;
+	v->blocker = m ? member_get(m) : NULL;
+	member_put(old);
+}
+
+static bool same_nameserver(const struct member *a, const struct member *b)
+{
+	return a == b || (a && b && a->has_v4 == b->has_v4 && a->has_v6 == b->has_v6 &&
+				 addr_equal(&a->v4, &b->v4) && addr_equal(&a->v6, &b->v6));
+}
+
 static bool describe_self(
 	const struct view_context *c, const struct member *m, struct arena *a, struct ctl_map_response *out)
 {
@@ -287,19 +329,24 @@ bool view_head(const struct view_context *c, const struct member *self, struct v
 		.has_debug = true,
 		.disable_log_tail = true,
 		.domain = c->set->base_domain,
-		.dns = &c->set->dns,
 		.derp_map = &c->set->derp };
+	blocker_set(v, blocker_of(c, self));
+	out->dns = describe_names(c, v, a);
 	*peers = (struct view_peers) { .v = arena_array(a, f->n, sizeof(const struct member *)) };
-	if (!peers->v || !describe_self(c, self, a, out) ||
+	if (!out->dns || !peers->v || !describe_self(c, self, a, out) ||
 		!view_rules_add(c, self, &v->logins, a, v->filter_hash, out) ||
-		!view_rules_mark(c, self, &v->filter_mark))
+		!view_rules_mark(c, self, &v->filter_mark)) {
+		view_fini(v);
 		return false;
+	}
 	hash_caps(out->node, v->caps_hash);
 	for (size_t i = 0; i < f->n; i++)
 		if (is_visible(&c->cache->now, c->set, f, self, f->v[i]))
 			peers->v[peers->n++] = f->v[i];
-	if (!add_profiles(c, peers, a, out) || a->failed)
+	if (!add_profiles(c, peers, a, out) || a->failed) {
+		view_fini(v);
 		return false;
+	}
 	view_set(c, self, v);
 	return true;
 }
@@ -530,6 +577,18 @@ static bool add_rules(const struct difference *d)
 	return true;
 }
 
+/* Which machine answers names may have changed with the rules, the settings or that machine. */
+static bool add_names(const struct difference *d)
+{
+	const struct member *now = blocker_of(d->c, d->self);
+	bool same = same_nameserver(d->v->blocker, now) &&
+		    !memcmp(d->v->set->dns_hash, d->c->set->dns_hash, SETTINGS_HASH);
+	blocker_set(d->v, now);
+	if (!same)
+		d->out->dns = describe_names(d->c, d->v, d->a);
+	return same || d->out->dns;
+}
+
 /* Self, rules and settings: what a message says beside the peers. */
 static bool add_rest(const struct difference *d, bool refilter)
 {
@@ -538,8 +597,8 @@ static bool add_rest(const struct difference *d, bool refilter)
 		return false;
 	if (refilter && !add_rules(d))
 		return false;
-	if (memcmp(was->dns_hash, now->dns_hash, SETTINGS_HASH) != 0)
-		d->out->dns = &now->dns;
+	if (!add_names(d))
+		return false;
 	if (memcmp(was->derp_hash, now->derp_hash, SETTINGS_HASH) != 0)
 		d->out->derp_map = &now->derp;
 	return (!d->out->node && !d->out->n_changed) ||

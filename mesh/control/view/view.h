@@ -32,9 +32,11 @@ void view_cache_told(struct view_cache *c); /* all viewers know all: what was is
 
 /* All zero: was told nothing. */
 struct view {
-	const struct member *self;	/* as it was told; counted */
-	struct settings *set;		/* counted */
-	uint64_t told;			/* journal->now of then */
+	const struct member *self; /* as it was told; counted */
+	struct settings *set;	   /* counted */
+	const struct member
+		*blocker; /* the machine that answers names for it, as it was told; counted; NULL = none */
+	uint64_t told;	  /* journal->now of then */
 	uint64_t filter_mark;		/* policy_filter_mark of then */
 	uint8_t filter_hash[VIEW_HASH]; /* and of who may log in */
 	uint8_t caps_hash[VIEW_HASH];

@@ -4,6 +4,8 @@
 #include "mesh/proto/json.h"
 #include <string.h>
 
+/* Official clients send and take files where they are told this. */
+#define FILE_SHARING_CAP "https://tailscale.com/cap/file-sharing"
 /* The capability without which official clients do not let anybody log in. */
 #define SSH_CAP "https://tailscale.com/cap/ssh"
 
@@ -42,7 +44,7 @@ const char *view_rules_caps(const struct view_context *c, const struct member *s
 	struct buf text = { 0 };
 	struct json_out out = { .to = &text };
 	/* A node that starts while this server is away may use its last map (capver 135). */
-	json_put(&out, "{\"cache-network-maps\":null");
+	json_put(&out, "{\"cache-network-maps\":null,\"" FILE_SHARING_CAP "\":null");
 	if (!policy_attrs(c->set->policy, c->fleet, self, a, &attrs))
 		return NULL;
 	if (policy_has_ssh(c->set->policy))
@@ -51,6 +53,11 @@ const char *view_rules_caps(const struct view_context *c, const struct member *s
 		json_put(&out, ",");
 		json_put_string(&out, attrs.v[i]);
 		json_put(&out, ":null");
+	}
+	if (c->set->block_node && !strcmp(c->set->block_node, self->name)) {
+		json_put(&out, ",\"" CTL_BLOCKING_CAP "\":[");
+		json_put(&out, c->set->block_caps);
+		json_put(&out, "]");
 	}
 	json_put(&out, "}");
 	const char *kept = out.bad ? NULL : arena_strndup(a, (const char *)buf_data(&text), text.len);

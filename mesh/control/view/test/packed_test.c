@@ -156,10 +156,9 @@ static void test_whole_after(void **state)
 	check_whole(x, SELF, true);
 	static const char rules[] =
 		"{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"alice@:*\"]}]}";
-	char text[sizeof(rules)];
-	memcpy(text, rules, sizeof(rules));
-	x->set->policy = policy_parse(text, strlen(text), NULL);
-	assert_non_null(x->set->policy);
+	x->set->source = policy_source_new(rules, strlen(rules), NULL);
+	assert_non_null(x->set->source);
+	x->set->policy = x->set->source->rules;
 	view_cache_told(&x->cache);
 	settings_put(x->cache.now.set);
 	x->cache.now.set = NULL; /* the rules are others */

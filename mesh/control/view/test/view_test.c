@@ -25,13 +25,15 @@ struct fixture {
 	bool seen[MEMBERS]; /* by number: whom the messages have told of */
 };
 
-static struct settings *make_settings(struct policy *p)
+/* source, NULL for none, is the settings' from here on. */
+static struct settings *make_settings(struct policy_source *source)
 {
 	struct settings *s = calloc(1, sizeof(*s));
 	assert_non_null(s);
 	s->refs = 1;
 	s->base_domain = "mesh.test";
-	s->policy = p;
+	s->source = source;
+	s->policy = source ? source->rules : NULL;
 	return s;
 }
 
@@ -113,7 +115,7 @@ static void arrive(struct fixture *x, int64_t id, const char *name, int64_t user
 	assert_true(journal_add(&x->journal, id, NULL, true));
 }
 
-static void use_policy(struct fixture *x, struct policy *p)
+static void use_policy(struct fixture *x, struct policy_source *p)
 {
 	struct settings *old = x->set;
 	x->c.set = x->set = make_settings(p);
@@ -290,11 +292,9 @@ static void test_come_and_go(void **state)
 	assert_false(x->seen[3]);
 }
 
-static struct policy *policy_of(const char *text)
+static struct policy_source *policy_of(const char *text)
 {
-	char *copy = strdup(text);
-	struct policy *p = policy_parse(copy, strlen(copy), NULL);
-	free(copy);
+	struct policy_source *p = policy_source_new(text, strlen(text), NULL);
 	assert_non_null(p);
 	return p;
 }
@@ -343,6 +343,62 @@ static void test_settings(void **state)
 	assert_null(x->m.dns);
 	assert_ptr_equal(x->m.derp_map, &x->set->derp);
 	assert_false(next(x));
+}
+
+/* Policy and settings in which the machine of that name blocks. */
+static void use_blocker(struct fixture *x, struct policy_source *p, const char *name)
+{
+	use_policy(x, p);
+	x->set->block_node = name;
+	x->set->block_caps = "{\"TTL\":7}";
+}
+
+/* All but the one that blocks are told to ask it for names; it is told what to block, and asks whom the settings name. */
+static void test_blocker(void **state)
+{
+	struct fixture *x = *state;
+	struct arena a = { 0 };
+	struct ctl_map_response whole;
+	const struct ctl_blocking *told;
+	struct view fresh;
+	use_blocker(x, NULL, "bobs");
+	assert_true(next(x));
+	assert_int_equal(x->m.dns->n_resolvers, 1);
+	assert_string_equal(x->m.dns->resolvers->addr, "100.64.0.3");
+	assert_null(x->m.node);
+	assert_true(view_whole(&x->c, fleet_by_id(&x->f, 3), &fresh, &a, &whole));
+	assert_ptr_equal(whole.dns, &x->set->dns);
+	assert_int_equal(ctl_blocking_read(&a, whole.node->cap_map_json, &told, NULL), 0);
+	assert_int_equal(told->ttl_s, 7);
+	view_fini(&fresh);
+	arena_free(&a);
+	assert_false(next(x));
+
+	leave(x, 3);
+	assert_true(next(x));
+	assert_ptr_equal(x->m.dns, &x->set->dns);
+	arrive(x, 3, "bobs", 2, NULL);
+	assert_true(next(x));
+	assert_string_equal(x->m.dns->resolvers->addr, "100.64.0.3");
+	struct member other = *fleet_by_id(&x->f, 3);
+	other.v4 = addr_v4(0x64400063);
+	change(x, &other, true);
+	assert_true(next(x));
+	assert_string_equal(x->m.dns->resolvers->addr, "100.64.0.99");
+
+	use_blocker(x,
+		policy_of("{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"alice@:*\"]}]}"),
+		"bobs");
+	assert_true(next(x)); /* it is hidden from this one now */
+	assert_ptr_equal(x->m.dns, &x->set->dns);
+	use_blocker(x, NULL, "laptop");
+	assert_true(next(x)); /* it is this one */
+	assert_null(x->m.dns);
+	assert_non_null(strstr(x->m.node->cap_map_json, CTL_BLOCKING_CAP "\":[{\"TTL\":7}]"));
+	use_blocker(x, NULL, "nobody");
+	assert_true(next(x));
+	assert_null(x->m.dns);
+	assert_null(strstr(x->m.node->cap_map_json, CTL_BLOCKING_CAP));
 }
 
 static void add_router(struct fixture *x)
@@ -440,7 +496,7 @@ static void test_steered(void **state)
 static void test_told_of_itself(void **state)
 {
 	struct fixture *x = *state;
-	struct policy *p =
+	struct policy_source *p =
 		policy_of("{\"nodeAttrs\":[{\"target\":[\"alice@\"],\"attr\":[\"a\\\"b\"]}],\"ssh\":[{"
 			  "\"action\":\"accept\",\"src\":[\"bob@\"],\"dst\":[\"alice@\"],\"users\":["
 			  "\"root\"]}]}");
@@ -456,7 +512,8 @@ static void test_told_of_itself(void **state)
 	use_policy(x, NULL);
 	assert_true(next(x));
 	assert_string_equal(x->m.ssh_json, "{\"rules\":[]}");
-	assert_string_equal(x->m.node->cap_map_json, "{\"cache-network-maps\":null}");
+	assert_string_equal(x->m.node->cap_map_json,
+		"{\"cache-network-maps\":null,\"https://tailscale.com/cap/file-sharing\":null}");
 }
 
 /* Whatever changed, in whatever order, and however late a viewer hears of it: it ends up knowing what is. */
@@ -513,6 +570,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_steered, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_told_of_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_blocker, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

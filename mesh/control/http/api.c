@@ -2,50 +2,36 @@
 
 #include "mesh/proto/json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-const struct api_row api_rows[] = {
-	{ "GET", "/", API_ANYBODY, pages_root },
-	{ "GET", "/key", API_ANYBODY, pages_key },
-	{ "GET", "/health", API_ANYBODY, pages_health },
-	{ "POST", "/verify", API_ANYBODY, pages_verify },
-	{ "GET", "/version", API_ANYBODY, pages_version },
-	{ "GET", "/register/*", API_ANYBODY, pages_register },
-	{ "GET", "/ts2021", API_ANYBODY, pages_no_upgrade },
-	{ "POST", "/ts2021", API_ANYBODY, pages_no_upgrade },
-	{ "GET", "/.well-known/acme-challenge/*", API_ANYBODY, certificate_challenge },
-
-	{ "POST", "/machine/register", API_MACHINE, machine_register },
-	{ "POST", "/machine/map", API_MACHINE, machine_map },
-	{ "POST", "/machine/*", API_MACHINE, machine_unknown },
-
-	{ "POST", "/v1/users/create", API_ADMIN, admin_users_create },
-	{ "POST", "/v1/users/list", API_ADMIN, admin_users_list },
-	{ "POST", "/v1/users/destroy", API_ADMIN, admin_users_destroy },
-	{ "POST", "/v1/preauthkeys/create", API_ADMIN, admin_keys_create },
-	{ "POST", "/v1/preauthkeys/list", API_ADMIN, admin_keys_list },
-	{ "POST", "/v1/preauthkeys/expire", API_ADMIN, admin_keys_expire },
-	{ "POST", "/v1/nodes/list", API_ADMIN, admin_nodes_list },
-	{ "POST", "/v1/nodes/pending", API_ADMIN, admin_nodes_pending },
-	{ "POST", "/v1/nodes/approve", API_ADMIN, admin_nodes_approve },
-	{ "POST", "/v1/nodes/delete", API_ADMIN, admin_nodes_delete },
-	{ "POST", "/v1/nodes/expire", API_ADMIN, admin_nodes_expire },
-	{ "POST", "/v1/nodes/rename", API_ADMIN, admin_nodes_rename },
-	{ "POST", "/v1/nodes/tag", API_ADMIN, admin_nodes_tag },
-	{ "POST", "/v1/nodes/approve-routes", API_ADMIN, admin_nodes_approve_routes },
-	{ "POST", "/v1/nodes/list-routes", API_ADMIN, admin_nodes_list_routes },
-	{ "POST", "/v1/health", API_ADMIN, admin_health },
-	{ "POST", "/v1/policy/reload", API_ADMIN, admin_reload },
-	{ NULL, NULL, API_ANYBODY, NULL },
-};
+#define V1_ROOT "/api/v1/"
+#define V2_ROOT "/api/v2/"
 
 /* --- finding --- */
 
-static bool is_path(const char *row, const char *path)
+/* part: what stands for each {}, of which there are API_PARTS at most. NULL: not asked. Nothing has a name that is longer
+ * than a part. */
+static bool is_path(const char *row, const char *path, char (*part)[FLEET_USER_NAME])
 {
-	size_t len = strlen(row);
-	return len && row[len - 1] == '*' ? !strncmp(row, path, len - 1) : !strcmp(row, path);
+	while (*row) {
+		size_t len = strcspn(path, "/");
+		if (row[0] == '*' && !row[1])
+			return true;
+		if (row[0] != '{') {
+			if (*row++ != *path++)
+				return false;
+			continue;
+		}
+		if (!len || len >= sizeof(*part))
+			return false;
+		if (part)
+			snprintf(*part++, sizeof(*part), "%.*s", (int)len, path);
+		row += strlen("{}");
+		path += len;
+	}
+	return !*path;
 }
 
 static bool is_method(const char *row, const char *method)
@@ -53,15 +39,22 @@ static bool is_method(const char *row, const char *method)
 	return !strcmp(row, method) || (!strcmp(row, "GET") && !strcmp(method, "HEAD"));
 }
 
+static bool is_enough(enum api_right asked, enum api_right have)
+{
+	if (have == API_SESSION)
+		return asked != API_MACHINE;
+	return asked == API_ANYBODY || asked == have || (asked == API_KEYED && have == API_ADMIN);
+}
+
 const struct api_row *api_find(const char *method, const char *path, enum api_right right, int *status)
 {
 	*status = 404;
 	for (const struct api_row *r = api_rows; r->path; r++) {
-		if (!is_path(r->path, path))
+		if (!is_path(r->path, path, NULL))
 			continue;
 		if (r->right == API_ANYBODY && right == API_MACHINE)
 			*status = 404; /* pages are not inside Noise */
-		else if (r->right != API_ANYBODY && r->right != right)
+		else if (!is_enough(r->right, right))
 			*status = right == API_ANYBODY ? 401 : 403;
 		else if (is_method(r->method, method))
 			return r;
@@ -78,27 +71,33 @@ static void api_refuse(const struct api_call *c, int status)
 	static const struct {
 		int status;
 		const char *text;
-	} rows[] = { { 401, "this is not for everybody: nodes come by /ts2021, admins by the admin socket" },
+	} rows[] = { { 401, "this is not for everybody: nodes come by /ts2021, admins by the admin socket, "
+			    "programs "
+			    "by /api with a key (Authorization: Bearer KEY) that is known and not expired" },
 		{ 403, "this is not for you: nodes come by /ts2021, admins by the admin socket" },
 		{ 404, "not found" }, { 405, "not with this method" } };
 	const char *text = "not found";
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].status == status)
 			text = rows[i].text;
-	if (c->right == API_ADMIN)
+	if (c->way.manner != API_OURS)
+		api_reply_error(&c->way, status, text);
+	else if (c->right == API_ADMIN || c->right == API_SESSION)
 		api_reply_error(&c->way, status,
 			status == 404 ? "no such verb: client and server are of different versions" : text);
 	else
 		api_reply_text(&c->way, status, text);
 }
 
-static void run_as_admin(struct api_call *c, const struct api_row *r)
+static void run_with_args(struct api_call *c, const struct api_row *r)
 {
-	c->args = c->len ? json_open((const char *)c->body, c->len, &json_of_stranger, NULL) : json_object();
-	if (json_is_object(c->args))
+	c->args = c->len ? json_open((const char *)c->body, c->len, &json_of_admin, NULL) : json_object();
+	if (json_is_object(c->args)) {
+		console_note(c, r);
 		r->run(c);
-	else
+	} else {
 		api_reply_error(&c->way, 400, "arguments must be a JSON object");
+	}
 	json_decref(c->args);
 	c->args = NULL;
 }
@@ -106,6 +105,10 @@ static void run_as_admin(struct api_call *c, const struct api_row *r)
 void api_serve(struct api_call *c)
 {
 	int status;
+	if (!strncmp(c->path, V1_ROOT, strlen(V1_ROOT)))
+		c->way.manner = API_V1;
+	else if (!strncmp(c->path, V2_ROOT, strlen(V2_ROOT)))
+		c->way.manner = API_V2;
 	const struct api_row *r = api_find(c->method, c->path, c->right, &status);
 	if (!r) {
 		api_refuse(c, status);
@@ -113,10 +116,24 @@ void api_serve(struct api_call *c)
 	}
 	size_t len = strlen(r->path);
 	c->tail = r->path[len - 1] == '*' ? c->path + len - 1 : "";
-	if (r->right == API_ADMIN)
-		run_as_admin(c, r);
-	else
+	(void)is_path(r->path, c->path, c->part);
+	const bool is_open = r->right == API_ANYBODY || r->right == API_MACHINE;
+	if (!is_open && !api_may(c, r))
+		api_reply_error(&c->way, 403,
+			c->right == API_SESSION ? "your role does not reach this"
+						: "the key is good, but its scopes do not reach this");
+	else if (!is_open && !(r->flags & API_RAW))
+		run_with_args(c, r);
+	else {
+		console_note(c, r);
 		r->run(c);
+	}
+}
+
+void api_close(struct api *a)
+{
+	json_decref(a->dns);
+	a->dns = NULL;
 }
 
 /* --- answers --- */
@@ -146,9 +163,31 @@ void api_reply_json(const struct api_way *w, int status, json_t *v)
 	json_decref(v);
 }
 
+/* Headscale's error has the members of gRPC's status up to 0.29, and those of RFC 9457 since: both are sent. */
+static json_t *v1_error(int status, const char *text)
+{
+	static const struct {
+		int status, code; /* of gRPC */
+	} rows[] = { { 400, 3 }, { 401, 16 }, { 403, 7 }, { 404, 5 }, { 405, 12 }, { 409, 6 }, { 412, 9 },
+		{ 501, 12 }, { 503, 14 } };
+	int code = 2;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].status == status)
+			code = rows[i].code;
+	return json_pack("{s:i, s:s, s:[], s:s, s:i, s:s}", "code", code, "message", text, "details", "title",
+		http_status_text(status), "status", status, "detail", text);
+}
+
 void api_reply_error(const struct api_way *w, int status, const char *text)
 {
-	api_reply_json(w, status, json_pack("{s:{s:s}}", "error", "message", *text ? text : "failed"));
+	text = *text ? text : "failed";
+	switch (w->manner) {
+	case API_OURS: api_reply_json(w, status, json_pack("{s:{s:s}}", "error", "message", text)); break;
+	case API_V1: api_reply_json(w, status, v1_error(status, text)); break;
+	case API_V2:
+		api_reply_json(w, status, json_pack("{s:s, s:i}", "message", text, "status", status));
+		break;
+	}
 }
 
 /* --- answers that take their time --- */
@@ -160,7 +199,10 @@ struct api_later {
 	struct api_later **slot; /* of the connection: points here */
 	struct registry_wait wait;
 	json_t *(*made)(const struct api *a, const struct registry_result *res, const char *text);
+	void (*answer)(const struct api *a, const struct api_way *w, const struct registry_result *res);
 	void (*probed)(const struct api *a, const struct api_way *w, const char *trouble);
+	void (*drop)(void *arg); /* of api_later_open */
+	void *arg;
 	char text[FLEET_USER_NAME];
 };
 
@@ -195,17 +237,62 @@ void api_later_drop(struct api_later *l)
 			break;
 		}
 	registry_wait_cancel(&l->wait);
+	void (*gone)(void *arg) = l->drop;
+	void *arg = l->arg;
 	free_later(l);
+	if (gone)
+		gone(arg);
+}
+
+struct api_later *api_later_open(struct api_call *c, void (*drop)(void *arg), void *arg)
+{
+	struct api_later *l = new_later(c);
+	if (l) {
+		l->drop = drop;
+		l->arg = arg;
+	}
+	return l;
+}
+
+struct api_way api_later_peek(const struct api_later *l)
+{
+	return l->way;
+}
+
+struct api_way api_later_way(struct api_later *l)
+{
+	const struct api_way way = l->way;
+	free_later(l);
+	return way;
+}
+
+static int status_of(const struct api_way *w, const struct registry_result *res)
+{
+	if (res->unsaved)
+		return 503;
+	if (w->manner == API_OURS)
+		return 400;
+	if (res->err == -ESTALE)
+		return 412;
+	return res->err == -ESTALE			   ? 412
+	       : res->err == -ENOENT			   ? 404
+	       : res->err == -EEXIST || res->err == -EBUSY ? 409
+							   : 400;
 }
 
 static void stored(void *arg, const struct registry_result *res)
 {
 	struct api_later *l = arg;
 	const struct api_way way = l->way;
-	json_t *v = res->err ? NULL : l->made(l->api, res, l->text);
+	const struct api *a = l->api;
+	void (*answer)(const struct api *, const struct api_way *, const struct registry_result *) =
+		l->answer;
+	json_t *v = res->err || answer ? NULL : l->made(l->api, res, l->text);
 	free_later(l);
-	if (res->err)
-		api_reply_error(&way, res->unsaved ? 503 : 400, res->text);
+	if (!res->err && answer)
+		answer(a, &way, res);
+	else if (res->err)
+		api_reply_error(&way, status_of(&way, res), res->text);
 	else
 		api_reply_json(&way, 200, v);
 }
@@ -222,6 +309,15 @@ struct registry_wait *api_later(struct api_call *c,
 	l->made = made;
 	l->wait = (struct registry_wait) { .done = stored, .arg = l };
 	return &l->wait;
+}
+
+struct registry_wait *api_later_answer(struct api_call *c,
+	void (*answer)(const struct api *a, const struct api_way *w, const struct registry_result *res))
+{
+	struct registry_wait *w = api_later(c, NULL, "");
+	if (w)
+		((struct api_later *)w->arg)->answer = answer;
+	return w;
 }
 
 static void probe_done(void *arg, const struct registry_result *res)

@@ -1,6 +1,6 @@
 #include "mesh/control/http/guests.h"
 
-#include <string.h>
+#include "mesh/web/throttle.h"
 
 enum {
 	VISITS_MAX = 2048,
@@ -135,9 +135,7 @@ void guest_arrive(struct guests *all, struct guest *g, const struct endpoint *pe
 {
 	g->all = all;
 	g->bytes = 0;
-	g->net = peer ? peer->ip : (struct addr) { { 0 } };
-	if (!addr_is_v4(&g->net))
-		memset(g->net.b + 8, 0, 8);
+	g->net = peer ? throttle_net(&peer->ip) : (struct addr) { { 0 } };
 	guests_make_room(all, g, now_ms);
 	list_join(&all->kinds[g->kind], g);
 }

@@ -2,6 +2,7 @@
 #include "mesh/control/http/api.h"
 
 #include "mesh/base/text.h"
+#include "mesh/control/config/headscale.h"
 #include "mesh/control/http/machine.h"
 #include "mesh/proto/verify.h"
 #include <string.h>
@@ -59,9 +60,12 @@ void pages_verify(struct api_call *c)
 	arena_free(&a);
 }
 
+/* As consoles read it that were made for Headscale: they show what a version of that has. */
 void pages_version(struct api_call *c)
 {
-	api_reply_json(&c->way, 200, json_pack("{s:s}", "version", RW_VERSION));
+	api_reply_json(&c->way, 200,
+		json_pack("{s:s, s:s, s:s, s:b, s:s}", "version", HEADSCALE_VERSION, "commit", "",
+			"buildTime", "", "dirty", 0, "ropewalk", RW_VERSION));
 }
 
 void pages_no_upgrade(struct api_call *c)
@@ -73,52 +77,6 @@ void pages_no_upgrade(struct api_call *c)
 void pages_root(struct api_call *c)
 {
 	api_reply_text(&c->way, 200,
-		"This is a ropewalk-control server. Join with: ropewalk up --login-server URL\n");
-}
-
-static const char page_head[] = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta "
-				"name=\"viewport\" content=\"width=device-width\">"
-				"<title>Ropewalk</title><style>body{font:16px/1.5 "
-				"system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}"
-				"pre{background:#8882;padding:1em;overflow:auto}</style>";
-
-/* Text from the node goes into the page only as letters, digits and a few marks. */
-static void plain_text(const char *in, char *out, size_t cap)
-{
-	size_t n = 0;
-	for (; *in && n + 1 < cap; in++)
-		if ((*in >= 'a' && *in <= 'z') || (*in >= 'A' && *in <= 'Z') || (*in >= '0' && *in <= '9') ||
-			strchr("-_. ", *in))
-			out[n++] = *in;
-	out[n] = 0;
-}
-
-void pages_register(struct api_call *c)
-{
-	const char *id = c->tail;
-	struct pending_info p;
-	struct buf page = { 0 };
-	char host[128];
-	machines_recall(c->api->machines, id);
-	bool found = registry_pending_find(c->api->reg, id, &p);
-	buf_printf(&page, "%s", page_head);
-	if (found) {
-		plain_text(p.hostname, host, sizeof(host));
-		buf_printf(&page,
-			"<h1>%s asks to join</h1><p>To let it in, an admin of this network runs on the "
-			"server:</p>"
-			"<pre>ropewalk-control nodes approve %s</pre>"
-			"<p>With several users, say whose node it is: <code>--user NAME</code>. The node "
-			"notices by itself.</p>",
-			*host ? host : "A node", p.id);
-	} else {
-		buf_printf(&page, "<h1>Nothing waits here</h1><p>This node has been let in already, or its "
-				  "request is too old. "
-				  "In the second case run <code>ropewalk up</code> on it again.</p>");
-	}
-	api_reply(&c->way, found ? 200 : 404, "text/html; charset=utf-8",
-		"Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; style-src "
-		"'unsafe-inline'\r\n",
-		buf_data(&page), page.len);
-	buf_free(&page);
+		"This is a ropewalk-control server. Join with: ropewalk up --login-server URL\nAdmins: "
+		"/admin\n");
 }

@@ -1,86 +1,30 @@
 /* The admin's verbs: POST /v1/<noun>/<verb> with a JSON object of arguments, answered with JSON. */
-#include "mesh/control/http/api.h"
+#include "mesh/control/http/verbs.h"
 
-#include "mesh/base/text.h"
-#include "mesh/control/http/machine.h"
-#include <errno.h>
-#include <string.h>
+#include "mesh/control/http/log_ring.h"
+#include "mesh/control/http/values.h"
 
-static const char *text_arg(const struct api_call *c, const char *name)
+const char *verb_text(const struct api_call *c, const char *name)
 {
 	const char *t = json_string_value(json_object_get(c->args, name));
 	return t ? t : "";
 }
-static bool bool_arg(const struct api_call *c, const char *name)
+
+bool verb_flag(const struct api_call *c, const char *name)
 {
 	return json_is_true(json_object_get(c->args, name));
 }
-static int64_t int_arg(const struct api_call *c, const char *name)
+
+int64_t verb_number(const struct api_call *c, const char *name)
 {
 	return json_integer_value(json_object_get(c->args, name));
 }
 
-static json_t *time_value(int64_t ms)
+json_t *verb_deleted(const struct api *a, const struct registry_result *res, const char *text)
 {
-	char text[40];
-	return ms == FLEET_NO_TIME ? json_null() : json_string(text_time_format(ms, text));
-}
-
-static json_t *addresses_value(const struct member *m)
-{
-	json_t *list = json_array();
-	char text[ADDR_TEXT];
-	if (m->has_v4)
-		json_array_append_new(list, json_string(addr_format(&m->v4, text)));
-	if (m->has_v6)
-		json_array_append_new(list, json_string(addr_format(&m->v6, text)));
-	return list;
-}
-
-static json_t *tags_value(const struct ctl_strings *tags)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < tags->n; i++)
-		json_array_append_new(list, json_string(tags->v[i]));
-	return list;
-}
-
-static json_t *prefixes_value(const struct ctl_prefixes *p)
-{
-	json_t *list = json_array();
-	char text[PREFIX_TEXT];
-	for (size_t i = 0; i < p->n; i++)
-		json_array_append_new(list, json_string(prefix_format(&p->v[i], text)));
-	return list;
-}
-
-static json_t *node_value(const struct api *a, const struct member *m)
-{
-	const struct user *u = fleet_user(&a->reg->fleet, m->user);
-	char key[KEY_TEXT];
-	json_t *o = json_object();
-	json_object_set_new(o, "id", json_integer(m->id));
-	json_object_set_new(o, "name", json_string(m->name));
-	json_object_set_new(o, "fqdn", json_sprintf("%s.%s", m->name, a->cfg->base_domain));
-	json_object_set_new(o, "hostname", json_string(m->hostname));
-	json_object_set_new(o, "user", json_string(u ? u->name : ""));
-	json_object_set_new(o, "addresses", addresses_value(m));
-	json_object_set_new(o, "tags", tags_value(&m->tags));
-	json_object_set_new(o, "available_routes", prefixes_value(&m->hostinfo.routable_ips));
-	json_object_set_new(o, "approved_routes", tags_value(&m->routes));
-	json_object_set_new(o, "subnet_routes", prefixes_value(&m->served));
-	json_object_set_new(o, "online", json_boolean(m->online));
-	json_object_set_new(o, "expired", json_boolean(member_is_expired(m, clock_unix_ms())));
-	json_object_set_new(o, "ephemeral", json_boolean(m->ephemeral));
-	json_object_set_new(o, "home_derp", json_integer(m->home_derp));
-	json_object_set_new(o, "node_key", json_string(key_format(m->key.b, "nodekey:", key)));
-	json_object_set_new(o, "os", json_string(m->hostinfo.os ? m->hostinfo.os : ""));
-	json_object_set_new(
-		o, "version", json_string(m->hostinfo.ipn_version ? m->hostinfo.ipn_version : ""));
-	json_object_set_new(o, "created", time_value(m->created_ms));
-	json_object_set_new(o, "last_seen", time_value(m->last_seen_ms));
-	json_object_set_new(o, "expiry", time_value(m->expiry_ms));
-	return o;
+	(void)a;
+	(void)text;
+	return json_pack("{s:I}", "deleted", (json_int_t)res->id);
 }
 
 static json_t *user_value(const struct user *u)
@@ -88,7 +32,8 @@ static json_t *user_value(const struct user *u)
 	json_t *o = json_object();
 	json_object_set_new(o, "id", json_integer(u->id));
 	json_object_set_new(o, "name", json_string(u->name));
-	json_object_set_new(o, "created", time_value(u->created_ms));
+	json_object_set_new(o, "role", json_string(user_role_name(u->role)));
+	json_object_set_new(o, "created", value_time(u->created_ms));
 	return o;
 }
 
@@ -105,8 +50,23 @@ static json_t *preauth_value(const struct api *a, const struct preauth *k)
 	json_object_set_new(o, "used", json_boolean(k->used));
 	json_object_set_new(o, "usable", json_boolean(!expired && (k->reusable || !k->used)));
 	json_object_set_new(o, "tags", json_string(k->tags));
-	json_object_set_new(o, "created", time_value(k->created_ms));
-	json_object_set_new(o, "expiry", time_value(k->expiry_ms));
+	json_object_set_new(o, "created", value_time(k->created_ms));
+	json_object_set_new(o, "expiry", value_time(k->expiry_ms));
+	return o;
+}
+
+static json_t *api_key_value(const struct api_key *k)
+{
+	json_t *o = json_object();
+	json_object_set_new(o, "id", json_integer(k->id));
+	json_object_set_new(o, "prefix", json_string(k->prefix));
+	json_object_set_new(o, "kind", json_string(k->kind == API_KEY_CLIENT ? "client" : "api"));
+	json_object_set_new(o, "usable", json_boolean(!registry_api_key_is_expired(k, clock_unix_ms())));
+	json_object_set_new(o, "created", value_time(k->created_ms));
+	json_object_set_new(o, "expiry", value_time(k->expiry_ms));
+	json_object_set_new(o, "last_seen", value_time(k->seen_ms));
+	json_object_set_new(o, "scopes", json_string(k->kind == API_KEY_ADMIN ? "all" : k->scopes));
+	json_object_set_new(o, "description", json_string(k->about));
 	return o;
 }
 
@@ -143,27 +103,13 @@ static json_t *key_expired(const struct api *a, const struct registry_result *re
 	return json_pack("{s:I}", "expired", (json_int_t)res->id);
 }
 
-static json_t *node_made(const struct api *a, const struct registry_result *res, const char *text)
-{
-	const struct member *m = fleet_by_id(&a->reg->fleet, res->id);
-	(void)text;
-	return m ? node_value(a, m) : NULL;
-}
-
-static json_t *node_deleted(const struct api *a, const struct registry_result *res, const char *text)
-{
-	(void)a;
-	(void)text;
-	return json_pack("{s:I}", "deleted", (json_int_t)res->id);
-}
-
 /* --- users and keys --- */
 
 void admin_users_create(struct api_call *c)
 {
 	struct registry_wait *w = api_later(c, user_made, "");
 	if (w)
-		registry_user_create(c->api->reg, text_arg(c, "name"), c->now_ms, w);
+		registry_user_create(c->api->reg, verb_text(c, "name"), c->now_ms, w);
 }
 
 void admin_users_list(struct api_call *c)
@@ -175,21 +121,28 @@ void admin_users_list(struct api_call *c)
 	api_reply_json(&c->way, 200, list);
 }
 
+void admin_users_role(struct api_call *c)
+{
+	struct registry_wait *w = api_later(c, user_made, "");
+	if (w)
+		registry_user_role(c->api->reg, verb_text(c, "name"), verb_text(c, "role"), w);
+}
+
 void admin_users_destroy(struct api_call *c)
 {
-	struct registry_wait *w = api_later(c, user_destroyed, text_arg(c, "name"));
+	struct registry_wait *w = api_later(c, user_destroyed, verb_text(c, "name"));
 	if (w)
-		registry_user_destroy(c->api->reg, text_arg(c, "name"), w);
+		registry_user_destroy(c->api->reg, verb_text(c, "name"), w);
 }
 
 void admin_keys_create(struct api_call *c)
 {
-	const struct preauth_wish wish = { .user = text_arg(c, "user"),
-		.create_user = bool_arg(c, "create_user"),
-		.reusable = bool_arg(c, "reusable"),
-		.ephemeral = bool_arg(c, "ephemeral"),
-		.tags = text_arg(c, "tags"),
-		.lifetime_ms = (uint64_t)int_arg(c, "expiration_ms") };
+	const struct preauth_wish wish = { .user = verb_text(c, "user"),
+		.create_user = verb_flag(c, "create_user"),
+		.reusable = verb_flag(c, "reusable"),
+		.ephemeral = verb_flag(c, "ephemeral"),
+		.tags = verb_text(c, "tags"),
+		.lifetime_ms = (uint64_t)verb_number(c, "expiration_ms") };
 	struct registry_wait *w = api_later(c, key_made, "");
 	if (w)
 		registry_preauth_create(c->api->reg, &wish, c->now_ms, w);
@@ -208,98 +161,77 @@ void admin_keys_expire(struct api_call *c)
 {
 	struct registry_wait *w = api_later(c, key_expired, "");
 	if (w)
-		registry_preauth_expire(c->api->reg, int_arg(c, "id"), c->now_ms, w);
+		registry_preauth_expire(c->api->reg, verb_number(c, "id"), c->now_ms, w);
 }
 
-/* --- nodes --- */
+/* --- keys of programs --- */
 
-static void add_pending(void *arg, const struct pending_info *p)
+static json_t *api_key_made(const struct api *a, const struct registry_result *res, const char *text)
 {
-	json_t *o = json_object();
-	json_object_set_new(o, "id", json_string(p->id));
-	json_object_set_new(o, "hostname", json_string(p->hostname));
-	json_object_set_new(o, "os", json_string(p->os));
-	json_object_set_new(o, "since", time_value(p->since_ms));
-	json_array_append_new(arg, o);
+	const struct api_key *k = api_keys_by_id(&a->reg->api_keys, res->id);
+	json_t *o = k ? api_key_value(k) : NULL;
+	(void)text;
+	if (o)
+		json_object_set_new(o, "key", json_string(res->key));
+	return o;
 }
 
-void admin_nodes_pending(struct api_call *c)
+void admin_api_keys_create(struct api_call *c)
 {
+	int64_t life = verb_number(c, "expiration_ms");
+	const struct api_key_wish wish = { .kind = API_KEY_ADMIN,
+		.expiry_ms = life > 0 ? c->now_ms + life : FLEET_NO_TIME,
+		.about = verb_text(c, "description"),
+		.scopes = "",
+		.tags = "" };
+	struct registry_wait *w = api_later(c, api_key_made, "");
+	if (w)
+		registry_api_key_create(c->api->reg, &wish, c->now_ms, w);
+}
+
+void admin_api_keys_list(struct api_call *c)
+{
+	const struct api_keys *k = &c->api->reg->api_keys;
 	json_t *list = json_array();
-	registry_pending_each(c->api->reg, add_pending, list);
+	for (size_t i = 0; i < k->n; i++)
+		json_array_append_new(list, api_key_value(&k->v[i]));
 	api_reply_json(&c->way, 200, list);
 }
 
-void admin_nodes_list(struct api_call *c)
+void admin_api_keys_expire(struct api_call *c)
 {
-	const struct fleet *f = &c->api->reg->fleet;
-	const char *name = text_arg(c, "user");
-	const struct user *only = *name ? fleet_user_named(f, name) : NULL;
-	char text[FLEET_USER_NAME + 64];
-	if (*name && !only) {
-		snprintf(text, sizeof(text), "no user \"%.*s\": `users list` shows them", FLEET_USER_NAME,
-			name);
-		api_reply_error(&c->way, 400, text);
-		return;
-	}
+	struct registry_wait *w = api_later(c, key_expired, "");
+	if (w)
+		registry_api_key_expire(c->api->reg, verb_number(c, "id"), c->now_ms, w);
+}
+
+void admin_api_keys_delete(struct api_call *c)
+{
+	struct registry_wait *w = api_later(c, verb_deleted, "");
+	if (w)
+		registry_api_key_delete(c->api->reg, verb_number(c, "id"), w);
+}
+
+/* --- the log --- */
+
+/* after: the number of the last line that is known. */
+void admin_log_show(struct api_call *c)
+{
+	struct log_ring *r = c->api->log;
+	uint64_t last = log_ring_last(r), after = (uint64_t)verb_number(c, "after");
+	struct log_ring_line l;
 	json_t *list = json_array();
-	for (size_t i = 0; i < f->n; i++)
-		if (!only || f->v[i]->user == only->id)
-			json_array_append_new(list, node_value(c->api, f->v[i]));
+	if (after > last) /* of a run before */
+		after = 0;
+	if (last - after > LOG_RING_LINES)
+		after = last - LOG_RING_LINES;
+	while (after++ < last)
+		if (log_ring_get(r, after, &l))
+			json_array_append_new(
+				list, json_pack("{s:I, s:o, s:s, s:s}", "seq", (json_int_t)after, "time",
+					      value_time(l.at_ms), "level", log_level_name(l.level), "text",
+					      l.text));
 	api_reply_json(&c->way, 200, list);
-}
-
-void admin_nodes_list_routes(struct api_call *c)
-{
-	const struct fleet *f = &c->api->reg->fleet;
-	json_t *list = json_array();
-	for (size_t i = 0; i < f->n; i++)
-		if (f->v[i]->routes.n || f->v[i]->hostinfo.routable_ips.n)
-			json_array_append_new(list, node_value(c->api, f->v[i]));
-	api_reply_json(&c->way, 200, list);
-}
-
-void admin_nodes_approve(struct api_call *c)
-{
-	struct registry_wait *w = api_later(c, node_made, "");
-	machines_recall(c->api->machines, text_arg(c, "id"));
-	if (w)
-		registry_approve(c->api->reg, text_arg(c, "id"), text_arg(c, "user"), c->now_ms, w);
-}
-
-void admin_nodes_delete(struct api_call *c)
-{
-	struct registry_wait *w = api_later(c, node_deleted, "");
-	if (w)
-		registry_node_delete(c->api->reg, int_arg(c, "id"), w);
-}
-
-void admin_nodes_expire(struct api_call *c)
-{
-	struct registry_wait *w = api_later(c, node_made, "");
-	if (w)
-		registry_node_expire(c->api->reg, int_arg(c, "id"), c->now_ms, c->now_ms, w);
-}
-
-void admin_nodes_rename(struct api_call *c)
-{
-	struct registry_wait *w = api_later(c, node_made, "");
-	if (w)
-		registry_node_rename(c->api->reg, int_arg(c, "id"), text_arg(c, "name"), w);
-}
-
-void admin_nodes_tag(struct api_call *c)
-{
-	struct registry_wait *w = api_later(c, node_made, "");
-	if (w)
-		registry_node_tag(c->api->reg, int_arg(c, "id"), text_arg(c, "tags"), w);
-}
-
-void admin_nodes_approve_routes(struct api_call *c)
-{
-	struct registry_wait *w = api_later(c, node_made, "");
-	if (w)
-		registry_node_routes(c->api->reg, int_arg(c, "id"), text_arg(c, "routes"), w);
 }
 
 /* --- the server --- */

@@ -5,6 +5,7 @@
 #include "mesh/control/control.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/tied.h"
 #include "mesh/proto/control.h"
 #include "mesh/transport/control_link.h"
 #include "mesh/transport/http.h"
@@ -92,7 +93,7 @@ static void start_server(struct bench *b)
 	snprintf(config, sizeof(config), "%s/c.yaml", b->dir);
 	if (pipe(out))
 		die("pipe");
-	b->pid = fork();
+	b->pid = fork_tied();
 	if (!b->pid) {
 		char *argv[] = { program, serve, json, c, config, NULL };
 		dup2(out[1], STDOUT_FILENO);

@@ -1,0 +1,162 @@
+/* Headscale's REST API: nodes. */
+#include "mesh/control/http/v1.h"
+
+#include "mesh/control/http/machine.h"
+#include <string.h>
+
+enum { ROUTES_TEXT = 16384 };
+
+void v1_nodes_list(struct api_call *c)
+{
+	const struct fleet *f = &c->api->reg->fleet;
+	char name[FLEET_USER_NAME] = "";
+	bool some = asked_text(c, "user", name, sizeof(name)) && *name;
+	const struct user *only = some ? fleet_user_named(f, name) : NULL;
+	if (some && !only) {
+		api_reply_error(&c->way, 404, "no user has this name");
+		return;
+	}
+	struct buf text = { 0 };
+	struct json_out o = { .to = &text };
+	bool first = true;
+	json_put(&o, "{\"nodes\":[");
+	for (size_t i = 0; i < f->n; i++)
+		if (!only || f->v[i]->user == only->id) {
+			json_put(&o, first ? "" : ",");
+			v1_put_node(&o, c->api, f->v[i]);
+			first = false;
+		}
+	json_put(&o, "]}");
+	if (o.bad)
+		api_reply_error(&c->way, 503, "the server is short of memory");
+	else
+		api_reply(&c->way, 200, "application/json", NULL, buf_data(&text), text.len);
+	buf_free(&text);
+}
+
+static json_t *node_changed(const struct api *a, const struct registry_result *res, const char *text)
+{
+	const struct member *m = fleet_by_id(&a->reg->fleet, res->id);
+	(void)text;
+	return m ? v1_one("node", v1_node(a, m)) : NULL;
+}
+
+void v1_nodes_get(struct api_call *c)
+{
+	int64_t id;
+	if (!asked_part_id(c, 0, &id))
+		return;
+	const struct member *m = fleet_by_id(&c->api->reg->fleet, id);
+	if (m)
+		api_reply_json(&c->way, 200, v1_one("node", v1_node(c->api, m)));
+	else
+		api_reply_error(&c->way, 404, "no node has this number");
+}
+
+void v1_nodes_delete(struct api_call *c)
+{
+	int64_t id;
+	struct registry_wait *w = asked_part_id(c, 0, &id) ? api_later(c, made_nothing, "") : NULL;
+	if (w)
+		registry_node_delete(c->api->reg, id, w);
+}
+
+void v1_nodes_expire(struct api_call *c)
+{
+	int64_t id, at;
+	if (!asked_part_id(c, 0, &id) || !asked_when(c, "expiry", c->now_ms, &at))
+		return;
+	if (asked_flag(c, "disableExpiry"))
+		at = FLEET_NO_TIME;
+	struct registry_wait *w = api_later(c, node_changed, "");
+	if (w)
+		registry_node_expire(c->api->reg, id, at, c->now_ms, w);
+}
+
+void v1_nodes_rename(struct api_call *c)
+{
+	int64_t id;
+	struct registry_wait *w = asked_part_id(c, 0, &id) ? api_later(c, node_changed, "") : NULL;
+	if (w)
+		registry_node_rename(c->api->reg, id, c->part[1], w);
+}
+
+void v1_nodes_tag(struct api_call *c)
+{
+	char tags[STORE_TAGS];
+	int64_t id;
+	if (!asked_part_id(c, 0, &id))
+		return;
+	if (!asked_list(c, "tags", tags, sizeof(tags))) {
+		api_reply_error(&c->way, 400, "too many tags for one node");
+		return;
+	}
+	struct registry_wait *w = api_later(c, node_changed, "");
+	if (w)
+		registry_node_tag(c->api->reg, id, tags, w);
+}
+
+static bool has_route(const char *routes, const char *word)
+{
+	size_t len = strlen(word);
+	for (const char *at = routes; (at = strstr(at, word)); at += len)
+		if ((at == routes || at[-1] == ',') && (!at[len] || at[len] == ','))
+			return true;
+	return false;
+}
+
+void v1_nodes_approve_routes(struct api_call *c)
+{
+	char routes[ROUTES_TEXT];
+	int64_t id;
+	if (!asked_part_id(c, 0, &id))
+		return;
+	if (!asked_list(c, "routes", routes, sizeof(routes) - sizeof(",0.0.0.0/0"))) {
+		api_reply_error(&c->way, 400, "too many routes for one node");
+		return;
+	}
+	/* an exit is both families, or clients do not offer it */
+	bool v4 = has_route(routes, "0.0.0.0/0"), v6 = has_route(routes, "::/0");
+	if (v4 != v6)
+		strcat(routes, v4 ? ",::/0" : ",0.0.0.0/0");
+	struct registry_wait *w = api_later(c, node_changed, "");
+	if (w)
+		registry_node_routes(c->api->reg, id, routes, w);
+}
+
+/* /node/register has the id of the login page as "key", /auth/register as "authId". */
+void v1_nodes_register(struct api_call *c)
+{
+	static const char old[] = "nodekey:"; /* which consoles put before it */
+	char text[64] = "", user[FLEET_USER_NAME] = "";
+	(void)(asked_text(c, "key", text, sizeof(text)) || asked_text(c, "authId", text, sizeof(text)));
+	const char *id = strncmp(text, old, strlen(old)) ? text : text + strlen(old);
+	(void)asked_text(c, "user", user, sizeof(user));
+	struct registry_wait *w = api_later(c, node_changed, "");
+	machines_recall(c->api->machines, id);
+	if (w)
+		registry_approve(c->api->reg, id, user, c->now_ms, w);
+}
+
+/* --- addresses that are missing --- */
+
+static json_t *backfilled(const struct api *a, const struct registry_result *res, const char *text)
+{
+	json_t *changes = json_array();
+	(void)a;
+	(void)text;
+	for (const char *line = res->text; *line; line += strcspn(line, "\n") + 1)
+		json_array_append_new(changes, json_stringn(line, strcspn(line, "\n")));
+	return v1_one("changes", changes);
+}
+
+void v1_nodes_backfill(struct api_call *c)
+{
+	if (!asked_flag(c, "confirmed")) {
+		api_reply_error(&c->way, 400, "not confirmed: say ?confirmed=true");
+		return;
+	}
+	struct registry_wait *w = api_later(c, backfilled, "");
+	if (w)
+		registry_backfill(c->api->reg, w);
+}

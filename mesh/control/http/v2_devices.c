@@ -1,0 +1,256 @@
+/* The official service's REST API: devices. */
+#include "mesh/control/http/v2.h"
+
+#include "mesh/base/text.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { ROUTES_TEXT = 16384 };
+
+json_t *v2_time(int64_t ms)
+{
+	return ms == FLEET_NO_TIME ? json_string("") : value_time(ms);
+}
+
+/* --- values --- */
+
+static json_t *owner_name(const struct api *a, const struct member *m)
+{
+	const struct user *u = member_is_tagged(m) ? NULL : fleet_user(&a->reg->fleet, m->user);
+	return json_string(u ? u->name : "tagged-devices");
+}
+
+static json_t *latency_value(const struct api *a, const struct member *m)
+{
+	const struct ctl_derp_map *map = &a->streams->set->derp;
+	json_t *o = json_object();
+	for (size_t i = 0; i < map->n_regions; i++)
+		if (map->regions[i].id == m->home_derp)
+			json_object_set_new(o, map->regions[i].name,
+				json_pack("{s:b, s:i}", "preferred", 1, "latencyMs", 0));
+	return o;
+}
+
+static json_t *connectivity_value(const struct api *a, const struct member *m)
+{
+	char text[ENDPOINT_TEXT];
+	json_t *list = json_array();
+	for (size_t i = 0; i < m->endpoints.n; i++)
+		json_array_append_new(list, json_string(endpoint_format(&m->endpoints.v[i], text)));
+	return json_pack("{s:o, s:s, s:b, s:o, s:{}}", "endpoints", list, "derp", "", "mappingVariesByDestIP",
+		0, "latency", latency_value(a, m), "clientSupports");
+}
+
+static json_t *device_value(const struct api *a, const struct member *m, bool all)
+{
+	json_t *o = json_object();
+	json_object_set_new(o, "id", json_sprintf("%lld", (long long)m->id));
+	json_object_set_new(o, "nodeId", json_sprintf("n%lld", (long long)m->id)); /* as the map has it */
+	json_object_set_new(o, "name", json_sprintf("%s.%s", m->name, a->cfg->base_domain));
+	json_object_set_new(o, "hostname", json_string(m->hostname));
+	json_object_set_new(o, "addresses", value_addresses(m));
+	json_object_set_new(o, "user", owner_name(a, m));
+	json_object_set_new(o, "tags", value_strings(&m->tags));
+	json_object_set_new(o, "os", json_string(m->hostinfo.os ? m->hostinfo.os : ""));
+	json_object_set_new(
+		o, "clientVersion", json_string(m->hostinfo.ipn_version ? m->hostinfo.ipn_version : ""));
+	json_object_set_new(o, "created", value_time(m->created_ms));
+	json_object_set_new(o, "expires", v2_time(m->expiry_ms));
+	json_object_set_new(o, "lastSeen", m->online ? json_null() : value_time(m->last_seen_ms));
+	json_object_set_new(o, "connectedToControl", json_boolean(m->online));
+	json_object_set_new(o, "authorized", json_true());
+	json_object_set_new(o, "isExternal", json_false());
+	json_object_set_new(o, "isEphemeral", json_boolean(m->ephemeral));
+	json_object_set_new(o, "keyExpiryDisabled", json_boolean(m->expiry_ms == FLEET_NO_TIME));
+	json_object_set_new(o, "updateAvailable", json_false());
+	json_object_set_new(o, "blocksIncomingConnections", json_false());
+	json_object_set_new(o, "machineKey", value_key(m->machine.b, "mkey:"));
+	json_object_set_new(o, "nodeKey", value_key(m->key.b, "nodekey:"));
+	json_object_set_new(o, "tailnetLockError", json_string(""));
+	json_object_set_new(o, "tailnetLockKey", json_string(""));
+	if (!all)
+		return o;
+	json_object_set_new(o, "advertisedRoutes", value_prefixes(&m->hostinfo.routable_ips));
+	json_object_set_new(o, "enabledRoutes", value_strings(&m->routes));
+	json_object_set_new(o, "clientConnectivity", connectivity_value(a, m));
+	json_object_set_new(o, "sshEnabled", json_false());
+	return o;
+}
+
+static json_t *routes_value(const struct member *m)
+{
+	return json_pack("{s:o, s:o}", "advertisedRoutes", value_prefixes(&m->hostinfo.routable_ips),
+		"enabledRoutes", value_strings(&m->routes));
+}
+
+/* --- which --- */
+
+/* "12" or "n12". NULL: answered, there is none. */
+static const struct member *which(struct api_call *c)
+{
+	const char *id = c->part[0];
+	uint64_t n;
+	const struct member *m = text_u64(id + (*id == 'n'), 1, INT64_MAX, &n)
+					 ? fleet_by_id(&c->api->reg->fleet, (int64_t)n)
+					 : NULL;
+	if (!m)
+		api_reply_error(&c->way, 404, "no device has this id");
+	return m;
+}
+
+static bool wants_all(const struct api_call *c)
+{
+	char text[16];
+	return c->head && http_target_query(c->head, "fields", text, sizeof(text)) && !strcmp(text, "all");
+}
+
+void v2_devices_list(struct api_call *c)
+{
+	const struct fleet *f = &c->api->reg->fleet;
+	bool all = wants_all(c);
+	json_t *list = json_array();
+	for (size_t i = 0; i < f->n; i++)
+		json_array_append_new(list, device_value(c->api, f->v[i], all));
+	api_reply_json(&c->way, 200, json_pack("{s:o}", "devices", list));
+}
+
+void v2_devices_get(struct api_call *c)
+{
+	const struct member *m = which(c);
+	if (m)
+		api_reply_json(&c->way, 200, device_value(c->api, m, wants_all(c)));
+}
+
+void v2_devices_routes(struct api_call *c)
+{
+	const struct member *m = which(c);
+	if (m)
+		api_reply_json(&c->way, 200, routes_value(m));
+}
+
+/* --- changes --- */
+
+static json_t *routes_changed(const struct api *a, const struct registry_result *res, const char *text)
+{
+	const struct member *m = fleet_by_id(&a->reg->fleet, res->id);
+	(void)text;
+	return m ? routes_value(m) : NULL;
+}
+
+void v2_devices_delete(struct api_call *c)
+{
+	const struct member *m = which(c);
+	struct registry_wait *w = m ? api_later(c, made_nothing, "") : NULL;
+	if (w)
+		registry_node_delete(c->api->reg, m->id, w);
+}
+
+/* Whoever is in is authorized. */
+void v2_devices_authorize(struct api_call *c)
+{
+	if (!which(c))
+		return;
+	if (json_is_true(json_object_get(c->args, "authorized")))
+		api_reply_json(&c->way, 200, json_object());
+	else
+		api_reply_error(&c->way, 501,
+			"a device cannot be kept and not be authorized here: expire it, or delete it");
+}
+
+void v2_devices_expire(struct api_call *c)
+{
+	const struct member *m = which(c);
+	struct registry_wait *w = m ? api_later(c, made_nothing, "") : NULL;
+	if (w)
+		registry_node_expire(c->api->reg, m->id, c->now_ms, c->now_ms, w);
+}
+
+/* "laptop", or with the network's domain behind it; "" gives it back the name of its host. */
+void v2_devices_rename(struct api_call *c)
+{
+	char name[256] = "", label[FLEET_LABEL];
+	const struct member *m = which(c);
+	if (!m)
+		return;
+	(void)asked_text(c, "name", name, sizeof(name));
+	size_t len = strcspn(name, ".");
+	if (name[len] && strcmp(name + len + 1, c->api->cfg->base_domain) != 0) {
+		api_reply_error(&c->way, 400, "this name is not of the network's domain");
+		return;
+	}
+	name[len] = 0;
+	if (!len) {
+		fleet_label_unique(&c->api->reg->fleet, m->hostname, m->id, label);
+		memcpy(name, label, sizeof(label));
+	}
+	struct registry_wait *w = api_later(c, made_nothing, "");
+	if (w)
+		registry_node_rename(c->api->reg, m->id, name, w);
+}
+
+void v2_devices_tag(struct api_call *c)
+{
+	char tags[STORE_TAGS];
+	const struct member *m = which(c);
+	if (!m)
+		return;
+	if (!asked_list(c, "tags", tags, sizeof(tags))) {
+		api_reply_error(&c->way, 400, "too many tags for one device");
+		return;
+	}
+	if (!v2_may_give(c, tags, &m->tags)) {
+		api_reply_error(&c->way, 403, "tags: a client gives tags that it has itself");
+		return;
+	}
+	struct registry_wait *w = api_later(c, made_nothing, "");
+	if (w)
+		registry_node_tag(c->api->reg, m->id, tags, w);
+}
+
+/* Turned on again, the key lasts as long as one that is made now. */
+void v2_devices_key(struct api_call *c)
+{
+	const struct member *m = which(c);
+	const json_t *off = json_object_get(c->args, "keyExpiryDisabled");
+	int64_t at = m ? m->expiry_ms : 0, life = (int64_t)c->api->reg->c.expiry_ms;
+	if (!m)
+		return;
+	if (json_is_true(off))
+		at = FLEET_NO_TIME;
+	else if (json_is_false(off) && at == FLEET_NO_TIME && life)
+		at = c->now_ms + life;
+	struct registry_wait *w = api_later(c, made_nothing, "");
+	if (w)
+		registry_node_expire(c->api->reg, m->id, at, c->now_ms, w);
+}
+
+void v2_devices_address(struct api_call *c)
+{
+	char text[ADDR_TEXT] = "";
+	struct addr a;
+	const struct member *m = which(c);
+	if (!m)
+		return;
+	if (!asked_text(c, "ipv4", text, sizeof(text)) || !addr_parse(text, &a) || !addr_is_v4(&a)) {
+		api_reply_error(&c->way, 400, "ipv4: this is no IPv4 address");
+		return;
+	}
+	struct registry_wait *w = api_later(c, made_nothing, "");
+	if (w)
+		registry_node_address(c->api->reg, m->id, &a, w);
+}
+
+void v2_devices_approve_routes(struct api_call *c)
+{
+	char routes[ROUTES_TEXT];
+	const struct member *m = which(c);
+	if (!m)
+		return;
+	if (!asked_list(c, "routes", routes, sizeof(routes))) {
+		api_reply_error(&c->way, 400, "too many routes for one device");
+		return;
+	}
+	struct registry_wait *w = api_later(c, routes_changed, "");
+	if (w)
+		registry_node_routes(c->api->reg, m->id, routes, w);
+}

@@ -1,0 +1,311 @@
+/* The official service's REST API: DNS. What is set is the section `dns` of the settings, kept whole in the database, and
+ * takes the place of the one in the file. A change begins from the last that was asked for, which may still be on its way
+ * to the disk: programs send several at a time. */
+#include "mesh/control/http/v2.h"
+
+#include "mesh/base/buf.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- as it is --- */
+
+static json_t *servers_value(const struct ctl_resolver *v, size_t n)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(v[i].addr));
+	return list;
+}
+
+/* In the words of the settings. */
+static json_t *dns_in_force(const struct api *a)
+{
+	const struct ctl_dns *d = &a->streams->set->dns;
+	const char *own = a->streams->set->base_domain;
+	bool fallback = d->n_fallback && !d->n_resolvers;
+	json_t *split = json_object(), *search = json_array();
+	for (size_t i = 0; i < d->n_routes; i++)
+		if (strcmp(d->routes[i].suffix, own) != 0 || d->routes[i].n)
+			json_object_set_new(split, d->routes[i].suffix,
+				servers_value(d->routes[i].resolvers, d->routes[i].n));
+	for (size_t i = 0; i < d->domains.n; i++)
+		if (strcmp(d->domains.v[i], own) != 0)
+			json_array_append_new(search, json_string(d->domains.v[i]));
+	return json_pack("{s:b, s:b, s:{s:o, s:o}, s:o}", "magic_dns", d->proxied, "override_local_dns",
+		!fallback, "nameservers", "global",
+		fallback ? servers_value(d->fallback, d->n_fallback)
+			 : servers_value(d->resolvers, d->n_resolvers),
+		"split", split, "search_domains", search);
+}
+
+/* As it was asked for last, unless that could not be stored; the caller's. */
+static json_t *dns_now(const struct api *a)
+{
+	return a->dns && registry_text_waits(a->reg) ? json_deep_copy(a->dns) : dns_in_force(a);
+}
+
+static json_t *get(const json_t *dns, const char *name)
+{
+	json_t *servers = json_object_get(dns, "nameservers");
+	return !strcmp(name, "global") || !strcmp(name, "split") ? json_object_get(servers, name)
+								 : json_object_get(dns, name);
+}
+
+static void put(json_t *dns, const char *name, json_t *v)
+{
+	json_t *servers = json_object_get(dns, "nameservers");
+	bool inner = !strcmp(name, "global") || !strcmp(name, "split");
+	json_object_set_new(inner ? servers : dns, name, v);
+}
+
+/* --- answers, by their name --- */
+
+static json_t *nameservers_value(const json_t *dns)
+{
+	return json_pack("{s:O}", "dns", get(dns, "global")); /* the client library takes lists alone */
+}
+static json_t *nameservers_set_value(const json_t *dns)
+{
+	return json_pack("{s:O, s:O}", "dns", get(dns, "global"), "magicDNS", get(dns, "magic_dns"));
+}
+static json_t *searchpaths_value(const json_t *dns)
+{
+	return json_pack("{s:O}", "searchPaths", get(dns, "search_domains"));
+}
+static json_t *preferences_value(const json_t *dns)
+{
+	return json_pack("{s:O}", "magicDNS", get(dns, "magic_dns"));
+}
+static json_t *split_value(const json_t *dns)
+{
+	return json_incref(get(dns, "split"));
+}
+
+static json_t *resolvers_value(const json_t *servers)
+{
+	json_t *list = json_array();
+	const json_t *item;
+	size_t i;
+	json_array_foreach(servers, i, item)
+		json_array_append_new(list, json_pack("{s:s}", "address", json_string_value(item)));
+	return list;
+}
+
+static json_t *whole_value(const json_t *dns)
+{
+	const char *suffix;
+	json_t *servers, *split = json_object();
+	json_object_foreach(get(dns, "split"), suffix, servers)
+		json_object_set_new(split, suffix, resolvers_value(servers));
+	return json_pack("{s:o, s:o, s:O, s:{s:O, s:O}}", "nameservers", resolvers_value(get(dns, "global")),
+		"splitDNS", split, "searchPaths", get(dns, "search_domains"), "preferences",
+		"overrideLocalDNS", get(dns, "override_local_dns"), "magicDNS", get(dns, "magic_dns"));
+}
+
+typedef json_t *(*dns_value)(const json_t *dns);
+static const struct {
+	const char *name;
+	dns_value value;
+} values[] = { { "nameservers", nameservers_value }, { "nameservers set", nameservers_set_value },
+	{ "searchpaths", searchpaths_value }, { "preferences", preferences_value }, { "split", split_value },
+	{ "whole", whole_value } };
+
+static json_t *value_of(const json_t *dns, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(values); i++)
+		if (!strcmp(values[i].name, name))
+			return values[i].value(dns);
+	return NULL;
+}
+
+static void answer(struct api_call *c, const char *name)
+{
+	json_t *dns = dns_now(c->api);
+	api_reply_json(&c->way, 200, value_of(dns, name));
+	json_decref(dns);
+}
+
+/* --- changes --- */
+
+static json_t *changed(const struct api *a, const struct registry_result *res, const char *text)
+{
+	json_t *dns = dns_now(a), *v = value_of(dns, text);
+	(void)res;
+	json_decref(dns);
+	return v;
+}
+
+/* Takes dns; name: of the answer. */
+static void change(struct api_call *c, json_t *dns, const char *name)
+{
+	struct control_config parsed;
+	struct errbuf eb = { 0 };
+	char *text = json_dumps(dns, JSON_COMPACT);
+	int err = text ? config_dns_parse(text, strlen(text), &parsed, &eb)
+		       : err_set(&eb, -ENOMEM, "DNS settings");
+	if (err) {
+		api_reply_error(&c->way, 400, eb.text);
+	} else {
+		config_free(&parsed);
+		struct registry_wait *w = api_later(c, changed, name);
+		json_decref(c->api->dns);
+		c->api->dns = json_incref(dns);
+		if (w)
+			registry_text_put(c->api->reg, API_DNS_TEXT, text, w);
+	}
+	free(text);
+	json_decref(dns);
+}
+
+/* A member of the body that must be a list of texts. NULL: answered, it is none. */
+static json_t *list_of(struct api_call *c, const char *name)
+{
+	json_t *list = json_object_get(c->args, name);
+	if (json_is_array(list))
+		return json_incref(list);
+	if (!list || json_is_null(list))
+		return json_array();
+	api_reply_error(&c->way, 400, "a list of texts is wanted");
+	return NULL;
+}
+
+void v2_dns_nameservers(struct api_call *c)
+{
+	answer(c, "nameservers");
+}
+
+void v2_dns_nameservers_set(struct api_call *c)
+{
+	json_t *list = list_of(c, "dns"), *dns = list ? dns_now(c->api) : NULL;
+	if (!list)
+		return;
+	put(dns, "global", list);
+	change(c, dns, "nameservers set");
+}
+
+void v2_dns_searchpaths(struct api_call *c)
+{
+	answer(c, "searchpaths");
+}
+
+void v2_dns_searchpaths_set(struct api_call *c)
+{
+	json_t *list = list_of(c, "searchPaths"), *dns = list ? dns_now(c->api) : NULL;
+	if (!list)
+		return;
+	put(dns, "search_domains", list);
+	change(c, dns, "searchpaths");
+}
+
+void v2_dns_preferences(struct api_call *c)
+{
+	answer(c, "preferences");
+}
+
+void v2_dns_preferences_set(struct api_call *c)
+{
+	const json_t *on = json_object_get(c->args, "magicDNS");
+	json_t *dns = dns_now(c->api);
+	if (json_is_boolean(on))
+		put(dns, "magic_dns", json_boolean(json_is_true(on)));
+	change(c, dns, "preferences");
+}
+
+void v2_dns_split(struct api_call *c)
+{
+	answer(c, "split");
+}
+
+/* A name with no servers is none. */
+static void put_split(json_t *dns, const json_t *wanted, bool whole)
+{
+	json_t *split = whole ? json_object() : json_incref(get(dns, "split")), *servers;
+	const char *suffix;
+	json_object_foreach((json_t *)wanted, suffix, servers)
+	{
+		if (json_is_null(servers) || (json_is_array(servers) && !json_array_size(servers)))
+			json_object_del(split, suffix);
+		else
+			json_object_set(split, suffix, servers);
+	}
+	put(dns, "split", split);
+}
+
+void v2_dns_split_set(struct api_call *c)
+{
+	json_t *dns = dns_now(c->api);
+	put_split(dns, c->args, true);
+	change(c, dns, "split");
+}
+
+void v2_dns_split_change(struct api_call *c)
+{
+	json_t *dns = dns_now(c->api);
+	put_split(dns, c->args, false);
+	change(c, dns, "split");
+}
+
+void v2_dns_whole(struct api_call *c)
+{
+	answer(c, "whole");
+}
+
+static json_t *addresses_of(const json_t *resolvers)
+{
+	json_t *list = json_array();
+	const json_t *item;
+	size_t i;
+	json_array_foreach(resolvers, i, item) json_array_append(list, json_object_get(item, "address"));
+	return list;
+}
+
+void v2_dns_whole_set(struct api_call *c)
+{
+	const json_t *preferences = json_object_get(c->args, "preferences");
+	json_t *search = list_of(c, "searchPaths"), *dns = search ? dns_now(c->api) : NULL,
+	       *split = json_object();
+	json_t *servers;
+	const char *suffix;
+	if (!search)
+		return;
+	json_object_foreach(json_object_get(c->args, "splitDNS"), suffix, servers)
+		json_object_set_new(split, suffix, addresses_of(servers));
+	put(dns, "global", addresses_of(json_object_get(c->args, "nameservers")));
+	put(dns, "search_domains", search);
+	put(dns, "magic_dns", json_boolean(json_is_true(json_object_get(preferences, "magicDNS"))));
+	put(dns, "override_local_dns",
+		json_boolean(json_is_true(json_object_get(preferences, "overrideLocalDNS"))));
+	put_split(dns, split, true);
+	json_decref(split);
+	change(c, dns, "whole");
+}
+
+/* --- the admin's verbs --- */
+
+void admin_dns_show(struct api_call *c)
+{
+	json_t *dns = dns_now(c->api);
+	api_reply_json(&c->way, 200,
+		json_pack("{s:O, s:O, s:O, s:O, s:O}", "magic_dns", get(dns, "magic_dns"),
+			"override_local_dns", get(dns, "override_local_dns"), "nameservers",
+			get(dns, "global"), "split", get(dns, "split"), "search_domains",
+			get(dns, "search_domains")));
+	json_decref(dns);
+}
+
+static json_t *was_reset(const struct api *a, const struct registry_result *res, const char *text)
+{
+	(void)res;
+	(void)text;
+	return json_pack("{s:s}", "reset", a->cfg->file);
+}
+
+/* Back to what the file says. */
+void admin_dns_reset(struct api_call *c)
+{
+	struct registry_wait *w = api_later(c, was_reset, "");
+	api_close(c->api);
+	if (w)
+		registry_text_put(c->api->reg, API_DNS_TEXT, "", w);
+}

@@ -107,7 +107,7 @@ static struct waiter *ask_registry(struct waiter *w, const struct ctl_register_r
 	enum registry_verdict v = registry_register(
 		w->api->reg, rq, &w->machine, clock_unix_ms(), &a, &out, w->pending, &w->stored);
 	if (v == REGISTRY_ANSWER && out.machine_authorized)
-		guest_is_node(w->guest, &w->machine, clock_now_ns() / 1000000);
+		guest_is_node(w->guest, &w->machine, clock_now_ms());
 	if (v == REGISTRY_ANSWER) {
 		next = w->next;
 		answer_register(w, &out);
@@ -139,6 +139,21 @@ void machines_decided(struct machines *m, const char *pending)
 		bool asks = !w->stored.change && !strcmp(w->pending, pending);
 		w = asks ? ask_registry(w, &w->rq) : w->next;
 	}
+}
+
+void machines_withdrawn(struct machines *m, const char *pending)
+{
+	const struct registry_result res = { .err = ERR_REFUSED, .text = "this machine has logged out" };
+	struct ctl_register_response out;
+	struct arena a = { 0 };
+	registry_refusal(&res, &a, &out);
+	struct waiter *next;
+	for (struct waiter *w = m->first; w; w = next) {
+		next = w->next;
+		if (!w->stored.change && !strcmp(w->pending, pending))
+			answer_register(w, &out);
+	}
+	arena_free(&a);
 }
 
 void machines_recall(struct machines *m, const char *pending)
@@ -184,8 +199,7 @@ static struct waiter *new_waiter(struct api_call *c, const struct ctl_register_r
 				  text_size(h->hostname, HOSTNAME_MAX + 1) + text_size(h->os, OS_MAX);
 	for (; n_tags < h->request_tags.n && size < STORE_TAGS + TEXT_MAX * 8; n_tags++)
 		size += sizeof(char *) + text_size(h->request_tags.v[n_tags], TEXT_MAX);
-	struct waiter *w =
-		guest_charge(c->guest, (long)size, clock_now_ns() / 1000000) ? calloc(1, size) : NULL;
+	struct waiter *w = guest_charge(c->guest, (long)size, clock_now_ms()) ? calloc(1, size) : NULL;
 	if (!w)
 		return NULL;
 	const char **tags = (const char **)(w + 1);
@@ -237,6 +251,7 @@ void machine_register(struct api_call *c)
 	struct errbuf eb = { 0 };
 	struct ctl_register_request rq;
 	struct waiter *w = NULL;
+	const struct machine_key machine = *control_server_machine(h2_stream_link(c->way.stream));
 	if (waiters_of(m, c->guest) >= WAITERS_PER_LINK)
 		machine_refuse(c->way.stream, 429, "too many registrations wait on this connection");
 	else if (ctl_register_request_read(&a, (const char *)c->body, c->len, &rq, &eb))
@@ -250,6 +265,7 @@ void machine_register(struct api_call *c)
 			end_with_text(m->first, 503, "too many wait to join: try again");
 		hold(c, w);
 		(void)ask_registry(w, &rq);
+		registry_pending_seen(c->api->reg, &machine, &rq.node, &c->from);
 	}
 	arena_free(&a);
 }
@@ -271,12 +287,22 @@ void machine_map(struct api_call *c)
 	else if (!(m = registry_map_received(c->api->reg, &rq, machine, c->now_ms)))
 		machine_refuse(s, 404, "node not found: register first");
 	else
-		guest_is_node(c->guest, machine, clock_now_ns() / 1000000);
+		guest_is_node(c->guest, machine, clock_now_ms());
 	if (m && rq.stream)
 		streams_accept(c->api->streams, s, m, &rq);
 	else if (m)
 		h2_respond(s, 200, "application/json", "", 0);
 	arena_free(&a);
+}
+
+void machine_pinged(struct api_call *c)
+{
+	const struct machine_key *machine = control_server_machine(h2_stream_link(c->way.stream));
+	int64_t node = probes_asked(c->api->probes, c->tail);
+	const struct member *m = node ? fleet_by_id(&c->api->reg->fleet, node) : NULL;
+	if (m && key_equal(m->machine.b, machine->b))
+		probes_answered(c->api->probes, node);
+	h2_respond(c->way.stream, 200, "text/plain", "", 0);
 }
 
 void machine_unknown(struct api_call *c)

@@ -12,6 +12,8 @@ struct machines {
 void machines_init(struct machines *m);
 /* An admin has decided about this id, or it is known again. */
 void machines_decided(struct machines *m, const char *pending);
+/* Its machine has taken it back, over another connection: who still waits is told so. */
+void machines_withdrawn(struct machines *m, const char *pending);
 /* The list of those that wait is short; one that was dropped from it while its node still waits comes back.
  */
 void machines_recall(struct machines *m, const char *pending);

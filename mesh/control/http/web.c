@@ -2,6 +2,7 @@
 #include "mesh/control/http/derp.h"
 
 #include "mesh/base/log.h"
+#include "mesh/control/login/proxy.h"
 #include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
 #include "mesh/transport/http.h"
@@ -13,16 +14,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
 	ACCEPTS_PER_WAKEUP = 32,
 	ACCEPT_PAUSE_MS = 200,
-	PAGE_BODY_MAX = 4096, /* nobody has to send one */
-	ADMIN_BODY_MAX = 256 * 1024,
+	PAGE_BODY_MAX = 4096,		  /* nobody has to send one */
+	ADMIN_BODY_MAX = 8 * 1024 * 1024, /* a policy, as a text of JSON */
+	KEYED_BODY_MAX = 4 * 1024 * 1024,
 	VISIT_MS = 10000,
-	ADMIN_MS = 60000
+	ADMIN_MS = 60000,
+	ASK_MODE = 0666 /* it answers what listen_addr answers */
 };
 
 /* A connection: plain HTTP, or a Noise link. */
@@ -33,12 +37,9 @@ struct caller {
 	struct http_server_conn *conn;	  /* a visit */
 	struct control_server_link *link; /* or a link */
 	struct api_later *later;	  /* an answer that is due */
+	struct addr peer,
+		from; /* of the connection; behind proxies that are trusted. All zero: a unix socket */
 };
-
-static uint64_t now_ms(void)
-{
-	return clock_now_ns() / 1000000;
-}
 
 static void free_caller(struct caller *c)
 {
@@ -60,6 +61,17 @@ static void turn_away(struct guest *g)
 	free_caller(c);
 }
 
+/* By the headers that proxies add, the last first. */
+static struct addr who_asks(const struct web *w, const struct caller *c, const struct http_head *head)
+{
+	struct addr at = c->peer;
+	for (size_t i = head->n_headers; i-- > 0;)
+		if (!strcasecmp(head->headers[i].name, "X-Forwarded-For") &&
+			!proxy_step(&w->api->cfg->proxies, head->headers[i].value, &at))
+			break;
+	return at;
+}
+
 /* --- inside Noise --- */
 
 static void link_request(void *arg, struct control_server_link *link, struct h2_stream *stream,
@@ -74,6 +86,7 @@ static void link_request(void *arg, struct control_server_link *link, struct h2_
 		.len = len,
 		.way = { .stream = stream },
 		.guest = &c->guest,
+		.from = c->from,
 		.now_ms = clock_unix_ms() };
 	if (machine_is_old(stream, control_server_capver(link)))
 		return;
@@ -103,7 +116,7 @@ static bool link_charge(void *arg, struct control_server_link *link, void *data,
 	struct caller *c = data;
 	(void)arg;
 	(void)link;
-	return !c || guest_charge(&c->guest, bytes, now_ms());
+	return !c || guest_charge(&c->guest, bytes, clock_now_ms());
 }
 
 static bool upgrade_requested(void *arg, struct http_server_conn *conn, const struct http_head *head)
@@ -126,15 +139,17 @@ static bool upgrade_requested(void *arg, struct http_server_conn *conn, const st
 		.arg = w };
 	if (!http_target_path(head, path, sizeof(path)) || strcmp(path, "/ts2021") != 0)
 		return false;
+	const struct addr from = who_asks(w, c, head); /* head goes with the connection */
 	struct control_server_link *link =
 		control_server_accept(w->loop, conn, head, w->noise, &random_system, &ops);
 	if (!link) /* answered, and a visit still */
 		return true;
+	c->from = from;
 	guest_leave(&c->guest);
 	c->conn = NULL;
 	c->link = link;
 	c->guest.kind = GUEST_STRANGER;
-	guest_arrive(&w->guests, &c->guest, control_server_peer(link, &peer) ? &peer : NULL, now_ms());
+	guest_arrive(&w->guests, &c->guest, control_server_peer(link, &peer) ? &peer : NULL, clock_now_ms());
 	control_server_data_set(link, c);
 	return true;
 }
@@ -155,13 +170,25 @@ static void conn_request(void *arg, struct http_server_conn *conn, const struct 
 		.way = { .conn = conn },
 		.later = &c->later,
 		.guest = &c->guest,
+		.from = who_asks(w, c, head),
 		.now_ms = clock_unix_ms() };
 	if (w->relay && c->right == API_ANYBODY && relay_request(w->relay, conn, head))
 		return;
-	if (http_target_path(head, call.path, sizeof(call.path)))
+	if (http_target_path(head, call.path, sizeof(call.path))) {
+		api_authenticate(&call);
+		console_authenticate(&call);
 		api_serve(&call);
-	else
+	} else
 		api_reply_text(&call.way, 400, "bad path\n");
+}
+
+/* A stranger has nothing long to say; a program with a key may send access rules. */
+static size_t conn_body_most(void *arg, struct http_server_conn *conn, const struct http_head *head)
+{
+	struct web *w = arg;
+	(void)conn;
+	return api_is_keyed(w->api, head, clock_unix_ms()) || console_may_send(w->api, head) ? KEYED_BODY_MAX
+											     : PAGE_BODY_MAX;
 }
 
 static void conn_gone(void *arg, struct http_server_conn *conn)
@@ -210,9 +237,10 @@ static void admit(struct door *d, int fd, const struct endpoint *peer)
 	struct web *w = d->web;
 	const bool admin = d->right == API_ADMIN;
 	const struct http_server_ops ops = { .request = conn_request,
-		.upgrade = admin ? NULL : upgrade_requested,
+		.upgrade = *d->path ? NULL : upgrade_requested,
 		.gone = conn_gone,
 		.arg = w,
+		.body_most = admin ? NULL : conn_body_most,
 		.body_cap = admin ? ADMIN_BODY_MAX : PAGE_BODY_MAX,
 		.idle_ms = admin ? ADMIN_MS : VISIT_MS };
 	const struct stream_events none = { 0 };
@@ -221,18 +249,20 @@ static void admit(struct door *d, int fd, const struct endpoint *peer)
 		close(fd);
 		return;
 	}
-	if (!admin)
+	if (!*d->path)
 		watch_dead_peer(fd);
 	*c = (struct caller) { .guest = { .kind = admin ? GUEST_ADMIN : GUEST_VISIT, .turn_away = turn_away },
 		.web = w,
 		.right = d->right };
+	if (peer)
+		c->peer = c->from = peer->ip;
 	c->conn = http_server_accept(w->loop, stream_accept(w->loop, fd, d->tls, &none), &ops);
 	if (!c->conn) {
 		free(c);
 		return;
 	}
 	http_conn_data_set(c->conn, c);
-	guest_arrive(&w->guests, &c->guest, admin ? NULL : peer, now_ms());
+	guest_arrive(&w->guests, &c->guest, peer, clock_now_ms());
 }
 
 static void web_readable(void *arg, int events)
@@ -241,12 +271,12 @@ static void web_readable(void *arg, int events)
 	struct endpoint peer;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = sock_accept(d->fd, d->right == API_ADMIN ? NULL : &peer);
+		int fd = sock_accept(d->fd, *d->path ? NULL : &peer);
 		if (fd < 0) {
 			pause_full(d, fd);
 			return;
 		}
-		admit(d, fd, &peer);
+		admit(d, fd, *d->path ? NULL : &peer);
 	}
 }
 
@@ -275,16 +305,17 @@ static int open_door(
 	return watch_door(w, d, eb);
 }
 
-static int open_admin_door(struct web *w, struct door *d, struct errbuf *eb)
+static int open_unix_door(struct web *w, struct door *d, enum api_right right, mode_t mode, struct errbuf *eb)
 {
-	const char *path = w->api->cfg->unix_socket;
-	d->right = API_ADMIN;
-	d->fd = sock_unix_listen(path, w->api->cfg->unix_socket_mode, eb);
+	snprintf(d->path, sizeof(d->path), "%s%s", w->api->cfg->unix_socket,
+		right == API_ADMIN ? "" : WEB_ASK_SUFFIX);
+	d->right = right;
+	d->fd = sock_unix_listen(d->path, mode, eb);
 	if (d->fd == -EADDRINUSE)
 		return err_say(eb, -EADDRINUSE,
 			"another ropewalk-control answers on %s: stop it first, or choose another "
 			"unix_socket",
-			path);
+			d->path);
 	return d->fd < 0 ? d->fd : watch_door(w, d, eb);
 }
 
@@ -297,13 +328,20 @@ int web_open(struct web *w, struct loop *l, struct api *api, const struct machin
 	*w = (struct web) { .loop = l, .api = api, .noise = noise, .is_open = true };
 	guests_init(&w->guests, sock_limit(), seed);
 	machines_init(&w->machines);
+	login_init(&w->login, l, api);
+	api->login = &w->login;
+	console_init(&w->console, l, api);
+	api->console = &w->console;
+	api->log = w->log = log_ring_new();
+	ssh_checks_init(&w->ssh_checks);
 	api->guests = &w->guests;
 	api->machines = &w->machines;
+	api->ssh_checks = &w->ssh_checks;
 	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
 		w->doors[i] = (struct door) { .web = w, .fd = -1 };
 	int err = certificate_load(w, &w->doors[endpoint_is_set(&c->tls_listen)].tls, eb);
 	w->accept_again = loop_timer_new(l, accept_again, w);
-	if (!err && !w->accept_again)
+	if (!err && (!w->accept_again || !w->log))
 		err = err_set(eb, -ENOMEM, "listen");
 	if (!err)
 		err = open_door(w, &w->doors[0], &c->listen, "listen_addr", eb);
@@ -312,10 +350,14 @@ int web_open(struct web *w, struct loop *l, struct api *api, const struct machin
 	if (!err && certificate_needs_door(c))
 		err = open_door(w, &w->doors[3], &c->acme_listen, "tls_letsencrypt_listen", eb);
 	if (!err)
+		err = login_open(&w->login, eb);
+	if (!err)
 		err = derp_open(w, eb);
 	if (!err)
 		err = certificate_open(w, eb);
-	return err ? err : open_admin_door(w, &w->doors[2], eb);
+	if (!err)
+		err = open_unix_door(w, &w->doors[2], API_ADMIN, c->unix_socket_mode, eb);
+	return err ? err : open_unix_door(w, &w->doors[4], API_ANYBODY, ASK_MODE, eb);
 }
 
 int web_renew(struct web *w, struct errbuf *eb)
@@ -331,14 +373,14 @@ int web_renew(struct web *w, struct errbuf *eb)
 	return derp_certificate_changed(w, eb);
 }
 
-static void close_door(struct web *w, struct door *d)
+static void close_door(struct door *d)
 {
 	if (d->watch)
 		loop_fd_free(d->watch);
 	if (d->fd >= 0) {
 		close(d->fd);
-		if (d->right == API_ADMIN)
-			sock_unix_unlink(w->api->cfg->unix_socket);
+		if (*d->path)
+			sock_unix_unlink(d->path);
 	}
 	tls_free(d->tls);
 	*d = (struct door) { .fd = -1 };
@@ -352,10 +394,11 @@ void web_close(struct web *w)
 	certificate_close(w);
 	derp_close(w);
 	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
-		close_door(w, &w->doors[i]);
+		close_door(&w->doors[i]);
 	loop_timer_free(w->accept_again);
 	w->accept_again = NULL;
 	machines_close(&w->machines);
+	ssh_checks_close(&w->ssh_checks);
 	for (size_t kind = 0; kind < GUEST_KINDS; kind++)
 		for (struct guest *g = w->guests.kinds[kind].first, *next; g; g = next) {
 			next = g->next;
@@ -365,5 +408,10 @@ void web_close(struct web *w)
 			else
 				turn_away(g);
 		}
+	console_close(&w->console);
+	login_close(&w->login);
+	w->api->log = NULL;
+	log_ring_free(w->log);
+	w->log = NULL;
 	guests_fini(&w->guests);
 }

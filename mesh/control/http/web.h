@@ -1,9 +1,17 @@
-/* The doors of the server: TCP with TLS or without, and the admin socket. */
+/* The doors of the server: TCP with TLS or without, the admin socket, and beside it one for everybody on this machine: a
+ * relay asks there who is a node, and is no admin. */
 #ifndef RW_CONTROL_HTTP_WEB_H
 #define RW_CONTROL_HTTP_WEB_H
 
 #include "mesh/control/http/api.h"
+#include "mesh/control/http/console.h"
+#include "mesh/control/http/log_ring.h"
+#include "mesh/control/http/login.h"
+#include "mesh/control/http/ssh_checks.h"
 #include "mesh/control/http/machine.h"
+#include <limits.h>
+
+#define WEB_ASK_SUFFIX ".verify"
 
 struct door {
 	struct web *web;
@@ -12,6 +20,7 @@ struct door {
 	enum api_right right; /* of whoever comes in here */
 	struct endpoint at;   /* with the port it got */
 	struct tls *tls;      /* NULL = none */
+	char path[PATH_MAX];  /* of a unix socket; "" = TCP */
 };
 struct web {
 	struct loop *loop;
@@ -19,8 +28,13 @@ struct web {
 	const struct machine_private *noise;
 	struct guests guests;
 	struct machines machines;
-	struct door doors[4]; /* listen_addr, tls_listen_addr, unix_socket, and one for an authority's
-				 questions */
+	struct login login;
+	struct console console;
+	struct log_ring *log;
+	struct ssh_checks ssh_checks;
+	struct door
+		doors[5]; /* listen_addr, tls_listen_addr, unix_socket, one for an authority's questions, and
+				 unix_socket with WEB_ASK_SUFFIX */
 	struct certificate *certificate; /* from an authority; NULL = the settings want none */
 	struct relay *relay;		 /* inside; NULL = the settings want none */
 	char own_pin[80]; /* of the certificate made here; "" = the settings name one, or there is no TLS */

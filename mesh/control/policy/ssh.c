@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_PERIOD_MAX_H = 168 };
+enum { CHECK_PERIOD_H = 12, CHECK_PERIOD_MAX_H = 168 };
+#define HOUR_MS UINT64_C(3600000)
+/* Asked of the server, inside Noise, by the node that somebody logs in on; it puts in what begins with a $. */
+#define CHECK_URL "https://unused/machine/ssh/action/$SRC_NODE_ID/to/$DST_NODE_ID?local_user=$LOCAL_USER"
 
-static bool check_action(struct reader *rd, json_t *o, const char *where)
+static bool read_action(struct reader *rd, json_t *o, struct ssh_rule *r, const char *where)
 {
 	char at[WHERE_MAX];
 	const char *text = json_string_value(json_object_get(o, "action")),
@@ -20,25 +23,27 @@ static bool check_action(struct reader *rd, json_t *o, const char *where)
 	snprintf(at, sizeof(at), "%s.action", where);
 	if (!action)
 		return false;
-	if (!strcmp(action, "check"))
-		return reader_refuse(rd, at,
-			"\"check\" is not supported by this server, which asks nobody to log in anew: write "
-			"\"accept\"");
-	return !strcmp(action, "accept") || reader_refuse(rd, at, "must be \"accept\"");
+	r->check = !strcmp(action, "check");
+	return r->check || !strcmp(action, "accept") ||
+	       reader_refuse(rd, at, "must be \"accept\" or \"check\"");
 }
 
-static bool check_period(struct reader *rd, json_t *o, const char *where)
+static bool read_period(struct reader *rd, json_t *o, struct ssh_rule *r, const char *where)
 {
 	json_t *value = json_object_get(o, "checkPeriod");
 	const char *text = json_string_value(value);
 	char at[WHERE_MAX];
-	uint64_t ms;
 	snprintf(at, sizeof(at), "%s.checkPeriod", where);
-	if (!value || json_is_null(value) || (text && !strcmp(text, "always")))
+	r->check_ms = CHECK_PERIOD_H * HOUR_MS;
+	if (!value || json_is_null(value))
 		return true;
-	if (!text || !text_duration_ms(text, &ms) || !ms)
+	if (text && !strcmp(text, "always")) {
+		r->check_ms = 0;
+		return true;
+	}
+	if (!text || !text_duration_ms(text, &r->check_ms) || !r->check_ms)
 		return reader_refuse(rd, at, "must be \"always\" or a time such as 12h");
-	return ms <= CHECK_PERIOD_MAX_H * UINT64_C(3600000) ||
+	return r->check_ms <= CHECK_PERIOD_MAX_H * HOUR_MS ||
 	       reader_refuse(rd, at, "is longer than %d hours", CHECK_PERIOD_MAX_H);
 }
 
@@ -89,8 +94,8 @@ static bool read_ssh_rule(struct reader *rd, json_t *o, struct ssh_rule *r, cons
 	static const char *const names[] = { "action", "src", "dst", "users", "checkPeriod", "acceptEnv",
 		NULL };
 	json_t *src, *dst;
-	return reader_keys(rd, o, names, where) && check_period(rd, o, where) && check_action(rd, o, where) &&
-	       reader_strings(rd, o, "src", true, where, &src) &&
+	return reader_keys(rd, o, names, where) && read_period(rd, o, r, where) &&
+	       read_action(rd, o, r, where) && reader_strings(rd, o, "src", true, where, &src) &&
 	       selectors_read(rd, src, "src", AS_SOURCE, where, &r->src) &&
 	       reader_strings(rd, o, "dst", true, where, &dst) &&
 	       selectors_read(rd, dst, "dst", AS_SSH_TARGET, where, &r->dst) && read_logins(rd, o, r, where);
@@ -143,9 +148,11 @@ static void add_principals(json_t *list, const struct member *m)
 static void add_told(json_t *rules, const struct ssh_rule *r, json_t *principals, json_t *logins)
 {
 	json_t *env = json_array();
-	json_t *o = json_pack("{s:o,s:o,s:{s:b,s:b,s:b,s:b}}", "principals", principals, "sshUsers", logins,
-		"action", "accept", 1, "allowAgentForwarding", 1, "allowLocalPortForwarding", 1,
-		"allowRemotePortForwarding", 1);
+	json_t *action = r->check ? json_pack("{s:s}", "holdAndDelegate", CHECK_URL)
+				  : json_pack("{s:b,s:b,s:b,s:b}", "accept", 1, "allowAgentForwarding", 1,
+					    "allowLocalPortForwarding", 1, "allowRemotePortForwarding", 1);
+	json_t *o =
+		json_pack("{s:o,s:o,s:o}", "principals", principals, "sshUsers", logins, "action", action);
 	for (size_t i = 0; i < r->env.n; i++)
 		json_array_append_new(env, json_string(r->env.v[i]));
 	if (r->env.n)
@@ -203,10 +210,13 @@ bool policy_ssh(const struct policy *p, const struct fleet *f, const struct memb
 	if (!policy_has_ssh(p))
 		return true;
 	json_t *rules = json_array(), *root = json_pack("{s:o}", "rules", rules);
-	for (size_t i = 0; root && i < p->n_ssh; i++) {
-		tell_rule(rules, &p->ssh[i], f, node, false);
-		tell_rule(rules, &p->ssh[i], f, node, true);
-	}
+	for (int check = 1; root && check >= 0; check--) /* nodes take the first that fits: the stricter */
+		for (size_t i = 0; i < p->n_ssh; i++) {
+			if (p->ssh[i].check != check)
+				continue;
+			tell_rule(rules, &p->ssh[i], f, node, false);
+			tell_rule(rules, &p->ssh[i], f, node, true);
+		}
 	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	*json = text ? arena_strdup(a, text) : NULL;
 	free(text);
@@ -217,4 +227,33 @@ bool policy_ssh(const struct policy *p, const struct fleet *f, const struct memb
 bool policy_has_ssh(const struct policy *p)
 {
 	return p && p->n_ssh;
+}
+
+bool ssh_login_fits(const struct ssh_rule *r, const char *login, const char *user)
+{
+	const char *at = user ? strrchr(user, '@') : NULL;
+	for (size_t i = 0; i < r->users.n; i++) {
+		const char *u = r->users.v[i], *domain = domain_of(u);
+		if (!strcmp(u, login) || (!strcmp(u, "autogroup:nonroot") && strcmp(login, "root") != 0) ||
+			(domain && at && !strcmp(at, domain) && strlen(login) == (size_t)(at - user) &&
+				!strncmp(user, login, (size_t)(at - user))))
+			return true;
+	}
+	return false;
+}
+
+bool policy_ssh_checked(const struct policy *p, const struct fleet *f, const struct member *src,
+	const struct member *dst, const char *login, uint64_t *period_ms)
+{
+	const struct user *u = member_is_tagged(src) ? NULL : fleet_user(f, src->user);
+	for (size_t i = 0; p && i < p->n_ssh; i++) {
+		const struct ssh_rule *r = &p->ssh[i];
+		bool self = selectors_have(&r->dst, SELECT_SELF) && match_same_person(src, dst);
+		if (!r->check || !match_any(&r->src, f, src) || !(self || match_any(&r->dst, f, dst)) ||
+			!ssh_login_fits(r, login, u ? u->name : NULL))
+			continue;
+		*period_ms = r->check_ms;
+		return true;
+	}
+	return false;
 }

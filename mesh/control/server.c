@@ -7,9 +7,12 @@
 #include "mesh/control/control.h"
 #include "mesh/control/fleet/registry.h"
 #include "mesh/control/http/web.h"
+#include "mesh/control/noise_key.h"
+#include "mesh/control/view/probes.h"
 #include "mesh/control/view/streams.h"
 #include "mesh/os/file.h"
 #include "mesh/os/notify.h"
+#include "mesh/os/call_filter.h"
 #include "mesh/os/privilege.h"
 #include "mesh/os/loop.h"
 #include "mesh/os/sock.h"
@@ -26,7 +29,6 @@
 enum {
 	STOP_MS = 200,
 	TICK_MAX_MS = 60 * 1000 /* the clock may have been set meanwhile */,
-	KEY_FILE_MAX = 4096,
 	MANY_STREAMS = 64,
 	RECORDS_LOOK_MS = 500 /* how often the file of records is looked at: by its time and number, as
 				 editors replace it */
@@ -35,20 +37,25 @@ enum {
 struct server {
 	struct loop *loop;
 	struct notify *notify;
-	struct control_config cfg;
+	struct control_config cfg;    /* as it was at the start; api knows this one */
+	struct control_config newest; /* as it was read last; file NULL: not since */
+	struct buf dns;		      /* the DNS settings that were made by the API; empty = none were */
 	struct registry reg;
 	struct streams streams;
+	struct probes probes;
 	struct api api;
 	struct web web;
 	bool has_registry, has_streams;
 	struct settings *settings; /* counted */
+	/* Where the policy is in the database: the one in force, and the one that was checked last; counted. */
+	struct policy_source *kept, *checked;
 	struct machine_private noise_private;
 	struct machine_key noise_public;
 	struct loop_timer *tick, *stop, *save, *records;
 	struct stat records_seen; /* of the file of DNS records, as it was read last */
 	struct loop_signal *hup, *term, *intr;
 	size_t most_streams; /* there were since memory was last given back */
-	bool json, stopping;
+	bool json, stopping, lone;
 	int exit_code;
 };
 
@@ -58,18 +65,38 @@ static void member_changed(
 	void *arg, const struct member *old, const struct member *now, enum registry_news what)
 {
 	struct server *s = arg;
-	if (s->has_registry)
-		streams_changed(&s->streams, old, now, what == NEWS_IDENTITY);
+	if (!s->has_registry)
+		return;
+	streams_changed(&s->streams, old, now, what == NEWS_IDENTITY);
+	console_node_changed(&s->web.console, old ? old->id : now->id);
 }
 static void pending_decided(void *arg, const char *pending)
 {
-	machines_decided(&((struct server *)arg)->web.machines, pending);
+	struct server *s = arg;
+	login_decided(&s->web.login, pending, LOGIN_IN);
+	machines_decided(&s->web.machines, pending);
+}
+static void pending_withdrawn(void *arg, const char *pending)
+{
+	struct server *s = arg;
+	login_decided(&s->web.login, pending, LOGIN_BACK);
+	machines_withdrawn(&s->web.machines, pending);
+}
+static void pending_rejected(void *arg, const char *pending)
+{
+	struct server *s = arg;
+	login_decided(&s->web.login, pending, LOGIN_REJECTED);
+	machines_decided(&s->web.machines, pending);
+}
+static void admin_changed(void *arg, int64_t admin)
+{
+	sessions_end_all(&((struct server *)arg)->web.login.sessions, SESSION_ADMIN, admin);
 }
 static bool knows_tag(void *arg, const char *tag)
 {
 	return policy_knows_tag(((const struct server *)arg)->settings->policy, tag);
 }
-static bool owns_tag(void *arg, const char *tag, const char *user)
+static bool owns_tag(void *arg, const char *tag, const struct user *user)
 {
 	return policy_owns_tag(((const struct server *)arg)->settings->policy, tag, user);
 }
@@ -77,6 +104,11 @@ static bool approves(void *arg, const struct member *m, const struct prefix *rou
 {
 	const struct server *s = arg;
 	return policy_approves(s->settings->policy, &s->reg.fleet, m, route);
+}
+static bool pools(void *arg, const struct member *m, struct arena *a, struct ctl_prefixes *out)
+{
+	const struct server *s = arg;
+	return policy_pools(s->settings->policy, &s->reg.fleet, m, a, out);
 }
 static bool work(void *arg, void (*run)(void *x), void (*done)(void *x), void *x)
 {
@@ -124,6 +156,59 @@ static void node_online(void *arg, int64_t node, bool online)
 
 /* --- settings --- */
 
+/* What is in the database and cannot be read shuts everybody out; an admin can set another. */
+static int open_kept_policy(struct server *s, struct errbuf *eb)
+{
+	static const char nothing[] = "{\"acls\":[]}";
+	const struct policies *p = &s->reg.policies;
+	struct errbuf why = { 0 };
+	if (!s->cfg.policy_database || !p->text)
+		return 0;
+	s->kept = policy_source_new(p->text, strlen(p->text), &why);
+	if (s->kept)
+		return 0;
+	log_error(
+		"the policy in the database (version %lld): %s; nothing is allowed until another is set with "
+		"`ropewalk-control policy set`",
+		(long long)policies_newest(p)->id, why.text);
+	s->kept = policy_source_new(nothing, strlen(nothing), eb);
+	return s->kept ? 0 : eb->code;
+}
+
+/* What a file says is kept beside, so that one can see what it was. */
+static void note_policy(struct server *s, const char *path)
+{
+	const struct policy_source *now = s->settings->source;
+	if (now && !s->cfg.policy_database)
+		registry_policy_note(&s->reg, &(struct policy_wish) { .text = now->text,
+						      .tag = now->tag,
+						      .author = path,
+						      .now_ms = clock_unix_ms() });
+}
+
+static int policy_check(void *arg, const char *text, const char *tag, struct errbuf *eb)
+{
+	struct server *s = arg;
+	if (!s->cfg.policy_database)
+		return err_say(eb, ERR_REFUSED,
+			"the settings say that the policy is in a file (policy.mode): change %s, and "
+			"`ropewalk-control "
+			"policy reload`",
+			*s->cfg.policy_path ? s->cfg.policy_path : "that, name it in policy.path");
+	(void)tag;
+	struct policy_source *fresh = policy_source_new(text, strlen(text), eb);
+	if (!fresh)
+		return eb->code;
+	int err = policy_test(fresh->rules, &s->reg.fleet, eb);
+	if (err) {
+		policy_source_put(fresh);
+		return err;
+	}
+	policy_source_put(s->checked);
+	s->checked = fresh;
+	return 0;
+}
+
 static void use_settings(struct server *s, struct settings *fresh)
 {
 	struct settings *old = s->settings;
@@ -141,20 +226,71 @@ static int test_policy(const struct server *s, const char *path, const struct po
 	return err ? err_say(eb, err, "policy %s:%s", path, why.text) : 0;
 }
 
-/* The relay's region is known when its sockets are: their ports, and the pin of a certificate made here. */
+/* With the DNS that was set by the API, if it was. The relay's region is known when its sockets are: their ports,
+ * and the pin of a certificate made here. */
+static struct settings *make_settings(struct server *s, const struct control_config *c, struct errbuf *eb)
+{
+	struct control_config with = *c, dns = { 0 };
+	struct settings_relay relay;
+	if (s->dns.len && config_dns_parse((const char *)buf_data(&s->dns), s->dns.len, &dns, eb))
+		return NULL;
+	if (s->dns.len)
+		config_dns_take(&with, &dns);
+	struct settings *set = settings_read(&with, web_relay_facts(&s->web, &relay), s->kept, eb);
+	config_free(&dns);
+	return set;
+}
+
 static int take_settings(struct server *s, struct errbuf *eb)
 {
-	struct settings_relay relay;
-	struct settings *set = settings_read(&s->cfg, web_relay_facts(&s->web, &relay), eb);
+	struct settings *set = make_settings(s, s->newest.file ? &s->newest : &s->cfg, eb);
 	if (!set)
 		return eb->code;
 	use_settings(s, set);
 	return 0;
 }
 
+static int policy_taken(void *arg, struct errbuf *eb)
+{
+	struct server *s = arg;
+	const struct policy_version *v = policies_newest(&s->reg.policies);
+	struct settings *set = settings_with_policy(s->settings, s->checked);
+	if (!set)
+		return err_set(eb, -ENOMEM, "the policy is kept, but not in force before a restart");
+	policy_source_put(s->kept);
+	s->kept = s->checked;
+	s->checked = NULL;
+	use_settings(s, set);
+	tick(s);
+	log_info("policy: version %lld, set by %s", (long long)v->id, v->author);
+	return 0;
+}
+
 static int settings_again(void *arg, struct errbuf *eb)
 {
 	return take_settings(arg, eb);
+}
+
+/* Stored: in force. */
+static void text_stored(void *arg, const char *name, const char *value)
+{
+	struct server *s = arg;
+	struct errbuf eb = { 0 };
+	if (strcmp(name, API_DNS_TEXT) != 0)
+		return;
+	buf_free(&s->dns);
+	if (!buf_append(&s->dns, value, strlen(value)) || take_settings(s, &eb))
+		log_error(
+			"DNS settings: %s; they hold after a restart", *eb.text ? eb.text : "out of memory");
+}
+
+static void warn_of_blocker(const struct server *s)
+{
+	const char *name = s->settings->block_node;
+	if (name && !fleet_by_name(&s->reg.fleet, name))
+		log_warn("dns.blocking.node: there is no machine %s in this network; until one is, nothing "
+			 "is blocked",
+			name);
 }
 
 static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *eb)
@@ -166,8 +302,8 @@ static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *
 		return err;
 	config_fixed_differ(&s->cfg, &fresh, restart, API_KEYS_TEXT);
 	fresh.base_domain = s->cfg.base_domain;
-	struct settings_relay relay;
-	struct settings *set = settings_read(&fresh, web_relay_facts(&s->web, &relay), eb);
+	fresh.policy_database = s->cfg.policy_database;
+	struct settings *set = make_settings(s, &fresh, eb);
 	if (set && (test_policy(s, fresh.policy_path, set->policy, eb) || web_renew(&s->web, eb))) {
 		settings_put(set);
 		set = NULL;
@@ -177,12 +313,17 @@ static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *
 		s->reg.c.expiry_ms = fresh.expiry_ms;
 		log_setup(fresh.log_level, fresh.log_json);
 	}
-	config_free(&fresh);
-	if (!set)
+	if (!set) {
+		config_free(&fresh);
 		return eb->code;
+	}
+	config_free(&s->newest);
+	s->newest = fresh;
 	use_settings(s, set);
+	note_policy(s, fresh.policy_path);
 	tick(s);
 	log_info("reloaded %s: policy, DNS records and servers, DERP map, certificate", s->cfg.file);
+	warn_of_blocker(s);
 	if (*restart)
 		log_warn("%s: changed, but not before a restart: %s", s->cfg.file, restart);
 	return 0;
@@ -235,46 +376,6 @@ static int make_folder_of(const char *path, mode_t mode, struct errbuf *eb)
 	return dir_make(folder, mode, eb);
 }
 
-static int save_noise_key(const struct server *s, struct errbuf *eb)
-{
-	const char *path = s->cfg.noise_key_path;
-	char text[KEY_TEXT + 1];
-	key_format(s->noise_private.b, "privkey:", text);
-	size_t len = strlen(text);
-	text[len++] = '\n';
-	int err = make_folder_of(path, 0700, eb);
-	if (!err)
-		err = file_write_atomic(path, 0600, text, len, eb);
-	key_wipe(text, sizeof(text));
-	return err;
-}
-
-/* *made: there was none, and the one that was made is not on disk yet. */
-static int load_noise_key(struct server *s, bool *made, struct errbuf *eb)
-{
-	const char *path = s->cfg.noise_key_path;
-	struct buf text = { 0 };
-	int err = file_read_own(path, KEY_FILE_MAX, FILE_PRIVATE, &text, eb);
-	*made = err == -ENOENT;
-	if (*made) {
-		key_generate(&random_system, s->noise_private.b);
-		err = 0;
-	} else if (!err) {
-		while (text.len && strchr(" \r\n\t", buf_data(&text)[text.len - 1]))
-			text.len--;
-		if (!buf_cstr(&text) || !key_parse(buf_cstr(&text), "privkey:", s->noise_private.b) ||
-			key_is_zero(s->noise_private.b))
-			err = err_say(eb, ERR_MALFORMED,
-				"%s is not a private key (privkey: and 64 hex digits): restore it from a "
-				"backup; with another key every node must be set up again",
-				path);
-	}
-	buf_wipe(&text);
-	if (!err)
-		key_public(s->noise_private.b, s->noise_public.b);
-	return err;
-}
-
 /* An old key beside no database is a network that lost its members, and not a new one. */
 static int check_database(const struct server *s, struct errbuf *eb)
 {
@@ -301,9 +402,16 @@ static int open_registry(struct server *s, struct errbuf *eb)
 		.expiry_ms = c->expiry_ms,
 		.ops = { .changed = member_changed,
 			.decided = pending_decided,
+			.withdrawn = pending_withdrawn,
+			.rejected = pending_rejected,
+			.admin_changed = admin_changed,
+			.text = text_stored,
 			.knows_tag = knows_tag,
 			.owns_tag = owns_tag,
 			.approves = approves,
+			.pools = pools,
+			.policy_check = policy_check,
+			.policy_taken = policy_taken,
 			.work = work,
 			.save_in = save_in,
 			.arg = s }
@@ -313,21 +421,26 @@ static int open_registry(struct server *s, struct errbuf *eb)
 		err = registry_open(&s->reg, &rc, eb);
 	key_wipe(&rc.secret, sizeof(rc.secret));
 	s->has_registry = !err;
-	return err;
+	if (!err)
+		err = registry_text(&s->reg, API_DNS_TEXT, &s->dns, eb);
+	return !err && s->dns.len ? take_settings(s, eb) : err;
 }
 
 /* The key is written last: a first start that is cut short leaves none, which the next would take for an old
  * one. */
 static int open_identity(struct server *s, struct errbuf *eb)
 {
+	const char *path = s->cfg.noise_key_path;
 	bool made;
-	int err = load_noise_key(s, &made, eb);
+	int err = noise_key_load(path, &s->noise_private, &made, eb);
+	if (!err)
+		key_public(s->noise_private.b, s->noise_public.b);
 	if (!err && !made)
 		err = check_database(s, eb);
 	if (!err)
 		err = open_registry(s, eb);
-	if (!err && made)
-		err = save_noise_key(s, eb);
+	if (!err && made && !(err = make_folder_of(path, 0700, eb)))
+		err = noise_key_save(path, &s->noise_private, eb);
 	return err;
 }
 
@@ -345,6 +458,7 @@ static void stop_received(void *arg, int signo)
 	}
 	log_info("stopping (signal %d)", signo);
 	s->stopping = true;
+	probes_close(&s->probes);
 	streams_close(&s->streams);
 	web_close(&s->web);
 	loop_timer_set(s->stop, STOP_MS); /* the last bytes may leave */
@@ -398,11 +512,22 @@ static void say_ready(const struct server *s)
 		log_warn("%s is plain HTTP: official clients that lose this server look for it by HTTPS at "
 			 "port 443; set tls_listen_addr (its certificate is made here), or serve https://",
 			s->cfg.server_url);
+	warn_of_blocker(s);
 	log_info("ropewalk-control " RW_VERSION " serves %s on %s (%zu nodes)", s->cfg.server_url, at,
 		s->reg.fleet.n);
 	if (s->json)
 		printf("{\"ready\":true,\"listen\":\"%s\",\"url\":\"%s\"}\n", at, s->cfg.server_url);
 	fflush(stdout);
+}
+
+static void list_rivals(void *arg, struct id_list *out)
+{
+	registry_rivals(&((struct server *)arg)->reg, out);
+}
+
+static void node_silent(void *arg, int64_t node, bool silent)
+{
+	registry_silent_set(&((struct server *)arg)->reg, node, silent);
 }
 
 static int open_streams(struct server *s, struct errbuf *eb)
@@ -412,7 +537,8 @@ static int open_streams(struct server *s, struct errbuf *eb)
 	s->has_streams = true;
 	if (!err)
 		streams_settings_set(&s->streams, s->settings);
-	return err;
+	const struct probes_ops ops = { .rivals = list_rivals, .silent = node_silent, .arg = s };
+	return err ? err : probes_open(&s->probes, s->loop, &s->streams, s->cfg.server_url, &ops, eb);
 }
 
 /* Run by hand as root: ports, and its own files. */
@@ -428,7 +554,7 @@ static int drop_rights(const struct server *s, const char *config, struct errbuf
 static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
 	int err = config_read(config, &s->cfg, eb);
-	if (!err && (err = drop_rights(s, config, eb)))
+	if (!err && s->lone && (err = drop_rights(s, config, eb)))
 		return err;
 	if (!err) {
 		log_setup(s->cfg.log_level, s->cfg.log_json);
@@ -440,26 +566,34 @@ static int start_server(struct server *s, const char *config, struct errbuf *eb)
 	}
 	s->api = (struct api) { .reg = &s->reg,
 		.streams = &s->streams,
+		.probes = &s->probes,
 		.cfg = &s->cfg,
 		.noise = &s->noise_public,
 		.reload = reload,
 		.settings_again = settings_again,
 		.arg = s };
-	if ((err = open_loop(s, eb)) || (err = open_streams(s, eb)) || (err = open_identity(s, eb)))
+	if ((err = open_loop(s, eb)) || (err = open_streams(s, eb)) || (err = open_identity(s, eb)) ||
+		(err = open_kept_policy(s, eb)) || (s->kept && (err = take_settings(s, eb))))
 		return err;
 	struct errbuf why = { 0 };
 	/* who may reach whom must not depend on whether a test still fits the nodes that there are */
+	note_policy(s, s->cfg.policy_path);
 	if (test_policy(s, s->cfg.policy_path, s->settings->policy, &why))
 		log_error("%s; the rules are in force all the same", why.text);
 	if ((err = make_folder_of(s->cfg.unix_socket, 0755, eb)) ||
 		(err = web_open(&s->web, s->loop, &s->api, &s->noise_private, eb)))
 		return err;
-	return s->web.relay ? take_settings(s, eb) : 0;
+	if (s->web.relay && (err = take_settings(s, eb)))
+		return err;
+	while (login_is_waiting(&s->web.login))
+		loop_run_once(s->loop);
+	return login_check(&s->web.login, eb);
 }
 
 static void server_finish(struct server *s)
 {
 	s->stopping = true;
+	probes_close(&s->probes);
 	if (s->has_streams)
 		streams_close(&s->streams);
 	web_close(&s->web);
@@ -478,8 +612,40 @@ static void server_finish(struct server *s)
 	if (s->intr)
 		loop_signal_free(s->intr);
 	settings_put(s->settings);
+	api_close(&s->api);
+	buf_free(&s->dns);
+	config_free(&s->newest);
+	policy_source_put(s->kept);
+	policy_source_put(s->checked);
 	config_free(&s->cfg);
 	key_wipe(&s->noise_private, sizeof(s->noise_private));
+}
+
+void server_close(struct server *s)
+{
+	if (!s)
+		return;
+	struct loop *l = s->loop;
+	server_finish(s);
+	free(s);
+	if (l)
+		loop_free(l);
+}
+
+struct server *server_open(const char *config, struct errbuf *eb)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	if (!s)
+		err_set(eb, -ENOMEM, "start");
+	else if (!start_server(s, config, eb))
+		return s;
+	server_close(s);
+	return NULL;
+}
+
+struct loop *server_loop(struct server *s)
+{
+	return s->loop;
 }
 
 int server_run(const char *config, bool json)
@@ -494,12 +660,14 @@ int server_run(const char *config, bool json)
 	privilege_hide_memory();
 	key_lock(&s->noise_private, sizeof(s->noise_private));
 	s->json = json;
+	s->lone = true;
 	if (start_server(s, config, &eb)) {
 		log_error("%s", eb.text);
 		s->exit_code = s->exit_code ? s->exit_code : CONTROL_FAILED;
 	} else {
 		tick(s);
 		look_at_records(s);
+		call_filter_begin(CALL_WRITES_FILES);
 		say_ready(s);
 		s->notify = notify_open(s->loop);
 		notify_ready(s->notify, s->cfg.server_url);
@@ -507,10 +675,6 @@ int server_run(const char *config, bool json)
 		notify_close(s->notify);
 	}
 	int code = s->exit_code;
-	server_finish(s);
-	struct loop *l = s->loop;
-	free(s);
-	if (l)
-		loop_free(l);
+	server_close(s);
 	return code;
 }

@@ -1,5 +1,6 @@
 /* The command line: `serve` and the admin verbs, which ask the running server over its socket. */
 #include "mesh/control/cli/cli.h"
+#include "mesh/control/cli/headscale.h"
 
 #include "mesh/base/key.h"
 #include "mesh/base/log.h"
@@ -7,6 +8,7 @@
 #include "mesh/control/control.h"
 #include "mesh/control/config/settings.h"
 #include "mesh/control/server.h"
+#include "mesh/os/completion.h"
 #include "mesh/os/file.h"
 #include <errno.h>
 #include <jansson.h>
@@ -15,7 +17,6 @@
 #include <string.h>
 
 #define DEFAULT_CONFIG "/etc/ropewalk-control/config.yaml"
-enum { POLICY_BYTES = 4 * 1024 * 1024 };
 
 static const struct opt_row option_rows[] = {
 	{ "config", "c", OPT_STRING, offsetof(struct options, config), "FILE",
@@ -26,22 +27,34 @@ static const struct opt_row option_rows[] = {
 		"admin socket, instead of the one in the settings" },
 	{ "user", "u", OPT_STRING, offsetof(struct options, user), "NAME", "whose key or node it is" },
 	{ "create-user", NULL, OPT_BOOL, offsetof(struct options, create_user), NULL,
-		"preauthkeys create: make the user if it is missing" },
+		"invite, preauthkeys create: make the user if it is missing" },
 	{ "reusable", NULL, OPT_BOOL, offsetof(struct options, reusable), NULL,
-		"preauthkeys create: the key lets several nodes in" },
+		"invite, preauthkeys create: the key lets several nodes in" },
 	{ "ephemeral", NULL, OPT_BOOL, offsetof(struct options, ephemeral), NULL,
-		"preauthkeys create: its nodes are deleted when they stay away" },
+		"invite, preauthkeys create: its nodes are deleted when they stay away" },
 	{ "expiration", "e", OPT_DURATION_MS, offsetof(struct options, expiration_ms), "TIME",
-		"preauthkeys create: how long the key can be used (default 1h; 0s: for ever)" },
+		"invite, preauthkeys and apikeys create: how long the key can be used (default 1d, 1h and "
+		"90d; 0s: for ever)" },
 	{ "tags", NULL, OPT_STRING, offsetof(struct options, tags), "tag:a,tag:b",
-		"preauthkeys create, nodes tag: tags of the nodes; a key with tags needs no user" },
+		"invite, preauthkeys create, nodes tag: tags of the nodes; a key with tags needs no user" },
+	{ "name", NULL, OPT_STRING, offsetof(struct options, name), "NAME",
+		"invite: what the machine is to be called" },
 	{ "routes", "r", OPT_STRING, offsetof(struct options, routes), "10.0.0.0/8,0.0.0.0/0,::/0",
 		"nodes approve-routes: all that the node may carry" },
+	{ "if-match", NULL, OPT_STRING, offsetof(struct options, if_match), "ETAG",
+		"policy set: only if the policy in force is the one with this etag (policy get --json)" },
+	{ "at", NULL, OPT_STRING, offsetof(struct options, at), "TIME",
+		"nodes expire: when, as 2027-01-31T08:00:00Z or from now as 30d" },
+	{ "yes", "y", OPT_BOOL, offsetof(struct options, yes), NULL, "policy set: do not ask before saving" },
+	{ "noise-key", NULL, OPT_STRING, offsetof(struct options, noise_key), "FILE",
+		"import: Headscale's noise_private.key, when it is not beside its database" },
 	{ "lax", NULL, OPT_BOOL, offsetof(struct options, lax), NULL,
 		"configtest: settings that this server has not are no error" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
+	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
+		"print what that shell completes this program's command line with" },
 	{ 0 },
 };
 
@@ -53,28 +66,62 @@ static int complain_test(const struct options *o, const struct control_config *c
 }
 
 static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb);
-static int run_policy_check(const struct options *o, const char **words, int n, struct errbuf *eb);
 
 #define NODE_COLUMNS "id name user addresses tags online expired"
 #define KEY_COLUMNS "id user prefix reusable ephemeral used usable expiry tags"
+#define PROGRAM_KEY_COLUMNS "id prefix usable created expiry last_seen scopes description"
 #define VERB(name, words, help) .man = { name, words, help, NULL, NULL }
 static const struct verb verbs[] = {
 	{ VERB("serve", "", "run the server") },
 	{ VERB("configtest", "", "check the settings and the files they name"), .run = run_configtest },
+	{ VERB("import", "FILE",
+		  "take over users, nodes and keys from Headscale's SQLite file, with no server running"),
+		.words = { "file" }, .run = import_run },
 	{ VERB("health", "", "ask the running server how it is") },
+	{ VERB("log show", "", "show the newest lines of the running server's log"),
+		.columns = "time level text" },
+	{ VERB("relays list", "", "list the relays that nodes are told, and how near nodes are to them"),
+		.columns = "id code name measured_by latency_ms home_of" },
 	{ VERB("users create", "NAME", "add a user"), .words = { "name" } },
-	{ VERB("users list", "", "list the users"), .columns = "id name created" },
+	{ VERB("users list", "", "list the users"), .columns = "id name role created" },
+	{ VERB("users role", "NAME ROLE",
+		  "what a user is to the access rules: owner, admin, network-admin, it-admin, billing-admin, "
+		  "auditor or member"),
+		.words = { "name", "role" } },
 	{ VERB("users destroy", "NAME", "remove a user who has no nodes"), .words = { "name" } },
-	{ VERB("preauthkeys create", "", "make a key that lets a node in") },
+	{ VERB("admins create", "NAME",
+		  "add an admin who may log in in a browser; the password is asked for, or a line of "
+		  "standard input"),
+		.words = { "name" }, .run = admins_run_create },
+	{ VERB("admins list", "", "list these admins"), .columns = "id name created" },
+	{ VERB("admins password", "NAME", "give such an admin another password, and end their logins"),
+		.words = { "name" }, .run = admins_run_password },
+	{ VERB("admins delete", "NAME", "remove such an admin, and end their logins"), .words = { "name" } },
+	{ VERB("invite", "",
+		  "print a line by which a machine joins (`ropewalk join LINE`): it has this server, its "
+		  "key, and "
+		  "a new auth key"),
+		.run = invite_run },
+	{ VERB("preauthkeys create", "", "make a key that lets a node in"), .lifetime_ms = 3600 * 1000 },
 	{ VERB("preauthkeys list", "", "list the keys (not their secrets)"), .columns = KEY_COLUMNS },
 	{ VERB("preauthkeys expire", "ID", "make a key useless"), .words = { "#id" } },
+	{ VERB("apikeys create", "", "make a key for programs that use the API"),
+		.lifetime_ms = UINT64_C(90) * 24 * 3600 * 1000 },
+	{ VERB("apikeys list", "", "list these keys (not their secrets)"), .columns = PROGRAM_KEY_COLUMNS },
+	{ VERB("apikeys expire", "ID", "make such a key useless"), .words = { "#id" } },
+	{ VERB("apikeys delete", "ID", "forget such a key"), .words = { "#id" } },
 	{ VERB("nodes list", "", "list the nodes"), .columns = NODE_COLUMNS },
 	{ VERB("nodes pending", "", "list the nodes that wait for approval"),
 		.columns = "id hostname os since" },
 	{ VERB("nodes approve", "ID", "let a waiting node in; its login page shows the ID"),
 		.words = { "id" } },
+	{ VERB("nodes reject", "ID", "say no to a waiting node"), .words = { "id" } },
+	{ VERB("nodes show", "ID", "show a node and what it says of its network"), .words = { "#id" } },
 	{ VERB("nodes delete", "ID", "remove a node"), .words = { "#id" } },
-	{ VERB("nodes expire", "ID", "make a node log in again"), .words = { "#id" } },
+	{ VERB("nodes expire", "ID", "make a node log in again (--at: then)"), .words = { "#id" } },
+	{ VERB("nodes keep", "ID",
+		  "let a node's key last: it need not log in again, and comes back if it had to"),
+		.words = { "#id" } },
 	{ VERB("nodes rename", "ID NAME", "give a node another name"), .words = { "#id", "name" } },
 	{ VERB("nodes tag", "ID", "set a node's tags (--tags, one at least)"), .words = { "#id" } },
 	{ VERB("nodes approve-routes", "ID",
@@ -82,8 +129,37 @@ static const struct verb verbs[] = {
 		.words = { "#id" } },
 	{ VERB("nodes list-routes", "", "list the nodes that offer or may carry routes"),
 		.columns = "id name available_routes approved_routes subnet_routes" },
+	{ VERB("dns show", "", "show the DNS settings that nodes are told") },
+	{ VERB("dns servers", "",
+		  "list these nameservers: which node one is, and how many others may ask it"),
+		.columns = "suffix address name online asked_by machines without" },
+	{ VERB("dns check", "ADDRESS", "ask a nameserver something, from here, and say how it fares"),
+		.words = { "server" } },
+	{ VERB("dns reset", "", "forget the DNS settings made by the API: those of the file hold again") },
+	{ VERB("ssh list", "", "list the logins that wait to be let in (action \"check\" of the policy)"),
+		.columns = "id from to as" },
+	{ VERB("ssh approve", "ID", "let such a login in"), .words = { "id" } },
+	{ VERB("ssh reject", "ID", "refuse such a login"), .words = { "id" } },
 	{ VERB("policy check", "[FILE]", "check a policy file (default: the one in the settings)"),
-		.words = { "file?" }, .run = run_policy_check },
+		.words = { "file?" }, .run = policy_run_check },
+	{ VERB("policy test", "[FILE]",
+		  "run a policy file's tests with the nodes that there are (default: the policy in force)"),
+		.words = { "file?" }, .run = policy_run_test },
+	{ VERB("policy reach", "[FILE]",
+		  "who reaches what, of the nodes that there are, by a policy file (default: the policy in "
+		  "force)"),
+		.words = { "file?" }, .run = policy_run_reach },
+	{ VERB("policy get", "", "print the policy in force"), .run = policy_run_get },
+	{ VERB("policy set", "FILE",
+		  "put a policy into force that is kept in the database (policy.mode); - reads standard "
+		  "input"),
+		.words = { "file" }, .run = policy_run_set },
+	{ VERB("policy history", "[VERSION]", "list the policies that were in force, or print one of them"),
+		.words = { "version?" }, .run = policy_run_history },
+	{ VERB("policy explain", "FROM TO [PORT]",
+		  "which rule lets one node send to another, or why none does (443, udp:53, icmp; none: "
+		  "anything)"),
+		.words = { "from", "to", "port?" } },
 	{ VERB("policy reload", "", "read policy, DNS settings and DERP files again, as SIGHUP does") },
 	{ VERB("version", "", "print the version") },
 };
@@ -103,7 +179,8 @@ static const struct man_item files[] = {
 	{ NULL, NULL },
 };
 
-static void print_help(const struct verb *v, bool man, FILE *to)
+/* What --help, --man and --completion print. */
+static int print_help(const struct options *o, const struct verb *v, FILE *to, struct errbuf *eb)
 {
 	const struct man_verb *list[ARRAY_LEN(verbs) + 1] = { NULL };
 	const struct man_program program = { .name = "ropewalk-control",
@@ -122,12 +199,15 @@ static void print_help(const struct verb *v, bool man, FILE *to)
 		.see_also = "ropewalk(1), ropewalkd(8), ropewalk-relay(8)" };
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		list[i] = &verbs[i].man;
-	if (man)
+	if (o->completion)
+		return completion_print(&program, o->completion, to, eb);
+	if (o->man)
 		man_page(&program, to);
 	else if (v)
 		man_help_verb(&program, &v->man, to);
 	else
 		man_help(&program, to);
+	return 0;
 }
 
 int cli_complain(const struct options *o, int code, const char *text)
@@ -175,7 +255,7 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 	(void)n;
 	if (config_read(o->config, &c, eb))
 		return cli_complain(o, CONTROL_FAILED, eb->text);
-	struct settings *s = settings_read(&c, NULL, eb);
+	struct settings *s = settings_read(&c, NULL, NULL, eb);
 	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
 	if (s && policy_test(s->policy, NULL, eb))
 		code = complain_test(o, &c, eb);
@@ -186,33 +266,6 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 	if (code == CONTROL_OK)
 		printf(o->json ? "{\"ok\":true}\n" : "%s: good\n", o->config);
 	settings_put(s);
-	config_free(&c);
-	return code;
-}
-
-static int run_policy_check(const struct options *o, const char **words, int n, struct errbuf *eb)
-{
-	struct control_config c = { 0 };
-	struct buf text = { 0 };
-	struct policy *p = NULL;
-	const char *path = n ? words[0] : NULL;
-	char sentence[640];
-	if (!path && config_read(o->config, &c, eb))
-		return cli_complain(o, CONTROL_FAILED, eb->text);
-	path = path ? path : c.policy_path;
-	snprintf(sentence, sizeof(sentence), "no policy.path in %s: everything is allowed", o->config);
-	bool good = *path && !file_read(path, POLICY_BYTES, &text, eb) &&
-		    (p = policy_parse((char *)buf_data(&text), text.len, eb)) && !policy_test(p, NULL, eb);
-	if (good)
-		snprintf(sentence, sizeof(sentence), "%.256s: good", path);
-	else if (*path)
-		snprintf(sentence, sizeof(sentence), "%.200s:%s%s", path,
-			eb->text[0] >= '0' && eb->text[0] <= '9' ? "" : " ", eb->text);
-	int code = good || !*path ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, sentence);
-	if (code == CONTROL_OK)
-		printf(o->json ? "{\"ok\":true}\n" : "%s\n", sentence);
-	policy_free(p);
-	buf_free(&text);
 	config_free(&c);
 	return code;
 }
@@ -284,7 +337,7 @@ static int run_verb(const struct options *o, const struct verb *v, const char **
 
 int control_main(int argc, char **argv)
 {
-	struct options o = { .config = DEFAULT_CONFIG, .expiration_ms = 3600 * 1000 };
+	struct options o = { .config = DEFAULT_CONFIG, .expiration_ms = LIFETIME_NOT_SAID };
 	struct errbuf eb = { 0 };
 	const char **words = calloc((size_t)argc + 1, sizeof(*words));
 	int n = 0, used = 0, code;
@@ -292,6 +345,10 @@ int control_main(int argc, char **argv)
 	if (!words || !key_setup()) {
 		free(words);
 		return cli_complain(&o, CONTROL_FAILED, "no memory or no randomness on this machine");
+	}
+	if (headscale_is_name(argv[0])) {
+		free(words);
+		return headscale_main(argc, argv);
 	}
 	int err = opt_parse(option_rows, argc, argv, false, &o, words, &n, &eb);
 	if (!err && o.output && strcmp(o.output, "json") != 0 && strcmp(o.output, "json-line") != 0)
@@ -303,9 +360,11 @@ int control_main(int argc, char **argv)
 	} else if (o.version) {
 		printf("ropewalk-control " RW_VERSION "\n");
 		code = CONTROL_OK;
-	} else if (o.help || o.man || !n) {
-		print_help(v, o.man, o.help || o.man ? stdout : stderr);
-		code = o.help || o.man ? CONTROL_OK : CONTROL_USAGE;
+	} else if (o.help || o.man || o.completion || !n) {
+		bool asked = o.help || o.man || o.completion;
+		code = asked ? CONTROL_OK : CONTROL_USAGE;
+		if (print_help(&o, v, asked ? stdout : stderr, &eb))
+			code = cli_complain(&o, CONTROL_USAGE, eb.text);
 	} else {
 		code = v ? run_verb(&o, v, words + used, n - used) : unknown_verb(&o, words, n);
 	}

@@ -7,8 +7,9 @@
 #include <cmocka.h>
 
 #include "mesh/control/control.h"
-#include "mesh/control/http/api.h"
+#include "mesh/control/http/web.h"
 #include "mesh/control/test/world.h"
+#include "mesh/os/tied.h"
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -146,23 +147,124 @@ static void test_approval(void **state)
 	WAIT(w, a.registered);
 	assert_true(a.answer.machine_authorized);
 	assert_string_equal(a.answer.auth_url, "");
-	(void)world_get(w, url + 15);
+	assert_non_null(strstr(world_get(w, url + 15), "The machine is in"));
+	assert_int_equal(w->status, 200);
+	(void)world_get(w, "/register/0123456789abcdef01234567");
 	assert_int_equal(w->status, 404);
 	world_node_close(&a);
+}
+
+/* The answer to a question, as "allowed: why"; NULL "why": the complaint. */
+static void explain(struct world *w, const char *args, char out[static 400])
+{
+	json_t *v = world_admin(w, "/v1/policy/explain", args);
+	const char *why = json_string_value(json_object_get(v, "why"));
+	const char *wrong = json_string_value(json_object_get(json_object_get(v, "error"), "message"));
+	snprintf(out, 400, "%s: %s",
+		!why					      ? "error"
+		: json_is_true(json_object_get(v, "allowed")) ? "yes"
+							      : "no",
+		why ? why : wrong);
+	json_decref(v);
+}
+
+/* alpha is alice's, beta is bob's. */
+static void join_of_two(struct world *w, struct world_node *a, struct world_node *b)
+{
+	char key[128];
+	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	world_node_open(a, w);
+	world_node_join(a, key, "alpha");
+	world_key(w, "{\"user\":\"bob\",\"create_user\":true}", key);
+	world_node_open(b, w);
+	world_node_join(b, key, "beta");
+}
+
+static void test_explain(void **state)
+{
+	static const char rules[] =
+		"{ \"acls\": [\n{ \"action\": \"accept\", \"src\": [\"alice@\"], \"dst\": [\"bob@:22\"] },\n"
+		"{ \"action\": \"accept\", \"src\": [\"100.64.0.2\"], \"dst\": [\"alice@:*\"] } ] }";
+	static const struct {
+		const char *args, *want;
+	} rows[] = {
+		{ "{\"from\":\"alpha\",\"to\":\"beta\",\"port\":\"22\"}",
+			"yes: acls[0] (line 2) lets it pass" },
+		{ "{\"from\":\"1\",\"to\":\"100.64.0.2\"}", "yes: acls[0] (line 2) lets it pass" },
+		{ "{\"from\":\"alpha\",\"to\":\"beta\",\"port\":\"icmp\"}",
+			"yes: acls[0] (line 2) lets it pass" },
+		{ "{\"from\":\"alpha\",\"to\":\"beta\",\"port\":\"tcp:80\"}",
+			"no: acls[0] (line 2) lets alpha reach beta, but by other ports or protocols; no "
+			"rule by this "
+			"one" },
+		{ "{\"from\":\"beta\",\"to\":\"alpha\",\"port\":\"udp:53\"}",
+			"yes: acls[1] (line 3) lets it pass, by IPv4 alone" },
+		{ "{\"from\":\"beta\",\"to\":\"beta\"}", "no: no rule that has beta as a source has beta as "
+							 "a destination; the first is acls[1] (line "
+							 "3)" },
+		{ "{\"from\":\"alpha\",\"to\":\"gamma\"}",
+			"error: no node has the name, address or number \"gamma\": `nodes list` shows them" },
+		{ "{\"from\":\"alpha\",\"to\":\"beta\",\"port\":\"70000\"}",
+			"error: \"70000\" is no port: write 443, tcp:443, udp:53 or icmp" },
+	};
+	struct world *w = *state;
+	struct world_node a, b;
+	char path[256], got[400];
+	join_of_two(w, &a, &b);
+	world_write_file(place_path(&w->place, "policy.hujson", path), rules);
+	json_decref(world_admin(w, "/v1/policy/reload", "{}"));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		explain(w, rows[i].args, got);
+		if (strcmp(got, rows[i].want) != 0)
+			fail_msg("row %zu: %s", i, got);
+	}
+	json_decref(world_admin(w, "/v1/nodes/expire", "{\"id\":2}"));
+	explain(w, rows[0].args, got);
+	assert_string_equal(got,
+		"no: acls[0] (line 2) lets it pass; but the key of beta has expired, and nothing passes "
+		"until it logs in again");
+	world_node_close(&a);
+	world_node_close(&b);
+}
+
+/* A login that waits is taken back, over another connection since the first hangs: nobody can approve it any
+ * more, and who still waits on the first is not heard again. */
+static void test_login_taken_back(void **state)
+{
+	struct world *w = *state;
+	struct world_node a, again;
+	char url[256], args[128];
+	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
+	world_node_open(&a, w);
+	world_node_join(&a, "", "alpha");
+	snprintf(url, sizeof(url), "%s", a.answer.auth_url);
+	world_node_register(&a, "", url, "alpha");
+	again = (struct world_node) { .w = w, .machine = a.machine, .node = a.node, .expiry_ms = 123000 };
+	world_node_connect(&again);
+	world_node_join(&again, "", "alpha");
+	assert_true(again.answer.node_key_expired);
+	assert_string_equal(again.answer.auth_url, "");
+	WAIT(w, a.registered);
+	assert_int_equal(a.register_status, 200);
+	assert_string_equal(a.answer.error, "this machine has logged out");
+
+	snprintf(args, sizeof(args), "{\"id\":\"%s\"}", url + 25);
+	json_decref(world_admin(w, "/v1/nodes/approve", args));
+	assert_int_equal(w->status, 400);
+	json_t *list = world_admin(w, "/v1/nodes/pending", "{}");
+	assert_int_equal(json_array_size(list), 0);
+	json_decref(list);
+	world_node_close(&a);
+	world_node_close(&again);
 }
 
 static void test_policy_reload(void **state)
 {
 	struct world *w = *state;
 	struct world_node a, b;
-	char key_a[128], key_b[128], path[256];
+	char path[256];
 	size_t seen = 0;
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key_a);
-	world_key(w, "{\"user\":\"bob\",\"create_user\":true}", key_b);
-	world_node_open(&a, w);
-	world_node_join(&a, key_a, "alpha");
-	world_node_open(&b, w);
-	world_node_join(&b, key_b, "beta");
+	join_of_two(w, &a, &b);
 	world_node_ask_map(&a, true, NULL);
 	assert_int_equal(world_node_next(&a, &seen)->n_peers, 1);
 
@@ -214,8 +316,8 @@ static void test_too_old(void **state)
 	world_node_close(&a);
 }
 
-/* A relay asks which nodes it may carry: one beside the server by the admin socket, any by the public page.
- */
+/* A relay asks which nodes it may carry: one beside the server by a socket that gives no other right, or by the
+ * admin socket; any by the public page. */
 static void test_verify(void **state)
 {
 	struct world *w = *state;
@@ -238,6 +340,18 @@ static void test_verify(void **state)
 	json_t *v = world_admin(w, "/verify", body);
 	assert_true(json_is_true(json_object_get(v, "Allow")));
 	json_decref(v);
+	char ask[300];
+	struct stat st;
+	snprintf(ask, sizeof(ask), "%s%s", w->socket, WEB_ASK_SUFFIX);
+	assert_true(stat(ask, &st) == 0 && (st.st_mode & 07777) == 0666);
+	assert_true(stat(w->socket, &st) == 0 && (st.st_mode & 07777) == 0600);
+	rq.unix_path = ask;
+	assert_string_equal(world_fetch(w, &rq), "{\"Allow\":true}");
+	rq.target = "/v1/nodes/list";
+	(void)world_fetch(w, &rq);
+	assert_int_equal(w->status, 401);
+	rq.unix_path = NULL;
+	rq.target = "/verify";
 	rq.body = "{\"NodePublic\":\"nodekey:12\"}";
 	rq.body_len = strlen(rq.body);
 	assert_string_equal(world_fetch(w, &rq), "not a question about a node key\n");
@@ -357,7 +471,7 @@ static void refuse_start(struct world *w, const char *says)
 	char program[] = "ropewalk-control", serve[] = "serve", c[] = "-c", text[1024] = "";
 	int err[2], status;
 	assert_int_equal(pipe(err), 0);
-	pid_t pid = fork();
+	pid_t pid = fork_tied();
 	if (!pid) {
 		char *argv[] = { program, serve, c, w->config, NULL };
 		dup2(err[1], STDERR_FILENO);
@@ -413,6 +527,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_new_stream_replaces, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_killed_and_back, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_approval, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_explain, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_login_taken_back, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_policy_reload, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_too_old, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_identity, world_setup, world_teardown),

@@ -7,6 +7,7 @@
 
 #include "mesh/control/control.h"
 #include "mesh/control/test/world.h"
+#include "mesh/os/tied.h"
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,7 +42,7 @@ void world_server_start(struct world *w)
 				    c[] = "-c";
 	int out[2];
 	assert_int_equal(pipe(out), 0);
-	w->pid = fork();
+	w->pid = fork_tied();
 	if (!w->pid) {
 		char *argv[] = { program, serve, json, c, w->config, NULL };
 		if (w->files)
@@ -74,7 +75,7 @@ static void page_done(void *arg, const struct http_head *head, const uint8_t *bo
 {
 	struct world *w = arg;
 	w->status = head->status;
-	w->answer = strndup((const char *)body, len);
+	w->answer = len ? strndup((const char *)body, len) : strdup("");
 	loop_stop(w->loop);
 }
 
@@ -262,7 +263,7 @@ void world_node_register(struct world_node *c, const char *key, const char *foll
 		.node = c->node,
 		.auth_key = key,
 		.followup = followup,
-		.expiry_ms = INT64_MIN };
+		.expiry_ms = c->expiry_ms ? c->expiry_ms : INT64_MIN };
 	struct buf json = { 0 };
 	const struct h2_request_events ev = { .head = world_node_register_head,
 		.data = world_node_register_data,
@@ -362,4 +363,23 @@ const struct ctl_map_response *world_node_next(struct world_node *c, size_t *see
 {
 	WAIT(c->w, c->n > *seen);
 	return &c->messages[(*seen)++];
+}
+
+void world_restart_with(struct world *w, const char *policy)
+{
+	char path[256], text[2048] = "";
+	FILE *f = fopen(w->config, "r");
+	if (!f)
+		abort();
+	size_t n = fread(text, 1, sizeof(text) - 256, f);
+	fclose(f);
+	char *old = strstr(text, "policy: {"), *end = old ? strchr(old, '\n') : NULL;
+	if (!n || !end)
+		abort();
+	memmove(old + strlen(policy), end, strlen(end) + 1);
+	memcpy(old, policy, strlen(policy));
+	snprintf(path, sizeof(path), "%s", w->config);
+	world_server_kill(w, SIGTERM, 0);
+	world_write_file(path, text);
+	world_server_start(w);
 }

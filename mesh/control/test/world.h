@@ -33,7 +33,8 @@ struct world_node {
 	struct node_key node;
 	struct disco_key disco;
 	struct control_client_link *link;
-	uint16_t capver; /* 0 = ours */
+	uint16_t capver;   /* 0 = ours */
+	int64_t expiry_ms; /* that it registers with; 0 = none */
 	bool ready, closed, registered, registering, map_done;
 	int map_status, register_status;
 	struct arena mem;
@@ -74,6 +75,8 @@ void world_node_register_head(void *arg, int status);
 void world_key(struct world *w, const char *args, char key[static 128]);
 void world_server_kill(struct world *w, int signo, int want);
 void world_server_start(struct world *w);
+/* The settings with this line in place of "policy: ...", and the server anew. */
+void world_restart_with(struct world *w, const char *policy);
 void world_write_file(const char *path, const char *text);
 
 #endif

@@ -1,0 +1,192 @@
+/* The pages of a login as a browser has them, with a local admin: cookies, forms, and what is refused. What a provider adds
+ * is scenarios/interop/login-browser.yaml. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/test/browser.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void test_admin(void **state)
+{
+	struct world *w = *state;
+	struct browser b = { .w = w }, stranger = { .w = w };
+	static struct world_node n;
+	char url[256], form[80], text[256], before[160];
+	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
+	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"bob\"}"));
+	world_node_open(&n, w);
+	world_node_join(&n, "", "<b>alpha");
+	snprintf(url, sizeof(url), "%s", n.answer.auth_url + strlen("https://hs.test"));
+
+	/* The page: of a machine that calls itself so, no markup; no script but ours. */
+	assert_null(strstr(browser_visit(&b, url, NULL, NULL), "<b>"));
+	assert_non_null(strstr(b.page, "&lt;b&gt;alpha asks to join"));
+	assert_non_null(strstr(b.csp, "default-src 'none'; style-src 'self'; script-src 'self';"));
+	assert_non_null(strstr(b.csp, "frame-ancestors 'none'"));
+	assert_memory_equal(b.set_cookie, "__Host-ropewalk=", 16);
+	assert_non_null(strstr(b.set_cookie, "; Path=/; HttpOnly; SameSite=Lax; Secure"));
+	assert_null(strstr(b.page, "/login?")); /* there is no admin yet */
+
+	world_make_admin(w, "/v1/admins/create");
+	assert_non_null(strstr(browser_visit(&b, url, NULL, NULL), "/login?register="));
+	assert_string_equal(b.set_cookie, ""); /* it has one */
+	snprintf(before, sizeof(before), "%s", b.cookie);
+	browser_log_in(&b, "a%20short%20one", NULL);
+	assert_int_equal(b.status, 403);
+	browser_log_in(&b, "a+long+password", "cross-site");
+	assert_int_equal(b.status, 400);
+	browser_log_in(&b, "a+long+password", "same-origin");
+	assert_int_equal(b.status, 303);
+	assert_string_equal(b.location, "/admin");
+	assert_string_not_equal(b.cookie, before); /* not the cookie that somebody may have put there */
+
+	/* Who has the old cookie, or none, is nobody. */
+	assert_non_null(strstr(browser_visit(&b, url, NULL, NULL), "logged in as <strong>root"));
+	browser_form(&b, form);
+	snprintf(stranger.cookie, sizeof(stranger.cookie), "%s", before);
+	assert_null(strstr(browser_visit(&stranger, url, NULL, NULL), "logged in"));
+	snprintf(text, sizeof(text), "%s&user=bob", form);
+	(void)browser_visit(&stranger, url, text, NULL); /* root's form with another cookie */
+	assert_int_equal(stranger.status, 400);
+	stranger.cookie[0] = 0;
+	(void)browser_visit(&stranger, url, text, NULL);
+	assert_int_equal(stranger.status, 400);
+	(void)browser_visit(&b, url, "user=bob",
+		NULL); /* the cookie without a form of ours, as another site could send */
+	assert_int_equal(b.status, 400);
+	(void)browser_visit(&b, url, text, "cross-site");
+	assert_int_equal(b.status, 400);
+
+	world_node_register(&n, "", n.answer.auth_url, "<b>alpha");
+	(void)browser_visit(&b, url, text, "same-origin");
+	assert_int_equal(b.status, 303);
+	assert_string_equal(b.location, url);
+	WAIT(w, n.registered);
+	assert_true(n.answer.machine_authorized);
+	assert_string_equal(n.answer.login.login_name, "bob");
+	assert_non_null(strstr(browser_visit(&b, url, NULL, NULL), "The machine is in"));
+	snprintf(text, sizeof(text), "/pending/%s", strrchr(url, '/') + 1);
+	assert_string_equal(browser_visit(&stranger, text, NULL, NULL), "{\"state\":\"in\"}");
+	world_node_close(&n);
+	free(b.page);
+	free(stranger.page);
+}
+
+/* Another password, and the end of an admin, end what was begun by the old one. */
+static void test_ended(void **state)
+{
+	struct world *w = *state;
+	struct browser b = { .w = w };
+	static struct world_node n;
+	char form[80], url[256], text[256];
+	world_node_open(&n, w);
+	world_node_join(&n, "", "alpha");
+	snprintf(url, sizeof(url), "%s", n.answer.auth_url + strlen("https://hs.test"));
+	world_make_admin(w, "/v1/admins/create");
+	for (int i = 0; i < 3; i++) {
+		browser_log_in(&b, "a+long+password", NULL);
+		assert_int_equal(b.status, 303);
+		assert_non_null(strstr(browser_visit(&b, url, NULL, NULL), "logged in as"));
+		browser_form(&b, form);
+		if (i == 0)
+			(void)browser_visit(&b, "/logout", form, NULL);
+		else if (i == 1)
+			world_make_admin(w, "/v1/admins/password");
+		else
+			json_decref(world_admin(w, "/v1/admins/delete", "{\"name\":\"root\"}"));
+		assert_null(strstr(browser_visit(&b, url, NULL, NULL), "logged in as"));
+	}
+	assert_non_null(strstr(browser_visit(&b, "/login", NULL, NULL), "Nobody can log in yet"));
+	snprintf(text, sizeof(text), "%s&name=root&password=a+long+password", form);
+	(void)browser_visit(&b, "/login", text, NULL);
+	assert_int_equal(b.status, 403);
+	world_node_close(&n);
+	free(b.page);
+}
+
+/* Guessing costs time: more with each wrong try, so that a slow machine comes to it as well. */
+static void test_throttled(void **state)
+{
+	enum { TRIES = 16 };
+	struct browser b = { .w = *state };
+	world_make_admin(b.w, "/v1/admins/create");
+	for (int i = 0; i < TRIES && b.status != 429; i++) {
+		browser_log_in(&b, "wrong", NULL);
+		assert_int_equal(b.status, i < 5 || b.status == 403 ? 403 : 429);
+	}
+	assert_int_equal(b.status, 429);
+	assert_non_null(strstr(b.page, "wait"));
+	free(b.page);
+}
+
+/* One password is compared at a time. Who has many addresses, as every site with IPv6 does, waits in the places of one. */
+static void test_one_site_waits(void **state)
+{
+	enum {
+		ONE_SITE = 7,
+		ALL
+	}; /* fewer than there are places: each from a site of its own would get in */
+	struct world *w = *state;
+	struct browser b[ALL] = { { 0 } };
+	char form[80], text[256], extra[96];
+	int refused = 0;
+	world_server_kill(w, SIGTERM, 0);
+	FILE *f = fopen(w->config, "a");
+	assert_non_null(f);
+	fputs("trusted_proxies: [127.0.0.1]\n", f);
+	fclose(f);
+	world_server_start(w);
+	world_make_admin(w, "/v1/admins/create");
+	for (int i = 0; i < ALL; i++)
+		b[i].w = w;
+	(void)browser_visit(&b[0], "/login", NULL, NULL);
+	browser_form(&b[0], form);
+	snprintf(text, sizeof(text), "%s&name=root&password=wrong", form);
+	for (int i = 0; i < ALL; i++) {
+		snprintf(extra, sizeof(extra), "X-Forwarded-For: 2001:db8:0:%d::%d\r\n", i / ONE_SITE, i);
+		memcpy(b[i].cookie, b[0].cookie, sizeof(b[i].cookie));
+		browser_send(&b[i], "/login", text, extra);
+	}
+	for (int i = 0; i < ALL; i++) {
+		WAIT(w, b[i].done);
+		refused += b[i].status == 503;
+		free(b[i].page);
+	}
+	assert_true(refused > 0);
+	assert_int_equal(b[ONE_SITE].status, 403);
+}
+
+/* No form and no address leads away from here. */
+static void test_no_way_out(void **state)
+{
+	static const char *const targets[] = { "/login?register=//evil.example",
+		"/login?register=https://evil.example/", "/login?register=0123456789abcdef0123456%3C",
+		"/oidc/begin?provider=0&register=//evil.example",
+		"/oidc/callback?state=x&code=y&register=//evil.example", "/register/%2F%2Fevil.example",
+		"/register/..%2Flogin" };
+	struct browser b = { .w = *state };
+	for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
+		(void)browser_visit(&b, targets[i], NULL, NULL);
+		if (strstr(b.page, "evil") || *b.location)
+			fail_msg("row %zu: %s %s", i, b.location, b.page);
+	}
+	free(b.page);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
+						    test_admin, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_ended, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_throttled, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_one_site_waits, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_no_way_out, world_setup, world_teardown) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,6 +1,7 @@
 /* What is wanted and what the kernel has are two sets; nft(8) runs beside the loop, one at a time, and
  * carries the difference, or everything where the table is not known to be whole. A run that fails leaves the
- * kernel as it was (a script is one transaction), and everything is loaded again later.
+ * kernel as it was (a script is one transaction), and everything is loaded again later. The addresses of a few
+ * peers go to the kernel by netlink, without it: it would read the whole table first, 100 ms for ten thousand peers.
  *
  *   GUARD_OFF     no table, and none wanted: before the first own address and after the last
  *   GUARD_STALE   the table must be loaded whole: at first, after a failure, after another program flushed it
@@ -13,6 +14,7 @@
 #include "mesh/node/host/guard_rules.h"
 #include "mesh/os/child.h"
 #include "mesh/os/nft.h"
+#include "mesh/os/sock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +43,8 @@ struct guard {
 	struct addr_set loaded;	   /* of the table: its mesh addresses */
 	struct addr_set sending;   /* will be loaded when `run` succeeds */
 	struct guard_inside inside;
+	struct guard_service service; /* its networks are ours */
+	int size;		      /* of the table as it was loaded whole last */
 	struct child *run;
 	struct loop_timer *next;
 	struct loop_fd *watch;
@@ -99,36 +103,58 @@ static void guard_loaded(struct guard *g)
 	if (g->problem[0])
 		log_info("the network around is kept from this machine's mesh addresses");
 	g->problem[0] = 0;
-	if (size != GUARD_TABLE_SIZE || (g->touched && g->watch_fd >= 0))
+	if (size != g->size || (g->touched && g->watch_fd >= 0))
 		guard_restore(g);
 	else
 		guard_move(g, g->stale_too ? GUARD_STALE : GUARD_HOLDS);
 	g->stale_too = false;
 }
 
-static bool whole_script(const struct guard *g, const struct addr_set *mesh, struct buf *out)
+static bool whole_script(struct guard *g, const struct addr_set *mesh, struct buf *out)
 {
-	struct guard_wish w = { .ifname = g->ifname, .own = &g->own, .mesh = mesh, .inside = &g->inside };
+	struct guard_wish w = { .ifname = g->ifname,
+		.own = &g->own,
+		.mesh = mesh,
+		.inside = &g->inside,
+		.service = &g->service };
+	g->size = guard_rules_size(&g->service);
 	return guard_rules_whole(&w, out);
 }
 
-static bool change_script(const struct guard *g, struct buf *out)
+/* What is to be told of a table that is whole; small enough for one message, by netlink. */
+struct guard_change {
+	struct addr_set come, gone;
+};
+
+static bool change_list(const struct guard *g, struct guard_change *c)
 {
-	struct addr_set come = { 0 }, gone = { 0 };
-	bool ok = addr_set_minus(&g->mesh, &g->loaded, &come) &&
-		  addr_set_minus(&g->loaded, &g->mesh, &gone) &&
-		  guard_rules_change(g->ifname, &come, &gone, out);
-	addr_set_free(&come);
-	addr_set_free(&gone);
-	return ok;
+	return addr_set_minus(&g->mesh, &g->loaded, &c->come) &&
+	       addr_set_minus(&g->loaded, &g->mesh, &c->gone);
+}
+
+static void change_free(struct guard_change *c)
+{
+	addr_set_free(&c->come);
+	addr_set_free(&c->gone);
 }
 
 static void guard_flush(struct guard *g);
 
-static void nft_ended(void *arg, int code, const char *why)
+/* A change cannot be made where the table was: another program removed it meanwhile, and nft works. */
+static bool guard_was_flushed(struct guard *g)
 {
-	struct guard *g = arg;
-	g->run = NULL;
+	guard_read_news(g);
+	return g->state == GUARD_HOLDS &&
+	       ((g->touched && g->watch_fd >= 0) || nft_table_size(g->table, NULL) == -ENOENT);
+}
+
+/* The kernel has what is in `sending`, or refused it. */
+static void guard_sent(struct guard *g, int code, const char *why)
+{
+	if (code && guard_was_flushed(g)) {
+		guard_restore(g);
+		return;
+	}
 	if (code) {
 		guard_failed(g, why);
 		return;
@@ -141,6 +167,40 @@ static void nft_ended(void *arg, int code, const char *why)
 		guard_flush(g);
 }
 
+static void nft_ended(void *arg, int code, const char *why)
+{
+	struct guard *g = arg;
+	g->run = NULL;
+	guard_sent(g, code, why);
+}
+
+/* Those of s of one family, as elements of its set; *keys moves behind them. */
+static struct nft_elements list_elements(const struct addr_set *s, bool v4, bool remove, struct addr **keys)
+{
+	struct nft_elements l = { .set = v4 ? "mesh4" : "mesh6",
+		.remove = remove,
+		.key = v4 ? (*keys)->b + 12 : (*keys)->b,
+		.key_len = v4 ? 4 : 16,
+		.stride = sizeof(**keys) };
+	for (size_t i = 0; i < s->n; i++) {
+		if (addr_is_v4(&s->v[i]) != v4)
+			continue;
+		*(*keys)++ = s->v[i];
+		l.n++;
+	}
+	return l;
+}
+
+static int change_by_netlink(const struct guard *g, const struct guard_change *c, struct errbuf *eb)
+{
+	struct addr keys[NFT_ELEMENTS_MAX + 1],
+		*at = keys; /* one more: an empty list points behind the last */
+	struct nft_elements lists[] = { list_elements(&c->come, true, false, &at),
+		list_elements(&c->come, false, false, &at), list_elements(&c->gone, true, true, &at),
+		list_elements(&c->gone, false, true, &at) };
+	return nft_elements_change(g->table, lists, ARRAY_LEN(lists), eb);
+}
+
 /* Brings the kernel to what is wanted, unless it is there, or nft runs already. */
 static void guard_flush(struct guard *g)
 {
@@ -149,9 +209,19 @@ static void guard_flush(struct guard *g)
 	if (g->run || g->state == GUARD_OFF ||
 		(g->state == GUARD_HOLDS && addr_set_equal(&g->mesh, &g->loaded)))
 		return;
-	bool ok = g->state == GUARD_STALE ? whole_script(g, &g->mesh, &script) : change_script(g, &script);
+	struct guard_change c = { 0 };
+	bool change = g->state == GUARD_HOLDS;
 	g->stale_too = false;
-	ok = ok && addr_set_assign(&g->sending, g->mesh.v, g->mesh.n);
+	bool ok = addr_set_assign(&g->sending, g->mesh.v, g->mesh.n) && (!change || change_list(g, &c));
+	if (ok && change && c.come.n + c.gone.n <= NFT_ELEMENTS_MAX) {
+		int err = change_by_netlink(g, &c, &eb);
+		change_free(&c);
+		guard_sent(g, err, eb.text);
+		return;
+	}
+	ok = ok && (change ? guard_rules_change(g->ifname, &c.come, &c.gone, &script)
+			   : whole_script(g, &g->mesh, &script));
+	change_free(&c);
 	g->run = ok ? child_start(g->loop, nft_argv, buf_data(&script), script.len, NFT_MS, nft_ended, g, &eb)
 		    : NULL;
 	buf_free(&script);
@@ -190,7 +260,7 @@ static bool is_virtual_port(const struct nl_link *l)
 static int way_out(struct nl *nl, const struct addr *to)
 {
 	struct nl_route r;
-	return nl_route_get(nl, to, &r) == 0 ? r.ifindex : 0;
+	return nl_route_get(nl, to, SOCK_MARK_OUTSIDE, &r) == 0 ? r.ifindex : 0;
 }
 
 static bool is_inside(const struct nl_link *all, size_t n, const struct nl_link *bridge)
@@ -271,6 +341,7 @@ void guard_close(struct guard *g)
 	addr_set_free(&g->mesh);
 	addr_set_free(&g->loaded);
 	addr_set_free(&g->sending);
+	free((void *)(uintptr_t)g->service.nets);
 	free(g);
 }
 
@@ -317,6 +388,14 @@ void guard_own(struct guard *g, const struct addr *own, size_t n)
 	guard_flush_soon(g, 0);
 }
 
+static void guard_peers_told(struct guard *g, bool known)
+{
+	if (g->state != GUARD_OFF && !known)
+		guard_failed(g, "memory is short");
+	else if (g->state != GUARD_OFF)
+		guard_flush_soon(g, g->loaded.n > g->own.n ? GATHER_MS : 0);
+}
+
 void guard_peers(struct guard *g, const struct addr *peers, size_t n)
 {
 	struct addr *all = malloc((g->own.n + n + 1) * sizeof(*all));
@@ -324,12 +403,30 @@ void guard_peers(struct guard *g, const struct addr *peers, size_t n)
 		memcpy(all, g->own.v, g->own.n * sizeof(*all));
 	if (all && n)
 		memcpy(all + g->own.n, peers, n * sizeof(*all));
-	bool known = all && addr_set_assign(&g->mesh, all, g->own.n + n);
-	if (g->state != GUARD_OFF && !known)
-		guard_failed(g, "memory is short");
-	else if (g->state != GUARD_OFF)
-		guard_flush_soon(g, g->loaded.n > g->own.n ? GATHER_MS : 0);
+	guard_peers_told(g, all && addr_set_assign(&g->mesh, all, g->own.n + n));
 	free(all);
+}
+
+void guard_peers_change(struct guard *g, const struct addr_set *come, const struct addr_set *gone)
+{
+	bool known = true;
+	for (size_t i = 0; i < gone->n; i++)
+		if (!addr_set_has(&g->own, &gone->v[i]))
+			addr_set_remove(&g->mesh, &gone->v[i]);
+	for (size_t i = 0; known && i < come->n; i++)
+		known = addr_set_add(&g->mesh, &come->v[i]);
+	guard_peers_told(g, known);
+}
+
+/* More than addresses of the mesh is another now. */
+static void guard_load_whole(struct guard *g, uint64_t ms)
+{
+	if (g->run) {
+		g->stale_too = true;
+		return;
+	}
+	guard_move(g, GUARD_STALE);
+	guard_flush_soon(g, ms);
 }
 
 void guard_links_changed(struct guard *g)
@@ -341,12 +438,34 @@ void guard_links_changed(struct guard *g)
 	if (memcmp(&now, &g->inside, sizeof(now)) == 0)
 		return;
 	g->inside = now;
-	if (g->run) {
-		g->stale_too = true;
+	guard_load_whole(g, GATHER_MS);
+}
+
+static bool same_service(const struct guard_service *a, const struct guard_service *b)
+{
+	bool same = a->n == b->n && a->plain == b->plain && a->unasked == b->unasked;
+	for (size_t i = 0; same && i < a->n; i++)
+		same = prefix_equal(&a->nets[i], &b->nets[i]);
+	return same;
+}
+
+void guard_serve(struct guard *g, const struct guard_service *s)
+{
+	struct prefix *nets;
+	if (same_service(s, &g->service))
+		return;
+	nets = malloc((s->n + 1) * sizeof(*nets));
+	if (!nets) {
+		guard_failed(g, "memory is short");
 		return;
 	}
-	guard_move(g, GUARD_STALE);
-	guard_flush_soon(g, GATHER_MS);
+	if (s->n)
+		memcpy(nets, s->nets, s->n * sizeof(*nets));
+	free((void *)(uintptr_t)g->service.nets);
+	g->service = *s;
+	g->service.nets = nets;
+	if (g->state != GUARD_OFF)
+		guard_load_whole(g, 0);
 }
 
 const char *guard_problem(const struct guard *g)

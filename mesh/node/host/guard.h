@@ -6,6 +6,7 @@
 
 #include "mesh/base/addr.h"
 #include "mesh/base/err.h"
+#include "mesh/node/host/guard_rules.h"
 #include "mesh/node/host/journal.h"
 #include "mesh/os/loop.h"
 #include "mesh/os/netlink.h"
@@ -22,6 +23,10 @@ void guard_close(struct guard *g); /* removes the table; NULL is fine */
 void guard_own(struct guard *g, const struct addr *own, size_t n);
 /* All peers' addresses; in force soon, beside the loop. */
 void guard_peers(struct guard *g, const struct addr *peers, size_t n);
+/* A few peers' addresses that come and go, from what guard_peers said; in force soon. One that is our own stays. */
+void guard_peers_change(struct guard *g, const struct addr_set *come, const struct addr_set *gone);
+/* What this machine carries for the mesh, copied; in force soon, beside the loop. */
+void guard_serve(struct guard *g, const struct guard_service *s);
 /* Interfaces came or went: bridges of containers may be others. */
 void guard_links_changed(struct guard *g);
 

@@ -1,19 +1,13 @@
 /* What a machine is asked from outside of the mesh, with the guard and without: real packets between
- * namespaces. */
-#include "mesh/node/host/guard.h"
-#include "mesh/node/host/guard_rules.h"
+ * namespaces. The file under test is included, to see when its nft has ended. */
+#include "mesh/node/host/guard.c"
 #include "mesh/node/host/test/lab.h"
-#include "mesh/os/nft.h"
 #include "mesh/os/sock.h"
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <poll.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 enum { PORT = 7000 };
@@ -70,6 +64,7 @@ static int open_world(void **state)
 		"ip addr add 100.100.100.100/32 dev rope0; ip -6 addr add fd7a:115c:a1e0::53/128 dev rope0 "
 		"nodad;"
 		"ip route add 100.64.0.2/32 dev rope0; ip -6 route add fd7a:115c:a1e0::2/128 dev rope0");
+	lab_settle(LAB_HOST);
 	w->l = loop_new();
 	w->nl = nl_open(NULL);
 	w->listener = lab_listen(PORT);
@@ -127,7 +122,8 @@ static void test_packets(void **state)
 	struct world *w = *state;
 	check_packets(w, false);
 	set_up(w->g);
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), GUARD_TABLE_SIZE); /* already */
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL),
+		guard_rules_size(&(struct guard_service) { 0 })); /* already */
 	await_element(w, "mesh4 { 100.64.0.3 }", true);
 	assert_string_equal(guard_problem(w->g), "");
 	check_packets(w, true);
@@ -165,6 +161,28 @@ static void test_put_back(void **state)
 	check_packets(w, true);
 }
 
+/* A flush that meets an update: the update fails, for its table is gone, and what it met is put back, not
+ * tried again as late as an nft that does not work. */
+static void test_flush_meets_update(void **state)
+{
+	struct world *w = *state;
+	struct addr some[] = { ip("100.64.0.2"), ip("fd7a:115c:a1e0::2"), ip("100.64.0.9") };
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	while (w->g->run)
+		loop_run_once(w->l);
+	guard_peers(w->g, some, 3);
+	/* When the loop goes on, the update is due: it begins before the news of the flush are read. */
+	lab_run(LAB_HOST, "nft flush ruleset; sleep 0.2");
+	uint64_t from = loop_now_ms(w->l);
+	lab_await(w->l, whole);
+	assert_true(loop_now_ms(w->l) - from < 3000);
+	assert_string_equal(guard_problem(w->g), "");
+	await_element(w, "mesh4 { 100.64.0.9 }", true);
+	assert_false(has_element("mesh4 { 100.64.0.3 }"));
+	check_packets(w, true);
+}
+
 /* Peers come and go beside the loop, by what differs. */
 static void test_peers(void **state)
 {
@@ -178,7 +196,8 @@ static void test_peers(void **state)
 	assert_true(has_element("mesh4 { 100.64.0.1 }")); /* own ones stay */
 	guard_peers(w->g, NULL, 0);
 	await_element(w, "mesh4 { 100.64.0.9 }", false);
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), GUARD_TABLE_SIZE);
+	assert_int_equal(
+		nft_table_size("ropewalk-rope0", NULL), guard_rules_size(&(struct guard_service) { 0 }));
 }
 
 /* A bridge is a way in for containers only while nothing else is behind it. */
@@ -280,7 +299,10 @@ static void test_names(void **state)
 	char t[GUARD_TABLE_TEXT];
 	struct guard_inside in = { .n = 2, .name = { "br-1", "a\"} drop" } };
 	struct addr_set none = { 0 };
-	struct guard_wish wish = { .ifname = "rope0", .own = &none, .mesh = &none, .inside = &in };
+	struct guard_service nothing = { 0 };
+	struct guard_wish wish = {
+		.ifname = "rope0", .own = &none, .mesh = &none, .inside = &in, .service = &nothing
+	};
 	struct buf b = { 0 };
 	(void)state;
 	assert_string_equal(guard_table_name("rope0", t), "ropewalk-rope0");
@@ -292,13 +314,105 @@ static void test_names(void **state)
 	buf_free(&b);
 }
 
+/* --- a machine that carries the network around it --- */
+
+static int listen_in(enum lab_place place)
+{
+	lab_enter(place);
+	int fd = lab_listen(PORT);
+	lab_enter(LAB_HOST);
+	return fd;
+}
+
+/* The next byte, and who sent it. */
+static char received(int fd, char from[static ADDR_TEXT])
+{
+	struct pollfd f = { .fd = fd, .events = POLLIN };
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct endpoint at;
+	char got = 0;
+	assert_int_equal(poll(&f, 1, 5000), 1);
+	assert_int_equal(recvfrom(fd, &got, 1, 0, (struct sockaddr *)&ss, &len), 1);
+	assert_true(endpoint_from_sockaddr((struct sockaddr *)&ss, &at));
+	addr_format(&at.ip, from);
+	return got;
+}
+
+static void serve(struct world *w, bool plain, bool unasked)
+{
+	struct prefix nets[3];
+	char line[512];
+	assert_true(prefix_parse("10.9.0.0/24", &nets[0]) && prefix_parse("fd09::/64", &nets[1]) &&
+		    prefix_parse("fd7a:115c:a1e0:b1a:0:7:a08:0/120", &nets[2]));
+	struct guard_service s = { .nets = nets, .n = 3, .plain = plain, .unasked = unasked };
+	guard_serve(w->g, &s);
+	snprintf(line, sizeof(line),
+		"test $(nft list table inet ropewalk-rope0 | grep -c masquerade) = %d && "
+		"test $(nft list chain inet ropewalk-rope0 forwarding | grep -c @served4) = %d && "
+		"nft list set inet ropewalk-rope0 served4 | grep -q 10.8.0.0/24 && "
+		"! nft list set inet ropewalk-rope0 served6 | grep -q b1a",
+		!plain, unasked);
+	lab_await(w->l, line);
+	assert_string_equal(guard_problem(w->g), "");
+}
+
+static void test_service(void **state)
+{
+	struct world *w = *state;
+	int lan = listen_in(LAB_LAN), mesh = listen_in(LAB_MESH);
+	char from[ADDR_TEXT];
+	lab_run(LAB_MESH, "ip link set mesh address 02:00:00:00:00:08;"
+			  "ip neigh add 10.9.0.1 dev mesh lladdr 02:00:00:00:00:09;"
+			  "ip -6 neigh add fd09::1 dev mesh lladdr 02:00:00:00:00:09");
+	lab_run(LAB_HOST, "ip route add 100.64.0.4/32 dev rope0;"
+			  "ip neigh replace 100.64.0.4 dev rope0 lladdr 02:00:00:00:00:08;"
+			  "ip -6 neigh replace fd7a:115c:a1e0::2 dev rope0 lladdr 02:00:00:00:00:08");
+	lab_run(LAB_LAN, "ip -6 addr del fd7a:115c:a1e0::2/128 dev lan; ip addr add 10.9.7.1/32 dev lan");
+	set_up(w->g);
+	guard_peers(w->g, (struct addr[]) { ip("100.64.0.2"), ip("100.64.0.4"), ip("fd7a:115c:a1e0::2") }, 3);
+	await_element(w, "mesh4 { 100.64.0.4 }", true);
+	serve(w, false, false);
+	/* From the mesh, with this machine's address; and the answer comes back. */
+	lab_send(LAB_MESH, "100.64.0.4", "10.9.0.1", PORT, 'a');
+	assert_int_equal(received(lan, from), 'a');
+	assert_string_equal(from, "10.9.0.2");
+	lab_send(LAB_MESH, "fd7a:115c:a1e0::2", "fd09::1", PORT, 'b');
+	assert_int_equal(received(lan, from), 'b');
+	assert_string_equal(from, "fd09::2");
+	/* Hosts behind begin nothing, until they may; those elsewhere never do. */
+	lab_send(LAB_LAN, "10.9.0.1", "100.64.0.4", PORT, 'c');
+	lab_send(LAB_LAN, "fd09::1", "fd7a:115c:a1e0::2", PORT, 'd');
+	serve(w, true, true);
+	lab_send(LAB_LAN, "10.9.7.1", "100.64.0.4", PORT, 'e');
+	lab_send(LAB_LAN, "10.9.0.1", "100.64.0.4", PORT, 'f');
+	assert_int_equal(received(mesh, from), 'f');
+	assert_string_equal(from, "10.9.0.1");
+	lab_send(LAB_LAN, "fd09::1", "fd7a:115c:a1e0::2", PORT, 'g');
+	assert_int_equal(received(mesh, from), 'g');
+	/* Plain: sources stay. */
+	lab_send(LAB_MESH, "100.64.0.4", "10.9.0.1", PORT + 1, 'h');
+	lab_send(LAB_MESH, "100.64.0.4", "10.9.0.1", PORT, 'i');
+	assert_int_equal(received(lan, from), 'i');
+	assert_string_equal(from, "100.64.0.4");
+	/* A container goes on as before. */
+	lab_send(LAB_BOX, "172.17.0.2", "100.64.0.4", PORT, 'k');
+	assert_int_equal(received(mesh, from), 'k');
+	guard_serve(w->g, &(struct guard_service) { 0 });
+	lab_await(w->l, whole);
+	close(lan);
+	close(mesh);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_packets, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_service, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_leaving, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_put_back, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_flush_meets_update, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_peers, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_bridges, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_beside_others, open_world, close_world),

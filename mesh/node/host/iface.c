@@ -1,13 +1,17 @@
 /* Three things follow the map, in this order when it grows: guard (own addresses), addresses, routes with the
  * guard's peers; and the other way round when all of it goes. A fourth follows the machine: what it needs
  * outside of the mesh (list_outside) is left out of routes and guard, and is looked at anew whenever its
- * links, routes or nameservers change. The kernel tells what others do to us (monitor_ready); what we do
+ * links, routes or nameservers change; so are the networks behind peers, beside those around (net_plan.h). The kernel tells what others do to us (monitor_ready); what we do
  * through this file's own socket is no news, so that putting back never answers itself. */
 #include "mesh/node/host/iface.h"
 #include "mesh/base/log.h"
+#include "mesh/node/host/around.h"
 #include "mesh/node/host/guard.h"
+#include "mesh/node/host/net_plan.h"
+#include "mesh/node/host/net_table.h"
 #include "mesh/node/host/route_table.h"
 #include "mesh/os/netlink.h"
+#include "mesh/os/sock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,13 +23,19 @@ enum { ADDRS_MAX = 16, LOCAL_MAX = 256, NAMESERVERS_MAX = 16, OUTSIDE_MAX = NAME
 struct iface {
 	struct nl *nl;
 	int index;
-	char name[16], conflict[160];
+	char name[16], conflict[224], overlap[224];
 	struct prefix addrs[ADDRS_MAX]; /* what is set now */
 	size_t n_addrs;
 	struct addr nameservers[NAMESERVERS_MAX];
 	size_t n_nameservers;
-	struct addr_set peers;	   /* as the map has them */
+	struct addr_bag peers;	   /* as the map has them */
+	struct addr_set needed;	   /* by the machine, outside of the mesh */
+	struct addr_set outside;   /* peers' addresses among them */
 	struct route_table routes; /* those without what the machine needs outside */
+	struct prefix *nets;	   /* behind peers, as they are wished */
+	size_t n_nets;
+	bool nets_before_own, exit_keeps_own;
+	struct net_table net_routes;
 	struct guard *guard;
 	struct iface_options o;
 	int monitor_fd;
@@ -103,7 +113,7 @@ static size_t list_outside(struct iface *i, struct addr out[static OUTSIDE_MAX])
 	struct nl_route r;
 	size_t n = iface_local(i, out, LOCAL_MAX);
 	for (size_t j = 0; j < ARRAY_LEN(far); j++)
-		if (nl_route_get(i->nl, &far[j], &r) == 0 && r.ifindex != i->index &&
+		if (nl_route_get(i->nl, &far[j], SOCK_MARK_OUTSIDE, &r) == 0 && r.ifindex != i->index &&
 			!addr_is_unspecified(&r.via))
 			out[n++] = r.via;
 	for (size_t j = 0; j < i->n_nameservers; j++)
@@ -111,15 +121,15 @@ static size_t list_outside(struct iface *i, struct addr out[static OUTSIDE_MAX])
 	return n;
 }
 
-static void tell_conflict(struct iface *i, const struct addr_set *both)
+static void tell_conflict(struct iface *i)
 {
 	char text[sizeof(i->conflict)] = "", ip[ADDR_TEXT];
-	if (both->n)
+	if (i->outside.n)
 		snprintf(text, sizeof(text),
 			"this machine needs %s outside of the mesh (gateway, nameserver or address of its "
-			"own): the peer "
-			"with that address cannot be reached",
-			addr_format(&both->v[0], ip));
+			"own): the peer with that address is reached by its other address alone, if it has "
+			"one",
+			addr_format(&i->outside.v[0], ip));
 	if (text[0] && strcmp(text, i->conflict) != 0)
 		log_warn("%s", text);
 	memcpy(i->conflict, text, sizeof(text));
@@ -128,17 +138,57 @@ static void tell_conflict(struct iface *i, const struct addr_set *both)
 static int apply_peers(struct iface *i, struct errbuf *eb)
 {
 	struct addr list[OUTSIDE_MAX];
-	struct addr_set outside = { 0 }, want = { 0 }, both = { 0 };
-	bool ok = addr_set_assign(&outside, list, list_outside(i, list)) &&
-		  addr_set_minus(&i->peers, &outside, &want) && addr_set_common(&i->peers, &outside, &both);
+	struct addr_set peers = { 0 }, want = { 0 }, both = { 0 };
+	bool ok = addr_set_assign(&i->needed, list, list_outside(i, list)) &&
+		  addr_set_assign(&peers, i->peers.v, i->peers.n) &&
+		  addr_set_minus(&peers, &i->needed, &want) && addr_set_common(&peers, &i->needed, &both);
 	int err = ok ? route_table_set(&i->routes, &want, eb) : err_set(eb, -ENOMEM, "set up %s", i->name);
 	if (ok) {
-		tell_conflict(i, &both);
+		addr_set_free(&i->outside);
+		i->outside = both;
+		tell_conflict(i);
 		guard_peers(i->guard, want.v, want.n);
 	}
-	addr_set_free(&outside);
+	addr_set_free(&peers);
 	addr_set_free(&want);
-	addr_set_free(&both);
+	return err;
+}
+
+/* Each address that a change names, by whether some peer has it now. false: memory is short. */
+static bool sort_change(const struct iface *i, const struct addr *v, size_t n, struct addr_set *come,
+	struct addr_set *gone, bool *needed)
+{
+	bool ok = true;
+	for (size_t k = 0; ok && k < n; k++) {
+		*needed = *needed || addr_set_has(&i->needed, &v[k]);
+		ok = addr_set_add(addr_bag_has(&i->peers, &v[k]) ? come : gone, &v[k]);
+	}
+	return ok;
+}
+
+/* What the machine needs outside of the mesh is as the kernel's news left it. */
+int iface_peers_change(struct iface *i, const struct addr *gone, size_t n_gone, const struct addr *come,
+	size_t n_come, struct errbuf *eb)
+{
+	struct addr_set here = { 0 }, away = { 0 };
+	bool ok = n_gone + n_come <= IFACE_CHANGE_MAX, needed = false;
+	for (size_t k = 0; ok && k < n_gone; k++)
+		addr_bag_remove(&i->peers, &gone[k]);
+	for (size_t k = 0; ok && k < n_come; k++)
+		ok = addr_bag_add(&i->peers, &come[k]);
+	ok = ok && sort_change(i, gone, n_gone, &here, &away, &needed) &&
+	     sort_change(i, come, n_come, &here, &away, &needed);
+	int err;
+	if (!ok) {
+		err = err_set(eb, -ENOMEM, "set up %s", i->name);
+	} else if (needed) {
+		err = apply_peers(i, eb);
+	} else {
+		err = route_table_change(&i->routes, &here, &away, eb);
+		guard_peers_change(i->guard, &here, &away);
+	}
+	addr_set_free(&here);
+	addr_set_free(&away);
 	return err;
 }
 
@@ -151,12 +201,75 @@ static struct addr source_of(const struct iface *i, bool v4)
 	return (struct addr) { 0 };
 }
 
+/* --- networks behind peers --- */
+
+static void tell_overlap(struct iface *i, const struct prefix *p)
+{
+	char text[sizeof(i->overlap)] = "", net[PREFIX_TEXT];
+	if (p->bits != UINT8_MAX)
+		snprintf(text, sizeof(text),
+			"a peer carries %s, and this machine is there itself: what goes there stays outside "
+			"of "
+			"the mesh (ropewalk set --routes-prefer=mesh sends it to the peer)",
+			prefix_format(p, net));
+	if (text[0] && strcmp(text, i->overlap) != 0)
+		log_warn("%s", text);
+	memcpy(i->overlap, text, sizeof(text));
+}
+
+static int apply_nets(struct iface *i, struct errbuf *eb)
+{
+	struct prefix around[LOCAL_MAX], left_out = { .bits = UINT8_MAX };
+	struct net_plan p = { .nets = i->nets,
+		.n_nets = i->n_nets,
+		.around = around,
+		.ifindex = i->index,
+		.src4 = source_of(i, true),
+		.src6 = source_of(i, false),
+		.before_own = i->nets_before_own,
+		.keep_own = i->exit_keeps_own };
+	size_t n = 0;
+	if (!i->n_nets && !i->net_routes.n) {
+		tell_overlap(i, &left_out);
+		return 0;
+	}
+	p.n_around = around_list(i->nl, i->index, around, LOCAL_MAX);
+	struct nl_route *v = net_plan_routes(&p, &n, &left_out);
+	int err = v ? net_table_set(&i->net_routes, v, n, eb)
+		    : err_set(eb, -ENOMEM, "route the networks of the mesh");
+	free(v);
+	tell_overlap(i, &left_out);
+	return err;
+}
+
+int iface_nets_set(struct iface *i, const struct iface_nets *w, struct errbuf *eb)
+{
+	struct prefix *copy = malloc((w->n + 1) * sizeof(*copy));
+	if (!copy)
+		return err_set(eb, -ENOMEM, "route the networks of the mesh");
+	if (w->n)
+		memcpy(copy, w->v, w->n * sizeof(*copy));
+	free(i->nets);
+	i->nets = copy;
+	i->n_nets = w->n;
+	i->nets_before_own = w->before_own;
+	i->exit_keeps_own = w->exit_keeps_own;
+	return apply_nets(i, eb);
+}
+
+void iface_serve(struct iface *i, const struct guard_service *s)
+{
+	guard_serve(i->guard, s);
+}
+
+/* --- the whole --- */
+
 int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct addr *peers,
 	size_t n_peers, struct errbuf *eb)
 {
 	struct addr own[ADDRS_MAX];
 	size_t n = n_addrs < ADDRS_MAX ? n_addrs : ADDRS_MAX;
-	if (!addr_set_assign(&i->peers, peers, n_peers))
+	if (!addr_bag_assign(&i->peers, peers, n_peers))
 		return err_set(eb, -ENOMEM, "set up %s", i->name);
 	for (size_t j = 0; j < n; j++)
 		own[j] = addrs[j].ip;
@@ -166,9 +279,10 @@ int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, con
 	struct addr src4 = source_of(i, true), src6 = source_of(i, false);
 	route_table_source(&i->routes, &src4, &src6);
 	int err2 = apply_peers(i, err ? NULL : eb);
+	int err3 = apply_nets(i, err || err2 ? NULL : eb);
 	if (!n)
 		guard_own(i->guard, NULL, 0);
-	return err ? err : err2;
+	return err ? err : err2 ? err2 : err3;
 }
 
 void iface_nameservers_set(struct iface *i, const struct addr *v, size_t n)
@@ -193,12 +307,13 @@ void iface_repair(struct iface *i)
 	for (size_t k = 0; k < i->n_addrs; k++)
 		add_address(i, &i->addrs[k], NULL);
 	route_table_repair(&i->routes);
+	net_table_repair(&i->net_routes);
 }
 
 static void monitor_ready(void *arg, int events)
 {
 	struct iface *i = arg;
-	struct nl_part ours = { .ifindex = i->index, .table = i->routes.table };
+	struct nl_part ours = { .ifindex = i->index, .tables = { i->routes.table, i->net_routes.table } };
 	unsigned news = nl_monitor_read(i->monitor_fd, &ours);
 	(void)events;
 	if (!news)
@@ -207,6 +322,7 @@ static void monitor_ready(void *arg, int events)
 		iface_repair(i);
 	guard_links_changed(i->guard);
 	apply_peers(i, NULL);
+	apply_nets(i, NULL);
 	i->o.changed(i->o.arg);
 }
 
@@ -242,6 +358,8 @@ struct iface *iface_open(struct loop *l, const struct iface_options *o, struct e
 		err_set(eb, i->index, "find interface %s", o->name);
 		goto close;
 	}
+	net_table_init(
+		&i->net_routes, i->nl, NET_TABLE_BASE + (uint32_t)i->index, NET_RULE_PRIORITY, o->journal);
 	i->guard = guard_open(l, i->nl, i->name, o->journal);
 	if (!i->guard) {
 		err_set(eb, -ENOMEM, "set up %s", o->name);
@@ -265,9 +383,13 @@ void iface_close(struct iface *i)
 	if (i->monitor_fd >= 0)
 		close(i->monitor_fd);
 	guard_close(i->guard);
+	net_table_close(&i->net_routes);
+	free(i->nets);
 	if (i->routes.nl)
 		route_table_close(&i->routes, i->o.journal);
-	addr_set_free(&i->peers);
+	addr_bag_free(&i->peers);
+	addr_set_free(&i->needed);
+	addr_set_free(&i->outside);
 	nl_close(i->nl);
 	free(i);
 }
@@ -285,6 +407,11 @@ size_t iface_local(struct iface *i, struct addr *out, size_t cap)
 	return count;
 }
 
+const struct addr_set *iface_outside(const struct iface *i)
+{
+	return &i->outside;
+}
+
 const char *iface_unguarded(const struct iface *i)
 {
 	return guard_problem(i->guard);
@@ -293,4 +420,14 @@ const char *iface_unguarded(const struct iface *i)
 const char *iface_conflict(const struct iface *i)
 {
 	return i->conflict;
+}
+
+const char *iface_overlap(const struct iface *i)
+{
+	return i->overlap;
+}
+
+size_t iface_around(struct iface *i, struct prefix *out, size_t cap)
+{
+	return around_list(i->nl, i->index, out, cap);
 }

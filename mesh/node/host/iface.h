@@ -7,6 +7,8 @@
 
 #include "mesh/base/addr.h"
 #include "mesh/base/err.h"
+#include "mesh/node/host/addr_set.h"
+#include "mesh/node/host/guard_rules.h"
 #include "mesh/node/host/journal.h"
 #include "mesh/os/loop.h"
 
@@ -30,11 +32,33 @@ void iface_close(struct iface *i);
  * failure is returned; what failed is tried again by the next call. */
 int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct addr *peers,
 	size_t n_peers, struct errbuf *eb);
+enum { IFACE_CHANGE_MAX = 64 };
+/* From the peers of the last iface_apply: those leave and these come, IFACE_CHANGE_MAX in all; an address that two
+ * peers had stays for the other. Costs what changes. After a failure, iface_apply. */
+int iface_peers_change(struct iface *i, const struct addr *gone, size_t n_gone, const struct addr *come,
+	size_t n_come, struct errbuf *eb);
+/* Exactly these networks behind peers, which own addresses of a family are needed for. A network that this
+ * machine is in itself stays outside, and so does what lies in it, unless they come before it. */
+struct iface_nets {
+	const struct prefix *v; /* borrowed; masked */
+	size_t n;
+	bool before_own;
+	bool exit_keeps_own; /* under an exit, private networks around stay outside */
+};
+/* The networks that this machine is in by other interfaces; returns the count, at most cap. */
+size_t iface_around(struct iface *i, struct prefix *out, size_t cap);
+int iface_nets_set(struct iface *i, const struct iface_nets *w, struct errbuf *eb);
+/* What this machine carries for the mesh (guard_rules.h), copied. */
+void iface_serve(struct iface *i, const struct guard_service *s);
 /* What somebody took away is put back, as it is when the kernel tells of it. */
 void iface_repair(struct iface *i);
 /* The machine's own nameservers: those, its gateways and its other addresses are reached as without a mesh,
  * also where a peer has the same address. */
 void iface_nameservers_set(struct iface *i, const struct addr *v, size_t n);
+
+/* Peers' addresses that this machine needs outside: whoever uses one of them meets somebody else. Lives until
+ * the next call of any other function here, and changes with the map and with the machine. */
+const struct addr_set *iface_outside(const struct iface *i);
 
 /* Addresses of the machine's other interfaces that are up, for direct paths; at most cap; returns the count.
  */
@@ -44,5 +68,6 @@ size_t iface_local(struct iface *i, struct addr *out, size_t cap);
  * that this machine needs outside. */
 const char *iface_unguarded(const struct iface *i);
 const char *iface_conflict(const struct iface *i);
+const char *iface_overlap(const struct iface *i); /* a network behind a peer that this machine is in itself */
 
 #endif

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FEW = 64 }; /* addresses that are put into a set, or taken out of it, one by one */
+
 static struct nl_rule rule_of(const struct route_table *t, bool v6)
 {
 	return (struct nl_rule) { .v6 = v6, .priority = ROUTE_RULE_PRIORITY, .table = t->table };
@@ -81,42 +83,71 @@ static bool is_v6_refusal(struct route_table *t, const struct addr *ip, int err)
 	return true;
 }
 
+/* Few are put in one by one. */
+static bool join(struct addr_set *have, const struct addr_set *come)
+{
+	bool ok = true;
+	if (come->n <= FEW) {
+		for (size_t i = 0; ok && i < come->n; i++)
+			ok = addr_set_add(have, &come->v[i]);
+		return ok;
+	}
+	struct addr *all = malloc((have->n + come->n + 1) * sizeof(*all));
+	if (!all)
+		return false;
+	if (have->n)
+		memcpy(all, have->v, have->n * sizeof(*all));
+	memcpy(all + have->n, come->v, come->n * sizeof(*all));
+	ok = addr_set_assign(have, all, have->n + come->n);
+	free(all);
+	return ok;
+}
+
 /* What the kernel did not take is not in `have`. */
 static int add_all(struct route_table *t, const struct addr_set *come, struct errbuf *eb)
 {
 	struct nl_route *v = routes_of(t, come);
 	int *codes = calloc(come->n + 1, sizeof(*codes)), first = -ENOMEM;
-	struct addr *kept = malloc((t->have.n + come->n + 1) * sizeof(*kept));
-	if (v && codes && kept) {
-		size_t n = t->have.n;
+	struct addr_set taken = { 0 };
+	if (v && codes && addr_set_assign(&taken, come->v, come->n)) {
 		first = 0;
-		if (n)
-			memcpy(kept, t->have.v, n * sizeof(*kept));
+		taken.n = 0;
 		(void)nl_route_add_all(t->nl, v, come->n, codes, NULL);
 		for (size_t i = 0; i < come->n; i++) {
 			if (!codes[i])
-				kept[n++] = come->v[i];
+				taken.v[taken.n++] = come->v[i];
 			else if (!is_v6_refusal(t, &come->v[i], codes[i]) && !first)
 				first = codes[i];
 		}
-		if (!addr_set_assign(&t->have, kept, n))
+		if (!join(&t->have, &taken))
 			first = -ENOMEM;
 	}
 	free(v);
 	free(codes);
-	free(kept);
+	addr_set_free(&taken);
 	return first ? err_set(eb, first, "route the mesh's addresses") : 0;
+}
+
+static bool leave(struct addr_set *have, const struct addr_set *gone)
+{
+	struct addr_set left = { 0 };
+	for (size_t i = 0; gone->n <= FEW && i < gone->n; i++)
+		addr_set_remove(have, &gone->v[i]);
+	if (gone->n <= FEW)
+		return true;
+	if (!addr_set_minus(have, gone, &left))
+		return false;
+	addr_set_free(have);
+	*have = left;
+	return true;
 }
 
 static void delete_all(struct route_table *t, const struct addr_set *gone)
 {
 	struct nl_route *v = routes_of(t, gone);
-	struct addr_set left = { 0 };
-	if (v && addr_set_minus(&t->have, gone, &left)) {
-		(void)nl_route_del_all(t->nl, v, gone->n, NULL, NULL); /* one that is gone is gone */
-		addr_set_free(&t->have);
-		t->have = left;
-	}
+	/* One that is gone is gone; one that stays by a lack of memory is deleted once more. */
+	if (v && leave(&t->have, gone))
+		(void)nl_route_del_all(t->nl, v, gone->n, NULL, NULL);
 	free(v);
 }
 
@@ -148,6 +179,33 @@ int route_table_set(struct route_table *t, const struct addr_set *want, struct e
 		err = add_all(t, &come, eb);
 	addr_set_free(&come);
 	addr_set_free(&gone);
+	return err;
+}
+
+/* Those of few that are, or are not, in the set of many; out is empty before. */
+static bool pick_few(
+	const struct addr_set *few, const struct addr_set *many, bool in_it, struct addr_set *out)
+{
+	bool ok = true;
+	for (size_t i = 0; ok && i < few->n; i++)
+		if (addr_set_has(many, &few->v[i]) == in_it)
+			ok = addr_set_add(out, &few->v[i]);
+	return ok;
+}
+
+int route_table_change(
+	struct route_table *t, const struct addr_set *come, const struct addr_set *gone, struct errbuf *eb)
+{
+	struct addr_set add = { 0 }, del = { 0 };
+	int err = pick_few(come, &t->have, false, &add) && pick_few(gone, &t->have, true, &del)
+			  ? 0
+			  : err_set(eb, -ENOMEM, "route the mesh's addresses");
+	if (!err && del.n)
+		delete_all(t, &del);
+	if (!err && add.n)
+		err = add_all(t, &add, eb);
+	addr_set_free(&add);
+	addr_set_free(&del);
 	return err;
 }
 

@@ -31,6 +31,9 @@ void route_table_source(struct route_table *t, const struct addr *src4, const st
 /* Exactly these: only the difference goes to the kernel. The first failure is returned, and what failed is
  * tried again by the next call. */
 int route_table_set(struct route_table *t, const struct addr_set *want, struct errbuf *eb);
+/* The same where only these may have changed. */
+int route_table_change(
+	struct route_table *t, const struct addr_set *come, const struct addr_set *gone, struct errbuf *eb);
 /* What somebody took away is put back. */
 void route_table_repair(struct route_table *t);
 

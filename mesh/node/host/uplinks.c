@@ -1,5 +1,6 @@
 #include "mesh/node/host/uplinks.h"
 #include "mesh/os/netlink.h"
+#include "mesh/os/sock.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -43,7 +44,7 @@ void uplinks_close(struct uplinks *u)
 static struct uplink uplinks_look(struct uplinks *u, const struct addr *to)
 {
 	struct nl_route r;
-	if (nl_route_get(u->nl, to, &r) != 0)
+	if (nl_route_get(u->nl, to, SOCK_MARK_OUTSIDE, &r) != 0)
 		return (struct uplink) { .to = *to };
 	return (struct uplink) { .to = *to, .via = r.via, .ifindex = r.ifindex };
 }

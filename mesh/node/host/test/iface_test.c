@@ -2,6 +2,7 @@
  * end. */
 #include "mesh/node/host/iface.h"
 #include "mesh/node/host/cleanup.h"
+#include "mesh/node/host/exit_hold.h"
 #include "mesh/node/host/state.h"
 #include "mesh/node/host/test/lab.h"
 #include "mesh/os/file.h"
@@ -118,9 +119,12 @@ static void test_outside_wins(void **state)
 	goes("100.72.0.1", "dev eth0");
 	goes("100.72.0.7", "dev lo");
 	goes("100.72.0.53", "dev rope0");
+	assert_true(addr_set_has(iface_outside(w->i), &peers[1]));
+	assert_false(addr_set_has(iface_outside(w->i), &dns));
 	assert_non_null(strstr(iface_conflict(w->i), "100.72.0.1 outside of the mesh"));
 	iface_nameservers_set(w->i, &dns, 1);
 	goes("100.72.0.53", "dev eth0");
+	assert_true(addr_set_has(iface_outside(w->i), &dns));
 	goes("100.64.0.2", "dev rope0");
 	/* The guard lets in what comes from there. */
 	lab_run(LAB_HOST, "! nft get element inet ropewalk-rope0 'mesh4 { 100.72.0.53 }' >/dev/null 2>&1");
@@ -129,6 +133,7 @@ static void test_outside_wins(void **state)
 	lab_await(w->l, "ip route get 100.72.0.1 | grep -q rope0");
 	goes("100.72.0.53", "dev rope0");
 	assert_string_equal(iface_conflict(w->i), "");
+	assert_int_equal(iface_outside(w->i)->n, 0);
 }
 
 #define TABLE "t=$(ip rule | sed -n 's/^5252:.*lookup //p');"
@@ -154,6 +159,148 @@ static void test_put_back(void **state)
 		loop_run_once(w->l);
 }
 
+static void set_nets(struct world *w, const char *const *text, size_t n, bool before_own)
+{
+	struct prefix v[8];
+	struct errbuf eb = { 0 };
+	for (size_t k = 0; k < n; k++)
+		assert_true(prefix_parse(text[k], &v[k]));
+	struct iface_nets nets = { .v = v, .n = n, .before_own = before_own };
+	if (iface_nets_set(w->i, &nets, &eb) != 0)
+		fail_msg("%s", eb.text);
+}
+
+/* This machine is in 10.9.0.0/24, 172.17.0.0/24, fd09::/64 and fd17::/64. */
+static void test_nets(void **state)
+{
+	struct world *w = *state;
+	static const char *const nets[] = { "10.0.0.0/8", "10.9.0.0/25", "192.168.7.0/24", "fd00::/8" };
+	struct addr peer = ip("100.64.0.2");
+	apply(w, &peer, 1);
+	set_nets(w, nets, 4, false);
+	goes("192.168.7.9", "dev rope0.* src 100.64.0.1 ");
+	goes("10.1.1.1", "dev rope0");
+	goes("fd00:1::1", "dev rope0.* src fd7a:115c:a1e0::1 ");
+	/* What this machine is in stays, whether it is larger or smaller. */
+	goes("10.9.0.77", "dev eth0");
+	goes("fd09::77", "dev eth0");
+	goes("192.168.8.1", "via 10.9.0.1");
+	goes("192.168.7.9 mark 0x80000", "via 10.9.0.1");
+	assert_non_null(strstr(iface_overlap(w->i), "10.9.0.0/25"));
+	/* A network that comes later. */
+	lab_run(LAB_HOST, "ip addr add 192.168.7.2/24 dev cbr0");
+	lab_await(w->l, "ip route get 192.168.7.9 | grep -q cbr0");
+	lab_run(LAB_HOST, "ip addr del 192.168.7.2/24 dev cbr0");
+	lab_await(w->l, "ip route get 192.168.7.9 | grep -q rope0");
+	lab_run(LAB_HOST,
+		"ip rule del pref 5254; ip route flush table $(ip -6 rule | sed -n 's/^5254:.*lookup //p')");
+	lab_await(w->l, "ip route get 192.168.7.9 | grep -q 'rope0.* src 100.64.0.1 '");
+	set_nets(w, nets, 4, true);
+	goes("10.9.0.77", "dev rope0");
+	goes("fd09::77", "dev rope0");
+	assert_string_equal(iface_overlap(w->i), "");
+	set_nets(w, nets + 2, 1, false);
+	goes("10.1.1.1", "via 10.9.0.1");
+	set_nets(w, NULL, 0, false);
+	lab_run(LAB_HOST, "! ip rule | grep -q 5254; ! ip -6 rule | grep -q 5254; test -z \"$(ip route show "
+			  "table all | "
+			  "grep throw)\"");
+}
+
+/* In force without an interface, and for all but what is marked; taken over by who starts anew. */
+static void test_hold(void **state)
+{
+	struct world *w = *state;
+	struct exit_hold h = { 0 };
+	struct errbuf eb = { 0 };
+	static const char *const all[] = { "0.0.0.0/0", "::/0" };
+	struct addr peer = ip("100.64.0.2");
+	apply(w, &peer, 1);
+	assert_int_equal(exit_hold_set(&h, true, false, w->j, &eb), 0);
+	lab_run(LAB_HOST, "! ip route get 192.0.2.1 2>/dev/null; ! ip route get 10.9.0.1 2>/dev/null;"
+			  "! ip route get 2001:db8::1 2>/dev/null; ! ip route get fd09::1 2>/dev/null");
+	goes("192.0.2.1 mark 0x80000", "via 10.9.0.1");
+	goes("100.64.0.2", "dev rope0");
+	set_nets(w, all, 2, false);
+	goes("192.0.2.1", "dev rope0");
+	goes("10.9.0.1", "dev rope0");
+	goes("2001:db8::1", "dev rope0");
+	assert_int_equal(exit_hold_set(&h, true, true, w->j, &eb), 0);
+	set_nets(w, NULL, 0, false);
+	goes("10.9.0.1", "dev eth0");
+	lab_run(LAB_HOST, "! ip route get 192.0.2.1 2>/dev/null; ip rule del pref 5256; ip route get "
+			  "192.0.2.1 >/dev/null");
+	exit_hold_repair(&h);
+	lab_run(LAB_HOST, "! ip route get 192.0.2.1 2>/dev/null");
+	/* Killed, and started anew: what is about it stays. */
+	nl_close(h.nl);
+	free(h.table.have);
+	h = (struct exit_hold) { 0 };
+	assert_int_equal(cleanup_run(w->l, w->j, HOLD_TABLE, &eb), 0);
+	lab_run(LAB_HOST, "! ip route get 192.0.2.1 2>/dev/null; ! ip -6 route get 2001:db8::1 2>/dev/null");
+	assert_int_equal(exit_hold_set(&h, true, false, w->j, &eb), 0);
+	nl_close(h.nl);
+	free(h.table.have);
+	assert_int_equal(cleanup_run(w->l, w->j, 0, &eb), 0);
+	goes("192.0.2.1", "via 10.9.0.1");
+	lab_run(LAB_HOST, "! ip rule | grep -q 5256; ! ip -6 rule | grep -q 5256; test -z \"$(ip route show "
+			  "table 1051999)\"");
+}
+
+static void change(struct world *w, const char *gone, const char *come)
+{
+	struct addr g, c;
+	struct errbuf eb = { 0 };
+	if (gone)
+		g = ip(gone);
+	if (come)
+		c = ip(come);
+	if (iface_peers_change(w->i, &g, gone != NULL, &c, come != NULL, &eb) != 0)
+		fail_msg("%s", eb.text);
+}
+
+#define ELEMENT(which) "nft get element inet ropewalk-rope0 '" which "' >/dev/null 2>&1"
+
+/* By what differs: routes, the guard, and what the machine needs outside of the mesh. */
+static void test_one_peer(void **state)
+{
+	struct world *w = *state;
+	struct addr peers[] = { ip("100.64.0.2"), ip("100.64.0.2"), ip("100.64.0.3"),
+		ip("fd7a:115c:a1e0::2") };
+	lab_run(LAB_HOST, "ip route replace default via 100.72.0.1 onlink dev eth0");
+	apply(w, peers, ARRAY_LEN(peers));
+	lab_await(w->l, ELEMENT("mesh4 { 100.64.0.3 }"));
+	change(w, "100.64.0.3", "100.64.0.9");
+	goes("100.64.0.3", "dev eth0");
+	goes("100.64.0.9", "dev rope0.* src 100.64.0.1 ");
+	lab_await(w->l, ELEMENT("mesh4 { 100.64.0.9 }") " && ! " ELEMENT("mesh4 { 100.64.0.3 }"));
+	change(w, "fd7a:115c:a1e0::2", "fd7a:115c:a1e0::9");
+	goes("fd7a:115c:a1e0::2", "dev eth0");
+	goes("fd7a:115c:a1e0::9", "dev rope0");
+	lab_await(
+		w->l, ELEMENT("mesh6 { fd7a:115c:a1e0::9 }") " && ! " ELEMENT("mesh6 { fd7a:115c:a1e0::2 }"));
+	/* Two had it: the other still does. */
+	change(w, "100.64.0.2", NULL);
+	goes("100.64.0.2", "dev rope0");
+	change(w, "100.64.0.2", NULL);
+	goes("100.64.0.2", "dev eth0");
+	/* One leaves, and another has its address. */
+	change(w, "100.64.0.9", "100.64.0.9");
+	goes("100.64.0.9", "dev rope0");
+	change(w, "100.64.0.77", NULL); /* nobody's */
+	/* The gateway is needed outside; and our own address stays guarded, whoever leaves with it. */
+	change(w, NULL, "100.72.0.1");
+	goes("100.72.0.1", "dev eth0");
+	assert_int_equal(iface_outside(w->i)->n, 1);
+	change(w, "100.72.0.1", NULL);
+	assert_int_equal(iface_outside(w->i)->n, 0);
+	change(w, "100.64.0.1", NULL);
+	change(w, "100.64.0.9", NULL);
+	lab_await(w->l, "! " ELEMENT("mesh4 { 100.64.0.9 }"));
+	lab_run(LAB_HOST, ELEMENT("mesh4 { 100.64.0.1 }"));
+	lab_run(LAB_HOST, "ip route replace default via 10.9.0.1");
+}
+
 static void test_many(void **state)
 {
 	enum { N = 10000 };
@@ -166,18 +313,27 @@ static void test_many(void **state)
 	uint64_t start = clock_now_ns();
 	for (int k = 0; k < 20; k++)
 		apply(w, peers, N - 1 - (size_t)(k & 1));
+	print_message(
+		"all of %d peers but one are told: %.2f ms\n", N, (double)(clock_now_ns() - start) / 20e6);
+	start = clock_now_ns();
+	for (int k = 0; k < 20; k++)
+		change(w, k & 1 ? NULL : "100.64.0.9", k & 1 ? "100.64.0.9" : NULL);
 	print_message("one of %d peers comes or goes: %.2f ms\n", N, (double)(clock_now_ns() - start) / 20e6);
 	goes("100.64.0.9", "rope0");
 }
 
 static const char nothing[] =
-	"! ip rule | grep -q 5252; ! ip -6 rule | grep -q 5252; ! nft list tables | grep -q ropewalk";
+	"! ip rule | grep -q 525; ! ip -6 rule | grep -q 525; ! nft list tables | grep -q ropewalk;"
+	"! ip route show table all | grep -q throw; ! ip -6 route show table all | grep -q throw";
+
+static const char *const around[] = { "10.0.0.0/8", "fd00::/8" }; /* this machine is in parts of them */
 
 static void test_leaves_nothing(void **state)
 {
 	struct world *w = *state;
 	struct addr peer = ip("100.64.0.2");
 	apply(w, &peer, 1);
+	set_nets(w, around, 2, false);
 	assert_false(journal_is_empty(w->j));
 	iface_close(w->i);
 	w->i = NULL;
@@ -193,6 +349,7 @@ static void test_cleanup(void **state)
 	struct errbuf eb = { 0 };
 	char backup[160], text[256];
 	apply(w, &peer, 1);
+	set_nets(w, around, 2, false);
 	snprintf(w->conf, sizeof(w->conf), "%s/resolv.conf", w->dir);
 	snprintf(backup, sizeof(backup), "%s.before-ropewalk", w->conf);
 	assert_int_equal(file_write_atomic(backup, 0644, "nameserver 9.9.9.9\n", 19, NULL), 0);
@@ -233,6 +390,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_only_what_is_named, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_outside_wins, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_put_back, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_nets, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_hold, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_one_peer, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_many, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_leaves_nothing, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_cleanup, open_world, close_world),

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { RUN_MS = 20000, ARRIVE_MS = 5000 };
+enum { RUN_MS = 20000, ARRIVE_MS = 5000, AGAIN_MS = 20 };
 
 static struct {
 	int ns[LAB_PLACES], outer;
@@ -78,6 +78,12 @@ bool lab_available(void)
 	return false;
 }
 
+void lab_settle(enum lab_place place)
+{
+	lab_run(place, "for a in $(ip -6 -o addr show scope global | sed 's/.*inet6 \\([^/]*\\).*/\\1/'); do "
+		       "until ip -6 route show table local | grep -q \"^local $a \"; do :; done; done");
+}
+
 bool lab_open(void)
 {
 	static const char *const ends[] = { NULL, "mesh", "lan", "box" };
@@ -96,6 +102,8 @@ bool lab_open(void)
 		lab_run(i, build[i]);
 	}
 	lab_run(LAB_HOST, "ip link set rope0 address 02:00:00:00:00:09");
+	for (int i = LAB_HOST; i < LAB_PLACES; i++)
+		lab_settle(i);
 	return true;
 }
 
@@ -158,19 +166,26 @@ bool lab_reaches(int listener, enum lab_place from, const char *source, const ch
 	}
 }
 
-static void await_late(void *arg)
+struct await {
+	struct loop_timer *again;
+	uint64_t until_ms;
+};
+
+static void await_again(void *arg)
 {
-	*(bool *)arg = true;
+	loop_timer_set(((struct await *)arg)->again, AGAIN_MS);
 }
 
+/* What makes it true may be no event of the loop's: it is asked at each event, and now and then. */
 void lab_await(struct loop *l, const char *line)
 {
-	bool late = false;
-	struct loop_timer *t = loop_timer_new(l, await_late, &late);
-	loop_timer_set(t, RUN_MS);
-	while (system(line) != 0 && !late)
+	struct await a = { .until_ms = loop_now_ms(l) + RUN_MS };
+	a.again = loop_timer_new(l, await_again, &a);
+	await_again(&a);
+	bool is_true;
+	while (!(is_true = system(line) == 0) && loop_now_ms(l) < a.until_ms)
 		loop_run_once(l);
-	loop_timer_free(t);
-	if (late)
+	loop_timer_free(a.again);
+	if (!is_true)
 		fail_msg("never came true: %s", line);
 }

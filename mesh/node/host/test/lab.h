@@ -20,6 +20,9 @@ void lab_enter(enum lab_place place); /* sockets are made where the thread is */
 
 /* Runs a shell line in that place; fails the test when it fails. */
 void lab_run(enum lab_place place, const char *line);
+/* Addresses that were added there hold: the kernel makes an IPv6 address reachable a moment later, from a queue
+ * of its own. */
+void lab_settle(enum lab_place place);
 /* A UDP socket of the host that takes everything at this port, of both families. */
 int lab_listen(uint16_t port);
 /* A datagram of one byte. */

@@ -90,6 +90,35 @@ static void ways_that_move(void **state)
 	nl_close(r.nl);
 }
 
+/* The same in IPv6, whose routes are told apart and asked for by other means: gateways are link-local. */
+static void ways_that_move_in_six(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct errbuf eb = { 0 };
+	struct addr moved[UPLINKS_MAX], peer = prefix("2001:db8:7::1/128").ip,
+					gateway = prefix("fe80::1/128").ip;
+	start(&r);
+	for (int i = 0; i < 2; i++) {
+		struct prefix own = prefix(i ? "2001:db8:2::2/64" : "2001:db8:1::2/64");
+		assert_int_equal(nl_addr_add(r.nl, r.eth[i], &own, &eb), 0);
+	}
+	struct nl_route first = { prefix("::/0"), .via = gateway, .ifindex = r.eth[0], .metric = 200 };
+	struct nl_route second = { prefix("::/0"), .via = gateway, .ifindex = r.eth[1], .metric = 100 };
+	assert_int_equal(nl_route_add(r.nl, &first, &eb), 0);
+	struct uplinks *u = uplinks_open(&eb);
+	assert_non_null(u);
+	uplinks_note(u, &peer);
+	assert_int_equal(nl_route_add(r.nl, &second, &eb), 0); /* the same gateway, on another interface */
+	size_t n = uplinks_moved(u, moved);
+	assert_true(n == 2 && among(moved, n, &peer)); /* and everywhere else */
+	assert_int_equal(uplinks_moved(u, moved), 0);
+	assert_int_equal(nl_route_del(r.nl, &second, &eb), 0);
+	assert_int_equal(uplinks_moved(u, moved), 2);
+	uplinks_close(u);
+	nl_close(r.nl);
+}
+
 /* Many peers: the oldest are forgotten, the way to everywhere never. */
 static void bounded(void **state)
 {
@@ -115,6 +144,7 @@ static void bounded(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(ways_that_move), cmocka_unit_test(bounded) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(ways_that_move),
+		cmocka_unit_test(ways_that_move_in_six), cmocka_unit_test(bounded) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,9 @@ static bool put_resolv_conf_back(void *arg, const char *path)
 	/* Another node of this machine has pointed it at itself meanwhile. */
 	if (iface_service_taken())
 		return true;
-	struct os_dns *d = os_dns_open(arg, path, "", no_news, NULL);
+	struct dns_places places;
+	dns_places_system(&places, path);
+	struct os_dns *d = os_dns_open(arg, &places, no_news, NULL);
 	if (!d)
 		return false;
 	os_dns_recover(d);
@@ -24,12 +26,12 @@ static bool put_resolv_conf_back(void *arg, const char *path)
 	return true;
 }
 
-int cleanup_run(struct loop *l, struct journal *j, struct errbuf *eb)
+int cleanup_run(struct loop *l, struct journal *j, uint32_t keep, struct errbuf *eb)
 {
 	if (journal_is_empty(j))
 		return 0;
 	log_info("undoing what a node left behind on this machine");
-	return journal_undo(j, put_resolv_conf_back, l, eb);
+	return journal_undo(j, keep, put_resolv_conf_back, l, eb);
 }
 
 int cleanup_main(const char *state_dir, struct errbuf *eb)
@@ -41,7 +43,7 @@ int cleanup_main(const char *state_dir, struct errbuf *eb)
 		return lock;
 	struct loop *l = loop_new();
 	struct journal *j = journal_open(state_dir, eb);
-	int err = !j ? eb->code : l ? cleanup_run(l, j, eb) : err_set(eb, -ENOMEM, "clean up");
+	int err = !j ? eb->code : l ? cleanup_run(l, j, 0, eb) : err_set(eb, -ENOMEM, "clean up");
 	journal_close(j);
 	loop_free(l);
 	close(lock);

@@ -7,9 +7,9 @@
 #include "mesh/node/host/journal.h"
 #include "mesh/os/loop.h"
 
-/* The state folder's lock is held. What cannot be undone stays in the journal, and the first reason is
- * returned. */
-int cleanup_run(struct loop *l, struct journal *j, struct errbuf *eb);
+/* The state folder's lock is held. What is about the routing table `keep` stays (0: nothing does); so does
+ * what cannot be undone, and the first reason is returned. */
+int cleanup_run(struct loop *l, struct journal *j, uint32_t keep, struct errbuf *eb);
 
 /* `ropewalkd --cleanup`: the whole of it, while no node runs on this state folder. A folder that is not there
  * has nothing to undo. */

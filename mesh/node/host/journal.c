@@ -1,4 +1,5 @@
-/* A line for each change, oldest first: "rule 4 5252 52007", "nft ropewalk-rope0", "resolv.conf PATH". Text,
+/* A line for each change, oldest first: "rule 4 5252 52007", "routes 1052007", "nft ropewalk-rope0",
+ * "resolv.conf PATH". Text,
  * so that a person can undo by hand what a lost program left. */
 #include "mesh/node/host/journal.h"
 #include "mesh/base/buf.h"
@@ -22,7 +23,7 @@ struct journal {
 	size_t n;
 };
 
-static const char rule_format[] = "rule %d %" PRIu32 " %" PRIu32;
+static const char rule_format[] = "rule %d %" PRIu32 " %" PRIu32, table_format[] = "routes %" PRIu32;
 
 static int journal_write(const struct journal *j, struct errbuf *eb)
 {
@@ -166,6 +167,28 @@ void journal_remove_resolv_conf(struct journal *j, const char *path)
 	journal_remove(j, line);
 }
 
+void journal_add_table(struct journal *j, uint32_t table)
+{
+	char line[64];
+	snprintf(line, sizeof(line), table_format, table);
+	journal_add(j, line);
+}
+
+void journal_remove_table(struct journal *j, uint32_t table)
+{
+	char line[64];
+	snprintf(line, sizeof(line), table_format, table);
+	journal_remove(j, line);
+}
+
+static int undo_table(uint32_t table, struct errbuf *eb)
+{
+	struct nl *nl = nl_open(eb);
+	int err = nl ? nl_table_flush(nl, table, eb) : eb->code;
+	nl_close(nl);
+	return err;
+}
+
 static int undo_rule(int family, const struct nl_rule *r, struct errbuf *eb)
 {
 	struct nl_rule rule = *r;
@@ -186,6 +209,8 @@ static int undo_line(
 	int family;
 	if (sscanf(line, rule_format, &family, &r.priority, &r.table) == 3)
 		return undo_rule(family, &r, eb);
+	if (sscanf(line, table_format, &r.table) == 1)
+		return undo_table(r.table, eb);
 	if (strncmp(line, nft, strlen(nft)) == 0)
 		return nft_table_del(line + strlen(nft), eb);
 	if (strncmp(line, conf, strlen(conf)) == 0)
@@ -195,12 +220,23 @@ static int undo_line(
 	return err_say(eb, ERR_MALFORMED, "\"%s\" is no change that this version knows", line);
 }
 
-int journal_undo(
-	struct journal *j, bool (*resolv_conf)(void *arg, const char *path), void *arg, struct errbuf *eb)
+static bool is_about(const char *line, uint32_t table)
+{
+	uint32_t of, priority;
+	int family;
+	return (sscanf(line, rule_format, &family, &priority, &of) == 3 ||
+		       sscanf(line, table_format, &of) == 1) &&
+	       of == table;
+}
+
+int journal_undo(struct journal *j, uint32_t keep, bool (*resolv_conf)(void *arg, const char *path),
+	void *arg, struct errbuf *eb)
 {
 	struct errbuf why = { 0 };
 	int first = 0;
 	for (size_t i = j->n; i > 0; i--) {
+		if (keep && is_about(j->line[i - 1], keep))
+			continue;
 		int err = undo_line(j->line[i - 1], resolv_conf, arg, &why);
 		if (!err)
 			journal_drop(j, i - 1);

@@ -19,15 +19,18 @@ void journal_close(struct journal *j); /* the file stays; NULL is fine */
 void journal_add_rule(struct journal *j, const struct nl_rule *r);
 void journal_add_nft(struct journal *j, const char *table);
 void journal_add_resolv_conf(struct journal *j, const char *path);
+void journal_add_table(
+	struct journal *j, uint32_t table); /* of routes, some of which outlive the interface */
 /* It has been undone. The worst that a failure to write does is that it is undone twice. */
 void journal_remove_rule(struct journal *j, const struct nl_rule *r);
 void journal_remove_nft(struct journal *j, const char *table);
 void journal_remove_resolv_conf(struct journal *j, const char *path);
+void journal_remove_table(struct journal *j, uint32_t table);
 
-/* Undoes all that is in it, the last first. resolv_conf puts such a file back, and says whether it could.
+/* Undoes all that is in it, the last first, but for what is about the table `keep` (0: none). resolv_conf puts such a file back, and says whether it could.
  * What cannot be undone stays, and the first reason is returned. */
-int journal_undo(
-	struct journal *j, bool (*resolv_conf)(void *arg, const char *path), void *arg, struct errbuf *eb);
+int journal_undo(struct journal *j, uint32_t keep, bool (*resolv_conf)(void *arg, const char *path),
+	void *arg, struct errbuf *eb);
 bool journal_is_empty(const struct journal *j);
 
 #endif

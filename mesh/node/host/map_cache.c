@@ -7,11 +7,12 @@
 #include "mesh/base/log.h"
 #include "mesh/node/host/state.h"
 #include "mesh/os/work.h"
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SOON_MS = 100, AGAIN_MS = 10000, SPARE = 10 };
+enum { SOON_MS = 100, AGAIN_MS = 10000, SPARE = 10, MANY_PEERS = 64 };
 
 struct map_cache {
 	struct loop *loop;
@@ -22,7 +23,8 @@ struct map_cache {
 	struct netmap *kept;	/* what the file says; NULL: not known */
 	struct work *work;	/* NULL: idle */
 	uint64_t took_ms;
-	int err; /* of the last write; err and eb are the thread's while work is set */
+	size_t peers; /* of the map that was kept when memory was given back last */
+	int err;      /* of the last write; err and eb are the thread's while work is set */
 	struct errbuf eb;
 	char unsaved[384];
 };
@@ -66,10 +68,22 @@ static void write_ended(struct map_cache *c)
 	}
 }
 
+/* When many came or went, what reading, writing and holding their map took is given back to the machine: the allocator
+ * keeps it otherwise. It takes a millisecond or three, less than such a change does anyway. */
+static void give_memory_back(struct map_cache *c)
+{
+	size_t n = c->kept ? c->kept->n_peers : 0, many = c->peers / 4 + MANY_PEERS;
+	if (n < c->peers + many && n + many > c->peers)
+		return;
+	c->peers = n;
+	(void)malloc_trim(0);
+}
+
 static void wrote(void *arg)
 {
 	struct map_cache *c = arg;
 	write_ended(c);
+	give_memory_back(c);
 	if (c->due)
 		loop_timer_set(c->timer, c->err ? AGAIN_MS : pause_ms(c));
 }

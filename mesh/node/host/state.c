@@ -18,7 +18,7 @@ static void path_of(const char *dir, const char *file, char *out)
 	snprintf(out, PATH_MAX, "%s/%s", dir, file);
 }
 
-static bool copy_text(json_t *o, const char *key, char *out, size_t cap)
+static bool copy_text(const json_t *o, const char *key, char *out, size_t cap)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 	if (!s || strlen(s) >= cap)
@@ -33,10 +33,42 @@ static bool take_key(json_t *o, const char *key, uint8_t out[static KEY_LEN])
 	return s && key_parse(s, "privkey:", out);
 }
 
-static bool take_server(json_t *o, uint8_t out[static KEY_LEN])
+static bool take_server(const json_t *o, const char *key, uint8_t out[static KEY_LEN])
 {
-	const char *s = json_string_value(json_object_get(o, "server_key"));
+	const char *s = json_string_value(json_object_get(o, key));
 	return s && key_parse(s, "mkey:", out);
+}
+
+/* One that cannot be read is left out: what is not offered harms nobody. */
+static void take_offered(const json_t *prefs, struct state_prefs *p)
+{
+	const json_t *list = json_object_get(prefs, "advertise_routes");
+	for (size_t i = 0; i < json_array_size(list) && p->n_offered < STATE_OFFERED_MAX; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		if (text && prefix_parse(text, &p->offered[p->n_offered]))
+			prefix_mask(&p->offered[p->n_offered++]);
+	}
+}
+
+static void take_routes(const json_t *prefs, struct state_prefs *p)
+{
+	p->accept_routes = json_is_true(json_object_get(prefs, "accept_routes"));
+	p->routes_before_own = json_is_true(json_object_get(prefs, "routes_before_own"));
+	p->no_snat = json_is_true(json_object_get(prefs, "no_snat"));
+	p->unasked = json_is_true(json_object_get(prefs, "no_stateful_filtering"));
+	copy_text(prefs, "exit_node", p->exit_node, sizeof(p->exit_node)); /* or none */
+	copy_text(prefs, "exit_prior", p->exit_prior, sizeof(p->exit_prior));
+	p->exit_allow_lan = json_is_true(json_object_get(prefs, "exit_allow_lan"));
+	take_offered(prefs, p);
+}
+
+static json_t *offered_value(const struct state_prefs *p)
+{
+	json_t *list = json_array();
+	char text[PREFIX_TEXT];
+	for (size_t i = 0; i < p->n_offered; i++)
+		json_array_append_new(list, json_string(prefix_format(&p->offered[i], text)));
+	return list;
 }
 
 /* Whole or nothing: *out is written only when every field is there. */
@@ -59,7 +91,7 @@ int state_read(const char *path, const char *text, size_t len, struct state *out
 			"or remove the file to log in anew",
 			path, (long long)version, STATE_VERSION);
 	else if (!take_key(root, "machine_key", s.machine.b) || key_is_zero(s.machine.b) ||
-		 !take_key(root, "node_key", s.node.b) || !take_server(root, s.server.b) ||
+		 !take_key(root, "node_key", s.node.b) || !take_server(root, "server_key", s.server.b) ||
 		 !json_is_object(prefs) ||
 		 !copy_text(prefs, "control_url", s.prefs.control_url, sizeof(s.prefs.control_url)) ||
 		 !copy_text(prefs, "hostname", s.prefs.hostname, sizeof(s.prefs.hostname)) ||
@@ -75,6 +107,8 @@ int state_read(const char *path, const char *text, size_t len, struct state *out
 		prefs, "operator_user", s.prefs.operator_user, sizeof(s.prefs.operator_user)); /* or nobody */
 	s.prefs.want_running = json_is_true(json_object_get(prefs, "want_running"));
 	s.prefs.accept_dns = json_is_true(json_object_get(prefs, "accept_dns"));
+	take_server(prefs, "server_pin", s.prefs.server_pin.b); /* or none */
+	take_routes(prefs, &s.prefs);
 	json_decref(root);
 	if (!err)
 		*out = s;
@@ -137,21 +171,38 @@ int state_load(const char *dir, const struct random *rnd, struct state *out, str
 	return err;
 }
 
+/* A login that changes nothing comes with each new stream of the server: packets do not wait for a disk then. */
+static bool is_kept(const char *path, const char *text, size_t len)
+{
+	struct buf b = { 0 };
+	bool kept = file_read_own(path, STATE_BYTES_MAX, FILE_HIDE, &b, NULL) == 0 && b.len == len &&
+		    memcmp(buf_data(&b), text, len) == 0;
+	buf_wipe(&b);
+	return kept;
+}
+
 int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 {
-	char path[PATH_MAX], machine[KEY_TEXT], node[KEY_TEXT], server[KEY_TEXT];
+	char path[PATH_MAX], machine[KEY_TEXT], node[KEY_TEXT], server[KEY_TEXT], pin[KEY_TEXT];
 	path_of(dir, "state.json", path);
-	json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:{s:s, s:s, s:s, s:b, s:b}}",
+	json_t *root = json_pack(
+		"{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, "
+		"s:b, s:b, s:s, s:s, s:b, s:o}}",
 		"version", STATE_VERSION, "machine_key", key_format(s->machine.b, "privkey:", machine),
 		"node_key", key_format(s->node.b, "privkey:", node), "server_key",
 		key_format(s->server.b, "mkey:", server), "handshake_floor_ms",
 		(json_int_t)s->handshake_floor_ms, "logged_in", s->logged_in, "login_name", s->login_name,
-		"prefs", "control_url", s->prefs.control_url, "hostname", s->prefs.hostname, "operator_user",
-		s->prefs.operator_user, "want_running", s->prefs.want_running, "accept_dns",
-		s->prefs.accept_dns);
+		"prefs", "control_url", s->prefs.control_url, "server_pin",
+		key_format(s->prefs.server_pin.b, "mkey:", pin), "hostname", s->prefs.hostname,
+		"operator_user", s->prefs.operator_user, "want_running", s->prefs.want_running, "accept_dns",
+		s->prefs.accept_dns, "accept_routes", s->prefs.accept_routes, "routes_before_own",
+		s->prefs.routes_before_own, "no_snat", s->prefs.no_snat, "no_stateful_filtering",
+		s->prefs.unasked, "exit_node", s->prefs.exit_node, "exit_prior", s->prefs.exit_prior,
+		"exit_allow_lan", s->prefs.exit_allow_lan, "advertise_routes", offered_value(&s->prefs));
 	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-	int err = text ? file_write_atomic(path, 0600, text, strlen(text), eb)
-		       : err_set(eb, -ENOMEM, "write %s", path);
+	int err = text ? 0 : err_set(eb, -ENOMEM, "write %s", path);
+	if (text && !is_kept(path, text, strlen(text)))
+		err = file_write_atomic(path, 0600, text, strlen(text), eb);
 	if (text) {
 		key_wipe(text, strlen(text));
 		free(text);

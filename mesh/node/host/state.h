@@ -4,15 +4,25 @@
 #ifndef RW_NODE_HOST_STATE_H
 #define RW_NODE_HOST_STATE_H
 
+#include "mesh/base/addr.h"
 #include "mesh/base/buf.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
 
-enum { STATE_VERSION = 1 };
+enum { STATE_VERSION = 1, STATE_OFFERED_MAX = 256 };
 
 struct state_prefs {
 	char control_url[512], hostname[64], operator_user[64]; /* operator_user: may change things too */
+	struct machine_key server_pin; /* at control_url no other server is it; zero: the first one is */
 	bool want_running, accept_dns;
+	bool accept_routes;			  /* networks behind peers */
+	bool routes_before_own;			  /* they come before those that this machine is in */
+	bool no_snat, unasked;			  /* struct guard_service: plain, unasked */
+	char exit_node[256];			  /* as a person named it; "" = none is used */
+	char exit_prior[256];			  /* the one before it was turned off */
+	bool exit_allow_lan;			  /* private networks around stay reachable under it */
+	struct prefix offered[STATE_OFFERED_MAX]; /* masked, each once; the rest is zero */
+	size_t n_offered;
 };
 
 struct state {
@@ -32,6 +42,7 @@ int state_lock(const char *dir, struct errbuf *eb);
 int state_read(const char *path, const char *text, size_t len, struct state *out, struct errbuf *eb);
 /* Missing file: a fresh state with a new machine key, which is saved. */
 int state_load(const char *dir, const struct random *rnd, struct state *out, struct errbuf *eb);
+/* What is there already is not written again. */
 int state_save(const char *dir, const struct state *s, struct errbuf *eb);
 void state_wipe(struct state *s);
 

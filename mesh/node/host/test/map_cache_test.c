@@ -162,6 +162,81 @@ static void test_unsaved(void **state)
 	place_end(&p);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { OTHER_ALLOCATOR = true };
+#else
+enum { OTHER_ALLOCATOR = false };
+#endif
+enum { MANY = 4000 };
+
+static struct netmap *map_of_many(void)
+{
+	struct buf json = { 0 };
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb;
+	assert_true(buf_printf(&json,
+		"{\"Node\":{\"ID\":1,\"StableID\":\"a\",\"Name\":\"many.x.test.\",\"User\":1,"
+		"\"Key\":\"nodekey:%064x\",\"Addresses\":[\"100.64.0.1/32\"]},\"Peers\":[",
+		0xfffff));
+	for (unsigned i = 0; i < MANY; i++)
+		assert_true(buf_printf(&json,
+			"%s{\"ID\":%u,\"StableID\":\"n%u\",\"Name\":\"p%u.x.test.\",\"User\":1,"
+			"\"Key\":\"nodekey:%064x\",\"Addresses\":[\"100.65.%u.%u/32\"]}",
+			i ? "," : "", i + 2, i, i, i + 1, i >> 8, i & 255));
+	assert_true(buf_printf(&json, "]}"));
+	assert_int_equal(ctl_map_response_read(&a, (const char *)buf_data(&json), json.len, &m, &eb), 0);
+	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
+	assert_true(map && map->n_peers == MANY);
+	arena_free(&a);
+	buf_free(&json);
+	return map;
+}
+
+static long resident_kib(void)
+{
+	char line[256];
+	long kib = 0;
+	FILE *f = fopen("/proc/self/status", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		(void)sscanf(line, "VmRSS: %ld", &kib);
+	(void)fclose(f);
+	return kib;
+}
+
+static void too_late(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Something stays behind them in the heap, so that they do not go by themselves. */
+static void test_memory_of_many(void **state)
+{
+	struct place p;
+	(void)state;
+	if (OTHER_ALLOCATOR)
+		skip();
+	place_make(&p);
+	struct netmap *many = map_of_many();
+	map_cache_changed(p.c, many);
+	netmap_put(many);
+	void *behind = malloc(64);
+	while (!file_names(&p, "many"))
+		loop_run_once(p.loop);
+	long before = resident_kib();
+	bool late = false;
+	struct loop_timer *t = loop_timer_new(p.loop, too_late, &late);
+	loop_timer_set(t, 10000);
+	change(&p, "few");
+	while (!late && (!file_names(&p, "few") || resident_kib() > before - MANY / 2))
+		loop_run_once(p.loop);
+	assert_false(late);
+	loop_timer_free(t);
+	free(behind);
+	place_end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_same_is_left_alone),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_unsaved),
+		cmocka_unit_test(test_memory_of_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

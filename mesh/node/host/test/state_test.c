@@ -56,7 +56,11 @@ static void test_round_trip(void **state)
 	key_generate(&random_system, a.node.b);
 	strcpy(a.prefs.control_url, "http://10.0.0.1:80");
 	strcpy(a.login_name, "u@example");
-	a.logged_in = a.prefs.want_running = true;
+	memset(a.prefs.server_pin.b, 9, KEY_LEN);
+	a.logged_in = a.prefs.want_running = a.prefs.accept_routes = a.prefs.no_snat = true;
+	assert_true(prefix_parse("10.0.0.0/8", &a.prefs.offered[0]) &&
+		    prefix_parse("fd00::/64", &a.prefs.offered[1]));
+	a.prefs.n_offered = 2;
 	assert_int_equal(state_save(*state, &a, NULL), 0);
 	assert_int_equal(stat(in(*state, "state.json"), &st), 0); /* before a load mends it */
 	assert_int_equal(st.st_mode & 0777, 0600);
@@ -64,7 +68,33 @@ static void test_round_trip(void **state)
 	assert_memory_equal(a.machine.b, b.machine.b, KEY_LEN);
 	assert_memory_equal(a.node.b, b.node.b, KEY_LEN);
 	assert_string_equal(b.prefs.control_url, a.prefs.control_url);
-	assert_true(b.logged_in && b.prefs.want_running);
+	assert_memory_equal(b.prefs.server_pin.b, a.prefs.server_pin.b, KEY_LEN);
+	assert_true(b.logged_in && b.prefs.want_running && b.prefs.accept_routes && b.prefs.no_snat);
+	assert_false(b.prefs.unasked || b.prefs.routes_before_own);
+	assert_int_equal(b.prefs.n_offered, 2);
+	assert_true(prefix_equal(&b.prefs.offered[1], &a.prefs.offered[1]));
+}
+
+/* What has not changed is not written, so that nobody waits for the disk; what is no longer there, is. */
+static void test_same_is_not_written(void **state)
+{
+	struct state a;
+	struct stat first, then;
+	char path[PATH_MAX];
+	strcpy(path, in(*state, "state.json"));
+	assert_int_equal(state_load(*state, &random_system, &a, NULL), 0);
+	assert_int_equal(stat(path, &first), 0);
+	assert_int_equal(link(path, in(*state, "held")), 0); /* its inode is not given to another file */
+	assert_int_equal(state_save(*state, &a, NULL), 0);
+	assert_int_equal(stat(path, &then), 0);
+	assert_true(then.st_ino == first.st_ino);
+	a.logged_in = true;
+	assert_int_equal(state_save(*state, &a, NULL), 0);
+	assert_int_equal(stat(path, &then), 0);
+	assert_false(then.st_ino == first.st_ino);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(state_save(*state, &a, NULL), 0);
+	assert_int_equal(stat(path, &then), 0);
 }
 
 /* Put back from a backup with everybody's rights. */
@@ -144,6 +174,17 @@ static struct addr quad100(void)
 	return a;
 }
 
+static struct os_dns *os_dns_of(struct loop *l, const char *path)
+{
+	struct dns_places places = { .resolv_conf = path,
+		.own_path = true,
+		.uplinks = "",
+		.networkmanager = "",
+		.openresolv = "",
+		.bus = "" };
+	return os_dns_open(l, &places, never, NULL);
+}
+
 static void test_dns_is_put_back(void **state)
 {
 	struct loop *l = loop_new();
@@ -151,13 +192,13 @@ static void test_dns_is_put_back(void **state)
 	char path[PATH_MAX];
 	static const char own[] = "# mine\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions edns0\n";
 	static const char *const search[] = { "sim.test", "example" };
-	struct addr service = quad100();
+	struct os_dns_config c = { .nameserver = quad100(), .dev = "rope0", .search = search, .n_search = 2 };
 	struct endpoint base[4];
 	snprintf(path, sizeof(path), "%s/resolv.conf", (char *)*state);
 	put(path, own);
-	struct os_dns *d = os_dns_open(l, path, "", never, NULL);
+	struct os_dns *d = os_dns_of(l, path);
 	assert_int_equal(os_dns_base(d, base, 4), 2);
-	assert_int_equal(os_dns_set(d, &service, search, 2, &eb), 0);
+	assert_int_equal(os_dns_set(d, &c, &eb), 0);
 	check_text(path, "# Made by ropewalkd: the mesh's names are answered by its resolver.\n"
 			 "nameserver 100.100.100.100\nsearch sim.test example\noptions edns0\n");
 	assert_int_equal(os_dns_base(d, base, 4), 2);
@@ -171,7 +212,7 @@ static void test_dns_after_crash(void **state)
 {
 	struct loop *l = loop_new();
 	char path[PATH_MAX], backup[PATH_MAX + 32];
-	struct addr service = quad100();
+	struct os_dns_config c = { .nameserver = quad100(), .dev = "rope0" };
 	struct endpoint base[4];
 	struct errbuf eb;
 	snprintf(path, sizeof(path), "%s/resolv.conf", (char *)*state);
@@ -179,12 +220,12 @@ static void test_dns_after_crash(void **state)
 	put(path, "# Made by ropewalkd: the mesh's names are answered by its resolver.\nnameserver "
 		  "100.100.100.100\n");
 	put(backup, "nameserver 192.0.2.7\n");
-	struct os_dns *d = os_dns_open(l, path, "", never, NULL);
+	struct os_dns *d = os_dns_of(l, path);
 	os_dns_recover(d);
 	check_text(path, "nameserver 192.0.2.7\n");
 	assert_int_equal(access(backup, F_OK), -1);
 	assert_int_equal(os_dns_base(d, base, 4), 1);
-	assert_int_equal(os_dns_set(d, &service, NULL, 0, &eb), 0);
+	assert_int_equal(os_dns_set(d, &c, &eb), 0);
 	/* Somebody else has taken the file over since: theirs stays. */
 	put(path, "nameserver 192.0.2.9\n");
 	os_dns_restore(d);
@@ -197,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_same_is_not_written, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_rights, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_link_is_refused, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_damage_is_refused, make_dir, remove_dir),

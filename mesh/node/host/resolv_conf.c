@@ -1,4 +1,5 @@
 #include "mesh/node/host/resolv_conf.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum { DNS_PORT = 53, WORD = 256 };
@@ -141,4 +142,23 @@ bool resolv_conf_write(const struct resolv_conf *c, struct buf *out)
 		ok = buf_printf(out, "%s %s", i ? "" : "search", c->search[i]) && ok;
 	ok = (!c->n_search || buf_append(out, "\n", 1)) && ok;
 	return (!c->options[0] || buf_printf(out, "options %s\n", c->options)) && ok;
+}
+
+char *resolv_conf_ours(
+	const struct resolv_conf *own, const struct addr *nameserver, const char *const *search, size_t n)
+{
+	struct resolv_conf c = { .nameservers = { { .ip = *nameserver, .port = DNS_PORT } },
+		.n_nameservers = 1 };
+	struct buf text = { 0 };
+	for (size_t i = 0; i < n; i++)
+		resolv_conf_search_add(&c, search[i], strlen(search[i]));
+	for (size_t i = 0; i < own->n_search; i++)
+		resolv_conf_search_add(&c, own->search[i], strlen(own->search[i]));
+	memcpy(c.options, own->options, sizeof(c.options));
+	bool ok =
+		buf_append(&text, RESOLV_CONF_MARK, strlen(RESOLV_CONF_MARK)) && resolv_conf_write(&c, &text);
+	const char *s = ok ? buf_cstr(&text) : NULL;
+	char *copy = s ? strdup(s) : NULL;
+	buf_free(&text);
+	return copy;
 }

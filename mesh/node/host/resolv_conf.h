@@ -24,4 +24,11 @@ bool resolv_conf_is_stub(const struct resolv_conf *c);
 void resolv_conf_search_add(struct resolv_conf *c, const char *domain, size_t len);
 bool resolv_conf_write(const struct resolv_conf *c, struct buf *out); /* false: memory short */
 
+#define RESOLV_CONF_MARK "# Made by ropewalkd: the mesh's names are answered by its resolver.\n"
+/* What goes in the place of the machine's own: our mark, the mesh's nameserver alone, its n search domains, then the
+ * machine's own, whose options stay too. What comes from the server is names or it is left out. From malloc; NULL:
+ * memory is short. */
+char *resolv_conf_ours(
+	const struct resolv_conf *own, const struct addr *nameserver, const char *const *search, size_t n);
+
 #endif

@@ -21,9 +21,6 @@ struct place {
 	struct loop *loop;
 	int changes;
 };
-static const struct addr service = {
-	{ [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 }
-};
 /* The second is no name: a server must not write lines of its own. */
 static const char *const search[] = { "mesh.test", "x\nnameserver 6.6.6.6", "corp.test" };
 
@@ -67,10 +64,30 @@ static void expect(const char *path, const char *part, bool whole)
 	buf_free(&b);
 }
 
+static struct os_dns *open_it(struct place *p)
+{
+	struct dns_places places = { .resolv_conf = p->path,
+		.own_path = true,
+		.uplinks = p->uplinks,
+		.networkmanager = "",
+		.openresolv = "",
+		.bus = "" };
+	struct os_dns *d = os_dns_open(p->loop, &places, changed, p);
+	assert_non_null(d);
+	return d;
+}
+
+static const struct os_dns_config config = {
+	.nameserver = { { [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 100, [14] = 100, [15] = 100 } },
+	.dev = "rope0",
+	.search = search,
+	.n_search = 3
+};
+
 static void set(struct os_dns *d)
 {
 	struct errbuf eb = { 0 };
-	if (os_dns_set(d, &service, search, 3, &eb) != 0)
+	if (os_dns_set(d, &config, &eb) != 0)
 		fail_msg("%s", eb.text);
 }
 
@@ -82,7 +99,7 @@ static void test_file(void **state)
 	(void)state;
 	put(p.path, OWN);
 	chmod(p.path, 0640);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	assert_int_equal(os_dns_base(d, base, 4), 2);
 	set(d);
 	set(d);
@@ -102,7 +119,7 @@ static void test_missing_file(void **state)
 	struct place p = place_make();
 	struct endpoint base[4];
 	(void)state;
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	expect(p.path, OURS, false);
 	assert_int_equal(os_dns_base(d, base, 4), 0);
@@ -122,7 +139,7 @@ static void test_link(void **state)
 	snprintf(target, sizeof(target), "%s/stub.conf", p.dir);
 	put(target, OWN);
 	assert_int_equal(symlink("stub.conf", p.path), 0);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	expect(p.path, OURS, false);
 	expect(target, OWN, true);
@@ -142,11 +159,11 @@ static void test_crash(void **state)
 	struct place p = place_make();
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	/* The next process finds it so. */
 	struct endpoint base[4];
-	struct os_dns *next = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *next = open_it(&p);
 	assert_int_equal(os_dns_base(next, base, 4), 2);
 	expect(p.path, OURS, false);
 	os_dns_recover(next);
@@ -166,9 +183,9 @@ static void test_no_recovery(void **state)
 	struct place p = place_make();
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *dead = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *dead = open_it(&p);
 	set(dead);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	expect(p.backup, OWN, true);
 	os_dns_close(d);
@@ -185,7 +202,7 @@ static void test_rewritten(void **state)
 	struct endpoint base[4];
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	snprintf(other, sizeof(other), "%s/dhcp.new", p.dir);
 	put(other, "nameserver 192.0.2.77\n");
@@ -206,7 +223,7 @@ static void test_removed(void **state)
 	struct endpoint base[4];
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	assert_int_equal(unlink(p.path), 0);
 	while (!p.changes)
@@ -224,7 +241,7 @@ static void test_emptied(void **state)
 	struct place p = place_make();
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	put(p.path, "");
 	while (!p.changes)
@@ -242,9 +259,9 @@ static void test_fight(void **state)
 	struct errbuf eb = { 0 };
 	(void)state;
 	put(p.path, OWN);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
-	while (os_dns_set(d, &service, search, 3, &eb) == 0) {
+	while (os_dns_set(d, &config, &eb) == 0) {
 		int seen = p.changes;
 		assert_true(seen < 10);
 		put(p.path, "nameserver 192.0.2.66\n");
@@ -274,7 +291,7 @@ static void test_mount(void **state)
 		print_message("skipped: this kernel gives no mount namespace\n");
 		skip();
 	}
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	expect(real, OURS, false);
 	/* From outside: the folder we see does not change. */
@@ -295,8 +312,8 @@ static void test_no_folder(void **state)
 	(void)state;
 	strcat(p.dir, "/none");
 	snprintf(p.path, sizeof(p.path), "%s/resolv.conf", p.dir);
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
-	assert_true(os_dns_set(d, &service, search, 3, &eb) < 0);
+	struct os_dns *d = open_it(&p);
+	assert_true(os_dns_set(d, &config, &eb) < 0);
 	assert_non_null(strstr(eb.text, "resolv.conf"));
 	assert_false(os_dns_active(d));
 	os_dns_close(d);
@@ -311,7 +328,7 @@ static void test_own_lines_stay(void **state)
 	(void)state;
 	put(p.path, "domain old\nsearch Corp.Test lan. x/y\noptions ndots:2 rotate\n"
 		    "options timeout:1 $(rm)\nnameserver 192.0.2.1\n");
-	struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+	struct os_dns *d = open_it(&p);
 	set(d);
 	expect(p.path, OURS " lan\noptions ndots:2 rotate timeout:1\n", false);
 	/* another program changes them: ours follows */
@@ -350,7 +367,7 @@ static void test_stub(void **state)
 		unlink(p.uplinks);
 		if (rows[i].behind)
 			put(p.uplinks, rows[i].behind);
-		struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+		struct os_dns *d = open_it(&p);
 		set(d);
 		if (os_dns_base(d, base, 4) != rows[i].n ||
 			strcmp(endpoint_format(&base[0], text), rows[i].first) != 0)
@@ -370,7 +387,7 @@ static void test_no_backup(void **state)
 	(void)state;
 	for (int look = 0; look < 3; look++) {
 		put(p.path, OWN);
-		struct os_dns *d = os_dns_open(p.loop, p.path, p.uplinks, changed, &p);
+		struct os_dns *d = open_it(&p);
 		set(d);
 		assert_int_equal(unlink(p.backup), 0);
 		if (look == 1)

@@ -1,0 +1,300 @@
+/* It keeps a file for each interface, the text that it was told, and makes resolv.conf of them. One run of it at a
+ * time: what is wanted meanwhile is told when that has ended. Whether it did as it was told is seen in resolv.conf,
+ * which somebody's resolvconf.conf may give another content (name_servers=127.0.0.1). */
+#include "mesh/node/host/os_dns_openresolv.h"
+#include "mesh/base/log.h"
+#include "mesh/node/host/resolv_conf.h"
+#include "mesh/os/child.h"
+#include "mesh/os/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+enum { RUN_MS = 10000, INTERFACES_MAX = 64, TEXT_MAX = 64 * 1024, BURST = 3, AGAIN_MS = 10000 };
+
+struct os_dns_openresolv {
+	struct loop *loop;
+	const char *folder, *path;
+	void (*changed)(void *arg);
+	void *arg;
+	struct child *run; /* NULL: nothing runs */
+	char *want, *told; /* texts; told: NULL = not told */
+	char dev[IF_NAMESIZE];
+	struct addr nameserver;
+	struct resolv_conf own; /* what the other interfaces say */
+	int watch_fd;
+	struct loop_fd *watch;
+	struct log_limit limit;
+	char refused[160];
+};
+
+/* --- what others say --- */
+
+static bool is_ours(const struct buf *text)
+{
+	size_t n = strlen(RESOLV_CONF_MARK);
+	return text->len >= n && memcmp(buf_data(text), RESOLV_CONF_MARK, n) == 0;
+}
+
+static bool read_interface(const struct os_dns_openresolv *d, const char *name, struct buf *out)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%s/%s", d->folder, name);
+	return name[0] != '.' && file_read(path, TEXT_MAX, out, NULL) == 0;
+}
+
+static void own_add(struct resolv_conf *own, const struct buf *text)
+{
+	struct resolv_conf one;
+	resolv_conf_parse((const char *)buf_data(text), text->len, &one);
+	for (size_t i = 0; i < one.n_nameservers && own->n_nameservers < RESOLV_SERVERS_MAX; i++)
+		own->nameservers[own->n_nameservers++] = one.nameservers[i];
+	for (size_t i = 0; i < one.n_search; i++)
+		resolv_conf_search_add(own, one.search[i], strlen(one.search[i]));
+	if (!own->options[0])
+		memcpy(own->options, one.options, sizeof(own->options));
+}
+
+static void read_own(struct os_dns_openresolv *d)
+{
+	struct dirent **v = NULL;
+	int n = scandir(d->folder, &v, NULL, alphasort);
+	memset(&d->own, 0, sizeof(d->own));
+	for (int i = 0; i < n; i++) {
+		struct buf text = { 0 };
+		if (i < INTERFACES_MAX && read_interface(d, v[i]->d_name, &text) && text.len &&
+			!is_ours(&text))
+			own_add(&d->own, &text);
+		buf_free(&text);
+		free(v[i]);
+	}
+	free(v);
+}
+
+bool os_dns_openresolv_base_changed(struct os_dns_openresolv *d)
+{
+	struct resolv_conf before = d->own;
+	read_own(d);
+	return memcmp(&before, &d->own, sizeof(before)) != 0;
+}
+
+size_t os_dns_openresolv_base(const struct os_dns_openresolv *d, struct endpoint *out, size_t cap)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < d->own.n_nameservers && n < cap; i++)
+		if (!addr_is_service(&d->own.nameservers[i].ip))
+			out[n++] = d->own.nameservers[i];
+	return n;
+}
+
+/* --- telling it --- */
+
+static void tell(struct os_dns_openresolv *d);
+
+/* Is our nameserver the one that programs ask? */
+static bool is_in_force(const struct os_dns_openresolv *d)
+{
+	struct buf text = { 0 };
+	struct resolv_conf c = { 0 };
+	if (file_read(d->path, TEXT_MAX, &text, NULL) == 0 && text.len)
+		resolv_conf_parse((const char *)buf_data(&text), text.len, &c);
+	buf_free(&text);
+	return c.n_nameservers && addr_equal(&c.nameservers[0].ip, &d->nameserver);
+}
+
+static void take_back(struct os_dns_openresolv *d, const char *dev)
+{
+	const char *const argv[] = { "resolvconf", "-f", "-d", dev, NULL };
+	struct errbuf eb = { 0 };
+	if (child_run(argv, NULL, 0, RUN_MS, &eb) != 0)
+		log_warn("resolvconf -d %s: %s", dev, eb.text);
+	free(d->told);
+	d->told = NULL;
+}
+
+static void refuse(struct os_dns_openresolv *d, const char *why)
+{
+	snprintf(d->refused, sizeof(d->refused), "%s", why);
+	log_warn("openresolv is not told of the mesh's names: %s", d->refused);
+	if (d->told)
+		take_back(d, d->dev);
+	free(d->want);
+	d->want = NULL;
+	d->changed(d->arg);
+}
+
+/* It is asked to write the file once more; a file that goes on to name others is not its alone to write. */
+static void insist(struct os_dns_openresolv *d)
+{
+	if (log_allowed(&d->limit, BURST, loop_now_ms(d->loop) * 1000 / AGAIN_MS))
+		tell(d);
+	else
+		refuse(d, "resolv.conf names others all the same (by resolvconf.conf, or another program)");
+}
+
+static void has_run(void *arg, int code, const char *why)
+{
+	struct os_dns_openresolv *d = arg;
+	d->run = NULL;
+	if (code)
+		refuse(d, why);
+	else if (d->want && strcmp(d->want, d->told) != 0)
+		tell(d);
+	else if (!is_in_force(d))
+		insist(d);
+	else
+		log_info("openresolv names the mesh's resolver");
+}
+
+/* What it knows already it does not write again, but by -u. */
+static void tell(struct os_dns_openresolv *d)
+{
+	const char *const add[] = { "resolvconf", "-x", "-m", "0", "-a", d->dev, NULL };
+	const char *const update[] = { "resolvconf", "-u", NULL };
+	struct errbuf eb = { 0 };
+	bool known = d->told && strcmp(d->told, d->want) == 0;
+	if (!known) {
+		free(d->told);
+		d->told = strdup(d->want);
+	}
+	if (d->told)
+		d->run = child_start(d->loop, known ? update : add, d->told, known ? 0 : strlen(d->told),
+			RUN_MS, has_run, d, &eb);
+	if (!d->run)
+		snprintf(d->refused, sizeof(d->refused), "%s", d->told ? eb.text : "memory is short");
+}
+
+/* --- news --- */
+
+static void look(struct os_dns_openresolv *d)
+{
+	bool others = os_dns_openresolv_base_changed(d);
+	if (d->told && !d->run && !is_in_force(d))
+		insist(d);
+	if (others)
+		d->changed(d->arg);
+}
+
+static void have_news(void *arg, int events)
+{
+	struct os_dns_openresolv *d = arg;
+	char news[4096];
+	(void)events;
+	while (read(d->watch_fd, news, sizeof(news)) > 0)
+		;
+	look(d);
+}
+
+static void start_watch(struct os_dns_openresolv *d)
+{
+	enum { NEWS = IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE };
+	char folder[PATH_MAX];
+	if (d->watch)
+		return;
+	d->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	snprintf(folder, sizeof(folder), "%s", d->path);
+	char *slash = strrchr(folder, '/');
+	if (d->watch_fd < 0 || !slash)
+		return;
+	slash[slash == folder] = 0;
+	(void)inotify_add_watch(d->watch_fd, d->folder, NEWS);
+	(void)inotify_add_watch(d->watch_fd, folder, NEWS);
+	d->watch = loop_fd_new(d->loop, d->watch_fd, have_news, d);
+	if (d->watch)
+		loop_fd_set(d->watch, LOOP_READ);
+}
+
+static void stop_watch(struct os_dns_openresolv *d)
+{
+	loop_fd_free(d->watch);
+	if (d->watch_fd >= 0)
+		close(d->watch_fd);
+	d->watch = NULL;
+	d->watch_fd = -1;
+}
+
+/* --- the owner --- */
+
+struct os_dns_openresolv *os_dns_openresolv_open(
+	struct loop *l, const char *folder, const char *path, void (*changed)(void *arg), void *arg)
+{
+	struct os_dns_openresolv *d = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	*d = (struct os_dns_openresolv) {
+		.loop = l, .folder = folder, .path = path, .changed = changed, .arg = arg, .watch_fd = -1
+	};
+	read_own(d);
+	return d;
+}
+
+void os_dns_openresolv_restore(struct os_dns_openresolv *d)
+{
+	stop_watch(d);
+	child_cancel(d->run);
+	d->run = NULL;
+	if (d->told)
+		take_back(d, d->dev);
+	free(d->want);
+	d->want = NULL;
+}
+
+void os_dns_openresolv_close(struct os_dns_openresolv *d)
+{
+	if (!d)
+		return;
+	os_dns_openresolv_restore(d);
+	free(d);
+}
+
+void os_dns_openresolv_recover(struct os_dns_openresolv *d)
+{
+	struct dirent **v = NULL;
+	int n = scandir(d->folder, &v, NULL, alphasort);
+	for (int i = 0; i < n; i++) {
+		struct buf text = { 0 };
+		if (read_interface(d, v[i]->d_name, &text) && is_ours(&text)) {
+			log_info("taking back what openresolv was told of %s before a crash", v[i]->d_name);
+			take_back(d, v[i]->d_name);
+		}
+		buf_free(&text);
+		free(v[i]);
+	}
+	free(v);
+	read_own(d);
+}
+
+int os_dns_openresolv_set(struct os_dns_openresolv *d, const struct os_dns_config *c, struct errbuf *eb)
+{
+	char *text = resolv_conf_ours(&d->own, &c->nameserver, c->search, c->n_search);
+	if (!text)
+		return err_set(eb, -ENOMEM, "tell openresolv of the mesh's names");
+	if (d->told && strcmp(c->dev, d->dev) != 0)
+		os_dns_openresolv_restore(d);
+	snprintf(d->dev, sizeof(d->dev), "%s", c->dev);
+	d->nameserver = c->nameserver;
+	free(d->want);
+	d->want = text;
+	start_watch(d);
+	if (!d->run && (!d->told || strcmp(d->told, d->want) != 0))
+		tell(d);
+	return d->refused[0] ? err_say(eb, ERR_REFUSED, "openresolv is not told of the mesh's names: %s",
+				       d->refused)
+			     : 0;
+}
+
+bool os_dns_openresolv_active(const struct os_dns_openresolv *d)
+{
+	return d->told != NULL;
+}
+
+const char *os_dns_openresolv_refused(const struct os_dns_openresolv *d)
+{
+	return d->refused;
+}

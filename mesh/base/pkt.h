@@ -2,6 +2,7 @@
 #ifndef RW_BASE_PKT_H
 #define RW_BASE_PKT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@ enum {
 struct pkt {
 	uint16_t at, len; /* live bytes are b[at .. at+len) */
 	uint8_t b[PKT_SIZE];
+	uint8_t ecn;  /* the two bits (RFC 3168) of the datagram that carries it, or will */
+	bool follows; /* of a batch: addresses, protocol and ports are those of the packet before it */
 } __attribute__((aligned(16)));
 
 static inline uint8_t *pkt_data(struct pkt *p)
@@ -27,6 +30,8 @@ static inline void pkt_reset(struct pkt *p)
 {
 	p->at = PKT_HEADROOM;
 	p->len = 0;
+	p->follows = false;
+	p->ecn = 0;
 }
 
 #endif

@@ -37,22 +37,35 @@ struct udp {
 	struct endpoint from[PKT_BATCH];
 };
 
-/* Length of each datagram in a received super-datagram; 0 = it is one. */
-static size_t gro_size(struct msghdr *m)
+/* What the kernel says beside a datagram, or several of one flow that it joined. */
+struct beside {
+	size_t size; /* of each; 0 = it is one */
+	uint8_t ecn; /* of all of them */
+};
+
+static struct beside read_beside(struct msghdr *m)
 {
+	struct beside b = { 0 };
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
-			int v;
-			memcpy(&v, CMSG_DATA(c), sizeof(v));
-			return v > 0 ? (size_t)v : 0;
+		int v = 0;
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+			b.ecn = *CMSG_DATA(c) & 3;
+			continue;
 		}
+		if (c->cmsg_len < CMSG_LEN(sizeof(v)))
+			continue;
+		memcpy(&v, CMSG_DATA(c), sizeof(v));
+		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
+			b.size = v > 0 ? (size_t)v : 0;
+		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS)
+			b.ecn = v & 3;
 	}
-	return 0;
+	return b;
 }
 
 /* Larger ones are no message of ours: they would not fit through the smallest link we allow for. */
 static void add_datagram(
-	struct udp *u, const uint8_t *p, size_t len, const struct endpoint *from, size_t *count)
+	struct udp *u, const uint8_t *p, size_t len, uint8_t ecn, const struct endpoint *from, size_t *count)
 {
 	if (len > PKT_SIZE - PKT_HEADROOM - PKT_TAILROOM) {
 		u->drops.udp_oversize++;
@@ -62,6 +75,7 @@ static void add_datagram(
 	pkt_reset(pkt);
 	memcpy(pkt_data(pkt), p, len);
 	pkt->len = (uint16_t)len;
+	pkt->ecn = ecn;
 	u->from[(*count)++] = *from;
 	if (*count == PKT_BATCH) {
 		u->ev.received(u->ev.arg, u->batch, u->from, *count);
@@ -74,7 +88,7 @@ static bool read_once(struct udp *u)
 	struct sockaddr_storage ss;
 	union {
 		struct cmsghdr align;
-		char b[CMSG_SPACE(sizeof(int))];
+		char b[3 * CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = { u->super, sizeof(u->super) };
 	struct msghdr m = { .msg_name = &ss,
@@ -94,11 +108,13 @@ static bool read_once(struct udp *u)
 	struct addr v4;
 	if (nat64_extract(&u->nat64, &from.ip, &v4))
 		from.ip = v4;
-	size_t seg = gro_size(&m), count = 0;
+	struct beside said = read_beside(&m);
+	size_t seg = said.size, count = 0;
 	if (!seg)
 		seg = (size_t)n;
 	for (size_t at = 0; at < (size_t)n; at += seg)
-		add_datagram(u, u->super + at, (size_t)n - at < seg ? (size_t)n - at : seg, &from, &count);
+		add_datagram(u, u->super + at, (size_t)n - at < seg ? (size_t)n - at : seg, said.ecn, &from,
+			&count);
 	if (count)
 		u->ev.received(u->ev.arg, u->batch, u->from, count);
 	return true;
@@ -159,7 +175,11 @@ struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev,
 	if (setsockopt(u->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0)
 		setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(u->fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
+	setsockopt(u->fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
+	if (u->v6)
+		setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof(one));
 	allow_fragments(u->fd, u->v6);
+	sock_mark_outside(u->fd);
 	u->gso = true;
 	loop_fd_set(u->watch, LOOP_READ);
 	return u;
@@ -216,14 +236,32 @@ void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t
 		note_failure(u, to, 1);
 }
 
-/* How many from the front can leave as one: same length, the last may be shorter. */
+/* How many from the front can leave as one: same length and mark, the last may be shorter. */
 static size_t run_length(struct pkt *const *pkts, size_t n)
 {
 	size_t i = 1, bytes = pkts[0]->len;
 	while (i < n && i < GSO_SEGMENTS_MAX && pkts[i - 1]->len == pkts[0]->len &&
-		pkts[i]->len <= pkts[0]->len && bytes + pkts[i]->len <= GSO_BYTES_MAX)
+		pkts[i]->len <= pkts[0]->len && pkts[i]->ecn == pkts[0]->ecn &&
+		bytes + pkts[i]->len <= GSO_BYTES_MAX)
 		bytes += pkts[i++]->len;
 	return i;
+}
+
+/* One more control message; the room is the caller's. */
+static void put_control(struct msghdr *m, int level, int type, const void *p, size_t len)
+{
+	struct cmsghdr *c = (struct cmsghdr *)((char *)m->msg_control + m->msg_controllen);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), p, len);
+	m->msg_controllen += CMSG_SPACE(len);
+}
+
+static bool leaves_by_v4(const struct sockaddr_storage *ss)
+{
+	return ss->ss_family == AF_INET ||
+	       IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)ss)->sin6_addr);
 }
 
 static bool send_run(
@@ -232,20 +270,22 @@ static bool send_run(
 	struct iovec iov[GSO_SEGMENTS_MAX];
 	union {
 		struct cmsghdr align;
-		char b[CMSG_SPACE(sizeof(uint16_t))];
+		char b[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
 	for (size_t i = 0; i < n; i++)
 		iov[i] = (struct iovec) { pkt_data(pkts[i]), pkts[i]->len };
-	struct msghdr m = { .msg_name = ss, .msg_namelen = ss_len, .msg_iov = iov, .msg_iovlen = n };
-	if (n > 1) {
-		m.msg_control = control.b;
-		m.msg_controllen = sizeof(control.b);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_UDP;
-		c->cmsg_type = UDP_SEGMENT;
-		c->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-		memcpy(CMSG_DATA(c), &pkts[0]->len, sizeof(uint16_t));
-	}
+	struct msghdr m = { .msg_name = ss,
+		.msg_namelen = ss_len,
+		.msg_iov = iov,
+		.msg_iovlen = n,
+		.msg_control = control.b };
+	int ecn = pkts[0]->ecn;
+	if (n > 1)
+		put_control(&m, SOL_UDP, UDP_SEGMENT, &pkts[0]->len, sizeof(uint16_t));
+	if (ecn && leaves_by_v4(ss))
+		put_control(&m, IPPROTO_IP, IP_TOS, &ecn, sizeof(ecn));
+	else if (ecn)
+		put_control(&m, IPPROTO_IPV6, IPV6_TCLASS, &ecn, sizeof(ecn));
 	return sendmsg(u->fd, &m, 0) >= 0;
 }
 

@@ -220,6 +220,55 @@ static void test_udp(void **state)
 	loop_free(s.loop);
 }
 
+struct marks {
+	uint8_t ecn[8];
+	size_t n;
+};
+
+static void marked(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
+{
+	struct marks *m = arg;
+	(void)from;
+	for (size_t i = 0; i < n && m->n < ARRAY_LEN(m->ecn); i++)
+		m->ecn[m->n++] = pkts[i].ecn;
+}
+
+/* Marks of datagrams that leave together and of one alone, by both families. */
+static void test_udp_marks(void **state)
+{
+	static const uint8_t marks[] = { 2, 2, 2, 3, 3, 0, 1 };
+	static const struct addr to_ip[] = { { { [10] = 0xff, 0xff, 127, 0, 0, 1 } }, { { [15] = 1 } } };
+	static struct pkt pkts[ARRAY_LEN(marks)];
+	struct pkt *ptr[ARRAY_LEN(marks)];
+	(void)state;
+	for (size_t family = 0; family < ARRAY_LEN(to_ip); family++) {
+		struct loop *l = loop_new();
+		struct seen s = { .loop = l };
+		struct marks m = { .n = 0 };
+		struct errbuf eb;
+		struct udp_events send = { .received = udp_received, .send_failed = udp_failed, .arg = &s };
+		struct udp_events take = { .received = marked, .send_failed = udp_failed, .arg = &m };
+		struct udp *a = udp_open(l, 0, &send, &eb), *b = udp_open(l, 0, &take, &eb);
+		struct endpoint to = { .ip = to_ip[family], .port = udp_port(b) };
+		for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+			pkt_reset(&pkts[i]);
+			pkts[i].len = 1000;
+			pkts[i].ecn = marks[i];
+			ptr[i] = &pkts[i];
+		}
+		udp_send_batch(a, &to, ptr, ARRAY_LEN(marks));
+		while (m.n < ARRAY_LEN(marks) && !s.failed)
+			loop_run_once(l);
+		if (!s.failed)
+			assert_memory_equal(m.ecn, marks, sizeof(marks));
+		else
+			assert_int_equal(family, 1); /* a machine without IPv6 */
+		udp_close(a);
+		udp_close(b);
+		loop_free(l);
+	}
+}
+
 static void translated(void *arg, struct pkt *pkts, const struct endpoint *from, size_t n)
 {
 	struct seen *s = arg;
@@ -303,7 +352,7 @@ static void test_udp_over_small_link(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_udp_through_translator), cmocka_unit_test(test_udp_may_be_cut),
-		cmocka_unit_test(test_udp_over_small_link) };
+		cmocka_unit_test(test_udp_marks), cmocka_unit_test(test_udp_through_translator),
+		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_over_small_link) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,10 +9,23 @@ bool bundle_key_of(const struct plane *d, uint64_t peer, struct node_key *out)
 	return true;
 }
 
+static void count(struct plane_traffic *t, struct pkt *const *pkts, size_t n)
+{
+	t->packets += n;
+	for (size_t i = 0; i < n; i++)
+		t->bytes += pkts[i]->len;
+}
+
+static void send_by_relay(struct bundle *b, struct pkt *const *pkts, size_t n)
+{
+	struct plane *d = b->plane;
+	count(&d->out[PLANE_RELAY], pkts, n);
+	d->io.relay_send_batch(d->io.arg, b->way.region, &b->key, pkts, n);
+}
+
 /* What the direct way does not carry. What is left in the bundle keeps its order. */
 static void relay_the_large(struct bundle *b)
 {
-	struct plane *d = b->plane;
 	struct pkt *large[PKT_BATCH];
 	size_t n_large = 0, kept = 0;
 	for (size_t i = 0; i < b->count; i++) {
@@ -23,7 +36,7 @@ static void relay_the_large(struct bundle *b)
 	}
 	b->count = kept;
 	if (n_large)
-		d->io.relay_send_batch(d->io.arg, b->way.region, &b->key, large, n_large);
+		send_by_relay(b, large, n_large);
 }
 
 void bundle_send(struct bundle *b)
@@ -33,10 +46,12 @@ void bundle_send(struct bundle *b)
 		return;
 	if (b->way.udp && b->way.most)
 		relay_the_large(b);
-	if (b->way.udp && b->count)
+	if (b->way.udp && b->count) {
+		count(&d->out[plane_path_of(&b->way.at.ip)], b->pkts, b->count);
 		d->io.udp_send_batch(d->io.arg, b->way.from, &b->way.at, b->pkts, b->count);
+	}
 	if (b->way.relay)
-		d->io.relay_send_batch(d->io.arg, b->way.region, &b->key, b->pkts, b->count);
+		send_by_relay(b, b->pkts, b->count);
 	if (!b->way.udp && !b->way.relay)
 		d->drops.out_no_way += b->count;
 	b->count = 0;

@@ -1,6 +1,6 @@
 /* The order of a packet.
  *
- * Out: TUN -> parse -> the flow is remembered, so that its answers pass -> allowed-ips pick the peer -> seal
+ * Out: TUN -> parse -> an answer to 4via6 becomes IPv6 (via.c) -> the source is ours, or of a network that we carry -> the flow is remembered, so that its answers pass -> allowed-ips pick the peer -> seal
  *      -> way -> UDP socket, relay, or both while the direct way is not trusted.
  *      No session: WireGuard keeps a copy (wg/stage.c: the newest WG_STAGE_MAX of the peer) and begins a
  *      handshake, whose datagram leaves by wg_send. The packet waits there and nowhere else; wg_session_ready
@@ -8,7 +8,7 @@
  *      handshake.
  * In:  the first bytes decide. STUN and disco go to path. All else is opened by WireGuard, which checks that
  *      the inner source belongs to the peer -> addresses of this machine's resolver are refused -> rules and
- *      flows -> TSMP stays here (tsmp.c) -> TUN. What one read of a relay brings is gathered until its flush.
+ *      flows -> TSMP stays here (tsmp.c) -> what goes to a 4via6 network becomes IPv4 (via.c) -> TUN. What one read of a relay brings is gathered until its flush.
  *
  * Who may do what. The plane reads one snapshot {map, filter}, which apply.c replaces; between two calls of
  * this file it does not change, and no packet sees half of one. Who is a peer, with which key and addresses,
@@ -19,31 +19,72 @@
  * (PLANE_DROPS), in the filter, in wg, in path. */
 #include "mesh/node/plane/dataplane.h"
 #include "mesh/node/plane/bundle.h"
+#include "mesh/node/plane/ecn.h"
+#include "mesh/node/plane/echo.h"
 #include "mesh/node/plane/rules.h"
 #include "mesh/node/plane/tsmp.h"
+#include "mesh/node/plane/via.h"
 #include <errno.h>
 #include <string.h>
 
 enum { STALE_PEERS = 4, STALE_LOOKS = 5 };
 
+/* --- networks of 4via6 behind us --- */
+
+/* Whether p goes on as what it is now. What it is no more is counted, or told to its sender. */
+static bool via_passes(struct plane *d, enum via_verdict verdict, struct pkt *p)
+{
+	switch (verdict) {
+	case VIA_NOT:
+	case VIA_DONE: return true;
+	case VIA_REFUSED: d->drops.via6_refused++; return false;
+	case VIA_NO_ADDRESS: d->drops.via6_no_address++; return false;
+	case VIA_NO_WAY: d->drops.via6_no_way++; return false;
+	case VIA_TOO_LARGE:
+		d->drops.via6_too_large++;
+		if (p->len)
+			d->io.tun_write(d->io.arg, &p, 1);
+		return false;
+	}
+	return false;
+}
+
+static bool via_admitted(struct plane *d, uint64_t now, uint64_t peer, const struct ip_view *v, struct pkt *p)
+{
+	const struct netmap_peer *from = v->version == 6 ? plane_peer(d, peer) : NULL;
+	return !from || via_passes(d, via_in(d->via, now, from, v, p), p);
+}
+
 /* --- out --- */
 
-static void out_one(struct plane *d, uint64_t now, struct pkt *p, struct bundle *b)
+/* The peer that a packet goes to, or 0: it goes nowhere, and is counted. */
+static uint64_t choose_peer(struct plane *d, uint64_t now, struct pkt *p)
 {
 	struct ip_view v;
 	if (!ip_parse(pkt_data(p), p->len, &v)) {
 		d->drops.out_malformed++;
-		return;
+		return 0;
+	}
+	if (!via_passes(d, via_out(d->via, now, &v, p), p))
+		return 0;
+	/* Others' sources are no business of the mesh: peers would drop them, and a host behind us pass for one. */
+	if (d->rules && !filter_is_local(d->rules, &v.src)) {
+		d->drops.out_foreign_source++;
+		return 0;
 	}
 	if (filter_out(d->flows, now, &v, &d->filter_drops) != FILTER_PASS)
-		return;
+		return 0;
 	uint64_t peer = wg_route(d->wg, &v.dst);
-	if (!peer) {
+	if (!peer)
 		wg_route_missed(d->wg);
-		return;
-	}
-	if (wg_seal(d->wg, now, peer, p) == WG_OK)
-		bundle_add(b, now, peer, p);
+	return peer;
+}
+
+/* The datagram says to routers what the packet says. */
+static bool seal(struct plane *d, uint64_t now, uint64_t peer, struct pkt *p)
+{
+	p->ecn = (uint8_t)ecn_of(pkt_data(p), p->len);
+	return wg_seal(d->wg, now, peer, p) == WG_OK;
 }
 
 void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t count)
@@ -51,10 +92,40 @@ void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t count)
 	if (!d->map)
 		return;
 	uint64_t now = plane_now(d);
+	uint64_t peer = 0;
 	struct bundle b = { .plane = d };
-	for (size_t i = 0; i < count; i++)
-		out_one(d, now, &pkts[i], &b);
+	for (size_t i = 0; i < count; i++) {
+		/* Pieces of one super-packet are read and looked up once, unless they are dropped, and each counted, or
+		 * may have to be translated. */
+		if (!peer || !pkts[i].follows || via_in_use(d->via))
+			peer = choose_peer(d, now, &pkts[i]);
+		if (peer && seal(d, now, peer, &pkts[i]))
+			bundle_add(&b, now, peer, &pkts[i]);
+	}
 	bundle_send(&b);
+}
+
+bool dataplane_echo(
+	struct plane *d, uint64_t peer, const struct addr *at, enum plane_echo kind, uint64_t token)
+{
+	const struct addr *us = NULL;
+	struct pkt p;
+	struct bundle b = { .plane = d };
+	const struct ctl_prefixes *own = d->map ? &d->map->self->node.addresses : NULL;
+	for (size_t i = 0; own && i < own->n && !us; i++)
+		if (addr_is_v4(&own->v[i].ip) == addr_is_v4(at))
+			us = &own->v[i].ip;
+	if (!us || !plane_peer(d, peer))
+		return false;
+	if (kind == PLANE_ECHO_TSMP)
+		tsmp_ping_write(&p, us, at, token);
+	else
+		echo_write(&p, us, at, d->echo_mark, token);
+	uint64_t now = plane_now(d);
+	if (seal(d, now, peer, &p)) /* else it waits for its session */
+		bundle_add(&b, now, peer, &p);
+	bundle_send(&b);
+	return true;
 }
 
 /* --- what the WireGuard core asks for --- */
@@ -99,7 +170,7 @@ static void wg_session_ready(void *arg, uint64_t peer)
 	struct bundle b = { .plane = d };
 	struct pkt p;
 	while (wg_staged_take(d->wg, peer, &p)) {
-		if (wg_seal(d->wg, now, peer, &p) != WG_OK)
+		if (!seal(d, now, peer, &p))
 			break;
 		bundle_add(&b, now, peer, &p);
 		bundle_send(&b);
@@ -125,6 +196,10 @@ static const struct wg_ops own_wg_ops = {
 static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, bool by_relay, struct pkt *p)
 {
 	struct ip_view v;
+	if (p->ecn && !ecn_take(pkt_data(p), p->len, p->ecn)) {
+		d->drops.in_congested++;
+		return false;
+	}
 	if (!ip_parse(pkt_data(p), p->len, &v)) {
 		d->drops.in_malformed++;
 		return false;
@@ -134,9 +209,14 @@ static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, bool by_relay
 		d->drops.to_service_address++;
 		return false;
 	}
+	uint64_t token;
+	if (echo_is_answer(&v, pkt_data(p), d->echo_mark, &token)) {
+		d->io.echo_answered(d->io.arg, peer, token, 0);
+		return false;
+	}
 	uint64_t no_rule = d->filter_drops.no_rule;
 	switch (filter_in(d->rules ? d->rules : d->shut, d->flows, now, &v, &d->filter_drops)) {
-	case FILTER_PASS: return true;
+	case FILTER_PASS: return via_admitted(d, now, peer, &v, p);
 	case FILTER_DROP:
 		if (d->filter_drops.no_rule != no_rule && filter_wants_reject(&v))
 			tsmp_reject(d, peer, &v);
@@ -164,18 +244,35 @@ static void answer_stale(struct plane *d, uint64_t now, const struct source *fro
 		wg_handshake_wanted(d->wg, now, peers[i]);
 }
 
-/* true when p now holds a packet for the TUN. */
-static bool in_wireguard(struct plane *d, uint64_t now, struct pkt *p, const struct source *from)
+/* true when p now holds a packet for the TUN. *heard: the peer that path was told of last, from there and now; it is told
+ * once of a run of packets. */
+static bool in_wireguard(
+	struct plane *d, uint64_t now, struct pkt *p, const struct source *from, uint64_t *heard)
 {
 	struct wg_received r;
 	struct wg_origin origin = { .p = from, .len = sizeof(*from) };
 	uint64_t stale = wg_drops(d->wg)->no_session;
+	size_t len = p->len;
 	enum wg_verdict verdict = wg_receive(d->wg, now, p, &origin, &r);
 	if (wg_drops(d->wg)->no_session != stale)
 		answer_stale(d, now, from);
-	if (r.authenticated)
+	if (r.authenticated && (!r.is_data || r.peer != *heard)) {
 		path_authenticated(d->path, now, r.peer, from->region ? NULL : &from->udp);
+		*heard = r.peer;
+	}
+	if (verdict == WG_OK && r.is_data) {
+		struct plane_traffic *t = &d->in[from->region ? PLANE_RELAY : plane_path_of(&from->udp.ip)];
+		t->packets++;
+		t->bytes += len;
+	}
 	return verdict == WG_OK && r.is_data && p->len && in_inner(d, now, r.peer, from->region, p);
+}
+
+/* What begins so is neither STUN nor disco. */
+static bool is_data(const struct pkt *p)
+{
+	static const uint8_t data[] = { 4, 0, 0, 0 };
+	return p->len >= sizeof(data) && memcmp(p->b + p->at, data, sizeof(data)) == 0;
 }
 
 void dataplane_udp_received(
@@ -184,15 +281,21 @@ void dataplane_udp_received(
 	uint64_t now = plane_now(d);
 	struct pkt *to_tun[PKT_BATCH];
 	size_t n_tun = 0;
+	uint64_t heard = 0;
+	/* All zero first: the token is compared as bytes. */
+	struct source s;
+	memset(&s, 0, sizeof(s));
+	s.at = at;
 	for (size_t i = 0; i < count; i++) {
-		if (path_udp_received(d->path, now, at, &from[i], pkt_data(&pkts[i]), pkts[i].len))
-			continue;
-		/* All zero first: the token is compared as bytes. */
-		struct source s;
-		memset(&s, 0, sizeof(s));
+		if (!endpoint_equal(&s.udp, &from[i]))
+			heard = 0;
 		s.udp = from[i];
-		s.at = at;
-		if (in_wireguard(d, now, &pkts[i], &s))
+		if (!is_data(&pkts[i]) &&
+			path_udp_received(d->path, now, at, &from[i], pkt_data(&pkts[i]), pkts[i].len)) {
+			heard = 0; /* it may have changed what path thinks of the way */
+			continue;
+		}
+		if (in_wireguard(d, now, &pkts[i], &s, &heard))
 			to_tun[n_tun++] = &pkts[i];
 	}
 	if (n_tun)
@@ -228,7 +331,8 @@ void dataplane_relay_received(
 	memset(&s, 0, sizeof(s));
 	s.region = region;
 	s.key = *from;
-	if (in_wireguard(d, now, pkt, &s) && ++d->n_relayed == PKT_BATCH)
+	uint64_t heard = 0;
+	if (in_wireguard(d, now, pkt, &s, &heard) && ++d->n_relayed == PKT_BATCH)
 		dataplane_relay_flush(d);
 }
 
@@ -241,14 +345,31 @@ int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbu
 	*d = (struct plane) { .io = *cfg->io, .path = cfg->path };
 	ops.arg = d;
 	cfg->rnd->fill(cfg->rnd->arg, &seed, sizeof(seed));
+	cfg->rnd->fill(cfg->rnd->arg, &d->echo_mark, sizeof(d->echo_mark));
 	d->wg = wg_new(cfg->us, &ops, cfg->rnd);
 	d->flows = filter_flows_new(seed);
+	d->via = via_new(~seed);
 	d->shut = rules_shut();
-	if (!d->wg || !d->flows || !d->shut) {
+	if (!d->wg || !d->flows || !d->via || !d->shut) {
 		dataplane_close(d);
 		return err_set(eb, -ENOMEM, "start");
 	}
 	wg_clock_set(d->wg, plane_now(d), cfg->handshake_clock_ms);
+	return 0;
+}
+
+int dataplane_key_set(struct plane *d, const struct node_private *us, const struct random *rnd,
+	uint64_t handshake_clock_ms, struct errbuf *eb)
+{
+	struct wg_ops ops = own_wg_ops;
+	ops.arg = d;
+	struct wg *next = wg_new(us, &ops, rnd);
+	if (!next)
+		return err_set(eb, -ENOMEM, "take the new key");
+	uint64_t floor_ms = wg_clock_floor(d->wg);
+	wg_clock_set(next, plane_now(d), handshake_clock_ms > floor_ms ? handshake_clock_ms : floor_ms);
+	wg_free(d->wg);
+	d->wg = next;
 	return 0;
 }
 
@@ -258,6 +379,7 @@ void dataplane_close(struct plane *d)
 	filter_free(d->rules);
 	filter_free(d->shut);
 	filter_flows_free(d->flows);
+	via_free(d->via);
 	netmap_put(d->map);
 	*d = (struct plane) { 0 };
 }
@@ -279,4 +401,10 @@ void dataplane_rules_set(struct plane *d, struct filter *f)
 void dataplane_server_up(struct plane *d, bool up)
 {
 	d->server_up = up;
+}
+
+void dataplane_peer_api_set(struct plane *d, uint16_t port4, uint16_t port6)
+{
+	d->peer_api4 = port4;
+	d->peer_api6 = port6;
 }

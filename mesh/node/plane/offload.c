@@ -121,6 +121,7 @@ bool offload_cut_next(struct offload_cut *c, struct pkt *out)
 	c->at += n;
 	fix_headers(c, p, total, c->at >= c->len);
 	out->len = (uint16_t)total;
+	out->follows = c->piece > 0;
 	c->piece++;
 	return true;
 }

@@ -9,6 +9,8 @@
 #include "mesh/path/path.h"
 #include "mesh/wg/wg.h"
 
+struct via;
+
 /* The sockets and the clock, handed in. Buffers are the plane's: what is called may overwrite the headroom in
  * front of a packet and nothing else, and keeps nothing. None of them may call the plane. */
 struct plane_io {
@@ -21,17 +23,32 @@ struct plane_io {
 		void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len);
 	void (*relay_send_batch)(
 		void *arg, int32_t region, const struct node_key *to, struct pkt *const *pkts, size_t n);
+	/* The answer to dataplane_echo; also to others' pings by TSMP, whose tokens are nobody's. peer_api: its port,
+	 * 0: not said. */
+	void (*echo_answered)(void *arg, uint64_t peer, uint64_t token, uint16_t peer_api);
 	uint64_t (*now_ms)(void *arg); /* monotonic */
 	void *arg;
 };
 
 #define PLANE_DROPS(X) \
 	X(out_malformed) \
-	X(out_no_way) X(in_malformed) X(relay_oversize) X(to_service_address) X(rejected_by_peer)
+	X(out_no_way) \
+	X(out_foreign_source) \
+	X(in_malformed) \
+	X(in_congested) \
+	X(relay_oversize) \
+	X(to_service_address) \
+	X(rejected_by_peer) X(via6_refused) X(via6_no_address) X(via6_no_way) X(via6_too_large)
 struct plane_drops {
 #define X(name) uint64_t name;
 	PLANE_DROPS(X)
 #undef X
+};
+
+/* WireGuard's datagrams with packets in them, by the way they took. */
+enum plane_path { PLANE_DIRECT4, PLANE_DIRECT6, PLANE_RELAY, PLANE_PATHS };
+struct plane_traffic {
+	uint64_t packets, bytes;
 };
 
 struct plane {
@@ -45,10 +62,14 @@ struct plane {
 
 	struct filter *shut;	    /* owned; lets nothing in: before the first rules, and where they fail */
 	struct filter_flows *flows; /* outlives snapshots: what we asked may be answered */
+	struct via *via;	    /* owned; so does this: networks of 4via6 behind us */
 	bool server_up;		    /* the server tells peers our disco key */
+	uint16_t peer_api4, peer_api6; /* ports, 0: none; told to who pings */
+	uint64_t echo_mark;	       /* in ICMP echoes of ours: answers to them are not the machine's */
 	struct pkt relayed[PKT_BATCH]; /* opened, waiting for the end of the relay's read */
 	size_t n_relayed;
 	struct plane_drops drops;
+	struct plane_traffic in[PLANE_PATHS], out[PLANE_PATHS];
 	struct filter_drops filter_drops;
 	struct log_limit rejections;  /* told by peers */
 	struct log_limit stale_looks; /* for who may have sent data of an unknown session */
@@ -57,6 +78,10 @@ struct plane {
 static inline const struct netmap_peer *plane_peer(const struct plane *d, uint64_t id)
 {
 	return d->map ? netmap_peer_by_id(d->map, (int64_t)id) : NULL;
+}
+static inline enum plane_path plane_path_of(const struct addr *at)
+{
+	return addr_is_v4(at) ? PLANE_DIRECT4 : PLANE_DIRECT6;
 }
 static inline uint64_t plane_now(const struct plane *d)
 {

@@ -6,8 +6,14 @@
 #include "mesh/filter/filter.h"
 #include "mesh/netmap/netmap.h"
 
-/* What the map lets in, to our own addresses. NULL with a sentence: memory is short. */
-struct filter *rules_compile(const struct netmap *m, struct errbuf *eb);
+/* What this machine offers to carry, and the networks that it is in itself: an exit is one to the internet,
+ * not to them. Borrowed. */
+struct rules_place {
+	const struct prefix *offered, *around;
+	size_t n_offered, n_around;
+};
+/* What the map lets in, to our own addresses and what is offered. NULL with a sentence: memory is short. */
+struct filter *rules_compile(const struct netmap *m, const struct rules_place *at, struct errbuf *eb);
 struct filter *rules_shut(void); /* lets nothing in; NULL: memory is short */
 
 #endif

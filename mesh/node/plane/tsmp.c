@@ -21,13 +21,18 @@ struct ends {
 	struct addr us, peer;
 };
 
+static void put_packet(struct pkt *out, const struct ends *e, const struct wr *body)
+{
+	pkt_reset(out);
+	memcpy(pkt_data(out) + (addr_is_v4(&e->us) ? 20 : 40), body->p, body->len);
+	out->len = (uint16_t)ip_write_header(pkt_data(out), &e->us, &e->peer, IP_TSMP, body->len);
+}
+
 static void send_to(struct plane *d, uint64_t peer, const struct path_way *way, const struct ends *e,
 	const struct wr *body)
 {
 	struct pkt out;
-	pkt_reset(&out);
-	memcpy(pkt_data(&out) + (addr_is_v4(&e->us) ? 20 : 40), body->p, body->len);
-	out.len = (uint16_t)ip_write_header(pkt_data(&out), &e->us, &e->peer, IP_TSMP, body->len);
+	put_packet(&out, e, body);
 	bundle_send_inner(d, peer, way, &out);
 }
 
@@ -58,20 +63,28 @@ static void answer_ping(struct plane *d, uint64_t peer, bool by_relay, const str
 	way.relay = way.relay || (by_relay && way.region != PATH_REGION_NONE);
 	wr_u8(&w, TSMP_PONG);
 	wr_bytes(&w, rd_take(&r, ECHO_LEN), r.bad ? 0 : ECHO_LEN);
-	wr_u16(&w, 0); /* no peer API here */
+	wr_u16(&w, addr_is_v4(&v->dst) ? d->peer_api4 : d->peer_api6);
 	if (!r.bad)
 		send_to(d, peer, &way, &e, &w);
 }
 
-void tsmp_ping(struct plane *d, uint64_t peer, uint64_t token, const struct path_way *way)
+void tsmp_ping_write(struct pkt *p, const struct addr *us, const struct addr *peer, uint64_t token)
 {
 	uint8_t body[1 + ECHO_LEN];
 	struct wr w = wr_of(body, sizeof(body));
-	struct ends e;
 	wr_u8(&w, TSMP_PING);
 	wr_bytes(&w, (const uint8_t *)&token, sizeof(token));
-	if (find_ends(d, peer, &e))
-		send_to(d, peer, way, &e, &w);
+	put_packet(p, &(struct ends) { *us, *peer }, &w);
+}
+
+void tsmp_ping(struct plane *d, uint64_t peer, uint64_t token, const struct path_way *way)
+{
+	struct pkt out;
+	struct ends e;
+	if (!find_ends(d, peer, &e))
+		return;
+	tsmp_ping_write(&out, &e.us, &e.peer, token);
+	bundle_send_inner(d, peer, way, &out);
 }
 
 static void ping_answered(struct plane *d, uint64_t peer, struct rd r)
@@ -82,6 +95,8 @@ static void ping_answered(struct plane *d, uint64_t peer, struct rd r)
 		return;
 	memcpy(&token, echo, sizeof(token));
 	path_data_answered(d->path, plane_now(d), peer, token);
+	uint16_t port = rd_u16(&r); /* older peers do not say it */
+	d->io.echo_answered(d->io.arg, peer, token, r.bad ? 0 : port);
 }
 
 static void learn_disco(struct plane *d, uint64_t peer, struct rd r)

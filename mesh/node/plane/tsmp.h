@@ -10,6 +10,8 @@ void tsmp_received(struct plane *d, uint64_t peer, bool by_relay, const struct i
 void tsmp_reject(struct plane *d, uint64_t peer, const struct ip_view *v);
 /* The answer goes to path_data_answered. */
 void tsmp_ping(struct plane *d, uint64_t peer, uint64_t token, const struct path_way *way);
+/* The same as a packet for p, to be sealed by the caller; the answer goes to io.echo_answered too. */
+void tsmp_ping_write(struct pkt *p, const struct addr *us, const struct addr *peer, uint64_t token);
 /* A session is up. While the server is away the peer cannot have learnt our disco key from it: tell it. */
 void tsmp_session_ready(struct plane *d, uint64_t peer);
 

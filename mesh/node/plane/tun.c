@@ -3,12 +3,14 @@
 #include "mesh/node/plane/offload.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -108,6 +110,33 @@ static int explain_open(int err, struct errbuf *eb)
 		return err_say(eb, err,
 			"no permission to open /dev/net/tun: run ropewalkd as root or with CAP_NET_ADMIN");
 	return err_set(eb, err, "open /dev/net/tun");
+}
+
+static bool may_set_up_interfaces(void)
+{
+	struct __user_cap_header_struct who = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	return syscall(SYS_capget, &who, caps) != 0 || (caps[0].effective & 1u << CAP_NET_ADMIN);
+}
+
+int tun_check(struct errbuf *eb)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), err = fd < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (err == -ENOENT || err == -ENXIO || err == -ENODEV)
+		return err_say(eb, err,
+			"no /dev/net/tun on this machine: load the kernel's tun module (modprobe tun), or "
+			"give the container the device");
+	if (err)
+		return err_say(eb, err,
+			"cannot open /dev/net/tun (%s): run ropewalkd as root or with CAP_NET_ADMIN",
+			strerror(-err));
+	if (!may_set_up_interfaces())
+		return err_say(eb, -EPERM,
+			"no permission to set up network interfaces: run ropewalkd as root or with "
+			"CAP_NET_ADMIN");
+	return 0;
 }
 
 struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *ev, struct errbuf *eb)

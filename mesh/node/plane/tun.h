@@ -14,6 +14,8 @@ struct tun_events {
 	void (*lost)(void *arg, int code); /* once: the interface is gone, nothing comes any more */
 	void *arg;
 };
+/* Whether there can be one: a start that can only fail later is refused now. 0, or what is missing. */
+int tun_check(struct errbuf *eb);
 /* Creates the interface (down, no address). Errors say what is missing: device file, permission, name taken.
  */
 struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *ev, struct errbuf *eb);

@@ -11,7 +11,13 @@ static void check(bool ok)
 		abort();
 }
 
-/* Whatever the kernel hands out: pieces fit their buffers and are whole packets again. */
+static bool same_flow(const struct ip_view *a, const struct ip_view *b)
+{
+	return addr_equal(&a->src, &b->src) && addr_equal(&a->dst, &b->dst) && a->proto == b->proto &&
+	       a->sport == b->sport && a->dport == b->dport && a->later_fragment == b->later_fragment;
+}
+
+/* Whatever the kernel hands out: pieces fit their buffers, are whole packets again, and of one flow where they say so. */
 static void cut(const uint8_t *data, size_t len, bool with_header)
 {
 	static uint8_t super[SUPER_MAX];
@@ -21,8 +27,10 @@ static void cut(const uint8_t *data, size_t len, bool with_header)
 	memcpy(super, data, len);
 	if (!offload_cut_begin(&c, super, len, with_header))
 		return;
+	struct ip_view before = { 0 };
 	for (int n = 0; n < PIECES_MAX && offload_cut_next(&c, &out); n++) {
 		struct ip_view v;
+		check(!out.follows || n);
 		check(out.at + out.len <= PKT_SIZE - PKT_TAILROOM);
 		if (c.whole)
 			continue;
@@ -30,6 +38,8 @@ static void cut(const uint8_t *data, size_t len, bool with_header)
 		uint16_t sum = ip_l4_checksum(
 			&v.src, &v.dst, v.proto, pkt_data(&out) + v.l4_at, out.len - (size_t)v.l4_at);
 		check(sum == 0 || sum == 0xffff);
+		check(!out.follows || same_flow(&before, &v));
+		before = v;
 	}
 }
 

@@ -87,6 +87,7 @@ static void join_then_cut(struct pkt *in)
 	assert_true(offload_cut_begin(&c, super, flatten(iov, n_iov, super), true));
 	for (size_t i = 0; i < N; i++) {
 		assert_true(offload_cut_next(&c, &out));
+		assert_int_equal(out.follows, i > 0);
 		reset_id(&out, i);
 		assert_int_equal(out.len, keep[i].len);
 		assert_memory_equal(pkt_data(&out), pkt_data(&keep[i]), out.len);

@@ -35,6 +35,7 @@ static void launch(struct side *s, bool relay, const uint8_t *p, size_t len)
 	struct datagram *d = &w->flight[(w->first + w->n++) % WORLD_FLIGHT];
 	d->to = !s->self;
 	d->relay = relay;
+	d->ecn = 0;
 	d->len = len;
 	memcpy(d->b, p, len);
 }
@@ -51,8 +52,13 @@ static void udp_send(
 static void udp_send_batch(
 	void *arg, enum path_socket from, const struct endpoint *to, struct pkt *const *pkts, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	struct world *w = ((struct side *)arg)->w;
+	for (size_t i = 0; i < n; i++) {
+		size_t before = w->n;
 		udp_send(arg, from, to, pkt_data(pkts[i]), pkts[i]->len);
+		if (w->n > before)
+			w->flight[(w->first + before) % WORLD_FLIGHT].ecn = pkts[i]->ecn;
+	}
 }
 
 static void relay_send(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
@@ -80,6 +86,12 @@ static void tun_write(void *arg, struct pkt *const *pkts, size_t n)
 	}
 }
 
+static void echo_answered(void *arg, uint64_t peer, uint64_t token, uint16_t peer_api)
+{
+	struct side *s = arg;
+	s->echo = (struct world_echo) { .n = s->echo.n + 1, .peer = peer, .token = token, .port = peer_api };
+}
+
 static uint64_t now_ms(void *arg)
 {
 	return ((struct side *)arg)->w->now_ms;
@@ -99,6 +111,7 @@ static void deliver(struct world *w)
 		pkt_reset(&p);
 		p.len = (uint16_t)d->len;
 		memcpy(pkt_data(&p), d->b, d->len);
+		p.ecn = d->ecn;
 		dataplane_udp_received(&s->d, PATH_MAIN, &p, &from->at, 1);
 	}
 	path_flush(s->path, w->now_ms);
@@ -164,7 +177,14 @@ static void side_open(struct world *w, int self)
 		.ping_done = ping_done,
 		.probe_data = probe_data,
 		.arg = s };
-	struct plane_io io = { tun_write, udp_send, udp_send_batch, relay_send, relay_send_batch, now_ms, s };
+	struct plane_io io = { .tun_write = tun_write,
+		.udp_send = udp_send,
+		.udp_send_batch = udp_send_batch,
+		.relay_send = relay_send,
+		.relay_send_batch = relay_send_batch,
+		.echo_answered = echo_answered,
+		.now_ms = now_ms,
+		.arg = s };
 	struct errbuf eb;
 	s->w = w;
 	s->self = self;
@@ -236,7 +256,7 @@ void world_map_with(struct world *w, int self, const char *rules, const char *ad
 	assert_true(path_peer_set(s->path, w->now_ms, &pp));
 	path_relay_up(s->path, w->now_ms, WORLD_REGION, true);
 	dataplane_map_set(&s->d, map);
-	dataplane_rules_set(&s->d, rules_compile(map, &eb));
+	dataplane_rules_set(&s->d, rules_compile(map, &(struct rules_place) { 0 }, &eb));
 	netmap_put(map);
 }
 

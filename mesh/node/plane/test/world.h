@@ -7,6 +7,11 @@
 
 enum { WORLD_FLIGHT = 256, WORLD_TUN_MAX = 128, WORLD_REGION = 7 };
 
+struct world_echo { /* the last answer */
+	size_t n;
+	uint64_t peer, token;
+	uint16_t port;
+};
 struct side {
 	struct world *w;
 	int self; /* 0, 1; the other's peer id is 2, 1 */
@@ -18,10 +23,12 @@ struct side {
 	struct endpoint at;
 	struct pkt tun[WORLD_TUN_MAX]; /* what came out, in order */
 	size_t n_tun, tun_writes, udp_sent, relay_sent;
+	struct world_echo echo;
 };
 struct datagram {
 	int to;
 	bool relay;
+	uint8_t ecn; /* what routers see and may set */
 	size_t len;
 	uint8_t b[PKT_SIZE];
 };

@@ -3,6 +3,8 @@
 #include "mesh/base/log.h"
 #include "mesh/os/sock.h"
 #include "mesh/proto/derp.h"
+#include "mesh/proto/derp_queue.h"
+#include "mesh/proto/disco.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,17 +15,26 @@ enum {
 	HANDSHAKE_MS = 10000,
 	SILENCE_MS = 120000,	/* keep-alives come each 60-65 s */
 	WAITING_MAX = 64 << 10, /* bytes held while the handshake runs: the first packets of a session */
-	IDLE_S = 25, /* below the life of a NAT's TCP mappings; the relay's own word comes each minute */
-	UNACKED_MS = 6000, /* a way that swallows packets: another region is better than waiting */
-	STUCK_MS = 4000, /* the same while we send; the kernel judges only when it sends again, ever later */
+	/* A way that swallows packets: another region is better than waiting, but a slow line that loses some
+	   is no such way, and a new connection over it takes longest of all. STUCK_MS while we send, for the
+	   kernel judges only when it sends again, ever later. */
+	STUCK_MS = 4000,
+	STUCK_MAX_MS = 12000,
+	UNACKED_MORE_MS = 2000,
 	IN_KEEP = 4096,
-	QUEUE_MAX = 1 << 20, /* bytes queued to the relay; more is lost, as on any slow link */
+	/* What the kernel holds beyond what is under way. A slow line sends this first, whatever comes behind
+	   it: some seconds' worth where TCP makes 50 kbit/s. */
+	UNSENT_MAX = 16 << 10,
+	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
 };
+
+enum { RELAY_FRAME_MAX = DERP_HEADER + KEY_LEN + PKT_SIZE };
 
 enum relay_stage { RELAY_CONNECTING, RELAY_SERVER_KEY, RELAY_SERVER_INFO, RELAY_READY, RELAY_DEAD };
 
 struct relay_link {
 	struct loop *loop;
+	int idle_s;
 	struct node_private us;
 	struct node_key pub;
 	const struct random *rnd;
@@ -34,6 +45,7 @@ struct relay_link {
 	struct loop_timer *timer; /* handshake, then silence */
 	struct loop_timer *stuck; /* set while we send */
 	struct buf in, waiting;
+	struct derp_queue queue; /* while the network takes nothing */
 	uint8_t server[KEY_LEN];
 	uint64_t heard_ms;
 	bool preferred;
@@ -49,7 +61,7 @@ static const char *literal(const char *ip)
 int relay_target_of(
 	const struct ctl_derp_node *node, enum relay_by by, const struct nat64 *nat64, struct relay_target *t)
 {
-	*t = (struct relay_target) { 0 };
+	*t = (struct relay_target) { .to.socket_hook = sock_mark_hook };
 	const char *pin = node->insecure				     ? "insecure"
 			  : strncmp(node->cert_name, "sha256-raw:", 11) == 0 ? node->cert_name
 									     : NULL;
@@ -85,21 +97,56 @@ static void relay_link_fail(struct relay_link *l, int code, const char *why)
 	l->ev.closed(l->ev.arg, code, why);
 }
 
+static int patience(const struct relay_link *l)
+{
+	return l->stream ? sock_tcp_patience(stream_fd(l->stream), STUCK_MS, STUCK_MAX_MS) : STUCK_MS;
+}
+
 static void look_if_stuck(void *arg)
 {
 	struct relay_link *l = arg;
 	int silence = l->stream ? sock_tcp_silence(stream_fd(l->stream)) : -1;
-	if (silence >= STUCK_MS)
+	int most = patience(l);
+	if (silence >= most)
 		relay_link_fail(l, -ETIMEDOUT, "what we send does not arrive");
 	else if (silence >= 0)
-		loop_timer_set(l->stuck, (uint64_t)(STUCK_MS - silence));
+		loop_timer_set(l->stuck, (uint64_t)(most - silence));
 }
 
-static bool send_frame(struct relay_link *l, const void *p, size_t len)
+static bool write_out(struct relay_link *l, const void *p, size_t len)
 {
 	if (!loop_timer_is_set(l->stuck))
 		loop_timer_set(l->stuck, STUCK_MS);
 	return stream_write(l->stream, p, len) == 0;
+}
+
+static bool is_busy(const struct relay_link *l)
+{
+	return stream_queued(l->stream) || !derp_queue_is_empty(&l->queue);
+}
+
+/* What is small and rare, disco above all, goes before data that waits: by it a better way than this one is
+ * found. Returns how many frames were lost for it, this one or older ones. */
+static size_t send_frame(struct relay_link *l, bool first, const void *p, size_t len)
+{
+	if (is_busy(l))
+		return derp_queue_put(&l->queue, first, p, len, NULL, 0);
+	return write_out(l, p, len) ? 0 : 1;
+}
+
+static void stream_drained(void *arg)
+{
+	struct relay_link *l = arg;
+	uint8_t out[BATCH_MAX];
+	while (!stream_queued(l->stream) && !derp_queue_is_empty(&l->queue)) {
+		struct wr w = wr_of(out, sizeof(out));
+		struct derp_queue_frame *f;
+		while (sizeof(out) - w.len >= RELAY_FRAME_MAX && (f = derp_queue_take(&l->queue))) {
+			wr_bytes(&w, f->b, f->len);
+			free(f);
+		}
+		write_out(l, out, w.len);
+	}
 }
 
 /* --- handshake --- */
@@ -114,7 +161,7 @@ static bool server_key_received(struct relay_link *l, struct rd payload)
 	struct derp_client_info info = { .can_ack_pings = true };
 	derp_client_info_write(&w, &l->us, &l->pub, l->server, nonce, &info);
 	l->stage = RELAY_SERVER_INFO;
-	return !w.bad && send_frame(l, frame, w.len);
+	return !w.bad && write_out(l, frame, w.len);
 }
 
 static bool server_info_received(struct relay_link *l, struct rd payload)
@@ -124,7 +171,7 @@ static bool server_info_received(struct relay_link *l, struct rd payload)
 	l->stage = RELAY_READY;
 	loop_timer_set(l->timer, SILENCE_MS);
 	if (l->waiting.len)
-		send_frame(l, buf_data(&l->waiting), l->waiting.len);
+		write_out(l, buf_data(&l->waiting), l->waiting.len);
 	buf_free(&l->waiting);
 	l->ev.ready(l->ev.arg);
 	return true;
@@ -139,7 +186,7 @@ static void pong(struct relay_link *l, struct rd payload)
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_header_write(&w, DERP_PONG, 8);
 	wr_bytes(&w, echo, 8);
-	send_frame(l, frame, w.len);
+	send_frame(l, true, frame, w.len);
 }
 
 /* false: the relay does not speak the protocol. Unknown types are skipped. */
@@ -186,6 +233,7 @@ static void free_link(struct relay_link *l)
 {
 	buf_free(&l->in);
 	buf_free(&l->waiting);
+	derp_queue_fini(&l->queue);
 	key_wipe(l, sizeof(*l));
 	free(l);
 }
@@ -245,10 +293,13 @@ static void upgraded(
 	l->upgrade = NULL;
 	l->stream = s;
 	l->stage = RELAY_SERVER_KEY;
-	struct stream_events ev = { .data = stream_data, .closed = stream_closed, .arg = l };
+	struct stream_events ev = {
+		.data = stream_data, .drained = stream_drained, .closed = stream_closed, .arg = l
+	};
 	stream_events_set(s, &ev);
-	stream_queue_cap(s, QUEUE_MAX);
-	sock_tcp_liveness(stream_fd(s), IDLE_S, UNACKED_MS);
+	sock_tcp_unsent_max(stream_fd(s), UNSENT_MAX);
+	sock_tcp_liveness(stream_fd(s), l->idle_s, patience(l) + UNACKED_MORE_MS);
+	loop_timer_set(l->timer, HANDSHAKE_MS); /* once for TCP, TLS and HTTP, once for DERP's own */
 	if (len)
 		stream_data(l, leftover, len);
 }
@@ -297,6 +348,7 @@ struct relay_link *relay_link_open(
 	l->loop = loop;
 	key_lock(&l->us, sizeof(l->us));
 	l->us = *cfg->us;
+	l->idle_s = cfg->idle_s;
 	l->pub = *cfg->us_pub;
 	l->rnd = cfg->rnd;
 	l->ev = *ev;
@@ -361,40 +413,46 @@ bool relay_link_peer(const struct relay_link *l, struct addr *out)
 
 bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len)
 {
-	uint8_t frame[PKT_SIZE + DERP_HEADER + KEY_LEN];
+	uint8_t frame[RELAY_FRAME_MAX];
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_packet_header_write(&w, DERP_SEND_PACKET, to, len);
 	wr_bytes(&w, p, len);
 	if (w.bad || l->stage == RELAY_DEAD)
 		return false;
-	return l->stage == RELAY_READY ? send_frame(l, frame, w.len) : buf_append(&l->waiting, frame, w.len);
+	return l->stage == RELAY_READY ? send_frame(l, disco_is(p, len), frame, w.len) == 0
+				       : buf_append(&l->waiting, frame, w.len);
+}
+
+/* As many of them as go into one write: one TLS record instead of one a packet. Returns how many; how many
+ * were lost is counted. */
+static size_t send_some(
+	struct relay_link *l, const struct node_key *to, struct pkt *const *pkts, size_t n, size_t *lost)
+{
+	uint8_t out[BATCH_MAX];
+	struct wr w = wr_of(out, sizeof(out));
+	size_t k = 0;
+	while (k < n && sizeof(out) - w.len >= RELAY_FRAME_MAX) {
+		derp_packet_header_write(&w, DERP_SEND_PACKET, to, pkts[k]->len);
+		wr_bytes(&w, pkt_data(pkts[k]), pkts[k]->len);
+		k++;
+	}
+	*lost += write_out(l, out, w.len) ? 0 : k;
+	return k;
 }
 
 size_t relay_link_send_batch(
 	struct relay_link *l, const struct node_key *to, struct pkt *const *pkts, size_t n)
 {
-	/* One write for the batch: one TLS record instead of one a packet. */
-	uint8_t out[16384];
-	struct wr w = wr_of(out, sizeof(out));
-	size_t sent = 0, held = 0;
-	for (size_t i = 0; i < n; i++) {
-		size_t need = DERP_HEADER + KEY_LEN + pkts[i]->len;
-		if (need > w.cap - w.len && l->stage == RELAY_READY) {
-			sent += send_frame(l, out, w.len) ? held : 0;
-			w = wr_of(out, sizeof(out));
-			held = 0;
+	size_t lost = 0;
+	for (size_t i = 0; i < n;) {
+		if (l->stage == RELAY_READY && !is_busy(l)) {
+			i += send_some(l, to, pkts + i, n - i, &lost);
+		} else {
+			lost += !relay_link_send(l, to, pkt_data(pkts[i]), pkts[i]->len);
+			i++;
 		}
-		if (l->stage != RELAY_READY) {
-			sent += relay_link_send(l, to, pkt_data(pkts[i]), pkts[i]->len);
-			continue;
-		}
-		derp_packet_header_write(&w, DERP_SEND_PACKET, to, pkts[i]->len);
-		wr_bytes(&w, pkt_data(pkts[i]), pkts[i]->len);
-		held++;
 	}
-	if (held && send_frame(l, out, w.len))
-		sent += held;
-	return sent;
+	return n - lost;
 }
 
 void relay_link_note_preferred(struct relay_link *l, bool home)
@@ -405,5 +463,5 @@ void relay_link_note_preferred(struct relay_link *l, bool home)
 		return;
 	derp_header_write(&w, DERP_NOTE_PREFERRED, 1);
 	wr_u8(&w, home);
-	send_frame(l, frame, w.len);
+	send_frame(l, true, frame, w.len);
 }

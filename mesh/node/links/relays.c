@@ -9,6 +9,9 @@
 #include <string.h>
 
 enum { TROUBLE_TRIES = 4 };
+/* The relay's own word comes each minute, and a NAT's TCP mappings mostly live for much longer. Where they do
+ * not, a connection that looks well carries nothing to us until we speak: once lost so, it is kept busier. */
+enum { IDLE_S = 25, IDLE_SHORT_S = 12 };
 enum { IDLE_CLOSE_MS = 60000, SWEEP_MS = 15000, BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 5000 };
 
 struct region {
@@ -17,7 +20,8 @@ struct region {
 	struct ctl_derp_region *def; /* in all->map; NULL = left the map */
 	struct relay_link *link;     /* NULL = not connected nor connecting */
 	struct loop_timer *retry;
-	uint64_t backoff_ms, last_send_ms;
+	uint64_t backoff_ms, last_send_ms, ready_ms;
+	int idle_s;
 	size_t tries;	 /* since the last that came up: the next relay of the region each time */
 	bool up, wanted; /* wanted: home, or packets were sent lately */
 	struct http_client *probe;
@@ -103,6 +107,7 @@ static void link_ready(void *arg)
 	struct region *g = arg;
 	log_info("relay %s: connected", g->def ? g->def->code : "?");
 	g->backoff_ms = 0;
+	g->ready_ms = loop_now_ms(g->all->loop);
 	/* The way that worked is the first to try next time. */
 	g->tries = g->def ? by_of(g) * g->def->n_nodes : 0;
 	g->all->failed = 0;
@@ -127,6 +132,9 @@ static void link_closed(void *arg, int code, const char *why)
 	bool no_route = !g->up && (code == -ENETUNREACH || code == -EHOSTUNREACH || code == -EADDRNOTAVAIL);
 	log_info("relay %s: %s", g->def ? g->def->code : "?", why);
 	note_failure(g, why);
+	if (g->up && (code == -ECONNRESET || code == -ETIMEDOUT) &&
+		loop_now_ms(g->all->loop) - g->ready_ms >= (uint64_t)IDLE_S * 1000)
+		g->idle_s = IDLE_SHORT_S;
 	relay_link_close(g->link);
 	g->link = NULL;
 	g->tries += !g->up;
@@ -174,6 +182,7 @@ static void connect_region(struct region *g)
 	/* A round over the region's relays for each enum relay_by. */
 	struct relay_link_config cfg = { .node = node,
 		.by = by_of(g),
+		.idle_s = g->idle_s,
 		.nat64 = &g->all->nat64,
 		.us = &g->all->us,
 		.us_pub = &g->all->pub,
@@ -254,6 +263,7 @@ static struct region *add_region(struct relays *r, int32_t id)
 	}
 	g->all = r;
 	g->id = id;
+	g->idle_s = IDLE_S;
 	g->wanted = id == r->home;
 	g->retry = loop_timer_new(r->loop, retry_due, g);
 	if (!g->retry) {
@@ -423,8 +433,10 @@ void relays_links_changed(struct relays *r, const struct addr *local, size_t n)
 	for (size_t i = 0; i < r->n_regions; i++) {
 		struct region *g = r->regions[i];
 		struct addr own;
-		if (g->link && relay_link_local(g->link, &own) && !still_ours(&own, local, n))
+		if (g->link && relay_link_local(g->link, &own) && !still_ours(&own, local, n)) {
 			disconnect(g);
+			g->idle_s = IDLE_S; /* another network */
+		}
 		g->backoff_ms = 0;
 		if (g->wanted && !g->link)
 			connect_region(g);

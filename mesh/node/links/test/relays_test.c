@@ -1,6 +1,8 @@
 /* Connections to relays, against the relay program itself. */
 #include "mesh/node/links/relays.h"
 #include "mesh/os/file.h"
+#include "mesh/os/tied.h"
+#include "mesh/proto/disco.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <signal.h>
@@ -11,7 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { REGION = 7, MANY = 40, SIZE = 1200 };
+enum { REGION = 7, MANY = 40, SIZE = 1200, BEHIND = 64, WAIT_MS = 30000 };
 
 struct relay_process {
 	pid_t pid;
@@ -31,7 +33,7 @@ static bool relay_start(struct relay_process *r, const char *host)
 	*r = (struct relay_process) { .dir = "/tmp/rw-relays-XXXXXX" };
 	assert_non_null(mkdtemp(r->dir));
 	assert_int_equal(pipe(out), 0);
-	r->pid = fork();
+	r->pid = fork_tied();
 	if (!r->pid) {
 		dup2(out[1], 1);
 		close(out[0]);
@@ -64,6 +66,7 @@ struct end {
 	struct node_private priv;
 	struct node_key pub;
 	size_t packets, bytes, flushes;
+	size_t before_disco; /* packets, when disco came; 0 = it has not */
 	int ups, downs, gone;
 	double latency_ms;
 	bool measured;
@@ -74,6 +77,10 @@ static void received(void *arg, int32_t region, const struct node_key *from, con
 	struct end *e = arg;
 	assert_int_equal(region, REGION);
 	assert_false(key_is_zero(from->b));
+	if (disco_is(p, len)) {
+		e->before_disco = e->packets;
+		return;
+	}
 	assert_true(!len || p[0] == 'x');
 	e->packets++;
 	e->bytes += len;
@@ -139,40 +146,65 @@ static struct ctl_derp_node node_of(const struct relay_process *r, int32_t port)
 			loop_run_once(l); \
 	} while (0)
 
-static void test_packets(void **state)
-{
+/* A relay that runs, a map with one region that has it, and one end that knows neither yet. */
+struct rig {
 	struct relay_process r;
-	static struct pkt pkts[MANY];
-	struct pkt *ptr[MANY];
-	struct end a, b;
-	(void)state;
-	if (!relay_start(&r, "127.0.0.1")) {
+	struct loop *l;
+	struct ctl_derp_node nodes[2];
+	struct ctl_derp_region region;
+	struct ctl_derp_map map;
+	struct end a;
+};
+
+static void rig_open(struct rig *g, const char *host)
+{
+	*g = (struct rig) { 0 };
+	if (!relay_start(&g->r, host)) {
 		print_message("skipped: ropewalk-relay is not built\n");
 		skip();
-		return;
 	}
-	struct loop *l = loop_new();
-	/* Nobody answers at the first relay of the region: the second is tried. */
-	struct ctl_derp_node nodes[2] = { node_of(&r, 1), node_of(&r, r.port) };
-	struct ctl_derp_region region = {
-		.id = REGION, .code = "x", .name = "X", .nodes = nodes, .n_nodes = 2
+	g->l = loop_new();
+	g->nodes[0] = node_of(&g->r, g->r.port);
+	g->region = (struct ctl_derp_region) {
+		.id = REGION, .code = "x", .name = "X", .nodes = g->nodes, .n_nodes = 1
 	};
-	struct ctl_derp_map map = { .regions = &region, .n_regions = 1 };
-	end_open(&a, l);
-	end_open(&b, l);
-	relays_map_set(a.relays, &map);
-	relays_map_set(b.relays, &map);
+	g->map = (struct ctl_derp_map) { .regions = &g->region, .n_regions = 1 };
+	end_open(&g->a, g->l);
+}
+
+static void rig_close(struct rig *g)
+{
+	relays_close(g->a.relays);
+	loop_free(g->l);
+	relay_stop(&g->r);
+}
+
+static void test_packets(void **state)
+{
+	struct rig g;
+	static struct pkt pkts[MANY];
+	struct pkt *ptr[MANY];
+	struct end b;
+	(void)state;
+	rig_open(&g, "127.0.0.1");
+	/* Nobody answers at the first relay of the region: the second is tried. */
+	g.nodes[1] = g.nodes[0];
+	g.nodes[0].derp_port = 1;
+	g.region.n_nodes = 2;
+	end_open(&b, g.l);
+	relays_map_set(g.a.relays, &g.map);
+	relays_map_set(b.relays, &g.map);
 	relays_home_set(b.relays, REGION);
-	WAIT(l, relays_is_up(b.relays, REGION));
+	WAIT(g.l, relays_is_up(b.relays, REGION));
 	assert_true(b.downs >= 1);
 
 	/* The first packets open the connection and wait for it. */
-	nodes[0] = nodes[1];
-	relays_map_set(a.relays, &map);
+	g.nodes[0] = g.nodes[1];
+	relays_map_set(g.a.relays, &g.map);
 	for (int i = 0; i < 3; i++)
-		relays_send(a.relays, REGION, &b.pub, (const uint8_t *)"xyz", 3);
-	WAIT(l, b.packets == 3);
-	assert_int_equal(relays_dropped(a.relays), 0);
+		relays_send(g.a.relays, REGION, &b.pub, (const uint8_t *)"xyz", 3);
+	WAIT(g.l, b.packets == 3);
+	assert_int_equal(relays_dropped(g.a.relays), 0);
 	assert_true(b.flushes > 0);
 
 	for (size_t i = 0; i < MANY; i++) {
@@ -181,135 +213,123 @@ static void test_packets(void **state)
 		memset(pkt_data(&pkts[i]), 'x', SIZE);
 		ptr[i] = &pkts[i];
 	}
-	relays_send_batch(a.relays, REGION, &b.pub, ptr, MANY);
-	WAIT(l, b.packets == 3 + MANY);
+	relays_send_batch(g.a.relays, REGION, &b.pub, ptr, MANY);
+	WAIT(g.l, b.packets == 3 + MANY);
 	assert_int_equal(b.bytes, 9 + MANY * SIZE);
 
-	relays_measure(a.relays, REGION);
-	WAIT(l, a.measured);
-	assert_true(a.latency_ms > 0);
+	relays_measure(g.a.relays, REGION);
+	WAIT(g.l, g.a.measured);
+	assert_true(g.a.latency_ms > 0);
 
 	/* Who leaves is told of to those it wrote to. */
-	relays_send(b.relays, REGION, &a.pub, (const uint8_t *)"x", 1);
-	WAIT(l, a.packets == 1);
+	relays_send(b.relays, REGION, &g.a.pub, (const uint8_t *)"x", 1);
+	WAIT(g.l, g.a.packets == 1);
 	relays_close(b.relays);
-	WAIT(l, a.gone > 0);
-	relays_close(a.relays);
-	loop_free(l);
-	relay_stop(&r);
+	WAIT(g.l, g.a.gone > 0);
+	rig_close(&g);
+}
+
+/* The network takes nothing, and data waits: what finds another way does not wait behind it. */
+static void test_disco_first(void **state)
+{
+	struct rig g;
+	struct end b;
+	uint8_t data[SIZE], disco[DISCO_HEADER + BOX_TAG + 2] = "TS\xf0\x9f\x92\xac";
+	(void)state;
+	rig_open(&g, "127.0.0.1");
+	end_open(&b, g.l);
+	relays_map_set(g.a.relays, &g.map);
+	relays_map_set(b.relays, &g.map);
+	relays_home_set(g.a.relays, REGION);
+	relays_home_set(b.relays, REGION);
+	WAIT(g.l, relays_is_up(g.a.relays, REGION) && relays_is_up(b.relays, REGION));
+	memset(data, 'x', sizeof(data));
+	kill(g.r.pid, SIGSTOP);
+	while (!relays_dropped(g.a.relays))
+		relays_send(g.a.relays, REGION, &b.pub, data, sizeof(data));
+	relays_send(g.a.relays, REGION, &b.pub, disco, sizeof(disco));
+	assert_int_equal(relays_dropped(g.a.relays), 1);
+	kill(g.r.pid, SIGCONT);
+	WAIT(g.l, b.before_disco);
+	uint64_t until = loop_now_ms(g.l) + WAIT_MS;
+	while (b.packets < b.before_disco + BEHIND && loop_now_ms(g.l) < until)
+		loop_run_once(g.l);
+	assert_true(b.packets >= b.before_disco + BEHIND);
+	relays_close(b.relays);
+	rig_close(&g);
 }
 
 static void test_map_changes(void **state)
 {
-	struct relay_process r;
-	struct end a;
+	struct rig g;
 	(void)state;
-	if (!relay_start(&r, "127.0.0.1")) {
-		print_message("skipped: ropewalk-relay is not built\n");
-		skip();
-		return;
-	}
-	struct loop *l = loop_new();
-	struct ctl_derp_node node = node_of(&r, r.port);
-	struct ctl_derp_region region = {
-		.id = REGION, .code = "x", .name = "X", .nodes = &node, .n_nodes = 1
-	};
-	struct ctl_derp_map map = { .regions = &region, .n_regions = 1 }, empty = { 0 };
-	end_open(&a, l);
-	relays_home_set(a.relays, REGION); /* before it is known */
-	relays_map_set(a.relays, &map);
-	WAIT(l, a.ups == 1);
-	assert_string_equal(relays_region_code(a.relays, REGION), "x");
-	relays_map_set(a.relays, &map);
-	assert_int_equal(a.downs, 0);
-	relays_map_set(a.relays, &empty);
-	assert_int_equal(a.downs, 1);
-	assert_string_equal(relays_region_code(a.relays, REGION), "");
-	relays_send(a.relays, REGION, &a.pub, (const uint8_t *)"x", 1);
-	assert_int_equal(relays_dropped(a.relays), 1);
-	relays_map_set(a.relays, &map);
-	WAIT(l, a.ups == 2);
+	rig_open(&g, "127.0.0.1");
+	const struct ctl_derp_map empty = { 0 };
+	relays_home_set(g.a.relays, REGION); /* before it is known */
+	relays_map_set(g.a.relays, &g.map);
+	WAIT(g.l, g.a.ups == 1);
+	assert_string_equal(relays_region_code(g.a.relays, REGION), "x");
+	relays_map_set(g.a.relays, &g.map);
+	assert_int_equal(g.a.downs, 0);
+	relays_map_set(g.a.relays, &empty);
+	assert_int_equal(g.a.downs, 1);
+	assert_string_equal(relays_region_code(g.a.relays, REGION), "");
+	relays_send(g.a.relays, REGION, &g.a.pub, (const uint8_t *)"x", 1);
+	assert_int_equal(relays_dropped(g.a.relays), 1);
+	relays_map_set(g.a.relays, &g.map);
+	WAIT(g.l, g.a.ups == 2);
 	/* Loopback is not among the machine's listed addresses, and stays. */
-	relays_links_changed(a.relays, NULL, 0);
-	assert_true(relays_is_up(a.relays, REGION));
+	relays_links_changed(g.a.relays, NULL, 0);
+	assert_true(relays_is_up(g.a.relays, REGION));
 
-	kill(r.pid, SIGKILL);
-	WAIT(l, a.downs == 2);
-	relays_measure(a.relays, REGION);
-	WAIT(l, a.measured);
-	assert_true(a.latency_ms < 0);
-	relays_close(a.relays);
-	loop_free(l);
-	relay_stop(&r);
+	kill(g.r.pid, SIGKILL);
+	WAIT(g.l, g.a.downs == 2);
+	relays_measure(g.a.relays, REGION);
+	WAIT(g.l, g.a.measured);
+	assert_true(g.a.latency_ms < 0);
+	rig_close(&g);
 }
 
 /* Somebody in between has another certificate. */
 static void test_other_pin(void **state)
 {
-	struct relay_process r;
-	struct end a;
+	struct rig g;
 	(void)state;
-	if (!relay_start(&r, "127.0.0.1")) {
-		print_message("skipped: ropewalk-relay is not built\n");
-		skip();
-		return;
-	}
-	struct loop *l = loop_new();
-	struct ctl_derp_node node = node_of(&r, r.port);
-	char *last = &r.pin[strlen(r.pin) - 1];
+	rig_open(&g, "127.0.0.1");
+	char *last = &g.r.pin[strlen(g.r.pin) - 1];
 	*last = *last == '0' ? '1' : '0';
-	struct ctl_derp_region region = {
-		.id = REGION, .code = "x", .name = "X", .nodes = &node, .n_nodes = 1
-	};
-	struct ctl_derp_map map = { .regions = &region, .n_regions = 1 };
-	end_open(&a, l);
-	relays_map_set(a.relays, &map);
-	relays_home_set(a.relays, REGION);
-	WAIT(l, a.downs >= 2);
-	assert_int_equal(a.ups, 0);
-	relays_close(a.relays);
-	loop_free(l);
-	relay_stop(&r);
+	relays_map_set(g.a.relays, &g.map);
+	relays_home_set(g.a.relays, REGION);
+	WAIT(g.l, g.a.downs >= 2);
+	assert_int_equal(g.a.ups, 0);
+	rig_close(&g);
 }
 
 /* A literal that fails is not all that the map says: the name is tried as well, and what worked is kept. */
 static void test_by_name(void **state)
 {
-	struct relay_process r;
-	struct end a;
+	struct rig g;
 	(void)state;
-	if (!relay_start(&r, "localhost")) {
-		print_message("skipped: ropewalk-relay is not built\n");
-		skip();
-		return;
-	}
-	struct loop *l = loop_new();
-	struct ctl_derp_node node = node_of(&r, r.port);
-	node.ipv4 = "127.0.0.9"; /* nobody listens there */
-	node.host = "localhost";
-	struct ctl_derp_region region = {
-		.id = REGION, .code = "x", .name = "X", .nodes = &node, .n_nodes = 1
-	};
-	struct ctl_derp_map map = { .regions = &region, .n_regions = 1 };
-	end_open(&a, l);
-	assert_string_equal(relays_trouble(a.relays), "");
-	relays_map_set(a.relays, &map);
-	relays_home_set(a.relays, REGION);
-	WAIT(l, a.ups == 1);
-	assert_int_equal(a.downs, 2); /* by IPv4, and what there is instead of IPv6 */
-	assert_string_equal(relays_trouble(a.relays), "");
-	kill(r.pid, SIGKILL);
-	WAIT(l, a.downs >= 7);
-	assert_non_null(strstr(relays_trouble(a.relays), "no relay can be reached: "));
-	relays_close(a.relays);
-	loop_free(l);
-	relay_stop(&r);
+	rig_open(&g, "localhost");
+	g.nodes[0].ipv4 = "127.0.0.9"; /* nobody listens there */
+	g.nodes[0].host = "localhost";
+	assert_string_equal(relays_trouble(g.a.relays), "");
+	relays_map_set(g.a.relays, &g.map);
+	relays_home_set(g.a.relays, REGION);
+	WAIT(g.l, g.a.ups == 1);
+	assert_int_equal(g.a.downs, 2); /* by IPv4, and what there is instead of IPv6 */
+	assert_string_equal(relays_trouble(g.a.relays), "");
+	kill(g.r.pid, SIGKILL);
+	WAIT(g.l, g.a.downs >= 7);
+	assert_non_null(strstr(relays_trouble(g.a.relays), "no relay can be reached: "));
+	rig_close(&g);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_packets),
+		cmocka_unit_test(test_disco_first),
 		cmocka_unit_test(test_map_changes),
 		cmocka_unit_test(test_other_pin),
 		cmocka_unit_test(test_by_name),

@@ -1,6 +1,8 @@
 #include "mesh/node/links/server_key.h"
+#include "mesh/node/links/server_place.h"
 #include "mesh/proto/control.h"
 #include "mesh/transport/http.h"
+#include "mesh/os/sock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,11 +44,13 @@ static void key_failed(void *arg, int code, const char *why)
 	key_tell(arg, NULL, false, why);
 }
 
-struct server_key_ask *server_key_ask(struct loop *l, const char *server_url,
+struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bool pinned,
+	const struct nat64 *prefix,
 	void (*cb)(void *arg, const struct machine_key *key, bool reached, const char *why), void *arg,
 	struct errbuf *eb)
 {
 	struct url url;
+	struct endpoint at;
 	char target[640];
 	if (!url_parse(server_url, &url)) {
 		err_say(eb, ERR_MALFORMED, "no URL of a control server");
@@ -54,12 +58,16 @@ struct server_key_ask *server_key_ask(struct loop *l, const char *server_url,
 	}
 	snprintf(target, sizeof(target), "%s/key?v=%d", strcmp(url.path, "/") == 0 ? "" : url.path,
 		CONTROL_CAPVER);
-	struct http_request rq = { .to = { .host = url.host, .port = url.port },
+	struct http_request rq = {
+		.to = { .host = url.host, .port = url.port, .socket_hook = sock_mark_hook },
 		.method = "GET",
 		.target = target,
 		.host = url.host,
-		.body_cap = BODY_MAX };
-	if (url.https && !(rq.to.tls = tls_client(NULL, eb)))
+		.body_cap = BODY_MAX
+	};
+	if (server_place(prefix, &url, &at))
+		rq.to.at = &at;
+	if (url.https && !(rq.to.tls = tls_client(pinned ? "insecure" : NULL, eb)))
 		return NULL;
 	struct server_key_ask *a = malloc(sizeof(*a));
 	struct http_client_events ev = { .done = key_received, .failed = key_failed, .arg = a };

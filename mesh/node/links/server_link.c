@@ -1,17 +1,21 @@
 /* A state machine with one way on and one way back.
  *
- *   IDLE      nothing is open. The retry timer leads to KEY; without it a person must act (stay_out)
+ *   IDLE      nothing is open. The retry timer leads to KEY; without it a person must act (server_link_stay_out)
  *   KEY       asks the URL for the server's Noise key (server_key.c): another than the joined server's ends it
  *   LINK      the Noise link is being made
  *   REGISTER  the register request is out: a login, a login that waits for a person (followup, half an hour),
  *             or the goodbye of a logout
  *   STREAM    the map stream is open: maps come in, updates go out
  *
- * Forward: retry_due -> start -> open_link -> link_ready -> send_register or open_stream; registered ->
- * open_stream. Back: whatever fails calls retry_later, which only sets IDLE and the timer, since it may run
- * below a callback of the link; the timer takes the link down (disconnect) and starts over. SILENCE_MS
- * without a byte is a failure too. Back-off doubles to BACKOFF_MAX_MS and begins anew with a stream that is
- * good.
+ * Forward: retry_due -> server_link_start -> open_link -> link_ready -> server_register_send or server_stream_open;
+ * a login that is accepted opens the stream. Back: whatever fails calls server_link_retry_later, which only sets
+ * IDLE and the timer, since it may run below a callback of the link; the timer takes the link down (disconnect)
+ * and starts over. Silence beyond a state's time is a failure too. Back-off doubles to BACKOFF_MAX_MS and begins
+ * anew with a stream that is good.
+ *
+ * Logout. What asks a person is cancelled; a login whose answer is due is waited for, since the server may
+ * have let it in. Then goodbye is said by the key that is shown, and, if that was not yet the one in force, by
+ * that too. LOGOUT_MS bounds all of it.
  *
  * Keys. `next` is shown instead of the key in force from the moment a login wants a new one until the server
  * has accepted it or refused. The auth key is wiped when it was used or refused. The server's identity is its
@@ -20,13 +24,11 @@
  * The link knows no node: it reads the owner's struct state, and tells what it hears through struct
  * server_link_ops. From those ops nothing of this file may be called but server_link_update and the
  * questions; server_link_close may not. */
-#include "mesh/node/links/server_link.h"
+#include "mesh/node/links/server_link_inner.h"
 #include "mesh/base/log.h"
-#include "mesh/node/links/server_key.h"
-#include "mesh/node/links/server_ping.h"
-#include "mesh/transport/control_link.h"
+#include "mesh/node/links/server_place.h"
+#include "mesh/os/sock.h"
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,61 +36,23 @@
 enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
-	SILENCE_MS = 120000, /* keep-alives come each 50-59 s */
-	REGISTER_MS = 30000,
-	FOLLOWUP_MS = 1800000,	/* a person is asked: the server answers when that is done */
-	FOLLOWUP_MIN_MS = 1000, /* an answer sooner than this is no long poll: not at once again */
 	LOGOUT_MS = 3000,
-	CALM_MS = 60000, /* a stream that was good for so long is not one of a bad row */
-	TOLD_MS = 300,	 /* until peers have it from the server */
-	ANSWER_MAX = 1 << 20,
-};
-
-enum server_stage { SERVER_IDLE, SERVER_KEY, SERVER_LINK, SERVER_REGISTER, SERVER_STREAM };
-
-/* A short exchange over the link: whole answer, then done. */
-struct exchange {
-	struct server_link *c;
-	struct h2_request *rq;
-	int status;
-	struct buf body;
-	void (*done)(struct server_link *c, int status, const char *body, size_t len);
-};
-
-struct server_link {
-	struct loop *loop;
-	struct server_link_ops ops;
-	const struct state *us; /* the owner's */
-	enum server_stage stage;
-	struct machine_key server;
-	struct server_key_ask *key_ask;
-	struct server_ping ping;
-	struct control_client_link *link;
-	struct exchange reg, update;
-	struct h2_request *stream;
-	int stream_status;
-	struct map_frames *frames;
-	struct loop_timer *retry, *silence, *told;
-	uint64_t backoff_ms, asked_ms, told_ms; /* told_ms: our disco key; 0 = not yet */
-	uint64_t stream_ms, map_backoff_ms;	/* since when; of streams that could not be used */
-	bool must_register, update_wanted, first_of_stream;
-	char auth_key[256], followup[512], waiting[1024];
-	struct node_private next; /* shown to the server, in force once it has accepted it; zero: none */
-	struct node_key old_key;  /* that next takes the place of; zero: none */
-	void (*logout_done)(void *arg);
-	void *logout_arg;
+	/* The server speaks each minute, and most NATs keep idle TCP for much longer. Behind those that do not,
+	   the stream looks well and brings nothing: once lost so, TCP asks more often. */
+	IDLE_S = 25,
+	IDLE_SHORT_S = 12,
+	PROBES_MS = 7000, /* then so long without an answer */
 };
 
 static void server_link_start(struct server_link *c);
-static void open_stream(struct server_link *c);
-static void send_register(struct server_link *c);
 
-/* The one setter. The owner hears of the stream's beginning and end. */
-static void enter_stage(struct server_link *c, enum server_stage to)
+void server_link_enter(struct server_link *c, enum server_stage to)
 {
 	enum server_stage from = c->stage;
 	struct endpoint at;
 	c->stage = to;
+	if (to == SERVER_STREAM)
+		portal_forget(&c->portal);
 	if (to == SERVER_STREAM && from != to)
 		c->ops.up(c->ops.arg, true, control_client_peer(c->link, &at) ? &at : NULL);
 	else if (from == SERVER_STREAM && to != from)
@@ -97,18 +61,17 @@ static void enter_stage(struct server_link *c, enum server_stage to)
 
 /* --- giving up and trying again --- */
 
-static void exchange_cancel(struct exchange *x)
+void server_link_lost(struct server_link *c, int code)
 {
-	if (x->rq)
-		h2_request_cancel(x->rq);
-	x->rq = NULL;
-	buf_free(&x->body);
+	bool forgotten = (code == -ECONNRESET || code == -ETIMEDOUT) && c->stage == SERVER_STREAM;
+	if (forgotten && loop_now_ms(c->loop) - c->stream_ms >= (uint64_t)IDLE_SHORT_S * 1000)
+		c->idle_s = IDLE_SHORT_S;
 }
 
 static void disconnect(struct server_link *c)
 {
-	exchange_cancel(&c->reg);
-	exchange_cancel(&c->update);
+	server_exchange_cancel(&c->reg);
+	server_exchange_cancel(&c->update);
 	if (c->stream)
 		h2_request_cancel(c->stream);
 	c->stream = NULL;
@@ -120,10 +83,10 @@ static void disconnect(struct server_link *c)
 	control_client_close(c->link);
 	c->link = NULL;
 	loop_timer_clear(c->silence);
-	enter_stage(c, SERVER_IDLE);
+	server_link_enter(c, SERVER_IDLE);
 }
 
-static void finish_logout(struct server_link *c)
+void server_link_finish_logout(struct server_link *c)
 {
 	void (*done)(void *arg) = c->logout_done;
 	c->logout_done = NULL;
@@ -136,7 +99,7 @@ static void retry_due(void *arg)
 {
 	struct server_link *c = arg;
 	if (c->logout_done) {
-		finish_logout(c);
+		server_link_finish_logout(c);
 		return;
 	}
 	disconnect(c);
@@ -151,9 +114,16 @@ static uint64_t spread(uint64_t ms)
 	return ms / 2 + r % (ms + 1);
 }
 
-static void retry_later(struct server_link *c, const char *what, const char *why)
+/* A logout waits for no other try. */
+static void set_retry(struct server_link *c, uint64_t ms)
+{
+	loop_timer_set(c->retry, c->logout_done ? 0 : spread(ms));
+}
+
+void server_link_retry_later(struct server_link *c, const char *what, const char *why)
 {
 	char text[sizeof(c->waiting)];
+	struct url url;
 	snprintf(text, sizeof(text), "%s %s: %s", what, c->us->prefs.control_url, why);
 	/* Said once: a server that is away for a week must not fill the log. */
 	log_write(strcmp(text, c->waiting) == 0 ? LOG_DEBUG : LOG_WARN, "control: %s; trying again", text);
@@ -161,256 +131,26 @@ static void retry_later(struct server_link *c, const char *what, const char *why
 	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (c->backoff_ms > BACKOFF_MAX_MS)
 		c->backoff_ms = BACKOFF_MAX_MS;
-	enter_stage(c, SERVER_IDLE);
+	if ((c->stage == SERVER_KEY || c->stage == SERVER_LINK) && url_parse(c->us->prefs.control_url, &url))
+		portal_look(&c->portal, url.host);
+	server_link_enter(c, SERVER_IDLE);
 	loop_timer_clear(c->silence);
-	loop_timer_set(c->retry, spread(c->backoff_ms));
+	set_retry(c, c->backoff_ms);
 }
 
-static void forget_auth_key(struct server_link *c)
-{
-	key_wipe(c->auth_key, sizeof(c->auth_key));
-}
-
-static void stay_out(struct server_link *c, const char *why)
+void server_link_stay_out(struct server_link *c, const char *why)
 {
 	log_write(strcmp(why, c->waiting) == 0 ? LOG_DEBUG : LOG_ERROR, "control: %s", why);
 	snprintf(c->waiting, sizeof(c->waiting), "%s", why);
-	forget_auth_key(c);
-	enter_stage(c, SERVER_IDLE);
+	server_login_forget_auth_key(&c->login);
+	server_link_enter(c, SERVER_IDLE);
 	c->ops.refused(c->ops.arg, why);
 }
 
 static void silent(void *arg)
 {
 	struct server_link *c = arg;
-	retry_later(c, "waiting for the control server at", "it has stopped answering");
-}
-
-/* --- exchanges --- */
-
-static void exchange_head(void *arg, int status)
-{
-	((struct exchange *)arg)->status = status;
-}
-
-static void exchange_data(void *arg, const uint8_t *p, size_t len)
-{
-	struct exchange *x = arg;
-	x->body.cap = ANSWER_MAX;
-	buf_append(&x->body, p, len);
-}
-
-static void exchange_done(void *arg, int code)
-{
-	struct exchange *x = arg;
-	struct buf body = x->body;
-	x->body = (struct buf) { 0 };
-	x->rq = NULL;
-	const char *text = buf_cstr(&body);
-	if (x->c->stage != SERVER_IDLE || x->c->logout_done)
-		x->done(x->c, code ? code : x->status, text ? text : "", body.len);
-	buf_free(&body);
-}
-
-static bool exchange_start(struct exchange *x, const char *path, const struct buf *body)
-{
-	struct h2_request_events ev = {
-		.head = exchange_head, .data = exchange_data, .done = exchange_done, .arg = x
-	};
-	x->status = 0;
-	x->rq = control_client_request(x->c->link, "POST", path, NULL, NULL, buf_data(body), body->len, &ev);
-	return x->rq != NULL;
-}
-
-/* --- registering --- */
-
-/* A login takes a new key: what peers have of the old one, sessions too, ends with it. The old one stays in
- * force until the server has accepted the new. */
-static void begin_next_key(struct server_link *c)
-{
-	key_public(c->us->node.b, c->old_key.b);
-	key_generate(&random_system, c->next.b);
-}
-
-static void drop_next_key(struct server_link *c)
-{
-	key_wipe(&c->next, sizeof(c->next));
-	c->old_key = (struct node_key) { 0 };
-}
-
-static const struct node_private *shown_key(const struct server_link *c)
-{
-	return key_is_zero(c->next.b) ? &c->us->node : &c->next;
-}
-
-/* The server says no. A login that is still good goes on as if nobody had asked. */
-static void refused(struct server_link *c, const char *why)
-{
-	bool other = !key_is_zero(c->next.b);
-	drop_next_key(c);
-	stay_out(c, why);
-	if (!other || !c->us->logged_in)
-		return;
-	c->must_register = false;
-	c->followup[0] = 0;
-	loop_timer_set(c->retry, 0);
-}
-
-static void registered(struct server_link *c, const struct ctl_register_response *r)
-{
-	struct node_private key = *shown_key(c);
-	c->must_register = false;
-	c->followup[0] = 0;
-	forget_auth_key(c);
-	drop_next_key(c);
-	bool goes_on = c->ops.accepted(c->ops.arg, &key, r->user.login_name);
-	key_wipe(&key, sizeof(key));
-	if (goes_on)
-		open_stream(c);
-}
-
-static void register_answered(struct server_link *c, int status, const char *body, size_t len)
-{
-	struct arena a = { 0 };
-	struct ctl_register_response r;
-	struct errbuf eb;
-	loop_timer_clear(c->silence);
-	if (c->logout_done) {
-		finish_logout(c);
-		return;
-	}
-	if (status != 200) {
-		char why[128];
-		snprintf(why, sizeof(why), status < 0 ? "%s" : "the server answered %s%d",
-			status < 0 ? err_text(status) : "", status);
-		retry_later(c, "cannot register with the control server at", why);
-		return;
-	}
-	if (ctl_register_response_read(&a, body, len, &r, &eb) != 0) {
-		retry_later(c, "cannot register with the control server at", eb.text);
-	} else if (r.error[0]) {
-		refused(c, r.error);
-	} else if (r.node_key_expired && !key_is_zero(c->old_key.b)) {
-		retry_later(c, "cannot register with the control server at",
-			"the server calls a key expired that was made just now");
-	} else if (r.node_key_expired) {
-		begin_next_key(c);
-		c->ops.forgotten(c->ops.arg, NULL);
-		send_register(c);
-	} else if (r.auth_url[0]) {
-		bool again = strcmp(c->followup, r.auth_url) == 0;
-		snprintf(c->followup, sizeof(c->followup), "%s", r.auth_url);
-		snprintf(c->waiting, sizeof(c->waiting), "waiting for approval: visit %s", r.auth_url);
-		c->ops.asked(c->ops.arg, r.auth_url);
-		if (again && loop_now_ms(c->loop) - c->asked_ms < FOLLOWUP_MIN_MS)
-			retry_later(c, "waiting for approval at", r.auth_url);
-		else
-			send_register(c);
-	} else if (!r.machine_authorized) {
-		c->ops.waits(c->ops.arg);
-		retry_later(c, "waiting for approval at", "this machine is not approved yet");
-	} else {
-		registered(c, &r);
-	}
-	arena_free(&a);
-}
-
-static void send_register_with(struct server_link *c, int64_t expiry_ms)
-{
-	struct buf body = { 0 };
-	struct arena a = { 0 };
-	struct ctl_register_request m = { .version = CONTROL_CAPVER,
-		.old_node = c->old_key,
-		.auth_key = c->auth_key,
-		.followup = c->followup,
-		.expiry_ms = expiry_ms };
-	struct server_link_self self = { 0 };
-	c->ops.describe(c->ops.arg, &a, &self);
-	key_public(shown_key(c)->b, m.node.b);
-	m.hostinfo = self.host;
-	enter_stage(c, SERVER_REGISTER);
-	c->asked_ms = loop_now_ms(c->loop);
-	c->reg.done = register_answered;
-	loop_timer_set(c->silence, c->followup[0] ? FOLLOWUP_MS : REGISTER_MS);
-	if (!ctl_register_request_write(&body, &m) || !exchange_start(&c->reg, "/machine/register", &body))
-		retry_later(c, "cannot register with the control server at",
-			"memory is short or the connection closed");
-	buf_wipe(&body);
-	arena_free(&a);
-}
-
-static void send_register(struct server_link *c)
-{
-	if (key_is_zero(shown_key(c)->b))
-		key_generate(&random_system, c->next.b);
-	send_register_with(c, INT64_MIN);
-}
-
-/* --- map stream --- */
-
-static bool write_map_request(struct server_link *c, bool stream, struct buf *body)
-{
-	struct arena a = { 0 };
-	struct server_link_self self = { 0 };
-	struct ctl_map_request m = { .version = CONTROL_CAPVER,
-		.compress = "zstd",
-		.keep_alive = true,
-		.stream = stream,
-		.omit_peers = !stream,
-		.has_hostinfo = true };
-	c->ops.describe(c->ops.arg, &a, &self);
-	key_public(c->us->node.b, m.node.b);
-	m.hostinfo = self.host;
-	m.disco = self.disco;
-	m.endpoints = self.endpoints;
-	bool ok = ctl_map_request_write(body, &m);
-	arena_free(&a);
-	return ok;
-}
-
-/* What this stream says from here on is not the whole truth. A new one begins with all of it; one that is
- * never good is asked for less and less often. */
-static void ask_whole_map(struct server_link *c, const char *why)
-{
-	if (loop_now_ms(c->loop) - c->stream_ms > CALM_MS)
-		c->map_backoff_ms = 0;
-	c->backoff_ms = c->map_backoff_ms;
-	retry_later(c, "cannot use what came from the control server at", why);
-	c->map_backoff_ms = c->backoff_ms;
-}
-
-/* The first message of a stream is the whole truth; what the old map said besides is forgotten. */
-static void use_map(struct server_link *c, const struct ctl_map_response *m)
-{
-	struct errbuf eb = { 0 };
-	bool first = c->first_of_stream;
-	if (c->ops.map(c->ops.arg, m, first, &eb) != 0) {
-		ask_whole_map(c, eb.text);
-		return;
-	}
-	c->first_of_stream = false;
-	if (m->incomplete && !first)
-		ask_whole_map(c, m->problems[0].text);
-}
-
-static void map_received(void *arg, const char *json, size_t len)
-{
-	struct server_link *c = arg;
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb;
-	if (c->stage != SERVER_STREAM)
-		return; /* given up, with more in the buffer */
-	loop_timer_set(c->silence, SILENCE_MS);
-	if (ctl_map_response_read(&a, json, len, &m, &eb) != 0) {
-		ask_whole_map(c, eb.text);
-	} else {
-		if (m.ping)
-			server_ping_answer(&c->ping, c->loop, c->link, c->us->prefs.control_url, m.ping);
-		if (!m.keep_alive)
-			use_map(c, &m);
-	}
-	arena_free(&a);
+	server_link_retry_later(c, "waiting for the control server at", "it has stopped answering");
 }
 
 static void disco_told(void *arg)
@@ -419,101 +159,10 @@ static void disco_told(void *arg)
 	c->ops.told(c->ops.arg, c->told_ms);
 }
 
-static void stream_head(void *arg, int status)
+/* What comes late, of a try that was given up, means nothing. */
+bool server_link_gave_up(const struct server_link *c)
 {
-	struct server_link *c = arg;
-	c->stream_status = status;
-	if (status != 200)
-		return;
-	c->backoff_ms = 0;
-	c->waiting[0] = 0;
-	enter_stage(c, SERVER_STREAM);
-	c->stream_ms = loop_now_ms(c->loop);
-	log_info("control: map stream open");
-	if (!c->told_ms) {
-		c->told_ms = loop_now_ms(c->loop);
-		loop_timer_set(c->told, TOLD_MS);
-	}
-	if (c->update_wanted)
-		server_link_update(c);
-}
-
-static void stream_data(void *arg, const uint8_t *p, size_t len)
-{
-	struct server_link *c = arg;
-	if (c->stream_status != 200 || c->stage != SERVER_STREAM)
-		return;
-	int err = map_frames_feed(c->frames, p, len, map_received, c);
-	if (err)
-		ask_whole_map(c, err_text(err));
-}
-
-static const char forgotten[] = "the control server does not know this machine any more: it was removed "
-				"there, or the server has lost "
-				"its data; ropewalk up asks to be let in again";
-
-static void stream_done(void *arg, int code)
-{
-	struct server_link *c = arg;
-	c->stream = NULL;
-	if (c->stage == SERVER_IDLE)
-		return; /* given up already */
-	if (c->stream_status == 404) {
-		/* The server forgot this node key: ask again; the machine key may still be known. */
-		c->must_register = true;
-		c->ops.forgotten(c->ops.arg, forgotten);
-		retry_later(c, "waiting for the control server at", "it does not know this node's key");
-		return;
-	}
-	char why[64];
-	snprintf(why, sizeof(why), "the map request was answered %d", c->stream_status);
-	retry_later(c, "waiting for the control server at",
-		c->stream_status && c->stream_status != 200 ? why
-		: code					    ? err_text(code)
-							    : "the stream ended");
-}
-
-static void open_stream(struct server_link *c)
-{
-	struct buf body = { 0 };
-	struct h2_request_events ev = {
-		.head = stream_head, .data = stream_data, .done = stream_done, .arg = c
-	};
-	map_frames_free(c->frames);
-	c->frames = map_frames_new(true);
-	c->first_of_stream = true;
-	c->stream_status = 0;
-	c->update_wanted = true; /* since version 68 a server need not read them from the stream request */
-	if (c->frames && write_map_request(c, true, &body))
-		c->stream = control_client_request(
-			c->link, "POST", "/machine/map", NULL, NULL, buf_data(&body), body.len, &ev);
-	buf_free(&body);
-	loop_timer_set(c->silence, SILENCE_MS);
-	if (!c->stream)
-		retry_later(c, "cannot ask for the map from the control server at",
-			"memory is short or the connection closed");
-}
-
-static void update_answered(struct server_link *c, int status, const char *body, size_t len)
-{
-	(void)body;
-	(void)len;
-	if (status != 200)
-		log_info("control: update answered %d", status);
-	if (c->update_wanted)
-		server_link_update(c);
-}
-
-void server_link_update(struct server_link *c)
-{
-	c->update_wanted = true;
-	if (c->stage != SERVER_STREAM || c->update.rq)
-		return; /* goes with the stream request, or after the one in flight */
-	struct buf body = { 0 };
-	c->update.done = update_answered;
-	if (write_map_request(c, false, &body) && exchange_start(&c->update, "/machine/map", &body))
-		c->update_wanted = false;
-	buf_free(&body);
+	return c->stage == SERVER_IDLE && !c->logout_done;
 }
 
 /* --- connecting --- */
@@ -522,48 +171,73 @@ static void link_ready(void *arg)
 {
 	struct server_link *c = arg;
 	if (c->logout_done)
-		send_register_with(c, 123000); /* a past expiry says goodbye */
+		server_register_goodbye(c);
 	else if (c->must_register || !c->us->logged_in)
-		send_register(c);
+		server_register_send(c);
 	else
-		open_stream(c);
+		server_stream_open(c);
 }
 
 static void link_closed(void *arg, int code, const char *why)
 {
 	struct server_link *c = arg;
-	(void)code;
+	server_link_lost(c, code);
 	if (c->stage != SERVER_IDLE)
-		retry_later(c, "waiting for the control server at", why);
+		server_link_retry_later(c, "waiting for the control server at", why);
+}
+
+static void watch_connection(void *arg, int fd)
+{
+	const struct server_link *c = arg;
+	sock_mark_outside(fd);
+	sock_tcp_liveness(fd, c->idle_s, c->idle_s * 1000 + PROBES_MS);
 }
 
 static void open_link(struct server_link *c)
 {
+	struct url url;
+	struct endpoint at;
+	bool placed = url_parse(c->us->prefs.control_url, &url) && server_place(&c->nat64, &url, &at);
 	struct control_client_config cfg = { .server_url = c->us->prefs.control_url,
+		.at = placed ? &at : NULL,
 		.machine = &c->us->machine,
 		.server = &c->server,
 		.capver = CONTROL_CAPVER,
-		.rnd = &random_system };
+		.rnd = &random_system,
+		.socket_hook = watch_connection,
+		.socket_arg = c };
 	struct control_client_events ev = { .ready = link_ready, .closed = link_closed, .arg = c };
-	enter_stage(c, SERVER_LINK);
+	server_link_enter(c, SERVER_LINK);
 	c->link = control_client_open(c->loop, &cfg, &ev);
 	if (!c->link)
-		retry_later(c, "cannot connect to the control server at", "memory is short");
+		server_link_retry_later(c, "cannot connect to the control server at", "memory is short");
+}
+
+bool server_link_is_pinned(const struct server_link *c)
+{
+	return !key_is_zero(c->us->prefs.server_pin.b);
 }
 
 /* The Noise key is the server's identity: another one is another server, or somebody in between. */
 static bool same_server(struct server_link *c, const struct machine_key *k)
 {
 	const struct state *s = c->us;
-	if (s->logged_in && !key_is_zero(s->server.b) && !key_equal(s->server.b, k->b)) {
-		stay_out(c, "the server at this address has another key than the one this node joined; if it "
-			    "was set up anew, run "
-			    "`ropewalk logout`, then `ropewalk up` again");
-		loop_timer_set(c->retry, spread(BACKOFF_MAX_MS)); /* ours may come back */
-		return false;
+	bool joined = s->logged_in && !key_is_zero(s->server.b);
+	bool other = joined && !key_equal(s->server.b, k->b);
+	if (!other && (!server_link_is_pinned(c) || key_equal(s->prefs.server_pin.b, k->b))) {
+		c->ops.server_is(c->ops.arg, k);
+		return true;
 	}
-	c->ops.server_is(c->ops.arg, k);
-	return true;
+	server_link_stay_out(c,
+		other ? "the server at this address has another key than the one this node joined; if it was "
+			"set up anew, run `ropewalk logout`, then `ropewalk up` or `ropewalk join` again"
+		      : "the server at this address has another key than the invitation says: another "
+			"server, "
+			"or somebody in between, and it was told nothing; if it was set up anew, ask for a "
+			"fresh invitation and run `ropewalk join` again");
+	if (joined)
+		set_retry(c, BACKOFF_MAX_MS); /* ours may come back */
+	return false;
 }
 
 static void key_told(void *arg, const struct machine_key *key, bool reached, const char *why)
@@ -571,7 +245,7 @@ static void key_told(void *arg, const struct machine_key *key, bool reached, con
 	struct server_link *c = arg;
 	c->key_ask = NULL;
 	if (!key) {
-		retry_later(c,
+		server_link_retry_later(c,
 			reached ? "cannot use the control server at" : "cannot reach the control server at",
 			why);
 	} else if (same_server(c, key)) {
@@ -585,13 +259,15 @@ static void server_link_start(struct server_link *c)
 	struct url url;
 	struct errbuf eb = { 0 };
 	if (!url_parse(c->us->prefs.control_url, &url)) {
-		stay_out(c, "no usable login server is set; run `ropewalk up --login-server https://HOST`");
+		server_link_stay_out(
+			c, "no usable login server is set; run `ropewalk up --login-server https://HOST`");
 		return;
 	}
-	enter_stage(c, SERVER_KEY);
-	c->key_ask = server_key_ask(c->loop, c->us->prefs.control_url, key_told, c, &eb);
+	server_link_enter(c, SERVER_KEY);
+	c->key_ask = server_key_ask(
+		c->loop, c->us->prefs.control_url, server_link_is_pinned(c), &c->nat64, key_told, c, &eb);
 	if (!c->key_ask)
-		retry_later(c, "cannot reach the control server at", eb.text);
+		server_link_retry_later(c, "cannot reach the control server at", eb.text);
 }
 
 /* --- public --- */
@@ -605,7 +281,8 @@ struct server_link *server_link_open(
 	c->loop = l;
 	c->us = us;
 	c->ops = *ops;
-	c->reg.c = c->update.c = c;
+	c->idle_s = IDLE_S;
+	portal_open(&c->portal, l);
 	c->retry = loop_timer_new(l, retry_due, c);
 	c->silence = loop_timer_new(l, silent, c);
 	c->told = loop_timer_new(l, disco_told, c);
@@ -627,6 +304,7 @@ void server_link_close(struct server_link *c)
 	if (!c)
 		return;
 	disconnect(c);
+	portal_forget(&c->portal);
 	loop_timer_free(c->retry);
 	loop_timer_free(c->silence);
 	loop_timer_free(c->told);
@@ -636,37 +314,38 @@ void server_link_close(struct server_link *c)
 
 void server_link_login(struct server_link *c, const char *auth_key, bool new_key)
 {
-	forget_auth_key(c); /* a longer one may have been there */
-	snprintf(c->auth_key, sizeof(c->auth_key), "%s", auth_key);
-	c->followup[0] = 0;
+	server_login_begin(&c->login, auth_key);
 	c->must_register = true;
 	c->backoff_ms = 0;
-	if (new_key)
-		begin_next_key(c);
+	if (new_key && key_is_zero(c->login.next.b)) /* a login goes on by the key that it has shown */
+		server_login_renew_key(&c->login, &c->us->node);
 	loop_timer_set(c->retry, 0);
+}
+
+bool server_link_is_shown(const struct server_link *c)
+{
+	return c->is_shown;
 }
 
 bool server_link_has_key(const struct server_link *c)
 {
-	return c->auth_key[0] != 0;
+	return c->login.auth_key[0] != 0;
 }
 
 void server_link_logout(struct server_link *c, void (*done)(void *arg), void *arg)
 {
-	drop_next_key(c); /* it is the present one that says goodbye */
+	bool asks_person = c->stage == SERVER_REGISTER && c->login.followup[0];
 	c->logout_done = done;
 	c->logout_arg = arg;
-	if (c->stage == SERVER_STREAM) {
-		send_register_with(c, 123000);
+	if (asks_person)
+		server_exchange_cancel(&c->reg);
+	if (asks_person || c->stage == SERVER_STREAM) {
+		server_register_goodbye(c);
 	} else if (c->stage == SERVER_IDLE) {
 		disconnect(c);
 		server_link_start(c);
 	}
-	/* Unless it failed already. */
-	if (c->stage != SERVER_IDLE)
-		loop_timer_set(c->retry, LOGOUT_MS);
-	else if (!loop_timer_is_set(c->retry))
-		loop_timer_set(c->retry, 0);
+	loop_timer_set(c->retry, c->stage == SERVER_IDLE ? 0 : LOGOUT_MS);
 }
 
 void server_link_try_now(struct server_link *c)
@@ -677,6 +356,19 @@ void server_link_try_now(struct server_link *c)
 	loop_timer_set(c->retry, 0);
 }
 
+void server_link_nat64_set(struct server_link *c, const struct nat64 *prefix)
+{
+	struct url url;
+	struct endpoint at;
+	c->nat64 = *prefix;
+	if (c->stage == SERVER_STREAM || c->logout_done || !url_parse(c->us->prefs.control_url, &url) ||
+		!server_place(prefix, &url, &at))
+		return;
+	c->backoff_ms = 0;
+	if (c->stage == SERVER_KEY || loop_timer_is_set(c->retry))
+		loop_timer_set(c->retry, 0);
+}
+
 void server_link_ways_moved(struct server_link *c, const struct addr *to, size_t n)
 {
 	struct endpoint at;
@@ -685,14 +377,21 @@ void server_link_ways_moved(struct server_link *c, const struct addr *to, size_t
 		return;
 	for (size_t i = 0; i < n && !moved; i++)
 		moved = addr_equal(&at.ip, &to[i]);
-	if (moved)
-		loop_timer_set(c->retry, 0);
+	if (!moved)
+		return;
+	c->idle_s = IDLE_S; /* another network */
+	loop_timer_set(c->retry, 0);
 }
 
 bool server_link_connected(const struct server_link *c)
 {
 	return c->stage == SERVER_STREAM;
 }
+const char *server_link_portal(const struct server_link *c)
+{
+	return portal_line(&c->portal);
+}
+
 const char *server_link_waiting_for(const struct server_link *c)
 {
 	return c->stage == SERVER_STREAM ? "" : c->waiting;

@@ -3,6 +3,7 @@
 #ifndef RW_NODE_LINKS_SERVER_LINK_H
 #define RW_NODE_LINKS_SERVER_LINK_H
 
+#include "mesh/base/nat64.h"
 #include "mesh/node/host/state.h"
 #include "mesh/os/loop.h"
 #include "mesh/proto/control.h"
@@ -46,15 +47,23 @@ void server_link_close(struct server_link *c);
  * server refuses, the present one is. */
 void server_link_login(struct server_link *c, const char *auth_key, bool new_key);
 bool server_link_has_key(const struct server_link *c); /* a login with one is under way */
-void server_link_logout(struct server_link *c, void (*done)(void *arg),
-	void *arg); /* done once, within 3 s, reached or not */
+/* The server may know a key of ours which it has not let in yet: a login is out, or waits for a person. */
+bool server_link_is_shown(const struct server_link *c);
+/* Tells the server that this machine leaves, and that a login which is not decided is off. done once, within
+ * 3 s, reached or not, never from inside. */
+void server_link_logout(struct server_link *c, void (*done)(void *arg), void *arg);
 /* Own endpoints, home relay or host facts changed. */
 void server_link_update(struct server_link *c);
 /* The machine's links changed, or somebody asks: what waits for another try tries now. */
 void server_link_try_now(struct server_link *c);
+/* How this machine reaches IPv4, copied; bits 0: as it is, which is so at first. A server whose URL has an IPv4
+ * address is tried anew by it. */
+void server_link_nat64_set(struct server_link *c, const struct nat64 *prefix);
 /* The way to these moved: a connection to one of them begins anew. */
 void server_link_ways_moved(struct server_link *c, const struct addr *to, size_t n);
-bool server_link_connected(const struct server_link *c);	  /* map stream up */
+bool server_link_connected(const struct server_link *c); /* map stream up */
+/* A sentence when a captive portal was found in between; NULL: none is known. */
+const char *server_link_portal(const struct server_link *c);
 const char *server_link_waiting_for(const struct server_link *c); /* "" when connected; else a sentence */
 
 #endif

@@ -1,5 +1,7 @@
 #include "mesh/node/links/server_ping.h"
+#include "mesh/node/links/server_place.h"
 #include "mesh/base/log.h"
+#include "mesh/os/sock.h"
 #include <string.h>
 #include <strings.h>
 
@@ -28,9 +30,10 @@ static void answer_inside(struct control_client_link *link, const char *url)
 }
 
 void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
-	const char *own_url, const struct ctl_ping *p)
+	const char *own_url, bool pinned, const struct nat64 *prefix, const struct ctl_ping *p)
 {
 	struct url to, own;
+	struct endpoint at;
 	struct errbuf eb;
 	if (!p->url[0] || p->types[0])
 		return;
@@ -41,11 +44,13 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 	if (s->rq || !url_parse(p->url, &to) || !url_parse(own_url, &own) ||
 		strcasecmp(to.host, own.host) != 0)
 		return;
-	struct http_request rq = { .to = { .host = to.host, .port = to.port },
+	struct http_request rq = { .to = { .host = to.host, .port = to.port, .socket_hook = sock_mark_hook },
 		.method = "HEAD",
 		.target = to.path,
 		.host = to.host };
-	if (to.https && !(rq.to.tls = tls_client(NULL, &eb)))
+	if (server_place(prefix, &to, &at))
+		rq.to.at = &at;
+	if (to.https && !(rq.to.tls = tls_client(pinned ? "insecure" : NULL, &eb)))
 		return;
 	struct http_client_events ev = { .done = ping_answered, .failed = ping_failed, .arg = s };
 	s->rq = http_request(l, &rq, &ev);

@@ -4,11 +4,14 @@
 #include "mesh/os/sock.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 enum { WAIT_MS = 15000 };
 #define ACCEPTED "{\"MachineAuthorized\":true,\"User\":{\"ID\":1,\"LoginName\":\"ann@x.test\"}}"
+#define ASKS "{\"AuthURL\":\"https://login.test/a/1\"}"
+#define GONE "{\"NodeKeyExpired\":true}"
 #define SELF \
 	"{\"Node\":{\"ID\":1,\"StableID\":\"a\",\"Name\":\"a.x.test.\",\"User\":1,\"Key\":\"nodekey:" \
 	"0000000000000000000000000000000000000000000000000000000000000001\",\"Addresses\":[\"100.64.0.1/" \
@@ -24,12 +27,15 @@ struct site {
 	struct control_server_link *links[8];
 	size_t n_links;
 	/* What it answers. */
-	const char *registers[4]; /* one after the other; the last again and again */
+	const char *registers[4];	  /* one after the other; the last again and again */
+	bool holds_followups, holds_keys; /* those are not answered */
+	struct h2_stream *held;
 	int map_status;
 	const char *maps[4];   /* the first of each stream */
 	const char *deltas[2]; /* what follows in the first stream */
 	/* What it was asked. */
-	size_t n_registers, n_streams;
+	size_t n_registers, n_streams, n_gone, n_goodbyes;
+	struct node_key goodbyes[2];
 	char auth_key[256], followup[256];
 	struct node_key shown, old;
 
@@ -54,8 +60,21 @@ static void answer_register(struct site *s, struct h2_stream *st, const uint8_t 
 	snprintf(s->followup, sizeof(s->followup), "%s", r.followup);
 	s->shown = r.node;
 	s->old = r.old_node;
+	bool holds = r.followup[0] ? s->holds_followups : s->holds_keys && r.auth_key[0];
+	bool leaves = r.expiry_ms == 123000;
 	arena_free(&a);
 	size_t i = s->n_registers++;
+	if (leaves) {
+		assert_true(s->n_goodbyes < ARRAY_LEN(s->goodbyes));
+		assert_true(!s->auth_key[0] && !s->followup[0]);
+		s->goodbyes[s->n_goodbyes++] = s->shown;
+		h2_respond(st, 200, "application/json", GONE, sizeof(GONE) - 1);
+		return;
+	}
+	if (holds) {
+		s->held = st;
+		return;
+	}
 	while (i && (i >= ARRAY_LEN(s->registers) || !s->registers[i]))
 		i--;
 	h2_respond(st, 200, "application/json", s->registers[i], strlen(s->registers[i]));
@@ -99,9 +118,9 @@ static void srv_request(void *arg, struct control_server_link *c, struct h2_stre
 
 static void srv_gone(void *arg, struct h2_stream *st, void *data)
 {
-	(void)arg;
-	(void)st;
+	struct site *s = arg;
 	(void)data;
+	s->n_gone += st == s->held;
 }
 
 static void srv_closed(void *arg, struct control_server_link *c, void *data)
@@ -238,10 +257,10 @@ static void too_late(void *arg)
 	fail_msg("what is waited for does not come");
 }
 
-static struct site *site_new(void)
+static struct site *site_new_at(struct addr ip)
 {
 	struct site *s = calloc(1, sizeof(*s));
-	struct endpoint at = { .ip = addr_v4(0x7f000001) };
+	struct endpoint at = { .ip = ip };
 	struct errbuf eb;
 	s->loop = loop_new();
 	s->late = loop_timer_new(s->loop, too_late, s);
@@ -259,6 +278,11 @@ static struct site *site_new(void)
 	s->map_status = 200;
 	s->maps[0] = SELF;
 	return s;
+}
+
+static struct site *site_new(void)
+{
+	return site_new_at(addr_v4(0x7f000001));
 }
 
 static void site_open(struct site *s)
@@ -354,6 +378,28 @@ static void test_other_server(void **state)
 	site_free(s);
 }
 
+/* Invited to a server with another key: whoever is there is told nothing, the auth key least of all, and nobody is
+ * asked again until a person acts. */
+static void test_pinned(void **state)
+{
+	(void)state;
+	for (int right = 0; right < 2; right++) {
+		struct site *s = site_new();
+		s->us.prefs.server_pin = right ? s->pub : (struct machine_key) { { 7 } };
+		site_open(s);
+		server_link_login(s->link, "tskey-secret", false);
+		WAIT(right ? s->n_maps : s->refused[0] != 0);
+		assert_int_equal(s->n_server_is, right);
+		assert_int_equal(s->n_links, right);
+		if (!right) {
+			assert_non_null(strstr(s->refused, "than the invitation says"));
+			assert_false(loop_timer_is_set(s->link->retry));
+			assert_false(holds(s->link, sizeof(*s->link), "secret"));
+		}
+		site_free(s);
+	}
+}
+
 static void test_person_is_asked(void **state)
 {
 	struct site *s = site_new();
@@ -400,7 +446,7 @@ static void test_new_key(void **state)
 		assert_memory_equal(&s->old, &was, sizeof(was));
 		assert_memory_not_equal(&s->shown, &was, sizeof(was));
 		assert_int_equal(memcmp(&before, &s->us.node, sizeof(before)) == 0, refuse);
-		assert_true(key_is_zero(s->link->next.b));
+		assert_true(key_is_zero(s->link->login.next.b));
 		site_free(s);
 	}
 }
@@ -513,12 +559,134 @@ static void test_logout(void **state)
 	}
 }
 
+/* What waits for a person is taken back, and what a server may have let in meanwhile, too: by the key that
+ * was shown, and by the one in force where that is another. */
+static void test_logout_of_login(void **state)
+{
+	static const struct {
+		bool logged_in, renews;
+		size_t goodbyes;
+	} rows[] = { { false, false, 1 }, { false, true, 1 }, { true, true, 2 } };
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+		struct site *s = site_new();
+		struct node_key ours;
+		bool by_key = i >= ARRAY_LEN(rows), other = rows[i % ARRAY_LEN(rows)].renews;
+		s->us.logged_in = rows[i % ARRAY_LEN(rows)].logged_in;
+		s->us.server = s->pub;
+		s->registers[0] = ASKS;
+		s->holds_followups = s->holds_keys = true;
+		key_public(s->us.node.b, ours.b);
+		site_open(s);
+		assert_false(server_link_is_shown(s->link));
+		server_link_login(s->link, by_key ? "tskey-secret" : "", other);
+		WAIT(s->held);
+		assert_true(server_link_is_shown(s->link));
+		assert_int_equal(key_equal(s->shown.b, ours.b), !other);
+		struct node_key shown = s->shown;
+		server_link_logout(s->link, logged_out, s);
+		if (by_key) /* the server has let it in already */
+			h2_respond(s->held, 200, "application/json", ACCEPTED, sizeof(ACCEPTED) - 1);
+		WAIT(s->n_logout);
+		assert_int_equal(s->n_gone, !by_key);
+		assert_int_equal(s->n_accepted + s->n_streams, 0);
+		assert_int_equal(s->n_goodbyes, rows[i % ARRAY_LEN(rows)].goodbyes);
+		assert_memory_equal(&s->goodbyes[0], &shown, sizeof(shown));
+		assert_memory_equal(
+			&s->goodbyes[s->n_goodbyes - 1], s->us.logged_in ? &ours : &shown, sizeof(ours));
+		assert_false(holds(s->link, sizeof(*s->link), "secret"));
+		assert_true(key_is_zero(s->link->login.next.b));
+		site_free(s);
+	}
+}
+
+/* A server that is away is not waited for as long as the other tries are apart. */
+static void test_logout_waits_for_no_try(void **state)
+{
+	struct site *s = site_new();
+	(void)state;
+	s->us.logged_in = true;
+	s->us.server = s->pub;
+	loop_fd_set(s->watch, 0);
+	assert_int_equal(shutdown(s->fd, SHUT_RD), 0); /* connections are refused */
+	site_open(s);
+	WAIT(s->link->backoff_ms);
+	s->link->backoff_ms = BACKOFF_MAX_MS;
+	uint64_t from = loop_now_ms(s->loop);
+	server_link_logout(s->link, logged_out, s);
+	WAIT(s->n_logout);
+	assert_true(loop_now_ms(s->loop) - from <= LOGOUT_MS + 500);
+	site_free(s);
+}
+
+/* A person is asked, and then there is a key: it is the same login, and leaves none behind on the server. */
+static void test_key_for_a_login_that_waits(void **state)
+{
+	struct site *s = site_new();
+	(void)state;
+	s->us.logged_in = true;
+	s->us.server = s->pub;
+	s->registers[0] = ASKS;
+	s->holds_followups = true;
+	site_open(s);
+	server_link_login(s->link, "", true);
+	WAIT(s->held);
+	struct node_key shown = s->shown;
+	s->registers[0] = ACCEPTED;
+	s->n_registers = 0;
+	server_link_login(s->link, "tskey-secret", true);
+	WAIT(s->n_accepted);
+	assert_memory_equal(&s->shown, &shown, sizeof(shown));
+	site_free(s);
+}
+
+/* Its key and the link both: by a prefix of zeros 0.0.0.1 is ::1, and nothing else leads there. */
+static void test_link_through_nat64(void **state)
+{
+	struct site *s = site_new_at((struct addr) { { [15] = 1 } });
+	struct endpoint at;
+	(void)state;
+	s->us.logged_in = true;
+	s->us.server = s->pub;
+	assert_int_equal(sock_local(s->fd, &at), 0);
+	snprintf(s->us.prefs.control_url, sizeof(s->us.prefs.control_url), "http://0.0.0.1:%u", at.port);
+	site_open(s);
+	WAIT(s->link->backoff_ms);
+	assert_int_equal(s->n_links, 0);
+	server_link_nat64_set(s->link, &(struct nat64) { .bits = 96 });
+	WAIT(s->n_maps);
+	site_free(s);
+}
+
+/* An IPv4 address in the URL of a server is reached through the prefix; what IPv6 reaches or a name server
+ * knows is not. */
+static void test_through_nat64(void **state)
+{
+	static const char *const urls[] = { "192.0.2.1:80", "192.0.2.1:80/x", "[2001:db8::1]:80",
+		"name.test:80" };
+	struct nat64 prefix = { .bits = 96 };
+	char far[64], at[ENDPOINT_TEXT];
+	(void)state;
+	assert_true(addr_parse("2001:db8:64::", &prefix.prefix));
+	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+		struct url u;
+		struct endpoint to;
+		snprintf(far, sizeof(far), "http://%s", urls[i]);
+		assert_true(url_parse(far, &u));
+		assert_int_equal(server_place(&prefix, &u, &to), i < 2);
+		if (i < 2)
+			assert_string_equal(endpoint_format(&to, at), "[2001:db8:64::c000:201]:80");
+		assert_false(server_place(&(struct nat64) { .bits = 0 }, &u, &to));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_login_by_key),
 		cmocka_unit_test(test_refused_key),
 		cmocka_unit_test(test_other_server),
+		cmocka_unit_test(test_pinned),
 		cmocka_unit_test(test_person_is_asked),
 		cmocka_unit_test(test_admin_is_asked),
 		cmocka_unit_test(test_new_key),
@@ -527,6 +695,11 @@ int main(void)
 		cmocka_unit_test(test_map_without_use),
 		cmocka_unit_test(test_odd_messages),
 		cmocka_unit_test(test_logout),
+		cmocka_unit_test(test_key_for_a_login_that_waits),
+		cmocka_unit_test(test_through_nat64),
+		cmocka_unit_test(test_link_through_nat64),
+		cmocka_unit_test(test_logout_of_login),
+		cmocka_unit_test(test_logout_waits_for_no_try),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,86 @@
+#include "mesh/node/serve/exit_dns.h"
+#include "mesh/base/wire.h"
+#include "resolver/answer.h"
+#include "resolver/ask.h"
+#include "resolver/report.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct exit_dns {
+	struct exit_dns_ops ops;
+	struct exit_dns **handle; /* the owner's: NULL once it is over */
+	struct dns_asking *asking;
+	struct dns_query query;
+};
+
+/* Only the question and why. */
+static void refuse(const struct exit_dns_ops *ops, const struct dns_query *q, uint16_t rcode, uint16_t ede)
+{
+	uint8_t out[EXIT_DNS_MESSAGE_MAX];
+	struct dns_writer d;
+	dns_write_begin(&d, out, sizeof(out), q);
+	ops->done(ops->arg, out, dns_write_end(&d, q, &(struct dns_end) { .rcode = rcode, .ede = ede }));
+}
+
+/* Its answer would be the internet's: nothing of ours, and of no server that is for some names alone. */
+static bool is_of_internet(struct resolver *r, struct loop *l, const struct dns_query *q)
+{
+	struct resolver_way way;
+	char name[DNS_NAME_TEXT];
+	if (!resolver_way(r, loop_now_ms(l), dns_name_format(&q->name, name), q->type, &way))
+		return false;
+	if (way.source == RESOLVER_FROM_BLOCK || way.source == RESOLVER_FROM_RULES)
+		return true; /* what does not exist for us does not for them */
+	return way.source != RESOLVER_FROM_ZONE && way.has_route && !way.route.site &&
+	       strcmp(way.route.suffix, ".") == 0;
+}
+
+static void answered(void *arg, int code, const uint8_t *answer, size_t len)
+{
+	struct exit_dns *q = arg;
+	struct exit_dns_ops ops = q->ops;
+	struct dns_query query = q->query;
+	*q->handle = NULL;
+	free(q);
+	if (code || len < DNS_HEADER)
+		ops.done(ops.arg, NULL, 0);
+	else if (answer_has_private(answer, len)) /* an alias may lead to anything */
+		refuse(&ops, &query, DNS_REFUSED, EDE_PROHIBITED);
+	else
+		ops.done(ops.arg, answer, len);
+}
+
+bool exit_dns_ask(struct loop *l, struct resolver *r, const uint8_t *msg, size_t len,
+	const struct exit_dns_ops *ops, struct exit_dns **out)
+{
+	const struct endpoint service = { .ip = addr_service_v4, .port = 53 };
+	struct dns_query query;
+	struct errbuf eb;
+	*out = NULL;
+	if (len > EXIT_DNS_MESSAGE_MAX || dns_query_read(msg, len, true, &query) != DNS_READ_OK)
+		return false;
+	if (!is_of_internet(r, l, &query)) {
+		refuse(ops, &query, DNS_REFUSED, EDE_PROHIBITED);
+		return true;
+	}
+	struct exit_dns *q = calloc(1, sizeof(*q));
+	if (q) {
+		*q = (struct exit_dns) { .ops = *ops, .handle = out, .query = query };
+		q->asking = dns_ask_message(l, &service, msg, len, answered, q, &eb);
+	}
+	if (!q || !q->asking) {
+		free(q);
+		refuse(ops, &query, DNS_SERVFAIL, EDE_NETWORK);
+		return true;
+	}
+	*out = q;
+	return true;
+}
+
+void exit_dns_cancel(struct exit_dns *q)
+{
+	if (!q)
+		return;
+	dns_ask_cancel(q->asking);
+	free(q);
+}

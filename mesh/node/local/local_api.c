@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 /* A part is kept for who may change things: others must not be able to shut them out. */
-enum { CLIENTS_MAX = 256, CLIENTS_KEPT = 32, PAUSE_MS = 100, REFUSALS = 1 };
+enum { CLIENTS_MAX = 256, CLIENTS_KEPT = 32, PAUSE_MS = 100, REFUSALS = 1, PATH_BYTES = 512 };
 
 struct local_api {
 	struct loop *loop;
@@ -133,6 +133,14 @@ static void get_lock_status(struct request *r)
 	local_reply_object(r->conn, json_pack("{s:b}", "Enabled", 0));
 }
 
+/* Nothing is sent from here, so there is no mark under which somebody would find it. */
+static void say_bugreport(struct request *r)
+{
+	static const char text[] =
+		"ropewalkd sends no logs; `ropewalk bugreport` writes a file to show to others\n";
+	http_reply(r->conn, 200, "text/plain; charset=utf-8", NULL, text, sizeof(text) - 1);
+}
+
 /* --- routing --- */
 
 static const char prefix[] = "/localapi/v0/";
@@ -148,6 +156,8 @@ static const struct {
 	{ "GET", "/localapi/v0/status", LOOK, local_status },
 	{ "GET", "/localapi/v0/prefs", LOOK, local_prefs_get },
 	{ "PATCH", "/localapi/v0/prefs", CHANGE, local_prefs_patch },
+	{ "GET", "/localapi/v0/suggest-exit-node", LOOK, local_exit_suggest },
+	{ "POST", "/localapi/v0/set-use-exit-node-enabled", CHANGE, local_exit_enable },
 	{ "POST", "/localapi/v0/check-prefs", LOOK, local_prefs_check },
 	{ "POST", "/localapi/v0/start", CHANGE, local_start },
 	{ "POST", "/localapi/v0/login-interactive", CHANGE, local_login },
@@ -156,15 +166,39 @@ static const struct {
 	{ "POST", "/localapi/v0/ping", LOOK, local_ping },
 	{ "GET", "/localapi/v0/whois", LOOK, local_whois },
 	{ "GET", "/localapi/v0/netcheck", LOOK, local_netcheck },
+	{ "POST", "/localapi/v0/bugreport", LOOK, say_bugreport },
+	{ "GET", "/localapi/v0/usermetrics", LOOK, local_metrics },
 	{ "GET", "/localapi/v0/derpmap", LOOK, local_derp_map },
 	{ "GET", "/localapi/v0/dns-query", LOOK, local_dns_query },
 	{ "GET", "/localapi/v0/dns-osconfig", LOOK, local_dns_os_config },
 	{ "GET", "/localapi/v0/dns-config", LOOK, local_dns_config },
+	{ "GET", "/localapi/v0/dns-servers", LOOK, local_dns_servers },
+	{ "GET", "/localapi/v0/dns-blocked", CHANGE, local_dns_blocked }, /* it reads whole lists */
+	{ "GET", "/localapi/v0/dns-blocking", LOOK, local_dns_blocking },
+	{ "POST", "/localapi/v0/dns-pause", CHANGE, local_dns_pause },
+	{ "POST", "/localapi/v0/dns-flush", CHANGE, local_dns_flush },
+	{ "GET", "/localapi/v0/dns-log", CHANGE, local_dns_log }, /* what others of the machine ask */
+	{ "POST", "/localapi/v0/dns-log", CHANGE, local_dns_log_set },
+	{ "GET", "/localapi/v0/dns-top", CHANGE, local_dns_top },
 	{ "GET", "/localapi/v0/profiles/", LOOK, local_profiles_list },
 	{ "PUT", "/localapi/v0/profiles/", CHANGE, local_profiles_new },
 	{ "GET", "/localapi/v0/profiles/current", LOOK, local_profiles_current },
+	{ "POST", "/localapi/v0/profiles/" LOCAL_PROFILE, CHANGE, local_profiles_switch },
+	{ "GET", "/localapi/v0/file-targets", LOOK, local_file_targets },
+	{ "GET", "/localapi/v0/files/", CHANGE, local_files_list },
 	{ "GET", "/localapi/v0/serve-config", LOOK, get_serve_config },
 	{ "GET", "/localapi/v0/tka/status", LOOK, get_lock_status },
+};
+
+/* Of all that is below a path. Their bodies may be too long for memory: they get the request when its head is there, and
+ * take the connection. */
+static const struct {
+	const char *method, *path;
+	void (*run)(struct request *r); /* all take the right to change */
+} streamed_routes[] = {
+	{ "PUT", "/localapi/v0/file-put/", local_file_put },
+	{ "GET", "/localapi/v0/files/", local_file_get },
+	{ "DELETE", "/localapi/v0/files/", local_file_delete },
 };
 
 /* A browser must not reach this socket through a page: no Origin, no Referer, and only our own Host. */
@@ -175,23 +209,61 @@ static bool from_a_page(const struct http_head *h)
 	       (host && host[0] && strcmp(host, "local-tailscaled.sock") != 0);
 }
 
-static void request_received(
-	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
+static bool may_ask(const struct request *r, enum local_right right)
 {
-	struct local_api *a = arg;
-	char path[256];
-	struct request r = { .api = a,
+	if (right != CHANGE || local_may_change(r))
+		return true;
+	local_reply_error(r->conn, 403, "only root, the daemon's own user and its operator may change this");
+	return false;
+}
+
+static bool path_of(const struct request *r, char path[static PATH_BYTES])
+{
+	if (!from_a_page(r->head) && http_target_path(r->head, path, PATH_BYTES))
+		return true;
+	local_reply_error(r->conn, 403, "this socket is for local programs");
+	return false;
+}
+
+static struct request request_of(
+	struct local_api *a, struct http_server_conn *c, const struct http_head *head)
+{
+	return (struct request) { .api = a,
 		.client = http_conn_data(c),
 		.loop = a->loop,
 		.node = &a->node,
 		.conn = c,
-		.head = head,
-		.body = (const char *)body,
-		.len = len };
-	if (from_a_page(head) || !http_target_path(head, path, sizeof(path))) {
-		local_reply_error(c, 403, "this socket is for local programs");
-		return;
+		.head = head };
+}
+
+static bool head_received(void *arg, struct http_server_conn *c, const struct http_head *head)
+{
+	char path[PATH_BYTES];
+	struct request r = request_of(arg, c, head);
+	if (!path_of(&r, path))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(streamed_routes); i++) {
+		size_t n = strlen(streamed_routes[i].path);
+		if (strncmp(path, streamed_routes[i].path, n) != 0 || !path[n] ||
+			strcmp(head->method, streamed_routes[i].method) != 0)
+			continue;
+		r.below = path + n;
+		if (may_ask(&r, CHANGE))
+			streamed_routes[i].run(&r);
+		return true;
 	}
+	return false;
+}
+
+static void request_received(
+	void *arg, struct http_server_conn *c, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	char path[PATH_BYTES];
+	struct request r = request_of(arg, c, head);
+	r.body = (const char *)body;
+	r.len = len;
+	if (!path_of(&r, path))
+		return;
 	bool known = false;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		if (strcmp(routes[i].path, path) != 0)
@@ -199,10 +271,7 @@ static void request_received(
 		known = true;
 		if (strcmp(routes[i].method, head->method) != 0)
 			continue;
-		if (routes[i].right == CHANGE && !local_may_change(&r))
-			local_reply_error(
-				c, 403, "only root, the daemon's own user and its operator may change this");
-		else
+		if (may_ask(&r, routes[i].right))
 			routes[i].run(&r);
 		return;
 	}
@@ -218,8 +287,10 @@ static void connection_gone(void *arg, struct http_server_conn *c)
 	struct local_api *a = arg;
 	struct local_client *gone = http_conn_data(c);
 	local_dns_gone(gone);
+	local_blocked_gone(gone);
 	local_prefs_gone(gone);
 	local_netcheck_gone(gone);
+	local_files_gone(gone);
 	local_pings_gone(a->pings, c);
 	local_watchers_gone(a->watchers, c);
 	struct local_client **at = &a->clients;
@@ -233,7 +304,9 @@ static void connection_gone(void *arg, struct http_server_conn *c)
 static void add_client(struct local_api *a, int fd)
 {
 	struct stream_events none = { 0 };
-	struct http_server_ops ops = { .request = request_received, .gone = connection_gone, .arg = a };
+	struct http_server_ops ops = {
+		.request = request_received, .streamed = head_received, .gone = connection_gone, .arg = a
+	};
 	size_t most = CLIENTS_MAX;
 	if (a->n_clients >= CLIENTS_MAX - CLIENTS_KEPT && !may_change(a, fd))
 		most -= CLIENTS_KEPT;

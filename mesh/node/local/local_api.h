@@ -15,5 +15,7 @@ void local_api_state_changed(struct local_api *a);
 /* The answer to local_node_ops.ping. region != 0: by that relay; else from `at`. */
 void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, const struct endpoint *at,
 	int32_t region, double ms);
+/* The answer to local_node_ops.echo; others' tokens are passed over. peer_api: its port, 0: not said. */
+void local_api_echo_answered(struct local_api *a, uint64_t token, uint64_t peer, uint16_t peer_api);
 
 #endif

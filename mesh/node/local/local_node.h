@@ -3,10 +3,17 @@
 #ifndef RW_NODE_LOCAL_LOCAL_NODE_H
 #define RW_NODE_LOCAL_LOCAL_NODE_H
 
+#include "mesh/base/nat64.h"
 #include "mesh/netmap/netmap.h"
 #include "mesh/node/host/state.h"
+#include "mesh/node/serve/files.h"
 #include "mesh/proto/localapi.h"
 
+struct blocker;
+struct blocker_search;
+struct blocker_why;
+struct dns_name;
+struct resolver_server;
 struct local_facts {
 	int state; /* LocalAPI's: enum backend_state */
 	bool stopped, logged_in;
@@ -14,10 +21,15 @@ struct local_facts {
 	bool logging_in; /* with an auth key, or a person has been sent to auth_url */
 	const char *auth_url, *error, *login_name; /* "" = none */
 	const struct state_prefs *prefs;
+	const struct machine_key *server; /* that was joined; zero: none */
+	struct nat64 nat64;		  /* how IPv4 is reached; bits 0: as it is */
 };
-enum { LOCAL_BASE_MAX = 8 };
+enum { LOCAL_BASE_MAX = 8, LOCAL_MATCH_MAX = 256, LOCAL_PING_MAX = 1472 };
 struct local_os_dns {
-	bool active; /* the machine asks the node's resolver */
+	bool active;		    /* the machine asks the node's resolver */
+	const char *owner, *reason; /* who was told of it ("systemd-resolved", "direct", "off"), and why he */
+	const char *match[LOCAL_MATCH_MAX];
+	size_t n_match; /* not 0: it asks for these domains alone */
 	struct endpoint base[LOCAL_BASE_MAX];
 	size_t n_base; /* the machine's own nameservers */
 };
@@ -30,20 +42,33 @@ struct local_node_ops {
 	void (*facts)(void *arg, struct local_facts *out);
 	struct netmap *(*map)(void *arg); /* NULL: none; netmap_get keeps it */
 	void (*status)(void *arg, struct arena *a, struct api_status *out); /* all but the peers */
-	void (*status_peer)(void *arg, const struct netmap *m, const struct netmap_peer *p, struct arena *a,
-		struct api_peer *out);
+	void (*status_peer)(void *arg, const struct netmap_peer *p, struct arena *a, struct api_peer *out);
 	bool (*netcheck)(void *arg, struct arena *a, struct api_netcheck *out,
 		struct local_measured *when);		       /* false: the node is stopped */
 	const char *(*region_code)(void *arg, int32_t region); /* "" = unknown */
 	const char *(*no_resolver)(void *arg);		       /* NULL: it answers; else why not */
+	bool (*metrics)(void *arg, struct buf *out);	       /* Prometheus' text; false: memory is short */
 	void (*os_dns)(void *arg, struct local_os_dns *out);
+	struct resolver_server *(*resolver)(void *arg); /* NULL: not open; no_resolver says why */
+	bool (*blocks)(void *arg);			/* names, for the others of the mesh */
+	struct blocker *(*blocker)(
+		void *arg); /* what does; NULL: it does not, or not yet. Its state and pauses alone */
+	/* resolver/blocker.h, for who asks from there; told comes later. NULL: nothing is blocked yet, or memory is short. */
+	struct blocker_search *(*blocked)(void *arg, const struct addr *from, const struct dns_name *name,
+		void (*told)(void *k, int err, const struct blocker_why *w, const struct errbuf *eb),
+		void *k);
+	struct files *(*files)(void *arg); /* NULL: none are taken here; may be asked for all of files.h */
+	const char *(*ifname)(void *arg);  /* of the mesh; the node is up */
 	/* orders */
 	void (*prefs_set)(void *arg, const struct state_prefs *p); /* and what they say is done */
 	void (*login)(void *arg, const char *auth_key);		   /* "" = a person is asked; also anew */
 	void (*logout)(void *arg);
 	void (*trying)(void *arg, const char *url); /* of a server that is asked beside ours; "" = no more */
 	void (*try_now)(void *arg);		    /* what waits for the server tries it */
-	void (*ping)(void *arg, uint64_t peer, uint64_t token); /* answered by local_api_ping_done */
+	/* Answered by local_api_ping_done. size: bytes of the datagram's payload, at most LOCAL_PING_MAX. */
+	void (*ping)(void *arg, uint64_t peer, uint64_t token, uint16_t size);
+	/* Inside the tunnel, by ICMP or TSMP; answered by local_api_echo_answered. false: it cannot be asked. */
+	bool (*echo)(void *arg, uint64_t peer, const struct addr *at, bool icmp, uint64_t token);
 	void (*measure)(void *arg);
 	void *arg;
 };

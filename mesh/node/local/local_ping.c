@@ -1,15 +1,31 @@
+/* A peer is asked once, and the asker gets the answer or why there is none. By disco: whether a way is there, and which.
+ * By TSMP: whether WireGuard's data passes on it, whatever the rules say. By ICMP: whether the peer's machine answers,
+ * which its rules have a say in. At the PeerAPI: whether programs reach each other over TCP. */
 #include "mesh/node/local/local_request.h"
+#include "mesh/node/serve/sharing.h"
+#include "mesh/os/sock.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { PINGS_MAX = 32, PING_MS = 5000 };
+enum { PINGS_MAX = 32, PING_MS = 5000, URL_TEXT = ENDPOINT_TEXT + 16 };
+
+enum ping_kind { PING_DISCO, PING_TSMP, PING_ICMP, PING_PEER_API };
+static const char *const kind_names[] = {
+	[PING_DISCO] = "disco", [PING_TSMP] = "TSMP", [PING_ICMP] = "ICMP", [PING_PEER_API] = "peerapi"
+};
 
 struct ping {
+	const struct local_node_ops *node;
 	struct http_server_conn *conn; /* NULL = free */
-	uint64_t token;
-	char ip[ADDR_TEXT];
+	uint64_t token, peer, began_ns;
+	enum ping_kind kind;
+	uint16_t size; /* 0: none was asked for */
+	char ip[ADDR_TEXT], url[URL_TEXT], ifname[32];
 	struct loop_timer *timer;
+	struct http_client *http;
 };
 
 struct local_pings {
@@ -18,109 +34,231 @@ struct local_pings {
 	uint64_t next_token;
 };
 
-static void ping_reply(struct ping *p, const struct api_ping_result *result)
+static void ping_free(struct ping *p)
+{
+	loop_timer_free(p->timer);
+	http_client_cancel(p->http);
+	*p = (struct ping) { 0 };
+}
+
+static void name_of(const struct ping *p, char *out, size_t cap)
+{
+	const struct netmap *m = p->node->map(p->node->arg);
+	const struct netmap_peer *np = m ? netmap_peer_by_id(m, (int64_t)p->peer) : NULL;
+	const char *name = np ? np->node.name : "";
+	snprintf(out, cap, "%.*s", (int)strcspn(name, "."), name);
+}
+
+/* What is not said is "" and 0. The ping is over. */
+static void ping_reply(struct ping *p, struct api_ping_result r)
 {
 	struct buf b = { 0 };
+	char name[64], url[URL_TEXT], ip[ADDR_TEXT];
 	struct http_server_conn *c = p->conn;
-	p->conn = NULL;
-	loop_timer_free(p->timer);
-	p->timer = NULL;
-	bool ok = api_ping_write(&b, result);
+	name_of(p, name, sizeof(name));
+	snprintf(url, sizeof(url), "%s", p->url);
+	snprintf(ip, sizeof(ip), "%s", p->ip);
+	ping_free(p);
+	r.ip = r.node_ip = ip;
+	r.node_name = name;
+	r.peer_api_url = url;
+	r.err = r.err ? r.err : "";
+	r.endpoint = r.endpoint ? r.endpoint : "";
+	r.derp_code = r.derp_code ? r.derp_code : "";
+	bool ok = api_ping_write(&b, &r);
 	local_reply_json(c, &b, ok);
+}
+
+static double seconds_since(const struct ping *p)
+{
+	return (double)(clock_now_ns() - p->began_ns) / 1e9;
 }
 
 static void ping_timed_out(void *arg)
 {
 	struct ping *p = arg;
-	struct api_ping_result r = { .ip = p->ip,
-		.node_ip = p->ip,
-		.node_name = "",
-		.err = "no answer",
-		.endpoint = "",
-		.derp_code = "" };
-	ping_reply(p, &r);
+	char why[64] = "no answer";
+	if (p->size)
+		snprintf(why, sizeof(why), "no answer to %u bytes; try a smaller --size", p->size);
+	ping_reply(p, (struct api_ping_result) { .err = why });
+}
+
+static struct ping *find(struct local_pings *all, uint64_t token, uint64_t peer, bool disco)
+{
+	for (size_t i = 0; i < PINGS_MAX; i++) {
+		struct ping *p = &all->pings[i];
+		if (p->conn && p->token == token && p->peer == peer && (p->kind == PING_DISCO) == disco)
+			return p;
+	}
+	return NULL;
 }
 
 void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, const struct endpoint *at,
 	int32_t region, double ms)
 {
 	struct local_pings *all = local_api_pings(a);
-	const struct local_node_ops *node = all->node;
-	const struct netmap *m = node->map(node->arg);
-	char text[ENDPOINT_TEXT] = "", name[64] = "";
-	const struct netmap_peer *np = m ? netmap_peer_by_id(m, (int64_t)peer) : NULL;
-	if (np)
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(np->node.name, "."), np->node.name);
-	for (size_t i = 0; i < PINGS_MAX; i++) {
-		struct ping *p = &all->pings[i];
-		if (!p->conn || p->token != token)
-			continue;
-		if (!region && at)
-			endpoint_format(at, text);
-		struct api_ping_result r = { .ip = p->ip,
-			.node_ip = p->ip,
-			.node_name = name,
-			.err = "",
-			.endpoint = text,
-			.latency_s = ms / 1000,
-			.derp_region = region,
-			.derp_code = region ? node->region_code(node->arg, region) : "" };
-		ping_reply(p, &r);
+	struct ping *p = find(all, token, peer, true);
+	char text[ENDPOINT_TEXT] = "";
+	if (!p)
 		return;
-	}
+	if (!region && at)
+		endpoint_format(at, text);
+	ping_reply(p, (struct api_ping_result) { .endpoint = text,
+			      .latency_s = ms / 1000,
+			      .derp_region = region,
+			      .derp_code = region ? all->node->region_code(all->node->arg, region) : "" });
 }
 
-static uint64_t peer_with_address(const struct netmap *m, const struct addr *ip)
+void local_api_echo_answered(struct local_api *a, uint64_t token, uint64_t peer, uint16_t peer_api)
 {
-	for (size_t i = 0; m && i < m->n_peers; i++) {
-		const struct ctl_node *c = &m->peers[i]->node;
-		for (size_t j = 0; j < c->addresses.n; j++) {
-			if (addr_equal(&c->addresses.v[j].ip, ip))
-				return (uint64_t)c->id;
+	struct ping *p = find(local_api_pings(a), token, peer, false);
+	if (p)
+		ping_reply(p, (struct api_ping_result) {
+				      .latency_s = seconds_since(p), .peer_api_port = peer_api });
+}
+
+/* --- the PeerAPI --- */
+
+static void peer_api_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
+{
+	struct ping *p = arg;
+	char why[96] = "";
+	(void)body;
+	(void)len;
+	p->http = NULL;
+	if (head->status / 100 != 2)
+		snprintf(why, sizeof(why), "its PeerAPI answers with HTTP %d", head->status);
+	ping_reply(p, (struct api_ping_result) { .err = why, .latency_s = seconds_since(p) });
+}
+
+static void peer_api_failed(void *arg, int code, const char *why)
+{
+	struct ping *p = arg;
+	(void)code;
+	p->http = NULL;
+	ping_reply(p, (struct api_ping_result) { .err = why });
+}
+
+/* NULL: it is asked, or memory is short and it times out. */
+static const char *ask_peer_api(struct request *r, struct ping *p, const struct ctl_node *peer)
+{
+	char at[ENDPOINT_TEXT];
+	struct endpoint to;
+	if (!sharing_api_at(r->node->map(r->node->arg), peer, &to))
+		return "it does not say where its PeerAPI is";
+	snprintf(p->ifname, sizeof(p->ifname), "%s", r->node->ifname(r->node->arg));
+	snprintf(p->url, sizeof(p->url), "http://%s", endpoint_format(&to, at));
+	struct http_request rq = { .to = { .host = "peer",
+					   .port = to.port,
+					   .at = &to,
+					   .timeout_ms = PING_MS,
+					   .socket_hook = sock_device_hook,
+					   .socket_arg = p->ifname },
+		.method = "HEAD",
+		.target = "/",
+		.host = "peer",
+		.timeout_ms = PING_MS };
+	struct http_client_events ev = { .done = peer_api_answered, .failed = peer_api_failed, .arg = p };
+	p->http = http_request(r->loop, &rq, &ev);
+	return NULL;
+}
+
+/* --- a request --- */
+
+static bool read_size(struct request *r, uint16_t *size)
+{
+	char text[ADDR_TEXT], *end = text;
+	*size = 0;
+	if (!http_target_query(r->head, "size", text, sizeof(text)))
+		return true;
+	unsigned long n = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : 0;
+	if (end == text || *end || n > LOCAL_PING_MAX)
+		return false;
+	*size = (uint16_t)n;
+	return true;
+}
+
+static bool read_kind(struct request *r, enum ping_kind *kind)
+{
+	char text[ADDR_TEXT];
+	*kind = PING_DISCO;
+	if (!http_target_query(r->head, "type", text, sizeof(text)))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(kind_names); i++) {
+		if (strcasecmp(text, kind_names[i]) == 0) {
+			*kind = (enum ping_kind)i;
+			return true;
 		}
 	}
-	return 0;
+	return false;
+}
+
+/* What is asked, into p. false: it was refused. */
+static bool read_ping(struct request *r, struct ping *p, struct addr *ip)
+{
+	char text[ADDR_TEXT], why[96] = "";
+	if (!http_target_query(r->head, "ip", text, sizeof(text)) || !addr_parse(text, ip))
+		snprintf(why, sizeof(why), "ip= must be an address of a peer");
+	else if (!read_kind(r, &p->kind))
+		snprintf(why, sizeof(why), "type= must be disco, TSMP, ICMP or peerapi");
+	else if (!read_size(r, &p->size))
+		snprintf(why, sizeof(why), "size= must be a number of bytes, at most %d", LOCAL_PING_MAX);
+	else if (p->size && p->kind != PING_DISCO)
+		snprintf(why, sizeof(why), "size= is for disco pings only");
+	else
+		addr_format(ip, p->ip);
+	if (*why)
+		local_reply_error(r->conn, 400, why);
+	return !*why;
+}
+
+static struct ping *free_place(struct local_pings *all)
+{
+	for (size_t i = 0; i < PINGS_MAX; i++)
+		if (!all->pings[i].conn)
+			return &all->pings[i];
+	return NULL;
+}
+
+static void send_ping(struct request *r, struct ping *p, const struct addr *ip, const struct ctl_node *peer)
+{
+	const char *why = NULL;
+	if (p->kind == PING_DISCO)
+		r->node->ping(r->node->arg, p->peer, p->token, p->size);
+	else if (p->kind == PING_PEER_API)
+		why = ask_peer_api(r, p, peer);
+	else if (!r->node->echo(r->node->arg, p->peer, ip, p->kind == PING_ICMP, p->token))
+		why = "this machine has no address of that family";
+	if (why)
+		ping_reply(p, (struct api_ping_result) { .err = why });
 }
 
 void local_ping(struct request *r)
 {
-	char text[ADDR_TEXT];
-	struct addr ip;
-	if (!http_target_query(r->head, "ip", text, sizeof(text)) || !addr_parse(text, &ip)) {
-		local_reply_error(r->conn, 400, "ip= must be an address of a peer");
-		return;
-	}
-	if (http_target_query(r->head, "type", text, sizeof(text)) && strcasecmp(text, "disco") != 0) {
-		local_reply_error(r->conn, 501,
-			"ropewalkd sends disco pings only: leave the type away, or use the ping program");
-		return;
-	}
-	if (http_target_query(r->head, "size", text, sizeof(text)) && strcmp(text, "0") != 0) {
-		local_reply_error(r->conn, 501,
-			"ropewalkd's pings are of one size: leave --size away, or use the ping program");
-		return;
-	}
-	addr_format(&ip, text);
-	uint64_t peer = peer_with_address(r->node->map(r->node->arg), &ip);
 	struct local_pings *all = local_api_pings(r->api);
-	struct ping *p = NULL;
-	for (size_t i = 0; i < PINGS_MAX && !p; i++)
-		p = all->pings[i].conn ? NULL : &all->pings[i];
+	struct ping asked = { .node = r->node, .conn = r->conn };
+	struct addr ip;
+	if (!read_ping(r, &asked, &ip))
+		return;
+	const struct netmap_peer *peer = netmap_peer_by_address(r->node->map(r->node->arg), &ip);
+	struct ping *p = free_place(all);
 	if (!peer || !p) {
 		local_reply_error(r->conn, peer ? 503 : 404,
 			peer ? "too many pings at once" : "no peer has this address");
 		return;
 	}
-	*p = (struct ping) { .conn = r->conn, .token = ++all->next_token };
-	snprintf(p->ip, sizeof(p->ip), "%s", text);
+	*p = asked;
+	p->token = ++all->next_token;
+	p->peer = (uint64_t)peer->node.id;
+	p->began_ns = clock_now_ns();
 	p->timer = loop_timer_new(r->loop, ping_timed_out, p);
 	if (!p->timer) {
-		p->conn = NULL;
+		*p = (struct ping) { 0 };
 		local_reply_error(r->conn, 503, "memory is short");
 		return;
 	}
 	loop_timer_set(p->timer, PING_MS);
-	r->node->ping(r->node->arg, peer, p->token);
+	send_ping(r, p, &ip, &peer->node);
 }
 
 struct local_pings *local_pings_new(const struct local_node_ops *node)
@@ -134,16 +272,13 @@ struct local_pings *local_pings_new(const struct local_node_ops *node)
 void local_pings_free(struct local_pings *p)
 {
 	for (size_t i = 0; p && i < PINGS_MAX; i++)
-		loop_timer_free(p->pings[i].timer);
+		ping_free(&p->pings[i]);
 	free(p);
 }
 
 void local_pings_gone(struct local_pings *p, struct http_server_conn *c)
 {
-	for (size_t i = 0; i < PINGS_MAX; i++) {
-		if (p->pings[i].conn != c)
-			continue;
-		loop_timer_free(p->pings[i].timer);
-		p->pings[i] = (struct ping) { 0 };
-	}
+	for (size_t i = 0; i < PINGS_MAX; i++)
+		if (p->pings[i].conn == c)
+			ping_free(&p->pings[i]);
 }

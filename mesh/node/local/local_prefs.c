@@ -1,5 +1,7 @@
 /* LocalAPI's preferences: told, changed one by one (PATCH), or as a whole (start). What this node does not
  * have is refused, never ignored: a client would believe it was done. */
+#include "mesh/netmap/exits.h"
+#include "mesh/base/via6.h"
 #include "mesh/node/links/server_key.h"
 #include "mesh/node/local/local_request.h"
 #include "mesh/proto/json_memory.h"
@@ -14,13 +16,8 @@ enum { WHY_MAX = 256 };
 static const struct {
 	const char *pref, *option;
 } elsewhere[] = {
-	{ "RouteAll", "--accept-routes" },
 	{ "ShieldsUp", "--shields-up" },
-	{ "ExitNodeID", "--exit-node" },
-	{ "ExitNodeIP", "--exit-node" },
 	{ "AutoExitNode", "--exit-node" },
-	{ "ExitNodeAllowLANAccess", "--exit-node-allow-lan-access" },
-	{ "AdvertiseRoutes", "--advertise-routes and --advertise-exit-node" },
 	{ "AdvertiseTags", "--advertise-tags" },
 	{ "AdvertiseServices", "--advertise-services" },
 	{ "AppConnector", "--advertise-connector" },
@@ -86,9 +83,10 @@ static bool missing_in_whole(const json_t *prefs, char why[static WHY_MAX])
 static bool is_ours(const char *pref)
 {
 	static const char *const ours[] = { "ControlURL", "CorpDNS", "WantRunning", "LoggedOut", "Hostname",
-		"OperatorUser",
-		/* No packet filter of the machine is touched here, however these are set. */
-		"NetfilterMode", "NoStatefulFiltering", "NoSNAT" };
+		"OperatorUser", "RouteAll", "AdvertiseRoutes", "NoSNAT", "NoStatefulFiltering",
+		"RoutesPrefer", "ServerKey", "ExitNodeID", "ExitNodeIP", "ExitNodeAllowLANAccess",
+		/* Rules of our own are made and others' left alone, however this is set. */
+		"NetfilterMode" };
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
 		if (strcmp(ours[i], pref) == 0)
 			return true;
@@ -128,33 +126,118 @@ static bool asks_too_much(const struct request *r, enum shape shape, char why[st
 	return bad;
 }
 
-static struct api_prefs current_prefs(const struct local_facts *f)
+/* pin: KEY_TEXT, lent to what is returned; NULL: the pin is left out. */
+static struct api_prefs current_prefs(const struct local_facts *f, char *pin)
 {
+	bool pinned = pin && !key_is_zero(f->prefs->server_pin.b);
 	return (struct api_prefs) { .control_url = f->prefs->control_url,
 		.hostname = f->prefs->hostname,
 		.operator_user = f->prefs->operator_user,
 		.want_running = f->prefs->want_running,
 		.logged_out = !f->logged_in,
 		.corp_dns = f->prefs->accept_dns,
+		.route_all = f->prefs->accept_routes,
+		.advertise_routes = { .v = (struct prefix *)(uintptr_t)f->prefs->offered,
+			.n = f->prefs->n_offered },
+		.no_snat = f->prefs->no_snat,
+		.no_stateful_filtering = f->prefs->unasked ? OPT_TRUE : OPT_FALSE,
+		.routes_prefer = f->prefs->routes_before_own ? "mesh" : "lan",
+		.server_key = pinned ? key_format(f->prefs->server_pin.b, "mkey:", pin) : "",
+		.exit_node_id = "",
+		.exit_node_ip = "",
+		.exit_prior = f->prefs->exit_prior,
+		.exit_allow_lan = f->prefs->exit_allow_lan,
 		.user = { f->login_name },
 		.has_user = f->logged_in,
 		.netfilter_mode = API_NETFILTER_ON };
 }
 
-static void reply_prefs(struct request *r)
+/* Clients that show a list know an exit by its StableID. */
+static void name_exit(const struct request *r, const struct state_prefs *now, struct api_prefs *p)
+{
+	const struct netmap *m = r->node->map(r->node->arg);
+	const struct netmap_peer *peer = m ? netmap_exit_find(m, now->exit_node) : NULL;
+	struct addr ip;
+	if (peer)
+		p->exit_node_id = peer->node.stable_id;
+	else if (addr_parse(now->exit_node, &ip))
+		p->exit_node_ip = now->exit_node;
+	else
+		p->exit_node_id = now->exit_node;
+}
+
+void local_prefs_reply(struct request *r)
 {
 	struct buf b = { 0 };
 	struct local_facts f;
 	r->node->facts(r->node->arg, &f);
-	struct api_prefs p = current_prefs(&f);
+	char pin[KEY_TEXT];
+	struct api_prefs p = current_prefs(&f, pin);
+	name_exit(r, f.prefs, &p);
 	bool ok = api_prefs_write(&b, &p, NULL);
 	local_reply_json(r->conn, &b, ok);
+}
+
+static bool is_via6_network(const struct prefix *p)
+{
+	uint32_t site;
+	struct prefix v4;
+	return via6_extract(p, &site, &v4) && v4.bits;
+}
+
+static const char *check_offered(const struct ctl_prefixes *all)
+{
+	bool v4 = false, v6 = false;
+	if (all->n > STATE_OFFERED_MAX)
+		return "more than 256 networks are offered";
+	for (size_t i = 0; i < all->n; i++) {
+		struct prefix p = all->v[i];
+		prefix_mask(&p);
+		if (!prefix_equal(&p, &all->v[i]))
+			return "a network that is offered has bits set behind its length: not "
+			       "192.168.1.7/24, but 192.168.1.0/24";
+		if (!p.bits)
+			*(addr_is_v4(&p.ip) ? &v4 : &v6) = true;
+		else if (via6_is(&p.ip)) {
+			if (!is_via6_network(&p))
+				return "a network of 4via6 is of one site, with at least one bit of its IPv4 "
+				       "network: ropewalk debug via 7 192.168.1.0/24 says it";
+		} else if (addr_is_mesh(&p.ip) || addr_is_loopback(&p.ip) || addr_is_link_local(&p.ip) ||
+			   addr_is_multicast(&p.ip))
+			return "a network that is offered is behind nobody: the mesh's own range, "
+			       "loopback, link-local or multicast";
+	}
+	return v4 == v6 ? NULL
+			: "half an exit is offered: both of 0.0.0.0/0 and ::/0, or --advertise-exit-node";
+}
+
+static const char *check_routes(const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	const char *prefer = p->routes_prefer;
+	if (m->routes_prefer && *prefer && strcmp(prefer, "lan") != 0 && strcmp(prefer, "mesh") != 0)
+		return "--routes-prefer is lan or mesh";
+	if ((m->exit_node_id && strlen(p->exit_node_id) >= sizeof(((struct state *)0)->prefs.exit_node)) ||
+		(m->exit_node_ip && strlen(p->exit_node_ip) >= ADDR_TEXT))
+		return "the exit's name is too long";
+	return m->advertise_routes ? check_offered(&p->advertise_routes) : NULL;
+}
+
+/* Zero: none is said. */
+static struct machine_key pin_of(const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	struct machine_key key = { 0 };
+	if (!m->server_key || !key_parse(p->server_key, "mkey:", key.b))
+		key = (struct machine_key) { 0 };
+	return key;
 }
 
 static const char *check_prefs(const struct api_prefs *p, const struct api_prefs_mask *m)
 {
 	struct url url;
 	uid_t uid;
+	struct machine_key pin = pin_of(p, m);
+	if (m->server_key && p->server_key[0] && (!m->control_url || key_is_zero(pin.b)))
+		return "the server's key is mkey: and 64 hex digits, and comes with the server's URL";
 	if (m->control_url && !url_parse(p->control_url, &url))
 		return "the login server must be a URL such as https://control.example.com";
 	if (m->control_url && strlen(p->control_url) >= sizeof(((struct state *)0)->prefs.control_url))
@@ -165,7 +248,44 @@ static const char *check_prefs(const struct api_prefs *p, const struct api_prefs
 		(strlen(p->operator_user) >= sizeof(((struct state *)0)->prefs.operator_user) ||
 			!local_user_id(p->operator_user, &uid)))
 		return "the operator is no user of this machine: a name in /etc/passwd, or a number";
-	return NULL;
+	return check_routes(p, m);
+}
+
+static bool was_offered(const struct state_prefs *p, const struct prefix *net)
+{
+	for (size_t i = 0; i < p->n_offered; i++)
+		if (prefix_equal(&p->offered[i], net))
+			return true;
+	return false;
+}
+
+/* Whoever names none by either member turns it off. */
+static void take_exit(struct state_prefs *next, const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	const char *id = m->exit_node_id ? p->exit_node_id : "", *ip = m->exit_node_ip ? p->exit_node_ip : "";
+	if (m->exit_allow_lan)
+		next->exit_allow_lan = p->exit_allow_lan;
+	if (m->exit_node_id || m->exit_node_ip)
+		local_exit_take(next, *id ? id : ip);
+}
+
+static void take_routes(struct state_prefs *next, const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	if (m->route_all)
+		next->accept_routes = p->route_all;
+	if (m->no_snat)
+		next->no_snat = p->no_snat;
+	if (m->no_stateful_filtering)
+		next->unasked = p->no_stateful_filtering == OPT_TRUE;
+	if (m->routes_prefer && *p->routes_prefer)
+		next->routes_before_own = strcmp(p->routes_prefer, "mesh") == 0;
+	if (!m->advertise_routes)
+		return;
+	memset(next->offered, 0, sizeof(next->offered));
+	next->n_offered = 0;
+	for (size_t i = 0; i < p->advertise_routes.n; i++)
+		if (!was_offered(next, &p->advertise_routes.v[i]))
+			next->offered[next->n_offered++] = p->advertise_routes.v[i];
 }
 
 static void take_prefs(struct request *r, const struct api_prefs *p, const struct api_prefs_mask *m)
@@ -173,8 +293,12 @@ static void take_prefs(struct request *r, const struct api_prefs *p, const struc
 	struct local_facts f;
 	r->node->facts(r->node->arg, &f);
 	struct state_prefs next = *f.prefs;
+	if (m->control_url && !url_same(next.control_url, p->control_url))
+		next.server_pin = (struct machine_key) { 0 };
 	if (m->control_url)
 		snprintf(next.control_url, sizeof(next.control_url), "%s", p->control_url);
+	if (m->server_key)
+		next.server_pin = pin_of(p, m);
 	if (m->hostname)
 		snprintf(next.hostname, sizeof(next.hostname), "%s", p->hostname);
 	if (m->operator_user)
@@ -183,6 +307,8 @@ static void take_prefs(struct request *r, const struct api_prefs *p, const struc
 		next.want_running = p->want_running;
 	if (m->corp_dns)
 		next.accept_dns = p->corp_dns;
+	take_routes(&next, p, m);
+	take_exit(&next, p, m);
 	r->node->prefs_set(r->node->arg, &next);
 }
 
@@ -190,6 +316,7 @@ static void take_prefs(struct request *r, const struct api_prefs *p, const struc
 
 struct server_try {
 	struct server_key_ask *ask;
+	struct machine_key pin; /* zero: any will do */
 	struct request waiting; /* without its head */
 	char *body, url[sizeof(((struct state *)0)->prefs.control_url)];
 	void (*run)(struct request *r);
@@ -207,8 +334,16 @@ static void server_tried(void *arg, const struct machine_key *key, bool reached,
 {
 	struct server_try *t = arg;
 	char text[1024];
+	bool other = key && !key_is_zero(t->pin.b) && !key_equal(t->pin.b, key->b);
 	t->waiting.client->trying = NULL;
-	if (key) {
+	if (other) {
+		snprintf(text, sizeof(text),
+			"the server at %s has another key than the invitation says: another server, or "
+			"somebody "
+			"in between; nothing was changed",
+			t->url);
+		local_reply_error(t->waiting.conn, 502, text);
+	} else if (key) {
 		t->run(&t->waiting);
 	} else {
 		snprintf(text, sizeof(text), "%s at %s (%s); nothing was changed",
@@ -219,14 +354,30 @@ static void server_tried(void *arg, const struct machine_key *key, bool reached,
 	try_free(t);
 }
 
+/* Of the server that this machine is logged in at another key is told: it would never be let in again. */
+static bool is_other_key(const struct local_facts *f, const struct machine_key *pin)
+{
+	return f->logged_in && !key_is_zero(f->server->b) && !key_is_zero(pin->b) &&
+	       !key_equal(f->server->b, pin->b);
+}
+
 /* true: the request waits, or is answered. */
-static bool is_tried_first(
-	struct request *r, const struct api_prefs *p, bool server_set, void (*run)(struct request *r))
+static bool is_tried_first(struct request *r, const struct api_prefs *p, const struct api_prefs_mask *m,
+	void (*run)(struct request *r))
 {
 	struct local_facts f;
+	struct machine_key pin = pin_of(p, m);
 	r->node->facts(r->node->arg, &f);
-	if (r->server_tried || !server_set || !f.logged_in || url_same(f.prefs->control_url, p->control_url))
+	if (r->server_tried || !m->control_url || !f.logged_in)
 		return false;
+	if (url_same(f.prefs->control_url, p->control_url)) {
+		if (!is_other_key(&f, &pin))
+			return false;
+		local_reply_error(r->conn, 409,
+			"this machine is logged in at that server, which had another key than the invitation "
+			"says: if it was set up anew, run `ropewalk logout` first; nothing was changed");
+		return true;
+	}
 	struct errbuf eb = { .text = "memory is short" };
 	struct server_try *t = calloc(1, sizeof(*t));
 	char *body = malloc(r->len + 1);
@@ -238,7 +389,9 @@ static bool is_tried_first(
 		t->waiting.body = body;
 		t->waiting.server_tried = true;
 		r->node->trying(r->node->arg, t->url);
-		t->ask = server_key_ask(r->loop, p->control_url, server_tried, t, &eb);
+		t->pin = pin;
+		t->ask = server_key_ask(
+			r->loop, p->control_url, !key_is_zero(pin.b), &f.nat64, server_tried, t, &eb);
 	}
 	if (!t || !t->ask) {
 		r->node->trying(r->node->arg, "");
@@ -266,7 +419,7 @@ void local_prefs_gone(struct local_client *c)
 
 void local_prefs_get(struct request *r)
 {
-	reply_prefs(r);
+	local_prefs_reply(r);
 }
 
 void local_prefs_patch(struct request *r)
@@ -285,9 +438,9 @@ void local_prefs_patch(struct request *r)
 		bad = check_prefs(&p, &m);
 	if (bad) {
 		local_reply_error(r->conn, 400, bad);
-	} else if (!is_tried_first(r, &p, m.control_url, local_prefs_patch)) {
+	} else if (!is_tried_first(r, &p, &m, local_prefs_patch)) {
 		take_prefs(r, &p, &m);
-		reply_prefs(r);
+		local_prefs_reply(r);
 	}
 	arena_free(&a);
 }
@@ -298,7 +451,11 @@ void local_prefs_check(struct request *r)
 	struct api_prefs p;
 	struct errbuf eb;
 	char missing[WHY_MAX];
-	struct api_prefs_mask all = { .control_url = true, .hostname = true, .operator_user = true };
+	struct api_prefs_mask all = { .control_url = true,
+		.hostname = true,
+		.operator_user = true,
+		.advertise_routes = true,
+		.server_key = true };
 	const char *bad;
 	if (api_prefs_read(&a, r->body, r->len, &p, NULL, &eb) != 0)
 		bad = eb.text;
@@ -320,14 +477,23 @@ static const char *start_prefs(
 	if (!s->has_prefs) {
 		struct local_facts f;
 		r->node->facts(r->node->arg, &f);
-		s->prefs = current_prefs(&f);
+		s->prefs = current_prefs(&f, NULL);
 		return NULL;
 	}
 	*m = (struct api_prefs_mask) { .control_url = s->prefs.control_url[0] != 0,
 		.hostname = true,
 		.operator_user = true,
 		.want_running = true,
-		.corp_dns = true };
+		.corp_dns = true,
+		.route_all = true,
+		.advertise_routes = true,
+		.no_snat = true,
+		.no_stateful_filtering = true,
+		.routes_prefer = true,
+		.server_key = s->prefs.server_key[0] != 0,
+		.exit_node_id = true,
+		.exit_node_ip = true,
+		.exit_allow_lan = true };
 	return asks_too_much(r, INSIDE_START, missing) ? missing : check_prefs(&s->prefs, m);
 }
 
@@ -360,7 +526,7 @@ void local_start(struct request *r)
 		api_start_read(&a, r->body, r->len, &s, &eb) ? eb.text : start_prefs(r, &s, &m, missing);
 	if (bad)
 		local_reply_error(r->conn, 400, bad);
-	else if (!is_tried_first(r, &s.prefs, m.control_url, local_start))
+	else if (!is_tried_first(r, &s.prefs, &m, local_start))
 		start_node(r, &s, &m);
 	arena_free(&a);
 }

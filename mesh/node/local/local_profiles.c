@@ -11,7 +11,7 @@ static json_t *profile(const struct local_facts *f, const struct netmap *m)
 		   *domain = m && m->domain ? m->domain : "", *id = m ? m->self->node.stable_id : "";
 	if (!f->logged_in)
 		return json_pack("{s:s, s:s}", "ID", "", "Name", "");
-	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:I, s:s, s:s}, s:s, s:s}", "ID", "login", "Name",
+	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:I, s:s, s:s}, s:s, s:s}", "ID", LOCAL_PROFILE, "Name",
 		f->login_name, "NetworkProfile", "MagicDNSName", suffix, "DomainName", domain, "UserProfile",
 		"ID", (json_int_t)(m ? m->self->node.user : 0), "LoginName", f->login_name, "DisplayName",
 		f->login_name, "NodeID", id, "ControlURL", f->prefs->control_url);
@@ -32,6 +32,17 @@ void local_profiles_current(struct request *r)
 	struct local_facts f;
 	r->node->facts(r->node->arg, &f);
 	local_reply_object(r->conn, profile(&f, r->node->map(r->node->arg)));
+}
+
+/* There is no other to go to. */
+void local_profiles_switch(struct request *r)
+{
+	struct local_facts f;
+	r->node->facts(r->node->arg, &f);
+	if (f.logged_in)
+		local_reply_done(r->conn, 204);
+	else
+		local_reply_error(r->conn, 404, "this machine has no login: ropewalk up makes one");
 }
 
 void local_profiles_new(struct request *r)

@@ -9,16 +9,20 @@
 #include <sys/types.h>
 
 struct asked;
+struct searched;
 struct server_try;
 struct measuring;
+struct awaiting;
 /* One connection; freed with it. */
 struct local_client {
 	struct local_api *api;
 	struct local_client *next;
 	struct http_server_conn *conn;
 	struct asked *asked;	   /* a DNS question that is out */
+	struct searched *searched; /* a name that is looked for in lists */
 	struct server_try *trying; /* a change of server that waits for the new one */
 	struct measuring *measuring;
+	struct awaiting *awaiting; /* files that may come */
 };
 struct request {
 	struct local_api *api;
@@ -29,6 +33,7 @@ struct request {
 	const struct http_head *head;
 	const char *body;
 	size_t len;
+	const char *below; /* streamed ones: the path behind the route's own, decoded */
 	bool server_tried; /* the new server of it is there */
 };
 void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok); /* frees b */
@@ -38,6 +43,8 @@ void local_reply_done(struct http_server_conn *c, int status);	/* no body */
 void local_reply_object(struct http_server_conn *c, json_t *o); /* frees o; NULL: memory short */
 
 /* local_profiles.c */
+#define LOCAL_PROFILE "login" /* ID of the one profile */
+void local_profiles_switch(struct request *r);
 void local_profiles_list(struct request *r);
 void local_profiles_current(struct request *r);
 void local_profiles_new(struct request *r);
@@ -55,19 +62,37 @@ void local_watch(struct request *r);
 
 /* local_status.c */
 void local_status(struct request *r);
+void local_metrics(struct request *r);
 
 /* local_prefs.c */
+void local_prefs_reply(struct request *r); /* as they are now */
 void local_prefs_get(struct request *r);
 void local_prefs_patch(struct request *r);
 void local_prefs_check(struct request *r);
 void local_start(struct request *r);
 void local_prefs_gone(struct local_client *c); /* the asker left */
 
+/* local_exit.c */
+void local_exit_take(struct state_prefs *next, const char *who); /* "" = none; who it was is remembered */
+void local_exit_suggest(struct request *r);
+void local_exit_enable(struct request *r);
+
 /* local_dns.c */
 void local_dns_query(struct request *r);
 void local_dns_os_config(struct request *r);
 void local_dns_config(struct request *r);
+void local_dns_servers(struct request *r);
+void local_dns_flush(struct request *r);
+void local_dns_log(struct request *r);
+void local_dns_log_set(struct request *r);
+void local_dns_top(struct request *r);
 void local_dns_gone(struct local_client *c); /* the asker left */
+
+/* local_blocked.c */
+void local_dns_blocked(struct request *r);
+void local_dns_blocking(struct request *r);
+void local_dns_pause(struct request *r);
+void local_blocked_gone(struct local_client *c); /* the asker left */
 
 /* local_ping.c */
 struct local_pings;
@@ -85,6 +110,14 @@ void local_logout(struct request *r);
 void local_netcheck(struct request *r);
 void local_netcheck_gone(struct local_client *c); /* the asker left */
 void local_derp_map(struct request *r);
+
+/* local_files.c */
+void local_file_targets(struct request *r);
+void local_files_list(struct request *r);
+void local_file_put(struct request *r); /* these three are streamed: they take the connection */
+void local_file_get(struct request *r);
+void local_file_delete(struct request *r);
+void local_files_gone(struct local_client *c); /* the asker left */
 
 /* local_whois.c */
 void local_whois(struct request *r);

@@ -27,7 +27,7 @@ static bool write_next_peer(struct status_source *s, struct buf *out)
 {
 	struct arena a = { 0 };
 	struct api_peer p;
-	s->node->status_peer(s->node->arg, s->map, s->map->peers[s->at++], &a, &p);
+	s->node->status_peer(s->node->arg, s->map->peers[s->at++], &a, &p);
 	bool ok = api_status_write_peer(out, &p, &s->first);
 	arena_free(&a);
 	return ok;
@@ -71,4 +71,15 @@ void local_status(struct request *r)
 		s->map = netmap_get(m);
 	struct http_source from = { .next = status_next, .ended = status_ended, .arg = s };
 	http_reply_source(r->conn, 200, "application/json", &from);
+}
+
+void local_metrics(struct request *r)
+{
+	struct buf b = { 0 };
+	if (r->node->metrics(r->node->arg, &b))
+		http_reply(
+			r->conn, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, buf_data(&b), b.len);
+	else
+		local_reply_error(r->conn, 500, "memory is short");
+	buf_free(&b);
 }

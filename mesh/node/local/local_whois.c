@@ -6,15 +6,6 @@ static const struct ctl_node *node_at(const struct netmap *m, size_t i)
 	return i ? &m->peers[i - 1]->node : &m->self->node;
 }
 
-static bool has_address(const struct ctl_node *c, const struct addr *ip)
-{
-	for (size_t i = 0; i < c->addresses.n; i++) {
-		if (addr_equal(&c->addresses.v[i].ip, ip))
-			return true;
-	}
-	return false;
-}
-
 /* "IP", "IP:port" (a service asks about a connection) or "nodekey:..." (a relay asks about a client). */
 static bool find_node(const struct netmap *m, const char *text, const struct ctl_node **out)
 {
@@ -26,7 +17,7 @@ static bool find_node(const struct netmap *m, const char *text, const struct ctl
 		return false;
 	for (size_t i = 0; m && !*out && i <= m->n_peers; i++) {
 		const struct ctl_node *c = node_at(m, i);
-		if (by_key ? key_equal(c->key.b, key.b) : has_address(c, &at.ip))
+		if (by_key ? key_equal(c->key.b, key.b) : ctl_node_has(c, &at.ip))
 			*out = c;
 	}
 	return true;

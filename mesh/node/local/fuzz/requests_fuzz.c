@@ -16,7 +16,9 @@ struct world {
 	struct loop *loop;
 	struct local_api *api;
 	struct netmap *map;
+	struct files *files;
 	struct state_prefs prefs;
+	struct machine_key server;
 	char dir[64], sock[96];
 	unsigned orders;
 };
@@ -29,7 +31,8 @@ static void say_facts(void *arg, struct local_facts *out)
 		.auth_url = "",
 		.error = "e",
 		.login_name = "",
-		.prefs = &w->prefs };
+		.prefs = &w->prefs,
+		.server = &w->server };
 }
 
 static struct netmap *say_map(void *arg)
@@ -44,11 +47,9 @@ static void say_status(void *arg, struct arena *a, struct api_status *out)
 	*out = (struct api_status) { .backend_state = "Stopped" };
 }
 
-static void say_peer(
-	void *arg, const struct netmap *m, const struct netmap_peer *p, struct arena *a, struct api_peer *out)
+static void say_peer(void *arg, const struct netmap_peer *p, struct arena *a, struct api_peer *out)
 {
 	(void)arg;
-	(void)m;
 	(void)a;
 	*out = (struct api_peer) { .key = p->node.key, .dns_name = p->node.name };
 }
@@ -57,7 +58,7 @@ static bool say_netcheck(void *arg, struct arena *a, struct api_netcheck *out, s
 {
 	(void)arg;
 	(void)a;
-	*out = (struct api_netcheck) { .global_v4 = "", .global_v6 = "" };
+	*out = (struct api_netcheck) { .global_v4 = "", .global_v6 = "", .mapped = "", .unmapped = "" };
 	*when = (struct local_measured) { 0 };
 	return true;
 }
@@ -75,10 +76,27 @@ static const char *say_no_resolver(void *arg)
 	return "none here";
 }
 
+static struct resolver_server *say_resolver(void *arg)
+{
+	(void)arg;
+	return NULL;
+}
+
+static struct files *say_files(void *arg)
+{
+	return ((struct world *)arg)->files;
+}
+
+static const char *say_ifname(void *arg)
+{
+	(void)arg;
+	return "lo";
+}
+
 static void say_os_dns(void *arg, struct local_os_dns *out)
 {
 	(void)arg;
-	*out = (struct local_os_dns) { .n_base = 1 };
+	*out = (struct local_os_dns) { .n_base = 1, .owner = "direct", .reason = "" };
 }
 
 /* Whatever comes through must be whole. */
@@ -105,10 +123,40 @@ static void take_order(void *arg)
 	((struct world *)arg)->orders++;
 }
 
-static void take_ping(void *arg, uint64_t peer, uint64_t token)
+static void take_ping(void *arg, uint64_t peer, uint64_t token, uint16_t size)
 {
+	(void)size;
 	struct world *w = arg;
 	local_api_ping_done(w->api, token, peer, NULL, 1, 2.5);
+}
+
+static bool say_blocks(void *arg)
+{
+	return ((struct world *)arg)->orders & 1;
+}
+
+static struct blocker *say_blocker(void *arg)
+{
+	(void)arg;
+	return NULL;
+}
+
+static struct blocker_search *say_blocked(void *arg, const struct addr *from, const struct dns_name *name,
+	void (*told)(void *k, int err, const struct blocker_why *w, const struct errbuf *eb), void *k)
+{
+	(void)told, (void)k, (void)from, (void)name, (void)arg;
+	return NULL;
+}
+
+/* Some are answered at once, some never, some cannot be asked. */
+static bool take_echo(void *arg, uint64_t peer, const struct addr *at, bool icmp, uint64_t token)
+{
+	struct world *w = arg;
+	if (icmp && addr_is_v4(at))
+		return false;
+	if (!icmp)
+		local_api_echo_answered(w->api, token, peer, 4711);
+	return true;
 }
 
 static struct netmap *make_map(void)
@@ -131,6 +179,7 @@ static struct world only;
 static void world_end(void)
 {
 	local_api_close(only.api);
+	files_close(only.files);
 	loop_free(only.loop);
 	netmap_put(only.map);
 	dir_remove(only.dir, NULL);
@@ -147,6 +196,12 @@ static struct world *world(void)
 		.region_code = say_code,
 		.no_resolver = say_no_resolver,
 		.os_dns = say_os_dns,
+		.resolver = say_resolver,
+		.blocks = say_blocks,
+		.blocker = say_blocker,
+		.blocked = say_blocked,
+		.files = say_files,
+		.ifname = say_ifname,
 		.prefs_set = take_prefs,
 		.login = take_login,
 		.logout = take_order,
@@ -154,6 +209,7 @@ static struct world *world(void)
 		.try_now = take_order,
 		.measure = take_order,
 		.ping = take_ping,
+		.echo = take_echo,
 		.arg = w };
 	if (w->api)
 		return w;
@@ -162,8 +218,9 @@ static struct world *world(void)
 		abort();
 	snprintf(w->sock, sizeof(w->sock), "%s/s", w->dir);
 	w->loop = loop_new();
+	w->files = files_open(w->loop, w->dir, NULL);
 	w->api = local_api_open(w->loop, w->sock, &ops, NULL);
-	if (!w->api)
+	if (!w->api || !w->files)
 		abort();
 	return w;
 }
@@ -179,10 +236,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	(void)!send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
 	/* Until the other side has ended, too: a connection that stays open is a leak. */
-	for (int i = 0; recv(fd, sink, sizeof(sink), MSG_DONTWAIT) != 0; i++) {
+	ssize_t n = 0;
+	for (int i = 0; (n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT)) != 0; i++) {
 		if (i == TURNS_MAX)
 			abort();
-		loop_run_once(w->loop);
+		if (n < 0)
+			loop_run_once(w->loop);
 	}
 	close(fd);
 	return 0;

@@ -29,14 +29,19 @@ static void say_facts(void *arg, struct local_facts *out)
 {
 	static const struct state_prefs prefs;
 	(void)arg;
-	*out = (struct local_facts) { .auth_url = "", .error = "", .login_name = "", .prefs = &prefs };
+	static const struct machine_key none;
+	*out = (struct local_facts) {
+		.auth_url = "", .error = "", .login_name = "", .prefs = &prefs, .server = &none
+	};
 }
 
 static bool say_netcheck(void *arg, struct arena *a, struct api_netcheck *out, struct local_measured *when)
 {
 	struct world *w = arg;
 	(void)a;
-	*out = (struct api_netcheck) { .udp = w->when.at_ms != 0, .global_v4 = "", .global_v6 = "" };
+	*out = (struct api_netcheck) {
+		.udp = w->when.at_ms != 0, .global_v4 = "", .global_v6 = "", .mapped = "", .unmapped = ""
+	};
 	*when = w->when;
 	return !w->stopped;
 }

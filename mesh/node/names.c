@@ -1,7 +1,12 @@
 #include "mesh/node/names.h"
+#include "mesh/node/name_servers.h"
 #include "mesh/base/log.h"
 #include "mesh/os/sock.h"
+#include "mesh/netmap/exits.h"
 #include "mesh/node/host/os_dns.h"
+#include "mesh/node/name_matches.h"
+#include "mesh/node/portal_names.h"
+#include "mesh/node/serve/sharing.h"
 #include "mesh/transport/http.h"
 #include "resolver/name.h"
 #include "resolver/present.h"
@@ -49,12 +54,16 @@ static int names_check(struct names *n, int err, const char *what, const char *n
 	return err == ERR_MALFORMED || err == ERR_REFUSED ? 0 : err;
 }
 
+/* A name must not lead to the gateway of the place that this machine is at because a peer has its address. */
 static int node_add(struct names *n, struct zone *z, const struct ctl_node *c)
 {
 	int err = 0;
-	for (size_t i = 0; !err && c->name[0] && i < c->addresses.n; i++)
-		err = names_check(n, zone_add_address(z, c->name, &c->addresses.v[i].ip, true),
-			"the machine name", c->name);
+	for (size_t i = 0; !err && c->name[0] && i < c->addresses.n; i++) {
+		const struct addr *ip = &c->addresses.v[i].ip;
+		if (!addr_set_has(&n->outside, ip))
+			err = names_check(
+				n, zone_add_address(z, c->name, ip, true), "the machine name", c->name);
+	}
 	return err;
 }
 
@@ -122,6 +131,7 @@ static int zone_fill(struct names *n, struct zone *z, const struct netmap *m)
 			err = authority_add(n, z, dns->domains.v[0]);
 		err = err ? err : reverse_authority_add(n, z);
 		err = err ? err : service_add(z);
+		zone_via6_names(z);
 		for (size_t i = 0; !err && i < dns->n_routes; i++)
 			if (!dns->routes[i].n)
 				err = authority_add(n, z, dns->routes[i].suffix);
@@ -153,6 +163,7 @@ static int zone_step(struct names *n, struct zone *z, const struct netmap *from,
 			bool goes = same || (x && (!y || x->node.id <= y->node.id));
 			bool comes = same || (y && (!x || y->node.id <= x->node.id));
 			bool differs = !same && (!goes || !comes || !same_name(&x->node, &y->node));
+			n->zone_moved = n->zone_moved || differs;
 			if (differs && goes && !adding)
 				node_remove(z, &x->node);
 			if (differs && comes && adding)
@@ -187,6 +198,7 @@ static int zone_apply(struct names *n, struct errbuf *eb)
 		return 0;
 	}
 	n->odd_dns[0] = 0;
+	n->zone_moved = true;
 	netmap_put(n->zone_map); /* a step that failed left the zone between two maps */
 	n->zone_map = NULL;
 	struct zone *z = zone_new();
@@ -204,31 +216,15 @@ static int zone_apply(struct names *n, struct errbuf *eb)
 
 /* --- routes --- */
 
-/* "IP", "IP:port"; other forms (https://) are not for us. One inside the mesh is our own people's: trusted,
- * and it may know the names of their site. */
-static bool upstream_parse(const char *text, struct resolver_upstream *out)
+static void odd_server(void *arg, const char *server, const char *why)
 {
-	*out = (struct resolver_upstream) { 0 };
-	if (!endpoint_parse_or(text, DNS_PORT, &out->at))
-		return false;
-	out->trusted = out->site = addr_is_mesh(&out->at.ip);
-	return !addr_is_service(&out->at.ip);
+	odd(arg, "the nameserver %s cannot be used: %s", server, why);
 }
 
-static size_t parse_all(
-	struct names *n, const struct ctl_resolver *r, size_t count, struct resolver_upstream *out)
+static size_t parse_all(struct names *n, const struct ctl_resolver *r, size_t count, struct arena *a,
+	struct resolver_upstream *out)
 {
-	size_t k = 0;
-	for (size_t i = 0; i < count && k < UPSTREAMS_MAX; i++) {
-		if (upstream_parse(r[i].addr, &out[k]))
-			k++;
-		else
-			odd(n,
-				"the nameserver %s cannot be used: only addresses can, and not this "
-				"machine's own",
-				r[i].addr);
-	}
-	return k;
+	return name_servers_read(a, r, count, out, &(struct name_servers_odd) { odd_server, n });
 }
 
 /* The machine's own nameservers are those of the place it is at. */
@@ -241,19 +237,47 @@ static size_t base_upstreams(struct names *n, struct resolver_upstream *out)
 	return n_base;
 }
 
-/* The default route: what the server says, else the machine's own, else the server's fallback. */
-static size_t default_upstreams(struct names *n, const struct ctl_dns *dns, struct resolver_upstream *out)
+/* This machine uses an exit, and its nameservers are of the place that it shall not speak to. */
+static bool is_away(const struct names *n)
 {
-	size_t k = dns ? parse_all(n, dns->resolvers, dns->n_resolvers, out) : 0;
+	return n->prefs->exit_node[0] != 0;
+}
+
+/* The exit itself, which asks in its own place. */
+static size_t exit_upstream(struct names *n, struct arena *a, struct resolver_upstream *out)
+{
+	const struct netmap_peer *exit = n->map ? netmap_exit_find(n->map, n->prefs->exit_node) : NULL;
+	struct dns_secure *how = arena_alloc(a, sizeof(*how));
+	struct endpoint at;
+	if (!exit || !how || !sharing_answers_names(n->map, &exit->node, &at))
+		return 0;
+	*how = (struct dns_secure) { .by = DNS_SECURE_MESH, .path = "/dns-query" };
+	*out = (struct resolver_upstream) { .at = at, .secure = how, .trusted = true };
+	return 1;
+}
+
+/* The default route: what the server says, else the machine's own, or under an exit the exit's, else the server's
+ * fallback. */
+static size_t default_upstreams(
+	struct names *n, const struct ctl_dns *dns, struct arena *a, struct resolver_upstream *out)
+{
+	size_t k = dns ? parse_all(n, dns->resolvers, dns->n_resolvers, a, out) : 0;
 	if (!k)
-		k = base_upstreams(n, out);
-	return k || !dns ? k : parse_all(n, dns->fallback, dns->n_fallback, out);
+		k = is_away(n) ? exit_upstream(n, a, out) : base_upstreams(n, out);
+	if (!k && dns)
+		k = parse_all(n, dns->fallback, dns->n_fallback, a, out);
+	if (!k && is_away(n))
+		odd(n, "this machine uses an exit, which resolves no names, and the network names no "
+		       "nameserver to "
+		       "ask by it: names of the internet do not resolve (nameservers.global on the server)");
+	return k;
 }
 
 struct routes {
 	struct resolver_route *v;
 	struct resolver_upstream *ups, base[UPSTREAMS_MAX]; /* ups: UPSTREAMS_MAX for each route */
 	size_t n, cap, n_base;
+	struct arena arena; /* what ups stand on */
 };
 
 static struct resolver_upstream *next_ups(struct routes *r)
@@ -317,7 +341,36 @@ static void add_route(struct names *n, const struct ctl_route *from, struct rout
 	else
 		r->v[r->n++] = (struct resolver_route) { .suffix = from->suffix,
 			.upstreams = mine,
-			.n_upstreams = parse_all(n, from->resolvers, from->n, mine) };
+			.n_upstreams = parse_all(n, from->resolvers, from->n, &r->arena, mine) };
+}
+
+static bool is_routed(const struct routes *r, const struct dns_name *name)
+{
+	struct dns_name suffix;
+	for (size_t i = 0; i < r->n; i++)
+		if (dns_name_parse(r->v[i].suffix, &suffix) && dns_name_within(name, &suffix))
+			return true;
+	return false;
+}
+
+/* Behind a portal the network's nameservers, servers[n] of the default route, are out of reach until somebody has logged
+ * in; the page where he does is found by these names, which the nameservers of the place answer then. They come last:
+ * while the others answer they hear nothing. */
+static void add_portals(struct routes *r, const struct resolver_upstream *servers, size_t n)
+{
+	for (size_t i = 0; i < portal_names_n && r->n < r->cap; i++) {
+		struct resolver_upstream *mine = next_ups(r);
+		struct dns_name name;
+		size_t k = n;
+		if (!dns_name_parse(portal_names[i], &name) || is_routed(r, &name))
+			continue;
+		memcpy(mine, servers, n * sizeof(*mine));
+		for (size_t b = 0; b < r->n_base && k < UPSTREAMS_MAX; b++)
+			mine[k++] = r->base[b];
+		r->v[r->n++] = (struct resolver_route) {
+			.suffix = portal_names[i], .upstreams = mine, .n_upstreams = k
+		};
+	}
 }
 
 static int routes_configure(struct names *n, const struct ctl_dns *dns, struct routes *r, struct errbuf *eb)
@@ -328,24 +381,33 @@ static int routes_configure(struct names *n, const struct ctl_dns *dns, struct r
 		add_route(n, &dns->routes[i], r);
 	(void)url_parse(n->prefs->control_url, &control);
 	add_own_hosts(n, &control, r);
-	struct resolver_upstream *mine = next_ups(r);
+	struct resolver_upstream mine[UPSTREAMS_MAX];
 	struct dns_name root = { 0 };
-	size_t n_default = default_upstreams(n, dns, mine);
+	size_t n_default = default_upstreams(n, dns, &r->arena, mine);
+	if (n_default && dns && dns->n_resolvers && !is_away(n))
+		add_portals(r, mine, n_default);
 	if (n_default && dns_name_parse(".", &root) && !has_route(r, &root)) /* a route "." says it itself */
-		r->v[r->n++] =
-			(struct resolver_route) { .suffix = "", .upstreams = mine, .n_upstreams = n_default };
-	struct resolver_config c = { .routes = r->v, .n_routes = r->n, .site = r->base, .n_site = r->n_base };
+		r->v[r->n++] = (struct resolver_route) { .suffix = "",
+			.upstreams = mine,
+			.n_upstreams = n_default,
+			.validate = n->validation.anchors != NULL };
+	struct resolver_config c = {
+		.routes = r->v, .n_routes = r->n, .site = r->base, .n_site = is_away(n) ? 0 : r->n_base
+	};
+	if (validation_serve(&n->validation, n->dns, &c, dns, eb))
+		odd(n, "names of the internet do not resolve: %s", eb->text);
 	return resolver_server_configure(n->dns, &c, eb);
 }
 
 static int configure_routes(struct names *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
-	struct routes r = { .cap = (dns ? dns->n_routes : 0) + OWN_HOSTS_MAX };
+	struct routes r = { .cap = (dns ? dns->n_routes : 0) + OWN_HOSTS_MAX + portal_names_n };
 	r.v = calloc(r.cap + 1, sizeof(*r.v));
 	r.ups = calloc(r.cap + 1, UPSTREAMS_MAX * sizeof(*r.ups));
 	int err = r.v && r.ups ? routes_configure(n, dns, &r, eb) : err_set(eb, -ENOMEM, "DNS routes");
 	free(r.v);
 	free(r.ups);
+	arena_free(&r.arena);
 	return err;
 }
 
@@ -368,14 +430,35 @@ static bool has_settings(const struct ctl_dns *dns)
 	return any;
 }
 
+/* Is our resolver to be asked for everything? Where the network names whom to ask, the machine is under an exit, or
+ * has nobody of its own. */
+static bool wants_all(struct names *n, const struct ctl_dns *dns)
+{
+	struct endpoint base[BASE_MAX];
+	bool all = dns->n_resolvers || is_away(n) || !os_dns_base(n->os_dns, base, BASE_MAX);
+	for (size_t i = 0; i < dns->n_routes; i++)
+		all = all || strcmp(dns->routes[i].suffix, ".") == 0;
+	return all;
+}
+
 static int point_machine(struct names *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
-	if (!n->prefs->accept_dns || !dns || !has_settings(dns)) {
+	if (!n->prefs->accept_dns || !dns || (!has_settings(dns) && !is_away(n))) {
 		os_dns_restore(n->os_dns);
 		return 0;
 	}
-	size_t k = dns->domains.n < SEARCH_MAX ? dns->domains.n : SEARCH_MAX;
-	return os_dns_set(n->os_dns, &addr_service_v4, dns->domains.v, k, eb);
+	struct os_dns_config c = { .nameserver = addr_service_v4, .dev = n->dev, .search = dns->domains.v };
+	struct name_matches *m = calloc(1, sizeof(*m));
+	if (!m)
+		return err_set(eb, -ENOMEM, "what this machine asks the mesh's resolver for");
+	name_matches_fill(m, dns);
+	c.n_search = dns->domains.n < SEARCH_MAX ? dns->domains.n : SEARCH_MAX;
+	c.match = m->v;
+	c.n_match = m->n;
+	c.all = m->too_many || wants_all(n, dns);
+	int err = os_dns_set(n->os_dns, &c, eb);
+	free(m);
+	return err;
 }
 
 static bool is_self(const struct names *n, const struct addr *ip)
@@ -387,45 +470,115 @@ static bool is_self(const struct names *n, const struct addr *ip)
 	return false;
 }
 
+static bool is_base(const struct names *n, const struct addr *ip)
+{
+	struct endpoint base[BASE_MAX];
+	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
+	for (size_t i = 0; i < n_base; i++)
+		if (addr_equal(&base[i].ip, ip))
+			return true;
+	return false;
+}
+
+/* Under an exit the machine's own nameservers are asked for server and relays alone, past the exit: without
+ * them no way leads back to it. Not those that the network names too, for anything. */
+static bool leaves_outside(const struct names *n, const struct addr *ip)
+{
+	const struct ctl_dns *dns = n->map ? n->map->dns : NULL;
+	return is_away(n) && is_base(n, ip) &&
+	       !(dns && (name_servers_have(dns->resolvers, dns->n_resolvers, ip) ||
+				name_servers_have(dns->fallback, dns->n_fallback, ip)));
+}
+
 /* A nameserver of the mesh is asked through the tunnel or not at all: while a route is missing, the question
  * would leave by the network around us. Not for the machine's own nameservers, some of which have an address
  * of this range, and not for this machine itself, which the tunnel does not lead to. */
 static int keep_in_mesh(void *arg, int fd, const struct endpoint *to)
 {
 	struct names *n = arg;
-	struct endpoint base[BASE_MAX];
-	if (!addr_is_mesh(&to->ip) || !n->map || is_self(n, &to->ip))
+	if (leaves_outside(n, &to->ip))
+		sock_mark_outside(fd);
+	if (!addr_is_mesh(&to->ip) || !n->map || is_self(n, &to->ip) || is_base(n, &to->ip))
 		return 0;
-	size_t n_base = n->os_dns ? os_dns_base(n->os_dns, base, BASE_MAX) : 0;
-	for (size_t i = 0; i < n_base; i++)
-		if (addr_equal(&base[i].ip, &to->ip))
-			return 0;
 	return n->dev[0] ? setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, n->dev, (socklen_t)strlen(n->dev))
 			 : -1;
 }
 
 /* Without a guard of the interface the network around could ask: then only what this machine says to itself
- * comes in. */
+ * comes in, and at the addresses at which others may ask what comes through the mesh. */
 static int keep_to_machine(void *arg, int fd)
 {
-	return ((const struct names *)arg)->guarded ? 0 : sock_arrive_on(fd, "lo");
+	const struct names *n = arg;
+	struct endpoint at;
+	if (n->guarded)
+		return 0;
+	bool service = sock_local(fd, &at) != 0 || addr_is_service(&at.ip);
+	return sock_arrive_on(fd, service ? "lo" : n->dev);
+}
+
+static bool may_have(void *arg, const struct addr *from)
+{
+	return blocking_is_ours(&((const struct names *)arg)->blocking, from);
+}
+
+static uint32_t lists_of(void *arg, const struct addr *from)
+{
+	return blocking_lists(&((const struct names *)arg)->blocking, from);
+}
+
+static bool is_served_right(const struct names *n)
+{
+	struct addr at[2];
+	size_t k = blocking_places(&n->blocking, n->map, at);
+	bool same = k == n->n_served;
+	for (size_t i = 0; same && i < k; i++)
+		same = addr_equal(&at[i], &n->served[i]);
+	return same;
 }
 
 /* The IPv6 address is a convenience: a machine without IPv6 lacks it. */
-static int open_resolver(struct names *n, struct errbuf *eb)
+static struct resolver_server *open_at(
+	struct names *n, const struct addr *others, size_t n_others, struct errbuf *eb)
 {
-	const struct endpoint service[] = { { .ip = addr_service_v4, .port = DNS_PORT },
-		{ .ip = addr_service_v6, .port = DNS_PORT } };
-	struct resolver_server_options o = { .at = service, .n = ARRAY_LEN(service) };
+	struct endpoint at[4] = { { .ip = addr_service_v4, .port = DNS_PORT } };
+	struct resolver_server_options o = {
+		.at = at, .n = 1, .lists = lists_of, .may_have = may_have, .arg = n
+	};
 	o.upstream_socket = keep_in_mesh;
 	o.listen_socket = keep_to_machine;
-	o.arg = n;
-	n->dns = resolver_server_open(n->loop, &o, eb);
-	if (!n->dns) {
-		o.n = 1;
-		n->dns = resolver_server_open(n->loop, &o, eb);
+	for (size_t i = 0; i < n_others; i++)
+		at[o.n++] = (struct endpoint) { .ip = others[i], .port = DNS_PORT };
+	at[o.n++] = (struct endpoint) { .ip = addr_service_v6, .port = DNS_PORT };
+	struct resolver_server *dns = resolver_server_open(n->loop, &o, eb);
+	o.n--;
+	return dns ? dns : resolver_server_open(n->loop, &o, eb);
+}
+
+/* This machine has its names even where another program is in the way of the others'. */
+static int open_resolver(struct names *n, struct errbuf *eb)
+{
+	bool logs = n->dns && resolver_server_journal(n->dns);
+	blocking_leave(&n->blocking);
+	validation_leave(&n->validation);
+	resolver_server_close(n->dns);
+	n->unserved[0] = 0;
+	n->n_served = blocking_places(&n->blocking, n->map, n->served);
+	n->dns = open_at(n, n->served, n->n_served, eb);
+	if (!n->dns && n->n_served) {
+		snprintf(n->unserved, sizeof(n->unserved),
+			"the machines of the mesh cannot ask this one for names: %.120s; when that is "
+			"mended, "
+			"restart ropewalkd",
+			eb->text);
+		n->dns = open_at(n, NULL, 0, eb);
 	}
-	return n->dns ? 0 : eb->code;
+	if (!n->dns)
+		return eb->code;
+	if (n->zone) /* a zone is changed in place from map to map */
+		resolver_zone_set(resolver_server_core(n->dns), n->zone);
+	if (logs)
+		(void)resolver_server_journal_set(n->dns, true);
+	return blocking_follow(&n->blocking, n->map) ? 0 : err_set(eb, -ENOMEM, "names that are blocked");
 }
 
 /* Once this node's key has expired the mesh is out of reach: its names are served as they were, but questions
@@ -433,12 +586,23 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 static int apply(struct names *n, struct errbuf *eb)
 {
 	const struct ctl_dns *dns = n->expired ? NULL : n->map->dns;
-	int err = n->dns ? 0 : open_resolver(n, eb);
+	n->blocking.loop = n->loop;
+	n->blocking.state_dir = n->state_dir;
+	if (!blocking_follow(&n->blocking, n->map))
+		return err_set(eb, -ENOMEM, "names that are blocked");
+	int err = n->dns && is_served_right(n) ? 0 : open_resolver(n, eb);
 	if (err)
 		return err;
+	blocking_serve(&n->blocking, resolver_server_core(n->dns));
 	err = n->expired && n->zone ? 0 : zone_apply(n, eb);
+	if (n->unserved[0] || n->blocking.odd[0])
+		odd(n, "%s", n->unserved[0] ? n->unserved : n->blocking.odd);
 	err = err ? err : configure_routes(n, dns, eb);
-	return err ? err : point_machine(n, dns, eb);
+	err = err ? err : point_machine(n, dns, eb);
+	if (!err && n->zone_moved && n->os_dns)
+		os_dns_answers_changed(n->os_dns);
+	n->zone_moved = n->zone_moved && err;
+	return err;
 }
 
 /* What is to be true is in n already. */
@@ -454,6 +618,17 @@ static int apply_and_tell(struct names *n, struct errbuf *eb)
 		log_warn("%s", n->odd_dns);
 	memcpy(n->no_dns, text, sizeof(text));
 	return err ? err_say(eb, err, "%s", n->no_dns) : 0;
+}
+
+bool names_outside_set(struct names *n, const struct addr_set *outside)
+{
+	if (addr_set_equal(&n->outside, outside))
+		return true;
+	if (!addr_set_assign(&n->outside, outside->v, outside->n))
+		return false;
+	netmap_put(n->zone_map); /* no step leads from the old zone to the new */
+	n->zone_map = NULL;
+	return true;
 }
 
 int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb)
@@ -502,11 +677,15 @@ void names_forget(struct names *n)
 {
 	if (n->os_dns)
 		os_dns_restore(n->os_dns);
+	blocking_fini(&n->blocking);
+	validation_leave(&n->validation);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
+	n->n_served = 0;
 	zone_put(n->zone);
 	n->zone = NULL;
 	netmap_put(n->zone_map);
 	netmap_put(n->map);
 	n->map = n->zone_map = NULL;
+	addr_set_free(&n->outside);
 }

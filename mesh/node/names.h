@@ -4,28 +4,43 @@
 #define RW_NODE_NAMES_H
 
 #include "mesh/netmap/netmap.h"
+#include "mesh/node/blocking.h"
+#include "mesh/node/host/addr_set.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/host/state.h"
+#include "mesh/node/validation.h"
 #include "resolver/listen.h"
 
-/* Embedded in its owner, who sets the first three and leaves the rest at zero. */
+/* Embedded in its owner, who sets the first four and leaves the rest at zero. */
 struct names {
 	struct loop *loop;
 	struct os_dns *os_dns;		 /* borrowed */
 	const struct state_prefs *prefs; /* borrowed, read anew each time: control_url, accept_dns */
+	const char *state_dir;		 /* borrowed; for lists of blocked names */
 	bool guarded; /* set by the owner: nobody but this machine and its containers reaches its resolver */
 	struct netmap *map;	     /* what is applied, a reference of our own; NULL: nothing */
 	bool expired;		     /* our own key */
 	char trying[256];	     /* host of a server that is tried beside ours; "" = none */
 	char dev[16];		     /* the mesh interface */
 	struct resolver_server *dns; /* NULL: not open */
-	struct zone *zone;	     /* NULL: none yet; changed in place from map to map */
-	struct netmap *zone_map;     /* what it was made from, a reference of our own */
-	bool zone_odd;		     /* something of that map could not be used */
-	char no_dns[384];  /* why the machine does not ask our resolver; "" = it does, or shall not */
+	struct blocking blocking;
+	struct validation validation; /* its owner sets the anchors */
+	struct addr served[2];	      /* own addresses of the mesh at which others may ask */
+	size_t n_served;
+	struct addr_set outside; /* peers' addresses that no name leads to */
+	struct zone *zone;	 /* NULL: none yet; changed in place from map to map */
+	struct netmap *zone_map; /* what it was made from, a reference of our own */
+	bool zone_odd;		 /* something of that map could not be used */
+	bool zone_moved;	 /* it answers other than it did when the machine was last told */
+	char no_dns[384];	 /* why the machine does not ask our resolver; "" = it does, or shall not */
+	char unserved
+		[256]; /* why others cannot ask this machine, though they shall; "" = they can, or shall not */
 	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
 };
 
+/* outside: peers' addresses that lead to somebody else on this machine; names do without them. Copied. false:
+ * memory is short, nothing has changed. */
+bool names_outside_set(struct names *n, const struct addr_set *outside);
 /* expired: our own key has; dev: the mesh interface, copied. A failure leaves what could be done, and is kept
  * in n->no_dns as well: a mesh without names is better than none. */
 int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb);

@@ -1,6 +1,9 @@
 #include "mesh/node/names.h"
 #include "mesh/base/wire.h"
-#include "mesh/node/local/dns_ask.h"
+#include "mesh/base/dns_secure.h"
+#include "resolver/ask.h"
+#include "resolver/report.h"
+#include "resolver/report.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/os/test/own_ns.h"
 #include "mesh/os/file.h"
@@ -50,6 +53,9 @@ struct place {
 	SERVERS(X)
 #undef X
 };
+
+static const struct endpoint resolver_at = { .ip = { .b = { [10] = 0xff, 0xff, 100, 100, 100, 100 } },
+	.port = 53 };
 
 static void answer_nothing(void *arg, int events)
 {
@@ -150,10 +156,16 @@ static void use_map_after(struct place *p, const char *json, const struct netmap
 		fail_msg("%s", eb.text);
 		return;
 	}
+	const struct dns_places places = { .resolv_conf = p->resolv,
+		.own_path = true,
+		.uplinks = "",
+		.networkmanager = "",
+		.openresolv = "",
+		.bus = "" };
 	if (!p->n.os_dns)
-		p->n.os_dns = os_dns_open(p->n.loop, p->resolv, "", nothing, NULL);
-	(void)names_apply(&p->n, next, "", netmap_peer_expired(next, next->self, clock_unix_ms()),
-		&eb); /* no_dns says */
+		p->n.os_dns = os_dns_open(p->n.loop, &places, nothing, NULL);
+	(void)names_apply(
+		&p->n, next, "", netmap_peer_expired(next->self, clock_unix_ms()), &eb); /* no_dns says */
 	netmap_put(next);
 	arena_free(&a);
 }
@@ -182,7 +194,7 @@ static struct answer ask(struct place *p, const char *name, const char *type)
 {
 	struct answer a = { 0 };
 	struct errbuf eb = { 0 };
-	if (!dns_ask_start(p->n.loop, name, type, answered, &a, &eb))
+	if (!dns_ask_start(p->n.loop, &resolver_at, name, type, answered, &a, &eb))
 		fail_msg("%s", eb.text);
 	while (!a.over)
 		loop_run_once(p->n.loop);
@@ -210,6 +222,12 @@ static void test_zone_and_routes(void **state)
 		{ "any.wild.mesh.test", "A", 0, 1 },
 		{ "wild.mesh.test", "A", 0, 0 },
 		{ "_sip._tcp.mesh.test", "SRV", 0, 1 },
+		{ "10-1-1-16-via-7.mesh.test", "AAAA", 0, 1 },
+		{ "10-1-1-16-Via-0x7.Mesh.test", "AAAA", 0, 1 },
+		{ "10-1-1-16-via-7.mesh.test", "A", 0, 0 },
+		{ "10-1-1-16-via-99999.mesh.test", "AAAA", 3, 0 },
+		{ "10-1-1-16-via-7.x.mesh.test", "AAAA", 3, 0 },
+		{ "10-1-1-16-via-7.x.mesh.test", "A", 3, 0 },
 		/* B39 */
 		{ "100.100.100.100.in-addr.arpa", "PTR", 0, 1 },
 		{ "3.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa", "PTR", 0, 1 },
@@ -261,6 +279,87 @@ static void test_own_before_fallback(void **state)
 	p->prefs.accept_dns = false;
 	assert_int_equal(names_apply(&p->n, p->n.map, "", false, &eb), 0);
 	assert_false(os_dns_active(p->n.os_dns));
+	place_end(p);
+}
+
+/* Under an exit the machine's own nameservers, which are of the place, hear of the server's name alone; and the
+ * resolver is pointed at though the map has no settings. */
+static void test_exit(void **state)
+{
+	struct place *p = place_make();
+	(void)state;
+	FILE *f = fopen(p->resolv, "w");
+	fputs("nameserver 127.0.0.7\n", f);
+	fclose(f);
+	strcpy(p->prefs.exit_node, "fra");
+	strcpy(p->prefs.control_url, "https://ctl.example.net");
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}}");
+	assert_true(os_dns_active(p->n.os_dns));
+	ask(p, "example.com", "A");
+	ask(p, "nas.home.arpa", "A");
+	assert_true(p->own.asked == 0 && p->fallback.asked > 0);
+	ask(p, "ctl.example.net", "A");
+	assert_int_equal(p->own.asked, 1);
+	assert_string_equal(p->n.odd_dns, "");
+	/* C26: a nameserver that the network names goes on to be asked, here one of the mesh */
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Resolvers\":[{\"Addr\":\"127.0.0.9\"}]}}");
+	ask(p, "example.net", "A");
+	ask(p, "captive.apple.com", "A");
+	assert_int_equal(p->corp.asked, 2);
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true}}");
+	assert_int_equal(ask(p, "example.org", "A").rcode, 2);
+	assert_int_equal(p->own.asked, 1);
+	assert_non_null(strstr(p->n.odd_dns, "uses an exit"));
+	place_end(p);
+}
+
+static void check_default(struct place *p, const char *want)
+{
+	struct resolver_route_report r;
+	char text[DNS_SECURE_TEXT];
+	struct resolver *core = resolver_server_core(p->n.dns);
+	for (size_t i = 0; resolver_route_report(core, 0, i, &r); i++) {
+		if (r.site || strcmp(r.suffix, ".") != 0)
+			continue;
+		assert_int_equal(r.n, 1);
+		assert_string_equal(resolver_server_text(&r.servers[0], text), want);
+		return;
+	}
+	fail_msg("no default route");
+}
+
+/* An exit that resolves names is asked for those of the internet, before the fallback and after what the network names;
+ * one that does not say it must be new enough. */
+static void test_exit_names(void **state)
+{
+#define EXIT(more, dns) \
+	"{" SELF_WITH("") ",\"Peers\":[{\"ID\":3,\"StableID\":\"n3\",\"Name\":\"fra.mesh.test.\",\"Key\":" \
+			  "\"" KEY("cc") "\",\"Addresses\":[\"100.64.0.2/32\"]," more \
+					 "}],\"DNSConfig\":{" dns "}}"
+#define ALL "\"AllowedIPs\":[\"100.64.0.2/32\",\"0.0.0.0/0\",\"::/0\"]"
+#define API "{\"Proto\":\"peerapi4\",\"Port\":4242}"
+#define PROXY ",{\"Proto\":\"peerapi-dns-proxy\",\"Port\":1}"
+#define SERVICES(list) ",\"Hostinfo\":{\"Services\":[" list "]}"
+#define FALLBACK "\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]"
+	static const struct {
+		const char *map, *want;
+	} rows[] = {
+		{ EXIT(ALL SERVICES(API PROXY), FALLBACK), "http://100.64.0.2:4242/dns-query" },
+		{ EXIT(ALL ",\"Cap\":26" SERVICES(API), FALLBACK), "http://100.64.0.2:4242/dns-query" },
+		{ EXIT(ALL ",\"Cap\":25" SERVICES(API), FALLBACK), "127.0.0.8:53" },
+		{ EXIT(ALL SERVICES(""), FALLBACK), "127.0.0.8:53" },
+		{ EXIT("\"AllowedIPs\":[\"100.64.0.2/32\"]" SERVICES(API PROXY), FALLBACK), "127.0.0.8:53" },
+		{ EXIT(ALL SERVICES(API PROXY), FALLBACK ",\"Resolvers\":[{\"Addr\":\"127.0.0.9\"}]"),
+			"127.0.0.9:53" },
+	};
+	struct place *p = place_make();
+	(void)state;
+	strcpy(p->prefs.exit_node, "fra");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		use_map(p, rows[i].map);
+		assert_string_equal(p->n.odd_dns, "");
+		check_default(p, rows[i].want);
+	}
 	place_end(p);
 }
 
@@ -332,6 +431,31 @@ static void test_root_route(void **state)
 	assert_string_equal(p->n.no_dns, "");
 	ask(p, "example.com", "A");
 	assert_true(p->corp.asked > 0 && p->fallback.asked == 0);
+	place_end(p);
+}
+
+/* A nameserver by HTTPS at the addresses that the server gives, a known one by HTTPS first. */
+static void test_secure_servers(void **state)
+{
+	struct place *p = place_make();
+	struct resolver_route_report r = { 0 };
+	char text[DNS_SECURE_TEXT];
+	static const char *const want[] = { "https://dns.example/q at 192.0.2.7:443",
+		"https://dns.quad9.net/dns-query at 9.9.9.9:443", "9.9.9.9:53" };
+	(void)state;
+	use_map(p,
+		"{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		"\"Resolvers\":[{\"Addr\":\"https://dns.example/q\",\"BootstrapResolution\":[\"192.0.2.7\"]},"
+		"{\"Addr\":\"9.9.9.9\"}]}}");
+	const struct resolver *core = resolver_server_core(p->n.dns);
+	size_t i = 0;
+	do
+		assert_true(resolver_route_report(core, 0, i++, &r));
+	while (strcmp(r.suffix, ".") != 0);
+	assert_int_equal(r.n, ARRAY_LEN(want));
+	for (i = 0; i < ARRAY_LEN(want); i++)
+		assert_string_equal(resolver_server_text(&r.servers[i], text), want[i]);
+	assert_string_equal(endpoint_format(&r.servers[0].at, text), "192.0.2.7:443");
 	place_end(p);
 }
 
@@ -415,7 +539,8 @@ static void test_long_answer(void **state)
 	assert_int_equal(ask(p, "many.mesh.test", "A").count, 100);
 	assert_int_equal(ask(p, "many.mesh.test", "TYPE65280").rcode, 0);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		assert_null(dns_ask_start(p->n.loop, bad[i][0], bad[i][1], answered, NULL, &eb));
+		assert_null(
+			dns_ask_start(p->n.loop, &resolver_at, bad[i][0], bad[i][1], answered, NULL, &eb));
 		assert_int_equal(eb.code, ERR_MALFORMED);
 	}
 	place_end(p);
@@ -493,14 +618,62 @@ static void test_clash(void **state)
 	place_end(p);
 }
 
+/* A peer has the address of the gateway: its name leads to its other address, in whole maps and in steps. */
+static void test_outside(void **state)
+{
+	struct place *p = place_make();
+	struct addr gateway[] = { addr_v4(0x64400002), addr_v4(0x64400003) };
+	struct addr_set outside = { .v = gateway, .n = 2 };
+	(void)state;
+	assert_true(names_outside_set(&p->n, &outside));
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}");
+	use_map_after(p,
+		"{\"PeersChanged\":[{\"ID\":3,\"StableID\":\"n3\",\"Name\":\"c.mesh.test.\",\"Key\":\"" KEY(
+			"cc") "\",\"Addresses\":[\"100.64.0.3/32\",\"fd7a:115c:a1e0::3/128\"]}]}",
+		p->n.map);
+	assert_int_equal(ask(p, "b.mesh.test", "A").count, 0);
+	assert_int_equal(ask(p, "c.mesh.test", "A").count, 0);
+	assert_int_equal(ask(p, "c.mesh.test", "AAAA").count, 1);
+	assert_int_equal(ask(p, "3.0.64.100.in-addr.arpa", "PTR").count, 0);
+	outside.n = 0; /* at another place */
+	assert_true(names_outside_set(&p->n, &outside));
+	use_map_after(p, "{\"PeersRemoved\":[9]}", p->n.map);
+	assert_int_equal(ask(p, "b.mesh.test", "A").count, 1);
+	assert_int_equal(ask(p, "c.mesh.test", "A").count, 1);
+	place_end(p);
+}
+
+/* What shall be validated and cannot be does not resolve, and why is said; names of the mesh and of its routes do. */
+static void test_cannot_validate(void **state)
+{
+	struct place *p = place_make();
+	(void)state;
+	p->n.validation.anchors = "/nonexistent/root.key";
+	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		   "\"Routes\":{\"corp.test\":[{\"Addr\":\"127.0.0.9\"}]},"
+		   "\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}}");
+	assert_non_null(
+		strstr(p->n.odd_dns, "names of the internet do not resolve: DNSSEC cannot be validated: open "
+				     "the trust anchors /nonexistent/root.key"));
+	assert_int_equal(ask(p, "b.mesh.test", "A").rcode, 0);
+	assert_int_equal(ask(p, "host.corp.test", "A").rcode, 0);
+	assert_int_equal(p->corp.asked, 1);
+	assert_int_equal(ask(p, "example.com", "A").rcode, 2);
+	assert_int_equal(p->fallback.asked, 0);
+	place_end(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_zone_and_routes),
 		cmocka_unit_test(test_own_before_fallback),
+		cmocka_unit_test(test_exit_names),
+		cmocka_unit_test(test_exit),
 		cmocka_unit_test(test_site),
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_root_route),
+		cmocka_unit_test(test_secure_servers),
 		cmocka_unit_test(test_what_points_the_machine),
 		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_no_file),
@@ -508,6 +681,8 @@ int main(void)
 		cmocka_unit_test(test_mesh_server_stays_in),
 		cmocka_unit_test(test_peers_change),
 		cmocka_unit_test(test_clash),
+		cmocka_unit_test(test_outside),
+		cmocka_unit_test(test_cannot_validate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

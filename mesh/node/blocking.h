@@ -1,0 +1,45 @@
+/* Names that this machine blocks for the others, since the server says so of it (CTL_BLOCKING_CAP): the map's words into
+ * a blocker, and who of the mesh asks. docs/dns.md. */
+#ifndef RW_NODE_BLOCKING_H
+#define RW_NODE_BLOCKING_H
+
+#include "mesh/netmap/netmap.h"
+#include "mesh/base/table.h"
+#include "mesh/os/loop.h"
+#include "resolver/blocker.h"
+
+/* Embedded in its owner, who sets the first two and leaves the rest at zero. */
+struct blocking {
+	struct loop *loop;
+	const char *state_dir; /* borrowed; lists of URLs are kept in a folder of it */
+	bool wanted;	       /* the map says so, in words that can be used */
+	char *told;	       /* the capabilities that this was read from; owned; NULL: none */
+	struct arena mem;      /* what `rules` lives in, until a blocker has it */
+	struct conf_block rules;
+	bool fresh;		 /* `rules` is to be taken by the blocker */
+	struct blocker *blocker; /* NULL: nothing is blocked */
+	struct netmap *map;	 /* a reference of our own; what by_address is of */
+	struct table by_address; /* struct addr -> number of the peer, of `map` */
+	char odd[256];		 /* what of the words cannot be used; "" = nothing */
+};
+
+/* What the map says now: wanted, odd. false: memory is short, all is as it was. */
+bool blocking_follow(struct blocking *b, struct netmap *m);
+/* As wanted: the resolver blocks, or does not. */
+void blocking_serve(struct blocking *b, struct resolver *core);
+/* Before the resolver is closed: it blocks no more; blocking_serve begins again. */
+void blocking_leave(struct blocking *b);
+void blocking_fini(struct blocking *b); /* leaves, and forgets the map */
+/* Where others ask this machine for names: nowhere, or at its own addresses of that map. */
+size_t blocking_places(const struct blocking *b, const struct netmap *m, struct addr out[static 2]);
+/* Which lists hold for who asks from there, a bit for each. */
+uint32_t blocking_lists(const struct blocking *b, const struct addr *from);
+/* Is it this machine, or one that is none of the mesh (a container of its own)? Others of the mesh are told the names
+ * that they may know by the server, and hear no more of them from here. */
+bool blocking_is_ours(const struct blocking *b, const struct addr *from);
+/* As blocker_search_start; NULL: nothing is blocked here, or memory is short. */
+struct blocker_search *blocking_search(struct blocking *b, const struct addr *from,
+	const struct dns_name *name,
+	void (*told)(void *arg, int err, const struct blocker_why *w, const struct errbuf *eb), void *arg);
+
+#endif

@@ -2,7 +2,8 @@
  *
  * Order (make_true); the steps with a star may fail, and are those of enum apply_step:
  *   1 peers that left the map or whose key ended go    2 the map becomes the current one    3 rules *
- *   4 relay map    5 peers that are new or another *    6 interface and routes *    7 names *
+ *   4 relay map    5 peers that are new or another *    6 interface and routes *
+ *   7 networks behind peers *    8 names *
  * "Running" needs 3 and 6 (node.c, map_applied). What goes, goes first, so that at no moment is somebody let in whom neither the old map
  * nor the new one lets in, and a failure further down never keeps one in who is out.
  *
@@ -15,15 +16,16 @@
  * one is applied.
  *
  * Keys end by the clock. expiry_ms is never later than the first end of a key; apply_tick looks at all when
- * it has passed, removes who is due, and finds the next. Expired peers stay in the map, for names and
- * `status`. */
+ * it has passed, removes who is due, and finds the next. The clock is the server's (netmap/server_clock.h);
+ * where it is set after all, all peers are judged anew, within CLOCK_LOOK_MS. Expired peers stay in the map,
+ * for names and `status`. */
 #include "mesh/node/apply.h"
 #include "mesh/base/log.h"
 #include <stdio.h>
 #include <string.h>
 
 enum {
-	EXPIRY_LOOK_MS = 3600 * 1000, /* the wall clock may be set meanwhile */
+	CLOCK_LOOK_MS = 60 * 1000, /* the clock may be set, the machine sleep: no timer tells */
 	CLOCK_MOVED_MS = 60 * 1000,
 	RETRY_MIN_MS = 1000,
 	RETRY_MAX_MS = 60000
@@ -89,18 +91,19 @@ static void set_rules(struct apply *a)
 	step_failed(a, APPLY_RULES, why);
 }
 
-static bool is_out(const struct apply *a, const struct netmap_peer *p)
-{
-	return netmap_peer_expired(a->map, p, a->ops.unix_ms(a->ops.arg)) || key_is_zero(p->node.key.b);
-}
-
 static int64_t server_now_ms(const struct apply *a)
 {
-	return a->ops.unix_ms(a->ops.arg) + a->map->clock_offset_ms;
+	return a->ops.server_ms(a->ops.arg);
+}
+
+static bool is_out(const struct apply *a, const struct netmap_peer *p)
+{
+	return netmap_peer_expired(p, server_now_ms(a)) || key_is_zero(p->node.key.b);
 }
 
 static void note_expiry(struct apply *a, const struct netmap_peer *p)
 {
+	a->keys_end = a->keys_end || p->node.key_expiry_ms != INT64_MIN;
 	if (p->node.key_expiry_ms > server_now_ms(a) && p->node.key_expiry_ms < a->expiry_ms)
 		a->expiry_ms = p->node.key_expiry_ms;
 }
@@ -131,6 +134,18 @@ static void set_iface(struct apply *a)
 {
 	struct errbuf eb = { 0 };
 	settle_step(a, APPLY_IFACE, a->ops.iface_set(a->ops.arg, a->map, &eb), &eb);
+}
+
+static void change_iface(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
+{
+	struct errbuf eb = { 0 };
+	settle_step(a, APPLY_IFACE, a->ops.iface_change(a->ops.arg, old, a->map, d, &eb), &eb);
+}
+
+static void set_nets(struct apply *a)
+{
+	struct errbuf eb = { 0 };
+	settle_step(a, APPLY_NETS, a->ops.nets_set(a->ops.arg, a->map, &eb), &eb);
 }
 
 static void set_names(struct apply *a)
@@ -170,17 +185,23 @@ static void remove_who_went(struct apply *a, const struct netmap *old, const str
 	}
 }
 
-/* Whose key ended by a clock that was wrong is let in again when the clock is right: no record of them changes then. */
-static bool clock_moved(struct apply *a)
+/* Whose key ended by a clock that was wrong is let in again when the clock is right: no record of them changes
+ * then. */
+static bool clock_moved(const struct apply *a)
 {
-	int64_t by = a->map->clock_offset_ms - a->offset_ms;
-	a->offset_ms = a->map->clock_offset_ms;
+	int64_t by = server_now_ms(a) - (int64_t)a->ops.now_ms(a->ops.arg) - a->offset_ms;
 	return by > CLOCK_MOVED_MS || by < -CLOCK_MOVED_MS;
+}
+
+static void note_clock(struct apply *a)
+{
+	a->offset_ms = server_now_ms(a) - (int64_t)a->ops.now_ms(a->ops.arg);
 }
 
 static void set_who_came(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
 {
 	if (clock_moved(a) || !d || apply_is_missing(a, APPLY_PEERS)) {
+		note_clock(a);
 		set_all_peers(a);
 	} else {
 		for (size_t i = 0; i < d->n_added; i++)
@@ -208,17 +229,22 @@ static void make_true(struct apply *a, const struct netmap *old, const struct ne
 	if ((!d || d->derp) && a->map->derp)
 		a->ops.relays_set(a->ops.arg, a->map->derp);
 	set_who_came(a, old, d);
-	if (!d || d->self || d->n_added || d->n_removed || d->addresses || apply_is_missing(a, APPLY_IFACE))
+	if (!d || d->self || apply_is_missing(a, APPLY_IFACE))
 		set_iface(a);
-	if (!d || d->names || d->dns || d->derp || d->self || apply_is_missing(a, APPLY_NAMES))
+	else if (d->n_added || d->n_removed || d->addresses)
+		change_iface(a, old, d);
+	if (!d || d->nets || apply_is_missing(a, APPLY_NETS) || apply_is_missing(a, APPLY_PEERS))
+		set_nets(a);
+	/* The exit, whom names may be asked of, is a peer with networks. */
+	if (!d || d->names || d->nets || d->dns || d->derp || d->self || apply_is_missing(a, APPLY_NAMES))
 		set_names(a);
 }
 
-void apply_map(struct apply *a, struct netmap *next)
+static void apply_next(struct apply *a, struct netmap *next, bool anew)
 {
 	struct netmap_diff d;
 	struct netmap *old = a->map;
-	bool compared = old && netmap_compare(old, next, &d);
+	bool compared = old && !anew && netmap_compare(old, next, &d);
 	a->map = next; /* the old one is held until what went is gone */
 	note_expiry(a, next->self);
 	make_true(a, old, compared ? &d : NULL);
@@ -229,6 +255,16 @@ void apply_map(struct apply *a, struct netmap *next)
 	a->ops.changed(a->ops.arg);
 }
 
+void apply_map(struct apply *a, struct netmap *next)
+{
+	apply_next(a, next, false);
+}
+
+void apply_anew(struct apply *a, struct netmap *next)
+{
+	apply_next(a, next, true);
+}
+
 void apply_again(struct apply *a, enum apply_step s)
 {
 	if (!a->map)
@@ -237,6 +273,7 @@ void apply_again(struct apply *a, enum apply_step s)
 	case APPLY_RULES: set_rules(a); break;
 	case APPLY_PEERS: set_all_peers(a); break;
 	case APPLY_IFACE: set_iface(a); break;
+	case APPLY_NETS: set_nets(a); break;
 	case APPLY_NAMES: set_names(a); break;
 	case APPLY_STEPS: return;
 	}
@@ -258,7 +295,7 @@ void apply_nothing(struct apply *a)
 
 bool apply_self_expired(const struct apply *a)
 {
-	return a->map && netmap_peer_expired(a->map, a->map->self, a->ops.unix_ms(a->ops.arg));
+	return a->map && netmap_peer_expired(a->map->self, server_now_ms(a));
 }
 
 static bool expiry_passed(const struct apply *a)
@@ -269,25 +306,44 @@ static bool expiry_passed(const struct apply *a)
 /* Who ended is removed; when the next ends is found. */
 static void look_at_keys(struct apply *a)
 {
+	bool gone = false;
 	a->expiry_ms = INT64_MAX;
 	for (size_t i = 0; i <= a->map->n_peers; i++) {
 		const struct netmap_peer *p = i ? a->map->peers[i - 1] : a->map->self;
-		if (i && is_out(a, p))
+		if (i && is_out(a, p)) {
 			a->ops.peer_remove(a->ops.arg, (uint64_t)p->node.id);
+			gone = true;
+		}
 		note_expiry(a, p);
 	}
+	if (gone)
+		set_nets(a);
 	if (apply_self_expired(a))
 		set_names(a);
 }
 
+/* The clock was set: who had ended by the old one may be good, and the other way round. */
+static void follow_clock(struct apply *a)
+{
+	note_clock(a);
+	a->expiry_ms = INT64_MAX;
+	note_expiry(a, a->map->self);
+	set_all_peers(a);
+	set_nets(a);
+	set_names(a);
+}
+
 static void retry_steps(struct apply *a)
 {
+	bool peers = apply_is_missing(a, APPLY_PEERS);
 	if (apply_is_missing(a, APPLY_RULES))
 		set_rules(a);
-	if (apply_is_missing(a, APPLY_PEERS))
+	if (peers)
 		set_all_peers(a);
 	if (apply_is_missing(a, APPLY_IFACE))
 		set_iface(a);
+	if (apply_is_missing(a, APPLY_NETS) || peers)
+		set_nets(a);
 	if (apply_is_missing(a, APPLY_NAMES))
 		set_names(a);
 }
@@ -295,11 +351,14 @@ static void retry_steps(struct apply *a)
 void apply_tick(struct apply *a)
 {
 	bool due = a->map && a->retry_ms <= a->ops.now_ms(a->ops.arg), ended = expiry_passed(a);
-	if (ended)
+	bool moved = a->map && a->keys_end && clock_moved(a);
+	if (moved)
+		follow_clock(a);
+	else if (ended)
 		look_at_keys(a);
 	if (due)
 		retry_steps(a);
-	if (!due && !ended)
+	if (!due && !ended && !moved)
 		return;
 	plan_retry(a);
 	a->ops.changed(a->ops.arg);
@@ -310,10 +369,10 @@ uint64_t apply_deadline(const struct apply *a)
 	if (!a->map)
 		return UINT64_MAX;
 	uint64_t due = a->retry_ms, now = a->ops.now_ms(a->ops.arg);
-	if (a->expiry_ms == INT64_MAX)
+	if (!a->keys_end)
 		return due;
-	int64_t left = a->expiry_ms - server_now_ms(a);
-	uint64_t look = left < 0 ? now : left < EXPIRY_LOOK_MS ? now + (uint64_t)left : now + EXPIRY_LOOK_MS;
+	int64_t left = a->expiry_ms == INT64_MAX ? CLOCK_LOOK_MS : a->expiry_ms - server_now_ms(a);
+	uint64_t look = left < 0 ? now : left < CLOCK_LOOK_MS ? now + (uint64_t)left : now + CLOCK_LOOK_MS;
 	return look < due ? look : due;
 }
 

@@ -9,6 +9,7 @@ enum apply_step { /* those that may fail, in their order */
 	APPLY_RULES,
 	APPLY_PEERS,
 	APPLY_IFACE,
+	APPLY_NETS,
 	APPLY_NAMES,
 	APPLY_STEPS
 };
@@ -25,12 +26,16 @@ struct apply_ops {
 	void (*peer_offline)(void *arg, const struct ctl_node *peer); /* its way to the server ended */
 	void (*relays_set)(void *arg, const struct ctl_derp_map *m);
 	int (*iface_set)(void *arg, const struct netmap *m, struct errbuf *eb);
+	/* The same where only peers changed since: was is the map before m, d what differs. */
+	int (*iface_change)(void *arg, const struct netmap *was, const struct netmap *m,
+		const struct netmap_diff *d, struct errbuf *eb);
+	int (*nets_set)(void *arg, const struct netmap *m, struct errbuf *eb); /* for peers that are set */
 	int (*names_set)(void *arg, struct netmap *m, bool self_expired, struct errbuf *eb);
 	void (*forget)(void *arg); /* names and interface as without a map */
 	/* The last of each call: the map, or what is true of it, is another. */
 	void (*changed)(void *arg);
-	uint64_t (*now_ms)(void *arg); /* monotonic */
-	int64_t (*unix_ms)(void *arg);
+	uint64_t (*now_ms)(void *arg);	 /* monotonic */
+	int64_t (*server_ms)(void *arg); /* Unix, the server's: server_clock.h; may be set */
 	void *arg;
 };
 
@@ -40,12 +45,15 @@ struct apply { /* others read; only apply.c writes */
 	unsigned missing;	    /* bit s: step s of it is not true yet */
 	char why[APPLY_STEPS][320]; /* a sentence for each of them, else "" */
 	uint64_t retry_ms, backoff_ms;
-	int64_t offset_ms; /* of the map that peers were last set by: the server's clock less ours */
+	int64_t offset_ms; /* when peers were last looked at: the server's clock less the monotonic one */
+	bool keys_end;	   /* some key of the map does, now or later */
 	int64_t expiry_ms; /* Unix, the server's: no key ends before; INT64_MAX: none does */
 };
 
 void apply_init(struct apply *a, const struct apply_ops *ops);
 void apply_map(struct apply *a, struct netmap *next); /* takes the reference; may be the map that is there */
+/* The same where nothing of what was made true is any more, but interface and names: every step is done again. */
+void apply_anew(struct apply *a, struct netmap *next);
 /* A step that was true is so no more, by another's doing: done again, now. */
 void apply_again(struct apply *a, enum apply_step s);
 void apply_nothing(struct apply *a); /* no trace of the present map is left */

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LOCAL_MAX = 32 };
+enum { LOCAL_MAX = 32, NAT64_AGAIN_MS = 10000 };
 
 static uint64_t now_of(const struct engine *e)
 {
@@ -61,6 +61,12 @@ static void plane_relay_send_batch(
 	relays_send_batch(((struct engine *)arg)->relays, region, to, pkts, n);
 }
 
+static void plane_echo_answered(void *arg, uint64_t peer, uint64_t token, uint16_t peer_api)
+{
+	struct engine *e = arg;
+	e->events.echo_answered(e->events.arg, token, peer, peer_api);
+}
+
 static uint64_t plane_now_ms(void *arg)
 {
 	return now_of(arg);
@@ -93,6 +99,8 @@ static void path_way_changed(void *arg, uint64_t peer)
 			s.direct ? endpoint_format(&s.at, at) : relays_region_code(e->relays, s.region));
 		if (s.direct)
 			engine_way_used(e, &s.at.ip);
+		else
+			router_link_doubt(e->router); /* it may have forgotten us */
 	}
 	e->events.way_changed(e->events.arg, peer);
 }
@@ -219,6 +227,7 @@ static void set_nat64(struct engine *e, const struct nat64 *n)
 		udp_nat64_set(e->spare, n);
 	relays_nat64_set(e->relays, n);
 	path_nat64_set(e->path, now_of(e), n->bits != 0);
+	e->events.nat64_changed(e->events.arg);
 }
 
 static void nat64_resolved(void *arg, int code, const struct endpoint *at, size_t count, const char *why)
@@ -234,6 +243,8 @@ static void nat64_resolved(void *arg, int code, const struct endpoint *at, size_
 		log_info("no IPv4 here; it is reached through %s/%u", addr_format(&found.prefix, text),
 			found.bits);
 		set_nat64(e, &found);
+	} else if (e->six_only) {
+		loop_timer_set(e->nat64_again, NAT64_AGAIN_MS);
 	}
 	engine_rearm(e);
 }
@@ -242,6 +253,11 @@ static void look_for_nat64(struct engine *e)
 {
 	if (e->six_only && !e->nat64.bits && !e->nat64_lookup)
 		e->nat64_lookup = resolve_start(e->loop, NAT64_NAME, nat64_resolved, e);
+}
+
+static void nat64_due(void *arg)
+{
+	look_for_nat64(arg);
 }
 
 static void relay_received(
@@ -264,8 +280,10 @@ static void relay_up(void *arg, int32_t region, bool up)
 	path_relay_up(e->path, now_of(e), region, up);
 	if (up && relays_peer(e->relays, region, &at))
 		uplinks_note(e->uplinks, &at);
-	if (!up)
+	if (!up) {
 		look_for_nat64(e); /* the name server may not have been there before */
+		router_link_doubt(e->router);
+	}
 	engine_rearm(e);
 }
 
@@ -306,6 +324,7 @@ static void look_at_links(struct engine *e)
 	path_links_changed(e->path, now_of(e), local, k, udp_port(e->udp));
 	relays_links_changed(e->relays, local, k);
 	look_at_families(e, local, k);
+	router_link_look(e->router, udp_port(e->udp));
 }
 
 static void look_at_ways(struct engine *e)
@@ -317,6 +336,13 @@ static void look_at_ways(struct engine *e)
 	path_routes_changed(e->path, now_of(e));
 	relays_ways_moved(e->relays, moved, n);
 	e->events.ways_moved(e->events.arg, moved, n);
+}
+
+static void router_changed(void *arg)
+{
+	struct engine *e = arg;
+	path_mapped_set(e->path, now_of(e), &router_link_state(e->router)->mapped);
+	engine_rearm(e);
 }
 
 static void iface_changed(void *arg)
@@ -358,17 +384,21 @@ void engine_rearm(struct engine *e)
 
 /* --- what the map says --- */
 
-bool engine_peer_set(struct engine *e, const struct ctl_node *c)
+int engine_peer_set(
+	struct engine *e, const struct ctl_node *c, const struct ctl_prefixes *allowed, struct errbuf *eb)
 {
-	const struct ctl_prefixes *own = &c->addresses; /* routes of others are not taken here */
+	if (key_is_zero(c->key.b) || key_equal(c->key.b, e->key.b))
+		return err_say(eb, -EINVAL, "peer %s: its key is %s; it cannot be reached", c->name,
+			key_is_zero(c->key.b) ? "missing" : "this machine's own");
 	struct path_peer pp = { .id = (uint64_t)c->id,
 		.key = c->key,
 		.disco = c->disco,
 		.endpoints = c->endpoints.v,
 		.n_endpoints = c->endpoints.n,
 		.home = c->home_derp };
-	return wg_peer_set(e->plane.wg, (uint64_t)c->id, &c->key, NULL, own->v, own->n) &&
-	       path_peer_set(e->path, now_of(e), &pp);
+	bool done = wg_peer_set(e->plane.wg, (uint64_t)c->id, &c->key, NULL, allowed->v, allowed->n) &&
+		    path_peer_set(e->path, now_of(e), &pp);
+	return done ? 0 : err_say(eb, -ENOMEM, "peer %s: memory is short; it cannot be reached", c->name);
 }
 
 void engine_peer_remove(struct engine *e, uint64_t id)
@@ -419,11 +449,34 @@ uint64_t engine_handshake_floor(const struct engine *e)
 	return e->plane.wg ? wg_clock_floor(e->plane.wg) : 0;
 }
 
+bool engine_echo(struct engine *e, uint64_t peer, const struct addr *at, enum plane_echo kind, uint64_t token)
+{
+	bool sent = dataplane_echo(&e->plane, peer, at, kind, token);
+	engine_rearm(e);
+	return sent;
+}
+
+void engine_measure(struct engine *e)
+{
+	path_recheck(e->path, now_of(e));
+	router_link_doubt(e->router);
+	engine_rearm(e);
+}
+
+static enum opt_bool offers(const struct portmap *m, enum portmap_protocol p)
+{
+	return !m->searched ? OPT_ABSENT : portmap_is_there(m, p) ? OPT_TRUE : OPT_FALSE;
+}
+
 void engine_describe_network(const struct engine *e, struct arena *a, struct ctl_netinfo *out)
 {
 	struct path_report r;
+	const struct portmap *m = router_link_state(e->router);
 	path_report(e->path, &r);
-	*out = (struct ctl_netinfo) { .mapping_varies = r.mapping_varies,
+	*out = (struct ctl_netinfo) { .upnp = offers(m, PORTMAP_UPNP),
+		.pmp = offers(m, PORTMAP_PMP),
+		.pcp = offers(m, PORTMAP_PCP),
+		.mapping_varies = r.mapping_varies,
 		.preferred_derp = path_home(e->path),
 		.link_type = "",
 		.working_udp = r.done ? (r.udp ? OPT_TRUE : OPT_FALSE) : OPT_ABSENT,
@@ -447,6 +500,17 @@ static uint64_t handshake_clock(uint64_t floor_ms)
 	return now > floor_ms ? now : floor_ms;
 }
 
+static struct relays *open_relays(struct engine *e, const struct node_private *us)
+{
+	struct relays_events re = { .received = relay_received,
+		.flush = relay_flush,
+		.up = relay_up,
+		.peer_gone = relay_peer_gone,
+		.latency = relay_latency,
+		.arg = e };
+	return relays_open(e->loop, us, &re, &random_system);
+}
+
 static int open_cores(struct engine *e, const struct engine_config *cfg, struct errbuf *eb)
 {
 	struct path_ops po = { .send_udp = plane_udp_send,
@@ -460,24 +524,20 @@ static int open_cores(struct engine *e, const struct engine_config *cfg, struct 
 		.probe_data = path_probe_data,
 		.spare_wanted = path_spare_wanted,
 		.arg = e };
-	struct relays_events re = { .received = relay_received,
-		.flush = relay_flush,
-		.up = relay_up,
-		.peer_gone = relay_peer_gone,
-		.latency = relay_latency,
-		.arg = e };
 	struct plane_io io = { .tun_write = plane_tun_write,
 		.udp_send = plane_udp_send,
 		.udp_send_batch = plane_udp_send_batch,
 		.relay_send = plane_relay_send,
 		.relay_send_batch = plane_relay_send_batch,
+		.echo_answered = plane_echo_answered,
 		.now_ms = plane_now_ms,
 		.arg = e };
 	key_public(cfg->us->b, e->key.b);
 	e->path = path_new(&e->key, &po, &random_system);
-	e->relays = relays_open(e->loop, cfg->us, &re, &random_system);
+	e->relays = open_relays(e, cfg->us);
 	e->tick = loop_timer_new(e->loop, ticked, e);
-	if (!e->path || !e->relays || !e->tick)
+	e->nat64_again = loop_timer_new(e->loop, nat64_due, e);
+	if (!e->path || !e->relays || !e->tick || !e->nat64_again)
 		return err_set(eb, -ENOMEM, "start");
 	struct plane_config pc = { .us = cfg->us,
 		.rnd = &random_system,
@@ -507,7 +567,8 @@ int engine_open(
 	if (!e->udp || open_cores(e, cfg, eb) != 0)
 		goto fail;
 	e->uplinks = uplinks_open(eb);
-	if (!e->uplinks)
+	e->router = e->uplinks ? router_link_open(e->loop, cfg->us, router_changed, e, eb) : NULL;
+	if (!e->router)
 		goto fail;
 	look_at_links(e);
 	engine_rearm(e);
@@ -515,6 +576,58 @@ int engine_open(
 fail:
 	engine_close(e);
 	return eb->code ? eb->code : err_set(eb, -ENOMEM, "start");
+}
+
+/* A relay knows us by our key: connections that the old one made say nothing of the new. */
+static void change_relays(struct engine *e, struct relays *next)
+{
+	const struct ctl_derp_map *m = e->plane.map ? e->plane.map->derp : NULL;
+	struct addr local[LOCAL_MAX];
+	for (size_t i = 0; m && i < m->n_regions; i++)
+		if (relays_is_up(e->relays, m->regions[i].id))
+			path_relay_up(e->path, now_of(e), m->regions[i].id, false);
+	relays_close(e->relays);
+	e->relays = next;
+	relays_nat64_set(next, &e->nat64);
+	relays_links_changed(next, local, iface_local(e->iface, local, LOCAL_MAX));
+	relays_home_set(next, path_home(e->path));
+}
+
+/* The server tells peers of the new key while it tells us that it has: a handshake that comes before its word finds
+ * nobody, an answer by a relay that we are not back at is lost, and WireGuard's own next try is five seconds away. The
+ * times between grow, so that on a slow way too one of them is answered before the next. */
+static const uint16_t key_news_ms[] = { 50, 100, 250, 600, 1000 };
+
+static void repeat_handshakes(void *arg)
+{
+	struct engine *e = arg;
+	const struct netmap *m = e->plane.map;
+	for (size_t i = 0; m && i < m->n_peers; i++)
+		wg_handshake_anew(e->plane.wg, now_of(e), (uint64_t)m->peers[i]->node.id);
+	if (++e->key_news_n < ARRAY_LEN(key_news_ms))
+		loop_timer_set(e->key_news, key_news_ms[e->key_news_n]);
+	engine_rearm(e);
+}
+
+int engine_key_set(struct engine *e, const struct node_private *us, struct errbuf *eb)
+{
+	struct relays *relays = open_relays(e, us);
+	if (!e->key_news)
+		e->key_news = loop_timer_new(e->loop, repeat_handshakes, e);
+	int err = relays && e->key_news ? 0 : err_set(eb, -ENOMEM, "take the new key");
+	if (!err)
+		err = dataplane_key_set(&e->plane, us, &random_system, handshake_clock(0), eb);
+	if (err) {
+		relays_close(relays);
+		return err;
+	}
+	key_public(us->b, e->key.b);
+	path_key_set(e->path, &e->key);
+	change_relays(e, relays);
+	e->key_news_n = 0;
+	loop_timer_set(e->key_news, key_news_ms[0]);
+	engine_rearm(e);
+	return 0;
 }
 
 void engine_close(struct engine *e)
@@ -530,6 +643,9 @@ void engine_close(struct engine *e)
 		free(l);
 	}
 	resolve_cancel(e->nat64_lookup);
+	loop_timer_free(e->nat64_again);
+	loop_timer_free(e->key_news);
+	router_link_close(e->router);
 	relays_close(e->relays);
 	dataplane_close(&e->plane);
 	path_free(e->path);

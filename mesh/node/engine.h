@@ -6,6 +6,7 @@
 #include "mesh/node/host/iface.h"
 #include "mesh/node/host/uplinks.h"
 #include "mesh/node/links/relays.h"
+#include "mesh/node/links/router_link.h"
 #include "mesh/node/plane/dataplane.h"
 #include "mesh/node/plane/tun.h"
 #include "mesh/node/plane/udp.h"
@@ -13,15 +14,18 @@
 /* Told from the loop, when the cores are settled. From each of them everything of engine.h may be called but
  * engine_close. */
 struct engine_events {
-	void (*self_changed)(void *arg); /* own endpoints, home or what netcheck found */
+	void (*self_changed)(void *arg); /* own endpoints, home, what netcheck or the router said */
 	void (*way_changed)(void *arg, uint64_t peer);
 	/* A relay has lost sight of a peer that no direct way leads to. */
 	void (*peer_gone)(void *arg, const struct ctl_node *peer);
 	void (*ping_done)(void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region,
 		double ms);
+	/* To engine_echo. From it nothing of engine.h may be called. */
+	void (*echo_answered)(void *arg, uint64_t token, uint64_t peer, uint16_t peer_api);
 	/* The way to these goes by another gateway or interface. */
 	void (*ways_moved)(void *arg, const struct addr *to, size_t n);
 	void (*links_changed)(void *arg); /* the machine's other interfaces */
+	void (*nat64_changed)(void *arg); /* engine.nat64 */
 	void (*lost)(void *arg);	  /* somebody removed the interface: close, and open anew */
 	void *arg;
 };
@@ -46,10 +50,14 @@ struct engine { /* others read; only engine.c writes */
 	bool six_only;	    /* no interface but ours has IPv4 */
 	struct nat64 nat64; /* bits 0: none found, or not wanted */
 	struct resolve *nat64_lookup;
+	struct loop_timer *nat64_again; /* nobody had an answer */
 	struct plane plane;
 	struct path *path; /* NULL: the engine is closed */
 	struct relays *relays;
-	struct node_key key; /* the one it was opened with */
+	struct router_link *router;
+	struct node_key key;
+	struct loop_timer *key_news; /* NULL: the key was never renewed */
+	unsigned key_news_n;
 	struct loop_timer *tick;
 	struct engine_lookup *lookups; /* names of relays being resolved */
 };
@@ -57,6 +65,9 @@ struct engine { /* others read; only engine.c writes */
 /* e is all zero, or was closed. An error leaves it closed. */
 int engine_open(
 	struct engine *e, const struct engine_config *cfg, const struct engine_events *ev, struct errbuf *eb);
+/* The node key was renewed: sessions and relays begin anew, interface, sockets and ways stay. Peers and relays are to be
+ * told again. An error: as it was. */
+int engine_key_set(struct engine *e, const struct node_private *us, struct errbuf *eb);
 void engine_close(struct engine *e); /* closed already is fine */
 bool engine_is_open(const struct engine *e);
 /* Lets path tell its events, and asks for a tick no later than the cores' next deadline. The end of every
@@ -67,8 +78,9 @@ void engine_rearm(struct engine *e);
  * change. */
 void engine_look_again(struct engine *e);
 
-/* What the map says. false: memory is short, and the peer cannot be reached or lacks some addresses. */
-bool engine_peer_set(struct engine *e, const struct ctl_node *c);
+/* What the map says; allowed: addresses of its own, and what it carries for us. A negative code with a sentence: the peer cannot be reached, or lacks some addresses. */
+int engine_peer_set(
+	struct engine *e, const struct ctl_node *c, const struct ctl_prefixes *allowed, struct errbuf *eb);
 void engine_peer_remove(struct engine *e, uint64_t id); /* its keys are wiped; nothing of it is left */
 /* Its program started anew, and has lost its sessions. */
 void engine_peer_restarted(struct engine *e, uint64_t id);
@@ -78,6 +90,10 @@ void engine_way_used(struct engine *e, const struct addr *to); /* ways_moved tel
 void engine_server_up(struct engine *e, bool up);
 /* Sessions made up to then (monotonic) are made again. */
 void engine_sessions_renew(struct engine *e, uint64_t until_ms);
+/* dataplane_echo; events.echo_answered tells. */
+bool engine_echo(
+	struct engine *e, uint64_t peer, const struct addr *at, enum plane_echo kind, uint64_t token);
+void engine_measure(struct engine *e); /* netcheck, and the router */
 /* What netcheck found, for the server; strings go to the arena. The engine is open. */
 void engine_describe_network(const struct engine *e, struct arena *a, struct ctl_netinfo *out);
 uint64_t engine_handshake_floor(const struct engine *e); /* Unix ms; 0 when closed */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { SELF_ADDRS_MAX = 8 };
+enum { SELF_ADDRS_MAX = 8, AROUND_MAX = 256 };
 
 static void step_map(void *arg, struct netmap *m)
 {
@@ -15,7 +15,12 @@ static void step_map(void *arg, struct netmap *m)
 static int step_rules(void *arg, const struct netmap *m, struct errbuf *eb)
 {
 	struct steps *s = arg;
-	struct filter *f = rules_compile(m, eb);
+	struct prefix around[AROUND_MAX];
+	struct rules_place at = { .offered = s->prefs->offered,
+		.n_offered = s->prefs->n_offered,
+		.around = around,
+		.n_around = iface_around(s->engine->iface, around, AROUND_MAX) };
+	struct filter *f = rules_compile(m, &at, eb);
 	if (!f)
 		return eb->code;
 	dataplane_rules_set(&s->engine->plane, f);
@@ -30,9 +35,7 @@ static void step_rules_shut(void *arg)
 static int step_peer(void *arg, const struct ctl_node *peer, struct errbuf *eb)
 {
 	struct steps *s = arg;
-	return engine_peer_set(s->engine, peer)
-		       ? 0
-		       : err_say(eb, -ENOMEM, "peer %s: memory is short; it cannot be reached", peer->name);
+	return nets_peer_set(&s->nets, s->engine, peer, eb);
 }
 
 static void step_peer_remove(void *arg, uint64_t id)
@@ -57,8 +60,22 @@ static void step_relays(void *arg, const struct ctl_derp_map *m)
 	engine_relays_set(((struct steps *)arg)->engine, m);
 }
 
+struct family {
+	bool v4, v6;
+};
+
+/* Of which this machine has an address. */
+static struct family own_families(const struct netmap *m)
+{
+	const struct ctl_prefixes *own = &m->self->node.addresses;
+	struct family f = { false, false };
+	for (size_t i = 0; i < own->n; i++)
+		*(addr_is_v4(&own->v[i].ip) ? &f.v4 : &f.v6) = true;
+	return f;
+}
+
 /* The peers' addresses of the families that this machine has one of. */
-static struct addr *list_peers(const struct netmap *m, bool v4, bool v6, size_t *count)
+static struct addr *list_peers(const struct netmap *m, struct family f, size_t *count)
 {
 	size_t n = 0, k = 0;
 	for (size_t i = 0; i < m->n_peers; i++)
@@ -67,11 +84,29 @@ static struct addr *list_peers(const struct netmap *m, bool v4, bool v6, size_t 
 	for (size_t i = 0; v && i < m->n_peers; i++) {
 		const struct ctl_prefixes *a = &m->peers[i]->node.addresses;
 		for (size_t j = 0; j < a->n; j++)
-			if (addr_is_v4(&a->v[j].ip) ? v4 : v6)
+			if (addr_is_v4(&a->v[j].ip) ? f.v4 : f.v6)
 				v[k++] = a->v[j].ip;
 	}
 	*count = k;
 	return v;
+}
+
+struct few_addrs {
+	struct addr v[IFACE_CHANGE_MAX];
+	size_t n;
+	bool too_many;
+};
+
+static void list_few(struct few_addrs *out, struct family f, const struct ctl_node *c)
+{
+	for (size_t i = 0; i < c->addresses.n; i++) {
+		const struct addr *a = &c->addresses.v[i].ip;
+		if (!(addr_is_v4(a) ? f.v4 : f.v6))
+			continue;
+		out->too_many = out->too_many || out->n == ARRAY_LEN(out->v);
+		if (!out->too_many)
+			out->v[out->n++] = *a;
+	}
 }
 
 static int step_iface(void *arg, const struct netmap *m, struct errbuf *eb)
@@ -80,25 +115,50 @@ static int step_iface(void *arg, const struct netmap *m, struct errbuf *eb)
 	struct prefix addrs[SELF_ADDRS_MAX + 2];
 	size_t n_addrs = 0, n_peers;
 	const struct ctl_prefixes *own = &m->self->node.addresses;
-	bool v4 = false, v6 = false;
-	for (size_t i = 0; i < own->n && n_addrs < SELF_ADDRS_MAX; i++) {
+	struct family f = own_families(m);
+	for (size_t i = 0; i < own->n && n_addrs < SELF_ADDRS_MAX; i++)
 		addrs[n_addrs++] = own->v[i];
-		*(addr_is_v4(&own->v[i].ip) ? &v4 : &v6) = true;
-	}
 	addrs[n_addrs++] = prefix_of(&addr_service_v4);
-	if (v6)
+	if (f.v6)
 		addrs[n_addrs++] = prefix_of(&addr_service_v6);
-	struct addr *peers = list_peers(m, v4, v6, &n_peers);
+	struct addr *peers = list_peers(m, f, &n_peers);
 	int err = peers ? iface_apply(s->engine->iface, addrs, n_addrs, peers, n_peers, eb)
 			: err_set(eb, -ENOMEM, "set up %s", tun_name(s->engine->tun));
 	free(peers);
 	return err;
 }
 
+static int step_iface_change(void *arg, const struct netmap *was, const struct netmap *m,
+	const struct netmap_diff *d, struct errbuf *eb)
+{
+	struct steps *s = arg;
+	struct family f = own_families(m);
+	struct few_addrs gone = { .n = 0 }, come = { .n = 0 };
+	for (size_t i = 0; i < d->n_removed; i++)
+		list_few(&gone, f, &d->removed[i]->node);
+	for (size_t i = 0; i < d->n_added; i++)
+		list_few(&come, f, &d->added[i]->node);
+	for (size_t i = 0; i < d->n_changed && d->addresses; i++) {
+		list_few(&gone, f, &netmap_peer_by_id(was, d->changed[i]->node.id)->node);
+		list_few(&come, f, &d->changed[i]->node);
+	}
+	if (gone.too_many || come.too_many || gone.n + come.n > IFACE_CHANGE_MAX)
+		return step_iface(s, m, eb);
+	return iface_peers_change(s->engine->iface, gone.v, gone.n, come.v, come.n, eb);
+}
+
+static int step_nets(void *arg, const struct netmap *m, struct errbuf *eb)
+{
+	struct steps *s = arg;
+	return nets_apply(&s->nets, s->engine, m, s->prefs, eb);
+}
+
 static int step_names(void *arg, struct netmap *m, bool self_expired, struct errbuf *eb)
 {
 	struct steps *s = arg;
 	s->names->guarded = !iface_unguarded(s->engine->iface)[0];
+	if (!names_outside_set(s->names, iface_outside(s->engine->iface)))
+		return err_set(eb, -ENOMEM, "the names of the mesh");
 	return names_apply(s->names, m, tun_name(s->engine->tun), self_expired, eb);
 }
 
@@ -106,6 +166,7 @@ static void step_forget(void *arg)
 {
 	struct steps *s = arg;
 	names_forget(s->names);
+	nets_forget(&s->nets, s->engine);
 	if (s->engine->iface)
 		iface_apply(s->engine->iface, NULL, 0, NULL, 0, NULL);
 }
@@ -121,10 +182,9 @@ static uint64_t mono_ms(void *arg)
 	return loop_now_ms(((struct steps *)arg)->engine->loop);
 }
 
-static int64_t wall_ms(void *arg)
+static int64_t server_ms(void *arg)
 {
-	(void)arg;
-	return clock_unix_ms();
+	return server_clock_now(((struct steps *)arg)->clock, clock_boot_ms(), clock_unix_ms());
 }
 
 struct apply_ops steps_ops(struct steps *s)
@@ -138,10 +198,12 @@ struct apply_ops steps_ops(struct steps *s)
 		.peer_offline = step_peer_offline,
 		.relays_set = step_relays,
 		.iface_set = step_iface,
+		.iface_change = step_iface_change,
+		.nets_set = step_nets,
 		.names_set = step_names,
 		.forget = step_forget,
 		.changed = step_changed,
 		.now_ms = mono_ms,
-		.unix_ms = wall_ms,
+		.server_ms = server_ms,
 		.arg = s };
 }

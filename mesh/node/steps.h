@@ -2,14 +2,19 @@
 #ifndef RW_NODE_STEPS_H
 #define RW_NODE_STEPS_H
 
+#include "mesh/netmap/server_clock.h"
 #include "mesh/node/apply.h"
 #include "mesh/node/engine.h"
 #include "mesh/node/names.h"
+#include "mesh/node/nets.h"
 
 struct steps {
-	struct engine *engine;	    /* borrowed, open while there is a map */
-	struct names *names;	    /* borrowed */
-	void (*changed)(void *arg); /* apply_ops.changed */
+	struct engine *engine; /* borrowed, open while there is a map */
+	struct names *names;   /* borrowed */
+	struct nets nets;
+	const struct state_prefs *prefs;  /* borrowed, read anew each time */
+	const struct server_clock *clock; /* borrowed */
+	void (*changed)(void *arg);	  /* apply_ops.changed */
 	void *arg;
 };
 struct apply_ops steps_ops(struct steps *s); /* s outlives who uses them */

@@ -1,18 +1,22 @@
-/* rename_bench PEERS: how long packets stand while peers of a big mesh get new names. A whole node, in a
- * network namespace of its own, with a map of that many peers; a thread sends a datagram each millisecond to
- * a socket of the node's loop. Every RENAME_MS a map message with one new name is handed to the node as its
- * server link would. Prints three times in ms, each the longest over RENAMES messages, after the whole map
- * has been settled and kept on disk:
+/* rename_bench PEERS [CHANGE]: how long packets stand while one peer after the other of a big mesh changes, and what a
+ * change costs. A whole node, in a network namespace of its own, with a map of that many peers; a thread sends a datagram
+ * each millisecond to a socket of the node's loop. Every RENAME_MS a map message about one peer is handed to the node as
+ * its server link would; CHANGE is name (default), online, endpoint, or member: one leaves, and the next message brings it
+ * back. Prints three times in ms, each the longest over RENAMES messages, after the whole map has been settled and kept on
+ * disk, and two of CPU:
  * - what the loop computed between two datagrams;
  * - how long a datagram stood, less the time that the loop's thread was ready and waited for a processor
  * since the datagram before (/proc/thread-self/schedstat): on an idle machine all of it, else too little, but
  * with what the loop slept in a call to the kernel;
- * - how long a datagram stood. */
+ * - how long a datagram stood;
+ * - CPU of the loop's thread for a message, from its text to a node that does as it says: the median;
+ * - CPU of the whole process between the messages, for each of them: with the map that is written. */
 #include "mesh/node/node.h"
 #include "mesh/node/queries.h"
 #include "mesh/os/file.h"
 #include "mesh/os/test/own_ns.h"
 #include <arpa/inet.h>
+#include <assert.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -26,6 +30,13 @@
 
 enum { SETTLE_MS = 3000, RENAME_MS = 20, RENAMES = 200, TEXT_MAX = 2048 };
 
+enum change { CHANGE_NAME, CHANGE_ONLINE, CHANGE_ENDPOINT, CHANGE_MEMBER, CHANGES };
+static const char *const change_names[] = { [CHANGE_NAME] = "name",
+	[CHANGE_ONLINE] = "online",
+	[CHANGE_ENDPOINT] = "endpoint",
+	[CHANGE_MEMBER] = "member" };
+static_assert(ARRAY_LEN(change_names) == CHANGES, "change_names misses a change");
+
 struct bench {
 	struct node n;
 	char dir[64], socket[96], resolv[96];
@@ -37,6 +48,8 @@ struct bench {
 	bool counts;
 	int schedstat; /* fd */
 	uint64_t stood_ns, alone_ns, waited_ns, busy_ns, cpu_ns;
+	enum change change;
+	uint64_t took_ns[RENAMES], process_ns; /* process_ns: at the first message; in the end, since then */
 };
 
 static void *sender(void *arg)
@@ -81,10 +94,10 @@ static uint64_t waited_ns(const struct bench *b)
 	return waited;
 }
 
-static uint64_t cpu_now_ns(void)
+static uint64_t cpu_now_ns(clockid_t of)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	clock_gettime(of, &t);
 	return real_ns(&t);
 }
 
@@ -93,7 +106,7 @@ static void received(void *arg, int events)
 	struct bench *b = arg;
 	uint64_t stamp, waited = waited_ns(b), others = waited - b->waited_ns;
 	(void)events;
-	uint64_t cpu = cpu_now_ns();
+	uint64_t cpu = cpu_now_ns(CLOCK_THREAD_CPUTIME_ID);
 	if (b->counts && cpu - b->cpu_ns > b->busy_ns)
 		b->busy_ns = cpu - b->cpu_ns;
 	b->cpu_ns = cpu;
@@ -146,22 +159,67 @@ static bool take(struct node *n, const char *json, size_t len)
 	return next;
 }
 
+/* The message about peer i; the round says what it is told. */
+static void change_json(struct bench *b, struct buf *json, unsigned i, unsigned round)
+{
+	char text[TEXT_MAX];
+	switch (b->change) {
+	case CHANGE_ONLINE:
+		snprintf(text, sizeof(text), "{\"PeersChangedPatch\":[{\"NodeID\":%u,\"Online\":%s}]}", i + 2,
+			round % 2 ? "false" : "true");
+		break;
+	case CHANGE_ENDPOINT:
+		snprintf(text, sizeof(text),
+			"{\"PeersChangedPatch\":[{\"NodeID\":%u,\"Endpoints\":[\"192.0.2.9:%u\"]}]}", i + 2,
+			1024 + round);
+		break;
+	case CHANGE_MEMBER:
+		if (round % 2) {
+			snprintf(text, sizeof(text), "{\"PeersRemoved\":[%u]}", i + 2);
+			break;
+		} /* fall through */
+	default:
+		put_text(json, "{\"PeersChanged\":[");
+		peer_json(json, i, b->change == CHANGE_NAME ? round : 0);
+		snprintf(text, sizeof(text), "]}");
+	}
+	put_text(json, text);
+}
+
 static void rename_one(void *arg)
 {
 	struct bench *b = arg;
 	struct buf json = { 0 };
-	if (b->renamed++ == RENAMES) {
+	unsigned round = b->renamed + 1, who = b->change == CHANGE_MEMBER ? b->renamed / 2 : round;
+	if (b->renamed == RENAMES) {
+		b->process_ns = cpu_now_ns(CLOCK_PROCESS_CPUTIME_ID) - b->process_ns;
 		loop_stop(b->n.loop);
 		return;
 	}
+	if (!b->renamed)
+		b->process_ns = cpu_now_ns(CLOCK_PROCESS_CPUTIME_ID);
 	b->counts = true;
-	put_text(&json, "{\"PeersChanged\":[");
-	peer_json(&json, b->renamed * 7919 % b->peers, b->renamed);
-	put_text(&json, "]}");
+	change_json(b, &json, who * 7919 % b->peers, round);
+	uint64_t began = cpu_now_ns(CLOCK_THREAD_CPUTIME_ID);
 	if (!take(&b->n, (const char *)buf_data(&json), json.len))
 		exit(1);
+	b->took_ns[b->renamed++] = cpu_now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
 	buf_free(&json);
 	loop_timer_set(b->rename, RENAME_MS);
+}
+
+static int by_ns(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void print_times(struct bench *b)
+{
+	qsort(b->took_ns, RENAMES, sizeof(b->took_ns[0]), by_ns);
+	printf("%.3f %.3f %.3f %.3f %.3f\n", (double)b->busy_ns / 1e6, (double)b->alone_ns / 1e6,
+		(double)b->stood_ns / 1e6, (double)b->took_ns[RENAMES / 2] / 1e6,
+		(double)b->process_ns / RENAMES / 1e6);
 }
 
 static bool open_sockets(struct bench *b)
@@ -230,9 +288,13 @@ int main(int argc, char **argv)
 	struct errbuf eb = { 0 };
 	pthread_t t;
 	b.peers = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
+	while (argc > 2 && b.change < CHANGES && strcmp(argv[2], change_names[b.change]) != 0)
+		b.change++;
 	log_setup(LOG_ERROR, false);
-	if (b.peers < 1 || b.peers > 100000 || !own_ns(CLONE_NEWNET) || system("ip link set lo up") != 0) {
-		fprintf(stderr, "rename_bench PEERS, where network namespaces can be made\n");
+	if (b.change == CHANGES || b.peers < 1 || b.peers > 100000 || !own_ns(CLONE_NEWNET) ||
+		system("ip link set lo up") != 0) {
+		fprintf(stderr, "rename_bench PEERS [name|online|endpoint|member], where network namespaces "
+				"can be made\n");
 		return 3;
 	}
 	if (!open_node(&b, &eb) || !open_sockets(&b) || !first_map(&b)) {
@@ -254,7 +316,6 @@ int main(int argc, char **argv)
 	close(b.in);
 	close(b.out);
 	dir_remove(b.dir, NULL);
-	printf("%.3f %.3f %.3f\n", (double)b.busy_ns / 1e6, (double)b.alone_ns / 1e6,
-		(double)b.stood_ns / 1e6);
+	print_times(&b);
 	return 0;
 }

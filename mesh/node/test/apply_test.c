@@ -1,4 +1,5 @@
 #include "mesh/node/apply.h"
+#include "mesh/netmap/server_clock.h"
 #include "mesh/base/text.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -8,7 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { SAID_MAX = 4096, KEYS_MAX = 16, START_MS = 1000000 };
+enum { SAID_MAX = 4096, KEYS_MAX = 16, START_MS = 1000000, LOOK_MS = 60000 };
+#define YEAR_MS (INT64_C(366) * 24 * 3600 * 1000)
 #define START_UNIX_MS (INT64_C(1700001000) * 1000)
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000"
 #define NODE(id, name, extra) \
@@ -26,13 +28,14 @@ struct machine {
 	struct apply a;
 	struct netmap *last;
 	uint64_t now_ms;
-	int64_t unix_ms;
+	int64_t unix_ms; /* the wall clock */
+	struct server_clock clock;
 	char said[SAID_MAX];
 	bool fails[APPLY_STEPS];
 	uint64_t fails_for; /* this peer alone; 0: any */
 	unsigned changes;
 	/* What is in force. */
-	bool rules, shut, names, iface, map;
+	bool rules, shut, names, iface, nets, map;
 	bool peers[KEYS_MAX];
 };
 
@@ -110,6 +113,16 @@ static void relays_set(void *arg, const struct ctl_derp_map *derp)
 	say(arg, "relays ");
 }
 
+static int nets_set(void *arg, const struct netmap *map, struct errbuf *eb)
+{
+	struct machine *m = arg;
+	assert_ptr_equal(map, m->a.map);
+	int err = step(m, APPLY_NETS, eb);
+	m->nets = !err;
+	say(m, err ? "nets! " : "nets ");
+	return err;
+}
+
 static int iface_set(void *arg, const struct netmap *map, struct errbuf *eb)
 {
 	struct machine *m = arg;
@@ -117,6 +130,18 @@ static int iface_set(void *arg, const struct netmap *map, struct errbuf *eb)
 	assert_ptr_equal(map, m->a.map);
 	m->iface = !err;
 	say(m, err ? "iface! " : "iface ");
+	return err;
+}
+
+static int iface_change(void *arg, const struct netmap *was, const struct netmap *map,
+	const struct netmap_diff *d, struct errbuf *eb)
+{
+	struct machine *m = arg;
+	int err = step(m, APPLY_IFACE, eb);
+	assert_ptr_equal(map, m->a.map);
+	assert_true(m->iface && was != map && (d->n_added || d->n_removed || d->addresses));
+	m->iface = !err;
+	say(m, err ? "iface-change! " : "iface-change ");
 	return err;
 }
 
@@ -147,16 +172,18 @@ static uint64_t now_ms(void *arg)
 	return ((struct machine *)arg)->now_ms;
 }
 
-static int64_t unix_ms(void *arg)
+static int64_t server_ms(void *arg)
 {
-	return ((struct machine *)arg)->unix_ms;
+	const struct machine *m = arg;
+	return server_clock_now(&m->clock, (int64_t)m->now_ms, m->unix_ms);
 }
 
 static struct machine *machine_new(void)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	struct apply_ops ops = { map_set, rules_set, rules_shut_now, peer_set, peer_remove, peer_restarted,
-		peer_offline, relays_set, iface_set, names_set, forget, changed, now_ms, unix_ms, m };
+		peer_offline, relays_set, iface_set, iface_change, nets_set, names_set, forget, changed,
+		now_ms, server_ms, m };
 	m->now_ms = START_MS;
 	m->unix_ms = START_UNIX_MS;
 	apply_init(&m->a, &ops);
@@ -172,14 +199,15 @@ static void machine_free(struct machine *m)
 	free(m);
 }
 
-static struct netmap *map_read(const struct machine *m, const struct netmap *old, const char *json)
+static struct netmap *map_read(struct machine *m, const struct netmap *old, const char *json)
 {
 	struct arena a = { 0 };
 	struct ctl_map_response r;
 	struct errbuf eb = { 0 };
 	if (ctl_map_response_read(&a, json, strlen(json), &r, &eb))
 		fail_msg("%s in %s", eb.text, json);
-	struct netmap *next = netmap_apply(old, &r, m->unix_ms, &eb);
+	server_clock_told(&m->clock, r.control_time_ms, (int64_t)m->now_ms);
+	struct netmap *next = netmap_apply(old, &r, server_ms(m), &eb);
 	if (!next)
 		fail_msg("%s in %s", eb.text, json);
 	arena_free(&a);
@@ -215,16 +243,20 @@ static void test_steps(void **state)
 		{ "nothing new", "{\"PeersChanged\":[" NODE(2, "two", "") "]}", "map " },
 		{ "who is new comes after the rules",
 			"{\"PeersChanged\":[" NODE(4, "four", "") "],\"PacketFilter\":[]}",
-			"map rules +4 iface names " },
+			"map rules +4 iface-change names " },
 		{ "who goes, goes before all else", "{\"PeersRemoved\":[2],\"PacketFilter\":[]}",
-			"-2 map rules iface names " },
+			"-2 map rules iface-change names " },
 		{ "one goes, one comes", "{\"PeersRemoved\":[2],\"PeersChanged\":[" NODE(4, "four", "") "]}",
-			"-2 map +4 iface names " },
+			"-2 map +4 iface-change names " },
 		{ "another name touches neither routes nor rules",
 			"{\"PeersChanged\":[" NODE(2, "zwei", "") "]}", "map +2 names " },
 		{ "another address",
 			"{\"PeersChanged\":[" NODE(2, "two", ",\"Endpoints\":[\"192.0.2.1:1\"]") "]}",
 			"map +2 " },
+		{ "what it carries for others",
+			"{\"PeersChanged\":[" NODE(
+				2, "two", ",\"AllowedIPs\":[\"100.64.0.2/32\",\"10.0.0.0/8\"]") "]}",
+			"map +2 nets names " },
 		{ "rules alone", "{\"PacketFilter\":[]}", "map rules " },
 		{ "expired by the server's word: it goes first, and keeps its name",
 			"{\"PeersChanged\":[" NODE(2, "two", ",\"Expired\":true") "],\"PacketFilter\":[]}",
@@ -242,13 +274,28 @@ static void test_steps(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct machine *m = machine_new();
-		assert_string_equal(tell(m, FIRST), "map rules +2 +3 iface names ");
+		assert_string_equal(tell(m, FIRST), "map rules +2 +3 iface nets names ");
 		const char *says = tell(m, rows[i].json);
 		if (strcmp(says, rows[i].says) != 0)
 			fail_msg("%s: \"%s\" instead of \"%s\"", rows[i].what, says, rows[i].says);
 		assert_int_equal(m->a.missing, 0);
 		machine_free(m);
 	}
+}
+
+/* Under another key of ours nothing of a peer holds any more: all are told again, whoever stayed as he was. */
+static void test_anew(void **state)
+{
+	struct machine *m = machine_new();
+	(void)state;
+	(void)tell(m, FIRST);
+	m->said[0] = 0;
+	apply_anew(&m->a, map_read(m, m->a.map, "{\"PeersRemoved\":[2]}"));
+	assert_string_equal(m->said, "-2 map rules +3 iface nets names ");
+	m->said[0] = 0;
+	apply_anew(&m->a, map_read(m, m->a.map, "{}"));
+	assert_string_equal(m->said, "map rules +3 iface nets names ");
+	machine_free(m);
 }
 
 static void test_offline(void **state)
@@ -271,8 +318,8 @@ static void test_rules_fail_closed(void **state)
 	tell(m, FIRST);
 	assert_true(m->rules && !m->shut);
 	m->fails[APPLY_RULES] = true;
-	assert_string_equal(
-		tell(m, "{\"PacketFilter\":[],\"PeersRemoved\":[3]}"), "-3 map rules! shut iface names ");
+	assert_string_equal(tell(m, "{\"PacketFilter\":[],\"PeersRemoved\":[3]}"),
+		"-3 map rules! shut iface-change names ");
 	assert_true(m->shut && apply_is_missing(&m->a, APPLY_RULES) && !m->peers[3]);
 	assert_non_null(strstr(m->a.why[APPLY_RULES], "nothing is let in"));
 	/* Shut it stays, whatever else comes, until the rules of the newest map are in force. */
@@ -290,8 +337,9 @@ static void test_rules_fail_closed(void **state)
 static void test_each_step_is_tried_again(void **state)
 {
 	static const char *const says[APPLY_STEPS] = { [APPLY_RULES] = "rules ",
-		[APPLY_PEERS] = "+2 +3 ",
+		[APPLY_PEERS] = "+2 +3 nets ",
 		[APPLY_IFACE] = "iface ",
+		[APPLY_NETS] = "nets ",
 		[APPLY_NAMES] = "names " };
 	(void)state;
 	for (size_t s = 0; s < APPLY_STEPS; s++) {
@@ -301,7 +349,8 @@ static void test_each_step_is_tried_again(void **state)
 		/* The others are done all the same. */
 		assert_int_equal(m->a.missing, 1u << s);
 		assert_true(m->rules == (s != APPLY_RULES) && m->peers[2] == (s != APPLY_PEERS) &&
-			    m->iface == (s != APPLY_IFACE) && m->names == (s != APPLY_NAMES));
+			    m->iface == (s != APPLY_IFACE) && m->nets == (s != APPLY_NETS) &&
+			    m->names == (s != APPLY_NAMES));
 		assert_non_null(strstr(m->a.why[s], "does not work"));
 		/* Less and less often, never more than a minute apart. */
 		uint64_t gap = 0, most = 0;
@@ -333,7 +382,7 @@ static void test_next_map_tries_too(void **state)
 	assert_int_equal(m->a.missing, (1u << APPLY_STEPS) - 1);
 	memset(m->fails, 0, sizeof(m->fails));
 	assert_string_equal(tell(m, "{\"PeersChangedPatch\":[{\"NodeID\":3,\"DERPRegion\":5}]}"),
-		"map rules +2 +3 iface names ");
+		"map rules +2 +3 iface nets names ");
 	assert_int_equal(m->a.missing, 0);
 	machine_free(m);
 }
@@ -348,7 +397,7 @@ static void test_peer_that_fails_is_out(void **state)
 	m->fails_for = 3;
 	assert_string_equal(tell(m, "{\"PeersChangedPatch\":[{\"NodeID\":3,\"Key\":\"nodekey:" ZEROS "099\"},"
 				    "{\"NodeID\":2,\"DERPRegion\":5}]}"),
-		"map +2 +3! -3 ");
+		"map +2 +3! -3 nets ");
 	assert_true(m->peers[2] && !m->peers[3]);
 	m->fails[APPLY_PEERS] = false;
 	pass(m, 1000);
@@ -383,15 +432,15 @@ static void test_keys_end_by_the_clock(void **state)
 			3, "three", ",\"KeyExpiry\":\"2023-11-14T22:30:10Z\"") "," NODE(4, "four", "") "]}");
 	assert_int_equal(apply_deadline(&m->a) - m->now_ms, 10000);
 	assert_string_equal(pass(m, 9999), "");
-	assert_string_equal(pass(m, 1), "-3 ");
+	assert_string_equal(pass(m, 1), "-3 nets ");
 	assert_true(m->peers[2] && !m->peers[3] && m->peers[4]);
 	assert_int_equal(apply_deadline(&m->a) - m->now_ms, 30000);
-	assert_string_equal(pass(m, 30000), "-2 -3 ");
-	assert_true(apply_deadline(&m->a) == UINT64_MAX);
+	assert_string_equal(pass(m, 30000), "-2 -3 nets ");
+	assert_int_equal(apply_deadline(&m->a) - m->now_ms, LOOK_MS);
 	/* Later than the map, and it counts all the same: a patch may bring it. */
 	tell(m, "{\"PeersChangedPatch\":[{\"NodeID\":4,\"KeyExpiry\":\"2023-11-14T22:40:40Z\"}]}");
-	assert_int_equal(apply_deadline(&m->a) - m->now_ms, 600000);
-	assert_string_equal(pass(m, 600000), "-2 -3 -4 ");
+	assert_int_equal(apply_deadline(&m->a) - m->now_ms, LOOK_MS);
+	assert_string_equal(pass(m, 600000), "-2 -3 -4 nets ");
 	machine_free(m);
 }
 
@@ -410,19 +459,47 @@ static void test_keys_return_with_the_clock(void **state)
 	machine_free(m);
 }
 
-/* By the server's clock, ten minutes ahead of ours; and a far date is looked at each hour, for ours may be
- * set. */
+/* By the server's clock, ten minutes ahead of ours; and a far date is looked at each minute, for the
+ * clock may be set. */
 static void test_keys_end_by_the_servers_clock(void **state)
 {
 	struct machine *m = machine_new();
 	(void)state;
 	tell(m, "{\"ControlTime\":\"2023-11-14T22:40:00Z\"," SELF
 		",\"Peers\":[" NODE(2, "two", ",\"KeyExpiry\":\"2023-11-14T22:40:10Z\"") "]}");
-	assert_string_equal(pass(m, 10000), "-2 ");
+	assert_string_equal(pass(m, 10000), "-2 nets ");
 	tell(m, "{\"PeersChangedPatch\":[{\"NodeID\":2,\"KeyExpiry\":\"2024-11-14T22:40:40Z\"}]}");
-	assert_int_equal(apply_deadline(&m->a) - m->now_ms, 3600 * 1000);
+	assert_int_equal(apply_deadline(&m->a) - m->now_ms, LOOK_MS);
 	assert_true(m->peers[2]);
 	machine_free(m);
+}
+
+/* The wall clock is set, by a year or by ten, with no word from the server: what it has said of the time goes
+ * on with the steady clock. Before it has said anything, the wall clock is all there is, and it is followed both ways. */
+static void test_wall_clock_is_set(void **state)
+{
+	static const int64_t steps[] = { -YEAR_MS, YEAR_MS, -10 * YEAR_MS, 10 * YEAR_MS };
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(steps); i++) {
+		struct machine *m = machine_new();
+		bool known = i >= ARRAY_LEN(steps), ahead = steps[i % ARRAY_LEN(steps)] > 0;
+		if (known)
+			tell(m, "{\"ControlTime\":\"2023-11-14T22:30:00Z\"," SELF "}");
+		tell(m, "{" SELF
+			",\"Peers\":[" NODE(2, "two", ",\"KeyExpiry\":\"2023-11-14T22:40:00Z\"") "," NODE(
+				3, "three", ",\"KeyExpiry\":\"2023-11-14T22:20:00Z\"") "]}");
+		assert_true(m->peers[2] && !m->peers[3]);
+		m->unix_ms += steps[i % ARRAY_LEN(steps)];
+		assert_true(apply_deadline(&m->a) - m->now_ms <= LOOK_MS);
+		pass(m, LOOK_MS);
+		assert_int_equal(m->peers[2], known || !ahead);
+		assert_int_equal(m->peers[3], !known && !ahead);
+		m->unix_ms -= steps[i % ARRAY_LEN(steps)];
+		pass(m, LOOK_MS);
+		assert_true(m->peers[2] && !m->peers[3]);
+		assert_string_equal(pass(m, LOOK_MS), ""); /* once */
+		machine_free(m);
+	}
 }
 
 static void test_own_key_ends(void **state)
@@ -436,7 +513,7 @@ static void test_own_key_ends(void **state)
 	assert_string_equal(pass(m, 10000), "names-expired ");
 	assert_true(apply_self_expired(&m->a));
 	assert_int_equal(m->changes, before + 1);
-	assert_true(apply_deadline(&m->a) == UINT64_MAX);
+	assert_int_equal(apply_deadline(&m->a) - m->now_ms, LOOK_MS);
 	machine_free(m);
 }
 
@@ -444,6 +521,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_anew),
 		cmocka_unit_test(test_offline),
 		cmocka_unit_test(test_rules_fail_closed),
 		cmocka_unit_test(test_each_step_is_tried_again),
@@ -453,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_keys_end_by_the_clock),
 		cmocka_unit_test(test_keys_return_with_the_clock),
 		cmocka_unit_test(test_keys_end_by_the_servers_clock),
+		cmocka_unit_test(test_wall_clock_is_set),
 		cmocka_unit_test(test_own_key_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

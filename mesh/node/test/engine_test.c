@@ -45,6 +45,11 @@ static void ping_done(
 	((struct place *)arg)->pings++;
 }
 
+static void echo_answered(void *arg, uint64_t token, uint64_t peer, uint16_t peer_api)
+{
+	(void)arg, (void)token, (void)peer, (void)peer_api;
+}
+
 static void ways_moved(void *arg, const struct addr *to, size_t n)
 {
 	(void)arg, (void)to, (void)n;
@@ -58,6 +63,11 @@ static void links_changed(void *arg)
 static void lost(void *arg)
 {
 	((struct place *)arg)->lost++;
+}
+
+static void nat64_changed(void *arg)
+{
+	(void)arg;
 }
 
 static void too_late(void *arg)
@@ -75,8 +85,10 @@ static int place_open(struct place *p, struct errbuf *eb)
 		.way_changed = way_changed,
 		.peer_gone = peer_gone,
 		.ping_done = ping_done,
+		.echo_answered = echo_answered,
 		.ways_moved = ways_moved,
 		.links_changed = links_changed,
+		.nat64_changed = nat64_changed,
 		.lost = lost,
 		.arg = p };
 	return engine_open(&p->e, &cfg, &ev, eb);
@@ -180,7 +192,7 @@ static void test_peers(void **state)
 	memset(c.key.b, 9, sizeof(c.key.b));
 	memset(c.disco.b, 8, sizeof(c.disco.b));
 	assert_int_equal(place_open(p, &eb), 0);
-	assert_true(engine_peer_set(&p->e, &c));
+	assert_int_equal(engine_peer_set(&p->e, &c, &c.addresses, &eb), 0);
 	assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 9);
 	/* What it carries for others is not taken: nobody asked for it. */
 	assert_int_equal(wg_route(p->e.plane.wg, &routes[1].ip), 0);
@@ -191,10 +203,59 @@ static void test_peers(void **state)
 	assert_false(wg_peer_stats(p->e.plane.wg, 9, &stats));
 	assert_false(path_peer_state(p->e.path, loop_now_ms(p->loop), 9, &way));
 	engine_peer_remove(&p->e, 9); /* unknown is fine */
-	/* A key that is our own is refused, in both cores or in none. */
+	/* A key that is our own, or none, is refused, in both cores or in none, and called what it is. */
 	c.key = p->e.key;
-	assert_false(engine_peer_set(&p->e, &c));
+	assert_int_equal(engine_peer_set(&p->e, &c, &c.addresses, &eb), -EINVAL);
+	assert_string_equal(eb.text, "peer x: its key is this machine's own; it cannot be reached");
+	memset(c.key.b, 0, sizeof(c.key.b));
+	assert_int_equal(engine_peer_set(&p->e, &c, &c.addresses, &eb), -EINVAL);
+	assert_string_equal(eb.text, "peer x: its key is missing; it cannot be reached");
 	assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 0);
+}
+
+static int link_number(const char *name)
+{
+	struct errbuf eb;
+	struct nl *nl = nl_open(&eb);
+	assert_non_null(nl);
+	int index = nl_link_index(nl, name);
+	nl_close(nl);
+	return index;
+}
+
+/* Another node key: the interface, its socket and what peers know of us stay, sessions and peers do not. */
+static void test_key(void **state)
+{
+	struct place *p = place_of(state);
+	struct errbuf eb = { 0 };
+	struct prefix ip;
+	struct node_private next;
+	struct node_key pub;
+	assert_true(prefix_parse("100.64.0.9/32", &ip));
+	struct ctl_node c = { .id = 9, .name = "x", .home_derp = 1, .addresses = { &ip, 1 } };
+	memset(c.key.b, 9, sizeof(c.key.b));
+	assert_int_equal(place_open(p, &eb), 0);
+	assert_int_equal(engine_peer_set(&p->e, &c, &c.addresses, &eb), 0);
+	struct disco_key disco = *path_disco_key(p->e.path);
+	int index = link_number("rwtest0");
+	uint16_t port = udp_port(p->e.udp);
+	uint64_t floor_ms = engine_handshake_floor(&p->e);
+	for (int i = 0; i < 2; i++) {
+		key_generate(&random_system, next.b);
+		key_public(next.b, pub.b);
+		if (engine_key_set(&p->e, &next, &eb) != 0)
+			fail_msg("%s", eb.text);
+		assert_true(key_equal(p->e.key.b, pub.b));
+		assert_int_equal(link_number("rwtest0"), index);
+		assert_int_equal(udp_port(p->e.udp), port);
+		assert_true(key_equal(path_disco_key(p->e.path)->b, disco.b));
+		assert_true(engine_handshake_floor(&p->e) >= floor_ms);
+		assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 0);
+		assert_int_equal(engine_peer_set(&p->e, &c, &c.addresses, &eb), 0);
+		assert_int_equal(wg_route(p->e.plane.wg, &ip.ip), 9);
+	}
+	c.key = pub; /* the new one is our own now */
+	assert_int_equal(engine_peer_set(&p->e, &c, &c.addresses, &eb), -EINVAL);
 }
 
 /* Somebody takes the interface away: told once, and closing is the owner's. */
@@ -218,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_life, place_make, place_end),
 		cmocka_unit_test_setup_teardown(test_all_or_nothing, place_make, place_end),
 		cmocka_unit_test_setup_teardown(test_peers, place_make, place_end),
+		cmocka_unit_test_setup_teardown(test_key, place_make, place_end),
 		cmocka_unit_test_setup_teardown(test_lost, place_make, place_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,13 +1,17 @@
+#include "mesh/base/aead.h"
 #include "mesh/base/blake2s.h"
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/node/host/cleanup.h"
 #include "mesh/node/node.h"
 #include "mesh/node/queries.h"
+#include "mesh/os/call_filter.h"
+#include "mesh/os/completion.h"
 #include "mesh/os/man.h"
 #include "mesh/os/notify.h"
 #include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
+#include <malloc.h>
 #include <linux/capability.h>
 #include <net/if.h>
 #include <signal.h>
@@ -19,7 +23,7 @@
 enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280 };
 
 struct options {
-	const char *state_dir, *socket, *tun, *resolv_conf, *log_level;
+	const char *state_dir, *socket, *tun, *resolv_conf, *dnssec, *log_level, *completion;
 	uint64_t port, mtu;
 	bool cleanup, log_json, help, man, version;
 };
@@ -35,13 +39,18 @@ static const struct opt_row rows[] = {
 	{ "mtu", NULL, OPT_U64, offsetof(struct options, mtu), "N", "MTU of the interface (1280)" },
 	{ "resolv-conf", NULL, OPT_STRING, offsetof(struct options, resolv_conf), "PATH",
 		"file to point at the mesh resolver (/etc/resolv.conf)" },
-	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "LEVEL",
-		"error, warn, info or debug (info)" },
+	{ "dnssec", NULL, OPT_STRING, offsetof(struct options, dnssec), "FILE",
+		"validate what nameservers say, from these trust anchors down, as /usr/share/dns/root.key; "
+		"needs libunbound8" },
+	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "error|warn|info|debug",
+		"how much is said (info)" },
 	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
 	{ "cleanup", NULL, OPT_BOOL, offsetof(struct options, cleanup), NULL,
 		"undo what a node that was killed left on this machine (rules, resolv.conf), and end" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
+	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
+		"print what that shell completes this program's command line with" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
 	{ 0 },
 };
@@ -126,6 +135,7 @@ static int node_run(const struct options *o)
 		.socket = o->socket,
 		.tun_name = o->tun,
 		.resolv_conf = o->resolv_conf,
+		.anchors = o->dnssec,
 		.port = (uint16_t)o->port,
 		.mtu = (uint32_t)o->mtu };
 	if (!l || !n) {
@@ -141,12 +151,14 @@ static int node_run(const struct options *o)
 	struct local_node_ops answers = queries_ops(n);
 	no.answers = &answers;
 	no.notify = notify_open(l);
+	log_info("packets are sealed by %s", aead_chosen());
 	int err = drop_rights(o, &eb);
 	if (!err)
 		err = node_open(n, l, &no, &eb);
 	if (err) {
 		fprintf(stderr, "ropewalkd: %s\n", eb.text);
 	} else {
+		call_filter_begin(CALL_WRITES_FILES | CALL_SETS_UP_NETWORK | CALL_RUNS_PROGRAMS);
 		log_info("ropewalkd " RW_VERSION ": listening on %s", o->socket);
 		notify_ready(no.notify, backend_text(n->backend.state));
 		loop_run(l);
@@ -176,6 +188,14 @@ static int node_check(const struct options *o, enum log_level *level, struct err
 	return 0;
 }
 
+/* A map of thousands of peers is megabytes of text for a moment. Large buffers come from the system and go back to it when
+ * they are freed; left alone the allocator moves that line up to 32 MiB, and keeps what was below it. */
+static void keep_memory_small(void)
+{
+	enum { LARGE = 1 << 20 };
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .state_dir = "/var/lib/ropewalk",
@@ -188,6 +208,7 @@ int main(int argc, char **argv)
 	struct errbuf eb;
 	enum log_level level;
 	int n_words;
+	keep_memory_small();
 	const char **words = calloc((size_t)argc, sizeof(*words));
 	if (!words || opt_parse(rows, argc, argv, false, &o, words, &n_words, &eb) != 0) {
 		fprintf(stderr, "ropewalkd: %s\n", words ? eb.text : "memory is short");
@@ -203,6 +224,12 @@ int main(int argc, char **argv)
 	if (o.man) {
 		man_page(&program, stdout);
 		return 0;
+	}
+	if (o.completion) {
+		int err = completion_print(&program, o.completion, stdout, &eb);
+		if (err)
+			fprintf(stderr, "ropewalkd: %s\n", eb.text);
+		return err ? EXIT_USAGE : 0;
 	}
 	if (o.version) {
 		printf("%s\n", RW_VERSION);

@@ -1,4 +1,8 @@
 #include "mesh/node/node.h"
+#include "mesh/node/node_exit.h"
+#include "mesh/node/doors.h"
+#include "mesh/node/farewell.h"
+#include "mesh/node/key_end.h"
 #include "mesh/base/log.h"
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/local/local_api.h"
@@ -6,19 +10,15 @@
 #include "mesh/node/host/hostinfo.h"
 #include "mesh/node/host/map_cache.h"
 #include "mesh/node/host/os_dns.h"
+#include "mesh/node/serve/files.h"
+#include "mesh/node/serve/peer_api.h"
 #include "mesh/os/notify.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#define RESOLVED_UPLINKS "/run/systemd/resolve/resolv.conf"
 
 enum {
 	REOPEN_MS = 5000,
@@ -62,6 +62,11 @@ static void save_again(void *arg)
 		node_save(n);
 }
 
+int64_t node_server_ms(const struct node *n)
+{
+	return server_clock_now(&n->clock, clock_boot_ms(), clock_unix_ms());
+}
+
 /* The last map, so that the mesh is there before the server is, or without it. */
 static void apply_cached(struct node *n)
 {
@@ -72,7 +77,7 @@ static void apply_cached(struct node *n)
 	int err = state_map_load(n->opt.state_dir, &b, &eb);
 	if (!err)
 		err = ctl_map_response_read(&a, (const char *)buf_data(&b), b.len, &m, &eb);
-	struct netmap *map = err ? NULL : netmap_apply(NULL, &m, clock_unix_ms(), &eb);
+	struct netmap *map = err ? NULL : netmap_apply(NULL, &m, node_server_ms(n), &eb);
 	struct node_key pub;
 	key_public(n->state.node.b, pub.b);
 	if (map && !key_equal(map->self->node.key.b, pub.b)) {
@@ -101,15 +106,35 @@ static void watch_apply(struct node *n)
 		loop_timer_set(n->apply_due, due > now ? due - now : 0);
 }
 
+static void warn_key_end(struct node *n)
+{
+	char text[KEY_END_TEXT];
+	int64_t end = n->apply.map ? n->apply.map->self->node.key_expiry_ms : INT64_MIN;
+	unsigned stage = key_end_stage(end, node_server_ms(n));
+	if (stage && stage != n->key_end)
+		log_warn("%s", key_end_text(end, node_server_ms(n), text));
+	n->key_end = stage;
+}
+
+/* Peers are let in once the rules and the addresses of the map are in force. */
+static void apply_peer_api(struct node *n)
+{
+	if (engine_is_open(&n->engine) && n->apply.map && !apply_is_missing(&n->apply, APPLY_RULES) &&
+		!apply_is_missing(&n->apply, APPLY_IFACE))
+		peer_api_apply(n->peer_api, n->apply.map, tun_name(n->engine.tun));
+}
+
 static void map_applied(void *arg)
 {
 	struct node *n = arg;
+	warn_key_end(n);
 	if (!n->map_cached)
 		map_cache_changed(n->map_cache, n->apply.map);
 	if (apply_self_expired(&n->apply))
 		backend_heard(&n->backend, BACKEND_EXPIRED);
 	else if (!apply_is_missing(&n->apply, APPLY_RULES) && !apply_is_missing(&n->apply, APPLY_IFACE))
 		backend_heard(&n->backend, BACKEND_MAP);
+	apply_peer_api(n);
 	watch_apply(n);
 	engine_rearm(&n->engine);
 }
@@ -118,6 +143,7 @@ static void apply_is_due(void *arg)
 {
 	struct node *n = arg;
 	apply_tick(&n->apply);
+	warn_key_end(n);
 	watch_apply(n);
 }
 
@@ -147,6 +173,11 @@ static void engine_ping_done(
 	local_api_ping_done(((struct node *)arg)->api, token, peer, at, region, ms);
 }
 
+static void engine_echo_answered(void *arg, uint64_t token, uint64_t peer, uint16_t peer_api)
+{
+	local_api_echo_answered(((struct node *)arg)->api, token, peer, peer_api);
+}
+
 /* The machine's own, which the mesh must not cut off. */
 static void tell_nameservers(struct node *n)
 {
@@ -163,9 +194,13 @@ static void tell_nameservers(struct node *n)
 static void engine_links_changed(void *arg)
 {
 	struct node *n = arg;
+	node_hold_exit(n);
+	exit_hold_repair(&n->hold);
+	if (node_offers_exit(n)) /* what is around this machine is no part of the internet */
+		apply_again(&n->apply, APPLY_RULES);
 	bool others = names_links_changed(&n->names);
 	tell_nameservers(n);
-	if (others)
+	if (others || !addr_set_equal(&n->names.outside, iface_outside(n->engine.iface)))
 		apply_again(&n->apply, APPLY_NAMES);
 	if (n->server)
 		server_link_try_now(n->server);
@@ -176,6 +211,13 @@ static void engine_ways_moved(void *arg, const struct addr *to, size_t count)
 	struct node *n = arg;
 	if (n->server)
 		server_link_ways_moved(n->server, to, count);
+}
+
+static void engine_nat64_changed(void *arg)
+{
+	struct node *n = arg;
+	if (n->server)
+		server_link_nat64_set(n->server, &n->engine.nat64);
 }
 
 static void engine_lost(void *arg)
@@ -189,8 +231,13 @@ static void link_describe(void *arg, struct arena *a, struct server_link_self *o
 {
 	struct node *n = arg;
 	hostinfo_describe(a, n->state.prefs.hostname, &out->host);
+	out->host.routable_ips =
+		(struct ctl_prefixes) { .v = n->state.prefs.offered, .n = n->state.prefs.n_offered };
 	if (!engine_is_open(&n->engine))
 		return;
+	out->host.services = arena_array(a, PEER_API_SERVICES, sizeof(*out->host.services));
+	if (out->host.services)
+		out->host.n_services = peer_api_services(n->peer_api, out->host.services);
 	out->host.has_netinfo = true;
 	engine_describe_network(&n->engine, a, &out->host.netinfo);
 	out->disco = *path_disco_key(n->engine.path);
@@ -202,18 +249,37 @@ static void link_server_is(void *arg, const struct machine_key *key)
 	((struct node *)arg)->state.server = *key;
 }
 
+static bool is_engines_key(const struct node *n)
+{
+	struct node_key pub;
+	key_public(n->state.node.b, pub.b);
+	return key_equal(pub.b, n->engine.key.b);
+}
+
+/* A login anew has given another key, and the server answers to it: peers know it by now, or in a moment. What was sealed
+ * by the old one was good until here. */
+static bool take_key(struct node *n)
+{
+	struct errbuf eb = { 0 };
+	if (is_engines_key(n) || !engine_is_open(&n->engine))
+		return false;
+	if (engine_key_set(&n->engine, &n->state.node, &eb) == 0)
+		return true;
+	log_warn("%s; beginning anew", eb.text);
+	node_reopen(n);
+	return false;
+}
+
 static bool link_accepted(void *arg, const struct node_private *key, const char *login_name)
 {
 	struct node *n = arg;
-	struct node_key pub;
 	n->state.node = *key;
 	snprintf(n->state.login_name, sizeof(n->state.login_name), "%s", login_name);
 	n->last_error[0] = 0;
 	backend_heard(&n->backend, BACKEND_ACCEPTED);
 	node_save(n);
-	key_public(n->state.node.b, pub.b);
-	if (!key_equal(pub.b, n->engine.key.b)) {
-		node_reopen(n);
+	if (!is_engines_key(n)) { /* the server is asked for a map with it; then the engine takes it */
+		loop_timer_set(n->relink, 0);
 		return false;
 	}
 	if (n->apply.map)
@@ -258,12 +324,16 @@ static void warn_problems(struct node *n, const struct netmap *m)
 static int link_map(void *arg, const struct ctl_map_response *m, bool first, struct errbuf *eb)
 {
 	struct node *n = arg;
-	struct netmap *next = netmap_apply(first ? NULL : n->apply.map, m, clock_unix_ms(), eb);
+	server_clock_told(&n->clock, m->control_time_ms, clock_boot_ms());
+	struct netmap *next = netmap_apply(first ? NULL : n->apply.map, m, node_server_ms(n), eb);
 	if (!next)
 		return eb->code;
 	warn_problems(n, next);
 	n->map_cached = false;
-	apply_map(&n->apply, next);
+	if (take_key(n))
+		apply_anew(&n->apply, next);
+	else
+		apply_map(&n->apply, next);
 	return 0;
 }
 
@@ -311,8 +381,10 @@ static int open_engine(struct node *n, struct errbuf *eb)
 		.way_changed = engine_way_changed,
 		.peer_gone = engine_peer_gone,
 		.ping_done = engine_ping_done,
+		.echo_answered = engine_echo_answered,
 		.ways_moved = engine_ways_moved,
 		.links_changed = engine_links_changed,
+		.nat64_changed = engine_nat64_changed,
 		.lost = engine_lost,
 		.arg = n };
 	return engine_open(&n->engine, &cfg, &ev, eb);
@@ -336,6 +408,7 @@ static int bring_up(struct node *n, struct errbuf *eb)
 	if (n->state.logged_in)
 		apply_cached(n);
 	n->server = open_link(n);
+	engine_nat64_changed(n);
 	return n->server ? 0 : err_set(eb, -ENOMEM, "start");
 }
 
@@ -344,6 +417,8 @@ static void bring_down(struct node *n)
 	uint64_t floor_ms = engine_handshake_floor(&n->engine);
 	if (n->reopen)
 		loop_timer_clear(n->reopen);
+	if (n->relink)
+		loop_timer_clear(n->relink);
 	if (floor_ms > n->state.handshake_floor_ms) {
 		n->state.handshake_floor_ms = floor_ms;
 		node_save(n);
@@ -352,6 +427,8 @@ static void bring_down(struct node *n)
 	n->server = NULL;
 	if (n->map_cache)
 		map_cache_flush(n->map_cache);
+	if (n->peer_api)
+		peer_api_apply(n->peer_api, NULL, "");
 	if (engine_is_open(&n->engine))
 		apply_nothing(&n->apply);
 	if (n->apply_due)
@@ -365,6 +442,23 @@ static void stay_down(struct node *n, const struct errbuf *eb)
 	log_error("%s", eb->text);
 	bring_down(n);
 	backend_heard(&n->backend, BACKEND_DOWN);
+}
+
+/* By the new key, from outside of the link that got it. */
+static void relink(void *arg)
+{
+	struct node *n = arg;
+	struct errbuf eb = { 0 };
+	if (!n->server)
+		return;
+	server_link_close(n->server);
+	n->server = open_link(n);
+	if (!n->server) {
+		err_set(&eb, -ENOMEM, "start");
+		stay_down(n, &eb);
+		return;
+	}
+	engine_nat64_changed(n);
 }
 
 static void reopen(void *arg)
@@ -393,40 +487,12 @@ static void resolv_conf_changed(void *arg)
 	apply_again(&((struct node *)arg)->apply, APPLY_NAMES);
 }
 
-static bool may_set_up_interfaces(void)
-{
-	struct __user_cap_header_struct who = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	return syscall(SYS_capget, &who, caps) != 0 || (caps[0].effective & 1u << CAP_NET_ADMIN);
-}
-
-/* A start that can only fail later is refused now: without TUN there is no node. */
-static int check_tun(struct errbuf *eb)
-{
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), err = fd < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	if (err == -ENOENT || err == -ENXIO || err == -ENODEV)
-		return err_say(eb, err,
-			"no /dev/net/tun on this machine: load the kernel's tun module (modprobe tun), or "
-			"give the container the device");
-	if (err)
-		return err_say(eb, err,
-			"cannot open /dev/net/tun (%s): run ropewalkd as root or with CAP_NET_ADMIN",
-			strerror(-err));
-	if (!may_set_up_interfaces())
-		return err_say(eb, -EPERM,
-			"no permission to set up network interfaces: run ropewalkd as root or with "
-			"CAP_NET_ADMIN");
-	return 0;
-}
-
 static void logged_out(void *arg);
 
 /* In this order: what another daemon may own is touched only when it is ours. */
 static int open_all(struct node *n, struct errbuf *eb)
 {
-	int err = check_tun(eb);
+	int err = tun_check(eb);
 	if (!err)
 		err = n->state_lock = state_lock(n->opt.state_dir, eb);
 	if (err >= 0)
@@ -435,10 +501,20 @@ static int open_all(struct node *n, struct errbuf *eb)
 		return err;
 	n->map_cache = map_cache_open(n->loop, n->opt.state_dir);
 	n->reopen = loop_timer_new(n->loop, reopen, n);
+	n->relink = loop_timer_new(n->loop, relink, n);
 	n->forget = loop_timer_new(n->loop, logged_out, n);
 	n->save_again = loop_timer_new(n->loop, save_again, n);
 	n->apply_due = loop_timer_new(n->loop, apply_is_due, n);
-	if (!n->save_again || !n->apply_due || !n->map_cache || !n->reopen || !n->forget)
+	if (!n->save_again || !n->apply_due || !n->map_cache || !n->reopen || !n->relink || !n->forget)
+		return err_set(eb, -ENOMEM, "start");
+	n->files = files_open(n->loop, n->opt.state_dir, eb);
+	if (!n->files)
+		log_warn("%s; peers send no files to this machine until it is mended and ropewalkd started "
+			 "anew",
+			eb->text);
+	struct peer_api_ops doors = doors_ops(n);
+	n->peer_api = peer_api_open(n->loop, n->files, &doors);
+	if (!n->peer_api)
 		return err_set(eb, -ENOMEM, "start");
 	n->api = local_api_open(n->loop, n->opt.socket, n->opt.answers, eb);
 	if (!n->api)
@@ -446,12 +522,19 @@ static int open_all(struct node *n, struct errbuf *eb)
 	n->journal = journal_open(n->opt.state_dir, eb);
 	if (!n->journal)
 		return eb->code;
-	if (cleanup_run(n->loop, n->journal, eb) != 0)
+	node_hold_exit(n);
+	if (cleanup_run(n->loop, n->journal, node_wants_exit(n) ? HOLD_TABLE : 0, eb) != 0)
 		log_warn("%s", eb->text);
-	n->os_dns = os_dns_open(n->loop, n->opt.resolv_conf, RESOLVED_UPLINKS, resolv_conf_changed, n);
+	struct dns_places places;
+	dns_places_system(&places, n->opt.resolv_conf);
+	n->os_dns = os_dns_open(n->loop, &places, resolv_conf_changed, n);
 	if (!n->os_dns)
 		return err_set(eb, -ENOMEM, "start");
-	n->names = (struct names) { .loop = n->loop, .os_dns = n->os_dns, .prefs = &n->state.prefs };
+	n->names = (struct names) { .loop = n->loop,
+		.os_dns = n->os_dns,
+		.prefs = &n->state.prefs,
+		.state_dir = n->opt.state_dir,
+		.validation.anchors = n->opt.anchors };
 	if (!iface_service_taken())
 		os_dns_recover(n->os_dns); /* of a version that kept no journal */
 	journal_add_resolv_conf(n->journal, n->opt.resolv_conf);
@@ -464,8 +547,12 @@ int node_open(struct node *n, struct loop *l, const struct node_options *opt, st
 	*n = (struct node) { .loop = l, .opt = *opt, .state_lock = -1 };
 	key_lock(&n->state, sizeof(n->state));
 	backend_init(&n->backend, &n->state.logged_in, backend_changed, n);
-	n->steps =
-		(struct steps) { .engine = &n->engine, .names = &n->names, .changed = map_applied, .arg = n };
+	n->steps = (struct steps) { .engine = &n->engine,
+		.names = &n->names,
+		.prefs = &n->state.prefs,
+		.clock = &n->clock,
+		.changed = map_applied,
+		.arg = n };
 	struct apply_ops ops = steps_ops(&n->steps);
 	apply_init(&n->apply, &ops);
 	int err = open_all(n, eb);
@@ -477,13 +564,18 @@ int node_open(struct node *n, struct loop *l, const struct node_options *opt, st
 void node_close(struct node *n)
 {
 	bring_down(n);
+	farewell_close(n->farewell);
 	local_api_close(n->api);
+	peer_api_close(n->peer_api);
+	files_close(n->files);
 	os_dns_close(n->os_dns);
 	if (n->os_dns)
 		journal_remove_resolv_conf(n->journal, n->opt.resolv_conf);
+	exit_hold_off(&n->hold);
 	journal_close(n->journal);
 	map_cache_close(n->map_cache);
 	loop_timer_free(n->reopen);
+	loop_timer_free(n->relink);
 	loop_timer_free(n->forget);
 	loop_timer_free(n->save_again);
 	loop_timer_free(n->apply_due);
@@ -492,10 +584,13 @@ void node_close(struct node *n)
 		close(n->state_lock);
 	n->state_lock = -1;
 	n->api = NULL;
+	n->peer_api = NULL;
+	n->files = NULL;
 	n->os_dns = NULL;
 	n->journal = NULL;
 	n->map_cache = NULL;
-	n->reopen = n->forget = n->save_again = n->apply_due = NULL;
+	n->farewell = NULL;
+	n->reopen = n->relink = n->forget = n->save_again = n->apply_due = NULL;
 }
 
 void node_reload(struct node *n)
@@ -518,6 +613,8 @@ static void node_prefs_changed(struct node *n)
 		return;
 	}
 	if (engine_is_open(&n->engine)) {
+		apply_again(&n->apply, APPLY_RULES);
+		apply_again(&n->apply, APPLY_NETS);
 		apply_again(&n->apply, APPLY_NAMES);
 		server_link_update(n->server);
 	} else if (bring_up(n, &eb) != 0) {
@@ -528,11 +625,16 @@ static void node_prefs_changed(struct node *n)
 /* What the old server gave is of no use at another. */
 static void leave_network(struct node *n)
 {
+	if (n->state.logged_in) {
+		farewell_close(n->farewell);
+		n->farewell = farewell_say(n->loop, &n->state);
+	}
 	if (n->state.prefs.want_running) {
 		n->state.prefs.want_running = false;
 		node_prefs_changed(n);
 	}
 	n->state.server = (struct machine_key) { 0 };
+	n->clock = (struct server_clock) { 0 };
 	if (!n->state.logged_in)
 		return;
 	backend_heard(&n->backend, BACKEND_FORGOTTEN);
@@ -546,7 +648,10 @@ void node_prefs_set(struct node *n, const struct state_prefs *p)
 	if (!url_same(n->state.prefs.control_url, p->control_url))
 		leave_network(n);
 	n->state.prefs = *p;
+	if (node_wants_exit(n))
+		node_hold_exit(n);
 	node_prefs_changed(n);
+	node_hold_exit(n);
 }
 
 void node_login(struct node *n, const char *auth_key)
@@ -565,8 +670,10 @@ static void logged_out(void *arg)
 	struct node *n = arg;
 	bring_down(n);
 	key_wipe(&n->state.node, sizeof(n->state.node));
-	n->state.server = (struct machine_key) { 0 };
+	n->state.server = n->state.prefs.server_pin = (struct machine_key) { 0 };
+	n->clock = (struct server_clock) { 0 };
 	n->state.prefs.want_running = false;
+	node_hold_exit(n);
 	n->state.login_name[0] = n->last_error[0] = 0;
 	map_cache_forget(n->map_cache);
 	backend_heard(&n->backend, BACKEND_LOGGED_OUT);
@@ -582,7 +689,7 @@ static void server_told(void *arg)
 
 void node_logout(struct node *n)
 {
-	if (n->server && n->state.logged_in)
+	if (n->server && (n->state.logged_in || server_link_is_shown(n->server)))
 		server_link_logout(n->server, server_told, n);
 	else
 		logged_out(n);

@@ -1,6 +1,7 @@
 #include "mesh/node/queries.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/links/server_link.h"
+#include "mesh/node/metrics.h"
 #include "mesh/node/status.h"
 #include "mesh/transport/http.h"
 
@@ -16,7 +17,9 @@ static void answer_facts(void *arg, struct local_facts *out)
 		.auth_url = b->auth_url,
 		.error = n->last_error,
 		.login_name = n->state.login_name,
-		.prefs = &n->state.prefs };
+		.prefs = &n->state.prefs,
+		.server = &n->state.server,
+		.nat64 = n->engine.nat64 };
 }
 
 static struct netmap *answer_map(void *arg)
@@ -29,10 +32,9 @@ static void answer_status(void *arg, struct arena *a, struct api_status *out)
 	status_make(arg, a, out);
 }
 
-static void answer_status_peer(
-	void *arg, const struct netmap *m, const struct netmap_peer *p, struct arena *a, struct api_peer *out)
+static void answer_status_peer(void *arg, const struct netmap_peer *p, struct arena *a, struct api_peer *out)
 {
-	status_peer(arg, m, p, a, out);
+	status_peer(arg, p, a, out);
 }
 
 /* 0 says that nothing came back; what was faster than the clock's millisecond is half of one. */
@@ -45,6 +47,18 @@ static const char *endpoint_text(struct arena *a, const struct endpoint *e)
 {
 	char *text = endpoint_is_set(e) ? arena_alloc(a, ENDPOINT_TEXT) : NULL;
 	return text ? endpoint_format(e, text) : "";
+}
+
+static void describe_router(const struct node *n, struct arena *a, struct api_netcheck *out)
+{
+	enum { WHY_TEXT = 256 };
+	const struct portmap *m = router_link_state(n->engine.router);
+	char *why = arena_alloc(a, WHY_TEXT);
+	out->upnp = m->searched ? portmap_is_there(m, PORTMAP_UPNP) : -1;
+	out->pmp = m->searched ? portmap_is_there(m, PORTMAP_PMP) : -1;
+	out->pcp = m->searched ? portmap_is_there(m, PORTMAP_PCP) : -1;
+	out->mapped = endpoint_text(a, &m->mapped);
+	out->unmapped = why ? portmap_explain(m, why, WHY_TEXT) : "";
 }
 
 static bool answer_netcheck(void *arg, struct arena *a, struct api_netcheck *out, struct local_measured *when)
@@ -62,6 +76,7 @@ static bool answer_netcheck(void *arg, struct arena *a, struct api_netcheck *out
 		.mapping_varies = r.mapping_varies == OPT_ABSENT ? -1 : r.mapping_varies == OPT_TRUE,
 		.global_v4 = endpoint_text(a, &r.global4),
 		.global_v6 = endpoint_text(a, &r.global6) };
+	describe_router(n, a, out);
 	out->regions = arena_array(a, r.n_regions, sizeof(*out->regions));
 	for (size_t i = 0; out->regions && i < r.n_regions; i++)
 		out->regions[out->n_regions++] = (struct api_region_latency) { .id = r.regions[i].id,
@@ -86,11 +101,56 @@ static const char *answer_no_resolver(void *arg)
 					    : "the node is not up; run `ropewalk up` first";
 }
 
+static bool answer_metrics(void *arg, struct buf *out)
+{
+	return metrics_write(arg, out);
+}
+
 static void answer_os_dns(void *arg, struct local_os_dns *out)
 {
 	const struct node *n = arg;
+	const struct dns_choice *c = os_dns_choice(n->os_dns);
 	*out = (struct local_os_dns) { .active = os_dns_active(n->os_dns) };
+	out->owner = dns_owner_word(out->active ? c->owner : DNS_OWNER_NOBODY);
+	out->reason = !n->state.prefs.accept_dns
+			      ? "--accept-dns=false: resolv.conf and its owner are left alone"
+		      : out->active || c->owner == DNS_OWNER_NOBODY
+			      ? c->reason
+			      : "the network has no names to give, or this machine is not connected to it";
+	for (const char *s; out->n_match < LOCAL_MATCH_MAX && (s = os_dns_match(n->os_dns, out->n_match));)
+		out->match[out->n_match++] = s;
 	out->n_base = os_dns_base(n->os_dns, out->base, LOCAL_BASE_MAX);
+}
+
+static struct resolver_server *answer_resolver(void *arg)
+{
+	return ((const struct node *)arg)->names.dns;
+}
+
+static bool answer_blocks(void *arg)
+{
+	return ((const struct node *)arg)->names.blocking.wanted;
+}
+
+static struct blocker *answer_blocker(void *arg)
+{
+	return ((const struct node *)arg)->names.blocking.blocker;
+}
+
+static struct blocker_search *answer_blocked(void *arg, const struct addr *from, const struct dns_name *name,
+	void (*told)(void *k, int err, const struct blocker_why *w, const struct errbuf *eb), void *k)
+{
+	return blocking_search(&((struct node *)arg)->names.blocking, from, name, told, k);
+}
+
+static struct files *answer_files(void *arg)
+{
+	return ((struct node *)arg)->files;
+}
+
+static const char *answer_ifname(void *arg)
+{
+	return tun_name(((struct node *)arg)->engine.tun);
 }
 
 static void order_prefs(void *arg, const struct state_prefs *p)
@@ -115,13 +175,20 @@ static void order_try_now(void *arg)
 		server_link_try_now(n->server);
 }
 
-static void order_ping(void *arg, uint64_t peer, uint64_t token)
+static void order_ping(void *arg, uint64_t peer, uint64_t token, uint16_t size)
 {
 	struct node *n = arg;
 	if (!engine_is_open(&n->engine))
 		return;
-	path_ping(n->engine.path, loop_now_ms(n->loop), peer, token);
+	path_ping(n->engine.path, loop_now_ms(n->loop), peer, token, size);
 	engine_rearm(&n->engine);
+}
+
+static bool order_echo(void *arg, uint64_t peer, const struct addr *at, bool icmp, uint64_t token)
+{
+	struct node *n = arg;
+	return engine_is_open(&n->engine) &&
+	       engine_echo(&n->engine, peer, at, icmp ? PLANE_ECHO_ICMP : PLANE_ECHO_TSMP, token);
 }
 
 static void order_measure(void *arg)
@@ -129,8 +196,7 @@ static void order_measure(void *arg)
 	struct node *n = arg;
 	if (!engine_is_open(&n->engine))
 		return;
-	path_recheck(n->engine.path, loop_now_ms(n->loop));
-	engine_rearm(&n->engine);
+	engine_measure(&n->engine);
 }
 
 static void order_trying(void *arg, const char *server)
@@ -150,13 +216,21 @@ struct local_node_ops queries_ops(struct node *n)
 		.netcheck = answer_netcheck,
 		.region_code = answer_region_code,
 		.no_resolver = answer_no_resolver,
+		.metrics = answer_metrics,
 		.os_dns = answer_os_dns,
+		.resolver = answer_resolver,
+		.blocks = answer_blocks,
+		.blocker = answer_blocker,
+		.blocked = answer_blocked,
+		.files = answer_files,
+		.ifname = answer_ifname,
 		.prefs_set = order_prefs,
 		.login = order_login,
 		.logout = order_logout,
 		.trying = order_trying,
 		.try_now = order_try_now,
 		.ping = order_ping,
+		.echo = order_echo,
 		.measure = order_measure,
 		.arg = n };
 }

@@ -1,7 +1,12 @@
 #include "mesh/node/status.h"
+#include "mesh/netmap/exits.h"
+#include "mesh/base/aead.h"
+#include "mesh/node/key_end.h"
 #include "mesh/node/links/server_link.h"
+#include "mesh/node/host/forwarding.h"
 #include "mesh/node/host/map_cache.h"
 #include "mesh/node/links/relays.h"
+#include "mesh/node/serve/sharing.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -17,16 +22,6 @@ static void add_addresses(struct arena *a, const struct ctl_prefixes *p, struct 
 	*n = *out ? p->n : 0;
 	for (size_t i = 0; i < *n; i++)
 		(*out)[i] = p->v[i].ip;
-}
-
-/* Of both families: half an exit is none. */
-static bool has_default_routes(const struct ctl_prefixes *p)
-{
-	bool v4 = false, v6 = false;
-	for (size_t i = 0; i < p->n; i++)
-		if (p->v[i].bits == 0)
-			*(addr_is_v4(&p->v[i].ip) ? &v4 : &v6) = true;
-	return v4 && v6;
 }
 
 static void describe_node(struct arena *a, const struct ctl_node *c, struct api_peer *out)
@@ -54,7 +49,7 @@ static void describe_node(struct arena *a, const struct ctl_node *c, struct api_
 		.tags = c->tags,
 		.primary_routes = c->primary_routes,
 		.cap_map_json = c->cap_map_json,
-		.exit_node_option = has_default_routes(&c->allowed_ips),
+		.exit_node_option = netmap_is_exit(c),
 		.addrs = c->endpoints.v,
 		.n_addrs = c->endpoints.n };
 	out->host_name = c->hostinfo.hostname && c->hostinfo.hostname[0] ? c->hostinfo.hostname
@@ -78,13 +73,28 @@ static void describe_path(struct node *n, struct arena *a, const struct ctl_node
 	}
 }
 
-void status_peer(struct node *n, const struct netmap *m, const struct netmap_peer *p, struct arena *a,
-	struct api_peer *out)
+static void describe_sharing(struct node *n, struct arena *a, const struct ctl_node *c, struct api_peer *out)
+{
+	struct endpoint at;
+	char text[ENDPOINT_TEXT];
+	const struct netmap *m = n->apply.map;
+	out->file_target = (int32_t)sharing_target(m, c, n->backend.state == BACKEND_RUNNING);
+	if (!m || !sharing_api_at(m, c, &at))
+		return;
+	out->peer_api_urls.v = arena_array(a, 1, sizeof(char *));
+	if (out->peer_api_urls.v)
+		out->peer_api_urls.v[out->peer_api_urls.n++] =
+			arena_printf(a, "http://%s", endpoint_format(&at, text));
+}
+
+void status_peer(struct node *n, const struct netmap_peer *p, struct arena *a, struct api_peer *out)
 {
 	struct wg_peer_stats ws;
 	const struct ctl_node *c = &p->node;
 	describe_node(a, c, out);
-	out->expired = netmap_peer_expired(m, p, clock_unix_ms());
+	out->expired = netmap_peer_expired(p, node_server_ms(n));
+	out->exit_node = n->steps.nets.exit == c->id;
+	describe_sharing(n, a, c, out);
 	if (!n->engine.path)
 		return;
 	out->relay = relays_region_code(n->engine.relays, c->home_derp);
@@ -107,8 +117,9 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 {
 	enum {
 		TOTAL = (sizeof(struct plane_drops) + sizeof(uint64_t) + sizeof(struct wg_drops) +
-				sizeof(struct path_drops) + sizeof(struct filter_drops) +
-				sizeof(struct tun_drops) + sizeof(struct udp_drops)) /
+				sizeof(struct path_drops) + sizeof(struct portmap_drops) +
+				sizeof(struct filter_drops) + sizeof(struct tun_drops) +
+				sizeof(struct udp_drops)) /
 			sizeof(uint64_t)
 	};
 	s->drops = arena_array(a, TOTAL, sizeof(*s->drops));
@@ -129,6 +140,9 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 #undef X
 #define X(name) add_drop(s, "path." #name, p->name);
 	PATH_DROPS(X)
+#undef X
+#define X(name) add_drop(s, "router." #name, router_link_state(n->engine.router)->drops.name);
+	PORTMAP_DROPS(X)
 #undef X
 #define X(name) add_drop(s, "filter." #name, n->engine.plane.filter_drops.name);
 	FILTER_DROPS(X)
@@ -161,9 +175,28 @@ static void add_problems(const struct netmap *m, struct arena *a, struct api_sta
 		s->health[s->n_health++] = line;
 }
 
+static void add_exit_health(struct node *n, struct arena *a, struct api_status *s)
+{
+	const char *who = n->state.prefs.exit_node;
+	char *filtered = arena_alloc(a, FORWARDING_TEXT);
+	if (!who[0] || !n->apply.map)
+		return;
+	const char *line =
+		n->steps.nets.exit
+			? NULL
+			: arena_printf(a,
+				  "the exit %s is not there, or may not be one: nothing leaves this machine "
+				  "but by the mesh (`ropewalk set --exit-node=` uses none)",
+				  who);
+	if (line)
+		s->health[s->n_health++] = line;
+	if (filtered && forwarding_exit_problem(filtered))
+		s->health[s->n_health++] = filtered;
+}
+
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 11 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
+	enum { OWN_LINES = 18 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
 	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
@@ -181,6 +214,10 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 			s->health[s->n_health++] = n->apply.why[i];
 	if (n->names.odd_dns[0])
 		s->health[s->n_health++] = n->names.odd_dns;
+	char *key_end = arena_alloc(a, KEY_END_TEXT);
+	if (key_end && n->apply.map &&
+		*key_end_text(n->apply.map->self->node.key_expiry_ms, node_server_ms(n), key_end))
+		s->health[s->n_health++] = key_end;
 	char *ring = arena_alloc(a, RING_TEXT);
 	if (ring && names_ring(&n->names, ring, RING_TEXT))
 		s->health[s->n_health++] = ring;
@@ -190,12 +227,40 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = iface_unguarded(n->engine.iface);
 	if (n->engine.iface && iface_conflict(n->engine.iface)[0])
 		s->health[s->n_health++] = iface_conflict(n->engine.iface);
+	if (n->engine.iface && iface_overlap(n->engine.iface)[0])
+		s->health[s->n_health++] = iface_overlap(n->engine.iface);
+	if (n->unheld[0])
+		s->health[s->n_health++] = n->unheld;
+	add_exit_health(n, a, s);
+	char *forwarding = arena_alloc(a, FORWARDING_TEXT);
+	if (forwarding && forwarding_problem(n->state.prefs.offered, n->state.prefs.n_offered, forwarding))
+		s->health[s->n_health++] = forwarding;
+	char *firewall = arena_alloc(a, FORWARDING_TEXT);
+	if (firewall && n->state.prefs.n_offered && engine_is_open(&n->engine) &&
+		forwarding_firewall_problem(
+			n->state.prefs.offered, n->state.prefs.n_offered, tun_name(n->engine.tun), firewall))
+		s->health[s->n_health++] = firewall;
 	if (n->server && !server_link_connected(n->server) && server_link_waiting_for(n->server)[0] &&
 		strcmp(server_link_waiting_for(n->server), n->last_error) != 0)
 		s->health[s->n_health++] = server_link_waiting_for(n->server);
+	if (n->server && server_link_portal(n->server))
+		s->health[s->n_health++] = server_link_portal(n->server);
 	for (size_t i = 0; i < from_map; i++)
 		s->health[s->n_health++] = n->apply.map->health[i];
 	add_problems(n->apply.map, a, s);
+}
+
+static void add_exit(struct node *n, struct arena *a, struct api_status *s)
+{
+	const struct netmap_peer *p =
+		n->steps.nets.exit ? netmap_peer_by_id(n->apply.map, n->steps.nets.exit) : NULL;
+	struct api_exit *e = p ? arena_array(a, 1, sizeof(*e)) : NULL;
+	if (!e)
+		return;
+	*e = (struct api_exit) {
+		.id = p->node.stable_id, .online = p->node.online == OPT_TRUE, .ips = p->node.addresses
+	};
+	s->exit = e;
 }
 
 static void add_map(struct node *n, struct arena *a, struct api_status *s)
@@ -227,6 +292,7 @@ static void add_map(struct node *n, struct arena *a, struct api_status *s)
 		s->n_extra = m->dns->n_extra;
 	}
 	s->self.expired = apply_self_expired(&n->apply);
+	add_exit(n, a, s);
 }
 
 void status_make(struct node *n, struct arena *a, struct api_status *s)
@@ -238,7 +304,8 @@ void status_make(struct node *n, struct arena *a, struct api_status *s)
 		.have_node_key = !key_is_zero(n->state.node.b),
 		.magic_suffix = "",
 		.tailnet = "",
-		.control = "" };
+		.control = "",
+		.aead = aead_chosen() };
 	s->self = (struct api_peer) { .stable_id = "",
 		.host_name = n->state.prefs.hostname,
 		.dns_name = "",

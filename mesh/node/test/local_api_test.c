@@ -1,8 +1,10 @@
+#include "mesh/node/farewell.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/queries.h"
 #include "mesh/proto/localapi.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/tied.h"
 #include "mesh/transport/http.h"
 #include <fcntl.h>
 #include <setjmp.h>
@@ -50,7 +52,7 @@ static void place_make(struct place *p)
 	n->loop = loop_new();
 	n->opt = (struct node_options) { .state_dir = p->dir, .socket = p->sock };
 	n->state_lock = -1;
-	n->apply.ops.unix_ms = unix_ms;
+	n->apply.ops.server_ms = unix_ms;
 	backend_init(&n->backend, &n->state.logged_in, state_changed, n);
 	backend_heard(&n->backend, BACKEND_ASKED);
 	assert_int_equal(state_load(p->dir, &random_system, &n->state, &eb), 0);
@@ -62,6 +64,7 @@ static void place_make(struct place *p)
 
 static void place_end(struct place *p)
 {
+	farewell_close(p->n->farewell);
 	local_api_close(p->n->api);
 	assert_int_not_equal(access(p->sock, F_OK), 0);
 	loop_free(p->n->loop);
@@ -144,6 +147,7 @@ static void test_routes(void **state)
 		{ { .method = "GET", .target = API "status?peers=false" }, 200, "\"BackendState\"" },
 		{ { .method = "GET", .target = API "prefs" }, 200, "\"ControlURL\"" },
 		{ { .method = "GET", .target = API "dns-config" }, 200, "{" },
+		{ { .method = "GET", .target = API "dns-servers" }, 200, "{\"Routes\":[],\"CacheBytes\":0}" },
 		{ { .method = "GET", .target = API "netcheck" }, 503, "ropewalk up" },
 		{ { .method = "GET", .target = API "whois" }, 400, "addr=" },
 		{ { .method = "GET", .target = API "whois?addr=nonsense" }, 400, "addr=" },
@@ -153,6 +157,17 @@ static void test_routes(void **state)
 		{ { .method = "GET", .target = API "dns-query?name=x&type=NONE" }, 400, "not a question" },
 		{ { .method = "POST", .target = API "ping?ip=100.64.0.9" }, 404, "no peer" },
 		{ { .method = "POST", .target = API "ping?ip=bob" }, 400, "ip=" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=1472" }, 404, "no peer" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&type=TSMP" }, 404, "no peer" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&type=ICMP" }, 404, "no peer" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&type=peerapi" }, 404, "no peer" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&type=smoke" }, 400, "disco, TSMP" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&type=ICMP&size=9" }, 400,
+			"disco pings only" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=1473" }, 400, "at most 1472" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=-1" }, 400, "at most 1472" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=9x" }, 400, "at most 1472" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=" }, 400, "at most 1472" },
 		{ { .method = "POST", .target = API "login-interactive" }, 204, "" },
 		{ { .method = "POST", .target = API "logout" }, 204, "" },
 		{ { .method = "GET", .target = API "nothing" }, 404, "does not do this: GET nothing" },
@@ -160,6 +175,11 @@ static void test_routes(void **state)
 		{ { .method = "GET", .target = API "profiles/current" }, 200, "\"ID\":\"\"" },
 		{ { .method = "PUT", .target = API "profiles/" }, 201, "" },
 		{ { .method = "POST", .target = API "profiles/x" }, 404, "does not do this" },
+		{ { .method = "POST", .target = API "profiles/login" }, 404, "ropewalk up makes one" },
+		{ { .method = "POST", .target = API "bugreport" }, 200, "sends no logs" },
+		{ { .method = "GET", .target = API "usermetrics" }, 200,
+			"# TYPE tailscaled_inbound_bytes_total counter\n"
+			"tailscaled_inbound_bytes_total{path=\"direct_ipv4\"} 0\n" },
 		{ { .method = "GET", .target = API "serve-config" }, 200, "{}" },
 		{ { .method = "POST", .target = API "serve-config", .body = "{}" }, 405, "does not do this" },
 		{ { .method = "GET", .target = API "tka/status" }, 200, "\"Enabled\":false" },
@@ -192,12 +212,63 @@ static void test_routes(void **state)
 		/* What is not here is refused; what changes nothing is not. */
 		{ { .method = "PATCH",
 			  .target = API "prefs",
-			  .body = "{\"ExitNodeIDSet\":true,\"ExitNodeID\":\"n5\"}" },
-			400, "--exit-node" },
+			  .body = "{\"ExitNodeIDSet\":true,\"ExitNodeID\":\"n5\",\"ExitNodeIPSet\":true,"
+				  "\"ExitNodeIP\":\"\"}" },
+			200, "\"ExitNodeID\":\"n5\"" },
 		{ { .method = "PATCH",
 			  .target = API "prefs",
-			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":[\"10.0.0.0/8\"]}" },
-			400, "--advertise-routes" },
+			  .body = "{\"ExitNodeAllowLANAccessSet\":true,\"ExitNodeAllowLANAccess\":true}" },
+			200, "\"ExitNodeAllowLANAccess\":true" },
+		{ { .method = "POST", .target = API "set-use-exit-node-enabled?enabled=false" }, 200,
+			"\"InternalExitNodePrior\":\"n5\"" },
+		{ { .method = "POST", .target = API "set-use-exit-node-enabled?enabled=true" }, 200,
+			"\"ExitNodeID\":\"n5\"" },
+		{ { .method = "POST", .target = API "set-use-exit-node-enabled?enabled=maybe" }, 400,
+			"enabled=" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"ExitNodeIDSet\":true,\"ExitNodeID\":\"\"}" },
+			200, "\"ExitNodeID\":\"\"" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":[\"0.0.0.0/0\"]}" },
+			400, "half an exit" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":[\"10.0.0.0/8\","
+				  "\"10.0.0.0/8\",\"fd00::/64\"]}" },
+			200, "\"AdvertiseRoutes\":[\"10.0.0.0/8\",\"fd00::/64\"]" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":[\"10.0.0.1/8\"]}" },
+			400, "bits set behind its length" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":[\"100.64.1.0/24\"]}" },
+			400, "the mesh's own range" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":["
+				  "\"fd7a:115c:a1e0:b1a:0:7::/96\"]}" },
+			400, "4via6 is of one site" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"AdvertiseRoutesSet\":true,\"AdvertiseRoutes\":["
+				  "\"fd7a:115c:a1e0:b1a:0:7:a01:100/120\"]}" },
+			200, "\"AdvertiseRoutes\":[\"fd7a:115c:a1e0:b1a:0:7:a01:100/120\"]" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"NoSNATSet\":true,\"NoSNAT\":true,\"NoStatefulFilteringSet\":true,"
+				  "\"NoStatefulFiltering\":true}" },
+			200, "\"NoSNAT\":true,\"NoStatefulFiltering\":true" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"RoutesPreferSet\":true,\"RoutesPrefer\":\"wan\"}" },
+			400, "lan or mesh" },
+		{ { .method = "PATCH",
+			  .target = API "prefs",
+			  .body = "{\"RoutesPreferSet\":true,\"RoutesPrefer\":\"mesh\"}" },
+			200, "\"RoutesPrefer\":\"mesh\"" },
 		{ { .method = "PATCH",
 			  .target = API "prefs",
 			  .body = "{\"AutoUpdateSet\":{\"ApplySet\":true},\"AutoUpdate\":{\"Apply\":true}}" },
@@ -205,7 +276,7 @@ static void test_routes(void **state)
 		{ { .method = "PATCH",
 			  .target = API "prefs",
 			  .body = "{\"RouteAllSet\":true,\"RouteAll\":true}" },
-			400, "--accept-routes" },
+			200, "\"RouteAll\":true" },
 		{ { .method = "PATCH",
 			  .target = API "prefs",
 			  .body = "{\"RunSSHSet\":true,\"RunSSH\":false,\"NetfilterModeSet\":true,"
@@ -232,6 +303,9 @@ static void test_routes(void **state)
 			  .body = "{\"UpdatePrefs\":{\"ControlURL\":\"http://x\",\"RunSSH\":true}}" },
 			400, "--ssh" },
 		{ { .method = "GET", .target = API "dns-query?name=x" }, 503, "ropewalk up" },
+		{ { .method = "POST", .target = API "dns-flush" }, 503, "ropewalk up" },
+		{ { .method = "POST", .target = API "dns-log?on=true" }, 503, "ropewalk up" },
+		{ { .method = "GET", .target = API "dns-log" }, 503, "ropewalk up" },
 	};
 	struct place p;
 	(void)state;
@@ -489,6 +563,77 @@ static void test_server_tried_first(void **state)
 	place_end(&p);
 }
 
+#define ONES "1111111111111111111111111111111111111111111111111111111111111111"
+#define TWOS "2222222222222222222222222222222222222222222222222222222222222222"
+
+static int patch_server(struct place *p, const char *url, const char *key, struct answer *a)
+{
+	char body[512];
+	snprintf(body, sizeof(body),
+		"{\"ControlURLSet\":true,\"ControlURL\":\"%s\",\"ServerKeySet\":%s,\"ServerKey\":\"%s\"}",
+		url, key ? "true" : "false", key ? key : "");
+	ask(p, &(struct question) { .method = "PATCH", .target = API "prefs", .body = body }, a);
+	return a->status;
+}
+
+/* The server's key, known beforehand: kept with its URL, told, and gone with it. */
+static void test_server_pinned(void **state)
+{
+	struct place p;
+	struct answer a;
+	(void)state;
+	place_make(&p);
+	const struct machine_key *pin = &p.n->state.prefs.server_pin;
+	assert_int_equal(patch_server(&p, "https://ctl.test", "mkey:" ONES, &a), 200);
+	assert_non_null(strstr(a.body, "\"ServerKey\":\"mkey:" ONES "\""));
+	assert_int_equal(pin->b[0], 0x11);
+	assert_int_equal(patch_server(&p, "https://ctl.test:443/", NULL, &a), 200);
+	assert_int_equal(pin->b[0], 0x11);
+	ask(&p, &(struct question) { .method = "POST", .target = API "logout" }, &a);
+	assert_true(key_is_zero(pin->b));
+	assert_int_equal(patch_server(&p, "https://ctl.test", "mkey:" ONES, &a), 200);
+	assert_int_equal(patch_server(&p, "https://other.test", NULL, &a), 200);
+	assert_true(key_is_zero(pin->b));
+	static const char *const wrong[] = { ONES, "mkey:", "mkey:1", ("nodekey:" ONES),
+		"mkey:0000000000000000000000000000000000000000000000000000000000000000" };
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		if (patch_server(&p, "https://other.test", wrong[i], &a) != 400)
+			fail_msg("row %zu: %d", i, a.status);
+	ask(&p,
+		&(struct question) { .method = "PATCH",
+			.target = API "prefs",
+			.body = "{\"ServerKeySet\":true,\"ServerKey\":\"mkey:" ONES "\"}" },
+		&a);
+	assert_int_equal(a.status, 400);
+	place_end(&p);
+}
+
+/* A login is not given up for a server that is another than it is said to be. */
+static void test_server_pinned_otherwise(void **state)
+{
+	struct place p;
+	struct answer a;
+	struct far_server far;
+	(void)state;
+	place_make(&p);
+	far_start(&far, p.n->loop);
+	log_in_at(p.n, "https://ctl.test");
+	assert_int_equal(patch_server(&p, far.url, "mkey:" TWOS, &a), 502);
+	assert_non_null(strstr(a.body, "than the invitation says"));
+	assert_true(p.n->state.logged_in && key_is_zero(p.n->state.prefs.server_pin.b));
+	memset(p.n->state.server.b, 0x11, KEY_LEN);
+	assert_int_equal(patch_server(&p, "https://ctl.test", "mkey:" TWOS, &a), 409);
+	assert_true(p.n->state.logged_in && key_is_zero(p.n->state.prefs.server_pin.b));
+	assert_int_equal(patch_server(&p, "https://ctl.test", "mkey:" ONES, &a), 200);
+	assert_true(p.n->state.logged_in);
+	assert_int_equal(p.n->state.prefs.server_pin.b[0], 0x11);
+	assert_int_equal(patch_server(&p, far.url, "mkey:" ONES, &a), 200);
+	assert_false(p.n->state.logged_in);
+	assert_int_equal(far.asked, 2);
+	far_stop(&far);
+	place_end(&p);
+}
+
 /* Nothing can be written: the answer stands, and status says what to do. */
 static void test_full_disk(void **state)
 {
@@ -583,7 +728,7 @@ static void test_crowd(void **state)
 	place_make(&p);
 	assert_int_equal(chmod(p.dir, 0755), 0);
 	assert_int_equal(pipe(told), 0);
-	pid_t crowd = fork();
+	pid_t crowd = fork_tied();
 	if (crowd == 0)
 		hold_all(p.sock, told[1]);
 	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
@@ -633,6 +778,12 @@ static void try_all(const char *sock, int told)
 		{ "POST " API "login-interactive", "403" },
 		{ "POST " API "logout", "403" },
 		{ "PUT " API "profiles/", "403" },
+		{ "POST " API "profiles/login", "403" },
+		{ "GET " API "usermetrics", "200" },
+		{ "POST " API "dns-flush", "403" },
+		{ "POST " API "dns-log?on=true", "403" },
+		{ "GET " API "dns-log", "403" },
+		{ "GET " API "dns-top", "403" },
 		{ "GET " API "status", "200" },
 		{ "GET " API "prefs", "200" },
 		{ "POST " API "check-prefs", "200" },
@@ -661,7 +812,7 @@ static void test_rights(void **state)
 	place_make(&p);
 	assert_int_equal(chmod(p.dir, 0755), 0);
 	assert_int_equal(pipe(told), 0);
-	pid_t other = fork();
+	pid_t other = fork_tied();
 	if (other == 0)
 		try_all(p.sock, told[1]);
 	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
@@ -697,6 +848,8 @@ int main(void)
 		cmocka_unit_test(test_many_peers),
 		cmocka_unit_test(test_same_server),
 		cmocka_unit_test(test_server_tried_first),
+		cmocka_unit_test(test_server_pinned),
+		cmocka_unit_test(test_server_pinned_otherwise),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_crowd),

@@ -1,0 +1,58 @@
+#include "mesh/node/doors.h"
+#include "mesh/node/links/server_link.h"
+#include "mesh/node/node_exit.h"
+
+static int64_t server_ms(void *arg)
+{
+	return node_server_ms(arg);
+}
+
+static void listens(void *arg)
+{
+	struct node *n = arg;
+	if (engine_is_open(&n->engine))
+		dataplane_peer_api_set(&n->engine.plane, peer_api_port(n->peer_api, true),
+			peer_api_port(n->peer_api, false));
+	if (n->server)
+		server_link_update(n->server);
+}
+
+/* Whether a connection of that peer to the internet's nameservers would be let in, for the first of its addresses:
+ * those that rules for the internet as a whole cover. */
+static bool is_exit_for(void *arg, const struct addr *peer)
+{
+	struct node *n = arg;
+	const struct plane *d = &n->engine.plane;
+	const struct addr internet6 = { { 0x20 } };
+	bool v4 = addr_is_v4(peer);
+	struct ip_view v = { .src = *peer,
+		.dst = v4 ? addr_v4(0x01000000) : internet6,
+		.version = v4 ? 4 : 6,
+		.proto = IP_TCP,
+		.tcp_flags = TCP_SYN,
+		.dport = 53 };
+	struct filter_drops unseen = { 0 };
+	return engine_is_open(&n->engine) && node_offers_exit(n) && d->rules &&
+	       filter_in(d->rules, d->flows, loop_now_ms(n->loop), &v, &unseen) == FILTER_PASS;
+}
+
+static bool offers_exit(void *arg)
+{
+	return node_offers_exit(arg);
+}
+
+static struct resolver *resolver(void *arg)
+{
+	const struct node *n = arg;
+	return n->names.dns ? resolver_server_core(n->names.dns) : NULL;
+}
+
+struct peer_api_ops doors_ops(struct node *n)
+{
+	return (struct peer_api_ops) { .server_ms = server_ms,
+		.listens = listens,
+		.is_exit_for = is_exit_for,
+		.offers_exit = offers_exit,
+		.resolver = resolver,
+		.arg = n };
+}

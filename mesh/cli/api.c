@@ -1,4 +1,5 @@
 #include "mesh/cli/api.h"
+#include "mesh/base/text.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char host[] =
-	"local-tailscaled.sock"; /* what LocalAPI clients say, whatever the socket is called */
+const char api_host[] = "local-tailscaled.sock";
 static const char start_hint[] =
 	"Start it with `systemctl start ropewalkd`, or run `ropewalkd` as root. Another socket: --socket "
 	"PATH or ROPEWALK_SOCKET.";
@@ -17,7 +17,7 @@ static const char permission_hint[] = "Run it as root: sudo ropewalk ...; or let
 
 /* --- what can go wrong, in words --- */
 
-static int tell_unreachable(struct cli *c, int code, const char *why)
+int api_tell_unreachable(struct cli *c, int code, const char *why)
 {
 	struct stat st;
 	if (code == -ETIMEDOUT)
@@ -36,7 +36,7 @@ static int tell_unreachable(struct cli *c, int code, const char *why)
 		c->socket, why);
 }
 
-static int tell_refused(struct cli *c, int status, const struct buf *body)
+int api_tell_refused(struct cli *c, int status, const struct buf *body)
 {
 	struct arena a = { .cap = 1 << 20 };
 	const char *json = api_error_read(&a, (const char *)buf_data(body), body->len);
@@ -59,33 +59,42 @@ static int tell_refused(struct cli *c, int status, const struct buf *body)
 
 /* --- what others chose to call themselves or to say must not steer the terminal --- */
 
-static bool is_control(uint8_t b)
+/* "\uXXXX" at p, of which `left` bytes are there: its code unit; -1: it is none. A pair of surrogates is two,
+ * neither of them harmful, and nor is what they make. */
+static long escape_read(const uint8_t *p, size_t left)
 {
-	return (b < 0x20 && b != '\t' && b != '\n') || b == 0x7f;
+	long v = 0;
+	if (left < 6 || p[0] != '\\' || p[1] != 'u')
+		return -1;
+	for (size_t i = 2; i < 6; i++) {
+		static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+		const char *d = p[i] ? strchr(digits, p[i]) : NULL;
+		if (!d)
+			return -1;
+		v = v << 4 | (d - digits) % 16;
+	}
+	return v;
 }
 
-/* "\u00XX" of a control character, C1 included: XX. */
-static bool is_control_escape(const uint8_t hex[static 2])
-{
-	return strchr("0189", hex[0]) || (hex[0] == '7' && (hex[1] | 0x20) == 'f');
-}
-
-/* In place; JSON stays JSON. What is printed as JSON keeps its escapes. */
+/* In place; JSON stays JSON, and keeps its line ends. What is printed as JSON keeps its escapes. */
 static void tame(const struct cli *c, uint8_t *p, size_t len)
 {
-	for (size_t i = 0; !c->json && i < len; i++) {
-		if (p[i] != '\\') {
-			if (is_control(p[i]))
-				p[i] = '?';
-			else if (i + 1 < len && p[i] == 0xc2 && p[i + 1] >= 0x80 && p[i + 1] <= 0x9f)
-				p[i] = p[i + 1] = '?';
-			continue;
+	for (size_t i = 0, n = 0; !c->json && i < len; i += n ? n : 1) {
+		uint32_t v = 0;
+		long unit = escape_read(p + i, len - i);
+		if (unit >= 0) {
+			n = 6;
+			if (text_is_harmful((uint32_t)unit))
+				memcpy(p + i + 2, "003f", 4);
+		} else if (p[i] == '\\') {
+			n = i + 1 < len && p[i + 1] == '\\' ? 2 : 1; /* it begins no other */
+			if (i + 1 < len && p[i + 1] && strchr("bfnr", p[i + 1]))
+				p[i] = p[i + 1] = ' ';
+		} else {
+			n = text_utf8(p + i, len - i, &v);
+			if (!n || (text_is_harmful(v) && v != '\t' && v != '\n'))
+				memset(p + i, '?', n ? n : 1);
 		}
-		if (i + 5 < len && memcmp(p + i, "\\u00", 4) == 0 && is_control_escape(p + i + 4))
-			memcpy(p + i + 4, "3f", 2);
-		else if (i + 1 < len && strchr("bfnr", p[i + 1]) && p[i + 1])
-			p[i] = p[i + 1] = ' ';
-		i++; /* what is escaped begins no escape */
 	}
 }
 
@@ -140,7 +149,7 @@ static struct http_client *api_begin(
 		.unix_path = c->socket,
 		.method = r->method,
 		.target = r->target,
-		.host = host,
+		.host = api_host,
 		.body = r->body ? buf_data(r->body) : NULL,
 		.body_len = r->body ? r->body->len : 0,
 		.content_type = r->body ? "application/json" : NULL,
@@ -183,11 +192,11 @@ int api_call(struct cli *c, const struct api_request *r, struct buf *body, int *
 	loop_run(c->loop);
 	int code = CLI_OK;
 	if (x->code)
-		code = tell_unreachable(c, x->code, x->why);
+		code = api_tell_unreachable(c, x->code, x->why);
 	else if (x->status == 404 && r->missing_ok)
 		code = CLI_FAILED;
 	else if (x->status / 100 != 2)
-		code = tell_refused(c, x->status, &x->body);
+		code = api_tell_refused(c, x->status, &x->body);
 	if (status)
 		*status = x->status;
 	if (code == CLI_OK && body) {
@@ -255,7 +264,7 @@ static void watch_done(void *arg, const struct http_head *head, const uint8_t *b
 		(void)buf_append(&b, buf_data(&w->line), w->line.len);
 	int code = head->status / 100 == 2 ? cli_fail(w->c, CLI_NOT_RUNNING, "not-running", start_hint,
 						     "ropewalkd stopped while this was waiting for it")
-					   : tell_refused(w->c, head->status, &b);
+					   : api_tell_refused(w->c, head->status, &b);
 	buf_free(&b);
 	w->ev.ended(w->ev.arg, code);
 }
@@ -264,7 +273,7 @@ static void watch_failed(void *arg, int code, const char *why)
 {
 	struct api_watch *w = arg;
 	w->http = NULL;
-	w->ev.ended(w->ev.arg, tell_unreachable(w->c, code, why));
+	w->ev.ended(w->ev.arg, api_tell_unreachable(w->c, code, why));
 }
 
 struct api_watch *api_watch_open(struct cli *c, const struct api_watch_events *ev)
@@ -302,7 +311,7 @@ void api_watch_close(struct api_watch *w)
 
 /* --- common calls --- */
 
-static int tell_malformed(struct cli *c, const struct errbuf *eb)
+int api_tell_malformed(struct cli *c, const struct errbuf *eb)
 {
 	return cli_fail(c, CLI_FAILED, "malformed",
 		"Are ropewalk and ropewalkd of the same version? See `ropewalk version --daemon`.",
@@ -316,7 +325,7 @@ int api_status(struct cli *c, struct arena *a, struct api_status *out)
 	struct errbuf eb = { 0 };
 	int code = api_call(c, &r, &b, NULL);
 	if (code == CLI_OK && api_status_read(a, (const char *)buf_data(&b), b.len, out, &eb) != 0)
-		code = tell_malformed(c, &eb);
+		code = api_tell_malformed(c, &eb);
 	buf_free(&b);
 	return code;
 }
@@ -328,7 +337,7 @@ int api_prefs(struct cli *c, struct arena *a, struct api_prefs *out)
 	struct errbuf eb = { 0 };
 	int code = api_call(c, &r, &b, NULL);
 	if (code == CLI_OK && api_prefs_read(a, (const char *)buf_data(&b), b.len, out, NULL, &eb) != 0)
-		code = tell_malformed(c, &eb);
+		code = api_tell_malformed(c, &eb);
 	buf_free(&b);
 	return code;
 }
@@ -349,11 +358,8 @@ void api_target_add(char target[static API_TARGET_MAX], const char *name, const 
 	size_t at = strlen(target);
 	int n = snprintf(target + at, API_TARGET_MAX - at, "%c%s=", strchr(target, '?') ? '&' : '?', name);
 	at += n > 0 ? (size_t)n : 0;
-	for (const unsigned char *p = (const unsigned char *)value; *p && at + 4 < API_TARGET_MAX; p++) {
-		bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
-			     (*p >= 'A' && *p <= 'Z') || strchr("-._~:", *p);
-		at += (size_t)snprintf(target + at, API_TARGET_MAX - at, plain ? "%c" : "%%%02X", *p);
-	}
+	if (at < API_TARGET_MAX)
+		http_escape(value, target + at, API_TARGET_MAX - at);
 }
 
 /* "bob", "bob.mesh.test" and "bob.mesh.test." all name bob.mesh.test. */

@@ -8,6 +8,7 @@
 #include "mesh/proto/localapi.h"
 
 enum { API_TARGET_MAX = 1024 };
+extern const char api_host[]; /* what clients of LocalAPI say, whatever the socket is called */
 
 struct api_request {
 	const char *method, *target; /* "GET", "/localapi/v0/status" */
@@ -33,6 +34,12 @@ struct api_watch_events {
 struct api_watch;
 struct api_watch *api_watch_open(struct cli *c, const struct api_watch_events *ev);
 void api_watch_close(struct api_watch *w); /* no event after; NULL is fine */
+
+/* For exchanges that a verb does by itself: why there is no answer, what another than 2xx says (at most its first lines), or
+ * why it cannot be read. The code to end with. */
+int api_tell_unreachable(struct cli *c, int code, const char *why);
+int api_tell_refused(struct cli *c, int status, const struct buf *body);
+int api_tell_malformed(struct cli *c, const struct errbuf *eb);
 
 int api_status(struct cli *c, struct arena *a, struct api_status *out);
 int api_prefs(struct cli *c, struct arena *a, struct api_prefs *out);

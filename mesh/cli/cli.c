@@ -1,4 +1,5 @@
 #include "mesh/cli/cli.h"
+#include "mesh/cli/not_here.h"
 #include "mesh/proto/json.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -88,6 +89,21 @@ int cli_fail(struct cli *c, enum cli_exit code, const char *id, const char *hint
 	return code;
 }
 
+static void pause_over(void *arg)
+{
+	loop_stop(arg);
+}
+
+void cli_pause(struct cli *c, uint64_t ms)
+{
+	struct loop_timer *t = loop_timer_new(c->loop, pause_over, c->loop);
+	if (!t)
+		return;
+	loop_timer_set(t, ms);
+	loop_run(c->loop);
+	loop_timer_free(t);
+}
+
 static int usage(struct cli *c, const char *verb, const char *message)
 {
 	char hint[80];
@@ -97,7 +113,10 @@ static int usage(struct cli *c, const char *verb, const char *message)
 
 static int unknown_verb(struct cli *c, const char *word)
 {
-	const char *names[VERBS_MAX + 1] = { NULL };
+	const char *names[VERBS_MAX + 1] = { NULL }, *instead = not_here(word);
+	if (instead)
+		return cli_fail(
+			c, CLI_FAILED, "not-here", NULL, "ropewalk has no verb %s: %s", word, instead);
 	for (size_t i = 0; i < VERBS_MAX && cli_verbs[i]; i++)
 		names[i] = cli_verbs[i]->man.name;
 	const char *near = text_nearest(word, names);

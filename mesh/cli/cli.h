@@ -61,6 +61,7 @@ const struct cli_verb *cli_verb_find(const char *name); /* NULL: unknown */
 /* Parses and runs; the whole program but for setting it up. argv[0] is the program. Returns the exit code. */
 int cli_run(struct cli *c, int argc, char **argv);
 
+void cli_pause(struct cli *c, uint64_t ms); /* the loop goes on meanwhile */
 /* Says what is wrong (and, hint not NULL, what to do), as text or JSON with a stable id. Returns code. */
 int cli_fail(struct cli *c, enum cli_exit code, const char *id, const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));

@@ -1,49 +1,34 @@
 #include "mesh/base/key.h"
 #include "mesh/cli/api.h"
-#include "mesh/cli/qr.h"
-#include "mesh/cli/ssh_session.h"
+#include "mesh/cli/up.h"
 #include "mesh/cli/verbs.h"
 #include "mesh/cli/wait.h"
 #include "mesh/os/file.h"
+#include "mesh/os/qr.h"
 #include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
 #include <stdlib.h>
 #include <string.h>
 
-struct options {
-	struct cli_common common;
-	const char *login_server, *auth_key, *hostname, *operator_user;
-	int accept_dns; /* OPT_GIVEN_BOOL */
-	uint64_t timeout_ms;
-	bool qr, force_reauth;
-	const char *accept_risk;
-};
 static const struct opt_row rows[] = {
-	{ "login-server", NULL, OPT_STRING, offsetof(struct options, login_server), "URL",
+	{ "login-server", NULL, OPT_STRING, offsetof(struct up_options, login_server), "URL",
 		"the control server of the network; remembered" },
-	{ "auth-key", "authkey", OPT_STRING, offsetof(struct options, auth_key), "KEY|file:PATH",
+	{ "auth-key", "authkey", OPT_STRING, offsetof(struct up_options, auth_key), "KEY|file:PATH",
 		"join without a login page; file: keeps the key out of the process list" },
-	{ "hostname", NULL, OPT_STRING, offsetof(struct options, hostname), "NAME",
-		"name of this machine in the network" },
-	{ "accept-dns", NULL, OPT_GIVEN_BOOL, offsetof(struct options, accept_dns), NULL,
-		"let the network set the DNS of this machine (true at first)" },
-	{ "operator", NULL, OPT_STRING, offsetof(struct options, operator_user), "USER",
-		"a user who may use up, down and logout without being root; remembered, \"\" for nobody" },
-	{ "force-reauth", NULL, OPT_BOOL, offsetof(struct options, force_reauth), NULL,
+	CLI_ROWS_PREFS(struct up_options),
+	{ "force-reauth", NULL, OPT_BOOL, offsetof(struct up_options, force_reauth), NULL,
 		"log in anew, with a new key; leave the present network where --login-server names another" },
-	CLI_ROW_RISK(struct options),
-	{ "timeout", NULL, OPT_DURATION_MS, offsetof(struct options, timeout_ms), "TIME",
-		"give up after this long (exit 4; default: wait)" },
-	{ "qr", NULL, OPT_BOOL, offsetof(struct options, qr), NULL,
+	CLI_ROWS_UP_END,
+	{ "qr", NULL, OPT_BOOL, offsetof(struct up_options, qr), NULL,
 		"show the login URL as a QR code, terminal or not" },
-	CLI_ROWS_COMMON(struct options),
+	CLI_ROWS_COMMON(struct up_options),
 };
 
 enum { LOOK_MS = 1000, KEY_FILE_MAX = 4096 };
 
 struct up {
 	struct cli *c;
-	const struct options *o;
+	const struct up_options *o;
 	int code;
 	bool done, told_url, told_approval;
 	char url[512], waiting[384]; /* told already */
@@ -54,10 +39,12 @@ struct up {
 /* --- what was asked for --- */
 
 /* The key itself: words of a file without the white space around, or as given. Wipe key afterwards. */
-static int get_key(struct cli *c, const char *given, struct buf *key)
+static int get_key(struct cli *c, const struct up_options *o, struct buf *key)
 {
 	struct errbuf eb = { 0 };
-	if (strncmp(given, "file:", 5) != 0)
+	const char *given = o->auth_key;
+	/* Whoever wrote an invitation must not choose a file of ours that its server is then told. */
+	if (o->server_key || strncmp(given, "file:", 5) != 0)
 		return buf_append(key, given, strlen(given)) ? CLI_OK : CLI_FAILED;
 	if (file_read(given + 5, KEY_FILE_MAX, key, &eb) != 0)
 		return cli_fail(c, CLI_FAILED, "key-file",
@@ -72,7 +59,7 @@ static int get_key(struct cli *c, const char *given, struct buf *key)
 	return CLI_OK;
 }
 
-static int up_check(struct cli *c, const struct options *o, const struct api_prefs *now)
+static int up_check(struct cli *c, const struct up_options *o, const struct api_prefs *now)
 {
 	struct url url;
 	if (o->login_server && !url_parse(o->login_server, &url))
@@ -95,22 +82,7 @@ static int up_check(struct cli *c, const struct options *o, const struct api_pre
 	return CLI_OK;
 }
 
-static int set_prefs(struct cli *c, const struct options *o)
-{
-	struct api_prefs p = { .control_url = o->login_server ? o->login_server : "",
-		.hostname = o->hostname ? o->hostname : "",
-		.operator_user = o->operator_user ? o->operator_user : "",
-		.corp_dns = o->accept_dns == 2 };
-	struct api_prefs_mask m = { .control_url = o->login_server != NULL,
-		.hostname = o->hostname != NULL,
-		.operator_user = o->operator_user != NULL,
-		.corp_dns = o->accept_dns != 0 };
-	if (!m.control_url && !m.hostname && !m.operator_user && !m.corp_dns)
-		return CLI_OK;
-	return api_prefs_set(c, &p, &m);
-}
-
-static int up_start(struct cli *c, const struct options *o, struct buf *key)
+static int up_start(struct cli *c, const struct up_options *o, struct buf *key)
 {
 	struct buf body = { 0 };
 	struct api_request r = { .method = "POST", .target = "/localapi/v0/start", .body = &body };
@@ -197,19 +169,23 @@ static bool is_refused(const struct up *u, const struct api_notify *n)
 				    (n->state == STATE_RUNNING && by_key));
 }
 
+static const char *refused_hint(const struct up_options *o)
+{
+	if (o->server_key)
+		return "A fresh invitation comes from the server: ropewalk-control invite --user NAME.";
+	return o->auth_key ? "A fresh key comes from the server: ropewalk-control preauthkeys create --user "
+			     "NAME. "
+			     "Without --auth-key, ropewalk up asks for a login."
+			   : NULL;
+}
+
 static void notified(void *arg, const struct api_notify *n)
 {
 	struct up *u = arg;
 	if (u->done)
 		return;
 	if (is_refused(u, n)) {
-		bool key = u->o->auth_key != NULL;
-		up_finish(u, cli_fail(u->c, CLI_FAILED, "refused",
-				     key ? "A fresh key comes from the server: ropewalk-control preauthkeys "
-					   "create --user NAME. Without "
-					   "--auth-key, ropewalk up asks for a login."
-					 : NULL,
-				     "%s", n->error));
+		up_finish(u, cli_fail(u->c, CLI_FAILED, "refused", refused_hint(u->o), "%s", n->error));
 		return;
 	}
 	if (n->state == STATE_STOPPED) {
@@ -286,7 +262,7 @@ static void up_timed_out(void *arg)
 			     "%s: %s", after, why));
 }
 
-static int wait_for_it(struct cli *c, const struct options *o)
+static int wait_for_it(struct cli *c, const struct up_options *o)
 {
 	struct up u = { .c = c, .o = o };
 	struct api_watch_events ev = { .notify = notified, .ended = ended, .arg = &u };
@@ -308,11 +284,8 @@ static int wait_for_it(struct cli *c, const struct options *o)
 	return u.code;
 }
 
-static int up_run(struct cli *c, const void *options, const char *const *words, int n)
+int up_join(struct cli *c, const struct up_options *o)
 {
-	(void)words;
-	(void)n;
-	const struct options *o = options;
 	struct arena a = { 0 };
 	struct buf key = { 0 };
 	struct api_prefs now;
@@ -322,11 +295,11 @@ static int up_run(struct cli *c, const void *options, const char *const *words, 
 	arena_free(&a);
 	/* All that can be wrong here is found before anything is changed. */
 	if (code == CLI_OK && o->auth_key)
-		code = get_key(c, o->auth_key, &key);
+		code = get_key(c, o, &key);
 	if (code == CLI_OK && o->force_reauth)
 		code = ssh_session_check(c, o->accept_risk, "ropewalk up --force-reauth");
 	if (code == CLI_OK)
-		code = set_prefs(c, o);
+		code = pref_options_set(c, &o->prefs, o->login_server, o->server_key);
 	if (code == CLI_OK)
 		code = up_start(c, o, &key);
 	buf_wipe(&key);
@@ -334,6 +307,33 @@ static int up_run(struct cli *c, const void *options, const char *const *words, 
 		code = ask_login(c, o->force_reauth);
 	return code == CLI_OK ? wait_for_it(c, o) : code;
 }
+
+static int up_run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	(void)words;
+	(void)n;
+	return up_join(c, options);
+}
+
+/* The present login goes on until there is another, so a key that ends soon is renewed in time. */
+static int login_run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	struct up_options o = *(const struct up_options *)options;
+	o.force_reauth = true;
+	return up_run(c, &o, words, n);
+}
+
+const struct cli_verb verb_login = {
+	.man = { "login", "", "log in anew, with a new key",
+		"ropewalk up --force-reauth under another name: for a key that ends soon, another user, or, "
+		"with "
+		"--login-server, another network. What there is stays in force until the server has accepted "
+		"the new "
+		"key.",
+		rows },
+	.options_size = sizeof(struct up_options),
+	.run = login_run,
+};
 
 const struct cli_verb verb_up = {
 	.man = { "up", "", "join the network and stay in it",
@@ -347,6 +347,6 @@ const struct cli_verb verb_up = {
 		"when there is a login URL, and "
 		"{\"BackendState\"} at the end.",
 		rows },
-	.options_size = sizeof(struct options),
+	.options_size = sizeof(struct up_options),
 	.run = up_run,
 };

@@ -4,7 +4,33 @@
 
 #include "mesh/cli/cli.h"
 
-extern const struct cli_verb verb_up, verb_down, verb_logout, verb_status, verb_ping, verb_ip, verb_whois,
-	verb_dns, verb_netcheck, verb_wait, verb_version, verb_help;
+/* clang-format off */
+extern const struct cli_verb
+	verb_up,
+	verb_login,
+	verb_join,
+	verb_down,
+	verb_logout,
+	verb_set,
+	verb_get,
+	verb_switch,
+	verb_status,
+	verb_ping,
+	verb_ip,
+	verb_whois,
+	verb_whoami,
+	verb_dns,
+	verb_netcheck,
+	verb_exit_node,
+	verb_metrics,
+	verb_doctor,
+	verb_bugreport,
+	verb_wait,
+	verb_file,
+	verb_debug,
+	verb_version,
+	verb_completion,
+	verb_help;
+/* clang-format on */
 
 #endif

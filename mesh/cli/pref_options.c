@@ -1,0 +1,79 @@
+#include "mesh/cli/pref_options.h"
+#include "mesh/cli/api.h"
+#include <string.h>
+
+enum { ROUTES_MAX = 256 };
+
+/* "10.0.0.0/8,fd00::/64" */
+static int read_routes(struct cli *c, const char *text, struct prefix *out, size_t *n)
+{
+	while (*text) {
+		size_t len = strcspn(text, ",");
+		char one[PREFIX_TEXT];
+		snprintf(one, sizeof(one), "%.*s", (int)(len < PREFIX_TEXT ? len : PREFIX_TEXT), text);
+		if (*n == ROUTES_MAX || !prefix_parse(one, &out[*n]))
+			return cli_fail(c, CLI_USAGE, "usage",
+				"Such as --advertise-routes=192.168.1.0/24,fd00:1::/64",
+				"--advertise-routes: \"%s\" is no network, or one too many", one);
+		++*n;
+		text += len + (text[len] == ',');
+	}
+	return CLI_OK;
+}
+
+static bool is_plain_given(const struct pref_options *o)
+{
+	return o->hostname || o->operator_user || o->advertise_routes || o->routes_prefer || o->accept_dns ||
+	       o->accept_routes || o->snat || o->stateful;
+}
+
+bool pref_options_given(const struct pref_options *o)
+{
+	return is_plain_given(o) || o->exit.use || o->exit.offer || o->exit.allow_lan;
+}
+
+static int set_plain(
+	struct cli *c, const struct pref_options *o, const char *login_server, const char *server_key)
+{
+	struct prefix routes[ROUTES_MAX];
+	size_t n_routes = 0;
+	int code = o->advertise_routes ? read_routes(c, o->advertise_routes, routes, &n_routes) : CLI_OK;
+	if (code != CLI_OK)
+		return code;
+	struct api_prefs p = { .control_url = login_server ? login_server : "",
+		.hostname = o->hostname ? o->hostname : "",
+		.operator_user = o->operator_user ? o->operator_user : "",
+		.corp_dns = o->accept_dns == 2,
+		.route_all = o->accept_routes == 2,
+		.advertise_routes = { .v = routes, .n = n_routes },
+		.no_snat = o->snat == 1,
+		.no_stateful_filtering = o->stateful == 1 ? OPT_TRUE : OPT_FALSE,
+		.routes_prefer = o->routes_prefer ? o->routes_prefer : "",
+		.server_key = server_key ? server_key : "" };
+	struct api_prefs_mask m = { .control_url = login_server != NULL,
+		.hostname = o->hostname != NULL,
+		.operator_user = o->operator_user != NULL,
+		.corp_dns = o->accept_dns != 0,
+		.route_all = o->accept_routes != 0,
+		.advertise_routes = o->advertise_routes != NULL,
+		.no_snat = o->snat != 0,
+		.no_stateful_filtering = o->stateful != 0,
+		.routes_prefer = o->routes_prefer != NULL,
+		.server_key = server_key != NULL };
+	return is_plain_given(o) || login_server ? api_prefs_set(c, &p, &m) : CLI_OK;
+}
+
+int pref_options_set(
+	struct cli *c, const struct pref_options *o, const char *login_server, const char *server_key)
+{
+	struct arena a = { 0 };
+	struct api_prefs now = { 0 };
+	int code = exit_options_check(c, &o->exit);
+	if (code == CLI_OK && o->advertise_routes)
+		code = api_prefs(c, &a, &now);
+	bool offered = exit_options_offered(&now);
+	arena_free(&a);
+	if (code == CLI_OK)
+		code = set_plain(c, o, login_server, server_key);
+	return code == CLI_OK ? exit_options_set(c, &o->exit, offered) : code;
+}

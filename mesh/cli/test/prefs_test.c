@@ -1,0 +1,208 @@
+/* Verbs about this machine alone: preferences, login, who it is, its counters; and those that are not here. */
+#include "mesh/cli/test/line.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define API "/localapi/v0/"
+static const char prefs[] =
+	"{\"ControlURL\":\"https://c.test\",\"CorpDNS\":true,\"RouteAll\":false,"
+	"\"AdvertiseRoutes\":[\"10.0.0.0/8\",\"fd00::/64\"],\"NoSNAT\":true,\"Hostname\":\"\"}";
+static const char status[] = "{\"BackendState\":\"Running\",\"TailscaleIPs\":[\"100.64.0.1\"],"
+			     "\"CurrentTailnet\":{\"Name\":\"home\"}}";
+
+static void test_get(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { "GET " API "prefs", 200, prefs, false }, { 0 } };
+	static const struct want rows[] = {
+		{ "get", CLI_OK,
+			"NAME                         VALUE\naccept-dns                   true\n"
+			"accept-routes                false\nadvertise-routes             "
+			"10.0.0.0/8,fd00::/64\n"
+			"hostname                     \nlogin-server                 https://c.test\n"
+			"snat-subnet-routes           false\n",
+			NULL },
+		{ "get advertise-routes", CLI_OK, "10.0.0.0/8,fd00::/64\n", NULL },
+		{ "get snat-subnet-routes", CLI_OK, "false\n", NULL },
+		{ "get --json accept-dns", CLI_OK, "{\n  \"accept-dns\": true\n}\n", NULL },
+		{ "get nothing", CLI_USAGE, "", "no preference \"nothing\"" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+/* What set asks for, to the letter. */
+static void test_set(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { "PATCH " API "prefs", 200, "{}", false },
+		{ "GET " API "prefs", 200, "{\"AdvertiseRoutes\":[\"0.0.0.0/0\",\"::/0\"]}", false }, { 0 } };
+	static const struct {
+		const char *line, *asked;
+	} rows[] = {
+		{ "set --accept-dns=false", "PATCH " API "prefs {\"CorpDNS\":false,\"CorpDNSSet\":true}\n" },
+		{ "set --hostname a --operator=",
+			"PATCH " API "prefs {\"Hostname\":\"a\",\"OperatorUser\":\"\",\"HostnameSet\":true,"
+			"\"OperatorUserSet\":true}\n" },
+		{ "set --advertise-routes=",
+			"GET " API "prefs \nPATCH " API
+			"prefs {\"AdvertiseRoutes\":[],\"AdvertiseRoutesSet\":true}\nGET " API "prefs \n" },
+		{ "set --advertise-exit-node", "GET " API "prefs \n" },
+		{ "set --advertise-exit-node=false",
+			"GET " API "prefs \nPATCH " API
+			"prefs {\"AdvertiseRoutes\":[],\"AdvertiseRoutesSet\":true}\n" },
+		{ "set --exit-node= --exit-node-allow-lan-access",
+			"PATCH " API
+			"prefs {\"ExitNodeID\":\"\",\"ExitNodeIP\":\"\",\"ExitNodeAllowLANAccess\":true,"
+			"\"ExitNodeIDSet\":true,\"ExitNodeIPSet\":true,\"ExitNodeAllowLANAccessSet\":true}"
+			"\n" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fake_api *f = fake_api_start(routes);
+		struct result r = run_line(fake_api_socket(f), rows[i].line);
+		const char *asked = fake_api_requests(f);
+		if (r.code != CLI_OK || strcmp(asked, rows[i].asked) != 0 || *r.out || *r.err)
+			fail_msg("row %zu: %d\n%s%s", i, r.code, asked, r.err);
+		result_free(&r);
+		fake_api_stop(f);
+	}
+	static const struct want wrong[] = {
+		{ "set", CLI_USAGE, "", "no preference is named" },
+		{ "set --advertise-routes=x", CLI_USAGE, "", "is no network" },
+		{ "set --login-server=http://x", CLI_USAGE, "", "unknown option" },
+	};
+	check(routes, wrong, ARRAY_LEN(wrong));
+}
+
+static void test_login_and_switch(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ "GET " API "profiles/", 200,
+			"[{\"ID\":\"login\",\"NetworkProfile\":{\"DomainName\":\"home\"},"
+			"\"UserProfile\":{\"LoginName\":\"ann@example.com\"}}]",
+			false },
+		{ 0 }
+	};
+	static const struct want rows[] = {
+		{ "switch --list", CLI_OK,
+			"ID     Tailnet                  Account\nlogin  home                     "
+			"ann@example.com*\n",
+			NULL },
+		{ "switch --json --list", CLI_OK,
+			"[{\"id\":\"login\",\"tailnet\":\"home\",\"account\":\"ann@example.com\","
+			"\"selected\":true}]\n",
+			NULL },
+		{ "switch ann@example.com", CLI_OK, "", NULL },
+		{ "switch bob@example.com", CLI_FAILED, "", "a machine has one login here" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+	static const struct fake_route none[] = { { "GET " API "prefs", 200, "{\"LoggedOut\":true}", false },
+		{ "GET " API "profiles/", 200, "[]", false },
+		{ "GET " API "status", 200, "{\"BackendState\":\"NeedsLogin\"}", false }, { 0 } };
+	static const struct want without[] = {
+		{ "switch", CLI_OK, "ID     Tailnet                  Account\n", NULL },
+		{ "switch --json", CLI_OK, "[]\n", NULL },
+		{ "switch login", CLI_FAILED, "", "one login" },
+		{ "login", CLI_USAGE, "", "no network to join" },
+		{ "whoami", CLI_FAILED, "", "in no network" },
+	};
+	check(none, without, ARRAY_LEN(without));
+}
+
+static void test_whoami(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { "GET " API "status", 200, status, false },
+		{ "GET " API "whois?addr=100.64.0.1", 200,
+			"{\"Node\":{\"ID\":1,\"Name\":\"alice.mesh.test.\",\"StableID\":\"n1\",\"Addresses\":"
+			"[\"100."
+			"64.0.1/32\"]},"
+			"\"UserProfile\":{\"ID\":7,\"LoginName\":\"ann\"}}",
+			false },
+		{ 0 } };
+	static const struct want rows[] = {
+		{ "whoami", CLI_OK,
+			"Machine:\n  Name:       alice.mesh.test.\n  ID:         n1\n  Addresses:  "
+			"100.64.0.1/32\n"
+			"User:\n  Name:       ann\n  ID:         7\n",
+			NULL },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_metrics(void **state)
+{
+	(void)state;
+#define TEXT "# TYPE a counter\na{path=\"derp\"} 7\nb 0\n"
+	static const struct fake_route routes[] = { { "GET " API "usermetrics", 200, TEXT, false }, { 0 } };
+	static const struct want rows[] = {
+		{ "metrics", CLI_OK, TEXT, NULL },
+		{ "metrics print", CLI_OK, TEXT, NULL },
+		{ "metrics --json", CLI_OK, "{\"a{path=\\\"derp\\\"}\":7,\"b\":0}\n", NULL },
+		{ "metrics write", CLI_USAGE, "", "neither print nor write FILE" },
+		{ "metrics write /nowhere/file", CLI_FAILED, "", "/nowhere" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+	char dir[] = "/tmp/rw-metrics-XXXXXX", line[64], path[64], text[128] = "";
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/ropewalk.prom", dir);
+	snprintf(line, sizeof(line), "metrics write %s", path);
+	check(routes, (struct want[]) { { line, CLI_OK, "", NULL } }, 1);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fread(text, 1, sizeof(text) - 1, f), sizeof(TEXT) - 1);
+	fclose(f);
+	assert_string_equal(text, TEXT);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void test_not_here(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { 0 } };
+	static const struct want rows[] = {
+		{ "serve 8080", CLI_FAILED, "", "ropewalk has no verb serve: " },
+		{ "ssh bob", CLI_FAILED, "", "use ssh itself" },
+		{ "update", CLI_FAILED, "", "package manager" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+static void test_debug_via(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { 0 } };
+	static const struct want rows[] = {
+		{ "debug via 7 10.1.1.0/24", CLI_OK, "fd7a:115c:a1e0:b1a:0:7:a01:100/120\n", NULL },
+		{ "debug via 0xFFff 10.1.1.16", CLI_OK, "fd7a:115c:a1e0:b1a:0:ffff:a01:110/128\n", NULL },
+		{ "debug via fd7a:115c:a1e0:b1a:0:10:a01:100/120", CLI_OK, "site 16 (0x10), 10.1.1.0/24\n",
+			NULL },
+		{ "debug --json via 7 10.1.1.0/24", CLI_OK,
+			"{\"site\":7,\"ipv4\":\"10.1.1.0/24\",\"ipv6\":\"fd7a:115c:a1e0:b1a:0:7:a01:100/"
+			"120\"}\n",
+			NULL },
+		{ "debug via 65536 10.1.1.0/24", CLI_USAGE, "", "from 0 to 65535" },
+		{ "debug via 0x 10.1.1.0/24", CLI_USAGE, "", "from 0 to 65535" },
+		{ "debug via 7 fd00::/64", CLI_USAGE, "", "one of IPv4" },
+		{ "debug via 10.1.1.0/24", CLI_USAGE, "", "no network of 4via6" },
+		{ "debug via fd7a:115c:a1e0:b1a::/64", CLI_USAGE, "", "no network of 4via6" },
+		{ "debug derp", CLI_USAGE, "", "\"derp\" is not here" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_debug_via), cmocka_unit_test(test_get),
+		cmocka_unit_test(test_set), cmocka_unit_test(test_login_and_switch),
+		cmocka_unit_test(test_whoami), cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_not_here) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

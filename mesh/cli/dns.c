@@ -1,13 +1,23 @@
 #include "mesh/cli/api.h"
+#include "mesh/cli/dns_blocked.h"
+#include "mesh/cli/dns_log.h"
 #include "mesh/cli/verbs.h"
 #include "mesh/proto/json.h"
 #include "resolver/present.h"
+#include "resolver/report_text.h"
 #include <string.h>
 
 struct options {
 	struct cli_common common;
+	bool below, follow;
+	const char *client;
 };
-static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
+static const struct opt_row rows[] = { { "below", NULL, OPT_BOOL, offsetof(struct options, below), NULL,
+					       "flush: the names under NAME as well" },
+	{ "follow", "f", OPT_BOOL, offsetof(struct options, follow), NULL, "log: go on as questions come" },
+	{ "client", NULL, OPT_STRING, offsetof(struct options, client), "MACHINE",
+		"blocked: for that machine, by name or address, not for this one" },
+	CLI_ROWS_COMMON(struct options) };
 
 /* --- status --- */
 
@@ -59,7 +69,7 @@ struct dns_state {
 	struct arena arena;
 	struct api_status status;
 	struct api_prefs prefs;
-	struct buf mesh, os;
+	struct buf mesh, os, servers, blocking;
 };
 
 static int dns_state_get(struct cli *c, struct dns_state *s)
@@ -71,11 +81,27 @@ static int dns_state_get(struct cli *c, struct dns_state *s)
 		code = get(c, "/localapi/v0/dns-config", &s->mesh);
 	if (code == CLI_OK)
 		code = get(c, "/localapi/v0/dns-osconfig", &s->os);
+	if (code == CLI_OK)
+		code = get(c, "/localapi/v0/dns-servers", &s->servers);
+	if (code == CLI_OK)
+		code = get(c, "/localapi/v0/dns-blocking", &s->blocking);
 	return code;
+}
+
+static void print_servers(FILE *to, const struct api_dns_servers *m)
+{
+	struct buf b = { 0 };
+	if (!m->n_routes) /* it is not open */
+		return;
+	report_text_servers(&b, m);
+	fputs("\n=== The resolver ===\n\n", to);
+	fwrite(buf_data(&b), 1, b.len, to);
+	buf_free(&b);
 }
 
 static void print_status(struct cli *c, struct dns_state *s)
 {
+	struct api_dns_servers servers;
 	struct ctl_dns mesh;
 	struct api_dns_os os;
 	FILE *to = c->out;
@@ -93,11 +119,16 @@ static void print_status(struct cli *c, struct dns_state *s)
 		api_dns_os_read(&s->arena, (const char *)buf_data(&s->os), s->os.len, &os, NULL) != 0)
 		return;
 	if (*os.mode)
-		fprintf(to, "Mode: %s\n", os.mode);
+		fprintf(to, "Who is told: %s%s%s%s\n", strcmp(os.mode, "off") == 0 ? "nobody" : os.mode,
+			*os.reason ? " (" : "", os.reason, *os.reason ? ")" : "");
 	print_strings(to, "Nameservers", &os.nameservers);
 	print_strings(to, "Search domains", &os.search);
 	if (os.match.n)
 		print_strings(to, "Only for", &os.match);
+	if (s->servers.len && api_dns_servers_read(&s->arena, (const char *)buf_data(&s->servers),
+				      s->servers.len, &servers, NULL) == 0)
+		print_servers(to, &servers);
+	dns_blocking_print(to, buf_cstr(&s->blocking), s->blocking.len);
 }
 
 static void print_status_json(struct cli *c, struct dns_state *s)
@@ -114,6 +145,10 @@ static void print_status_json(struct cli *c, struct dns_state *s)
 	json_put(&o, s->mesh.len ? buf_cstr(&s->mesh) : "null");
 	json_put(&o, ",\"OSConfig\":");
 	json_put(&o, s->os.len ? buf_cstr(&s->os) : "null");
+	json_put(&o, ",\"Resolver\":");
+	json_put(&o, s->servers.len ? buf_cstr(&s->servers) : "null");
+	json_put(&o, ",\"Blocking\":");
+	json_put(&o, s->blocking.len ? buf_cstr(&s->blocking) : "null");
 	json_put(&o, "}\n");
 	fwrite(buf_data(&b), 1, b.len, c->out);
 	buf_free(&b);
@@ -129,6 +164,8 @@ static int run_status(struct cli *c)
 		print_status(c, &s);
 	buf_free(&s.mesh);
 	buf_free(&s.os);
+	buf_free(&s.servers);
+	buf_free(&s.blocking);
 	arena_free(&s.arena);
 	return code;
 }
@@ -137,8 +174,12 @@ static int run_status(struct cli *c)
 
 static void print_answer(struct cli *c, const struct api_dns_answer *m, struct buf *text)
 {
+	if (m->source && *m->source)
+		fprintf(c->out, "From: %s, in %llu ms\n", m->source, (unsigned long long)m->took_ms);
+	if (m->route && *m->route)
+		fprintf(c->out, "Route: %s\n", strcmp(m->route, ".") == 0 ? "everything else" : m->route);
 	if (m->n_resolvers)
-		print_resolvers(c->out, "Asked", m->resolvers, m->n_resolvers, "");
+		print_resolvers(c->out, "Servers", m->resolvers, m->n_resolvers, "");
 	fputs(buf_cstr(text), c->out);
 }
 
@@ -153,10 +194,16 @@ static void print_answer_json(struct cli *c, const struct api_dns_answer *m, str
 		json_put(&o, i ? "," : "");
 		json_put_string(&o, m->resolvers[i].addr);
 	}
+	json_put(&o, "],\"Source\":");
+	json_put_string(&o, m->source ? m->source : "");
+	json_put(&o, ",\"Route\":");
+	json_put_string(&o, m->route ? m->route : "");
+	json_put(&o, ",\"TookMs\":");
+	json_put_i64(&o, (int64_t)m->took_ms);
 	/* The first line is the code, the rest one record each. */
 	(void)buf_cstr(text);
 	char *line = strtok_r((char *)buf_data(text), "\n", &save);
-	json_put(&o, "],\"RCode\":");
+	json_put(&o, ",\"RCode\":");
 	json_put_string(&o, line ? line : "");
 	json_put(&o, ",\"Records\":[");
 	while ((line = strtok_r(NULL, "\n", &save))) {
@@ -220,23 +267,87 @@ static int run_query(struct cli *c, const char *name, const char *type)
 	return code;
 }
 
+/* --- flush --- */
+
+static int run_flush(struct cli *c, const char *name, bool below)
+{
+	char target[API_TARGET_MAX] = "/localapi/v0/dns-flush", full[DNS_NAME_TEXT];
+	int code = name ? full_name(c, name, full, sizeof(full)) : CLI_OK, status = 0;
+	if (code != CLI_OK)
+		return code;
+	if (name)
+		api_target_add(target, "name", full);
+	if (below)
+		api_target_add(target, "below", "true");
+	struct buf body = { 0 };
+	struct arena a = { 0 };
+	struct api_dns_flushed m = { 0 };
+	struct errbuf eb = { 0 };
+	code = api_call(c, &(struct api_request) { .method = "POST", .target = target }, &body, &status);
+	if (code == CLI_OK && api_dns_flushed_read(&a, (const char *)buf_data(&body), body.len, &m, &eb) != 0)
+		code = cli_fail(
+			c, CLI_FAILED, "malformed", NULL, "ropewalkd's answer cannot be read: %s", eb.text);
+	if (code == CLI_OK)
+		fprintf(c->out, c->json ? "{\"Forgotten\":%llu}\n" : "%llu answers forgotten\n",
+			(unsigned long long)m.n);
+	buf_free(&body);
+	arena_free(&a);
+	return code;
+}
+
 static int dns_run(struct cli *c, const void *options, const char *const *words, int n)
 {
-	(void)options;
+	const struct options *o = options;
+	bool flush = strcmp(words[0], "flush") == 0, log = strcmp(words[0], "log") == 0;
+	bool blocked = strcmp(words[0], "blocked") == 0;
+	if (flush && n <= 2 && (n == 2 || !o->below))
+		return run_flush(c, n == 2 ? words[1] : NULL, o->below);
+	if (strcmp(words[0], "top") == 0 && n == 1)
+		return dns_top_print(c);
+	if (log && n == 1)
+		return dns_log_print(c, o->follow);
+	if (log && n == 2 && (strcmp(words[1], "on") == 0 || strcmp(words[1], "off") == 0))
+		return dns_log_switch(c, strcmp(words[1], "on") == 0);
+	if (blocked && n == 2)
+		return dns_blocked_print(c, words[1], o->client);
+	if (strcmp(words[0], "pause") == 0 && n <= 2)
+		return dns_pause(c, n == 2 ? words[1] : NULL);
 	if (strcmp(words[0], "status") == 0 && n == 1)
 		return run_status(c);
 	if (strcmp(words[0], "query") == 0 && n >= 2)
 		return run_query(c, words[1], n > 2 ? words[2] : "A");
-	return cli_fail(c, CLI_USAGE, "usage", "ropewalk dns status, or ropewalk dns query NAME [TYPE]",
-		"dns: %s",
-		strcmp(words[0], "query") == 0 ? "query needs a name" : "neither status nor query NAME");
+	return cli_fail(c, CLI_USAGE, "usage", "ropewalk dns --help says how it is used.", "dns: %s",
+		strcmp(words[0], "query") == 0 ? "query needs a name"
+		: flush			       ? "flush takes one name, and --below needs it"
+		: blocked		       ? "blocked needs one name"
+		: log			       ? "log takes on, off or nothing"
+		      : "neither status, query NAME, blocked NAME, pause, flush, log nor top");
 }
 
 const struct cli_verb verb_dns = {
-	.man = { "dns", "status | query NAME [TYPE]", "show how names are resolved, or resolve one",
-		"status shows what the network sets and what this machine does with it. query asks the "
-		"resolver of ropewalkd and prints "
-		"the records; TYPE is A unless given.",
+	.man = { "dns",
+		"status | query NAME [TYPE] | blocked NAME | pause [TIME|off] | flush [NAME] | log [on|off] "
+		"| top",
+		"show how names are resolved, resolve one, forget, or watch",
+		"status shows what the network sets, what this machine does with it, and whom the resolver "
+		"of "
+		"ropewalkd asks, with how they fare. query asks that resolver, and prints from "
+		"where the answer came, which route is for such a name, and "
+		"the records; TYPE is A unless given. blocked, on the machine that blocks names for the "
+		"network, "
+		"says by "
+		"which lines of which lists NAME is blocked, for this machine or the --client, and ends with "
+		"0 when it "
+		"is and with 1 when it is not; pause has it block nothing for TIME, as 10m, off ends that. "
+		"flush forgets what nameservers have said of NAME "
+		"(--below: "
+		"and of the names under it), or of all names. log on has the resolver write questions down, "
+		"in memory alone, "
+		"log prints the last 2048 of them: who asked for what, what it got, and from where (zone, "
+		"rules, block, "
+		"cache, stale, upstream, nowhere); top prints what is asked for most, and who asks most. "
+		"They are off unless "
+		"somebody turned them on, and what is written down is forgotten with log off.",
 		rows },
 	.options_size = sizeof(struct options),
 	.min_words = 1,

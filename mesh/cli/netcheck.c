@@ -16,6 +16,31 @@ static const char *nearest(const struct api_netcheck *r)
 	return "unknown (no relay answered)";
 }
 
+/* The protocols that the router offers, as the official program lists them; then what came of it. */
+static void print_router(const struct api_netcheck *r, FILE *to)
+{
+	const struct {
+		int8_t there;
+		const char *name;
+	} offered[] = { { r->upnp, "UPnP" }, { r->pmp, "NAT-PMP" }, { r->pcp, "PCP" } };
+	const char *between = "";
+
+	fprintf(to, "\t* PortMapping: ");
+	for (size_t i = 0; i < ARRAY_LEN(offered); i++) {
+		if (offered[i].there != 1)
+			continue;
+		fprintf(to, "%s%s", between, offered[i].name);
+		between = ", ";
+	}
+	if (*r->mapped)
+		fprintf(to, " (%s leads here)", r->mapped);
+	else if (*r->unmapped)
+		fprintf(to, "%s(%s)", *between ? " " : "", r->unmapped);
+	else if (!*between)
+		fputs(r->pmp < 0 ? "not known" : "none", to);
+	fprintf(to, "\n");
+}
+
 static void netcheck_print(const struct api_netcheck *r, FILE *to)
 {
 	bool v4 = *r->global_v4, v6 = *r->global_v6;
@@ -32,6 +57,7 @@ static void netcheck_print(const struct api_netcheck *r, FILE *to)
 		r->mapping_varies < 0 ? "unknown (it takes two relays to tell)"
 		: r->mapping_varies   ? "true (hard NAT: direct paths only to peers that are easy to reach)"
 				      : "false");
+	print_router(r, to);
 	fprintf(to, "\t* Nearest relay: %s\n", nearest(r));
 	if (r->n_regions)
 		fprintf(to, "\t* Relay latency:\n");

@@ -6,8 +6,8 @@
 
 struct options {
 	struct cli_common common;
-	uint64_t count, timeout_ms;
-	bool until_direct;
+	uint64_t count, timeout_ms, size;
+	bool until_direct, tsmp, icmp, peer_api;
 };
 static const struct options defaults = { .count = 10, .timeout_ms = 5000, .until_direct = true };
 static const struct opt_row rows[] = {
@@ -17,6 +17,15 @@ static const struct opt_row rows[] = {
 		"stop once a direct path answers (default true)" },
 	{ "timeout", NULL, OPT_DURATION_MS, offsetof(struct options, timeout_ms), "TIME",
 		"wait this long for each (default 5s)" },
+	{ "size", NULL, OPT_U64, offsetof(struct options, size), "BYTES",
+		"of the pings: the payload of their UDP datagrams (default 0, the least, 124; at most "
+		"1472)" },
+	{ "tsmp", NULL, OPT_BOOL, offsetof(struct options, tsmp), NULL,
+		"ask inside the tunnel, the peer's node: no rule of the network forbids that" },
+	{ "icmp", NULL, OPT_BOOL, offsetof(struct options, icmp), NULL,
+		"ask inside the tunnel, the peer's machine: as the ping program" },
+	{ "peerapi", NULL, OPT_BOOL, offsetof(struct options, peer_api), NULL,
+		"ask the peer's PeerAPI, which is HTTP over TCP" },
 	CLI_ROWS_COMMON(struct options),
 };
 enum { INTERVAL_MS = 1000, SLACK_MS = 2000 };
@@ -29,15 +38,34 @@ struct ping {
 	bool any, direct;
 };
 
+static const char *kind_of(const struct options *o)
+{
+	return o->tsmp ? "TSMP" : o->icmp ? "ICMP" : o->peer_api ? "peerapi" : "disco";
+}
+
+/* By which way only a ping by disco knows. */
+static bool asks_for_way(const struct options *o)
+{
+	return !o->tsmp && !o->icmp && !o->peer_api;
+}
+
 static void ping_print(struct ping *p, const struct api_ping_result *r)
 {
 	int n = (int)strcspn(r->node_name, ".");
-	fprintf(p->c->out, "pong from %.*s (%s) via ", n ? n : (int)strlen(p->name),
-		n ? r->node_name : p->name, p->ip);
-	if (*r->endpoint)
-		fprintf(p->c->out, "%s", r->endpoint);
+	const char *name = n ? r->node_name : p->name;
+	n = n ? n : (int)strlen(p->name);
+	if (p->o->peer_api)
+		fprintf(p->c->out, "hit peerapi of %s (%.*s) at %s", p->ip, n, name, r->peer_api_url);
 	else
-		fprintf(p->c->out, "DERP(%s)", r->derp_code);
+		fprintf(p->c->out, "pong from %.*s (%s", n, name, p->ip);
+	if (r->peer_api_port)
+		fprintf(p->c->out, ", %u", (unsigned)r->peer_api_port);
+	if (*r->endpoint)
+		fprintf(p->c->out, ") via %s", r->endpoint);
+	else if (*r->derp_code)
+		fprintf(p->c->out, ") via DERP(%s)", r->derp_code);
+	else if (!p->o->peer_api)
+		fprintf(p->c->out, ") via %s", kind_of(p->o));
 	fprintf(p->c->out, " in %.0fms\n", r->latency_s * 1000 < 1 ? 1.0 : r->latency_s * 1000);
 }
 
@@ -71,28 +99,13 @@ static int ping_once(struct ping *p)
 	return code;
 }
 
-static void interval_over(void *arg)
-{
-	loop_stop(arg);
-}
-
-static void pause_between(struct cli *c)
-{
-	struct loop_timer *t = loop_timer_new(c->loop, interval_over, c->loop);
-	if (!t)
-		return;
-	loop_timer_set(t, INTERVAL_MS);
-	loop_run(c->loop);
-	loop_timer_free(t);
-}
-
 static int verdict(const struct ping *p)
 {
 	if (!p->any)
 		return cli_fail(p->c, CLI_FAILED, "no-reply",
 			"ropewalk status says whether it is online; ropewalk netcheck, what works here.",
 			"no reply from %s", p->name);
-	if (p->o->until_direct && !p->direct)
+	if (p->o->until_direct && asks_for_way(p->o) && !p->direct)
 		return cli_fail(p->c, CLI_FAILED, "not-direct",
 			"ropewalk status gives the reason; the relay works meanwhile.",
 			"direct connection not established");
@@ -126,16 +139,25 @@ static int ping_run(struct cli *c, const void *options, const char *const *words
 {
 	(void)n;
 	struct ping p = { .c = c, .o = options, .name = words[0], .target = "/localapi/v0/ping" };
+	char size[24];
+	if (p.o->tsmp + p.o->icmp + p.o->peer_api > 1)
+		return cli_fail(c, CLI_USAGE, "usage", "One of them at a time.",
+			"--tsmp, --icmp and --peerapi ask by different ways");
 	int code = ping_find(&p);
 	if (code != CLI_OK)
 		return code;
 	api_target_add(p.target, "ip", p.ip);
-	api_target_add(p.target, "type", "disco");
+	api_target_add(p.target, "type", kind_of(p.o));
+	if (p.o->size) {
+		snprintf(size, sizeof(size), "%" PRIu64, p.o->size);
+		api_target_add(p.target, "size", size);
+	}
 	for (uint64_t i = 0; code == CLI_OK && (!p.o->count || i < p.o->count); i++) {
 		if (i)
-			pause_between(c);
+			cli_pause(c, INTERVAL_MS);
 		code = ping_once(&p);
-		if (p.direct && p.o->until_direct)
+		/* The others say no way: one answer is all there is to know. */
+		if (asks_for_way(p.o) ? p.direct && p.o->until_direct : p.any)
 			break;
 	}
 	return code == CLI_OK ? verdict(&p) : code;
@@ -145,7 +167,10 @@ const struct cli_verb verb_ping = {
 	.man = { "ping", "NAME|IP", "ask a machine to answer, and say by which path it did",
 		"The first answer usually comes over a relay; asking on finds the direct path. Exit status 1 "
 		"when nobody answers, or when "
-		"no answer was direct (not with --until-direct=false).",
+		"no answer was direct (not with --until-direct=false). With --size, whether the path carries "
+		"so "
+		"large a datagram: without an answer it does not, or nobody is there, which a ping without "
+		"it says.",
 		rows },
 	.options_size = sizeof(struct options),
 	.defaults = &defaults,

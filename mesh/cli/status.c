@@ -1,17 +1,21 @@
 #include "mesh/cli/status.h"
 #include "mesh/cli/api.h"
+#include "mesh/cli/explain.h"
 #include "mesh/cli/verbs.h"
 #include <string.h>
 
 struct options {
 	struct cli_common common;
 	bool active, self, peers;
+	const char *explain;
 };
 static const struct options defaults = { .self = true, .peers = true };
 static const struct opt_row rows[] = {
 	{ "active", NULL, OPT_BOOL, offsetof(struct options, active), NULL, "only peers with traffic now" },
 	{ "self", NULL, OPT_BOOL, offsetof(struct options, self), NULL, "this machine too (default true)" },
 	{ "peers", NULL, OPT_BOOL, offsetof(struct options, peers), NULL, "the peers (default true)" },
+	{ "explain", NULL, OPT_STRING, offsetof(struct options, explain), "NAME|IP",
+		"how that machine is reached, why, and what would make it direct" },
 	CLI_ROWS_COMMON(struct options),
 };
 
@@ -40,6 +44,8 @@ static int status_run(struct cli *c, const void *options, const char *const *wor
 	(void)words;
 	(void)n;
 	const struct options *o = options;
+	if (o->explain)
+		return explain_run(c, o->explain);
 	struct api_request r = { .method = "GET",
 		.target = o->peers ? "/localapi/v0/status" : "/localapi/v0/status?peers=false" };
 	struct buf b = { 0 };

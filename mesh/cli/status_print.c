@@ -57,13 +57,19 @@ static void set_seen(const struct api_peer *p, int64_t now_ms, char *out, size_t
 	}
 }
 
+/* What it is for others, before how its packets travel; as the official command puts it. */
+static const char *exit_words(const struct api_peer *p)
+{
+	return p->exit_node ? "exit node; " : p->exit_node_option ? "offers exit node; " : "";
+}
+
 /* How its packets travel. */
 static void set_path(const struct api_peer *p, char *out, size_t cap)
 {
 	if (*p->cur_addr)
-		snprintf(out, cap, "active; direct %s", p->cur_addr);
+		snprintf(out, cap, "active; %sdirect %s", exit_words(p), p->cur_addr);
 	else if (*p->relay)
-		snprintf(out, cap, "active; relay \"%s\"", p->relay);
+		snprintf(out, cap, "active; %srelay \"%s\"", exit_words(p), p->relay);
 	else
 		snprintf(out, cap, "active");
 	static const char but[] = "direct, "; /* and what is odd about it */
@@ -95,7 +101,10 @@ static void set_state(const struct api_peer *p, bool self, int64_t now_ms, char 
 	else if (!p->online)
 		set_seen(p, now_ms, out, cap);
 	else
-		snprintf(out, cap, traffic ? "idle" : "-");
+		snprintf(out, cap, "%s%s", traffic || *exit_words(p) ? "idle" : "-",
+			p->exit_node	      ? "; exit node"
+			: p->exit_node_option ? "; offers exit node"
+					      : "");
 	if (!traffic)
 		return;
 	snprintf(bytes, sizeof(bytes), ", tx %" PRIu64 " rx %" PRIu64, p->tx_bytes, p->rx_bytes);

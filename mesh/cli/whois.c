@@ -84,31 +84,64 @@ static int address_of(struct cli *c, const char *word, char out[static ADDR_TEXT
 	return code;
 }
 
-static int whois_run(struct cli *c, const void *options, const char *const *words, int n)
+static int ask_whois(struct cli *c, const char *asked)
 {
-	(void)options;
-	(void)n;
-	char target[API_TARGET_MAX] = "/localapi/v0/whois", text[ADDR_TEXT];
-	const char *asked;
-	int found = address_of(c, words[0], text, &asked);
-	if (found != CLI_OK)
-		return found;
+	char target[API_TARGET_MAX] = "/localapi/v0/whois";
 	api_target_add(target, "addr", asked);
 	struct api_request r = { .method = "GET", .target = target, .missing_ok = true };
 	struct buf b = { 0 };
 	struct arena a = { 0 };
 	struct api_whois w;
+	struct errbuf eb = { 0 };
 	int status = 0, code = api_call(c, &r, &b, &status);
 	if (status == 404)
 		code = from_status(c, asked);
 	else if (code == CLI_OK && c->json)
 		fprintf(c->out, "%s\n", buf_cstr(&b));
-	else if (code == CLI_OK && api_whois_read(&a, (const char *)buf_data(&b), b.len, &w, NULL) == 0)
+	else if (code == CLI_OK && api_whois_read(&a, (const char *)buf_data(&b), b.len, &w, &eb) != 0)
+		code = cli_fail(
+			c, CLI_FAILED, "malformed", NULL, "ropewalkd's answer cannot be read: %s", eb.text);
+	else if (code == CLI_OK)
 		whois_print(c, &w);
 	buf_free(&b);
 	arena_free(&a);
 	return code;
 }
+
+static int whois_run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	(void)options;
+	(void)n;
+	char text[ADDR_TEXT];
+	const char *asked;
+	int code = address_of(c, words[0], text, &asked);
+	return code == CLI_OK ? ask_whois(c, asked) : code;
+}
+
+static int whoami_run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	(void)options;
+	(void)words;
+	(void)n;
+	struct arena a = { 0 };
+	struct api_status s;
+	char text[ADDR_TEXT];
+	int code = api_status(c, &a, &s);
+	if (code == CLI_OK && !s.n_ips)
+		code = cli_fail(c, CLI_FAILED, "no-address", "ropewalk up joins a network.",
+			"this machine is in no network");
+	else if (code == CLI_OK)
+		addr_format(&s.ips[0], text);
+	arena_free(&a);
+	return code == CLI_OK ? ask_whois(c, text) : code;
+}
+
+const struct cli_verb verb_whoami = {
+	.man = { "whoami", "", "say which machine and user this is", "What whois says of its own address.",
+		rows },
+	.options_size = sizeof(struct options),
+	.run = whoami_run,
+};
 
 const struct cli_verb verb_whois = {
 	.man = { "whois", "IP[:PORT]|NAME", "say which machine and user an address belongs to", NULL, rows },

@@ -1,6 +1,7 @@
 #include "mesh/base/key.h"
 #include "mesh/cli/cli.h"
 #include "mesh/cli/test/fake_api.h"
+#include "mesh/cli/test/line.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,59 +43,6 @@ static const char running[] =
 	"(filter.no_rule)\n"
 static const char logged_out[] = "{\"BackendState\":\"NeedsLogin\",\"Control\":\"connected\"}";
 
-struct result {
-	int code;
-	char *out, *err;
-};
-
-/* Runs "ropewalk LINE" (words split at single spaces) against socket. */
-static struct result run_line(const char *socket, const char *line)
-{
-	enum { ARGS = 16 };
-	struct result r = { 0 };
-	size_t out_len, err_len;
-	char copy[512], prog[] = "ropewalk", *argv[ARGS + 1] = { prog }, *save = NULL;
-	int argc = 1;
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (char *w = strtok_r(copy, " ", &save); w && argc < ARGS; w = strtok_r(NULL, " ", &save))
-		argv[argc++] = w;
-	struct cli c = { .loop = loop_new(), .socket = socket };
-	c.out = open_memstream(&r.out, &out_len);
-	c.err = open_memstream(&r.err, &err_len);
-	r.code = cli_run(&c, argc, argv);
-	fclose(c.out);
-	fclose(c.err);
-	loop_free(c.loop);
-	return r;
-}
-
-static void result_free(struct result *r)
-{
-	free(r->out);
-	free(r->err);
-}
-
-/* One invocation: what it prints and how it ends. NULL: not looked at; err is a part of what is there. */
-struct want {
-	const char *line;
-	int code;
-	const char *out, *err;
-};
-
-static void check(const struct fake_route *routes, const struct want *rows, size_t n)
-{
-	struct fake_api *f = fake_api_start(routes);
-	for (size_t i = 0; i < n; i++) {
-		struct result r = run_line(fake_api_socket(f), rows[i].line);
-		if (r.code != rows[i].code || (rows[i].out && strcmp(r.out, rows[i].out) != 0) ||
-			(rows[i].err && !strstr(r.err, rows[i].err)))
-			fail_msg("row %zu, ropewalk %s: %d\n--- out\n%s--- err\n%s", i, rows[i].line, r.code,
-				r.out, r.err);
-		result_free(&r);
-	}
-	fake_api_stop(f);
-}
-
 /* --- without a daemon --- */
 static void test_arguments(void **state)
 {
@@ -109,11 +57,18 @@ static void test_arguments(void **state)
 		{ "--jso status", CLI_USAGE, "", "unknown option --jso; did you mean --json?" },
 		{ "ping", CLI_USAGE, "", "ping: something is missing" },
 		{ "ping a b", CLI_USAGE, "", "ping: too many words" },
+		{ "ping --size much bob", CLI_USAGE, "", "--size takes a number" },
 		{ "ping -c x bob", CLI_USAGE, "", "-c takes a number" },
+		{ "ping --tsmp --icmp bob", CLI_USAGE, "", "ask by different ways" },
 		{ "ping --timeout 5 bob", CLI_USAGE, "", "--timeout takes a time" },
 		{ "down down", CLI_USAGE, "", "down: too many words" },
 		{ "dns", CLI_USAGE, "", "dns: something is missing" },
-		{ "dns frobnicate", CLI_USAGE, "", "neither status nor query" },
+		{ "dns frobnicate", CLI_USAGE, "",
+			"neither status, query NAME, blocked NAME, pause, flush, log nor top" },
+		{ "dns blocked", CLI_USAGE, "", "blocked needs one name" },
+		{ "dns log maybe", CLI_USAGE, "", "log takes on, off" },
+		{ "dns flush a b", CLI_USAGE, "", "flush takes one name" },
+		{ "dns flush --below", CLI_USAGE, "", "--below needs it" },
 		{ "dns query", CLI_USAGE, "", "query needs a name" },
 		{ "help nothing", CLI_USAGE, "", "there is no verb \"nothing\"" },
 		{ "up --accept-dns=maybe", CLI_USAGE, "", "--accept-dns takes true or false" },
@@ -160,6 +115,11 @@ static void test_pages(void **state)
 				fail_msg("%s: %s is not in the help", (*v)->man.name, option);
 		}
 		snprintf(option, sizeof(option), ".SS %s", (*v)->man.name);
+		char *dash = strchr(option, '-'); /* as pages write it */
+		if (dash) {
+			memmove(dash + 1, dash, strlen(dash) + 1);
+			*dash = '\\';
+		}
 		assert_non_null(strstr(all.out, option));
 		result_free(&help);
 		result_free(&page);
@@ -209,6 +169,29 @@ static void test_status(void **state)
 	check(stopped, ping, 1);
 }
 
+#define PONG "{\"IP\":\"100.64.0.2\",\"NodeName\":\"bob\",\"LatencySeconds\":0.0042"
+static void test_ping_kinds(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { STATUS, 200, running, false },
+		{ "POST " API "ping?ip=100.64.0.2&type=TSMP", 200, PONG ",\"PeerAPIPort\":4242}", false },
+		{ "POST " API "ping?ip=100.64.0.2&type=ICMP", 200, PONG "}", false },
+		{ "POST " API "ping?ip=100.64.0.2&type=peerapi", 200,
+			PONG ",\"PeerAPIURL\":\"http://100.64.0.2:4242\"}", false },
+		{ "POST " API "ping?ip=100.64.0.2&type=disco", 200,
+			PONG ",\"DERPRegionID\":1,\"DERPRegionCode\":\"fra\"}", false },
+		{ 0 } };
+	static const struct want rows[] = {
+		{ "ping --tsmp bob", CLI_OK, "pong from bob (100.64.0.2, 4242) via TSMP in 4ms\n", NULL },
+		{ "ping --icmp bob", CLI_OK, "pong from bob (100.64.0.2) via ICMP in 4ms\n", NULL },
+		{ "ping --peerapi bob", CLI_OK,
+			"hit peerapi of 100.64.0.2 (bob) at http://100.64.0.2:4242 in 4ms\n", NULL },
+		{ "ping -c 1 bob", CLI_FAILED, "pong from bob (100.64.0.2) via DERP(fra) in 4ms\n",
+			"direct connection not established" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
 /* While the server is away, one line says so. */
 static void test_said_once(void **state)
 {
@@ -236,15 +219,15 @@ static void test_tame(void **state)
 	static const char evil[] =
 		"{\"BackendState\":\"Running\",\"Self\":{\"HostName\":\"a\\u001b[2Jb\\\\u001b\","
 		"\"TailscaleIPs\":[\"100.64.0.1\"],\"OS\":\"l\\u009bx\\u007F\"},"
-		"\"Health\":[\"x\\r\\ny\x7f\xc2\x9b\"]}";
+		"\"Health\":[\"x\\r\\ny\x7f\xc2\x9b\",\"p\xe2\x80\xaegnp\\u2066q\\u00fc\xc3\xbc\"]}";
 	static const struct fake_route routes[] = { { STATUS, 200, evil, false },
-		{ "POST " API "logout", 500, "no\x1b[31m", false }, { 0 } };
+		{ "POST " API "logout", 500, "no\\\x1b[31m\\u\x1b\x9b", false }, { 0 } };
 	static const struct want rows[] = {
 		{ "status", CLI_OK,
 			"100.64.0.1  \"a?[2Jb\\u001b\"  -  l?x?  -\n"
-			"\n# Health check:\n#     - x    y???\n",
+			"\n# Health check:\n#     - x    y???\n#     - p???gnp?q\xc3\xbc\xc3\xbc\n",
 			NULL },
-		{ "logout", CLI_FAILED, "", "no?[31m" },
+		{ "logout", CLI_FAILED, "", "no\\?[31m\\u??" },
 		{ "status --json", CLI_OK, NULL, NULL },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
@@ -314,7 +297,7 @@ static void test_netcheck(void **state)
 	static const struct want rows[] = {
 		{ "netcheck", CLI_OK,
 			"Report:\n\t* UDP: true\n\t* IPv4: yes, 192.0.2.1:41641\n\t* IPv6: no\n\t* "
-			"MappingVariesByDestIP: false\n"
+			"MappingVariesByDestIP: false\n\t* PortMapping: not known\n"
 			"\t* Nearest relay: Frankfurt\n\t* Relay latency:\n\t\t- fra: 12.3ms "
 			"(Frankfurt)\n\t\t- nyc: no answer\n",
 			NULL },
@@ -322,7 +305,7 @@ static void test_netcheck(void **state)
 	check(routes, rows, ARRAY_LEN(rows));
 }
 
-static void test_netcheck_age(void **state)
+static void test_netcheck_lines(void **state)
 {
 	(void)state;
 	static const struct {
@@ -330,6 +313,13 @@ static void test_netcheck_age(void **state)
 	} rows[] = {
 		{ "{\"Measured\":false}", "\n\t* Measured: not yet\n" },
 		{ "{\"Measured\":true,\"AgeSeconds\":31.2}", "\n\t* Measured: 31 s ago" },
+		{ "{\"UPnP\":false,\"PMP\":true,\"PCP\":true,\"PortMapped\":\"192.0.2.1:7\"}",
+			"\n\t* PortMapping: NAT-PMP, PCP (192.0.2.1:7 leads here)\n" },
+		{ "{\"PMP\":true,\"PCP\":false,\"PortNotMapped\":\"refused\"}",
+			"\n\t* PortMapping: NAT-PMP (refused)\n" },
+		{ "{\"PMP\":false,\"PCP\":false,\"PortNotMapped\":\"the router has none\"}",
+			"\n\t* PortMapping: (the router has none)\n" },
+		{ "{\"PMP\":false,\"PCP\":false}", "\n\t* PortMapping: none\n" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct fake_route routes[] = { { "GET " API "netcheck", 200, rows[i].json, false },
@@ -357,6 +347,8 @@ static void test_ping(void **state)
 			"\"DERPRegionID\":900,"
 			"\"DERPRegionCode\":\"fra\"}",
 			false },
+		{ "POST " API "ping?ip=100.64.0.4&type=disco&size=1400", 200,
+			"{\"IP\":\"100.64.0.4\",\"Err\":\"no answer to 1400 bytes\"}", false },
 		{ "POST " API "ping?ip=100.64.0.4", 200, "{\"IP\":\"100.64.0.4\",\"Err\":\"no answer\"}",
 			false },
 		{ 0 },
@@ -367,6 +359,8 @@ static void test_ping(void **state)
 			"direct connection not established" },
 		{ "ping -c 1 --until-direct=false 100.64.0.3", CLI_OK,
 			"pong from carol (100.64.0.3) via DERP(fra) in 23ms\n", NULL },
+		{ "ping -c 1 --size 1400 dave", CLI_FAILED,
+			"ping \"dave\" timed out: no answer to 1400 bytes\n", "no reply from dave" },
 		{ "ping -c 1 dave", CLI_FAILED, "ping \"dave\" timed out: no answer\n",
 			"no reply from dave" },
 	};
@@ -386,17 +380,74 @@ static void test_dns(void **state)
 			"test\",\"Value\":\"10.0.0.9\"}]}",
 			false },
 		{ "GET " API "dns-osconfig", 200,
-			"{\"Nameservers\":[\"100.100.100.100\"],\"SearchDomains\":[],\"Mode\":\"direct\"}",
+			"{\"Nameservers\":[\"100.100.100.100\"],\"SearchDomains\":[],\"Mode\":\"direct\","
+			"\"Reason\":\"a file\"}",
 			false },
+		{ "GET " API "dns-servers", 200,
+			"{\"Routes\":[{\"Suffix\":\"corp.test\",\"Order\":\"strict\",\"Servers\":[{\"Addr\":"
+			"\"10.0.0.53:"
+			"53\",\"Health\":\"held\",\"RTTMs\":0}]},{\"Suffix\":\".\",\"Order\":\"preferred\","
+			"\"Servers\":[{"
+			"\"Addr\":\"9.9.9.9:53\",\"Health\":\"well\",\"RTTMs\":12},"
+			"{\"Addr\":\"9.9.9.9:853\",\"Health\":\"held\",\"RTTMs\":9,\"URL\":\"tls://"
+			"9.9.9.9#dns.test\","
+			"\"Fault\":\"timed "
+			"out\"},{\"Addr\":\"192.0.2.1:443\",\"Health\":\"well\",\"RTTMs\":0,"
+			"\"URL\":\"https://dns.test/q\"}]},{\"Suffix\":\".\","
+			"\"Site\":true,"
+			"\"Order\":\"preferred\",\"Servers\":[]}],\"CacheBytes\":4096}",
+			false },
+		{ "POST " API "dns-flush?name=bob.mesh.test&below=true ", 200, "{\"Forgotten\":2}", false },
+		{ "POST " API "dns-log?on=true ", 204, "", false },
+		{ "GET " API "dns-log?after=0 ", 200,
+			"{\"On\":true,\"Last\":2,\"Questions\":[{\"UnixMs\":0,\"Client\":\"100.64.0.1\","
+			"\"Name\":\"bob.mesh."
+			"test\",\"Type\":28,\"RCode\":3,\"Source\":\"zone\",\"TookMs\":0}]}",
+			false },
+		{ "GET " API "dns-log?after=2 ", 200, "{\"On\":true,\"Last\":2,\"Questions\":[]}", false },
+		{ "GET " API "dns-top ", 200,
+			"{\"On\":true,\"Names\":[{\"What\":\"bob.mesh.test\",\"N\":7}],"
+			"\"Blocked\":[{\"What\":\"ads.test\",\"N\":3}],\"Clients\":[]}",
+			false },
+		{ "POST " API "dns-flush ", 200, "{\"Forgotten\":7}", false },
 		/* bob.mesh.test A 100.64.0.2 */
 		{ "GET " API "dns-query?name=bob.mesh.test&type=A", 200,
 			"{\"Bytes\":\"AACEAAABAAEAAAAAA2JvYgRtZXNoBHRlc3QAAAEAAcAMAAEAAQAAAAUABGRAAAI=\","
-			"\"Resolvers\":[]}",
+			"\"Resolvers\":[{\"Addr\":\"9.9.9.9:53\"}],\"Source\":\"cache\",\"Route\":\".\","
+			"\"TookMs\":3}",
 			false },
 		{ "GET " API "dns-query?name=bad", 200, "{\"Bytes\":\"AAAA\"}", false },
+		{ "GET " API "dns-blocking ", 200, "{\"On\":true,\"Lists\":2,\"Names\":70,\"PauseLeftMs\":0}",
+			false },
+		{ "POST " API "dns-pause?for=5m ", 200,
+			"{\"On\":true,\"Lists\":2,\"Names\":70,\"PauseLeftMs\":299001}", false },
+		{ "GET " API "dns-blocked?name=x.ads.test ", 200,
+			"{\"On\":true,\"Blocked\":true,\"Group\":\"kids\",\"Lines\":[\"blocked by the list "
+			"ads, "
+			"/l/ads.list:7: *.ads.test\"],\"Server\":\"\"}",
+			false },
+		{ "GET " API "dns-blocked?name=x.test&client=tv ", 200,
+			"{\"On\":true,\"Blocked\":false,\"Group\":\"\",\"Lines\":[],\"Server\":\"\"}",
+			false },
+		{ "GET " API "dns-blocked?name=y.test ", 200,
+			"{\"On\":false,\"Blocked\":false,\"Group\":\"\",\"Lines\":[],\"Server\":\"pi.mesh."
+			"test.\"}",
+			false },
 		{ 0 },
 	};
 	static const struct want rows[] = {
+		{ "dns blocked x.ads.test", CLI_OK,
+			"blocked by the list ads, /l/ads.list:7: *.ads.test\nx.ads.test is blocked for this "
+			"machine, of the group kids\n",
+			"" },
+		{ "dns blocked --client tv x.test", CLI_FAILED,
+			"x.test is not blocked for tv: no list has it\n", "" },
+		{ "dns blocked --json --client tv x.test", CLI_FAILED,
+			"{\"On\":true,\"Blocked\":false,\"Group\":\"\",\"Lines\":[],\"Server\":\"\"}\n", "" },
+		{ "dns pause 5m", CLI_OK, "Blocks names for the network: 70 by 2 lists; not for 300 s more\n",
+			"" },
+		{ "dns blocked y.test", CLI_FAILED, "",
+			"Names come from pi.mesh.test.; run ropewalk dns blocked there" },
 		{ "dns status", CLI_OK,
 			"=== The network ===\n\nNames of machines: yes, under mesh.test (answered at "
 			"100.100.100.100)\n"
@@ -404,10 +455,34 @@ static void test_dns(void **state)
 			"mesh.test: answered here\n"
 			"  - corp.test: 10.0.0.53\nExtra records:\n  - nas.mesh.test A/AAAA 10.0.0.9\n\n=== "
 			"This machine ===\n\n"
-			"Takes the network's DNS settings: yes\nMode: direct\nNameservers: "
-			"100.100.100.100\nSearch domains: none\n",
+			"Takes the network's DNS settings: yes\nWho is told: direct (a file)\nNameservers: "
+			"100.100.100.100\nSearch domains: none\n\n=== The resolver ===\n\nCache: 4 "
+			"KiB\ncorp.test "
+			"(strict):\n  - 10.0.0.53:53 held\nEverything else (preferred):\n  - 9.9.9.9:53 "
+			"well, answers "
+			"in 12 ms\n  - tls://9.9.9.9#dns.test held, answers in 9 ms: timed out\n"
+			"  - https://dns.test/q at 192.0.2.1:443 well\n"
+			"Blocks names for the network: 70 by 2 lists\n",
 			NULL },
-		{ "dns query bob.mesh.test", CLI_OK, NULL, "" },
+		{ "dns flush", CLI_OK, "7 answers forgotten\n", "" },
+		{ "dns log", CLI_OK,
+			"1970-01-01T00:00:00Z  100.64.0.1  bob.mesh.test AAAA  NXDOMAIN, zone, 0 ms\n", "" },
+		{ "dns log --json", CLI_OK,
+			"{\"Time\":\"1970-01-01T00:00:00Z\",\"Client\":\"100.64.0.1\",\"Name\":\"bob.mesh."
+			"test\",\"Type\":"
+			"\"AAAA\",\"RCode\":\"NXDOMAIN\",\"Source\":\"zone\",\"TookMs\":0}\n",
+			"" },
+		{ "dns log on", CLI_OK, NULL, "" },
+		{ "dns top", CLI_OK,
+			"Names asked for:\n       7  bob.mesh.test\nNames blocked:\n       3  ads.test\nWho "
+			"asked: none\n",
+			"" },
+		{ "dns flush bob --below --json", CLI_OK, "{\"Forgotten\":2}\n", "" },
+		{ "dns query bob.mesh.test", CLI_OK,
+			"From: cache, in 3 ms\nRoute: everything else\nServers: "
+			"9.9.9.9:53\nNOERROR\nbob.mesh.test.\t5\tIN\tA\t"
+			"100.64.0.2\n",
+			"" },
 		{ "dns query bob", CLI_OK, NULL, "" },
 		{ "dns query bad", CLI_FAILED, "", "not well formed" },
 	};
@@ -611,12 +686,13 @@ int main(void)
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_ping_kinds),
 		cmocka_unit_test(test_said_once),
 		cmocka_unit_test(test_tame),
 		cmocka_unit_test(test_status_not_running),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_netcheck),
-		cmocka_unit_test(test_netcheck_age),
+		cmocka_unit_test(test_netcheck_lines),
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_dns),
 		cmocka_unit_test(test_up),

@@ -1,0 +1,138 @@
+#include "simnet/scenario/scenario_read.h"
+
+#include "mesh/base/text.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Routers: their NAT, and what they are behind. */
+struct router_words {
+	const char *behind;
+	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall;
+	int udp, offers;
+	bool accepts_wan;
+};
+
+static const char *const offer_words[] = { "all", "ipv4", "ipv6", NULL };
+const char *const scenario_udp_words[] = { "open", "blocked", NULL };
+
+const struct schema_form nat_form = { .words = nat_preset_words, .map = &nat_table };
+static const struct schema_form address_form = { .word = true },
+				router_firewall_form = { .map = &firewall_table };
+
+#define AT(field) offsetof(struct router_words, field)
+static const struct schema_row router_rows[] = {
+	{ "nat", SCHEMA_KEEP, AT(nat), .required = true, .form = &nat_form,
+		.doc = "a word of the table below, or the long form" },
+	{ "behind", SCHEMA_STRING, AT(behind), .def = "internet", .doc = "another router; any depth" },
+	{ "ip", SCHEMA_KEEP, AT(ip), .form = &address_form, .def = "chosen",
+		.doc = "its outer address: of the network it is behind, or any on the internet" },
+	{ "lan", SCHEMA_KEEP, AT(lan), .form = &address_form, .def = "chosen",
+		.doc = "its inner network, as `192.168.1.0/24`, from /8 to /24; the router is the first in "
+		       "it" },
+	{ "region", SCHEMA_KEEP, AT(region), .form = &address_form,
+		.doc = "of the internet, where it is not behind another" },
+	{ "link", SCHEMA_KEEP, AT(link), .form = &link_form, .doc = "what its outer link does to packets" },
+	{ "offers", SCHEMA_WORD, AT(offers), .words = offer_words, .def = "all",
+		.doc = "the addresses that hosts of its inner network get; `ipv6` alone needs `ipv6: true`" },
+	{ "firewall", SCHEMA_KEEP, AT(firewall), .form = &router_firewall_form,
+		.doc = "of what it forwards, in addresses of the inside" },
+	{ "udp", SCHEMA_WORD, AT(udp), .words = scenario_udp_words, .def = "open",
+		.doc = "`blocked`: no UDP is forwarded, DNS included" },
+	{ "count", SCHEMA_CUSTOM, .read = count_skip, .form = &count_form, .doc = COUNT_DOC },
+	{ "accepts-wan", SCHEMA_BOOL, AT(accepts_wan), .def = "false",
+		.doc = "the router answers unsolicited packets itself, the fault that breaks hole punching" },
+	{ 0 },
+};
+#undef AT
+const struct schema_table router_table = { .name = "router",
+	.about = "A router has one outer side, the internet or the network of `behind`, and one inner "
+		 "network.",
+	.rows = router_rows };
+
+static int read_router(struct yaml_reader *y, const struct scenario *s, const struct yaml_pair *p,
+	struct scn_router *r, const char **behind)
+{
+	struct router_words w = { 0 };
+	char what[64];
+
+	snprintf(what, sizeof(what), "router '%.32s'", p->key->text);
+	r->name = p->key->text;
+	r->at = p->key->at;
+	int err = name_check(y, p->key), more = schema_read_map(y, p->value, what, router_rows, &w);
+	err = err ? err : more;
+	more = w.nat ? nat_read(y, w.nat, r) : 0;
+	err = err ? err : more;
+	more = router_net_read(y, w.lan, w.ip, r);
+	err = err ? err : more;
+	more = w.link ? link_read(y, w.link, &r->link) : 0;
+	err = err ? err : more;
+	more = w.region ? region_read(y, w.region, s, !w.behind || !strcmp(w.behind, "internet"), &r->region)
+			: 0;
+	err = err ? err : more;
+	more = w.firewall ? firewall_read(y, w.firewall, &r->firewall) : 0;
+	*behind = w.behind;
+	if (err || more)
+		return err ? err : more;
+	if (w.accepts_wan && !r->nat)
+		return yaml_error(y, p->key->at, "'accepts-wan' is a fault of a NAT; router '%s' has none",
+			p->key->text);
+	r->model.accepts_wan |= w.accepts_wan;
+	r->udp_blocked = w.udp;
+	r->offers = (enum scn_offer)w.offers;
+	return 0;
+}
+
+int router_by_name(
+	struct yaml_reader *y, const struct scenario *s, struct scn_at at, const char *name, int *out)
+{
+	const char *names[256] = { "internet" };
+
+	if (!strcmp(name, "internet")) {
+		*out = -1;
+		return 0;
+	}
+	*out = scenario_find_router(s, name);
+	if (*out >= 0)
+		return 0;
+	for (size_t i = 0; i < s->n_routers && i < ARRAY_LEN(names) - 2; i++)
+		names[i + 1] = s->routers[i].name;
+	return yaml_error_near(y, at, name, names, "no router '%s'", name);
+}
+
+static int check_circles(struct yaml_reader *y, const struct scenario *s)
+{
+	for (size_t i = 0; i < s->n_routers; i++) {
+		size_t hops = 0;
+		for (int up = (int)i; up >= 0; up = s->routers[up].behind)
+			if (hops++ > s->n_routers)
+				return yaml_error(y, s->routers[i].at, "router '%s' is behind itself",
+					s->routers[i].name);
+	}
+	return 0;
+}
+
+int routers_read(struct yaml_reader *y, const struct yaml_value *v, struct scenario *s)
+{
+	size_t n = v ? v->n : 0;
+
+	if (v && v->type != YAML_MAP)
+		return yaml_error(y, v->at, "'routers' must be a map, not %s", yaml_type_name(v));
+	s->routers = arena_array(y->arena, n + 1, sizeof(*s->routers));
+	const char **behind = arena_array(y->arena, n + 1, sizeof(*behind));
+	if (!s->routers || !behind)
+		return err_say(y->eb, ERR_TOO_LARGE, "%s: too many routers", y->file);
+	int first = 0;
+	for (size_t i = 0; i < n; i++, s->n_routers++) {
+		int err = read_router(y, s, &v->pairs[i], &s->routers[i], &behind[i]);
+		first = first ? first : err;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct scn_router *r = &s->routers[i];
+		r->behind = -1;
+		int err = behind[i] ? router_by_name(y, s, yaml_get(v->pairs[i].value, "behind")->at,
+					      behind[i], &r->behind)
+				    : 0;
+		first = first ? first : err;
+	}
+	return first ? first : check_circles(y, s);
+}

@@ -1,12 +1,14 @@
 #include "simnet/scenario/adapter.h"
 
-#include "simnet/scenario/yaml.h"
+#include "simnet/scenario/schema.h"
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define AT(field) offsetof(struct adapter, field)
+
+static const struct schema_form params_form = { .params = true };
 
 static int no_memory(struct yaml_reader *y)
 {
@@ -44,13 +46,19 @@ static int read_fields(struct yaml_reader *y, const struct yaml_value *v, void *
 	return read_params(y, v, "fields", &a->fields, &a->n_fields);
 }
 
-static const struct yaml_row file_rows[] = {
-	{ "path", YAML_STRING, offsetof(struct adapter_file, path), true, NULL, NULL },
-	{ "text", YAML_STRING, offsetof(struct adapter_file, text), true, NULL, NULL },
-	{ "each", YAML_STRING, offsetof(struct adapter_file, each), false, NULL, NULL },
-	{ "item", YAML_STRING, offsetof(struct adapter_file, item), false, NULL, NULL },
+static const struct schema_row file_rows[] = {
+	{ "path", SCHEMA_STRING, offsetof(struct adapter_file, path), .required = true,
+		.doc = "`{dir}/NAME`" },
+	{ "text", SCHEMA_STRING, offsetof(struct adapter_file, text), .required = true,
+		.doc = "what is in it" },
+	{ "each", SCHEMA_STRING, offsetof(struct adapter_file, each),
+		.doc = "a role: `item` follows once for every service of it" },
+	{ "item", SCHEMA_STRING, offsetof(struct adapter_file, item),
+		.doc = "with `{each.FIELD}` of that service" },
 	{ 0 },
 };
+static const struct schema_table file_table = { .name = "file", .rows = file_rows };
+static const struct schema_form files_form = { .list = &file_table };
 
 static int read_files(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
@@ -63,7 +71,7 @@ static int read_files(struct yaml_reader *y, const struct yaml_value *v, void *b
 		return no_memory(y);
 	for (size_t i = 0; i < v->n; i++) {
 		struct adapter_file *f = &a->files[a->n_files++];
-		int err = yaml_read_map(y, v->items[i], "file", file_rows, f);
+		int err = schema_read_map(y, v->items[i], "file", file_rows, f);
 		if (err)
 			return err;
 		if (!f->each != !f->item)
@@ -84,16 +92,23 @@ static int read_until(struct yaml_reader *y, const struct yaml_value *v, void *b
 	return read_params(y, v, "until", &c->until, &c->n_until);
 }
 
-static const struct yaml_row command_rows[] = {
-	{ "on", YAML_STRING, offsetof(struct adapter_command, on), false, NULL, NULL },
-	{ "run", YAML_STRINGS, offsetof(struct adapter_command, argv), true, NULL, NULL },
-	{ "each", YAML_STRING, offsetof(struct adapter_command, each), false, NULL, NULL },
-	{ "once", YAML_BOOL, offsetof(struct adapter_command, once), false, NULL, NULL },
-	{ "again", YAML_BOOL, offsetof(struct adapter_command, again), false, NULL, NULL },
-	{ "capture", YAML_CUSTOM, 0, false, NULL, read_capture },
-	{ "until", YAML_CUSTOM, 0, false, NULL, read_until },
+static const struct schema_row command_rows[] = {
+	{ "on", SCHEMA_STRING, offsetof(struct adapter_command, on),
+		.doc = "a node where it runs; its own without it" },
+	{ "run", SCHEMA_STRINGS, offsetof(struct adapter_command, argv), .required = true,
+		.doc = "the program and its arguments" },
+	{ "each", SCHEMA_STRING, offsetof(struct adapter_command, each),
+		.doc = "runs it once for every word of this text, as `{each}`" },
+	{ "once", SCHEMA_BOOL, offsetof(struct adapter_command, once), .doc = "not after a restart" },
+	{ "again", SCHEMA_BOOL, offsetof(struct adapter_command, again), .doc = "until it succeeds" },
+	{ "capture", SCHEMA_CUSTOM, .read = read_capture, .form = &params_form,
+		.doc = "KEY: a JSON path in its output, or `line`, the first one; becomes `{NODE.KEY}`" },
+	{ "until", SCHEMA_CUSTOM, .read = read_until, .form = &params_form,
+		.doc = "JSON path: value; run until all hold" },
 	{ 0 },
 };
+static const struct schema_table command_table = { .name = "command", .rows = command_rows };
+static const struct schema_form then_form = { .list = &command_table };
 
 static int check_argv(struct yaml_reader *y, struct scn_at at, const char *const *argv)
 {
@@ -112,7 +127,7 @@ static int read_then(struct yaml_reader *y, const struct yaml_value *v, void *ba
 	if (!a->then)
 		return no_memory(y);
 	for (size_t i = 0; i < v->n; i++) {
-		int err = yaml_read_map(y, v->items[i], "command", command_rows, &a->then[a->n_then]);
+		int err = schema_read_map(y, v->items[i], "command", command_rows, &a->then[a->n_then]);
 		if (!err)
 			err = check_argv(y, v->items[i]->at, a->then[a->n_then].argv);
 		if (err)
@@ -128,25 +143,32 @@ static int read_ready_capture(struct yaml_reader *y, const struct yaml_value *v,
 	return read_params(y, v, "capture", &r->capture, &r->n_capture);
 }
 
-static const struct yaml_row ready_rows[] = {
-	{ "line", YAML_STRING, offsetof(struct adapter_ready, line), false, NULL, NULL },
-	{ "json", YAML_STRING, offsetof(struct adapter_ready, json), false, NULL, NULL },
-	{ "port", YAML_STRING, offsetof(struct adapter_ready, port), false, NULL, NULL },
-	{ "exit", YAML_BOOL, offsetof(struct adapter_ready, exit), false, NULL, NULL },
-	{ "capture", YAML_CUSTOM, 0, false, NULL, read_ready_capture },
+static const struct schema_row ready_rows[] = {
+	{ "line", SCHEMA_STRING, offsetof(struct adapter_ready, line),
+		.doc = "a regular expression that a line of its output fits" },
+	{ "json", SCHEMA_STRING, offsetof(struct adapter_ready, json),
+		.doc = "a JSON path that is there in a line of its standard output" },
+	{ "port", SCHEMA_STRING, offsetof(struct adapter_ready, port),
+		.doc = "`tcp {ip}:80` takes connections" },
+	{ "exit", SCHEMA_BOOL, offsetof(struct adapter_ready, exit), .doc = "it has ended with status 0" },
+	{ "capture", SCHEMA_CUSTOM, .read = read_ready_capture, .form = &params_form,
+		.doc = "KEY: a JSON path in that line" },
 	{ 0 },
 };
+static const struct schema_table ready_table = { .name = "ready", .rows = ready_rows };
+const struct schema_form adapter_ready_form = { .map = &ready_table };
 
-static int read_ready(struct yaml_reader *y, const struct yaml_value *v, void *base)
+int adapter_read_ready(struct yaml_reader *y, const struct yaml_value *v, struct adapter_ready *r)
 {
-	struct adapter_ready *r = &((struct adapter *)base)->ready;
-	int err = yaml_read_map(y, v, "ready", ready_rows, r);
+	int err = schema_read_map(y, v, "ready", ready_rows, r);
 	if (err)
 		return err;
 	regex_t re;
 	if (r->line && regcomp(&re, r->line, REG_EXTENDED | REG_NOSUB) != 0)
 		return yaml_error(y, yaml_get(v, "line")->at,
-			"'%s' is not a regular expression (POSIX extended)", r->line);
+			"'%s' is not a regular expression (POSIX extended)%s", r->line,
+			strchr(r->line, '{') ? "; there are no templates here, and a brace is written \\{"
+					     : "");
 	if (r->line)
 		regfree(&re);
 	if (!!r->line + !!r->json + !!r->port + r->exit != 1)
@@ -154,16 +176,24 @@ static int read_ready(struct yaml_reader *y, const struct yaml_value *v, void *b
 	return 0;
 }
 
-static const struct yaml_row path_rows[] = {
-	{ "run", YAML_STRINGS, AT(path_argv), true, NULL, NULL },
-	{ "direct", YAML_STRING, AT(path_direct), true, NULL, NULL },
-	{ "relay", YAML_STRING, AT(path_relay), true, NULL, NULL },
+static int read_ready(struct yaml_reader *y, const struct yaml_value *v, void *base)
+{
+	return adapter_read_ready(y, v, &((struct adapter *)base)->ready);
+}
+
+static const struct schema_row path_rows[] = {
+	{ "run", SCHEMA_STRINGS, AT(path_argv), .required = true, .doc = "asks for the path to `{to}`" },
+	{ "direct", SCHEMA_STRING, AT(path_direct), .required = true,
+		.doc = "a JSON path: there when it is direct" },
+	{ "relay", SCHEMA_STRING, AT(path_relay), .required = true, .doc = "likewise" },
 	{ 0 },
 };
+static const struct schema_table path_table = { .name = "path", .rows = path_rows };
+static const struct schema_form path_form = { .map = &path_table };
 
 static int read_path(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
-	int err = yaml_read_map(y, v, "path", path_rows, base);
+	int err = schema_read_map(y, v, "path", path_rows, base);
 	return err ? err : check_argv(y, v->at, ((struct adapter *)base)->path_argv);
 }
 
@@ -171,19 +201,22 @@ struct probe_words {
 	const char *icmp, *udp, *tcp;
 	bool word;
 };
-static const struct yaml_row probe_rows[] = {
-	{ "icmp", YAML_STRING, offsetof(struct probe_words, icmp), false, NULL, NULL },
-	{ "udp", YAML_STRING, offsetof(struct probe_words, udp), false, NULL, NULL },
-	{ "tcp", YAML_STRING, offsetof(struct probe_words, tcp), false, NULL, NULL },
-	{ "word", YAML_BOOL, offsetof(struct probe_words, word), false, NULL, NULL },
+static const struct schema_row probe_rows[] = {
+	{ "icmp", SCHEMA_STRING, offsetof(struct probe_words, icmp), .doc = "an address" },
+	{ "udp", SCHEMA_STRING, offsetof(struct probe_words, udp),
+		.doc = "ADDRESS:PORT of somebody who sends back what he gets" },
+	{ "tcp", SCHEMA_STRING, offsetof(struct probe_words, tcp), .doc = "likewise" },
+	{ "word", SCHEMA_BOOL, offsetof(struct probe_words, word), .doc = "not at all: `path` is believed" },
 	{ 0 },
 };
+static const struct schema_table probe_table = { .name = "probe", .rows = probe_rows };
+static const struct schema_form probe_form = { .map = &probe_table };
 
 static int read_probe(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
 	struct adapter *a = base;
 	struct probe_words w = { 0 };
-	int err = yaml_read_map(y, v, "probe", probe_rows, &w);
+	int err = schema_read_map(y, v, "probe", probe_rows, &w);
 
 	if (err)
 		return err;
@@ -197,15 +230,32 @@ static int read_probe(struct yaml_reader *y, const struct yaml_value *v, void *b
 	return 0;
 }
 
-static const struct yaml_row drops_rows[] = {
-	{ "run", YAML_STRINGS, AT(drops_argv), true, NULL, NULL },
-	{ "json", YAML_STRING, AT(drops_json), true, NULL, NULL },
+static const struct schema_row home_rows[] = {
+	{ "run", SCHEMA_STRINGS, AT(home_argv), .required = true, .doc = "asks for it" },
+	{ "json", SCHEMA_STRING, AT(home_json), .required = true, .doc = "JSON path of the relay's code" },
 	{ 0 },
 };
+static const struct schema_table home_table = { .name = "home", .rows = home_rows };
+static const struct schema_form home_form = { .map = &home_table };
+
+static int read_home(struct yaml_reader *y, const struct yaml_value *v, void *base)
+{
+	int err = schema_read_map(y, v, "home", home_rows, base);
+	return err ? err : check_argv(y, v->at, ((struct adapter *)base)->home_argv);
+}
+
+static const struct schema_row drops_rows[] = {
+	{ "run", SCHEMA_STRINGS, AT(drops_argv), .required = true, .doc = "asks for them" },
+	{ "json", SCHEMA_STRING, AT(drops_json), .required = true,
+		.doc = "JSON path of an object: reason and count" },
+	{ 0 },
+};
+static const struct schema_table drops_table = { .name = "drops", .rows = drops_rows };
+static const struct schema_form drops_form = { .map = &drops_table };
 
 static int read_drops(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
-	int err = yaml_read_map(y, v, "drops", drops_rows, base);
+	int err = schema_read_map(y, v, "drops", drops_rows, base);
 	return err ? err : check_argv(y, v->at, ((struct adapter *)base)->drops_argv);
 }
 
@@ -217,24 +267,40 @@ static int check_version(struct yaml_reader *y, const struct yaml_value *v, void
 	return 0;
 }
 
-static const struct yaml_row adapter_rows[] = {
-	{ "adapter", YAML_CUSTOM, 0, true, NULL, check_version },
-	{ "name", YAML_STRING, AT(name), true, NULL, NULL },
-	{ "about", YAML_STRING, AT(about), false, NULL, NULL },
-	{ "role", YAML_STRING, AT(role), false, NULL, NULL },
-	{ "needs", YAML_STRINGS, AT(needs), false, NULL, NULL },
-	{ "with", YAML_CUSTOM, 0, false, NULL, read_with },
-	{ "fields", YAML_CUSTOM, 0, false, NULL, read_fields },
-	{ "files", YAML_CUSTOM, 0, false, NULL, read_files },
-	{ "start", YAML_STRINGS, AT(start), true, NULL, NULL },
-	{ "ready", YAML_CUSTOM, 0, false, NULL, read_ready },
-	{ "then", YAML_CUSTOM, 0, false, NULL, read_then },
-	{ "mesh-name", YAML_STRING, AT(mesh_name), false, NULL, NULL },
-	{ "path", YAML_CUSTOM, 0, false, NULL, read_path },
-	{ "probe", YAML_CUSTOM, 0, false, NULL, read_probe },
-	{ "drops", YAML_CUSTOM, 0, false, NULL, read_drops },
+static const char *const adapter_version_words[] = { "1", NULL };
+static const struct schema_form adapter_version_form = { .words = adapter_version_words };
+static const struct schema_row adapter_rows[] = {
+	{ "adapter", SCHEMA_CUSTOM, .required = true, .read = check_version, .form = &adapter_version_form,
+		.doc = "version of the format" },
+	{ "name", SCHEMA_STRING, AT(name), .required = true, .doc = "as `run` of a node says it" },
+	{ "about", SCHEMA_STRING, AT(about), .doc = "one sentence" },
+	{ "role", SCHEMA_STRING, AT(role), .doc = "what `each` of a file asks for" },
+	{ "needs", SCHEMA_STRINGS, AT(needs), .doc = "as in a scenario; templates are expanded" },
+	{ "with", SCHEMA_CUSTOM, .read = read_with, .form = &params_form,
+		.doc = "parameters and their defaults; others are refused" },
+	{ "fields", SCHEMA_CUSTOM, .read = read_fields, .form = &params_form,
+		.doc = "`{NODE.KEY}`: template" },
+	{ "files", SCHEMA_CUSTOM, .read = read_files, .form = &files_form,
+		.doc = "written before the start, mode 0600" },
+	{ "start", SCHEMA_STRINGS, AT(start), .required = true, .doc = "the program and its arguments" },
+	{ "ready", SCHEMA_CUSTOM, .read = read_ready, .form = &adapter_ready_form,
+		.doc = "when it is; at once without this. One of the first four" },
+	{ "then", SCHEMA_CUSTOM, .read = read_then, .form = &then_form,
+		.doc = "commands after readiness, in order; the node is ready after the last" },
+	{ "mesh-name", SCHEMA_STRING, AT(mesh_name),
+		.doc = "what others ping; the underlay address without it" },
+	{ "path", SCHEMA_CUSTOM, .read = read_path, .form = &path_form,
+		.doc = "how it says which path it uses; the first that selects anything" },
+	{ "home", SCHEMA_CUSTOM, .read = read_home, .form = &home_form,
+		.doc = "how it says which relay is its home, for `expect: {home}`" },
+	{ "probe", SCHEMA_CUSTOM, .read = read_probe, .form = &probe_form,
+		.doc = "how to see that packets pass, from here to `{to}`, one of these; ICMP to the mesh "
+		       "name without it" },
+	{ "drops", SCHEMA_CUSTOM, .read = read_drops, .form = &drops_form,
+		.doc = "packets it has dropped itself, for the story of a failure" },
 	{ 0 },
 };
+const struct schema_table adapter_table = { .name = "adapter", .rows = adapter_rows };
 
 int adapter_parse(const char *file, const char *text, size_t len, struct adapter *out, struct errbuf *eb)
 {
@@ -244,7 +310,7 @@ int adapter_parse(const char *file, const char *text, size_t len, struct adapter
 
 	int err = yaml_parse(&y, text, len, &root);
 	if (!err)
-		err = yaml_read_map(&y, root, "the adapter", adapter_rows, &a);
+		err = schema_read_map(&y, root, "the adapter", adapter_rows, &a);
 	if (!err)
 		err = check_argv(&y, root->at, a.start);
 	if (!err && a.probe.how == ADAPTER_PROBE_WORD && !a.path_argv)

@@ -1,4 +1,4 @@
-/* How to start a program and read what it says, as data (adapters/NAME.yaml); format: docs/scenarios.md. */
+/* How to start a program and read what it says, as data (adapters/NAME.yaml); format: docs/simnet/scenarios.md. */
 #ifndef SIMNET_ADAPTER_H
 #define SIMNET_ADAPTER_H
 
@@ -57,9 +57,17 @@ struct adapter {
 	} probe;
 	const char **path_argv;		      /* asks for the path to {to}; NULL = not known */
 	const char *path_direct, *path_relay; /* JSON path that selects something when so */
+	const char **home_argv;		      /* asks for its home relay; NULL = not known */
+	const char *home_json;		      /* JSON path of the relay's code */
 	const char **drops_argv;	      /* asks for packets it dropped itself; NULL = not known */
 	const char *drops_json;		      /* JSON path of an object: reason and count */
 };
+
+/* `ready`, of an adapter or of a node whose program is a list. For the readers. */
+struct yaml_reader;
+struct yaml_value;
+extern const struct schema_form adapter_ready_form;
+int adapter_read_ready(struct yaml_reader *y, const struct yaml_value *v, struct adapter_ready *out);
 
 int adapter_parse(const char *file, const char *text, size_t len, struct adapter *out, struct errbuf *eb);
 void adapter_free(struct adapter *a);

@@ -1,13 +1,12 @@
 #include "simnet/scenario/yaml.h"
 
 #include "mesh/base/text.h"
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
 
-enum { DEPTH_MAX = 32, VALUES_MAX = 20000, TEXT_MAX = 1 << 20, NAMES_MAX = 256 };
+enum { DEPTH_MAX = 32, VALUES_MAX = 20000, TEXT_MAX = 1 << 20 };
 
 int yaml_error(struct yaml_reader *y, struct scn_at at, const char *fmt, ...)
 {
@@ -18,9 +17,9 @@ int yaml_error(struct yaml_reader *y, struct scn_at at, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	y->n_errors++;
-	scenario_error(y->all, "%s:%u:%u: %s", y->file, at.line, at.column, text);
-	return err_say(y->n_errors == 1 ? y->eb : NULL, ERR_MALFORMED, "%s:%u:%u: %s", y->file, at.line,
-		at.column, text);
+	scenario_error(y->all, AT_FMT ": %s", AT_ARGS(y->file, at), text);
+	return err_say(
+		y->n_errors == 1 ? y->eb : NULL, ERR_MALFORMED, AT_FMT ": %s", AT_ARGS(y->file, at), text);
 }
 
 int yaml_error_near(struct yaml_reader *y, struct scn_at at, const char *word, const char *const *names,
@@ -53,6 +52,88 @@ struct yaml_value *yaml_get(const struct yaml_value *map, const char *key)
 	return NULL;
 }
 
+int yaml_no_memory(struct yaml_reader *y)
+{
+	return err_say(y->eb, ERR_TOO_LARGE, "%s: too large to hold in memory", y->file);
+}
+
+/* Doubles an arena array when n is a power of two; the old copy is the arena's to free. */
+static void *grown(struct arena *a, void *p, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return p;
+	void *q = arena_array(a, n ? n * 2 : 1, size);
+	if (q && n)
+		memcpy(q, p, n * size);
+	return q;
+}
+
+static int check_duplicate(struct yaml_reader *y, const struct yaml_value *map, const struct yaml_value *key)
+{
+	for (size_t i = 0; i < map->n; i++) {
+		const struct yaml_value *old = map->pairs[i].key;
+		if (!strcmp(old->text, key->text) && old->at.file == key->at.file)
+			return yaml_error(
+				y, key->at, "duplicate key '%s'; first at line %u", key->text, old->at.line);
+		if (!strcmp(old->text, key->text))
+			return yaml_error(y, key->at, "duplicate key '%s'; first at " AT_FMT, key->text,
+				AT_ARGS(y->file, old->at));
+	}
+	return 0;
+}
+
+int yaml_add(struct yaml_reader *y, struct yaml_value *map, const struct yaml_pair *pair)
+{
+	int err = check_duplicate(y, map, pair->key);
+
+	if (err)
+		return err;
+	map->pairs = grown(y->arena, map->pairs, map->n, sizeof(*map->pairs));
+	if (!map->pairs)
+		return yaml_no_memory(y);
+	map->pairs[map->n++] = *pair;
+	return 0;
+}
+
+int yaml_append(struct yaml_reader *y, struct yaml_value *list, struct yaml_value *item)
+{
+	list->items = grown(y->arena, list->items, list->n, sizeof(struct yaml_value *));
+	if (!list->items)
+		return yaml_no_memory(y);
+	list->items[list->n++] = item;
+	return 0;
+}
+
+struct yaml_value *yaml_copy(struct yaml_reader *y, const struct yaml_value *v, size_t *n_values)
+{
+	struct yaml_value *copy = arena_alloc(y->arena, sizeof(*copy));
+
+	if (!copy || ++*n_values > VALUES_MAX) {
+		if (copy)
+			yaml_error(y, v->at, "more than %d values in one file", VALUES_MAX);
+		else
+			yaml_no_memory(y);
+		return NULL;
+	}
+	*copy = *v;
+	copy->visited = 0;
+	copy->n = 0;
+	copy->items = NULL;
+	copy->pairs = NULL;
+	for (size_t i = 0; v->type == YAML_LIST && i < v->n; i++) {
+		struct yaml_value *item = yaml_copy(y, v->items[i], n_values);
+		if (!item || yaml_append(y, copy, item))
+			return NULL;
+	}
+	for (size_t i = 0; v->type == YAML_MAP && i < v->n; i++) {
+		struct yaml_pair p = { .key = v->pairs[i].key,
+			.value = yaml_copy(y, v->pairs[i].value, n_values) };
+		if (!p.value || yaml_add(y, copy, &p))
+			return NULL;
+	}
+	return copy;
+}
+
 /* ---- from libyaml's events to the tree */
 
 struct anchor {
@@ -69,20 +150,22 @@ struct builder {
 	size_t values;
 };
 
-static struct scn_at yaml_place(const yaml_mark_t *m)
+static struct scn_at yaml_place(const struct builder *b, const yaml_mark_t *m)
 {
-	return (struct scn_at) { .line = (uint32_t)m->line + 1, .column = (uint32_t)m->column + 1 };
+	return (struct scn_at) {
+		.line = (uint32_t)m->line + 1, .column = (uint32_t)m->column + 1, .file = b->y->part
+	};
 }
 
 /* libyaml counts bytes, not lines, where it cannot even read characters. */
 static struct scn_at place_of_byte(const struct builder *b)
 {
-	struct scn_at at = { 1, 1 };
+	struct scn_at at = { .line = 1, .column = 1, .file = b->y->part };
 
 	for (size_t i = 0; i < b->len && i < b->parser.problem_offset; i++) {
 		at.column++;
 		if (b->text[i] == '\n')
-			at = (struct scn_at) { at.line + 1, 1 };
+			at = (struct scn_at) { .line = at.line + 1, .column = 1, .file = at.file };
 	}
 	return at;
 }
@@ -100,14 +183,14 @@ static int next_event(struct builder *b, yaml_event_t *e)
 		return 0;
 	const char *what = p->problem ? p->problem : "not readable as YAML";
 	if (p->error == YAML_SCANNER_ERROR && is_tab(b, &p->problem_mark))
-		return yaml_error(b->y, yaml_place(&p->problem_mark),
+		return yaml_error(b->y, yaml_place(b, &p->problem_mark),
 			"a tab: YAML indents by spaces alone; put spaces in its place");
 	if (p->error == YAML_READER_ERROR)
 		return yaml_error(b->y, place_of_byte(b), "%s", what);
 	if (p->context && p->context_mark.line != p->problem_mark.line)
-		return yaml_error(b->y, yaml_place(&p->problem_mark), "%s, %s that begins at line %zu", what,
-			p->context, p->context_mark.line + 1);
-	return yaml_error(b->y, yaml_place(&p->problem_mark), "%s", what);
+		return yaml_error(b->y, yaml_place(b, &p->problem_mark), "%s, %s that begins at line %zu",
+			what, p->context, p->context_mark.line + 1);
+	return yaml_error(b->y, yaml_place(b, &p->problem_mark), "%s", what);
 }
 
 static const char *tag_of(const yaml_event_t *e)
@@ -138,18 +221,7 @@ static int build(struct builder *b, yaml_event_t *e, unsigned depth, struct yaml
 
 static int no_memory(struct builder *b)
 {
-	return err_say(b->y->eb, ERR_TOO_LARGE, "%s: too large to hold in memory", b->y->file);
-}
-
-/* Doubles an arena array when n is a power of two; the old copy is the arena's to free. */
-static void *grown(struct arena *a, void *p, size_t n, size_t size)
-{
-	if (n & (n - 1))
-		return p;
-	void *q = arena_array(a, n ? n * 2 : 1, size);
-	if (q && n)
-		memcpy(q, p, n * size);
-	return q;
+	return yaml_no_memory(b->y);
 }
 
 static int build_list(struct builder *b, struct yaml_value *v, unsigned depth)
@@ -167,10 +239,8 @@ static int build_list(struct builder *b, struct yaml_value *v, unsigned depth)
 		yaml_event_delete(&e);
 		if (err)
 			return err;
-		v->items = grown(b->y->arena, v->items, v->n, sizeof(struct yaml_value *));
-		if (!v->items)
-			return no_memory(b);
-		v->items[v->n++] = item;
+		if ((err = yaml_append(b->y, v, item)))
+			return err;
 	}
 	yaml_event_delete(&e);
 	return 0;
@@ -183,11 +253,7 @@ static int check_key(struct builder *b, const struct yaml_value *map, const stru
 	if (!strcmp(key->text, "<<"))
 		return yaml_error(b->y, key->at,
 			"merge keys ('<<') are not allowed; use an anchor for the whole value");
-	for (size_t i = 0; i < map->n; i++)
-		if (!strcmp(map->pairs[i].key->text, key->text))
-			return yaml_error(b->y, key->at, "duplicate key '%s'; first at line %u", key->text,
-				map->pairs[i].key->at.line);
-	return 0;
+	return check_duplicate(b->y, map, key);
 }
 
 static int build_map(struct builder *b, struct yaml_value *v, unsigned depth)
@@ -228,12 +294,12 @@ static int build_alias(struct builder *b, const yaml_event_t *e, struct yaml_val
 		if (strcmp(a->name, name) != 0)
 			continue;
 		if (!a->value)
-			return yaml_error(b->y, yaml_place(&e->start_mark),
+			return yaml_error(b->y, yaml_place(b, &e->start_mark),
 				"alias '*%s' is inside its own anchor", name);
 		*out = a->value;
 		return 0;
 	}
-	return yaml_error(b->y, yaml_place(&e->start_mark), "alias '*%s' has no anchor above it", name);
+	return yaml_error(b->y, yaml_place(b, &e->start_mark), "alias '*%s' has no anchor above it", name);
 }
 
 static int remember_anchor(struct builder *b, const char *name, struct anchor **out)
@@ -268,7 +334,7 @@ static int fill(struct builder *b, const yaml_event_t *e, unsigned depth, struct
 
 static int build(struct builder *b, yaml_event_t *e, unsigned depth, struct yaml_value **out)
 {
-	struct scn_at at = yaml_place(&e->start_mark);
+	struct scn_at at = yaml_place(b, &e->start_mark);
 	struct anchor *anchor = NULL;
 	int err;
 
@@ -304,7 +370,7 @@ static int build_document(struct builder *b, struct yaml_value **out)
 		if ((err = next_event(b, &e)))
 			return err;
 		if (e.type == YAML_STREAM_END_EVENT)
-			err = yaml_error(b->y, yaml_place(&e.start_mark), "the file is empty");
+			err = yaml_error(b->y, yaml_place(b, &e.start_mark), "the file is empty");
 		yaml_event_delete(&e);
 	}
 	if (err || (err = next_event(b, &e)))
@@ -315,7 +381,7 @@ static int build_document(struct builder *b, struct yaml_value **out)
 		if ((err = next_event(b, &e)))
 			return err;
 		if (i == 1 && e.type != YAML_STREAM_END_EVENT)
-			err = yaml_error(b->y, yaml_place(&e.start_mark),
+			err = yaml_error(b->y, yaml_place(b, &e.start_mark),
 				"a second document; one file is one document");
 		yaml_event_delete(&e);
 	}
@@ -340,138 +406,4 @@ int yaml_parse(struct yaml_reader *y, const char *text, size_t len, struct yaml_
 	if (!err)
 		*out = v;
 	return err;
-}
-
-/* ---- rows */
-
-static const struct yaml_row *find_row(const struct yaml_row *rows, const char *key)
-{
-	for (; rows->key; rows++)
-		if (!strcmp(rows->key, key))
-			return rows;
-	return NULL;
-}
-
-static int unknown_key(
-	struct yaml_reader *y, const struct yaml_value *key, const char *what, const struct yaml_row *rows)
-{
-	const char *names[NAMES_MAX + 1];
-	size_t n = 0;
-
-	for (; rows->key && n < NAMES_MAX; rows++)
-		names[n++] = rows->key;
-	names[n] = NULL;
-	return yaml_error_near(y, key->at, key->text, names, "unknown key '%s' in %s", key->text, what);
-}
-
-static int read_word(struct yaml_reader *y, const struct yaml_value *v, const char *key,
-	const struct yaml_row *row, int *out)
-{
-	char list[200] = "";
-	size_t len = 0;
-
-	for (int i = 0; row->words[i]; i++)
-		if (!strcmp(row->words[i], v->text)) {
-			*out = i;
-			return 0;
-		}
-	for (int i = 0; row->words[i] && len < sizeof(list); i++)
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", row->words[i]);
-	return yaml_error_near(
-		y, v->at, v->text, row->words, "'%s' is not a value of '%s' (%s)", v->text, key, list);
-}
-
-static int read_bool(struct yaml_reader *y, const struct yaml_value *v, const char *key, bool *out)
-{
-	if (strcmp(v->text, "true") != 0 && strcmp(v->text, "false") != 0)
-		return yaml_error(y, v->at, "'%s' must be true or false, not '%s'", key, v->text);
-	*out = v->text[0] == 't';
-	return 0;
-}
-
-static int read_number(
-	struct yaml_reader *y, const struct yaml_value *v, const char *key, uint64_t max, uint64_t *out)
-{
-	if (!text_u64(v->text, 0, max, out))
-		return yaml_error(
-			y, v->at, "'%s' must be a number from 0 to %" PRIu64 ", not '%s'", key, max, v->text);
-	return 0;
-}
-
-int yaml_read_scalar(struct yaml_reader *y, const struct yaml_value *v, const char *key,
-	const struct yaml_row *row, void *base)
-{
-	void *to = (char *)base + row->at;
-	uint64_t u = 0;
-	int err;
-
-	if (v->type != YAML_SCALAR || (!v->quoted && !*v->text))
-		return yaml_error(y, v->at, "'%s' must be a word, not %s", key, yaml_type_name(v));
-	switch (row->kind) {
-	case YAML_STRING: *(const char **)to = v->text; return 0;
-	case YAML_BOOL: return read_bool(y, v, key, to);
-	case YAML_U64: return read_number(y, v, key, UINT64_MAX, to);
-	case YAML_INT:
-		err = read_number(y, v, key, INT32_MAX, &u);
-		if (!err)
-			*(int *)to = (int)u;
-		return err;
-	case YAML_DURATION:
-		if (text_duration_ms(v->text, to) && *(uint64_t *)to)
-			return 0;
-		if (strspn(v->text, "0123456789") && !v->text[strspn(v->text, "0123456789mshd")] &&
-			strspn(v->text, "0123456789") < strlen(v->text) && *v->text != '0')
-			return yaml_error(y, v->at, "'%s' is too long a time, or none: '%s'", key, v->text);
-		return yaml_error(y, v->at,
-			"'%s' must be a duration with its unit, as 500ms, 5s or 1m30s, not '%s'", key,
-			v->text);
-	default: return read_word(y, v, key, row, to);
-	}
-}
-
-int yaml_read_strings(struct yaml_reader *y, const struct yaml_value *v, const char *key, const char ***out)
-{
-	if (v->type != YAML_LIST)
-		return yaml_error(y, v->at, "'%s' must be a list, not %s", key, yaml_type_name(v));
-	const char **list = arena_array(y->arena, v->n + 1, sizeof(*list));
-	if (!list)
-		return err_say(y->eb, ERR_TOO_LARGE, "%s: too large to hold in memory", y->file);
-	for (size_t i = 0; i < v->n; i++) {
-		if (v->items[i]->type != YAML_SCALAR)
-			return yaml_error(y, v->items[i]->at, "'%s' must be a list of words; this is %s", key,
-				yaml_type_name(v->items[i]));
-		list[i] = v->items[i]->text;
-	}
-	*out = list;
-	return 0;
-}
-
-static int read_one(struct yaml_reader *y, const struct yaml_pair *p, const struct yaml_row *row, void *base)
-{
-	if (row->kind == YAML_CUSTOM)
-		return row->read(y, p->value, base);
-	if (row->kind == YAML_STRINGS)
-		return yaml_read_strings(
-			y, p->value, row->key, (const char ***)(void *)((char *)base + row->at));
-	return yaml_read_scalar(y, p->value, row->key, row, base);
-}
-
-int yaml_read_map(struct yaml_reader *y, const struct yaml_value *v, const char *what,
-	const struct yaml_row *rows, void *base)
-{
-	if (v->type != YAML_MAP)
-		return yaml_error(y, v->at, "%s must be a map, not %s", what, yaml_type_name(v));
-	int first = 0;
-	for (size_t i = 0; i < v->n; i++) {
-		const struct yaml_row *row = find_row(rows, v->pairs[i].key->text);
-		int err = row ? read_one(y, &v->pairs[i], row, base)
-			      : unknown_key(y, v->pairs[i].key, what, rows);
-		first = first ? first : err;
-	}
-	for (const struct yaml_row *row = rows; row->key; row++)
-		if (row->required && !yaml_get(v, row->key)) {
-			int err = yaml_error(y, v->at, "%s has no '%s'", what, row->key);
-			first = first ? first : err;
-		}
-	return first;
 }

@@ -101,9 +101,9 @@ static int expand(struct yaml_reader *y, const struct choice *c, struct yaml_val
 {
 	int err = 0;
 
-	if (v->visited)
+	if (v->visited == y->walk)
 		return 0;
-	v->visited = true;
+	v->visited = y->walk;
 	if (v->type == YAML_SCALAR)
 		return expand_text(y, c, v);
 	for (size_t i = 0; !err && v->type == YAML_LIST && i < v->n; i++)
@@ -136,5 +136,6 @@ int matrix_expand(struct yaml_reader *y, struct yaml_value *root, size_t variant
 		s->variant = variant;
 		s->variant_name = name_of(y, &c);
 	}
+	y->walk++;
 	return expand(y, &c, root);
 }

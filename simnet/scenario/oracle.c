@@ -11,6 +11,7 @@ struct question {
 	const struct scenario *s;
 	size_t n_steps;
 	const struct scn_node *a, *b;
+	bool tcp;
 	int lan; /* the lowest on which both nodes' packets meet, as the router that owns it; -1 = the
 		    internet */
 	struct oracle_verdict *out;
@@ -33,6 +34,10 @@ static bool is_cut(const struct question *q, const char *name, const char *part,
 
 	for (size_t i = 0; i < q->n_steps; i++) {
 		const struct scn_step *st = &q->s->steps[i];
+		bool sleeps = st->kind == STEP_SLEEP && !st->for_ms;
+		if ((sleeps || st->kind == STEP_WAKE) && !strcmp(st->target, name) &&
+			!strcmp(part, "carrier"))
+			cut = sleeps;
 		if ((st->kind == STEP_CUT || st->kind == STEP_HEAL) && !strncmp(st->target, name, len) &&
 			st->target[len] == '.' && !strcmp(st->target + len + 1, part))
 			cut = st->kind == STEP_CUT;
@@ -118,29 +123,98 @@ static bool is_changed(const struct question *q)
 /* What one side looks like from a network above it: the hardest of the NATs on the way up. */
 struct side {
 	bool nat, udp_blocked;
-	const char *cut; /* whose link is cut on the way; NULL = nobody's */
+	bool closed;	    /* by a firewall to whom was not sent for */
+	const char *unsure; /* whose firewall decides by what nobody knows here; NULL = nobody's */
+	const char *cut;    /* whose link is cut on the way; NULL = nobody's */
 	enum nat_mapping mapping;
 	enum nat_filtering filtering;
+	bool wanders;		 /* a new mapping may have another address than STUN saw */
+	const char *forwarder;	 /* a router that forwards a port of its LAN all the way to the node */
+	uint16_t forwarded_port; /* the node's own */
 };
+
+static void pass_nat(const struct question *q, struct side *v, const struct nat_model *m, bool filters)
+{
+	const struct nat_class *c = q->tcp ? &m->tcp : &m->udp;
+
+	v->nat = true;
+	if (c->mapping > v->mapping)
+		v->mapping = c->mapping;
+	if (filters && c->filtering > v->filtering)
+		v->filtering = c->filtering;
+	v->wanders |= m->pool > 1 && m->pool_arbitrary && c->mapping != NAT_EIM;
+}
+
+/* The forward of router r that leads to `inner` (and there to port; 0 = any); NULL = none. */
+static const struct nat_forward *forward_to(
+	const struct question *q, const struct scn_router *r, const char *inner, uint16_t port)
+{
+	for (size_t i = 0; i < r->model.n_forwards; i++) {
+		const struct nat_forward *f = &r->model.forwards[i];
+		if (f->proto == (q->tcp ? 6 : 17) && !strcmp(f->to, inner) && (!port || f->to_port == port))
+			return f;
+	}
+	return NULL;
+}
+
+/* A firewall is a NAT that translates nothing: it may let in only what was sent for. */
+static void pass_firewall(
+	const struct question *q, struct side *v, const char *name, const struct scn_firewall *f)
+{
+	enum firewall_verdict in_new = firewall_says_udp(f->in, f->n_in, false),
+			      in_old = firewall_says_udp(f->in, f->n_in, true),
+			      out_new = firewall_says_udp(f->out, f->n_out, false),
+			      out_old = firewall_says_udp(f->out, f->n_out, true);
+
+	bool known =
+		in_new != FIREWALL_VERDICTS && in_old != FIREWALL_VERDICTS && out_new != FIREWALL_VERDICTS;
+	bool answers = in_old == FIREWALL_ACCEPT && out_old == FIREWALL_ACCEPT;
+
+	if (!f->n_in && !f->n_out)
+		return;
+	if (q->tcp || !known || (out_new == FIREWALL_ACCEPT && !answers))
+		v->unsure = name;
+	v->udp_blocked |= out_new == FIREWALL_DROP;
+	if (in_new == FIREWALL_DROP) {
+		v->nat = true;
+		v->filtering = NAT_APDF;
+		v->closed = true;
+	}
+}
 
 static struct side side_up_to(const struct question *q, const struct scn_node *n, int top)
 {
 	struct side v = { .udp_blocked = node_blocks_udp(q, n) };
+	const char *inner = n->name;
+	uint16_t port = 0; /* the outer one of the forwards so far */
+	bool forwarded = true;
 
-	if (is_cut(q, n->name, "link", false))
+	if (is_cut(q, n->name, "link", false) || is_cut(q, n->name, "carrier", false))
 		v.cut = n->name;
+	pass_firewall(q, &v, n->name, &n->firewall);
 	for (int i = n->router; i >= 0 && i != top; i = q->s->routers[i].behind) {
 		const struct scn_router *r = &q->s->routers[i];
 		v.udp_blocked |= router_blocks_udp(q, i);
-		if (is_cut(q, r->name, "link", false))
+		if (is_cut(q, r->name, "link", false) || is_cut(q, r->name, "carrier", false))
 			v.cut = r->name;
-		if (!r->nat)
+		pass_firewall(q, &v, r->name, &r->firewall);
+		if (!r->nat) {
+			forwarded = false; /* what is behind it has no name here */
 			continue;
-		v.nat = true;
-		if (r->mapping > v.mapping)
-			v.mapping = r->mapping;
-		if (r->filtering > v.filtering)
-			v.filtering = r->filtering;
+		}
+		const struct nat_forward *f = forwarded ? forward_to(q, r, inner, port) : NULL;
+		if (f && !port)
+			v.forwarded_port = f->to_port;
+		forwarded = f;
+		port = f ? f->port : 0;
+		v.forwarder = f ? r->name : NULL;
+		inner = r->name;
+		pass_nat(q, &v, &r->model, true);
+	}
+	if (v.forwarder && !v.closed) {
+		v.mapping = NAT_EIM;
+		v.filtering = NAT_EIF;
+		v.wanders = false;
 	}
 	return v;
 }
@@ -170,18 +244,44 @@ static int outermost_nat(const struct scenario *s, int router)
 	return found;
 }
 
+/* One whose mapping is the same for all, and who lets in an address that it has sent to: the other's packets
+ * come from the address that STUN saw, whatever their port. */
+static bool is_open_to_address(const struct side *v, const struct side *other)
+{
+	return v->mapping == NAT_EIM && v->filtering == NAT_ADF && !other->wanders;
+}
+
+/* By TCP the same, since both SYNs may cross (RFC 5382 REQ-2). */
 static bool punched(const struct question *q, const struct side *a, const struct side *b)
 {
+	const struct side *forwarded = a->forwarder ? a : b->forwarder ? b : NULL;
+
+	if (forwarded) {
+		snprintf(q->out->why, sizeof(q->out->why),
+			"'%.60s' forwards a port to port %u of '%.60s', if its program uses that",
+			forwarded->forwarder, forwarded->forwarded_port,
+			(forwarded == a ? q->a : q->b)->name);
+		q->out->path = PATH_DIRECT;
+		return true;
+	}
 	if (a->filtering == NAT_EIF || b->filtering == NAT_EIF)
 		return give(q, PATH_DIRECT, "one side's filtering is endpoint-independent");
 	if (a->mapping == NAT_EIM && b->mapping == NAT_EIM)
 		return give(q, PATH_DIRECT, "both sides map endpoint-independently");
-	if ((a->mapping == NAT_EIM && a->filtering == NAT_ADF) ||
-		(b->mapping == NAT_EIM && b->filtering == NAT_ADF))
+	if (is_open_to_address(a, b) || is_open_to_address(b, a))
 		return give(
 			q, PATH_DIRECT, "one side maps endpoint-independently and filters by address only");
 	return give(q, PATH_RELAY,
-		"a side's mapping depends on the destination and the other's filtering wants the exact port");
+		"a side's mapping depends on the destination and the other's filtering wants the exact "
+		"endpoint");
+}
+
+/* What hairpins unfiltered comes in by any mapping, whomever that was made for: who is let in is up to the NATs below, and
+ * they see the shared NAT's address. */
+static bool is_open_below(const struct nat_model *shared, const struct side *below, const struct side *other)
+{
+	return !shared->hairpin_filters && below->mapping == NAT_EIM && below->filtering == NAT_ADF &&
+	       !(shared->pool > 1 && other->wanders);
 }
 
 /* Below a shared NAT the address that STUN saw leads through its hairpin. */
@@ -191,32 +291,65 @@ static bool through_hairpin(
 	const struct scenario *s = q->s;
 
 	for (int i = q->lan; i >= 0; i = s->routers[i].behind) {
-		if (router_blocks_udp(q, i))
+		if (!q->tcp && router_blocks_udp(q, i))
 			return give(q, PATH_RELAY, "UDP is blocked between the shared router and STUN");
-		if (is_cut(q, s->routers[i].name, "link", false))
+		if (is_cut(q, s->routers[i].name, "link", false) ||
+			is_cut(q, s->routers[i].name, "carrier", false))
 			return give(q, PATH_ANY,
 				"the file does not say: the shared router's link is cut, and whether its "
 				"mappings are "
 				"still known depends on when");
 	}
-	if (s->routers[top].hairpin == NAT_HAIRPIN_OFF)
+	if (s->routers[top].model.hairpin == NAT_HAIRPIN_OFF)
 		return give(q, PATH_RELAY, "the shared NAT does not hairpin");
-	if (s->routers[top].hairpin == NAT_HAIRPIN_INTERNAL) {
+	if (s->routers[top].model.hairpin == NAT_HAIRPIN_INTERNAL) {
 		/* A packet comes from an address its receiver never wrote to, and the answer takes another
 		 * way. */
-		bool open = below_a->filtering == NAT_EIF && below_b->filtering == NAT_EIF;
+		bool open = below_a->filtering == NAT_EIF && below_b->filtering == NAT_EIF && !q->tcp;
 		return give(q, open ? PATH_DIRECT : PATH_RELAY,
 			"the shared NAT hairpins without translating the source");
 	}
-	struct side a = side_up_to(q, q->a, -1), b = side_up_to(q, q->b, -1);
+	/* The shared NAT maps for both, and filters what hairpins only if it is said to. */
+	const struct nat_model *shared = &s->routers[top].model;
+	struct side a = side_up_to(q, q->a, top), b = side_up_to(q, q->b, top), home_a = a, home_b = b;
+	pass_nat(q, &a, shared, shared->hairpin_filters);
+	pass_nat(q, &b, shared, shared->hairpin_filters);
+	if (is_open_below(shared, &home_a, &b) || is_open_below(shared, &home_b, &a))
+		return give(q, PATH_DIRECT,
+			"one side maps endpoint-independently below the shared NAT and filters by address "
+			"only");
+	a.forwarder = b.forwarder = NULL;
 	return punched(q, &a, &b);
 }
 
-void oracle_ask(const struct scenario *s, size_t n_steps, int node_a, int node_b, struct oracle_verdict *out)
+static bool has_no_network(const struct scn_node *n)
 {
-	struct question q = {
-		.s = s, .n_steps = n_steps, .a = &s->nodes[node_a], .b = &s->nodes[node_b], .out = out
-	};
+	size_t off = 0;
+	for (size_t i = 0; i < n->n_ifaces; i++)
+		off += n->ifaces[i].off;
+	return n->n_ifaces && off == n->n_ifaces;
+}
+
+static bool share_lan(const struct scn_node *a, const struct scn_node *b)
+{
+	for (size_t i = 0; i < a->n_ifaces; i++)
+		for (size_t k = 0; k < b->n_ifaces; k++)
+			if (!a->ifaces[i].off && !b->ifaces[k].off && a->ifaces[i].network >= 0 &&
+				a->ifaces[i].network == b->ifaces[k].network)
+				return true;
+	return a->router == b->router;
+}
+
+/* s: as it is after the steps. */
+static void oracle_judge(
+	const struct scenario *s, const struct oracle_question *asked, struct oracle_verdict *out)
+{
+	struct question q = { .s = s,
+		.n_steps = asked->n_steps,
+		.a = &s->nodes[asked->a],
+		.b = &s->nodes[asked->b],
+		.tcp = asked->tcp,
+		.out = out };
 	q.lan = meeting_lan(s, q.a, q.b);
 	struct side a = side_up_to(&q, q.a, q.lan), b = side_up_to(&q, q.b, q.lan);
 	int top = outermost_nat(s, q.lan);
@@ -224,20 +357,49 @@ void oracle_ask(const struct scenario *s, size_t n_steps, int node_a, int node_b
 
 	if (is_changed(&q))
 		return;
-	if (a.cut || b.cut) {
+	if (has_no_network(q.a) || has_no_network(q.b)) {
+		snprintf(why, sizeof(why), "'%.80s' is on no network",
+			has_no_network(q.a) ? q.a->name : q.b->name);
+		give(&q, PATH_NONE, why);
+	} else if (a.cut || b.cut) {
 		snprintf(why, sizeof(why), "the link of '%.80s' is cut", a.cut ? a.cut : b.cut);
 		give(&q, PATH_NONE, why);
-	} else if (a.udp_blocked || b.udp_blocked) {
+	} else if (a.unsure || b.unsure) {
+		snprintf(why, sizeof(why),
+			"the file does not say: the firewall of '%.60s' depends on ports or addresses",
+			a.unsure ? a.unsure : b.unsure);
+		give(&q, PATH_ANY, why);
+	} else if (!q.tcp && (a.udp_blocked || b.udp_blocked)) {
 		give(&q, PATH_RELAY, "UDP is blocked on the way");
-	} else if (q.a->router == q.b->router) {
+	} else if (share_lan(q.a, q.b)) {
 		give(&q, PATH_DIRECT, "one LAN: by the interface address");
+	} else if (topology_has_v6(s, q.a->router) && topology_has_v6(s, q.b->router)) {
+		give(&q, PATH_DIRECT, "by IPv6: both firewalls let in what was sent for first");
+	} else if (!topology_has_v4(s, q.a->router) || !topology_has_v4(s, q.b->router)) {
+		give(&q, PATH_RELAY, "one has IPv6 alone and the other IPv4 alone");
 	} else if (!a.nat || !b.nat) {
 		give(&q, PATH_DIRECT, "one side's interface address is reachable from the other");
-	} else if (s->ipv6) {
-		give(&q, PATH_DIRECT, "by IPv6: both firewalls let in what was sent for first");
 	} else if (top < 0) {
 		punched(&q, &a, &b);
 	} else {
 		through_hairpin(&q, top, &a, &b);
 	}
+}
+
+void oracle_answer(const struct scenario *s, const struct oracle_question *q, struct oracle_verdict *out)
+{
+	struct scenario now;
+
+	if (topology_after(s, q->n_steps, &now)) {
+		out->path = PATH_ANY;
+		snprintf(out->why, sizeof(out->why), "no memory for the question");
+		return;
+	}
+	oracle_judge(&now, q, out);
+	topology_after_free(&now);
+}
+
+void oracle_ask(const struct scenario *s, size_t n_steps, int node_a, int node_b, struct oracle_verdict *out)
+{
+	oracle_answer(s, &(struct oracle_question) { .n_steps = n_steps, .a = node_a, .b = node_b }, out);
 }

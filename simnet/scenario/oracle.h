@@ -10,7 +10,15 @@ struct oracle_verdict {
 	char why[200];
 };
 /* After the first n_steps steps, which may have cut something or changed it by a command that nobody here can
- * read. */
+ * read. By TCP: whether two programs that send their SYNs at once, from the ports that a server has seen, get a
+ * connection without a third. */
+struct oracle_question {
+	size_t n_steps;
+	int a, b; /* nodes */
+	bool tcp;
+};
+void oracle_answer(const struct scenario *s, const struct oracle_question *q, struct oracle_verdict *out);
+/* The same by UDP. */
 void oracle_ask(const struct scenario *s, size_t n_steps, int node_a, int node_b, struct oracle_verdict *out);
 
 #endif

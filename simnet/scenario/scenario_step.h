@@ -2,12 +2,9 @@
 #ifndef SIMNET_SCENARIO_STEP_H
 #define SIMNET_SCENARIO_STEP_H
 
+#include "simnet/scenario/scenario_error.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-struct scn_at {
-	uint32_t line, column;
-}; /* where in the file, for messages */
 
 enum step_kind {
 	STEP_PING,
@@ -19,15 +16,26 @@ enum step_kind {
 	STEP_CUT,
 	STEP_HEAL,
 	STEP_RESET,
+	STEP_SET,
+	STEP_MOVE,
+	STEP_LEASE,
+	STEP_INTERFACE,
+	STEP_SLEEP,
+	STEP_WAKE,
+	STEP_CLOCK,
 	STEP_WAIT,
 	STEP_MARK,
 	STEP_KINDS
 };
+struct scn_change; /* scenario_iface.h */
+struct nat_model;  /* nat_model.h */
+struct link_model; /* link_model.h */
 enum scn_path { PATH_ANY, PATH_DIRECT, PATH_RELAY, PATH_NONE };
 struct scn_step {
 	enum step_kind kind;
 	struct scn_at at;
-	const char *title;	 /* optional `say:` */
+	const char *title; /* optional `say:` */
+	/* `to` NULL: expect of a home relay, `name`, at `from`. */
 	const char *from, *to;	 /* node names; `to` may also be an address, a DNS name or a {template} */
 	const char *target;	 /* kill/spawn/reset/cut/heal: node, router, or "router.udp", "node.udp",
 				    "node.link" */
@@ -43,9 +51,14 @@ struct scn_step {
 	uint64_t max_lost;   /* likewise; UINT64_MAX = not asked */
 	const char **argv;   /* run, spawn of a bare program */
 	const char *capture, *json_path,
-		*matches;   /* run: store JSON path or regex match under a name; compare to `is` */
-	int exit_code;	    /* run: wanted; -1 = any */
-	const char *signal; /* kill: "KILL" by default */
+		*matches;	       /* run: store JSON path or regex match under a name; compare to `is` */
+	int exit_code;		       /* run: wanted; -1 = any */
+	const char *signal;	       /* kill: "KILL" by default */
+	int64_t clock_s;	       /* clock: how far the host's is off then */
+	const struct link_model *link; /* set: one of these three */
+	const struct nat_model *nat;   /* of a router, whose pool and forwards stay */
+	struct scn_firewall *firewall;
+	struct scn_change *change; /* move, lease, interface: not NULL */
 };
 
 #endif

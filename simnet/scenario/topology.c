@@ -1,8 +1,44 @@
 #include "simnet/scenario/scenario.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { HOSTS_FIRST = 10, ROUTERS_FIRST = 100, HOSTS_LAST = 250, LANS_MAX = 150 };
+/* Numbers on a network: its router, nodes, routers, and the last four, which are the self-test's. */
+enum { ROUTER_NUMBER = 1, HOSTS_FIRST = 10, ROUTERS_FIRST = 100, HOSTS_LAST = 250, PROBES_LAST = 254 };
+enum { LANS_MAX = 150, LAN_BITS_MIN = 8, LAN_BITS_MAX = 24, LAN_TRIES = 100 };
+
+/* ---- what the file chooses is wrong ---- */
+
+struct planning {
+	struct scenario *s;
+	struct scn_errors *all;
+	struct errbuf *eb;
+	int err; /* of the first error */
+};
+
+static void plan_error(struct planning *p, struct scn_at at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void plan_error(struct planning *p, struct scn_at at, const char *fmt, ...)
+{
+	char text[300];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!p->err)
+		p->err = err_say(p->eb, ERR_MALFORMED, AT_FMT ": %s", AT_ARGS(p->s->file, at), text);
+	scenario_error(p->all, AT_FMT ": %s", AT_ARGS(p->s->file, at), text);
+}
+
+static const char *network_name(const struct scenario *s, int network)
+{
+	return network < 0 ? "internet" : s->routers[network].name;
+}
+
+/* ---- networks ---- */
 
 static struct prefix net24(unsigned a, unsigned b, unsigned c)
 {
@@ -30,14 +66,30 @@ static bool behind_nat(const struct scenario *s, int router)
 	return false;
 }
 
+static bool is_chosen(const struct scenario *s, const struct prefix *net)
+{
+	for (size_t i = 0; i < s->n_routers; i++)
+		if (s->routers[i].lan_chosen && prefix_overlaps(&s->routers[i].lan_net, net))
+			return true;
+	return false;
+}
+
 /* A home looks like a home, a carrier like a carrier, and what nobody translates looks public. The mesh's own
- * 100.64/10 is kept out of the underlay. */
+ * 100.64/10 is in the underlay only where a file asks for it. */
 static struct prefix lan_of(const struct scenario *s, size_t i)
 {
-	unsigned n = (unsigned)i;
-	if (!behind_nat(s, (int)i))
-		return net24(198, 51, 100 + n);
-	return has_children(s, i) ? net24(10, 40 + n, 0) : net24(192, 168, 1 + n);
+	for (unsigned n = (unsigned)i;; n++) {
+		struct prefix net = !behind_nat(s, (int)i) ? net24(198, 51, 100 + n)
+				    : has_children(s, i)   ? net24(10, 40 + n, 0)
+							   : net24(192, 168, 1 + n);
+		if (n == i + LAN_TRIES || !is_chosen(s, &net))
+			return net;
+	}
+}
+
+struct prefix topology_net(const struct scenario *s, int network)
+{
+	return network < 0 ? net24(203, 0, 113) : s->routers[network].lan_net;
 }
 
 struct prefix topology_v6(int network, const struct addr *v4)
@@ -50,42 +102,443 @@ struct prefix topology_v6(int network, const struct addr *v4)
 	return p;
 }
 
-int topology_plan(struct scenario *s, struct errbuf *eb)
+int topology_way_down(const struct scenario *s, int network, int lan, bool v6)
 {
-	struct prefix internet = net24(203, 0, 113);
-	uint32_t hosts[LANS_MAX + 1],
-		routers[LANS_MAX + 1]; /* next free number of each LAN; [0] is the internet */
+	for (int i = lan; i >= 0; i = s->routers[i].behind) {
+		if (!v6 && s->routers[i].nat)
+			return -1;
+		if (s->routers[i].behind == network)
+			return i;
+	}
+	return -1;
+}
 
-	if (s->n_routers > LANS_MAX)
-		return err_say(eb, ERR_TOO_LARGE, "%s:%u:%u: %zu routers; at most %d", s->file,
-			s->routers[LANS_MAX].at.line, s->routers[LANS_MAX].at.column, s->n_routers, LANS_MAX);
-	for (size_t i = 0; i <= s->n_routers; i++) {
-		hosts[i] = HOSTS_FIRST;
-		routers[i] = ROUTERS_FIRST;
-	}
-	for (size_t i = 0; i < s->n_routers; i++) {
-		s->routers[i].lan_net = lan_of(s, i);
-		s->routers[i].lan = host_of(&s->routers[i].lan_net, 1);
-	}
+static bool may_be_lan(const struct addr *ip)
+{
+	static const struct {
+		uint32_t ip;
+		uint8_t bits;
+	} never[] = { { 0, 8 }, { 0x7f000000, 8 }, { 0xa9fe0000, 16 }, { 0xe0000000, 3 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		if (prefix_contains(&(struct prefix) { addr_v4(never[i].ip), never[i].bits }, ip))
+			return false;
+	return true;
+}
+
+static void plan_lans(struct planning *p)
+{
+	struct scenario *s = p->s;
+	char text[PREFIX_TEXT];
+
 	for (size_t i = 0; i < s->n_routers; i++) {
 		struct scn_router *r = &s->routers[i];
-		const struct prefix *up = r->behind < 0 ? &internet : &s->routers[r->behind].lan_net;
-		uint32_t n = routers[r->behind + 1]++;
-		if (n > HOSTS_LAST)
-			return err_say(eb, ERR_TOO_LARGE, "%s:%u:%u: too many routers beside '%s'", s->file,
-				r->at.line, r->at.column, r->name);
-		r->wan = host_of(up, n);
-		r->gateway = host_of(up, 1);
+		struct prefix masked = r->lan_net;
+		if (!r->lan_chosen)
+			r->lan_net = lan_of(s, i);
+		r->lan = host_of(&r->lan_net, ROUTER_NUMBER);
+		if (r->offers == OFFER_IPV6 && !s->ipv6)
+			plan_error(p, r->at,
+				"router '%s' offers IPv6, and there is none: 'ipv6: true' at the top of the "
+				"file",
+				r->name);
+		if (!r->lan_chosen)
+			continue;
+		prefix_mask(&masked);
+		prefix_format(&r->lan_net, text);
+		if (!prefix_equal(&masked, &r->lan_net))
+			plan_error(p, r->lan_at, "'%s' is a host's address; a network ends in zeros", text);
+		else if (r->lan_net.bits < LAN_BITS_MIN || r->lan_net.bits > LAN_BITS_MAX)
+			plan_error(p, r->lan_at,
+				"'%s' has no usable size: a LAN is a network from /%d to /%d", text,
+				LAN_BITS_MIN, LAN_BITS_MAX);
+		else if (!may_be_lan(&r->lan_net.ip))
+			plan_error(p, r->lan_at, "'%s' is not for hosts", text);
+	}
+}
+
+/* Both are seen from `network`: its own, or a LAN that a packet from there reaches untranslated. */
+static bool lan_is_seen(const struct scenario *s, int network, int lan)
+{
+	return lan == network || topology_way_down(s, network, lan, false) >= 0;
+}
+
+static void say_overlap(struct planning *p, int i, int k, int network)
+{
+	const struct scn_router *a = &p->s->routers[i], *b = k < 0 ? NULL : &p->s->routers[k];
+	struct prefix other = topology_net(p->s, k);
+	char mine[PREFIX_TEXT], theirs[PREFIX_TEXT];
+
+	prefix_format(&a->lan_net, mine);
+	prefix_format(&other, theirs);
+	plan_error(p, a->lan_chosen || !b ? a->lan_at : b->lan_at,
+		"the LAN %s of router '%s' overlaps %s, %s; whoever is on '%s' could not tell them apart",
+		mine, a->name, theirs, network_name(p->s, k), network_name(p->s, network));
+}
+
+/* Networks of one address range are as in life where a NAT is between them. */
+static void check_overlaps(struct planning *p)
+{
+	const struct scenario *s = p->s;
+	int n = (int)s->n_routers;
+
+	for (int i = 0; i < n; i++) {
+		struct prefix up = topology_net(s, s->routers[i].behind), internet = topology_net(s, -1);
+		bool chosen = s->routers[i].lan_chosen;
+		if (prefix_overlaps(&s->routers[i].lan_net, &up)) /* also where it translates */
+			say_overlap(p, i, s->routers[i].behind, s->routers[i].behind);
+		else if (chosen && prefix_overlaps(&s->routers[i].lan_net, &internet))
+			say_overlap(p, i, -1, i);
+		for (int k = 0; k < i; k++) {
+			if (!prefix_overlaps(&s->routers[i].lan_net, &s->routers[k].lan_net))
+				continue;
+			for (int network = -1; network < n; network++)
+				if (lan_is_seen(s, network, i) && lan_is_seen(s, network, k) &&
+					s->routers[i].behind != k && s->routers[k].behind != i) {
+					say_overlap(p, i, k, network);
+					break;
+				}
+		}
+	}
+}
+
+/* ---- numbers on a network ---- */
+
+struct plug { /* what needs an address */
+	int network;
+	struct scn_at at;
+	const char *name;
+	struct addr *ip;
+	bool chosen, router;
+	bool skip; /* it has none before a step */
+};
+struct numbering {
+	struct planning *p;
+	uint32_t hosts[LANS_MAX + 1], routers[LANS_MAX + 1]; /* next free number; [0] is the internet */
+};
+
+/* Number i of all of them: the routers', then the nodes' in their order. false: there are no more. */
+static bool plug_at(struct scenario *s, size_t i, struct plug *out)
+{
+	if (i < s->n_routers) {
+		struct scn_router *r = &s->routers[i];
+		*out = (struct plug) { r->behind, r->wan_chosen ? r->wan_at : r->at, r->name, &r->wan,
+			r->wan_chosen, true, false };
+		return true;
+	}
+	i -= s->n_routers;
+	for (size_t node = 0; node < s->n_nodes; i -= s->nodes[node++].n_ifaces) {
+		struct scn_node *h = &s->nodes[node];
+		if (i >= h->n_ifaces)
+			continue;
+		struct scn_iface *f = &h->ifaces[i];
+		*out = (struct plug) { f->network, f->at, h->name, &f->ip, f->ip_chosen, false, f->spare };
+		return true;
+	}
+	return false;
+}
+
+static bool plug_is_at(const struct plug *u, const struct addr *ip, int network)
+{
+	return ip != u->ip && network == u->network && addr_equal(ip, u->ip);
+}
+
+/* Of those before u when it is chosen, so that only the second one is wrong. */
+static const char *who_has(const struct scenario *s, const struct plug *u)
+{
+	if (u->network >= 0 && addr_equal(&s->routers[u->network].lan, u->ip))
+		return s->routers[u->network].name;
+	for (size_t i = 0; i < s->n_routers; i++) {
+		const struct scn_router *r = &s->routers[i];
+		if (u->chosen && &r->wan == u->ip)
+			return NULL;
+		if (plug_is_at(u, &r->wan, r->behind))
+			return r->name;
+	}
+	for (size_t i = 0; i < s->n_nodes; i++)
+		for (size_t k = 0; k < s->nodes[i].n_ifaces; k++) {
+			const struct scn_iface *f = &s->nodes[i].ifaces[k];
+			if (u->chosen && &f->ip == u->ip)
+				return NULL;
+			if (plug_is_at(u, &f->ip, f->network))
+				return s->nodes[i].name;
+		}
+	return NULL;
+}
+
+/* On the internet everything is on link, so any address may be there that no LAN has. */
+static bool is_of_network(const struct scenario *s, int network, const struct addr *ip)
+{
+	struct prefix net = topology_net(s, network);
+
+	if (network >= 0)
+		return prefix_contains(&net, ip);
+	for (int lan = 0; lan < (int)s->n_routers; lan++)
+		if (topology_way_down(s, -1, lan, false) >= 0 &&
+			prefix_contains(&s->routers[lan].lan_net, ip))
+			return false;
+	return addr_is_v4(ip) && may_be_lan(ip);
+}
+
+static bool is_reserved(const struct scenario *s, int network, const struct addr *ip)
+{
+	struct prefix net = topology_net(s, network);
+	if (!prefix_contains(&net, ip))
+		return false;
+	uint32_t n = addr_v4_get(ip) - addr_v4_get(&net.ip), size = 1u << (32 - net.bits);
+	return n == 0 || n == size - 1 || (n > HOSTS_LAST && n <= PROBES_LAST) ||
+	       (network < 0 && n == ROUTER_NUMBER);
+}
+
+static void check_chosen(struct numbering *n, const struct plug *u, const char *other)
+{
+	struct scenario *s = n->p->s;
+	struct prefix net = topology_net(s, u->network);
+	char ip[ADDR_TEXT], range[PREFIX_TEXT];
+
+	addr_format(u->ip, ip);
+	prefix_format(&net, range);
+	if (!is_of_network(s, u->network, u->ip))
+		plan_error(n->p, u->at, "%s of '%s' is not of the network of '%s', %s", ip, u->name,
+			network_name(s, u->network), range);
+	else if (is_reserved(s, u->network, u->ip))
+		plan_error(n->p, u->at,
+			"%s is not free for '%s': the first, the last, and numbers %d to %d of a network are "
+			"taken",
+			ip, u->name, HOSTS_LAST + 1, PROBES_LAST);
+	else if (other)
+		plan_error(n->p, u->at, "%s of '%s' is already the address of '%s'", ip, u->name, other);
+}
+
+/* By a step, sooner or later. */
+static bool is_wanted(const struct scenario *s, const struct plug *u)
+{
+	for (size_t i = 0; i < s->n_steps; i++) {
+		const struct scn_change *c = s->steps[i].change;
+		if (c && &c->want.ip != u->ip && c->want.network == u->network &&
+			addr_equal(&c->want.ip, u->ip))
+			return true;
+	}
+	return false;
+}
+
+static void choose_address(struct numbering *n, const struct plug *u)
+{
+	struct prefix net = topology_net(n->p->s, u->network);
+	uint32_t *next = u->router ? &n->routers[u->network + 1] : &n->hosts[u->network + 1];
+	uint32_t end = u->router ? HOSTS_LAST + 1 : ROUTERS_FIRST;
+
+	do
+		*u->ip = host_of(&net, (*next)++);
+	while (*next <= end && (who_has(n->p->s, u) || is_wanted(n->p->s, u)));
+	if (*next > end)
+		plan_error(n->p, u->at, "too many %s beside '%s'", u->router ? "routers" : "nodes", u->name);
+}
+
+/* Two networks of one range on one host: its routes could not tell them apart. */
+static void check_pair(
+	struct planning *p, const char *host, const struct scn_iface *a, const struct scn_iface *b)
+{
+	struct prefix na = topology_net(p->s, a->network), nb = topology_net(p->s, b->network);
+	char range[PREFIX_TEXT];
+
+	if (!a->off && !b->off && a->network != b->network && prefix_overlaps(&na, &nb))
+		plan_error(p, a->at,
+			"interface '%s' of '%s' is in %s like '%s', and in another network; a host is in one "
+			"of "
+			"them at a time",
+			a->name, host, prefix_format(&na, range), b->name);
+}
+
+static void check_host(struct planning *p, const struct scn_node *h)
+{
+	for (size_t i = 0; i < h->n_ifaces; i++)
+		for (size_t k = 0; k < i; k++)
+			check_pair(p, h->name, &h->ifaces[i], &h->ifaces[k]);
+}
+
+/* ---- what the steps change ---- */
+
+/* Who has u's address before step i, besides itself. */
+static const char *who_has_at(struct scenario *s, size_t i, const struct plug *u, const struct scn_change *c)
+{
+	if (u->network >= 0 && addr_equal(&s->routers[u->network].lan, u->ip))
+		return s->routers[u->network].name;
+	for (size_t k = 0; k < s->n_routers; k++) {
+		struct scn_iface f = topology_iface(s, i, (struct scn_plug) { -1, (int)k, 0 });
+		if ((int)k != c->plug.router && f.network == u->network && addr_equal(&f.ip, u->ip))
+			return s->routers[k].name;
+	}
+	for (size_t node = 0; node < s->n_nodes; node++)
+		for (size_t k = 0; k < s->nodes[node].n_ifaces; k++) {
+			struct scn_iface f = topology_iface(s, i, (struct scn_plug) { (int)node, -1, k });
+			bool self = (int)node == c->plug.node && (k == c->plug.iface || (int)k == c->leaves);
+			if (!self && !f.off && f.network == u->network && addr_equal(&f.ip, u->ip))
+				return s->nodes[node].name;
+		}
+	return NULL;
+}
+
+static void number_change(struct numbering *n, size_t i)
+{
+	struct scenario *s = n->p->s;
+	struct scn_change *c = s->steps[i].change;
+	const char *name = s->steps[i].target;
+	struct plug u = { c->want.network, c->want.at, name, &c->want.ip, c->want.ip_chosen,
+		c->plug.router >= 0, false };
+
+	if (u.chosen)
+		check_chosen(n, &u, who_has_at(s, i, &u, c));
+	else if (c->keeps_ip)
+		c->want.ip = topology_iface(s, i, c->plug).ip;
+	else
+		choose_address(n, &u);
+	if (c->plug.router >= 0) {
+		struct prefix up = topology_net(s, c->want.network), down = topology_net(s, c->plug.router);
+		if (prefix_overlaps(&up, &down))
+			plan_error(n->p, s->steps[i].at,
+				"the inner network of '%s' is of the same range as that of '%s'", name,
+				network_name(s, c->want.network));
+		return;
+	}
+	for (size_t k = 0; k < s->nodes[c->plug.node].n_ifaces; k++) {
+		struct scn_iface f = topology_iface(s, i, (struct scn_plug) { c->plug.node, -1, k });
+		if (k != c->plug.iface && ((int)k != c->leaves || c->make_first))
+			check_pair(n->p, name, &c->want, &f);
+	}
+}
+
+static void number_all(struct planning *p)
+{
+	struct numbering n = { .p = p };
+	struct plug u;
+
+	for (size_t i = 0; i <= p->s->n_routers; i++) {
+		n.hosts[i] = HOSTS_FIRST;
+		n.routers[i] = ROUTERS_FIRST;
+	}
+	for (size_t i = 0; plug_at(p->s, i, &u); i++) {
+		if (u.chosen)
+			check_chosen(&n, &u, who_has(p->s, &u));
+		else
+			*u.ip = addr_any6;
+	}
+	for (size_t i = 0; plug_at(p->s, i, &u) && !p->err; i++)
+		if (!u.chosen && !u.skip)
+			choose_address(&n, &u);
+	for (size_t i = 0; i < p->s->n_routers; i++) {
+		struct scn_router *r = &p->s->routers[i];
+		for (uint32_t k = 1; r->nat && k < r->model.pool && !p->err; k++)
+			choose_address(&n, &(struct plug) { r->behind, r->at, r->name, &r->pool[k], false,
+						   true, false });
+	}
+	for (size_t i = 0; i < p->s->n_steps && !p->err; i++)
+		if (p->s->steps[i].change)
+			number_change(&n, i);
+}
+
+struct addr topology_pool(const struct scn_router *r, uint32_t k)
+{
+	return k ? r->pool[k] : r->wan;
+}
+
+/* Forwards lead to what is on the router's own LAN. */
+static void plan_forward(struct planning *p, size_t router, struct nat_forward *f)
+{
+	const struct scn_router *r = &p->s->routers[router];
+	int node = scenario_find_node(p->s, f->to), inner = scenario_find_router(p->s, f->to);
+
+	if (inner >= 0 && p->s->routers[inner].behind == (int)router) {
+		f->ip = p->s->routers[inner].wan;
+		return;
+	}
+	for (size_t i = 0; node >= 0 && i < p->s->nodes[node].n_ifaces; i++) {
+		const struct scn_iface *iface = &p->s->nodes[node].ifaces[i];
+		if (iface->network != (int)router)
+			continue;
+		f->ip = iface->ip;
+		return;
+	}
+	plan_error(p, r->at, "router '%s' forwards a port to '%s', which is not on its LAN", r->name, f->to);
+}
+
+/* What is redirected must pass the router, and come back through it, whatever translates on the way. */
+static bool is_inside(const struct scenario *s, int network, int router)
+{
+	return network == router || topology_way_down(s, router, network, true) >= 0;
+}
+
+const char *topology_redirect(const struct scenario *s, int router, struct scn_firewall *f, size_t *wrong)
+{
+	for (*wrong = 0; *wrong < f->n_out; (*wrong)++) {
+		struct firewall_rule *r = &f->out[*wrong];
+		int node = r->into ? scenario_find_node(s, r->into) : -1;
+		if (r->verdict != FIREWALL_REDIRECT)
+			continue;
+		if (router < 0)
+			return "only a router redirects";
+		if (node < 0)
+			return "no host is called so";
+		if (is_inside(s, s->nodes[node].router, router))
+			return "that host is inside of the router, which does not see what it answers";
+		r->into_at.ip = s->nodes[node].ip;
+	}
+	return NULL;
+}
+
+static void plan_redirects(struct planning *p, int router, struct scn_firewall *f)
+{
+	size_t wrong;
+	const char *why = topology_redirect(p->s, router, f, &wrong);
+	if (why)
+		plan_error(p, f->out[wrong].at, "'%s': %s", f->out[wrong].text, why);
+}
+
+int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf *eb)
+{
+	struct planning p = { .s = s, .all = all, .eb = eb };
+
+	if (s->n_routers > LANS_MAX) {
+		plan_error(&p, s->routers[LANS_MAX].at, "%zu routers; at most %d", s->n_routers, LANS_MAX);
+		return p.err;
+	}
+	for (size_t i = 0; i < s->n_nodes; i++)
+		if (!s->nodes[i].n_ifaces)
+			s->nodes[i].ifaces[s->nodes[i].n_ifaces++] = (struct scn_iface) {
+				.name = "eth0", .at = s->nodes[i].at, .network = s->nodes[i].router
+			};
+	plan_lans(&p);
+	if (!p.err)
+		check_overlaps(&p);
+	for (size_t i = 0; i < s->n_nodes && !p.err; i++)
+		check_host(&p, &s->nodes[i]);
+	if (!p.err)
+		number_all(&p);
+	for (size_t i = 0; i < s->n_routers; i++) {
+		struct prefix up = topology_net(s, s->routers[i].behind);
+		s->routers[i].gateway = host_of(&up, ROUTER_NUMBER);
 	}
 	for (size_t i = 0; i < s->n_nodes; i++) {
 		struct scn_node *h = &s->nodes[i];
-		uint32_t n = hosts[h->router + 1]++;
-		if (n >= ROUTERS_FIRST)
-			return err_say(eb, ERR_TOO_LARGE, "%s:%u:%u: too many nodes beside '%s'", s->file,
-				h->at.line, h->at.column, h->name);
-		h->net = h->router < 0 ? internet : s->routers[h->router].lan_net;
-		h->ip = host_of(&h->net, n);
-		h->gateway = host_of(&h->net, 1);
+		h->router = h->ifaces[0].network;
+		h->ip = h->ifaces[0].ip;
+		h->net = topology_net(s, h->router);
+		h->gateway = host_of(&h->net, ROUTER_NUMBER);
 	}
-	return 0;
+	for (size_t i = 0; i < s->n_routers; i++)
+		for (size_t k = 0; k < s->routers[i].model.n_forwards; k++)
+			plan_forward(&p, i, &s->routers[i].model.forwards[k]);
+	for (size_t i = 0; i < s->n_routers; i++)
+		plan_redirects(&p, (int)i, &s->routers[i].firewall);
+	for (size_t i = 0; i < s->n_nodes; i++)
+		plan_redirects(&p, -1, &s->nodes[i].firewall);
+	for (size_t i = 0; i < s->n_steps; i++)
+		if (s->steps[i].firewall)
+			plan_redirects(&p, scenario_find_router(s, s->steps[i].target), s->steps[i].firewall);
+	return p.err;
+}
+
+int topology_plan(struct scenario *s, struct errbuf *eb)
+{
+	return topology_plan_all(s, NULL, eb);
 }

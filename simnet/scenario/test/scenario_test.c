@@ -27,7 +27,8 @@ static void test_errors(void **state)
 		{ HEAD "routers:\n  home: {nat: hom}\n" NODES,
 			"f.yaml:4:15: 'hom' is not a value of 'nat' (none, public, home, easy, cgnat, "
 			"full-cone, restricted, "
-			"symmetric, hard); did you mean 'home'?" },
+			"symmetric, hard, pfsense, linux-masquerade, docker, corporate, hotel, mobile-4g, "
+			"cloud-gateway); did you mean 'home'?" },
 		{ HEAD "routers:\n  home: {}\n" NODES, "f.yaml:4:9: router 'home' has no 'nat'" },
 		{ HEAD "routers:\n  home: {nat: home, behind: ips}\n  isp: {nat: cgnat}\n" NODES,
 			"f.yaml:4:29: no router 'ips'; did you mean 'isp'?" },
@@ -39,7 +40,8 @@ static void test_errors(void **state)
 		{ HEAD "routers:\n  home: {nat: no}\n" NODES,
 			"f.yaml:4:15: 'no' is not a value of 'nat' (none, public, home, easy, cgnat, "
 			"full-cone, restricted, "
-			"symmetric, hard)" },
+			"symmetric, hard, pfsense, linux-masquerade, docker, corporate, hotel, mobile-4g, "
+			"cloud-gateway)" },
 		{ HEAD "routers:\n  Home: {nat: home}\n" NODES, "f.yaml:4:3: 'Home' is not a usable name: "
 								"small letters, digits and '-', at most 32" },
 		{ HEAD "routers:\n  home: {nat: home, accepts-wan: yes}\n" NODES,
@@ -73,8 +75,8 @@ static void test_errors(void **state)
 			"'lost'" },
 		{ HEAD NODES "steps:\n  - expect: {gap: alice->bob}\n",
 			"f.yaml:7:5: 'gap' needs 'max' or 'lost', and no 'is'" },
-		{ HEAD NODES "steps:\n  - cut: alice.upd\n",
-			"f.yaml:7:10: cannot cut 'upd' of 'alice' (udp, link); did you mean 'udp'?" },
+		{ HEAD NODES "steps:\n  - cut: alice.upd\n", "f.yaml:7:10: cannot cut 'upd' of 'alice' (udp, "
+							     "link, carrier); did you mean 'udp'?" },
 		{ HEAD NODES "steps:\n  - cut: alice\n",
 			"f.yaml:7:10: 'alice' does not say what to cut: 'alice.udp' or 'alice.link'" },
 		{ HEAD NODES "steps:\n  - reset: alice\n", "f.yaml:7:12: no router 'alice'" },
@@ -182,11 +184,11 @@ static void test_whole(void **state)
 	assert_int_equal(s.n_variants, 6);
 	assert_string_equal(s.variant_name, "hard/APDF");
 	assert_int_equal(s.n_routers, 2);
-	assert_int_equal(s.routers[0].mapping, NAT_APDM);
+	assert_int_equal(s.routers[0].model.udp.mapping, NAT_APDM);
 	assert_int_equal(s.routers[0].behind, 1);
 	assert_true(s.routers[0].udp_blocked);
-	assert_int_equal(s.routers[1].filtering, NAT_APDF);
-	assert_int_equal(s.routers[1].udp_timeout_s, 30);
+	assert_int_equal(s.routers[1].model.udp.filtering, NAT_APDF);
+	assert_int_equal(s.routers[1].model.lifetimes.udp_s, 30);
 	assert_int_equal(s.n_nodes, 4);
 	assert_true(s.nodes[0].is_service);
 	assert_int_equal(s.nodes[0].router, -1);
@@ -205,7 +207,7 @@ static void test_whole(void **state)
 	assert_int_equal(scenario_parse("f.yaml", whole, strlen(whole), 6, &s, &eb), ERR_MALFORMED);
 }
 
-/* What docs/scenarios.md says of `within`. */
+/* What docs/simnet/scenarios.md says of `within`. */
 static void test_bounds(void **state)
 {
 	static const struct {
@@ -250,9 +252,61 @@ static void test_alias_bomb(void **state)
 	assert_int_equal(scenario_parse("f.yaml", text, strlen(text), 0, &s, &eb), ERR_MALFORMED);
 }
 
+/* Each row changes one thing of a preset, and nothing else. */
+static void test_nat_words(void **state)
+{
+	static const struct {
+		const char *nat, *want;
+	} rows[] = {
+		{ "home", "UDP EIM/APDF, TCP EIM/APDF, ports hash, hairpin off, UDP 120/120 s, TCP "
+			  "120/7440/120 s, ICMP 30 "
+			  "s, unknown TCP loose" },
+		{ "{mapping: ADM}", "UDP ADM/APDF, TCP ADM/APDF, ports hash, hairpin off, UDP 120/120 s," },
+		{ "{preset: home, ports: preserve}", "ports preserve," },
+		{ "{preset: home, ports: block, block: 64}", "ports block of 64," },
+		{ "{preset: home, mapping: APDM}", "UDP APDM/APDF, TCP APDM/APDF," },
+		{ "{preset: home, tcp: {filtering: EIF}}", "UDP EIM/APDF, TCP EIM/EIF," },
+		{ "{mapping: ADM, filtering: ADF, tcp: {mapping: EIM}}", "UDP ADM/ADF, TCP EIM/ADF," },
+		{ "{preset: cgnat, hairpin-filter: true}", "hairpin external with filtering," },
+		{ "{preset: home, lifetime: 30s}", "UDP 30/30 s," },
+		{ "{preset: home, lifetime-new: 10s}", "UDP 10/120 s," },
+		{ "{preset: home, lifetime: 60s, lifetime-new: 30s}", "UDP 30/60 s," },
+		{ "{preset: home, tcp: {opening: 1s, lifetime: 2m, closing: 3s}}", "TCP 1/120/3 s," },
+		{ "{preset: home, tcp: {unknown: reset}}", "unknown TCP reset" },
+		{ "{preset: home, icmp: {lifetime: 2s, errors: lost}}",
+			"ICMP 2 s, unknown TCP loose, ICMP errors lost" },
+		{ "{preset: home, pool: 3, pooling: arbitrary}", "pool of 3 addresses, arbitrary" },
+		{ "{preset: home, refresh: out}", "refreshed out only" },
+		{ "{preset: home, after-expiry: move}", "after expiry ports move" },
+		{ "{preset: home, table: 100}", "at most 100 mappings" },
+		{ "{preset: home, fragments: none}", "fragments none" },
+		{ "{preset: linux-masquerade}",
+			"ports overload, hairpin off, UDP 30/120 s, TCP 120/432000/120 s, ICMP 30 "
+			"s, unknown TCP loose, accepts what comes to its WAN" },
+		{ "{preset: home, forwards: [udp 4242 a:41641, tcp 80 a:8080]}",
+			"forwards udp 4242 to a:41641, forwards tcp 80 to a:8080" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[400], model[NAT_MODEL_TEXT];
+		struct scenario s = { 0 };
+		struct errbuf eb = { 0 };
+		snprintf(text, sizeof(text),
+			"simnet: 1\nname: n\nrouters:\n  r: {nat: %s}\nnodes:\n  a: {at: r}\n", rows[i].nat);
+		if (scenario_parse("f.yaml", text, strlen(text), 0, &s, &eb))
+			fail_msg("%s: %s", rows[i].nat, eb.text);
+		if (!strstr(nat_model_format(&s.routers[0].model, model), rows[i].want))
+			fail_msg("%s: %s", rows[i].nat, model);
+		for (size_t k = 0; k < s.routers[0].model.n_forwards; k++)
+			assert_true(addr_equal(&s.routers[0].model.forwards[k].ip, &s.nodes[0].ip));
+		scenario_free(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nat_words),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_bounds),

@@ -102,6 +102,107 @@ static void test_nesting(void **state)
 	}
 }
 
+#define BELOW(shared) \
+	TOP "  isp: {nat: " shared "}\n  h1: {nat: {mapping: ADM, filtering: EIF}, behind: isp}\n" \
+	    "  h2: {nat: {mapping: ADM, filtering: EIF}, behind: isp}\nnodes:\n  a: {at: h1}\n  b: {at: " \
+	    "h2}\n"
+#define UNDER(shared, one, other) \
+	TOP "  isp: {nat: " shared "}\n  h1: {nat: " one ", behind: isp}\n  h2: {nat: " other \
+	    ", behind: isp}\nnodes:\n  a: {at: h1}\n  b: {at: h2}\n"
+#define PAIR(one, other) \
+	TOP "  h1: {nat: " one "}\n  h2: {nat: " other "}\nnodes:\n  a: {at: h1}\n  b: {at: h2}\n"
+
+/* Classes of TCP, forwards, pools, filtered hairpins. */
+static void test_models(void **state)
+{
+	static const struct {
+		const char *text;
+		enum scn_path udp, tcp;
+		const char *why;
+	} rows[] = {
+		{ PAIR("{preset: hard, tcp: {mapping: EIM}}", "{preset: hard, tcp: {mapping: EIM}}"),
+			PATH_RELAY, PATH_DIRECT, "the destination" },
+		{ PAIR("{preset: home, tcp: {mapping: APDM}}", "home"), PATH_DIRECT, PATH_RELAY,
+			"both sides" },
+		{ PAIR("{preset: hard, tcp: {filtering: EIF}}", "hard"), PATH_RELAY, PATH_DIRECT,
+			"the destination" },
+		/* A port that is forwarded, and one that is not all the way. */
+		{ PAIR("{preset: hard, forwards: [udp 4242 a:41641]}", "hard"), PATH_DIRECT, PATH_RELAY,
+			"'h1' forwards a port to port 41641 of 'a'" },
+		{ PAIR("{preset: hard, forwards: [tcp 4242 a:41641]}", "hard"), PATH_RELAY, PATH_DIRECT,
+			"the destination" },
+		{ TOP "  isp: {nat: {preset: hard, forwards: [udp 1 h1:2]}}\n"
+		      "  h1: {nat: {preset: hard, forwards: [udp 2 a:3]}, behind: isp}\n  h2: {nat: hard}\n"
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
+			PATH_DIRECT, PATH_RELAY, "'isp' forwards a port to port 3 of 'a'" },
+		{ TOP "  isp: {nat: {preset: hard, forwards: [udp 1 h1:9]}}\n"
+		      "  h1: {nat: {preset: hard, forwards: [udp 2 a:3]}, behind: isp}\n  h2: {nat: hard}\n"
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
+			PATH_RELAY, PATH_RELAY, "the destination" },
+		/* RFC 4787 REQ-2: who lets in an address must know it. */
+		{ PAIR("restricted", "{preset: hard, pool: 4}"), PATH_DIRECT, PATH_DIRECT,
+			"by address only" },
+		{ PAIR("restricted", "{preset: hard, pool: 4, pooling: arbitrary}"), PATH_RELAY, PATH_RELAY,
+			"the exact endpoint" },
+		{ PAIR("restricted", "{preset: home, pool: 4, pooling: arbitrary}"), PATH_DIRECT, PATH_DIRECT,
+			"both sides" },
+		/* Ports of every policy are ports. */
+		{ PAIR("{preset: home, ports: preserve}", "{preset: home, ports: sequential}"), PATH_DIRECT,
+			PATH_DIRECT, "both sides" },
+		{ PAIR("{preset: hard, ports: sequential}", "{preset: hard, ports: random}"), PATH_RELAY,
+			PATH_RELAY, "the destination" },
+		{ PAIR("pfsense", "pfsense"), PATH_RELAY, PATH_RELAY, "the destination" },
+		{ PAIR("mobile-4g", "cgnat"), PATH_DIRECT, PATH_DIRECT, "endpoint-independent" },
+		/* The shared NAT's filtering counts only where it filters hairpins. */
+		{ BELOW("{preset: home, hairpin: external}"), PATH_DIRECT, PATH_DIRECT,
+			"endpoint-independent" },
+		{ BELOW("{preset: home, hairpin: external, hairpin-filter: true}"), PATH_RELAY, PATH_RELAY,
+			"the destination" },
+		/* Who is below and filters by address sees the shared one, whatever the mapping is. */
+		{ UNDER("{preset: hard, hairpin: external}", "restricted", "hard"), PATH_DIRECT, PATH_DIRECT,
+			"below the shared NAT" },
+		{ UNDER("{preset: hard, hairpin: external}", "hard", "restricted"), PATH_DIRECT, PATH_DIRECT,
+			"below the shared NAT" },
+		{ UNDER("{preset: hard, hairpin: external, pool: 4}", "restricted", "hard"), PATH_DIRECT,
+			PATH_DIRECT, "below the shared NAT" },
+		{ UNDER("{preset: hard, hairpin: external, pool: 4, pooling: arbitrary}", "restricted",
+			  "hard"),
+			PATH_RELAY, PATH_RELAY, "the destination" },
+		{ UNDER("{preset: hard, hairpin: external, hairpin-filter: true}", "restricted", "hard"),
+			PATH_RELAY, PATH_RELAY, "the destination" },
+		{ UNDER("{preset: hard, hairpin: external}", "{mapping: ADM, filtering: ADF}", "hard"),
+			PATH_RELAY, PATH_RELAY, "the destination" },
+		{ UNDER("{preset: hard, hairpin: external}", "home", "home"), PATH_RELAY, PATH_RELAY,
+			"the destination" },
+		{ BELOW("{preset: cgnat, hairpin: internal}"), PATH_DIRECT, PATH_RELAY,
+			"without translating" },
+		{ BELOW("{preset: cgnat, hairpin: off}"), PATH_RELAY, PATH_RELAY, "does not hairpin" },
+		/* The same subnet at two homes changes nothing between them. */
+		{ TOP "  h1: {nat: home, lan: 192.168.1.0/24}\n  h2: {nat: hard, lan: 192.168.1.0/24}\n"
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
+			PATH_RELAY, PATH_RELAY, "the destination" },
+		{ TOP "  h1: {nat: home, udp: blocked}\n  h2: {nat: home}\nnodes:\n  a: {at: h1}\n  b: {at: "
+		      "h2}\n",
+			PATH_RELAY, PATH_DIRECT, "UDP is blocked" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scenario s = { 0 };
+		struct oracle_verdict udp, tcp;
+		parse(rows[i].text, &s);
+		for (int turn = 0; turn < 2; turn++) {
+			oracle_answer(&s, &(struct oracle_question) { .a = turn, .b = 1 - turn }, &udp);
+			oracle_answer(&s, &(struct oracle_question) { .a = turn, .b = 1 - turn, .tcp = true },
+				&tcp);
+			if (udp.path != rows[i].udp || tcp.path != rows[i].tcp ||
+				!strstr(udp.why, rows[i].why))
+				fail_msg("row %zu: UDP %s (%s), TCP %s (%s)", i, scenario_path_name(udp.path),
+					udp.why, scenario_path_name(tcp.path), tcp.why);
+		}
+		scenario_free(&s);
+	}
+}
+
 #define TWO_HARD "  h1: {nat: hard}\n  h2: {nat: hard}\n"
 #define AB "nodes:\n  a: {at: h1}\n  b: {at: h2}\n  c: {at: h2}\n"
 
@@ -130,6 +231,28 @@ static void test_what_happened(void **state)
 			"the link of 'h2' is cut" },
 		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB "steps:\n  - cut: c.link\n", PATH_DIRECT,
 			"both" },
+		/* Families in common. */
+		{ "simnet: 1\nname: n\nipv6: true\nrouters:\n  h1: {nat: hard, offers: ipv4}\n  h2: {nat: "
+		  "hard}\n" AB,
+			PATH_RELAY, "a side's mapping" },
+		{ "simnet: 1\nname: n\nipv6: true\nrouters:\n  h1: {nat: hard, offers: ipv6}\n  h2: {nat: "
+		  "hard}\n" AB,
+			PATH_DIRECT, "by IPv6" },
+		{ "simnet: 1\nname: n\nipv6: true\nrouters:\n  h1: {nat: none, offers: ipv6}\n  h2: {nat: "
+		  "none, offers: "
+		  "ipv4}\n" AB,
+			PATH_RELAY, "one has IPv6 alone" },
+		/* Firewalls of the file: what is sent for is let in. */
+		{ TOP "  h1: {nat: hard}\n  h2: {nat: none, firewall: {in: [accept established, drop]}}\n" AB,
+			PATH_RELAY, "a side's mapping depends" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: none, firewall: {in: [accept established, drop]}}\n" AB,
+			PATH_DIRECT, "both sides map" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: none, firewall: {out: [accept tcp, drop]}}\n" AB,
+			PATH_RELAY, "UDP is blocked" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home, firewall: {in: [drop udp from 10.0.0.0/8]}}\n" AB,
+			PATH_ANY, "the firewall of 'h2' depends" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home, firewall: {in: [drop tcp]}}\n" AB, PATH_DIRECT,
+			"both sides map" },
 		/* Nobody here reads rules. */
 		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n" AB
 		      "steps:\n  - run: {at: a, argv: [sh, -c, 'nft add table ip x; true']}\n",
@@ -183,6 +306,117 @@ static void test_plan(void **state)
 	scenario_free(&s);
 }
 
+/* What the file chooses stays, and the rest goes round it. */
+static void test_chosen(void **state)
+{
+	struct scenario s = { 0 };
+	char buf[PREFIX_TEXT];
+	(void)state;
+	parse(TOP "  isp: {nat: cgnat, lan: 100.64.0.0/10}\n"
+		  "  h: {nat: home, lan: 192.168.1.0/24, behind: isp, ip: 100.127.1.1}\n"
+		  "  i: {nat: home, lan: 192.168.1.0/24}\n"
+		  "  j: {nat: home, behind: isp}\n"
+		  "nodes:\n  a: {at: h}\n  b: {at: i, ip: 192.168.1.10}\n  c: {at: i}\n"
+		  "  d: {at: internet, ip: 9.9.9.9}\n"
+		  "  e: {interfaces: {eth0: {at: j}, wlan0: {at: i, ip: 192.168.1.77, metric: 7}, "
+		  "wwan0: {at: isp, up: false, default: false, routes: [10.0.0.0/8 via 100.64.0.1]}}}\n",
+		&s);
+	assert_string_equal(addr_format(&s.routers[0].lan, buf), "100.64.0.1");
+	assert_string_equal(addr_format(&s.routers[1].wan, buf), "100.127.1.1");
+	assert_string_equal(prefix_format(&s.routers[2].lan_net, buf), "192.168.1.0/24");
+	assert_string_equal(addr_format(&s.routers[3].wan, buf), "100.64.0.100");
+	assert_string_equal(prefix_format(&s.routers[3].lan_net, buf), "192.168.4.0/24");
+	assert_string_equal(addr_format(&s.nodes[0].ip, buf), "192.168.1.10");
+	assert_string_equal(addr_format(&s.nodes[1].ip, buf), "192.168.1.10");
+	assert_string_equal(addr_format(&s.nodes[2].ip, buf), "192.168.1.11");
+	assert_string_equal(addr_format(&s.nodes[3].ip, buf), "9.9.9.9");
+	const struct scn_node *e = &s.nodes[4];
+	assert_int_equal(e->n_ifaces, 3);
+	assert_int_equal(e->router, 3);
+	assert_string_equal(e->ifaces[1].name, "wlan0");
+	assert_string_equal(addr_format(&e->ifaces[1].ip, buf), "192.168.1.77");
+	assert_int_equal(e->ifaces[0].metric, 100);
+	assert_int_equal(e->ifaces[1].metric, 7);
+	assert_int_equal(e->ifaces[2].metric, 300);
+	assert_true(e->ifaces[2].off && e->ifaces[2].no_default && e->ifaces[2].n_routes == 1);
+	scenario_free(&s);
+
+	/* A LAN that nobody chose gives way to one that somebody did. */
+	parse(TOP "  h: {nat: home}\n  i: {nat: home, lan: 192.168.1.0/24}\nnodes:\n  a: {at: h}\n", &s);
+	assert_string_equal(prefix_format(&s.routers[0].lan_net, buf), "192.168.2.0/24");
+	scenario_free(&s);
+}
+
+/* What an interface is after each step, and what that means for the oracle. */
+static void test_changes(void **state)
+{
+	struct scenario s = { 0 };
+	struct oracle_verdict v;
+	char buf[PREFIX_TEXT];
+	(void)state;
+	parse(TOP "  h: {nat: hard}\n  i: {nat: hard}\n  isp: {nat: cgnat}\nnodes:\n  a: {at: h}\n  b: {at: "
+		  "i}\n"
+		  "steps:\n  - move: {at: a, to: i, how: make-before-break}\n  - lease: a\n"
+		  "  - move: {at: a, to: h, how: make-before-break}\n"
+		  "  - move: {at: b, to: internet, ip: 9.9.9.9}\n  - interface: {at: b, name: eth0, up: "
+		  "false}\n"
+		  "  - move: {at: h, to: isp}\n",
+		&s);
+	static const struct {
+		int in_use, network;
+		const char *ip;
+		enum scn_path want;
+	} rows[] = {
+		{ 0, 0, "192.168.1.10", PATH_RELAY },
+		{ 1, 1, "192.168.2.11", PATH_DIRECT },
+		{ 1, 1, "192.168.2.12", PATH_DIRECT },
+		{ 0, 0, "192.168.1.11", PATH_RELAY },
+		{ 0, 0, "192.168.1.11", PATH_DIRECT },
+		{ 0, 0, "192.168.1.11", PATH_NONE },
+		{ 0, 0, "192.168.1.11", PATH_NONE },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int k = topology_in_use(&s, i, 0);
+		struct addr ip = topology_ip(&s, i, 0);
+		struct scn_iface f = topology_iface(&s, i, (struct scn_plug) { 0, -1, (size_t)k });
+		oracle_ask(&s, i, 0, 1, &v);
+		if (k != rows[i].in_use || f.network != rows[i].network || f.off || v.path != rows[i].want ||
+			strcmp(addr_format(&ip, buf), rows[i].ip) != 0)
+			fail_msg("row %zu: interface %d, network %d, %s, %s", i, k, f.network, buf, v.why);
+	}
+	struct scn_iface wan = topology_iface(&s, 6, (struct scn_plug) { -1, 0, 0 });
+	assert_int_equal(wan.network, 2);
+	assert_string_equal(addr_format(&wan.ip, buf), "192.168.3.100");
+	struct addr old = addr_v4(0xc0a8020b), never = addr_v4(0xc0a80214);
+	assert_true(topology_has_ip(&s, 0, &old));
+	assert_false(topology_has_ip(&s, 0, &never));
+	scenario_free(&s);
+}
+
+/* A router that becomes another NAT keeps its outer addresses and what leads inside. */
+static void test_nat_changes(void **state)
+{
+	static const enum scn_path want[] = { PATH_RELAY, PATH_DIRECT, PATH_RELAY };
+	struct scenario s = { 0 };
+	struct oracle_verdict v;
+	(void)state;
+	parse(TOP
+		"  h: {nat: hard}\n  i: {nat: {preset: hard, pool: 2, forwards: [tcp 80 b:80]}}\nnodes:\n"
+		"  a: {at: h}\n  b: {at: i}\nsteps:\n  - set: {at: i, nat: {lifetime: 30s, filtering: EIF}}\n"
+		"  - set: {at: i, nat: hard}\n",
+		&s);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		oracle_ask(&s, i, 0, 1, &v);
+		if (v.path != want[i])
+			fail_msg("after %zu steps: %s", i, v.why);
+	}
+	struct nat_model m = topology_nat(&s, 1, 1);
+	assert_int_equal(m.lifetimes.udp_s, 30);
+	assert_int_equal(m.pool, 2);
+	assert_int_equal(m.n_forwards, 1);
+	scenario_free(&s);
+}
+
 static void test_v6_prefixes(void **state)
 {
 	struct addr a = addr_v4(0xcb00710a);
@@ -199,8 +433,12 @@ int main(void)
 		cmocka_unit_test(test_v6_prefixes),
 		cmocka_unit_test(test_grid),
 		cmocka_unit_test(test_nesting),
+		cmocka_unit_test(test_models),
 		cmocka_unit_test(test_what_happened),
 		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_chosen),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_nat_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

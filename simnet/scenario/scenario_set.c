@@ -1,0 +1,109 @@
+#include "simnet/scenario/scenario_read.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The step `set`: what a link, a NAT or a firewall is from there on. */
+
+static const struct schema_form set_firewall_form = { .map = &firewall_table };
+
+#define AT(field) offsetof(struct set_words, field)
+static const struct schema_row set_rows[] = {
+	{ "at", SCHEMA_STRING, AT(at), .required = true, .doc = "a node or router" },
+	{ "link", SCHEMA_KEEP, AT(link), .form = &link_form,
+		.doc = "what it does to packets from here; what it does not say is as on a plain wire" },
+	{ "nat", SCHEMA_KEEP, AT(nat), .form = &nat_form,
+		.doc = "what the router is from here, as in `routers`; `pool` and `forwards` stay, and all "
+		       "mappings "
+		       "are gone" },
+	{ "firewall", SCHEMA_KEEP, AT(firewall), .form = &set_firewall_form,
+		.doc = "all its rules from here, as where the node or router is; flows that were let through "
+		       "stay "
+		       "known" },
+	{ 0 },
+};
+#undef AT
+const struct schema_table set_table = { .name = "set",
+	.about = "The link of a node, or the outer one of a router, changes, and what is on its way goes on; "
+		 "or a "
+		 "router becomes another NAT, or a firewall has other rules. Needs one of `link`, `nat` and "
+		 "`firewall`.",
+	.rows = set_rows };
+
+/* Who has a link that changes has no plain wire from the start. Once the network is there (s->file) it is too late for
+ * that, and the engine says so. */
+static int set_link(
+	const struct step_place *c, struct scenario *s, const struct set_words *w, struct scn_step *st)
+{
+	int node = scenario_find_node(s, w->at), router = scenario_find_router(s, w->at);
+	const struct link_model **link = node >= 0 ? &s->nodes[node].link : &s->routers[router].link;
+	int err = link_read(c->y, w->link, &st->link);
+
+	if (err || s->file)
+		return err;
+	struct link_model *m = arena_alloc(c->y->arena, sizeof(*m));
+	if (!m)
+		return yaml_no_memory(c->y);
+	*m = *link ? **link : (struct link_model) { 0 };
+	m->changes = true;
+	*link = m;
+	return 0;
+}
+
+static int set_nat(
+	const struct step_place *c, const struct scenario *s, const struct set_words *w, struct scn_step *st)
+{
+	static const char *const fixed[] = { "pool", "pooling", "forwards" };
+	int router = scenario_find_router(s, w->at);
+	struct scn_router next = { 0 };
+
+	if (router < 0)
+		return yaml_error(c->y, step_where(c, "nat"), "'%s' is no router: it has no NAT", w->at);
+	for (size_t i = 0; w->nat->type == YAML_MAP && i < ARRAY_LEN(fixed); i++)
+		if (yaml_get(w->nat, fixed[i]))
+			return yaml_error(c->y, yaml_get(w->nat, fixed[i])->at,
+				"'%s' belongs to where router '%s' is: say it in 'routers'", fixed[i], w->at);
+	int err = nat_read(c->y, w->nat, &next);
+	if (err)
+		return err;
+	if (!s->routers[router].nat || !next.nat)
+		return yaml_error(c->y, step_where(c, "nat"),
+			"router '%s' %s: a step cannot give or take the translation, which addresses depend "
+			"on",
+			w->at, next.nat ? "does not translate" : "translates");
+	struct nat_model *m = arena_alloc(c->y->arena, sizeof(*m));
+	if (!m)
+		return yaml_no_memory(c->y);
+	*m = next.model;
+	st->nat = m;
+	return 0;
+}
+
+static int set_firewall(
+	const struct step_place *c, struct scenario *s, const struct set_words *w, struct scn_step *st)
+{
+	int node = scenario_find_node(s, w->at), router = scenario_find_router(s, w->at);
+	struct scn_firewall *f = arena_alloc(c->y->arena, sizeof(*f)),
+			    *had = node >= 0 ? &s->nodes[node].firewall : &s->routers[router].firewall;
+
+	if (!f)
+		return yaml_no_memory(c->y);
+	st->firewall = f;
+	had->changes |= !s->file;
+	int err = firewall_read(c->y, w->firewall, f);
+	if (err || !s->file)
+		return err; /* the plan finds where redirects lead */
+	size_t wrong;
+	const char *why = topology_redirect(s, router, f, &wrong);
+	return why ? yaml_error(c->y, f->out[wrong].at, "'%s': %s", f->out[wrong].text, why) : 0;
+}
+
+int set_read(const struct step_place *c, struct scenario *s, const struct set_words *w, struct scn_step *st)
+{
+	st->target = w->at;
+	if (scenario_find_node(s, w->at) < 0 && scenario_find_router(s, w->at) < 0)
+		return step_unknown_name(c, "at", "node or router", w->at, true, true);
+	if (!!w->link + !!w->nat + !!w->firewall != 1)
+		return yaml_error(c->y, st->at, "set needs one of 'link', 'nat' and 'firewall'");
+	return w->link ? set_link(c, s, w, st) : w->nat ? set_nat(c, s, w, st) : set_firewall(c, s, w, st);
+}

@@ -1,0 +1,146 @@
+#include "simnet/scenario/scenario.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The network in the course of the steps: what the file says at first, changed by `move`, `lease`, `interface`
+ * and `set`. */
+
+struct scn_iface topology_iface(const struct scenario *s, size_t n_steps, struct scn_plug plug)
+{
+	const struct scn_router *r = plug.router >= 0 ? &s->routers[plug.router] : NULL;
+	struct scn_iface f =
+		r ? (struct scn_iface) { .name = "wan", .at = r->at, .network = r->behind, .ip = r->wan }
+		  : s->nodes[plug.node].ifaces[plug.iface];
+
+	for (size_t i = 0; i < n_steps; i++) {
+		const struct scn_change *c = s->steps[i].change;
+		if (!c || c->plug.node != plug.node || c->plug.router != plug.router)
+			continue;
+		if (c->plug.iface == plug.iface)
+			f = c->want;
+		else if (c->leaves == (int)plug.iface)
+			f.off = true;
+	}
+	return f;
+}
+
+int topology_in_use(const struct scenario *s, size_t n_steps, int node)
+{
+	int best = 0;
+	uint32_t metric = UINT32_MAX;
+
+	for (size_t k = 0; k < s->nodes[node].n_ifaces; k++) {
+		struct scn_iface f = topology_iface(s, n_steps, (struct scn_plug) { node, -1, k });
+		if (f.off || f.no_default || f.metric >= metric)
+			continue;
+		metric = f.metric;
+		best = (int)k;
+	}
+	return best;
+}
+
+bool topology_has_v4(const struct scenario *s, int network)
+{
+	return network < 0 || s->routers[network].offers != OFFER_IPV6;
+}
+
+bool topology_has_v6(const struct scenario *s, int network)
+{
+	return s->ipv6 && (network < 0 || s->routers[network].offers != OFFER_IPV4);
+}
+
+struct addr topology_ip(const struct scenario *s, size_t n_steps, int node)
+{
+	size_t k = (size_t)topology_in_use(s, n_steps, node);
+	struct scn_iface f = topology_iface(s, n_steps, (struct scn_plug) { node, -1, k });
+	return topology_has_v4(s, f.network) ? f.ip : topology_v6(f.network, &f.ip).ip;
+}
+
+static bool is_at(int network, const struct addr *has, const struct addr *ip)
+{
+	struct prefix v6 = topology_v6(network, has);
+	return addr_equal(has, ip) || addr_equal(&v6.ip, ip);
+}
+
+bool topology_has_ip(const struct scenario *s, int node, const struct addr *ip)
+{
+	const struct scn_node *n = &s->nodes[node];
+
+	for (size_t k = 0; k < n->n_ifaces; k++)
+		if (is_at(n->ifaces[k].network, &n->ifaces[k].ip, ip))
+			return true;
+	for (size_t i = 0; i < s->n_steps; i++) {
+		const struct scn_change *c = s->steps[i].change;
+		if (c && c->plug.node == node && is_at(c->want.network, &c->want.ip, ip))
+			return true;
+	}
+	return false;
+}
+
+struct nat_model topology_nat(const struct scenario *s, size_t n_steps, int router)
+{
+	struct nat_model m = s->routers[router].model;
+
+	for (size_t i = 0; i < n_steps; i++)
+		if (s->steps[i].nat && scenario_find_router(s, s->steps[i].target) == router)
+			nat_model_replace(&m, s->steps[i].nat);
+	return m;
+}
+
+struct scn_firewall topology_firewall(const struct scenario *s, size_t n_steps, int node, int router)
+{
+	struct scn_firewall f = node >= 0 ? s->nodes[node].firewall : s->routers[router].firewall;
+
+	for (size_t i = 0; i < n_steps; i++) {
+		const struct scn_step *st = &s->steps[i];
+		if (st->firewall && (node >= 0 ? scenario_find_node(s, st->target) == node
+					       : scenario_find_router(s, st->target) == router))
+			f = *st->firewall;
+	}
+	return f;
+}
+
+static void *copy_of(const void *p, size_t n, size_t size)
+{
+	void *copy = calloc(n + 1, size);
+	return copy && n ? memcpy(copy, p, n * size) : copy;
+}
+
+int topology_after(const struct scenario *s, size_t n_steps, struct scenario *out)
+{
+	*out = *s;
+	out->routers = copy_of(s->routers, s->n_routers, sizeof(*s->routers));
+	out->nodes = copy_of(s->nodes, s->n_nodes, sizeof(*s->nodes));
+	if (!out->routers || !out->nodes) {
+		topology_after_free(out);
+		return -ENOMEM;
+	}
+	for (int i = 0; i < (int)s->n_routers; i++) {
+		struct scn_iface f = topology_iface(s, n_steps, (struct scn_plug) { -1, i, 0 });
+		out->routers[i].behind = f.network;
+		out->routers[i].wan = f.ip;
+		out->routers[i].model = topology_nat(s, n_steps, i);
+		out->routers[i].firewall = topology_firewall(s, n_steps, -1, i);
+	}
+	for (int i = 0; i < (int)s->n_nodes; i++) {
+		struct scn_node *n = &out->nodes[i];
+		n->firewall = topology_firewall(s, n_steps, i, -1);
+		for (size_t k = 0; k < n->n_ifaces; k++)
+			n->ifaces[k] = topology_iface(s, n_steps, (struct scn_plug) { i, -1, k });
+		if (!n->n_ifaces)
+			continue;
+		const struct scn_iface *f = &n->ifaces[topology_in_use(s, n_steps, i)];
+		n->router = f->network;
+		n->ip = f->ip;
+	}
+	return 0;
+}
+
+void topology_after_free(struct scenario *s)
+{
+	free(s->routers);
+	free(s->nodes);
+	*s = (struct scenario) { 0 };
+}

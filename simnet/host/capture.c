@@ -1,6 +1,8 @@
 #include "simnet/host/capture.h"
 
+#include "mesh/base/heap.h"
 #include "mesh/base/wire.h"
+#include "simnet/pcap/pcapng.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -27,15 +29,17 @@ enum {
 	RETIRE_MS = 20, /* how long the kernel may sit on a block that is not full */
 	LINK_BYTES = 1 << 20,
 	PATH_BYTES = 512,
-	PCAP_HEADER = 24,
-	PCAP_RECORD = 16,
+	RECORD_BYTES = 16, /* stamp, length kept, length on the wire */
+	WRITE_BYTES = 64 * 1024,
 };
 
-/* Records as they go to the file, in a ring: the oldest make room. */
+/* Records in a ring: the oldest make room. */
 struct link_ring {
 	struct capture_link link;
 	uint8_t *p; /* LINK_BYTES, touched only as far as it fills */
 	size_t head, tail, len;
+	size_t told;		 /* bytes from tail that are in the file being written */
+	struct heap_item oldest; /* of what is not: its stamp */
 };
 
 struct capture {
@@ -72,24 +76,23 @@ static void ring_peek(const struct link_ring *r, size_t at, void *dst, size_t n)
 
 static void ring_drop_oldest(struct link_ring *r)
 {
-	uint8_t head[PCAP_RECORD];
+	uint8_t head[RECORD_BYTES];
 	ring_peek(r, r->tail, head, sizeof(head));
-	size_t n = PCAP_RECORD + (size_t)le_get(head + 8, 4);
+	size_t n = RECORD_BYTES + (size_t)le_get(head + 8, 4);
 	r->tail = (r->tail + n) % LINK_BYTES;
 	r->len -= n;
 }
 
 static void packet_seen(struct link_ring *r, const struct tpacket3_hdr *h)
 {
-	uint8_t head[PCAP_RECORD];
+	uint8_t head[RECORD_BYTES];
 	size_t n = h->tp_snaplen > SNAP_BYTES ? SNAP_BYTES : h->tp_snaplen;
 	if (!r->p && !(r->p = malloc(LINK_BYTES)))
 		return;
-	le_put(head, 4, h->tp_sec);
-	le_put(head + 4, 4, h->tp_nsec);
+	le_put(head, 8, (uint64_t)h->tp_sec * 1000000000 + h->tp_nsec);
 	le_put(head + 8, 4, n);
 	le_put(head + 12, 4, h->tp_len);
-	while (r->len + PCAP_RECORD + n > LINK_BYTES)
+	while (r->len + RECORD_BYTES + n > LINK_BYTES)
 		ring_drop_oldest(r);
 	ring_put(r, head, sizeof(head));
 	ring_put(r, (const uint8_t *)h + h->tp_mac, n);
@@ -124,31 +127,75 @@ static bool read_block(struct tap *t)
 	return true;
 }
 
-static int write_link(const struct link_ring *r, const char *dir)
+/* The next record of this link has its place among those of all links. */
+static void queue_link(struct heap *h, struct link_ring *r)
 {
-	char path[PATH_BYTES + sizeof(r->link.name) + 8];
-	uint8_t head[PCAP_HEADER] = { 0 };
-	snprintf(path, sizeof(path), "%s/%s.pcap", dir, r->link.name);
-	FILE *f = fopen(path, "we");
-	if (!f)
-		return -errno;
-	le_put(head, 4, 0xa1b23c4d); /* nanosecond stamps */
-	le_put(head + 4, 2, 2);
-	le_put(head + 6, 2, 4);
-	le_put(head + 16, 4, SNAP_BYTES);
-	le_put(head + 20, 4, 1); /* LINKTYPE_ETHERNET */
-	bool ok = fwrite(head, sizeof(head), 1, f) == 1;
-	uint8_t record[PCAP_RECORD + SNAP_BYTES];
-	for (size_t done = 0; ok && done < r->len;) {
-		ring_peek(r, r->tail + done, record, PCAP_RECORD);
-		size_t n = PCAP_RECORD + (size_t)le_get(record + 8, 4);
-		ring_peek(r, r->tail + done, record, n);
-		ok = fwrite(record, n, 1, f) == 1;
-		done += n;
+	uint8_t stamp[8];
+	if (r->told == r->len)
+		return;
+	ring_peek(r, r->tail + r->told, stamp, sizeof(stamp));
+	heap_set(h, &r->oldest, le_get(stamp, sizeof(stamp)));
+}
+
+static bool put_record(struct buf *out, const struct link_ring *r, uint32_t link)
+{
+	uint8_t record[RECORD_BYTES + SNAP_BYTES];
+	ring_peek(r, r->tail + r->told, record, RECORD_BYTES);
+	struct pcapng_packet p = { .link = link,
+		.at_ns = le_get(record, 8),
+		.data = record + RECORD_BYTES,
+		.len = (size_t)le_get(record + 8, 4),
+		.wire_len = (size_t)le_get(record + 12, 4) };
+	ring_peek(r, r->tail + r->told, record, RECORD_BYTES + p.len);
+	return pcapng_write_packet(out, &p);
+}
+
+static bool flush_to(FILE *f, struct buf *out, size_t above)
+{
+	bool ok = out->len <= above || fwrite(buf_data(out), out->len, 1, f) == 1;
+	if (out->len > above)
+		buf_consume(out, out->len);
+	return ok;
+}
+
+/* All links in order of time. */
+static bool write_packets(struct tap *t, struct heap *h, FILE *f)
+{
+	struct buf out = { 0 };
+	bool ok = pcapng_write_head(&out, "simnet");
+	for (size_t i = 0; ok && i < t->n; i++) {
+		ok = pcapng_write_link(&out, t->links[i].link.name, SNAP_BYTES);
+		t->links[i].told = 0;
+		queue_link(h, &t->links[i]);
 	}
-	int err = ok ? 0 : -EIO;
-	if (fclose(f) != 0)
+	while (ok && h->n) {
+		struct link_ring *r = heap_owner(h->v[0], struct link_ring, oldest);
+		uint8_t head[RECORD_BYTES];
+		ok = put_record(&out, r, (uint32_t)(r - t->links)) && flush_to(f, &out, WRITE_BYTES);
+		ring_peek(r, r->tail + r->told, head, sizeof(head));
+		r->told += RECORD_BYTES + (size_t)le_get(head + 8, 4);
+		heap_remove(h, &r->oldest);
+		queue_link(h, r);
+	}
+	ok = ok && flush_to(f, &out, 0);
+	buf_free(&out);
+	return ok;
+}
+
+static int write_file(struct tap *t, const char *dir)
+{
+	char path[PATH_BYTES + 16];
+	struct heap h = { .v = calloc(t->n + 1, sizeof(struct heap_item *)) };
+	snprintf(path, sizeof(path), "%s/%s", dir, CAPTURE_FILE);
+	FILE *f = h.v ? fopen(path, "we") : NULL;
+	int err = f ? 0 : h.v ? -errno : -ENOMEM;
+	if (f && !write_packets(t, &h, f))
+		err = -EIO;
+	if (f && fclose(f) != 0)
 		err = -errno;
+	for (size_t i = 0; i < t->n; i++)
+		t->links[i].oldest = (struct heap_item) { 0 };
+	free(h.v);
 	return err;
 }
 
@@ -159,9 +206,7 @@ static void answer(struct tap *t, const char *dir)
 	(void)poll(&pf, 1, 2 * RETIRE_MS);
 	while (read_block(t))
 		;
-	int err = 0;
-	for (size_t i = 0; i < t->n && !err; i++)
-		err = write_link(&t->links[i], dir);
+	int err = write_file(t, dir);
 	(void)!write(t->ctl, &err, sizeof(err));
 }
 

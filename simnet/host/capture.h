@@ -13,8 +13,8 @@ struct capture_link {
 };
 /* In the network namespace where the process is. links are copied. */
 int capture_open(const struct capture_link *links, size_t n, struct capture **out, struct errbuf *eb);
-/* Writes dir/NAME.pcap for every link (classic pcap, nanoseconds, Ethernet); what was sent before the call is
- * in it. */
+/* Writes dir/CAPTURE_FILE (pcapng): all links in order of time; what was sent before the call is in it. */
+#define CAPTURE_FILE "net.pcapng"
 int capture_write(struct capture *c, const char *dir, struct errbuf *eb);
 void capture_close(struct capture *c);
 

@@ -30,9 +30,10 @@ static bool put_hosts(const struct scenario *s, const char *self, struct buf *b)
 		const struct scn_node *n = &s->nodes[i];
 		if (!n->is_service)
 			continue;
-		ok = buf_printf(b, "%s %s\n", addr_format(&n->ip, text), n->name);
+		if (topology_has_v4(s, n->router))
+			ok = buf_printf(b, "%s %s\n", addr_format(&n->ip, text), n->name);
 		struct prefix v6 = topology_v6(n->router, &n->ip);
-		if (ok && s->ipv6)
+		if (ok && topology_has_v6(s, n->router))
 			ok = buf_printf(b, "%s %s\n", addr_format(&v6.ip, text), n->name);
 	}
 	return ok;

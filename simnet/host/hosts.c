@@ -3,7 +3,9 @@
 #include "simnet/host/host_files.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -236,6 +239,15 @@ static int open_all(struct hosts *h, struct errbuf *eb)
 	return err;
 }
 
+static int open_machine(struct hosts *h, int node, struct errbuf *eb)
+{
+	const struct scn_machine *m = &h->s->nodes[node].machine;
+	uid_t uid;
+	gid_t gid;
+	int err = hosts_user(h, node, &uid, &gid, eb);
+	return err || !m->own_clock ? err : hosts_set_clock(h, node, m->clock_s, eb);
+}
+
 int hosts_open(const struct scenario *s, const char *work_dir, struct hosts **out, struct errbuf *eb)
 {
 	struct hosts *h = hosts_new(s, work_dir);
@@ -249,6 +261,8 @@ int hosts_open(const struct scenario *s, const char *work_dir, struct hosts **ou
 		err = err_set(eb, -errno, "open the pid namespace");
 	if (!err)
 		err = open_all(h, eb);
+	for (int i = 0; i < (int)s->n_nodes && !err; i++)
+		err = open_machine(h, i, eb);
 	if (err)
 		hosts_close(h);
 	else
@@ -340,15 +354,29 @@ pid_t hosts_fork(struct hosts *h, int place, struct errbuf *eb)
 	return 0;
 }
 
-static void run_child(
-	const struct hosts *h, int place, const char *const *argv, const char *const *env, const int io[3])
+struct start { /* of a program on a host */
+	int place;
+	const char *const *argv, *const *env;
+	uid_t uid;
+	gid_t gid;
+	int out, err, failed; /* failed: gets errno when there is no program to run */
+};
+
+static bool become_user(const struct start *s)
+{
+	return !s->uid || (setgroups(0, NULL) == 0 && setgid(s->gid) == 0 && setuid(s->uid) == 0);
+}
+
+static void run_child(const struct hosts *h, const struct start *s)
 {
 	struct errbuf eb = { 0 };
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setsid();
-	int null = open("/dev/null", O_RDONLY), out = fcntl(io[0], F_DUPFD, 3),
-	    err_out = fcntl(io[1], F_DUPFD, 3);
-	become(h, place, &eb);
+	int null = open("/dev/null", O_RDONLY), out = fcntl(s->out, F_DUPFD, 3),
+	    err_out = fcntl(s->err, F_DUPFD, 3);
+	become(h, s->place, &eb);
+	if (!eb.code && !become_user(s))
+		err_set(&eb, -errno, "be another user on %s", hosts_name(h, s->place));
 	if (eb.code || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err_out, 2) < 0) {
 		dprintf(err_out, "simnet: %s\n", eb.text[0] ? eb.text : strerror(errno));
 		_exit(126);
@@ -356,28 +384,159 @@ static void run_child(
 	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	reset_signals();
 	/* execvpe wants them without const and changes nothing. */
-	execvpe(argv[0], (char *const *)(uintptr_t)argv, env ? (char *const *)(uintptr_t)env : environ);
+	execvpe(s->argv[0], (char *const *)(uintptr_t)s->argv,
+		s->env ? (char *const *)(uintptr_t)s->env : environ);
 	int err = errno;
-	(void)!write(io[2], &err, sizeof(err));
+	(void)!write(s->failed, &err, sizeof(err));
 	_exit(127);
 }
 
-pid_t hosts_spawn(struct hosts *h, int place, const char *const *argv, const char *const *env,
-	const int io[2], struct errbuf *eb)
+static pid_t start_program(struct hosts *h, struct start *s, struct errbuf *eb)
 {
+	const char *name = hosts_name(h, s->place);
 	int failed[2], err = 0;
 	if (pipe2(failed, O_CLOEXEC) < 0)
-		return err_set(eb, -errno, "start %s on %s", argv[0], hosts_name(h, place));
-	pid_t pid = fork_there(h, place, eb);
+		return err_set(eb, -errno, "start %s on %s", s->argv[0], name);
+	s->failed = failed[1];
+	pid_t pid = fork_there(h, s->place, eb);
 	if (pid == 0)
-		run_child(h, place, argv, env, (const int[]) { io[0], io[1], failed[1] });
+		run_child(h, s);
 	close(failed[1]);
 	if (pid > 0 && read(failed[0], &err, sizeof(err)) != (ssize_t)sizeof(err))
 		err = 0; /* closed by exec */
 	close(failed[0]);
 	if (pid > 0 && err)
 		waitpid(pid, NULL, 0);
-	return err ? err_set(eb, -err, "start %s on %s", argv[0], hosts_name(h, place)) : pid;
+	return err ? err_set(eb, -err, "start %s on %s", s->argv[0], name) : pid;
+}
+
+pid_t hosts_spawn(struct hosts *h, int place, const char *const *argv, const char *const *env,
+	const int io[2], struct errbuf *eb)
+{
+	struct start s = { .place = place, .argv = argv, .env = env, .out = io[0], .err = io[1] };
+	return start_program(h, &s, eb);
+}
+
+pid_t hosts_spawn_as(struct hosts *h, int place, const char *const *argv, const char *const *env,
+	const int io[2], struct errbuf *eb)
+{
+	struct start s = { .place = place, .argv = argv, .env = env, .out = io[0], .err = io[1] };
+	int err = hosts_user(h, place, &s.uid, &s.gid, eb);
+	return err ? err : start_program(h, &s, eb);
+}
+
+/* ---- what a host is besides ---- */
+
+const struct scn_machine *hosts_machine(const struct hosts *h, int place)
+{
+	return (size_t)place < h->s->n_nodes ? &h->s->nodes[place].machine : NULL;
+}
+
+/* In a child there, so that paths, mounts and processes are the host's; says errno in its status. */
+static int hosts_do(
+	struct hosts *h, int place, int (*act)(const void *arg), const void *arg, struct errbuf *eb)
+{
+	int status = 0;
+	pid_t pid = hosts_fork(h, place, eb);
+	if (pid == 0)
+		_exit(act(arg));
+	if (pid < 0)
+		return (int)pid;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+}
+
+static int signal_all(const void *arg)
+{
+	return kill(-1, *(const int *)arg) < 0 && errno != ESRCH ? errno : 0;
+}
+
+int hosts_signal(struct hosts *h, int place, int signo, struct errbuf *eb)
+{
+	int err = hosts_do(h, place, signal_all, &signo, eb);
+	return err ? err_set(eb, err, "signal all that runs on %s", hosts_name(h, place)) : 0;
+}
+
+static int write_there(const void *arg)
+{
+	const struct hosts_file *f = arg;
+	char path[512];
+	snprintf(path, sizeof(path), "%s", f->path);
+	for (char *slash = path + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return errno;
+	}
+	int fd = open(f->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	ssize_t n = write(fd, f->data, f->len);
+	if (n < 0 || (size_t)n < f->len)
+		return n < 0 ? errno : ENOSPC;
+	return fchown(fd, f->owner, (gid_t)-1) < 0 || fchmod(fd, f->mode) < 0 ? errno : 0;
+}
+
+int hosts_write(struct hosts *h, int place, const struct hosts_file *f, struct errbuf *eb)
+{
+	int err = hosts_do(h, place, write_there, f, eb);
+	return err ? err_set(eb, err, "write %s on %s", f->path, hosts_name(h, place)) : 0;
+}
+
+/* The ids that this user namespace knows, one range a line. */
+static bool is_mapped(uid_t uid)
+{
+	unsigned first, outside, n;
+	bool mapped = false;
+	FILE *f = fopen("/proc/self/uid_map", "re");
+	while (f && !mapped && fscanf(f, "%u %u %u", &first, &outside, &n) == 3)
+		mapped = uid >= first && uid - first < n;
+	if (f)
+		fclose(f);
+	return mapped;
+}
+
+int hosts_user(const struct hosts *h, int place, uid_t *uid, gid_t *gid, struct errbuf *eb)
+{
+	const struct scn_machine *m = hosts_machine(h, place);
+	*uid = 0;
+	*gid = 0;
+	if (!m || !m->user)
+		return 0;
+	char *end;
+	unsigned long number = strtoul(m->user, &end, 10);
+	const struct passwd *p = *end ? getpwnam(m->user) : getpwuid((uid_t)number);
+	if (*end && !p)
+		return err_say(eb, ERR_REFUSED, "%s: there is no user '%s' on this machine",
+			hosts_name(h, place), m->user);
+	*uid = p ? p->pw_uid : (uid_t)number;
+	*gid = p ? p->pw_gid : (gid_t)number;
+	return is_mapped(*uid)
+		       ? 0
+		       : err_say(eb, -ENOSYS,
+				 "%s: nobody but root can be had in the namespaces of a user: 'user: %s' "
+				 "needs root",
+				 hosts_name(h, place), m->user);
+}
+
+const char *hosts_clock_file(const struct hosts *h, int place, char *buf, size_t cap)
+{
+	const struct scn_machine *m = hosts_machine(h, place);
+	if (!m || !m->own_clock)
+		return NULL;
+	snprintf(buf, cap, "%s/.clock-%s", h->work_dir, hosts_name(h, place));
+	return buf;
+}
+
+int hosts_set_clock(struct hosts *h, int place, int64_t off_s, struct errbuf *eb)
+{
+	char path[700];
+	int fd = open(hosts_clock_file(h, place, path, sizeof(path)), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	ssize_t n = fd < 0 ? -1 : pwrite(fd, &off_s, sizeof(off_s), 0);
+	int err = n == (ssize_t)sizeof(off_s) ? 0 : errno ? -errno : -EIO;
+	if (fd >= 0)
+		close(fd);
+	return err ? err_set(eb, err, "set the clock of %s", hosts_name(h, place)) : 0;
 }
 
 int hosts_socket(struct hosts *h, int place, int domain, int type, int protocol, struct errbuf *eb)

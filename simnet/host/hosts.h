@@ -31,6 +31,26 @@ const struct netns *hosts_home(const struct hosts *h); /* the sandbox's own netw
  * as seen from here, or a negative code. */
 pid_t hosts_spawn(struct hosts *h, int place, const char *const *argv, const char *const *env,
 	const int io[2], struct errbuf *eb);
+/* The same as the node's `user`. */
+pid_t hosts_spawn_as(struct hosts *h, int place, const char *const *argv, const char *const *env,
+	const int io[2], struct errbuf *eb);
+/* The signal to all that runs there, besides its init. */
+int hosts_signal(struct hosts *h, int place, int signo, struct errbuf *eb);
+/* Writes a file as the host sees it, and the folders on its way; owner: of the file, 0 = root. */
+struct hosts_file {
+	const char *path;
+	const void *data;
+	size_t len;
+	unsigned mode;
+	uid_t owner;
+};
+int hosts_write(struct hosts *h, int place, const struct hosts_file *f, struct errbuf *eb);
+/* Who `user` of a node is; both 0 without one. -ENOSYS when this machine cannot be somebody else there. */
+int hosts_user(const struct hosts *h, int place, uid_t *uid, gid_t *gid, struct errbuf *eb);
+/* Where the offset of its programs' wall clock is kept for them; NULL: they have the machine's. */
+const char *hosts_clock_file(const struct hosts *h, int place, char *buf, size_t cap);
+int hosts_set_clock(struct hosts *h, int place, int64_t off_s, struct errbuf *eb);
+const struct scn_machine *hosts_machine(const struct hosts *h, int place); /* NULL: a router */
 /* As fork, but the child is in the host, where the run began. */
 pid_t hosts_fork(struct hosts *h, int place, struct errbuf *eb);
 /* A socket made in its network (socket(2) arguments). */

@@ -200,34 +200,110 @@ static void process_exited(void *arg, int events)
 
 /* ---- start */
 
+enum { OWN_VARIABLES = 5 };
 struct environment {
 	const char **env;
-	char home[400], path[1400];
+	char *own;
+	char home[400], path[1400], preload[600], clock[700], asan[300];
 };
 
-/* Ours, but with a home of the node's own and our programs first in PATH. */
-static bool set_environment(struct environment *e, const struct proc_place *at)
+static bool is_variable(const char *entry, const char *key)
 {
+	size_t len = strlen(key);
+	return !strncmp(entry, key, len) && entry[len] == '=';
+}
+
+/* Of the machine's, what is not the host's own. */
+static bool is_inherited(const char *entry, const struct scn_machine *m)
+{
+	bool ours =
+		!is_variable(entry, "HOME") && !is_variable(entry, "PATH") && strncmp(entry, "XDG_", 4) != 0;
+
+	for (size_t i = 0; m && i < m->n_env; i++)
+		ours = ours && !is_variable(entry, m->env[i].key);
+	return ours;
+}
+
+/* The library that gives programs a clock of their own; RW_BIN_DIR, beside simnet, or where it is installed. */
+static bool find_preload(char *out, size_t cap)
+{
+	const char *bin = getenv("RW_BIN_DIR");
+	char self[512];
+
+	return (bin && try_path(bin, strlen(bin), "clock_shift.so", out, cap)) ||
+	       (own_folder(self, sizeof(self)) && try_path(self, strlen(self), "clock_shift.so", out, cap)) ||
+	       try_path(SIMNET_LIBRARIES, strlen(SIMNET_LIBRARIES), "clock_shift.so", out, cap);
+}
+
+static int add_clock(struct environment *e, const struct proc_place *at, size_t *k, struct errbuf *eb)
+{
+	const char *asan = getenv("ASAN_OPTIONS");
+	char library[560], file[680];
+
+	if (!hosts_clock_file(at->hosts, at->host, file, sizeof(file)))
+		return 0;
+	if (!find_preload(library, sizeof(library)))
+		return err_say(eb, -ENOENT, "no clock_shift.so beside simnet: a clock of one's own needs it");
+	snprintf(e->preload, sizeof(e->preload), "LD_PRELOAD=%s", library);
+	snprintf(e->clock, sizeof(e->clock), "SIMNET_CLOCK=%s", file);
+	/* A program with that runtime wants to be loaded first. */
+	snprintf(e->asan, sizeof(e->asan), "ASAN_OPTIONS=%s%sverify_asan_link_order=0", asan ? asan : "",
+		asan ? ":" : "");
+	e->env[(*k)++] = e->preload;
+	e->env[(*k)++] = e->clock;
+	e->env[(*k)++] = e->asan;
+	return 0;
+}
+
+/* KEY=VALUE of the file's variables, one after the other. */
+static bool set_own(struct environment *e, const struct scn_machine *m)
+{
+	size_t len = 1;
+	for (size_t i = 0; i < m->n_env; i++)
+		len += strlen(m->env[i].key) + strlen(m->env[i].value) + 2;
+	char *at = e->own = malloc(len);
+	for (size_t i = 0; at && i < m->n_env; i++) {
+		e->env[i] = at;
+		at += sprintf(at, "%s=%s", m->env[i].key, m->env[i].value) + 1;
+	}
+	return e->own;
+}
+
+static void drop_environment(struct environment *e)
+{
+	free(e->own);
+	free(e->env);
+}
+
+/* The file's variables, then ours, but with a home of the node's own and our programs first in PATH. */
+static int set_environment(struct environment *e, const struct proc_place *at, struct errbuf *eb)
+{
+	const struct scn_machine *m = hosts_machine(at->hosts, at->host);
 	const char *bin = getenv("RW_BIN_DIR"), *path = getenv("PATH");
 	char self[512] = "", dir[390];
-	size_t n = 0, k = 0;
+	size_t n = 0, k = 0, own = m ? m->n_env : 0;
 
 	while (environ[n])
 		n++;
-	e->env = calloc(n + 3, sizeof(*e->env));
-	if (!e->env)
-		return false;
+	e->env = calloc(n + own + OWN_VARIABLES + 1, sizeof(*e->env));
+	if (!e->env || (own && !set_own(e, m)))
+		return err_say(eb, -ENOMEM, "out of memory");
+	k = own;
 	own_folder(self, sizeof(self));
 	snprintf(e->home, sizeof(e->home), "HOME=%s", hosts_dir(at->hosts, at->host, dir, sizeof(dir)));
 	snprintf(e->path, sizeof(e->path), "PATH=%s%s%s:%s", bin ? bin : "", bin ? ":" : "", self,
 		path ? path : "/usr/bin:/bin");
+	bool clock = hosts_clock_file(at->hosts, at->host, self, sizeof(self));
 	for (size_t i = 0; i < n; i++)
-		if (strncmp(environ[i], "HOME=", 5) != 0 && strncmp(environ[i], "PATH=", 5) != 0 &&
-			strncmp(environ[i], "XDG_", 4) != 0)
+		if (is_inherited(environ[i], m) && !(clock && is_variable(environ[i], "ASAN_OPTIONS")))
 			e->env[k++] = environ[i];
-	e->env[k++] = e->home;
-	e->env[k] = e->path;
-	return true;
+	bool has_home = false;
+	for (size_t i = 0; i < own; i++)
+		has_home |= is_variable(e->env[i], "HOME");
+	if (!has_home)
+		e->env[k++] = e->home;
+	e->env[k++] = e->path;
+	return add_clock(e, at, &k, eb);
 }
 
 static int spawn_in(struct proc *p, const char *const *argv, const int child_ends[2], struct errbuf *eb)
@@ -245,16 +321,16 @@ static int spawn_in(struct proc *p, const char *const *argv, const int child_end
 	while (argv[n])
 		n++;
 	const char **full = calloc(n + 1, sizeof(*full));
-	if (!full || !set_environment(&e, &p->at)) {
-		free(full);
-		return err_say(eb, -ENOMEM, "out of memory");
+	int err = full ? set_environment(&e, &p->at, eb) : err_say(eb, -ENOMEM, "out of memory");
+	if (!err && full) {
+		memcpy(full, argv, n * sizeof(*full));
+		full[0] = path;
+		p->pid = (p->at.as_user ? hosts_spawn_as : hosts_spawn)(
+			p->at.hosts, p->at.host, full, e.env, child_ends, eb);
+		err = p->pid < 0 ? p->pid : 0;
 	}
-	memcpy(full, argv, n * sizeof(*full));
-	full[0] = path;
-	p->pid = hosts_spawn(p->at.hosts, p->at.host, full, e.env, child_ends, eb);
-	int err = p->pid < 0 ? p->pid : 0;
 	free(full);
-	free(e.env);
+	drop_environment(&e);
 	if (err)
 		return err;
 	p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
@@ -322,7 +398,7 @@ struct job {
 	struct loop_timer *timer;
 	void (*done)(void *owner, const struct job_result *r);
 	void *owner;
-	struct buf out;
+	struct buf out, said;
 	char *last_err;
 	bool timed_out;
 };
@@ -331,6 +407,7 @@ static void keep_line(void *owner, bool err, const char *line)
 {
 	struct job *j = owner;
 
+	(void)buf_printf(&j->said, "%s\n", line);
 	if (!err) {
 		(void)buf_printf(&j->out, "%s\n", line); /* what passes the cap is left out */
 		return;
@@ -344,9 +421,11 @@ static void keep_line(void *owner, bool err, const char *line)
 static void job_exited(void *owner, int status)
 {
 	struct job *j = owner;
-	struct job_result r = {
-		.status = status, .timed_out = j->timed_out, .out = &j->out, .last_err = j->last_err
-	};
+	struct job_result r = { .status = status,
+		.timed_out = j->timed_out,
+		.out = &j->out,
+		.said = &j->said,
+		.last_err = j->last_err };
 
 	j->proc = NULL;
 	j->done(j->owner, &r);
@@ -370,7 +449,9 @@ struct job *job_start(const struct proc_place *at, const char *const *argv, uint
 		err_say(eb, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	*j = (struct job) { .done = done, .owner = owner, .out = { .cap = OUT_MAX } };
+	*j = (struct job) {
+		.done = done, .owner = owner, .out = { .cap = OUT_MAX }, .said = { .cap = OUT_MAX }
+	};
 	j->timer = loop_timer_new(at->loop, job_timed_out, j);
 	j->proc = proc_start(at, argv, &ops, j, eb);
 	if (!j->proc || !j->timer) {
@@ -388,6 +469,7 @@ void job_free(struct job *j)
 	proc_free(j->proc);
 	loop_timer_free(j->timer);
 	buf_free(&j->out);
+	buf_free(&j->said);
 	free(j->last_err);
 	free(j);
 }

@@ -13,8 +13,14 @@
 struct proc_place { /* where one runs */
 	struct loop *loop;
 	struct hosts *hosts;
-	int host; /* place */
+	int host;     /* place */
+	bool as_user; /* as the node's `user`, not as root */
 };
+/* Which signal a status tells of; 0 = none: a program may end with any number up to 255 itself. */
+static inline int proc_signal_of(int status)
+{
+	return status > 128 && status <= 128 + 64 ? status - 128 : 0;
+}
 struct proc;
 struct proc_ops {
 	void (*line)(void *owner, bool err, const char *line); /* without the newline */
@@ -33,7 +39,8 @@ void proc_free(struct proc *p); /* kills what still runs, without a call of exit
 struct job_result {
 	int status;
 	bool timed_out;
-	struct buf *out;
+	struct buf *out;  /* standard output */
+	struct buf *said; /* both outputs, line by line as they came */
 	const char *last_err;
 };
 struct job;

@@ -8,6 +8,12 @@
 
 enum { FILE_BYTES_MAX = 1 << 20 };
 
+static int read_part(void *owner, const char *path, struct buf *out, struct errbuf *eb)
+{
+	(void)owner;
+	return file_read(path, FILE_BYTES_MAX, out, eb);
+}
+
 int source_read_scenario(
 	const char *path, size_t variant, struct scenario *out, struct scn_errors *all, struct errbuf *eb)
 {
@@ -16,8 +22,12 @@ int source_read_scenario(
 	if (err)
 		scenario_error(all, "%s", eb->text);
 	else
-		err = scenario_parse_all(
-			path, (const char *)buf_data(&text), text.len, variant, out, all, eb);
+		err = scenario_read(&(struct scn_text) { .file = path,
+					    .text = (const char *)buf_data(&text),
+					    .len = text.len,
+					    .variant = variant,
+					    .read = read_part },
+			out, all, eb);
 	buf_free(&text);
 	return err;
 }
@@ -32,12 +42,24 @@ static bool has_top_key(const char *text, const char *key)
 	return false;
 }
 
-bool source_is_adapter(const char *path)
+bool source_is_other(const char *path)
 {
 	struct buf text = { .cap = FILE_BYTES_MAX + 1 };
 	struct errbuf eb;
 	bool is = !file_read(path, FILE_BYTES_MAX, &text, &eb) && text.len &&
-		  has_top_key(buf_cstr(&text), "adapter") && !has_top_key(buf_cstr(&text), "simnet");
+		  (has_top_key(buf_cstr(&text), "adapter") || has_top_key(buf_cstr(&text), "part")) &&
+		  !has_top_key(buf_cstr(&text), "simnet");
+	buf_free(&text);
+	return is;
+}
+
+/* Beside scenarios lie scenarios: one that happens to be called as an adapter is not in its way. */
+static bool names_scenario(const char *path)
+{
+	struct buf text = { .cap = FILE_BYTES_MAX + 1 };
+	struct errbuf eb;
+	bool is = !file_read(path, FILE_BYTES_MAX, &text, &eb) && text.len &&
+		  has_top_key(buf_cstr(&text), "simnet") && !has_top_key(buf_cstr(&text), "adapter");
 	buf_free(&text);
 	return is;
 }
@@ -52,41 +74,72 @@ static int read_adapter(const char *path, struct adapter *out, struct errbuf *eb
 	return err;
 }
 
-/* Where this program is: DIR/bin/simnet has its adapters in DIR/share, and only one that still is where it
- * was built reads those of its source. */
-static void find_own_adapters(char *out, size_t cap)
+/* The source tree that BUILD/bin/simnet was made from, as BUILD's own records have it. */
+static bool find_source_tree(const char *build, char *out, size_t cap)
 {
-	char exe[512];
+	static const char key[] = "\nCMAKE_HOME_DIRECTORY:INTERNAL=";
+	char path[600];
+	struct buf text = { .cap = FILE_BYTES_MAX + 1 };
+	struct errbuf eb;
+	snprintf(path, sizeof(path), "%s/CMakeCache.txt", build);
+	const char *at = file_read(path, FILE_BYTES_MAX, &text, &eb) ? NULL : strstr(buf_cstr(&text), key);
+	if (at) {
+		at += strlen(key);
+		snprintf(out, cap, "%.*s", (int)strcspn(at, "\n"), at);
+	}
+	buf_free(&text);
+	return at;
+}
+
+/* Where this program is: DIR/bin/simnet has its adapters in DIR/share, and one that still is where it was
+ * built reads those of its source. Found once: every node of a scenario asks. */
+static const char *own_adapters(void)
+{
+	static char found[600];
+	char exe[512], source[512];
+	if (*found)
+		return found;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	exe[n > 0 ? n : 0] = '\0';
-	char *slash = strrchr(exe, '/');
-	if (slash)
-		*slash = '\0';
-	if (!strcmp(exe, SIMNET_BUILD_BIN))
-		snprintf(out, cap, "%s", SIMNET_SOURCE_ADAPTERS);
+	for (int i = 0; i < 2 && strrchr(exe, '/'); i++)
+		*strrchr(exe, '/') = '\0';
+	if (find_source_tree(exe, source, sizeof(source)))
+		snprintf(found, sizeof(found), "%s/simnet/adapters", source);
 	else
-		snprintf(out, cap, "%s/../share/ropewalk/adapters", exe);
+		snprintf(found, sizeof(found), "%s/share/ropewalk/adapters", exe);
+	return found;
 }
 
 int source_find_adapter(const char *name, const char *beside, struct adapter *out, struct errbuf *eb)
 {
 	const char *env = getenv("SIMNET_ADAPTERS"), *slash = beside ? strrchr(beside, '/') : NULL;
-	char here[512] = ".", own[600], path[700];
-	const char *const dirs[] = { here, env ? env : here, own, SIMNET_ADAPTERS };
+	char here[512] = ".", path[700];
+	const char *own = own_adapters();
+	const char *const dirs[] = { here, env ? env : here, own };
 
-	find_own_adapters(own, sizeof(own));
 	if (slash && (size_t)(slash - beside) < sizeof(here))
 		snprintf(here, sizeof(here), "%.*s", slash == beside ? 1 : (int)(slash - beside), beside);
 	if (strchr(name, '/') || name[0] == '.')
 		return err_say(eb, ERR_MALFORMED, "'%s' is not the name of an adapter", name);
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		snprintf(path, sizeof(path), "%s/%s.yaml", dirs[i], name);
-		if (access(path, R_OK) == 0)
+		if (access(path, R_OK) == 0 && !names_scenario(path))
 			return read_adapter(path, out, eb);
 	}
 	return err_say(eb, ERR_MALFORMED,
 		"no adapter '%s': no %s.yaml beside the scenario, in $SIMNET_ADAPTERS or in %s; a program "
 		"without an "
 		"adapter is a list: run: [%s, …]",
-		name, name, SIMNET_ADAPTERS, name);
+		name, name, own, name);
+}
+
+int source_read_beside(const char *scenario, const char *name, struct buf *out, struct errbuf *eb)
+{
+	const char *slash = strrchr(scenario, '/');
+	char path[1024];
+
+	if (name[0] == '/' || !strncmp(name, "../", 3) || strstr(name, "/../"))
+		return err_say(eb, ERR_MALFORMED, "'%.200s' is not in the scenario's folder", name);
+	snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - scenario + 1) : 0, scenario, name);
+	return file_read(path, out->cap, out, eb);
 }

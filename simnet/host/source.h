@@ -7,11 +7,14 @@
 /* scenario_parse_all of the file at path. */
 int source_read_scenario(
 	const char *path, size_t variant, struct scenario *out, struct scn_errors *all, struct errbuf *eb);
-/* Whether a .yaml file says that it is an adapter, which may stand beside scenarios. */
-bool source_is_adapter(const char *path);
+/* Whether a .yaml file says that it is an adapter or a part, which may stand beside scenarios. */
+bool source_is_other(const char *path);
 /* adapter_parse of NAME.yaml, which is looked for in the folder of `beside` (a scenario file, may be NULL),
  * SIMNET_ADAPTERS of the environment, and then the data installed with this program, or the source tree while
  * it is run where it was built. */
 int source_find_adapter(const char *name, const char *beside, struct adapter *out, struct errbuf *eb);
+
+/* The file NAME in the folder of the scenario file; it may not lead out of it. */
+int source_read_beside(const char *scenario, const char *name, struct buf *out, struct errbuf *eb);
 
 #endif

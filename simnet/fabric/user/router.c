@@ -1,0 +1,512 @@
+#include "simnet/fabric/user/router.h"
+
+#include "mesh/base/table.h"
+#include "mesh/base/wire.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A frame for us: whose neighbour it shows, then ARP and neighbour discovery, then IP. An IP packet goes, in this order:
+ * cut UDP; the NAT (from outside: who may send to a mapping; from inside to our outer address: the hairpin); our own
+ * addresses; the next hop by the longest prefix; one hop less; the NAT's source on the way out to the WAN.
+ *
+ * A packet to a neighbour that is not known waits for the answer to a request, PENDING_MAX at most in the whole router,
+ * the oldest makes room. Neighbours are learnt from every frame whose source is on link. */
+
+enum { PENDING_MAX = 32, WAITING_MAX = 16, NEIGHBOURS_MAX = 4096, MORE_FRAGMENTS = 0x2000 };
+
+struct neighbour {
+	struct mac mac;
+};
+struct pending {
+	bool used;
+	enum router_side side;
+	struct addr who;
+	struct frame frame;
+};
+struct waiting {
+	bool used;
+	enum router_side side;
+	struct frame frame;
+};
+struct router {
+	struct router_config c;
+	struct router_ops ops;
+	void *owner;
+	struct router_way *ways;
+	struct table neighbours[ROUTER_SIDES]; /* address -> struct neighbour */
+	struct pending pending[PENDING_MAX];
+	unsigned next_pending;
+	struct waiting waiting[WAITING_MAX];
+	unsigned next_waiting;
+	const char *udp_blocked;
+	struct nat *nat;
+	struct firewall *firewall; /* NULL: none */
+	bool lifted;
+	struct nat_flows v6; /* what the IPv6 firewall lets in */
+	struct frame work, answer;
+};
+
+/* ---- life ---- */
+
+struct router *router_new(const struct router_config *c, const struct router_ops *ops, void *owner)
+{
+	struct router *r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	*r = (struct router) { .c = *c, .ops = *ops, .owner = owner };
+	for (int s = 0; s < ROUTER_SIDES; s++)
+		table_init(&r->neighbours[s], sizeof(struct addr), 0);
+	nat_flows_init(&r->v6);
+	r->ways = calloc(c->n_ways + 1, sizeof(*r->ways));
+	r->nat = c->nat ? nat_new(c->nat) : NULL;
+	r->firewall = c->firewall ? firewall_new(c->firewall) : NULL;
+	if (!r->ways || (c->nat && !r->nat) || (c->firewall && !r->firewall)) {
+		router_free(r);
+		return NULL;
+	}
+	if (c->n_ways)
+		memcpy(r->ways, c->ways, c->n_ways * sizeof(*r->ways));
+	r->c.ways = r->ways;
+	r->c.nat = NULL;
+	return r;
+}
+
+static void free_neighbours(struct router *r, enum router_side side)
+{
+	size_t at = 0;
+	for (void *n; (n = table_next(&r->neighbours[side], &at));)
+		free(n);
+	table_fini(&r->neighbours[side]);
+}
+
+void router_free(struct router *r)
+{
+	if (!r)
+		return;
+	for (int s = 0; s < ROUTER_SIDES; s++)
+		free_neighbours(r, (enum router_side)s);
+	nat_free(r->nat);
+	firewall_free(r->firewall);
+	nat_flows_fini(&r->v6);
+	free(r->ways);
+	free(r);
+}
+
+bool router_move(struct router *r, const struct router_foot *wan, const struct router_way *ways,
+	size_t n_ways, uint64_t now_ns)
+{
+	struct router_way *copy = calloc(n_ways + 1, sizeof(*copy));
+	const struct mac mac = r->c.feet[ROUTER_WAN].mac;
+
+	if (!copy)
+		return false;
+	memcpy(copy, ways, n_ways * sizeof(*copy));
+	free(r->ways);
+	r->c.ways = r->ways = copy;
+	r->c.n_ways = n_ways;
+	r->c.feet[ROUTER_WAN] = *wan;
+	r->c.feet[ROUTER_WAN].mac = mac;
+	free_neighbours(r, ROUTER_WAN);
+	table_init(&r->neighbours[ROUTER_WAN], sizeof(struct addr), 0);
+	for (size_t i = 0; i < PENDING_MAX; i++)
+		r->pending[i].used &= r->pending[i].side != ROUTER_WAN;
+	if (r->nat)
+		nat_move(r->nat, &wan->v4, now_ns);
+	return true;
+}
+
+struct nat *router_nat(struct router *r)
+{
+	return r->nat;
+}
+
+bool router_set_firewall(struct router *r, const struct firewall_lines *l)
+{
+	if (r->firewall)
+		firewall_become(r->firewall, l);
+	return r->firewall;
+}
+
+void router_lift_firewall(struct router *r, bool lifted)
+{
+	r->lifted = lifted;
+}
+
+void router_block_udp(struct router *r, const char *why)
+{
+	r->udp_blocked = why;
+}
+
+/* ---- neighbours ---- */
+
+bool router_add_neighbour(
+	struct router *r, enum router_side side, const struct addr *who, const struct mac *mac)
+{
+	struct neighbour *n = table_get(&r->neighbours[side], who);
+	if (!n && r->neighbours[side].n < NEIGHBOURS_MAX && (n = calloc(1, sizeof(*n))) &&
+		!table_put(&r->neighbours[side], who, n)) {
+		free(n);
+		n = NULL;
+	}
+	if (n)
+		n->mac = *mac;
+	return n;
+}
+
+static void release_pending(
+	struct router *r, enum router_side side, const struct addr *who, const struct mac *mac)
+{
+	for (size_t i = 0; i < PENDING_MAX; i++) {
+		struct pending *p = &r->pending[i];
+		if (!p->used || p->side != side || !addr_equal(&p->who, who))
+			continue;
+		p->used = false;
+		memcpy(p->frame.b, mac->b, sizeof(mac->b));
+		r->ops.send(r->owner, side, &p->frame);
+	}
+}
+
+static bool is_own(const struct router *r, enum router_side side, const struct addr *a)
+{
+	const struct router_foot *f = &r->c.feet[side];
+	return addr_equal(a, &f->v4) || (!addr_is_unspecified(&f->v6) && addr_equal(a, &f->v6));
+}
+
+static bool is_on_link(const struct router *r, enum router_side side, const struct addr *a)
+{
+	const struct router_foot *f = &r->c.feet[side];
+	return prefix_contains(&f->net4, a) ||
+	       (!addr_is_unspecified(&f->v6) && prefix_contains(&f->net6, a)) || addr_is_link_local(a);
+}
+
+static void neighbour_seen(
+	struct router *r, enum router_side side, const struct addr *who, const struct mac *mac)
+{
+	if (addr_is_unspecified(who) || !is_on_link(r, side, who) || is_own(r, side, who))
+		return;
+	(void)router_add_neighbour(r, side, who, mac); /* full: the next frame to it asks */
+	release_pending(r, side, who, mac);
+}
+
+static void send_to(struct router *r, enum router_side side, const struct addr *next, struct frame *f)
+{
+	const struct router_foot *foot = &r->c.feet[side];
+	const struct neighbour *n = table_get(&r->neighbours[side], next);
+	static const struct mac unknown = { { 0 } };
+	bool v4 = addr_is_v4(next);
+	eth_set_ethernet(f, &foot->mac, n ? &n->mac : &unknown, v4 ? ETH_TYPE_V4 : ETH_TYPE_V6);
+	if (n) {
+		r->ops.send(r->owner, side, f);
+		return;
+	}
+	struct pending *p = &r->pending[r->next_pending++ % PENDING_MAX];
+	p->used = true;
+	p->side = side;
+	p->who = *next;
+	p->frame.len = f->len;
+	memcpy(p->frame.b, f->b, f->len);
+	eth_write_request(&r->answer, next, v4 ? &foot->v4 : &foot->v6, &foot->mac);
+	r->ops.send(r->owner, side, &r->answer);
+}
+
+/* ---- where to ---- */
+
+static const struct router_way *find_way(const struct router *r, const struct addr *dst)
+{
+	const struct router_way *best = NULL;
+	for (size_t i = 0; i < r->c.n_ways; i++) {
+		const struct router_way *w = &r->ways[i];
+		if (addr_is_v4(&w->dst.ip) == addr_is_v4(dst) && prefix_contains(&w->dst, dst) &&
+			(!best || w->dst.bits > best->dst.bits))
+			best = w;
+	}
+	return best;
+}
+
+static void route_frame(struct router *r, struct frame *f, const struct addr *dst)
+{
+	const struct router_way *w = find_way(r, dst);
+	if (w)
+		send_to(r, w->side, addr_is_unspecified(&w->via) ? dst : &w->via, f);
+}
+
+/* ---- packets ---- */
+
+struct passage { /* one packet on its way through */
+	struct router *r;
+	enum router_side side;	/* where it came in */
+	const struct frame *in; /* as it came */
+	struct frame *f;
+	struct eth_view v;
+	uint64_t now_ns;
+};
+
+static uint8_t *ip_of(struct passage *p)
+{
+	return p->f->b + ETH_HEADER;
+}
+
+static void drop(struct passage *p, const char *why)
+{
+	p->r->ops.dropped(p->r->owner, why, &p->v.ip);
+}
+
+/* The packet was rewritten: what it says now. */
+static bool reread(struct passage *p)
+{
+	return eth_read(p->f->b, p->f->len, &p->v) && p->v.is_ip;
+}
+
+static void send_error(struct passage *p, enum eth_error e)
+{
+	struct router *r = p->r;
+	const struct router_foot *f = &r->c.feet[p->side];
+	const struct addr *from = p->v.ip.version == 4 ? &f->v4 : &f->v6;
+	if (eth_write_error(&r->answer, e, 0, from, ip_of(p), &p->v.ip, p->v.ip_len)) {
+		struct addr to = p->v.ip.src;
+		memcpy(&r->work, &r->answer, offsetof(struct frame, b) + r->answer.len);
+		route_frame(r, &r->work, &to);
+	}
+}
+
+/* The router itself is meant. */
+static void answer(struct passage *p)
+{
+	struct router *r = p->r;
+	struct addr to = p->v.ip.src;
+	if (p->side == ROUTER_WAN && r->nat && !nat_model_of(r->nat)->accepts_wan) {
+		drop(p, "wan: unsolicited, no mapping");
+		return;
+	}
+	if (p->v.ip.proto == IP_UDP) {
+		send_error(p, ETH_UNREACHABLE_PORT);
+		return;
+	}
+	if (eth_write_echo(&r->answer, ip_of(p), &p->v.ip, p->v.ip_len) ||
+		eth_write_reset(&r->answer, ip_of(p), &p->v.ip, p->v.ip_len)) {
+		memcpy(&r->work, &r->answer, offsetof(struct frame, b) + r->answer.len);
+		route_frame(r, &r->work, &to);
+	}
+}
+
+/* ---- fragments that came before the first of their packet ---- */
+
+static void keep_fragment(struct passage *p)
+{
+	struct router *r = p->r;
+	struct waiting *w = &r->waiting[r->next_waiting++ % WAITING_MAX];
+	w->used = true;
+	w->side = p->side;
+	w->frame.len = p->f->len;
+	memcpy(w->frame.b, p->f->b, p->f->len);
+}
+
+static bool is_one_packet(const uint8_t *a, const uint8_t *b)
+{
+	return !memcmp(a + 4, b + 4, 2) && a[9] == b[9] && !memcmp(a + 12, b + 12, 8);
+}
+
+/* first: as it came in. */
+static void release_fragments(struct router *r, enum router_side side, const uint8_t *first, uint64_t now_ns)
+{
+	for (size_t i = 0; i < WAITING_MAX; i++) {
+		struct waiting *w = &r->waiting[i];
+		if (!w->used || w->side != side || !is_one_packet(w->frame.b + ETH_HEADER, first))
+			continue;
+		w->used = false;
+		struct frame f = w->frame;
+		router_received(r, side, &f, now_ns);
+	}
+}
+
+static void send_reset(struct passage *p)
+{
+	struct router *r = p->r;
+	struct addr to = p->v.ip.src;
+	if (!eth_write_reset(&r->answer, ip_of(p), &p->v.ip, p->v.ip_len))
+		return;
+	memcpy(&r->work, &r->answer, offsetof(struct frame, b) + r->answer.len);
+	route_frame(r, &r->work, &to);
+}
+
+/* What the NAT has said of a packet. true: it goes on. */
+static bool heed(struct passage *p, const struct nat_verdict *v)
+{
+	switch (v->end) {
+	case NAT_PASSES: return reread(p);
+	case NAT_DROPS: drop(p, v->why); return false;
+	case NAT_RESETS:
+		drop(p, v->why);
+		send_reset(p);
+		return false;
+	case NAT_PROHIBITS:
+		drop(p, v->why);
+		send_error(p, ETH_PROHIBITED);
+		return false;
+	case NAT_WAITS: keep_fragment(p); return false;
+	case NAT_IS_NONE: return true;
+	}
+	return false;
+}
+
+/* The sender is told of the packet that he has sent. */
+static void reject(struct passage *p)
+{
+	struct router *r = p->r;
+	memcpy(r->work.b, p->in->b, r->work.len);
+	if (!reread(p))
+		return;
+	if (p->v.ip.proto == IP_TCP)
+		send_reset(p);
+	else
+		send_error(p, ETH_UNREACHABLE_PORT);
+}
+
+static bool is_let_through(struct passage *p, enum router_side to)
+{
+	struct router *r = p->r;
+	const char *why = NULL;
+	if (!r->firewall || r->lifted || p->side == to)
+		return true;
+	enum firewall_verdict v = firewall_ask(r->firewall, &p->v.ip, to == ROUTER_LAN, p->now_ns, &why);
+	if (v == FIREWALL_ACCEPT)
+		return true;
+	drop(p, why);
+	if (v == FIREWALL_REJECT)
+		reject(p);
+	return false;
+}
+
+/* The packet goes elsewhere, or is the answer to one that did. */
+static bool divert(struct passage *p, enum router_side to)
+{
+	struct router *r = p->r;
+	struct endpoint other;
+	bool out = to == ROUTER_WAN;
+	if (!r->firewall || r->lifted || p->side == to || p->v.ip.version != 4 ||
+		!(out ? firewall_redirect(r->firewall, &p->v.ip, p->now_ns, &other)
+		      : firewall_redirected(r->firewall, &p->v.ip, &other)))
+		return false;
+	eth_rewrite(ip_of(p), &p->v.ip, out ? ETH_DST : ETH_SRC, &other);
+	return reread(p);
+}
+
+static void forward(struct passage *p)
+{
+	struct router *r = p->r;
+	const struct router_way *w = find_way(r, &p->v.ip.dst);
+	if (w && w->side == ROUTER_WAN && divert(p, ROUTER_WAN))
+		w = find_way(r, &p->v.ip.dst);
+	if (!w || (w->side == ROUTER_WAN && p->side == ROUTER_WAN && r->nat)) {
+		send_error(p, ETH_UNREACHABLE_NET);
+		return;
+	}
+	if (ip_of(p)[p->v.ip.version == 4 ? 8 : 7] <= 1) {
+		send_error(p, ETH_TIME_EXCEEDED);
+		return;
+	}
+	if (!is_let_through(p, w->side))
+		return;
+	struct addr next = addr_is_unspecified(&w->via) ? p->v.ip.dst : w->via;
+	if (r->nat && p->v.ip.version == 4 && w->side == ROUTER_WAN) {
+		struct nat_verdict v = nat_out(r->nat, ip_of(p), &p->v.ip, p->now_ns);
+		if (!heed(p, &v))
+			return;
+	}
+	if (w->side == ROUTER_LAN)
+		(void)divert(p, ROUTER_LAN);
+	(void)eth_hop(ip_of(p), &p->v.ip);
+	send_to(r, w->side, &next, p->f);
+}
+
+/* The guard of the inside is one against new flows, as Linux routers have it: what can only be an answer passes. */
+static bool begins_flow(const struct ip_view *v)
+{
+	return v->proto != IP_ICMP || v->icmp_type == 8 || v->icmp_type > 12;
+}
+
+static void v4_received(struct passage *p)
+{
+	struct router *r = p->r;
+	const struct addr *dst = &p->v.ip.dst, *wan = &r->c.feet[ROUTER_WAN].v4;
+	bool to_wan = r->nat ? nat_owns(r->nat, dst) : addr_equal(dst, wan);
+	if (r->nat && to_wan) {
+		struct nat_verdict v = p->side == ROUTER_WAN
+					       ? nat_in(r->nat, ip_of(p), &p->v.ip, p->now_ns)
+					       : nat_hairpin(r->nat, ip_of(p), &p->v.ip, p->now_ns);
+		if (!heed(p, &v))
+			return;
+		if (v.end == NAT_PASSES) {
+			forward(p);
+			return;
+		}
+	}
+	if (to_wan || addr_equal(dst, &r->c.feet[ROUTER_LAN].v4))
+		answer(p);
+	else if (r->nat && p->side == ROUTER_WAN && begins_flow(&p->v.ip))
+		drop(p, "wan: an inside address, reached for from outside");
+	else
+		forward(p);
+}
+
+static void v6_received(struct passage *p)
+{
+	struct router *r = p->r;
+	if (addr_is_link_local(&p->v.ip.dst) || addr_is_link_local(&p->v.ip.src))
+		return;
+	if (is_own(r, ROUTER_WAN, &p->v.ip.dst) || is_own(r, ROUTER_LAN, &p->v.ip.dst)) {
+		answer(p);
+		return;
+	}
+	bool inward = p->side == ROUTER_WAN;
+	if (r->c.v6_firewall && !nat_flows_pass(&r->v6, &p->v.ip, inward, p->now_ns)) {
+		drop(p, "wan: unsolicited, the IPv6 firewall lets only answers in");
+		return;
+	}
+	forward(p);
+}
+
+static void ip_received(struct passage *p)
+{
+	struct router *r = p->r;
+	if (addr_is_multicast(&p->v.ip.dst) || addr_equal(&p->v.ip.dst, &(struct addr) { { 0 } }))
+		return;
+	if (r->udp_blocked && p->v.ip.proto == IP_UDP) {
+		drop(p, r->udp_blocked);
+		return;
+	}
+	if (p->v.ip.version == 4)
+		v4_received(p);
+	else if (!addr_is_unspecified(&r->c.feet[p->side].v6))
+		v6_received(p);
+}
+
+void router_received(struct router *r, enum router_side side, const struct frame *f, uint64_t now_ns)
+{
+	struct passage p = { .r = r, .side = side, .in = f, .f = &r->work, .now_ns = now_ns };
+	struct eth_neighbour n;
+	const struct router_foot *foot = &r->c.feet[side];
+	if (!eth_read(f->b, f->len, &p.v))
+		return;
+	if (!mac_equal(&p.v.dst, &foot->mac) && !(p.v.dst.b[0] & 1))
+		return; /* flooded by a bridge that does not know yet */
+	if (eth_read_neighbour(f->b, f->len, &p.v, &n)) {
+		neighbour_seen(r, side, n.request ? &n.sender : &n.who, &n.mac);
+		bool of_pool = side == ROUTER_WAN && r->nat && nat_owns(r->nat, &n.who);
+		if (n.request && (is_own(r, side, &n.who) || of_pool)) {
+			eth_write_answer(&r->answer, &n, &foot->mac);
+			r->ops.send(r->owner, side, &r->answer);
+		}
+		return;
+	}
+	if (!p.v.is_ip || p.v.dst.b[0] & 1)
+		return;
+	neighbour_seen(r, side, &p.v.ip.src, &p.v.src);
+	r->work.len = (uint16_t)(ETH_HEADER + p.v.ip_len); /* without padding */
+	memcpy(r->work.b, f->b, r->work.len);
+	bool first = p.v.ip.version == 4 && !p.v.ip.later_fragment &&
+		     be_get(f->b + ETH_HEADER + 6, 2) & MORE_FRAGMENTS;
+	ip_received(&p);
+	if (first && r->nat)
+		release_fragments(r, side, f->b + ETH_HEADER, now_ns);
+}

@@ -1,5 +1,6 @@
 #include "simnet/fabric/kernel/kernel.h"
 
+#include "simnet/fabric/kernel/netfilter.h"
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -101,11 +103,11 @@ static struct nlmsghdr *put_message(struct mnl_nlmsg_batch *b, uint16_t type, ui
 	return h;
 }
 
-static void put_flush_sets(struct mnl_nlmsg_batch *b)
+static void put_flush(struct mnl_nlmsg_batch *b, const char *const *sets)
 {
 	put_message(b, NFNL_MSG_BATCH_BEGIN, 0, NFNL_SUBSYS_NFTABLES);
 	mnl_nlmsg_batch_next(b);
-	for (const char *const *set = kernel_nat_sets; *set; set++) {
+	for (const char *const *set = sets; *set; set++) {
 		struct nlmsghdr *h = put_message(
 			b, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELSETELEM, set[1] ? 0 : NLM_F_ACK, 0);
 		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, "simnet");
@@ -116,32 +118,57 @@ static void put_flush_sets(struct mnl_nlmsg_batch *b)
 	mnl_nlmsg_batch_next(b);
 }
 
+static void put_flush_sets(struct mnl_nlmsg_batch *b)
+{
+	put_flush(b, kernel_nat_sets);
+}
+
+static void put_flush_tables(struct mnl_nlmsg_batch *b)
+{
+	static const char *const tables[] = { "mapped_udp", "mapped_tcp", NULL };
+	put_flush(b, tables);
+}
+
 static void put_flush_conntrack(struct mnl_nlmsg_batch *b)
 {
 	put_message(b, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, NLM_F_ACK, 0);
 	mnl_nlmsg_batch_next(b);
 }
 
+static void put_release(struct mnl_nlmsg_batch *b)
+{
+	put_message(b, NFNL_MSG_BATCH_BEGIN, 0, NFNL_SUBSYS_NFTABLES);
+	mnl_nlmsg_batch_next(b);
+	struct nlmsghdr *h = put_message(b, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE, NLM_F_ACK, 0);
+	mnl_attr_put_strz(h, NFTA_TABLE_NAME, "hold");
+	mnl_nlmsg_batch_next(b);
+	put_message(b, NFNL_MSG_BATCH_END, 0, NFNL_SUBSYS_NFTABLES);
+	mnl_nlmsg_batch_next(b);
+}
+
 /* Sends the messages that `put` writes and waits for the one acknowledgement (or the first error). */
-static int transact(void (*put)(struct mnl_nlmsg_batch *b), const char *what, struct errbuf *eb)
+static int transact_on(
+	struct mnl_socket *sock, void (*put)(struct mnl_nlmsg_batch *b), const char *what, struct errbuf *eb)
 {
 	_Alignas(struct nlmsghdr) char buf[4096];
-	struct mnl_socket *sock = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	struct mnl_nlmsg_batch *b = mnl_nlmsg_batch_start(buf, sizeof(buf) / 2);
-	int err = 0;
-	if (!sock || !b || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0)
-		err = err_set(eb, -errno, "%s", what);
-	ssize_t got = -1;
-	if (!err) {
-		put(b);
-		got = mnl_socket_sendto(sock, mnl_nlmsg_batch_head(b), mnl_nlmsg_batch_size(b));
-		if (got >= 0)
-			got = mnl_socket_recvfrom(sock, buf, sizeof(buf));
-	}
-	if (!err && (got < 0 || mnl_cb_run(buf, (size_t)got, 1, mnl_socket_get_portid(sock), NULL, NULL) < 0))
-		err = err_set(eb, -errno, "%s", what);
-	if (b)
-		mnl_nlmsg_batch_stop(b);
+	if (!b)
+		return err_set(eb, -errno, "%s", what);
+	put(b);
+	ssize_t got = mnl_socket_sendto(sock, mnl_nlmsg_batch_head(b), mnl_nlmsg_batch_size(b));
+	if (got >= 0)
+		got = mnl_socket_recvfrom(sock, buf, sizeof(buf));
+	int err = got < 0 || mnl_cb_run(buf, (size_t)got, 1, mnl_socket_get_portid(sock), NULL, NULL) < 0
+			  ? err_set(eb, -errno, "%s", what)
+			  : 0;
+	mnl_nlmsg_batch_stop(b);
+	return err;
+}
+
+static int transact(void (*put)(struct mnl_nlmsg_batch *b), const char *what, struct errbuf *eb)
+{
+	struct mnl_socket *sock = netfilter_open(what, eb);
+	int err = sock ? transact_on(sock, put, what, eb) : eb->code;
 	if (sock)
 		mnl_socket_close(sock);
 	return err;
@@ -157,68 +184,129 @@ static uint32_t read_setting(const char *path)
 	return n > 0 ? (uint32_t)strtoul(text, NULL, 10) : 0;
 }
 
-struct lifetime {
-	uint32_t want, has;
+/* While an entry of a set may die before its flow (kernel_rules.c), conntrack keeps new flows as long as
+ * others. */
+struct nat_setting {
+	const char *name;
+	uint32_t value;
+};
+enum { NAT_SETTINGS = 13 };
+
+static void list_settings(const struct nat_model *m, struct nat_setting out[NAT_SETTINGS])
+{
+	const struct nat_lifetimes *l = &m->lifetimes;
+	bool loose = m->tcp_unknown == NAT_UNKNOWN_LOOSE;
+	const struct nat_setting rows[NAT_SETTINGS] = {
+		{ "udp_timeout", l->udp_s },
+		{ "udp_timeout_stream", l->udp_s },
+		{ "icmp_timeout", l->icmp_s },
+		{ "tcp_timeout_syn_sent", l->tcp_opening_s },
+		{ "tcp_timeout_syn_recv", l->tcp_opening_s },
+		{ "tcp_timeout_established", l->tcp_s },
+		{ "tcp_timeout_fin_wait", l->tcp_closing_s },
+		{ "tcp_timeout_close_wait", l->tcp_closing_s },
+		{ "tcp_timeout_last_ack", l->tcp_closing_s },
+		{ "tcp_timeout_time_wait", l->tcp_closing_s },
+		{ "tcp_timeout_close", l->tcp_closing_s },
+		{ "tcp_loose", loose },
+		/* Else what is out of its window counts as unknown. */
+		{ "tcp_be_liberal", !loose },
+	};
+	memcpy(out, rows, sizeof(rows));
+}
+
+int kernel_nat_settings(const struct nat_model *m, struct errbuf *eb)
+{
+	struct nat_setting rows[NAT_SETTINGS];
+	char path[80], value[16];
+	int err = 0;
+	list_settings(m, rows);
+	for (size_t i = 0; !err && i < NAT_SETTINGS; i++) {
+		snprintf(path, sizeof(path), "net/netfilter/nf_conntrack_%s", rows[i].name);
+		snprintf(value, sizeof(value), "%u", rows[i].value);
+		err = netns_sysctl(path, value, eb);
+	}
+	return err;
+}
+
+struct lifetimes { /* of sets: want and has for udp and tcp */
+	uint32_t want[2], has[2], table[2];
 	unsigned n_sets;
 };
 
 static int lifetime_of_set(const struct nlmsghdr *h, void *arg)
 {
-	struct lifetime *l = arg;
-	const struct nlattr *a;
+	struct lifetimes *l = arg;
+	const struct nlattr *a, *d;
 	const char *name = "";
 	uint64_t ms = 0;
+	uint32_t size = 0;
 	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg))
 	{
 		if (mnl_attr_get_type(a) == NFTA_SET_NAME)
 			name = mnl_attr_get_str(a);
 		else if (mnl_attr_get_type(a) == NFTA_SET_TIMEOUT)
 			ms = be64toh(mnl_attr_get_u64(a));
+		else if (mnl_attr_get_type(a) == NFTA_SET_DESC)
+			mnl_attr_for_each_nested(d, a) if (mnl_attr_get_type(d) == NFTA_SET_DESC_SIZE) size =
+				ntohl(mnl_attr_get_u32(d));
 	}
-	if (!strstr(name, "_udp"))
-		return MNL_CB_OK;
-	l->n_sets++;
-	if (ms != (uint64_t)l->want * 1000)
-		l->has = (uint32_t)(ms / 1000);
+	for (const char *const *set = kernel_nat_sets; *set; set++) {
+		unsigned tcp = strstr(name, "_tcp") != NULL;
+		if (strcmp(name, *set) != 0)
+			continue;
+		l->n_sets++;
+		if (ms != (uint64_t)l->want[tcp] * 1000)
+			l->has[tcp] = (uint32_t)(ms / 1000);
+		if (!strncmp(name, "mapped", 6))
+			l->table[tcp] = size;
+	}
 	return MNL_CB_OK;
 }
 
-static bool read_sets(struct lifetime *l)
+static bool read_sets(struct lifetimes *l)
 {
-	_Alignas(struct nlmsghdr) char buf[16384];
-	struct mnl_socket *sock = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSET;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	h->nlmsg_seq = 1;
-	struct nfgenmsg *nf = mnl_nlmsg_put_extra_header(h, sizeof(*nf));
-	nf->nfgen_family = NFPROTO_IPV4;
-	nf->version = NFNETLINK_V0;
-	mnl_attr_put_strz(h, NFTA_SET_TABLE, "simnet");
-	bool ok = sock && mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) == 0 &&
-		  mnl_socket_sendto(sock, h, h->nlmsg_len) >= 0;
-	for (int more = ok ? MNL_CB_OK : MNL_CB_STOP; more > MNL_CB_STOP;) {
-		ssize_t n = mnl_socket_recvfrom(sock, buf, sizeof(buf));
-		more = n < 0 ? -1
-			     : mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(sock), lifetime_of_set, l);
-		ok = more >= 0;
-	}
-	if (sock)
-		mnl_socket_close(sock);
-	return ok && l->n_sets;
+	struct errbuf eb;
+	return netfilter_dump(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSET, NFPROTO_IPV4, "simnet",
+		       lifetime_of_set, l, "read the sets of mappings", &eb) == 0;
 }
 
-uint32_t kernel_nat_lifetime_s(uint32_t want)
+const char *kernel_nat_trouble(const struct nat_model *m, char out[static 120])
 {
-	static const char *const settings[] = { "/proc/sys/net/netfilter/nf_conntrack_udp_timeout",
-		"/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream" };
-	struct lifetime l = { .want = want, .has = want };
-	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
-		uint32_t has = read_setting(settings[i]);
-		if (has != want)
-			return has;
+	struct nat_setting rows[NAT_SETTINGS];
+	char path[80];
+	uint32_t udp = m->lifetimes.udp_s, tcp = m->lifetimes.tcp_s;
+	struct lifetimes l = { .want = { udp, tcp }, .has = { udp, tcp } };
+	size_t n_sets = 0;
+
+	list_settings(m, rows);
+	for (size_t i = 0; i < NAT_SETTINGS; i++) {
+		snprintf(path, sizeof(path), "/proc/sys/net/netfilter/nf_conntrack_%s", rows[i].name);
+		uint32_t has = read_setting(path);
+		if (has == rows[i].value)
+			continue;
+		snprintf(out, 120, "conntrack's %s is %u, declared %u", rows[i].name, has, rows[i].value);
+		return out;
 	}
-	return read_sets(&l) ? l.has : 0;
+	while (kernel_nat_sets[n_sets])
+		n_sets++;
+	if (!read_sets(&l) || l.n_sets != n_sets) {
+		snprintf(out, 120, "%u of %zu sets of its mappings are there", l.n_sets, n_sets);
+		return out;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (l.has[i] == l.want[i])
+			continue;
+		snprintf(out, 120, "a %s mapping lives %u s, declared %u s", i ? "TCP" : "UDP", l.has[i],
+			l.want[i]);
+		return out;
+	}
+	if (l.table[0] != m->table || l.table[1] != m->table) {
+		snprintf(out, 120, "its tables hold %u and %u mappings, declared %u", l.table[0], l.table[1],
+			m->table);
+		return out;
+	}
+	return NULL;
 }
 
 int kernel_conntrack_flush(struct errbuf *eb)
@@ -226,17 +314,42 @@ int kernel_conntrack_flush(struct errbuf *eb)
 	return transact(put_flush_conntrack, "flush connection tracking", eb);
 }
 
+int kernel_nat_expire(struct engine *e, int router, struct errbuf *eb)
+{
+	int err = netns_enter(kernel_router_net(e, (size_t)router), eb);
+	if (!err)
+		err = transact(put_flush_tables, "let mappings expire", eb);
+	netns_return(hosts_home(e->hosts));
+	return err;
+}
+
+static int forget_router(struct engine *e, int router, struct mnl_socket **sock, struct errbuf *eb)
+{
+	int err = netns_enter(kernel_router_net(e, (size_t)router), eb);
+	if (!err && !(*sock = netfilter_open("flush learned mappings", eb)))
+		err = eb->code;
+	if (!err)
+		err = transact_on(*sock, put_flush_sets, "flush learned mappings", eb);
+	return err ? err : transact_on(*sock, put_flush_conntrack, "flush connection tracking", eb);
+}
+
+/* The kernel frees what a transaction has removed in its own time, but he who closes the socket waits for that, and
+ * then everybody's is freed: so the sockets of many are closed together. */
 int kernel_nat_forget(struct engine *e, struct errbuf *eb)
 {
-	int err = 0;
-	for (size_t i = 0; !err && i < e->s->n_routers; i++) {
-		if (!e->s->routers[i].nat)
-			continue;
-		err = netns_enter(kernel_router_net(e, i), eb);
-		if (!err)
-			err = transact(put_flush_sets, "flush learned mappings", eb);
-		if (!err)
-			err = kernel_conntrack_flush(eb);
+	enum { OPEN_AT_ONCE = 32 };
+	struct mnl_socket *socks[OPEN_AT_ONCE] = { NULL };
+	int err = e->box ? switch_forget(e->box, eb) : 0, i = 0, n = (int)e->s->n_routers;
+	while (!err && i < n) {
+		size_t k = 0;
+		for (; !err && i < n && k < OPEN_AT_ONCE; i++)
+			if (e->s->routers[i].nat && !kernel_is_user(e, i))
+				err = forget_router(e, i, &socks[k++], eb);
+		while (k--) {
+			if (socks[k])
+				mnl_socket_close(socks[k]);
+			socks[k] = NULL;
+		}
 	}
 	netns_return(hosts_home(e->hosts));
 	return err;
@@ -244,10 +357,28 @@ int kernel_nat_forget(struct engine *e, struct errbuf *eb)
 
 /* ---- all routers at once ---- */
 
+/* New rules come before the flows of the old ones are forgotten, and would learn their mappings from a packet in between: so
+ * nothing passes a router that changes until it has forgotten. */
+static bool put_hold(const struct engine *e, int i, struct buf *out)
+{
+	return !e->epochs[i] || !e->s->routers[i].nat ||
+	       buf_printf(out, "table ip hold {\n chain hold { type filter hook prerouting priority raw; "
+			       "policy drop; }\n}\n");
+}
+
+static int forget_flows(const struct engine *e, int i, struct errbuf *eb)
+{
+	struct errbuf later = { 0 };
+	int err = kernel_conntrack_flush(eb);
+	int released = e->epochs[i] ? transact(put_release, "let packets pass", err ? &later : eb) : 0;
+	return err ? err : released;
+}
+
 static int start_router(struct engine *e, int i, struct kernel_nft *job, struct errbuf *eb)
 {
 	struct buf text = { 0 };
-	int err = kernel_nat_rules(e->s, i, e->epochs[i], &text) && kernel_cut_rules(e, i, &text)
+	int err = put_hold(e, i, &text) && kernel_nat_rules(e->s, i, e->epochs[i], &text) &&
+				  kernel_cut_rules(e, i, &text)
 			  ? 0
 			  : err_set(eb, -ENOMEM, "write the rules of router %s", e->s->routers[i].name);
 	if (!err)
@@ -261,7 +392,7 @@ static int start_router(struct engine *e, int i, struct kernel_nft *job, struct 
 static int flush_router(struct engine *e, int i, struct errbuf *eb)
 {
 	int err = netns_enter(kernel_router_net(e, i), eb);
-	return err || !e->s->routers[i].nat ? err : kernel_conntrack_flush(eb);
+	return err || !e->s->routers[i].nat ? err : forget_flows(e, i, eb);
 }
 
 int kernel_nat_start(struct engine *e, int first, int end, struct kernel_nft *jobs, struct errbuf *eb)
@@ -270,7 +401,8 @@ int kernel_nat_start(struct engine *e, int first, int end, struct kernel_nft *jo
 	for (int i = first; i < end; i++)
 		jobs[i - first].pid = -1;
 	for (int i = first; !err && i < end; i++)
-		err = start_router(e, i, &jobs[i - first], eb);
+		if (!kernel_is_user(e, i))
+			err = start_router(e, i, &jobs[i - first], eb);
 	netns_return(hosts_home(e->hosts));
 	return err;
 }
@@ -287,7 +419,18 @@ int kernel_nat_finish(struct engine *e, int first, int end, struct kernel_nft *j
 		err = err ? err : one;
 	}
 	for (int i = first; !err && i < end; i++)
-		err = flush_router(e, i, eb);
+		if (!kernel_is_user(e, i))
+			err = flush_router(e, i, eb);
 	netns_return(hosts_home(e->hosts));
 	return err;
+}
+
+int kernel_nat_reload(struct engine *e, int router, struct errbuf *eb)
+{
+	struct kernel_nft job;
+	struct errbuf later = { 0 };
+	e->epochs[router]++;
+	int err = kernel_nat_start(e, router, router + 1, &job, eb);
+	int loaded = kernel_nat_finish(e, router, router + 1, &job, err ? &later : eb);
+	return err ? err : loaded;
 }

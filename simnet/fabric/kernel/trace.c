@@ -1,6 +1,8 @@
 #include "simnet/fabric/kernel/trace.h"
 
 #include "mesh/base/ip.h"
+#include "mesh/os/loop.h"
+#include "simnet/fabric/kernel/netfilter.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	SOCKETS_MAX = 256,
@@ -97,13 +98,9 @@ int trace_watch(struct trace *t, uint16_t group, struct errbuf *eb)
 	if (t->n_socks == SOCKETS_MAX)
 		return err_say(eb, ERR_TOO_LARGE, "at most %d places can be watched for dropped packets",
 			SOCKETS_MAX);
-	struct mnl_socket *sock = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!sock || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0) {
-		int err = err_set(eb, -errno, "open the packet log");
-		if (sock)
-			mnl_socket_close(sock);
-		return err;
-	}
+	struct mnl_socket *sock = netfilter_open("open the packet log", eb);
+	if (!sock)
+		return eb->code;
 	int err = configure(sock, group);
 	if (err) {
 		mnl_socket_close(sock);
@@ -186,13 +183,6 @@ struct reading {
 	int64_t unix_to_mono_ns;
 };
 
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-	clock_gettime(id, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 static bool same(const struct engine_drop *a, const struct engine_drop *b)
 {
 	return a->where == b->where && a->rule == b->rule && a->proto == b->proto &&
@@ -206,7 +196,7 @@ static int entry_read(const struct nlmsghdr *h, void *arg)
 	if (h->nlmsg_type != (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET) ||
 		!trace_decode(mnl_nlmsg_get_payload(h), mnl_nlmsg_get_payload_len(h), &entry))
 		return MNL_CB_OK;
-	int64_t at = entry.unix_ns ? (int64_t)entry.unix_ns + r->unix_to_mono_ns : clock_ns(CLOCK_MONOTONIC);
+	int64_t at = entry.unix_ns ? (int64_t)entry.unix_ns + r->unix_to_mono_ns : (int64_t)clock_now_ns();
 	struct engine_drop d = { .at_ns = at > 0 ? (uint64_t)at : 0,
 		.where = keep(r->t, entry.where),
 		.rule = keep(r->t, entry.rule),
@@ -216,6 +206,7 @@ static int entry_read(const struct nlmsghdr *h, void *arg)
 		.count = 1 };
 	if (r->n && same(&r->out[r->n - 1], &d)) {
 		r->out[r->n - 1].count++;
+		r->out[r->n - 1].last_ns = d.at_ns;
 		return MNL_CB_OK;
 	}
 	if (r->n < r->cap) /* every message is one entry, and none is read when there is no room */
@@ -232,7 +223,7 @@ static int by_time(const void *a, const void *b)
 size_t trace_read(struct trace *t, struct engine_drop *out, size_t cap)
 {
 	struct reading r = { .t = t, .out = out, .cap = cap };
-	r.unix_to_mono_ns = clock_ns(CLOCK_MONOTONIC) - clock_ns(CLOCK_REALTIME);
+	r.unix_to_mono_ns = (int64_t)clock_now_ns() - clock_unix_ns();
 	for (size_t i = 0; cap && i < t->n_socks; i++) {
 		for (int reads = 0; reads < READS_MAX && r.n < cap; reads++) {
 			ssize_t got = recv(mnl_socket_get_fd(t->socks[i]), t->buf, READ_BYTES, MSG_DONTWAIT);

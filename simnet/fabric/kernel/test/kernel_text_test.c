@@ -18,7 +18,7 @@ static struct scn_router home(void)
 	return (struct scn_router) { .name = "home",
 		.behind = -1,
 		.nat = true,
-		.filtering = NAT_APDF,
+		.model = nat_model_default,
 		.wan = addr_v4(0xcb007164),
 		.lan = addr_v4(0xc0a80101),
 		.lan_net = { .ip = addr_v4(0xc0a80100), .bits = 24 } };
@@ -59,9 +59,8 @@ static void test_classes_differ_where_they_should(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct scn_router r = home();
-		r.mapping = rows[i].m;
-		r.filtering = rows[i].f;
-		r.hairpin = rows[i].h;
+		r.model.udp = r.model.tcp = (struct nat_class) { rows[i].m, rows[i].f };
+		r.model.hairpin = rows[i].h;
 		const char *text = rules_of(&r, 1, 0, &b);
 		if (!strstr(text, rows[i].has))
 			fail_msg("row %zu lacks \"%s\":\n%s", i, rows[i].has, text);
@@ -77,11 +76,11 @@ static void test_guard_timeout_and_no_nat(void **state)
 	struct buf b = { 0 };
 	struct scn_router r = home();
 	(void)state;
-	r.accepts_wan = true;
+	r.model.accepts_wan = true;
 	assert_null(strstr(rules_of(&r, 1, 0, &b), "unsolicited"));
 	r = home();
 	assert_non_null(strstr(rules_of(&r, 1, 0, &b), "timeout 120s"));
-	r.udp_timeout_s = 7;
+	r.model.lifetimes.udp_s = 7;
 	assert_non_null(strstr(rules_of(&r, 1, 0, &b), "timeout 7s"));
 	r.name = "a-router-whose-name-is-much-longer-than-anyone-would-ever-want-to-type";
 	assert_null(strstr(rules_of(&r, 1, 0, &b), "longer-than-anyone"));

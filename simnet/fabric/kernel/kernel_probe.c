@@ -1,5 +1,7 @@
 #include "simnet/fabric/kernel/kernel_probe.h"
 
+#include "mesh/os/crowd.h"
+#include "mesh/os/loop.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -7,23 +9,28 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Measures every router with real packets, all at once. Two namespaces for the time of the test: one has a
  * foot in every LAN (the clients), the other in every network that routers face (the servers, two addresses
  * of two ports). Within a direction packets keep their order, so one that must arrive, sent last, shows that
- * the others will not. */
+ * the others will not. What must come is asked again until it comes (kernel_pace.h): on a busy machine packets
+ * are lost between namespaces, and that says nothing of a router. */
 
 enum {
 	SERVER_PORT = 3478, /* and the next one */
 	CLOSED_PORT = 9,
-	ARRIVE_MS = 1500, /* bound on what must come; events end the wait, so only failures are slow */
-	STRAY_MS = 15,	  /* what may still come after the packet that was sent last */
 	ROUTERS_AT_ONCE = 32,
 	MAGIC = 0x6e657430,
+	/* Inner ports, of both parities. */
+	INNER_FILTER = 7100,
+	INNER_MAP,
+	INNER_HAIRPIN,
 };
-enum test { TEST_MAP, TEST_FILTER, TEST_HAIRPIN };
+/* TEST_HOLE: the filter socket is seen from outside; TEST_WAY: the hairpin's sender is seen from outside; TEST_ASK: its receiver sends to that, and gets through
+ * or not. TEST_LATE: an answer behind a mapping that is no more. */
+enum test { TEST_HOLE, TEST_MAP, TEST_FILTER, TEST_HAIRPIN, TEST_WAY, TEST_ASK, TEST_LATE };
+enum { UNASKED, ASKED }; /* of a hairpin: the number in place of the server */
 
 struct message {
 	uint32_t magic, router, test, server;
@@ -34,184 +41,13 @@ struct client { /* of one router */
 	struct endpoint seen[4]; /* source of the mapping test at A1 A2 B1 B2; port 0 = did not arrive */
 	struct endpoint hole;	 /* the filter socket as A1 saw it */
 	bool passed[4];		 /* servers whose packet came back through the hole */
-	struct endpoint hairpin_from;
+	struct endpoint hairpin_from, hairpin_hole;
+	bool unasked; /* a hairpin came in whose receiver had sent nothing */
+	bool late;    /* an answer came in whose mapping was no more */
 	bool refused; /* a closed WAN port answered */
 };
 
-struct addr probe_host(const struct scenario *s, int network, uint32_t number)
-{
-	/* On the internet any address is on link; take the /24 of whoever is there. */
-	struct addr any = network >= 0 ? s->routers[network].lan : addr_v4(0);
-	for (size_t i = 0; network < 0 && i < s->n_routers; i++)
-		if (s->routers[i].behind < 0)
-			any = s->routers[i].wan;
-	return addr_v4((addr_v4_get(&any) & 0xffffff00) | number);
-}
-
-/* ---- interfaces ---- */
-
-static void port_name(unsigned test_no, int network, bool out, char *name)
-{
-	kernel_port_name('p', (int)(test_no % 100000 * 1000) + network + 1, out ? 'o' : 'i', name);
-}
-
-/* The kernel removes interfaces of a closed namespace in its own time; until then they answer for the new
- * ones. */
-static void unplug_last(struct engine *e)
-{
-	for (int i = 0; i < 2 * ((int)e->s->n_routers + 1); i++) {
-		char port[KERNEL_NAME];
-		struct errbuf gone_already;
-		port_name(e->n_self_tests - 1, i / 2 - 1, i % 2, port);
-		int ifindex = nl_link_index(e->fabric_nl, port);
-		if (ifindex > 0)
-			(void)nl_link_del(e->fabric_nl, ifindex, &gone_already);
-	}
-}
-
-static int add_addresses(
-	const struct scenario *s, struct nl *n, int ifindex, int network, struct addr ip, struct errbuf *eb)
-{
-	struct prefix v6 = topology_v6(network, &ip);
-	int err = nl_addr_add(n, ifindex, &(struct prefix) { .ip = ip, .bits = 24 }, eb);
-	return err || !s->ipv6 ? err : nl_addr_add(n, ifindex, &v6, eb);
-}
-
-static int add_way_out(const struct scenario *s, struct nl *n, int ifindex, int network, struct errbuf *eb)
-{
-	struct nl_route r = { .dst = { .ip = addr_v4(0) },
-		.ifindex = ifindex,
-		.via = s->routers[network].lan,
-		.metric = (uint32_t)network + 1 };
-	int err = nl_route_add(n, &r, eb);
-	if (err || !s->ipv6)
-		return err;
-	r.dst = (struct prefix) { .ip = addr_any6 };
-	r.via = topology_v6(network, &s->routers[network].lan).ip;
-	return nl_route_add(n, &r, eb);
-}
-
-/* To the LANs behind the routers that face the network: by IPv6 as it should be, by IPv4 as a stranger may
- * try. */
-static int add_ways_in(const struct scenario *s, struct nl *n, int ifindex, int network, struct errbuf *eb)
-{
-	int err = 0;
-	for (int i = 0; i < (int)s->n_routers && !err; i++) {
-		const struct scn_router *r = &s->routers[i];
-		if (r->behind != network)
-			continue;
-		struct nl_route in = { .dst = r->lan_net, .ifindex = ifindex, .via = r->wan };
-		err = nl_route_add(n, &in, eb);
-		in.dst = topology_v6(i, &r->lan);
-		in.via = topology_v6(network, &r->wan).ip;
-		if (!err && s->ipv6)
-			err = nl_route_add(n, &in, eb);
-	}
-	return err;
-}
-
-static int plug_in(struct probe *p, bool out, int network, const uint32_t numbers[2], struct errbuf *eb)
-{
-	const struct scenario *s = p->e->s;
-	const struct netns *ns = out ? &p->outside : &p->inside;
-	char port[KERNEL_NAME], name[KERNEL_NAME];
-	port_name(p->e->n_self_tests, network, out, port);
-	snprintf(name, sizeof(name), "e%d", network + 1);
-	/* The same in every test of an engine: routers may still know the last one's. */
-	const uint8_t mac[6] = { 2, 0, 0, out ? 5 : 4, (uint8_t)((network + 1) >> 8),
-		(uint8_t)(network + 1) };
-	struct nl_veth v = { .name = port,
-		.peer = name,
-		.peer_mac = mac,
-		.peer_ns = ns->fd,
-		.master = p->e->bridges[network + 1],
-		.up = true };
-	int err = nl_veth_add(p->e->fabric_nl, &v, eb);
-	if (!err)
-		err = netns_enter(ns, eb);
-	if (err)
-		return err;
-	struct nl *n = nl_open(eb);
-	if (!n)
-		return eb->code;
-	int ifindex = nl_link_index(n, name);
-	err = nl_link_up(n, ifindex, true, eb);
-	for (int i = 0; i < 2 && !err; i++)
-		err = add_addresses(s, n, ifindex, network, probe_host(s, network, numbers[i]), eb);
-	if (!err)
-		err = out ? add_ways_in(s, n, ifindex, network, eb) : add_way_out(s, n, ifindex, network, eb);
-	nl_close(n);
-	return err ? err : nl_link_settle(p->e->fabric_nl, port, eb);
-}
-
-bool probe_is_faced(const struct scenario *s, int network)
-{
-	for (size_t i = 0; i < s->n_routers; i++)
-		if (s->routers[i].behind == network)
-			return true;
-	return false;
-}
-
-static int make_namespaces(struct probe *p, struct errbuf *eb)
-{
-	struct netns *both[] = { &p->inside, &p->outside };
-	int err = 0;
-	for (int i = 0; i < 2 && !err; i++) {
-		err = netns_new(both[i], eb);
-		if (!err)
-			err = p->e->s->ipv6 ? netns_sysctl("net/ipv6/conf/default/accept_dad", "0", eb)
-					    : netns_sysctl("net/ipv6/conf/default/disable_ipv6", "1", eb);
-		if (!err) /* a hairpinned packet comes from an address of our own */
-			err = netns_sysctl("net/ipv4/conf/all/accept_local", "1", eb);
-		if (!err)
-			err = netns_sysctl("net/ipv4/conf/all/rp_filter", "0", eb);
-		if (!err)
-			err = netns_sysctl("net/ipv4/conf/default/rp_filter", "0", eb);
-	}
-	return err;
-}
-
-static int connect_networks(struct probe *p, struct errbuf *eb)
-{
-	static const uint32_t out[] = { PROBE_OUT_A, PROBE_OUT_B }, in[] = { PROBE_IN, PROBE_HAIRPIN };
-	int err = make_namespaces(p, eb);
-	for (int network = -1; !err && network < (int)p->n_routers; network++) {
-		if (probe_is_faced(p->e->s, network))
-			err = plug_in(p, true, network, out, eb);
-		if (!err && network >= 0)
-			err = plug_in(p, false, network, in, eb);
-	}
-	return err;
-}
-
 /* ---- sockets ---- */
-
-int probe_socket(int network, int type, const struct endpoint *at)
-{
-	char device[KERNEL_NAME];
-	struct sockaddr_storage ss;
-	bool v4 = addr_is_v4(&at->ip);
-	socklen_t len = endpoint_to_sockaddr(at, false, &ss);
-	/* A reset at the end leaves nothing under way that the routers would learn anew. */
-	const struct linger reset = { .l_onoff = 1 };
-	int one = 1, fd = socket(v4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK,
-			     type != SOCK_RAW ? 0
-			     : v4	      ? IPPROTO_ICMP
-					      : IPPROTO_ICMPV6);
-	if (fd < 0)
-		return -1;
-	snprintf(device, sizeof(device), "e%d", network + 1);
-	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1) == 0 &&
-		(type != SOCK_STREAM ||
-			(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-				setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0)) &&
-		bind(fd, (struct sockaddr *)&ss, len) == 0)
-		return fd;
-	int err = errno;
-	close(fd);
-	errno = err;
-	return -1;
-}
 
 static int open_udp(const struct probe *p, int network, uint32_t number, uint16_t port)
 {
@@ -253,9 +89,9 @@ static int open_clients(struct probe *p, struct errbuf *eb)
 	int err = netns_enter(&p->inside, eb);
 	for (int i = 0; !err && i < (int)p->n_routers; i++) {
 		struct client *c = &p->clients[i];
-		c->map = open_udp(p, i, PROBE_IN, 0);
-		c->filter = open_udp(p, i, PROBE_IN, 0);
-		c->hairpin = open_udp(p, i, PROBE_HAIRPIN, 0);
+		c->map = open_udp(p, i, PROBE_IN, INNER_MAP);
+		c->filter = open_udp(p, i, PROBE_IN, INNER_FILTER);
+		c->hairpin = open_udp(p, i, PROBE_HAIRPIN, INNER_HAIRPIN);
 		if (c->map < 0 || c->filter < 0 || c->hairpin < 0)
 			err = err_set(eb, -errno, "open a probe's client socket");
 	}
@@ -299,13 +135,15 @@ static void message_received(struct probe *p, const struct message *m, const str
 	struct client *c = &p->clients[m->router];
 	switch ((enum test)m->test) {
 	case TEST_MAP: c->seen[m->server] = *from; break;
-	case TEST_FILTER:
-		if (!endpoint_is_set(&c->hole))
-			c->hole = *from;
-		else
-			c->passed[m->server] = true;
+	case TEST_HOLE: c->hole = *from; break;
+	case TEST_FILTER: c->passed[m->server] = true; break;
+	case TEST_HAIRPIN:
+		c->hairpin_from = *from;
+		c->unasked |= m->server == UNASKED;
 		break;
-	case TEST_HAIRPIN: c->hairpin_from = *from; break;
+	case TEST_WAY: c->hairpin_hole = *from; break;
+	case TEST_ASK: break;
+	case TEST_LATE: c->late = true; break;
 	}
 }
 
@@ -339,13 +177,6 @@ static void drain_all(struct probe *p)
 	}
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static nfds_t watched(const struct probe *p, struct pollfd *fds)
 {
 	nfds_t n = 0;
@@ -360,20 +191,23 @@ static nfds_t watched(const struct probe *p, struct pollfd *fds)
 	return n;
 }
 
-/* Reads until `done` says so of every router (NULL: never) or the time is over. */
-static void kernel_probe_collect(
-	struct probe *p, bool (*done)(const struct probe *p, int router), int bound_ms)
+typedef bool probe_done(const struct probe *p, int router);
+typedef void probe_ask(struct probe *p, int router, bool again);
+
+/* Reads until `done` says so of every router (NULL: never), which is true, or until then. */
+static bool kernel_probe_collect(struct probe *p, probe_done *done, uint64_t until_ms)
 {
 	nfds_t n = watched(p, p->fds);
-	for (uint64_t now = now_ms(), end = now + (uint64_t)bound_ms; now < end; now = now_ms()) {
+	for (uint64_t now = clock_now_ms(); now < until_ms; now = clock_now_ms()) {
 		bool all = done;
 		drain_all(p);
 		for (size_t i = 0; all && i < p->n_routers; i++)
 			all = done(p, (int)i);
 		if (all)
-			return;
-		(void)poll(p->fds, n, (int)(end - now));
+			return true;
+		(void)poll(p->fds, n, (int)(until_ms - now));
 	}
+	return false;
 }
 
 /* Many routers share a server, whose queue is short. */
@@ -383,16 +217,80 @@ static void kernel_probe_make_room(struct probe *p, int router)
 		drain_all(p);
 }
 
-/* ---- the two rounds ---- */
+/* What may still come after all that must have come. */
+static void probe_collect_strays(struct probe *p)
+{
+	uint64_t now = clock_now_ms();
+	(void)kernel_probe_collect(p, NULL, now + pace_stray_ms(&p->pace, now));
+}
+
+/* Asks all routers, then those again of whom `done` is not true yet. */
+static void ask_routers(struct probe *p, probe_ask *ask, probe_done *done)
+{
+	bool again = false;
+	pace_begin(&p->pace, clock_now_ms());
+	do {
+		for (int i = 0; i < (int)p->n_routers; i++) {
+			if (again && done(p, i))
+				continue;
+			ask(p, i, again);
+			kernel_probe_make_room(p, i);
+		}
+		again = true;
+	} while (!kernel_probe_collect(p, done, p->pace.again_ms) &&
+		 pace_goes_on(&p->pace, clock_now_ms(), crowd_now()));
+}
+
+/* ---- the rounds ---- */
+
+/* Each mapping is there before the next is asked for, so that their ports are in order. */
+static bool has_hole(const struct probe *p, int router)
+{
+	const struct scn_router *r = &p->e->s->routers[router];
+	const struct client *c = &p->clients[router];
+	return r->udp_blocked ||
+	       (endpoint_is_set(&c->hole) && (c->refused || !r->model.accepts_wan || !r->nat));
+}
+
+static bool has_way(const struct probe *p, int router)
+{
+	return p->e->s->routers[router].udp_blocked || endpoint_is_set(&p->clients[router].hairpin_hole);
+}
 
 static bool is_mapped(const struct probe *p, int router)
 {
 	const struct scn_router *r = &p->e->s->routers[router];
 	const struct client *c = &p->clients[router];
-	bool all = endpoint_is_set(&c->hole);
+	bool all = true;
 	for (int k = 0; k < 4; k++)
 		all = all && endpoint_is_set(&c->seen[k]);
-	return r->udp_blocked || (all && (c->refused || !r->accepts_wan || !r->nat));
+	return r->udp_blocked || all;
+}
+
+static bool wants_asking(const struct scn_router *r)
+{
+	return r->nat && r->model.hairpin_filters && r->model.udp.filtering != NAT_EIF;
+}
+
+/* A flow that conntrack still knows may be behind a mapping that has expired. */
+static bool may_expire(const struct scn_router *r)
+{
+	const struct nat_lifetimes *l = &r->model.lifetimes;
+	return r->nat && !r->udp_blocked &&
+	       (r->model.refresh != NAT_REFRESH_BOTH || l->udp_new_s != l->udp_s);
+}
+
+/* Where the mapping depends on the destination, one that others know has not sent to the hairpin's sender, and
+ * filters it. */
+static bool lets_hairpins_in(const struct scn_router *r)
+{
+	return r->model.hairpin != NAT_HAIRPIN_OFF && (!wants_asking(r) || r->model.udp.mapping == NAT_EIM);
+}
+
+static bool is_asked(const struct probe *p, int router)
+{
+	return !wants_asking(&p->e->s->routers[router]) || !lets_hairpins_in(&p->e->s->routers[router]) ||
+	       p->e->s->routers[router].udp_blocked || endpoint_is_set(&p->clients[router].hairpin_from);
 }
 
 static bool is_filtered(const struct probe *p, int router)
@@ -401,54 +299,122 @@ static bool is_filtered(const struct probe *p, int router)
 	const struct client *c = &p->clients[router];
 	if (!r->nat || r->udp_blocked)
 		return true;
-	bool hairpin = r->hairpin == NAT_HAIRPIN_OFF || endpoint_is_set(&c->hairpin_from);
-	bool far = r->filtering != NAT_EIF || (c->passed[2] && c->passed[3]);
-	bool near = r->filtering == NAT_APDF || c->passed[1];
+	bool hairpin =
+		r->model.hairpin == NAT_HAIRPIN_OFF || wants_asking(r) || endpoint_is_set(&c->hairpin_from);
+	bool far = r->model.udp.filtering != NAT_EIF || (c->passed[2] && c->passed[3]);
+	bool near = r->model.udp.filtering == NAT_APDF || c->passed[1];
 	return c->passed[0] && hairpin && far && near;
+}
+
+static void ask_hole(struct probe *p, int i, bool again)
+{
+	const struct client *c = &p->clients[i];
+	struct endpoint first = server_at(p, p->e->s->routers[i].behind, 0);
+	(void)again;
+	if (!c->refused) /* before, so that the bridges know where the servers are */
+		(void)!send(c->stranger, "", 1, 0);
+	if (!endpoint_is_set(&c->hole))
+		send_message(c->filter, &first, i, TEST_HOLE, 0);
+}
+
+static void ask_mapping(struct probe *p, int i, bool again)
+{
+	const struct client *c = &p->clients[i];
+	(void)again;
+	for (int k = 0; k < 4; k++) {
+		struct endpoint to = server_at(p, p->e->s->routers[i].behind, k);
+		if (!endpoint_is_set(&c->seen[k]))
+			send_message(c->map, &to, i, TEST_MAP, k);
+	}
+}
+
+static void ask_way(struct probe *p, int i, bool again)
+{
+	struct endpoint first = server_at(p, p->e->s->routers[i].behind, 0);
+	(void)again;
+	send_message(p->clients[i].hairpin, &first, i, TEST_WAY, 0);
+}
+
+static void ask_filtering(struct probe *p, int i, bool again)
+{
+	const struct scn_router *r = &p->e->s->routers[i];
+	const struct client *c = &p->clients[i];
+	if (!r->nat || !endpoint_is_set(&c->hole))
+		return;
+	if (!again || !(wants_asking(r) || endpoint_is_set(&c->hairpin_from)))
+		send_message(c->hairpin, &c->hole, i, TEST_HAIRPIN, UNASKED);
+	for (int k = 3; k >= 0; k--) /* A1, which must pass, comes last */
+		if (k == 0 || !c->passed[k])
+			send_message(p->servers[r->behind + 1][k], &c->hole, i, TEST_FILTER, k);
+}
+
+static void ask_after_sending(struct probe *p, int i, bool again)
+{
+	const struct client *c = &p->clients[i];
+	(void)again;
+	if (!wants_asking(&p->e->s->routers[i]) || !endpoint_is_set(&c->hairpin_hole))
+		return;
+	send_message(c->filter, &c->hairpin_hole, i, TEST_ASK, 0);
+	send_message(c->hairpin, &c->hole, i, TEST_HAIRPIN, ASKED);
 }
 
 static void run_tests(struct probe *p)
 {
+	ask_routers(p, ask_hole, has_hole);
+	ask_routers(p, ask_mapping, is_mapped);
+	ask_routers(p, ask_way, has_way);
+	ask_routers(p, ask_filtering, is_filtered);
+	probe_collect_strays(p);
+	ask_routers(p, ask_after_sending, is_asked);
+}
+
+/* Waiting for lifetimes would take minutes. Instead the table is emptied, which is what their end does. */
+static int run_late(struct probe *p, struct errbuf *eb)
+{
 	const struct scenario *s = p->e->s;
-	for (int i = 0; i < (int)p->n_routers;
-		i++) /* first, so that the bridges know where the servers are */
-		(void)!send(p->clients[i].stranger, "", 1, 0);
-	for (int i = 0; i < (int)p->n_routers; i++) {
-		struct client *c = &p->clients[i];
-		struct endpoint first = server_at(p, s->routers[i].behind, 0);
-		send_message(c->filter, &first, i, TEST_FILTER, 0);
-		for (int k = 0; k < 4; k++) {
-			struct endpoint to = server_at(p, s->routers[i].behind, k);
-			send_message(c->map, &to, i, TEST_MAP, k);
-		}
-		kernel_probe_make_room(p, i);
-	}
-	kernel_probe_collect(p, is_mapped, ARRIVE_MS);
-	for (int i = 0; i < (int)p->n_routers; i++) {
-		struct client *c = &p->clients[i];
-		if (!s->routers[i].nat || !endpoint_is_set(&c->hole))
+	bool any = false;
+	int err = 0;
+	for (int i = 0; !err && i < (int)p->n_routers; i++) {
+		const struct client *c = &p->clients[i];
+		if (!may_expire(&s->routers[i]) || !endpoint_is_set(&c->hole) || kernel_is_user(p->e, i))
 			continue;
-		send_message(c->hairpin, &c->hole, i, TEST_HAIRPIN, 0);
-		for (int k = 3; k >= 0; k--) /* A1, which must pass, comes last */
-			send_message(p->servers[s->routers[i].behind + 1][k], &c->hole, i, TEST_FILTER, k);
+		any = true;
+		err = kernel_nat_expire(p->e, i, eb);
+		send_message(p->servers[s->routers[i].behind + 1][0], &c->hole, i, TEST_LATE, 0);
 	}
-	kernel_probe_collect(p, is_filtered, ARRIVE_MS);
-	kernel_probe_collect(p, NULL, STRAY_MS);
+	if (any && !err)
+		probe_collect_strays(p);
+	return err;
 }
 
 /* ---- the verdict ---- */
-
-static const char *const mapping_names[] = { "EIM", "ADM", "APDM" };
-static const char *const filtering_names[] = { "EIF", "ADF", "APDF" };
-static const char *const hairpin_names[] = { "off", "internal", "external" };
 
 struct finding {
 	bool passes, nat;
 	enum nat_mapping mapping;
 	enum nat_filtering filtering;
 	enum nat_hairpin hairpin;
-	bool accepts_wan;
+	bool hairpin_filters, accepts_wan;
+	const char *ports; /* what is wrong with them */
 };
+
+static const char *ports_of(const struct probe *p, int router)
+{
+	const struct client *c = &p->clients[router];
+	const struct nat_model *m = &p->e->s->routers[router].model;
+	if (m->pool > 1 && !m->pool_arbitrary && !addr_equal(&c->hole.ip, &c->seen[0].ip))
+		return "a host has two addresses of the pool";
+	if (m->hairpin == NAT_HAIRPIN_EXTERNAL && m->udp.mapping == NAT_EIM &&
+		endpoint_is_set(&c->hairpin_from) && !endpoint_equal(&c->hairpin_from, &c->hairpin_hole))
+		return "what hairpins does not come from its mapping";
+	const struct probe_port ports[] = {
+		{ PROBE_IN, INNER_FILTER, c->hole.port },
+		{ PROBE_IN, INNER_MAP, c->seen[0].port },
+		{ PROBE_HAIRPIN, INNER_HAIRPIN, c->hairpin_hole.port },
+	};
+	return probe_ports_trouble(
+		m, ports, ARRAY_LEN(ports), m->accepts_wan && m->ports != NAT_PORTS_OVERLOAD);
+}
 
 static struct finding finding_of(const struct probe *p, int router)
 {
@@ -463,9 +429,11 @@ static struct finding finding_of(const struct probe *p, int router)
 	f.mapping = near && endpoint_equal(&seen[0], &seen[2]) ? NAT_EIM : near ? NAT_ADM : NAT_APDM;
 	f.filtering = c->passed[2] || c->passed[3] ? NAT_EIF : c->passed[1] ? NAT_ADF : NAT_APDF;
 	if (endpoint_is_set(&c->hairpin_from))
-		f.hairpin = addr_equal(&c->hairpin_from.ip, &p->e->s->routers[router].wan)
+		f.hairpin = probe_is_outer(&p->e->s->routers[router], &c->hairpin_from.ip)
 				    ? NAT_HAIRPIN_EXTERNAL
 				    : NAT_HAIRPIN_INTERNAL;
+	f.hairpin_filters = f.hairpin != NAT_HAIRPIN_OFF && !c->unasked;
+	f.ports = f.nat ? ports_of(p, router) : NULL;
 	return f;
 }
 
@@ -476,9 +444,11 @@ static const char *describe(const struct finding *f, char *out, size_t cap)
 	else if (!f->nat)
 		snprintf(out, cap, "routes without translating");
 	else
-		snprintf(out, cap, "%s/%s, hairpin %s, its own WAN side %s", mapping_names[f->mapping],
-			filtering_names[f->filtering], hairpin_names[f->hairpin],
-			f->accepts_wan ? "accepts packets" : "is guarded");
+		snprintf(out, cap, "%s/%s, hairpin %s%s, its own WAN side %s%s%s",
+			nat_mapping_words[f->mapping], nat_filtering_words[f->filtering],
+			nat_hairpin_words[f->hairpin], f->hairpin_filters ? " with filtering" : "",
+			f->accepts_wan ? "accepts packets" : "is guarded", f->ports ? ", and " : "",
+			f->ports ? f->ports : "");
 	return out;
 }
 
@@ -489,7 +459,18 @@ static bool agrees(const struct finding *want, const struct finding *got)
 	if (!want->nat || !got->nat)
 		return want->nat == got->nat;
 	return (want->mapping == got->mapping && want->filtering == got->filtering &&
-		want->hairpin == got->hairpin && want->accepts_wan == got->accepts_wan);
+		want->hairpin == got->hairpin && want->hairpin_filters == got->hairpin_filters &&
+		!got->ports && want->accepts_wan == got->accepts_wan);
+}
+
+int probe_say_wrong(const struct probe *p, int i, struct errbuf *eb, const char *what)
+{
+	const struct scn_router *r = &p->e->s->routers[i];
+	return err_say(eb, ERR_REFUSED,
+		AT_FMT
+		": router '%s' does not behave as the file says: %s. No verdict behind it would count; "
+		"please report this with the kernel and nft versions",
+		AT_ARGS(p->e->s->file, r->at), r->name, what);
 }
 
 static int judge(const struct probe *p, int router, struct errbuf *eb)
@@ -497,28 +478,32 @@ static int judge(const struct probe *p, int router, struct errbuf *eb)
 	const struct scn_router *r = &p->e->s->routers[router];
 	struct finding got = finding_of(p, router), want = { .passes = !r->udp_blocked,
 		.nat = r->nat,
-		.mapping = r->mapping,
-		.filtering = r->filtering,
-		.hairpin = r->hairpin,
-		.accepts_wan = r->accepts_wan };
-	char says[96], measured[96];
+		.mapping = r->model.udp.mapping,
+		.filtering = r->model.udp.filtering,
+		.hairpin = lets_hairpins_in(r) ? r->model.hairpin : NAT_HAIRPIN_OFF,
+		.hairpin_filters = wants_asking(r) && lets_hairpins_in(r),
+		.accepts_wan = r->model.accepts_wan };
+	char says[160], measured[160];
 	p->e->measured[router] = (struct engine_probe_result) { .mapping = got.mapping,
 		.filtering = got.filtering,
 		.hairpin = got.hairpin != NAT_HAIRPIN_OFF,
 		.guarded = !got.accepts_wan };
 	if (agrees(&want, &got))
-		return 0;
+		return p->clients[router].late
+			       ? probe_say_wrong(p, router, eb,
+					 "what comes in passes behind a mapping that has expired")
+			       : 0;
 	return err_say(eb, ERR_REFUSED,
-		"%s:%u:%u: router '%s' does not behave as the file says: declared %s; measured %s. No "
-		"verdict behind it "
-		"would count; please report this with the kernel and nft versions",
-		p->e->s->file, r->at.line, r->at.column, r->name, describe(&want, says, sizeof(says)),
+		AT_FMT ": router '%s' does not behave as the file says: declared %s; measured %s. No "
+		       "verdict behind it "
+		       "would count; please report this with the kernel and nft versions",
+		AT_ARGS(p->e->s->file, r->at), r->name, describe(&want, says, sizeof(says)),
 		describe(&got, measured, sizeof(measured)));
 }
 
 static int measure(struct probe *p, struct errbuf *eb)
 {
-	int err = connect_networks(p, eb);
+	int err = probe_connect(p, eb);
 	if (!err)
 		err = open_servers(p, eb);
 	if (!err)
@@ -527,9 +512,14 @@ static int measure(struct probe *p, struct errbuf *eb)
 	if (err)
 		return err;
 	run_tests(p);
+	err = run_late(p, eb);
 	for (int i = 0; !err && i < (int)p->n_routers; i++)
 		err = judge(p, i, eb);
-	return err ? err : kernel_check(p, eb);
+	if (!err)
+		err = kernel_check(p, eb);
+	if (!err)
+		err = kernel_check_rest(p, eb);
+	return err ? err : kernel_check_forwards(p, eb);
 }
 
 static void forget_drops(struct engine *e)
@@ -554,12 +544,13 @@ int kernel_self_test(struct engine *e, struct errbuf *eb)
 	for (size_t i = 0; p.servers && i <= p.n_routers; i++)
 		memset(p.servers[i], 0xff, sizeof(p.servers[i])); /* -1 */
 	if (e->n_self_tests++)
-		unplug_last(e);
+		probe_unplug_last(e);
 	int err =
 		p.clients && p.servers && p.fds ? measure(&p, eb) : err_set(eb, -ENOMEM, "probe the routers");
 	close_all(&p);
-	if (!err)
-		err = kernel_nat_forget(e, eb);
+	struct errbuf later;
+	int forgot = kernel_nat_forget(e, err ? &later : eb);
+	err = err ? err : forgot;
 	forget_drops(e);
 	return err;
 }

@@ -4,6 +4,7 @@
 #define SIMNET_KERNEL_PROBE_H
 
 #include "simnet/fabric/kernel/kernel.h"
+#include "simnet/fabric/kernel/kernel_pace.h"
 
 enum { /* numbers in a LAN that topology_plan gives to nobody */
 	PROBE_OUT_A = 251,
@@ -19,12 +20,40 @@ struct probe {
 	struct client *clients;
 	struct pollfd *fds; /* room for all */
 	size_t n_routers;
+	struct pace pace; /* of the last round */
 };
+/* Makes the namespaces and plugs them in; nothing is left to do at the end but to close them. */
+int probe_connect(struct probe *p, struct errbuf *eb);
+/* The kernel removes interfaces of a closed namespace in its own time; until then they answer for the new
+ * ones. */
+void probe_unplug_last(struct engine *e);
 struct addr probe_host(const struct scenario *s, int network, uint32_t number);
 bool probe_is_faced(const struct scenario *s, int network);
 /* A socket bound to a network's interface and an address there (v6: the one that goes with it), in the
  * namespace where the process is; -1 with errno. */
 int probe_socket(int network, int type, const struct endpoint *at);
+int probe_raw_socket(int network, int proto, const struct addr *at); /* IPv4 */
+
+bool probe_is_outer(const struct scn_router *r, const struct addr *a); /* one of its external addresses */
+
+/* kernel_check_ports.c: NULL, or how the external ports of new mappings, in the order in which they were
+ * made, contradict the model's policy. moved: the kernel may have had to move them, so only what cannot be by
+ * chance counts. */
+struct probe_port {
+	uint32_t host; /* number in the LAN */
+	uint16_t inner, outer;
+};
+const char *probe_ports_trouble(
+	const struct nat_model *m, const struct probe_port *ports, size_t n, bool moved);
+
+/* ERR_REFUSED: router i does not behave as the file says, but so. */
+int probe_say_wrong(const struct probe *p, int i, struct errbuf *eb, const char *what);
+
+/* kernel_check_rest.c: ICMP errors, and TCP that belongs to no connection. Besides, as above. */
+int kernel_check_rest(struct probe *p, struct errbuf *eb);
+
+/* kernel_check_forwards.c: static forwards lead to whom the file names. Besides, as above. */
+int kernel_check_forwards(struct probe *p, struct errbuf *eb);
 
 /* kernel_check.c: TCP, ICMP, IPv6, lifetimes and the inside guard of every router. ERR_REFUSED names what is
  * wrong. */

@@ -15,8 +15,9 @@ struct engine_probe_result { /* what the self-test of a router measured */
 	enum nat_filtering filtering;
 	bool hairpin, guarded;
 };
-struct engine_drop { /* one packet that died, newest last */
-	uint64_t at_ns;
+struct engine_drop {	  /* one packet that died, newest last */
+	uint64_t at_ns;	  /* monotonic */
+	uint64_t last_ns; /* of the last of equal ones; 0 = at_ns */
 	const char *where,
 		*rule; /* "home", "wan: unsolicited, no mapping"; valid until the engine is closed */
 	struct endpoint src, dst;
@@ -38,10 +39,28 @@ struct engine_ops {
 	int (*heal)(struct engine *e, const char *target, struct errbuf *eb);
 	/* NAT loses all mappings and picks new ports (seed change + conntrack flush). */
 	int (*reset)(struct engine *e, int router, struct errbuf *eb);
+	/* The interface, a node's or the outer one of a router, becomes as `want` says, and stays where it is
+	 * in all else: plugged into want's network, with its address and routes; or off, without them. A
+	 * router's mappings are gone. NULL: this engine cannot. */
+	int (*plug)(struct engine *e, struct scn_plug which, const struct scn_iface *want, struct errbuf *eb);
+	/* Another model for the link of a node or of a router's WAN that the file gives one. What is on its way goes on. */
+	int (*set_link)(struct engine *e, const char *target, const struct link_model *m, struct errbuf *eb);
+	/* The router is another NAT, and its mappings are gone. NULL: this engine cannot. */
+	int (*set_nat)(struct engine *e, int router, const struct nat_model *m, struct errbuf *eb);
+	/* Other rules of a node's or router's firewall; flows that were let through stay known. f is copied. NULL: this engine
+	 * cannot. */
+	int (*set_firewall)(
+		struct engine *e, const char *target, const struct scn_firewall *f, struct errbuf *eb);
 	/* Drops seen since the last call, at most cap; the count. What is left is for the next call. */
 	size_t (*drops)(struct engine *e, struct engine_drop *out, size_t cap);
-	/* Writes the capture ring of every link to DIR/LINK.pcap. */
+	/* Writes what was captured of all links to DIR/net.pcapng (simnet/host/capture.h): the link of a host
+	 * has its name, those of a router are NAME.wan and NAME.lan. */
 	int (*write_pcaps)(struct engine *e, const char *dir, struct errbuf *eb);
+	/* Appends what a router remembers of flows, a line each; may be NULL. */
+	int (*table)(struct engine *e, int router, struct buf *out, struct errbuf *eb);
+	/* Writes DIR/decisions.jsonl: what links and routers in userspace have decided since the self-test, ordered by object
+	 * and flow. Nothing there: no file. */
+	int (*write_decisions)(struct engine *e, const char *dir, struct errbuf *eb);
 	void (*close)(struct engine *e); /* walks the open list backwards; NULL is fine */
 };
 

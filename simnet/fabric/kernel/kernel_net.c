@@ -5,17 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOPBACK = 1, NEIGHBOURS_MAX = 32, NO_ROUTER = -2 }; /* -1 is the internet */
-enum mac_kind { MAC_NODE = 1, MAC_WAN, MAC_LAN };
+enum { LOOPBACK = 1, NEIGHBOURS_MAX = 32 };
 
-struct mac {
-	uint8_t b[6];
-};
-
-/* Locally administered, readable in a capture, and known before the interface exists. */
-static struct mac mac_of(enum mac_kind kind, size_t i)
+struct mac kernel_mac(enum kernel_mac_kind kind, size_t i, size_t iface)
 {
-	return (struct mac) { { 2, 0, 0, (uint8_t)kind, (uint8_t)(i >> 8), (uint8_t)i } };
+	return (struct mac) { { 2, 0, (uint8_t)iface, (uint8_t)kind, (uint8_t)(i >> 8), (uint8_t)i } };
 }
 
 void kernel_port_name(char kind, int index, char side, char *out)
@@ -64,19 +58,16 @@ static int prepare_host(struct errbuf *eb)
 
 static int prepare_router(const struct scenario *s, const struct scn_router *r, struct errbuf *eb)
 {
-	char timeout[16];
-	snprintf(timeout, sizeof(timeout), "%u", r->udp_timeout_s ? r->udp_timeout_s : KERNEL_UDP_TIMEOUT_S);
 	const struct setting rows[] = {
 		{ "net/ipv4/ip_forward", "1" },
 		{ "net/ipv4/conf/all/send_redirects", "0" },
 		{ "net/ipv4/conf/default/send_redirects", "0" },
 		{ "net/ipv4/conf/all/rp_filter", "0" },
 		{ "net/ipv4/conf/default/rp_filter", "0" },
-		{ "net/netfilter/nf_conntrack_udp_timeout", timeout },
-		{ "net/netfilter/nf_conntrack_udp_timeout_stream", timeout },
 		{ "net/ipv6/conf/all/forwarding", "1" },
 	};
-	return apply(rows, ARRAY_LEN(rows) - (s->ipv6 ? 0 : 1), eb);
+	int err = apply(rows, ARRAY_LEN(rows) - (s->ipv6 ? 0 : 1), eb);
+	return err || !r->nat ? err : kernel_nat_settings(&r->model, eb);
 }
 
 /* ---- the fabric: every bridge, in a namespace of its own ---- */
@@ -119,54 +110,54 @@ static int plug(struct engine *e, const char *port, int network, const struct nl
 
 /* ---- addresses and routes ---- */
 
-/* One interface of a host or router: `network` is where it is plugged in, `owner` the router it belongs to.
- */
-struct port {
-	const struct scenario *s;
-	struct nl *n;
-	int ifindex, network, owner;
-};
-
-static int add_addresses(const struct port *p, const struct addr *ip, struct errbuf *eb)
+struct prefix kernel_port_address(const struct kernel_port *p, const struct addr *ip)
 {
-	struct prefix v4 = { .ip = *ip,
-		.bits = p->network < 0 ? 24 : p->s->routers[p->network].lan_net.bits };
-	int err = nl_addr_add(p->n, p->ifindex, &v4, eb);
-	if (err || !p->s->ipv6)
+	return (struct prefix) { *ip, topology_net(p->s, p->network).bits };
+}
+
+/* Routers have both families everywhere; a host has what its network offers. */
+static bool port_has_v4(const struct kernel_port *p)
+{
+	return !p->iface || topology_has_v4(p->s, p->network);
+}
+
+static bool port_has_v6(const struct kernel_port *p)
+{
+	return p->iface ? topology_has_v6(p->s, p->network) : p->s->ipv6;
+}
+
+static int add_addresses(const struct kernel_port *p, const struct addr *ip, struct errbuf *eb)
+{
+	struct prefix v4 = kernel_port_address(p, ip);
+	int err = port_has_v4(p) ? nl_addr_add(p->n, p->ifindex, &v4, eb) : 0;
+	if (err || !port_has_v6(p))
 		return err;
 	struct prefix v6 = topology_v6(p->network, ip);
 	return nl_addr_add(p->n, p->ifindex, &v6, eb);
 }
 
 /* On the internet everything is on link; elsewhere the way out is the LAN's router. */
-static int add_default(const struct port *p, struct errbuf *eb)
+static int add_default(const struct kernel_port *p, struct errbuf *eb)
 {
-	struct nl_route r = { .dst = { .ip = addr_v4(0) }, .via = addr_v4(0), .ifindex = p->ifindex };
+	struct nl_route r = { .dst = { .ip = addr_v4(0) },
+		.via = addr_v4(0),
+		.ifindex = p->ifindex,
+		.metric = p->iface ? p->iface->metric : 0 };
+	if (p->iface && p->iface->no_default)
+		return 0;
 	if (p->network >= 0)
 		r.via = p->s->routers[p->network].lan;
-	int err = nl_route_add(p->n, &r, eb);
-	if (err || !p->s->ipv6)
+	int err = port_has_v4(p) ? nl_route_add(p->n, &r, eb) : 0;
+	if (err || !port_has_v6(p))
 		return err;
 	r.dst = (struct prefix) { .ip = addr_any6 };
 	r.via = p->network < 0 ? addr_any6 : topology_v6(p->network, &p->s->routers[p->network].lan).ip;
 	return nl_route_add(p->n, &r, eb);
 }
 
-/* From `network`, the router on it through which `lan` can be reached untranslated; -1 = none. */
-static int way_down(const struct scenario *s, int network, int lan, bool v6)
+static int add_route_down(const struct kernel_port *p, int lan, bool v6, struct errbuf *eb)
 {
-	for (int i = lan; i >= 0; i = s->routers[i].behind) {
-		if (!v6 && s->routers[i].nat)
-			return -1;
-		if (s->routers[i].behind == network)
-			return i;
-	}
-	return -1;
-}
-
-static int add_route_down(const struct port *p, int lan, bool v6, struct errbuf *eb)
-{
-	int via = way_down(p->s, p->network, lan, v6);
+	int via = topology_way_down(p->s, p->network, lan, v6);
 	if (via < 0 || via == p->owner)
 		return 0;
 	const struct scn_router *r = &p->s->routers[via];
@@ -179,60 +170,105 @@ static int add_route_down(const struct port *p, int lan, bool v6, struct errbuf 
 }
 
 /* Routes down to the LANs that are not hidden by a NAT. */
-static int add_routes_down(const struct port *p, struct errbuf *eb)
+static int add_routes_down(const struct kernel_port *p, struct errbuf *eb)
 {
 	int err = 0;
 	for (int lan = 0; !err && lan < (int)p->s->n_routers; lan++) {
-		err = add_route_down(p, lan, false, eb);
-		if (!err && p->s->ipv6)
+		err = port_has_v4(p) ? add_route_down(p, lan, false, eb) : 0;
+		if (!err && port_has_v6(p))
 			err = add_route_down(p, lan, true, eb);
 	}
 	return err;
 }
 
+/* What the file wants to go by this interface besides the default. */
+static int add_own_routes(const struct kernel_port *p, struct errbuf *eb)
+{
+	int err = 0;
+	for (size_t i = 0; p->iface && port_has_v4(p) && i < p->iface->n_routes && !err; i++) {
+		const struct scn_route *own = &p->iface->routes[i];
+		struct nl_route r = {
+			.dst = own->dst, .via = own->via, .ifindex = p->ifindex, .metric = p->iface->metric
+		};
+		if (addr_is_unspecified(&r.via) && p->network >= 0)
+			r.via = p->s->routers[p->network].lan;
+		err = nl_route_add(p->n, &r, eb);
+	}
+	return err;
+}
+
+void kernel_port_unroute(struct kernel_port *p, const char *name)
+{
+	struct errbuf gone_already;
+	struct nl_route r = { .dst = { .ip = addr_v4(0) }, .via = addr_v4(0), .metric = p->iface->metric };
+	p->ifindex = r.ifindex = nl_link_index(p->n, name);
+	(void)nl_route_del(p->n, &r, &gone_already);
+	for (size_t i = 0; i < p->iface->n_routes; i++) {
+		r.dst = p->iface->routes[i].dst;
+		(void)nl_route_del(p->n, &r, &gone_already);
+	}
+	r.dst = (struct prefix) { .ip = addr_any6 };
+	r.via = addr_any6;
+	(void)nl_route_del(p->n, &r, &gone_already);
+}
+
 /* Permanent entries for all neighbours spare the first packet its wait for ARP. A big network does without.
  */
-static int add_neighbours(const struct port *p, struct errbuf *eb)
+static int add_neighbours(const struct kernel_port *p, struct errbuf *eb)
 {
 	const struct scenario *s = p->s;
 	int err = 0;
 	struct mac m;
 	if (s->n_nodes + s->n_routers > NEIGHBOURS_MAX)
 		return 0;
-	for (size_t i = 0; i < s->n_nodes && !err; i++) {
-		if (s->nodes[i].router != p->network)
-			continue;
-		m = mac_of(MAC_NODE, i);
-		err = nl_neigh_add(p->n, p->ifindex, &s->nodes[i].ip, m.b, eb);
-	}
+	for (size_t i = 0; i < s->n_nodes; i++)
+		for (size_t k = 0; k < s->nodes[i].n_ifaces && !err; k++) {
+			const struct scn_iface *f = &s->nodes[i].ifaces[k];
+			if (f->network != p->network || f->off)
+				continue;
+			m = kernel_mac(KERNEL_MAC_NODE, i, k);
+			err = nl_neigh_add(p->n, p->ifindex, &f->ip, m.b, eb);
+		}
 	for (size_t i = 0; i < s->n_routers && !err; i++) {
 		if (s->routers[i].behind != p->network)
 			continue;
-		m = mac_of(MAC_WAN, i);
+		m = kernel_mac(KERNEL_MAC_WAN, i, 0);
 		err = nl_neigh_add(p->n, p->ifindex, &s->routers[i].wan, m.b, eb);
 	}
 	if (err || p->network < 0)
 		return err;
-	m = mac_of(MAC_LAN, (size_t)p->network);
+	m = kernel_mac(KERNEL_MAC_LAN, (size_t)p->network, 0);
 	return nl_neigh_add(p->n, p->ifindex, &s->routers[p->network].lan, m.b, eb);
 }
 
-static int configure(struct port *p, const char *name, const struct addr *ip, struct errbuf *eb)
+int kernel_port_configure(struct kernel_port *p, const char *name, const struct addr *ip, struct errbuf *eb)
 {
 	p->ifindex = nl_link_index(p->n, name);
 	if (p->ifindex < 0)
 		return err_set(eb, p->ifindex, "find %s", name);
 	int err = nl_link_up(p->n, p->ifindex, true, eb);
+	if (!err) /* a TAP device has its carrier from here on; a veth pair settles with its other end */
+		err = nl_link_settle(p->n, name, eb);
 	if (!err)
 		err = add_addresses(p, ip, eb);
 	if (!err)
 		err = add_neighbours(p, eb);
 	if (!err && p->owner != p->network)
 		err = add_default(p, eb);
-	return err ? err : add_routes_down(p, eb);
+	if (!err)
+		err = add_routes_down(p, eb);
+	return err ? err : add_own_routes(p, eb);
 }
 
 /* ---- routers and nodes ---- */
+
+static int add_pool(const struct scn_router *r, struct nl *n, struct errbuf *eb)
+{
+	int err = 0, ifindex = nl_link_index(n, "wan");
+	for (uint32_t k = 1; !err && k < r->model.pool; k++)
+		err = nl_addr_add(n, ifindex, &(struct prefix) { .ip = topology_pool(r, k), .bits = 32 }, eb);
+	return err;
+}
 
 static int configure_router(const struct engine *e, int i, struct errbuf *eb)
 {
@@ -242,20 +278,35 @@ static int configure_router(const struct engine *e, int i, struct errbuf *eb)
 		return eb->code;
 	int err = nl_link_up(n, LOOPBACK, true, eb);
 	if (!err)
-		err = configure(&(struct port) { .s = e->s, .n = n, .network = r->behind, .owner = i }, "wan",
+		err = kernel_port_configure(
+			&(struct kernel_port) { .s = e->s, .n = n, .network = r->behind, .owner = i }, "wan",
 			&r->wan, eb);
+	if (!err && r->nat)
+		err = add_pool(r, n, eb);
 	if (!err)
-		err = configure(
-			&(struct port) { .s = e->s, .n = n, .network = i, .owner = i }, "lan", &r->lan, eb);
+		err = kernel_port_configure(
+			&(struct kernel_port) { .s = e->s, .n = n, .network = i, .owner = i }, "lan", &r->lan,
+			eb);
 	nl_close(n);
 	return err;
+}
+
+static int plug_wire(
+	struct engine *e, const struct netns *ns, struct user_plug *p, int *port, struct errbuf *eb)
+{
+	p->ns = ns;
+	*port = kernel_user_wire(e, p, eb);
+	return *port < 0 ? *port : 0;
 }
 
 static int build_router(struct engine *e, int i, struct errbuf *eb)
 {
 	const struct scn_router *r = &e->s->routers[i];
 	char port[KERNEL_NAME];
-	struct mac wan = mac_of(MAC_WAN, (size_t)i), lan = mac_of(MAC_LAN, (size_t)i);
+	struct mac wan = kernel_mac(KERNEL_MAC_WAN, (size_t)i, 0),
+		   lan = kernel_mac(KERNEL_MAC_LAN, (size_t)i, 0);
+	if (kernel_is_user(e, i))
+		return kernel_user_router(e, i, eb);
 	int err = netns_enter(kernel_router_net(e, i), eb);
 	if (!err)
 		err = prepare_v6(e->s->ipv6, eb);
@@ -264,10 +315,22 @@ static int build_router(struct engine *e, int i, struct errbuf *eb)
 	if (err)
 		return err;
 	kernel_port_name('r', i, 'w', port);
-	err = plug(e, port, r->behind,
-		&(struct nl_veth) {
-			.peer = "wan", .peer_ns = kernel_router_net(e, i)->fd, .peer_mac = wan.b },
-		eb);
+	if (!kernel_has_wire(e, r->link, r->region))
+		err = plug(e, port, r->behind,
+			&(struct nl_veth) {
+				.peer = "wan", .peer_ns = kernel_router_net(e, i)->fd, .peer_mac = wan.b },
+			eb);
+	else
+		err = plug_wire(e, kernel_router_net(e, i),
+			&(struct user_plug) { .interface = "wan",
+				.port = port,
+				.owner = r->name,
+				.mac = &wan,
+				.model = r->link,
+				.region = r->region,
+				.own = &r->wan,
+				.network = r->behind },
+			&e->router_ports[i], eb);
 	kernel_port_name('r', i, 'l', port);
 	if (!err)
 		err = plug(e, port, i,
@@ -282,40 +345,130 @@ static int build_router(struct engine *e, int i, struct errbuf *eb)
 	return err ? err : nl_link_settle(e->fabric_nl, port, eb);
 }
 
-static int configure_node(const struct engine *e, int i, struct errbuf *eb)
+static int configure_iface(const struct engine *e, int i, size_t k, struct errbuf *eb)
 {
-	const struct scn_node *h = &e->s->nodes[i];
+	const struct scn_iface *f = &e->s->nodes[i].ifaces[k];
 	struct nl *n = nl_open(eb);
 	if (!n)
 		return eb->code;
 	int err = nl_link_up(n, LOOPBACK, true, eb);
-	if (!err)
-		err = configure(
-			&(struct port) { .s = e->s, .n = n, .network = h->router, .owner = NO_ROUTER },
-			"eth0", &h->ip, eb);
+	struct kernel_port p = {
+		.s = e->s, .n = n, .network = f->network, .owner = KERNEL_NO_ROUTER, .iface = f
+	};
+	if (!err && !f->off)
+		err = kernel_port_configure(&p, f->name, &f->ip, eb);
 	nl_close(n);
-	return err ? err : restore_v6(e->s->ipv6, eb);
+	return err;
+}
+
+void kernel_node_port(int node, size_t iface, char *out)
+{
+	kernel_port_name('n', node, iface ? (char)('a' + iface) : 0, out);
+}
+
+static int plug_node(struct engine *e, int i, size_t k, const char *port, struct errbuf *eb)
+{
+	const struct scn_node *h = &e->s->nodes[i];
+	const struct scn_iface *f = &h->ifaces[k];
+	struct mac mac = kernel_mac(KERNEL_MAC_NODE, (size_t)i, k);
+	char owner[64];
+	if (!kernel_has_wire(e, h->link, h->region))
+		return plug(e, port, f->network,
+			&(struct nl_veth) {
+				.peer = f->name, .peer_ns = hosts_net(e->hosts, i)->fd, .peer_mac = mac.b },
+			eb);
+	snprintf(owner, sizeof(owner), "%s%s%s", h->name, k ? "." : "", k ? f->name : "");
+	return plug_wire(e, hosts_net(e->hosts, i),
+		&(struct user_plug) { .interface = f->name,
+			.port = port,
+			.owner = owner,
+			.own = &f->ip,
+			.mac = &mac,
+			.model = h->link,
+			.region = h->region,
+			.network = f->network },
+		&e->node_ports[i * SCN_IFACES_MAX + (int)k], eb);
 }
 
 static int build_node(struct engine *e, int i, struct errbuf *eb)
 {
+	const struct scn_node *h = &e->s->nodes[i];
 	char port[KERNEL_NAME];
-	struct mac mac = mac_of(MAC_NODE, (size_t)i);
 	int err = netns_enter(hosts_net(e->hosts, i), eb);
 	if (!err)
 		err = prepare_v6(e->s->ipv6, eb);
 	if (!err)
 		err = prepare_host(eb);
-	if (err)
-		return err;
-	kernel_port_name('n', i, 0, port);
-	err = plug(e, port, e->s->nodes[i].router,
-		&(struct nl_veth) {
-			.peer = "eth0", .peer_ns = hosts_net(e->hosts, i)->fd, .peer_mac = mac.b },
-		eb);
-	if (!err)
-		err = configure_node(e, i, eb);
-	return err ? err : nl_link_settle(e->fabric_nl, port, eb);
+	for (size_t k = 0; !err && k < h->n_ifaces; k++) {
+		kernel_node_port(i, k, port);
+		err = plug_node(e, i, k, port, eb);
+		if (!err)
+			err = configure_iface(e, i, k, eb);
+		if (!err && !h->ifaces[k].off)
+			err = nl_link_settle(e->fabric_nl, port, eb);
+	}
+	return err ? err : restore_v6(e->s->ipv6, eb);
+}
+
+static struct mac mac_of_plug(const struct scn_plug *p)
+{
+	bool node = p->node >= 0;
+	return kernel_mac(
+		node ? KERNEL_MAC_NODE : KERNEL_MAC_WAN, (size_t)(node ? p->node : p->router), p->iface);
+}
+
+static struct addr address_of_plug(const struct scenario *s, const struct scn_plug *p)
+{
+	return p->node >= 0 ? s->nodes[p->node].ifaces[p->iface].ip : s->routers[p->router].wan;
+}
+
+/* Who is on the network, in its own namespace, hears of the address. */
+static int tell_neighbour(
+	struct engine *e, int place, const char *name, const struct scn_plug *who, struct errbuf *eb)
+{
+	struct addr ip = address_of_plug(e->s, who);
+	struct mac m = mac_of_plug(who);
+	int err = netns_enter(hosts_net(e->hosts, place), eb);
+	struct nl *n = err ? NULL : nl_open(eb);
+	if (!n)
+		return err ? err : eb->code;
+	err = nl_neigh_add(n, nl_link_index(n, name), &ip, m.b, eb);
+	nl_close(n);
+	return err;
+}
+
+static int tell_router(
+	struct engine *e, int i, const char *name, const struct scn_plug *who, struct errbuf *eb)
+{
+	if (!kernel_is_user(e, i))
+		return tell_neighbour(e, hosts_place_of_router(e->hosts, i), name, who, eb);
+	struct mac mac = mac_of_plug(who);
+	struct addr ip = address_of_plug(e->s, who);
+	return switch_add_neighbour(
+		e->box, e->router_ports[i], strcmp(name, "wan") ? ROUTER_LAN : ROUTER_WAN, &ip, &mac, eb);
+}
+
+int kernel_net_announce(struct engine *e, struct scn_plug who, struct errbuf *eb)
+{
+	const struct scenario *s = e->s;
+	int network =
+		who.node >= 0 ? s->nodes[who.node].ifaces[who.iface].network : s->routers[who.router].behind;
+	int err = 0;
+	if (s->n_nodes + s->n_routers > NEIGHBOURS_MAX)
+		return 0; /* they ask by ARP */
+	for (int i = 0; i < (int)s->n_nodes; i++)
+		for (size_t k = 0; k < s->nodes[i].n_ifaces && !err; k++) {
+			const struct scn_iface *f = &s->nodes[i].ifaces[k];
+			if (f->network == network && !f->off && (i != who.node || k != who.iface))
+				err = tell_neighbour(e, i, f->name, &who, eb);
+		}
+	for (int i = 0; i < (int)s->n_routers && !err; i++)
+		if (s->routers[i].behind == network && i != who.router)
+			err = tell_router(e, i, "wan", &who, eb);
+	if (network >= 0 && !err)
+		err = tell_router(e, network, "lan", &who, eb);
+	netns_return(hosts_home(e->hosts));
+	return err;
 }
 
 static int explain(struct errbuf *eb, const char *kind, const char *name)

@@ -61,7 +61,7 @@ void in_rootless_sandbox(int (*body)(void *arg))
 struct scn_router *add_router(struct lab *l, const char *name, int behind)
 {
 	struct scn_router *r = &l->r[l->s.n_routers++];
-	*r = (struct scn_router) { .name = name, .behind = behind, .nat = true, .filtering = NAT_APDF };
+	*r = (struct scn_router) { .name = name, .behind = behind, .nat = true, .model = nat_model_default };
 	return r;
 }
 
@@ -99,6 +99,11 @@ int start_pair(struct lab *l)
 	add_node(l, "alice", 0);
 	add_node(l, "bob", 1);
 	return start(l);
+}
+
+void set_classes(struct scn_router *r, enum nat_mapping m, enum nat_filtering f)
+{
+	r->model.udp = r->model.tcp = (struct nat_class) { m, f };
 }
 
 /* ---- packets ---- */

@@ -38,7 +38,8 @@ void in_sandbox(int (*body)(void *arg), void *arg);
 /* As root: the same as the user nobody. Skips without root. */
 void in_rootless_sandbox(int (*body)(void *arg));
 
-struct scn_router *add_router(struct lab *l, const char *name, int behind); /* EIM/APDF */
+struct scn_router *add_router(struct lab *l, const char *name, int behind);	  /* EIM/APDF */
+void set_classes(struct scn_router *r, enum nat_mapping m, enum nat_filtering f); /* UDP and TCP */
 int add_node(struct lab *l, const char *name, int router);
 int start(struct lab *l);      /* 0, or 1 with the reason printed */
 int start_pair(struct lab *l); /* server, alice behind home, bob behind office */

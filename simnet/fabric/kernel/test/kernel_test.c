@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -30,9 +31,8 @@ static int nine_classes(void *arg)
 	for (int i = 0; i < 9; i++) {
 		snprintf(names[i], sizeof(names[i]), "nat%d", i);
 		struct scn_router *r = add_router(&l, names[i], -1);
-		r->mapping = (enum nat_mapping)(i / 3);
-		r->filtering = (enum nat_filtering)(i % 3);
-		r->hairpin = (enum nat_hairpin)((i / 3 + i) % 3);
+		set_classes(r, (enum nat_mapping)(i / 3), (enum nat_filtering)(i % 3));
+		r->model.hairpin = (enum nat_hairpin)((i / 3 + i) % 3);
 	}
 	if (start(&l))
 		return 1;
@@ -52,16 +52,16 @@ static int other_kinds(void *arg)
 {
 	struct lab l = { 0 };
 	(void)arg;
-	add_router(&l, "open", -1)->accepts_wan = true;
+	add_router(&l, "open", -1)->model.accepts_wan = true;
 	struct scn_router *r = add_router(&l, "open-hard", -1);
-	r->accepts_wan = true;
-	r->mapping = NAT_APDM;
+	r->model.accepts_wan = true;
+	set_classes(r, NAT_APDM, NAT_APDF);
 	add_router(&l, "blocked", -1)->udp_blocked = true;
 	add_router(&l, "plain", -1)->nat = false;
 	add_router(&l, "behind-plain", 3);
-	add_router(&l, "carrier", -1)->filtering = NAT_EIF;
-	add_router(&l, "inner", 5)->filtering = NAT_ADF;
-	add_router(&l, "innermost", 6)->mapping = NAT_ADM;
+	set_classes(add_router(&l, "carrier", -1), NAT_EIM, NAT_EIF);
+	set_classes(add_router(&l, "inner", 5), NAT_EIM, NAT_ADF);
+	set_classes(add_router(&l, "innermost", 6), NAT_ADM, NAT_APDF);
 	if (start(&l))
 		return 1;
 	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
@@ -96,10 +96,9 @@ static int wrong_declarations(void *arg)
 		struct lab l = { 0 };
 		if (start_pair(&l))
 			return 1;
-		l.r[0].mapping = rows[i].m;
-		l.r[0].filtering = rows[i].f;
-		l.r[0].hairpin = rows[i].h;
-		l.r[0].accepts_wan = rows[i].accepts;
+		set_classes(&l.r[0], rows[i].m, rows[i].f);
+		l.r[0].model.hairpin = rows[i].h;
+		l.r[0].model.accepts_wan = rows[i].accepts;
 		l.r[0].udp_blocked = rows[i].blocked;
 		CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED, "row %zu passed", i);
 		CHECK(strstr(l.eb.text, "'home'") && strstr(l.eb.text, rows[i].says), "row %zu: %s", i,
@@ -153,6 +152,49 @@ static void test_mappings(void **state)
 	in_sandbox(mappings, NULL);
 }
 
+/* So often that some packet meets every moment of a reset. */
+static pid_t flood(int fd, const struct endpoint *to)
+{
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		send_to(fd, to);
+		usleep(100);
+	}
+}
+
+static int mappings_in_use(void *arg)
+{
+	enum { RESETS = 10 };
+	struct lab l = { 0 };
+	(void)arg;
+	if (start_pair(&l))
+		return 1;
+	int server = udp_on(&l, SERVER, 4000), alice = udp_on(&l, ALICE, 5000);
+	struct endpoint to = at(&l, SERVER, 4000), before = seen_by_server(&l, alice, server, 4000), after;
+	pid_t sender = flood(alice, &to);
+	for (int i = 0; i < RESETS; i++) {
+		CHECK(engine_kernel.reset(l.e, 0, &l.eb) == 0, "%s", l.eb.text);
+		while (receive(server, NULL, 0)) /* what was on its way; the sender is slower than this */
+			;
+		CHECK(receive(server, &after, ARRIVE_MS), "nothing arrives after the reset");
+		CHECK(after.port != before.port, "reset %d: the same port %u came back", i, after.port);
+		before = after;
+	}
+	kill(sender, SIGKILL);
+	(void)waitpid(sender, NULL, 0);
+	stop(&l);
+	return 0;
+}
+
+static void test_mappings_in_use(void **state)
+{
+	(void)state;
+	in_sandbox(mappings_in_use, NULL);
+}
+
 static int same_ports_again(void *arg)
 {
 	uint16_t *port = arg;
@@ -185,7 +227,7 @@ static int many_flows(void *arg)
 	struct lab l = { 0 };
 	const enum nat_mapping *mapping = arg;
 	add_node(&l, "server", -1);
-	add_router(&l, "home", -1)->mapping = *mapping;
+	set_classes(add_router(&l, "home", -1), *mapping, NAT_APDF);
 	add_node(&l, "alice", 0);
 	add_node(&l, "bob", 0);
 	if (start(&l))
@@ -314,8 +356,7 @@ static int tcp_classes(void *arg)
 		struct lab l = { 0 };
 		add_node(&l, "server", -1);
 		struct scn_router *r = add_router(&l, "home", -1);
-		r->mapping = rows[i].m;
-		r->filtering = rows[i].f;
+		set_classes(r, rows[i].m, rows[i].f);
 		add_node(&l, "alice", 0);
 		int stranger = add_node(&l, "stranger", -1);
 		l.n[stranger].is_service = false;
@@ -355,8 +396,8 @@ static int short_lifetime(void *arg)
 	struct endpoint hole;
 	add_node(&l, "server", -1);
 	struct scn_router *r = add_router(&l, "home", -1);
-	r->filtering = NAT_EIF;
-	r->udp_timeout_s = 1;
+	set_classes(r, NAT_EIM, NAT_EIF);
+	r->model.lifetimes.udp_new_s = r->model.lifetimes.udp_s = 1;
 	add_node(&l, "alice", 0);
 	if (start(&l))
 		return 1;
@@ -508,8 +549,8 @@ static int hairpin_below_carrier(void *arg)
 	struct endpoint a_from, b_from;
 	add_node(&l, "server", -1);
 	struct scn_router *isp = add_router(&l, "isp", -1);
-	isp->filtering = NAT_EIF;
-	isp->hairpin = NAT_HAIRPIN_EXTERNAL;
+	set_classes(isp, NAT_EIM, NAT_EIF);
+	isp->model.hairpin = NAT_HAIRPIN_EXTERNAL;
 	add_router(&l, "home", 0);
 	add_router(&l, "flat", 0);
 	add_node(&l, "alice", 1);
@@ -578,8 +619,7 @@ static int punch_matrix(void *arg)
 	for (int i = 0; i < 18; i++) { /* two routers of each class, so that equals can meet too */
 		snprintf(names[i], sizeof(names[i]), "%s%d", i < 9 ? "left" : "right", i % 9);
 		struct scn_router *r = add_router(&l, names[i], -1);
-		r->mapping = (enum nat_mapping)(i % 9 / 3);
-		r->filtering = (enum nat_filtering)(i % 3);
+		set_classes(r, (enum nat_mapping)(i % 9 / 3), (enum nat_filtering)(i % 3));
 		add_node(&l, names[i], i);
 	}
 	if (start(&l))
@@ -614,8 +654,8 @@ static int input_trap(void *arg)
 	struct lab l = { 0 };
 	(void)arg;
 	add_node(&l, "server", -1);
-	add_router(&l, "home", -1)->accepts_wan = true;
-	add_router(&l, "office", -1)->accepts_wan = true;
+	add_router(&l, "home", -1)->model.accepts_wan = true;
+	add_router(&l, "office", -1)->model.accepts_wan = true;
 	add_node(&l, "alice", 0);
 	add_node(&l, "bob", 1);
 	if (start(&l))
@@ -701,6 +741,7 @@ int main(void)
 		cmocka_unit_test(test_other_kinds),
 		cmocka_unit_test(test_wrong_declarations),
 		cmocka_unit_test(test_mappings),
+		cmocka_unit_test(test_mappings_in_use),
 		cmocka_unit_test(test_seeded_ports),
 		cmocka_unit_test(test_many_flows),
 		cmocka_unit_test(test_full_table),

@@ -1,46 +1,7 @@
 #include "simnet/report/story.h"
 
-#include <jansson.h>
+#include "simnet/report/runs_in.h"
 #include <string.h>
-
-/* One scenario's end, with the lines of its story before it. */
-struct outcome {
-	const json_t *end; /* the record of kind pass, fail, skip or error */
-	json_t *all;	   /* every record */
-	size_t from, to;   /* its records in all: [from, to) */
-};
-
-static const char *text_of(const json_t *r, const char *key)
-{
-	const char *s = json_string_value(json_object_get(r, key));
-	return s ? s : "";
-}
-
-static bool is_end(const json_t *r)
-{
-	static const char *const kinds[] = { "pass", "fail", "error", "skip" };
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (!strcmp(text_of(r, "kind"), kinds[i]))
-			return true;
-	return false;
-}
-
-static json_t *read_records(const char *text, size_t len)
-{
-	json_t *all = json_array();
-
-	while (len) {
-		const char *nl = memchr(text, '\n', len);
-		size_t n = nl ? (size_t)(nl - text) : len;
-		json_t *r = json_loadb(text, n, 0, NULL);
-		if (r)
-			json_array_append_new(all, r);
-		n += nl != NULL;
-		text += n;
-		len -= n;
-	}
-	return all;
-}
 
 static void xml(FILE *out, const char *s)
 {
@@ -63,31 +24,33 @@ static void xml(FILE *out, const char *s)
 
 static void name_of(const json_t *end, char *buf, size_t cap)
 {
-	const char *variant = text_of(end, "variant");
-	snprintf(buf, cap, "%s%s%s%s", text_of(end, "scenario"), *variant ? "[" : "", variant,
+	const char *variant = record_text(end, "variant");
+	snprintf(buf, cap, "%s%s%s%s", record_text(end, "scenario"), *variant ? "[" : "", variant,
 		*variant ? "]" : "");
 }
 
 /* The sentence of a failure: what the end record carries for it, or its own text. */
 static const char *message_of(const json_t *end)
 {
-	const char *m = text_of(end, "message");
-	return *m ? m : text_of(end, "text");
+	const char *m = record_text(end, "message");
+	return *m ? m : record_text(end, "text");
 }
 
-static void story_lines(FILE *out, const struct outcome *o, void (*put)(FILE *, const char *))
+static void story_lines(FILE *out, const struct run *o, void (*put)(FILE *, const char *))
 {
-	for (size_t i = o->from; i < o->to; i++) {
-		const json_t *r = json_array_get(o->all, i);
-		fprintf(out, "%8.2f ", json_number_value(json_object_get(r, "t")));
-		put(out, text_of(r, "text"));
+	for (size_t i = 0; i < json_array_size(o->records); i++) {
+		const json_t *r = json_array_get(o->records, i);
+		if (!json_object_get(r, "mark") || r == o->end)
+			continue;
+		fprintf(out, "%8.2f ", record_number(r, "t"));
+		put(out, record_text(r, "text"));
 		fputc('\n', out);
 	}
 }
 
-static void junit_case(FILE *out, const struct outcome *o, unsigned number)
+static void junit_case(FILE *out, const struct run *o, unsigned number)
 {
-	const char *kind = text_of(o->end, "kind");
+	const char *kind = record_text(o->end, "kind");
 	char name[256];
 	(void)number;
 
@@ -95,13 +58,13 @@ static void junit_case(FILE *out, const struct outcome *o, unsigned number)
 	fputs("  <testcase classname=\"simnet\" name=\"", out);
 	xml(out, name);
 	fputs("\" file=\"", out);
-	xml(out, text_of(o->end, "file"));
+	xml(out, record_text(o->end, "file"));
 	fprintf(out, "\" time=\"%.3f\">\n", json_number_value(json_object_get(o->end, "seconds")));
 	if (strcmp(kind, "pass") != 0) {
 		fprintf(out, "    <%s message=\"",
-			!strcmp(kind, "fail")	? "failure"
-			: !strcmp(kind, "skip") ? "skipped"
-						: "error");
+			!strcmp(kind, "fail")				   ? "failure"
+			: !strcmp(kind, "skip") || !strcmp(kind, "unsure") ? "skipped"
+									   : "error");
 		xml(out, message_of(o->end));
 		fprintf(out, "\"/>\n");
 	}
@@ -138,9 +101,9 @@ static void tap_quoted(FILE *out, const char *s)
 	fputc('\'', out);
 }
 
-static void tap_case(FILE *out, const struct outcome *o, unsigned number)
+static void tap_case(FILE *out, const struct run *o, unsigned number)
 {
-	const char *kind = text_of(o->end, "kind");
+	const char *kind = record_text(o->end, "kind");
 	bool pass = !strcmp(kind, "pass"), skipped = !strcmp(kind, "skip");
 	char name[256];
 
@@ -157,12 +120,14 @@ static void tap_case(FILE *out, const struct outcome *o, unsigned number)
 	fputs("  ---\n  message: |2\n    ", out);
 	tap_lines(out, message_of(o->end));
 	fputs("\n  at: {file: ", out);
-	tap_quoted(out, text_of(o->end, "file"));
+	tap_quoted(out, record_text(o->end, "file"));
 	fprintf(out, ", line: %d}\n  story: |2\n", (int)json_integer_value(json_object_get(o->end, "line")));
-	for (size_t i = o->from; i < o->to; i++) {
-		const json_t *r = json_array_get(o->all, i);
-		fprintf(out, "    %8.2f ", json_number_value(json_object_get(r, "t")));
-		tap_lines(out, text_of(r, "text"));
+	for (size_t i = 0; i < json_array_size(o->records); i++) {
+		const json_t *r = json_array_get(o->records, i);
+		if (!json_object_get(r, "mark") || r == o->end)
+			continue;
+		fprintf(out, "    %8.2f ", record_number(r, "t"));
+		tap_lines(out, record_text(r, "text"));
 		fputc('\n', out);
 	}
 	fputs("  ...\n", out);
@@ -178,18 +143,19 @@ static void github_text(FILE *out, const char *s, const char *escaped)
 			fputc(*s, out);
 }
 
-static void github_case(FILE *out, const struct outcome *o, unsigned number)
+static void github_case(FILE *out, const struct run *o, unsigned number)
 {
 	static const char in_message[] = "%\r\n", in_property[] = "%\r\n:,";
-	const char *kind = text_of(o->end, "kind");
+	const char *kind = record_text(o->end, "kind");
 	char name[256];
 	(void)number;
 
 	if (!strcmp(kind, "pass"))
 		return;
 	name_of(o->end, name, sizeof(name));
-	fprintf(out, "::%s file=", strcmp(kind, "skip") != 0 ? "error" : "notice");
-	github_text(out, text_of(o->end, "file"), in_property);
+	bool mild = !strcmp(kind, "skip") || !strcmp(kind, "unsure");
+	fprintf(out, "::%s file=", mild ? "notice" : "error");
+	github_text(out, record_text(o->end, "file"), in_property);
 	fprintf(out, ",line=%d,title=", (int)json_integer_value(json_object_get(o->end, "line")));
 	github_text(out, name, in_property);
 	fputs("::", out);
@@ -197,49 +163,103 @@ static void github_case(FILE *out, const struct outcome *o, unsigned number)
 	fputc('\n', out);
 }
 
-static unsigned each_outcome(
-	json_t *all, FILE *out, void (*put)(FILE *, const struct outcome *, unsigned), const char *only)
+/* A cell of a Markdown table. */
+static void summary_cell(FILE *out, const char *s)
 {
-	struct outcome o = { .all = all };
+	for (; *s; s++) {
+		if (*s == '|' || *s == '<')
+			fputc('\\', out);
+		fputc(*s == '\n' ? ' ' : *s, out);
+	}
+}
+
+static void summary_row(FILE *out, const struct run *o, unsigned number)
+{
+	const char *kind = record_text(o->end, "kind");
+	char name[256];
+	(void)number;
+
+	name_of(o->end, name, sizeof(name));
+	fputs("| ", out);
+	summary_cell(out, name);
+	fprintf(out, " | %s | %.1f s | %lld | ",
+		!strcmp(kind, "pass")	  ? "passed"
+		: !strcmp(kind, "fail")	  ? "**failed**"
+		: !strcmp(kind, "skip")	  ? "skipped"
+		: !strcmp(kind, "unsure") ? "inconclusive"
+					  : "**error**",
+		json_number_value(json_object_get(o->end, "seconds")),
+		(long long)json_integer_value(json_object_get(o->end, "seed")));
+	summary_cell(out, strcmp(kind, "pass") != 0 ? message_of(o->end) : "");
+	fputs(" |\n", out);
+}
+
+/* The story of what failed, folded. */
+static void summary_story(FILE *out, const struct run *o, unsigned number)
+{
+	const char *kind = record_text(o->end, "kind");
+	char name[256];
+	(void)number;
+
+	if (strcmp(kind, "fail") != 0 && strcmp(kind, "error") != 0)
+		return;
+	name_of(o->end, name, sizeof(name));
+	fputs("\n<details><summary>", out);
+	xml(out, name);
+	fputs("</summary>\n\n<pre>", out);
+	story_lines(out, o, xml);
+	fputs("</pre>\n</details>\n", out);
+}
+
+static unsigned each_outcome(const struct runs *all, FILE *out,
+	void (*put)(FILE *, const struct run *, unsigned), const char *only)
+{
 	unsigned n = 0;
 
-	for (size_t i = 0; i < json_array_size(all); i++) {
-		const json_t *r = json_array_get(all, i);
-		if (!is_end(r))
+	for (size_t i = 0; i < all->n; i++) {
+		if (!all->list[i].end || (only && !record_is(all->list[i].end, only)))
 			continue;
-		o.end = r;
-		o.to = i;
-		if (!only || !strcmp(text_of(r, "kind"), only)) {
-			n++;
-			if (put)
-				put(out, &o, n);
-		}
-		o.from = i + 1;
+		n++;
+		if (put)
+			put(out, &all->list[i], n);
 	}
 	return n;
 }
 
 int report_write(enum report_kind kind, const char *records, size_t len, FILE *out, struct errbuf *eb)
 {
-	json_t *all = read_records(records, len);
-	unsigned n = each_outcome(all, out, NULL, NULL);
+	struct runs *all = NULL;
+	int err = len ? runs_read(records, len, &all, eb) : 0;
+	struct runs none = { 0 };
+	const struct runs *have = all ? all : &none;
 
+	if (err)
+		return err;
+	unsigned n = each_outcome(have, out, NULL, NULL);
 	switch (kind) {
 	case REPORT_JUNIT:
 		fprintf(out,
 			"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"simnet\" tests=\"%u\" "
 			"failures=\"%u\" errors=\"%u\" skipped=\"%u\">\n",
-			n, each_outcome(all, out, NULL, "fail"), each_outcome(all, out, NULL, "error"),
-			each_outcome(all, out, NULL, "skip"));
-		each_outcome(all, out, junit_case, NULL);
+			n, each_outcome(have, out, NULL, "fail"), each_outcome(have, out, NULL, "error"),
+			each_outcome(have, out, NULL, "skip"));
+		each_outcome(have, out, junit_case, NULL);
 		fputs("</testsuite>\n", out);
 		break;
 	case REPORT_TAP:
 		fprintf(out, "TAP version 14\n1..%u\n", n);
-		each_outcome(all, out, tap_case, NULL);
+		each_outcome(have, out, tap_case, NULL);
 		break;
-	case REPORT_GITHUB: each_outcome(all, out, github_case, NULL); break;
+	case REPORT_SUMMARY:
+		fprintf(out,
+			"### simnet: %u of %u passed\n\n| scenario | | time | seed | "
+			"|\n|---|---|---|---|---|\n",
+			each_outcome(have, out, NULL, "pass"), n);
+		each_outcome(have, out, summary_row, NULL);
+		each_outcome(have, out, summary_story, NULL);
+		break;
+	case REPORT_GITHUB: each_outcome(have, out, github_case, NULL); break;
 	}
-	json_decref(all);
+	runs_free(all);
 	return ferror(out) ? err_say(eb, ERR_REFUSED, "the report cannot be written") : 0;
 }

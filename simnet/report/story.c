@@ -62,7 +62,8 @@ static json_t *text_member(const char *text)
 
 static bool is_number(const char *key)
 {
-	static const char *const keys[] = { "sent", "lost", "gap", "seconds", "seed" };
+	static const char *const keys[] = { "sent", "lost", "gap", "seconds", "seed", "step", "frame",
+		"count", "bytes", "unix", "format", "steps" };
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (!strcmp(keys[i], key))
@@ -81,10 +82,13 @@ static json_t *member(const char *key, const char *text)
 
 static json_t *record_of(const struct story *st, const struct story_item *item, double t)
 {
+	static const char *const marks[] = { "plain", "good", "bad", "event", "note", NULL };
 	json_t *r = json_pack("{s:f, s:o*, s:o*, s:o*, s:o*, s:o*}", "t", t, "scenario",
 		text_member(st->scenario), "variant", text_member(st->variant), "file", text_member(st->file),
 		"kind", text_member(item->kind), "text", text_member(item->text));
 
+	if (r && marks[item->mark])
+		json_object_set_new(r, "mark", json_string(marks[item->mark]));
 	if (r && item->at.line)
 		json_object_set_new(r, "line", json_integer(item->at.line));
 	for (size_t i = 0; r && i < ARRAY_LEN(item->keys) && item->keys[i]; i++)
@@ -107,12 +111,14 @@ static void write_text(struct story *st, const struct story_item *item, const ch
 		[STORY_GOOD] = "\033[32m",
 		[STORY_BAD] = "\033[31m",
 		[STORY_EVENT] = "\033[1m",
-		[STORY_NOTE] = "\033[2m" };
+		[STORY_NOTE] = "\033[2m",
+		[STORY_SILENT] = "" };
 	static const char signs[] = { [STORY_PLAIN] = ' ',
 		[STORY_GOOD] = '+',
 		[STORY_BAD] = '!',
 		[STORY_EVENT] = '*',
-		[STORY_NOTE] = ' ' };
+		[STORY_NOTE] = ' ',
+		[STORY_SILENT] = ' ' };
 	const char *colour = st->colour ? colours[item->mark] : "";
 	struct buf line = { .cap = 1 << 16 };
 
@@ -124,17 +130,25 @@ static void write_text(struct story *st, const struct story_item *item, const ch
 
 void story_tell(struct story *st, const struct story_item *item)
 {
-	double t = (double)(st->now_ms() - st->t0_ms) / 1000;
+	double t = item->at_ns ? (double)item->at_ns / 1e9 - (double)st->t0_ms / 1000
+			       : (double)(st->now_ms() - st->t0_ms) / 1000;
+	bool told = item->mark != STORY_SILENT;
+	FILE *const to[] = { told || st->whole ? st->records : NULL, st->copy,
+		told && st->view == STORY_JSON ? st->out : NULL };
+
+	if (!told && !to[0] && !to[1] && !st->heard)
+		return;
 	json_t *r = record_of(st, item, t);
-	char *dump = r ? json_dumps(r, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-	struct buf line = { .cap = 1 << 16 };
-	FILE *const to[] = { st->records, st->copy, st->view == STORY_JSON ? st->out : NULL };
+	char *dump = r ? json_dumps(r, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+	struct buf line = { .cap = 1 << 20 };
 
 	if (dump && buf_printf(&line, "%s\n", dump)) {
 		for (size_t i = 0; i < ARRAY_LEN(to); i++)
 			if (to[i])
 				write_line(st, to[i], buf_cstr(&line));
-		if (st->view == STORY_TEXT)
+		if (st->heard)
+			st->heard(st->listener, buf_cstr(&line));
+		if (told && st->view == STORY_TEXT)
 			write_text(st, item, json_string_value(json_object_get(r, "text")), t);
 	} else if (!st->lost) {
 		st->lost = ENOMEM;

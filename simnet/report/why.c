@@ -2,7 +2,10 @@
 
 #include "mesh/base/ip.h"
 #include "mesh/base/wire.h"
+#include "simnet/pcap/pcapng.h"
+#include "simnet/report/frame.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A failed step is about what some hosts send. On the links of these hosts two things can be read: somebody
@@ -10,8 +13,8 @@
  * how far it came: never there, or there and unanswered, which is a closed ear (a firewall of its own, a
  * program that hangs), or answered, and the answer lost on its way back. What died between is told by the
  * routers' own drops. */
-enum { PCAP_HEADER = 24, PCAP_RECORD = 16, ETHERNET = 14, TOLD_MAX = 4 };
-enum { UNREACHABLE4 = 3, UNREACHABLE6 = 1, ECHO4 = 8, ECHO6 = 128 };
+enum { TOLD_MAX = 4 };
+enum { UNREACHABLE4 = 3, TOO_LARGE4 = 4, UNREACHABLE6 = 1, TOO_LARGE6 = 2, ECHO4 = 8, ECHO6 = 128 };
 
 /* ---- captures ---- */
 
@@ -44,47 +47,87 @@ static void read_cited(const uint8_t *p, size_t len, struct why_packet *out)
 	}
 }
 
-static bool read_frame(const uint8_t *frame, size_t len, struct why_packet *out)
+static bool read_packet(const struct pcapng_packet *one, struct why_packet *out)
 {
-	struct ip_view v;
+	struct frame_view v;
 
-	if (len < ETHERNET || !ip_parse(frame + ETHERNET, len - ETHERNET, &v) || v.later_fragment)
+	if (!frame_read(one->data, one->len, one->wire_len, &v) || v.later_fragment)
 		return false;
-	const uint8_t *ip = frame + ETHERNET;
-	out->src = (struct endpoint) { .ip = v.src, .port = v.sport };
-	out->dst = (struct endpoint) { .ip = v.dst, .port = v.dport };
+	out->at_ns = one->at_ns;
+	out->frame = one->frame;
+	out->body = v.body;
+	out->src = v.src;
+	out->dst = v.dst;
 	out->proto = v.proto;
 	out->tcp_flags = v.tcp_flags;
 	out->icmp_type = v.icmp_type;
 	out->icmp_code = v.icmp_code;
 	if (v.proto == IP_TCP) /* a SYN has no acknowledgement to take a sequence number from */
-		out->refuses = (v.tcp_flags & TCP_RST) && (v.tcp_flags & TCP_ACK) &&
-			       be_get(ip + v.l4_at + 4, 4) == 0;
-	else if (v.proto == IP_ICMP ? v.icmp_type == UNREACHABLE4
-				    : v.proto == IP_ICMP6 && v.icmp_type == UNREACHABLE6) {
+		out->refuses = (v.tcp_flags & TCP_RST) && (v.tcp_flags & TCP_ACK) && v.l4_len >= 8 &&
+			       be_get(v.l4 + 4, 4) == 0;
+	else if (v.l4_len >= 8 && v.proto == IP_ICMP6 && v.icmp_type == TOO_LARGE6) {
+		out->refuses = out->too_large = true;
+		read_cited(v.l4 + 8, v.l4_len - 8, out);
+	} else if (v.l4_len >= 8 &&
+		   (v.proto == IP_ICMP ? v.icmp_type == UNREACHABLE4
+				       : v.proto == IP_ICMP6 && v.icmp_type == UNREACHABLE6)) {
 		out->refuses = true;
-		read_cited(ip + v.l4_at + 8, (size_t)v.total_len - v.l4_at - 8, out);
+		out->too_large = v.proto == IP_ICMP && v.icmp_code == TOO_LARGE4;
+		read_cited(v.l4 + 8, v.l4_len - 8, out);
 	}
 	return true;
 }
 
-size_t why_read_capture(
-	const uint8_t *p, size_t len, int link, uint64_t since_ns, struct why_packet *out, size_t cap)
+/* "alice", or "home.wan" of the router home; -1 = nobody's. */
+static int link_owner(const struct why_host *hosts, size_t n, const char *link, char *side)
 {
-	struct rd r = rd_of(p, len);
+	const char *dot = strrchr(link, '.');
+	size_t len = strlen(link);
+
+	*side = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(hosts[i].name, link))
+			return (int)i;
+	if (dot && (!strcmp(dot, ".wan") || !strcmp(dot, ".lan"))) {
+		*side = dot[1];
+		len = (size_t)(dot - link);
+	}
+	for (size_t i = 0; *side && i < n; i++)
+		if (strlen(hosts[i].name) == len && !strncmp(hosts[i].name, link, len))
+			return (int)i;
+	return -1;
+}
+
+struct link_tally {
+	int owner;
+	char side;
+	size_t n;
+};
+
+size_t why_read_capture(const uint8_t *p, size_t len, uint64_t since_ns, const struct why_host *hosts,
+	size_t n_hosts, size_t per_link, struct why_packet *out, size_t cap)
+{
+	struct pcapng_reader r;
+	struct pcapng_packet one;
+	struct link_tally *links = calloc(PCAPNG_LINKS, sizeof(*links));
+	uint32_t known = 0;
 	size_t n = 0;
 
-	rd_take(&r, PCAP_HEADER);
-	while (n < cap && !r.bad && r.left) {
-		const uint8_t *head = rd_take(&r, PCAP_RECORD);
-		const uint8_t *frame = head ? rd_take(&r, (size_t)le_get(head + 8, 4)) : NULL;
-		if (!frame)
-			break;
-		struct why_packet one = { .link = link,
-			.at_ns = le_get(head, 4) * 1000000000 + le_get(head + 4, 4) };
-		if (one.at_ns >= since_ns && read_frame(frame, (size_t)le_get(head + 8, 4), &one))
-			out[n++] = one;
-	}
+	if (!pcapng_open(&r, p, len, NULL))
+		while (links && n < cap && pcapng_next(&r, &one, NULL) == 1) {
+			for (; known < r.n_links; known++)
+				links[known].owner =
+					link_owner(hosts, n_hosts, r.names[known], &links[known].side);
+			struct link_tally *at = &links[one.link];
+			struct why_packet got = { .link = at->owner, .side = at->side };
+			if (at->owner < 0 || at->n >= per_link || one.at_ns < since_ns ||
+				!read_packet(&one, &got))
+				continue;
+			at->n++;
+			out[n++] = got;
+		}
+	pcapng_close(&r);
+	free(links);
 	return n;
 }
 
@@ -92,10 +135,13 @@ size_t why_read_capture(
 
 static int host_of(const struct why_facts *f, const struct addr *ip)
 {
-	for (size_t i = 0; i < f->n_hosts; i++)
-		if (addr_equal(&f->hosts[i].ip, ip) ||
-			(!addr_is_unspecified(ip) && addr_equal(&f->hosts[i].ip6, ip)))
+	if (addr_is_unspecified(ip))
+		return -1;
+	for (size_t i = 0; i < f->n_hosts; i++) {
+		const struct why_host *h = &f->hosts[i];
+		if (addr_equal(&h->ip, ip) || addr_equal(&h->ip6, ip) || addr_equal(&h->lan, ip))
 			return (int)i;
+	}
 	return -1;
 }
 
@@ -112,11 +158,6 @@ static bool is_own(const struct why_facts *f, int host, const struct addr *ip)
 	return host_of(f, ip) == host;
 }
 
-static const char *protocol(uint8_t proto)
-{
-	return proto == IP_TCP ? "tcp" : proto == IP_UDP ? "udp" : "icmp";
-}
-
 /* ---- refused ---- */
 
 static void say_refused(const struct why_facts *f, const struct why_packet *p, char *out, size_t cap)
@@ -128,10 +169,15 @@ static void say_refused(const struct why_facts *f, const struct why_packet *p, c
 
 	name_of(f, &p->src.ip, who, sizeof(who));
 	name_of(f, &to->ip, whom, sizeof(whom));
-	if (port)
-		snprintf(out, cap, "%s says no to %s: nothing listens on %s port %u there", who,
-			f->hosts[p->link].name, protocol(p->proto == IP_TCP ? IP_TCP : p->cited_proto),
-			to->port);
+	int refuser = host_of(f, &p->src.ip);
+	if (p->too_large)
+		snprintf(out, cap, "%s says that a packet of %s is too large", who, f->hosts[p->link].name);
+	else if (port)
+		snprintf(out, cap, "%s says no to %s: nothing listens on %s port %u there%s", who,
+			f->hosts[p->link].name, frame_protocol(p->proto == IP_TCP ? IP_TCP : p->cited_proto),
+			to->port,
+			refuser >= 0 && f->hosts[refuser].has_firewall ? ", or its own firewall rules say so"
+								       : "");
 	else if (v6 ? p->icmp_code == 1 : p->icmp_code == 9 || p->icmp_code == 10 || p->icmp_code == 13)
 		snprintf(out, cap, "%s says that %s is forbidden for %s", who, whom, f->hosts[p->link].name);
 	else
@@ -172,7 +218,7 @@ static unsigned arrivals(const struct why_facts *f, const struct why_packet *p, 
 	*answered = false;
 	for (size_t i = 0; i < f->n_packets; i++) {
 		const struct why_packet *q = &f->packets[i];
-		if (q->link != host || q->proto != p->proto)
+		if (q->link != host || q->side == 'l' || q->proto != p->proto)
 			continue;
 		bool echo =
 			p->proto == IP_ICMP || p->proto == IP_ICMP6; /* the identifier may be translated */
@@ -194,11 +240,14 @@ static void say_unanswered(const struct why_facts *f, const struct why_packet *p
 	if (echo)
 		name_of(f, &p->dst.ip, whom, sizeof(whom));
 	else
-		snprintf(whom, sizeof(whom), "%s port %u of %s", protocol(p->proto), p->dst.port,
+		snprintf(whom, sizeof(whom), "%s port %u of %s", frame_protocol(p->proto), p->dst.port,
 			host < 0 ? addr_format(&p->dst.ip, text) : f->hosts[host].name);
 	if (n && answered)
 		snprintf(out, cap, "%s answered %s, and the answer did not come back", f->hosts[host].name,
 			from->name);
+	else if (n && f->hosts[host].is_router)
+		snprintf(
+			out, cap, "%u came to %s from %s, which passes none of them on", n, whom, from->name);
 	else if (n)
 		snprintf(out, cap, "%u came to %s from %s, and nothing was said: %s", n, whom, from->name,
 			f->hosts[host].state	      ? f->hosts[host].state
@@ -211,41 +260,159 @@ static void say_unanswered(const struct why_facts *f, const struct why_packet *p
 			from->name, whom);
 }
 
+/* ---- where it went ---- */
+
+enum { TRAIL_NS = 500000000, TRAIL_SLACK_NS = 2000000, TRAIL_MAX = 8 };
+
+static const char *place_of(const struct why_facts *f, const struct why_packet *p, char *buf, size_t cap)
+{
+	snprintf(buf, cap, "%s%s", f->hosts[p->link].name,
+		p->side == 'w'	 ? ".wan"
+		: p->side == 'l' ? ".lan"
+				 : "");
+	return buf;
+}
+
+/* ": frame 12 at c, 13 at home.lan, no further": the links that this packet passed, in order of time. */
+static void say_trail(const struct why_facts *f, const struct why_packet *p, char *out, size_t cap)
+{
+	const struct why_packet *seen[TRAIL_MAX];
+	size_t n = 0, len = 0;
+	char place[80];
+
+	out[0] = '\0';
+	if (!p->frame)
+		return;
+	for (size_t i = 0; i < f->n_packets && n < TRAIL_MAX; i++) {
+		const struct why_packet *q = &f->packets[i];
+		bool again = q->link == p->link && q != p;
+		for (size_t k = 0; k < n; k++)
+			again |= seen[k]->link == q->link && seen[k]->side == q->side;
+		if (!again && q->proto == p->proto && q->body == p->body &&
+			q->at_ns + TRAIL_SLACK_NS >= p->at_ns && q->at_ns < p->at_ns + TRAIL_NS)
+			seen[n++] = q;
+	}
+	for (size_t i = 0; i < n && len < cap; i++)
+		len += (size_t)snprintf(out + len, cap - len, "%s%u at %s", i ? ", " : ": frame ",
+			seen[i]->frame, place_of(f, seen[i], place, sizeof(place)));
+}
+
+const char *why_frames(const struct why_facts *f, const char *where, const struct endpoint *src,
+	const struct endpoint *dst, uint8_t proto, char *buf, size_t cap)
+{
+	enum { SHOWN = 4 };
+	size_t len = 0, n = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < f->n_packets && len < cap; i++) {
+		const struct why_packet *q = &f->packets[i];
+		if (!q->frame || q->proto != proto || !endpoint_equal(&q->src, src) ||
+			!endpoint_equal(&q->dst, dst) || strcmp(f->hosts[q->link].name, where) != 0)
+			continue;
+		if (n++ < SHOWN)
+			len += (size_t)snprintf(
+				buf + len, cap - len, "%s%u", n == 1 ? " (frame " : ", ", q->frame);
+	}
+	if (n && len < cap)
+		snprintf(buf + len, cap - len, "%s", n > SHOWN ? ", …)" : ")");
+	return buf;
+}
+
 /* ---- conclusions ---- */
 
+void why_add(struct why_lines *all, enum why_rank rank, const char *fmt, ...)
+{
+	char text[WHY_TEXT];
+	size_t at = 0;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	for (size_t i = 0; i < all->n; i++) {
+		at += all->list[i].rank <= rank;
+		if (!strcmp(all->list[i].text, text))
+			return;
+	}
+	if (all->n == WHY_LINES) {
+		if (at == WHY_LINES)
+			return;
+		all->n--; /* the least sure */
+	}
+	memmove(&all->list[at + 1], &all->list[at], (all->n - at) * sizeof(all->list[0]));
+	all->list[at].rank = rank;
+	snprintf(all->list[at].text, sizeof(all->list[at].text), "%s", text);
+	all->n++;
+}
+
 struct sayings {
-	struct buf *out;
+	struct why_lines *out;
+	char said[TOLD_MAX][WHY_TEXT]; /* without where it was seen */
 	unsigned n;
 };
 
-static void conclude(struct sayings *s, const char *text)
+static void conclude(struct sayings *s, enum why_rank rank, const char *text, const char *seen)
 {
-	char line[320];
-	int len = snprintf(line, sizeof(line), "%s\n", text);
-	const char *have = s->out->len ? buf_cstr(s->out) : "";
-
-	if (s->n >= TOLD_MAX || strstr(have, line))
+	for (unsigned i = 0; i < s->n; i++)
+		if (!strcmp(s->said[i], text))
+			return;
+	if (s->n == TOLD_MAX)
 		return;
-	if (buf_append(s->out, line, (size_t)len))
-		s->n++;
+	snprintf(s->said[s->n++], WHY_TEXT, "%s", text);
+	why_add(s->out, rank, "%s%s", text, seen);
 }
 
 static bool concerns(const struct why_facts *f, const struct why_packet *p)
 {
-	return p->link >= 0 && (size_t)p->link < f->n_hosts && f->hosts[p->link].asks;
+	return p->link >= 0 && (size_t)p->link < f->n_hosts && !p->side && f->hosts[p->link].asks;
 }
 
-unsigned why_conclude(const struct why_facts *f, struct buf *out)
+/* Whoever was refused there got an answer from there in the end: it had only not begun to listen. */
+static bool spoke_later(const struct why_facts *f, const struct why_packet *p)
+{
+	const struct endpoint *there = p->proto == IP_TCP ? &p->src : &p->cited_dst;
+
+	for (size_t i = 0; i < f->n_packets; i++) {
+		const struct why_packet *q = &f->packets[i];
+		if (q->link == p->link && !q->side && q->at_ns > p->at_ns && !q->refuses &&
+			endpoint_equal(&q->src, there))
+			return true;
+	}
+	return false;
+}
+
+/* Whoever refused did so by this packet. */
+static const char *this_frame(const struct why_packet *p, char *buf, size_t cap)
+{
+	buf[0] = '\0';
+	if (p->frame)
+		snprintf(buf, cap, " (frame %u)", p->frame);
+	return buf;
+}
+
+/* Most routers give no ports (NAT-PMP, PCP, UPnP), and who asks them for some goes on without. */
+static bool is_by_the_way(const struct why_facts *f, const struct why_packet *p)
+{
+	enum { PORT_MAPPING = 5351, SSDP = 1900 };
+	int refuser = host_of(f, &p->src.ip);
+	uint16_t port = p->cited_dst.port;
+
+	return p->proto == IP_ICMP && p->cited_proto == IP_UDP && refuser >= 0 &&
+	       f->hosts[refuser].is_router && (port == PORT_MAPPING || port == SSDP);
+}
+
+unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 {
 	struct sayings s = { .out = out };
-	char text[300];
+	char text[300], seen[160];
 
 	for (size_t i = f->n_packets; i-- > 0;) { /* the newest say why it failed at last */
 		const struct why_packet *p = &f->packets[i];
-		if (!p->refuses || !concerns(f, p) || !is_own(f, p->link, &p->dst.ip))
+		if (!p->refuses || !concerns(f, p) || !is_own(f, p->link, &p->dst.ip) || spoke_later(f, p))
 			continue;
 		say_refused(f, p, text, sizeof(text));
-		conclude(&s, text);
+		conclude(&s, is_by_the_way(f, p) ? WHY_ASIDE : WHY_REFUSED, text,
+			this_frame(p, seen, sizeof(seen)));
 	}
 	for (size_t i = f->n_packets; i-- > 0;) {
 		const struct why_packet *p = &f->packets[i];
@@ -253,7 +420,8 @@ unsigned why_conclude(const struct why_facts *f, struct buf *out)
 			(f->hosts[p->link].in_mesh && p->proto != IP_TCP))
 			continue;
 		say_unanswered(f, p, text, sizeof(text));
-		conclude(&s, text);
+		say_trail(f, p, seen, sizeof(seen));
+		conclude(&s, WHY_SILENT, text, seen);
 	}
 	for (size_t i = 0; i < f->n_hosts && !s.n; i++) {
 		if (!f->hosts[i].asks || !f->hosts[i].has_firewall)
@@ -261,7 +429,7 @@ unsigned why_conclude(const struct why_facts *f, struct buf *out)
 		snprintf(text, sizeof(text),
 			"what came back to %s may have been dropped by firewall rules of its own",
 			f->hosts[i].name);
-		conclude(&s, text);
+		conclude(&s, WHY_SILENT, text, "");
 	}
 	return s.n;
 }

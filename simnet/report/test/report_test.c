@@ -32,7 +32,7 @@ static void tell_two(FILE *records, FILE *text)
 		.values = { "1.250", "7" } };
 	struct story_item fail = { .kind = "fail",
 		.mark = STORY_BAD,
-		.at = { 9, 5 },
+		.at = { .line = 9, .column = 5 },
 		.text = "FAIL two <a> & \"b\"",
 		.keys = { "seconds", "seed" },
 		.values = { "0.500", "8" } };
@@ -81,8 +81,9 @@ static void test_records_and_text(void **state)
 	char *records = NULL, *text = NULL;
 	size_t n_records, n_text;
 	FILE *r = open_memstream(&records, &n_records), *t = open_memstream(&text, &n_text);
-	static const char first[] = "{\"t\":0.25,\"scenario\":\"one\",\"file\":\"s/"
-				    "one.yaml\",\"kind\":\"ping\",\"text\":\"a pings b\"}\n";
+	static const char first[] =
+		"{\"t\":0.25,\"scenario\":\"one\",\"file\":\"s/"
+		"one.yaml\",\"kind\":\"ping\",\"text\":\"a pings b\",\"mark\":\"good\"}\n";
 	(void)state;
 	tell_two(r, t);
 	fclose(r);
@@ -137,7 +138,7 @@ static char *view_of(const char *text, const char *kind, enum report_kind report
 		.scenario = "t",
 		.file = "it's, 5%.yaml",
 		.variant = "a#b" };
-	struct story_item end = { .kind = kind, .at = { 3, 1 }, .text = text };
+	struct story_item end = { .kind = kind, .at = { .line = 3, .column = 1 }, .text = text };
 	struct errbuf eb;
 
 	story_tell(&st, &end);

@@ -6,8 +6,10 @@
 
 #include "mesh/base/ip.h"
 #include "mesh/base/wire.h"
+#include "simnet/pcap/pcapng.h"
 #include "simnet/report/why.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ALICE, SERVER, HOSTS };
@@ -35,12 +37,43 @@ static void assert_says(const struct why_packet *packets, size_t n, struct why_h
 {
 	struct why_host hosts[] = { { .name = "alice", .ip = at(ALICE, 0).ip, .asks = true }, server };
 	struct why_facts f = { .hosts = hosts, .n_hosts = HOSTS, .packets = packets, .n_packets = n };
-	struct buf out = { .cap = 4096 };
-	unsigned said = why_conclude(&f, &out);
-	const char *text = said ? buf_cstr(&out) : "";
+	struct why_lines *out = calloc(1, sizeof(*out));
+	char text[2000] = "";
+	assert_non_null(out);
+	why_conclude(&f, out);
+	for (size_t i = 0; i < out->n; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s\n", out->list[i].text);
+	free(out);
 	if (strcmp(text, want) != 0)
 		fail_msg("\n got %s\nwant %s", text, want);
-	buf_free(&out);
+}
+
+/* A router that gives no ports is not why a step failed. */
+static void test_by_the_way(void **state)
+{
+	static const struct {
+		uint16_t port;
+		bool router;
+		enum why_rank want;
+	} rows[] = { { 5351, true, WHY_ASIDE }, { 1900, true, WHY_ASIDE }, { 53, true, WHY_REFUSED },
+		{ 5351, false, WHY_REFUSED } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct why_host hosts[] = { { .name = "alice", .ip = at(ALICE, 0).ip, .asks = true },
+			{ .name = "r", .ip = at(SERVER, 0).ip, .is_router = rows[i].router } };
+		struct why_packet no = packet(ALICE, IP_ICMP, SERVER, 0, ALICE, 0);
+		struct why_facts f = { .hosts = hosts, .n_hosts = HOSTS, .packets = &no, .n_packets = 1 };
+		struct why_lines *out = calloc(1, sizeof(*out));
+		assert_non_null(out);
+		no.refuses = true;
+		no.icmp_code = 3;
+		no.cited_proto = IP_UDP;
+		no.cited_dst = at(SERVER, rows[i].port);
+		why_conclude(&f, out);
+		assert_int_equal(out->n, 1);
+		assert_int_equal(out->list[0].rank, rows[i].want);
+		free(out);
+	}
 }
 
 static void test_conclusions(void **state)
@@ -61,6 +94,21 @@ static void test_conclusions(void **state)
 	query = packet(ALICE, IP_UDP, ALICE, 4000, SERVER, 53);
 	struct why_packet unbound[] = { query, closed };
 	assert_says(unbound, 2, server, "s says no to alice: nothing listens on udp port 53 there\n");
+	/* It had only not begun to listen: it answers in the end. */
+	struct why_packet late = packet(ALICE, IP_UDP, SERVER, 53, ALICE, 4000);
+	late.at_ns = 1;
+	struct why_packet begun[] = { query, closed, late };
+	assert_says(begun, 3, server, "");
+	/* Or rules of its own refuse. */
+	server.has_firewall = true;
+	assert_says(unbound, 2, server,
+		"s says no to alice: nothing listens on udp port 53 there, or its own firewall rules say "
+		"so\n");
+	server.has_firewall = false;
+	closed.too_large = true;
+	struct why_packet large[] = { query, closed };
+	assert_says(large, 2, server, "s says that a packet of alice is too large\n");
+	closed.too_large = false;
 	closed.icmp_code = 1;
 	closed.cited_dst = at(7, 53);
 	struct why_packet unreachable[] = { closed };
@@ -107,56 +155,142 @@ static void test_tunnels(void **state)
 	};
 	struct why_packet p = packet(ALICE, IP_UDP, ALICE, 41641, SERVER, 41641);
 	struct why_facts f = { .hosts = hosts, .n_hosts = 1, .packets = &p, .n_packets = 1 };
-	struct buf out = { .cap = 4096 };
+	struct why_lines *out = calloc(1, sizeof(*out));
 	(void)state;
-	assert_int_equal(why_conclude(&f, &out), 0);
+	assert_non_null(out);
+	assert_int_equal(why_conclude(&f, out), 0);
+	free(out);
 }
 
-static size_t put_record(uint8_t *p, uint32_t at_s, const uint8_t *ip, size_t len)
+static void put_frame(struct buf *out, uint32_t link, uint64_t at_s, const uint8_t *ip, size_t len)
 {
-	memset(p, 0, 16 + 14);
-	le_put(p, 4, at_s);
-	le_put(p + 8, 4, 14 + len);
-	memcpy(p + 16 + 14, ip, len);
-	return 16 + 14 + len;
+	uint8_t frame[256] = { 0 };
+	struct pcapng_packet p = {
+		.link = link, .at_ns = at_s * 1000000000, .data = frame, .len = 14 + len, .wire_len = 14 + len
+	};
+	memcpy(frame + 14, ip, len);
+	assert_true(pcapng_write_packet(out, &p));
 }
 
 static void test_captures(void **state)
 {
-	uint8_t file[1024] = { 0 }, ip[128] = { 0 }, error[128] = { 0 };
+	static const struct why_host hosts[] = { { .name = "server" }, { .name = "alice" },
+		{ .name = "home", .is_router = true } };
+	uint8_t ip[128] = { 0 }, error[128] = { 0 };
 	struct endpoint a = at(ALICE, 4000), s = at(SERVER, 53);
 	struct why_packet out[8];
+	struct buf file = { 0 };
 	(void)state;
 
-	size_t len = ip_write_udp(ip, &a, &s, 4), n = 24;
-	n += put_record(file + n, 5, ip, len);
-	n += put_record(file + n, 7, ip, len);
+	size_t len = ip_write_udp(ip, &a, &s, 4);
 	memcpy(error + 28, ip, len);
 	error[20] = 3;
 	error[21] = 3;
 	size_t whole = ip_write_header(error, &s.ip, &a.ip, IP_ICMP, 8 + len);
-	n += put_record(file + n, 8, error, whole);
-	assert_int_equal(why_read_capture(file, n, 3, 6000000000, out, 8), 2);
-	assert_int_equal(out[0].link, 3);
+	assert_true(pcapng_write_head(&file, "t") && pcapng_write_link(&file, "alice", 256) &&
+		    pcapng_write_link(&file, "home.wan", 256) && pcapng_write_link(&file, "nobody", 256));
+	put_frame(&file, 0, 5, ip, len);
+	put_frame(&file, 0, 7, ip, len);
+	put_frame(&file, 2, 7, ip, len);
+	put_frame(&file, 1, 7, ip, len);
+	put_frame(&file, 0, 8, error, whole);
+	uint8_t *p = buf_data(&file);
+	assert_int_equal(why_read_capture(p, file.len, 6000000000, hosts, 3, 9, out, 8), 3);
+	assert_true(out[0].link == 1 && !out[0].side && out[0].frame == 2);
+	assert_true(
+		out[1].link == 2 && out[1].side == 'w' && out[1].frame == 4 && out[1].body == out[0].body);
 	assert_true(endpoint_equal(&out[0].src, &a) && endpoint_equal(&out[0].dst, &s));
-	assert_true(out[1].refuses && out[1].cited_proto == IP_UDP && endpoint_equal(&out[1].cited_dst, &s));
+	assert_true(out[2].refuses && out[2].cited_proto == IP_UDP && endpoint_equal(&out[2].cited_dst, &s));
+	assert_int_equal(why_read_capture(p, file.len, 0, hosts, 3, 1, out, 8), 2); /* one of each link */
+	assert_int_equal(why_read_capture(p, file.len, 0, hosts, 3, 9, out, 1), 1);
 	/* Any cut, and any bent byte, is survived. */
-	for (size_t i = 0; i <= n; i++)
-		(void)why_read_capture(file, i, 0, 0, out, 8);
-	for (size_t i = 24; i < n; i++) {
-		file[i] ^= 0xff;
-		(void)why_read_capture(file, n, 0, 0, out, 8);
-		file[i] ^= 0xff;
+	for (size_t i = 0; i <= file.len; i++)
+		(void)why_read_capture(p, i, 0, hosts, 3, 9, out, 8);
+	for (size_t i = 0; i < file.len; i++) {
+		p[i] ^= 0xff;
+		(void)why_read_capture(p, file.len, 0, hosts, 3, 9, out, 8);
+		p[i] ^= 0xff;
 	}
-	assert_int_equal(why_read_capture(file, n, 0, 0, out, 1), 1);
+	buf_free(&file);
+}
+
+/* Where a packet was seen, and where no more; routers that translate do not hide it. */
+static void test_trail(void **state)
+{
+	struct why_host hosts[] = { { .name = "alice", .ip = at(ALICE, 0).ip, .asks = true },
+		{ .name = "s", .ip = at(SERVER, 0).ip },
+		{ .name = "home", .ip = at(5, 0).ip, .is_router = true } };
+	struct why_packet p[3];
+	struct why_facts f = { .hosts = hosts, .n_hosts = 3, .packets = p, .n_packets = 3 };
+	struct why_lines *out = calloc(1, sizeof(*out));
+	char frames[80];
+	(void)state;
+	assert_non_null(out);
+	p[0] = p[1] = packet(ALICE, IP_UDP, ALICE, 4000, SERVER, 53);
+	p[2] = packet(2, IP_UDP, 5, 61000, SERVER, 53);
+	p[1].link = 2;
+	p[1].side = 'l';
+	p[2].side = 'w';
+	for (uint32_t i = 0; i < 3; i++) {
+		p[i].frame = 10 + i;
+		p[i].at_ns = 1000000000 + i * 1000;
+		p[i].body = 77;
+	}
+	why_conclude(&f, out);
+	assert_int_equal(out->n, 1);
+	assert_string_equal(out->list[0].text,
+		"what alice sent to udp port 53 of s did not arrive there: frame 10 at alice, 11 "
+		"at home.lan, 12 at home.wan");
+	assert_int_equal(out->list[0].rank, WHY_SILENT);
+	struct endpoint src = at(ALICE, 4000), dst = at(SERVER, 53), other = at(SERVER, 54);
+	assert_string_equal(
+		why_frames(&f, "home", &src, &dst, IP_UDP, frames, sizeof(frames)), " (frame 11)");
+	assert_string_equal(why_frames(&f, "home", &src, &other, IP_UDP, frames, sizeof(frames)), "");
+	/* A packet to a router itself. */
+	out->n = 0;
+	p[0].dst = p[1].dst = at(5, 53);
+	f.n_packets = 2;
+	p[1].side = 'w';
+	why_conclude(&f, out);
+	assert_non_null(strstr(
+		out->list[0].text, "1 came to udp port 53 of home from alice, which passes none of them on"));
+	free(out);
+}
+
+/* The surest is first; equal ones keep their order; when there is no room the least sure goes. */
+static void test_order(void **state)
+{
+	struct why_lines *all = calloc(1, sizeof(*all));
+	(void)state;
+	assert_non_null(all);
+	why_add(all, WHY_SILENT, "silent");
+	why_add(all, WHY_DROP, "drop %d", 1);
+	why_add(all, WHY_DROP, "drop %d", 2);
+	why_add(all, WHY_DROP, "drop %d", 1);
+	why_add(all, WHY_IDLE, "idle");
+	static const char *const want[] = { "idle", "drop 1", "drop 2", "silent" };
+	assert_int_equal(all->n, ARRAY_LEN(want));
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		assert_string_equal(all->list[i].text, want[i]);
+	for (int i = 0; i < 2 * WHY_LINES; i++)
+		why_add(all, WHY_ASIDE, "aside %d", i);
+	assert_int_equal(all->n, WHY_LINES);
+	why_add(all, WHY_DIED, "died");
+	assert_int_equal(all->n, WHY_LINES);
+	assert_string_equal(all->list[0].text, "died");
+	assert_string_equal(all->list[4].text, "silent");
+	free(all);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_by_the_way),
 		cmocka_unit_test(test_conclusions),
 		cmocka_unit_test(test_tunnels),
 		cmocka_unit_test(test_captures),
+		cmocka_unit_test(test_trail),
+		cmocka_unit_test(test_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

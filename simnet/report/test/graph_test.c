@@ -1,0 +1,105 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "simnet/report/graph.h"
+#include <string.h>
+
+static const char file[] = "simnet: 1\nname: t\nrouters: {isp: {nat: cgnat}, home: {nat: home, behind: isp}, "
+			   "plain: {nat: none}}\n"
+			   "services: {s: {run: [/bin/a<b, x]}}\nnodes: {c: {at: home}, d: {at: internet}}\n";
+
+static char *graph_of(enum graph_kind kind, struct buf *out)
+{
+	struct scenario s = { 0 };
+	struct errbuf eb = { 0 };
+	if (scenario_parse("t.yaml", file, sizeof(file) - 1, 0, &s, &eb))
+		fail_msg("%s", eb.text);
+	assert_true(graph_write(kind, &s, out));
+	struct buf little = { .cap = 30 };
+	assert_false(graph_write(kind, &s, &little));
+	buf_free(&little);
+	scenario_free(&s);
+	char *text = (char *)(uintptr_t)buf_cstr(out);
+	assert_non_null(text);
+	return text;
+}
+
+static void test_text(void **state)
+{
+	struct buf out = { 0 };
+	(void)state;
+	const char *text = graph_of(GRAPH_TEXT, &out);
+	static const char *const lines[] = { "internet\n├─ s ", "service, runs a<b\n", "├─ isp ",
+		"router, EIM / ", "│  └─ home ", "│     └─ c ", "└─ plain ", "router, no NAT, LAN " };
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		const char *at = strstr(text, lines[i]);
+		if (!at)
+			fail_msg("no '%s', or not in its place, in\n%s", lines[i], buf_cstr(&out));
+		text = at ? at : text;
+	}
+	buf_free(&out);
+}
+
+static void test_mermaid(void **state)
+{
+	struct buf out = { 0 };
+	(void)state;
+	const char *text = graph_of(GRAPH_MERMAID, &out);
+	static const char *const lines[] = { "flowchart TD\n", "  internet --- r0\n", "  r0 --- r1\n",
+		"n0([\"s<br/>", "a&lt;b\"])\n", "  internet --- n0\n", "  r1 --- n1\n" };
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("no '%s' in\n%s", lines[i], text);
+	buf_free(&out);
+}
+
+static void test_svg(void **state)
+{
+	struct buf out = { 0 };
+	(void)state;
+	const char *text = graph_of(GRAPH_SVG, &out);
+	static const char *const parts[] = { "<svg ", "data-name=\"isp\"", "data-name=\"home\"",
+		"data-name=\"c\"", "a&lt;b", "prefers-color-scheme:dark", "</svg>\n" };
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (!strstr(text, parts[i]))
+			fail_msg("no '%s' in\n%s", parts[i], text);
+	assert_null(strstr(text, "a<b"));
+	buf_free(&out);
+}
+
+/* What a link does is written where it ends; a wire that does nothing is not spoken of. */
+static void test_links(void **state)
+{
+	static const struct {
+		struct link_model m;
+		const char *says;
+	} rows[] = {
+		{ { .changes = true }, "" },
+		{ { .up = { .delay_us = 20000, .loss = 10000 },
+			  .down = { .delay_us = 20000, .loss = 10000 } },
+			"20 ms, 1 % loss" },
+		{ { .down = { .rate_bps = 2500000 } }, "up plain; down 2.5 Mbit/s" },
+		{ { .up = { .dead = true },
+			  .down = { .mtu = 1280, .class_loss = { [LINK_DISCO] = 500000 } } },
+			"up dead; down 50 % loss, MTU 1280" },
+	};
+	char text[260];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_string_equal(graph_link(&rows[i].m, text, sizeof(text)), rows[i].says);
+	assert_string_equal(graph_link(NULL, text, sizeof(text)), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_mermaid),
+		cmocka_unit_test(test_svg),
+		cmocka_unit_test(test_links),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -21,10 +21,11 @@ static bool has_name(const char *text, const char *name)
 	return false;
 }
 
-static bool is_mesh_step(const struct lab *l, const struct scn_step *st)
+bool blame_in_mesh(const struct lab *l, const struct scn_step *st)
 {
-	int from = st->from ? scenario_find_node(l->s, st->from) : -1;
-	const struct adapter *a = from < 0 ? NULL : l->programs[from].adapter;
+	const char *who = st && st->from ? st->from : st ? st->target : NULL;
+	int node = who ? scenario_find_node(l->s, who) : -1;
+	const struct adapter *a = node < 0 ? NULL : l->programs[node].adapter;
 	return a && (a->mesh_name || a->path_argv);
 }
 
@@ -37,7 +38,7 @@ bool blame_asks(const struct lab *l, const struct scn_step *st, int node)
 	if (st->from && !strcmp(st->from, name))
 		return true;
 	if (st->to && !strcmp(st->to, name))
-		return is_mesh_step(l, st); /* its way to the others may be what fails */
+		return blame_in_mesh(l, st); /* its way to the others may be what fails */
 	size_t len = strlen(name);
 	return st->target && !strncmp(st->target, name, len) && (!st->target[len] || st->target[len] == '.');
 }
@@ -47,7 +48,7 @@ bool blame_mentions(const struct lab *l, const struct scn_step *st, int node)
 	const struct scn_node *n = &l->s->nodes[node];
 	const char *const texts[] = { st ? st->to : NULL, st ? st->name : NULL, st ? st->is : NULL };
 
-	if (!st || (n->is_service && is_mesh_step(l, st)))
+	if (!st || (n->is_service && blame_in_mesh(l, st)))
 		return true;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (has_name(texts[i], n->name))
@@ -58,11 +59,16 @@ bool blame_mentions(const struct lab *l, const struct scn_step *st, int node)
 	return false;
 }
 
-static bool has_address(const struct lab *l, int node, const struct addr *ip)
+/* On the underlay, or in its mesh as its adapter has heard. */
+static bool blame_has_ip(const struct lab *l, int node, const struct addr *ip)
 {
-	const struct scn_node *n = &l->s->nodes[node];
-	struct prefix v6 = topology_v6(n->router, &n->ip);
-	return addr_equal(&n->ip, ip) || addr_equal(&v6.ip, ip);
+	const struct program *p = &l->programs[node];
+	struct addr own;
+
+	for (size_t i = 0; i < p->n_captures; i++)
+		if (addr_parse(p->captures[i].value, &own) && addr_equal(&own, ip))
+			return true;
+	return topology_has_ip(l->s, node, ip);
 }
 
 /* By itself or by a router that translates for it. */
@@ -71,7 +77,7 @@ static bool stands_for(const struct lab *l, int node, const struct addr *ip)
 	for (int i = l->s->nodes[node].router; i >= 0; i = l->s->routers[i].behind)
 		if (addr_equal(&l->s->routers[i].wan, ip))
 			return true;
-	return has_address(l, node, ip);
+	return blame_has_ip(l, node, ip);
 }
 
 unsigned blame_of_packet(
@@ -87,7 +93,7 @@ unsigned blame_of_packet(
 			continue;
 		ends[0] |= stands_for(l, i, src);
 		ends[1] |= stands_for(l, i, dst);
-		asker |= asks && (has_address(l, i, src) || has_address(l, i, dst));
+		asker |= asks && (blame_has_ip(l, i, src) || blame_has_ip(l, i, dst));
 		any |= asks && (stands_for(l, i, src) || stands_for(l, i, dst));
 	}
 	return any && ends[0] && ends[1] ? 3 : asker ? 2 : any;

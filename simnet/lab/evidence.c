@@ -1,8 +1,9 @@
-#include "simnet/lab/failure.h"
+#include "simnet/lab/evidence.h"
 
 #include "mesh/os/file.h"
+#include "simnet/host/capture.h"
+#include "simnet/lab/failure.h"
 #include "simnet/lab/lab.h"
-#include "simnet/report/why.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,33 +11,33 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PACKETS_OF_LINK = 2000, CAPTURE_BYTES = 2 << 20, ASK_MS = 2000 };
+enum { PACKETS_OF_LINK = 2000, PACKETS_MAX = 200000, CAPTURE_BYTES = 1 << 30, ASK_MS = 2000 };
 
 /* ---- what the machines on the way would say to a packet that is not sent */
 
-static void tell_unroutable(struct lab *l, int from, int to)
+static void add_unroutable(struct lab *l, int from, int to, struct why_lines *out)
 {
-	struct endpoint at = { .ip = l->s->nodes[to].ip, .port = 9 };
+	struct endpoint at = { .ip = topology_ip(l->s, lab_step_number(l), to), .port = 9 };
 	struct sockaddr_storage sa;
 	struct errbuf eb;
 	char ip[ADDR_TEXT];
-	int fd = hosts_socket(l->hosts, from, AF_INET, SOCK_DGRAM, 0, &eb);
+	int family = addr_is_v4(&at.ip) ? AF_INET : AF_INET6;
+	int fd = hosts_socket(l->hosts, from, family, SOCK_DGRAM, 0, &eb);
 
 	/* Connecting a UDP socket asks for the route, and sends nothing. */
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, endpoint_to_sockaddr(&at, false, &sa)) < 0)
-		story_say(l->story, "why", STORY_NOTE, "why: %s has no way to %s (%s): %s",
-			l->s->nodes[from].name, l->s->nodes[to].name, addr_format(&at.ip, ip),
-			strerror(errno));
+		why_add(out, WHY_ROUTE, "%s has no way to %s (%s): %s", l->s->nodes[from].name,
+			l->s->nodes[to].name, addr_format(&at.ip, ip), strerror(errno));
 	if (fd >= 0)
 		close(fd);
 }
 
-static void tell_routes(struct lab *l, const struct scn_step *st)
+static void add_routes(struct lab *l, const struct scn_step *st, struct why_lines *out)
 {
 	for (int from = 0; from < (int)l->s->n_nodes; from++)
 		for (int to = 0; st && blame_asks(l, st, from) && to < (int)l->s->n_nodes; to++)
 			if (to != from && l->s->nodes[to].router < 0 && blame_mentions(l, st, to))
-				tell_unroutable(l, from, to);
+				add_unroutable(l, from, to, out);
 }
 
 /* ---- what the captures say */
@@ -55,67 +56,93 @@ static struct why_host host_of_node(struct lab *l, const struct scn_step *st, in
 {
 	const struct program *p = &l->programs[node];
 	const struct scn_node *n = &l->s->nodes[node];
+	size_t step = lab_step_number(l);
+	size_t iface = (size_t)topology_in_use(l->s, step, node);
+	struct scn_iface now = topology_iface(l->s, step, (struct scn_plug) { node, -1, iface });
 	bool has_program = n->adapter || n->argv;
 	struct why_host h = { .name = n->name,
-		.ip = n->ip,
+		.ip = now.ip,
 		.asks = blame_asks(l, st, node),
 		.in_mesh = p->adapter && (p->adapter->mesh_name || p->adapter->path_argv),
-		.state = p->paused				 ? "its program is stopped by a signal"
+		.state = p->asleep				 ? "it is asleep"
+			 : p->paused				 ? "its program is stopped by a signal"
 			 : has_program && !p->proc && !p->extras ? "its program does not run"
 								 : NULL };
 	if (l->s->ipv6)
-		h.ip6 = topology_v6(n->router, &n->ip).ip;
+		h.ip6 = topology_v6(now.network, &now.ip).ip;
 	h.has_firewall = !h.in_mesh && (h.asks || blame_mentions(l, st, node)) && has_rules(l, node);
 	return h;
 }
 
-static size_t read_link(const struct lab *l, const char *dir, int node, struct why_packet *out, size_t cap)
+const char *evidence_file(const struct lab *l, char *buf, size_t cap)
+{
+	snprintf(buf, cap, "%s/.links/%s", l->work_dir, CAPTURE_FILE);
+	return buf;
+}
+
+int evidence_capture(struct lab *l, struct errbuf *eb)
+{
+	char dir[600];
+	int err = l->engine ? 0 : err_say(eb, ERR_CLOSED, "there is no network to capture");
+
+	if (l->captured)
+		return err;
+	snprintf(dir, sizeof(dir), "%s/.links", l->work_dir);
+	if (!err)
+		err = dir_make(dir, 0700, eb);
+	if (!err)
+		err = l->ops->write_pcaps(l->engine, dir, eb);
+	l->captured = !err;
+	return err;
+}
+
+static void read_packets(struct lab *l, struct evidence *e)
 {
 	char path[700];
 	struct buf text = { .cap = CAPTURE_BYTES };
 	struct errbuf eb;
 
-	snprintf(path, sizeof(path), "%s/%s.pcap", dir, l->s->nodes[node].name);
-	size_t n = file_read(path, CAPTURE_BYTES, &text, &eb)
-			   ? 0
-			   : why_read_capture(buf_data(&text), text.len, node, l->step_unix_ns, out, cap);
+	if (!evidence_capture(l, &eb) &&
+		!file_read(evidence_file(l, path, sizeof(path)), CAPTURE_BYTES, &text, &eb))
+		e->facts.n_packets = why_read_capture(buf_data(&text), text.len, l->step_unix_ns, e->hosts,
+			e->facts.n_hosts, PACKETS_OF_LINK, e->packets, PACKETS_MAX);
 	buf_free(&text);
-	return n;
 }
 
-static void conclude(struct lab *l, const struct scn_step *st, const char *dir)
+void evidence_open(struct lab *l, const struct scn_step *st, struct evidence *e)
 {
-	size_t n = l->s->n_nodes, cap = n * PACKETS_OF_LINK;
-	struct why_host *hosts = calloc(n + l->s->n_routers + 1, sizeof(*hosts));
-	struct why_packet *packets = calloc(cap + 1, sizeof(*packets));
-	struct why_facts f = { .hosts = hosts, .n_hosts = n + l->s->n_routers, .packets = packets };
-	struct buf text = { .cap = 1 << 14 };
+	size_t n = l->s->n_nodes;
 
-	for (int i = 0; hosts && packets && i < (int)n; i++) {
-		hosts[i] = host_of_node(l, st, i);
-		f.n_packets += read_link(l, dir, i, packets + f.n_packets, PACKETS_OF_LINK);
-	}
-	for (size_t i = 0; hosts && i < l->s->n_routers; i++)
-		hosts[n + i] =
-			(struct why_host) { .name = l->s->routers[i].name, .ip = l->s->routers[i].wan };
-	if (hosts && packets && why_conclude(&f, &text)) {
-		char *save = NULL;
-		for (char *line = strtok_r((char *)(uintptr_t)buf_cstr(&text), "\n", &save); line;
-			line = strtok_r(NULL, "\n", &save))
-			story_say(l->story, "why", STORY_NOTE, "why: %s", line);
-	}
-	buf_free(&text);
-	free(hosts);
-	free(packets);
+	*e = (struct evidence) { .hosts = calloc(n + l->s->n_routers + 1, sizeof(*e->hosts)),
+		.packets = calloc(PACKETS_MAX, sizeof(*e->packets)) };
+	if (!e->hosts || !e->packets || !l->engine || !l->programs)
+		return;
+	e->facts = (struct why_facts) {
+		.hosts = e->hosts, .n_hosts = n + l->s->n_routers, .packets = e->packets
+	};
+	for (int i = 0; i < (int)n; i++)
+		e->hosts[i] = host_of_node(l, st, i);
+	for (size_t i = 0; i < l->s->n_routers; i++)
+		e->hosts[n + i] = (struct why_host) { .name = l->s->routers[i].name,
+			.ip = topology_iface(l->s, lab_step_number(l), (struct scn_plug) { -1, (int)i, 0 })
+				      .ip,
+			.lan = l->s->routers[i].lan,
+			.is_router = true };
+	read_packets(l, e);
 }
 
-void evidence_tell(struct lab *l, const struct scn_step *st)
+void evidence_add(struct lab *l, const struct scn_step *st, const struct evidence *e, struct why_lines *out)
 {
-	char dir[600];
-	struct errbuf eb;
+	if (!l->engine || !l->programs)
+		return;
+	add_routes(l, st, out);
+	if (e->facts.n_hosts)
+		why_conclude(&e->facts, out);
+}
 
-	tell_routes(l, st);
-	snprintf(dir, sizeof(dir), "%s/.links", l->work_dir);
-	if (!dir_make(dir, 0700, &eb) && !l->ops->write_pcaps(l->engine, dir, &eb))
-		conclude(l, st, dir);
+void evidence_close(struct evidence *e)
+{
+	free(e->hosts);
+	free(e->packets);
+	*e = (struct evidence) { 0 };
 }

@@ -1,8 +1,13 @@
 #include "simnet/lab/failure.h"
 
 #include "simnet/scenario/jsonpath.h"
+#include "mesh/base/text.h"
+#include "simnet/lab/evidence.h"
 #include "simnet/lab/lab.h"
+#include "simnet/report/frame.h"
+#include "simnet/scenario/oracle.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROUNDS_MAX = 64, DROPS_SHOWN = 6, TAIL_SHOWN = 5, ASK_MS = 2000 };
@@ -50,34 +55,41 @@ void failure_collect(struct lab *l, struct failure_drops *all)
 	/* A flood must not keep us here. */
 	for (unsigned rounds = 0; l->engine && rounds < ROUNDS_MAX; rounds++) {
 		n = l->ops->drops(l->engine, some, ARRAY_LEN(some));
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n; i++) {
+			record_drop(l, &some[i]);
 			merge_drop(l, all, &some[i]);
+		}
 		if (n < ARRAY_LEN(some))
 			break;
 	}
 }
 
-static const char *proto_name(uint8_t proto)
+static void add_drop(
+	const struct engine_drop *d, const struct evidence *e, enum why_rank rank, struct why_lines *out)
 {
-	return proto == 17 ? "udp" : proto == 6 ? "tcp" : proto == 1 || proto == 58 ? "icmp" : "ip";
+	char src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT], frames[80];
+
+	why_add(out, rank, "%u %s %s -> %s dropped at %s: %s%s", d->count, frame_protocol(d->proto),
+		endpoint_format(&d->src, src), endpoint_format(&d->dst, dst), d->where, d->rule,
+		why_frames(&e->facts, d->where, &d->src, &d->dst, d->proto, frames, sizeof(frames)));
 }
 
-static void tell_drop(struct lab *l, const struct engine_drop *d)
+/* Who punches holes sends to closed doors on purpose: what a router's filtering drops is no cause there. */
+static enum why_rank rank_of_drop(
+	const struct lab *l, const struct scn_step *st, const struct engine_drop *d, unsigned blame)
 {
-	char src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT];
-
-	story_say(l->story, "why", STORY_NOTE, "why: %u %s %s -> %s dropped at %s: %s", d->count,
-		proto_name(d->proto), endpoint_format(&d->src, src), endpoint_format(&d->dst, dst), d->where,
-		d->rule);
+	if (blame_in_mesh(l, st) && !strncmp(d->rule, "wan:", 4))
+		return WHY_ASIDE;
+	return blame == BLAME_SURE || !st ? WHY_DROP : WHY_NEAR;
 }
 
-/* Those that are the step's most; of these the newest. */
-static void tell_drops(struct lab *l, const struct scn_step *st, struct failure_drops *all)
+/* Those that are the step's most; of these the newest. Where both ends are the step's it is sure. */
+static void add_drops(struct lab *l, const struct scn_step *st, struct failure_drops *all,
+	const struct evidence *e, struct why_lines *out)
 {
 	unsigned most = 0;
 	size_t n = 0;
 
-	failure_collect(l, all);
 	for (size_t i = 0; i < all->n; i++) {
 		unsigned blame = blame_of_packet(l, st, &all->list[i].src.ip, &all->list[i].dst.ip);
 		n = blame > most ? 1 : n + (blame == most);
@@ -86,14 +98,7 @@ static void tell_drops(struct lab *l, const struct scn_step *st, struct failure_
 	for (size_t i = 0; most && i < all->n; i++)
 		if (blame_of_packet(l, st, &all->list[i].src.ip, &all->list[i].dst.ip) == most &&
 			n-- <= DROPS_SHOWN)
-			tell_drop(l, &all->list[i]);
-}
-
-void failure_tell_packets(struct lab *l, const struct scn_step *st, struct failure_drops *all)
-{
-	tell_drops(l, st, all);
-	if (l->engine && l->programs)
-		evidence_tell(l, st);
+			add_drop(&all->list[i], e, rank_of_drop(l, st, &all->list[i], most), out);
 }
 
 /* The programs the failed step is about; all of them when it failed before the first step. */
@@ -105,20 +110,141 @@ static bool concerns(const struct lab *l, const struct scn_step *st, size_t node
 
 /* What was stopped or killed may be the cause wherever it is; what has not been started, or has ended by
  * itself, only where the step is about it. */
-static void tell_idle(struct lab *l, const struct scn_step *st)
+static void add_idle(struct lab *l, const struct scn_step *st, struct why_lines *out)
 {
-	for (size_t i = 0; i < l->s->n_nodes && st; i++) {
+	for (size_t i = 0; i < l->s->n_nodes; i++) {
 		const struct program *p = &l->programs[i];
 		const struct scn_node *n = &l->s->nodes[i];
 		bool named = concerns(l, st, i) || blame_mentions(l, st, (int)i);
-		if ((!named && !p->paused && !p->stopping) || (!n->adapter && !n->argv) ||
-			(p->proc && !p->paused))
+		if (p->state == PROGRAM_FAILED)
+			why_add(out, WHY_DIED, "%s", *p->why.text ? p->why.text : n->name);
+		if (!st || p->state == PROGRAM_FAILED || (!named && !p->paused && !p->stopping) ||
+			(!n->adapter && !n->argv) || (p->proc && !p->paused))
 			continue;
-		story_say(l->story, "why", STORY_NOTE, "why: %s %s", n->name,
+		why_add(out, named ? WHY_IDLE : WHY_ASIDE, "%s %s", n->name,
 			p->proc			  ? "is stopped by a signal"
 			: p->stopping		  ? "was killed and does not run"
 			: p->state == PROGRAM_OFF ? "does not run"
 						  : "has ended");
+	}
+}
+
+/* Programs that begin their lines with the time tell by it how late they think it is. */
+static bool clock_of_line(const char *line, int64_t *unix_ms)
+{
+	char stamp[40];
+	size_t n = strcspn(line, " \t\"");
+
+	if (n >= sizeof(stamp))
+		return false;
+	snprintf(stamp, sizeof(stamp), "%.*s", (int)n, line);
+	return text_time_ms(stamp, unix_ms);
+}
+
+static void add_clocks(struct lab *l, const struct scn_step *st, struct why_lines *out)
+{
+	enum { OFF_MS = 60000, DAY_MS = 86400000 };
+
+	for (size_t i = 0; i < l->s->n_nodes; i++) {
+		const struct program *p = &l->programs[i];
+		const char *last = p->n_lines ? p->tail[(p->n_lines - 1) % PROGRAM_TAIL] : NULL;
+		int64_t said, now = clock_unix_ms();
+		if (!last || (!concerns(l, st, i) && !blame_mentions(l, st, (int)i)) ||
+			!clock_of_line(last, &said))
+			continue;
+		/* The line may be as old as the run. */
+		int64_t run_ms = (int64_t)(l->story->now_ms() - l->story->t0_ms);
+		if (said > now + OFF_MS || said < now - run_ms - OFF_MS)
+			why_add(out, WHY_CLOCK, "the clock of %s is off by %.1f days: it says %.24s",
+				l->s->nodes[i].name, (double)(said - now) / DAY_MS, last);
+	}
+}
+
+/* What the file expects, and what this network allows. */
+static bool ask_oracle(const struct lab *l, const struct scn_step *st, struct oracle_verdict *v)
+{
+	int from = st && st->from ? scenario_find_node(l->s, st->from) : -1;
+	int to = st && st->to ? scenario_find_node(l->s, st->to) : -1;
+
+	if (!st || (st->kind != STEP_EXPECT && st->kind != STEP_PING) || st->path == PATH_ANY || from < 0 ||
+		to < 0)
+		return false;
+	oracle_ask(l->s, (size_t)(st - l->s->steps), from, to, v);
+	return true;
+}
+
+static const char *path_phrase(enum scn_path path)
+{
+	return path == PATH_RELAY ? "by relay" : scenario_path_name(path);
+}
+
+static void add_oracle(const struct lab *l, const struct scn_step *st, struct why_lines *out)
+{
+	struct oracle_verdict v;
+
+	if (ask_oracle(l, st, &v) && !st->oracle && v.path != PATH_ANY && v.path != st->path)
+		why_add(out, WHY_ORACLE, "the file expects %s, and this network allows %s: %s",
+			path_phrase(st->path), path_phrase(v.path), v.why);
+}
+
+static void tell_oracle(struct lab *l, const struct scn_step *st)
+{
+	struct oracle_verdict v;
+
+	if (!ask_oracle(l, st, &v))
+		return;
+	if (v.path == PATH_ANY)
+		story_say(l->story, "so", STORY_NOTE, "so: %s", v.why);
+	else
+		story_say(l->story, "so", STORY_NOTE, "so: by this network the path is %s: %s",
+			path_phrase(v.path), v.why);
+}
+
+/* What the programs at both ends have said of their paths. */
+static void tell_beliefs(struct lab *l, const struct scn_step *st)
+{
+	uint64_t now = loop_now_ms(l->loop);
+
+	for (const struct probe_stream *s = l->streams; s && st; s = s->next) {
+		bool here = st->from && !strcmp(l->s->nodes[s->from].name, st->from) && st->to &&
+			    !strcmp(s->to_text, st->to);
+		if (!here || !s->path)
+			continue;
+		story_say(l->story, "believed", STORY_NOTE,
+			"believed: %s says its path to %s is %s%s%s%s, %.1f s ago", st->from, st->to,
+			scenario_path_name(s->path), *s->detail ? " (" : "", s->detail, *s->detail ? ")" : "",
+			(double)(now - s->path_ms) / 1000);
+	}
+}
+
+/* What the routers between the ends of the step remember of flows. */
+static void tell_tables(struct lab *l, const struct scn_step *st)
+{
+	enum { TABLES_SHOWN = 3, ROWS_SHOWN = 4 };
+	unsigned shown = 0;
+
+	for (size_t i = 0; st && l->engine && l->ops->table && i < l->s->n_routers; i++) {
+		struct buf text = { .cap = 1 << 20 };
+		bool on_way = false;
+		unsigned rows = 0;
+		for (size_t k = 0; k < l->s->n_nodes; k++)
+			for (int at = l->s->nodes[k].router; at >= 0; at = l->s->routers[at].behind)
+				on_way |= at == (int)i &&
+					  (blame_asks(l, st, (int)k) || (blame_mentions(l, st, (int)k) &&
+										!l->s->nodes[k].is_service));
+		if (!on_way || shown++ >= TABLES_SHOWN || l->ops->table(l->engine, (int)i, &text, NULL))
+			continue;
+		const char *row = text.len ? buf_cstr(&text) : "";
+		if (!*row)
+			story_say(l->story, "table", STORY_NOTE, "table: %s remembers no flow",
+				l->s->routers[i].name);
+		for (; *row && rows < ROWS_SHOWN; rows++) {
+			size_t n = strcspn(row, "\n");
+			story_say(l->story, "table", STORY_NOTE, "table: %s: %.*s", l->s->routers[i].name,
+				(int)n, row);
+			row += n + (row[n] == '\n');
+		}
+		buf_free(&text);
 	}
 }
 
@@ -172,15 +298,60 @@ static void tell_logs(struct lab *l, const struct scn_step *st)
 	for (size_t i = 0; i < l->s->n_nodes; i++) {
 		const struct program *p = &l->programs[i];
 		size_t n = p->n_lines < TAIL_SHOWN ? p->n_lines : TAIL_SHOWN;
-		for (size_t k = p->n_lines - n; concerns(l, st, i) && k < p->n_lines; k++)
-			story_say(l->story, "log", STORY_NOTE, "log: %s: %s", l->s->nodes[i].name,
-				p->tail[k % PROGRAM_TAIL] ? p->tail[k % PROGRAM_TAIL] : "");
+		for (size_t k = p->n_lines - n; concerns(l, st, i) && k < p->n_lines; k++) {
+			const char *line = p->tail[k % PROGRAM_TAIL];
+			if (line && *line)
+				story_say(l->story, "log", STORY_NOTE, "log: %s: %s", l->s->nodes[i].name,
+					line);
+		}
 	}
 }
 
-void failure_tell_programs(struct lab *l, const struct scn_step *st)
+static void tell_next(struct lab *l, const struct scn_step *st)
 {
-	tell_idle(l, st);
-	tell_own_drops(l, st);
-	tell_logs(l, st);
+	char name[300];
+	size_t n = st ? (size_t)(st - l->s->steps) + 1 : 0;
+
+	scenario_title(l->s, name, sizeof(name));
+	if (!l->out_name)
+		story_say(l->story, "next", STORY_NOTE,
+			"next: simnet run -k '%s' --seed %llu --out DIR %s   keeps packets, logs and the "
+			"record",
+			name, (unsigned long long)l->s->seed, l->s->file);
+	else if (n)
+		story_say(l->story, "next", STORY_NOTE, "next: simnet explain %s %zu", l->out_name, n);
+	else
+		story_say(l->story, "next", STORY_NOTE, "next: simnet explain %s", l->out_name);
+}
+
+void failure_explain(struct lab *l, const struct scn_step *st, struct failure_drops *all, const char *said)
+{
+	struct why_lines *lines = calloc(1, sizeof(*lines));
+	struct evidence e;
+
+	if (!lines)
+		return;
+	failure_collect(l, all);
+	evidence_open(l, st, &e);
+	add_drops(l, st, all, &e, lines);
+	if (l->programs) {
+		add_idle(l, st, lines);
+		add_clocks(l, st, lines);
+	}
+	add_oracle(l, st, lines);
+	evidence_add(l, st, &e, lines);
+	evidence_close(&e);
+	bool sure = lines->n && lines->list[0].rank != WHY_ASIDE;
+	story_say(l->story, "cause", STORY_BAD, "cause: %s", sure ? lines->list[0].text : said);
+	for (size_t i = sure; i < lines->n; i++)
+		story_say(l->story, "why", STORY_NOTE, "why: %s", lines->list[i].text);
+	free(lines);
+	tell_beliefs(l, st);
+	tell_tables(l, st);
+	tell_oracle(l, st);
+	if (l->programs) {
+		tell_own_drops(l, st);
+		tell_logs(l, st);
+	}
+	tell_next(l, st);
 }

@@ -122,8 +122,10 @@ static int node_field(const struct lookup *k, int node, const char *key, struct 
 
 	if (!strcmp(key, "name"))
 		return append(out, n->name, eb);
-	if (!strcmp(key, "ip"))
-		return append(out, addr_format(&n->ip, text), eb);
+	if (!strcmp(key, "ip")) {
+		struct addr ip = topology_ip(l->s, lab_step_number(l), node);
+		return append(out, addr_format(&ip, text), eb);
+	}
 	if (!strcmp(key, "dir"))
 		return append(out, program_dir(p, text, sizeof(text)), eb);
 	if (!strncmp(key, "with.", 5))
@@ -209,8 +211,11 @@ static int lookup_key(void *owner, const char *key, struct buf *out, struct errb
 		if (node >= 0)
 			return node_field(k, node, dot + 1, out, eb);
 		int router = scenario_find_router(f->lab->s, first);
-		if (router >= 0 && !strcmp(dot + 1, "wan"))
-			return append(out, addr_format(&f->lab->s->routers[router].wan, first), eb);
+		if (router >= 0 && !strcmp(dot + 1, "wan")) {
+			struct scn_iface wan = topology_iface(
+				f->lab->s, lab_step_number(f->lab), (struct scn_plug) { -1, router, 0 });
+			return append(out, addr_format(&wan.ip, first), eb);
+		}
 		return unknown_owner(f->lab->s, key, first, eb);
 	}
 	if (f->node < 0)
@@ -285,8 +290,8 @@ static int check_params(
 	add_keys(&all, a->with, a->n_with);
 	for (size_t i = 0; i < n->n_params; i++) {
 		const struct scn_param *p = &n->params[i];
-		snprintf(text, sizeof(text), "%s:%u:%u: adapter '%s' knows no parameter '%.60s'", s->file,
-			p->at.line, p->at.column, a->name, p->key);
+		snprintf(text, sizeof(text), AT_FMT ": adapter '%s' knows no parameter '%.60s'",
+			AT_ARGS(s->file, p->at), a->name, p->key);
 		if (!fields_find(a->with, a->n_with, p->key))
 			return unknown(eb, p->key, &all, text);
 	}
@@ -325,6 +330,8 @@ static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 
 	int err = check_argv(&f, a->needs, eb);
 	if (!err)
+		err = check_text(&f, a->ready.port, eb);
+	if (!err)
 		err = check_argv(&f, a->start, eb);
 	for (size_t i = 0; i < a->n_fields && !err; i++)
 		err = check_text(&f, a->fields[i].value, eb);
@@ -344,6 +351,8 @@ static int check_adapter(const struct lab *l, int node, struct errbuf *eb)
 		err = check_argv(&f, a->path_argv, eb);
 	if (!err)
 		err = check_text(&f, a->probe.to, eb);
+	if (!err)
+		err = check_argv(&f, a->home_argv, eb);
 	return err ? err : check_argv(&f, a->drops_argv, eb);
 }
 
@@ -354,7 +363,7 @@ static int at_place(const struct lab *l, struct scn_at at, int err, struct errbu
 	if (!err)
 		return 0;
 	snprintf(text, sizeof(text), "%.299s", eb->text);
-	return err_say(eb, ERR_MALFORMED, "%s:%u:%u: %s", l->s->file, at.line, at.column, text);
+	return err_say(eb, ERR_MALFORMED, AT_FMT ": %s", AT_ARGS(l->s->file, at), text);
 }
 
 /* Who is probed by name must be there by that name: a ping of the underlay proves nothing of a mesh. */
@@ -381,6 +390,15 @@ static int check_target(const struct lab *l, const struct scn_step *st, struct e
 	return 0;
 }
 
+static int check_home(const struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	const struct adapter *a = l->programs[scenario_find_node(l->s, st->from)].adapter;
+
+	return a && a->home_argv ? 0
+				 : err_say(eb, ERR_MALFORMED,
+					   "'%s' runs nothing that can tell its home relay", st->from);
+}
+
 static int check_node(const struct lab *l, int node, struct errbuf *eb)
 {
 	const struct scn_node *n = &l->s->nodes[node];
@@ -389,10 +407,12 @@ static int check_node(const struct lab *l, int node, struct errbuf *eb)
 
 	if (n->adapter && (err = check_params(l->s, n, l->programs[node].adapter, eb)))
 		return err;
-	if (n->adapter)
+	if (l->programs[node].adapter)
 		err = check_adapter(l, node, eb);
 	else if (n->argv)
 		err = check_argv(&f, n->argv, eb);
+	for (size_t i = 0; i < n->machine.n_files && !err; i++)
+		err = check_text(&f, n->machine.files[i].text, eb);
 	return at_place(l, n->at, err, eb);
 }
 
@@ -403,7 +423,10 @@ static int check_step(const struct lab *l, const struct scn_step *st, struct err
 			      : -1;
 	struct fields f = { .lab = l, .node = node, .each_node = -1, .checking = true };
 	const char *const texts[] = { st->is, st->name, st->to, st->json_path };
-	int err = st->kind == STEP_PING || st->kind == STEP_EXPECT ? check_target(l, st, eb) : 0;
+	int err = st->to && (st->kind == STEP_PING || st->kind == STEP_EXPECT) ? check_target(l, st, eb) : 0;
+
+	if (!err && st->kind == STEP_EXPECT && !st->to)
+		err = check_home(l, st, eb);
 
 	if (!err)
 		err = check_argv(&f, st->argv, eb);

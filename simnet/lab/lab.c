@@ -12,20 +12,49 @@ void lab_poke(struct lab *l)
 	loop_stop(l->loop);
 }
 
-bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms)
+size_t lab_step_number(const struct lab *l)
 {
+	for (size_t i = 0; i < l->s->n_steps; i++)
+		if (l->step == &l->s->steps[i])
+			return i;
+	return 0;
+}
+
+/* What is left of the time since `start`, stretched by how slow the machine was meanwhile. */
+static uint64_t stretched_ms(
+	const struct lab *l, const struct slowness_mark *mark, uint64_t start, uint64_t deadline)
+{
+	if (deadline == UINT64_MAX || deadline <= start)
+		return deadline;
+	return start + slowness_stretch(slowness_since(l->slowness, mark), deadline - start);
+}
+
+static bool wait_until(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms, bool stretch)
+{
+	struct slowness_mark mark = slowness_now(l->slowness);
+	uint64_t start = loop_now_ms(l->loop);
+
 	if (!l->deadline)
 		l->deadline = loop_timer_new(l->loop, deadline_passed, l);
 	for (;;) {
+		if (l->between)
+			l->between(l->between_arg);
 		uint64_t now = loop_now_ms(l->loop);
+		uint64_t end = stretch && now >= deadline_ms ? stretched_ms(l, &mark, start, deadline_ms)
+							     : deadline_ms;
 		if (done(arg))
 			return true;
-		if (now >= deadline_ms || l->interrupted || l->story->lost || !l->deadline)
+		if (now >= end || l->interrupted || l->over || l->story->lost || !l->deadline)
 			return false;
-		loop_timer_set(l->deadline, deadline_ms - now);
+		loop_timer_set(l->deadline, end - now);
 		loop_run(l->loop);
 		loop_timer_clear(l->deadline);
 	}
+}
+
+bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms)
+{
+	return wait_until(l, done, arg, deadline_ms, true);
 }
 
 static bool is_over(void *arg)
@@ -35,7 +64,7 @@ static bool is_over(void *arg)
 
 void lab_sleep(struct lab *l, uint64_t ms)
 {
-	(void)lab_wait(l, is_over, l, loop_now_ms(l->loop) + ms);
+	(void)wait_until(l, is_over, l, loop_now_ms(l->loop) + ms, false);
 }
 
 struct proc_place lab_place(const struct lab *l, int host)
@@ -48,7 +77,7 @@ struct proc_place lab_place(const struct lab *l, int host)
 struct waited {
 	bool done;
 	int status;
-	struct buf *out;
+	struct buf *out, *said;
 	struct errbuf *eb;
 	const char *name;
 	uint64_t timeout_ms;
@@ -63,13 +92,16 @@ static void wait_done(void *owner, const struct job_result *r)
 	if (r->timed_out)
 		w->status = err_say(w->eb, -ETIMEDOUT, "'%s' did not end in %.1f s", w->name,
 			(double)w->timeout_ms / 1000);
-	else if (r->status > 128 && w->eb)
-		err_say(w->eb, ERR_REFUSED, "'%s' was ended by signal %d", w->name, r->status - 128);
+	else if (proc_signal_of(r->status) && w->eb)
+		err_say(w->eb, ERR_REFUSED, "'%s' was ended by signal %d", w->name,
+			proc_signal_of(r->status));
 	else if (r->status && w->eb)
 		err_say(w->eb, ERR_REFUSED, "'%s' ended with status %d%s%.200s", w->name, r->status,
 			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
 	if (w->out && r->out->len)
 		(void)buf_append(w->out, buf_data(r->out), r->out->len);
+	if (w->said && r->said->len)
+		(void)buf_append(w->said, buf_data(r->said), r->said->len);
 }
 
 static bool is_done(void *arg)
@@ -80,7 +112,17 @@ static bool is_done(void *arg)
 int lab_run(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms, struct buf *out,
 	struct errbuf *eb)
 {
-	struct waited w = { .out = out, .eb = eb, .name = argv[0], .timeout_ms = timeout_ms };
+	return lab_run_said(l, host, argv, timeout_ms, &(struct lab_output) { .out = out }, eb);
+}
+
+int lab_run_said(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms,
+	const struct lab_output *to, struct errbuf *eb)
+{
+	struct slowness_mark mark = slowness_now(l->slowness);
+	timeout_ms = slowness_stretch(slowness_since(l->slowness, &mark), timeout_ms);
+	struct waited w = {
+		.out = to->out, .said = to->said, .eb = eb, .name = argv[0], .timeout_ms = timeout_ms
+	};
 	struct proc_place at = lab_place(l, host);
 	struct job *j = job_start(&at, argv, timeout_ms, wait_done, &w, eb);
 
@@ -89,5 +131,10 @@ int lab_run(struct lab *l, int host, const char *const *argv, uint64_t timeout_m
 	if (lab_wait(l, is_done, &w, loop_now_ms(l->loop) + timeout_ms + 2000))
 		return w.status;
 	job_free(j);
+	if (l->over) {
+		if (eb)
+			*eb = l->failure;
+		return l->failure.code;
+	}
 	return err_say(eb, -EINTR, "interrupted");
 }

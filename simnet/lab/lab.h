@@ -9,6 +9,8 @@
 #include "simnet/lab/meter.h"
 #include "simnet/lab/probe.h"
 #include "simnet/lab/program.h"
+#include "simnet/lab/slowness.h"
+#include "simnet/lab/record.h"
 #include "simnet/report/story.h"
 #include "simnet/scenario/template.h"
 
@@ -18,6 +20,7 @@ struct lab {
 	const struct engine_ops *ops;
 	struct engine *engine; /* NULL until built */
 	struct loop *loop;
+	struct slowness *slowness; /* NULL: the machine is taken to be fast */
 	struct story *story;
 	const char *work_dir;	      /* private to the run; node directories are WORK/NODE */
 	struct program *programs;     /* one for every node, same index */
@@ -28,15 +31,29 @@ struct lab {
 	} * values;		     /* {capture.KEY} */
 	struct loop_timer *deadline; /* of lab_wait */
 	bool interrupted;	     /* SIGINT, SIGTERM or SIGHUP: every wait ends */
-	bool failed;		     /* a program ended that should not have */
+	bool over;		     /* `timeout`: every wait ends, and `failed` */
+	bool failed;		     /* a program ended that should not have, or the time is over */
 	struct errbuf failure;
+	unsigned n_steps;	     /* begun so far, the present one included */
 	const struct scn_step *step; /* that runs, or is checked; NULL before the first */
 	uint64_t step_unix_ns;	     /* when it began */
-	char event[160];	     /* the last kill, cut, heal, reset or spawn; empty before the first */
-	uint64_t hot_until_ms;	     /* until then paths are asked for at the fast rate */
+	uint64_t step_began_ms;	     /* the same, monotonic */
+	void (*between)(
+		void *arg); /* called between two looks of a wait, where steps may be run; may be NULL */
+	void *between_arg;
+	struct record *record; /* owned; NULL until it has begun */
+	const char *out_name;  /* what the user calls the folder of evidence; NULL = none */
+	uint64_t open_unix_ns; /* the routers are probed: what was sent before is not the scenario's */
+	bool captured;	       /* the capture of all links is written */
+	char event[160];       /* the last kill, cut, heal, reset or spawn; empty before the first */
+	uint64_t hot_until_ms; /* until then paths are asked for at the fast rate */
 };
 
-/* Runs the loop until done(arg), the deadline (loop_now_ms), or an interrupt; returns done(arg). */
+/* How many steps are over: 0 before the first. */
+size_t lab_step_number(const struct lab *l);
+
+/* Runs the loop until done(arg), the deadline (loop_now_ms; later on a slow machine), or an interrupt; returns
+ * done(arg). */
 bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms);
 void lab_poke(struct lab *l);		    /* something changed: waits look again */
 void lab_sleep(struct lab *l, uint64_t ms); /* less when the run cannot go on */
@@ -46,6 +63,12 @@ struct proc_place lab_place(const struct lab *l, int host);
  * negative. */
 int lab_run(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms, struct buf *out,
 	struct errbuf *eb);
+
+struct lab_output {
+	struct buf *out, *said; /* standard output; both outputs as they came. Each may be NULL */
+};
+int lab_run_said(struct lab *l, int host, const char *const *argv, uint64_t timeout_ms,
+	const struct lab_output *to, struct errbuf *eb);
 
 /* ---- fields.c: what {templates} mean */
 struct fields {
@@ -108,6 +131,8 @@ void stream_close(struct probe_stream *s);
 /* ", and …": what the machines on the way say of lost probes; "" = nothing. */
 const char *stream_trouble(const struct probe_stream *s, char *buf, size_t cap);
 void streams_close(struct lab *l);
+/* Those that go to the node's own address go to the one that it has after the first n_steps. */
+int streams_follow(struct lab *l, int node, size_t n_steps, struct errbuf *eb);
 
 /* ---- events.c: what an event costs */
 void events_begin(struct lab *l, const char *kind, const char *text); /* and is told */

@@ -19,11 +19,12 @@ static uint64_t time_left(const struct lab *l, uint64_t deadline_ms, uint64_t le
 
 /* ---- as programs see it: the C library's resolver in the node */
 
-/* 0, ERR_REFUSED when the name does not resolve, or what kept us from asking. */
-static int ask_libc(
-	struct lab *l, int from, const char *name, uint64_t deadline_ms, struct addr *out, struct errbuf *eb)
+/* Of one family: 0, ERR_REFUSED when the name has no address of it, -ETIMEDOUT, or what kept us from asking.
+ */
+static int ask_getent(struct lab *l, int from, const char *family, const char *name, uint64_t deadline_ms,
+	struct addr *out, struct errbuf *eb)
 {
-	const char *const argv[] = { "getent", "ahostsv4", name, NULL };
+	const char *const argv[] = { "getent", family, name, NULL };
 	struct buf text = { .cap = 1 << 16 };
 	int status = lab_run(
 		l, from, argv, deadline_ms ? time_left(l, deadline_ms, ASK_LEAST_MS) : COMMAND_MS, &text, eb);
@@ -33,10 +34,21 @@ static int ask_libc(
 	if (line)
 		snprintf(word, sizeof(word), "%.*s", (int)strcspn(line, " \n"), line);
 	buf_free(&text);
-	if (status < 0 && status != -ETIMEDOUT)
+	if (status < 0)
 		return status;
-	if (status == 0 && addr_parse(word, out))
-		return 0;
+	return status == 0 && addr_parse(word, out) ? 0 : ERR_REFUSED;
+}
+
+/* Its IPv4 address; of a name that has none the IPv6 one. 0, ERR_REFUSED when the name does not resolve, or
+ * what kept us from asking. */
+static int ask_libc(
+	struct lab *l, int from, const char *name, uint64_t deadline_ms, struct addr *out, struct errbuf *eb)
+{
+	int err = ask_getent(l, from, "ahostsv4", name, deadline_ms, out, eb);
+	if (err == ERR_REFUSED)
+		err = ask_getent(l, from, "ahostsv6", name, deadline_ms, out, eb);
+	if (!err || (err < 0 && err != ERR_REFUSED && err != -ETIMEDOUT))
+		return err;
 	return err_say(eb, ERR_REFUSED, "%s cannot resolve '%s'", l->s->nodes[from].name, name);
 }
 
@@ -120,7 +132,7 @@ int target_find(
 	int err = 0;
 
 	if (t.underlay)
-		t.at.ip = l->s->nodes[node].ip;
+		t.at.ip = topology_ip(l->s, lab_step_number(l), node);
 	else if (!t.by_word)
 		err = fields_expand(&f, text, &name, eb);
 	if (err == TEMPLATE_WAIT)
@@ -346,11 +358,18 @@ int lookup_resolve(
 		.st = st, .name = name, .value = want, .deadline_ms = loop_now_ms(l->loop) + st->within_ms
 	};
 
+	struct errbuf answered = { 0 }; /* says more than that the last question had no time left */
 	for (;;) {
 		int err = resolve_once(l, &w, eb);
-		if (!err || err == ERR_MALFORMED || l->interrupted || l->failed ||
-			loop_now_ms(l->loop) >= w.deadline_ms)
+		if (err == ERR_REFUSED)
+			answered = *eb;
+		if (!err || err == ERR_MALFORMED || l->interrupted || l->failed)
 			return err;
+		if (loop_now_ms(l->loop) >= w.deadline_ms) {
+			if (answered.code)
+				*eb = answered;
+			return eb->code;
+		}
 		lab_sleep(l, RETRY_MS);
 	}
 }

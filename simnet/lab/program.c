@@ -2,6 +2,7 @@
 
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
+#include "simnet/host/source.h"
 #include "simnet/scenario/jsonpath.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -61,6 +62,7 @@ static void program_fail(struct program *p, const char *text)
 	if (p->state == PROGRAM_FAILED)
 		return;
 	p->state = PROGRAM_FAILED;
+	record_program(p->lab, p->node, "failed");
 	char line[300];
 	snprintf(line, sizeof(line), "%.299s", text);
 	err_say(&p->why, ERR_REFUSED, "%s: %s", node_of(p)->name, line);
@@ -151,10 +153,52 @@ static int file_text(struct program *p, const struct adapter_file *file, struct 
 	return err;
 }
 
-static int write_files(struct program *p, struct errbuf *eb)
+/* What the file puts on the host itself. */
+static int write_host_file(struct program *p, const struct scn_file *file, struct errbuf *eb)
+{
+	struct fields f = fields_of(p);
+	struct buf text = { .cap = 1 << 20 };
+	struct hosts_file out = { .path = file->path, .mode = file->mode };
+	gid_t gid;
+
+	int err = hosts_user(p->lab->hosts, p->node, &out.owner, &gid, eb);
+	if (!err)
+		err = file->from ? source_read_beside(p->lab->s->file, file->from, &text, eb)
+				 : fields_expand(&f, file->text, &text, eb);
+	out.data = buf_data(&text);
+	out.len = text.len;
+	if (!err)
+		err = hosts_write(p->lab->hosts, p->node, &out, eb);
+	buf_free(&text);
+	return err;
+}
+
+static int give_to_user(struct program *p, const char *path, struct errbuf *eb)
+{
+	uid_t uid;
+	gid_t gid;
+	int err = hosts_user(p->lab->hosts, p->node, &uid, &gid, eb);
+
+	return !err && uid && chown(path, uid, gid) < 0
+		       ? err_set(eb, -errno, "give %s its %s", node_of(p)->name, path)
+		       : err;
+}
+
+static int make_dir(struct program *p, struct errbuf *eb)
 {
 	char dir[512];
 	int err = dir_make(program_dir(p, dir, sizeof(dir)), 0700, eb);
+
+	return err ? err : give_to_user(p, dir, eb);
+}
+
+static int write_files(struct program *p, struct errbuf *eb)
+{
+	const struct scn_machine *m = &node_of(p)->machine;
+	int err = make_dir(p, eb);
+
+	for (size_t i = 0; i < m->n_files && !err; i++)
+		err = write_host_file(p, &m->files[i], eb);
 
 	for (size_t i = 0; p->adapter && i < p->adapter->n_files && !err; i++) {
 		struct buf path = { .cap = 512 }, text = { .cap = 1 << 18 };
@@ -164,6 +208,8 @@ static int write_files(struct program *p, struct errbuf *eb)
 			err = file_text(p, &p->adapter->files[i], &text, eb);
 		if (!err)
 			err = file_write_atomic(buf_cstr(&path), 0600, buf_data(&text), text.len, eb);
+		if (!err)
+			err = give_to_user(p, buf_cstr(&path), eb);
 		buf_free(&path);
 		buf_free(&text);
 	}
@@ -182,12 +228,20 @@ static void log_line(struct program *p, const char *line)
 	p->log_bytes += len + 16;
 	fprintf(p->log, "%9.3f %s\n", (double)(loop_now_ms(p->lab->loop) - p->lab->story->t0_ms) / 1000,
 		p->log_bytes > LOG_BYTES ? "simnet: what follows is not kept, it is too much" : line);
-	if (p->log_bytes > LOG_BYTES)
+	if (p->log_bytes > LOG_BYTES || p->followed)
 		fflush(p->log);
 }
 
-void program_keep_line(struct program *p, const char *line)
+void program_follow_log(struct program *p)
 {
+	p->followed = true;
+	if (p->log)
+		fflush(p->log);
+}
+
+void program_keep_line(struct program *p, bool err, const char *line)
+{
+	record_line(p->lab, p->node, err, line);
 	size_t at = p->n_lines++ % PROGRAM_TAIL;
 	free(p->tail[at]);
 	p->tail[at] = strdup(line);
@@ -225,7 +279,7 @@ static void program_line(void *owner, bool err, const char *line)
 {
 	struct program *p = owner;
 
-	program_keep_line(p, line);
+	program_keep_line(p, err, line);
 	if (!p->adapter || p->ready_seen || p->phase > PHASE_READY || p->state != PROGRAM_STARTING)
 		return;
 	see_ready(p, err, line);
@@ -237,9 +291,11 @@ static void program_exited(void *owner, int status)
 {
 	struct program *p = owner;
 	char text[300];
+	int signo = proc_signal_of(status);
 	const char *last = p->n_lines ? p->tail[(p->n_lines - 1) % PROGRAM_TAIL] : NULL;
 
 	p->proc = NULL;
+	record_program(p->lab, p->node, "ended");
 	if (p->stopping)
 		return;
 	if (p->adapter ? p->adapter->ready.exit && status == 0 : status == 0) {
@@ -247,9 +303,8 @@ static void program_exited(void *owner, int status)
 		programs_advance(p->lab);
 		return;
 	}
-	snprintf(text, sizeof(text), "the program ended %s %d%s%.180s",
-		status > 128 ? "by signal" : "with status", status > 128 ? status - 128 : status,
-		last ? "; it said: " : "", last ? last : "");
+	snprintf(text, sizeof(text), "the program ended %s %d%s%.180s", signo ? "by signal" : "with status",
+		signo ? signo : status, last ? "; it said: " : "", last ? last : "");
 	program_fail(p, text);
 }
 
@@ -434,6 +489,7 @@ static int start_command(struct program *p, struct errbuf *eb)
 	if (err)
 		return err;
 	struct proc_place at = lab_place(p->lab, on);
+	at.as_user = on == p->node;
 	p->job = job_start(&at, (const char *const *)argv, COMMAND_TIMEOUT_MS, command_done, p, eb);
 	fields_argv_free(argv);
 	return p->job ? 0 : ERR_REFUSED;
@@ -452,6 +508,7 @@ static int start_process(struct program *p, const char *const *bare, struct errb
 	if (err)
 		return err;
 	struct proc_place at = lab_place(p->lab, p->node);
+	at.as_user = true;
 	p->proc = proc_start(&at, (const char *const *)full, &ops, p, eb);
 	fields_argv_free(full);
 	return p->proc ? 0 : ERR_REFUSED;
@@ -460,6 +517,7 @@ static int start_process(struct program *p, const char *const *bare, struct errb
 static void become_ready(struct program *p)
 {
 	p->state = PROGRAM_READY;
+	record_program(p->lab, p->node, "ready");
 	p->ready_ms = loop_now_ms(p->lab->loop);
 	p->started_before = true;
 	p->why.text[0] = '\0';
@@ -544,6 +602,7 @@ int program_start(struct program *p, struct errbuf *eb)
 		p->state = PROGRAM_READY;
 		return write_files(p, eb);
 	}
+	record_program(p->lab, p->node, "starting");
 	advance(p);
 	return 0;
 }
@@ -562,6 +621,10 @@ void program_stop(struct program *p, int signo)
 		p->stopping = true; /* it may end by it */
 	if (signo == SIGSTOP || signo == SIGCONT)
 		p->paused = signo == SIGSTOP;
+	record_program(p->lab, p->node,
+		signo == SIGSTOP   ? "stopped"
+		: signo == SIGCONT ? "goes on"
+				   : "ended");
 	if (signo == SIGKILL || signo == SIGTERM || signo == SIGINT) {
 		p->state = PROGRAM_OFF;
 		job_free(p->job);

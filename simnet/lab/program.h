@@ -18,7 +18,7 @@ struct program {
 	enum program_state state;
 	struct extra *extras; /* started beside it by `spawn: {at, argv}` */
 	struct proc *proc;    /* NULL when it does not run */
-	bool started_before, stopping, paused, ready_seen;
+	bool started_before, stopping, paused, asleep, ready_seen;
 	unsigned phase;
 	size_t at, word; /* in adapter->then, and in its `each` */
 	struct job *job;
@@ -31,6 +31,7 @@ struct program {
 	struct errbuf why;	  /* what it waits for, or why it failed */
 	char *tail[PROGRAM_TAIL]; /* last lines of its output */
 	size_t n_lines;
+	bool followed;
 	void *log; /* FILE * */
 	size_t log_bytes;
 };
@@ -43,7 +44,9 @@ void program_stop(struct program *p, int signo); /* waits for its end when the s
 const char *program_dir(const struct program *p, char *buf, size_t cap);
 const char *program_field(const struct program *p, const char *key); /* captured, or NULL */
 void programs_advance(struct lab *l);
-void program_keep_line(struct program *p, const char *line); /* in its log, and as one of its last */
+void program_keep_line(struct program *p, bool err,
+	const char *line);		    /* in its log, as one of its last, and in the record */
+void program_follow_log(struct program *p); /* each line is in the log at once, for who reads it meanwhile */
 /* ---- program_extra.c, for program.c */
 void program_signal_extras(const struct program *p, int signo);
 void program_end_extras(struct program *p);

@@ -14,8 +14,7 @@ struct extra {
 
 static void extra_line(void *owner, bool err, const char *line)
 {
-	(void)err;
-	program_keep_line(((struct extra *)owner)->program, line);
+	program_keep_line(((struct extra *)owner)->program, err, line);
 }
 
 static void extra_exited(void *owner, int status)
@@ -44,6 +43,7 @@ int program_start_extra(struct program *p, const char *const *argv, struct errbu
 	if (!err) {
 		*e = (struct extra) { .program = p, .next = p->extras };
 		struct proc_place at = lab_place(p->lab, p->node);
+		at.as_user = true;
 		e->proc = proc_start(&at, (const char *const *)full, &ops, e, eb);
 		err = e->proc ? 0 : ERR_REFUSED;
 	}

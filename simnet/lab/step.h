@@ -16,6 +16,10 @@ struct probe_stream *step_stream(
 	struct lab *l, const struct scn_step *st, uint64_t deadline, struct errbuf *eb);
 
 int step_expect(struct lab *l, const struct scn_step *st, struct errbuf *eb); /* step_expect.c */
-int step_exec(struct lab *l, const struct scn_step *st, struct errbuf *eb);   /* step_exec.c: `run` */
+int step_change(struct lab *l, const struct scn_step *st, struct errbuf *eb); /* step_change.c */
+int step_sleep(struct lab *l, const struct scn_step *st, struct errbuf *eb);  /* step_sleep.c */
+int step_wake(struct lab *l, const struct scn_step *st, struct errbuf *eb);
+int step_clock(struct lab *l, const struct scn_step *st, struct errbuf *eb);
+int step_exec(struct lab *l, const struct scn_step *st, struct errbuf *eb); /* step_exec.c: `run` */
 
 #endif

@@ -1,5 +1,7 @@
 #include "simnet/lab/step.h"
 
+#include "mesh/os/file.h"
+#include "simnet/scenario/condition.h"
 #include "simnet/scenario/jsonpath.h"
 #include <errno.h>
 #include <regex.h>
@@ -57,6 +59,20 @@ static bool has_value(const char *lines, const char *want)
 	return false;
 }
 
+/* number: what a condition on a number is about. */
+static int compare(const char *have, const char *number, const char *want, struct errbuf *eb)
+{
+	struct condition c;
+	const char *about = condition_meant(want) ? number : have;
+
+	if (condition_meant(want) && !condition_parse(want, &c))
+		return err_say(eb, ERR_MALFORMED, "'%s' is not a condition on a number, as '>= 3'", want);
+	if (condition_meant(want) ? condition_holds(&c, about) : has_value(about, want))
+		return 0;
+	return err_say(
+		eb, ERR_REFUSED, "it says '%.*s', wanted '%s'", (int)strcspn(about, "\n"), about, want);
+}
+
 static int check_output(struct lab *l, const struct scn_step *st, struct buf *out, struct errbuf *eb)
 {
 	int node = scenario_find_node(l->s, st->target), err = 0;
@@ -77,13 +93,11 @@ static int check_output(struct lab *l, const struct scn_step *st, struct buf *ou
 		err = err_say(eb, ERR_TOO_LARGE, "too much output");
 	}
 	const char *have = err ? NULL : buf_cstr(&value);
-	if (!err && st->is && !(err = step_expand(l, node, st->is, &want, eb)) &&
-		!has_value(have, buf_cstr(&want)))
-		err = err_say(eb, ERR_REFUSED, "it says '%.*s', wanted '%s'", (int)strcspn(have, "\n"), have,
-			buf_cstr(&want));
 	struct buf match = { .cap = 1 << 16 };
 	if (!err && st->matches && !regex_value(st->matches, have, &match, eb))
 		err = eb->code;
+	if (!err && st->is && !(err = step_expand(l, node, st->is, &want, eb)))
+		err = compare(have, match.len ? buf_cstr(&match) : have, buf_cstr(&want), eb);
 	if (!err && st->capture)
 		err = keep_value(l, st->capture, st->matches ? buf_cstr(&match) : have);
 	buf_free(&match);
@@ -93,18 +107,45 @@ static int check_output(struct lab *l, const struct scn_step *st, struct buf *ou
 	return err;
 }
 
+/* WORK/steps/NN-run.log: the command as it was started, what it said, how it ended. Of the last attempt. */
+static void keep_output(
+	struct lab *l, const struct scn_step *st, const char *const *argv, int status, struct buf *said)
+{
+	char path[600];
+	struct errbuf eb;
+
+	snprintf(path, sizeof(path), "%s/steps", l->work_dir);
+	(void)dir_make(path, 0700, &eb);
+	snprintf(path, sizeof(path), "%s/steps/%02u-run.log", l->work_dir, l->n_steps);
+	FILE *f = fopen(path, "we");
+	if (!f)
+		return;
+	fprintf(f, "%s$", st->target);
+	for (; *argv; argv++)
+		fprintf(f, " %s", *argv);
+	fputc('\n', f);
+	if (said->len)
+		fwrite(buf_data(said), 1, said->len, f);
+	if (status == -ETIMEDOUT)
+		fprintf(f, "did not end in time\n");
+	else if (status >= 0)
+		fprintf(f, "status %d\n", status);
+	fclose(f);
+}
+
 static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, struct errbuf *eb)
 {
 	struct fields f = { .lab = l, .node = scenario_find_node(l->s, st->target), .each_node = -1 };
-	struct buf out = { .cap = 4 << 20 };
+	struct buf out = { .cap = 4 << 20 }, said = { .cap = 4 << 20 };
 	char **argv = NULL;
 	int want = st->exit_code < 0 ? 0 : st->exit_code;
 
 	int err = fields_argv(&f, st->argv, &argv, eb);
 	if (err)
 		return err;
-	int status =
-		lab_run(l, hosts_find(l->hosts, st->target), (const char *const *)argv, left_ms, &out, eb);
+	int status = lab_run_said(l, hosts_find(l->hosts, st->target), (const char *const *)argv, left_ms,
+		&(struct lab_output) { .out = &out, .said = &said }, eb);
+	keep_output(l, st, (const char *const *)argv, status, &said);
 	fields_argv_free(argv);
 	if (status < 0)
 		err = status;
@@ -114,7 +155,17 @@ static int run_once(struct lab *l, const struct scn_step *st, uint64_t left_ms, 
 	else
 		err = check_output(l, st, &out, eb);
 	buf_free(&out);
+	buf_free(&said);
 	return err;
+}
+
+static void tell_run_good(struct lab *l, const struct scn_step *st, uint64_t ms)
+{
+	const char *sign = st->matches ? st->matches : st->is ? st->is : "";
+
+	story_say(l->story, "run", STORY_GOOD, "%s runs %s%s%s%s: %sas expected, after %.2f s", st->target,
+		st->argv[0], st->argv[1] ? " …" : "", *sign ? " " : "", sign, st->fails ? "it fails, " : "",
+		step_seconds(ms));
 }
 
 int step_exec(struct lab *l, const struct scn_step *st, struct errbuf *eb)
@@ -136,11 +187,6 @@ int step_exec(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	if (st->fails && (!err || err == ERR_REFUSED))
 		err = err ? 0 : err_say(eb, ERR_REFUSED, "'%s' succeeded, and must not", st->argv[0]);
 	if (!err)
-		story_say(l->story, "run", STORY_GOOD, "%s runs %s%s%s: as expected, after %.2f s",
-			st->target, st->argv[0], st->argv[1] ? " … " : "",
-			st->matches ? st->matches
-			: st->is    ? st->is
-				    : "",
-			step_seconds(loop_now_ms(l->loop) - start));
+		tell_run_good(l, st, loop_now_ms(l->loop) - start);
 	return err;
 }

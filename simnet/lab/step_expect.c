@@ -1,12 +1,14 @@
 #include "simnet/lab/step.h"
 
+#include "simnet/scenario/jsonpath.h"
 #include "simnet/scenario/oracle.h"
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
-/* `expect: {path}`: a path must be so, and stay so, and carry packets. `expect: {gap}`: what the present
+/* `expect: {home}`: the home relay that a program tells. `expect: {path}`: a path must be so, and stay so, and carry packets. `expect: {gap}`: what the present
  * event has cost. */
-enum { FLOWING_MS = 300, SETTLE_MS = 1000, PATH_GRACE_MS = 1000 };
+enum { FLOWING_MS = 300, SETTLE_MS = 1000, PATH_GRACE_MS = 1000, HOME_EVERY_MS = 100, HOME_LEAST_MS = 500 };
 
 struct path_wait {
 	struct probe_stream *s;
@@ -166,8 +168,70 @@ static int expect_gap(struct lab *l, const struct scn_step *st, struct errbuf *e
 	return 0;
 }
 
+/* ---- home ---- */
+
+/* Its word, or "" while it has none; what it said before, while it does not answer. */
+static int ask_home(struct lab *l, int node, uint64_t left_ms, struct buf *word, struct errbuf *eb)
+{
+	const struct adapter *a = l->programs[node].adapter;
+	struct fields f = { .lab = l, .node = node, .each_node = -1 };
+	struct buf out = { .cap = 4 << 20 };
+	char **argv = NULL;
+	int err = fields_argv(&f, a->home_argv, &argv, eb);
+
+	if (!err)
+		(void)lab_run(l, node, (const char *const *)argv, left_ms, &out, eb);
+	fields_argv_free(argv);
+	json_t *root = !out.len ? NULL : json_loads(buf_cstr(&out), JSON_DISABLE_EOF_CHECK, NULL);
+	if (root) {
+		buf_free(word);
+		if (jsonpath_select(root, a->home_json, word, eb) > 0)
+			word->len = strcspn(buf_cstr(word), "\n");
+	}
+	json_decref(root);
+	buf_free(&out);
+	return step_should_stop(l, eb) ? eb->code : err;
+}
+
+static int expect_home(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	uint64_t start = loop_now_ms(l->loop), deadline = start + st->within_ms, now;
+	int node = scenario_find_node(l->s, st->from), err;
+	struct buf want = { .cap = 1024 }, word = { .cap = 1 << 16 };
+
+	err = step_expand(l, node, st->name, &want, eb);
+	for (;;) {
+		now = loop_now_ms(l->loop);
+		if (err ||
+			(err = ask_home(l, node,
+				 now + HOME_LEAST_MS < deadline ? deadline - now : HOME_LEAST_MS, &word, eb)))
+			break;
+		if (word.len && !strcmp(buf_cstr(&word), buf_cstr(&want)))
+			break;
+		if (loop_now_ms(l->loop) >= deadline) {
+			err = err_say(eb, -ETIMEDOUT,
+				"the home relay of %s is %s%s%s after %.1f s, expected %s", st->from,
+				word.len ? "'" : "not told", word.len ? buf_cstr(&word) : "",
+				word.len ? "'" : "", step_seconds(now - start), buf_cstr(&want));
+			break;
+		}
+		lab_sleep(l, HOME_EVERY_MS);
+	}
+	if (!err && step_should_stop(l, eb))
+		err = eb->code;
+	if (!err)
+		story_say(l->story, "expect", STORY_GOOD,
+			"the home relay of %s is %s as expected, after %.2f s", st->from, buf_cstr(&want),
+			step_seconds(loop_now_ms(l->loop) - start));
+	buf_free(&want);
+	buf_free(&word);
+	return err;
+}
+
 int step_expect(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	bool gap = st->max_gap_ms != UINT64_MAX || st->max_lost != UINT64_MAX;
+	if (!st->to)
+		return expect_home(l, st, eb);
 	return gap ? expect_gap(l, st, eb) : expect_path(l, st, eb);
 }

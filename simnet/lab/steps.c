@@ -243,6 +243,48 @@ static int do_reset(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	return l->ops->reset(l->engine, scenario_find_router(l->s, st->target), eb);
 }
 
+static int set_link(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	char text[160];
+
+	if (!l->ops->set_link)
+		return err_say(eb, ERR_REFUSED, "engine '%s' cannot change a link", l->ops->name);
+	snprintf(text, sizeof(text), "the link of %s changes", st->target);
+	events_begin(l, "set", text);
+	return l->ops->set_link(l->engine, st->target, st->link, eb);
+}
+
+static int set_nat(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	const struct nat_model *m = st->nat;
+	char text[160];
+
+	if (!l->ops->set_nat)
+		return err_say(eb, ERR_REFUSED, "engine '%s' cannot change a NAT", l->ops->name);
+	snprintf(text, sizeof(text), "router %s is another NAT (UDP %s/%s, TCP %s/%s)", st->target,
+		nat_mapping_words[m->udp.mapping], nat_filtering_words[m->udp.filtering],
+		nat_mapping_words[m->tcp.mapping], nat_filtering_words[m->tcp.filtering]);
+	events_begin(l, "set", text);
+	return l->ops->set_nat(l->engine, scenario_find_router(l->s, st->target), st->nat, eb);
+}
+
+static int set_firewall(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	char text[160];
+
+	if (!l->ops->set_firewall)
+		return err_say(eb, ERR_REFUSED, "engine '%s' cannot change a firewall", l->ops->name);
+	snprintf(text, sizeof(text), "the firewall of %s has other rules (%zu)", st->target,
+		st->firewall->n_in + st->firewall->n_out);
+	events_begin(l, "set", text);
+	return l->ops->set_firewall(l->engine, st->target, st->firewall, eb);
+}
+
+static int do_set(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	return st->nat ? set_nat(l, st, eb) : st->firewall ? set_firewall(l, st, eb) : set_link(l, st, eb);
+}
+
 static int do_mark(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	(void)eb;
@@ -268,6 +310,13 @@ int step_run(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 		[STEP_CUT] = do_cut,
 		[STEP_HEAL] = do_heal,
 		[STEP_RESET] = do_reset,
+		[STEP_SET] = do_set,
+		[STEP_MOVE] = step_change,
+		[STEP_LEASE] = step_change,
+		[STEP_INTERFACE] = step_change,
+		[STEP_SLEEP] = step_sleep,
+		[STEP_WAKE] = step_wake,
+		[STEP_CLOCK] = step_clock,
 		[STEP_WAIT] = do_wait,
 		[STEP_MARK] = do_mark,
 	};

@@ -70,6 +70,23 @@ static struct fields fields_of(const struct probe_stream *s)
 	};
 }
 
+static void tell_path(const struct probe_stream *s, const char *from)
+{
+	char text[300];
+
+	if (s->path == PATH_NONE)
+		snprintf(text, sizeof(text), "%s -> %.120s has no path", from, s->to_text);
+	else
+		snprintf(text, sizeof(text), "%s -> %.120s is %s (%s)", from, s->to_text,
+			s->path == PATH_DIRECT ? "direct" : "by relay", s->detail);
+	struct story_item item = { .kind = "path",
+		.mark = s->path == PATH_DIRECT ? STORY_GOOD : STORY_NOTE,
+		.text = text,
+		.keys = { "from", "to", "path", "detail" },
+		.values = { from, s->to_text, scenario_path_name(s->path), s->detail } };
+	story_tell(s->lab->story, &item);
+}
+
 static void path_seen(struct probe_stream *s, enum scn_path path, const char *detail)
 {
 	const char *from = s->lab->s->nodes[s->from].name;
@@ -81,12 +98,7 @@ static void path_seen(struct probe_stream *s, enum scn_path path, const char *de
 		return;
 	s->path = path;
 	snprintf(s->detail, sizeof(s->detail), "%s", detail);
-	if (path == PATH_NONE)
-		story_say(s->lab->story, "path", STORY_NOTE, "%s -> %s has no path", from, s->to_text);
-	else
-		story_say(s->lab->story, "path", path == PATH_DIRECT ? STORY_GOOD : STORY_NOTE,
-			"%s -> %s is %s (%s)", from, s->to_text, path == PATH_DIRECT ? "direct" : "by relay",
-			s->detail);
+	tell_path(s, from);
 }
 
 static void query_done(void *owner, const struct job_result *r)
@@ -146,21 +158,39 @@ static void stream_free(struct probe_stream *s)
 	free(s);
 }
 
-static int open_probe(struct probe_stream *s, const struct target *t, struct errbuf *eb)
+static int aim_probe(
+	struct probe_stream *s, enum probe_kind kind, const struct endpoint *to, struct errbuf *eb)
 {
 	struct proc_place at = lab_place(s->lab, s->from);
 	struct probe_spec spec = {
-		.kind = t->kind, .to = t->at, .id = s->id, .answered = probe_answered, .owner = s
+		.kind = kind, .to = *to, .id = s->id, .answered = probe_answered, .owner = s
 	};
 
+	probe_close(s->probe);
+	s->probe = probe_open(&at, &spec, eb);
+	return s->probe ? 0 : eb->code ? eb->code : ERR_REFUSED;
+}
+
+static int open_probe(struct probe_stream *s, const struct target *t, struct errbuf *eb)
+{
 	s->timer = loop_timer_new(s->lab->loop, send_probe, s);
 	if (!s->timer)
 		return err_say(eb, -ENOMEM, "out of memory");
-	s->probe = probe_open(&at, &spec, eb);
-	if (!s->probe)
-		return eb->code ? eb->code : ERR_REFUSED;
-	send_probe(s);
-	return 0;
+	int err = aim_probe(s, t->kind, &t->at, eb);
+	if (!err)
+		send_probe(s);
+	return err;
+}
+
+int streams_follow(struct lab *l, int node, size_t n_steps, struct errbuf *eb)
+{
+	struct endpoint to = { .ip = topology_ip(l->s, n_steps, node) };
+	int err = 0;
+
+	for (struct probe_stream *s = l->streams; s && !err; s = s->next)
+		if (s->underlay && s->to == node && s->probe)
+			err = aim_probe(s, PROBE_ICMP, &to, eb);
+	return err;
 }
 
 static int stream_start(struct probe_stream *s, const struct target *t, struct errbuf *eb)

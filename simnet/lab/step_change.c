@@ -1,0 +1,90 @@
+#include "simnet/lab/step.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* `move`, `lease` and `interface`: what the file says of an interface from here on, in the order of how it happens. */
+
+static const char *network_of(const struct lab *l, int network)
+{
+	return network < 0 ? "the internet" : l->s->routers[network].name;
+}
+
+static const char *change_text(const struct lab *l, const struct scn_step *st, char *buf, size_t cap)
+{
+	const struct scn_change *c = st->change;
+	const char *name = c->want.name, *to = network_of(l, c->want.network);
+	char ip[ADDR_TEXT], pause[32] = "";
+
+	addr_format(&c->want.ip, ip);
+	if (c->for_ms)
+		snprintf(pause, sizeof(pause), " for %.1f s", step_seconds(c->for_ms));
+	if (st->kind == STEP_MOVE && c->make_first)
+		snprintf(buf, cap, "%s moves to %s, by %s as %s, before it leaves", st->target, to, name, ip);
+	else if (st->kind == STEP_MOVE)
+		snprintf(buf, cap, "%s leaves%s and moves to %s, by %s as %s", st->target, pause, to, name,
+			ip);
+	else if (st->kind == STEP_LEASE && c->for_ms)
+		snprintf(buf, cap, "%s has no address%s, and then another: %s is %s", st->target, pause, name,
+			ip);
+	else if (st->kind == STEP_LEASE)
+		snprintf(buf, cap, "%s gets another address: %s is %s", st->target, name, ip);
+	else if (c->want.off)
+		snprintf(buf, cap, "%s of %s goes down", name, st->target);
+	else
+		snprintf(buf, cap, "%s of %s is at %s as %s, metric %u", name, st->target, to, ip,
+			(unsigned)c->want.metric);
+	return buf;
+}
+
+static int plug_off(struct lab *l, struct scn_plug which, struct errbuf *eb)
+{
+	struct scn_iface f = topology_iface(l->s, lab_step_number(l), which);
+
+	if (f.off)
+		return 0;
+	f.off = true;
+	return l->ops->plug(l->engine, which, &f, eb);
+}
+
+/* What it leaves, or what it is, is off; the pause; what it wants. */
+static int break_first(struct lab *l, const struct scn_change *c, struct errbuf *eb)
+{
+	struct scn_plug left = c->plug;
+	int err = 0;
+
+	if (c->leaves >= 0)
+		left.iface = (size_t)c->leaves;
+	if (c->leaves >= 0 || c->for_ms)
+		err = plug_off(l, left, eb);
+	if (!err && c->for_ms)
+		lab_sleep(l, c->for_ms);
+	return err ? err : l->ops->plug(l->engine, c->plug, &c->want, eb);
+}
+
+static int make_first(struct lab *l, const struct scn_change *c, struct errbuf *eb)
+{
+	struct scn_plug left = c->plug;
+	int err = l->ops->plug(l->engine, c->plug, &c->want, eb);
+
+	if (err || c->leaves < 0)
+		return err;
+	lab_sleep(l, c->for_ms);
+	left.iface = (size_t)c->leaves;
+	return plug_off(l, left, eb);
+}
+
+int step_change(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	const struct scn_change *c = st->change;
+	char text[200];
+
+	if (!l->ops->plug)
+		return err_say(eb, ERR_REFUSED, "the %s engine cannot change where a host is plugged in",
+			l->ops->name);
+	events_begin(l, scenario_step_name(st->kind), change_text(l, st, text, sizeof(text)));
+	int err = c->make_first ? make_first(l, c, eb) : break_first(l, c, eb);
+	if (!err && c->plug.node >= 0)
+		err = streams_follow(l, c->plug.node, lab_step_number(l) + 1, eb);
+	return err || !step_should_stop(l, eb) ? err : eb->code;
+}

@@ -1,0 +1,31 @@
+/* A router's port mapping service: NAT-PMP (RFC 6886) and PCP's MAP and ANNOUNCE (RFC 6887), with the quirks that
+ * routers have: pure. Bounded: PORTMAP_MAX mappings for all hosts together. */
+#ifndef SIMNET_SERVICE_PORTMAP_H
+#define SIMNET_SERVICE_PORTMAP_H
+
+#include "mesh/base/buf.h"
+#include "simnet/service/faults.h"
+
+enum { PORTMAP_MAX = 128, PORTMAP_REPLY_MAX = 64, PORTMAP_LIFE_MAX_S = 7200, PORTMAP_PORT = 5351 };
+struct portmap_entry {
+	uint8_t proto; /* 17 or 6 */
+	uint16_t outer;
+	struct endpoint inner;
+	uint64_t expires_ms;
+	bool pcp;
+	uint8_t nonce[12]; /* of PCP */
+};
+struct portmap {
+	struct addr outer;
+	uint64_t began_ms; /* the epoch counts from there */
+	struct portmap_entry v[PORTMAP_MAX];
+	size_t n;
+};
+/* The answer's length into out; 0: none. *changed: the mappings are others now. */
+size_t portmap_answer(struct portmap *p, uint64_t now_ms, const struct faults *f, const struct endpoint *from,
+	const uint8_t *msg, size_t len, uint8_t out[static PORTMAP_REPLY_MAX], bool *changed);
+bool portmap_expire(struct portmap *p, uint64_t now_ms); /* whether one has */
+/* Text for `nft -f -` in the router's network: a table of its own. false: memory. */
+bool portmap_rules(const struct portmap *p, struct buf *out);
+
+#endif

@@ -1,0 +1,49 @@
+/* Small services to put into a network, as one program: `simnet service KIND`. Each says `serving` as a line of JSON
+ * when it is open, and takes new faults at its control socket while it runs. */
+#ifndef SIMNET_SERVICE_H
+#define SIMNET_SERVICE_H
+
+#include "mesh/os/loop.h"
+#include "simnet/service/faults.h"
+
+struct service_options { /* as given; NULL = not */
+	const char *listen, *records, *faults, *socket, *tell, *outer;
+	bool background; /* return when it serves; it goes on in a process of its own */
+};
+/* Runs until SIGINT or SIGTERM. 0, -EINVAL for options that make no sense, or another negative code. */
+int service_run(const char *kind, const struct service_options *o, struct errbuf *eb);
+/* Tells the service that answers at o->tell its new faults (all of them; "" = none). */
+int service_tell(const struct service_options *o, const char *faults, struct errbuf *eb);
+
+/* ---- between the files of this room ---- */
+struct service {
+	struct loop *loop;
+	enum service_kind kind;
+	struct faults faults; /* of now */
+	struct endpoint at;
+	const char *records;
+	struct addr outer; /* of portmap's router */
+};
+/* Each opens at s->at, and holds s until it is closed. NULL with eb. */
+struct dns_service *dns_service_open(struct service *s, struct errbuf *eb);
+void dns_service_close(struct dns_service *d);
+/* HTTP, the CONNECT proxy, and the echo by TCP. */
+struct stream_service *stream_service_open(struct service *s, struct errbuf *eb);
+void stream_service_close(struct stream_service *t);
+/* STUN, and the echo by UDP. */
+struct datagram_service *datagram_service_open(struct service *s, struct errbuf *eb);
+void datagram_service_close(struct datagram_service *g);
+/* NAT-PMP and PCP, on a router. */
+struct portmap_service *portmap_service_open(struct service *s, struct errbuf *eb);
+void portmap_service_close(struct portmap_service *m);
+/* From the loop, after the faults' delay, at once when there is none: cb(arg, data). data is copied; at most
+ * SERVICE_LATER_MAX wait, more are lost. One queue for each service. */
+enum { SERVICE_LATER_MAX = 1024 };
+struct service_queue;
+struct service_queue *service_queue_new(struct service *s);
+void service_queue_free(struct service_queue *q); /* what waits is lost */
+void service_later(struct service_queue *q,
+	void (*cb)(void *arg, const struct endpoint *to, const uint8_t *p, size_t len), void *arg,
+	const struct endpoint *to, const uint8_t *p, size_t len);
+
+#endif

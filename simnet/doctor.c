@@ -48,8 +48,9 @@ static int try_nat(struct errbuf *eb)
 		.wan = addr_v4(0xcb007101),
 		.behind = -1,
 		.nat = true,
-		.filtering = NAT_ADF,
-		.hairpin = NAT_HAIRPIN_EXTERNAL };
+		.model = nat_model_default };
+	r.model.udp.filtering = r.model.tcp.filtering = NAT_ADF;
+	r.model.hairpin = NAT_HAIRPIN_EXTERNAL;
 	struct scenario s = { .seed = 1, .routers = &r, .n_routers = 1 };
 	struct buf rules = { 0 };
 	int err = kernel_nat_rules(&s, 0, 0, &rules) ? load(&rules, eb) : err_set(eb, -ENOMEM, "write rules");

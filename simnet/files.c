@@ -3,7 +3,6 @@
 #include "mesh/os/file.h"
 #include "mesh/os/loop.h"
 #include "simnet/host/sandbox.h"
-#include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/host/source.h"
 #include <dirent.h>
 #include <errno.h>
@@ -22,9 +21,12 @@ int command_error(const char *text)
 	return EXIT_USAGE;
 }
 
-static uint64_t now_ms(void)
+int command_end(int err, const struct errbuf *eb)
 {
-	return clock_now_ns() / 1000000;
+	if (!err)
+		return EXIT_PASS;
+	int code = command_error(eb->text);
+	return err == -EINVAL ? code : EXIT_BROKEN;
 }
 
 /* ---- which files */
@@ -76,7 +78,7 @@ static int add_path(struct files *f, const char *path, struct errbuf *eb)
 			     : err_say(eb, -ENOENT, "%s holds no .yaml files", path);
 	for (int i = 0; i < n; i++) {
 		snprintf(full, sizeof(full), "%s/%s", path, list[i]->d_name);
-		if (!err && !source_is_adapter(full))
+		if (!err && !source_is_other(full))
 			err = add_file(f, full, eb);
 		free(list[i]);
 	}
@@ -108,7 +110,7 @@ static int code_of(int status)
 		return EXIT_INTERRUPTED;
 	if (status < 0)
 		return status == ERR_CLOSED ? EXIT_BROKEN : EXIT_HOST;
-	return status <= EXIT_BROKEN || status == RUN_NO_PROGRAM ? status : EXIT_BROKEN;
+	return status <= EXIT_UNSURE || status == RUN_NO_PROGRAM ? status : EXIT_BROKEN;
 }
 
 static enum run_skip skip_of(const struct command *c)
@@ -116,9 +118,9 @@ static enum run_skip skip_of(const struct command *c)
 	return !c->opt.skip ? SKIP_NOTHING : c->opt.require ? SKIP_PROGRAMS : SKIP_ALL;
 }
 
-static bool is_skipped(const struct command *c, int code)
+bool files_is_skipped(const struct command *c, int code)
 {
-	return (code == EXIT_HOST && skip_of(c) == SKIP_ALL) ||
+	return code == RUN_TODO || (code == EXIT_HOST && skip_of(c) == SKIP_ALL) ||
 	       (code == RUN_NO_PROGRAM && skip_of(c) != SKIP_NOTHING);
 }
 
@@ -144,16 +146,17 @@ static int open_evidence(
 {
 	char path[1200];
 
-	if (s->n_variants > 1)
-		snprintf(v->name, sizeof(v->name), "%s/%s-%zu", c->opt.out, s->name, s->variant);
-	else
-		snprintf(v->name, sizeof(v->name), "%s/%s", c->opt.out, s->name);
+	int len = s->n_variants > 1
+			  ? snprintf(v->name, sizeof(v->name), "%s/%s-%zu", c->opt.out, s->name, s->variant)
+			  : snprintf(v->name, sizeof(v->name), "%s/%s", c->opt.out, s->name);
+	if (c->run_number && len > 0 && (size_t)len < sizeof(v->name))
+		snprintf(v->name + len, sizeof(v->name) - (size_t)len, "/run-%02u", c->run_number);
 	int err = dir_make(v->name, 0755, eb);
 	if (err)
 		return err;
 	v->fd = open(v->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	snprintf(v->dir, sizeof(v->dir), "/proc/self/fd/%d", v->fd);
-	snprintf(path, sizeof(path), "%s/events.jsonl", v->name);
+	snprintf(path, sizeof(path), "%s/run.jsonl", v->name);
 	v->events = v->fd < 0 ? NULL : fopen(path, "we");
 	return v->events ? 0 : err_set(eb, -errno, "%s", path);
 }
@@ -185,55 +188,84 @@ static void print_head(const struct scenario *s)
 		s->about ? s->about : s->file, (unsigned long long)s->seed);
 }
 
-int files_run_one(const struct command *c, struct scenario *s, bool keep_going)
+static struct story open_story(const struct command *c, const struct scenario *s)
 {
-	struct errbuf eb = { 0 };
-	struct evidence kept = { .fd = -1 };
-	struct story story = { .view = c->opt.json  ? STORY_JSON
-				       : c->opt.tap ? STORY_QUIET
-						    : STORY_TEXT,
+	return (struct story) { .view = c->opt.json  ? STORY_JSON
+					: c->opt.tap ? STORY_QUIET
+						     : STORY_TEXT,
 		.out = stdout,
 		.records = c->records,
-		.now_ms = now_ms,
-		.t0_ms = now_ms(),
+		.whole = c->opt.review.html != NULL,
+		.now_ms = clock_now_ms,
+		.t0_ms = clock_now_ms(),
 		.scenario = s->name,
 		.file = s->file,
 		.variant = s->variant_name,
 		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") };
+}
+
+/* Its address is for a person, wherever the story goes. */
+static int open_door(const struct command *c, struct live_door *door)
+{
+	struct errbuf eb = { 0 };
+	char url[160];
+
+	if (c->opt.jobs > 1)
+		return command_error("--live shows one run at a time: leave -j out");
+	if (live_listen(c->opt.review.live, door, &eb))
+		return command_error(eb.text);
+	fprintf(stderr, "live page: %s   (Ctrl-C ends the run)\n", live_url(door, url, sizeof(url)));
+	return 0;
+}
+
+int files_run_one(const struct command *c, struct scenario *s, enum run_keep keep)
+{
+	struct errbuf eb = { 0 };
+	struct evidence kept = { .fd = -1 };
+	struct live_door door = { .fd = -1 };
+	struct story story = open_story(c, s);
 	struct runner r = { .scenario = s,
-		.engine = &engine_kernel,
+		.engine = c->engine,
 		.story = &story,
 		.pcap = c->pcap,
 		.skip = skip_of(c),
-		.keep_going = keep_going,
+		.keep = keep ? keep : c->keep,
+		.step_by_step = c->opt.step,
 		.control_fd = -1 };
 
 	r.seed = s->seed = chosen_seed(c, s);
+	if (c->opt.timeout_ms)
+		s->timeout_ms = c->opt.timeout_ms;
+	if (c->opt.review.live && open_door(c, &door))
+		return EXIT_USAGE;
+	r.live = door.fd >= 0 ? &door : NULL;
 	if (c->opt.out && open_evidence(c, s, &kept, &eb)) {
 		fprintf(stderr, "simnet: %s\n", eb.text);
 		close_evidence(&kept);
+		live_door_close(&door);
 		return EXIT_BROKEN;
 	}
 	if (c->opt.out)
 		r.out_dir = kept.dir, r.out_name = kept.name, story.copy = kept.events;
-	if (keep_going && (r.control_fd = shell_listen(s->name, &eb)) < 0)
+	if ((r.keep || r.step_by_step) && (r.control_fd = shell_listen(s->name, &eb)) < 0)
 		fprintf(stderr, "simnet: %s\n", eb.text);
 	if (story.view == STORY_TEXT)
 		print_head(s);
 	fflush(NULL);
 	int status = sandbox_run(in_sandbox, &r, &eb), code = code_of(status);
 	if (status < 0)
-		tell_no_end(&story, is_skipped(c, code), &eb);
+		tell_no_end(&story, files_is_skipped(c, code), &eb);
 	close_evidence(&kept);
+	live_door_close(&door);
 	if (r.control_fd >= 0)
 		close(r.control_fd);
 	return code;
 }
 
-static int worse(int a, int b)
+int files_worse(int a, int b)
 {
 	static const int order[] = { EXIT_INTERRUPTED, EXIT_USAGE, EXIT_HOST, EXIT_BROKEN, EXIT_FAILED,
-		EXIT_PASS };
+		EXIT_UNSURE, EXIT_PASS };
 	for (size_t i = 0; i < ARRAY_LEN(order); i++)
 		if (a == order[i] || b == order[i])
 			return order[i];
@@ -242,23 +274,25 @@ static int worse(int a, int b)
 
 bool files_wanted(const struct command *c, const struct scenario *s)
 {
-	bool tagged = !c->opt.tag;
+	const char *tag = c->opt.tag;
+	bool without = tag && *tag == '!', tagged = false;
 	char title[300];
 
-	for (size_t i = 0; i < s->n_tags && !tagged; i++)
-		tagged = !strcmp(s->tags[i], c->opt.tag);
-	return tagged && (!c->opt.only || strstr(scenario_title(s, title, sizeof(title)), c->opt.only));
+	for (size_t i = 0; tag && i < s->n_tags && !tagged; i++)
+		tagged = !strcmp(s->tags[i], tag + without);
+	return (!tag || tagged != without) &&
+	       (!c->opt.only || strstr(scenario_title(s, title, sizeof(title)), c->opt.only));
 }
 
 static void count(const struct command *c, struct tally *t, int code)
 {
-	bool skipped = is_skipped(c, code);
+	bool skipped = files_is_skipped(c, code);
 
 	t->run++;
 	t->skipped += skipped;
 	t->failed += code != EXIT_PASS && !skipped;
 	if (!skipped)
-		t->code = worse(t->code, code == RUN_NO_PROGRAM ? EXIT_HOST : code);
+		t->code = files_worse(t->code, code == RUN_NO_PROGRAM ? EXIT_HOST : code);
 }
 
 /* One combination of a file, checked; everything that is wrong is printed. */
@@ -301,15 +335,41 @@ static int each_variant(const struct command *c, const char *path, struct tally 
 	return 0;
 }
 
-static int run_story(const struct command *c, struct scenario *s)
+/* Not run, and not forgotten. */
+static void tell_todo(const struct command *c, const struct scenario *s)
 {
-	return files_run_one(c, s, false);
+	struct story story = open_story(c, s);
+	char text[600], title[300], message[300];
+
+	snprintf(message, sizeof(message), "todo: %.280s", s->todo);
+	snprintf(text, sizeof(text), "SKIP %s  %s", scenario_title(s, title, sizeof(title)), message);
+	story_tell(&story, &(struct story_item) { .kind = "skip",
+				   .mark = STORY_EVENT,
+				   .at = { .line = 1, .column = 1 },
+				   .text = text,
+				   .keys = { "message", "seconds", "seed" },
+				   .values = { message, "0", "0" } });
 }
 
-static int check_only(const struct command *c, struct scenario *s)
+static int list_one(const struct command *c, struct scenario *s)
 {
-	(void)c, (void)s;
+	char title[300];
+	(void)c;
+
+	printf("%s", scenario_title(s, title, sizeof(title)));
+	for (size_t i = 0; i < s->n_tags; i++)
+		printf("%s%s", i ? " " : "  #", s->tags[i]);
+	printf(s->todo ? "  todo: %s\n" : "\n", s->todo);
 	return EXIT_PASS;
+}
+
+int files_run_story(const struct command *c, struct scenario *s)
+{
+	if (s->todo && !c->opt.todo) {
+		tell_todo(c, s);
+		return RUN_TODO;
+	}
+	return files_run_one(c, s, KEEP_NEVER);
 }
 
 int files_each(
@@ -320,102 +380,12 @@ int files_each(
 	int code = files_collect(c, &f, &eb) ? command_error(eb.text) : EXIT_PASS;
 
 	for (size_t i = 0; i < f.n && code != EXIT_INTERRUPTED; i++, t->files++)
-		code = worse(code, each_variant(c, f.path[i], t, each));
+		code = files_worse(code, each_variant(c, f.path[i], t, each));
 	free_files(&f);
 	return code;
 }
 
-static int write_reports(struct command *c)
+int files_list(const struct command *c)
 {
-	struct errbuf eb = { 0 };
-	struct buf text = { 0 };
-	char path[64];
-	int err = 0;
-
-	fflush(c->records);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fileno(c->records));
-	err = file_read(path, 256 << 20, &text, &eb);
-	const char *records = (const char *)buf_data(&text);
-	if (!err && c->opt.tap)
-		err = report_write(REPORT_TAP, records, text.len, stdout, &eb);
-	if (!err && c->opt.github)
-		err = report_write(REPORT_GITHUB, records, text.len, stdout, &eb);
-	if (!err && c->opt.junit) {
-		FILE *f = fopen(c->opt.junit, "we");
-		err = f ? report_write(REPORT_JUNIT, records, text.len, f, &eb)
-			: err_set(&eb, -errno, "%s", c->opt.junit);
-		if (f && fclose(f) != 0 && !err)
-			err = err_set(&eb, -errno, "%s", c->opt.junit);
-	}
-	buf_free(&text);
-	if (err)
-		fprintf(stderr, "simnet: %s\n", eb.text);
-	return err ? EXIT_BROKEN : EXIT_PASS;
-}
-
-/* Their evidence would be written over each other's. */
-static int check_names(const struct files *f)
-{
-	struct scenario *all = calloc(f->n, sizeof(*all));
-	struct errbuf eb = { 0 };
-	int code = all ? 0 : EXIT_BROKEN;
-
-	for (size_t i = 0; i < f->n && !code; i++) {
-		if (source_read_scenario(f->path[i], 0, &all[i], NULL, &eb))
-			code = command_error(eb.text);
-		for (size_t k = 0; k < i && !code; k++)
-			if (!strcmp(all[i].name, all[k].name)) {
-				err_say(&eb, ERR_MALFORMED,
-					"%.150s and %.150s are both named '%s': --out keeps only one",
-					f->path[k], f->path[i], all[i].name);
-				code = command_error(eb.text);
-			}
-	}
-	for (size_t i = 0; all && i < f->n; i++)
-		scenario_free(&all[i]);
-	free(all);
-	return code;
-}
-
-static int run_files(struct command *c, const struct files *f)
-{
-	struct tally t = { 0 };
-
-	for (size_t i = 0; i < f->n; i++) /* nothing starts before every file is right */
-		if (each_variant(c, f->path[i], &(struct tally) { 0 }, check_only))
-			return EXIT_USAGE;
-	if (c->opt.out && check_names(f))
-		return EXIT_USAGE;
-	for (size_t i = 0; i < f->n && t.code != EXIT_INTERRUPTED; i++)
-		t.code = worse(t.code, each_variant(c, f->path[i], &t, run_story));
-	t.code = worse(t.code, write_reports(c));
-	if (!t.run)
-		return command_error("no scenario matches -k or --tag");
-	if (t.run > 1 && !c->opt.tap && !c->opt.json)
-		printf("%u run, %u passed, %u failed, %u skipped\n", t.run - t.skipped,
-			t.run - t.failed - t.skipped, t.failed, t.skipped);
-	return t.code;
-}
-
-int files_run(struct command *c)
-{
-	struct files f = { 0 };
-	struct errbuf eb = { 0 };
-	int fd = memfd_create("simnet-records", MFD_CLOEXEC);
-	int code;
-
-	c->records = fd >= 0 ? fdopen(fd, "w+") : NULL;
-	if (!c->records)
-		return command_error("no memory for the records of the run");
-	/* The sandbox children write there too: append, whoever is first. */
-	fcntl(fd, F_SETFL, O_APPEND);
-	if (c->opt.tap + c->opt.json > 1 || (c->opt.json && c->opt.github))
-		code = command_error("--json, --tap and --github all want the standard output: choose one");
-	else if (files_collect(c, &f, &eb))
-		code = command_error(eb.text);
-	else
-		code = run_files(c, &f);
-	free_files(&f);
-	fclose(c->records);
-	return code;
+	return files_each(c, &(struct tally) { 0 }, list_one);
 }

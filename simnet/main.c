@@ -1,7 +1,9 @@
 #include "simnet/command.h"
 
 #include "mesh/base/text.h"
+#include "mesh/os/completion.h"
 #include "mesh/os/man.h"
+#include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/doctor.h"
 #include "simnet/host/sandbox.h"
 #include "simnet/host/source.h"
@@ -19,7 +21,7 @@
 		"only scenarios whose name, with its [variant], holds this" }, \
 	{ \
 		"tag", NULL, OPT_STRING, offsetof(struct options, tag), "TAG", \
-			"only scenarios with this tag" \
+			"only scenarios with this tag; '!TAG': without it" \
 	}
 #define HELP \
 	{ \
@@ -31,24 +33,56 @@
 			"print JSON lines instead of the story" }, \
 		{ "out", NULL, OPT_STRING, offsetof(struct options, out), "DIR", \
 			"keep events, logs and captures there" }, \
+		{ "pcap", NULL, OPT_STRING, offsetof(struct options, pcap), "WHEN", \
+			"captures in --out: fail (default), all, off" }, \
 	{ \
-		"pcap", NULL, OPT_STRING, offsetof(struct options, pcap), "WHEN", \
-			"captures in --out: fail (default), all, off" \
+		"engine", NULL, OPT_STRING, offsetof(struct options, engine), "WHICH", \
+			"who plays routers: auto (default), kernel, user" \
 	}
 
 static const struct opt_row global_rows[] = {
 	HELP,
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
+	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
+		"print what that shell completes this program's command line with" },
 	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ 0 },
 };
+#define LIVE \
+	{ \
+		"live", NULL, OPT_STRING, offsetof(struct options, review.live), "ADDRESS:PORT", \
+			"a page that shows the run while it happens, and stays at its end; loopback, as :0" \
+	}
 static const struct opt_row run_rows[] = {
 	ONLY,
 	STORY,
+	LIVE,
+	{ "j", "jobs", OPT_U64, offsetof(struct options, jobs), "N",
+		"so many at once (1), 0 for one on each processor; each story is told when it has ended" },
+	{ "repeat", NULL, OPT_U64, offsetof(struct options, repeat), "N",
+		"run each so often, and say how often it passed, how long it took, and with which seeds it "
+		"failed" },
+	{ "until-fail", NULL, OPT_BOOL, offsetof(struct options, until_fail), NULL,
+		"again and again, until one does not pass; with --repeat, so often at most" },
+	{ "shard", NULL, OPT_STRING, offsetof(struct options, shard), "I/N",
+		"the I-th of N parts of what would be run, as machines share it" },
+	{ "keep", NULL, OPT_STRING, offsetof(struct options, keep), "WHEN",
+		"on-fail, always: the network stays as it was at the end, for shell and inject, until an "
+		"interrupt" },
+	{ "step", NULL, OPT_BOOL, offsetof(struct options, step), NULL,
+		"stop before each step; Enter goes on, c to the end" },
+	{ "list", NULL, OPT_BOOL, offsetof(struct options, list), NULL,
+		"name what would be run, and what is to do, and run nothing" },
+	{ "todo", NULL, OPT_BOOL, offsetof(struct options, todo), NULL,
+		"run those too that say why they cannot pass yet" },
+	{ "timeout", NULL, OPT_DURATION_MS, offsetof(struct options, timeout_ms), "TIME",
+		"of each scenario, instead of what it says" },
 	{ "tap", NULL, OPT_BOOL, offsetof(struct options, tap), NULL, "print TAP 14 instead of the story" },
 	{ "junit", NULL, OPT_STRING, offsetof(struct options, junit), "FILE", "write a JUnit report" },
+	{ "html", NULL, OPT_STRING, offsetof(struct options, review.html), "FILE",
+		"write a page with story, map, timeline, packets, logs and DNS" },
 	{ "github", NULL, OPT_BOOL, offsetof(struct options, github), NULL,
-		"print GitHub annotations for failures" },
+		"print GitHub annotations for failures, and add a table to $GITHUB_STEP_SUMMARY" },
 	{ "skip-unsupported", NULL, OPT_BOOL, offsetof(struct options, skip), NULL,
 		"what this machine cannot run is skipped, not an error" },
 	{ "require", NULL, OPT_BOOL, offsetof(struct options, require), NULL,
@@ -56,10 +90,30 @@ static const struct opt_row run_rows[] = {
 	HELP,
 	{ 0 },
 };
-static const struct opt_row up_rows[] = { ONLY, STORY, HELP, { 0 } };
+static const struct opt_row up_rows[] = { ONLY, STORY, LIVE, HELP, { 0 } };
 static const struct opt_row choose_rows[] = { ONLY, HELP, { 0 } };
-static const struct opt_row shell_rows[] = {
-	{ "lab", NULL, OPT_U64, offsetof(struct options, lab), "PID", "which network, if several are up" },
+#define LAB \
+	{ \
+		"lab", NULL, OPT_STRING, offsetof(struct options, lab), "NAME", \
+			"which network, if several are up: its scenario, or the number of its process" \
+	}
+static const struct opt_row shell_rows[] = { LAB, HELP, { 0 } };
+static const struct opt_row logs_rows[] = {
+	{ "f", NULL, OPT_BOOL, offsetof(struct options, follow), NULL,
+		"go on with what is said from now on" },
+	LAB,
+	HELP,
+	{ 0 },
+};
+static const struct opt_row schema_rows[] = {
+	{ "markdown", NULL, OPT_BOOL, offsetof(struct options, markdown), NULL,
+		"print the tables of the reference instead" },
+	HELP,
+	{ 0 },
+};
+static const struct opt_row presets_rows[] = {
+	{ "markdown", NULL, OPT_BOOL, offsetof(struct options, markdown), NULL,
+		"print the table of the reference instead" },
 	HELP,
 	{ 0 },
 };
@@ -102,47 +156,9 @@ static int verb_up(struct command *c)
 	if (!err)
 		err = runner_check(&s, NULL, &eb);
 	s.n_steps = 0;
-	int code = err ? command_error(eb.text) : files_run_one(c, &s, true);
+	int code = err ? command_error(eb.text) : files_run_one(c, &s, KEEP_UP);
 	code = code == RUN_NO_PROGRAM ? EXIT_HOST : code;
 	scenario_free(&s);
-	return code;
-}
-
-/* The one that is up, or the one that --lab names. */
-static int choose_lab(const struct command *c, struct shell_lab *out)
-{
-	struct shell_lab labs[64];
-	int n = shell_find(labs, (int)ARRAY_LEN(labs));
-
-	for (int i = 0; i < n; i++) {
-		*out = labs[i];
-		if (n == 1 ? !c->opt.lab || c->opt.lab == (uint64_t)labs[i].pid
-			   : c->opt.lab == (uint64_t)labs[i].pid)
-			return 0;
-	}
-	if (!n)
-		return command_error("no lab is up; start one with 'simnet up FILE'");
-	command_error(
-		c->opt.lab ? "no lab has that number" : "more than one lab is up; --lab PID says which");
-	for (int i = 0; i < n; i++)
-		fprintf(stderr, "  --lab %d   %s\n", labs[i].pid, labs[i].name);
-	return EXIT_USAGE;
-}
-
-static int verb_shell(struct command *c)
-{
-	struct shell_lab lab;
-	struct errbuf eb = { 0 };
-
-	if (!c->n_words)
-		return command_error(
-			"shell takes the name of a node or router, and a command if it is not to be a shell");
-	const char *const *argv = c->words + 1;
-	if (*argv && !strcmp(*argv, "--"))
-		argv++;
-	int code = choose_lab(c, &lab);
-	if (!code && (code = shell_run(&lab, c->words[0], argv, &eb)) < 0)
-		code = command_error(eb.text);
 	return code;
 }
 
@@ -154,29 +170,16 @@ static int verb_doctor(struct command *c)
 
 	for (int i = 0; i < n; i++) {
 		missing += checks[i].needed && !checks[i].ok;
-		printf("%-4s %-34s %s\n",
+		printf("%-4s %-*s%s%s\n",
 			checks[i].ok	   ? "ok"
 			: checks[i].needed ? "NO"
 					   : "no",
-			checks[i].what, checks[i].detail);
+			*checks[i].detail ? 34 : 0, checks[i].what, *checks[i].detail ? " " : "",
+			checks[i].detail);
 	}
 	printf(missing ? "simnet cannot run here until the lines with NO are right\n"
 		       : "simnet can run here\n");
 	return missing ? EXIT_HOST : EXIT_PASS;
-}
-
-/* Everything a run makes belongs to its sandbox or to nothing, so there is only something to say. */
-static int verb_clean(struct command *c)
-{
-	struct shell_lab labs[64];
-	int n = shell_find(labs, (int)ARRAY_LEN(labs));
-	(void)c;
-
-	printf("nothing to remove: runs keep nothing outside their own namespaces\n");
-	for (int i = 0; i < n; i++)
-		printf("lab %s is up, process %d; Ctrl-C there, or 'kill %d', ends it\n", labs[i].name,
-			labs[i].pid, labs[i].pid);
-	return EXIT_PASS;
 }
 
 static int print_plan(const struct command *c, struct scenario *s)
@@ -185,13 +188,19 @@ static int print_plan(const struct command *c, struct scenario *s)
 	(void)c;
 
 	printf("%s%s%s\n", s->name, s->variant_name ? " " : "", s->variant_name ? s->variant_name : "");
-	for (size_t i = 0; i < s->n_routers; i++)
-		printf("  router  %-12s %-15s %s\n", s->routers[i].name, addr_format(&s->routers[i].wan, a),
-			prefix_format(&s->routers[i].lan_net, b));
-	for (size_t i = 0; i < s->n_nodes; i++)
+	for (size_t i = 0; i < s->n_routers; i++) {
+		const struct scn_router *r = &s->routers[i];
+		char model[NAT_MODEL_TEXT];
+		printf("  router  %-12s %-15s %-18s %s\n", r->name, addr_format(&r->wan, a),
+			prefix_format(&r->lan_net, b),
+			r->nat ? nat_model_format(&r->model, model) : "no NAT");
+	}
+	for (int i = 0; i < (int)s->n_nodes; i++) {
+		struct addr ip = topology_ip(s, 0, i);
 		printf("  %-7s %-12s %-15s %s\n", s->nodes[i].is_service ? "service" : "node",
-			s->nodes[i].name, addr_format(&s->nodes[i].ip, a),
+			s->nodes[i].name, addr_format(&ip, a),
 			s->nodes[i].router < 0 ? "internet" : s->routers[s->nodes[i].router].name);
+	}
 	for (size_t i = 0; i < s->n_nodes; i++)
 		for (size_t k = i + 1; k < s->n_nodes; k++) {
 			struct oracle_verdict v;
@@ -219,7 +228,7 @@ static const struct verb verb_run_row = {
 		"takes everything away "
 		"again. The story is printed as it happens.",
 		run_rows },
-	files_run
+	jobs_run
 };
 static const struct verb verb_lint_row = {
 	{ "lint", "FILES|FOLDERS", "check scenarios without a network", NULL, choose_rows }, verb_lint
@@ -239,19 +248,137 @@ static const struct verb verb_up_row = { { "up", "FILE",
 static const struct verb verb_shell_row = {
 	{ "shell", "NODE|ROUTER [-- COMMAND]", "a shell, or a command, in a host of the network that is up",
 		NULL, shell_rows },
-	verb_shell
+	labs_shell
+};
+static const struct verb verb_exec_row = { { "exec", "NODE|ROUTER -- COMMAND",
+						   "a command in a host of the network that is up", NULL,
+						   shell_rows },
+	labs_exec };
+static const struct verb verb_logs_row = {
+	{ "logs", "NODE", "what a node's programs have said in the network that is up", NULL, logs_rows },
+	labs_logs
+};
+static const struct verb verb_tcpdump_row = {
+	{ "tcpdump", "NODE[:INTERFACE] [-- ARGUMENTS]",
+		"watch the packets of a host of the network that is up",
+		"Runs tcpdump there, on all its interfaces unless one is named.", shell_rows },
+	labs_tcpdump
+};
+static const struct verb verb_inject_row = {
+	{ "inject", "STEP...", "run steps on the network that is up",
+		"A step is written as in a file, 'ping: {from: a, to: b}', or short, 'cut home.udp'. It is "
+		"checked, run, "
+		"and told here and there. The exit code is that of a run with this step.",
+		shell_rows },
+	labs_inject
+};
+static const struct verb verb_schema_row = {
+	{ "schema", "[scenario|adapter]", "print the format of files as JSON Schema",
+		"For editors: they complete keys, show what each means, and mark "
+		"what is wrong while it is written.",
+		schema_rows },
+	format_schema
+};
+static const struct verb verb_presets_row = {
+	{ "presets", "", "the words for NATs: what each stands for, and by which source", NULL,
+		presets_rows },
+	format_presets
+};
+static const struct verb verb_new_row = {
+	{ "new", "[TEMPLATE]", "print a scenario to begin with; without a name, which there are",
+		"simnet new hosts >my-hosts.yaml", plain_rows },
+	templates_new
 };
 static const struct verb verb_doctor_row = {
 	{ "doctor", "", "what this machine lacks, and how to get it", NULL, plain_rows }, verb_doctor
 };
 static const struct verb verb_clean_row = { { "clean", "", "what runs have left behind", NULL, plain_rows },
-	verb_clean };
+	labs_clean };
+static const struct verb verb_punch_row = {
+	{ "punch", "", "a plain hole puncher: rendezvous server, peer, or a question to a peer",
+		"Prints a line of JSON for each event: 'serving', 'mapped' (how the server sees this peer), "
+		"'path' "
+		"(to a peer: direct, relay or none). Runs until it is interrupted.",
+		punch_rows },
+	punch_command
+};
 
-static const struct verb *const verbs[] = { &verb_run_row, &verb_lint_row, &verb_plan_row, &verb_up_row,
-	&verb_shell_row, &verb_doctor_row, &verb_clean_row };
+static const struct verb verb_matrix_row = { { "matrix", "[SHEETS]",
+						     "every class of NAT against every other, by UDP and TCP",
+						     "Puts a 'simnet punch' behind a router of every class, "
+						     "twice, and lets all pairs find their path "
+						     "side by side; each verdict is compared with the "
+						     "oracle. Other sheets change the network: NATs in "
+						     "front, hairpins, IPv6.",
+						     matrix_rows },
+	matrix_command };
+
+static const struct verb verb_from_report_row = {
+	{ "from-report", "FILE", "make a scenario from what a user's program said of his network",
+		"FILE is what 'tailscale netcheck --format=json', 'ropewalk netcheck --json', either without "
+		"JSON, "
+		"or 'simnet probe --json' printed. What it does not say is guessed, and marked 'assumed'.",
+		from_report_rows },
+	from_report_command
+};
+static const struct verb verb_sweep_row = {
+	{ "sweep", "FILE", "try every guess about a user's network, and name those that his report fits",
+		"Builds a network with a router for each guess, measures each as the user's program did, and "
+		"finds "
+		"the path from behind it to a peer. 1 when none fits.",
+		sweep_rows },
+	sweep_command
+};
+static const struct verb verb_service_row = {
+	{ "service", "KIND",
+		"a small service to put into a network, with faults: dns, http, proxy, echo, stun, portmap",
+		"Serves until it is interrupted. Its faults are words, given at the start or later by "
+		"--tell; "
+		"'simnet service faults' lists them.",
+		service_rows },
+	service_command
+};
+static const struct verb verb_probe_row = {
+	{ "probe", "", "measure the NAT this host is behind, and say it as a stanza of a scenario",
+		"Asks two servers ('simnet probe --server', at two addresses) how it is seen by UDP and TCP, "
+		"who "
+		"gets through to it, whether the NAT hairpins and how long it remembers (RFC 5780, 4787, "
+		"5382).",
+		probe_rows },
+	probe_command
+};
+static const struct verb verb_graph_row = {
+	{ "graph", "FILE", "draw a scenario's network",
+		"A tree of lines, an SVG picture for light and dark, or a "
+		"flowchart in Mermaid's language. Needs no rights.",
+		graph_rows },
+	review_graph
+};
+static const struct verb verb_explain_row = {
+	{ "explain", "RUN [STEP]", "what is known of a finished run's failure, or of one of its steps",
+		"RUN is a folder that 'simnet run --out DIR' has made in DIR.", explain_rows },
+	review_explain
+};
+static const struct verb verb_replay_row = {
+	{ "replay", "RUN [RUN]", "step through a finished run, or compare two",
+		"On a terminal it waits after each step; otherwise all steps are printed. With --diff the "
+		"first "
+		"difference of two runs is named, and the exit code is 1 where there is one.",
+		replay_rows },
+	review_replay
+};
+
+static const struct verb *const verbs[] = { &verb_run_row, &verb_lint_row, &verb_plan_row, &verb_new_row,
+	&verb_schema_row, &verb_up_row, &verb_shell_row, &verb_exec_row, &verb_logs_row, &verb_tcpdump_row,
+	&verb_inject_row, &verb_doctor_row, &verb_clean_row, &verb_punch_row, &verb_matrix_row,
+	&verb_probe_row, &verb_graph_row, &verb_explain_row, &verb_replay_row, &verb_presets_row,
+	&verb_service_row, &verb_from_report_row, &verb_sweep_row };
 static const struct man_verb *const verb_texts[] = { &verb_run_row.man, &verb_lint_row.man,
-	&verb_plan_row.man, &verb_up_row.man, &verb_shell_row.man, &verb_doctor_row.man, &verb_clean_row.man,
-	NULL };
+	&verb_plan_row.man, &verb_new_row.man, &verb_schema_row.man, &verb_up_row.man, &verb_shell_row.man,
+	&verb_exec_row.man, &verb_logs_row.man, &verb_tcpdump_row.man, &verb_inject_row.man,
+	&verb_doctor_row.man, &verb_clean_row.man, &verb_punch_row.man, &verb_matrix_row.man,
+	&verb_probe_row.man, &verb_graph_row.man, &verb_explain_row.man, &verb_replay_row.man,
+	&verb_presets_row.man, &verb_service_row.man, &verb_from_report_row.man, &verb_sweep_row.man, NULL };
 static_assert(ARRAY_LEN(verb_texts) == ARRAY_LEN(verbs) + 1, "verb_texts misses a verb");
 
 static const struct man_item exits[] = {
@@ -260,6 +387,7 @@ static const struct man_item exits[] = {
 	{ "2", "the command line or a file is wrong" },
 	{ "3", "this machine cannot run it; simnet doctor says what it lacks" },
 	{ "4", "the network could not be built as the file asks, or the output not be written" },
+	{ "5", "the machine was too slow to tell whether a scenario passes: inconclusive" },
 	{ "130", "interrupted" },
 	{ NULL, NULL },
 };
@@ -267,6 +395,8 @@ static const struct man_item environment[] = {
 	{ "RW_BIN_DIR", "where programs of scenarios are looked for first" },
 	{ "RW_PEERS_DIR", "where foreign programs with a folder in their name are looked for" },
 	{ "SIMNET_ADAPTERS", "a folder of adapters, before the installed ones" },
+	{ "SIMNET_SLOWDOWN", "how many times slower than an idle one this machine is taken to be, instead of "
+			     "measuring it" },
 	{ "NO_COLOR", "no colours on a terminal" },
 	{ NULL, NULL },
 };
@@ -304,6 +434,43 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
+static int read_engine(struct command *c)
+{
+	static const struct engine_ops *const engines[] = { &engine_auto, &engine_kernel, &engine_user };
+
+	c->engine = engines[0];
+	for (size_t i = 0; c->opt.engine && i <= ARRAY_LEN(engines); i++) {
+		if (i == ARRAY_LEN(engines))
+			return command_error("--engine is auto, kernel or user");
+		c->engine = engines[i];
+		if (!strcmp(engines[i]->name, c->opt.engine))
+			break;
+	}
+	return EXIT_PASS;
+}
+
+static void read_jobs(struct command *c)
+{
+	uint64_t *jobs[] = { &c->opt.jobs, &c->opt.matrix.jobs };
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		if (!*jobs[i])
+			*jobs[i] = processors < 1	   ? 1
+				   : processors > RUNS_MAX ? RUNS_MAX
+							   : (uint64_t)processors;
+}
+
+static int read_keep(struct command *c)
+{
+	if (c->opt.keep && strcmp(c->opt.keep, "on-fail") != 0 && strcmp(c->opt.keep, "always") != 0)
+		return command_error("--keep is on-fail or always");
+	if ((c->opt.keep || c->opt.step) && c->opt.jobs > 1)
+		return command_error("--keep and --step are for one scenario at a time, not for -j");
+	c->keep = !c->opt.keep ? KEEP_NEVER : !strcmp(c->opt.keep, "always") ? KEEP_ALWAYS : KEEP_FAILED;
+	return 0;
+}
+
 static int read_pcap(struct command *c)
 {
 	static const char *const words[] = { [PCAP_OFF] = "off", [PCAP_FAIL] = "fail", [PCAP_ALL] = "all" };
@@ -335,7 +502,7 @@ static int run_verb(struct command *c, const struct verb *v, int argc, char **ar
 	struct errbuf eb = { 0 };
 	int n = 0;
 	/* What is run in a node has options of its own. */
-	bool stop = v->run == verb_shell;
+	bool stop = v->run == labs_shell || v->run == labs_exec || v->run == labs_tcpdump;
 
 	if (opt_parse(v->man.options, argc, argv, stop, &c->opt, words, &n, &eb))
 		return command_error(eb.text);
@@ -346,12 +513,13 @@ static int run_verb(struct command *c, const struct verb *v, int argc, char **ar
 	words[n] = NULL; /* the first parse left more; a shell's command ends here */
 	c->words = words;
 	c->n_words = n;
-	return read_pcap(c) ? EXIT_USAGE : v->run(c);
+	read_jobs(c);
+	return read_pcap(c) || read_engine(c) || read_keep(c) ? EXIT_USAGE : v->run(c);
 }
 
 static int run_command(int argc, char **argv, const char **words)
 {
-	struct command c = { 0 };
+	struct command c = { .opt = { .jobs = 1, .matrix.jobs = 1 } };
 	struct errbuf eb = { 0 };
 	int n = 0;
 
@@ -361,6 +529,9 @@ static int run_command(int argc, char **argv, const char **words)
 		printf("simnet " RW_VERSION "\n");
 	else if (c.opt.man)
 		man_page(&program, stdout);
+	else if (c.opt.completion)
+		return completion_print(&program, c.opt.completion, stdout, &eb) ? command_error(eb.text)
+										 : EXIT_PASS;
 	else if (c.opt.help || !n)
 		man_help(&program, c.opt.help ? stdout : stderr);
 	if (c.opt.version || c.opt.man || c.opt.help || !n)

@@ -1,11 +1,10 @@
-#include "simnet/runner.h"
+#include "simnet/run_in.h"
 
 #include "mesh/os/file.h"
 #include "simnet/doctor.h"
+#include "simnet/host/capture.h"
 #include "simnet/host/source.h"
-#include "simnet/lab/failure.h"
-#include "simnet/lab/lab.h"
-#include "simnet/scenario/oracle.h"
+#include "simnet/lab/evidence.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,15 +16,7 @@
 #include <unistd.h>
 
 enum { START_MS = 20000, DROPS_EVERY_MS = 200 };
-
-struct run {
-	struct runner *r;
-	struct lab lab;
-	struct loop_signal *signals[3];
-	struct loop_timer *drop_timer;
-	struct failure_drops drops; /* since the step began */
-	char work[64];
-};
+#define UNSURE_FROM 1.5 /* times as slow as an idle machine */
 
 /* ---- checking without a network */
 
@@ -39,15 +30,19 @@ static int load_adapters(struct lab *l, struct errbuf *eb)
 		struct program *p = &l->programs[i];
 		struct errbuf why = { 0 };
 		*p = (struct program) { .lab = l, .node = (int)i, .port_fd = -1 };
-		if (!n->adapter)
+		if (!n->adapter && !n->ready)
 			continue;
 		p->adapter = calloc(1, sizeof(*p->adapter));
 		if (!p->adapter)
 			return err_say(eb, -ENOMEM, "out of memory");
+		if (n->ready) { /* a program and when it is ready: an adapter that says no more */
+			*p->adapter =
+				(struct adapter) { .name = n->name, .start = n->argv, .ready = *n->ready };
+			continue;
+		}
 		int err = source_find_adapter(n->adapter, l->s->file, p->adapter, &why);
 		if (err)
-			return err_say(
-				eb, err, "%s:%u:%u: %.300s", l->s->file, n->at.line, n->at.column, why.text);
+			return err_say(eb, err, AT_FMT ": %.300s", AT_ARGS(l->s->file, n->at), why.text);
 	}
 	return 0;
 }
@@ -118,6 +113,19 @@ static void drops_due(void *arg)
 	loop_timer_set(run->drop_timer, DROPS_EVERY_MS);
 }
 
+static void time_is_over(void *arg)
+{
+	struct run *run = arg;
+	struct lab *l = &run->lab;
+
+	if (!l->failed)
+		err_say(&l->failure, -ETIMEDOUT,
+			"the time is over: programs and steps may take %.1f s together",
+			(double)l->s->timeout_ms / 1000);
+	l->failed = l->over = true;
+	lab_poke(l);
+}
+
 static void interrupted(void *arg, int signo)
 {
 	struct run *run = arg;
@@ -162,8 +170,10 @@ static int open_loop(struct run *run, struct errbuf *eb)
 	l->loop = loop_new();
 	if (!l->loop)
 		return err_say(eb, -ENOMEM, "out of memory");
+	l->slowness = slowness_open(l->loop);
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	bool ok = (run->drop_timer = loop_timer_new(l->loop, drops_due, run));
+	ok &= (run->timeout = loop_timer_new(l->loop, time_is_over, run)) != NULL;
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		ok &= (run->signals[i] = loop_signal_new(l->loop, signals[i], interrupted, run)) != NULL;
 	return ok ? 0 : err_say(eb, -ENOMEM, "out of memory");
@@ -185,9 +195,11 @@ static int build(struct run *run, struct errbuf *eb)
 		return err;
 	failure_collect(l, &run->drops);
 	run->drops.n = 0; /* the self-test's own */
+	l->open_unix_ns = (uint64_t)clock_unix_ms() * 1000000;
 	story_say(l->story, "built", STORY_PLAIN,
-		"%zu routers and %zu hosts built in %llu ms; every router probed, in %llu ms",
-		l->s->n_routers, l->s->n_nodes, (unsigned long long)(built - start),
+		"%zu router%s and %zu host%s built in %llu ms; every router probed, in %llu ms",
+		l->s->n_routers, l->s->n_routers == 1 ? "" : "s", l->s->n_nodes,
+		l->s->n_nodes == 1 ? "" : "s", (unsigned long long)(built - start),
 		(unsigned long long)(loop_now_ms(l->loop) - built));
 	return 0;
 }
@@ -215,6 +227,22 @@ static uint64_t start_limit_ms(const struct lab *l)
 	return l->s->start_within_ms ? l->s->start_within_ms : START_MS;
 }
 
+/* What a program is ready by, as a file says it. */
+static void awaited_sign(const struct program *p, char *out, size_t cap)
+{
+	const struct adapter_ready *r = p->adapter ? &p->adapter->ready : NULL;
+
+	*out = '\0';
+	if (r && r->line)
+		snprintf(out, cap, ": no line fits '%.120s'", r->line);
+	else if (r && r->json)
+		snprintf(out, cap, ": no line of JSON has '%.120s'", r->json);
+	else if (r && r->port)
+		snprintf(out, cap, ": nobody takes connections at '%.120s'", r->port);
+	else if (r && r->exit)
+		snprintf(out, cap, ": it has not ended");
+}
+
 static int not_ready(struct lab *l, bool services, struct errbuf *eb)
 {
 	double limit = (double)start_limit_ms(l) / 1000;
@@ -226,8 +254,10 @@ static int not_ready(struct lab *l, bool services, struct errbuf *eb)
 			continue;
 		if (*p->why.text)
 			return err_say(eb, -ETIMEDOUT, "not ready after %.1f s: %.300s", limit, p->why.text);
-		return err_say(eb, -ETIMEDOUT, "not ready after %.1f s: %s does not say that it is", limit,
-			l->s->nodes[i].name);
+		char sign[160];
+		awaited_sign(p, sign, sizeof(sign));
+		return err_say(eb, -ETIMEDOUT, "not ready after %.1f s: %s does not say that it is%s", limit,
+			l->s->nodes[i].name, sign);
 	}
 	return err_say(eb, -ETIMEDOUT, "not ready after %.1f s", limit);
 }
@@ -253,50 +283,62 @@ static int start_group(struct lab *l, bool services, struct errbuf *eb)
 	return ready ? 0 : not_ready(l, services, eb);
 }
 
+int run_step(struct run *run, const struct scn_step *st, struct errbuf *eb)
+{
+	struct lab *l = &run->lab;
+
+	l->step = st;
+	run->slow = slowness_now(l->slowness);
+	l->n_steps++;
+	l->step_unix_ns = (uint64_t)clock_unix_ms() * 1000000;
+	failure_collect(l, &run->drops);
+	run->drops.n = 0;
+	record_step(l, st);
+	int err = step_run(l, st, eb);
+	record_step_end(l, st, err ? eb->text : NULL);
+	return err;
+}
+
 static int run_steps(struct run *run, struct errbuf *eb)
 {
 	struct lab *l = &run->lab;
+	size_t n = l->s->n_steps; /* what is injected meanwhile comes behind them */
+	bool stop = run->r->step_by_step;
+	int err = 0;
 
-	for (size_t i = 0; i < l->s->n_steps; i++) {
-		run->lab.step = &l->s->steps[i];
-		run->lab.step_unix_ns = (uint64_t)clock_unix_ms() * 1000000;
-		failure_collect(l, &run->drops);
-		run->drops.n = 0;
-		int err = step_run(l, &l->s->steps[i], eb);
-		if (err)
-			return err;
+	for (size_t i = 0; i < n && !err; i++) {
+		if (stop)
+			stay_before(run, &l->s->steps[i], &stop);
+		if (l->interrupted)
+			return err_say(eb, -EINTR, "interrupted");
+		err = run_step(run, &l->s->steps[i], eb);
 	}
-	events_settle(l);
-	return 0;
-}
-
-static bool has_failed(void *arg)
-{
-	return ((struct lab *)arg)->failed;
-}
-
-static void stay(struct run *run)
-{
-	struct lab *l = &run->lab;
-	char ip[ADDR_TEXT];
-	struct shell_server *shells = shell_serve(l, run->r->control_fd);
-
-	for (size_t i = 0; i < l->s->n_nodes; i++)
-		story_say(l->story, "node", STORY_PLAIN, "%-16s %-16s %s", l->s->nodes[i].name,
-			addr_format(&l->s->nodes[i].ip, ip),
-			l->s->nodes[i].router < 0 ? "internet" : l->s->routers[l->s->nodes[i].router].name);
-	story_say(
-		l->story, "up", STORY_EVENT, "up; 'simnet shell NODE' from another terminal, Ctrl-C ends it");
-	while (!l->interrupted) {
-		(void)lab_wait(l, has_failed, l, UINT64_MAX);
-		if (l->failed)
-			story_say(l->story, "failed", STORY_BAD, "%s", l->failure.text);
-		l->failed = false;
-	}
-	shell_server_free(shells);
+	if (!err)
+		events_settle(l);
+	return err;
 }
 
 /* ---- the end */
+
+/* What the commands of steps said: NAME/steps/NN-run.log, by the number of the step. */
+static void copy_outputs(struct run *run)
+{
+	char from[600], to[600];
+	struct errbuf eb;
+
+	snprintf(to, sizeof(to), "%s/steps", run->r->out_dir);
+	(void)dir_make(to, 0755, &eb);
+	for (unsigned i = 1; i <= run->lab.n_steps; i++) {
+		struct buf text = { .cap = 8 << 20 };
+		snprintf(from, sizeof(from), "%s/steps/%02u-run.log", run->work, i);
+		snprintf(to, sizeof(to), "%s/steps/%02u-run.log", run->r->out_dir, i);
+		if (!file_read(from, 8 << 20, &text, &eb) &&
+			file_write_atomic(to, 0644, buf_data(&text), text.len, &eb))
+			story_say(run->lab.story, "note", STORY_BAD, "%s/steps/%02u-run.log is not kept: %s",
+				run->r->out_name, i, err_text(eb.code));
+		buf_free(&text);
+	}
+}
 
 static void copy_logs(struct run *run)
 {
@@ -318,26 +360,53 @@ static void copy_logs(struct run *run)
 	}
 }
 
-static void keep_evidence(struct run *run, bool failed)
+static void keep_capture(struct run *run)
+{
+	char from[600], to[600];
+	struct errbuf eb = { 0 };
+	const char *dir = run->r->out_dir;
+
+	snprintf(to, sizeof(to), "%s/%s", dir ? dir : "", CAPTURE_FILE);
+	int err = evidence_capture(&run->lab, &eb);
+	if (!err)
+		err = record_capture(
+			&run->lab, evidence_file(&run->lab, from, sizeof(from)), dir ? to : NULL, &eb);
+	if (err)
+		story_say(run->lab.story, "note", STORY_NOTE, "the capture is not kept%s%s: %s",
+			dir ? " in " : "", dir ? run->r->out_name : "", eb.text);
+}
+
+static void keep_decisions(struct run *run)
 {
 	struct errbuf eb = { 0 };
+
+	if (run->r->out_dir && run->lab.engine &&
+		run->lab.ops->write_decisions(run->lab.engine, run->r->out_dir, &eb))
+		story_say(run->lab.story, "note", STORY_NOTE, "the log of decisions is not kept in %s: %s",
+			run->r->out_name, err_text(eb.code));
+}
+
+static void keep_evidence(struct run *run, bool failed)
+{
 	enum pcap_when pcap = run->r->pcap;
 
-	if (!run->r->out_dir)
-		return;
-	if (run->lab.programs)
+	if (run->r->out_dir && run->lab.programs)
 		copy_logs(run);
-	if (run->lab.engine && (pcap == PCAP_ALL || (pcap == PCAP_FAIL && failed)) &&
-		run->lab.ops->write_pcaps(run->lab.engine, run->r->out_dir, &eb))
-		story_say(run->lab.story, "note", STORY_NOTE, "captures are not kept in %s: %s",
-			run->r->out_name, err_text(eb.code));
-	story_say(run->lab.story, "see", STORY_NOTE, "see: %s", run->r->out_name);
+	if (run->r->out_dir && run->lab.n_steps)
+		copy_outputs(run);
+	if ((run->r->out_dir || run->r->story->whole || run->r->live) && run->lab.engine &&
+		(pcap == PCAP_ALL || (pcap == PCAP_FAIL && failed)))
+		keep_capture(run);
+	keep_decisions(run);
+	if (run->r->out_dir)
+		story_say(run->lab.story, "see", STORY_NOTE, "see: %s", run->r->out_name);
 }
 
 static void close_run(struct run *run)
 {
 	struct lab *l = &run->lab;
 
+	shell_server_free(run->shells);
 	streams_close(l);
 	programs_close(l);
 	while (l->values) {
@@ -349,8 +418,11 @@ static void close_run(struct run *run)
 	}
 	l->ops->close(l->engine);
 	hosts_close(l->hosts);
+	free(l->record);
 	loop_timer_free(l->deadline);
 	loop_timer_free(run->drop_timer);
+	loop_timer_free(run->timeout);
+	slowness_close(l->slowness);
 	for (size_t i = 0; i < ARRAY_LEN(run->signals); i++)
 		loop_signal_free(run->signals[i]);
 	loop_free(l->loop);
@@ -359,57 +431,62 @@ static void close_run(struct run *run)
 /* How far a run came before it ended. */
 enum stage { STAGE_CHECK, STAGE_BUILD, STAGE_RUN };
 
+/* A bound that was not kept while the machine was slow says nothing of the program. */
+static bool is_unsure(const struct run *run, int err)
+{
+	const struct scn_step *st = run->lab.step;
+	bool of_time =
+		err == -ETIMEDOUT || (st && st->kind == STEP_EXPECT &&
+					     (st->max_gap_ms != UINT64_MAX || st->max_lost != UINT64_MAX));
+
+	return of_time && slowness_since(run->lab.slowness, &run->slow) >= UNSURE_FROM;
+}
+
 static int exit_code(const struct run *run, int err, enum stage stage)
 {
 	if (run->lab.interrupted)
-		return run->r->keep_going ? EXIT_PASS : EXIT_INTERRUPTED;
+		return run->r->keep == KEEP_UP ? EXIT_PASS : EXIT_INTERRUPTED;
 	if (!err)
 		return EXIT_PASS;
 	if (stage == STAGE_RUN)
-		return EXIT_FAILED;
-	return err == -ENOSYS ? EXIT_HOST : err == -ENOPKG ? RUN_NO_PROGRAM : EXIT_BROKEN;
+		return is_unsure(run, err) ? EXIT_UNSURE : EXIT_FAILED;
+	return err == -ENOSYS || err == ERR_UNSUPPORTED ? EXIT_HOST
+	       : err == -ENOPKG				? RUN_NO_PROGRAM
+							: EXIT_BROKEN;
 }
 
 /* What failed, then why; the programs' own words last. */
-static void tell_failure(struct run *run, const struct errbuf *eb, char *message, size_t cap)
+void run_tell_failure(struct run *run, const struct errbuf *eb, char *message, size_t cap)
 {
 	const struct scenario *s = run->lab.s;
 	const struct scn_step *st = run->lab.step;
 	char name[300];
 
 	if (st)
-		snprintf(message, cap, "%s:%u: %s: %s", s->file, st->at.line, scenario_step_name(st->kind),
-			eb->text);
+		snprintf(message, cap, "%s:%u: %s: %s", st->at.file ? st->at.file : s->file, st->at.line,
+			scenario_step_name(st->kind), eb->text);
 	else
 		snprintf(message, cap, "%s", eb->text);
 	story_say(run->lab.story, "failed", STORY_BAD, "FAIL %s  %.800s",
 		scenario_title(s, name, sizeof(name)), message);
-	failure_tell_packets(&run->lab, st, &run->drops);
-	if (st && st->kind == STEP_EXPECT && st->path != PATH_ANY) {
-		struct oracle_verdict v;
-		oracle_ask(s, (size_t)(st - s->steps), scenario_find_node(s, st->from),
-			scenario_find_node(s, st->to), &v);
-		if (v.path == PATH_ANY)
-			story_say(run->lab.story, "so", STORY_NOTE, "so: %s", v.why);
-		else
-			story_say(run->lab.story, "so", STORY_NOTE, "so: by this network the path is %s: %s",
-				v.path == PATH_RELAY ? "by relay" : scenario_path_name(v.path), v.why);
-	}
-	failure_tell_programs(&run->lab, st);
+	failure_explain(&run->lab, st, &run->drops, eb->text);
 }
 
 static const char *end_kind(int code, enum run_skip skip)
 {
 	if ((code == EXIT_HOST && skip == SKIP_ALL) || (code == RUN_NO_PROGRAM && skip != SKIP_NOTHING))
 		return "skip";
-	return code == EXIT_PASS ? "pass" : code == EXIT_FAILED ? "fail" : "error";
+	return code == EXIT_PASS     ? "pass"
+	       : code == EXIT_FAILED ? "fail"
+	       : code == EXIT_UNSURE ? "unsure"
+				     : "error";
 }
 
 static void tell_end(struct run *run, int code, const char *message, uint64_t start)
 {
 	const struct scenario *s = run->lab.s;
 	char text[900], name[300], took[32], seed[32];
-	uint64_t took_ms = clock_now_ns() / 1000000 - start;
+	uint64_t took_ms = clock_now_ms() - start;
 	double s_took = (double)took_ms / 1000;
 	const char *kind = end_kind(code, run->r->skip);
 
@@ -417,16 +494,23 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);
 	scenario_title(s, name, sizeof(name));
 	if (code == EXIT_PASS)
-		snprintf(text, sizeof(text), "PASS %s  %zu steps, %.1f s", name, s->n_steps, s_took);
+		snprintf(text, sizeof(text), "PASS %s  %zu step%s, %.1f s", name, s->n_steps,
+			s->n_steps == 1 ? "" : "s", s_took);
 	else if (code == EXIT_FAILED)
 		snprintf(text, sizeof(text), "FAIL %s  %.1f s; again with -k '%s' --seed %s", name, s_took,
 			name, seed);
+	else if (code == EXIT_UNSURE)
+		snprintf(text, sizeof(text),
+			"INCONCLUSIVE %s  %.1f s; the machine was %.1f times slower than an idle one during "
+			"this "
+			"step; again with -k '%s' --seed %s",
+			name, s_took, slowness_since(run->lab.slowness, &run->slow), name, seed);
 	else
 		snprintf(text, sizeof(text), "%s %s  %.500s", strcmp(kind, "skip") != 0 ? "ERROR" : "SKIP",
 			name, message);
 	struct story_item item = { .kind = kind,
 		.mark = strcmp(kind, "skip") != 0 ? code ? STORY_BAD : STORY_GOOD : STORY_EVENT,
-		.at = run->lab.step ? run->lab.step->at : (struct scn_at) { 1, 1 },
+		.at = run->lab.step ? run->lab.step->at : (struct scn_at) { .line = 1, .column = 1 },
 		.text = text,
 		.keys = { "message", "seconds", "seed" },
 		.values = { message, took, seed } };
@@ -437,6 +521,16 @@ static int prepare(struct run *run, struct errbuf *eb)
 {
 	int err = open_loop(run, eb);
 
+	if (!err && !(run->lab.record = calloc(1, sizeof(*run->lab.record))))
+		err = err_say(eb, -ENOMEM, "out of memory");
+	if (!err && run->r->live) {
+		run->live = live_open(&run->lab, run->r->live, eb);
+		run->r->story->heard = live_heard;
+		run->r->story->listener = run->live;
+		err = run->live ? 0 : eb->code;
+	}
+	if (!err)
+		record_run(&run->lab, run->r->seed);
 	if (!err)
 		err = load_adapters(&run->lab, eb);
 	if (!err)
@@ -454,7 +548,7 @@ static int build_or_explain(struct run *run, struct errbuf *eb)
 	struct errbuf lack = { 0 };
 	int err = build(run, eb);
 
-	if (err && err != -EINTR && err != -ENOSYS && doctor_lacks(&lack)) {
+	if (err && err != -EINTR && err != -ENOSYS && err != ERR_UNSUPPORTED && doctor_lacks(&lack)) {
 		*eb = lack;
 		err = lack.code;
 	}
@@ -463,14 +557,18 @@ static int build_or_explain(struct run *run, struct errbuf *eb)
 
 static int play(struct run *run, struct errbuf *eb)
 {
+	if (run->lab.s->timeout_ms)
+		loop_timer_set(run->timeout, run->lab.s->timeout_ms);
+	run->shells = shell_serve(&run->lab, run->r->control_fd);
 	int err = start_group(&run->lab, true, eb);
 
 	if (!err)
 		err = start_group(&run->lab, false, eb);
 	if (!err)
 		err = run_steps(run, eb);
-	if (!err && run->r->keep_going)
-		stay(run);
+	loop_timer_clear(run->timeout);
+	if (!err && run->r->keep == KEEP_UP)
+		stay(run, "up");
 	return err;
 }
 
@@ -478,14 +576,16 @@ int runner_run(struct runner *r)
 {
 	struct run *run = calloc(1, sizeof(*run));
 	struct errbuf eb = { 0 };
-	uint64_t start = clock_now_ns() / 1000000;
+	uint64_t start = clock_now_ms();
 	enum stage stage = STAGE_CHECK;
 	char message[700];
 
 	if (!run)
 		return EXIT_BROKEN;
 	run->r = r;
-	run->lab = (struct lab) { .s = r->scenario, .ops = r->engine, .story = r->story };
+	run->lab = (struct lab) {
+		.s = r->scenario, .ops = r->engine, .story = r->story, .out_name = r->out_name
+	};
 	int err = prepare(run, &eb);
 	if (!err) {
 		stage = STAGE_BUILD;
@@ -502,16 +602,25 @@ int runner_run(struct runner *r)
 		code == EXIT_PASS	   ? ""
 		: code == EXIT_INTERRUPTED ? "interrupted"
 					   : eb.text);
-	if (code == EXIT_FAILED)
-		tell_failure(run, &eb, message, sizeof(message));
+	if (code == EXIT_FAILED || code == EXIT_UNSURE)
+		run_tell_failure(run, &eb, message, sizeof(message));
 	if (run->lab.loop)
 		keep_evidence(run, code != EXIT_PASS);
 	tell_end(run, code, message, start);
+	if (stage == STAGE_RUN &&
+		(r->keep == KEEP_ALWAYS ||
+			(r->keep == KEEP_FAILED && (code == EXIT_FAILED || code == EXIT_UNSURE))) &&
+		!run->lab.interrupted)
+		stay(run, code ? "the network stays as it failed" : "the network stays");
+	else
+		live_hold(run->live);
+	run->r->story->heard = NULL;
+	live_close(run->live);
 	close_run(run);
 	free(run);
 	if (r->story->lost) {
 		fprintf(stderr, "simnet: the story cannot be written whole: %s\n", strerror(r->story->lost));
-		code = code == EXIT_PASS || code == EXIT_FAILED ? EXIT_BROKEN : code;
+		code = code == EXIT_PASS || code == EXIT_FAILED || code == EXIT_UNSURE ? EXIT_BROKEN : code;
 	}
 	return code;
 }

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -20,8 +19,12 @@
 
 /* An abstract socket leaves no file behind, however its process ends. Its name says whose lab it is; only the
  * same user is served. A request is one message: NODE NUL ARG NUL ARG NUL…, with the terminal (or stdin,
- * stdout, stderr) as file descriptors; the answer is the exit code in one byte, or a sentence. */
-enum { REQUEST_MAX = 4096, ARGS_MAX = 64, FDS = 3 };
+ * stdout, stderr) as file descriptors; the answer is the exit code in one byte, or 'x' and a sentence. NODE may be
+ * INJECT, and ARG a step, which waits until the lab takes it; or LOGS, and ARG a node: the answer is 'f' with the file of
+ * its log. No node has such a name. */
+#define INJECT "!inject"
+#define LOGS "!logs"
+enum { REQUEST_MAX = 32768, ARGS_MAX = 64, FDS = 3 };
 
 static socklen_t name_of(const struct shell_lab *lab, struct sockaddr_un *sa)
 {
@@ -48,13 +51,35 @@ int shell_listen(const char *name, struct errbuf *eb)
 	return fd;
 }
 
-static bool is_ours(int pid)
+/* Anybody may listen by an abstract name, that of another user's lab too, and what is sent there is a terminal. */
+static int connect_lab(const struct shell_lab *lab, int flags)
 {
-	char path[32];
-	struct stat st;
+	struct sockaddr_un sa;
+	struct ucred who = { 0 };
+	socklen_t len = name_of(lab, &sa), n = sizeof(who);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0), err = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	return stat(path, &st) == 0 && st.st_uid == geteuid();
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sa, len) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0)
+		err = -errno;
+	else if (who.uid != geteuid())
+		err = -EACCES;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+/* Not waited for: whoever has that name may answer nobody. */
+static bool is_ours(const struct shell_lab *lab)
+{
+	int fd = connect_lab(lab, SOCK_NONBLOCK);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 int shell_find(struct shell_lab *labs, int cap)
@@ -70,7 +95,7 @@ int shell_find(struct shell_lab *labs, int cap)
 			continue;
 		while (i < n && labs[i].pid != labs[n].pid)
 			i++; /* a connection has the name too */
-		n += i == n && is_ours(labs[n].pid);
+		n += i == n && is_ours(&labs[n]);
 	}
 	if (f)
 		fclose(f);
@@ -85,12 +110,20 @@ struct session {
 	int fd, pidfd;
 	pid_t pid;
 	struct loop_fd *watch, *exit_watch;
+	struct shell_order *order; /* that it waits for */
+};
+struct shell_order {
+	struct session *session; /* NULL: it has gone */
+	struct shell_order *next;
+	char *text;
+	int out_fd;
 };
 struct shell_server {
 	struct lab *lab;
 	int fd;
 	struct loop_fd *watch;
 	struct session *sessions;
+	struct shell_order *orders; /* that nobody has taken yet, oldest first */
 };
 
 static void session_free(struct session *s)
@@ -103,6 +136,8 @@ static void session_free(struct session *s)
 		*at = s->next;
 	loop_fd_free(s->watch);
 	loop_fd_free(s->exit_watch);
+	if (s->order)
+		s->order->session = NULL;
 	if (s->pid > 0) {
 		kill(s->pid, SIGKILL);
 		waitpid(s->pid, NULL, 0);
@@ -184,6 +219,113 @@ static void start_shell(struct session *s, char *text, size_t len, const int *fd
 		shell_refuse(s, "no process can be started");
 }
 
+/* ---- orders */
+
+static void free_order(struct shell_order *o)
+{
+	if (o->out_fd >= 0)
+		close(o->out_fd);
+	free(o->text);
+	free(o);
+}
+
+static void queue_order(struct session *s, const char *text, int out_fd)
+{
+	struct shell_order *o = calloc(1, sizeof(*o)), **last = &s->server->orders;
+
+	if (o)
+		*o = (struct shell_order) {
+			.session = s, .text = strdup(text), .out_fd = fcntl(out_fd, F_DUPFD_CLOEXEC, 3)
+		};
+	if (!o || !o->text || o->out_fd < 0) {
+		if (o)
+			free_order(o);
+		shell_refuse(s, "no memory for a step");
+		return;
+	}
+	while (*last)
+		last = &(*last)->next;
+	*last = s->order = o;
+	lab_poke(s->server->lab);
+}
+
+bool shell_has_order(const struct shell_server *s)
+{
+	return s && s->orders;
+}
+
+struct shell_order *shell_next_order(struct shell_server *s)
+{
+	struct shell_order *o = s ? s->orders : NULL;
+
+	if (o)
+		s->orders = o->next;
+	return o;
+}
+
+const char *shell_order_text(const struct shell_order *o)
+{
+	return o->text;
+}
+
+int shell_order_fd(const struct shell_order *o)
+{
+	return o->out_fd;
+}
+
+void shell_order_end(struct shell_order *o, int code, const char *why)
+{
+	uint8_t byte = (uint8_t)code;
+	struct session *s = o->session;
+
+	if (why)
+		dprintf(o->out_fd, "%s", why);
+	if (s) {
+		s->order = NULL;
+		(void)!send(s->fd, &byte, 1, MSG_NOSIGNAL);
+		session_free(s);
+	}
+	free_order(o);
+}
+
+/* ---- logs */
+
+static int send_fd(int to, char kind, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { .iov_base = &kind, .iov_len = 1 };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(to, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* The connection stays open: its end tells who follows that nothing more will come. */
+static void give_log(struct session *s, const char *node)
+{
+	const struct lab *l = s->server->lab;
+	int i = scenario_find_node(l->s, node);
+	char path[600];
+
+	if (i < 0) {
+		shell_refuse(s, "no such node in the lab");
+		return;
+	}
+	program_follow_log(&l->programs[i]);
+	snprintf(path, sizeof(path), "%s/logs/%s.log", l->work_dir, node);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || send_fd(s->fd, 'f', fd))
+		shell_refuse(s, "its log cannot be read");
+	if (fd >= 0)
+		close(fd);
+}
+
 static size_t take_fds(struct msghdr *m, int *fds)
 {
 	size_t n = 0;
@@ -207,7 +349,8 @@ static size_t take_fds(struct msghdr *m, int *fds)
 static void request_received(void *arg, int events)
 {
 	struct session *s = arg;
-	char text[REQUEST_MAX + 1], control[CMSG_SPACE(FDS * sizeof(int))];
+	/* Two ends more than a request may have: one of its first word alone has an empty second. */
+	char text[REQUEST_MAX + 2], control[CMSG_SPACE(FDS * sizeof(int))];
 	struct iovec iov = { .iov_base = text, .iov_len = REQUEST_MAX };
 	struct msghdr m = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
@@ -224,8 +367,13 @@ static void request_received(void *arg, int events)
 		n_fds = 0;
 	} else if (n_fds != 1 && n_fds != FDS) {
 		shell_refuse(s, "a request without a terminal");
+	} else if (s->order) {
+		shell_refuse(s, "one thing at a time");
+	} else if (text[n] = text[n + 1] = '\0', !strcmp(text, INJECT)) {
+		queue_order(s, text + sizeof(INJECT), fds[n_fds == FDS ? 1 : 0]);
+	} else if (!strcmp(text, LOGS)) {
+		give_log(s, text + sizeof(LOGS));
 	} else {
-		text[n] = '\0';
 		start_shell(s, text, (size_t)n, fds, n_fds);
 	}
 	for (size_t i = 0; i < n_fds; i++)
@@ -281,6 +429,8 @@ void shell_server_free(struct shell_server *s)
 		next = c->next;
 		session_free(c);
 	}
+	for (struct shell_order *o; (o = shell_next_order(s));)
+		free_order(o);
 	loop_fd_free(s->watch);
 	free(s);
 }
@@ -387,16 +537,82 @@ static int relay_terminal(int fd, int master, struct errbuf *eb)
 	return read_answer(fd, eb);
 }
 
+/* A connection on which a request of two words has been sent, with our standard files; negative with eb. */
+static int send_words(const struct shell_lab *lab, const char *kind, const char *word, struct errbuf *eb)
+{
+	const char *const argv[] = { word, NULL };
+	const int plain[FDS] = { 0, 1, 2 };
+	int fd = connect_lab(lab, 0), err = fd < 0 ? fd : 0;
+
+	if (!err)
+		err = send_request(fd, kind, argv, plain, FDS);
+	if (!err)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return err_set(eb, err, "reach the lab of process %d", lab->pid);
+}
+
+int shell_inject(const struct shell_lab *lab, const char *step, struct errbuf *eb)
+{
+	int fd = send_words(lab, INJECT, step, eb);
+
+	if (fd < 0)
+		return fd;
+	fflush(stdout);
+	int code = read_answer(fd, eb);
+	close(fd);
+	return code;
+}
+
+static int receive_log(int fd, struct errbuf *eb)
+{
+	char text[400], control[CMSG_SPACE(FDS * sizeof(int))];
+	struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
+	int fds[FDS];
+	ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+
+	if (n <= 0)
+		return err_say(eb, ERR_CLOSED, "the lab ended");
+	if (take_fds(&m, fds) == 1)
+		return fds[0];
+	text[n] = '\0';
+	return err_say(eb, ERR_REFUSED, "%s", text + 1);
+}
+
+int shell_logs(const struct shell_lab *lab, const char *node, bool follow, struct errbuf *eb)
+{
+	int fd = send_words(lab, LOGS, node, eb), log = fd < 0 ? fd : receive_log(fd, eb);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	while (log >= 0) {
+		while (copy_some(log, STDOUT_FILENO))
+			;
+		/* A file tells nobody that it has grown. */
+		if (!follow || poll(&p, 1, 100) != 0)
+			break;
+	}
+	if (log >= 0)
+		(void)copy_some(log, STDOUT_FILENO);
+	if (fd >= 0)
+		close(fd);
+	if (log < 0)
+		return log;
+	close(log);
+	return 0;
+}
+
 int shell_run(const struct shell_lab *lab, const char *node, const char *const *argv, struct errbuf *eb)
 {
-	struct sockaddr_un sa;
-	socklen_t len = name_of(lab, &sa);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), slave = -1, code;
+	int fd = connect_lab(lab, 0), slave = -1, code;
 	int master = isatty(0) && isatty(1) ? open_pty(&slave) : -1;
 	const int plain[FDS] = { 0, 1, 2 };
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, len) < 0) {
-		code = err_set(eb, -errno, "reach the lab of process %d", lab->pid);
+	if (fd < 0) {
+		code = err_set(eb, fd, "reach the lab of process %d", lab->pid);
 	} else {
 		code = master >= 0 ? send_request(fd, node, argv, &slave, 1)
 				   : send_request(fd, node, argv, plain, FDS);

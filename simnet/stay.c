@@ -1,0 +1,205 @@
+#include "simnet/run_in.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A network that stays: after the steps (`up`), after one that failed (`--keep`), or before each (`--step`). It
+ * takes the same steps that a file has, by `simnet inject`, one order at a time: it is read and checked against the
+ * running scenario, appended to its steps, and run as they are; its story goes to whoever ordered it as well. What is
+ * wrong with it, or fails, ends the order and nothing else. */
+
+/* ---- who listens */
+
+struct tee {
+	FILE *own;
+	int fd; /* of who ordered; -1 when that went away */
+};
+
+static ssize_t tee_write(void *cookie, const char *text, size_t len)
+{
+	struct tee *t = cookie;
+
+	fwrite(text, 1, len, t->own);
+	fflush(t->own);
+	for (size_t at = 0; t->fd >= 0 && at < len;) {
+		ssize_t n = write(t->fd, text + at, len - at);
+		if (n <= 0)
+			t->fd = -1;
+		else
+			at += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+/* ---- an order */
+
+/* "cut home.udp" is short for "cut: home.udp". */
+static const char *spell_out(const char *text, char *buf, size_t cap)
+{
+	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+
+	if (!n || text[n] != ' ' || strchr(text, '\n'))
+		return text;
+	snprintf(buf, cap, "%.*s: %s", (int)n, text, text + n + 1);
+	return buf;
+}
+
+static int run_steps_of(struct run *run, size_t first, struct errbuf *eb)
+{
+	struct lab *l = &run->lab;
+	int err = 0;
+
+	for (size_t i = first; i < l->s->n_steps && !err; i++)
+		err = run_step(run, &l->s->steps[i], eb);
+	return err;
+}
+
+/* Its exit code; the sentence of what is wrong with the order itself goes to why. */
+static int run_order(struct run *run, const char *text, struct buf *why)
+{
+	struct scenario *s = run->r->scenario;
+	struct lab *l = &run->lab;
+	struct scn_errors all = { 0 };
+	struct errbuf eb = { 0 };
+	char spelled[512], message[700];
+	size_t first = s->n_steps;
+
+	text = spell_out(text, spelled, sizeof(spelled));
+	int err = scenario_add_steps(s, "inject", text, strlen(text), &all, &eb);
+	if (!err && (err = fields_check(l, &all, &eb)))
+		s->n_steps = first;
+	if (err) {
+		(void)buf_append(why, buf_data(&all.text), all.text.len);
+		buf_free(&all.text);
+		return EXIT_USAGE;
+	}
+	err = run_steps_of(run, first, &eb);
+	if (!err)
+		events_tell(l);
+	if (err && !l->interrupted)
+		run_tell_failure(run, &eb, message, sizeof(message));
+	l->failed = false;
+	l->step = NULL;
+	return err ? EXIT_FAILED : EXIT_PASS;
+}
+
+static void obey(struct run *run, struct shell_order *o)
+{
+	struct story *st = run->lab.story;
+	struct tee tee = { .own = st->out, .fd = shell_order_fd(o) };
+	FILE *both = fopencookie(&tee, "w", (cookie_io_functions_t) { .write = tee_write });
+	struct buf why = { .cap = 1 << 16 };
+
+	if (both) {
+		setvbuf(both, NULL, _IOLBF, 0);
+		st->out = both;
+	}
+	int code = run_order(run, shell_order_text(o), &why);
+	if (both) {
+		fclose(both);
+		st->out = tee.own;
+	}
+	shell_order_end(o, code, why.len ? buf_cstr(&why) : NULL);
+	buf_free(&why);
+}
+
+/* ---- staying */
+
+static bool has_news(void *arg)
+{
+	const struct run *run = arg;
+	return run->lab.failed || shell_has_order(run->shells);
+}
+
+static void obey_all(struct run *run)
+{
+	for (struct shell_order *o; (o = shell_next_order(run->shells));)
+		obey(run, o);
+}
+
+void stay(struct run *run, const char *why)
+{
+	struct lab *l = &run->lab;
+	char ip[ADDR_TEXT];
+
+	l->failed = l->over = false;
+	for (size_t i = 0; i < l->s->n_routers; i++) {
+		const struct scn_router *r = &l->s->routers[i];
+		story_say(l->story, "router-at", STORY_PLAIN, "%-16s %-16s %s, a router", r->name,
+			addr_format(&r->wan, ip), r->behind < 0 ? "internet" : l->s->routers[r->behind].name);
+	}
+	for (size_t i = 0; i < l->s->n_nodes; i++)
+		story_say(l->story, "node", STORY_PLAIN, "%-16s %-16s %s", l->s->nodes[i].name,
+			addr_format(&l->s->nodes[i].ip, ip),
+			l->s->nodes[i].router < 0 ? "internet" : l->s->routers[l->s->nodes[i].router].name);
+	story_say(l->story, "up", STORY_EVENT,
+		"%s; 'simnet shell NODE' and 'simnet inject STEP' from another terminal, Ctrl-C ends it",
+		why);
+	while (!l->interrupted && !l->story->lost) {
+		(void)lab_wait(l, has_news, run, UINT64_MAX);
+		if (l->failed)
+			story_say(l->story, "failed", STORY_BAD, "%s", l->failure.text);
+		l->failed = false;
+		obey_all(run);
+	}
+}
+
+/* ---- step by step */
+
+struct pause {
+	struct run *run;
+	char line[16];
+	size_t len;
+	bool entered;
+};
+
+static void line_entered(void *arg, int events)
+{
+	struct pause *p = arg;
+	(void)events;
+
+	char c = '\0';
+	ssize_t n = read(STDIN_FILENO, &c, 1); /* what follows the line is for the next pause */
+
+	if (n <= 0) { /* nobody is there */
+		p->line[0] = 'c';
+		p->entered = true;
+	} else if (c == '\n') {
+		p->entered = true;
+	} else if (p->len < sizeof(p->line) - 1) {
+		p->line[p->len++] = c;
+	}
+	lab_poke(&p->run->lab);
+}
+
+static bool may_go_on(void *arg)
+{
+	const struct pause *p = arg;
+	return p->entered || has_news(p->run);
+}
+
+void stay_before(struct run *run, const struct scn_step *st, bool *stop)
+{
+	struct lab *l = &run->lab;
+	struct pause p = { .run = run };
+	struct loop_fd *input = loop_fd_new(l->loop, STDIN_FILENO, line_entered, &p);
+
+	story_say(l->story, "pause", STORY_EVENT, "next: line %u, %s%s%s%s%s. Enter goes on, c to the end",
+		st->at.line, scenario_step_name(st->kind), st->from || st->target ? " " : "",
+		st->from     ? st->from
+		: st->target ? st->target
+			     : "",
+		st->to ? " -> " : "", st->to ? st->to : "");
+	if (input)
+		loop_fd_set(input, LOOP_READ);
+	while (input && !p.entered && !l->interrupted && !l->failed && !l->story->lost) {
+		(void)lab_wait(l, may_go_on, &p, UINT64_MAX);
+		if (!l->failed)
+			obey_all(run);
+	}
+	loop_fd_free(input);
+	*stop = input && p.line[0] != 'c';
+}

@@ -86,10 +86,10 @@ static void test_runs(void **state)
 			EXIT_FAILED, "dropped at home: UDP is" },
 		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '60']}\n  b: {at: internet}\nsteps:\n"
 		       "  - kill: a\n  - run: {at: a, argv: ['false']}\n",
-			EXIT_FAILED, "why: a was killed and does not run" },
+			EXIT_FAILED, "cause: a was killed and does not run" },
 		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '60']}\n  b: {at: internet}\nsteps:\n"
 		       "  - kill: {at: a, signal: STOP}\n  - run: {at: a, argv: ['false']}\n",
-			EXIT_FAILED, "why: a is stopped by a signal" },
+			EXIT_FAILED, "cause: a is stopped by a signal" },
 		/* The machine's fault is not the scenario's. */
 		{ HEAD "needs: [no-such-program]\nnodes:\n  a: {at: internet}\n", EXIT_HOST,
 			"the scenario needs the program 'no-such-program', which is not here" },
@@ -101,6 +101,41 @@ static void test_runs(void **state)
 		       "0.05; done']}\nsteps:\n"
 		       "  - kill: {at: a, signal: HUP}\n  - kill: {at: a, signal: TERM}\n  - spawn: a\n",
 			EXIT_PASS, "a gets signal HUP" },
+		/* A list has a word for when it is ready. */
+		{ HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'sleep 0.3; echo up; exec sleep 60'], "
+		       "ready: "
+		       "{line: up}}\nsteps:\n  - run: {at: a, argv: [echo, x]}\n",
+			EXIT_PASS, "a is ready, 0.3" },
+		{ HEAD "start-within: 400ms\nnodes:\n  a: {at: internet, run: [sleep, '60'], ready: {port: "
+		       "'tcp "
+		       "{ip}:80'}}\n",
+			EXIT_FAILED,
+			"not ready after 0.4 s: a does not say that it is: nobody takes connections at 'tcp "
+			"{ip}:80'" },
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [grep, -q, x, /dev/null], fails: true}\n",
+			EXIT_PASS, "a runs grep …: it fails, as expected, after" },
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps: []\n", EXIT_PASS, "0 routers and 1 host built" },
+		/* Conditions on numbers, of the group where there is one. */
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [echo, 'rtt 12.5 ms'], matches: 'rtt ([0-9.]+)', is: '< 13'}\n"
+		       "  - run: {at: a, argv: [echo, '7'], is: '>= 8', within: 100ms}\n",
+			EXIT_FAILED, "it says '7', wanted '>= 8'" },
+		/* A link changes: nothing passes, and all again. */
+		{ HEAD "nodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n  - set: {at: a, link: {loss: 100%}}\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n  - set: {at: a, link: "
+		       "{delay: 5ms}}\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n",
+			EXIT_PASS, "the link of a changes" },
+		/* Ours within the bound of the whole, a step's or not. */
+		{ HEAD "timeout: 500ms\nnodes:\n  a: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [sleep, '60'], within: 1m}\n",
+			EXIT_FAILED, "the time is over: programs and steps may take 0.5 s together" },
+		{ HEAD "timeout: 500ms\nnodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n  - cut: "
+		       "b.link\n"
+		       "  - ping: {from: a, to: b, within: 1m}\n",
+			EXIT_FAILED, "the time is over: programs and steps may take 0.5 s together" },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

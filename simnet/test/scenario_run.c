@@ -28,6 +28,12 @@ static int body(void *arg)
 
 int scenario_run(const char *text, char **records)
 {
+	return scenario_run_on(&engine_auto, text, NULL, records);
+}
+
+int scenario_run_on(const struct engine_ops *engine, const char *text, const char *out_dir, char **records)
+{
+	setenv("SIMNET_SLOWDOWN", "1", 0); /* verdicts, whoever else is at work here */
 	struct scenario s = { 0 };
 	struct errbuf eb = { 0 };
 	int fd = memfd_create("records", MFD_CLOEXEC);
@@ -42,7 +48,9 @@ int scenario_run(const char *text, char **records)
 		.scenario = s.name,
 		.file = s.file };
 	struct runner r = { .scenario = &s,
-		.engine = &engine_kernel,
+		.engine = engine,
+		.out_dir = out_dir,
+		.out_name = out_dir,
 		.story = &story,
 		.seed = 1,
 		.control_fd = -1,

@@ -55,7 +55,8 @@ static void test_wrong_files(void **state)
 		/* typo nat */
 		{ HEAD "routers:\n  r: {nat: hoem}\nnodes:\n  a: {at: r}\n  b: {at: internet}\n",
 			"w.yaml:4:12: 'hoem' is not a value of 'nat' (none, public, home, easy, cgnat, "
-			"full-cone, restricted, symmetric, hard); did you mean 'home'?" },
+			"full-cone, restricted, symmetric, hard, pfsense, linux-masquerade, docker, "
+			"corporate, hotel, mobile-4g, cloud-gateway); did you mean 'home'?" },
 		/* typo router */
 		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {at: rr}\n  b: {at: internet}\n",
 			"w.yaml:6:11: no router 'rr'; did you mean 'r'?" },
@@ -86,9 +87,46 @@ static void test_wrong_files(void **state)
 		       "{at: internet}\n",
 			"w.yaml:4:22: 'EMI' is not a value of 'mapping' (EIM, ADM, APDM); did you mean "
 			"'EIM'?" },
-		/* mapping missing */
-		{ HEAD "routers:\n  r: {nat: {filtering: APDF}}\nnodes:\n  a: {at: r}\n  b: {at: internet}\n",
-			"w.yaml:4:12: nat has no 'mapping'" },
+		/* filtering typo */
+		{ HEAD "routers:\n  r: {nat: {filtering: APD}}\nnodes:\n  a: {at: r}\n  b: {at: internet}\n",
+			"w.yaml:4:24: 'APD' is not a value of 'filtering' (EIF, ADF, APDF); did you mean "
+			"'APDF'?" },
+		/* what contradicts itself in a NAT */
+		{ HEAD "routers:\n  r: {nat: {preset: homes}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:21: 'homes' is not a value of 'preset' (none, public, home, easy, cgnat, "
+			"full-cone, restricted, symmetric, hard, pfsense, linux-masquerade, docker, "
+			"corporate, hotel, mobile-4g, cloud-gateway); did you mean 'home'?" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, ports: block}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:12: a block of ports must be a power of two from 4 to 4096" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, ports: block, block: 3}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:48: 'block' must be a number from 4 to 4096, not '3'" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, block: 64}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:12: a size of blocks without 'ports: block'" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, pooling: arbitrary}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:12: an arbitrary pool needs more than one address" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, hairpin-filter: true}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:12: filtering of hairpins without a hairpin" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, lifetime: 1500ms}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:37: 'lifetime' must be whole seconds, at most 120h" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, lifetime: 30s, lifetime-new: 60s}}\nnodes:\n  a: "
+		       "{at: "
+		       "r}\n",
+			"w.yaml:4:12: a UDP mapping that was answered must live at least as long as a new "
+			"one" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, tcp: {lifetime: 121h}}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:43: 'lifetime' must be whole seconds, at most 120h" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, tcp: {unknown: polite}}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:42: 'polite' is not a value of 'unknown' (loose, strict, reset, silent)" },
+		{ HEAD "routers:\n  r: {nat: {preset: none, mapping: EIM}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:12: 'none' does not translate: nothing can be said of it" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, forwards: [udp 0 a:1]}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:38: 'udp 0 a:1' is not a forward: 'udp 4242 alice:41641'" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, forwards: [udp 1 a:1, udp 1 a:2]}}\nnodes:\n  a: "
+		       "{at: "
+		       "r}\n",
+			"w.yaml:4:12: two forwards of one outer port" },
+		{ HEAD "routers:\n  r: {nat: {preset: home, forwards: [udp 1 b:1]}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:3: router 'r' forwards a port to 'b', which is not on its LAN" },
 		/* lifetime nounit */
 		{ HEAD "routers:\n  r: {nat: {mapping: EIM, filtering: APDF, lifetime: 30}}\nnodes:\n  a: "
 		       "{at: r}\n  b: {at: internet}\n",
@@ -176,9 +214,22 @@ static void test_wrong_files(void **state)
 		{ HEAD "routers:\n  r: {nat: none}\nnodes:\n  a: {at: r}\n  b: {at: internet}\nsteps:\n  - "
 		       "reset: r\n",
 			"w.yaml:9:12: router 'r' has no NAT to reset" },
+		/* set nothing, both, of a node, of the place, of none */
+		{ WORLD "steps:\n  - set: {at: r}\n",
+			"w.yaml:9:5: set needs one of 'link', 'nat' and 'firewall'" },
+		{ WORLD "steps:\n  - set: {at: r, link: {loss: 1%}, nat: home}\n",
+			"w.yaml:9:5: set needs one of 'link', 'nat' and 'firewall'" },
+		{ WORLD "steps:\n  - set: {at: a, nat: home}\n",
+			"w.yaml:9:23: 'a' is no router: it has no NAT" },
+		{ WORLD "steps:\n  - set: {at: r, nat: {pool: 2}}\n",
+			"w.yaml:9:30: 'pool' belongs to where router 'r' is: say it in 'routers'" },
+		{ WORLD "steps:\n  - set: {at: r, nat: none}\n",
+			"w.yaml:9:23: router 'r' translates: a step cannot give or take the translation, "
+			"which addresses "
+			"depend on" },
 		/* cut bad */
 		{ WORLD "steps:\n  - cut: r.tcp\n",
-			"w.yaml:9:10: cannot cut 'tcp' of 'r' (udp, link); did you mean 'udp'?" },
+			"w.yaml:9:10: cannot cut 'tcp' of 'r' (udp, link, carrier); did you mean 'udp'?" },
 		/* cut unknown */
 		{ WORLD "steps:\n  - cut: rr.udp\n",
 			"w.yaml:9:10: no node or router 'rr'; did you mean 'r'?" },
@@ -252,10 +303,27 @@ static void test_wrong_files(void **state)
 			"w.yaml:4:53: 'true' is not a value of 'hairpin' (off, internal, external)" },
 		/* loss */
 		{ HEAD "routers:\n  r: {nat: home, loss: 5%}\nnodes:\n  a: {at: r}\n  b: {at: internet}\n",
-			"w.yaml:4:18: unknown key 'loss' in router 'r'" },
+			"w.yaml:4:18: unknown key 'loss' in router 'r'; it is one of 'link' there: {link: "
+			"{loss: ...}}" },
 		/* link latency */
 		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {at: r}\n  b: {at: internet, delay: 20ms}\n",
-			"w.yaml:7:21: unknown key 'delay' in node 'b'" },
+			"w.yaml:7:21: unknown key 'delay' in node 'b'; it is one of 'link' there: {link: "
+			"{delay: ...}}" },
+		/* of another map */
+		{ HEAD "routers:\n  r: {nat: home, forwards: [tcp 80 a:80]}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:18: unknown key 'forwards' in router 'r'; it is one of 'nat' there: {nat: "
+			"{forwards: ...}}" },
+		/* ready with a template */
+		{ HEAD "nodes:\n  a: {at: internet, run: [x], ready: {line: 'on : {ip}'}}\n",
+			"w.yaml:4:45: 'on : {ip}' is not a regular expression (POSIX extended); there are no "
+			"templates "
+			"here, "
+			"and a brace is written \\{" },
+		/* matches with a brace */
+		{ WORLD "steps:\n  - run: {at: a, argv: [x], matches: '{x'}\n",
+			"w.yaml:9:38: '{x' is not a regular expression (POSIX extended); a brace that is "
+			"meant as one is "
+			"written \\{" },
 		/* service no run */
 		{ WORLD "services:\n  s: {at: internet}\n", "w.yaml:9:6: service 's' has no 'run'" },
 		/* type bad */
@@ -268,6 +336,243 @@ static void test_wrong_files(void **state)
 		       "\"{c.name}{d.url}\"]}\n  d: {at: internet, run: [echo, \"{b.url}\"]}\n",
 			"w.yaml:7:3: '{c.name}': no node 'c'; did you mean 'a'?\n"
 			"w.yaml:8:3: 'b' has no field 'url'" },
+		/* addresses */
+		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.0}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:23: 'lan' must be an IPv4 network, as 192.168.1.0/24, not '192.168.1.0'" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.1/24}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:23: '192.168.1.1/24' is a host's address; a network ends in zeros" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.0/28}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:23: '192.168.1.0/28' has no usable size: a LAN is a network from /8 to "
+			"/24" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 127.0.0.0/8}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:23: '127.0.0.0/8' is not for hosts" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 203.0.113.0/24}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:23: the LAN 203.0.113.0/24 of router 'r' overlaps 203.0.113.0/24, "
+			"internet; whoever is on 'internet' could not tell them apart" },
+		{ HEAD "routers:\n  i: {nat: cgnat, lan: 10.0.0.0/8}\n  r: {nat: home, lan: 10.1.0.0/16, "
+		       "behind: i}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:5:23: the LAN 10.1.0.0/16 of router 'r' overlaps 10.0.0.0/8, i; whoever is "
+			"on 'i' could not tell them apart" },
+		{ HEAD "routers:\n  q: {nat: none, lan: 198.51.7.0/24}\n  r: {nat: none, lan: "
+		       "198.51.0.0/16}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:5:23: the LAN 198.51.0.0/16 of router 'r' overlaps 198.51.7.0/24, q; whoever "
+			"is on 'internet' could not tell them apart" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.0/24}\nnodes:\n  a: {at: r, ip: "
+		       "192.168.2.9}\n",
+			"w.yaml:6:18: 192.168.2.9 of 'a' is not of the network of 'r', 192.168.1.0/24" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.0/24}\nnodes:\n  a: {at: r, ip: "
+		       "192.168.1.1}\n",
+			"w.yaml:6:18: 192.168.1.1 of 'a' is already the address of 'r'" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.0/24}\nnodes:\n  a: {at: r, ip: "
+		       "192.168.1.255}\n  b: {at: r, ip: 192.168.1.251}\n",
+			"w.yaml:6:18: 192.168.1.255 is not free for 'a': the first, the last, and numbers "
+			"251 to 254 of a network are taken\nw.yaml:7:18: 192.168.1.251 is not free for 'b': "
+			"the first, the last, and numbers 251 to 254 of a network are taken" },
+		{ HEAD "routers:\n  r: {nat: home, lan: 192.168.1.0/24}\nnodes:\n  a: {at: r, ip: "
+		       "192.168.1.9}\n  b: {at: r, ip: 192.168.1.9}\n",
+			"w.yaml:7:18: 192.168.1.9 of 'b' is already the address of 'a'" },
+		{ HEAD "routers:\n  r: {nat: home, ip: 9.9.9.9}\nnodes:\n  a: {at: internet, ip: 9.9.9.9}\n",
+			"w.yaml:6:25: 9.9.9.9 of 'a' is already the address of 'r'" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {at: r, ip: x}\n",
+			"w.yaml:6:18: 'ip' must be an IPv4 address, as 192.168.1.20, not 'x'" },
+		/* interfaces */
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {at: r, interfaces: {eth0: {at: r}}}\n",
+			"w.yaml:6:26: 'interfaces' say each their own 'at' and 'ip'; 'at' excludes them" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {}}\n",
+			"w.yaml:6:19: 'interfaces' must be a map of one at least, not an empty one" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {Eth0: {at: r}, lo: {at: "
+		       "q}}}\n",
+			"w.yaml:6:20: 'Eth0' is not a usable name: small letters, digits and '-', at most "
+			"15\nw.yaml:6:35: the name 'lo' is taken by the kernel\nw.yaml:6:44: no router 'q'; "
+			"did you mean 'r'?" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {ip: 1.2.3.4}}}\n",
+			"w.yaml:6:26: interface 'eth0' has no 'at'" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: r, metric: 0}}}\n",
+			"w.yaml:6:42: 'metric' must be a number from 1 to 2147483647, not '0'" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: r, routes: "
+		       "[10.0.0.1/8]}}}\n",
+			"w.yaml:6:43: a route is a network, as '10.0.0.0/8' or '10.0.0.0/8 via 192.168.1.7', "
+			"not '10.0.0.1/8'" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {a: {at: r}, b: {at: r}, c: "
+		       "{at: r}, d: {at: r}, e: {at: r}}}\n",
+			"w.yaml:6:68: 5 interfaces; at most 4" },
+		{ HEAD "routers:\n  q: {nat: home, lan: 192.168.1.0/24}\n  r: {nat: home, lan: "
+		       "192.168.1.0/24}\nnodes:\n  a: {interfaces: {eth0: {at: q}, wlan0: {at: r}}}\n",
+			"w.yaml:7:35: interface 'wlan0' of 'a' is in 192.168.1.0/24 like 'eth0', and in "
+			"another network; a host is in one of them at a time" },
+		/* count */
+		{ HEAD "nodes:\n  a: {at: internet, count: 0}\n",
+			"w.yaml:4:28: 'count' must be a number from 1 to 500, not '0'" },
+		{ HEAD "nodes:\n  a: {at: internet, count: [3]}\n",
+			"w.yaml:4:28: 'count' must be a number from 1 to 500, not a list" },
+		{ HEAD "nodes:\n  a: {at: internet, count: 2}\n  a-2: {at: internet}\n",
+			"w.yaml:5:3: duplicate key 'a-2'; first at line 4" },
+		/* use without a folder */
+		{ HEAD "use: [p.yaml]\nnodes:\n  a: {at: internet}\n",
+			"w.yaml:3:7: this file cannot take in another one: it was not read from a folder" },
+		{ HEAD "use: p.yaml\nnodes:\n  a: {at: internet}\n",
+			"w.yaml:3:6: 'use' must be a list, not a word" },
+		{ HEAD "use: [{fil: p.yaml}]\nnodes:\n  a: {at: internet}\n",
+			"w.yaml:3:8: unknown key 'fil' in use; did you mean 'file'?\n"
+			"w.yaml:3:7: use has no 'file'" },
+		{ HEAD "use: [{file: p.yaml, with: {k: []}}]\nnodes:\n  a: {at: internet}\n",
+			"w.yaml:3:32: 'with.k' must be a word, not a list" },
+		/* conditions */
+		{ WORLD "steps:\n  - run: {at: a, argv: [echo], is: '>= many'}\n",
+			"w.yaml:9:36: '>= many' is not a condition on a number, as '>= 3'" },
+		/* home */
+		{ WORLD "steps:\n  - expect: {home: a}\n", "w.yaml:9:5: 'home' and 'relay' go together" },
+		{ WORLD "steps:\n  - expect: {home: a, relay: eu, for: 3s}\n",
+			"w.yaml:9:5: 'home' needs 'relay', and no 'is', 'max', 'lost' or 'for'" },
+		{ WORLD "steps:\n  - expect: {home: aa, relay: eu}\n",
+			"w.yaml:9:20: no node 'aa'; did you mean 'a'?" },
+		{ WORLD "steps:\n  - expect: {home: a, relay: eu}\n",
+			"w.yaml:9:5: 'a' runs nothing that can tell its home relay" },
+		{ WORLD "steps:\n  - expect: {home: a, path: a->b, is: direct}\n",
+			"w.yaml:9:5: expect needs one of 'path', 'home' and 'gap'" },
+		/* ready */
+		{ HEAD "nodes:\n  a: {at: internet, ready: {line: up}}\n",
+			"w.yaml:4:28: 'ready' is of a program given as a list; nothing runs here" },
+		{ HEAD "nodes:\n  a: {at: internet, run: ropewalk-relay, ready: {line: up}}\n",
+			"w.yaml:4:49: 'ready' is of a program given as a list; an adapter says its own" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '9'], ready: {line: x, exit: true}}\n",
+			"w.yaml:4:47: 'ready' needs exactly one of line, json, port and exit" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '9'], ready: {port: 'tcp {b.ip}:1'}}\n",
+			"w.yaml:4:3: '{b.ip}': no node 'b'; did you mean 'a'?" },
+		/* timeout */
+		{ WORLD "timeout: 30\n",
+			"w.yaml:8:10: 'timeout' must be a duration with its unit, as 500ms, 5s or "
+			"1m30s, not '30'" },
+		{ HEAD "routers:\n  r: {nat: home, offers: ipv6}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:3: router 'r' offers IPv6, and there is none: 'ipv6: true' at the top of "
+			"the file" },
+		{ WORLD "steps:\n  - set: {at: r, firewall: {in: [drop]}, nat: home}\n",
+			"w.yaml:9:5: set needs one of 'link', 'nat' and 'firewall'" },
+		{ WORLD "steps:\n  - set: {at: r, firewall: {in: [dorp]}}\n",
+			"w.yaml:9:34: a rule begins with accept, drop, reject or redirect, not 'dorp'; did "
+			"you mean "
+			"'drop'?" },
+		{ WORLD "steps:\n  - set: {at: a, firewall: {out: ['redirect tcp 80 into b:80']}}\n",
+			"w.yaml:9:35: 'redirect tcp 80 into b:80': only a router redirects" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {in: ['redirect tcp 80 into a:80']}}\nnodes:\n  "
+		       "a: {at: r}\n",
+			"w.yaml:4:34: 'redirect tcp 80 into a:80': what is redirected goes out of a router; "
+			"say it in 'out'" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {out: ['redirect tcp 80 into a:80']}}\nnodes:\n "
+		       " a: {at: r}\n",
+			"w.yaml:4:35: 'redirect tcp 80 into a:80': that host is inside of the router, which "
+			"does not see what it answers" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {out: ['redirect tcp 80 into x:80']}}\nnodes:\n "
+		       " a: {at: r}\n",
+			"w.yaml:4:35: 'redirect tcp 80 into x:80': no host is called so" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {out: [redirect tcp 80]}}\nnodes:\n  a: {at: "
+		       "r}\n",
+			"w.yaml:4:35: 'redirect tcp 80': a redirect is of tcp or udp, and says where: "
+			"'redirect tcp 80 into portal:80'" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {out: [redirect tcp into a]}}\nnodes:\n  a: "
+		       "{at: r}\n",
+			"w.yaml:4:35: 'into' of a rule is followed by a host and its port, as portal:80, not "
+			"'a'" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {out: ['redirect established tcp into "
+		       "a:1']}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:35: 'redirect established tcp into a:1': a redirect is of new flows, and "
+			"of IPv4" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {out: ['drop tcp into a:1']}}\nnodes:\n  a: "
+		       "{at: r}\n",
+			"w.yaml:4:35: 'into' is of a rule that begins with redirect" },
+		/* firewalls */
+		{ HEAD "nodes:\n  a: {at: internet, firewall: [drop]}\n",
+			"w.yaml:4:31: firewall must be a map, not a list" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: drop}}\n",
+			"w.yaml:4:36: 'in' must be a list of rules, not a word" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {input: [drop]}}\n",
+			"w.yaml:4:32: unknown key 'input' in firewall" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [deny]}}\n",
+			"w.yaml:4:37: a rule begins with accept, drop, reject or redirect, not 'deny'" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [dorp udp]}}\n",
+			"w.yaml:4:37: a rule begins with accept, drop, reject or redirect, not 'dorp'; did "
+			"you mean "
+			"'drop'?" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [drop upd]}}\n",
+			"w.yaml:4:37: 'upd' is not a part of a rule (established, tcp, udp, icmp, from, to, "
+			"into); "
+			"did you mean 'udp'?" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [drop udp tcp]}}\n",
+			"w.yaml:4:37: 'drop udp tcp' names two protocols; a rule has one" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [drop udp 0]}}\n",
+			"w.yaml:4:37: '0' are no ports, as 80,443 or 5000-5010" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: ['drop udp 80,']}}\n",
+			"w.yaml:4:37: '80,' are no ports, as 80,443 or 5000-5010" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [drop udp 90-80]}}\n",
+			"w.yaml:4:37: '90-80' are no ports, as 80,443 or 5000-5010" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [drop from]}}\n",
+			"w.yaml:4:37: 'from' of a rule is followed by a network or address, as 10.0.0.0/8, "
+			"not ''" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: [drop from 10.0.0.1/8]}}\n",
+			"w.yaml:4:37: '10.0.0.1/8' is a host's address; a network ends in zeros" },
+		{ HEAD "nodes:\n  a: {at: internet, firewall: {in: ['drop from 10.0.0.0/8 to 2a0e::/16']}}\n",
+			"w.yaml:4:37: 'drop from 10.0.0.0/8 to 2a0e::/16' is of IPv4 and of IPv6, and "
+			"matches nothing" },
+		/* what a host is besides */
+		{ HEAD "nodes:\n  a: {at: internet, clock: 1h}\n",
+			"w.yaml:4:28: a clock is off by a sign and a duration, as +1h or -30y, not '1h'" },
+		{ HEAD "nodes:\n  a: {at: internet, clock: [1]}\n",
+			"w.yaml:4:28: a clock is off by a sign and a duration, as +1h or -30y, not a list" },
+		{ HEAD "nodes:\n  a: {at: internet, env: [A]}\n",
+			"w.yaml:4:26: 'env' must be a map of words, not a list" },
+		{ HEAD "nodes:\n  a: {at: internet, env: {A=B: c}}\n",
+			"w.yaml:4:27: 'A=B' cannot be the name of a variable" },
+		{ HEAD "nodes:\n  a: {at: internet, env: {A: [b]}}\n",
+			"w.yaml:4:30: 'env.A' must be a word, not a list" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {etc/x: y}}\n",
+			"w.yaml:4:29: 'etc/x' is not the path of a file of a host, as /etc/my.conf" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {/proc/x: y}}\n",
+			"w.yaml:4:29: '/proc/x' is not the path of a file of a host, as /etc/my.conf" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {mode: '0600'}}}\n",
+			"w.yaml:4:37: file '/etc/x' needs 'text' or 'from', and not both" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {text: y, mode: rw}}}\n",
+			"w.yaml:4:53: 'rw' is no mode, as 0600" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: '{b.ip}'}}\n",
+			"w.yaml:4:3: '{b.ip}': no node 'b'; did you mean 'a'?" },
+		{ WORLD "steps:\n  - sleep: r\n", "w.yaml:9:12: no node 'r'; did you mean 'a'?" },
+		{ WORLD "steps:\n  - wake: a\n",
+			"w.yaml:9:11: 'a' does not sleep: a 'sleep' without 'for' comes first" },
+		{ WORLD "steps:\n  - sleep: a\n  - sleep: a\n",
+			"w.yaml:10:12: 'a' sleeps already: a 'wake' comes first" },
+		{ WORLD "steps:\n  - sleep: {at: a, for: 5}\n", "w.yaml:9:25: 'for' must be a duration with "
+								"its unit, as 500ms, 5s or 1m30s, not '5'" },
+		{ WORLD "steps:\n  - clock: {at: a, is: +1h}\n",
+			"w.yaml:9:17: 'a' has the machine's clock: 'clock: +0s' gives it one of its own" },
+		/* changes of place */
+		{ WORLD "steps:\n  - move: {at: a}\n", "w.yaml:9:11: move has no 'to'" },
+		{ WORLD "steps:\n  - move: {at: aa, to: r}\n",
+			"w.yaml:9:16: no node or router 'aa'; did you mean 'a'?" },
+		{ WORLD "steps:\n  - move: {at: a, to: rr}\n",
+			"w.yaml:9:23: no router 'rr'; did you mean 'r'?" },
+		{ WORLD "steps:\n  - move: {at: a, to: r, how: make-then-break}\n",
+			"w.yaml:9:31: 'make-then-break' is not a value of 'how' (break-before-make, "
+			"make-before-break); did you mean 'make-before-break'?" },
+		{ WORLD "steps:\n  - move: {at: a, to: r, interface: wlan0}\n",
+			"w.yaml:9:37: 'a' has no interface 'wlan0'" },
+		{ WORLD "steps:\n  - move: {at: a, to: r, how: make-before-break, interface: eth0}\n",
+			"w.yaml:9:61: 'a' is on 'eth0' already: make-before-break needs another interface" },
+		{ WORLD "steps:\n  - move: {at: r, to: internet, how: make-before-break}\n",
+			"w.yaml:9:38: 'r' is a router: it has one outer side, which is moved as a whole" },
+		{ WORLD "steps:\n  - move: {at: r, to: r}\n",
+			"w.yaml:9:23: router 'r' would be behind itself" },
+		{ WORLD "steps:\n  - lease: c\n", "w.yaml:9:12: no node or router 'c'; did you mean 'a'?" },
+		{ WORLD "steps:\n  - move: {at: b, to: r, ip: 192.168.1.1}\n",
+			"w.yaml:9:30: 192.168.1.1 of 'b' is already the address of 'r'" },
+		{ WORLD "steps:\n  - interface: {at: r, name: wan, up: false}\n",
+			"w.yaml:9:21: no node 'r'; did you mean 'a'?" },
+		{ WORLD "steps:\n  - interface: {at: a, name: eth1, up: false}\n",
+			"w.yaml:9:30: 'a' has no interface 'eth1'; did you mean 'eth0'?" },
+		{ WORLD "steps:\n  - interface: {at: a, up: false}\n",
+			"w.yaml:9:16: interface has no 'name'" },
+		/* set */
+		{ WORLD "steps:\n  - set: {at: b, link: {loss: 3%}}\n", NULL },
+		{ WORLD "steps:\n  - set: {at: bb, link: {loss: 3%}}\n",
+			"w.yaml:9:15: no node or router 'bb'; did you mean 'b'?" },
 		/* exit text */
 		{ WORLD "steps:\n  - run: {at: a, argv: [true], exit: zero}\n",
 			"w.yaml:9:38: 'exit' must be a number from 0 to 2147483647, not 'zero'" },

@@ -1,0 +1,280 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "mesh/base/buf.h"
+#include "mesh/base/err.h"
+#include "mesh/os/file.h"
+#include "simnet/fabric/kernel/engine_kernel.h"
+#include "simnet/test/scenario_run.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The userspace engine on real packets: whole runs with routers and links of its own, beside the kernel's. */
+
+#define HEAD "simnet: 1\nname: t\n"
+
+static void expect(const struct engine_ops *engine, const char *text, int code, const char *says)
+{
+	char *records;
+	int got = scenario_run_on(engine, text, NULL, &records);
+	if (got != code || !strstr(records, says))
+		fail_msg("%s engine: exit %d, wanted %d with '%s':\n%s\n%s", engine->name, got, code, says,
+			text, records);
+	free(records);
+}
+
+/* What a cut, a reset and a filter do to packets, and what is said of it, is one for both. */
+static void test_steps(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+		const char *says;
+	} rows[] = {
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n  - cut: home.link\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n  - heal: home.link\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n  - reset: home\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n",
+			EXIT_PASS, "home.link is cut" },
+		{ HEAD "routers:\n  isp: {nat: cgnat}\n  home: {nat: restricted, behind: isp}\nnodes:\n  a: "
+		       "{at: home}\n"
+		       "  b: {at: internet}\nsteps:\n  - ping: {from: a, to: b, within: 3s}\n",
+			EXIT_PASS, "every router probed" },
+		{ HEAD "ipv6: true\nrouters:\n  home: {nat: home}\n  plain: {nat: none}\nnodes:\n  a: {at: "
+		       "home}\n"
+		       "  b: {at: plain}\nsteps:\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{b.ip}']}\n",
+			EXIT_PASS, "every router probed" },
+		{ HEAD "routers:\n  home: {nat: home, udp: blocked}\nnodes:\n  a: {at: home}\n  b: {at: "
+		       "internet}\n"
+		       "steps:\n  - ping: {from: a, to: b, within: 3s}\n",
+			EXIT_PASS, "every router probed" },
+		{ HEAD "routers:\n  home: {nat: none, firewall: {in: [accept established, drop], out: "
+		       "[accept icmp, "
+		       "reject]}}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [ping, -c2, -i0.01, -W3, '{b.ip}'], within: 5s}\n"
+		       "  - run: {at: b, argv: [ping, -c1, -W1, '{a.ip}'], exit: 1, within: 5s}\n",
+			EXIT_PASS, "every router probed" },
+		{ HEAD "routers:\n  home: {nat: home, link: {delay: 1ms}}\nnodes:\n  a: {at: home, link: "
+		       "{delay: 1ms}}\n"
+		       "  b: {at: internet}\nsteps:\n  - ping: {from: a, to: b, within: 3s}\n  - cut: "
+		       "a.carrier\n"
+		       "  - run: {at: a, argv: [sh, -c, 'cat /sys/class/net/eth0/carrier'], matches: '^0', "
+		       "within: 3s}\n"
+		       "  - heal: a.carrier\n"
+		       "  - run: {at: a, argv: [sh, -c, 'cat /sys/class/net/eth0/carrier'], matches: '^1', "
+		       "within: 3s}\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n  - cut: home.carrier\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n  - heal: home.carrier\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n",
+			EXIT_PASS, "every router probed" },
+		/* A NAT that becomes another, on a network that goes on. */
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n  - set: {at: home, nat: {filtering: EIF, "
+		       "lifetime: 5s}}\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n",
+			EXIT_PASS, "router home is another NAT (UDP EIM/EIF, TCP EIM/EIF)" },
+		/* Firewalls that change: of a router, of a host that had none, and back; what was let through stays known. */
+		{ HEAD "routers:\n  home: {nat: home}\nservices:\n  site: {run: http}\nnodes:\n  a: {at: "
+		       "home}\n"
+		       "  b: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{b.ip}']}\n"
+		       "  - set: {at: home, firewall: {out: [accept established, accept tcp 80, reject]}}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n"
+		       "  - run: {at: a, argv: [curl, -sS, 'http://{site.ip}/']}\n"
+		       "  - set: {at: home, firewall: {}}\n"
+		       "  - set: {at: b, firewall: {in: [drop]}}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n"
+		       "  - set: {at: b, firewall: {in: [accept established, accept icmp]}}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{b.ip}']}\n",
+			EXIT_PASS, "the firewall of home has other rules (3)" },
+		/* Flows that are led elsewhere, each as its first packet was judged, and seem to be answered by whom they asked. */
+		{ HEAD "routers:\n  home: {nat: home, firewall: {out: [accept tcp 80 to 203.0.113.99, "
+		       "redirect tcp 80 into other:8080, redirect udp 53 into other:53, accept icmp, "
+		       "reject]}}\n"
+		       "services:\n  other: {run: http, with: {port: '8080', faults: redirect=http://x/}}\n"
+		       "  site: {run: http, ip: 203.0.113.99}\n  asked: {run: http}\nnodes:\n  a: {at: "
+		       "home}\nsteps:\n"
+		       "  - run: {at: a, argv: [curl, -sSi, 'http://{asked.ip}/'], matches: ' 302 '}\n"
+		       "  - run: {at: a, argv: [curl, -sSi, 'http://{site.ip}/'], matches: ' 200 '}\n"
+		       "  - run: {at: a, argv: [curl, -sSi, 'http://{other.ip}:8080/'], exit: 7}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{asked.ip}']}\n"
+		       "  - set: {at: home, firewall: {}}\n"
+		       "  - run: {at: a, argv: [curl, -sSi, 'http://{asked.ip}/'], matches: ' 200 '}\n",
+			EXIT_PASS, "the firewall of home has other rules (0)" },
+		/* The reason of a drop. */
+		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
+		       "  - ping: {from: b, to: a, within: 500ms}\n",
+			EXIT_FAILED, "home" },
+	};
+	static const struct engine_ops *const engines[] = { &engine_auto, &engine_user };
+	(void)state;
+	for (size_t e = 0; e < ARRAY_LEN(engines); e++)
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+			expect(engines[e], rows[i].text, rows[i].code, rows[i].says);
+}
+
+/* Every class of mapping and filtering, every hairpin and the trap pass the probes of routers, which are not the engine's. */
+static void test_probes(void **state)
+{
+	static const char *const mappings[] = { "EIM", "ADM", "APDM" },
+				 *const filterings[] = { "EIF", "ADF", "APDF" },
+				 *const rest[] = { "hairpin: external", "hairpin: internal",
+					 "ports: preserve", "ports: sequential", "ports: parity",
+					 "ports: block, block: 64" };
+	struct buf text = { 0 };
+	(void)state;
+	assert_true(buf_printf(&text, HEAD "routers:\n  trap: {nat: home, accepts-wan: true}\n"));
+	for (size_t i = 0; i < 9; i++)
+		assert_true(buf_printf(&text, "  r%zu: {nat: {mapping: %s, filtering: %s, %s}}\n", i,
+			mappings[i / 3], filterings[i % 3], rest[i % ARRAY_LEN(rest)]));
+	assert_true(buf_printf(&text, "nodes:\n  a: {at: r0}\n"));
+	expect(&engine_user, buf_cstr(&text), EXIT_PASS, "10 routers and 1 host built");
+	buf_free(&text);
+}
+
+/* Every stanza that both can be, side by side, is told apart by one set of probes, whoever plays it. */
+static void test_stanzas(void **state)
+{
+	static const char *const nats[] = { "{ports: preserve}", "{ports: overload}", "{ports: sequential}",
+		"{ports: random}", "{ports: parity}", "{ports: block, block: 64}", "{pool: 4}",
+		"{pool: 4, pooling: arbitrary}", "{preset: cgnat, hairpin-filter: true}",
+		"{preset: restricted, hairpin: external, hairpin-filter: true}",
+		"{hairpin: external, hairpin-filter: true}",
+		"{mapping: ADM, filtering: ADF, hairpin: external, hairpin-filter: true}",
+		"{lifetime-new: 10s}", "{refresh: out}", "{tcp: {unknown: strict}}",
+		"{tcp: {unknown: reset}}", "{tcp: {unknown: silent}}", "{icmp: {errors: lost}}",
+		"{table: 100}", "{tcp: {mapping: APDM, filtering: EIF}}",
+		"{mapping: ADM, tcp: {mapping: EIM}}", "pfsense", "linux-masquerade", "corporate", "hotel",
+		"mobile-4g", "cloud-gateway" };
+	static const struct engine_ops *const engines[] = { &engine_kernel, &engine_user };
+	struct buf text = { 0 };
+	(void)state;
+	assert_true(buf_printf(&text, HEAD "ipv6: true\nrouters:\n"));
+	for (size_t i = 0; i < ARRAY_LEN(nats); i++)
+		assert_true(buf_printf(&text, "  r%zu: {nat: %s}\n", i, nats[i]));
+	assert_true(buf_printf(&text, "nodes:\n  a: {at: r0}\n"));
+	for (size_t e = 0; e < ARRAY_LEN(engines); e++)
+		expect(engines[e], buf_cstr(&text), EXIT_PASS, "every router probed");
+	buf_free(&text);
+}
+
+/* A link with a model is played whoever plays the routers, and by nobody where the kernel is to do it alone. */
+static void test_links(void **state)
+{
+#define TWO(link) \
+	HEAD "routers:\n  home: {nat: home, " link "}\nnodes:\n  a: {at: home}\n  b: {at: " \
+	     "internet}\nsteps:\n"
+	static const char delayed[] =
+		TWO("link: {delay: 30ms}") "  - run: {at: a, argv: [ping, -c3, -i0.05, '{b.ip}'], matches: "
+					   "'min/avg/max/mdev = 6[0-9][.]', within: 5s}\n";
+	static const char lost[] =
+		TWO("link: {up: {dead: true}}") "  - ping: {from: a, to: b, within: 500ms}\n";
+	static const char nth[] =
+		TWO("link: {up: {nth: [1, 3]}}") "  - run: {at: a, argv: [ping, -c4, -i0.01, '{b.ip}'], "
+						 "matches: '4 packets transmitted, 2 received', "
+						 "within: 5s}\n";
+	/* Too big for the way, and told so: the sender then knows the size. */
+	static const char mtu[] =
+		TWO("link: {mtu: 1000}") "  - run: {at: a, argv: [sh, -c, 'ping -M do -s 1400 -c1 -W1 "
+					 "{b.ip}; ping -M do -s 1400 -c1 -W1 {b.ip}'], "
+					 "matches: 'mtu ?= ?1000', exit: 1, within: 5s}\n"
+					 "  - run: {at: a, argv: [ping, -M, dont, -s, '1400', -c1, -W1, "
+					 "'{b.ip}'], within: 5s}\n";
+	static const struct engine_ops *const engines[] = { &engine_auto, &engine_user };
+	(void)state;
+	for (size_t e = 0; e < ARRAY_LEN(engines); e++) {
+		expect(engines[e], delayed, EXIT_PASS, "as expected");
+		expect(engines[e], lost, EXIT_FAILED, "the link carries nothing this way");
+		expect(engines[e], nth, EXIT_PASS, "as expected");
+		expect(engines[e], mtu, EXIT_PASS, "as expected");
+	}
+	/* Regions are as far from each other as they say, both ways together. */
+	expect(&engine_auto,
+		HEAD "regions: {eu: {us: 30ms}, us: {}}\nrouters:\n  home: {nat: home, region: eu}\nnodes:\n "
+		     " a: {at: home}\n"
+		     "  b: {at: internet, region: us}\n  c: {at: internet, region: eu}\nsteps:\n"
+		     "  - run: {at: a, argv: [ping, -c3, -i0.05, '{b.ip}'], matches: 'min/avg/max/mdev = "
+		     "6[0-9][.]', within: "
+		     "5s}\n"
+		     "  - run: {at: b, argv: [ping, -c3, -i0.05, '{c.ip}'], matches: 'min/avg/max/mdev = "
+		     "6[0-9][.]', within: "
+		     "5s}\n"
+		     "  - run: {at: a, argv: [ping, -c3, -i0.05, '{c.ip}'], matches: 'min/avg/max/mdev = "
+		     "[0-9][.]', within: "
+		     "5s}\n",
+		EXIT_PASS, "as expected");
+	expect(&engine_kernel, nth, EXIT_HOST, "links with a model need the userspace engine");
+}
+
+/* ---- one seed, one log ---- */
+
+static struct buf log_of(const char *text)
+{
+	char dir[] = "/tmp/engines_test.XXXXXX", path[64], command[64], *records;
+	struct buf log = { 0 };
+	struct errbuf eb;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/decisions.jsonl", dir);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(scenario_run_on(&engine_user, text, dir, &records), EXIT_PASS);
+	free(records);
+	int err = file_read(path, 1 << 20, &log, &eb);
+	assert_int_equal(system(command), 0);
+	if (err)
+		fail_msg("%s", eb.text);
+	char *all = (char *)(uintptr_t)buf_cstr(&log), *to = all;
+	for (const char *at = all; *at;) { /* but what is not to be compared */
+		if (!strncmp(at, ",\"at_ms\":", 9))
+			at += strcspn(at, "}");
+		*to++ = *at++;
+	}
+	log.len = (size_t)(to - all);
+	return log;
+}
+
+/* Two hosts of one home at a time, over links with losses and jitter; ci/long asks for a hundred runs. */
+static void test_log(void **state)
+{
+	static const char text[] = HEAD
+		"routers:\n  home: {nat: {mapping: APDM, filtering: APDF, ports: random}, "
+		"link: {delay: 3ms, jitter: 2ms, loss: 20%, up: {duplicate: 10%}}}\n"
+		"nodes:\n  a: {at: home, link: {loss: 10%}}\n  b: {at: home}\n  c: {at: internet}\nsteps:\n"
+		"  - run: {at: a, argv: [sh, -c, 'for i in 1 2 3; do ping -e 7$i -c20 -i0.002 -W1 {c.ip}; "
+		"done; true']}\n"
+		"  - run: {at: b, argv: [sh, -c, 'ping -e 9 -c20 -i0.002 -W1 {c.ip}; ping -e 9 -c20 -i0.002 "
+		"-W1 {a.ip}; true']}\n";
+	const char *more = getenv("RW_ENGINE_RUNS");
+	unsigned runs = more ? (unsigned)atoi(more) : 3;
+	struct buf first = log_of(text);
+	(void)state;
+	assert_true(first.len > 1000);
+	assert_non_null(strstr(buf_cstr(&first), "\"decision\":\"mapped\""));
+	assert_non_null(strstr(buf_cstr(&first), "\"decision\":\"lost\""));
+	assert_non_null(strstr(buf_cstr(&first), "\"decision\":\"doubled\""));
+	for (unsigned i = 1; i < runs; i++) {
+		struct buf next = log_of(text);
+		if (next.len != first.len || memcmp(buf_data(&next), buf_data(&first), first.len) != 0)
+			fail_msg("run %u:\n%s\nthe first:\n%s", i + 1, buf_cstr(&next), buf_cstr(&first));
+		buf_free(&next);
+	}
+	buf_free(&first);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_stanzas),
+		cmocka_unit_test(test_links),
+		cmocka_unit_test(test_log),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

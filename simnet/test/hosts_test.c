@@ -1,0 +1,353 @@
+/* Where hosts are plugged in, in whole runs: what the file chooses is what the kernel has. */
+#include "simnet/fabric/kernel/engine_kernel.h"
+#include "simnet/test/scenario_run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define HEAD "simnet: 1\nname: t\n"
+#define HOMES \
+	"routers:\n  isp: {nat: cgnat, lan: 100.64.0.0/16}\n" \
+	"  h1: {nat: home, lan: 192.168.1.0/24, behind: isp, ip: 100.64.7.9}\n" \
+	"  h2: {nat: home, lan: 192.168.1.0/24, ip: 5.6.7.8}\n  h3: {nat: home}\n"
+
+struct row {
+	const char *text;
+	int code;
+	const char *says;
+};
+
+static void run_rows(const struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char *records = NULL;
+		int code = scenario_run(rows[i].text, &records);
+		const char *wrong = records ? strstr(records, "\"kind\":\"failed\"") : NULL;
+		if (code != rows[i].code || !records || !strstr(records, rows[i].says))
+			fail_msg("row %zu: code %d\n%.600s", i, code, wrong ? wrong : records ? records : "");
+		free(records);
+	}
+}
+
+static void test_addresses(void **state)
+{
+	static const struct row rows[] = {
+		/* Two homes of one range, one of them behind a carrier: each reaches the internet as itself. */
+		{ HEAD HOMES
+			"nodes:\n  s: {at: internet, ip: 9.9.9.9}\n  a: {at: h1}\n  b: {at: h2}\nsteps:\n"
+			"  - run: {at: a, argv: [ip, -4, -br, addr, show, eth0], matches: ' "
+			"192.168.1.10/24'}\n"
+			"  - run: {at: b, argv: [ip, -4, -br, addr, show, eth0], matches: ' "
+			"192.168.1.10/24'}\n"
+			"  - run: {at: h1, argv: [ip, -4, -br, addr, show, wan], matches: ' 100.64.7.9/16'}\n"
+			"  - ping: {from: a, to: s, within: 5s}\n  - ping: {from: b, to: s, within: 5s}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		/* The default route goes by the smallest metric, another one as the file says. */
+		{ HEAD HOMES
+			"nodes:\n  s: {at: internet, ip: 9.9.9.9}\n"
+			"  a: {interfaces: {eth0: {at: h1}, wlan0: {at: h3, metric: 7}, "
+			"wwan0: {at: isp, default: false, routes: [10.0.0.0/8, 10.9.0.0/16 via 100.64.7.9]}, "
+			"spare: {at: h2, up: false}}}\nsteps:\n"
+			"  - run: {at: a, argv: [ip, route, get, 9.9.9.9], matches: 'dev wlan0'}\n"
+			"  - run: {at: a, argv: [ip, route, get, 10.1.1.1], matches: 'via 100.64.0.1 dev "
+			"wwan0'}\n"
+			"  - run: {at: a, argv: [ip, route, get, 10.9.1.1], matches: 'via 100.64.7.9 dev "
+			"wwan0'}\n"
+			"  - run: {at: a, argv: [sh, -c, 'ip route show default | wc -l'], is: '2'}\n"
+			"  - run: {at: a, argv: [ip, -br, addr, show, spare], matches: 'DOWN *$'}\n"
+			"  - ping: {from: a, to: s, within: 5s}\n  - cut: a.link\n"
+			"  - ping: {from: a, to: s, within: 300ms, fails: true}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		/* A host has the addresses that its network offers, also after a move. */
+		{ HEAD "ipv6: true\n"
+		       "routers:\n"
+		       "  six: {nat: home, offers: ipv6}\n"
+		       "  four: {nat: home, offers: ipv4}\n"
+		       "  hard: {nat: hard}\n"
+		       "nodes:\n"
+		       "  server: {at: internet}\n"
+		       "  a: {at: six}\n"
+		       "  b: {at: four}\n"
+		       "  c: {at: hard}\n"
+		       "steps:\n"
+		       "  - run: {at: a, argv: [sh, -c, \"ip -4 addr show eth0; ip -4 route; ip -6 -br addr "
+		       "show eth0\"], matches: \"2a0e:5100:\"}\n"
+		       "  - run: {at: a, argv: [sh, -c, \"[ -z \\\"$(ip -4 -o addr show eth0)\\\" ] && [ -z "
+		       "\\\"$(ip -4 route)\\\" ]\"]}\n"
+		       "  - run: {at: b, argv: [sh, -c, \"[ -z \\\"$(ip -6 -o addr show eth0 scope "
+		       "global)\\\" ]\"]}\n"
+		       "  - run: {at: a, argv: [sh, -c, \"ping -6 -c1 -W1 server || ping -c1 -W1 "
+		       "2a0e:5100::cb00:710a\"]}\n"
+		       "  - ping: {from: b, to: server}\n"
+		       "  - ping: {from: a, to: \"2a0e:5100::cb00:710a\"}\n"
+		       "  - ping: {from: c, to: server}\n"
+		       "  - run: {at: server, argv: [echo, \"{a.ip} {oracle.a->b} {oracle.a->c} "
+		       "{oracle.b->c}\"], matches: \"^2a0e.* relay direct relay\"}\n"
+		       "  - move: {at: c, to: six}\n"
+		       "  - run: {at: c, argv: [sh, -c, \"[ -z \\\"$(ip -4 -o addr show eth0)\\\" ]\"]}\n"
+		       "  - ping: {from: c, to: a}\n"
+		       "  - move: {at: c, to: four}\n"
+		       "  - run: {at: c, argv: [sh, -c, \"[ -z \\\"$(ip -6 -o addr show eth0 scope "
+		       "global)\\\" ]\"]}\n"
+		       "  - ping: {from: c, to: server}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+	};
+	(void)state;
+	run_rows(rows, ARRAY_LEN(rows));
+}
+
+/* Each gap is what the file says the change takes, and what a program would see is what the host has. */
+static void test_changes(void **state)
+{
+	static const struct row rows[] = {
+		{ HEAD "routers:\n"
+		       "  isp: {nat: cgnat, lan: 100.64.0.0/16}\n"
+		       "  home-a: {nat: home, lan: 192.168.1.0/24, behind: isp}\n"
+		       "  home-b: {nat: home, lan: 192.168.1.0/24}\n"
+		       "  cell: {nat: hard}\n"
+		       "nodes:\n"
+		       "  server: {at: internet, ip: 9.9.9.9}\n"
+		       "  alice: {at: home-a}\n"
+		       "  bob: {at: internet}\n"
+		       "steps:\n"
+		       "  - ping: {from: alice, to: server}\n"
+		       "  - ping: {from: server, to: bob}\n"
+		       "  - lease: bob\n"
+		       "  - ping: {from: server, to: bob}\n"
+		       "  - run: {at: bob, argv: [sh, -c, \"ip -4 -o addr show eth0 | grep -q "
+		       "{bob.ip}/24\"]}\n"
+		       "  - move: {at: alice, to: home-b}\n"
+		       "  - expect: {gap: alice->server, max: 5s}\n"
+		       "  - run: {at: alice, argv: [ip, -4, -br, addr], matches: "
+		       "\"eth0@.*192.168.1.1[01]/24\"}\n"
+		       "  - move: {at: alice, to: cell, for: 1s}\n"
+		       "  - expect: {gap: alice->server, max: 5s}\n"
+		       "  - run: {at: alice, argv: [ip, route], matches: \"default via 192.168.[34].1 dev "
+		       "eth0\"}\n"
+		       "  - move: {at: alice, to: home-a, how: make-before-break}\n"
+		       "  - expect: {gap: alice->server, max: 5s}\n"
+		       "  - run: {at: alice, argv: [ip, route], matches: \"default via 192.168.1.1 dev "
+		       "eth1\"}\n"
+		       "  - run: {at: alice, argv: [ip, -br, link, show, eth0], matches: \"DOWN\"}\n"
+		       "  - lease: {at: alice, for: 500ms}\n"
+		       "  - expect: {gap: alice->server, max: 5s}\n"
+		       "  - lease: {at: home-a, ip: 100.64.9.9}\n"
+		       "  - expect: {gap: alice->server, max: 5s}\n"
+		       "  - move: {at: home-a, to: internet}\n"
+		       "  - expect: {gap: alice->server, max: 5s}\n"
+		       "  - run: {at: server, argv: [sh, -c, \"[ {home-a.wan} = 203.0.113.103 ]\"]}\n"
+		       "  - interface: {at: alice, name: eth0, up: true, to: cell, metric: 5}\n"
+		       "  - run: {at: alice, argv: [ip, route, get, 9.9.9.9], matches: \"dev eth0\"}\n"
+		       "  - interface: {at: alice, name: eth0, metric: 5000}\n"
+		       "  - run: {at: alice, argv: [ip, route, get, 9.9.9.9], matches: \"dev eth1\"}\n"
+		       "  - interface: {at: alice, name: eth0, up: false}\n"
+		       "  - interface: {at: alice, name: eth1, up: false}\n"
+		       "  - ping: {from: alice, to: server, fails: true, within: 200ms}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		/* Who is on no network hears nothing, and the oracle says so. */
+		{ HEAD "routers:\n  h: {nat: home}\nnodes:\n  a: {at: h}\n  b: {at: internet}\nsteps:\n"
+		       "  - interface: {at: a, name: eth0, up: false}\n"
+		       "  - run: {at: b, argv: [echo, '{oracle.a->b}'], is: none}\n"
+		       "  - interface: {at: a, name: eth0, up: true, to: internet}\n"
+		       "  - run: {at: b, argv: [echo, '{oracle.a->b}'], is: direct}\n"
+		       "  - ping: {from: b, to: a, within: 2s}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		/* An address that somebody else had before is the new one's at once. */
+		{ HEAD "nodes:\n  a: {at: internet}\n  b: {at: internet, ip: 203.0.113.50}\n"
+		       "  c: {at: internet}\nsteps:\n  - ping: {from: a, to: 203.0.113.50, within: 2s}\n"
+		       "  - lease: b\n  - lease: {at: c, ip: 203.0.113.50}\n"
+		       "  - run: {at: c, argv: [sh, -c, 'ping -c1 -W1 -q {a.ip} && ip -4 addr show eth0'], "
+		       "matches: 203.0.113.50}\n  - ping: {from: a, to: c, within: 2s}\n",
+			EXIT_PASS, "c gets another address: eth0 is 203.0.113.50" },
+	};
+	(void)state;
+	run_rows(rows, ARRAY_LEN(rows));
+}
+
+/* Hosts and routers move in userspace as well. */
+static void test_userspace(void **state)
+{
+	static const struct row rows[] = {
+		{ HEAD "routers: {h: {nat: home}, g: {nat: home}}\nnodes: {a: {at: h}, b: {at: "
+		       "internet}}\nsteps:\n"
+		       "  - ping: {from: a, to: b, within: 5s}\n  - move: {at: a, to: g}\n"
+		       "  - run: {at: a, argv: [ip, -4, -br, addr, show, eth0], matches: 192.168.2.10}\n"
+		       "  - ping: {from: a, to: b, within: 5s}\n  - sleep: {at: a, for: 300ms}\n"
+		       "  - ping: {from: a, to: b, within: 5s}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		{ HEAD "routers: {isp: {nat: cgnat}, h: {nat: home, behind: isp, link: {delay: 1ms}}}\n"
+		       "nodes: {a: {at: h}, b: {at: internet}}\nsteps:\n"
+		       "  - ping: {from: a, to: b, within: 5s}\n  - lease: {at: h, for: 300ms}\n"
+		       "  - ping: {from: a, to: b, within: 5s}\n  - cut: isp.link\n  - move: {at: h, to: "
+		       "internet}\n"
+		       "  - ping: {from: a, to: b, within: 5s}\n  - move: {at: h, to: isp, for: 300ms}\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n  - heal: isp.link\n"
+		       "  - ping: {from: a, to: b, within: 5s}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *records = NULL;
+		int code = scenario_run_on(&engine_user, rows[i].text, NULL, &records);
+		if (code != rows[i].code || !records || !strstr(records, rows[i].says))
+			fail_msg("row %zu: code %d\n%.900s", i, code, records ? records : "");
+		free(records);
+	}
+}
+
+/* Its clock, variables, files and sleep. */
+static void test_machine(void **state)
+{
+	static const struct row rows[] = {
+		{ HEAD "routers:\n"
+		       "  home: {nat: home}\n"
+		       "nodes:\n"
+		       "  server: {at: internet}\n"
+		       "  alice:\n"
+		       "    at: home\n"
+		       "    run: [sh, -c, \"id -u >{dir}/who; cat /etc/my/conf >{dir}/saw; echo $WORD "
+		       ">>{dir}/saw; ls -l /etc/my/conf | cut -c1-10 >>{dir}/saw; i=0; while :; do "
+		       "i=$((i+1)); echo $i >{dir}/count; sleep 0.05; done\"]\n"
+		       "    env: {WORD: \"two words\"}\n"
+		       "    files:\n"
+		       "      /etc/my/conf: \"for {server.ip}\\n\"\n"
+		       "      /var/lib/x/y: {text: secret, mode: \"0600\"}\n"
+		       "    clock: -100d\n"
+		       "  bob: {at: internet, clock: +1h}\n"
+		       "steps:\n"
+		       "  - run: {at: alice, argv: [cat, \"{dir}/saw\"], is: \"for {server.ip}\"}\n"
+		       "  - run: {at: alice, argv: [cat, \"{dir}/saw\"], is: \"two words\"}\n"
+		       "  - run: {at: alice, argv: [cat, \"{dir}/saw\"], is: \"-rw-r--r--\"}\n"
+		       "  - run: {at: alice, argv: [stat, -c, \"%a\", /var/lib/x/y], is: \"600\"}\n"
+		       "  - run: {at: alice, argv: [sh, -c, \"echo $(( $(date +%s) + 8640000 ))\"], capture: "
+		       "now}\n"
+		       "  - run: {at: server, argv: [sh, -c, \"d=$(( {capture.now} - $(date +%s) )); [ $d "
+		       "-ge -2 ] && [ $d -le 2 ]\"]}\n"
+		       "  - run: {at: bob, argv: [sh, -c, \"echo $(( $(date +%s) - 3600 ))\"], capture: "
+		       "bobs}\n"
+		       "  - run: {at: server, argv: [sh, -c, \"d=$(( {capture.bobs} - $(date +%s) )); [ $d "
+		       "-ge -2 ] && [ $d -le 2 ]\"]}\n"
+		       "  - ping: {from: alice, to: server}\n"
+		       "  - sleep: {at: alice, for: 2s}\n"
+		       "  - expect: {gap: alice->server, max: 5s, for: 500ms}\n"
+		       "  - sleep: alice\n"
+		       "  - run: {at: server, argv: [echo, \"{oracle.alice->server}\"], is: none}\n"
+		       "  - run: {at: server, argv: [sh, -c, \"a=$(cat {alice.dir}/count); sleep 0.3; [ $a = "
+		       "$(cat {alice.dir}/count) ]\"]}\n"
+		       "  - run: {at: alice, argv: [cat, /sys/class/net/eth0/carrier], is: \"0\"}\n"
+		       "  - ping: {from: alice, to: server, fails: true, within: 300ms}\n"
+		       "  - wake: alice\n"
+		       "  - run: {at: server, argv: [sh, -c, \"a=$(cat {alice.dir}/count); sleep 0.3; [ $a "
+		       "!= $(cat {alice.dir}/count) ]\"]}\n"
+		       "  - run: {at: alice, argv: [cat, /sys/class/net/eth0/carrier], is: \"1\"}\n"
+		       "  - expect: {gap: alice->server, max: 5s}\n"
+		       "  - clock: {at: bob, is: -1d}\n"
+		       "  - run: {at: bob, argv: [sh, -c, \"echo $(( $(date +%s) + 86400 ))\"], capture: t}\n"
+		       "  - run: {at: server, argv: [sh, -c, \"d=$(( {capture.t} - $(date +%s) )); [ $d -ge "
+		       "-2 ] && [ $d -le 2 ]\"]}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		/* What is the host's own is not another's, nor the machine's; and processes are not seen. */
+		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '61'], files: {/etc/mine: x, /tmp/mine: x, "
+		       "/var/mine: x, "
+		       "/run/mine: x}}\n  b: {at: internet, run: [sleep, '62']}\nsteps:\n"
+		       "  - run: {at: a, argv: [cat, /etc/mine, /tmp/mine, /var/mine, /run/mine], is: xxxx}\n"
+		       "  - run: {at: b, argv: [sh, -c, 'ls /etc/mine /tmp/mine /var/mine /run/mine 2>&1 | "
+		       "grep -c No'], "
+		       "is: '4'}\n"
+		       "  - run: {at: a, argv: [sh, -c, 'cat /proc/[0-9]*/cmdline | tr \"\\\\0\" \" \"'], "
+		       "matches: 'sleep 61'}\n"
+		       "  - run: {at: b, argv: [sh, -c, '! cat /proc/[0-9]*/cmdline | tr \"\\\\0\" \" \" | "
+		       "grep -q \"sleep 6[1]\"']}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {from: no-such-file}}}\n", EXIT_FAILED,
+			"no-such-file" },
+	};
+	(void)state;
+	run_rows(rows, ARRAY_LEN(rows));
+	assert_int_not_equal(access("/tmp/mine", F_OK), 0);
+}
+
+/* A server, another, an office behind a router with rules, and bob with rules of his own. */
+#define FIREWALLS \
+	HEAD "ipv6: true\n" \
+	     "routers:\n" \
+	     "  office:\n" \
+	     "    nat: home\n" \
+	     "    firewall:\n" \
+	     "      in: [accept established, accept tcp 7 from 203.0.113.0/24, drop]\n" \
+	     "      out: [accept icmp, accept tcp 7-10, accept udp 53, reject tcp, drop]\n" \
+	     "nodes:\n" \
+	     "  server: {at: internet, run: [python3, -m, http.server, \"7\"], ready: {port: \"tcp " \
+	     "{ip}:7\"}}\n" \
+	     "  other: {at: internet, run: [python3, -m, http.server, \"80\"], ready: {port: \"tcp " \
+	     "{ip}:80\"}}\n" \
+	     "  alice: {at: office}\n" \
+	     "  bob: {at: internet, firewall: {in: [accept established, accept icmp from " \
+	     "203.0.113.0/24, accept icmp from 2a0e:5100::/64, drop], out: [\"drop udp 9 to " \
+	     "203.0.113.0/24\"]}, run: [python3, -m, http.server, \"80\"], ready: {port: \"tcp " \
+	     "{ip}:80\"}}\n" \
+	     "steps:\n" \
+	     "  - ping: {from: alice, to: server, within: 2s}\n" \
+	     "  - ping: {from: server, to: bob, within: 2s}\n" \
+	     "  - run: {at: alice, argv: [bash, -c, \"exec 3<>/dev/tcp/{server.ip}/7\"]}\n" \
+	     "  - run: {at: alice, argv: [bash, -c, \"exec 3<>/dev/tcp/{other.ip}/80\"], fails: " \
+	     "true, within: 900ms}\n" \
+	     "    say: reject answers at once\n" \
+	     "  - run: {at: bob, argv: [bash, -c, \"exec 3<>/dev/tcp/{other.ip}/80\"]}\n" \
+	     "  - run: {at: other, argv: [timeout, \"0.5\", bash, -c, \"exec " \
+	     "3<>/dev/tcp/{bob.ip}/80\"], exit: 124}\n" \
+	     "  - run: {at: bob, argv: [bash, -c, \"echo x >/dev/udp/{server.ip}/9\"], fails: " \
+	     "true}\n" \
+	     "  - run: {at: bob, argv: [bash, -c, \"echo x >/dev/udp/{server.ip}/10\"]}\n" \
+	     "  - run: {at: alice, argv: [sh, -c, \"ping -6 -c1 -W1 $(ip -6 route show default | " \
+	     "cut -d' ' -f3)\"]}\n"
+/* Of hosts and routers, both families; what dies by a rule is in the story under its words. */
+static void test_firewall(void **state)
+{
+	static const struct row rows[] = {
+		{ FIREWALLS "  - run: {at: other, argv: [timeout, \"0.5\", bash, -c, \"exec "
+			    "3<>/dev/tcp/{bob.ip}/80\"]}\n",
+			EXIT_FAILED, "dropped at bob: firewall, in: drop" },
+		{ FIREWALLS, EXIT_PASS, "\"kind\":\"pass\"" },
+		{ HEAD "routers:\n  r: {nat: home, firewall: {in: [drop udp]}}\nnodes:\n  a: {at: r}\n  b: "
+		       "{at: internet}\n"
+		       "steps:\n  - ping: {from: a, to: b, within: 2s}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+	};
+	(void)state;
+	run_rows(rows, ARRAY_LEN(rows));
+}
+
+/* Only root can be somebody else inside. */
+static void test_user(void **state)
+{
+	struct row row = { HEAD
+		"nodes:\n  a: {at: internet, user: nobody, files: {/etc/x: {text: x, mode: '0600'}}, "
+		"run: [sh, -c, 'id -u >{dir}/who; cat /etc/x >>{dir}/who; exec sleep 60']}\nsteps:\n"
+		"  - run: {at: a, argv: [cat, '{dir}/who'], is: '65534', within: 3s}\n"
+		"  - run: {at: a, argv: [cat, '{dir}/who'], is: x, within: 3s}\n"
+		"  - run: {at: a, argv: [id, -u], is: '0'}\n",
+		EXIT_PASS, "\"kind\":\"pass\"" };
+	(void)state;
+	if (geteuid() != 0) {
+		row.code = EXIT_HOST;
+		row.says = "needs root";
+	}
+	run_rows(&row, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses), cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_machine), cmocka_unit_test(test_user), cmocka_unit_test(test_firewall),
+		cmocka_unit_test(test_userspace) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

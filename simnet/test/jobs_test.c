@@ -1,0 +1,165 @@
+/* Many scenarios: side by side, again and again, in parts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "mesh/base/err.h"
+#include "simnet/test/command_line.h"
+
+#define SCENARIO "simnet: 1\nname: "
+/* $D is a folder that every host sees as it is; hosts have a /tmp of their own. */
+#define SHARED(command) "export D=$(mktemp -d -p $RW_BIN_DIR); " command "; code=$?; rm -r $D; exit $code"
+#define HOSTS "nodes:\n  a: {at: internet}\n"
+
+static const struct command_line_file files[] = {
+	{ "pass.yaml", SCENARIO "pass\ntags: [quick]\n" HOSTS "steps:\n  - run: {at: a, argv: ['true']}\n" },
+	{ "fail.yaml", SCENARIO "fail\n" HOSTS "steps:\n  - run: {at: a, argv: ['false']}\n" },
+	{ "slow.yaml", SCENARIO "slow\n" HOSTS "steps:\n  - wait: 60s\n    say: waits to be stopped\n" },
+	{ "late.yaml",
+		SCENARIO "late\n" HOSTS "steps:\n  - run: {at: a, argv: [sleep, '1.5'], within: 1s}\n" },
+	{ "never.yaml",
+		SCENARIO "never\n" HOSTS "steps:\n  - run: {at: a, argv: [sleep, '60'], within: 500ms}\n" },
+	{ "same.yaml", SCENARIO "pass\n" HOSTS },
+	/* Both have to run at the same time. */
+	{ "meet.yaml", SCENARIO
+		"meet\nmatrix: {x: [one, two]}\n" HOSTS
+		"steps:\n  - run: {at: a, argv: [sh, -c, 'touch $D/{matrix.x}; until [ -e $D/one ] && [ -e "
+		"$D/two ]; do sleep 0.02; done'], within: 60s}\n" },
+	{ "grid.yaml", SCENARIO "grid\nmatrix: {x: ['1', '2', '3', '4', '5']}\n" HOSTS },
+	/* Passes twice. */
+	{ "third.yaml", SCENARIO
+		"third\n" HOSTS "steps:\n"
+		"  - run: {at: a, argv: [sh, -c, 'mkdir $D/1 2>/dev/null || mkdir $D/2 2>/dev/null']}\n" },
+};
+
+static int write_job_files(void **state)
+{
+	(void)state;
+	return command_line_open(files, ARRAY_LEN(files));
+}
+
+static int remove_job_files(void **state)
+{
+	(void)state;
+	return command_line_close();
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	command_line_expect(
+		"simnet run --shard 4/3 pass.yaml", 2, "--shard takes I/N, as 1/3, 2/3 and 3/3, not '4/3'");
+	command_line_expect("simnet run --shard 0/3 pass.yaml", 2, "--shard takes I/N");
+	command_line_expect("simnet run --shard 3 pass.yaml", 2, "--shard takes I/N");
+	command_line_expect("simnet run --shard 2/2 pass.yaml", 2, "there are fewer scenarios than shards");
+	command_line_expect("simnet run -j 65 pass.yaml", 2, "-j is 64 at most");
+	command_line_expect("simnet run --tag quick fail.yaml", 2, "no scenario matches");
+	command_line_expect("simnet run --out o -j 2 pass.yaml same.yaml", 2, "are both named 'pass'");
+}
+
+static void test_side_by_side(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect(SHARED("simnet run -j 2 meet.yaml"), 0, "2 run, 2 passed, 0 failed, 0 skipped");
+	command_line_expect(SHARED("[ $(nproc) -lt 2 ] || simnet run -j 0 meet.yaml"), 0, "");
+	command_line_expect("simnet run -j 2 pass.yaml fail.yaml", 1, "2 run, 1 passed, 1 failed, 0 skipped");
+	/* Each story stands whole, and the reports say the same as one by one. */
+	command_line_expect(
+		"simnet run -j 3 grid.yaml | grep -A2 '^grid \\[' | grep -c -e '^grid' -e built -e PASS", 0,
+		"15");
+	command_line_expect("simnet run -j 3 --tap grid.yaml fail.yaml | grep -c '^ok'", 0, "5");
+	command_line_expect(
+		"simnet run -j 2 --junit j.xml fail.yaml pass.yaml >/dev/null; grep -o 'tests=.*' j.xml", 0,
+		"tests=\"2\" failures=\"1\" errors=\"0\"");
+	command_line_expect(
+		SHARED("simnet run -j 2 --out o meet.yaml >/dev/null; ls o"), 0, "meet-0\nmeet-1\n");
+	command_line_expect("{ env --default-signal=INT simnet run -j 2 slow.yaml pass.yaml >s & p=$!; until "
+			    "grep -q PASS s; do :; "
+			    "done; kill -INT $p; wait $p; }",
+		130, "");
+	command_line_expect("tail -n 1 s", 0, "2 run, 1 passed, 1 failed, 0 skipped");
+}
+
+static void test_again(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect(
+		"simnet run --repeat 3 pass.yaml", 0, "pass: 3 runs, 3 passed, 0 failed, 0 inconclusive; 0.");
+	command_line_expect("simnet run --repeat 3 --out o pass.yaml >/dev/null; ls o/pass", 0,
+		"run-01\nrun-02\nrun-03\n");
+	command_line_expect("simnet run --repeat 2 --seed 77 fail.yaml", 1, "; failed with seed 77, 77\n");
+	command_line_expect(SHARED("simnet run --until-fail third.yaml"), 1,
+		"third: 3 runs, 2 passed, 1 failed, 0 inconclusive");
+	command_line_expect(
+		SHARED("simnet run --until-fail --repeat 2 third.yaml"), 0, "third: 2 runs, 2 passed");
+	command_line_expect(
+		SHARED("simnet run -j 4 --repeat 8 third.yaml"), 1, "third: 8 runs, 2 passed, 6 failed");
+}
+
+static void test_shards(void **state)
+{
+	(void)state;
+	command_line_expect("simnet run --list grid.yaml pass.yaml | wc -l", 0, "6");
+	command_line_needs_namespaces();
+	command_line_expect("for i in 1 2 3 4; do simnet run --shard $i/4 grid.yaml pass.yaml; done | grep "
+			    "-o 'PASS [^ ]* *[^ ]*' | "
+			    "sort -u | wc -l",
+		0, "6");
+	command_line_expect("simnet run --shard 2/3 grid.yaml", 0, "2 run, 2 passed");
+	command_line_expect("simnet run --tag quick pass.yaml fail.yaml | tail -n 1", 0, "PASS pass");
+	command_line_expect("simnet run --tag '!quick' pass.yaml fail.yaml", 1, "FAIL fail");
+}
+
+/* A bound is stretched, and what does not keep it is no failure of the program. What fails otherwise is one. */
+static void test_slow_machine(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run late.yaml", 0, "PASS late");
+	command_line_expect("simnet run late.yaml", 1, "FAIL late");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml", 5, "INCONCLUSIVE never  ");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml", 5,
+		"the machine was 3.0 times slower than an idle one");
+	command_line_expect("SIMNET_SLOWDOWN=1.2 simnet run never.yaml", 1, "FAIL never");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run fail.yaml", 1, "FAIL fail");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml pass.yaml", 5,
+		"2 run, 1 passed, 0 failed, 0 skipped, 1 inconclusive");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml fail.yaml", 1,
+		"1 failed, 0 skipped, 1 inconclusive");
+	/* Measured: six busy processes on each processor. */
+	command_line_expect("for i in $(seq $((6 * $(nproc)))); do timeout 60 sh -c 'while :; do :; done' & "
+			    "b=\"$b $!\"; done; env -u "
+			    "SIMNET_SLOWDOWN simnet run never.yaml; c=$?; kill $b; exit $c",
+		5, "INCONCLUSIVE never");
+}
+
+static void test_summary(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect("GITHUB_STEP_SUMMARY=$PWD/sum simnet run --github --seed 5 pass.yaml fail.yaml "
+			    ">g; grep -c '^::error' g; cat "
+			    "sum",
+		0,
+		"1\n### simnet: 1 of 2 passed\n\n| scenario | | time | seed | |\n|---|---|---|---|---|\n| "
+		"pass | passed | 0.");
+	command_line_expect("cat sum", 0, "| fail | **failed** | 0.");
+	command_line_expect("cat sum", 0, "<details><summary>fail</summary>");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_side_by_side),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_shards),
+		cmocka_unit_test(test_slow_machine),
+		cmocka_unit_test(test_summary),
+	};
+	return cmocka_run_group_tests(tests, write_job_files, remove_job_files);
+}

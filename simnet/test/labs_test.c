@@ -1,0 +1,159 @@
+/* Networks that stay, and what is asked of them meanwhile. */
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "mesh/base/err.h"
+#include "mesh/os/test/own_ns.h"
+#include "simnet/test/command_line.h"
+
+#define SCENARIO "simnet: 1\nname: "
+#define TALKER \
+	"[sh, -c, 'echo first; while [ ! -e {dir}/go ]; do sleep 0.05; done; echo second; exec sleep 60']"
+
+static const struct command_line_file files[] = {
+	{ "net.yaml", SCENARIO "net\nrouters: {home: {nat: home}}\nnodes:\n  a: {at: home, run: " TALKER "}\n"
+			       "  b: {at: internet}\nsteps:\n  - ping: {from: a, to: b}\n" },
+	{ "broken.yaml",
+		SCENARIO "broken\nnodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n  - cut: b.link\n"
+			 "  - ping: {from: a, to: b, within: 300ms}\n  - heal: b.link\n" },
+	{ "dies.yaml", SCENARIO "dies\ntimeout: 500ms\nnodes:\n  a: {at: internet}\nsteps:\n"
+				"  - run: {at: a, argv: [sleep, '60'], within: 1m}\n" },
+};
+
+/* Starts a lab, waits until it says `word`, does what is asked, and ends it; the last line is its exit code. */
+#define WITH(lab, word, commands) \
+	"{ : >out; env --default-signal=INT " lab " >out 2>&1 </dev/null & p=$!; until grep -q '" word \
+	"' out || ! kill -0 $p; do sleep " \
+	"0.02; done; " commands "; kill -INT $p; wait $p; echo \"end $?\"; }"
+
+static int write_lab_files(void **state)
+{
+	(void)state;
+	/* A lab is found by a socket of this network namespace: those of other tests are not in it. */
+	if (!own_ns(CLONE_NEWNET))
+		print_message("[  NOTE    ] labs of others may be found\n");
+	return command_line_open(files, ARRAY_LEN(files));
+}
+
+static int remove_lab_files(void **state)
+{
+	(void)state;
+	return command_line_close();
+}
+
+static void test_inject(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect(WITH("simnet up net.yaml", "up;",
+				    "simnet inject 'ping: {from: a, to: b}' | grep -c 'a pings b'; simnet "
+				    "inject 'cut home.link' "
+				    "'ping: {from: a, to: b, fails: true, within: 300ms}' 'heal home.link' "
+				    ">/dev/null; echo code $?"),
+		0, "1\ncode 0\nend 0\n");
+	/* Where everything is, is told when it is up. */
+	command_line_expect(WITH("simnet up net.yaml", "up;", "grep -o 'home  *203.*' out | tr -s ' '"), 0,
+		"home 203.0.113.100 internet, a router\nend 0\n");
+	/* It is told there too, and what is wrong or fails ends nothing. */
+	command_line_expect(
+		WITH("simnet up net.yaml", "up;",
+			"simnet inject 'cut hom.link'; echo code $?; simnet inject 'pign: {}'; echo code $?; "
+			"simnet inject "
+			"'ping: {from: a, to: b, within: 300ms}' >/dev/null; echo code $?; simnet inject "
+			"'run: {at: a, argv: "
+			"[\"false\"]}' 'cut home.udp' | grep -c cut; grep -c 'home.udp is cut' out"),
+		0,
+		"inject:1:6: no node or router 'hom'; did you mean 'home'?\ncode 2\ninject:1:1: unknown step "
+		"'pign'; did you mean "
+		"'ping'?\ncode 2\ncode 0\n0\n0\nend 0\n");
+	command_line_expect(WITH("simnet up net.yaml", "up;",
+				    "simnet inject '[{run: {at: a, argv: [echo, x], capture: w}}, {run: {at: "
+				    "b, argv: [echo, "
+				    "\"{capture.w}\"], is: x}}]' >/dev/null; echo code $?; simnet inject "
+				    "'run: {at: b, argv: [echo, "
+				    "\"{capture.w}\"], is: y, within: 200ms}' | grep -c 'FAIL net  inject:1: "
+				    "run: it says .x., wanted'"),
+		0, "code 0\n1\nend 0\n");
+	command_line_expect("simnet inject 'cut a.link'", 2, "no lab is up");
+	command_line_expect("simnet inject", 2, "inject takes steps");
+}
+
+static void test_shells_and_logs(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect(
+		WITH("simnet up net.yaml", "up;",
+			"simnet exec a -- sh -c 'hostname; exit 7'; echo code $?; simnet exec --lab net home "
+			"-- nft list ruleset | "
+			"grep -c '^table' | grep -c '[1-9]'; simnet exec home; echo code $?"),
+		0,
+		"a\ncode 7\n1\nsimnet: exec takes the name of a node or router, and a command\ncode 2\nend "
+		"0\n");
+	command_line_expect(
+		WITH("simnet up net.yaml", "up;",
+			"simnet logs a | cut -c 11-; simnet logs -f a >f & l=$!; simnet exec a touch go; "
+			"until grep -q second f; "
+			"do sleep 0.02; done; simnet logs home; echo code $?; simnet logs c; echo code $?"),
+		0,
+		"first\nsimnet: no such node in the lab\ncode 2\nsimnet: no such node in the lab\ncode "
+		"2\nend 0\n");
+	command_line_expect(WITH("simnet up net.yaml", "up;",
+				    "simnet exec --lab other a true; echo code $?; simnet clean"),
+		0, "simnet: no lab has that name or number\n  --lab ");
+}
+
+static void test_kept(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	/* As it failed: what was cut is cut. */
+	command_line_expect(WITH("simnet run --keep on-fail broken.yaml", "stays as it failed",
+				    "simnet exec a true; echo code $?; simnet inject 'ping: {from: a, to: b, "
+				    "within: 200ms}' | grep -c 'no "
+				    "reply'; simnet inject 'heal b.link' 'ping: {from: a, to: b}' "
+				    ">/dev/null; echo code $?; grep -c '^ .*FAIL "
+				    "broken  0' out"),
+		0, "code 0\n1\ncode 0\n1\nend 1\n");
+	command_line_expect(
+		WITH("simnet run --keep on-fail dies.yaml", "stays as it failed", "simnet exec a hostname"),
+		0, "a\nend 1\n");
+	command_line_expect(
+		WITH("simnet run --keep always net.yaml", "the network stays", "simnet exec b hostname"), 0,
+		"b\nend 0\n");
+	command_line_expect("simnet run --keep on-fail net.yaml | tail -n 1", 0, "PASS net");
+	command_line_expect("simnet run --keep never net.yaml", 2, "--keep is on-fail or always");
+	command_line_expect("simnet run --keep always -j 2 net.yaml", 2, "for one scenario at a time");
+}
+
+static void test_step(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect(
+		"{ echo; echo; } | simnet run --step broken.yaml | grep -c 'next: line'", 0, "2\n");
+	command_line_expect("echo c | simnet run --step broken.yaml | grep -c 'next: line'", 0, "1\n");
+	command_line_expect("simnet run --step net.yaml </dev/null", 0, "PASS net");
+	/* Between two steps it takes orders. */
+	command_line_expect("{ mkfifo keys; simnet run --step broken.yaml <keys >out & p=$!; exec 3>keys; "
+			    "echo >&3; until grep -q 'next: "
+			    "line 8' out; do sleep 0.02; done; simnet inject 'heal b.link' >/dev/null; echo "
+			    ">&3; echo c >&3; wait $p; echo "
+			    "\"end $?\"; }",
+		0, "end 0\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_inject),
+		cmocka_unit_test(test_shells_and_logs),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_step),
+	};
+	return cmocka_run_group_tests(tests, write_lab_files, remove_lab_files);
+}

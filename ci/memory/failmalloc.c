@@ -1,5 +1,6 @@
 /* Preloaded into a program: fails one allocation, the RW_FAIL_AT-th since its start (1 = the first), and no
- * other. With RW_FAIL_COUNT=FILE nothing fails, and the number of allocations is written there at the end.
+ * other. With RW_FAIL_COUNT=FILE nothing fails, and the number of allocations is written there at the end. The file is opened
+ * at the start: some programs may open none to write later.
  * Programs are built without it. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,12 +16,13 @@ extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 
 static atomic_ulong made, fail_at;
-static const char *count_file;
+static int count_file = -1;
 
 __attribute__((constructor)) static void setup(void)
 {
 	const char *at = getenv("RW_FAIL_AT");
-	count_file = getenv("RW_FAIL_COUNT");
+	const char *count = getenv("RW_FAIL_COUNT");
+	count_file = count ? open(count, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
 	/* What the loader and the constructors allocated before is not ours to fail. */
 	atomic_store(&made, 0);
 	atomic_store(&fail_at, at ? strtoul(at, NULL, 10) : 0);
@@ -30,14 +32,10 @@ __attribute__((constructor)) static void setup(void)
 __attribute__((destructor)) static void tell(void)
 {
 	char text[32];
-	if (!count_file)
+	if (count_file < 0)
 		return;
-	int fd = open(count_file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	int n = snprintf(text, sizeof(text), "%lu\n", atomic_load(&made));
-	if (fd >= 0) {
-		(void)!write(fd, text, (size_t)n);
-		close(fd);
-	}
+	int n = snprintf(text, sizeof(text), "%-20lu\n", atomic_load(&made));
+	(void)!pwrite(count_file, text, (size_t)n, 0);
 }
 
 static int fails(void)

@@ -34,28 +34,33 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Percent-decodes text[0..len) as a C string; plus: '+' is a space. A NUL inside is malformed. */
+/* The character at text[*i], percent-decoded; *i moves to its end. 0: malformed, or a NUL, which no text of ours holds. */
+static char decode_one(const char *text, size_t len, size_t *i, bool plus)
+{
+	char c = text[*i];
+	if (c == '+' && plus)
+		return ' ';
+	if (c != '%')
+		return c;
+	int hi = len - *i > 2 ? hex_digit(text[*i + 1]) : -1;
+	int lo = hi >= 0 ? hex_digit(text[*i + 2]) : -1;
+	*i += 2;
+	return lo < 0 ? '\0' : (char)(hi << 4 | lo);
+}
+
+/* Percent-decodes text[0..len) as a C string; plus: '+' is a space. What is malformed or too long is not begun: out stays
+ * as it was. */
 static bool decode(const char *text, size_t len, bool plus, char *out, size_t cap)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
-		if (c == '%') {
-			int hi = len - i > 2 ? hex_digit(text[i + 1]) : -1;
-			int lo = hi >= 0 ? hex_digit(text[i + 2]) : -1;
-			if (lo < 0)
-				return false;
-			c = (char)(hi << 4 | lo);
-			i += 2;
-		} else if (c == '+' && plus) {
-			c = ' ';
-		}
-		if (!c || n + 1 >= cap)
+	for (size_t i = 0; i < len; i++, n++)
+		if (!decode_one(text, len, &i, plus))
 			return false;
-		out[n++] = c;
-	}
-	if (!cap)
+	if (n >= cap)
 		return false;
+	n = 0;
+	for (size_t i = 0; i < len; i++)
+		out[n++] = decode_one(text, len, &i, plus);
 	out[n] = '\0';
 	return true;
 }
@@ -89,9 +94,9 @@ bool http_target_path(const struct http_head *h, char *out, size_t cap)
 
 bool http_form_value(const void *form, size_t form_len, const char *name, char *out, size_t cap)
 {
-	const char *at = form, *end = at + form_len;
+	const char *at = form, *end = form_len ? at + form_len : at;
 	char key[128];
-	while (form_len && at < end) {
+	while (at < end) {
 		const char *next = memchr(at, '&', (size_t)(end - at));
 		size_t len = (size_t)((next ? next : end) - at), eq = 0;
 		while (eq < len && at[eq] != '=')

@@ -20,11 +20,11 @@ struct http_head {
 };
 /* Case-insensitive; NULL when absent. */
 const char *http_header(const struct http_head *h, const char *name);
-/* Path part of the target into out[cap] (percent-decoded), false when too long or malformed. */
+/* Path part of the target into out[cap] (percent-decoded); false when too long or malformed: out is as it was. */
 bool http_target_path(const struct http_head *h, char *out, size_t cap);
-/* Decoded value of a query parameter; false when absent. */
+/* Decoded value of a query parameter; false when absent, too long or malformed: out is as it was. */
 bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap);
-/* The same of a body that is a form (application/x-www-form-urlencoded). */
+/* The same of a body that is a form (application/x-www-form-urlencoded); NULL where len is 0. */
 bool http_form_value(const void *form, size_t len, const char *name, char *out, size_t cap);
 const char *http_status_text(int status);
 /* text as one part of a path, or the value of a query; as much of it as fits into out[cap]. */

@@ -657,10 +657,10 @@ static void test_target(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char path[16];
+		char path[16] = "as it was";
 		struct http_head h = { .target = rows[i].target };
 		bool ok = http_target_path(&h, path, sizeof(path));
-		if (ok != !!rows[i].path || (ok && strcmp(path, rows[i].path) != 0))
+		if (ok != !!rows[i].path || strcmp(path, ok ? rows[i].path : "as it was") != 0)
 			fail_msg("row %zu", i);
 	}
 	struct http_head h = { .target = "/p?a=1&flag&b=%3d&a=2" };
@@ -672,6 +672,7 @@ static void test_target(void **state)
 	assert_true(http_target_query(&h, "b", v, sizeof(v)));
 	assert_string_equal(v, "=");
 	assert_false(http_target_query(&h, "c", v, sizeof(v)));
+	assert_false(http_form_value(NULL, 0, "a", v, sizeof(v)));
 }
 
 int main(void)

@@ -56,7 +56,7 @@ struct blocker_search;
 struct blocker_why {
 	const char *group; /* "" = none: all lists are its */
 	const char *
-		lines; /* of blocker_explain; "(not now)" in those of lists that have another hour, or a pause */
+		lines; /* NULL: memory was short. Of blocker_explain; "(not now)" in those of lists that have another hour, or a pause */
 	struct blocker_found found; /* without those */
 };
 struct blocker_search *blocker_search_start(struct blocker *b, const struct blocker_client *c,

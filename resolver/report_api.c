@@ -1,6 +1,7 @@
 #include "resolver/report_api.h"
 
 #include "resolver/report.h"
+#include <string.h>
 
 static bool question_say(struct arena *a, const struct journal_question *from, struct api_dns_question *to)
 {
@@ -86,4 +87,26 @@ bool report_api_servers(
 	while (ok && out->n_routes < total && resolver_route_report(r, now_ms, out->n_routes, &route))
 		ok = route_say(a, &route, &out->routes[out->n_routes++]);
 	return ok;
+}
+
+bool report_api_blocked(struct arena *a, const struct blocker_why *w, struct api_dns_blocked *out)
+{
+	size_t n = 0;
+	if (!w->lines)
+		return false;
+	for (const char *p = w->lines; (p = strchr(p, '\n')); p++)
+		n++;
+	char *rest = arena_strdup(a, w->lines);
+	*out = (struct api_dns_blocked) { .on = true,
+		.blocked = w->found.blocks && !w->found.allows,
+		.group = arena_strdup(a, w->group),
+		.server = "" };
+	out->lines.v = arena_array(a, n, sizeof(*out->lines.v));
+	while (!a->failed && out->lines.n < n) {
+		char *end = strchr(rest, '\n');
+		*end = 0;
+		out->lines.v[out->lines.n++] = rest;
+		rest = end + 1;
+	}
+	return !a->failed;
 }

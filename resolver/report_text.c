@@ -84,3 +84,12 @@ void report_text_servers(struct buf *out, const struct api_dns_servers *m)
 			server(out, &r->servers[k]);
 	}
 }
+
+void report_text_blocked(struct buf *out, const struct api_dns_blocked *m, const char *name, const char *who)
+{
+	for (size_t i = 0; i < m->lines.n; i++)
+		buf_printf(out, "%s\n", m->lines.v[i]);
+	buf_printf(out, "%s is%s blocked%s%s%s%s%s\n", name, m->blocked ? "" : " not", who ? " for " : "",
+		who ? who : "", *m->group ? ", of the group " : "", m->group,
+		m->lines.n ? "" : ": no list has it");
+}

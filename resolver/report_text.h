@@ -9,5 +9,7 @@
 void report_text_question(struct buf *out, const struct api_dns_question *q, bool json);
 void report_text_top(struct buf *out, const struct api_dns_top *m);
 void report_text_servers(struct buf *out, const struct api_dns_servers *m);
+/* who: whom the name is blocked for, as a person knows him; NULL: it is not said. */
+void report_text_blocked(struct buf *out, const struct api_dns_blocked *m, const char *name, const char *who);
 
 #endif

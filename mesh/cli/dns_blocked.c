@@ -1,6 +1,7 @@
 #include "mesh/cli/dns_blocked.h"
 
 #include "mesh/cli/api.h"
+#include "resolver/report_text.h"
 #include <stdio.h>
 
 /* Reading a million names takes a second, on a small machine several. */
@@ -9,11 +10,10 @@ enum { SEARCH_MS = 60000 };
 static void print_blocked(
 	struct cli *c, const struct api_dns_blocked *m, const char *name, const char *client)
 {
-	for (size_t i = 0; i < m->lines.n; i++)
-		fprintf(c->out, "%s\n", m->lines.v[i]);
-	fprintf(c->out, "%s is%s blocked for %s%s%s%s\n", name, m->blocked ? "" : " not",
-		client ? client : "this machine", *m->group ? ", of the group " : "", m->group,
-		m->lines.n ? "" : ": no list has it");
+	struct buf b = { 0 };
+	report_text_blocked(&b, m, name, client ? client : "this machine");
+	fwrite(buf_data(&b), 1, b.len, c->out);
+	buf_free(&b);
 }
 
 /* This machine blocks nothing: who does, where the network has somebody. */

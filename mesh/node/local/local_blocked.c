@@ -4,6 +4,7 @@
 #include "mesh/base/text.h"
 #include "resolver/blocker.h"
 #include "resolver/name.h"
+#include "resolver/report_api.h"
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,34 +54,15 @@ static void blocked_say(struct http_server_conn *c, const struct api_dns_blocked
 	local_reply_json(c, &b, ok);
 }
 
-/* What covers the name, a line each, cut in place. */
-static bool lines_of(struct arena *a, const char *text, struct ctl_strings *out)
-{
-	char *rest = arena_strdup(a, text);
-	size_t n = 0;
-	for (const char *p = text; (p = strchr(p, '\n')); p++)
-		n++;
-	out->v = arena_array(a, n, sizeof(*out->v));
-	while (rest && out->v && out->n < n) {
-		char *end = strchr(rest, '\n');
-		*end = 0;
-		out->v[out->n++] = rest;
-		rest = end + 1;
-	}
-	return !a->failed;
-}
-
 static void blocked_told(void *arg, int err, const struct blocker_why *w, const struct errbuf *eb)
 {
 	struct searched *k = arg;
 	struct http_server_conn *c = k->client->conn;
 	struct arena a = { 0 };
-	struct api_dns_blocked m = {
-		.on = true, .blocked = w->found.blocks && !w->found.allows, .group = w->group, .server = ""
-	};
+	struct api_dns_blocked m;
 	k->client->searched = NULL;
 	free(k);
-	if (err || !lines_of(&a, w->lines, &m.lines))
+	if (err || !report_api_blocked(&a, w, &m))
 		local_reply_error(c, 500, err ? eb->text : "memory is short");
 	else
 		blocked_say(c, &m);

@@ -3,6 +3,7 @@
 #include "resolver/alone/control.h"
 
 #include "mesh/base/text.h"
+#include "resolver/alone/blocked.h"
 #include "resolver/alone/door.h"
 #include "mesh/web/password.h"
 #include "resolver/alone/login.h"
@@ -235,6 +236,58 @@ static void get_query(struct control_request *q)
 	q->g->waits = &k->waiting;
 }
 
+/* ---- why a name is blocked ---- */
+
+struct control_search {
+	struct door_waiting waiting;
+	struct blocker_search *search;
+	struct door_guest *g;
+};
+
+static void search_forget(struct door_waiting *w)
+{
+	struct control_search *k = (struct control_search *)w;
+	blocker_search_cancel(k->search);
+	free(k);
+}
+
+static void search_told(void *arg, int err, const struct blocker_why *w, const struct errbuf *eb)
+{
+	struct control_search *k = arg;
+	struct door_guest *g = k->g;
+	struct api_dns_blocked m;
+	struct arena a = { 0 };
+	struct buf b = { 0 };
+	g->waits = NULL;
+	free(k);
+	if (err) {
+		door_say(g, 500, eb->text);
+		return;
+	}
+	bool ok = report_api_blocked(&a, w, &m) && api_dns_blocked_write(&b, &m);
+	door_say_json(g, &b, ok);
+	arena_free(&a);
+}
+
+static void get_blocked(struct control_request *q)
+{
+	char name[256] = "", client[256] = "";
+	struct errbuf eb = { .text = "memory is short" };
+	(void)control_value(q, "name", name, sizeof(name));
+	(void)control_value(q, "client", client, sizeof(client));
+	struct control_search *k = calloc(1, sizeof(*k));
+	if (k) {
+		*k = (struct control_search) { .waiting = { search_forget }, .g = q->g };
+		k->search = blocked_search(q->s, name, client, search_told, k, &eb);
+	}
+	if (k && k->search) {
+		q->g->waits = &k->waiting;
+		return;
+	}
+	door_say(q->g, eb.code == ERR_MALFORMED ? 400 : 503, eb.text);
+	free(k);
+}
+
 /* ---- what is kept ---- */
 
 struct control_change {
@@ -324,7 +377,7 @@ static void do_password(struct control_request *q)
 	struct control_change *k = change_begin(q);
 	if (!k)
 		return;
-	if (q->r->len < sizeof(hash))
+	if (q->r->len && q->r->len < sizeof(hash))
 		memcpy(hash, q->r->body, q->r->len);
 	login_set(q->s->login, hash, password_set, k);
 	key_wipe(hash, sizeof(hash));
@@ -346,6 +399,7 @@ static const struct {
 	{ "POST", "/flush", do_flush },
 	{ "POST", "/pause", do_pause },
 	{ "GET", "/query", get_query },
+	{ "GET", "/blocked", get_blocked },
 	{ "POST", "/allow", do_allow },
 	{ "POST", "/deny", do_deny },
 	{ "POST", "/forget", do_forget },

@@ -21,8 +21,8 @@ struct door_guest {
 struct door_request {
 	struct door_guest *guest;
 	const struct http_head *head;
-	const char *path; /* decoded, without the query */
-	const uint8_t *body;
+	const char *path;    /* decoded, without the query */
+	const uint8_t *body; /* may be NULL where len is 0 */
 	size_t len;
 };
 struct door_options {

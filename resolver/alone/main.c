@@ -7,10 +7,13 @@
 #include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/stream.h"
+#include "resolver/alone/blocked.h"
 #include "resolver/alone/control.h"
 #include "resolver/alone/migrate.h"
 #include "resolver/alone/serve.h"
 #include "resolver/alone/tell.h"
+#include "resolver/report_api.h"
+#include "resolver/report_text.h"
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -66,16 +69,13 @@ static const struct man_program page = {
 		"resolver of "
 		"ropewalkd(8) without a mesh.\n\nSIGUSR1 prints statistics, SIGUSR2 pauses blocking, SIGHUP "
 		"reads the configuration "
-		"and the lists of what is blocked again.\n\nWith the words \"blocked NAME\" it says which "
-		"lists of "
-		"the configuration have the name, and at which line, and ends: 0 when it is blocked, 1 when "
-		"it is "
-		"not.\n\nconvert reads configurations of dnsmasq, unbound and pi-hole (pihole.toml, "
+		"and the lists of what is blocked again.\n\nconvert reads configurations of dnsmasq, unbound "
+		"and pi-hole (pihole.toml, "
 		"gravity.db) and writes one of "
 		"this program; what has no counterpart is said with its line.\n\nThe other words ask a "
 		"resolver that runs, over its control socket, which root and "
 		"its own user alone may "
-		"use.",
+		"use; with -c FILE, \"blocked\" asks nobody and reads the lists of that configuration.",
 	.options = option_rows,
 	.verbs = tell_verbs,
 	.exits = exits,
@@ -114,29 +114,42 @@ static int check(const struct program *p, const struct conf *c, struct errbuf *e
 	return err;
 }
 
-/* What the lists say of a name, to who asks from --client, or to who is in no group. */
-static int say_blocked(struct program *p, const struct conf *c, struct errbuf *eb)
+static int blocked_print(struct program *p, const struct blocker_why *w, struct errbuf *eb)
 {
-	struct blocker_found found;
-	struct dns_name name;
-	struct addr from = addr_any6;
+	struct api_dns_blocked m;
+	struct arena a = { 0 };
 	struct buf out = { 0 };
-	const char *group;
-	if (!dns_name_parse(p->blocked, &name) || name.len == 1)
-		return err_say(eb, ERR_MALFORMED, "\"%s\" is not a domain name", p->blocked);
-	if (p->o.client && !addr_parse(p->o.client, &from))
-		return err_say(eb, ERR_MALFORMED, "--client takes an address, not \"%s\"", p->o.client);
-	dns_name_fold(&name);
-	uint32_t lists = blocker_group(&c->block, &from, &group);
-	int err = blocker_explain(&c->block, lists, &name, &out, &found, eb);
-	bool blocked = found.blocks && !found.allows;
-	if (!err) {
-		printf("%s%s is%s blocked%s%s\n", out.len ? buf_cstr(&out) : "", p->blocked,
-			blocked ? "" : " not", group ? " for the group " : "", group ? group : "");
-		p->exit_code = blocked ? EXIT_SUCCESS : EXIT_FAILURE;
+	bool ok = report_api_blocked(&a, w, &m);
+	if (ok && p->o.json)
+		ok = api_dns_blocked_write(&out, &m) && buf_append(&out, "\n", 1);
+	else if (ok)
+		report_text_blocked(&out, &m, p->blocked, p->o.client);
+	if (ok) {
+		fwrite(buf_data(&out), 1, out.len, stdout);
+		p->exit_code = m.blocked ? EXIT_SUCCESS : EXIT_FAILURE;
 		p->said = true;
 	}
 	buf_free(&out);
+	arena_free(&a);
+	return ok ? 0 : err_say(eb, ERR_TOO_LARGE, "out of memory");
+}
+
+/* What the lists of the configuration say of a name, to who asks from --client, or to who is in no group. */
+static int say_blocked(struct program *p, const struct conf *c, struct errbuf *eb)
+{
+	struct blocker_why why = { 0 };
+	struct dns_name name;
+	struct addr from;
+	struct buf lines = { 0 };
+	int err = blocked_read(p->blocked, p->o.client ? p->o.client : "", &name, &from, eb);
+	if (err)
+		return err;
+	uint32_t lists = blocker_group(&c->block, &from, &why.group);
+	why.group = why.group ? why.group : "";
+	err = blocker_explain(&c->block, lists, &name, &lines, &why.found, eb);
+	why.lines = buf_cstr(&lines);
+	err = err ? err : blocked_print(p, &why, eb);
+	buf_free(&lines);
 	return err;
 }
 
@@ -220,19 +233,21 @@ static int words_take(
 	struct program *p, const char *const *words, int n, bool *told, int *code, struct errbuf *eb)
 {
 	const struct tell_options o = { .socket = p->o.socket ? p->o.socket : CONTROL_SOCKET,
+		.client = p->o.client,
 		.json = p->o.json,
 		.follow = p->o.follow,
 		.below = p->o.below };
 	bool asks = !asks_for_text(&p->o), converts = n && asks && strcmp(words[0], "convert") == 0;
+	bool reads = n == 2 && p->o.config && strcmp(words[0], "blocked") == 0;
 	p->verb = n ? tell_man(words[0]) : NULL;
-	*told = converts || (n && asks && tell_is_verb(words[0]));
+	*told = converts || (n && asks && !reads && tell_is_verb(words[0]));
 	if (converts && n < 2)
 		return err_say(eb, ERR_MALFORMED, "convert needs files");
 	if (converts)
 		*code = migrate(words + 1, n - 1, p->o.from);
 	else if (*told)
 		*code = tell_run(&o, words, n);
-	else if (n == 2 && strcmp(words[0], "blocked") == 0)
+	else if (reads)
 		p->blocked = words[1];
 	else if (n && !asks_for_text(&p->o))
 		return err_say(eb, ERR_MALFORMED, "\"%s\" is not expected here; see --help", words[0]);

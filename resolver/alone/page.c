@@ -8,13 +8,15 @@
  *              comes from another site
  *
  * One table of paths. A change that takes time (own_lists.h, login.h) is answered when it is done: the guest waits in a
- * struct page_waiting, and may go before. After a change the browser is sent back to where it was (303), with what was done as
+ * struct page_waiting (struct page_search for what is looked for in lists), and may go before. After a change the browser is sent back to where it was (303), with what was done as
  * a word of the query that only names one of our sentences. */
 #include "resolver/alone/page_inner.h"
 
 #include "mesh/base/text.h"
 #include "mesh/web/password.h"
+#include "resolver/alone/blocked.h"
 #include "resolver/alone/numbers.h"
+#include "resolver/report_api.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,6 +297,72 @@ static void log_post(struct page_request *q)
 	redirect(q->r->guest, back_of(q), failed ? "failed" : yes ? "on" : "off", "");
 }
 
+/* ---- why a name is blocked ---- */
+
+/* The request, as far as the page that answers it needs it. */
+struct page_search {
+	struct door_waiting waiting;
+	struct blocker_search *search;
+	struct page_request q;
+	struct door_request r; /* the guest alone */
+	struct page_why why;
+};
+
+static void search_free(struct page_search *k)
+{
+	key_wipe(k, sizeof(*k)); /* a cookie is in it */
+	free(k);
+}
+
+static void search_forget(struct door_waiting *w)
+{
+	struct page_search *k = (struct page_search *)w;
+	blocker_search_cancel(k->search);
+	search_free(k);
+}
+
+static void search_told(void *arg, int err, const struct blocker_why *w, const struct errbuf *eb)
+{
+	struct page_search *k = arg;
+	struct api_dns_blocked m;
+	struct arena a = { 0 };
+	k->r.guest->waits = NULL;
+	if (err)
+		k->why.complaint = eb->text;
+	else if (report_api_blocked(&a, w, &m))
+		k->why.found = &m;
+	else
+		k->why.complaint = "memory is short";
+	page_why(&k->q, &k->why);
+	arena_free(&a);
+	search_free(k);
+}
+
+static void why_get(struct page_request *q)
+{
+	struct errbuf eb = { .text = "memory is short" };
+	struct page_search *k = calloc(1, sizeof(*k));
+	if (!k) {
+		door_say(q->r->guest, 503, eb.text);
+		return;
+	}
+	k->waiting.forget = search_forget;
+	k->r.guest = q->r->guest;
+	k->q = *q;
+	k->q.r = &k->r;
+	bool named = http_target_query(q->r->head, "name", k->why.name, sizeof(k->why.name));
+	(void)http_target_query(q->r->head, "client", k->why.client, sizeof(k->why.client));
+	if (named)
+		k->search = blocked_search(q->page->s, k->why.name, k->why.client, search_told, k, &eb);
+	if (k->search) {
+		q->r->guest->waits = &k->waiting;
+		return;
+	}
+	k->why.complaint = named ? eb.text : NULL;
+	page_why(&k->q, &k->why);
+	search_free(k);
+}
+
 /* ---- routing ---- */
 
 static void style_get(struct page_request *q)
@@ -337,6 +405,7 @@ static const struct {
 	{ "GET", "/", SESSION, overview_get },
 	{ "GET", "/log", SESSION, log_get },
 	{ "GET", "/lists", SESSION, lists_get },
+	{ "GET", "/why", SESSION, why_get },
 	{ "GET", "/style.css", ANYBODY, style_get },
 	{ "GET", "/metrics", ANYBODY, metrics_get },
 	{ "GET", "/login", ANYBODY, login_get },

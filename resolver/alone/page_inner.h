@@ -2,6 +2,7 @@
 #ifndef RW_RESOLVER_ALONE_PAGE_INNER_H
 #define RW_RESOLVER_ALONE_PAGE_INNER_H
 
+#include "mesh/proto/localapi.h"
 #include "resolver/alone/door.h"
 #include "resolver/alone/history.h"
 #include "resolver/alone/login.h"
@@ -26,6 +27,13 @@ struct page_request {
 	char said[160];		   /* what was just done; "": nothing */
 };
 
+/* What was asked of the lists. */
+struct page_why {
+	char name[256], client[256];	     /* as they were given; "": not */
+	const struct api_dns_blocked *found; /* NULL: nothing, and */
+	const char *complaint;		     /* says why; NULL: nothing was asked */
+};
+
 /* HTML being made; failure sticks. */
 struct html {
 	struct buf b;
@@ -39,6 +47,7 @@ void html_reply(struct html *h, struct door_guest *g, int status, const char *ex
 void page_overview(const struct page_request *q);
 void page_log(const struct page_request *q);
 void page_lists(const struct page_request *q);
+void page_why(const struct page_request *q, const struct page_why *w);
 void page_login(const struct page_request *q, int status, const char *complaint, const char *cookie);
 void page_nobody(const struct page_request *q); /* no password is set */
 

@@ -123,7 +123,8 @@ static void page_open_html(
 {
 	static const struct {
 		const char *path, *word;
-	} links[] = { { "/", "Overview" }, { "/log", "Questions" }, { "/lists", "Names" } };
+	} links[] = { { "/", "Overview" }, { "/log", "Questions" }, { "/lists", "Names" },
+		{ "/why", "Why" } };
 	head(h, title, more, "");
 	html_raw(h, "<header><p class=\"brand\">Ropewalk resolver</p><nav aria-label=\"Pages\">");
 	for (size_t i = 0; i < ARRAY_LEN(links); i++)
@@ -331,6 +332,16 @@ static void filter_read(const struct page_request *q, struct filter *f)
 	f->follow = http_target_query(q->r->head, "follow", word, sizeof(word)) && strcmp(word, "yes") == 0;
 }
 
+static void why_link(struct html *h, const char *name, const char *client)
+{
+	char escaped[3 * DNS_NAME_TEXT], from[3 * ADDR_TEXT];
+	http_escape(name, escaped, sizeof(escaped));
+	http_escape(client, from, sizeof(from));
+	html_raw(h, "<a href=\"/why?name=%s&amp;client=%s\" aria-label=\"Why ", escaped, from);
+	html_put(h, name);
+	html_raw(h, "\">Why</a> ");
+}
+
 static void question_row(struct html *h, const struct page_request *q, const struct journal_question *of,
 	const struct filter *f, size_t *n)
 {
@@ -355,6 +366,8 @@ static void question_row(struct html *h, const struct page_request *q, const str
 	html_raw(h, "</td><td>%s</td><td>%s%s%s</td><td class=\"n\">%u ms</td><td class=\"do\">",
 		dns_type_format(of->type, type), says ? present_rcode(of->rcode) : "", says ? ", " : "",
 		froms[of->source], of->took_ms);
+	if (blocked)
+		why_link(h, name, client);
 	if (of->source != RESOLVER_FROM_ZONE && of->source != RESOLVER_FROM_RULES)
 		button(h, q, blocked ? "/allow" : "/deny", "/log", name, blocked ? "Allow" : "Block");
 	html_raw(h, "</td></tr>");
@@ -487,6 +500,54 @@ void page_lists(const struct page_request *q)
 	own_part(&h, q, OWN_ALLOW, "Let through by hand");
 	html_raw(&h, "</div>");
 	conf_lists_part(&h, q);
+	html_reply(&h, q->r->guest, 200, "");
+}
+
+/* ---- why ---- */
+
+static void why_form(struct html *h, const struct page_why *w)
+{
+	html_raw(h,
+		"<form class=\"filter\" method=\"get\" action=\"/why\" role=\"search\"><label>Name <input "
+		"name=\"name\" required autocapitalize=\"none\" spellcheck=\"false\" value=\"");
+	html_put(h, w->name);
+	html_raw(h, "\"></label><label>For the client with this address <input name=\"client\" "
+		    "placeholder=\"one of no group\" value=\"");
+	html_put(h, w->client);
+	html_raw(h, "\"></label><button>Look</button></form>");
+}
+
+static void why_found(struct html *h, const struct page_why *w)
+{
+	const struct api_dns_blocked *m = w->found;
+	html_raw(h, "<section class=\"card\"><h2>");
+	html_put(h, w->name);
+	html_raw(h, " is%s blocked", m->blocked ? "" : " not");
+	html_put(h, *w->client ? " for " : "");
+	html_put(h, w->client);
+	html_put(h, *m->group ? ", of the group " : "");
+	html_put(h, m->group);
+	html_raw(h, "</h2>%s<table>", m->lines.n ? "" : "<p class=\"dim\">No list has it.</p>");
+	for (size_t i = 0; i < m->lines.n; i++) {
+		html_raw(h, "<tr><td class=\"name\">");
+		html_put(h, m->lines.v[i]);
+		html_raw(h, "</td></tr>");
+	}
+	html_raw(h, "</table></section>");
+}
+
+void page_why(const struct page_request *q, const struct page_why *w)
+{
+	struct html h = { 0 };
+	page_open_html(&h, q, "Why a name is blocked", "/why", "");
+	why_form(&h, w);
+	if (w->complaint) {
+		html_raw(&h, "<p class=\"care\" role=\"alert\">");
+		html_put(&h, w->complaint);
+		html_raw(&h, "</p>");
+	} else if (w->found) {
+		why_found(&h, w);
+	}
 	html_reply(&h, q->r->guest, 200, "");
 }
 

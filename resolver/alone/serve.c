@@ -80,7 +80,7 @@ static void listening_say(const struct running *s, size_t n)
 	fflush(stdout);
 }
 
-static void serve_close(struct running *s)
+void serve_close(struct running *s)
 {
 	control_close(s->control);
 	page_close(s->page);
@@ -104,7 +104,7 @@ static int extras_open(struct running *s, const struct conf *c, struct errbuf *e
 }
 
 /* c is emptied at its end: what is to be known of it is taken before. */
-static int serve_open(struct running *s, struct conf *c, struct zone *z, struct errbuf *eb)
+int serve_open(struct running *s, struct conf *c, struct zone *z, struct errbuf *eb)
 {
 	struct resolver_server_options so = {
 		.at = c->listen, .n = c->n_listen, .lists = lists_of, .arg = s

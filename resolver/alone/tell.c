@@ -16,13 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2, TARGET_MAX = 1024, FOLLOW_MS = 300, TIMEOUT_MS = 15000 };
+enum { EXIT_USAGE = 2, TARGET_MAX = 1024, FOLLOW_MS = 300, TIMEOUT_MS = 15000, SEARCH_MS = 60000 };
 
 struct tell {
 	const struct tell_options *o;
 	const char *const *words;
 	int n;
 	struct loop *loop;
+	unsigned timeout_ms; /* of a request */
 	/* the answer to the last request */
 	bool came;
 	int status, code;
@@ -79,7 +80,7 @@ static int exchange_body(struct tell *t, const char *method, const char *target,
 		.host = "ropewalk-resolver",
 		.body = body,
 		.body_len = body ? strlen(body) : 0,
-		.timeout_ms = TIMEOUT_MS };
+		.timeout_ms = t->timeout_ms };
 	const struct http_client_events ev = { .done = done, .failed = failed, .arg = t };
 	buf_free(&t->body);
 	t->came = false;
@@ -338,6 +339,37 @@ static int tell_query(struct tell *t)
 	return code;
 }
 
+/* 0 when it is blocked. Lists are read through for it, which takes a second for a million names, or several. */
+static int tell_blocked(struct tell *t)
+{
+	char target[TARGET_MAX] = "/blocked";
+	struct api_dns_blocked m;
+	struct arena a = { 0 };
+	struct buf b = { 0 };
+	if (t->n < 2)
+		return complain("blocked needs a name"), EXIT_USAGE;
+	with(target, "name", t->words[1]);
+	if (t->o->client)
+		with(target, "client", t->o->client);
+	t->timeout_ms = SEARCH_MS;
+	int code = exchange(t, "GET", target);
+	if (code)
+		return code;
+	if (api_dns_blocked_read(&a, (const char *)buf_data(&t->body), t->body.len, &m, NULL) != 0) {
+		code = unreadable();
+	} else {
+		if (t->o->json)
+			print_answer(t);
+		else
+			report_text_blocked(&b, &m, t->words[1], t->o->client);
+		code = m.blocked ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	print(&b);
+	buf_free(&b);
+	arena_free(&a);
+	return code;
+}
+
 static int tell_name(struct tell *t)
 {
 	char target[TARGET_MAX];
@@ -402,11 +434,16 @@ static const struct verb {
 	{ { "password", "", "set the password of the page; asked for, or a line of standard input", NULL,
 		  NULL },
 		1, tell_password },
-	/* These two ask nobody: main.c does them. */
-	{ { "blocked", "NAME",
-		  "which lists of -c FILE have a name, and at which line; 0 when it is blocked, 1 when not",
-		  NULL, NULL },
-		2, NULL },
+	{ { "blocked", "NAME", "which lists have a name, and at which line; 0 when it is blocked, 1 when not",
+		  "It is asked of the resolver that runs, with pauses and hours as they are now, for a "
+		  "client of "
+		  "no group or for "
+		  "--client. With -c FILE nobody is asked: the lists of that configuration are read, as if "
+		  "all "
+		  "held now.",
+		  NULL },
+		2, tell_blocked },
+	/* It asks nobody: main.c does it. */
 	{ { "convert", "FILE...",
 		  "make a configuration of those of dnsmasq, unbound or pi-hole, on standard output", NULL,
 		  NULL },
@@ -443,7 +480,7 @@ bool tell_is_verb(const char *word)
 int tell_run(const struct tell_options *o, const char *const *words, int n)
 {
 	const struct verb *v = verb_of(words[0]);
-	struct tell t = { .o = o, .words = words, .n = n };
+	struct tell t = { .o = o, .words = words, .n = n, .timeout_ms = TIMEOUT_MS };
 	if (n > v->most)
 		return complain("%s takes %s", words[0], *v->man.words ? v->man.words : "nothing"),
 		       EXIT_USAGE;

@@ -8,6 +8,7 @@
 
 struct tell_options {
 	const char *socket;
+	const char *client; /* NULL: none is named */
 	bool json, follow, below;
 };
 extern const struct man_verb *const tell_verbs[]; /* ended by NULL */

@@ -7,13 +7,16 @@
 #include <cmocka.h>
 
 #include "mesh/base/err.h"
+#include "mesh/os/sock.h"
 #include "resolver/alone/test/program.h"
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WORDS = 6 };
+enum { WORDS = 8 };
 static const char conf[] = "listen: 127.0.0.1:0\n"
 			   "authority: [ home.example ]\n"
 			   "routes: { dead.example: [ 127.0.0.1:1 ] }\n"
@@ -93,10 +96,10 @@ static void test_words(void **state)
 	program_stop(&p);
 }
 
-static void conf_write(const struct program *p, const char *text)
+static void file_write(const struct program *p, const char *name, const char *text)
 {
 	char path[128];
-	snprintf(path, sizeof(path), "%s/conf.yaml", p->folder);
+	snprintf(path, sizeof(path), "%s/%s", p->folder, name);
 	FILE *to = fopen(path, "we");
 	assert_non_null(to);
 	fputs(text, to);
@@ -112,11 +115,81 @@ static void test_reload(void **state)
 	struct program p;
 	(void)state;
 	program_start(&p, conf);
-	conf_write(&p, "listne: 127.0.0.1\n");
+	file_write(&p, "conf.yaml", "listne: 127.0.0.1\n");
 	rows_check(&p, wrong, ARRAY_LEN(wrong));
-	conf_write(&p, "listen: 127.0.0.1:0\nrecords: [ { name: nas.home.example, value: 192.168.1.6 } ]\n");
+	file_write(&p, "conf.yaml",
+		"listen: 127.0.0.1:0\nrecords: [ { name: nas.home.example, value: 192.168.1.6 } ]\n");
 	rows_check(&p, right, ARRAY_LEN(right));
 	program_stop(&p);
+}
+
+/* Lists are read on a thread: after a reload the old ones serve a little longer. */
+static void wait_lists(const struct program *p, const char *name, const char *has)
+{
+	const char *const words[] = { "blocked", name, NULL };
+	char out[4096] = "";
+	for (int i = 0; i < 1000 && !strstr(out, has); i++) {
+		(void)program_tell(p, out, sizeof(out), words);
+		usleep(10000);
+	}
+	if (!strstr(out, has))
+		fail_msg("%s", out);
+}
+
+/* Which list and which line, of the one that runs and of a file; for whom, and not while there is a pause. */
+static void test_blocked(void **state)
+{
+	static const struct row rows[] = {
+		{ { "blocked", "Games.Test" }, 0, "/more.txt:2: games.test\nGames.Test is blocked\n" },
+		{ { "blocked", "a.games.test" }, 1, "a.games.test is not blocked: no list has it\n" },
+		{ { "blocked", "a.ads.test" }, 0,
+			"blocked by the list ours, *.ads.test\na.ads.test is blocked\n" },
+		{ { "blocked", "good.ads.test" }, 1,
+			"allowed by the list fine, good.ads.test\ngood.ads.test is not blocked\n" },
+		{ { "blocked", "a.ads.test", "--client", "192.0.2.7" }, 1,
+			"a.ads.test is not blocked for 192.0.2.7, of the group kids: no list has it\n" },
+		{ { "blocked", "games.test", "--client", "192.0.2.7" }, 0,
+			"games.test is blocked for 192.0.2.7, of the group kids\n" },
+		{ { "blocked", "games.test", "--json" }, 0,
+			"{\"On\":true,\"Blocked\":true,\"Group\":\"\",\"Lines\":[\"blocked by the list "
+			"more, " },
+		{ { "blocked", "a..b" }, 1, "\"a..b\" is not a domain name" },
+		{ { "blocked", "." }, 1, "\".\" is not a domain name" },
+		{ { "blocked", "a.test", "--client", "kid" }, 1, "a client is an address, not \"kid\"" },
+		{ { "blocked" }, 2, "blocked needs a name" },
+		{ { "blocked", "a.test", "b.test" }, 2, "blocked takes NAME" },
+		{ { "pause" }, 0, "nothing is blocked" },
+		{ { "blocked", "games.test" }, 1, "blocked by the list more (not now), " },
+	};
+	struct program p;
+	char conf_path[128], text[1024], out[4096];
+	(void)state;
+	program_start(&p, conf);
+	file_write(&p, "more.txt", "# games\n0.0.0.0 games.test\n");
+	snprintf(text, sizeof(text),
+		"listen: 127.0.0.1:0\nblocking:\n  lists:\n    - { name: ours, names: [ \"*.ads.test\" ] }\n"
+		"    - { name: more, file: %s/more.txt }\n    - { name: fine, allow: true, names: [ "
+		"good.ads.test ] }\n"
+		"  groups: [ { name: kids, clients: [ 192.0.2.0/24 ], lists: [ more ] } ]\n",
+		p.folder);
+	file_write(&p, "conf.yaml", text);
+	assert_int_equal(program_tell(&p, out, sizeof(out), (const char *const[]) { "reload", NULL }), 0);
+	wait_lists(&p, "games.test", "games.test is blocked");
+	rows_check(&p, rows, ARRAY_LEN(rows));
+	/* nobody is asked: no pause there */
+	snprintf(conf_path, sizeof(conf_path), "%s/conf.yaml", p.folder);
+	const struct row of_file[] = {
+		{ { "-c", conf_path, "blocked", "games.test" }, 0,
+			"/more.txt:2: games.test\ngames.test is blocked\n" },
+		{ { "-c", conf_path, "blocked", "games.test", "--json" }, 0, "\"Blocked\":true" },
+		{ { "-c", conf_path, "blocked", "good.ads.test" }, 1, "good.ads.test is not blocked\n" },
+		{ { "-c", conf_path, "blocked", "a..b" }, 1, "not a domain name" },
+	};
+	rows_check(&p, of_file, ARRAY_LEN(of_file));
+	program_stop(&p);
+	assert_int_equal(
+		program_tell(&p, out, sizeof(out), (const char *const[]) { "blocked", "a.test", NULL }), 1);
+	assert_non_null(strstr(out, "no ropewalk-resolver answers at "));
 }
 
 /* The log is nobody else's business, and the socket goes with the program. */
@@ -135,6 +208,45 @@ static void test_socket(void **state)
 	assert_non_null(strstr(out, "no ropewalk-resolver answers at "));
 }
 
+#define CLOSE "Host: x\r\nConnection: close\r\n\r\n"
+
+/* Requests as the program itself does not send them. */
+static void test_raw(void **state)
+{
+	static const struct {
+		const char *request, *answer;
+	} rows[] = {
+		{ "POST /password HTTP/1.1\r\n" CLOSE, "HTTP/1.1 409 " },
+		{ "GET /blocked HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
+		{ "POST /blocked?name=a.test HTTP/1.1\r\n" CLOSE, "HTTP/1.1 405 " },
+		{ "GET /blocked?name=a%00b.test HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
+		{ "GET /nothing HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404 " },
+	};
+	char at[128];
+	struct program p;
+	(void)state;
+	program_start(&p, "listen: 127.0.0.1:0\nstate: %s/state\n");
+	snprintf(at, sizeof(at), "%s/socket", p.folder);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char answer[4096];
+		size_t len = 0;
+		int fd = sock_unix_connect(at, NULL);
+		assert_true(fd >= 0);
+		assert_int_equal(
+			send(fd, rows[i].request, strlen(rows[i].request), 0), strlen(rows[i].request));
+		struct pollfd p1 = { .fd = fd, .events = POLLIN };
+		for (ssize_t n = 1; n > 0 && len<sizeof(answer) - 1; len += n> 0 ? (size_t)n : 0) {
+			assert_int_equal(poll(&p1, 1, 30000), 1);
+			n = recv(fd, answer + len, sizeof(answer) - 1 - len, 0);
+		}
+		close(fd);
+		answer[len] = 0;
+		if (strncmp(answer, rows[i].answer, strlen(rows[i].answer)) != 0)
+			fail_msg("row %zu: %s", i, answer);
+	}
+	program_stop(&p);
+}
+
 /* --check reads the certificates too. */
 static void test_check(void **state)
 {
@@ -146,11 +258,12 @@ static void test_check(void **state)
 	const char *const words[] = { "-c", path, "--check", NULL };
 	assert_int_equal(program_tell(&p, out, sizeof(out), words), 0);
 	assert_non_null(strstr(out, "configuration is right"));
-	conf_write(&p, "listen: 127.0.0.1:0\nsecure: { tls: 127.0.0.1:0, certificate: /nonexistent.pem, key: "
-		       "/nonexistent.key }\n");
+	file_write(&p, "conf.yaml",
+		"listen: 127.0.0.1:0\nsecure: { tls: 127.0.0.1:0, certificate: /nonexistent.pem, key: "
+		"/nonexistent.key }\n");
 	assert_int_equal(program_tell(&p, out, sizeof(out), words), 1);
 	assert_non_null(strstr(out, "read certificate /nonexistent.pem"));
-	conf_write(&p, "listen: 127.0.0.1:0\nupstream-authorities: /nonexistent.pem\n");
+	file_write(&p, "conf.yaml", "listen: 127.0.0.1:0\nupstream-authorities: /nonexistent.pem\n");
 	assert_int_equal(program_tell(&p, out, sizeof(out), words), 1);
 	assert_non_null(strstr(out, "read the authorities in /nonexistent.pem"));
 	program_stop(&p);
@@ -159,6 +272,7 @@ static void test_check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_words), cmocka_unit_test(test_reload),
-		cmocka_unit_test(test_socket), cmocka_unit_test(test_check) };
+		cmocka_unit_test(test_blocked), cmocka_unit_test(test_socket), cmocka_unit_test(test_raw),
+		cmocka_unit_test(test_check) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,19 @@ static int ask(const char *method, const char *path, const char *host, const cha
 	return status;
 }
 
+static void ask_and_go(const char *path)
+{
+	struct sockaddr_storage at;
+	socklen_t len = endpoint_to_sockaddr(&p.page, false, &at);
+	char request[1024];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, len), 0);
+	int n = snprintf(request, sizeof(request),
+		"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: ropewalk-resolver=%s\r\n\r\n", path, cookie);
+	assert_int_equal(send(fd, request, (size_t)n, 0), n);
+	close(fd);
+}
+
 static int get(const char *path)
 {
 	return ask("GET", path, "127.0.0.1", "", "");
@@ -275,10 +288,41 @@ static void test_questions(void **state)
 	assert_true(says("\nropewalk_resolver_blocked_total 1\n"));
 }
 
+/* Which list has a name, and which line; for whom. */
+static void test_why(void **state)
+{
+	(void)state;
+	password_set("correct horse");
+	assert_int_equal(get("/why?name=ads.example"), 303);
+	assert_true(says("Location: /login\r\n"));
+	log_in();
+	assert_int_equal(get("/why"), 200);
+	assert_true(says("<h1>Why a name is blocked</h1>") && !says("role=\"alert\"") && !says("<h2>"));
+	assert_int_equal(get("/why?name=Ads.Example"), 200);
+	assert_true(says("<h2>Ads.Example is blocked</h2>") &&
+		    says("<td class=\"name\">blocked by the list ours, ads.example</td>"));
+	assert_int_equal(get("/why?name=www.example&client=192.0.2.7"), 200);
+	assert_true(says("<h2>www.example is not blocked for 192.0.2.7</h2>") && says("No list has it."));
+	assert_int_equal(get("/why?name=%3Cb%3E..x"), 200);
+	assert_true(says("&quot;&lt;b&gt;..x&quot; is not a domain name") && !says("<b>"));
+	assert_int_equal(get("/why?name=ads.example&client=%3Cb%3E"), 200);
+	assert_true(says("a client is an address") && !says("<b>"));
+	assert_int_equal(post("/deny", "name=gone.example"), 303);
+	wait_blocked("gone.example", true);
+	assert_int_equal(get("/why?name=gone.example"), 200);
+	assert_true(says("blocked by the list denied-here, ") && says("/denied.txt:1: gone.example</td>"));
+	assert_int_equal(get("/log"), 200);
+	assert_true(says("<a href=\"/why?name=gone.example&amp;client=127.0.0.1\""));
+	/* one who goes before the answer comes is forgotten */
+	for (int i = 0; i < 20; i++)
+		ask_and_go("/why?name=gone.example");
+	assert_int_equal(get("/why?name=gone.example"), 200);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_password), ONE(test_throttled), ONE(test_strangers),
-		ONE(test_names), ONE(test_questions) };
+		ONE(test_names), ONE(test_questions), ONE(test_why) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

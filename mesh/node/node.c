@@ -343,6 +343,8 @@ static void link_up(void *arg, bool up, const struct endpoint *at)
 	engine_server_up(&n->engine, up);
 	if (at && engine_is_open(&n->engine))
 		engine_way_used(&n->engine, &at->ip);
+	if (at && state_server_reached(&n->state, &at->ip))
+		node_save(n);
 }
 
 /* Official clients drop the WireGuard sessions of a peer whose disco key is new to them, and the peer cannot

@@ -62,6 +62,14 @@ static void take_routes(const json_t *prefs, struct state_prefs *p)
 	take_offered(prefs, p);
 }
 
+static void take_seen(const json_t *root, struct state *s)
+{
+	const char *text = json_string_value(json_object_get(root, "server_seen"));
+	if (!text || !addr_parse(text, &s->seen) ||
+		!copy_text(root, "server_seen_url", s->seen_url, sizeof(s->seen_url)))
+		s->seen_url[0] = 0; /* not known */
+}
+
 static json_t *offered_value(const struct state_prefs *p)
 {
 	json_t *list = json_array();
@@ -109,6 +117,7 @@ int state_read(const char *path, const char *text, size_t len, struct state *out
 	s.prefs.accept_dns = json_is_true(json_object_get(prefs, "accept_dns"));
 	take_server(prefs, "server_pin", s.prefs.server_pin.b); /* or none */
 	take_routes(prefs, &s.prefs);
+	take_seen(root, &s);
 	json_decref(root);
 	if (!err)
 		*out = s;
@@ -184,15 +193,17 @@ static bool is_kept(const char *path, const char *text, size_t len)
 int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 {
 	char path[PATH_MAX], machine[KEY_TEXT], node[KEY_TEXT], server[KEY_TEXT], pin[KEY_TEXT];
+	char seen[ADDR_TEXT];
 	path_of(dir, "state.json", path);
 	json_t *root = json_pack(
-		"{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, "
+		"{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, "
 		"s:b, s:b, s:s, s:s, s:b, s:o}}",
 		"version", STATE_VERSION, "machine_key", key_format(s->machine.b, "privkey:", machine),
 		"node_key", key_format(s->node.b, "privkey:", node), "server_key",
 		key_format(s->server.b, "mkey:", server), "handshake_floor_ms",
 		(json_int_t)s->handshake_floor_ms, "logged_in", s->logged_in, "login_name", s->login_name,
-		"prefs", "control_url", s->prefs.control_url, "server_pin",
+		"server_seen_url", s->seen_url, "server_seen", addr_format(&s->seen, seen), "prefs",
+		"control_url", s->prefs.control_url, "server_pin",
 		key_format(s->prefs.server_pin.b, "mkey:", pin), "hostname", s->prefs.hostname,
 		"operator_user", s->prefs.operator_user, "want_running", s->prefs.want_running, "accept_dns",
 		s->prefs.accept_dns, "accept_routes", s->prefs.accept_routes, "routes_before_own",
@@ -216,6 +227,22 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 void state_wipe(struct state *s)
 {
 	key_wipe(s, sizeof(*s));
+}
+
+bool state_server_reached(struct state *s, const struct addr *at)
+{
+	const struct addr *was = state_server_seen(s);
+	if (was && addr_equal(was, at))
+		return false;
+	memcpy(s->seen_url, s->prefs.control_url, sizeof(s->seen_url));
+	s->seen = *at;
+	return true;
+}
+
+const struct addr *state_server_seen(const struct state *s)
+{
+	bool same = s->seen_url[0] && strcmp(s->seen_url, s->prefs.control_url) == 0;
+	return same ? &s->seen : NULL;
 }
 
 int state_map_save(const char *dir, const void *json, size_t len, struct errbuf *eb)

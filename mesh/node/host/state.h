@@ -33,6 +33,8 @@ struct state {
 	struct state_prefs prefs;
 	uint64_t handshake_floor_ms; /* Unix; the newest WireGuard timestamp sent (wg_clock_floor) */
 	char login_name[256];
+	char seen_url[512]; /* of prefs.control_url when its server was reached at `seen`; "": not yet */
+	struct addr seen;
 };
 
 /* One daemon a state folder, which is made: the lock, an fd, or a negative code with a sentence. Waits two
@@ -45,6 +47,10 @@ int state_load(const char *dir, const struct random *rnd, struct state *out, str
 /* What is there already is not written again. */
 int state_save(const char *dir, const struct state *s, struct errbuf *eb);
 void state_wipe(struct state *s);
+/* The server of prefs.control_url was reached there. true: that is news, to be saved. */
+bool state_server_reached(struct state *s, const struct addr *at);
+/* Where it was last; NULL: not known. */
+const struct addr *state_server_seen(const struct state *s);
 
 int state_map_save(const char *dir, const void *json, size_t len, struct errbuf *eb);
 /* -ENOENT when there is none. */

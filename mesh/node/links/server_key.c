@@ -45,7 +45,7 @@ static void key_failed(void *arg, int code, const char *why)
 }
 
 struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bool pinned,
-	const struct nat64 *prefix,
+	const struct nat64 *prefix, const struct addr *seen,
 	void (*cb)(void *arg, const struct machine_key *key, bool reached, const char *why), void *arg,
 	struct errbuf *eb)
 {
@@ -65,7 +65,7 @@ struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bo
 		.host = url.host,
 		.body_cap = BODY_MAX
 	};
-	if (server_place(prefix, &url, &at))
+	if (server_place(prefix, seen, &url, &at))
 		rq.to.at = &at;
 	if (url.https && !(rq.to.tls = tls_client(pinned ? "insecure" : NULL, eb)))
 		return NULL;

@@ -10,10 +10,10 @@
 
 struct server_key_ask;
 /* cb once, from the loop: the key, or NULL and why there is none ("connect 10.0.0.1:443: Connection
- * refused"). prefix: how IPv4 is reached, bits 0: as it is. pinned: the caller knows which key it must be, and
+ * refused"). prefix, seen: server_place.h. pinned: the caller knows which key it must be, and
  * compares; then the certificate need be nobody's. NULL: no URL of a server, or memory is short; a sentence. */
 struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bool pinned,
-	const struct nat64 *prefix,
+	const struct nat64 *prefix, const struct addr *seen,
 	void (*cb)(void *arg, const struct machine_key *key, bool reached, const char *why), void *arg,
 	struct errbuf *eb);
 void server_key_cancel(struct server_key_ask *a); /* no cb after; NULL is fine */

@@ -17,6 +17,10 @@
  * have let it in. Then goodbye is said by the key that is shown, and, if that was not yet the one in force, by
  * that too. LOGOUT_MS bounds all of it.
  *
+ * Place. A server's name is looked up; when nobody with a key is found so, the next try goes to the address that it was reached
+ * at last, which is kept on disk, and the one after that to what the name says again. Its Noise key says who it is, whatever
+ * led there.
+ *
  * Keys. `next` is shown instead of the key in force from the moment a login wants a new one until the server
  * has accepted it or refused. The auth key is wiped when it was used or refused. The server's identity is its
  * Noise key: nothing but the question for it is sent to another.
@@ -193,11 +197,18 @@ static void watch_connection(void *arg, int fd)
 	sock_tcp_liveness(fd, c->idle_s, c->idle_s * 1000 + PROBES_MS);
 }
 
+/* Name servers may be gone, or lie (a portal's): a name is tried in turns by what they say, and where the server was. */
+static const struct addr *seen(const struct server_link *c)
+{
+	return c->by_memory ? state_server_seen(c->us) : NULL;
+}
+
 static void open_link(struct server_link *c)
 {
 	struct url url;
 	struct endpoint at;
-	bool placed = url_parse(c->us->prefs.control_url, &url) && server_place(&c->nat64, &url, &at);
+	bool placed =
+		url_parse(c->us->prefs.control_url, &url) && server_place(&c->nat64, seen(c), &url, &at);
 	struct control_client_config cfg = { .server_url = c->us->prefs.control_url,
 		.at = placed ? &at : NULL,
 		.machine = &c->us->machine,
@@ -245,6 +256,7 @@ static void key_told(void *arg, const struct machine_key *key, bool reached, con
 	struct server_link *c = arg;
 	c->key_ask = NULL;
 	if (!key) {
+		c->by_memory = !c->by_memory;
 		server_link_retry_later(c,
 			reached ? "cannot use the control server at" : "cannot reach the control server at",
 			why);
@@ -264,8 +276,8 @@ static void server_link_start(struct server_link *c)
 		return;
 	}
 	server_link_enter(c, SERVER_KEY);
-	c->key_ask = server_key_ask(
-		c->loop, c->us->prefs.control_url, server_link_is_pinned(c), &c->nat64, key_told, c, &eb);
+	c->key_ask = server_key_ask(c->loop, c->us->prefs.control_url, server_link_is_pinned(c), &c->nat64,
+		seen(c), key_told, c, &eb);
 	if (!c->key_ask)
 		server_link_retry_later(c, "cannot reach the control server at", eb.text);
 }
@@ -362,7 +374,7 @@ void server_link_nat64_set(struct server_link *c, const struct nat64 *prefix)
 	struct endpoint at;
 	c->nat64 = *prefix;
 	if (c->stage == SERVER_STREAM || c->logout_done || !url_parse(c->us->prefs.control_url, &url) ||
-		!server_place(prefix, &url, &at))
+		!server_place(prefix, NULL, &url, &at))
 		return;
 	c->backoff_ms = 0;
 	if (c->stage == SERVER_KEY || loop_timer_is_set(c->retry))

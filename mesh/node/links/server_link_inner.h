@@ -33,7 +33,8 @@ struct server_link {
 	uint64_t stream_ms, map_backoff_ms;	/* since when; of streams that could not be used */
 	int idle_s; /* without a word, until TCP asks whether the server is there */
 	bool must_register, update_wanted, first_of_stream;
-	bool is_shown; /* a login is out or was left open: the server may know a key that is not in force */
+	bool by_memory; /* the next try of a server with a name goes to where it was seen last */
+	bool is_shown;	/* a login is out or was left open: the server may know a key that is not in force */
 	char waiting[1024];
 	struct server_login login;
 	void (*logout_done)(void *arg);

@@ -48,7 +48,7 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 		.method = "HEAD",
 		.target = to.path,
 		.host = to.host };
-	if (server_place(prefix, &to, &at))
+	if (server_place(prefix, NULL, &to, &at))
 		rq.to.at = &at;
 	if (to.https && !(rq.to.tls = tls_client(pinned ? "insecure" : NULL, &eb)))
 		return;

@@ -56,6 +56,10 @@ static void test_round_trip(void **state)
 	key_generate(&random_system, a.node.b);
 	strcpy(a.prefs.control_url, "http://10.0.0.1:80");
 	strcpy(a.login_name, "u@example");
+	const struct addr at = addr_v4(0xc0000207);
+	assert_null(state_server_seen(&a));
+	assert_true(state_server_reached(&a, &at));
+	assert_false(state_server_reached(&a, &at)); /* no news */
 	memset(a.prefs.server_pin.b, 9, KEY_LEN);
 	a.logged_in = a.prefs.want_running = a.prefs.accept_routes = a.prefs.no_snat = true;
 	assert_true(prefix_parse("10.0.0.0/8", &a.prefs.offered[0]) &&
@@ -72,6 +76,10 @@ static void test_round_trip(void **state)
 	assert_true(b.logged_in && b.prefs.want_running && b.prefs.accept_routes && b.prefs.no_snat);
 	assert_false(b.prefs.unasked || b.prefs.routes_before_own);
 	assert_int_equal(b.prefs.n_offered, 2);
+	assert_true(state_server_seen(&b) && addr_equal(state_server_seen(&b), &at));
+	strcpy(b.prefs.control_url, "https://other.example");
+	assert_null(state_server_seen(&b)); /* of another server nothing is known */
+	strcpy(b.prefs.control_url, a.prefs.control_url);
 	assert_true(prefix_equal(&b.prefs.offered[1], &a.prefs.offered[1]));
 }
 

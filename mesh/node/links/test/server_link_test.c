@@ -673,10 +673,10 @@ static void test_through_nat64(void **state)
 		struct endpoint to;
 		snprintf(far, sizeof(far), "http://%s", urls[i]);
 		assert_true(url_parse(far, &u));
-		assert_int_equal(server_place(&prefix, &u, &to), i < 2);
+		assert_int_equal(server_place(&prefix, NULL, &u, &to), i < 2);
 		if (i < 2)
 			assert_string_equal(endpoint_format(&to, at), "[2001:db8:64::c000:201]:80");
-		assert_false(server_place(&(struct nat64) { .bits = 0 }, &u, &to));
+		assert_false(server_place(&(struct nat64) { .bits = 0 }, NULL, &u, &to));
 	}
 }
 

@@ -1,4 +1,6 @@
 #include "mesh/node/metrics.h"
+#include "mesh/node/local/local_api.h"
+#include "mesh/node/serve/peer_api.h"
 #include "mesh/node/status.h"
 
 static const char *const path_names[] = {
@@ -95,10 +97,24 @@ static uint64_t count_health(struct node *n)
 	return s.n_health;
 }
 
+/* Of our own: no official client counts it. */
+static bool write_doors(struct buf *out, const struct node *n)
+{
+	return buf_printf(out,
+		"# HELP ropewalk_accept_paused_total Counts how often connections waited for lack of "
+		"descriptors or memory\n"
+		"# TYPE ropewalk_accept_paused_total counter\n"
+		"ropewalk_accept_paused_total{door=\"LocalAPI\"} %llu\n"
+		"ropewalk_accept_paused_total{door=\"PeerAPI\"} %llu\n",
+		(unsigned long long)local_api_paused(n->api),
+		(unsigned long long)peer_api_paused(n->peer_api));
+}
+
 bool metrics_write(struct node *n, struct buf *out)
 {
 	int32_t home = n->engine.path ? path_home(n->engine.path) : 0;
 	return write_plane(out, &n->engine.plane) && write_dropped(out, &n->engine.plane) &&
+	       write_doors(out, n) &&
 	       write_gauge(out, "advertised_routes", "",
 		       "Number of advertised network routes (e.g. by a subnet router)",
 		       n->state.prefs.n_offered) &&

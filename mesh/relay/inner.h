@@ -21,8 +21,7 @@ struct relay {
 	char pin[80];
 	struct tls *tls;
 	int fd;
-	struct loop_fd *accept;
-	struct loop_timer *accept_again; /* out of descriptors: a pause */
+	struct acceptor *acceptor;
 	struct endpoint at;
 	struct stun_server *stun[RELAY_STUN_MAX];
 	struct table clients;		    /* node key -> the client that was active last */
@@ -33,7 +32,6 @@ struct relay {
 	struct loop_timer *overdue; /* the oldest visit has had all its time */
 	struct places places;	    /* of visits and clients */
 	uint64_t write_ms;
-	uint64_t full_ms;     /* when it was said that descriptors ran out */
 	struct client *dirty; /* those with frames to write at the end of this read */
 	struct relay_stats stats;
 };

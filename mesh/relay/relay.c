@@ -1,5 +1,6 @@
 #include "mesh/relay/relay.h"
 #include "mesh/base/log.h"
+#include "mesh/os/acceptor.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/relay/inner.h"
@@ -13,9 +14,6 @@
 #include <unistd.h>
 
 enum {
-	ACCEPTS_PER_WAKEUP = 64,
-	PAUSE_MS = 100,
-	SAY_FULL_MS = 60000,
 	VISITS_MAX = 2048,
 	VISIT_MS = 1500, /* a handshake takes no longer, unless the other side wants it to */
 	BODY_MAX = 1024, /* no request here has one */
@@ -145,66 +143,32 @@ bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct htt
 
 /* --- accepting --- */
 
-static void accept_again(void *arg)
+static bool has_room(void *arg)
+{
+	return !visits_are_crowded(arg);
+}
+
+static void arrived(void *arg, int fd, const struct endpoint *from)
 {
 	struct relay *r = arg;
-	loop_fd_set(r->accept, LOOP_READ);
-}
-
-static void say_full(struct relay *r)
-{
-	uint64_t now = loop_now_ms(r->loop);
-	if (!r->full_ms || now - r->full_ms >= SAY_FULL_MS) {
-		log_warn("out of file descriptors with %llu clients: new ones wait; raise the limit (ulimit "
-			 "-n, "
-			 "LimitNOFILE=)",
-			(unsigned long long)r->stats.clients);
-		r->full_ms = now;
+	set_user_timeout(fd);
+	struct stream_events none = { 0 };
+	struct http_server_ops ops = { .request = request_received,
+		.upgrade = upgrade_received,
+		.gone = visit_gone,
+		.arg = r,
+		.body_cap = BODY_MAX,
+		.idle_ms = UPGRADE_IDLE_MS };
+	struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
+	struct http_server_conn *c = http_server_accept(r->loop, s, &ops);
+	struct visit *v = c ? visit_new(r, from) : NULL;
+	if (v) {
+		v->conn = c;
+		http_conn_data_set(c, v);
+	} else if (c) {
+		http_server_close(c, false);
 	}
-}
-
-/* Those waiting stay in the kernel's queue until somebody leaves. */
-static void pause_accepting(struct relay *r)
-{
-	loop_fd_set(r->accept, 0);
-	loop_timer_set(r->accept_again, PAUSE_MS);
-}
-
-static void accept_ready(void *arg, int events)
-{
-	struct relay *r = arg;
-	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		struct endpoint from;
-		int fd = visits_are_crowded(r) ? -EBUSY : sock_accept(r->fd, &from);
-		bool full = fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS;
-		if (full)
-			say_full(r);
-		if (full || fd == -EBUSY) {
-			pause_accepting(r);
-			return;
-		}
-		if (fd < 0)
-			return;
-		set_user_timeout(fd);
-		struct stream_events none = { 0 };
-		struct http_server_ops ops = { .request = request_received,
-			.upgrade = upgrade_received,
-			.gone = visit_gone,
-			.arg = r,
-			.body_cap = BODY_MAX,
-			.idle_ms = UPGRADE_IDLE_MS };
-		struct stream *s = stream_accept(r->loop, fd, r->tls, &none);
-		struct http_server_conn *c = http_server_accept(r->loop, s, &ops);
-		struct visit *v = c ? visit_new(r, &from) : NULL;
-		if (v) {
-			v->conn = c;
-			http_conn_data_set(c, v);
-		} else if (c) {
-			http_server_close(c, false);
-		}
-		r->stats.accepted += c != NULL;
-	}
+	r->stats.accepted += c != NULL;
 }
 
 /* --- keys and certificate --- */
@@ -318,12 +282,13 @@ static int open_door(struct relay *r, bool first, struct errbuf *eb)
 	if (r->fd < 0)
 		return r->fd;
 	sock_local(r->fd, &r->at);
-	r->accept = loop_fd_new(r->loop, r->fd, accept_ready, r);
-	r->accept_again = loop_timer_new(r->loop, accept_again, r);
-	if (!r->accept || !r->accept_again)
-		return err_set(eb, -ENOMEM, "start the relay");
-	loop_fd_set(r->accept, LOOP_READ);
-	return 0;
+	const struct acceptor_ops ops = { .arrived = arrived,
+		.has_room = has_room,
+		.arg = r,
+		.what = "the relay",
+		.paused = &r->stats.accept_paused };
+	r->acceptor = acceptor_new(r->loop, r->fd, &ops);
+	return r->acceptor ? 0 : err_set(eb, -ENOMEM, "start the relay");
 }
 
 struct relay *relay_open(struct loop *l, const struct relay_options *o, struct errbuf *eb)
@@ -377,8 +342,7 @@ void relay_close(struct relay *r)
 		stun_server_close(r->stun[i]);
 	places_fini(&r->places);
 	loop_timer_free(r->overdue);
-	loop_timer_free(r->accept_again);
-	loop_fd_free(r->accept);
+	acceptor_free(r->acceptor);
 	if (r->fd >= 0)
 		close(r->fd);
 	tls_free(r->tls);

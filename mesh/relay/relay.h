@@ -69,6 +69,7 @@ const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>"; "" when emb
 
 #define RELAY_STATS(X) \
 	X(accepted) \
+	X(accept_paused) \
 	X(clients) \
 	X(packets) \
 	X(bytes) \

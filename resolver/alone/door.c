@@ -1,6 +1,7 @@
 #include "resolver/alone/door.h"
 
 #include "mesh/base/log.h"
+#include "mesh/os/acceptor.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
@@ -11,15 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PAUSE_MS = 100, REFUSALS = 1, BODY_MAX = 4096, IDLE_MS = 30000, ACCEPTS_PER_WAKEUP = 16 };
+enum { REFUSALS = 1, BODY_MAX = 4096, IDLE_MS = 30000 };
 
 struct door {
 	struct door_options o;
 	int fd;
 	char path[PATH_MAX]; /* "": TCP */
 	struct endpoint at;
-	struct loop_fd *watch;
-	struct loop_timer *pause; /* after an accept for which there was no room */
+	struct acceptor *acceptor;
 	struct door_guest *guests;
 	size_t n_guests;
 	struct log_limit refusals;
@@ -70,15 +70,16 @@ static void connection_gone(void *arg, struct http_server_conn *c)
 	free(gone);
 }
 
-static void guest_take(struct door *d, int fd, const struct addr *from)
+static void guest_take(void *arg, int fd, const struct endpoint *from)
 {
+	struct door *d = arg;
 	static const struct stream_events none;
 	const struct http_server_ops ops = { .request = request_received,
 		.gone = connection_gone,
 		.arg = d,
 		.body_cap = BODY_MAX,
 		.idle_ms = IDLE_MS };
-	bool welcome = *d->path || !d->o.welcome || d->o.welcome(d->o.arg, from);
+	bool welcome = *d->path || !d->o.welcome || d->o.welcome(d->o.arg, &from->ip);
 	struct door_guest *g = welcome && d->n_guests < DOOR_GUESTS_MAX ? calloc(1, sizeof(*g)) : NULL;
 	if (!g)
 		close(fd);
@@ -92,36 +93,11 @@ static void guest_take(struct door *d, int fd, const struct addr *from)
 		return;
 	}
 	g->door = d;
-	g->from = *from;
+	g->from = from->ip;
 	g->next = d->guests;
 	d->guests = g;
 	d->n_guests++;
 	http_conn_data_set(g->conn, g);
-}
-
-static void accept_again(void *arg)
-{
-	loop_fd_set(((struct door *)arg)->watch, LOOP_READ);
-}
-
-static void accept_ready(void *arg, int events)
-{
-	struct door *d = arg;
-	struct endpoint from = { 0 };
-	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = sock_accept(d->fd, *d->path ? NULL : &from);
-		if (fd >= 0) {
-			guest_take(d, fd, &from.ip);
-			continue;
-		}
-		if (fd != -EAGAIN && fd != -ECONNABORTED && fd != -EINTR) {
-			/* No descriptor to be had: the connection stays due, and would wake us without end. */
-			loop_fd_set(d->watch, 0);
-			loop_timer_set(d->pause, PAUSE_MS);
-		}
-		return;
-	}
 }
 
 static int path_listen(struct door *d, struct errbuf *eb)
@@ -167,12 +143,12 @@ struct door *door_open(const struct door_options *o, struct errbuf *eb)
 		free(d);
 		return NULL;
 	}
-	d->pause = loop_timer_new(o->loop, accept_again, d);
-	d->watch = loop_fd_new(o->loop, d->fd, accept_ready, d);
-	if (d->pause && d->watch) {
-		loop_fd_set(d->watch, LOOP_READ);
+	const struct acceptor_ops ops = {
+		.arrived = guest_take, .arg = d, .what = *d->path ? d->path : "the page"
+	};
+	d->acceptor = acceptor_new(o->loop, d->fd, &ops);
+	if (d->acceptor)
 		return d;
-	}
 	err_set(eb, -ENOMEM, "listen");
 	door_close(d);
 	return NULL;
@@ -184,8 +160,7 @@ void door_close(struct door *d)
 		return;
 	while (d->guests)
 		http_server_close(d->guests->conn, true);
-	loop_timer_free(d->pause);
-	loop_fd_free(d->watch);
+	acceptor_free(d->acceptor);
 	close(d->fd);
 	if (*d->path)
 		sock_unix_unlink(d->path);

@@ -42,6 +42,7 @@ struct guests {
 	size_t bytes;		 /* of visits and strangers */
 	size_t per_net;		 /* visits, and strangers, of one address */
 	uint64_t turned_away;
+	uint64_t paused; /* a door, for want of descriptors or memory */
 	struct log_limit said;
 };
 

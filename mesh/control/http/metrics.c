@@ -68,7 +68,10 @@ void api_metrics(struct api_call *c)
 		{ "ropewalk_pending", "gauge", "Machines that wait for approval.",
 			(double)a->reg->n_pending },
 		{ "ropewalk_turned_away_total", "counter", "Connections that were closed for lack of room.",
-			(double)a->guests->turned_away } };
+			(double)a->guests->turned_away },
+		{ "ropewalk_accept_paused_total", "counter",
+			"How often connections waited for lack of descriptors or memory.",
+			(double)a->guests->paused } };
 	for (size_t i = 0; i < ARRAY_LEN(whole); i++) {
 		put_head(&out, whole[i].name, whole[i].kind, whole[i].help);
 		buf_printf(&out, "%s %.17g\n", whole[i].name, whole[i].value);

@@ -3,6 +3,7 @@
 
 #include "mesh/base/log.h"
 #include "mesh/control/login/proxy.h"
+#include "mesh/os/acceptor.h"
 #include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
 #include "mesh/transport/http.h"
@@ -19,8 +20,6 @@
 #include <unistd.h>
 
 enum {
-	ACCEPTS_PER_WAKEUP = 32,
-	ACCEPT_PAUSE_MS = 200,
 	PAGE_BODY_MAX = 4096,		  /* nobody has to send one */
 	ADMIN_BODY_MAX = 8 * 1024 * 1024, /* a policy, as a text of JSON */
 	KEYED_BODY_MAX = 4 * 1024 * 1024,
@@ -214,28 +213,12 @@ static void watch_dead_peer(int fd)
 		(void)setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value, sizeof(rows[i].value));
 }
 
-static void accept_again(void *arg)
+static void admit(void *arg, int fd, const struct endpoint *from)
 {
-	struct web *w = arg;
-	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
-		if (w->doors[i].watch)
-			loop_fd_set(w->doors[i].watch, LOOP_READ);
-}
-
-/* After an accept that failed: when there is no room, the socket is left alone for a moment, or the loop
- * spins on what it cannot take. */
-static void pause_full(struct door *d, int code)
-{
-	if (code != -EMFILE && code != -ENFILE && code != -ENOMEM)
-		return;
-	loop_fd_set(d->watch, 0);
-	loop_timer_set(d->web->accept_again, ACCEPT_PAUSE_MS);
-}
-
-static void admit(struct door *d, int fd, const struct endpoint *peer)
-{
+	struct door *d = arg;
 	struct web *w = d->web;
 	const bool admin = d->right == API_ADMIN;
+	const struct endpoint *peer = *d->path ? NULL : from;
 	const struct http_server_ops ops = { .request = conn_request,
 		.upgrade = *d->path ? NULL : upgrade_requested,
 		.gone = conn_gone,
@@ -265,28 +248,14 @@ static void admit(struct door *d, int fd, const struct endpoint *peer)
 	guest_arrive(&w->guests, &c->guest, peer, clock_now_ms());
 }
 
-static void web_readable(void *arg, int events)
-{
-	struct door *d = arg;
-	struct endpoint peer;
-	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = sock_accept(d->fd, *d->path ? NULL : &peer);
-		if (fd < 0) {
-			pause_full(d, fd);
-			return;
-		}
-		admit(d, fd, *d->path ? NULL : &peer);
-	}
-}
-
 static int watch_door(struct web *w, struct door *d, struct errbuf *eb)
 {
-	d->watch = loop_fd_new(w->loop, d->fd, web_readable, d);
-	if (!d->watch)
-		return err_set(eb, -ENOMEM, "listen");
-	loop_fd_set(d->watch, LOOP_READ);
-	return 0;
+	const struct acceptor_ops ops = { .arrived = admit,
+		.arg = d,
+		.what = *d->path ? d->path : "the server",
+		.paused = &w->guests.paused };
+	d->acceptor = acceptor_new(w->loop, d->fd, &ops);
+	return d->acceptor ? 0 : err_set(eb, -ENOMEM, "listen");
 }
 
 static int open_door(
@@ -340,8 +309,7 @@ int web_open(struct web *w, struct loop *l, struct api *api, const struct machin
 	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
 		w->doors[i] = (struct door) { .web = w, .fd = -1 };
 	int err = certificate_load(w, &w->doors[endpoint_is_set(&c->tls_listen)].tls, eb);
-	w->accept_again = loop_timer_new(l, accept_again, w);
-	if (!err && (!w->accept_again || !w->log))
+	if (!err && !w->log)
 		err = err_set(eb, -ENOMEM, "listen");
 	if (!err)
 		err = open_door(w, &w->doors[0], &c->listen, "listen_addr", eb);
@@ -375,8 +343,7 @@ int web_renew(struct web *w, struct errbuf *eb)
 
 static void close_door(struct door *d)
 {
-	if (d->watch)
-		loop_fd_free(d->watch);
+	acceptor_free(d->acceptor);
 	if (d->fd >= 0) {
 		close(d->fd);
 		if (*d->path)
@@ -395,8 +362,6 @@ void web_close(struct web *w)
 	derp_close(w);
 	for (size_t i = 0; i < ARRAY_LEN(w->doors); i++)
 		close_door(&w->doors[i]);
-	loop_timer_free(w->accept_again);
-	w->accept_again = NULL;
 	machines_close(&w->machines);
 	ssh_checks_close(&w->ssh_checks);
 	for (size_t kind = 0; kind < GUEST_KINDS; kind++)

@@ -16,7 +16,7 @@
 struct door {
 	struct web *web;
 	int fd;
-	struct loop_fd *watch;
+	struct acceptor *acceptor;
 	enum api_right right; /* of whoever comes in here */
 	struct endpoint at;   /* with the port it got */
 	struct tls *tls;      /* NULL = none */
@@ -38,7 +38,6 @@ struct web {
 	struct certificate *certificate; /* from an authority; NULL = the settings want none */
 	struct relay *relay;		 /* inside; NULL = the settings want none */
 	char own_pin[80]; /* of the certificate made here; "" = the settings name one, or there is no TLS */
-	struct loop_timer *accept_again;
 	bool is_open;
 };
 

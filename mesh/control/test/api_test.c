@@ -354,6 +354,7 @@ static void test_described(void **state)
 	json_decref(ask(w, key, "GET", "/metrics", NULL));
 	assert_int_equal(w->status, 200);
 	assert_non_null(strstr(w->answer, "# TYPE ropewalk_nodes gauge\nropewalk_nodes 1\n"));
+	assert_non_null(strstr(w->answer, "\nropewalk_accept_paused_total 0\n"));
 	assert_non_null(
 		strstr(w->answer, "ropewalk_node_online{id=\"1\",name=\"alpha\",user=\"alice\"} 0\n"));
 	json_decref(ask(w, NULL, "GET", "/metrics", NULL)); /* names of nodes are not for everybody */

@@ -11,6 +11,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/node/local/local_request.h"
+#include "mesh/os/acceptor.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
@@ -25,15 +26,15 @@
 #include <unistd.h>
 
 /* A part is kept for who may change things: others must not be able to shut them out. */
-enum { CLIENTS_MAX = 256, CLIENTS_KEPT = 32, PAUSE_MS = 100, REFUSALS = 1, PATH_BYTES = 512 };
+enum { CLIENTS_MAX = 256, CLIENTS_KEPT = 32, REFUSALS = 1, PATH_BYTES = 512 };
 
 struct local_api {
 	struct loop *loop;
 	struct local_node_ops node;
 	int fd;
 	char path[PATH_MAX];
-	struct loop_fd *watch;
-	struct loop_timer *pause; /* after a failed accept */
+	struct acceptor *acceptor;
+	uint64_t paused; /* for want of descriptors or memory */
 	struct local_client *clients;
 	size_t n_clients;
 	struct log_limit refusals;
@@ -301,13 +302,15 @@ static void connection_gone(void *arg, struct http_server_conn *c)
 	free(gone);
 }
 
-static void add_client(struct local_api *a, int fd)
+static void add_client(void *arg, int fd, const struct endpoint *from)
 {
+	struct local_api *a = arg;
 	struct stream_events none = { 0 };
 	struct http_server_ops ops = {
 		.request = request_received, .streamed = head_received, .gone = connection_gone, .arg = a
 	};
 	size_t most = CLIENTS_MAX;
+	(void)from;
 	if (a->n_clients >= CLIENTS_MAX - CLIENTS_KEPT && !may_change(a, fd))
 		most -= CLIENTS_KEPT;
 	struct local_client *c = a->n_clients < most ? calloc(1, sizeof(*c)) : NULL;
@@ -327,29 +330,14 @@ static void add_client(struct local_api *a, int fd)
 	http_conn_data_set(conn, c);
 }
 
-static void accept_again(void *arg)
-{
-	struct local_api *a = arg;
-	loop_fd_set(a->watch, LOOP_READ);
-}
-
-static void accept_ready(void *arg, int events)
-{
-	struct local_api *a = arg;
-	(void)events;
-	int fd = sock_accept(a->fd, NULL);
-	if (fd >= 0) {
-		add_client(a, fd);
-	} else if (fd != -EAGAIN && fd != -ECONNABORTED && fd != -EINTR) {
-		/* No descriptor to be had: the connection stays due, and would wake us without end. */
-		loop_fd_set(a->watch, 0);
-		loop_timer_set(a->pause, PAUSE_MS);
-	}
-}
-
 struct local_watchers *local_api_watchers(struct local_api *a)
 {
 	return a->watchers;
+}
+
+uint64_t local_api_paused(const struct local_api *a)
+{
+	return a->paused;
 }
 
 struct local_pings *local_api_pings(struct local_api *a)
@@ -381,14 +369,15 @@ struct local_api *local_api_open(
 		goto free_api;
 	a->pings = local_pings_new(&a->node);
 	a->watchers = local_watchers_new(&a->node);
-	a->pause = loop_timer_new(l, accept_again, a);
-	a->watch = loop_fd_new(l, a->fd, accept_ready, a);
-	if (!a->pings || !a->watchers || !a->pause || !a->watch) {
+	const struct acceptor_ops ops = {
+		.arrived = add_client, .arg = a, .what = "LocalAPI", .paused = &a->paused
+	};
+	a->acceptor = acceptor_new(l, a->fd, &ops);
+	if (!a->pings || !a->watchers || !a->acceptor) {
 		err_set(eb, -ENOMEM, "open %s", path);
 		local_api_close(a);
 		return NULL;
 	}
-	loop_fd_set(a->watch, LOOP_READ);
 	return a;
 free_api:
 	free(a);
@@ -403,8 +392,7 @@ void local_api_close(struct local_api *a)
 		http_server_close(a->clients->conn, true);
 	local_pings_free(a->pings);
 	free(a->watchers);
-	loop_timer_free(a->pause);
-	loop_fd_free(a->watch);
+	acceptor_free(a->acceptor);
 	close(a->fd);
 	sock_unix_unlink(a->path);
 	free(a);

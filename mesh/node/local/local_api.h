@@ -10,6 +10,8 @@ struct local_api;
 struct local_api *local_api_open(
 	struct loop *l, const char *path, const struct local_node_ops *node, struct errbuf *eb);
 void local_api_close(struct local_api *a); /* NULL is fine */
+/* How often connections waited for want of descriptors or memory. */
+uint64_t local_api_paused(const struct local_api *a);
 /* Backend state, login URL or error changed: tell the watchers. */
 void local_api_state_changed(struct local_api *a);
 /* The answer to local_node_ops.ping. region != 0: by that relay; else from `at`. */

@@ -10,6 +10,7 @@
 #include "mesh/base/text.h"
 #include "mesh/node/serve/exit_dns.h"
 #include "mesh/node/serve/sharing.h"
+#include "mesh/os/acceptor.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ struct peer_listener {
 	struct peer_api *api;
 	struct endpoint at; /* port 0: closed */
 	int fd;
-	struct loop_fd *watch;
+	struct acceptor *acceptor;
 };
 struct peer_conn {
 	struct peer_conn *next;
@@ -53,6 +54,7 @@ struct peer_api {
 	struct loop_timer *again;		  /* a listener is missing */
 	struct peer_conn *conns;
 	struct log_limit said;
+	uint64_t paused; /* listeners, for want of descriptors or memory */
 };
 
 /* A request, while it is looked at. */
@@ -310,8 +312,9 @@ static bool has_place_for(const struct peer_api *p, int64_t peer)
 	return all < CONNS_MAX && of_this < CONNS_OF_A_PEER;
 }
 
-static void add_connection(struct peer_api *p, int fd, const struct endpoint *from)
+static void add_connection(void *arg, int fd, const struct endpoint *from)
 {
+	struct peer_api *p = arg;
 	struct stream_events none = { 0 };
 	struct http_server_ops ops = { .request = request_received,
 		.streamed = head_received,
@@ -341,29 +344,14 @@ static void add_connection(struct peer_api *p, int fd, const struct endpoint *fr
 	p->conns = c;
 }
 
-static void accept_ready(void *arg, int events)
-{
-	struct peer_listener *ls = arg;
-	struct endpoint from;
-	(void)events;
-	int fd = sock_accept(ls->fd, &from);
-	if (fd >= 0) {
-		add_connection(ls->api, fd, &from);
-	} else if (fd != -EAGAIN && fd != -ECONNABORTED && fd != -EINTR) {
-		/* No descriptor to be had: the connection stays due, and would wake us without end. */
-		loop_fd_set(ls->watch, 0);
-		loop_timer_set(ls->api->again, AGAIN_MS);
-	}
-}
-
 /* --- listeners --- */
 
 static void close_listener(struct peer_listener *ls)
 {
-	loop_fd_free(ls->watch);
+	acceptor_free(ls->acceptor);
 	if (ls->at.port)
 		close(ls->fd);
-	ls->watch = NULL;
+	ls->acceptor = NULL;
 	ls->at = (struct endpoint) { 0 };
 }
 
@@ -376,6 +364,9 @@ static uint16_t port_for(const struct addr *ip, int try)
 
 static int open_listener(struct peer_listener *ls, const struct addr *ip, struct errbuf *eb)
 {
+	const struct acceptor_ops ops = {
+		.arrived = add_connection, .arg = ls->api, .what = "PeerAPI", .paused = &ls->api->paused
+	};
 	int fd = -1;
 	for (int try = 0; fd < 0 && try <= PORT_TRIES; try++) {
 		ls->at = (struct endpoint) { .ip = *ip, .port = try < PORT_TRIES ? port_for(ip, try) : 0 };
@@ -386,7 +377,7 @@ static int open_listener(struct peer_listener *ls, const struct addr *ip, struct
 		err_set(eb, err, "listen on %s", ls->api->ifname);
 	if (!err)
 		err = sock_local(fd, &ls->at);
-	if (!err && !(ls->watch = loop_fd_new(ls->api->loop, fd, accept_ready, ls)))
+	if (!err && !(ls->acceptor = acceptor_new(ls->api->loop, fd, &ops)))
 		err = err_set(eb, -ENOMEM, "listen");
 	if (err) {
 		if (fd >= 0)
@@ -395,7 +386,6 @@ static int open_listener(struct peer_listener *ls, const struct addr *ip, struct
 		return err;
 	}
 	ls->fd = fd;
-	loop_fd_set(ls->watch, LOOP_READ);
 	return 0;
 }
 
@@ -412,10 +402,8 @@ static bool apply_listener(struct peer_listener *ls, const struct addr *ip)
 {
 	struct errbuf eb = { 0 };
 	bool had = ls->at.port;
-	if (had && ip && addr_equal(&ls->at.ip, ip)) {
-		loop_fd_set(ls->watch, LOOP_READ);
+	if (had && ip && addr_equal(&ls->at.ip, ip))
 		return false;
-	}
 	close_listener(ls);
 	if (ip && open_listener(ls, ip, &eb) != 0) {
 		loop_timer_set(ls->api->again, AGAIN_MS);
@@ -520,6 +508,11 @@ size_t peer_api_services(const struct peer_api *p, struct ctl_service out[static
 		out[n++] =
 			(struct ctl_service) { .proto = "peerapi-dns-proxy", .description = "", .port = 1 };
 	return n;
+}
+
+uint64_t peer_api_paused(const struct peer_api *p)
+{
+	return p ? p->paused : 0;
 }
 
 uint16_t peer_api_port(const struct peer_api *p, bool v4)

@@ -26,6 +26,8 @@ void peer_api_apply(struct peer_api *p, struct netmap *map, const char *ifname);
 /* For the server: where peers find it. Strings are static. */
 enum { PEER_API_SERVICES = 3 };
 size_t peer_api_services(const struct peer_api *p, struct ctl_service out[static PEER_API_SERVICES]);
+/* How often connections waited for want of descriptors or memory. NULL is fine. */
+uint64_t peer_api_paused(const struct peer_api *p);
 uint16_t peer_api_port(const struct peer_api *p, bool v4); /* 0: does not listen there */
 
 #endif

@@ -180,6 +180,8 @@ static void test_routes(void **state)
 		{ { .method = "GET", .target = API "usermetrics" }, 200,
 			"# TYPE tailscaled_inbound_bytes_total counter\n"
 			"tailscaled_inbound_bytes_total{path=\"direct_ipv4\"} 0\n" },
+		{ { .method = "GET", .target = API "usermetrics" }, 200,
+			"ropewalk_accept_paused_total{door=\"LocalAPI\"} 0\n" },
 		{ { .method = "GET", .target = API "serve-config" }, 200, "{}" },
 		{ { .method = "POST", .target = API "serve-config", .body = "{}" }, 405, "does not do this" },
 		{ { .method = "GET", .target = API "tka/status" }, 200, "\"Enabled\":false" },

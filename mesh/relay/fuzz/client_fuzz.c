@@ -97,8 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();
 	/* Always readable, so that no turn of the loop waits. */
 	int always = eventfd(1, EFD_NONBLOCK);
-	r.accept = loop_fd_new(r.loop, always, nothing, NULL);
-	loop_fd_set(r.accept, LOOP_READ);
+	struct loop_fd *awake = loop_fd_new(r.loop, always, nothing, NULL);
+	loop_fd_set(awake, LOOP_READ);
 	int other = join(&r, 1, true), us = join(&r, 2, data[0] & 1);
 	turn(&r, 4);
 	size_t half = (len - 1) / 2;
@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	table_fini(&r.clients);
 	loop_timer_free(r.overdue);
 	places_fini(&r.places);
-	loop_fd_free(r.accept);
+	loop_fd_free(awake);
 	close(always);
 	loop_free(r.loop);
 	return 0;

@@ -36,6 +36,7 @@ struct crowd {
 	struct node_key pub[KEYS];
 	struct http_server_ops ops;
 	enum relay_verdict verdict;
+	struct loop_fd *awake;
 	int always;
 };
 
@@ -101,8 +102,8 @@ static void crowd_init(struct crowd *w)
 	r->overdue = loop_timer_new(r->loop, visits_overdue, r);
 	/* Always readable, so that no turn of the loop waits. */
 	w->always = eventfd(1, EFD_NONBLOCK);
-	r->accept = loop_fd_new(r->loop, w->always, nothing, NULL);
-	loop_fd_set(r->accept, LOOP_READ);
+	w->awake = loop_fd_new(r->loop, w->always, nothing, NULL);
+	loop_fd_set(w->awake, LOOP_READ);
 	w->ops = (struct http_server_ops) {
 		.request = request, .upgrade = upgrade, .gone = visit_gone, .arg = r, .idle_ms = 10000
 	};
@@ -151,7 +152,7 @@ static void crowd_fini(struct crowd *w)
 	table_fini(&r->clients);
 	places_fini(&r->places);
 	loop_timer_free(r->overdue);
-	loop_fd_free(r->accept);
+	loop_fd_free(w->awake);
 	loop_free(r->loop);
 	close(w->always);
 }

@@ -8,6 +8,7 @@
 #include "resolver/listen.h"
 #include "resolver/slots.h"
 
+#include "mesh/os/acceptor.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -20,13 +21,12 @@ enum {
 	SECURE_LISTENERS = 2 * RESOLVER_LISTEN_MAX,
 	PAD_BLOCK = 468,
 	HELD_MAX = 16 << 20,
-	ACCEPTS_PER_WAKEUP = 16,
 };
 
 struct secure_listener {
 	struct resolver_server *server;
 	int fd;
-	struct loop_fd *watch;
+	struct acceptor *acceptor;
 	struct endpoint at;
 	enum dns_secure_by by;
 };
@@ -277,20 +277,13 @@ static void client_new(struct secure_listener *l, int fd, const struct endpoint 
 	loop_timer_set(c->timer, s->options.tcp_idle_ms);
 }
 
-static void listener_ready(void *arg, int events)
+static void client_arrived(void *arg, int fd, const struct endpoint *from)
 {
 	struct secure_listener *l = arg;
-	struct endpoint from;
-	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = sock_accept(l->fd, &from);
-		if (fd < 0)
-			return;
-		if (server_allows(l->server, &from.ip))
-			client_new(l, fd, &from);
-		else
-			close(fd);
-	}
+	if (server_allows(l->server, &from->ip))
+		client_new(l, fd, from);
+	else
+		close(fd);
 }
 
 /* ---- the whole ---- */
@@ -322,13 +315,16 @@ int resolver_server_listen_secure(
 	if (l->fd < 0)
 		return l->fd;
 	sock_local(l->fd, &l->at);
-	l->watch = loop_fd_new(s->loop, l->fd, listener_ready, l);
-	if (!l->watch) {
+	const struct acceptor_ops ops = { .arrived = client_arrived,
+		.arg = l,
+		.what = by == DNS_SECURE_TLS ? "DNS by TLS" : "DNS by HTTPS",
+		.paused = &s->stats.tcp_paused };
+	l->acceptor = acceptor_new(s->loop, l->fd, &ops);
+	if (!l->acceptor) {
 		close(l->fd);
 		return err_say(eb, -ENOMEM, "out of memory for a DNS listener");
 	}
 	all->n_listeners++;
-	loop_fd_set(l->watch, LOOP_READ);
 	return 0;
 }
 
@@ -375,7 +371,7 @@ void secure_close(struct resolver_server *s)
 			client_free(all->clients[i]);
 		}
 	for (size_t i = 0; i < all->n_listeners; i++) {
-		loop_fd_free(all->listeners[i].watch);
+		acceptor_free(all->listeners[i].acceptor);
 		close(all->listeners[i].fd);
 	}
 	tls_free(all->tls[0]);

@@ -48,7 +48,7 @@ struct udp_listener {
 struct tcp_listener {
 	struct resolver_server *server;
 	int fd;
-	struct loop_fd *watch;
+	struct acceptor *acceptor;
 };
 struct udp_out { /* one reply waiting for sendmmsg */
 	uint32_t peer;

@@ -28,7 +28,7 @@ enum { RESOLVER_LISTEN_MAX = 8 };
 /* clang-format off */
 #define RESOLVER_SERVER_STATS(X)                                                                           \
 	X(not_allowed) X(rate_limited) X(udp_full) X(udp_waiting) X(udp_oversize) X(udp_unsent) X(tcp_accepted)           \
-	X(tcp_evicted) X(tcp_full) X(tcp_garbage) X(tcp_timeout)
+	X(tcp_evicted) X(tcp_full) X(tcp_garbage) X(tcp_timeout) X(tcp_paused)
 /* clang-format on */
 struct resolver_server_stats {
 #define X(name) uint64_t name;

@@ -2,6 +2,7 @@
 #include "resolver/server.h"
 
 #include "mesh/base/buf.h"
+#include "mesh/os/acceptor.h"
 #include "mesh/os/sock.h"
 #include "resolver/slots.h"
 #include <errno.h>
@@ -13,7 +14,6 @@ enum {
 	PENDING_MAX = 128,     /* then no more is read until answers have gone out */
 	OUT_MAX = 512 << 10,
 	READS_PER_WAKEUP = 16,
-	ACCEPTS_PER_WAKEUP = 16,
 };
 
 struct tcp_client {
@@ -241,21 +241,14 @@ static void stream_new(struct resolver_server *s, int fd, const struct endpoint 
 	loop_fd_set(t->watch, LOOP_READ);
 }
 
-static void listener_readable(void *arg, int events)
+static void stream_arrived(void *arg, int fd, const struct endpoint *from)
 {
 	struct tcp_listener *l = arg;
-	struct endpoint from;
-	(void)events;
-	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		int fd = sock_accept(l->fd, &from);
-		if (fd < 0)
-			return;
-		bool inner = l - l->server->tcp + 1 == (ptrdiff_t)l->server->inner;
-		if (inner || server_allows(l->server, &from.ip))
-			stream_new(l->server, fd, &from, inner);
-		else
-			close(fd);
-	}
+	bool inner = l - l->server->tcp + 1 == (ptrdiff_t)l->server->inner;
+	if (inner || server_allows(l->server, &from->ip))
+		stream_new(l->server, fd, from, inner);
+	else
+		close(fd);
 }
 
 int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb)
@@ -269,19 +262,19 @@ int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb)
 	int err = asked ? s->options.listen_socket(s->options.arg, l->fd) : 0;
 	if (err < 0)
 		return err_set(eb, err, "listen for DNS");
-	l->watch = loop_fd_new(s->loop, l->fd, listener_readable, l);
-	if (!l->watch)
-		return err_say(eb, -ENOMEM, "out of memory for a DNS listener");
-	loop_fd_set(l->watch, LOOP_READ);
-	return 0;
+	const struct acceptor_ops ops = {
+		.arrived = stream_arrived, .arg = l, .what = "DNS by TCP", .paused = &s->stats.tcp_paused
+	};
+	l->acceptor = acceptor_new(s->loop, l->fd, &ops);
+	return l->acceptor ? 0 : err_say(eb, -ENOMEM, "out of memory for a DNS listener");
 }
 
 void stream_listener_close(struct tcp_listener *l)
 {
-	loop_fd_free(l->watch);
+	acceptor_free(l->acceptor);
 	if (l->fd >= 0)
 		close(l->fd);
-	l->watch = NULL;
+	l->acceptor = NULL;
 	l->fd = -1;
 }
 

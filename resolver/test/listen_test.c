@@ -344,6 +344,32 @@ static void test_out_of_descriptors(void **state)
 }
 
 /* A pi-hole that is gone, its machine up: at once. */
+/* A client for whom there is no descriptor waits, the server sleeps meanwhile, and then it is answered. */
+static void test_no_descriptor_for_a_client(void **state)
+{
+	enum { PAUSES = 3, PAUSE_MS = 99 };
+	struct rlimit before, low = { .rlim_cur = 3 };
+	const struct resolver_server_stats *stats = resolver_server_stats(fx.server);
+	uint8_t out[300];
+	(void)state;
+	client_open(SOCK_STREAM);
+	size_t len = frame(out, "bob.mesh", DNS_A);
+	assert_int_equal(send(fx.client, out, len, 0), len);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	uint64_t began = clock_now_ms();
+	while (stats->tcp_paused < PAUSES && clock_now_ms() - began < 8000)
+		loop_run_once(fx.loop);
+	assert_int_equal(stats->tcp_paused, PAUSES);
+	assert_true(clock_now_ms() - began >= (PAUSES - 1) * PAUSE_MS);
+	assert_int_equal(stats->tcp_accepted, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	wait_for(2 + DNS_HEADER);
+	assert_int_equal(answers_at(2), 1);
+	assert_int_equal(stats->tcp_accepted, 1);
+}
+
 static void test_upstream_closed(void **state)
 {
 	uint8_t q[300];
@@ -531,6 +557,7 @@ int main(void)
 		CASE(test_tcp_keepalive),
 		CASE(test_tcp_idle_give_way),
 		CASE(test_out_of_descriptors),
+		CASE(test_no_descriptor_for_a_client),
 		CASE(test_upstream_closed),
 		CASE(test_long_answer),
 		CASE(test_port_in_use),

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { LIMIT_MS = 8000, SHORT_MS = 200, MANY = 150, ASKS = 160 };
@@ -671,6 +672,33 @@ static void test_handshake_never_ends(void **state)
 	close(fd);
 }
 
+/* A client for whom there is no descriptor waits, the server sleeps meanwhile, and then it comes in. */
+static void test_no_descriptor_for_a_client(void **state)
+{
+	enum { PAUSES = 3, PAUSE_MS = 99 };
+	struct rlimit before, low = { .rlim_cur = 3 };
+	const struct resolver_server_stats *stats = resolver_server_stats(fx.server);
+	struct errbuf eb;
+	(void)state;
+	int fds[] = { sock_tcp_connect(&fx.tls_at, &eb), sock_tcp_connect(&fx.https_at, &eb) };
+	assert_true(fds[0] >= 0 && fds[1] >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	uint64_t began = clock_now_ms();
+	while (stats->tcp_paused < 2 * PAUSES && clock_now_ms() - began < LIMIT_MS)
+		loop_run_once(fx.loop);
+	assert_true(stats->tcp_paused >= 2 * PAUSES);
+	assert_true(clock_now_ms() - began >= (PAUSES - 1) * PAUSE_MS);
+	assert_int_equal(stats->tcp_accepted, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	while (stats->tcp_accepted < 2 && clock_now_ms() - began < 2 * LIMIT_MS)
+		loop_run_once(fx.loop);
+	assert_int_equal(stats->tcp_accepted, 2);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -678,6 +706,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { CASE(test_tls), CASE(test_tls_many), CASE(test_tls_many_wait),
 		CASE(test_tls_garbage), HASTY(test_slow), CASE(test_not_allowed), CASE(test_certificate),
 		CASE(test_https), CASE(test_https_many), CASE(test_https_deaf), HASTY(test_https_slow),
-		CASE(test_https_nonsense), CASE(test_resolver_to_resolver), CASE(test_handshake_never_ends) };
+		CASE(test_https_nonsense), CASE(test_resolver_to_resolver), CASE(test_handshake_never_ends),
+		CASE(test_no_descriptor_for_a_client) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -1,3 +1,4 @@
+#include "mesh/os/acceptor.h"
 #include "simnet/lab/lab.h"
 #include "simnet/runner.h"
 
@@ -120,8 +121,7 @@ struct shell_order {
 };
 struct shell_server {
 	struct lab *lab;
-	int fd;
-	struct loop_fd *watch;
+	struct acceptor *acceptor;
 	struct session *sessions;
 	struct shell_order *orders; /* that nobody has taken yet, oldest first */
 };
@@ -380,16 +380,12 @@ static void request_received(void *arg, int events)
 		close(fds[i]);
 }
 
-static void client_arrived(void *arg, int events)
+static void client_arrived(void *arg, int fd, const struct endpoint *from)
 {
 	struct shell_server *server = arg;
 	struct ucred who = { 0 };
 	socklen_t len = sizeof(who);
-	(void)events;
-
-	int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
+	(void)from;
 	struct session *s = calloc(1, sizeof(*s));
 	/* Abstract names have no permissions; another user's id does not map to ours here. */
 	if (!s || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.uid != geteuid()) {
@@ -414,10 +410,9 @@ struct shell_server *shell_serve(struct lab *l, int listen_fd)
 
 	if (!s)
 		return NULL;
-	*s = (struct shell_server) { .lab = l, .fd = listen_fd };
-	s->watch = loop_fd_new(l->loop, listen_fd, client_arrived, s);
-	if (s->watch)
-		loop_fd_set(s->watch, LOOP_READ);
+	*s = (struct shell_server) { .lab = l };
+	const struct acceptor_ops ops = { .arrived = client_arrived, .arg = s, .what = "this run's shell" };
+	s->acceptor = acceptor_new(l->loop, listen_fd, &ops);
 	return s;
 }
 
@@ -431,7 +426,7 @@ void shell_server_free(struct shell_server *s)
 	}
 	for (struct shell_order *o; (o = shell_next_order(s));)
 		free_order(o);
-	loop_fd_free(s->watch);
+	acceptor_free(s->acceptor);
 	free(s);
 }
 

@@ -1,5 +1,6 @@
 #include "simnet/live/live.h"
 
+#include "mesh/os/acceptor.h"
 #include "mesh/os/loop.h"
 #include "simnet/lab/lab.h"
 #include "simnet/live/request.h"
@@ -44,7 +45,7 @@ struct reader {
 struct live {
 	struct lab *lab;
 	const struct live_door *door;
-	struct loop_fd *watch;
+	struct acceptor *acceptor;
 	struct reader readers[READERS_MAX];
 	uint64_t arrivals;
 	struct buf history; /* as it goes out */
@@ -301,16 +302,14 @@ static struct reader *make_place(struct live *v)
 	return oldest;
 }
 
-static void door_event(void *arg, int events)
+static void reader_arrived(void *arg, int fd, const struct endpoint *from)
 {
 	struct live *v = arg;
-	(void)events;
-	int fd = accept4(v->door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct reader *r = fd >= 0 ? make_place(v) : NULL;
+	struct reader *r = make_place(v);
 	struct loop_fd *watch = r ? loop_fd_new(v->lab->loop, fd, reader_event, r) : NULL;
+	(void)from;
 	if (!watch) {
-		if (fd >= 0)
-			close(fd);
+		close(fd);
 		return;
 	}
 	r->fd = fd;
@@ -395,13 +394,13 @@ struct live *live_open(struct lab *l, const struct live_door *d, struct errbuf *
 	v->history.cap = HISTORY_BYTES;
 	for (size_t i = 0; i < READERS_MAX; i++)
 		v->readers[i] = (struct reader) { .live = v, .fd = -1 };
-	v->watch = loop_fd_new(l->loop, d->fd, door_event, v);
-	if (!v->watch) {
+	const struct acceptor_ops ops = { .arrived = reader_arrived, .arg = v, .what = "the live page" };
+	v->acceptor = acceptor_new(l->loop, d->fd, &ops);
+	if (!v->acceptor) {
 		free(v);
 		err_set(eb, -ENOMEM, "serve the live page");
 		return NULL;
 	}
-	loop_fd_set(v->watch, LOOP_READ);
 	l->between = run_orders;
 	l->between_arg = v;
 	return v;
@@ -440,7 +439,7 @@ void live_close(struct live *v)
 	v->lab->between = NULL;
 	for (size_t i = 0; i < READERS_MAX; i++)
 		reader_drop(&v->readers[i]);
-	loop_fd_free(v->watch);
+	acceptor_free(v->acceptor);
 	buf_free(&v->history);
 	free(v);
 }

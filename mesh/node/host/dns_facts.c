@@ -22,7 +22,8 @@ void dns_places_system(struct dns_places *p, const char *resolv_conf)
 		.networkmanager = "/run/NetworkManager/resolv.conf",
 		.openresolv = "/run/resolvconf/interfaces",
 		.nsswitch = "/etc/nsswitch.conf",
-		.bus = "/run/dbus/system_bus_socket" };
+		.bus = "/run/dbus/system_bus_socket",
+		.ask_again_ms = 60000 };
 }
 
 static bool is_there(const char *path)

@@ -14,6 +14,7 @@ struct dns_places {
 	const char *networkmanager; /* the same of NetworkManager */
 	const char *openresolv;	    /* its folder of what interfaces say */
 	const char *nsswitch, *bus; /* bus: the system's, a socket */
+	uint64_t ask_again_ms;	    /* an owner that refused is asked again after this, at first */
 };
 void dns_places_system(struct dns_places *p, const char *resolv_conf);
 

@@ -35,8 +35,7 @@ struct os_dns *os_dns_open(
 	*d = (struct os_dns) { .places = *places, .changed = changed, .arg = arg };
 	d->file = os_dns_file_open(l, places->resolv_conf, places->uplinks, owner_changed, d);
 	d->resolved = os_dns_resolved_open(l, places->bus, owner_changed, d);
-	d->openresolv =
-		os_dns_openresolv_open(l, d->places.openresolv, d->places.resolv_conf, owner_changed, d);
+	d->openresolv = os_dns_openresolv_open(l, &d->places, owner_changed, d);
 	if (d->file && d->resolved && d->openresolv)
 		return d;
 	os_dns_close(d);

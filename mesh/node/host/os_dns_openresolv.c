@@ -1,6 +1,7 @@
 /* It keeps a file for each interface, the text that it was told, and makes resolv.conf of them. One run of it at a
  * time: what is wanted meanwhile is told when that has ended. Whether it did as it was told is seen in resolv.conf,
- * which somebody's resolvconf.conf may give another content (name_servers=127.0.0.1). */
+ * which somebody's resolvconf.conf may give another content (name_servers=127.0.0.1). Once it has refused, it is asked again
+ * when what it goes by changes (that file, what interfaces say), and after a while in any case: the next one is twice as long. */
 #include "mesh/node/host/os_dns_openresolv.h"
 #include "mesh/base/log.h"
 #include "mesh/node/host/resolv_conf.h"
@@ -16,7 +17,15 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-enum { RUN_MS = 10000, INTERFACES_MAX = 64, TEXT_MAX = 64 * 1024, BURST = 3, AGAIN_MS = 10000 };
+enum {
+	RUN_MS = 10000,
+	INTERFACES_MAX = 64,
+	TEXT_MAX = 64 * 1024,
+	BURST = 3,
+	AGAIN_MS = 10000,
+	WAIT_MOST_MS = 3600 * 1000
+};
+#define SETTINGS "resolvconf.conf" /* beside resolv.conf */
 
 struct os_dns_openresolv {
 	struct loop *loop;
@@ -30,8 +39,10 @@ struct os_dns_openresolv {
 	struct resolv_conf own; /* what the other interfaces say */
 	int watch_fd;
 	struct loop_fd *watch;
-	struct log_limit limit;
+	struct log_limit limit, asked;
 	char refused[160];
+	uint64_t first_ms, wait_ms; /* wait_ms: of the last refusal; 0: it is as told */
+	struct loop_timer *again;
 };
 
 /* --- what others say --- */
@@ -77,11 +88,31 @@ static void read_own(struct os_dns_openresolv *d)
 	free(v);
 }
 
+/* It may be asked again; not for every change of one who changes all the time. */
+static bool forgive(struct os_dns_openresolv *d)
+{
+	if (!d->refused[0] || !log_allowed(&d->asked, BURST, loop_now_ms(d->loop) * 1000 / AGAIN_MS))
+		return false;
+	d->refused[0] = 0;
+	loop_timer_clear(d->again);
+	return true;
+}
+
+static void wait_over(void *arg)
+{
+	struct os_dns_openresolv *d = arg;
+	d->refused[0] = 0;
+	d->changed(d->arg);
+}
+
 bool os_dns_openresolv_base_changed(struct os_dns_openresolv *d)
 {
 	struct resolv_conf before = d->own;
 	read_own(d);
-	return memcmp(&before, &d->own, sizeof(before)) != 0;
+	bool others = memcmp(&before, &d->own, sizeof(before)) != 0;
+	if (others)
+		(void)forgive(d);
+	return others;
 }
 
 size_t os_dns_openresolv_base(const struct os_dns_openresolv *d, struct endpoint *out, size_t cap)
@@ -95,7 +126,7 @@ size_t os_dns_openresolv_base(const struct os_dns_openresolv *d, struct endpoint
 
 /* --- telling it --- */
 
-static void tell(struct os_dns_openresolv *d);
+static bool tell(struct os_dns_openresolv *d);
 
 /* Is our nameserver the one that programs ask? */
 static bool is_in_force(const struct os_dns_openresolv *d)
@@ -118,42 +149,53 @@ static void take_back(struct os_dns_openresolv *d, const char *dev)
 	d->told = NULL;
 }
 
-static void refuse(struct os_dns_openresolv *d, const char *why)
+static void give_up(struct os_dns_openresolv *d, const char *why)
 {
+	uint64_t longer = d->wait_ms * 2 < WAIT_MOST_MS ? d->wait_ms * 2 : WAIT_MOST_MS;
 	snprintf(d->refused, sizeof(d->refused), "%s", why);
 	log_warn("openresolv is not told of the mesh's names: %s", d->refused);
 	if (d->told)
 		take_back(d, d->dev);
 	free(d->want);
 	d->want = NULL;
+	d->wait_ms = d->wait_ms ? longer : d->first_ms;
+	loop_timer_set(d->again, d->wait_ms);
+}
+
+static void refuse(struct os_dns_openresolv *d, const char *why)
+{
+	give_up(d, why);
 	d->changed(d->arg);
 }
 
 /* It is asked to write the file once more; a file that goes on to name others is not its alone to write. */
 static void insist(struct os_dns_openresolv *d)
 {
-	if (log_allowed(&d->limit, BURST, loop_now_ms(d->loop) * 1000 / AGAIN_MS))
-		tell(d);
-	else
+	if (!log_allowed(&d->limit, BURST, loop_now_ms(d->loop) * 1000 / AGAIN_MS))
 		refuse(d, "resolv.conf names others all the same (by resolvconf.conf, or another program)");
+	else if (!tell(d))
+		d->changed(d->arg);
 }
 
 static void has_run(void *arg, int code, const char *why)
 {
 	struct os_dns_openresolv *d = arg;
 	d->run = NULL;
-	if (code)
+	if (code) {
 		refuse(d, why);
-	else if (d->want && strcmp(d->want, d->told) != 0)
-		tell(d);
-	else if (!is_in_force(d))
+	} else if (d->want && strcmp(d->want, d->told) != 0) {
+		if (!tell(d))
+			d->changed(d->arg);
+	} else if (!is_in_force(d)) {
 		insist(d);
-	else
+	} else {
+		d->wait_ms = 0;
 		log_info("openresolv names the mesh's resolver");
+	}
 }
 
-/* What it knows already it does not write again, but by -u. */
-static void tell(struct os_dns_openresolv *d)
+/* What it knows already it does not write again, but by -u. false: it was given up. */
+static bool tell(struct os_dns_openresolv *d)
 {
 	const char *const add[] = { "resolvconf", "-x", "-m", "0", "-a", d->dev, NULL };
 	const char *const update[] = { "resolvconf", "-u", NULL };
@@ -167,28 +209,36 @@ static void tell(struct os_dns_openresolv *d)
 		d->run = child_start(d->loop, known ? update : add, d->told, known ? 0 : strlen(d->told),
 			RUN_MS, has_run, d, &eb);
 	if (!d->run)
-		snprintf(d->refused, sizeof(d->refused), "%s", d->told ? eb.text : "memory is short");
+		give_up(d, d->told ? eb.text : "memory is short");
+	return d->run != NULL;
 }
 
 /* --- news --- */
 
-static void look(struct os_dns_openresolv *d)
+static void look(struct os_dns_openresolv *d, bool settings)
 {
 	bool others = os_dns_openresolv_base_changed(d);
+	bool anew = settings && forgive(d);
 	if (d->told && !d->run && !is_in_force(d))
 		insist(d);
-	if (others)
+	if (others || anew)
 		d->changed(d->arg);
 }
 
 static void have_news(void *arg, int events)
 {
 	struct os_dns_openresolv *d = arg;
-	char news[4096];
+	char news[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool settings = false;
 	(void)events;
-	while (read(d->watch_fd, news, sizeof(news)) > 0)
-		;
-	look(d);
+	for (ssize_t n; (n = read(d->watch_fd, news, sizeof(news))) > 0;) {
+		const struct inotify_event *e;
+		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
+			e = (const struct inotify_event *)(news + at);
+			settings = settings || (e->len && strcmp(e->name, SETTINGS) == 0);
+		}
+	}
+	look(d, settings);
 }
 
 static void start_watch(struct os_dns_openresolv *d)
@@ -222,16 +272,25 @@ static void stop_watch(struct os_dns_openresolv *d)
 /* --- the owner --- */
 
 struct os_dns_openresolv *os_dns_openresolv_open(
-	struct loop *l, const char *folder, const char *path, void (*changed)(void *arg), void *arg)
+	struct loop *l, const struct dns_places *places, void (*changed)(void *arg), void *arg)
 {
 	struct os_dns_openresolv *d = calloc(1, sizeof(*d));
 	if (!d)
 		return NULL;
-	*d = (struct os_dns_openresolv) {
-		.loop = l, .folder = folder, .path = path, .changed = changed, .arg = arg, .watch_fd = -1
-	};
-	read_own(d);
-	return d;
+	*d = (struct os_dns_openresolv) { .loop = l,
+		.folder = places->openresolv,
+		.path = places->resolv_conf,
+		.changed = changed,
+		.arg = arg,
+		.watch_fd = -1,
+		.first_ms = places->ask_again_ms };
+	d->again = loop_timer_new(l, wait_over, d);
+	if (d->again) {
+		read_own(d);
+		return d;
+	}
+	free(d);
+	return NULL;
 }
 
 void os_dns_openresolv_restore(struct os_dns_openresolv *d)
@@ -250,6 +309,7 @@ void os_dns_openresolv_close(struct os_dns_openresolv *d)
 	if (!d)
 		return;
 	os_dns_openresolv_restore(d);
+	loop_timer_free(d->again);
 	free(d);
 }
 

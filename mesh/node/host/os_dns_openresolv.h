@@ -8,10 +8,10 @@
 #include "mesh/os/loop.h"
 
 struct os_dns_openresolv;
-/* folder: where it keeps what interfaces say; path: resolv.conf. Both outlive us. changed: it refused, or other
- * interfaces say something else; called from the loop. NULL: memory is short. */
+/* Of places its own folder, resolv.conf and the wait are used; the strings outlive us. changed: it refused, or may be asked
+ * again, or other interfaces say something else; called from the loop. NULL: memory is short. */
 struct os_dns_openresolv *os_dns_openresolv_open(
-	struct loop *l, const char *folder, const char *path, void (*changed)(void *arg), void *arg);
+	struct loop *l, const struct dns_places *places, void (*changed)(void *arg), void *arg);
 void os_dns_openresolv_close(struct os_dns_openresolv *d); /* restores; NULL is fine */
 /* What a node that was killed told it is taken back. Waits for it. */
 void os_dns_openresolv_recover(struct os_dns_openresolv *d);

@@ -16,19 +16,39 @@
 	"/etc/resolv.conf"
 #define ALONE(ip) HAS(ip) " && test $(grep -c nameserver /etc/resolv.conf) = 1"
 
+/* Settings that can be made wrong, and right again, without a word to anybody. */
+#define WRITTEN(to) \
+	"printf 'resolv_conf=/etc/resolv.conf\\n[ ! -e /run/other ] || name_servers=127.0.0.1\\n[ ! -e " \
+	"/run/broken ] || exit " \
+	"1\\n' >" to
+#define SETTINGS WRITTEN("/etc/resolvconf.conf")
+#define MOVED WRITTEN("/etc/resolvconf.new") "; mv /etc/resolvconf.new /etc/resolvconf.conf"
+
+enum { SOON_MS = 200 };
 static struct place place;
 
-static int setup(void **state)
+static int setup_waiting(void **state, uint64_t ask_again_ms)
 {
 	struct place *p = &place;
 	place_open(p);
-	machine_run(p->n.loop,
-		"rm -rf /run/resolvconf /etc/resolv.conf*; printf 'resolv_conf=/etc/resolv.conf\\n' "
-		">/etc/resolvconf.conf; mkdir -p /run/resolvconf; " SAYS("192.0.2.53"));
+	p->ask_again_ms = ask_again_ms;
+	machine_run(p->n.loop, "rm -rf /run/resolvconf /etc/resolv.conf* /run/other /run/broken; printf "
+			       "'resolv_conf=/etc/resolv.conf\\n' "
+			       ">/etc/resolvconf.conf; mkdir -p /run/resolvconf; " SAYS("192.0.2.53"));
 	machine_run(p->n.loop, ALONE("192.0.2.53"));
 	place_names(p);
 	*state = p;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_waiting(state, 0);
+}
+
+static int setup_soon(void **state)
+{
+	return setup_waiting(state, SOON_MS);
 }
 
 static int teardown(void **state)
@@ -79,6 +99,40 @@ static void test_other_first(void **state)
 	machine_run(p->n.loop, HAS("127.0.0.1") " && ! ls /etc/resolv.conf.before-ropewalk 2>/dev/null");
 }
 
+/* Its settings are changed, or what an interface says: it is asked again, and the file is its own again. */
+static void test_asked_again(void **state)
+{
+	static const char *const news[] = { "rm /run/other; " SETTINGS, "rm /run/other; " MOVED,
+		"rm /run/other; " SAYS("192.0.2.54") };
+	struct place *p = *state;
+	machine_run(p->n.loop, SETTINGS);
+	for (size_t i = 0; i < sizeof(news) / sizeof(*news); i++) {
+		machine_run(p->n.loop, "touch /run/other");
+		place_map(p, MAP(""));
+		machine_run(p->n.loop, "resolvconf -u");
+		machine_await(p->n.loop, "grep -q 'Made by ropewalkd' /etc/resolv.conf");
+		machine_run(p->n.loop, news[i]);
+		machine_await(p->n.loop, ALONE("100.100.100.100"));
+		machine_run(p->n.loop, "! ls /etc/resolv.conf.before-ropewalk 2>/dev/null");
+		place_expect(p, DNS_OWNER_OPENRESOLV, "openresolv, which is told");
+	}
+}
+
+/* It fails, and nothing says when it does not any more: it is asked again after a while. */
+static void test_asked_again_in_time(void **state)
+{
+	struct place *p = *state;
+	machine_run(p->n.loop, SETTINGS "; touch /run/broken");
+	place_map(p, MAP(""));
+	int before = p->news;
+	while (p->news < before + 3) /* refused, asked, refused */
+		loop_run_once(p->n.loop);
+	machine_run(p->n.loop, "grep -q 'Made by ropewalkd' /etc/resolv.conf");
+	machine_run(p->n.loop, "rm /run/broken");
+	machine_await(p->n.loop, ALONE("100.100.100.100"));
+	place_expect(p, DNS_OWNER_OPENRESOLV, "openresolv, which is told");
+}
+
 /* Another insists on the file: openresolv writes ours again, three times, then it is taken in earnest. */
 static void test_fight(void **state)
 {
@@ -98,6 +152,8 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = { CASE(test_follows), CASE(test_crash), CASE(test_other_first),
+		CASE(test_asked_again),
+		cmocka_unit_test_setup_teardown(test_asked_again_in_time, setup_soon, teardown),
 		CASE(test_fight) };
 	if (!machine_open("openresolv"))
 		return 0;

@@ -32,6 +32,8 @@ void place_names(struct place *p)
 {
 	struct dns_places places;
 	dns_places_system(&places, "/etc/resolv.conf");
+	if (p->ask_again_ms)
+		places.ask_again_ms = p->ask_again_ms;
 	p->n.os_dns = os_dns_open(p->n.loop, &places, changed, p);
 	assert_non_null(p->n.os_dns);
 }

@@ -24,7 +24,8 @@ struct place {
 	struct netmap *map;
 	struct machine_server *own, *global; /* at 192.0.2.53 and .54 */
 	pid_t bus, owner;
-	int news; /* how often os_dns said that something changed */
+	uint64_t ask_again_ms; /* of struct dns_places; 0: as on any machine */
+	int news;	       /* how often os_dns said that something changed */
 };
 /* With the loop and the nameservers, before any program is started. */
 void place_open(struct place *p);

@@ -352,6 +352,7 @@ static bool control_client_ask(
 			.port = u->port,
 			.at = cfg->at,
 			.tls = c->tls,
+			.proxies = cfg->proxies,
 			.timeout_ms = HANDSHAKE_MS,
 			.socket_hook = cfg->socket_hook,
 			.socket_arg = cfg->socket_arg },

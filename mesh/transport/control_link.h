@@ -18,7 +18,8 @@ struct control_client_events {
 struct control_client_config {
 	const char
 		*server_url; /* http:// or https://; certificate errors are ignored: Noise pins the server */
-	const struct endpoint *at; /* connect here instead of resolving the host; may be NULL */
+	const struct endpoint *at;     /* connect here instead of resolving the host; may be NULL */
+	const struct proxies *proxies; /* borrowed, as of stream_target; NULL = directly */
 	const struct machine_private *machine;
 	const struct machine_key *server; /* from /key */
 	uint16_t capver;

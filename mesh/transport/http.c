@@ -76,6 +76,11 @@ void http_escape(const char *text, char *out, size_t cap)
 	}
 }
 
+bool http_unescape(const char *text, size_t len, char *out, size_t cap)
+{
+	return decode(text, len, false, out, cap);
+}
+
 /* The target from its path on: an absolute form loses scheme and host. */
 static const char *path_of(const char *target)
 {

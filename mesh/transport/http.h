@@ -30,6 +30,9 @@ const char *http_status_text(int status);
 /* text as one part of a path, or the value of a query; as much of it as fits into out[cap]. */
 void http_escape(const char *text, char *out, size_t cap);
 
+/* The other way round, of len bytes; false: too long, badly encoded, or with a NUL. */
+bool http_unescape(const char *text, size_t len, char *out, size_t cap);
+
 /* Server side of one connection. Takes over the stream (events too) and frees itself and it at the end. */
 struct http_server_conn;
 struct http_server_ops {

@@ -98,11 +98,12 @@ void stream_end_later(struct stream *s, int code, const char *why)
 	loop_timer_set(s->timer, 0);
 }
 
-static void watch_for(struct stream *s)
+void stream_watch_for(struct stream *s)
 {
 	int events = 0;
 	switch (s->state) {
 	case CONNECTING: events = LOOP_WRITE; break;
+	case TUNNELLING:
 	case HANDSHAKE: events = s->want; break;
 	case OPEN: events = (s->paused ? 0 : LOOP_READ) | (s->out.len ? LOOP_WRITE : 0); break;
 	case FLUSHING: events = LOOP_WRITE; break;
@@ -180,7 +181,7 @@ static bool open_writable(struct stream *s)
 		stream_end(s, e.code ? e.code : ERR_CLOSED, e.why);
 		return false;
 	}
-	watch_for(s);
+	stream_watch_for(s);
 	if (io == IO_SOME && s->waited) {
 		s->waited = false;
 		stream_enter(s);
@@ -203,7 +204,7 @@ static void open_done(struct stream *s)
 	stream_drop_dial(s);
 	loop_timer_clear(s->timer);
 	s->state = OPEN;
-	watch_for(s);
+	stream_watch_for(s);
 	stream_enter(s);
 	if (s->ev.opened)
 		s->ev.opened(s->ev.arg);
@@ -234,7 +235,7 @@ static void handshake(struct stream *s)
 	struct io_end e = { 0 };
 	if (io_tls_end(s->ssl, ret, &e) == IO_BLOCKED) {
 		s->want = SSL_want_write(s->ssl) ? LOOP_WRITE : LOOP_READ;
-		watch_for(s);
+		stream_watch_for(s);
 		return;
 	}
 	char why[320];
@@ -249,7 +250,7 @@ static void handshake(struct stream *s)
 	stream_end(s, e.code ? e.code : ERR_CLOSED, why);
 }
 
-static void connected(struct stream *s)
+void stream_connected(struct stream *s)
 {
 	if (!s->tls) {
 		open_done(s);
@@ -272,7 +273,7 @@ bool stream_watch_socket(struct stream *s)
 {
 	s->watch = loop_fd_new(s->loop, s->fd, fd_ready, s);
 	s->state = CONNECTING;
-	watch_for(s);
+	stream_watch_for(s);
 	return s->watch;
 }
 
@@ -295,7 +296,7 @@ static void flush_step(struct stream *s)
 	shutdown(s->fd, SHUT_WR);
 	s->state = LINGERING;
 	loop_timer_set(s->timer, LINGER_MS);
-	watch_for(s);
+	stream_watch_for(s);
 }
 
 static void linger_step(struct stream *s)
@@ -315,9 +316,12 @@ static void fd_ready(void *arg, int events)
 		err = sock_error(s->fd);
 		if (err)
 			stream_connect_failed(s, err);
+		else if (s->dial && s->dial->tunnel)
+			stream_tunnel_begin(s);
 		else
-			connected(s);
+			stream_connected(s);
 		break;
+	case TUNNELLING: stream_tunnel_step(s); break;
 	case HANDSHAKE: handshake(s); break;
 	case OPEN:
 		if ((events & LOOP_WRITE) && !open_writable(s))
@@ -335,7 +339,7 @@ static void fd_ready(void *arg, int events)
 static void timer_fired(void *arg)
 {
 	struct stream *s = arg;
-	char why[300];
+	char why[400], whom[STREAM_DIALLED];
 	if (s->end_due) {
 		char *text = s->end_why;
 		s->end_why = NULL;
@@ -346,10 +350,11 @@ static void timer_fired(void *arg)
 	}
 	switch (s->state) {
 	case RESOLVING:
-		snprintf(why, sizeof(why), "look up %s: no answer in time", s->dial->host);
+		snprintf(why, sizeof(why), "look up %s: no answer in time", stream_dialled(s->dial, whom));
 		stream_end(s, -ETIMEDOUT, why);
 		break;
 	case CONNECTING: stream_connect_failed(s, -ETIMEDOUT); break;
+	case TUNNELLING: stream_tunnel_timed_out(s); break;
 	case HANDSHAKE: stream_end(s, -ETIMEDOUT, "TLS handshake: no answer in time"); break;
 	case OPEN:
 		if (!s->paused)
@@ -457,7 +462,7 @@ int stream_write(struct stream *s, const void *p, size_t len)
 		return -ENOMEM;
 	}
 	if (s->state == OPEN)
-		watch_for(s);
+		stream_watch_for(s);
 	return 0;
 }
 
@@ -485,7 +490,7 @@ void stream_pause(struct stream *s, bool paused)
 	if (paused == s->paused)
 		return;
 	s->paused = paused;
-	watch_for(s);
+	stream_watch_for(s);
 	if (!paused && s->state == OPEN && (s->ssl || s->unread.len) && !s->end_due)
 		loop_timer_set(s->timer, 0);
 }
@@ -540,7 +545,7 @@ void stream_close(struct stream *s, bool flush)
 		s->state = FLUSHING;
 		loop_hold(s->loop);
 		loop_timer_set(s->timer, FLUSH_MS);
-		watch_for(s);
+		stream_watch_for(s);
 		if (!s->busy && !s->waited)
 			flush_step(s);
 		return;

@@ -61,14 +61,18 @@ struct tls_expect {
 	bool pins_alone; /* neither authorities, dates nor names count */
 };
 
+struct proxies; /* proxy.h */
 struct stream_target {
 	const char *host; /* name or literal; resolved by the system's resolver off the loop thread */
 	uint16_t port;
 	const struct endpoint
 		*at;	 /* given: connect here, `host` is only SNI and the name to verify; may be NULL */
 	struct tls *tls; /* NULL = plain TCP */
-	const struct tls_expect *expect;	/* NULL = nothing more */
-	uint64_t timeout_ms;			/* connect + TLS; 0 = 10 s */
+	const struct tls_expect *expect; /* NULL = nothing more */
+	/* By which proxies, borrowed for as long as the loop; they are told `host`, unless it is empty, and not `at`.
+	 * NULL = directly. */
+	const struct proxies *proxies;
+	uint64_t timeout_ms;			/* connect + proxy + TLS; 0 = 10 s */
 	void (*socket_hook)(void *arg, int fd); /* before connect (marks); may be NULL */
 	void *socket_arg;
 };

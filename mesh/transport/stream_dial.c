@@ -3,6 +3,7 @@
 #include "mesh/transport/stream_inner.h"
 
 #include "mesh/os/sock.h"
+#include "mesh/transport/proxy.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,21 +21,29 @@ void stream_drop_dial(struct stream *s)
 	resolve_cancel(s->dial->lookup);
 	if (s->ssl)
 		SSL_set_app_data(s->ssl, NULL);
+	stream_tunnel_free(s->dial->tunnel);
 	free(s->dial);
 	s->dial = NULL;
+}
+
+const char *stream_dialled(const struct dial *d, char buf[static STREAM_DIALLED])
+{
+	const char *proxy = d->tunnel ? stream_tunnel_by(d->tunnel)->host : NULL;
+	snprintf(buf, STREAM_DIALLED, "%s%s", proxy ? "the proxy " : "", proxy ? proxy : d->host);
+	return buf;
 }
 
 void stream_connect_failed(struct stream *s, int code)
 {
 	struct dial *d = s->dial;
-	char why[400], at[ENDPOINT_TEXT];
+	char why[400], whom[STREAM_DIALLED], at[ENDPOINT_TEXT];
 	stream_drop_socket(s);
 	if (d && d->next < d->n && loop_now_ms(s->loop) < d->deadline_ms) {
 		connect_next(s);
 		return;
 	}
 	if (d)
-		snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host,
+		snprintf(why, sizeof(why), "connect to %s (%s): %s", stream_dialled(d, whom),
 			endpoint_format(&d->at[d->next - 1], at), err_text(code));
 	stream_end(s, code, d ? why : err_text(code));
 }
@@ -61,17 +70,19 @@ static void connect_next(struct stream *s)
 static void resolved(void *arg, int code, const struct endpoint *at, size_t n, const char *why)
 {
 	struct stream *s = arg;
-	char text[400];
-	s->dial->lookup = NULL;
+	struct dial *d = s->dial;
+	char text[400], whom[STREAM_DIALLED];
+	uint16_t port = d->tunnel ? stream_tunnel_by(d->tunnel)->port : d->port;
+	d->lookup = NULL;
 	if (code) {
-		snprintf(text, sizeof(text), "look up %s: %s", s->dial->host, why);
+		snprintf(text, sizeof(text), "look up %s: %s", stream_dialled(d, whom), why);
 		stream_end(s, code, text);
 		return;
 	}
-	s->dial->n = n;
+	d->n = n;
 	for (size_t i = 0; i < n; i++) {
-		s->dial->at[i] = at[i];
-		s->dial->at[i].port = s->dial->port;
+		d->at[i] = at[i];
+		d->at[i].port = port;
 	}
 	connect_next(s);
 }
@@ -112,15 +123,27 @@ static struct stream *dial_new(struct loop *l, const struct stream_target *to, c
 	return s;
 }
 
+/* By a proxy, if one is to be used. A name is told to it as it is: where there is only a proxy, names outside are often known
+ * to it alone. false: memory is short. */
+static bool set_tunnel(struct dial *d, const struct stream_target *to)
+{
+	char literal[ADDR_TEXT];
+	const char *host = d->host[0] || !to->at ? d->host : addr_format(&to->at->ip, literal);
+	const struct proxy *by = proxies_for(to->proxies, to->tls, host, d->port);
+	if (by)
+		d->tunnel = stream_tunnel_new(by, host, d->port);
+	return !by || d->tunnel;
+}
+
 /* fd: connecting to the one address there is, or a code. */
 static void connect_only(struct stream *s, int fd, const struct endpoint *to)
 {
 	struct dial *d = s->dial;
-	char why[400], at[ENDPOINT_TEXT];
+	char why[400], whom[STREAM_DIALLED], at[ENDPOINT_TEXT];
 	d->at[0] = *to;
 	d->n = d->next = 1;
 	s->fd = fd < 0 ? -1 : fd;
-	snprintf(why, sizeof(why), "connect to %s (%s): %s", d->host, endpoint_format(to, at),
+	snprintf(why, sizeof(why), "connect to %s (%s): %s", stream_dialled(d, whom), endpoint_format(to, at),
 		fd < 0 ? err_text(fd) : "out of memory");
 	if (fd < 0 || !stream_watch_socket(s))
 		stream_end_later(s, fd < 0 ? fd : -ENOMEM, why);
@@ -132,11 +155,18 @@ struct stream *stream_connect(struct loop *l, const struct stream_target *to, co
 	struct dial *d = s ? s->dial : NULL;
 	if (!d)
 		return NULL;
-	if (to->at) {
-		connect_only(s, sock_tcp_connect_hook(to->at, d->socket_hook, d->socket_arg, NULL), to->at);
+	if (!set_tunnel(d, to)) {
+		stream_release(s);
+		return NULL;
+	}
+	const struct proxy *by = d->tunnel ? stream_tunnel_by(d->tunnel) : NULL;
+	struct endpoint proxy = { .port = by ? by->port : 0 };
+	const struct endpoint *at = !by ? to->at : addr_parse(by->host, &proxy.ip) ? &proxy : NULL;
+	if (at) {
+		connect_only(s, sock_tcp_connect_hook(at, d->socket_hook, d->socket_arg, NULL), at);
 		return s;
 	}
-	d->lookup = resolve_start(l, d->host, resolved, s);
+	d->lookup = resolve_start(l, by ? by->host : d->host, resolved, s);
 	if (!d->lookup)
 		stream_end_later(s, -ENOMEM, "look up the host: out of memory");
 	return s;

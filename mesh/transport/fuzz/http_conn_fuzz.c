@@ -1,6 +1,7 @@
 /* Whole HTTP connections, with and without TLS. First byte: bit 0 our client against a strange server, else
  * our server against a strange client; bit 1 TLS, bit 2 (with TLS) the bytes are what goes over the wire
- * instead of what is inside; bit 3 the stranger reads nothing; bit 4 time passes in the end; bit 5 our client has a body and no upgrade in mind. Each input once more with
+ * instead of what is inside; bit 3 the stranger reads nothing; bit 4 time passes in the end; bit 5 our client has a body and no upgrade in mind; bit 6 it goes
+ * by a proxy, which the strange server is first. Each input once more with
  * short memory. Second byte: into how many pieces the rest is
  * cut. */
 #include "mesh/base/fuzz/trouble.h"
@@ -8,6 +9,7 @@
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
+#include "mesh/transport/proxy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ enum {
 	DEAF = 8,
 	LATE = 16,
 	BODY = 32,
+	PROXIED = 64,
 	LATE_MS = 120000,
 	TURNS = 3,
 	HANDSHAKE_TURNS = 400,
@@ -38,13 +41,14 @@ struct place {
 	struct endpoint at;
 	int fd;
 	struct tls *server, *client, *other;
+	struct proxies *proxies;
 };
 
 /* A certificate is made once, and its files are gone at once. */
 static const struct place *place(void)
 {
 	static struct place p = { .fd = -1 };
-	char dir[] = "/tmp/rw-fuzz-XXXXXX", cert[64], key[64];
+	char dir[] = "/tmp/rw-fuzz-XXXXXX", cert[64], key[64], by[96], at[ENDPOINT_TEXT];
 	const char *hosts[] = { "fuzz.test" };
 	if (p.fd >= 0)
 		return &p;
@@ -60,7 +64,9 @@ static const struct place *place(void)
 	p.other = tls_server(cert, key, NULL);
 	p.client = tls_client("insecure", NULL);
 	dir_remove(dir, NULL);
-	if (!p.server || !p.client || !p.other)
+	snprintf(by, sizeof(by), "http://me:secret@%s", endpoint_format(&p.at, at));
+	p.proxies = proxies_new(by, by, NULL);
+	if (!p.server || !p.client || !p.other || !p.proxies)
 		abort();
 	tls_server_alpn(p.server, "acme-tls/1", p.other);
 	return &p;
@@ -342,6 +348,7 @@ static void against_client(struct loop *l, uint8_t how, const uint8_t *p, size_t
 	struct http_request rq = { .to = { .host = "fuzz.test",
 					   .port = at->at.port,
 					   .at = &at->at,
+					   .proxies = how & PROXIED ? at->proxies : NULL,
 					   .tls = how & TLS ? at->client : NULL },
 		.method = len & 1 ? "GET" : "HEAD",
 		.target = "/x",
@@ -358,7 +365,7 @@ static void against_client(struct loop *l, uint8_t how, const uint8_t *p, size_t
 	}
 	a.rq = http_request(l, &rq, how & BODY ? &plain : &events);
 	int fd = accept_one(l, at->fd);
-	if ((how & TLS) && !(how & RAW)) {
+	if ((how & TLS) && !(how & (RAW | PROXIED))) {
 		s.stream = stream_accept(l, fd, at->server, &ev);
 		for (int i = 0; s.stream && !s.open && i < HANDSHAKE_TURNS; i++)
 			turn(l, 1);

@@ -58,6 +58,8 @@ static void netcheck_print(const struct api_netcheck *r, FILE *to)
 		: r->mapping_varies   ? "true (hard NAT: direct paths only to peers that are easy to reach)"
 				      : "false");
 	print_router(r, to);
+	if (*r->proxy)
+		fprintf(to, "\t* Proxy: %s\n", r->proxy);
 	fprintf(to, "\t* Nearest relay: %s\n", nearest(r));
 	if (r->n_regions)
 		fprintf(to, "\t* Relay latency:\n");

@@ -508,7 +508,10 @@ static struct relays *open_relays(struct engine *e, const struct node_private *u
 		.peer_gone = relay_peer_gone,
 		.latency = relay_latency,
 		.arg = e };
-	return relays_open(e->loop, us, &re, &random_system);
+	struct relays *r = relays_open(e->loop, us, &re, &random_system);
+	if (r)
+		relays_proxies_set(r, e->proxies);
+	return r;
 }
 
 static int open_cores(struct engine *e, const struct engine_config *cfg, struct errbuf *eb)
@@ -553,7 +556,7 @@ int engine_open(
 	struct tun_events te = { .received = tun_received, .lost = tun_lost, .arg = e };
 	struct udp_events ue = { .received = udp_received, .send_failed = udp_failed, .arg = e };
 	*eb = (struct errbuf) { 0 };
-	*e = (struct engine) { .loop = cfg->loop, .events = *ev };
+	*e = (struct engine) { .loop = cfg->loop, .events = *ev, .proxies = cfg->proxies };
 	e->tun = tun_open(e->loop, cfg->tun_name, &te, eb);
 	if (!e->tun)
 		goto fail;

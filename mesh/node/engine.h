@@ -34,7 +34,8 @@ struct engine_config {
 	const char *tun_name;
 	uint16_t port;
 	uint32_t mtu;
-	struct journal *journal; /* borrowed */
+	struct journal *journal;       /* borrowed */
+	const struct proxies *proxies; /* borrowed; NULL: none */
 	const struct node_private *us;
 	uint64_t handshake_floor_ms; /* Unix: no handshake of ours says it is older */
 };
@@ -47,7 +48,8 @@ struct engine { /* others read; only engine.c writes */
 	struct udp *udp, *spare; /* spare: NULL until path wants it */
 	struct iface *iface;
 	struct uplinks *uplinks;
-	bool six_only;	    /* no interface but ours has IPv4 */
+	bool six_only; /* no interface but ours has IPv4 */
+	const struct proxies *proxies;
 	struct nat64 nat64; /* bits 0: none found, or not wanted */
 	struct resolve *nat64_lookup;
 	struct loop_timer *nat64_again; /* nobody had an answer */

@@ -44,14 +44,16 @@ static void said(void *arg)
 	loop_timer_set(((struct farewell *)arg)->end, 0);
 }
 
-struct farewell *farewell_say(struct loop *l, const struct state *was)
+struct farewell *farewell_say(struct loop *l, const struct state *was, const struct proxies *proxies)
 {
 	struct farewell *f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
-	struct server_link_ops ops = {
-		.describe = farewell_describe, .server_is = is_known, .refused = is_another, .arg = f
-	};
+	struct server_link_ops ops = { .describe = farewell_describe,
+		.server_is = is_known,
+		.refused = is_another,
+		.proxies = proxies,
+		.arg = f };
 	key_lock(&f->was, sizeof(f->was));
 	f->was = *was;
 	f->end = loop_timer_new(l, hang_up, f);

@@ -11,6 +11,7 @@
 #include "mesh/os/notify.h"
 #include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
+#include "mesh/transport/proxy.h"
 #include <malloc.h>
 #include <linux/capability.h>
 #include <net/if.h>
@@ -62,6 +63,12 @@ static const struct man_item exits[] = {
 	{ NULL, NULL },
 };
 static const struct man_item environment[] = {
+	{ "HTTPS_PROXY",
+		"http://HOST:PORT or http://USER:PASSWORD@HOST:PORT: the HTTP proxy (CONNECT) by which "
+		"relays, and a server whose URL is https://, are reached; also https_proxy" },
+	{ "HTTP_PROXY", "the same for a server whose URL is http://; also http_proxy" },
+	{ "NO_PROXY", "what is reached without: names and all below them, addresses, networks or *, by "
+		      "commas; also no_proxy" },
 	{ "SSL_CERT_FILE",
 		"authorities to trust, in place of the machine's, for servers and relays without a pin" },
 	{ NULL, NULL },
@@ -126,20 +133,34 @@ static int drop_rights(const struct options *o, struct errbuf *eb)
 	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
+static struct proxies *find_proxies(void)
+{
+	char text[PROXIES_TEXT];
+	struct proxies *p = proxies_of_environment();
+	if (p && p->fault[0])
+		log_warn("%s", p->fault);
+	if (p && *proxies_text(p, text))
+		log_info("server and relays are reached by %s", text);
+	return p;
+}
+
 static int node_run(const struct options *o)
 {
 	struct errbuf eb = { 0 };
 	struct loop *l = loop_new();
 	struct node *n = calloc(1, sizeof(*n));
+	struct proxies *proxies = find_proxies();
 	struct node_options no = { .state_dir = o->state_dir,
 		.socket = o->socket,
 		.tun_name = o->tun,
 		.resolv_conf = o->resolv_conf,
 		.anchors = o->dnssec,
+		.proxies = proxies,
 		.port = (uint16_t)o->port,
 		.mtu = (uint32_t)o->mtu };
-	if (!l || !n) {
+	if (!l || !n || !proxies) {
 		fprintf(stderr, "ropewalkd: memory is short\n");
+		proxies_free(proxies);
 		free(n);
 		loop_free(l);
 		return 1;
@@ -169,6 +190,7 @@ static int node_run(const struct options *o)
 	loop_signal_free(intr);
 	loop_signal_free(hup);
 	loop_free(l);
+	proxies_free(proxies);
 	free(n);
 	return err ? 1 : 0;
 }

@@ -343,7 +343,7 @@ static void link_up(void *arg, bool up, const struct endpoint *at)
 	engine_server_up(&n->engine, up);
 	if (at && engine_is_open(&n->engine))
 		engine_way_used(&n->engine, &at->ip);
-	if (at && state_server_reached(&n->state, &at->ip))
+	if (at && !server_link_is_proxied(n->server) && state_server_reached(&n->state, &at->ip))
 		node_save(n);
 }
 
@@ -366,6 +366,7 @@ static struct server_link *open_link(struct node *n)
 		.map = link_map,
 		.up = link_up,
 		.told = link_told,
+		.proxies = n->opt.proxies,
 		.arg = n };
 	return server_link_open(n->loop, &n->state, &ops);
 }
@@ -377,6 +378,7 @@ static int open_engine(struct node *n, struct errbuf *eb)
 		.port = n->opt.port,
 		.mtu = n->opt.mtu,
 		.journal = n->journal,
+		.proxies = n->opt.proxies,
 		.us = &n->state.node,
 		.handshake_floor_ms = n->state.handshake_floor_ms };
 	struct engine_events ev = { .self_changed = engine_self_changed,
@@ -629,7 +631,7 @@ static void leave_network(struct node *n)
 {
 	if (n->state.logged_in) {
 		farewell_close(n->farewell);
-		n->farewell = farewell_say(n->loop, &n->state);
+		n->farewell = farewell_say(n->loop, &n->state, n->opt.proxies);
 	}
 	if (n->state.prefs.want_running) {
 		n->state.prefs.want_running = false;

@@ -17,6 +17,7 @@ struct node_options {
 	const char *anchors;		      /* DNSSEC's, a file; NULL: nothing is validated */
 	const struct local_node_ops *answers; /* what LocalAPI gets to hear: queries.h */
 	struct notify *notify;		      /* borrowed; NULL is fine */
+	const struct proxies *proxies;	      /* borrowed; by which server and relays are reached */
 	uint16_t port;
 	uint32_t mtu;
 };

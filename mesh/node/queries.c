@@ -19,7 +19,7 @@ static void answer_facts(void *arg, struct local_facts *out)
 		.login_name = n->state.login_name,
 		.prefs = &n->state.prefs,
 		.server = &n->state.server,
-		.nat64 = n->engine.nat64 };
+		.way = { .prefix = n->engine.nat64, .proxies = n->opt.proxies } };
 }
 
 static struct netmap *answer_map(void *arg)
@@ -65,6 +65,7 @@ static bool answer_netcheck(void *arg, struct arena *a, struct api_netcheck *out
 {
 	struct node *n = arg;
 	struct path_report r;
+	char *by = arena_alloc(a, PROXIES_TEXT);
 	if (!engine_is_open(&n->engine))
 		return false;
 	path_report(n->engine.path, &r);
@@ -75,7 +76,8 @@ static bool answer_netcheck(void *arg, struct arena *a, struct api_netcheck *out
 		.preferred = r.home,
 		.mapping_varies = r.mapping_varies == OPT_ABSENT ? -1 : r.mapping_varies == OPT_TRUE,
 		.global_v4 = endpoint_text(a, &r.global4),
-		.global_v6 = endpoint_text(a, &r.global6) };
+		.global_v6 = endpoint_text(a, &r.global6),
+		.proxy = by ? proxies_text(n->opt.proxies, by) : "" };
 	describe_router(n, a, out);
 	out->regions = arena_array(a, r.n_regions, sizeof(*out->regions));
 	for (size_t i = 0; out->regions && i < r.n_regions; i++)

@@ -7,6 +7,7 @@
 #include "mesh/node/host/map_cache.h"
 #include "mesh/node/links/relays.h"
 #include "mesh/node/serve/sharing.h"
+#include "mesh/transport/proxy.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -196,7 +197,7 @@ static void add_exit_health(struct node *n, struct arena *a, struct api_status *
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 18 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
+	enum { OWN_LINES = 20 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
 	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
@@ -243,6 +244,8 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 	if (n->server && !server_link_connected(n->server) && server_link_waiting_for(n->server)[0] &&
 		strcmp(server_link_waiting_for(n->server), n->last_error) != 0)
 		s->health[s->n_health++] = server_link_waiting_for(n->server);
+	if (n->opt.proxies && n->opt.proxies->fault[0])
+		s->health[s->n_health++] = n->opt.proxies->fault;
 	if (n->server && server_link_portal(n->server))
 		s->health[s->n_health++] = server_link_portal(n->server);
 	for (size_t i = 0; i < from_map; i++)

@@ -99,6 +99,7 @@ static const struct json_row netcheck_rows[] = {
 	NET("PortNotMapped", &json_str, unmapped, NULL),
 	NET("GlobalV4", &json_str, global_v4, NULL),
 	NET("GlobalV6", &json_str, global_v6, NULL),
+	NET("Proxy", &json_str, proxy, NULL),
 	NET("PreferredDERP", &json_i32, preferred, NULL),
 	NET("Measured", &json_bool, measured, NULL),
 	NET("AgeSeconds", &json_f64, age_s, NULL),

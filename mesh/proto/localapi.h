@@ -30,6 +30,7 @@ struct api_netcheck {
 	const char *mapped,
 		*unmapped; /* ours: the router's port that leads here, or "" and why there is none */
 	const char *global_v4, *global_v6; /* "ip:port" or "" */
+	const char *proxy; /* ours: by which HTTP proxies server and relays are reached; "" = none */
 	int32_t preferred;
 	bool measured; /* ours, as is AgeSeconds: there is a report, and how old it is */
 	double age_s;

@@ -320,6 +320,7 @@ static void test_netcheck_lines(void **state)
 		{ "{\"PMP\":false,\"PCP\":false,\"PortNotMapped\":\"the router has none\"}",
 			"\n\t* PortMapping: (the router has none)\n" },
 		{ "{\"PMP\":false,\"PCP\":false}", "\n\t* PortMapping: none\n" },
+		{ "{\"Proxy\":\"HTTPS_PROXY=10.0.0.8:3128\"}", "\n\t* Proxy: HTTPS_PROXY=10.0.0.8:3128\n" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct fake_route routes[] = { { "GET " API "netcheck", 200, rows[i].json, false },

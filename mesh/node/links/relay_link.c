@@ -340,6 +340,7 @@ struct relay_link *relay_link_open(
 	struct relay_target t;
 	if (relay_target_of(cfg->node, cfg->by, cfg->nat64, &t) != 0)
 		return NULL;
+	t.to.proxies = cfg->proxies;
 	struct relay_link *l = calloc(1, sizeof(*l));
 	if (!l) {
 		tls_free(t.to.tls);

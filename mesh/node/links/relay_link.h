@@ -24,7 +24,8 @@ struct relay_link_config {
 	const struct ctl_derp_node *node;
 	enum relay_by by;
 	int idle_s; /* seconds without a word after which TCP asks whether the relay is there */
-	const struct nat64 *nat64; /* for the relay's IPv4; bits 0: as it is */
+	const struct nat64 *nat64;     /* for the relay's IPv4; bits 0: as it is */
+	const struct proxies *proxies; /* borrowed; NULL: none */
 	const struct node_private *us;
 	const struct node_key *us_pub;
 	const struct random *rnd;

@@ -42,6 +42,7 @@ struct relays {
 	struct loop_timer *sweep;
 	uint64_t dropped;
 	struct nat64 nat64;
+	const struct proxies *proxies;
 	size_t failed;	   /* tries in a row, of all regions, since one was up */
 	char trouble[256]; /* the last of them, in words */
 };
@@ -184,6 +185,7 @@ static void connect_region(struct region *g)
 		.by = by_of(g),
 		.idle_s = g->idle_s,
 		.nat64 = &g->all->nat64,
+		.proxies = g->all->proxies,
 		.us = &g->all->us,
 		.us_pub = &g->all->pub,
 		.rnd = g->all->rnd };
@@ -406,6 +408,7 @@ void relays_measure(struct relays *r, int32_t region)
 		r->ev.latency(r->ev.arg, region, -1);
 		return;
 	}
+	t.to.proxies = r->proxies;
 	struct http_request rq = { .to = t.to,
 		.method = "GET",
 		.target = "/derp/latency-check",
@@ -482,6 +485,11 @@ void relays_nat64_set(struct relays *r, const struct nat64 *n)
 		if (g->wanted && !g->link)
 			connect_region(g);
 	}
+}
+
+void relays_proxies_set(struct relays *r, const struct proxies *p)
+{
+	r->proxies = p;
 }
 
 bool relays_is_up(const struct relays *r, int32_t region)

@@ -8,6 +8,7 @@
 #include "mesh/os/loop.h"
 #include "mesh/proto/control.h"
 
+struct proxies;
 struct relays;
 struct relays_events {
 	void (*received)(
@@ -39,6 +40,8 @@ void relays_links_changed(struct relays *r, const struct addr *local, size_t n);
 /* A sentence when none is up and several tries failed; else "". Lives until the next try. */
 const char *relays_trouble(const struct relays *r);
 void relays_nat64_set(struct relays *r, const struct nat64 *n);
+/* By which proxies relays are reached from the next connection on; borrowed. NULL, which is so at first: by none. */
+void relays_proxies_set(struct relays *r, const struct proxies *p);
 bool relays_is_up(const struct relays *r, int32_t region);
 const char *relays_region_code(const struct relays *r, int32_t region); /* "" when unknown */
 const char *relays_region_name(const struct relays *r, int32_t region);

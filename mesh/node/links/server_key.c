@@ -45,7 +45,7 @@ static void key_failed(void *arg, int code, const char *why)
 }
 
 struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bool pinned,
-	const struct nat64 *prefix, const struct addr *seen,
+	const struct server_way *way,
 	void (*cb)(void *arg, const struct machine_key *key, bool reached, const char *why), void *arg,
 	struct errbuf *eb)
 {
@@ -58,14 +58,15 @@ struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bo
 	}
 	snprintf(target, sizeof(target), "%s/key?v=%d", strcmp(url.path, "/") == 0 ? "" : url.path,
 		CONTROL_CAPVER);
-	struct http_request rq = {
-		.to = { .host = url.host, .port = url.port, .socket_hook = sock_mark_hook },
+	struct http_request rq = { .to = { .host = url.host,
+					   .port = url.port,
+					   .proxies = way->proxies,
+					   .socket_hook = sock_mark_hook },
 		.method = "GET",
 		.target = target,
 		.host = url.host,
-		.body_cap = BODY_MAX
-	};
-	if (server_place(prefix, seen, &url, &at))
+		.body_cap = BODY_MAX };
+	if (server_place(way, &url, &at))
 		rq.to.at = &at;
 	if (url.https && !(rq.to.tls = tls_client(pinned ? "insecure" : NULL, eb)))
 		return NULL;

@@ -198,19 +198,22 @@ static void watch_connection(void *arg, int fd)
 }
 
 /* Name servers may be gone, or lie (a portal's): a name is tried in turns by what they say, and where the server was. */
-static const struct addr *seen(const struct server_link *c)
+static struct server_way way_now(const struct server_link *c)
 {
-	return c->by_memory ? state_server_seen(c->us) : NULL;
+	struct server_way way = c->way;
+	way.seen = c->by_memory ? state_server_seen(c->us) : NULL;
+	return way;
 }
 
 static void open_link(struct server_link *c)
 {
 	struct url url;
 	struct endpoint at;
-	bool placed =
-		url_parse(c->us->prefs.control_url, &url) && server_place(&c->nat64, seen(c), &url, &at);
+	struct server_way way = way_now(c);
+	bool placed = url_parse(c->us->prefs.control_url, &url) && server_place(&way, &url, &at);
 	struct control_client_config cfg = { .server_url = c->us->prefs.control_url,
 		.at = placed ? &at : NULL,
+		.proxies = c->way.proxies,
 		.machine = &c->us->machine,
 		.server = &c->server,
 		.capver = CONTROL_CAPVER,
@@ -276,8 +279,9 @@ static void server_link_start(struct server_link *c)
 		return;
 	}
 	server_link_enter(c, SERVER_KEY);
-	c->key_ask = server_key_ask(c->loop, c->us->prefs.control_url, server_link_is_pinned(c), &c->nat64,
-		seen(c), key_told, c, &eb);
+	struct server_way way = way_now(c);
+	c->key_ask = server_key_ask(
+		c->loop, c->us->prefs.control_url, server_link_is_pinned(c), &way, key_told, c, &eb);
 	if (!c->key_ask)
 		server_link_retry_later(c, "cannot reach the control server at", eb.text);
 }
@@ -293,6 +297,7 @@ struct server_link *server_link_open(
 	c->loop = l;
 	c->us = us;
 	c->ops = *ops;
+	c->way.proxies = ops->proxies;
 	c->idle_s = IDLE_S;
 	portal_open(&c->portal, l);
 	c->retry = loop_timer_new(l, retry_due, c);
@@ -372,9 +377,9 @@ void server_link_nat64_set(struct server_link *c, const struct nat64 *prefix)
 {
 	struct url url;
 	struct endpoint at;
-	c->nat64 = *prefix;
+	c->way.prefix = *prefix;
 	if (c->stage == SERVER_STREAM || c->logout_done || !url_parse(c->us->prefs.control_url, &url) ||
-		!server_place(prefix, NULL, &url, &at))
+		!server_place(&c->way, &url, &at))
 		return;
 	c->backoff_ms = 0;
 	if (c->stage == SERVER_KEY || loop_timer_is_set(c->retry))
@@ -398,6 +403,10 @@ void server_link_ways_moved(struct server_link *c, const struct addr *to, size_t
 bool server_link_connected(const struct server_link *c)
 {
 	return c->stage == SERVER_STREAM;
+}
+bool server_link_is_proxied(const struct server_link *c)
+{
+	return server_is_proxied(c->way.proxies, c->us->prefs.control_url);
 }
 const char *server_link_portal(const struct server_link *c)
 {

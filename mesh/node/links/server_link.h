@@ -7,6 +7,7 @@
 #include "mesh/node/host/state.h"
 #include "mesh/os/loop.h"
 #include "mesh/proto/control.h"
+#include "mesh/transport/proxy.h"
 
 /* What this node is now; strings and arrays live until the request is written. */
 struct server_link_self {
@@ -34,6 +35,7 @@ struct server_link_ops {
 	void (*up)(void *arg, bool up, const struct endpoint *at);
 	/* Peers have our disco key from the server since then (monotonic ms). Once. */
 	void (*told)(void *arg, uint64_t since_ms);
+	const struct proxies *proxies; /* by which it is reached; borrowed, NULL: none */
 	void *arg;
 };
 
@@ -62,6 +64,8 @@ void server_link_nat64_set(struct server_link *c, const struct nat64 *prefix);
 /* The way to these moved: a connection to one of them begins anew. */
 void server_link_ways_moved(struct server_link *c, const struct addr *to, size_t n);
 bool server_link_connected(const struct server_link *c); /* map stream up */
+/* It is behind a proxy: where the connection leads is no place of its own. */
+bool server_link_is_proxied(const struct server_link *c);
 /* A sentence when a captive portal was found in between; NULL: none is known. */
 const char *server_link_portal(const struct server_link *c);
 const char *server_link_waiting_for(const struct server_link *c); /* "" when connected; else a sentence */

@@ -19,7 +19,7 @@ struct server_link {
 	const struct state *us; /* the owner's */
 	enum server_stage stage;
 	struct machine_key server;
-	struct nat64 nat64;
+	struct server_way way;
 	struct server_key_ask *key_ask;
 	struct server_ping ping;
 	struct portal portal; /* looked for while the server cannot be reached */

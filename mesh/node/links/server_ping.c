@@ -30,7 +30,7 @@ static void answer_inside(struct control_client_link *link, const char *url)
 }
 
 void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
-	const char *own_url, bool pinned, const struct nat64 *prefix, const struct ctl_ping *p)
+	const char *own_url, bool pinned, const struct server_way *way, const struct ctl_ping *p)
 {
 	struct url to, own;
 	struct endpoint at;
@@ -44,11 +44,14 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 	if (s->rq || !url_parse(p->url, &to) || !url_parse(own_url, &own) ||
 		strcasecmp(to.host, own.host) != 0)
 		return;
-	struct http_request rq = { .to = { .host = to.host, .port = to.port, .socket_hook = sock_mark_hook },
+	struct http_request rq = { .to = { .host = to.host,
+					   .port = to.port,
+					   .proxies = way->proxies,
+					   .socket_hook = sock_mark_hook },
 		.method = "HEAD",
 		.target = to.path,
 		.host = to.host };
-	if (server_place(prefix, NULL, &to, &at))
+	if (server_place(way, &to, &at))
 		rq.to.at = &at;
 	if (to.https && !(rq.to.tls = tls_client(pinned ? "insecure" : NULL, &eb)))
 		return;

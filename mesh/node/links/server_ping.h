@@ -4,16 +4,16 @@
 #define RW_NODE_LINKS_SERVER_PING_H
 
 #include "mesh/proto/control.h"
-#include "mesh/base/nat64.h"
+#include "mesh/node/links/server_place.h"
 #include "mesh/transport/control_link.h"
 
 struct server_ping { /* all zero: idle */
 	struct http_client *rq;
 };
-/* Outside of the link only to the server itself, whose URL is own_url (pinned, prefix: as of server_key_ask): it has no business sending us
+/* Outside of the link only to the server itself, whose URL is own_url (pinned, way: as of server_key_ask): it has no business sending us
  * elsewhere. One at a time; what cannot be answered is left. link may be NULL. */
 void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
-	const char *own_url, bool pinned, const struct nat64 *prefix, const struct ctl_ping *p);
+	const char *own_url, bool pinned, const struct server_way *way, const struct ctl_ping *p);
 void server_ping_cancel(struct server_ping *s);
 
 #endif

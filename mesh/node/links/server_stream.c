@@ -69,7 +69,7 @@ static void map_received(void *arg, const char *json, size_t len)
 	} else {
 		if (m.ping)
 			server_ping_answer(&c->ping, c->loop, c->link, c->us->prefs.control_url,
-				server_link_is_pinned(c), &c->nat64, m.ping);
+				server_link_is_pinned(c), &c->way, m.ping);
 		if (!m.keep_alive)
 			use_map(c, &m);
 	}

@@ -3,7 +3,7 @@
 #ifndef RW_NODE_LOCAL_LOCAL_NODE_H
 #define RW_NODE_LOCAL_LOCAL_NODE_H
 
-#include "mesh/base/nat64.h"
+#include "mesh/node/links/server_place.h"
 #include "mesh/netmap/netmap.h"
 #include "mesh/node/host/state.h"
 #include "mesh/node/serve/files.h"
@@ -22,7 +22,7 @@ struct local_facts {
 	const char *auth_url, *error, *login_name; /* "" = none */
 	const struct state_prefs *prefs;
 	const struct machine_key *server; /* that was joined; zero: none */
-	struct nat64 nat64;		  /* how IPv4 is reached; bits 0: as it is */
+	struct server_way way;
 };
 enum { LOCAL_BASE_MAX = 8, LOCAL_MATCH_MAX = 256, LOCAL_PING_MAX = 1472 };
 struct local_os_dns {

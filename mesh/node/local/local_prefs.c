@@ -391,7 +391,7 @@ static bool is_tried_first(struct request *r, const struct api_prefs *p, const s
 		r->node->trying(r->node->arg, t->url);
 		t->pin = pin;
 		t->ask = server_key_ask(
-			r->loop, p->control_url, !key_is_zero(pin.b), &f.nat64, NULL, server_tried, t, &eb);
+			r->loop, p->control_url, !key_is_zero(pin.b), &f.way, server_tried, t, &eb);
 	}
 	if (!t || !t->ask) {
 		r->node->trying(r->node->arg, "");

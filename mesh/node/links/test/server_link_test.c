@@ -288,7 +288,7 @@ static struct site *site_new(void)
 static void site_open(struct site *s)
 {
 	struct server_link_ops ops = { describe, server_is, accepted, asked, waits, refused_op, forgotten_op,
-		map_op, up, told, s };
+		map_op, up, told, NULL, s };
 	s->link = server_link_open(s->loop, &s->us, &ops);
 	assert_non_null(s->link);
 	loop_timer_set(s->late, WAIT_MS);
@@ -664,20 +664,33 @@ static void test_through_nat64(void **state)
 {
 	static const char *const urls[] = { "192.0.2.1:80", "192.0.2.1:80/x", "[2001:db8::1]:80",
 		"name.test:80" };
-	struct nat64 prefix = { .bits = 96 };
+	struct server_way way = { .prefix = { .bits = 96 } };
 	char far[64], at[ENDPOINT_TEXT];
 	(void)state;
-	assert_true(addr_parse("2001:db8:64::", &prefix.prefix));
+	assert_true(addr_parse("2001:db8:64::", &way.prefix.prefix));
 	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
 		struct url u;
 		struct endpoint to;
 		snprintf(far, sizeof(far), "http://%s", urls[i]);
 		assert_true(url_parse(far, &u));
-		assert_int_equal(server_place(&prefix, NULL, &u, &to), i < 2);
+		assert_int_equal(server_place(&way, &u, &to), i < 2);
 		if (i < 2)
 			assert_string_equal(endpoint_format(&to, at), "[2001:db8:64::c000:201]:80");
-		assert_false(server_place(&(struct nat64) { .bits = 0 }, NULL, &u, &to));
+		assert_false(server_place(&(struct server_way) { 0 }, &u, &to));
 	}
+}
+
+/* The address of a proxy is not kept as the server's. */
+static void test_by_proxy(void **state)
+{
+	struct proxies *p = proxies_new("http://10.0.0.8:3128", NULL, "near.test");
+	(void)state;
+	assert_non_null(p);
+	assert_true(server_is_proxied(p, "https://far.test"));
+	assert_false(server_is_proxied(p, "http://far.test"));
+	assert_false(server_is_proxied(p, "https://near.test"));
+	assert_false(server_is_proxied(NULL, "https://far.test"));
+	proxies_free(p);
 }
 
 int main(void)
@@ -697,6 +710,7 @@ int main(void)
 		cmocka_unit_test(test_logout),
 		cmocka_unit_test(test_key_for_a_login_that_waits),
 		cmocka_unit_test(test_through_nat64),
+		cmocka_unit_test(test_by_proxy),
 		cmocka_unit_test(test_link_through_nat64),
 		cmocka_unit_test(test_logout_of_login),
 		cmocka_unit_test(test_logout_waits_for_no_try),

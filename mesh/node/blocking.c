@@ -126,32 +126,34 @@ static bool same_words(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Read anew only when the words are others: each map has them. */
+/* Read anew only when the words are others: each map has them. false: memory is short, what was holds. */
 static bool words_follow(struct blocking *b, const char *caps)
 {
 	const struct ctl_blocking *said = NULL;
 	struct errbuf eb = { 0 };
+	int err;
 	if (same_words(caps, b->told))
 		return true;
 	char *told = caps ? strdup(caps) : NULL;
 	if (caps && !told)
 		return false;
-	free(b->told);
-	b->told = told;
 	b->odd[0] = 0;
 	arena_free(&b->mem);
 	b->fresh = false;
-	if (ctl_blocking_read(&b->mem, caps, &said, &eb)) {
-		blocking_odd(b, "what the server says of blocked names is not understood: %.180s", eb.text);
-		return true; /* what was before goes on: names are not let through because of a word */
+	err = ctl_blocking_read(&b->mem, caps, &said, &eb);
+	if (!err && said)
+		take_rules(b, said);
+	if (b->mem.failed) { /* and is read again */
+		free(told);
+		return false;
 	}
-	b->wanted = said;
-	if (!said)
+	free(b->told);
+	b->told = told;
+	if (err) { /* what was before goes on: names are not let through because of a word */
+		blocking_odd(b, "what the server says of blocked names is not understood: %.180s", eb.text);
 		return true;
-	take_rules(b, said);
-	b->fresh = !b->mem.failed;
-	if (b->mem.failed)
-		blocking_odd(b, "memory is short for lists of blocked names");
+	}
+	b->wanted = b->fresh = said;
 	return true;
 }
 
@@ -168,7 +170,7 @@ static bool peer_put(struct blocking *b, const struct netmap_peer *p)
 
 static const struct netmap_peer *peer_at(const struct blocking *b, const struct addr *ip)
 {
-	uintptr_t id = (uintptr_t)table_get(&b->by_address, ip);
+	uintptr_t id = b->filled ? (uintptr_t)table_get(&b->by_address, ip) : 0;
 	return id ? netmap_peer_by_id(b->map, (int64_t)id) : NULL;
 }
 
@@ -183,21 +185,16 @@ static void peer_drop(struct blocking *b, const struct netmap_peer *p)
 static void peers_forget(struct blocking *b)
 {
 	table_fini(&b->by_address);
+	b->filled = false;
 	netmap_put(b->map);
 	b->map = NULL;
 }
 
-/* From the map before to this one, at the cost of what changed. */
-static bool peers_follow(struct blocking *b, struct netmap *m)
+static bool peers_change(struct blocking *b, const struct netmap *m)
 {
 	struct netmap_diff d;
-	uint64_t seed = 0;
 	bool ok = true;
-	if (!b->map) {
-		random_system.fill(random_system.arg, &seed, sizeof(seed));
-		table_init(&b->by_address, sizeof(struct addr), seed);
-	}
-	if (!netmap_compare(b->map, m, &d))
+	if (!netmap_compare(b->filled ? b->map : NULL, m, &d))
 		return false;
 	for (size_t i = 0; i < d.n_removed; i++)
 		peer_drop(b, d.removed[i]);
@@ -208,20 +205,34 @@ static bool peers_follow(struct blocking *b, struct netmap *m)
 	for (size_t i = 0; i < d.n_added; i++)
 		ok = peer_put(b, d.added[i]) && ok;
 	netmap_diff_fini(&d);
+	return ok;
+}
+
+/* From the map before to this one, at the cost of what changed. false: memory is short. Then the map is this one all
+ * the same and no peer of it is known, which has them answered as strangers; the next time fills the table whole. */
+static bool peers_follow(struct blocking *b, struct netmap *m)
+{
+	uint64_t seed = 0;
+	if (!b->filled) {
+		random_system.fill(random_system.arg, &seed, sizeof(seed));
+		table_init(&b->by_address, sizeof(struct addr), seed);
+	}
+	b->filled = peers_change(b, m);
+	if (!b->filled)
+		table_fini(&b->by_address);
 	netmap_get(m);
 	netmap_put(b->map);
 	b->map = m;
-	return ok;
+	return b->filled;
 }
 
 bool blocking_follow(struct blocking *b, struct netmap *m)
 {
 	if (!words_follow(b, m->self->node.cap_map_json))
 		return false;
-	if (!b->wanted)
-		peers_forget(b);
-	else if (!peers_follow(b, m))
-		peers_forget(b); /* the next map fills it whole */
+	if (b->wanted)
+		return peers_follow(b, m);
+	peers_forget(b);
 	return true;
 }
 
@@ -306,7 +317,8 @@ uint32_t blocking_lists(const struct blocking *b, const struct addr *from)
 bool blocking_is_ours(const struct blocking *b, const struct addr *from)
 {
 	struct asker k = asker_of(b, from);
-	return k.map ? k.peer == k.map->self || (!k.peer && !addr_is_mesh(from)) : true;
+	/* Without a map this machine blocks for nobody, and its resolver has no place where others could ask. */
+	return k.map ? k.peer == k.map->self || (!k.peer && !addr_is_mesh(from)) : !b->wanted;
 }
 
 struct blocker_search *blocking_search(struct blocking *b, const struct addr *from,

@@ -19,11 +19,13 @@ struct blocking {
 	bool fresh;		 /* `rules` is to be taken by the blocker */
 	struct blocker *blocker; /* NULL: nothing is blocked */
 	struct netmap *map;	 /* a reference of our own; what by_address is of */
+	bool filled;		 /* by_address knows them all; else it is empty */
 	struct table by_address; /* struct addr -> number of the peer, of `map` */
 	char odd[256];		 /* what of the words cannot be used; "" = nothing */
 };
 
-/* What the map says now: wanted, odd. false: memory is short, all is as it was. */
+/* What the map says now: wanted, odd. false: memory is short; the words are as they were, and until it is told again peers
+ * are strangers, who are told least. */
 bool blocking_follow(struct blocking *b, struct netmap *m);
 /* As wanted: the resolver blocks, or does not. */
 void blocking_serve(struct blocking *b, struct resolver *core);

@@ -9,6 +9,7 @@
 
 struct engine; /* one running topology */
 struct hosts;
+struct capture_glimpse;
 
 struct engine_probe_result { /* what the self-test of a router measured */
 	enum nat_mapping mapping;
@@ -56,6 +57,8 @@ struct engine_ops {
 	/* Writes what was captured of all links to DIR/net.pcapng (simnet/host/capture.h): the link of a host
 	 * has its name, those of a router are NAME.wan and NAME.lan. */
 	int (*write_pcaps)(struct engine *e, const char *dir, struct errbuf *eb);
+	/* Packets of all links since the last call, at most cap; the count. capture_glimpses (simnet/host/capture.h) says more. */
+	size_t (*glimpses)(struct engine *e, struct capture_glimpse *out, size_t cap);
 	/* Appends what a router remembers of flows, a line each; may be NULL. */
 	int (*table)(struct engine *e, int router, struct buf *out, struct errbuf *eb);
 	/* Writes DIR/decisions.jsonl: what links and routers in userspace have decided since the self-test, ordered by object

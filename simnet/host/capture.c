@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-	SNAP_BYTES = 256, /* headers of every layer we speak, and the first bytes of the payload */
+	SNAP_BYTES = CAPTURE_SNAP, /* headers of every layer we speak, and the first bytes of the payload */
 	BLOCK_BYTES = 128 * 1024,
 	BLOCKS = 16,
 	RETIRE_MS = 20, /* how long the kernel may sit on a block that is not full */
@@ -42,13 +42,19 @@ struct link_ring {
 	struct heap_item oldest; /* of what is not: its stamp */
 };
 
+/* What is said to the capturing process: the name of a folder, which it answers with an int; or LOOK_ON, which has no answer. */
+static const char LOOK_ON[] = "";
+
 struct capture {
 	pid_t pid;
-	int ctl; /* we write a folder name, it answers with an int */
+	int ctl, news; /* news: a message for each packet, after LOOK_ON */
+	bool looks_on;
 };
 
 struct tap { /* the capturing process */
-	int fd, ctl;
+	int fd, ctl, news;
+	bool tells;
+	uint32_t missed; /* that nobody has taken, since the last that was told */
 	uint8_t *map;
 	unsigned block;
 	struct link_ring *links;
@@ -100,6 +106,18 @@ static void packet_seen(struct link_ring *r, const struct tpacket3_hdr *h)
 
 /* ---- the capturing process ---- */
 
+static void tell_packet(struct tap *t, const struct link_ring *r, const struct tpacket3_hdr *h)
+{
+	struct capture_glimpse g = { .at_ns = (uint64_t)h->tp_sec * 1000000000 + h->tp_nsec,
+		.wire_len = h->tp_len,
+		.missed = t->missed,
+		.len = (uint16_t)(h->tp_snaplen > SNAP_BYTES ? SNAP_BYTES : h->tp_snaplen) };
+	memcpy(g.link, r->link.name, sizeof(g.link));
+	memcpy(g.data, (const uint8_t *)h + h->tp_mac, g.len);
+	bool taken = send(t->news, &g, sizeof(g), MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(g);
+	t->missed = taken ? 0 : t->missed + 1;
+}
+
 static struct link_ring *link_of(struct tap *t, int ifindex)
 {
 	for (size_t i = 0; i < t->n; i++)
@@ -120,6 +138,8 @@ static bool read_block(struct tap *t)
 		struct link_ring *r = link_of(t, ll->sll_ifindex);
 		if (r)
 			packet_seen(r, h);
+		if (r && t->tells)
+			tell_packet(t, r, h);
 		at += h->tp_next_offset;
 	}
 	__atomic_store_n(&b->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
@@ -229,7 +249,10 @@ static void run_tap(struct tap *t)
 		if (n <= 0)
 			_exit(0);
 		dir[n] = '\0';
-		answer(t, dir);
+		if (strcmp(dir, LOOK_ON) != 0)
+			answer(t, dir);
+		else
+			t->tells = true;
 	}
 }
 
@@ -267,25 +290,40 @@ static void close_tap(struct tap *t)
 	free(t->links);
 }
 
+static void close_pair(const int pair[2])
+{
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static int capture_start(struct tap *t, struct capture *c)
 {
-	int pair[2];
+	int ctl[2], news[2];
 	int err = t->links ? open_tap(t) : -ENOMEM;
 	if (err)
 		return err;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ctl) < 0)
 		return -errno;
-	t->ctl = pair[1];
-	c->ctl = pair[0];
-	c->pid = fork();
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, news) < 0) {
+		err = -errno;
+		close_pair(ctl);
+		return err;
+	}
+	t->ctl = ctl[1];
+	t->news = news[1];
+	*c = (struct capture) { .ctl = ctl[0], .news = news[0], .pid = fork() };
 	if (c->pid == 0) {
-		close(pair[0]);
+		close(ctl[0]);
+		close(news[0]);
 		run_tap(t);
 	}
 	err = c->pid < 0 ? -errno : 0;
-	close(pair[1]);
-	if (err)
-		close(pair[0]);
+	close(ctl[1]);
+	close(news[1]);
+	if (err) {
+		close(ctl[0]);
+		close(news[0]);
+	}
 	return err;
 }
 
@@ -318,11 +356,22 @@ int capture_write(struct capture *c, const char *dir, struct errbuf *eb)
 	return said ? err_set(eb, said, "write captures to %s", dir) : 0;
 }
 
+size_t capture_glimpses(struct capture *c, struct capture_glimpse *out, size_t cap)
+{
+	size_t n = 0;
+	if (!c->looks_on)
+		c->looks_on = write(c->ctl, LOOK_ON, sizeof(LOOK_ON)) == (ssize_t)sizeof(LOOK_ON);
+	while (n < cap && recv(c->news, &out[n], sizeof(out[n]), MSG_DONTWAIT) == (ssize_t)sizeof(out[n]))
+		n++;
+	return n;
+}
+
 void capture_close(struct capture *c)
 {
 	if (!c)
 		return;
 	close(c->ctl);
+	close(c->news);
 	kill(c->pid, SIGKILL);
 	waitpid(c->pid, NULL, 0);
 	free(c);

@@ -272,21 +272,55 @@ static const char *death_of(void *owner, const char *link, const struct pcapng_p
 	return NULL;
 }
 
+struct frame_text {
+	const char *proto;
+	char bytes[24], src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT], info[FRAME_INFO];
+};
+
+/* false: it is nobody's story, as what the kernel says to itself. */
+static bool describe(const uint8_t *data, size_t len, size_t wire_len, struct frame_text *t)
+{
+	struct frame_view v;
+	if (!frame_read(data, len, wire_len, &v) || v.proto == IPPROTO_IGMP)
+		return false;
+	t->proto = frame_protocol(v.proto);
+	endpoint_format(&v.src, t->src);
+	endpoint_format(&v.dst, t->dst);
+	frame_info(&v, t->info);
+	number(t->bytes, sizeof(t->bytes), wire_len);
+	return true;
+}
+
+bool record_glimpse(struct lab *l, const struct capture_glimpse *g, struct buf *out)
+{
+	struct frame_text t;
+	char missed[24] = "";
+	if (g->at_ns < l->open_unix_ns || !describe(g->data, g->len, g->wire_len, &t))
+		return false;
+	if (g->missed)
+		number(missed, sizeof(missed), g->missed);
+	struct story_item item = { .kind = "glimpse",
+		.mark = STORY_SILENT,
+		.at_ns = (uint64_t)((int64_t)g->at_ns + (int64_t)clock_now_ns() - clock_unix_ns()),
+		.keys = { "link", "proto", "src", "dst", "bytes", "info", "missed" },
+		.values = { g->link, t.proto, t.src, t.dst, t.bytes, t.info, missed } };
+	return story_line(l->story, &item, out);
+}
+
 static void record_frame(
 	struct lab *l, const char *link, const struct pcapng_packet *p, const struct marker *m)
 {
-	struct frame_view v;
-	char frame[24], bytes[24], src[ENDPOINT_TEXT], dst[ENDPOINT_TEXT], info[FRAME_INFO], comment[200];
-	if (!frame_read(p->data, p->len, p->wire_len, &v) || v.proto == IPPROTO_IGMP)
-		return; /* what the kernel says to itself is nobody's story */
+	struct frame_text t;
+	char frame[24], comment[200];
+	if (!describe(p->data, p->len, p->wire_len, &t))
+		return;
 	snprintf(comment, sizeof(comment), "%.*s", (int)p->comment_len, p->comment ? p->comment : "");
 	struct story_item item = { .kind = "packet",
 		.mark = STORY_SILENT,
 		.at_ns = (uint64_t)((int64_t)p->at_ns + m->wall_to_mono_ns),
 		.keys = { "frame", "link", "proto", "src", "dst", "bytes", "info", "comment" },
-		.values = { number(frame, sizeof(frame), p->frame), link, frame_protocol(v.proto),
-			endpoint_format(&v.src, src), endpoint_format(&v.dst, dst),
-			number(bytes, sizeof(bytes), p->wire_len), frame_info(&v, info), comment } };
+		.values = { number(frame, sizeof(frame), p->frame), link, t.proto, t.src, t.dst, t.bytes,
+			t.info, comment } };
 	story_tell(l->story, &item);
 }
 

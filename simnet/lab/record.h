@@ -31,6 +31,10 @@ void record_drop(struct lab *l, const struct engine_drop *d);
  * that have a comment, as records. */
 int record_capture(struct lab *l, const char *from, const char *to, struct errbuf *eb);
 
+/* Appends what was seen on a link just now as a line of JSON, of kind `glimpse`: for who looks on, and no part of the record.
+ * false: it is nobody's story, or memory. */
+bool record_glimpse(struct lab *l, const struct capture_glimpse *g, struct buf *out);
+
 /* "alice -> bob", "home.udp", "s: python3 -c …": what a step is about. Returns buf. */
 const char *record_step_text(const struct scn_step *st, char *buf, size_t cap);
 

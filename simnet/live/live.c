@@ -3,6 +3,7 @@
 #include "mesh/os/acceptor.h"
 #include "mesh/os/loop.h"
 #include "simnet/lab/lab.h"
+#include "simnet/live/glimpses.h"
 #include "simnet/live/request.h"
 #include "simnet/report/page.h"
 #include <arpa/inet.h>
@@ -15,8 +16,8 @@
 #include <unistd.h>
 
 /* One process serves: the one that runs the lab, from its loop. A connection takes one request and is closed after the answer, but
- * for the stream of news (text/event-stream, WHATWG HTML 9.2), which follows the history of records: each reader has its place in
- * it, so nothing is kept per reader. Orders of buttons wait in a short queue for a moment when no callback of the loop runs:
+ * for the stream of news (text/event-stream, WHATWG HTML 9.2), which follows the history of records, and the packets of the
+ * moment where that has nothing new: each reader has its place in both, so little is kept per reader. Orders of buttons wait in a short queue for a moment when no callback of the loop runs:
  * some steps wait in the loop themselves.
  *
  * Who may: the path begins with the token, and Host names this door, so that a page elsewhere that makes a name point here
@@ -41,6 +42,7 @@ struct reader {
 	struct buf out;	  /* the answer */
 	bool follows;	  /* the news, from at on */
 	size_t at;
+	uint64_t seen; /* of the packets */
 };
 struct live {
 	struct lab *lab;
@@ -49,6 +51,7 @@ struct live {
 	struct reader readers[READERS_MAX];
 	uint64_t arrivals;
 	struct buf history; /* as it goes out */
+	struct glimpses *glimpses;
 	bool full, over, holds, busy;
 	char orders[ORDERS_MAX][REQUEST_BODY + 1];
 	unsigned first_order, n_orders;
@@ -233,10 +236,20 @@ static void answer_request(struct reader *r, const struct request *q)
 
 /* ---- connections ---- */
 
+/* Whether there is something to send: an answer, then records; then packets, which become an answer. */
+static bool has_news(struct reader *r)
+{
+	const struct live *v = r->live;
+	if (r->out.len || !r->follows || r->at < v->history.len)
+		return r->out.len || r->follows;
+	return glimpses_has(v->glimpses, r->seen) && glimpses_take(v->glimpses, &r->seen, &r->out) &&
+	       r->out.len;
+}
+
 /* false: the other side is gone, or has its answer. */
 static bool reader_writes(struct reader *r)
 {
-	while (r->out.len || (r->follows && r->at < r->live->history.len)) {
+	while (has_news(r)) {
 		const struct buf *from = r->out.len ? &r->out : &r->live->history;
 		size_t at = r->out.len ? 0 : r->at, n = from->len - at < PIECE ? from->len - at : PIECE;
 		ssize_t sent = send(r->fd, buf_data(from) + at, n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -382,6 +395,14 @@ static void run_orders(void *arg)
 
 /* ---- the whole ---- */
 
+static void wake_followers(void *arg)
+{
+	struct live *v = arg;
+	for (size_t i = 0; i < READERS_MAX; i++)
+		if (v->readers[i].fd >= 0 && v->readers[i].follows)
+			loop_fd_set(v->readers[i].watch, LOOP_READ | LOOP_WRITE);
+}
+
 struct live *live_open(struct lab *l, const struct live_door *d, struct errbuf *eb)
 {
 	struct live *v = calloc(1, sizeof(*v));
@@ -396,7 +417,10 @@ struct live *live_open(struct lab *l, const struct live_door *d, struct errbuf *
 		v->readers[i] = (struct reader) { .live = v, .fd = -1 };
 	const struct acceptor_ops ops = { .arrived = reader_arrived, .arg = v, .what = "the live page" };
 	v->acceptor = acceptor_new(l->loop, d->fd, &ops);
-	if (!v->acceptor) {
+	v->glimpses = glimpses_open(l, wake_followers, v);
+	if (!v->acceptor || !v->glimpses) {
+		acceptor_free(v->acceptor);
+		glimpses_close(v->glimpses);
 		free(v);
 		err_set(eb, -ENOMEM, "serve the live page");
 		return NULL;
@@ -413,9 +437,7 @@ void live_heard(void *live, const char *line)
 		return;
 	/* The line ends with a newline of its own; an empty line ends the event. */
 	v->full = !buf_printf(&v->history, "data: %s\n", line);
-	for (size_t i = 0; i < READERS_MAX; i++)
-		if (v->readers[i].fd >= 0 && v->readers[i].follows)
-			loop_fd_set(v->readers[i].watch, LOOP_READ | LOOP_WRITE);
+	wake_followers(v);
 }
 
 static bool is_over(void *arg)
@@ -440,6 +462,7 @@ void live_close(struct live *v)
 	for (size_t i = 0; i < READERS_MAX; i++)
 		reader_drop(&v->readers[i]);
 	acceptor_free(v->acceptor);
+	glimpses_close(v->glimpses);
 	buf_free(&v->history);
 	free(v);
 }

@@ -63,7 +63,7 @@ static json_t *text_member(const char *text)
 static bool is_number(const char *key)
 {
 	static const char *const keys[] = { "sent", "lost", "gap", "seconds", "seed", "step", "frame",
-		"count", "bytes", "unix", "format", "steps" };
+		"count", "bytes", "unix", "format", "steps", "missed" };
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		if (!strcmp(keys[i], key))
@@ -128,10 +128,34 @@ static void write_text(struct story *st, const struct story_item *item, const ch
 	buf_free(&line);
 }
 
+/* Seconds since the run began. */
+static double time_of(const struct story *st, const struct story_item *item)
+{
+	return item->at_ns ? (double)item->at_ns / 1e9 - (double)st->t0_ms / 1000
+			   : (double)(st->now_ms() - st->t0_ms) / 1000;
+}
+
+static bool put_record(const json_t *r, struct buf *out)
+{
+	char *dump = r ? json_dumps(r, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+	bool ok = dump && buf_printf(out, "%s\n", dump);
+
+	free(dump);
+	return ok;
+}
+
+bool story_line(const struct story *st, const struct story_item *item, struct buf *out)
+{
+	json_t *r = record_of(st, item, time_of(st, item));
+	bool ok = put_record(r, out);
+
+	json_decref(r);
+	return ok;
+}
+
 void story_tell(struct story *st, const struct story_item *item)
 {
-	double t = item->at_ns ? (double)item->at_ns / 1e9 - (double)st->t0_ms / 1000
-			       : (double)(st->now_ms() - st->t0_ms) / 1000;
+	double t = time_of(st, item);
 	bool told = item->mark != STORY_SILENT;
 	FILE *const to[] = { told || st->whole ? st->records : NULL, st->copy,
 		told && st->view == STORY_JSON ? st->out : NULL };
@@ -139,10 +163,9 @@ void story_tell(struct story *st, const struct story_item *item)
 	if (!told && !to[0] && !to[1] && !st->heard)
 		return;
 	json_t *r = record_of(st, item, t);
-	char *dump = r ? json_dumps(r, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	struct buf line = { .cap = 1 << 20 };
 
-	if (dump && buf_printf(&line, "%s\n", dump)) {
+	if (put_record(r, &line)) {
 		for (size_t i = 0; i < ARRAY_LEN(to); i++)
 			if (to[i])
 				write_line(st, to[i], buf_cstr(&line));
@@ -154,7 +177,6 @@ void story_tell(struct story *st, const struct story_item *item)
 		st->lost = ENOMEM;
 	}
 	buf_free(&line);
-	free(dump);
 	json_decref(r);
 }
 

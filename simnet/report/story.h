@@ -2,6 +2,7 @@
 #ifndef SIMNET_STORY_H
 #define SIMNET_STORY_H
 
+#include "mesh/base/buf.h"
 #include "simnet/scenario/scenario.h"
 #include <stdio.h>
 
@@ -33,6 +34,8 @@ struct story_item {
 	const char *keys[10], *values[10]; /* extra members; those of story.c's list are numbers */
 };
 void story_tell(struct story *st, const struct story_item *item);
+/* Appends the record as a line, and tells nobody. false: memory. */
+bool story_line(const struct story *st, const struct story_item *item, struct buf *out);
 /* The common case. */
 void story_say(struct story *st, const char *kind, enum story_mark mark, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

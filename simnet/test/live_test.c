@@ -13,10 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char scenario[] = "simnet: 1\nname: lively\nrouters: {home: {nat: home}}\nnodes: {a: {at: home, "
-			       "run: [sh, -c, 'echo \"hello <b>\"; exec sleep 600']}, "
-			       "b: {at: internet}}\nsteps:\n  - ping: {from: a, to: b}\n  - wait: 600s\n    "
-			       "say: waits to be ended\n";
+static const char scenario[] =
+	"simnet: 1\nname: lively\nrouters: {home: {nat: home}}\nnodes: {a: {at: home, "
+	"run: [bash, -c, 'echo \"hello <b>\"; while :; do echo >/dev/udp/{b.ip}/9; sleep "
+	".2; done']}, "
+	"b: {at: internet}}\nsteps:\n  - ping: {from: a, to: b}\n  - wait: 600s\n    "
+	"say: waits to be ended\n";
 static char dir[] = "/tmp/live_test.XXXXXX";
 
 static int run_script(const char *command, struct buf *out)
@@ -138,6 +140,11 @@ static void test_browser(void **state)
 		     "'document.querySelector(\".mapbox .cut\").dataset.name'",
 		0, "cut home.udp\nTrue\n1\nhome\n");
 	wants("grep -c 'home.udp is cut' out", 0, "1");
+	/* Packets while it goes on, and what became of them. */
+	wants(BROWSE
+		" \"${U}#packets\" '[...document.querySelectorAll(\"td.link\")].some((x) => x.textContent "
+		"=== \"home.wan\")' 'document.querySelector(\"tr.died .dead\").textContent'",
+		0, "True\ndropped at home: UDP is cut\n");
 	wants(BROWSE
 		" --size 390x800 --dark \"${U}#logs\" 'document.querySelector(\".lines .x\").textContent'",
 		0, "hello <b>");

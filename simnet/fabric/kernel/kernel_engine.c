@@ -338,6 +338,11 @@ static int engine_write_pcaps(struct engine *e, const char *dir, struct errbuf *
 	return capture_write(e->capture, dir, eb);
 }
 
+static size_t engine_glimpses(struct engine *e, struct capture_glimpse *out, size_t cap)
+{
+	return capture_glimpses(e->capture, out, cap);
+}
+
 static int engine_write_decisions(struct engine *e, const char *dir, struct errbuf *eb)
 {
 	return e->box ? switch_write_log(e->box, dir, eb) : 0;
@@ -463,7 +468,8 @@ static int open_user(const struct scenario *s, struct hosts *hosts, struct engin
 	.self_test = engine_self_test, .cut = engine_cut, .heal = engine_heal, .reset = engine_reset, \
 	.set_link = engine_set_link, .set_nat = engine_set_nat, .set_firewall = engine_set_firewall, \
 	.drops = engine_drops, .write_pcaps = engine_write_pcaps, .table = engine_table, \
-	.plug = kernel_plug, .write_decisions = engine_write_decisions, .close = engine_close
+	.glimpses = engine_glimpses, .plug = kernel_plug, .write_decisions = engine_write_decisions, \
+	.close = engine_close
 const struct engine_ops engine_auto = { .name = "auto", .open = open_auto, THE_REST };
 const struct engine_ops engine_kernel = { .name = "kernel", .open = open_kernel, THE_REST };
 const struct engine_ops engine_user = { .name = "user", .open = open_user, THE_REST };

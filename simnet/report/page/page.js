@@ -26,14 +26,29 @@ const live = document.documentElement.hasAttribute("data-live");
 const runs = [];
 const title = (r) => r.scenario + (r.variant ? ` [${r.variant}]` : "");
 const newRun = (rec) => ({ scenario: rec.scenario || "", variant: rec.variant || "", file: rec.file || "", head: null, end: null, map: null,
-  steps: new Map(), routers: [], hosts: [], lines: [], drops: [], packets: [], told: [], programs: [], paths: [], events: [], tmax: 0, now: 0 });
+  steps: new Map(), routers: [], hosts: [], lines: [], drops: [], packets: [], glimpses: 0, told: [], programs: [], paths: [], events: [], tmax: 0, now: 0 });
 const EVENTS = ["cut", "heal", "reset", "kill", "spawn", "mark", "set", "move", "sleep"];
 const stepOf = (run, n) => {
   if (!run.steps.has(n)) run.steps.set(n, { n, what: "", text: "", told: [], from: null, to: null, verdict: "", seconds: null });
   return run.steps.get(n);
 };
+/* What a live page has of packets until the capture is read: the newest, without numbers of frames, newest last. */
+const GLIMPSES = 10000;
+function died(run, p, d) {
+  const there = p.link.startsWith(d.where + ".") || !run.routers.some((x) => x.name === d.where);
+  if (there && p.proto === d.proto && p.src === d.src && p.dst === d.dst && Math.abs(p.t - d.t) < 0.02) p.comment = `dropped at ${d.where}: ${d.rule}`;
+}
+function glimpse(run, r) {
+  if (run.packets.length && !run.glimpses) return; // there are frames already
+  for (const d of run.drops.slice(-20)) died(run, r, d);
+  run.glimpses += 1 + (r.missed || 0);
+  run.packets.push(r);
+  if (run.packets.length <= GLIMPSES) return;
+  const plain = run.packets.findIndex((p) => !p.comment && !(p.info || "").startsWith("DNS")); // what died, and questions, stay longer
+  run.packets.splice(plain >= 0 && plain < GLIMPSES / 4 ? plain : 0, 1);
+}
 function take(run, r) {
-  if (r.kind !== "packet" && r.kind !== "drop") run.tmax = Math.max(run.tmax, r.t);
+  if (!["packet", "drop", "glimpse"].includes(r.kind)) run.tmax = Math.max(run.tmax, r.t);
   switch (r.kind) {
   case "run": if (r.format) run.head = r; break; /* the story of a step `run` has the same kind */
   case "map": run.map = r.svg; break;
@@ -43,8 +58,9 @@ function take(run, r) {
   case "step": Object.assign(stepOf(run, r.step), { what: r.what, text: r.text || "", from: r.t, line: r.line }); run.now = r.step; break;
   case "step-end": Object.assign(stepOf(run, r.step), { to: r.t, verdict: r.verdict, seconds: r.seconds, failure: r.text }); break;
   case "line": run.lines.push(r); break;
-  case "drop": run.drops.push(r); break;
-  case "packet": run.packets.push(r); break;
+  case "drop": run.drops.push(r); if (run.glimpses) for (const p of run.packets) died(run, p, r); break;
+  case "packet": if (run.glimpses) { run.glimpses = 0; run.packets = []; } run.packets.push(r); break;
+  case "glimpse": glimpse(run, r); break;
   case "program": run.programs.push(r); break;
   default: break;
   }
@@ -58,7 +74,8 @@ function take(run, r) {
   if (["pass", "fail", "error", "skip", "unsure"].includes(r.kind)) { run.end = r; for (const a of [run.packets, run.drops]) a.sort((x, y) => x.t - y.t); }
 }
 function add(rec) {
-  let run = runs.findLast((x) => !x.end && x.scenario === (rec.scenario || "") && x.variant === (rec.variant || ""));
+  const goesOn = live && !rec.format; /* after the end of a run its network may stay, and be told of */
+  let run = runs.findLast((x) => (!x.end || goesOn) && x.scenario === (rec.scenario || "") && x.variant === (rec.variant || ""));
   if (!run) { run = newRun(rec); runs.push(run); }
   take(run, rec);
   return run;
@@ -123,15 +140,16 @@ const views = {
   timeline(r) { return [timeline(r)]; },
   packets(r) {
     const f = state.filters, q = f.packets.toLowerCase();
-    const all = r.packets.filter((p) => (!f.died || p.comment) && (!q || `${p.frame} ${p.link} ${p.proto} ${p.src} ${p.dst} ${p.info || ""} ${p.comment || ""}`.toLowerCase().includes(q)));
-    if (!r.packets.length) return [h("div", { class: "empty" }, live && !r.end ? "Packets are read when the run ends." : "No packets were kept: they are of failed runs, and of all with --pcap all.")];
+    const all = r.packets.filter((p) => (!f.died || p.comment) && (!q || `${p.frame || ""} ${p.link} ${p.proto} ${p.src} ${p.dst} ${p.info || ""} ${p.comment || ""}`.toLowerCase().includes(q)));
+    if (!r.packets.length) return [h("div", { class: "empty" }, live && !r.end ? "No packet has been seen yet." : "No packets were kept: they are of failed runs, and of all with --pcap all.")];
+    if (r.glimpses) all.reverse(); // the newest on top, as they come
     let from = 0;
     if (state.frame) { const i = all.findIndex((p) => p.frame === state.frame); from = Math.max(0, i - 100); }
-    const rows = all.slice(from, from + state.shown).map((p) => h("tr", { class: (p.comment ? "died " : "") + (p.frame === state.frame ? "hit" : ""), id: "f" + p.frame, onclick: () => { state.at = p.t; state.frame = p.frame; render(); } },
-      h("td", { class: "num" }, String(p.frame)), h("td", { class: "num" }, secs(p.t)), h("td", { class: "link" }, p.link), h("td", {}, p.proto), h("td", { class: "mono" }, `${p.src} → ${p.dst}`), h("td", { class: "num wide" }, String(p.bytes)),
+    const rows = all.slice(from, from + state.shown).map((p) => h("tr", { class: (p.comment ? "died " : "") + (p.frame && p.frame === state.frame ? "hit" : ""), id: p.frame && "f" + p.frame, onclick: () => { state.at = p.t; state.frame = p.frame; render(); } },
+      r.glimpses ? null : h("td", { class: "num" }, String(p.frame)), h("td", { class: "num" }, secs(p.t)), h("td", { class: "link" }, p.link), h("td", {}, p.proto), h("td", { class: "mono" }, `${p.src} → ${p.dst}`), h("td", { class: "num wide" }, String(p.bytes)),
       h("td", {}, p.info || "", p.comment ? h("div", { class: "dead" }, p.comment) : null)));
-    return [h("div", { class: "bar" }, search("packets", "frame, link, address, what it is"), toggle("died", "died only"), h("span", { class: "soft" }, `${all.length} of ${r.packets.length} kept; all are in net.pcapng`)),
-      h("div", { class: "card scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["frame", "time", "link", "", "from → to", "bytes", "what"].map((x, i) => h("th", { class: i === 5 ? "wide" : "" }, x)))), h("tbody", {}, rows))),
+    return [h("div", { class: "bar" }, search("packets", "frame, link, address, what it is"), toggle("died", "died only"), h("span", { class: "soft" }, r.glimpses ? `${all.length} of ${r.glimpses}: the newest, as they come` : `${all.length} of ${r.packets.length} kept; all are in net.pcapng`)),
+      h("div", { class: "card scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["frame", "time", "link", "", "from → to", "bytes", "what"].map((x, i) => h("th", { class: i === 5 ? "wide" : "" }, x)).slice(r.glimpses ? 1 : 0))), h("tbody", {}, rows))),
       all.length > from + state.shown ? h("button", { onclick: () => { state.shown += 600; render(); } }, "show more") : null];
   },
   logs(r) {
@@ -264,7 +282,7 @@ function questions(r) {
 function dnsView(r) {
   const list = questions(r), told = r.told.filter((x) => x.kind === "resolve"), longest = Math.max(0.001, ...list.map((x) => x.took || 0));
   if (!list.length && !told.length) return [h("div", { class: "empty" }, "No question was asked, or no packets were kept.")];
-  const frame = (n) => h("a", { href: "#packets", onclick: (e) => { e.preventDefault(); go("packets", { frame: n }); } }, String(n));
+  const frame = (n) => n && h("a", { href: "#packets", onclick: (e) => { e.preventDefault(); go("packets", { frame: n }); } }, String(n));
   return [told.length ? h("div", { class: "card lines", style: "padding:12px" }, told.map((x) => line(x.mark, x.t, "", x.text))) : null,
     list.length ? h("div", { class: "card scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["time", "seen at", "question", "asked of", "answer", "took", "", "frames"].map((x) => h("th", {}, x)))), h("tbody", {}, list.slice(0, 2000).map((x) => h("tr", { class: x.answer ? "" : "died" }, h("td", { class: "num" }, secs(x.t)), h("td", {}, x.link), h("td", {}, h("b", {}, x.name), " ", x.type), h("td", { class: "mono" }, x.to), h("td", {}, x.answer || h("span", { class: "dead" }, x.comment || "no answer")), h("td", { class: "num" }, x.took != null ? (x.took * 1000).toFixed(1) + " ms" : ""), h("td", {}, h("div", { class: "wf" }, h("i", { class: x.answer ? "" : "lost", style: `left:0;width:${x.took ? Math.max(2, (x.took / longest) * 100) : 100}%` }))), h("td", {}, frame(x.frame), x.answerFrame ? [" → ", frame(x.answerFrame)] : "")))))) : null];
 }
@@ -289,7 +307,7 @@ function flakesView() {
 /* ---- the whole ---- */
 const TABS = [["story", "Story"], ["map", "Map"], ["timeline", "Timeline"], ["packets", "Packets"], ["logs", "Logs"], ["dns", "DNS"], ["flakes", "Flakes"]];
 let due = 0;
-const later = () => { clearTimeout(due); due = setTimeout(render, 120); };
+const later = () => { due = due || setTimeout(() => { due = 0; render(); }, 120); };
 function render() {
   const r = run(), main = $("main"), focus = document.activeElement && document.activeElement.id === "search" ? document.activeElement.selectionStart : -1;
   if (!r) { main.replaceChildren(h("div", { class: "empty" }, live ? "Waiting for the run to begin." : "There is no run in this page.")); return; }

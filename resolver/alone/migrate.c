@@ -1,19 +1,23 @@
 #include "resolver/alone/migrate.h"
 
-#include "mesh/os/file.h"
 #include "resolver/alone/gravity.h"
+#include "resolver/alone/includes.h"
 #include "resolver/conf.h"
 #include "resolver/convert/convert.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX = 64 << 20 };
-
+/* One that another has included before is not taken twice. */
 static int file_take(struct target *t, const char *path, const char *from, unsigned *kinds, struct errbuf *eb)
 {
 	struct buf text = { 0 };
-	int err = file_read(path, FILE_MAX, &text, eb);
+	struct includes *in = t->include_arg;
+	enum includes_verdict v = includes_enter(in, path, &text, eb);
+	if (v == INCLUDES_READ_BEFORE)
+		return 0;
+	int err = v == INCLUDES_REFUSED ? eb->code : 0;
 	enum convert_from f = from	 ? convert_from_parse(from)
 			      : text.len ? convert_guess((const char *)buf_data(&text), text.len)
 					 : CONVERT_UNKNOWN;
@@ -31,6 +35,8 @@ static int file_take(struct target *t, const char *path, const char *from, unsig
 			eb, ERR_MALFORMED, "%s: it is not to be told whose this file is: say --from", path);
 	if (f < CONVERT_UNKNOWN)
 		*kinds |= 1u << f;
+	if (v == INCLUDES_NEW)
+		includes_leave(in);
 	buf_free(&text);
 	return err;
 }
@@ -58,6 +64,10 @@ int migrate_run(const char *const *files, int n, const char *from, struct errbuf
 			  ? err_say(eb, ERR_MALFORMED, "--from takes dnsmasq, unbound, pihole or gravity")
 			  : 0;
 	target_init(&t);
+	t.include = includes_take;
+	t.include_arg = calloc(1, sizeof(struct includes));
+	if (!t.include_arg)
+		err = err_say(eb, -ENOMEM, "memory is short");
 	for (int i = 0; !err && i < n; i++)
 		err = file_take(&t, files[i], from, &kinds, eb);
 	if (!err) {
@@ -76,6 +86,7 @@ int migrate_run(const char *const *files, int n, const char *from, struct errbuf
 				 : "everything has a counterpart\n",
 			t.n_said);
 	buf_free(&made);
+	free(t.include_arg);
 	target_fini(&t);
 	return err;
 }

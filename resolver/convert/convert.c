@@ -103,6 +103,8 @@ void convert_end(struct target *t, unsigned from)
 	bool unbound_alone = from == 1u << CONVERT_UNBOUND;
 	t->line = 0;
 	t->file = "convert";
+	if (from >> CONVERT_DNSMASQ & 1 && !t->no_hosts)
+		target_names_from(t, "hosts", "/etc/hosts", NULL);
 	if (!t->listen.n && !unbound_alone)
 		target_listen(t, "::", 0);
 	if (!t->listen.n) {

@@ -14,6 +14,8 @@ enum convert_from convert_guess(const char *text, size_t len);
 void convert_dnsmasq(struct target *t, const char *file, const char *text, size_t len);
 void convert_unbound(struct target *t, const char *file, const char *text, size_t len);
 void convert_pihole(struct target *t, const char *file, const char *text, size_t len);
+/* convert_dnsmasq for struct target_include; arg: the target. */
+void convert_dnsmasq_take(void *arg, const char *file, const char *text, size_t len);
 /* One line of dnsmasq.conf, as pi-hole has some too. */
 void convert_dnsmasq_line(struct target *t, const char *line, size_t len);
 /* What only the whole says: upstreams that nobody named, where to listen. from: a bit for each kind that was read. */

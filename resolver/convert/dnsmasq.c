@@ -396,6 +396,38 @@ static void log_of(struct target *t, const char *word, char *value)
 	t->query_log = true;
 }
 
+static void no_hosts_of(struct target *t, const char *word, char *value)
+{
+	(void)word;
+	(void)value;
+	t->no_hosts = true;
+}
+
+void convert_dnsmasq_take(void *arg, const char *file, const char *text, size_t len)
+{
+	convert_dnsmasq(arg, file, text, len);
+}
+
+static void file_of(struct target *t, const char *word, char *value)
+{
+	target_include(
+		t, &(struct target_include) {
+			   .what = word, .path = unquoted(value), .take = convert_dnsmasq_take, .arg = t });
+}
+
+/* "/etc/dnsmasq.d,*.conf" */
+static void folder_of(struct target *t, const char *word, char *value)
+{
+	char *only = strchr(value, ',');
+	if (only)
+		*only++ = 0;
+	target_include(t, &(struct target_include) { .what = word,
+				  .path = trimmed(value),
+				  .only = only ? only : "",
+				  .take = convert_dnsmasq_take,
+				  .arg = t });
+}
+
 /* value: optional, wanted or none. why: instead of a function. */
 static const struct row {
 	const char *word;
@@ -453,11 +485,11 @@ static const struct row {
 	{ "interface", true, NULL, "it listens on addresses: name them in \"listen\"" },
 	{ "except-interface", true, NULL, "it listens on addresses: name them in \"listen\"" },
 	{ "resolv-file", true, NULL, "servers of a file are not followed: name them in \"upstreams\"" },
-	{ "conf-file", true, NULL, "give that file to convert as well" },
-	{ "conf-dir", true, NULL, "give the files of that folder to convert as well" },
-	{ "servers-file", true, NULL, "give that file to convert as well" },
+	{ "conf-file", true, file_of, NULL },
+	{ "conf-dir", true, folder_of, NULL },
+	{ "servers-file", true, file_of, NULL },
 	{ "conf-script", true, NULL, "no program is run for the configuration" },
-	{ "no-hosts", false, NULL, "" },
+	{ "no-hosts", false, no_hosts_of, NULL },
 	{ "expand-hosts", false, NULL, "say \"domain\" with the file in names-from" },
 	{ "domain", true, NULL, "say it as \"domain\" with the files in names-from" },
 	{ "rebind-localhost-ok", false, NULL,
@@ -543,14 +575,12 @@ void convert_dnsmasq_line(struct target *t, const char *line, size_t len)
 
 void convert_dnsmasq(struct target *t, const char *file, const char *text, size_t len)
 {
-	bool hosts = true;
 	t->file = file;
 	t->line = 0;
 	for (const char *at = text, *end = text + len; at < end;) {
 		const char *stop = memchr(at, '\n', (size_t)(end - at));
 		size_t n = stop ? (size_t)(stop - at) : (size_t)(end - at);
 		t->line++;
-		hosts = hosts && !(n >= 8 && memcmp(at, "no-hosts", 8) == 0);
 		if (memchr(at, 0, n))
 			target_say(t, "NUL", "this line is no text");
 		else
@@ -558,6 +588,4 @@ void convert_dnsmasq(struct target *t, const char *file, const char *text, size_
 		at += n + (stop != NULL);
 	}
 	t->line = 0;
-	if (hosts)
-		target_names_from(t, "hosts", "/etc/hosts", NULL);
 }

@@ -121,6 +121,16 @@ static void host_record_of(struct pihole *p, const char *value)
 		dnsmasq_of(p, "host-record", value);
 }
 
+static void more_of(struct pihole *p, const char *value)
+{
+	if (strcmp(value, "true") == 0)
+		target_include(p->t, &(struct target_include) { .what = "misc.etc_dnsmasq_d",
+					     .path = "/etc/dnsmasq.d",
+					     .only = "",
+					     .take = convert_dnsmasq_take,
+					     .arg = p->t });
+}
+
 static void line_of(struct pihole *p, const char *value)
 {
 	dnsmasq_of(p, "", value);
@@ -264,7 +274,7 @@ static const struct row {
 	{ "dns.domain.local", NULL, NULL, NULL },
 	{ "dhcp.active", NULL, "false", "a DHCP server is another program: names-from reads its leases" },
 	{ "dhcp.hosts", NULL, "", "a DHCP server is another program: names-from reads its leases" },
-	{ "misc.etc_dnsmasq_d", NULL, "false", "give the files of /etc/dnsmasq.d to convert as well" },
+	{ "misc.etc_dnsmasq_d", more_of, NULL, NULL },
 	{ "dns.reply.host.force4", NULL, "false", "there is no name pi.hole" },
 	{ "dns.reply.host.force6", NULL, "false", "there is no name pi.hole" },
 };

@@ -48,6 +48,17 @@ void target_say(struct target *t, const char *what, const char *fmt, ...)
 		t->short_of_memory = true;
 }
 
+void target_include(struct target *t, const struct target_include *i)
+{
+	if (t->include)
+		t->include(t->include_arg, t, i);
+	else
+		target_say(t, i->what,
+			i->only ? "give the files of that folder to convert as well: %.200s"
+				: "give that file to convert as well: %.200s",
+			i->path);
+}
+
 const char *target_text(struct target *t, const char *s, size_t len)
 {
 	char *copy = arena_alloc(&t->arena, len + 1);

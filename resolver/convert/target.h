@@ -31,6 +31,15 @@ struct target_group {
 	const char *name;
 	struct target_items clients, lists;
 };
+struct target;
+/* Files that a line means beside its own. */
+struct target_include {
+	const char *what; /* the word of the line */
+	const char *path; /* of a file, or of several as glob(7) has it; of a folder, with */
+	const char *only; /* which of its files, in dnsmasq's words: "*.conf,.bak"; NULL: it is no folder */
+	void (*take)(void *arg, const char *file, const char *text, size_t len); /* of each, in order */
+	void *arg;
+};
 struct target {
 	struct arena arena;
 	const char *file; /* that is being read, and its line: for what is said */
@@ -39,6 +48,10 @@ struct target {
 	size_t n_said;
 	bool short_of_memory;
 	struct table seen; /* which texts are where: lists can be long */
+
+	/* Has each of them taken; file and line are the line's again afterwards. NULL: nobody reads files, which is said. */
+	void (*include)(void *arg, struct target *t, const struct target_include *i);
+	void *include_arg;
 
 	uint16_t port; /* of listen; 0 = 53 */
 	struct target_items listen, upstreams, authority, allow, except;
@@ -53,6 +66,7 @@ struct target {
 	uint64_t ttl, block_ttl, cache_bytes, rate;
 	int64_t stale_s; /* -1: not said */
 	bool refuse_private, query_log, validate;
+	bool no_hosts;				  /* dnsmasq: not the names of /etc/hosts */
 	struct target_items insecure, tls, https; /* tls, https: where clients come by them */
 	const char *anchors, *certificate, *key;
 };
@@ -83,6 +97,8 @@ void target_names_from(struct target *t, const char *kind, const char *path, con
 struct target_list *target_list_add(
 	struct target *t, const char *name); /* NULL: there are too many, which was said */
 struct target_group *target_group_add(struct target *t, const char *name);
+
+void target_include(struct target *t, const struct target_include *i);
 
 /* The configuration as YAML, appended to out. false: memory is short. */
 bool target_write(const struct target *t, struct buf *out);

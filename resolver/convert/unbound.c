@@ -17,6 +17,7 @@ struct unbound {
 	struct target *t;
 	enum clause clause;
 	/* of a zone that is being read */
+	const char *zone_file;
 	unsigned zone_line;
 	char name[TARGET_WORD_MAX], file[TARGET_WORD_MAX], url[TARGET_WORD_MAX];
 	char addresses[ADDRESSES_MAX][256];
@@ -79,7 +80,9 @@ static void forward_take(struct unbound *u, const char *suffix, const char *addr
 static void zone_end(struct unbound *u)
 {
 	bool forwards = u->clause == FORWARD || u->clause == STUB;
+	const char *file = u->t->file;
 	unsigned line = u->t->line;
+	u->t->file = u->zone_file;
 	u->t->line = u->zone_line;
 	if (u->clause == RPZ && (*u->url || *u->file))
 		rpz_end(u);
@@ -92,6 +95,7 @@ static void zone_end(struct unbound *u)
 	if (u->clause == STUB && u->n_addresses)
 		target_say(u->t, u->name,
 			"stub-zone: its servers are asked as if they knew everything below it");
+	u->t->file = file;
 	u->t->line = line;
 	u->name[0] = u->file[0] = u->url[0] = 0;
 	u->n_addresses = 0;
@@ -106,6 +110,7 @@ static void clause_begin(struct unbound *u, const char *word)
 	} rows[] = { { "server", SERVER }, { "forward-zone", FORWARD }, { "stub-zone", STUB }, { "rpz", RPZ },
 		{ "remote-control", REMOTE } };
 	zone_end(u);
+	u->zone_file = u->t->file;
 	u->zone_line = u->t->line;
 	u->clause = OTHER;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -400,7 +405,6 @@ static const struct row {
 	{ "define-tag", NULL, "who gets what is said by groups, for blocking alone" },
 	{ "*-tag*", NULL, "who gets what is said by groups, for blocking alone" },
 	{ "*-view", NULL, "who gets what is said by groups, for blocking alone" },
-	{ "include*", NULL, "give that file to convert as well" },
 };
 
 static bool word_is(const char *pattern, const char *word)
@@ -463,6 +467,20 @@ static void rpz_take(struct unbound *u, const char *word, const char *value)
 		target_say(u->t, word, "no counterpart");
 }
 
+static void lines_take(void *arg, const char *file, const char *text, size_t len);
+
+/* What is included stands where the line does, inside a clause too; at the top level it begins and ends clauses of its own. */
+static void include_take(struct unbound *u, const char *word, const char *value)
+{
+	bool top = strcmp(word, "include-toplevel") == 0;
+	if (top)
+		clause_begin(u, "server");
+	target_include(
+		u->t, &(struct target_include) { .what = word, .path = value, .take = lines_take, .arg = u });
+	if (top)
+		clause_begin(u, "server");
+}
+
 static void attribute_take(struct unbound *u, const char *word, const char *value)
 {
 	static const char *const clauses[] = { "server", "forward-zone", "stub-zone", "rpz", "remote-control",
@@ -472,8 +490,8 @@ static void attribute_take(struct unbound *u, const char *word, const char *valu
 			clause_begin(u, word);
 			return;
 		}
-	if (strncmp(word, "include", 7) == 0)
-		target_say(u->t, word, "give that file to convert as well: %.200s", value);
+	if (strcmp(word, "include") == 0 || strcmp(word, "include-toplevel") == 0)
+		include_take(u, word, value);
 	else if (u->clause == SERVER)
 		server_take(u, word, value);
 	else if (u->clause == FORWARD || u->clause == STUB)
@@ -544,6 +562,23 @@ static void line_take(struct unbound *u, struct text x)
 	}
 }
 
+static void lines_take(void *arg, const char *file, const char *text, size_t len)
+{
+	struct unbound *u = arg;
+	u->t->file = file;
+	u->t->line = 0;
+	for (const char *at = text, *end = text + len; at < end;) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t n = stop ? (size_t)(stop - at) : (size_t)(end - at);
+		u->t->line++;
+		if (memchr(at, 0, n))
+			target_say(u->t, "NUL", "this line is no text");
+		else
+			line_take(u, (struct text) { at, at + n });
+		at += n + (stop != NULL);
+	}
+}
+
 void convert_unbound(struct target *t, const char *file, const char *text, size_t len)
 {
 	struct unbound *u = calloc(1, sizeof(*u));
@@ -555,17 +590,9 @@ void convert_unbound(struct target *t, const char *file, const char *text, size_
 	}
 	u->t = t;
 	u->clause = SERVER;
+	u->zone_file = file;
 	u->stale_s = -1;
-	for (const char *at = text, *end = text + len; at < end;) {
-		const char *stop = memchr(at, '\n', (size_t)(end - at));
-		size_t n = stop ? (size_t)(stop - at) : (size_t)(end - at);
-		t->line++;
-		if (memchr(at, 0, n))
-			target_say(t, "NUL", "this line is no text");
-		else
-			line_take(u, (struct text) { at, at + n });
-		at += n + (stop != NULL);
-	}
+	lines_take(u, file, text, len);
 	zone_end(u);
 	t->line = 0;
 	t->validate = t->validate && !u->no_validator;

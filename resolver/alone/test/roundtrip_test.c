@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char up_conf[] = "listen: 127.0.0.1:0\nauthority: [ . ]\nrecords:\n"
@@ -101,6 +102,10 @@ static const struct row unbound_rows[] = { { "www.example.com", NULL, NULL },
 	{ "5.1.168.192.in-addr.arpa", "PTR", NULL }, { "6.1.168.192.in-addr.arpa", "PTR", NULL },
 	{ "localhost", "A AAAA", NULL }, { "x.onion", NULL, NULL } };
 
+/* Of both files. */
+static const struct row included_rows[] = { { "www.example.com", "A", NULL }, { "h.corp.example", "A", NULL },
+	{ "nas.lan", "A AAAA", NULL }, { "more.example", "A", NULL }, { "nope.example.com", "A", NULL } };
+
 static void file_write(const char *path, const char *format, unsigned own, unsigned up, unsigned corp)
 {
 	FILE *to = fopen(path, "we");
@@ -143,8 +148,29 @@ static void rows_check(const struct row *rows, size_t n, unsigned theirs, unsign
 	}
 }
 
-static void compare(
-	const char *binary, const char *conf, const char *const *arguments, const struct row *rows, size_t n)
+static void text_write(const char *folder, const char *name, const char *format, char path[static 128])
+{
+	snprintf(path, 128, "%s/%s", folder, name);
+	FILE *to = fopen(path, "we");
+	assert_non_null(to);
+	fprintf(to, format, folder);
+	fclose(to);
+}
+
+/* path: of the one that includes. Beside it are files that are left alone. */
+static void main_write(const char *folder, const char *main, char path[static 128])
+{
+	text_write(folder, "d/a.conf.bak", "nonsense\n", path);
+	text_write(folder, "d/a.more",
+		main[0] == 'c' ? "address=/more.example/192.168.1.8\n"
+			       : "local-data: \"more.example. A 192.168.1.8\"\n",
+		path);
+	text_write(folder, "theirs.conf", main, path);
+}
+
+/* main: NULL, or what includes `conf` as %1$s/d/b.conf. */
+static void compare(const char *binary, const char *conf, const char *main, const char *const *arguments,
+	const struct row *rows, size_t n)
 {
 	struct program up, corp, ours;
 	char path[128];
@@ -154,8 +180,12 @@ static void compare(
 	program_start(&up, up_conf);
 	program_start(&corp, corp_conf);
 	unsigned port = other_port(); /* after those that took what the kernel gave */
-	snprintf(path, sizeof(path), "%s/theirs.conf", up.folder);
+	snprintf(path, sizeof(path), "%s/d", up.folder);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), main ? "%s/d/b.conf" : "%s/theirs.conf", up.folder);
 	file_write(path, conf, port, up.dns.port, corp.dns.port);
+	if (main)
+		main_write(up.folder, main, path);
 	for (int i = 0; arguments[i]; i++)
 		argv[i + 1] = strcmp(arguments[i], "FILE") == 0 ? path : arguments[i];
 	pid_t other = other_start(argv, port);
@@ -171,18 +201,36 @@ static void test_dnsmasq(void **state)
 {
 	static const char *const arguments[] = { "-k", "--user=root", "--pid-file=", "-C", "FILE", NULL };
 	(void)state;
-	compare("/usr/sbin/dnsmasq", dnsmasq_conf, arguments, dnsmasq_rows, ARRAY_LEN(dnsmasq_rows));
+	compare("/usr/sbin/dnsmasq", dnsmasq_conf, NULL, arguments, dnsmasq_rows, ARRAY_LEN(dnsmasq_rows));
+}
+
+static void test_dnsmasq_included(void **state)
+{
+	static const char *const arguments[] = { "-k", "--user=root", "--pid-file=", "-C", "FILE", NULL };
+	(void)state;
+	compare("/usr/sbin/dnsmasq", dnsmasq_conf, "conf-dir=%1$s/d,*.conf\nconf-file=%1$s/d/a.more\n",
+		arguments, included_rows, ARRAY_LEN(included_rows));
+}
+
+static void test_unbound_included(void **state)
+{
+	static const char *const arguments[] = { "-d", "-c", "FILE", NULL };
+	(void)state;
+	compare("/usr/sbin/unbound", unbound_conf,
+		"include-toplevel: \"%1$s/d/*.conf\"\nserver:\n  include: %1$s/d/a.more\n", arguments,
+		included_rows, ARRAY_LEN(included_rows));
 }
 
 static void test_unbound(void **state)
 {
 	static const char *const arguments[] = { "-d", "-c", "FILE", NULL };
 	(void)state;
-	compare("/usr/sbin/unbound", unbound_conf, arguments, unbound_rows, ARRAY_LEN(unbound_rows));
+	compare("/usr/sbin/unbound", unbound_conf, NULL, arguments, unbound_rows, ARRAY_LEN(unbound_rows));
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_dnsmasq), cmocka_unit_test(test_unbound) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_dnsmasq), cmocka_unit_test(test_unbound),
+		cmocka_unit_test(test_dnsmasq_included), cmocka_unit_test(test_unbound_included) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -155,9 +155,12 @@ int64_t registry_tick(struct registry *r, int64_t now_ms);
 /* --- admin: each tells w, which may be NULL --- */
 void registry_user_create(struct registry *r, const char *name, int64_t now_ms, struct registry_wait *w);
 void registry_user_rename(struct registry *r, int64_t id, const char *name, struct registry_wait *w);
-/* role: one of user_role_parse's. */
-void registry_user_role(struct registry *r, const char *name, const char *role, struct registry_wait *w);
-void registry_user_destroy(struct registry *r, const char *name, struct registry_wait *w);
+/* role: one of user_role_parse's. by: what the role of who asks is; root of this machine is as good as the owner. There is
+ * one owner, who is neither removed nor made less: another user becomes the owner, and the one of before an admin. The
+ * owner alone says so, once there is one. Owner and admins are not for who is less than an admin to change. -EPERM. */
+void registry_user_role(
+	struct registry *r, const char *name, const char *role, enum user_role by, struct registry_wait *w);
+void registry_user_destroy(struct registry *r, const char *name, enum user_role by, struct registry_wait *w);
 struct preauth_wish {
 	const char *user;
 	bool create_user, reusable, ephemeral;

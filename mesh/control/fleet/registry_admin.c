@@ -116,6 +116,33 @@ void registry_user_rename(struct registry *r, int64_t id, const char *name, stru
 	registry_change_submit(c);
 }
 
+static bool has_owner(const struct fleet *f)
+{
+	for (size_t i = 0; i < f->n_users; i++)
+		if (f->users[i].role == USER_OWNER)
+			return true;
+	return false;
+}
+
+/* Whether u may be made this, or be removed: a member, then. */
+static int check_rank(const struct registry *r, const struct user *u, enum user_role then, enum user_role by,
+	struct errbuf *eb)
+{
+	if (u->role == USER_OWNER && then != USER_OWNER)
+		return err_say(eb, -EPERM,
+			"user \"%s\" is the owner: make another one the owner first, with `users role NAME "
+			"owner`",
+			u->name);
+	if (by < USER_ADMIN && (u->role >= USER_ADMIN || then >= USER_ADMIN))
+		return err_say(
+			eb, -EPERM, "\"%s\": an admin is made, changed and removed by admins alone", u->name);
+	if (by < USER_OWNER && then == USER_OWNER && u->role != USER_OWNER && has_owner(&r->fleet))
+		return err_say(eb, -EPERM,
+			"there is an owner, who alone makes another user the owner, or root on the server "
+			"with `ropewalk-control users role`");
+	return 0;
+}
+
 /* The name in c->text, the role's in c->wish.user. */
 static int role_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
@@ -124,34 +151,45 @@ static int role_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 		return err_say(eb, -ENOENT, "no user \"%s\": `users list` shows them", c->text);
 	c->user = *u;
 	c->id = u->id;
-	return user_role_parse(c->wish.user, &c->user.role)
-		       ? 0
-		       : err_say(eb, -EINVAL,
-				 "\"%.32s\" is no role: owner, admin, network-admin, it-admin, "
-				 "billing-admin, "
-				 "auditor or member",
-				 c->wish.user);
+	if (!user_role_parse(c->wish.user, &c->user.role))
+		return err_say(eb, -EINVAL,
+			"\"%.32s\" is no role: owner, admin, network-admin, it-admin, billing-admin, auditor "
+			"or "
+			"member",
+			c->wish.user);
+	return check_rank(r, u, c->user.role, c->by, eb);
 }
 
 static int role_write(struct store *s, struct change *c, struct errbuf *eb)
 {
-	return store_user_role(s, c->id, c->user.role, eb);
+	int err = c->user.role == USER_OWNER ? store_owner_leaves(s, eb) : 0;
+	return err ? err : store_user_role(s, c->id, c->user.role, eb);
 }
 
 static int role_publish(struct registry *r, struct change *c, struct errbuf *eb)
 {
-	return publish_user(r, &c->user, eb);
+	int err = 0;
+	for (size_t i = 0; c->user.role == USER_OWNER && !err && i < r->fleet.n_users; i++) {
+		struct user before = r->fleet.users[i];
+		if (before.role != USER_OWNER || before.id == c->id)
+			continue;
+		before.role = USER_ADMIN;
+		err = publish_user(r, &before, eb);
+	}
+	return err ? err : publish_user(r, &c->user, eb);
 }
 
 static const struct change_kind role_kind = {
 	.prepare = role_prepare, .write = role_write, .publish = role_publish
 };
 
-void registry_user_role(struct registry *r, const char *name, const char *role, struct registry_wait *w)
+void registry_user_role(
+	struct registry *r, const char *name, const char *role, enum user_role by, struct registry_wait *w)
 {
 	struct change *c = registry_change_new(r, &role_kind, w);
 	if (!c)
 		return;
+	c->by = by;
 	c->text = arena_strdup(&c->mem, name);
 	c->wish.user = arena_strdup(&c->mem, role);
 	registry_change_submit(c);
@@ -162,12 +200,13 @@ static int destroy_prepare(struct registry *r, struct change *c, struct errbuf *
 	const struct user *u = fleet_user_named(&r->fleet, c->text);
 	if (!u)
 		return err_say(eb, -ENOENT, "no user \"%s\": `users list` shows them", c->text);
+	int err = check_rank(r, u, USER_MEMBER, c->by, eb);
 	c->id = u->id;
-	for (size_t i = 0; i < r->fleet.n; i++)
+	for (size_t i = 0; !err && i < r->fleet.n; i++)
 		if (r->fleet.v[i]->user == u->id)
-			return err_say(eb, -EBUSY, "user \"%s\" still has nodes (%s): delete them first",
+			err = err_say(eb, -EBUSY, "user \"%s\" still has nodes (%s): delete them first",
 				c->text, r->fleet.v[i]->name);
-	return 0;
+	return err;
 }
 
 static int destroy_write(struct store *s, struct change *c, struct errbuf *eb)
@@ -188,11 +227,12 @@ static const struct change_kind destroy_kind = {
 	.prepare = destroy_prepare, .write = destroy_write, .publish = destroy_publish
 };
 
-void registry_user_destroy(struct registry *r, const char *name, struct registry_wait *w)
+void registry_user_destroy(struct registry *r, const char *name, enum user_role by, struct registry_wait *w)
 {
 	struct change *c = registry_change_new(r, &destroy_kind, w);
 	if (!c)
 		return;
+	c->by = by;
 	c->text = arena_strdup(&c->mem, name);
 	registry_change_submit(c);
 }

@@ -65,6 +65,7 @@ struct change {
 	struct api_key api_key;
 	char key_text[REGISTRY_KEY_TEXT];
 	struct user user;
+	enum user_role by;     /* what who asks for it may */
 	struct person *person; /* of mem */
 	struct admin *admin;   /* the same */
 	bool same;	       /* nothing of the person has changed */

@@ -247,6 +247,14 @@ int store_user_role(struct store *s, int64_t id, enum user_role role, struct err
 	return stmt_finish(&q, "change a user's role", eb);
 }
 
+int store_owner_leaves(struct store *s, struct errbuf *eb)
+{
+	struct stmt q = stmt_new(s, "UPDATE users SET role = ? WHERE role = ?");
+	stmt_text(&q, user_role_name(USER_ADMIN));
+	stmt_text(&q, user_role_name(USER_OWNER));
+	return stmt_finish(&q, "change the owner's role", eb);
+}
+
 int store_user_delete(struct store *s, int64_t id, struct errbuf *eb)
 {
 	struct stmt q = stmt_new(s, "DELETE FROM preauth_keys WHERE user = ?");

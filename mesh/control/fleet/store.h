@@ -62,6 +62,8 @@ void store_rollback(struct store *s); /* nothing open: does nothing */
 int store_user_add(struct store *s, struct user *u, struct errbuf *eb);
 int store_user_rename(struct store *s, int64_t id, const char *name, struct errbuf *eb);
 int store_user_role(struct store *s, int64_t id, enum user_role role, struct errbuf *eb);
+/* Whoever was the owner is an admin. */
+int store_owner_leaves(struct store *s, struct errbuf *eb);
 int store_user_delete(struct store *s, int64_t id, struct errbuf *eb);
 
 int store_node_add(struct store *s, struct member *draft, struct errbuf *eb);

@@ -270,10 +270,10 @@ static int status_of(const struct api_way *w, const struct registry_result *res)
 {
 	if (res->unsaved)
 		return 503;
+	if (res->err == -EPERM)
+		return 403;
 	if (w->manner == API_OURS)
 		return 400;
-	if (res->err == -ESTALE)
-		return 412;
 	return res->err == -ESTALE			   ? 412
 	       : res->err == -ENOENT			   ? 404
 	       : res->err == -EEXIST || res->err == -EBUSY ? 409

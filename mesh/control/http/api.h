@@ -80,6 +80,7 @@ struct api_call {
 	const struct api_key *key; /* that was shown, or whose token was */
 	uint32_t scopes;	   /* of the token, or of the session's role: see auth.c */
 	bool whole;		   /* a session that may do all that an admin may */
+	enum user_role rank;	   /* of a session */
 	int64_t own; /* a session of this user; in a verb: whose own nodes are all it may touch. 0 = all */
 	char who[FLEET_USER_NAME]; /* a session's name */
 	struct addr from; /* who asks, behind proxies that are trusted; all zero = on a unix socket */
@@ -145,6 +146,8 @@ bool api_has_scope(const struct api_call *c, const struct api_row *r);
 bool api_may(struct api_call *c, const struct api_row *r);
 /* Whether who asks has all of these, so that what it makes may have them. */
 bool api_may_pass_on(const struct api_call *c, uint32_t scopes);
+/* What who asks is to the users: root on the admin socket as good as the owner, keys and admins of this server admins. */
+enum user_role api_rank(const struct api_call *c);
 bool api_is_keyed(const struct api *a, const struct http_head *head, int64_t now_ms);
 
 /* --- verbs, by file --- */

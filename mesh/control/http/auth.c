@@ -72,6 +72,18 @@ bool api_may_pass_on(const struct api_call *c, uint32_t scopes)
 	return covers(c->scopes, scopes);
 }
 
+enum user_role api_rank(const struct api_call *c)
+{
+	switch (c->right) {
+	case API_ADMIN: return USER_OWNER;
+	case API_SESSION: return c->rank;
+	case API_KEYED: return c->key && c->key->kind == API_KEY_ADMIN ? USER_ADMIN : USER_MEMBER;
+	case API_ANYBODY:
+	case API_MACHINE: break;
+	}
+	return USER_MEMBER;
+}
+
 bool api_has_scope(const struct api_call *c, const struct api_row *r)
 {
 	if (c->right == API_SESSION ? c->whole : !c->key || c->key->kind == API_KEY_ADMIN)

@@ -49,6 +49,7 @@ bool console_rights(struct api_call *c, const struct browser_hash *who)
 	c->whole = !strcmp(scopes_of(c->api, s), "all");
 	(void)api_scopes_read(scopes_of(c->api, s), &c->scopes, say, sizeof(say));
 	c->own = s->kind == SESSION_PERSON ? s->id : 0;
+	c->rank = s->kind == SESSION_PERSON ? fleet_role(&c->api->reg->fleet, s->id) : USER_ADMIN;
 	snprintf(c->who, sizeof(c->who), "%s", name);
 	return true;
 }

@@ -85,7 +85,7 @@ void v1_users_delete(struct api_call *c)
 	const struct user *u = which(c);
 	struct registry_wait *w = u ? api_later(c, made_nothing, "") : NULL;
 	if (w)
-		registry_user_destroy(c->api->reg, u->name, w);
+		registry_user_destroy(c->api->reg, u->name, api_rank(c), w);
 }
 
 /* Paths that later versions have, or only its own tests call. */

@@ -125,14 +125,14 @@ void admin_users_role(struct api_call *c)
 {
 	struct registry_wait *w = api_later(c, user_made, "");
 	if (w)
-		registry_user_role(c->api->reg, verb_text(c, "name"), verb_text(c, "role"), w);
+		registry_user_role(c->api->reg, verb_text(c, "name"), verb_text(c, "role"), api_rank(c), w);
 }
 
 void admin_users_destroy(struct api_call *c)
 {
 	struct registry_wait *w = api_later(c, user_destroyed, verb_text(c, "name"));
 	if (w)
-		registry_user_destroy(c->api->reg, verb_text(c, "name"), w);
+		registry_user_destroy(c->api->reg, verb_text(c, "name"), api_rank(c), w);
 }
 
 void admin_keys_create(struct api_call *c)

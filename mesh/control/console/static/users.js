@@ -11,7 +11,7 @@ const roles = [
   ["it-admin", "IT admin: machines, keys, users"],
   ["network-admin", "network admin: rules, DNS, routes"],
   ["admin", "admin: everything"],
-  ["owner", "owner: everything"],
+  ["owner", "owner: everything, and says who is the next"],
 ];
 const machinesOf = (u) => [...nodes.values()].filter((n) => n.user === u.name && !n.tags.length).length;
 
@@ -28,7 +28,7 @@ const remove = (u) =>
   dialog({ title: `Delete ${u.name}?`, text: "A user who has machines stays: delete those first.", act: "Delete", danger: true, run: () => ask("users/destroy", { name: u.name }) });
 
 function roleOf(u, again) {
-  if (!can("all")) return roles.find(([r]) => r === u.role)?.[1].split(":")[0];
+  if (!can("all") || u.role === "owner") return roles.find(([r]) => r === u.role)?.[1].split(":")[0];
   const choose = (e) =>
     dialog({
       title: `Make ${u.name} ${e.target.selectedOptions[0].textContent.split(":")[0]}?`,
@@ -57,7 +57,7 @@ export function show(root) {
         { title: "Role", cell: (u) => roleOf(u, live.again) },
         { title: "Machines", wide: true, cell: (u) => h("a", { href: "#/machines" }, String(machinesOf(u))) },
         { title: "Since", wide: true, cell: (u) => moment(u.created) },
-      ], users, { widths: "2fr 2fr .75fr 1fr 6rem", acts: (u) => can("users") && button("Delete", () => attempt(() => remove(u)).then(live.again), "danger") }),
+      ], users, { widths: "2fr 2fr .75fr 1fr 6rem", acts: (u) => can("users") && u.role !== "owner" && (can("all") || u.role !== "admin") && button("Delete", () => attempt(() => remove(u)).then(live.again), "danger") }),
       admins && localAdmins(admins)), say);
   return live.leave;
 }

@@ -156,7 +156,7 @@ static void test_destroyed(void **state)
 {
 	struct fixture *x = *state;
 	int64_t alice = log_in(x, "https://a", "1", "alice@example.com");
-	registry_user_destroy(&x->r, "alice@example.com", waits(x));
+	registry_user_destroy(&x->r, "alice@example.com", USER_OWNER, waits(x));
 	assert_int_equal(x->err, 0);
 	assert_null(people_find(&x->r.people, "https://a", "1"));
 	registry_close(&x->r);

@@ -759,7 +759,7 @@ static void test_admin(void **state)
 	w.tags = "";
 	make_key(x, &w, key);
 	ask(x, &(struct ask) { .node = 1, .machine = 1, .key = key });
-	registry_user_destroy(&x->r, "carol", waits(x));
+	registry_user_destroy(&x->r, "carol", USER_OWNER, waits(x));
 	assert_int_equal(outcome(x), -EBUSY);
 	assert_string_equal(x->eb.text, "user \"carol\" still has nodes (box): delete them first");
 	registry_node_rename(&x->r, 1, "Bad Name", waits(x));
@@ -773,9 +773,9 @@ static void test_admin(void **state)
 	assert_int_equal(outcome(x), -ENOENT);
 	registry_node_delete(&x->r, 1, waits(x));
 	assert_int_equal(outcome(x), 0);
-	registry_user_destroy(&x->r, "carol", waits(x));
+	registry_user_destroy(&x->r, "carol", USER_OWNER, waits(x));
 	assert_int_equal(outcome(x), 0);
-	registry_user_destroy(&x->r, "carol", waits(x));
+	registry_user_destroy(&x->r, "carol", USER_OWNER, waits(x));
 	assert_int_equal(outcome(x), -ENOENT);
 	/* a number is never given twice, nor is an address soon */
 	w = (struct preauth_wish) { .user = "alice", .tags = "" };

@@ -90,7 +90,7 @@ static void set_role(struct fixture *x, const char *name, const char *role)
 {
 	struct registry_wait w = { .done = ended, .arg = x };
 	x->err = 1;
-	registry_user_role(&x->r, name, role, &w);
+	registry_user_role(&x->r, name, role, USER_OWNER, &w);
 }
 
 static void test_roles(void **state)
@@ -117,6 +117,65 @@ static void test_roles(void **state)
 				    "billing-admin, auditor or member");
 	set_role(&x, "carol", "admin");
 	assert_int_equal(x.err, -ENOENT);
+	registry_close(&x.r);
+	place_remove(&x.place);
+}
+
+/* Who may make whom what, or remove them, in this order. */
+static void test_ranks(void **state)
+{
+	static const struct {
+		enum user_role by;
+		const char *name, *role; /* NULL: away with them */
+		int err;
+	} rows[] = {
+		{ USER_ADMIN, "alice", "owner", 0 }, /* there was none */
+		{ USER_ADMIN, "alice", "admin", -EPERM },
+		{ USER_ADMIN, "alice", NULL, -EPERM },
+		{ USER_OWNER, "alice", "admin", -EPERM },
+		{ USER_OWNER, "alice", NULL, -EPERM },
+		{ USER_IT_ADMIN, "alice", NULL, -EPERM },
+		{ USER_ADMIN, "bob", "owner", -EPERM },
+		{ USER_ADMIN, "bob", "admin", 0 },
+		{ USER_IT_ADMIN, "bob", "member", -EPERM },
+		{ USER_IT_ADMIN, "bob", NULL, -EPERM },
+		{ USER_NETWORK_ADMIN, "bob", NULL, -EPERM },
+		{ USER_IT_ADMIN, "carol", "admin", -EPERM },
+		{ USER_IT_ADMIN, "carol", "owner", -EPERM },
+		{ USER_OWNER, "bob", "owner", 0 },
+		{ USER_OWNER, "bob", "owner", 0 },
+		{ USER_OWNER, "bob", "member", -EPERM },
+		{ USER_ADMIN, "alice", "owner", -EPERM },
+		{ USER_ADMIN, "carol", "network-admin", 0 },
+		{ USER_IT_ADMIN, "carol", NULL, 0 },
+		{ USER_ADMIN, "dave", "admin", 0 },
+		{ USER_ADMIN, "dave", NULL, 0 },
+	};
+	struct fixture x = { .err = 0 };
+	struct registry_wait w = { .done = ended, .arg = &x };
+	(void)state;
+	place_make(&x.place);
+	place_path(&x.place, "db.sqlite", x.path);
+	fill(x.path);
+	reopen(&x);
+	registry_user_create(&x.r, "carol", NOW, &w);
+	registry_user_create(&x.r, "dave", NOW, &w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		x.err = 1;
+		if (rows[i].role)
+			registry_user_role(&x.r, rows[i].name, rows[i].role, rows[i].by, &w);
+		else
+			registry_user_destroy(&x.r, rows[i].name, rows[i].by, &w);
+		if (x.err != rows[i].err)
+			fail_msg("row %zu: %d, %s", i, x.err, x.text);
+	}
+	for (int again = 0; again < 2; again++) { /* in memory, and as it was stored */
+		assert_int_equal(fleet_user_named(&x.r.fleet, "alice")->role, USER_ADMIN);
+		assert_int_equal(fleet_by_name(&x.r.fleet, "laptop")->role, USER_ADMIN);
+		assert_int_equal(fleet_user_named(&x.r.fleet, "bob")->role, USER_OWNER);
+		assert_int_equal(fleet_by_name(&x.r.fleet, "bobs")->role, USER_OWNER);
+		reopen(&x);
+	}
 	registry_close(&x.r);
 	place_remove(&x.place);
 }
@@ -184,6 +243,7 @@ static void test_pools(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roles), cmocka_unit_test(test_pools) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roles), cmocka_unit_test(test_ranks),
+		cmocka_unit_test(test_pools) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

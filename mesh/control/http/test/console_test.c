@@ -203,6 +203,24 @@ static void test_shown(void **state)
 	}
 }
 
+/* What a caller is to the users that it changes: its role, an admin by password or key, the owner on the admin socket. */
+static void test_ranks(void **state)
+{
+	struct desk *d = *state;
+	const struct api_key keys[] = { { .kind = API_KEY_ADMIN }, { .kind = API_KEY_CLIENT } };
+	for (int i = 0; i < 8; i++) {
+		struct browser_hash who = browser_token_hash(d->token[i]);
+		struct api_call c = { .api = &d->api, .right = API_SESSION };
+		assert_true(console_rights(&c, &who));
+		assert_int_equal(api_rank(&c), i == 7 ? USER_ADMIN : (enum user_role)i);
+	}
+	assert_int_equal(api_rank(&(struct api_call) { .right = API_ADMIN }), USER_OWNER);
+	assert_int_equal(api_rank(&(struct api_call) { .right = API_KEYED, .key = &keys[0] }), USER_ADMIN);
+	assert_int_equal(api_rank(&(struct api_call) { .right = API_KEYED, .key = &keys[1] }), USER_MEMBER);
+	assert_int_equal(api_rank(&(struct api_call) { .right = API_MACHINE }), USER_MEMBER);
+	assert_int_equal(api_rank(&(struct api_call) { .right = API_ANYBODY }), USER_MEMBER);
+}
+
 /* A session ends with whom it is of, and is worth what their role is now. */
 static void test_now(void **state)
 {
@@ -307,7 +325,9 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_rows, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_rows_of_others, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_shown, open_desk, close_desk),
-		cmocka_unit_test_setup_teardown(test_now, open_desk, close_desk), cmocka_unit_test(test_end),
+		cmocka_unit_test_setup_teardown(test_now, open_desk, close_desk),
+		cmocka_unit_test_setup_teardown(test_ranks, open_desk, close_desk),
+		cmocka_unit_test(test_end),
 		cmocka_unit_test_setup_teardown(test_end_asked, open_desk, close_desk) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

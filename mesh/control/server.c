@@ -68,7 +68,7 @@ static void member_changed(
 	if (!s->has_registry)
 		return;
 	streams_changed(&s->streams, old, now, what == NEWS_IDENTITY);
-	console_node_changed(&s->web.console, old ? old->id : now->id);
+	console_node_changed(&s->web.console, old, now);
 }
 static void pending_decided(void *arg, const char *pending)
 {

@@ -26,14 +26,17 @@ struct console {
 	struct loop_timer *turn; /* runs while somebody looks */
 	struct viewer *first;	 /* the oldest */
 	size_t n;
-	int64_t news[CONSOLE_NEWS]; /* numbers of nodes that changed, by seq */
-	uint64_t seq;		    /* so many changes there were */
+	struct console_news {
+		int64_t node, was; /* was: the user whose own it was before; 0 = nobody's */
+	} news[CONSOLE_NEWS];	   /* nodes that changed, by seq */
+	uint64_t seq;		   /* so many changes there were */
 	unsigned turns;
 };
 /* Nothing that can fail. */
 void console_init(struct console *k, struct loop *l, struct api *api);
 void console_close(struct console *k); /* when no connection is left; all zero is fine */
-void console_node_changed(struct console *k, int64_t node);
+/* old: NULL when the node is new, now: when it is gone. */
+void console_node_changed(struct console *k, const struct member *old, const struct member *now);
 
 /* A session that the request shows gives API_SESSION, for paths that such a session opens. */
 void console_authenticate(struct api_call *c);

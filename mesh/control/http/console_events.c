@@ -34,10 +34,11 @@ void console_close(struct console *k)
 	k->turn = NULL;
 }
 
-void console_node_changed(struct console *k, int64_t node)
+void console_node_changed(struct console *k, const struct member *old, const struct member *now)
 {
 	if (k->n) /* nobody who comes later needs it */
-		k->news[k->seq++ % CONSOLE_NEWS] = node;
+		k->news[k->seq++ % CONSOLE_NEWS] = (struct console_news) { .node = old ? old->id : now->id,
+			.was = old && !member_is_tagged(old) ? old->user : 0 };
 }
 
 /* Its connection has gone. */
@@ -76,7 +77,8 @@ static bool is_new(const int64_t *had, size_t n, int64_t id)
 	return true;
 }
 
-/* What changed since v was told last, each node once. */
+/* What changed since v was told last, each node once. Of nodes that are and were of others a member hears nothing, not
+ * even that there was something. */
 static void tell_nodes(struct viewer *v, const struct api_call *c)
 {
 	const struct console *k = v->console;
@@ -84,17 +86,22 @@ static void tell_nodes(struct viewer *v, const struct api_call *c)
 	size_t n = 0;
 	json_t *nodes = json_array(), *gone = json_array();
 	for (; v->seq < k->seq && n < NODES_AT_ONCE; v->seq++) {
-		int64_t id = k->news[v->seq % CONSOLE_NEWS];
-		const struct member *m = fleet_by_id(&k->api->reg->fleet, id);
-		if (!is_new(had, n, id))
+		const struct console_news *of = &k->news[v->seq % CONSOLE_NEWS];
+		const struct member *m = fleet_by_id(&k->api->reg->fleet, of->node);
+		bool sees = m && verb_may_touch(c, m), saw = !c->own || of->was == c->own;
+		if ((!sees && !saw) || !is_new(had, n, of->node))
 			continue;
-		had[n++] = id;
-		if (m && verb_may_touch(c, m))
+		had[n++] = of->node;
+		if (sees)
 			json_array_append_new(nodes, verb_node(k->api, m));
 		else
-			json_array_append_new(gone, json_integer(id));
+			json_array_append_new(gone, json_integer(of->node));
 	}
-	tell(v, "nodes", json_pack("{s:o, s:o}", "nodes", nodes, "gone", gone));
+	json_t *told = json_pack("{s:o, s:o}", "nodes", nodes, "gone", gone);
+	if (n || !told)
+		tell(v, "nodes", told);
+	else
+		json_decref(told);
 }
 
 /* Whether v still may look: its login may have ended, its role be another. */

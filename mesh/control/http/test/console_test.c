@@ -320,6 +320,105 @@ static void test_end_asked(void **state)
 	assert_int_equal(ask_to_end(d, "584942417y"), 400); /* negative, as a signed number */
 }
 
+/* --- what open pages are told --- */
+
+struct looker {
+	struct desk *desk;
+	struct api_later *later;
+	int who; /* whose session */
+};
+
+static void asked_for_events(void *arg, struct http_server_conn *conn, const struct http_head *head,
+	const uint8_t *body, size_t len)
+{
+	struct looker *a = arg;
+	struct desk *d = a->desk;
+	struct http_head own;
+	struct api_call c =
+		call_of(d, "/admin/events", d->token[a->who], d->form[a->who], "same-origin", &own);
+	(void)head, (void)body, (void)len;
+	c.method = "GET";
+	c.way.conn = conn;
+	c.later = &a->later;
+	console_events(&c);
+}
+
+static void looker_gone(void *arg, struct http_server_conn *conn)
+{
+	(void)conn;
+	api_later_drop(((struct looker *)arg)->later);
+}
+
+static void add_node(struct desk *d, int64_t id, int64_t user, const char *tag)
+{
+	char name[16];
+	snprintf(name, sizeof(name), "n%d", (int)id);
+	const struct member draft = { .id = id,
+		.user = user,
+		.name = name,
+		.hostname = name,
+		.tags = { .v = &tag, .n = tag != NULL } };
+	struct member *m = member_copy(&draft);
+	assert_true(m && fleet_put(&d->reg.fleet, m));
+}
+
+/* What comes until that does. */
+static void read_events(struct loop *l, int fd, const char *until, char text[static 4096])
+{
+	size_t len = 0;
+	for (*text = 0; !strstr(text, until); text[len] = 0) {
+		loop_run_once(l);
+		ssize_t n = read(fd, text + len, 4095 - len);
+		assert_true(n != 0 && len < 4000);
+		len += n > 0 ? (size_t)n : 0;
+	}
+}
+
+/* A member (the user 1) and an admin look while a node of theirs is renamed, one of another's renamed and deleted, and
+ * one of theirs given to a tag. */
+static void check_told(struct desk *d, int who, const char *want)
+{
+	static const char request[] = "GET /admin/events HTTP/1.1\r\nHost: x\r\n\r\n";
+	const struct stream_events none = { 0 };
+	struct console k;
+	struct looker a = { .desk = d, .who = who };
+	const struct http_server_ops ops = { .request = asked_for_events, .gone = looker_gone, .arg = &a };
+	struct loop *l = loop_new();
+	char text[4096];
+	int fds[2];
+	console_init(&k, l, &d->api);
+	d->api.console = &k;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	struct http_server_conn *conn = http_server_accept(l, stream_accept(l, fds[0], NULL, &none), &ops);
+	assert_int_equal(write(fds[1], request, strlen(request)), strlen(request));
+	read_events(l, fds[1], "event: all", text);
+	const struct member others = { .id = 31, .user = 5 }, tagged = { .id = 32, .user = 1 };
+	console_node_changed(&k, &others, &others);
+	console_node_changed(&k, &others, NULL);
+	console_node_changed(&k, &tagged, fleet_by_id(&d->reg.fleet, 32));
+	console_node_changed(&k, NULL, fleet_by_id(&d->reg.fleet, 30));
+	read_events(l, fds[1], "]}\n\n", text);
+	if (!strstr(text, want))
+		fail_msg("%d is told %s", who, text);
+	console_node_changed(&k, &others, NULL); /* alone */
+	d->reg.changes++;
+	read_events(l, fds[1], "event: other", text);
+	assert_int_equal(strstr(text, "event: nodes") != NULL, who != 0);
+	http_server_close(conn, true);
+	console_close(&k);
+	close(fds[1]);
+	loop_free(l);
+}
+
+static void test_told(void **state)
+{
+	struct desk *d = *state;
+	add_node(d, 30, 1, NULL);
+	add_node(d, 32, 1, "tag:web");
+	check_told(d, 0, "\"gone\":[32]");
+	check_told(d, 7, "\"gone\":[31]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_rows, open_desk, close_desk),
@@ -328,6 +427,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_now, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_ranks, open_desk, close_desk),
 		cmocka_unit_test(test_end),
-		cmocka_unit_test_setup_teardown(test_end_asked, open_desk, close_desk) };
+		cmocka_unit_test_setup_teardown(test_end_asked, open_desk, close_desk),
+		cmocka_unit_test_setup_teardown(test_told, open_desk, close_desk) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

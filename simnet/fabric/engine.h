@@ -52,6 +52,8 @@ struct engine_ops {
 	 * cannot. */
 	int (*set_firewall)(
 		struct engine *e, const char *target, const struct scn_firewall *f, struct errbuf *eb);
+	/* A router reaches these networks by these of its neighbours, and no others so. NULL: this engine cannot. */
+	int (*set_routes)(struct engine *e, int router, const struct scn_routes *to, struct errbuf *eb);
 	/* Drops seen since the last call, at most cap; the count. What is left is for the next call. */
 	size_t (*drops)(struct engine *e, struct engine_drop *out, size_t cap);
 	/* Writes what was captured of all links to DIR/net.pcapng (simnet/host/capture.h): the link of a host

@@ -280,8 +280,25 @@ static int set_firewall(struct lab *l, const struct scn_step *st, struct errbuf 
 	return l->ops->set_firewall(l->engine, st->target, st->firewall, eb);
 }
 
+/* Those of a node are one of its interfaces'. */
+static int set_routes(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	char text[160];
+
+	if (!l->ops->set_routes || !l->ops->plug)
+		return err_say(eb, ERR_REFUSED, "engine '%s' cannot change routes", l->ops->name);
+	snprintf(text, sizeof(text), "%s%s%s has other routes (%zu)", st->target, st->change ? "." : "",
+		st->change ? st->change->want.name : "", st->routes->n);
+	events_begin(l, "set", text);
+	return st->change ? l->ops->plug(l->engine, st->change->plug, &st->change->want, eb)
+			  : l->ops->set_routes(
+				    l->engine, scenario_find_router(l->s, st->target), st->routes, eb);
+}
+
 static int do_set(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
+	if (st->routes)
+		return set_routes(l, st, eb);
 	return st->nat ? set_nat(l, st, eb) : st->firewall ? set_firewall(l, st, eb) : set_link(l, st, eb);
 }
 

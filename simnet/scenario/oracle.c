@@ -118,6 +118,56 @@ static bool is_changed(const struct question *q)
 	return false;
 }
 
+/* ---- routes of the file's own ---- */
+
+static bool leads_there(const struct scn_routes *r, const struct addr *ip)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (addr_is_v4(ip) && prefix_contains(&r->v[i].dst, ip))
+			return true;
+	return false;
+}
+
+/* Any address by which a packet for n is sent: its own, and the outer ones on its way up. */
+static bool leads_to_node(const struct question *q, const struct scn_routes *r, const struct scn_node *n)
+{
+	bool leads = leads_there(r, &n->ip);
+
+	for (int i = n->router; i >= 0; i = q->s->routers[i].behind)
+		for (uint32_t k = 0; q->s->routers[i].nat && k < q->s->routers[i].model.pool; k++) {
+			struct addr outer = topology_pool(&q->s->routers[i], k);
+			leads |= leads_there(r, &outer);
+		}
+	return leads;
+}
+
+/* Whose routes lead packets of n for the other by somebody, who does with them what the file does not say; NULL = nobody's.
+ */
+static const char *who_diverts(
+	const struct question *q, const struct scn_node *n, const struct scn_node *other)
+{
+	for (size_t k = 0; k < n->n_ifaces; k++)
+		if (!n->ifaces[k].off && leads_to_node(q, &n->ifaces[k].routes, other))
+			return n->name;
+	for (int i = n->router; i >= 0; i = q->s->routers[i].behind)
+		if (leads_to_node(q, &q->s->routers[i].routes, other))
+			return q->s->routers[i].name;
+	return NULL;
+}
+
+static bool is_diverted(const struct question *q)
+{
+	const char *who = who_diverts(q, q->a, q->b);
+
+	who = who ? who : who_diverts(q, q->b, q->a);
+	if (who) {
+		q->out->path = PATH_ANY;
+		snprintf(q->out->why, sizeof(q->out->why),
+			"the file does not say: a route of '%.60s' leads there by somebody", who);
+	}
+	return who;
+}
+
 /* ---- the way ---- */
 
 /* What one side looks like from a network above it: the hardest of the NATs on the way up. */
@@ -355,7 +405,7 @@ static void oracle_judge(
 	int top = outermost_nat(s, q.lan);
 	char why[120];
 
-	if (is_changed(&q))
+	if (is_changed(&q) || is_diverted(&q))
 		return;
 	if (has_no_network(q.a) || has_no_network(q.b)) {
 		snprintf(why, sizeof(why), "'%.80s' is on no network",

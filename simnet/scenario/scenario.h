@@ -31,6 +31,7 @@ struct scn_router {
 	const struct link_model *link; /* of its WAN; NULL = a plain wire */
 	int region;		       /* of the internet, from 1; 0 = none */
 	struct scn_firewall firewall;  /* of what it forwards */
+	struct scn_routes routes;      /* besides those that follow from where it is */
 	enum scn_offer offers;	       /* on its LAN */
 	bool wan_chosen, lan_chosen;   /* by the file, in wan and lan_net; where they stand: */
 	struct scn_at wan_at, lan_at;
@@ -131,6 +132,12 @@ struct scn_iface topology_iface(const struct scenario *s, size_t n_steps, struct
 struct nat_model topology_nat(const struct scenario *s, size_t n_steps, int router);
 /* The firewall of a node, or of a router where node is negative, then. */
 struct scn_firewall topology_firewall(const struct scenario *s, size_t n_steps, int node, int router);
+/* The routes that the file gives a router then. */
+struct scn_routes topology_routes(const struct scenario *s, size_t n_steps, int router);
+/* Whether that plug's routes lead to somebody of a network that it is on then (of a router: its outer or inner one). NULL,
+ * or why r->v[*wrong] does not. Addresses are chosen before. */
+const char *topology_routes_wrong(const struct scenario *s, size_t n_steps, struct scn_plug plug,
+	const struct scn_routes *r, size_t *wrong);
 /* Fills in where the redirects of a router's firewall lead (router negative: a node's, which has none), once addresses are
  * chosen. NULL, or why f->out[*wrong] cannot be. */
 const char *topology_redirect(const struct scenario *s, int router, struct scn_firewall *f, size_t *wrong);

@@ -55,7 +55,7 @@ const struct schema_table interface_step_table = { .name = "interface-step",
 	.about = "One of several interfaces of a node: plugged in, pulled, moved, or used more or less.",
 	.rows = interface_rows };
 
-static int find_iface(const struct step_place *c, const char *key, int node, const char *name)
+int iface_by_name(const struct step_place *c, const char *key, int node, const char *name)
 {
 	const struct scn_node *n = &c->s->nodes[node];
 	const char *names[SCN_IFACES_MAX + 1] = { NULL };
@@ -136,8 +136,8 @@ static int change_node(
 	const struct step_place *c, struct scenario *s, const struct change_words *w, struct scn_change *g)
 {
 	int node = g->plug.node, in_use = topology_in_use(s, s->n_steps, node);
-	int iface = w->interface ? find_iface(c, c->st->kind == STEP_INTERFACE ? "name" : "interface", node,
-					   w->interface)
+	int iface = w->interface ? iface_by_name(c, c->st->kind == STEP_INTERFACE ? "name" : "interface",
+					   node, w->interface)
 		    : w->how	 ? spare_iface(c, s, node, in_use)
 				 : in_use;
 	if (iface < 0)

@@ -49,15 +49,8 @@ struct iface_words {
 	int metric;
 };
 
-static int check_routes(struct yaml_reader *y, const struct yaml_value *v, void *base)
-{
-	(void)base;
-	return v->type == YAML_LIST
-		       ? 0
-		       : yaml_error(y, v->at, "'routes' must be a list, not %s", yaml_type_name(v));
-}
-
-static const struct schema_form ip_form = { .word = true }, routes_form = { .strings = true };
+const struct schema_form routes_form = { .strings = true };
+static const struct schema_form ip_form = { .word = true };
 #define AT(field) offsetof(struct iface_words, field)
 static const struct schema_row iface_rows[] = {
 	{ "at", SCHEMA_STRING, AT(at), .required = true, .doc = "a router, or `internet`" },
@@ -66,7 +59,7 @@ static const struct schema_row iface_rows[] = {
 	{ "metric", SCHEMA_INT, AT(metric), .min = 1, .max = INT32_MAX, .def = "100, 200, … in their order",
 		.doc = "of its routes; the smallest is used" },
 	{ "default", SCHEMA_BOOL, AT(by_default), .def = "true", .doc = "a default route by it" },
-	{ "routes", SCHEMA_KEEP, AT(routes), .read = check_routes, .form = &routes_form,
+	{ "routes", SCHEMA_KEEP, AT(routes), .form = &routes_form,
 		.doc = "more networks that are reached by it: `10.0.0.0/8`, by its router, or `10.0.0.0/8 "
 		       "via "
 		       "192.168.1.7`" },
@@ -86,7 +79,7 @@ static int read_route(struct yaml_reader *y, const struct yaml_value *v, struct 
 	int n = v->type == YAML_SCALAR ? sscanf(v->text, "%63s via %63s %1s", dst, via, more) : 0;
 	struct prefix masked;
 
-	*out = (struct scn_route) { .via = addr_v4(0) };
+	*out = (struct scn_route) { .via = addr_v4(0), .at = v->at };
 	bool ok = (n == 1 || n == 2) && strchr(dst, '/') && prefix_parse(dst, &out->dst) &&
 		  addr_is_v4(&out->dst.ip) &&
 		  (n == 1 || (addr_parse(via, &out->via) && addr_is_v4(&out->via)));
@@ -104,15 +97,20 @@ static int read_route(struct yaml_reader *y, const struct yaml_value *v, struct 
 				 v->type == YAML_SCALAR ? "'" : "");
 }
 
-static int read_routes(struct yaml_reader *y, const struct yaml_value *v, struct scn_iface *f)
+int routes_read(struct yaml_reader *y, const struct yaml_value *v, struct scn_routes *out)
 {
 	int first = 0;
 
-	f->routes = arena_array(y->arena, v->n + 1, sizeof(*f->routes));
-	if (!f->routes)
-		return err_say(y->eb, ERR_TOO_LARGE, "%s: too large to hold in memory", y->file);
+	if (v->type != YAML_LIST)
+		return yaml_error(y, v->at, "'routes' must be a list, not %s", yaml_type_name(v));
+	if (v->n > SCN_ROUTES_MAX)
+		return yaml_error(
+			y, v->items[SCN_ROUTES_MAX]->at, "%zu routes; at most %d", v->n, SCN_ROUTES_MAX);
+	out->v = arena_array(y->arena, v->n + 1, sizeof(*out->v));
+	if (!out->v)
+		return yaml_no_memory(y);
 	for (size_t i = 0; i < v->n; i++) {
-		int err = read_route(y, v->items[i], &f->routes[f->n_routes++]);
+		int err = read_route(y, v->items[i], &out->v[out->n++]);
 		first = first ? first : err;
 	}
 	return first;
@@ -149,7 +147,7 @@ static int read_iface(
 	f->metric = (uint32_t)w.metric;
 	errors[2] = at ? router_by_name(y, s, at->at, w.at, &f->network) : 0;
 	errors[3] = w.ip ? address_read(y, w.ip, "ip", &f->ip) : 0;
-	errors[4] = w.routes && w.routes->type == YAML_LIST ? read_routes(y, w.routes, f) : 0;
+	errors[4] = w.routes ? routes_read(y, w.routes, &f->routes) : 0;
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
 		if (errors[i])
 			return errors[i];

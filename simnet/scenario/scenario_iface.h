@@ -7,9 +7,15 @@
 
 /* One plug of a host: where, with which address, and what it is good for. */
 enum { SCN_IFACES_MAX = 4, SCN_IFACE_NAME = 16 };
+enum { SCN_ROUTES_MAX = 32 };
 struct scn_route {
 	struct prefix dst;
-	struct addr via; /* unspecified = the network's router; on the internet: on link */
+	struct addr via; /* unspecified (never a router's) = the network's router; on the internet: on link */
+	struct scn_at at;
+};
+struct scn_routes {
+	struct scn_route *v;
+	size_t n; /* at most SCN_ROUTES_MAX */
 };
 struct scn_iface {
 	const char *name; /* at most SCN_IFACE_NAME - 1 characters */
@@ -21,8 +27,7 @@ struct scn_iface {
 	bool spare;		  /* made for a move */
 	bool no_default;	  /* no default route by it */
 	uint32_t metric;	  /* of its default route and `routes`; 0 = the kernel's own */
-	struct scn_route *routes; /* more ways by it */
-	size_t n_routes;
+	struct scn_routes routes; /* more ways by it */
 };
 
 /* Which one: a node's, or the outer one of a router. */
@@ -30,7 +35,7 @@ struct scn_plug {
 	int node, router; /* one of them, the other -1 */
 	size_t iface;	  /* into the node's; 0 of a router */
 };
-/* What the steps `move`, `lease` and `interface` do. */
+/* What the steps `move`, `lease` and `interface` do, and `set` with the routes of a node. */
 struct scn_change {
 	struct scn_plug plug;
 	struct scn_iface want; /* how it is then; its address is filled by topology_plan */

@@ -58,6 +58,9 @@ int router_net_read(struct yaml_reader *y, const struct yaml_value *lan, const s
 int interfaces_read(
 	struct yaml_reader *y, const struct scenario *s, const struct yaml_value *v, struct scn_node *n);
 int place_read(struct yaml_reader *y, const struct yaml_value *ip, struct scn_node *n);
+/* "10.0.0.0/8" or "10.0.0.0/8 via 192.168.1.7", each. */
+int routes_read(struct yaml_reader *y, const struct yaml_value *v, struct scn_routes *out);
+extern const struct schema_form routes_form;
 extern const struct schema_table interface_table;
 /* ---- scenario_machine.c: what a host is besides */
 struct machine_words {
@@ -79,14 +82,16 @@ struct change_words {
 	uint64_t for_ms;
 };
 extern const struct schema_table move_table, lease_table, interface_step_table; /* into change_words */
+/* Index of the node's interface, or -1 with an error at the value of key. */
+int iface_by_name(const struct step_place *c, const char *key, int node, const char *name);
 /* Makes st->change from the words; a node may get one more interface. */
 int change_read(
 	const struct step_place *c, struct scenario *s, const struct change_words *w, struct scn_step *st);
 
 /* ---- scenario_set.c: the step `set`, the same way */
 struct set_words {
-	const char *at;
-	const struct yaml_value *link, *nat, *firewall;
+	const char *at, *interface;
+	const struct yaml_value *link, *nat, *firewall, *routes;
 };
 extern const struct schema_table set_table; /* into set_words */
 int set_read(const struct step_place *c, struct scenario *s, const struct set_words *w, struct scn_step *st);

@@ -7,7 +7,7 @@
 /* Routers: their NAT, and what they are behind. */
 struct router_words {
 	const char *behind;
-	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall;
+	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall, *routes;
 	int udp, offers;
 	bool accepts_wan;
 };
@@ -36,6 +36,9 @@ static const struct schema_row router_rows[] = {
 		.doc = "the addresses that hosts of its inner network get; `ipv6` alone needs `ipv6: true`" },
 	{ "firewall", SCHEMA_KEEP, AT(firewall), .form = &router_firewall_form,
 		.doc = "of what it forwards, in addresses of the inside" },
+	{ "routes", SCHEMA_KEEP, AT(routes), .form = &routes_form,
+		.doc = "networks that it reaches by a host of its inner or outer network, as `10.0.0.0/8 via "
+		       "192.168.1.7`" },
 	{ "udp", SCHEMA_WORD, AT(udp), .words = scenario_udp_words, .def = "open",
 		.doc = "`blocked`: no UDP is forwarded, DNS included" },
 	{ "count", SCHEMA_CUSTOM, .read = count_skip, .form = &count_form, .doc = COUNT_DOC },
@@ -70,6 +73,8 @@ static int read_router(struct yaml_reader *y, const struct scenario *s, const st
 			: 0;
 	err = err ? err : more;
 	more = w.firewall ? firewall_read(y, w.firewall, &r->firewall) : 0;
+	err = err ? err : more;
+	more = w.routes ? routes_read(y, w.routes, &r->routes) : 0;
 	*behind = w.behind;
 	if (err || more)
 		return err ? err : more;

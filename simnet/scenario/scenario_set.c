@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The step `set`: what a link, a NAT or a firewall is from there on. */
+/* The step `set`: what a link, a NAT, a firewall or a table of routes is from there on. */
 
 static const struct schema_form set_firewall_form = { .map = &firewall_table };
 
@@ -20,14 +20,19 @@ static const struct schema_row set_rows[] = {
 		.doc = "all its rules from here, as where the node or router is; flows that were let through "
 		       "stay "
 		       "known" },
+	{ "routes", SCHEMA_KEEP, AT(routes), .form = &routes_form,
+		.doc = "all of them from here, as where the interface or router is, `[]` none; what follows "
+		       "from where it is plugged in stays" },
+	{ "interface", SCHEMA_STRING, AT(interface), .def = "the one in use",
+		.doc = "whose routes, of a node" },
 	{ 0 },
 };
 #undef AT
 const struct schema_table set_table = { .name = "set",
 	.about = "The link of a node, or the outer one of a router, changes, and what is on its way goes on; "
 		 "or a "
-		 "router becomes another NAT, or a firewall has other rules. Needs one of `link`, `nat` and "
-		 "`firewall`.",
+		 "router becomes another NAT, or a firewall has other rules, or other networks are reached "
+		 "by somebody else. Needs one of `link`, `nat`, `firewall` and `routes`.",
 	.rows = set_rows };
 
 /* Who has a link that changes has no plain wire from the start. Once the network is there (s->file) it is too late for
@@ -98,12 +103,61 @@ static int set_firewall(
 	return why ? yaml_error(c->y, f->out[wrong].at, "'%s': %s", f->out[wrong].text, why) : 0;
 }
 
+/* Those of a node are its interface's, which is else as it was. */
+static int set_node_routes(const struct step_place *c, const struct scenario *s, const struct set_words *w,
+	int node, struct scn_step *st)
+{
+	int iface = w->interface ? iface_by_name(c, "interface", node, w->interface)
+				 : topology_in_use(s, s->n_steps, node);
+	struct scn_change *g = iface < 0 ? NULL : arena_alloc(c->y->arena, sizeof(*g));
+
+	if (iface < 0)
+		return ERR_MALFORMED;
+	if (!g)
+		return yaml_no_memory(c->y);
+	*g = (struct scn_change) { .plug = { node, -1, (size_t)iface }, .leaves = -1, .keeps_ip = true };
+	g->want = topology_iface(s, s->n_steps, g->plug);
+	g->want.routes = *st->routes;
+	g->want.ip_chosen = false;
+	st->change = g;
+	return 0;
+}
+
+static int set_routes(
+	const struct step_place *c, const struct scenario *s, const struct set_words *w, struct scn_step *st)
+{
+	int node = scenario_find_node(s, w->at), router = scenario_find_router(s, w->at);
+	struct scn_routes *to = arena_alloc(c->y->arena, sizeof(*to));
+	size_t wrong;
+
+	if (!to)
+		return yaml_no_memory(c->y);
+	*to = (struct scn_routes) { 0 };
+	st->routes = to;
+	if (node < 0 && w->interface)
+		return yaml_error(c->y, step_where(c, "interface"),
+			"'%s' is a router: its routes go by where the next one is", w->at);
+	int err = routes_read(c->y, w->routes, to);
+	if (!err && node >= 0)
+		err = set_node_routes(c, s, w, node, st);
+	if (err || !s->file)
+		return err; /* the plan finds whether they lead anywhere */
+	const struct scn_plug plug = st->change ? st->change->plug : (struct scn_plug) { -1, router, 0 };
+	const char *why = topology_routes_wrong(s, s->n_steps, plug, to, &wrong);
+	return why ? yaml_error(c->y, to->v[wrong].at, "%s", why) : 0;
+}
+
 int set_read(const struct step_place *c, struct scenario *s, const struct set_words *w, struct scn_step *st)
 {
 	st->target = w->at;
 	if (scenario_find_node(s, w->at) < 0 && scenario_find_router(s, w->at) < 0)
 		return step_unknown_name(c, "at", "node or router", w->at, true, true);
-	if (!!w->link + !!w->nat + !!w->firewall != 1)
-		return yaml_error(c->y, st->at, "set needs one of 'link', 'nat' and 'firewall'");
-	return w->link ? set_link(c, s, w, st) : w->nat ? set_nat(c, s, w, st) : set_firewall(c, s, w, st);
+	if (!!w->link + !!w->nat + !!w->firewall + !!w->routes != 1)
+		return yaml_error(c->y, st->at, "set needs one of 'link', 'nat', 'firewall' and 'routes'");
+	if (w->interface && !w->routes)
+		return yaml_error(c->y, step_where(c, "interface"), "'interface' goes with 'routes'");
+	return w->link	     ? set_link(c, s, w, st)
+	       : w->nat	     ? set_nat(c, s, w, st)
+	       : w->firewall ? set_firewall(c, s, w, st)
+			     : set_routes(c, s, w, st);
 }

@@ -494,6 +494,74 @@ static void plan_redirects(struct planning *p, int router, struct scn_firewall *
 		plan_error(p, f->out[wrong].at, "'%s': %s", f->out[wrong].text, why);
 }
 
+/* ---- routes ---- */
+
+static const char *route_wrong(const struct scenario *s, const struct scn_iface *f,
+	const struct scn_router *router, const struct scn_route *r)
+{
+	struct prefix outer = topology_net(s, f->network);
+	bool outside = f->network < 0 || prefix_contains(&outer, &r->via);
+
+	if (!router)
+		return outside || addr_is_unspecified(&r->via)
+			       ? NULL
+			       : "a route leads by somebody of the network that its interface is on";
+	if (addr_is_unspecified(&r->via))
+		return "a route of a router says by whom, as '10.0.0.0/8 via 192.168.1.7'";
+	if (addr_equal(&r->via, &router->lan) || addr_equal(&r->via, &f->ip))
+		return "a route of a router leads by somebody else";
+	if (prefix_equal(&r->dst, &router->lan_net) || (f->network >= 0 && prefix_equal(&r->dst, &outer)))
+		return "a router is on that network itself";
+	return outside || prefix_contains(&router->lan_net, &r->via)
+		       ? NULL
+		       : "a route of a router leads by somebody of its inner or outer network";
+}
+
+const char *topology_routes_wrong(const struct scenario *s, size_t n_steps, struct scn_plug plug,
+	const struct scn_routes *r, size_t *wrong)
+{
+	const struct scn_router *router = plug.router >= 0 ? &s->routers[plug.router] : NULL;
+	const struct scn_iface f = topology_iface(s, n_steps, plug);
+	const char *why = NULL;
+
+	for (*wrong = 0; *wrong < r->n && !why; *wrong += !why)
+		why = route_wrong(s, &f, router, &r->v[*wrong]);
+	return why;
+}
+
+/* step: which has changed them, or where they lead; NULL: the file. */
+static void plan_routes(struct planning *p, size_t n_steps, struct scn_plug plug, const struct scn_step *step)
+{
+	const struct scn_routes r = plug.router >= 0 ? topology_routes(p->s, n_steps, plug.router)
+						     : topology_iface(p->s, n_steps, plug).routes;
+	size_t wrong;
+	const char *why = topology_routes_wrong(p->s, n_steps, plug, &r, &wrong);
+
+	if (why && step && !step->routes)
+		plan_error(p, step->at, "the routes of '%s' do not go with it: %s", step->target, why);
+	else if (why)
+		plan_error(p, r.v[wrong].at, "%s", why);
+}
+
+static void plan_all_routes(struct planning *p)
+{
+	const struct scenario *s = p->s;
+
+	for (int i = 0; i < (int)s->n_routers; i++)
+		plan_routes(p, 0, (struct scn_plug) { -1, i, 0 }, NULL);
+	for (int i = 0; i < (int)s->n_nodes; i++)
+		for (size_t k = 0; k < s->nodes[i].n_ifaces; k++)
+			plan_routes(p, 0, (struct scn_plug) { i, -1, k }, NULL);
+	for (size_t i = 0; i < s->n_steps; i++) {
+		const struct scn_step *st = &s->steps[i];
+		if (st->change)
+			plan_routes(p, i + 1, st->change->plug, st);
+		else if (st->routes)
+			plan_routes(p, i + 1,
+				(struct scn_plug) { -1, scenario_find_router(s, st->target), 0 }, st);
+	}
+}
+
 int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf *eb)
 {
 	struct planning p = { .s = s, .all = all, .eb = eb };
@@ -535,6 +603,8 @@ int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf 
 	for (size_t i = 0; i < s->n_steps; i++)
 		if (s->steps[i].firewall)
 			plan_redirects(&p, scenario_find_router(s, s->steps[i].target), s->steps[i].firewall);
+	if (!p.err)
+		plan_all_routes(&p);
 	return p.err;
 }
 

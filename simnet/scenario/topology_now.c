@@ -102,6 +102,16 @@ struct scn_firewall topology_firewall(const struct scenario *s, size_t n_steps, 
 	return f;
 }
 
+struct scn_routes topology_routes(const struct scenario *s, size_t n_steps, int router)
+{
+	struct scn_routes r = s->routers[router].routes;
+
+	for (size_t i = 0; i < n_steps; i++)
+		if (s->steps[i].routes && scenario_find_router(s, s->steps[i].target) == router)
+			r = *s->steps[i].routes;
+	return r;
+}
+
 static void *copy_of(const void *p, size_t n, size_t size)
 {
 	void *copy = calloc(n + 1, size);
@@ -123,6 +133,7 @@ int topology_after(const struct scenario *s, size_t n_steps, struct scenario *ou
 		out->routers[i].wan = f.ip;
 		out->routers[i].model = topology_nat(s, n_steps, i);
 		out->routers[i].firewall = topology_firewall(s, n_steps, -1, i);
+		out->routers[i].routes = topology_routes(s, n_steps, i);
 	}
 	for (int i = 0; i < (int)s->n_nodes; i++) {
 		struct scn_node *n = &out->nodes[i];

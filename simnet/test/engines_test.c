@@ -108,6 +108,33 @@ static void test_steps(void **state)
 		       "  - set: {at: home, firewall: {}}\n"
 		       "  - run: {at: a, argv: [curl, -sSi, 'http://{asked.ip}/'], matches: ' 200 '}\n",
 			EXIT_PASS, "the firewall of home has other rules (0)" },
+		/* Routes that come and go, of a router by whom it has inside, and of a host; what they replaced is back then. */
+		{ HEAD "routers:\n  home: {nat: home}\n  lab: {nat: home}\nnodes:\n  a: {at: home}\n"
+		       "  box: {interfaces: {eth0: {at: home, ip: 192.168.1.7}, eth1: {at: lab, ip: "
+		       "192.168.2.7, "
+		       "default: false}}}\n  t: {at: lab}\n  b: {at: internet, ip: 9.9.9.9}\nsteps:\n"
+		       "  - run: {at: box, argv: [sysctl, -q, net.ipv4.ip_forward=1]}\n"
+		       "  - set: {at: t, routes: [0.0.0.0/0 via 192.168.2.7]}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{t.ip}'], exit: 1}\n"
+		       "  - set: {at: home, routes: [192.168.2.0/24 via 192.168.1.7]}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{t.ip}'], within: 5s}\n"
+		       "  - set: {at: t, routes: []}\n"
+		       "  - run: {at: t, argv: [ip, route, show, default], matches: 'via 192.168.2.1 '}\n"
+		       "  - run: {at: t, argv: [ping, -c1, -W3, '{b.ip}'], within: 5s}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{t.ip}'], exit: 1}\n"
+		       "  - set: {at: home, routes: [0.0.0.0/0 via 192.168.1.9]}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n"
+		       "  - lease: {at: home, ip: 203.0.113.77}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n"
+		       "  - set: {at: home, routes: []}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{b.ip}'], within: 5s}\n",
+			EXIT_PASS, "home has other routes (1)" },
+		/* And from the start. */
+		{ HEAD "routers:\n  home: {nat: home, routes: [0.0.0.0/0 via 192.168.1.7]}\nnodes:\n  a: "
+		       "{at: "
+		       "home}\n  b: {at: internet, ip: 9.9.9.9}\nsteps:\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n",
+			EXIT_PASS, "every router probed" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",

@@ -216,9 +216,9 @@ static void test_wrong_files(void **state)
 			"w.yaml:9:12: router 'r' has no NAT to reset" },
 		/* set nothing, both, of a node, of the place, of none */
 		{ WORLD "steps:\n  - set: {at: r}\n",
-			"w.yaml:9:5: set needs one of 'link', 'nat' and 'firewall'" },
+			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall' and 'routes'" },
 		{ WORLD "steps:\n  - set: {at: r, link: {loss: 1%}, nat: home}\n",
-			"w.yaml:9:5: set needs one of 'link', 'nat' and 'firewall'" },
+			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall' and 'routes'" },
 		{ WORLD "steps:\n  - set: {at: a, nat: home}\n",
 			"w.yaml:9:23: 'a' is no router: it has no NAT" },
 		{ WORLD "steps:\n  - set: {at: r, nat: {pool: 2}}\n",
@@ -447,7 +447,7 @@ static void test_wrong_files(void **state)
 			"w.yaml:4:3: router 'r' offers IPv6, and there is none: 'ipv6: true' at the top of "
 			"the file" },
 		{ WORLD "steps:\n  - set: {at: r, firewall: {in: [drop]}, nat: home}\n",
-			"w.yaml:9:5: set needs one of 'link', 'nat' and 'firewall'" },
+			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall' and 'routes'" },
 		{ WORLD "steps:\n  - set: {at: r, firewall: {in: [dorp]}}\n",
 			"w.yaml:9:34: a rule begins with accept, drop, reject or redirect, not 'dorp'; did "
 			"you mean "
@@ -573,6 +573,44 @@ static void test_wrong_files(void **state)
 		{ WORLD "steps:\n  - set: {at: b, link: {loss: 3%}}\n", NULL },
 		{ WORLD "steps:\n  - set: {at: bb, link: {loss: 3%}}\n",
 			"w.yaml:9:15: no node or router 'bb'; did you mean 'b'?" },
+		/* routes */
+		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8 via 192.168.1.7]}\n"
+			"  - set: {at: a, interface: eth0, routes: [10.0.0.0/8]}\n  - set: {at: a, routes: "
+			"[]}\n",
+			NULL },
+		{ WORLD "steps:\n  - set: {at: r, routes: 10.0.0.0/8}\n",
+			"w.yaml:9:26: 'routes' must be a list, not a word" },
+		{ WORLD "steps:\n  - set: {at: a, routes: [10.0.0.0]}\n",
+			"w.yaml:9:27: a route is a network, as '10.0.0.0/8' or '10.0.0.0/8 via 192.168.1.7', "
+			"not '10.0.0.0'" },
+		{ WORLD "steps:\n  - set: {at: a, interface: eth7, routes: []}\n",
+			"w.yaml:9:29: 'a' has no interface 'eth7'; did you mean 'eth0'?" },
+		{ WORLD "steps:\n  - set: {at: r, interface: wan, routes: []}\n",
+			"w.yaml:9:29: 'r' is a router: its routes go by where the next one is" },
+		{ WORLD "steps:\n  - set: {at: a, interface: eth0, firewall: {}}\n",
+			"w.yaml:9:29: 'interface' goes with 'routes'" },
+		{ WORLD "steps:\n  - set: {at: a, routes: [10.0.0.0/8 via 192.168.7.7]}\n",
+			"w.yaml:9:27: a route leads by somebody of the network that its interface is on" },
+		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8]}\n",
+			"w.yaml:9:27: a route of a router says by whom, as '10.0.0.0/8 via 192.168.1.7'" },
+		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8 via 192.168.1.1]}\n",
+			"w.yaml:9:27: a route of a router leads by somebody else" },
+		{ HEAD "routers:\n  i: {nat: cgnat}\n  r: {nat: home, behind: i, routes: [10.0.0.0/8 via "
+		       "192.168.9.7]}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:5:38: a route of a router leads by somebody of its inner or outer network" },
+		{ HEAD "routers:\n  r: {nat: home, routes: [192.168.1.0/24 via 192.168.1.7]}\nnodes:\n  a: "
+		       "{at: "
+		       "r}\n",
+			"w.yaml:4:27: a router is on that network itself" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: r, routes: "
+		       "[10.0.0.0/8 via 192.168.1.7]}}}\nsteps:\n  - move: {at: a, to: internet}\n"
+		       "  - move: {at: a, to: r}\n",
+			NULL },
+		{ HEAD "routers:\n  r: {nat: home}\n  q: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: "
+		       "r, "
+		       "routes: [10.0.0.0/8 via 192.168.1.7]}}}\nsteps:\n  - move: {at: a, to: q}\n",
+			"w.yaml:9:5: the routes of 'a' do not go with it: a route leads by somebody of the "
+			"network that its interface is on" },
 		/* exit text */
 		{ WORLD "steps:\n  - run: {at: a, argv: [true], exit: zero}\n",
 			"w.yaml:9:38: 'exit' must be a number from 0 to 2147483647, not 'zero'" },

@@ -28,6 +28,7 @@ struct engine {
 	const struct scenario *s; /* not owned, or now */
 	struct scenario now;	  /* once something was moved; `changed` */
 	bool changed;
+	bool routed; /* routers have the routes of their own: from after the probes, which are no packets of the file */
 	enum engine_choice choice;
 	struct switch_box *box; /* NULL: nothing is in userspace */
 	struct user_far {
@@ -74,6 +75,12 @@ struct kernel_port {
 int kernel_port_configure(struct kernel_port *p, const char *name, const struct addr *ip, struct errbuf *eb);
 /* Takes the routes that the file gives it, the default and others. Those that are not there are no error. */
 void kernel_port_unroute(struct kernel_port *p, const char *name);
+/* Of an interface that stays where it is: its own routes are those of p->iface and no more those it had. */
+int kernel_port_reroute(
+	struct kernel_port *p, const char *name, const struct scn_routes *had, struct errbuf *eb);
+/* The same of a router, in its namespace: as e->s says now. */
+int kernel_router_reroute(
+	struct engine *e, int router, struct nl *n, const struct scn_routes *had, struct errbuf *eb);
 struct prefix kernel_port_address(
 	const struct kernel_port *p, const struct addr *ip); /* IPv4, with its length */
 /* Everybody on the network knows who has the address now, as from an announcement. In no namespace. */
@@ -93,6 +100,8 @@ int kernel_firewall_load(struct engine *e, size_t place, const struct scn_firewa
 int kernel_carrier(struct engine *e, const struct kernel_cut *whose, bool up, struct errbuf *eb);
 /* From the first change on the engine has a scenario of its own, e->now, which says what is now. */
 int kernel_own_scenario(struct engine *e, struct errbuf *eb);
+int kernel_set_routes(struct engine *e, int router, const struct scn_routes *to, struct errbuf *eb);
+int kernel_routes_begin(struct engine *e, struct errbuf *eb); /* of all routers, e->routed from here on */
 int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface *want, struct errbuf *eb);
 
 /* Locally administered, readable in a capture, and known before the interface exists. */
@@ -103,6 +112,7 @@ struct mac kernel_mac(enum kernel_mac_kind kind, size_t i, size_t iface);
 int kernel_user_choose(struct engine *e, struct errbuf *eb);
 /* The outer side of a router in userspace is where e->s says now. */
 int kernel_user_move(struct engine *e, int router, struct errbuf *eb);
+int kernel_user_reroute(struct engine *e, int router, struct errbuf *eb); /* likewise, its routes alone */
 void kernel_user_fini(struct engine *e);
 /* Whether a link is played in userspace: it has a model, or what is there is far from others. */
 bool kernel_has_wire(const struct engine *e, const struct link_model *m, int region);

@@ -428,7 +428,8 @@ static int test_steps(struct engine *e, struct errbuf *eb)
 	return err;
 }
 
-/* What is measured are routers, not the links before them, nor the firewalls, which hold from then on. */
+/* What is measured are routers, not the links before them, nor the firewalls and their own routes, which hold from then on.
+ */
 static int engine_self_test(struct engine *e, struct errbuf *eb)
 {
 	int err = e->box ? switch_bypass(e->box, true, eb) : 0;
@@ -440,6 +441,8 @@ static int engine_self_test(struct engine *e, struct errbuf *eb)
 		err = test_steps(e, eb);
 	if (!err && e->box)
 		err = switch_bypass(e->box, false, eb);
+	if (!err)
+		err = kernel_routes_begin(e, eb);
 	return err ? err : kernel_firewalls_load(e, eb);
 }
 
@@ -467,9 +470,9 @@ static int open_user(const struct scenario *s, struct hosts *hosts, struct engin
 #define THE_REST \
 	.self_test = engine_self_test, .cut = engine_cut, .heal = engine_heal, .reset = engine_reset, \
 	.set_link = engine_set_link, .set_nat = engine_set_nat, .set_firewall = engine_set_firewall, \
-	.drops = engine_drops, .write_pcaps = engine_write_pcaps, .table = engine_table, \
-	.glimpses = engine_glimpses, .plug = kernel_plug, .write_decisions = engine_write_decisions, \
-	.close = engine_close
+	.set_routes = kernel_set_routes, .drops = engine_drops, .write_pcaps = engine_write_pcaps, \
+	.table = engine_table, .glimpses = engine_glimpses, .plug = kernel_plug, \
+	.write_decisions = engine_write_decisions, .close = engine_close
 const struct engine_ops engine_auto = { .name = "auto", .open = open_auto, THE_REST };
 const struct engine_ops engine_kernel = { .name = "kernel", .open = open_kernel, THE_REST };
 const struct engine_ops engine_user = { .name = "user", .open = open_user, THE_REST };

@@ -82,7 +82,25 @@ static int leave(const struct change *c, struct nl *n, struct errbuf *eb)
 static int arrive(const struct change *c, struct nl *n, struct errbuf *eb)
 {
 	struct kernel_port p = port_of(c, n, &c->want);
-	return c->want.off ? 0 : kernel_port_configure(&p, c->want.name, &c->want.ip, eb);
+	const struct scn_routes none = { 0 };
+	int err = c->want.off ? 0 : kernel_port_configure(&p, c->want.name, &c->want.ip, eb);
+	return err || c->want.off || c->which.router < 0
+		       ? err
+		       : kernel_router_reroute(c->e, c->which.router, n, &none, eb);
+}
+
+/* It is where it was, as it was, and other networks are reached by it. */
+static bool is_rerouted(const struct change *c)
+{
+	return c->which.node >= 0 && !c->old.off && !c->want.off && c->old.network == c->want.network &&
+	       addr_equal(&c->old.ip, &c->want.ip) && c->old.metric == c->want.metric;
+}
+
+static int reroute(const struct change *c, struct nl *n, struct errbuf *eb)
+{
+	set_iface_now(c->e, c->which, &c->want);
+	struct kernel_port p = port_of(c, n, &c->want);
+	return kernel_port_reroute(&p, c->want.name, &c->old.routes, eb);
 }
 
 static int replug(const struct change *c, struct errbuf *eb)
@@ -98,6 +116,11 @@ static int change_inside(struct change *c, struct errbuf *eb)
 	struct nl *n = err ? NULL : nl_open(eb);
 	if (!n)
 		return err ? err : eb->code;
+	if (is_rerouted(c)) {
+		err = reroute(c, n, eb);
+		nl_close(n);
+		return err;
+	}
 	err = leave(c, n, eb);
 	if (!err && c->want.network != c->old.network)
 		err = replug(c, eb);
@@ -150,6 +173,35 @@ int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface 
 	if (!err && !want->off)
 		err = kernel_net_announce(e, which, eb);
 	return err || which.router < 0 || user || want->off ? err : kernel_nat_reload(e, which.router, eb);
+}
+
+int kernel_set_routes(struct engine *e, int router, const struct scn_routes *to, struct errbuf *eb)
+{
+	int err = kernel_own_scenario(e, eb);
+	if (err)
+		return err;
+	const struct scn_routes had = e->now.routers[router].routes;
+	e->now.routers[router].routes = *to;
+	if (kernel_is_user(e, router))
+		return kernel_user_reroute(e, router, eb);
+	err = netns_enter(kernel_router_net(e, (size_t)router), eb);
+	struct nl *n = err ? NULL : nl_open(eb);
+	if (!err)
+		err = n ? kernel_router_reroute(e, router, n, &had, eb) : eb->code;
+	nl_close(n);
+	netns_return(hosts_home(e->hosts));
+	return err;
+}
+
+int kernel_routes_begin(struct engine *e, struct errbuf *eb)
+{
+	int err = 0;
+	e->routed = true;
+	for (int i = 0; i < (int)e->s->n_routers && !err; i++) {
+		const struct scn_routes own = e->s->routers[i].routes;
+		err = own.n ? kernel_set_routes(e, i, &own, eb) : 0;
+	}
+	return err;
 }
 
 /* ---- the cable ---- */

@@ -185,8 +185,8 @@ static int add_routes_down(const struct kernel_port *p, struct errbuf *eb)
 static int add_own_routes(const struct kernel_port *p, struct errbuf *eb)
 {
 	int err = 0;
-	for (size_t i = 0; p->iface && port_has_v4(p) && i < p->iface->n_routes && !err; i++) {
-		const struct scn_route *own = &p->iface->routes[i];
+	for (size_t i = 0; p->iface && port_has_v4(p) && i < p->iface->routes.n && !err; i++) {
+		const struct scn_route *own = &p->iface->routes.v[i];
 		struct nl_route r = {
 			.dst = own->dst, .via = own->via, .ifindex = p->ifindex, .metric = p->iface->metric
 		};
@@ -197,14 +197,44 @@ static int add_own_routes(const struct kernel_port *p, struct errbuf *eb)
 	return err;
 }
 
+static bool has_route(const struct scn_routes *r, const struct scn_route *one)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (prefix_equal(&r->v[i].dst, &one->dst) && addr_equal(&r->v[i].via, &one->via))
+			return true;
+	return false;
+}
+
+int kernel_port_reroute(
+	struct kernel_port *p, const char *name, const struct scn_routes *had, struct errbuf *eb)
+{
+	struct errbuf gone_already;
+	size_t gone = 0;
+	p->ifindex = nl_link_index(p->n, name);
+	for (size_t i = 0; i < had->n; i++) {
+		const struct nl_route r = { .dst = had->v[i].dst,
+			.via = addr_v4(0),
+			.ifindex = p->ifindex,
+			.metric = p->iface->metric };
+		if (has_route(&p->iface->routes, &had->v[i]))
+			continue;
+		(void)nl_route_del(p->n, &r, &gone_already);
+		gone++;
+	}
+	int err = gone ? add_default(p, eb) : 0; /* it may have been in the place of one of these */
+	if (!err && gone)
+		err = add_routes_down(p, eb);
+	return err ? err : add_own_routes(p, eb);
+}
+
 void kernel_port_unroute(struct kernel_port *p, const char *name)
 {
 	struct errbuf gone_already;
 	struct nl_route r = { .dst = { .ip = addr_v4(0) }, .via = addr_v4(0), .metric = p->iface->metric };
 	p->ifindex = r.ifindex = nl_link_index(p->n, name);
 	(void)nl_route_del(p->n, &r, &gone_already);
-	for (size_t i = 0; i < p->iface->n_routes; i++) {
-		r.dst = p->iface->routes[i].dst;
+	for (size_t i = 0; i < p->iface->routes.n; i++) {
+		r.dst = p->iface->routes.v[i].dst;
 		(void)nl_route_del(p->n, &r, &gone_already);
 	}
 	r.dst = (struct prefix) { .ip = addr_any6 };
@@ -268,6 +298,41 @@ static int add_pool(const struct scn_router *r, struct nl *n, struct errbuf *eb)
 	for (uint32_t k = 1; !err && k < r->model.pool; k++)
 		err = nl_addr_add(n, ifindex, &(struct prefix) { .ip = topology_pool(r, k), .bits = 32 }, eb);
 	return err;
+}
+
+/* Their side is that of whom they lead by. */
+static int put_own_routes(const struct scn_router *r, struct nl *n, struct errbuf *eb)
+{
+	int wan = nl_link_index(n, "wan"), lan = nl_link_index(n, "lan"), err = 0;
+	for (size_t i = 0; i < r->routes.n && !err; i++) {
+		const struct scn_route *own = &r->routes.v[i];
+		err = nl_route_add(n,
+			&(struct nl_route) { .dst = own->dst,
+				.via = own->via,
+				.ifindex = prefix_contains(&r->lan_net, &own->via) ? lan : wan },
+			eb);
+	}
+	return err;
+}
+
+int kernel_router_reroute(
+	struct engine *e, int i, struct nl *n, const struct scn_routes *had, struct errbuf *eb)
+{
+	const struct scn_router *r = &e->s->routers[i];
+	struct kernel_port outer = { .s = e->s, .n = n, .network = r->behind, .owner = i },
+			   inner = { .s = e->s, .n = n, .network = i, .owner = i };
+	struct errbuf gone_already;
+	outer.ifindex = nl_link_index(n, "wan");
+	inner.ifindex = nl_link_index(n, "lan");
+	for (size_t k = 0; k < had->n; k++)
+		(void)nl_route_del(
+			n, &(struct nl_route) { .dst = had->v[k].dst, .via = had->v[k].via }, &gone_already);
+	int err = add_default(&outer, eb); /* one of those may have been in its place */
+	if (!err)
+		err = add_routes_down(&outer, eb);
+	if (!err)
+		err = add_routes_down(&inner, eb);
+	return err || !e->routed ? err : put_own_routes(r, n, eb);
 }
 
 static int configure_router(const struct engine *e, int i, struct errbuf *eb)

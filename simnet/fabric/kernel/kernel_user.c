@@ -293,16 +293,19 @@ static void find_ways(struct engine *e, int i, struct ways *w)
 {
 	const struct scenario *s = e->s;
 	const struct scn_router *r = &s->routers[i];
-	struct prefix lan6 = topology_v6(i, &r->lan);
+	struct prefix lan6 = topology_v6(i, &r->lan), up = topology_net(s, r->behind);
+	for (size_t k = 0; e->routed && k < r->routes.n; k++) /* before others of the same size */
+		add_way(w, &r->routes.v[k].dst,
+			prefix_contains(&r->lan_net, &r->routes.v[k].via) ? ROUTER_LAN : ROUTER_WAN,
+			&r->routes.v[k].via);
 	add_default(s, i, w);
 	add_way(w, &r->lan_net, ROUTER_LAN, NULL);
 	if (s->ipv6)
 		add_way(w, &lan6, ROUTER_LAN, NULL);
-	if (r->behind >= 0) {
+	add_way(w, &up, ROUTER_WAN, NULL);
+	if (r->behind >= 0 && s->ipv6) {
 		struct prefix up6 = topology_v6(r->behind, &r->wan);
-		add_way(w, &s->routers[r->behind].lan_net, ROUTER_WAN, NULL);
-		if (s->ipv6)
-			add_way(w, &up6, ROUTER_WAN, NULL);
+		add_way(w, &up6, ROUTER_WAN, NULL);
 	}
 	add_ways(e, i, ROUTER_WAN, w);
 	add_ways(e, i, ROUTER_LAN, w);
@@ -369,6 +372,17 @@ int kernel_user_move(struct engine *e, int router, struct errbuf *eb)
 	int err = switch_move_router(e->box, port, &wan, w->v, w->n, eb);
 	free(w);
 	return err ? err : add_neighbours(e, port, ROUTER_WAN, r->behind, eb);
+}
+
+int kernel_user_reroute(struct engine *e, int router, struct errbuf *eb)
+{
+	struct ways *w = calloc(1, sizeof(*w));
+	if (!w)
+		return err_set(eb, -ENOMEM, "change the routes of a router");
+	find_ways(e, router, w);
+	int err = switch_set_ways(e->box, e->router_ports[router], w->v, w->n, eb);
+	free(w);
+	return err;
 }
 
 int kernel_user_cut(struct engine *e, int router, struct errbuf *eb)

@@ -92,11 +92,9 @@ void router_free(struct router *r)
 	free(r);
 }
 
-bool router_move(struct router *r, const struct router_foot *wan, const struct router_way *ways,
-	size_t n_ways, uint64_t now_ns)
+bool router_set_ways(struct router *r, const struct router_way *ways, size_t n_ways)
 {
 	struct router_way *copy = calloc(n_ways + 1, sizeof(*copy));
-	const struct mac mac = r->c.feet[ROUTER_WAN].mac;
 
 	if (!copy)
 		return false;
@@ -104,6 +102,16 @@ bool router_move(struct router *r, const struct router_foot *wan, const struct r
 	free(r->ways);
 	r->c.ways = r->ways = copy;
 	r->c.n_ways = n_ways;
+	return true;
+}
+
+bool router_move(struct router *r, const struct router_foot *wan, const struct router_way *ways,
+	size_t n_ways, uint64_t now_ns)
+{
+	const struct mac mac = r->c.feet[ROUTER_WAN].mac;
+
+	if (!router_set_ways(r, ways, n_ways))
+		return false;
 	r->c.feet[ROUTER_WAN] = *wan;
 	r->c.feet[ROUTER_WAN].mac = mac;
 	free_neighbours(r, ROUTER_WAN);

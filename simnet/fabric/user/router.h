@@ -7,7 +7,7 @@
 #include "simnet/fabric/user/firewall.h"
 #include "simnet/fabric/user/nat.h"
 
-enum { ROUTER_WAYS_MAX = 4 * 160 + 8 };
+enum { ROUTER_WAYS_MAX = 4 * 160 + 8 + SCN_ROUTES_MAX };
 enum router_side { ROUTER_WAN, ROUTER_LAN, ROUTER_SIDES };
 
 struct router_foot {
@@ -15,7 +15,7 @@ struct router_foot {
 	struct addr v4, v6;	  /* own addresses; v6 unspecified: no IPv6 */
 	struct prefix net4, net6; /* on link */
 };
-struct router_way { /* the longest prefix counts */
+struct router_way { /* the longest prefix counts, and of equal ones the first */
 	struct prefix dst;
 	enum router_side side;
 	struct addr via; /* unspecified: on link */
@@ -48,6 +48,8 @@ bool router_add_neighbour(
  * be told or asked for. The NAT's outer address is foot's, and mappings are gone. false: memory, and all is as it was. */
 bool router_move(struct router *r, const struct router_foot *wan, const struct router_way *ways,
 	size_t n_ways, uint64_t now_ns);
+/* Other ways, copied. false: memory, and all is as it was. */
+bool router_set_ways(struct router *r, const struct router_way *ways, size_t n_ways);
 void router_received(struct router *r, enum router_side side, const struct frame *f, uint64_t now_ns);
 /* NULL: drops nothing; else every UDP packet that it should forward or answer is dropped, for this static reason. */
 void router_block_udp(struct router *r, const char *why);

@@ -35,6 +35,7 @@ enum order_kind {
 	ORDER_RESET,
 	ORDER_NAT,
 	ORDER_MOVE,
+	ORDER_WAYS,
 	ORDER_FORGET,
 	ORDER_BYPASS,
 	ORDER_DROPS,
@@ -204,6 +205,10 @@ static void obey(struct switch_box *x, const struct order *o, struct answer *a)
 	case ORDER_MOVE:
 		if ((r = board_router(x->board, o->port)) &&
 			!router_move(r, &o->foot, o->ways, o->n_ways, now))
+			a->err = -ENOMEM;
+		break;
+	case ORDER_WAYS:
+		if ((r = board_router(x->board, o->port)) && !router_set_ways(r, o->ways, o->n_ways))
 			a->err = -ENOMEM;
 		break;
 	case ORDER_FORGET: board_forget(x->board, now); break;
@@ -464,15 +469,29 @@ int switch_add_neighbour(struct switch_box *x, int port, enum router_side side, 
 		       : err_set(eb, -ENOMEM, "tell a router of a neighbour");
 }
 
+static int send_ways(struct switch_box *x, struct order *o, const struct router_way *ways, size_t n_ways,
+	const char *what, struct errbuf *eb)
+{
+	struct answer a = { 0 };
+	if (n_ways > ROUTER_WAYS_MAX)
+		return err_say(eb, ERR_TOO_LARGE, "%s: more than %d ways", what, ROUTER_WAYS_MAX);
+	o->n_ways = n_ways;
+	memcpy(o->ways, ways, n_ways * sizeof(*ways));
+	return ask(x, o, &a, what, eb);
+}
+
 int switch_move_router(struct switch_box *x, int port, const struct router_foot *wan,
 	const struct router_way *ways, size_t n_ways, struct errbuf *eb)
 {
-	struct answer a = { 0 };
-	struct order o = { .kind = ORDER_MOVE, .port = port, .foot = *wan, .n_ways = n_ways };
-	if (n_ways > ROUTER_WAYS_MAX)
-		return err_say(eb, ERR_TOO_LARGE, "move a router: more than %d ways", ROUTER_WAYS_MAX);
-	memcpy(o.ways, ways, n_ways * sizeof(*ways));
-	return ask(x, &o, &a, "move a router", eb);
+	struct order o = { .kind = ORDER_MOVE, .port = port, .foot = *wan };
+	return send_ways(x, &o, ways, n_ways, "move a router", eb);
+}
+
+int switch_set_ways(
+	struct switch_box *x, int port, const struct router_way *ways, size_t n_ways, struct errbuf *eb)
+{
+	struct order o = { .kind = ORDER_WAYS, .port = port };
+	return send_ways(x, &o, ways, n_ways, "change the routes of a router", eb);
 }
 
 int switch_carrier(struct switch_box *x, int port, bool up, struct errbuf *eb)

@@ -32,6 +32,9 @@ int switch_set_nat(struct switch_box *x, int port, const struct nat_model *m,
  * from the start. */
 enum { SWITCH_FIREWALLS_MAX = 64 };
 int switch_set_firewall(struct switch_box *x, int port, const struct scn_firewall *f, struct errbuf *eb);
+/* router_set_ways */
+int switch_set_ways(
+	struct switch_box *x, int port, const struct router_way *ways, size_t n_ways, struct errbuf *eb);
 /* router_move */
 int switch_move_router(struct switch_box *x, int port, const struct router_foot *wan,
 	const struct router_way *ways, size_t n_ways, struct errbuf *eb);

@@ -338,7 +338,7 @@ static void test_chosen(void **state)
 	assert_int_equal(e->ifaces[0].metric, 100);
 	assert_int_equal(e->ifaces[1].metric, 7);
 	assert_int_equal(e->ifaces[2].metric, 300);
-	assert_true(e->ifaces[2].off && e->ifaces[2].no_default && e->ifaces[2].n_routes == 1);
+	assert_true(e->ifaces[2].off && e->ifaces[2].no_default && e->ifaces[2].routes.n == 1);
 	scenario_free(&s);
 
 	/* A LAN that nobody chose gives way to one that somebody did. */
@@ -417,6 +417,32 @@ static void test_nat_changes(void **state)
 	scenario_free(&s);
 }
 
+/* Routes are those of the last step that said some; who sends his packets by somebody is nobody's to judge. */
+static void test_route_changes(void **state)
+{
+	static const enum scn_path want[] = { PATH_DIRECT, PATH_ANY, PATH_DIRECT, PATH_DIRECT, PATH_ANY };
+	struct scenario s = { 0 };
+	struct oracle_verdict v;
+	(void)state;
+	parse(TOP "  h: {nat: home}\n  i: {nat: home}\nnodes:\n  a: {at: h}\n  b: {at: i}\nsteps:\n"
+		  "  - set: {at: h, routes: [203.0.113.0/24 via 192.168.1.7]}\n"
+		  "  - set: {at: h, routes: [10.0.0.0/8 via 192.168.1.7]}\n"
+		  "  - set: {at: b, routes: [10.0.0.0/8, 11.0.0.0/8 via 192.168.2.7]}\n"
+		  "  - set: {at: b, routes: [192.168.1.0/24]}\n",
+		&s);
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		oracle_ask(&s, i, 0, 1, &v);
+		if (v.path != want[i])
+			fail_msg("after %zu steps: %s", i, v.why);
+	}
+	assert_int_equal(topology_routes(&s, 0, 0).n, 0);
+	assert_int_equal(topology_routes(&s, 4, 0).v[0].dst.bits, 8);
+	struct scn_iface f = topology_iface(&s, 3, (struct scn_plug) { 1, -1, 0 });
+	assert_int_equal(f.routes.n, 2);
+	assert_true(addr_equal(&f.ip, &s.nodes[1].ip));
+	scenario_free(&s);
+}
+
 static void test_v6_prefixes(void **state)
 {
 	struct addr a = addr_v4(0xcb00710a);
@@ -439,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_nat_changes),
+		cmocka_unit_test(test_route_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

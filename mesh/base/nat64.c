@@ -36,6 +36,20 @@ static bool is_usable(const struct addr *prefix)
 	       !addr_is_multicast(prefix) && !addr_is_mesh(prefix);
 }
 
+bool nat64_parse(const char *text, struct nat64 *out)
+{
+	struct prefix p, masked;
+	if (!strchr(text, '/') || !prefix_parse(text, &p) || addr_is_v4(&p.ip) ||
+		!memchr(lengths, p.bits, sizeof(lengths)))
+		return false;
+	masked = p;
+	prefix_mask(&masked);
+	if (!prefix_equal(&masked, &p) || p.ip.b[RESERVED] || !is_usable(&p.ip))
+		return false;
+	*out = (struct nat64) { .prefix = p.ip, .bits = p.bits };
+	return true;
+}
+
 bool nat64_find(const struct addr *answer, struct nat64 *out)
 {
 	for (size_t i = 0; i < sizeof(lengths); i++) {

@@ -11,6 +11,8 @@ struct nat64 {
 	uint8_t bits; /* 32, 40, 48, 56, 64 or 96; 0 = none is known */
 };
 
+/* "64:ff9b::/96", a network of one of these lengths that may lead to IPv4. false, and out is as it was. */
+bool nat64_parse(const char *text, struct nat64 *out);
 /* From an IPv6 answer for NAT64_NAME. false: it holds none of the well-known addresses. */
 bool nat64_find(const struct addr *answer, struct nat64 *out);
 struct addr nat64_embed(const struct nat64 *n, const struct addr *v4);

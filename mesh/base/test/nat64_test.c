@@ -64,8 +64,28 @@ static void found(void **state)
 	}
 }
 
+static void parsed(void **state)
+{
+	static const char *const wrong[] = { "64:ff9b::", "64:ff9b::/64x", "64:ff9b::/95", "64:ff9b::/128",
+		"64:ff9b::1/96", "10.0.0.0/32", "::/96", "fe80::/64", "ff02::/32", "::ffff:0:0/96",
+		"2001:db8:0:0:100::/96", "" };
+	char text[PREFIX_TEXT];
+	struct nat64 got = { .bits = 7 };
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct prefix p = { addr(rows[i].prefix), rows[i].bits };
+		assert_true(nat64_parse(prefix_format(&p, text), &got));
+		assert_true(got.bits == p.bits && addr_equal(&got.prefix, &p.ip));
+	}
+	got.bits = 7;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (nat64_parse(wrong[i], &got) || got.bits != 7)
+			fail_msg("%s", wrong[i]);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(embedded), cmocka_unit_test(found) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(embedded), cmocka_unit_test(found),
+		cmocka_unit_test(parsed) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

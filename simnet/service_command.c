@@ -7,6 +7,8 @@ const struct opt_row service_rows[] = {
 	{ "listen", NULL, OPT_STRING, AT(listen), "ADDRESS:PORT", "where it serves" },
 	{ "records", NULL, OPT_STRING, AT(records), "LIST",
 		"of dns: \"NAME TYPE VALUE; ...\", types A AAAA CNAME TXT" },
+	{ "dns64", NULL, OPT_STRING, AT(dns64), "PREFIX",
+		"of dns: answers for IPv6 where a name has IPv4 alone, as 64:ff9b::/96" },
 	{ "outer", NULL, OPT_STRING, AT(outer), "ADDRESS", "of portmap: the router's address outside" },
 	{ "background", NULL, OPT_BOOL, AT(background), NULL, "return when it serves, and let it go on" },
 	{ "faults", NULL, OPT_STRING, AT(faults), "LIST", "what it does wrong, separated by commas" },

@@ -209,6 +209,25 @@ static void put_record(struct wr *w, const char *name, uint16_t type, const uint
 	wr_bytes(w, data, len);
 }
 
+/* RFC 6147 5.1.7: what there is of A, behind the prefix. Of type A: what everybody knows. How many. */
+static unsigned put_dns64(struct wr *w, const struct dns_records *records, const char *name, uint16_t type)
+{
+	static const uint8_t well_known[][4] = { { 192, 0, 0, 170 }, { 192, 0, 0, 171 } };
+	bool only4 = !strcmp(name, NAT64_NAME);
+	unsigned n = 0;
+
+	for (size_t i = 0; i < records->n + (only4 ? ARRAY_LEN(well_known) : 0); i++) {
+		const struct dns_record *r = i < records->n ? &records->v[i] : NULL;
+		if (r && (r->type != TYPE_A || strcmp(r->name, name) != 0))
+			continue;
+		struct addr four = addr_v4_bytes(r ? r->data : well_known[i - records->n]);
+		struct addr six = nat64_embed(&records->dns64, &four);
+		put_record(w, name, type, type == TYPE_A ? four.b + 12 : six.b, type == TYPE_A ? 4 : 16);
+		n++;
+	}
+	return n;
+}
+
 /* How many were put, and whether the name, or one that it is an alias of, is there at all. */
 static unsigned put_answers(
 	struct wr *w, const struct dns_records *records, const struct dns_question *q, bool *exists)
@@ -232,6 +251,8 @@ static unsigned put_answers(
 				alias = r;
 			}
 		}
+		if (!found && !alias && (q->type == TYPE_AAAA || q->type == TYPE_A) && records->dns64.bits)
+			found = put_dns64(w, records, name, q->type);
 		n += found;
 		if (found || !alias)
 			break;

@@ -3,6 +3,7 @@
 #define SIMNET_SERVICE_DNS_REPLY_H
 
 #include "mesh/base/arena.h"
+#include "mesh/base/nat64.h"
 #include "simnet/service/faults.h"
 
 enum { DNS_REPLY_MAX = 4096, DNS_RECORDS_MAX = 256 };
@@ -16,6 +17,8 @@ struct dns_records {
 	struct arena arena;
 	struct dns_record v[DNS_RECORDS_MAX];
 	size_t n;
+	struct nat64
+		dns64; /* RFC 6147: AAAA where there is A alone, of ipv4only.arpa too (RFC 7050); bits 0: none */
 };
 /* "www.test A 192.0.2.7; www.test TXT hello there; alias.test CNAME www.test"; types A AAAA CNAME TXT. Whole, or
  * -EINVAL with a sentence; then free is not needed. */

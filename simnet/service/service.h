@@ -3,11 +3,12 @@
 #ifndef SIMNET_SERVICE_H
 #define SIMNET_SERVICE_H
 
+#include "mesh/base/nat64.h"
 #include "mesh/os/loop.h"
 #include "simnet/service/faults.h"
 
 struct service_options { /* as given; NULL = not */
-	const char *listen, *records, *faults, *socket, *tell, *outer;
+	const char *listen, *records, *dns64, *faults, *socket, *tell, *outer;
 	bool background; /* return when it serves; it goes on in a process of its own */
 };
 /* Runs until SIGINT or SIGTERM. 0, -EINVAL for options that make no sense, or another negative code. */
@@ -22,7 +23,8 @@ struct service {
 	struct faults faults; /* of now */
 	struct endpoint at;
 	const char *records;
-	struct addr outer; /* of portmap's router */
+	struct nat64 dns64; /* bits 0: none */
+	struct addr outer;  /* of portmap's router */
 };
 /* Each opens at s->at, and holds s until it is closed. NULL with eb. */
 struct dns_service *dns_service_open(struct service *s, struct errbuf *eb);

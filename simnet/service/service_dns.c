@@ -59,6 +59,7 @@ struct dns_service *dns_service_open(struct service *s, struct errbuf *eb)
 		free(d);
 		return NULL;
 	}
+	d->records.dns64 = s->dns64;
 	d->queue = service_queue_new(s);
 	d->udp = carrier_udp_open(s->loop, &s->at, question_by_udp, d, eb);
 	d->tcp = d->udp ? carrier_tcp_open(s->loop, &s->at, false, question_by_tcp, d, eb) : NULL;

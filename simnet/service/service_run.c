@@ -160,6 +160,12 @@ static int check_options(
 	if ((s->kind == SERVICE_PORTMAP) != !!o->outer ||
 		(o->outer && (!addr_parse(o->outer, &s->outer) || !addr_is_v4(&s->outer))))
 		return err_say(eb, -EINVAL, "portmap alone takes --outer, the router's IPv4 address outside");
+	if (o->dns64 && s->kind != SERVICE_DNS)
+		return err_say(eb, -EINVAL, "--dns64 is of dns alone");
+	if (o->dns64 && *o->dns64 && !nat64_parse(o->dns64, &s->dns64))
+		return err_say(eb, -EINVAL,
+			"--dns64 must be an IPv6 network of /32, /40, /48, /56, /64 or /96, not '%.60s'",
+			o->dns64);
 	s->records = o->records;
 	return faults_parse(s->kind, o->faults ? o->faults : "", &s->faults, eb);
 }

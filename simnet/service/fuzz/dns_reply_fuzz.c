@@ -4,7 +4,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* The first byte chooses a fault; an answer begins with the id of its question and is not one itself. */
+/* The first byte chooses a fault, and whether there is DNS64; an answer begins with the id of its question and is not one itself. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const char *const words[] = { "", "truncate", "lie=192.0.2.1", "scope=a",
@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (!records.n && dns_records_parse("a A 192.0.2.1; b CNAME a; c TXT x; d CNAME d", &records, &eb))
 		abort();
+	records.dns64.bits = len && data[0] & 0x40 ? 96 : 0;
 	if (!len || faults_parse(SERVICE_DNS, words[data[0] % ARRAY_LEN(words)], &f, &eb))
 		return 0;
 	size_t n = dns_reply_write(&records, &f, data[0] & 0x80, data + 1, len - 1, out);

@@ -92,6 +92,24 @@ static void test_faults(void **state)
 	dns_records_free(&r);
 }
 
+/* The answer to a question of that name and type, by TCP. */
+static size_t ask(
+	const struct dns_records *r, const char *name, uint8_t type, uint8_t out[static DNS_REPLY_MAX])
+{
+	uint8_t q[64] = { 0, 1, 1, 0, 0, 1 };
+	struct wr w = { .p = q, .cap = sizeof(q), .len = 12 };
+	for (const char *p = name; *p;) {
+		size_t len = strcspn(p, ".");
+		wr_u8(&w, (uint8_t)len);
+		wr_bytes(&w, p, len);
+		p += len + (p[len] == '.');
+	}
+	wr_u8(&w, 0);
+	wr_u16(&w, type);
+	wr_u16(&w, 1);
+	return dns_reply_write(r, &none, true, q, w.len, out);
+}
+
 static void test_names_and_types(void **state)
 {
 	struct dns_records r = records_of("www.test. A 192.0.2.7; www.test AAAA 2001:db8::1; a.test CNAME "
@@ -118,21 +136,53 @@ static void test_names_and_types(void **state)
 
 	assert_int_equal(r.n, 6);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		uint8_t q[64] = { 0, 1, 1, 0, 0, 1 }, out[DNS_REPLY_MAX];
-		struct wr w = { .p = q, .cap = sizeof(q), .len = 12 };
-		for (const char *p = rows[i].name; *p;) {
-			size_t len = strcspn(p, ".");
-			wr_u8(&w, (uint8_t)len);
-			wr_bytes(&w, p, len);
-			p += len + (p[len] == '.');
-		}
-		wr_u8(&w, 0);
-		wr_u16(&w, rows[i].type);
-		wr_u16(&w, 1);
-		size_t n = dns_reply_write(&r, &none, true, q, w.len, out);
+		uint8_t out[DNS_REPLY_MAX];
+		size_t n = ask(&r, rows[i].name, rows[i].type, out);
 		if (!n || (out[3] & 15) != rows[i].rcode || be_get(out + 6, 2) != rows[i].answers)
 			fail_msg("row %zu: %zu bytes, rcode %d, %d answers", i, n, out[3] & 15, out[7]);
 	}
+	dns_records_free(&r);
+}
+
+/* Who has IPv4 alone is behind the prefix, by whatever name; who has IPv6 is where he says. */
+static void test_dns64(void **state)
+{
+	struct dns_records r =
+		records_of("four.test A 192.0.2.7; four.test A 192.0.2.8; six.test A 192.0.2.9;"
+			   "six.test AAAA 2001:db8::1; a.test CNAME four.test; t.test TXT x");
+	static const struct {
+		const char *name;
+		uint8_t type;
+		int rcode;
+		unsigned answers;
+		const char *last; /* its data; NULL: not looked at */
+	} rows[] = {
+		{ "four.test", 28, 0, 2, "64:ff9b::192.0.2.8" },
+		{ "four.test", 1, 0, 2, NULL },
+		{ "four.test", 255, 0, 2, NULL },
+		{ "six.test", 28, 0, 1, "2001:db8::1" },
+		{ "a.test", 28, 0, 3, "64:ff9b::192.0.2.8" },
+		{ "t.test", 28, 0, 0, NULL },
+		{ "x.test", 28, 3, 0, NULL },
+		{ "ipv4only.arpa", 28, 0, 2, "64:ff9b::192.0.0.171" },
+		{ "ipv4only.arpa", 1, 0, 2, NULL },
+		{ "six.test", 1, 0, 1, NULL },
+	};
+	uint8_t out[DNS_REPLY_MAX];
+	struct addr want;
+	(void)state;
+
+	assert_true(nat64_parse("64:ff9b::/96", &r.dns64));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = ask(&r, rows[i].name, rows[i].type, out);
+		bool same = n && (out[3] & 15) == rows[i].rcode && be_get(out + 6, 2) == rows[i].answers;
+		if (same && rows[i].last)
+			same = addr_parse(rows[i].last, &want) && !memcmp(out + n - 16, want.b, 16);
+		if (!same)
+			fail_msg("row %zu: %zu bytes, rcode %d, %d answers", i, n, out[3] & 15, out[7]);
+	}
+	r.dns64.bits = 0;
+	assert_true(ask(&r, "ipv4only.arpa", 28, out) && (out[3] & 15) == 3);
 	dns_records_free(&r);
 }
 
@@ -232,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_vector),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_names_and_types),
+		cmocka_unit_test(test_dns64),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_wrong_words),

@@ -232,12 +232,24 @@ static void pass_firewall(
 	}
 }
 
+/* What translates a node's packets for IPv4: every NAT on the way, and of a host without it those from its NAT64 on; the
+ * others are there a firewall that lets in what was sent for. */
+static void pass_router(const struct question *q, struct side *v, const struct scn_router *r, bool translates)
+{
+	if (translates) {
+		pass_nat(q, v, &r->model, true);
+		return;
+	}
+	v->nat = v->closed = true;
+	v->filtering = NAT_APDF;
+}
+
 static struct side side_up_to(const struct question *q, const struct scn_node *n, int top)
 {
 	struct side v = { .udp_blocked = node_blocks_udp(q, n) };
 	const char *inner = n->name;
 	uint16_t port = 0; /* the outer one of the forwards so far */
-	bool forwarded = true;
+	bool forwarded = topology_has_v4(q->s, n->router), four = forwarded;
 
 	if (is_cut(q, n->name, "link", false) || is_cut(q, n->name, "carrier", false))
 		v.cut = n->name;
@@ -248,6 +260,7 @@ static struct side side_up_to(const struct question *q, const struct scn_node *n
 		if (is_cut(q, r->name, "link", false) || is_cut(q, r->name, "carrier", false))
 			v.cut = r->name;
 		pass_firewall(q, &v, r->name, &r->firewall);
+		four |= r->nat64.bits;
 		if (!r->nat) {
 			forwarded = false; /* what is behind it has no name here */
 			continue;
@@ -259,7 +272,7 @@ static struct side side_up_to(const struct question *q, const struct scn_node *n
 		port = f ? f->port : 0;
 		v.forwarder = f ? r->name : NULL;
 		inner = r->name;
-		pass_nat(q, &v, &r->model, true);
+		pass_router(q, &v, r, four);
 	}
 	if (v.forwarder && !v.closed) {
 		v.mapping = NAT_EIM;
@@ -390,6 +403,11 @@ static bool share_lan(const struct scn_node *a, const struct scn_node *b)
 	return a->router == b->router;
 }
 
+static bool reaches_v4(const struct scenario *s, const struct scn_node *n)
+{
+	return topology_has_v4(s, n->router) || topology_nat64(s, n->router) >= 0;
+}
+
 /* s: as it is after the steps. */
 static void oracle_judge(
 	const struct scenario *s, const struct oracle_question *asked, struct oracle_verdict *out)
@@ -425,7 +443,7 @@ static void oracle_judge(
 		give(&q, PATH_DIRECT, "one LAN: by the interface address");
 	} else if (topology_has_v6(s, q.a->router) && topology_has_v6(s, q.b->router)) {
 		give(&q, PATH_DIRECT, "by IPv6: both firewalls let in what was sent for first");
-	} else if (!topology_has_v4(s, q.a->router) || !topology_has_v4(s, q.b->router)) {
+	} else if (!reaches_v4(s, q.a) || !reaches_v4(s, q.b)) {
 		give(&q, PATH_RELAY, "one has IPv6 alone and the other IPv4 alone");
 	} else if (!a.nat || !b.nat) {
 		give(&q, PATH_DIRECT, "one side's interface address is reachable from the other");

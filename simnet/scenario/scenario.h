@@ -6,6 +6,7 @@
 
 #include "mesh/base/addr.h"
 #include "mesh/base/arena.h"
+#include "mesh/base/nat64.h"
 #include "simnet/scenario/link_model.h"
 #include "simnet/scenario/nat_model.h"
 #include "simnet/scenario/scenario_error.h"
@@ -31,6 +32,7 @@ struct scn_router {
 	const struct link_model *link; /* of its WAN; NULL = a plain wire */
 	int region;		       /* of the internet, from 1; 0 = none */
 	struct scn_firewall firewall;  /* of what it forwards */
+	struct nat64 nat64;	       /* bits 0 = hosts of its inside with IPv6 do not reach IPv4 by it */
 	struct scn_routes routes;      /* besides those that follow from where it is */
 	enum scn_offer offers;	       /* on its LAN */
 	bool wan_chosen, lan_chosen;   /* by the file, in wan and lan_net; where they stand: */
@@ -147,6 +149,8 @@ int topology_in_use(const struct scenario *s, size_t n_steps, int node);
 /* Whether a host on the network has an address of that family. */
 bool topology_has_v4(const struct scenario *s, int network);
 bool topology_has_v6(const struct scenario *s, int network);
+/* The router on the way up from a network by whose NAT64 its hosts reach IPv4, or -1. */
+int topology_nat64(const struct scenario *s, int network);
 /* Likewise, its address, IPv4 where it has one; and whether ip is one of the node's at any time. */
 struct addr topology_ip(const struct scenario *s, size_t n_steps, int node);
 bool topology_has_ip(const struct scenario *s, int node, const struct addr *ip);

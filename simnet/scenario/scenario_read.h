@@ -40,6 +40,10 @@ int nat_read(struct yaml_reader *y, const struct yaml_value *v, struct scn_route
 extern const struct schema_table nat_table;
 extern const struct schema_form nat_form;
 
+/* ---- scenario_six.c: a prefix, or a map */
+int nat64_read(struct yaml_reader *y, const struct yaml_value *v, struct nat64 *out);
+extern const struct schema_table nat64_table;
+
 /* ---- scenario_region.c: first of all; v may be NULL */
 int regions_read(struct yaml_reader *y, const struct yaml_value *v, struct scenario *s);
 int region_read(struct yaml_reader *y, const struct yaml_value *v, const struct scenario *s, bool on_internet,

@@ -7,7 +7,7 @@
 /* Routers: their NAT, and what they are behind. */
 struct router_words {
 	const char *behind;
-	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall, *routes;
+	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall, *routes, *nat64;
 	int udp, offers;
 	bool accepts_wan;
 };
@@ -17,7 +17,8 @@ const char *const scenario_udp_words[] = { "open", "blocked", NULL };
 
 const struct schema_form nat_form = { .words = nat_preset_words, .map = &nat_table };
 static const struct schema_form address_form = { .word = true },
-				router_firewall_form = { .map = &firewall_table };
+				router_firewall_form = { .map = &firewall_table },
+				nat64_form = { .map = &nat64_table };
 
 #define AT(field) offsetof(struct router_words, field)
 static const struct schema_row router_rows[] = {
@@ -34,6 +35,8 @@ static const struct schema_row router_rows[] = {
 	{ "link", SCHEMA_KEEP, AT(link), .form = &link_form, .doc = "what its outer link does to packets" },
 	{ "offers", SCHEMA_WORD, AT(offers), .words = offer_words, .def = "all",
 		.doc = "the addresses that hosts of its inner network get; `ipv6` alone needs `ipv6: true`" },
+	{ "nat64", SCHEMA_KEEP, AT(nat64), .form = &nat64_form,
+		.doc = "what has IPv6 inside reaches IPv4; needs a `nat` and `ipv6: true`" },
 	{ "firewall", SCHEMA_KEEP, AT(firewall), .form = &router_firewall_form,
 		.doc = "of what it forwards, in addresses of the inside" },
 	{ "routes", SCHEMA_KEEP, AT(routes), .form = &routes_form,
@@ -74,6 +77,8 @@ static int read_router(struct yaml_reader *y, const struct scenario *s, const st
 	err = err ? err : more;
 	more = w.firewall ? firewall_read(y, w.firewall, &r->firewall) : 0;
 	err = err ? err : more;
+	more = w.nat64 ? nat64_read(y, w.nat64, &r->nat64) : 0;
+	err = err ? err : more;
 	more = w.routes ? routes_read(y, w.routes, &r->routes) : 0;
 	*behind = w.behind;
 	if (err || more)
@@ -81,6 +86,9 @@ static int read_router(struct yaml_reader *y, const struct scenario *s, const st
 	if (w.accepts_wan && !r->nat)
 		return yaml_error(y, p->key->at, "'accepts-wan' is a fault of a NAT; router '%s' has none",
 			p->key->text);
+	if (w.nat64 && !r->nat)
+		return yaml_error(y, w.nat64->at,
+			"'nat64' shares a NAT's outer addresses; router '%s' has none", p->key->text);
 	r->model.accepts_wan |= w.accepts_wan;
 	r->udp_blocked = w.udp;
 	r->offers = (enum scn_offer)w.offers;

@@ -142,6 +142,12 @@ static void plan_lans(struct planning *p)
 				"router '%s' offers IPv6, and there is none: 'ipv6: true' at the top of the "
 				"file",
 				r->name);
+		if (r->nat64.bits && !s->ipv6)
+			plan_error(p, r->at,
+				"router '%s' translates IPv6, and there is none: 'ipv6: true' at the top of "
+				"the "
+				"file",
+				r->name);
 		if (!r->lan_chosen)
 			continue;
 		prefix_mask(&masked);

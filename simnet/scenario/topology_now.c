@@ -51,6 +51,13 @@ bool topology_has_v6(const struct scenario *s, int network)
 	return s->ipv6 && (network < 0 || s->routers[network].offers != OFFER_IPV4);
 }
 
+int topology_nat64(const struct scenario *s, int network)
+{
+	while (network >= 0 && !s->routers[network].nat64.bits)
+		network = s->routers[network].behind;
+	return network;
+}
+
 struct addr topology_ip(const struct scenario *s, size_t n_steps, int node)
 {
 	size_t k = (size_t)topology_in_use(s, n_steps, node);

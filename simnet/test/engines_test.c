@@ -135,6 +135,25 @@ static void test_steps(void **state)
 		       "home}\n  b: {at: internet, ip: 9.9.9.9}\nsteps:\n"
 		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n",
 			EXIT_PASS, "every router probed" },
+		/* IPv4 from IPv6 alone, through the router that its own is behind too, by other prefixes, and as the NAT lets it. */
+		{ HEAD "ipv6: true\nrouters:\n  home: {nat: home, offers: ipv6, nat64: {}}\n"
+		       "  isp: {nat: cgnat, nat64: '2001:db8:64::/48'}\n  deep: {nat: home, behind: isp, "
+		       "offers: "
+		       "ipv6}\nservices:\n  names: {run: dns, with: {dns64: '64:ff9b::/96', records: "
+		       "'www.test A "
+		       "{site.ip}'}}\n  site: {run: http}\nnodes:\n"
+		       "  a: {at: home, files: {/etc/resolv.conf: {text: 'nameserver "
+		       "64:ff9b::{names.ip}'}}}\n"
+		       "  b: {at: internet, ip: 9.9.9.9}\n  c: {at: deep}\nsteps:\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '64:ff9b::{b.ip}'], within: 5s}\n"
+		       "  - run: {at: a, argv: [curl, -sSi, 'http://www.test/'], matches: ' 200 '}\n"
+		       "  - run: {at: c, argv: [ping, -c1, -W3, '2001:db8:64:909:9:900::'], within: 5s}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '2001:db8:64:909:9:900::'], exit: 1}\n"
+		       "  - reset: home\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '64:ff9b::{b.ip}'], within: 5s}\n"
+		       "  - set: {at: home, nat: hard}\n"
+		       "  - run: {at: a, argv: [curl, -sSi, 'http://www.test/'], matches: ' 200 '}\n",
+			EXIT_PASS, "every router probed" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",
@@ -237,6 +256,9 @@ static void test_links(void **state)
 		     "[0-9][.]', within: "
 		     "5s}\n",
 		EXIT_PASS, "as expected");
+	expect(&engine_kernel,
+		HEAD "ipv6: true\nrouters:\n  r: {nat: home, nat64: {}}\nnodes:\n  a: {at: r}\n", EXIT_HOST,
+		"NAT64: nftables makes no IPv4 of IPv6");
 	expect(&engine_kernel, nth, EXIT_HOST, "links with a model need the userspace engine");
 }
 

@@ -6,36 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "simnet/runner.h"
+#include "simnet/test/wrong_rows.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD "simnet: 1\nname: x\n"
-#define WORLD HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {at: r}\n  b: {at: internet}\n"
-
-/* All errors of a text as lines without the last newline; "" = none. */
-static const char *errors_of(const char *text, size_t len, struct scn_errors *all)
-{
-	struct scenario s = { 0 };
-	struct errbuf eb = { 0 };
-
-	if (!scenario_parse_all("w.yaml", text, len, 0, &s, all, &eb))
-		(void)runner_check(&s, all, &eb);
-	scenario_free(&s);
-	if (!all->text.len)
-		return "";
-	all->text.len--;
-	const char *said = buf_cstr(&all->text);
-	assert_int_equal(strncmp(said, eb.text, strlen(eb.text)), 0); /* the first is the one in eb */
-	return said;
-}
-
 static void test_wrong_files(void **state)
 {
-	static const struct {
-		const char *text, *want;
-	} rows[] = {
+	static const struct wrong_row rows[] = {
 		/* empty */
 		{ "", "w.yaml:1:1: the file is empty" },
 		/* only comment */
@@ -573,60 +551,12 @@ static void test_wrong_files(void **state)
 		{ WORLD "steps:\n  - set: {at: b, link: {loss: 3%}}\n", NULL },
 		{ WORLD "steps:\n  - set: {at: bb, link: {loss: 3%}}\n",
 			"w.yaml:9:15: no node or router 'bb'; did you mean 'b'?" },
-		/* routes */
-		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8 via 192.168.1.7]}\n"
-			"  - set: {at: a, interface: eth0, routes: [10.0.0.0/8]}\n  - set: {at: a, routes: "
-			"[]}\n",
-			NULL },
-		{ WORLD "steps:\n  - set: {at: r, routes: 10.0.0.0/8}\n",
-			"w.yaml:9:26: 'routes' must be a list, not a word" },
-		{ WORLD "steps:\n  - set: {at: a, routes: [10.0.0.0]}\n",
-			"w.yaml:9:27: a route is a network, as '10.0.0.0/8' or '10.0.0.0/8 via 192.168.1.7', "
-			"not '10.0.0.0'" },
-		{ WORLD "steps:\n  - set: {at: a, interface: eth7, routes: []}\n",
-			"w.yaml:9:29: 'a' has no interface 'eth7'; did you mean 'eth0'?" },
-		{ WORLD "steps:\n  - set: {at: r, interface: wan, routes: []}\n",
-			"w.yaml:9:29: 'r' is a router: its routes go by where the next one is" },
-		{ WORLD "steps:\n  - set: {at: a, interface: eth0, firewall: {}}\n",
-			"w.yaml:9:29: 'interface' goes with 'routes'" },
-		{ WORLD "steps:\n  - set: {at: a, routes: [10.0.0.0/8 via 192.168.7.7]}\n",
-			"w.yaml:9:27: a route leads by somebody of the network that its interface is on" },
-		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8]}\n",
-			"w.yaml:9:27: a route of a router says by whom, as '10.0.0.0/8 via 192.168.1.7'" },
-		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8 via 192.168.1.1]}\n",
-			"w.yaml:9:27: a route of a router leads by somebody else" },
-		{ HEAD "routers:\n  i: {nat: cgnat}\n  r: {nat: home, behind: i, routes: [10.0.0.0/8 via "
-		       "192.168.9.7]}\nnodes:\n  a: {at: r}\n",
-			"w.yaml:5:38: a route of a router leads by somebody of its inner or outer network" },
-		{ HEAD "routers:\n  r: {nat: home, routes: [192.168.1.0/24 via 192.168.1.7]}\nnodes:\n  a: "
-		       "{at: "
-		       "r}\n",
-			"w.yaml:4:27: a router is on that network itself" },
-		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: r, routes: "
-		       "[10.0.0.0/8 via 192.168.1.7]}}}\nsteps:\n  - move: {at: a, to: internet}\n"
-		       "  - move: {at: a, to: r}\n",
-			NULL },
-		{ HEAD "routers:\n  r: {nat: home}\n  q: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: "
-		       "r, "
-		       "routes: [10.0.0.0/8 via 192.168.1.7]}}}\nsteps:\n  - move: {at: a, to: q}\n",
-			"w.yaml:9:5: the routes of 'a' do not go with it: a route leads by somebody of the "
-			"network that its interface is on" },
 		/* exit text */
 		{ WORLD "steps:\n  - run: {at: a, argv: [true], exit: zero}\n",
 			"w.yaml:9:38: 'exit' must be a number from 0 to 2147483647, not 'zero'" },
 	};
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct scn_errors all = { 0 };
-		const char *got = errors_of(rows[i].text, strlen(rows[i].text), &all),
-			   *want = rows[i].want ? rows[i].want : "";
-		/* Where adapters are looked for depends on the installation. */
-		bool same =
-			strstr(want, "no adapter") ? !strncmp(got, want, strlen(want)) : !strcmp(got, want);
-		if (!same)
-			fail_msg("row %zu\n%s\n got %s\nwant %s", i, rows[i].text, got, want);
-		buf_free(&all.text);
-	}
+	wrong_rows_check(rows, ARRAY_LEN(rows));
 }
 
 /* ---- too much of something */
@@ -634,7 +564,7 @@ static void test_wrong_files(void **state)
 static void assert_error(struct buf *text, const char *want)
 {
 	struct scn_errors all = { 0 };
-	const char *got = errors_of((const char *)buf_data(text), text->len, &all);
+	const char *got = wrong_errors_of((const char *)buf_data(text), text->len, &all);
 	if (strcmp(got, want) != 0)
 		fail_msg(" got %s\nwant %s", got, want);
 	buf_free(&all.text);
@@ -701,7 +631,7 @@ static void test_all_errors(void **state)
 
 	assert_true(buf_printf(&b, HEAD "nodes:\n"));
 	repeat(&b, "  n%u: {at: nowhere}\n", 60);
-	(void)errors_of((const char *)buf_data(&b), b.len, &all);
+	(void)wrong_errors_of((const char *)buf_data(&b), b.len, &all);
 	assert_int_equal(all.n, 60);
 	unsigned lines = 1;
 	for (const char *at = buf_cstr(&all.text); (at = strchr(at, '\n')); at++)

@@ -519,6 +519,8 @@ static int measure(struct probe *p, struct errbuf *eb)
 		err = kernel_check(p, eb);
 	if (!err)
 		err = kernel_check_rest(p, eb);
+	if (!err)
+		err = kernel_check_nat64(p, eb);
 	return err ? err : kernel_check_forwards(p, eb);
 }
 

@@ -114,6 +114,10 @@ static bool can_be_kernel(const struct scenario *s, int router, const char **why
 {
 	const struct scn_router *r = &s->routers[router];
 
+	if (r->nat64.bits) {
+		*why = "NAT64: nftables makes no IPv4 of IPv6";
+		return false;
+	}
 	for (size_t i = 0; r->nat && i <= s->n_steps; i++) {
 		const struct nat_model m = topology_nat(s, i, router);
 		if (!kernel_can(&m, why))
@@ -330,6 +334,7 @@ int kernel_user_router(struct engine *e, int i, struct errbuf *eb)
 		.ways = w->v,
 		.n_ways = w->n,
 		.v6_firewall = r->nat,
+		.nat64 = r->nat64,
 		.nat = r->nat ? &nat : NULL };
 	if (firewall_is_there(&r->firewall))
 		c.firewall = &r->firewall;

@@ -46,6 +46,11 @@ bool nat_owns(const struct nat *n, const struct addr *a)
 	return false;
 }
 
+static struct nat_verdict pass_to(const struct endpoint *inside)
+{
+	return (struct nat_verdict) { .end = NAT_PASSES, .inside = inside->ip };
+}
+
 /* ---- sessions in time ---- */
 
 static uint32_t life_s(const struct nat *n, const struct nat_session *s)
@@ -152,7 +157,7 @@ static struct nat_verdict later_fragment(struct nat *n, uint8_t *ip, const struc
 			memcmp(&n->fragments[i].flow, &whole, sizeof(whole)) != 0)
 			continue;
 		eth_rewrite(ip, v, inward ? ETH_DST : ETH_SRC, &n->fragments[i].to);
-		return say(NAT_PASSES, NULL);
+		return pass_to(&n->fragments[i].to);
 	}
 	return n->m.fragments == NAT_FRAGMENTS_ANY
 		       ? say(NAT_WAITS, NULL)
@@ -189,7 +194,7 @@ static struct nat_verdict error_in(
 	struct endpoint inside = inside_of(s), host = { .ip = inside.ip };
 	eth_rewrite_inner(ip, v, at, ETH_SRC, &inside);
 	eth_rewrite(ip, v, ETH_DST, &host);
-	return say(NAT_PASSES, NULL);
+	return pass_to(&inside);
 }
 
 /* One that goes out is about a packet that came in: its target is the inside end. */
@@ -243,7 +248,9 @@ static void note_refusal(struct nat *n, const struct ip_view *v, const char *why
 					      .flow = draw_flow_of(v) });
 }
 
-struct nat_verdict nat_out(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns)
+/* about: NULL: an error says it itself. */
+static struct nat_verdict send_out(
+	struct nat *n, uint8_t *ip, const struct ip_view *v, const struct addr *about, uint64_t now_ns)
 {
 	struct ip_view inner;
 	uint16_t at;
@@ -251,8 +258,10 @@ struct nat_verdict nat_out(struct nat *n, uint8_t *ip, const struct ip_view *v, 
 	nat_tick(n, now_ns);
 	if (n->m.fragments == NAT_FRAGMENTS_NONE && is_fragment(ip))
 		return say(NAT_DROPS, "the router drops fragments");
-	if (eth_read_error(ip, v, v->total_len, &inner, &at))
+	if (eth_read_error(ip, v, v->total_len, &inner, &at)) {
+		inner.dst = about ? *about : inner.dst;
 		return error_out(n, ip, v, &inner, at);
+	}
 	if (v->later_fragment)
 		return later_fragment(n, ip, v, false);
 	struct endpoint inside = source_of(v), far = target_of(v), peer = peer_of(v, &far);
@@ -269,6 +278,25 @@ struct nat_verdict nat_out(struct nat *n, uint8_t *ip, const struct ip_view *v, 
 	first_fragment_seen(n, ip, v, false, &s->mapping->outside);
 	eth_rewrite(ip, v, ETH_SRC, &s->mapping->outside);
 	return say(NAT_PASSES, NULL);
+}
+
+struct nat_verdict nat_out(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns)
+{
+	return send_out(n, ip, v, NULL, now_ns);
+}
+
+static struct ip_view view_from(const struct ip_view *v, const struct addr *inside)
+{
+	struct ip_view six = *v;
+	six.src = *inside;
+	return six;
+}
+
+struct nat_verdict nat_out_six(struct nat *n, uint8_t *ip, const struct ip_view *v, const struct addr *inside,
+	const struct addr *about, uint64_t now_ns)
+{
+	const struct ip_view six = view_from(v, inside);
+	return send_out(n, ip, &six, about, now_ns);
 }
 
 /* ---- in ---- */
@@ -331,7 +359,7 @@ static struct nat_verdict pass_in(
 	use(n, s, false, v, now_ns);
 	first_fragment_seen(n, ip, v, true, &inside);
 	eth_rewrite(ip, v, ETH_DST, &inside);
-	return say(NAT_PASSES, NULL);
+	return pass_to(&inside);
 }
 
 struct nat_verdict nat_in(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns)
@@ -421,7 +449,16 @@ struct nat_verdict nat_hairpin(struct nat *n, uint8_t *ip, const struct ip_view 
 	eth_rewrite(ip, v, ETH_DST, &to);
 	if (own)
 		eth_rewrite(ip, v, ETH_SRC, &from);
-	return say(NAT_PASSES, NULL);
+	return pass_to(&to);
+}
+
+struct nat_verdict nat_hairpin_six(
+	struct nat *n, uint8_t *ip, const struct ip_view *v, const struct addr *inside, uint64_t now_ns)
+{
+	const struct ip_view six = view_from(v, inside);
+	if (n->m.hairpin == NAT_HAIRPIN_INTERNAL)
+		return say(NAT_DROPS, "lan: a hairpin that keeps the source, which is IPv6");
+	return nat_hairpin(n, ip, &six, now_ns);
 }
 
 /* ---- IPv6 ---- */

@@ -1,4 +1,4 @@
-/* An IPv4 NAT of any class, port policy and lifetime; pure: packets and time come in, rewritten packets and verdicts go
+/* An IPv4 NAT, whose inside may also be IPv6 (NAT64), of any class, port policy and lifetime; pure: packets and time come in, rewritten packets and verdicts go
  * out. RFC 4787, 5382, 5508, 7857.
  *
  * A mapping gives an inside end (address and port, or the identifier of an echo) an outside one, towards everybody (EIM),
@@ -33,6 +33,9 @@ enum nat_end {
 struct nat_verdict {
 	enum nat_end end;
 	const char *why; /* of a drop or reset; static */
+	struct addr
+		inside; /* of what passes inwards: whose it is. IPv6 (NAT64): in its place in the packet are its last four
+			     * bytes */
 };
 struct nat;
 struct nat *nat_new(const struct nat_config *c); /* NULL: memory */
@@ -43,6 +46,12 @@ bool nat_owns(const struct nat *n, const struct addr *a); /* an outside address 
 struct nat_verdict nat_out(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns);
 struct nat_verdict nat_in(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns);
 struct nat_verdict nat_hairpin(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns);
+/* nat_out and nat_hairpin of a packet that was IPv6: of whom it is, which is in v's and the packet's place by its last four
+ * bytes. about: the inside host that an ICMP error is about. */
+struct nat_verdict nat_out_six(struct nat *n, uint8_t *ip, const struct ip_view *v, const struct addr *inside,
+	const struct addr *about, uint64_t now_ns);
+struct nat_verdict nat_hairpin_six(
+	struct nat *n, uint8_t *ip, const struct ip_view *v, const struct addr *inside, uint64_t now_ns);
 void nat_tick(struct nat *n, uint64_t now_ns); /* what has had its time ends */
 uint64_t nat_deadline_ns(const struct nat *n); /* UINT64_MAX = none */
 /* Every mapping is gone; reborn: and what is made next gets another port than it had, where the policy chooses ports. */

@@ -1,7 +1,9 @@
 #include "simnet/fabric/user/router.h"
 
 #include "mesh/base/table.h"
+#include "mesh/base/ip_translate.h"
 #include "mesh/base/wire.h"
+#include "simnet/fabric/user/translate.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,16 +267,21 @@ static bool reread(struct passage *p)
 	return eth_read(p->f->b, p->f->len, &p->v) && p->v.is_ip;
 }
 
-static void send_error(struct passage *p, enum eth_error e)
+static void send_error_mtu(struct passage *p, enum eth_error e, uint16_t mtu)
 {
 	struct router *r = p->r;
 	const struct router_foot *f = &r->c.feet[p->side];
 	const struct addr *from = p->v.ip.version == 4 ? &f->v4 : &f->v6;
-	if (eth_write_error(&r->answer, e, 0, from, ip_of(p), &p->v.ip, p->v.ip_len)) {
+	if (eth_write_error(&r->answer, e, mtu, from, ip_of(p), &p->v.ip, p->v.ip_len)) {
 		struct addr to = p->v.ip.src;
 		memcpy(&r->work, &r->answer, offsetof(struct frame, b) + r->answer.len);
 		route_frame(r, &r->work, &to);
 	}
+}
+
+static void send_error(struct passage *p, enum eth_error e)
+{
+	send_error_mtu(p, e, 0);
 }
 
 /* The router itself is meant. */
@@ -357,12 +364,20 @@ static bool heed(struct passage *p, const struct nat_verdict *v)
 	return false;
 }
 
-/* The sender is told of the packet that he has sent. */
+/* The packet is again as its sender has sent it. */
+static bool restore(struct passage *p)
+{
+	if (!eth_read(p->in->b, p->in->len, &p->v) || !p->v.is_ip)
+		return false;
+	p->f->len = (uint16_t)(ETH_HEADER + p->v.ip_len);
+	memcpy(p->f->b, p->in->b, p->f->len);
+	return true;
+}
+
+/* The sender is told. */
 static void reject(struct passage *p)
 {
-	struct router *r = p->r;
-	memcpy(r->work.b, p->in->b, r->work.len);
-	if (!reread(p))
+	if (!restore(p))
 		return;
 	if (p->v.ip.proto == IP_TCP)
 		send_reset(p);
@@ -427,6 +442,82 @@ static void forward(struct passage *p)
 	send_to(r, w->side, &next, p->f);
 }
 
+/* ---- NAT64 ---- */
+
+/* What comes back from the NAT for a host of the inside, which has IPv6. */
+static void four_to_six(struct passage *p, const struct addr *inside)
+{
+	struct router *r = p->r;
+	if (ip_of(p)[8] <= 1) {
+		if (restore(p))
+			send_error(p, ETH_TIME_EXCEEDED);
+		return;
+	}
+	if (p->v.ip_len + IP_TRANSLATE_GROWS > ETH_IP_MAX) {
+		if (restore(p))
+			send_error_mtu(p, ETH_TOO_BIG, ETH_IP_MAX - IP_TRANSLATE_GROWS);
+		return;
+	}
+	if (!translate_in(&r->c.nat64, p->f, &p->v.ip, inside)) {
+		drop(p, "nat64: IPv6 has no form for it");
+		return;
+	}
+	if (reread(p))
+		forward(p);
+}
+
+/* Through the NAT and to where it is for; from is who has sent it. */
+static void leave_as_four(struct passage *p, const struct addr *from, const struct addr *about)
+{
+	struct router *r = p->r;
+	bool back = nat_owns(r->nat, &p->v.ip.dst), error = !addr_is_unspecified(about);
+	const struct router_way *w = find_way(r, &p->v.ip.dst);
+	if (!w || (w->side == ROUTER_LAN && !back)) {
+		if (restore(p))
+			send_error(p, ETH_UNREACHABLE_NET);
+		return;
+	}
+	struct nat_verdict v =
+		back ? nat_hairpin_six(r->nat, ip_of(p), &p->v.ip, from, p->now_ns)
+		     : nat_out_six(r->nat, ip_of(p), &p->v.ip, from, error ? about : NULL, p->now_ns);
+	if (v.end != NAT_PASSES) {
+		if (restore(p) && heed(p, &v))
+			drop(p, "nat64: the router itself has no IPv4 for IPv6");
+		return;
+	}
+	if (!reread(p))
+		return;
+	if (back && !addr_is_v4(&v.inside)) {
+		four_to_six(p, &v.inside);
+		return;
+	}
+	w = find_way(r, &p->v.ip.dst);
+	if (!w)
+		return;
+	struct addr next = addr_is_unspecified(&w->via) ? p->v.ip.dst : w->via;
+	(void)eth_hop(ip_of(p), &p->v.ip);
+	send_to(r, w->side, &next, p->f);
+}
+
+static void six_to_four(struct passage *p)
+{
+	struct router *r = p->r;
+	const struct addr from = p->v.ip.src;
+	struct addr about;
+	if (ip_of(p)[7] <= 1) {
+		send_error(p, ETH_TIME_EXCEEDED);
+		return;
+	}
+	if (!is_let_through(p, ROUTER_WAN))
+		return;
+	if (!translate_out(&r->c.nat64, p->f, &p->v.ip, &about)) {
+		drop(p, "nat64: IPv4 has no form for it");
+		return;
+	}
+	if (reread(p))
+		leave_as_four(p, &from, &about);
+}
+
 /* The guard of the inside is one against new flows, as Linux routers have it: what can only be an answer passes. */
 static bool begins_flow(const struct ip_view *v)
 {
@@ -444,6 +535,10 @@ static void v4_received(struct passage *p)
 					       : nat_hairpin(r->nat, ip_of(p), &p->v.ip, p->now_ns);
 		if (!heed(p, &v))
 			return;
+		if (v.end == NAT_PASSES && !addr_is_v4(&v.inside)) {
+			four_to_six(p, &v.inside);
+			return;
+		}
 		if (v.end == NAT_PASSES) {
 			forward(p);
 			return;
@@ -467,6 +562,11 @@ static void v6_received(struct passage *p)
 		return;
 	}
 	bool inward = p->side == ROUTER_WAN;
+	struct addr four;
+	if (!inward && r->nat && nat64_extract(&r->c.nat64, &p->v.ip.dst, &four)) {
+		six_to_four(p);
+		return;
+	}
 	if (r->c.v6_firewall && !nat_flows_pass(&r->v6, &p->v.ip, inward, p->now_ns)) {
 		drop(p, "wan: unsolicited, the IPv6 firewall lets only answers in");
 		return;

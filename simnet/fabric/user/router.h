@@ -3,6 +3,7 @@
 #ifndef SIMNET_USER_ROUTER_H
 #define SIMNET_USER_ROUTER_H
 
+#include "mesh/base/nat64.h"
 #include "simnet/fabric/user/eth.h"
 #include "simnet/fabric/user/firewall.h"
 #include "simnet/fabric/user/nat.h"
@@ -25,7 +26,8 @@ struct router_config {
 	struct router_foot feet[ROUTER_SIDES];
 	const struct router_way *ways; /* copied */
 	size_t n_ways;
-	bool v6_firewall; /* from the WAN, only answers */
+	bool v6_firewall;   /* from the WAN, only answers */
+	struct nat64 nat64; /* bits 0: none; else IPv6 of the inside has a share in the NAT */
 
 	const struct nat_config *nat;	     /* NULL: it only routes */
 	const struct scn_firewall *firewall; /* of what it forwards; lives as long; NULL: none */

@@ -443,6 +443,44 @@ static void test_route_changes(void **state)
 	scenario_free(&s);
 }
 
+/* A host with IPv6 alone meets one with IPv4 alone through its NAT64, whose NAT counts, and those below it only let in
+ * what was sent for. */
+static void test_nat64(void **state)
+{
+	static const struct {
+		const char *routers;
+		enum scn_path want;
+	} rows[] = {
+		{ "  h: {nat: home, offers: ipv6}\n  i: {nat: home, offers: ipv4}\n", PATH_RELAY },
+		{ "  h: {nat: home, offers: ipv6, nat64: {}}\n  i: {nat: home, offers: ipv4}\n",
+			PATH_DIRECT },
+		{ "  h: {nat: hard, offers: ipv6, nat64: {}}\n  i: {nat: home, offers: ipv4}\n", PATH_RELAY },
+		{ "  h: {nat: cgnat, offers: ipv6, nat64: {}}\n  i: {nat: hard, offers: ipv4}\n",
+			PATH_DIRECT },
+		{ "  c: {nat: cgnat, nat64: {}}\n  h: {nat: hard, offers: ipv6, behind: c}\n  i: {nat: hard, "
+		  "offers: ipv4}\n",
+			PATH_RELAY },
+		{ "  c: {nat: cgnat, nat64: {}}\n  h: {nat: hard, offers: ipv6, behind: c}\n  i: {nat: home, "
+		  "offers: ipv4}\n",
+			PATH_DIRECT },
+	};
+	char text[600];
+	struct oracle_verdict v;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scenario s = { 0 };
+		snprintf(text, sizeof(text),
+			"simnet: 1\nname: t\nipv6: true\nrouters:\n%snodes:\n  a: {at: h}\n"
+			"  b: {at: i}\n",
+			rows[i].routers);
+		parse(text, &s);
+		oracle_ask(&s, 0, 0, 1, &v);
+		if (v.path != rows[i].want)
+			fail_msg("row %zu: %s", i, v.why);
+		scenario_free(&s);
+	}
+}
+
 static void test_v6_prefixes(void **state)
 {
 	struct addr a = addr_v4(0xcb00710a);
@@ -466,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_nat_changes),
 		cmocka_unit_test(test_route_changes),
+		cmocka_unit_test(test_nat64),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

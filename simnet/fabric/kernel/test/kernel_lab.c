@@ -71,7 +71,7 @@ int add_node(struct lab *l, const char *name, int router)
 	return (int)l->s.n_nodes++;
 }
 
-int start(struct lab *l)
+int start_on(struct lab *l, const struct engine_ops *engine)
 {
 	l->s.file = "test.yaml";
 	l->s.name = "test";
@@ -80,8 +80,13 @@ int start(struct lab *l)
 	l->s.nodes = l->n;
 	CHECK(topology_plan(&l->s, &l->eb) == 0, "%s", l->eb.text);
 	CHECK(hosts_open(&l->s, "/run", &l->h, &l->eb) == 0, "%s", l->eb.text);
-	CHECK(engine_kernel.open(&l->s, l->h, &l->e, &l->eb) == 0, "%s", l->eb.text);
+	CHECK(engine->open(&l->s, l->h, &l->e, &l->eb) == 0, "%s", l->eb.text);
 	return 0;
+}
+
+int start(struct lab *l)
+{
+	return start_on(l, &engine_kernel);
 }
 
 void stop(struct lab *l)

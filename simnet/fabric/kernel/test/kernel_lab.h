@@ -41,6 +41,7 @@ void in_rootless_sandbox(int (*body)(void *arg));
 struct scn_router *add_router(struct lab *l, const char *name, int behind);	  /* EIM/APDF */
 void set_classes(struct scn_router *r, enum nat_mapping m, enum nat_filtering f); /* UDP and TCP */
 int add_node(struct lab *l, const char *name, int router);
+int start_on(struct lab *l, const struct engine_ops *engine);
 int start(struct lab *l);      /* 0, or 1 with the reason printed */
 int start_pair(struct lab *l); /* server, alice behind home, bob behind office */
 

@@ -339,12 +339,42 @@ static void test_lifetime(void **state)
 	in_sandbox(wrong_lifetime, NULL);
 }
 
+/* What the file says of NAT64 is another than what is there: the prefix, and that it is there at all. */
+static int wrong_nat64(void *arg)
+{
+	const int *router = arg;
+	struct lab l = { .s = { .ipv6 = true } };
+	add_router(&l, "home", -1);
+	add_router(&l, "office", -1);
+	CHECK(nat64_parse("64:ff9b::/96", &l.r[0].nat64), "no prefix");
+	set_classes(&l.r[0], NAT_EIM, NAT_EIF);
+	add_node(&l, "alice", 0);
+	if (start_on(&l, &engine_auto))
+		return 1;
+	CHECK(engine_auto.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	l.r[*router].nat64 = l.r[0].nat64;
+	l.r[*router].nat64.prefix.b[3] ^= *router ? 0 : 1;
+	CHECK(engine_auto.self_test(l.e, &l.eb) == ERR_REFUSED && strstr(l.eb.text, l.r[*router].name) &&
+			strstr(l.eb.text, "does not behave as the file says: NAT64 leads nowhere"),
+		"router %d: %s", *router, l.eb.text);
+	stop(&l);
+	return 0;
+}
+
+static void test_nat64(void **state)
+{
+	(void)state;
+	for (int router = 0; router < 2; router++)
+		in_sandbox(wrong_nat64, &router);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_mutation_is_noticed),
 		cmocka_unit_test(test_one_range),
 		cmocka_unit_test(test_lifetime),
+		cmocka_unit_test(test_nat64),
 		cmocka_unit_test(test_without_each_rule),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,16 +22,31 @@ void look(struct packet *p)
 		fail_msg("not one well-formed packet");
 }
 
+static size_t head_of(const struct endpoint *e)
+{
+	return addr_is_v4(&e->ip) ? 20 : 40;
+}
+
+/* Of who sends from there. */
+static uint8_t icmp_proto(const struct endpoint *from)
+{
+	return addr_is_v4(&from->ip) ? IP_ICMP : IP_ICMP6;
+}
+
+/* Where a transport has its checksum. */
+static size_t sum_at(uint8_t proto)
+{
+	return proto == IP_TCP ? 16 : proto == IP_UDP ? 6 : 2;
+}
+
 static void finish(struct packet *p, const struct endpoint *from, const struct endpoint *to, uint8_t proto,
 	size_t l4_len)
 {
-	uint8_t *l4 = p->b + 20;
+	uint8_t *l4 = p->b + head_of(from);
 	p->len = ip_write_header(p->b, &from->ip, &to->ip, proto, l4_len);
-	if (proto == IP_TCP || proto == IP_UDP)
-		be_put(l4 + (proto == IP_TCP ? 16 : 6), 2,
-			ip_l4_checksum(&from->ip, &to->ip, proto, l4, l4_len));
-	else
-		be_put(l4 + 2, 2, ip_checksum(l4, l4_len, 0));
+	be_put(l4 + sum_at(proto), 2,
+		proto == IP_ICMP ? ip_checksum(l4, l4_len, 0)
+				 : ip_l4_checksum(&from->ip, &to->ip, proto, l4, l4_len));
 	look(p);
 }
 
@@ -39,7 +54,7 @@ struct packet udp(const char *from, const char *to, size_t n, uint32_t first)
 {
 	struct packet p = { 0 };
 	struct endpoint a = at(from), b = at(to);
-	uint8_t *l4 = p.b + 20;
+	uint8_t *l4 = p.b + head_of(&a);
 	be_put(l4, 2, a.port);
 	be_put(l4 + 2, 2, b.port);
 	be_put(l4 + 4, 2, 8 + n);
@@ -53,7 +68,7 @@ struct packet tcp(const char *from, const char *to, uint8_t flags)
 {
 	struct packet p = { 0 };
 	struct endpoint a = at(from), b = at(to);
-	uint8_t *l4 = p.b + 20;
+	uint8_t *l4 = p.b + head_of(&a);
 	be_put(l4, 2, a.port);
 	be_put(l4 + 2, 2, b.port);
 	be_put(l4 + 4, 4, 1000);
@@ -67,10 +82,11 @@ struct packet echo(const char *from, const char *to, uint16_t id, bool request)
 {
 	struct packet p = { 0 };
 	struct endpoint a = at(from), b = at(to);
-	p.b[20] = request ? 8 : 0;
-	be_put(p.b + 24, 2, id);
-	p.b[27] = 1; /* its number */
-	finish(&p, &a, &b, IP_ICMP, 16);
+	uint8_t *l4 = p.b + head_of(&a);
+	l4[0] = addr_is_v4(&a.ip) ? (request ? 8 : 0) : (request ? 128 : 129);
+	be_put(l4 + 4, 2, id);
+	l4[7] = 1; /* its number */
+	finish(&p, &a, &b, icmp_proto(&a), 16);
 	return p;
 }
 
@@ -78,11 +94,12 @@ struct packet error_about(const struct packet *p, const char *from, uint8_t type
 {
 	struct packet e = { 0 };
 	struct endpoint a = at(from), b = { .ip = p->v.src };
-	size_t n = p->len < 28 ? p->len : 28;
-	e.b[20] = type;
-	e.b[21] = code;
-	memcpy(e.b + 28, p->b, n);
-	finish(&e, &a, &b, IP_ICMP, 8 + n);
+	size_t most = head_of(&a) + 8, n = p->len < most ? p->len : most;
+	uint8_t *l4 = e.b + head_of(&a);
+	l4[0] = type;
+	l4[1] = code;
+	memcpy(l4 + 8, p->b, n);
+	finish(&e, &a, &b, icmp_proto(&a), 8 + n);
 	return e;
 }
 
@@ -91,16 +108,16 @@ bool is_sound(const struct packet *p)
 	const uint8_t *l4 = p->b + p->v.l4_at;
 	size_t l4_len = p->v.total_len - (size_t)p->v.l4_at;
 	uint8_t copy[ETH_IP_MAX];
-	int sum = p->v.proto == IP_TCP ? 16 : p->v.proto == IP_UDP ? 6 : -1;
-	if (ip_checksum(p->b, p->v.l4_at, 0) != 0)
+	bool has_sum = p->v.proto == IP_TCP || p->v.proto == IP_UDP || p->v.proto == IP_ICMP6;
+	if (p->v.version == 4 && ip_checksum(p->b, p->v.l4_at, 0) != 0)
 		return false;
 	if (p->v.proto == IP_ICMP)
 		return ip_checksum(l4, l4_len, 0) == 0;
 	memcpy(copy, l4, l4_len);
-	if (sum >= 0)
-		be_put(copy + sum, 2, 0);
-	return sum < 0 ||
-	       ip_l4_checksum(&p->v.src, &p->v.dst, p->v.proto, copy, l4_len) == be_get(l4 + sum, 2);
+	if (has_sum)
+		be_put(copy + sum_at(p->v.proto), 2, 0);
+	return !has_sum || ip_l4_checksum(&p->v.src, &p->v.dst, p->v.proto, copy, l4_len) ==
+				   be_get(l4 + sum_at(p->v.proto), 2);
 }
 
 void expect_ends(const struct packet *p, const char *from, const char *to)

@@ -9,7 +9,7 @@ struct packet {
 	size_t len;
 	struct ip_view v;
 };
-struct endpoint at(const char *text); /* "10.0.0.2:1000" */
+struct endpoint at(const char *text); /* "10.0.0.2:1000", "[2001:db8::1]:1000"; packets are of that family */
 /* Of n bytes of payload, whose first four are `first`. */
 struct packet udp(const char *from, const char *to, size_t n, uint32_t first);
 struct packet tcp(const char *from, const char *to, uint8_t flags);

@@ -1,0 +1,50 @@
+#include "simnet/fabric/user/translate.h"
+
+#include "mesh/base/ip_translate.h"
+#include "mesh/base/wire.h"
+
+static struct addr last_bytes(const struct addr *six)
+{
+	return addr_v4_bytes(six->b + 12);
+}
+
+static bool became(struct frame *f, size_t len, uint16_t type)
+{
+	if (!len)
+		return false;
+	f->len = (uint16_t)(ETH_HEADER + len);
+	be_put(f->b + 12, 2, type);
+	return true;
+}
+
+bool translate_out(const struct nat64 *n, struct frame *f, const struct ip_view *v, struct addr *about)
+{
+	uint8_t *ip = f->b + ETH_HEADER;
+	struct ip_ends to = { .src = last_bytes(&v->src) }, quoted;
+	struct ip_view q;
+	bool error = ip_quoted(ip, v, &q);
+
+	*about = addr_any6;
+	if (!nat64_extract(n, &v->dst, &to.dst))
+		return false;
+	if (error) {
+		if (!nat64_extract(n, &q.src, &quoted.src))
+			return false;
+		quoted.dst = last_bytes(&q.dst);
+		*about = q.dst;
+	}
+	return became(f, ip_translate(ip, ETH_IP_MAX, v, &to, error ? &quoted : NULL), ETH_TYPE_V4);
+}
+
+bool translate_in(const struct nat64 *n, struct frame *f, const struct ip_view *v, const struct addr *inside)
+{
+	uint8_t *ip = f->b + ETH_HEADER;
+	const struct ip_ends to = { .src = nat64_embed(n, &v->src), .dst = *inside };
+	struct ip_ends quoted = { .src = *inside };
+	struct ip_view q;
+	bool error = ip_quoted(ip, v, &q);
+
+	if (error)
+		quoted.dst = nat64_embed(n, &q.dst);
+	return became(f, ip_translate(ip, ETH_IP_MAX, v, &to, error ? &quoted : NULL), ETH_TYPE_V6);
+}

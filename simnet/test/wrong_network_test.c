@@ -1,0 +1,89 @@
+/* As wrong_test.c: files whose networks are wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "simnet/test/wrong_rows.h"
+
+static void test_routes(void **state)
+{
+	static const struct wrong_row rows[] = {
+		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8 via 192.168.1.7]}\n"
+			"  - set: {at: a, interface: eth0, routes: [10.0.0.0/8]}\n  - set: {at: a, routes: "
+			"[]}\n",
+			NULL },
+		{ WORLD "steps:\n  - set: {at: r, routes: 10.0.0.0/8}\n",
+			"w.yaml:9:26: 'routes' must be a list, not a word" },
+		{ WORLD "steps:\n  - set: {at: a, routes: [10.0.0.0]}\n",
+			"w.yaml:9:27: a route is a network, as '10.0.0.0/8' or '10.0.0.0/8 via 192.168.1.7', "
+			"not '10.0.0.0'" },
+		{ WORLD "steps:\n  - set: {at: a, interface: eth7, routes: []}\n",
+			"w.yaml:9:29: 'a' has no interface 'eth7'; did you mean 'eth0'?" },
+		{ WORLD "steps:\n  - set: {at: r, interface: wan, routes: []}\n",
+			"w.yaml:9:29: 'r' is a router: its routes go by where the next one is" },
+		{ WORLD "steps:\n  - set: {at: a, interface: eth0, firewall: {}}\n",
+			"w.yaml:9:29: 'interface' goes with 'routes'" },
+		{ WORLD "steps:\n  - set: {at: a, routes: [10.0.0.0/8 via 192.168.7.7]}\n",
+			"w.yaml:9:27: a route leads by somebody of the network that its interface is on" },
+		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8]}\n",
+			"w.yaml:9:27: a route of a router says by whom, as '10.0.0.0/8 via 192.168.1.7'" },
+		{ WORLD "steps:\n  - set: {at: r, routes: [10.0.0.0/8 via 192.168.1.1]}\n",
+			"w.yaml:9:27: a route of a router leads by somebody else" },
+		{ HEAD "routers:\n  i: {nat: cgnat}\n  r: {nat: home, behind: i, routes: [10.0.0.0/8 via "
+		       "192.168.9.7]}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:5:38: a route of a router leads by somebody of its inner or outer network" },
+		{ HEAD "routers:\n  r: {nat: home, routes: [192.168.1.0/24 via 192.168.1.7]}\nnodes:\n  a: "
+		       "{at: "
+		       "r}\n",
+			"w.yaml:4:27: a router is on that network itself" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: r, routes: "
+		       "[10.0.0.0/8 via 192.168.1.7]}}}\nsteps:\n  - move: {at: a, to: internet}\n"
+		       "  - move: {at: a, to: r}\n",
+			NULL },
+		{ HEAD "routers:\n  r: {nat: home}\n  q: {nat: home}\nnodes:\n  a: {interfaces: {eth0: {at: "
+		       "r, "
+		       "routes: [10.0.0.0/8 via 192.168.1.7]}}}\nsteps:\n  - move: {at: a, to: q}\n",
+			"w.yaml:9:5: the routes of 'a' do not go with it: a route leads by somebody of the "
+			"network that its interface is on" },
+	};
+	(void)state;
+	wrong_rows_check(rows, ARRAY_LEN(rows));
+}
+
+static void test_nat64(void **state)
+{
+	static const struct wrong_row rows[] = {
+#define SIX(router) HEAD "ipv6: true\nrouters:\n  r: {" router "}\nnodes:\n  a: {at: r}\n"
+		{ SIX("nat: home, nat64: {prefix: '2001:db8:64::/48'}"), NULL },
+		{ SIX("nat: home, offers: ipv6, nat64: 64:ff9b::/96"), NULL },
+		{ SIX("nat: home, nat64: {}"), NULL },
+		{ SIX("nat: home, nat64: true"),
+			"w.yaml:5:25: 'prefix' must be an IPv6 network of /32, /40, /48, /56, /64 or /96, as "
+			"64:ff9b::/96, not 'true'" },
+		{ SIX("nat: home, nat64: {prefix: '64:ff9b::1/96'}"),
+			"w.yaml:5:34: 'prefix' must be an IPv6 network of /32, /40, /48, /56, /64 or /96, as "
+			"64:ff9b::/96, not '64:ff9b::1/96'" },
+		{ SIX("nat: home, nat64: [64:ff9b::/96]"), "w.yaml:5:25: nat64 must be a map, not a list" },
+		{ SIX("nat: home, nat64: {perfix: '64:ff9b::/96'}"),
+			"w.yaml:5:26: unknown key 'perfix' in nat64; did you mean 'prefix'?" },
+		{ SIX("nat: none, nat64: {}"),
+			"w.yaml:5:25: 'nat64' shares a NAT's outer addresses; router 'r' has none" },
+		{ HEAD "routers:\n  r: {nat: home, nat64: {}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:3: router 'r' translates IPv6, and there is none: 'ipv6: true' at the top "
+			"of "
+			"the file" },
+	};
+	(void)state;
+	wrong_rows_check(rows, ARRAY_LEN(rows));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_nat64),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -317,7 +317,9 @@ static const struct verb verb_from_report_row = {
 	{ "from-report", "FILE", "make a scenario from what a user's program said of his network",
 		"FILE is what 'tailscale netcheck --format=json', 'ropewalk netcheck --json', either without "
 		"JSON, "
-		"or 'simnet probe --json' printed. What it does not say is guessed, and marked 'assumed'.",
+		"or 'simnet probe --json' printed, a file of 'ropewalk bugreport', or the log that an "
+		"official "
+		"bugreport is about. What it does not say is guessed, and marked 'assumed'.",
 		from_report_rows },
 	from_report_command
 };

@@ -10,7 +10,7 @@
 #include <sys/random.h>
 
 /* From a user's report: a scenario, and which guesses fit. */
-enum { REPORT_BYTES = 1 << 20 };
+enum { REPORT_BYTES = 64 << 20 }; /* a log of weeks, or a bugreport of a node with 10,000 peers */
 
 #define AT(field) offsetof(struct options, sweep.field)
 const struct opt_row from_report_rows[] = {

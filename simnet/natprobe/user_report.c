@@ -95,22 +95,52 @@ static void read_netcheck(const json_t *root, struct user_report *r)
 	r->nearest_ms = nearest_of(root);
 }
 
+/* What a client tells its server of its network. DERPLatency: seconds by region and family, as {"1-v4": 0.012}. */
+static void read_netinfo(const json_t *info, struct user_report *r)
+{
+	static const char *const portmaps[] = { "HavePortMap", "UPnP", "PMP", "PCP", NULL };
+	const char *key;
+	const json_t *v;
+
+	r->kind = "bugreport";
+	r->udp = word_of(info, "WorkingUDP");
+	r->ipv6 = word_of(info, "WorkingIPv6");
+	r->varies = word_of(info, "MappingVariesByDestIP");
+	r->portmap = any_of(info, portmaps);
+	json_object_foreach((json_t *)(uintptr_t)json_object_get(info, "DERPLatency"), key, v)
+		keep_nearest(json_number_value(v) * 1e3, &r->nearest_ms);
+}
+
+static int read_object(const json_t *root, struct user_report *r, struct errbuf *eb)
+{
+	const json_t *info = json_object_get(root, "NetInfo");
+
+	if (!json_is_object(info))
+		info = json_object_get(root, "WorkingUDP") ? root : NULL;
+	if (json_object_get(root, "translated"))
+		read_probe(root, r);
+	else if (word_of(root, "Measured") == USER_NO)
+		return err_say(
+			eb, ERR_MALFORMED, "the node had not measured its network yet when this was asked");
+	else if (json_object_get(root, "UDP"))
+		read_netcheck(root, r);
+	else if (info)
+		read_netinfo(info, r);
+	else
+		return err_say(eb, ERR_MALFORMED,
+			"this JSON is no report: it has neither 'UDP' (netcheck) nor 'translated' (simnet "
+			"probe) nor 'NetInfo' (of a client's host information)");
+	return 0;
+}
+
 static int read_json(const char *text, size_t len, struct user_report *r, struct errbuf *eb)
 {
 	json_error_t why;
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-	int err = 0;
 
 	if (!root)
 		return err_say(eb, ERR_MALFORMED, "the report is no JSON: line %d: %s", why.line, why.text);
-	if (json_object_get(root, "translated"))
-		read_probe(root, r);
-	else if (json_object_get(root, "UDP"))
-		read_netcheck(root, r);
-	else
-		err = err_say(eb, ERR_MALFORMED,
-			"this JSON is no report: it has neither 'UDP' (netcheck) nor 'translated' (simnet "
-			"probe)");
+	int err = read_object(root, r, eb);
 	json_decref(root);
 	return err;
 }
@@ -170,6 +200,106 @@ static int read_text(const char *text, struct user_report *r, struct errbuf *eb)
 		       : 0;
 }
 
+/* ---- bugreports ---- */
+
+/* Ours: sections, each behind a line "=== PATH ==="; the next one, or the end, ends it. */
+#define SECTION "\n=== netcheck ===\n"
+
+static int read_ours(const char *section, struct user_report *r, struct errbuf *eb)
+{
+	const char *end = strstr(section, "\n=== ");
+	size_t len = end ? (size_t)(end - section) : strlen(section);
+
+	if (section[strspn(section, " \r\n")] != '{')
+		return err_say(eb, ERR_MALFORMED,
+			"this bugreport has no netcheck: the node did not run, or did not answer");
+	int err = read_json(section, len, r, eb);
+	r->kind = "bugreport";
+	return err;
+}
+
+/* "varies=true" between the braces of a NetInfo; "" or NULL where it is not said. */
+static const char *info_value(const char *info, const char *key, char *out, size_t cap)
+{
+	size_t n = strlen(key);
+
+	for (const char *at = info; at && !strchr("}\r\n", *at); at = strpbrk(at, " }\r\n")) {
+		at += *at == ' ';
+		if (strncmp(at, key, n) != 0 || at[n] != '=')
+			continue;
+		snprintf(out, cap, "%.*s", (int)strcspn(at + n + 1, " }\r\n"), at + n + 1);
+		return out;
+	}
+	return NULL;
+}
+
+static enum user_word info_word(const char *info, const char *key)
+{
+	char value[16];
+	const char *text = info_value(info, key, value, sizeof(value));
+
+	return !text			? USER_UNKNOWN
+	       : !strcmp(text, "true")	? USER_YES
+	       : !strcmp(text, "false") ? USER_NO
+					: USER_UNKNOWN;
+}
+
+/* The official client's log, which its bugreport is a mark in: "NetInfo{varies=true ipv6=false udp=true portmap=UM …}". The
+ * letters of portmap: which service answered; `?` and `_`: nobody has looked. */
+#define NETINFO "NetInfo{"
+
+static int read_log(const char *info, struct user_report *r, struct errbuf *eb)
+{
+	char portmap[32];
+
+	r->kind = "bugreport";
+	r->udp = info_word(info, "udp");
+	r->ipv6 = info_word(info, "ipv6");
+	r->varies = info_word(info, "varies");
+	if (info_value(info, "portmap", portmap, sizeof(portmap)))
+		r->portmap = strpbrk(portmap, "UMC")   ? USER_YES
+			     : strpbrk(portmap, "?_x") ? USER_UNKNOWN
+						       : USER_NO;
+	return r->udp == USER_UNKNOWN
+		       ? err_say(eb, ERR_MALFORMED,
+				 "the last 'NetInfo{' of this log does not say whether UDP works")
+		       : 0;
+}
+
+/* The newest: a log has one for each time that the network was another. */
+static const char *last_info(const char *text)
+{
+	const char *last = NULL;
+
+	for (const char *at = text; (at = strstr(at, NETINFO)); last = at)
+		at += strlen(NETINFO);
+	return last;
+}
+
+/* Where JSON begins that follows lines of a program's own; NULL: nowhere. */
+static const char *json_in(const char *text)
+{
+	const char *at = strstr(text, "\n{");
+	return at ? at + 1 : NULL;
+}
+
+static int read_any_text(const char *text, struct user_report *r, struct errbuf *eb)
+{
+	const char *ours = strstr(text, SECTION), *info = last_info(text), *json = json_in(text);
+
+	if (ours)
+		return read_ours(ours + strlen(SECTION), r, eb);
+	if (info)
+		return read_log(info, r, eb);
+	if (json)
+		return read_json(json, strlen(json), r, eb);
+	if (!strncmp(text, "BUG-", 4))
+		return err_say(eb, ERR_MALFORMED,
+			"this is the mark of a bugreport, which says where in a log to look: give that log "
+			"(journalctl -u tailscaled), or what 'tailscale netcheck' says");
+	return read_text(text, r, eb);
+}
+
 int user_report_read(const char *text, size_t len, struct user_report *out, struct errbuf *eb)
 {
 	struct user_report r = { .kind = "netcheck", .mapping = -1, .filtering = -1 };
@@ -186,7 +316,7 @@ int user_report_read(const char *text, size_t len, struct user_report *out, stru
 			return err_say(eb, ERR_TOO_LARGE, "out of memory");
 		memcpy(copy, text, len);
 		copy[len] = '\0';
-		err = read_text(copy, &r, eb);
+		err = read_any_text(copy + at, &r, eb);
 		free(copy);
 	}
 	if (!err)
@@ -300,9 +430,9 @@ bool user_report_scenario(
 	const struct user_report *r, const struct user_guess *g, const char *peer, struct buf *out)
 {
 	return buf_printf(out,
-		       "# Made from a %s report. What it does not say is marked 'assumed'.\n"
+		       "# Made from a %s%s. What it does not say is marked 'assumed'.\n"
 		       "simnet: 1\nname: from-report\nabout: a user's network, as his report has it\n",
-		       r->kind) &&
+		       r->kind, strcmp(r->kind, "bugreport") != 0 ? " report" : "") &&
 	       put_notes(r, out) &&
 	       (r->ipv6 != USER_YES ||
 		       buf_printf(out, "ipv6: true                 # report; assumed of the peer\n")) &&

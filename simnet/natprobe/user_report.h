@@ -1,6 +1,7 @@
 /* What a user's program said of his network, and what is left to guess: pure. Read are the official client's
- * `netcheck --format=json`, ours (`ropewalk netcheck --json`), the text that both print without it, and `simnet probe
- * --json`. */
+ * `netcheck --format=json`, ours (`ropewalk netcheck --json`), the text that both print without it, `simnet probe
+ * --json`, a file of `ropewalk bugreport`, and what the official bugreport is about: the log of the daemon, or the host information
+ * that it tells its server. */
 #ifndef SIMNET_NATPROBE_USER_REPORT_H
 #define SIMNET_NATPROBE_USER_REPORT_H
 
@@ -10,7 +11,7 @@
 
 enum user_word { USER_UNKNOWN, USER_NO, USER_YES };
 struct user_report {
-	const char *kind; /* "netcheck" or "probe" */
+	const char *kind; /* "netcheck", "probe" or "bugreport" */
 	enum user_word udp, ipv4, ipv6;
 	enum user_word varies;	/* the mapping, by destination address */
 	enum user_word portmap; /* UPnP, NAT-PMP or PCP was seen */

@@ -50,6 +50,11 @@ static void test_reports(void **state)
 		  "MappingVariesByDestIP: \r\n"
 		  "  * PortMapping: \r\n",
 			USER_NO, USER_NO, USER_UNKNOWN, USER_UNKNOWN, USER_UNKNOWN, 0 },
+		/* what the client says besides, on the same terminal */
+		{ "# Warning: this JSON format is not stable\n2026/11/29 portmap: monitor\n{\n\t\"UDP\": "
+		  "true,\n\t"
+		  "\"IPv6\": false\n}\n",
+			USER_YES, USER_NO, USER_UNKNOWN, USER_UNKNOWN, USER_UNKNOWN, 0 },
 	};
 	(void)state;
 
@@ -61,6 +66,56 @@ static void test_reports(void **state)
 			fail_msg("row %zu: udp %d ipv6 %d varies %d portmap %d captive %d nearest %f", i,
 				r.udp, r.ipv6, r.varies, r.portmap, r.captive, r.nearest_ms);
 		assert_string_equal(r.kind, "netcheck");
+	}
+}
+
+/* Of a bugreport the network's part is read, wherever it stands. */
+static void test_bugreports(void **state)
+{
+	static const struct {
+		const char *text;
+		enum user_word udp, ipv6, varies, portmap;
+		int nearest_tenths;
+	} rows[] = {
+		/* ours */
+		{ "ropewalk 0.1.0\nLinux 6.1.0 x86_64\n\n=== status ===\n{\"UDP\":false}\n\n=== netcheck "
+		  "===\n"
+		  "{\"UDP\":true,\"IPv6\":false,\"MappingVariesByDestIP\":true,\"PMP\":null,\"Measured\":"
+		  "true,"
+		  "\"Regions\":[{\"RegionID\":900,\"LatencySeconds\":0.032}]}\n\n=== dns-config ===\n{\n",
+			USER_YES, USER_NO, USER_YES, USER_UNKNOWN, 320 },
+		{ "ropewalk 0.1.0\n\n=== netcheck ===\n{\"UDP\":false}\n", USER_NO, USER_UNKNOWN,
+			USER_UNKNOWN, USER_UNKNOWN, 0 },
+		/* the official daemon's log; the last one holds */
+		{ "2026/11/29 control: NetInfo: NetInfo{varies=false ipv6=true ipv6os=true udp=true "
+		  "portmap=UM "
+		  "link=\"\"}\n"
+		  "2026/11/29 user bugreport: BUG-1234\n2026/11/29 user bugreport hostinfo: "
+		  "{\"OS\":\"linux\"}\n"
+		  "2026/11/29 control: NetInfo: NetInfo{varies=true ipv6=false ipv6os=true udp=true "
+		  "icmpv4=false "
+		  "derp=#900 portmap= link=\"\" firewallmode=\"nft-forced\"}\n",
+			USER_YES, USER_NO, USER_YES, USER_NO, 0 },
+		{ "x NetInfo{varies= ipv6=false udp=false portmap=? derp=#1}", USER_NO, USER_NO, USER_UNKNOWN,
+			USER_UNKNOWN, 0 },
+		{ "x NetInfo{udp=true varies=false portmap=active-C}", USER_YES, USER_UNKNOWN, USER_NO,
+			USER_YES, 0 },
+		/* host information as a server has it */
+		{ "{\"OS\":\"linux\",\"NetInfo\":{\"MappingVariesByDestIP\":true,\"WorkingIPv6\":true,"
+		  "\"WorkingUDP\":true,\"HavePortMap\":true,\"DERPLatency\":{\"1-v4\":0.012,\"2-v6\":0.5}}}",
+			USER_YES, USER_YES, USER_YES, USER_YES, 120 },
+		{ "{\"WorkingUDP\":false,\"PCP\":false}", USER_NO, USER_UNKNOWN, USER_UNKNOWN, USER_NO, 0 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct user_report r = report_of(rows[i].text);
+		if (r.udp != rows[i].udp || r.ipv6 != rows[i].ipv6 || r.varies != rows[i].varies ||
+			r.portmap != rows[i].portmap ||
+			(int)(r.nearest_ms * 10 + .5) != rows[i].nearest_tenths)
+			fail_msg("row %zu: udp %d ipv6 %d varies %d portmap %d nearest %f", i, r.udp, r.ipv6,
+				r.varies, r.portmap, r.nearest_ms);
+		assert_string_equal(r.kind, "bugreport");
 	}
 }
 
@@ -92,6 +147,16 @@ static void test_malformed(void **state)
 		{ "{\"UDP\":true,\"UDP\":false}", "no JSON" },
 		{ "\t* UDP: perhaps\n", "this is no report" },
 		{ "[1]", "this is no report" },
+		{ "{\"UDP\":false,\"Measured\":false}", "had not measured" },
+		{ "{\"NetInfo\":7}", "nor 'NetInfo'" },
+		{ "BUG-1234-20261129", "mark of a bugreport" },
+		{ "x\n=== netcheck ===\nno answer\n\n=== prefs ===\n{\"UDP\":true}", "has no netcheck" },
+		{ "x\n=== netcheck ===\n{\"UDP\":true\n\n=== prefs ===\n}", "no JSON" },
+		{ "x\n=== netcheck ===\n{\"OS\":1}\n", "neither 'UDP'" },
+		{ "NetInfo{udp=true}\nNetInfo{varies=true}\nudp=true", "whether UDP works" },
+		{ "NetInfo{", "whether UDP works" },
+		{ "NetInfo{varies=true\nudp=true}", "whether UDP works" },
+		{ "NetInfo{  varies=true  ", "whether UDP works" },
 	};
 	(void)state;
 
@@ -143,6 +208,7 @@ static void test_scenarios(void **state)
 		{ "{\"UDP\":true,\"RegionLatency\":{\"1\":95000000,\"4\":18350000}}",
 			"# The nearest relay was 18.4 ms away and back: 'link: {delay: 9ms}'" },
 		{ "{\"udp\":true,\"translated\":false}", "nat: none" },
+		{ "NetInfo{varies=true udp=true portmap=M}", "# Made from a bugreport. What" },
 	};
 	(void)state;
 
@@ -187,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_bugreports),
 		cmocka_unit_test(test_probe),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_differs),

@@ -117,7 +117,7 @@ static void add_drop(struct api_status *s, const char *name, uint64_t count)
 static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 {
 	enum {
-		TOTAL = (sizeof(struct plane_drops) + sizeof(uint64_t) + sizeof(struct wg_drops) +
+		TOTAL = (sizeof(struct plane_drops) + 2 * sizeof(uint64_t) + sizeof(struct wg_drops) +
 				sizeof(struct path_drops) + sizeof(struct portmap_drops) +
 				sizeof(struct filter_drops) + sizeof(struct tun_drops) +
 				sizeof(struct udp_drops)) /
@@ -136,6 +136,7 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 	PLANE_DROPS(X)
 #undef X
 	add_drop(s, "node.relay_queue_full", relays_dropped(n->engine.relays));
+	add_drop(s, "node.relay_queue_old", relays_dropped_old(n->engine.relays));
 #define X(name) add_drop(s, "wg." #name, w->name);
 	WG_DROPS(X)
 #undef X

@@ -16,11 +16,13 @@ enum {
 	KEEPALIVE_JITTER_MS = 5000,
 	WRITE_MS = 2000, /* a client whose network takes nothing for so long is gone */
 	WRITE_SLOW = 6,	 /* times that at most, where TCP itself says that the line is slow */
-	STREAM_BUSY =
-		128 << 10,    /* bytes not yet taken by the network: from here on frames wait in the queue */
+	/* What the kernel holds beyond what is under way: a slow line sends this first, whatever comes behind it.
+	   The rest waits in the queue, where it is known for how long. */
+	UNSENT_MAX = 16 << 10,
 	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
 	SENT_TO_MAX = 4096,   /* peers remembered for peer-gone */
 	GONE_BURST = 3,
+	NS_US = 1000,
 };
 
 struct client {
@@ -96,9 +98,9 @@ static void mark_dirty(struct client *c)
 
 static void send_frame(struct client *c, bool disco, const struct wr *head, const uint8_t *body, size_t len)
 {
-	if (stream_queued(c->stream) + c->out.len > STREAM_BUSY || !derp_queue_is_empty(&c->waiting)) {
-		c->r->stats.drop_queue_full +=
-			derp_queue_put(&c->waiting, disco, head->p, head->len, body, len);
+	if (stream_queued(c->stream) || !derp_queue_is_empty(&c->waiting)) {
+		c->r->stats.drop_queue_full += derp_queue_put(
+			&c->waiting, disco, clock_now_ns() / NS_US, head->p, head->len, body, len);
 		return;
 	}
 	if (c->out.len + head->len + len > BATCH_MAX)
@@ -116,7 +118,9 @@ static void client_drained(void *arg)
 {
 	struct client *c = arg;
 	struct derp_queue_frame *f;
-	while (stream_queued(c->stream) <= STREAM_BUSY && (f = derp_queue_take(&c->waiting))) {
+	uint64_t now_us = clock_now_ns() / NS_US;
+	while (!stream_queued(c->stream) &&
+		(f = derp_queue_take(&c->waiting, now_us, &c->r->stats.drop_queue_old))) {
 		if (c->out.len + f->len > BATCH_MAX)
 			flush_out(c);
 		if (!buf_append(&c->out, f->b, f->len))
@@ -557,6 +561,7 @@ void client_start(struct relay *r, struct http_server_conn *conn, struct visit *
 	c->visit = visit;
 	visit_upgraded(visit, c);
 	c->stream = http_conn_stream(conn);
+	sock_tcp_unsent_max(stream_fd(c->stream), UNSENT_MAX);
 	c->in.cap = DERP_HEADER + KEY_LEN + DERP_PACKET_MAX;
 	table_init(&c->sent_to, KEY_LEN, (uint64_t)(uintptr_t)c);
 	c->next = r->all;

@@ -75,6 +75,7 @@ const char *relay_pin(const struct relay *r); /* "sha256-raw:<hex>"; "" when emb
 	X(bytes) \
 	X(drop_no_peer) \
 	X(drop_queue_full) \
+	X(drop_queue_old) \
 	X(drop_stalled) \
 	X(drop_ping) \
 	X(drop_mesh) \

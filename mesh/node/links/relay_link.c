@@ -26,6 +26,7 @@ enum {
 	   it: some seconds' worth where TCP makes 50 kbit/s. */
 	UNSENT_MAX = 16 << 10,
 	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
+	NS_US = 1000,
 };
 
 enum { RELAY_FRAME_MAX = DERP_HEADER + KEY_LEN + PKT_SIZE };
@@ -130,7 +131,7 @@ static bool is_busy(const struct relay_link *l)
 static size_t send_frame(struct relay_link *l, bool first, const void *p, size_t len)
 {
 	if (is_busy(l))
-		return derp_queue_put(&l->queue, first, p, len, NULL, 0);
+		return derp_queue_put(&l->queue, first, clock_now_ns() / NS_US, p, len, NULL, 0);
 	return write_out(l, p, len) ? 0 : 1;
 }
 
@@ -138,15 +139,19 @@ static void stream_drained(void *arg)
 {
 	struct relay_link *l = arg;
 	uint8_t out[BATCH_MAX];
+	uint64_t now_us = clock_now_ns() / NS_US, old = 0;
 	while (!stream_queued(l->stream) && !derp_queue_is_empty(&l->queue)) {
 		struct wr w = wr_of(out, sizeof(out));
 		struct derp_queue_frame *f;
-		while (sizeof(out) - w.len >= RELAY_FRAME_MAX && (f = derp_queue_take(&l->queue))) {
+		while (sizeof(out) - w.len >= RELAY_FRAME_MAX &&
+			(f = derp_queue_take(&l->queue, now_us, &old))) {
 			wr_bytes(&w, f->b, f->len);
 			free(f);
 		}
 		write_out(l, out, w.len);
 	}
+	if (old)
+		l->ev.aged(l->ev.arg, old);
 }
 
 /* --- handshake --- */

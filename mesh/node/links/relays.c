@@ -40,7 +40,7 @@ struct relays {
 	size_t n_regions;
 	int32_t home;
 	struct loop_timer *sweep;
-	uint64_t dropped;
+	uint64_t dropped, dropped_old;
 	struct nat64 nat64;
 	const struct proxies *proxies;
 	size_t failed;	   /* tries in a row, of all regions, since one was up */
@@ -163,6 +163,12 @@ static void link_flush(void *arg)
 	g->all->ev.flush(g->all->ev.arg);
 }
 
+static void link_aged(void *arg, uint64_t n)
+{
+	struct region *g = arg;
+	g->all->dropped_old += n;
+}
+
 static void link_gone(void *arg, const struct node_key *who)
 {
 	struct region *g = arg;
@@ -178,6 +184,7 @@ static void connect_region(struct region *g)
 		.received = link_received,
 		.flush = link_flush,
 		.peer_gone = link_gone,
+		.aged = link_aged,
 		.closed = link_closed,
 		.arg = g };
 	/* A round over the region's relays for each enum relay_by. */
@@ -513,4 +520,9 @@ const char *relays_region_name(const struct relays *r, int32_t region)
 uint64_t relays_dropped(const struct relays *r)
 {
 	return r->dropped;
+}
+
+uint64_t relays_dropped_old(const struct relays *r)
+{
+	return r->dropped_old;
 }

@@ -45,6 +45,7 @@ void relays_proxies_set(struct relays *r, const struct proxies *p);
 bool relays_is_up(const struct relays *r, int32_t region);
 const char *relays_region_code(const struct relays *r, int32_t region); /* "" when unknown */
 const char *relays_region_name(const struct relays *r, int32_t region);
-uint64_t relays_dropped(const struct relays *r); /* packets lost to full queues */
+uint64_t relays_dropped(const struct relays *r);     /* packets lost to full queues */
+uint64_t relays_dropped_old(const struct relays *r); /* and those that waited for too long */
 
 #endif

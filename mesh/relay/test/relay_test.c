@@ -213,7 +213,8 @@ static void flood_paused(struct lab *l, struct derp_peer *from, struct derp_peer
 	}
 }
 
-/* A reader that stops reading loses its own packets; others go on at once. */
+/* A reader that stops reading loses its own packets; others go on at once. What waits for it waits in the queue: neither the kernel
+ * nor the stream takes much. */
 static void test_slow_reader(void **state)
 {
 	struct lab *l = *state;
@@ -221,13 +222,44 @@ static void test_slow_reader(void **state)
 	join(l, l->a, true);
 	join(l, l->b, true);
 	join(l, c, true);
+	int small = 8 << 10;
+	setsockopt(stream_fd(l->b->stream), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	flood_paused(l, l->a, l->b, l->relay);
+	assert_in_range(relay_stats(l->relay)->bytes, DERP_QUEUE_BYTES_MAX, 2 * DERP_QUEUE_BYTES_MAX);
 	derp_peer_send(l->a, &c->pub, "quick", 5);
 	(void)derp_peer_wait(c, DERP_RECV_PACKET, 1);
 	stream_pause(l->b->stream, false);
 	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, 1);
 	derp_peer_stop(c);
 	free(c);
+}
+
+/* What waited for longer than an interval is not sent; what a line takes at once is. */
+static void test_old(void **state)
+{
+	enum { WAIT_MS = 2 * DERP_QUEUE_INTERVAL_US / 1000 };
+	struct lab *l = *state;
+	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
+		.hostname = "relay.test",
+		.state_dir = l->dir,
+		.write_ms = 60000 };
+	struct relay *r = relay_open(l->loop, &o, NULL);
+	assert_non_null(r);
+	derp_peer_start(l->a, l->loop, r, true);
+	derp_peer_start(l->b, l->loop, r, true);
+	(void)derp_peer_wait(l->a, DERP_SERVER_INFO, 1);
+	(void)derp_peer_wait(l->b, DERP_SERVER_INFO, 1);
+	flood_paused(l, l->a, l->b, r);
+	derp_peer_pass_ms(l->loop, WAIT_MS);
+	const struct relay_stats *st = relay_stats(r);
+	assert_int_equal(st->drop_queue_old, 0);
+	stream_pause(l->b->stream, false);
+	while (!st->drop_queue_old)
+		loop_run_once(l->loop);
+	(void)derp_peer_wait(l->b, DERP_RECV_PACKET, st->packets - st->drop_queue_full - st->drop_queue_old);
+	derp_peer_stop(l->a);
+	derp_peer_stop(l->b);
+	relay_close(r);
 }
 
 /* Pings of one that does not read: one pong waits, and what others sent it stays. */
@@ -712,6 +744,7 @@ int main(void)
 		T(test_peer_gone),
 		T(test_duplicates),
 		T(test_slow_reader),
+		T(test_old),
 		T(test_pings),
 		T(test_stalled),
 		T(test_bad_clients),

@@ -217,15 +217,33 @@ static void write_state(struct json_out *out, const void *field, const struct js
 
 static const struct json_codec state_number = { init_state, read_state, write_state, state_absent };
 
-#define NOTE(name, codec, field) \
+#define OUT(name, codec, field) \
 	{ \
-		name, codec, offsetof(struct api_notify, field), JSON_OMIT, 0, NULL \
+		name, codec, offsetof(struct api_outgoing, field), 0, 0, NULL \
+	}
+static const struct json_row outgoing_rows[] = {
+	OUT("ID", &json_str, id),
+	OUT("PeerID", &json_str, peer),
+	OUT("Name", &json_str, name),
+	OUT("Started", &json_time, started_ms),
+	OUT("DeclaredSize", &json_i64, size),
+	OUT("Sent", &json_i64, sent),
+	OUT("Finished", &json_bool, finished),
+	OUT("Succeeded", &json_bool, succeeded),
+	{ 0 },
+};
+static const struct json_shape outgoing_shape = { outgoing_rows, sizeof(struct api_outgoing), NULL };
+
+#define NOTE(name, codec, field, arg) \
+	{ \
+		name, codec, offsetof(struct api_notify, field), JSON_OMIT, 0, arg \
 	}
 static const struct json_row notify_rows[] = {
-	NOTE("Version", &json_str, version),
-	NOTE("ErrMessage", &json_str, error),
-	NOTE("State", &state_number, state),
-	NOTE("BrowseToURL", &json_str, browse_to_url),
+	NOTE("Version", &json_str, version, NULL),
+	NOTE("ErrMessage", &json_str, error, NULL),
+	NOTE("State", &state_number, state, NULL),
+	NOTE("BrowseToURL", &json_str, browse_to_url, NULL),
+	NOTE("OutgoingFiles", &json_list, outgoing, &outgoing_shape),
 	{ 0 },
 };
 static const struct json_shape notify_shape = { notify_rows, sizeof(struct api_notify), NULL };

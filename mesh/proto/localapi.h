@@ -85,9 +85,18 @@ int api_start_read(struct arena *a, const char *json, size_t len, struct api_sta
 
 /* watch-ipn-bus: one Notify a line. Empty members are left out. state: the ints of ipn.State as in status (0
  * NoState, 2 NeedsLogin, 3 NeedsMachineAuth, 4 Stopped, 5 Starting, 6 Running); -1 = absent. */
+struct api_outgoing {		      /* a file on its way to a peer, or that was */
+	const char *id, *peer, *name; /* peer: its stable id */
+	int64_t started_ms;	      /* Unix */
+	int64_t size;		      /* -1: not known */
+	int64_t sent;
+	bool finished, succeeded;
+};
 struct api_notify {
 	const char *version, *error, *browse_to_url;
 	int state;
+	struct api_outgoing *outgoing;
+	size_t n_outgoing;
 };
 bool api_notify_write(struct buf *out, const struct api_notify *n);
 int api_notify_read(struct arena *a, const char *json, size_t len, struct api_notify *out, struct errbuf *eb);

@@ -24,6 +24,7 @@ struct files {
 	struct loop *loop;
 	struct inbox *inbox;
 	struct transfer *transfers;
+	struct outgoing_list outgoing;
 	struct files_waiter *waiters;
 	struct loop_timer *sweep_due;
 	struct work *sweep;
@@ -128,8 +129,9 @@ struct files *files_open(struct loop *l, const char *state_dir, struct errbuf *e
 	f->loop = l;
 	f->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	f->sweep_due = loop_timer_new(l, sweep_begin, f);
+	bool tells = outgoing_open(&f->outgoing, l);
 	f->news_watch = f->news >= 0 ? loop_fd_new(l, f->news, tell_waiters, f) : NULL;
-	if (f->sweep_due && f->news_watch)
+	if (f->sweep_due && f->news_watch && tells)
 		f->inbox = inbox_open(state_dir, eb);
 	else
 		err_set(eb, -ENOMEM, "open the folder of received files");
@@ -162,6 +164,7 @@ void files_close(struct files *f)
 	}
 	if (f->sweep)
 		(void)work_finish(f->sweep);
+	outgoing_close(&f->outgoing);
 	loop_timer_free(f->sweep_due);
 	loop_fd_free(f->news_watch);
 	if (f->news >= 0)
@@ -205,11 +208,14 @@ static void log_outcome(const struct transfer *t)
 
 static void transfer_done(void *arg)
 {
-	struct transfer *t = arg, **at = &t->files->transfers;
+	struct transfer *t = arg;
+	struct files *f = t->files;
+	struct transfer **at = &f->transfers;
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
 	log_outcome(t);
+	outgoing_end(&f->outgoing, t);
 	free(t);
 }
 
@@ -228,8 +234,8 @@ static void transfer_run(void *arg, int stop)
 	t->carry = NULL;
 }
 
-/* Takes over c, whatever happens. */
-static void transfer_begin(struct files *f, struct http_carry *c, const struct transfer *like)
+/* Takes over c, whatever happens. NULL: nothing has begun. */
+static struct transfer *transfer_begin(struct files *f, struct http_carry *c, const struct transfer *like)
 {
 	struct transfer *t = calloc(1, sizeof(*t));
 	if (t) {
@@ -242,10 +248,11 @@ static void transfer_begin(struct files *f, struct http_carry *c, const struct t
 		free(t);
 		http_carry_close(c);
 		log_warn("files: a connection was closed: memory or threads are short");
-		return;
+		return NULL;
 	}
 	t->next = f->transfers;
 	f->transfers = t;
+	return t;
 }
 
 static struct transfer describe(enum transfer_kind kind, const struct files_peer *peer, const char *name)
@@ -319,5 +326,19 @@ void files_send(struct files *f, struct http_carry *c, const struct files_target
 	struct transfer t = describe(TRANSFER_SEND, &to->peer, name);
 	t.to = to->at;
 	snprintf(t.ifname, sizeof(t.ifname), "%s", to->ifname);
-	transfer_begin(f, c, &t);
+	int64_t size = http_carry_left(c);
+	const struct transfer *begun = transfer_begin(f, c, &t);
+	if (begun)
+		outgoing_begin(&f->outgoing, begun, to->stable_id, size);
+}
+
+void files_outgoing(const struct files *f, void (*each)(void *arg, const struct files_outgoing *o), void *arg)
+{
+	outgoing_each(&f->outgoing, each, arg);
+}
+
+void files_outgoing_watch(struct files *f, void (*changed)(void *arg), void *arg)
+{
+	f->outgoing.changed = changed;
+	f->outgoing.arg = arg;
 }

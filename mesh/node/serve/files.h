@@ -41,12 +41,29 @@ void files_tell_partials(struct files *f, struct http_carry *c, const struct fil
 void files_hand_out(struct files *f, struct http_carry *c, const char *name);
 void files_remove(struct files *f, struct http_carry *c, const char *name);
 
+enum { FILES_STABLE_ID = 64, FILES_OUTGOING_ID = 31 };
 struct files_target { /* copied */
 	struct files_peer peer;
-	struct endpoint at; /* its PeerAPI */
-	const char *ifname; /* the only way that the bytes may take */
+	const char *stable_id; /* of the peer, for who watches; at most FILES_STABLE_ID with its end */
+	struct endpoint at;    /* its PeerAPI */
+	const char *ifname;    /* the only way that the bytes may take */
 };
 /* The body of c to a peer: what it has of it already is not sent again. */
 void files_send(struct files *f, struct http_carry *c, const struct files_target *to, const char *name);
+
+/* Those that go to peers, in the order of their beginning: all that are on their way, and some that ended. Strings live
+ * until the next one begins or ends. */
+struct files_outgoing {
+	const char *id, *peer, *name; /* peer: its stable id */
+	int64_t started_ms;	      /* Unix */
+	int64_t size;		      /* -1: who sends does not know it */
+	uint64_t sent;		      /* bytes that the peer has */
+	bool finished, succeeded;
+};
+void files_outgoing(
+	const struct files *f, void (*each)(void *arg, const struct files_outgoing *o), void *arg);
+/* changed: one began or ended, or bytes went (a few times a second), from the loop; may call files_outgoing. NULL: no
+ * more. There is one who is told. */
+void files_outgoing_watch(struct files *f, void (*changed)(void *arg), void *arg);
 
 #endif

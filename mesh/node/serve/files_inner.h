@@ -37,8 +37,25 @@ struct transfer {
 	struct inbox_file stored;
 	bool fresh;
 	uint64_t moved;
+	uint64_t sent;	   /* TRANSFER_SEND: bytes that the peer has; read meanwhile: transfer_sent */
 	struct errbuf why; /* code 0: it went well */
 };
+
+/* files_outgoing.c: of the loop alone, but for transfer_sent, which is the errand's. */
+struct outgoing;
+struct outgoing_list {
+	struct outgoing *first; /* begun first */
+	struct loop_timer *due;
+	void (*changed)(void *arg); /* NULL: nobody is told */
+	void *arg;
+};
+bool outgoing_open(struct outgoing_list *l, struct loop *loop); /* false: memory is short */
+void outgoing_close(struct outgoing_list *l);
+void outgoing_begin(struct outgoing_list *l, const struct transfer *t, const char *peer, int64_t size);
+void outgoing_end(struct outgoing_list *l, const struct transfer *t); /* another kind of transfer is fine */
+void outgoing_each(
+	const struct outgoing_list *l, void (*each)(void *arg, const struct files_outgoing *o), void *arg);
+void transfer_sent(struct transfer *t, uint64_t sent);
 
 struct inbox *files_inbox(struct files *f);
 void files_came(struct files *f); /* a new one waits: the loop will tell. Any thread */

@@ -152,8 +152,10 @@ static int ask_known(struct sending *s)
 
 static int count_sent(void *arg, uint64_t total, struct errbuf *eb)
 {
+	struct sending *s = arg;
 	(void)eb;
-	*(uint64_t *)arg = total;
+	s->t->moved = total;
+	transfer_sent(s->t, s->at + s->n_block + total);
 	return 0;
 }
 
@@ -175,7 +177,7 @@ static int put_head(struct sending *s, int64_t left)
 /* 0 also when the peer answered before it had all. */
 static int put_rest(struct sending *s)
 {
-	struct http_carry_told told = { .moved = count_sent, .arg = &s->t->moved };
+	struct http_carry_told told = { .moved = count_sent, .arg = s };
 	int64_t left = http_carry_left(s->t->carry);
 	int err = connect_peer(s);
 	if (!err)
@@ -186,6 +188,7 @@ static int put_rest(struct sending *s)
 	if (!err)
 		err = http_carry_to(s->t->carry, s->peer, left < 0, &told, &s->t->why);
 	s->t->moved += s->n_block;
+	transfer_sent(s->t, s->at + s->t->moved);
 	/* Who has answered and left, leaves a broken connection behind his answer. */
 	return err == HTTP_CARRY_ANSWERED || err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }

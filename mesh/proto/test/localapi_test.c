@@ -230,6 +230,10 @@ static void test_prefs(void **state)
 static void test_notify(void **state)
 {
 	(void)state;
+	static struct api_outgoing files[] = {
+		{ "0a", "n1", "a.jpg", 1700000000000, -1, 7, false, false },
+		{ "0b", "n2", "b", 1700000000500, 9, 9, true, true },
+	};
 	static const struct {
 		struct api_notify n;
 		const char *json;
@@ -239,6 +243,12 @@ static void test_notify(void **state)
 		{ { .state = 6 }, "{\"State\":6}" },
 		{ { .browse_to_url = "https://c/r", .state = -1 }, "{\"BrowseToURL\":\"https://c/r\"}" },
 		{ { .error = "no \"key\"", .state = -1 }, "{\"ErrMessage\":\"no \\\"key\\\"\"}" },
+		{ { .state = -1, .outgoing = files, .n_outgoing = 2 },
+			"{\"OutgoingFiles\":[{\"ID\":\"0a\",\"PeerID\":\"n1\",\"Name\":\"a.jpg\",\"Started\":"
+			"\"2023-11-14T22:13:20Z\",\"DeclaredSize\":-1,\"Sent\":7,\"Finished\":false,"
+			"\"Succeeded\":false},{\"ID\":\"0b\",\"PeerID\":\"n2\",\"Name\":\"b\",\"Started\":"
+			"\"2023-11-14T22:13:20.500Z\",\"DeclaredSize\":9,\"Sent\":9,\"Finished\":true,"
+			"\"Succeeded\":true}]}" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct buf b = { 0 };
@@ -248,6 +258,7 @@ static void test_notify(void **state)
 		assert_string_equal(buf_cstr(&b), rows[i].json);
 		assert_int_equal(api_notify_read(&a, rows[i].json, strlen(rows[i].json), &back, NULL), 0);
 		assert_int_equal(back.state, rows[i].n.state);
+		assert_int_equal(back.n_outgoing, rows[i].n.n_outgoing);
 		assert_string_equal(back.error, rows[i].n.error ? rows[i].n.error : "");
 		buf_free(&b);
 		arena_free(&a);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { BIG = 700 * 1024 + 3, BLOCK = 64 * 1024 };
+enum { BIG = 700 * 1024 + 3, BLOCK = 64 * 1024, WAIT_MS = 60000 };
 
 /* An asker, and the door that it knocks at. */
 struct asker {
@@ -26,12 +26,19 @@ struct asker {
 	char head[256], reply[512];
 	size_t from, to_byte; /* bytes of the pattern that are sent */
 	bool chunked, expect, leaves;
+	const bool *until; /* with half of it sent it waits for this to be so; NULL: it does not */
 	int interim, status;
 };
 
 static uint8_t byte_at(size_t i)
 {
 	return (uint8_t)(i * 11 + i / 253);
+}
+
+static void wait_until(const struct asker *k)
+{
+	for (int ms = 0; ms < WAIT_MS && !__atomic_load_n(k->until, __ATOMIC_ACQUIRE); ms++)
+		usleep(1000);
 }
 
 static void ask_run(void *arg, int stop)
@@ -49,6 +56,8 @@ static void ask_run(void *arg, int stop)
 		goto answered;
 	for (size_t at = k->from; at < k->to_byte; at += 1000) {
 		uint8_t p[1000];
+		if (k->until && at >= k->to_byte / 2)
+			wait_until(k);
 		size_t n = k->to_byte - at < sizeof(p) ? k->to_byte - at : sizeof(p);
 		for (size_t i = 0; i < n; i++)
 			p[i] = byte_at(at + i);
@@ -110,7 +119,7 @@ static void asker_open(struct asker *k, struct loopback *w, const char *name)
 	k->watch = loop_fd_new(w->loop, k->fd, on_accept, k);
 	loop_fd_set(k->watch, LOOP_READ);
 	snprintf(k->name, sizeof(k->name), "%s", name);
-	k->to = (struct files_target) { .peer = { 9, "bob" }, .ifname = "lo" };
+	k->to = (struct files_target) { .peer = { 9, "bob" }, .stable_id = "nBob", .ifname = "lo" };
 	assert_true(addr_parse(LOOPBACK_SELF, &k->to.at.ip));
 	k->to.at.port = peer_api_port(w->api, true);
 }
@@ -194,6 +203,149 @@ static void write_partial(struct loopback *w, const char *name, size_t len, size
 		fputc(i == wrong_at ? byte_at(i) ^ 1 : byte_at(i), f);
 	fclose(f);
 	inbox_close(in);
+}
+
+/* --- what who watches is told --- */
+
+struct seen {
+	struct files *files;
+	size_t told, n; /* n: of the last time */
+	struct files_outgoing last;
+	char id[FILES_OUTGOING_ID], first_id[FILES_OUTGOING_ID];
+	bool began, moving, went_back;
+};
+
+static void see_one(void *arg, const struct files_outgoing *o)
+{
+	struct seen *s = arg;
+	assert_string_equal(o->peer, "nBob");
+	assert_string_equal(o->name, "a b.bin");
+	assert_int_equal(strlen(o->id), FILES_OUTGOING_ID - 1);
+	if (!s->n)
+		snprintf(s->first_id, sizeof(s->first_id), "%s", o->id);
+	s->n++;
+	s->last = *o;
+	snprintf(s->id, sizeof(s->id), "%s", o->id);
+}
+
+static void seen_news(void *arg)
+{
+	struct seen *s = arg;
+	uint64_t before = s->last.sent;
+	bool ended = s->last.finished;
+	s->told++;
+	s->n = 0;
+	files_outgoing(s->files, see_one, s);
+	s->went_back |= !ended && s->last.sent < before;
+	s->began |= !s->last.finished && !s->last.sent;
+	if (!s->last.finished && s->last.sent)
+		__atomic_store_n(&s->moving, true, __ATOMIC_RELEASE);
+}
+
+static void test_is_told(void **state)
+{
+	static const struct {
+		size_t there; /* the peer has it already */
+		bool chunked;
+	} rows[] = { { 0, false }, { 0, true }, { 3 * BLOCK, false }, { BIG, false } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct loopback w;
+		struct asker k;
+		loopback_open(&w);
+		struct seen s = { .files = w.files };
+		if (rows[i].there)
+			write_partial(&w, "a b.bin", rows[i].there, SIZE_MAX);
+		asker_open(&k, &w, "a b.bin");
+		files_outgoing_watch(w.files, seen_news, &s);
+		int64_t before = clock_unix_ms();
+		k.to_byte = BIG;
+		k.chunked = rows[i].chunked;
+		exchange(&k, "PUT");
+		assert_int_equal(k.status, 200);
+		while (!s.last.finished)
+			loop_run_once(w.loop);
+		assert_true(s.began && s.last.succeeded && !s.went_back);
+		assert_int_equal(s.n, 1);
+		assert_int_equal(s.last.sent, BIG);
+		assert_int_equal(s.last.size, rows[i].chunked ? -1 : BIG);
+		assert_true(s.last.started_ms >= before && s.last.started_ms <= clock_unix_ms());
+		size_t told = s.told;
+		files_outgoing_watch(w.files, NULL, NULL);
+		exchange(&k, "PUT");
+		assert_int_equal(s.told, told);
+		asker_close(&k);
+		loopback_close(&w);
+	}
+}
+
+/* Who sends slowly hears on the way how far it is. */
+static void test_is_told_on_the_way(void **state)
+{
+	struct loopback w;
+	struct asker k;
+	(void)state;
+	loopback_open(&w);
+	struct seen s = { .files = w.files };
+	asker_open(&k, &w, "a b.bin");
+	files_outgoing_watch(w.files, seen_news, &s);
+	k.to_byte = BIG;
+	k.until = &s.moving;
+	exchange(&k, "PUT");
+	assert_int_equal(k.status, 200);
+	assert_true(s.moving);
+	while (!s.last.finished)
+		loop_run_once(w.loop);
+	assert_false(s.went_back);
+	asker_close(&k);
+	loopback_close(&w);
+}
+
+/* What fails ends too. */
+static void test_is_told_of_failure(void **state)
+{
+	struct loopback w;
+	struct asker k;
+	(void)state;
+	loopback_open(&w);
+	struct seen s = { .files = w.files };
+	asker_open(&k, &w, "a b.bin");
+	files_outgoing_watch(w.files, seen_news, &s);
+	k.to_byte = BIG;
+	k.leaves = true; /* a byte is missing */
+	exchange(&k, "PUT");
+	while (!s.last.finished)
+		loop_run_once(w.loop);
+	assert_false(s.last.succeeded);
+	assert_int_equal(s.last.size, BIG + 1);
+	asker_close(&k);
+	loopback_close(&w);
+}
+
+/* Those that ended are kept in bounds, the oldest goes first. */
+static void test_many_are_told(void **state)
+{
+	enum { KEPT = 32 };
+	struct loopback w;
+	struct asker k;
+	char first[FILES_OUTGOING_ID] = "";
+	(void)state;
+	loopback_open(&w);
+	struct seen s = { .files = w.files };
+	asker_open(&k, &w, "a b.bin");
+	files_outgoing_watch(w.files, seen_news, &s);
+	for (size_t i = 0; i < KEPT + 2; i++) {
+		s.last.finished = false;
+		exchange(&k, "PUT");
+		while (!s.last.finished)
+			loop_run_once(w.loop);
+		assert_int_equal(s.n, i < KEPT ? i + 1 : KEPT);
+		if (i == 1)
+			memcpy(first, s.id, sizeof(first));
+	}
+	assert_string_not_equal(s.first_id, first);
+	asker_close(&k);
+	loopback_close(&w);
 }
 
 static bool has_partial(const struct loopback *w, const char *name)
@@ -325,6 +477,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sends),
+		cmocka_unit_test(test_is_told),
+		cmocka_unit_test(test_is_told_on_the_way),
+		cmocka_unit_test(test_is_told_of_failure),
+		cmocka_unit_test(test_many_are_told),
 		cmocka_unit_test(test_goes_on),
 		cmocka_unit_test(test_shorter_now),
 		cmocka_unit_test(test_failures),

@@ -391,7 +391,7 @@ void local_api_close(struct local_api *a)
 	while (a->clients)
 		http_server_close(a->clients->conn, true);
 	local_pings_free(a->pings);
-	free(a->watchers);
+	local_watchers_free(a->watchers);
 	acceptor_free(a->acceptor);
 	close(a->fd);
 	sock_unix_unlink(a->path);

@@ -138,6 +138,7 @@ void local_file_put(struct request *r)
 		return;
 	}
 	to.peer = (struct files_peer) { .id = peer->id, .name = peer->name };
+	to.stable_id = peer->stable_id;
 	to.ifname = r->node->ifname(r->node->arg);
 	char fit[INBOX_NAME];
 	snprintf(fit, sizeof(fit), "%s", name);

@@ -54,7 +54,9 @@ bool local_may_change(const struct request *r);	  /* whoever is at the other end
 
 /* local_watch.c */
 struct local_watchers;
-struct local_watchers *local_watchers_new(const struct local_node_ops *node); /* free() it */
+/* Before the node's files are closed, free them. */
+struct local_watchers *local_watchers_new(const struct local_node_ops *node);
+void local_watchers_free(struct local_watchers *w); /* NULL is fine */
 void local_watchers_tell(struct local_watchers *w);
 void local_watchers_gone(struct local_watchers *w, struct http_server_conn *c);
 struct local_watchers *local_api_watchers(struct local_api *a);

@@ -46,6 +46,7 @@ static const struct opt_row pool[] = {
 	{ "file", "f", OPT_STRING, offsetof(struct flags, file), "FILE", "" },
 	{ "expiration", "e", OPT_STRING, offsetof(struct flags, expiration), "TIME", "" },
 	{ "expiry", "e", OPT_STRING, offsetof(struct flags, expiry), "TIME", "" },
+	{ "route", "r", OPT_STRING, offsetof(struct flags, routes), "10.0.0.0/8,...", "" },
 	{ "routes", "r", OPT_STRING, offsetof(struct flags, routes), "10.0.0.0/8,...", "" },
 	{ "reusable", NULL, OPT_BOOL, offsetof(struct flags, reusable), NULL, "" },
 	{ "ephemeral", NULL, OPT_BOOL, offsetof(struct flags, ephemeral), NULL, "" },
@@ -263,6 +264,14 @@ static const struct verb_row verbs[] = {
 		.target = "auth/reject",
 		.body = "authId=auth-id",
 		.said = "Auth request rejected" },
+	{ .noun = "debug",
+		.verbs = "create-node",
+		.flags = "user key name route",
+		.method = "POST",
+		.target = "debug/node",
+		.body = "user=user key=key name=name routes[]=route",
+		.member = "node",
+		.said = "Node created" },
 	{ .noun = "policy",
 		.verbs = "get show view fetch",
 		.flags = "",
@@ -285,7 +294,7 @@ static const struct verb_row verbs[] = {
 		.said = "Policy is valid" },
 };
 static const char *const nouns[] = { "users user namespace namespaces ns", "nodes node machine machines",
-	"preauthkeys preauthkey authkey pre", "apikeys apikey api", "policy", "generate", "auth" };
+	"preauthkeys preauthkey authkey pre", "apikeys apikey api", "policy", "generate", "auth", "debug" };
 
 /* --- which verb --- */
 

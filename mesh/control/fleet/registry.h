@@ -240,6 +240,11 @@ void registry_admin_create(
 void registry_admin_password(struct registry *r, const char *name, const char *hash, struct registry_wait *w);
 void registry_admin_delete(struct registry *r, const char *name, struct registry_wait *w);
 
+/* A machine that is not there asks to join, as says has it, for trials of programs that let machines in: under an id that who
+ * tries chooses (REGISTRY_ID - 1 letters, digits, - and _), by keys of its own, which are told. -EINVAL; -EEXIST: another
+ * waits under this id; -ENOMEM. */
+int registry_pending_invent(struct registry *r, const char *id, const struct ctl_hostinfo *says,
+	int64_t now_ms, struct machine_key *machine, struct node_key *key, struct errbuf *eb);
 struct pending_info {
 	const char *id, *hostname, *os;
 	struct node_key key;

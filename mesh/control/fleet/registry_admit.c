@@ -130,7 +130,7 @@ static int take_pending(struct registry *r, struct change *c, struct errbuf *eb)
 	c->ad.key = p->key;
 	c->ad.old_key = p->old_key;
 	c->ad.hostname = arena_strdup(&c->mem, p->hostname);
-	c->ad.hostinfo_json = "";
+	c->ad.hostinfo_json = arena_strdup(&c->mem, p->hostinfo_json);
 	return c->mem.failed ? err_set(eb, -ENOMEM, "approve") : 0;
 }
 
@@ -184,6 +184,9 @@ static int admit_publish(struct registry *r, struct change *c, struct errbuf *eb
 	log_info("node %lld (%s): %s", (long long)draft.id, draft.name,
 		old ? "registered again" : "registered");
 	registry_pending_settle(r, &c->ad.machine, &c->ad.key);
+	struct pending *invented = c->ad.pending ? registry_pending_get(r, c->ad.pending) : NULL;
+	if (invented)
+		registry_pending_drop(r, invented);
 	return 0;
 }
 

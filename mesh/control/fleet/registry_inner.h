@@ -14,6 +14,7 @@ struct pending {
 	struct machine_key machine;
 	struct node_key key, old_key;
 	const char *hostname, *os, *tags; /* tags: those it asks for */
+	const char *hostinfo_json;	  /* "": the node will say it again */
 	struct addr from;		  /* whence it asked last */
 	bool ephemeral;
 	int64_t since_ms, rejected_ms; /* rejected_ms: 0 = it was not */
@@ -109,6 +110,10 @@ void registry_routes_update(struct registry *r, const struct member *old, const 
 void registry_routes_approve(struct registry *r, const struct member *m);
 void registry_routes_init(struct registry *r, uint64_t seed);
 void registry_routes_free(struct registry *r);
+
+/* registry_login.c */
+char *registry_hostinfo_text(
+	const struct ctl_hostinfo *h); /* free() it; NULL: too long, or memory is short */
 
 /* registry_pending.c */
 bool registry_pending_is_rejected(const struct pending *p, int64_t now_ms);

@@ -102,7 +102,7 @@ int registry_auth_check(const struct preauth *k, int64_t now_ms, struct errbuf *
 	return 0;
 }
 
-static char *hostinfo_text(const struct ctl_hostinfo *h)
+char *registry_hostinfo_text(const struct ctl_hostinfo *h)
 {
 	struct buf json = { 0 };
 	bool fits = ctl_hostinfo_write(&json, h) && json.len <= REGISTRY_HOSTINFO_MAX;
@@ -131,7 +131,7 @@ static enum registry_verdict admit_by_key(struct login *l)
 		say_refused(l, eb.text);
 		return REGISTRY_ANSWER;
 	}
-	char *json = hostinfo_text(&l->rq->hostinfo);
+	char *json = registry_hostinfo_text(&l->rq->hostinfo);
 	registry_admit(l->r,
 		&(struct admission) { .user = k->user,
 			.tags = k->tags,

@@ -124,36 +124,33 @@ static const char *put_text(char **to, const char *text, size_t len)
 	return at;
 }
 
-static struct pending *new_pending(const struct ctl_register_request *rq)
+static struct pending *new_pending(const struct ctl_register_request *rq, const char *hostinfo_json)
 {
 	char tags[STORE_TAGS];
 	const char *hostname = registry_hostname(&rq->hostinfo), *os = rq->hostinfo.os ? rq->hostinfo.os : "";
 	size_t os_len = strnlen(os, OS_MAX);
 	registry_tags_join(&rq->hostinfo.request_tags, tags);
-	struct pending *p = calloc(1, sizeof(*p) + strlen(hostname) + os_len + strlen(tags) + 3);
+	struct pending *p =
+		calloc(1, sizeof(*p) + strlen(hostname) + os_len + strlen(tags) + strlen(hostinfo_json) + 4);
 	if (!p)
 		return NULL;
 	char *text = (char *)(p + 1);
 	p->hostname = put_text(&text, hostname, strlen(hostname));
 	p->os = put_text(&text, os, os_len);
 	p->tags = put_text(&text, tags, strlen(tags));
+	p->hostinfo_json = put_text(&text, hostinfo_json, strlen(hostinfo_json));
 	return p;
 }
 
-struct pending *registry_pending_make(struct registry *r, const struct ctl_register_request *rq,
-	const struct machine_key *machine, int64_t now_ms)
+/* The newest of those who wait. NULL: memory is short. */
+static struct pending *add_pending(struct registry *r, const char id[static REGISTRY_ID],
+	const struct ctl_register_request *rq, const struct machine_key *machine, const char *hostinfo_json,
+	int64_t now_ms)
 {
-	char id[REGISTRY_ID];
-	pending_id(r, machine, &rq->node, id);
-	struct pending *p = registry_pending_get(r, id);
-	if (p && (!p->rejected_ms || registry_pending_is_rejected(p, now_ms)))
-		return p;
-	if (p)
-		registry_pending_drop(r, p);
 	registry_pending_drop_old(r, now_ms);
 	if (r->n_pending >= REGISTRY_PENDING_MAX)
 		registry_pending_drop(r, r->pending);
-	p = new_pending(rq);
+	struct pending *p = new_pending(rq, hostinfo_json);
 	if (!p || !table_put(&r->pending_by_id, id, p)) {
 		free(p);
 		return NULL;
@@ -171,10 +168,49 @@ struct pending *registry_pending_make(struct registry *r, const struct ctl_regis
 	r->pending_end = &p->next;
 	r->n_pending++;
 	r->changes++;
-	if (log_allowed(&r->asked, LINES_PER_SECOND, (uint64_t)now_ms))
+	return p;
+}
+
+struct pending *registry_pending_make(struct registry *r, const struct ctl_register_request *rq,
+	const struct machine_key *machine, int64_t now_ms)
+{
+	char id[REGISTRY_ID];
+	pending_id(r, machine, &rq->node, id);
+	struct pending *p = registry_pending_get(r, id);
+	if (p && (!p->rejected_ms || registry_pending_is_rejected(p, now_ms)))
+		return p;
+	if (p)
+		registry_pending_drop(r, p);
+	p = add_pending(r, id, rq, machine, "", now_ms);
+	if (p && log_allowed(&r->asked, LINES_PER_SECOND, (uint64_t)now_ms))
 		log_info("%s asks to join: ropewalk-control nodes approve %s",
 			*p->hostname ? p->hostname : "a node", p->id);
 	return p;
+}
+
+/* What another program's own paths and lines may have. */
+static bool is_id(const char *id)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	size_t len = strlen(id);
+	return len == REGISTRY_ID - 1 && strspn(id, good) == len;
+}
+
+int registry_pending_invent(struct registry *r, const char *id, const struct ctl_hostinfo *says,
+	int64_t now_ms, struct machine_key *machine, struct node_key *key, struct errbuf *eb)
+{
+	if (!is_id(id))
+		return err_say(eb, -EINVAL, "the key has to be %d letters, digits, - and _", REGISTRY_ID - 1);
+	if (registry_pending_get(r, id))
+		return err_say(eb, -EEXIST, "something waits under \"%s\" already: take another key", id);
+	struct ctl_register_request rq = { .hostinfo = *says };
+	char *json = registry_hostinfo_text(says);
+	r->c.rnd->fill(r->c.rnd->arg, machine->b, KEY_LEN);
+	r->c.rnd->fill(r->c.rnd->arg, rq.node.b, KEY_LEN);
+	*key = rq.node;
+	bool made = json && add_pending(r, id, &rq, machine, json, now_ms);
+	free(json);
+	return made ? 0 : err_set(eb, -ENOMEM, "make up a machine");
 }
 
 static struct pending_info inform(const struct pending *p)

@@ -254,10 +254,10 @@ void v1_nodes_tag(struct api_call *c);
 void v1_nodes_approve_routes(struct api_call *c);
 void v1_nodes_register(struct api_call *c);
 void v1_nodes_backfill(struct api_call *c);
+void v1_nodes_invent(struct api_call *c);
 
 void v1_auth_approve(struct api_call *c);
 void v1_auth_reject(struct api_call *c);
-void v1_not_here(struct api_call *c);
 void v1_routes_list(struct api_call *c);
 void v1_routes_enable(struct api_call *c);
 void v1_routes_disable(struct api_call *c);

@@ -2,9 +2,10 @@
 #include "mesh/control/http/v1.h"
 
 #include "mesh/control/http/machine.h"
+#include <errno.h>
 #include <string.h>
 
-enum { ROUTES_TEXT = 16384 };
+enum { ROUTES_TEXT = 16384, ROUTES_MOST = 256 };
 
 void v1_nodes_list(struct api_call *c)
 {
@@ -136,6 +137,65 @@ void v1_nodes_register(struct api_call *c)
 	machines_recall(c->api->machines, id);
 	if (w)
 		registry_approve(c->api->reg, id, user, c->now_ms, w);
+}
+
+/* --- machines that are not there, for trials --- */
+
+/* "10.0.0.0/8,::/0", in a. false: one of them is no network, or memory is short. */
+static bool read_networks(struct arena *a, const char *text, struct ctl_prefixes *out)
+{
+	out->v = arena_array(a, ROUTES_MOST, sizeof(*out->v));
+	while (*text && out->v) {
+		char one[PREFIX_TEXT];
+		size_t len = strcspn(text, ",");
+		if (len >= sizeof(one) || out->n == ROUTES_MOST)
+			return false;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (!prefix_parse(one, &out->v[out->n]))
+			return false;
+		prefix_mask(&out->v[out->n++]);
+		text += len + (text[len] == ',');
+	}
+	return out->v;
+}
+
+/* It waits under the key that is given, as if it had asked; node/register with the same key lets it in. */
+static void invent(struct api_call *c, const struct user *u, const char *id, const char *name,
+	const struct ctl_prefixes *routes)
+{
+	struct ctl_hostinfo says = { .hostname = name, .os = "TestOS", .routable_ips = *routes };
+	struct errbuf eb = { 0 };
+	struct member m = { .user = u->id,
+		.hostname = name,
+		.name = "",
+		.expiry_ms = FLEET_NO_TIME,
+		.last_seen_ms = FLEET_NO_TIME,
+		.created_ms = c->now_ms,
+		.hostinfo.routable_ips = *routes };
+	int err = registry_pending_invent(c->api->reg, id, &says, c->now_ms, &m.machine, &m.key, &eb);
+	if (err)
+		api_reply_error(&c->way, err == -EINVAL ? 400 : err == -EEXIST ? 409 : 503, eb.text);
+	else
+		api_reply_json(&c->way, 200, v1_one("node", v1_node(c->api, &m)));
+}
+
+void v1_nodes_invent(struct api_call *c)
+{
+	char id[64] = "", name[256] = "", user[FLEET_USER_NAME] = "", routes[ROUTES_TEXT];
+	struct arena mem = { .cap = 1 << 20 };
+	struct ctl_prefixes nets = { 0 };
+	(void)asked_text(c, "key", id, sizeof(id));
+	(void)asked_text(c, "name", name, sizeof(name));
+	(void)asked_text(c, "user", user, sizeof(user));
+	const struct user *u = v1_user_of(c->api, user);
+	if (!u)
+		api_reply_error(&c->way, 404, "no user has this name");
+	else if (!asked_list(c, "routes", routes, sizeof(routes)) || !read_networks(&mem, routes, &nets))
+		api_reply_error(&c->way, 400, "routes: networks such as 10.0.0.0/8, and not too many");
+	else
+		invent(c, u, id, name, &nets);
+	arena_free(&mem);
 }
 
 /* --- addresses that are missing --- */

@@ -87,9 +87,3 @@ void v1_users_delete(struct api_call *c)
 	if (w)
 		registry_user_destroy(c->api->reg, u->name, api_rank(c), w);
 }
-
-/* Paths that later versions have, or only its own tests call. */
-void v1_not_here(struct api_call *c)
-{
-	api_reply_error(&c->way, 501, "this part of the API is not there on this server");
-}

@@ -180,7 +180,10 @@ void v1_put_node(struct json_out *o, const struct api *a, const struct member *m
 		json_put(o, "null");
 	json_put(o, ",");
 	put_time(o, "createdAt", m->created_ms);
-	put_text(o, "registerMethod", m->preauth ? "REGISTER_METHOD_AUTH_KEY" : "REGISTER_METHOD_CLI");
+	put_text(o, "registerMethod",
+		m->preauth ? "REGISTER_METHOD_AUTH_KEY"
+		: m->id	   ? "REGISTER_METHOD_CLI"
+			   : "REGISTER_METHOD_UNSPECIFIED");
 	put_text(o, "givenName", m->name);
 	put_flag(o, "online", m->online);
 	put_strings(o, "approvedRoutes", &m->routes);

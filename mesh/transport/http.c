@@ -97,7 +97,7 @@ bool http_target_path(const struct http_head *h, char *out, size_t cap)
 	return decode(path, strcspn(path, "?#"), false, out, cap);
 }
 
-bool http_form_value(const void *form, size_t form_len, const char *name, char *out, size_t cap)
+enum http_value http_form_find(const void *form, size_t form_len, const char *name, char *out, size_t cap)
 {
 	const char *at = form, *end = form_len ? at + form_len : at;
 	char key[128];
@@ -107,20 +107,32 @@ bool http_form_value(const void *form, size_t form_len, const char *name, char *
 		while (eq < len && at[eq] != '=')
 			eq++;
 		if (decode(at, eq, true, key, sizeof(key)) && !strcmp(key, name))
-			return decode(
-				at + (eq < len ? eq + 1 : len), eq < len ? len - eq - 1 : 0, true, out, cap);
+			return decode(at + (eq < len ? eq + 1 : len), eq < len ? len - eq - 1 : 0, true, out,
+				       cap)
+				       ? HTTP_VALUE_GOOD
+				       : HTTP_VALUE_BAD;
 		if (!next)
-			return false;
+			return HTTP_VALUE_NONE;
 		at = next + 1;
 	}
-	return false;
+	return HTTP_VALUE_NONE;
+}
+
+enum http_value http_target_find(const struct http_head *h, const char *name, char *out, size_t cap)
+{
+	const char *path = path_of(h->target ? h->target : "");
+	const char *at = path + strcspn(path, "?#");
+	return *at == '?' ? http_form_find(at + 1, strcspn(at + 1, "#"), name, out, cap) : HTTP_VALUE_NONE;
+}
+
+bool http_form_value(const void *form, size_t len, const char *name, char *out, size_t cap)
+{
+	return http_form_find(form, len, name, out, cap) == HTTP_VALUE_GOOD;
 }
 
 bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap)
 {
-	const char *path = path_of(h->target ? h->target : "");
-	const char *at = path + strcspn(path, "?#");
-	return *at == '?' && http_form_value(at + 1, strcspn(at + 1, "#"), name, out, cap);
+	return http_target_find(h, name, out, cap) == HTTP_VALUE_GOOD;
 }
 
 /* "host", "host:port", "[v6]", "[v6]:port" of len bytes. */
@@ -164,28 +176,78 @@ static bool parse_authority(const char *p, size_t len, struct url *out)
 	return true;
 }
 
+/* text, up to its fragment, behind the first `at` bytes of the path. */
+static bool put_path(struct url *u, size_t at, const char *text)
+{
+	size_t len = strcspn(text, "#");
+	if (at + len >= sizeof(u->path))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] >= 0x7f)
+			return false;
+	memcpy(u->path + at, text, len);
+	u->path[at + len] = '\0';
+	return true;
+}
+
+/* What stands behind "//". */
+static bool parse_place(const char *text, bool https, struct url *out)
+{
+	struct url u = { .https = https, .path = "/" };
+	size_t len = strcspn(text, "/?#");
+	if (!parse_authority(text, len, &u) || !put_path(&u, text[len] != '/', text + len))
+		return false;
+	*out = u;
+	return true;
+}
+
 bool url_parse(const char *text, struct url *out)
 {
-	struct url u = { 0 };
 	if (!strncasecmp(text, "https://", 8))
-		u.https = true;
-	else if (strncasecmp(text, "http://", 7) != 0)
+		return parse_place(text + 8, true, out);
+	return !strncasecmp(text, "http://", 7) && parse_place(text + 7, false, out);
+}
+
+/* "." and ".." of a path, in place; what stands behind '?' stays (RFC 3986 5.2.4). */
+static void remove_dots(char *path)
+{
+	size_t len = strcspn(path, "?"), to = 0;
+	for (size_t at = 0; at < len;) {
+		size_t part = 1 + strcspn(path + at + 1, "/?"); /* with its slash */
+		bool one = part == 2 && path[at + 1] == '.';
+		bool two = part == 3 && path[at + 1] == '.' && path[at + 2] == '.';
+		if (two)
+			while (to && path[--to] != '/')
+				;
+		if (!one && !two) {
+			memmove(path + to, path + at, part);
+			to += part;
+		} else if (at + part == len) {
+			path[to++] = '/'; /* a folder ends in a slash */
+		}
+		at += part;
+	}
+	memmove(path + to, path + len, strlen(path + len) + 1);
+}
+
+bool url_join(const struct url *base, const char *text, struct url *out)
+{
+	struct url u = *base;
+	size_t word = strcspn(text, ":/?#"), keep = strcspn(u.path, "?");
+	if (text[word] == ':')
+		return url_parse(text, out);
+	if (text[0] == '/' && text[1] == '/')
+		return parse_place(text + 2, base->https, out);
+	if (text[0] == '/')
+		keep = 0;
+	else if (!text[0] || text[0] == '#')
+		keep = strlen(u.path);
+	else if (text[0] != '?')
+		while (u.path[keep - 1] != '/')
+			keep--;
+	if (!put_path(&u, keep, text))
 		return false;
-	const char *authority = text + (u.https ? 8 : 7);
-	size_t len = strcspn(authority, "/?#");
-	if (!parse_authority(authority, len, &u))
-		return false;
-	const char *path = authority + len;
-	size_t path_len = strcspn(path, "#");
-	bool slash = path[0] == '/';
-	if (path_len + !slash >= sizeof(u.path))
-		return false;
-	for (size_t i = 0; i < path_len; i++)
-		if (path[i] <= ' ' || path[i] >= 0x7f)
-			return false;
-	u.path[0] = '/';
-	memcpy(u.path + !slash, path, path_len);
-	u.path[path_len + !slash] = '\0';
+	remove_dots(u.path);
 	*out = u;
 	return true;
 }

@@ -26,6 +26,11 @@ bool http_target_path(const struct http_head *h, char *out, size_t cap);
 bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap);
 /* The same of a body that is a form (application/x-www-form-urlencoded); NULL where len is 0. */
 bool http_form_value(const void *form, size_t len, const char *name, char *out, size_t cap);
+/* The same two for what may be left out: what was asked wrongly is told from what was not asked. Only HTTP_VALUE_GOOD
+ * changes out, so a default may stand in it. */
+enum http_value { HTTP_VALUE_NONE, HTTP_VALUE_GOOD, HTTP_VALUE_BAD /* too long or malformed */ };
+enum http_value http_target_find(const struct http_head *h, const char *name, char *out, size_t cap);
+enum http_value http_form_find(const void *form, size_t len, const char *name, char *out, size_t cap);
 const char *http_status_text(int status);
 /* text as one part of a path, or the value of a query; as much of it as fits into out[cap]. */
 void http_escape(const char *text, char *out, size_t cap);
@@ -124,6 +129,8 @@ struct url {
 	char path[512];
 };
 bool url_parse(const char *text, struct url *out);
+/* Where text leads that was found at base: a whole URL, "//host/path", "/path", "path", "?query" (RFC 3986 5.2). */
+bool url_join(const struct url *base, const char *text, struct url *out);
 /* "https://host" and "https://HOST:443/" lead to one server. */
 bool url_same(const char *a, const char *b);
 

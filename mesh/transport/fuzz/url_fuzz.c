@@ -1,4 +1,4 @@
-/* A URL, and the same text as the values of HTTPS_PROXY and NO_PROXY. */
+/* A URL, what it leads to that was found at another, and the same text as the values of HTTPS_PROXY and NO_PROXY. */
 #include "mesh/transport/proxy.h"
 
 #include <stdlib.h>
@@ -27,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	char *text = malloc(len + 1);
 	struct url u;
+	static const struct url base = { .https = true, .host = "a.test", .port = 443, .path = "/b/c?d" };
 	if (!text)
 		return 0;
 	if (len)
@@ -35,6 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (url_parse(text, &u) && (!u.host[0] || !u.port || u.path[0] != '/'))
 		abort();
 	as_proxy(text);
+	if (url_join(&base, text, &u) &&
+		(!u.host[0] || !u.port || u.path[0] != '/' || strlen(u.path) >= sizeof(u.path)))
+		abort();
 	free(text);
 	return 0;
 }

@@ -605,6 +605,49 @@ static void test_source(void **state)
 	site_stop(&s);
 }
 
+static void test_url_join(void **state)
+{
+	static const struct {
+		const char *text, *is;
+	} rows[] = {
+		{ "https://b.test/x", "https://b.test:443/x" },
+		{ "//b.test/x", "https://b.test:443/x" },
+		{ "//[2001:db8::2]:8/x", "https://2001:db8::2:8/x" },
+		{ "/x?y#z", "https://2001:db8::1:444/x?y" },
+		{ "x", "https://2001:db8::1:444/a/b/x" },
+		{ "x/?y=/../#z", "https://2001:db8::1:444/a/b/x/?y=/../" },
+		{ "?y", "https://2001:db8::1:444/a/b/c?y" },
+		{ "", "https://2001:db8::1:444/a/b/c?d=/e" },
+		{ "#z", "https://2001:db8::1:444/a/b/c?d=/e" },
+		{ "../x", "https://2001:db8::1:444/a/x" },
+		{ "../../../x", "https://2001:db8::1:444/x" },
+		{ "./x/.", "https://2001:db8::1:444/a/b/x/" },
+		{ "x/..", "https://2001:db8::1:444/a/b/" },
+		{ "/..?q", "https://2001:db8::1:444/?q" },
+		{ "/.../..a", "https://2001:db8::1:444/.../..a" },
+		{ "//", NULL },
+		{ "ftp://b.test/", NULL },
+		{ "x y", NULL },
+	};
+	char text[600], at[1024];
+	struct url base, u;
+	(void)state;
+	assert_true(url_parse("https://[2001:db8::1]:444/a/b/c?d=/e", &base));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool ok = url_join(&base, rows[i].text, &u);
+		snprintf(at, sizeof(at), "%s://%s:%u%s", u.https ? "https" : "http", u.host, u.port, u.path);
+		if (ok != !!rows[i].is || (ok && strcmp(at, rows[i].is) != 0))
+			fail_msg("row %zu: %s", i, ok ? at : "no URL");
+	}
+	memset(text, 'x', sizeof(text));
+	text[0] = '/';
+	text[sizeof(u.path)] = '\0';
+	assert_false(url_join(&base, text, &u)); /* one byte too long: nothing is cut */
+	text[sizeof(u.path) - 1] = '\0';
+	assert_true(url_join(&base, text, &u));
+	assert_string_equal(u.path, text);
+}
+
 static void test_url(void **state)
 {
 	static const struct {
@@ -673,6 +716,22 @@ static void test_target(void **state)
 	assert_string_equal(v, "=");
 	assert_false(http_target_query(&h, "c", v, sizeof(v)));
 	assert_false(http_form_value(NULL, 0, "a", v, sizeof(v)));
+	assert_int_equal(http_form_find(NULL, 0, "a", v, sizeof(v)), HTTP_VALUE_NONE);
+	static const char form[] = "long=12345678&cut=%4&nul=%00&fits=1234567#";
+	static const struct {
+		const char *name;
+		enum http_value is;
+	} values[] = { { "long", HTTP_VALUE_BAD }, { "cut", HTTP_VALUE_BAD }, { "nul", HTTP_VALUE_BAD },
+		{ "none", HTTP_VALUE_NONE } };
+	h.target = "/p?long=12345678&cut=%4&nul=%00#&none=1";
+	snprintf(v, sizeof(v), "default");
+	for (size_t i = 0; i < ARRAY_LEN(values); i++)
+		if (http_form_find(form, strlen(form), values[i].name, v, sizeof(v)) != values[i].is ||
+			http_target_find(&h, values[i].name, v, sizeof(v)) != values[i].is ||
+			strcmp(v, "default") != 0)
+			fail_msg("%s", values[i].name);
+	assert_int_equal(http_form_find(form, strlen(form) - 1, "fits", v, sizeof(v)), HTTP_VALUE_GOOD);
+	assert_string_equal(v, "1234567");
 }
 
 int main(void)
@@ -689,6 +748,7 @@ int main(void)
 		cmocka_unit_test(test_late_and_cancel),
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_url),
+		cmocka_unit_test(test_url_join),
 		cmocka_unit_test(test_target),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("http", tests, NULL, NULL) : 1;

@@ -219,18 +219,6 @@ void api_authenticate(struct api_call *c)
 
 /* --- a secret for a token --- */
 
-/* A parameter of a form in the body. */
-static bool form_value(const struct api_call *c, const char *name, char *out, size_t cap)
-{
-	char target[2048];
-	if (c->len >= sizeof(target) - 3)
-		return false;
-	snprintf(target, sizeof(target), "/?%.*s", (int)c->len, (const char *)c->body);
-	bool found = http_target_query(&(struct http_head) { .target = target }, name, out, cap);
-	key_wipe(target, sizeof(target));
-	return found;
-}
-
 static void refuse_token(struct api_call *c, int status, const char *error, const char *text)
 {
 	api_reply_json(&c->way, status,
@@ -241,8 +229,8 @@ static const struct api_key *find_client(struct api_call *c)
 {
 	char name[SHOWN_MAX] = "", secret[SHOWN_MAX] = "";
 	if (!shown_pair(c->head, name, secret)) {
-		(void)form_value(c, "client_id", name, sizeof(name));
-		(void)form_value(c, "client_secret", secret, sizeof(secret));
+		(void)http_form_value(c->body, c->len, "client_id", name, sizeof(name));
+		(void)http_form_value(c->body, c->len, "client_secret", secret, sizeof(secret));
 	}
 	const struct api_key *k = registry_api_key_find(c->api->reg, secret);
 	if (k && (k->kind != API_KEY_CLIENT || registry_api_key_is_expired(k, c->now_ms) ||
@@ -257,19 +245,20 @@ void oauth_token(struct api_call *c)
 	const struct api_key *k = find_client(c);
 	char grant[64] = "", words[API_KEY_SCOPES] = "", say[64], token[SHOWN_MAX];
 	uint32_t may = 0, wanted = 0;
-	(void)form_value(c, "grant_type", grant, sizeof(grant));
-	(void)form_value(c, "scope", words, sizeof(words));
+	bool plain = http_form_find(c->body, c->len, "grant_type", grant, sizeof(grant)) != HTTP_VALUE_BAD;
+	/* one that cannot be read asked for less than all */
+	bool scoped = http_form_find(c->body, c->len, "scope", words, sizeof(words)) != HTTP_VALUE_BAD;
 	if (!k) {
 		refuse_token(c, 401, "invalid_client", "this client is not known, or its secret is another");
 		return;
 	}
-	if (*grant && strcmp(grant, "client_credentials") != 0) {
+	if (!plain || (*grant && strcmp(grant, "client_credentials") != 0)) {
 		refuse_token(c, 400, "unsupported_grant_type",
 			"grant_type: client_credentials is the only one here");
 		return;
 	}
 	(void)api_scopes_read(k->scopes, &may, say, sizeof(say));
-	if (!api_scopes_read(words, &wanted, say, sizeof(say)) || !covers(may, wanted)) {
+	if (!scoped || !api_scopes_read(words, &wanted, say, sizeof(say)) || !covers(may, wanted)) {
 		refuse_token(c, 400, "invalid_scope", "scope: the client has not all of these");
 		return;
 	}

@@ -626,6 +626,15 @@ static void test_tokens(void **state)
 	snprintf(body, sizeof(body), "client_secret=%s&scope=all", secret);
 	json_decref(ask(w, NULL, "POST", "/api/v2/oauth/token", body));
 	assert_int_equal(w->status, 400);
+	/* a form is no address: nothing ends at a '#'; and what cannot be read asked for less than all */
+	static const char *const wrong[] = { "client_secret=%s&note=#&scope=all",
+		"client_secret=%s&scope=dns:read%%zz", "client_secret=%s&grant_type=%%00" };
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		snprintf(body, sizeof(body), wrong[i], secret);
+		json_decref(ask(w, NULL, "POST", "/api/v2/oauth/token", body));
+		if (w->status != 400)
+			fail_msg("form %zu: %d", i, w->status);
+	}
 	json_decref(world_admin(w, "/v1/apikeys/expire", "{\"id\":2}"));
 	json_decref(ask(w, token, "GET", TAILNET "/users", NULL));
 	assert_int_equal(w->status, 401);

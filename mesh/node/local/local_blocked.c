@@ -89,8 +89,8 @@ void local_dns_blocked(struct request *r)
 		local_reply_error(r->conn, 400, "name= is not a domain name");
 		return;
 	}
-	http_target_query(r->head, "client", who, sizeof(who));
-	if (!client_of(m, who, &from)) {
+	if (http_target_find(r->head, "client", who, sizeof(who)) == HTTP_VALUE_BAD ||
+		!client_of(m, who, &from)) {
 		local_reply_error(r->conn, 400, "client= is neither an address nor a machine of the mesh");
 		return;
 	}
@@ -137,10 +137,11 @@ void local_dns_pause(struct request *r)
 	}
 	blocker_state(b, &state);
 	uint64_t ms = state.pause_ms;
-	bool given = http_target_query(r->head, "for", text, sizeof(text));
-	if (given && strcmp(text, "off") == 0) {
+	enum http_value given = http_target_find(r->head, "for", text, sizeof(text));
+	if (given == HTTP_VALUE_GOOD && strcmp(text, "off") == 0) {
 		ms = 0;
-	} else if (given && (!text_duration_ms(text, &ms) || !ms || ms > CONF_PAUSE_LONGEST_MS)) {
+	} else if (given == HTTP_VALUE_BAD ||
+		   (given && (!text_duration_ms(text, &ms) || !ms || ms > CONF_PAUSE_LONGEST_MS))) {
 		local_reply_error(r->conn, 400, "for= is a time up to 24h, as 10m, or off");
 		return;
 	}

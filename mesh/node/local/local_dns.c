@@ -72,8 +72,8 @@ void local_dns_query(struct request *r)
 		local_reply_error(r->conn, 400, "name= is missing");
 		return;
 	}
-	http_target_query(r->head, "type", type, sizeof(type));
-	if (!dns_ask_valid(name, type)) {
+	if (http_target_find(r->head, "type", type, sizeof(type)) == HTTP_VALUE_BAD ||
+		!dns_ask_valid(name, type)) {
 		local_reply_error(r->conn, 400, "name= and type= are not a question that can be asked");
 		return;
 	}
@@ -150,23 +150,28 @@ static struct resolver_server *resolver_of(struct request *r)
 
 void local_dns_flush(struct request *r)
 {
-	struct resolver_server *server = resolver_of(r);
 	struct api_dns_flushed m = { 0 };
 	char name[256], below[8] = "false";
 	struct buf b = { 0 };
 	size_t n = 0;
+	enum http_value named = http_target_find(r->head, "name", name, sizeof(name));
+	bool good = http_target_find(r->head, "below", below, sizeof(below)) != HTTP_VALUE_BAD;
+	bool all = strcmp(below, "true") == 0;
+	if (!good || (!all && strcmp(below, "false") != 0)) {
+		local_reply_error(r->conn, 400, "below= takes true or false");
+		return;
+	}
+	struct resolver_server *server = resolver_of(r);
 	if (!server)
 		return;
-	bool named = http_target_query(r->head, "name", name, sizeof(name));
-	http_target_query(r->head, "below", below, sizeof(below));
-	if (resolver_flush(
-		    resolver_server_core(server), named ? name : NULL, strcmp(below, "true") == 0, &n)) {
+	if (named == HTTP_VALUE_BAD || resolver_flush(resolver_server_core(server),
+					       named == HTTP_VALUE_GOOD ? name : NULL, all, &n)) {
 		local_reply_error(r->conn, 400, "name= is not a domain name");
 		return;
 	}
 	m.n = n;
-	bool ok = api_dns_flushed_write(&b, &m);
-	local_reply_json(r->conn, &b, ok);
+	good = api_dns_flushed_write(&b, &m);
+	local_reply_json(r->conn, &b, good);
 }
 
 /* ---- questions written down ---- */
@@ -189,17 +194,20 @@ void local_dns_log_set(struct request *r)
 
 void local_dns_log(struct request *r)
 {
-	struct resolver_server *server = resolver_of(r);
 	struct api_dns_log m = { 0 };
 	struct arena a = { 0 };
 	struct buf b = { 0 };
 	char text[24] = "0";
-	uint64_t after = 0;
+	uint64_t after;
+	if (http_target_find(r->head, "after", text, sizeof(text)) == HTTP_VALUE_BAD ||
+		!text_u64(text, 0, UINT64_MAX, &after)) {
+		local_reply_error(r->conn, 400, "after= takes the number of a question");
+		return;
+	}
+	struct resolver_server *server = resolver_of(r);
 	if (!server)
 		return;
-	http_target_query(r->head, "after", text, sizeof(text));
-	bool ok = text_u64(text, 0, UINT64_MAX, &after) &&
-		  report_api_log(&a, resolver_server_journal(server), after, &m) && api_dns_log_write(&b, &m);
+	bool ok = report_api_log(&a, resolver_server_journal(server), after, &m) && api_dns_log_write(&b, &m);
 	local_reply_json(r->conn, &b, ok);
 	arena_free(&a);
 }

@@ -211,12 +211,12 @@ static bool await_begin(struct request *r, struct files *f, uint64_t seconds)
 
 void local_files_list(struct request *r)
 {
-	char text[24];
+	char text[24] = "0";
 	uint64_t seconds = 0;
 	struct files *f = files_here(r);
 	if (!f)
 		return;
-	if (http_target_query(r->head, "waitsec", text, sizeof(text)) &&
+	if (http_target_find(r->head, "waitsec", text, sizeof(text)) == HTTP_VALUE_BAD ||
 		!text_u64(text, 0, WAIT_S_MAX, &seconds)) {
 		local_reply_error(r->conn, 400, "waitsec= must be seconds, at most a day");
 		return;

@@ -1,10 +1,10 @@
 /* A peer is asked once, and the asker gets the answer or why there is none. By disco: whether a way is there, and which.
  * By TSMP: whether WireGuard's data passes on it, whatever the rules say. By ICMP: whether the peer's machine answers,
  * which its rules have a say in. At the PeerAPI: whether programs reach each other over TCP. */
+#include "mesh/base/text.h"
 #include "mesh/node/local/local_request.h"
 #include "mesh/node/serve/sharing.h"
 #include "mesh/os/sock.h"
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,12 +167,10 @@ static const char *ask_peer_api(struct request *r, struct ping *p, const struct 
 
 static bool read_size(struct request *r, uint16_t *size)
 {
-	char text[ADDR_TEXT], *end = text;
-	*size = 0;
-	if (!http_target_query(r->head, "size", text, sizeof(text)))
-		return true;
-	unsigned long n = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : 0;
-	if (end == text || *end || n > LOCAL_PING_MAX)
+	char text[ADDR_TEXT] = "0";
+	uint64_t n;
+	if (http_target_find(r->head, "size", text, sizeof(text)) == HTTP_VALUE_BAD ||
+		!text_u64(text, 0, LOCAL_PING_MAX, &n))
 		return false;
 	*size = (uint16_t)n;
 	return true;
@@ -180,10 +178,9 @@ static bool read_size(struct request *r, uint16_t *size)
 
 static bool read_kind(struct request *r, enum ping_kind *kind)
 {
-	char text[ADDR_TEXT];
-	*kind = PING_DISCO;
-	if (!http_target_query(r->head, "type", text, sizeof(text)))
-		return true;
+	char text[ADDR_TEXT] = "disco";
+	if (http_target_find(r->head, "type", text, sizeof(text)) == HTTP_VALUE_BAD)
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(kind_names); i++) {
 		if (strcasecmp(text, kind_names[i]) == 0) {
 			*kind = (enum ping_kind)i;

@@ -21,6 +21,7 @@
 
 #define OUR_HOST "local-tailscaled.sock"
 #define API "/localapi/v0/"
+#define MANY_DIGITS "0000000000000000000000000000000000000000000000000000000000000001"
 
 /* A node without an engine: what LocalAPI answers while it is stopped. */
 struct place {
@@ -168,6 +169,17 @@ static void test_routes(void **state)
 		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=-1" }, 400, "at most 1472" },
 		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=9x" }, 400, "at most 1472" },
 		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=" }, 400, "at most 1472" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&size=" MANY_DIGITS }, 400,
+			"at most 1472" },
+		{ { .method = "POST", .target = API "ping?ip=100.64.0.9&type=" MANY_DIGITS }, 400,
+			"disco, TSMP" },
+		{ { .method = "GET", .target = API "dns-query?name=x&type=" MANY_DIGITS }, 400,
+			"not a question" },
+		{ { .method = "GET", .target = API "dns-log?after=x" }, 400, "after= takes" },
+		{ { .method = "GET", .target = API "dns-log?after=" }, 400, "after= takes" },
+		{ { .method = "GET", .target = API "dns-log?after=" MANY_DIGITS }, 400, "after= takes" },
+		{ { .method = "POST", .target = API "dns-flush?below=yes" }, 400, "below= takes" },
+		{ { .method = "POST", .target = API "dns-flush?below=" MANY_DIGITS }, 400, "below= takes" },
 		{ { .method = "POST", .target = API "login-interactive" }, 204, "" },
 		{ { .method = "POST", .target = API "logout" }, 204, "" },
 		{ { .method = "GET", .target = API "nothing" }, 404, "does not do this: GET nothing" },

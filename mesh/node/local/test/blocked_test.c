@@ -235,6 +235,8 @@ static void test_pause(void **state)
 		{ "blocking", 200, "{\"On\":true,\"Lists\":2,\"Names\":2,\"PauseLeftMs\":0}" },
 		{ "!pause?for=1y", 400, "a time up to 24h" },
 		{ "!pause?for=25h", 400, "a time up to 24h" },
+		{ "!pause?for=", 400, "a time up to 24h" },
+		{ "!pause?for=0000000000000000000000010m", 400, "a time up to 24h" },
 		{ "!pause?for=10m", 200, "\"PauseLeftMs\":" },
 		{ "blocked?name=x.ads.example", 200, "\"Blocked\":false" },
 		{ "blocked?name=x.ads.example", 200, "by the list ads (not now)" },

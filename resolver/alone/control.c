@@ -29,9 +29,9 @@ struct control_request {
 	const struct door_request *r;
 };
 
-static bool control_value(const struct control_request *q, const char *name, char *out, size_t cap)
+static enum http_value control_value(const struct control_request *q, const char *name, char *out, size_t cap)
 {
-	return http_target_query(q->r->head, name, out, cap);
+	return http_target_find(q->r->head, name, out, cap);
 }
 
 /* ---- numbers and lists ---- */
@@ -83,9 +83,12 @@ static void get_log(struct control_request *q)
 	struct buf b = { 0 };
 	char text[24] = "0";
 	uint64_t after = 0;
-	(void)control_value(q, "after", text, sizeof(text));
-	bool ok = text_u64(text, 0, UINT64_MAX, &after) &&
-		  report_api_log(&a, resolver_server_journal(q->s->server), after, &m) &&
+	if (control_value(q, "after", text, sizeof(text)) == HTTP_VALUE_BAD ||
+		!text_u64(text, 0, UINT64_MAX, &after)) {
+		door_say(q->g, 400, "after= takes the number of a question");
+		return;
+	}
+	bool ok = report_api_log(&a, resolver_server_journal(q->s->server), after, &m) &&
 		  api_dns_log_write(&b, &m);
 	door_say_json(q->g, &b, ok);
 	arena_free(&a);
@@ -125,10 +128,15 @@ static void do_flush(struct control_request *q)
 	char name[256], below[8] = "false";
 	struct buf b = { 0 };
 	size_t n = 0;
-	bool named = control_value(q, "name", name, sizeof(name));
-	(void)control_value(q, "below", below, sizeof(below));
-	if (resolver_flush(resolver_server_core(q->s->server), named ? name : NULL,
-		    strcmp(below, "true") == 0, &n)) {
+	enum http_value named = control_value(q, "name", name, sizeof(name));
+	bool good = control_value(q, "below", below, sizeof(below)) != HTTP_VALUE_BAD;
+	bool all = strcmp(below, "true") == 0;
+	if (!good || (!all && strcmp(below, "false") != 0)) {
+		door_say(q->g, 400, "below= takes true or false");
+		return;
+	}
+	if (named == HTTP_VALUE_BAD || resolver_flush(resolver_server_core(q->s->server),
+					       named == HTTP_VALUE_GOOD ? name : NULL, all, &n)) {
 		door_say(q->g, 400, "name= is not a domain name");
 		return;
 	}
@@ -143,10 +151,11 @@ static void do_pause(struct control_request *q)
 	uint64_t ms;
 	blocker_state(q->s->blocker, &b);
 	ms = b.pause_ms;
-	if (control_value(q, "for", text, sizeof(text)) && strcmp(text, "off") == 0)
+	enum http_value given = control_value(q, "for", text, sizeof(text));
+	if (given == HTTP_VALUE_GOOD && strcmp(text, "off") == 0) {
 		ms = 0;
-	else if (control_value(q, "for", text, sizeof(text)) &&
-		 (!text_duration_ms(text, &ms) || !ms || ms > CONF_PAUSE_LONGEST_MS)) {
+	} else if (given == HTTP_VALUE_BAD ||
+		   (given && (!text_duration_ms(text, &ms) || !ms || ms > CONF_PAUSE_LONGEST_MS))) {
 		door_say(q->g, 400, "a pause lasts up to 24h, as 10m; \"off\" ends it");
 		return;
 	}
@@ -213,8 +222,7 @@ static void get_query(struct control_request *q)
 	struct errbuf eb = { .text = "memory is short" };
 	uint16_t number = 0;
 	(void)control_value(q, "name", name, sizeof(name));
-	(void)control_value(q, "type", type, sizeof(type));
-	if (!dns_ask_valid(name, type)) {
+	if (control_value(q, "type", type, sizeof(type)) == HTTP_VALUE_BAD || !dns_ask_valid(name, type)) {
 		door_say(q->g, 400, "name= and type= are not a question that can be asked");
 		return;
 	}
@@ -274,7 +282,10 @@ static void get_blocked(struct control_request *q)
 	char name[256] = "", client[256] = "";
 	struct errbuf eb = { .text = "memory is short" };
 	(void)control_value(q, "name", name, sizeof(name));
-	(void)control_value(q, "client", client, sizeof(client));
+	if (control_value(q, "client", client, sizeof(client)) == HTTP_VALUE_BAD) {
+		door_say(q->g, 400, "client= is no address");
+		return;
+	}
 	struct control_search *k = calloc(1, sizeof(*k));
 	if (k) {
 		*k = (struct control_search) { .waiting = { search_forget }, .g = q->g };

@@ -221,6 +221,12 @@ static void test_raw(void **state)
 		{ "POST /blocked?name=a.test HTTP/1.1\r\n" CLOSE, "HTTP/1.1 405 " },
 		{ "GET /blocked?name=a%00b.test HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
 		{ "GET /nothing HTTP/1.1\r\n" CLOSE, "HTTP/1.1 404 " },
+		{ "GET /log?after=x HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
+		{ "GET /log?after=0000000000000000000000000 HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
+		{ "GET /query?name=a.test&type=AAAAAAAAAAAAAAAA HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
+		{ "POST /flush?below=yes HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
+		{ "POST /flush?below=%74%72%75%65%00 HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
+		{ "POST /flush?name=a%00.test HTTP/1.1\r\n" CLOSE, "HTTP/1.1 400 " },
 	};
 	char at[128];
 	struct program p;

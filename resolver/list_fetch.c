@@ -127,16 +127,10 @@ static void redirected(struct list_fetch *f, const struct http_head *head)
 {
 	const char *to = http_header(head, "Location");
 	struct url next;
-	char text[1024];
-	if (to && to[0] == '/') {
-		snprintf(text, sizeof(text), "%s://%s:%u%s", f->at.https ? "https" : "http", f->at.host,
-			f->at.port, to);
-		to = text;
-	}
 	if (++f->redirects > REDIRECTS_MAX)
 		wait_for_retry(f, "it leads from one place to the next without an end");
-	else if (!to || !url_parse(to, &next))
-		wait_for_retry(f, "it leads to what is no whole URL");
+	else if (!to || !url_join(&f->at, to, &next))
+		wait_for_retry(f, "it leads to what is no URL, or a very long one");
 	else if (f->at.https && !next.https)
 		wait_for_retry(f, "it leads from https to http");
 	else {

@@ -28,7 +28,7 @@ struct site {
 	struct endpoint at;
 	const char *body, *etag; /* body NULL: status 500 */
 	const char *leads;	 /* host that /inward goes to */
-	unsigned inward;	 /* how often it was asked for */
+	unsigned inward, longs;	 /* how often these were asked for */
 	unsigned asked, conditional, changed;
 };
 
@@ -48,6 +48,23 @@ static void request(
 		snprintf(extra, sizeof(extra), "Location: http://%s/list\r\n", endpoint_format(&s->at, at));
 		http_reply(
 			c, 302, "text/plain", text[1] == 'm' ? "Location: /list\r\n" : extra, "moved\n", 6);
+		return;
+	}
+	if (strcmp(text, "/beside/it") == 0) {
+		http_reply(c, 302, "text/plain", "Location: ../list\r\n", "", 0);
+		return;
+	}
+	if (strcmp(text, "/same") == 0) {
+		snprintf(extra, sizeof(extra), "Location: //%s/list\r\n", endpoint_format(&s->at, at));
+		http_reply(c, 302, "text/plain", extra, "", 0);
+		return;
+	}
+	if (strcmp(text, "/long") == 0) {
+		char far[1200] = "Location: /list?";
+		memset(far + strlen(far), 'x', 1100);
+		memcpy(far + 1100, "\r\n", 3);
+		http_reply(c, 302, "text/plain", far, "", 0);
+		s->longs++;
 		return;
 	}
 	if (strcmp(text, "/inward") == 0) {
@@ -210,7 +227,7 @@ static void test_last_good(void **state)
 
 static void test_redirects(void **state)
 {
-	static const char *const targets[] = { "/moved", "/far" };
+	static const char *const targets[] = { "/moved", "/far", "/beside/it", "/same" };
 	(void)state;
 	site.body = "ads.example\n";
 	site.etag = "\"x\"";
@@ -223,7 +240,12 @@ static void test_redirects(void **state)
 	site.asked = 0;
 	struct list_fetch *f = start("/round");
 	until(&site.asked, 8);
-	assert_int_equal(site.changed, 2);
+	assert_int_equal(site.changed, ARRAY_LEN(targets));
+	list_fetch_stop(f);
+	site.asked = 0;
+	f = start("/long");
+	until(&site.longs, 3);
+	assert_int_equal(site.asked, 0); /* half an address is another one */
 	list_fetch_stop(f);
 }
 

@@ -136,21 +136,23 @@ static void compared(void *arg)
 	next_try(l);
 }
 
+/* One that cannot be compared is told so, and those behind it get their turn. */
 static void next_try(struct login *l)
 {
-	struct login_try *t = l->tries;
-	if (l->comparing || !t)
-		return;
-	l->tries = t->next;
-	l->n_tries--;
-	l->comparing = t;
-	l->compare_work = work_start(l->loop, compare, compared, t);
-	if (l->compare_work)
-		return;
-	l->comparing = NULL;
-	struct api_way way = api_later_way(t->later);
-	free_try(t);
-	page_say(&way, 503, "Not possible at the moment", "The server is short of memory.", NULL, NULL);
+	while (!l->comparing && l->tries) {
+		struct login_try *t = l->tries;
+		l->tries = t->next;
+		l->n_tries--;
+		l->comparing = t;
+		l->compare_work = work_start(l->loop, compare, compared, t);
+		if (l->compare_work)
+			return;
+		l->comparing = NULL;
+		struct api_way way = api_later_way(t->later);
+		free_try(t);
+		page_say(&way, 503, "Not possible at the moment", "The server is short of memory.", NULL,
+			NULL);
+	}
 }
 
 /* Its connection has gone. One that is being compared ends by itself. */

@@ -8,10 +8,15 @@
 #include <cmocka.h>
 
 #include "mesh/control/test/browser.h"
+#include "mesh/os/work.h"
+#include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void test_admin(void **state)
 {
@@ -126,6 +131,17 @@ static void test_throttled(void **state)
 	free(b.page);
 }
 
+static void server_behind_proxy(struct world *w)
+{
+	world_server_kill(w, SIGTERM, 0);
+	FILE *f = fopen(w->config, "a");
+	assert_non_null(f);
+	fputs("trusted_proxies: [127.0.0.1]\n", f);
+	fclose(f);
+	world_server_start(w);
+	world_make_admin(w, "/v1/admins/create");
+}
+
 /* One password is compared at a time. Who has many addresses, as every site with IPv6 does, waits in the places of one. */
 static void test_one_site_waits(void **state)
 {
@@ -137,13 +153,7 @@ static void test_one_site_waits(void **state)
 	struct browser b[ALL] = { { 0 } };
 	char form[80], text[256], extra[96];
 	int refused = 0;
-	world_server_kill(w, SIGTERM, 0);
-	FILE *f = fopen(w->config, "a");
-	assert_non_null(f);
-	fputs("trusted_proxies: [127.0.0.1]\n", f);
-	fclose(f);
-	world_server_start(w);
-	world_make_admin(w, "/v1/admins/create");
+	server_behind_proxy(w);
 	for (int i = 0; i < ALL; i++)
 		b[i].w = w;
 	(void)browser_visit(&b[0], "/login", NULL, NULL);
@@ -161,6 +171,80 @@ static void test_one_site_waits(void **state)
 	}
 	assert_true(refused > 0);
 	assert_int_equal(b[ONE_SITE].status, 403);
+}
+
+/* Compared passwords of the server, a process of its own, when `on`: the first waits for `go`, the second finds no memory. */
+static struct comparing {
+	atomic_bool on, go;
+	atomic_uint begun;
+} * comparing;
+static struct {
+	void (*run)(void *arg), (*done)(void *arg);
+	void *arg;
+} first;
+
+static void first_run(void *arg)
+{
+	while (!comparing->go)
+		usleep(1000);
+	first.run(first.arg);
+	(void)arg;
+}
+
+static void first_done(void *arg)
+{
+	first.done(first.arg);
+	(void)arg;
+}
+
+struct work *__real_work_start(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);
+struct work *__wrap_work_start(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);
+
+struct work *__wrap_work_start(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg)
+{
+	unsigned n = comparing->on ? comparing->begun++ : UINT_MAX;
+	if (n == 1)
+		return NULL;
+	if (n)
+		return __real_work_start(l, run, done, arg);
+	first.run = run;
+	first.done = done;
+	first.arg = arg;
+	return __real_work_start(l, first_run, first_done, NULL);
+}
+
+/* One for whom memory is short takes nobody's turn. */
+static void test_no_memory(void **state)
+{
+	struct world *w = *state;
+	struct browser b[3] = { { 0 } };
+	char form[80], text[256], extra[96];
+	int wrong = 0, short_of_memory = 0;
+	server_behind_proxy(w);
+	(void)browser_visit((b[0].w = w, &b[0]), "/login", NULL, NULL);
+	browser_form(&b[0], form);
+	snprintf(text, sizeof(text), "%s&name=root&password=wrong", form);
+	comparing->on = true;
+	for (size_t i = 0; i < ARRAY_LEN(b); i++) {
+		b[i].w = w;
+		memcpy(b[i].cookie, b[0].cookie, sizeof(b[i].cookie));
+		snprintf(extra, sizeof(extra), "X-Forwarded-For: 2001:db8:0:%zu::1\r\n", i);
+		browser_send(&b[i], "/login", text, extra);
+	}
+	struct browser after = { .w = w }; /* what is answered when all three have come */
+	(void)browser_visit(&after, "/login", NULL, NULL);
+	free(after.page);
+	comparing->go = true;
+	for (size_t i = 0; i < ARRAY_LEN(b); i++) {
+		WAIT(w, b[i].done);
+		wrong += b[i].status == 403;
+		short_of_memory += b[i].status == 503;
+		free(b[i].page);
+	}
+	assert_int_equal(short_of_memory, 1);
+	assert_int_equal(wrong, 2);
+	assert_int_equal(comparing->begun, ARRAY_LEN(b));
+	comparing->on = false;
 }
 
 /* No form and no address leads away from here. */
@@ -187,6 +271,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ended, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_throttled, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_one_site_waits, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_no_way_out, world_setup, world_teardown) };
+	comparing = mmap(NULL, sizeof(*comparing), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (comparing == MAP_FAILED)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

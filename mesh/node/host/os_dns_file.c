@@ -148,7 +148,7 @@ static int keep_own(struct os_dns_file *d, struct errbuf *eb)
 	/* what somebody wrote through our link is a text, not that link */
 	if (!is_our_link(d) && link(d->path, d->backup) == 0)
 		return 0;
-	int err = errno == ENOENT ? -ENOENT : file_read(d->path, RESOLV_MAX, &now, eb);
+	int err = file_read(d->path, RESOLV_MAX, &now, eb);
 	if (err == -ENOENT)
 		err = file_write_atomic(d->backup, 0644, NO_FILE, strlen(NO_FILE), eb);
 	else if (!err)
@@ -255,12 +255,13 @@ static int write_ours(struct os_dns_file *d, struct errbuf *eb)
 	return err;
 }
 
-/* Is the file still what we wrote? An empty one may be about to be written: its end is told too. */
+/* Is the file still what we wrote? An empty one may be about to be written: its end is told too. Where our link leads
+ * nowhere, nobody has written anything. */
 static bool is_ours(struct os_dns_file *d, bool written, bool *there)
 {
 	struct stat st;
 	struct buf now = { 0 };
-	*there = lstat(d->path, &st) == 0;
+	*there = (is_our_link(d) ? stat(d->path, &st) : lstat(d->path, &st)) == 0;
 	if (*there && S_ISREG(st.st_mode) && !st.st_size && !written)
 		return true;
 	file_read(d->path, RESOLV_MAX, &now, NULL);

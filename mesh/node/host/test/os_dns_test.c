@@ -1,4 +1,5 @@
 #include "mesh/node/host/os_dns.h"
+#include "mesh/node/host/os_dns_file.h"
 #include "mesh/os/test/own_ns.h"
 #include "mesh/os/file.h"
 #include <setjmp.h>
@@ -405,6 +406,41 @@ static void test_no_backup(void **state)
 	place_end(&p);
 }
 
+/* Our link: what another program writes through it is its word, whatever became of the backup; what our link led to was
+ * removed: nobody's word. */
+static void test_our_link(void **state)
+{
+	static const char other[] = "nameserver 192.0.2.77\n";
+	struct place p = place_make();
+	char beside[128];
+	struct errbuf eb = { 0 };
+	(void)state;
+	snprintf(beside, sizeof(beside), "%s.ropewalk", p.path);
+	for (int i = 0; i < 3; i++) {
+		put(p.path, OWN);
+		struct os_dns_file *d = os_dns_file_open(p.loop, p.path, p.uplinks, changed, &p);
+		assert_non_null(d);
+		os_dns_file_way(d, true, "");
+		if (os_dns_file_set(d, &config.nameserver, search, ARRAY_LEN(search), &eb) != 0)
+			fail_msg("%s", eb.text);
+		expect(p.path, OURS, false);
+		int seen = p.changes;
+		if (i == 1)
+			assert_int_equal(unlink(p.backup), 0);
+		if (i < 2)
+			put(p.path, other);
+		else
+			assert_int_equal(unlink(beside), 0);
+		while (p.changes == seen)
+			loop_run_once(p.loop);
+		expect(p.path, OURS, false);
+		os_dns_file_close(d);
+		expect(p.path, i < 2 ? other : OWN, true);
+		assert_int_not_equal(access(beside, F_OK), 0);
+	}
+	place_end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_own_lines_stay),
 		cmocka_unit_test(test_stub),
 		cmocka_unit_test(test_no_backup),
+		cmocka_unit_test(test_our_link),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

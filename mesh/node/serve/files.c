@@ -18,6 +18,7 @@ struct files_waiter {
 	struct files *files;
 	void (*came)(void *arg);
 	void *arg;
+	uint64_t told; /* the news that it knows of */
 };
 
 struct files {
@@ -26,6 +27,7 @@ struct files {
 	struct transfer *transfers;
 	struct outgoing_list outgoing;
 	struct files_waiter *waiters;
+	uint64_t n_told; /* news so far */
 	struct loop_timer *sweep_due;
 	struct work *sweep;
 	int news; /* a descriptor: a new file waits */
@@ -76,7 +78,9 @@ struct files_waiter *files_wait(struct files *f, void (*came)(void *arg), void *
 	struct files_waiter *w = calloc(1, sizeof(*w));
 	if (!w)
 		return NULL;
-	*w = (struct files_waiter) { .next = f->waiters, .files = f, .came = came, .arg = arg };
+	*w = (struct files_waiter) {
+		.next = f->waiters, .files = f, .came = came, .arg = arg, .told = f->n_told
+	};
 	f->waiters = w;
 	return w;
 }
@@ -98,22 +102,22 @@ void files_came(struct files *f)
 	(void)!write(f->news, &one, sizeof(one));
 }
 
-/* Each may end itself, or others. */
+/* Each may end itself or others, and begin new ones, which know the news. */
 static void tell_waiters(void *arg, int events)
 {
 	struct files *f = arg;
 	uint64_t count;
 	(void)events;
 	(void)!read(f->news, &count, sizeof(count));
-	struct files_waiter *w = f->waiters;
-	while (w) {
-		struct files_waiter *next = w->next;
+	f->n_told++;
+	for (struct files_waiter *w = f->waiters; w;) {
+		if (w->told == f->n_told) {
+			w = w->next;
+			continue;
+		}
+		w->told = f->n_told;
 		w->came(w->arg);
-		/* Begin anew when the next one is gone: a waiter is told twice at most. */
-		struct files_waiter *at = f->waiters;
-		while (at && at != next)
-			at = at->next;
-		w = at;
+		w = f->waiters; /* any of them may be gone */
 	}
 }
 

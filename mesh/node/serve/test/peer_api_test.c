@@ -284,6 +284,55 @@ static void test_chunks_and_waiters(void **state)
 	loopback_close(&w);
 }
 
+/* One waiter, and those that it ends when it is told. */
+struct told {
+	struct files *files;
+	struct files_waiter *waiter;
+	struct told *ends[2], *begins;
+	int times;
+};
+
+static void told_came(void *arg)
+{
+	struct told *t = arg;
+	t->times++;
+	for (size_t i = 0; i < ARRAY_LEN(t->ends) && t->ends[i]; i++) {
+		files_wait_end(t->ends[i]->waiter);
+		t->ends[i]->waiter = NULL;
+	}
+	if (t->begins)
+		assert_non_null(t->begins->waiter = files_wait(t->files, told_came, t->begins));
+}
+
+/* Whoever is gone or new since: each that waited is told once. */
+static void test_waiters_end(void **state)
+{
+	struct loopback w;
+	struct told oldest = { 0 }, middle = { 0 }, newest = { 0 }, later = { 0 };
+	(void)state;
+	loopback_open(&w);
+	oldest.waiter = files_wait(w.files, told_came, &oldest);
+	middle.waiter = files_wait(w.files, told_came, &middle);
+	newest = (struct told) { .files = w.files, .ends = { &newest, &middle }, .begins = &later };
+	newest.waiter = files_wait(w.files, told_came, &newest);
+	assert_true(oldest.waiter && middle.waiter && newest.waiter);
+	const char *reply = ask(&w, MINE, "PUT /v0/put/c HTTP/1.1\r\n" CLOSE "Content-Length: 1\r\n\r\na");
+	assert_int_equal(status(reply), 200);
+	while (!newest.times)
+		loop_run_once(w.loop);
+	assert_int_equal(oldest.times, 1);
+	assert_int_equal(newest.times + middle.times + later.times, 1);
+	reply = ask(&w, MINE, "PUT /v0/put/d HTTP/1.1\r\n" CLOSE "Content-Length: 1\r\n\r\na");
+	assert_int_equal(status(reply), 200);
+	while (!later.times)
+		loop_run_once(w.loop);
+	assert_int_equal(oldest.times, 2);
+	assert_int_equal(later.times, 1);
+	files_wait_end(oldest.waiter);
+	files_wait_end(later.waiter);
+	loopback_close(&w);
+}
+
 /* Who begins and says nothing more holds places; others still get theirs, and the end of the program waits for none. */
 static void test_places(void **state)
 {
@@ -382,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_chunks_and_waiters),
+		cmocka_unit_test(test_waiters_end),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_map_changes),
 		cmocka_unit_test(test_cut),

@@ -34,27 +34,40 @@ struct local_names {
 
 /* ---- files ---- */
 
-/* Calls file for each file of a source: itself, or those in it, in the order of their names. */
-static int file_each(const char *path, int (*file)(void *arg, const char *path), void *arg)
+/* Whether a folder's entry is a file of names; its path to in. */
+static bool is_source(const char *folder, const char *name, char in[static PATH_LEN])
+{
+	struct stat st;
+	if (name[0] == '.' || name[strlen(name) - 1] == '~')
+		return false;
+	return snprintf(in, PATH_LEN, "%s/%s", folder, name) < PATH_LEN && !stat(in, &st) &&
+	       S_ISREG(st.st_mode);
+}
+
+/* Calls file for each file of a source: itself, or those in it, in the order of their names. eb: what of a folder is left
+ * out. */
+static int file_each(const char *path, int (*file)(void *arg, const char *path), void *arg, struct errbuf *eb)
 {
 	struct dirent **found;
 	struct stat st;
 	char in[PATH_LEN];
 	int err = 0;
+	size_t files = 0;
 	if (stat(path, &st) || !S_ISDIR(st.st_mode))
 		return file(arg, path);
 	int n = scandir(path, &found, NULL, alphasort);
+	if (n < 0)
+		err_set(eb, -errno, "read the folder %s", path);
 	for (int i = 0; i < n; i++) {
-		size_t len = strlen(found[i]->d_name);
-		bool is_hidden = found[i]->d_name[0] == '.' || found[i]->d_name[len - 1] == '~';
-		int fits = snprintf(in, sizeof(in), "%s/%s", path, found[i]->d_name);
-		if (!err && !is_hidden && fits < (int)sizeof(in) && i < FILES_MAX && !stat(in, &st) &&
-			S_ISREG(st.st_mode))
+		if (!err && is_source(path, found[i]->d_name, in) && files++ < FILES_MAX)
 			err = file(arg, in);
 		free(found[i]);
 	}
 	if (n >= 0)
 		free(found);
+	if (files > FILES_MAX)
+		err_say(eb, ERR_TOO_LARGE, "of the %zu files in %s only the first %d are read", files, path,
+			FILES_MAX);
 	return err;
 }
 
@@ -73,8 +86,11 @@ static int file_look(void *arg, const char *path)
 static uint64_t files_look(const struct local_names *x)
 {
 	uint64_t seen = 0;
-	for (size_t i = 0; i < x->n_sources; i++)
-		(void)file_each(x->sources[i].path, file_look, &seen);
+	for (size_t i = 0; i < x->n_sources; i++) {
+		struct errbuf eb = { 0 };
+		(void)file_each(x->sources[i].path, file_look, &seen, &eb);
+		seen = hash_bytes(eb.text, strlen(eb.text), seen, 0); /* one more that is left out is news */
+	}
 	return seen;
 }
 
@@ -149,8 +165,11 @@ static void entries_read(struct local_names *x)
 	struct reading r = { 0 };
 	int err = 0;
 	for (size_t i = 0; !err && i < x->n_sources; i++) {
+		struct errbuf eb = { 0 };
 		r.from = &x->sources[i];
-		err = file_each(r.from->path, file_take, &r);
+		err = file_each(r.from->path, file_take, &r, &eb);
+		if (eb.code)
+			log_warn("names of machines: %s", eb.text);
 	}
 	if (err) {
 		log_error("names of machines: %s; the names stay as they were",

@@ -1,6 +1,7 @@
 /* Names out of files into a zone that serves: at the start, and as the files change. */
 #include "resolver/local_names.h"
 
+#include "mesh/base/log.h"
 #include "mesh/os/file.h"
 #include "resolver/zone.h"
 #include <stdarg.h>
@@ -110,6 +111,40 @@ static void test_change(void **state)
 	local_names_close(x);
 }
 
+static void line_keep(void *arg, enum log_level level, const char *text)
+{
+	if (level == LOG_WARN)
+		snprintf(arg, 256, "%s", text);
+}
+
+/* A folder has 256 files at most; how many more there are is said, also of one that comes later. */
+static void test_many(void **state)
+{
+	enum { MOST = 256 };
+	char path[96], text[64], said[256] = "";
+	(void)state;
+	for (int i = 0; i < MOST; i++) {
+		snprintf(path, sizeof(path), "%.*s/f%03d", (int)strlen(hosts) - 4, hosts, i);
+		snprintf(text, sizeof(text), "10.0.0.%d n%d.home\n", i, i);
+		put(path, text);
+	}
+	snprintf(path, sizeof(path), "%.*s/.hidden", (int)strlen(hosts) - 4, hosts);
+	put(path, "10.1.0.1 hidden.home\n");
+	put(leases, "");
+	log_tell(line_keep, said);
+	struct local_names *x = open_both();
+	assert_true(has("n0.home", DNS_A) && has("n255.home", DNS_A) && !has("hidden.home", DNS_A));
+	assert_string_equal(said, "");
+	put(hosts, "10.1.0.1 one.home\n"); /* "one": behind all of them */
+	for (uint64_t began_ms = clock_now_ms(); !*said && clock_now_ms() - began_ms < 30000;)
+		loop_run_once(loop);
+	assert_non_null(strstr(said, "of the 257 files in "));
+	assert_non_null(strstr(said, "only the first 256 are read"));
+	assert_true(has("n255.home", DNS_A) && !has("one.home", DNS_A));
+	log_tell(NULL, NULL);
+	local_names_close(x);
+}
+
 static void test_none(void **state)
 {
 	struct local_source missing = { .path = "/nowhere/at/all" };
@@ -125,6 +160,7 @@ static void test_none(void **state)
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { ONE(test_read), ONE(test_change), ONE(test_none) };
+	const struct CMUnitTest tests[] = { ONE(test_read), ONE(test_change), ONE(test_many),
+		ONE(test_none) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

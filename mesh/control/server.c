@@ -230,13 +230,12 @@ static int test_policy(const struct server *s, const char *path, const struct po
  * and the pin of a certificate made here. */
 static struct settings *make_settings(struct server *s, const struct control_config *c, struct errbuf *eb)
 {
-	struct control_config with = *c, dns = { 0 };
+	struct control_config dns = { 0 };
 	struct settings_relay relay;
 	if (s->dns.len && config_dns_parse((const char *)buf_data(&s->dns), s->dns.len, &dns, eb))
 		return NULL;
-	if (s->dns.len)
-		config_dns_take(&with, &dns);
-	struct settings *set = settings_read(&with, web_relay_facts(&s->web, &relay), s->kept, eb);
+	struct settings *set =
+		settings_read(c, s->dns.len ? &dns : NULL, web_relay_facts(&s->web, &relay), s->kept, eb);
 	config_free(&dns);
 	return set;
 }

@@ -255,7 +255,7 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 	(void)n;
 	if (config_read(o->config, &c, eb))
 		return cli_complain(o, CONTROL_FAILED, eb->text);
-	struct settings *s = settings_read(&c, NULL, NULL, eb);
+	struct settings *s = settings_read(&c, NULL, NULL, NULL, eb);
 	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
 	if (s && policy_test(s->policy, NULL, eb))
 		code = complain_test(o, &c, eb);

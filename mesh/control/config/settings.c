@@ -67,8 +67,18 @@ static bool use_blocking(struct settings *s, const struct config_blocking *b)
 	return s->block_node;
 }
 
-struct settings *settings_read(const struct control_config *c, const struct settings_relay *relay,
-	struct policy_source *kept, struct errbuf *eb)
+static bool use_dns(struct settings *s, const struct control_config *c, const struct control_config *set,
+	const struct config_records *records)
+{
+	struct control_config with = *c;
+	if (set)
+		config_dns_take(&with, set);
+	return config_dns(&with, records, &s->mem, &s->dns) &&
+	       config_dns(c, &(struct config_records) { 0 }, &s->mem, &s->file_dns);
+}
+
+struct settings *settings_read(const struct control_config *c, const struct control_config *dns_set,
+	const struct settings_relay *relay, struct policy_source *kept, struct errbuf *eb)
 {
 	struct policy_source *source = c->policy_database ? policy_source_get(kept) : NULL;
 	struct settings *s = calloc(1, sizeof(*s));
@@ -92,9 +102,8 @@ struct settings *settings_read(const struct control_config *c, const struct sett
 	}
 	bool region = relay && !c->relay.no_region;
 	if ((region && !config_relay_region(c, &relay->at, &relay->stun, relay->pin, &s->mem, &s->derp)) ||
-		!s->base_domain || !use_blocking(s, &c->blocking) ||
-		!config_dns(c, &records, &s->mem, &s->dns) || !hash_message(&dns, s->dns_hash) ||
-		!hash_message(&derp, s->derp_hash)) {
+		!s->base_domain || !use_blocking(s, &c->blocking) || !use_dns(s, c, dns_set, &records) ||
+		!hash_message(&dns, s->dns_hash) || !hash_message(&derp, s->derp_hash)) {
 		err_set(eb, -ENOMEM, "settings");
 		settings_put(s);
 		return NULL;

@@ -14,6 +14,7 @@ struct settings {
 	struct arena mem;
 	const char *base_domain; /* no dots at the ends */
 	struct ctl_dns dns;
+	struct ctl_dns file_dns; /* what it would be but for what was set by the API; no records */
 	struct ctl_derp_map derp;
 	const char *block_node; /* the name of the machine that answers names for the others; NULL = none */
 	const char *block_caps; /* what it is told to block, as JSON */
@@ -30,9 +31,10 @@ struct settings_relay {
 	char pin[80];		  /* of the certificate made here; "" = one for everybody */
 };
 /* NULL with the sentence; settings_put it. Needs no running server. relay: NULL = none runs. kept: the policy where
- * the config says that it is in the database; NULL = none is. */
-struct settings *settings_read(const struct control_config *c, const struct settings_relay *relay,
-	struct policy_source *kept, struct errbuf *eb);
+ * the config says that it is in the database; NULL = none is. dns: what was set by the API (config_dns_parse); NULL =
+ * nothing was. */
+struct settings *settings_read(const struct control_config *c, const struct control_config *dns,
+	const struct settings_relay *relay, struct policy_source *kept, struct errbuf *eb);
 /* The same, with the file of DNS records read anew. */
 struct settings *settings_with_records(struct settings *from, struct errbuf *eb);
 /* The same, with another policy (NULL = none). NULL: memory is short. */

@@ -19,10 +19,8 @@ static json_t *servers_value(const struct ctl_resolver *v, size_t n)
 }
 
 /* In the words of the settings. */
-static json_t *dns_in_force(const struct api *a)
+static json_t *dns_value_of(const struct ctl_dns *d, const char *own)
 {
-	const struct ctl_dns *d = &a->streams->set->dns;
-	const char *own = a->streams->set->base_domain;
 	bool fallback = d->n_fallback && !d->n_resolvers;
 	json_t *split = json_object(), *search = json_array();
 	for (size_t i = 0; i < d->n_routes; i++)
@@ -42,7 +40,9 @@ static json_t *dns_in_force(const struct api *a)
 /* As it was asked for last, unless that could not be stored; the caller's. */
 static json_t *dns_now(const struct api *a)
 {
-	return a->dns && registry_text_waits(a->reg) ? json_deep_copy(a->dns) : dns_in_force(a);
+	const struct settings *set = a->streams->set;
+	return a->dns && registry_text_waits(a->reg) ? json_deep_copy(a->dns)
+						     : dns_value_of(&set->dns, set->base_domain);
 }
 
 static json_t *get(const json_t *dns, const char *name)
@@ -136,6 +136,17 @@ static json_t *changed(const struct api *a, const struct registry_result *res, c
 	return v;
 }
 
+/* text: of dns, which it takes, for the registry; "" = as the file has it. */
+static void ask_for(struct api_call *c, json_t *dns, const char *text, struct registry_wait *w)
+{
+	if (w) {
+		json_decref(c->api->dns);
+		c->api->dns = json_incref(dns);
+		registry_text_put(c->api->reg, API_DNS_TEXT, text, w);
+	}
+	json_decref(dns);
+}
+
 /* Takes dns; name: of the answer. */
 static void change(struct api_call *c, json_t *dns, const char *name)
 {
@@ -146,16 +157,12 @@ static void change(struct api_call *c, json_t *dns, const char *name)
 		       : err_set(&eb, -ENOMEM, "DNS settings");
 	if (err) {
 		api_reply_error(&c->way, 400, eb.text);
+		json_decref(dns);
 	} else {
 		config_free(&parsed);
-		struct registry_wait *w = api_later(c, changed, name);
-		json_decref(c->api->dns);
-		c->api->dns = json_incref(dns);
-		if (w)
-			registry_text_put(c->api->reg, API_DNS_TEXT, text, w);
+		ask_for(c, dns, text, api_later(c, changed, name));
 	}
 	free(text);
-	json_decref(dns);
 }
 
 /* A member of the body that must be a list of texts. NULL: answered, it is none. */
@@ -304,8 +311,6 @@ static json_t *was_reset(const struct api *a, const struct registry_result *res,
 /* Back to what the file says. */
 void admin_dns_reset(struct api_call *c)
 {
-	struct registry_wait *w = api_later(c, was_reset, "");
-	api_close(c->api);
-	if (w)
-		registry_text_put(c->api->reg, API_DNS_TEXT, "", w);
+	const struct settings *set = c->api->streams->set;
+	ask_for(c, dns_value_of(&set->file_dns, set->base_domain), "", api_later(c, was_reset, ""));
 }

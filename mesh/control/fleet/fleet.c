@@ -351,12 +351,14 @@ void fleet_remove(struct fleet *f, int64_t id)
 	member_put(m);
 }
 
+static bool user_before(const void *v, size_t i, const void *key)
+{
+	return ((const struct user *)v)[i].id < *(const int64_t *)key;
+}
+
 static size_t user_at(const struct fleet *f, int64_t id)
 {
-	size_t i = 0;
-	while (i < f->n_users && f->users[i].id < id)
-		i++;
-	return i;
+	return sorted_before(f->users, f->n_users, &id, user_before);
 }
 
 static const char *const role_names[USER_ROLES] = {

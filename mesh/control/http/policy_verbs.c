@@ -15,6 +15,17 @@ void api_policy_now(const struct api *a, struct policy_now *out)
 		out->version = v;
 }
 
+bool api_policy_may_try(const struct api_call *c, size_t len)
+{
+	if (c->right == API_ADMIN || len <= POLICY_TRY_MAX)
+		return true;
+	api_reply_error(&c->way, 413,
+		"a policy is tried here up to 1 MiB; of a longer one `ropewalk-control policy check FILE` "
+		"says what "
+		"is wrong");
+	return false;
+}
+
 struct policy_source *api_policy_try(const struct api *a, const char *text, size_t len, struct errbuf *eb)
 {
 	struct policy_source *s = policy_source_new(text, len, eb);
@@ -120,9 +131,9 @@ void admin_policy_test(struct api_call *c)
 	struct errbuf eb = { 0 };
 	struct policy_now now;
 	const char *text = policy_arg(c);
-	struct policy_source *s = text ? api_policy_try(c->api, text, strlen(text), &eb) : NULL;
-	if (!text)
+	if (!text || !api_policy_may_try(c, strlen(text)))
 		return;
+	struct policy_source *s = api_policy_try(c->api, text, strlen(text), &eb);
 	api_policy_now(c->api, &now);
 	if (s)
 		api_reply_json(&c->way, 200,
@@ -160,6 +171,8 @@ void admin_policy_reach(struct api_call *c)
 {
 	const char *text = json_string_value(json_object_get(c->args, "policy"));
 	struct errbuf eb = { 0 };
+	if (text && !api_policy_may_try(c, strlen(text)))
+		return;
 	struct policy_source *s = text ? policy_source_new(text, strlen(text), &eb) : NULL;
 	if (text && !s)
 		api_reply_error(&c->way, 400, eb.text);

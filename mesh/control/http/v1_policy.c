@@ -44,6 +44,8 @@ void v1_policy_check(struct api_call *c)
 {
 	const char *text = json_string_value(json_object_get(c->args, "policy"));
 	struct errbuf eb = { 0 };
+	if (text && !api_policy_may_try(c, strlen(text)))
+		return;
 	struct policy_source *s = text ? api_policy_try(c->api, text, strlen(text), &eb) : NULL;
 	if (s)
 		api_reply_json(&c->way, 200, json_object());

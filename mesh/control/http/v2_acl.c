@@ -118,6 +118,8 @@ static char *text_to_try(const struct api_call *c)
 void v2_acl_validate(struct api_call *c)
 {
 	struct errbuf eb = { 0 };
+	if (!api_policy_may_try(c, c->len))
+		return;
 	char *text = text_to_try(c);
 	struct policy_source *s = text ? api_policy_try(c->api, text, strlen(text), &eb) : NULL;
 	if (s)
@@ -196,9 +198,12 @@ static const char *read_about(
 
 void v2_acl_preview(struct api_call *c)
 {
-	char type[16] = "", whom[FLEET_USER_NAME] = "", *text = text_to_try(c);
+	char type[16] = "", whom[FLEET_USER_NAME] = "";
 	struct errbuf eb = { .text = "the server is short of memory" };
 	struct policy_about about;
+	if (!api_policy_may_try(c, c->len))
+		return;
+	char *text = text_to_try(c);
 	if (c->head) {
 		(void)http_target_query(c->head, "type", type, sizeof(type));
 		(void)http_target_query(c->head, "previewFor", whom, sizeof(whom));

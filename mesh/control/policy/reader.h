@@ -15,7 +15,8 @@ struct reader {
 	const char *text; /* blanked */
 	size_t len;
 	struct errbuf *eb;
-	bool has_rules; /* "acls" or "grants" is there, be it empty */
+	bool has_rules;	    /* "acls" or "grants" is there, be it empty */
+	size_t n_selectors; /* names in all lists so far */
 };
 
 /* false, and "LINE:COLUMN: WHERE: ..." in the error; where is a path as in "acls[2].dst[0]". */

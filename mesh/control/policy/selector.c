@@ -5,7 +5,12 @@
 #include "mesh/base/text.h"
 #include <string.h>
 
-enum { SELECTORS_MAX = 4096, AS_PERSON = AS_SOURCE | AS_TARGET | AS_OWNER | AS_SSH_TARGET | AS_ATTR };
+/* All of them: a group stands in each rule with all its members, so that a small text can be a large policy. */
+enum {
+	SELECTORS_MAX = 4096,
+	SELECTORS_ALL_MAX = 1000 * 1000,
+	AS_PERSON = AS_SOURCE | AS_TARGET | AS_OWNER | AS_SSH_TARGET | AS_ATTR
+};
 
 static const struct {
 	const char *name;
@@ -30,6 +35,12 @@ static const struct {
 
 bool selector_add(struct reader *rd, struct selectors *out, const struct selector *s, const char *where)
 {
+	if (++rd->n_selectors > SELECTORS_ALL_MAX)
+		return reader_refuse(rd, where,
+			"more than %d names up to here, with groups counted by their members: fewer rules, "
+			"or "
+			"smaller groups",
+			SELECTORS_ALL_MAX);
 	/* Grown by doubling at powers of two; old copies die with the arena. */
 	if ((out->n & (out->n - 1)) == 0) {
 		struct selector *v = arena_array(&rd->p->mem, out->n ? out->n * 2 : 1, sizeof(*v));

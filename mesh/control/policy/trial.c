@@ -4,6 +4,7 @@
 #include "mesh/control/policy/match.h"
 #include "mesh/control/policy/reader.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMP6 = 58 };
@@ -39,18 +40,74 @@ static bool name_covers(const struct selector *rule, const struct selector *test
 	return false;
 }
 
-static bool covers(const struct selectors *rule, const struct selector *test, const struct fleet *f)
+/* A name of a test, and the nodes that it stands for. */
+struct known {
+	struct known *next;
+	const struct selector *name;
+	const struct member **v;
+	size_t n;
+};
+/* Who asks for it waits, and all others of the server with them: names times rules are limited, and who a name stands for is
+ * found once. */
+struct trial {
+	const struct policy *p;
+	const struct fleet *f; /* NULL: there is none */
+	struct arena mem;
+	struct known *known;
+	size_t steps; /* names compared so far */
+	bool failed;  /* memory is short */
+};
+enum { STEPS_MAX = 10 * 1000 * 1000 };
+
+static bool is_over(const struct trial *t)
 {
-	size_t n = 0, in = 0;
+	return t->failed || t->steps > STEPS_MAX;
+}
+
+static bool same_name(const struct selector *a, const struct selector *b)
+{
+	return a->kind == b->kind && a->role == b->role &&
+	       !strcmp(a->text ? a->text : "", b->text ? b->text : "") && prefix_equal(&a->net, &b->net);
+}
+
+/* NULL: the trial is over. */
+static const struct known *find_name(struct trial *t, const struct selector *name)
+{
+	size_t n_fleet = t->f ? t->f->n : 0;
+	for (struct known *k = t->known; k; k = k->next, t->steps++)
+		if (same_name(k->name, name))
+			return k;
+	struct known *k = arena_alloc(&t->mem, sizeof(*k));
+	t->steps += n_fleet;
+	if (!k || is_over(t)) {
+		t->failed |= !k;
+		return NULL;
+	}
+	*k = (struct known) { .next = t->known, .name = name };
+	for (size_t i = 0; i < n_fleet; i++)
+		k->n += match_target(name, t->f, t->f->v[i]);
+	if (!(k->v = arena_array(&t->mem, k->n, sizeof(const struct member *)))) {
+		t->failed = true;
+		return NULL;
+	}
+	k->n = 0;
+	for (size_t i = 0; i < n_fleet; i++)
+		if (match_target(name, t->f, t->f->v[i]))
+			k->v[k->n++] = t->f->v[i];
+	t->known = k;
+	return k;
+}
+
+static bool covers(struct trial *t, const struct selectors *rule, const struct known *test)
+{
+	size_t in = 0;
+	t->steps += rule->n;
 	for (size_t i = 0; i < rule->n; i++)
-		if (name_covers(&rule->v[i], test))
+		if (name_covers(&rule->v[i], test->name))
 			return true;
-	for (size_t i = 0; f && i < f->n; i++)
-		if (match_target(test, f, f->v[i])) {
-			n++;
-			in += match_any(rule, f, f->v[i]);
-		}
-	return n && in == n;
+	for (; in < test->n && match_any(rule, t->f, test->v[in]) && !is_over(t); in++)
+		t->steps += rule->n;
+	return test->n && in == test->n;
 }
 
 static bool same_person(const struct selector *src, const struct selector *dst)
@@ -78,118 +135,155 @@ static bool ports_fit(const struct target *rule, const struct target *test)
 }
 
 /* One rule lets one source to one destination. */
-static bool rule_passes(const struct access_rule *r, const struct policy_test *t, const struct selector *src,
-	const struct target *test, const struct selector *dst, const struct fleet *f)
+static bool rule_passes(struct trial *t, const struct access_rule *r, const struct policy_test *of,
+	const struct known *src, const struct target *test, const struct known *dst)
 {
-	if (r->caps || !proto_fits(r, t) || !covers(&r->src, src, f))
+	t->steps++;
+	if (r->caps || !proto_fits(r, of) || !covers(t, &r->src, src))
 		return false;
 	for (size_t i = 0; i < r->n_dst; i++) {
 		const struct target *to = &r->dst[i];
+		t->steps += to->n_ports;
 		if (ports_fit(to, test) &&
-			(covers(&to->who, dst, f) ||
-				(selectors_have(&to->who, SELECT_SELF) && same_person(src, dst))))
+			(covers(t, &to->who, dst) ||
+				(selectors_have(&to->who, SELECT_SELF) && same_person(src->name, dst->name))))
 			return true;
 	}
 	return false;
 }
 
-static bool passes(const struct policy *p, const struct policy_test *t, const struct selector *src,
-	const struct target *test, const struct selector *dst, const struct fleet *f)
+static bool passes(struct trial *t, const struct policy_test *of, const struct known *src,
+	const struct target *test, const struct known *dst)
 {
-	for (size_t i = 0; i < p->n_rules; i++)
-		if (rule_passes(&p->rules[i], t, src, test, dst, f))
+	for (size_t i = 0; i < t->p->n_rules && !is_over(t); i++)
+		if (rule_passes(t, &t->p->rules[i], of, src, test, dst))
 			return true;
 	return false;
 }
 
 /* An address of the mesh, of which only a fleet says whose it is. */
-static bool is_open(const struct selector *s, const struct fleet *f)
+static bool is_open(const struct trial *t, const struct selector *s)
 {
 	static const uint8_t mesh6[] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 };
-	return !f && s->kind == SELECT_PREFIX &&
+	return !t->f && s->kind == SELECT_PREFIX &&
 	       (addr_is_cgnat(&s->net.ip) || !memcmp(s->net.ip.b, mesh6, sizeof(mesh6)));
 }
 
 /* Of all that the two names stand for: all pass, or none. */
-static bool target_is(const struct policy *p, const struct policy_test *t, const struct target *test,
-	const struct fleet *f, bool want)
+static bool target_is(struct trial *t, const struct policy_test *of, const struct target *test, bool want)
 {
-	for (size_t i = 0; i < t->src.n; i++)
+	for (size_t i = 0; i < of->src.n; i++)
 		for (size_t k = 0; k < test->who.n; k++) {
-			const struct selector *src = &t->src.v[i], *dst = &test->who.v[k];
-			if (passes(p, t, src, test, dst, f) != want &&
-				!(want && (is_open(src, f) || is_open(dst, f))))
+			const struct known *src = find_name(t, &of->src.v[i]),
+					   *dst = find_name(t, &test->who.v[k]);
+			if (!src || !dst)
+				return false;
+			if (passes(t, of, src, test, dst) != want &&
+				!(want && (is_open(t, src->name) || is_open(t, dst->name))))
 				return false;
 		}
 	return true;
 }
 
-static int run_test(
-	const struct policy *p, const struct policy_test *t, const struct fleet *f, struct errbuf *eb)
+static int refuse_size(const struct trial *t, const struct rule_place *at, struct errbuf *eb)
 {
-	for (size_t i = 0; i < t->n_accept; i++)
-		if (!target_is(p, t, &t->accept[i], f, true))
-			return err_say(eb, ERR_REFUSED,
-				"%u:%u: %s[%u].accept[%zu]: the rules do not allow this", t->place.line,
-				t->place.column, t->place.section, t->place.index, i);
-	for (size_t i = 0; i < t->n_deny; i++)
-		if (!target_is(p, t, &t->deny[i], f, false))
-			return err_say(eb, ERR_REFUSED, "%u:%u: %s[%u].deny[%zu]: the rules allow this",
-				t->place.line, t->place.column, t->place.section, t->place.index, i);
-	return 0;
+	if (t->failed)
+		return err_set(eb, -ENOMEM, "run the tests of a policy");
+	return err_say(eb, ERR_TOO_LARGE,
+		"%u:%u: %s[%u]: the tests up to here take %d comparisons with the rules, more than a server "
+		"can "
+		"make: leave out some",
+		at->line, at->column, at->section, at->index, STEPS_MAX);
+}
+
+static int run_test(struct trial *t, const struct policy_test *of, struct errbuf *eb)
+{
+	const char *say = NULL, *list = "accept";
+	size_t at = 0;
+	for (size_t i = 0; i < of->n_accept && !say; i++)
+		if (!target_is(t, of, &of->accept[i], true)) {
+			say = "the rules do not allow this";
+			at = i;
+		}
+	for (size_t i = 0; i < of->n_deny && !say; i++)
+		if (!target_is(t, of, &of->deny[i], false)) {
+			say = "the rules allow this";
+			list = "deny";
+			at = i;
+		}
+	if (is_over(t))
+		return refuse_size(t, &of->place, eb);
+	return say ? err_say(eb, ERR_REFUSED, "%u:%u: %s[%u].%s[%zu]: %s", of->place.line, of->place.column,
+			     of->place.section, of->place.index, list, at, say)
+		   : 0;
 }
 
 /* By a rule of that kind. */
-static bool ssh_passes(const struct policy *p, const char *login, bool check, const struct fleet *f,
-	const struct selector *src, const struct selector *dst)
+static bool ssh_passes(
+	struct trial *t, const char *login, bool check, const struct known *src, const struct known *dst)
 {
-	for (size_t i = 0; i < p->n_ssh; i++) {
-		const struct ssh_rule *r = &p->ssh[i];
-		if (r->check == check && covers(&r->src, src, f) &&
-			(covers(&r->dst, dst, f) ||
-				(selectors_have(&r->dst, SELECT_SELF) && same_person(src, dst))) &&
-			ssh_login_fits(r, login, src->kind == SELECT_USER ? src->text : NULL))
+	for (size_t i = 0; i < t->p->n_ssh && !is_over(t); i++) {
+		const struct ssh_rule *r = &t->p->ssh[i];
+		t->steps++;
+		if (r->check == check && covers(t, &r->src, src) &&
+			(covers(t, &r->dst, dst) || (selectors_have(&r->dst, SELECT_SELF) &&
+							    same_person(src->name, dst->name))) &&
+			ssh_login_fits(r, login, src->name->kind == SELECT_USER ? src->name->text : NULL))
 			return true;
 	}
 	return false;
 }
 
-/* Of all that the names stand for every login passes (want), or none. */
-static bool logins_are(const struct policy *p, const struct ssh_test *t, const struct ctl_strings *logins,
-	bool check, bool want, const struct fleet *f)
+static bool login_is(struct trial *t, const struct ssh_test *of, const char *login, bool check, bool want)
 {
-	for (size_t l = 0; l < logins->n; l++)
-		for (size_t i = 0; i < t->src.n; i++)
-			for (size_t k = 0; k < t->dst.n; k++)
-				if (ssh_passes(p, logins->v[l], check, f, &t->src.v[i], &t->dst.v[k]) !=
-						want &&
-					!(want && !check &&
-						(is_open(&t->src.v[i], f) || is_open(&t->dst.v[k], f))))
-					return false;
+	for (size_t i = 0; i < of->src.n; i++)
+		for (size_t k = 0; k < of->dst.n; k++) {
+			const struct known *src = find_name(t, &of->src.v[i]),
+					   *dst = find_name(t, &of->dst.v[k]);
+			if (!src || !dst)
+				return false;
+			if (ssh_passes(t, login, check, src, dst) != want &&
+				!(want && !check && (is_open(t, src->name) || is_open(t, dst->name))))
+				return false;
+		}
 	return true;
 }
 
-static int run_ssh_test(
-	const struct policy *p, const struct ssh_test *t, const struct fleet *f, struct errbuf *eb)
+/* Of all that the names stand for every login passes (want), or none. */
+static bool logins_are(
+	struct trial *t, const struct ssh_test *of, const struct ctl_strings *logins, bool check, bool want)
+{
+	for (size_t l = 0; l < logins->n; l++)
+		if (!login_is(t, of, logins->v[l], check, want))
+			return false;
+	return true;
+}
+
+static int run_ssh_test(struct trial *t, const struct ssh_test *of, struct errbuf *eb)
 {
 	const char *what =
-		!logins_are(p, t, &t->accept, false, true, f) ? "accept"
-		: !logins_are(p, t, &t->check, true, true, f) ? "check"
-		: !logins_are(p, t, &t->deny, false, false, f) || !logins_are(p, t, &t->deny, true, false, f)
+		!logins_are(t, of, &of->accept, false, true) ? "accept"
+		: !logins_are(t, of, &of->check, true, true) ? "check"
+		: !logins_are(t, of, &of->deny, false, false) || !logins_are(t, of, &of->deny, true, false)
 			? "deny"
 			: NULL;
+	if (is_over(t))
+		return refuse_size(t, &of->place, eb);
 	if (!what)
 		return 0;
-	return err_say(eb, ERR_REFUSED, "%u:%u: %s[%u].%s: the rules %s this", t->place.line, t->place.column,
-		t->place.section, t->place.index, what, *what == 'd' ? "allow" : "do not allow");
+	return err_say(eb, ERR_REFUSED, "%u:%u: %s[%u].%s: the rules %s this", of->place.line,
+		of->place.column, of->place.section, of->place.index, what,
+		*what == 'd' ? "allow" : "do not allow");
 }
 
 int policy_test(const struct policy *p, const struct fleet *f, struct errbuf *eb)
 {
+	struct trial t = { .p = p, .f = f };
 	int err = 0;
 	for (size_t i = 0; p && i < p->n_tests && !err; i++)
-		err = run_test(p, &p->tests[i], f, eb);
+		err = run_test(&t, &p->tests[i], eb);
 	for (size_t i = 0; p && i < p->n_ssh_tests && !err; i++)
-		err = run_ssh_test(p, &p->ssh_tests[i], f, eb);
+		err = run_ssh_test(&t, &p->ssh_tests[i], eb);
+	arena_free(&t.mem);
 	return err;
 }

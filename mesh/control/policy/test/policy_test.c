@@ -428,6 +428,46 @@ static void test_tests(void **state)
 	fleet_fini(&f);
 }
 
+/* As many tests as rules, with nodes and without: what takes longer than others can wait is refused, and soon. */
+static void test_bounds(void **state)
+{
+	static const struct {
+		size_t members, rules, tests;
+		const char *error;
+		bool reads;
+	} rows[] = { { 1, 1000, 1000, "", true }, { 100, 20, 100, "", true },
+		{ 1, 5000, 5000, "more than a server can make", true },
+		{ 4000, 300, 0, "more than 1000000 names up to here", false } };
+	struct fleet f;
+	(void)state;
+	net_make(&f);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct buf text = { 0 };
+		buf_printf(&text, "{\"groups\":{\"group:g\":[\"alice@\"");
+		for (size_t k = 1; k < rows[i].members; k++)
+			buf_printf(&text, ",\"u%zu@\"", k);
+		buf_printf(&text,
+			"]},\"acls\":[{\"action\":\"accept\",\"src\":[\"group:g\"],\"dst\":[\"*:1\"]}");
+		for (size_t k = 1; k < rows[i].rules; k++)
+			buf_printf(&text,
+				",{\"action\":\"accept\",\"src\":[\"group:g\"],\"dst\":[\"group:g:%zu\"]}",
+				k);
+		buf_printf(&text, "],\"tests\":[{\"src\":\"alice@\",\"deny\":[\"bob@:9999\"]}");
+		for (size_t k = 1; k < rows[i].tests; k++)
+			buf_printf(&text, ",{\"src\":\"bob@\",\"deny\":[\"100.64.0.%zu:%zu\"]}", k % 200, k);
+		buf_printf(&text, "]}");
+		struct policy *p = policy_parse((char *)(uintptr_t)buf_data(&text), text.len, &eb);
+		assert_int_equal(p != NULL, rows[i].reads);
+		int err = p ? policy_test(p, &f, &eb) : -1;
+		if (!err != !*rows[i].error || (err && !strstr(eb.text, rows[i].error)))
+			fail_msg("row %zu: %s", i, err ? eb.text : "passed");
+		policy_free(p);
+		buf_free(&text);
+	}
+	fleet_fini(&f);
+}
+
 static void test_approvals(void **state)
 {
 	static const struct {
@@ -687,7 +727,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_visibility), cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_carriers), cmocka_unit_test(test_hujson), cmocka_unit_test(test_tags),
-		cmocka_unit_test(test_internet), cmocka_unit_test(test_tests),
+		cmocka_unit_test(test_internet), cmocka_unit_test(test_tests), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs), cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_cache), cmocka_unit_test(test_marks), cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_unusual_address) };

@@ -21,11 +21,23 @@ static void add(struct list *l, const struct endpoint *at, const struct dns_secu
 	l->n++;
 }
 
+/* false: one of them is none, or there are too many. Then the server is not asked at all. */
+static bool take_pins(const struct ctl_resolver *r, struct dns_secure *secure)
+{
+	if (r->pins.n > DNS_SECURE_PINS)
+		return false;
+	for (size_t i = 0; i < r->pins.n; i++)
+		if (!dns_secure_pin_parse(r->pins.v[i], secure->pins[i]))
+			return false;
+	secure->n_pins = r->pins.n;
+	return true;
+}
+
 /* An address in clear that a provider is known by. */
 static bool is_provider(
 	const struct ctl_resolver *r, struct endpoint *at, struct dns_secure *secure, bool *alone)
 {
-	return endpoint_parse_or(r->addr, DNS_PORT, at) && at->port == DNS_PORT &&
+	return !r->pins.n && endpoint_parse_or(r->addr, DNS_PORT, at) && at->port == DNS_PORT &&
 	       provider_of(&at->ip, secure, alone);
 }
 
@@ -73,6 +85,10 @@ static const char *add_one(struct list *l, const struct ctl_resolver *r)
 	if (!plain && !dns_secure_parse(r->addr, &secure, &at))
 		return "it is no address, nor a server by TLS or HTTPS (tls://192.0.2.1#dns.example, "
 		       "https://192.0.2.1/dns-query)";
+	if (plain && r->pins.n)
+		return "it has a pin, and in clear nobody can show a key";
+	if (!plain && !take_pins(r, &secure))
+		return "its pins are not up to four SHA-256 hashes of keys in base64";
 	if (!plain && addr_is_unspecified(&at.ip))
 		return add_named(l, r, &secure, at.port)
 			       ? NULL

@@ -4,6 +4,7 @@ static const struct json_row resolver_rows[] = {
 	{ "Addr", &json_str, offsetof(struct ctl_resolver, addr), JSON_MUST, 0, NULL },
 	{ "BootstrapResolution", &json_strings, offsetof(struct ctl_resolver, bootstrap), JSON_OMIT, 0,
 		NULL },
+	{ "RopewalkPins", &json_strings, offsetof(struct ctl_resolver, pins), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 const struct json_shape resolver_shape = { resolver_rows, sizeof(struct ctl_resolver), NULL };

@@ -30,6 +30,9 @@ struct ctl_derp_map {
 struct ctl_resolver {
 	const char *addr;	      /* IP, IP:port or URL */
 	struct ctl_strings bootstrap; /* addresses of a URL's name */
+	/* Ours: keys, one of which the server has to show, as dns_secure.h writes pins; none: any. Clients of others do not
+	 * know the member, and leave it. */
+	struct ctl_strings pins;
 };
 struct ctl_route {
 	const char *suffix;

@@ -1,6 +1,5 @@
 #include "mesh/control/config/config.h"
 
-#include "mesh/base/dns_secure.h"
 #include "mesh/base/text.h"
 #include "mesh/control/config/config_env.h"
 #include "mesh/control/config/config_value.h"
@@ -205,15 +204,6 @@ static bool parse_level(const char *text, enum log_level *out)
 	return log_level_parse(text, out);
 }
 
-/* An upstream: address, address:port, tls:// or https:// URL. */
-static bool is_server(const char *text)
-{
-	struct dns_secure s;
-	struct addr a;
-	struct endpoint e;
-	return addr_parse(text, &a) || endpoint_parse(text, &e) || dns_secure_parse(text, &s, &e);
-}
-
 static int take_list(
 	struct reading *r, const char *key, yaml_node_t *n, enum kind kind, struct ctl_strings *out)
 {
@@ -228,9 +218,6 @@ static int take_list(
 		const char *text = document_text(item);
 		if (!text || !*text)
 			return refuse_type(r, item, key, "a text");
-		if (kind == SERVERS && !is_server(text))
-			return refuse_type(
-				r, item, key, "an address, address:port, tls://ADDRESS#NAME or https:// URL");
 		const char *kept = kind == PATHS     ? keep_path(r, text)
 				   : kind == DOMAINS ? keep_domain(r, text)
 						     : keep(r, text);
@@ -255,8 +242,8 @@ static int take_split(struct reading *r, const char *key, yaml_node_t *n, struct
 		s->suffix = keep_domain(r, document_text(name));
 		if (!s->suffix)
 			return refuse_type(r, name, key, "a domain name");
-		int err = take_list(r, key, document_node(&r->d, n->data.mapping.pairs.start[i].value),
-			SERVERS, &s->servers);
+		int err = config_servers_take(&r->d, key,
+			document_node(&r->d, n->data.mapping.pairs.start[i].value), r->mem, &s->servers);
 		if (err)
 			return err;
 	}
@@ -367,8 +354,8 @@ static int config_take(struct reading *r, const struct row *row, const yaml_node
 	switch (row->kind) {
 	case PATHS:
 	case TEXTS:
-	case DOMAINS:
-	case SERVERS: return take_list(r, row->key, n, row->kind, field);
+	case DOMAINS: return take_list(r, row->key, n, row->kind, field);
+	case SERVERS: return config_servers_take(&r->d, row->key, n, r->mem, field);
 	case SPLIT: return take_split(r, row->key, n, field);
 	case RECORDS: return config_records_take(&r->d, row->key, n, r->mem, field);
 	case BLOCKING: return config_blocking_take(&r->d, n, r->mem, field);

@@ -12,9 +12,13 @@
 
 struct document;
 
+struct config_servers { /* as they are given: nothing is looked up */
+	struct ctl_resolver *v;
+	size_t n;
+};
 struct config_split {
 	const char *suffix;
-	struct ctl_strings servers;
+	struct config_servers servers;
 };
 struct config_splits {
 	struct config_split *v;
@@ -79,7 +83,8 @@ struct control_config {
 	struct config_relay relay;
 	bool magic_dns, override_local_dns;
 	const char *base_domain;
-	struct ctl_strings nameservers, search_domains;
+	struct config_servers nameservers;
+	struct ctl_strings search_domains;
 	struct config_splits split;
 	struct config_records records;
 	struct config_blocking blocking;
@@ -133,6 +138,8 @@ int config_records_take(
 /* dns.extra_records_path: a list of { name, type, value }, JSON or YAML. */
 int config_records_read(const char *path, struct arena *a, struct config_records *out, struct errbuf *eb);
 /* dns.blocking, a mapping; texts go into mem. */
+int config_servers_take(
+	struct document *d, const char *key, void *list, struct arena *mem, struct config_servers *out);
 int config_blocking_take(struct document *d, void *mapping, struct arena *mem, struct config_blocking *out);
 /* What nodes are told about names. */
 bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,

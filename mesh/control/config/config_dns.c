@@ -26,11 +26,23 @@ void config_dns_take(struct control_config *c, const struct control_config *from
 	c->split = from->split;
 }
 
-static void add_resolvers(struct arena *a, const struct ctl_strings *from, struct ctl_resolver **v, size_t *n)
+static void copy_texts(struct arena *a, const struct ctl_strings *from, struct ctl_strings *to)
+{
+	*to = (struct ctl_strings) { .v = arena_array(a, from->n, sizeof(*to->v)) };
+	for (size_t i = 0; to->v && i < from->n; i++)
+		to->v[to->n++] = arena_strdup(a, from->v[i]);
+}
+
+static void add_resolvers(
+	struct arena *a, const struct config_servers *from, struct ctl_resolver **v, size_t *n)
 {
 	*v = arena_array(a, from->n, sizeof(**v));
-	for (size_t i = 0; *v && i < from->n; i++)
-		(*v)[(*n)++].addr = arena_strdup(a, from->v[i]);
+	for (size_t i = 0; *v && i < from->n; i++) {
+		struct ctl_resolver *r = &(*v)[(*n)++];
+		*r = (struct ctl_resolver) { .addr = arena_strdup(a, from->v[i].addr) };
+		copy_texts(a, &from->v[i].bootstrap, &r->bootstrap);
+		copy_texts(a, &from->v[i].pins, &r->pins);
+	}
 }
 
 bool config_dns(const struct control_config *c, const struct config_records *records, struct arena *a,

@@ -10,12 +10,56 @@
 
 /* --- as it is --- */
 
+static json_t *texts_value(const struct ctl_strings *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->n; i++)
+		json_array_append_new(list, json_string(s->v[i]));
+	return list;
+}
+
+static json_t *server_value(const struct ctl_resolver *r)
+{
+	if (!r->bootstrap.n && !r->pins.n)
+		return json_string(r->addr);
+	json_t *v = json_pack("{s:s}", "server", r->addr);
+	if (r->bootstrap.n)
+		json_object_set_new(v, "addresses", texts_value(&r->bootstrap));
+	if (r->pins.n)
+		json_object_set_new(v, "pins", texts_value(&r->pins));
+	return v;
+}
+
 static json_t *servers_value(const struct ctl_resolver *v, size_t n)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_string(v[i].addr));
+		json_array_append_new(list, server_value(&v[i]));
 	return list;
+}
+
+/* What the API knows of one: its text alone. */
+static const char *server_text(const json_t *item)
+{
+	return json_string_value(json_is_object(item) ? json_object_get(item, "server") : item);
+}
+
+static json_t *server_texts(const json_t *servers)
+{
+	json_t *list = json_array();
+	const json_t *item;
+	size_t i;
+	json_array_foreach(servers, i, item) json_array_append_new(list, json_string(server_text(item)));
+	return list;
+}
+
+static json_t *split_texts(const json_t *split)
+{
+	json_t *all = json_object(), *servers;
+	const char *suffix;
+	json_object_foreach((json_t *)split, suffix, servers)
+		json_object_set_new(all, suffix, server_texts(servers));
+	return all;
 }
 
 /* In the words of the settings. */
@@ -52,6 +96,33 @@ static json_t *get(const json_t *dns, const char *name)
 								 : json_object_get(dns, name);
 }
 
+static const json_t *known_in(const json_t *servers, const char *text)
+{
+	const json_t *item;
+	size_t i;
+	json_array_foreach(
+		servers, i, item) if (json_is_object(item) && !strcmp(server_text(item), text)) return item;
+	return NULL;
+}
+
+/* The API has no words for addresses and pins: a server that is named as before keeps its own. Takes list. */
+static json_t *known_again(const json_t *dns, json_t *list)
+{
+	json_t *item, *servers;
+	const char *suffix;
+	size_t i;
+	json_array_foreach(list, i, item)
+	{
+		const char *text = json_string_value(item);
+		const json_t *known = text ? known_in(get(dns, "global"), text) : NULL;
+		json_object_foreach(get(dns, "split"), suffix, servers) if (text && !known) known =
+			known_in(servers, text);
+		if (known)
+			json_array_set(list, i, (json_t *)known);
+	}
+	return list;
+}
+
 static void put(json_t *dns, const char *name, json_t *v)
 {
 	json_t *servers = json_object_get(dns, "nameservers");
@@ -63,11 +134,13 @@ static void put(json_t *dns, const char *name, json_t *v)
 
 static json_t *nameservers_value(const json_t *dns)
 {
-	return json_pack("{s:O}", "dns", get(dns, "global")); /* the client library takes lists alone */
+	return json_pack(
+		"{s:o}", "dns", server_texts(get(dns, "global"))); /* the client library takes lists alone */
 }
 static json_t *nameservers_set_value(const json_t *dns)
 {
-	return json_pack("{s:O, s:O}", "dns", get(dns, "global"), "magicDNS", get(dns, "magic_dns"));
+	return json_pack(
+		"{s:o, s:O}", "dns", server_texts(get(dns, "global")), "magicDNS", get(dns, "magic_dns"));
 }
 static json_t *searchpaths_value(const json_t *dns)
 {
@@ -79,7 +152,7 @@ static json_t *preferences_value(const json_t *dns)
 }
 static json_t *split_value(const json_t *dns)
 {
-	return json_incref(get(dns, "split"));
+	return split_texts(get(dns, "split"));
 }
 
 static json_t *resolvers_value(const json_t *servers)
@@ -88,7 +161,7 @@ static json_t *resolvers_value(const json_t *servers)
 	const json_t *item;
 	size_t i;
 	json_array_foreach(servers, i, item)
-		json_array_append_new(list, json_pack("{s:s}", "address", json_string_value(item)));
+		json_array_append_new(list, json_pack("{s:s}", "address", server_text(item)));
 	return list;
 }
 
@@ -187,7 +260,8 @@ void v2_dns_nameservers_set(struct api_call *c)
 	json_t *list = list_of(c, "dns"), *dns = list ? dns_now(c->api) : NULL;
 	if (!list)
 		return;
-	put(dns, "global", list);
+	put(dns, "global", known_again(dns, json_deep_copy(list)));
+	json_decref(list);
 	change(c, dns, "nameservers set");
 }
 
@@ -234,7 +308,7 @@ static void put_split(json_t *dns, const json_t *wanted, bool whole)
 		if (json_is_null(servers) || (json_is_array(servers) && !json_array_size(servers)))
 			json_object_del(split, suffix);
 		else
-			json_object_set(split, suffix, servers);
+			json_object_set_new(split, suffix, known_again(dns, json_deep_copy(servers)));
 	}
 	put(dns, "split", split);
 }
@@ -278,12 +352,13 @@ void v2_dns_whole_set(struct api_call *c)
 		return;
 	json_object_foreach(json_object_get(c->args, "splitDNS"), suffix, servers)
 		json_object_set_new(split, suffix, addresses_of(servers));
-	put(dns, "global", addresses_of(json_object_get(c->args, "nameservers")));
+	json_t *global = known_again(dns, addresses_of(json_object_get(c->args, "nameservers")));
 	put(dns, "search_domains", search);
 	put(dns, "magic_dns", json_boolean(json_is_true(json_object_get(preferences, "magicDNS"))));
 	put(dns, "override_local_dns",
 		json_boolean(json_is_true(json_object_get(preferences, "overrideLocalDNS"))));
 	put_split(dns, split, true);
+	put(dns, "global", global);
 	json_decref(split);
 	change(c, dns, "whole");
 }
@@ -294,10 +369,10 @@ void admin_dns_show(struct api_call *c)
 {
 	json_t *dns = dns_now(c->api);
 	api_reply_json(&c->way, 200,
-		json_pack("{s:O, s:O, s:O, s:O, s:O}", "magic_dns", get(dns, "magic_dns"),
+		json_pack("{s:O, s:O, s:o, s:o, s:O}", "magic_dns", get(dns, "magic_dns"),
 			"override_local_dns", get(dns, "override_local_dns"), "nameservers",
-			get(dns, "global"), "split", get(dns, "split"), "search_domains",
-			get(dns, "search_domains")));
+			server_texts(get(dns, "global")), "split", split_texts(get(dns, "split")),
+			"search_domains", get(dns, "search_domains")));
 	json_decref(dns);
 }
 

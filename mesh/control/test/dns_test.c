@@ -8,12 +8,38 @@
 
 #include "mesh/control/test/world.h"
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text(const json_t *o, const char *name)
 {
 	const char *t = json_string_value(json_object_get(o, name));
 	return t ? t : "";
+}
+
+#define DNS "/api/v2/tailnet/-/dns/"
+
+static json_t *ask(struct world *w, const char *key, const char *method, const char *target, const char *body)
+{
+	char host[64], extra[160];
+	struct http_request rq = { .method = method,
+		.target = target,
+		.host = "hs.test",
+		.body = body,
+		.body_len = body ? strlen(body) : 0,
+		.content_type = "application/json",
+		.extra = extra };
+	snprintf(extra, sizeof(extra), "Authorization: Bearer %s\r\n", key);
+	addr_format(&w->at.ip, host);
+	rq.to = (struct stream_target) { .host = host, .port = w->at.port, .at = &w->at };
+	return json_loads(world_fetch(w, &rq), 0, NULL);
+}
+
+static void make_key(struct world *w, char key[static 128])
+{
+	json_t *v = world_admin(w, "/v1/apikeys/create", "{}");
+	snprintf(key, 128, "%s", text(v, "key"));
+	json_decref(v);
 }
 
 /* alpha is the nameserver; beta may ask it, gamma may not. */
@@ -34,26 +60,12 @@ static void test_servers(void **state)
 		"{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"*:53\"]}]}");
 	json_decref(world_admin(w, "/v1/policy/reload", "{}"));
 	assert_int_equal(w->status, 200);
-	json_decref(world_admin(w, "/v1/apikeys/create", "{}"));
 	char api_key[128];
-	json_t *v = json_loads(w->answer, 0, NULL);
-	snprintf(api_key, sizeof(api_key), "%s", text(v, "key"));
-	json_decref(v);
-	char host[64], extra[200];
-	struct http_request rq = { .method = "POST",
-		.target = "/api/v2/tailnet/-/dns/nameservers",
-		.host = "hs.test",
-		.body = "{\"dns\":[\"100.64.0.1\",\"192.0.2.53\"]}",
-		.extra = extra,
-		.content_type = "application/json" };
-	rq.body_len = strlen(rq.body);
-	snprintf(extra, sizeof(extra), "Authorization: Bearer %s\r\n", api_key);
-	addr_format(&w->at.ip, host);
-	rq.to = (struct stream_target) { .host = host, .port = w->at.port, .at = &w->at };
-	(void)world_fetch(w, &rq);
+	make_key(w, api_key);
+	json_decref(ask(w, api_key, "POST", DNS "nameservers", "{\"dns\":[\"100.64.0.1\",\"192.0.2.53\"]}"));
 	assert_int_equal(w->status, 200);
 
-	v = world_admin(w, "/v1/dns/servers", "{}");
+	json_t *v = world_admin(w, "/v1/dns/servers", "{}");
 	const json_t *first = json_array_get(v, 0), *second = json_array_get(v, 1);
 	assert_string_equal(text(first, "address"), "100.64.0.1");
 	assert_string_equal(text(first, "name"), "alpha");
@@ -67,6 +79,65 @@ static void test_servers(void **state)
 	world_node_close(&a);
 	world_node_close(&b);
 	world_node_close(&g);
+}
+
+#define PIN "rcW4wJVd3ilEaqLlbTOqkg+YBJyOHkjNfW150X3LWHg="
+#define PINNED "{\"server\":\"https://dns.test/q\",\"addresses\":[\"192.0.2.7\"],\"pins\":[\"" PIN "\"]}"
+
+static void expect_pinned(struct world_node *a, size_t *seen, size_t resolver)
+{
+	const struct ctl_dns *d = world_node_next(a, seen)->dns;
+	assert_non_null(d);
+	assert_true(d->n_resolvers > resolver);
+	assert_string_equal(d->resolvers[resolver].addr, "https://dns.test/q");
+	assert_int_equal(d->resolvers[resolver].bootstrap.n, 1);
+	assert_int_equal(d->resolvers[resolver].pins.n, 1);
+}
+
+/* The API's words have no addresses and pins of nameservers: a change of the list, or of anything else, loses none. */
+static void test_pins(void **state)
+{
+	static const struct {
+		const char *method, *path, *body;
+		size_t at;
+	} rows[] = {
+		{ "POST", DNS "nameservers", "{\"dns\":[\"192.0.2.53\",\"https://dns.test/q\"]}", 1 },
+		{ "POST", DNS "searchpaths", "{\"searchPaths\":[\"corp.test\"]}", 1 },
+		{ "PATCH", DNS "split-dns", "{\"b.test\":[\"https://dns.test/q\"]}", 1 },
+		{ "POST", DNS "configuration",
+			"{\"nameservers\":[{\"address\":\"https://dns.test/"
+			"q\"}],\"splitDNS\":{\"b.test\":[{\"address\":"
+			"\"https://dns.test/"
+			"q\"}]},\"preferences\":{\"magicDNS\":true,\"overrideLocalDNS\":true}}",
+			0 },
+	};
+	struct world *w = *state;
+	struct world_node a;
+	char key[128];
+	size_t seen = 0;
+	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	world_node_open(&a, w);
+	world_node_join(&a, key, "alpha");
+	world_node_ask_map(&a, true, NULL);
+	world_node_next(&a, &seen);
+	make_key(w, key);
+	json_t *v = ask(w, key, "POST", DNS "nameservers", "{\"dns\":[" PINNED "]}");
+	assert_int_equal(w->status, 200);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(v, "dns"), 0)), "https://dns.test/q");
+	json_decref(v);
+	expect_pinned(&a, &seen, 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_decref(ask(w, key, rows[i].method, rows[i].path, rows[i].body));
+		assert_int_equal(w->status, 200);
+		expect_pinned(&a, &seen, rows[i].at);
+	}
+	v = ask(w, key, "GET", DNS "split-dns", NULL);
+	char *all = json_dumps(v, JSON_COMPACT);
+	assert_string_equal(all, "{\"b.test\":[\"https://dns.test/q\"]}");
+	free(all);
+	json_decref(v);
+	world_node_close(&a);
 }
 
 static void test_check(void **state)
@@ -90,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_servers, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_pins, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_check, world_setup, world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

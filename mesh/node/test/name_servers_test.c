@@ -102,8 +102,50 @@ static void test_bootstrap(void **state)
 	buf_free(&out);
 }
 
+#define PIN "rcW4wJVd3ilEaqLlbTOqkg+YBJyOHkjNfW150X3LWHg="
+
+/* A server whose pins mean nothing is not asked without them. */
+static void test_pins(void **state)
+{
+	static const struct {
+		const char *server, *pins[6], *want, *said;
+	} rows[] = {
+		{ "tls://192.0.2.1#dns.example", { PIN }, "tls://192.0.2.1#dns.example 192.0.2.1:853", NULL },
+		{ "https://192.0.2.1/q", { PIN, "sha256/" PIN }, "https://192.0.2.1/q 192.0.2.1:443", NULL },
+		{ "tls://192.0.2.1", { "x" }, "", "its pins are not" },
+		{ "tls://192.0.2.1", { PIN, PIN, PIN, PIN, PIN }, "", "its pins are not" },
+		{ "192.0.2.1", { PIN }, "", "in clear nobody can show a key" },
+		{ "9.9.9.9", { PIN }, "", "in clear nobody can show a key" }, /* a provider's */
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *pins[6];
+		struct ctl_resolver r = { .addr = rows[i].server, .pins = { .v = pins } };
+		struct resolver_upstream u[RESOLVER_UPSTREAMS_MAX];
+		struct buf out = { 0 }, said = { 0 };
+		struct arena a = { 0 };
+		uint8_t pin[32];
+		while (rows[i].pins[r.pins.n])
+			pins[r.pins.n] = rows[i].pins[r.pins.n], r.pins.n++;
+		assert_string_equal(read_list(&out, &r, 1, &said), rows[i].want);
+		if (!said.len != !rows[i].said || (said.len && !strstr(buf_cstr(&said), rows[i].said)))
+			fail_msg("row %zu: said %s", i, said.len ? buf_cstr(&said) : "nothing");
+		size_t n = name_servers_read(&a, &r, 1, u, NULL);
+		assert_true(dns_secure_pin_parse(PIN, pin));
+		assert_int_equal(n, *rows[i].want ? 1 : 0);
+		if (n) {
+			assert_int_equal(u[0].secure->n_pins, r.pins.n);
+			assert_memory_equal(u[0].secure->pins[r.pins.n - 1], pin, sizeof(pin));
+		}
+		arena_free(&a);
+		buf_free(&out);
+		buf_free(&said);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lists), cmocka_unit_test(test_bootstrap) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lists), cmocka_unit_test(test_bootstrap),
+		cmocka_unit_test(test_pins) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

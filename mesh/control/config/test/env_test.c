@@ -54,7 +54,7 @@ static void test_environment(void **state)
 	assert_string_equal(c.base_domain, "env.mesh");
 	assert_false(c.magic_dns);
 	assert_int_equal(c.nameservers.n, 2);
-	assert_string_equal(c.nameservers.v[1], "192.0.2.2");
+	assert_string_equal(c.nameservers.v[1].addr, "192.0.2.2");
 	assert_string_equal(c.database_path, "/x/y.sqlite");
 	config_free(&c);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)

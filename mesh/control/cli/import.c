@@ -75,6 +75,21 @@ static bool count_node(void *arg, const struct member *m)
 	return ++*(unsigned *)arg;
 }
 
+/* Those of the settings, by each name that their ID tokens may say; the caller's. NULL: memory is short. */
+static struct headscale_issuer *issuers_of(const struct control_config *c)
+{
+	struct headscale_issuer *v = calloc(2 * c->login.n + 1, sizeof(*v));
+	size_t n = 0;
+	for (size_t i = 0; v && i < c->login.n; i++) {
+		const char *issuer = c->login.v[i].s.issuer;
+		const struct oidc_quirk *q = oidc_quirk_of(issuer);
+		v[n++] = (struct headscale_issuer) { issuer, issuer };
+		if (q && q->also_issuer)
+			v[n++] = (struct headscale_issuer) { q->also_issuer, issuer };
+	}
+	return v;
+}
+
 static int into_store(
 	const struct control_config *c, const char *from, struct headscale_taken *taken, struct errbuf *eb)
 {
@@ -93,8 +108,10 @@ static int into_store(
 	if (!err && n)
 		err = err_say(eb, -EEXIST, "%s has users or nodes already: import goes into an empty one",
 			c->database_path);
+	struct headscale_issuer *issuers = issuers_of(c);
 	if (!err)
-		err = headscale_take(from, to, taken, eb);
+		err = issuers ? headscale_take(from, issuers, to, taken, eb) : err_set(eb, -ENOMEM, "import");
+	free(issuers);
 	store_close(to);
 	return err;
 }
@@ -117,9 +134,11 @@ static void report(const struct options *o, const struct control_config *c, cons
 	const char *policy)
 {
 	if (o->json) {
-		printf("{\"users\":%u,\"nodes\":%u,\"keys\":%u,\"renamed\":%u,\"lost_keys\":%u,\"lost_api_"
-		       "keys\":%u}\n",
-			t->users, t->nodes, t->keys, t->renamed, t->lost_keys, t->lost_api_keys);
+		printf("{\"users\":%u,\"people\":%u,\"nodes\":%u,\"keys\":%u,\"renamed\":%u,\"lost_people\":%"
+		       "u,"
+		       "\"lost_keys\":%u,\"lost_api_keys\":%u}\n",
+			t->users, t->people, t->nodes, t->keys, t->renamed, t->lost_people, t->lost_keys,
+			t->lost_api_keys);
 		return;
 	}
 	printf("taken over: %u users, %u nodes, %u auth keys, into %s\n", t->users, t->nodes, t->keys,
@@ -127,6 +146,13 @@ static void report(const struct options *o, const struct control_config *c, cons
 	if (t->renamed)
 		printf("%u of them have another name: `users list` and `nodes list` show which\n",
 			t->renamed);
+	if (t->people)
+		printf("%u of the users log in by a provider, and stay who they are there\n", t->people);
+	if (t->lost_people)
+		printf("%u users logged in by a provider that oidc does not name: at their next login they "
+		       "are "
+		       "new ones.\nName it in %s, remove %s and import once more\n",
+			t->lost_people, c->file, c->database_path);
 	if (t->lost_keys)
 		printf("%u auth keys are not: Headscale keeps only a hash of them; make new ones\n",
 			t->lost_keys);

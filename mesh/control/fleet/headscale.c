@@ -12,6 +12,7 @@ enum { SQL_MAX = 2048 };
 
 struct taking {
 	struct store from; /* their file; no lock, no writes */
+	const struct headscale_issuer *issuers;
 	struct store *to;
 	struct headscale_taken *out;
 	struct fleet names; /* who has which name so far */
@@ -70,6 +71,69 @@ static void clean_name(const char *from, char out[static FLEET_USER_NAME])
 		memcpy(out, "x", sizeof("x"));
 }
 
+/* What stands behind the issuer, which ends in any number of slashes; NULL: another issuer's. */
+static const char *behind(const char *identifier, const char *issuer)
+{
+	size_t len = strlen(issuer);
+	while (len && issuer[len - 1] == '/')
+		len--;
+	return len && !strncmp(identifier, issuer, len) && identifier[len] == '/' && identifier[len + 1]
+		       ? identifier + len + 1
+		       : NULL;
+}
+
+/* As a part of a URL it is percent-encoded. */
+static bool read_subject(const char *from, bool encoded, char out[static PERSON_TEXT])
+{
+	size_t n = 0;
+	for (; *from && n + 1 < PERSON_TEXT; n++) {
+		uint8_t byte = 0;
+		bool code = encoded && *from == '%' && hex_decode(from + 1, strnlen(from + 1, 2), &byte, 1) &&
+			    byte;
+		out[n] = code ? (char)byte : *from;
+		from += code ? 3 : 1;
+	}
+	out[n] = 0;
+	return n && !*from;
+}
+
+bool headscale_person(const char *identifier, const struct headscale_issuer *issuers, struct person *out)
+{
+	const struct headscale_issuer *of = NULL;
+	const char *subject = NULL;
+	struct person p = *out;
+	for (const struct headscale_issuer *i = issuers; i->said; i++) {
+		const char *rest = behind(identifier, i->said);
+		if (rest && (!subject || rest > subject)) { /* the longest: one may lie below another */
+			of = i;
+			subject = rest;
+		}
+	}
+	if (!of || strlen(of->issuer) >= PERSON_TEXT ||
+		!read_subject(subject, strstr(of->said, "://") != NULL, p.subject))
+		return false;
+	snprintf(p.issuer, sizeof(p.issuer), "%s", of->issuer);
+	*out = p;
+	return true;
+}
+
+/* Who the user is to the provider, so that the next login is theirs. */
+static int take_person(struct taking *t, struct stmt *q, int64_t user, struct errbuf *eb)
+{
+	struct person p = { .user = user };
+	const char *identifier = stmt_take_text(q);
+	if (!*identifier)
+		return 0;
+	if (!headscale_person(identifier, t->issuers, &p)) {
+		t->out->lost_people++;
+		return 0;
+	}
+	snprintf(p.email, sizeof(p.email), "%s", stmt_take_text(q));
+	snprintf(p.display, sizeof(p.display), "%s", stmt_take_text(q));
+	t->out->people++;
+	return store_person_put(t->to, &p, eb);
+}
+
 static int take_user(struct taking *t, struct stmt *q, struct errbuf *eb)
 {
 	struct user u = { .id = stmt_take_int(q) };
@@ -88,19 +152,21 @@ static int take_user(struct taking *t, struct stmt *q, struct errbuf *eb)
 	t->out->users++;
 	if (!fleet_user_put(&t->names, &u))
 		return err_set(eb, -ENOMEM, "take over the users");
-	return store_user_add(t->to, &u, eb);
+	int err = store_user_add(t->to, &u, eb);
+	return err ? err : take_person(t, q, u.id, eb);
 }
 
 static int take_users(struct taking *t, struct errbuf *eb)
 {
 	char sql[SQL_MAX];
+	const char *email = column_or(t, "users", "email", NULL, "''");
+	const char *who = column_or(t, "users", "provider_identifier", NULL, "''");
+	const char *display = column_or(t, "users", "display_name", NULL, "''");
 	/* people of a provider may have no name, but an address */
 	snprintf(sql, sizeof(sql),
-		"SELECT id, coalesce(nullif(name, ''), nullif(%s, ''), nullif(%s, ''), ''), created_at FROM "
-		"users "
-		"WHERE %s ORDER BY id",
-		column_or(t, "users", "email", NULL, "''"),
-		column_or(t, "users", "provider_identifier", NULL, "''"), alive);
+		"SELECT id, coalesce(nullif(name, ''), nullif(%s, ''), nullif(%s, ''), ''), created_at,"
+		" coalesce(%s, ''), coalesce(%s, ''), coalesce(%s, '') FROM users WHERE %s ORDER BY id",
+		email, who, who, email, display, alive);
 	struct stmt q = stmt_new(&t->from, sql);
 	int err = 0;
 	while (!err && stmt_next(&q))
@@ -314,7 +380,8 @@ static int take_all(struct taking *t, struct errbuf *eb)
 	return err;
 }
 
-int headscale_take(const char *from, struct store *to, struct headscale_taken *out, struct errbuf *eb)
+int headscale_take(const char *from, const struct headscale_issuer *issuers, struct store *to,
+	struct headscale_taken *out, struct errbuf *eb)
 {
 	struct taking *t = calloc(1, sizeof(*t));
 	int err = 0;
@@ -325,6 +392,7 @@ int headscale_take(const char *from, struct store *to, struct headscale_taken *o
 	}
 	snprintf(t->from.path, sizeof(t->from.path), "%s", from);
 	t->from.lock_fd = -1;
+	t->issuers = issuers;
 	t->to = to;
 	t->out = out;
 	fleet_init(&t->names, 1);

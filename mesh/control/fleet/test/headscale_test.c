@@ -131,7 +131,10 @@ static int take(struct fixture *x, struct headscale_taken *out, struct errbuf *e
 {
 	struct store *s = store_open(x->ours, eb);
 	assert_non_null(s);
-	int err = headscale_take(x->theirs, s, out, eb);
+	static const struct headscale_issuer issuers[] = { { "https://id.test/realms/home/",
+								   "https://id.test/realms/home/" },
+		{ "accounts.test", "https://accounts.test" }, { NULL, NULL } };
+	int err = headscale_take(x->theirs, issuers, s, out, eb);
 	store_close(s);
 	return err;
 }
@@ -235,6 +238,89 @@ static void test_oddities(void **state)
 	assert_int_equal(fleet_by_id(&x->r.fleet, 8)->user, 0);
 }
 
+/* What Headscale makes of issuer and subject is taken apart again. */
+static void test_identifiers(void **state)
+{
+	static const struct headscale_issuer issuers[] = { { "https://id.test", "https://id.test" },
+		{ "https://id.test/realms/home/", "https://id.test/realms/home/" },
+		{ "https://other.test/", "https://other.test/" },
+		{ "accounts.test", "https://accounts.test" }, { NULL, NULL } };
+	static const struct {
+		const char *identifier, *issuer, *subject;
+	} rows[] = {
+		{ "https://id.test/7", "https://id.test", "7" },
+		{ "https://id.test/realms/home/f81d-4f", "https://id.test/realms/home/", "f81d-4f" },
+		{ "https://id.test/realms/away/7", "https://id.test", "realms/away/7" },
+		{ "https://other.test/auth0%7C5f7c8ec", "https://other.test/", "auth0|5f7c8ec" },
+		{ "https://other.test/100%25%zz%4", "https://other.test/", "100%%zz%4" },
+		{ "https://other.test/a%00b", "https://other.test/", "a%00b" },
+		{ "accounts.test/1%30", "https://accounts.test", "1%30" },
+		{ "https://other.test/", NULL, NULL },
+		{ "https://other.test", NULL, NULL },
+		{ "https://other.testing/7", NULL, NULL },
+		{ "https://id.tes", NULL, NULL },
+		{ "/7", NULL, NULL },
+		{ "", NULL, NULL },
+	};
+	char text[PERSON_TEXT + 32] = "accounts.test/";
+	size_t at = strlen(text);
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct person p = { .user = 9, .subject = "as it was" };
+		bool ok = headscale_person(rows[i].identifier, issuers, &p);
+		if (ok != !!rows[i].issuer || (ok && (strcmp(p.issuer, rows[i].issuer) != 0 ||
+							     strcmp(p.subject, rows[i].subject) != 0)))
+			fail_msg("row %zu: %s %s", i, p.issuer, p.subject);
+		assert_int_equal(p.user, 9);
+		if (!ok)
+			assert_string_equal(p.subject, "as it was");
+	}
+	struct person p = { 0 };
+	memset(text + at, 's', PERSON_TEXT);
+	assert_false(headscale_person(text, issuers, &p)); /* half a subject would be another person's */
+	text[at + PERSON_TEXT - 1] = 0;
+	assert_true(headscale_person(text, issuers, &p));
+}
+
+static void login_ended(void *arg, const struct registry_result *res)
+{
+	assert_int_equal(res->err, 0);
+	*(int64_t *)arg = res->id;
+}
+
+/* Who logged in by a provider is the same user afterwards; a provider that is not known here is told. */
+static void test_people(void **state)
+{
+	struct fixture *x = *state;
+	struct headscale_taken out;
+	struct errbuf eb = { 0 };
+	int64_t user = 0;
+	struct registry_wait w = { .done = login_ended, .arg = &user };
+	run_sql(x, schemas[2].sql);
+	run_sql(x, "ALTER TABLE users ADD COLUMN display_name text;"
+		   "UPDATE users SET provider_identifier = 'https://id.test/realms/home/b%7C4', email = "
+		   "'bob@b.test', "
+		   "display_name = 'Bob' WHERE id = 4;"
+		   "INSERT INTO users (id, name, email, provider_identifier) VALUES (5, '', 'carol@b.test', "
+		   "'accounts.test/77'), (6, 'dave', NULL, 'https://gone.test/6');");
+	if (take(x, &out, &eb))
+		fail_msg("%s", eb.text);
+	assert_int_equal(out.people, 2);
+	assert_int_equal(out.lost_people, 1);
+	open_registry(x);
+	const struct person *bob = people_of_user(&x->r.people, 4);
+	assert_true(bob && !strcmp(bob->email, "bob@b.test") && !strcmp(bob->display, "Bob"));
+	assert_int_equal(people_find(&x->r.people, "https://accounts.test", "77")->user, 5);
+	assert_null(people_of_user(&x->r.people, 1));
+	const struct person_wish wish = { .issuer = "https://id.test/realms/home/",
+		.subject = "b|4",
+		.email = "robert@b.test",
+		.display = "Robert" };
+	registry_person_login(&x->r, &wish, INT64_C(1700000000000), &w);
+	assert_int_equal(user, 4);
+	assert_int_equal(x->r.fleet.n_users, 4);
+}
+
 /* All, or nothing. */
 static void test_refused(void **state)
 {
@@ -262,6 +348,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_schemas, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_oddities, setup, teardown),
+		cmocka_unit_test(test_identifiers),
+		cmocka_unit_test_setup_teardown(test_people, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

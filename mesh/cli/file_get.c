@@ -95,66 +95,79 @@ static bool is_plain_name(const char *name)
 	       strcmp(name, "..") != 0;
 }
 
-/* An empty file under the name that it will have: nobody else gets it then. */
-static bool claim(int dir, const char *name)
+static int tell_there(struct inbox *in, const char *name)
 {
-	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	return cli_fail(in->c, CLI_FAILED, "exists",
+		"It waits on: move the other away, or say --conflict=rename or --conflict=overwrite.",
+		"%s is in %s already", name, in->path);
 }
 
-/* out: what it will be called; CLI_OK when that is ours. *held: by an empty file. */
-static int choose_name(struct inbox *in, const char *name, char out[static FILE_NAME], bool *held)
+/* Whether nothing that comes could have the name: then it is not fetched. */
+static bool is_taken(const struct inbox *in, const char *name)
 {
 	struct stat st;
+	return in->conflict != CONFLICT_RENAME && !fstatat(in->dir, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	       (in->conflict == CONFLICT_SKIP || S_ISDIR(st.st_mode));
+}
+
+/* From one name to another that nobody has: 0, or -errno. */
+static int move_to_free(int dir, const char *from, const char *to)
+{
+	if (!renameat2(dir, from, dir, to, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* not on every file system: an empty file holds the name meanwhile */
+	int fd = openat(dir, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	if (!renameat(dir, from, dir, to))
+		return 0;
+	int err = -errno;
+	(void)unlinkat(dir, to, 0);
+	return err;
+}
+
+/* The whole file, in temp, gets its name. out: which. */
+static int publish(struct inbox *in, const char *temp, const char *name, char out[static FILE_NAME])
+{
+	int err;
 	snprintf(out, FILE_NAME, "%s", name);
-	bool ours = *held = claim(in->dir, name);
-	int err = errno;
-	if (!ours && in->conflict == CONFLICT_OVERWRITE &&
-		fstatat(in->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
-		ours = true; /* a link is replaced, not followed */
-	for (unsigned i = 1; !ours && err == EEXIST && in->conflict == CONFLICT_RENAME && i < NUMBERS_MAX;
-		i++) {
+	if (in->conflict == CONFLICT_OVERWRITE) /* a link is replaced, not followed */
+		err = renameat(in->dir, temp, in->dir, name) ? -errno : 0;
+	else
+		err = move_to_free(in->dir, temp, name);
+	for (unsigned i = 1; err == -EEXIST && in->conflict == CONFLICT_RENAME && i < NUMBERS_MAX; i++) {
 		text_numbered(name, i, out, FILE_NAME);
-		ours = *held = claim(in->dir, out);
+		err = move_to_free(in->dir, temp, out);
 	}
-	if (ours)
-		return CLI_OK;
-	if (err == EEXIST)
-		return cli_fail(in->c, CLI_FAILED, "exists",
-			"It waits on: move the other away, or say --conflict=rename or --conflict=overwrite.",
-			"%s is in %s already", name, in->path);
-	return cli_fail(
-		in->c, CLI_FAILED, "file", NULL, "cannot write %s in %s: %s", name, in->path, strerror(err));
+	if (err == -EEXIST)
+		return tell_there(in, name);
+	return err ? cli_fail(in->c, CLI_FAILED, "file", NULL, "cannot write %s in %s: %s", name, in->path,
+			     strerror(-err))
+		   : CLI_OK;
 }
 
 static int receive(struct inbox *in, const char *name)
 {
 	char fit[FILE_NAME], temp[64];
-	bool held;
 	if (!is_plain_name(name))
 		return cli_fail(in->c, CLI_FAILED, "name", NULL, "ropewalkd has a file whose name is none");
-	int code = choose_name(in, name, fit, &held);
-	if (code != CLI_OK)
-		return code;
+	if (is_taken(in, name))
+		return tell_there(in, name);
 	snprintf(temp, sizeof(temp), ".ropewalk-%d.part", (int)getpid());
 	(void)unlinkat(in->dir, temp, 0);
 	int fd = openat(in->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (fd < 0)
-		code = cli_fail(in->c, CLI_FAILED, "file", NULL, "cannot write into %s: %s", in->path,
+		return cli_fail(in->c, CLI_FAILED, "file", NULL, "cannot write into %s: %s", in->path,
 			strerror(errno));
-	else
-		code = fetch(in, name, fd);
-	if (fd >= 0)
-		close(fd);
-	if (code == CLI_OK && renameat(in->dir, temp, in->dir, fit) != 0)
-		code = cli_fail(in->c, CLI_FAILED, "file", NULL, "cannot name %s in %s: %s", fit, in->path,
-			strerror(errno));
+	int code = fetch(in, name, fd);
+	close(fd);
+	if (code == CLI_OK)
+		code = publish(in, temp, name, fit);
 	if (code != CLI_OK) {
 		(void)unlinkat(in->dir, temp, 0);
-		if (held)
-			(void)unlinkat(in->dir, fit, 0);
 		return code;
 	}
 	if (in->o->verbose)

@@ -3,11 +3,15 @@
 #include "mesh/cli/progress.h"
 #include "mesh/cli/test/fake_api.h"
 #include "mesh/os/file.h"
+#include "mesh/os/tied.h"
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -165,6 +169,8 @@ static void test_conflicts(void **state)
 	put_text(&p, "a.txt", "old");
 	assert_int_equal(run(&p, said, sizeof(said), "get", p.dir, NULL, NULL), CLI_FAILED);
 	assert_non_null(strstr(said, "a.txt is in /tmp/rw-file-"));
+	assert_null(
+		strstr(strstr(fake_api_requests(p.api), "DELETE"), "GET " API "files/a.txt")); /* in vain */
 	assert_string_equal(text_of(&p, "a.txt"), "old");
 	assert_int_equal(run(&p, said, sizeof(said), "get", "--conflict=rename", "--verbose", p.dir), CLI_OK);
 	assert_non_null(strstr(said, "a (1).txt\nmoved 1 of 1 files\n"));
@@ -183,6 +189,26 @@ static void test_conflicts(void **state)
 	assert_string_equal(text_of(&p, "precious"), "kept");
 	assert_string_equal(text_of(&p, "a.txt"), "new");
 	place_close(&p);
+}
+
+/* Where no call moves a file to a name only if nobody has it (NFS). */
+static bool is_old;
+int __real_renameat2(int from, const char *a, int to, const char *b, unsigned flags);
+int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned flags);
+
+int __wrap_renameat2(int from, const char *a, int to, const char *b, unsigned flags)
+{
+	if (!is_old)
+		return __real_renameat2(from, a, to, b, flags);
+	errno = EINVAL;
+	return -1;
+}
+
+static void test_old_file_system(void **state)
+{
+	is_old = true;
+	test_conflicts(state);
+	is_old = false;
 }
 
 /* A daemon that lies does not make us write elsewhere. */
@@ -231,6 +257,48 @@ static void test_broken(void **state)
 	place_close(&p);
 }
 
+/* Ended in the middle of a file: nobody holds its name, so it comes whole the next time. */
+static void test_interrupted(void **state)
+{
+	static const struct fake_route stuck[] = { ONE_WAITS("a.txt"),
+		{ "GET " API "files/a.txt", 200, NULL, true }, END };
+	static const struct fake_route routes[] = { ONE_WAITS("a.txt"), THERE, GOES, END };
+	struct place p;
+	char said[2048], socket[128] = "";
+	int to_child[2];
+	(void)state;
+	assert_int_equal(pipe(to_child), 0);
+	pid_t child = fork_tied(); /* before there are threads */
+	if (!child) {
+		char words[][8] = { "ropewalk", "file", "get" }, dir[64];
+		struct cli cl = { .loop = loop_new(), .socket = socket, .out = stdout, .err = stderr };
+		if (read(to_child[0], dir, sizeof(dir)) == sizeof(dir) &&
+			read(to_child[0], socket, sizeof(socket)) == sizeof(socket))
+			(void)cli_run(&cl, 4, (char *[]) { words[0], words[1], words[2], dir, NULL });
+		_exit(1);
+	}
+	assert_true(child > 0);
+	place_open(&p, stuck);
+	snprintf(socket, sizeof(socket), "%s", fake_api_socket(p.api));
+	assert_int_equal(write(to_child[1], p.dir, sizeof(p.dir)), sizeof(p.dir));
+	assert_int_equal(write(to_child[1], socket, sizeof(socket)), sizeof(socket));
+	for (uint64_t began_ms = clock_now_ms(); !strstr(fake_api_requests(p.api), "GET " API "files/a.txt");
+		usleep(1000))
+		assert_true(clock_now_ms() - began_ms < 30000);
+	int how;
+	assert_int_equal(kill(child, SIGINT), 0);
+	assert_int_equal(waitpid(child, &how, 0), child);
+	assert_true(WIFSIGNALED(how));
+	close(to_child[0]);
+	close(to_child[1]);
+	fake_api_stop(p.api);
+	p.api = fake_api_start(routes);
+	if (run(&p, said, sizeof(said), "get", p.dir, NULL, NULL) != CLI_OK)
+		fail_msg("%s", said);
+	assert_string_equal(text_of(&p, "a.txt"), "new");
+	place_close(&p);
+}
+
 static void test_drop(void **state)
 {
 	static const struct fake_route routes[] = { ONE_WAITS("a b"), GOES, END };
@@ -275,8 +343,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_conflicts),
+		cmocka_unit_test(test_old_file_system),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_interrupted),
 		cmocka_unit_test(test_drop),
 		cmocka_unit_test(test_progress),
 	};

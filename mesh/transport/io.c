@@ -80,3 +80,21 @@ enum io io_write(int fd, SSL *ssl, const uint8_t *p, size_t len, size_t *n, stru
 	*n = (size_t)sent;
 	return IO_SOME;
 }
+
+enum io io_flush(SSL *ssl, struct io_end *e)
+{
+	if (!ssl)
+		return IO_SOME;
+	errno = 0;
+	if (BIO_flush(SSL_get_wbio(ssl)) > 0)
+		return IO_SOME;
+	if (BIO_should_retry(SSL_get_wbio(ssl)))
+		return IO_BLOCKED;
+	*e = (struct io_end) { -errno, err_text(-errno) };
+	return IO_END;
+}
+
+size_t io_held(SSL *ssl)
+{
+	return ssl ? BIO_wpending(SSL_get_wbio(ssl)) : 0;
+}

@@ -18,6 +18,9 @@ struct io_end {
 /* ssl NULL = plain. *n must be 0 and becomes the bytes moved. io_read joins several TLS records. */
 enum io io_read(int fd, SSL *ssl, uint8_t *p, size_t cap, size_t *n, struct io_end *e);
 enum io io_write(int fd, SSL *ssl, const uint8_t *p, size_t len, size_t *n, struct io_end *e);
+/* Through TLS, what io_write moved may be held still. Never IO_SOME while some is. */
+enum io io_flush(SSL *ssl, struct io_end *e);
+size_t io_held(SSL *ssl); /* bytes; 0 for plain */
 /* What an OpenSSL call that returned ret <= 0 means. errno and the error queue must be as it left them. */
 enum io io_tls_end(SSL *ssl, int ret, struct io_end *e);
 

@@ -105,7 +105,7 @@ void stream_watch_for(struct stream *s)
 	case CONNECTING: events = LOOP_WRITE; break;
 	case TUNNELLING:
 	case HANDSHAKE: events = s->want; break;
-	case OPEN: events = (s->paused ? 0 : LOOP_READ) | (s->out.len ? LOOP_WRITE : 0); break;
+	case OPEN: events = (s->paused ? 0 : LOOP_READ) | (stream_queued(s) ? LOOP_WRITE : 0); break;
 	case FLUSHING: events = LOOP_WRITE; break;
 	case LINGERING: events = LOOP_READ; break;
 	case RESOLVING:
@@ -169,7 +169,9 @@ static enum io send_queued(struct stream *s, struct io_end *e)
 	}
 	/* Idle streams hold no buffer. */
 	buf_free(&s->out);
-	return IO_SOME;
+	enum io io = io_flush(s->ssl, e);
+	s->waited |= io != IO_SOME;
+	return io;
 }
 
 /* false when s is gone or at its end. */
@@ -210,7 +212,7 @@ static void open_done(struct stream *s)
 		s->ev.opened(s->ev.arg);
 	if (!stream_leave(s) || s->state != OPEN)
 		return;
-	if (s->out.len && !open_writable(s))
+	if (stream_queued(s) && !open_writable(s))
 		return;
 	/* Bytes behind the handshake may be inside OpenSSL already. */
 	if (s->ssl && SSL_has_pending(s->ssl) && !s->paused)
@@ -430,21 +432,20 @@ void stream_events_set(struct stream *s, const struct stream_events *ev)
 static size_t send_now(struct stream *s, const uint8_t *p, size_t len)
 {
 	struct io_end e;
+	enum io io = IO_SOME;
 	size_t sent = 0;
-	while (sent < len) {
+	while (sent < len && io == IO_SOME) {
 		size_t n = 0;
-		enum io io = io_write(s->fd, s->ssl, p + sent, len - sent, &n, &e);
-		if (io == IO_END) {
-			stream_end_later(s, e.code ? e.code : ERR_CLOSED, e.why);
-			return len;
-		}
-		if (io == IO_BLOCKED) {
-			s->waited = true;
-			break;
-		}
+		io = io_write(s->fd, s->ssl, p + sent, len - sent, &n, &e);
 		sent += n;
 	}
-	return sent;
+	if (io == IO_SOME)
+		io = io_flush(s->ssl, &e);
+	s->waited |= io == IO_BLOCKED;
+	if (io != IO_END)
+		return sent;
+	stream_end_later(s, e.code ? e.code : ERR_CLOSED, e.why);
+	return len;
 }
 
 int stream_write(struct stream *s, const void *p, size_t len)
@@ -453,15 +454,13 @@ int stream_write(struct stream *s, const void *p, size_t len)
 		return ERR_CLOSED;
 	if (s->out.cap && len > s->out.cap - s->out.len)
 		return ERR_TOO_LARGE;
-	size_t sent = s->state == OPEN && !s->out.len ? send_now(s, p, len) : 0;
-	if (sent == len)
-		return 0;
-	if (!buf_append(&s->out, (const uint8_t *)p + sent, len - sent)) {
+	size_t sent = s->state == OPEN && !stream_queued(s) ? send_now(s, p, len) : 0;
+	if (sent < len && !buf_append(&s->out, (const uint8_t *)p + sent, len - sent)) {
 		/* Half a message is out: there is no way back. */
 		stream_end_later(s, -ENOMEM, "out of memory");
 		return -ENOMEM;
 	}
-	if (s->state == OPEN)
+	if (s->state == OPEN && stream_queued(s))
 		stream_watch_for(s);
 	return 0;
 }
@@ -478,7 +477,7 @@ void stream_unread(struct stream *s, const void *p, size_t len)
 
 size_t stream_queued(const struct stream *s)
 {
-	return s->out.len;
+	return s->out.len + io_held(s->ssl);
 }
 void stream_queue_cap(struct stream *s, size_t cap)
 {
@@ -541,7 +540,7 @@ void stream_close(struct stream *s, bool flush)
 {
 	if (!s)
 		return;
-	if (flush && s->state == OPEN && !s->end_due && (s->out.len || s->accepted)) {
+	if (flush && s->state == OPEN && !s->end_due && (stream_queued(s) || s->accepted)) {
 		s->state = FLUSHING;
 		loop_hold(s->loop);
 		loop_timer_set(s->timer, FLUSH_MS);

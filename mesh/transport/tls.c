@@ -2,6 +2,7 @@
 #include "mesh/base/buf.h"
 #include "mesh/base/key.h"
 #include "mesh/os/file.h"
+#include "mesh/transport/tls_out.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -29,6 +30,7 @@ enum trust { TRUST_PKI, TRUST_PIN, TRUST_ANY };
 
 struct tls {
 	SSL_CTX *ctx;
+	BIO_METHOD *out; /* of the sessions */
 	unsigned refs;
 	enum trust trust;
 	bool own_authorities; /* those of a file, and not the machine's */
@@ -64,8 +66,7 @@ static bool cert_hash(const X509 *cert, uint8_t out[static HASH])
 	return X509_digest(cert, EVP_sha256(), out, &n) && n == HASH;
 }
 
-/* ------------------------------------------------------------------------------------------ certificate
- * checks */
+/* --- certificate checks --- */
 
 static size_t count_certs(STACK_OF(X509) * chain)
 {
@@ -200,20 +201,18 @@ static int verify(X509_STORE_CTX *store, void *arg)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * settings */
+/* --- settings --- */
 
 static struct tls *settings_new(const SSL_METHOD *method, struct errbuf *eb)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	if (t)
-		t->ctx = SSL_CTX_new(method);
-	if (!t || !t->ctx) {
-		free(t);
+		*t = (struct tls) { .refs = 1, .ctx = SSL_CTX_new(method), .out = tls_out_method() };
+	if (!t || !t->ctx || !t->out) {
 		err_say(eb, -ENOMEM, "set up TLS: %s", reason());
+		tls_free(t);
 		return NULL;
 	}
-	t->refs = 1;
 	SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
 	SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					 SSL_MODE_RELEASE_BUFFERS);
@@ -429,6 +428,7 @@ void tls_free(struct tls *t)
 		return;
 	tls_free(t->alpn_with);
 	SSL_CTX_free(t->ctx);
+	BIO_meth_free(t->out);
 	free(t);
 }
 
@@ -436,7 +436,7 @@ SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check)
 {
 	struct addr a;
 	SSL *ssl = SSL_new(t->ctx);
-	if (!ssl || !SSL_set_fd(ssl, fd)) {
+	if (!ssl || !tls_out_set(ssl, t->out, fd)) {
 		SSL_free(ssl);
 		return NULL;
 	}
@@ -487,8 +487,7 @@ bool tls_session_metacert(const SSL *ssl, uint8_t out[static 32])
 	return false;
 }
 
-/* -------------------------------------------------------------------------------------------- making
- * certificates */
+/* --- making certificates --- */
 
 static bool set_validity(X509 *x, long from_days, long to_days)
 {

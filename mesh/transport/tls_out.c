@@ -1,0 +1,105 @@
+#include "mesh/transport/tls_out.h"
+#include "mesh/base/buf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum {
+	HELD_MAX = 64 << 10, /* and one record more */
+	RECORD_MAX = 17 << 10,
+};
+
+struct tls_out {
+	int fd;
+	struct buf held;
+};
+
+/* false: the socket takes no more, and BIO_should_retry; or errno says what is wrong with it. */
+static bool send_held(BIO *b)
+{
+	struct tls_out *o = BIO_get_data(b);
+	BIO_clear_retry_flags(b);
+	while (o->held.len) {
+		ssize_t n = send(o->fd, buf_data(&o->held), o->held.len, MSG_NOSIGNAL);
+		if (n < 0) {
+			if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+				BIO_set_retry_write(b);
+			return false;
+		}
+		buf_consume(&o->held, (size_t)n);
+	}
+	buf_free(&o->held); /* idle sessions hold none */
+	return true;
+}
+
+static int out_write(BIO *b, const char *p, int len)
+{
+	struct tls_out *o = BIO_get_data(b);
+	if (o->held.len >= HELD_MAX && !send_held(b))
+		return -1;
+	BIO_clear_retry_flags(b);
+	if (!o->held.len)
+		(void)buf_room(&o->held, HELD_MAX + RECORD_MAX); /* at once, not by doubling */
+	if (buf_append(&o->held, p, (size_t)len))
+		return len;
+	errno = ENOMEM;
+	return -1;
+}
+
+static long out_ctrl(BIO *b, int what, long n, void *p)
+{
+	struct tls_out *o = BIO_get_data(b);
+	(void)n;
+	(void)p;
+	switch (what) {
+	case BIO_CTRL_FLUSH: return send_held(b) ? 1 : -1;
+	case BIO_CTRL_WPENDING: return (long)o->held.len;
+	default: return 0;
+	}
+}
+
+static int out_destroy(BIO *b)
+{
+	struct tls_out *o = BIO_get_data(b);
+	if (o)
+		buf_free(&o->held);
+	free(o);
+	return 1;
+}
+
+BIO_METHOD *tls_out_method(void)
+{
+	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "TLS, joined");
+	bool ok = m && BIO_meth_set_write(m, out_write) && BIO_meth_set_ctrl(m, out_ctrl) &&
+		  BIO_meth_set_destroy(m, out_destroy);
+	if (ok)
+		return m;
+	BIO_meth_free(m);
+	return NULL;
+}
+
+static BIO *out_new(const BIO_METHOD *m, int fd)
+{
+	struct tls_out *o = calloc(1, sizeof(*o));
+	BIO *b = o ? BIO_new(m) : NULL;
+	if (!b) {
+		free(o);
+		return NULL;
+	}
+	o->fd = fd;
+	BIO_set_data(b, o);
+	BIO_set_init(b, 1);
+	return b;
+}
+
+bool tls_out_set(SSL *ssl, const BIO_METHOD *m, int fd)
+{
+	BIO *in = BIO_new_socket(fd, BIO_NOCLOSE), *out = in ? out_new(m, fd) : NULL;
+	if (!out) {
+		BIO_free(in);
+		return false;
+	}
+	SSL_set_bio(ssl, in, out);
+	return true;
+}

@@ -211,11 +211,13 @@ static int node_check(const struct options *o, enum log_level *level, struct err
 }
 
 /* A map of thousands of peers is megabytes of text for a moment. Large buffers come from the system and go back to it when
- * they are freed; left alone the allocator moves that line up to 32 MiB, and keeps what was below it. */
+ * they are freed; left alone the allocator moves that line up to 32 MiB, and keeps what was below it. What is below it here
+ * stays: buffers of a relay's connection come and go with each read. */
 static void keep_memory_small(void)
 {
 	enum { LARGE = 1 << 20 };
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
 }
 
 int main(int argc, char **argv)

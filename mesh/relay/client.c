@@ -19,8 +19,9 @@ enum {
 	/* What the kernel holds beyond what is under way: a slow line sends this first, whatever comes behind it.
 	   The rest waits in the queue, where it is known for how long. */
 	UNSENT_MAX = 16 << 10,
-	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
-	SENT_TO_MAX = 4096,   /* peers remembered for peer-gone */
+	BATCH_MAX = 64 << 10,  /* bytes joined into one write */
+	RECORD_MAX = 16 << 10, /* and into one TLS record: no more at once for a network that had enough */
+	SENT_TO_MAX = 4096,    /* peers remembered for peer-gone */
 	GONE_BURST = 3,
 	NS_US = 1000,
 };
@@ -121,7 +122,7 @@ static void client_drained(void *arg)
 	uint64_t now_us = clock_now_ns() / NS_US;
 	while (!stream_queued(c->stream) &&
 		(f = derp_queue_take(&c->waiting, now_us, &c->r->stats.drop_queue_old))) {
-		if (c->out.len + f->len > BATCH_MAX)
+		if (c->out.len + f->len > RECORD_MAX)
 			flush_out(c);
 		if (!buf_append(&c->out, f->b, f->len))
 			c->r->stats.drop_queue_full++;

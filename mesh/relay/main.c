@@ -10,6 +10,7 @@
 #include "mesh/relay/verify.h"
 #include <errno.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -302,8 +303,17 @@ static int relay_check(const struct options *o, struct relay_options *ro, struct
 	return parse_stun(o->stun, ro, eb);
 }
 
+/* A busy connection's buffers come and go with each read. Left alone the allocator gives them back to the system each time, and
+ * takes them again page by page. */
+static void keep_some_memory(void)
+{
+	enum { KEPT = 1 << 20 };
+	(void)mallopt(M_TRIM_THRESHOLD, KEPT);
+}
+
 int main(int argc, char **argv)
 {
+	keep_some_memory();
 	struct options o = { .listen = "[::]:443",
 		.stun = "[::]:3478",
 		.state_dir = "/var/lib/ropewalk-relay",

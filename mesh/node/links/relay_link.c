@@ -25,7 +25,8 @@ enum {
 	/* What the kernel holds beyond what is under way. A slow line sends this first, whatever comes behind
 	   it: some seconds' worth where TCP makes 50 kbit/s. */
 	UNSENT_MAX = 16 << 10,
-	BATCH_MAX = 16 << 10, /* bytes joined into one TLS record */
+	BATCH_MAX = 64 << 10,  /* bytes joined into one write */
+	RECORD_MAX = 16 << 10, /* and into one TLS record: no more at once for a network that had enough */
 	NS_US = 1000,
 };
 
@@ -138,7 +139,7 @@ static size_t send_frame(struct relay_link *l, bool first, const void *p, size_t
 static void stream_drained(void *arg)
 {
 	struct relay_link *l = arg;
-	uint8_t out[BATCH_MAX];
+	uint8_t out[RECORD_MAX];
 	uint64_t now_us = clock_now_ns() / NS_US, old = 0;
 	while (!stream_queued(l->stream) && !derp_queue_is_empty(&l->queue)) {
 		struct wr w = wr_of(out, sizeof(out));

@@ -220,6 +220,10 @@ static struct tls *settings_new(const SSL_METHOD *method, struct errbuf *eb)
 	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(t->ctx, 0);
 	SSL_CTX_set_read_ahead(t->ctx, 1);
+	/* OpenSSL asks for the 256 bits first, which cost a sixth more and keep nobody out that 128 let in; official
+	   clients and relays ask as we do. */
+	SSL_CTX_set_ciphersuites(
+		t->ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
 	return t;
 }
 

@@ -1,5 +1,7 @@
-/* Sessions as stream.c uses them. */
+/* Sessions as stream.c uses them: what is spoken, and how records leave. */
 #include "mesh/transport/io.h"
+#include "mesh/transport/test/scratch.h"
+#include "mesh/transport/tls.h"
 #include "mesh/transport/tls_out.h"
 
 #include <errno.h>
@@ -118,10 +120,36 @@ static void test_broken(void **state)
 	way_close(&w);
 }
 
+/* Between two of ours: the cheaper of the ciphers that do. */
+static void test_cipher(void **state)
+{
+	struct scratch sc;
+	struct tls_check check = { .host = "relay.test" };
+	int fd[2], a = 0, b = 0;
+	(void)state;
+	scratch_init(&sc);
+	struct tls *server = scratch_server(&sc), *client = tls_client("insecure", NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+	SSL *in = tls_session_new(server, fd[0], NULL), *out = tls_session_new(client, fd[1], &check);
+	for (int i = 0; i < 10 && (a != 1 || b != 1); i++) {
+		a = SSL_do_handshake(out);
+		b = SSL_do_handshake(in);
+	}
+	assert_true(a == 1 && b == 1);
+	assert_string_equal(SSL_get_cipher_name(in), "TLS_AES_128_GCM_SHA256");
+	SSL_free(in);
+	SSL_free(out);
+	close(fd[0]);
+	close(fd[1]);
+	tls_free(server);
+	tls_free(client);
+	scratch_fini(&sc);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_joined), cmocka_unit_test(test_full),
-		cmocka_unit_test(test_broken) };
+		cmocka_unit_test(test_broken), cmocka_unit_test(test_cipher) };
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests_name("tls session", tests, NULL, NULL);
 }

@@ -24,6 +24,8 @@ static int write_text(const char *path, const char *text, size_t len, struct err
 
 static bool put_hosts(const struct scenario *s, const char *self, struct buf *b)
 {
+	int node = scenario_find_node(s, self);
+	int network = node >= 0 ? s->nodes[node].router : scenario_find_router(s, self);
 	char text[ADDR_TEXT];
 	bool ok = buf_printf(b, "127.0.0.1 localhost\n127.0.1.1 %s\n", self);
 	for (size_t i = 0; ok && i < s->n_nodes; i++) {
@@ -32,7 +34,7 @@ static bool put_hosts(const struct scenario *s, const char *self, struct buf *b)
 			continue;
 		if (topology_has_v4(s, n->router))
 			ok = buf_printf(b, "%s %s\n", addr_format(&n->ip, text), n->name);
-		struct prefix v6 = topology_v6(n->router, &n->ip);
+		struct prefix v6 = topology_v6_from(s, network, n->router, &n->ip);
 		if (ok && topology_has_v6(s, n->router))
 			ok = buf_printf(b, "%s %s\n", addr_format(&v6.ip, text), n->name);
 	}

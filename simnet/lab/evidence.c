@@ -69,7 +69,7 @@ static struct why_host host_of_node(struct lab *l, const struct scn_step *st, in
 			 : has_program && !p->proc && !p->extras ? "its program does not run"
 								 : NULL };
 	if (l->s->ipv6)
-		h.ip6 = topology_v6(now.network, &now.ip).ip;
+		h.ip6 = topology_v6(l->s, now.network, &now.ip).ip;
 	h.has_firewall = !h.in_mesh && (h.asks || blame_mentions(l, st, node)) && has_rules(l, node);
 	return h;
 }

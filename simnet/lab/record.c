@@ -48,7 +48,7 @@ static void record_hosts(struct lab *l)
 	char ip[ADDR_TEXT], ip6[ADDR_TEXT];
 	for (size_t i = 0; i < l->s->n_nodes; i++) {
 		const struct scn_node *n = &l->s->nodes[i];
-		struct addr v6 = topology_v6(n->router, &n->ip).ip;
+		struct addr v6 = topology_v6(l->s, n->router, &n->ip).ip;
 		struct story_item item = { .kind = "host",
 			.mark = STORY_SILENT,
 			.at = n->at,

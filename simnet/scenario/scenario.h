@@ -9,6 +9,7 @@
 #include "mesh/base/nat64.h"
 #include "simnet/scenario/link_model.h"
 #include "simnet/scenario/nat_model.h"
+#include "simnet/scenario/nptv6.h"
 #include "simnet/scenario/scenario_error.h"
 #include "simnet/scenario/scenario_firewall.h"
 #include "simnet/scenario/scenario_iface.h"
@@ -33,6 +34,7 @@ struct scn_router {
 	int region;		       /* of the internet, from 1; 0 = none */
 	struct scn_firewall firewall;  /* of what it forwards */
 	struct nat64 nat64;	       /* bits 0 = hosts of its inside with IPv6 do not reach IPv4 by it */
+	struct nptv6 nptv6;	       /* of everything inside */
 	struct scn_routes routes;      /* besides those that follow from where it is */
 	enum scn_offer offers;	       /* on its LAN */
 	bool wan_chosen, lan_chosen;   /* by the file, in wan and lan_net; where they stand: */
@@ -166,6 +168,10 @@ int topology_way_down(const struct scenario *s, int network, int lan, bool v6);
 struct addr topology_pool(const struct scn_router *r, uint32_t k);
 /* The IPv6 address that goes with v4 on a network: -1 = the internet, else the index of the router whose LAN
  * it is. */
-struct prefix topology_v6(int network, const struct addr *v4);
+struct prefix topology_v6(const struct scenario *s, int network, const struct addr *v4);
+/* The same as it is seen from another network: by its outer prefix (nptv6) from outside of the router that has one. */
+struct prefix topology_v6_from(const struct scenario *s, int from, int network, const struct addr *v4);
+/* The router on the way up from a network that exchanges its IPv6 prefix, or -1. */
+int topology_nptv6(const struct scenario *s, int network);
 
 #endif

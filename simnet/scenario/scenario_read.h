@@ -43,6 +43,8 @@ extern const struct schema_form nat_form;
 /* ---- scenario_six.c: a prefix, or a map */
 int nat64_read(struct yaml_reader *y, const struct yaml_value *v, struct nat64 *out);
 extern const struct schema_table nat64_table;
+int nptv6_read(struct yaml_reader *y, const struct yaml_value *v, struct nptv6 *out);
+extern const struct schema_table nptv6_table;
 
 /* ---- scenario_region.c: first of all; v may be NULL */
 int regions_read(struct yaml_reader *y, const struct yaml_value *v, struct scenario *s);

@@ -7,7 +7,7 @@
 /* Routers: their NAT, and what they are behind. */
 struct router_words {
 	const char *behind;
-	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall, *routes, *nat64;
+	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall, *routes, *nat64, *nptv6;
 	int udp, offers;
 	bool accepts_wan;
 };
@@ -18,7 +18,7 @@ const char *const scenario_udp_words[] = { "open", "blocked", NULL };
 const struct schema_form nat_form = { .words = nat_preset_words, .map = &nat_table };
 static const struct schema_form address_form = { .word = true },
 				router_firewall_form = { .map = &firewall_table },
-				nat64_form = { .map = &nat64_table };
+				nat64_form = { .map = &nat64_table }, nptv6_form = { .map = &nptv6_table };
 
 #define AT(field) offsetof(struct router_words, field)
 static const struct schema_row router_rows[] = {
@@ -37,6 +37,8 @@ static const struct schema_row router_rows[] = {
 		.doc = "the addresses that hosts of its inner network get; `ipv6` alone needs `ipv6: true`" },
 	{ "nat64", SCHEMA_KEEP, AT(nat64), .form = &nat64_form,
 		.doc = "what has IPv6 inside reaches IPv4; needs a `nat` and `ipv6: true`" },
+	{ "nptv6", SCHEMA_KEEP, AT(nptv6), .form = &nptv6_form,
+		.doc = "IPv6 of the inside has another prefix outside; needs `ipv6: true`" },
 	{ "firewall", SCHEMA_KEEP, AT(firewall), .form = &router_firewall_form,
 		.doc = "of what it forwards, in addresses of the inside" },
 	{ "routes", SCHEMA_KEEP, AT(routes), .form = &routes_form,
@@ -78,6 +80,8 @@ static int read_router(struct yaml_reader *y, const struct scenario *s, const st
 	more = w.firewall ? firewall_read(y, w.firewall, &r->firewall) : 0;
 	err = err ? err : more;
 	more = w.nat64 ? nat64_read(y, w.nat64, &r->nat64) : 0;
+	err = err ? err : more;
+	more = w.nptv6 ? nptv6_read(y, w.nptv6, &r->nptv6) : 0;
 	err = err ? err : more;
 	more = w.routes ? routes_read(y, w.routes, &r->routes) : 0;
 	*behind = w.behind;

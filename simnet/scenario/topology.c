@@ -92,13 +92,32 @@ struct prefix topology_net(const struct scenario *s, int network)
 	return network < 0 ? net24(203, 0, 113) : s->routers[network].lan_net;
 }
 
-struct prefix topology_v6(int network, const struct addr *v4)
+int topology_nptv6(const struct scenario *s, int network)
+{
+	while (network >= 0 && !nptv6_is_there(&s->routers[network].nptv6))
+		network = s->routers[network].behind;
+	return network;
+}
+
+struct prefix topology_v6(const struct scenario *s, int network, const struct addr *v4)
 {
 	struct prefix p = { .ip = { { 0x2a, 0x0e, 0x51, 0x00 } }, .bits = 64 };
 	unsigned id = (unsigned)(network + 1);
+	int exchanges = topology_nptv6(s, network);
+	if (exchanges >= 0)
+		p.ip = s->routers[exchanges].nptv6.inside;
 	p.ip.b[6] = (uint8_t)(id >> 8);
 	p.ip.b[7] = (uint8_t)id;
 	memcpy(p.ip.b + 12, v4->b + 12, 4);
+	return p;
+}
+
+struct prefix topology_v6_from(const struct scenario *s, int from, int network, const struct addr *v4)
+{
+	struct prefix p = topology_v6(s, network, v4);
+	int exchanges = topology_nptv6(s, network);
+	if (exchanges >= 0 && exchanges != topology_nptv6(s, from))
+		p.ip = nptv6_out(&s->routers[exchanges].nptv6, &p.ip);
 	return p;
 }
 
@@ -126,6 +145,31 @@ static bool may_be_lan(const struct addr *ip)
 	return true;
 }
 
+static void plan_nptv6(struct planning *p, size_t i)
+{
+	struct scenario *s = p->s;
+	struct scn_router *r = &s->routers[i];
+	struct addr *outside = &r->nptv6.outside;
+
+	if (!nptv6_is_there(&r->nptv6))
+		return;
+	if (addr_is_unspecified(outside))
+		*outside = (struct addr) { { 0x2a, 0x0e, 0x51, 0x01, (uint8_t)((i + 1) >> 8),
+			(uint8_t)(i + 1) } };
+	if (!s->ipv6)
+		plan_error(p, r->at,
+			"router '%s' exchanges IPv6 prefixes, and there is none: 'ipv6: true' at the top of "
+			"the file",
+			r->name);
+	if (r->behind >= 0 && topology_nptv6(s, r->behind) >= 0)
+		plan_error(p, r->at, "router '%s' exchanges IPv6 prefixes behind '%s', which does so too",
+			r->name, s->routers[topology_nptv6(s, r->behind)].name);
+	for (size_t k = 0; k < i; k++)
+		if (nptv6_is_outside(&s->routers[k].nptv6, outside))
+			plan_error(p, r->at, "routers '%s' and '%s' have one outer IPv6 prefix",
+				s->routers[k].name, r->name);
+}
+
 static void plan_lans(struct planning *p)
 {
 	struct scenario *s = p->s;
@@ -148,6 +192,7 @@ static void plan_lans(struct planning *p)
 				"the "
 				"file",
 				r->name);
+		plan_nptv6(p, i);
 		if (!r->lan_chosen)
 			continue;
 		prefix_mask(&masked);

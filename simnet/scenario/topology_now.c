@@ -62,12 +62,12 @@ struct addr topology_ip(const struct scenario *s, size_t n_steps, int node)
 {
 	size_t k = (size_t)topology_in_use(s, n_steps, node);
 	struct scn_iface f = topology_iface(s, n_steps, (struct scn_plug) { node, -1, k });
-	return topology_has_v4(s, f.network) ? f.ip : topology_v6(f.network, &f.ip).ip;
+	return topology_has_v4(s, f.network) ? f.ip : topology_v6(s, f.network, &f.ip).ip;
 }
 
-static bool is_at(int network, const struct addr *has, const struct addr *ip)
+static bool is_at(const struct scenario *s, int network, const struct addr *has, const struct addr *ip)
 {
-	struct prefix v6 = topology_v6(network, has);
+	struct prefix v6 = topology_v6(s, network, has);
 	return addr_equal(has, ip) || addr_equal(&v6.ip, ip);
 }
 
@@ -76,11 +76,11 @@ bool topology_has_ip(const struct scenario *s, int node, const struct addr *ip)
 	const struct scn_node *n = &s->nodes[node];
 
 	for (size_t k = 0; k < n->n_ifaces; k++)
-		if (is_at(n->ifaces[k].network, &n->ifaces[k].ip, ip))
+		if (is_at(s, n->ifaces[k].network, &n->ifaces[k].ip, ip))
 			return true;
 	for (size_t i = 0; i < s->n_steps; i++) {
 		const struct scn_change *c = s->steps[i].change;
-		if (c && c->plug.node == node && is_at(c->want.network, &c->want.ip, ip))
+		if (c && c->plug.node == node && is_at(s, c->want.network, &c->want.ip, ip))
 			return true;
 	}
 	return false;

@@ -154,6 +154,21 @@ static void test_steps(void **state)
 		       "  - set: {at: home, nat: hard}\n"
 		       "  - run: {at: a, argv: [curl, -sSi, 'http://www.test/'], matches: ' 200 '}\n",
 			EXIT_PASS, "every router probed" },
+		/* Prefixes that are exchanged, of a network and one behind it; by the outer one others name who is inside. */
+		{ HEAD "ipv6: true\nrouters:\n  home: {nat: home, offers: ipv6, nptv6: {inside: "
+		       "'fd00:51::/48', "
+		       "outside: '2001:db8:1::/48'}}\n  deep: {nat: none, behind: home}\n  plain: {nat: "
+		       "none, nptv6: "
+		       "{}}\nservices:\n  site: {run: http, at: plain}\nnodes:\n  a: {at: home}\n  d: {at: "
+		       "deep}\n"
+		       "  b: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [ip, -6, -br, address, show, eth0], matches: ' "
+		       "fd00:51:0:1::a28:a/64'}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '2a0e:5100::cb00:710a'], within: 5s}\n"
+		       "  - run: {at: d, argv: [ping, -c1, -W3, '2a0e:5100::cb00:710a'], within: 5s}\n"
+		       "  - run: {at: a, argv: [ping, -6, -c1, -W3, site], matches: '2a0e:5101:3:'}\n"
+		       "  - run: {at: b, argv: [ping, -6, -c1, -W3, site], matches: '2a0e:5101:3:'}\n",
+			EXIT_PASS, "every router probed" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",

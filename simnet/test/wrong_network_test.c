@@ -79,11 +79,41 @@ static void test_nat64(void **state)
 	wrong_rows_check(rows, ARRAY_LEN(rows));
 }
 
+static void test_nptv6(void **state)
+{
+#define NPT(words) HEAD "ipv6: true\nrouters:\n  r: {nat: home, nptv6: {" words "}}\nnodes:\n  a: {at: r}\n"
+	static const struct wrong_row rows[] = {
+		{ NPT(""), NULL },
+		{ NPT("inside: 'fd00:7::/48', outside: '2001:db8:7::/48'"), NULL },
+		{ NPT("inside: 'fd00:7::/64'"), "w.yaml:5:34: 'inside' must be an IPv6 network of /48 that "
+						"is nobody's, as fd00:51::/48, "
+						"not 'fd00:7::/64'" },
+		{ NPT("outside: '2a0e:5100::/48'"),
+			"w.yaml:5:35: 'outside' must be an IPv6 network of /48 that is nobody's, as "
+			"fd00:51::/48, not '2a0e:5100::/48'" },
+		{ NPT("outside: 'fd00:51::/48'"), "w.yaml:5:25: 'inside' and 'outside' are one network" },
+		{ HEAD "routers:\n  r: {nat: home, nptv6: {}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:3: router 'r' exchanges IPv6 prefixes, and there is none: 'ipv6: true' at "
+			"the "
+			"top of the file" },
+		{ HEAD "ipv6: true\nrouters:\n  q: {nat: home, nptv6: {}}\n  o: {nat: none, behind: q}\n"
+		       "  r: {nat: home, behind: o, nptv6: {}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:7:3: router 'r' exchanges IPv6 prefixes behind 'q', which does so too" },
+		{ HEAD "ipv6: true\nrouters:\n  q: {nat: home, nptv6: {outside: '2001:db8:1::/48'}}\n"
+		       "  r: {nat: home, nptv6: {outside: '2001:db8:1::/48'}}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:6:3: routers 'q' and 'r' have one outer IPv6 prefix" },
+	};
+#undef NPT
+	(void)state;
+	wrong_rows_check(rows, ARRAY_LEN(rows));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_nat64),
+		cmocka_unit_test(test_nptv6),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

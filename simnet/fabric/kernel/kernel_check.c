@@ -19,7 +19,7 @@
  *             another port to A alone, SYNs from another port of A and from B show the filtering, and one
  *             from inside the hairpin
  *   ICMP      an echo passes, translated where the router translates
- *   IPv6      a datagram passes untranslated, its answer comes in, and what nobody asked for does not
+ *   IPv6      a datagram passes, untranslated or by the outer prefix, its answer comes in, and what nobody asked for does not
  *   inside    a datagram to an inside address, sent to the router from outside, does not come in
  *   lifetime  what the kernel holds of a UDP mapping is held as long as the file says
  *
@@ -61,9 +61,16 @@ static struct endpoint server_of(const struct check *c, int network, int server)
 		(uint16_t)(TCP_PORT + (server == A2 ? 1 : 0)));
 }
 
-static struct endpoint v6_of(int network, const struct endpoint *v4)
+/* An address on a network as it is there, and as it is seen from another. */
+static struct endpoint v6_of(const struct check *c, int network, const struct endpoint *v4)
 {
-	return (struct endpoint) { .ip = topology_v6(network, &v4->ip).ip, .port = v4->port };
+	return (struct endpoint) { .ip = topology_v6(c->s, network, &v4->ip).ip, .port = v4->port };
+}
+
+static struct endpoint v6_outside(const struct check *c, int router, const struct endpoint *v4)
+{
+	int from = c->s->routers[router].behind;
+	return (struct endpoint) { .ip = topology_v6_from(c->s, from, router, &v4->ip).ip, .port = v4->port };
 }
 
 /* ---- sockets ---- */
@@ -86,8 +93,8 @@ static int open_site(struct check *c, int network, struct errbuf *eb)
 	s->echo = probe_socket(network, SOCK_RAW, &a);
 	ok = ok && s->echo >= 0;
 	if (ok && c->s->ipv6) {
-		struct endpoint a6 = v6_of(network, &(struct endpoint) { .ip = a.ip, .port = TCP_PORT }),
-				b6 = v6_of(network, &b);
+		struct endpoint a6 = v6_of(c, network, &(struct endpoint) { .ip = a.ip, .port = TCP_PORT }),
+				b6 = v6_of(c, network, &b);
 		s->udp6 = probe_socket(network, SOCK_DGRAM, &a6);
 		s->stranger6 = probe_socket(network, SOCK_DGRAM, &b6);
 		ok = s->udp6 >= 0 && s->stranger6 >= 0;
@@ -121,7 +128,7 @@ static int open_subject(struct check *c, int i, struct errbuf *eb)
 	r->plain = probe_socket(i, SOCK_DGRAM, &plain);
 	r->echo = probe_socket(i, SOCK_RAW, &any);
 	if (c->s->ipv6) {
-		struct endpoint six = v6_of(i, &plain);
+		struct endpoint six = v6_of(c, i, &plain);
 		r->udp6 = probe_socket(i, SOCK_DGRAM, &six);
 		ok = ok && r->udp6 >= 0;
 	}
@@ -383,7 +390,7 @@ static void ask_first(struct check *c)
 		if (!c->subjects[i].echo_back)
 			send_echo(c, i);
 		struct endpoint a = server_of(c, c->s->routers[i].behind, A1),
-				a6 = v6_of(c->s->routers[i].behind, &a);
+				a6 = v6_of(c, c->s->routers[i].behind, &a);
 		if (c->s->ipv6 && !c->subjects[i].answer6)
 			send_to(c->subjects[i].udp6, &a6, number, sizeof(number));
 	}
@@ -454,7 +461,7 @@ static int send_strangers(struct check *c, struct errbuf *eb)
 
 	for (int i = 0; i < (int)c->s->n_routers && !err; i++) {
 		const struct scn_router *r = &c->s->routers[i];
-		struct endpoint plain = at_number(c, i, PROBE_IN, PLAIN_PORT), six = v6_of(i, &plain);
+		struct endpoint plain = at_number(c, i, PROBE_IN, PLAIN_PORT), six = v6_outside(c, i, &plain);
 		if (!r->nat)
 			continue;
 		if (c->s->ipv6)
@@ -501,7 +508,7 @@ static const char *trouble_of(const struct check *c, int i)
 	const struct scn_router *r = &c->s->routers[i];
 	const struct subject *got = &c->subjects[i];
 	struct addr inside = probe_host(c->s, i, PROBE_IN);
-	struct endpoint plain = at_number(c, i, PROBE_IN, PLAIN_PORT), six = v6_of(i, &plain);
+	struct endpoint plain = at_number(c, i, PROBE_IN, PLAIN_PORT), six = v6_outside(c, i, &plain);
 	const char *tcp = tcp_trouble(r, got);
 
 	if (tcp)
@@ -514,7 +521,8 @@ static const char *trouble_of(const struct check *c, int i)
 	if (!c->s->ipv6 || r->udp_blocked)
 		return NULL;
 	if (!got->answer6 || !endpoint_equal(&got->seen6, &six))
-		return "IPv6 does not pass there and back untranslated";
+		return nptv6_is_there(&r->nptv6) ? "IPv6 does not pass there and back by its outer prefix"
+						 : "IPv6 does not pass there and back untranslated";
 	return got->stranger6 ? "IPv6 that nobody asked for comes in" : NULL;
 }
 

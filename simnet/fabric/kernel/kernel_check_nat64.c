@@ -63,7 +63,7 @@ static int open_six(struct six *t, struct errbuf *eb)
 		err = netns_enter(&t->p->inside, eb);
 	for (int i = 0; !err && ok && i < (int)t->s->n_routers; i++) {
 		struct addr four = probe_host(t->s, i, PROBE_IN);
-		struct endpoint in = { .ip = topology_v6(i, &four).ip, .port = SIX_INNER };
+		struct endpoint in = { .ip = topology_v6(t->s, i, &four).ip, .port = SIX_INNER };
 		if (!is_asked(t, i))
 			continue;
 		t->v[i].inside = probe_socket(i, SOCK_DGRAM, &in);

@@ -53,7 +53,8 @@ static struct kernel_port port_of(const struct change *c, struct nl *n, const st
 static int remove_address(const struct change *c, struct nl *n, int ifindex, struct errbuf *eb)
 {
 	struct kernel_port p = port_of(c, n, &c->old);
-	struct prefix v4 = kernel_port_address(&p, &c->old.ip), v6 = topology_v6(c->old.network, &c->old.ip);
+	struct prefix v4 = kernel_port_address(&p, &c->old.ip),
+		      v6 = topology_v6(c->e->s, c->old.network, &c->old.ip);
 	struct errbuf gone_with_the_link;
 	int err = c->old.off ? 0 : nl_addr_del(n, ifindex, &v4, eb);
 	if (err == -EADDRNOTAVAIL) /* a router that was off */

@@ -132,7 +132,7 @@ static int add_addresses(const struct kernel_port *p, const struct addr *ip, str
 	int err = port_has_v4(p) ? nl_addr_add(p->n, p->ifindex, &v4, eb) : 0;
 	if (err || !port_has_v6(p))
 		return err;
-	struct prefix v6 = topology_v6(p->network, ip);
+	struct prefix v6 = topology_v6(p->s, p->network, ip);
 	return nl_addr_add(p->n, p->ifindex, &v6, eb);
 }
 
@@ -151,7 +151,7 @@ static int add_default(const struct kernel_port *p, struct errbuf *eb)
 	if (err || !port_has_v6(p))
 		return err;
 	r.dst = (struct prefix) { .ip = addr_any6 };
-	r.via = p->network < 0 ? addr_any6 : topology_v6(p->network, &p->s->routers[p->network].lan).ip;
+	r.via = p->network < 0 ? addr_any6 : topology_v6(p->s, p->network, &p->s->routers[p->network].lan).ip;
 	return nl_route_add(p->n, &r, eb);
 }
 
@@ -163,8 +163,8 @@ static int add_route_down(const struct kernel_port *p, int lan, bool v6, struct 
 	const struct scn_router *r = &p->s->routers[via];
 	struct nl_route route = { .ifindex = p->ifindex, .dst = p->s->routers[lan].lan_net, .via = r->wan };
 	if (v6) {
-		route.dst = topology_v6(lan, &p->s->routers[lan].lan);
-		route.via = topology_v6(p->network, &r->wan).ip;
+		route.dst = topology_v6_from(p->s, p->network, lan, &p->s->routers[lan].lan);
+		route.via = topology_v6(p->s, p->network, &r->wan).ip;
 	}
 	return nl_route_add(p->n, &route, eb);
 }

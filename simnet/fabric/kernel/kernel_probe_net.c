@@ -50,7 +50,7 @@ void probe_unplug_last(struct engine *e)
 static int add_addresses(
 	const struct scenario *s, struct nl *n, int ifindex, int network, struct addr ip, struct errbuf *eb)
 {
-	struct prefix v6 = topology_v6(network, &ip);
+	struct prefix v6 = topology_v6(s, network, &ip);
 	struct prefix v4 = { .ip = ip, .bits = topology_net(s, network).bits };
 	int err = nl_addr_add(n, ifindex, &v4, eb);
 	return err || !s->ipv6 ? err : nl_addr_add(n, ifindex, &v6, eb);
@@ -66,7 +66,7 @@ static int add_way_out(const struct scenario *s, struct nl *n, int ifindex, int 
 	if (err || !s->ipv6)
 		return err;
 	r.dst = (struct prefix) { .ip = addr_any6 };
-	r.via = topology_v6(network, &s->routers[network].lan).ip;
+	r.via = topology_v6(s, network, &s->routers[network].lan).ip;
 	return nl_route_add(n, &r, eb);
 }
 
@@ -82,8 +82,8 @@ static int add_ways_in(const struct scenario *s, struct nl *n, int ifindex, int 
 			continue;
 		struct nl_route in = { .dst = r->lan_net, .ifindex = ifindex, .via = r->wan };
 		err = nl_route_add(n, &in, eb);
-		in.dst = topology_v6(i, &r->lan);
-		in.via = topology_v6(network, &r->wan).ip;
+		in.dst = topology_v6_from(s, network, i, &r->lan);
+		in.via = topology_v6(s, network, &r->wan).ip;
 		if (!err && s->ipv6)
 			err = nl_route_add(n, &in, eb);
 	}

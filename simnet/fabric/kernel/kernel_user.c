@@ -35,7 +35,7 @@ static int add_far(struct user_far *f, const struct prefix *net, uint64_t us)
 
 static int add_far_host(const struct scenario *s, struct user_far *f, const struct addr *ip, uint64_t us)
 {
-	struct prefix v4 = prefix_of(ip), v6 = topology_v6(-1, ip);
+	struct prefix v4 = prefix_of(ip), v6 = topology_v6(s, -1, ip);
 	v6.bits = 128;
 	int err = add_far(f, &v4, us);
 	return err || !s->ipv6 ? err : add_far(f, &v6, us);
@@ -51,7 +51,7 @@ static int add_far_router(const struct scenario *s, struct user_far *f, int rout
 		err = add_far_host(s, f, &ip, us);
 	}
 	for (int lan = 0; lan < (int)s->n_routers && !err; lan++) {
-		struct prefix v6 = topology_v6(lan, &s->routers[lan].lan);
+		struct prefix v6 = topology_v6_from(s, -1, lan, &s->routers[lan].lan);
 		if (topology_way_down(s, -1, lan, false) == router)
 			err = add_far(f, &s->routers[lan].lan_net, us);
 		if (!err && s->ipv6 && topology_way_down(s, -1, lan, true) == router)
@@ -118,6 +118,10 @@ static bool can_be_kernel(const struct scenario *s, int router, const char **why
 		*why = "NAT64: nftables makes no IPv4 of IPv6";
 		return false;
 	}
+	if (nptv6_is_there(&r->nptv6)) {
+		*why = "NPTv6: nftables exchanges prefixes with a state, and no sum stays";
+		return false;
+	}
 	for (size_t i = 0; r->nat && i <= s->n_steps; i++) {
 		const struct nat_model m = topology_nat(s, i, router);
 		if (!kernel_can(&m, why))
@@ -177,7 +181,7 @@ static struct board_wire wire_of(const struct scenario *s, const char *name, con
 	struct board_wire w = { .name = name, .model = m };
 	w.teller = network < 0 ? addr_v4((addr_v4_get(own) & 0xffffff00) | 1) : s->routers[network].lan;
 	if (s->ipv6)
-		w.teller6 = topology_v6(network, &w.teller).ip;
+		w.teller6 = topology_v6(s, network, &w.teller).ip;
 	return w;
 }
 
@@ -224,10 +228,10 @@ static void add_ways(struct engine *e, int router, enum router_side side, struct
 			int via = topology_way_down(s, network, lan, v6);
 			if (via < 0 || via == router)
 				continue;
-			struct prefix dst =
-				v6 ? topology_v6(lan, &s->routers[lan].lan) : s->routers[lan].lan_net;
+			struct prefix dst = v6 ? topology_v6_from(s, network, lan, &s->routers[lan].lan)
+					       : s->routers[lan].lan_net;
 			struct addr next =
-				v6 ? topology_v6(network, &s->routers[via].wan).ip : s->routers[via].wan;
+				v6 ? topology_v6(s, network, &s->routers[via].wan).ip : s->routers[via].wan;
 			add_way(w, &dst, side, &next);
 		}
 }
@@ -236,7 +240,7 @@ static void add_default(const struct scenario *s, int router, struct ways *w)
 {
 	int behind = s->routers[router].behind;
 	const struct prefix all4 = { .ip = addr_v4(0) }, all6 = { .ip = addr_any6 };
-	struct addr via6 = behind < 0 ? addr_any6 : topology_v6(behind, &s->routers[behind].lan).ip;
+	struct addr via6 = behind < 0 ? addr_any6 : topology_v6(s, behind, &s->routers[behind].lan).ip;
 	add_way(w, &all4, ROUTER_WAN, behind < 0 ? NULL : &s->routers[behind].lan);
 	if (s->ipv6)
 		add_way(w, &all6, ROUTER_WAN, behind < 0 ? NULL : &via6);
@@ -252,7 +256,7 @@ static void put_foot(struct router_foot *f, const struct scenario *s, int networ
 		f->net4.ip = addr_v4(0);
 	if (!s->ipv6)
 		return;
-	f->net6 = topology_v6(network, own);
+	f->net6 = topology_v6(s, network, own);
 	f->v6 = f->net6.ip;
 	if (network < 0)
 		f->net6 = (struct prefix) { .bits = 0 };
@@ -297,7 +301,7 @@ static void find_ways(struct engine *e, int i, struct ways *w)
 {
 	const struct scenario *s = e->s;
 	const struct scn_router *r = &s->routers[i];
-	struct prefix lan6 = topology_v6(i, &r->lan), up = topology_net(s, r->behind);
+	struct prefix lan6 = topology_v6(s, i, &r->lan), up = topology_net(s, r->behind);
 	for (size_t k = 0; e->routed && k < r->routes.n; k++) /* before others of the same size */
 		add_way(w, &r->routes.v[k].dst,
 			prefix_contains(&r->lan_net, &r->routes.v[k].via) ? ROUTER_LAN : ROUTER_WAN,
@@ -308,7 +312,7 @@ static void find_ways(struct engine *e, int i, struct ways *w)
 		add_way(w, &lan6, ROUTER_LAN, NULL);
 	add_way(w, &up, ROUTER_WAN, NULL);
 	if (r->behind >= 0 && s->ipv6) {
-		struct prefix up6 = topology_v6(r->behind, &r->wan);
+		struct prefix up6 = topology_v6(s, r->behind, &r->wan);
 		add_way(w, &up6, ROUTER_WAN, NULL);
 	}
 	add_ways(e, i, ROUTER_WAN, w);
@@ -335,6 +339,7 @@ int kernel_user_router(struct engine *e, int i, struct errbuf *eb)
 		.n_ways = w->n,
 		.v6_firewall = r->nat,
 		.nat64 = r->nat64,
+		.nptv6 = r->nptv6,
 		.nat = r->nat ? &nat : NULL };
 	if (firewall_is_there(&r->firewall))
 		c.firewall = &r->firewall;

@@ -385,6 +385,13 @@ static void reject(struct passage *p)
 		send_error(p, ETH_UNREACHABLE_PORT);
 }
 
+/* Of the packet as he knows it. */
+static void tell_sender(struct passage *p, enum eth_error e)
+{
+	if (restore(p))
+		send_error(p, e);
+}
+
 static bool is_let_through(struct passage *p, enum router_side to)
 {
 	struct router *r = p->r;
@@ -421,11 +428,11 @@ static void forward(struct passage *p)
 	if (w && w->side == ROUTER_WAN && divert(p, ROUTER_WAN))
 		w = find_way(r, &p->v.ip.dst);
 	if (!w || (w->side == ROUTER_WAN && p->side == ROUTER_WAN && r->nat)) {
-		send_error(p, ETH_UNREACHABLE_NET);
+		tell_sender(p, ETH_UNREACHABLE_NET);
 		return;
 	}
 	if (ip_of(p)[p->v.ip.version == 4 ? 8 : 7] <= 1) {
-		send_error(p, ETH_TIME_EXCEEDED);
+		tell_sender(p, ETH_TIME_EXCEEDED);
 		return;
 	}
 	if (!is_let_through(p, w->side))
@@ -436,6 +443,8 @@ static void forward(struct passage *p)
 		if (!heed(p, &v))
 			return;
 	}
+	if (p->v.ip.version == 6 && w->side == ROUTER_WAN)
+		translate_prefix(&r->c.nptv6, ip_of(p), &p->v.ip, ETH_SRC);
 	if (w->side == ROUTER_LAN)
 		(void)divert(p, ROUTER_LAN);
 	(void)eth_hop(ip_of(p), &p->v.ip);
@@ -449,8 +458,7 @@ static void four_to_six(struct passage *p, const struct addr *inside)
 {
 	struct router *r = p->r;
 	if (ip_of(p)[8] <= 1) {
-		if (restore(p))
-			send_error(p, ETH_TIME_EXCEEDED);
+		tell_sender(p, ETH_TIME_EXCEEDED);
 		return;
 	}
 	if (p->v.ip_len + IP_TRANSLATE_GROWS > ETH_IP_MAX) {
@@ -473,8 +481,7 @@ static void leave_as_four(struct passage *p, const struct addr *from, const stru
 	bool back = nat_owns(r->nat, &p->v.ip.dst), error = !addr_is_unspecified(about);
 	const struct router_way *w = find_way(r, &p->v.ip.dst);
 	if (!w || (w->side == ROUTER_LAN && !back)) {
-		if (restore(p))
-			send_error(p, ETH_UNREACHABLE_NET);
+		tell_sender(p, ETH_UNREACHABLE_NET);
 		return;
 	}
 	struct nat_verdict v =
@@ -552,6 +559,23 @@ static void v4_received(struct passage *p)
 		forward(p);
 }
 
+/* By the prefixes that a router with NPTv6 exchanges: what comes for the outer one is for the inner one, from inside too, as
+ * RFC 6296 4.5 has it. false: it has ended here. */
+static bool enter_prefix(struct passage *p)
+{
+	const struct nptv6 *n = &p->r->c.nptv6;
+	if (p->side == ROUTER_WAN && nptv6_is_inside(n, &p->v.ip.dst)) {
+		drop(p, "wan: an inside address, reached for from outside");
+		return false;
+	}
+	if (!nptv6_is_outside(n, &p->v.ip.dst))
+		return true;
+	translate_prefix(n, ip_of(p), &p->v.ip, ETH_DST);
+	if (p->side == ROUTER_LAN)
+		translate_prefix(n, ip_of(p), &p->v.ip, ETH_SRC);
+	return reread(p);
+}
+
 static void v6_received(struct passage *p)
 {
 	struct router *r = p->r;
@@ -561,13 +585,15 @@ static void v6_received(struct passage *p)
 		answer(p);
 		return;
 	}
-	bool inward = p->side == ROUTER_WAN;
+	bool inward = p->side == ROUTER_WAN, back = !inward && nptv6_is_outside(&r->c.nptv6, &p->v.ip.dst);
 	struct addr four;
 	if (!inward && r->nat && nat64_extract(&r->c.nat64, &p->v.ip.dst, &four)) {
 		six_to_four(p);
 		return;
 	}
-	if (r->c.v6_firewall && !nat_flows_pass(&r->v6, &p->v.ip, inward, p->now_ns)) {
+	if (!enter_prefix(p))
+		return;
+	if (r->c.v6_firewall && !back && !nat_flows_pass(&r->v6, &p->v.ip, inward, p->now_ns)) {
 		drop(p, "wan: unsolicited, the IPv6 firewall lets only answers in");
 		return;
 	}

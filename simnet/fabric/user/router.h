@@ -27,6 +27,7 @@ struct router_config {
 	const struct router_way *ways; /* copied */
 	size_t n_ways;
 	bool v6_firewall;   /* from the WAN, only answers */
+	struct nptv6 nptv6; /* of what leaves by the WAN */
 	struct nat64 nat64; /* bits 0: none; else IPv6 of the inside has a share in the NAT */
 
 	const struct nat_config *nat;	     /* NULL: it only routes */

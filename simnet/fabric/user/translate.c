@@ -48,3 +48,24 @@ bool translate_in(const struct nat64 *n, struct frame *f, const struct ip_view *
 		quoted.dst = nat64_embed(n, &q.dst);
 	return became(f, ip_translate(ip, ETH_IP_MAX, v, &to, error ? &quoted : NULL), ETH_TYPE_V6);
 }
+
+enum { SRC_AT = 8, DST_AT = 24, HEAD = 40, ICMP_HEAD = 8 };
+
+/* A source goes out, a destination comes in. */
+static void exchange_at(const struct nptv6 *n, uint8_t *at, bool out)
+{
+	struct addr a = addr_v6_bytes(at);
+	if (!(out ? nptv6_is_inside(n, &a) : nptv6_is_outside(n, &a)))
+		return;
+	a = out ? nptv6_out(n, &a) : nptv6_in(n, &a);
+	memcpy(at, a.b, sizeof(a.b));
+}
+
+void translate_prefix(const struct nptv6 *n, uint8_t *ip, const struct ip_view *v, enum eth_end end)
+{
+	bool error = v->proto == IP_ICMP6 && !v->later_fragment && v->icmp_type >= 1 && v->icmp_type <= 4;
+	size_t inner = (size_t)v->l4_at + ICMP_HEAD;
+	exchange_at(n, ip + (end == ETH_SRC ? SRC_AT : DST_AT), end == ETH_SRC);
+	if (error && v->total_len >= inner + HEAD)
+		exchange_at(n, ip + inner + (end == ETH_SRC ? DST_AT : SRC_AT), end == ETH_SRC);
+}

@@ -485,7 +485,9 @@ static void test_v6_prefixes(void **state)
 {
 	struct addr a = addr_v4(0xcb00710a);
 	char text[PREFIX_TEXT];
-	struct prefix p = topology_v6(-1, &a), q = topology_v6(0, &a);
+	struct scn_router r = { .behind = -1 };
+	const struct scenario s = { .routers = &r, .n_routers = 1 };
+	struct prefix p = topology_v6(&s, -1, &a), q = topology_v6(&s, 0, &a);
 	(void)state;
 	assert_string_equal(prefix_format(&p, text), "2a0e:5100::cb00:710a/64");
 	assert_false(prefix_overlaps(&p, &q));

@@ -361,6 +361,31 @@ static int wrong_nat64(void *arg)
 	return 0;
 }
 
+/* The outer prefix is another than the file's: what goes out has not the file's. */
+static int wrong_nptv6(void *arg)
+{
+	struct lab l = { .s = { .ipv6 = true } };
+	struct nptv6 *n = &add_router(&l, "home", -1)->nptv6;
+	(void)arg;
+	CHECK(addr_parse("fd00:51::", &n->inside) && addr_parse("2001:db8:1::", &n->outside), "no prefix");
+	add_node(&l, "alice", 0);
+	if (start_on(&l, &engine_auto))
+		return 1;
+	CHECK(engine_auto.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	n->outside.b[5] ^= 1;
+	CHECK(engine_auto.self_test(l.e, &l.eb) == ERR_REFUSED &&
+			strstr(l.eb.text, "IPv6 does not pass there and back by its outer prefix"),
+		"%s", l.eb.text);
+	stop(&l);
+	return 0;
+}
+
+static void test_nptv6(void **state)
+{
+	(void)state;
+	in_sandbox(wrong_nptv6, NULL);
+}
+
 static void test_nat64(void **state)
 {
 	(void)state;
@@ -375,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_one_range),
 		cmocka_unit_test(test_lifetime),
 		cmocka_unit_test(test_nat64),
+		cmocka_unit_test(test_nptv6),
 		cmocka_unit_test(test_without_each_rule),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

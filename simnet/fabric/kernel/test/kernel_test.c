@@ -685,7 +685,8 @@ static int udp6_on(struct lab *l, int node, uint16_t port)
 
 static struct endpoint at6(const struct lab *l, int node, uint16_t port)
 {
-	return (struct endpoint) { .ip = topology_v6(l->n[node].router, &l->n[node].ip).ip, .port = port };
+	return (struct endpoint) { .ip = topology_v6(&l->s, l->n[node].router, &l->n[node].ip).ip,
+		.port = port };
 }
 
 /* Routed behind every router, however deep, and stateful: only answers come in. */

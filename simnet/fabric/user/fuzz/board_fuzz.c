@@ -45,8 +45,10 @@ static struct board *make_board(uint8_t knobs)
 	out[0].into_at.ip = addr_v4(0xcb007107);
 	if (knobs & 16)
 		c.firewall = &rules;
-	if (knobs & 8)
+	if (knobs & 8) {
 		(void)nat64_parse("64:ff9b::/96", &c.nat64);
+		c.nptv6 = (struct nptv6) { .inside = { { 0x2a } }, .outside = { { 0x2a, 1 } } };
+	}
 	(void)prefix_parse("0.0.0.0/0", &ways[0].dst);
 	(void)prefix_parse("192.168.1.0/24", &ways[1].dst);
 	(void)prefix_parse("::/0", &ways[2].dst);

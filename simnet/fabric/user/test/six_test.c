@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A router with NAT64, packet by packet: what leaves by its sides, and why what does not. RFC 6146, 7915. */
+/* A router with NAT64 and NPTv6, packet by packet: what leaves by its sides, and why what does not. RFC 6146, 7915, 6296. */
 
 enum { SENT_MAX = 8 };
 static const uint64_t second = 1000000000;
@@ -23,6 +23,10 @@ static const struct mac inside_mac = { { 2, 0, 0, 0, 0, 1 } }, outside_mac = { {
 #define SERVER "203.0.113.10:3478"
 #define SERVER6 "[64:ff9b::cb00:710a]:3478"
 #define OTHER6 "[64:ff9b::cb00:7109]:3478"
+/* Who has IPv6 outside, and the two of the inside as he knows them. */
+#define PEER "[2001:db8:f::9]:7"
+#define ALICE_OUT "[2001:db9:0:fffe:0:0:c0a8:10a]:5000"
+#define BOB_OUT "[2001:db9:0:fffe:1:0:c0a8:10a]:5000"
 
 struct bench {
 	struct router *r;
@@ -63,7 +67,8 @@ static void bench_init(struct bench *t, const struct nat_model *m)
 {
 	static const struct router_ops ops = { .send = keep_sent, .dropped = keep_drop };
 	struct endpoint wan = at("203.0.113.100"), lan = at("192.168.1.1"), wan6 = at("[2001:db8:f::1]:1"),
-			lan6 = at("[2001:db8::1]:1"), prefix = at("[64:ff9b::]:1");
+			lan6 = at("[2001:db8::1]:1"), prefix = at("[64:ff9b::]:1"),
+			inside = at("[2001:db8::]:1"), outside = at("[2001:db9::]:1");
 	struct nat_config nat = { .name = "home", .model = m, .wan = wan.ip, .seed = 7 };
 	struct router_way ways[4] = { { .side = ROUTER_WAN }, { .side = ROUTER_WAN }, { .side = ROUTER_LAN },
 		{ .side = ROUTER_LAN } };
@@ -75,6 +80,7 @@ static void bench_init(struct bench *t, const struct nat_model *m)
 		.n_ways = 4,
 		.nat = &nat,
 		.v6_firewall = true,
+		.nptv6 = { .inside = inside.ip, .outside = outside.ip },
 		.nat64 = { .prefix = prefix.ip, .bits = 96 } };
 	c.feet[ROUTER_WAN] = (struct router_foot) {
 		.mac = wan_mac, .v4 = wan.ip, .v6 = wan6.ip, .net4 = ways[0].dst, .net6 = ways[1].dst
@@ -86,6 +92,7 @@ static void bench_init(struct bench *t, const struct nat_model *m)
 	assert_non_null(t->r);
 	know(t, ROUTER_WAN, SERVER, &outside_mac);
 	know(t, ROUTER_WAN, "203.0.113.9", &outside_mac);
+	know(t, ROUTER_WAN, PEER, &outside_mac);
 	know(t, ROUTER_LAN, ALICE, &inside_mac);
 	know(t, ROUTER_LAN, BOB, &inside_mac);
 	know(t, ROUTER_LAN, ALICE4, &inside_mac);
@@ -294,6 +301,56 @@ static void test_hairpin(void **state)
 	router_free(t.r);
 }
 
+static void expect_six(const struct packet *p, const char *from, const char *to)
+{
+	struct endpoint src = at(from), dst = at(to);
+	char got[2][ENDPOINT_TEXT];
+	if (!addr_equal(&p->v.src, &src.ip) || !addr_equal(&p->v.dst, &dst.ip))
+		fail_msg("%s -> %s", text_of(&p->v.src, p->v.sport, got[0]),
+			text_of(&p->v.dst, p->v.dport, got[1]));
+}
+
+/* The ends of the packet that an ICMPv6 error is about. */
+static void expect_about(const struct packet *error, const char *from, const char *to)
+{
+	struct packet about = { .len = error->len - 48 };
+	memcpy(about.b, error->b + 48, about.len);
+	about.v.src = addr_v6_bytes(about.b + 8);
+	about.v.dst = addr_v6_bytes(about.b + 24);
+	expect_six(&about, from, to);
+}
+
+static void test_prefix(void **state)
+{
+	struct bench t;
+	(void)state;
+	bench_init(&t, &nat_model_default);
+	struct packet p = udp(ALICE, PEER, 8, 1), stranger = udp(PEER, BOB_OUT, 8, 1),
+		      out = pass(&t, ROUTER_LAN, &p, ROUTER_WAN);
+	expect_six(&out, ALICE_OUT, PEER);
+	struct packet answer = udp(PEER, ALICE_OUT, 8, 2), in = pass(&t, ROUTER_WAN, &answer, ROUTER_LAN);
+	expect_six(&in, PEER, ALICE);
+	expect_drop(&t, ROUTER_WAN, &stranger, "wan: unsolicited, the IPv6 firewall lets only answers in");
+	stranger = udp(PEER, ALICE, 8, 1);
+	expect_drop(&t, ROUTER_WAN, &stranger, "wan: an inside address, reached for from outside");
+	/* Errors of either direction are about the packet that their receiver has sent. */
+	struct packet e = error_about(&out, PEER, 1, 4), told = pass(&t, ROUTER_WAN, &e, ROUTER_LAN);
+	expect_six(&told, PEER, ALICE);
+	expect_about(&told, ALICE, PEER);
+	e = error_about(&in, ALICE, 1, 4);
+	told = pass(&t, ROUTER_LAN, &e, ROUTER_WAN);
+	expect_six(&told, ALICE_OUT, PEER);
+	expect_about(&told, PEER, ALICE_OUT);
+	answer.b[7] = 1;
+	told = pass(&t, ROUTER_WAN, &answer, ROUTER_WAN);
+	expect_about(&told, PEER, ALICE_OUT);
+	/* And back inside by the outer one. */
+	p = udp(BOB, ALICE_OUT, 8, 1);
+	in = pass(&t, ROUTER_LAN, &p, ROUTER_LAN);
+	expect_six(&in, BOB_OUT, ALICE);
+	router_free(t.r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +359,7 @@ int main(void)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_hairpin),
+		cmocka_unit_test(test_prefix),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

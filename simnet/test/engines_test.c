@@ -167,7 +167,8 @@ static void test_steps(void **state)
 		       "  - run: {at: a, argv: [ping, -c1, -W3, '2a0e:5100::cb00:710a'], within: 5s}\n"
 		       "  - run: {at: d, argv: [ping, -c1, -W3, '2a0e:5100::cb00:710a'], within: 5s}\n"
 		       "  - run: {at: a, argv: [ping, -6, -c1, -W3, site], matches: '2a0e:5101:3:'}\n"
-		       "  - run: {at: b, argv: [ping, -6, -c1, -W3, site], matches: '2a0e:5101:3:'}\n",
+		       "  - run: {at: b, argv: [ping, -6, -c1, -W3, site], matches: '2a0e:5101:3:'}\n"
+		       "  - run: {at: b, argv: [ping, -c1, -W1, '2001:db8:1:cf98::a28:a'], exit: 1}\n",
 			EXIT_PASS, "every router probed" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"

@@ -20,6 +20,7 @@ enum {
 	FRAGMENT_OFFSET = 0x1fff,
 	ICMP_ECHO = 8,
 	ICMP_ECHO_REPLY = 0,
+	ICMP6_ECHO = 128,
 	FLOWS_LIFE_S = 120,
 	OTHER_LIFE_S = 120,
 	FLOWS_MAX = 16384
@@ -508,6 +509,8 @@ bool nat_flows_pass(struct nat_flows *f, const struct ip_view *v, bool inward, u
 	struct draw_flow key = inward ? flow_turned(v) : draw_flow_of(v);
 	if (v->proto == IP_ICMP6 && v->icmp_type >= 1 && v->icmp_type <= 4)
 		return true;
+	if (inward && v->proto == IP_ICMP6 && v->icmp_type == ICMP6_ECHO)
+		return false; /* a question is no answer, whatever its number */
 	if (v->later_fragment)
 		return true; /* nothing can be made of it without its first */
 	if (!inward)

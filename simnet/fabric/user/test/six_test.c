@@ -344,6 +344,14 @@ static void test_prefix(void **state)
 	answer.b[7] = 1;
 	told = pass(&t, ROUTER_WAN, &answer, ROUTER_WAN);
 	expect_about(&told, PEER, ALICE_OUT);
+	/* Who is asked may not ask by the same number. */
+	p = echo(ALICE, PEER, 7, true);
+	pass(&t, ROUTER_LAN, &p, ROUTER_WAN);
+	stranger = echo(PEER, ALICE_OUT, 7, true);
+	expect_drop(&t, ROUTER_WAN, &stranger, "wan: unsolicited, the IPv6 firewall lets only answers in");
+	answer = echo(PEER, ALICE_OUT, 7, false);
+	in = pass(&t, ROUTER_WAN, &answer, ROUTER_LAN);
+	expect_six(&in, PEER, ALICE);
 	/* And back inside by the outer one. */
 	p = udp(BOB, ALICE_OUT, 8, 1);
 	in = pass(&t, ROUTER_LAN, &p, ROUTER_LAN);

@@ -15,6 +15,7 @@ enum { CONFIG_BYTES_MAX = 1024 * 1024, PATH_DEPTH_TEXT = 128, HTTP_PORT = 80 };
 
 enum kind {
 	TEXT,
+	NAME,
 	URL,
 	LISTEN,
 	PATH,
@@ -66,6 +67,7 @@ static const struct row {
 	{ "acme_url", URL, AT(acme_url), NULL },
 	{ "acme_email", TEXT, AT(acme_email), NULL },
 	{ "noise.private_key_path", PATH, AT(noise_key_path), NULL },
+	{ "network_name", NAME, AT(network_name), NULL },
 	{ "prefixes.v4", NET4, AT(v4), NULL },
 	{ "prefixes.v6", NET6, AT(v6), NULL },
 	{ "prefixes.allocation", UNUSED, 0, "addresses are given in sequence" },
@@ -273,6 +275,11 @@ static int take_scalar(struct reading *r, const struct row *row, yaml_node_t *n,
 		return refuse_type(r, n, row->key, "a single value");
 	switch (row->kind) {
 	case TEXT: *(const char **)field = keep(r, text); return 0;
+	case NAME:
+		*(const char **)field = config_value_name(text) ? keep(r, text) : NULL;
+		return *(const char **)field || !*text
+			       ? 0
+			       : refuse_type(r, n, row->key, "a name: one line, at most 63 letters");
 	case URL:
 		return parse_url(r, text, field)
 			       ? 0

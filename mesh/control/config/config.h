@@ -83,6 +83,7 @@ struct control_config {
 	struct config_relay relay;
 	bool magic_dns, override_local_dns;
 	const char *base_domain;
+	const char *network_name; /* for people; NULL = base_domain */
 	struct config_servers nameservers;
 	struct ctl_strings search_domains;
 	struct config_splits split;

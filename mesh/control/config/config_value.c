@@ -11,6 +11,17 @@ bool config_value_bool(const char *text, bool *out)
 	return *out || !strcasecmp(text, "false") || !strcasecmp(text, "no") || !strcasecmp(text, "off");
 }
 
+bool config_value_name(const char *text)
+{
+	enum { NAME_MAX_WIDTH = 63, NAME_BYTES = 4 * NAME_MAX_WIDTH + 1 };
+	char clean[NAME_BYTES];
+	if (!*text || strlen(text) >= sizeof(clean))
+		return false;
+	strcpy(clean, text);
+	text_clean(clean);
+	return !strcmp(clean, text) && text_width(text) <= NAME_MAX_WIDTH;
+}
+
 bool config_value_listen(const char *text, struct endpoint *out)
 {
 	uint64_t port = !strcmp(text, ":http") ? 80 : 443;

@@ -6,6 +6,8 @@
 #include "mesh/base/addr.h"
 
 bool config_value_bool(const char *text, bool *out);
+/* What people are shown: a line of up to 63 characters, harmless to terminals. */
+bool config_value_name(const char *text);
 /* "192.0.2.1:80", "[::]:80", ":80" and ":http": every address. */
 bool config_value_listen(const char *text, struct endpoint *out);
 /* Host of a URL that was taken as server_url, without the brackets of an IPv6 address; *port: 0 = it says none. */

@@ -89,6 +89,7 @@ struct settings *settings_read(const struct control_config *c, const struct cont
 	}
 	s->refs = 1;
 	s->base_domain = arena_strdup(&s->mem, c->base_domain);
+	s->name = arena_strdup(&s->mem, c->network_name);
 	s->records_path = arena_strdup(&s->mem, c->records_path);
 	struct ctl_map_response dns = { .dns = &s->dns, .control_time_ms = FLEET_NO_TIME };
 	struct ctl_map_response derp = { .derp_map = &s->derp, .control_time_ms = FLEET_NO_TIME };
@@ -102,7 +103,7 @@ struct settings *settings_read(const struct control_config *c, const struct cont
 	}
 	bool region = relay && !c->relay.no_region;
 	if ((region && !config_relay_region(c, &relay->at, &relay->stun, relay->pin, &s->mem, &s->derp)) ||
-		!s->base_domain || !use_blocking(s, &c->blocking) || !use_dns(s, c, dns_set, &records) ||
+		s->mem.failed || !use_blocking(s, &c->blocking) || !use_dns(s, c, dns_set, &records) ||
 		!hash_message(&dns, s->dns_hash) || !hash_message(&derp, s->derp_hash)) {
 		err_set(eb, -ENOMEM, "settings");
 		settings_put(s);

@@ -13,6 +13,7 @@ struct settings {
 	unsigned refs;
 	struct arena mem;
 	const char *base_domain; /* no dots at the ends */
+	const char *name;	 /* of the network, for people; NULL = base_domain */
 	struct ctl_dns dns;
 	struct ctl_dns file_dns; /* what it would be but for what was set by the API; no records */
 	struct ctl_derp_map derp;

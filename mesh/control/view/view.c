@@ -314,6 +314,11 @@ static bool add_profiles(const struct view_context *c, const struct view_peers *
 	return true;
 }
 
+static const char *network_name(const struct settings *set)
+{
+	return set->name ? set->name : set->base_domain;
+}
+
 static void hash_caps(const struct ctl_node *self, uint8_t hash[static VIEW_HASH])
 {
 	const char *text = self->cap_map_json;
@@ -328,7 +333,7 @@ bool view_head(const struct view_context *c, const struct member *self, struct v
 	*out = (struct ctl_map_response) { .control_time_ms = c->now_ms,
 		.has_debug = true,
 		.disable_log_tail = true,
-		.domain = c->set->base_domain,
+		.domain = network_name(c->set),
 		.derp_map = &c->set->derp };
 	blocker_set(v, blocker_of(c, self));
 	out->dns = describe_names(c, v, a);
@@ -601,6 +606,8 @@ static bool add_rest(const struct difference *d, bool refilter)
 		return false;
 	if (memcmp(was->derp_hash, now->derp_hash, SETTINGS_HASH) != 0)
 		d->out->derp_map = &now->derp;
+	if (strcmp(network_name(was), network_name(now)) != 0)
+		d->out->domain = network_name(now);
 	return (!d->out->node && !d->out->n_changed) ||
 	       add_profiles(d->c, &(struct view_peers) { .n = 0 }, d->a, d->out);
 }
@@ -608,7 +615,7 @@ static bool add_rest(const struct difference *d, bool refilter)
 static bool says_nothing(const struct ctl_map_response *m)
 {
 	return !m->node && !m->n_changed && !m->n_removed && !m->n_patches && !m->n_filters && !m->ssh_json &&
-	       !m->dns && !m->derp_map;
+	       !m->dns && !m->derp_map && !m->domain;
 }
 
 bool view_update(const struct view_context *c, const struct member *self, struct view *v, struct arena *a,

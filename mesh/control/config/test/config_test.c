@@ -55,6 +55,12 @@ static void test_errors(void **state)
 						"such as 0.0.0.0:8080 or :8080" },
 		{ URL "prefixes:\n  v4: 10.0.0.0/8\n", "c.yaml:3:7: prefixes.v4: \"10.0.0.0/8\" is not a "
 						       "prefix inside 100.64.0.0/10 (clients use no other)" },
+		{ URL "network_name: \"a\\nb\"\n",
+			"c.yaml:2:15: network_name: \"a\nb\" is not a name: one line, at most 63 letters" },
+		{ URL "network_name: 0123456789012345678901234567890123456789012345678901234567890123\n",
+			"c.yaml:2:15: network_name: "
+			"\"0123456789012345678901234567890123456789012345678901234567890123\" is not a name: "
+			"one line, at most 63 letters" },
 		{ URL "tls_cert_path: a.pem\n",
 			"c.yaml: tls_cert_path and tls_key_path go together: set both or neither" },
 		{ URL "dns:\n  base_domain: test\n",
@@ -204,6 +210,7 @@ static void test_whole(void **state)
 		"policy: { path: /p.hujson }\n"
 		"database: { type: sqlite, sqlite: { path: db.sqlite } }\n"
 		"unix_socket: c.sock\n"
+		"network_name: Unser Netz, größer\n"
 		"unix_socket_permission: \"0770\"\n"
 		"log: { level: debug }\n";
 	struct control_config c;
@@ -219,6 +226,7 @@ static void test_whole(void **state)
 	assert_string_equal(c.unix_socket, "/etc/x/c.sock");
 	assert_string_equal(c.policy_path, "/p.hujson");
 	assert_string_equal(c.base_domain, "mesh.test");
+	assert_string_equal(c.network_name, "Unser Netz, größer");
 	assert_int_equal(c.unix_socket_mode, 0770);
 	assert_true(c.has_v4 && !c.has_v6);
 	assert_int_equal(c.log_level, LOG_DEBUG);

@@ -342,6 +342,18 @@ static void test_settings(void **state)
 	assert_true(next(x));
 	assert_null(x->m.dns);
 	assert_ptr_equal(x->m.derp_map, &x->set->derp);
+	assert_null(x->m.domain);
+	assert_false(next(x));
+	use_policy(x, NULL);
+	x->set->derp_hash[0]++;
+	x->set->name = "Home";
+	assert_true(next(x));
+	assert_string_equal(x->m.domain, "Home");
+	assert_null(x->m.derp_map);
+	use_policy(x, NULL);
+	x->set->derp_hash[0]++;
+	assert_true(next(x));
+	assert_string_equal(x->m.domain, "mesh.test");
 	assert_false(next(x));
 }
 

@@ -227,15 +227,28 @@ static void datagram_refuse(struct resolver_server *s, uint8_t listener, const s
 	(void)sendmsg(s->udp[listener].fd, &h, MSG_DONTWAIT);
 }
 
+/* Wherever it stands in the question: nobody else knows it. */
+static bool has_inner_word(const struct resolver_server *s, const uint8_t *msg, size_t len)
+{
+	bool found = false;
+	for (size_t at = DNS_HEADER; at + INNER_WORD <= len; at++)
+		found = key_equal(msg + at, (const uint8_t *)s->inner_word) || found;
+	return found;
+}
+
 bool server_query(struct resolver_server *s, uint64_t now_ms, uint64_t client, const struct addr *from,
 	const uint8_t *msg, size_t len)
 {
 	uint8_t header[DNS_HEADER];
-	if (is_inner(s, client) || !s->rate || rate_take(s->rate, from, now_ms))
+	bool inner = is_inner(s, client), may = !inner || has_inner_word(s, msg, len);
+	if (may && (inner || !s->rate || rate_take(s->rate, from, now_ms)))
 		return resolver_query(s->core, now_ms, client, msg, len, client & STREAM_BIT);
 	if (!refusal_write(header, msg, len))
 		return false;
-	s->stats.rate_limited++;
+	if (may)
+		s->stats.rate_limited++;
+	else
+		s->stats.not_allowed++;
 	reply(s, client, header, sizeof(header));
 	return true;
 }
@@ -531,6 +544,7 @@ void resolver_server_close(struct resolver_server *s)
 	free(s->peers);
 	free(s->free_peers);
 	free(s->allow);
+	key_wipe(s->inner_word, sizeof(s->inner_word));
 	free(s);
 }
 
@@ -583,8 +597,12 @@ static int inner_open(struct resolver_server *s, struct errbuf *eb)
 {
 	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
 	size_t i = s->n;
+	uint8_t random[INNER_WORD / 2];
 	if (s->inner)
 		return 0;
+	s->options.rnd->fill(s->options.rnd->arg, random, sizeof(random));
+	hex_encode(random, sizeof(random), s->inner_word);
+	key_wipe(random, sizeof(random));
 	s->udp[i].fd = s->tcp[i].fd = -1;
 	s->n = s->inner = i + 1;
 	int err = listener_open(s, i, &at, eb);
@@ -606,6 +624,7 @@ int resolver_server_validate(
 		return err;
 	}
 	struct exchange_validation how = { .ask = s->udp[s->inner - 1].at,
+		.word = s->inner_word,
 		.anchors = v->anchors,
 		.insecure = v->insecure,
 		.n_insecure = v->n_insecure };

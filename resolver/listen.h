@@ -42,9 +42,9 @@ void resolver_server_network_changed(struct resolver_server *s);
 /* resolver_upstream_doubted, now. */
 void resolver_server_doubt(struct resolver_server *s, const struct addr *ip);
 /* Routes that say `validate` (resolver.h) are validated from these anchors down, by libunbound, which asks back by a
- * listener of its own on loopback: for that one nothing is blocked, written down or validated. insecure: names; they and
- * what is below need not be signed. NULL: nothing is validated any more. An error says what to do: all is as it was. Where nothing is
- * validated such routes answer SERVFAIL. */
+ * listener of its own on loopback: for that one nothing is blocked, written down or validated, and whoever else asks there
+ * gets REFUSED. insecure: names; they and what is below need not be signed. NULL: nothing is validated any more. An error
+ * says what to do: all is as it was. Where nothing is validated such routes answer SERVFAIL. */
 struct resolver_validation {
 	const char *anchors; /* a file */
 	const char *const *insecure;

@@ -56,6 +56,7 @@ struct udp_out { /* one reply waiting for sendmmsg */
 	uint8_t msg[DNS_UDP_SIZE];
 };
 struct tcp_client;
+enum { INNER_WORD = KEY_LEN };
 struct resolver_server {
 	struct loop *loop;
 	struct resolver *core;
@@ -66,7 +67,9 @@ struct resolver_server {
 	size_t n;
 	struct udp_listener udp[RESOLVER_LISTEN_MAX + 1];
 	struct tcp_listener tcp[RESOLVER_LISTEN_MAX + 1];
-	size_t inner;	      /* the number of one, plus 1, at which what validates asks; 0: there is none */
+	size_t inner; /* the number of one, plus 1, at which what validates asks; 0: there is none */
+	char inner_word[INNER_WORD +
+			1]; /* in each question that is asked there: anybody of this machine finds the port */
 	struct prefix *allow; /* owned; NULL: everybody */
 	size_t n_allow;
 	/* UDP */
@@ -92,7 +95,7 @@ struct resolver_server {
 
 /* May this address ask? Counts those that may not. */
 bool server_allows(struct resolver_server *s, const struct addr *from);
-/* resolver_query, unless the client has asked too much: then it is told so. */
+/* resolver_query, unless the client has asked too much, or asks where it has no business: then it is told so. */
 bool server_query(struct resolver_server *s, uint64_t now_ms, uint64_t client, const struct addr *from,
 	const uint8_t *msg, size_t len);
 /* After every call into the core: what its ops left to do. */

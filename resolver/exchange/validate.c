@@ -3,15 +3,18 @@
  * questions back or turn all of this off. */
 #include "resolver/exchange/validate.h"
 
+#include "mesh/base/key.h"
 #include "mesh/base/log.h"
 #include "mesh/base/wire.h"
 #include "resolver/exchange/transport.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unbound.h>
+#include <unistd.h>
 
 enum {
 	HEADER = 12,
@@ -30,6 +33,7 @@ enum { FLAG_QR = 0x80, FLAG_RD = 0x01, FLAG_RA = 0x80, FLAG_AD = 0x20 };
 	X(ub_ctx_delete, void, (struct ub_ctx *)) \
 	X(ub_ctx_set_option, int, (struct ub_ctx *, const char *, const char *)) \
 	X(ub_ctx_set_fwd, int, (struct ub_ctx *, const char *)) \
+	X(ub_ctx_config, int, (struct ub_ctx *, const char *)) \
 	X(ub_ctx_add_ta_file, int, (struct ub_ctx *, const char *)) \
 	X(ub_ctx_async, int, (struct ub_ctx *, int)) \
 	X(ub_fd, int, (struct ub_ctx *)) \
@@ -257,6 +261,25 @@ static const char *const options[][2] = { { "do-not-query-localhost:", "no" },
 	{ "neg-cache-size:", "65536" }, { "infra-cache-numhosts:", "16" }, { "qname-minimisation:", "no" },
 	{ "use-syslog:", "no" }, { "outgoing-range:", "64" }, { "val-log-level:", "0" } };
 
+/* The word, as an option of EDNS. It is no option that ub_ctx_set_option takes, and it is nothing for a file: a pipe. */
+static int word_set(struct validator *v, const struct exchange_validation *how)
+{
+	char ip[ADDR_TEXT], text[160], path[32];
+	int end[2], err = UB_PIPE;
+	if (pipe2(end, O_CLOEXEC) != 0)
+		return err;
+	int len = snprintf(text, sizeof(text), "server:\n\tedns-client-string: %s/32 %s\n",
+		addr_format(&how->ask.ip, ip), how->word);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", end[0]);
+	bool written = write(end[1], text, (size_t)len) == len;
+	close(end[1]);
+	if (written)
+		err = v->ub_ctx_config(v->ctx, path);
+	close(end[0]);
+	key_wipe(text, sizeof(text));
+	return err;
+}
+
 static int validator_set(struct validator *v, const struct exchange_validation *how, struct errbuf *eb)
 {
 	char at[ENDPOINT_TEXT];
@@ -267,6 +290,7 @@ static int validator_set(struct validator *v, const struct exchange_validation *
 		err = v->ub_ctx_set_option(v->ctx, options[i][0], options[i][1]);
 	for (size_t i = 0; !err && i < how->n_insecure; i++)
 		err = v->ub_ctx_set_option(v->ctx, "domain-insecure:", how->insecure[i]);
+	err = err ? err : word_set(v, how);
 	err = err ? err : v->ub_ctx_set_fwd(v->ctx, at);
 	err = err ? err : v->ub_ctx_add_ta_file(v->ctx, how->anchors);
 	err = err ? err : v->ub_ctx_async(v->ctx, 1);

@@ -216,6 +216,54 @@ static void test_tcp_pipelined(void **state)
 	assert_true(fx.eof);
 }
 
+/* Where libunbound asks, nobody else of this machine gets past lists, log and rate: the port is no secret. */
+static void test_inner(void **state)
+{
+	static const char *const insecure[] = { "example.com" };
+	static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
+	static const char anchor[] = ". IN DS 20326 8 2 "
+				     "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n";
+	struct resolver_upstream up = { .at = resolver_server_endpoint(fx.upstream, 0) };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1, .validate = true };
+	char anchors[] = "/tmp/listen_test.XXXXXX";
+	struct errbuf eb = { 0 };
+	uint8_t q[300];
+	(void)state;
+	int fd = mkstemp(anchors);
+	assert_int_equal(write(fd, anchor, strlen(anchor)), strlen(anchor));
+	close(fd);
+	const struct resolver_validation v = { .anchors = anchors, .insecure = insecure, .n_insecure = 1 };
+	int err = resolver_server_validate(fx.server, &v, &eb);
+	if (err == ERR_UNSUPPORTED) {
+		unlink(anchors);
+		print_message("skipped: %s\n", eb.text);
+		skip();
+	}
+	assert_int_equal(err, 0);
+	assert_int_equal(resolver_server_configure(fx.server,
+				 &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
+	client_open(SOCK_DGRAM);
+	size_t len = fake_question(q, "www.example.com", DNS_A, DNS_RD);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	wait_for(1);
+	assert_int_equal(rcode_at(0), 0);
+	assert_int_equal(answers_at(0), 1);
+	assert_int_equal(resolver_stats(resolver_server_core(fx.server))->validated, 1);
+	fx.at = resolver_server_endpoint(fx.server, 1);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		size_t head = types[i] == SOCK_STREAM ? 2 : 0;
+		client_open(types[i]);
+		len = frame(q, "bob.mesh", DNS_A) - 2;
+		assert_int_equal(send(fx.client, q + 2 - head, len + head, 0), len + head);
+		wait_for(head + DNS_HEADER);
+		assert_int_equal(rcode_at(head), DNS_REFUSED);
+		assert_int_equal(fx.got_len, head + DNS_HEADER);
+		assert_int_equal(resolver_server_stats(fx.server)->not_allowed, i + 1);
+	}
+	unlink(anchors);
+}
+
 static void test_tcp_bytewise(void **state)
 {
 	uint8_t out[300];
@@ -552,6 +600,7 @@ int main(void)
 		CASE(test_udp),
 		CASE(test_tcp_pipelined),
 		CASE(test_tcp_bytewise),
+		CASE(test_inner),
 		CASE(test_tcp_garbage),
 		cmocka_unit_test_setup_teardown(test_tcp_slow, setup_hasty, teardown),
 		CASE(test_tcp_keepalive),

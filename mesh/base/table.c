@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys lie behind the slots' values, so that one allocation holds a table of any key length. */
+/* Half of the room is given back when an eighth is in use: what comes and goes at once does not move the line. */
+enum { SIZE_MIN = 16, SPARSE = 8 };
+
+/* Copied keys lie behind the slots' values, so that one allocation holds a table of any key length. */
 struct table_slot {
 	void *value; /* NULL = free */
 };
@@ -79,9 +82,25 @@ void table_fini(struct table *t)
 	t->n = t->size = 0;
 }
 
-static uint8_t *key_at(const struct table *t, size_t i)
+void table_init_inside(struct table *t, size_t key_len, size_t key_at, uint64_t seed)
 {
-	return (uint8_t *)(t->slots + t->size) + i * t->key_len;
+	table_init(t, key_len, seed);
+	t->key_at = key_at + 1;
+}
+
+/* Of a slot that is in use. */
+static const uint8_t *key_of_slot(const struct table *t, size_t i)
+{
+	if (t->key_at)
+		return (const uint8_t *)t->slots[i].value + (t->key_at - 1);
+	return (const uint8_t *)(t->slots + t->size) + i * t->key_len;
+}
+
+static void fill_slot(struct table *t, size_t i, const void *key, void *value)
+{
+	t->slots[i].value = value;
+	if (!t->key_at)
+		memcpy((uint8_t *)(t->slots + t->size) + i * t->key_len, key, t->key_len);
 }
 
 static size_t home_of(const struct table *t, const void *key)
@@ -93,7 +112,7 @@ static size_t home_of(const struct table *t, const void *key)
 static size_t table_find(const struct table *t, const void *key)
 {
 	size_t i = home_of(t, key);
-	while (t->slots[i].value && memcmp(key_at(t, i), key, t->key_len) != 0)
+	while (t->slots[i].value && memcmp(key_of_slot(t, i), key, t->key_len) != 0)
 		i = (i + 1) & (t->size - 1);
 	return i;
 }
@@ -107,15 +126,14 @@ static bool resize(struct table *t, size_t size)
 {
 	struct table bigger = *t;
 	bigger.size = size;
-	bigger.slots = calloc(size, sizeof(*t->slots) + t->key_len);
+	bigger.slots = calloc(size, sizeof(*t->slots) + (t->key_at ? 0 : t->key_len));
 	if (!bigger.slots)
 		return false;
 	for (size_t i = 0; i < t->size; i++) {
 		if (!t->slots[i].value)
 			continue;
-		size_t j = table_find(&bigger, key_at(t, i));
-		bigger.slots[j] = t->slots[i];
-		memcpy(key_at(&bigger, j), key_at(t, i), t->key_len);
+		const uint8_t *key = key_of_slot(t, i);
+		fill_slot(&bigger, table_find(&bigger, key), key, t->slots[i].value);
 	}
 	free(t->slots);
 	*t = bigger;
@@ -130,13 +148,12 @@ bool table_put(struct table *t, const void *key, void *value)
 		return true;
 	}
 	if ((t->n + 1) * 4 > t->size * 3) {
-		if (!resize(t, t->size ? t->size * 2 : 16))
+		if (!resize(t, t->size ? t->size * 2 : SIZE_MIN))
 			return false;
 		i = table_find(t, key);
 	}
 	t->n++;
-	memcpy(key_at(t, i), key, t->key_len);
-	t->slots[i].value = value;
+	fill_slot(t, i, key, value);
 	return true;
 }
 
@@ -151,15 +168,20 @@ void *table_remove(struct table *t, const void *key)
 	t->n--;
 	/* Close the gap: move back what a probe would no longer find across it. */
 	for (size_t j = (i + 1) & (t->size - 1); t->slots[j].value; j = (j + 1) & (t->size - 1)) {
-		size_t home = home_of(t, key_at(t, j));
+		size_t home = home_of(t, key_of_slot(t, j));
 		if (((j - home) & (t->size - 1)) < ((j - i) & (t->size - 1)))
 			continue;
-		t->slots[i] = t->slots[j];
-		memcpy(key_at(t, i), key_at(t, j), t->key_len);
+		fill_slot(t, i, key_of_slot(t, j), t->slots[j].value);
 		i = j;
 	}
 	t->slots[i].value = NULL;
 	return value;
+}
+
+void table_fit(struct table *t)
+{
+	if (t->size > SIZE_MIN && t->n < t->size / SPARSE)
+		(void)resize(t, t->size / 2);
 }
 
 /* *at holds a free slot to begin behind (high half, plus one) and the steps taken. Going backwards from a

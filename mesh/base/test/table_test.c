@@ -5,6 +5,7 @@
 #include "mesh/base/wire.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -19,15 +20,24 @@ static void test_hash_vector(void **state)
 	assert_true(hash_bytes(in, sizeof(in), 0x0706050403020100, 0x0f0e0d0c0b0a0908) == 0xa129ca6149be45e5);
 }
 
-/* A table against a plain array over random puts and removes. */
-static void test_against_model(void **state)
+/* A table against a plain array over random puts and removes; with copies of its keys, and with keys that stand in the
+ * values. */
+static void check_against_model(bool inside)
 {
-	(void)state;
 	enum { KEYS = 64, STEPS = 20000 };
-	static int values[KEYS];
+	struct value {
+		int other;
+		uint32_t key;
+	};
+	static struct value values[KEYS];
 	bool present[KEYS] = { false };
 	struct table t;
-	table_init(&t, sizeof(uint32_t), 7);
+	if (inside)
+		table_init_inside(&t, sizeof(uint32_t), offsetof(struct value, key), 7);
+	else
+		table_init(&t, sizeof(uint32_t), 7);
+	for (uint32_t j = 0; j < KEYS; j++)
+		values[j].key = inside ? j : 1; /* not looked at where there are copies */
 	srand(1);
 	size_t n = 0;
 	for (int i = 0; i < STEPS; i++) {
@@ -46,6 +56,13 @@ static void test_against_model(void **state)
 			assert_ptr_equal(table_get(&t, &j), present[j] ? &values[j] : NULL);
 	}
 	table_fini(&t);
+}
+
+static void test_against_model(void **state)
+{
+	(void)state;
+	check_against_model(false);
+	check_against_model(true);
 }
 
 /* Removing the entry just given must neither skip nor repeat another, wrapped clusters included. */
@@ -71,6 +88,28 @@ static void test_remove_while_walking(void **state)
 		assert_int_equal(t.n, 6);
 		table_fini(&t);
 	}
+}
+
+static void test_fits(void **state)
+{
+	enum { KEYS = 3000 };
+	static int values[KEYS];
+	struct table t;
+	(void)state;
+	table_init(&t, sizeof(uint32_t), 3);
+	table_fit(&t); /* an empty one has nothing to give */
+	for (uint32_t k = 0; k < KEYS; k++)
+		assert_true(table_put(&t, &k, &values[k]));
+	assert_int_equal(t.size, 4096);
+	for (uint32_t k = 0; k < KEYS; k++) {
+		table_fit(&t); /* most calls find it well filled */
+		for (uint32_t j = k; j < KEYS; j += 97)
+			assert_ptr_equal(table_get(&t, &j), &values[j]);
+		assert_ptr_equal(table_remove(&t, &k), &values[k]);
+	}
+	table_fit(&t);
+	assert_int_equal(t.size, 16);
+	table_fini(&t);
 }
 
 static void test_buf(void **state)
@@ -137,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_hash_vector),
 		cmocka_unit_test(test_against_model),
 		cmocka_unit_test(test_remove_while_walking),
+		cmocka_unit_test(test_fits),
 		cmocka_unit_test(test_buf),
 		cmocka_unit_test(test_arena),
 		cmocka_unit_test(test_cursor_failure_sticks),

@@ -26,58 +26,6 @@ bool copy_strings(struct arena *a, const struct ctl_strings *from, struct ctl_st
 	return !a->failed;
 }
 
-static void copy_prefixes(struct arena *a, struct ctl_prefixes *p)
-{
-	p->v = dup_array(a, p->v, p->n, sizeof(*p->v));
-}
-
-bool copy_endpoints(struct arena *a, const struct ctl_endpoints *from, struct ctl_endpoints *to)
-{
-	*to = *from;
-	to->v = dup_array(a, from->v, from->n, sizeof(*from->v));
-	if (from->types)
-		to->types = dup_array(a, from->types, from->n, 1);
-	return !a->failed;
-}
-
-static bool copy_hostinfo(struct arena *a, struct ctl_hostinfo *h)
-{
-	const char **texts[] = { &h->ipn_version, &h->backend_log_id, &h->os, &h->os_version, &h->hostname,
-		&h->machine, &h->go_arch, &h->netinfo.link_type };
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		*texts[i] = dup_text(a, *texts[i]);
-	copy_prefixes(a, &h->routable_ips);
-	struct ctl_strings tags = h->request_tags;
-	if (!copy_strings(a, &tags, &h->request_tags))
-		return false;
-	h->services = dup_array(a, h->services, h->n_services, sizeof(*h->services));
-	for (size_t i = 0; h->services && i < h->n_services; i++) {
-		h->services[i].proto = dup_text(a, h->services[i].proto);
-		h->services[i].description = dup_text(a, h->services[i].description);
-	}
-	h->netinfo.latency =
-		dup_array(a, h->netinfo.latency, h->netinfo.n_latency, sizeof(*h->netinfo.latency));
-	for (size_t i = 0; h->netinfo.latency && i < h->netinfo.n_latency; i++)
-		h->netinfo.latency[i].key = dup_text(a, h->netinfo.latency[i].key);
-	return !a->failed;
-}
-
-bool copy_node(struct arena *a, const struct ctl_node *from, struct ctl_node *to)
-{
-	struct ctl_node c = *from;
-	c.stable_id = dup_text(a, from->stable_id);
-	c.name = dup_text(a, from->name);
-	c.cap_map_json = arena_strdup(a, from->cap_map_json);
-	copy_prefixes(a, &c.addresses);
-	copy_prefixes(a, &c.allowed_ips);
-	copy_prefixes(a, &c.primary_routes);
-	if (!copy_endpoints(a, &from->endpoints, &c.endpoints) || !copy_strings(a, &from->tags, &c.tags) ||
-		!copy_hostinfo(a, &c.hostinfo) || a->failed)
-		return false;
-	*to = c;
-	return true;
-}
-
 bool copy_rules(struct arena *a, const struct ctl_rule *from, size_t n, struct ctl_filter *to)
 {
 	struct ctl_rule *rules = dup_array(a, from, n, sizeof(*rules));

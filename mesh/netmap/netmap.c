@@ -26,10 +26,8 @@ static void put_peer(const struct netmap_peer *const_peer)
 {
 	struct netmap_peer *p =
 		(struct netmap_peer *)(uintptr_t)const_peer; /* we made it; others see it const */
-	if (!p || --p->refs)
-		return;
-	arena_free(&p->arena);
-	free(p);
+	if (p && !--p->refs)
+		free(p);
 }
 
 static const struct netmap_peer *get_peer(const struct netmap_peer *p)
@@ -69,14 +67,11 @@ struct draft {
 
 static struct netmap_peer *new_peer(const struct ctl_node *node)
 {
-	struct netmap_peer *p = calloc(1, sizeof(*p));
+	struct netmap_peer *p = malloc(sizeof(*p) + copy_node_size(node));
 	if (!p)
 		return NULL;
 	p->refs = 1;
-	if (!copy_node(&p->arena, node, &p->node)) {
-		put_peer(p);
-		return NULL;
-	}
+	copy_node(node, &p->node, p + 1);
 	return p;
 }
 

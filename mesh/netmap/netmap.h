@@ -12,8 +12,7 @@
 
 struct netmap_peer { /* counted inside; shared between snapshots that do not change it */
 	unsigned refs;
-	struct arena arena;
-	struct ctl_node node;
+	struct ctl_node node; /* points into the same allocation */
 };
 struct netmap_part; /* counted too: relays, DNS, filters, ... that a response leaves alone */
 enum {

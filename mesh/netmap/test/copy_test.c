@@ -1,0 +1,92 @@
+/* A node's copy says all that the node said, and lives on its own; its block has the size that was measured. */
+#include "mesh/netmap/copy.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define MAX \
+	"\"Endpoints\":[\"192.0.2.1:41641\",\"[2001:db8::1]:7\"],\"EndpointTypes\":[1,2],\"HomeDERP\":4," \
+	"\"Created\":\"2026-01-02T03:04:05Z\",\"Tags\":[\"tag:a\",\"tag:bb\"]," \
+	"\"PrimaryRoutes\":[\"10.0.0.0/8\"],\"CapMap\":{\"x\":[1]},\"Online\":true,\"Cap\":120," \
+	"\"Hostinfo\":{\"OS\":\"linux\",\"OSVersion\":\"12\",\"IPNVersion\":\"1.2.3\",\"Hostname\":\"two\"," \
+	"\"Machine\":\"x86_64\",\"GoArch\":\"amd64\",\"BackendLogID\":\"b\",\"RoutableIPs\":[\"10.0.0.0/" \
+	"8\"]," \
+	"\"RequestTags\":[\"tag:a\"],\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":9,\"Description\":" \
+	"\"d\"}]," \
+	"\"NetInfo\":{\"PreferredDERP\":4,\"LinkType\":\"wired\",\"DERPLatency\":{\"1-v4\":0.25}}}"
+#define KEYS \
+	"\"Key\":\"nodekey:0000000000000000000000000000000000000000000000000000000000000022\"," \
+	"\"DiscoKey\":\"discokey:0000000000000000000000000000000000000000000000000000000000000022\","
+
+struct row {
+	const char *what, *json;
+	size_t most; /* bytes behind the node itself */
+};
+static const struct row rows[] = {
+	{ "all that can be said",
+		"{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"two.x.test.\",\"User\":1," KEYS
+		"\"Addresses\":[\"100.64.0.2/32\"],\"AllowedIPs\":[\"100.64.0.2/32\",\"10.0.0.0/8\"]," MAX
+		"}",
+		512 },
+	{ "what a machine without networks says",
+		"{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"two.x.test.\",\"User\":1," KEYS
+		"\"Addresses\":[\"100.64.0.2/32\",\"fd7a:115c:a1e0::2/128\"],"
+		"\"AllowedIPs\":[\"100.64.0.2/32\",\"fd7a:115c:a1e0::2/128\"],"
+		"\"Endpoints\":[\"192.0.2.1:41641\"],\"Hostinfo\":{\"OS\":\"linux\",\"Hostname\":\"two\"}}",
+		96 },
+	{ "next to nothing",
+		"{\"ID\":2,\"StableID\":\"\",\"Name\":\"t.\",\"User\":1," KEYS "\"Addresses\":[]}", 3 },
+};
+
+static struct buf text_of(const struct ctl_node *n)
+{
+	struct buf b = { 0 };
+	assert_true(ctl_node_write(&b, n));
+	return b;
+}
+
+static void check_row(const struct row *row)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct ctl_node copy;
+	struct errbuf eb = { 0 };
+	struct buf json = { 0 };
+	buf_append(&json, "{\"Peers\":[", 10);
+	buf_append(&json, row->json, strlen(row->json));
+	buf_append(&json, "]}", 2);
+	if (ctl_map_response_read(&a, (const char *)buf_data(&json), json.len, &m, &eb) || m.n_problems)
+		fail_msg("%s: %s", row->what, m.n_problems ? m.problems[0].text : eb.text);
+	size_t size = copy_node_size(&m.peers[0]);
+	void *block = malloc(size ? size : 1);
+	assert_non_null(block);
+	copy_node(&m.peers[0], &copy, block);
+	struct buf said = text_of(&m.peers[0]);
+	assert_true(copy_node_equal(&m.peers[0], &copy));
+	arena_free(&a); /* nothing may point into the message */
+	struct buf kept = text_of(&copy);
+	if (said.len != kept.len || memcmp(buf_data(&said), buf_data(&kept), said.len) != 0)
+		fail_msg("%s: %.*s, not %.*s", row->what, (int)kept.len, (const char *)buf_data(&kept),
+			(int)said.len, (const char *)buf_data(&said));
+	if (size > row->most)
+		fail_msg("%s: %zu bytes", row->what, size);
+	buf_free(&said);
+	buf_free(&kept);
+	buf_free(&json);
+	free(block);
+}
+
+static void copies(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		check_row(&rows[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(copies) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum opt_bool { OPT_ABSENT, OPT_FALSE, OPT_TRUE };
+/* A byte each: a map of thousands of machines holds many. */
+enum __attribute__((packed)) opt_bool { OPT_ABSENT, OPT_FALSE, OPT_TRUE };
 enum endpoint_type {
 	ENDPOINT_UNKNOWN,
 	ENDPOINT_LOCAL,
@@ -75,9 +76,9 @@ struct ctl_node {
 	struct disco_key disco;
 	struct ctl_prefixes addresses, allowed_ips; /* allowed_ips null/absent = addresses */
 	struct ctl_endpoints endpoints;
-	int32_t home_derp; /* from HomeDERP or legacy DERP "127.3.3.40:N"; 0 = none */
 	struct ctl_hostinfo hostinfo;
 	int64_t created_ms, last_seen_ms, key_expiry_ms; /* INT64_MIN = none */
+	int32_t home_derp; /* from HomeDERP or legacy DERP "127.3.3.40:N"; 0 = none */
 	uint16_t cap;
 	bool machine_authorized, expired;
 	enum opt_bool online;

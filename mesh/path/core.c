@@ -1,4 +1,5 @@
 #include "mesh/path/candidates.h"
+#include "mesh/path/card.h"
 #include "mesh/path/events.h"
 #include "mesh/path/home.h"
 #include "mesh/path/map.h"
@@ -11,6 +12,7 @@
 #include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,9 +32,9 @@ struct path *path_new(const struct node_key *us, const struct path_ops *ops, con
 	key_public(p->disco_private.b, p->disco.b);
 	uint64_t seed[5];
 	rnd->fill(rnd->arg, seed, sizeof(seed));
-	table_init(&p->by_id, sizeof(uint64_t), seed[0]);
-	table_init(&p->by_key, KEY_LEN, seed[1]);
-	table_init(&p->by_disco, KEY_LEN, seed[2]);
+	table_init_inside(&p->by_id, sizeof(uint64_t), offsetof(struct card, id), seed[0]);
+	table_init_inside(&p->by_key, KEY_LEN, offsetof(struct card, key), seed[1]);
+	table_init_inside(&p->by_disco, KEY_LEN, offsetof(struct card, disco), seed[2]);
 	table_init(&p->by_endpoint, sizeof(struct endpoint), seed[3]);
 	table_init(&p->by_tx, DISCO_TX, seed[4]);
 	return p;
@@ -163,7 +165,7 @@ bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const 
 	const uint8_t *b, size_t len)
 {
 	state_advance(p, now_ms);
-	struct peer *e = table_get(&p->by_key, from->b);
+	struct peer *e = card_peer(p, card_by_key(p, from));
 	if (e) {
 		bool news = e->heard != region || e->gone == region;
 		e->heard = region;
@@ -189,7 +191,7 @@ void path_relay_up(struct path *p, uint64_t now_ms, int32_t region, bool up)
 void path_relay_peer_gone(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *who)
 {
 	state_advance(p, now_ms);
-	struct peer *e = table_get(&p->by_key, who->b);
+	struct peer *e = card_peer(p, card_by_key(p, who));
 	if (!e)
 		return;
 	if (e->heard == region)

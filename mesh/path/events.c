@@ -103,7 +103,7 @@ static bool tell_answer(struct path *p)
 	struct ping done = *g;
 	p->answered = g->next;
 	free(g);
-	if (peer_find(p, done.peer))
+	if (table_get(&p->by_id, &done.peer))
 		p->ops.ping_done(p->ops.arg, done.token, done.peer, &done.to, done.region, done.latency_ms);
 	return true;
 }

@@ -1,4 +1,5 @@
 #include "mesh/path/liveness.h"
+#include "mesh/path/card.h"
 #include "mesh/path/events.h"
 #include "mesh/path/region.h"
 #include "mesh/path/state.h"
@@ -95,7 +96,7 @@ void liveness_step(struct path *p, struct peer *e)
 void path_data_answered(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token)
 {
 	state_advance(p, now_ms);
-	struct peer *e = peer_find(p, peer);
+	struct peer *e = peer_made(p, peer);
 	if (!e || !e->live.asked)
 		return;
 	struct liveness *l = &e->live;

@@ -1,11 +1,6 @@
 #include "mesh/path/peer.h"
 #include "mesh/path/state.h"
 
-struct peer *peer_find(const struct path *p, uint64_t id)
-{
-	return table_get(&p->by_id, &id);
-}
-
 bool peer_box(struct path *p, struct peer *e)
 {
 	if (!e->box_ready && !key_is_zero(e->disco.b))

@@ -73,7 +73,6 @@ struct peer {
 	struct disco_key disco;
 	struct box_key box;
 	bool box_ready, listed;	  /* on path.active */
-	struct peer *same_disco;  /* next peer with this disco key */
 	struct peer *next, *prev; /* path.active */
 	uint8_t news;		  /* NEWS_ bits of events.c: on path.news when not 0 */
 	struct peer *news_next;
@@ -136,7 +135,6 @@ struct ping {
 	struct ping *next, *prev;
 };
 
-struct peer *peer_find(const struct path *p, uint64_t id);
 bool peer_box(struct path *p, struct peer *e); /* e->box is usable */
 bool peer_active(const struct path *p, const struct peer *e);
 void peer_wake(struct path *p, struct peer *e, uint64_t at_ms); /* session_step no later than this */

@@ -1,5 +1,6 @@
 #include "mesh/path/peers.h"
 #include "mesh/path/candidates.h"
+#include "mesh/path/card.h"
 #include "mesh/path/events.h"
 #include "mesh/path/probe.h"
 #include "mesh/path/session.h"
@@ -7,45 +8,21 @@
 #include "mesh/path/way.h"
 #include <stdlib.h>
 
-static bool index_disco(struct path *p, struct peer *e)
+/* The box is of the disco key. */
+static void forget_disco(struct path *p, struct card *c)
 {
-	e->same_disco = NULL;
-	if (key_is_zero(e->disco.b))
-		return true;
-	struct peer *first = table_get(&p->by_disco, e->disco.b);
-	if (!first)
-		return table_put(&p->by_disco, e->disco.b, e);
-	e->same_disco = first->same_disco;
-	first->same_disco = e;
-	return true;
+	card_unindex_disco(p, c);
+	if (!c->peer)
+		return;
+	c->peer->box_ready = false;
+	key_wipe(&c->peer->box, sizeof(c->peer->box));
 }
 
-static void unindex_disco(struct path *p, struct peer *e)
-{
-	struct peer *first = table_get(&p->by_disco, e->disco.b);
-	if (first == e) {
-		table_remove(&p->by_disco, e->disco.b);
-		if (e->same_disco)
-			table_put(&p->by_disco, e->disco.b, e->same_disco); /* the slot just freed */
-	} else {
-		while (first && first->same_disco != e)
-			first = first->same_disco;
-		if (first)
-			first->same_disco = e->same_disco;
-	}
-	e->same_disco = NULL;
-	e->box_ready = false;
-	key_wipe(&e->box, sizeof(e->box));
-}
-
-static void peers_release(struct path *p, struct peer *e)
+static void release_peer(struct path *p, struct peer *e)
 {
 	peer_unlist(p, e);
 	if (e->news)
 		events_forget(p, e);
-	unindex_disco(p, e);
-	if (table_get(&p->by_key, e->key.b) == e)
-		table_remove(&p->by_key, e->key.b);
 	for (size_t i = 0; i < e->n_cands; i++) {
 		if (e->cands[i].indexed && table_get(&p->by_endpoint, &e->cands[i].at) == e)
 			table_remove(&p->by_endpoint, &e->cands[i].at);
@@ -55,69 +32,72 @@ static void peers_release(struct path *p, struct peer *e)
 	free(e);
 }
 
+static void release(struct path *p, struct card *c)
+{
+	forget_disco(p, c);
+	if (card_by_key(p, &c->key) == c)
+		table_remove(&p->by_key, c->key.b);
+	if (c->peer)
+		release_peer(p, c->peer);
+	free(c->named);
+	free(c);
+}
+
 void peers_free_all(struct path *p)
 {
 	size_t at = 0;
-	for (struct peer *e; (e = table_next(&p->by_id, &at));)
-		peers_release(p, e);
+	for (struct card *c; (c = table_next(&p->by_id, &at));)
+		release(p, c);
 }
 
 void path_peer_remove(struct path *p, uint64_t id)
 {
-	struct peer *e = table_remove(&p->by_id, &id);
-	if (e)
-		peers_release(p, e);
+	struct card *c = table_remove(&p->by_id, &id);
+	if (!c)
+		return;
+	release(p, c);
+	table_fit(&p->by_id);
+	table_fit(&p->by_key);
+	table_fit(&p->by_disco);
 }
 
-static struct peer *add(struct path *p, const struct path_peer *peer)
+static struct card *add(struct path *p, const struct path_peer *peer)
 {
-	struct peer *e = calloc(1, sizeof(*e));
-	if (!e)
+	struct card *c = calloc(1, sizeof(*c));
+	if (!c)
 		return NULL;
-	e->id = peer->id;
-	e->key = peer->key;
-	e->disco = peer->disco;
-	e->next_ms = UINT64_MAX;
-	e->way_state = WAY_NONE;
-	e->data_state = DATA_PASSES;
-	if (!table_put(&p->by_id, &e->id, e)) {
-		free(e);
+	c->id = peer->id;
+	c->key = peer->key;
+	c->disco = peer->disco;
+	if (!table_put(&p->by_id, &c->id, c)) {
+		free(c);
 		return NULL;
 	}
-	if (!table_put(&p->by_key, e->key.b, e) || !index_disco(p, e)) {
-		path_peer_remove(p, e->id);
+	if (!table_put(&p->by_key, c->key.b, c) || !card_index_disco(p, c)) {
+		path_peer_remove(p, c->id);
 		return NULL;
 	}
-	return e;
+	return c;
 }
 
 /* A peer that started again has a new disco key: what was proven with the old one is worth nothing. */
-static bool renew_disco(struct path *p, struct peer *e, const struct disco_key *disco)
+static bool renew_disco(struct path *p, struct card *c, const struct disco_key *disco)
 {
-	unindex_disco(p, e);
-	e->disco = *disco;
-	session_forget_best(p, e);
-	candidates_forget(p, e, FROM_CALL | FROM_SEEN);
-	candidates_sweep(p, e);
-	return index_disco(p, e);
+	forget_disco(p, c);
+	c->disco = *disco;
+	if (c->peer) {
+		c->peer->disco = *disco;
+		session_forget_best(p, c->peer);
+		candidates_forget(p, c->peer, FROM_CALL | FROM_SEEN);
+		candidates_sweep(p, c->peer);
+	}
+	return card_index_disco(p, c);
 }
 
-bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer)
+/* news: it has another disco key. */
+static void set_made(struct path *p, struct peer *e, const struct path_peer *peer, bool news)
 {
-	state_advance(p, now_ms);
-	struct peer *e = peer_find(p, peer->id);
-	if (e && !key_equal(e->key.b, peer->key.b)) {
-		path_peer_remove(p, peer->id);
-		e = NULL;
-	}
-	bool news = !e, moved = false;
-	if (!e && !(e = add(p, peer)))
-		return false;
-	if (!key_equal(e->disco.b, peer->disco.b)) {
-		news = true;
-		if (!renew_disco(p, e, &peer->disco))
-			return false;
-	}
+	bool moved = false;
 	if (e->home != peer->home) {
 		e->home = peer->home;
 		e->heard = 0;
@@ -135,6 +115,25 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 	else if (moved && peer_active(p, e) && !way_trusted(p, e))
 		session_answer_burst(p, e);
 	way_publish(p, e);
+}
+
+bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer)
+{
+	state_advance(p, now_ms);
+	struct card *c = card_find(p, peer->id);
+	if (c && !key_equal(c->key.b, peer->key.b)) {
+		path_peer_remove(p, peer->id);
+		c = NULL;
+	}
+	if (!c && !(c = add(p, peer)))
+		return false;
+	bool news = !key_equal(c->disco.b, peer->disco.b);
+	if (news && !renew_disco(p, c, &peer->disco))
+		return false;
+	c->home = peer->home;
+	if (!c->peer)
+		return card_name(c, peer->endpoints, peer->n_endpoints);
+	set_made(p, c->peer, peer, news);
 	return true;
 }
 

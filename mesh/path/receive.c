@@ -1,6 +1,7 @@
 #include "mesh/path/receive.h"
 #include "mesh/base/wire.h"
 #include "mesh/path/candidates.h"
+#include "mesh/path/card.h"
 #include "mesh/path/probe.h"
 #include "mesh/path/session.h"
 #include "mesh/path/size.h"
@@ -99,21 +100,23 @@ static void call_received(struct path *p, struct peer *e, const struct disco_mes
 	session_answer_burst(p, e);
 }
 
-static struct peer *of_sender(struct path *p, const struct disco_key *key, const struct node_key *via)
+static struct card *of_sender(struct path *p, const struct disco_key *key, const struct node_key *via)
 {
-	struct peer *e = table_get(&p->by_disco, key->b);
-	while (e && via && !key_equal(e->key.b, via->b))
-		e = e->same_disco;
-	return e;
+	struct card *c = table_get(&p->by_disco, key->b);
+	while (c && via && !key_equal(c->key.b, via->b))
+		c = c->same_disco;
+	return c;
 }
 
 static void message_received(
-	struct path *p, struct peer *e, const struct place *from, const struct disco_message *m)
+	struct path *p, struct card *c, const struct place *from, const struct disco_message *m)
 {
+	struct peer *e;
 	switch (m->type) {
 	case DISCO_PING:
-		while (e && !key_equal(e->key.b, m->node.b))
-			e = e->same_disco;
+		while (c && !key_equal(c->key.b, m->node.b))
+			c = c->same_disco;
+		e = card_peer(p, c);
 		if (!e)
 			p->drops.ping_wrong_node++;
 		else
@@ -121,8 +124,9 @@ static void message_received(
 		break;
 	case DISCO_PONG: {
 		const struct ping *g = table_get(&p->by_tx, m->tx);
-		while (g && e && e->id != g->peer)
-			e = e->same_disco;
+		while (g && c && c->id != g->peer)
+			c = c->same_disco;
+		e = card_peer(p, c);
 		if (g && e)
 			pong_received(p, e, from, m);
 		else
@@ -130,7 +134,7 @@ static void message_received(
 		break;
 	}
 	case DISCO_CALL_ME_MAYBE:
-		if (from->region)
+		if (from->region && (e = card_peer(p, c)))
 			call_received(p, e, m);
 		else
 			p->drops.call_me_maybe_by_udp++;
@@ -146,7 +150,8 @@ bool receive_disco(
 	struct disco_message m;
 	if (!disco_sender(b, len, &key))
 		return false;
-	struct peer *e = of_sender(p, &key, via);
+	struct card *c = of_sender(p, &key, via);
+	struct peer *e = card_peer(p, c);
 	if (!e || !peer_box(p, e)) {
 		p->drops.disco_unknown_key++;
 		return true;
@@ -156,6 +161,6 @@ bool receive_disco(
 	else if (!disco_read(b, len, &e->box, &m))
 		p->drops.disco_bad_box++;
 	else
-		message_received(p, e, from, &m);
+		message_received(p, c, from, &m);
 	return true;
 }

@@ -1,5 +1,6 @@
 #include "mesh/path/session.h"
 #include "mesh/path/candidates.h"
+#include "mesh/path/card.h"
 #include "mesh/path/events.h"
 #include "mesh/path/liveness.h"
 #include "mesh/path/netcheck.h"

@@ -65,11 +65,12 @@ struct path {
 	struct path_drops drops;
 	uint64_t impossible_moves; /* way.c; 0, or a rule is broken */
 
-	struct table by_id, by_key, by_disco, by_endpoint, by_tx;
-	struct peer *active;   /* with a deadline */
-	struct peer *news;     /* events are due: events.c */
-	struct ping *answered; /* for ping_done */
-	bool regions_wanted;   /* a region or server has a bit of events.c */
+	struct table by_id, by_key, by_disco; /* struct card */
+	struct table by_endpoint, by_tx;      /* struct peer, struct ping */
+	struct peer *active;		      /* with a deadline */
+	struct peer *news;		      /* events are due: events.c */
+	struct ping *answered;		      /* for ping_done */
+	bool regions_wanted;		      /* a region or server has a bit of events.c */
 	bool flushing;
 	struct endpoint failed[FAILED_MAX]; /* sends that failed since the last flush */
 	size_t n_failed;

@@ -1,3 +1,5 @@
+#include "mesh/path/candidates.h"
+#include "mesh/path/card.h"
 #include "mesh/path/region.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
@@ -5,7 +7,8 @@
 
 struct path_way path_way(const struct path *p, uint64_t peer)
 {
-	const struct peer *e = peer_find(p, peer);
+	struct peer blank;
+	const struct peer *e = peer_look(p, peer, &blank);
 	return e ? e->way : (struct path_way) { 0 };
 }
 
@@ -19,21 +22,21 @@ bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, ui
 
 bool path_peer_by_key(const struct path *p, const struct node_key *key, uint64_t *peer)
 {
-	struct peer *e = table_get(&p->by_key, key->b);
-	if (e)
-		*peer = e->id;
-	return e != NULL;
+	const struct card *c = card_by_key(p, key);
+	if (c)
+		*peer = c->id;
+	return c != NULL;
 }
 
 size_t path_peers_named(const struct path *p, const struct endpoint *at, uint64_t *out, size_t cap)
 {
 	size_t next = 0, n = 0;
-	for (const struct peer *e; n < cap && (e = table_next(&p->by_id, &next));) {
-		bool there = false;
-		for (size_t i = 0; i < e->n_cands && !there; i++)
-			there = endpoint_equal(&e->cands[i].at, at);
+	for (const struct card *c; n < cap && (c = table_next(&p->by_id, &next));) {
+		bool there = c->peer && candidates_find(c->peer, at);
+		for (size_t i = 0; i < c->n_named && !there; i++)
+			there = endpoint_equal(&c->named[i], at);
 		if (there)
-			out[n++] = e->id;
+			out[n++] = c->id;
 	}
 	return n;
 }
@@ -74,7 +77,8 @@ static void explain(const struct path *p, const struct peer *e, struct path_stat
 
 bool path_peer_state(const struct path *p, uint64_t now_ms, uint64_t peer, struct path_state *out)
 {
-	const struct peer *e = peer_find(p, peer);
+	struct peer blank;
+	const struct peer *e = peer_look(p, peer, &blank);
 	if (!e)
 		return false;
 	uint64_t now = now_ms > p->now_ms ? now_ms : p->now_ms;

@@ -123,7 +123,7 @@ static bool last_heard(const struct peer *e, struct endpoint *at)
 	return newest > 0;
 }
 
-static struct path_way compute(const struct path *p, const struct peer *e)
+struct path_way way_compute(const struct path *p, const struct peer *e)
 {
 	struct path_way way = { .region = region_for_peer(p, e), .from = e->socket };
 	way.udp = way_known(e) || (!region_usable(p, way.region) && last_heard(e, &way.at));
@@ -139,7 +139,7 @@ static struct path_way compute(const struct path *p, const struct peer *e)
 
 void way_publish(struct path *p, struct peer *e)
 {
-	e->way = compute(p, e);
+	e->way = way_compute(p, e);
 	struct shown s = { .direct = way_trusted(p, e) && !way_shut(e), .region = region_for_peer(p, e) };
 	if (s.direct)
 		s.at = e->best;

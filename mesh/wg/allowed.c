@@ -146,6 +146,7 @@ static void remove_host(struct allowed *a, const struct addr *ip, const void *ow
 		return;
 	a->changes++;
 	(void)table_remove(&a->hosts, ip->b);
+	table_fit(&a->hosts);
 }
 
 static void remove_net(struct allowed *a, const struct key *k, const void *owner)

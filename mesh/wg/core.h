@@ -12,8 +12,10 @@ static inline enum wg_verdict wg_drop(uint64_t *why)
 }
 
 /* wg.c */
-struct wg_peer *wg_peer_get(struct wg *w, uint64_t id);
-struct wg_peer *wg_peer_by_key(const struct wg *w, const struct node_key *key);
+struct wg_peer *wg_peer_get(
+	struct wg *w, uint64_t id); /* made if need be; NULL: unknown, or memory is short */
+struct wg_peer *wg_peer_made(const struct wg *w, uint64_t id); /* NULL: unknown, or nothing has passed yet */
+struct wg_peer *wg_peer_by_key(struct wg *w, const struct node_key *key); /* as wg_peer_get */
 
 /* clock.c: TAI64N */
 void wg_clock_stamp(struct wg *w, uint64_t now_ms, uint8_t out[static WG_STAMP]);

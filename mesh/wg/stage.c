@@ -58,7 +58,7 @@ void wg_stage_put(struct wg *w, struct wg_peer *p, const struct wg_span *s)
 
 bool wg_staged_take(struct wg *w, uint64_t peer, struct pkt *out)
 {
-	struct wg_peer *p = wg_peer_get(w, peer);
+	struct wg_peer *p = wg_peer_made(w, peer);
 	struct staged *e = p && wg_session_usable(p->current, w->now_ms) ? stage_take(w, p) : NULL;
 	if (!e)
 		return false;

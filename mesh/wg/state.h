@@ -55,10 +55,21 @@ struct wg_attempt {
 	struct wg_initiation message;
 };
 
+/* A peer as it was told to us. Of most peers of a big mesh there is no more than this: struct wg_peer is made when the first
+ * packet goes to it or the first handshake message comes from it. */
+struct wg_card {
+	uint64_t id;
+	struct node_key key;
+	struct prefix *allowed; /* owned */
+	size_t n_allowed;
+	struct wg_peer *peer; /* owned; NULL: not made yet */
+};
+
 struct wg_stage;
 struct wg_peer {
 	/* What data packets touch. */
 	uint64_t id;
+	const struct wg_card *card;		      /* its owner, and that of its prefixes */
 	struct wg_session *current, *previous, *next; /* next: we answered, they have not used it yet */
 	/* WG_NEVER = off; timer.due_ms <= each of them, and is meaningless while none is set */
 	uint64_t keepalive_at, lost_at, retry_at, wipe_at, answer_at;
@@ -77,8 +88,6 @@ struct wg_peer {
 	uint8_t stamp_floor[WG_STAMP], stamp_last[WG_STAMP]; /* newest accepted: believed, and as it came */
 	uint8_t cookie[WG_MAC], last_mac1[WG_MAC];
 	uint64_t cookie_at; /* WG_NEVER = none */
-	struct prefix *allowed;
-	size_t n_allowed;
 };
 
 struct wg {
@@ -88,9 +97,9 @@ struct wg {
 	struct node_key our_key;
 	uint8_t mac1_key[KEY_LEN], cookie_key[KEY_LEN];
 	struct noise_state initial; /* after name and prologue */
-	struct table by_id, by_key;
-	struct wg_peer *hot; /* last looked up */
-	uint64_t now_ms;     /* of the last call that told it */
+	struct table by_id, by_key; /* struct wg_card */
+	struct wg_peer *hot;	    /* last looked up */
+	uint64_t now_ms;	    /* of the last call that told it */
 	struct indexes indexes;
 	struct allowed allowed;
 	struct heap heap;

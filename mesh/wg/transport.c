@@ -143,7 +143,7 @@ static bool may_come_from(struct wg *w, struct wg_peer *p, const struct addr *sr
 {
 	if (p->last_src_at == w->allowed.changes && addr_equal(&p->last_src, src))
 		return true;
-	if (allowed_get(&w->allowed, src) != p)
+	if (allowed_get(&w->allowed, src) != p->card)
 		return false;
 	p->last_src = *src;
 	p->last_src_at = w->allowed.changes;

@@ -1,5 +1,6 @@
 #include "mesh/wg/core.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +23,8 @@ struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops, const
 	noise_init(&w->initial, "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s");
 	noise_mix_hash(&w->initial, prologue, sizeof(prologue) - 1);
 	w->rnd.fill(w->rnd.arg, seed, sizeof(seed));
-	table_init(&w->by_id, sizeof(uint64_t), seed[0]);
-	table_init(&w->by_key, KEY_LEN, seed[1]);
+	table_init_inside(&w->by_id, sizeof(uint64_t), offsetof(struct wg_card, id), seed[0]);
+	table_init_inside(&w->by_key, KEY_LEN, offsetof(struct wg_card, key), seed[1]);
 	return w;
 }
 
@@ -34,9 +35,16 @@ static void free_peer(struct wg *w, struct wg_peer *p)
 	wg_session_wipe(w, p);
 	wg_stage_clear(w, p, &lost);
 	wg_timer_forget(w, p);
-	free(p->allowed);
 	key_wipe(p, sizeof(*p));
 	free(p);
+}
+
+static void free_card(struct wg *w, struct wg_card *c)
+{
+	if (c->peer)
+		free_peer(w, c->peer);
+	free(c->allowed);
+	free(c);
 }
 
 void wg_free(struct wg *w)
@@ -44,8 +52,8 @@ void wg_free(struct wg *w)
 	if (!w)
 		return;
 	size_t at = 0;
-	for (struct wg_peer *p = table_next(&w->by_id, &at); p; p = table_next(&w->by_id, &at))
-		free_peer(w, p);
+	for (struct wg_card *c = table_next(&w->by_id, &at); c; c = table_next(&w->by_id, &at))
+		free_card(w, c);
 	table_fini(&w->by_id);
 	table_fini(&w->by_key);
 	allowed_fini(&w->allowed);
@@ -57,19 +65,45 @@ void wg_free(struct wg *w)
 
 /* --- peers --- */
 
+static struct wg_peer *make_peer(struct wg_card *c)
+{
+	struct wg_peer *p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->id = c->id;
+	p->card = c;
+	p->key = c->key;
+	p->keepalive_at = p->lost_at = p->retry_at = p->wipe_at = p->answer_at = WG_NEVER;
+	p->cookie_at = p->last_src_at = WG_NEVER;
+	wg_cookie_keys(&c->key, p->mac1_key, NULL);
+	c->peer = p;
+	return p;
+}
+
+static struct wg_peer *peer_of(struct wg_card *c)
+{
+	return c && !c->peer ? make_peer(c) : c ? c->peer : NULL;
+}
+
 struct wg_peer *wg_peer_get(struct wg *w, uint64_t id)
 {
 	if (w->hot && w->hot->id == id)
 		return w->hot;
-	struct wg_peer *p = table_get(&w->by_id, &id);
+	struct wg_peer *p = peer_of(table_get(&w->by_id, &id));
 	if (p)
 		w->hot = p;
 	return p;
 }
 
-struct wg_peer *wg_peer_by_key(const struct wg *w, const struct node_key *key)
+struct wg_peer *wg_peer_made(const struct wg *w, uint64_t id)
 {
-	return table_get(&w->by_key, key);
+	const struct wg_card *c = table_get(&w->by_id, &id);
+	return c ? c->peer : NULL;
+}
+
+struct wg_peer *wg_peer_by_key(struct wg *w, const struct node_key *key)
+{
+	return peer_of(table_get(&w->by_key, key));
 }
 
 static bool reserve_timer(struct wg *w)
@@ -85,25 +119,22 @@ static bool reserve_timer(struct wg *w)
 	return true;
 }
 
-static struct wg_peer *add_peer(struct wg *w, uint64_t id, const struct node_key *key)
+static struct wg_card *add_card(struct wg *w, uint64_t id, const struct node_key *key)
 {
-	struct wg_peer *p = reserve_timer(w) ? calloc(1, sizeof(*p)) : NULL;
-	if (!p)
+	struct wg_card *c = reserve_timer(w) ? calloc(1, sizeof(*c)) : NULL;
+	if (!c)
 		return NULL;
-	p->id = id;
-	p->key = *key;
-	p->keepalive_at = p->lost_at = p->retry_at = p->wipe_at = p->answer_at = WG_NEVER;
-	p->cookie_at = p->last_src_at = WG_NEVER;
-	wg_cookie_keys(key, p->mac1_key, NULL);
-	if (!table_put(&w->by_id, &id, p))
+	c->id = id;
+	c->key = *key;
+	if (!table_put(&w->by_id, &id, c))
 		goto free_it;
-	if (!table_put(&w->by_key, key, p))
+	if (!table_put(&w->by_key, key, c))
 		goto unlist;
-	return p;
+	return c;
 unlist:
 	(void)table_remove(&w->by_id, &id);
 free_it:
-	free(p);
+	free(c);
 	return NULL;
 }
 
@@ -116,32 +147,38 @@ static bool list_has(const struct prefix *list, size_t n, const struct prefix *p
 }
 
 /* allowed may be the peer's own list. */
-static bool set_allowed(struct wg *w, struct wg_peer *p, const struct prefix *allowed, size_t n)
+static bool set_allowed(struct wg *w, struct wg_card *c, const struct prefix *allowed, size_t n)
 {
 	struct prefix *list = n ? malloc(n * sizeof(*list)) : NULL;
 	size_t kept = 0;
 	if (n && !list)
 		return false;
-	for (size_t i = 0; i < p->n_allowed; i++)
-		if (!list_has(allowed, n, &p->allowed[i]))
-			allowed_remove(&w->allowed, &p->allowed[i], p);
+	for (size_t i = 0; i < c->n_allowed; i++)
+		if (!list_has(allowed, n, &c->allowed[i]))
+			allowed_remove(&w->allowed, &c->allowed[i], c);
 	for (size_t i = 0; i < n; i++)
-		if (allowed_put(&w->allowed, &allowed[i], p))
+		if (allowed_put(&w->allowed, &allowed[i], c))
 			list[kept++] = allowed[i];
-	free(p->allowed);
-	p->allowed = list;
-	p->n_allowed = kept;
+	free(c->allowed);
+	c->allowed = list;
+	c->n_allowed = kept;
 	return kept == n;
 }
 
-static void set_psk(struct wg *w, struct wg_peer *p, const uint8_t *psk)
+/* Nobody that has not spoken yet needs one of zeros. */
+static bool set_psk(struct wg *w, struct wg_card *c, const uint8_t *psk)
 {
 	static const uint8_t none[KEY_LEN];
-	if (key_equal(p->psk, psk ? psk : none))
-		return;
-	memcpy(p->psk, psk ? psk : none, KEY_LEN);
+	const uint8_t *next = psk ? psk : none;
+	if (key_equal(c->peer ? c->peer->psk : none, next))
+		return true;
+	struct wg_peer *p = peer_of(c);
+	if (!p)
+		return false;
+	memcpy(p->psk, next, KEY_LEN);
 	wg_handshake_abandon(w, p);
 	wg_session_wipe(w, p);
+	return true;
 }
 
 bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const uint8_t *psk,
@@ -149,35 +186,40 @@ bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const ui
 {
 	if (!id || key_is_zero(key->b) || key_equal(key->b, w->our_key.b))
 		return false;
-	struct wg_peer *p = wg_peer_get(w, id), *same_key = wg_peer_by_key(w, key);
-	if (p && p != same_key)
+	struct wg_card *c = table_get(&w->by_id, &id), *same_key = table_get(&w->by_key, key);
+	if (c && c != same_key)
 		wg_peer_remove(w, id);
-	if (same_key && same_key != p)
+	if (same_key && same_key != c)
 		wg_peer_remove(w, same_key->id);
-	if (!p || p != same_key)
-		p = add_peer(w, id, key);
-	if (!p)
+	if (!c || c != same_key)
+		c = add_card(w, id, key);
+	if (!c)
 		return false;
-	set_psk(w, p, psk);
-	return set_allowed(w, p, allowed, n);
+	if (!set_psk(w, c, psk)) { /* nobody is spoken to without it */
+		wg_peer_remove(w, id);
+		return false;
+	}
+	return set_allowed(w, c, allowed, n);
 }
 
 void wg_peer_remove(struct wg *w, uint64_t id)
 {
-	struct wg_peer *p = table_remove(&w->by_id, &id);
-	if (!p)
+	struct wg_card *c = table_remove(&w->by_id, &id);
+	if (!c)
 		return;
-	(void)table_remove(&w->by_key, &p->key);
+	(void)table_remove(&w->by_key, &c->key);
+	table_fit(&w->by_id);
+	table_fit(&w->by_key);
 	w->hot = NULL;
-	for (size_t i = 0; i < p->n_allowed; i++)
-		allowed_remove(&w->allowed, &p->allowed[i], p);
-	free_peer(w, p);
+	for (size_t i = 0; i < c->n_allowed; i++)
+		allowed_remove(&w->allowed, &c->allowed[i], c);
+	free_card(w, c);
 }
 
 uint64_t wg_route(const struct wg *w, const struct addr *dst)
 {
-	const struct wg_peer *p = allowed_get(&w->allowed, dst);
-	return p ? p->id : 0;
+	const struct wg_card *c = allowed_get(&w->allowed, dst);
+	return c ? c->id : 0;
 }
 
 void wg_route_missed(struct wg *w)
@@ -189,7 +231,7 @@ void wg_route_missed(struct wg *w)
 
 void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
-	struct wg_peer *p = wg_peer_get(w, peer);
+	struct wg_peer *p = wg_peer_made(w, peer);
 	if (!p || !p->attempt)
 		return;
 	uint64_t age = now_ms - p->attempt->sent_ms;
@@ -203,7 +245,7 @@ void wg_path_changed(struct wg *w, uint64_t now_ms, uint64_t peer)
 
 void wg_handshake_anew(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
-	struct wg_peer *p = wg_peer_get(w, peer);
+	struct wg_peer *p = wg_peer_made(w, peer);
 	if (p && p->attempt && now_ms - p->attempt->left_ms >= WG_FLOOD_MS)
 		(void)wg_handshake_begin(w, now_ms, p);
 }
@@ -221,22 +263,24 @@ void wg_handshake_wanted(struct wg *w, uint64_t now_ms, uint64_t peer)
 
 void wg_peer_restarted(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
-	struct wg_peer *p = wg_peer_get(w, peer);
+	struct wg_peer *p = wg_peer_made(w, peer);
 	if (p && p->current && !p->attempt && !wg_session_awaited(p, now_ms))
 		(void)wg_handshake_begin(w, now_ms, p);
 }
 
 bool wg_ready(struct wg *w, uint64_t now_ms, uint64_t peer)
 {
-	const struct wg_peer *p = wg_peer_get(w, peer);
+	const struct wg_peer *p = wg_peer_made(w, peer);
 	return p && wg_session_usable(p->current, now_ms);
 }
 
 bool wg_peer_stats(struct wg *w, uint64_t peer, struct wg_peer_stats *out)
 {
-	const struct wg_peer *p = wg_peer_get(w, peer);
+	const struct wg_card *c = table_get(&w->by_id, &peer);
+	const struct wg_peer *p = c ? c->peer : NULL;
+	*out = (struct wg_peer_stats) { 0 };
 	if (!p)
-		return false;
+		return c;
 	*out = (struct wg_peer_stats) { .rx_bytes = p->rx_bytes,
 		.tx_bytes = p->tx_bytes,
 		.last_handshake_ms = p->last_handshake_ms,

@@ -49,7 +49,7 @@ uint64_t wg_clock_floor(const struct wg *w);
 
 /* Adds or updates; id is the caller's, not 0. allowed is copied; a prefix moves to the peer that named it
  * last. psk NULL = zero. A new key or psk ends the peer's sessions; a key taken from another id removes that
- * other. false: no memory (the peer then lacks some prefixes), or a key that is ours or zero. */
+ * other. false: no memory (the peer then lacks some prefixes, or is not there), or a key that is ours or zero. */
 bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const uint8_t *psk,
 	const struct prefix *allowed, size_t n);
 void wg_peer_remove(struct wg *w, uint64_t id);

@@ -352,7 +352,7 @@ static bool psk(struct rig *r)
 {
 	memset(r->psk, 7, sizeof(r->psk));
 	configure_them(r);
-	if (!wg_peer_set(r->wg, PEER, &peer(r)->key, r->psk, peer(r)->allowed, 1))
+	if (!wg_peer_set(r->wg, PEER, &peer(r)->key, r->psk, peer(r)->card->allowed, 1))
 		return false;
 	struct node_key key = peer(r)->key;
 	struct prefix ip = { addr_v4(THEIR_IP), 32 };

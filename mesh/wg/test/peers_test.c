@@ -1,0 +1,84 @@
+/* Of a peer that nobody has spoken to there are its id, key and prefixes; all else is made with the first packet. */
+#include "mesh/wg/test/pair.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void questions_make_nothing(void **state)
+{
+	struct pair p;
+	struct wg_peer_stats s;
+	(void)state;
+	pair_init(&p, NULL);
+	struct wg *w = p.end[0].wg;
+	assert_int_equal(wg_route(w, &p.end[1].ip), 1);
+	assert_false(wg_ready(w, p.now_ms, 1));
+	memset(&s, 0xff, sizeof(s));
+	assert_true(wg_peer_stats(w, 1, &s));
+	assert_true(!s.session && !s.rx_bytes && !s.last_handshake_ms);
+	assert_false(wg_peer_stats(w, 2, &s));
+	wg_path_changed(w, p.now_ms, 1);
+	wg_handshake_anew(w, p.now_ms, 1);
+	wg_peer_restarted(w, p.now_ms, 1);
+	pair_introduce(&p, 0); /* the same once more */
+	assert_null(wg_peer_made(w, 1));
+	assert_int_equal(wg_deadline(w), WG_NEVER);
+	pair_connect(&p, 0);
+	assert_non_null(wg_peer_made(w, 1));
+	assert_non_null(wg_peer_made(p.end[1].wg, 1));
+	assert_true(wg_peer_stats(w, 1, &s) && s.session);
+	pair_fini(&p);
+}
+
+/* A key from before the first packet is in the first handshake. */
+static void preshared_key_waits(void **state)
+{
+	struct pair p;
+	uint8_t psk[KEY_LEN], other[KEY_LEN];
+	(void)state;
+	memset(psk, 0xa5, sizeof(psk));
+	memset(other, 0x5a, sizeof(other));
+	pair_init(&p, NULL);
+	struct prefix ip[2] = { { p.end[0].ip, 32 }, { p.end[1].ip, 32 } };
+	for (int i = 0; i < 2; i++)
+		assert_true(wg_peer_set(p.end[i].wg, 1, &p.end[!i].key, i ? psk : other, &ip[!i], 1));
+	pair_send(&p, 0, 1);
+	pair_run(&p, 1000);
+	assert_false(wg_ready(p.end[0].wg, p.now_ms, 1)); /* they do not fit */
+	assert_true(wg_peer_set(p.end[0].wg, 1, &p.end[1].key, psk, &ip[1], 1));
+	pair_connect(&p, 0);
+	pair_fini(&p);
+}
+
+static void leaves_unspoken(void **state)
+{
+	struct pair p;
+	(void)state;
+	pair_init(&p, NULL);
+	struct wg *w = p.end[0].wg;
+	struct prefix ip = { p.end[1].ip, 32 };
+	struct node_key other = { { 7 } };
+	assert_true(wg_peer_set(w, 2, &other, NULL, &ip, 1)); /* the prefix moves */
+	assert_int_equal(wg_route(w, &p.end[1].ip), 2);
+	wg_peer_remove(w, 2);
+	assert_int_equal(wg_route(w, &p.end[1].ip), 0);
+	assert_int_equal(w->by_id.n, 1);
+	assert_int_equal(w->by_key.n, 1);
+	assert_true(wg_peer_set(w, 3, &p.end[1].key, NULL, &ip, 1)); /* the key has another id now */
+	assert_null(wg_peer_get(w, 1));
+	assert_int_equal(wg_route(w, &p.end[1].ip), 3);
+	assert_int_equal(wg_seal_span(w, p.now_ms, 1, &(struct wg_span) { 0 }), WG_DROP);
+	assert_int_equal(wg_drops(w)->no_route, 1);
+	pair_fini(&p);
+}
+
+int main(void)
+{
+	if (!key_setup())
+		return 1;
+	const struct CMUnitTest tests[] = { cmocka_unit_test(questions_make_nothing),
+		cmocka_unit_test(preshared_key_waits), cmocka_unit_test(leaves_unspoken) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

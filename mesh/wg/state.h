@@ -104,6 +104,7 @@ struct wg {
 	struct allowed allowed;
 	struct heap heap;
 	size_t heap_size; /* room */
+	uint64_t jitter;  /* the last; begins at random */
 	size_t staged_bytes;
 	bool clock_known;
 	uint64_t clock_offset_ms;

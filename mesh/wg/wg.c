@@ -9,7 +9,7 @@
 struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops, const struct random *rnd)
 {
 	static const char prologue[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
-	uint64_t seed[2];
+	uint64_t seed[3];
 	struct wg *w = calloc(1, sizeof(*w));
 	if (!w)
 		return NULL;
@@ -25,6 +25,7 @@ struct wg *wg_new(const struct node_private *us, const struct wg_ops *ops, const
 	w->rnd.fill(w->rnd.arg, seed, sizeof(seed));
 	table_init_inside(&w->by_id, sizeof(uint64_t), offsetof(struct wg_card, id), seed[0]);
 	table_init_inside(&w->by_key, KEY_LEN, offsetof(struct wg_card, key), seed[1]);
+	w->jitter = seed[2];
 	return w;
 }
 

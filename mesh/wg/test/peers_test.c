@@ -32,6 +32,31 @@ static void questions_make_nothing(void **state)
 	pair_fini(&p);
 }
 
+/* A question and its answer set and clear a timer each: none of it asks the machine for random bytes. */
+static void packets_draw_nothing(void **state)
+{
+	struct pair p;
+	uint8_t ip[64];
+	(void)state;
+	pair_init(&p, NULL);
+	pair_connect(&p, 0);
+	pair_run(&p, 100);
+	uint64_t rng = p.rng;
+	for (uint32_t i = 0; i < 50; i++) {
+		for (int from = 0; from < 2; from++) {
+			struct pkt d;
+			pkt_reset(&d);
+			d.len = (uint16_t)pair_packet(&p, from, i, ip);
+			memcpy(pkt_data(&d), ip, d.len);
+			assert_int_equal(wg_seal(p.end[from].wg, p.now_ms, 1, &d), WG_OK);
+			assert_int_equal(pair_deliver(&p, !from, pkt_data(&d), d.len), WG_OK);
+		}
+		p.now_ms += 3;
+	}
+	assert_true(p.rng == rng);
+	pair_fini(&p);
+}
+
 /* A key from before the first packet is in the first handshake. */
 static void preshared_key_waits(void **state)
 {
@@ -79,6 +104,7 @@ int main(void)
 	if (!key_setup())
 		return 1;
 	const struct CMUnitTest tests[] = { cmocka_unit_test(questions_make_nothing),
-		cmocka_unit_test(preshared_key_waits), cmocka_unit_test(leaves_unspoken) };
+		cmocka_unit_test(packets_draw_nothing), cmocka_unit_test(preshared_key_waits),
+		cmocka_unit_test(leaves_unspoken) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,24 +20,26 @@
 #include "mesh/base/via6.h"
 #include "resolver/resolver.h"
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
-enum { BUCKETS_MIN = 64, RECORDS_MIN = 4 };
+enum { BUCKETS_MIN = 64, RECORDS_MIN = 2, SPARSE = 8 };
 
 struct zone_node {
 	struct zone_node *chain,
-		*parent; /* same bucket; the name without its first label, NULL at the root */
-	uint64_t hash;
-	struct zone_rr **rrs; /* owned, grouped by type, each group in the order given */
-	uint32_t n, cap, children, authorities;
+		*parent;	       /* same bucket; the name without its first label, NULL at the root */
+	union {			       /* n records, grouped by type, each group in the order given */
+		struct zone_rr *one;   /* cap 0: at most this one, as most names have */
+		struct zone_rr **many; /* owned */
+	} rrs;
+	uint32_t hash, n, cap, children, authorities;
 	uint8_t len;
 	uint8_t b[]; /* wire form, lower case */
 };
 struct record { /* owned by its node's list */
 	struct record *chain;
 	struct zone_node *node;
-	uint64_t hash;
-	uint32_t times; /* given */
+	uint32_t hash, times; /* given */
 	struct zone_rr rr;
 	uint8_t rdata[];
 };
@@ -72,6 +74,18 @@ struct zone *zone_get(struct zone *z)
 	return z;
 }
 
+static struct zone_rr **node_rrs(struct zone_node *n)
+{
+	return n->cap ? n->rrs.many : &n->rrs.one;
+}
+
+static void node_free(struct zone_node *n)
+{
+	if (n->cap)
+		free(n->rrs.many);
+	free(n);
+}
+
 void zone_put(struct zone *z)
 {
 	if (!z || --z->refs)
@@ -79,8 +93,7 @@ void zone_put(struct zone *z)
 	for (size_t i = 0; z->names && i <= z->names_mask; i++)
 		for (struct zone_node *n = z->names[i], *next; n; n = next) {
 			next = n->chain;
-			free(n->rrs);
-			free(n);
+			node_free(n);
 		}
 	for (size_t i = 0; z->records && i <= z->records_mask; i++)
 		for (struct record *r = z->records[i], *next; r; r = next) {
@@ -94,9 +107,14 @@ void zone_put(struct zone *z)
 
 /* ---- names ---- */
 
+static uint32_t name_hash(const struct zone *z, const uint8_t *wire, size_t len)
+{
+	return (uint32_t)hash_bytes(wire, len, z->seed[0], z->seed[1]);
+}
+
 static struct zone_node *node_find(const struct zone *z, const uint8_t *wire, size_t len)
 {
-	uint64_t hash = hash_bytes(wire, len, z->seed[0], z->seed[1]);
+	uint32_t hash = name_hash(z, wire, len);
 	struct zone_node *n = z->names[hash & z->names_mask];
 	while (n && (n->hash != hash || n->len != len || memcmp(n->b, wire, len) != 0))
 		n = n->chain;
@@ -104,21 +122,26 @@ static struct zone_node *node_find(const struct zone *z, const uint8_t *wire, si
 }
 
 /* Where memory is short the old buckets serve: slower, not wrong. */
-static void names_grow(struct zone *z)
+static void names_resize(struct zone *z, size_t mask)
 {
-	size_t mask = z->names_mask * 2 + 1;
-	struct zone_node **bigger = calloc(mask + 1, sizeof(struct zone_node *));
-	if (!bigger)
+	struct zone_node **other = calloc(mask + 1, sizeof(struct zone_node *));
+	if (!other)
 		return;
 	for (size_t i = 0; i <= z->names_mask; i++)
 		for (struct zone_node *n = z->names[i], *next; n; n = next) {
 			next = n->chain;
-			n->chain = bigger[n->hash & mask];
-			bigger[n->hash & mask] = n;
+			n->chain = other[n->hash & mask];
+			other[n->hash & mask] = n;
 		}
 	free(z->names);
-	z->names = bigger;
+	z->names = other;
 	z->names_mask = mask;
+}
+
+/* Most of a mesh has left: what its names took is given back. */
+static bool is_sparse(size_t n, size_t mask)
+{
+	return mask >= BUCKETS_MIN && n < mask / SPARSE;
 }
 
 /* Takes a name that nothing holds out of the table, and then those above it that held nothing else. */
@@ -130,22 +153,23 @@ static void node_release(struct zone *z, struct zone_node *n)
 			at = &(*at)->chain;
 		*at = n->chain;
 		z->n_names--;
-		free(n->rrs);
-		free(n);
+		node_free(n);
 		if (parent)
 			parent->children--;
 		n = parent;
 	}
+	if (is_sparse(z->n_names, z->names_mask))
+		names_resize(z, z->names_mask / 2);
 }
 
 static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t len)
 {
-	struct zone_node *n = calloc(1, sizeof(*n) + len);
+	struct zone_node *n = calloc(1, offsetof(struct zone_node, b) + len);
 	if (!n)
 		return NULL;
 	if (z->n_names > z->names_mask)
-		names_grow(z);
-	n->hash = hash_bytes(wire, len, z->seed[0], z->seed[1]);
+		names_resize(z, z->names_mask * 2 + 1);
+	n->hash = name_hash(z, wire, len);
 	n->len = (uint8_t)len;
 	memcpy(n->b, wire, len);
 	n->chain = z->names[n->hash & z->names_mask];
@@ -179,16 +203,16 @@ static struct zone_node *node_make(struct zone *z, const struct dns_name *name)
 
 /* ---- records ---- */
 
-static uint64_t record_hash(
+static uint32_t record_hash(
 	const struct zone *z, const struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
 {
-	return hash_bytes(rdata, len, z->seed[0] ^ n->hash, z->seed[1] + type);
+	return (uint32_t)hash_bytes(rdata, len, z->seed[0] ^ n->hash, z->seed[1] + type);
 }
 
 static struct record *record_find(
 	const struct zone *z, const struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
 {
-	uint64_t hash = record_hash(z, n, type, rdata, len);
+	uint32_t hash = record_hash(z, n, type, rdata, len);
 	struct record *r = z->records[hash & z->records_mask];
 	while (r && (r->hash != hash || r->node != n || r->rr.type != type || r->rr.len != len ||
 			    memcmp(r->rdata, rdata, len) != 0))
@@ -196,57 +220,61 @@ static struct record *record_find(
 	return r;
 }
 
-static void records_grow(struct zone *z)
+static void records_resize(struct zone *z, size_t mask)
 {
-	size_t mask = z->records_mask * 2 + 1;
-	struct record **bigger = calloc(mask + 1, sizeof(struct record *));
-	if (!bigger)
+	struct record **other = calloc(mask + 1, sizeof(struct record *));
+	if (!other)
 		return;
 	for (size_t i = 0; i <= z->records_mask; i++)
 		for (struct record *r = z->records[i], *next; r; r = next) {
 			next = r->chain;
-			r->chain = bigger[r->hash & mask];
-			bigger[r->hash & mask] = r;
+			r->chain = other[r->hash & mask];
+			other[r->hash & mask] = r;
 		}
 	free(z->records);
-	z->records = bigger;
+	z->records = other;
 	z->records_mask = mask;
 }
 
 /* A CNAME says that the name is another's: nothing may stand beside it (RFC 2181 10.1). */
-static bool may_stand(const struct zone_node *n, uint16_t type)
+static bool may_stand(struct zone_node *n, uint16_t type)
 {
-	return !n->n || (type != DNS_CNAME && n->rrs[0]->type != DNS_CNAME);
+	return !n->n || (type != DNS_CNAME && node_rrs(n)[0]->type != DNS_CNAME);
 }
 
 /* Room for one more record. false: memory short. */
 static bool list_grow(struct zone_node *n)
 {
-	if (n->n < n->cap)
+	if (!n->n || n->n < n->cap)
 		return true;
+	struct zone_rr *one = n->rrs.one;
 	uint32_t cap = n->cap ? n->cap * 2 : RECORDS_MIN;
-	struct zone_rr **bigger = realloc(n->rrs, cap * sizeof(struct zone_rr *));
+	struct zone_rr **bigger = realloc(n->cap ? n->rrs.many : NULL, cap * sizeof(struct zone_rr *));
 	if (!bigger)
 		return false;
-	n->rrs = bigger;
+	if (!n->cap)
+		bigger[0] = one;
+	n->rrs.many = bigger;
 	n->cap = cap;
 	return true;
 }
 
 static void list_insert(struct zone_node *n, struct zone_rr *rr)
 {
+	struct zone_rr **rrs = node_rrs(n);
 	uint32_t at = n->n++;
-	for (; at && n->rrs[at - 1]->type > rr->type; at--)
-		n->rrs[at] = n->rrs[at - 1];
-	n->rrs[at] = rr;
+	for (; at && rrs[at - 1]->type > rr->type; at--)
+		rrs[at] = rrs[at - 1];
+	rrs[at] = rr;
 }
 
 static void list_remove(struct zone_node *n, const struct zone_rr *rr)
 {
+	struct zone_rr **rrs = node_rrs(n);
 	uint32_t at = 0;
-	while (n->rrs[at] != rr)
+	while (rrs[at] != rr)
 		at++;
-	memmove(&n->rrs[at], &n->rrs[at + 1], (n->n - at - 1) * sizeof(struct zone_rr *));
+	memmove(&rrs[at], &rrs[at + 1], (n->n - at - 1) * sizeof(struct zone_rr *));
 	n->n--;
 }
 
@@ -268,7 +296,7 @@ int zone_add_record(
 		return n && !stands ? ERR_REFUSED : -ENOMEM;
 	}
 	if (z->n_records > z->records_mask)
-		records_grow(z);
+		records_resize(z, z->records_mask * 2 + 1);
 	*r = (struct record) { .node = n, .times = 1, .rr = { .type = type, .len = (uint16_t)len } };
 	memcpy(r->rdata, rdata, len);
 	r->rr.rdata = r->rdata;
@@ -296,6 +324,8 @@ void zone_remove_record(
 	z->n_records--;
 	list_remove(n, &r->rr);
 	free(r);
+	if (is_sparse(z->n_records, z->records_mask))
+		records_resize(z, z->records_mask / 2);
 	node_release(z, n);
 }
 
@@ -434,7 +464,7 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 	if (!found || (!found->n && !out->owned))
 		return;
 	out->verdict = ZONE_NAME;
-	out->rrs = (const struct zone_rr *const *)found->rrs;
+	out->rrs = (const struct zone_rr *const *)(found->cap ? found->rrs.many : &found->rrs.one);
 	out->n = found->n;
 	if (!out->owned) { /* a record on its own: its name is all we speak for */
 		apex_set(out, name, 0);

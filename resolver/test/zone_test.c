@@ -48,6 +48,36 @@ static void test_many(void **state)
 	zone_put(z);
 }
 
+/* Nearly all of a mesh leaves: who stays is found all the while. */
+static void test_many_leave(void **state)
+{
+	enum { MANY = 3000, STAYS = 100, TIMES = 2 };
+	struct zone *z = zone_new();
+	char name[64];
+	uint32_t n;
+	(void)state;
+	for (uint32_t i = 0; i < MANY * TIMES; i++) {
+		struct addr a = addr_v4(0x64400000 + i % MANY);
+		snprintf(name, sizeof(name), "host-%u.mesh.example.", i % MANY);
+		assert_true(!zone_add_address(z, name, &a, true));
+	}
+	for (uint32_t i = 0; i < MANY * TIMES; i++) {
+		struct addr a = addr_v4(0x64400000 + i % MANY);
+		snprintf(name, sizeof(name), "host-%u.mesh.example.", i % MANY);
+		if (i % MANY % STAYS)
+			zone_remove_address(z, name, &a, true);
+		snprintf(name, sizeof(name), "host-%u.mesh.example", i % MANY / STAYS * STAYS);
+		struct zone_hit h = find(z, name);
+		assert_non_null(zone_set(&h, DNS_A, &n));
+		snprintf(name, sizeof(name), "%u.%u.64.100.in-addr.arpa", i % MANY / STAYS * STAYS % 256,
+			i % MANY / STAYS * STAYS / 256);
+		h = find(z, name);
+		assert_non_null(zone_set(&h, DNS_PTR, &n));
+	}
+	assert_int_equal(find(z, "host-1.mesh.example").verdict, ZONE_FOREIGN);
+	zone_put(z);
+}
+
 /* A list of blocked names: one address has them all. And the order that was given stays. */
 static void test_many_of_one(void **state)
 {
@@ -234,7 +264,8 @@ static void test_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_many), cmocka_unit_test(test_verdicts),
-		cmocka_unit_test(test_many_of_one), cmocka_unit_test(test_root), cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_changes), cmocka_unit_test(test_removed) };
+		cmocka_unit_test(test_many_leave), cmocka_unit_test(test_many_of_one),
+		cmocka_unit_test(test_root), cmocka_unit_test(test_empty), cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_removed) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

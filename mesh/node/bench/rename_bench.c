@@ -10,7 +10,9 @@
  * with what the loop slept in a call to the kernel;
  * - how long a datagram stood;
  * - CPU of the loop's thread for a message, from its text to a node that does as it says: the median;
- * - CPU of the whole process between the messages, for each of them: with the map that is written. */
+ * - CPU of the whole process between the messages, for each of them: with the map that is written.
+ * With `memory` for CHANGE nobody is renamed. It prints what the process has resident in MiB, three times: with a single
+ * peer, with all of them, and when all but that one have left. */
 #include "mesh/node/node.h"
 #include "mesh/node/queries.h"
 #include "mesh/os/file.h"
@@ -18,6 +20,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -28,13 +31,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SETTLE_MS = 3000, RENAME_MS = 20, RENAMES = 200, TEXT_MAX = 2048 };
+enum { SETTLE_MS = 3000, MEMORY_SETTLE_MS = 10000, RENAME_MS = 20, RENAMES = 200, TEXT_MAX = 2048 };
 
-enum change { CHANGE_NAME, CHANGE_ONLINE, CHANGE_ENDPOINT, CHANGE_MEMBER, CHANGES };
+enum change { CHANGE_NAME, CHANGE_ONLINE, CHANGE_ENDPOINT, CHANGE_MEMBER, CHANGE_MEMORY, CHANGES };
 static const char *const change_names[] = { [CHANGE_NAME] = "name",
 	[CHANGE_ONLINE] = "online",
 	[CHANGE_ENDPOINT] = "endpoint",
-	[CHANGE_MEMBER] = "member" };
+	[CHANGE_MEMBER] = "member",
+	[CHANGE_MEMORY] = "memory" };
 static_assert(ARRAY_LEN(change_names) == CHANGES, "change_names misses a change");
 
 struct bench {
@@ -50,6 +54,7 @@ struct bench {
 	uint64_t stood_ns, alone_ns, waited_ns, busy_ns, cpu_ns;
 	enum change change;
 	uint64_t took_ns[RENAMES], process_ns; /* process_ns: at the first message; in the end, since then */
+	double resident_mib[3];
 };
 
 static void *sender(void *arg)
@@ -128,12 +133,12 @@ static void peer_json(struct buf *out, unsigned i, unsigned version)
 	snprintf(text, sizeof(text),
 		"{\"ID\":%u,\"StableID\":\"n%u\",\"Name\":\"peer-%u-%u.mesh.test.\",\"User\":1,"
 		"\"Key\":\"nodekey:%064x\",\"DiscoKey\":\"discokey:%064x\",\"Machine\":\"mkey:%064x\","
-		"\"Addresses\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/128\"],"
-		"\"AllowedIPs\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/128\"],"
+		"\"Addresses\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::1:%x:%x/128\"],"
+		"\"AllowedIPs\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::1:%x:%x/128\"],"
 		"\"Endpoints\":[\"192.0.2.1:41641\",\"198.51.100.7:1024\"],\"HomeDERP\":1,"
 		"\"Hostinfo\":{\"OS\":\"linux\",\"Hostname\":\"peer-%u\"},\"Online\":true,\"Cap\":119}",
-		i + 2, i + 2, i, version, i + 1, i + 1, i + 1, 65 + (i >> 16), i >> 8 & 255, i & 255,
-		i + 0x10000, 65 + (i >> 16), i >> 8 & 255, i & 255, i + 0x10000, i);
+		i + 2, i + 2, i, version, i + 1, i + 1, i + 1, 65 + (i >> 16), i >> 8 & 255, i & 255, i >> 16,
+		i & 0xffff, 65 + (i >> 16), i >> 8 & 255, i & 255, i >> 16, i & 0xffff, i);
 	buf_append(out, text, strlen(text));
 }
 
@@ -208,14 +213,63 @@ static void rename_one(void *arg)
 	loop_timer_set(b->rename, RENAME_MS);
 }
 
+static double resident_mib(void)
+{
+	long pages[2] = { 0 };
+	FILE *f = fopen("/proc/self/statm", "re");
+	if (!f || fscanf(f, "%ld %ld", &pages[0], &pages[1]) != 2)
+		abort();
+	fclose(f);
+	return (double)pages[1] * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+/* The peers from the second on come, or leave. */
+static bool move_the_rest(struct bench *b, bool come)
+{
+	struct buf json = { 0 };
+	char id[16];
+	put_text(&json, come ? "{\"PeersChanged\":[" : "{\"PeersRemoved\":[");
+	for (unsigned i = 1; i < b->peers; i++) {
+		put_text(&json, i > 1 ? "," : "");
+		if (come) {
+			peer_json(&json, i, 0);
+			continue;
+		}
+		snprintf(id, sizeof(id), "%u", i + 2);
+		put_text(&json, id);
+	}
+	put_text(&json, "]}");
+	bool ok = take(&b->n, (const char *)buf_data(&json), json.len);
+	buf_free(&json);
+	return ok;
+}
+
+static void look_at_memory(void *arg)
+{
+	struct bench *b = arg;
+	unsigned step = b->renamed++;
+	b->resident_mib[step] = resident_mib();
+	if (step == 2) {
+		loop_stop(b->n.loop);
+		return;
+	}
+	if (!move_the_rest(b, step == 0))
+		exit(1);
+	loop_timer_set(b->rename, MEMORY_SETTLE_MS);
+}
+
 static int by_ns(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 	return (x > y) - (x < y);
 }
 
-static void print_times(struct bench *b)
+static void print_found(struct bench *b)
 {
+	if (b->change == CHANGE_MEMORY) {
+		printf("%.1f %.1f %.1f\n", b->resident_mib[0], b->resident_mib[1], b->resident_mib[2]);
+		return;
+	}
 	qsort(b->took_ns, RENAMES, sizeof(b->took_ns[0]), by_ns);
 	printf("%.3f %.3f %.3f %.3f %.3f\n", (double)b->busy_ns / 1e6, (double)b->alone_ns / 1e6,
 		(double)b->stood_ns / 1e6, (double)b->took_ns[RENAMES / 2] / 1e6,
@@ -271,7 +325,7 @@ static bool first_map(struct bench *b)
 		"\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]},\"PacketFilter\":["
 		"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}],"
 		"\"Peers\":[");
-	for (unsigned i = 0; i < b->peers; i++) {
+	for (unsigned i = 0; i < (b->change == CHANGE_MEMORY ? 1 : b->peers); i++) {
 		if (i)
 			put_text(&json, ",");
 		peer_json(&json, i, 0);
@@ -291,10 +345,12 @@ int main(int argc, char **argv)
 	while (argc > 2 && b.change < CHANGES && strcmp(argv[2], change_names[b.change]) != 0)
 		b.change++;
 	log_setup(LOG_ERROR, false);
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20); /* as ropewalkd */
 	if (b.change == CHANGES || b.peers < 1 || b.peers > 100000 || !own_ns(CLONE_NEWNET) ||
 		system("ip link set lo up") != 0) {
-		fprintf(stderr, "rename_bench PEERS [name|online|endpoint|member], where network namespaces "
-				"can be made\n");
+		fprintf(stderr,
+			"rename_bench PEERS [name|online|endpoint|member|memory], where network namespaces "
+			"can be made\n");
 		return 3;
 	}
 	if (!open_node(&b, &eb) || !open_sockets(&b) || !first_map(&b)) {
@@ -302,7 +358,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	b.schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	b.rename = loop_timer_new(b.n.loop, rename_one, &b);
+	b.rename = loop_timer_new(b.n.loop, b.change == CHANGE_MEMORY ? look_at_memory : rename_one, &b);
 	loop_timer_set(b.rename, SETTLE_MS);
 	pthread_create(&t, NULL, sender, &b);
 	loop_run(b.n.loop);
@@ -316,6 +372,6 @@ int main(int argc, char **argv)
 	close(b.in);
 	close(b.out);
 	dir_remove(b.dir, NULL);
-	print_times(&b);
+	print_found(&b);
 	return 0;
 }

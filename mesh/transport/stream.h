@@ -66,8 +66,9 @@ struct stream_target {
 	const char *host; /* name or literal; resolved by the system's resolver off the loop thread */
 	uint16_t port;
 	const struct endpoint
-		*at;	 /* given: connect here, `host` is only SNI and the name to verify; may be NULL */
-	struct tls *tls; /* NULL = plain TCP */
+		*at; /* given: connect here, `host` is only SNI and the name to verify; may be NULL */
+	const struct endpoint *then;	 /* and there, where `at` does not answer soon; may be NULL */
+	struct tls *tls;		 /* NULL = plain TCP */
 	const struct tls_expect *expect; /* NULL = nothing more */
 	/* By which proxies, borrowed for as long as the loop; they are told `host`, unless it is empty, and not `at`.
 	 * NULL = directly. */

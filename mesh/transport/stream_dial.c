@@ -48,12 +48,19 @@ void stream_connect_failed(struct stream *s, int code)
 	stream_end(s, code, d ? why : err_text(code));
 }
 
+/* As long as there are more addresses, one has a part of the time. */
+static void watch_over(struct stream *s)
+{
+	const struct dial *d = s->dial;
+	uint64_t now = loop_now_ms(s->loop);
+	uint64_t left = d->deadline_ms > now ? d->deadline_ms - now : 0;
+	loop_timer_set(s->timer, d->next < d->n && left > TRY_MS ? TRY_MS : left);
+}
+
 static void connect_next(struct stream *s)
 {
 	struct dial *d = s->dial;
 	const struct endpoint *to = &d->at[d->next++];
-	uint64_t now = loop_now_ms(s->loop);
-	uint64_t left = d->deadline_ms > now ? d->deadline_ms - now : 0;
 	int fd = sock_tcp_connect_hook(to, d->socket_hook, d->socket_arg, NULL);
 	if (fd < 0) {
 		stream_connect_failed(s, fd);
@@ -64,7 +71,7 @@ static void connect_next(struct stream *s)
 		stream_end(s, -ENOMEM, "out of memory");
 		return;
 	}
-	loop_timer_set(s->timer, d->next < d->n && left > TRY_MS ? TRY_MS : left);
+	watch_over(s);
 }
 
 static void resolved(void *arg, int code, const struct endpoint *at, size_t n, const char *why)
@@ -135,18 +142,32 @@ static bool set_tunnel(struct dial *d, const struct stream_target *to)
 	return !by || d->tunnel;
 }
 
-/* fd: connecting to the one address there is, or a code. */
-static void connect_only(struct stream *s, int fd, const struct endpoint *to)
+/* fd: connecting to the address before the next one, or a code; those that there are besides come in time. */
+static void connect_first(struct stream *s, int fd)
 {
 	struct dial *d = s->dial;
+	const struct endpoint *to = &d->at[d->next - 1];
 	char why[400], whom[STREAM_DIALLED], at[ENDPOINT_TEXT];
-	d->at[0] = *to;
-	d->n = d->next = 1;
 	s->fd = fd < 0 ? -1 : fd;
 	snprintf(why, sizeof(why), "connect to %s (%s): %s", stream_dialled(d, whom), endpoint_format(to, at),
 		fd < 0 ? err_text(fd) : "out of memory");
 	if (fd < 0 || !stream_watch_socket(s))
 		stream_end_later(s, fd < 0 ? fd : -ENOMEM, why);
+	else
+		watch_over(s);
+}
+
+static void connect_listed(struct stream *s, const struct endpoint *at, const struct endpoint *then)
+{
+	struct dial *d = s->dial;
+	int fd;
+	d->at[d->n++] = *at;
+	if (then)
+		d->at[d->n++] = *then;
+	do
+		fd = sock_tcp_connect_hook(&d->at[d->next++], d->socket_hook, d->socket_arg, NULL);
+	while (fd < 0 && d->next < d->n);
+	connect_first(s, fd);
 }
 
 struct stream *stream_connect(struct loop *l, const struct stream_target *to, const struct stream_events *ev)
@@ -163,7 +184,7 @@ struct stream *stream_connect(struct loop *l, const struct stream_target *to, co
 	struct endpoint proxy = { .port = by ? by->port : 0 };
 	const struct endpoint *at = !by ? to->at : addr_parse(by->host, &proxy.ip) ? &proxy : NULL;
 	if (at) {
-		connect_only(s, sock_tcp_connect_hook(at, d->socket_hook, d->socket_arg, NULL), at);
+		connect_listed(s, at, by ? NULL : to->then);
 		return s;
 	}
 	d->lookup = resolve_start(l, by ? by->host : d->host, resolved, s);
@@ -176,9 +197,12 @@ struct stream *stream_connect_socket(
 	struct loop *l, int fd, const struct stream_target *to, const struct stream_events *ev)
 {
 	struct stream *s = dial_new(l, to, ev);
-	if (s)
-		connect_only(s, fd, to->at);
-	else
+	if (!s) {
 		close(fd);
+		return NULL;
+	}
+	s->dial->at[0] = *to->at;
+	s->dial->n = s->dial->next = 1;
+	connect_first(s, fd);
 	return s;
 }

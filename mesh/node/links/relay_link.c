@@ -60,6 +60,16 @@ static const char *literal(const char *ip)
 	return ip[0] && strcmp(ip, "none") != 0 ? ip : NULL;
 }
 
+static bool read_literal(const char *ip, const struct nat64 *nat64, uint16_t port, struct endpoint *out)
+{
+	if (!ip || !addr_parse(ip, &out->ip))
+		return false;
+	if (nat64->bits && addr_is_v4(&out->ip))
+		out->ip = nat64_embed(nat64, &out->ip);
+	out->port = port;
+	return true;
+}
+
 int relay_target_of(
 	const struct ctl_derp_node *node, enum relay_by by, const struct nat64 *nat64, struct relay_target *t)
 {
@@ -80,12 +90,10 @@ int relay_target_of(
 	struct addr name; /* that is a literal as well is no other way */
 	if (by == RELAY_BY_NAME && node->host[0] && !addr_parse(node->host, &name))
 		ip = NULL;
-	if (ip && addr_parse(ip, &t->at.ip)) {
-		if (nat64->bits && addr_is_v4(&t->at.ip))
-			t->at.ip = nat64_embed(nat64, &t->at.ip);
-		t->at.port = t->to.port;
+	if (read_literal(ip, nat64, t->to.port, &t->at))
 		t->to.at = &t->at;
-	}
+	if (t->to.at && read_literal(ip == v4 ? v6 : v4, nat64, t->to.port, &t->then))
+		t->to.then = &t->then;
 	return 0;
 }
 

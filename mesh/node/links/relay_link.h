@@ -48,7 +48,8 @@ void relay_link_note_preferred(struct relay_link *l, bool home);
  */
 struct relay_target {
 	struct stream_target to;
-	struct endpoint at;
+	struct endpoint at,
+		then; /* its literals; the other family's is tried where the first does not answer soon */
 };
 int relay_target_of(const struct ctl_derp_node *node, enum relay_by by, const struct nat64 *nat64,
 	struct relay_target *t);

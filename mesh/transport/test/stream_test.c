@@ -488,6 +488,75 @@ static void test_time_out(void **state)
 	loop_free(loop);
 }
 
+/* A listener that takes no more: what is sent to it is swallowed. */
+struct full {
+	int fd, queued[2];
+	struct endpoint at;
+};
+
+static void full_open(struct full *f)
+{
+	f->fd = scratch_listen(&f->at);
+	assert_int_equal(listen(f->fd, 0), 0);
+	for (size_t i = 0; i < ARRAY_LEN(f->queued); i++)
+		f->queued[i] = sock_tcp_connect_hook(&f->at, NULL, NULL, NULL);
+}
+
+static void full_close(struct full *f)
+{
+	for (size_t i = 0; i < ARRAY_LEN(f->queued); i++)
+		close(f->queued[i]);
+	close(f->fd);
+}
+
+/* Of two addresses the second is reached though the first refuses, or says nothing; of two that refuse the end is told once,
+ * and later. */
+static void test_then(void **state)
+{
+	struct loop *loop = loop_new();
+	struct listener l = { .end = { .echo = true } };
+	struct endpoint nobody, peer;
+	struct full f;
+	(void)state;
+	int gone = scratch_listen(&nobody);
+	close(gone);
+	full_open(&f);
+	listener_start(&l, loop, scratch_listen(&l.at));
+	const struct endpoint *firsts[] = { &nobody, &f.at };
+	for (size_t i = 0; i < ARRAY_LEN(firsts); i++) {
+		struct end c = { .loop = loop, .goal = 1 };
+		struct stream_events ev = events(&c);
+		struct stream_target to = { .host = "relay.test",
+			.port = l.at.port,
+			.at = firsts[i],
+			.then = &l.at,
+			.timeout_ms = 60000 };
+		c.s = stream_connect(loop, &to, &ev);
+		while (!c.opened && !c.closed)
+			loop_run_once(loop);
+		assert_true(c.opened && stream_peer(c.s, &peer) && endpoint_equal(&peer, &l.at));
+		stream_close(c.s, false);
+		while (!l.end.closed)
+			loop_run_once(loop);
+		stream_close(l.end.s, false);
+		l.end = (struct end) { .echo = true };
+	}
+	struct end c = { .loop = loop };
+	struct stream_events ev = events(&c);
+	struct stream_target to = {
+		.host = "relay.test", .port = nobody.port, .at = &nobody, .then = &nobody
+	};
+	c.s = stream_connect(loop, &to, &ev);
+	assert_false(c.closed);
+	while (!c.closed)
+		loop_run_once(loop);
+	assert_int_equal(c.code, -ECONNREFUSED);
+	stream_close(c.s, false);
+	full_close(&f);
+	listener_stop(&l);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_time_out),
+		cmocka_unit_test(test_then),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("stream", tests, NULL, NULL) : 1;
 }

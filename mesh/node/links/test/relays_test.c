@@ -328,6 +328,21 @@ static void test_by_name(void **state)
 	rig_close(&g);
 }
 
+/* One literal refuses what is sent, and the other family's is tried within the same attempt. */
+static void test_other_family(void **state)
+{
+	struct rig g;
+	(void)state;
+	rig_open(&g, "127.0.0.1");
+	g.nodes[0].ipv4 = "127.0.0.9"; /* nobody listens there */
+	g.nodes[0].ipv6 = "127.0.0.1";
+	relays_map_set(g.a.relays, &g.map);
+	relays_home_set(g.a.relays, REGION);
+	WAIT(g.l, g.a.ups == 1);
+	assert_int_equal(g.a.downs, 0);
+	rig_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_map_changes),
 		cmocka_unit_test(test_other_pin),
 		cmocka_unit_test(test_by_name),
+		cmocka_unit_test(test_other_family),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static int unknown(struct errbuf *eb, const char *word, const struct names *all,
 static int unknown_field(
 	const struct scn_node *n, const struct adapter *a, const char *key, struct errbuf *eb)
 {
-	struct names all = { .list = { "name", "ip", "dir" }, .n = 3 };
+	struct names all = { .list = { "name", "ip", "ip6", "dir" }, .n = 4 };
 	char text[200];
 
 	if (a) {
@@ -125,6 +125,10 @@ static int node_field(const struct lookup *k, int node, const char *key, struct 
 	if (!strcmp(key, "ip")) {
 		struct addr ip = topology_ip(l->s, lab_step_number(l), node);
 		return append(out, addr_format(&ip, text), eb);
+	}
+	if (!strcmp(key, "ip6")) {
+		struct addr ip = topology_ip6(l->s, lab_step_number(l), node);
+		return append(out, addr_is_unspecified(&ip) ? "none" : addr_format(&ip, text), eb);
 	}
 	if (!strcmp(key, "dir"))
 		return append(out, program_dir(p, text, sizeof(text)), eb);

@@ -155,6 +155,7 @@ bool topology_has_v6(const struct scenario *s, int network);
 int topology_nat64(const struct scenario *s, int network);
 /* Likewise, its address, IPv4 where it has one; and whether ip is one of the node's at any time. */
 struct addr topology_ip(const struct scenario *s, size_t n_steps, int node);
+struct addr topology_ip6(const struct scenario *s, size_t n_steps, int node); /* unspecified: it has none */
 bool topology_has_ip(const struct scenario *s, int node, const struct addr *ip);
 /* s as it is then, as if the file had said so; the steps are the same. 0 or -ENOMEM; free it with
  * topology_after_free, and s later. */

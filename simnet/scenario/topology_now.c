@@ -58,10 +58,21 @@ int topology_nat64(const struct scenario *s, int network)
 	return network;
 }
 
-struct addr topology_ip(const struct scenario *s, size_t n_steps, int node)
+static struct scn_iface iface_in_use(const struct scenario *s, size_t n_steps, int node)
 {
 	size_t k = (size_t)topology_in_use(s, n_steps, node);
-	struct scn_iface f = topology_iface(s, n_steps, (struct scn_plug) { node, -1, k });
+	return topology_iface(s, n_steps, (struct scn_plug) { node, -1, k });
+}
+
+struct addr topology_ip6(const struct scenario *s, size_t n_steps, int node)
+{
+	struct scn_iface f = iface_in_use(s, n_steps, node);
+	return topology_has_v6(s, f.network) ? topology_v6(s, f.network, &f.ip).ip : addr_any6;
+}
+
+struct addr topology_ip(const struct scenario *s, size_t n_steps, int node)
+{
+	struct scn_iface f = iface_in_use(s, n_steps, node);
 	return topology_has_v4(s, f.network) ? f.ip : topology_v6(s, f.network, &f.ip).ip;
 }
 

@@ -1,9 +1,11 @@
 /* Strange clients by TLS and HTTPS. First byte: bit 0 HTTPS, bit 1 it reads nothing, bit 2 time passes in the end, bit 3 it asks
- * twice. Second byte: into how many pieces the rest is cut, which is what the client says inside TLS. */
+ * twice, bit 4 others have come before it, more than get places. Second byte: into how many pieces the rest is cut, which is
+ * what the client says inside TLS. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/stream.h"
+#include "resolver/block.h"
 #include "resolver/listen.h"
 
 #include <stdio.h>
@@ -15,7 +17,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { HTTPS = 1, DEAF = 2, LATE = 4, AGAIN = 8, LATE_MS = 60000, TURNS = 3, HANDSHAKE_TURNS = 400 };
+enum {
+	HTTPS = 1,
+	DEAF = 2,
+	LATE = 4,
+	AGAIN = 8,
+	CROWD = 16,
+	CROWDED = 40,
+	LATE_MS = 60000,
+	TURNS = 3,
+	HANDSHAKE_TURNS = 400
+};
 
 /* What outlives an input: the server, whose loop never waits. */
 struct place {
@@ -31,10 +43,16 @@ static void nothing(void *arg, int events)
 	(void)events;
 }
 
+static uint32_t all_lists(void *arg, const struct addr *from)
+{
+	(void)arg;
+	return from->b[15] ? UINT32_MAX : 0;
+}
+
 static void server_make(struct place *p, const char *cert, const char *key)
 {
 	struct endpoint at = { .ip = addr_v4(0x7f000001) }, silent = { .ip = addr_v4(0x7f000001) };
-	struct resolver_server_options o = { .at = &at, .n = 1 };
+	struct resolver_server_options o = { .at = &at, .n = 1, .lists = all_lists };
 	enum dns_secure_by by;
 	struct addr ip = addr_v4(0x64400002);
 	struct zone *z = zone_new();
@@ -51,11 +69,22 @@ static void server_make(struct place *p, const char *cert, const char *key)
 	struct resolver_config c = { .routes = &route, .n_routes = 1 };
 	resolver_zone_set(resolver_server_core(p->server), z);
 	zone_put(z);
-	if (resolver_server_configure(p->server, &c, NULL))
+	const uint64_t seed[2] = { 1, 2 };
+	struct block *set = block_new(seed);
+	if (!set || resolver_server_configure(p->server, &c, NULL))
 		abort();
+	resolver_block_set(resolver_server_core(p->server), set, &(struct block_answer) { 0 });
+	block_put(set);
 	for (size_t i = 0; i < 2; i++)
 		if (!resolver_server_secure(p->server, i, &p->at[i], &by))
 			abort();
+}
+
+static const struct place *place(void);
+
+static void place_end(void)
+{
+	resolver_server_close(place()->server);
 }
 
 static const struct place *place(void)
@@ -75,7 +104,7 @@ static const struct place *place(void)
 	p.client = tls_client("insecure", NULL);
 	dir_remove(dir, NULL);
 	struct loop_fd *watch = loop_fd_new(p.loop, eventfd(1, EFD_NONBLOCK), nothing, NULL);
-	if (!p.client || !watch)
+	if (!p.client || !watch || atexit(place_end) != 0)
 		abort();
 	loop_fd_set(watch, LOOP_READ); /* always readable, so that no turn of the loop waits */
 	return &p;
@@ -121,6 +150,23 @@ static void say(const struct client *c, const uint8_t *p, size_t len, size_t pie
 	}
 }
 
+/* They say nothing, not even that they want TLS. */
+static void crowd_come(const struct endpoint *at, int fds[static CROWDED])
+{
+	struct sockaddr_storage to;
+	socklen_t len = endpoint_to_sockaddr(at, false, &to);
+	const struct linger reset = { .l_onoff = 1 };
+	for (size_t i = 0; i < CROWDED; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fds[i] < 0)
+			abort();
+		(void)!connect(
+			fds[i], (struct sockaddr *)&to, len); /* where there is no port, there are fewer */
+		setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	}
+	turn(TURNS);
+}
+
 static void secure_clients_target(const uint8_t *data, size_t len)
 {
 	static const char *const protocols[] = { "dot", "h2" };
@@ -135,6 +181,9 @@ static void secure_clients_target(const uint8_t *data, size_t len)
 	struct stream_target to = {
 		.host = "fuzz.test", .port = at->port, .at = at, .tls = p->client, .expect = &expect
 	};
+	int crowd[CROWDED];
+	if (data[0] & CROWD)
+		crowd_come(at, crowd);
 	trouble_begin();
 	c.stream = stream_connect(p->loop, &to, &ev);
 	for (int i = 0; c.stream && !c.open && i < HANDSHAKE_TURNS; i++)
@@ -151,6 +200,8 @@ static void secure_clients_target(const uint8_t *data, size_t len)
 	if (c.stream)
 		setsockopt(stream_fd(c.stream), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	stream_close(c.stream, false);
+	for (size_t i = 0; data[0] & CROWD && i < CROWDED; i++)
+		close(crowd[i]);
 	turn(TURNS);
 }
 

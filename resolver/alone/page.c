@@ -350,9 +350,12 @@ static void why_get(struct page_request *q)
 	k->r.guest = q->r->guest;
 	k->q = *q;
 	k->q.r = &k->r;
-	bool named = http_target_query(q->r->head, "name", k->why.name, sizeof(k->why.name));
-	(void)http_target_query(q->r->head, "client", k->why.client, sizeof(k->why.client));
-	if (named)
+	enum http_value name = http_target_find(q->r->head, "name", k->why.name, sizeof(k->why.name)),
+			client = http_target_find(q->r->head, "client", k->why.client, sizeof(k->why.client));
+	bool named = name != HTTP_VALUE_NONE;
+	if (client == HTTP_VALUE_BAD)
+		err_say(&eb, ERR_MALFORMED, "a client is an address");
+	else if (named)
 		k->search = blocked_search(q->page->s, k->why.name, k->why.client, search_told, k, &eb);
 	if (k->search) {
 		q->r->guest->waits = &k->waiting;

@@ -307,6 +307,8 @@ static void test_why(void **state)
 	assert_true(says("&quot;&lt;b&gt;..x&quot; is not a domain name") && !says("<b>"));
 	assert_int_equal(get("/why?name=ads.example&client=%3Cb%3E"), 200);
 	assert_true(says("a client is an address") && !says("<b>"));
+	assert_int_equal(get("/why?name=ads.example&client=%00"), 200); /* not as if there were none */
+	assert_true(says("a client is an address"));
 	assert_int_equal(post("/deny", "name=gone.example"), 303);
 	wait_blocked("gone.example", true);
 	assert_int_equal(get("/why?name=gone.example"), 200);

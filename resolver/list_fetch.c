@@ -198,20 +198,18 @@ static void ask(struct list_fetch *f, const struct endpoint *at)
 		.done = answered, .chunk = piece_came, .failed = ask_failed, .arg = f
 	};
 	struct errbuf eb = { 0 };
-	char known[ETAG_MAX + 32], host[300];
-	bool usual = f->at.port == (f->at.https ? 443 : 80);
+	char known[ETAG_MAX + 32], host[URL_HOST_TEXT];
 	if (f->at.https && !f->tls && !(f->tls = tls_client(NULL, &eb))) {
 		wait_for_retry(f, eb.text);
 		return;
 	}
-	snprintf(host, sizeof(host), usual ? "%s" : "%s:%u", f->at.host, f->at.port);
 	struct http_request rq = { .to = { .host = f->at.host,
 					   .port = f->at.port,
 					   .at = at,
 					   .tls = f->at.https ? f->tls : NULL },
 		.method = "GET",
 		.target = f->at.path,
-		.host = host,
+		.host = url_host(&f->at, host),
 		.extra = known_header(f, known, sizeof(known)),
 		.body_cap = LIST_FETCH_MAX,
 		.timeout_ms = EXCHANGE_MS };

@@ -346,12 +346,11 @@ static void acme_send(struct acme *a, const char *method, const char *to, const 
 		acme_fail(a, ERR_MALFORMED, "it names an address that is not https://");
 		return;
 	}
-	char host[sizeof(u.host) + 8];
-	snprintf(host, sizeof(host), u.port == 443 ? "%s" : "%s:%u", u.host, u.port);
+	char host[URL_HOST_TEXT];
 	struct http_request rq = { .to = { .host = u.host, .port = u.port, .tls = a->tls },
 		.method = method,
 		.target = u.path,
-		.host = host,
+		.host = url_host(&u, host),
 		.extra = "User-Agent: ropewalk/" RW_VERSION "\r\n",
 		.body = body ? buf_data(body) : NULL,
 		.body_len = body ? body->len : 0,

@@ -69,14 +69,11 @@ static struct http_client *ask(struct oidc_provider *p, const struct question *q
 		err_say(eb, ERR_MALFORMED, "\"%.128s\" is no URL that can be asked", q->url);
 		return NULL;
 	}
-	char host[sizeof(u.host) + 10];
-	bool literal = strchr(u.host, ':') != NULL;
-	snprintf(host, sizeof(host), u.port == (u.https ? 443 : 80) ? "%s%s%s" : "%s%s%s:%u",
-		literal ? "[" : "", u.host, literal ? "]" : "", u.port);
+	char host[URL_HOST_TEXT];
 	struct http_request rq = { .to = { .host = u.host, .port = u.port, .tls = u.https ? p->tls : NULL },
 		.method = q->form ? "POST" : "GET",
 		.target = u.path,
-		.host = host,
+		.host = url_host(&u, host),
 		.extra = q->extra,
 		.body = q->form ? buf_data(q->form) : NULL,
 		.body_len = q->form ? q->form->len : 0,

@@ -199,6 +199,7 @@ static bool ask_next(struct asked *a)
 		.body_cap = ANSWER_MAX,
 		.timeout_ms = ASK_MS };
 	struct http_client_events ev = { .done = answer_received, .failed = answer_failed, .arg = a };
+	char host[URL_HOST_TEXT];
 	if (!local && (a->by_url || !v->o.url))
 		return false;
 	a->by_url = !local;
@@ -214,7 +215,7 @@ static bool ask_next(struct asked *a)
 	} else {
 		rq.to = (struct stream_target) { .host = v->url.host, .port = v->url.port, .tls = v->tls };
 		rq.target = v->url.path;
-		rq.host = v->url.host;
+		rq.host = url_host(&v->url, host);
 	}
 	return (a->http = http_request(v->loop, &rq, &ev));
 }

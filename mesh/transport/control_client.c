@@ -39,7 +39,7 @@ struct control_client_link {
 	struct h2_request *requests;
 	struct h2_request *asking; /* being made: what becomes of it is returned, not told by its events */
 	enum state state;
-	char authority[280];
+	char authority[URL_HOST_TEXT];
 	uint8_t early[EARLY_HEAD]; /* the first bytes of plaintext */
 	size_t early_have, early_skip;
 	struct buf response;
@@ -369,14 +369,6 @@ static bool control_client_ask(
 	return c->http;
 }
 
-static void set_authority(struct control_client_link *c, const struct url *u)
-{
-	bool v6 = strchr(u->host, ':');
-	int n = snprintf(c->authority, sizeof(c->authority), "%s%s%s", v6 ? "[" : "", u->host, v6 ? "]" : "");
-	if (u->port != (u->https ? 443 : 80))
-		snprintf(c->authority + n, sizeof(c->authority) - (size_t)n, ":%u", u->port);
-}
-
 static void bad_url(void *arg)
 {
 	broken(arg, ERR_MALFORMED, "the control server's URL must be http://host or https://host");
@@ -402,7 +394,7 @@ struct control_client_link *control_client_open(
 	loop_timer_set(c->timer, ok ? HANDSHAKE_MS : 0);
 	if (!ok)
 		return c;
-	set_authority(c, &u);
+	url_host(&u, c->authority);
 	/* Noise proves the server: a certificate adds nothing here (tailscale-protocol.md 1.3). */
 	if (u.https)
 		c->tls = tls_client("insecure", NULL);

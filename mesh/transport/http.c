@@ -252,6 +252,15 @@ bool url_join(const struct url *base, const char *text, struct url *out)
 	return true;
 }
 
+char *url_host(const struct url *u, char out[static URL_HOST_TEXT])
+{
+	bool v6 = strchr(u->host, ':') != NULL;
+	int n = snprintf(out, URL_HOST_TEXT, "%s%s%s", v6 ? "[" : "", u->host, v6 ? "]" : "");
+	if (u->port != (u->https ? 443 : 80))
+		snprintf(out + n, URL_HOST_TEXT - (size_t)n, ":%u", u->port);
+	return out;
+}
+
 static size_t path_len(const struct url *u)
 {
 	size_t n = strlen(u->path);

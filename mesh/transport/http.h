@@ -131,6 +131,9 @@ struct url {
 bool url_parse(const char *text, struct url *out);
 /* Where text leads that was found at base: a whole URL, "//host/path", "/path", "path", "?query" (RFC 3986 5.2). */
 bool url_join(const struct url *base, const char *text, struct url *out);
+/* As a Host header has it (RFC 9110 7.2): an IPv6 address in brackets, a port that is not the scheme's. Returns out. */
+enum { URL_HOST_TEXT = 256 + sizeof("[]:65535") };
+char *url_host(const struct url *u, char out[static URL_HOST_TEXT]);
 /* "https://host" and "https://HOST:443/" lead to one server. */
 bool url_same(const char *a, const char *b);
 

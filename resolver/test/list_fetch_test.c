@@ -26,9 +26,10 @@ struct site {
 	int fd;
 	struct loop_fd *watch;
 	struct endpoint at;
-	const char *body, *etag; /* body NULL: status 500 */
-	const char *leads;	 /* host that /inward goes to */
-	unsigned inward, longs;	 /* how often these were asked for */
+	const char *body, *etag;  /* body NULL: status 500 */
+	const char *leads;	  /* host that /inward goes to */
+	unsigned inward, longs;	  /* how often these were asked for */
+	char host[ENDPOINT_TEXT]; /* as it was asked for last */
 	unsigned asked, conditional, changed;
 };
 
@@ -44,6 +45,7 @@ static void request(
 	const char *known = http_header(head, "If-None-Match");
 	(void)body, (void)len;
 	http_target_path(head, text, sizeof(text));
+	snprintf(s->host, sizeof(s->host), "%s", http_header(head, "Host"));
 	if (strcmp(text, "/moved") == 0 || strcmp(text, "/far") == 0) {
 		snprintf(extra, sizeof(extra), "Location: http://%s/list\r\n", endpoint_format(&s->at, at));
 		http_reply(
@@ -249,6 +251,22 @@ static void test_redirects(void **state)
 	list_fetch_stop(f);
 }
 
+/* An IPv6 address stands in brackets, and leads on as any other. */
+static void test_six(void **state)
+{
+	char at[ENDPOINT_TEXT];
+	teardown(state);
+	listen_at = addr_v6_bytes((const uint8_t[16]) { [15] = 1 });
+	setup(state);
+	listen_at = addr_v4(INADDR_LOOPBACK);
+	site.body = "ads.example\n";
+	site.etag = "\"x\"";
+	struct list_fetch *f = start("/moved");
+	until(&site.changed, 1);
+	list_fetch_stop(f);
+	assert_string_equal(site.host, endpoint_format(&site.at, at));
+}
+
 /* Names that lead to two addresses each: "outer.test" to the internet first, "inner.test" into the network. */
 static bool names_make(void)
 {
@@ -334,7 +352,7 @@ int main(void)
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	/* The threads that look names up see /etc/hosts as it was when the first of them began. */
 	const struct CMUnitTest tests[] = { ONE(test_inward), ONE(test_etag), ONE(test_last_good),
-		ONE(test_redirects), ONE(test_wrong) };
+		ONE(test_redirects), ONE(test_six), ONE(test_wrong) };
 	listen_at = addr_v4(INADDR_LOOPBACK);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,7 @@ static int run(struct asking *a, const struct http_request *rq)
 static int ask_elsewhere(struct asking *a, const struct headscale_place *at, struct http_request *rq)
 {
 	struct url url;
-	char extra[256];
+	char extra[256], host[URL_HOST_TEXT];
 	if (!parse_place(at->address, &url))
 		return err_say(
 			a->eb, -EINVAL, "HEADSCALE_CLI_ADDRESS: \"%.128s\" is no address", at->address);
@@ -66,7 +66,7 @@ static int ask_elsewhere(struct asking *a, const struct headscale_place *at, str
 		return a->eb->code;
 	snprintf(extra, sizeof(extra), "Authorization: Bearer %.200s\r\n", at->key);
 	rq->to = (struct stream_target) { .host = url.host, .port = url.port, .tls = tls };
-	rq->host = url.host;
+	rq->host = url_host(&url, host);
 	rq->extra = extra;
 	int err = run(a, rq);
 	tls_free(tls);

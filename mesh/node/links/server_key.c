@@ -51,7 +51,7 @@ struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bo
 {
 	struct url url;
 	struct endpoint at;
-	char target[640];
+	char target[640], host[URL_HOST_TEXT];
 	if (!url_parse(server_url, &url)) {
 		err_say(eb, ERR_MALFORMED, "no URL of a control server");
 		return NULL;
@@ -64,7 +64,7 @@ struct server_key_ask *server_key_ask(struct loop *l, const char *server_url, bo
 					   .socket_hook = sock_mark_hook },
 		.method = "GET",
 		.target = target,
-		.host = url.host,
+		.host = url_host(&url, host),
 		.body_cap = BODY_MAX };
 	if (server_place(way, &url, &at))
 		rq.to.at = &at;

@@ -35,6 +35,7 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 	struct url to, own;
 	struct endpoint at;
 	struct errbuf eb;
+	char host[URL_HOST_TEXT];
 	if (!p->url[0] || p->types[0])
 		return;
 	if (p->url_is_noise && link) {
@@ -50,7 +51,7 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 					   .socket_hook = sock_mark_hook },
 		.method = "HEAD",
 		.target = to.path,
-		.host = to.host };
+		.host = url_host(&to, host) };
 	if (server_place(way, &to, &at))
 		rq.to.at = &at;
 	if (to.https && !(rq.to.tls = tls_client(pinned ? "insecure" : NULL, &eb)))

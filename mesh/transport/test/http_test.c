@@ -648,6 +648,25 @@ static void test_url_join(void **state)
 	assert_string_equal(u.path, text);
 }
 
+static void test_url_host(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "https://a.test/x", "a.test" },
+		{ "https://a.test:443", "a.test" },
+		{ "http://a.test:443", "a.test:443" },
+		{ "http://a.test:80", "a.test" },
+		{ "https://[2001:db8::1]/", "[2001:db8::1]" },
+		{ "http://[2001:db8::1]:8080", "[2001:db8::1]:8080" },
+	};
+	char out[URL_HOST_TEXT];
+	struct url u;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_true(url_parse(rows[i][0], &u));
+		assert_string_equal(url_host(&u, out), rows[i][1]);
+	}
+}
+
 static void test_url(void **state)
 {
 	static const struct {
@@ -749,6 +768,7 @@ int main(void)
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_url),
 		cmocka_unit_test(test_url_join),
+		cmocka_unit_test(test_url_host),
 		cmocka_unit_test(test_target),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("http", tests, NULL, NULL) : 1;

@@ -91,7 +91,9 @@ int kernel_net_announce(struct engine *e, struct scn_plug who, struct errbuf *eb
 bool kernel_firewall_rules(const struct scn_firewall *f, const char *name, bool router, struct buf *out);
 /* Of all nodes and routers, and from here on. The self-test's probes are no packets of the file. */
 int kernel_firewalls_load(struct engine *e, struct errbuf *eb);
+/* Of routers alone, in both engines. */
 int kernel_firewalls_lift(struct engine *e, struct errbuf *eb);
+int kernel_firewalls_hold(struct engine *e, struct errbuf *eb);
 /* place: as hosts are numbered. */
 int kernel_firewall_load(struct engine *e, size_t place, const struct scn_firewall *f, struct errbuf *eb);
 

@@ -139,10 +139,10 @@ int kernel_firewall_load(struct engine *e, size_t place, const struct scn_firewa
 	return err;
 }
 
-int kernel_firewalls_load(struct engine *e, struct errbuf *eb)
+static int load_from(struct engine *e, size_t first, struct errbuf *eb)
 {
 	int err = 0;
-	for (size_t i = 0; i < e->s->n_nodes + e->s->n_routers && !err; i++) {
+	for (size_t i = first; i < e->s->n_nodes + e->s->n_routers && !err; i++) {
 		const struct scn_firewall *f = firewall_at(e, i);
 		if (f)
 			err = kernel_firewall_load(e, i, f, eb);
@@ -150,9 +150,20 @@ int kernel_firewalls_load(struct engine *e, struct errbuf *eb)
 	return err;
 }
 
+int kernel_firewalls_load(struct engine *e, struct errbuf *eb)
+{
+	return load_from(e, 0, eb);
+}
+
+int kernel_firewalls_hold(struct engine *e, struct errbuf *eb)
+{
+	int err = e->box ? switch_lift_firewalls(e->box, false, eb) : 0;
+	return err ? err : load_from(e, e->s->n_nodes, eb);
+}
+
 int kernel_firewalls_lift(struct engine *e, struct errbuf *eb)
 {
-	int err = 0;
+	int err = e->box ? switch_lift_firewalls(e->box, true, eb) : 0;
 	for (size_t i = e->s->n_nodes; i < e->s->n_nodes + e->s->n_routers && !err; i++) {
 		struct buf text = { 0 };
 		if (!firewall_at(e, i))

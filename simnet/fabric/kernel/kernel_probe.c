@@ -501,6 +501,17 @@ static int judge(const struct probe *p, int router, struct errbuf *eb)
 		describe(&got, measured, sizeof(measured)));
 }
 
+/* They are lifted for what is measured before, and again for what comes after. */
+static int measure_firewalls(struct probe *p, struct errbuf *eb)
+{
+	struct errbuf later;
+	int err = kernel_firewalls_hold(p->e, eb);
+	if (!err)
+		err = kernel_check_firewalls(p, eb);
+	int lifted = kernel_firewalls_lift(p->e, err ? &later : eb);
+	return err ? err : lifted;
+}
+
 static int measure(struct probe *p, struct errbuf *eb)
 {
 	int err = probe_connect(p, eb);
@@ -521,7 +532,9 @@ static int measure(struct probe *p, struct errbuf *eb)
 		err = kernel_check_rest(p, eb);
 	if (!err)
 		err = kernel_check_nat64(p, eb);
-	return err ? err : kernel_check_forwards(p, eb);
+	if (!err)
+		err = kernel_check_forwards(p, eb);
+	return err ? err : measure_firewalls(p, eb);
 }
 
 static void forget_drops(struct engine *e)

@@ -58,6 +58,9 @@ int kernel_check_forwards(struct probe *p, struct errbuf *eb);
 /* kernel_check_nat64.c: NAT64 leads to IPv4 and back. Besides, as above. */
 int kernel_check_nat64(struct probe *p, struct errbuf *eb);
 
+/* kernel_check_firewall.c: the rules of routers' firewalls, which hold while it is called. Besides, as above. */
+int kernel_check_firewalls(struct probe *p, struct errbuf *eb);
+
 /* kernel_check.c: TCP, ICMP, IPv6, lifetimes and the inside guard of every router. ERR_REFUSED names what is
  * wrong. */
 int kernel_check(struct probe *p, struct errbuf *eb);

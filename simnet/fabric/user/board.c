@@ -194,9 +194,14 @@ bool board_set_link(struct board *b, int port, const struct link_model *m)
 void board_bypass(struct board *b, bool on)
 {
 	b->bypass = on;
+	board_lift_firewalls(b, on);
+}
+
+void board_lift_firewalls(struct board *b, bool lifted)
+{
 	for (size_t i = 0; i < b->n; i++)
 		if (b->spans[i]->router)
-			router_lift_firewall(b->spans[i]->router, on);
+			router_lift_firewall(b->spans[i]->router, lifted);
 }
 
 void board_forget(struct board *b, uint64_t now_ns)

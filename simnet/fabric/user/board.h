@@ -43,6 +43,7 @@ struct router *board_router(struct board *b, int port); /* of either of its port
 bool board_set_link(struct board *b, int port, const struct link_model *m);
 /* Every wire carries everything at once, unchanged, and firewalls are lifted, as long as it is on. */
 void board_bypass(struct board *b, bool on);
+void board_lift_firewalls(struct board *b, bool lifted);
 /* The owner's end of a wire and the fabric's are told apart by the port. */
 void board_received(struct board *b, int port, const uint8_t *frame, size_t len, uint64_t now_ns);
 void board_tick(struct board *b, uint64_t now_ns);

@@ -38,6 +38,7 @@ enum order_kind {
 	ORDER_WAYS,
 	ORDER_FORGET,
 	ORDER_BYPASS,
+	ORDER_LIFT,
 	ORDER_DROPS,
 	ORDER_LOG,
 	ORDER_TABLE,
@@ -213,6 +214,7 @@ static void obey(struct switch_box *x, const struct order *o, struct answer *a)
 		break;
 	case ORDER_FORGET: board_forget(x->board, now); break;
 	case ORDER_BYPASS: board_bypass(x->board, o->on); break;
+	case ORDER_LIFT: board_lift_firewalls(x->board, o->on); break;
 	case ORDER_DROPS: a->n = take_drops(x, a->drops, o->cap); break;
 	case ORDER_NEIGHBOUR:
 		if ((r = board_router(x->board, o->port)))
@@ -423,6 +425,12 @@ int switch_bypass(struct switch_box *x, bool on, struct errbuf *eb)
 {
 	struct answer a = { 0 };
 	return ask(x, &(struct order) { .kind = ORDER_BYPASS, .on = on }, &a, "probe the routers", eb);
+}
+
+int switch_lift_firewalls(struct switch_box *x, bool lifted, struct errbuf *eb)
+{
+	struct answer a = { 0 };
+	return ask(x, &(struct order) { .kind = ORDER_LIFT, .on = lifted }, &a, "lift the firewalls", eb);
 }
 
 int switch_drops(struct switch_box *x, struct board_drop *out, size_t cap)

@@ -42,6 +42,7 @@ int switch_reset(struct switch_box *x, int port, struct errbuf *eb); /* the NAT 
 int switch_forget(struct switch_box *x, struct errbuf *eb);	     /* board_forget */
 /* board_bypass: what is measured then is the routers. */
 int switch_bypass(struct switch_box *x, bool on, struct errbuf *eb);
+int switch_lift_firewalls(struct switch_box *x, bool lifted, struct errbuf *eb);
 /* Appends nat_format of the router at port; of many sessions only the first. */
 int switch_table(struct switch_box *x, int port, struct buf *out, struct errbuf *eb);
 int switch_drops(

@@ -232,8 +232,9 @@ static bool packet_received(struct client *c, struct rd payload)
 		return true;
 	}
 	remember_sent(c, &to);
-	place_used(c->place, loop_now_ms(c->r->loop));
-	place_used(peer->place, loop_now_ms(c->r->loop));
+	uint64_t now = loop_now_ms(c->r->loop);
+	place_used(c->place, now);
+	place_used(peer->place, now);
 	struct wr w = wr_of(head, sizeof(head));
 	derp_packet_header_write(&w, DERP_RECV_PACKET, &c->key, len);
 	c->r->stats.packets++;

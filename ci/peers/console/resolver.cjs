@@ -24,13 +24,13 @@ async function inspect(browser) {
     for (const colorScheme of ["light", "dark"]) {
       const context = await browser.newContext({ viewport, colorScheme, bypassCSP: true });
       const page = await context.newPage();
-      for (const where of ["/login", "/", "/log", "/lists"]) {
+      for (const where of ["/login", "/", "/log", "/lists", "/why?name=ads.example"]) {
         await page.goto(url + where);
         await page.evaluate(axe);
         const { violations } = await page.evaluate((r) => window.axe.run(document, r), rules);
         for (const v of violations) say("axe", where, form, colorScheme, v.id, v.nodes[0].html.slice(0, 120));
         if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) say("sideways", where, form);
-        const name = where === "/" ? "overview" : where.slice(1);
+        const name = where === "/" ? "overview" : where.slice(1).split("?")[0];
         await page.screenshot({ path: path.join(dir, `${name}-${form}-${colorScheme}.png`) });
         if (where === "/login") await logIn(page, password);
       }

@@ -1,4 +1,5 @@
 #include "mesh/base/arena.h"
+#include "mesh/base/key.h"
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,7 +107,9 @@ void arena_free(struct arena *a)
 {
 	for (struct arena_block *b = a->head, *next; b; b = next) {
 		next = b->next;
+		if (a->secret)
+			key_wipe(b->data, b->at);
 		free(b);
 	}
-	*a = (struct arena) { .cap = a->cap };
+	*a = (struct arena) { .cap = a->cap, .secret = a->secret };
 }

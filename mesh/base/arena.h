@@ -10,6 +10,7 @@ struct arena {
 	struct arena_block *head; /* owned */
 	size_t used, cap;	  /* cap 0 = none; bytes handed out */
 	bool failed;		  /* sticks when memory or cap ran out */
+	bool secret;		  /* what it held is zeroed when it is freed; stays, as cap does */
 };
 
 /* Zeroed, aligned for any type; NULL (and failed) when it cannot be had. n == 0 gives a valid pointer. */

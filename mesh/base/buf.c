@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void give_back(const struct buf *b)
+{
+	if (b->secret && b->p)
+		key_wipe(b->p, b->size);
+	free(b->p);
+}
+
 uint8_t *buf_room(struct buf *b, size_t n)
 {
 	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4 ||
@@ -25,7 +32,7 @@ uint8_t *buf_room(struct buf *b, size_t n)
 		return NULL;
 	if (b->p)
 		memcpy(p, b->p + b->at, b->len);
-	free(b->p);
+	give_back(b);
 	b->p = p;
 	b->at = 0;
 	b->size = size;
@@ -74,8 +81,8 @@ void buf_consume(struct buf *b, size_t n)
 
 void buf_free(struct buf *b)
 {
-	free(b->p);
-	*b = (struct buf) { .cap = b->cap };
+	give_back(b);
+	*b = (struct buf) { .cap = b->cap, .secret = b->secret };
 }
 
 void buf_wipe(struct buf *b)

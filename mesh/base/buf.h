@@ -10,7 +10,8 @@
 struct buf {
 	uint8_t *p; /* owned; the live bytes are p[at .. at+len) */
 	size_t at, len, size;
-	size_t cap; /* 0 = no limit of its own */
+	size_t cap;  /* 0 = no limit of its own */
+	bool secret; /* what it held is zeroed wherever it gives memory back; stays, as cap does */
 };
 
 /* All return false when cap would be passed or memory is short; the buffer is then unchanged. */

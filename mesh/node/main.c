@@ -11,6 +11,7 @@
 #include "mesh/os/notify.h"
 #include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
+#include "mesh/proto/json_memory.h"
 #include "mesh/transport/proxy.h"
 #include <malloc.h>
 #include <linux/capability.h>
@@ -233,6 +234,7 @@ int main(int argc, char **argv)
 	enum log_level level;
 	int n_words;
 	keep_memory_small();
+	json_memory_wipes();
 	const char **words = calloc((size_t)argc, sizeof(*words));
 	if (!words || opt_parse(rows, argc, argv, false, &o, words, &n_words, &eb) != 0) {
 		fprintf(stderr, "ropewalkd: %s\n", words ? eb.text : "memory is short");

@@ -1,7 +1,10 @@
 #include "mesh/proto/json_memory.h"
 
+#include "mesh/base/key.h"
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The reading at hand: what it has allocated, newest last, by the functions that were set before it. */
 struct reading {
@@ -73,4 +76,23 @@ json_t *json_memory_load(const char *text, size_t len, size_t flags, json_error_
 		*out_of_memory = !doc && !r.size;
 	free(r.blocks);
 	return doc;
+}
+
+static void wipe_block(void *p)
+{
+	if (p)
+		key_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+void json_memory_wipes(void)
+{
+	json_set_alloc_funcs(malloc, wipe_block);
+}
+
+void json_text_free(char *text)
+{
+	if (text)
+		key_wipe(text, strlen(text));
+	free(text);
 }

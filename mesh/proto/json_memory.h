@@ -10,4 +10,9 @@
 /* json_loadb; memory that runs out is NULL with *out_of_memory (which may be NULL). One thread at a time. */
 json_t *json_memory_load(const char *text, size_t len, size_t flags, json_error_t *e, bool *out_of_memory);
 
+/* From now on all that the library gives back is zeroed: values hold keys. For main(), before any JSON. */
+void json_memory_wipes(void);
+/* What json_dumps gave; NULL is fine. */
+void json_text_free(char *text);
+
 #endif

@@ -265,7 +265,7 @@ static size_t receive_response(struct control_client_link *c, const uint8_t *p, 
 static void control_client_data(void *arg, const uint8_t *p, size_t len)
 {
 	struct control_client_link *c = arg;
-	struct buf plain = { 0 };
+	struct buf plain = { .secret = true };
 	const char *why = "";
 	h2_conn_enter(&c->conn);
 	if (c->state == WAITING) {

@@ -57,7 +57,7 @@ static void drop_body(struct h2_stream *s)
 {
 	s->link->bodies -= s->body.len;
 	(void)charge(s->link, -(long)s->body.len);
-	buf_wipe(&s->body);
+	buf_free(&s->body);
 }
 
 static void stream_free(struct h2_stream *s)
@@ -149,6 +149,7 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 	s->link = c;
 	s->id = frame->hd.stream_id;
 	s->body.cap = BODY_CAP;
+	s->body.secret = true; /* an auth key */
 	s->out.cap = OUT_CAP;
 	s->next = c->streams;
 	c->streams = s;
@@ -251,7 +252,7 @@ static int start_session(struct control_server_link *c)
 static void data(void *arg, const uint8_t *p, size_t len)
 {
 	struct control_server_link *c = arg;
-	struct buf plain = { 0 };
+	struct buf plain = { .secret = true };
 	const char *why = "";
 	h2_conn_enter(&c->conn);
 	int err = noise_link_receive(c->conn.noise, p, len, &plain);

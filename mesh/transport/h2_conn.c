@@ -213,7 +213,7 @@ void h2_conn_pump(struct h2_conn *c)
 {
 	if (c->inside || !c->session || !c->stream)
 		return;
-	struct buf plain = { 0 };
+	struct buf plain = { .secret = true };
 	bool more = true;
 	h2_conn_enter(c);
 	while (more && stream_queued(c->stream) < QUEUE_ENOUGH) {

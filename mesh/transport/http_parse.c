@@ -153,6 +153,7 @@ void http_parse_init(struct http_parse *h, bool request, size_t body_cap)
 	h->parser.data = h;
 	h->text.cap = HTTP_HEAD_BYTES_MAX;
 	h->body.cap = body_cap;
+	h->text.secret = h->body.secret = true; /* keys, cookies */
 }
 
 void http_parse_fini(struct http_parse *h)

@@ -210,10 +210,12 @@ struct http_server_conn *http_server_accept(
 	c->stream = s;
 	c->ops = *ops;
 	c->ahead.cap = AHEAD_MAX;
+	c->ahead.secret = true;
 	http_parse_init(&c->in, true, ops->body_cap ? ops->body_cap : BODY_CAP);
 	c->in.body_most = ops->body_most ? body_most : NULL;
 	c->in.arg = c;
 	c->in.stop_at_head = ops->streamed;
+	stream_secret(s, true);
 	stream_events_set(s, &(struct stream_events) { .data = http_server_data,
 				     .drained = http_server_drained,
 				     .closed = closed,
@@ -256,7 +258,7 @@ static void http_server_answered(struct http_server_conn *c)
 static int write_head(struct http_server_conn *c, int status, const char *content_type, const char *extra,
 	const char *length)
 {
-	struct buf out = { .cap = HEAD_OUT + (extra ? strlen(extra) : 0) };
+	struct buf out = { .cap = HEAD_OUT + (extra ? strlen(extra) : 0), .secret = true }; /* cookies */
 	bool ok = buf_printf(&out, "HTTP/1.1 %d %s\r\n", status, http_status_text(status)) &&
 		  (!content_type || buf_printf(&out, "Content-Type: %s\r\n", content_type)) &&
 		  buf_printf(&out, "%s%s%s\r\n", extra ? extra : "", length,
@@ -378,7 +380,7 @@ struct http_carry *http_carry_take(struct http_server_conn *c)
 	int fd = stream_take(c->stream);
 	http_parse_move(&in, &c->in);
 	c->stream = NULL;
-	c->ahead = (struct buf) { 0 };
+	c->ahead = (struct buf) { .secret = true };
 	conn_end(c, false);
 	if (fd >= 0)
 		return http_carry_accepted(fd, &in, &ahead);
@@ -407,6 +409,7 @@ struct stream *http_upgrade_take(
 	loop_timer_free(c->turn);
 	c->idle = c->turn = NULL;
 	http_server_leave(c);
+	stream_secret(s, false);
 	stream_events_set(s, ev);
 	stream_pause(s, false);
 	stream_unread(s, buf_data(&rest), rest.len);

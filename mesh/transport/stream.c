@@ -128,7 +128,7 @@ static bool deliver(struct stream *s, const uint8_t *p, size_t len)
 static bool deliver_unread(struct stream *s)
 {
 	struct buf b = s->unread;
-	s->unread = (struct buf) { 0 };
+	s->unread = (struct buf) { .secret = b.secret };
 	bool more = !b.len || deliver(s, buf_data(&b), b.len);
 	buf_free(&b);
 	return more;
@@ -482,6 +482,11 @@ size_t stream_queued(const struct stream *s)
 void stream_queue_cap(struct stream *s, size_t cap)
 {
 	s->out.cap = cap;
+}
+
+void stream_secret(struct stream *s, bool secret)
+{
+	s->out.secret = s->unread.secret = secret;
 }
 
 void stream_pause(struct stream *s, bool paused)

@@ -99,7 +99,9 @@ bool stream_is_open(const struct stream *s);
 void stream_unread(struct stream *s, const void *p, size_t len);
 size_t stream_queued(const struct stream *s);
 void stream_queue_cap(struct stream *s, size_t cap); /* default 4 MiB */
-void stream_pause(struct stream *s, bool paused);    /* stops data() */
+/* What waits to go out, or to be heard, is zeroed when it has; not so at first: it costs what is passed on. */
+void stream_secret(struct stream *s, bool secret);
+void stream_pause(struct stream *s, bool paused); /* stops data() */
 bool stream_is_tls13(const struct stream *s);
 /* DER of the peer's leaf is not kept; the DERP key from its metacert is: false when there was none. */
 bool stream_metacert_key(const struct stream *s, uint8_t out[static 32]);

@@ -1,6 +1,7 @@
 #include "mesh/control/http/api.h"
 
 #include "mesh/proto/json.h"
+#include "mesh/proto/json_memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -159,7 +160,7 @@ void api_reply_json(const struct api_way *w, int status, json_t *v)
 		api_reply(w, status, "application/json", NULL, text, strlen(text));
 	else
 		api_reply_text(w, 503, "the server is short of memory");
-	free(text);
+	json_text_free(text);
 	json_decref(v);
 }
 

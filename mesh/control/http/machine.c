@@ -247,7 +247,7 @@ static void hold(struct api_call *c, struct waiter *w)
 void machine_register(struct api_call *c)
 {
 	struct machines *m = c->api->machines;
-	struct arena a = { 0 };
+	struct arena a = { .secret = true }; /* an auth key */
 	struct errbuf eb = { 0 };
 	struct ctl_register_request rq;
 	struct waiter *w = NULL;

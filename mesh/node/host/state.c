@@ -214,10 +214,7 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 	int err = text ? 0 : err_set(eb, -ENOMEM, "write %s", path);
 	if (text && !is_kept(path, text, strlen(text)))
 		err = file_write_atomic(path, 0600, text, strlen(text), eb);
-	if (text) {
-		key_wipe(text, strlen(text));
-		free(text);
-	}
+	json_text_free(text);
 	json_decref(root);
 	key_wipe(machine, sizeof(machine));
 	key_wipe(node, sizeof(node));

@@ -14,6 +14,7 @@
 #include "mesh/os/acceptor.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
+#include "mesh/proto/json_memory.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
 #include <jansson.h>
@@ -58,7 +59,7 @@ void local_reply_object(struct http_server_conn *c, json_t *o)
 	struct buf b = { 0 };
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	bool ok = text && buf_append(&b, text, strlen(text));
-	free(text);
+	json_text_free(text);
 	json_decref(o);
 	local_reply_json(c, &b, ok);
 }

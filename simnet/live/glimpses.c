@@ -22,7 +22,8 @@ struct glimpses {
 
 static void keep_line(struct glimpses *g, struct buf *line)
 {
-	char *copy = strdup(buf_cstr(line));
+	const char *text = buf_cstr(line);
+	char *copy = text ? strdup(text) : NULL;
 	if (!copy)
 		return;
 	free(g->lines[g->n % KEPT]);

@@ -60,7 +60,8 @@ bool match_any(const struct selectors *set, const struct fleet *f, const struct 
 
 bool match_same_person(const struct member *a, const struct member *b)
 {
-	return !member_is_tagged(a) && !member_is_tagged(b) && a->user == b->user;
+	/* 0: nobody, as of a node that was taken over without its user. */
+	return a->user && !member_is_tagged(a) && !member_is_tagged(b) && a->user == b->user;
 }
 
 bool match_via(const struct access_rule *r, const struct member *m)

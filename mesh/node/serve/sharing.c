@@ -24,11 +24,11 @@ bool sharing_is_on(const struct netmap *m)
 	return m && has_cap(m->self->node.cap_map_json, CAP_SHARING);
 }
 
-/* A tagged machine is nobody's. */
+/* A tagged machine is nobody's, and so is one without a user (0). */
 static bool same_owner(const struct netmap *m, const struct ctl_node *peer)
 {
 	const struct ctl_node *self = &m->self->node;
-	return self->user == peer->user && !self->tags.n && !peer->tags.n;
+	return self->user && self->user == peer->user && !self->tags.n && !peer->tags.n;
 }
 
 static bool from_range(const struct ctl_rule *r, const struct addr *ip)

@@ -76,6 +76,29 @@ static void test_visibility(void **state)
 	fleet_fini(&f);
 }
 
+/* Nodes without a user are of no person, and so not of the same one. */
+static void test_nobody(void **state)
+{
+	static const struct {
+		int64_t a, b;
+		bool same;
+	} rows[] = { { 0, 0, false }, { 7, 7, true }, { 0, 7, false }, { 7, 8, false } };
+	struct fleet f;
+	(void)state;
+	net_make(&f);
+	struct errbuf eb = { 0 };
+	struct policy *p = parse(HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", &eb);
+	assert_non_null(p);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct member a = { .id = 1001, .user = rows[i].a },
+				    b = { .id = 1002, .user = rows[i].b };
+		if (policy_allows(p, &f, &a, &b) != rows[i].same)
+			fail_msg("row %zu", i);
+	}
+	policy_free(p);
+	fleet_fini(&f);
+}
+
 static void print_rules(const struct ctl_rule *r, size_t n, struct buf *out)
 {
 	char a[ADDR_TEXT], b[ADDR_TEXT], net[PREFIX_TEXT];
@@ -728,8 +751,8 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_visibility), cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_carriers), cmocka_unit_test(test_hujson), cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_internet), cmocka_unit_test(test_tests), cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs), cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_cache), cmocka_unit_test(test_marks), cmocka_unit_test(test_revoked),
-		cmocka_unit_test(test_unusual_address) };
+		cmocka_unit_test(test_nobody), cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs),
+		cmocka_unit_test(test_checks), cmocka_unit_test(test_cache), cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_revoked), cmocka_unit_test(test_unusual_address) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,6 +121,8 @@ static void test_targets(void **state)
 	check(&w, SHARING_NO_API, true, __LINE__);
 	w.peer.node.user = 8;
 	check(&w, SHARING_OTHER_USER, false, __LINE__);
+	w.self.node.user = w.peer.node.user = 0; /* nobody's, both of them */
+	check(&w, SHARING_OTHER_USER, false, __LINE__);
 
 	world_make(&w);
 	w.peer.node.tags = (struct ctl_strings) { &tag, 1 };

@@ -52,6 +52,17 @@ static bool deliver(struct acceptor *a, int fd, const struct endpoint *from)
 	return !gone;
 }
 
+/* What ended the connection while it waited, or who forbids it, says nothing of the next (accept(2)). */
+static bool is_of_that_one(int code)
+{
+	static const int codes[] = { ECONNABORTED, EINTR, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET,
+		EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EPERM };
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (code == -codes[i])
+			return true;
+	return false;
+}
+
 static void accept_ready(void *arg, int events)
 {
 	struct acceptor *a = arg;
@@ -65,7 +76,7 @@ static void accept_ready(void *arg, int events)
 		int fd = sock_accept(a->fd, &from);
 		if (fd == -EAGAIN)
 			return;
-		if (fd == -ECONNABORTED || fd == -EINTR) /* of that one alone: the next may be well */
+		if (is_of_that_one(fd))
 			continue;
 		if (fd < 0) { /* whatever it is, the socket stays due */
 			note_shortage(a, fd);

@@ -26,6 +26,16 @@ static struct fixture {
 	struct endpoint from;
 } fx;
 
+static int broken; /* what the next accept says instead; 0: nothing */
+int __real_sock_accept(int fd, struct endpoint *from);
+int __wrap_sock_accept(int fd, struct endpoint *from);
+int __wrap_sock_accept(int fd, struct endpoint *from)
+{
+	int code = broken;
+	broken = 0;
+	return code ? code : __real_sock_accept(fd, from);
+}
+
 static void arrived(void *arg, int fd, const struct endpoint *from)
 {
 	assert_ptr_equal(arg, &fx);
@@ -167,6 +177,23 @@ static void test_freed_inside(void **state)
 	close(fds[1]);
 }
 
+/* What became of one connection is no reason to have the others wait. */
+static void test_one_is_broken(void **state)
+{
+	static const int codes[] = { -ECONNABORTED, -EPROTO, -ENETUNREACH, -EPERM };
+	struct errbuf eb;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+		int fd = sock_tcp_connect(&fx.at, &eb);
+		assert_true(fd >= 0);
+		broken = codes[i];
+		wait_until(&fx.arrived, i + 1);
+		assert_int_equal(broken, 0);
+		close(fd);
+	}
+	assert_int_equal(fx.paused, 0);
+}
+
 /* A socket of this machine has no address, and a door that cannot accept at all does not spin. */
 static void test_unix_and_broken(void **state)
 {
@@ -205,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_out_of_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_freed_inside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_is_broken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unix_and_broken, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,6 +130,15 @@ static struct stream *dial_new(struct loop *l, const struct stream_target *to, c
 	return s;
 }
 
+/* A name as strangers' maps have it goes into requests to proxies and relays: none with a line end gets there. */
+static bool is_host(const char *text)
+{
+	for (const uint8_t *p = (const uint8_t *)text; *p; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return false;
+	return true;
+}
+
 /* By a proxy, if one is to be used. A name is told to it as it is: where there is only a proxy, names outside are often known
  * to it alone. false: memory is short. */
 static bool set_tunnel(struct dial *d, const struct stream_target *to)
@@ -176,6 +185,10 @@ struct stream *stream_connect(struct loop *l, const struct stream_target *to, co
 	struct dial *d = s ? s->dial : NULL;
 	if (!d)
 		return NULL;
+	if (!is_host(d->host)) {
+		stream_end_later(s, ERR_MALFORMED, "the name of the host has bytes that no name has");
+		return s;
+	}
 	if (!set_tunnel(d, to)) {
 		stream_release(s);
 		return NULL;

@@ -37,6 +37,7 @@ struct tunnel *stream_tunnel_new(const struct proxy *by, const char *host, uint1
 	if (!t)
 		return NULL;
 	t->by = by;
+	t->ask.secret = true;
 	http_parse_init(&t->answer, false, 0);
 	t->answer.no_body = true;
 	if (!write_ask(&t->ask, by, host, port)) {

@@ -388,6 +388,20 @@ static void test_addresses(void **state)
 	}
 }
 
+/* A relay's name is its server's word: it must not say requests of its own with the user's password at the proxy. */
+static void test_bad_names(void **state)
+{
+	static const char *const rows[] = { "a/\r\nX: y\r\n\r\nPOST http://inside/do HTTP/1.1\r\nX:", "a\nb",
+		"a b", "\ta", "a\x7f", "a\x80", "\r" };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct run r = { .answer = "HTTP/1.1 200 OK\r\n\r\n" };
+		run(&r, "me:secret@", rows[i], NULL, 0);
+		if (r.code != ERR_MALFORMED || r.opened || r.n_asked)
+			fail_msg("row %zu: %d, asked %s", i, r.code, r.asked);
+	}
+}
+
 static void test_refusals(void **state)
 {
 	static const struct {
@@ -510,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_through),
 		cmocka_unit_test(test_tls_through),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_silence),

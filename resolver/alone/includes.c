@@ -18,8 +18,38 @@ static bool is_among(const struct includes_file *v, size_t n, const struct stat 
 	return false;
 }
 
-enum includes_verdict includes_enter(
+static enum includes_verdict file_open(
+	struct includes *in, const char *path, const struct stat *st, struct buf *text, struct errbuf *eb)
+{
+	size_t had = text->len;
+	if (in->n_read == INCLUDES_FILES) {
+		(void)err_say(
+			eb, ERR_TOO_LARGE, "%s is one file too many: %d are read", path, INCLUDES_FILES);
+		return INCLUDES_REFUSED;
+	}
+	if (file_read(path, INCLUDES_BYTES - in->bytes, text, eb) != 0)
+		return INCLUDES_REFUSED;
+	in->bytes += text->len - had;
+	in->read[in->n_read++] = in->open[in->n_open++] = (struct includes_file) { st->st_dev, st->st_ino };
+	return INCLUDES_NEW;
+}
+
+enum includes_verdict includes_begin(
 	struct includes *in, const char *path, struct buf *text, struct errbuf *eb)
+{
+	struct stat st;
+	if (stat(path, &st) != 0) {
+		(void)err_set(eb, -errno, "open %s", path);
+		return INCLUDES_REFUSED;
+	}
+	if (is_among(in->read, in->n_read, &st))
+		return INCLUDES_READ_BEFORE;
+	in->bytes = 0;
+	return file_open(in, path, &st, text, eb);
+}
+
+enum includes_verdict includes_enter(
+	struct includes *in, const char *path, bool once, struct buf *text, struct errbuf *eb)
 {
 	struct stat st;
 	int err = 0;
@@ -29,20 +59,12 @@ enum includes_verdict includes_enter(
 		err = err_say(eb, ERR_MALFORMED, "%s is not a file", path);
 	else if (is_among(in->open, in->n_open, &st))
 		err = err_say(eb, ERR_MALFORMED, "%s would include itself", path);
-	else if (is_among(in->read, in->n_read, &st))
+	else if (once && is_among(in->read, in->n_read, &st))
 		return INCLUDES_READ_BEFORE;
 	else if (in->n_open == INCLUDES_DEPTH)
 		err = err_say(eb, ERR_TOO_LARGE, "%s is included too deep: %d files are the most", path,
 			INCLUDES_DEPTH);
-	else if (in->n_read == INCLUDES_FILES)
-		err = err_say(
-			eb, ERR_TOO_LARGE, "%s is one file too many: %d are read", path, INCLUDES_FILES);
-	err = err ? err : file_read(path, INCLUDES_BYTES - in->bytes, text, eb);
-	if (err)
-		return INCLUDES_REFUSED;
-	in->bytes += text->len;
-	in->read[in->n_read++] = in->open[in->n_open++] = (struct includes_file) { st.st_dev, st.st_ino };
-	return INCLUDES_NEW;
+	return err ? INCLUDES_REFUSED : file_open(in, path, &st, text, eb);
 }
 
 void includes_leave(struct includes *in)
@@ -54,7 +76,7 @@ static void one_take(struct includes *in, struct target *t, const struct target_
 {
 	struct buf text = { 0 };
 	struct errbuf eb = { 0 };
-	enum includes_verdict v = includes_enter(in, path, &text, &eb);
+	enum includes_verdict v = includes_enter(in, path, i->once, &text, &eb);
 	if (v == INCLUDES_REFUSED)
 		target_say(t, i->what, "not read: %s", eb.text);
 	if (v == INCLUDES_NEW) {

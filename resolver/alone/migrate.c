@@ -14,7 +14,7 @@ static int file_take(struct target *t, const char *path, const char *from, unsig
 {
 	struct buf text = { 0 };
 	struct includes *in = t->include_arg;
-	enum includes_verdict v = includes_enter(in, path, &text, eb);
+	enum includes_verdict v = includes_begin(in, path, &text, eb);
 	if (v == INCLUDES_READ_BEFORE)
 		return 0;
 	int err = v == INCLUDES_REFUSED ? eb->code : 0;

@@ -410,9 +410,11 @@ void convert_dnsmasq_take(void *arg, const char *file, const char *text, size_t 
 
 static void file_of(struct target *t, const char *word, char *value)
 {
-	target_include(
-		t, &(struct target_include) {
-			   .what = word, .path = unquoted(value), .take = convert_dnsmasq_take, .arg = t });
+	target_include(t, &(struct target_include) { .what = word,
+				  .path = unquoted(value),
+				  .once = true,
+				  .take = convert_dnsmasq_take,
+				  .arg = t });
 }
 
 /* "/etc/dnsmasq.d,*.conf" */
@@ -424,6 +426,7 @@ static void folder_of(struct target *t, const char *word, char *value)
 	target_include(t, &(struct target_include) { .what = word,
 				  .path = trimmed(value),
 				  .only = only ? only : "",
+				  .once = true,
 				  .take = convert_dnsmasq_take,
 				  .arg = t });
 }

@@ -127,6 +127,7 @@ static void more_of(struct pihole *p, const char *value)
 		target_include(p->t, &(struct target_include) { .what = "misc.etc_dnsmasq_d",
 					     .path = "/etc/dnsmasq.d",
 					     .only = "",
+					     .once = true,
 					     .take = convert_dnsmasq_take,
 					     .arg = p->t });
 }

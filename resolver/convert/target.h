@@ -37,6 +37,7 @@ struct target_include {
 	const char *what; /* the word of the line */
 	const char *path; /* of a file, or of several as glob(7) has it; of a folder, with */
 	const char *only; /* which of its files, in dnsmasq's words: "*.conf,.bak"; NULL: it is no folder */
+	bool once;	  /* not those that were read before, as dnsmasq has it */
 	void (*take)(void *arg, const char *file, const char *text, size_t len); /* of each, in order */
 	void *arg;
 };

@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 
+#include "mesh/base/err.h"
 #include "resolver/alone/includes.h"
+#include "resolver/alone/test/program.h"
 #include "resolver/convert/convert.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +73,7 @@ static void take(struct place *p, const char *name,
 	struct buf text = { 0 };
 	char path[128];
 	snprintf(path, sizeof(path), "%s/%s", p->dir, name);
-	assert_int_equal(includes_enter(p->in, path, &text, NULL), INCLUDES_NEW);
+	assert_int_equal(includes_begin(p->in, path, &text, NULL), INCLUDES_NEW);
 	read(&p->t, path, buf_cstr(&text), text.len);
 	includes_leave(p->in);
 	buf_free(&text);
@@ -175,12 +178,75 @@ static void test_once(void **state)
 	struct buf text = { 0 };
 	char path[128];
 	put(p, "a", "conf-file=b\nconf-file=b\n");
-	put(p, "b", "host-record=x.example,192.0.2.1\n");
+	put(p, "b", "nonsense\n");
 	take(p, "a", convert_dnsmasq);
-	assert_int_equal(p->t.records.n, 1);
 	snprintf(path, sizeof(path), "%s/b", p->dir);
-	assert_int_equal(includes_enter(p->in, path, &text, NULL), INCLUDES_READ_BEFORE);
-	said(p, "");
+	assert_int_equal(includes_begin(p->in, path, &text, NULL), INCLUDES_READ_BEFORE);
+	said(p, "%1$s/b:1: nonsense: no counterpart\n");
+}
+
+/* unbound's stands for its lines wherever it is, so one file is a part of several clauses; each time counts. */
+static void test_several_clauses(void **state)
+{
+	struct place *p = *state;
+	put(p, "forward", "forward-addr: 192.0.2.1\nforward-addr: 192.0.2.2\n");
+	put(p, "stub", "stub-addr: 192.0.2.3\n");
+	put(p, "main",
+		"forward-zone:\n name: a.example\n include: forward\n"
+		"stub-zone:\n name: b.example\n include: stub\n"
+		"forward-zone:\n name: c.example\n include: forward\n"
+		"stub-zone:\n name: d.example\n include: stub\n");
+	take(p, "main", convert_unbound);
+	static const struct {
+		const char *name;
+		size_t n;
+		const char *first;
+	} rows[] = { { "a.example", 2, "192.0.2.1:53" }, { "b.example", 1, "192.0.2.3:53" },
+		{ "c.example", 2, "192.0.2.1:53" }, { "d.example", 1, "192.0.2.3:53" } };
+	assert_int_equal(p->t.routes.n, ARRAY_LEN(rows));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_string_equal(p->t.routes.v[i].name, rows[i].name);
+		assert_int_equal(p->t.routes.v[i].items.n, rows[i].n);
+		assert_string_equal(p->t.routes.v[i].items.v[0], rows[i].first);
+	}
+	assert_int_equal(p->in->n_read, 5);
+}
+
+/* Files that each include the next twice: the last one would be read 32768 times. */
+static void test_doubled(void **state)
+{
+	struct place *p = *state;
+	char name[32], text[64];
+	for (int i = 0; i < INCLUDES_DEPTH - 1; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		snprintf(text, sizeof(text), "server:\ninclude: %d\ninclude: %d\n", i + 1, i + 1);
+		put(p, name, text);
+	}
+	snprintf(name, sizeof(name), "%d", INCLUDES_DEPTH - 1);
+	put(p, name, "local-zone: end.example always_nxdomain\n");
+	take(p, "0", convert_unbound);
+	zones(p, "end.example");
+	assert_int_equal(p->in->n_read, INCLUDES_FILES);
+	assert_int_equal(p->in->n_open, 0);
+	assert_non_null(strstr(buf_cstr(&p->t.said), "one file too many"));
+}
+
+/* As the shell's <(...), and /dev/stdin. */
+static void test_pipe(void **state)
+{
+	static const char conf[] = "server=192.0.2.1\n";
+	struct program none = { 0 };
+	char path[32], out[4096];
+	int fds[2];
+	(void)state;
+	assert_int_equal(pipe2(fds, 0), 0);
+	assert_int_equal(write(fds[1], conf, strlen(conf)), strlen(conf));
+	close(fds[1]);
+	snprintf(path, sizeof(path), "/dev/fd/%d", fds[0]);
+	int status = program_tell(&none, out, sizeof(out), (const char *const[]) { "convert", path, NULL });
+	close(fds[0]);
+	if (status != 0 || !strstr(out, "192.0.2.1"))
+		fail_msg("status %d: %s", status, out);
 }
 
 static void test_bounds(void **state)
@@ -200,22 +266,42 @@ static void test_bounds(void **state)
 	struct errbuf eb = { 0 };
 	snprintf(path, sizeof(path), "%s/pipe", p->dir);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(includes_enter(p->in, path, &none, &eb), INCLUDES_REFUSED);
+	assert_int_equal(includes_enter(p->in, path, false, &none, &eb), INCLUDES_REFUSED);
 	assert_non_null(strstr(eb.text, "is not a file"));
 	p->in->n_read = INCLUDES_FILES;
 	snprintf(path, sizeof(path), "%s/16", p->dir);
-	assert_int_equal(includes_enter(p->in, path, &none, &eb), INCLUDES_REFUSED);
+	assert_int_equal(includes_enter(p->in, path, false, &none, &eb), INCLUDES_REFUSED);
 	assert_non_null(strstr(eb.text, "one file too many"));
-	p->in->n_read = 1;
-	p->in->bytes = INCLUDES_BYTES - 3;
-	assert_int_equal(includes_enter(p->in, path, &none, &eb), INCLUDES_REFUSED);
 	buf_free(&none);
+}
+
+/* A file that is named and what it includes, together; the next that is named has the whole size again. */
+static void test_bytes(void **state)
+{
+	struct place *p = *state;
+	struct buf text = { 0 };
+	struct errbuf eb = { 0 };
+	char path[128];
+	put(p, "a", "conf-file=b\nconf-file=b\n");
+	put(p, "b", "no-hosts\n");
+	take(p, "a", convert_dnsmasq);
+	assert_int_equal(p->in->bytes, strlen("conf-file=b\nconf-file=b\nno-hosts\n"));
+	put(p, "c", "four");
+	snprintf(path, sizeof(path), "%s/c", p->dir);
+	p->in->bytes = INCLUDES_BYTES - 3;
+	assert_int_equal(includes_enter(p->in, path, false, &text, &eb), INCLUDES_REFUSED);
+	assert_non_null(strstr(eb.text, "is larger than"));
+	buf_free(&text);
+	assert_int_equal(includes_begin(p->in, path, &text, &eb), INCLUDES_NEW);
+	assert_int_equal(p->in->bytes, 4);
+	buf_free(&text);
 }
 
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_dnsmasq), ONE(test_unbound), ONE(test_pihole),
-		ONE(test_loop), ONE(test_once), ONE(test_bounds) };
+		ONE(test_loop), ONE(test_once), ONE(test_several_clauses), ONE(test_doubled), ONE(test_pipe),
+		ONE(test_bounds), ONE(test_bytes) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

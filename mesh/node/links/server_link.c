@@ -19,7 +19,7 @@
  *
  * Place. A server's name is looked up; when nobody with a key is found so, the next try goes to the address that it was reached
  * at last, which is kept on disk, and the one after that to what the name says again. Its Noise key says who it is, whatever
- * led there.
+ * led there; another's at that address says no more than that the server has moved.
  *
  * Keys. `next` is shown instead of the key in force from the moment a login wants a new one until the server
  * has accepted it or refused. The auth key is wiped when it was used or refused. The server's identity is its
@@ -55,6 +55,8 @@ void server_link_enter(struct server_link *c, enum server_stage to)
 	enum server_stage from = c->stage;
 	struct endpoint at;
 	c->stage = to;
+	if (to == SERVER_IDLE && from > SERVER_KEY)
+		c->by_memory = false; /* it was of no use: the name is asked anew */
 	if (to == SERVER_STREAM)
 		portal_forget(&c->portal);
 	if (to == SERVER_STREAM && from != to)
@@ -241,6 +243,12 @@ static bool same_server(struct server_link *c, const struct machine_key *k)
 	if (!other && (!server_link_is_pinned(c) || key_equal(s->prefs.server_pin.b, k->b))) {
 		c->ops.server_is(c->ops.arg, k);
 		return true;
+	}
+	if (c->by_memory) { /* it moved, and this one has its place: the name leads to it */
+		c->by_memory = false;
+		server_link_retry_later(
+			c, "cannot use the control server at", "another one is where it was at last");
+		return false;
 	}
 	server_link_stay_out(c,
 		other ? "the server at this address has another key than the one this node joined; if it was "

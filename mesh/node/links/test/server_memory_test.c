@@ -79,15 +79,21 @@ static void refused(void *arg, const char *why)
 	fail_msg("%s", why);
 }
 
-static void site_open(struct site *s)
+/* At s->at, whose port 0 is any. */
+static void site_listen(struct site *s)
 {
 	struct errbuf eb;
-	*s = (struct site) { .loop = loop_new(), .at = { .ip = addr_v4(0x7f000001) } };
 	s->fd = sock_tcp_listen(&s->at, &eb);
 	assert_true(s->fd >= 0);
 	assert_int_equal(sock_local(s->fd, &s->at), 0);
 	s->watch = loop_fd_new(s->loop, s->fd, incoming, s);
 	loop_fd_set(s->watch, LOOP_READ);
+}
+
+static void site_open(struct site *s)
+{
+	*s = (struct site) { .loop = loop_new(), .at = { .ip = addr_v4(0x7f000001) } };
+	site_listen(s);
 	s->late = loop_timer_new(s->loop, too_late, s);
 	loop_timer_set(s->late, WAIT_MS);
 	memset(s->key.b, 7, KEY_LEN);
@@ -123,6 +129,12 @@ static void test_found(void **state)
 		loop_run_once(s.loop);
 	const char *name = strstr(NOWHERE, "//") + 2;
 	assert_int_equal(strncmp(s.host, name, strlen(name)), 0);
+	/* it answers there, but is of no use: the name is asked next */
+	while (!strstr(server_link_waiting_for(s.link), "waiting for"))
+		loop_run_once(s.loop);
+	while (!strstr(server_link_waiting_for(s.link), "cannot reach"))
+		loop_run_once(s.loop);
+	assert_int_equal(s.asked, 1);
 	site_close(&s);
 }
 
@@ -143,8 +155,35 @@ static void test_moved(void **state)
 	site_close(&s);
 }
 
+/* Another server has the place by now: it is told nothing, and the name leads to ours again. */
+static void test_another_there(void **state)
+{
+	struct site s, other;
+	(void)state;
+	site_open(&s);
+	other = (struct site) { .loop = s.loop, .at = { .ip = addr_v4(0x7f000002), .port = s.at.port } };
+	memset(other.key.b, 9, KEY_LEN);
+	site_listen(&other);
+	s.us.logged_in = true;
+	s.us.server = s.key;
+	assert_true(state_server_reached(&s.us, &other.at.ip));
+	link_open(&s);
+	server_link_login(s.link, "secret", false);
+	while (!other.asked)
+		loop_run_once(s.loop);
+	snprintf(s.us.prefs.control_url, sizeof(s.us.prefs.control_url), "http://localhost:%u", s.at.port);
+	while (!s.is)
+		loop_run_once(s.loop);
+	assert_int_equal(other.asked, 1);
+	assert_true(server_link_has_key(s.link));
+	loop_fd_free(other.watch);
+	close(other.fd);
+	site_close(&s);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_found), cmocka_unit_test(test_moved) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_found), cmocka_unit_test(test_moved),
+		cmocka_unit_test(test_another_there) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

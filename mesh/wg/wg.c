@@ -150,13 +150,18 @@ static bool list_has(const struct prefix *list, size_t n, const struct prefix *p
 /* allowed may be the peer's own list. */
 static bool set_allowed(struct wg *w, struct wg_card *c, const struct prefix *allowed, size_t n)
 {
-	struct prefix *list = n ? malloc(n * sizeof(*list)) : NULL;
 	size_t kept = 0;
+	/* Nothing stays allowed for want of memory. */
+	for (size_t i = 0; i < c->n_allowed; i++)
+		if (list_has(allowed, n, &c->allowed[i]))
+			c->allowed[kept++] = c->allowed[i];
+		else
+			allowed_remove(&w->allowed, &c->allowed[i], c);
+	c->n_allowed = kept;
+	struct prefix *list = n ? malloc(n * sizeof(*list)) : NULL;
 	if (n && !list)
 		return false;
-	for (size_t i = 0; i < c->n_allowed; i++)
-		if (!list_has(allowed, n, &c->allowed[i]))
-			allowed_remove(&w->allowed, &c->allowed[i], c);
+	kept = 0;
 	for (size_t i = 0; i < n; i++)
 		if (allowed_put(&w->allowed, &allowed[i], c))
 			list[kept++] = allowed[i];

@@ -1,10 +1,19 @@
 /* Of a peer that nobody has spoken to there are its id, key and prefixes; all else is made with the first packet. */
 #include "mesh/wg/test/pair.h"
+#include "mesh/base/err.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+
+static bool memory_is_short;
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	return memory_is_short ? NULL : __real_malloc(size);
+}
 
 static void questions_make_nothing(void **state)
 {
@@ -77,6 +86,31 @@ static void preshared_key_waits(void **state)
 	pair_fini(&p);
 }
 
+/* What a peer may no more be asks for no memory. */
+static void taken_away_without_memory(void **state)
+{
+	struct pair p;
+	(void)state;
+	pair_init(&p, NULL);
+	struct wg *w = p.end[0].wg;
+	const struct node_key *key = &p.end[1].key;
+	struct prefix ip[] = { { addr_v4(0x0a000000), 8 }, { p.end[1].ip, 32 }, { addr_v4(0x0b000000), 8 } };
+	struct addr in[] = { addr_v4(0x0a000001), p.end[1].ip, addr_v4(0x0b000001) };
+	assert_true(wg_peer_set(w, 1, key, NULL, ip, 2));
+	memory_is_short = true;
+	assert_false(wg_peer_set(w, 1, key, NULL, ip + 1, 2));
+	memory_is_short = false;
+	assert_int_equal(wg_route(w, &in[0]), 0);
+	assert_int_equal(wg_route(w, &in[1]), 1);
+	assert_int_equal(wg_route(w, &in[2]), 0);
+	assert_true(wg_peer_set(w, 1, key, NULL, ip + 1, 2));
+	assert_int_equal(wg_route(w, &in[2]), 1);
+	wg_peer_remove(w, 1);
+	for (size_t i = 0; i < ARRAY_LEN(in); i++)
+		assert_int_equal(wg_route(w, &in[i]), 0);
+	pair_fini(&p);
+}
+
 static void leaves_unspoken(void **state)
 {
 	struct pair p;
@@ -105,6 +139,6 @@ int main(void)
 		return 1;
 	const struct CMUnitTest tests[] = { cmocka_unit_test(questions_make_nothing),
 		cmocka_unit_test(packets_draw_nothing), cmocka_unit_test(preshared_key_waits),
-		cmocka_unit_test(leaves_unspoken) };
+		cmocka_unit_test(taken_away_without_memory), cmocka_unit_test(leaves_unspoken) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

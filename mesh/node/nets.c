@@ -31,17 +31,19 @@ static int tell_peers(struct nets *t, struct engine *e, const struct netmap *m,
 {
 	int first = 0;
 	struct netmap_nets before = t->now;
+	bool all = t->untold;
 	t->now = *next;
 	for (size_t i = 0; i < m->n_peers; i++) {
 		const struct netmap_peer *p = m->peers[i];
 		struct errbuf why = { 0 };
-		if (!is_set(e, p) || netmap_nets_same(&before, next, p->node.id))
+		if (!is_set(e, p) || (!all && netmap_nets_same(&before, next, p->node.id)))
 			continue;
 		int err = nets_peer_set(t, e, &p->node, &why);
 		if (err && !first)
 			first = err_say(eb, err, "%s", why.text);
 	}
 	netmap_nets_free(&before);
+	t->untold = first != 0;
 	return first;
 }
 
@@ -78,7 +80,7 @@ int nets_apply(struct nets *t, struct engine *e, const struct netmap *m, const s
 	iface_serve(e->iface, &service);
 	if (!netmap_nets_list(m, &wish, is_set, e, &next))
 		return err_set(eb, -ENOMEM, "route the networks of the mesh");
-	if (!next.n && !t->now.n) {
+	if (!next.n && !t->now.n && !t->untold) {
 		netmap_nets_free(&next);
 		t->exit = 0;
 		return tell_iface(t, e, p, eb);
@@ -93,6 +95,7 @@ void nets_forget(struct nets *t, struct engine *e)
 {
 	netmap_nets_free(&t->now);
 	t->exit = 0;
+	t->untold = false;
 	if (!e->iface)
 		return;
 	iface_nets_set(e->iface, &(struct iface_nets) { 0 }, NULL);

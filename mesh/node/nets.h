@@ -10,6 +10,7 @@ struct nets { /* all zero: none */
 	/* Only nets.c writes. */
 	struct netmap_nets now; /* what peers were given */
 	int64_t exit;		/* the peer that is our exit; 0 = none */
+	bool untold;		/* a peer may not have what `now` says: all are told again */
 };
 
 /* The peer as the map has it, with the networks that it carries for us. */

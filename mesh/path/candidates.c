@@ -56,19 +56,26 @@ static struct candidate *evict(struct path *p, struct peer *e)
 	return victim;
 }
 
+bool candidates_reserve(struct peer *e, size_t n)
+{
+	size_t size = e->cands_size ? e->cands_size : 4u;
+	if (n <= e->cands_size)
+		return true;
+	while (size < n)
+		size *= 2;
+	struct candidate *more = realloc(e->cands, size * sizeof(*more));
+	if (!more)
+		return false;
+	e->cands = more;
+	e->cands_size = (uint8_t)size;
+	return true;
+}
+
 static struct candidate *candidates_grow(struct path *p, struct peer *e)
 {
 	if (e->n_cands == CANDIDATES_MAX)
 		return evict(p, e);
-	if (e->n_cands == e->cands_size) {
-		size_t size = e->cands_size ? e->cands_size * 2u : 4u;
-		struct candidate *more = realloc(e->cands, size * sizeof(*more));
-		if (!more)
-			return NULL;
-		e->cands = more;
-		e->cands_size = (uint8_t)size;
-	}
-	return &e->cands[e->n_cands++];
+	return candidates_reserve(e, e->n_cands + 1u) ? &e->cands[e->n_cands++] : NULL;
 }
 
 struct candidate *candidates_add(struct path *p, struct peer *e, const struct endpoint *at, uint8_t from)

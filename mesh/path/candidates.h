@@ -6,7 +6,10 @@
 
 struct candidate *candidates_find(struct peer *e, const struct endpoint *at);
 bool candidates_sendable(const struct endpoint *at);
+/* NULL: nothing can be sent there, or memory is short. */
 struct candidate *candidates_add(struct path *p, struct peer *e, const struct endpoint *at, uint8_t from);
+/* Room for n in all, CANDIDATES_MAX at most. false: memory is short. */
+bool candidates_reserve(struct peer *e, size_t n);
 /* Before the same source names its new list; sweep then drops those that nobody names any more. */
 void candidates_forget(struct path *p, struct peer *e, uint8_t from);
 void candidates_sweep(struct path *p, struct peer *e);

@@ -48,8 +48,10 @@ struct peer *card_peer(struct path *p, struct card *c)
 	if (!c || c->peer)
 		return c ? c->peer : NULL;
 	struct peer *e = calloc(1, sizeof(*e));
-	if (!e)
+	if (!e || !candidates_reserve(e, c->n_named)) {
+		free(e);
 		return NULL;
+	}
 	e->id = c->id;
 	e->key = c->key;
 	e->disco = c->disco;

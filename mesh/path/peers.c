@@ -91,13 +91,19 @@ static bool renew_disco(struct path *p, struct card *c, const struct disco_key *
 		candidates_forget(p, c->peer, FROM_CALL | FROM_SEEN);
 		candidates_sweep(p, c->peer);
 	}
-	return card_index_disco(p, c);
+	if (card_index_disco(p, c))
+		return true;
+	/* It is news again when it is said again. */
+	c->disco = (struct disco_key) { 0 };
+	if (c->peer)
+		c->peer->disco = c->disco;
+	return false;
 }
 
-/* news: it has another disco key. */
-static void set_made(struct path *p, struct peer *e, const struct path_peer *peer, bool news)
+/* news: it has another disco key. false: memory is short, and not all of its endpoints are known. */
+static bool set_made(struct path *p, struct peer *e, const struct path_peer *peer, bool news)
 {
-	bool moved = false;
+	bool moved = false, all = true;
 	if (e->home != peer->home) {
 		e->home = peer->home;
 		e->heard = 0;
@@ -107,7 +113,9 @@ static void set_made(struct path *p, struct peer *e, const struct path_peer *pee
 	for (size_t i = 0; i < peer->n_endpoints && i < NAMED_MAX; i++) {
 		if (!candidates_find(e, &peer->endpoints[i]))
 			moved = true;
-		candidates_add(p, e, &peer->endpoints[i], FROM_NETMAP);
+		if (!candidates_add(p, e, &peer->endpoints[i], FROM_NETMAP) &&
+			candidates_sendable(&peer->endpoints[i]))
+			all = false;
 	}
 	candidates_sweep(p, e);
 	if (news && peer_active(p, e) && !way_trusted(p, e))
@@ -115,6 +123,7 @@ static void set_made(struct path *p, struct peer *e, const struct path_peer *pee
 	else if (moved && peer_active(p, e) && !way_trusted(p, e))
 		session_answer_burst(p, e);
 	way_publish(p, e);
+	return all;
 }
 
 bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer)
@@ -133,8 +142,7 @@ bool path_peer_set(struct path *p, uint64_t now_ms, const struct path_peer *peer
 	c->home = peer->home;
 	if (!c->peer)
 		return card_name(c, peer->endpoints, peer->n_endpoints);
-	set_made(p, c->peer, peer, news);
-	return true;
+	return set_made(p, c->peer, peer, news);
 }
 
 /* The peer uses the relay while we trust the direct way: it may know more than we do. */

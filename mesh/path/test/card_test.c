@@ -9,6 +9,21 @@
 
 enum { PEERS = 100, HOME = 7, NOW = 1000 };
 
+/* Memory is short. */
+static bool no_realloc, no_put;
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size)
+{
+	return no_realloc ? NULL : __real_realloc(p, size);
+}
+bool __real_table_put(struct table *t, const void *key, void *value);
+bool __wrap_table_put(struct table *t, const void *key, void *value);
+bool __wrap_table_put(struct table *t, const void *key, void *value)
+{
+	return !no_put && __real_table_put(t, key, value);
+}
+
 struct rig {
 	struct path *path;
 	unsigned by_relay;
@@ -160,9 +175,53 @@ static void shared_disco_key(void **state)
 	path_free(r.path);
 }
 
+/* Whole or not at all: nobody says its endpoints again to one that is made. */
+static void memory_is_short(void **state)
+{
+	struct rig r;
+	struct endpoint at[5] = { 0 };
+	struct path_peer x = peer_of(3, at, ARRAY_LEN(at));
+	(void)state;
+	rig_open(&r);
+	for (size_t i = 0; i < ARRAY_LEN(at); i++)
+		at[i] = endpoint_of(3, (uint16_t)(i + 1));
+	no_realloc = true;
+	assert_null(peer_find(r.path, 4));
+	assert_int_equal(card_find(r.path, 4)->n_named, 2);
+	no_realloc = false;
+	assert_non_null(peer_find(r.path, 4));
+	assert_int_equal(peer_made(r.path, 4)->n_cands, 2);
+	no_realloc = true;
+	assert_false(path_peer_set(r.path, NOW, &x)); /* and is to be told again */
+	no_realloc = false;
+	assert_true(path_peer_set(r.path, NOW, &x));
+	assert_int_equal(peer_made(r.path, 4)->n_cands, 5);
+	path_free(r.path);
+}
+
+/* A key that could not be taken is news when it is said again. */
+static void disco_key_said_again(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_open(&r);
+	path_used(r.path, NOW, 4);
+	for (size_t i = 3; i < 5; i++) { /* spoken to, and not */
+		struct path_peer x = peer_of(i, NULL, 0);
+		memset(x.disco.b, 0xc0 + (int)i, KEY_LEN);
+		no_put = true;
+		assert_false(path_peer_set(r.path, NOW, &x));
+		no_put = false;
+		assert_true(path_peer_set(r.path, NOW, &x));
+		assert_ptr_equal(table_get(&r.path->by_disco, x.disco.b), card_find(r.path, i + 1));
+	}
+	path_free(r.path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(questions_make_nothing),
-		cmocka_unit_test(used_ones_are_made), cmocka_unit_test(shared_disco_key) };
+		cmocka_unit_test(used_ones_are_made), cmocka_unit_test(shared_disco_key),
+		cmocka_unit_test(memory_is_short), cmocka_unit_test(disco_key_said_again) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -126,34 +126,48 @@ static bool same_words(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* Whole, or what was before stays: names are not let through because of a word, or for want of memory. */
+static int rules_read(struct blocking *b, const char *caps, bool *is_short, struct errbuf *eb)
+{
+	const struct ctl_blocking *said = NULL;
+	struct arena mem_before = b->mem;
+	struct conf_block rules_before = b->rules;
+	b->mem = (struct arena) { .cap = b->mem.cap };
+	int err = ctl_blocking_read(&b->mem, caps, &said, eb);
+	if (!err && said)
+		take_rules(b, said);
+	*is_short = b->mem.failed;
+	if (err || *is_short) {
+		arena_free(&b->mem);
+		b->mem = mem_before;
+		b->rules = rules_before;
+		return err;
+	}
+	arena_free(&mem_before);
+	b->wanted = b->fresh = said;
+	return 0;
+}
+
 /* Read anew only when the words are others: each map has them. false: memory is short, what was holds. */
 static bool words_follow(struct blocking *b, const char *caps)
 {
-	const struct ctl_blocking *said = NULL;
 	struct errbuf eb = { 0 };
-	int err;
+	bool is_short;
 	if (same_words(caps, b->told))
 		return true;
 	char *told = caps ? strdup(caps) : NULL;
 	if (caps && !told)
 		return false;
 	b->odd[0] = 0;
-	arena_free(&b->mem);
-	b->fresh = false;
-	err = ctl_blocking_read(&b->mem, caps, &said, &eb);
-	if (!err && said)
-		take_rules(b, said);
-	if (b->mem.failed) { /* and is read again */
+	int err = rules_read(b, caps, &is_short, &eb);
+	if (is_short) { /* and is read again */
 		free(told);
 		return false;
 	}
 	free(b->told);
 	b->told = told;
-	if (err) { /* what was before goes on: names are not let through because of a word */
+	if (err)
 		blocking_odd(b, "what the server says of blocked names is not understood: %.180s", eb.text);
-		return true;
-	}
-	b->wanted = b->fresh = said;
 	return true;
 }
 

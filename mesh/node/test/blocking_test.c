@@ -109,7 +109,7 @@ static struct place *place_of(void **state)
 }
 
 /* before: NULL, or the map that this one follows. */
-static void use_map(struct place *p, const char *json, const struct netmap *before)
+static struct netmap *read_map(const char *json, const struct netmap *before)
 {
 	struct arena a = { 0 };
 	struct ctl_map_response m;
@@ -118,10 +118,17 @@ static void use_map(struct place *p, const char *json, const struct netmap *befo
 		fail_msg("%s", eb.text);
 	struct netmap *next = netmap_apply(before, &m, 0, &eb);
 	assert_non_null(next);
+	arena_free(&a);
+	return next;
+}
+
+static void use_map(struct place *p, const char *json, const struct netmap *before)
+{
+	struct errbuf eb = { 0 };
+	struct netmap *next = read_map(json, before);
 	if (names_apply(&p->n, next, "lo", false, &eb))
 		fail_msg("%s", eb.text);
 	netmap_put(next);
-	arena_free(&a);
 }
 
 struct asker {
@@ -278,6 +285,33 @@ static void test_short_of_memory(void **state)
 	netmap_put(same);
 }
 
+/* Rules that wait for the blocker are not lost to words that cannot be read, or for want of memory. */
+static void test_words_kept(void **state)
+{
+	struct blocking b = { .state_dir = "/nowhere" };
+	struct netmap *good = read_map(MAP(BLOCKS("{" LISTS "," GROUPS "}"), ALICES), NULL);
+	struct netmap *bad = read_map(MAP(BLOCKS("[]"), ALICES), NULL);
+	struct netmap *other = read_map(MAP(BLOCKS("{" LISTS "}"), ALICES), NULL);
+	(void)state;
+	assert_true(blocking_follow(&b, good));
+	assert_true(b.wanted && b.fresh && b.rules.n_lists == 3);
+	assert_true(blocking_follow(&b, bad));
+	assert_non_null(strstr(b.odd, "is not understood"));
+	assert_true(b.wanted && b.fresh && b.rules.n_lists == 3 && b.rules.n_groups == 4);
+	assert_string_equal(b.rules.lists[1].name, "games");
+	b.mem.cap = 1;
+	assert_false(blocking_follow(&b, other));
+	assert_true(b.wanted && b.fresh && b.rules.n_groups == 4);
+	assert_string_equal(b.rules.groups[0].name, "kids");
+	b.mem.cap = 0;
+	assert_true(blocking_follow(&b, other));
+	assert_true(b.fresh && b.rules.n_lists == 3 && b.rules.n_groups == 0);
+	blocking_fini(&b);
+	netmap_put(good);
+	netmap_put(bad);
+	netmap_put(other);
+}
+
 /* What the server says is looked at: names that are files' too, hours, answers, URLs. What cannot be used is told, and
  * the rest holds. */
 static void test_odd(void **state)
@@ -380,6 +414,7 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_groups), ONE(test_changes), ONE(test_odd),
-		ONE(test_taken), ONE(test_search), ONE(test_short_of_memory) };
+		ONE(test_taken), ONE(test_search), ONE(test_short_of_memory),
+		cmocka_unit_test(test_words_kept) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,6 +172,7 @@ static void test_another_there(void **state)
 	while (!other.asked)
 		loop_run_once(s.loop);
 	snprintf(s.us.prefs.control_url, sizeof(s.us.prefs.control_url), "http://localhost:%u", s.at.port);
+	assert_true(state_server_reached(&s.us, &other.at.ip)); /* the same by this name, which is found */
 	while (!s.is)
 		loop_run_once(s.loop);
 	assert_int_equal(other.asked, 1);

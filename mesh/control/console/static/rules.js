@@ -79,15 +79,20 @@ function pair() {
   const list = h("datalist", { id: "machines-known" });
   const known = () => replace(list, [...nodes.values()].map((n) => h("option", { value: n.name })));
   const word = (name, label, hint) => h("div", { class: "field" }, h("label", { for: `pair-${name}` }, label), h("input", { id: `pair-${name}`, name, list: hint ? null : "machines-known", placeholder: hint ?? null, required: !hint, autocomplete: "off", spellcheck: "false" }));
+  let asked = null;
+  const tell = () => attempt(async () => {
+    const ours = asked, r = await ask("policy/explain", ours);
+    if (ours === asked) replace(answer, verdict(r));
+  });
   const form = h("form", { class: "pair", onfocusin: known, onsubmit: async (e) => {
     e.preventDefault();
-    const v = Object.fromEntries(new FormData(form));
-    await attempt(async () => replace(answer, verdict(await ask("policy/explain", v))));
+    asked = Object.fromEntries(new FormData(form));
+    await tell();
   } }, word("from", "From"), word("to", "To"), word("port", "Port", "443, udp:53, icmp; any"), h("button", { class: "button plain" }, "Ask"));
   return {
     root: h("section", { class: "card", "aria-labelledby": "r3" }, h("h2", { id: "r3" }, "May one reach another?"), form, list, answer,
       h("p", { class: "hint" }, "By the rules in force: which one lets it pass, or how far it comes.")),
-    forget: () => replace(answer),
+    again: () => asked && tell(), // the rules in force are others
   };
 }
 
@@ -185,7 +190,7 @@ export function show(root) {
     h("button", { class: "quiet", onclick: () => { draft.etag = rules.etag; live.again(); } }, "Go on with mine"));
 
   const live = following(root, watch, () => Promise.all([ask("policy/get"), ask("policy/history")]), ([now, versions]) => {
-    if (rules?.etag !== now.etag) asking.forget();
+    if (rules?.etag !== now.etag) asking.again();
     rules = now;
     past.show(versions, now.policy);
     const had = area.hasFocus() ? area.place() : null;

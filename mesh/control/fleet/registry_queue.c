@@ -149,10 +149,14 @@ static int publish_edit(struct change *c)
 	return err ? err : registry_publish(c->r, &draft, NEWS_IDENTITY, &c->eb);
 }
 
+/* What is told of it may ask for more, which only stands in line meanwhile: else that could end, and free, others
+ * of those that are being told. */
 static void write_done(void *arg)
 {
 	struct change *c = arg;
 	struct registry *r = c->r;
+	bool stepping = r->stepping;
+	r->stepping = true;
 	r->busy = NULL;
 	if (!c->err) {
 		r->trouble[0] = 0;
@@ -163,6 +167,7 @@ static void write_done(void *arg)
 	finish_change(c);
 	if (works) /* what could not be written before can be now */
 		registry_save(r);
+	r->stepping = stepping;
 	step_queue(r);
 }
 

@@ -36,6 +36,7 @@ struct fixture {
 		void *x;
 	} work;
 	unsigned told;
+	struct end *asks; /* who asks for more when it is told; NULL: nobody */
 	int told_fd;
 	uint64_t save_in_ms;
 	char key[REGISTRY_KEY_TEXT];
@@ -54,14 +55,6 @@ static bool begin_work(void *arg, void (*run)(void *x), void (*done)(void *x), v
 static void save_in(void *arg, uint64_t ms)
 {
 	((struct fixture *)arg)->save_in_ms = ms;
-}
-
-static void changed(void *arg, const struct member *old, const struct member *now, enum registry_news what)
-{
-	(void)old;
-	(void)now;
-	(void)what;
-	((struct fixture *)arg)->told++;
 }
 
 /* The disk does its part of what waits; false: nothing waits. */
@@ -99,6 +92,23 @@ static struct registry_wait *waits(struct end *e)
 {
 	*e = (struct end) { .wait = { .done = on_end, .arg = e } };
 	return &e->wait;
+}
+
+/* The first of both is refused, but not while others are being told. */
+static void changed(void *arg, const struct member *old, const struct member *now, enum registry_news what)
+{
+	struct fixture *f = arg;
+	struct end *e = f->asks;
+	(void)old;
+	(void)now;
+	(void)what;
+	f->told++;
+	if (!e)
+		return;
+	f->asks = NULL;
+	registry_node_rename(&f->r, 99, "nobody", waits(&e[0]));
+	registry_node_rename(&f->r, 1, "told", waits(&e[1]));
+	assert_false(e[0].ended || e[1].ended);
 }
 
 static void open_registry(struct fixture *f)
@@ -200,6 +210,21 @@ static void test_order(void **state)
 	assert_int_equal(d.err, -ENOENT);
 	assert_false(d.unsaved);
 	assert_null(fleet_by_id(&f->r.fleet, 1));
+}
+
+/* What is asked for while a change is told waits until all of it is told. */
+static void test_asks_while_told(void **state)
+{
+	struct fixture *f = *state;
+	struct end a, more[2];
+	f->asks = more;
+	registry_node_rename(&f->r, 1, "first", waits(&a));
+	assert_true(work_once(f));
+	assert_true(a.ended && !a.err && more[0].ended && !more[1].ended);
+	assert_int_equal(more[0].err, -ENOENT);
+	assert_true(work_once(f));
+	assert_true(more[1].ended && !more[1].err);
+	assert_string_equal(name_of(f, 1), "told");
 }
 
 /* Two that want one name, one key for one machine: the second is refused though both began before either was
@@ -372,6 +397,7 @@ static void test_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_asks_while_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_races, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moves_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_away_and_back, setup, teardown),

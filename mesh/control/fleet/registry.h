@@ -87,6 +87,7 @@ struct registry_result {
 struct registry_wait {
 	void (*done)(void *arg, const struct registry_result *res);
 	void *arg;
+	int64_t own;	       /* the user whose own nodes, without tags, are all they may change; 0 = all */
 	struct change *change; /* the registry's; NULL = over */
 };
 void registry_wait_cancel(struct registry_wait *w); /* the change itself goes on */
@@ -200,7 +201,9 @@ struct person_wish {
 };
 void registry_person_login(
 	struct registry *r, const struct person_wish *wish, int64_t now_ms, struct registry_wait *w);
+/* Of a node: -EPERM where registry_wait.own is another's, or the node has tags, when its turn comes. */
 void registry_node_delete(struct registry *r, int64_t node, struct registry_wait *w);
+/* Whose node it is may end its login sooner, never later. -EPERM. */
 void registry_node_expire(
 	struct registry *r, int64_t node, int64_t at_ms, int64_t now_ms, struct registry_wait *w);
 void registry_node_rename(struct registry *r, int64_t node, const char *label, struct registry_wait *w);

@@ -54,6 +54,7 @@ struct change {
 	struct arena mem;	    /* all text here */
 	bool fast;		    /* need not be on the disk when it is told */
 	int64_t now_ms, id, at_ms;
+	int64_t own;	  /* of who asks: registry_wait */
 	const char *text; /* name, tags or routes */
 	const char *value;
 	struct addr address;
@@ -88,6 +89,8 @@ struct change *registry_change_new(
 void registry_change_submit(struct change *c);
 /* Whether one of this kind waits for this node and is not being written yet; else NULL. */
 struct change *registry_change_find(const struct registry *r, const struct change_kind *kind, int64_t id);
+/* Whether who asks may change m as it is now: -EPERM. */
+int registry_check_own(const struct change *c, const struct member *m, struct errbuf *eb);
 void registry_fail_now(struct registry_wait *w, int err, const char *text); /* before there was a change */
 /* Puts draft's copy into the fleet and tells it. */
 int registry_publish(

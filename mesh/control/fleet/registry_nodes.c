@@ -20,10 +20,14 @@ static void submit_edit(struct registry *r, const struct change_kind *kind, int6
 
 /* --- expiry --- */
 
+/* How long a login lasts is the network's word: whoever could put it off would stay in after the provider, or an admin,
+ * has let them go. */
 static int expire_edit(struct registry *r, struct change *c, struct member *draft, struct errbuf *eb)
 {
 	(void)r;
-	(void)eb;
+	if (c->own && draft->expiry_ms != FLEET_NO_TIME && c->at_ms > draft->expiry_ms)
+		return err_say(eb, -EPERM,
+			"its login ends sooner: an admin may let it last, or log in on the machine again");
 	draft->expiry_ms = c->at_ms;
 	draft->expired = member_is_expired(draft, c->now_ms);
 	return 0;
@@ -177,8 +181,9 @@ void registry_node_address(struct registry *r, int64_t node, const struct addr *
 
 static int delete_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
-	if (fleet_by_id(&r->fleet, c->id))
-		return 0;
+	const struct member *m = fleet_by_id(&r->fleet, c->id);
+	if (m)
+		return registry_check_own(c, m, eb);
 	return err_say(eb, -ENOENT, "no node %lld: `nodes list` shows the numbers", (long long)c->id);
 }
 

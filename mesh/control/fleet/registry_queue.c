@@ -64,6 +64,7 @@ struct change *registry_change_new(
 	c->r = r;
 	c->kind = kind;
 	c->wait = w;
+	c->own = w ? w->own : 0;
 	if (w)
 		w->change = c;
 	return c;
@@ -122,12 +123,22 @@ static void run_write(void *arg)
 	c->unsaved = c->err != 0;
 }
 
+int registry_check_own(const struct change *c, const struct member *m, struct errbuf *eb)
+{
+	if (!c->own || (m->user == c->own && !member_is_tagged(m)))
+		return 0;
+	return err_say(eb, -EPERM, "you have no node %lld", (long long)m->id);
+}
+
 /* The member as edit leaves it; edit sees what is true now. */
 static int edited(struct change *c, struct member *draft, struct errbuf *eb)
 {
 	const struct member *m = fleet_by_id(&c->r->fleet, c->id);
 	if (!m)
 		return err_say(eb, -ENOENT, "no node %lld: `nodes list` shows the numbers", (long long)c->id);
+	int err = registry_check_own(c, m, eb);
+	if (err)
+		return err;
 	*draft = *m;
 	return c->kind->edit(c->r, c, draft, eb);
 }

@@ -11,8 +11,6 @@ int64_t verb_number(const struct api_call *c, const char *name); /* 0 = not give
 json_t *verb_node(const struct api *a, const struct member *m);
 /* Whether who asks may see and change it: api_call.own. */
 bool verb_may_touch(const struct api_call *c, const struct member *m);
-/* Whether who asks may have the login of m, theirs to touch, end at that moment (Unix, ms). */
-bool verb_may_end(const struct api_call *c, const struct member *m, int64_t at_ms);
 json_t *verb_deleted(const struct api *a, const struct registry_result *res, const char *text);
 
 #endif

@@ -212,6 +212,54 @@ static void test_order(void **state)
 	assert_null(fleet_by_id(&f->r.fleet, 1));
 }
 
+static struct registry_wait *waits_own(struct end *e, int64_t own)
+{
+	waits(e)->own = own;
+	return &e->wait;
+}
+
+/* Whose node it is ends its login sooner, never later: by what an admin has said before its turn came. */
+static void test_own_expiry(void **state)
+{
+	struct fixture *f = *state;
+	const struct member *m = fleet_by_id(&f->r.fleet, 1);
+	struct end admin, e[3];
+	int64_t own = m->user;
+	assert_int_equal(m->expiry_ms, FLEET_NO_TIME);
+	registry_node_expire(&f->r, 1, NOW + 5000, NOW, waits(&admin));
+	registry_node_expire(&f->r, 1, NOW + 5001, NOW, waits_own(&e[0], own));
+	registry_node_expire(&f->r, 1, NOW + 5000, NOW, waits_own(&e[1], own));
+	registry_node_expire(&f->r, 1, NOW + 4999, NOW, waits_own(&e[2], own));
+	work_all(f);
+	assert_true(!admin.err && !e[1].err && !e[2].err);
+	assert_int_equal(e[0].err, -EPERM);
+	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->expiry_ms, NOW + 4999);
+	registry_node_expire(&f->r, 1, FLEET_NO_TIME, NOW, waits(&admin));
+	registry_node_expire(&f->r, 1, NOW + 9000, NOW, waits_own(&e[0], own));
+	work_all(f);
+	assert_true(!admin.err && !e[0].err);
+	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->expiry_ms, NOW + 9000);
+}
+
+/* A node that an admin gives tags is nobody's own any more, whoever asked before. */
+static void test_own_tagged(void **state)
+{
+	struct fixture *f = *state;
+	struct end admin, e[4];
+	int64_t own = fleet_by_id(&f->r.fleet, 1)->user;
+	registry_node_rename(&f->r, 1, "other", waits_own(&e[0], own + 1));
+	registry_node_tag(&f->r, 1, "tag:web", waits(&admin));
+	registry_node_rename(&f->r, 1, "mine", waits_own(&e[1], own));
+	registry_node_expire(&f->r, 1, NOW, NOW, waits_own(&e[2], own));
+	registry_node_delete(&f->r, 1, waits_own(&e[3], own));
+	registry_wait_cancel(&e[3].wait); /* who asks has gone: the change stays theirs */
+	work_all(f);
+	assert_int_equal(admin.err, 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(e[i].err, -EPERM);
+	assert_string_equal(name_of(f, 1), "box");
+}
+
 /* What is asked for while a change is told waits until all of it is told. */
 static void test_asks_while_told(void **state)
 {
@@ -397,6 +445,8 @@ static void test_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_expiry, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_tagged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asks_while_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_races, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moves_meanwhile, setup, teardown),

@@ -240,23 +240,6 @@ static void test_now(void **state)
 	assert_false(console_rights(&c, &who));
 }
 
-/* Whose node it is ends its login sooner, and never later: that is the network's word. */
-static void test_end(void **state)
-{
-	static const struct {
-		int64_t own, ends, at;
-		bool may;
-	} rows[] = { { 1, 5000, 4999, true }, { 1, 5000, 5000, true }, { 1, 5000, 5001, false },
-		{ 1, FLEET_NO_TIME, 5000, true }, { 0, 5000, 5001, true }, { 0, FLEET_NO_TIME, 1, true } };
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct api_call c = { .own = rows[i].own };
-		const struct member m = { .user = 1, .expiry_ms = rows[i].ends };
-		if (verb_may_end(&c, &m, rows[i].at) != rows[i].may)
-			fail_msg("row %zu", i);
-	}
-}
-
 struct asked {
 	struct desk *desk;
 	const char *at;
@@ -266,14 +249,17 @@ static void asked_to_end(void *arg, struct http_server_conn *conn, const struct 
 	const uint8_t *body, size_t len)
 {
 	const struct asked *a = arg;
+	struct api_later *later = NULL;
 	struct api_call c = { .api = &a->desk->api,
 		.head = head,
 		.way = { .conn = conn },
+		.later = &later,
 		.own = 1,
 		.now_ms = INT64_C(1700000000000),
 		.args = json_pack("{s:i, s:s}", "id", 3, "at", a->at) };
 	(void)body, (void)len;
 	admin_nodes_expire(&c);
+	assert_null(later); /* it is refused: nothing is on its way */
 	json_decref(c.args);
 }
 
@@ -426,7 +412,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shown, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_now, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_ranks, open_desk, close_desk),
-		cmocka_unit_test(test_end),
 		cmocka_unit_test_setup_teardown(test_end_asked, open_desk, close_desk),
 		cmocka_unit_test_setup_teardown(test_told, open_desk, close_desk) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

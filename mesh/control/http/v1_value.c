@@ -4,6 +4,7 @@
 
 #include "mesh/base/text.h"
 #include "mesh/control/http/values.h"
+#include "mesh/proto/json_memory.h"
 #include <string.h>
 
 /* --- text --- */
@@ -200,7 +201,8 @@ void v1_put_node(struct json_out *o, const struct api *a, const struct member *m
 /* What was written; NULL: memory is short. */
 static json_t *read_back(struct json_out *o)
 {
-	json_t *v = o->bad ? NULL : json_loadb((const char *)buf_data(o->to), o->to->len, 0, NULL);
+	json_t *v =
+		o->bad ? NULL : json_memory_load((const char *)buf_data(o->to), o->to->len, 0, NULL, NULL);
 	buf_wipe(o->to); /* a key may be in it */
 	return v;
 }

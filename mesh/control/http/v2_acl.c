@@ -4,6 +4,7 @@
 
 #include "mesh/control/http/policy_verbs.h"
 #include "mesh/control/policy/hujson.h"
+#include "mesh/proto/json_memory.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static json_t *as_json(const char *text)
 	if (!copy)
 		return NULL;
 	hujson_blank(copy, strlen(copy));
-	json_t *v = json_loads(copy, 0, NULL);
+	json_t *v = json_memory_load(copy, strlen(copy), 0, NULL, NULL);
 	free(copy);
 	return v;
 }

@@ -1,4 +1,5 @@
 #include "mesh/node/serve/block_hash.h"
+#include "mesh/proto/json_memory.h"
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <string.h>
@@ -37,7 +38,7 @@ static bool read_hex(const char *s, uint8_t hash[static BLOCK_HASH])
 bool block_line_read(const char *line, size_t len, uint8_t hash[static BLOCK_HASH], size_t *size)
 {
 	uint8_t sum[BLOCK_HASH] = { 0 };
-	json_t *o = len <= BLOCK_LINE_MAX ? json_loadb(line, len, 0, NULL) : NULL;
+	json_t *o = len <= BLOCK_LINE_MAX ? json_memory_load(line, len, 0, NULL, NULL) : NULL;
 	const char *algo = json_string_value(json_object_get(o, "algo"));
 	json_int_t n = json_integer_value(json_object_get(o, "size"));
 	bool ok = algo && !strcmp(algo, "sha256") && n > 0 && n <= BLOCK_SIZE &&

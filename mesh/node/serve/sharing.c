@@ -1,6 +1,7 @@
 #include "mesh/node/serve/sharing.h"
 #include "mesh/netmap/exits.h"
 #include "mesh/base/text.h"
+#include "mesh/proto/json_memory.h"
 #include <ctype.h>
 #include <jansson.h>
 #include <limits.h>
@@ -13,7 +14,7 @@
 
 static bool has_cap(const char *cap_map_json, const char *cap)
 {
-	json_t *o = cap_map_json ? json_loads(cap_map_json, 0, NULL) : NULL;
+	json_t *o = cap_map_json ? json_memory_load(cap_map_json, strlen(cap_map_json), 0, NULL, NULL) : NULL;
 	bool has = json_object_get(o, cap);
 	json_decref(o);
 	return has;
@@ -76,7 +77,7 @@ static bool rule_grants(
 		return false;
 	for (size_t i = 0; i < peer->addresses.n && !from; i++)
 		from = from_range(r, &peer->addresses.v[i].ip);
-	json_t *list = from ? json_loads(r->caps_json, 0, NULL) : NULL;
+	json_t *list = from ? json_memory_load(r->caps_json, strlen(r->caps_json), 0, NULL, NULL) : NULL;
 	for (size_t i = 0; i < json_array_size(list) && !granted; i++)
 		granted = grants(m, json_array_get(list, i), cap);
 	json_decref(list);

@@ -1,0 +1,142 @@
+/* Every allocation of the JSON library fails once, and from then on all larger ones, while an answer is made: it is the
+ * whole answer or none, and nothing is written where it does not belong (what is left behind, the sanitizer tells). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/http/v1.h"
+#include "mesh/control/http/v2.h"
+#include "mesh/control/policy/source.h"
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FAILURES = 20000, GUARD = 64 };
+
+/* What a failing allocator knows; the library gives it no argument. */
+static struct {
+	long left;	/* allocations until one fails; < 0: none does */
+	size_t lasting; /* then, larger ones fail as well; 0: only one */
+	bool failed, smashed;
+} memory = { .left = -1 };
+
+static void *failing_alloc(size_t n)
+{
+	if ((memory.left >= 0 && memory.left-- == 0) ||
+		(memory.failed && memory.lasting && n > memory.lasting)) {
+		memory.failed = true;
+		return NULL;
+	}
+	char *p = malloc(n + GUARD + sizeof(n)); /* dumped texts go by free() itself */
+	if (!p)
+		return NULL;
+	size_t end = malloc_usable_size(p) - sizeof(n);
+	memset(p + n, 0xa5, end - n);
+	memcpy(p + end, &n, sizeof(n));
+	return p;
+}
+
+static void failing_free(void *v)
+{
+	size_t n;
+	if (!v)
+		return;
+	const char *p = v;
+	const size_t end = malloc_usable_size(v) - sizeof(n);
+	memcpy(&n, p + end, sizeof(n));
+	for (size_t i = n; i < end; i++)
+		memory.smashed = memory.smashed || (unsigned char)p[i] != 0xa5;
+	free(v);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	json_set_alloc_funcs(failing_alloc, failing_free);
+	return 0;
+}
+static int end(void **state)
+{
+	(void)state;
+	json_set_alloc_funcs(malloc, free);
+	return 0;
+}
+
+/* run is asked again and again, until nothing fails. */
+static void fail_each(void (*run)(void *arg), void *arg)
+{
+	for (size_t lasting = 0; lasting <= 256; lasting += 256) {
+		long n = 0;
+		memory.failed = true;
+		for (; memory.failed && n < FAILURES; n++) {
+			memory.left = n;
+			memory.lasting = lasting;
+			memory.failed = false;
+			run(arg);
+			if (memory.smashed)
+				fail_msg("allocation %ld: written where it does not belong", n);
+		}
+		memory.left = -1;
+		memory.lasting = 0;
+		assert_in_range(n, 5, FAILURES - 1);
+	}
+}
+
+static void read_user(void *arg)
+{
+	static const struct user alice = { .id = 1, .name = "alice" };
+	json_t *v = v1_user(arg, &alice);
+	assert_true(v || memory.failed);
+	json_decref(v);
+}
+
+/* What is written as text and read again. */
+static void test_read_back(void **state)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+	struct api a = { .reg = r };
+	struct person who = { .user = 1, .issuer = "https://id.test", .subject = "77" };
+	(void)state;
+	memset(who.display, 'x', sizeof(who.display) - 1);
+	people_init(&r->people, 1);
+	assert_true(people_put(&r->people, &who));
+	fail_each(read_user, &a);
+	people_fini(&r->people);
+	free(r);
+}
+
+static void get_rules(void *arg)
+{
+	struct api_call c = { .api = arg, .method = "GET" };
+	v2_acl_get(&c);
+}
+
+/* Access rules, of which a program wants JSON. */
+static void test_rules(void **state)
+{
+	enum { LONG = 4000 };
+	struct registry *r = calloc(1, sizeof(*r));
+	char *text = calloc(1, LONG + 64);
+	struct policy_source source = { .text = text, .tag = "t" };
+	struct settings set = { .source = &source };
+	struct streams streams = { .set = &set };
+	const struct control_config cfg = { 0 };
+	struct api a = { .reg = r, .streams = &streams, .cfg = &cfg };
+	(void)state;
+	strcpy(text, "{\"acls\":[{\"src\":[\"");
+	memset(text + strlen(text), 'x', LONG);
+	strcat(text, "\"]}]}");
+	fail_each(get_rules, &a);
+	free(text);
+	free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_read_back, begin, end),
+		cmocka_unit_test_setup_teardown(test_rules, begin, end) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

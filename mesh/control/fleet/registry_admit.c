@@ -177,6 +177,8 @@ static int admit_publish(struct registry *r, struct change *c, struct errbuf *eb
 		r->next_address = c->next_address;
 	if (old)
 		apply_admission(r, c, false, &draft);
+	if (c->mem.failed) /* it may lack its tags */
+		return err_set(eb, -ENOMEM, "register");
 	int err = registry_publish(r, &draft, NEWS_IDENTITY, eb);
 	if (err)
 		return err;

@@ -22,13 +22,19 @@ void registry_tags_join(const struct ctl_strings *tags, char out[static STORE_TA
 		len += (size_t)sprintf(out + len, "%s%s", len ? "," : "", tags->v[i]);
 }
 
+/* None that could be read is no list without tags: who decides by them decides nothing. */
+static int read_tags(struct arena *a, const char *text, struct ctl_strings *out, struct errbuf *eb)
+{
+	registry_tags_split(a, text, out);
+	return a->failed ? err_set(eb, -ENOMEM, "read the tags") : 0;
+}
+
 int registry_tags_check(const struct registry *r, const char *tags, struct errbuf *eb)
 {
 	struct arena a = { 0 };
 	struct ctl_strings list;
-	int err = 0;
-	registry_tags_split(&a, tags, &list);
-	for (size_t i = 0; i < list.n && !err; i++) {
+	int err = read_tags(&a, tags, &list, eb);
+	for (size_t i = 0; !err && i < list.n; i++) {
 		if (strncmp(list.v[i], "tag:", 4) != 0 || !fleet_label_valid(list.v[i] + 4))
 			err = err_say(eb, -EINVAL,
 				"\"%.64s\" is not a tag: write it as tag:name with a-z, 0-9 and -",
@@ -50,8 +56,8 @@ int registry_tags_check_owner(const struct registry *r, const char *tags, int64_
 	struct ctl_strings list;
 	struct arena a = { 0 };
 	int err = *tags ? registry_tags_check(r, tags, eb) : 0;
-	registry_tags_split(&a, tags, &list);
-	for (size_t i = 0; i < list.n && !err; i++)
+	err = err ? err : read_tags(&a, tags, &list, eb);
+	for (size_t i = 0; !err && i < list.n; i++)
 		if (!u || !ops->owns_tag || !ops->owns_tag(ops->arg, list.v[i], u))
 			err = err_say(eb, ERR_REFUSED,
 				"this node may not be %.64s: \"tagOwners\" in the policy does not give that "
@@ -73,9 +79,8 @@ int registry_tags_check_key(const char *tags, const struct ctl_strings *asked, s
 {
 	struct arena a = { 0 };
 	struct ctl_strings list;
-	int err = 0;
-	registry_tags_split(&a, tags, &list);
-	for (size_t i = 0; i < asked->n && !err; i++)
+	int err = read_tags(&a, tags, &list, eb);
+	for (size_t i = 0; !err && i < asked->n; i++)
 		if (!is_tag_of(&list, asked->v[i]))
 			err = err_say(eb, ERR_REFUSED,
 				"this auth key does not make nodes %.64s: leave --advertise-tags out, or use "

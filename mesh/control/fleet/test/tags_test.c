@@ -1,0 +1,138 @@
+/* Who may have which tags, while memory is short: nobody gets more for it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/fleet/registry_inner.h"
+#include "mesh/control/fleet/test/place.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW INT64_C(1700000000000)
+#define NONE SIZE_MAX
+
+static size_t pieces_left = NONE; /* the one after them cannot be had */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	if (pieces_left != NONE && !pieces_left--)
+		return NULL;
+	return __real_malloc(size);
+}
+
+/* What the check says while the piece of memory after so many is refused. */
+static void test_checks(void **state)
+{
+	const struct registry r = { .ticked_ms = 0 };
+	const char *want[] = { "tag:web" };
+	const struct ctl_strings asked = { .v = want, .n = 1 };
+	struct errbuf eb = { 0 };
+	(void)state;
+	pieces_left = 0;
+	assert_int_equal(registry_tags_check(&r, "no tag", &eb), -ENOMEM);
+	pieces_left = 0;
+	assert_int_equal(registry_tags_check_owner(&r, "tag:web", 1, &eb), -ENOMEM);
+	pieces_left = 1; /* in its own form it was found good, whose it is was not read */
+	assert_int_equal(registry_tags_check_owner(&r, "tag:web", 1, &eb), -ENOMEM);
+	pieces_left = 0;
+	assert_int_equal(registry_tags_check_key("tag:web", &asked, &eb), -ENOMEM);
+	pieces_left = NONE;
+	assert_int_equal(registry_tags_check(&r, "no tag", &eb), -EINVAL);
+	assert_int_equal(registry_tags_check(&r, "tag:web", &eb), 0);
+	assert_int_equal(registry_tags_check_owner(&r, "tag:web", 1, &eb), ERR_REFUSED);
+	assert_int_equal(registry_tags_check_key("tag:web", &asked, &eb), 0);
+}
+
+struct fixture {
+	struct place place;
+	char path[256], key[REGISTRY_KEY_TEXT];
+	struct registry r;
+	int err;
+	unsigned told, bare; /* of members: so many, and so many without tags */
+};
+
+static void ended(void *arg, const struct registry_result *res)
+{
+	struct fixture *x = arg;
+	x->err = res->err;
+	if (res->key && *res->key)
+		memcpy(x->key, res->key, strlen(res->key) + 1);
+}
+
+static void changed(void *arg, const struct member *old, const struct member *now, enum registry_news what)
+{
+	struct fixture *x = arg;
+	(void)old, (void)what;
+	x->told++;
+	x->bare += now && !now->tags.n;
+}
+
+/* The machine comes again, by another node key. */
+static int join(struct fixture *x, uint8_t n)
+{
+	struct ctl_register_request rq = {
+		.version = 119, .auth_key = x->key, .followup = "", .expiry_ms = INT64_MIN
+	};
+	struct registry_wait w = { .done = ended, .arg = x };
+	const struct machine_key machine = { { 1 } };
+	struct ctl_register_response out;
+	struct arena a = { 0 };
+	char pending[REGISTRY_ID];
+	memset(rq.node.b, n, KEY_LEN);
+	rq.hostinfo.hostname = "box";
+	x->err = -ECANCELED;
+	(void)registry_register(&x->r, &rq, &machine, NOW, &a, &out, pending, &w);
+	arena_free(&a);
+	return x->err;
+}
+
+/* Whichever piece of memory cannot be had: it comes with its tags, or not at all. */
+static void test_join(void **state)
+{
+	static const char tags[] = "tag:a-long-name-for-what-a-machine-does,tag:another-name-as-long-as-that,"
+				   "tag:and-one-more-so-that-they-fill-a-page,tag:web";
+	struct fixture x = { .err = 0 };
+	struct registry_wait w = { .done = ended, .arg = &x };
+	struct errbuf eb = { 0 };
+	uint8_t n = 1;
+	(void)state;
+	assert_true(key_setup());
+	place_make(&x.place);
+	place_path(&x.place, "db.sqlite", x.path);
+	struct registry_config c = { .server_url = "https://hs.test",
+		.state_path = x.path,
+		.rnd = &random_system,
+		.secret = { { 9 } },
+		.ops = { .changed = changed, .arg = &x } };
+	c.pool.has_v4 = prefix_parse("100.64.0.0/10", &c.pool.v4);
+	if (registry_open(&x.r, &c, &eb))
+		fail_msg("%s", eb.text);
+	registry_preauth_create(
+		&x.r, &(struct preauth_wish) { .user = "", .reusable = true, .tags = tags }, NOW, &w);
+	assert_int_equal(x.err, 0);
+	assert_int_equal(join(&x, n++), 0);
+	while (pieces_left == NONE) {
+		pieces_left = n - 2;
+		(void)join(&x, n++);
+	}
+	pieces_left = NONE; /* it took no more than were to be had */
+	assert_int_equal(x.err, 0);
+	assert_true(x.told > 1);
+	assert_int_equal(x.bare, 0);
+	assert_int_equal(x.r.fleet.n, 1);
+	assert_int_equal(x.r.fleet.v[0]->tags.n, 4);
+	registry_close(&x.r);
+	place_remove(&x.place);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_checks), cmocka_unit_test(test_join) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

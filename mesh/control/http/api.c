@@ -1,5 +1,6 @@
 #include "mesh/control/http/api.h"
 
+#include "mesh/base/text.h"
 #include "mesh/proto/json.h"
 #include "mesh/proto/json_memory.h"
 
@@ -164,8 +165,18 @@ void api_reply_json(const struct api_way *w, int status, json_t *v)
 	json_decref(v);
 }
 
-/* Headscale's error has the members of gRPC's status up to 0.29, and those of RFC 9457 since: both are sent. */
-static json_t *v1_error(int status, const char *text)
+json_t *api_sentence(const char *text)
+{
+	char *fit = strdup(text);
+	if (fit)
+		text_clean(fit);
+	json_t *v = fit ? json_string(fit) : NULL;
+	free(fit);
+	return v;
+}
+
+/* Takes text. Headscale's error has the members of gRPC's status up to 0.29, and those of RFC 9457 since: both are sent. */
+static json_t *v1_error(int status, json_t *text)
 {
 	static const struct {
 		int status, code; /* of gRPC */
@@ -175,18 +186,18 @@ static json_t *v1_error(int status, const char *text)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].status == status)
 			code = rows[i].code;
-	return json_pack("{s:i, s:s, s:[], s:s, s:i, s:s}", "code", code, "message", text, "details", "title",
+	return json_pack("{s:i, s:O, s:[], s:s, s:i, s:o}", "code", code, "message", text, "details", "title",
 		http_status_text(status), "status", status, "detail", text);
 }
 
 void api_reply_error(const struct api_way *w, int status, const char *text)
 {
-	text = *text ? text : "failed";
+	json_t *say = api_sentence(*text ? text : "failed");
 	switch (w->manner) {
-	case API_OURS: api_reply_json(w, status, json_pack("{s:{s:s}}", "error", "message", text)); break;
-	case API_V1: api_reply_json(w, status, v1_error(status, text)); break;
+	case API_OURS: api_reply_json(w, status, json_pack("{s:{s:o}}", "error", "message", say)); break;
+	case API_V1: api_reply_json(w, status, v1_error(status, say)); break;
 	case API_V2:
-		api_reply_json(w, status, json_pack("{s:s, s:i}", "message", text, "status", status));
+		api_reply_json(w, status, json_pack("{s:o, s:i}", "message", say, "status", status));
 		break;
 	}
 }

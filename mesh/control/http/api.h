@@ -114,6 +114,9 @@ void api_reply(const struct api_way *w, int status, const char *type, const char
 void api_reply_text(const struct api_way *w, int status, const char *text);
 void api_reply_json(const struct api_way *w, int status, json_t *v);	     /* takes v; NULL: no memory */
 void api_reply_error(const struct api_way *w, int status, const char *text); /* as admins read it */
+/* Of a text that may quote what somebody asked for, cut in the middle of a character: fit for JSON, and for a terminal
+ * (text_clean). NULL: memory is short. */
+json_t *api_sentence(const char *text);
 
 /* An admin's call whose change is on its way to the disk. made: what is answered when it is there. NULL:
  * answered, there is no memory. */

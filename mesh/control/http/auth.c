@@ -221,8 +221,9 @@ void api_authenticate(struct api_call *c)
 
 static void refuse_token(struct api_call *c, int status, const char *error, const char *text)
 {
+	json_t *say = api_sentence(text);
 	api_reply_json(&c->way, status,
-		json_pack("{s:s, s:s, s:s}", "error", error, "error_description", text, "message", text));
+		json_pack("{s:s, s:O, s:o}", "error", error, "error_description", say, "message", say));
 }
 
 static const struct api_key *find_client(struct api_call *c)

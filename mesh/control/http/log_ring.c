@@ -1,5 +1,6 @@
 #include "mesh/control/http/log_ring.h"
 
+#include "mesh/base/text.h"
 #include "mesh/os/loop.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ static void keep_line(void *arg, enum log_level level, const char *text)
 	l->at_ms = clock_unix_ms();
 	l->level = level;
 	snprintf(l->text, sizeof(l->text), "%s", text);
+	text_clean(l->text); /* the last character may be cut */
 	pthread_mutex_unlock(&r->lock);
 }
 

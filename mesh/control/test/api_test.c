@@ -240,6 +240,8 @@ static void test_v1_people_and_keys(void **state)
 	run_rows(w, key, rows, ARRAY_LEN(rows));
 }
 
+/* Of which 40 bytes end in the middle of a character. */
+#define FORTY_CUT "a23456789012345678901234567890123456789\xc3\xa4\xc3\xa4"
 static void test_v1_nodes(void **state)
 {
 	static const struct row rows[] = {
@@ -251,6 +253,11 @@ static void test_v1_nodes(void **state)
 		{ "GET", "/api/v1/node/1", NULL, 200, "node.expiry", "null" },
 		{ "GET", "/api/v1/node/1", NULL, 200, "node.user.id", "1" },
 		{ "GET", "/api/v1/node/2", NULL, 404, "code", "5" },
+		/* what is quoted may be no text, or be cut in the middle of a character */
+		{ "GET", "/api/v1/node/%FF", NULL, 400, "message",
+			"\"?\" is no number: lists show them as \"id\"" },
+		{ "POST", "/api/v1/preauthkey", "{\"user\":1,\"expiration\":\"" FORTY_CUT "\"}", 400, "code",
+			"3" },
 		{ "GET", "/api/v1/node?user=alice", NULL, 200, "nodes.0.name", "alpha" },
 		{ "GET", "/api/v1/node?user=bob", NULL, 404, "code", "5" },
 		{ "POST", "/api/v1/node/1/rename/first", NULL, 200, "node.givenName", "first" },
@@ -749,7 +756,8 @@ static void test_tokens(void **state)
 	assert_int_equal(w->status, 400);
 	/* a form is no address: nothing ends at a '#'; and what cannot be read asked for less than all */
 	static const char *const wrong[] = { "client_secret=%s&note=#&scope=all",
-		"client_secret=%s&scope=dns:read%%zz", "client_secret=%s&grant_type=%%00" };
+		"client_secret=%s&scope=%%ff", "client_secret=%s&scope=dns:read%%zz",
+		"client_secret=%s&grant_type=%%00" };
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		snprintf(body, sizeof(body), wrong[i], secret);
 		json_decref(ask(w, NULL, "POST", "/api/v2/oauth/token", body));

@@ -134,9 +134,23 @@ static void test_rules(void **state)
 	free(r);
 }
 
+static void refuse(void *arg)
+{
+	(void)arg;
+	for (enum api_manner manner = API_OURS; manner <= API_V2; manner++)
+		api_reply_error(&(struct api_way) { .manner = manner }, 400, "\"\xff\" is no number");
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	fail_each(refuse, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_read_back, begin, end),
-		cmocka_unit_test_setup_teardown(test_rules, begin, end) };
+		cmocka_unit_test_setup_teardown(test_rules, begin, end),
+		cmocka_unit_test_setup_teardown(test_refused, begin, end) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

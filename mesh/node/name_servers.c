@@ -124,3 +124,12 @@ bool name_servers_have(const struct ctl_resolver *r, size_t n, const struct addr
 	arena_free(&a);
 	return have;
 }
+
+bool name_servers_named(const struct ctl_dns *dns, const struct addr *ip)
+{
+	bool named = name_servers_have(dns->resolvers, dns->n_resolvers, ip) ||
+		     name_servers_have(dns->fallback, dns->n_fallback, ip);
+	for (size_t i = 0; !named && i < dns->n_routes; i++)
+		named = name_servers_have(dns->routes[i].resolvers, dns->routes[i].n, ip);
+	return named;
+}

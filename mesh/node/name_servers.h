@@ -17,5 +17,7 @@ size_t name_servers_read(struct arena *a, const struct ctl_resolver *r, size_t n
 	struct resolver_upstream *out, const struct name_servers_odd *odd);
 /* Is one of them at this address? */
 bool name_servers_have(const struct ctl_resolver *r, size_t n, const struct addr *ip);
+/* Does the network name one at this address, for whatever names? */
+bool name_servers_named(const struct ctl_dns *dns, const struct addr *ip);
 
 #endif

@@ -485,9 +485,7 @@ static bool is_base(const struct names *n, const struct addr *ip)
 static bool leaves_outside(const struct names *n, const struct addr *ip)
 {
 	const struct ctl_dns *dns = n->map ? n->map->dns : NULL;
-	return is_away(n) && is_base(n, ip) &&
-	       !(dns && (name_servers_have(dns->resolvers, dns->n_resolvers, ip) ||
-				name_servers_have(dns->fallback, dns->n_fallback, ip)));
+	return is_away(n) && is_base(n, ip) && !(dns && name_servers_named(dns, ip));
 }
 
 /* A nameserver of the mesh is asked through the tunnel or not at all: while a route is missing, the question

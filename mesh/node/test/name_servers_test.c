@@ -102,6 +102,27 @@ static void test_bootstrap(void **state)
 	buf_free(&out);
 }
 
+/* For all names, for those that nobody else is asked for, for some: each is one that the network names. */
+static void test_named(void **state)
+{
+	struct ctl_resolver all = { .addr = "192.0.2.1" }, rest = { .addr = "tls://192.0.2.2" },
+			    some[] = { { .addr = "192.0.2.3" }, { .addr = "https://192.0.2.4/q" } };
+	struct ctl_route routes[] = { { .suffix = "own.example" },
+		{ .suffix = "corp.example", .resolvers = some, .n = 1 },
+		{ .suffix = "lab.example", .resolvers = some + 1, .n = 1 } };
+	struct ctl_dns dns = { .resolvers = &all,
+		.n_resolvers = 1,
+		.fallback = &rest,
+		.n_fallback = 1,
+		.routes = routes,
+		.n_routes = ARRAY_LEN(routes) };
+	(void)state;
+	for (uint32_t host = 0; host < 8; host++) {
+		struct addr ip = addr_v4(0xc0000200 + host);
+		assert_int_equal(name_servers_named(&dns, &ip), host >= 1 && host <= 4);
+	}
+}
+
 #define PIN "rcW4wJVd3ilEaqLlbTOqkg+YBJyOHkjNfW150X3LWHg="
 
 /* A server whose pins mean nothing is not asked without them. */
@@ -146,6 +167,6 @@ static void test_pins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lists), cmocka_unit_test(test_bootstrap),
-		cmocka_unit_test(test_pins) };
+		cmocka_unit_test(test_named), cmocka_unit_test(test_pins) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

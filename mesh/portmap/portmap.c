@@ -94,10 +94,7 @@ static void send_map(struct portmap *m, uint32_t lifetime_s)
 	struct router_wish wish = make_wish(m, lifetime_s);
 
 	if (m->by == PORTMAP_UPNP) {
-		if (lifetime_s)
-			m->ops.upnp_map(m->ops.arg, &wish);
-		else
-			m->ops.upnp_unmap(m->ops.arg);
+		m->ops.upnp_map(m->ops.arg, &wish);
 		return;
 	}
 	if (m->by == PORTMAP_PCP)
@@ -105,6 +102,16 @@ static void send_map(struct portmap *m, uint32_t lifetime_s)
 	else
 		pmp_write_map(&w, &wish);
 	send_written(m, &w);
+}
+
+/* PCP and NAT-PMP know a mapping by our side of it; UPnP by the outer port, which is another host's until it is given
+ * to us. outer 0: none was. */
+static void give_back(struct portmap *m, uint16_t outer)
+{
+	if (m->by != PORTMAP_UPNP)
+		send_map(m, 0);
+	else if (outer)
+		m->ops.upnp_unmap(m->ops.arg, outer);
 }
 
 static void send_pmp_address(struct portmap *m)
@@ -240,7 +247,7 @@ static void granted(struct portmap *m, uint64_t now_ms)
 	m->outer = m->granted.address;
 	if (!router_address_is_public(&m->granted.address)) {
 		if (m->granted.outer)
-			send_map(m, 0);
+			give_back(m, m->granted.outer);
 		m->news = true;
 		rest_begin(m, now_ms);
 	} else if (!m->granted.outer || !m->granted.lifetime_s) {
@@ -465,7 +472,7 @@ void portmap_router_set(struct portmap *m, uint64_t now_ms, const struct portmap
 void portmap_release(struct portmap *m)
 {
 	if (m->phase == PORTMAP_ASK || m->phase == PORTMAP_HELD)
-		send_map(m, 0);
+		give_back(m, m->mapped.port);
 	forget_all(m);
 }
 

@@ -18,7 +18,7 @@ struct portmap_ops {
 	void (*upnp_search)(void *arg);
 	/* Told by portmap_upnp_mapped, also when it fails. Not called again before. */
 	void (*upnp_map)(void *arg, const struct router_wish *w);
-	void (*upnp_unmap)(void *arg); /* what was mapped last */
+	void (*upnp_unmap)(void *arg, uint16_t outer); /* a port that upnp_mapped told */
 	void *arg;
 };
 struct portmap_router {

@@ -247,15 +247,15 @@ static void write_call(
 		verb, s->type, arguments, verb);
 }
 
-static void write_port_call(
-	const struct upnp_talk *t, const char *verb, const char *more, struct upnp_request *out)
+static void write_port_call(const struct upnp_talk *t, const char *verb, uint16_t outer, const char *more,
+	struct upnp_request *out)
 {
 	char arguments[512];
 
 	snprintf(arguments, sizeof(arguments),
 		"<NewRemoteHost></NewRemoteHost><NewExternalPort>%u</NewExternalPort>"
 		"<NewProtocol>UDP</NewProtocol>%s",
-		t->outer, more);
+		outer, more);
 	write_call(&t->services[t->service], verb, arguments, out);
 }
 
@@ -265,7 +265,7 @@ void upnp_talk_request(const struct upnp_talk *t, struct upnp_request *out)
 
 	switch (t->step) {
 	case UPNP_ADDRESS: write_call(&t->services[t->service], "GetExternalIPAddress", "", out); break;
-	case UPNP_LOOK: write_port_call(t, "GetSpecificPortMappingEntry", "", out); break;
+	case UPNP_LOOK: write_port_call(t, "GetSpecificPortMappingEntry", t->outer, "", out); break;
 	default:
 		snprintf(more, sizeof(more),
 			"<NewInternalPort>%u</NewInternalPort><NewInternalClient>%s</NewInternalClient>"
@@ -273,13 +273,13 @@ void upnp_talk_request(const struct upnp_talk *t, struct upnp_request *out)
 			"NewPortMappingDescription>"
 			"<NewLeaseDuration>%u</NewLeaseDuration>",
 			t->inner, addr_format(&t->self, self), t->lease_s);
-		write_port_call(t, "AddPortMapping", more, out);
+		write_port_call(t, "AddPortMapping", t->outer, more, out);
 	}
 }
 
-void upnp_talk_delete(const struct upnp_talk *t, struct upnp_request *out)
+void upnp_talk_delete(const struct upnp_talk *t, uint16_t outer, struct upnp_request *out)
 {
-	write_port_call(t, "DeletePortMapping", "", out);
+	write_port_call(t, "DeletePortMapping", outer, "", out);
 }
 
 static bool short_text(struct span s, char *out, size_t cap)

@@ -58,7 +58,7 @@ struct upnp_request { /* POST body to `to` with this SOAPAction */
 void upnp_talk_request(const struct upnp_talk *t, struct upnp_request *out);
 void upnp_talk_answered(
 	struct upnp_talk *t, int status, const char *body, size_t len); /* status 0: no answer */
-/* Gives the port of a talk that was done back. */
-void upnp_talk_delete(const struct upnp_talk *t, struct upnp_request *out);
+/* Gives an outer port back that a talk with these services was given. */
+void upnp_talk_delete(const struct upnp_talk *t, uint16_t outer, struct upnp_request *out);
 
 #endif

@@ -89,9 +89,9 @@ static void map_upnp(void *arg, const struct router_wish *w)
 	upnp_link_map(((struct router_link *)arg)->upnp, w);
 }
 
-static void unmap_upnp(void *arg)
+static void unmap_upnp(void *arg, uint16_t outer)
 {
-	upnp_link_unmap(((struct router_link *)arg)->upnp);
+	upnp_link_unmap(((struct router_link *)arg)->upnp, outer);
 }
 
 static void upnp_found(void *arg)

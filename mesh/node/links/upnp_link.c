@@ -284,7 +284,7 @@ static void not_unmapped(void *arg, int code, const char *why)
 	last_word_end(arg, false);
 }
 
-void upnp_link_unmap(struct upnp_link *u)
+void upnp_link_unmap(struct upnp_link *u, uint16_t outer)
 {
 	struct upnp_request call;
 	struct last_word *w = u->talk.n_services ? malloc(sizeof(*w)) : NULL;
@@ -292,7 +292,7 @@ void upnp_link_unmap(struct upnp_link *u)
 	if (!w)
 		return;
 	*w = (struct last_word) { .loop = u->loop };
-	upnp_talk_delete(&u->talk, &call);
+	upnp_talk_delete(&u->talk, outer, &call);
 	loop_hold(w->loop);
 	if (!ask_router(u, &call.to, &call, UNMAP_MS, &ev))
 		last_word_end(w, false);

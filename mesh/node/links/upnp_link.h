@@ -21,7 +21,7 @@ void upnp_link_close(struct upnp_link *u);		    /* NULL is fine; what is mapped 
 void upnp_link_router_set(struct upnp_link *u, const struct addr *router, const struct addr *self);
 void upnp_link_search(struct upnp_link *u);
 void upnp_link_map(struct upnp_link *u, const struct router_wish *w);
-/* Does not wait: the loop goes on, and where it ends, loop_free waits for the answer, a second at most. u may be closed. */
-void upnp_link_unmap(struct upnp_link *u);
+/* An outer port that was given to us. Does not wait: the loop goes on, and where it ends, loop_free waits for the answer, a second at most. u may be closed. */
+void upnp_link_unmap(struct upnp_link *u, uint16_t outer);
 
 #endif

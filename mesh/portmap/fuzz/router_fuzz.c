@@ -17,6 +17,13 @@ static void begin_search(void *arg)
 	(void)arg;
 }
 
+static void begin_unmap(void *arg, uint16_t outer)
+{
+	(void)arg;
+	if (!outer)
+		abort(); /* nothing was given */
+}
+
 static void begin_map(void *arg, const struct router_wish *w)
 {
 	(void)w;
@@ -32,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct portmap_ops ops = { .send = count_request,
 		.upnp_search = begin_search,
 		.upnp_map = begin_map,
-		.upnp_unmap = begin_search,
+		.upnp_unmap = begin_unmap,
 		.arg = &sent };
 	struct portmap_router at = {
 		.gateway = addr_v4(0xc0a80101), .self = addr_v4(0xc0a80107), .port = 41641

@@ -47,6 +47,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		upnp_talk_request(&t, &rq);
 		upnp_talk_answered(&t, status, (const char *)body.p, body.left);
 	}
-	upnp_talk_delete(&t, &rq);
+	upnp_talk_delete(&t, t.outer, &rq);
 	return 0;
 }

@@ -24,7 +24,7 @@ struct router {
 struct net {
 	struct portmap m;
 	unsigned searches, upnp_maps, upnp_unmaps; /* asked of the driver */
-	uint16_t upnp_wish;
+	uint16_t upnp_wish, upnp_unmapped;
 	struct router r;
 	uint64_t now_ms;
 	struct {
@@ -58,9 +58,10 @@ static void take_upnp_map(void *arg, const struct router_wish *w)
 	((struct net *)arg)->upnp_wish = w->outer;
 }
 
-static void take_upnp_unmap(void *arg)
+static void take_upnp_unmap(void *arg, uint16_t outer)
 {
 	((struct net *)arg)->upnp_unmaps++;
+	((struct net *)arg)->upnp_unmapped = outer;
 }
 
 static void pmp_head(struct wr *w, const struct net *n, uint8_t op, uint16_t result)
@@ -468,8 +469,31 @@ static void test_upnp_alone(void **state)
 	upnp_says(&n, 4242, NULL);
 	portmap_release(&n.m);
 	assert_int_equal(n.upnp_unmaps, 1);
+	assert_int_equal(n.upnp_unmapped, 4242);
 	upnp_says(&n, 4242, NULL);
 	assert_false(endpoint_is_set(&n.m.mapped));
+}
+
+/* Released while a port is asked for: only what was given goes back, not what the driver has come to meanwhile. */
+static void test_upnp_released_early(void **state)
+{
+	(void)state;
+	for (int held = 0; held < 2; held++) {
+		struct net n;
+		net_begin(&n, false, false);
+		portmap_upnp_found(&n.m, n.now_ms);
+		run_for(&n, 310);
+		assert_int_equal(n.upnp_maps, 1);
+		if (held) {
+			upnp_says(&n, 4242, NULL);
+			run_for(&n, 301000);
+			assert_int_equal(n.upnp_maps, 2);
+		}
+		assert_int_equal(n.m.phase, PORTMAP_ASK);
+		portmap_release(&n.m);
+		assert_int_equal(n.upnp_unmaps, held);
+		assert_int_equal(n.upnp_unmapped, held ? 4242 : 0);
+	}
 }
 
 /* It comes last, and where the others refuse it is asked at once. */
@@ -532,7 +556,7 @@ int main(void)
 		cmocka_unit_test(test_other_port), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_yes_without_port), cmocka_unit_test(test_double_nat),
 		cmocka_unit_test(test_strangers), cmocka_unit_test(test_upnp_alone),
-		cmocka_unit_test(test_upnp_beside), cmocka_unit_test(test_upnp_late),
-		cmocka_unit_test(test_link_moves) };
+		cmocka_unit_test(test_upnp_released_early), cmocka_unit_test(test_upnp_beside),
+		cmocka_unit_test(test_upnp_late), cmocka_unit_test(test_link_moves) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

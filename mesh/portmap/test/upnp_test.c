@@ -253,9 +253,9 @@ static void test_requests(void **state)
 		"<NewInternalPort>41641</NewInternalPort><NewInternalClient>192.168.1.7</NewInternalClient>"
 		"<NewEnabled>1</NewEnabled><NewPortMappingDescription>ropewalk</NewPortMappingDescription>"
 		"<NewLeaseDuration>7200</NewLeaseDuration></u:AddPortMapping></s:Body></s:Envelope>"));
-	upnp_talk_delete(&t, &rq);
+	upnp_talk_delete(&t, 4343, &rq); /* not the one that is talked of now */
 	assert_non_null(strstr(
-		rq.body, "<NewExternalPort>4242</NewExternalPort><NewProtocol>UDP</NewProtocol></u:Del"));
+		rq.body, "<NewExternalPort>4343</NewExternalPort><NewProtocol>UDP</NewProtocol></u:Del"));
 }
 
 int main(void)

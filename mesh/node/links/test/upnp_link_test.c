@@ -205,12 +205,12 @@ static void test_unmap(void **state)
 	for (int silent = 0; silent < 2; silent++) {
 		struct gateway g = { .places = { "http://127.0.0.1:5000/d.xml" } };
 		gateway_open(&g);
-		upnp_link_unmap(g.u); /* nothing is found yet: nothing is said */
+		upnp_link_unmap(g.u, 4242); /* nothing is found yet: nothing is said */
 		upnp_link_search(g.u);
 		wait_for(&g, WAIT_MS);
 		assert_true(g.found);
 		uint64_t began = clock_now_ms();
-		upnp_link_unmap(g.u);
+		upnp_link_unmap(g.u, 4242);
 		upnp_link_close(g.u);
 		g.u = NULL;
 		assert_true(clock_now_ms() - began < 500);

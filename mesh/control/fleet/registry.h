@@ -168,8 +168,10 @@ struct preauth_wish {
 	uint64_t lifetime_ms; /* 0 = never expires */
 	const char *tags;     /* "tag:a,tag:b" or "" */
 	const char *about;    /* what it is for, in words; NULL = nothing is said */
+	enum user_role by;    /* what the role of who asks is */
 };
-/* The key itself goes to the result and is not kept. */
+/* The key itself goes to the result and is not kept. -EPERM: the user is an admin or the owner, and who asks is less
+ * than an admin. */
 void registry_preauth_create(
 	struct registry *r, const struct preauth_wish *wish, int64_t now_ms, struct registry_wait *w);
 void registry_preauth_expire(struct registry *r, int64_t id, int64_t now_ms, struct registry_wait *w);
@@ -189,10 +191,12 @@ const struct api_key *registry_api_key_find(const struct registry *r, const char
 bool registry_api_key_is_expired(const struct api_key *k, int64_t now_ms);
 /* Written behind, once a minute at most. */
 void registry_api_key_used(struct registry *r, int64_t id, int64_t now_ms);
-void registry_approve(
-	struct registry *r, const char *pending, const char *user, int64_t now_ms, struct registry_wait *w);
-/* The same, by a login that says when it ends, Unix ms; 0: as the settings have it. */
-void registry_approve_until(struct registry *r, const char *pending, const char *user, int64_t expiry_ms,
+struct approve_wish {
+	const char *user;  /* NULL or "" = the only one there is */
+	enum user_role by; /* as a preauth_wish's, and -EPERM for the same */
+	int64_t expiry_ms; /* when the login ends that lets it in, Unix ms; 0 = as the settings have it */
+};
+void registry_approve(struct registry *r, const char *pending, const struct approve_wish *wish,
 	int64_t now_ms, struct registry_wait *w);
 /* Somebody has logged in by a provider: the result's id is that of the user, who is made if this is the first time. email:
  * only one that the provider vouches for, or "". */

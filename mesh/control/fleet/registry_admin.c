@@ -143,6 +143,14 @@ static int check_rank(const struct registry *r, const struct user *u, enum user_
 	return 0;
 }
 
+int registry_check_maker(const struct user *u, enum user_role by, struct errbuf *eb)
+{
+	if (by >= USER_ADMIN || u->role < USER_ADMIN)
+		return 0;
+	return err_say(eb, -EPERM, "\"%s\": machines of admins and of the owner are let in by admins alone",
+		u->name);
+}
+
 /* The name in c->text, the role's in c->wish.user. */
 static int role_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
@@ -279,6 +287,8 @@ static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *
 			"no user \"%s\": make it with `ropewalk-control users create %s`, or add "
 			"--create-user",
 			w->user, w->user);
+	if (u && (err = registry_check_maker(u, w->by, eb)))
+		return err;
 	c->text = w->user;
 	if (*w->user && !u && (err = user_prepare(r, c, eb)))
 		return err;

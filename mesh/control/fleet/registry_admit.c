@@ -121,7 +121,8 @@ static int take_pending(struct registry *r, struct change *c, struct errbuf *eb)
 			"be waiting",
 			c->ad.pending);
 	int err = choose_user(r, c->text, &u, eb);
-	if (err || !u || (err = registry_tags_check_owner(r, p->tags, u->id, eb)))
+	if (err || !u || (err = registry_check_maker(u, c->by, eb)) ||
+		(err = registry_tags_check_owner(r, p->tags, u->id, eb)))
 		return err;
 	c->ad.user = u->id;
 	c->ad.tags = arena_strdup(&c->mem, p->tags);
@@ -209,21 +210,16 @@ void registry_admit(struct registry *r, const struct admission *ad, int64_t now_
 	registry_change_submit(c);
 }
 
-void registry_approve_until(struct registry *r, const char *pending, const char *user, int64_t expiry_ms,
+void registry_approve(struct registry *r, const char *pending, const struct approve_wish *wish,
 	int64_t now_ms, struct registry_wait *w)
 {
 	struct change *c = registry_change_new(r, &admit_kind, w);
 	if (!c)
 		return;
 	c->now_ms = now_ms;
+	c->by = wish->by;
 	c->ad.pending = arena_strdup(&c->mem, pending);
-	c->ad.expiry_ms = expiry_ms;
-	c->text = arena_strdup(&c->mem, user ? user : "");
+	c->ad.expiry_ms = wish->expiry_ms;
+	c->text = arena_strdup(&c->mem, wish->user ? wish->user : "");
 	registry_change_submit(c);
-}
-
-void registry_approve(
-	struct registry *r, const char *pending, const char *user, int64_t now_ms, struct registry_wait *w)
-{
-	registry_approve_until(r, pending, user, 0, now_ms, w);
 }

@@ -137,6 +137,8 @@ void registry_pending_free(struct registry *r);
 int registry_tags_check(const struct registry *r, const char *tags, struct errbuf *eb);
 /* And that this user may give them: for what a node asks for itself. */
 int registry_tags_check_owner(const struct registry *r, const char *tags, int64_t user, struct errbuf *eb);
+/* Whether u's machines may be made by who is this: -EPERM. */
+int registry_check_maker(const struct user *u, enum user_role by, struct errbuf *eb);
 /* What a node that comes by a key asks for must be the key's: tags come from keys, admins, or a login that
  * somebody approves who may give them. */
 int registry_tags_check_key(const char *tags, const struct ctl_strings *asked, struct errbuf *eb);

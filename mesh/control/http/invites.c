@@ -73,7 +73,8 @@ void admin_invite(struct api_call *c)
 		.lifetime_ms = asked_text(c, "expirationMs", life, sizeof(life))
 				       ? (uint64_t)asked_number(c, "expirationMs")
 				       : DAY_MS,
-		.about = "invitation" };
+		.about = "invitation",
+		.by = api_rank(c) };
 	struct registry_wait *w = api_later(c, invite_made, name);
 	if (w)
 		registry_preauth_create(c->api->reg, &wish, c->now_ms, w);

@@ -293,6 +293,9 @@ void login_approve(struct api_call *c)
 	memcpy(w->pending, c->tail, REGISTRY_ID);
 	w->stored = (struct registry_wait) { .done = approved, .arg = w };
 	machines_recall(l->api->machines, w->pending);
-	registry_approve_until(
-		l->api->reg, w->pending, owner, v.session->key_expiry_ms, c->now_ms, &w->stored);
+	/* their own machine, or by an admin of this server's */
+	registry_approve(l->api->reg, w->pending,
+		&(struct approve_wish) {
+			.user = owner, .by = USER_ADMIN, .expiry_ms = v.session->key_expiry_ms },
+		c->now_ms, &w->stored);
 }

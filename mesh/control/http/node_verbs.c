@@ -186,7 +186,9 @@ void admin_nodes_approve(struct api_call *c)
 	struct registry_wait *w = api_later(c, node_made, "");
 	machines_recall(c->api->machines, verb_text(c, "id"));
 	if (w)
-		registry_approve(c->api->reg, verb_text(c, "id"), verb_text(c, "user"), c->now_ms, w);
+		registry_approve(c->api->reg, verb_text(c, "id"),
+			&(struct approve_wish) { .user = verb_text(c, "user"), .by = api_rank(c) }, c->now_ms,
+			w);
 }
 
 void admin_nodes_reject(struct api_call *c)

@@ -49,7 +49,8 @@ void v1_preauth_create(struct api_call *c)
 		.reusable = asked_flag(c, "reusable"),
 		.ephemeral = asked_flag(c, "ephemeral"),
 		.tags = tags,
-		.lifetime_ms = expiry == FLEET_NO_TIME ? 0 : (uint64_t)(expiry - c->now_ms) };
+		.lifetime_ms = expiry == FLEET_NO_TIME ? 0 : (uint64_t)(expiry - c->now_ms),
+		.by = api_rank(c) };
 	struct registry_wait *w = api_later(c, preauth_made, "");
 	if (w)
 		registry_preauth_create(c->api->reg, &wish, c->now_ms, w);

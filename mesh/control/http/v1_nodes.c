@@ -136,7 +136,8 @@ void v1_nodes_register(struct api_call *c)
 	struct registry_wait *w = api_later(c, node_changed, "");
 	machines_recall(c->api->machines, id);
 	if (w)
-		registry_approve(c->api->reg, id, user, c->now_ms, w);
+		registry_approve(c->api->reg, id, &(struct approve_wish) { .user = user, .by = api_rank(c) },
+			c->now_ms, w);
 }
 
 /* --- machines that are not there, for trials --- */

@@ -214,7 +214,8 @@ static void create_auth_key(struct api_call *c)
 		.ephemeral = json_is_true(json_object_get(wish, "ephemeral")),
 		.tags = tags,
 		.lifetime_ms = (uint64_t)(seconds < INT32_MAX ? seconds : INT32_MAX) * 1000,
-		.about = about ? about : "" };
+		.about = about ? about : "",
+		.by = api_rank(c) };
 	struct registry_wait *w = api_later(c, auth_key_made, "");
 	if (w)
 		registry_preauth_create(c->api->reg, &made, c->now_ms, w);

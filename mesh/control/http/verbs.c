@@ -142,7 +142,8 @@ void admin_keys_create(struct api_call *c)
 		.reusable = verb_flag(c, "reusable"),
 		.ephemeral = verb_flag(c, "ephemeral"),
 		.tags = verb_text(c, "tags"),
-		.lifetime_ms = (uint64_t)verb_number(c, "expiration_ms") };
+		.lifetime_ms = (uint64_t)verb_number(c, "expiration_ms"),
+		.by = api_rank(c) };
 	struct registry_wait *w = api_later(c, key_made, "");
 	if (w)
 		registry_preauth_create(c->api->reg, &wish, c->now_ms, w);

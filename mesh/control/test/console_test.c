@@ -150,6 +150,39 @@ static void test_rejected(void **state)
 	free(b.page);
 }
 
+/* An admin lets machines of the owner in, by whichever call. */
+static void test_makers(void **state)
+{
+	static const struct {
+		const char *target, *body; /* %s: the id of who waits */
+	} rows[] = { { "/v1/preauthkeys/create", "{\"user\":\"alice\"}" },
+		{ "/v1/invite", "{\"user\":\"alice\"}" }, { "/api/v1/preauthkey", "{\"user\":\"1\"}" },
+		{ "/api/v2/tailnet/-/keys", "{\"capabilities\":{\"devices\":{\"create\":{}}}}" },
+		{ "/v1/nodes/approve", "{\"user\":\"alice\",\"id\":\"%s\"}" },
+		{ "/api/v1/auth/register", "{\"user\":\"alice\",\"authId\":\"%s\"}" } };
+	struct world *w = *state;
+	struct browser b = { .w = w };
+	static struct world_node n;
+	char word[BROWSER_FORM], body[160];
+	open_console(&b, word);
+	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
+	json_decref(world_admin(w, "/v1/users/role", "{\"name\":\"alice\",\"role\":\"owner\"}"));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool waits = strstr(rows[i].body, "%s");
+		if (waits) {
+			world_node_open(&n, w);
+			world_node_join(&n, "", "alpha");
+		}
+		snprintf(body, sizeof(body), rows[i].body, waits ? strrchr(n.answer.auth_url, '/') + 1 : "");
+		json_decref(ask(&b, word, rows[i].target, body));
+		if (waits)
+			world_node_close(&n);
+		if (w->status != 200)
+			fail_msg("%s: %d", rows[i].target, w->status);
+	}
+	free(b.page);
+}
+
 /* A picture of a text, as rows of modules: square, with the three corners that a phone looks for. */
 static void test_qr(void **state)
 {
@@ -297,6 +330,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_asked, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_author, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_rejected, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_makers, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_qr, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_log, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_told, world_setup, world_teardown),

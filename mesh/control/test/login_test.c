@@ -26,6 +26,7 @@ static void test_admin(void **state)
 	char url[256], form[80], text[256], before[160];
 	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
 	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"bob\"}"));
+	json_decref(world_admin(w, "/v1/users/role", "{\"name\":\"bob\",\"role\":\"admin\"}"));
 	world_node_open(&n, w);
 	world_node_join(&n, "", "<b>alpha");
 	snprintf(url, sizeof(url), "%s", n.answer.auth_url + strlen("https://hs.test"));

@@ -189,7 +189,9 @@ static const struct member *let_in(struct fixture *x, uint8_t number, int64_t ex
 	registry_pending_seen(&x->r, &machine, &rq.node, &from);
 	assert_true(registry_pending_find(&x->r, id, &p));
 	assert_true(addr_equal(&p.from, &from) && key_equal(p.key.b, rq.node.b));
-	registry_approve_until(&x->r, id, "alice@example.com", expiry_ms, NOW, waits(x));
+	registry_approve(&x->r, id,
+		&(struct approve_wish) { .user = "alice@example.com", .expiry_ms = expiry_ms }, NOW,
+		waits(x));
 	assert_int_equal(x->err, 0);
 	arena_free(&a);
 	return fleet_by_id(&x->r.fleet, x->id);

@@ -296,14 +296,14 @@ static void test_approval(void **state)
 
 	registry_user_create(&x->r, "bob", NOW, waits(x));
 	assert_int_equal(outcome(x), 0);
-	registry_approve(&x->r, url + 25, "", NOW, waits(x));
+	registry_approve(&x->r, url + 25, &(struct approve_wish) { .user = "" }, NOW, waits(x));
 	assert_int_equal(outcome(x), -EINVAL);
 	assert_string_equal(x->eb.text, "there are several users: say whose node this is with --user NAME");
-	registry_approve(&x->r, url + 25, "carol", NOW, waits(x));
+	registry_approve(&x->r, url + 25, &(struct approve_wish) { .user = "carol" }, NOW, waits(x));
 	assert_int_equal(outcome(x), -ENOENT);
-	registry_approve(&x->r, "0000", "bob", NOW, waits(x));
+	registry_approve(&x->r, "0000", &(struct approve_wish) { .user = "bob" }, NOW, waits(x));
 	assert_int_equal(outcome(x), -ENOENT);
-	registry_approve(&x->r, url + 25, "bob", NOW, waits(x));
+	registry_approve(&x->r, url + 25, &(struct approve_wish) { .user = "bob" }, NOW, waits(x));
 	assert_int_equal(outcome(x), 0);
 	assert_string_equal(x->decided, url + 25);
 	assert_int_equal(ask(x, &(struct ask) { .node = 1, .machine = 1, .followup = url }), REGISTRY_ANSWER);
@@ -354,7 +354,7 @@ static void test_login_rejected(void **state)
 	ask(x, &(struct ask) { .node = 2, .machine = 2 });
 	assert_string_equal(x->out.error, "");
 	registry_user_create(&x->r, "bob", NOW, waits(x));
-	registry_approve(&x->r, url + 25, "bob", NOW, waits(x));
+	registry_approve(&x->r, url + 25, &(struct approve_wish) { .user = "bob" }, NOW, waits(x));
 	assert_int_equal(outcome(x), 0);
 	ask(x, &(struct ask) { .node = 1, .machine = 1 });
 	assert_true(x->out.machine_authorized);
@@ -382,7 +382,7 @@ static void test_key_settles_login(void **state)
 	assert_true(x->out.machine_authorized);
 	assert_false(registry_pending_find(&x->r, url + 25, &info));
 	assert_string_equal(x->decided, url + 25);
-	registry_approve(&x->r, url + 25, "alice", NOW, waits(x));
+	registry_approve(&x->r, url + 25, &(struct approve_wish) { .user = "alice" }, NOW, waits(x));
 	assert_int_equal(outcome(x), -ENOENT);
 }
 
@@ -614,12 +614,14 @@ static void test_requested_tags(void **state)
 	assert_int_equal(x->r.fleet.n, 1);
 
 	ask(x, &(struct ask) { .node = 3, .machine = 3, .tag = "tag:db" });
-	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "alice", NOW, waits(x));
+	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, &(struct approve_wish) { .user = "alice" },
+		NOW, waits(x));
 	assert_int_equal(outcome(x), ERR_REFUSED);
 	assert_string_equal(x->eb.text,
 		"this node may not be tag:db: \"tagOwners\" in the policy does not give that tag to alice");
 	ask(x, &(struct ask) { .node = 4, .machine = 4, .tag = "tag:web" });
-	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, "alice", NOW, waits(x));
+	registry_approve(&x->r, strrchr(x->out.auth_url, '/') + 1, &(struct approve_wish) { .user = "alice" },
+		NOW, waits(x));
 	assert_int_equal(outcome(x), 0);
 	assert_true(member_has_tag(node_of(x, 4), "tag:web"));
 

@@ -180,6 +180,48 @@ static void test_ranks(void **state)
 	place_remove(&x.place);
 }
 
+/* Machines of admins and of the owner are made by admins alone, by a key and by a word. */
+static void test_makers(void **state)
+{
+	static const char id[] = "abcdefghijklmnopqrstuvwx";
+	static const struct {
+		enum user_role by;
+		const char *user;
+		int err;
+	} rows[] = { { USER_MEMBER, "alice", -EPERM }, { USER_IT_ADMIN, "alice", -EPERM },
+		{ USER_IT_ADMIN, "bob", -EPERM }, { USER_IT_ADMIN, "carol", 0 }, { USER_ADMIN, "bob", 0 },
+		{ USER_ADMIN, "alice", 0 }, { USER_OWNER, "alice", 0 } };
+	struct fixture x = { .err = 0 };
+	struct registry_wait w = { .done = ended, .arg = &x };
+	const struct ctl_hostinfo says = { .hostname = "box" };
+	struct machine_key machine;
+	struct node_key key;
+	struct errbuf eb = { 0 };
+	(void)state;
+	place_make(&x.place);
+	place_path(&x.place, "db.sqlite", x.path);
+	fill(x.path);
+	reopen(&x);
+	registry_user_create(&x.r, "carol", NOW, &w);
+	set_role(&x, "alice", "owner");
+	set_role(&x, "bob", "admin");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct preauth_wish wish = { .user = rows[i].user, .tags = "", .by = rows[i].by };
+		const struct approve_wish word = { .user = rows[i].user, .by = rows[i].by };
+		registry_preauth_create(&x.r, &wish, NOW, &w);
+		if (x.err != rows[i].err)
+			fail_msg("key, row %zu: %d, %s", i, x.err, x.text);
+		(void)registry_pending_invent(&x.r, id, &says, NOW, &machine, &key, &eb);
+		registry_approve(&x.r, id, &word, NOW, &w);
+		if (x.err != rows[i].err)
+			fail_msg("word, row %zu: %d, %s", i, x.err, x.text);
+	}
+	registry_preauth_create(&x.r, &(struct preauth_wish) { .user = "", .tags = "tag:web" }, NOW, &w);
+	assert_int_equal(x.err, 0); /* nobody's */
+	registry_close(&x.r);
+	place_remove(&x.place);
+}
+
 /* A new node of key's user; the error that it gets. */
 static const char *join(struct fixture *x, const char *key, uint8_t n, struct arena *a)
 {
@@ -244,6 +286,6 @@ static void test_pools(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roles), cmocka_unit_test(test_ranks),
-		cmocka_unit_test(test_pools) };
+		cmocka_unit_test(test_makers), cmocka_unit_test(test_pools) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

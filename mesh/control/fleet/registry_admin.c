@@ -296,8 +296,10 @@ static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *
 		.reusable = w->reusable,
 		.ephemeral = w->ephemeral,
 		.created_ms = c->now_ms,
-		.expiry_ms = w->lifetime_ms ? c->now_ms + (int64_t)w->lifetime_ms : FLEET_NO_TIME,
+		.expiry_ms = FLEET_NO_TIME,
 		.tags = w->tags };
+	if (w->lifetime_ms && __builtin_add_overflow(c->now_ms, w->lifetime_ms, &k->expiry_ms))
+		return err_say(eb, -EINVAL, "no key lasts that long");
 	memcpy(k->about, w->about, strlen(w->about) + 1);
 	registry_key_make(r->c.rnd, AUTH_WORD, c->key_text);
 	registry_key_hash(c->key_text, k->hash);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { NAME_MAX_TEXT = 64 };
+#define LIFETIME_MAX_MS (UINT64_C(100) * 366 * 24 * 3600 * 1000)
 
 json_t *made_nothing(const struct api *a, const struct registry_result *res, const char *text)
 {
@@ -35,11 +36,17 @@ static const json_t *member_of(const struct api_call *c, const char *name)
 	return v ? v : json_object_get(c->args, snake(name, text));
 }
 
-static bool query(const struct api_call *c, const char *name, char *out, size_t cap)
+static enum http_value find_query(const struct api_call *c, const char *name, char *out, size_t cap)
 {
 	char text[NAME_MAX_TEXT];
-	return c->head && (http_target_query(c->head, name, out, cap) ||
-				  http_target_query(c->head, snake(name, text), out, cap));
+	enum http_value found = c->head ? http_target_find(c->head, name, out, cap) : HTTP_VALUE_NONE;
+	return c->head && found == HTTP_VALUE_NONE ? http_target_find(c->head, snake(name, text), out, cap)
+						   : found;
+}
+
+static bool query(const struct api_call *c, const char *name, char *out, size_t cap)
+{
+	return find_query(c, name, out, cap) == HTTP_VALUE_GOOD;
 }
 
 bool asked_text(const struct api_call *c, const char *name, char *out, size_t cap)
@@ -93,6 +100,24 @@ bool asked_when(struct api_call *c, const char *name, int64_t none, int64_t *out
 	if (!asked_text(c, name, text, sizeof(text)) || text_time_ms(text, out))
 		return true;
 	snprintf(say, sizeof(say), "%s: \"%.40s\" is no time: write it as 2026-01-31T12:00:00Z", name, text);
+	api_reply_error(&c->way, 400, say);
+	return false;
+}
+
+bool asked_lifetime(struct api_call *c, const char *name, uint64_t none, uint64_t *out)
+{
+	const json_t *v = member_of(c, name);
+	const char *said = json_string_value(v);
+	char text[32] = "", say[128];
+	*out = none;
+	if (json_is_integer(v))
+		snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(v));
+	else if ((!v || json_is_null(v)) && find_query(c, name, text, sizeof(text)) == HTTP_VALUE_NONE)
+		return true;
+	if (text_u64(said ? said : text, 0, LIFETIME_MAX_MS, out))
+		return true;
+	snprintf(say, sizeof(say), "%s: a number of milliseconds is wanted, up to 100 years; 0 is for ever",
+		name);
 	api_reply_error(&c->way, 400, say);
 	return false;
 }

@@ -14,6 +14,9 @@ bool asked_list(const struct api_call *c, const char *name, char *out, size_t ca
 int64_t asked_number(const struct api_call *c, const char *name);
 /* A time; `none` when it is not there or null. false: answered, it is no time. */
 bool asked_when(struct api_call *c, const char *name, int64_t none, int64_t *out);
+/* How long what is made lasts, in milliseconds: a number or its text, up to 100 years; 0 = for ever. `none` when it is not
+ * there or null. false: answered, it is none of these. */
+bool asked_lifetime(struct api_call *c, const char *name, uint64_t none, uint64_t *out);
 /* The number that stands for the {} with this index. false: answered, it is none. */
 bool asked_part_id(struct api_call *c, size_t i, int64_t *out);
 

@@ -56,7 +56,8 @@ static const char *what_is_wrong(const struct api_call *c, const char *name)
 
 void admin_invite(struct api_call *c)
 {
-	char name[FLEET_USER_NAME] = "", user[FLEET_USER_NAME] = "", tags[STORE_TAGS + 1] = "", life[32];
+	char name[FLEET_USER_NAME] = "", user[FLEET_USER_NAME] = "", tags[STORE_TAGS + 1] = "";
+	uint64_t life;
 	asked_text(c, "name", name, sizeof(name));
 	asked_text(c, "user", user, sizeof(user));
 	bool fits = asked_list(c, "tags", tags, sizeof(tags));
@@ -65,14 +66,14 @@ void admin_invite(struct api_call *c)
 		api_reply_error(&c->way, 400, wrong);
 		return;
 	}
+	if (!asked_lifetime(c, "expirationMs", DAY_MS, &life))
+		return;
 	const struct preauth_wish wish = { .user = user,
 		.create_user = asked_flag(c, "createUser"),
 		.reusable = asked_flag(c, "reusable"),
 		.ephemeral = asked_flag(c, "ephemeral"),
 		.tags = tags,
-		.lifetime_ms = asked_text(c, "expirationMs", life, sizeof(life))
-				       ? (uint64_t)asked_number(c, "expirationMs")
-				       : DAY_MS,
+		.lifetime_ms = life,
 		.about = "invitation",
 		.by = api_rank(c) };
 	struct registry_wait *w = api_later(c, invite_made, name);

@@ -1,6 +1,7 @@
 /* The admin's verbs: POST /v1/<noun>/<verb> with a JSON object of arguments, answered with JSON. */
 #include "mesh/control/http/verbs.h"
 
+#include "mesh/control/http/asked.h"
 #include "mesh/control/http/log_ring.h"
 #include "mesh/control/http/values.h"
 
@@ -137,12 +138,15 @@ void admin_users_destroy(struct api_call *c)
 
 void admin_keys_create(struct api_call *c)
 {
+	uint64_t life;
+	if (!asked_lifetime(c, "expiration_ms", 0, &life))
+		return;
 	const struct preauth_wish wish = { .user = verb_text(c, "user"),
 		.create_user = verb_flag(c, "create_user"),
 		.reusable = verb_flag(c, "reusable"),
 		.ephemeral = verb_flag(c, "ephemeral"),
 		.tags = verb_text(c, "tags"),
-		.lifetime_ms = (uint64_t)verb_number(c, "expiration_ms"),
+		.lifetime_ms = life,
 		.by = api_rank(c) };
 	struct registry_wait *w = api_later(c, key_made, "");
 	if (w)
@@ -179,9 +183,11 @@ static json_t *api_key_made(const struct api *a, const struct registry_result *r
 
 void admin_api_keys_create(struct api_call *c)
 {
-	int64_t life = verb_number(c, "expiration_ms");
+	uint64_t life;
+	if (!asked_lifetime(c, "expiration_ms", 0, &life))
+		return;
 	const struct api_key_wish wish = { .kind = API_KEY_ADMIN,
-		.expiry_ms = life > 0 ? c->now_ms + life : FLEET_NO_TIME,
+		.expiry_ms = life ? c->now_ms + (int64_t)life : FLEET_NO_TIME,
 		.about = verb_text(c, "description"),
 		.scopes = "",
 		.tags = "" };

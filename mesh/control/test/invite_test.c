@@ -81,11 +81,53 @@ static void test_refused(void **state)
 	assert_string_equal(w->answer, "[]"); /* no key is left over */
 }
 
+/* What cannot be read is not "for ever". */
+static void test_lifetimes(void **state)
+{
+	static const char *const verbs[] = { "/v1/invite", "/v1/preauthkeys/create", "/v1/apikeys/create" };
+	static const struct {
+		const char *said;
+		int status;
+		bool ends;
+	} rows[] = {
+		{ "0", 200, false },
+		{ "60000", 200, true },
+		{ "\"60000\"", 200, true },
+		{ "3153600000000", 200, true },
+		{ "4000000000000", 400, false },
+		{ "9223372036854775807", 400, false },
+		{ "-1", 400, false },
+		{ "60000.5", 400, false },
+		{ "\"\"", 400, false },
+		{ "\"1d\"", 400, false },
+		{ "\"00000000000000000000000000000000000000000000000000060000x\"", 400, false },
+		{ "true", 400, false },
+		{ "[60000]", 400, false },
+	};
+	char args[256];
+	struct world *w = *state;
+	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
+	for (size_t k = 0; k < ARRAY_LEN(verbs); k++)
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			snprintf(args, sizeof(args), "{\"user\":\"alice\",\"expiration_ms\":%s}",
+				rows[i].said);
+			json_t *o = world_admin(w, verbs[k], args);
+			if (w->status != rows[i].status ||
+				json_is_string(json_object_get(o, "expiry")) != rows[i].ends)
+				fail_msg("%s %s: %d %s", verbs[k], args, w->status, w->answer);
+			json_decref(o);
+		}
+	json_decref(world_admin(w, "/v1/preauthkeys/create", "{\"user\":\"alice\",\"expiration_ms\":null}"));
+	assert_int_equal(w->status, 200);
+	assert_non_null(strstr(w->answer, "\"expiry\":null"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_line, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_refused, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_lifetimes, world_setup, world_teardown),
 	};
 	return blake2s_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -194,6 +194,10 @@ static void test_key_kinds(void **state)
 	struct fixture *x = *state;
 	char once[REGISTRY_KEY_TEXT], many[REGISTRY_KEY_TEXT];
 	make_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .lifetime_ms = 1000 }, once);
+	registry_preauth_create(&x->r,
+		&(struct preauth_wish) { .user = "alice", .tags = "", .lifetime_ms = INT64_MAX }, NOW,
+		waits(x));
+	assert_int_equal(outcome(x), -EINVAL); /* longer than there are numbers for */
 	make_key(x,
 		&(struct preauth_wish) {
 			.user = "alice", .tags = "tag:a", .reusable = true, .ephemeral = true },

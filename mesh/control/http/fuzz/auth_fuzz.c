@@ -48,6 +48,8 @@ static void ask(struct api_call *c)
 	(void)asked_flag(c, "x");
 	int64_t at;
 	(void)asked_when(c, "expiration", 0, &at);
+	uint64_t life;
+	(void)asked_lifetime(c, "expirationMs", 0, &life);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -262,7 +262,8 @@ static bool question_again(struct exchange *x, const struct exchange_to *to, str
 bool link_move(struct link *l, struct link_question *t, int code)
 {
 	struct exchange *x = l->x;
-	struct exchange_to to = link_to(l, &l->secure);
+	struct dns_secure secure = l->secure; /* without t, l may be idle and give its place away */
+	struct exchange_to to = link_to(l, &secure);
 	uint64_t serial = l->serial;
 	question_take(l, t);
 	if (!question_again(x, &to, t))

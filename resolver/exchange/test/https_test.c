@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { LINKS = 8, HELD = 8, IDS = 80, QUESTION = 128 };
+enum { LINKS = 40, HELD = 8, IDS = 80, QUESTION = 128 };
 
 enum mode {
 	ANSWER,
@@ -47,7 +47,8 @@ struct link {
 	unsigned n;
 	struct asked asked[IDS];
 	struct buf in;
-	int held; /* index of a question whose answer waits for the next's; -1: none */
+	bool silent; /* not even TLS is spoken on it */
+	int held;    /* index of a question whose answer waits for the next's; -1: none */
 };
 struct server {
 	struct loop *loop;
@@ -255,7 +256,7 @@ static void theirs_opened(void *arg)
 	nghttp2_session_callbacks *cb;
 	if (l->server->mode == NONSENSE)
 		assert_int_equal(stream_write(l->stream, "HTTP/1.1 200 OK\r\n\r\n.........", 28), 0);
-	if (!l->server->https)
+	if (!l->server->https || l->silent)
 		return;
 	nghttp2_session_callbacks_new(&cb);
 	nghttp2_session_callbacks_set_on_header_callback(cb, header_came);
@@ -274,7 +275,7 @@ static void server_ready(void *arg, int events)
 	(void)events;
 	assert_true(s->n_links < LINKS);
 	struct link *l = &s->links[s->n_links++];
-	*l = (struct link) { .server = s, .held = -1 };
+	*l = (struct link) { .server = s, .silent = !s->tls, .held = -1 };
 	struct stream_events ev = {
 		.opened = theirs_opened, .data = theirs_data, .closed = theirs_closed, .arg = l
 	};
@@ -562,6 +563,28 @@ static void test_goaway(void **state)
 	assert_int_equal(f->server.n_links, 2);
 }
 
+/* The same where all other connections are busy: the one that goes gives its own place to the new one. */
+static void test_goaway_without_place(void **state)
+{
+	enum { PLACES = 32 };
+	struct fixture *f = *state;
+	struct tls *tls = f->server.tls;
+	f->server.mode = GOAWAY_ON_SECOND;
+	assert_true(answers(f, 1));
+	f->server.tls = NULL;
+	for (uint64_t i = 1; i < PLACES; i++) { /* another path, another connection */
+		snprintf(f->secure.path, sizeof(f->secure.path), "/busy%u", (unsigned)i);
+		ask(f, 2 + i);
+	}
+	while (f->server.n_links < PLACES)
+		loop_run_once(f->asker.loop);
+	f->server.tls = tls;
+	strcpy(f->secure.path, "/dns-query");
+	assert_true(answers(f, 2));
+	assert_int_equal(f->server.n_links, PLACES + 1);
+	assert_string_equal(f->server.links[PLACES].asked[0].path, "/dns-query");
+}
+
 /* It must have said that it speaks HTTP/2. */
 static void test_no_alpn(void **state)
 {
@@ -584,6 +607,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { BOTH(test_shared), BOTH(test_many),
 		BOTH(test_closed_and_asked_again), BOTH(test_wrong_certificate), BOTH(test_pins),
 		BOTH(test_silent), BOTH(test_forget), BOTH(test_dead), HTTPS(test_request),
-		HTTPS(test_odd_answers), HTTPS(test_goaway), HTTPS(test_no_alpn) };
+		HTTPS(test_odd_answers), HTTPS(test_goaway), HTTPS(test_goaway_without_place),
+		HTTPS(test_no_alpn) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

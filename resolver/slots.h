@@ -1,5 +1,5 @@
-/* Places for connections of strangers: so many for all, and so many for one address. Where there is none, whoever is owed
- * nothing and has been so the longest goes: who opens connections and says nothing keeps nobody out. */
+/* Places for connections of strangers: so many for all, and so many for one address, of IPv6 for its /64. Where there is
+ * none, whoever is owed nothing and has been so the longest goes: who opens connections and says nothing keeps nobody out. */
 #ifndef RW_RESOLVER_SLOTS_H
 #define RW_RESOLVER_SLOTS_H
 

@@ -11,7 +11,8 @@
 
 enum { N = 4, EACH = 2 };
 
-/* A letter a slot: who has it, as a capital while it is owed an answer; '.': nobody. used: in the order of the digits. */
+/* A letter a slot: who has it, as a capital while it is owed an answer; '.': nobody. v, w and x have
+ * addresses of IPv6, v and w of one /64. used: in the order of the digits. */
 struct row {
 	const char *who, *used;
 	char comes;
@@ -22,6 +23,11 @@ static const struct addr *address_of(char who)
 	static struct addr a[26];
 	struct addr *at = &a[(who | 0x20) - 'a'];
 	*at = addr_v4(0xc0000200U + (uint32_t)(who | 0x20));
+	if ((who | 0x20) >= 'v') {
+		*at = (struct addr) { .b = { 0x20, 0x01, 0x0d, 0xb8 } };
+		at->b[7] = (who | 0x20) == 'x';
+		at->b[15] = (uint8_t)who;
+	}
 	return at;
 }
 
@@ -47,6 +53,11 @@ static void test_choose(void **state)
 		{ "aacd", "4312", 'a', 1 }, /* of those with too many, its own */
 		{ "AbCD", "1234", 'e', 1 },
 		{ "ABCD", "1234", 'e', N },
+		{ "vv..", "1200", 'w', 0 }, /* of IPv6 its /64 counts */
+		{ "VW..", "1200", 'v', N },
+		{ "vw..", "1200", 'x', 2 },
+		{ "vabw", "2134", 'w', 0 },
+		{ "ab..", "1200", 'x', 2 },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -347,7 +347,7 @@ static bool lacks_something(const struct oidc_exchange *x)
 
 static void ask_userinfo(struct oidc_exchange *x)
 {
-	struct buf extra = { 0 };
+	struct buf extra = { .secret = true };
 	if (buf_printf(&extra, HEADERS "Authorization: Bearer %s\r\n", x->tokens.access_token) &&
 		buf_cstr(&extra))
 		exchange_ask(x, STEP_USERINFO,
@@ -451,7 +451,7 @@ static void exchange_answered(void *arg, const struct http_head *head, const uin
 /* The secret goes into a header, unless the provider wants it in the form (RFC 6749 2.3.1). */
 static bool put_client(const struct oidc_provider *p, struct buf *form, struct buf *extra)
 {
-	struct buf pair = { 0 };
+	struct buf pair = { .secret = true };
 	bool ok = buf_printf(extra, HEADERS);
 	if (!*p->s->secret || p->d.secret_in_body)
 		return ok && put_field(form, '&', "client_id", p->s->client) &&
@@ -475,11 +475,13 @@ struct oidc_exchange *oidc_exchange_begin(struct oidc_provider *p, const char *c
 	const struct oidc_attempt *at,
 	void (*done)(void *arg, int err, const struct oidc_claims *claims, const char *why), void *arg)
 {
-	struct buf form = { 0 }, extra = { 0 };
+	struct buf form = { .secret = true }, extra = { .secret = true };
 	struct oidc_exchange *x = p->keys && p->n < OIDC_EXCHANGES_MAX ? calloc(1, sizeof(*x)) : NULL;
 	if (!x)
 		return NULL;
-	*x = (struct oidc_exchange) { .next = p->first, .at = &p->first, .p = p, .done = done, .arg = arg };
+	*x = (struct oidc_exchange) {
+		.next = p->first, .at = &p->first, .p = p, .mem.secret = true, .done = done, .arg = arg
+	};
 	if (p->first)
 		p->first->at = &x->next;
 	p->first = x;

@@ -193,6 +193,7 @@ struct http_client *http_request(
 		.opened = opened, .data = http_client_data, .closed = closed, .arg = c
 	};
 	c->ev = *ev;
+	c->out.secret = true; /* keys, cookies */
 	http_parse_init(&c->in, false, rq->body_cap ? rq->body_cap : BODY_CAP);
 	c->in.no_body = !strcmp(rq->method, "HEAD");
 	c->in.chunk = ev->chunk;

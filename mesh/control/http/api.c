@@ -154,15 +154,25 @@ void api_reply_text(const struct api_way *w, int status, const char *text)
 	api_reply(w, status, "text/plain; charset=utf-8", NULL, text, strlen(text));
 }
 
-void api_reply_json(const struct api_way *w, int status, json_t *v)
+static void reply_json(const struct api_way *w, int status, const char *extra, json_t *v)
 {
 	char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
 	if (text)
-		api_reply(w, status, "application/json", NULL, text, strlen(text));
+		api_reply(w, status, "application/json", extra, text, strlen(text));
 	else
 		api_reply_text(w, 503, "the server is short of memory");
 	json_text_free(text);
 	json_decref(v);
+}
+
+void api_reply_json(const struct api_way *w, int status, json_t *v)
+{
+	reply_json(w, status, NULL, v);
+}
+
+void api_reply_json_once(const struct api_way *w, int status, json_t *v)
+{
+	reply_json(w, status, "Cache-Control: no-store\r\n", v);
 }
 
 json_t *api_sentence(const char *text)

@@ -113,6 +113,7 @@ void api_reply(const struct api_way *w, int status, const char *type, const char
 	size_t len);
 void api_reply_text(const struct api_way *w, int status, const char *text);
 void api_reply_json(const struct api_way *w, int status, json_t *v);	     /* takes v; NULL: no memory */
+void api_reply_json_once(const struct api_way *w, int status, json_t *v);    /* that no cache may keep */
 void api_reply_error(const struct api_way *w, int status, const char *text); /* as admins read it */
 /* Of a text that may quote what somebody asked for, cut in the middle of a character: fit for JSON, and for a terminal
  * (text_clean). NULL: memory is short. */

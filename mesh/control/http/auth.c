@@ -222,7 +222,7 @@ void api_authenticate(struct api_call *c)
 static void refuse_token(struct api_call *c, int status, const char *error, const char *text)
 {
 	json_t *say = api_sentence(text);
-	api_reply_json(&c->way, status,
+	api_reply_json_once(&c->way, status,
 		json_pack("{s:s, s:O, s:o}", "error", error, "error_description", say, "message", say));
 }
 
@@ -237,6 +237,7 @@ static const struct api_key *find_client(struct api_call *c)
 	if (k && (k->kind != API_KEY_CLIENT || registry_api_key_is_expired(k, c->now_ms) ||
 			 (*name && strcmp(name, k->prefix) != 0)))
 		k = NULL;
+	key_wipe(name, sizeof(name)); /* with Bearer, the secret */
 	key_wipe(secret, sizeof(secret));
 	return k;
 }
@@ -267,6 +268,6 @@ void oauth_token(struct api_call *c)
 	registry_api_key_used(c->api->reg, k->id, c->now_ms);
 	json_t *o = json_pack("{s:s, s:s, s:i, s:s}", "access_token", token, "token_type", "Bearer",
 		"expires_in", TOKEN_LIFE_S, "scope", *words ? words : k->scopes);
-	api_reply_json(&c->way, 200, o);
+	api_reply_json_once(&c->way, 200, o); /* RFC 6749 5.1 */
 	key_wipe(token, sizeof(token));
 }

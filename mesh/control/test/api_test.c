@@ -727,6 +727,7 @@ static void test_tokens(void **state)
 	json_decref(v);
 	v = ask(w, NULL, "POST", "/api/v2/oauth/token", body);
 	assert_int_equal(w->status, 200);
+	assert_string_equal(w->cache_control, "no-store");
 	snprintf(token, sizeof(token), "%s", json_string_value(json_object_get(v, "access_token")));
 	assert_string_equal(json_string_value(json_object_get(v, "scope")), "dns:read users");
 	json_decref(v);

@@ -74,6 +74,8 @@ void world_server_kill(struct world *w, int signo, int want)
 static void page_done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	struct world *w = arg;
+	const char *cache = http_header(head, "Cache-Control");
+	snprintf(w->cache_control, sizeof(w->cache_control), "%s", cache ? cache : "");
 	w->status = head->status;
 	w->answer = len ? strndup((const char *)body, len) : strdup("");
 	loop_stop(w->loop);

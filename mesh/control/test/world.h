@@ -24,6 +24,7 @@ struct world {
 	struct loop_timer *late;
 	bool stuck;
 	char *answer; /* of the last plain request */
+	char cache_control[64];
 	int status;
 };
 

@@ -3,6 +3,7 @@
 #include "mesh/base/key.h"
 #include "mesh/oidc/provider.h"
 #include "mesh/os/sock.h"
+#include "mesh/proto/json_memory.h"
 #include "mesh/transport/http.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,12 +13,28 @@
 #include <string.h>
 #include <unistd.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <cmocka.h>
 
 enum { LIMIT_MS = 20000, SIGNATURE = 64 };
+#define ACCESS "access-0123456789abcdef"
+#define BASIC "bWU6YSUzQWIlMkJj" /* "me" and the secret as a form has it, RFC 6749 2.3.1: me:a%3Ab%2Bc */
+
+/* Blocks that are freed with a secret in them; the wrapped free has no argument of its own. */
+static size_t left_behind;
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+	static const char *const secrets[] = { ACCESS, BASIC, "a%3Ab%2Bc" };
+	size_t len = p ? malloc_usable_size(p) : 0;
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(*secrets); i++)
+		left_behind += p && memmem(p, len, secrets[i], strlen(secrets[i]));
+	__real_free(p);
+}
 
 struct fake {
 	struct loop *loop;
@@ -92,8 +109,8 @@ static void answer_token(struct fake *f, struct http_server_conn *c)
 	assert_int_equal(EVP_DigestSign(ctx, sig, &len, (const uint8_t *)what, strlen(what)), 1);
 	EVP_MD_CTX_free(ctx);
 	put_base64url(s, sizeof(s), sig, len);
-	answer(c, 200, "{\"access_token\":\"acc\",\"token_type\":\"Bearer\",\"id_token\":\"%s.%s\"}", what,
-		s);
+	answer(c, 200, "{\"access_token\":\"" ACCESS "\",\"token_type\":\"Bearer\",\"id_token\":\"%s.%s\"}",
+		what, s);
 }
 
 static void request(
@@ -121,7 +138,7 @@ static void request(
 		answer_keys(f, c);
 	else if (!strcmp(p, "/t"))
 		answer_token(f, c);
-	else if (!strcmp(p, "/u") && authorization && !strcmp(authorization, "Bearer acc"))
+	else if (!strcmp(p, "/u") && authorization && !strcmp(authorization, "Bearer " ACCESS))
 		answer(c, 200,
 			"{\"sub\":\"u1\",\"email\":\"b@example.com\",\"email_verified\":true,\"groups\":["
 			"\"g\"]}");
@@ -213,9 +230,11 @@ static void done(void *arg, int err, const struct oidc_claims *claims, const cha
 static void exchange(struct fake *f)
 {
 	f->over = false;
+	left_behind = 0;
 	assert_non_null(oidc_exchange_begin(f->p, "c&de", &f->attempt, done, f));
 	while (!f->over)
 		loop_run_once(f->loop);
+	assert_int_equal(left_behind, 0);
 }
 
 static void test_flow(void **state)
@@ -244,8 +263,7 @@ static void test_flow(void **state)
 	if (f->code)
 		fail_msg("%s", f->why);
 	assert_string_equal(f->email, "a@example.com");
-	/* "me" and the secret as a form has it, RFC 6749 2.3.1: me:a%3Ab%2Bc */
-	assert_string_equal(f->authorization, "Basic bWU6YSUzQWIlMkJj");
+	assert_string_equal(f->authorization, "Basic " BASIC);
 	assert_string_equal(f->form, "grant_type=authorization_code&code=c%26de&redirect_uri=https%3A%2F%"
 				     "2Fhs.test%2Foidc%2Fcallback"
 				     "&code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
@@ -385,5 +403,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_new_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown) };
+	json_memory_wipes();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

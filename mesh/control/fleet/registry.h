@@ -23,6 +23,7 @@
 #include "mesh/proto/control.h"
 
 enum { REGISTRY_REJECTED_MS = 10 * 60 * 1000 }; /* a machine that was rejected may ask again then */
+enum { REGISTRY_ROUTES_MAX = 256 };		/* of one node, that are approved or carried */
 enum { REGISTRY_ID = 25, REGISTRY_PENDING_MAX = 4096, REGISTRY_KEY_TEXT = 96 };
 enum registry_news {
 	NEWS_LITTLE,   /* endpoints, keys, home relay, online, host info of one node */

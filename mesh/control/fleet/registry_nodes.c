@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { ROUTES_MAX = 256 };
-
 static void submit_edit(struct registry *r, const struct change_kind *kind, int64_t node, const char *text,
 	struct registry_wait *w)
 {
@@ -124,8 +122,8 @@ static int routes_edit(struct registry *r, struct change *c, struct member *draf
 	(void)r;
 	registry_tags_split(&c->mem, c->text, &words);
 	*out = (struct ctl_strings) { .v = arena_array(&c->mem, words.n, sizeof(*out->v)) };
-	if (words.n > ROUTES_MAX)
-		return err_say(eb, -EINVAL, "at most %d routes for one node", ROUTES_MAX);
+	if (words.n > REGISTRY_ROUTES_MAX)
+		return err_say(eb, -EINVAL, "at most %d routes for one node", REGISTRY_ROUTES_MAX);
 	for (size_t i = 0; i < words.n && out->v; i++) {
 		struct prefix p;
 		if (!prefix_parse(words.v[i], &p))

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUTES_MAX = 256, NET_KEY = sizeof(((struct addr *)0)->b) + 1 };
+enum { NET_KEY = sizeof(((struct addr *)0)->b) + 1 };
 
 /* Who could carry one subnet, and who does. */
 struct carriers {
@@ -27,7 +27,7 @@ static void net_key(const struct prefix *p, uint8_t out[static NET_KEY])
 static size_t possible_of(const struct member *m)
 {
 	size_t n = m && !m->expired ? m->carries.n : 0;
-	return n < ROUTES_MAX ? n : ROUTES_MAX;
+	return n < REGISTRY_ROUTES_MAX ? n : REGISTRY_ROUTES_MAX;
 }
 
 static struct carriers *carriers_of(struct registry *r, const struct prefix *p, bool make)
@@ -99,7 +99,7 @@ static bool same_prefixes(const struct ctl_prefixes *a, const struct ctl_prefixe
 static void settle_member(struct registry *r, int64_t id)
 {
 	const struct member *m = id ? fleet_by_id(&r->fleet, id) : NULL;
-	struct prefix room[ROUTES_MAX];
+	struct prefix room[REGISTRY_ROUTES_MAX];
 	struct ctl_prefixes served = { .v = room };
 	struct errbuf eb = { 0 };
 	for (size_t i = 0; i < possible_of(m); i++) {
@@ -147,7 +147,7 @@ static bool next_approval(const struct registry *r, const struct member *m, cons
 	size_t *at, char text[static PREFIX_TEXT])
 {
 	const struct ctl_prefixes *offered = &m->hostinfo.routable_ips;
-	while (r->c.ops.approves && *at < offered->n && routes->n < ROUTES_MAX) {
+	while (r->c.ops.approves && *at < offered->n && routes->n < REGISTRY_ROUTES_MAX) {
 		struct prefix p = offered->v[(*at)++];
 		prefix_mask(&p);
 		if (!prefix_route_fault(&p) && !has_route(routes, prefix_format(&p, text)) &&

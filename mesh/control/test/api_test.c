@@ -301,6 +301,68 @@ static void test_v1_nodes(void **state)
 	world_node_close(&b);
 }
 
+/* The prefix of the route with this place, and its number; "": there is none. */
+static const char *route_at(
+	struct world *w, const char *key, size_t place, char id[static 32], char prefix[static 64])
+{
+	json_t *v = ask(w, key, "GET", "/api/v1/routes", NULL);
+	const json_t *route = json_array_get(json_object_get(v, "routes"), place);
+	const char *number = json_string_value(json_object_get(route, "id"));
+	const char *net = json_string_value(json_object_get(route, "prefix"));
+	assert_null(json_object_get(json_object_get(route, "node"), "availableRoutes"));
+	snprintf(id, 32, "%s", number ? number : "");
+	snprintf(prefix, 64, "%s", net ? net : "");
+	json_decref(v);
+	return prefix;
+}
+
+static int turn(struct world *w, const char *key, const char *id, const char *how)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "/api/v1/routes/%s/%s", id, how);
+	json_decref(ask(w, key, "POST", path, NULL));
+	return w->status;
+}
+
+/* A route's number is that route's, whatever others come and go. */
+static void test_v1_route_numbers(void **state)
+{
+	struct world *w = *state;
+	struct world_node a;
+	char key[128], one[32], two[32], now[32], net[64];
+	join_alpha(w, &a, key);
+	json_decref(ask(w, key, "POST", "/api/v1/node/1/approve_routes",
+		"{\"routes\":[\"10.0.0.0/8\",\"192.0.2.0/24\"]}"));
+	assert_int_equal(w->status, 200);
+	assert_string_equal(route_at(w, key, 0, one, net), "10.0.0.0/8");
+	assert_string_equal(route_at(w, key, 1, two, net), "192.0.2.0/24");
+	assert_int_equal(strtoll(one, NULL, 10) >> 32, 1);
+	assert_int_equal(turn(w, key, one, "disable"), 200);
+	assert_string_equal(route_at(w, key, 0, now, net), "192.0.2.0/24");
+	assert_string_equal(now, two);
+	assert_int_equal(turn(w, key, one, "disable"), 404); /* it was never offered: it is gone */
+	assert_int_equal(turn(w, key, one, "enable"), 404);
+	assert_string_equal(route_at(w, key, 0, now, net), "192.0.2.0/24");
+	assert_int_equal(turn(w, key, two, "enable"), 200);
+	assert_int_equal(turn(w, key, two, "disable"), 200);
+	assert_string_equal(route_at(w, key, 0, now, net), "");
+	/* what a node offers, in the form in which it is approved */
+	json_decref(ask(w, key, "POST", "/api/v1/debug/node",
+		"{\"user\":\"alice\",\"key\":\"abcdefghijklmnopqrstuvwx\",\"name\":\"made\",\"routes\":[\"10."
+		"1.2.3/8\"]}"));
+	json_decref(
+		ask(w, key, "POST", "/api/v1/node/register?user=alice&key=abcdefghijklmnopqrstuvwx", NULL));
+	assert_int_equal(w->status, 200);
+	assert_string_equal(route_at(w, key, 0, two, net), "10.0.0.0/8");
+	assert_int_equal(strtoll(two, NULL, 10) >> 32, 2);
+	assert_int_equal(turn(w, key, two, "enable"), 200);
+	assert_string_equal(route_at(w, key, 0, now, net), "10.0.0.0/8");
+	assert_string_equal(now, two);
+	assert_string_equal(route_at(w, key, 1, now, net), ""); /* offered and approved, once */
+	assert_int_equal(turn(w, key, two, "disable"), 200);
+	world_node_close(&a);
+}
+
 /* The calls of consoles, as their sources make them, in an order in which a person would. */
 static void test_consoles(void **state)
 {
@@ -329,9 +391,7 @@ static void test_consoles(void **state)
 			"01T00:00:00.000Z\"}",
 			200, "preAuthKey.user.id", "1" },
 		{ "GET", "/api/v1/routes", NULL, 200, "routes.0.enabled", "true" },
-		{ "GET", "/api/v1/routes", NULL, 200, "routes.0.id", "1024" },
-		{ "POST", "/api/v1/routes/1024/disable", NULL, 200, "", "{}" },
-		{ "GET", "/api/v1/routes", NULL, 200, "routes", "[]" }, /* it was never offered */
+		{ "GET", "/api/v1/routes", NULL, 200, "routes.0.prefix", "10.0.0.0/8" },
 		{ "POST", "/api/v1/routes/1024/enable", NULL, 404, "code", "5" },
 		{ "POST", "/api/v1/user/alice/rename/ann", NULL, 200, "user.name", "ann" },
 		{ "POST", "/api/v1/node/register?user=ann&key=nodekey:none", NULL, 404, "message",
@@ -840,6 +900,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_v1_nodes, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_described, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_long_policy, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_v1_route_numbers, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_consoles, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v1_rules, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v2_rules, world_setup, world_teardown),

@@ -108,6 +108,30 @@ static void test_read_back(void **state)
 	free(r);
 }
 
+static void list_routes(void *arg)
+{
+	struct api_call c = { .api = arg, .method = "GET" };
+	v1_routes_list(&c);
+}
+
+/* Two routes that have one node. */
+static void test_routes(void **state)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+	struct api a = { .reg = r };
+	const char *routes[] = { "10.0.0.0/8", "192.0.2.0/24" };
+	const struct member draft = {
+		.id = 1, .name = "a", .hostname = "a", .routes = { .v = routes, .n = 2 }
+	};
+	struct member *m = member_copy(&draft);
+	(void)state;
+	fleet_init(&r->fleet, 1);
+	assert_true(m && fleet_put(&r->fleet, m));
+	fail_each(list_routes, &a);
+	fleet_fini(&r->fleet);
+	free(r);
+}
+
 static void get_rules(void *arg)
 {
 	struct api_call c = { .api = arg, .method = "GET" };
@@ -150,6 +174,7 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_read_back, begin, end),
+		cmocka_unit_test_setup_teardown(test_routes, begin, end),
 		cmocka_unit_test_setup_teardown(test_rules, begin, end),
 		cmocka_unit_test_setup_teardown(test_refused, begin, end) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@
  *   OFF       nothing was told. set: TELLING
  *   TELLING   calls are out; the first that fails decides. All answered: TOLD
  *   TOLD      it agreed. Another told it otherwise, or it started anew: TELLING
- *   REFUSED   a call failed, or it has gone for GONE_MS; `why` says it. It starts (anew): OFF, and the owner is
- *             told, who chooses again
+ *   REFUSED   a call failed, and what others did is undone, or it has gone for GONE_MS; `why` says it. It starts
+ *             (anew): OFF, and the owner is told, who chooses again
  *
  * Answers to what is out of date are never seen: their slots are dropped before anything new is told. */
 #include "mesh/node/host/os_dns_resolved.h"
@@ -117,9 +117,28 @@ static void drop_calls(struct os_dns_resolved *d)
 		d->look = d->sd->slot_unref(d->look);
 }
 
+/* Older versions lack some of what is said beside the names; the names do without. */
+static int told_or_not(sd_bus_message *m, void *arg, sd_bus_error *unused)
+{
+	(void)m;
+	(void)arg;
+	(void)unused;
+	return 0;
+}
+
+static void revert(struct os_dns_resolved *d)
+{
+	(void)d->sd->call_method_async(bus_sd(d->bus), NULL, SERVICE, OBJECT, MANAGER, "RevertLink",
+		told_or_not, NULL, "i", d->ifindex);
+	bus_flush(d->bus);
+}
+
+/* One call failed, and those beside it may have been done. */
 static void refusal(struct os_dns_resolved *d, const char *why)
 {
 	drop_calls(d);
+	if (d->bus && d->state == RESOLVED_TELLING)
+		revert(d);
 	loop_timer_clear(d->retry);
 	d->state = RESOLVED_REFUSED;
 	snprintf(d->why, sizeof(d->why), "%s", why);
@@ -162,15 +181,6 @@ static int told(sd_bus_message *m, void *arg, sd_bus_error *unused)
 		log_info("systemd-resolved asks the mesh's resolver for %s",
 			d->all ? "all names" : "names of the mesh");
 	}
-	return 0;
-}
-
-/* Older versions lack some of what is said beside the names; the names do without. */
-static int told_or_not(sd_bus_message *m, void *arg, sd_bus_error *unused)
-{
-	(void)m;
-	(void)arg;
-	(void)unused;
 	return 0;
 }
 
@@ -518,9 +528,7 @@ void os_dns_resolved_restore(struct os_dns_resolved *d)
 {
 	if (d->bus && (d->state == RESOLVED_TELLING || d->state == RESOLVED_TOLD)) {
 		drop_calls(d);
-		(void)d->sd->call_method_async(bus_sd(d->bus), NULL, SERVICE, OBJECT, MANAGER, "RevertLink",
-			told_or_not, NULL, "i", d->ifindex);
-		bus_flush(d->bus);
+		revert(d);
 	}
 	if (d->state != RESOLVED_REFUSED)
 		d->state = RESOLVED_OFF;

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -215,14 +216,15 @@ static void test_off(void **state)
 	machine_run(p->n.loop, "! ls /etc/resolv.conf.* 2>/dev/null");
 }
 
-/* It refuses: the file, and who is asked is who it would have asked. */
-static void test_refused(void **state)
+/* It refuses one of the calls: the file is taken, and who is asked is who it would have asked. */
+static void refuses(struct place *p, const char *method)
 {
-	struct place *p = *state;
+	char policy[128];
 	machine_stop(p->owner);
 	machine_stop(p->bus);
-	p->bus = machine_bus(p->n.loop,
-		"<deny send_interface=\"org.freedesktop.resolve1.Manager\" send_member=\"SetLinkDNS\"/>");
+	snprintf(policy, sizeof(policy),
+		"<deny send_interface=\"org.freedesktop.resolve1.Manager\" send_member=\"%s\"/>", method);
+	p->bus = machine_bus(p->n.loop, policy);
 	p->owner = machine_start(RESOLVED);
 	machine_await(p->n.loop, "resolvectl status >/dev/null 2>&1");
 	/* who is behind its stub is in the file for that */
@@ -233,8 +235,24 @@ static void test_refused(void **state)
 	place_expect(p, DNS_OWNER_FILE, "it refuses (");
 	machine_run(p->n.loop, IS("b.mesh.test", "100.64.0.2"));
 	machine_run(p->n.loop, IS("www.example", "192.0.2.99"));
+}
+
+static void test_refused(void **state)
+{
+	struct place *p = *state;
+	refuses(p, "SetLinkDNS");
 	place_off(p);
 	machine_run(p->n.loop, "readlink /etc/resolv.conf | grep -q stub-resolv.conf");
+}
+
+/* Only what it is to be asked for: then it does not go on to ask us what it took before that. */
+static void test_refused_half(void **state)
+{
+	struct place *p = *state;
+	refuses(p, "SetLinkDomains");
+	machine_await(p->n.loop, "resolvectl dns rope0 >/dev/null && ! " TOLD);
+	place_off(p);
+	machine_run(p->n.loop, "! " TOLD);
 }
 
 int main(void)
@@ -252,6 +270,7 @@ int main(void)
 		CASE(test_fight),
 		CASE(test_off),
 		CASE(test_refused),
+		CASE(test_refused_half),
 	};
 	if (!machine_open("resolved"))
 		return 0;

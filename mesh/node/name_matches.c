@@ -38,3 +38,13 @@ void name_matches_fill(struct name_matches *m, const struct ctl_dns *dns)
 	for (size_t i = 0; i < dns->n_extra && !m->too_many; i++)
 		match_add(m, record_domain(dns->extra[i].name));
 }
+
+size_t name_matches_search(const struct ctl_dns *dns, const char **out, size_t cap)
+{
+	struct dns_name name;
+	size_t n = 0;
+	for (size_t i = 0; i < dns->domains.n && n < cap; i++)
+		if (dns_name_parse(dns->domains.v[i], &name) && dns_name_labels(&name))
+			out[n++] = dns->domains.v[i];
+	return n;
+}

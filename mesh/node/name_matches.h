@@ -18,5 +18,8 @@ struct name_matches {
 /* m: all zero. The search domains, those of routes, the reverse domains of the mesh, and the names of extra records that
  * are elsewhere; none that another covers. Lent as long as dns is. */
 void name_matches_fill(struct name_matches *m, const struct ctl_dns *dns);
+/* The first `cap` of the search domains, without what is no name, for which an owner would refuse them all, and without
+ * the root. Lent as long as dns is; how many they are. */
+size_t name_matches_search(const struct ctl_dns *dns, const char **out, size_t cap);
 
 #endif

@@ -447,12 +447,13 @@ static int point_machine(struct names *n, const struct ctl_dns *dns, struct errb
 		os_dns_restore(n->os_dns);
 		return 0;
 	}
-	struct os_dns_config c = { .nameserver = addr_service_v4, .dev = n->dev, .search = dns->domains.v };
+	const char *search[SEARCH_MAX];
+	struct os_dns_config c = { .nameserver = addr_service_v4, .dev = n->dev, .search = search };
 	struct name_matches *m = calloc(1, sizeof(*m));
 	if (!m)
 		return err_set(eb, -ENOMEM, "what this machine asks the mesh's resolver for");
 	name_matches_fill(m, dns);
-	c.n_search = dns->domains.n < SEARCH_MAX ? dns->domains.n : SEARCH_MAX;
+	c.n_search = name_matches_search(dns, search, SEARCH_MAX);
 	c.match = m->v;
 	c.n_match = m->n;
 	c.all = m->too_many || wants_all(n, dns);

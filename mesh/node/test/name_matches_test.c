@@ -94,9 +94,25 @@ static void test_many(void **state)
 	arena_free(&a);
 }
 
+/* One that is no name takes nothing from the others. */
+static void test_search(void **state)
+{
+	const char *v[] = { "mesh.test", ".", "", "two..dots", "Lan.example.", "last.example",
+		"more.example" };
+	struct ctl_dns dns = { .domains = { v, ARRAY_LEN(v) } };
+	const char *out[3];
+	(void)state;
+	assert_int_equal(name_matches_search(&dns, out, ARRAY_LEN(out)), 3);
+	assert_string_equal(out[0], "mesh.test");
+	assert_string_equal(out[1], "Lan.example.");
+	assert_string_equal(out[2], "last.example");
+	dns.domains.n = 4;
+	assert_int_equal(name_matches_search(&dns, out, ARRAY_LEN(out)), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_matches), cmocka_unit_test(test_reverse),
-		cmocka_unit_test(test_many) };
+		cmocka_unit_test(test_many), cmocka_unit_test(test_search) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

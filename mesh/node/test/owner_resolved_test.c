@@ -255,6 +255,20 @@ static void test_refused_half(void **state)
 	machine_run(p->n.loop, "! " TOLD);
 }
 
+/* A search domain that is no name: it would refuse all that is told beside it. */
+static void test_no_name(void **state)
+{
+	struct place *p = *state;
+	char *json = strdup(MAP(""));
+	assert_non_null(json);
+	memcpy(strstr(json, "[\"mesh.test\"]") + 2, "mesh..tes", 9);
+	place_map(p, json);
+	machine_await(p->n.loop, TOLD);
+	place_expect(p, DNS_OWNER_RESOLVED, "names its stub");
+	machine_await(p->n.loop, IS("six.other.example", "100.64.0.9"));
+	free(json);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -271,6 +285,7 @@ int main(void)
 		CASE(test_off),
 		CASE(test_refused),
 		CASE(test_refused_half),
+		CASE(test_no_name),
 	};
 	if (!machine_open("resolved"))
 		return 0;

@@ -3,6 +3,7 @@
 #include "mesh/base/key.h"
 #include "mesh/base/log.h"
 #include "mesh/os/file.h"
+#include "mesh/os/sock.h"
 #include "resolver/block_words.h"
 #include <limits.h>
 #include <stdarg.h>
@@ -306,18 +307,31 @@ static bool asker_is(void *arg, const char *word)
 	return strlen(word) == len && memcmp(word, c->name, len) == 0;
 }
 
+static bool is_own(const struct netmap *m, const struct addr *ip)
+{
+	for (size_t i = 0; i < m->self->node.addresses.n; i++)
+		if (addr_equal(ip, &m->self->node.addresses.v[i].ip))
+			return true;
+	return false;
+}
+
 /* This machine asks from an address of its own. */
 static struct asker asker_of(const struct blocking *b, const struct addr *from)
 {
 	struct asker k = { .map = b->map };
 	if (!b->map)
 		return k;
-	k.peer = peer_at(b, from);
-	bool own = addr_is_loopback(from) || addr_is_service(from);
-	for (size_t i = 0; !own && i < b->map->self->node.addresses.n; i++)
-		own = addr_equal(from, &b->map->self->node.addresses.v[i].ip);
-	k.peer = own ? b->map->self : k.peer;
+	bool own = addr_is_loopback(from) || addr_is_service(from) || is_own(b->map, from);
+	k.peer = own ? b->map->self : peer_at(b, from);
 	return k;
+}
+
+/* In a network that a peer carries. What goes there has our address of the mesh, as nothing else has: by that a network
+ * which peers carry and this machine is in as well is told apart, wherever it was routed. */
+static bool is_behind_peer(const struct netmap *m, const struct addr *from)
+{
+	struct addr own;
+	return sock_source(from, &own) && is_own(m, &own);
 }
 
 uint32_t blocking_lists(const struct blocking *b, const struct addr *from)
@@ -332,7 +346,9 @@ bool blocking_is_ours(const struct blocking *b, const struct addr *from)
 {
 	struct asker k = asker_of(b, from);
 	/* Without a map this machine blocks for nobody, and its resolver has no place where others could ask. */
-	return k.map ? k.peer == k.map->self || (!k.peer && !addr_is_mesh(from)) : !b->wanted;
+	if (!k.map)
+		return !b->wanted;
+	return k.peer ? k.peer == k.map->self : !addr_is_mesh(from) && !is_behind_peer(k.map, from);
 }
 
 struct blocker_search *blocking_search(struct blocking *b, const struct addr *from,

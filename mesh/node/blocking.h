@@ -36,8 +36,8 @@ void blocking_fini(struct blocking *b); /* leaves, and forgets the map */
 size_t blocking_places(const struct blocking *b, const struct netmap *m, struct addr out[static 2]);
 /* Which lists hold for who asks from there, a bit for each. */
 uint32_t blocking_lists(const struct blocking *b, const struct addr *from);
-/* Is it this machine, or one that is none of the mesh (a container of its own)? Others of the mesh are told the names
- * that they may know by the server, and hear no more of them from here. */
+/* Is it this machine, or one that is none of the mesh (a container of its own)? Others of the mesh, and who is in a
+ * network behind one of them, are told the names that they may know by the server, and hear no more of them from here. */
 bool blocking_is_ours(const struct blocking *b, const struct addr *from);
 /* As blocker_search_start; NULL: nothing is blocked here, or memory is short. */
 struct blocker_search *blocking_search(struct blocking *b, const struct addr *from,

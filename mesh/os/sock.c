@@ -260,6 +260,20 @@ int sock_local(int fd, struct endpoint *out)
 	return endpoint_from_sockaddr((struct sockaddr *)&ss, out) ? 0 : -EAFNOSUPPORT;
 }
 
+bool sock_source(const struct addr *to, struct addr *out)
+{
+	struct endpoint at = { .ip = *to, .port = 1 }, own;
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
+	int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool found = fd >= 0 && connect(fd, (struct sockaddr *)&ss, n) == 0 && sock_local(fd, &own) == 0;
+	if (fd >= 0)
+		close(fd);
+	if (found)
+		*out = own.ip;
+	return found;
+}
+
 static int unix_address(const char *path, struct sockaddr_un *un, struct errbuf *eb)
 {
 	*un = (struct sockaddr_un) { .sun_family = AF_UNIX };

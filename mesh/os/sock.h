@@ -48,6 +48,9 @@ void sock_device_hook(void *ifname, int fd);
 int sock_accept(int fd, struct endpoint *from); /* -errno; from may be NULL */
 int sock_error(int fd);				/* 0 or the -errno pending on the socket */
 int sock_local(int fd, struct endpoint *out);
+/* The address of this machine that packets to there have, as the kernel would send them now; none is sent. false: there
+ * is no way there. */
+bool sock_source(const struct addr *to, struct addr *out);
 /* mode: permission bits of the socket file. A stale socket of this user's, which nobody listens on, is
  * replaced; a live one is -EADDRINUSE; anything else in its place is left alone: -EEXIST. */
 int sock_unix_listen(const char *path, mode_t mode, struct errbuf *eb);

@@ -31,7 +31,8 @@
 	"\"LoginName\":\"tagged-devices\"}]"
 #define SELF(caps) \
 	"\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"pi.mesh.test.\",\"User\":7,\"Key\":\"" KEY( \
-		"aa") "\",\"Addresses\":[\"100.64.0.1/32\"],\"CapMap\":{\"x\":null" caps "}}"
+		"aa") "\",\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/" \
+		      "128\"],\"CapMap\":{\"x\":null" caps "}}"
 #define BLOCKS(value) ",\"" CTL_BLOCKING_CAP "\":[" value "]"
 #define LISTS \
 	"\"Lists\":[{\"Name\":\"ads\",\"Names\":[\"*.ads.example\",\"ads.example\"]}," \
@@ -60,7 +61,8 @@ static void nothing(void *arg)
 static int setup(void **state)
 {
 	static const char *const local[] = { "100.100.100.100/32", "100.64.0.1/32", "100.64.0.2/32",
-		"100.64.0.3/32", "100.64.0.4/32", "100.64.0.5/32", "100.64.0.6/32", "100.64.0.7/32" };
+		"100.64.0.3/32", "100.64.0.4/32", "100.64.0.5/32", "100.64.0.6/32", "100.64.0.7/32",
+		"fd7a:115c:a1e0::1/128" };
 	struct errbuf eb = { 0 };
 	*state = NULL;
 	if (!own_ns(CLONE_NEWNET))
@@ -221,6 +223,43 @@ static void test_groups(void **state)
 	assert_int_equal(ask(p, "100.64.0.2", "100.64.0.1", "3.0.64.100.in-addr.arpa"), 5);
 	assert_int_equal(ask(p, "100.64.0.1", "100.64.0.1", "tv.mesh.test"), 0);
 	assert_int_equal(ask(p, "127.0.0.1", "100.100.100.100", "tv.mesh.test"), 0);
+}
+
+/* Of those who are nobody in the mesh, containers are this machine's, and hosts behind a peer are not. */
+static void test_networks(void **state)
+{
+	static const struct {
+		const char *net, *src, *from;
+		bool ours;
+	} rows[] = {
+		{ "172.17.0.0/16", "172.17.0.1", "172.17.0.2", true },
+		{ "10.8.0.0/16", "100.64.0.1", "10.8.0.7", false }, /* carried by a peer */
+		{ "10.8.7.0/24", "10.8.7.1", "10.8.7.2", true },    /* and within it a bridge of our own */
+		{ "fd17::/64", "fd17::1", "fd17::2", true },
+		{ "fd08::/64", "fd7a:115c:a1e0::1", "fd08::2", false },
+		{ NULL, NULL, "192.0.2.1", true }, /* nothing leads there */
+	};
+	struct place *p = place_of(state);
+	struct errbuf eb = { 0 };
+	struct addr from;
+	if (!p)
+		return;
+	use_map(p, MAP(BLOCKS("{" LISTS "}"), ALICES), NULL);
+	struct nl *nl = nl_open(&eb);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct nl_route r = { .ifindex = nl_link_index(nl, "lo") };
+		struct prefix own;
+		if (rows[i].net) {
+			assert_true(prefix_parse(rows[i].net, &r.dst) && addr_parse(rows[i].src, &r.src));
+			own = (struct prefix) { r.src, addr_is_v4(&r.src) ? 32 : 128 };
+			if (nl_addr_add(nl, r.ifindex, &own, &eb) || nl_route_add(nl, &r, &eb))
+				fail_msg("%s", eb.text);
+		}
+		assert_true(addr_parse(rows[i].from, &from));
+		if (blocking_is_ours(&p->n.blocking, &from) != rows[i].ours)
+			fail_msg("row %zu: %s", i, rows[i].from);
+	}
+	nl_close(nl);
 }
 
 /* Who a machine is follows the map; so does whether this one blocks at all. */
@@ -413,8 +452,8 @@ static void test_search(void **state)
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { ONE(test_groups), ONE(test_changes), ONE(test_odd),
-		ONE(test_taken), ONE(test_search), ONE(test_short_of_memory),
+	const struct CMUnitTest tests[] = { ONE(test_groups), ONE(test_networks), ONE(test_changes),
+		ONE(test_odd), ONE(test_taken), ONE(test_search), ONE(test_short_of_memory),
 		cmocka_unit_test(test_words_kept) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,6 +105,7 @@ static int request_ended(struct secure_client *c, struct secure_request *q)
 	uint8_t msg[SECURE_MESSAGE_IN];
 	size_t len = 0;
 	unsigned status = question_take(q, msg, &len);
+	q->begun_ms = 0;
 	buf_free(&q->body);
 	if (status == HTTP_OK && secure_request_ask(q, msg, len))
 		return 0;

@@ -62,7 +62,10 @@ struct secure_request *secure_request_new(struct secure_client *c)
 	if (!q)
 		return NULL;
 	all->free = q->next;
-	*q = (struct secure_request) { .on = c, .next = c->requests, .generation = q->generation + 1 };
+	*q = (struct secure_request) { .on = c,
+		.next = c->requests,
+		.generation = q->generation + 1,
+		.begun_ms = loop_now_ms(c->server->loop) };
 	q->body.cap = DNS_MESSAGE_MAX + PAD_BLOCK;
 	c->requests = q;
 	c->n_requests++;
@@ -91,6 +94,14 @@ void secure_request_drop(struct secure_request *q)
 	secure_request_free(q);
 }
 
+static size_t held_by(const struct secure_client *c)
+{
+	size_t held = 0;
+	for (const struct secure_request *q = c->requests; q; q = q->next)
+		held += q->held;
+	return held;
+}
+
 bool secure_request_hold(struct secure_request *q, const uint8_t *msg, size_t len)
 {
 	struct secure_clients *all = q->on->server->secure;
@@ -101,12 +112,31 @@ bool secure_request_hold(struct secure_request *q, const uint8_t *msg, size_t le
 	return true;
 }
 
+/* Since when the oldest question comes that has not yet come whole; 0: there is none. */
+static uint64_t oldest_begun_ms(const struct secure_client *c)
+{
+	uint64_t oldest = 0;
+	for (const struct secure_request *q = c->requests; q; q = q->next)
+		if (q->begun_ms && (!oldest || q->begun_ms < oldest))
+			oldest = q->begun_ms;
+	return oldest;
+}
+
+/* As long as a question has yet to come whole, others give it no time. */
+static void timer_renew(struct secure_client *c, uint64_t otherwise_ms)
+{
+	uint64_t begun_ms = oldest_begun_ms(c), now_ms = loop_now_ms(c->server->loop);
+	uint64_t end_ms = begun_ms + c->server->options.tcp_message_ms;
+	loop_timer_set(c->timer, !begun_ms ? otherwise_ms : end_ms > now_ms ? end_ms - now_ms : 0);
+}
+
 bool secure_request_ask(struct secure_request *q, const uint8_t *msg, size_t len)
 {
 	struct secure_client *c = q->on;
 	struct resolver_server *s = c->server;
 	c->used = ++s->secure->uses;
-	loop_timer_set(c->timer, s->options.tcp_idle_ms);
+	q->begun_ms = 0;
+	timer_renew(c, s->options.tcp_idle_ms);
 	q->asked = true;
 	if (server_query(s, loop_now_ms(s->loop), handle_of(q), &c->from.ip, msg, len))
 		return true;
@@ -116,7 +146,7 @@ bool secure_request_ask(struct secure_request *q, const uint8_t *msg, size_t len
 
 void secure_client_waits(struct secure_client *c)
 {
-	loop_timer_set(c->timer, c->server->options.tcp_message_ms);
+	timer_renew(c, c->server->options.tcp_message_ms);
 }
 
 bool secure_from(struct resolver_server *s, uint64_t client, struct addr *out)
@@ -208,15 +238,25 @@ static void client_closed(void *arg, int code, const char *why)
 	server_settle(s);
 }
 
+static bool is_any_asked(const struct secure_client *c)
+{
+	const struct secure_request *q = c->requests;
+	while (q && !q->asked)
+		q = q->next;
+	return q;
+}
+
 static void client_expired(void *arg)
 {
 	struct secure_client *c = arg;
 	struct resolver_server *s = c->server;
-	for (struct secure_request *q = c->requests; q; q = q->next)
-		if (q->asked) { /* the core's deadline is shorter than ours: it will answer */
-			loop_timer_set(c->timer, s->options.tcp_idle_ms);
-			return;
-		}
+	uint64_t begun_ms = oldest_begun_ms(c);
+	bool late = begun_ms && loop_now_ms(s->loop) >= begun_ms + s->options.tcp_message_ms;
+	/* what the core has it will answer: its deadline is shorter than ours */
+	if (!late && (begun_ms || is_any_asked(c))) {
+		timer_renew(c, s->options.tcp_idle_ms);
+		return;
+	}
 	s->stats.tcp_timeout++;
 	client_free(c);
 	server_settle(s);
@@ -226,7 +266,9 @@ static struct slot_holder holder_of(const void *arg, unsigned slot)
 {
 	const struct secure_clients *all = arg;
 	const struct secure_client *c = all->clients[slot];
-	return c ? (struct slot_holder) { .ip = &c->from.ip, .owed = c->n_requests, .used = c->used }
+	return c ? (struct slot_holder) { .ip = &c->from.ip,
+		.owed = is_any_asked(c) || held_by(c),
+		.used = c->used }
 		 : (struct slot_holder) { 0 };
 }
 

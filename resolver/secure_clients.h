@@ -18,7 +18,8 @@ struct secure_request { /* a question, from its beginning until its answer is ou
 	struct secure_client *on;
 	struct secure_request *next; /* of the connection's, or of those that are free */
 	uint32_t generation;
-	bool asked; /* the core has it */
+	uint64_t begun_ms; /* by the loop; 0: all of it has come */
+	bool asked;	   /* the core has it */
 	/* of https_clients.c */
 	int32_t stream;
 	enum { HTTP_OTHER, HTTP_GET, HTTP_POST } method;
@@ -60,7 +61,7 @@ bool secure_request_ask(struct secure_request *q, const uint8_t *msg, size_t len
 void secure_request_drop(struct secure_request *q);
 /* Keeps an answer in its body until it is out. false: too much waits for clients that do not read. */
 bool secure_request_hold(struct secure_request *q, const uint8_t *msg, size_t len);
-/* A question has begun to come: it has tcp_message_ms. */
+/* A question has begun to come: it has tcp_message_ms, and no more by others that begin. */
 void secure_client_waits(struct secure_client *c);
 
 #endif

@@ -217,7 +217,7 @@ static int https_flush(struct secure_client *c)
 	nghttp2_session *session = c->state;
 	const uint8_t *p;
 	ssize_t n = 0;
-	int code = 0;
+	int code = c->broken ? ERR_CLOSED : 0;
 	while (!code && stream_queued(c->stream) < SECURE_OUT / 2 &&
 		(n = nghttp2_session_mem_send(session, &p)) > 0)
 		code = stream_write(c->stream, p, (size_t)n);

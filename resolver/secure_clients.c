@@ -102,10 +102,38 @@ static size_t held_by(const struct secure_client *c)
 	return held;
 }
 
+/* Of all the one for whom the most waits ends: what it does not read would be no answer to others. It is freed when
+ * nothing is under way on it. false: it is c itself. */
+static bool hoarder_end(struct secure_clients *all, const struct secure_client *c)
+{
+	struct secure_client *most = NULL;
+	size_t most_held = 0;
+	for (unsigned i = 0; i < SECURE_CLIENTS; i++) {
+		size_t held = all->clients[i] ? held_by(all->clients[i]) : 0;
+		if (held > most_held) {
+			most = all->clients[i];
+			most_held = held;
+		}
+	}
+	if (!most || most == c)
+		return false;
+	for (struct secure_request *q = most->requests; q; q = q->next) {
+		all->held -= q->held;
+		q->held = q->out_at = 0;
+		buf_free(&q->body);
+	}
+	most->server->stats.tcp_evicted++;
+	most->broken = most->dirty = most->server->secure_dirty = true;
+	return true;
+}
+
 bool secure_request_hold(struct secure_request *q, const uint8_t *msg, size_t len)
 {
 	struct secure_clients *all = q->on->server->secure;
-	if (len > HELD_MAX - all->held || !buf_append(&q->body, msg, len))
+	while (len > HELD_MAX - all->held)
+		if (!hoarder_end(all, q->on))
+			return false;
+	if (!buf_append(&q->body, msg, len))
 		return false;
 	q->held = len;
 	all->held += len;

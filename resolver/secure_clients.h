@@ -59,7 +59,8 @@ void secure_request_free(struct secure_request *q); /* the core has it no more *
 bool secure_request_ask(struct secure_request *q, const uint8_t *msg, size_t len);
 /* Whoever asked it does not want to know any more. */
 void secure_request_drop(struct secure_request *q);
-/* Keeps an answer in its body until it is out. false: too much waits for clients that do not read. */
+/* Keeps an answer in its body until it is out. Where too much waits, whoever has the most of it ends. false: that is who
+ * asked it, or memory is short. */
 bool secure_request_hold(struct secure_request *q, const uint8_t *msg, size_t len);
 /* A question has begun to come: it has tcp_message_ms, and no more by others that begin. */
 void secure_client_waits(struct secure_client *c);

@@ -254,10 +254,37 @@ static void test_begun_ends(void **state)
 	}
 }
 
+/* Where more answers wait than there may, it is for whom the most wait that pays. */
+static void test_hoarders(void **state)
+{
+	enum { MOST = 100, SOME = 80 };
+	struct guest *hoarders[] = { guest_come(0, true), guest_come(1, true) }, *some = guest_come(2, true);
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned k = 0; k < MOST; k++)
+			request(hoarders[i], true);
+		heard(hoarders[i]);
+	}
+	assert_false(hoarders[0]->closed || hoarders[1]->closed);
+	for (unsigned k = 0; k < SOME; k++)
+		request(some, true);
+	heard(some);
+	while (!hoarders[0]->closed && !hoarders[1]->closed && !some->closed)
+		turn();
+	assert_false(some->closed || (hoarders[0]->closed && hoarders[1]->closed));
+	assert_int_equal(fx.stats->tcp_evicted, 1);
+	struct guest *reader = guest_come(3, false);
+	request(reader, true);
+	while (reader->data < (size_t)BIG_RECORDS * 4 && !reader->closed)
+		turn();
+	assert_false(reader->closed);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 #define HASTY(t) cmocka_unit_test_setup_teardown(t, setup_hasty, teardown)
-	const struct CMUnitTest tests[] = { CASE(test_begun_give_way), HASTY(test_begun_ends) };
+	const struct CMUnitTest tests[] = { CASE(test_begun_give_way), HASTY(test_begun_ends),
+		CASE(test_hoarders) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -105,9 +105,10 @@ static bool put_sets(struct buf *out, const struct guard_wish *w)
 	       (!w->service->n || (put_served(out, w->service, true) && put_served(out, w->service, false)));
 }
 
-/* Hosts of the networks that are carried: `forwarding` sees to them. */
-static const char carried_in[] = "ip saddr @served4 ip daddr @mesh4 accept\n"
-				 "ip6 saddr @served6 ip6 daddr @mesh6 accept\n";
+/* Hosts of the networks that are carried, on their way to peers: `forwarding` sees to them. This machine itself they
+ * reach in the mesh no more than others around it do. */
+static const char carried_in[] = "ip saddr @served4 ip daddr @mesh4 ip daddr != @own4 accept\n"
+				 "ip6 saddr @served6 ip6 daddr @mesh6 ip6 daddr != @own6 accept\n";
 
 static bool put_forwarding(struct buf *out, const char *ifname, const struct guard_service *s)
 {

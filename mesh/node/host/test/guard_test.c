@@ -390,6 +390,12 @@ static void test_service(void **state)
 	assert_string_equal(from, "10.9.0.1");
 	lab_send(LAB_LAN, "fd09::1", "fd7a:115c:a1e0::2", PORT, 'g');
 	assert_int_equal(received(mesh, from), 'g');
+	/* To peers, that is: this machine's own addresses of the mesh are no more theirs than before. */
+	assert_false(lab_reaches(w->listener, LAB_LAN, "10.9.0.1", "100.64.0.1", PORT));
+	assert_false(lab_reaches(w->listener, LAB_LAN, "10.9.0.1", "100.100.100.100", PORT));
+	assert_false(lab_reaches(w->listener, LAB_LAN, "fd09::1", "fd7a:115c:a1e0::1", PORT));
+	assert_true(lab_reaches(w->listener, LAB_LAN, "10.9.0.1", "10.9.0.2", PORT));
+	assert_true(lab_reaches(w->listener, LAB_BOX, "172.17.0.2", "100.100.100.100", PORT));
 	/* Plain: sources stay. */
 	lab_send(LAB_MESH, "100.64.0.4", "10.9.0.1", PORT + 1, 'h');
 	lab_send(LAB_MESH, "100.64.0.4", "10.9.0.1", PORT, 'i');

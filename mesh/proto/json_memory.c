@@ -1,5 +1,6 @@
 #include "mesh/proto/json_memory.h"
 
+#include "mesh/base/buf.h"
 #include "mesh/base/key.h"
 #include <malloc.h>
 #include <setjmp.h>
@@ -88,6 +89,27 @@ static void wipe_block(void *p)
 void json_memory_wipes(void)
 {
 	json_set_alloc_funcs(malloc, wipe_block);
+}
+
+struct writing {
+	struct buf to;
+	bool failed;
+};
+
+static int add_text(const char *text, size_t len, void *arg)
+{
+	struct writing *w = arg;
+	w->failed = w->failed || !buf_append(&w->to, text, len);
+	return w->failed ? -1 : 0;
+}
+
+char *json_memory_dump(const json_t *v, size_t flags)
+{
+	struct writing w = { .to.secret = true };
+	if (!json_dump_callback(v, add_text, &w, flags) && !add_text("", 1, &w))
+		return (char *)w.to.p; /* nothing was taken from its start */
+	buf_free(&w.to);
+	return NULL;
 }
 
 void json_text_free(char *text)

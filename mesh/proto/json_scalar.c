@@ -2,6 +2,7 @@
 #include "mesh/base/text.h"
 #include "mesh/proto/control.h"
 #include "mesh/proto/json.h"
+#include "mesh/proto/json_memory.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -49,11 +50,9 @@ const struct json_codec json_str_or_null = { NULL, read_str, write_str, pointer_
 /* Raw text, kept as it is. */
 static bool keep_text(struct json_in *in, const json_t *v, void *field)
 {
-	char *text = json_dumps(v, JSON_COMPACT);
+	char *text = json_memory_dump(v, JSON_COMPACT);
 	const char *s = text ? arena_strdup(in->arena, text) : NULL;
-	json_free_t release;
-	json_get_alloc_funcs(NULL, &release);
-	release(text);
+	json_text_free(text);
 	if (s)
 		*(const char **)field = s;
 	return s != NULL;

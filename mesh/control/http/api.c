@@ -156,7 +156,7 @@ void api_reply_text(const struct api_way *w, int status, const char *text)
 
 static void reply_json(const struct api_way *w, int status, const char *extra, json_t *v)
 {
-	char *text = v ? json_dumps(v, JSON_COMPACT) : NULL;
+	char *text = v ? json_memory_dump(v, JSON_COMPACT) : NULL;
 	if (text)
 		api_reply(w, status, "application/json", extra, text, strlen(text));
 	else

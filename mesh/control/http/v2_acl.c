@@ -34,7 +34,7 @@ static void reply_policy(const struct api *a, const struct api_way *w, bool hujs
 	const char *text = now.source ? now.source->text : default_text;
 	snprintf(extra, sizeof(extra), "ETag: \"%s\"\r\n", now.source ? now.tag : DEFAULT_TAG);
 	json_t *v = hujson ? NULL : as_json(text);
-	char *json = v ? json_dumps(v, JSON_INDENT(2)) : NULL;
+	char *json = v ? json_memory_dump(v, JSON_INDENT(2)) : NULL;
 	if (hujson)
 		api_reply(w, 200, "application/hujson", extra, text, strlen(text));
 	else if (json)
@@ -108,9 +108,8 @@ static char *text_to_try(const struct api_call *c)
 		return text;
 	api_policy_now(c->api, &now);
 	json_t *whole = as_json(now.source ? now.source->text : default_text);
-	json_object_set_new(whole, "tests", tests);
 	free(text);
-	text = json_dumps(whole, JSON_COMPACT);
+	text = json_object_set_new(whole, "tests", tests) ? NULL : json_memory_dump(whole, JSON_COMPACT);
 	json_decref(whole);
 	return text;
 }

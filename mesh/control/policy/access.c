@@ -4,6 +4,7 @@
 #include "mesh/control/policy/reader.h"
 
 #include "mesh/base/text.h"
+#include "mesh/proto/json_memory.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,9 +296,9 @@ static bool add_grant_rule(struct reader *rd, const struct selectors *src, const
 static bool add_caps(struct reader *rd, const struct grant *g)
 {
 	struct target none = { 0 };
-	char *text = json_dumps(g->app, JSON_COMPACT);
+	char *text = json_memory_dump(g->app, JSON_COMPACT);
 	const char *kept = text ? arena_strdup(&rd->p->mem, text) : NULL;
-	free(text);
+	json_text_free(text);
 	if (!kept)
 		return reader_no_memory(rd);
 	if (!add_grant_rule(rd, &g->src, &g->dst, &none,

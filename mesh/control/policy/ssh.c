@@ -6,6 +6,7 @@
 #include "mesh/control/policy/reader.h"
 
 #include "mesh/base/text.h"
+#include "mesh/proto/json_memory.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,9 +218,9 @@ bool policy_ssh(const struct policy *p, const struct fleet *f, const struct memb
 			tell_rule(rules, &p->ssh[i], f, node, false);
 			tell_rule(rules, &p->ssh[i], f, node, true);
 		}
-	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	char *text = root ? json_memory_dump(root, JSON_COMPACT) : NULL;
 	*json = text ? arena_strdup(a, text) : NULL;
-	free(text);
+	json_text_free(text);
 	json_decref(root);
 	return *json;
 }

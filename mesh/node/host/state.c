@@ -210,7 +210,7 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 		s->prefs.routes_before_own, "no_snat", s->prefs.no_snat, "no_stateful_filtering",
 		s->prefs.unasked, "exit_node", s->prefs.exit_node, "exit_prior", s->prefs.exit_prior,
 		"exit_allow_lan", s->prefs.exit_allow_lan, "advertise_routes", offered_value(&s->prefs));
-	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	char *text = root ? json_memory_dump(root, JSON_INDENT(2)) : NULL;
 	int err = text ? 0 : err_set(eb, -ENOMEM, "write %s", path);
 	if (text && !is_kept(path, text, strlen(text)))
 		err = file_write_atomic(path, 0600, text, strlen(text), eb);

@@ -57,7 +57,7 @@ void local_reply_json(struct http_server_conn *c, struct buf *b, bool ok)
 void local_reply_object(struct http_server_conn *c, json_t *o)
 {
 	struct buf b = { 0 };
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	char *text = o ? json_memory_dump(o, JSON_COMPACT) : NULL;
 	bool ok = text && buf_append(&b, text, strlen(text));
 	json_text_free(text);
 	json_decref(o);

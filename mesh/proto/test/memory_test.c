@@ -9,6 +9,7 @@
 
 #include "mesh/proto/control.h"
 #include "mesh/proto/json.h"
+#include "mesh/proto/json_memory.h"
 #include "mesh/proto/localapi.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,33 @@ static void test_failures(void **unused)
 	json_set_alloc_funcs(malloc, free);
 }
 
+/* The same when a text is written. */
+static void test_writing(void **unused)
+{
+	static const char want[] = "{\"Name\":[{\"Inner\":\"x\"},1,true],\"Other\":{}}";
+	bool failed = true;
+	long n = 0;
+	(void)unused;
+	json_set_alloc_funcs(failing_alloc, failing_free);
+	json_t *v = json_loads(want, 0, NULL);
+	const long blocks = state.blocks;
+	for (; failed && n < FAILURES; n++) {
+		state.left = n;
+		state.failed = false;
+		char *text = json_memory_dump(v, JSON_COMPACT);
+		failed = state.failed;
+		state.left = -1;
+		if (text ? strcmp(text, want) != 0 : !failed)
+			fail_msg("allocation %ld: %s", n, text ? text : "nothing");
+		json_text_free(text);
+		assert_int_equal(state.blocks, blocks);
+	}
+	assert_false(failed);
+	json_decref(v);
+	json_set_alloc_funcs(malloc, free);
+	assert_null(json_memory_dump(NULL, 0));
+}
+
 /* No string reaches the library that is longer than any honest one. */
 static void test_long_strings(void **unused)
 {
@@ -151,7 +179,7 @@ static void test_long_strings(void **unused)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_failures),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_failures), cmocka_unit_test(test_writing),
 		cmocka_unit_test(test_long_strings) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "mesh/control/http/login_inner.h"
 #include "mesh/control/http/verbs.h"
+#include "mesh/proto/json_memory.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,13 +60,13 @@ static void viewer_gone(void *arg)
 static void tell(struct viewer *v, const char *event, json_t *data)
 {
 	const struct api_way way = api_later_peek(v->later);
-	char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
+	char *text = data ? json_memory_dump(data, JSON_COMPACT) : NULL;
 	struct buf out = { 0 };
 	json_decref(data);
 	if (!text || !buf_printf(&out, "event: %s\ndata: ", event) || !buf_append(&out, text, strlen(text)) ||
 		!buf_append(&out, "\n\n", 2) || http_reply_chunk(way.conn, buf_data(&out), out.len))
 		http_server_close(way.conn, false); /* v is gone: it comes back and asks for the whole */
-	free(text);
+	json_text_free(text);
 	buf_free(&out);
 }
 
@@ -84,6 +85,7 @@ static void tell_nodes(struct viewer *v, const struct api_call *c)
 	const struct console *k = v->console;
 	int64_t had[NODES_AT_ONCE];
 	size_t n = 0;
+	int failed = 0;
 	json_t *nodes = json_array(), *gone = json_array();
 	for (; v->seq < k->seq && n < NODES_AT_ONCE; v->seq++) {
 		const struct console_news *of = &k->news[v->seq % CONSOLE_NEWS];
@@ -92,12 +94,14 @@ static void tell_nodes(struct viewer *v, const struct api_call *c)
 		if ((!sees && !saw) || !is_new(had, n, of->node))
 			continue;
 		had[n++] = of->node;
-		if (sees)
-			json_array_append_new(nodes, verb_node(k->api, m));
-		else
-			json_array_append_new(gone, json_integer(of->node));
+		failed |= sees ? json_array_append_new(nodes, verb_node(k->api, m))
+			       : json_array_append_new(gone, json_integer(of->node));
 	}
 	json_t *told = json_pack("{s:o, s:o}", "nodes", nodes, "gone", gone);
+	if (failed) { /* one is missing: as if there were none of it */
+		json_decref(told);
+		told = NULL;
+	}
 	if (n || !told)
 		tell(v, "nodes", told);
 	else

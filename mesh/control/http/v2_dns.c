@@ -4,18 +4,33 @@
 #include "mesh/control/http/v2.h"
 
 #include "mesh/base/buf.h"
+#include "mesh/proto/json_memory.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define NO_MEMORY "the server is short of memory"
+
+/* A value is whole, or NULL where memory is short: nothing is stored without its pins, and nothing told in part. */
+
+/* Takes v. */
+static json_t *if_whole(json_t *v, bool whole)
+{
+	if (whole)
+		return v;
+	json_decref(v);
+	return NULL;
+}
 
 /* --- as it is --- */
 
 static json_t *texts_value(const struct ctl_strings *s)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < s->n; i++)
-		json_array_append_new(list, json_string(s->v[i]));
-	return list;
+	bool ok = list;
+	for (size_t i = 0; i < s->n && ok; i++)
+		ok = !json_array_append_new(list, json_string(s->v[i]));
+	return if_whole(list, ok);
 }
 
 static json_t *server_value(const struct ctl_resolver *r)
@@ -23,19 +38,21 @@ static json_t *server_value(const struct ctl_resolver *r)
 	if (!r->bootstrap.n && !r->pins.n)
 		return json_string(r->addr);
 	json_t *v = json_pack("{s:s}", "server", r->addr);
-	if (r->bootstrap.n)
-		json_object_set_new(v, "addresses", texts_value(&r->bootstrap));
-	if (r->pins.n)
-		json_object_set_new(v, "pins", texts_value(&r->pins));
-	return v;
+	bool ok = v;
+	if (ok && r->bootstrap.n)
+		ok = !json_object_set_new(v, "addresses", texts_value(&r->bootstrap));
+	if (ok && r->pins.n)
+		ok = !json_object_set_new(v, "pins", texts_value(&r->pins));
+	return if_whole(v, ok);
 }
 
 static json_t *servers_value(const struct ctl_resolver *v, size_t n)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, server_value(&v[i]));
-	return list;
+	bool ok = list;
+	for (size_t i = 0; i < n && ok; i++)
+		ok = !json_array_append_new(list, server_value(&v[i]));
+	return if_whole(list, ok);
 }
 
 /* What the API knows of one: its text alone. */
@@ -48,40 +65,62 @@ static json_t *server_texts(const json_t *servers)
 {
 	json_t *list = json_array();
 	const json_t *item;
+	bool ok = list;
 	size_t i;
-	json_array_foreach(servers, i, item) json_array_append_new(list, json_string(server_text(item)));
-	return list;
+	json_array_foreach(servers, i, item)
+	{
+		const char *text = server_text(item);
+		ok = ok && (!text || !json_array_append_new(list, json_string(text)));
+	}
+	return if_whole(list, ok);
 }
 
 static json_t *split_texts(const json_t *split)
 {
 	json_t *all = json_object(), *servers;
 	const char *suffix;
+	bool ok = all;
 	json_object_foreach((json_t *)split, suffix, servers)
-		json_object_set_new(all, suffix, server_texts(servers));
-	return all;
+	{
+		ok = ok && !json_object_set_new(all, suffix, server_texts(servers));
+	}
+	return if_whole(all, ok);
+}
+
+static json_t *routes_value(const struct ctl_dns *d, const char *own)
+{
+	json_t *split = json_object();
+	bool ok = split;
+	for (size_t i = 0; i < d->n_routes && ok; i++)
+		if (strcmp(d->routes[i].suffix, own) != 0 || d->routes[i].n)
+			ok = !json_object_set_new(split, d->routes[i].suffix,
+				servers_value(d->routes[i].resolvers, d->routes[i].n));
+	return if_whole(split, ok);
+}
+
+static json_t *domains_value(const struct ctl_dns *d, const char *own)
+{
+	json_t *search = json_array();
+	bool ok = search;
+	for (size_t i = 0; i < d->domains.n && ok; i++)
+		if (strcmp(d->domains.v[i], own) != 0)
+			ok = !json_array_append_new(search, json_string(d->domains.v[i]));
+	return if_whole(search, ok);
 }
 
 /* In the words of the settings. */
 static json_t *dns_value_of(const struct ctl_dns *d, const char *own)
 {
 	bool fallback = d->n_fallback && !d->n_resolvers;
-	json_t *split = json_object(), *search = json_array();
-	for (size_t i = 0; i < d->n_routes; i++)
-		if (strcmp(d->routes[i].suffix, own) != 0 || d->routes[i].n)
-			json_object_set_new(split, d->routes[i].suffix,
-				servers_value(d->routes[i].resolvers, d->routes[i].n));
-	for (size_t i = 0; i < d->domains.n; i++)
-		if (strcmp(d->domains.v[i], own) != 0)
-			json_array_append_new(search, json_string(d->domains.v[i]));
 	return json_pack("{s:b, s:b, s:{s:o, s:o}, s:o}", "magic_dns", d->proxied, "override_local_dns",
 		!fallback, "nameservers", "global",
 		fallback ? servers_value(d->fallback, d->n_fallback)
 			 : servers_value(d->resolvers, d->n_resolvers),
-		"split", split, "search_domains", search);
+		"split", routes_value(d, own), "search_domains", domains_value(d, own));
 }
 
-/* As it was asked for last, unless that could not be stored; the caller's. */
+/* As it was asked for last, unless that could not be stored; the caller's. NULL: memory is short, which
+ * get() and put() bear. */
 static json_t *dns_now(const struct api *a)
 {
 	const struct settings *set = a->streams->set;
@@ -100,12 +139,17 @@ static const json_t *known_in(const json_t *servers, const char *text)
 {
 	const json_t *item;
 	size_t i;
-	json_array_foreach(
-		servers, i, item) if (json_is_object(item) && !strcmp(server_text(item), text)) return item;
+	json_array_foreach(servers, i, item)
+	{
+		const char *own = json_is_object(item) ? server_text(item) : NULL;
+		if (own && !strcmp(own, text))
+			return item;
+	}
 	return NULL;
 }
 
-/* The API has no words for addresses and pins: a server that is named as before keeps its own. Takes list. */
+/* The API has no words for addresses and pins: a server that is named as before keeps its own. Takes list, which may be
+ * NULL. */
 static json_t *known_again(const json_t *dns, json_t *list)
 {
 	json_t *item, *servers;
@@ -123,11 +167,17 @@ static json_t *known_again(const json_t *dns, json_t *list)
 	return list;
 }
 
-static void put(json_t *dns, const char *name, json_t *v)
+/* Takes v. false: memory is short. */
+static bool put(json_t *dns, const char *name, json_t *v)
 {
 	json_t *servers = json_object_get(dns, "nameservers");
 	bool inner = !strcmp(name, "global") || !strcmp(name, "split");
-	json_object_set_new(inner ? servers : dns, name, v);
+	return !json_object_set_new(inner ? servers : dns, name, v);
+}
+
+static bool put_flag(json_t *dns, const char *name, const json_t *on)
+{
+	return put(dns, name, json_boolean(json_is_true(on)));
 }
 
 /* --- answers, by their name --- */
@@ -159,20 +209,32 @@ static json_t *resolvers_value(const json_t *servers)
 {
 	json_t *list = json_array();
 	const json_t *item;
+	bool ok = list;
 	size_t i;
 	json_array_foreach(servers, i, item)
-		json_array_append_new(list, json_pack("{s:s}", "address", server_text(item)));
-	return list;
+	{
+		const char *text = server_text(item);
+		ok = ok && (!text || !json_array_append_new(list, json_pack("{s:s}", "address", text)));
+	}
+	return if_whole(list, ok);
+}
+
+static json_t *split_resolvers(const json_t *dns)
+{
+	json_t *servers, *split = json_object();
+	const char *suffix;
+	bool ok = split;
+	json_object_foreach(get(dns, "split"), suffix, servers)
+	{
+		ok = ok && !json_object_set_new(split, suffix, resolvers_value(servers));
+	}
+	return if_whole(split, ok);
 }
 
 static json_t *whole_value(const json_t *dns)
 {
-	const char *suffix;
-	json_t *servers, *split = json_object();
-	json_object_foreach(get(dns, "split"), suffix, servers)
-		json_object_set_new(split, suffix, resolvers_value(servers));
 	return json_pack("{s:o, s:o, s:O, s:{s:O, s:O}}", "nameservers", resolvers_value(get(dns, "global")),
-		"splitDNS", split, "searchPaths", get(dns, "search_domains"), "preferences",
+		"splitDNS", split_resolvers(dns), "searchPaths", get(dns, "search_domains"), "preferences",
 		"overrideLocalDNS", get(dns, "override_local_dns"), "magicDNS", get(dns, "magic_dns"));
 }
 
@@ -195,7 +257,7 @@ static json_t *value_of(const json_t *dns, const char *name)
 static void answer(struct api_call *c, const char *name)
 {
 	json_t *dns = dns_now(c->api);
-	api_reply_json(&c->way, 200, value_of(dns, name));
+	api_reply_json(&c->way, 200, dns ? value_of(dns, name) : NULL);
 	json_decref(dns);
 }
 
@@ -203,7 +265,7 @@ static void answer(struct api_call *c, const char *name)
 
 static json_t *changed(const struct api *a, const struct registry_result *res, const char *text)
 {
-	json_t *dns = dns_now(a), *v = value_of(dns, text);
+	json_t *dns = dns_now(a), *v = dns ? value_of(dns, text) : NULL;
 	(void)res;
 	json_decref(dns);
 	return v;
@@ -220,34 +282,37 @@ static void ask_for(struct api_call *c, json_t *dns, const char *text, struct re
 	json_decref(dns);
 }
 
-/* Takes dns; name: of the answer. */
-static void change(struct api_call *c, json_t *dns, const char *name)
+/* Takes dns; is_whole: all of the change is in it; name: of the answer. */
+static void change(struct api_call *c, json_t *dns, bool is_whole, const char *name)
 {
 	struct control_config parsed;
 	struct errbuf eb = { 0 };
-	char *text = json_dumps(dns, JSON_COMPACT);
-	int err = text ? config_dns_parse(text, strlen(text), &parsed, &eb)
-		       : err_set(&eb, -ENOMEM, "DNS settings");
+	char *text = is_whole ? json_memory_dump(dns, JSON_COMPACT) : NULL;
+	int err = text ? config_dns_parse(text, strlen(text), &parsed, &eb) : -ENOMEM;
 	if (err) {
-		api_reply_error(&c->way, 400, eb.text);
+		api_reply_error(&c->way, err == -ENOMEM ? 503 : 400, err == -ENOMEM ? NO_MEMORY : eb.text);
 		json_decref(dns);
 	} else {
 		config_free(&parsed);
 		ask_for(c, dns, text, api_later(c, changed, name));
 	}
-	free(text);
+	json_text_free(text);
 }
 
-/* A member of the body that must be a list of texts. NULL: answered, it is none. */
+/* A member of the body that must be a list of texts. NULL: answered, it is none, or memory is short. */
 static json_t *list_of(struct api_call *c, const char *name)
 {
 	json_t *list = json_object_get(c->args, name);
 	if (json_is_array(list))
 		return json_incref(list);
-	if (!list || json_is_null(list))
-		return json_array();
-	api_reply_error(&c->way, 400, "a list of texts is wanted");
-	return NULL;
+	if (list && !json_is_null(list)) {
+		api_reply_error(&c->way, 400, "a list of texts is wanted");
+		return NULL;
+	}
+	list = json_array();
+	if (!list)
+		api_reply_error(&c->way, 503, NO_MEMORY);
+	return list;
 }
 
 void v2_dns_nameservers(struct api_call *c)
@@ -260,9 +325,9 @@ void v2_dns_nameservers_set(struct api_call *c)
 	json_t *list = list_of(c, "dns"), *dns = list ? dns_now(c->api) : NULL;
 	if (!list)
 		return;
-	put(dns, "global", known_again(dns, json_deep_copy(list)));
+	bool ok = put(dns, "global", known_again(dns, json_deep_copy(list)));
 	json_decref(list);
-	change(c, dns, "nameservers set");
+	change(c, dns, ok, "nameservers set");
 }
 
 void v2_dns_searchpaths(struct api_call *c)
@@ -275,8 +340,8 @@ void v2_dns_searchpaths_set(struct api_call *c)
 	json_t *list = list_of(c, "searchPaths"), *dns = list ? dns_now(c->api) : NULL;
 	if (!list)
 		return;
-	put(dns, "search_domains", list);
-	change(c, dns, "searchpaths");
+	bool ok = put(dns, "search_domains", list);
+	change(c, dns, ok, "searchpaths");
 }
 
 void v2_dns_preferences(struct api_call *c)
@@ -288,9 +353,8 @@ void v2_dns_preferences_set(struct api_call *c)
 {
 	const json_t *on = json_object_get(c->args, "magicDNS");
 	json_t *dns = dns_now(c->api);
-	if (json_is_boolean(on))
-		put(dns, "magic_dns", json_boolean(json_is_true(on)));
-	change(c, dns, "preferences");
+	bool ok = !json_is_boolean(on) || put_flag(dns, "magic_dns", on);
+	change(c, dns, ok, "preferences");
 }
 
 void v2_dns_split(struct api_call *c)
@@ -298,33 +362,35 @@ void v2_dns_split(struct api_call *c)
 	answer(c, "split");
 }
 
-/* A name with no servers is none. */
-static void put_split(json_t *dns, const json_t *wanted, bool whole)
+/* A name with no servers is none. false: memory is short. */
+static bool put_split(json_t *dns, const json_t *wanted, bool whole)
 {
 	json_t *split = whole ? json_object() : json_incref(get(dns, "split")), *servers;
 	const char *suffix;
+	bool ok = split;
 	json_object_foreach((json_t *)wanted, suffix, servers)
 	{
 		if (json_is_null(servers) || (json_is_array(servers) && !json_array_size(servers)))
 			json_object_del(split, suffix);
 		else
-			json_object_set_new(split, suffix, known_again(dns, json_deep_copy(servers)));
+			ok = ok &&
+			     !json_object_set_new(split, suffix, known_again(dns, json_deep_copy(servers)));
 	}
-	put(dns, "split", split);
+	return put(dns, "split", split) && ok;
 }
 
 void v2_dns_split_set(struct api_call *c)
 {
 	json_t *dns = dns_now(c->api);
-	put_split(dns, c->args, true);
-	change(c, dns, "split");
+	bool ok = put_split(dns, c->args, true);
+	change(c, dns, ok, "split");
 }
 
 void v2_dns_split_change(struct api_call *c)
 {
 	json_t *dns = dns_now(c->api);
-	put_split(dns, c->args, false);
-	change(c, dns, "split");
+	bool ok = put_split(dns, c->args, false);
+	change(c, dns, ok, "split");
 }
 
 void v2_dns_whole(struct api_call *c)
@@ -336,9 +402,14 @@ static json_t *addresses_of(const json_t *resolvers)
 {
 	json_t *list = json_array();
 	const json_t *item;
+	bool ok = list;
 	size_t i;
-	json_array_foreach(resolvers, i, item) json_array_append(list, json_object_get(item, "address"));
-	return list;
+	json_array_foreach(resolvers, i, item)
+	{
+		json_t *address = json_object_get(item, "address");
+		ok = ok && (!address || !json_array_append(list, address));
+	}
+	return if_whole(list, ok);
 }
 
 void v2_dns_whole_set(struct api_call *c)
@@ -348,19 +419,23 @@ void v2_dns_whole_set(struct api_call *c)
 	       *split = json_object();
 	json_t *servers;
 	const char *suffix;
-	if (!search)
+	bool ok = split;
+	if (!search) {
+		json_decref(split);
 		return;
+	}
 	json_object_foreach(json_object_get(c->args, "splitDNS"), suffix, servers)
-		json_object_set_new(split, suffix, addresses_of(servers));
+	{
+		ok = ok && !json_object_set_new(split, suffix, addresses_of(servers));
+	}
 	json_t *global = known_again(dns, addresses_of(json_object_get(c->args, "nameservers")));
-	put(dns, "search_domains", search);
-	put(dns, "magic_dns", json_boolean(json_is_true(json_object_get(preferences, "magicDNS"))));
-	put(dns, "override_local_dns",
-		json_boolean(json_is_true(json_object_get(preferences, "overrideLocalDNS"))));
-	put_split(dns, split, true);
-	put(dns, "global", global);
+	ok = put(dns, "search_domains", search) && ok;
+	ok = put_flag(dns, "magic_dns", json_object_get(preferences, "magicDNS")) && ok;
+	ok = put_flag(dns, "override_local_dns", json_object_get(preferences, "overrideLocalDNS")) && ok;
+	ok = put_split(dns, split, true) && ok;
+	ok = put(dns, "global", global) && ok;
 	json_decref(split);
-	change(c, dns, "whole");
+	change(c, dns, ok, "whole");
 }
 
 /* --- the admin's verbs --- */
@@ -387,5 +462,9 @@ static json_t *was_reset(const struct api *a, const struct registry_result *res,
 void admin_dns_reset(struct api_call *c)
 {
 	const struct settings *set = c->api->streams->set;
-	ask_for(c, dns_value_of(&set->file_dns, set->base_domain), "", api_later(c, was_reset, ""));
+	json_t *dns = dns_value_of(&set->file_dns, set->base_domain);
+	if (dns)
+		ask_for(c, dns, "", api_later(c, was_reset, ""));
+	else
+		api_reply_error(&c->way, 503, NO_MEMORY);
 }

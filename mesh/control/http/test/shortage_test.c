@@ -11,6 +11,7 @@
 #include "mesh/control/http/v2.h"
 #include "mesh/control/policy/source.h"
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,11 +172,127 @@ static void test_refused(void **state)
 	fail_each(refuse, NULL);
 }
 
+/* --- DNS settings --- */
+
+/* What is answered, or put into the database: the linker has these two called instead of the real ones. */
+static struct {
+	int status; /* 0: it goes to the database */
+	char text[2048];
+} said;
+
+static void say(int status, const void *text, size_t len)
+{
+	said.status = status;
+	snprintf(said.text, sizeof(said.text), "%.*s", (int)len, (const char *)text);
+}
+
+void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
+	const void *body, size_t len);
+void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
+	const void *body, size_t len)
+{
+	(void)c, (void)type, (void)extra;
+	say(status, body, len);
+}
+
+void __wrap_registry_text_put(
+	struct registry *r, const char *name, const char *value, struct registry_wait *w);
+void __wrap_registry_text_put(
+	struct registry *r, const char *name, const char *value, struct registry_wait *w)
+{
+	(void)r, (void)w;
+	assert_string_equal(name, API_DNS_TEXT);
+	say(0, value, strlen(value));
+}
+
+struct dns_ask {
+	struct api *api;
+	void (*run)(struct api_call *c);
+	json_t *args;
+	char whole[2048]; /* what is said where nothing fails; "" = not known yet */
+	int status;
+};
+
+static void ask_dns(void *arg)
+{
+	struct dns_ask *ask = arg;
+	char conn; /* stands for a connection; never looked at */
+	struct api_later *later = NULL;
+	struct api_call c = { .api = ask->api,
+		.way = { .conn = (void *)&conn, .manner = API_V2 },
+		.later = &later,
+		.args = ask->args };
+	said.status = -1;
+	ask->run(&c);
+	api_later_drop(later);
+	api_close(ask->api);
+	if (!*ask->whole) {
+		ask->status = said.status;
+		strcpy(ask->whole, said.text);
+	}
+	if (memory.failed && said.status == 503)
+		return;
+	if (said.status != ask->status || strcmp(said.text, ask->whole) != 0)
+		fail_msg("%d %s instead of %d %s", said.status, said.text, ask->status, ask->whole);
+}
+
+/* What is stored has all of its pins, and what is shown is all. */
+static void test_dns(void **state)
+{
+	static const struct {
+		void (*run)(struct api_call *c);
+		const char *args;
+	} rows[] = {
+		{ v2_dns_nameservers_set, "{\"dns\":[\"https://a.test/q\",\"192.0.2.9\"]}" },
+		{ v2_dns_searchpaths_set, "{\"searchPaths\":[\"corp.test\"]}" },
+		{ v2_dns_preferences_set, "{\"magicDNS\":true}" },
+		{ v2_dns_split_set, "{\"c.test\":[\"https://a.test/q\"],\"b.test\":null}" },
+		{ v2_dns_split_change, "{\"c.test\":[\"https://a.test/q\"]}" },
+		{ v2_dns_whole_set, "{\"nameservers\":[{\"address\":\"https://a.test/q\"}],\"splitDNS\":{"
+				    "\"c.test\":[{\"address\":\"192.0.2.8\"}]},\"preferences\":{}}" },
+		{ v2_dns_nameservers, "{}" },
+		{ v2_dns_searchpaths, "{}" },
+		{ v2_dns_preferences, "{}" },
+		{ v2_dns_split, "{}" },
+		{ v2_dns_whole, "{}" },
+		{ admin_dns_show, "{}" },
+	};
+	const char *at = "192.0.2.7",
+		   *pin = "rcW4wJVd3ilEaqLlbTOqkg+YBJyOHkjNfW150X3LWHg=", *search = "lab.test";
+	struct ctl_resolver servers[] = {
+		{ .addr = "https://a.test/q", .bootstrap = { &at, 1 }, .pins = { &pin, 1 } },
+		{ .addr = "192.0.2.53" }
+	};
+	struct ctl_route route = { .suffix = "b.test", .resolvers = servers, .n = 2 };
+	struct settings set = { .base_domain = "mesh.test",
+		.dns = { .resolvers = servers,
+			.n_resolvers = 2,
+			.routes = &route,
+			.n_routes = 1,
+			.domains = { &search, 1 } } };
+	struct streams streams = { .set = &set };
+	struct registry *r = calloc(1, sizeof(*r));
+	struct api a = { .reg = r, .streams = &streams };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct dns_ask ask = {
+			.api = &a, .run = rows[i].run, .args = json_loads(rows[i].args, 0, NULL)
+		};
+		memory.failed = false;
+		ask_dns(&ask);
+		assert_in_range(ask.status, 0, 200);
+		fail_each(ask_dns, &ask);
+		json_decref(ask.args);
+	}
+	free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_read_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_routes, begin, end),
 		cmocka_unit_test_setup_teardown(test_rules, begin, end),
-		cmocka_unit_test_setup_teardown(test_refused, begin, end) };
+		cmocka_unit_test_setup_teardown(test_refused, begin, end),
+		cmocka_unit_test_setup_teardown(test_dns, begin, end) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,14 @@ static void canary_make(struct resolver *r, struct dns_name *out)
 	}
 }
 
+static bool is_asked(const struct route *route, const struct upstream *u)
+{
+	bool found = route && route->validator == u;
+	for (unsigned i = 0; route && i < route->n; i++)
+		found = found || route->upstreams[i] == u;
+	return found;
+}
+
 void check_start(struct resolver *r, uint64_t now_ms, struct routes *routes, struct upstream *u,
 	const struct dns_name * not )
 {
@@ -37,6 +45,8 @@ void check_start(struct resolver *r, uint64_t now_ms, struct routes *routes, str
 	for (unsigned i = 0; u->state != UPSTREAM_RING && i < KNOWN_MAX; i++) {
 		struct upstream_question known = u->known[i];
 		if (!known.name.len || (not &&dns_name_equal(&known.name, not )))
+			continue;
+		if (!is_asked(query_route(r, &known.name, known.type), u)) /* by now it has another route */
 			continue;
 		(void)flight_check(r, now_ms, routes, u, &known, false);
 		break;

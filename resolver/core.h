@@ -105,6 +105,8 @@ void waiter_free(struct waiter *w);
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l);
 /* Is it the zone that speaks for this name? What it has of it in *hit. */
 bool query_zone_speaks(const struct resolver *r, const struct dns_name *name, struct zone_hit *hit);
+/* Whom this name (lower case), if it is not in the zone, is asked now; NULL: nobody. Valid until the routes change. */
+const struct route *query_route(const struct resolver *r, const struct dns_name *name, uint16_t type);
 /* How long an answer for this name is kept. Nothing of what the zone owns outlives its time. */
 struct cache_life query_life(const struct resolver *r, const struct dns_name *name, uint32_t ttl_s);
 
@@ -130,7 +132,7 @@ void flights_hurry(struct resolver *r, uint64_t now_ms, const struct upstream *u
 void flights_leave(struct resolver *r, uint64_t now_ms, const struct upstream *u);
 
 /* check.c */
-/* Asks u something that it answered before, but not `not` (NULL: anything), and a canary. */
+/* Asks u something that it answered before and would still be asked, but not `not` (NULL: anything), and a canary. */
 void check_start(struct resolver *r, uint64_t now_ms, struct routes *routes, struct upstream *u,
 	const struct dns_name * not );
 /* Those of the route that are held or rings, when it is due. */

@@ -289,6 +289,13 @@ static struct policy route_choose(const struct resolver *r, const struct dns_nam
 	return p;
 }
 
+const struct route *query_route(const struct resolver *r, const struct dns_name *name, uint16_t type)
+{
+	const struct route *route;
+	unsigned routed;
+	return route_choose(r, name, type, &route, &routed).verdict == POLICY_PASS ? route : NULL;
+}
+
 /* true and *route, or false after writing what there is to say. */
 static bool route_find(struct resolver *r, struct asking *k, const struct dns_name *name,
 	const struct route **route, struct dns_end *end)

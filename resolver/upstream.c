@@ -124,6 +124,7 @@ void upstream_reset(struct upstream *u)
 	u->refusals = 0;
 	u->refuse_hold_ms = 0;
 	u->refuse_until_ms = 0;
+	memset(u->known, 0, sizeof(u->known));
 }
 
 /* ---- refusals ---- */

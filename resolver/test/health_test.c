@@ -354,6 +354,45 @@ static void test_ring(void **state)
 	}
 }
 
+/* How many questions for these names went to the first upstream from the i-th on. */
+static unsigned first_asked(size_t i, const char *with)
+{
+	unsigned n = 0;
+	for (; i < f.n_sent; i++)
+		n += server_of(&f.sent[i]) == 0 && starts(&f.sent[i], with);
+	return n;
+}
+
+/* A check asks nothing that has another route by now, and nothing from before the network changed. */
+static void test_check_keeps_routes(void **state)
+{
+	(void)state;
+	for (int changed = 0; changed < 2; changed++) {
+		world_open(1, RESOLVER_PREFERRED);
+		for (unsigned i = 1; i <= 2; i++) {
+			ask("good", i);
+			run(100);
+			assert_int_equal(fake_rcode(&f), 0);
+		}
+		struct resolver_upstream up[] = { { .at = fake_upstream(1) }, { .at = fake_upstream(2) } };
+		struct resolver_route routes[] = { { .suffix = "", .upstreams = &up[0], .n_upstreams = 1 },
+			{ .suffix = "good2.example.com", .upstreams = &up[1], .n_upstreams = 1 } };
+		assert_int_equal(resolver_configure(f.r,
+					 &(struct resolver_config) { .routes = routes, .n_routes = 2 }, NULL),
+			0);
+		if (changed)
+			resolver_network_changed(f.r);
+		size_t before = f.n_sent, probes = resolver_stats(f.r)->probes;
+		servers[0].dead = true;
+		ask("new", 3);
+		run(2000);
+		assert_true(resolver_stats(f.r)->probes > probes);
+		assert_int_equal(first_asked(before, "good2"), 0);
+		assert_int_equal(first_asked(before, "good1") > 0, !changed);
+		fake_close(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_long_way),
 		cmocka_unit_test(test_all_refuse),
 		cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_check_keeps_routes),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

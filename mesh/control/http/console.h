@@ -9,7 +9,9 @@
  *   event: nodes   data: {"nodes":[as nodes/list],"gone":[numbers]}   what changed since the last one
  *   event: all     data: {}   more changed than is remembered: ask for the whole
  *   event: other   data: {}   something that is no node: users, keys, who waits, rules
- * A viewer that reads slowly is told less often, and more at once; nothing is kept for it but where it stands. */
+ * A viewer that reads slowly is told less often, and more at once; nothing is kept for it but where it stands. There are
+ * CONSOLE_VIEWERS at most, CONSOLE_VIEWERS_EACH of one session; the oldest goes, of a session that has its share its own.
+ */
 #ifndef RW_CONTROL_HTTP_CONSOLE_H
 #define RW_CONTROL_HTTP_CONSOLE_H
 
@@ -17,7 +19,7 @@
 #include "mesh/web/browser.h"
 
 #define CONSOLE_PATH "/admin"
-enum { CONSOLE_VIEWERS = 64, CONSOLE_NEWS = 1024 };
+enum { CONSOLE_VIEWERS = 64, CONSOLE_VIEWERS_EACH = 8, CONSOLE_NEWS = 1024 };
 
 struct viewer;
 struct console {

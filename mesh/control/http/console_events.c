@@ -168,11 +168,26 @@ static bool begin_turns(struct console *k)
 	return true;
 }
 
+/* Who goes comes back, if anybody still looks. */
+static void make_room(struct console *k, const struct browser_hash *who)
+{
+	struct viewer *oldest = NULL;
+	size_t same = 0;
+	for (struct viewer *v = k->first; v; v = v->next)
+		if (browser_hash_equal(&v->who, who)) {
+			same++;
+			oldest = oldest ? oldest : v;
+		}
+	if (same < CONSOLE_VIEWERS_EACH)
+		oldest = k->n == CONSOLE_VIEWERS ? k->first : NULL;
+	if (oldest)
+		http_server_close(api_later_peek(oldest->later).conn, true);
+}
+
 static void add_viewer(struct console *k, struct viewer *v)
 {
 	struct viewer **end = &k->first;
-	if (k->n == CONSOLE_VIEWERS) /* the oldest comes back, if anybody still looks */
-		http_server_close(api_later_peek(k->first->later).conn, true);
+	make_room(k, &v->who);
 	while (*end)
 		end = &(*end)->next;
 	*end = v;

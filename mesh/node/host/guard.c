@@ -7,8 +7,9 @@
  *   GUARD_STALE   the table must be loaded whole: at first, after a failure, after another program flushed it
  *   GUARD_HOLDS   the table is in force with own addresses and bridges; peers may be on their way
  *
- * Only guard_move changes the state. Between own addresses and their first packet stands guard_own, which
- * waits; all the rest may come late, since it only adds to what is dropped. */
+ * Only guard_move changes the state. Between own addresses and their first packet stands guard_own, between a network
+ * that is carried and the first packet to it guard_serve; both wait. All the rest may come late, since it only adds to
+ * what is dropped. */
 #include "mesh/node/host/guard.h"
 #include "mesh/base/log.h"
 #include "mesh/node/host/guard_rules.h"
@@ -345,11 +346,33 @@ void guard_close(struct guard *g)
 	free(g);
 }
 
+/* All that is wanted, of the mesh's addresses these; the others follow. */
+static void load_now(struct guard *g, const struct addr_set *mesh)
+{
+	struct buf script = { 0 };
+	struct errbuf eb = { 0 };
+	/* One that runs carries what is no longer wanted: killed, it has done all of it or nothing. */
+	child_cancel(g->run);
+	g->run = NULL;
+	g->stale_too = false;
+	guard_move(g, GUARD_STALE);
+	int err = whole_script(g, mesh, &script)
+			  ? child_run(nft_argv, buf_data(&script), script.len, NFT_MS, &eb)
+			  : err_say(&eb, -ENOMEM, "memory is short");
+	buf_free(&script);
+	if (err) {
+		guard_failed(g, eb.text);
+		return;
+	}
+	guard_loaded(g);
+	if (g->state == GUARD_HOLDS && !addr_set_assign(&g->loaded, mesh->v, mesh->n))
+		guard_move(g, GUARD_STALE);
+	guard_flush_soon(g, 0);
+}
+
 void guard_own(struct guard *g, const struct addr *own, size_t n)
 {
 	struct addr_set now = { 0 };
-	struct buf script = { 0 };
-	struct errbuf eb = { 0 };
 	if (!n) {
 		guard_remove(g);
 		addr_set_free(&g->own);
@@ -364,28 +387,12 @@ void guard_own(struct guard *g, const struct addr *own, size_t n)
 		addr_set_free(&now);
 		return;
 	}
-	/* One that runs carries what is no longer wanted: killed, it has done all of it or nothing. */
-	child_cancel(g->run);
-	g->run = NULL;
-	g->stale_too = false;
 	addr_set_free(&g->own);
 	g->own = now;
-	guard_move(g, GUARD_STALE);
 	find_inside(g->nl, &g->inside);
 	if (g->journal)
 		journal_add_nft(g->journal, g->table);
-	int err = whole_script(g, &g->own, &script)
-			  ? child_run(nft_argv, buf_data(&script), script.len, NFT_MS, &eb)
-			  : err_say(&eb, -ENOMEM, "memory is short");
-	buf_free(&script);
-	if (err) {
-		guard_failed(g, eb.text);
-		return;
-	}
-	guard_loaded(g);
-	if (g->state == GUARD_HOLDS && !addr_set_assign(&g->loaded, g->own.v, g->own.n))
-		guard_move(g, GUARD_STALE);
-	guard_flush_soon(g, 0);
+	load_now(g, &g->own);
 }
 
 static void guard_peers_told(struct guard *g, bool known)
@@ -418,17 +425,6 @@ void guard_peers_change(struct guard *g, const struct addr_set *come, const stru
 	guard_peers_told(g, known);
 }
 
-/* More than addresses of the mesh is another now. */
-static void guard_load_whole(struct guard *g, uint64_t ms)
-{
-	if (g->run) {
-		g->stale_too = true;
-		return;
-	}
-	guard_move(g, GUARD_STALE);
-	guard_flush_soon(g, ms);
-}
-
 void guard_links_changed(struct guard *g)
 {
 	struct guard_inside now;
@@ -438,7 +434,12 @@ void guard_links_changed(struct guard *g)
 	if (memcmp(&now, &g->inside, sizeof(now)) == 0)
 		return;
 	g->inside = now;
-	guard_load_whole(g, GATHER_MS);
+	if (g->run) {
+		g->stale_too = true;
+		return;
+	}
+	guard_move(g, GUARD_STALE);
+	guard_flush_soon(g, GATHER_MS);
 }
 
 static bool same_service(const struct guard_service *a, const struct guard_service *b)
@@ -465,7 +466,7 @@ void guard_serve(struct guard *g, const struct guard_service *s)
 	g->service = *s;
 	g->service.nets = nets;
 	if (g->state != GUARD_OFF)
-		guard_load_whole(g, 0);
+		load_now(g, g->mesh.n ? &g->mesh : &g->own);
 }
 
 const char *guard_problem(const struct guard *g)

@@ -25,7 +25,8 @@ void guard_own(struct guard *g, const struct addr *own, size_t n);
 void guard_peers(struct guard *g, const struct addr *peers, size_t n);
 /* A few peers' addresses that come and go, from what guard_peers said; in force soon. One that is our own stays. */
 void guard_peers_change(struct guard *g, const struct addr_set *come, const struct addr_set *gone);
-/* What this machine carries for the mesh, copied; in force soon, beside the loop. */
+/* What this machine carries for the mesh, copied; in force when this returns, so that no packet of the mesh goes on with
+ * an address that nobody there answers. Waits for nft, as guard_own does, when it is other than before. */
 void guard_serve(struct guard *g, const struct guard_service *s);
 /* Interfaces came or went: bridges of containers may be others. */
 void guard_links_changed(struct guard *g);

@@ -353,7 +353,7 @@ static void serve(struct world *w, bool plain, bool unasked)
 		"nft list set inet ropewalk-rope0 served4 | grep -q 10.8.0.0/24 && "
 		"! nft list set inet ropewalk-rope0 served6 | grep -q b1a",
 		!plain, unasked);
-	lab_await(w->l, line);
+	assert_int_equal(system(line), 0); /* before the loop, and so a packet, has its turn */
 	assert_string_equal(guard_problem(w->g), "");
 }
 

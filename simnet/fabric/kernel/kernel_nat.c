@@ -358,7 +358,7 @@ int kernel_nat_forget(struct engine *e, struct errbuf *eb)
 /* ---- all routers at once ---- */
 
 /* New rules come before the flows of the old ones are forgotten, and would learn their mappings from a packet in between: so
- * nothing passes a router that changes until it has forgotten. */
+ * nothing passes a router that changes until it has forgotten, also what it learned from packets that were inside. */
 static bool put_hold(const struct engine *e, int i, struct buf *out)
 {
 	return !e->epochs[i] || !e->s->routers[i].nat ||
@@ -370,7 +370,11 @@ static int forget_flows(const struct engine *e, int i, struct errbuf *eb)
 {
 	struct errbuf later = { 0 };
 	int err = kernel_conntrack_flush(eb);
-	int released = e->epochs[i] ? transact(put_release, "let packets pass", err ? &later : eb) : 0;
+	if (!e->epochs[i])
+		return err;
+	if (!err)
+		err = transact(put_flush_sets, "flush learned mappings", eb);
+	int released = transact(put_release, "let packets pass", err ? &later : eb);
 	return err ? err : released;
 }
 

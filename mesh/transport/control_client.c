@@ -57,6 +57,9 @@ static void request_free(struct h2_request *r)
 		}
 	if (r->link->asking == r)
 		r->link->asking = NULL;
+	/* The session may not have sent all of it yet, and would ask for more. */
+	if (r->id > 0)
+		nghttp2_session_set_stream_user_data(r->link->conn.session, r->id, NULL);
 	buf_wipe(&r->body);
 	free(r);
 }
@@ -98,7 +101,6 @@ static void broken(void *arg, int code, const char *why)
 	while (c->requests && !c->conn.dead) {
 		struct h2_request *r = c->requests;
 		struct h2_request_events ev = r->ev;
-		nghttp2_session_set_stream_user_data(c->conn.session, r->id, NULL);
 		request_free(r);
 		if (ev.done)
 			ev.done(ev.arg, code ? code : ERR_CLOSED);
@@ -483,7 +485,6 @@ void h2_request_cancel(struct h2_request *r)
 	if (!r)
 		return;
 	struct control_client_link *c = r->link;
-	nghttp2_session_set_stream_user_data(c->conn.session, r->id, NULL);
 	nghttp2_submit_rst_stream(c->conn.session, NGHTTP2_FLAG_NONE, r->id, NGHTTP2_CANCEL);
 	request_free(r);
 	h2_conn_pump(&c->conn);

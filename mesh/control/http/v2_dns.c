@@ -61,7 +61,13 @@ static const char *server_text(const json_t *item)
 	return json_string_value(json_is_object(item) ? json_object_get(item, "server") : item);
 }
 
-static json_t *server_texts(const json_t *servers)
+static json_t *address_value(const char *text)
+{
+	return json_pack("{s:s}", "address", text);
+}
+
+/* Servers in one of the forms of the API: json_string, address_value. */
+static json_t *servers_as(const json_t *servers, json_t *(*as)(const char *text))
 {
 	json_t *list = json_array();
 	const json_t *item;
@@ -70,19 +76,19 @@ static json_t *server_texts(const json_t *servers)
 	json_array_foreach(servers, i, item)
 	{
 		const char *text = server_text(item);
-		ok = ok && (!text || !json_array_append_new(list, json_string(text)));
+		ok = ok && (!text || !json_array_append_new(list, as(text)));
 	}
 	return if_whole(list, ok);
 }
 
-static json_t *split_texts(const json_t *split)
+static json_t *split_as(const json_t *split, json_t *(*as)(const char *text))
 {
 	json_t *all = json_object(), *servers;
 	const char *suffix;
 	bool ok = all;
 	json_object_foreach((json_t *)split, suffix, servers)
 	{
-		ok = ok && !json_object_set_new(all, suffix, server_texts(servers));
+		ok = ok && !json_object_set_new(all, suffix, servers_as(servers, as));
 	}
 	return if_whole(all, ok);
 }
@@ -184,13 +190,13 @@ static bool put_flag(json_t *dns, const char *name, const json_t *on)
 
 static json_t *nameservers_value(const json_t *dns)
 {
-	return json_pack(
-		"{s:o}", "dns", server_texts(get(dns, "global"))); /* the client library takes lists alone */
+	/* The client library takes lists alone. */
+	return json_pack("{s:o}", "dns", servers_as(get(dns, "global"), json_string));
 }
 static json_t *nameservers_set_value(const json_t *dns)
 {
-	return json_pack(
-		"{s:o, s:O}", "dns", server_texts(get(dns, "global")), "magicDNS", get(dns, "magic_dns"));
+	return json_pack("{s:o, s:O}", "dns", servers_as(get(dns, "global"), json_string), "magicDNS",
+		get(dns, "magic_dns"));
 }
 static json_t *searchpaths_value(const json_t *dns)
 {
@@ -202,40 +208,16 @@ static json_t *preferences_value(const json_t *dns)
 }
 static json_t *split_value(const json_t *dns)
 {
-	return split_texts(get(dns, "split"));
-}
-
-static json_t *resolvers_value(const json_t *servers)
-{
-	json_t *list = json_array();
-	const json_t *item;
-	bool ok = list;
-	size_t i;
-	json_array_foreach(servers, i, item)
-	{
-		const char *text = server_text(item);
-		ok = ok && (!text || !json_array_append_new(list, json_pack("{s:s}", "address", text)));
-	}
-	return if_whole(list, ok);
-}
-
-static json_t *split_resolvers(const json_t *dns)
-{
-	json_t *servers, *split = json_object();
-	const char *suffix;
-	bool ok = split;
-	json_object_foreach(get(dns, "split"), suffix, servers)
-	{
-		ok = ok && !json_object_set_new(split, suffix, resolvers_value(servers));
-	}
-	return if_whole(split, ok);
+	return split_as(get(dns, "split"), json_string);
 }
 
 static json_t *whole_value(const json_t *dns)
 {
-	return json_pack("{s:o, s:o, s:O, s:{s:O, s:O}}", "nameservers", resolvers_value(get(dns, "global")),
-		"splitDNS", split_resolvers(dns), "searchPaths", get(dns, "search_domains"), "preferences",
-		"overrideLocalDNS", get(dns, "override_local_dns"), "magicDNS", get(dns, "magic_dns"));
+	return json_pack("{s:o, s:o, s:O, s:{s:O, s:O}}", "nameservers",
+		servers_as(get(dns, "global"), address_value), "splitDNS",
+		split_as(get(dns, "split"), address_value), "searchPaths", get(dns, "search_domains"),
+		"preferences", "overrideLocalDNS", get(dns, "override_local_dns"), "magicDNS",
+		get(dns, "magic_dns"));
 }
 
 typedef json_t *(*dns_value)(const json_t *dns);
@@ -446,8 +428,9 @@ void admin_dns_show(struct api_call *c)
 	api_reply_json(&c->way, 200,
 		json_pack("{s:O, s:O, s:o, s:o, s:O}", "magic_dns", get(dns, "magic_dns"),
 			"override_local_dns", get(dns, "override_local_dns"), "nameservers",
-			server_texts(get(dns, "global")), "split", split_texts(get(dns, "split")),
-			"search_domains", get(dns, "search_domains")));
+			servers_as(get(dns, "global"), json_string), "split",
+			split_as(get(dns, "split"), json_string), "search_domains",
+			get(dns, "search_domains")));
 	json_decref(dns);
 }
 

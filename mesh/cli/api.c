@@ -1,5 +1,6 @@
 #include "mesh/cli/api.h"
 #include "mesh/base/text.h"
+#include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -316,6 +317,19 @@ int api_tell_malformed(struct cli *c, const struct errbuf *eb)
 	return cli_fail(c, CLI_FAILED, "malformed",
 		"Are ropewalk and ropewalkd of the same version? See `ropewalk version --daemon`.",
 		"ropewalkd's answer cannot be read: %s", eb->text);
+}
+
+int api_call_json(struct cli *c, const struct api_request *r, json_t **out)
+{
+	struct buf b = { 0 };
+	struct errbuf eb = { 0 };
+	int code = api_call(c, r, &b, NULL);
+	*out = NULL;
+	if (code == CLI_OK &&
+		!(*out = json_open((const char *)buf_data(&b), b.len, &json_of_own_daemon, &eb)))
+		code = api_tell_malformed(c, &eb);
+	buf_free(&b);
+	return code;
 }
 
 int api_status(struct cli *c, struct arena *a, struct api_status *out)

@@ -6,6 +6,7 @@
 #include "mesh/base/arena.h"
 #include "mesh/cli/cli.h"
 #include "mesh/proto/localapi.h"
+#include <jansson.h>
 
 enum { API_TARGET_MAX = 1024 };
 extern const char api_host[]; /* what clients of LocalAPI say, whatever the socket is called */
@@ -18,6 +19,8 @@ struct api_request {
 };
 /* Whole exchange on the loop. CLI_OK and the body (caller frees), or what the verb returns: already told. */
 int api_call(struct cli *c, const struct api_request *r, struct buf *body, int *status);
+/* The same, and the answer read, by the bounds of json_of_own_daemon. CLI_OK and *out, to be json_decref-ed; else NULL. */
+int api_call_json(struct cli *c, const struct api_request *r, json_t **out);
 
 /* The same, begun and left to the loop; the answer is not told when it failed. */
 struct api_exchange;

@@ -68,23 +68,19 @@ static int list_exits(struct cli *c)
 static int suggest_exit(struct cli *c)
 {
 	struct api_request r = { .method = "GET", .target = "/localapi/v0/suggest-exit-node" };
-	struct buf b = { 0 };
-	struct arena a = { 0 };
-	int code = api_call(c, &r, &b, NULL);
-	json_t *doc = code == CLI_OK ? json_open((const char *)buf_data(&b), b.len, &json_of_own_daemon, NULL)
-				     : NULL;
+	json_t *doc;
+	int code = api_call_json(c, &r, &doc);
 	const char *name = json_string_value(json_member(doc, "Name"));
-	if (code == CLI_OK && c->json)
-		fprintf(c->out, "%.*s\n", (int)b.len, (const char *)buf_data(&b));
-	else if (code == CLI_OK && name)
+	if (code == CLI_OK && c->json) {
+		(void)json_dumpf(doc, c->out, JSON_COMPACT);
+		fputc('\n', c->out);
+	} else if (code == CLI_OK && name)
 		fprintf(c->out, "%.*s\nTo use it: ropewalk set --exit-node=%.*s\n", (int)strcspn(name, " "),
 			name, (int)strcspn(name, "."), name);
 	else if (code == CLI_OK)
 		code = cli_fail(
 			c, CLI_FAILED, "answer", NULL, "ropewalkd gave an answer that cannot be read");
 	json_decref(doc);
-	arena_free(&a);
-	buf_free(&b);
 	return code;
 }
 

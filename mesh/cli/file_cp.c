@@ -303,14 +303,14 @@ static void print_target(struct cli *c, const json_t *target)
 int file_cp_targets(struct cli *c)
 {
 	struct api_request r = { .method = "GET", .target = "/localapi/v0/file-targets" };
-	struct buf b = { 0 };
-	int code = api_call(c, &r, &b, NULL);
-	json_t *list = code == CLI_OK ? json_loadb((const char *)buf_data(&b), b.len, 0, NULL) : NULL;
-	if (code == CLI_OK && c->json)
-		fprintf(c->out, "%s\n", buf_cstr(&b));
+	json_t *list;
+	int code = api_call_json(c, &r, &list);
+	if (code == CLI_OK && c->json) {
+		(void)json_dumpf(list, c->out, JSON_COMPACT);
+		fputc('\n', c->out);
+	}
 	for (size_t i = 0; code == CLI_OK && !c->json && i < json_array_size(list); i++)
 		print_target(c, json_array_get(list, i));
 	json_decref(list);
-	buf_free(&b);
 	return code;
 }

@@ -35,16 +35,7 @@ static int list_waiting(struct cli *c, bool wait, json_t **list)
 	char target[64];
 	snprintf(target, sizeof(target), "/localapi/v0/files/?waitsec=%d", wait ? WAIT_S : 0);
 	struct api_request r = { .method = "GET", .target = target, .timeout_ms = wait ? UINT64_MAX : 0 };
-	struct buf b = { 0 };
-	struct errbuf eb = { 0 };
-	int code = api_call(c, &r, &b, NULL);
-	*list = code == CLI_OK ? json_loadb((const char *)buf_data(&b), b.len, 0, NULL) : NULL;
-	if (code == CLI_OK && !*list) {
-		err_say(&eb, ERR_MALFORMED, "it is no list of files");
-		code = api_tell_malformed(c, &eb);
-	}
-	buf_free(&b);
-	return code;
+	return api_call_json(c, &r, list);
 }
 
 static void target_of(const char *name, char target[static API_TARGET_MAX])

@@ -103,9 +103,8 @@ static int get_run(struct cli *c, const void *options, const char *const *words,
 {
 	(void)options;
 	struct api_request r = { .method = "GET", .target = "/localapi/v0/prefs" };
-	struct buf b = { 0 };
-	int code = api_call(c, &r, &b, NULL);
-	json_t *prefs = code == CLI_OK ? json_loadb((const char *)buf_data(&b), b.len, 0, NULL) : NULL;
+	json_t *prefs;
+	int code = api_call_json(c, &r, &prefs);
 	bool all = n == 0 || strcmp(words[0], "all") == 0;
 	if (code == CLI_OK && !json_is_object(prefs))
 		code = cli_fail(c, CLI_FAILED, "malformed", NULL, "ropewalkd's preferences cannot be read");
@@ -116,7 +115,6 @@ static int get_run(struct cli *c, const void *options, const char *const *words,
 	else if (code == CLI_OK)
 		print_table(c, prefs);
 	json_decref(prefs);
-	buf_free(&b);
 	return code;
 }
 

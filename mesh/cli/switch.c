@@ -60,11 +60,10 @@ static int switch_run(struct cli *c, const void *options, const char *const *wor
 {
 	const struct options *o = options;
 	struct api_request r = { .method = "GET", .target = "/localapi/v0/profiles/" };
-	struct buf b = { 0 };
-	int code = api_call(c, &r, &b, NULL);
+	json_t *all;
+	int code = api_call_json(c, &r, &all);
 	if (code != CLI_OK)
 		return code;
-	json_t *all = json_loadb((const char *)buf_data(&b), b.len, 0, NULL);
 	const json_t *l = read_login(c, all, &code);
 	if (code == CLI_OK && (o->list || !n))
 		print_login(c, l);
@@ -73,7 +72,6 @@ static int switch_run(struct cli *c, const void *options, const char *const *wor
 			"To leave it for another: ropewalk login --login-server URL",
 			"a machine has one login here, and \"%s\" is not it", words[0]);
 	json_decref(all);
-	buf_free(&b);
 	return code;
 }
 

@@ -165,9 +165,32 @@ static void test_bugreport(void **state)
 	rmdir(dir);
 }
 
+/* An answer is read within bounds, whatever is in it. */
+static void test_bounds(void **state)
+{
+#define DEEP10 "[[[[[[[[[["
+#define FLAT10 "]]]]]]]]]]"
+#define DEEP "[" DEEP10 DEEP10 DEEP10 DEEP10 FLAT10 FLAT10 FLAT10 FLAT10 "]"
+	(void)state;
+	static const struct fake_route deep[] = { { "GET " API "prefs", 200, "{\"x\":" DEEP "}", false },
+		{ "GET " API "profiles/", 200, DEEP, false }, { "GET " API "file", 200, DEEP, false },
+		{ "GET " API "suggest", 200, "{\"Name\":\"bob\",\"x\":" DEEP "}", false }, { 0 } };
+	static const char why[] = "answer cannot be read: JSON text too large, too deep";
+	static const struct want rows[] = {
+		{ "get", CLI_FAILED, "", why },
+		{ "switch --list", CLI_FAILED, "", why },
+		{ "file cp --targets", CLI_FAILED, "", why },
+		{ "file get /tmp", CLI_FAILED, "", why },
+		{ "file get /dev/null", CLI_FAILED, "", why },
+		{ "exit-node suggest", CLI_FAILED, "", why },
+	};
+	check(deep, rows, ARRAY_LEN(rows));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_explain), cmocka_unit_test(test_doctor),
-		cmocka_unit_test(test_redact), cmocka_unit_test(test_bugreport) };
+		cmocka_unit_test(test_redact), cmocka_unit_test(test_bugreport),
+		cmocka_unit_test(test_bounds) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

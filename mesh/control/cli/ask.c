@@ -5,6 +5,7 @@
 #include "mesh/control/config/config.h"
 #include "mesh/control/control.h"
 #include "mesh/os/loop.h"
+#include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
 #include <jansson.h>
@@ -156,7 +157,7 @@ struct ask {
 static void ask_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	struct ask *a = arg;
-	json_t *answer = json_loadb((const char *)body, len, 0, NULL);
+	json_t *answer = json_open((const char *)body, len, &json_of_own_daemon, NULL);
 	const char *error = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
 	if (answer && !json_object_get(answer, "error") && (head->status == 200 || head->status == 500)) {
 		a->answer = json_incref(answer);

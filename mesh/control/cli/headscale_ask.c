@@ -2,6 +2,7 @@
 #include "mesh/control/cli/headscale.h"
 
 #include "mesh/os/loop.h"
+#include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
 #include <stdio.h>
@@ -20,12 +21,15 @@ struct asking {
 static void answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	struct asking *a = arg;
-	json_t *v = json_loadb((const char *)body, len, 0, NULL);
+	json_t *v = json_open((const char *)body, len, &json_of_own_daemon, NULL);
 	const char *said = json_string_value(json_object_get(v, "message"));
 	if (head->status == 200 && v)
 		a->answer = json_incref(v);
 	else
-		a->err = err_say(a->eb, -EPROTO, "%s", said ? said : http_status_text(head->status));
+		a->err = err_say(a->eb, -EPROTO, "%s",
+			said		      ? said
+			: head->status == 200 ? "the server's answer makes no sense"
+					      : http_status_text(head->status));
 	json_decref(v);
 	loop_stop(a->loop);
 }

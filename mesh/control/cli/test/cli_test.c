@@ -13,9 +13,11 @@
 #include "mesh/os/sock.h"
 #include "mesh/os/tied.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,9 +55,10 @@ static void write_file(const char *path, const char *text)
 }
 
 /* Both outputs of the program together; returns the exit code. */
-static int run(const char *const *args, char text[static TEXT_MAX])
+static int run_as(const char *as, const char *const *args, char text[static TEXT_MAX])
 {
-	char name[] = "ropewalk-control", *argv[ARGS_MAX + 1] = { name };
+	char name[32], *argv[ARGS_MAX + 1] = { name };
+	snprintf(name, sizeof(name), "%s", as);
 	int argc = 1, status, out[2];
 	for (; args[argc - 1]; argc++)
 		argv[argc] = strdup(args[argc - 1]);
@@ -79,6 +82,11 @@ static int run(const char *const *args, char text[static TEXT_MAX])
 	for (int i = 1; i < argc; i++)
 		free(argv[i]);
 	return WEXITSTATUS(status);
+}
+
+static int run(const char *const *args, char text[static TEXT_MAX])
+{
+	return run_as("ropewalk-control", args, text);
 }
 
 static void test_sentences(void **state)
@@ -219,9 +227,65 @@ static void test_table(void **state)
 	assert_string_equal(text, want);
 }
 
+/* Answers all that comes to the socket with this body, until it is killed. */
+static pid_t answer_all(int fd, const char *body)
+{
+	char text[TEXT_MAX];
+	pid_t pid = fork_tied();
+	if (!pid && fcntl(fd, F_SETFL, 0))
+		_exit(1);
+	for (int c; !pid && (c = accept(fd, NULL, NULL)) >= 0; close(c)) {
+		ssize_t got = read(c, text, sizeof(text)); /* a small request comes at once */
+		int n = snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+			strlen(body), body);
+		if (got <= 0 || write(c, text, (size_t)n) != n)
+			break;
+	}
+	if (!pid)
+		_exit(0);
+	close(fd);
+	return pid;
+}
+
+/* An answer is read within bounds: nothing of this one is printed. */
+static void test_bounds(void **state)
+{
+#define DEEP10 "[[[[[[[[[["
+#define FLAT10 "]]]]]]]]]]"
+	static const char deep[] = "{\"users\":[],\"name\":\"alice\",\"x\":" DEEP10 DEEP10 DEEP10 DEEP10
+		FLAT10 FLAT10 FLAT10 FLAT10 "}";
+	static const char *const here[] = { "users", "create", "alice", "--socket", "fake.sock", NULL };
+	static const char *const elsewhere[] = { "users", "list", NULL };
+	struct endpoint at = { .ip = addr_v4(0x7f000001) };
+	char text[TEXT_MAX], address[64], where[ENDPOINT_TEXT];
+	struct errbuf eb;
+	int fd;
+	(void)state;
+	fd = sock_unix_listen("fake.sock", 0600, &eb);
+	assert_true(fd >= 0);
+	pid_t pid = answer_all(fd, deep);
+	assert_int_equal(run(here, text), 1);
+	assert_non_null(strstr(text, "the server's answer makes no sense"));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	fd = sock_tcp_listen(&at, &eb);
+	assert_true(fd >= 0 && sock_local(fd, &at) == 0);
+	snprintf(address, sizeof(address), "http://%s", endpoint_format(&at, where));
+	setenv("HEADSCALE_CLI_ADDRESS", address, 1);
+	setenv("HEADSCALE_CLI_API_KEY", "k", 1);
+	pid = answer_all(fd, deep);
+	assert_int_equal(run_as("headscale", elsewhere, text), 1);
+	assert_non_null(strstr(text, "the server's answer makes no sense"));
+	unsetenv("HEADSCALE_CLI_ADDRESS");
+	unsetenv("HEADSCALE_CLI_API_KEY");
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_sentences, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_port_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

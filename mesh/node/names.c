@@ -529,7 +529,7 @@ static bool is_served_right(const struct names *n)
 {
 	struct addr at[2];
 	size_t k = blocking_places(&n->blocking, n->map, at);
-	bool same = k == n->n_served;
+	bool same = k == n->n_served && n->guarded == n->open_guarded;
 	for (size_t i = 0; same && i < k; i++)
 		same = addr_equal(&at[i], &n->served[i]);
 	return same;
@@ -561,6 +561,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	validation_leave(&n->validation);
 	resolver_server_close(n->dns);
 	n->unserved[0] = 0;
+	n->open_guarded = n->guarded;
 	n->n_served = blocking_places(&n->blocking, n->map, n->served);
 	n->dns = open_at(n, n->served, n->n_served, eb);
 	if (!n->dns && n->n_served) {

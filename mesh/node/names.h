@@ -25,6 +25,7 @@ struct names {
 	struct resolver_server *dns; /* NULL: not open */
 	struct blocking blocking;
 	struct validation validation; /* its owner sets the anchors */
+	bool open_guarded;	      /* `guarded` as the resolver's sockets were opened */
 	struct addr served[2];	      /* own addresses of the mesh at which others may ask */
 	size_t n_served;
 	struct addr_set outside; /* peers' addresses that no name leads to */

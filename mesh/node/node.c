@@ -200,7 +200,7 @@ static void engine_links_changed(void *arg)
 		apply_again(&n->apply, APPLY_RULES);
 	bool others = names_links_changed(&n->names);
 	tell_nameservers(n);
-	if (others || !addr_set_equal(&n->names.outside, iface_outside(n->engine.iface)))
+	if (others || steps_names_differ(&n->steps))
 		apply_again(&n->apply, APPLY_NAMES);
 	if (n->server)
 		server_link_try_now(n->server);

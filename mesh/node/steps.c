@@ -153,10 +153,21 @@ static int step_nets(void *arg, const struct netmap *m, struct errbuf *eb)
 	return nets_apply(&s->nets, s->engine, m, s->prefs, eb);
 }
 
+static bool is_guarded(const struct steps *s)
+{
+	return !iface_unguarded(s->engine->iface)[0];
+}
+
+bool steps_names_differ(const struct steps *s)
+{
+	return s->names->guarded != is_guarded(s) ||
+	       !addr_set_equal(&s->names->outside, iface_outside(s->engine->iface));
+}
+
 static int step_names(void *arg, struct netmap *m, bool self_expired, struct errbuf *eb)
 {
 	struct steps *s = arg;
-	s->names->guarded = !iface_unguarded(s->engine->iface)[0];
+	s->names->guarded = is_guarded(s);
 	if (!names_outside_set(s->names, iface_outside(s->engine->iface)))
 		return err_set(eb, -ENOMEM, "the names of the mesh");
 	return names_apply(s->names, m, tun_name(s->engine->tun), self_expired, eb);

@@ -18,5 +18,7 @@ struct steps {
 	void *arg;
 };
 struct apply_ops steps_ops(struct steps *s); /* s outlives who uses them */
+/* Of the machine is true now what was not when names were last applied; the engine is open. */
+bool steps_names_differ(const struct steps *s);
 
 #endif

@@ -53,6 +53,10 @@ struct guard {
 	bool touched;	/* the news: something of the table was removed since it was made */
 	bool stale_too; /* what `run` loads is not all that is wanted */
 	uint64_t restored_ms;
+	struct loop_timer *turn; /* set: `problem` may be another than was told */
+	bool told_problem;
+	void (*turned)(void *arg); /* NULL: nobody is told */
+	void *arg;
 };
 
 static void guard_move(struct guard *g, enum guard_state to)
@@ -60,6 +64,24 @@ static void guard_move(struct guard *g, enum guard_state to)
 	if (to == GUARD_STALE && g->state != GUARD_STALE)
 		addr_set_free(&g->loaded);
 	g->state = to;
+}
+
+/* Whether there is a problem now is told when the caller's work is done. */
+static void guard_turn(struct guard *g)
+{
+	if ((g->problem[0] != 0) != g->told_problem)
+		loop_timer_set(g->turn, 0);
+}
+
+static void turn_due(void *arg)
+{
+	struct guard *g = arg;
+	bool is = g->problem[0] != 0;
+	if (is == g->told_problem)
+		return;
+	g->told_problem = is;
+	if (g->turned)
+		g->turned(g->arg);
 }
 
 static void guard_failed(struct guard *g, const char *why)
@@ -71,6 +93,7 @@ static void guard_failed(struct guard *g, const char *why)
 	if (strcmp(text, g->problem) != 0)
 		log_warn("%s", text);
 	memcpy(g->problem, text, sizeof(text));
+	guard_turn(g);
 	guard_move(g, GUARD_STALE);
 	loop_timer_set(g->next, AGAIN_MS);
 }
@@ -104,6 +127,7 @@ static void guard_loaded(struct guard *g)
 	if (g->problem[0])
 		log_info("the network around is kept from this machine's mesh addresses");
 	g->problem[0] = 0;
+	guard_turn(g);
 	if (size != g->size || (g->touched && g->watch_fd >= 0))
 		guard_restore(g);
 	else
@@ -303,7 +327,8 @@ struct guard *guard_open(struct loop *l, struct nl *nl, const char *ifname, stru
 	g->watch_fd = nft_watch_open(NULL);
 	g->watch = g->watch_fd >= 0 ? loop_fd_new(l, g->watch_fd, nft_news, g) : NULL;
 	g->next = loop_timer_new(l, guard_due, g);
-	if (!g->next) {
+	g->turn = loop_timer_new(l, turn_due, g);
+	if (!g->next || !g->turn) {
 		guard_close(g);
 		return NULL;
 	}
@@ -326,15 +351,17 @@ static void guard_remove(struct guard *g)
 		log_warn("%s", eb.text);
 	guard_move(g, GUARD_OFF);
 	g->problem[0] = 0;
+	guard_turn(g);
 }
 
 void guard_close(struct guard *g)
 {
 	if (!g)
 		return;
-	if (g->next)
+	if (g->next && g->turn)
 		guard_remove(g);
 	loop_timer_free(g->next);
+	loop_timer_free(g->turn);
 	loop_fd_free(g->watch);
 	if (g->watch_fd >= 0)
 		close(g->watch_fd);
@@ -467,6 +494,12 @@ void guard_serve(struct guard *g, const struct guard_service *s)
 	g->service.nets = nets;
 	if (g->state != GUARD_OFF)
 		load_now(g, g->mesh.n ? &g->mesh : &g->own);
+}
+
+void guard_watch(struct guard *g, void (*turned)(void *arg), void *arg)
+{
+	g->turned = turned;
+	g->arg = arg;
 }
 
 const char *guard_problem(const struct guard *g)

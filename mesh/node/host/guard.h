@@ -31,6 +31,8 @@ void guard_serve(struct guard *g, const struct guard_service *s);
 /* Interfaces came or went: bridges of containers may be others. */
 void guard_links_changed(struct guard *g);
 
+/* Told from the loop when guard_problem became empty, or is so no more; guard_close is not to be called from it. */
+void guard_watch(struct guard *g, void (*turned)(void *arg), void *arg);
 /* Why the network around is not kept out, and what to do; "" when it is. */
 const char *guard_problem(const struct guard *g);
 

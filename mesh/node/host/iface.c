@@ -326,6 +326,12 @@ static void monitor_ready(void *arg, int events)
 	i->o.changed(i->o.arg);
 }
 
+static void guard_turned(void *arg)
+{
+	struct iface *i = arg;
+	i->o.changed(i->o.arg);
+}
+
 static int open_monitor(struct iface *i, struct loop *l, struct errbuf *eb)
 {
 	i->monitor_fd = nl_monitor_open(i->nl, eb);
@@ -365,6 +371,7 @@ struct iface *iface_open(struct loop *l, const struct iface_options *o, struct e
 		err_set(eb, -ENOMEM, "set up %s", o->name);
 		goto close;
 	}
+	guard_watch(i->guard, guard_turned, i);
 	if (nl_link_mtu(i->nl, i->index, o->mtu, eb) != 0 ||
 		route_table_open(&i->routes, i->nl, i->index, o->journal, eb) != 0 ||
 		open_monitor(i, l, eb) != 0)

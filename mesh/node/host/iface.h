@@ -19,7 +19,7 @@ struct iface_options {
 	const char *name;
 	uint32_t mtu;
 	struct journal *journal; /* borrowed; NULL: nothing is noted */
-	/* Links, addresses, routes or rules of this machine changed, and not by us. */
+	/* Links, addresses, routes or rules of this machine changed, and not by us; or whether it is guarded. */
 	void (*changed)(void *arg);
 	void *arg;
 };

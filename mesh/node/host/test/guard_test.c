@@ -250,18 +250,30 @@ static void test_beside_others(void **state)
 			  "! nft list tables | grep -q ropewalk");
 }
 
+static void count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
 static void test_no_nft(void **state)
 {
 	struct world *w = *state;
+	unsigned turns = 0;
 	char *path = strdup(getenv("PATH"));
 	struct addr own[] = { ip("100.64.0.1") };
 	assert_int_equal(setenv("PATH", "/nonexistent", 1), 0);
+	guard_watch(w->g, count, &turns);
 	guard_own(w->g, own, 1);
 	assert_non_null(strstr(guard_problem(w->g), "install nftables"));
+	assert_int_equal(turns, 0); /* not from within */
+	while (!turns)
+		loop_run_once(w->l);
 	assert_int_equal(setenv("PATH", path, 1), 0);
 	free(path);
 	set_up(w->g); /* other addresses: tried at once */
 	assert_string_equal(guard_problem(w->g), "");
+	while (turns < 2)
+		loop_run_once(w->l);
 }
 
 /* Without nft, a socket can still be kept to what this machine says to itself: UDP here, and the first packet

@@ -1,0 +1,122 @@
+/* Whom the sockets of the node's resolver hear, as the interface is guarded or not. What keeps a socket to this machine is
+ * replaced by what keeps it to nobody, so that it can be seen from here. */
+#include "mesh/node/names.h"
+#include "mesh/os/netlink.h"
+#include "mesh/os/sock.h"
+#include "mesh/os/test/own_ns.h"
+#include "resolver/ask.h"
+#include <errno.h>
+#include <linux/filter.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <cmocka.h>
+
+static const char map[] =
+	"{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"nodekey:"
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"Addresses\":[\"100.64.0.1/"
+	"32\"]},"
+	"\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}";
+
+int __wrap_sock_arrive_on(int fd, const char *ifname);
+int __wrap_sock_arrive_on(int fd, const char *ifname)
+{
+	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog filter = { .len = 1, .filter = &none };
+	(void)ifname;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
+}
+
+struct asked {
+	bool over;
+	int code;
+};
+
+static void answered(void *arg, int code, const uint8_t *b, size_t len)
+{
+	(void)b, (void)len;
+	*(struct asked *)arg = (struct asked) { true, code };
+}
+
+static bool is_heard(struct names *n)
+{
+	const struct endpoint at = { .ip = addr_service_v4, .port = 53 };
+	struct asked a = { .over = false };
+	struct errbuf eb = { 0 };
+	assert_non_null(dns_ask_start(n->loop, &at, "a.mesh.test", "A", answered, &a, &eb));
+	while (!a.over)
+		loop_run_once(n->loop);
+	return !a.code;
+}
+
+static void apply(struct names *n, struct netmap *m, bool guarded)
+{
+	struct errbuf eb = { 0 };
+	n->guarded = guarded;
+	if (names_apply(n, m, "lo", false, &eb) != 0)
+		fail_msg("%s", eb.text);
+}
+
+static struct netmap *read_map(void)
+{
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb = { 0 };
+	assert_int_equal(ctl_map_response_read(&a, map, strlen(map), &m, &eb), 0);
+	struct netmap *read = netmap_apply(NULL, &m, 0, &eb);
+	assert_non_null(read);
+	arena_free(&a);
+	return read;
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* The guard works late, and is lost again. */
+static void test_turns(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct prefix service;
+	struct state_prefs prefs = { .accept_dns = false };
+	struct names n = { .loop = NULL, .prefs = &prefs };
+	(void)state;
+	if (!own_ns(CLONE_NEWNET)) {
+		print_message("skipped: this kernel gives no network namespace\n");
+		skip();
+	}
+	struct nl *nl = nl_open(&eb);
+	assert_int_equal(nl_link_up(nl, nl_link_index(nl, "lo"), true, &eb), 0);
+	assert_true(prefix_parse("100.100.100.100/32", &service));
+	assert_int_equal(nl_addr_add(nl, nl_link_index(nl, "lo"), &service, &eb), 0);
+	nl_close(nl);
+	n.loop = loop_new();
+	struct dns_places places = { .resolv_conf = "/nonexistent/resolv.conf",
+		.own_path = true,
+		.uplinks = "",
+		.networkmanager = "",
+		.openresolv = "",
+		.bus = "" };
+	n.os_dns = os_dns_open(n.loop, &places, nothing, NULL);
+	struct netmap *m = read_map();
+	apply(&n, m, false);
+	assert_false(is_heard(&n));
+	apply(&n, m, true);
+	assert_true(is_heard(&n));
+	apply(&n, m, false);
+	assert_false(is_heard(&n));
+	netmap_put(m);
+	names_forget(&n);
+	os_dns_close(n.os_dns);
+	loop_free(n.loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_turns) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 struct exit_dns {
+	struct loop *loop;
 	struct exit_dns_ops ops;
 	struct exit_dns **handle; /* the owner's: NULL once it is over */
 	struct dns_asking *asking;
@@ -23,11 +24,13 @@ static void refuse(const struct exit_dns_ops *ops, const struct dns_query *q, ui
 }
 
 /* Its answer would be the internet's: nothing of ours, and of no server that is for some names alone. */
-static bool is_of_internet(struct resolver *r, struct loop *l, const struct dns_query *q)
+static bool is_of_internet(
+	struct loop *l, const struct exit_dns_ops *ops, const struct dns_name *asked, uint16_t type)
 {
+	struct resolver *r = ops->resolver(ops->arg);
 	struct resolver_way way;
 	char name[DNS_NAME_TEXT];
-	if (!resolver_way(r, loop_now_ms(l), dns_name_format(&q->name, name), q->type, &way))
+	if (!r || !resolver_way(r, loop_now_ms(l), dns_name_format(asked, name), type, &way))
 		return false;
 	if (way.source == RESOLVER_FROM_BLOCK || way.source == RESOLVER_FROM_RULES)
 		return true; /* what does not exist for us does not for them */
@@ -35,23 +38,38 @@ static bool is_of_internet(struct resolver *r, struct loop *l, const struct dns_
 	       strcmp(way.route.suffix, ".") == 0;
 }
 
+/* An alias may lead to anything, and the resolver follows it to whoever speaks for that. */
+static bool aliases_are_of_internet(const struct exit_dns *q, const uint8_t *msg, size_t len)
+{
+	size_t at = dns_name_skip(msg, len, DNS_HEADER) + 4, next;
+	struct dns_name to;
+	struct dns_rr rr;
+	for (unsigned n = (unsigned)be_get(msg + 6, 2); n && dns_rr_next(msg, len, &at, &rr); n--)
+		if (rr.type == DNS_CNAME && (!dns_name_expand(msg, len, rr.rdata_at, &to, &next) ||
+						    !is_of_internet(q->loop, &q->ops, &to, q->query.type)))
+			return false;
+	return true;
+}
+
 static void answered(void *arg, int code, const uint8_t *answer, size_t len)
 {
 	struct exit_dns *q = arg;
 	struct exit_dns_ops ops = q->ops;
 	struct dns_query query = q->query;
+	bool may = !code && len >= DNS_HEADER && !answer_has_private(answer, len) &&
+		   aliases_are_of_internet(q, answer, len);
 	*q->handle = NULL;
 	free(q);
 	if (code || len < DNS_HEADER)
 		ops.done(ops.arg, NULL, 0);
-	else if (answer_has_private(answer, len)) /* an alias may lead to anything */
+	else if (!may)
 		refuse(&ops, &query, DNS_REFUSED, EDE_PROHIBITED);
 	else
 		ops.done(ops.arg, answer, len);
 }
 
-bool exit_dns_ask(struct loop *l, struct resolver *r, const uint8_t *msg, size_t len,
-	const struct exit_dns_ops *ops, struct exit_dns **out)
+bool exit_dns_ask(
+	struct loop *l, const uint8_t *msg, size_t len, const struct exit_dns_ops *ops, struct exit_dns **out)
 {
 	const struct endpoint service = { .ip = addr_service_v4, .port = 53 };
 	struct dns_query query;
@@ -59,13 +77,13 @@ bool exit_dns_ask(struct loop *l, struct resolver *r, const uint8_t *msg, size_t
 	*out = NULL;
 	if (len > EXIT_DNS_MESSAGE_MAX || dns_query_read(msg, len, true, &query) != DNS_READ_OK)
 		return false;
-	if (!is_of_internet(r, l, &query)) {
+	if (!is_of_internet(l, ops, &query.name, query.type)) {
 		refuse(ops, &query, DNS_REFUSED, EDE_PROHIBITED);
 		return true;
 	}
 	struct exit_dns *q = calloc(1, sizeof(*q));
 	if (q) {
-		*q = (struct exit_dns) { .ops = *ops, .handle = out, .query = query };
+		*q = (struct exit_dns) { .loop = l, .ops = *ops, .handle = out, .query = query };
 		q->asking = dns_ask_message(l, &service, msg, len, answered, q, &eb);
 	}
 	if (!q || !q->asking) {

@@ -15,14 +15,16 @@ struct resolver;
 struct exit_dns;
 /* answer: a whole message, valid during the call; NULL: none came. */
 struct exit_dns_ops {
+	/* What that machine's resolver is (zone and routes) now, which listens at the service address; NULL: nothing. Asked
+	 * before exit_dns_ask returns, and before done. */
+	struct resolver *(*resolver)(void *arg);
 	void (*done)(
 		void *arg, const uint8_t *answer, size_t len); /* once, maybe before exit_dns_ask returns */
 	void *arg;
 };
-/* r: what that machine's resolver is (zone and routes), which listens at the service address. false: no question, and
- * done is not told. *out is what to cancel; NULL once done was told. */
-bool exit_dns_ask(struct loop *l, struct resolver *r, const uint8_t *msg, size_t len,
-	const struct exit_dns_ops *ops, struct exit_dns **out);
+/* false: no question, and done is not told. *out is what to cancel; NULL once done was told. */
+bool exit_dns_ask(struct loop *l, const uint8_t *msg, size_t len, const struct exit_dns_ops *ops,
+	struct exit_dns **out);
 void exit_dns_cancel(struct exit_dns *q); /* done is not told; NULL is fine */
 
 #endif

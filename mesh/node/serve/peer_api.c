@@ -163,16 +163,21 @@ static void name_answered(void *arg, const uint8_t *answer, size_t len)
 		http_reply(c->http, 504, "text/plain; charset=utf-8", NULL, "no nameserver answers\n", 22);
 }
 
+static struct resolver *resolver_now(void *arg)
+{
+	const struct peer_api *api = ((struct peer_conn *)arg)->api;
+	return api->ops.resolver(api->ops.arg);
+}
+
 static void ask_name(struct peer_request *r)
 {
-	const struct exit_dns_ops ops = { .done = name_answered, .arg = r->conn };
+	const struct exit_dns_ops ops = { .resolver = resolver_now, .done = name_answered, .arg = r->conn };
 	const char *type = http_header(r->head, "Content-Type");
-	struct resolver *names = r->api->ops.resolver(r->api->ops.arg);
 	if (!type || strcasecmp(type, EXIT_DNS_MEDIA) != 0)
 		answer(r, 415, "a question is of type " EXIT_DNS_MEDIA);
-	else if (!names)
+	else if (!resolver_now(r->conn))
 		answer(r, 503, "this machine resolves no names just now");
-	else if (!exit_dns_ask(r->api->loop, names, r->body, r->len, &ops, &r->conn->question))
+	else if (!exit_dns_ask(r->api->loop, r->body, r->len, &ops, &r->conn->question))
 		answer(r, 400, "that is no question of DNS");
 }
 

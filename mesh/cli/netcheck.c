@@ -58,6 +58,10 @@ static void netcheck_print(const struct api_netcheck *r, FILE *to)
 		: r->mapping_varies   ? "true (hard NAT: direct paths only to peers that are easy to reach)"
 				      : "false");
 	print_router(r, to);
+	if (*r->pinhole6)
+		fprintf(to, "\t* IPv6Pinhole: %s is let in\n", r->pinhole6);
+	else if (*r->no_pinhole6)
+		fprintf(to, "\t* IPv6Pinhole: none (%s)\n", r->no_pinhole6);
 	if (*r->proxy)
 		fprintf(to, "\t* Proxy: %s\n", r->proxy);
 	fprintf(to, "\t* Nearest relay: %s\n", nearest(r));

@@ -341,7 +341,8 @@ static void look_at_ways(struct engine *e)
 static void router_changed(void *arg)
 {
 	struct engine *e = arg;
-	path_mapped_set(e->path, now_of(e), &router_link_state(e->router)->mapped);
+	path_mapped_set(e->path, now_of(e), &router_link_state(e->router)->mapped,
+		&router_link_state6(e->router)->mapped);
 	engine_rearm(e);
 }
 

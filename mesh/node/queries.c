@@ -59,6 +59,10 @@ static void describe_router(const struct node *n, struct arena *a, struct api_ne
 	out->pcp = m->searched ? portmap_is_there(m, PORTMAP_PCP) : -1;
 	out->mapped = endpoint_text(a, &m->mapped);
 	out->unmapped = why ? portmap_explain(m, why, WHY_TEXT) : "";
+	m = router_link_state6(n->engine.router);
+	why = arena_alloc(a, WHY_TEXT);
+	out->pinhole6 = endpoint_text(a, &m->mapped);
+	out->no_pinhole6 = why ? portmap_explain(m, why, WHY_TEXT) : "";
 }
 
 static bool answer_netcheck(void *arg, struct arena *a, struct api_netcheck *out, struct local_measured *when)

@@ -143,7 +143,10 @@ static void add_drops(struct node *n, struct arena *a, struct api_status *s)
 #define X(name) add_drop(s, "path." #name, p->name);
 	PATH_DROPS(X)
 #undef X
-#define X(name) add_drop(s, "router." #name, router_link_state(n->engine.router)->drops.name);
+#define X(name) \
+	add_drop(s, "router." #name, \
+		router_link_state(n->engine.router)->drops.name + \
+			router_link_state6(n->engine.router)->drops.name);
 	PORTMAP_DROPS(X)
 #undef X
 #define X(name) add_drop(s, "filter." #name, n->engine.plane.filter_drops.name);

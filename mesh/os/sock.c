@@ -99,16 +99,19 @@ void sock_mark_hook(void *arg, int fd)
 	sock_mark_outside(fd);
 }
 
-int sock_udp_connect(const struct endpoint *to, struct errbuf *eb)
+int sock_udp_connect(const struct endpoint *to, const struct addr *from, struct errbuf *eb)
 {
-	struct sockaddr_storage ss;
-	socklen_t n = endpoint_to_sockaddr(to, false, &ss);
+	struct sockaddr_storage ss, own;
+	socklen_t n = endpoint_to_sockaddr(to, false, &ss), n_own = 0;
 	int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return err_set(eb, -errno, "make a UDP socket");
 	sock_mark_outside(fd);
-	if (connect(fd, (struct sockaddr *)&ss, n) == 0)
+	if (from)
+		n_own = endpoint_to_sockaddr(&(struct endpoint) { .ip = *from }, false, &own);
+	if ((!from || bind(fd, (struct sockaddr *)&own, n_own) == 0) &&
+		connect(fd, (struct sockaddr *)&ss, n) == 0)
 		return fd;
 	char text[ENDPOINT_TEXT];
 	int err = err_set(eb, -errno, "speak with %s", endpoint_format(to, text));
@@ -116,15 +119,19 @@ int sock_udp_connect(const struct endpoint *to, struct errbuf *eb)
 	return err;
 }
 
-int sock_udp_shared(uint16_t port, struct errbuf *eb)
+int sock_udp_shared(bool six, uint16_t port, struct errbuf *eb)
 {
-	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+	struct endpoint any = { .ip = six ? addr_any6 : addr_v4(0), .port = port };
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&any, six, &ss);
+	int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
 	if (fd < 0)
 		return err_set(eb, -errno, "make a UDP socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0)
+	if (six)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&ss, n) == 0)
 		return fd;
 	int err = err_set(eb, -errno, "listen on UDP port %u", port);
 	close(fd);

@@ -11,10 +11,11 @@ size_t sock_limit_raise(void);
 size_t sock_limit(void);
 /* Unspecified v6 address = dual stack where the machine has v6. port 0: the kernel chooses. */
 int sock_udp(const struct endpoint *bind_to, struct errbuf *eb);
-/* Speaks with `to` alone, outside of the mesh: the kernel drops what comes from elsewhere. */
-int sock_udp_connect(const struct endpoint *to, struct errbuf *eb);
-/* IPv4, any address, for what is said to all hosts: other programs may have the port as well. */
-int sock_udp_shared(uint16_t port, struct errbuf *eb);
+/* Speaks with `to` alone, outside of the mesh: the kernel drops what comes from elsewhere. from: an address of this
+ * machine; NULL: the kernel chooses. */
+int sock_udp_connect(const struct endpoint *to, const struct addr *from, struct errbuf *eb);
+/* Any address of one family, for what is said to all hosts: other programs may have the port as well. */
+int sock_udp_shared(bool six, uint16_t port, struct errbuf *eb);
 int sock_tcp_listen(const struct endpoint *bind_to, struct errbuf *eb);
 int sock_tcp_connect(
 	const struct endpoint *to, struct errbuf *eb); /* in progress: wait for writable, then sock_error */

@@ -131,10 +131,11 @@ void path_nat64_set(struct path *p, uint64_t now_ms, bool there)
 	link_moved(p);
 }
 
-void path_mapped_set(struct path *p, uint64_t now_ms, const struct endpoint *at)
+void path_mapped_set(struct path *p, uint64_t now_ms, const struct endpoint *four, const struct endpoint *six)
 {
 	state_advance(p, now_ms);
-	p->mapped = *at;
+	p->mapped = *four;
+	p->mapped6 = *six;
 	self_rebuild(p);
 	events_self_changed(p);
 	session_settle(p);

@@ -96,9 +96,11 @@ void path_nat64_set(struct path *p, uint64_t now_ms, bool there);
 /* STUN or disco datagram from UDP: true when it was one (consumed). */
 bool path_udp_received(struct path *p, uint64_t now_ms, enum path_socket at, const struct endpoint *from,
 	const uint8_t *b, size_t n);
-/* A port of the router that leads to the main socket; unset: none. Told first among own endpoints. To be called
- * also when only what is known of the router changed: it is part of netinfo. */
-void path_mapped_set(struct path *p, uint64_t now_ms, const struct endpoint *at);
+/* A port of the router that leads to the main socket, and a place that its IPv6 firewall lets strangers in to; unset:
+ * none. Told first among own endpoints. To be called also when only what is known of the router changed: it is part of
+ * netinfo. */
+void path_mapped_set(
+	struct path *p, uint64_t now_ms, const struct endpoint *four, const struct endpoint *six);
 void path_spare_opened(struct path *p, uint64_t now_ms, uint16_t port); /* 0: it cannot be had */
 /* Any packet that came through a relay: learns the route; true when it was disco (consumed). */
 bool path_relay_received(struct path *p, uint64_t now_ms, int32_t region, const struct node_key *from,

@@ -38,6 +38,7 @@ void self_rebuild(struct path *p)
 	memcpy(old, p->own, sizeof(old));
 	p->n_own = 0;
 	add(p, &p->mapped, ENDPOINT_PORTMAPPED);
+	add(p, &p->mapped6, ENDPOINT_PORTMAPPED);
 	for (size_t i = 0; i < p->n_seen; i++)
 		add(p, &p->seen[i].at,
 			candidates_is_self(p, &p->seen[i].at) ? ENDPOINT_LOCAL : ENDPOINT_STUN);

@@ -82,7 +82,7 @@ struct path {
 	size_t n_local;
 	uint16_t port;
 	bool have4, have6, nat64;
-	struct endpoint mapped; /* on the router; port 0: none */
+	struct endpoint mapped, mapped6; /* at the router; port 0: none */
 	struct seen_self seen[SELF_MAX];
 	size_t n_seen;
 	struct endpoint own[OWN_MAX];

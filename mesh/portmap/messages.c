@@ -39,7 +39,10 @@ void pcp_write_announce(struct wr *w, const struct addr *self)
 void pcp_write_map(struct wr *w, const struct router_wish *m)
 {
 	static const struct addr any4 = { { [10] = 0xff, [11] = 0xff } };
-	const struct addr *address = addr_is_v4(&m->address) ? &m->address : &any4;
+	bool four = addr_is_v4(&m->self);
+	const struct addr *address = addr_is_v4(&m->address) == four ? &m->address
+				     : four			     ? &any4
+								     : &addr_any6;
 
 	write_pcp_head(w, PCP_OP_MAP, m->lifetime_s, &m->self);
 	wr_bytes(w, m->nonce, sizeof(m->nonce));
@@ -114,6 +117,12 @@ bool router_address_is_public(const struct addr *a)
 {
 	return addr_is_v4(a) && addr_v4_get(a) >> 24 != 0 && addr_v4_get(a) >> 28 < 0xe &&
 	       !addr_is_private(a) && !addr_is_cgnat(a) && !addr_is_loopback(a) && !addr_is_link_local(a);
+}
+
+/* 2000::/3 (RFC 4291 section 2.4), as the registries give them out. */
+bool router_address_is_public6(const struct addr *a)
+{
+	return a->b[0] >> 5 == 1;
 }
 
 /* RFC 6886 section 3.5, RFC 6887 section 7.4. */

@@ -18,8 +18,8 @@ enum {
 struct router_wish {
 	uint16_t inner, outer;
 	uint32_t lifetime_s;
-	struct addr self;	     /* PCP: our address, as the router sees it; IPv4 */
-	struct addr address;	     /* PCP: the outer address that would be liked; unspecified = any */
+	struct addr self;    /* PCP: our address, as the router sees it */
+	struct addr address; /* PCP: the outer address that would be liked, of self's family; else any */
 	uint8_t nonce[ROUTER_NONCE]; /* PCP: the same for all that is said of one mapping */
 };
 void pmp_write_address(struct wr *w); /* which is your outer address? */
@@ -45,8 +45,9 @@ struct router_reply {
 };
 /* Whole, or false and *out as it was. A reply that refuses may be its head alone. */
 bool router_reply_read(const uint8_t *p, size_t len, struct router_reply *out);
-/* Whether a router's outer address is one of the public network; else another NAT lies before it. */
+/* Whether a router's outer IPv4 address is one of the public network; else another NAT lies before it. */
 bool router_address_is_public(const struct addr *a);
+bool router_address_is_public6(const struct addr *a); /* the same of IPv6 */
 /* In words: "not authorized". */
 const char *router_result_text(const struct router_reply *r);
 

@@ -53,6 +53,16 @@ const char *portmap_protocol_name(enum portmap_protocol p)
 	return protocol_names[p];
 }
 
+static bool is_six(const struct portmap *m)
+{
+	return !addr_is_v4(&m->router.self);
+}
+
+static bool is_public(const struct portmap *m, const struct addr *a)
+{
+	return is_six(m) ? router_address_is_public6(a) : router_address_is_public(a);
+}
+
 static void set_answer(struct portmap *m, enum portmap_protocol p, enum portmap_answer a)
 {
 	if (m->answers[p] == a)
@@ -77,6 +87,8 @@ static struct router_wish make_wish(const struct portmap *m, uint32_t lifetime_s
 		.self = m->router.self };
 	if (endpoint_is_set(&m->mapped))
 		w.address = m->mapped.ip;
+	else if (is_six(m)) /* a firewall leaves it as it is */
+		w.address = m->router.self;
 	memcpy(w.nonce, m->nonce, sizeof(w.nonce));
 	return w;
 }
@@ -155,7 +167,10 @@ static void search_begin(struct portmap *m, uint64_t now_ms)
 	m->tries = 0;
 	m->searched_ms = now_ms;
 	memset(m->answers, 0, sizeof(m->answers)); /* is_there says what was, until the search has ended */
-	m->ops.upnp_search(m->ops.arg);
+	if (is_six(m))
+		m->answers[PORTMAP_PMP] = m->answers[PORTMAP_UPNP] = PORTMAP_ABSENT;
+	else
+		m->ops.upnp_search(m->ops.arg);
 	search_send(m, now_ms);
 }
 
@@ -245,7 +260,7 @@ static void granted(struct portmap *m, uint64_t now_ms)
 	if (!m->port_granted || !m->address_told)
 		return;
 	m->outer = m->granted.address;
-	if (!router_address_is_public(&m->granted.address)) {
+	if (!is_public(m, &m->granted.address)) {
 		if (m->granted.outer)
 			give_back(m, m->granted.outer);
 		m->news = true;
@@ -267,8 +282,13 @@ static void search_heard(struct portmap *m, uint64_t now_ms, const struct router
 		m->drops.unasked++;
 		return;
 	}
+	if (!pcp && is_six(m) && r->result != ROUTER_OTHER_VERSION) { /* NAT-PMP has no IPv6 */
+		m->drops.unasked++;
+		return;
+	}
 	/* A refusal of our version is in the form of the version that is spoken there. */
-	set_answer(m, pcp ? PORTMAP_PCP : PORTMAP_PMP, PORTMAP_THERE);
+	if (pcp || !is_six(m))
+		set_answer(m, pcp ? PORTMAP_PCP : PORTMAP_PMP, PORTMAP_THERE);
 	if (r->result == ROUTER_OTHER_VERSION)
 		set_answer(m, pcp ? PORTMAP_PMP : PORTMAP_PCP, PORTMAP_ABSENT);
 	if (!pcp && r->result == ROUTER_DONE)
@@ -381,18 +401,19 @@ void portmap_received(
 		m->drops.unasked++;
 }
 
-void portmap_news_received(
+bool portmap_news_received(
 	struct portmap *m, uint64_t now_ms, const struct endpoint *from, const uint8_t *p, size_t len)
 {
 	struct router_reply r;
 
 	if (!is_router(m, from))
-		return;
+		return false;
 	if (!router_reply_read(p, len, &r) || r.result != ROUTER_DONE) {
 		m->drops.malformed++;
-		return;
+		return false;
 	}
 	portmap_doubt(m, now_ms);
+	return true;
 }
 
 void portmap_doubt(struct portmap *m, uint64_t now_ms)
@@ -490,6 +511,21 @@ bool portmap_is_there(const struct portmap *m, enum portmap_protocol p)
 	return m->answers[p] == PORTMAP_THERE || m->answers[p] == PORTMAP_REFUSES;
 }
 
+static void explain_six(const struct portmap *m, const char *gateway, char *buf, size_t cap)
+{
+	char outer[ADDR_TEXT];
+
+	if (!addr_is_unspecified(&m->outer) && !is_public(m, &m->outer))
+		snprintf(buf, cap,
+			"the router %s opens its firewall, but says that this machine is %s outside", gateway,
+			addr_format(&m->outer, outer));
+	else if (m->phase == PORTMAP_REST)
+		snprintf(buf, cap,
+			"the router %s speaks no PCP for IPv6; with it, peers could speak first through its "
+			"firewall",
+			gateway);
+}
+
 char *portmap_explain(const struct portmap *m, char *buf, size_t cap)
 {
 	char gateway[ADDR_TEXT], outer[ADDR_TEXT];
@@ -501,11 +537,13 @@ char *portmap_explain(const struct portmap *m, char *buf, size_t cap)
 	for (int p = 0; p < PORTMAP_PROTOCOLS; p++) {
 		if (m->answers[p] != PORTMAP_REFUSES)
 			continue;
-		snprintf(buf, cap, "%s of the router %s gives no port: %s", protocol_names[p], gateway,
-			m->refusals[p]);
+		snprintf(buf, cap, "%s of the router %s %s no port: %s", protocol_names[p], gateway,
+			is_six(m) ? "opens" : "gives", m->refusals[p]);
 		return buf;
 	}
-	if (!addr_is_unspecified(&m->outer) && !router_address_is_public(&m->outer))
+	if (is_six(m))
+		explain_six(m, gateway, buf, cap);
+	else if (!addr_is_unspecified(&m->outer) && !router_address_is_public(&m->outer))
 		snprintf(buf, cap,
 			"the router %s gives ports, but its own outer address %s is behind another NAT",
 			gateway, addr_format(&m->outer, outer));

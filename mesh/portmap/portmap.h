@@ -1,6 +1,9 @@
 /* A port on the router that leads to our UDP socket: found, asked for, kept and given back. Pure: what the router says
  * and `now` come in; requests go out through ops, in the midst of a fact; nothing else calls back. RFC 6886, RFC 6887.
  *
+ * One struct is one family. With IPv6 the port is our own and the router's firewall lets strangers in to it, a
+ * pinhole: PCP alone asks for one.
+ *
  * Only the router is believed: what another address says is counted and dropped. What it says is a wish of a stranger
  * all the same: it moves nothing but the one endpoint that peers are told, and only for as long as it says. */
 #ifndef RW_PORTMAP_PORTMAP_H
@@ -14,7 +17,8 @@ const char *portmap_protocol_name(enum portmap_protocol p); /* "NAT-PMP" */
 
 struct portmap_ops {
 	void (*send)(void *arg, const uint8_t *p, size_t len); /* to the router's ROUTER_PORT */
-	/* UPnP goes over TCP, in many steps, so the driver does it (upnp.h). Who is there: portmap_upnp_found. */
+	/* UPnP goes over TCP, in many steps, so the driver does it (upnp.h). Who is there: portmap_upnp_found. Not called for
+	 * IPv6. */
 	void (*upnp_search)(void *arg);
 	/* Told by portmap_upnp_mapped, also when it fails. Not called again before. */
 	void (*upnp_map)(void *arg, const struct router_wish *w);
@@ -23,7 +27,7 @@ struct portmap_ops {
 };
 struct portmap_router {
 	struct addr gateway; /* unspecified: there is none to be asked */
-	struct addr self;    /* ours on the way there */
+	struct addr self;    /* ours on the way there; its family is the mapping's */
 	uint16_t port;	     /* of our socket */
 };
 
@@ -66,8 +70,8 @@ void portmap_router_set(struct portmap *m, uint64_t now_ms, const struct portmap
 /* A datagram to the socket that send() uses. */
 void portmap_received(
 	struct portmap *m, uint64_t now_ms, const struct endpoint *from, const uint8_t *p, size_t len);
-/* A datagram to ROUTER_NEWS_PORT. */
-void portmap_news_received(
+/* A datagram to ROUTER_NEWS_PORT. Whether the router said so: its other family may have been forgotten as well. */
+bool portmap_news_received(
 	struct portmap *m, uint64_t now_ms, const struct endpoint *from, const uint8_t *p, size_t len);
 void portmap_upnp_found(struct portmap *m, uint64_t now_ms); /* only after upnp_search */
 /* What upnp_map came to: outer, address and lifetime_s of got; why not NULL: nothing was mapped. An address alone, with

@@ -97,6 +97,8 @@ static const struct json_row netcheck_rows[] = {
 	NET("PCP", &known_bool, pcp, NULL),
 	NET("PortMapped", &json_str, mapped, NULL),
 	NET("PortNotMapped", &json_str, unmapped, NULL),
+	NET("PinholeIPv6", &json_str, pinhole6, NULL),
+	NET("NoPinholeIPv6", &json_str, no_pinhole6, NULL),
 	NET("GlobalV4", &json_str, global_v4, NULL),
 	NET("GlobalV6", &json_str, global_v6, NULL),
 	NET("Proxy", &json_str, proxy, NULL),

@@ -29,6 +29,8 @@ struct api_netcheck {
 	int8_t mapping_varies, upnp, pmp, pcp; /* -1 unknown; the last three: the router offers it */
 	const char *mapped,
 		*unmapped; /* ours: the router's port that leads here, or "" and why there is none */
+	const char *pinhole6,
+		*no_pinhole6; /* ours: where the router's IPv6 firewall lets peers in, or "" and why not */
 	const char *global_v4, *global_v6; /* "ip:port" or "" */
 	const char *proxy; /* ours: by which HTTP proxies server and relays are reached; "" = none */
 	int32_t preferred;

@@ -633,7 +633,7 @@ static unsigned ask_through(const struct resolver_upstream *up, size_t n, uint64
 	assert_int_equal(resolver_server_authorities(front, fx.cert, &eb), 0);
 	assert_int_equal(resolver_server_configure(front, &c, &eb), 0);
 	at = resolver_server_endpoint(front, 0);
-	int fd = sock_udp_connect(&at, &eb);
+	int fd = sock_udp_connect(&at, NULL, &eb);
 	size_t len = fake_question(msg, "bob.mesh", DNS_A, DNS_RD);
 	uint64_t began_ms = loop_now_ms(fx.loop);
 	ssize_t got_len = -1;

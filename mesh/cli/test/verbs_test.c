@@ -320,6 +320,9 @@ static void test_netcheck_lines(void **state)
 		{ "{\"PMP\":false,\"PCP\":false,\"PortNotMapped\":\"the router has none\"}",
 			"\n\t* PortMapping: (the router has none)\n" },
 		{ "{\"PMP\":false,\"PCP\":false}", "\n\t* PortMapping: none\n" },
+		{ "{\"PinholeIPv6\":\"[2001:db8::7]:41641\"}",
+			"\n\t* IPv6Pinhole: [2001:db8::7]:41641 is let in\n" },
+		{ "{\"NoPinholeIPv6\":\"refused\"}", "\n\t* IPv6Pinhole: none (refused)\n" },
 		{ "{\"Proxy\":\"HTTPS_PROXY=10.0.0.8:3128\"}", "\n\t* Proxy: HTTPS_PROXY=10.0.0.8:3128\n" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

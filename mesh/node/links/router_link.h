@@ -1,5 +1,5 @@
-/* The machine's router, asked for a port that leads to our UDP socket (mesh/portmap): which one it is, and the sockets
- * to it. */
+/* The machine's routers, of IPv4 and of IPv6, asked for a port that leads to our UDP socket (mesh/portmap): which one it is,
+ * and the sockets to it. */
 #ifndef RW_NODE_LINKS_ROUTER_LINK_H
 #define RW_NODE_LINKS_ROUTER_LINK_H
 
@@ -17,7 +17,8 @@ struct router_link *router_link_open(struct loop *l, const struct node_private *
 void router_link_close(struct router_link *r);
 /* The links or routes of the machine may be others; port: of our UDP socket. */
 void router_link_look(struct router_link *r, uint16_t port);
-void router_link_doubt(struct router_link *r); /* portmap_doubt */
-const struct portmap *router_link_state(const struct router_link *r);
+void router_link_doubt(struct router_link *r);			       /* portmap_doubt */
+const struct portmap *router_link_state(const struct router_link *r);  /* of IPv4 */
+const struct portmap *router_link_state6(const struct router_link *r); /* of IPv6 */
 
 #endif

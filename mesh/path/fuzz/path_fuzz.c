@@ -329,7 +329,7 @@ static void rare(struct rig *g, struct rd *r, uint8_t v)
 		if (v & 8)
 			flood(g, v >> 4);
 		if (v & 128)
-			path_mapped_set(g->path, g->now_ms, &g->last_to);
+			path_mapped_set(g->path, g->now_ms, &g->last_to, &g->last_to);
 		look(g);
 		break;
 	default: path_links_changed(g->path, g->now_ms, &some[1], v >> 7, 41641); /* IPv6 alone */

@@ -652,18 +652,21 @@ static void mapped_port(void **state)
 	start_both(&x);
 	assert_true(world_until_direct(x.w, x.a, x.b, 5000) > 5000);
 	struct router *r = world_router_of(x.w, x.a->net);
-	struct endpoint outer = { .ip = r->address, .port = 4242 };
+	struct endpoint outer = { .ip = r->address, .port = 4242 }, none = { 0 },
+			inside = { .ip = { { 0x20, 0x01, 0x0d, 0xb8, [15] = 7 } }, .port = 41641 };
 	r->sessions[r->n_sessions++] =
 		(struct nat_session) { .in = x.a->at, .port = outer.port, .used = true, .given = true };
 	uint64_t told = x.a->self_changes;
-	path_mapped_set(x.a->path, x.w->now_ms, &outer);
+	path_mapped_set(x.a->path, x.w->now_ms, &outer, &inside);
 	path_flush(x.a->path, x.w->now_ms);
 	assert_true(x.a->self_changes > told);
 	struct ctl_endpoints own = path_endpoints(x.a->path);
 	assert_true(endpoint_equal(&own.v[0], &outer));
 	assert_int_equal(own.types[0], ENDPOINT_PORTMAPPED);
+	assert_true(endpoint_equal(&own.v[1], &inside));
+	assert_int_equal(own.types[1], ENDPOINT_PORTMAPPED);
 	assert_true(world_until_direct(x.w, x.a, x.b, 3000) <= 3000);
-	path_mapped_set(x.a->path, x.w->now_ms, &(struct endpoint) { 0 });
+	path_mapped_set(x.a->path, x.w->now_ms, &none, &none);
 	own = path_endpoints(x.a->path);
 	for (size_t i = 0; i < own.n; i++)
 		assert_int_not_equal(own.types[i], ENDPOINT_PORTMAPPED);

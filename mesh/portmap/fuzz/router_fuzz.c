@@ -2,6 +2,7 @@
  * quiet, in quarters of a second), a length byte and bytes. */
 #include "mesh/portmap/portmap.h"
 
+#include "mesh/base/err.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -30,7 +31,7 @@ static void begin_map(void *arg, const struct router_wish *w)
 	*(size_t *)arg += ROUTER_REQUEST_MAX;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void play(const struct portmap_router *at, const uint8_t *data, size_t len)
 {
 	static const uint8_t nonce[ROUTER_NONCE] = "abcdefghijk";
 	size_t sent = 0;
@@ -41,15 +42,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.upnp_map = begin_map,
 		.upnp_unmap = begin_unmap,
 		.arg = &sent };
-	struct portmap_router at = {
-		.gateway = addr_v4(0xc0a80101), .self = addr_v4(0xc0a80107), .port = 41641
-	};
-	struct endpoint from = { .ip = at.gateway, .port = ROUTER_PORT };
+	struct endpoint from = { .ip = at->gateway, .port = ROUTER_PORT };
 	struct rd r = rd_of(data, len);
 	unsigned pieces = 0;
 
 	portmap_init(&m, &ops, nonce);
-	portmap_router_set(&m, now, &at);
+	portmap_router_set(&m, now, at);
 	for (; r.left && !r.bad; pieces++) {
 		uint8_t head = rd_u8(&r);
 		struct rd piece = rd_sub(&r, rd_u8(&r));
@@ -62,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if ((head & 3) == 0)
 			portmap_received(&m, now, &from, piece.p, piece.left);
 		else if ((head & 3) == 1)
-			portmap_news_received(&m, now, &from, piece.p, piece.left);
+			(void)portmap_news_received(&m, now, &from, piece.p, piece.left);
 		else if ((head & 3) == 2)
 			portmap_doubt(&m, now);
 		else if (piece.left)
@@ -75,11 +73,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		(void)portmap_take_news(&m);
 		(void)portmap_explain(&m, why, sizeof(why));
 		if (endpoint_is_set(&m.mapped) &&
-			(addr_is_private(&m.mapped.ip) || !addr_is_v4(&m.mapped.ip)))
+			(addr_is_private(&m.mapped.ip) || addr_is_v4(&m.mapped.ip) != addr_is_v4(&at->self)))
 			abort();
 	}
 	/* A reply and the time until it may each bring one round of requests; none brings a storm. */
 	if (sent > (pieces * 2 + 2 + (now - began) / 250) * 2 * ROUTER_REQUEST_MAX)
 		abort();
+}
+
+/* The same of a router of IPv4 and one of IPv6. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static const struct portmap_router routers[] = {
+		{ .gateway = { { [10] = 0xff, [11] = 0xff, 192, 168, 1, 1 } },
+			.self = { { [10] = 0xff, [11] = 0xff, 192, 168, 1, 7 } },
+			.port = 41641 },
+		{ .gateway = { { 0xfe, 0x80, [15] = 1 } },
+			.self = { { 0x20, 0x01, 0x0d, 0xb8, [15] = 7 } },
+			.port = 41641 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(routers); i++)
+		play(&routers[i], data, len);
 	return 0;
 }

@@ -40,6 +40,27 @@ static void test_requests(void **state)
 		       "00000000000000000000ffff00000000");
 }
 
+/* RFC 6887 section 11: of IPv6 both addresses are whole, and "any" is all zeros. */
+static void test_request_six(void **state)
+{
+	(void)state;
+	struct router_wish six = wish;
+	uint8_t b[ROUTER_REQUEST_MAX];
+	struct wr w = wr_of(b, sizeof(b));
+	assert_true(addr_parse("2001:db8::7", &six.self));
+	six.address = six.self;
+	pcp_write_map(&w, &six);
+	expect_hex(&w, "0201000000001c2020010db8000000000000000000000007"
+		       "6162636465666768696a6b6c11000000a2a901bb"
+		       "20010db8000000000000000000000007");
+	w = wr_of(b, sizeof(b));
+	six.address = addr_v4(0xcb007109); /* of the other family: none */
+	pcp_write_map(&w, &six);
+	expect_hex(&w, "0201000000001c2020010db8000000000000000000000007"
+		       "6162636465666768696a6b6c11000000a2a901bb"
+		       "00000000000000000000000000000000");
+}
+
 /* RFC 6886 section 3.4: given back with outer port 0. */
 static void test_given_back(void **state)
 {
@@ -115,6 +136,7 @@ static void test_replies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_given_back), cmocka_unit_test(test_replies) };
+		cmocka_unit_test(test_request_six), cmocka_unit_test(test_given_back),
+		cmocka_unit_test(test_replies) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,11 +18,12 @@ struct router {
 	uint32_t lifetime_s;
 	struct addr outer;
 	uint64_t began_ms;
-	unsigned maps, deletes, others; /* requests heard */
-	uint8_t nonce[ROUTER_NONCE];	/* of the last map */
+	unsigned maps, deletes, others, pmp_heard; /* requests heard */
+	uint8_t nonce[ROUTER_NONCE];		   /* of the last map */
 };
 struct net {
 	struct portmap m;
+	struct endpoint gateway;
 	unsigned searches, upnp_maps, upnp_unmaps; /* asked of the driver */
 	uint16_t upnp_wish, upnp_unmapped;
 	struct router r;
@@ -111,6 +112,8 @@ static size_t router_answer(struct net *n, const uint8_t *p, uint8_t *out)
 	bool pcp = p[0] == 2;
 	if (n->r.silent || (!n->r.pcp && !n->r.pmp))
 		return 0;
+	if (!pcp)
+		n->r.pmp_heard++;
 	if (pcp ? !n->r.pcp : !n->r.pmp) {
 		pcp ? pmp_head(&w, n, 0, ROUTER_OTHER_VERSION) : pcp_head(&w, n, 0, ROUTER_OTHER_VERSION);
 	} else if (p[1] == 1) {
@@ -134,7 +137,7 @@ static void deliver(struct net *n)
 		uint8_t reply[REPLY_MAX];
 		size_t len = router_answer(n, n->sent[i].b, reply);
 		if (len)
-			portmap_received(&n->m, n->now_ms, &gateway, reply, len);
+			portmap_received(&n->m, n->now_ms, &n->gateway, reply, len);
 	}
 	n->n_sent = 0;
 }
@@ -152,19 +155,29 @@ static void run_for(struct net *n, uint64_t ms)
 	n->now_ms = end;
 }
 
-static void net_begin(struct net *n, bool pcp, bool pmp)
+static void net_begin_at(struct net *n, bool pcp, bool pmp, const struct portmap_router *at)
 {
 	struct portmap_ops ops = { .send = take_request,
 		.upnp_search = take_search,
 		.upnp_map = take_upnp_map,
 		.upnp_unmap = take_upnp_unmap,
 		.arg = n };
-	struct portmap_router at = { .gateway = gateway.ip, .self = self, .port = PORT };
 	*n = (struct net) { .now_ms = 1000000,
+		.gateway = { .ip = at->gateway, .port = ROUTER_PORT },
 		.r = { .pcp = pcp, .pmp = pmp, .lifetime_s = 3600, .outer = addr_v4(0xcb007109) } };
 	portmap_init(&n->m, &ops, our_nonce);
-	portmap_router_set(&n->m, n->now_ms, &at);
+	portmap_router_set(&n->m, n->now_ms, at);
 }
+
+static void net_begin(struct net *n, bool pcp, bool pmp)
+{
+	struct portmap_router at = { .gateway = gateway.ip, .self = self, .port = PORT };
+	net_begin_at(n, pcp, pmp, &at);
+}
+
+static const struct portmap_router six = { .gateway = { { 0xfe, 0x80, [15] = 1 } },
+	.self = { { 0x20, 0x01, 0x0d, 0xb8, [15] = 7 } },
+	.port = PORT };
 
 static void expect_mapped(const struct net *n, uint16_t port)
 {
@@ -546,6 +559,69 @@ static void test_link_moves(void **state)
 	assert_int_equal(n.n_sent, 0);
 }
 
+/* Its firewall lets strangers in to our own address. */
+static void test_pinhole(void **state)
+{
+	(void)state;
+	static const uint8_t announce[24] = { 2, 0x80 };
+	struct endpoint stranger = { .ip = { { 0xfe, 0x80, [15] = 2 } }, .port = ROUTER_PORT };
+	struct net n;
+	net_begin_at(&n, true, true, &six);
+	n.r.outer = six.self;
+	deliver(&n);
+	deliver(&n);
+	expect_mapped(&n, PORT);
+	assert_int_equal(n.m.by, PORTMAP_PCP);
+	assert_int_equal(n.r.maps, 1);
+	assert_int_equal(n.r.pmp_heard, 0); /* NAT-PMP and UPnP's mappings are of IPv4 */
+	assert_int_equal(n.searches, 0);
+	run_for(&n, 70000);
+	assert_int_equal(n.r.maps, 2);
+	assert_false(portmap_news_received(&n.m, n.now_ms += 2000, &stranger, announce, sizeof(announce)));
+	deliver(&n);
+	assert_int_equal(n.r.maps, 2);
+	assert_int_equal(n.m.drops.stranger, 1);
+	/* It has restarted. */
+	assert_true(portmap_news_received(&n.m, n.now_ms, &n.gateway, announce, sizeof(announce)));
+	deliver(&n);
+	assert_int_equal(n.r.maps, 3);
+	expect_mapped(&n, PORT);
+	portmap_release(&n.m);
+	deliver(&n);
+	assert_int_equal(n.r.deletes, 1);
+}
+
+static void test_pinhole_not_had(void **state)
+{
+	(void)state;
+	static const struct {
+		bool pcp, pmp, silent;
+		uint16_t refuses;
+		const char *outer, *why;
+	} rows[] = {
+		{ false, true, false, 0, "2001:db8::7", "the router fe80::1 speaks no PCP for IPv6" },
+		{ true, true, true, 0, "2001:db8::7", "the router fe80::1 speaks no PCP for IPv6" },
+		{ true, false, false, 2, "2001:db8::7",
+			"PCP of the router fe80::1 opens no port: refused by its settings" },
+		{ true, false, false, 0, "203.0.113.9", "says that this machine is 203.0.113.9 outside" },
+		{ true, false, false, 0, "fd00::7", "says that this machine is fd00::7 outside" },
+		{ true, false, false, 0, "fe80::7", "says that this machine is fe80::7 outside" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct net n;
+		char why[256];
+		net_begin_at(&n, rows[i].pcp, rows[i].pmp, &six);
+		n.r.silent = rows[i].silent;
+		n.r.refuses = rows[i].refuses;
+		assert_true(addr_parse(rows[i].outer, &n.r.outer));
+		run_for(&n, 4000);
+		if (endpoint_is_set(&n.m.mapped) ||
+			!strstr(portmap_explain(&n.m, why, sizeof(why)), rows[i].why))
+			fail_msg("row %zu: %s", i, why);
+		assert_false(portmap_is_there(&n.m, PORTMAP_PMP));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_each_protocol),
@@ -557,6 +633,7 @@ int main(void)
 		cmocka_unit_test(test_yes_without_port), cmocka_unit_test(test_double_nat),
 		cmocka_unit_test(test_strangers), cmocka_unit_test(test_upnp_alone),
 		cmocka_unit_test(test_upnp_released_early), cmocka_unit_test(test_upnp_beside),
-		cmocka_unit_test(test_upnp_late), cmocka_unit_test(test_link_moves) };
+		cmocka_unit_test(test_upnp_late), cmocka_unit_test(test_link_moves),
+		cmocka_unit_test(test_pinhole), cmocka_unit_test(test_pinhole_not_had) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

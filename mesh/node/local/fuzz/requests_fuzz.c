@@ -58,7 +58,12 @@ static bool say_netcheck(void *arg, struct arena *a, struct api_netcheck *out, s
 {
 	(void)arg;
 	(void)a;
-	*out = (struct api_netcheck) { .global_v4 = "", .global_v6 = "", .mapped = "", .unmapped = "" };
+	*out = (struct api_netcheck) { .global_v4 = "",
+		.global_v6 = "",
+		.mapped = "",
+		.unmapped = "",
+		.pinhole6 = "",
+		.no_pinhole6 = "" };
 	*when = (struct local_measured) { 0 };
 	return true;
 }

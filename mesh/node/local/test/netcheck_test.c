@@ -39,9 +39,13 @@ static bool say_netcheck(void *arg, struct arena *a, struct api_netcheck *out, s
 {
 	struct world *w = arg;
 	(void)a;
-	*out = (struct api_netcheck) {
-		.udp = w->when.at_ms != 0, .global_v4 = "", .global_v6 = "", .mapped = "", .unmapped = ""
-	};
+	*out = (struct api_netcheck) { .udp = w->when.at_ms != 0,
+		.global_v4 = "",
+		.global_v6 = "",
+		.mapped = "",
+		.unmapped = "",
+		.pinhole6 = "",
+		.no_pinhole6 = "" };
 	*when = w->when;
 	return !w->stopped;
 }

@@ -111,6 +111,7 @@ struct member *member_copy(const struct member *draft)
 		free(m);
 		return NULL;
 	}
+	(void)user_groups_get(m->groups);
 	return m;
 }
 
@@ -126,6 +127,7 @@ void member_put(const struct member *cm)
 	if (!m || --m->refs)
 		return;
 	host_put(m->host);
+	user_groups_put(m->groups);
 	arena_free(&m->mem);
 	free(m);
 }
@@ -157,7 +159,8 @@ bool member_same_identity(const struct member *a, const struct member *b)
 {
 	if (a->user != b->user || a->role != b->role || a->tags.n != b->tags.n ||
 		a->expiry_ms != b->expiry_ms || !same_address(a->has_v4, &a->v4, b->has_v4, &b->v4) ||
-		!same_address(a->has_v6, &a->v6, b->has_v6, &b->v6))
+		!same_address(a->has_v6, &a->v6, b->has_v6, &b->v6) ||
+		!user_groups_equal(a->groups, b->groups))
 		return false;
 	for (size_t i = 0; i < a->tags.n; i++)
 		if (!member_has_tag(b, a->tags.v[i]))
@@ -190,6 +193,8 @@ void fleet_fini(struct fleet *f)
 		id_list_free(ids);
 	for (size_t i = 0; i < f->n; i++)
 		member_put(f->v[i]);
+	for (size_t i = 0; i < f->n_users; i++)
+		user_groups_put(f->users[i].groups);
 	free(f->v);
 	free(f->users);
 	table_fini(&f->by_key);
@@ -392,11 +397,20 @@ enum user_role fleet_role(const struct fleet *f, int64_t user)
 	return u ? u->role : USER_MEMBER;
 }
 
+struct user_groups *fleet_groups(const struct fleet *f, int64_t user)
+{
+	const struct user *u = fleet_user(f, user);
+	return u ? u->groups : NULL;
+}
+
 bool fleet_user_put(struct fleet *f, const struct user *u)
 {
 	size_t i = user_at(f, u->id);
 	if (i < f->n_users && f->users[i].id == u->id) {
+		struct user_groups *old = f->users[i].groups;
+		(void)user_groups_get(u->groups); /* u may be the one that goes */
 		f->users[i] = *u;
+		user_groups_put(old);
 		return true;
 	}
 	struct user *v = fleet_grow(f->users, f->n_users, &f->users_size, sizeof(*v));
@@ -405,6 +419,7 @@ bool fleet_user_put(struct fleet *f, const struct user *u)
 	f->users = v;
 	memmove(v + i + 1, v + i, (f->n_users - i) * sizeof(*v));
 	v[i] = *u;
+	(void)user_groups_get(u->groups);
 	f->n_users++;
 	return true;
 }
@@ -415,6 +430,7 @@ void fleet_user_remove(struct fleet *f, int64_t id)
 	if (i >= f->n_users || f->users[i].id != id)
 		return;
 	f->n_users--;
+	user_groups_put(f->users[i].groups);
 	memmove(f->users + i, f->users + i + 1, (f->n_users - i) * sizeof(*f->users));
 }
 

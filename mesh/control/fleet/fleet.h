@@ -6,6 +6,7 @@
 
 #include "mesh/base/arena.h"
 #include "mesh/base/table.h"
+#include "mesh/control/fleet/groups.h"
 #include "mesh/control/fleet/id_list.h"
 #include "mesh/proto/control.h"
 
@@ -30,6 +31,7 @@ struct user {
 	char name[FLEET_USER_NAME];
 	enum user_role role;
 	int64_t created_ms;
+	struct user_groups *groups; /* NULL = none. The fleet's users count; copies of them borrow */
 };
 
 /* What the node says of its machine; shared by the copies of a member, as it changes seldom and is large. */
@@ -46,6 +48,7 @@ struct member {
 	int64_t id, user;    /* user: who registered it; for tagged ones only a record of that, 0 = nobody */
 	int64_t preauth;     /* the auth key it came by; 0 = an admin let it in */
 	enum user_role role; /* of that user, whose record it is stored with */
+	struct user_groups *groups; /* of that user too; counted, borrowed in a draft */
 	struct machine_key machine;
 	struct node_key key;
 	struct disco_key disco;
@@ -78,7 +81,7 @@ void member_put(const struct member *m); /* NULL is fine */
 bool member_is_expired(const struct member *m, int64_t now_ms);
 bool member_is_tagged(const struct member *m);
 bool member_has_tag(const struct member *m, const char *tag);
-/* Same person with the same role, or same tags: decides visibility and filters together with the addresses. */
+/* Same person with the same role and groups, or same tags: decides visibility and filters together with the addresses. */
 bool member_same_identity(const struct member *a, const struct member *b);
 
 struct fleet {
@@ -123,5 +126,6 @@ bool user_role_parse(const char *text, enum user_role *out);
 const char *user_role_name(enum user_role role);
 /* What a node of this user is taken to be: 0 and a user that is gone are members. */
 enum user_role fleet_role(const struct fleet *f, int64_t user);
+struct user_groups *fleet_groups(const struct fleet *f, int64_t user); /* borrowed; those have none */
 
 #endif

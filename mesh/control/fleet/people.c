@@ -46,6 +46,8 @@ bool people_put(struct people *p, const struct person *who)
 	if (!copy)
 		return false;
 	*copy = *who; /* who may be the one that goes */
+	copy->has_groups = who->groups && *who->groups;
+	copy->groups = NULL;
 	people_remove(p, copy->user);
 	hash_identity(copy->issuer, copy->subject, identity);
 	if (table_put(&p->by_user, &copy->user, copy)) {

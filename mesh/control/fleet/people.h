@@ -13,6 +13,9 @@ struct person {
 	int64_t user; /* of the fleet; each has one person at most */
 	char issuer[PERSON_TEXT], subject[PERSON_TEXT];
 	char email[PERSON_TEXT], display[PERSON_TEXT]; /* as the provider said last; "" = nothing */
+	const char *
+		groups; /* what it calls them, a line each; NULL = none. Borrowed, and not kept in memory ... */
+	bool has_groups; /* ... but that the database has some */
 };
 struct people {
 	struct table by_identity, by_user; /* -> struct person, owned */

@@ -14,6 +14,7 @@ static bool take_node(void *arg, const struct member *draft)
 	struct registry *r = arg;
 	struct member of = *draft; /* users come first */
 	of.role = fleet_role(&r->fleet, of.user);
+	of.groups = fleet_groups(&r->fleet, of.user);
 	struct member *m = member_copy(&of);
 	return m && fleet_put(&r->fleet, m);
 }
@@ -30,7 +31,16 @@ static bool take_api_key(void *arg, const struct api_key *k)
 
 static bool take_person(void *arg, const struct person *p)
 {
-	return people_put(&((struct registry *)arg)->people, p);
+	struct registry *r = arg;
+	struct user_groups *groups;
+	const struct user *u = fleet_user(&r->fleet, p->user);
+	if (!registry_groups(r, p, &groups))
+		return false;
+	struct user of = u ? *u : (struct user) { 0 };
+	of.groups = groups;
+	bool ok = people_put(&r->people, p) && (!u || fleet_user_put(&r->fleet, &of));
+	user_groups_put(groups);
+	return ok;
 }
 
 int registry_open(struct registry *r, const struct registry_config *c, struct errbuf *eb)

@@ -52,6 +52,8 @@ struct registry_ops {
 	/* The prefixes that the new node m takes its IPv4 address from, in a; none: from everywhere. false: memory
 	 * is short. NULL: none. */
 	bool (*pools)(void *arg, const struct member *m, struct arena *a, struct ctl_prefixes *out);
+	/* The domain for which this provider's groups are known, or NULL: for none. NULL: none of them is. */
+	const char *(*groups_domain)(void *arg, const char *issuer);
 	/* Whether this text, with this tag, can be the access rules; a sentence. */
 	int (*policy_check)(void *arg, const char *text, const char *tag, struct errbuf *eb);
 	/* The text that was checked last is stored: it is in force from now on. */
@@ -203,6 +205,8 @@ void registry_approve(struct registry *r, const char *pending, const struct appr
  * only one that the provider vouches for, or "". */
 struct person_wish {
 	const char *issuer, *subject, *email, *display;
+	const char
+		*groups; /* what the provider calls those that the person is in, a line each; NULL = none */
 };
 void registry_person_login(
 	struct registry *r, const struct person_wish *wish, int64_t now_ms, struct registry_wait *w);

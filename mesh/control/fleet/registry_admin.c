@@ -66,8 +66,7 @@ void registry_user_create(struct registry *r, const char *name, int64_t now_ms, 
 	registry_change_submit(c);
 }
 
-/* The user is another one: so may the rules for these nodes be, and peers see the name. */
-static int publish_user(struct registry *r, const struct user *u, struct errbuf *eb)
+int registry_publish_user(struct registry *r, const struct user *u, struct errbuf *eb)
 {
 	int err = 0;
 	(void)fleet_user_put(&r->fleet, u); /* it is there: nothing grows */
@@ -75,6 +74,7 @@ static int publish_user(struct registry *r, const struct user *u, struct errbuf 
 		if (r->fleet.v[i]->user == u->id) {
 			struct member draft = *r->fleet.v[i];
 			draft.role = u->role;
+			draft.groups = u->groups;
 			err = registry_publish(r, &draft, NEWS_IDENTITY, eb);
 		}
 	return err;
@@ -99,7 +99,7 @@ static int rename_publish(struct registry *r, struct change *c, struct errbuf *e
 		return 0;
 	c->user = *u;
 	memcpy(c->user.name, c->text, strlen(c->text) + 1);
-	return publish_user(r, &c->user, eb);
+	return registry_publish_user(r, &c->user, eb);
 }
 
 static const struct change_kind rename_kind = {
@@ -182,9 +182,9 @@ static int role_publish(struct registry *r, struct change *c, struct errbuf *eb)
 		if (before.role != USER_OWNER || before.id == c->id)
 			continue;
 		before.role = USER_ADMIN;
-		err = publish_user(r, &before, eb);
+		err = registry_publish_user(r, &before, eb);
 	}
-	return err ? err : publish_user(r, &c->user, eb);
+	return err ? err : registry_publish_user(r, &c->user, eb);
 }
 
 static const struct change_kind role_kind = {

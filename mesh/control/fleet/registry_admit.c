@@ -72,6 +72,7 @@ static void apply_admission(struct registry *r, struct change *c, bool fresh, st
 	draft->user = ad->user;
 	draft->preauth = ad->preauth;
 	draft->role = fleet_role(&r->fleet, ad->user);
+	draft->groups = fleet_groups(&r->fleet, ad->user);
 	draft->machine = ad->machine;
 	draft->key = ad->key;
 	draft->hostname = ad->hostname;

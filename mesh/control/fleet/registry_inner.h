@@ -67,10 +67,11 @@ struct change {
 	struct api_key api_key;
 	char key_text[REGISTRY_KEY_TEXT];
 	struct user user;
-	enum user_role by;     /* what who asks for it may */
-	struct person *person; /* of mem */
-	struct admin *admin;   /* the same */
-	bool same;	       /* nothing of the person has changed */
+	enum user_role by;	    /* what who asks for it may */
+	struct person *person;	    /* of mem */
+	struct user_groups *groups; /* of that person, counted */
+	struct admin *admin;	    /* the same */
+	bool same;		    /* nothing of the person has changed */
 	char label[FLEET_LABEL];
 	struct member *draft; /* as it is written; counted */
 	struct member **drafts;
@@ -97,6 +98,8 @@ int registry_publish(
 	struct registry *r, const struct member *draft, enum registry_news what, struct errbuf *eb);
 /* The same for what holds at once and is written behind. */
 void registry_publish_unsaved(struct registry *r, const struct member *draft, enum registry_news what);
+/* The user, who is there, is another one: so may the rules for the nodes be, and peers see the name. */
+int registry_publish_user(struct registry *r, const struct user *u, struct errbuf *eb);
 /* The node is gone from the database. */
 void registry_forget(struct registry *r, int64_t node);
 
@@ -113,6 +116,9 @@ void registry_routes_update(struct registry *r, const struct member *old, const 
 void registry_routes_approve(struct registry *r, const struct member *m);
 void registry_routes_init(struct registry *r, uint64_t seed);
 void registry_routes_free(struct registry *r);
+
+/* registry_people.c: what the provider says of p, as rules name it. false: memory is short. */
+bool registry_groups(const struct registry *r, const struct person *p, struct user_groups **out);
 
 /* registry_login.c */
 char *registry_hostinfo_text(

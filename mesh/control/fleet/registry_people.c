@@ -44,16 +44,29 @@ static int choose_name(
 	return 0;
 }
 
+bool registry_groups(const struct registry *r, const struct person *p, struct user_groups **out)
+{
+	const struct registry_ops *ops = &r->c.ops;
+	const char *domain = ops->groups_domain ? ops->groups_domain(ops->arg, p->issuer) : NULL;
+	*out = NULL;
+	return !domain || !p->groups || user_groups_new(p->groups, domain, out);
+}
+
 static int person_prepare(struct registry *r, struct change *c, struct errbuf *eb)
 {
 	struct person *p = c->person;
 	const struct person *old = people_find(&r->people, p->issuer, p->subject);
+	if (!registry_groups(r, p, &c->groups))
+		return err_set(eb, -ENOMEM, "log in");
 	if (!old) {
 		c->user.created_ms = c->now_ms;
+		c->user.groups = c->groups;
 		return choose_name(r, p, c->user.name, eb);
 	}
 	p->user = old->user;
-	c->same = !strcmp(old->email, p->email) && !strcmp(old->display, p->display);
+	c->same = !strcmp(old->email, p->email) && !strcmp(old->display, p->display) &&
+		  old->has_groups == (p->groups && *p->groups) &&
+		  user_groups_equal(fleet_groups(&r->fleet, old->user), c->groups);
 	return 0;
 }
 
@@ -73,7 +86,12 @@ static int person_publish(struct registry *r, struct change *c, struct errbuf *e
 	if ((c->user.id && !fleet_user_put(&r->fleet, &c->user)) ||
 		(!c->same && !people_put(&r->people, c->person)))
 		return err_set(eb, -ENOMEM, "log in");
-	return 0;
+	const struct user *u = fleet_user(&r->fleet, c->id);
+	if (!u || user_groups_equal(u->groups, c->groups))
+		return 0;
+	struct user now = *u;
+	now.groups = c->groups;
+	return registry_publish_user(r, &now, eb);
 }
 
 static const struct change_kind person_kind = {
@@ -103,6 +121,7 @@ void registry_person_login(
 	if (c->person) {
 		(void)keep_text(c->person->email, wish->email, true);
 		(void)keep_text(c->person->display, wish->display, true);
+		c->person->groups = arena_strdup(&c->mem, wish->groups);
 	}
 	registry_change_submit(c);
 }

@@ -83,6 +83,7 @@ static void free_change(struct change *c)
 	member_put(c->draft);
 	for (size_t i = 0; i < c->n_drafts; i++)
 		member_put(c->drafts[i]);
+	user_groups_put(c->groups);
 	arena_free(&c->mem);
 	key_wipe(c->key_text, sizeof(c->key_text));
 	free(c);

@@ -455,13 +455,15 @@ int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb
 		return err_set(eb, -ENOMEM, "load the users");
 	}
 	int err = stmt_end(&q, "load the users", eb);
+	if (!err && sink->person) /* who says what of users goes before their nodes */
+		err = store_load_people(s, sink, eb);
 	if (!err)
 		err = load_nodes(s, sink, eb);
 	if (!err && sink->preauth)
 		err = store_load_keys(s, sink, eb);
 	if (!err && sink->api_key)
 		err = store_load_api_keys(s, sink, eb);
-	return err || !sink->person ? err : store_load_people(s, sink, eb);
+	return err;
 }
 
 /* --- numbers --- */

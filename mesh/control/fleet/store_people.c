@@ -6,7 +6,8 @@
 
 int store_load_people(struct store *s, const struct store_sink *sink, struct errbuf *eb)
 {
-	struct stmt q = stmt_new(s, "SELECT user, issuer, subject, email, display FROM people ORDER BY user");
+	struct stmt q =
+		stmt_new(s, "SELECT user, issuer, subject, email, display, groups FROM people ORDER BY user");
 	bool ok = true;
 	while (ok && stmt_next(&q)) {
 		struct person p = { .user = stmt_take_int(&q) };
@@ -14,6 +15,7 @@ int store_load_people(struct store *s, const struct store_sink *sink, struct err
 		snprintf(p.subject, sizeof(p.subject), "%s", stmt_take_text(&q));
 		snprintf(p.email, sizeof(p.email), "%s", stmt_take_text(&q));
 		snprintf(p.display, sizeof(p.display), "%s", stmt_take_text(&q));
+		p.groups = stmt_take_text(&q);
 		ok = sink->person(sink->arg, &p);
 	}
 	if (ok)
@@ -24,15 +26,16 @@ int store_load_people(struct store *s, const struct store_sink *sink, struct err
 
 int store_person_put(struct store *s, const struct person *p, struct errbuf *eb)
 {
-	struct stmt q =
-		stmt_new(s, "INSERT INTO people (user, issuer, subject, email, display) VALUES (?,?,?,?,?)"
-			    " ON CONFLICT (user) DO UPDATE SET email = excluded.email, display = "
-			    "excluded.display");
+	struct stmt q = stmt_new(s,
+		"INSERT INTO people (user, issuer, subject, email, display, groups) VALUES (?,?,?,?,?,?)"
+		" ON CONFLICT (user) DO UPDATE SET email = excluded.email, display = "
+		"excluded.display, groups = excluded.groups");
 	stmt_int(&q, p->user);
 	stmt_text(&q, p->issuer);
 	stmt_text(&q, p->subject);
 	stmt_text(&q, p->email);
 	stmt_text(&q, p->display);
+	stmt_text(&q, p->groups ? p->groups : "");
 	return stmt_finish(&q, "keep who a user is", eb);
 }
 

@@ -65,4 +65,5 @@ const char *const store_migrations[STORE_FORMAT] = {
 	"CREATE TABLE admins (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, hash TEXT NOT "
 	"NULL,"
 	" created_ms INTEGER NOT NULL);",
+	"ALTER TABLE people ADD COLUMN groups TEXT NOT NULL DEFAULT '';",
 };

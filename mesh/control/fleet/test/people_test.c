@@ -24,12 +24,27 @@ struct fixture {
 	int err;
 	int64_t id;
 	bool ended;
+	const char *domain; /* for which the provider speaks */
+	unsigned changes;   /* told of nodes */
 	int64_t admin_told; /* of which it was said that he is another */
 };
 
 static void tell_admin(void *arg, int64_t admin)
 {
 	((struct fixture *)arg)->admin_told = admin;
+}
+
+static const char *domain_of(void *arg, const char *issuer)
+{
+	return !strcmp(issuer, "https://a") ? ((struct fixture *)arg)->domain : NULL;
+}
+
+static void count_changes(
+	void *arg, const struct member *old, const struct member *now, enum registry_news what)
+{
+	(void)old;
+	(void)now;
+	((struct fixture *)arg)->changes += what == NEWS_IDENTITY;
 }
 
 static void ended(void *arg, const struct registry_result *res)
@@ -55,7 +70,10 @@ static void open_registry(struct fixture *x)
 		.rnd = &random_system,
 		.secret = { { 9 } },
 		.expiry_ms = 3 * (uint64_t)DAY_MS,
-		.ops = { .admin_changed = tell_admin, .arg = x } };
+		.ops = { .admin_changed = tell_admin,
+			.groups_domain = domain_of,
+			.changed = count_changes,
+			.arg = x } };
 	c.pool.has_v4 = prefix_parse("100.64.0.0/10", &c.pool.v4);
 	if (registry_open(&x->r, &c, &eb))
 		fail_msg("%s", eb.text);
@@ -122,6 +140,85 @@ static void test_identity(void **state)
 	open_registry(x);
 	assert_int_equal(log_in(x, "https://a", "1", "married@example.com"), alice);
 	assert_int_equal(log_in(x, "https://b", "1", "alice@example.com"), third);
+}
+
+static void log_in_with(struct fixture *x, const char *issuer, const char *groups)
+{
+	const struct person_wish w = { issuer, "1", "alice@example.com", "A", groups };
+	registry_person_login(&x->r, &w, NOW, waits(x));
+	assert_true(x->ended && !x->err);
+}
+
+/* Of the user and, the same, of the user's nodes. */
+static void check_groups(struct fixture *x, int64_t user, const char *want)
+{
+	char text[128] = "";
+	const struct user_groups *g = fleet_groups(&x->r.fleet, user);
+	for (size_t i = 0; g && i < g->n; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", g->v[i]);
+	assert_string_equal(text, want);
+	for (size_t i = 0; i < x->r.fleet.n; i++)
+		if (x->r.fleet.v[i]->user == user)
+			assert_ptr_equal(x->r.fleet.v[i]->groups, g);
+}
+
+static void open_again(struct fixture *x, const char *domain)
+{
+	registry_close(&x->r);
+	x->domain = domain;
+	open_registry(x);
+}
+
+/* What a provider said last is kept, and goes with what it said before; the user's nodes, and no others, are told anew. */
+static void test_groups(void **state)
+{
+	struct fixture *x = *state;
+	char id[REGISTRY_ID];
+	x->domain = "x.test";
+	log_in_with(x, "https://a", "staff\nadmins\n");
+	int64_t alice = x->id;
+	check_groups(x, alice, "admins@x.test staff@x.test ");
+	for (int i = 0; i < 3; i++) { /* two of hers, one of somebody else's */
+		struct machine_key machine;
+		struct node_key key;
+		int64_t user = i < 2 ? alice : log_in(x, "https://b", "other", "");
+		const struct approve_wish by = { .user = name_of(x, user), .by = USER_OWNER };
+		snprintf(id, sizeof(id), "%.*d", REGISTRY_ID - 1, i);
+		assert_int_equal(
+			registry_pending_invent(&x->r, id, &(struct ctl_hostinfo) { .hostname = "h" }, NOW,
+				&machine, &key, &(struct errbuf) { 0 }),
+			0);
+		registry_approve(&x->r, id, &by, NOW, waits(x));
+		assert_true(x->ended && !x->err);
+	}
+	check_groups(x, alice, "admins@x.test staff@x.test ");
+	x->changes = 0;
+	log_in_with(x, "https://a", "admins\nstaff\n"); /* the same */
+	assert_int_equal(x->changes, 0);
+	log_in_with(x, "https://a", "staff\n");
+	assert_int_equal(x->changes, 2);
+	check_groups(x, alice, "staff@x.test ");
+	open_again(x, "x.test");
+	check_groups(x, alice, "staff@x.test ");
+	registry_user_role(&x->r, name_of(x, alice), "auditor", USER_OWNER, waits(x));
+	check_groups(x, alice, "staff@x.test ");
+	/* The settings say for what domain, and whether at all. */
+	open_again(x, "y.test");
+	check_groups(x, alice, "staff@y.test ");
+	open_again(x, NULL);
+	check_groups(x, alice, "");
+	log_in_with(x, "https://a", NULL);
+	open_again(x, "x.test"); /* what it said before that is forgotten */
+	check_groups(x, alice, "");
+	log_in_with(x, "https://a", "staff\n");
+	log_in_with(x, "https://a", NULL);
+	check_groups(x, alice, "");
+	open_again(x, "x.test");
+	check_groups(x, alice, "");
+	log_in_with(
+		x, "https://b", "staff\n"); /* another person, of a provider whose groups rules cannot name */
+	assert_int_not_equal(x->id, alice);
+	check_groups(x, x->id, "");
 }
 
 static void test_names(void **state)
@@ -254,6 +351,7 @@ static void test_admins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_destroyed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),

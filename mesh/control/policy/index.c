@@ -11,7 +11,7 @@ struct rule_list {
 	uint32_t *v;
 	size_t n, size;
 };
-/* A user's name or a tag, as rules write it. */
+/* A user's name, a group or a tag, as rules write it. */
 struct word {
 	struct word *next; /* with the same hash */
 	enum selector_kind kind;
@@ -149,6 +149,7 @@ static void add_selector(struct policy_index *x, const struct selector *s, size_
 	case SELECT_ANY:
 	case SELECT_WORLD: add_rule(x, &x->everybody[side], rule); break;
 	case SELECT_USER:
+	case SELECT_GROUP:
 	case SELECT_TAG: w = make_word(x, s); break;
 	case SELECT_DOMAIN: w = make_domain(x, s); break;
 	case SELECT_PREFIX: net = make_net(x, &s->net); break;
@@ -271,6 +272,9 @@ static void take_person(
 	take_named(p, x->members, out);
 	if (w)
 		take_named(p, w->side, out);
+	for (size_t i = 0; m->groups && p->groups && i < m->groups->n; i++)
+		if ((w = find_word(x, SELECT_GROUP, m->groups->v[i])))
+			take_named(p, w->side, out);
 	for (size_t role = 0; role < USER_ROLES; role++)
 		if (match_role(&(struct selector) { .role = (enum user_role)role }, m->role))
 			take_named(p, x->roles[role], out);

@@ -39,6 +39,7 @@ bool match_target(const struct selector *s, const struct fleet *f, const struct 
 	case SELECT_WORLD: return true;
 	case SELECT_USER: return (u = person_of(f, m)) && !strcmp(s->text, u->name);
 	case SELECT_DOMAIN: return (u = person_of(f, m)) && in_domain(u->name, s->text);
+	case SELECT_GROUP: return !member_is_tagged(m) && user_groups_have(m->groups, s->text);
 	case SELECT_TAG: return member_has_tag(m, s->text);
 	case SELECT_PREFIX: return has_address_in(&s->net, m);
 	case SELECT_MEMBER: return !member_is_tagged(m);

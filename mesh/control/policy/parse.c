@@ -37,6 +37,9 @@ static bool check_groups(struct reader *rd)
 				return reader_refuse(rd, where,
 					"\"%s\" is not a user: users are written with an @, as in \"alice@\"",
 					user);
+			if (!strncmp(user, "group:", 6) && json_object_get(rd->groups, user))
+				return reader_refuse(
+					rd, where, "\"%s\": there are no groups in groups", user);
 		}
 	}
 	return true;

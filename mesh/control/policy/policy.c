@@ -114,6 +114,7 @@ static bool user_is_in(const struct selectors *set, const struct user *user)
 		if (s->kind == SELECT_MEMBER || s->kind == SELECT_ANY ||
 			(s->kind == SELECT_USER && !strcmp(s->text, user->name)) ||
 			(s->kind == SELECT_DOMAIN && ends_with(user->name, s->text)) ||
+			(s->kind == SELECT_GROUP && user_groups_have(user->groups, s->text)) ||
 			(s->kind == SELECT_ROLE && match_role(s, user->role)))
 			return true;
 	}

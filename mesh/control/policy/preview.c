@@ -47,7 +47,8 @@ void policy_preview(const struct policy *p, const struct fleet *f, const struct 
 	const struct access_rule *told = NULL;
 	/* A machine as a new one of theirs would be. */
 	const struct member new = { .user = about->user ? about->user->id : 0,
-		.role = about->user ? about->user->role : USER_MEMBER };
+		.role = about->user ? about->user->role : USER_MEMBER,
+		.groups = about->user ? about->user->groups : NULL };
 	const struct member *m = about->user ? NULL : fleet_by_address(f, &about->to.ip);
 	for (size_t i = 0; p && i < p->n_rules; i++) {
 		const struct access_rule *r = &p->rules[i];

@@ -11,6 +11,7 @@ enum selector_kind {
 	SELECT_WORLD,	 /* autogroup:danger-all (src): any address at all */
 	SELECT_USER,	 /* text: name without a trailing '@'; untagged nodes of that user */
 	SELECT_DOMAIN,	 /* user:*@x (text "@x"): untagged nodes of users whose names end so */
+	SELECT_GROUP,	 /* text: "NAME@DOMAIN", a provider's group: untagged nodes of who is in it */
 	SELECT_TAG,	 /* text: "tag:x" */
 	SELECT_PREFIX,	 /* net */
 	SELECT_MEMBER,	 /* autogroup:member: all untagged nodes */
@@ -107,6 +108,7 @@ struct policy {
 	struct node_attr *attrs;
 	size_t n_attrs;
 	bool randomize_port;
+	bool groups; /* something in it is a provider's */
 };
 
 #endif

@@ -3,6 +3,7 @@
 #include "mesh/control/policy/reader.h"
 
 #include "mesh/base/text.h"
+#include <ctype.h>
 #include <string.h>
 
 /* All of them: a group stands in each rule with all its members, so that a small text can be a large policy. */
@@ -74,13 +75,36 @@ static bool read_user(struct reader *rd, struct selectors *out, const char *name
 	return s.text ? selector_add(rd, out, &s, where) : reader_no_memory(rd);
 }
 
+/* group:NAME@DOMAIN, that "groups" does not have: what a provider says of people. Domains have no case. */
+static bool read_provided(struct reader *rd, struct selectors *out, const char *name, const char *where)
+{
+	struct selector s = { .kind = SELECT_GROUP };
+	char *text = arena_strdup(&rd->p->mem, name + 6), *at = text ? strrchr(text, '@') : NULL;
+	if (!text)
+		return reader_no_memory(rd);
+	if (!at || at == text || !at[1])
+		return reader_refuse(rd, where, "\"%s\" is no group of a provider: group:NAME@DOMAIN", name);
+	for (; *at; at++)
+		*at = (char)tolower((unsigned char)*at);
+	s.text = text;
+	rd->p->groups = true;
+	return selector_add(rd, out, &s, where);
+}
+
 static bool read_group(struct reader *rd, struct selectors *out, const char *name, const char *where)
 {
 	json_t *members = json_object_get(rd->groups, name), *m;
 	size_t i;
+	if (!members && strchr(name, '@'))
+		return read_provided(rd, out, name, where);
 	if (!members)
 		return reader_refuse(rd, where, "%s is not in \"groups\": add it there", name);
-	json_array_foreach(members, i, m) if (!read_user(rd, out, json_string_value(m), where)) return false;
+	json_array_foreach(members, i, m)
+	{
+		const char *text = json_string_value(m);
+		if (!(strncmp(text, "group:", 6) ? read_user : read_provided)(rd, out, text, where))
+			return false;
+	}
 	return true;
 }
 
@@ -179,8 +203,8 @@ bool selectors_fit_self(const struct selectors *src, bool star)
 {
 	for (size_t i = 0; i < src->n; i++) {
 		enum selector_kind k = src->v[i].kind;
-		if (k != SELECT_USER && k != SELECT_DOMAIN && k != SELECT_MEMBER && k != SELECT_ROLE &&
-			!(star && k == SELECT_ANY))
+		if (k != SELECT_USER && k != SELECT_DOMAIN && k != SELECT_GROUP && k != SELECT_MEMBER &&
+			k != SELECT_ROLE && !(star && k == SELECT_ANY))
 			return false;
 	}
 	return true;

@@ -10,8 +10,9 @@ static bool is_place(const struct selectors *who)
 {
 	for (size_t i = 0; i < who->n; i++) {
 		const struct selector *s = &who->v[i];
-		if (s->kind == SELECT_PREFIX ? s->net.bits != (addr_is_v4(&s->net.ip) ? 32 : 128)
-					     : s->kind != SELECT_USER && s->kind != SELECT_TAG)
+		if (s->kind == SELECT_PREFIX
+				? s->net.bits != (addr_is_v4(&s->net.ip) ? 32 : 128)
+				: s->kind != SELECT_USER && s->kind != SELECT_GROUP && s->kind != SELECT_TAG)
 			return false;
 	}
 	return who->n > 0;

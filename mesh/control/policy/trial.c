@@ -1,5 +1,5 @@
 /* "tests" and "sshTests", run. A name in a test is compared with the names in the rules: a user is covered by that user, by
- * groups with it and by autogroup:member. Where a fleet is given, all nodes of the one name being covered by the other is
+ * groups with it and by autogroup:member. What a provider's groups are, a fleet says. Where one is given, all nodes of the one name being covered by the other is
  * enough, and an address is the node that has it. */
 #include "mesh/control/policy/match.h"
 #include "mesh/control/policy/reader.h"
@@ -15,16 +15,31 @@ static bool text_ends(const char *text, const char *end)
 	return n > d && !strcmp(text + n - d, end);
 }
 
-/* The name in a rule says all that the name in a test says. */
-static bool name_covers(const struct selector *rule, const struct selector *test)
+static bool is_person(enum selector_kind k)
 {
-	bool person = test->kind == SELECT_USER || test->kind == SELECT_DOMAIN ||
-		      test->kind == SELECT_MEMBER || test->kind == SELECT_ROLE;
+	return k == SELECT_USER || k == SELECT_DOMAIN || k == SELECT_GROUP || k == SELECT_MEMBER ||
+	       k == SELECT_ROLE;
+}
+
+/* Who is in a provider's group is not known, and by that alone it is open whether the one name covers the other. */
+static bool may_cover(const struct selector *rule, const struct selector *test)
+{
+	return is_person(rule->kind) && is_person(test->kind) &&
+	       (rule->kind == SELECT_GROUP || test->kind == SELECT_GROUP);
+}
+
+/* The name in a rule says all that the name in a test says. user: of that name, NULL: not known. */
+static bool name_covers(const struct selector *rule, const struct selector *test, const struct user *user)
+{
+	bool person = is_person(test->kind);
 	switch (rule->kind) {
 	case SELECT_ANY:
 	case SELECT_WORLD: return true;
 	case SELECT_MEMBER: return person;
 	case SELECT_ROLE: return test->kind == SELECT_ROLE && match_role(rule, test->role);
+	case SELECT_GROUP:
+		return (test->kind == SELECT_GROUP && !strcmp(test->text, rule->text)) ||
+		       (user && user_groups_have(user->groups, rule->text));
 	case SELECT_TAGGED: return test->kind == SELECT_TAGGED || test->kind == SELECT_TAG;
 	case SELECT_USER:
 	case SELECT_TAG: return test->kind == rule->kind && !strcmp(test->text, rule->text);
@@ -44,6 +59,7 @@ static bool name_covers(const struct selector *rule, const struct selector *test
 struct known {
 	struct known *next;
 	const struct selector *name;
+	const struct user *user; /* of that name; NULL: there is none, or no fleet */
 	const struct member **v;
 	size_t n;
 };
@@ -55,6 +71,7 @@ struct trial {
 	struct arena mem;
 	struct known *known;
 	size_t steps; /* names compared so far */
+	bool guess;   /* what may_cover is taken for true */
 	bool failed;  /* memory is short */
 };
 enum { STEPS_MAX = 10 * 1000 * 1000 };
@@ -78,20 +95,22 @@ static const struct known *find_name(struct trial *t, const struct selector *nam
 		if (same_name(k->name, name))
 			return k;
 	struct known *k = arena_alloc(&t->mem, sizeof(*k));
-	t->steps += n_fleet;
+	t->steps += n_fleet + (t->f ? t->f->n_users : 0);
 	if (!k || is_over(t)) {
 		t->failed |= !k;
 		return NULL;
 	}
 	*k = (struct known) { .next = t->known, .name = name };
-	for (size_t i = 0; i < n_fleet; i++)
+	if (t->f && name->kind == SELECT_USER)
+		k->user = fleet_user_named(t->f, name->text);
+	for (size_t i = 0; t->f && i < n_fleet; i++)
 		k->n += match_target(name, t->f, t->f->v[i]);
 	if (!(k->v = arena_array(&t->mem, k->n, sizeof(const struct member *)))) {
 		t->failed = true;
 		return NULL;
 	}
 	k->n = 0;
-	for (size_t i = 0; i < n_fleet; i++)
+	for (size_t i = 0; t->f && i < n_fleet; i++)
 		if (match_target(name, t->f, t->f->v[i]))
 			k->v[k->n++] = t->f->v[i];
 	t->known = k;
@@ -103,7 +122,8 @@ static bool covers(struct trial *t, const struct selectors *rule, const struct k
 	size_t in = 0;
 	t->steps += rule->n;
 	for (size_t i = 0; i < rule->n; i++)
-		if (name_covers(&rule->v[i], test->name))
+		if (name_covers(&rule->v[i], test->name, test->user) ||
+			(t->guess && may_cover(&rule->v[i], test->name)))
 			return true;
 	for (; in < test->n && match_any(rule, t->f, test->v[in]) && !is_over(t); in++)
 		t->steps += rule->n;
@@ -169,13 +189,52 @@ static bool is_open(const struct trial *t, const struct selector *s)
 	       (addr_is_cgnat(&s->net.ip) || !memcmp(s->net.ip.b, mesh6, sizeof(mesh6)));
 }
 
+/* The users of a provider's group, as names into v where it is not NULL. How many; a group that nobody is in is one name,
+ * its own. */
+static size_t put_people(struct trial *t, const struct selector *group, struct selector *v)
+{
+	size_t n = 0;
+	t->steps += t->f->n_users;
+	for (size_t i = 0; i < t->f->n_users && !is_over(t); i++)
+		if (user_groups_have(t->f->users[i].groups, group->text)) {
+			if (v)
+				v[n] = (struct selector) { .kind = SELECT_USER, .text = t->f->users[i].name };
+			n++;
+		}
+	if (!n && v)
+		*v = *group;
+	return n ? n : 1;
+}
+
+/* Who is in a provider's group is each looked at, as those of a group of the policy are. */
+static struct selectors expand(struct trial *t, const struct selectors *names)
+{
+	struct selectors out = { .v = NULL };
+	size_t n = 0;
+	if (!t->f || !selectors_have(names, SELECT_GROUP))
+		return *names;
+	for (size_t i = 0; i < names->n; i++)
+		n += names->v[i].kind == SELECT_GROUP ? put_people(t, &names->v[i], NULL) : 1;
+	if (is_over(t) || !(out.v = arena_array(&t->mem, n, sizeof(*out.v)))) {
+		t->failed = t->failed || !is_over(t);
+		return out;
+	}
+	for (size_t i = 0; i < names->n; i++)
+		if (names->v[i].kind == SELECT_GROUP)
+			out.n += put_people(t, &names->v[i], out.v + out.n);
+		else
+			out.v[out.n++] = names->v[i];
+	return out;
+}
+
 /* Of all that the two names stand for: all pass, or none. */
 static bool target_is(struct trial *t, const struct policy_test *of, const struct target *test, bool want)
 {
-	for (size_t i = 0; i < of->src.n; i++)
-		for (size_t k = 0; k < test->who.n; k++) {
-			const struct known *src = find_name(t, &of->src.v[i]),
-					   *dst = find_name(t, &test->who.v[k]);
+	const struct selectors from = expand(t, &of->src), to = expand(t, &test->who);
+	t->guess = want && !t->f;
+	for (size_t i = 0; i < from.n; i++)
+		for (size_t k = 0; k < to.n; k++) {
+			const struct known *src = find_name(t, &from.v[i]), *dst = find_name(t, &to.v[k]);
 			if (!src || !dst)
 				return false;
 			if (passes(t, of, src, test, dst) != want &&
@@ -236,10 +295,11 @@ static bool ssh_passes(
 
 static bool login_is(struct trial *t, const struct ssh_test *of, const char *login, bool check, bool want)
 {
-	for (size_t i = 0; i < of->src.n; i++)
-		for (size_t k = 0; k < of->dst.n; k++) {
-			const struct known *src = find_name(t, &of->src.v[i]),
-					   *dst = find_name(t, &of->dst.v[k]);
+	const struct selectors from = expand(t, &of->src), to = expand(t, &of->dst);
+	t->guess = want && !t->f;
+	for (size_t i = 0; i < from.n; i++)
+		for (size_t k = 0; k < to.n; k++) {
+			const struct known *src = find_name(t, &from.v[i]), *dst = find_name(t, &to.v[k]);
 			if (!src || !dst)
 				return false;
 			if (ssh_passes(t, login, check, src, dst) != want &&

@@ -22,6 +22,7 @@ static void put_member(struct fleet *f, int64_t id, bool tagged)
 	struct member d = { .id = id,
 		.user = 1 + id % 2,
 		.role = fleet_role(f, 1 + id % 2),
+		.groups = fleet_groups(f, 1 + id % 2),
 		.name = "n",
 		.has_v4 = true,
 		.v4 = addr_v4(0x64400000 + (uint32_t)id) };
@@ -92,7 +93,10 @@ static void ask(const struct policy *p)
 {
 	struct fleet f;
 	struct policy_cache *cache = policy_cache_new();
-	const struct user alice = { .id = 1, .name = "alice@x.test", .role = USER_OWNER },
+	struct user_groups *groups;
+	if (!user_groups_new("g\nstaff\n", "x.test", &groups))
+		groups = NULL;
+	const struct user alice = { .id = 1, .name = "alice@x.test", .role = USER_OWNER, .groups = groups },
 			  bob = { .id = 2, .name = "bob", .role = USER_AUDITOR };
 	struct arena a = { 0 };
 	struct difference d;
@@ -125,6 +129,7 @@ static void ask(const struct policy *p)
 end:
 	policy_cache_free(cache);
 	fleet_fini(&f);
+	user_groups_put(groups);
 }
 
 static void run(const uint8_t *data, size_t len)

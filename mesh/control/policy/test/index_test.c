@@ -27,11 +27,13 @@ static struct policy *make_policy(void)
 {
 	static const char *const src[] = { "alice@", "bob@", "tag:web", "tag:db", "*", "autogroup:member",
 		"autogroup:tagged", "autogroup:admin", "autogroup:auditor", "100.64.0.7", "100.64.0.0/28",
-		"10.0.0.0/8", "fd7a:115c:a1e0::9", "user:*@x.test", "autogroup:danger-all" },
+		"10.0.0.0/8", "fd7a:115c:a1e0::9", "user:*@x.test", "autogroup:danger-all",
+		"group:g1@x.test" },
 				 *const dst[] = { "alice@", "bob@", "tag:web", "tag:db", "*",
 					 "autogroup:member", "autogroup:tagged", "autogroup:owner",
 					 "100.64.0.9", "100.64.0.0/27", "10.1.0.0/16", "10.1.2.3",
-					 "192.168.0.0/16", "autogroup:internet", "user:*@x.test" };
+					 "192.168.0.0/16", "autogroup:internet", "user:*@x.test",
+					 "group:g1@x.test", "group:g2@x.test" };
 	struct buf text = { 0 };
 	struct errbuf eb = { 0 };
 	buf_printf(&text, "{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]},\"grants\":[");
@@ -55,6 +57,9 @@ static void put_any(struct fleet *f, int64_t id)
 	static const char *const routes[] = { "10.1.0.0/16", "0.0.0.0/0", "192.168.7.0/24", "10.0.0.0/8" };
 	const char *some[2];
 	struct member d = *net_add(f, id, "n", 1 + rand() % 3, rand() % 3 ? NULL : tags[rand() % 2]);
+	struct user_groups *groups;
+	assert_true(user_groups_new(rand() % 2 ? "g1\n" : "g1\ng2\ng3\n", "x.test", &groups));
+	d.groups = rand() % 3 ? groups : NULL;
 	d.v4 = addr_v4(0x64400000 + (uint32_t)(rand() % 64 + 1 + 64 * id));
 	if (rand() % 4 == 0)
 		d.v4 = addr_v4(0x64400000 + (uint32_t)id);
@@ -66,6 +71,7 @@ static void put_any(struct fleet *f, int64_t id)
 			"{\"RoutableIPs\":[\"10.1.0.0/16\",\"0.0.0.0/0\",\"192.168.7.0/24\",\"10.0.0.0/8\"]}";
 	}
 	assert_non_null(net_put(f, &d));
+	user_groups_put(groups);
 }
 
 static void check_bits(const struct policy *p, const struct fleet *f, const struct member *m)

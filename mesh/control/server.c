@@ -388,6 +388,15 @@ static int check_database(const struct server *s, struct errbuf *eb)
 		s->cfg.noise_key_path, s->cfg.database_path);
 }
 
+static const char *groups_domain(void *arg, const char *issuer)
+{
+	const struct config_login *l = &((const struct server *)arg)->cfg.login;
+	for (size_t i = 0; i < l->n; i++)
+		if (!strcmp(l->v[i].s.issuer, issuer) && *l->v[i].s.groups_domain)
+			return l->v[i].s.groups_domain;
+	return NULL;
+}
+
 static int open_registry(struct server *s, struct errbuf *eb)
 {
 	const struct control_config *c = &s->cfg;
@@ -409,6 +418,7 @@ static int open_registry(struct server *s, struct errbuf *eb)
 			.owns_tag = owns_tag,
 			.approves = approves,
 			.pools = pools,
+			.groups_domain = groups_domain,
 			.policy_check = policy_check,
 			.policy_taken = policy_taken,
 			.work = work,

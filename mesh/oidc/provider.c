@@ -342,7 +342,8 @@ static void exchange_ask(struct oidc_exchange *x, enum step step, const struct q
 static bool lacks_something(const struct oidc_exchange *x)
 {
 	const struct oidc_claims *c = &x->claims;
-	return !*c->email || (x->p->s->groups.n && !c->has_groups);
+	bool wanted = x->p->s->groups.n || *x->p->s->groups_domain;
+	return !*c->email || (wanted && !c->has_groups);
 }
 
 static void ask_userinfo(struct oidc_exchange *x)

@@ -18,6 +18,7 @@ struct oidc_settings {
 	const char *issuer, *client, *secret;
 	const char *scope; /* words, "openid ..." */
 	const char *groups_claim;
+	const char *groups_domain; /* "group:NAME@" this, in rules; "": they cannot name its groups */
 	struct oidc_extra *extra;
 	size_t n_extra;
 	struct oidc_texts domains, users, groups; /* who may come; an empty list asks nothing */

@@ -83,7 +83,7 @@ static const struct verb verbs[] = {
 	{ VERB("relays list", "", "list the relays that nodes are told, and how near nodes are to them"),
 		.columns = "id code name measured_by latency_ms home_of" },
 	{ VERB("users create", "NAME", "add a user"), .words = { "name" } },
-	{ VERB("users list", "", "list the users"), .columns = "id name role created" },
+	{ VERB("users list", "", "list the users"), .columns = "id name role created groups" },
 	{ VERB("users role", "NAME ROLE",
 		  "what a user is to the access rules: owner, admin, network-admin, it-admin, billing-admin, "
 		  "auditor or member"),

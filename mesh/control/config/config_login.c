@@ -7,6 +7,7 @@
 #include "mesh/control/config/config_value.h"
 #include "mesh/control/config/document.h"
 #include "mesh/os/file.h"
+#include <ctype.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,11 +15,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PROVIDERS_MAX = 8, SECRET_MAX = 4096, EXPANDED_MAX = 4096 };
+enum { PROVIDERS_MAX = 8, SECRET_MAX = 4096, DOMAIN_MAX = 253, EXPANDED_MAX = 4096 };
 
 enum login_kind {
 	LOGIN_TEXT,
 	LOGIN_ISSUER,
+	LOGIN_DOMAIN,
 	LOGIN_PATH,
 	LOGIN_BOOL,
 	LOGIN_LIFETIME,
@@ -42,6 +44,7 @@ static const struct login_row {
 	{ "scope", LOGIN_SCOPE, AT(s.scope) },
 	{ "extra_params", LOGIN_EXTRA, 0 },
 	{ "groups_claim", LOGIN_TEXT, AT(s.groups_claim) },
+	{ "groups_domain", LOGIN_DOMAIN, AT(s.groups_domain) },
 	{ "allowed_domains", LOGIN_TEXTS, AT(s.domains) },
 	{ "allowed_users", LOGIN_TEXTS, AT(s.users) },
 	{ "allowed_groups", LOGIN_TEXTS, AT(s.groups) },
@@ -170,6 +173,19 @@ static bool take_lifetime(const char *text, uint64_t *out)
 	return !strcmp(text, "0") || text_duration_ms(text, out);
 }
 
+/* Rules name groups by it, in small letters. */
+static const char *take_domain(struct login_reading *r, const char *text, const char **out)
+{
+	char *domain = arena_strdup(r->mem, text);
+	if (text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")] ||
+		strlen(text) > DOMAIN_MAX)
+		return "a domain such as example.com";
+	for (char *p = domain; p && *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	*out = domain;
+	return NULL;
+}
+
 static const char *take_one(struct login_reading *r, const struct login_row *row, yaml_node_t *n)
 {
 	void *field = (char *)r->p + row->at;
@@ -196,6 +212,7 @@ static const char *take_one(struct login_reading *r, const struct login_row *row
 			return q->refused;
 		*(const char **)field = arena_strdup(r->mem, text);
 		return NULL;
+	case LOGIN_DOMAIN: return take_domain(r, text, field);
 	case LOGIN_PATH:
 		*(const char **)field = !*text || *text == '/' || *text == '$'
 						? arena_strdup(r->mem, text)
@@ -243,6 +260,7 @@ static int take_provider(struct login_reading *r, yaml_node_t *map)
 			.secret = "",
 			.scope = "openid profile email",
 			.groups_claim = "groups",
+			.groups_domain = "",
 			.verified_email = true,
 			.must_answer = true } };
 	if (map->type != YAML_MAPPING_NODE)
@@ -359,6 +377,7 @@ static bool provider_equal(const struct config_provider *a, const struct config_
 		switch (row->kind) {
 		case LOGIN_TEXT:
 		case LOGIN_ISSUER:
+		case LOGIN_DOMAIN:
 		case LOGIN_PATH:
 		case LOGIN_SCOPE: same = !strcmp(*(const char *const *)x, *(const char *const *)y); break;
 		case LOGIN_BOOL: same = *(const bool *)x == *(const bool *)y; break;

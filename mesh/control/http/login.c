@@ -2,6 +2,7 @@
 
 #include "mesh/control/http/console.h"
 #include "mesh/base/text.h"
+#include "mesh/control/fleet/groups.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,7 +254,8 @@ static void stored(void *arg, const struct registry_result *res)
 			res->err ? res->text : "The server is short of memory.", NULL, NULL);
 		return;
 	}
-	log_info("%s has logged in by %s", u->name, by->name);
+	log_info("%s has logged in by %s; groups that rules may name: %zu", u->name, by->name,
+		u->groups ? u->groups->n : 0);
 	sessions_end(&l->sessions, &before);
 	login_cookie(l, token, cookie);
 	page_redirect(&way, path, cookie);
@@ -277,6 +279,20 @@ static void say_refused(
 	page_say(way, status, heading, why, *pending ? path : NULL, "Back to the machine");
 }
 
+/* Kept only where the settings let rules name them. */
+static void take_groups(
+	const struct oidc_settings *s, const struct oidc_claims *claims, struct login *l, struct buf *out)
+{
+	size_t missing = 0;
+	for (size_t i = 0; i < claims->n_groups && *s->groups_domain; i++)
+		missing += !groups_add_line(out, claims->groups[i]);
+	if (missing && log_allowed(&l->failed, LINES_PER_SECOND, clock_now_ms()))
+		log_warn("login by %s: %zu of %zu groups are left out: more than %d, more than %d bytes, or "
+			 "no "
+			 "names that rules can have",
+			s->name, missing, claims->n_groups, GROUPS_MAX, GROUPS_BYTES_MAX);
+}
+
 static void exchanged(void *arg, int err, const struct oidc_claims *claims, const char *why)
 {
 	struct login_wait *w = arg;
@@ -296,13 +312,17 @@ static void exchanged(void *arg, int err, const struct oidc_claims *claims, cons
 		return;
 	}
 	const char *display = *claims->name ? claims->name : claims->preferred;
+	struct buf groups = { 0 };
+	take_groups(s, claims, l, &groups);
 	const struct person_wish wish = { .issuer = claims->issuer,
 		.subject = claims->subject,
 		.email = oidc_email_of(s, claims),
-		.display = display };
+		.display = display,
+		.groups = groups.len ? buf_cstr(&groups) : NULL };
 	w->key_expiry_ms = key_expiry(s, claims);
 	w->stored = (struct registry_wait) { .done = stored, .arg = w };
 	registry_person_login(l->api->reg, &wish, clock_unix_ms(), &w->stored);
+	buf_free(&groups);
 }
 
 /* The provider says no. */

@@ -34,6 +34,10 @@ static json_t *user_value(const struct user *u)
 	json_object_set_new(o, "id", json_integer(u->id));
 	json_object_set_new(o, "name", json_string(u->name));
 	json_object_set_new(o, "role", json_string(user_role_name(u->role)));
+	json_t *groups = json_array();
+	for (size_t i = 0; u->groups && i < u->groups->n; i++)
+		json_array_append_new(groups, json_string(u->groups->v[i]));
+	json_object_set_new(o, "groups", groups);
 	json_object_set_new(o, "created", value_time(u->created_ms));
 	return o;
 }

@@ -186,7 +186,8 @@ static int setup(void **state)
 		.client = "me",
 		.secret = "a:b+c",
 		.scope = "openid email",
-		.groups_claim = "groups" };
+		.groups_claim = "groups",
+		.groups_domain = "" };
 	strcpy(f->attempt.state, "state");
 	strcpy(f->attempt.nonce, "nonce");
 	strcpy(f->attempt.verifier, "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");

@@ -137,6 +137,8 @@ static void test_errors(void **state)
 			"c.yaml:2:9: unknown key \"oidc.isuer\"; did you mean \"oidc.issuer\"?" },
 		{ URL "oidc: { issuer: \"http://id.test\" }\n",
 			"c.yaml:2:17: oidc.issuer: must be a URL such as https://id.example.com" },
+		{ URL "oidc: { issuer: \"https://id.test\", client_id: a, groups_domain: a@b }\n",
+			"c.yaml:2:65: oidc.groups_domain: must be a domain such as example.com" },
 		{ URL "oidc: { issuer: \"https://id.test\" }\n",
 			"c.yaml:2:7: oidc: client_id is missing: the provider gave it with the secret" },
 		{ URL "oidc: { issuer: \"https://id.test\", client_id: a, client_secret: b, "
@@ -371,6 +373,7 @@ static void test_providers(void **state)
 		"oidc:\n"
 		"  - { issuer: \"https://accounts.google.com\", client_id: a, client_secret_path: secret }\n"
 		"  - { issuer: \"http://127.0.0.1:9000/x\", client_id: b, name: Ours, groups_claim: roles,\n"
+		"      groups_domain: Example.COM,\n"
 		"      client_secret_path: \"${RW_CONFIG_TEST}/secret\" }\n"
 		"  - { issuer: \"\" }\n";
 	struct place place, *p = &place;
@@ -398,6 +401,8 @@ static void test_providers(void **state)
 	assert_string_equal(c.login.v[1].s.name, "Ours");
 	assert_string_equal(c.login.v[1].s.secret, "s3cret");
 	assert_string_equal(c.login.v[1].s.groups_claim, "roles");
+	assert_string_equal(c.login.v[0].s.groups_domain, "");
+	assert_string_equal(c.login.v[1].s.groups_domain, "example.com");
 	char keys[256];
 	assert_string_equal(config_fixed_differ(&c, &again, keys, sizeof(keys)), "");
 	if (again.login.v)

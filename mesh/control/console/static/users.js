@@ -55,9 +55,10 @@ export function show(root) {
       table("Users", [
         { title: "Name", cell: (u) => h("span", { class: "name" }, u.name) },
         { title: "Role", cell: (u) => roleOf(u, live.again) },
+        { title: "Groups", wide: true, cell: (u) => (u.groups.length ? u.groups.join(", ") : "") },
         { title: "Machines", wide: true, cell: (u) => h("a", { href: "#/machines" }, String(machinesOf(u))) },
         { title: "Since", wide: true, cell: (u) => moment(u.created) },
-      ], users, { widths: "2fr 2fr .75fr 1fr 6rem", acts: (u) => can("users") && u.role !== "owner" && (can("all") || u.role !== "admin") && button("Delete", () => attempt(() => remove(u)).then(live.again), "danger") }),
+      ], users, { widths: "2fr 2fr 1.5fr .75fr 1fr 6rem", acts: (u) => can("users") && u.role !== "owner" && (can("all") || u.role !== "admin") && button("Delete", () => attempt(() => remove(u)).then(live.again), "danger") }),
       admins && localAdmins(admins)), say);
   return live.leave;
 }

@@ -46,7 +46,8 @@ static struct ctl_resolver *copy_resolvers(struct arena *a, const struct ctl_res
 {
 	struct ctl_resolver *v = arena_array(a, n, sizeof(*v));
 	for (size_t i = 0; v && i < n; i++) {
-		v[i] = (struct ctl_resolver) { .addr = dup_text(a, from[i].addr) };
+		v[i] = (struct ctl_resolver) { .addr = dup_text(a, from[i].addr),
+			.with_exit = from[i].with_exit };
 		if (!copy_strings(a, &from[i].bootstrap, &v[i].bootstrap) ||
 			!copy_strings(a, &from[i].pins, &v[i].pins))
 			return NULL;

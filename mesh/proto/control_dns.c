@@ -5,6 +5,7 @@ static const struct json_row resolver_rows[] = {
 	{ "BootstrapResolution", &json_strings, offsetof(struct ctl_resolver, bootstrap), JSON_OMIT, 0,
 		NULL },
 	{ "RopewalkPins", &json_strings, offsetof(struct ctl_resolver, pins), JSON_OMIT, 0, NULL },
+	{ "UseWithExitNode", &json_bool, offsetof(struct ctl_resolver, with_exit), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 const struct json_shape resolver_shape = { resolver_rows, sizeof(struct ctl_resolver), NULL };

@@ -33,6 +33,7 @@ struct ctl_resolver {
 	/* Ours: keys, one of which the server has to show, as dns_secure.h writes pins; none: any. Clients of others do not
 	 * know the member, and leave it. */
 	struct ctl_strings pins;
+	bool with_exit; /* also asked by a machine that uses an exit, whose names come from there else */
 };
 struct ctl_route {
 	const char *suffix;

@@ -125,6 +125,27 @@ enum http_value http_target_find(const struct http_head *h, const char *name, ch
 	return *at == '?' ? http_form_find(at + 1, strcspn(at + 1, "#"), name, out, cap) : HTTP_VALUE_NONE;
 }
 
+enum http_value http_target_nth(
+	const struct http_head *h, size_t nth, char *name, size_t name_cap, char *out, size_t cap)
+{
+	const char *path = path_of(h->target ? h->target : "");
+	const char *at = path + strcspn(path, "?#");
+	size_t len;
+	if (*at != '?')
+		return HTTP_VALUE_NONE;
+	for (at++;; at += len + 1) {
+		len = strcspn(at, "&#");
+		if (len && !nth--)
+			break;
+		if (at[len] != '&')
+			return HTTP_VALUE_NONE;
+	}
+	size_t eq = strcspn(at, "=&#"), rest = eq < len ? eq + 1 : len;
+	return decode(at, eq, true, name, name_cap) && decode(at + rest, len - rest, true, out, cap)
+		       ? HTTP_VALUE_GOOD
+		       : HTTP_VALUE_BAD;
+}
+
 bool http_form_value(const void *form, size_t len, const char *name, char *out, size_t cap)
 {
 	return http_form_find(form, len, name, out, cap) == HTTP_VALUE_GOOD;

@@ -22,13 +22,16 @@ struct http_head {
 const char *http_header(const struct http_head *h, const char *name);
 /* Path part of the target into out[cap] (percent-decoded); false when too long or malformed: out is as it was. */
 bool http_target_path(const struct http_head *h, char *out, size_t cap);
+enum http_value { HTTP_VALUE_NONE, HTTP_VALUE_GOOD, HTTP_VALUE_BAD /* too long or malformed */ };
 /* Decoded value of a query parameter; false when absent, too long or malformed: out is as it was. */
 bool http_target_query(const struct http_head *h, const char *name, char *out, size_t cap);
+/* The nth parameter of the query, from 0, decoded. HTTP_VALUE_NONE: there are not so many; BAD: too long or malformed. */
+enum http_value http_target_nth(
+	const struct http_head *h, size_t nth, char *name, size_t name_cap, char *out, size_t cap);
 /* The same of a body that is a form (application/x-www-form-urlencoded); NULL where len is 0. */
 bool http_form_value(const void *form, size_t len, const char *name, char *out, size_t cap);
 /* The same two for what may be left out: what was asked wrongly is told from what was not asked. Only HTTP_VALUE_GOOD
  * changes out, so a default may stand in it. */
-enum http_value { HTTP_VALUE_NONE, HTTP_VALUE_GOOD, HTTP_VALUE_BAD /* too long or malformed */ };
 enum http_value http_target_find(const struct http_head *h, const char *name, char *out, size_t cap);
 enum http_value http_form_find(const void *form, size_t len, const char *name, char *out, size_t cap);
 const char *http_status_text(int status);

@@ -1,5 +1,6 @@
-// apiclient URL KEY: the official service's client library, unmodified, against a server that has one node ("alpha") and
-// one user. Each line says what was tried; the first that is not as it must be ends it with 1.
+// apiclient [resources] URL KEY: the official service's client library, unmodified, against a server that has one node
+// ("alpha") and one user. Each line says what was tried; the first that is not as it must be ends it with 1. `resources`
+// makes the calls of the Terraform provider, resource by resource, and leaves behind what the other run begins with.
 package main
 
 import (
@@ -175,9 +176,19 @@ func rest(ctx context.Context, c *tailscale.Client) {
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	base, err := url.Parse(os.Args[1])
+	args := os.Args[1:]
+	described := args[0] == "resources"
+	if described {
+		args = args[1:]
+	}
+	base, err := url.Parse(args[0])
 	good("address", err)
-	c := &tailscale.Client{BaseURL: base, APIKey: os.Args[2], Tailnet: "-"}
+	c := &tailscale.Client{BaseURL: base, APIKey: args[1], Tailnet: "-"}
+	if described {
+		resources(ctx, c)
+		fmt.Println("all ok")
+		return
+	}
 	rules(ctx, c)
 	devices(ctx, c)
 	dns(ctx, c)

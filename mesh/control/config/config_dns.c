@@ -39,7 +39,8 @@ static void add_resolvers(
 	*v = arena_array(a, from->n, sizeof(**v));
 	for (size_t i = 0; *v && i < from->n; i++) {
 		struct ctl_resolver *r = &(*v)[(*n)++];
-		*r = (struct ctl_resolver) { .addr = arena_strdup(a, from->v[i].addr) };
+		*r = (struct ctl_resolver) { .addr = arena_strdup(a, from->v[i].addr),
+			.with_exit = from->v[i].with_exit };
 		copy_texts(a, &from->v[i].bootstrap, &r->bootstrap);
 		copy_texts(a, &from->v[i].pins, &r->pins);
 	}

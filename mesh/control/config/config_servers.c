@@ -1,9 +1,10 @@
-/* Nameservers as the settings name them: a text, or of one by TLS or HTTPS { server: TEXT, addresses: [...], pins: [...] },
- * in the words of ropewalk-resolver. */
+/* Nameservers as the settings name them: a text, or { server: TEXT, use_with_exit_node: true }; of one by TLS or HTTPS
+ * also addresses: [...] and pins: [...], in the words of ropewalk-resolver. */
 #include "mesh/control/config/config.h"
 
 #include "mesh/base/dns_secure.h"
 #include "mesh/base/text.h"
+#include "mesh/control/config/config_value.h"
 #include "mesh/control/config/document.h"
 #include <string.h>
 
@@ -72,8 +73,8 @@ static int take_server(
 
 static int take_map(struct servers_reading *r, yaml_node_t *map, struct ctl_resolver *out)
 {
-	static const char *const names[] = { "server", "addresses", "pins", NULL };
-	yaml_node_t *given[3] = { NULL };
+	static const char *const names[] = { "server", "addresses", "pins", "use_with_exit_node", NULL };
+	yaml_node_t *given[4] = { NULL };
 	bool secure = false, named = false;
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
 		yaml_node_t *k = document_node(r->d, p->key);
@@ -82,8 +83,9 @@ static int take_map(struct servers_reading *r, yaml_node_t *map, struct ctl_reso
 			i++;
 		if (!names[i])
 			return document_refuse(r->d, k,
-				"%s: unknown key \"%s\": server, addresses and pins are known", r->key,
-				document_text(k));
+				"%s: unknown key \"%s\": server, addresses, pins and use_with_exit_node are "
+				"known",
+				r->key, document_text(k));
 		given[i] = document_node(r->d, p->value);
 	}
 	if (!given[0])
@@ -101,6 +103,8 @@ static int take_map(struct servers_reading *r, yaml_node_t *map, struct ctl_reso
 	if (!err && given[2])
 		err = take_texts(r, given[2], DNS_SECURE_PINS, is_pin,
 			"the SHA-256 hash of a key in base64 (44 characters)", &out->pins);
+	if (!err && given[3] && !config_value_bool(document_text(given[3]), &out->with_exit))
+		err = refuse(r, given[3], "true or false");
 	return err;
 }
 

@@ -73,6 +73,8 @@ static bool use_dns(struct settings *s, const struct control_config *c, const st
 	struct control_config with = *c;
 	if (set)
 		config_dns_take(&with, set);
+	s->dns_overrides = with.override_local_dns;
+	s->file_dns_overrides = c->override_local_dns;
 	return config_dns(&with, records, &s->mem, &s->dns) &&
 	       config_dns(c, &(struct config_records) { 0 }, &s->mem, &s->file_dns);
 }

@@ -16,6 +16,8 @@ struct settings {
 	const char *name;	 /* of the network, for people; NULL = base_domain */
 	struct ctl_dns dns;
 	struct ctl_dns file_dns; /* what it would be but for what was set by the API; no records */
+	/* dns.override_local_dns of the two, which without a nameserver does not show in them */
+	bool dns_overrides, file_dns_overrides;
 	struct ctl_derp_map derp;
 	const char *block_node; /* the name of the machine that answers names for the others; NULL = none */
 	const char *block_caps; /* what it is told to block, as JSON */

@@ -187,6 +187,9 @@ struct api_key_wish {
 };
 void registry_api_key_create(
 	struct registry *r, const struct api_key_wish *wish, int64_t now_ms, struct registry_wait *w);
+/* What a client is for, its scopes and tags; the wish's kind and expiry count for nothing. -ENOENT; -EINVAL: it is none. */
+void registry_api_key_set(struct registry *r, int64_t id, const struct api_key_wish *wish, int64_t now_ms,
+	struct registry_wait *w);
 void registry_api_key_expire(struct registry *r, int64_t id, int64_t now_ms, struct registry_wait *w);
 void registry_api_key_delete(struct registry *r, int64_t id, struct registry_wait *w);
 /* Whose text this is, expired or not; NULL: nobody's. */

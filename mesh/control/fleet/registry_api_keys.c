@@ -40,26 +40,36 @@ static const struct change_kind make_kind = {
 	.prepare = make_prepare, .write = make_write, .publish = make_publish
 };
 
-void registry_api_key_create(
-	struct registry *r, const struct api_key_wish *wish, int64_t now_ms, struct registry_wait *w)
+/* What is wished, with the rest empty. NULL: told why not. */
+static struct change *wished(struct registry *r, const struct change_kind *kind,
+	const struct api_key_wish *wish, int64_t now_ms, struct registry_wait *w)
 {
 	if (strlen(wish->scopes) >= API_KEY_SCOPES || strlen(wish->about) >= STORE_ABOUT ||
 		strlen(wish->tags) >= STORE_TAGS) {
 		registry_fail_now(
 			w, -EINVAL, "too many scopes or tags, or too long a description, for one key");
-		return;
+		return NULL;
 	}
-	struct change *c = registry_change_new(r, &make_kind, w);
+	struct change *c = registry_change_new(r, kind, w);
 	if (!c)
-		return;
+		return NULL;
 	c->now_ms = now_ms;
-	c->api_key = (struct api_key) { .kind = wish->kind,
-		.created_ms = now_ms,
-		.expiry_ms = wish->expiry_ms,
-		.seen_ms = FLEET_NO_TIME };
 	memcpy(c->api_key.about, wish->about, strlen(wish->about) + 1);
 	memcpy(c->api_key.scopes, wish->scopes, strlen(wish->scopes) + 1);
 	memcpy(c->api_key.tags, wish->tags, strlen(wish->tags) + 1);
+	return c;
+}
+
+void registry_api_key_create(
+	struct registry *r, const struct api_key_wish *wish, int64_t now_ms, struct registry_wait *w)
+{
+	struct change *c = wished(r, &make_kind, wish, now_ms, w);
+	if (!c)
+		return;
+	c->api_key.kind = wish->kind;
+	c->api_key.created_ms = now_ms;
+	c->api_key.expiry_ms = wish->expiry_ms;
+	c->api_key.seen_ms = c->api_key.updated_ms = FLEET_NO_TIME;
 	registry_change_submit(c);
 }
 
@@ -102,6 +112,25 @@ static int put_publish(struct registry *r, struct change *c, struct errbuf *eb)
 	return 0;
 }
 
+/* What is wished stands in the change; the rest is the key's as it is now. */
+static int set_prepare(struct registry *r, struct change *c, struct errbuf *eb)
+{
+	struct api_key wish = c->api_key, *k = &c->api_key;
+	int err = find_prepare(r, c, eb);
+	if (!err && k->kind != API_KEY_CLIENT)
+		err = err_say(eb, -EINVAL, "a key of an admin has no scopes and no tags: only clients have");
+	if (!err)
+		err = registry_tags_check(r, wish.tags, eb);
+	memcpy(k->about, wish.about, sizeof(wish.about));
+	memcpy(k->scopes, wish.scopes, sizeof(wish.scopes));
+	memcpy(k->tags, wish.tags, sizeof(wish.tags));
+	k->updated_ms = c->now_ms;
+	return err;
+}
+static const struct change_kind set_kind = {
+	.prepare = set_prepare, .write = put_write, .publish = put_publish
+};
+
 static const struct change_kind expire_kind = {
 	.prepare = expire_prepare, .write = put_write, .publish = put_publish
 };
@@ -134,6 +163,16 @@ static void submit(struct registry *r, const struct change_kind *kind, int64_t i
 	c->id = id;
 	c->now_ms = now_ms;
 	c->fast = fast;
+	registry_change_submit(c);
+}
+
+void registry_api_key_set(struct registry *r, int64_t id, const struct api_key_wish *wish, int64_t now_ms,
+	struct registry_wait *w)
+{
+	struct change *c = wished(r, &set_kind, wish, now_ms, w);
+	if (!c)
+		return;
+	c->id = id;
 	registry_change_submit(c);
 }
 

@@ -32,6 +32,7 @@ struct api_key {
 	uint8_t hash[STORE_HASH];		/* of the whole key; the key itself is not kept */
 	char prefix[STORE_PREFIX];		/* its public part */
 	int64_t created_ms, expiry_ms, seen_ms; /* FLEET_NO_TIME = never */
+	int64_t updated_ms;			/* what follows was set anew; FLEET_NO_TIME = never */
 	char about[STORE_ABOUT];		/* what it is for, in words */
 	char scopes[API_KEY_SCOPES];		/* of a client: "devices:core dns:read" */
 	char tags[STORE_TAGS];			/* of a client: what its auth keys give to nodes */
@@ -76,7 +77,7 @@ int store_preauth_expire(struct store *s, int64_t id, int64_t now_ms, struct err
 int store_preauth_delete(struct store *s, int64_t id, struct errbuf *eb);		  /* -ENOENT */
 
 int store_api_key_add(struct store *s, struct api_key *k, struct errbuf *eb); /* sets k->id */
-/* Its expiry and when it was used. */
+/* All but its kind, its text and when it was made. */
 int store_api_key_put(struct store *s, const struct api_key *k, struct errbuf *eb);
 int store_api_key_delete(struct store *s, int64_t id, struct errbuf *eb);
 

@@ -90,7 +90,7 @@ int store_preauth_delete(struct store *s, int64_t id, struct errbuf *eb)
 
 /* --- keys of the API --- */
 
-#define API_KEY_COLUMNS "kind, hash, prefix, created_ms, expiry_ms, seen_ms, about, scopes, tags"
+#define API_KEY_COLUMNS "kind, hash, prefix, created_ms, expiry_ms, seen_ms, about, scopes, tags, updated_ms"
 
 static void take_api_key(struct stmt *q, struct api_key *k)
 {
@@ -104,6 +104,7 @@ static void take_api_key(struct stmt *q, struct api_key *k)
 	snprintf(k->about, sizeof(k->about), "%s", stmt_take_text(q));
 	snprintf(k->scopes, sizeof(k->scopes), "%s", stmt_take_text(q));
 	snprintf(k->tags, sizeof(k->tags), "%s", stmt_take_text(q));
+	k->updated_ms = stmt_take_time(q);
 }
 
 int store_load_api_keys(struct store *s, const struct store_sink *sink, struct errbuf *eb)
@@ -123,7 +124,8 @@ int store_load_api_keys(struct store *s, const struct store_sink *sink, struct e
 
 int store_api_key_add(struct store *s, struct api_key *k, struct errbuf *eb)
 {
-	struct stmt q = stmt_new(s, "INSERT INTO api_keys (" API_KEY_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?)");
+	struct stmt q =
+		stmt_new(s, "INSERT INTO api_keys (" API_KEY_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?)");
 	stmt_int(&q, k->kind);
 	stmt_blob(&q, k->hash, STORE_HASH);
 	stmt_text(&q, k->prefix);
@@ -133,6 +135,7 @@ int store_api_key_add(struct store *s, struct api_key *k, struct errbuf *eb)
 	stmt_text(&q, k->about);
 	stmt_text(&q, k->scopes);
 	stmt_text(&q, k->tags);
+	stmt_time(&q, k->updated_ms);
 	int err = stmt_finish(&q, "add an API key", eb);
 	if (!err)
 		k->id = sqlite3_last_insert_rowid(s->db);
@@ -141,9 +144,14 @@ int store_api_key_add(struct store *s, struct api_key *k, struct errbuf *eb)
 
 int store_api_key_put(struct store *s, const struct api_key *k, struct errbuf *eb)
 {
-	struct stmt q = stmt_new(s, "UPDATE api_keys SET expiry_ms = ?, seen_ms = ? WHERE id = ?");
+	struct stmt q = stmt_new(s, "UPDATE api_keys SET expiry_ms = ?, seen_ms = ?, about = ?, scopes = ?, "
+				    "tags = ?, updated_ms = ? WHERE id = ?");
 	stmt_time(&q, k->expiry_ms);
 	stmt_time(&q, k->seen_ms);
+	stmt_text(&q, k->about);
+	stmt_text(&q, k->scopes);
+	stmt_text(&q, k->tags);
+	stmt_time(&q, k->updated_ms);
 	stmt_int(&q, k->id);
 	return stmt_finish(&q, "change an API key", eb);
 }

@@ -66,4 +66,5 @@ const char *const store_migrations[STORE_FORMAT] = {
 	"NULL,"
 	" created_ms INTEGER NOT NULL);",
 	"ALTER TABLE people ADD COLUMN groups TEXT NOT NULL DEFAULT '';",
+	"ALTER TABLE api_keys ADD COLUMN updated_ms INTEGER;",
 };

@@ -288,6 +288,7 @@ void v2_devices_approve_routes(struct api_call *c);
 void v2_keys_list(struct api_call *c);
 void v2_keys_create(struct api_call *c);
 void v2_keys_get(struct api_call *c);
+void v2_keys_set(struct api_call *c);
 void v2_keys_delete(struct api_call *c);
 void v2_dns_nameservers(struct api_call *c);
 void v2_dns_nameservers_set(struct api_call *c);

@@ -138,6 +138,7 @@ const struct api_row api_rows[] = {
 	{ "GET", "/api/v2/tailnet/{}/keys", API_KEYED, .run = v2_keys_list, .scope = "auth_keys" },
 	{ "POST", "/api/v2/tailnet/{}/keys", API_KEYED, .run = v2_keys_create, .scope = "auth_keys" },
 	{ "GET", "/api/v2/tailnet/{}/keys/{}", API_KEYED, .run = v2_keys_get, .scope = "auth_keys" },
+	{ "PUT", "/api/v2/tailnet/{}/keys/{}", API_KEYED, .run = v2_keys_set, .scope = "auth_keys" },
 	{ "DELETE", "/api/v2/tailnet/{}/keys/{}", API_KEYED, .run = v2_keys_delete, .scope = "auth_keys" },
 	{ "GET", "/api/v2/tailnet/{}/dns/nameservers", API_KEYED, .run = v2_dns_nameservers, .scope = "dns" },
 	{ "POST", "/api/v2/tailnet/{}/dns/nameservers", API_KEYED, .run = v2_dns_nameservers_set,

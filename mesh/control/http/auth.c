@@ -56,12 +56,16 @@ bool api_scopes_read(const char *words, uint32_t *out, char *say, size_t cap)
 }
 
 /* "all" has every other one, "all:read" what looks at them. */
-static bool covers(uint32_t have, uint32_t wanted)
+static uint32_t whole_of(uint32_t have)
 {
 	if (have & (UINT32_C(1) << (2 * SCOPE_ALL)))
-		return true;
-	if (have & (UINT32_C(2) << (2 * SCOPE_ALL)))
-		have |= UINT32_C(0xaaaaaaaa);
+		return UINT32_MAX;
+	return have & (UINT32_C(2) << (2 * SCOPE_ALL)) ? have | UINT32_C(0xaaaaaaaa) : have;
+}
+
+static bool covers(uint32_t have, uint32_t wanted)
+{
+	have = whole_of(have);
 	return !(wanted & ~have);
 }
 
@@ -130,7 +134,14 @@ static const struct api_key *find_token(
 		(int64_t)expiry * 1000 <= now_ms)
 		return NULL;
 	const struct api_key *k = api_keys_by_prefix(&r->api_keys, prefix);
-	return k && k->kind == API_KEY_CLIENT && !registry_api_key_is_expired(k, now_ms) ? k : NULL;
+	if (!k || k->kind != API_KEY_CLIENT || registry_api_key_is_expired(k, now_ms))
+		return NULL;
+	/* what its client has lost since, it has no more */
+	uint32_t may;
+	char say[64];
+	(void)api_scopes_read(k->scopes, &may, say, sizeof(say));
+	*scopes = whole_of(*scopes) & whole_of(may);
+	return k;
 }
 
 static void make_token(const struct registry *r, const struct api_key *k, int64_t now_ms, uint32_t scopes,

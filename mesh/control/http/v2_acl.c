@@ -1,5 +1,5 @@
 /* The official service's REST API: access rules, as HuJSON or JSON, with the tag of their text as ETag. Where none are set
- * the answer is what then holds, and its tag is "ts-default", as that service has it. */
+ * the answer is what then holds, and its tag is "ts-default", as that service has it; an empty text of HuJSON sets that. */
 #include "mesh/control/http/v2.h"
 
 #include "mesh/control/http/policy_verbs.h"
@@ -26,13 +26,18 @@ static json_t *as_json(const char *text)
 	return v;
 }
 
+static bool is_default(const struct policy_now *now)
+{
+	return !now->source || !strcmp(now->source->text, default_text);
+}
+
 static void reply_policy(const struct api *a, const struct api_way *w, bool hujson)
 {
 	struct policy_now now;
 	char extra[POLICY_TAG + 16];
 	api_policy_now(a, &now);
 	const char *text = now.source ? now.source->text : default_text;
-	snprintf(extra, sizeof(extra), "ETag: \"%s\"\r\n", now.source ? now.tag : DEFAULT_TAG);
+	snprintf(extra, sizeof(extra), "ETag: \"%s\"\r\n", is_default(&now) ? DEFAULT_TAG : now.tag);
 	json_t *v = hujson ? NULL : as_json(text);
 	char *json = v ? json_memory_dump(v, JSON_INDENT(2)) : NULL;
 	if (hujson)
@@ -79,8 +84,18 @@ static void wanted_tag(const struct api_call *c, char tag[static POLICY_TAG], bo
 		return;
 	h += *h == '"';
 	snprintf(tag, POLICY_TAG, "%.*s", (int)strcspn(h, "\""), h);
-	if (!strcmp(tag, DEFAULT_TAG))
-		tag[0] = 0;
+	if (strcmp(tag, DEFAULT_TAG) != 0)
+		return;
+	struct policy_now now;
+	api_policy_now(c->api, &now);
+	snprintf(tag, POLICY_TAG, "%s", now.source && is_default(&now) ? now.tag : "");
+}
+
+/* Nothing at all is no wish, but where HuJSON is said to come: so it is written to go back to what holds without rules. */
+static bool is_reset(const struct api_call *c, const char *text)
+{
+	const char *type = c->head ? http_header(c->head, "Content-Type") : NULL;
+	return !text[strspn(text, " \t\r\n")] && type && strstr(type, "application/hujson");
 }
 
 void v2_acl_set(struct api_call *c)
@@ -90,7 +105,8 @@ void v2_acl_set(struct api_call *c)
 	wanted_tag(c, tag, &none);
 	struct registry_wait *w = text ? api_later_answer(c, answer_set) : NULL;
 	if (w)
-		api_policy_set(c, text, none ? NULL : tag, "an API key", w);
+		api_policy_set(
+			c, is_reset(c, text) ? default_text : text, none ? NULL : tag, "an API key", w);
 	else if (!text)
 		api_reply_error(&c->way, 503, "the server is short of memory");
 	free(text);

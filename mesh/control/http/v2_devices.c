@@ -104,13 +104,87 @@ static bool wants_all(const struct api_call *c)
 	return c->head && http_target_query(c->head, "fields", text, sizeof(text)) && !strcmp(text, "all");
 }
 
+/* --- filters: members of a device with the values that they may have, several times as any of these --- */
+
+enum { FILTERS_MAX = 32, FILTER_NAME = 48, FILTER_VALUE = 192 };
+
+struct filters {
+	size_t n;
+	struct filter {
+		char name[FILTER_NAME], value[FILTER_VALUE];
+	} v[FILTERS_MAX];
+};
+
+/* false: answered, they cannot be read. */
+static bool filters_read(struct api_call *c, struct filters *out)
+{
+	char name[FILTER_NAME], value[FILTER_VALUE];
+	enum http_value got = HTTP_VALUE_NONE;
+	out->n = 0;
+	for (size_t i = 0; c->head; i++) {
+		got = http_target_nth(c->head, i, name, sizeof(name), value, sizeof(value));
+		if (got != HTTP_VALUE_GOOD)
+			break;
+		if (!strcmp(name, "fields"))
+			continue;
+		if (out->n == FILTERS_MAX) {
+			got = HTTP_VALUE_BAD;
+			break;
+		}
+		memcpy(out->v[out->n].name, name, sizeof(name));
+		memcpy(out->v[out->n++].value, value, sizeof(value));
+	}
+	if (got == HTTP_VALUE_BAD)
+		api_reply_error(&c->way, 400, "filters: too many, too long, or badly encoded");
+	return got != HTTP_VALUE_BAD;
+}
+
+static bool has_value(const json_t *v, const char *text)
+{
+	char number[32];
+	const json_t *item;
+	size_t i;
+	if (json_is_array(v)) {
+		json_array_foreach(v, i, item) if (has_value(item, text)) return true;
+		return false;
+	}
+	if (json_is_boolean(v))
+		return !strcmp(text, json_is_true(v) ? "true" : "false");
+	if (json_is_integer(v)) {
+		snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
+		return !strcmp(text, number);
+	}
+	return json_is_string(v) && !strcmp(text, json_string_value(v));
+}
+
+/* Each name that is filtered by has one of the values that are given for it. */
+static bool passes(const struct filters *f, const json_t *device)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		const json_t *v = json_object_get(device, f->v[i].name);
+		bool any = false;
+		for (size_t k = 0; k < f->n && !any; k++)
+			any = !strcmp(f->v[k].name, f->v[i].name) && has_value(v, f->v[k].value);
+		if (!any)
+			return false;
+	}
+	return true;
+}
+
 void v2_devices_list(struct api_call *c)
 {
 	const struct fleet *f = &c->api->reg->fleet;
+	struct filters wanted;
 	bool all = wants_all(c);
+	if (!filters_read(c, &wanted))
+		return;
 	json_t *list = json_array();
-	for (size_t i = 0; i < f->n; i++)
-		json_array_append_new(list, device_value(c->api, f->v[i], all));
+	for (size_t i = 0; i < f->n; i++) {
+		json_t *device = device_value(c->api, f->v[i], all);
+		if (passes(&wanted, device))
+			json_array_append(list, device);
+		json_decref(device);
+	}
 	api_reply_json(&c->way, 200, json_pack("{s:o}", "devices", list));
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define NO_MEMORY "the server is short of memory"
+#define WITH_EXIT "use_with_exit_node" /* in the words of the settings */
 
 /* A value is whole, or NULL where memory is short: nothing is stored without its pins, and nothing told in part. */
 
@@ -35,7 +36,7 @@ static json_t *texts_value(const struct ctl_strings *s)
 
 static json_t *server_value(const struct ctl_resolver *r)
 {
-	if (!r->bootstrap.n && !r->pins.n)
+	if (!r->bootstrap.n && !r->pins.n && !r->with_exit)
 		return json_string(r->addr);
 	json_t *v = json_pack("{s:s}", "server", r->addr);
 	bool ok = v;
@@ -43,6 +44,8 @@ static json_t *server_value(const struct ctl_resolver *r)
 		ok = !json_object_set_new(v, "addresses", texts_value(&r->bootstrap));
 	if (ok && r->pins.n)
 		ok = !json_object_set_new(v, "pins", texts_value(&r->pins));
+	if (ok && r->with_exit)
+		ok = !json_object_set_new(v, WITH_EXIT, json_true());
 	return if_whole(v, ok);
 }
 
@@ -55,19 +58,25 @@ static json_t *servers_value(const struct ctl_resolver *v, size_t n)
 	return if_whole(list, ok);
 }
 
-/* What the API knows of one: its text alone. */
 static const char *server_text(const json_t *item)
 {
 	return json_string_value(json_is_object(item) ? json_object_get(item, "server") : item);
 }
 
-static json_t *address_value(const char *text)
+/* Most of the API knows of one its text alone. */
+static json_t *text_value(const json_t *item)
 {
-	return json_pack("{s:s}", "address", text);
+	return json_string(server_text(item));
 }
 
-/* Servers in one of the forms of the API: json_string, address_value. */
-static json_t *servers_as(const json_t *servers, json_t *(*as)(const char *text))
+static json_t *address_value(const json_t *item)
+{
+	return json_pack("{s:s, s:b}", "address", server_text(item), "useWithExitNode",
+		json_is_true(json_object_get(item, WITH_EXIT)));
+}
+
+/* Servers in one of the forms of the API: text_value, address_value. */
+static json_t *servers_as(const json_t *servers, json_t *(*as)(const json_t *item))
 {
 	json_t *list = json_array();
 	const json_t *item;
@@ -75,13 +84,12 @@ static json_t *servers_as(const json_t *servers, json_t *(*as)(const char *text)
 	size_t i;
 	json_array_foreach(servers, i, item)
 	{
-		const char *text = server_text(item);
-		ok = ok && (!text || !json_array_append_new(list, as(text)));
+		ok = ok && (!server_text(item) || !json_array_append_new(list, as(item)));
 	}
 	return if_whole(list, ok);
 }
 
-static json_t *split_as(const json_t *split, json_t *(*as)(const char *text))
+static json_t *split_as(const json_t *split, json_t *(*as)(const json_t *item))
 {
 	json_t *all = json_object(), *servers;
 	const char *suffix;
@@ -115,13 +123,12 @@ static json_t *domains_value(const struct ctl_dns *d, const char *own)
 }
 
 /* In the words of the settings. */
-static json_t *dns_value_of(const struct ctl_dns *d, const char *own)
+static json_t *dns_value_of(const struct ctl_dns *d, bool overrides, const char *own)
 {
-	bool fallback = d->n_fallback && !d->n_resolvers;
 	return json_pack("{s:b, s:b, s:{s:o, s:o}, s:o}", "magic_dns", d->proxied, "override_local_dns",
-		!fallback, "nameservers", "global",
-		fallback ? servers_value(d->fallback, d->n_fallback)
-			 : servers_value(d->resolvers, d->n_resolvers),
+		overrides, "nameservers", "global",
+		overrides ? servers_value(d->resolvers, d->n_resolvers)
+			  : servers_value(d->fallback, d->n_fallback),
 		"split", routes_value(d, own), "search_domains", domains_value(d, own));
 }
 
@@ -130,8 +137,9 @@ static json_t *dns_value_of(const struct ctl_dns *d, const char *own)
 static json_t *dns_now(const struct api *a)
 {
 	const struct settings *set = a->streams->set;
-	return a->dns && registry_text_waits(a->reg) ? json_deep_copy(a->dns)
-						     : dns_value_of(&set->dns, set->base_domain);
+	return a->dns && registry_text_waits(a->reg)
+		       ? json_deep_copy(a->dns)
+		       : dns_value_of(&set->dns, set->dns_overrides, set->base_domain);
 }
 
 static json_t *get(const json_t *dns, const char *name)
@@ -154,19 +162,26 @@ static const json_t *known_in(const json_t *servers, const char *text)
 	return NULL;
 }
 
+/* One of this text of which more than that is known. text may be NULL. */
+static const json_t *known_of(const json_t *dns, const char *text)
+{
+	const json_t *known = text ? known_in(get(dns, "global"), text) : NULL;
+	const char *suffix;
+	json_t *servers;
+	json_object_foreach(get(dns, "split"), suffix, servers) if (text && !known) known =
+		known_in(servers, text);
+	return known;
+}
+
 /* The API has no words for addresses and pins: a server that is named as before keeps its own. Takes list, which may be
  * NULL. */
 static json_t *known_again(const json_t *dns, json_t *list)
 {
-	json_t *item, *servers;
-	const char *suffix;
+	json_t *item;
 	size_t i;
 	json_array_foreach(list, i, item)
 	{
-		const char *text = json_string_value(item);
-		const json_t *known = text ? known_in(get(dns, "global"), text) : NULL;
-		json_object_foreach(get(dns, "split"), suffix, servers) if (text && !known) known =
-			known_in(servers, text);
+		const json_t *known = known_of(dns, json_string_value(item));
 		if (known)
 			json_array_set(list, i, (json_t *)known);
 	}
@@ -191,11 +206,11 @@ static bool put_flag(json_t *dns, const char *name, const json_t *on)
 static json_t *nameservers_value(const json_t *dns)
 {
 	/* The client library takes lists alone. */
-	return json_pack("{s:o}", "dns", servers_as(get(dns, "global"), json_string));
+	return json_pack("{s:o}", "dns", servers_as(get(dns, "global"), text_value));
 }
 static json_t *nameservers_set_value(const json_t *dns)
 {
-	return json_pack("{s:o, s:O}", "dns", servers_as(get(dns, "global"), json_string), "magicDNS",
+	return json_pack("{s:o, s:O}", "dns", servers_as(get(dns, "global"), text_value), "magicDNS",
 		get(dns, "magic_dns"));
 }
 static json_t *searchpaths_value(const json_t *dns)
@@ -208,7 +223,7 @@ static json_t *preferences_value(const json_t *dns)
 }
 static json_t *split_value(const json_t *dns)
 {
-	return split_as(get(dns, "split"), json_string);
+	return split_as(get(dns, "split"), text_value);
 }
 
 static json_t *whole_value(const json_t *dns)
@@ -380,7 +395,23 @@ void v2_dns_whole(struct api_call *c)
 	answer(c, "whole");
 }
 
-static json_t *addresses_of(const json_t *resolvers)
+/* In the words of the settings. NULL: memory is short. */
+static json_t *resolver_of(const json_t *dns, const json_t *resolver)
+{
+	json_t *address = json_object_get(resolver, "address");
+	const json_t *known = known_of(dns, json_string_value(address));
+	bool with_exit = json_is_true(json_object_get(resolver, "useWithExitNode"));
+	if (!known && !with_exit)
+		return json_incref(address);
+	if (known && json_is_true(json_object_get(known, WITH_EXIT)) == with_exit)
+		return json_incref((json_t *)known);
+	json_t *v = known ? json_copy((json_t *)known) : json_pack("{s:O}", "server", address);
+	/* a copy leaves out what there is no memory for */
+	bool whole = v && (!known || json_object_size(v) == json_object_size(known));
+	return if_whole(v, whole && !json_object_set_new(v, WITH_EXIT, json_boolean(with_exit)));
+}
+
+static json_t *resolvers_of(const json_t *dns, const json_t *resolvers)
 {
 	json_t *list = json_array();
 	const json_t *item;
@@ -388,8 +419,8 @@ static json_t *addresses_of(const json_t *resolvers)
 	size_t i;
 	json_array_foreach(resolvers, i, item)
 	{
-		json_t *address = json_object_get(item, "address");
-		ok = ok && (!address || !json_array_append(list, address));
+		ok = ok && (!json_object_get(item, "address") ||
+				   !json_array_append_new(list, resolver_of(dns, item)));
 	}
 	return if_whole(list, ok);
 }
@@ -408,9 +439,9 @@ void v2_dns_whole_set(struct api_call *c)
 	}
 	json_object_foreach(json_object_get(c->args, "splitDNS"), suffix, servers)
 	{
-		ok = ok && !json_object_set_new(split, suffix, addresses_of(servers));
+		ok = ok && !json_object_set_new(split, suffix, resolvers_of(dns, servers));
 	}
-	json_t *global = known_again(dns, addresses_of(json_object_get(c->args, "nameservers")));
+	json_t *global = resolvers_of(dns, json_object_get(c->args, "nameservers"));
 	ok = put(dns, "search_domains", search) && ok;
 	ok = put_flag(dns, "magic_dns", json_object_get(preferences, "magicDNS")) && ok;
 	ok = put_flag(dns, "override_local_dns", json_object_get(preferences, "overrideLocalDNS")) && ok;
@@ -428,8 +459,8 @@ void admin_dns_show(struct api_call *c)
 	api_reply_json(&c->way, 200,
 		json_pack("{s:O, s:O, s:o, s:o, s:O}", "magic_dns", get(dns, "magic_dns"),
 			"override_local_dns", get(dns, "override_local_dns"), "nameservers",
-			servers_as(get(dns, "global"), json_string), "split",
-			split_as(get(dns, "split"), json_string), "search_domains",
+			servers_as(get(dns, "global"), text_value), "split",
+			split_as(get(dns, "split"), text_value), "search_domains",
 			get(dns, "search_domains")));
 	json_decref(dns);
 }
@@ -445,7 +476,7 @@ static json_t *was_reset(const struct api *a, const struct registry_result *res,
 void admin_dns_reset(struct api_call *c)
 {
 	const struct settings *set = c->api->streams->set;
-	json_t *dns = dns_value_of(&set->file_dns, set->base_domain);
+	json_t *dns = dns_value_of(&set->file_dns, set->file_dns_overrides, set->base_domain);
 	if (dns)
 		ask_for(c, dns, "", api_later(c, was_reset, ""));
 	else

@@ -43,7 +43,8 @@ static json_t *api_key_value(const struct api_key *k, int64_t now_ms, const char
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:s}", "id", k->prefix, "keyType",
 		k->kind == API_KEY_CLIENT ? "client" : "api", "description", k->about, "created",
-		value_time(k->created_ms), "updated", value_time(k->created_ms), "invalid",
+		value_time(k->created_ms), "updated",
+		value_time(k->updated_ms == FLEET_NO_TIME ? k->created_ms : k->updated_ms), "invalid",
 		registry_api_key_is_expired(k, now_ms), "userId", "");
 	if (k->expiry_ms != FLEET_NO_TIME)
 		json_object_set_new(o, "expires", value_time(k->expiry_ms));
@@ -125,7 +126,7 @@ static json_t *client_made(const struct api *a, const struct registry_result *re
 {
 	const struct api_key *k = api_keys_by_id(&a->reg->api_keys, res->id);
 	(void)text;
-	return k ? api_key_value(k, clock_unix_ms(), res->key) : NULL;
+	return k ? api_key_value(k, clock_unix_ms(), *res->key ? res->key : NULL) : NULL;
 }
 
 /* A list of texts, joined. false: answered, it is too long or none. */
@@ -221,35 +222,64 @@ static void create_auth_key(struct api_call *c)
 		registry_preauth_create(c->api->reg, &made, c->now_ms, w);
 }
 
-static void create_client(struct api_call *c)
+struct client_asked {
+	char scopes[API_KEY_SCOPES], tags[STORE_TAGS];
+	struct api_key_wish wish; /* its texts are those above */
+};
+
+/* What a client shall be. false: answered, the body is no such thing, or whoever asks may not have it. */
+static bool client_asked(struct api_call *c, struct client_asked *out)
 {
 	const char *about = json_string_value(json_object_get(c->args, "description"));
-	char scopes[API_KEY_SCOPES], tags[STORE_TAGS], unknown[64];
+	char unknown[64];
 	uint32_t bits;
-	if (!take_words(c, json_object_get(c->args, "scopes"), "scopes", ' ', scopes, sizeof(scopes)) ||
-		!take_words(c, json_object_get(c->args, "tags"), "tags", ',', tags, sizeof(tags)))
-		return;
+	if (!take_words(
+		    c, json_object_get(c->args, "scopes"), "scopes", ' ', out->scopes, sizeof(out->scopes)) ||
+		!take_words(c, json_object_get(c->args, "tags"), "tags", ',', out->tags, sizeof(out->tags)))
+		return false;
 	if (!may_see(c)) {
 		api_reply_error(&c->way, 403, "the key is good, but its scopes do not reach this");
-		return;
+		return false;
 	}
-	if (!*scopes || !api_scopes_read(scopes, &bits, unknown, sizeof(unknown))) {
-		api_reply_error(
-			&c->way, 400, *scopes ? unknown : "scopes: a client without any could do nothing");
-		return;
+	if (!*out->scopes || !api_scopes_read(out->scopes, &bits, unknown, sizeof(unknown))) {
+		api_reply_error(&c->way, 400,
+			*out->scopes ? unknown : "scopes: a client without any could do nothing");
+		return false;
 	}
-	if (!api_may_pass_on(c, bits) || !v2_may_give(c, tags, NULL)) {
+	if (!api_may_pass_on(c, bits) || !v2_may_give(c, out->tags, NULL)) {
 		api_reply_error(&c->way, 403, "a client makes none that has scopes or tags which it has not");
-		return;
+		return false;
 	}
-	const struct api_key_wish wish = { .kind = API_KEY_CLIENT,
+	out->wish = (struct api_key_wish) { .kind = API_KEY_CLIENT,
 		.expiry_ms = FLEET_NO_TIME,
 		.about = about ? about : "",
-		.scopes = scopes,
-		.tags = tags };
-	struct registry_wait *w = api_later(c, client_made, "");
+		.scopes = out->scopes,
+		.tags = out->tags };
+	return true;
+}
+
+static void create_client(struct api_call *c)
+{
+	struct client_asked a;
+	struct registry_wait *w = client_asked(c, &a) ? api_later(c, client_made, "") : NULL;
 	if (w)
-		registry_api_key_create(c->api->reg, &wish, c->now_ms, w);
+		registry_api_key_create(c->api->reg, &a.wish, c->now_ms, w);
+}
+
+/* A client as a whole: what is not in the body is no more. Its secret stays. */
+void v2_keys_set(struct api_call *c)
+{
+	const struct api_key *k = may_see(c) ? api_keys_by_prefix(&c->api->reg->api_keys, c->part[1]) : NULL;
+	const char *kind = json_string_value(json_object_get(c->args, "keyType"));
+	struct client_asked a;
+	if (!k || k->kind != API_KEY_CLIENT || (kind && strcmp(kind, "client") != 0)) {
+		api_reply_error(&c->way, k ? 400 : 404,
+			k ? "keyType: only clients can be set anew" : "no client has this id");
+		return;
+	}
+	struct registry_wait *w = client_asked(c, &a) ? api_later(c, client_made, "") : NULL;
+	if (w)
+		registry_api_key_set(c->api->reg, k->id, &a.wish, c->now_ms, w);
 }
 
 void v2_keys_create(struct api_call *c)

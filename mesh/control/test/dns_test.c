@@ -19,22 +19,6 @@ static const char *text(const json_t *o, const char *name)
 
 #define DNS "/api/v2/tailnet/-/dns/"
 
-static json_t *ask(struct world *w, const char *key, const char *method, const char *target, const char *body)
-{
-	char host[64], extra[160];
-	struct http_request rq = { .method = method,
-		.target = target,
-		.host = "hs.test",
-		.body = body,
-		.body_len = body ? strlen(body) : 0,
-		.content_type = "application/json",
-		.extra = extra };
-	snprintf(extra, sizeof(extra), "Authorization: Bearer %s\r\n", key);
-	addr_format(&w->at.ip, host);
-	rq.to = (struct stream_target) { .host = host, .port = w->at.port, .at = &w->at };
-	return json_loads(world_fetch(w, &rq), 0, NULL);
-}
-
 static void make_key(struct world *w, char key[static 128])
 {
 	json_t *v = world_admin(w, "/v1/apikeys/create", "{}");
@@ -62,7 +46,8 @@ static void test_servers(void **state)
 	assert_int_equal(w->status, 200);
 	char api_key[128];
 	make_key(w, api_key);
-	json_decref(ask(w, api_key, "POST", DNS "nameservers", "{\"dns\":[\"100.64.0.1\",\"192.0.2.53\"]}"));
+	json_decref(world_ask(
+		w, api_key, "POST", DNS "nameservers", "{\"dns\":[\"100.64.0.1\",\"192.0.2.53\"]}"));
 	assert_int_equal(w->status, 200);
 
 	json_t *v = world_admin(w, "/v1/dns/servers", "{}");
@@ -121,18 +106,18 @@ static void test_pins(void **state)
 	world_node_ask_map(&a, true, NULL);
 	world_node_next(&a, &seen);
 	make_key(w, key);
-	json_t *v = ask(w, key, "POST", DNS "nameservers", "{\"dns\":[" PINNED "]}");
+	json_t *v = world_ask(w, key, "POST", DNS "nameservers", "{\"dns\":[" PINNED "]}");
 	assert_int_equal(w->status, 200);
 	assert_string_equal(
 		json_string_value(json_array_get(json_object_get(v, "dns"), 0)), "https://dns.test/q");
 	json_decref(v);
 	expect_pinned(&a, &seen, 0);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		json_decref(ask(w, key, rows[i].method, rows[i].path, rows[i].body));
+		json_decref(world_ask(w, key, rows[i].method, rows[i].path, rows[i].body));
 		assert_int_equal(w->status, 200);
 		expect_pinned(&a, &seen, rows[i].at);
 	}
-	v = ask(w, key, "GET", DNS "split-dns", NULL);
+	v = world_ask(w, key, "GET", DNS "split-dns", NULL);
 	char *all = json_dumps(v, JSON_COMPACT);
 	assert_string_equal(all, "{\"b.test\":[\"https://dns.test/q\"]}");
 	free(all);

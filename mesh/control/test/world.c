@@ -106,6 +106,23 @@ const char *world_get(struct world *w, const char *target)
 	return world_fetch(w, &rq);
 }
 
+json_t *world_ask(struct world *w, const char *key, const char *method, const char *target, const char *body)
+{
+	char host[64], extra[256] = "";
+	struct http_request rq = { .method = method,
+		.target = target,
+		.host = "hs.test",
+		.body = body,
+		.body_len = body ? strlen(body) : 0,
+		.content_type = "application/json",
+		.extra = extra };
+	if (key)
+		snprintf(extra, sizeof(extra), "Authorization: Bearer %s\r\n", key);
+	addr_format(&w->at.ip, host);
+	rq.to = (struct stream_target) { .host = host, .port = w->at.port, .at = &w->at };
+	return json_loads(world_fetch(w, &rq), 0, NULL);
+}
+
 json_t *world_admin(struct world *w, const char *target, const char *body)
 {
 	struct http_request rq = { .unix_path = w->socket,

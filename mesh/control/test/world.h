@@ -64,6 +64,8 @@ const char *world_get(struct world *w, const char *target);
 const struct ctl_map_response *world_node_next(struct world_node *c, size_t *seen);
 int world_setup(void **state);
 int world_teardown(void **state);
+/* One request with a key of the API (NULL: none), over TCP; the answer as JSON, NULL when it is none. */
+json_t *world_ask(struct world *w, const char *key, const char *method, const char *target, const char *body);
 json_t *world_admin(struct world *w, const char *target, const char *body);
 void world_node_ask_map(struct world_node *c, bool stream, const char *endpoint);
 void world_node_close(struct world_node *c);

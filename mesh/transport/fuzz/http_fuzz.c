@@ -7,11 +7,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void look(const struct http_head *h)
 {
-	char text[64];
+	char text[64], name[16];
 	(void)http_header(h, "Upgrade");
 	if (h->target) {
 		(void)http_target_path(h, text, sizeof(text));
 		(void)http_target_query(h, "v", text, sizeof(text));
+		for (size_t i = 0; i < 8 && http_target_nth(h, i, name, sizeof(name), text, sizeof(text));
+			i++)
+			continue;
 	}
 }
 

@@ -16,6 +16,7 @@ static void test_servers(void **state)
 	static const char text[] = URL "dns:\n  nameservers:\n    global:\n      - 192.0.2.1\n"
 				       "      - { server: \"https://dns.test/q\", addresses: [ 192.0.2.2, "
 				       "\"2001:db8::2\" ], pins: [ \"" KEY_PIN "\" ] }\n"
+				       "      - { server: 192.0.2.4, use_with_exit_node: true }\n"
 				       "    split:\n      corp.test:\n        - { pins: [ \"sha256/" KEY_PIN
 				       "\" ], server: \"tls://192.0.2.3\" }\n";
 	struct control_config c;
@@ -29,7 +30,8 @@ static void test_servers(void **state)
 	assert_true(config_dns(&c, &(struct config_records) { 0 }, &a, &dns));
 	assert_true(ctl_dns_write(&b, &dns));
 	assert_int_equal(ctl_dns_read(&a, buf_cstr(&b), b.len, &back, &eb), 0);
-	assert_int_equal(back.n_resolvers, 2);
+	assert_int_equal(back.n_resolvers, 3);
+	assert_true(back.resolvers[2].with_exit && !back.resolvers[0].with_exit);
 	assert_int_equal(back.resolvers[0].bootstrap.n + back.resolvers[0].pins.n, 0);
 	assert_string_equal(back.resolvers[1].bootstrap.v[1], "2001:db8::2");
 	assert_string_equal(back.resolvers[1].pins.v[0], KEY_PIN);
@@ -38,6 +40,7 @@ static void test_servers(void **state)
 	assert_string_equal(corp->resolvers[0].pins.v[0], "sha256/" KEY_PIN);
 	/* what official clients read is as ever */
 	assert_non_null(strstr(buf_cstr(&b), "{\"Addr\":\"192.0.2.1\"}"));
+	assert_non_null(strstr(buf_cstr(&b), "{\"Addr\":\"192.0.2.4\",\"UseWithExitNode\":true}"));
 	assert_non_null(strstr(buf_cstr(&b), "\"BootstrapResolution\":[\"192.0.2.2\",\"2001:db8::2\"]"));
 	buf_free(&b);
 	arena_free(&a);
@@ -58,8 +61,10 @@ static void test_refused(void **state)
 		{ URL "dns:\n  nameservers:\n    global: [{pins: []}]\n",
 			"c.yaml:4:14: dns.nameservers.global: \"server\" is missing: say who is meant" },
 		{ URL "dns:\n  nameservers:\n    global: [{server: \"tls://x.test\", pin: []}]\n",
-			"c.yaml:4:39: dns.nameservers.global: unknown key \"pin\": server, addresses and "
-			"pins are known" },
+			"c.yaml:4:39: dns.nameservers.global: unknown key \"pin\": server, addresses, "
+			"pins and use_with_exit_node are known" },
+		{ URL "dns:\n  nameservers:\n    global: [{server: 192.0.2.1, use_with_exit_node: 5}]\n",
+			"c.yaml:4:54: dns.nameservers.global: \"5\" is not true or false" },
 		{ URL "dns:\n  nameservers:\n    global: [{server: \"tls://x.test\", pins: [abc]}]\n",
 			"c.yaml:4:46: dns.nameservers.global: \"abc\" is not the SHA-256 hash of a key in "
 			"base64 (44 characters)" },

@@ -6,7 +6,6 @@ import { button, following, table } from "./table.js";
 
 const path = "/api/v2/tailnet/-/dns/configuration";
 const words = (text) => text.split(/[\s,]+/).filter(Boolean);
-const addresses = (list) => (list ?? []).map((r) => r.address);
 const asResolvers = (list) => list.map((address) => ({ address }));
 const checked = new Map(); // address -> what it answered last, for as long as the page is open
 
@@ -113,11 +112,11 @@ function nameservers(dns, servers, again) {
     title: "Add a nameserver",
     fields: [{ name: "address", label: "Address", required: true, hint: "100.64.0.7, 9.9.9.9, https://dns.quad9.net/dns-query, tls://192.0.2.1#dns.example" }],
     act: "Add it",
-    run: ({ address }) => change((d) => { d.nameservers = asResolvers([...addresses(d.nameservers), address]); }),
+    run: ({ address }) => change((d) => { d.nameservers = [...(d.nameservers ?? []), ...asResolvers([address])]; }),
   }).then(again);
   return h("section", { class: "card", "aria-labelledby": "d1" }, h("div", { class: "top" }, h("h2", { id: "d1" }, "For all names"),
       can("dns") && h("div", { class: "row" }, h("button", { class: "button plain", onclick: add }, "Add a nameserver"))),
-    serverTable("Nameservers for all names", servers.filter((s) => s.suffix === "."), again, (s) => (d) => { d.nameservers = asResolvers(addresses(d.nameservers).filter((a) => a !== s.address)); }),
+    serverTable("Nameservers for all names", servers.filter((s) => s.suffix === "."), again, (s) => (d) => { d.nameservers = (d.nameservers ?? []).filter((r) => r.address !== s.address); }),
     servers.filter((s) => s.suffix === ".").length > 0 && choice("Machines ask these instead of their own", dns.preferences?.overrideLocalDNS, again, (d, on) => { d.preferences = { ...d.preferences, overrideLocalDNS: on }; }));
 }
 
@@ -142,7 +141,7 @@ function split(dns, servers, again) {
   const suffixes = Object.keys(dns.splitDNS ?? {});
   return h("section", { class: "card", "aria-labelledby": "d2" }, h("div", { class: "top" }, h("h2", { id: "d2" }, "For one domain"), can("dns") && h("button", { class: "button plain", onclick: add }, "Add a domain")),
     suffixes.map((suffix) => [h("h3", {}, suffix), serverTable(`Nameservers for ${suffix}`, servers.filter((s) => s.suffix === suffix), again,
-      (s) => (d) => { d.splitDNS = { ...d.splitDNS, [suffix]: asResolvers(addresses(d.splitDNS?.[suffix]).filter((a) => a !== s.address)) }; })]),
+      (s) => (d) => { d.splitDNS = { ...d.splitDNS, [suffix]: (d.splitDNS?.[suffix] ?? []).filter((r) => r.address !== s.address) }; })]),
     suffixes.length === 0 && h("p", { class: "empty" }, "None."));
 }
 

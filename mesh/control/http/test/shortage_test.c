@@ -250,6 +250,9 @@ static void test_dns(void **state)
 		{ v2_dns_split_change, "{\"c.test\":[\"https://a.test/q\"]}" },
 		{ v2_dns_whole_set, "{\"nameservers\":[{\"address\":\"https://a.test/q\"}],\"splitDNS\":{"
 				    "\"c.test\":[{\"address\":\"192.0.2.8\"}]},\"preferences\":{}}" },
+		{ v2_dns_whole_set,
+			"{\"nameservers\":[{\"address\":\"https://a.test/q\",\"useWithExitNode\":true},"
+			"{\"address\":\"192.0.2.9\",\"useWithExitNode\":true}],\"preferences\":{}}" },
 		{ v2_dns_nameservers, "{}" },
 		{ v2_dns_searchpaths, "{}" },
 		{ v2_dns_preferences, "{}" },
@@ -265,6 +268,7 @@ static void test_dns(void **state)
 	};
 	struct ctl_route route = { .suffix = "b.test", .resolvers = servers, .n = 2 };
 	struct settings set = { .base_domain = "mesh.test",
+		.dns_overrides = true,
 		.dns = { .resolvers = servers,
 			.n_resolvers = 2,
 			.routes = &route,

@@ -75,6 +75,14 @@ struct preauth *keyring_by_id(const struct keyring *k, int64_t id)
 	return i < k->n && k->v[i]->id == id ? k->v[i] : NULL;
 }
 
+struct preauth *keyring_by_prefix(const struct keyring *k, const char *prefix)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (!strcmp(k->v[i]->prefix, prefix))
+			return k->v[i];
+	return NULL;
+}
+
 void keyring_drop_user(struct keyring *k, int64_t user)
 {
 	size_t kept = 0;

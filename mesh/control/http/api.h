@@ -251,6 +251,7 @@ void v1_api_keys_expire(struct api_call *c);
 void v1_api_keys_delete(struct api_call *c);
 void v1_nodes_list(struct api_call *c);
 void v1_nodes_get(struct api_call *c);
+void v1_nodes_give(struct api_call *c);
 void v1_nodes_delete(struct api_call *c);
 void v1_nodes_expire(struct api_call *c);
 void v1_nodes_rename(struct api_call *c);

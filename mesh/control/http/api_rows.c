@@ -110,6 +110,7 @@ const struct api_row api_rows[] = {
 	{ "POST", "/api/v1/node/{}/expire", API_KEYED, .run = v1_nodes_expire },
 	{ "POST", "/api/v1/node/{}/rename/{}", API_KEYED, .run = v1_nodes_rename },
 	{ "POST", "/api/v1/node/{}/tags", API_KEYED, .run = v1_nodes_tag },
+	{ "POST", "/api/v1/node/{}/user", API_KEYED, .run = v1_nodes_give },
 	{ "POST", "/api/v1/node/{}/approve_routes", API_KEYED, .run = v1_nodes_approve_routes },
 	{ "POST", "/api/v1/auth/approve", API_KEYED, .run = v1_auth_approve },
 	{ "POST", "/api/v1/auth/reject", API_KEYED, .run = v1_auth_reject },

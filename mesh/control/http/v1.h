@@ -6,6 +6,10 @@
 #include "mesh/control/http/asked.h"
 #include "mesh/proto/json.h"
 
+/* An auth key as lists show it, of its prefix. */
+#define V1_AUTH_WORD "hskey-auth-"
+#define V1_AUTH_SHOWN V1_AUTH_WORD "%s-***"
+
 json_t *v1_id(int64_t id);
 json_t *v1_user(const struct api *a, const struct user *u);
 json_t *v1_node(const struct api *a, const struct member *m);

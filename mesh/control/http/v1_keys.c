@@ -1,6 +1,7 @@
 /* Headscale's REST API: keys of nodes that join, and of programs. */
 #include "mesh/control/http/v1.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- of nodes --- */
@@ -56,15 +57,26 @@ void v1_preauth_create(struct api_call *c)
 		registry_preauth_create(c->api->reg, &wish, c->now_ms, w);
 }
 
-/* By number, or (up to 0.27) by the key itself or its prefix. 0: answered, none is meant. */
+/* The key itself, or as lists show it, which is all that a console still has: V1_AUTH_SHOWN. NULL: none. */
+static const struct preauth *preauth_of(const struct api *a, const char *text)
+{
+	uint8_t hash[STORE_HASH];
+	char prefix[STORE_PREFIX], again[REGISTRY_KEY_TEXT];
+	registry_key_hash(text, hash);
+	const struct preauth *k = keyring_by_hash(&a->reg->keys, hash);
+	if (k || sscanf(text, V1_AUTH_WORD "%12[A-Za-z0-9_-]", prefix) != 1)
+		return k;
+	snprintf(again, sizeof(again), V1_AUTH_SHOWN, prefix);
+	return strcmp(text, again) ? NULL : keyring_by_prefix(&a->reg->keys, prefix);
+}
+
+/* By number, or (up to 0.27, and consoles made for that) by the key. 0: answered, none is meant. */
 static int64_t which_preauth(struct api_call *c)
 {
 	char text[REGISTRY_KEY_TEXT];
-	uint8_t hash[STORE_HASH];
 	int64_t id = asked_number(c, "id");
 	if (!id && asked_text(c, "key", text, sizeof(text))) {
-		registry_key_hash(text, hash);
-		const struct preauth *k = keyring_by_hash(&c->api->reg->keys, hash);
+		const struct preauth *k = preauth_of(c->api, text);
 		id = k ? k->id : 0;
 		key_wipe(text, sizeof(text));
 	}

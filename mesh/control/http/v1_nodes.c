@@ -133,11 +133,20 @@ void v1_nodes_register(struct api_call *c)
 	(void)(asked_text(c, "key", text, sizeof(text)) || asked_text(c, "authId", text, sizeof(text)));
 	const char *id = strncmp(text, old, strlen(old)) ? text : text + strlen(old);
 	(void)asked_text(c, "user", user, sizeof(user));
+	const struct user *u = v1_user_of(c->api, user);
 	struct registry_wait *w = api_later(c, node_changed, "");
 	machines_recall(c->api->machines, id);
 	if (w)
-		registry_approve(c->api->reg, id, &(struct approve_wish) { .user = user, .by = api_rank(c) },
-			c->now_ms, w);
+		registry_approve(c->api->reg, id,
+			&(struct approve_wish) { .user = u ? u->name : user, .by = api_rank(c) }, c->now_ms,
+			w);
+}
+
+/* Up to 0.27 one could be given to somebody else. */
+void v1_nodes_give(struct api_call *c)
+{
+	api_reply_error(&c->way, 501,
+		"a node is whose login it is: log it in anew as the other user, or give it tags");
 }
 
 /* --- machines that are not there, for trials --- */

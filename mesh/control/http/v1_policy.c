@@ -3,14 +3,16 @@
 
 #include "mesh/control/http/policy_verbs.h"
 #include "mesh/control/http/values.h"
+#include <stdio.h>
 #include <string.h>
 
+/* With a time it can be written: consoles go by that. */
 static json_t *policy_value(const struct api *a)
 {
 	struct policy_now now;
 	api_policy_now(a, &now);
 	return json_pack("{s:s, s:o}", "policy", now.source ? now.source->text : "", "updatedAt",
-		value_time(now.version ? now.version->created_ms : FLEET_NO_TIME));
+		value_time(now.database && now.version ? now.version->created_ms : FLEET_NO_TIME));
 }
 
 void v1_policy_get(struct api_call *c)
@@ -30,14 +32,35 @@ static json_t *policy_set(const struct api *a, const struct registry_result *res
 	return policy_value(a);
 }
 
+/* Consoles tell by Headscale's words what went wrong. NULL: nothing did. */
+static const char *refused(const struct api *a, const char *text, char say[static 512])
+{
+	struct errbuf eb = { 0 };
+	struct policy_now now;
+	api_policy_now(a, &now);
+	if (!text)
+		return "policy: the text of one is wanted";
+	if (!now.database)
+		return "update is disabled for modes other than 'database': the settings have the rules in a "
+		       "file";
+	struct policy_source *s = api_policy_try(a, text, strlen(text), &eb);
+	policy_source_put(s);
+	snprintf(say, 512, "parsing policy from bytes: %s", eb.text);
+	return s ? NULL : say;
+}
+
 void v1_policy_set(struct api_call *c)
 {
 	const char *text = json_string_value(json_object_get(c->args, "policy"));
-	struct registry_wait *w = text ? api_later(c, policy_set, "") : NULL;
+	char say[512];
+	if (text && !api_policy_may_try(c, strlen(text)))
+		return;
+	const char *why = refused(c->api, text, say);
+	struct registry_wait *w = why ? NULL : api_later(c, policy_set, "");
 	if (w)
 		api_policy_set(c, text, NULL, "an API key", w);
-	else if (!text)
-		api_reply_error(&c->way, 400, "policy: the text of one is wanted");
+	else if (why)
+		api_reply_error(&c->way, 400, why);
 }
 
 void v1_policy_check(struct api_call *c)

@@ -147,7 +147,7 @@ static void put_owner(struct json_out *o, const struct api *a, int64_t user, boo
 static void put_preauth(struct json_out *o, const struct api *a, const struct preauth *k, const char *secret)
 {
 	char shown[STORE_PREFIX + 16];
-	snprintf(shown, sizeof(shown), "hskey-auth-%s-***", k->prefix);
+	snprintf(shown, sizeof(shown), V1_AUTH_SHOWN, k->prefix);
 	json_put(o, "{");
 	put_owner(o, a, k->user, false);
 	put_id(o, k->id);

@@ -59,15 +59,6 @@ static json_t *api_key_value(const struct api_key *k, int64_t now_ms, const char
 
 /* --- which --- */
 
-static const struct preauth *find_auth_key(const struct api *a, const char *id)
-{
-	const struct keyring *k = &a->reg->keys;
-	for (size_t i = 0; i < k->n; i++)
-		if (!strcmp(k->v[i]->prefix, id))
-			return k->v[i];
-	return NULL;
-}
-
 /* Keys of programs take another right than those of nodes. */
 static bool may_see(const struct api_call *c)
 {
@@ -88,7 +79,7 @@ void v2_keys_list(struct api_call *c)
 
 void v2_keys_get(struct api_call *c)
 {
-	const struct preauth *k = find_auth_key(c->api, c->part[1]);
+	const struct preauth *k = keyring_by_prefix(&c->api->reg->keys, c->part[1]);
 	const struct api_key *p = may_see(c) ? api_keys_by_prefix(&c->api->reg->api_keys, c->part[1]) : NULL;
 	if (k)
 		api_reply_json(&c->way, 200, auth_key_value(k, c->now_ms, NULL));
@@ -100,7 +91,7 @@ void v2_keys_get(struct api_call *c)
 
 void v2_keys_delete(struct api_call *c)
 {
-	const struct preauth *k = find_auth_key(c->api, c->part[1]);
+	const struct preauth *k = keyring_by_prefix(&c->api->reg->keys, c->part[1]);
 	const struct api_key *p = may_see(c) ? api_keys_by_prefix(&c->api->reg->api_keys, c->part[1]) : NULL;
 	if (!k && !p) {
 		api_reply_error(&c->way, 404, "no key has this id");

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "mesh/control/http/api.h"
+#include "mesh/control/test/rows.h"
 #include "mesh/control/test/world.h"
 #include <signal.h>
 #include <stdio.h>
@@ -148,39 +149,6 @@ static void test_bodies(void **state)
 
 /* --- Headscale's REST API --- */
 
-/* A call, what it is answered with, and one thing that the answer says: "path.0.to" and its text. */
-struct row {
-	const char *method, *target, *body;
-	int status;
-	const char *at, *want;
-};
-
-static void text_at(const json_t *v, const char *path, char out[static 256])
-{
-	char word[64];
-	for (size_t len; v && *path; path += len + (path[len] == '.')) {
-		len = strcspn(path, ".");
-		snprintf(word, sizeof(word), "%.*s", (int)len, path);
-		v = json_is_array(v) ? json_array_get(v, (size_t)atoi(word)) : json_object_get(v, word);
-	}
-	char *text = v ? json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-	snprintf(out, 256, "%s", json_is_string(v) ? json_string_value(v) : text ? text : "nothing");
-	free(text);
-}
-
-static void run_rows(struct world *w, const char *key, const struct row *rows, size_t n)
-{
-	char got[256];
-	for (size_t i = 0; i < n; i++) {
-		json_t *v = ask(w, key, rows[i].method, rows[i].target, rows[i].body);
-		text_at(v, rows[i].at, got);
-		if (w->status != rows[i].status || strcmp(got, rows[i].want) != 0)
-			fail_msg("%s %s: %d, %s is %s in %s", rows[i].method, rows[i].target, w->status,
-				rows[i].at, got, w->answer);
-		json_decref(v);
-	}
-}
-
 static void test_v1_people_and_keys(void **state)
 {
 	static const struct row rows[] = {
@@ -237,7 +205,7 @@ static void test_v1_people_and_keys(void **state)
 	char key[128];
 	make_key(w, "{}", key);
 	take_policy(w, "{\"tagOwners\":{\"tag:a\":[],\"tag:b\":[],\"tag:ci\":[]}}");
-	run_rows(w, key, rows, ARRAY_LEN(rows));
+	rows_run(w, key, rows, ARRAY_LEN(rows));
 }
 
 /* Of which 40 bytes end in the middle of a character. */
@@ -285,7 +253,7 @@ static void test_v1_nodes(void **state)
 	char key[128], body[128];
 	join_alpha(w, &a, key);
 	take_policy(w, "{\"tagOwners\":{\"tag:web\":[]}}");
-	run_rows(w, key, rows, ARRAY_LEN(rows));
+	rows_run(w, key, rows, ARRAY_LEN(rows));
 
 	/* one that waits is let in by the id of its page */
 	world_node_open(&b, w);
@@ -363,55 +331,6 @@ static void test_v1_route_numbers(void **state)
 	world_node_close(&a);
 }
 
-/* The calls of consoles, as their sources make them, in an order in which a person would. */
-static void test_consoles(void **state)
-{
-	static const struct row rows[] = {
-		/* headplane, app/server/headscale/api: it reads /version, and with 0.28 or later asks for keys by number */
-		{ "GET", "/version", NULL, 200, "version", "v0.29.0+ropewalk." RW_VERSION },
-		{ "GET", "/health", NULL, 200, "status", "pass" },
-		{ "GET", "/api/v1/apikey", NULL, 200, "apiKeys.0.id", "1" },
-		{ "GET", "/api/v1/user", NULL, 200, "users.0.name", "alice" },
-		{ "POST", "/api/v1/preauthkey",
-			"{\"ephemeral\":false,\"reusable\":true,\"expiration\":null,\"user\":\"1\"}", 200,
-			"preAuthKey.reusable", "true" },
-		{ "POST", "/api/v1/preauthkey/expire", "{\"id\":\"2\"}", 200, "", "{}" },
-		{ "POST", "/api/v1/node/1/approve_routes", "{\"routes\":[\"10.0.0.0/8\"]}", 200,
-			"node.approvedRoutes", "[\"10.0.0.0/8\"]" },
-		{ "POST", "/api/v1/node/register?user=alice&key=none",
-			"{\"user\":\"alice\",\"key\":\"none\"}", 404, "code", "5" },
-		{ "POST", "/api/v1/node/1/expire", NULL, 200, "node.online", "false" },
-		{ "GET", "/api/v1/policy", NULL, 200, "policy", "{}" },
-		{ "PUT", "/api/v1/policy", "{\"policy\":\"{}\"}", 400, "code",
-			"3" }, /* the settings have it in a file */
-		/* headscale-admin, src/lib/common/api: users by their name, routes with numbers of their own */
-		{ "GET", "/api/v1/preauthkey?user=alice", NULL, 200, "preAuthKeys.0.user.name", "alice" },
-		{ "POST", "/api/v1/preauthkey",
-			"{\"user\":\"alice\",\"reusable\":false,\"ephemeral\":false,\"expiration\":\"2100-01-"
-			"01T00:00:00.000Z\"}",
-			200, "preAuthKey.user.id", "1" },
-		{ "GET", "/api/v1/routes", NULL, 200, "routes.0.enabled", "true" },
-		{ "GET", "/api/v1/routes", NULL, 200, "routes.0.prefix", "10.0.0.0/8" },
-		{ "POST", "/api/v1/routes/1024/enable", NULL, 404, "code", "5" },
-		{ "POST", "/api/v1/user/alice/rename/ann", NULL, 200, "user.name", "ann" },
-		{ "POST", "/api/v1/node/register?user=ann&key=nodekey:none", NULL, 404, "message",
-			"nothing waits under \"none\": the node's login page shows the id, and it must still "
-			"be waiting" },
-		/* headscale-ui, src/lib/common: forcedTags and validTags of nodes, keys of a user */
-		{ "GET", "/api/v1/node", NULL, 200, "nodes.0.validTags", "[]" },
-		{ "GET", "/api/v1/preauthkey?user=1", NULL, 200, "preAuthKeys.2.used", "false" },
-		{ "POST", "/api/v1/node/1/rename/first", NULL, 200, "node.givenName", "first" },
-		{ "DELETE", "/api/v1/node/1", NULL, 200, "", "{}" },
-		{ "DELETE", "/api/v1/user/1", NULL, 200, "", "{}" },
-	};
-	struct world *w = *state;
-	struct world_node a;
-	char key[128];
-	join_alpha(w, &a, key);
-	run_rows(w, key, rows, ARRAY_LEN(rows));
-	world_node_close(&a);
-}
-
 /* What a monitoring system reads, and what the API says of itself. */
 static void test_described(void **state)
 {
@@ -431,10 +350,11 @@ static void test_described(void **state)
 
 	json_t *doc = ask(w, NULL, "GET", "/api/openapi.json", NULL), *paths = json_object_get(doc, "paths");
 	char got[256];
-	text_at(json_object_get(paths, "/api/v1/user/{userId}/rename/{renameTo}"), "post.parameters.1.name",
-		got);
+	rows_text_at(json_object_get(paths, "/api/v1/user/{userId}/rename/{renameTo}"),
+		"post.parameters.1.name", got);
 	assert_string_equal(got, "renameTo");
-	text_at(json_object_get(paths, "/api/v2/tailnet/{tailnetId}/dns/nameservers"), "post.x-scope", got);
+	rows_text_at(
+		json_object_get(paths, "/api/v2/tailnet/{tailnetId}/dns/nameservers"), "post.x-scope", got);
 	assert_string_equal(got, "dns");
 	size_t said = 0, known = 0;
 	const char *path, *method;
@@ -483,7 +403,7 @@ static void test_v1_rules(void **state)
 	char key[128];
 	keep_rules(w);
 	make_key(w, "{}", key);
-	run_rows(w, key, rows, ARRAY_LEN(rows));
+	rows_run(w, key, rows, ARRAY_LEN(rows));
 }
 
 /* What is only tried is no longer than the others can wait for; to the admin socket a whole one may be said. */
@@ -559,7 +479,7 @@ static void test_v2_rules(void **state)
 	keep_rules(w);
 	make_key(w, "{}", key);
 	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
-	run_rows(w, key, rows, ARRAY_LEN(rows));
+	rows_run(w, key, rows, ARRAY_LEN(rows));
 }
 
 /* --- the official service's REST API --- */
@@ -643,7 +563,7 @@ static void test_v2(void **state)
 	struct world_node a;
 	char key[128];
 	join_alpha(w, &a, key);
-	run_rows(w, key, rows, ARRAY_LEN(rows));
+	rows_run(w, key, rows, ARRAY_LEN(rows));
 	world_node_close(&a);
 }
 
@@ -901,7 +821,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_described, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_long_policy, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v1_route_numbers, world_setup, world_teardown),
-		cmocka_unit_test_setup_teardown(test_consoles, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v1_rules, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v2_rules, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_v2, world_setup, world_teardown),

@@ -114,7 +114,7 @@ json_t *world_ask(struct world *w, const char *key, const char *method, const ch
 		.host = "hs.test",
 		.body = body,
 		.body_len = body ? strlen(body) : 0,
-		.content_type = "application/json",
+		.content_type = body ? "text/plain;charset=UTF-8" : NULL, /* as browsers say of a fetch */
 		.extra = extra };
 	if (key)
 		snprintf(extra, sizeof(extra), "Authorization: Bearer %s\r\n", key);

@@ -1,7 +1,7 @@
 /* The set is made from the files of the lists by lists_read, on the caller's thread at the start and on another one
  * later (a million names take half a second). A set that is ready is given to the core between two questions. A
  * change that comes while one is being read is read after it, and the first is dropped; a list that came anew from
- * its URL is such a change, to the same rules.
+ * its URL is such a change, to the same rules. What memory was too short for is tried again.
  *
  * Hours are looked at once a minute, into `awake`; a question is then a look for its client's group. */
 #include "resolver/blocker.h"
@@ -17,12 +17,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECE_LEN = 64 * 1024, MINUTE_MS = 60000 };
+enum { PIECE_LEN = 64 * 1024, MINUTE_MS = 60000, AGAIN_FIRST_MS = 1000, AGAIN_LONGEST_MS = 60000 };
+
+static const char out_of_memory[] = "out of memory for lists";
 
 struct rules { /* what was configured; does not change */
 	unsigned refs;
@@ -41,9 +44,13 @@ struct blocker {
 	struct loop *loop;
 	struct resolver *core;
 	struct loop_timer *minute;
-	struct rules *rules;	  /* in force; NULL: none */
-	struct reading *reading;  /* under way; NULL: none */
-	struct rules *next;	  /* to be read after it; NULL: none */
+	struct rules *rules;	 /* in force; NULL: none */
+	struct reading *reading; /* under way; NULL: none */
+	struct rules *next;	 /* to be read after it; NULL: none */
+	struct rules *failed;	 /* that memory was too short for, until `again` is due; NULL: none */
+	struct loop_timer *again;
+	uint64_t again_ms;
+	char trouble[320];	  /* of the last reading */
 	uint32_t awake;		  /* lists whose hour it is */
 	struct loop_timer *pause; /* set: nothing is blocked until it is due */
 	uint64_t pause_until_ms;
@@ -51,13 +58,12 @@ struct blocker {
 	struct list_fetch *fetches[BLOCK_LISTS_MAX]; /* of `rules` */
 };
 
+/* NULL: memory is short, mem is as it was. */
 static struct rules *rules_new(struct arena *mem, const struct conf_block *c)
 {
 	struct rules *r = calloc(1, sizeof(*r));
-	if (!r) {
-		arena_free(mem);
+	if (!r)
 		return NULL;
-	}
 	r->refs = 1;
 	r->arena = *mem;
 	r->block = *c;
@@ -153,7 +159,7 @@ static struct block *lists_read(
 	const struct conf_block *c, const uint64_t seed[2], struct buf *out, struct errbuf *eb)
 {
 	struct block *set = block_new(seed);
-	int err = set ? 0 : err_say(eb, -ENOMEM, "out of memory for lists");
+	int err = set ? 0 : err_say(eb, -ENOMEM, "%s", out_of_memory);
 	for (size_t i = 0; !err && i < c->n_lists; i++)
 		err = list_read(&c->lists[i], set, out, eb);
 	if (!err)
@@ -275,7 +281,8 @@ void blocker_state(const struct blocker *b, struct blocker_state *out)
 	uint64_t now_ms = loop_now_ms(b->loop);
 	*out = (struct blocker_state) { .lists = b->rules ? b->rules->block.n_lists : 0,
 		.names = b->names,
-		.pause_ms = b->rules ? b->rules->block.pause_ms : CONF_PAUSE_MS };
+		.pause_ms = b->rules ? b->rules->block.pause_ms : CONF_PAUSE_MS,
+		.trouble = b->trouble };
 	if (loop_timer_is_set(b->pause))
 		out->pause_left_ms = b->pause_until_ms > now_ms ? b->pause_until_ms - now_ms : 1;
 }
@@ -292,7 +299,10 @@ static void reading_start(struct blocker *b, struct rules *r);
 /* What is to be read next may be another configuration by now. */
 void blocker_reread(struct blocker *b)
 {
-	struct rules *r = b->next ? b->next : b->reading ? b->reading->rules : b->rules;
+	struct rules *r = b->next      ? b->next
+			  : b->reading ? b->reading->rules
+			  : b->failed  ? b->failed
+				       : b->rules;
 	if (!r)
 		return;
 	r->refs++;
@@ -337,6 +347,8 @@ static void fetches_start(struct blocker *b)
 static void reading_take(struct blocker *b, const struct reading *d)
 {
 	const struct conf_block *c = &d->rules->block;
+	b->trouble[0] = 0;
+	b->again_ms = AGAIN_FIRST_MS;
 	if (b->rules != d->rules) {
 		d->rules->refs++;
 		fetches_stop(b);
@@ -352,6 +364,30 @@ static void reading_take(struct blocker *b, const struct reading *d)
 			block_names(d->set), c->n_lists, d->took_ms);
 }
 
+static void trouble_set(struct blocker *b, const char *why)
+{
+	snprintf(b->trouble, sizeof(b->trouble), "%.280s; what is blocked stays as it was", why);
+	log_error("%s", b->trouble);
+}
+
+/* r: a reference that is taken over. */
+static void try_again(struct blocker *b, struct rules *r)
+{
+	rules_put(b->failed);
+	b->failed = r;
+	loop_timer_set(b->again, b->again_ms);
+	b->again_ms = b->again_ms * 2 < AGAIN_LONGEST_MS ? b->again_ms * 2 : AGAIN_LONGEST_MS;
+}
+
+static void again_due(void *arg)
+{
+	struct blocker *b = arg;
+	struct rules *r = b->failed;
+	b->failed = NULL;
+	if (r)
+		reading_start(b, r);
+}
+
 static void reading_free(struct reading *d)
 {
 	if (!d)
@@ -359,6 +395,15 @@ static void reading_free(struct reading *d)
 	block_put(d->set);
 	rules_put(d->rules);
 	free(d);
+}
+
+static void reading_failed(struct blocker *b, struct reading *d)
+{
+	trouble_set(b, d->eb.text);
+	if (d->eb.code != -ENOMEM)
+		return;
+	d->rules->refs++;
+	try_again(b, d->rules);
 }
 
 static void reading_done(void *arg)
@@ -377,18 +422,16 @@ static void reading_done(void *arg)
 	else if (d->set)
 		reading_take(b, d);
 	else
-		log_error("%s; what is blocked stays as it was", d->eb.text);
+		reading_failed(b, d);
 	reading_free(d);
 }
 
-/* r is taken over. NULL: memory is short. */
+/* r is taken over, but where memory is short, which is NULL. */
 static struct reading *reading_new(struct blocker *b, struct rules *r)
 {
-	struct reading *d = r ? calloc(1, sizeof(*d)) : NULL;
-	if (!d) {
-		rules_put(r);
+	struct reading *d = calloc(1, sizeof(*d));
+	if (!d)
 		return NULL;
-	}
 	d->b = b;
 	d->rules = r;
 	random_system.fill(random_system.arg, d->seed, sizeof(d->seed));
@@ -398,6 +441,9 @@ static struct reading *reading_new(struct blocker *b, struct rules *r)
 /* r is taken over. */
 static void reading_start(struct blocker *b, struct rules *r)
 {
+	rules_put(b->failed); /* what is read now is newer, or the same */
+	b->failed = NULL;
+	loop_timer_clear(b->again);
 	if (b->reading) {
 		rules_put(b->next);
 		b->next = r;
@@ -408,8 +454,13 @@ static void reading_start(struct blocker *b, struct rules *r)
 		b->reading = d;
 		return;
 	}
-	log_error("out of memory for lists; what is blocked stays as it was");
-	reading_free(d);
+	trouble_set(b, out_of_memory);
+	r->refs++;
+	try_again(b, r);
+	if (d)
+		reading_free(d);
+	else
+		rules_put(r);
 }
 
 struct blocker *blocker_new(struct loop *l, struct resolver *core)
@@ -421,10 +472,13 @@ struct blocker *blocker_new(struct loop *l, struct resolver *core)
 	b->core = core;
 	b->minute = loop_timer_new(l, minute_over, b);
 	b->pause = loop_timer_new(l, pause_over, b);
-	if (b->minute && b->pause)
+	b->again = loop_timer_new(l, again_due, b);
+	b->again_ms = AGAIN_FIRST_MS;
+	if (b->minute && b->pause && b->again)
 		return b;
 	loop_timer_free(b->minute);
 	loop_timer_free(b->pause);
+	loop_timer_free(b->again);
 	free(b);
 	return NULL;
 }
@@ -437,18 +491,24 @@ void blocker_free(struct blocker *b)
 	if (b->reading)
 		b->reading->b = NULL; /* it frees itself when it has read */
 	rules_put(b->next);
+	rules_put(b->failed);
 	resolver_block_set(b->core, NULL, &(struct block_answer) { 0 });
 	rules_put(b->rules);
 	loop_timer_free(b->minute);
 	loop_timer_free(b->pause);
+	loop_timer_free(b->again);
 	free(b);
 }
 
 int blocker_configure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb)
 {
-	struct reading *d = reading_new(b, rules_new(mem, c));
-	if (!d)
-		return err_say(eb, -ENOMEM, "out of memory for lists");
+	struct rules *r = rules_new(mem, c);
+	struct reading *d = r ? reading_new(b, r) : NULL;
+	if (!d) {
+		rules_put(r);
+		arena_free(mem);
+		return err_say(eb, -ENOMEM, "%s", out_of_memory);
+	}
 	reading_run(d);
 	int err = d->set ? 0 : err_say(eb, d->eb.code, "%s", d->eb.text);
 	if (!err)
@@ -457,13 +517,13 @@ int blocker_configure(struct blocker *b, struct arena *mem, const struct conf_bl
 	return err;
 }
 
-void blocker_reconfigure(struct blocker *b, struct arena *mem, const struct conf_block *c)
+int blocker_reconfigure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb)
 {
 	struct rules *r = rules_new(mem, c);
-	if (r)
-		reading_start(b, r);
-	else
-		log_error("out of memory for lists; what is blocked stays as it was");
+	if (!r)
+		return err_say(eb, -ENOMEM, "%s; what is blocked stays as it was", out_of_memory);
+	reading_start(b, r);
+	return 0;
 }
 
 /* ---- why ---- */
@@ -516,7 +576,7 @@ static int explain(const struct conf_block *c, uint32_t lists, uint32_t awake, c
 	struct buf *out, struct blocker_found *found, struct errbuf *eb)
 {
 	struct block_list *l = malloc(sizeof(*l));
-	int err = l ? 0 : err_say(eb, -ENOMEM, "out of memory for lists");
+	int err = l ? 0 : err_say(eb, -ENOMEM, "%s", out_of_memory);
 	*found = (struct blocker_found) { 0 };
 	for (size_t i = 0; !err && i < c->n_lists; i++) {
 		struct search s = { .list = &c->lists[i], .name = name, .out = out, .found = found };

@@ -16,8 +16,10 @@ void blocker_free(struct blocker *b);
 /* Reads the lists of c now. mem, which all of c lives in, is taken over and empty afterwards. A list that cannot be
  * read is an error: all stays as it was. */
 int blocker_configure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb);
-/* The same on another thread; the old set serves meanwhile, and stays when that fails, which the log says. */
-void blocker_reconfigure(struct blocker *b, struct arena *mem, const struct conf_block *c);
+/* The same on another thread; the old set serves meanwhile, and stays when that fails, which blocker_state says; for want
+ * of memory it is tried again until there is some. An error: memory was short at once, mem is the caller's still, all
+ * stays as it was. */
+int blocker_reconfigure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb);
 /* Nothing is blocked for as long as the configuration says; while that lasts: it ends. */
 void blocker_pause(struct blocker *b);
 /* Nothing is blocked for so long; 0: a pause ends. CONF_PAUSE_LONGEST_MS at most. */
@@ -26,11 +28,12 @@ struct blocker_state {
 	size_t lists, names;
 	uint64_t pause_ms;	/* of the configuration */
 	uint64_t pause_left_ms; /* 0: names are blocked */
+	const char *trouble;	/* why it is not what was configured last; "" = it is; valid until the next call */
 };
 void blocker_state(const struct blocker *b, struct blocker_state *out);
 /* What serves, valid until the next call into the loop; NULL: nothing yet. */
 const struct conf_block *blocker_conf(const struct blocker *b);
-/* Reads the lists again, as blocker_reconfigure, to the same configuration. */
+/* Reads the lists again, as blocker_reconfigure, to the same configuration; a failure is told as there. */
 void blocker_reread(struct blocker *b);
 /* Which lists hold for a client just now: a bit for each. */
 uint32_t blocker_lists(const struct blocker *b, const struct addr *from);

@@ -370,6 +370,7 @@ void blocking_leave(struct blocking *b)
 	if (b->blocker)
 		arena_free(&b->mem);
 	b->blocker = NULL;
+	b->fresh = false;
 	free(b->told); /* the words are read again */
 	b->told = NULL;
 }
@@ -384,23 +385,29 @@ static void lists_remove(const struct blocking *b)
 		log_warn("%s", eb.text);
 }
 
-void blocking_serve(struct blocking *b, struct resolver *core)
+bool blocking_serve(struct blocking *b, struct resolver *core)
 {
+	struct errbuf eb;
 	if (!b->wanted) {
 		blocker_free(b->blocker);
 		if (b->blocker)
 			lists_remove(b);
 		b->blocker = NULL;
-		return;
+		return true;
 	}
 	if (!b->blocker)
 		b->blocker = blocker_new(b->loop, core);
-	if (!b->blocker)
-		blocking_odd(b, "memory is short for lists of blocked names");
-	if (!b->blocker || !b->fresh)
-		return;
-	b->fresh = false;
-	blocker_reconfigure(b->blocker, &b->mem, &b->rules);
+	if (b->blocker && b->fresh)
+		b->fresh = blocker_reconfigure(b->blocker, &b->mem, &b->rules, &eb) != 0;
+	return b->blocker && !b->fresh;
+}
+
+const char *blocking_trouble(const struct blocking *b)
+{
+	struct blocker_state state = { .trouble = "" };
+	if (b->blocker)
+		blocker_state(b->blocker, &state);
+	return state.trouble;
 }
 
 void blocking_fini(struct blocking *b)

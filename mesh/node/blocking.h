@@ -27,8 +27,10 @@ struct blocking {
 /* What the map says now: wanted, odd. false: memory is short; the words are as they were, and until it is told again peers
  * are strangers, who are told least. */
 bool blocking_follow(struct blocking *b, struct netmap *m);
-/* As wanted: the resolver blocks, or does not. */
-void blocking_serve(struct blocking *b, struct resolver *core);
+/* As wanted: the resolver blocks, or does not. false: memory is short, what was blocked is; to be called again. */
+bool blocking_serve(struct blocking *b, struct resolver *core);
+/* Why it is not blocked as is wanted; "" = it is. Valid until the next call into the loop. */
+const char *blocking_trouble(const struct blocking *b);
 /* Before the resolver is closed: it blocks no more; blocking_serve begins again. */
 void blocking_leave(struct blocking *b);
 void blocking_fini(struct blocking *b); /* leaves, and forgets the map */

@@ -593,7 +593,7 @@ static int apply(struct names *n, struct errbuf *eb)
 	int err = n->dns && is_served_right(n) ? 0 : open_resolver(n, eb);
 	if (err)
 		return err;
-	blocking_serve(&n->blocking, resolver_server_core(n->dns));
+	bool blocks = blocking_serve(&n->blocking, resolver_server_core(n->dns));
 	err = n->expired && n->zone ? 0 : zone_apply(n, eb);
 	if (n->unserved[0] || n->blocking.odd[0])
 		odd(n, "%s", n->unserved[0] ? n->unserved : n->blocking.odd);
@@ -602,7 +602,7 @@ static int apply(struct names *n, struct errbuf *eb)
 	if (!err && n->zone_moved && n->os_dns)
 		os_dns_answers_changed(n->os_dns);
 	n->zone_moved = n->zone_moved && err;
-	return err;
+	return err || blocks ? err : err_set(eb, -ENOMEM, "names that are blocked");
 }
 
 /* What is to be true is in n already. */

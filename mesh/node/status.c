@@ -201,7 +201,7 @@ static void add_exit_health(struct node *n, struct arena *a, struct api_status *
 
 static void add_health(struct node *n, struct arena *a, struct api_status *s)
 {
-	enum { OWN_LINES = 20 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
+	enum { OWN_LINES = 24 + APPLY_STEPS, RING_TEXT = 256 }; /* the ifs below */
 	size_t from_map = n->apply.map ? n->apply.map->n_health : 0;
 	s->health = arena_array(a, from_map + OWN_LINES, sizeof(*s->health));
 	if (!s->health)
@@ -219,6 +219,8 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 			s->health[s->n_health++] = n->apply.why[i];
 	if (n->names.odd_dns[0])
 		s->health[s->n_health++] = n->names.odd_dns;
+	if (blocking_trouble(&n->names.blocking)[0])
+		s->health[s->n_health++] = blocking_trouble(&n->names.blocking);
 	char *key_end = arena_alloc(a, KEY_END_TEXT);
 	if (key_end && n->apply.map &&
 		*key_end_text(n->apply.map->self->node.key_expiry_ms, node_server_ms(n), key_end))

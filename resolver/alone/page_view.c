@@ -109,6 +109,11 @@ static void pause_part(struct html *h, const struct page_request *q)
 		"Blocking is on</strong>: %zu names on %zu lists</p><div class=\"row\"><span>Pause "
 		"for</span>",
 		b.names, b.lists);
+	if (b.trouble[0]) {
+		html_raw(h, "<span class=\"bad\">");
+		html_put(h, b.trouble);
+		html_raw(h, "</span>");
+	}
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		form_open(h, q, "/pause", "/");
 		html_raw(h,

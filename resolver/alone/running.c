@@ -63,7 +63,7 @@ int running_reload(struct running *s, struct errbuf *eb)
 	if (!err) {
 		err = running_config_apply(s, &c, z, eb);
 		if (!err)
-			blocker_reconfigure(s->blocker, &c.arena, &c.block);
+			err = blocker_reconfigure(s->blocker, &c.arena, &c.block, eb);
 		zone_put(z);
 		conf_free(&c);
 	}

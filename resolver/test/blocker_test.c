@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -94,6 +95,12 @@ static void test_serves(void **state)
 	assert_true(is_blocked("ads.example"));
 }
 
+static void reconfigure(struct conf *c)
+{
+	struct errbuf eb = { 0 };
+	assert_int_equal(blocker_reconfigure(blocker, &c->arena, &c->block, &eb), 0);
+}
+
 static void turn(void)
 {
 	for (int i = 0; i < 1000 && !is_blocked("new.example"); i++)
@@ -109,19 +116,68 @@ static void test_anew(void **state)
 	conf_of(&c, "");
 	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, NULL), 0);
 	conf_of(&c, "    - { name: mine, names: [ between.example ] }\n");
-	blocker_reconfigure(blocker, &c.arena, &c.block);
+	reconfigure(&c);
 	assert_true(is_blocked("old.example"));
 	write_list("new.example\n");
 	conf_of(&c, "");
-	blocker_reconfigure(blocker, &c.arena, &c.block);
+	reconfigure(&c);
 	turn();
 	assert_true(is_blocked("new.example"));
 	assert_false(is_blocked("old.example"));
 	assert_false(is_blocked("between.example"));
 	unlink(list);
 	conf_of(&c, "");
-	blocker_reconfigure(blocker, &c.arena, &c.block); /* fails, and is freed while it does */
+	reconfigure(&c); /* fails, and is freed while it does */
 	assert_true(is_blocked("new.example"));
+}
+
+static unsigned calloc_fails; /* the n-th from now; 0: none. The wrapped calloc has no argument of its own */
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return calloc_fails && --calloc_fails == 0 ? NULL : __real_calloc(n, size);
+}
+
+static const char *trouble(void)
+{
+	struct blocker_state now;
+	blocker_state(blocker, &now);
+	return now.trouble;
+}
+
+/* What was blocked is, and it is said; what memory was there for once the change was taken is read when there is some. */
+static void test_short_of_memory(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct conf c;
+	(void)state;
+	write_list("old.example\n");
+	conf_of(&c, "");
+	assert_int_equal(blocker_configure(blocker, &c.arena, &c.block, NULL), 0);
+	write_list("new.example\n");
+	conf_of(&c, "");
+	calloc_fails = 1;
+	assert_int_equal(blocker_reconfigure(blocker, &c.arena, &c.block, &eb), -ENOMEM);
+	assert_non_null(strstr(eb.text, "what is blocked stays as it was"));
+	assert_true(is_blocked("old.example"));
+	assert_string_equal(trouble(), "");
+	calloc_fails = 2; /* and the configuration is ours still */
+	reconfigure(&c);
+	assert_int_equal(calloc_fails, 0);
+	assert_true(is_blocked("old.example"));
+	assert_non_null(strstr(trouble(), "out of memory for lists; what is blocked stays as it was"));
+	turn();
+	assert_true(is_blocked("new.example"));
+	assert_string_equal(trouble(), "");
+	unlink(list);
+	blocker_reread(blocker);
+	while (!*trouble())
+		loop_run_once(loop);
+	assert_non_null(strstr(trouble(), "the list file: open /tmp/blocker_test."));
+	assert_true(is_blocked("new.example"));
+	blocker_reread(blocker); /* what waits goes with it */
+	calloc_fails = 0;
 }
 
 /* A pause ends by itself, or by asking again; a new configuration does not end it. */
@@ -246,7 +302,7 @@ static void test_own(void **state)
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { ONE(test_serves), ONE(test_anew), ONE(test_pause),
-		ONE(test_groups), ONE(test_explain), ONE(test_own) };
+	const struct CMUnitTest tests[] = { ONE(test_serves), ONE(test_anew), ONE(test_short_of_memory),
+		ONE(test_pause), ONE(test_groups), ONE(test_explain), ONE(test_own) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,7 @@ struct blocker {
 	struct loop_timer *pause; /* set: nothing is blocked until it is due */
 	uint64_t pause_until_ms;
 	size_t names;				     /* in the set that serves */
+	const struct proxies *proxies;		     /* borrowed */
 	struct list_fetch *fetches[BLOCK_LISTS_MAX]; /* of `rules` */
 };
 
@@ -305,7 +306,10 @@ void blocker_reread(struct blocker *b)
 				       : b->rules;
 	if (!r)
 		return;
-	r->refs++;
+	if (r == b->failed)
+		b->failed = NULL;
+	else
+		r->refs++;
 	reading_start(b, r);
 }
 
@@ -336,6 +340,7 @@ static void fetches_start(struct blocker *b)
 			.path = l->file,
 			.every_ms = c->refresh_ms,
 			.foreign = c->foreign,
+			.proxies = &b->proxies,
 			.changed = list_changed,
 			.arg = b };
 		if (l->url && !(b->fetches[i] = list_fetch_start(&o, &eb)))
@@ -481,6 +486,11 @@ struct blocker *blocker_new(struct loop *l, struct resolver *core)
 	loop_timer_free(b->again);
 	free(b);
 	return NULL;
+}
+
+void blocker_proxies(struct blocker *b, const struct proxies *p)
+{
+	b->proxies = p;
 }
 
 void blocker_free(struct blocker *b)

@@ -13,6 +13,9 @@ struct blocker;
 struct blocker *blocker_new(struct loop *l, struct resolver *core); /* NULL: memory short */
 /* Call it before the core is freed. Lists that are being read are thrown away when they have been. NULL is fine. */
 void blocker_free(struct blocker *b);
+/* By which proxies lists are fetched from now on; borrowed; NULL, which is so at first: by none. */
+struct proxies;
+void blocker_proxies(struct blocker *b, const struct proxies *p);
 /* Reads the lists of c now. mem, which all of c lives in, is taken over and empty afterwards. A list that cannot be
  * read is an error: all stays as it was. */
 int blocker_configure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb);
@@ -28,7 +31,8 @@ struct blocker_state {
 	size_t lists, names;
 	uint64_t pause_ms;	/* of the configuration */
 	uint64_t pause_left_ms; /* 0: names are blocked */
-	const char *trouble;	/* why it is not what was configured last; "" = it is; valid until the next call */
+	const char
+		*trouble; /* why it is not what was configured last; "" = it is; valid until the next call */
 };
 void blocker_state(const struct blocker *b, struct blocker_state *out);
 /* What serves, valid until the next call into the loop; NULL: nothing yet. */

@@ -3,7 +3,8 @@
  *
  * Who publishes a list on the internet must not have us ask what is in our network: a redirect is followed to an
  * address of it only where the URL that was configured led into it already. So the host of each step is looked up
- * here, and the connection goes to the address that was judged. */
+ * here, and the connection goes to the address that was judged; or to a proxy, which gets the name, and what this machine
+ * finds no address of is judged by nobody else. */
 #include "resolver/list_fetch.h"
 
 #include "mesh/base/arena.h"
@@ -14,6 +15,7 @@
 #include "mesh/os/resolve.h"
 #include "mesh/os/work.h"
 #include "mesh/transport/http.h"
+#include "mesh/transport/proxy.h"
 #include "mesh/transport/stream.h"
 #include "resolver/block_list.h"
 #include <errno.h>
@@ -192,6 +194,12 @@ static const char *known_header(const struct list_fetch *f, char *out, size_t ca
 	return out[0] ? out : NULL;
 }
 
+static const struct proxies *proxies_now(const struct list_fetch *f)
+{
+	return f->o.proxies ? *f->o.proxies : NULL;
+}
+
+/* at: NULL, what only a proxy knows. */
 static void ask(struct list_fetch *f, const struct endpoint *at)
 {
 	struct http_client_events ev = {
@@ -206,6 +214,7 @@ static void ask(struct list_fetch *f, const struct endpoint *at)
 	struct http_request rq = { .to = { .host = f->at.host,
 					   .port = f->at.port,
 					   .at = at,
+					   .proxies = proxies_now(f),
 					   .tls = f->at.https ? f->tls : NULL },
 		.method = "GET",
 		.target = f->at.path,
@@ -232,7 +241,9 @@ static void looked_up(void *arg, int code, const struct endpoint *at, size_t n, 
 	}
 	if (!f->redirects) /* by the address that is asked: any other beside it is the publisher's word */
 		f->inside = n && addr_is_inside(&at[0].ip);
-	if (code) {
+	if (code && proxies_for(proxies_now(f), f->at.https, f->at.host, f->at.port)) {
+		ask(f, NULL);
+	} else if (code) {
 		wait_for_retry(f, why && *why ? why : err_text(code));
 	} else if (here && f->o.foreign) {
 		wait_for_retry(

@@ -11,6 +11,7 @@
 enum { LIST_FETCH_MAX = 64 << 20 }; /* bytes */
 
 struct list_fetch;
+struct proxies;
 struct list_fetch_options { /* strings are copied */
 	struct loop *loop;
 	const char *name, *url; /* name: for the log */
@@ -20,6 +21,9 @@ struct list_fetch_options { /* strings are copied */
 	uint64_t
 		retry_ms; /* after a failure, then twice as long, up to every_ms; 0 = 5 minutes, 10 s while there is none */
 	bool foreign; /* the URL is the word of somebody elsewhere: it leads to the internet or the mesh alone */
+	/* By which proxies it is asked for, looked at each time; borrowed, NULL: by none. A host that this machine finds no
+	 * address of is the proxy's to know. */
+	const struct proxies *const *proxies;
 	void (*changed)(void *arg); /* the file is another */
 	void *arg;
 };

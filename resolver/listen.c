@@ -548,6 +548,11 @@ void resolver_server_close(struct resolver_server *s)
 	free(s);
 }
 
+void resolver_server_proxies(struct resolver_server *s, const struct proxies *p)
+{
+	exchange_proxies(s->exchange, p);
+}
+
 struct resolver *resolver_server_core(struct resolver_server *s)
 {
 	return s->core;

@@ -28,6 +28,9 @@ int resolver_server_allow(struct resolver_server *s, const struct prefix *allow,
 int resolver_server_rate(struct resolver_server *s, uint32_t per_s, struct errbuf *eb);
 /* exchange_authorities: who signs for upstreams by TLS and HTTPS. */
 int resolver_server_authorities(struct resolver_server *s, const char *ca_file, struct errbuf *eb);
+/* exchange_proxies: by which proxies upstreams by HTTPS are reached. */
+struct proxies;
+void resolver_server_proxies(struct resolver_server *s, const struct proxies *p);
 /* Clients by TLS and by HTTPS (at /dns-query), as many listeners as RESOLVER_LISTEN_MAX of each. They are let in from the
  * first certificate on (PEM files: the chain, the key); a new one holds for connections to come. An error: as it was. */
 int resolver_server_listen_secure(

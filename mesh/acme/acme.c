@@ -347,7 +347,8 @@ static void acme_send(struct acme *a, const char *method, const char *to, const 
 		return;
 	}
 	char host[URL_HOST_TEXT];
-	struct http_request rq = { .to = { .host = u.host, .port = u.port, .tls = a->tls },
+	struct http_request rq = {
+		.to = { .host = u.host, .port = u.port, .tls = a->tls, .proxies = a->o.proxies },
 		.method = method,
 		.target = u.path,
 		.host = url_host(&u, host),
@@ -356,7 +357,8 @@ static void acme_send(struct acme *a, const char *method, const char *to, const 
 		.body_len = body ? body->len : 0,
 		.content_type = body ? "application/jose+json" : NULL,
 		.body_cap = ANSWER_MAX,
-		.timeout_ms = REQUEST_MS };
+		.timeout_ms = REQUEST_MS
+	};
 	a->rq = http_request(a->loop, &rq, &ev);
 	if (!a->rq)
 		acme_fail(a, -ENOMEM, "memory is short");

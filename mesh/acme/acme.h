@@ -13,10 +13,12 @@
 enum acme_challenge { ACME_HTTP_01, ACME_TLS_ALPN_01 };
 enum { ACME_TOKEN_MAX = 128 };
 
-struct acme_options {	       /* borrowed until the end */
-	const char *directory; /* URL, https */
-	const char *email;     /* "" = none */
-	const char *host;      /* a name, no address */
+struct proxies;
+struct acme_options {		       /* borrowed until the end */
+	const char *directory;	       /* URL, https */
+	const char *email;	       /* "" = none */
+	const char *host;	       /* a name, no address */
+	const struct proxies *proxies; /* by which the authority is reached; NULL: directly */
 	const struct jose_key *account;
 	enum acme_challenge challenge;
 };

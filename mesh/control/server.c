@@ -17,6 +17,7 @@
 #include "mesh/os/loop.h"
 #include "mesh/os/sock.h"
 #include "mesh/os/work.h"
+#include "mesh/transport/proxy.h"
 #include <errno.h>
 #include <linux/capability.h>
 #include <malloc.h>
@@ -44,6 +45,7 @@ struct server {
 	struct streams streams;
 	struct probes probes;
 	struct api api;
+	struct proxies *proxies; /* of the environment; outlive the loop */
 	struct web web;
 	bool has_registry, has_streams;
 	struct settings *settings; /* counted */
@@ -560,6 +562,19 @@ static int drop_rights(const struct server *s, const char *config, struct errbuf
 	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
+static int find_proxies(struct server *s, struct errbuf *eb)
+{
+	char text[PROXIES_TEXT];
+	s->proxies = proxies_of_environment();
+	if (!s->proxies)
+		return err_set(eb, -ENOMEM, "start");
+	if (s->proxies->fault[0])
+		log_warn("%s", s->proxies->fault);
+	if (*proxies_text(s->proxies, text))
+		log_info("authorities and login providers are reached by %s", text);
+	return 0;
+}
+
 static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
 	int err = config_read(config, &s->cfg, eb);
@@ -573,11 +588,14 @@ static int start_server(struct server *s, const char *config, struct errbuf *eb)
 		s->exit_code = CONTROL_CONFIG;
 		return err;
 	}
+	if ((err = find_proxies(s, eb)))
+		return err;
 	s->api = (struct api) { .reg = &s->reg,
 		.streams = &s->streams,
 		.probes = &s->probes,
 		.cfg = &s->cfg,
 		.noise = &s->noise_public,
+		.proxies = s->proxies,
 		.reload = reload,
 		.settings_again = settings_again,
 		.arg = s };
@@ -635,10 +653,12 @@ void server_close(struct server *s)
 	if (!s)
 		return;
 	struct loop *l = s->loop;
+	struct proxies *proxies = s->proxies;
 	server_finish(s);
 	free(s);
 	if (l)
 		loop_free(l);
+	proxies_free(proxies);
 }
 
 struct server *server_open(const char *config, struct errbuf *eb)

@@ -397,6 +397,8 @@ bool blocking_serve(struct blocking *b, struct resolver *core)
 	}
 	if (!b->blocker)
 		b->blocker = blocker_new(b->loop, core);
+	if (b->blocker)
+		blocker_proxies(b->blocker, b->proxies);
 	if (b->blocker && b->fresh)
 		b->fresh = blocker_reconfigure(b->blocker, &b->mem, &b->rules, &eb) != 0;
 	return b->blocker && !b->fresh;

@@ -8,9 +8,11 @@
 #include "mesh/os/loop.h"
 #include "resolver/blocker.h"
 
-/* Embedded in its owner, who sets the first two and leaves the rest at zero. */
+/* Embedded in its owner, who sets the first three and leaves the rest at zero. */
 struct blocking {
 	struct loop *loop;
+	const struct proxies
+		*proxies;      /* borrowed, set anew each time; by which those are fetched; NULL: by none */
 	const char *state_dir; /* borrowed; lists of URLs are kept in a folder of it */
 	bool wanted;	       /* the map says so, in words that can be used */
 	char *told;	       /* the capabilities that this was read from; owned; NULL: none */

@@ -66,8 +66,9 @@ static const struct man_item exits[] = {
 static const struct man_item environment[] = {
 	{ "HTTPS_PROXY",
 		"http://HOST:PORT or http://USER:PASSWORD@HOST:PORT: the HTTP proxy (CONNECT) by which "
-		"relays, and a server whose URL is https://, are reached; also https_proxy" },
-	{ "HTTP_PROXY", "the same for a server whose URL is http://; also http_proxy" },
+		"relays, and all whose URL is https:// (server, nameservers, lists of blocked names), are "
+		"reached; also https_proxy" },
+	{ "HTTP_PROXY", "the same for those whose URL is http://; also http_proxy" },
 	{ "NO_PROXY", "what is reached without: names and all below them, addresses, networks or *, by "
 		      "commas; also no_proxy" },
 	{ "SSL_CERT_FILE",

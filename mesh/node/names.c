@@ -8,6 +8,7 @@
 #include "mesh/node/portal_names.h"
 #include "mesh/node/serve/sharing.h"
 #include "mesh/transport/http.h"
+#include "mesh/transport/proxy.h"
 #include "resolver/name.h"
 #include "resolver/present.h"
 #include "resolver/zone.h"
@@ -19,7 +20,7 @@
 #include <sys/socket.h>
 
 enum {
-	OWN_HOSTS_MAX = 64, /* control server and relays */
+	OWN_HOSTS_MAX = 64, /* control server, proxies and relays */
 	DNS_PORT = 53,
 	BASE_MAX = RESOLVER_UPSTREAMS_MAX,
 	UPSTREAMS_MAX = RESOLVER_UPSTREAMS_MAX,
@@ -315,6 +316,10 @@ static void add_own_hosts(struct names *n, const struct url *control, struct rou
 		return;
 	add_host(r, control->host);
 	add_host(r, n->trying);
+	if (n->proxies) {
+		add_host(r, n->proxies->secure.host);
+		add_host(r, n->proxies->plain.host);
+	}
 	for (size_t i = 0; d && i < d->n_regions; i++) {
 		for (size_t j = 0; j < d->regions[i].n_nodes; j++)
 			add_host(r, d->regions[i].nodes[j].host);
@@ -394,6 +399,7 @@ static int routes_configure(struct names *n, const struct ctl_dns *dns, struct r
 	struct resolver_config c = {
 		.routes = r->v, .n_routes = r->n, .site = r->base, .n_site = is_away(n) ? 0 : r->n_base
 	};
+	resolver_server_proxies(n->dns, is_away(n) ? NULL : n->proxies);
 	if (validation_serve(&n->validation, n->dns, &c, dns, eb))
 		odd(n, "names of the internet do not resolve: %s", eb->text);
 	return resolver_server_configure(n->dns, &c, eb);
@@ -588,6 +594,7 @@ static int apply(struct names *n, struct errbuf *eb)
 	const struct ctl_dns *dns = n->expired ? NULL : n->map->dns;
 	n->blocking.loop = n->loop;
 	n->blocking.state_dir = n->state_dir;
+	n->blocking.proxies = is_away(n) ? NULL : n->proxies;
 	if (!blocking_follow(&n->blocking, n->map))
 		return err_set(eb, -ENOMEM, "names that are blocked");
 	int err = n->dns && is_served_right(n) ? 0 : open_resolver(n, eb);

@@ -11,12 +11,14 @@
 #include "mesh/node/validation.h"
 #include "resolver/listen.h"
 
-/* Embedded in its owner, who sets the first four and leaves the rest at zero. */
+/* Embedded in its owner, who sets the first five and leaves the rest at zero. */
 struct names {
 	struct loop *loop;
 	struct os_dns *os_dns;		 /* borrowed */
 	const struct state_prefs *prefs; /* borrowed, read anew each time: control_url, accept_dns */
-	const char *state_dir;		 /* borrowed; for lists of blocked names */
+	const struct proxies
+		*proxies;      /* borrowed; NULL: none. Not used under an exit, which leads out itself */
+	const char *state_dir; /* borrowed; for lists of blocked names */
 	bool guarded; /* set by the owner: nobody but this machine and its containers reaches its resolver */
 	struct netmap *map;	     /* what is applied, a reference of our own; NULL: nothing */
 	bool expired;		     /* our own key */

@@ -168,6 +168,7 @@ static int step_names(void *arg, struct netmap *m, bool self_expired, struct err
 {
 	struct steps *s = arg;
 	s->names->guarded = is_guarded(s);
+	s->names->proxies = s->engine->proxies;
 	if (!names_outside_set(s->names, iface_outside(s->engine->iface)))
 		return err_set(eb, -ENOMEM, "the names of the mesh");
 	return names_apply(s->names, m, tun_name(s->engine->tun), self_expired, eb);

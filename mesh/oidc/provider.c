@@ -24,6 +24,7 @@ struct oidc_provider {
 	struct loop *loop;
 	const struct oidc_settings *s;
 	const char *redirect;
+	const struct proxies *proxies;
 	struct tls *tls;
 	struct http_client *asking; /* discovery or keys */
 	struct loop_timer *again;
@@ -70,7 +71,10 @@ static struct http_client *ask(struct oidc_provider *p, const struct question *q
 		return NULL;
 	}
 	char host[URL_HOST_TEXT];
-	struct http_request rq = { .to = { .host = u.host, .port = u.port, .tls = u.https ? p->tls : NULL },
+	struct http_request rq = { .to = { .host = u.host,
+					   .port = u.port,
+					   .tls = u.https ? p->tls : NULL,
+					   .proxies = p->proxies },
 		.method = q->form ? "POST" : "GET",
 		.target = u.path,
 		.host = url_host(&u, host),
@@ -199,15 +203,17 @@ static void refresh_due(void *arg)
 	refresh_discovery(arg);
 }
 
-struct oidc_provider *oidc_provider_open(
-	struct loop *l, const struct oidc_settings *settings, const char *redirect, struct errbuf *eb)
+struct oidc_provider *oidc_provider_open(struct loop *l, const struct oidc_settings *settings,
+	const char *redirect, const struct proxies *proxies, struct errbuf *eb)
 {
 	struct oidc_provider *p = calloc(1, sizeof(*p));
 	if (!p) {
 		err_say(eb, ERR_TOO_LARGE, "memory is short");
 		return NULL;
 	}
-	*p = (struct oidc_provider) { .loop = l, .s = settings, .redirect = redirect, .retry_ms = RETRY_MS };
+	*p = (struct oidc_provider) {
+		.loop = l, .s = settings, .redirect = redirect, .proxies = proxies, .retry_ms = RETRY_MS
+	};
 	p->again = loop_timer_new(l, refresh_due, p);
 	p->tls = p->again ? tls_client(NULL, eb) : NULL;
 	if (!p->tls) {

@@ -15,10 +15,12 @@
 enum { OIDC_CODE_MAX = 2048, OIDC_EXCHANGES_MAX = 64 };
 
 struct oidc_provider;
-/* settings and redirect, the URL that the browser comes back to, are borrowed. NULL with a sentence: memory is short, or
+struct proxies;
+/* settings, redirect, the URL that the browser comes back to, and proxies, by which the provider is reached (NULL: by none),
+ * are borrowed. NULL with a sentence: memory is short, or
  * this machine trusts no authority. */
-struct oidc_provider *oidc_provider_open(
-	struct loop *l, const struct oidc_settings *settings, const char *redirect, struct errbuf *eb);
+struct oidc_provider *oidc_provider_open(struct loop *l, const struct oidc_settings *settings,
+	const char *redirect, const struct proxies *proxies, struct errbuf *eb);
 void oidc_provider_close(struct oidc_provider *p); /* exchanges end without a word; NULL is fine */
 const struct oidc_settings *oidc_provider_settings(const struct oidc_provider *p);
 /* It has answered, so that logins can begin. */

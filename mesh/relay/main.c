@@ -8,6 +8,7 @@
 #include "mesh/os/sock.h"
 #include "mesh/relay/relay.h"
 #include "mesh/relay/verify.h"
+#include "mesh/transport/proxy.h"
 #include <errno.h>
 #include <linux/capability.h>
 #include <malloc.h>
@@ -77,6 +78,11 @@ static const struct man_item exits[] = {
 	{ "2", "the command line is wrong" },
 	{ NULL, NULL },
 };
+static const struct man_item environment[] = {
+	{ "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
+		"as of ropewalkd(8), of the URL that knows nodes (--verify-client-url)" },
+	{ NULL, NULL },
+};
 static const struct man_item files[] = {
 	{ "/var/lib/ropewalk-relay", "the relay's key, certificate and its key (--statedir)" },
 	{ NULL, NULL },
@@ -94,6 +100,7 @@ static const struct man_program page = {
 		"--key.\n\nSIGUSR1 prints the counters as a line of JSON.",
 	.options = rows,
 	.exits = exits,
+	.environment = environment,
 	.files = files,
 	.see_also = "ropewalk-control(8), ropewalkd(8)",
 };
@@ -101,6 +108,7 @@ static const struct man_program page = {
 struct program {
 	struct loop *loop;
 	struct relay *relay;
+	struct proxies *proxies;
 	struct verify *verify; /* NULL = everybody may */
 	struct notify *notify;
 };
@@ -201,6 +209,19 @@ static void decided(void *arg, const struct node_key *who, bool allow)
 	relay_admit(((struct program *)arg)->relay, who, allow);
 }
 
+static struct proxies *find_proxies(struct errbuf *eb)
+{
+	char text[PROXIES_TEXT];
+	struct proxies *p = proxies_of_environment();
+	if (!p)
+		err_set(eb, -ENOMEM, "start");
+	else if (p->fault[0])
+		log_warn("%s", p->fault);
+	if (*proxies_text(p, text))
+		log_info("the URL that knows nodes is asked by %s", text);
+	return p;
+}
+
 static bool open_verify(
 	struct program *p, const struct options *o, struct relay_options *ro, struct errbuf *eb)
 {
@@ -209,6 +230,9 @@ static bool open_verify(
 		return false;
 	if (!vo.socket_path && !vo.url && !vo.keys_file)
 		return true;
+	if (vo.url && !(p->proxies = find_proxies(eb)))
+		return false;
+	vo.proxies = p->proxies;
 	vo.decided = decided;
 	vo.arg = p;
 	p->verify = verify_open(p->loop, &vo, eb);
@@ -245,6 +269,7 @@ static int relay_run(const struct options *o, struct relay_options *ro)
 		fprintf(stderr, "ropewalk-relay: %s\n", eb.text);
 		verify_close(p.verify);
 		loop_free(p.loop);
+		proxies_free(p.proxies);
 		return 1;
 	}
 	struct loop_signal *s[] = { loop_signal_new(p.loop, SIGTERM, stop_signal, &p),
@@ -262,6 +287,7 @@ static int relay_run(const struct options *o, struct relay_options *ro)
 	verify_close(p.verify);
 	relay_close(p.relay);
 	loop_free(p.loop);
+	proxies_free(p.proxies);
 	return 0;
 }
 

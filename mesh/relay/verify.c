@@ -213,7 +213,9 @@ static bool ask_next(struct asked *a)
 		rq.target = "/verify";
 		rq.host = "localhost";
 	} else {
-		rq.to = (struct stream_target) { .host = v->url.host, .port = v->url.port, .tls = v->tls };
+		rq.to = (struct stream_target) {
+			.host = v->url.host, .port = v->url.port, .tls = v->tls, .proxies = v->o.proxies
+		};
 		rq.target = v->url.path;
 		rq.host = url_host(&v->url, host);
 	}

@@ -6,11 +6,13 @@
 
 #include "mesh/relay/relay.h"
 
+struct proxies;
 struct verify_options {
-	const char *keys_file;	 /* "nodekey:..." a line; NULL = none */
-	const char *socket_path; /* of the server's admin socket; NULL = none */
-	const char *url;	 /* asked as derper asks; NULL = none */
-	bool fail_open;		 /* when nobody can be asked, who is unknown may stay */
+	const char *keys_file;	       /* "nodekey:..." a line; NULL = none */
+	const char *socket_path;       /* of the server's admin socket; NULL = none */
+	const char *url;	       /* asked as derper asks; NULL = none */
+	const struct proxies *proxies; /* by which the URL is asked; borrowed, NULL: directly */
+	bool fail_open;		       /* when nobody can be asked, who is unknown may stay */
 	/* The word about a key for which verify_admits said RELAY_LATER. */
 	void (*decided)(void *arg, const struct node_key *who, bool allow);
 	void *arg;

@@ -80,7 +80,7 @@ struct stream_target {
 /* Errors after this call come by closed(). NULL only when memory is short. Strings are copied. */
 struct stream *stream_connect(struct loop *l, const struct stream_target *to, const struct stream_events *ev);
 /* The same on a socket of the caller's that connects to `at`, which must be given, already: it is taken over, and
- * closed when this gives NULL. */
+ * closed when this gives NULL. Where `proxies` lead to `host` by one, `at` is the proxy's. */
 struct stream *stream_connect_socket(
 	struct loop *l, int fd, const struct stream_target *to, const struct stream_events *ev);
 struct stream *stream_connect_unix(struct loop *l, const char *path, const struct stream_events *ev);

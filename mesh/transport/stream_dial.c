@@ -210,7 +210,9 @@ struct stream *stream_connect_socket(
 	struct loop *l, int fd, const struct stream_target *to, const struct stream_events *ev)
 {
 	struct stream *s = dial_new(l, to, ev);
-	if (!s) {
+	if (!s || !set_tunnel(s->dial, to)) {
+		if (s)
+			stream_release(s);
 		close(fd);
 		return NULL;
 	}

@@ -6,6 +6,7 @@
 #include "mesh/os/man.h"
 #include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
+#include "mesh/transport/proxy.h"
 #include "mesh/transport/stream.h"
 #include "resolver/alone/blocked.h"
 #include "resolver/alone/control.h"
@@ -60,6 +61,10 @@ static const struct man_item exits[] = {
 	{ "78", "the configuration is wrong or not there" },
 	{ NULL, NULL },
 };
+static const struct man_item environment[] = {
+	{ "HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "as of ropewalkd(8), of upstreams by HTTPS and of lists" },
+	{ NULL, NULL },
+};
 static const struct man_program page = {
 	.name = "ropewalk-resolver",
 	.section = 8,
@@ -79,6 +84,7 @@ static const struct man_program page = {
 	.options = option_rows,
 	.verbs = tell_verbs,
 	.exits = exits,
+	.environment = environment,
 	.see_also = "ropewalkd(8)",
 };
 
@@ -183,6 +189,7 @@ static int resolver_run(struct program *p, struct errbuf *eb)
 		s.loop = loop_new();
 		err = s.loop ? serve_run(&s, &c, z, eb) : err_say(eb, ERR_TOO_LARGE, "out of memory");
 		loop_free(s.loop);
+		proxies_free(s.proxies);
 	}
 	zone_put(z);
 	conf_free(&c);

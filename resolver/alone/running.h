@@ -18,6 +18,7 @@ struct running {
 	struct notify *notify;
 	struct resolver_server *server;
 	struct blocker *blocker;
+	struct proxies *proxies;   /* of the environment; NULL: not read */
 	struct local_names *names; /* out of files */
 	struct control *control;
 	struct login *login; /* NULL, as the next two: nothing is kept ("state") */

@@ -2,6 +2,7 @@
 
 #include "mesh/base/log.h"
 #include "mesh/os/call_filter.h"
+#include "mesh/transport/proxy.h"
 #include "resolver/alone/control.h"
 #include "resolver/alone/login.h"
 #include "resolver/alone/numbers.h"
@@ -91,6 +92,20 @@ void serve_close(struct running *s)
 	resolver_server_close(s->server);
 }
 
+/* By which lists are fetched, and upstreams asked by HTTPS. */
+static bool proxies_open(struct running *s)
+{
+	char text[PROXIES_TEXT];
+	s->proxies = proxies_of_environment();
+	if (s->proxies && s->proxies->fault[0])
+		log_warn("%s", s->proxies->fault);
+	if (*proxies_text(s->proxies, text))
+		log_info("lists, and upstreams by HTTPS, are reached by %s", text);
+	blocker_proxies(s->blocker, s->proxies);
+	resolver_server_proxies(s->server, s->proxies);
+	return s->proxies;
+}
+
 /* What is kept and shown, where the configuration wants it. */
 static int extras_open(struct running *s, const struct conf *c, struct errbuf *eb)
 {
@@ -115,7 +130,8 @@ int serve_open(struct running *s, struct conf *c, struct zone *z, struct errbuf 
 	if (!s->server)
 		return eb->code;
 	s->blocker = blocker_new(s->loop, resolver_server_core(s->server));
-	int err = s->blocker ? listen_secure(s, &c->secure, eb) : err_say(eb, -ENOMEM, "out of memory");
+	int err = s->blocker && proxies_open(s) ? listen_secure(s, &c->secure, eb)
+						: err_say(eb, -ENOMEM, "out of memory");
 	err = err ? err : running_config_apply(s, c, z, eb);
 	err = err ? err : extras_open(s, c, eb);
 	err = err ? err : blocker_configure(s->blocker, &c->arena, &c->block, eb);

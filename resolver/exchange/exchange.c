@@ -120,6 +120,13 @@ void exchange_forget(struct exchange *x)
 			transports[i]->forget(x);
 }
 
+void exchange_proxies(struct exchange *x, const struct proxies *p)
+{
+	if (x->proxies != p)
+		exchange_forget(x);
+	x->proxies = p;
+}
+
 int exchange_authorities(struct exchange *x, const char *ca_file, struct errbuf *eb)
 {
 	struct tls *tls = ca_file ? tls_client_authorities(ca_file, eb) : tls_client(NULL, eb);

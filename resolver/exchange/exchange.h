@@ -31,7 +31,8 @@ struct exchange_options {
 	struct loop *loop;
 	const struct random *rnd;
 	/* On every socket before it connects: a mark, a device. Not 0: the question fails. NULL: none. */
-	int (*socket)(void *arg, int fd, const struct endpoint *to);
+	int (*socket)(
+		void *arg, int fd, const struct endpoint *to); /* to: nothing, of a proxy that has a name */
 	void *socket_arg;
 	/* msg is valid during the call. code: a negative errno or enum err; the question is gone then. Both
 	 * may call exchange_send and exchange_done. */
@@ -53,6 +54,10 @@ bool exchange_is_settled(const struct exchange *x);
 void exchange_settle(struct exchange *x);
 /* The network changed: connections that are kept for the next question may be dead without a word. */
 void exchange_forget(struct exchange *x);
+/* By which proxies those that are asked by HTTPS are reached, but for who is in the mesh; borrowed, NULL, which is so at
+ * first: by none. */
+struct proxies;
+void exchange_proxies(struct exchange *x, const struct proxies *p);
 /* Who signs for servers that are asked by TLS or HTTPS: those of a PEM file alone, NULL: whom the machine knows. It
  * holds for connections from now on; kept ones are closed. An error: as it was. */
 int exchange_authorities(struct exchange *x, const char *ca_file, struct errbuf *eb);

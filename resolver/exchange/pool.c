@@ -17,6 +17,7 @@
 #include "resolver/exchange/pool.h"
 
 #include "mesh/base/log.h"
+#include "mesh/transport/proxy.h"
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -94,25 +95,56 @@ static void link_opened(void *arg);
 static void link_data(void *arg, const uint8_t *p, size_t len);
 static void link_closed(void *arg, int code, const char *why);
 
-/* fd: a socket that connects; taken over. */
-static int stream_begin(struct link *l, int fd)
+/* Whom NO_PROXY names, by name or by address, is asked directly, and so is who is in the mesh. NULL: that, or there is no
+ * proxy. */
+static const struct proxy *proxy_to(const struct link *l, const char *host)
+{
+	char ip[ADDR_TEXT];
+	const struct proxies *p =
+		l->kind == EXCHANGE_HTTPS && !addr_is_mesh(&l->to.ip) ? l->x->proxies : NULL;
+	bool direct = !proxies_for(p, true, addr_format(&l->to.ip, ip), l->to.port);
+	return direct ? NULL : proxies_for(p, true, host, l->to.port);
+}
+
+/* A proxy that has a name: the machine knows it, as it does those of servers and relays. */
+static void proxy_hook(void *arg, int fd)
+{
+	const struct exchange *x = arg;
+	if (x->o.socket)
+		(void)x->o.socket(x->o.socket_arg, fd, &(struct endpoint) { .port = 0 });
+}
+
+static int stream_begin(struct link *l)
 {
 	struct exchange *x = l->x;
 	char ip[ADDR_TEXT];
 	int on = 1;
+	struct endpoint at = l->to;
 	struct tls_expect expect = { .alpn = l->by->alpn,
 		.pins = l->secure.pins,
 		.n_pins = l->secure.n_pins,
 		.pins_alone = !l->secure.name[0] };
 	struct stream_target to = { .host = l->secure.name[0] ? l->secure.name : addr_format(&l->to.ip, ip),
 		.port = l->to.port,
-		.at = &l->to,
+		.at = &at,
 		.tls = l->tls ? x->tls : NULL,
 		.expect = l->tls ? &expect : NULL,
-		.timeout_ms = OPEN_MS };
+		.timeout_ms = OPEN_MS,
+		.socket_hook = proxy_hook,
+		.socket_arg = x };
 	struct stream_events ev = {
 		.opened = link_opened, .data = link_data, .closed = link_closed, .arg = l
 	};
+	const struct proxy *by = proxy_to(l, to.host);
+	if (by) {
+		to.proxies = x->proxies;
+		at = (struct endpoint) { .port = by->port };
+		if (!addr_parse(by->host, &at.ip))
+			return (l->stream = stream_connect(x->o.loop, &to, &ev)) ? 0 : -ENOMEM;
+	}
+	int fd = exchange_connect(x, &at, SOCK_STREAM);
+	if (fd < 0)
+		return fd;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	l->stream = stream_connect_socket(x->o.loop, fd, &to, &ev);
 	return l->stream ? 0 : -ENOMEM;
@@ -134,8 +166,7 @@ static int link_new(struct exchange *x, const struct exchange_to *to, struct lin
 		l->secure = *to->secure;
 	if (l->tls && !x->tls)
 		x->tls = tls_client(NULL, NULL);
-	int fd = l->tls && !x->tls ? -ENOMEM : exchange_connect(x, &to->at, SOCK_STREAM);
-	int code = fd < 0 ? fd : stream_begin(l, fd);
+	int code = l->tls && !x->tls ? -ENOMEM : stream_begin(l);
 	if (code) {
 		free(l);
 		return code;

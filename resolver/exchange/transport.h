@@ -41,7 +41,8 @@ struct exchange {
 	struct udp_sockets *udp;
 	struct pool *pool;
 	struct validator *validator; /* validate.h; NULL: nothing is validated */
-	struct tls *tls;	     /* for servers that are spoken to in private; NULL: not needed yet */
+	const struct proxies *proxies;
+	struct tls *tls; /* for servers that are spoken to in private; NULL: not needed yet */
 	uint8_t big[2 + EXCHANGE_MESSAGE_MAX];
 };
 

@@ -8,6 +8,8 @@
 #include "mesh/os/sock.h"
 #include "mesh/os/test/own_ns.h"
 #include "mesh/transport/http.h"
+#include "mesh/os/test/fake_proxy.h"
+#include "mesh/transport/proxy.h"
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -141,6 +143,8 @@ static int teardown(void **state)
 	return 0;
 }
 
+static const struct proxies *proxies; /* NULL: none */
+
 static struct list_fetch *start_as(const char *host, const char *target, bool foreign)
 {
 	char text[128];
@@ -154,6 +158,7 @@ static struct list_fetch *start_as(const char *host, const char *target, bool fo
 		.retry_ms = 5,
 		.foreign = foreign,
 		.changed = changed,
+		.proxies = &proxies,
 		.arg = &site };
 	struct list_fetch *f = list_fetch_start(&o, &eb);
 	if (!f)
@@ -336,6 +341,24 @@ static void test_inward(void **state)
 	}
 }
 
+/* A name that only the proxy knows; an address in this network that is led to from outside is still none. */
+static void test_proxied(void **state)
+{
+	(void)state;
+	struct fake_proxy *proxy = fake_proxy_open(site.loop);
+	struct proxies *by = proxies_new(NULL, fake_proxy_url(proxy), NULL);
+	proxies = by;
+	struct list_fetch *f = start_as("http://nowhere.invalid", "/list", false);
+	while (!*fake_proxy_inside(proxy))
+		loop_run_once(site.loop);
+	assert_string_equal(fake_proxy_asked(proxy), "CONNECT nowhere.invalid:80 HTTP/1.1");
+	assert_non_null(strstr(fake_proxy_inside(proxy), "GET /list HTTP/1.1\r\n"));
+	list_fetch_stop(f);
+	fake_proxy_close(proxy);
+	proxies = NULL;
+	proxies_free(by);
+}
+
 static void test_wrong(void **state)
 {
 	struct list_fetch_options o = { .loop = site.loop, .name = "a", .url = "ftp://x", .path = path };
@@ -352,7 +375,7 @@ int main(void)
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	/* The threads that look names up see /etc/hosts as it was when the first of them began. */
 	const struct CMUnitTest tests[] = { ONE(test_inward), ONE(test_etag), ONE(test_last_good),
-		ONE(test_redirects), ONE(test_six), ONE(test_wrong) };
+		ONE(test_redirects), ONE(test_six), ONE(test_wrong), ONE(test_proxied) };
 	listen_at = addr_v4(INADDR_LOOPBACK);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,8 @@
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/http.h"
+#include "mesh/os/test/fake_proxy.h"
+#include "mesh/transport/proxy.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -288,6 +290,30 @@ static void test_refused(void **state)
 }
 
 /* Given up in the middle: nothing is called any more. */
+/* The authority is asked by a proxy, if that is what leads out. */
+static void test_proxied(void **state)
+{
+	struct authority *t = *state;
+	struct fake_proxy *proxy = fake_proxy_open(t->loop);
+	struct proxies *by = proxies_new(fake_proxy_url(proxy), NULL, NULL);
+	const struct acme_options o = { .directory = "https://acme.test/dir",
+		.email = "",
+		.host = "hs.test",
+		.account = t->key,
+		.proxies = by };
+	const struct acme_ops ops = { .prepare = prepare, .done = done, .arg = t };
+	t->order = acme_order(t->loop, &o, &ops);
+	assert_non_null(t->order);
+	loop_timer_set(t->limit, LIMIT_MS);
+	while (!t->over)
+		loop_run_once(t->loop);
+	loop_timer_clear(t->limit);
+	assert_string_equal(fake_proxy_asked(proxy), "CONNECT acme.test:443 HTTP/1.1");
+	assert_int_equal(fake_proxy_inside(proxy)[0], 22); /* TLS begins */
+	fake_proxy_close(proxy);
+	proxies_free(by);
+}
+
 static void test_given_up(void **state)
 {
 	struct authority *t = *state;
@@ -319,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_odd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_proxied, setup, teardown),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("acme", tests, NULL, NULL) : 1;
 }

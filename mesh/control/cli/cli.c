@@ -172,6 +172,11 @@ static const struct man_item exits[] = {
 	{ "3", "the server is not running, or this user may not talk to it" },
 	{ NULL, NULL },
 };
+static const struct man_item environment[] = {
+	{ "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
+		"as of ropewalkd(8), of the authority for certificates and of providers of logins" },
+	{ NULL, NULL },
+};
 static const struct man_item files[] = {
 	{ DEFAULT_CONFIG, "settings, YAML with the names that Headscale uses" },
 	{ "/var/lib/ropewalk-control", "database and Noise key, unless the settings say otherwise" },
@@ -195,6 +200,7 @@ static int print_help(const struct options *o, const struct verb *v, FILE *to, s
 		.options = option_rows,
 		.verbs = list,
 		.exits = exits,
+		.environment = environment,
 		.files = files,
 		.see_also = "ropewalk(1), ropewalkd(8), ropewalk-relay(8)" };
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)

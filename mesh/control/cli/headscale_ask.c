@@ -4,6 +4,7 @@
 #include "mesh/os/loop.h"
 #include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
+#include "mesh/transport/proxy.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ enum { ANSWER_MAX = 64 * 1024 * 1024 };
 
 struct asking {
 	struct loop *loop;
+	struct proxies *proxies;
 	json_t *answer;
 	int err;
 	struct errbuf *eb;
@@ -69,7 +71,9 @@ static int ask_elsewhere(struct asking *a, const struct headscale_place *at, str
 	if (url.https && !tls)
 		return a->eb->code;
 	snprintf(extra, sizeof(extra), "Authorization: Bearer %.200s\r\n", at->key);
-	rq->to = (struct stream_target) { .host = url.host, .port = url.port, .tls = tls };
+	rq->to = (struct stream_target) {
+		.host = url.host, .port = url.port, .tls = tls, .proxies = a->proxies
+	};
 	rq->host = url_host(&url, host);
 	rq->extra = extra;
 	int err = run(a, rq);
@@ -80,7 +84,7 @@ static int ask_elsewhere(struct asking *a, const struct headscale_place *at, str
 int headscale_ask(const struct headscale_place *at, const char *method, const char *target,
 	const json_t *body, json_t **answer, struct errbuf *eb)
 {
-	struct asking a = { .loop = loop_new(), .eb = eb };
+	struct asking a = { .loop = loop_new(), .proxies = proxies_of_environment(), .eb = eb };
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct http_request rq = { .unix_path = at->socket,
 		.method = method,
@@ -90,11 +94,12 @@ int headscale_ask(const struct headscale_place *at, const char *method, const ch
 		.body_len = text ? strlen(text) : 0,
 		.body_cap = ANSWER_MAX,
 		.content_type = text ? "application/json" : NULL };
-	int err = !a.loop || (body && !text) ? err_set(eb, -ENOMEM, "ask the server")
-		  : at->socket		     ? run(&a, &rq)
-					     : ask_elsewhere(&a, at, &rq);
+	int err = !a.loop || !a.proxies || (body && !text) ? err_set(eb, -ENOMEM, "ask the server")
+		  : at->socket				   ? run(&a, &rq)
+							   : ask_elsewhere(&a, at, &rq);
 	if (a.loop)
 		loop_free(a.loop);
+	proxies_free(a.proxies);
 	free(text);
 	*answer = a.answer;
 	return err;

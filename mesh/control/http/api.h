@@ -31,6 +31,7 @@ enum api_manner {
 };
 
 /* What the verbs work with; all borrowed. */
+struct proxies;
 struct api {
 	struct registry *reg;
 	struct streams *streams;
@@ -40,6 +41,7 @@ struct api {
 	struct ssh_checks *ssh_checks;
 	const struct control_config *cfg;
 	const struct machine_key *noise;
+	const struct proxies *proxies; /* by which others' servers are reached; borrowed */
 	/* Reads the settings anew; restart: the keys that changed and are not taken before one. */
 	int (*reload)(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *eb);
 	/* Something that the settings depend on has changed: they are read again, but the config is not. */

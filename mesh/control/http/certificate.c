@@ -195,6 +195,7 @@ static void order_begin(struct certificate *x)
 	const struct acme_options o = { .directory = c->acme_url,
 		.email = c->acme_email,
 		.host = c->acme_host,
+		.proxies = x->w->api->proxies,
 		.account = x->account,
 		.challenge = c->acme_alpn ? ACME_TLS_ALPN_01 : ACME_HTTP_01 };
 	const struct acme_ops ops = { .prepare = prepare, .done = order_done, .arg = x };

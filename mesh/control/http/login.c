@@ -46,7 +46,8 @@ int login_open(struct login *l, struct errbuf *eb)
 	loop_timer_set(l->limit, FIRST_ANSWER_MS);
 	for (; l->n < c->n; l->n++) {
 		struct errbuf why = { 0 };
-		l->providers[l->n] = oidc_provider_open(l->loop, &c->v[l->n].s, l->redirect, &why);
+		l->providers[l->n] =
+			oidc_provider_open(l->loop, &c->v[l->n].s, l->redirect, l->api->proxies, &why);
 		if (!l->providers[l->n])
 			return err_say(eb, why.code, "oidc: %s: %s", c->v[l->n].s.name, why.text);
 	}

@@ -29,9 +29,9 @@ void portal_read(const char *host, int status, const char *location, char out[st
 	text_clean(out);
 }
 
-void portal_open(struct portal *p, struct loop *l)
+void portal_open(struct portal *p, struct loop *l, const struct proxies *proxies)
 {
-	*p = (struct portal) { .loop = l };
+	*p = (struct portal) { .loop = l, .proxies = proxies };
 }
 
 static void learn(struct portal *p, const char url[static PORTAL_URL])
@@ -68,13 +68,15 @@ void portal_look(struct portal *p, const char *host)
 	if (p->rq || strlen(host) >= sizeof(p->host))
 		return;
 	snprintf(p->host, sizeof(p->host), "%s", host);
-	struct http_request rq = { .to = { .host = p->host, .port = 80, .socket_hook = sock_mark_hook },
+	struct http_request rq = {
+		.to = { .host = p->host, .port = 80, .proxies = p->proxies, .socket_hook = sock_mark_hook },
 		.method = "GET",
 		.target = "/generate_204",
 		.host = p->host,
 		.extra = "X-Tailscale-Challenge: ropewalk\r\n",
 		.body_cap = BODY_MAX,
-		.timeout_ms = LOOK_MS };
+		.timeout_ms = LOOK_MS
+	};
 	p->rq = http_request(p->loop, &rq, &ev); /* NULL: memory is short; the next try asks */
 }
 

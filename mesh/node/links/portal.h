@@ -9,9 +9,11 @@
 
 enum { PORTAL_HOST = 256, PORTAL_URL = 512 };
 
+struct proxies;
 struct portal {
 	struct loop *loop;
 	struct http_client *rq; /* the question that is out; NULL = none */
+	const struct proxies *proxies;
 	char host[PORTAL_HOST]; /* whom it is for */
 	char url[PORTAL_URL];	/* where somebody logs in; "" = no portal is known */
 	char line[PORTAL_URL + 128];
@@ -21,7 +23,8 @@ struct portal {
  * location: of a redirect; NULL = none. Control characters are not kept. */
 void portal_read(const char *host, int status, const char *location, char out[static PORTAL_URL]);
 
-void portal_open(struct portal *p, struct loop *l);
+/* proxies: which lead to the page; borrowed, NULL: none do. */
+void portal_open(struct portal *p, struct loop *l, const struct proxies *proxies);
 /* Asks host, at port 80; a question that is out is let be. */
 void portal_look(struct portal *p, const char *host);
 void portal_forget(struct portal *p); /* the way is free, or another one; a question that is out is off */

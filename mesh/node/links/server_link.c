@@ -307,7 +307,7 @@ struct server_link *server_link_open(
 	c->ops = *ops;
 	c->way.proxies = ops->proxies;
 	c->idle_s = IDLE_S;
-	portal_open(&c->portal, l);
+	portal_open(&c->portal, l, ops->proxies);
 	c->retry = loop_timer_new(l, retry_due, c);
 	c->silence = loop_timer_new(l, silent, c);
 	c->told = loop_timer_new(l, disco_told, c);

@@ -9,6 +9,7 @@
 #include "mesh/os/file.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include "mesh/transport/proxy.h"
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -293,13 +294,16 @@ static void test_exit(void **state)
 	fclose(f);
 	strcpy(p->prefs.exit_node, "fra");
 	strcpy(p->prefs.control_url, "https://ctl.example.net");
+	struct proxies *by = proxies_new("http://proxy.example:3128", NULL, NULL);
+	p->n.proxies = by; /* by which the server is reached */
 	use_map(p, "{" NODES ",\"DNSConfig\":{\"FallbackResolvers\":[{\"Addr\":\"127.0.0.8\"}]}}");
 	assert_true(os_dns_active(p->n.os_dns));
 	ask(p, "example.com", "A");
 	ask(p, "nas.home.arpa", "A");
 	assert_true(p->own.asked == 0 && p->fallback.asked > 0);
 	ask(p, "ctl.example.net", "A");
-	assert_int_equal(p->own.asked, 1);
+	ask(p, "proxy.example", "A");
+	assert_int_equal(p->own.asked, 2);
 	assert_string_equal(p->n.odd_dns, "");
 	/* C26: a nameserver that the network names goes on to be asked, here one of the mesh */
 	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Resolvers\":[{\"Addr\":\"127.0.0.9\"}]}}");
@@ -308,9 +312,10 @@ static void test_exit(void **state)
 	assert_int_equal(p->corp.asked, 2);
 	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true}}");
 	assert_int_equal(ask(p, "example.org", "A").rcode, 2);
-	assert_int_equal(p->own.asked, 1);
+	assert_int_equal(p->own.asked, 2);
 	assert_non_null(strstr(p->n.odd_dns, "uses an exit"));
 	place_end(p);
+	proxies_free(by);
 }
 
 static void check_default(struct place *p, const char *want)

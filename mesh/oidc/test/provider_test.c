@@ -5,6 +5,8 @@
 #include "mesh/os/sock.h"
 #include "mesh/proto/json_memory.h"
 #include "mesh/transport/http.h"
+#include "mesh/os/test/fake_proxy.h"
+#include "mesh/transport/proxy.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -211,7 +213,7 @@ static int teardown(void **state)
 static void open_provider(struct fake *f)
 {
 	struct errbuf eb = { 0 };
-	f->p = oidc_provider_open(f->loop, &f->s, "https://hs.test/oidc/callback", &eb);
+	f->p = oidc_provider_open(f->loop, &f->s, "https://hs.test/oidc/callback", NULL, &eb);
 	if (!f->p)
 		fail_msg("%s", eb.text);
 	while (!oidc_provider_is_ready(f->p) && !*oidc_provider_trouble(f->p))
@@ -395,6 +397,27 @@ static void test_cancelled(void **state)
 	assert_false(f->over);
 }
 
+/* The provider is asked by a proxy, if that is what leads out. */
+static void test_proxied(void **state)
+{
+	struct fake *f = *state;
+	struct errbuf eb = { 0 };
+	struct fake_proxy *proxy = fake_proxy_open(f->loop);
+	struct proxies *by = proxies_new(NULL, fake_proxy_url(proxy), NULL);
+	f->s.issuer = "http://issuer.test";
+	f->p = oidc_provider_open(f->loop, &f->s, "https://hs.test/oidc/callback", by, &eb);
+	assert_non_null(f->p);
+	while (!*oidc_provider_trouble(f->p))
+		loop_run_once(f->loop);
+	assert_string_equal(fake_proxy_asked(proxy), "CONNECT issuer.test:80 HTTP/1.1");
+	assert_non_null(
+		strstr(fake_proxy_inside(proxy), "GET /.well-known/openid-configuration HTTP/1.1\r\n"));
+	oidc_provider_close(f->p);
+	f->p = NULL;
+	fake_proxy_close(proxy);
+	proxies_free(by);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_flow, setup, teardown),
@@ -403,7 +426,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_proxied, setup, teardown) };
 	json_memory_wipes();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,6 @@
+
+#include "mesh/os/test/fake_proxy.h"
+#include "mesh/transport/proxy.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -214,9 +217,26 @@ static void test_closed(void **state)
 	assert_int_equal(x->decided, 0);
 }
 
+/* The URL is asked by a proxy, if that is what leads out. */
+static void test_proxied(void **state)
+{
+	struct asker *x = *state;
+	struct fake_proxy *proxy = fake_proxy_open(x->loop);
+	struct proxies *by = proxies_new(NULL, fake_proxy_url(proxy), NULL);
+	struct verify *v =
+		start(x, (struct verify_options) { .url = "http://knows.test/verify", .proxies = by });
+	assert_false(may(x, v, &x->remote));
+	assert_string_equal(fake_proxy_asked(proxy), "CONNECT knows.test:80 HTTP/1.1");
+	assert_non_null(strstr(fake_proxy_inside(proxy), "POST /verify HTTP/1.1\r\n"));
+	verify_close(v);
+	fake_proxy_close(proxy);
+	proxies_free(by);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_ask), T(test_away), T(test_list), T(test_closed) };
+	const struct CMUnitTest tests[] = { T(test_ask), T(test_away), T(test_list), T(test_closed),
+		T(test_proxied) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

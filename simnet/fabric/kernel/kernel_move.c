@@ -104,11 +104,22 @@ static int reroute(const struct change *c, struct nl *n, struct errbuf *eb)
 	return kernel_port_reroute(&p, c->want.name, &c->old.routes, eb);
 }
 
+static int lose_what_is_on_its_way(const struct change *c, struct errbuf *eb)
+{
+	const struct engine *e = c->e;
+	int port = c->which.node < 0 ? e->router_ports[c->which.router]
+				     : e->node_ports[c->which.node * SCN_IFACES_MAX + (int)c->which.iface];
+	return port < 0 ? 0 : switch_pull(e->box, port, eb);
+}
+
+/* Nothing that went out in the old network comes out in the new one, and nothing of the old one is delivered there. */
 static int replug(const struct change *c, struct errbuf *eb)
 {
 	int ifindex = nl_link_index(c->e->fabric_nl, c->port);
-	return ifindex < 0 ? err_set(eb, ifindex, "find %s", c->port)
-			   : nl_link_master(c->e->fabric_nl, ifindex, c->e->bridges[c->want.network + 1], eb);
+	int err = ifindex < 0 ? err_set(eb, ifindex, "find %s", c->port) : lose_what_is_on_its_way(c, eb);
+	if (!err)
+		err = nl_link_master(c->e->fabric_nl, ifindex, c->e->bridges[c->want.network + 1], eb);
+	return err ? err : lose_what_is_on_its_way(c, eb);
 }
 
 static int change_inside(struct change *c, struct errbuf *eb)
@@ -149,8 +160,8 @@ static int change_user(struct change *c, struct errbuf *eb)
 	set_iface_now(c->e, c->which, &c->want);
 	if (c->want.off)
 		return 0;
-	err = nl_link_up(n, ifindex, true, eb);
-	return err ? err : kernel_user_move(c->e, c->which.router, eb);
+	err = kernel_user_move(c->e, c->which.router, eb);
+	return err ? err : nl_link_up(n, ifindex, true, eb);
 }
 
 int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface *want, struct errbuf *eb)

@@ -252,6 +252,23 @@ static bool hold(struct board *b, const struct frame *f, enum goal goal, int por
 	return true;
 }
 
+void board_pull(struct board *b, int port)
+{
+	size_t n = b->heap.n;
+	b->heap.n = 0; /* and filled anew, within what has been looked at */
+	for (size_t i = 0; i < n; i++) {
+		struct held *h = heap_owner(b->heap.v[i], struct held, due);
+		uint64_t due_ns = h->due.due_ms;
+		if (h->port / 2 == port / 2) {
+			b->held_bytes -= h->len;
+			free(h);
+			continue;
+		}
+		h->due = (struct heap_item) { 0 };
+		heap_set(&b->heap, &h->due, due_ns);
+	}
+}
+
 static void reach(struct board *b, const struct frame *f, enum goal goal, int port, uint64_t now_ns)
 {
 	struct span *s = span_of(b, port);

@@ -44,6 +44,8 @@ bool board_set_link(struct board *b, int port, const struct link_model *m);
 /* Every wire carries everything at once, unchanged, and firewalls are lifted, as long as it is on. */
 void board_bypass(struct board *b, bool on);
 void board_lift_firewalls(struct board *b, bool lifted);
+/* The cable at a port is pulled: what is on its way over it, both ways, is lost. */
+void board_pull(struct board *b, int port);
 /* The owner's end of a wire and the fabric's are told apart by the port. */
 void board_received(struct board *b, int port, const uint8_t *frame, size_t len, uint64_t now_ns);
 void board_tick(struct board *b, uint64_t now_ns);

@@ -44,6 +44,7 @@ enum order_kind {
 	ORDER_TABLE,
 	ORDER_NEIGHBOUR,
 	ORDER_CARRIER,
+	ORDER_PULL,
 	ORDER_FIREWALL
 };
 
@@ -184,6 +185,18 @@ static void take_table(struct switch_box *x, int port, uint64_t now_ns, struct a
 	buf_free(&text);
 }
 
+/* With what its devices have not told yet. */
+static void pull(struct switch_box *x, int port)
+{
+	enum { WAITING_MAX = 4096 }; /* more than a device keeps */
+	uint8_t frame[ETH_FRAME_MAX + 64];
+	bool wire = !board_router(x->board, port);
+	for (int end = port; end <= port + wire; end++)
+		for (int i = 0; i < WAITING_MAX && read(x->fds[end], frame, sizeof(frame)) > 0; i++) {
+		}
+	board_pull(x->board, port);
+}
+
 static void obey(struct switch_box *x, const struct order *o, struct answer *a)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -221,6 +234,7 @@ static void obey(struct switch_box *x, const struct order *o, struct answer *a)
 			(void)router_add_neighbour(r, o->side, &o->who, &o->mac);
 		break;
 	case ORDER_CARRIER: a->err = tap_carrier(x->fds[o->port], o->on); break;
+	case ORDER_PULL: pull(x, o->port); break;
 	case ORDER_TABLE: take_table(x, o->port, now, a); break;
 	case ORDER_LOG: a->err = write_log(x, o->dir); break;
 	}
@@ -500,6 +514,12 @@ int switch_set_ways(
 {
 	struct order o = { .kind = ORDER_WAYS, .port = port };
 	return send_ways(x, &o, ways, n_ways, "change the routes of a router", eb);
+}
+
+int switch_pull(struct switch_box *x, int port, struct errbuf *eb)
+{
+	struct answer a = { 0 };
+	return ask(x, &(struct order) { .kind = ORDER_PULL, .port = port }, &a, "pull a cable", eb);
 }
 
 int switch_carrier(struct switch_box *x, int port, bool up, struct errbuf *eb)

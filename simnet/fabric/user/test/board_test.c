@@ -169,6 +169,33 @@ static void test_wire(void **state)
 	board_free(t.b);
 }
 
+/* What is on its way over a cable that is pulled is lost, both ways, and nothing else. */
+static void test_pull(void **state)
+{
+	(void)state;
+	struct bench t;
+	struct link_model slow = { .up = { .delay_us = 20000 }, .down = { .delay_us = 20000 } };
+	struct packet p = udp(inside, outside, 100, 1), back = udp(outside, inside, 100, 2);
+	bench_init(&t);
+	add_wire(&t, &slow);
+	int other = board_add_wire(t.b, &(struct board_wire) { .name = "bob", .model = &slow });
+	struct frame out = frame_of(&p, &inside_mac, &lan_mac), in = frame_of(&back, &lan_mac, &inside_mac);
+	for (int i = 0; i < 5; i++) {
+		board_received(t.b, t.port, out.b, out.len, (uint64_t)i * MS);
+		board_received(t.b, t.port + 1, in.b, in.len, (uint64_t)i * MS);
+		board_received(t.b, other, out.b, out.len, (uint64_t)i * MS);
+	}
+	board_pull(t.b, t.port);
+	board_tick(t.b, 40 * MS);
+	assert_int_equal(t.n, 5);
+	for (size_t i = 0; i < t.n; i++)
+		assert_int_equal(t.sent[i].port, other + 1);
+	board_received(t.b, t.port, out.b, out.len, 50 * MS);
+	board_tick(t.b, 80 * MS);
+	assert_int_equal(t.n, 6);
+	board_free(t.b);
+}
+
 static void test_mtu(void **state)
 {
 	(void)state;
@@ -497,6 +524,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drop_stamps),
 		cmocka_unit_test(test_wire),
+		cmocka_unit_test(test_pull),
 		cmocka_unit_test(test_mtu),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_router),

@@ -10,12 +10,35 @@ static const char *network_of(const struct lab *l, int network)
 	return network < 0 ? "the internet" : l->s->routers[network].name;
 }
 
+static const char *uplink_text(const struct lab *l, const struct scn_step *st, char *buf, size_t cap)
+{
+	const struct scn_change *c = st->change;
+	const struct scn_router *r = &l->s->routers[c->plug.router];
+	const char *name = r->uplinks[c->uplink].name;
+	char what[96], then[128] = "no other way out is left", ip[ADDR_TEXT], pause[32] = "";
+
+	if (c->off)
+		snprintf(what, sizeof(what), "%s of %s is down", name, r->name);
+	else
+		snprintf(what, sizeof(what), "%s of %s is up, metric %u", name, r->name, (unsigned)c->metric);
+	if (c->for_ms)
+		snprintf(pause, sizeof(pause), ", after %.1f s,", step_seconds(c->for_ms));
+	if (!c->want.off)
+		snprintf(then, sizeof(then), "packets%s%s go out by %s, to %s as %s", pause,
+			c->idle ? " still" : "", r->uplinks[c->used].name, network_of(l, c->want.network),
+			addr_format(&c->want.ip, ip));
+	snprintf(buf, cap, "%s; %s", what, then);
+	return buf;
+}
+
 static const char *change_text(const struct lab *l, const struct scn_step *st, char *buf, size_t cap)
 {
 	const struct scn_change *c = st->change;
 	const char *name = c->want.name, *to = network_of(l, c->want.network);
 	char ip[ADDR_TEXT], pause[32] = "";
 
+	if (c->of_uplink)
+		return uplink_text(l, st, buf, cap);
 	addr_format(&c->want.ip, ip);
 	if (c->for_ms)
 		snprintf(pause, sizeof(pause), " for %.1f s", step_seconds(c->for_ms));
@@ -77,13 +100,17 @@ static int make_first(struct lab *l, const struct scn_change *c, struct errbuf *
 int step_change(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	const struct scn_change *c = st->change;
-	char text[200];
+	char text[300];
 
 	if (!l->ops->plug)
 		return err_say(eb, ERR_REFUSED, "the %s engine cannot change where a host is plugged in",
 			l->ops->name);
 	events_begin(l, scenario_step_name(st->kind), change_text(l, st, text, sizeof(text)));
-	int err = c->make_first ? make_first(l, c, eb) : break_first(l, c, eb);
+	int err = c->idle ? 0 : c->make_first ? make_first(l, c, eb) : break_first(l, c, eb);
+	const struct link_model *link =
+		c->of_uplink ? l->s->routers[c->plug.router].uplinks[c->used].link : NULL;
+	if (!err && link && !c->idle)
+		err = l->ops->set_link(l->engine, st->target, link, eb);
 	if (!err && c->plug.node >= 0)
 		err = streams_follow(l, c->plug.node, lab_step_number(l) + 1, eb);
 	return err || !step_should_stop(l, eb) ? err : eb->code;

@@ -56,6 +56,14 @@ static bool router_blocks_udp(const struct question *q, int router)
 	return is_cut(q, r->name, "udp", r->udp_blocked);
 }
 
+/* The outer side of a router, or every uplink that it has. */
+static bool is_router_cut(const struct question *q, int router)
+{
+	const struct scn_router *r = &q->s->routers[router];
+	return is_cut(q, r->name, "link", false) || is_cut(q, r->name, "carrier", false) ||
+	       topology_iface(q->s, q->n_steps, (struct scn_plug) { -1, router, 0 }).off;
+}
+
 static bool has_word(const char *text, const char *word)
 {
 	static const char around[] = " \t\n;|&(){}'\"/";
@@ -257,7 +265,7 @@ static struct side side_up_to(const struct question *q, const struct scn_node *n
 	for (int i = n->router; i >= 0 && i != top; i = q->s->routers[i].behind) {
 		const struct scn_router *r = &q->s->routers[i];
 		v.udp_blocked |= router_blocks_udp(q, i);
-		if (is_cut(q, r->name, "link", false) || is_cut(q, r->name, "carrier", false))
+		if (is_router_cut(q, i))
 			v.cut = r->name;
 		pass_firewall(q, &v, r->name, &r->firewall);
 		four |= r->nat64.bits;
@@ -356,8 +364,7 @@ static bool through_hairpin(
 	for (int i = q->lan; i >= 0; i = s->routers[i].behind) {
 		if (!q->tcp && router_blocks_udp(q, i))
 			return give(q, PATH_RELAY, "UDP is blocked between the shared router and STUN");
-		if (is_cut(q, s->routers[i].name, "link", false) ||
-			is_cut(q, s->routers[i].name, "carrier", false))
+		if (is_router_cut(q, i))
 			return give(q, PATH_ANY,
 				"the file does not say: the shared router's link is cut, and whether its "
 				"mappings are "

@@ -37,7 +37,10 @@ struct scn_router {
 	struct nptv6 nptv6;	       /* of everything inside */
 	struct scn_routes routes;      /* besides those that follow from where it is */
 	enum scn_offer offers;	       /* on its LAN */
-	bool wan_chosen, lan_chosen;   /* by the file, in wan and lan_net; where they stand: */
+	struct scn_iface
+		uplinks[SCN_IFACES_MAX]; /* of which one is in use; none: it has one outer side alone */
+	size_t n_uplinks, uplink;	 /* the one in use at first: behind, wan and link are its */
+	bool wan_chosen, lan_chosen;	 /* by the file, in wan and lan_net; where they stand: */
 	struct scn_at wan_at, lan_at;
 	/* Filled by topology_plan: */
 	struct addr wan, lan;		/* own addresses */
@@ -132,6 +135,10 @@ int topology_plan(struct scenario *s, struct errbuf *eb);
 int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf *eb);
 /* An interface as it is after the first n_steps of s. */
 struct scn_iface topology_iface(const struct scenario *s, size_t n_steps, struct scn_plug plug);
+/* One of a router's uplinks then, and which of them is in use: of those that are up the one with the smallest metric; -1 when
+ * none is. */
+struct scn_iface topology_uplink(const struct scenario *s, size_t n_steps, int router, size_t uplink);
+int topology_uplink_in_use(const struct scenario *s, size_t n_steps, int router);
 /* What the NAT of a router is then; of no meaning where it does not translate. */
 struct nat_model topology_nat(const struct scenario *s, size_t n_steps, int router);
 /* The firewall of a node, or of a router where node is negative, then. */

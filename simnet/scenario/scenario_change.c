@@ -33,13 +33,15 @@ static const struct schema_row lease_rows[] = {
 	{ 0 },
 };
 static const struct schema_row interface_rows[] = {
-	{ "at", SCHEMA_STRING, AT(at), .required = true, .doc = "the node" },
-	{ "name", SCHEMA_STRING, AT(interface), .required = true, .doc = "the interface" },
+	{ "at", SCHEMA_STRING, AT(at), .required = true, .doc = "the node, or a router with `uplinks`" },
+	{ "name", SCHEMA_STRING, AT(interface), .required = true, .doc = "the interface or uplink" },
 	{ "up", SCHEMA_BOOL, AT(up), .def = "as it is", .doc = "link, address and routes, or none of them" },
 	{ "to", SCHEMA_STRING, AT(to), .def = "as it is", .doc = "where it is plugged in" },
 	{ "ip", SCHEMA_KEEP, AT(ip), .form = &ip_form, .def = "as it is", .doc = "its address there" },
 	{ "metric", SCHEMA_INT, AT(metric), .min = 1, .max = INT32_MAX, .def = "as it is",
 		.doc = "of its routes; the smallest is used" },
+	{ "for", SCHEMA_DURATION, AT(for_ms), .def = "at once",
+		.doc = "how long nothing goes by it, or out of a router until another uplink is used" },
 	{ 0 },
 };
 #undef AT
@@ -52,7 +54,9 @@ const struct schema_table lease_table = { .name = "lease",
 	.rows = lease_rows,
 	.short_key = "at" };
 const struct schema_table interface_step_table = { .name = "interface-step",
-	.about = "One of several interfaces of a node: plugged in, pulled, moved, or used more or less.",
+	.about = "One of several interfaces of a node, or uplinks of a router: plugged in, pulled, moved, or "
+		 "used more or "
+		 "less.",
 	.rows = interface_rows };
 
 int iface_by_name(const struct step_place *c, const char *key, int node, const char *name)
@@ -118,6 +122,12 @@ static int change_router(const struct step_place *c, const struct change_words *
 {
 	const struct scn_router *r = &c->s->routers[g->plug.router];
 
+	if (r->n_uplinks)
+		return yaml_error(c->y, step_where(c, "at"),
+			"router '%s' has uplinks, and they stay where they are: the step 'interface' raises "
+			"and "
+			"pulls them",
+			r->name);
 	if (w->how || w->interface)
 		return yaml_error(c->y, step_where(c, w->how ? "how" : "interface"),
 			"'%s' is a router: it has one outer side, which is moved as a whole", r->name);
@@ -175,11 +185,16 @@ static int check_circle(const struct step_place *c, const struct scn_change *g)
 		      : 0;
 }
 
+bool change_says_up(const struct step_place *c)
+{
+	return c->body->type == YAML_MAP && yaml_get(c->body, "up");
+}
+
 int change_read(
 	const struct step_place *c, struct scenario *s, const struct change_words *w, struct scn_step *st)
 {
 	struct scn_change *g = arena_array(c->y->arena, 1, sizeof(*g));
-	bool up_said = c->body->type == YAML_MAP && yaml_get(c->body, "up");
+	bool up_said = change_says_up(c);
 
 	if (!g)
 		return err_say(c->y->eb, ERR_TOO_LARGE, "%s: too large to hold in memory", c->y->file);
@@ -187,9 +202,12 @@ int change_read(
 	st->target = w->at;
 	g->plug.node = scenario_find_node(s, w->at);
 	g->plug.router = scenario_find_router(s, w->at);
-	bool router = st->kind != STEP_INTERFACE;
-	if (g->plug.node < 0 && (g->plug.router < 0 || !router))
-		return step_unknown_name(c, "at", router ? "node or router" : "node", w->at, true, router);
+	if (g->plug.node < 0 && g->plug.router < 0)
+		return step_unknown_name(c, "at", "node or router", w->at, true, true);
+	if (g->plug.router >= 0 && st->kind == STEP_INTERFACE) {
+		st->change = g;
+		return uplink_change(c, s, w, g);
+	}
 	int err = g->plug.router >= 0 ? change_router(c, w, g) : change_node(c, s, w, g);
 	if (err)
 		return err;

@@ -116,7 +116,7 @@ int routes_read(struct yaml_reader *y, const struct yaml_value *v, struct scn_ro
 	return first;
 }
 
-static int check_iface_name(struct yaml_reader *y, const struct yaml_value *key)
+int iface_name_check(struct yaml_reader *y, const struct yaml_value *key)
 {
 	size_t n = strspn(key->text, "abcdefghijklmnopqrstuvwxyz0123456789-");
 
@@ -136,7 +136,7 @@ static int read_iface(
 	char what[64];
 
 	snprintf(what, sizeof(what), "interface '%.32s'", p->key->text);
-	int errors[5] = { check_iface_name(y, p->key), schema_read_map(y, p->value, what, iface_rows, &w) };
+	int errors[5] = { iface_name_check(y, p->key), schema_read_map(y, p->value, what, iface_rows, &w) };
 	const struct yaml_value *at = p->value->type == YAML_MAP ? yaml_get(p->value, "at") : NULL;
 	*f = (struct scn_iface) { .name = p->key->text,
 		.at = w.ip ? w.ip->at : p->key->at,

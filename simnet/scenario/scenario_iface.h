@@ -20,14 +20,15 @@ struct scn_routes {
 struct scn_iface {
 	const char *name; /* at most SCN_IFACE_NAME - 1 characters */
 	struct scn_at at;
-	int network;		  /* index of the router whose LAN it is; -1 = the internet */
-	struct addr ip;		  /* IPv4; topology_plan chooses where `ip_chosen` is false */
-	bool ip_chosen;		  /* by the file */
-	bool off;		  /* there, but without link, address and route */
-	bool spare;		  /* made for a move */
-	bool no_default;	  /* no default route by it */
-	uint32_t metric;	  /* of its default route and `routes`; 0 = the kernel's own */
-	struct scn_routes routes; /* more ways by it */
+	int network;		       /* index of the router whose LAN it is; -1 = the internet */
+	struct addr ip;		       /* IPv4; topology_plan chooses where `ip_chosen` is false */
+	bool ip_chosen;		       /* by the file */
+	bool off;		       /* there, but without link, address and route */
+	bool spare;		       /* made for a move */
+	bool no_default;	       /* no default route by it */
+	uint32_t metric;	       /* of its default route and `routes`; 0 = the kernel's own */
+	struct scn_routes routes;      /* more ways by it */
+	const struct link_model *link; /* of an uplink: NULL = no uplink of its router says one */
 };
 
 /* Which one: a node's, or the outer one of a router. */
@@ -43,6 +44,12 @@ struct scn_change {
 	int leaves;	       /* the node's interface that goes off with it; -1 = none */
 	bool make_first;       /* both are there for `for_ms`; otherwise nothing is */
 	uint64_t for_ms;
+	/* Of a router with several uplinks: */
+	bool of_uplink;
+	size_t uplink, used; /* the one that changes, and the one by which packets go out then */
+	bool off;	     /* that uplink, then; and its */
+	uint32_t metric;
+	bool idle; /* packets go out as before */
 };
 
 #endif

@@ -68,6 +68,12 @@ int place_read(struct yaml_reader *y, const struct yaml_value *ip, struct scn_no
 int routes_read(struct yaml_reader *y, const struct yaml_value *v, struct scn_routes *out);
 extern const struct schema_form routes_form;
 extern const struct schema_table interface_table;
+/* What the name of an interface may be. */
+int iface_name_check(struct yaml_reader *y, const struct yaml_value *key);
+/* ---- scenario_uplink.c: several outer sides of a router; the routers are known */
+int uplinks_read(
+	struct yaml_reader *y, const struct scenario *s, const struct yaml_value *v, struct scn_router *r);
+extern const struct schema_table uplink_table;
 /* ---- scenario_machine.c: what a host is besides */
 struct machine_words {
 	const struct yaml_value *env, *files, *clock;
@@ -93,6 +99,11 @@ int iface_by_name(const struct step_place *c, const char *key, int node, const c
 /* Makes st->change from the words; a node may get one more interface. */
 int change_read(
 	const struct step_place *c, struct scenario *s, const struct change_words *w, struct scn_step *st);
+
+bool change_says_up(const struct step_place *c); /* or down */
+/* The same for an uplink of a router, in g. */
+int uplink_change(const struct step_place *c, const struct scenario *s, const struct change_words *w,
+	struct scn_change *g);
 
 /* ---- scenario_set.c: the step `set`, the same way */
 struct set_words {

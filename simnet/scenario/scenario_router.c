@@ -7,7 +7,7 @@
 /* Routers: their NAT, and what they are behind. */
 struct router_words {
 	const char *behind;
-	const struct yaml_value *nat, *lan, *ip, *link, *region, *firewall, *routes, *nat64, *nptv6;
+	const struct yaml_value *nat, *lan, *ip, *link, *region, *uplinks, *firewall, *routes, *nat64, *nptv6;
 	int udp, offers;
 	bool accepts_wan;
 };
@@ -18,6 +18,7 @@ const char *const scenario_udp_words[] = { "open", "blocked", NULL };
 const struct schema_form nat_form = { .words = nat_preset_words, .map = &nat_table };
 static const struct schema_form address_form = { .word = true },
 				router_firewall_form = { .map = &firewall_table },
+				uplinks_form = { .named = &uplink_table },
 				nat64_form = { .map = &nat64_table }, nptv6_form = { .map = &nptv6_table };
 
 #define AT(field) offsetof(struct router_words, field)
@@ -33,6 +34,10 @@ static const struct schema_row router_rows[] = {
 	{ "region", SCHEMA_KEEP, AT(region), .form = &address_form,
 		.doc = "of the internet, where it is not behind another" },
 	{ "link", SCHEMA_KEEP, AT(link), .form = &link_form, .doc = "what its outer link does to packets" },
+	{ "uplinks", SCHEMA_KEEP, AT(uplinks), .form = &uplinks_form,
+		.doc = "up to four outer sides, of which one is in use, instead of `behind`, `ip`, `link` "
+		       "and "
+		       "`region`; needs a `nat`, and IPv4 alone" },
 	{ "offers", SCHEMA_WORD, AT(offers), .words = offer_words, .def = "all",
 		.doc = "the addresses that hosts of its inner network get; `ipv6` alone needs `ipv6: true`" },
 	{ "nat64", SCHEMA_KEEP, AT(nat64), .form = &nat64_form,
@@ -85,6 +90,12 @@ static int read_router(struct yaml_reader *y, const struct scenario *s, const st
 	err = err ? err : more;
 	more = w.routes ? routes_read(y, w.routes, &r->routes) : 0;
 	*behind = w.behind;
+	const struct yaml_value *one = w.ip ? w.ip : w.link ? w.link : w.region;
+	if (w.uplinks && (w.behind || one))
+		return yaml_error(y, one ? one->at : p->key->at,
+			"router '%s' has 'uplinks': 'behind', 'ip', 'link' and 'region' are of a router with "
+			"one",
+			p->key->text);
 	if (err || more)
 		return err ? err : more;
 	if (w.accepts_wan && !r->nat)
@@ -116,6 +127,18 @@ int router_by_name(
 	return yaml_error_near(y, at, name, names, "no router '%s'", name);
 }
 
+static int check_uplink_circles(struct yaml_reader *y, const struct scenario *s, size_t i)
+{
+	const struct scn_router *r = &s->routers[i];
+
+	for (size_t k = 0; k < r->n_uplinks; k++)
+		for (int up = r->uplinks[k].network; up >= 0; up = s->routers[up].behind)
+			if (up == (int)i)
+				return yaml_error(
+					y, r->uplinks[k].at, "router '%s' would be behind itself", r->name);
+	return 0;
+}
+
 static int check_circles(struct yaml_reader *y, const struct scenario *s)
 {
 	for (size_t i = 0; i < s->n_routers; i++) {
@@ -124,6 +147,11 @@ static int check_circles(struct yaml_reader *y, const struct scenario *s)
 			if (hops++ > s->n_routers)
 				return yaml_error(y, s->routers[i].at, "router '%s' is behind itself",
 					s->routers[i].name);
+	}
+	for (size_t i = 0; i < s->n_routers; i++) {
+		int err = check_uplink_circles(y, s, i);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -149,6 +177,10 @@ int routers_read(struct yaml_reader *y, const struct yaml_value *v, struct scena
 		int err = behind[i] ? router_by_name(y, s, yaml_get(v->pairs[i].value, "behind")->at,
 					      behind[i], &r->behind)
 				    : 0;
+		first = first ? first : err;
+		const struct yaml_value *body = v->pairs[i].value,
+					*uplinks = body->type == YAML_MAP ? yaml_get(body, "uplinks") : NULL;
+		err = uplinks ? uplinks_read(y, s, uplinks, r) : 0;
 		first = first ? first : err;
 	}
 	return first ? first : check_circles(y, s);

@@ -52,9 +52,14 @@ static struct addr host_of(const struct prefix *net, uint32_t n)
 
 static bool has_children(const struct scenario *s, size_t router)
 {
-	for (size_t i = 0; i < s->n_routers; i++)
-		if (s->routers[i].behind == (int)router)
+	for (size_t i = 0; i < s->n_routers; i++) {
+		const struct scn_router *r = &s->routers[i];
+		bool child = r->behind == (int)router;
+		for (size_t k = 0; k < r->n_uplinks; k++)
+			child |= r->uplinks[k].network == (int)router;
+		if (child)
 			return true;
+	}
 	return false;
 }
 
@@ -170,6 +175,23 @@ static void plan_nptv6(struct planning *p, size_t i)
 				s->routers[k].name, r->name);
 }
 
+static void plan_uplinks(struct planning *p, const struct scn_router *r)
+{
+	const char *why = !r->nat	      ? "it does not translate"
+			  : p->s->ipv6	      ? "there is IPv6"
+			  : r->model.pool > 1 ? "it has a pool of outer addresses"
+					      : NULL;
+	if (r->n_uplinks && why)
+		plan_error(p, r->at, "router '%s' cannot have 'uplinks': %s", r->name, why);
+	for (size_t k = 0; k < r->n_uplinks; k++) {
+		struct prefix up = topology_net(p->s, r->uplinks[k].network);
+		if (prefix_overlaps(&up, &r->lan_net))
+			plan_error(p, r->uplinks[k].at,
+				"the inner network of '%s' is of the same range as that of '%s'", r->name,
+				network_name(p->s, r->uplinks[k].network));
+	}
+}
+
 static void plan_lans(struct planning *p)
 {
 	struct scenario *s = p->s;
@@ -268,7 +290,7 @@ struct numbering {
 	uint32_t hosts[LANS_MAX + 1], routers[LANS_MAX + 1]; /* next free number; [0] is the internet */
 };
 
-/* Number i of all of them: the routers', then the nodes' in their order. false: there are no more. */
+/* Number i of all of them: the routers', their uplinks', then the nodes' in their order. false: there are no more. */
 static bool plug_at(struct scenario *s, size_t i, struct plug *out)
 {
 	if (i < s->n_routers) {
@@ -278,6 +300,16 @@ static bool plug_at(struct scenario *s, size_t i, struct plug *out)
 		return true;
 	}
 	i -= s->n_routers;
+	for (size_t k = 0; k < s->n_routers; i -= s->routers[k++].n_uplinks) {
+		struct scn_router *r = &s->routers[k];
+		if (i >= r->n_uplinks)
+			continue;
+		struct scn_iface *f = &r->uplinks[i];
+		bool in_use = i == r->uplink; /* the router's own outer side */
+		*out = (struct plug) { f->network, f->at, r->name, &f->ip, f->ip_chosen && !in_use, true,
+			in_use };
+		return true;
+	}
 	for (size_t node = 0; node < s->n_nodes; i -= s->nodes[node++].n_ifaces) {
 		struct scn_node *h = &s->nodes[node];
 		if (i >= h->n_ifaces)
@@ -294,6 +326,20 @@ static bool plug_is_at(const struct plug *u, const struct addr *ip, int network)
 	return ip != u->ip && network == u->network && addr_equal(ip, u->ip);
 }
 
+/* The router one of whose uplinks has u's address, other than `but`; *self: u comes first. */
+static const char *which_uplink_has(const struct scenario *s, const struct plug *u, int but, bool *self)
+{
+	for (size_t i = 0; i < s->n_routers && !*self; i++)
+		for (size_t k = 0; k < s->routers[i].n_uplinks && !*self; k++) {
+			const struct scn_iface *f = &s->routers[i].uplinks[k];
+			*self = u->chosen && &f->ip == u->ip;
+			if ((int)i != but && !*self && k != s->routers[i].uplink &&
+				plug_is_at(u, &f->ip, f->network))
+				return s->routers[i].name;
+		}
+	return NULL;
+}
+
 /* Of those before u when it is chosen, so that only the second one is wrong. */
 static const char *who_has(const struct scenario *s, const struct plug *u)
 {
@@ -306,6 +352,10 @@ static const char *who_has(const struct scenario *s, const struct plug *u)
 		if (plug_is_at(u, &r->wan, r->behind))
 			return r->name;
 	}
+	bool self = false;
+	const char *other = which_uplink_has(s, u, -1, &self);
+	if (other || self)
+		return other;
 	for (size_t i = 0; i < s->n_nodes; i++)
 		for (size_t k = 0; k < s->nodes[i].n_ifaces; k++) {
 			const struct scn_iface *f = &s->nodes[i].ifaces[k];
@@ -420,6 +470,10 @@ static const char *who_has_at(struct scenario *s, size_t i, const struct plug *u
 		if ((int)k != c->plug.router && f.network == u->network && addr_equal(&f.ip, u->ip))
 			return s->routers[k].name;
 	}
+	bool itself = false;
+	const char *other = which_uplink_has(s, u, c->plug.router, &itself);
+	if (other)
+		return other;
 	for (size_t node = 0; node < s->n_nodes; node++)
 		for (size_t k = 0; k < s->nodes[node].n_ifaces; k++) {
 			struct scn_iface f = topology_iface(s, i, (struct scn_plug) { (int)node, -1, k });
@@ -438,6 +492,10 @@ static void number_change(struct numbering *n, size_t i)
 	struct plug u = { c->want.network, c->want.at, name, &c->want.ip, c->want.ip_chosen,
 		c->plug.router >= 0, false };
 
+	if (c->of_uplink) {
+		c->want.ip = s->routers[c->plug.router].uplinks[c->used].ip;
+		return;
+	}
 	if (u.chosen)
 		check_chosen(n, &u, who_has_at(s, i, &u, c));
 	else if (c->keeps_ip)
@@ -479,6 +537,7 @@ static void number_all(struct planning *p)
 			choose_address(&n, &u);
 	for (size_t i = 0; i < p->s->n_routers; i++) {
 		struct scn_router *r = &p->s->routers[i];
+		r->uplinks[r->uplink].ip = r->wan;
 		for (uint32_t k = 1; r->nat && k < r->model.pool && !p->err; k++)
 			choose_address(&n, &(struct plug) { r->behind, r->at, r->name, &r->pool[k], false,
 						   true, false });
@@ -627,6 +686,8 @@ int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf 
 				.name = "eth0", .at = s->nodes[i].at, .network = s->nodes[i].router
 			};
 	plan_lans(&p);
+	for (size_t i = 0; i < s->n_routers && !p.err; i++)
+		plan_uplinks(&p, &s->routers[i]);
 	if (!p.err)
 		check_overlaps(&p);
 	for (size_t i = 0; i < s->n_nodes && !p.err; i++)

@@ -26,6 +26,35 @@ struct scn_iface topology_iface(const struct scenario *s, size_t n_steps, struct
 	return f;
 }
 
+struct scn_iface topology_uplink(const struct scenario *s, size_t n_steps, int router, size_t uplink)
+{
+	struct scn_iface f = s->routers[router].uplinks[uplink];
+
+	for (size_t i = 0; i < n_steps; i++) {
+		const struct scn_change *c = s->steps[i].change;
+		if (!c || !c->of_uplink || c->plug.router != router || c->uplink != uplink)
+			continue;
+		f.off = c->off;
+		f.metric = c->metric;
+	}
+	return f;
+}
+
+int topology_uplink_in_use(const struct scenario *s, size_t n_steps, int router)
+{
+	uint32_t metric = UINT32_MAX;
+	int best = -1;
+
+	for (size_t k = 0; k < s->routers[router].n_uplinks; k++) {
+		struct scn_iface f = topology_uplink(s, n_steps, router, k);
+		if (f.off || f.metric >= metric)
+			continue;
+		metric = f.metric;
+		best = (int)k;
+	}
+	return best;
+}
+
 int topology_in_use(const struct scenario *s, size_t n_steps, int node)
 {
 	int best = 0;

@@ -80,6 +80,27 @@ static void test_steps(void **state)
 		       "lifetime: 5s}}\n"
 		       "  - ping: {from: a, to: b, within: 3s}\n",
 			EXIT_PASS, "router home is another NAT (UDP EIM/EIF, TCP EIM/EIF)" },
+		/* A router with two ways out: one dies, and the other is used after a while; it comes back. */
+		{ HEAD "routers:\n  isp: {nat: cgnat}\n  home: {nat: home, uplinks: {dsl: {at: internet, "
+		       "link: "
+		       "{delay: 2ms}}, "
+		       "lte: {at: isp, link: {delay: 20ms}}}}\nnodes:\n  a: {at: home}\n  b: {at: "
+		       "internet}\n  c: "
+		       "{at: isp}\n"
+		       "steps:\n  - ping: {from: a, to: b, within: 3s}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{c.ip}'], exit: 1}\n"
+		       "  - interface: {at: home, name: dsl, up: false, for: 200ms}\n"
+		       "  - ping: {from: a, to: b, within: 3s}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{c.ip}'], matches: 'time=[4-9][0-9]', "
+		       "within: 5s}\n"
+		       "  - interface: {at: home, name: lte, up: false}\n"
+		       "  - ping: {from: a, to: b, fails: true, within: 300ms}\n"
+		       "  - interface: {at: home, name: dsl, up: true}\n  - ping: {from: a, to: b, within: "
+		       "3s}\n"
+		       "  - interface: {at: home, name: lte, up: true}\n  - ping: {from: a, to: b, within: "
+		       "3s}\n",
+			EXIT_PASS,
+			"lte of home is up, metric 200; packets still go out by dsl, to the internet as" },
 		/* Firewalls that change: of a router, of a host that had none, and back; what was let through stays known. */
 		{ HEAD "routers:\n  home: {nat: home}\nservices:\n  site: {run: http}\nnodes:\n  a: {at: "
 		       "home}\n"

@@ -13,6 +13,7 @@ void wrong_rows_check(const struct wrong_row *rows, size_t n);
 const char *wrong_errors_of(const char *text, size_t len, struct scn_errors *all);
 
 #define HEAD "simnet: 1\nname: x\n"
+#define UPLINKS HEAD "routers:\n  h: {nat: home, uplinks: {dsl: {at: internet}, lte: {at: internet}}}\n"
 #define WORLD HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {at: r}\n  b: {at: internet}\n"
 
 #endif

@@ -542,11 +542,71 @@ static void test_wrong_files(void **state)
 		{ WORLD "steps:\n  - move: {at: b, to: r, ip: 192.168.1.1}\n",
 			"w.yaml:9:30: 192.168.1.1 of 'b' is already the address of 'r'" },
 		{ WORLD "steps:\n  - interface: {at: r, name: wan, up: false}\n",
-			"w.yaml:9:21: no node 'r'; did you mean 'a'?" },
+			"w.yaml:9:21: router 'r' has no uplinks: its one outer side is changed by 'move' and "
+			"'lease'" },
+		{ WORLD "steps:\n  - interface: {at: rr, name: wan, up: false}\n",
+			"w.yaml:9:21: no node or router 'rr'; did you mean 'r'?" },
 		{ WORLD "steps:\n  - interface: {at: a, name: eth1, up: false}\n",
 			"w.yaml:9:30: 'a' has no interface 'eth1'; did you mean 'eth0'?" },
 		{ WORLD "steps:\n  - interface: {at: a, up: false}\n",
 			"w.yaml:9:16: interface has no 'name'" },
+		/* several ways out */
+		{ UPLINKS "nodes:\n  a: {at: h}\nsteps:\n  - interface: {at: h, name: lte, up: false}\n",
+			NULL },
+		{ UPLINKS "nodes:\n  a: {at: h}\nsteps:\n  - interface: {at: h, name: lt, up: false}\n",
+			"w.yaml:8:30: router 'h' has no uplink 'lt'; did you mean 'lte'?" },
+		{ UPLINKS "nodes:\n  a: {at: h}\nsteps:\n  - interface: {at: h, name: lte, to: internet}\n",
+			"w.yaml:8:39: an uplink stays where 'routers' has it: a step raises or pulls it, or "
+			"says its "
+			"metric" },
+		{ UPLINKS "nodes:\n  a: {at: h}\nsteps:\n  - move: {at: h, to: internet}\n",
+			"w.yaml:8:16: router 'h' has uplinks, and they stay where they are: the step "
+			"'interface' "
+			"raises and pulls them" },
+		{ HEAD "routers:\n  h: {nat: home, behind: internet, uplinks: {dsl: {at: "
+		       "internet}}}\nnodes:\n  a: "
+		       "{at: h}\n",
+			"w.yaml:4:3: router 'h' has 'uplinks': 'behind', 'ip', 'link' and 'region' are of a "
+			"router with "
+			"one" },
+		{ HEAD "routers:\n  h: {nat: home, ip: 9.9.9.9, uplinks: {dsl: {at: internet}}}\nnodes:\n  "
+		       "a: {at: "
+		       "h}\n",
+			"w.yaml:4:22: router 'h' has 'uplinks': 'behind', 'ip', 'link' and 'region' are of a "
+			"router "
+			"with one" },
+		{ HEAD "routers:\n  h: {nat: home, uplinks: {}}\nnodes:\n  a: {at: h}\n",
+			"w.yaml:4:27: 'uplinks' must be a map of one at least, not an empty one" },
+		{ HEAD "routers:\n  h: {nat: home, uplinks: {dsl: {at: internet, up: false}}}\nnodes:\n  a: "
+		       "{at: "
+		       "h}\n",
+			"w.yaml:4:27: router 'h' has no uplink that is up" },
+		{ HEAD "routers:\n  h: {nat: home, uplinks: {dsl: {metric: 1}}}\nnodes:\n  a: {at: h}\n",
+			"w.yaml:4:33: uplink 'dsl' has no 'at'" },
+		{ HEAD "routers:\n  h: {nat: none, uplinks: {dsl: {at: internet}}}\nnodes:\n  a: {at: h}\n",
+			"w.yaml:4:3: router 'h' cannot have 'uplinks': it does not translate" },
+		{ HEAD "ipv6: true\nrouters:\n  h: {nat: home, uplinks: {dsl: {at: internet}}}\nnodes:\n  a: "
+		       "{at: "
+		       "h}\n",
+			"w.yaml:5:3: router 'h' cannot have 'uplinks': there is IPv6" },
+		{ HEAD "routers:\n  h: {nat: {pool: 2}, uplinks: {dsl: {at: internet}}}\nnodes:\n  a: {at: "
+		       "h}\n",
+			"w.yaml:4:3: router 'h' cannot have 'uplinks': it has a pool of outer addresses" },
+		{ HEAD "routers:\n  i: {nat: cgnat, behind: h}\n  h: {nat: home, uplinks: {dsl: {at: "
+		       "internet}, "
+		       "lte: {at: i}}}\nnodes:\n  a: {at: h}\n",
+			"w.yaml:5:49: router 'h' would be behind itself" },
+		{ HEAD "routers:\n  i: {nat: cgnat, lan: 10.0.0.0/8}\n  h: {nat: home, lan: 10.1.0.0/24, "
+		       "uplinks: "
+		       "{dsl: {at: internet}, lte: {at: i}}}\nnodes:\n  a: {at: h}\n",
+			"w.yaml:5:67: the inner network of 'h' is of the same range as that of 'i'" },
+		{ HEAD "routers:\n  h: {nat: home, uplinks: {dsl: {at: internet, ip: 203.0.113.20}, lte: "
+		       "{at: "
+		       "internet, ip: 203.0.113.20}}}\nnodes:\n  a: {at: h}\n",
+			"w.yaml:4:91: 203.0.113.20 of 'h' is already the address of 'h'" },
+		{ HEAD "routers:\n  h: {nat: home, uplinks: {dsl: {at: internet}, lte: {at: internet, ip: "
+		       "203.0.113.20}}}\nnodes:\n  a: {at: internet, ip: 203.0.113.20}\n",
+			"w.yaml:6:25: 203.0.113.20 of 'a' is already the address of 'h'" },
 		/* set */
 		{ WORLD "steps:\n  - set: {at: b, link: {loss: 3%}}\n", NULL },
 		{ WORLD "steps:\n  - set: {at: bb, link: {loss: 3%}}\n",

@@ -428,6 +428,29 @@ static int test_steps(struct engine *e, struct errbuf *eb)
 	return err;
 }
 
+/* A router is proven by each of its ways out, the one that is in use at first last. */
+static int test_uplinks(struct engine *e, struct errbuf *eb)
+{
+	int err = 0;
+
+	for (int i = 0; i < (int)e->s->n_routers && !err; i++) {
+		const struct scn_plug outer = { -1, i, 0 };
+		const struct scn_iface first = topology_iface(e->s, 0, outer);
+		size_t n = e->s->routers[i].n_uplinks, used = e->s->routers[i].uplink;
+		for (size_t k = 0; k < n && !err; k++) {
+			struct scn_iface f = first;
+			f.network = e->s->routers[i].uplinks[k].network;
+			f.ip = e->s->routers[i].uplinks[k].ip;
+			err = k == used ? 0 : kernel_plug(e, outer, &f, eb);
+			if (!err && k != used)
+				err = kernel_self_test(e, eb);
+		}
+		if (!err && n > 1)
+			err = kernel_plug(e, outer, &first, eb);
+	}
+	return err;
+}
+
 /* What is measured are routers, not the links before them, nor the firewalls and their own routes, which hold from then on.
  */
 static int engine_self_test(struct engine *e, struct errbuf *eb)
@@ -435,6 +458,8 @@ static int engine_self_test(struct engine *e, struct errbuf *eb)
 	int err = e->box ? switch_bypass(e->box, true, eb) : 0;
 	if (!err)
 		err = kernel_firewalls_lift(e, eb);
+	if (!err)
+		err = test_uplinks(e, eb);
 	if (!err)
 		err = kernel_self_test(e, eb);
 	if (!err)

@@ -393,6 +393,52 @@ static void test_changes(void **state)
 	scenario_free(&s);
 }
 
+/* By which uplink a router goes out after each step, and what that means for the oracle. */
+static void test_uplinks(void **state)
+{
+	struct scenario s = { 0 };
+	struct oracle_verdict v;
+	char buf[ADDR_TEXT];
+	(void)state;
+	parse(TOP
+		"  isp: {nat: hard}\n  h: {nat: home, uplinks: {dsl: {at: internet}, lte: {at: isp, metric: "
+		"50, up: false}, sat: {at: internet, ip: 9.9.9.8}}}\n  hard: {nat: hard}\nnodes:\n  a: {at: "
+		"h}\n  b: {at: hard}\nsteps:\n"
+		"  - interface: {at: h, name: lte, up: true}\n"
+		"  - interface: {at: h, name: lte, metric: 500, for: 1s}\n"
+		"  - interface: {at: h, name: sat, up: false, for: 1s}\n"
+		"  - interface: {at: h, name: dsl, up: false, for: 1s}\n"
+		"  - interface: {at: h, name: lte, up: false, for: 1s}\n"
+		"  - interface: {at: h, name: sat, up: true}\n",
+		&s);
+	static const struct {
+		int used, network;
+		const char *ip;
+		bool off, idle;
+		enum scn_path want;
+	} rows[] = {
+		{ 0, -1, "203.0.113.101", false, false, PATH_RELAY },
+		{ 1, 0, "10.40.0.100", false, false, PATH_RELAY },
+		{ 0, -1, "203.0.113.101", false, false, PATH_RELAY },
+		{ 0, -1, "203.0.113.101", false, true, PATH_RELAY },
+		{ 1, 0, "10.40.0.100", false, false, PATH_RELAY },
+		{ -1, 0, "10.40.0.100", true, false, PATH_NONE },
+		{ 2, -1, "9.9.9.8", false, false, PATH_RELAY },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct scn_iface f = topology_iface(&s, i, (struct scn_plug) { -1, 1, 0 });
+		const struct scn_change *c = i ? s.steps[i - 1].change : NULL;
+		bool waits = i == 2 || i == 4;
+		oracle_ask(&s, i, 0, 1, &v);
+		if (topology_uplink_in_use(&s, i, 1) != rows[i].used || f.network != rows[i].network ||
+			f.off != rows[i].off || v.path != rows[i].want ||
+			strcmp(addr_format(&f.ip, buf), rows[i].ip) != 0 ||
+			(c && (c->idle != rows[i].idle || c->for_ms != (waits ? 1000 : 0))))
+			fail_msg("row %zu: network %d, %s, %s", i, f.network, buf, v.why);
+	}
+	scenario_free(&s);
+}
+
 /* A router that becomes another NAT keeps its outer addresses and what leads inside. */
 static void test_nat_changes(void **state)
 {
@@ -504,6 +550,7 @@ int main(void)
 		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_uplinks),
 		cmocka_unit_test(test_nat_changes),
 		cmocka_unit_test(test_route_changes),
 		cmocka_unit_test(test_nat64),

@@ -52,6 +52,9 @@ struct engine_ops {
 	 * cannot. */
 	int (*set_firewall)(
 		struct engine *e, const char *target, const struct scn_firewall *f, struct errbuf *eb);
+	/* What is inside of a router has another IPv6 prefix outside, and nobody reaches it by the old one. NULL: this engine
+	 * cannot. */
+	int (*set_nptv6)(struct engine *e, int router, const struct nptv6 *to, struct errbuf *eb);
 	/* A router reaches these networks by these of its neighbours, and no others so. NULL: this engine cannot. */
 	int (*set_routes)(struct engine *e, int router, const struct scn_routes *to, struct errbuf *eb);
 	/* Drops seen since the last call, at most cap; the count. What is left is for the next call. */

@@ -295,10 +295,24 @@ static int set_routes(struct lab *l, const struct scn_step *st, struct errbuf *e
 				    l->engine, scenario_find_router(l->s, st->target), st->routes, eb);
 }
 
+static int set_nptv6(struct lab *l, const struct scn_step *st, struct errbuf *eb)
+{
+	char text[160], ip[ADDR_TEXT];
+
+	if (!l->ops->set_nptv6)
+		return err_say(eb, ERR_REFUSED, "engine '%s' cannot change a prefix", l->ops->name);
+	snprintf(text, sizeof(text), "the inside of %s has another IPv6 prefix outside: %s/48", st->target,
+		addr_format(&st->nptv6->outside, ip));
+	events_begin(l, "set", text);
+	return l->ops->set_nptv6(l->engine, scenario_find_router(l->s, st->target), st->nptv6, eb);
+}
+
 static int do_set(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	if (st->routes)
 		return set_routes(l, st, eb);
+	if (st->nptv6)
+		return set_nptv6(l, st, eb);
 	return st->nat ? set_nat(l, st, eb) : st->firewall ? set_firewall(l, st, eb) : set_link(l, st, eb);
 }
 

@@ -141,6 +141,8 @@ struct scn_iface topology_uplink(const struct scenario *s, size_t n_steps, int r
 int topology_uplink_in_use(const struct scenario *s, size_t n_steps, int router);
 /* What the NAT of a router is then; of no meaning where it does not translate. */
 struct nat_model topology_nat(const struct scenario *s, size_t n_steps, int router);
+/* What IPv6 of its inside has outside then; not there when it exchanges none. */
+struct nptv6 topology_prefix(const struct scenario *s, size_t n_steps, int router);
 /* The firewall of a node, or of a router where node is negative, then. */
 struct scn_firewall topology_firewall(const struct scenario *s, size_t n_steps, int node, int router);
 /* The routes that the file gives a router then. */

@@ -108,7 +108,7 @@ int uplink_change(const struct step_place *c, const struct scenario *s, const st
 /* ---- scenario_set.c: the step `set`, the same way */
 struct set_words {
 	const char *at, *interface;
-	const struct yaml_value *link, *nat, *firewall, *routes;
+	const struct yaml_value *link, *nat, *firewall, *nptv6, *routes;
 };
 extern const struct schema_table set_table; /* into set_words */
 int set_read(const struct step_place *c, struct scenario *s, const struct set_words *w, struct scn_step *st);

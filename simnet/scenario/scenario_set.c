@@ -5,7 +5,8 @@
 
 /* The step `set`: what a link, a NAT, a firewall or a table of routes is from there on. */
 
-static const struct schema_form set_firewall_form = { .map = &firewall_table };
+static const struct schema_form set_firewall_form = { .map = &firewall_table },
+				set_nptv6_form = { .map = &nptv6_table };
 
 #define AT(field) offsetof(struct set_words, field)
 static const struct schema_row set_rows[] = {
@@ -20,6 +21,8 @@ static const struct schema_row set_rows[] = {
 		.doc = "all its rules from here, as where the node or router is; flows that were let through "
 		       "stay "
 		       "known" },
+	{ "nptv6", SCHEMA_KEEP, AT(nptv6), .form = &set_nptv6_form,
+		.doc = "another outer prefix of a router that has one; its `inside` stays" },
 	{ "routes", SCHEMA_KEEP, AT(routes), .form = &routes_form,
 		.doc = "all of them from here, as where the interface or router is, `[]` none; what follows "
 		       "from where it is plugged in stays" },
@@ -32,7 +35,7 @@ const struct schema_table set_table = { .name = "set",
 	.about = "The link of a node, or the outer one of a router, changes, and what is on its way goes on; "
 		 "or a "
 		 "router becomes another NAT, or a firewall has other rules, or other networks are reached "
-		 "by somebody else. Needs one of `link`, `nat`, `firewall` and `routes`.",
+		 "by somebody else. Needs one of `link`, `nat`, `firewall`, `nptv6` and `routes`.",
 	.rows = set_rows };
 
 /* Who has a link that changes has no plain wire from the start. Once the network is there (s->file) it is too late for
@@ -103,6 +106,42 @@ static int set_firewall(
 	return why ? yaml_error(c->y, f->out[wrong].at, "'%s': %s", f->out[wrong].text, why) : 0;
 }
 
+/* The outer prefix alone: hosts inside would else need other addresses. */
+static int set_nptv6(
+	const struct step_place *c, const struct scenario *s, const struct set_words *w, struct scn_step *st)
+{
+	int router = scenario_find_router(s, w->at);
+	struct nptv6 *to = arena_alloc(c->y->arena, sizeof(*to));
+
+	if (router < 0 || !nptv6_is_there(&s->routers[router].nptv6))
+		return yaml_error(c->y, step_where(c, "at"),
+			"'%s' exchanges no IPv6 prefix: 'nptv6' of a router in 'routers' gives it one",
+			w->at);
+	if (!to)
+		return yaml_no_memory(c->y);
+	int err = nptv6_read(c->y, w->nptv6, to);
+	if (err)
+		return err;
+	if (addr_is_unspecified(&to->outside) || yaml_get(w->nptv6, "inside"))
+		return yaml_error(c->y, w->nptv6->at,
+			"a step says the 'outside' of router '%s' anew, and nothing else: who is inside "
+			"keeps its "
+			"address",
+			w->at);
+	to->inside = s->routers[router].nptv6.inside;
+	if (addr_equal(&to->inside, &to->outside))
+		return yaml_error(c->y, w->nptv6->at, "'inside' and 'outside' are one network");
+	for (int i = 0; i < (int)s->n_routers; i++) {
+		const struct nptv6 other = topology_prefix(s, s->n_steps, i);
+		if (i != router && nptv6_is_outside(&other, &to->outside))
+			return yaml_error(c->y, w->nptv6->at,
+				"routers '%s' and '%s' have one outer IPv6 prefix", s->routers[i].name,
+				w->at);
+	}
+	st->nptv6 = to;
+	return 0;
+}
+
 /* Those of a node are its interface's, which is else as it was. */
 static int set_node_routes(const struct step_place *c, const struct scenario *s, const struct set_words *w,
 	int node, struct scn_step *st)
@@ -152,12 +191,14 @@ int set_read(const struct step_place *c, struct scenario *s, const struct set_wo
 	st->target = w->at;
 	if (scenario_find_node(s, w->at) < 0 && scenario_find_router(s, w->at) < 0)
 		return step_unknown_name(c, "at", "node or router", w->at, true, true);
-	if (!!w->link + !!w->nat + !!w->firewall + !!w->routes != 1)
-		return yaml_error(c->y, st->at, "set needs one of 'link', 'nat', 'firewall' and 'routes'");
+	if (!!w->link + !!w->nat + !!w->firewall + !!w->nptv6 + !!w->routes != 1)
+		return yaml_error(
+			c->y, st->at, "set needs one of 'link', 'nat', 'firewall', 'nptv6' and 'routes'");
 	if (w->interface && !w->routes)
 		return yaml_error(c->y, step_where(c, "interface"), "'interface' goes with 'routes'");
 	return w->link	     ? set_link(c, s, w, st)
 	       : w->nat	     ? set_nat(c, s, w, st)
 	       : w->firewall ? set_firewall(c, s, w, st)
+	       : w->nptv6    ? set_nptv6(c, s, w, st)
 			     : set_routes(c, s, w, st);
 }

@@ -30,6 +30,7 @@ enum step_kind {
 struct scn_change; /* scenario_iface.h */
 struct scn_routes; /* likewise */
 struct nat_model;  /* nat_model.h */
+struct nptv6;	   /* nptv6.h */
 struct link_model; /* link_model.h */
 enum scn_path { PATH_ANY, PATH_DIRECT, PATH_RELAY, PATH_NONE };
 struct scn_step {
@@ -56,9 +57,10 @@ struct scn_step {
 	int exit_code;		       /* run: wanted; -1 = any */
 	const char *signal;	       /* kill: "KILL" by default */
 	int64_t clock_s;	       /* clock: how far the host's is off then */
-	const struct link_model *link; /* set: one of these four */
+	const struct link_model *link; /* set: one of these five */
 	const struct nat_model *nat;   /* of a router, whose pool and forwards stay */
 	struct scn_firewall *firewall;
+	const struct nptv6 *nptv6;	 /* of a router, whose inside stays */
 	const struct scn_routes *routes; /* of a router; a node's are in `change` as well */
 	struct scn_change *change;	 /* move, lease, interface: not NULL */
 };

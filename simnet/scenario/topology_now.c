@@ -136,6 +136,16 @@ struct nat_model topology_nat(const struct scenario *s, size_t n_steps, int rout
 	return m;
 }
 
+struct nptv6 topology_prefix(const struct scenario *s, size_t n_steps, int router)
+{
+	struct nptv6 n = s->routers[router].nptv6;
+
+	for (size_t i = 0; i < n_steps; i++)
+		if (s->steps[i].nptv6 && scenario_find_router(s, s->steps[i].target) == router)
+			n = *s->steps[i].nptv6;
+	return n;
+}
+
 struct scn_firewall topology_firewall(const struct scenario *s, size_t n_steps, int node, int router)
 {
 	struct scn_firewall f = node >= 0 ? s->nodes[node].firewall : s->routers[router].firewall;
@@ -179,6 +189,7 @@ int topology_after(const struct scenario *s, size_t n_steps, struct scenario *ou
 		out->routers[i].behind = f.network;
 		out->routers[i].wan = f.ip;
 		out->routers[i].model = topology_nat(s, n_steps, i);
+		out->routers[i].nptv6 = topology_prefix(s, n_steps, i);
 		out->routers[i].firewall = topology_firewall(s, n_steps, -1, i);
 		out->routers[i].routes = topology_routes(s, n_steps, i);
 	}

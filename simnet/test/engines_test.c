@@ -189,7 +189,16 @@ static void test_steps(void **state)
 		       "  - run: {at: d, argv: [ping, -c1, -W3, '2a0e:5100::cb00:710a'], within: 5s}\n"
 		       "  - run: {at: a, argv: [ping, -6, -c1, -W3, site], matches: '2a0e:5101:3:'}\n"
 		       "  - run: {at: b, argv: [ping, -6, -c1, -W3, site], matches: '2a0e:5101:3:'}\n"
-		       "  - run: {at: b, argv: [ping, -c1, -W1, '2001:db8:1:cf98::a28:a'], exit: 1}\n",
+		       "  - run: {at: b, argv: [ping, -c1, -W1, '2001:db8:1:cf98::a28:a'], exit: 1}\n"
+		       "  - set: {at: plain, nptv6: {outside: '2001:db8:7::/48'}}\n"
+		       "  - run: {at: b, argv: [ip, -6, route, show, root, '2001:db8:7::/48'], matches: "
+		       "'^2001:db8:7:'}\n"
+		       "  - run: {at: b, argv: [sh, -c, 'ip -6 route show root 2a0e:5101:3::/48 | wc -l'], "
+		       "is: '0'}\n"
+		       "  - run: {at: b, argv: [ping, -c1, -W3, '2001:db8:7:cf94::c633:660a'], within: 5s}\n"
+		       "  - run: {at: b, argv: [ping, -6, -c1, -W1, site], exit: 1}\n"
+		       "  - set: {at: home, nptv6: {outside: '2001:db8:9::/48'}}\n"
+		       "  - run: {at: d, argv: [ping, -c1, -W3, '2a0e:5100::cb00:710a'], within: 5s}\n",
 			EXIT_PASS, "every router probed" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"

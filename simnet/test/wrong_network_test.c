@@ -82,6 +82,7 @@ static void test_nat64(void **state)
 static void test_nptv6(void **state)
 {
 #define NPT(words) HEAD "ipv6: true\nrouters:\n  r: {nat: home, nptv6: {" words "}}\nnodes:\n  a: {at: r}\n"
+#define STEP(words) "steps:\n  - set: " words "\n"
 	static const struct wrong_row rows[] = {
 		{ NPT(""), NULL },
 		{ NPT("inside: 'fd00:7::/48', outside: '2001:db8:7::/48'"), NULL },
@@ -102,7 +103,28 @@ static void test_nptv6(void **state)
 		{ HEAD "ipv6: true\nrouters:\n  q: {nat: home, nptv6: {outside: '2001:db8:1::/48'}}\n"
 		       "  r: {nat: home, nptv6: {outside: '2001:db8:1::/48'}}\nnodes:\n  a: {at: r}\n",
 			"w.yaml:6:3: routers 'q' and 'r' have one outer IPv6 prefix" },
+		{ NPT("") STEP("{at: r, nptv6: {outside: '2001:db8:1::/48'}}"), NULL },
+		{ NPT("") STEP("{at: a, nptv6: {outside: '2001:db8:1::/48'}}"),
+			"w.yaml:9:15: 'a' exchanges no IPv6 prefix: 'nptv6' of a router in 'routers' gives "
+			"it one" },
+		{ NPT("") STEP("{at: r, nptv6: {}}"), "w.yaml:9:25: a step says the 'outside' of router 'r' "
+						      "anew, and nothing else: who is inside "
+						      "keeps its address" },
+		{ NPT("") STEP("{at: r, nptv6: {inside: 'fd00:8::/48', outside: '2001:db8:1::/48'}}"),
+			"w.yaml:9:25: a step says the 'outside' of router 'r' anew, and nothing else: who is "
+			"inside "
+			"keeps its address" },
+		{ NPT("inside: 'fd00:7::/48'") STEP("{at: r, nptv6: {outside: 'fd00:7::/48'}}"),
+			"w.yaml:9:25: 'inside' and 'outside' are one network" },
+		{ HEAD "ipv6: true\nrouters:\n  q: {nat: home, nptv6: {}}\n  r: {nat: home, nptv6: "
+		       "{}}\nnodes:\n"
+		       "  a: {at: r}\n" STEP(
+			       "{at: q, nptv6: {outside: '2001:db8:1::/48'}}") "  - set: {at: r, nptv6: "
+									       "{outside: "
+									       "'2001:db8:1::/48'}}\n",
+			"w.yaml:11:25: routers 'q' and 'r' have one outer IPv6 prefix" },
 	};
+#undef STEP
 #undef NPT
 	(void)state;
 	wrong_rows_check(rows, ARRAY_LEN(rows));

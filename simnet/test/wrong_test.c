@@ -194,9 +194,9 @@ static void test_wrong_files(void **state)
 			"w.yaml:9:12: router 'r' has no NAT to reset" },
 		/* set nothing, both, of a node, of the place, of none */
 		{ WORLD "steps:\n  - set: {at: r}\n",
-			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall' and 'routes'" },
+			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall', 'nptv6' and 'routes'" },
 		{ WORLD "steps:\n  - set: {at: r, link: {loss: 1%}, nat: home}\n",
-			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall' and 'routes'" },
+			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall', 'nptv6' and 'routes'" },
 		{ WORLD "steps:\n  - set: {at: a, nat: home}\n",
 			"w.yaml:9:23: 'a' is no router: it has no NAT" },
 		{ WORLD "steps:\n  - set: {at: r, nat: {pool: 2}}\n",
@@ -425,7 +425,7 @@ static void test_wrong_files(void **state)
 			"w.yaml:4:3: router 'r' offers IPv6, and there is none: 'ipv6: true' at the top of "
 			"the file" },
 		{ WORLD "steps:\n  - set: {at: r, firewall: {in: [drop]}, nat: home}\n",
-			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall' and 'routes'" },
+			"w.yaml:9:5: set needs one of 'link', 'nat', 'firewall', 'nptv6' and 'routes'" },
 		{ WORLD "steps:\n  - set: {at: r, firewall: {in: [dorp]}}\n",
 			"w.yaml:9:34: a rule begins with accept, drop, reject or redirect, not 'dorp'; did "
 			"you mean "

@@ -75,6 +75,8 @@ struct kernel_port {
 int kernel_port_configure(struct kernel_port *p, const char *name, const struct addr *ip, struct errbuf *eb);
 /* Takes the routes that the file gives it, the default and others. Those that are not there are no error. */
 void kernel_port_unroute(struct kernel_port *p, const char *name);
+/* Routes down to the LANs that are not hidden by a NAT; those that are there already are no error. */
+int kernel_port_reach(const struct kernel_port *p, struct errbuf *eb);
 /* Of an interface that stays where it is: its own routes are those of p->iface and no more those it had. */
 int kernel_port_reroute(
 	struct kernel_port *p, const char *name, const struct scn_routes *had, struct errbuf *eb);
@@ -96,6 +98,9 @@ int kernel_firewalls_lift(struct engine *e, struct errbuf *eb);
 int kernel_firewalls_hold(struct engine *e, struct errbuf *eb);
 /* place: as hosts are numbered. */
 int kernel_firewall_load(struct engine *e, size_t place, const struct scn_firewall *f, struct errbuf *eb);
+
+/* ---- kernel_prefix.c ---- */
+int kernel_set_nptv6(struct engine *e, int router, const struct nptv6 *to, struct errbuf *eb);
 
 /* ---- kernel_move.c ---- */
 /* Of all outer links of the node or router. A host sees it fall and come. */

@@ -407,6 +407,16 @@ static int engine_set_firewall(
 			     e, node >= 0 ? (size_t)node : e->s->n_nodes + (size_t)router, &tracked, eb);
 }
 
+static int test_prefix(struct engine *e, int router, const struct nptv6 *to, struct errbuf *eb)
+{
+	const struct nptv6 first = e->s->routers[router].nptv6;
+	int err = kernel_set_nptv6(e, router, to, eb);
+
+	if (!err)
+		err = kernel_self_test(e, eb);
+	return err ? err : kernel_set_nptv6(e, router, &first, eb);
+}
+
 /* What a step makes of a router is proven before the programs start, like what it is at first. */
 static int test_steps(struct engine *e, struct errbuf *eb)
 {
@@ -415,9 +425,14 @@ static int test_steps(struct engine *e, struct errbuf *eb)
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		int router = steps[i].nat ? scenario_find_router(e->s, steps[i].target) : -1;
+		int router =
+			steps[i].nat || steps[i].nptv6 ? scenario_find_router(e->s, steps[i].target) : -1;
 		if (router < 0)
 			continue;
+		if (steps[i].nptv6) {
+			err = test_prefix(e, router, steps[i].nptv6, eb);
+			continue;
+		}
 		const struct nat_model first = e->s->routers[router].model;
 		err = engine_set_nat(e, router, steps[i].nat, eb);
 		if (!err)
@@ -495,9 +510,9 @@ static int open_user(const struct scenario *s, struct hosts *hosts, struct engin
 #define THE_REST \
 	.self_test = engine_self_test, .cut = engine_cut, .heal = engine_heal, .reset = engine_reset, \
 	.set_link = engine_set_link, .set_nat = engine_set_nat, .set_firewall = engine_set_firewall, \
-	.set_routes = kernel_set_routes, .drops = engine_drops, .write_pcaps = engine_write_pcaps, \
-	.table = engine_table, .glimpses = engine_glimpses, .plug = kernel_plug, \
-	.write_decisions = engine_write_decisions, .close = engine_close
+	.set_nptv6 = kernel_set_nptv6, .set_routes = kernel_set_routes, .drops = engine_drops, \
+	.write_pcaps = engine_write_pcaps, .table = engine_table, .glimpses = engine_glimpses, \
+	.plug = kernel_plug, .write_decisions = engine_write_decisions, .close = engine_close
 const struct engine_ops engine_auto = { .name = "auto", .open = open_auto, THE_REST };
 const struct engine_ops engine_kernel = { .name = "kernel", .open = open_kernel, THE_REST };
 const struct engine_ops engine_user = { .name = "user", .open = open_user, THE_REST };

@@ -169,8 +169,7 @@ static int add_route_down(const struct kernel_port *p, int lan, bool v6, struct 
 	return nl_route_add(p->n, &route, eb);
 }
 
-/* Routes down to the LANs that are not hidden by a NAT. */
-static int add_routes_down(const struct kernel_port *p, struct errbuf *eb)
+int kernel_port_reach(const struct kernel_port *p, struct errbuf *eb)
 {
 	int err = 0;
 	for (int lan = 0; !err && lan < (int)p->s->n_routers; lan++) {
@@ -223,7 +222,7 @@ int kernel_port_reroute(
 	}
 	int err = gone ? add_default(p, eb) : 0; /* it may have been in the place of one of these */
 	if (!err && gone)
-		err = add_routes_down(p, eb);
+		err = kernel_port_reach(p, eb);
 	return err ? err : add_own_routes(p, eb);
 }
 
@@ -286,7 +285,7 @@ int kernel_port_configure(struct kernel_port *p, const char *name, const struct 
 	if (!err && p->owner != p->network)
 		err = add_default(p, eb);
 	if (!err)
-		err = add_routes_down(p, eb);
+		err = kernel_port_reach(p, eb);
 	return err ? err : add_own_routes(p, eb);
 }
 
@@ -329,9 +328,9 @@ int kernel_router_reroute(
 			n, &(struct nl_route) { .dst = had->v[k].dst, .via = had->v[k].via }, &gone_already);
 	int err = add_default(&outer, eb); /* one of those may have been in its place */
 	if (!err)
-		err = add_routes_down(&outer, eb);
+		err = kernel_port_reach(&outer, eb);
 	if (!err)
-		err = add_routes_down(&inner, eb);
+		err = kernel_port_reach(&inner, eb);
 	return err || !e->routed ? err : put_own_routes(r, n, eb);
 }
 

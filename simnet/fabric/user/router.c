@@ -137,6 +137,11 @@ bool router_set_firewall(struct router *r, const struct firewall_lines *l)
 	return r->firewall;
 }
 
+void router_set_nptv6(struct router *r, const struct nptv6 *n)
+{
+	r->c.nptv6 = *n;
+}
+
 void router_lift_firewall(struct router *r, bool lifted)
 {
 	r->lifted = lifted;

@@ -53,6 +53,7 @@ bool router_move(struct router *r, const struct router_foot *wan, const struct r
 	size_t n_ways, uint64_t now_ns);
 /* Other ways, copied. false: memory, and all is as it was. */
 bool router_set_ways(struct router *r, const struct router_way *ways, size_t n_ways);
+void router_set_nptv6(struct router *r, const struct nptv6 *n); /* other prefixes */
 void router_received(struct router *r, enum router_side side, const struct frame *f, uint64_t now_ns);
 /* NULL: drops nothing; else every UDP packet that it should forward or answer is dropped, for this static reason. */
 void router_block_udp(struct router *r, const char *why);

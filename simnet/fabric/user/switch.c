@@ -45,6 +45,7 @@ enum order_kind {
 	ORDER_NEIGHBOUR,
 	ORDER_CARRIER,
 	ORDER_PULL,
+	ORDER_PREFIX,
 	ORDER_FIREWALL
 };
 
@@ -62,6 +63,7 @@ struct order {
 	struct mac mac;
 	char dir[DIR_BYTES];
 	struct router_foot foot;
+	struct nptv6 nptv6;
 	size_t n_ways;
 	struct router_way ways[ROUTER_WAYS_MAX]; /* n_ways of them are sent */
 };
@@ -235,6 +237,10 @@ static void obey(struct switch_box *x, const struct order *o, struct answer *a)
 		break;
 	case ORDER_CARRIER: a->err = tap_carrier(x->fds[o->port], o->on); break;
 	case ORDER_PULL: pull(x, o->port); break;
+	case ORDER_PREFIX:
+		if ((r = board_router(x->board, o->port)))
+			router_set_nptv6(r, &o->nptv6);
+		break;
 	case ORDER_TABLE: take_table(x, o->port, now, a); break;
 	case ORDER_LOG: a->err = write_log(x, o->dir); break;
 	}
@@ -514,6 +520,13 @@ int switch_set_ways(
 {
 	struct order o = { .kind = ORDER_WAYS, .port = port };
 	return send_ways(x, &o, ways, n_ways, "change the routes of a router", eb);
+}
+
+int switch_set_nptv6(struct switch_box *x, int port, const struct nptv6 *n, struct errbuf *eb)
+{
+	struct answer a = { 0 };
+	return ask(x, &(struct order) { .kind = ORDER_PREFIX, .port = port, .nptv6 = *n }, &a,
+		"change the prefix of a router", eb);
 }
 
 int switch_pull(struct switch_box *x, int port, struct errbuf *eb)

@@ -24,6 +24,8 @@ void switch_close(struct switch_box *x); /* NULL is fine */
 int switch_set_link(struct switch_box *x, int port, const struct link_model *m, struct errbuf *eb);
 /* Why must be static, or live as long as the box; NULL: UDP passes. */
 int switch_block_udp(struct switch_box *x, int port, const char *why, struct errbuf *eb);
+/* Of a router that has some: other prefixes. */
+int switch_set_nptv6(struct switch_box *x, int port, const struct nptv6 *n, struct errbuf *eb);
 /* What is on its way over the wire at a port, or over the outer one of a router, is lost. */
 int switch_pull(struct switch_box *x, int port, struct errbuf *eb);
 /* The interface at a wire's port has a carrier, or has none. */

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* For large local arrays on the way of packets that are written before they are read: the compiler zeroes all others. */
+#define BUF_UNSET __attribute__((uninitialized))
+
 struct buf {
 	uint8_t *p; /* owned; the live bytes are p[at .. at+len) */
 	size_t at, len, size;

@@ -117,40 +117,78 @@ void stream_watch_for(struct stream *s)
 
 /* --- bytes --- */
 
-/* false when the owner stopped reading. */
-static bool deliver(struct stream *s, const uint8_t *p, size_t len)
+static void keep_rest(struct stream *s, const uint8_t *p, size_t len)
 {
-	stream_enter(s);
-	s->ev.data(s->ev.arg, p, len);
-	return stream_leave(s) && s->state == OPEN && !s->paused;
+	if (!buf_append(&s->unread, p, len))
+		stream_end_later(s, -ENOMEM, "out of memory");
+	s->unread_seen = true;
 }
 
-static bool deliver_unread(struct stream *s)
+/* false when the owner stopped reading. *rest: bytes at the end of p that it has not used; what is left when it stops is
+ * kept. */
+static bool deliver(struct stream *s, uint8_t *p, size_t len, size_t *rest)
+{
+	size_t used = len;
+	*rest = 0;
+	stream_enter(s);
+	if (s->ev.frames)
+		used = s->ev.frames(s->ev.arg, p, len);
+	else
+		s->ev.data(s->ev.arg, p, len);
+	bool open = !s->dead && s->state == OPEN, more = open && !s->paused;
+	if (more)
+		*rest = len - used;
+	else if (open && used < len)
+		keep_rest(s, p + used, len - used);
+	return stream_leave(s) && more;
+}
+
+/* What waits; its rest comes into chunk, of STREAM_REST_MAX at least. */
+static bool deliver_unread(struct stream *s, uint8_t *chunk, size_t *rest)
 {
 	struct buf b = s->unread;
+	bool more = true;
 	s->unread = (struct buf) { .secret = b.secret };
-	bool more = !b.len || deliver(s, buf_data(&b), b.len);
+	*rest = b.len;
+	if (b.len && !s->unread_seen)
+		more = deliver(s, buf_data(&b), b.len, rest);
+	if (more && *rest && *rest <= STREAM_REST_MAX)
+		memcpy(chunk, buf_data(&b) + b.len - *rest, *rest);
 	buf_free(&b);
 	return more;
 }
 
+static bool rest_is_bounded(struct stream *s, size_t rest)
+{
+	if (rest <= STREAM_REST_MAX)
+		return true;
+	stream_end(s, ERR_TOO_LARGE, "a frame is too large");
+	return false;
+}
+
 static void receive(struct stream *s)
 {
-	if (!deliver_unread(s))
+	uint8_t chunk[STREAM_REST_MAX + READ_SIZE] BUF_UNSET;
+	size_t rest;
+	if (!deliver_unread(s, chunk, &rest) || !rest_is_bounded(s, rest))
 		return;
-	uint8_t chunk[READ_SIZE];
 	enum io io = IO_SOME;
-	for (int i = 0; i < READS_PER_WAKEUP && io == IO_SOME; i++) {
+	/* Bytes put back come first, at the next turn. */
+	for (int i = 0; i < READS_PER_WAKEUP && io == IO_SOME && !s->unread.len; i++) {
 		struct io_end e = { 0 };
-		size_t n = 0;
-		io = io_read(s->fd, s->ssl, chunk, sizeof(chunk), &n, &e);
-		if (n && !deliver(s, chunk, n))
+		size_t n = 0, had = rest;
+		io = io_read(s->fd, s->ssl, chunk + had, READ_SIZE, &n, &e);
+		if (n && (!deliver(s, chunk, had + n, &rest) || !rest_is_bounded(s, rest)))
 			return;
+		if (n && rest)
+			memmove(chunk, chunk + had + n - rest, rest);
 		if (io == IO_END) {
 			stream_end(s, e.code, e.why);
 			return;
 		}
 	}
+	if (rest)
+		keep_rest(s, chunk, rest);
 	/* What OpenSSL has already taken from the socket wakes nobody. */
 	if (s->ssl && s->state == OPEN && SSL_has_pending(s->ssl) && io == IO_SOME)
 		loop_timer_set(s->timer, 0);
@@ -469,6 +507,7 @@ void stream_unread(struct stream *s, const void *p, size_t len)
 {
 	if (!len || s->state != OPEN || s->end_due)
 		return;
+	s->unread_seen = false;
 	if (!buf_append(&s->unread, p, len))
 		stream_end_later(s, -ENOMEM, "out of memory");
 	else
@@ -494,6 +533,7 @@ void stream_pause(struct stream *s, bool paused)
 	if (paused == s->paused)
 		return;
 	s->paused = paused;
+	s->unread_seen = false;
 	stream_watch_for(s);
 	if (!paused && s->state == OPEN && (s->ssl || s->unread.len) && !s->end_due)
 		loop_timer_set(s->timer, 0);

@@ -44,7 +44,8 @@ struct stream {
 	SSL *ssl;
 	struct dial *dial;
 	struct buf out, unread;
-	char *end_why; /* owned; with end_code: an end still to be reported */
+	bool unread_seen; /* the rest of frames: without more behind it they cannot use it */
+	char *end_why;	  /* owned; with end_code: an end still to be reported */
 	int end_code;
 	int fd;
 	enum state state;

@@ -5,7 +5,13 @@
 #include "mesh/base/key.h"
 #include "mesh/base/wire.h"
 
-enum { DERP_HEADER = 5, DERP_PACKET_MAX = 65536, DERP_FRAME_MAX = 1 << 20, DERP_INFO_MAX = 256 * 1024 };
+/* DERP_FRAME_MAX: what a frame has behind its header; the largest are packets. */
+enum {
+	DERP_HEADER = 5,
+	DERP_PACKET_MAX = 65536,
+	DERP_FRAME_MAX = KEY_LEN + DERP_PACKET_MAX,
+	DERP_INFO_MAX = 64 * 1024
+};
 enum derp_type {
 	DERP_SERVER_KEY = 1,
 	DERP_CLIENT_INFO = 2,

@@ -4,6 +4,7 @@
 #include "mesh/proto/derp.h"
 #include "mesh/proto/disco.h"
 #include "mesh/relay/inner.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@ enum {
 	NS_US = 1000,
 };
 
+static_assert(DERP_HEADER + DERP_FRAME_MAX <= STREAM_REST_MAX, "a frame may come cut anywhere");
+
 struct client {
 	struct relay *r;
 	struct client *next, **prev; /* relay.all */
@@ -44,7 +47,7 @@ struct client {
 	bool asked;	     /* may it stay? Its frames wait, and no more are read */
 	bool ready, pong_waits;
 	struct node_key key;
-	struct buf in, out;
+	struct buf out;
 	struct derp_queue waiting;
 	struct table sent_to; /* keys this client sent to: they hear when it goes */
 	struct log_limit gone;
@@ -319,7 +322,7 @@ static bool info_received(struct client *c, struct rd payload)
 	case RELAY_YES: client_enter(c); break;
 	case RELAY_LATER:
 		c->asked = true;
-		stream_pause(c->stream, true);
+		stream_pause(c->stream, true); /* what has come behind it is kept there */
 		break;
 	}
 	return true;
@@ -344,7 +347,7 @@ static bool frame_received(struct client *c, uint8_t type, struct rd payload)
 
 static size_t frame_max(const struct client *c)
 {
-	return c->ready ? KEY_LEN + DERP_PACKET_MAX : HELLO_MAX;
+	return c->ready ? DERP_FRAME_MAX : HELLO_MAX;
 }
 
 static bool frame_fits(struct client *c, size_t len)
@@ -355,7 +358,7 @@ static bool frame_fits(struct client *c, size_t len)
 }
 
 /* Bytes used; stops at a cut frame. false in *ok: this is no client of ours, and counted as that. */
-static size_t take_frames(struct client *c, const uint8_t *p, size_t len, bool *ok)
+static size_t take_frames(struct client *c, uint8_t *p, size_t len, bool *ok)
 {
 	size_t used = 0;
 	*ok = true;
@@ -375,74 +378,40 @@ static size_t take_frames(struct client *c, const uint8_t *p, size_t len, bool *
 
 static void free_client(struct client *c)
 {
-	buf_free(&c->in);
 	buf_free(&c->out);
 	derp_queue_fini(&c->waiting);
 	free(c);
 }
 
-/* Completes the frame that the last read cut, no more of it: what follows is parsed where it is. Bytes used.
- */
-static size_t finish_cut(struct client *c, const uint8_t *p, size_t len, bool *ok)
-{
-	size_t used = 0;
-	while (c->in.len && *ok && !c->closed && !c->asked && used < len) {
-		struct rd r = rd_of(buf_data(&c->in), c->in.len);
-		struct derp_header h;
-		size_t want = DERP_HEADER;
-		if (derp_header_read(&r, &h)) {
-			*ok = frame_fits(c, h.len);
-			want += h.len;
-		}
-		if (!*ok)
-			break;
-		size_t n = want - c->in.len < len - used ? want - c->in.len : len - used;
-		*ok = buf_append(&c->in, p + used, n);
-		used += n;
-		if (*ok)
-			buf_consume(&c->in, take_frames(c, buf_data(&c->in), c->in.len, ok));
-	}
-	return used;
-}
-
-static void data_received(void *arg, const uint8_t *p, size_t len)
+static size_t frames_in(void *arg, uint8_t *p, size_t len)
 {
 	struct client *c = arg;
 	struct relay *r = c->r;
-	bool ok = true;
+	bool ok;
 	c->depth++;
-	size_t used = finish_cut(c, p, len, &ok);
-	if (ok && used < len)
-		used += take_frames(c, p + used, len - used, &ok);
-	if (ok && used < len && !c->closed)
-		ok = buf_append(&c->in, p + used, len - used);
-	if (!c->in.len)
-		buf_free(&c->in);
+	size_t used = take_frames(c, p, len, &ok);
 	if (!ok)
 		client_close(c);
 	flush_dirty(r);
 	if (--c->depth == 0 && c->closed)
 		free_client(c);
+	return used;
 }
 
 void client_admit(struct client *c, const struct node_key *who, bool allow)
 {
 	struct relay *r = c->r;
-	bool ok = allow;
 	if (!c->asked || !key_equal(c->key.b, who->b))
 		return;
 	c->depth++;
 	c->asked = false;
-	if (allow)
+	if (allow) {
 		client_enter(c);
-	else
-		r->stats.drop_refused++;
-	if (ok)
-		buf_consume(&c->in, take_frames(c, buf_data(&c->in), c->in.len, &ok));
-	if (!ok)
-		client_close(c);
-	if (!c->closed)
 		stream_pause(c->stream, false);
+	} else {
+		r->stats.drop_refused++;
+		client_close(c);
+	}
 	flush_dirty(r);
 	if (--c->depth == 0 && c->closed)
 		free_client(c);
@@ -564,7 +533,6 @@ void client_start(struct relay *r, struct http_server_conn *conn, struct visit *
 	visit_upgraded(visit, c);
 	c->stream = http_conn_stream(conn);
 	sock_tcp_unsent_max(stream_fd(c->stream), UNSENT_MAX);
-	c->in.cap = DERP_HEADER + KEY_LEN + DERP_PACKET_MAX;
 	table_init(&c->sent_to, KEY_LEN, (uint64_t)(uintptr_t)c);
 	c->next = r->all;
 	c->prev = &r->all;
@@ -573,7 +541,7 @@ void client_start(struct relay *r, struct http_server_conn *conn, struct visit *
 	r->all = c;
 	c->due_ms = UINT64_MAX;
 	struct stream_events ev = {
-		.data = data_received, .drained = client_drained, .closed = connection_closed, .arg = c
+		.frames = frames_in, .drained = client_drained, .closed = connection_closed, .arg = c
 	};
 	c->depth++;
 	send_greeting(c, fast);

@@ -5,6 +5,7 @@
 #include "mesh/proto/derp.h"
 #include "mesh/proto/derp_queue.h"
 #include "mesh/proto/disco.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,6 @@ enum {
 	STUCK_MS = 4000,
 	STUCK_MAX_MS = 12000,
 	UNACKED_MORE_MS = 2000,
-	IN_KEEP = 4096,
 	/* What the kernel holds beyond what is under way. A slow line sends this first, whatever comes behind
 	   it: some seconds' worth where TCP makes 50 kbit/s. */
 	UNSENT_MAX = 16 << 10,
@@ -29,6 +29,8 @@ enum {
 	RECORD_MAX = 16 << 10, /* and into one TLS record: no more at once for a network that had enough */
 	NS_US = 1000,
 };
+
+static_assert(DERP_HEADER + DERP_FRAME_MAX <= STREAM_REST_MAX, "a frame may come cut anywhere");
 
 enum { RELAY_FRAME_MAX = DERP_HEADER + KEY_LEN + PKT_SIZE };
 
@@ -46,7 +48,7 @@ struct relay_link {
 	struct stream *stream;
 	struct loop_timer *timer; /* handshake, then silence */
 	struct loop_timer *stuck; /* set while we send */
-	struct buf in, waiting;
+	struct buf waiting;
 	struct derp_queue queue; /* while the network takes nothing */
 	uint8_t server[KEY_LEN];
 	uint64_t heard_ms;
@@ -147,7 +149,7 @@ static size_t send_frame(struct relay_link *l, bool first, const void *p, size_t
 static void stream_drained(void *arg)
 {
 	struct relay_link *l = arg;
-	uint8_t out[RECORD_MAX];
+	uint8_t out[RECORD_MAX] BUF_UNSET;
 	uint64_t now_us = clock_now_ns() / NS_US, old = 0;
 	while (!stream_queued(l->stream) && !derp_queue_is_empty(&l->queue)) {
 		struct wr w = wr_of(out, sizeof(out));
@@ -245,7 +247,6 @@ static long take_frame(struct relay_link *l, const uint8_t *p, size_t len)
 
 static void free_link(struct relay_link *l)
 {
-	buf_free(&l->in);
 	buf_free(&l->waiting);
 	derp_queue_fini(&l->queue);
 	key_wipe(l, sizeof(*l));
@@ -266,30 +267,17 @@ static size_t take_frames(struct relay_link *l, const uint8_t *p, size_t len)
 	return used;
 }
 
-static void stream_data(void *arg, const uint8_t *p, size_t len)
+static size_t stream_frames(void *arg, uint8_t *p, size_t len)
 {
 	struct relay_link *l = arg;
 	l->heard_ms = loop_now_ms(l->loop);
 	l->depth++;
-	if (l->in.len) {
-		/* A frame is cut: complete it in the buffer, as do all behind it. */
-		if (buf_append(&l->in, p, len))
-			buf_consume(&l->in, take_frames(l, buf_data(&l->in), l->in.len));
-		else
-			relay_link_fail(l, -ENOMEM, "memory is short");
-	} else {
-		size_t used = take_frames(l, p, len);
-		if (!l->freed && l->stage != RELAY_DEAD && used < len &&
-			!buf_append(&l->in, p + used, len - used))
-			relay_link_fail(l, -ENOMEM, "memory is short");
-	}
+	size_t used = take_frames(l, p, len);
 	if (!l->freed)
 		l->ev.flush(l->ev.arg);
-	/* An idle relay holds no memory; a busy one keeps its buffer. */
-	if (!l->in.len && l->in.size > IN_KEEP)
-		buf_free(&l->in);
 	if (--l->depth == 0 && l->freed)
 		free_link(l);
+	return used;
 }
 
 static void stream_closed(void *arg, int code, const char *why)
@@ -308,14 +296,13 @@ static void upgraded(
 	l->stream = s;
 	l->stage = RELAY_SERVER_KEY;
 	struct stream_events ev = {
-		.data = stream_data, .drained = stream_drained, .closed = stream_closed, .arg = l
+		.frames = stream_frames, .drained = stream_drained, .closed = stream_closed, .arg = l
 	};
 	stream_events_set(s, &ev);
 	sock_tcp_unsent_max(stream_fd(s), UNSENT_MAX);
 	sock_tcp_liveness(stream_fd(s), l->idle_s, patience(l) + UNACKED_MORE_MS);
 	loop_timer_set(l->timer, HANDSHAKE_MS); /* once for TCP, TLS and HTTP, once for DERP's own */
-	if (len)
-		stream_data(l, leftover, len);
+	stream_unread(s, leftover, len);
 }
 
 static void upgrade_refused(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
@@ -428,7 +415,7 @@ bool relay_link_peer(const struct relay_link *l, struct addr *out)
 
 bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint8_t *p, size_t len)
 {
-	uint8_t frame[RELAY_FRAME_MAX];
+	uint8_t frame[RELAY_FRAME_MAX] BUF_UNSET;
 	struct wr w = wr_of(frame, sizeof(frame));
 	derp_packet_header_write(&w, DERP_SEND_PACKET, to, len);
 	wr_bytes(&w, p, len);
@@ -443,7 +430,7 @@ bool relay_link_send(struct relay_link *l, const struct node_key *to, const uint
 static size_t send_some(
 	struct relay_link *l, const struct node_key *to, struct pkt *const *pkts, size_t n, size_t *lost)
 {
-	uint8_t out[BATCH_MAX];
+	uint8_t out[BATCH_MAX] BUF_UNSET;
 	struct wr w = wr_of(out, sizeof(out));
 	size_t k = 0;
 	while (k < n && sizeof(out) - w.len >= RELAY_FRAME_MAX) {

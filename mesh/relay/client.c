@@ -22,6 +22,7 @@ enum {
 	UNSENT_MAX = 16 << 10,
 	BATCH_MAX = 64 << 10,  /* bytes joined into one write */
 	RECORD_MAX = 16 << 10, /* and into one TLS record: no more at once for a network that had enough */
+	RUN_MIN = 8 << 10,     /* frames that stand together are sent from where they were read, if so much */
 	SENT_TO_MAX = 4096,    /* peers remembered for peer-gone */
 	GONE_BURST = 3,
 	NS_US = 1000,
@@ -71,13 +72,17 @@ static void watch_stall(struct client *c)
 	arm(c);
 }
 
+static void write_out(struct client *c, const uint8_t *p, size_t len)
+{
+	stream_write(c->stream, p, len);
+	if (stream_queued(c->stream) && !c->stalled_ms)
+		watch_stall(c);
+}
+
 static void flush_out(struct client *c)
 {
-	if (c->out.len && !c->closed) {
-		stream_write(c->stream, buf_data(&c->out), c->out.len);
-		if (stream_queued(c->stream) && !c->stalled_ms)
-			watch_stall(c);
-	}
+	if (c->out.len && !c->closed)
+		write_out(c, buf_data(&c->out), c->out.len);
 	buf_free(&c->out);
 }
 
@@ -100,22 +105,76 @@ static void mark_dirty(struct client *c)
 	c->r->dirty = c;
 }
 
-static void send_frame(struct client *c, bool disco, const struct wr *head, const uint8_t *body, size_t len)
+static bool is_behind(const struct client *c)
 {
-	if (stream_queued(c->stream) || !derp_queue_is_empty(&c->waiting)) {
-		c->r->stats.drop_queue_full += derp_queue_put(
-			&c->waiting, disco, clock_now_ns() / NS_US, head->p, head->len, body, len);
-		return;
-	}
-	if (c->out.len + head->len + len > BATCH_MAX)
+	return stream_queued(c->stream) || !derp_queue_is_empty(&c->waiting);
+}
+
+/* What leaves at the end of this read, by one write. */
+static void join_out(struct client *c, const uint8_t *head, size_t head_len, const uint8_t *body, size_t len)
+{
+	if (c->out.len + head_len + len > BATCH_MAX)
 		flush_out(c);
 	if (!c->out.len)
 		(void)buf_room(&c->out, BATCH_MAX); /* at once, not by doubling */
-	if (!buf_append(&c->out, head->p, head->len) || !buf_append(&c->out, body, len)) {
+	if (!buf_append(&c->out, head, head_len) || !buf_append(&c->out, body, len)) {
 		c->r->stats.drop_queue_full++;
 		return;
 	}
 	mark_dirty(c);
+}
+
+static void send_frame(struct client *c, bool disco, const struct wr *head, const uint8_t *body, size_t len)
+{
+	if (is_behind(c))
+		c->r->stats.drop_queue_full += derp_queue_put(
+			&c->waiting, disco, clock_now_ns() / NS_US, head->p, head->len, body, len);
+	else
+		join_out(c, head->p, head->len, body, len);
+}
+
+/* Frames for one peer that stand together in what was read, made into what it is to get. */
+struct run {
+	struct client *to; /* NULL: there is none */
+	struct node_key key;
+	uint8_t *p;
+	size_t len;
+};
+
+static void queue_run(struct client *c, const struct run *run)
+{
+	struct rd r = rd_of(run->p, run->len);
+	struct derp_header h;
+	uint64_t now_us = clock_now_ns() / NS_US;
+	while (r.left) {
+		const uint8_t *frame = r.p;
+		if (!derp_header_read(&r, &h))
+			return;
+		const uint8_t *body = rd_take(&r, h.len);
+		if (!body)
+			return;
+		c->r->stats.drop_queue_full += derp_queue_put(&c->waiting,
+			disco_is(body + KEY_LEN, h.len - KEY_LEN), now_us, frame, DERP_HEADER, body, h.len);
+	}
+}
+
+/* last: nothing more was read that could go with them. */
+static void run_end(struct run *run, bool last)
+{
+	struct client *to = run->to;
+	run->to = NULL;
+	if (!to)
+		return;
+	if (!is_behind(to) && run->len < RUN_MIN && (!last || to->out.len)) {
+		join_out(to, run->p, run->len, NULL, 0);
+		return;
+	}
+	if (!is_behind(to))
+		flush_out(to);
+	if (is_behind(to))
+		queue_run(to, run);
+	else
+		write_out(to, run->p, run->len);
 }
 
 static void client_drained(void *arg)
@@ -217,20 +276,40 @@ static bool client_refuse(uint64_t *why)
 	return false;
 }
 
-static bool packet_received(struct client *c, struct rd payload)
+static void run_add(struct client *c, struct run *run, uint8_t *frame, size_t whole)
+{
+	struct wr w = wr_of(frame, DERP_HEADER + KEY_LEN);
+	size_t len = whole - DERP_HEADER - KEY_LEN;
+	derp_packet_header_write(&w, DERP_RECV_PACKET, &c->key, len); /* of one length with what was sent */
+	run->len += whole;
+	c->r->stats.packets++;
+	c->r->stats.bytes += len;
+}
+
+static bool run_takes(const struct run *run, const uint8_t *frame, size_t whole)
+{
+	return run->to && whole >= DERP_HEADER + KEY_LEN && run->len + whole <= BATCH_MAX &&
+	       key_equal(frame + DERP_HEADER, run->key.b);
+}
+
+/* Whose packet it is, is looked up once for a run. */
+static bool packet_received(struct client *c, struct run *run, uint8_t *frame, size_t whole)
 {
 	struct node_key to;
 	const uint8_t *data;
 	size_t len;
-	uint8_t head[DERP_HEADER + KEY_LEN];
-	if (!derp_packet_read(payload, &to, &data, &len))
+	if (run_takes(run, frame, whole)) {
+		run_add(c, run, frame, whole);
+		return true;
+	}
+	run_end(run, false);
+	if (!derp_packet_read(rd_of(frame + DERP_HEADER, whole - DERP_HEADER), &to, &data, &len))
 		return client_refuse(&c->r->stats.drop_malformed);
-	bool disco = disco_is(data, len);
 	struct client *peer = table_get(&c->r->clients, to.b);
 	was_active(c);
 	if (!peer) {
 		c->r->stats.drop_no_peer++;
-		if (disco && log_allowed(&c->gone, GONE_BURST, loop_now_ms(c->r->loop)))
+		if (disco_is(data, len) && log_allowed(&c->gone, GONE_BURST, loop_now_ms(c->r->loop)))
 			send_peer_gone(c, &to, DERP_GONE_NOT_HERE);
 		return true;
 	}
@@ -238,11 +317,8 @@ static bool packet_received(struct client *c, struct rd payload)
 	uint64_t now = loop_now_ms(c->r->loop);
 	place_used(c->place, now);
 	place_used(peer->place, now);
-	struct wr w = wr_of(head, sizeof(head));
-	derp_packet_header_write(&w, DERP_RECV_PACKET, &c->key, len);
-	c->r->stats.packets++;
-	c->r->stats.bytes += len;
-	send_frame(peer, disco, &w, data, len);
+	*run = (struct run) { .to = peer, .key = to, .p = frame };
+	run_add(c, run, frame, whole);
 	return true;
 }
 
@@ -335,7 +411,6 @@ static bool frame_received(struct client *c, uint8_t type, struct rd payload)
 		return type == DERP_CLIENT_INFO ? info_received(c, payload)
 						: client_refuse(&c->r->stats.drop_handshake);
 	switch (type) {
-	case DERP_SEND_PACKET: return packet_received(c, payload);
 	case DERP_PING: return ping_received(c, payload);
 	case DERP_NOTE_PREFERRED: was_active(c); return true;
 	case DERP_FORWARD_PACKET: /* between relays of one region, which prove themselves by a mesh key */
@@ -360,6 +435,7 @@ static bool frame_fits(struct client *c, size_t len)
 /* Bytes used; stops at a cut frame. false in *ok: this is no client of ours, and counted as that. */
 static size_t take_frames(struct client *c, uint8_t *p, size_t len, bool *ok)
 {
+	struct run run = { 0 };
 	size_t used = 0;
 	*ok = true;
 	while (!c->closed && !c->asked && len - used >= DERP_HEADER) {
@@ -368,11 +444,18 @@ static size_t take_frames(struct client *c, uint8_t *p, size_t len, bool *ok)
 		*ok = derp_header_read(&r, &h) && frame_fits(c, h.len);
 		if (!*ok || r.left < h.len)
 			break;
-		*ok = frame_received(c, h.type, rd_sub(&r, h.len));
+		size_t whole = DERP_HEADER + h.len;
+		if (c->ready && h.type == DERP_SEND_PACKET) {
+			*ok = packet_received(c, &run, p + used, whole);
+		} else {
+			run_end(&run, false);
+			*ok = frame_received(c, h.type, rd_sub(&r, h.len));
+		}
 		if (!*ok)
 			break;
-		used += DERP_HEADER + h.len;
+		used += whole;
 	}
+	run_end(&run, true);
 	return used;
 }
 

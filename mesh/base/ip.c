@@ -36,6 +36,8 @@ static uint64_t sum_blocks(const uint8_t *p, size_t n)
 uint32_t ip_sum(const void *src, size_t len, uint32_t sum)
 {
 	const uint8_t *p = src;
+	if (!len)
+		return sum; /* of nothing, which may have no address */
 	size_t blocks = len / BLOCK < SUM_BLOCKS ? len / BLOCK : SUM_BLOCKS;
 	uint64_t a = sum_blocks(p, blocks), word;
 	p += blocks * BLOCK;

@@ -12,8 +12,8 @@
 #include <string.h>
 
 struct aead {
-	EVP_CIPHER_CTX *ctx;   /* OpenSSL's, keyed, wiped by EVP_CIPHER_CTX_free; NULL: ipsec-mb */
-	uint8_t key[AEAD_KEY]; /* ipsec-mb's */
+	EVP_CIPHER_CTX *ctx;	  /* OpenSSL's, keyed, wiped by EVP_CIPHER_CTX_free; NULL: ipsec-mb */
+	uint8_t key[AEAD_MB_KEY]; /* ipsec-mb's; zero behind AEAD_KEY */
 };
 
 /* --- which one --- */

@@ -1,4 +1,5 @@
 #include "mesh/base/aead.h"
+#include "mesh/base/aead_mb.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
 #include "mesh/base/noise.h"
@@ -172,6 +173,26 @@ static void test_lengths(void **state)
 	munmap(f.map, f.len);
 }
 
+/* So do a key, with what it has behind it, and a nonce. */
+static void test_ends_of_memory(void **state)
+{
+	struct fenced key, nonce;
+	static uint8_t p[LONGEST + AEAD_TAG];
+	uint8_t tag[AEAD_TAG];
+	(void)state;
+	if (!aead_mb_instructions())
+		skip();
+	fence(&key, AEAD_MB_KEY);
+	fence(&nonce, AEAD_NONCE);
+	for (size_t len = 0; len <= 2100; len++) {
+		assert_true(aead_mb_run(key.end - AEAD_MB_KEY, nonce.end - AEAD_NONCE, p, len, true, tag));
+		assert_true(aead_mb_run(key.end - AEAD_MB_KEY, nonce.end - AEAD_NONCE, p, len, false, tag));
+		assert_true(aead_mb_run(key.first, nonce.first, p, len, true, tag));
+	}
+	munmap(key.map, key.len);
+	munmap(nonce.map, nonce.len);
+}
+
 static void test_chosen(void **state)
 {
 	(void)state;
@@ -304,7 +325,7 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_vectors), cmocka_unit_test(test_forged),
-		cmocka_unit_test(test_lengths), cmocka_unit_test(test_chosen), cmocka_unit_test(test_wiped),
-		cmocka_unit_test(test_threads) };
+		cmocka_unit_test(test_lengths), cmocka_unit_test(test_ends_of_memory),
+		cmocka_unit_test(test_chosen), cmocka_unit_test(test_wiped), cmocka_unit_test(test_threads) };
 	return key_setup() ? cmocka_run_group_tests_name("aead", tests, NULL, NULL) : 1;
 }

@@ -1,0 +1,661 @@
+/* A script of bytes drives one plane: what two peers put into the tunnel, as raw bytes or as packets between addresses that
+ * mean something; what strangers send to its socket and through its relay; what programs and the hosts behind it send and
+ * answer; maps, rules and keys that change, sessions lost, time. Checked: what comes out of the tunnel is a whole packet of
+ * the peer's own address to anywhere but the resolver, and all of it again with one allocation that fails. */
+#include "mesh/base/fuzz/trouble.h"
+#include "mesh/base/wire.h"
+#include "mesh/node/plane/dataplane.h"
+#include "mesh/node/plane/rules.h"
+#include "mesh/node/plane/tsmp.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum {
+	PEERS = 2,
+	FLIGHT = 64,
+	STEPS_MAX = 200,
+	REGION = 7,
+	START_MS = 5000,
+	HEAD4 = 20,
+	HEAD6 = 40,
+	L4_MAX = 1400
+};
+#define UNIX_MS UINT64_C(1700000000000)
+
+struct rig;
+struct far { /* a peer: WireGuard alone, which seals whatever it is given */
+	struct rig *rig;
+	uint64_t id; /* as the plane knows it */
+	struct wg *wg;
+	struct node_private priv;
+	struct node_key key;
+	struct endpoint at;
+	struct prefix own[2];
+};
+struct datagram {
+	struct far *to; /* NULL: the plane */
+	struct endpoint from;
+	const struct far *by; /* NULL: nobody that is known */
+	bool relay;
+	uint8_t ecn;
+	size_t len;
+	uint8_t b[PKT_SIZE];
+};
+struct rig {
+	struct plane d;
+	struct path *path;
+	struct node_private priv;
+	struct node_key key;
+	struct netmap *map;
+	struct far far[PEERS];
+	struct datagram flight[FLIGHT];
+	size_t first, n;
+	struct pkt out, in; /* the last that the plane gave to the TUN, the last at a peer, either way */
+	struct pkt batch[PKT_BATCH];
+	uint64_t now_ms, rng;
+	struct rd script;
+	bool relay;  /* peers send by it */
+	uint8_t ecn; /* what routers made of what they sent */
+};
+
+/* What packets are from and to. */
+enum { PEER4, PEER6, OTHER4, OTHER6, US4, US6, PLACES = 16 };
+static struct addr places[PLACES];
+
+static void check(bool ok)
+{
+	if (!ok && !trouble_happened())
+		abort();
+}
+
+static void name_places(void)
+{
+	static const char *const text[PLACES] = { "100.64.0.1", "fd7a:115c:a1e0::1", "100.64.0.3",
+		"fd7a:115c:a1e0::3", "100.64.0.2", "fd7a:115c:a1e0::2", "fd7a:115c:a1e0:b1a:0:7:a01:110",
+		"fd7a:115c:a1e0:b1a:0:8:a01:110", "fd7a:115c:a1e0:b1a:0:7:7f00:1",
+		"fd7a:115c:a1e0:b1a:1:7:a01:110", "10.1.1.16", "192.0.2.1", "100.100.100.100",
+		"fd7a:115c:a1e0::53", "224.0.0.251", "0.0.0.0" };
+	for (size_t i = 0; i < PLACES; i++)
+		if (!addr_parse(text[i], &places[i]))
+			abort();
+}
+
+static void fill(void *arg, void *dst, size_t len)
+{
+	struct rig *g = arg;
+	for (uint8_t *b = dst; len--; b++)
+		*b = (uint8_t)((g->rng = g->rng * 6364136223846793005u + 1) >> 56);
+}
+
+/* --- the network between them --- */
+
+static struct datagram *launch(struct rig *g, const uint8_t *p, size_t len)
+{
+	if (g->n == FLIGHT || len > PKT_SIZE)
+		return NULL;
+	struct datagram *d = &g->flight[(g->first + g->n++) % FLIGHT];
+	*d = (struct datagram) { .len = len, .ecn = g->ecn };
+	memcpy(d->b, p, len);
+	return d;
+}
+
+static struct far *far_at(struct rig *g, const struct endpoint *at, const struct node_key *key)
+{
+	for (size_t i = 0; i < PEERS; i++)
+		if (at ? endpoint_equal(at, &g->far[i].at) : key_equal(key->b, g->far[i].key.b))
+			return &g->far[i];
+	return NULL;
+}
+
+static void udp_send(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
+{
+	struct far *f = far_at(arg, to, NULL);
+	struct datagram *d = f ? launch(arg, p, len) : NULL;
+	(void)from;
+	if (d)
+		d->to = f;
+}
+
+static void relay_send(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
+{
+	struct far *f = far_at(arg, NULL, to);
+	struct datagram *d = f && region == REGION ? launch(arg, p, len) : NULL;
+	if (d)
+		d->to = f;
+}
+
+static void udp_send_batch(
+	void *arg, enum path_socket from, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		udp_send(arg, from, to, pkt_data(pkts[i]), pkts[i]->len);
+}
+
+static void relay_send_batch(
+	void *arg, int32_t region, const struct node_key *to, struct pkt *const *pkts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		relay_send(arg, region, to, pkt_data(pkts[i]), pkts[i]->len);
+}
+
+/* What is not a peer's is what the plane says to a host itself: that a packet was too large. */
+static void tun_write(void *arg, struct pkt *const *pkts, size_t n)
+{
+	struct rig *g = arg;
+	for (size_t i = 0; i < n; i++) {
+		struct ip_view v;
+		bool peers = false;
+		check(ip_parse(pkt_data(pkts[i]), pkts[i]->len, &v));
+		for (int k = PEER4; k <= OTHER6; k++)
+			peers = peers || addr_equal(&v.src, &places[k]);
+		check(peers || (v.proto == IP_ICMP && v.icmp_type == 3 && v.icmp_code == 4));
+		check(!addr_is_service(&v.src) && !addr_is_service(&v.dst));
+		check(pkts[i]->at + pkts[i]->len <= PKT_SIZE);
+		g->out = *pkts[i];
+	}
+}
+
+static void echo_answered(void *arg, uint64_t peer, uint64_t token, uint16_t peer_api)
+{
+	(void)arg, (void)token, (void)peer_api;
+	check(peer >= 1 && peer <= PEERS);
+}
+
+static uint64_t now_ms(void *arg)
+{
+	return ((struct rig *)arg)->now_ms;
+}
+
+static void far_send(void *arg, uint64_t peer, const uint8_t *p, size_t len)
+{
+	struct far *f = arg;
+	struct datagram *d = launch(f->rig, p, len);
+	(void)peer;
+	if (d) {
+		d->by = f;
+		d->from = f->at;
+		d->relay = f->rig->relay;
+	}
+}
+
+static void far_send_back(void *arg, const void *from, const uint8_t *p, size_t len)
+{
+	(void)from;
+	far_send(arg, 1, p, len);
+}
+
+static void far_ready(void *arg, uint64_t peer)
+{
+	struct far *f = arg;
+	struct pkt p;
+	while (wg_staged_take(f->wg, peer, &p))
+		if (wg_seal(f->wg, f->rig->now_ms, peer, &p) == WG_OK)
+			far_send(f, peer, pkt_data(&p), p.len);
+}
+
+static void far_received(struct rig *g, struct far *f, const struct datagram *d)
+{
+	struct pkt p;
+	struct wg_received r;
+	struct wg_origin origin = { .p = "plane", .len = 5 };
+	struct ip_view v;
+	pkt_reset(&p);
+	memcpy(pkt_data(&p), d->b, p.len = (uint16_t)d->len);
+	if (f->wg && wg_receive(f->wg, g->now_ms, &p, &origin, &r) == WG_OK && r.is_data && p.len) {
+		check(ip_parse(pkt_data(&p), p.len, &v));
+		g->in = p;
+	}
+}
+
+static void relay_received(struct rig *g, const struct datagram *d)
+{
+	static const struct node_key nobody = { { 9 } };
+	dataplane_relay_received(&g->d, REGION, d->by ? &d->by->key : &nobody, d->b, d->len);
+}
+
+/* Those by UDP that follow each other come in one read. */
+static void deliver(struct rig *g)
+{
+	struct endpoint from[PKT_BATCH];
+	size_t n = 0;
+	while (g->n) {
+		struct datagram *d = &g->flight[g->first];
+		if (n && (d->to || d->relay))
+			break;
+		g->first = (g->first + 1) % FLIGHT;
+		g->n--;
+		if (d->to) {
+			far_received(g, d->to, d);
+			break;
+		}
+		if (d->relay) {
+			relay_received(g, d);
+			break;
+		}
+		pkt_reset(&g->batch[n]);
+		memcpy(pkt_data(&g->batch[n]), d->b, g->batch[n].len = (uint16_t)d->len);
+		g->batch[n].ecn = d->ecn;
+		from[n++] = d->from;
+	}
+	if (n)
+		dataplane_udp_received(&g->d, PATH_MAIN, g->batch, from, n);
+}
+
+static void settle(struct rig *g)
+{
+	for (int i = 0; i < 4 * FLIGHT && g->n; i++) {
+		deliver(g);
+		path_flush(g->path, g->now_ms);
+	}
+	dataplane_relay_flush(&g->d);
+	path_flush(g->path, g->now_ms);
+}
+
+/* --- what path tells --- */
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+static void home_changed(void *arg, int32_t region)
+{
+	(void)arg, (void)region;
+}
+static void way_changed(void *arg, uint64_t peer)
+{
+	struct rig *g = arg;
+	wg_path_changed(g->d.wg, g->now_ms, peer);
+}
+static void ping_done(
+	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
+{
+	(void)arg, (void)token, (void)peer, (void)at, (void)region, (void)ms;
+}
+
+static void probe_data(void *arg, uint64_t peer, uint64_t token, const struct path_way *way)
+{
+	tsmp_ping(&((struct rig *)arg)->d, peer, token, way);
+}
+
+/* --- the whole --- */
+
+static void introduce(struct rig *g, struct far *f)
+{
+	struct path_peer pp = {
+		.id = f->id, .key = f->key, .endpoints = &f->at, .n_endpoints = 1, .home = REGION
+	};
+	const struct ctl_node *c = &g->map->peers[f->id - 1]->node;
+	pp.disco = c->disco;
+	check(wg_peer_set(g->d.wg, f->id, &f->key, NULL, f->own, 2));
+	check(path_peer_set(g->path, g->now_ms, &pp));
+}
+
+static void far_open(struct rig *g, struct far *f)
+{
+	struct wg_ops ops = {
+		.send = far_send, .send_back = far_send_back, .session_ready = far_ready, .arg = f
+	};
+	struct random rnd = { fill, g };
+	struct prefix all[2] = { { .ip = addr_v4(0), .bits = 0 }, { .ip = addr_any6, .bits = 0 } };
+	f->wg = wg_new(&f->priv, &ops, &rnd);
+	if (!f->wg)
+		return;
+	wg_clock_set(f->wg, g->now_ms, UNIX_MS + g->now_ms);
+	(void)wg_peer_set(f->wg, 1, &g->key, NULL, all, 2);
+}
+
+static struct netmap *map_of(const struct rig *g)
+{
+	char json[2048], us[KEY_TEXT], key[PEERS][KEY_TEXT];
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb;
+	for (size_t i = 0; i < PEERS; i++)
+		key_format(g->far[i].key.b, "nodekey:", key[i]);
+	snprintf(json, sizeof(json),
+		"{\"Node\":{\"ID\":9,\"StableID\":\"us\",\"Name\":\"us.x.test.\",\"User\":1,\"Key\":\"%s\","
+		"\"Addresses\":[\"100.64.0.2/32\",\"fd7a:115c:a1e0::2/"
+		"128\"]},\"Peers\":[{\"ID\":1,\"StableID\":\"a\","
+		"\"Name\":\"a.x.test.\",\"User\":1,\"Key\":\"%s\",\"HomeDERP\":7,\"DiscoKey\":\"discokey:"
+		"0900000000000000000000000000000000000000000000000000000000000000\","
+		"\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"]},{\"ID\":2,\"StableID\":\"b\","
+		"\"Name\":\"b.x.test.\",\"User\":1,\"Key\":\"%s\",\"HomeDERP\":7,"
+		"\"Addresses\":[\"fd7a:115c:a1e0::3/128\"]}],"
+		"\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,"
+		"\"Last\":1023}}]}]}",
+		key_format(g->key.b, "nodekey:", us), key[0], key[1]);
+	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0)
+		abort();
+	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
+	arena_free(&a);
+	if (!map)
+		abort();
+	return map;
+}
+
+static void rules_of(struct rig *g)
+{
+	struct prefix offered[2];
+	struct errbuf eb;
+	(void)prefix_parse("fd7a:115c:a1e0:b1a::/64", &offered[0]);
+	(void)prefix_parse("10.1.1.0/24", &offered[1]);
+	struct rules_place at = { .offered = offered, .n_offered = 2 };
+	dataplane_rules_set(&g->d, rules_compile(g->map, &at, &eb));
+}
+
+static void rig_open(struct rig *g)
+{
+	struct random rnd = { fill, g };
+	struct path_ops po = { .send_udp = udp_send,
+		.send_relay = relay_send,
+		.self_changed = nothing,
+		.home_changed = home_changed,
+		.way_changed = way_changed,
+		.ping_done = ping_done,
+		.probe_data = probe_data,
+		.arg = g };
+	struct plane_io io = { tun_write, udp_send, udp_send_batch, relay_send, relay_send_batch,
+		echo_answered, now_ms, g };
+	struct errbuf eb;
+	struct addr local = addr_v4(0xc0000202u);
+	g->now_ms = START_MS;
+	g->rng = 88172645463325252;
+	key_generate(&rnd, g->priv.b);
+	key_public(g->priv.b, g->key.b);
+	for (size_t i = 0; i < PEERS; i++) {
+		struct far *f = &g->far[i];
+		*f = (struct far) { .rig = g,
+			.id = i + 1,
+			.at = { .ip = addr_v4(0xc0000210u + (unsigned)i), .port = 41641 },
+			.own = { prefix_of(&places[PEER4 + 2 * i]), prefix_of(&places[PEER6 + 2 * i]) } };
+		key_generate(&rnd, f->priv.b);
+		key_public(f->priv.b, f->key.b);
+	}
+	g->map = map_of(g);
+	g->path = path_new(&g->key, &po, &rnd);
+	struct plane_config cfg = { &g->priv, &rnd, &io, g->path, UNIX_MS };
+	if (!g->path || dataplane_open(&g->d, &cfg, &eb))
+		abort();
+	path_links_changed(g->path, g->now_ms, &local, 1, 41641);
+	path_relay_up(g->path, g->now_ms, REGION, true);
+	dataplane_map_set(&g->d, g->map);
+	rules_of(g);
+	dataplane_server_up(&g->d, true);
+	dataplane_peer_api_set(&g->d, 4, 6);
+	for (size_t i = 0; i < PEERS; i++) {
+		introduce(g, &g->far[i]);
+		far_open(g, &g->far[i]);
+	}
+}
+
+static void rig_close(struct rig *g)
+{
+	dataplane_close(&g->d);
+	path_free(g->path);
+	netmap_put(g->map);
+	for (size_t i = 0; i < PEERS; i++)
+		wg_free(g->far[i].wg);
+}
+
+/* --- packets --- */
+
+static size_t put_text(struct rig *g, uint8_t *out, size_t most)
+{
+	size_t n = rd_u8(&g->script);
+	n = n << 3 > most ? most : n << 3;
+	memset(out, 0, n);
+	rd_copy(&g->script, out, n < g->script.left ? n : g->script.left);
+	return n;
+}
+
+/* Right sums, so that who looks at them goes on. */
+static void put_sums(struct pkt *p)
+{
+	struct ip_view v;
+	uint8_t *b = pkt_data(p);
+	if (b[0] >> 4 == 4 && p->len >= HEAD4) {
+		b[10] = b[11] = 0;
+		be_put(b + 10, 2, ip_checksum(b, HEAD4, 0));
+	}
+	if (!ip_parse(b, p->len, &v) || v.later_fragment || v.total_len != p->len)
+		return;
+	size_t at = v.proto == IP_TCP ? 16 : v.proto == IP_UDP ? 6 : 2;
+	if (v.proto != IP_TCP && v.proto != IP_UDP && v.proto != IP_ICMP && v.proto != IP_ICMP6)
+		return;
+	uint8_t *l4 = b + v.l4_at;
+	size_t len = p->len - (size_t)v.l4_at;
+	if (len < at + 2)
+		return;
+	be_put(l4 + at, 2, 0);
+	be_put(l4 + at, 2,
+		v.proto == IP_ICMP ? ip_checksum(l4, len, 0)
+				   : ip_l4_checksum(&v.src, &v.dst, v.proto, l4, len));
+}
+
+/* Between two of the places. Bits of `how`: what it is, and whether it may be cut. */
+static void put_packet(struct rig *g, struct pkt *p)
+{
+	static const uint8_t protos[] = { IP_ICMP, IP_TCP, IP_UDP, IP_ICMP6, IP_TSMP, IP_SCTP, 0, 44 };
+	uint8_t ends = rd_u8(&g->script), how = rd_u8(&g->script);
+	const struct addr *src = &places[ends >> 4], *dst = &places[ends & 15];
+	bool v4 = addr_is_v4(src);
+	pkt_reset(p);
+	size_t n = put_text(g, pkt_data(p) + (v4 ? HEAD4 : HEAD6), L4_MAX);
+	if (how & 0x40) { /* long */
+		memset(pkt_data(p) + (v4 ? HEAD4 : HEAD6) + n, 0, L4_MAX - n);
+		n = L4_MAX;
+	}
+	if (v4 != addr_is_v4(dst))
+		dst = v4 ? &places[US4] : &places[US6];
+	p->len = (uint16_t)ip_write_header(pkt_data(p), src, dst, protos[how & 7], n);
+	if (v4)
+		pkt_data(p)[6] = how & 0x80 ? 0x40 : how & 0x20 ? 0x20 : 0;
+	if (v4 && how & 0x10)
+		pkt_data(p)[7] = 1;
+	pkt_data(p)[1] = v4 ? how >> 3 & 1 : 0;
+	put_sums(p);
+}
+
+/* What answers `was`, or an error of somebody who quotes it. */
+static void put_answer(struct rig *g, struct pkt *p, const struct pkt *was)
+{
+	struct pkt q = *was;
+	struct ip_view v;
+	uint8_t how = rd_u8(&g->script);
+	pkt_reset(p);
+	if (!ip_parse(pkt_data(&q), q.len, &v))
+		return;
+	if (how & 1) {
+		uint8_t head[8] = { how >> 1 & 15, how >> 5 };
+		size_t at = v.version == 4 ? HEAD4 : HEAD6, n = q.len < 512 ? q.len : 512;
+		memcpy(pkt_data(p) + at, head, sizeof(head));
+		memcpy(pkt_data(p) + at + sizeof(head), pkt_data(&q), n);
+		p->len = (uint16_t)ip_write_header(
+			pkt_data(p), &v.dst, &v.src, v.version == 4 ? IP_ICMP : IP_ICMP6, sizeof(head) + n);
+	} else {
+		size_t at = v.version == 4 ? HEAD4 : HEAD6, n = q.len - v.l4_at;
+		uint8_t *l4 = pkt_data(p) + at;
+		memcpy(l4, pkt_data(&q) + v.l4_at, n);
+		if (n >= 4 && (v.proto == IP_TCP || v.proto == IP_UDP)) {
+			be_put(l4, 2, v.dport);
+			be_put(l4 + 2, 2, v.sport);
+		} else if (n) {
+			l4[0] = v.proto == IP_ICMP ? 0 : 129;
+		}
+		if (n && v.proto == IP_TSMP) {
+			l4[0] = 'o';
+		}
+		if (how & 2 && n < L4_MAX) {
+			memset(l4 + n, 0, L4_MAX - n);
+			n = L4_MAX;
+		}
+		p->len = (uint16_t)ip_write_header(pkt_data(p), &v.dst, &v.src, v.proto, n);
+		if (v.version == 4)
+			pkt_data(p)[6] = how & 4 ? 0x40 : 0;
+	}
+	put_sums(p);
+}
+
+static void put_bytes(struct rig *g, struct pkt *p)
+{
+	pkt_reset(p);
+	p->len = (uint16_t)put_text(g, pkt_data(p), L4_MAX);
+}
+
+static void from_peer(struct rig *g, struct far *f, struct pkt *p)
+{
+	if (!f->wg || !p->len)
+		return;
+	g->in = *p;
+	if (wg_seal(f->wg, g->now_ms, 1, p) == WG_OK)
+		far_send(f, 1, pkt_data(p), p->len);
+}
+
+static void from_tun(struct rig *g, struct pkt *p)
+{
+	static struct pkt two[2];
+	two[0] = two[1] = *p;
+	two[1].follows = true;
+	if (p->len)
+		dataplane_tun_received(&g->d, two, 1 + (g->rng >> 60 & 1));
+}
+
+/* --- the script --- */
+
+static void stranger(struct rig *g, bool relay)
+{
+	uint8_t b[PKT_SIZE], who = rd_u8(&g->script);
+	size_t n = put_text(g, b, relay ? sizeof(b) : L4_MAX);
+	struct datagram *d = n ? launch(g, b, n) : NULL;
+	if (!d)
+		return;
+	d->relay = relay;
+	d->by = who < PEERS ? &g->far[who] : NULL;
+	d->from =
+		who < PEERS ? g->far[who].at : (struct endpoint) { .ip = addr_v4(0xcb007101u), .port = who };
+}
+
+static void pass_time(struct rig *g)
+{
+	g->now_ms += UINT64_C(1) << rd_u8(&g->script) % 24;
+	wg_tick(g->d.wg, g->now_ms);
+	path_tick(g->path, g->now_ms);
+	for (size_t i = 0; i < PEERS; i++)
+		if (g->far[i].wg)
+			wg_tick(g->far[i].wg, g->now_ms);
+}
+
+static void change(struct rig *g)
+{
+	uint8_t what = rd_u8(&g->script);
+	struct random rnd = { fill, g };
+	struct errbuf eb;
+	struct far *f = &g->far[what >> 7];
+	switch (what % 8) {
+	case 0: dataplane_rules_set(&g->d, NULL); break;
+	case 1: rules_of(g); break;
+	case 2: dataplane_map_set(&g->d, NULL); break;
+	case 3: dataplane_map_set(&g->d, g->map); break;
+	case 4: dataplane_server_up(&g->d, what & 8); break;
+	case 5: /* the peer has lost its sessions, or we have */
+		if (what & 8 && dataplane_key_set(&g->d, &g->priv, &rnd, UNIX_MS + g->now_ms, &eb) == 0) {
+			for (size_t i = 0; i < PEERS; i++)
+				introduce(g, &g->far[i]);
+		} else {
+			wg_free(f->wg);
+			far_open(g, f);
+		}
+		break;
+	case 6: path_relay_up(g->path, g->now_ms, REGION, what & 8); break;
+	default: g->relay = what & 8; break;
+	}
+}
+
+static void echo(struct rig *g)
+{
+	uint8_t what = rd_u8(&g->script);
+	(void)dataplane_echo(
+		&g->d, what % 4, &places[what >> 4], what & 8 ? PLANE_ECHO_ICMP : PLANE_ECHO_TSMP, what);
+}
+
+static void step(struct rig *g)
+{
+	struct pkt p;
+	uint8_t op = rd_u8(&g->script);
+	struct far *f = &g->far[op >> 7];
+	pkt_reset(&p);
+	g->ecn = op >> 4 & 3;
+	switch (op & 15) {
+	case 0:
+		put_bytes(g, &p);
+		from_peer(g, f, &p);
+		break;
+	case 1:
+	case 2:
+		put_packet(g, &p);
+		from_peer(g, f, &p);
+		break;
+	case 3:
+		put_answer(g, &p, &g->in);
+		from_peer(g, f, &p);
+		break;
+	case 4:
+		put_bytes(g, &p);
+		from_tun(g, &p);
+		break;
+	case 5:
+		put_packet(g, &p);
+		g->in = p;
+		from_tun(g, &p);
+		break;
+	case 6:
+		put_answer(g, &p, &g->out);
+		from_tun(g, &p);
+		break;
+	case 7: stranger(g, false); break;
+	case 8: stranger(g, true); break;
+	case 9: change(g); break;
+	case 10: echo(g); break;
+	case 11: pass_time(g); break;
+	default: break;
+	}
+	if (!(op & 0x40)) /* else with what comes next */
+		settle(g);
+	path_flush(g->path, g->now_ms);
+}
+
+static void run(const uint8_t *data, size_t len)
+{
+	static struct rig g;
+	g = (struct rig) { .script = rd_of(data, len) };
+	rig_open(&g);
+	/* A session with the first peer is there. */
+	struct pkt p;
+	struct endpoint from = { .ip = places[PEER4], .port = 1000 }, to = { .ip = places[US4], .port = 80 };
+	pkt_reset(&p);
+	memset(pkt_data(&p), 0, 32);
+	p.len = (uint16_t)ip_write_udp(pkt_data(&p), &from, &to, 4);
+	from_peer(&g, &g.far[0], &p);
+	settle(&g);
+	if (!g.out.len)
+		abort();
+	trouble_begin();
+	for (int i = 0; i < STEPS_MAX && g.script.left; i++)
+		step(&g);
+	settle(&g);
+	trouble_end();
+	rig_close(&g);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	if (!key_setup())
+		abort();
+	log_setup(LOG_ERROR, false);
+	name_places();
+	return trouble_twice(run, data, len);
+}

@@ -43,10 +43,10 @@ const char *view_rules_caps(const struct view_context *c, const struct member *s
 	struct ctl_strings attrs;
 	struct buf text = { 0 };
 	struct json_out out = { .to = &text };
-	/* A node that starts while this server is away may use its last map (capver 135). */
-	json_put(&out, "{\"cache-network-maps\":null,\"" FILE_SHARING_CAP "\":null");
 	if (!policy_attrs(c->set->policy, c->fleet, self, a, &attrs))
 		return NULL;
+	/* A node that starts while this server is away may use its last map (capver 135). */
+	json_put(&out, "{\"cache-network-maps\":null,\"" FILE_SHARING_CAP "\":null");
 	if (policy_has_ssh(c->set->policy))
 		json_put(&out, ",\"" SSH_CAP "\":null");
 	for (size_t i = 0; i < attrs.n; i++) {

@@ -7,11 +7,24 @@
 
 #include "mesh/control/fleet/test/net.h"
 #include "mesh/control/view/view.h"
+#include "mesh/control/view/view_rules.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MEMBERS = 40 };
+#define NONE SIZE_MAX
+
+static size_t pieces_left = NONE; /* the one after them cannot be had */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	if (pieces_left != NONE && !pieces_left--)
+		return NULL;
+	return __real_malloc(size);
+}
 
 struct fixture {
 	struct fleet f;
@@ -570,6 +583,27 @@ static void test_any_order(void **state)
 	}
 }
 
+/* Whichever piece of memory cannot be had, nothing is left behind (the sanitizer looks). An arena takes its next piece where its
+ * last one is full. */
+static void test_short_of_memory(void **state)
+{
+	enum { FILL_MAX = 8192, FILL_STEP = 8, PIECES = 4 };
+	struct fixture *x = *state;
+	const struct member *self = fleet_by_id(&x->f, 1);
+	size_t refused = 0;
+	for (size_t fill = FILL_STEP; fill < FILL_MAX; fill += FILL_STEP) {
+		for (size_t n = 0; n < PIECES; n++) {
+			struct arena a = { 0 };
+			assert_non_null(arena_alloc(&a, fill));
+			pieces_left = n;
+			refused += !view_rules_caps(&x->c, self, &a);
+			pieces_left = NONE;
+			arena_free(&a);
+		}
+	}
+	assert_true(refused > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_written, setup, teardown),
@@ -583,6 +617,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_told_of_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blocker, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_short_of_memory, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,17 @@
-/* Taking out: each file comes whole under a name of its own that begins with a dot, then gets the one it was sent with. */
+/* Taking out: each file comes whole under a name of its own that begins with a dot, then gets the one it was sent with. It is
+ * locked until then; one that nobody holds is of a run that was killed, and goes when the next begins. */
 #include "mesh/base/text.h"
 #include "mesh/cli/api.h"
 #include "mesh/cli/file.h"
 #include "mesh/transport/http_carry.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +20,8 @@ enum {
 	NUMBERS_MAX = 1000,
 	PAUSE_MS = 5000, /* of a loop in which something went wrong */
 	PATIENCE_MS = 60000,
+	TEMP_NAME = 64,
+	TEMP_TRIES = 10,
 };
 enum conflict { CONFLICT_SKIP, CONFLICT_OVERWRITE, CONFLICT_RENAME };
 
@@ -140,23 +145,68 @@ static int publish(struct inbox *in, const char *temp, const char *name, char ou
 		   : CLI_OK;
 }
 
+/* Ours, locked, under its name. A run that begins just then may have taken it for a dead one's. */
+static int temp_open(struct inbox *in, char name[static TEMP_NAME])
+{
+	struct stat st;
+	snprintf(name, TEMP_NAME, ".ropewalk-%d.part", (int)getpid());
+	for (int tries = 0;; tries++) {
+		(void)unlinkat(in->dir, name, 0);
+		int fd = openat(in->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+		if (fd < 0)
+			return -errno;
+		bool locks = !flock(fd, LOCK_EX | LOCK_NB); /* not on every file system */
+		if (!locks || tries == TEMP_TRIES || (!fstat(fd, &st) && st.st_nlink))
+			return fd;
+		close(fd);
+	}
+}
+
+static bool is_temp_name(const char *name)
+{
+	int pid, end = 0;
+	return sscanf(name, ".ropewalk-%9d.part%n", &pid, &end) == 1 && end && !name[end] && name[10] != '-';
+}
+
+static void sweep_one(struct inbox *in, const char *name)
+{
+	struct stat st;
+	int fd = openat(in->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+		!flock(fd, LOCK_EX | LOCK_NB))
+		(void)unlinkat(in->dir, name, 0);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void sweep(struct inbox *in)
+{
+	int fd = openat(in->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!d && fd >= 0)
+		close(fd);
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (is_temp_name(e->d_name))
+			sweep_one(in, e->d_name);
+	if (d)
+		closedir(d);
+}
+
 static int receive(struct inbox *in, const char *name)
 {
-	char fit[FILE_NAME], temp[64];
+	char fit[FILE_NAME], temp[TEMP_NAME];
 	if (!is_plain_name(name))
 		return cli_fail(in->c, CLI_FAILED, "name", NULL, "ropewalkd has a file whose name is none");
 	if (is_taken(in, name))
 		return tell_there(in, name);
-	snprintf(temp, sizeof(temp), ".ropewalk-%d.part", (int)getpid());
-	(void)unlinkat(in->dir, temp, 0);
-	int fd = openat(in->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	int fd = temp_open(in, temp);
 	if (fd < 0)
-		return cli_fail(in->c, CLI_FAILED, "file", NULL, "cannot write into %s: %s", in->path,
-			strerror(errno));
+		return cli_fail(
+			in->c, CLI_FAILED, "file", NULL, "cannot write into %s: %s", in->path, strerror(-fd));
 	int code = fetch(in, name, fd);
-	close(fd);
 	if (code == CLI_OK)
 		code = publish(in, temp, name, fit);
+	close(fd);
 	if (code != CLI_OK) {
 		(void)unlinkat(in->dir, temp, 0);
 		return code;
@@ -227,6 +277,7 @@ int file_get(struct cli *c, const struct file_options *o, const char *dir)
 	if (in.dir < 0)
 		return cli_fail(c, CLI_FAILED, "file", NULL, "cannot use %s: %s", dir, strerror(errno));
 	int code = CLI_OK;
+	sweep(&in);
 	do {
 		code = take_batch(&in, (o->wait && !taken) || (o->loop && code == CLI_OK), &taken);
 		if (o->loop && code == CLI_FAILED)

@@ -5,11 +5,13 @@
 #include "mesh/os/file.h"
 #include "mesh/os/tied.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -338,11 +340,41 @@ static void test_progress(void **state)
 	assert_false(p.shown);
 }
 
+/* What a run that was killed has left goes with the next; what another run is at, and what others call so, stays. */
+static void test_left_behind(void **state)
+{
+	static const struct fake_route routes[] = { ONE_WAITS("a.txt"), THERE, GOES, END };
+	static const char *const others[] = { ".ropewalk-7.part.txt", ".ropewalk-x.part", ".ropewalk--7.part",
+		"ropewalk-7.part" };
+	struct place p;
+	char said[2048], path[200];
+	(void)state;
+	place_open(&p, routes);
+	put_text(&p, ".ropewalk-999999.part", "half");
+	put_text(&p, ".ropewalk-7.part", "half");
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		put_text(&p, others[i], "other");
+	snprintf(path, sizeof(path), "%s/.ropewalk-7.part", p.dir);
+	int held = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(held, LOCK_EX), 0);
+	assert_int_equal(run(&p, said, sizeof(said), "get", p.dir, NULL, NULL), CLI_OK);
+	assert_string_equal(text_of(&p, "a.txt"), "new");
+	assert_string_equal(text_of(&p, ".ropewalk-999999.part"), "");
+	assert_string_equal(text_of(&p, ".ropewalk-7.part"), "half");
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		assert_string_equal(text_of(&p, others[i]), "other");
+	close(held);
+	assert_int_equal(run(&p, said, sizeof(said), "get", "--conflict=rename", p.dir, NULL), CLI_OK);
+	assert_string_equal(text_of(&p, ".ropewalk-7.part"), "");
+	place_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_conflicts),
+		cmocka_unit_test(test_left_behind),
 		cmocka_unit_test(test_old_file_system),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_broken),

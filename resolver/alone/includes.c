@@ -3,12 +3,14 @@
 #include "mesh/os/file.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool is_among(const struct includes_file *v, size_t n, const struct stat *st)
 {
@@ -16,6 +18,19 @@ static bool is_among(const struct includes_file *v, size_t n, const struct stat 
 		if (v[i].dev == st->st_dev && v[i].ino == st->st_ino)
 			return true;
 	return false;
+}
+
+/* Its first bytes, which say that it is one of SQLite. false: it is none; text is as it was. */
+static bool database_begin(const char *path, const struct stat *st, struct buf *text)
+{
+	static const char begin[] = "SQLite format 3"; /* and a zero */
+	char got[sizeof(begin)];
+	int fd = S_ISREG(st->st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	bool is = fd >= 0 && pread(fd, got, sizeof(got), 0) == (ssize_t)sizeof(got) &&
+		  memcmp(got, begin, sizeof(got)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return is && buf_append(text, got, sizeof(got));
 }
 
 static enum includes_verdict file_open(
@@ -27,7 +42,7 @@ static enum includes_verdict file_open(
 			eb, ERR_TOO_LARGE, "%s is one file too many: %d are read", path, INCLUDES_FILES);
 		return INCLUDES_REFUSED;
 	}
-	if (file_read(path, INCLUDES_BYTES - in->bytes, text, eb) != 0)
+	if (!database_begin(path, st, text) && file_read(path, INCLUDES_BYTES - in->bytes, text, eb) != 0)
 		return INCLUDES_REFUSED;
 	in->bytes += text->len - had;
 	in->read[in->n_read++] = in->open[in->n_open++] = (struct includes_file) { st->st_dev, st->st_ino };

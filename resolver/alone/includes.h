@@ -20,7 +20,8 @@ struct includes { /* all zero at first; many kB */
 };
 enum includes_verdict { INCLUDES_NEW, INCLUDES_READ_BEFORE, INCLUDES_REFUSED };
 /* New: appended to text, and open until it is left. Refused: eb says why. A file that a person names while none is open: a
- * pipe or a device as well; not if it was read before. */
+ * pipe or a device as well; not if it was read before. Of a database, which may be of any size and is read by who knows
+ * what it is, only the first bytes. */
 enum includes_verdict includes_begin(
 	struct includes *in, const char *path, struct buf *text, struct errbuf *eb);
 /* A file that the one opened last names; once: see target.h. */

@@ -297,11 +297,28 @@ static void test_bytes(void **state)
 	buf_free(&text);
 }
 
+/* A pi-hole's lists are of any size; whose file it is, is told by its first bytes. */
+static void test_database(void **state)
+{
+	struct place *p = *state;
+	struct buf text = { 0 };
+	struct errbuf eb = { 0 };
+	char path[128];
+	put(p, "gravity.db", "SQLite format 3");
+	snprintf(path, sizeof(path), "%s/gravity.db", p->dir);
+	assert_int_equal(truncate(path, (off_t)INCLUDES_BYTES + 1), 0);
+	assert_int_equal(includes_begin(p->in, path, &text, &eb), INCLUDES_NEW);
+	assert_int_equal(text.len, 16);
+	assert_int_equal(convert_guess((const char *)buf_data(&text), text.len), CONVERT_GRAVITY);
+	includes_leave(p->in);
+	buf_free(&text);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_dnsmasq), ONE(test_unbound), ONE(test_pihole),
 		ONE(test_loop), ONE(test_once), ONE(test_several_clauses), ONE(test_doubled), ONE(test_pipe),
-		ONE(test_bounds), ONE(test_bytes) };
+		ONE(test_bounds), ONE(test_bytes), ONE(test_database) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

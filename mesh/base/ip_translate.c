@@ -13,7 +13,10 @@ enum {
 	UDP_SUM_AT = 6,
 	ICMP_SUM_AT = 2,
 	DONT_FRAGMENT = 0x4000,
+	MORE_FRAGMENTS = 0x2000,
 	FRAGMENT_BITS = 0x3fff,
+	FRAGMENT_HEAD = 8,
+	FRAGMENT_HEADER = 44, /* RFC 8200 4.5 */
 	NONE = 255
 };
 
@@ -133,32 +136,72 @@ static uint8_t other_proto(const struct ip_view *v)
 	}
 }
 
+struct piece {
+	bool is, more;
+	uint16_t at; /* in units of 8 bytes */
+	uint32_t id;
+};
 struct head {
 	uint8_t traffic, hops, proto;
 	size_t payload;
+	struct piece piece;
 };
+
+static void piece_write(uint8_t *p, uint8_t proto, const struct piece *f)
+{
+	p[0] = proto;
+	p[1] = 0;
+	be_put(p + 2, 2, (uint64_t)f->at << 3 | f->more);
+	be_put(p + 4, 4, f->id);
+}
+
+static struct piece piece_read(const uint8_t *p)
+{
+	uint16_t at = (uint16_t)be_get(p + 2, 2);
+	return (struct piece) { true, at & 1, at >> 3, (uint32_t)be_get(p + 4, 4) };
+}
+
+/* RFC 7915 5.1: what IPv6 carries anywhere may be cut by IPv4; of anything longer a way that is too narrow says so, and it is
+ * told on. */
+static void v4_piece_write(uint8_t *p, const struct ip_ends *e, const struct head *h, size_t total)
+{
+	uint16_t id = h->piece.is			       ? (uint16_t)h->piece.id
+		      : total <= IP6_MTU_MIN - (HEAD6 - HEAD4) ? e->id
+							       : 0;
+	uint16_t bits = h->piece.is ? (uint16_t)(h->piece.at | (h->piece.more ? MORE_FRAGMENTS : 0))
+			: id	    ? 0
+				    : DONT_FRAGMENT;
+	be_put(p + 4, 2, id);
+	be_put(p + 6, 2, bits);
+}
 
 static size_t head_write(uint8_t *p, const struct ip_ends *e, const struct head *h)
 {
-	size_t total = ip_write_header(p, &e->src, &e->dst, h->proto, h->payload);
-	if (addr_is_v4(&e->src)) {
+	bool v4 = addr_is_v4(&e->src), inside = h->piece.is && !v4;
+	size_t total = ip_write_header(p, &e->src, &e->dst, inside ? FRAGMENT_HEADER : h->proto,
+		h->payload + (inside ? FRAGMENT_HEAD : 0));
+	if (v4) {
 		p[1] = h->traffic;
 		p[8] = h->hops;
-		be_put(p + 6, 2, DONT_FRAGMENT); /* a way that is too narrow says so, and is told on */
+		v4_piece_write(p, e, h, total);
 		be_put(p + 10, 2, 0);
 		be_put(p + 10, 2, ip_checksum(p, HEAD4, 0));
 		return total;
 	}
 	be_put(p, 4, UINT32_C(6) << 28 | (uint32_t)h->traffic << 20);
 	p[7] = h->hops;
+	if (inside)
+		piece_write(p + HEAD6, h->proto, &h->piece);
 	return total;
 }
 
 static struct head head_of(const uint8_t *p, const struct ip_view *v, uint8_t proto, size_t payload)
 {
 	if (v->version == 4)
-		return (struct head) { p[1], p[8], proto, payload };
-	return (struct head) { (uint8_t)(be_get(p, 2) >> 4), p[7], proto, payload };
+		return (struct head) { .traffic = p[1], .hops = p[8], .proto = proto, .payload = payload };
+	return (struct head) {
+		.traffic = (uint8_t)(be_get(p, 2) >> 4), .hops = p[7], .proto = proto, .payload = payload
+	};
 }
 
 static size_t head_len(const struct ip_ends *e)
@@ -259,7 +302,7 @@ static size_t error_translate(uint8_t *p, size_t cap, const struct ip_view *v, c
 	memmove(l4, p + q.l4_at, body);
 	if (proto == IP_ICMP6 || proto == IP_ICMP)
 		l4[0] = l4[0] == 8 ? 128 : l4[0] == 128 ? 8 : l4[0] == 0 ? 129 : 0;
-	head_write(p + head_len(to) + ICMP_HEAD, quoted, &inner);
+	head_write(p + head_len(to) + ICMP_HEAD, &(struct ip_ends) { quoted->src, quoted->dst, 0 }, &inner);
 	uint8_t *out = p + head_len(to);
 	out[0] = k.type;
 	out[1] = k.code;
@@ -271,28 +314,71 @@ static size_t error_translate(uint8_t *p, size_t cap, const struct ip_view *v, c
 	return head_write(p, to, &outer);
 }
 
-static bool is_whole(const uint8_t *p, const struct ip_view *v)
+/* false: the packet has headers that do not go over. */
+static bool piece_of(const uint8_t *p, const struct ip_view *v, struct piece *out)
 {
-	return v->version == 4 ? !(be_get(p + 6, 2) & FRAGMENT_BITS) : v->l4_at == HEAD6;
+	*out = (struct piece) { .is = false };
+	if (v->version == 6 && v->l4_at == HEAD6 + FRAGMENT_HEAD && p[6] == FRAGMENT_HEADER)
+		*out = piece_read(p + HEAD6);
+	else if (v->version == 6)
+		return v->l4_at == HEAD6;
+	uint16_t bits = (uint16_t)(v->version == 4 ? be_get(p + 6, 2) : 0);
+	if (bits & FRAGMENT_BITS)
+		*out = (struct piece) { true, bits & MORE_FRAGMENTS, bits & 0x1fff,
+			(uint32_t)be_get(p + 4, 2) };
+	return true;
+}
+
+/* A checksum that covers the length of the whole, or what the other pieces have, cannot be made from one. */
+static bool piece_goes_over(const struct piece *f, const struct ip_view *v, const uint8_t *l4)
+{
+	bool icmp = v->proto == IP_ICMP || v->proto == IP_ICMP6;
+	bool first_udp = v->proto == IP_UDP && !v->later_fragment;
+	return !f->is || !(icmp || (first_udp && !be_get(l4 + UDP_SUM_AT, 2)));
 }
 
 size_t ip_translate(uint8_t *p, size_t cap, const struct ip_view *v, const struct ip_ends *to,
 	const struct ip_ends *quoted)
 {
 	uint8_t proto = other_proto(v);
-	struct ip_ends from = { v->src, v->dst };
+	struct ip_ends from = { .src = v->src, .dst = v->dst };
+	struct piece piece;
 	size_t len = (size_t)(v->total_len - v->l4_at), head = head_len(to);
-	if (proto == NONE || !is_whole(p, v) || (v->version == 4) == addr_is_v4(&to->src))
+	if (proto == NONE || !piece_of(p, v, &piece) || !piece_goes_over(&piece, v, p + v->l4_at) ||
+		(v->version == 4) == addr_is_v4(&to->src))
 		return 0;
 	if (is_error(v))
 		return quoted ? error_translate(p, cap, v, to, quoted) : 0;
+	head += piece.is && head == HEAD6 ? FRAGMENT_HEAD : 0;
 	struct change c = { &from, to, v->proto, proto, len };
 	bool icmp = v->proto == IP_ICMP || v->proto == IP_ICMP6;
 	if (head + len > cap || (icmp && !echo_correct(p + v->l4_at, v, &c)))
 		return 0;
-	if (!icmp)
+	if (!icmp && !v->later_fragment)
 		transport_correct(p + v->l4_at, &c);
 	struct head h = head_of(p, v, proto, len);
+	h.piece = piece;
 	memmove(p + head, p + v->l4_at, len);
 	return head_write(p, to, &h);
+}
+
+size_t ip6_cut(uint8_t *p, size_t len, uint32_t id, uint8_t rest[static IP6_MTU_MIN])
+{
+	enum { FIRST = (IP6_MTU_MIN - HEAD6 - FRAGMENT_HEAD) / 8 * 8 };
+	bool is = p[6] == FRAGMENT_HEADER;
+	size_t head = is ? HEAD6 + FRAGMENT_HEAD : HEAD6, left = len - head - FIRST;
+	struct piece f = is ? piece_read(p + HEAD6) : (struct piece) { true, false, 0, id };
+	uint8_t proto = is ? p[HEAD6] : p[6];
+	if (len <= head + FIRST || left > FIRST)
+		return 0;
+	memcpy(rest, p, HEAD6);
+	memcpy(rest + HEAD6 + FRAGMENT_HEAD, p + head + FIRST, left);
+	memmove(p + HEAD6 + FRAGMENT_HEAD, p + head, FIRST);
+	piece_write(p + HEAD6, proto, &(struct piece) { true, true, f.at, f.id });
+	piece_write(
+		rest + HEAD6, proto, &(struct piece) { true, f.more, (uint16_t)(f.at + FIRST / 8), f.id });
+	p[6] = rest[6] = FRAGMENT_HEADER;
+	be_put(p + 4, 2, FRAGMENT_HEAD + FIRST);
+	be_put(rest + 4, 2, FRAGMENT_HEAD + left);
+	return HEAD6 + FRAGMENT_HEAD + left;
 }

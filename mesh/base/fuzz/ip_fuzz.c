@@ -5,12 +5,24 @@
 
 enum { LEN_MAX = 1500 };
 
+/* Both are good packets, and the first says that there is more. */
+static void cut(uint8_t *p, size_t len)
+{
+	uint8_t rest[IP6_MTU_MIN];
+	struct ip_view v;
+	size_t out = ip6_cut(p, len, 7, rest);
+	if (out && (!ip_parse(p, IP6_MTU_MIN, &v) || v.total_len != IP6_MTU_MIN || !ip_parse(rest, out, &v) ||
+			   v.total_len != out || !v.later_fragment))
+		abort();
+}
+
 /* What was translated is a good packet, and can be translated back. */
 static void translate(const uint8_t *data, size_t len, const struct ip_view *v)
 {
-	static const struct ip_ends four = { { { [10] = 0xff, [11] = 0xff, [12] = 100, 64, 0, 7 } },
-		{ { [10] = 0xff, [11] = 0xff, [12] = 10, 1, 1, 16 } } },
-				    six = { { { 0xfd, 1 } }, { { 0xfd, 2 } } };
+	static const struct ip_ends four = { .src = { { [10] = 0xff, [11] = 0xff, [12] = 100, 64, 0, 7 } },
+		.dst = { { [10] = 0xff, [11] = 0xff, [12] = 10, 1, 1, 16 } },
+		.id = 7 },
+				    six = { .src = { { 0xfd, 1 } }, .dst = { { 0xfd, 2 } } };
 	const struct ip_ends *to = v->version == 4 ? &six : &four, *back = v->version == 4 ? &four : &six;
 	uint8_t *p = malloc(len + 2 * IP_TRANSLATE_GROWS);
 	struct ip_view q;
@@ -23,7 +35,9 @@ static void translate(const uint8_t *data, size_t len, const struct ip_view *v)
 		abort();
 	if (!out && memcmp(p, data, len) != 0)
 		abort();
-	if (out && !error && !ip_translate(p, len + 2 * IP_TRANSLATE_GROWS, &q, back, NULL))
+	if (out > IP6_MTU_MIN && v->version == 4)
+		cut(p, out);
+	else if (out && !error && !ip_translate(p, len + 2 * IP_TRANSLATE_GROWS, &q, back, NULL))
 		abort();
 	free(p);
 }

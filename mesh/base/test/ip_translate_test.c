@@ -152,8 +152,8 @@ static void test_errors(void **state)
 		{ 3, 4, 2, 0, 576, 1280 },
 		{ 11, 0, 3, 0, 0, 0 },
 	};
-	const struct ip_ends six = SIX, four = FOUR, back6 = { six.dst, six.src },
-			     back4 = { four.dst, four.src };
+	const struct ip_ends six = SIX, four = FOUR, back6 = { .src = six.dst, .dst = six.src },
+			     back4 = { .src = four.dst, .dst = four.src };
 	uint8_t p[CAP];
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -177,16 +177,16 @@ static void test_refused(void **state)
 		uint8_t at, value;
 		bool v4, needs_room;
 	} rows[] = {
-		{ "more fragments", 6, 0x20, true, false },
-		{ "a later fragment", 7, 0x10, true, false },
-		{ "IPv6 with a fragment header", 6, 44, false, false },
+		{ "a fragment of UDP without a checksum", 6, 0x20, true, false },
+		{ "a fragment of ICMP", 6, 44, false, false },
+		{ "IPv6 with a routing header", 6, 43, false, false },
 		{ "a protocol of the engine's own", 9, IP_TSMP, true, false },
 		{ "no room", 9, IP_UDP, true, true },
 	};
 	const struct ip_ends six = SIX, four = FOUR;
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint8_t l4[24] = { IP_UDP, 0, 0, 0, 0, 24 }, p[CAP], was[CAP];
+		uint8_t l4[24] = { IP_ICMP6, 0, 0, 0, 0, 24 }, p[CAP], was[CAP];
 		struct ip_view v;
 		size_t len = packet(p, rows[i].v4 ? &four : &six, IP_UDP, l4, sizeof(l4));
 		p[rows[i].at] = rows[i].value;
@@ -203,7 +203,7 @@ static void test_refused(void **state)
 	size_t len = packet(p, &six, IP_ICMP6, nd, sizeof(nd));
 	assert_true(ip_parse(p, len, &v));
 	assert_int_equal(ip_translate(p, CAP, &v, &four, NULL), 0);
-	len = error(p, &four, &(struct ip_ends) { four.dst, four.src }, 3, 1, 0);
+	len = error(p, &four, &(struct ip_ends) { .src = four.dst, .dst = four.src }, 3, 1, 0);
 	assert_true(ip_parse(p, len, &v));
 	assert_int_equal(ip_translate(p, CAP, &v, &six, NULL), 0);
 }

@@ -87,6 +87,16 @@ static bool seal(struct plane *d, uint64_t now, uint64_t peer, struct pkt *p)
 	return wg_seal(d->wg, now, peer, p) == WG_OK;
 }
 
+/* What a packet was too long for, by the way of its first part; lent until the next is looked at. */
+static void add_rest(struct plane *d, uint64_t now, uint64_t peer, struct bundle *b)
+{
+	struct pkt *rest = via_rest(d->via);
+	if (rest && seal(d, now, peer, rest)) {
+		bundle_add(b, now, peer, rest);
+		bundle_send(b);
+	}
+}
+
 void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t count)
 {
 	if (!d->map)
@@ -101,6 +111,8 @@ void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t count)
 			peer = choose_peer(d, now, &pkts[i]);
 		if (peer && seal(d, now, peer, &pkts[i]))
 			bundle_add(&b, now, peer, &pkts[i]);
+		if (peer && via_in_use(d->via))
+			add_rest(d, now, peer, &b);
 	}
 	bundle_send(&b);
 }

@@ -16,7 +16,7 @@ enum via_verdict {
 	VIA_DONE,	/* p is translated */
 	VIA_REFUSED,	/* to an address that no network has: this machine's own, the mesh's, multicast */
 	VIA_NO_ADDRESS, /* from no address of the peer's own, or the peer has none of IPv4 */
-	VIA_NO_WAY,	/* a fragment, or something that the other family has not, or memory is short */
+	VIA_NO_WAY,	/* something that the other family has not, or memory is short */
 	VIA_TOO_LARGE	/* p is now what its sender is to be told, for the TUN; or, with no length, nothing */
 };
 /* From that peer, let in by the rules; v is p. */
@@ -24,6 +24,8 @@ enum via_verdict via_in(struct via *t, uint64_t now_ms, const struct netmap_peer
 	const struct ip_view *v, struct pkt *p);
 /* From the TUN. VIA_DONE: *v is what p is now. */
 enum via_verdict via_out(struct via *t, uint64_t now_ms, struct ip_view *v, struct pkt *p);
+/* The second part of what the last via_out had to cut, for the same peer; until the next. NULL: there is none. */
+struct pkt *via_rest(struct via *t);
 bool via_in_use(const struct via *t); /* via_out may say anything but VIA_NOT */
 
 #endif

@@ -17,6 +17,13 @@ static bool became(struct frame *f, size_t len, uint16_t type)
 	return true;
 }
 
+/* Of a later one the NAT does not know whose it is, so none is translated. */
+static bool is_piece(const uint8_t *ip, const struct ip_view *v)
+{
+	enum { FRAGMENT_AT = 6, FRAGMENT_BITS = 0x3fff, HEAD6 = 40 };
+	return v->version == 4 ? be_get(ip + FRAGMENT_AT, 2) & FRAGMENT_BITS : v->l4_at != HEAD6;
+}
+
 bool translate_out(const struct nat64 *n, struct frame *f, const struct ip_view *v, struct addr *about)
 {
 	uint8_t *ip = f->b + ETH_HEADER;
@@ -25,7 +32,7 @@ bool translate_out(const struct nat64 *n, struct frame *f, const struct ip_view 
 	bool error = ip_quoted(ip, v, &q);
 
 	*about = addr_any6;
-	if (!nat64_extract(n, &v->dst, &to.dst))
+	if (is_piece(ip, v) || !nat64_extract(n, &v->dst, &to.dst))
 		return false;
 	if (error) {
 		if (!nat64_extract(n, &q.src, &quoted.src))
@@ -44,6 +51,8 @@ bool translate_in(const struct nat64 *n, struct frame *f, const struct ip_view *
 	struct ip_view q;
 	bool error = ip_quoted(ip, v, &q);
 
+	if (is_piece(ip, v))
+		return false;
 	if (error)
 		quoted.dst = nat64_embed(n, &q.dst);
 	return became(f, ip_translate(ip, ETH_IP_MAX, v, &to, error ? &quoted : NULL), ETH_TYPE_V6);

@@ -126,7 +126,7 @@ static void test_refused(void **state)
 	via_free(p.t);
 }
 
-/* What would be too long as IPv6: its sender hears what fits, unless others may cut it. */
+/* What would be too long as IPv6, and may not be cut: its sender hears what fits. */
 static void test_too_large(void **state)
 {
 	struct place p;
@@ -147,11 +147,160 @@ static void test_too_large(void **state)
 	assert_int_equal(ip_checksum(pkt_data(&pkt) + 20, pkt.len - 20u, 0), 0);
 	assert_true(ip_quoted(pkt_data(&pkt), &v, &q));
 	assert_int_equal(q.dport, 1000);
+	via_free(p.t);
+}
+
+/* --- what is cut --- */
+
+struct whole { /* put together again, as by who gets the pieces */
+	uint8_t l4[4096];
+	size_t len, had;
+	uint32_t id;
+	unsigned pieces;
+	bool ended;
+};
+
+static void take_piece(struct whole *w, struct pkt *pkt)
+{
+	const uint8_t *p = pkt_data(pkt);
+	struct ip_view v;
+	assert_true(pkt->len <= IP6_MTU_MIN);
+	assert_true(ip_parse(p, pkt->len, &v));
+	check_ends(pkt, SITE7, PEER6, v.dport);
+	assert_int_equal(p[6], 44);
+	assert_int_equal(p[40], IP_UDP);
+	assert_true(!w->pieces || w->id == be_get(p + 44, 4));
+	w->id = (uint32_t)be_get(p + 44, 4);
+	size_t len = pkt->len - 48u, where = be_get(p + 42, 2) & 0xfff8;
+	bool more = p[43] & 1;
+	assert_true(where + len <= sizeof(w->l4) && (!more || len % 8 == 0));
+	memcpy(w->l4 + where, p + 48, len);
+	w->had += len;
+	if (!more) {
+		w->len = where + len;
+		w->ended = true;
+	}
+	w->pieces++;
+}
+
+/* One packet of the answer, and what becomes of it. */
+static enum via_verdict out_piece(struct place *p, uint64_t now, struct pkt *pkt, struct whole *w)
+{
+	struct ip_view v;
+	assert_true(ip_parse(pkt_data(pkt), pkt->len, &v));
+	enum via_verdict r = via_out(p->t, now, &v, pkt);
+	if (r == VIA_DONE && w) {
+		take_piece(w, pkt);
+		if (via_rest(p->t))
+			take_piece(w, via_rest(p->t));
+	}
+	return r;
+}
+
+static void check_whole(const struct whole *w, size_t len)
+{
+	struct endpoint src = at(SITE7, 53), dst = at(PEER6, 1000);
+	assert_true(w->ended && w->had == w->len);
+	assert_int_equal(w->len, 8 + len);
+	assert_int_equal(ip_checksum(w->l4, w->len, ip_pseudo_sum(&src.ip, &dst.ip, IP_UDP, w->len)), 0);
+}
+
+/* The bytes of a datagram from `from` on, as the kernel cuts it for a narrow link. */
+static void put_piece(struct pkt *pkt, const uint8_t *l4, size_t from, size_t len, bool more, uint16_t id)
+{
 	struct endpoint src = at("10.1.1.16", 53), dst = at("100.64.0.7", 1000);
-	v = put_udp(&pkt, &src, &dst, 1261 - 28);
-	pkt_data(&pkt)[6] = 0; /* may be cut */
-	assert_int_equal(via_out(p.t, T0, &v, &pkt), VIA_TOO_LARGE);
-	assert_int_equal(pkt.len, 0);
+	pkt_reset(pkt);
+	memcpy(pkt_data(pkt) + 20, l4 + from, len);
+	pkt->len = (uint16_t)ip_write_header(pkt_data(pkt), &src.ip, &dst.ip, IP_UDP, len);
+	be_put(pkt_data(pkt) + 4, 2, id);
+	be_put(pkt_data(pkt) + 6, 2, from / 8 | (more ? 0x2000 : 0));
+}
+
+/* What may be cut arrives, and whole: a packet that is too long by its new header, and fragments of a longer one. */
+static void test_cut(void **state)
+{
+	enum { LONG = 3000, FIRST = 1256 };
+	struct endpoint src = at("10.1.1.16", 53), dst = at("100.64.0.7", 1000), six = at(PEER6, 1);
+	struct place p;
+	struct pkt pkt;
+	(void)state;
+	place_make(&p);
+	assert_int_equal(in(&p, PEER6, 1000, SITE7, &pkt), VIA_DONE);
+	for (size_t len = 1260 - 28; len <= 1280 - 28; len++) {
+		struct whole w = { .len = 0 };
+		put_udp(&pkt, &src, &dst, len);
+		pkt_data(&pkt)[6] = 0;
+		if (len == 1260 - 28) {
+			assert_int_equal(out_piece(&p, T0, &pkt, NULL), VIA_DONE);
+			assert_true(pkt.len == IP6_MTU_MIN && !via_rest(p.t) && pkt_data(&pkt)[6] == IP_UDP);
+			continue;
+		}
+		assert_int_equal(out_piece(&p, T0, &pkt, &w), VIA_DONE);
+		assert_int_equal(w.pieces, 2);
+		check_whole(&w, len);
+		assert_non_null(via_rest(p.t));
+		put_udp(&pkt, &six, &six, 5);
+		assert_int_equal(out_piece(&p, T0, &pkt, NULL), VIA_NOT);
+		assert_null(via_rest(p.t)); /* once */
+	}
+	uint8_t l4[8 + LONG];
+	memset(l4, 'y', sizeof(l4));
+	be_put(l4, 2, 53);
+	be_put(l4 + 2, 2, 1000);
+	be_put(l4 + 4, 2, sizeof(l4));
+	be_put(l4 + 6, 2, 0);
+	be_put(l4 + 6, 2, ip_l4_checksum(&src.ip, &dst.ip, IP_UDP, l4, sizeof(l4)));
+	struct whole w = { .len = 0 };
+	put_piece(&pkt, l4, FIRST, FIRST, true, 77); /* before its first: nobody's */
+	assert_int_equal(out_piece(&p, T0, &pkt, NULL), VIA_NOT);
+	for (size_t from = 0; from < sizeof(l4); from += FIRST) {
+		size_t len = sizeof(l4) - from < FIRST ? sizeof(l4) - from : FIRST;
+		put_piece(&pkt, l4, from, len, from + len < sizeof(l4), 77);
+		assert_int_equal(out_piece(&p, T0, &pkt, &w), VIA_DONE);
+	}
+	assert_int_equal(w.id, 77);
+	assert_int_equal(w.pieces, 5);
+	check_whole(&w, LONG);
+	put_piece(&pkt, l4, FIRST, FIRST, true, 78); /* of another, and of this one much later */
+	assert_int_equal(out_piece(&p, T0, &pkt, NULL), VIA_NOT);
+	put_piece(&pkt, l4, FIRST, FIRST, true, 77);
+	assert_int_equal(out_piece(&p, T0 + 10000, &pkt, NULL), VIA_NOT);
+	via_free(p.t);
+}
+
+/* What the peer has cut goes on cut; what it has not may be, on the way, if no link of IPv6 would have. */
+static void test_cut_by_peer(void **state)
+{
+	struct endpoint src = at(PEER6, 1000), dst = at(SITE7, 53);
+	struct place p;
+	struct pkt pkt;
+	struct ip_view v;
+	uint64_t ids[2];
+	(void)state;
+	place_make(&p);
+	for (int later = 0; later < 2; later++) {
+		pkt_reset(&pkt);
+		uint8_t *b = pkt_data(&pkt);
+		memset(b, 'x', 1280);
+		(void)ip_write_udp(b + 8, &src, &dst, 1224);
+		pkt.len = (uint16_t)ip_write_header(b, &src.ip, &dst.ip, 44, 8 + 1232);
+		memcpy(b + 40, (uint8_t[]) { IP_UDP, 0, 0, 0, 0, 5, 0, 77 }, 8);
+		be_put(b + 42, 2, later ? 1232 : 1);
+		be_put(b + 48, 4, 1000 << 16 | 53);
+		assert_true(ip_parse(b, pkt.len, &v));
+		assert_int_equal(via_in(p.t, T0, &p.peer, &v, &pkt), VIA_DONE);
+		assert_int_equal(pkt.len, 20 + 1232);
+		assert_int_equal(be_get(pkt_data(&pkt) + 4, 2), 77);
+		assert_int_equal(be_get(pkt_data(&pkt) + 6, 2), later ? 1232 / 8 : 0x2000);
+		assert_int_equal(ip_checksum(pkt_data(&pkt), 20, 0), 0);
+		check_ends(&pkt, "100.64.0.7", "10.1.1.16", later ? 0 : 53);
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(in(&p, PEER6, 1000, SITE7, &pkt), VIA_DONE);
+		ids[i] = be_get(pkt_data(&pkt) + 4, 2);
+		assert_int_equal(be_get(pkt_data(&pkt) + 6, 2), 0);
+	}
+	assert_true(ids[0] && ids[1] && ids[0] != ids[1]);
 	via_free(p.t);
 }
 
@@ -230,6 +379,8 @@ int main(void)
 		cmocka_unit_test(test_two_sites),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_cut_by_peer),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_many),
 	};

@@ -59,7 +59,13 @@ void wg_session_wipe(struct wg *w, struct wg_peer *p);
 bool wg_session_awaited(const struct wg_peer *p, uint64_t now_ms);
 bool wg_session_usable(const struct wg_session *s, uint64_t now_ms); /* NULL is not */
 
+/* lend.c */
+void wg_lend_recall(struct wg *w); /* afterwards nothing is lent */
+
 /* transport.c */
+/* A packet becomes a datagram. false: the cipher failed, and the span must not be sent. */
+bool wg_transport_write(struct aead *cipher, uint32_t receiver, uint64_t counter, struct wg_span *span);
+bool wg_transport_is_due(const struct wg_session *s, uint64_t now_ms); /* to be renewed */
 /* Begins a handshake, or waits for the one that is under way. */
 void wg_transport_want_session(struct wg *w, uint64_t now_ms, struct wg_peer *p);
 void wg_transport_keepalive(struct wg *w, uint64_t now_ms, struct wg_peer *p);

@@ -30,6 +30,8 @@ void wg_session_free(struct wg *w, struct wg_session *s)
 {
 	if (!s)
 		return;
+	if (s->lent)
+		wg_lend_recall(w);
 	indexes_remove(&w->indexes, s->local);
 	aead_free(s->seal);
 	aead_free(s->open);
@@ -49,6 +51,7 @@ void wg_session_answered(struct wg *w, struct wg_session *s)
 
 void wg_session_completed(struct wg *w, struct wg_session *s)
 {
+	wg_lend_recall(w);
 	/* next stays: when both ends began at once, each holds the other's too, and the first packet on it
 	 * decides. */
 	replace(w, &s->peer->previous, s->peer->current);
@@ -73,6 +76,7 @@ bool wg_session_confirm(struct wg *w, struct wg_session *s)
 		replace(w, &p->previous, s);
 		return false;
 	}
+	wg_lend_recall(w);
 	replace(w, &p->previous, p->current);
 	p->current = s;
 	wg_handshake_abandon(w, p);

@@ -38,6 +38,7 @@ struct wg_session {
 	uint32_t local, remote; /* receiver indices: ours, theirs */
 	bool initiator;		/* we began it, so we renew it */
 	bool renewing;		/* receiving asked for a new one already */
+	bool lent;		/* lend.c */
 	struct wg_peer *peer;
 	uint64_t born_ms, sent; /* sent: the next counter */
 	struct aead *seal, *open;
@@ -106,6 +107,7 @@ struct wg {
 	size_t heap_size; /* room */
 	uint64_t jitter;  /* the last; begins at random */
 	size_t staged_bytes;
+	unsigned n_lent; /* sessions */
 	bool clock_known;
 	uint64_t clock_offset_ms;
 	uint8_t stamp[WG_STAMP]; /* last sent */

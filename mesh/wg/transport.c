@@ -51,30 +51,38 @@ void wg_transport_want_session(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 
 /* --- out --- */
 
-/* false: the cipher failed, and the span must not be sent. */
-static bool seal(struct wg_session *s, uint64_t now_ms, struct wg_span *span)
+bool wg_transport_write(struct aead *cipher, uint32_t receiver, uint64_t counter, struct wg_span *span)
 {
 	uint8_t nonce[12];
 	struct wg_data_header *h = (struct wg_data_header *)(span->p - WG_DATA_HEADER);
 	size_t padded = (span->len + PAD - 1) / PAD * PAD;
-	uint32_t receiver = htole32(s->remote), type = htole32(WG_DATA);
-	uint64_t counter = htole64(s->sent);
+	uint32_t to = htole32(receiver), type = htole32(WG_DATA);
+	uint64_t number = htole64(counter);
 	memcpy(&h->type, &type, sizeof(type));
-	memcpy(h->receiver, &receiver, sizeof(receiver));
-	memcpy(h->counter, &counter, sizeof(counter));
+	memcpy(h->receiver, &to, sizeof(to));
+	memcpy(h->counter, &number, sizeof(number));
 	memset(span->p + span->len, 0, padded - span->len);
-	set_nonce(nonce, s->sent++);
-	if (!aead_seal_inplace(s->seal, nonce, span->p, padded))
+	set_nonce(nonce, counter);
+	if (!aead_seal_inplace(cipher, nonce, span->p, padded))
 		return false;
 	span->p -= WG_DATA_HEADER;
 	span->len = WG_DATA_HEADER + padded + TAG;
+	return true;
+}
+
+static bool seal(struct wg *w, struct wg_session *s, uint64_t now_ms, struct wg_span *span)
+{
+	if (s->lent)
+		wg_lend_recall(w);
+	if (!wg_transport_write(s->seal, s->remote, s->sent++, span))
+		return false;
 	s->peer->tx_bytes += span->len;
 	s->peer->last_tx_ms = now_ms;
 	wg_timer_sent(s->peer);
 	return true;
 }
 
-static bool needs_renewal(const struct wg_session *s, uint64_t now_ms)
+bool wg_transport_is_due(const struct wg_session *s, uint64_t now_ms)
 {
 	return s->sent >= WG_REKEY_AFTER_MESSAGES ||
 	       (s->initiator && !is_young(s, now_ms, WG_REKEY_AFTER_MS));
@@ -91,10 +99,10 @@ enum wg_verdict wg_seal_span(struct wg *w, uint64_t now_ms, uint64_t peer, struc
 		wg_transport_want_session(w, now_ms, p);
 		return WG_STAGED;
 	}
-	if (!seal(p->current, now_ms, s))
+	if (!seal(w, p->current, now_ms, s))
 		return wg_drop(&w->drops.no_memory);
 	wg_timer_data_sent(w, now_ms, p);
-	if (needs_renewal(p->current, now_ms))
+	if (wg_transport_is_due(p->current, now_ms))
 		wg_transport_want_session(w, now_ms, p);
 	return WG_OK;
 }
@@ -105,7 +113,7 @@ void wg_transport_keepalive(struct wg *w, uint64_t now_ms, struct wg_peer *p)
 	struct wg_span s = { buf + WG_DATA_HEADER, 0 };
 	if (!wg_session_usable(p->current, now_ms))
 		return;
-	if (seal(p->current, now_ms, &s))
+	if (seal(w, p->current, now_ms, &s))
 		w->ops.send(w->ops.arg, p->id, s.p, s.len);
 }
 

@@ -52,6 +52,7 @@ void wg_free(struct wg *w)
 {
 	if (!w)
 		return;
+	wg_lend_recall(w);
 	size_t at = 0;
 	for (struct wg_card *c = table_next(&w->by_id, &at); c; c = table_next(&w->by_id, &at))
 		free_card(w, c);
@@ -192,6 +193,7 @@ bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const ui
 {
 	if (!id || key_is_zero(key->b) || key_equal(key->b, w->our_key.b))
 		return false;
+	wg_lend_recall(w); /* an address may move from any peer to this one */
 	struct wg_card *c = table_get(&w->by_id, &id), *same_key = table_get(&w->by_key, key);
 	if (c && c != same_key)
 		wg_peer_remove(w, id);
@@ -210,6 +212,7 @@ bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const ui
 
 void wg_peer_remove(struct wg *w, uint64_t id)
 {
+	wg_lend_recall(w);
 	struct wg_card *c = table_remove(&w->by_id, &id);
 	if (!c)
 		return;

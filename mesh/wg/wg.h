@@ -1,6 +1,7 @@
 /* Userspace WireGuard core: handshake, sessions, replay window, cookies, allowed-ips, timers. Pure: bytes,
  * facts and `now` come in; datagrams and facts go out. WireGuard paper 5-6;
- * tailscale-protocol.md 3.2, 3.4, 9.3 (22). Every call belongs to one thread. */
+ * tailscale-protocol.md 3.2, 3.4, 9.3 (22). Every call belongs to one thread, but for
+ * wg_loan_seal. */
 #ifndef RW_WG_WG_H
 #define RW_WG_WG_H
 
@@ -33,6 +34,9 @@ struct wg_ops {
 	/* An initiation by a key that is no peer yet: return true after adding it by wg_peer_set (on-demand
 	 * peers). The key is claimed, not proven. May be NULL. */
 	bool (*unknown_peer)(void *arg, const struct node_key *key);
+	/* All that is lent comes back now, by wg_loan_return and no other call: also from wg_peer_set, wg_peer_remove and
+	 * wg_free. NULL where nothing is lent. */
+	void (*recall)(void *arg);
 	void *arg;
 };
 
@@ -85,7 +89,29 @@ struct wg_received {
 enum wg_verdict wg_receive_span(struct wg *w, uint64_t now_ms, struct wg_span *s,
 	const struct wg_origin *from, struct wg_received *out);
 
-/* The same on a struct pkt. */
+/* The sending half of a session, lent so that packets are sealed on another thread. While it is out the core lets it alone:
+ * before the core seals by it itself, ends or replaces the session, or changes who a peer is and which addresses are
+ * its own, it calls ops.recall. So what is borrowed here lives until it is given back, and keys are wiped after that. */
+struct aead;
+struct wg_loan {
+	struct aead *cipher; /* borrowed */
+	uint32_t receiver;
+	uint64_t next, end;	    /* counters: the next, and the first that is not lent */
+	uint64_t until_ms, ends_ms; /* not used later than until; never extended beyond ends */
+	/* Since the core was told: datagrams as a whole, when the last left, packets that were not sealed. */
+	uint64_t bytes, last_ms, failed;
+};
+/* false: no session that may be used now, or it is lent already, or packets wait for it. */
+bool wg_lend(struct wg *w, uint64_t now_ms, uint64_t peer, struct wg_loan *out);
+/* On any thread, one at a time; as wg_seal, but never WG_STAGED: WG_DROP where the loan has ended or the cipher failed. */
+enum wg_verdict wg_loan_seal(struct wg_loan *l, uint64_t now_ms, struct pkt *p);
+/* The core hears what was sent by it (l as it was at some moment since the last time), with what follows: timers, a renewal.
+ * Returns until when the loan may go on. To be called every few hundred ms. */
+uint64_t wg_loan_told(struct wg *w, uint64_t now_ms, uint64_t peer, const struct wg_loan *l);
+/* The same, and it is back; nothing is sent from here. */
+void wg_loan_return(struct wg *w, uint64_t peer, const struct wg_loan *l);
+
+/* wg_seal_span and wg_receive_span on a struct pkt. */
 enum wg_verdict wg_seal(struct wg *w, uint64_t now_ms, uint64_t peer, struct pkt *p);
 enum wg_verdict wg_receive(
 	struct wg *w, uint64_t now_ms, struct pkt *p, const struct wg_origin *from, struct wg_received *out);

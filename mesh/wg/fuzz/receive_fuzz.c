@@ -44,7 +44,7 @@ static void ready(void *arg, uint64_t peer)
 
 static void start(struct sink *s, uint8_t seed, struct node_private *us)
 {
-	struct wg_ops ops = { keep, keep_back, NULL, ready, NULL, s };
+	struct wg_ops ops = { keep, keep_back, NULL, ready, NULL, NULL, s };
 	struct random rnd = { fill, s };
 	memset(us->b, seed, sizeof(us->b));
 	key_clamp(us->b);

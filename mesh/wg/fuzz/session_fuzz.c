@@ -112,7 +112,7 @@ static bool unknown_op(void *arg, const struct node_key *key)
 
 static bool start(struct end *e)
 {
-	struct wg_ops ops = { send_op, send_back_op, heard_op, ready_op, unknown_op, e };
+	struct wg_ops ops = { send_op, send_back_op, heard_op, ready_op, unknown_op, NULL, e };
 	struct random rnd = { fill, e->rig };
 	e->wg = wg_new(&e->us, &ops, &rnd);
 	if (!e->wg && !trouble_happened())

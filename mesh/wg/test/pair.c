@@ -105,6 +105,13 @@ static bool unknown_op(void *arg, const struct node_key *key)
 	return e->on_demand;
 }
 
+static void recall_op(void *arg)
+{
+	struct pair_end *e = arg;
+	assert_non_null(e->recall);
+	e->recall(e);
+}
+
 void pair_introduce(struct pair *p, int who)
 {
 	struct prefix other = prefix_of(&p->end[!who].ip);
@@ -124,7 +131,7 @@ void pair_init(struct pair *p, const uint8_t *psk)
 	struct random rnd = { fill, p };
 	for (int i = 0; i < 2; i++) {
 		struct pair_end *e = &p->end[i];
-		struct wg_ops ops = { send_op, send_back_op, heard_op, ready_op, unknown_op, e };
+		struct wg_ops ops = { send_op, send_back_op, heard_op, ready_op, unknown_op, recall_op, e };
 		e->pair = p;
 		e->self = i;
 		e->ip = addr_v4(0x0a000001u + (uint32_t)i);

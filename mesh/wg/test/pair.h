@@ -24,6 +24,7 @@ struct pair_end {
 	struct endpoint at; /* where the network says it is */
 	bool under_load, on_demand;
 	void (*inside)(struct pair_end *e, enum pair_op op); /* called first in every op; NULL: nothing is */
+	void (*recall)(struct pair_end *e);		     /* the op; NULL: nothing was lent */
 	struct wg_received last;
 	enum wg_verdict verdict;
 	unsigned ready, heard, delivered, keepalives, twice, sent[5]; /* sent: by message type */

@@ -18,63 +18,122 @@
 enum { RW_TUN_F_USO4 = 0x20, RW_TUN_F_USO6 = 0x40 };
 enum { PACKETS_PER_WAKEUP = 512, SUPER_MAX = 65536 + sizeof(struct virtio_net_hdr) };
 
+struct tun_reader {
+	int fd;
+	bool vnet_hdr;
+	void (*received)(void *arg, struct pkt *pkts, size_t n);
+	void *arg;
+	int budget; /* packets left of this wake-up */
+	_Atomic uint64_t bad_header, too_large;
+	uint8_t super[SUPER_MAX];
+	struct pkt batch[PKT_BATCH];
+};
 struct tun {
 	int fd;
 	bool vnet_hdr;
 	char name[IFNAMSIZ];
 	struct loop_fd *watch;
 	struct tun_events ev;
-	struct tun_drops drops;
+	uint64_t write_failed;
+	struct tun_drops drops; /* as of the last tun_drops */
 	struct offload_join join;
-	int budget; /* packets left of this wake-up */
-	uint8_t super[SUPER_MAX];
-	struct pkt batch[PKT_BATCH];
+	struct tun_reader own;
+	struct tun_reader *second; /* NULL: none */
 };
 
-static void hand_over(struct tun *t, size_t *count)
+static void hand_over(struct tun_reader *r, size_t *count)
 {
 	if (*count)
-		t->ev.received(t->ev.arg, t->batch, *count);
+		r->received(r->arg, r->batch, *count);
 	*count = 0;
 }
 
-/* One read: a packet, or a super-packet to be cut. What does not fill the batch waits for the next read. */
-static bool read_once(struct tun *t, size_t *count)
+/* One read: a packet, or a super-packet to be cut. What does not fill the batch waits for the next read. 0: there may be more,
+ * 1: not now, negative: nothing comes any more. */
+static int read_once(struct tun_reader *r, size_t *count)
 {
-	ssize_t n = read(t->fd, t->super, sizeof(t->super));
+	ssize_t n = read(r->fd, r->super, sizeof(r->super));
 	if (n <= 0) {
 		/* EIO: down for now. Other errors stay, and would wake us without end. */
-		if (n == 0 || (errno != EAGAIN && errno != EINTR && errno != EIO)) {
-			loop_fd_set(t->watch, 0);
-			t->ev.lost(t->ev.arg, n ? -errno : -ENODEV);
-		}
-		return false;
+		if (n == 0 || (errno != EAGAIN && errno != EINTR && errno != EIO))
+			return n ? -errno : -ENODEV;
+		return 1;
 	}
 	struct offload_cut cut;
-	if (!offload_cut_begin(&cut, t->super, (size_t)n, t->vnet_hdr)) {
-		t->drops.tun_bad_header++;
-		return true;
+	if (!offload_cut_begin(&cut, r->super, (size_t)n, r->vnet_hdr)) {
+		r->bad_header++;
+		return 0;
 	}
-	while (offload_cut_next(&cut, &t->batch[*count])) {
-		t->budget--;
+	while (offload_cut_next(&cut, &r->batch[*count])) {
+		r->budget--;
 		if (++*count == PKT_BATCH)
-			hand_over(t, count);
+			hand_over(r, count);
 	}
 	if (cut.bad)
-		t->drops.tun_too_large++;
-	return true;
+		r->too_large++;
+	return 0;
 }
 
 /* Small packets come one a read; gathered, those to one peer leave in one system call. */
+int tun_reader_read(struct tun_reader *r)
+{
+	size_t count = 0;
+	int end = 0;
+	r->budget = PACKETS_PER_WAKEUP;
+	for (int i = 0; i < PKT_BATCH && r->budget > 0 && end == 0; i++)
+		end = read_once(r, &count);
+	hand_over(r, &count);
+	return end < 0 ? end : 0;
+}
+
 static void tun_readable(void *arg, int events)
 {
 	struct tun *t = arg;
-	size_t count = 0;
 	(void)events;
-	t->budget = PACKETS_PER_WAKEUP;
-	for (int i = 0; i < PKT_BATCH && t->budget > 0 && read_once(t, &count); i++)
-		;
-	hand_over(t, &count);
+	int err = tun_reader_read(&t->own);
+	if (!err)
+		return;
+	loop_fd_set(t->watch, 0);
+	t->ev.lost(t->ev.arg, err);
+}
+
+struct tun_reader *tun_reader_new(
+	struct tun *t, void (*received)(void *arg, struct pkt *pkts, size_t n), void *arg)
+{
+	struct tun_reader *r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->fd = t->fd;
+	r->vnet_hdr = t->vnet_hdr;
+	r->received = received;
+	r->arg = arg;
+	t->second = r;
+	return r;
+}
+
+void tun_reader_free(struct tun *t, struct tun_reader *r)
+{
+	if (!r)
+		return;
+	t->own.bad_header += r->bad_header;
+	t->own.too_large += r->too_large;
+	t->second = NULL;
+	free(r);
+}
+
+int tun_reader_fd(const struct tun_reader *r)
+{
+	return r->fd;
+}
+
+void tun_reader_stop(struct tun_reader *r)
+{
+	r->budget = 0;
+}
+
+void tun_listen(struct tun *t, bool here)
+{
+	loop_fd_set(t->watch, here ? LOOP_READ : 0);
 }
 
 static struct tun *wrap(struct loop *l, int fd, bool vnet_hdr, const struct tun_events *ev)
@@ -82,9 +141,11 @@ static struct tun *wrap(struct loop *l, int fd, bool vnet_hdr, const struct tun_
 	struct tun *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
-	t->fd = fd;
-	t->vnet_hdr = vnet_hdr;
+	t->fd = t->own.fd = fd;
+	t->vnet_hdr = t->own.vnet_hdr = vnet_hdr;
 	t->ev = *ev;
+	t->own.received = ev->received;
+	t->own.arg = ev->arg;
 	t->watch = loop_fd_new(l, fd, tun_readable, t);
 	if (!t->watch) {
 		free(t);
@@ -196,8 +257,12 @@ const char *tun_name(const struct tun *t)
 {
 	return t->name;
 }
-const struct tun_drops *tun_drops(const struct tun *t)
+const struct tun_drops *tun_drops(struct tun *t)
 {
+	const struct tun_reader *second = t->second;
+	t->drops = (struct tun_drops) { .tun_write_failed = t->write_failed,
+		.tun_bad_header = t->own.bad_header + (second ? second->bad_header : 0),
+		.tun_too_large = t->own.too_large + (second ? second->too_large : 0) };
 	return &t->drops;
 }
 
@@ -213,7 +278,7 @@ void tun_write_batch(struct tun *t, struct pkt *const *pkts, size_t n)
 			n_iov = took = 1;
 		}
 		if (writev(t->fd, iov, (int)n_iov) < 0)
-			t->drops.tun_write_failed += took;
+			t->write_failed += took;
 		i += took;
 	}
 }

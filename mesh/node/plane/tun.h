@@ -26,12 +26,25 @@ const char *tun_name(const struct tun *t);
 /* Packets to the kernel; runs of one flow are joined. PKT_HEADROOM in front may be overwritten. */
 void tun_write_batch(struct tun *t, struct pkt *const *pkts, size_t n);
 
+/* Another reader of the same device, on a thread of its own, while the loop does not listen. Nothing else of this header is
+ * called there. */
+struct tun_reader;
+struct tun_reader *tun_reader_new(struct tun *t, void (*received)(void *arg, struct pkt *pkts, size_t n),
+	void *arg);					   /* NULL: memory is short. One of a tun */
+void tun_reader_free(struct tun *t, struct tun_reader *r); /* not while it reads; NULL is fine */
+int tun_reader_fd(const struct tun_reader *r);		   /* to wait for */
+/* What waits, up to some hundred packets, as batches to `received`. 0, or a negative code: nothing comes any more. */
+int tun_reader_read(struct tun_reader *r);
+void tun_reader_stop(struct tun_reader *r); /* from `received`: read no more than is in hand */
+/* Whether the loop reads. It does so from the beginning. */
+void tun_listen(struct tun *t, bool here);
+
 #define TUN_DROPS(X) X(tun_write_failed) X(tun_bad_header) X(tun_too_large)
 struct tun_drops {
 #define X(name) uint64_t name;
 	TUN_DROPS(X)
 #undef X
 };
-const struct tun_drops *tun_drops(const struct tun *t);
+const struct tun_drops *tun_drops(struct tun *t);
 
 #endif

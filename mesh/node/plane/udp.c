@@ -26,12 +26,11 @@ enum {
 
 struct udp {
 	int fd;
-	bool v6, gso;
 	uint16_t port;
 	struct loop_fd *watch;
 	struct udp_events ev;
 	struct udp_drops drops;
-	struct nat64 nat64;
+	struct udp_sender out;
 	uint8_t super[SUPER_MAX];
 	struct pkt batch[PKT_BATCH];
 	struct endpoint from[PKT_BATCH];
@@ -106,7 +105,7 @@ static bool read_once(struct udp *u)
 		return true;
 	}
 	struct addr v4;
-	if (nat64_extract(&u->nat64, &from.ip, &v4))
+	if (nat64_extract(&u->out.nat64, &from.ip, &v4))
 		from.ip = v4;
 	struct beside said = read_beside(&m);
 	size_t seg = said.size, count = 0;
@@ -167,7 +166,8 @@ struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev,
 	int domain = 0, one = 1, size = SOCKET_BUFFER;
 	socklen_t n = sizeof(domain);
 	getsockopt(u->fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
-	u->v6 = domain == AF_INET6;
+	u->out.fd = u->fd;
+	u->out.v6 = domain == AF_INET6;
 	u->port = local.port;
 	/* Privileged first, then as far as the limit allows. */
 	if (setsockopt(u->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
@@ -176,11 +176,11 @@ struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev,
 		setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(u->fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
 	setsockopt(u->fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
-	if (u->v6)
+	if (u->out.v6)
 		setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof(one));
-	allow_fragments(u->fd, u->v6);
+	allow_fragments(u->fd, u->out.v6);
 	sock_mark_outside(u->fd);
-	u->gso = true;
+	u->out.gso = true;
 	loop_fd_set(u->watch, LOOP_READ);
 	return u;
 }
@@ -204,36 +204,63 @@ const struct udp_drops *udp_drops(const struct udp *u)
 	return &u->drops;
 }
 
-static void note_failure(struct udp *u, const struct endpoint *to, size_t packets)
+static void note_failure(struct udp_sender *o, const struct endpoint *to, size_t packets)
 {
 	int err = errno;
 	/* A full queue loses the packet as a link would; the rest says the way is bad. */
 	bool full = err == EAGAIN || err == ENOBUFS;
-	*(full ? &u->drops.udp_queue_full : &u->drops.udp_unsent) += packets;
-	if (!full && err != ECONNREFUSED)
-		u->ev.send_failed(u->ev.arg, to, -err);
+	*(full ? &o->queue_full : &o->unsent) += packets;
+	if (!full && err != ECONNREFUSED) {
+		o->failed = -err;
+		o->failed_to = *to;
+	}
 }
 
 void udp_nat64_set(struct udp *u, const struct nat64 *n)
 {
-	u->nat64 = *n;
+	u->out.nat64 = *n;
 }
 
 /* IPv4 goes through the translator, where there is one. */
-static socklen_t to_sockaddr(const struct udp *u, const struct endpoint *to, struct sockaddr_storage *ss)
+static socklen_t to_sockaddr(
+	const struct udp_sender *o, const struct endpoint *to, struct sockaddr_storage *ss)
 {
 	struct endpoint at = *to;
-	if (u->nat64.bits && addr_is_v4(&to->ip))
-		at.ip = nat64_embed(&u->nat64, &to->ip);
-	return endpoint_to_sockaddr(&at, u->v6, ss);
+	if (o->nat64.bits && addr_is_v4(&to->ip))
+		at.ip = nat64_embed(&o->nat64, &to->ip);
+	return endpoint_to_sockaddr(&at, o->v6, ss);
+}
+
+struct udp_sender udp_sender_of(const struct udp *u)
+{
+	return u->out;
+}
+
+void udp_sender_told(struct udp *u, const struct udp_sender *o)
+{
+	u->drops.udp_queue_full += o->queue_full;
+	u->drops.udp_unsent += o->unsent;
+	u->out.gso = u->out.gso && o->gso;
+	if (o->failed)
+		u->ev.send_failed(u->ev.arg, &o->failed_to, o->failed);
+}
+
+static void sent(struct udp *u)
+{
+	struct udp_sender said = u->out;
+	u->out.queue_full = u->out.unsent = 0;
+	u->out.failed = 0;
+	if (said.queue_full || said.unsent || said.failed)
+		udp_sender_told(u, &said);
 }
 
 void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len)
 {
 	struct sockaddr_storage ss;
-	socklen_t n = to_sockaddr(u, to, &ss);
+	socklen_t n = to_sockaddr(&u->out, to, &ss);
 	if (sendto(u->fd, p, len, 0, (struct sockaddr *)&ss, n) < 0)
-		note_failure(u, to, 1);
+		note_failure(&u->out, to, 1);
+	sent(u);
 }
 
 /* How many from the front can leave as one: same length and mark, the last may be shorter. */
@@ -264,8 +291,8 @@ static bool leaves_by_v4(const struct sockaddr_storage *ss)
 	       IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)ss)->sin6_addr);
 }
 
-static bool send_run(
-	struct udp *u, struct sockaddr_storage *ss, socklen_t ss_len, struct pkt *const *pkts, size_t n)
+static bool send_run(const struct udp_sender *o, struct sockaddr_storage *ss, socklen_t ss_len,
+	struct pkt *const *pkts, size_t n)
 {
 	struct iovec iov[GSO_SEGMENTS_MAX];
 	union {
@@ -286,26 +313,32 @@ static bool send_run(
 		put_control(&m, IPPROTO_IP, IP_TOS, &ecn, sizeof(ecn));
 	else if (ecn)
 		put_control(&m, IPPROTO_IPV6, IPV6_TCLASS, &ecn, sizeof(ecn));
-	return sendmsg(u->fd, &m, 0) >= 0;
+	return sendmsg(o->fd, &m, 0) >= 0;
 }
 
-void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+void udp_sender_send(struct udp_sender *o, const struct endpoint *to, struct pkt *const *pkts, size_t n)
 {
 	struct sockaddr_storage ss;
-	socklen_t ss_len = to_sockaddr(u, to, &ss);
+	socklen_t ss_len = to_sockaddr(o, to, &ss);
 	for (size_t i = 0, single = 0; i < n;) {
 		/* single: how far segmentation has been refused in this batch */
-		size_t run = u->gso && i >= single ? run_length(pkts + i, n - i) : 1;
-		if (send_run(u, &ss, ss_len, pkts + i, run)) {
+		size_t run = o->gso && i >= single ? run_length(pkts + i, n - i) : 1;
+		if (send_run(o, &ss, ss_len, pkts + i, run)) {
 			i += run;
 		} else if (run > 1 && (errno == EINVAL || errno == EMSGSIZE)) {
 			single = i + run; /* too large for this way's links: they are cut on the way */
 		} else if (run > 1 && errno == EIO) {
 			log_info("UDP segmentation is refused (%s); sending one by one", strerror(errno));
-			u->gso = false;
+			o->gso = false;
 		} else {
-			note_failure(u, to, run);
+			note_failure(o, to, run);
 			i += run;
 		}
 	}
+}
+
+void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n)
+{
+	udp_sender_send(&u->out, to, pkts, n);
+	sent(u);
 }

@@ -27,6 +27,21 @@ void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t
 /* n packets to one place; equal lengths (but the last) leave as one segmented send. */
 void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n);
 
+/* What sending takes, to be copied for another thread: the descriptor alone is shared. */
+struct udp_sender {
+	int fd;
+	bool v6, gso;
+	struct nat64 nat64;
+	uint64_t queue_full, unsent; /* packets, since it was told */
+	int failed;		     /* 0, or the last time the kernel refused to send, and where to */
+	struct endpoint failed_to;
+};
+struct udp_sender udp_sender_of(const struct udp *u);
+/* As udp_send_batch, on any thread; what failed stands in o. */
+void udp_sender_send(struct udp_sender *o, const struct endpoint *to, struct pkt *const *pkts, size_t n);
+/* What failed is counted, and said to send_failed. On the loop's thread; whoever has o clears it. */
+void udp_sender_told(struct udp *u, const struct udp_sender *o);
+
 #define UDP_DROPS(X) X(udp_oversize) X(udp_bad_source) X(udp_queue_full) X(udp_unsent)
 struct udp_drops {
 #define X(name) uint64_t name;

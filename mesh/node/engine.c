@@ -1,7 +1,8 @@
 /* Opening, closing and wiring; the packets themselves are in plane/.
  *
- * One loop, one thread. Entries from it: TUN, UDP socket, relays, the kernel's news of links, one timer for
- * all deadlines of the cores, answers of name look-ups. Each hands what came to a core, and ends in
+ * One loop, one thread; a second one, where it is wanted, has what it was lent and nothing else (plane/outward.h).
+ * Entries from the loop: TUN, UDP socket, relays, the kernel's news of links, one timer for all deadlines of the cores,
+ * answers of name look-ups, the second thread's questions. Each hands what came to a core, and ends in
  * engine_rearm. WireGuard and path call their ops during such an entry: sends go to the sockets at once; path's
  * events wait until engine_rearm flushes them, and go to who opened the engine (struct engine_events).
  * WireGuard's ops may call path's facts and questions; path's events may call WireGuard; path's sends call
@@ -32,7 +33,7 @@ static void plane_tun_write(void *arg, struct pkt *const *pkts, size_t n)
 	tun_write_batch(((struct engine *)arg)->tun, pkts, n);
 }
 
-static struct udp *socket_of(const struct engine *e, enum path_socket which)
+struct udp *engine_socket(const struct engine *e, enum path_socket which)
 {
 	return which == PATH_SPARE && e->spare ? e->spare : e->udp;
 }
@@ -40,13 +41,13 @@ static struct udp *socket_of(const struct engine *e, enum path_socket which)
 static void plane_udp_send(
 	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
-	udp_send(socket_of(arg, from), to, p, len);
+	udp_send(engine_socket(arg, from), to, p, len);
 }
 
 static void plane_udp_send_batch(
 	void *arg, enum path_socket from, const struct endpoint *to, struct pkt *const *pkts, size_t n)
 {
-	udp_send_batch(socket_of(arg, from), to, pkts, n);
+	udp_send_batch(engine_socket(arg, from), to, pkts, n);
 }
 
 static void plane_relay_send(
@@ -65,6 +66,11 @@ static void plane_echo_answered(void *arg, uint64_t peer, uint64_t token, uint16
 {
 	struct engine *e = arg;
 	e->events.echo_answered(e->events.arg, token, peer, peer_api);
+}
+
+static void plane_recall(void *arg)
+{
+	outward_recall(((struct engine *)arg)->outward);
 }
 
 static uint64_t plane_now_ms(void *arg)
@@ -173,6 +179,7 @@ static void path_probe_data(void *arg, uint64_t peer, uint64_t token, const stru
 static void tun_received(void *arg, struct pkt *pkts, size_t n)
 {
 	struct engine *e = arg;
+	outward_seen(e->outward, now_of(e), pkts, n);
 	dataplane_tun_received(&e->plane, pkts, n);
 	engine_rearm(e);
 }
@@ -222,6 +229,7 @@ static void path_spare_wanted(void *arg)
 static void set_nat64(struct engine *e, const struct nat64 *n)
 {
 	e->nat64 = *n;
+	outward_recall(e->outward); /* it has the old one */
 	udp_nat64_set(e->udp, n);
 	if (e->spare)
 		udp_nat64_set(e->spare, n);
@@ -365,6 +373,7 @@ static void ticked(void *arg)
 {
 	struct engine *e = arg;
 	uint64_t now = now_of(e);
+	outward_settle(e->outward);
 	wg_tick(e->plane.wg, now);
 	path_tick(e->path, now);
 	engine_rearm(e);
@@ -376,6 +385,7 @@ void engine_rearm(struct engine *e)
 		return;
 	uint64_t now = now_of(e);
 	path_flush(e->path, now);
+	outward_check(e->outward);
 	uint64_t a = wg_deadline(e->plane.wg), b = path_deadline(e->path), due = a < b ? a : b;
 	if (due == UINT64_MAX)
 		loop_timer_clear(e->tick);
@@ -534,6 +544,7 @@ static int open_cores(struct engine *e, const struct engine_config *cfg, struct 
 		.relay_send = plane_relay_send,
 		.relay_send_batch = plane_relay_send_batch,
 		.echo_answered = plane_echo_answered,
+		.recall = plane_recall,
 		.now_ms = plane_now_ms,
 		.arg = e };
 	key_public(cfg->us->b, e->key.b);
@@ -568,7 +579,7 @@ int engine_open(
 		.arg = e };
 	e->iface = iface_open(e->loop, &io, eb);
 	e->udp = e->iface ? udp_open(e->loop, cfg->port, &ue, eb) : NULL;
-	if (!e->udp || open_cores(e, cfg, eb) != 0)
+	if (!e->udp || open_cores(e, cfg, eb) != 0 || engine_outward_open(e, cfg, eb) != 0)
 		goto fail;
 	e->uplinks = uplinks_open(eb);
 	e->router = e->uplinks ? router_link_open(e->loop, cfg->us, router_changed, e, eb) : NULL;
@@ -639,6 +650,8 @@ void engine_close(struct engine *e)
 	struct loop_timer *tick = e->tick;
 	if (!e->loop)
 		return;
+	outward_close(e->outward);
+	e->outward = NULL;
 	e->tick = NULL; /* what is closed below may still end in engine_rearm */
 	loop_timer_free(tick);
 	for (struct engine_lookup *l = e->lookups, *next; l; l = next) {

@@ -8,6 +8,7 @@
 #include "mesh/node/links/relays.h"
 #include "mesh/node/links/router_link.h"
 #include "mesh/node/plane/dataplane.h"
+#include "mesh/node/plane/outward.h"
 #include "mesh/node/plane/tun.h"
 #include "mesh/node/plane/udp.h"
 
@@ -38,6 +39,7 @@ struct engine_config {
 	const struct proxies *proxies; /* borrowed; NULL: none */
 	const struct node_private *us;
 	uint64_t handshake_floor_ms; /* Unix: no handshake of ours says it is older */
+	unsigned data_threads;	     /* 2: what leaves may have a thread of its own (plane/outward.h) */
 };
 
 struct engine_lookup;
@@ -46,6 +48,7 @@ struct engine { /* others read; only engine.c writes */
 	struct engine_events events;
 	struct tun *tun;
 	struct udp *udp, *spare; /* spare: NULL until path wants it */
+	struct outward *outward; /* NULL: one thread does it all */
 	struct iface *iface;
 	struct uplinks *uplinks;
 	bool six_only; /* no interface but ours has IPv4 */
@@ -75,6 +78,10 @@ bool engine_is_open(const struct engine *e);
 /* Lets path tell its events, and asks for a tick no later than the cores' next deadline. The end of every
  * entry from the loop that touched the cores, when nothing that an event may change is in use. */
 void engine_rearm(struct engine *e);
+
+/* engine_outward.c: the second thread, if it is wanted and the machine has a processor for it. */
+int engine_outward_open(struct engine *e, const struct engine_config *cfg, struct errbuf *eb);
+struct udp *engine_socket(const struct engine *e, enum path_socket which);
 
 /* What this machine was told is told again where it is missing, and its links are looked at, as after a
  * change. */

@@ -26,7 +26,7 @@ enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280 };
 
 struct options {
 	const char *state_dir, *socket, *tun, *resolv_conf, *dnssec, *log_level, *completion;
-	uint64_t port, mtu;
+	uint64_t port, mtu, threads;
 	bool cleanup, log_json, help, man, version;
 };
 
@@ -39,6 +39,8 @@ static const struct opt_row rows[] = {
 	{ "port", NULL, OPT_U64, offsetof(struct options, port), "N",
 		"UDP port; 0 lets the kernel choose (41641)" },
 	{ "mtu", NULL, OPT_U64, offsetof(struct options, mtu), "N", "MTU of the interface (1280)" },
+	{ "data-threads", NULL, OPT_U64, offsetof(struct options, threads), "1|2",
+		"2: while much leaves it has a thread of its own (1)" },
 	{ "resolv-conf", NULL, OPT_STRING, offsetof(struct options, resolv_conf), "PATH",
 		"file to point at the mesh resolver (/etc/resolv.conf)" },
 	{ "dnssec", NULL, OPT_STRING, offsetof(struct options, dnssec), "FILE",
@@ -159,7 +161,8 @@ static int node_run(const struct options *o)
 		.anchors = o->dnssec,
 		.proxies = proxies,
 		.port = (uint16_t)o->port,
-		.mtu = (uint32_t)o->mtu };
+		.mtu = (uint32_t)o->mtu,
+		.data_threads = (unsigned)o->threads };
 	if (!l || !n || !proxies) {
 		fprintf(stderr, "ropewalkd: memory is short\n");
 		proxies_free(proxies);
@@ -206,6 +209,8 @@ static int node_check(const struct options *o, enum log_level *level, struct err
 		return err_say(eb, ERR_MALFORMED, "--port is at most 65535");
 	if (o->mtu < DEFAULT_MTU || o->mtu > PKT_MTU_MAX)
 		return err_say(eb, ERR_MALFORMED, "--mtu is %d to %d", DEFAULT_MTU, PKT_MTU_MAX);
+	if (o->threads != 1 && o->threads != 2)
+		return err_say(eb, ERR_MALFORMED, "--data-threads is 1 or 2");
 	if (!*o->tun || strlen(o->tun) >= IFNAMSIZ || strpbrk(o->tun, "/ "))
 		return err_say(eb, ERR_MALFORMED, "--tun is the name of an interface: at most %d characters",
 			IFNAMSIZ - 1);
@@ -230,7 +235,8 @@ int main(int argc, char **argv)
 		.resolv_conf = "/etc/resolv.conf",
 		.log_level = "info",
 		.port = DEFAULT_PORT,
-		.mtu = DEFAULT_MTU };
+		.mtu = DEFAULT_MTU,
+		.threads = 1 };
 	struct errbuf eb;
 	enum log_level level;
 	int n_words;

@@ -113,6 +113,7 @@ static bool write_doors(struct buf *out, const struct node *n)
 bool metrics_write(struct node *n, struct buf *out)
 {
 	int32_t home = n->engine.path ? path_home(n->engine.path) : 0;
+	outward_settle(n->engine.outward);
 	return write_plane(out, &n->engine.plane) && write_dropped(out, &n->engine.plane) &&
 	       write_doors(out, n) &&
 	       write_gauge(out, "advertised_routes", "",

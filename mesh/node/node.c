@@ -141,10 +141,9 @@ static void map_applied(void *arg)
 
 static void apply_is_due(void *arg)
 {
-	struct node *n = arg;
-	apply_tick(&n->apply);
-	warn_key_end(n);
-	watch_apply(n);
+	apply_tick(&((struct node *)arg)->apply);
+	warn_key_end(arg);
+	watch_apply(arg);
 }
 
 /* --- what the engine tells --- */
@@ -377,6 +376,7 @@ static int open_engine(struct node *n, struct errbuf *eb)
 		.tun_name = n->opt.tun_name,
 		.port = n->opt.port,
 		.mtu = n->opt.mtu,
+		.data_threads = n->opt.data_threads,
 		.journal = n->journal,
 		.proxies = n->opt.proxies,
 		.us = &n->state.node,

@@ -20,6 +20,7 @@ struct node_options {
 	const struct proxies *proxies;	      /* borrowed; by which server and relays are reached */
 	uint16_t port;
 	uint32_t mtu;
+	unsigned data_threads; /* engine.h */
 };
 
 struct farewell;

@@ -332,6 +332,7 @@ void status_make(struct node *n, struct arena *a, struct api_status *s)
 	if (n->server)
 		s->control =
 			server_link_connected(n->server) ? "connected" : server_link_waiting_for(n->server);
+	outward_settle(n->engine.outward);
 	add_health(n, a, s);
 	add_drops(n, a, s);
 	if (n->apply.map)

@@ -139,6 +139,7 @@ void path_tick(struct path *p, uint64_t now_ms);
 /* Where to send a packet for peer now; both ways when the direct one is not trusted, none when none is known.
  * As the last fact about the peer left it: path_used first for packets of the peer's own use. */
 struct path_way path_way(const struct path *p, uint64_t peer);
+uint64_t path_ways(const struct path *p); /* how often what path_way says of any peer became another */
 /* The way in use, without side effects, and why it is so ("direct", "relay: no answer to 14 probes", ...). */
 struct path_state {
 	bool direct, active;

@@ -63,6 +63,7 @@ struct path {
 	struct disco_private disco_private;
 	struct disco_key disco;
 	struct path_drops drops;
+	uint64_t ways;		   /* changes of what is published */
 	uint64_t impossible_moves; /* way.c; 0, or a rule is broken */
 
 	struct table by_id, by_key, by_disco; /* struct card */

@@ -12,6 +12,11 @@ struct path_way path_way(const struct path *p, uint64_t peer)
 	return e ? e->way : (struct path_way) { 0 };
 }
 
+uint64_t path_ways(const struct path *p)
+{
+	return p->ways;
+}
+
 bool path_peer_by_endpoint(const struct path *p, const struct endpoint *from, uint64_t *peer)
 {
 	struct peer *e = table_get(&p->by_endpoint, from);

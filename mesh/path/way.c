@@ -137,9 +137,17 @@ struct path_way way_compute(const struct path *p, const struct peer *e)
 	return way;
 }
 
+static bool same_way(const struct path_way *a, const struct path_way *b)
+{
+	return a->udp == b->udp && a->relay == b->relay && a->from == b->from && a->most == b->most &&
+	       a->region == b->region && endpoint_equal(&a->at, &b->at);
+}
+
 void way_publish(struct path *p, struct peer *e)
 {
-	e->way = way_compute(p, e);
+	struct path_way way = way_compute(p, e);
+	p->ways += !same_way(&way, &e->way);
+	e->way = way;
 	struct shown s = { .direct = way_trusted(p, e) && !way_shut(e), .region = region_for_peer(p, e) };
 	if (s.direct)
 		s.at = e->best;

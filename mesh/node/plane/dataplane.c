@@ -15,7 +15,8 @@
  * WireGuard and path know for themselves, told by apply.c before a peer's first and after its last packet: a
  * peer that left the snapshot but not yet the cores loses only its relay (no key to name it by). Nothing here
  * touches a socket, a clock or a file: all of it comes through struct plane_io, and none of those calls comes
- * back in. Time is asked once for each batch. Every packet that goes no further is counted once: here
+ * back in, but for `recall`, which gives back what lending.h lent to another thread: whatever that was lent on is asked for
+ * before it becomes another. Time is asked once for each batch. Every packet that goes no further is counted once: here
  * (PLANE_DROPS), in the filter, in wg, in path. */
 #include "mesh/node/plane/dataplane.h"
 #include "mesh/node/plane/bundle.h"
@@ -199,9 +200,22 @@ static void wg_heard(void *arg, uint64_t peer, const void *from)
 	path_authenticated(d->path, plane_now(d), peer, s.region ? NULL : &s.udp);
 }
 
-static const struct wg_ops own_wg_ops = {
-	.send = wg_send, .send_back = wg_send_back, .heard = wg_heard, .session_ready = wg_session_ready
-};
+static void recall(struct plane *d)
+{
+	if (d->io.recall)
+		d->io.recall(d->io.arg);
+}
+
+static void wg_recall(void *arg)
+{
+	recall(arg);
+}
+
+static const struct wg_ops own_wg_ops = { .send = wg_send,
+	.send_back = wg_send_back,
+	.heard = wg_heard,
+	.session_ready = wg_session_ready,
+	.recall = wg_recall };
 
 /* --- in --- */
 
@@ -398,6 +412,7 @@ void dataplane_close(struct plane *d)
 
 void dataplane_map_set(struct plane *d, struct netmap *map)
 {
+	recall(d);
 	if (map)
 		netmap_get(map);
 	netmap_put(d->map);
@@ -406,6 +421,7 @@ void dataplane_map_set(struct plane *d, struct netmap *map)
 
 void dataplane_rules_set(struct plane *d, struct filter *f)
 {
+	recall(d);
 	filter_free(d->rules);
 	d->rules = f;
 }

@@ -26,6 +26,8 @@ struct plane_io {
 	/* The answer to dataplane_echo; also to others' pings by TSMP, whose tokens are nobody's. peer_api: its port,
 	 * 0: not said. */
 	void (*echo_answered)(void *arg, uint64_t peer, uint64_t token, uint16_t peer_api);
+	/* What another thread sends by itself (lending.h) comes back: wg.h, recall. NULL: there is none. */
+	void (*recall)(void *arg);
 	uint64_t (*now_ms)(void *arg); /* monotonic */
 	void *arg;
 };

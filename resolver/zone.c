@@ -9,9 +9,9 @@
  * it is NODATA (RFC 8020: NXDOMAIN would deny all below), elsewhere the zone does not speak for it.
  *
  * The same record may be given by several (a machine and an extra record): it is there once, counts how often
- * it was given, and goes with the last of them. All records stand in a second table, since one name may have
- * very many (the PTR of 0.0.0.0 in a list of blocked names). Both tables are keyed: whoever names a machine
- * of the mesh chooses the keys.
+ * it was given, and goes with the last of them. The records of a name that has many (the PTR of 0.0.0.0 in a list of
+ * blocked names has very many) stand in a second table too, to be found in; a mesh has thousands of names with one or two.
+ * Both tables are keyed: whoever names a machine of the mesh chooses the keys.
  *
  * Only the loop's thread reads and changes a zone; between two calls it is always whole. */
 #include "resolver/zone.h"
@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-enum { BUCKETS_MIN = 64, RECORDS_MIN = 2, SPARSE = 8 };
+enum { BUCKETS_MIN = 64, RECORDS_MIN = 2, SPARSE = 8, FEW = 8 };
 
 struct zone_node {
 	struct zone_node *chain,
@@ -34,20 +34,20 @@ struct zone_node {
 	} rrs;
 	uint32_t hash, n, cap, children, authorities;
 	uint8_t len;
-	uint8_t b[]; /* wire form, lower case */
+	bool crowded; /* its records stand in the table of crowds */
+	uint8_t b[];  /* wire form, lower case */
 };
-struct record { /* owned by its node's list */
-	struct record *chain;
-	struct zone_node *node;
-	uint32_t hash, times; /* given */
-	struct zone_rr rr;
-	uint8_t rdata[];
+struct crowd { /* a record of a name that has many */
+	struct crowd *chain;
+	const struct zone_node *node;
+	struct zone_rr *rr; /* owned by its node's list */
+	uint32_t hash;
 };
 struct zone {
 	unsigned refs;
 	struct zone_node **names;
-	struct record **records;
-	size_t names_mask, records_mask, n_names, n_records;
+	struct crowd **crowds;
+	size_t names_mask, crowds_mask, n_names, n_crowds;
 	uint64_t seed[2];
 	bool via6_names;
 };
@@ -58,11 +58,11 @@ struct zone *zone_new(void)
 	if (!z)
 		return NULL;
 	z->refs = 1;
-	z->names_mask = z->records_mask = BUCKETS_MIN - 1;
+	z->names_mask = z->crowds_mask = BUCKETS_MIN - 1;
 	z->names = calloc(BUCKETS_MIN, sizeof(struct zone_node *));
-	z->records = calloc(BUCKETS_MIN, sizeof(struct record *));
+	z->crowds = calloc(BUCKETS_MIN, sizeof(struct crowd *));
 	random_system.fill(random_system.arg, z->seed, sizeof(z->seed));
-	if (z->names && z->records)
+	if (z->names && z->crowds)
 		return z;
 	zone_put(z);
 	return NULL;
@@ -81,6 +81,8 @@ static struct zone_rr **node_rrs(struct zone_node *n)
 
 static void node_free(struct zone_node *n)
 {
+	for (uint32_t i = 0; i < n->n; i++)
+		free(node_rrs(n)[i]);
 	if (n->cap)
 		free(n->rrs.many);
 	free(n);
@@ -95,13 +97,13 @@ void zone_put(struct zone *z)
 			next = n->chain;
 			node_free(n);
 		}
-	for (size_t i = 0; z->records && i <= z->records_mask; i++)
-		for (struct record *r = z->records[i], *next; r; r = next) {
-			next = r->chain;
-			free(r);
+	for (size_t i = 0; z->crowds && i <= z->crowds_mask; i++)
+		for (struct crowd *c = z->crowds[i], *next; c; c = next) {
+			next = c->chain;
+			free(c);
 		}
 	free(z->names);
-	free(z->records);
+	free(z->crowds);
 	free(z);
 }
 
@@ -209,31 +211,79 @@ static uint32_t record_hash(
 	return (uint32_t)hash_bytes(rdata, len, z->seed[0] ^ n->hash, z->seed[1] + type);
 }
 
-static struct record *record_find(
-	const struct zone *z, const struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
+static bool is_record(const struct zone_rr *rr, uint16_t type, const uint8_t *rdata, size_t len)
 {
-	uint32_t hash = record_hash(z, n, type, rdata, len);
-	struct record *r = z->records[hash & z->records_mask];
-	while (r && (r->hash != hash || r->node != n || r->rr.type != type || r->rr.len != len ||
-			    memcmp(r->rdata, rdata, len) != 0))
-		r = r->chain;
-	return r;
+	return rr->type == type && rr->len == len && memcmp(rr->rdata, rdata, len) == 0;
 }
 
-static void records_resize(struct zone *z, size_t mask)
+static struct zone_rr *record_find(
+	const struct zone *z, struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
 {
-	struct record **other = calloc(mask + 1, sizeof(struct record *));
+	for (uint32_t i = 0; !n->crowded && i < n->n; i++)
+		if (is_record(node_rrs(n)[i], type, rdata, len))
+			return node_rrs(n)[i];
+	if (!n->crowded)
+		return NULL;
+	uint32_t hash = record_hash(z, n, type, rdata, len);
+	struct crowd *c = z->crowds[hash & z->crowds_mask];
+	while (c && (c->hash != hash || c->node != n || !is_record(c->rr, type, rdata, len)))
+		c = c->chain;
+	return c ? c->rr : NULL;
+}
+
+static void crowds_resize(struct zone *z, size_t mask)
+{
+	struct crowd **other = calloc(mask + 1, sizeof(struct crowd *));
 	if (!other)
 		return;
-	for (size_t i = 0; i <= z->records_mask; i++)
-		for (struct record *r = z->records[i], *next; r; r = next) {
-			next = r->chain;
-			r->chain = other[r->hash & mask];
-			other[r->hash & mask] = r;
+	for (size_t i = 0; i <= z->crowds_mask; i++)
+		for (struct crowd *c = z->crowds[i], *next; c; c = next) {
+			next = c->chain;
+			c->chain = other[c->hash & mask];
+			other[c->hash & mask] = c;
 		}
-	free(z->records);
-	z->records = other;
-	z->records_mask = mask;
+	free(z->crowds);
+	z->crowds = other;
+	z->crowds_mask = mask;
+}
+
+static bool crowd_add(struct zone *z, const struct zone_node *n, struct zone_rr *rr)
+{
+	struct crowd *c = malloc(sizeof(*c));
+	if (!c)
+		return false;
+	if (z->n_crowds > z->crowds_mask)
+		crowds_resize(z, z->crowds_mask * 2 + 1);
+	*c = (struct crowd) { .node = n, .rr = rr, .hash = record_hash(z, n, rr->type, rr->rdata, rr->len) };
+	c->chain = z->crowds[c->hash & z->crowds_mask];
+	z->crowds[c->hash & z->crowds_mask] = c;
+	z->n_crowds++;
+	return true;
+}
+
+static void crowd_remove(struct zone *z, const struct zone_node *n, const struct zone_rr *rr)
+{
+	uint32_t hash = record_hash(z, n, rr->type, rr->rdata, rr->len);
+	struct crowd **at = &z->crowds[hash & z->crowds_mask], *c;
+	while ((*at)->rr != rr)
+		at = &(*at)->chain;
+	c = *at;
+	*at = c->chain;
+	free(c);
+	z->n_crowds--;
+	if (is_sparse(z->n_crowds, z->crowds_mask))
+		crowds_resize(z, z->crowds_mask / 2);
+}
+
+/* It has many now. Where memory is short they are looked for one by one: slower, not wrong. */
+static void crowd_begin(struct zone *z, struct zone_node *n)
+{
+	uint32_t k = 0;
+	while (k < n->n && crowd_add(z, n, node_rrs(n)[k]))
+		k++;
+	n->crowded = k == n->n;
+	while (!n->crowded && k)
+		crowd_remove(z, n, node_rrs(n)[--k]);
 }
 
 /* A CNAME says that the name is another's: nothing may stand beside it (RFC 2181 10.1). */
@@ -284,27 +334,25 @@ int zone_add_record(
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
 	struct zone_node *n = node_make(z, &folded);
-	struct record *r = n ? record_find(z, n, type, rdata, len) : NULL;
-	if (r) {
-		r->times++;
+	struct zone_rr *rr = n ? record_find(z, n, type, rdata, len) : NULL;
+	if (rr) {
+		rr->times++;
 		return 0;
 	}
 	bool stands = n && may_stand(n, type);
-	r = stands && len <= UINT16_MAX && list_grow(n) ? malloc(sizeof(*r) + len) : NULL;
-	if (!r) {
+	rr = stands && len <= UINT16_MAX && list_grow(n) ? malloc(sizeof(*rr) + len) : NULL;
+	if (rr) {
+		*rr = (struct zone_rr) { .type = type, .len = (uint16_t)len, .times = 1 };
+		memcpy(rr->rdata, rdata, len);
+	}
+	if (!rr || (n->crowded && !crowd_add(z, n, rr))) {
+		free(rr);
 		node_release(z, n);
 		return n && !stands ? ERR_REFUSED : -ENOMEM;
 	}
-	if (z->n_records > z->records_mask)
-		records_resize(z, z->records_mask * 2 + 1);
-	*r = (struct record) { .node = n, .times = 1, .rr = { .type = type, .len = (uint16_t)len } };
-	memcpy(r->rdata, rdata, len);
-	r->rr.rdata = r->rdata;
-	r->hash = record_hash(z, n, type, rdata, len);
-	r->chain = z->records[r->hash & z->records_mask];
-	z->records[r->hash & z->records_mask] = r;
-	z->n_records++;
-	list_insert(n, &r->rr);
+	list_insert(n, rr);
+	if (!n->crowded && n->n > FEW)
+		crowd_begin(z, n);
 	return 0;
 }
 
@@ -314,18 +362,14 @@ void zone_remove_record(
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
 	struct zone_node *n = node_find(z, folded.b, folded.len);
-	struct record *r = n ? record_find(z, n, type, rdata, len) : NULL;
-	if (!r || --r->times)
+	struct zone_rr *rr = n ? record_find(z, n, type, rdata, len) : NULL;
+	if (!rr || --rr->times)
 		return;
-	struct record **at = &z->records[r->hash & z->records_mask];
-	while (*at != r)
-		at = &(*at)->chain;
-	*at = r->chain;
-	z->n_records--;
-	list_remove(n, &r->rr);
-	free(r);
-	if (is_sparse(z->n_records, z->records_mask))
-		records_resize(z, z->records_mask / 2);
+	if (n->crowded)
+		crowd_remove(z, n, rr);
+	list_remove(n, rr);
+	n->crowded = n->crowded && n->n;
+	free(rr);
 	node_release(z, n);
 }
 

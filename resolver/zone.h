@@ -8,7 +8,8 @@
 struct zone;
 struct zone_rr {
 	uint16_t type, len;
-	const uint8_t *rdata; /* uncompressed */
+	uint32_t times;	 /* it was given; zone.c's */
+	uint8_t rdata[]; /* uncompressed */
 };
 enum zone_verdict {
 	ZONE_FOREIGN, /* not ours */

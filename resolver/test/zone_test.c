@@ -261,11 +261,37 @@ static void test_removed(void **state)
 	zone_put(z);
 }
 
+/* One name from no record to many and back, each given twice: what is there is found whatever the number. */
+static void test_crowd(void **state)
+{
+	enum { MOST = 40 };
+	struct zone *z = zone_new();
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t n = 1; n <= MOST; n++) {
+			struct addr a = addr_v4(n);
+			assert_int_equal(zone_add_address(z, "a.net", &a, false), 0);
+			assert_int_equal(zone_add_address(z, "a.net", &a, false), 0);
+			assert_int_equal(find(z, "a.net").n, n);
+		}
+		for (uint32_t n = MOST; n; n--) {
+			struct addr a = addr_v4(n * 7 % 41), other = addr_v4(99); /* in no order */
+			zone_remove_address(z, "a.net", &other, false);
+			zone_remove_address(z, "a.net", &a, false);
+			assert_int_equal(find(z, "a.net").n, n);
+			zone_remove_address(z, "a.net", &a, false);
+			assert_int_equal(find(z, "a.net").n, n - 1);
+		}
+		assert_int_equal(find(z, "a.net").verdict, ZONE_FOREIGN);
+	}
+	zone_put(z);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_many), cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_many_leave), cmocka_unit_test(test_many_of_one),
 		cmocka_unit_test(test_root), cmocka_unit_test(test_empty), cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_removed) };
+		cmocka_unit_test(test_removed), cmocka_unit_test(test_crowd) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

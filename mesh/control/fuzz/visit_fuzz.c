@@ -1,0 +1,524 @@
+/* Whole visits to the whole server, as text: an input is a line of steps, with a byte 0x1e between them. A step begins with
+ * who comes: `a` by the admin socket, `o` by the door of everybody, `k` there with a key of an admin, `l` with the last that was made, `s` there with the cookie of a session,
+ * `f` the same with a form; `m` and `n` two machines inside Noise, `h` and `i` the same, for an answer that is held; `c` and `d`
+ * end what machine m or n has open; `t` lets time pass. "POST /target" ends at a newline, the rest is the body. What the server
+ * made up stands in an input as $K (the last key), $P (the registration that waits), $F (a form's field), $S (a login by SSH that
+ * waits) and $Q (a ping). With memory short at one place or another. */
+#include "mesh/base/fuzz/trouble.h"
+#include "mesh/base/key.h"
+#include "mesh/base/log.h"
+#include "mesh/base/wire.h"
+#include "mesh/control/fleet/registry.h"
+#include "mesh/control/fleet/store.h"
+#include "mesh/control/server.h"
+#include "mesh/os/file.h"
+#include "mesh/os/sock.h"
+#include "mesh/transport/control_link.h"
+#include "mesh/web/password.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum {
+	MACHINES = 2,
+	ASKED_MAX = 6,
+	STEPS_MAX = 24,
+	INPUTS_EACH = 300,
+	WORD = 160,
+	TURN_MS = 2,
+	ANSWER_MS = 20000,
+	HELD_MS = 10,
+	MACHINE_MS = 150
+};
+enum { STEP_END = 0x1e };
+#define AUTH_KEY "hskey-auth-abcdefghijkl-0123456789012345678901234567890123456789012345678901234567890123"
+#define API_KEY "hskey-api-abcdefghijkl-0123456789012345678901234567890123456789012345678901234567890123"
+
+struct machine;
+struct asked {
+	struct machine *by;
+	struct h2_request *r; /* NULL: this place is free */
+};
+struct machine {
+	struct machine_private priv;
+	struct control_client_link *link;
+	bool ready, closed;
+	unsigned heard;
+	struct asked asked[ASKED_MAX];
+};
+
+/* What outlives an input: a server and two links, for as many of them. */
+static struct {
+	struct server *server;
+	struct loop *loop;
+	struct loop_timer *turn;
+	char dir[64];
+	struct endpoint at;
+	struct machine_key key;
+	struct machine machines[MACHINES];
+	unsigned inputs;
+	/* What the server said. */
+	char last_key[WORD], pending[WORD], form[WORD], ssh[WORD], ping[WORD], cookie[WORD];
+} only;
+
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+/* --- passwords cost nothing here: in place of web/password.c --- */
+
+const char password_of_nobody[] = "h:";
+
+bool password_make(const char *text, char hash[static PASSWORD_HASH])
+{
+	snprintf(hash, PASSWORD_HASH, "h:%s", text);
+	return true;
+}
+
+bool password_is(const char *hash, const char *text)
+{
+	return !strcmp(hash + 2, text);
+}
+
+bool password_hash_is_ours(const char *hash)
+{
+	return strlen(hash) < PASSWORD_HASH && !strncmp(hash, "h:", 2);
+}
+
+/* --- the world --- */
+
+static const char config[] =
+	"server_url: https://hs.test\n"
+	"listen_addr: %s\n"
+	"noise: { private_key_path: noise.key }\n"
+	"database: { sqlite: { path: db.sqlite } }\n"
+	"unix_socket: ctl.sock\n"
+	"policy: { mode: database }\n"
+	"derp: { paths: [derp.yaml] }\n"
+	"dns: { base_domain: mesh.test, nameservers: { global: [192.0.2.1, 'https://dns.test/dns-query'],\n"
+	"  split: { corp.test: [192.0.2.2] } }, search_domains: [corp.test],\n"
+	"  extra_records: [ { name: nas.mesh.test, type: A, value: 192.0.2.9 } ],\n"
+	"  blocking: { node: n1, lists: [ { name: a, names: [ads.test] } ] } }\n"
+	"oidc: { issuer: 'https://127.0.0.1:9', client_id: a, client_secret: b, "
+	"only_start_if_oidc_is_available: false }\n"
+	"trusted_proxies: [127.0.0.1]\n"
+	"log: { level: error }\n";
+static const char derp[] = "regions: { 900: { regionid: 900, nodes: [ { name: 900a, regionid: 900, hostname: "
+			   "derp.test } ] } }\n";
+static const char policy[] =
+	"{\"groups\":{\"group:a\":[\"alice@\"]},\"tagOwners\":{\"tag:a\":[\"alice@\"],\"tag:b\":[\"group:a\"]"
+	"},"
+	"\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"tag:a\"]},\"exitNode\":[\"alice@\"]},"
+	"\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"ip\":[\"*\"],\"app\":{\"a.test/cap\":[{}]}}],"
+	"\"nodeAttrs\":[{\"target\":[\"*\"],\"attr\":[\"randomize-client-port\"]}],"
+	"\"ssh\":[{\"action\":\"check\",\"checkPeriod\":\"1h\",\"src\":[\"alice@\"],\"dst\":[\"alice@\"],"
+	"\"users\":[\"root\"]}]}";
+
+static void write_file(const char *name, const char *fmt, const char *arg)
+{
+	char path[96];
+	snprintf(path, sizeof(path), "%s/%s", only.dir, name);
+	FILE *f = fopen(path, "w");
+	must(f && fprintf(f, fmt, arg) >= 0 && fclose(f) == 0);
+}
+
+static void put_node(struct store *st, uint8_t i, int64_t user, struct errbuf *eb)
+{
+	const char *tags[] = { "tag:a" }, *routes[] = { "10.0.0.0/8" };
+	char name[8];
+	snprintf(name, sizeof(name), "n%d", i);
+	struct member m = { .id = i,
+		.user = user,
+		.name = name,
+		.hostname = name,
+		.has_v4 = true,
+		.v4 = addr_v4(0x64400000U + i),
+		.hostinfo_json =
+			i == 1 ? "{\"OS\":\"linux\",\"RoutableIPs\":[\"10.0.0.0/8\",\"0.0.0.0/0\"]}" : "",
+		.tags = { .v = tags, .n = !user },
+		.routes = { .v = routes, .n = i == 1 },
+		.last_seen_ms = FLEET_NO_TIME,
+		.expiry_ms = FLEET_NO_TIME };
+	memset(m.key.b, i, sizeof(m.key.b));
+	if (i <= MACHINES)
+		key_public(only.machines[i - 1].priv.b, m.machine.b);
+	else
+		memset(m.machine.b, i, sizeof(m.machine.b));
+	must(!store_node_add(st, &m, eb));
+}
+
+/* alice has two machines, of which one may carry a network; a third is nobody's. */
+static void put_all(void)
+{
+	char path[96];
+	struct errbuf eb = { 0 };
+	snprintf(path, sizeof(path), "%s/db.sqlite", only.dir);
+	struct store *st = store_open(path, &eb);
+	struct user alice = { .name = "alice", .role = USER_ADMIN }, bob = { .name = "bob" };
+	struct preauth k = {
+		.reusable = true, .expiry_ms = FLEET_NO_TIME, .prefix = "abcdefghijkl", .tags = ""
+	};
+	struct api_key api = { .kind = API_KEY_ADMIN,
+		.prefix = "abcdefghijkl",
+		.expiry_ms = FLEET_NO_TIME,
+		.seen_ms = FLEET_NO_TIME };
+	struct policy_version v = { 0 };
+	must(st && !store_begin(st, true, &eb) && !store_user_add(st, &alice, &eb) &&
+		!store_user_add(st, &bob, &eb));
+	for (uint8_t i = 1; i <= 3; i++)
+		put_node(st, i, i < 3 ? alice.id : 0, &eb);
+	k.user = alice.id;
+	registry_key_hash(AUTH_KEY, k.hash);
+	registry_key_hash(API_KEY, api.hash);
+	must(!store_preauth_add(st, &k, &eb) && !store_api_key_add(st, &api, &eb));
+	must(!store_policy_add(st, &v, policy, &eb) && !store_commit(st, &eb));
+	store_close(st);
+}
+
+static void find_port(void)
+{
+	struct errbuf eb;
+	only.at = (struct endpoint) { .ip = addr_v4(0x7f000001) };
+	int fd = sock_tcp_listen(&only.at, &eb);
+	must(fd >= 0 && sock_local(fd, &only.at) == 0);
+	close(fd);
+}
+
+static void turn(void *arg)
+{
+	(void)arg;
+	loop_timer_set(only.turn, TURN_MS);
+}
+
+static void machine_close(struct machine *m)
+{
+	for (size_t i = 0; i < ASKED_MAX; i++) {
+		if (m->asked[i].r)
+			h2_request_cancel(m->asked[i].r);
+		m->asked[i].r = NULL;
+	}
+	control_client_close(m->link);
+	m->link = NULL;
+}
+
+static void world_end(void)
+{
+	for (size_t i = 0; i < MACHINES; i++)
+		machine_close(&only.machines[i]);
+	loop_timer_free(only.turn);
+	only.turn = NULL;
+	server_close(only.server);
+	only.server = NULL;
+	dir_remove(only.dir, NULL);
+}
+
+static void world_begin(void)
+{
+	char path[96], at[ENDPOINT_TEXT];
+	struct errbuf eb = { 0 };
+	/* Where syncing costs nothing, if there is such a place. */
+	snprintf(only.dir, sizeof(only.dir), "%s/rw-fuzz-XXXXXX",
+		access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	must(mkdtemp(only.dir));
+	for (size_t i = 0; i < MACHINES; i++) {
+		memset(only.machines[i].priv.b, (int)i + 1, KEY_LEN);
+		key_clamp(only.machines[i].priv.b);
+	}
+	find_port();
+	write_file("c.yaml", config, endpoint_format(&only.at, at));
+	write_file("derp.yaml", "%s", derp);
+	put_all();
+	snprintf(path, sizeof(path), "%s/c.yaml", only.dir);
+	only.server = server_open(path, &eb);
+	if (!only.server)
+		fprintf(stderr, "%s\n", eb.text);
+	must(only.server);
+	only.loop = server_loop(only.server);
+	only.turn = loop_timer_new(only.loop, turn, NULL);
+	loop_timer_set(only.turn, TURN_MS);
+}
+
+/* --- what the server says --- */
+
+/* What stands behind `mark`, as long as it is made of such letters. */
+static void learn(const char *text, const char *mark, char out[static WORD])
+{
+	const char *at = strstr(text, mark);
+	if (!at)
+		return;
+	at += strlen(mark);
+	size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=.");
+	if (n && n < WORD)
+		snprintf(out, WORD, "%.*s", (int)n, at);
+}
+
+static void said(const uint8_t *p, size_t len)
+{
+	char *text = calloc(1, len + 1);
+	if (!text)
+		return;
+	memcpy(text, p, len);
+	for (size_t i = 0; i < len; i++)
+		text[i] = text[i] ? text[i] : ' ';
+	learn(text, "\"key\":\"", only.last_key);
+	learn(text, "\"access_token\":\"", only.last_key);
+	learn(text, "hs.test/register/", only.pending);
+	learn(text, "name=\"form\" value=\"", only.form);
+	learn(text, " data-form=\"", only.form);
+	learn(text, "hs.test/ssh/", only.ssh);
+	learn(text, "/machine/ping-response/", only.ping);
+	learn(text, "Set-Cookie: ", only.cookie);
+	free(text);
+}
+
+/* The step with what the server made up in place. The caller's. */
+static char *fill_in(const uint8_t *p, size_t len, size_t *out)
+{
+	static const struct {
+		char letter;
+		const char *word;
+	} rows[] = { { 'K', only.last_key }, { 'P', only.pending }, { 'F', only.form }, { 'S', only.ssh },
+		{ 'Q', only.ping } };
+	char *text = calloc(1, len * WORD + 1);
+	size_t n = 0;
+	*out = 0;
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		const char *word = NULL;
+		for (size_t k = 0; p[i] == '$' && i + 1 < len && k < ARRAY_LEN(rows); k++)
+			word = rows[k].letter == p[i + 1] ? rows[k].word : word;
+		if (word)
+			n += (size_t)snprintf(text + n, WORD, "%s", word);
+		else
+			text[n++] = (char)p[i];
+		i += word != NULL;
+	}
+	*out = n;
+	return text;
+}
+
+/* --- doors --- */
+
+/* Until the other side has ended, too: a connection that stays open is a leak. But for events, whose stream goes on. */
+static void finish(int fd, bool goes_on)
+{
+	uint8_t sink[16384];
+	uint64_t late = loop_now_ms(only.loop) + (goes_on ? HELD_MS : ANSWER_MS);
+	ssize_t n;
+	while ((n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT)) != 0) {
+		if (n > 0)
+			said(sink, (size_t)n);
+		else if (loop_now_ms(only.loop) > late)
+			break;
+		else
+			loop_run_once(only.loop);
+	}
+	must(n == 0 || goes_on || trouble_happened());
+}
+
+static void by_door(char who, const char *line, const char *body, size_t len)
+{
+	char path[96], head[2048];
+	const char *type = who == 'f' ? "application/x-www-form-urlencoded" : "application/json";
+	snprintf(path, sizeof(path), "%s/ctl.sock%s", only.dir, who == 'a' ? "" : ".verify");
+	int fd = sock_unix_connect(path, NULL);
+	must(fd >= 0);
+	int n = snprintf(head, sizeof(head),
+		"%.1000s HTTP/1.1\r\nHost: hs.test\r\nConnection: close\r\nContent-Type: "
+		"%s\r\nContent-Length: %zu\r\n",
+		line, type, len);
+	if (who == 'k' || who == 'l')
+		n += snprintf(head + n, sizeof(head) - (size_t)n, "Authorization: Bearer %s\r\n\r\n",
+			who == 'k' ? API_KEY : only.last_key);
+	else if (who == 's' || who == 'f')
+		n += snprintf(head + n, sizeof(head) - (size_t)n,
+			"Sec-Fetch-Site: same-origin\r\nX-Ropewalk-Form: %s\r\nCookie: %s\r\n\r\n", only.form,
+			only.cookie);
+	else
+		n += snprintf(head + n, sizeof(head) - (size_t)n, "X-Forwarded-For: 192.0.2.7\r\n\r\n");
+	(void)!send(fd, head, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)!send(fd, body, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	finish(fd, strstr(line, "events") != NULL);
+	close(fd);
+}
+
+/* --- machines --- */
+
+static void link_ready(void *arg)
+{
+	((struct machine *)arg)->ready = true;
+}
+
+static void link_closed(void *arg, int code, const char *why)
+{
+	struct machine *m = arg;
+	(void)code, (void)why;
+	m->closed = true;
+}
+
+static void asked_data(void *arg, const uint8_t *p, size_t len)
+{
+	struct asked *q = arg;
+	q->by->heard++;
+	said(p, len);
+}
+
+static void asked_done(void *arg, int code)
+{
+	struct asked *q = arg;
+	(void)code;
+	q->r = NULL;
+	q->by->heard++;
+}
+
+static bool machine_open(struct machine *m)
+{
+	char url[96], at[ENDPOINT_TEXT];
+	struct random rnd = random_system;
+	const struct control_client_events ev = { .ready = link_ready, .closed = link_closed, .arg = m };
+	if (m->link && !m->closed)
+		return true;
+	machine_close(m);
+	snprintf(url, sizeof(url), "http://%s", endpoint_format(&only.at, at));
+	const struct control_client_config cc = { .server_url = url,
+		.at = &only.at,
+		.machine = &m->priv,
+		.server = &only.key,
+		.capver = 113,
+		.rnd = &rnd };
+	m->ready = m->closed = false;
+	m->link = control_client_open(only.loop, &cc, &ev);
+	uint64_t late = loop_now_ms(only.loop) + ANSWER_MS;
+	while (m->link && !m->ready && !m->closed && loop_now_ms(only.loop) < late)
+		loop_run_once(only.loop);
+	if (!m->ready || m->closed)
+		machine_close(m);
+	return m->link;
+}
+
+static void by_machine(struct machine *m, const char *line, const char *body, size_t len, bool held)
+{
+	char method[16] = "", target[512] = "";
+	const struct h2_request_events ev = { .data = asked_data, .done = asked_done };
+	struct asked *q = NULL;
+	if (sscanf(line, "%15s %511s", method, target) != 2 || !machine_open(m))
+		return;
+	for (size_t i = 0; i < ASKED_MAX && !q; i++)
+		q = m->asked[i].r ? NULL : &m->asked[i];
+	if (!q)
+		return;
+	struct h2_request_events mine = ev;
+	q->by = m;
+	mine.arg = q;
+	unsigned heard = m->heard;
+	q->r = control_client_request(m->link, method, target, NULL, NULL, body, len, &mine);
+	uint64_t late = loop_now_ms(only.loop) + (held ? HELD_MS : MACHINE_MS);
+	while (q->r && m->heard == heard && !m->closed && loop_now_ms(only.loop) < late)
+		loop_run_once(only.loop);
+}
+
+/* --- the script --- */
+
+static void step(const uint8_t *p, size_t len)
+{
+	size_t n;
+	char *text = fill_in(p, len, &n), *end = text ? memchr(text, '\n', n) : NULL;
+	if (!n)
+		goto end;
+	const char *line = text + 1, *body = end ? end + 1 : text + n;
+	if (end)
+		*end = 0;
+	switch (text[0]) {
+	case 'a':
+	case 'o':
+	case 'k':
+	case 'l':
+	case 's':
+	case 'f':
+		if (!strstr(line, "dns/check")) /* it asks whom it is told to */
+			by_door(text[0], line, body, (size_t)(text + n - body));
+		break;
+	case 'm':
+	case 'n':
+		by_machine(&only.machines[text[0] == 'n'], line, body, (size_t)(text + n - body), false);
+		break;
+	case 'h':
+	case 'i':
+		by_machine(&only.machines[text[0] == 'i'], line, body, (size_t)(text + n - body), true);
+		break;
+	case 'c':
+	case 'd': machine_close(&only.machines[text[0] == 'd']); break;
+	case 't': trouble_pass_ms(strtoul(line, NULL, 10) % 100000000); break;
+	default: break;
+	}
+end:
+	free(text);
+}
+
+static void learn_server(void)
+{
+	char key[WORD] = "";
+	char path[96], head[] = "GET /key?v=113 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+	uint8_t text[4096] = "";
+	snprintf(path, sizeof(path), "%s/ctl.sock.verify", only.dir);
+	int fd = sock_unix_connect(path, NULL);
+	must(fd >= 0 && send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL) > 0);
+	ssize_t n;
+	while ((n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT)) <= 0)
+		loop_run_once(only.loop);
+	finish(fd, false);
+	close(fd);
+	learn((const char *)text, "\"publicKey\":\"mkey:", key);
+	char whole[WORD + 8];
+	snprintf(whole, sizeof(whole), "mkey:%s", key);
+	must(key_parse(whole, "mkey:", only.key.b));
+}
+
+static void world(void)
+{
+	if (only.server && only.inputs++ % INPUTS_EACH)
+		return;
+	if (only.server)
+		world_end();
+	else
+		must(key_setup() && atexit(world_end) == 0);
+	log_setup(LOG_ERROR, false);
+	world_begin();
+	learn_server();
+}
+
+static void run(const uint8_t *data, size_t len)
+{
+	world();
+	only.last_key[0] = only.pending[0] = only.form[0] = only.ssh[0] = only.ping[0] = only.cookie[0] = 0;
+	trouble_begin();
+	for (int i = 0; i < STEPS_MAX && len; i++) {
+		const uint8_t *end = memchr(data, STEP_END, len);
+		size_t n = end ? (size_t)(end - data) : len;
+		if (n)
+			step(data, n);
+		n += end != NULL;
+		data += n;
+		len -= n;
+	}
+	trouble_end();
+	/* Streams of this input are none of the next. */
+	for (size_t i = 0; i < MACHINES; i++)
+		for (size_t k = 0; k < ASKED_MAX; k++)
+			if (only.machines[i].asked[k].r) {
+				h2_request_cancel(only.machines[i].asked[k].r);
+				only.machines[i].asked[k].r = NULL;
+			}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(run, data, len);
+}

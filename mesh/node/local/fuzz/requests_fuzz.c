@@ -57,8 +57,12 @@ static void say_peer(void *arg, const struct netmap_peer *p, struct arena *a, st
 static bool say_netcheck(void *arg, struct arena *a, struct api_netcheck *out, struct local_measured *when)
 {
 	(void)arg;
+	static struct api_region_latency regions[] = { { .id = 8, .seconds = 0.02, .code = "", .name = "" },
+		{ .id = 7, .seconds = 0.01, .code = "", .name = "" } };
 	(void)a;
-	*out = (struct api_netcheck) { .global_v4 = "",
+	*out = (struct api_netcheck) { .regions = regions,
+		.n_regions = 2,
+		.global_v4 = "",
 		.global_v6 = "",
 		.mapped = "",
 		.unmapped = "",
@@ -102,6 +106,12 @@ static void say_os_dns(void *arg, struct local_os_dns *out)
 {
 	(void)arg;
 	*out = (struct local_os_dns) { .n_base = 1, .owner = "direct", .reason = "" };
+}
+
+static bool say_metrics(void *arg, struct buf *out)
+{
+	(void)arg;
+	return buf_append(out, "x 1\n", 4);
 }
 
 /* Whatever comes through must be whole. */
@@ -167,9 +177,24 @@ static bool take_echo(void *arg, uint64_t peer, const struct addr *at, bool icmp
 static struct netmap *make_map(void)
 {
 	static const char json[] =
-		"{\"Node\":{\"ID\":1,\"Name\":\"self.x.test.\",\"Addresses\":[\"100.64.0.1/32\"]},\"Peers\":["
-		"{\"ID\":2,\"Name\":\"two.x.test.\",\"Addresses\":[\"100.64.0.2/32\"],\"User\":5}],"
-		"\"UserProfiles\":[{\"ID\":5,\"LoginName\":\"u\"}],\"DERPMap\":{\"Regions\":{}}}";
+		"{\"Node\":{\"ID\":1,\"Name\":\"self.x.test.\",\"User\":5,\"Addresses\":[\"100.64.0.1/32\"],"
+		"\"CapMap\":{\"https://tailscale.com/cap/file-sharing\":null}},\"Peers\":["
+		"{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"two.x.test.\",\"Addresses\":[\"100.64.0.2/"
+		"32\"],\"User\":5,"
+		"\"Online\":true},"
+		"{\"ID\":3,\"StableID\":\"n3\",\"Name\":\"exit.x.test.\",\"Addresses\":[\"100.64.0.3/"
+		"32\"],\"User\":6,"
+		"\"AllowedIPs\":[\"100.64.0.3/32\",\"0.0.0.0/0\",\"::/0\"],\"Online\":true,\"HomeDERP\":7},"
+		"{\"ID\":4,\"StableID\":\"n4\",\"Name\":\"far.x.test.\",\"Addresses\":[\"100.64.0.4/"
+		"32\"],\"User\":6,"
+		"\"AllowedIPs\":[\"100.64.0.4/32\",\"0.0.0.0/0\",\"::/0\"],\"Online\":true,\"HomeDERP\":8}],"
+		"\"UserProfiles\":[{\"ID\":5,\"LoginName\":\"u\"}],\"DNSConfig\":{\"Resolvers\":[{\"Addr\":"
+		"\"100.64.0.2\"}],"
+		"\"Routes\":{\"corp.test.\":[{\"Addr\":\"192.0.2.1\"}]},\"Domains\":[\"x.test\"],\"Proxied\":"
+		"true},"
+		"\"DERPMap\":{\"Regions\":{\"7\":{\"RegionID\":7,\"RegionCode\":\"r\",\"Nodes\":[{\"Name\":"
+		"\"7a\",\"RegionID\":7,"
+		"\"HostName\":\"r.test\"}]}}}}";
 	struct arena a = { 0 };
 	struct ctl_map_response m;
 	struct netmap *map = ctl_map_response_read(&a, json, strlen(json), &m, NULL) == 0
@@ -177,6 +202,16 @@ static struct netmap *make_map(void)
 				     : NULL;
 	arena_free(&a);
 	return map;
+}
+
+/* As if a peer had sent it. */
+static void put_file(const struct world *w, const char *name)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/files/%s", w->dir, name);
+	FILE *f = fopen(path, "w");
+	if (!f || fputs("text", f) < 0 || fclose(f) != 0)
+		abort();
 }
 
 static struct world only;
@@ -207,6 +242,7 @@ static struct world *world(void)
 		.blocked = say_blocked,
 		.files = say_files,
 		.ifname = say_ifname,
+		.metrics = say_metrics,
 		.prefs_set = take_prefs,
 		.login = take_login,
 		.logout = take_order,
@@ -227,6 +263,8 @@ static struct world *world(void)
 	w->api = local_api_open(w->loop, w->sock, &ops, NULL);
 	if (!w->api || !w->files)
 		abort();
+	put_file(w, "came");
+	put_file(w, "a b");
 	return w;
 }
 

@@ -1,5 +1,6 @@
 #include "mesh/node/doors.h"
 #include "mesh/node/links/server_link.h"
+#include "mesh/node/local/local_api.h"
 #include "mesh/node/node_exit.h"
 
 static int64_t server_ms(void *arg)
@@ -55,4 +56,22 @@ struct peer_api_ops doors_ops(struct node *n)
 		.offers_exit = offers_exit,
 		.resolver = resolver,
 		.arg = n };
+}
+
+/* --- of pings --- */
+
+void doors_ping_done(
+	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
+{
+	local_api_ping_done(((struct node *)arg)->api, token, peer, at, region, ms);
+}
+
+void doors_echo_answered(void *arg, uint64_t token, uint64_t peer, uint16_t peer_api)
+{
+	local_api_echo_answered(((struct node *)arg)->api, token, peer, peer_api);
+}
+
+void doors_server_asks(void *arg, const struct ctl_ping *p)
+{
+	local_api_server_asks(((struct node *)arg)->api, p);
 }

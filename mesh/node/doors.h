@@ -1,4 +1,4 @@
-/* What PeerAPI asks of the node. */
+/* What PeerAPI asks of the node, and what LocalAPI is told by its other parts. */
 #ifndef RW_NODE_DOORS_H
 #define RW_NODE_DOORS_H
 
@@ -6,5 +6,11 @@
 #include "mesh/node/serve/peer_api.h"
 
 struct peer_api_ops doors_ops(struct node *n);
+
+/* What the engine and the server's link tell LocalAPI of pings; arg is the node. */
+void doors_ping_done(
+	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms);
+void doors_echo_answered(void *arg, uint64_t token, uint64_t peer, uint16_t peer_api);
+void doors_server_asks(void *arg, const struct ctl_ping *p);
 
 #endif

@@ -166,17 +166,6 @@ static void engine_peer_gone(void *arg, const struct ctl_node *peer)
 	names_peer_gone(&((struct node *)arg)->names, peer);
 }
 
-static void engine_ping_done(
-	void *arg, uint64_t token, uint64_t peer, const struct endpoint *at, int32_t region, double ms)
-{
-	local_api_ping_done(((struct node *)arg)->api, token, peer, at, region, ms);
-}
-
-static void engine_echo_answered(void *arg, uint64_t token, uint64_t peer, uint16_t peer_api)
-{
-	local_api_echo_answered(((struct node *)arg)->api, token, peer, peer_api);
-}
-
 /* The machine's own, which the mesh must not cut off. */
 static void tell_nameservers(struct node *n)
 {
@@ -365,6 +354,7 @@ static struct server_link *open_link(struct node *n)
 		.map = link_map,
 		.up = link_up,
 		.told = link_told,
+		.ping = doors_server_asks,
 		.proxies = n->opt.proxies,
 		.arg = n };
 	return server_link_open(n->loop, &n->state, &ops);
@@ -384,8 +374,8 @@ static int open_engine(struct node *n, struct errbuf *eb)
 	struct engine_events ev = { .self_changed = engine_self_changed,
 		.way_changed = engine_way_changed,
 		.peer_gone = engine_peer_gone,
-		.ping_done = engine_ping_done,
-		.echo_answered = engine_echo_answered,
+		.ping_done = doors_ping_done,
+		.echo_answered = doors_echo_answered,
 		.ways_moved = engine_ways_moved,
 		.links_changed = engine_links_changed,
 		.nat64_changed = engine_nat64_changed,

@@ -197,6 +197,13 @@ static bool order_echo(void *arg, uint64_t peer, const struct addr *at, bool icm
 	       engine_echo(&n->engine, peer, at, icmp ? PLANE_ECHO_ICMP : PLANE_ECHO_TSMP, token);
 }
 
+static void tell_server(void *arg, const char *url, const char *json, size_t len)
+{
+	struct node *n = arg;
+	if (n->server)
+		server_link_pinged(n->server, url, json, len);
+}
+
 static void order_measure(void *arg)
 {
 	struct node *n = arg;
@@ -237,6 +244,7 @@ struct local_node_ops queries_ops(struct node *n)
 		.try_now = order_try_now,
 		.ping = order_ping,
 		.echo = order_echo,
+		.tell_server = tell_server,
 		.measure = order_measure,
 		.arg = n };
 }

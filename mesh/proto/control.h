@@ -39,7 +39,9 @@ struct ctl_map_request {
 };
 
 struct ctl_ping {
-	const char *url, *types;
+	const char *url,
+		*types; /* types: "disco" and the like, with commas between; "" = only whether we are there */
+	const char *ip; /* whom to ping so; "" = nobody */
 	bool url_is_noise;
 };
 struct ctl_online {

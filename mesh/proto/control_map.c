@@ -146,6 +146,7 @@ static const struct json_row ping_rows[] = {
 	{ "URL", &json_str, offsetof(struct ctl_ping, url), 0, 0, NULL },
 	{ "URLIsNoise", &json_bool, offsetof(struct ctl_ping, url_is_noise), JSON_OMIT, 0, NULL },
 	{ "Types", &json_str, offsetof(struct ctl_ping, types), JSON_OMIT, 0, NULL },
+	{ "IP", &json_str, offsetof(struct ctl_ping, ip), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape ping_shape = { ping_rows, sizeof(struct ctl_ping), NULL };

@@ -35,6 +35,8 @@ struct server_link_ops {
 	void (*up)(void *arg, bool up, const struct endpoint *at);
 	/* Peers have our disco key from the server since then (monotonic ms). Once. */
 	void (*told)(void *arg, uint64_t since_ms);
+	/* It asks by which way a peer is reached; answered by server_link_pinged, or not. NULL: it is not answered. */
+	void (*ping)(void *arg, const struct ctl_ping *p);
 	const struct proxies *proxies; /* by which it is reached; borrowed, NULL: none */
 	void *arg;
 };
@@ -56,6 +58,8 @@ bool server_link_is_shown(const struct server_link *c);
 void server_link_logout(struct server_link *c, void (*done)(void *arg), void *arg);
 /* Own endpoints, home relay or host facts changed. */
 void server_link_update(struct server_link *c);
+/* The answer to ops.ping, to the URL that it came with. */
+void server_link_pinged(struct server_link *c, const char *url, const char *json, size_t len);
 /* The machine's links changed, or somebody asks: what waits for another try tries now. */
 void server_link_try_now(struct server_link *c);
 /* How this machine reaches IPv4, copied; bits 0: as it is, which is so at first. A server whose URL has an IPv4

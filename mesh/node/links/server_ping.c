@@ -20,13 +20,19 @@ static void ping_failed(void *arg, int code, const char *why)
 	((struct server_ping *)arg)->rq = NULL;
 }
 
-static void answer_inside(struct control_client_link *link, const char *url)
+static void say_inside(
+	struct control_client_link *link, const char *method, const char *url, const void *body, size_t len)
 {
 	struct h2_request_events ev = { 0 };
 	const char *path = strstr(url, "://");
 	path = path ? strchr(path + 3, '/') : url;
 	if (path)
-		control_client_request(link, "HEAD", path, NULL, NULL, NULL, 0, &ev);
+		control_client_request(link, method, path, NULL, NULL, body, len, &ev);
+}
+
+void server_ping_tell(struct control_client_link *link, const char *url, const char *json, size_t len)
+{
+	say_inside(link, "POST", url, json, len);
 }
 
 void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
@@ -39,7 +45,7 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 	if (!p->url[0] || p->types[0])
 		return;
 	if (p->url_is_noise && link) {
-		answer_inside(link, p->url);
+		say_inside(link, "HEAD", p->url, NULL, 0);
 		return;
 	}
 	if (s->rq || !url_parse(p->url, &to) || !url_parse(own_url, &own) ||

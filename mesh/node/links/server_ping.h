@@ -14,6 +14,8 @@ struct server_ping { /* all zero: idle */
  * elsewhere. One at a time; what cannot be answered is left. link may be NULL. */
 void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
 	const char *own_url, bool pinned, const struct server_way *way, const struct ctl_ping *p);
+/* By POST, inside the link. */
+void server_ping_tell(struct control_client_link *link, const char *url, const char *json, size_t len);
 void server_ping_cancel(struct server_ping *s);
 
 #endif

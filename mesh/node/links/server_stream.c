@@ -67,7 +67,10 @@ static void map_received(void *arg, const char *json, size_t len)
 	if (ctl_map_response_read(&a, json, len, &m, &eb) != 0) {
 		ask_whole_map(c, eb.text);
 	} else {
-		if (m.ping)
+		if (m.ping && m.ping->types[0]) {
+			if (c->ops.ping && m.ping->url_is_noise)
+				c->ops.ping(c->ops.arg, m.ping);
+		} else if (m.ping)
 			server_ping_answer(&c->ping, c->loop, c->link, c->us->prefs.control_url,
 				server_link_is_pinned(c), &c->way, m.ping);
 		if (!m.keep_alive)
@@ -164,6 +167,12 @@ static void update_answered(void *arg, int status, const char *body, size_t len)
 		log_info("control: update answered %d", status);
 	if (c->update_wanted)
 		server_link_update(c);
+}
+
+void server_link_pinged(struct server_link *c, const char *url, const char *json, size_t len)
+{
+	if (c->stage == SERVER_STREAM && c->link)
+		server_ping_tell(c->link, url, json, len);
 }
 
 void server_link_update(struct server_link *c)

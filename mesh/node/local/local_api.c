@@ -341,6 +341,11 @@ uint64_t local_api_paused(const struct local_api *a)
 	return a->paused;
 }
 
+void local_api_server_asks(struct local_api *a, const struct ctl_ping *p)
+{
+	local_pings_server_asks(a->pings, a->loop, p);
+}
+
 struct local_pings *local_api_pings(struct local_api *a)
 {
 	return a->pings;

@@ -20,4 +20,7 @@ void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, con
 /* The answer to local_node_ops.echo; others' tokens are passed over. peer_api: its port, 0: not said. */
 void local_api_echo_answered(struct local_api *a, uint64_t token, uint64_t peer, uint16_t peer_api);
 
+/* The server asks by which way a peer is reached; answered by local_node_ops.tell_server, or not. */
+void local_api_server_asks(struct local_api *a, const struct ctl_ping *p);
+
 #endif

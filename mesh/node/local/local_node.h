@@ -69,6 +69,8 @@ struct local_node_ops {
 	void (*ping)(void *arg, uint64_t peer, uint64_t token, uint16_t size);
 	/* Inside the tunnel, by ICMP or TSMP; answered by local_api_echo_answered. false: it cannot be asked. */
 	bool (*echo)(void *arg, uint64_t peer, const struct addr *at, bool icmp, uint64_t token);
+	/* What a ping that the server asked for has found. */
+	void (*tell_server)(void *arg, const char *url, const char *json, size_t len);
 	void (*measure)(void *arg);
 	void *arg;
 };

@@ -1,6 +1,7 @@
 /* A peer is asked once, and the asker gets the answer or why there is none. By disco: whether a way is there, and which.
  * By TSMP: whether WireGuard's data passes on it, whatever the rules say. By ICMP: whether the peer's machine answers,
- * which its rules have a say in. At the PeerAPI: whether programs reach each other over TCP. */
+ * which its rules have a say in. At the PeerAPI: whether programs reach each other over TCP. The server may ask as
+ * programs on this machine do, and is told at the URL that it gives. */
 #include "mesh/base/text.h"
 #include "mesh/node/local/local_request.h"
 #include "mesh/node/serve/sharing.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PINGS_MAX = 32, PING_MS = 5000, URL_TEXT = ENDPOINT_TEXT + 16 };
+enum { PINGS_MAX = 32, PINGS_OF_SERVER = 16, PING_MS = 5000, URL_TEXT = ENDPOINT_TEXT + 16, TO_MAX = 256 };
 
 enum ping_kind { PING_DISCO, PING_TSMP, PING_ICMP, PING_PEER_API };
 static const char *const kind_names[] = {
@@ -19,7 +20,9 @@ static const char *const kind_names[] = {
 
 struct ping {
 	const struct local_node_ops *node;
-	struct http_server_conn *conn; /* NULL = free */
+	bool taken;
+	struct http_server_conn *conn; /* NULL: the server asks, and is told at `to` */
+	char to[TO_MAX];
 	uint64_t token, peer, began_ns;
 	enum ping_kind kind;
 	uint16_t size; /* 0: none was asked for */
@@ -49,12 +52,24 @@ static void name_of(const struct ping *p, char *out, size_t cap)
 	snprintf(out, cap, "%.*s", (int)strcspn(name, "."), name);
 }
 
+/* With the kind in front: what is told has it, and what programs here are answered has not. */
+static void tell_server(const struct ping *p, struct buf *result, bool ok)
+{
+	struct buf b = { 0 };
+	ok = ok && result->len > 2 && buf_printf(&b, "{\"Type\":\"%s\",", kind_names[p->kind]) &&
+	     buf_append(&b, buf_data(result) + 1, result->len - 1);
+	if (ok)
+		p->node->tell_server(p->node->arg, p->to, (const char *)buf_data(&b), b.len);
+	buf_free(&b);
+	buf_free(result);
+}
+
 /* What is not said is "" and 0. The ping is over. */
 static void ping_reply(struct ping *p, struct api_ping_result r)
 {
 	struct buf b = { 0 };
 	char name[64], url[URL_TEXT], ip[ADDR_TEXT];
-	struct http_server_conn *c = p->conn;
+	const struct ping was = *p;
 	name_of(p, name, sizeof(name));
 	snprintf(url, sizeof(url), "%s", p->url);
 	snprintf(ip, sizeof(ip), "%s", p->ip);
@@ -66,7 +81,10 @@ static void ping_reply(struct ping *p, struct api_ping_result r)
 	r.endpoint = r.endpoint ? r.endpoint : "";
 	r.derp_code = r.derp_code ? r.derp_code : "";
 	bool ok = api_ping_write(&b, &r);
-	local_reply_json(c, &b, ok);
+	if (was.conn)
+		local_reply_json(was.conn, &b, ok);
+	else
+		tell_server(&was, &b, ok);
 }
 
 static double seconds_since(const struct ping *p)
@@ -87,7 +105,7 @@ static struct ping *find(struct local_pings *all, uint64_t token, uint64_t peer,
 {
 	for (size_t i = 0; i < PINGS_MAX; i++) {
 		struct ping *p = &all->pings[i];
-		if (p->conn && p->token == token && p->peer == peer && (p->kind == PING_DISCO) == disco)
+		if (p->taken && p->token == token && p->peer == peer && (p->kind == PING_DISCO) == disco)
 			return p;
 	}
 	return NULL;
@@ -140,13 +158,13 @@ static void peer_api_failed(void *arg, int code, const char *why)
 }
 
 /* NULL: it is asked, or memory is short and it times out. */
-static const char *ask_peer_api(struct request *r, struct ping *p, const struct ctl_node *peer)
+static const char *ask_peer_api(struct loop *l, struct ping *p, const struct ctl_node *peer)
 {
 	char at[ENDPOINT_TEXT];
 	struct endpoint to;
-	if (!sharing_api_at(r->node->map(r->node->arg), peer, &to))
+	if (!sharing_api_at(p->node->map(p->node->arg), peer, &to))
 		return "it does not say where its PeerAPI is";
-	snprintf(p->ifname, sizeof(p->ifname), "%s", r->node->ifname(r->node->arg));
+	snprintf(p->ifname, sizeof(p->ifname), "%s", p->node->ifname(p->node->arg));
 	snprintf(p->url, sizeof(p->url), "http://%s", endpoint_format(&to, at));
 	struct http_request rq = { .to = { .host = "peer",
 					   .port = to.port,
@@ -159,7 +177,7 @@ static const char *ask_peer_api(struct request *r, struct ping *p, const struct 
 		.host = "peer",
 		.timeout_ms = PING_MS };
 	struct http_client_events ev = { .done = peer_api_answered, .failed = peer_api_failed, .arg = p };
-	p->http = http_request(r->loop, &rq, &ev);
+	p->http = http_request(l, &rq, &ev);
 	return NULL;
 }
 
@@ -176,11 +194,8 @@ static bool read_size(struct request *r, uint16_t *size)
 	return true;
 }
 
-static bool read_kind(struct request *r, enum ping_kind *kind)
+static bool kind_of(const char *text, enum ping_kind *kind)
 {
-	char text[ADDR_TEXT] = "disco";
-	if (http_target_find(r->head, "type", text, sizeof(text)) == HTTP_VALUE_BAD)
-		return false;
 	for (size_t i = 0; i < ARRAY_LEN(kind_names); i++) {
 		if (strcasecmp(text, kind_names[i]) == 0) {
 			*kind = (enum ping_kind)i;
@@ -188,6 +203,12 @@ static bool read_kind(struct request *r, enum ping_kind *kind)
 		}
 	}
 	return false;
+}
+
+static bool read_kind(struct request *r, enum ping_kind *kind)
+{
+	char text[ADDR_TEXT] = "disco";
+	return http_target_find(r->head, "type", text, sizeof(text)) != HTTP_VALUE_BAD && kind_of(text, kind);
 }
 
 /* What is asked, into p. false: it was refused. */
@@ -212,50 +233,95 @@ static bool read_ping(struct request *r, struct ping *p, struct addr *ip)
 static struct ping *free_place(struct local_pings *all)
 {
 	for (size_t i = 0; i < PINGS_MAX; i++)
-		if (!all->pings[i].conn)
+		if (!all->pings[i].taken)
 			return &all->pings[i];
 	return NULL;
 }
 
-static void send_ping(struct request *r, struct ping *p, const struct addr *ip, const struct ctl_node *peer)
+static void send_ping(struct loop *l, struct ping *p, const struct addr *ip, const struct ctl_node *peer)
 {
+	const struct local_node_ops *node = p->node;
 	const char *why = NULL;
 	if (p->kind == PING_DISCO)
-		r->node->ping(r->node->arg, p->peer, p->token, p->size);
+		node->ping(node->arg, p->peer, p->token, p->size);
 	else if (p->kind == PING_PEER_API)
-		why = ask_peer_api(r, p, peer);
-	else if (!r->node->echo(r->node->arg, p->peer, ip, p->kind == PING_ICMP, p->token))
+		why = ask_peer_api(l, p, peer);
+	else if (!node->echo(node->arg, p->peer, ip, p->kind == PING_ICMP, p->token))
 		why = "this machine has no address of that family";
 	if (why)
 		ping_reply(p, (struct api_ping_result) { .err = why });
 }
 
-void local_ping(struct request *r)
+/* NULL: it is out; else why not, with a status of HTTP. */
+static const char *start_ping(
+	struct local_pings *all, struct loop *l, const struct ping *asked, const struct addr *ip, int *status)
 {
-	struct local_pings *all = local_api_pings(r->api);
-	struct ping asked = { .node = r->node, .conn = r->conn };
-	struct addr ip;
-	if (!read_ping(r, &asked, &ip))
-		return;
-	const struct netmap_peer *peer = netmap_peer_by_address(r->node->map(r->node->arg), &ip);
+	const struct netmap *m = all->node->map(all->node->arg);
+	const struct netmap_peer *peer = m ? netmap_peer_by_address(m, ip) : NULL;
 	struct ping *p = free_place(all);
-	if (!peer || !p) {
-		local_reply_error(r->conn, peer ? 503 : 404,
-			peer ? "too many pings at once" : "no peer has this address");
-		return;
-	}
-	*p = asked;
+	*status = peer ? 503 : 404;
+	if (!peer || !p)
+		return peer ? "too many pings at once" : "no peer has this address";
+	*p = *asked;
+	p->taken = true;
+	p->node = all->node;
 	p->token = ++all->next_token;
 	p->peer = (uint64_t)peer->node.id;
 	p->began_ns = clock_now_ns();
-	p->timer = loop_timer_new(r->loop, ping_timed_out, p);
+	p->timer = loop_timer_new(l, ping_timed_out, p);
 	if (!p->timer) {
 		*p = (struct ping) { 0 };
-		local_reply_error(r->conn, 503, "memory is short");
-		return;
+		return "memory is short";
 	}
 	loop_timer_set(p->timer, PING_MS);
-	send_ping(r, p, &ip, &peer->node);
+	send_ping(l, p, ip, &peer->node);
+	return NULL;
+}
+
+void local_ping(struct request *r)
+{
+	struct ping asked = { .node = r->node, .conn = r->conn };
+	struct addr ip;
+	int status;
+	if (!read_ping(r, &asked, &ip))
+		return;
+	const char *why = start_ping(local_api_pings(r->api), r->loop, &asked, &ip, &status);
+	if (why)
+		local_reply_error(r->conn, status, why);
+}
+
+/* --- the server asks --- */
+
+static void ask_for_server(
+	struct local_pings *all, struct loop *l, const struct ctl_ping *p, const char *kind)
+{
+	struct ping asked = { .node = all->node };
+	struct addr ip;
+	size_t of_server = 0;
+	int status;
+	for (size_t i = 0; i < PINGS_MAX; i++)
+		of_server += all->pings[i].taken && !all->pings[i].conn;
+	if (of_server >= PINGS_OF_SERVER || !kind_of(kind, &asked.kind) || !addr_parse(p->ip, &ip) ||
+		strlen(p->url) >= TO_MAX)
+		return;
+	snprintf(asked.to, sizeof(asked.to), "%s", p->url);
+	addr_format(&ip, asked.ip);
+	const char *why = start_ping(all, l, &asked, &ip, &status);
+	if (why) { /* told as what a ping has found */
+		struct ping none = asked;
+		ping_reply(&none, (struct api_ping_result) { .err = why });
+	}
+}
+
+void local_pings_server_asks(struct local_pings *all, struct loop *l, const struct ctl_ping *p)
+{
+	char kind[16];
+	const char *at = p->types;
+	for (size_t len; *at; at += len + (at[len] == ',')) {
+		len = strcspn(at, ",");
+		snprintf(kind, sizeof(kind), "%.*s", (int)len, at);
+		ask_for_server(all, l, p, kind);
+	}
 }
 
 struct local_pings *local_pings_new(const struct local_node_ops *node)
@@ -276,6 +342,6 @@ void local_pings_free(struct local_pings *p)
 void local_pings_gone(struct local_pings *p, struct http_server_conn *c)
 {
 	for (size_t i = 0; i < PINGS_MAX; i++)
-		if (p->pings[i].conn == c)
+		if (p->pings[i].taken && p->pings[i].conn == c)
 			ping_free(&p->pings[i]);
 }

@@ -101,6 +101,7 @@ struct local_pings;
 struct local_pings *local_pings_new(const struct local_node_ops *node);
 void local_pings_free(struct local_pings *p); /* NULL is fine */
 void local_pings_gone(struct local_pings *p, struct http_server_conn *c);
+void local_pings_server_asks(struct local_pings *p, struct loop *l, const struct ctl_ping *asked);
 struct local_pings *local_api_pings(struct local_api *a);
 void local_ping(struct request *r);
 

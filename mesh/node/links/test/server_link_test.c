@@ -46,6 +46,8 @@ struct site {
 	int map_err;	 /* of the map op */
 	size_t n_maps, n_first, n_up, n_down, n_forgotten, n_waits, n_server_is, n_accepted, n_told, n_logout;
 	char refused[256], asked[256];
+	char pinged[128]; /* path and body */
+	size_t n_asked;
 };
 
 /* --- the server --- */
@@ -112,7 +114,10 @@ static void srv_request(void *arg, struct control_server_link *c, struct h2_stre
 	assert_string_equal(method, "POST");
 	if (strcmp(path, "/machine/register") == 0)
 		answer_register(s, st, body, len);
-	else
+	else if (!strncmp(path, "/machine/ping", 13)) {
+		snprintf(s->pinged, sizeof(s->pinged), "%s %.*s", path, (int)len, (const char *)body);
+		h2_respond(st, 200, NULL, NULL, 0);
+	} else
 		answer_map(s, st, body, len);
 }
 
@@ -285,10 +290,19 @@ static struct site *site_new(void)
 	return site_new_at(addr_v4(0x7f000001));
 }
 
+static void ping_op(void *arg, const struct ctl_ping *p)
+{
+	struct site *s = arg;
+	s->n_asked++;
+	assert_string_equal(p->types, "disco,TSMP");
+	assert_string_equal(p->ip, "100.64.0.2");
+	server_link_pinged(s->link, p->url, "{}", 2);
+}
+
 static void site_open(struct site *s)
 {
 	struct server_link_ops ops = { describe, server_is, accepted, asked, waits, refused_op, forgotten_op,
-		map_op, up, told, NULL, s };
+		map_op, up, told, ping_op, NULL, s };
 	s->link = server_link_open(s->loop, &s->us, &ops);
 	assert_non_null(s->link);
 	loop_timer_set(s->late, WAIT_MS);
@@ -537,6 +551,25 @@ static void test_odd_messages(void **state)
 	}
 }
 
+/* The server asks by which way a peer is reached: inside the link alone, and it is told there. */
+static void test_asked_for_a_way(void **state)
+{
+#define WAY(noise) \
+	"{\"KeepAlive\":true,\"PingRequest\":{\"URL\":\"https://ctl.test/machine/ping-response/abc\"," noise \
+	"\"Types\":\"disco,TSMP\",\"IP\":\"100.64.0.2\"}}"
+	struct site *s = site_new();
+	(void)state;
+	s->us.logged_in = true;
+	s->us.server = s->pub;
+	s->deltas[0] = WAY("");
+	s->deltas[1] = WAY("\"URLIsNoise\":true,");
+	site_open(s);
+	WAIT(s->pinged[0]);
+	assert_string_equal(s->pinged, "/machine/ping-response/abc {}");
+	assert_int_equal(s->n_asked, 1);
+	site_free(s);
+}
+
 /* Out of an open stream, and with the server away: done is called, once. */
 static void test_logout(void **state)
 {
@@ -707,6 +740,7 @@ int main(void)
 		cmocka_unit_test(test_forgotten),
 		cmocka_unit_test(test_map_without_use),
 		cmocka_unit_test(test_odd_messages),
+		cmocka_unit_test(test_asked_for_a_way),
 		cmocka_unit_test(test_logout),
 		cmocka_unit_test(test_key_for_a_login_that_waits),
 		cmocka_unit_test(test_through_nat64),

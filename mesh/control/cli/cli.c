@@ -117,6 +117,8 @@ static const struct verb verbs[] = {
 		.words = { "id" } },
 	{ VERB("nodes reject", "ID", "say no to a waiting node"), .words = { "id" } },
 	{ VERB("nodes show", "ID", "show a node and what it says of its network"), .words = { "#id" } },
+	{ VERB("nodes path", "ID OTHER-ID", "ask a node by which way it reaches another now"),
+		.words = { "#id", "#to" } },
 	{ VERB("nodes delete", "ID", "remove a node"), .words = { "#id" } },
 	{ VERB("nodes expire", "ID", "make a node log in again (--at: then)"), .words = { "#id" } },
 	{ VERB("nodes keep", "ID",

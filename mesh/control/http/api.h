@@ -56,7 +56,8 @@ struct api {
 	struct registry_wait probe;
 	int64_t probed_ms; /* when it last answered, and what */
 	bool probed_well;
-	unsigned dns_checks; /* nameservers that are being asked */
+	unsigned dns_checks;	    /* nameservers that are being asked */
+	struct path_ask *path_asks; /* nodes that are asked by which way they reach another: path_asks.c */
 };
 
 /* Where the answer goes: one of them. */
@@ -187,6 +188,7 @@ void machine_register(struct api_call *c);
 void machine_map(struct api_call *c);
 void machine_ssh_action(struct api_call *c);
 void machine_unknown(struct api_call *c);
+void machine_ping_told(struct api_call *c);
 void machine_pinged(struct api_call *c);
 
 void admin_users_create(struct api_call *c);
@@ -205,6 +207,7 @@ void admin_nodes_list(struct api_call *c);
 void admin_nodes_pending(struct api_call *c);
 void admin_nodes_approve(struct api_call *c);
 void admin_nodes_reject(struct api_call *c);
+void admin_nodes_path(struct api_call *c);
 void admin_nodes_show(struct api_call *c);
 void admin_nodes_delete(struct api_call *c);
 void admin_nodes_expire(struct api_call *c);

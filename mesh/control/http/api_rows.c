@@ -30,6 +30,7 @@ const struct api_row api_rows[] = {
 	{ "POST", "/machine/map", API_MACHINE, .run = machine_map },
 	{ "GET", "/machine/ssh/action/*", API_MACHINE, .run = machine_ssh_action },
 	{ "GET", "/machine/ping-response/*", API_MACHINE, .run = machine_pinged },
+	{ "POST", "/machine/ping-response/*", API_MACHINE, .run = machine_ping_told },
 	{ "POST", "/machine/*", API_MACHINE, .run = machine_unknown },
 
 	{ "POST", "/v1/users/create", API_ADMIN, .run = admin_users_create, .scope = "users" },
@@ -51,6 +52,7 @@ const struct api_row api_rows[] = {
 	{ "POST", "/v1/nodes/reject", API_ADMIN, .run = admin_nodes_reject, .scope = "devices:core" },
 	{ "POST", "/v1/nodes/show", API_ADMIN, .run = admin_nodes_show, .flags = API_OWN,
 		.scope = "devices:core:read" },
+	{ "POST", "/v1/nodes/path", API_ADMIN, .run = admin_nodes_path, .scope = "devices:core:read" },
 	{ "POST", "/v1/nodes/delete", API_ADMIN, .run = admin_nodes_delete, .flags = API_OWN,
 		.scope = "devices:core" },
 	{ "POST", "/v1/nodes/expire", API_ADMIN, .run = admin_nodes_expire, .flags = API_OWN,

@@ -52,7 +52,7 @@ static void probe_ask(struct probes *p, struct probe *x, uint64_t now)
 		snprintf(x->token, sizeof(x->token), "%016" PRIx64, random);
 	}
 	snprintf(url, sizeof(url), "%s/machine/ping-response/%s", p->url, x->token);
-	if (!streams_ping(p->streams, x->node, url)) {
+	if (!streams_ping(p->streams, x->node, url, "", "")) {
 		x->away++;
 		return;
 	}

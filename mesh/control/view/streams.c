@@ -316,10 +316,10 @@ void streams_settings_set(struct streams *s, struct settings *set)
 	flush_later(s);
 }
 
-bool streams_ping(struct streams *s, int64_t node, const char *url)
+bool streams_ping(struct streams *s, int64_t node, const char *url, const char *types, const char *ip)
 {
 	struct map_stream *m = table_get(&s->by_node, &node);
-	struct ctl_ping ping = { .url = url, .url_is_noise = true, .types = "" };
+	struct ctl_ping ping = { .url = url, .url_is_noise = true, .types = types, .ip = ip };
 	if (!m || !m->stream)
 		return false;
 	send_message(m, &(struct ctl_map_response) { .ping = &ping, .control_time_ms = FLEET_NO_TIME });

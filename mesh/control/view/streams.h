@@ -57,7 +57,7 @@ void streams_changed(struct streams *s, const struct member *old, const struct m
 void streams_accept(struct streams *s, struct h2_stream *stream, const struct member *m,
 	const struct ctl_map_request *rq);
 /* Asks the node to show that it lives, at this URL inside Noise. false: it has no stream, or lost it. */
-bool streams_ping(struct streams *s, int64_t node, const char *url);
+bool streams_ping(struct streams *s, int64_t node, const char *url, const char *types, const char *ip);
 size_t streams_count(const struct streams *s);
 
 #endif

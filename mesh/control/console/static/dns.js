@@ -28,13 +28,42 @@ function candidates() {
 }
 
 function found(r) {
-  return h("p", { class: r.well ? "gain" : r.reached ? "loss" : "" }, h("strong", {}, r.well ? "Well: " : r.reached ? "Not yet: " : "Not known: "), r.why, r.well ? ` within ${r.took_ms} ms` : "", ".");
+  return [
+    h("p", { class: r.well ? "gain" : r.reached ? "loss" : "" }, h("strong", {}, r.well ? "Well: " : r.reached ? "Not yet: " : "Not known: "), r.why, r.well ? ` within ${r.took_ms} ms` : "", "."),
+    r.reach && h("p", { class: r.reach.without.length ? "loss" : "" }, reachText(r.reach)),
+  ];
+}
+
+// Whether the machines reach it inside the tunnel: some are asked to ping it. What it answers them they are not asked.
+const most = 12;
+const atOnce = 4;
+
+async function askReach(address) {
+  const to = [...nodes.values()].find((n) => n.addresses.includes(address));
+  if (!to || !can("devices:core:read")) return null;
+  const asked = [...nodes.values()].filter((n) => n.online && !n.expired && n.id !== to.id).slice(0, most);
+  const without = [];
+  const left = [...asked];
+  const next = async () => {
+    for (let n = left.shift(); n; n = left.shift()) {
+      const r = await ask("nodes/path", { id: n.id, to: to.id, type: "TSMP" }).catch(() => null);
+      if (!r?.answered) without.push(n.name);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, next));
+  return { of: asked.length, without };
+}
+
+function reachText({ of, without }) {
+  if (of === 0) return "No other machine is online that could be asked whether it reaches it.";
+  const all = of === 1 ? "The one other machine that is online reaches" : `All ${of} machines that were asked reach`;
+  return without.length === 0 ? `${all} it.` : `${of - without.length} of ${of} machines that were asked reach it; not ${without.join(", ")}.`;
 }
 
 const checkNow = async (address) => {
-  const r = await ask("dns/check", { server: address });
-  checked.set(address, r);
-  return r;
+  const [r, reach] = await Promise.all([ask("dns/check", { server: address }), askReach(address)]);
+  checked.set(address, { ...r, reach });
+  return checked.get(address);
 };
 
 function wizard() {
@@ -91,6 +120,7 @@ function health(s) {
     s.node && s.asked_by < s.machines && h("div", { class: "loss" }, `Access rules let ${s.asked_by} of ${s.machines} machines ask it; not ${s.without.join(", ")}${s.machines - s.asked_by > s.without.length ? ", …" : ""}.`),
     s.node && s.machines > 0 && s.asked_by === s.machines && h("div", { class: "dim" }, "all machines may ask it"),
     r && h("div", { class: r.well ? "gain" : !r.reached && s.node ? "dim" : "loss" }, r.well ? `${r.why}, ${r.took_ms} ms` : r.why),
+    r?.reach && h("div", { class: r.reach.without.length ? "loss" : "gain" }, reachText(r.reach)),
   ];
 }
 

@@ -99,7 +99,7 @@ function buttons(n, go) {
     mine && !n.expired && act("End the login", expire, "danger"), mine && act("Delete", remove, "danger"));
 }
 
-function draw(root, n, go, details) {
+function draw(root, n, go, details, ways) {
   replace(root, h("p", {}, h("a", { href: "#/machines" }, "← All machines")),
     h("div", { class: "top" }, h("h1", { tabindex: "-1" }, n.name), state(n), buttons(n, go)),
     h("section", { class: "card", "aria-label": "What it is" }, facts([
@@ -116,7 +116,7 @@ function draw(root, n, go, details) {
       ["Ephemeral", n.ephemeral && "yes: it is deleted when it stays away"],
       ["Number", String(n.id)],
       ["Node key", h("code", {}, n.node_key)],
-    ])), routeCard(n), networkCard(details));
+    ])), routeCard(n), networkCard(details), ways);
 }
 
 // What it says of its network, in words that say what to do.
@@ -142,7 +142,37 @@ function networkCard(d) {
   ]) : h("p", { class: "dim" }, "…"));
 }
 
+// By which way it reaches the others now. It is asked, and pings them: nobody but the machines themselves knows.
+const most = 24; // asked at a time
+const atOnce = 4;
+
+const way = (r) => (!r.answered ? h("span", { class: "dim" }, r.why) : r.relay ? `by the relay ${r.relay}, ${r.latency_ms.toFixed(1)} ms` : r.direct ? ["direct, ", h("span", { class: "mono" }, r.direct), `, ${r.latency_ms.toFixed(1)} ms`] : `${r.latency_ms.toFixed(1)} ms`);
+
+async function askWays(n, found, redraw) {
+  const others = [...nodes.values()].filter((m) => m.id !== n.id && m.online && !m.expired).sort((a, b) => a.name.localeCompare(b.name)).slice(0, most);
+  found.clear();
+  others.forEach((m) => found.set(m.id, null));
+  redraw();
+  const next = async () => {
+    for (let m = others.shift(); m; m = others.shift()) {
+      found.set(m.id, await ask("nodes/path", { id: n.id, to: m.id }).catch((e) => ({ answered: false, why: e.message })));
+      redraw();
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, next));
+}
+
+function waysCard(n, found, redraw) {
+  if (!n.online || n.expired || !can("devices:core:read")) return null;
+  const busy = [...found.values()].includes(null);
+  const rows = [...found].map(([id, r]) => h("li", {}, h("a", { href: `#/machines/${id}` }, nodes.get(id)?.name ?? String(id)), ": ", r ? way(r) : h("span", { class: "dim" }, "asked…")));
+  return h("section", { class: "card", "aria-labelledby": "ways" }, h("div", { class: "top" }, h("h2", { id: "ways" }, "Ways to others"),
+      h("button", { class: "button plain", disabled: busy, onclick: () => askWays(n, found, redraw) }, found.size ? "Ask again" : "Ask it")),
+    h("div", { role: "status" }, found.size ? h("ul", { class: "plain" }, rows) : h("p", { class: "dim" }, `The machine pings the others that are online${nodes.size > most ? `, ${most} at most` : ""}, and says by which way: the server does not know it.`)));
+}
+
 export function show(root, { id, go }) {
+  const found = new Map();
   let details = null; // what the list does not have
   let asked = null;
   const look = async (n) => {
@@ -156,7 +186,7 @@ export function show(root, { id, go }) {
     if (n) look(n);
     const had = document.activeElement?.textContent;
     const inside = root.contains(document.activeElement);
-    if (n) draw(root, n, go, details);
+    if (n) draw(root, n, go, details, waysCard(n, found, redraw));
     else replace(root, h("h1", {}, isLoaded ? "There is no such machine" : ""), isLoaded && h("p", {}, h("a", { href: "#/machines" }, "All machines")));
     if (inside && had) [...root.querySelectorAll("h1, button, a")].find((b) => b.textContent === had)?.focus();
   };

@@ -108,6 +108,7 @@ static const struct {
 	{ "/v1/nodes/approve", "iao*", "" },
 	{ "/v1/nodes/reject", "iao*", "" },
 	{ "/v1/nodes/show", readers, "m" },
+	{ "/v1/nodes/path", readers, "" },
 	{ "/v1/nodes/tag", "iao*", "" },
 	{ "/v1/nodes/approve-routes", "inao*", "" },
 	{ "/v1/nodes/list-routes", readers, "" },

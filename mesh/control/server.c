@@ -698,6 +698,7 @@ int server_run(const char *config, bool json)
 		look_at_records(s);
 		call_filter_begin(CALL_WRITES_FILES);
 		say_ready(s);
+		login_first_begin(&s->web.login);
 		s->notify = notify_open(s->loop);
 		notify_ready(s->notify, s->cfg.server_url);
 		loop_run(s->loop);

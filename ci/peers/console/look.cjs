@@ -59,6 +59,35 @@ const words = {
     await page.click("button.button");
     await page.locator("main h1").waitFor();
   },
+  // begin NAME PASSWORD WORD: the first admin, with the word of the server's log; a wrong one and passwords that differ first
+  async begin(name, password, word) {
+    const fill = async (w, again) => {
+      await page.goto(new URL("/login", url).href);
+      await page.getByLabel("Word from the log").fill(w);
+      await page.getByLabel("Your name").fill(name);
+      await page.getByLabel("A password, of 10 characters or more").fill(password);
+      await page.getByLabel("The password once more").fill(again);
+    };
+    await page.goto(new URL("/login", url).href);
+    await inspect("admin");
+    await fill(word.replace(/./g, "0"), password);
+    await button("Make the admin").click();
+    await heading("Wrong word").waitFor();
+    await fill(word, `${password}.`);
+    await button("Make the admin").click();
+    await page.getByText("not the same both times").waitFor();
+    await fill(word, password);
+    await button("Make the admin").click();
+    await heading("A new network").waitFor();
+    say("begun");
+  },
+  // ways: the machine says how it reaches the others
+  async ways() {
+    await button("Ask it").click();
+    await page.locator("section").filter({ hasText: "Ways to others" }).getByText(/ms$/).first().waitFor();
+    await button("Ask again").waitFor();
+    say("ways", (await page.locator("section").filter({ hasText: "Ways to others" }).locator("li").first().textContent()).replace(/[0-9.:]+, [0-9.]+ ms/, "ADDRESS"));
+  },
   // first USER FILE: the first run; the line goes to the file, whoever has it comes in, and the page shows it
   async first(user, file) {
     await heading("A new network").waitFor();

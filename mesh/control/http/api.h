@@ -174,6 +174,7 @@ void login_begin(struct api_call *c);
 void login_callback(struct api_call *c);
 void login_admin_page(struct api_call *c);
 void login_admin(struct api_call *c);
+void login_first(struct api_call *c);
 void login_end(struct api_call *c);
 /* Says in the log who changes what, by a page of the console. */
 void console_note(const struct api_call *c, const struct api_row *r);

@@ -15,6 +15,7 @@ const struct api_row api_rows[] = {
 	{ "GET", "/oidc/callback", API_ANYBODY, .run = login_callback },
 	{ "GET", "/login", API_ANYBODY, .run = login_admin_page },
 	{ "POST", "/login", API_ANYBODY, .run = login_admin },
+	{ "POST", "/login/first", API_ANYBODY, .run = login_first },
 	{ "POST", "/logout", API_ANYBODY, .run = login_end },
 	{ "GET", "/login.css", API_ANYBODY, .run = login_style },
 	{ "GET", "/login.js", API_ANYBODY, .run = login_script },

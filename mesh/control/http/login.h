@@ -7,7 +7,8 @@
  *                              user (fleet/registry_people.c) and has a session (login/sessions.h); on to the page
  *   POST /register/ID          the person confirms: the machine is theirs
  *
- * An admin of this server (fleet/admins.h) logs in at /login instead, and lets machines in for any user.
+ * An admin of this server (fleet/admins.h) logs in at /login instead, and lets machines in for any user. The first one
+ * may be made there (login_first.c).
  *
  * A machine is let in by nothing but that confirmation: a link that somebody was sent shows whose machine it is first. */
 #ifndef RW_CONTROL_HTTP_LOGIN_H
@@ -20,7 +21,7 @@
 #include "mesh/oidc/provider.h"
 
 enum login_end { LOGIN_IN, LOGIN_BACK, LOGIN_REJECTED };
-enum { LOGIN_DECIDED = 256, LOGIN_REDIRECT_MAX = 1024 };
+enum { LOGIN_DECIDED = 256, LOGIN_REDIRECT_MAX = 1024, LOGIN_FIRST_BYTES = 16 };
 
 struct login {
 	struct loop *loop;
@@ -45,11 +46,16 @@ struct login {
 	struct login_try *comparing, *tries;
 	struct work *compare_work;
 	size_t n_tries;
+	/* Of the first admin (login_first.c). */
+	char first[2 * LOGIN_FIRST_BYTES + 1]; /* the word that the log has; "" = none is made here */
+	struct login_first *making;
 };
 
 /* Nothing that can fail. */
 void login_init(struct login *l, struct loop *loop, struct api *api);
 int login_open(struct login *l, struct errbuf *eb);
+/* Where nobody can log in yet: a word into the log, by which the first admin is made in a browser. The registry is open. */
+void login_first_begin(struct login *l);
 void login_close(struct login *l); /* when no connection is left; after login_init */
 /* Whether one that the server must not start without has not answered yet, and may still. */
 bool login_is_waiting(const struct login *l);

@@ -47,6 +47,11 @@ static void show_form(struct api_call *c, int status, const char *complaint, con
 	}
 	if (!*pending)
 		login_put_providers(&p, l, "");
+	if (login_first_is_open(c->api->login)) {
+		login_first_form(&p, c->api->login, &v);
+		page_reply(&p, &c->way, status, *v.cookie ? v.cookie : NULL);
+		return;
+	}
 	if (!l->api->reg->admins.n) {
 		page_raw(&p,
 			"<p class=\"care\">%s there is no admin with a password: on the server, "
@@ -84,11 +89,11 @@ static void compare(void *arg)
 	t->right = password_is(t->admin ? t->hash : password_of_nobody, t->password) && t->admin;
 }
 
-static void let_in(struct login_try *t, const struct api_way *way)
+void login_admin_in(struct login *l, const struct api_way *way, const struct admin *who,
+	const struct browser_hash *before, const char *pending)
 {
-	struct login *l = t->l;
 	const struct session s = {
-		.kind = SESSION_ADMIN, .id = t->admin, .until_ms = clock_now_ms() + ADMIN_MS
+		.kind = SESSION_ADMIN, .id = who->id, .until_ms = clock_now_ms() + ADMIN_MS
 	};
 	char token[BROWSER_TOKEN], cookie[LOGIN_COOKIE_TEXT], path[REGISTRY_ID + 16];
 	if (!sessions_begin(&l->sessions, &random_system, &s, clock_now_ms(), token)) {
@@ -96,10 +101,10 @@ static void let_in(struct login_try *t, const struct api_way *way)
 			way, 503, "Not possible at the moment", "The server is short of memory.", NULL, NULL);
 		return;
 	}
-	log_info("admin %s has logged in", t->name);
-	sessions_end(&l->sessions, &t->before);
+	log_info("admin %s has logged in", who->name);
+	sessions_end(&l->sessions, before);
 	login_cookie(l, token, cookie);
-	login_page_path(t->pending, path);
+	login_page_path(pending, path);
 	page_redirect(way, path, cookie);
 	key_wipe(cookie, sizeof(cookie));
 	key_wipe(token, sizeof(token));
@@ -127,7 +132,7 @@ static void compared(void *arg)
 	if (t->later) {
 		struct api_way way = api_later_way(t->later);
 		if (right)
-			let_in(t, &way);
+			login_admin_in(l, &way, now, &t->before, t->pending);
 		else
 			page_say(&way, 403, "Wrong name or password", "Nobody is logged in.", "/login",
 				"Try again");
@@ -174,6 +179,7 @@ static void try_gone(void *arg)
 
 void login_admin_close(struct login *l)
 {
+	login_first_close(l);
 	if (l->comparing) {
 		(void)work_finish(l->compare_work);
 		free_try(l->comparing);

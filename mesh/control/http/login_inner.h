@@ -42,6 +42,13 @@ struct login_wait *login_wait_new(struct api_call *c);
 /* Ends it; the answer is due at once. */
 struct api_way login_wait_end(struct login_wait *w);
 void login_admin_close(struct login *l); /* what is being compared is waited for */
+/* Logged in: the answer, with a cookie in the place of the one before. */
+void login_admin_in(struct login *l, const struct api_way *way, const struct admin *who,
+	const struct browser_hash *before, const char *pending);
+/* The first admin (login_first.c): whether one can be made here, its form, and the end of what is under way. */
+bool login_first_is_open(struct login *l);
+void login_first_form(struct page *p, const struct login *l, const struct visitor *v);
+void login_first_close(struct login *l);
 /* Has the form of an id of something that waits. */
 bool login_is_pending_id(const char *text);
 /* Where the page of something that waits is; "" stands for nothing that waits: the console. */

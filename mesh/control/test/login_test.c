@@ -117,6 +117,109 @@ static void test_ended(void **state)
 	free(b.page);
 }
 
+/* The word that the server has written into its log; "" = none. */
+static void first_word(struct world *w, char word[static 33])
+{
+	static const char before[] = "/login makes the first, with the word ";
+	json_t *v = world_admin(w, "/v1/log/show", "{}"), *line;
+	size_t i;
+	word[0] = 0;
+	json_array_foreach(v, i, line)
+	{
+		const char *text = json_string_value(json_object_get(line, "text"));
+		const char *at = text ? strstr(text, before) : NULL;
+		if (at)
+			snprintf(word, 33, "%.32s", at + strlen(before));
+	}
+	json_decref(v);
+}
+
+static int make_first(struct browser *b, const char *word, const char *rest, const char *site)
+{
+	char form[80], text[512];
+	(void)browser_visit(b, "/login", NULL, NULL);
+	browser_form(b, form);
+	snprintf(text, sizeof(text), "%s&word=%s&%s", form, word, rest);
+	(void)browser_visit(b, "/login/first", text, site);
+	return b->status;
+}
+
+#define GOOD "name=root&password=a+long+password&again=a+long+password"
+
+/* Whoever reads the server's log makes the first admin in a browser, once. */
+static void test_first(void **state)
+{
+	static const struct {
+		const char *rest, *site;
+		int status;
+	} rows[] = {
+		{ GOOD, "cross-site", 400 },
+		{ "name=&password=a+long+password&again=a+long+password", NULL, 400 },
+		{ "name=root&password=short&again=short", NULL, 400 },
+		{ "name=root&password=a+long+password&again=another+password", NULL, 400 },
+		{ "name=%3Cb%3E%0A&password=a+long+password&again=a+long+password", NULL, 400 },
+		{ GOOD, "same-origin", 303 },
+		{ GOOD, NULL, 403 },
+	};
+	struct world *w = *state;
+	struct browser b = { .w = w }, late = { .w = w };
+	char word[33], wrong[33], form[80], text[256];
+	first_word(w, word);
+	assert_int_equal(strlen(word), 32);
+	assert_non_null(strstr(browser_visit(&b, "/login", NULL, NULL), "There is no admin yet"));
+	assert_non_null(strstr(b.csp, "form-action 'self'"));
+	(void)browser_visit(&late, "/login", NULL, NULL);
+	browser_form(&late, form);
+	/* wrong ones, and what is no word at all */
+	memcpy(wrong, word, sizeof(wrong));
+	wrong[31] ^= 1;
+	assert_int_equal(make_first(&b, wrong, GOOD, NULL), 403);
+	assert_int_equal(make_first(&b, "", GOOD, NULL), 403);
+	wrong[31] = 0;
+	assert_int_equal(make_first(&b, wrong, GOOD, NULL), 403);
+	for (size_t i = 0; i + 1 < ARRAY_LEN(rows); i++)
+		if (make_first(&b, word, rows[i].rest, rows[i].site) != rows[i].status)
+			fail_msg("row %zu: %d: %s", i, b.status, b.page);
+	assert_string_equal(b.location, "/admin");
+	assert_non_null(strstr(b.set_cookie, "; HttpOnly"));
+	/* logged in, and an admin like another */
+	assert_null(strstr(browser_visit(&b, "/login", NULL, NULL), "There is no admin yet"));
+	json_t *v = world_admin(w, "/v1/admins/list", "{}");
+	assert_int_equal(json_array_size(v), 1);
+	json_decref(v);
+	/* a page that was open meanwhile, with the right word */
+	snprintf(text, sizeof(text), "%s&word=%s&%s", form, word, GOOD);
+	(void)browser_visit(&late, "/login/first", text, NULL);
+	assert_int_equal(late.status, 403);
+	browser_log_in(&b, "a+long+password", NULL);
+	assert_int_equal(b.status, 303);
+	/* not after it either, nor in the next run while there is one */
+	json_decref(world_admin(w, "/v1/admins/delete", "{\"name\":\"root\"}"));
+	(void)browser_visit(&late, "/login/first", text, NULL);
+	assert_int_equal(late.status, 403);
+	world_make_admin(w, "/v1/admins/create");
+	world_server_kill(w, SIGTERM, 0);
+	world_server_start(w);
+	first_word(w, word);
+	assert_string_equal(word, "");
+	free(b.page);
+	free(late.page);
+}
+
+/* Guessing the word costs time too. */
+static void test_first_guessed(void **state)
+{
+	struct browser b = { .w = *state };
+	int status = 0;
+	for (int i = 0; i < 8 && status != 429; i++)
+		status = make_first(&b, "00000000000000000000000000000000", GOOD, NULL);
+	assert_int_equal(status, 429);
+	char word[33];
+	first_word(*state, word);
+	assert_int_equal(make_first(&b, word, GOOD, NULL), 429); /* the right one waits as well */
+	free(b.page);
+}
+
 /* Guessing costs time: more with each wrong try, so that a slow machine comes to it as well. */
 static void test_throttled(void **state)
 {
@@ -269,6 +372,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
 						    test_admin, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_first, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_first_guessed, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_ended, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_throttled, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_one_site_waits, world_setup, world_teardown),

@@ -14,9 +14,9 @@ static size_t set_of(const struct ip_view *v)
 
 static bool same_flow(const struct ip_view *a, const struct ip_view *b)
 {
-	return a->proto == b->proto && a->version == b->version && a->sport == b->sport && a->dport == b->dport &&
-	       a->later_fragment == b->later_fragment && addr_equal(&a->src, &b->src) &&
-	       addr_equal(&a->dst, &b->dst);
+	return a->proto == b->proto && a->version == b->version && a->sport == b->sport &&
+	       a->dport == b->dport && a->later_fragment == b->later_fragment &&
+	       addr_equal(&a->src, &b->src) && addr_equal(&a->dst, &b->dst);
 }
 
 static struct lending_flow *find_flow(struct lending *l, const struct ip_view *v)
@@ -61,7 +61,8 @@ static struct lending_peer *lend_to(struct plane *d, struct lending *l, uint64_t
 	return e;
 }
 
-static void put_flow(struct plane *d, struct lending *l, uint64_t now_ms, const struct ip_view *v, size_t peer)
+static void put_flow(
+	struct plane *d, struct lending *l, uint64_t now_ms, const struct ip_view *v, size_t peer)
 {
 	struct lending_flow *set = l->flows[set_of(v)], *f = NULL;
 	struct filter_drops unseen = { 0 };

@@ -24,7 +24,7 @@ struct lending {
 	struct lending_peer peers[LENDING_PEERS];
 	size_t n_peers;
 	struct lending_flow flows[LENDING_SETS][LENDING_WAYS];
-	uint8_t next; /* way of a full set to be used next */
+	uint8_t next;  /* way of a full set to be used next */
 	uint64_t ways; /* path_ways when the first was lent */
 };
 

@@ -39,7 +39,12 @@ static void show_form(struct api_call *c, int status, const char *complaint, con
 	struct page p;
 	login_visitor(c, &v);
 	const struct login *l = c->api->login;
-	page_begin(&p, l->n && !*pending ? "Log in" : "Log in as an admin", "", "");
+	bool first = login_first_is_open(c->api->login);
+	page_begin(&p,
+		first		    ? "The first admin"
+		: l->n && !*pending ? "Log in"
+				    : "Log in as an admin",
+		"", "");
 	if (*complaint) {
 		page_raw(&p, "<p class=\"care\" role=\"alert\">");
 		page_text(&p, complaint);
@@ -47,7 +52,7 @@ static void show_form(struct api_call *c, int status, const char *complaint, con
 	}
 	if (!*pending)
 		login_put_providers(&p, l, "");
-	if (login_first_is_open(c->api->login)) {
+	if (first) {
 		login_first_form(&p, c->api->login, &v);
 		page_reply(&p, &c->way, status, *v.cookie ? v.cookie : NULL);
 		return;

@@ -373,10 +373,10 @@ static bool is_router(struct portmap *m, const struct endpoint *from)
 	return false;
 }
 
-/* NAT-PMP's answer to a search that PCP's has ended. */
+/* NAT-PMP's answer to a search that PCP's has ended; one that refuses its address may give a port. */
 static bool is_late(const struct portmap *m, const struct router_reply *r)
 {
-	return m->by == PORTMAP_PCP && r->kind == ROUTER_PMP_ADDRESS && r->result == ROUTER_DONE &&
+	return m->by == PORTMAP_PCP && r->kind == ROUTER_PMP_ADDRESS && r->result != ROUTER_OTHER_VERSION &&
 	       m->answers[PORTMAP_PMP] == PORTMAP_UNKNOWN;
 }
 

@@ -13,7 +13,8 @@ enum { PORT = 41641, REPLY_MAX = 60, QUEUE = 64 };
 struct router {
 	bool pcp, pmp, silent;
 	uint16_t refuses; /* requests for mappings: with this result */
-	uint16_t gives;	  /* outer port; 0: the one that is asked for */
+	uint16_t address_refused;
+	uint16_t gives; /* outer port; 0: the one that is asked for */
 	bool gives_none;
 	uint32_t lifetime_s;
 	struct addr outer;
@@ -123,7 +124,7 @@ static size_t router_answer(struct net *n, const uint8_t *p, uint8_t *out)
 		pcp_head(&w, n, 0, 0);
 	} else {
 		n->r.others++;
-		pmp_head(&w, n, 0, 0);
+		pmp_head(&w, n, 0, n->r.address_refused);
 		wr_bytes(&w, n->r.outer.b + 12, 4);
 	}
 	assert_false(w.bad);
@@ -559,6 +560,20 @@ static void test_link_moves(void **state)
 	assert_int_equal(n.n_sent, 0);
 }
 
+/* NAT-PMP answers after PCP, and refuses: it is there, and asked as well. */
+static void test_late_refusal(void **state)
+{
+	(void)state;
+	struct net n;
+	char why[256];
+	net_begin(&n, true, true);
+	n.r.refuses = n.r.address_refused = 2;
+	run_for(&n, 1500);
+	assert_true(portmap_is_there(&n.m, PORTMAP_PCP) && portmap_is_there(&n.m, PORTMAP_PMP));
+	assert_int_equal(n.m.answers[PORTMAP_PMP], PORTMAP_REFUSES);
+	assert_non_null(strstr(portmap_explain(&n.m, why, sizeof(why)), "refused by its settings"));
+}
+
 /* Its firewall lets strangers in to our own address. */
 static void test_pinhole(void **state)
 {
@@ -634,6 +649,7 @@ int main(void)
 		cmocka_unit_test(test_strangers), cmocka_unit_test(test_upnp_alone),
 		cmocka_unit_test(test_upnp_released_early), cmocka_unit_test(test_upnp_beside),
 		cmocka_unit_test(test_upnp_late), cmocka_unit_test(test_link_moves),
-		cmocka_unit_test(test_pinhole), cmocka_unit_test(test_pinhole_not_had) };
+		cmocka_unit_test(test_late_refusal), cmocka_unit_test(test_pinhole),
+		cmocka_unit_test(test_pinhole_not_had) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,11 +10,15 @@
 #define SERVICE "urn:schemas-upnp-org:service:"
 static const char *const service_types[] = { SERVICE "WANIPConnection:2", SERVICE "WANIPConnection:1",
 	SERVICE "WANPPPConnection:1" };
-const char upnp_search[] = "M-SEARCH * HTTP/1.1\r\n"
-			   "HOST: 239.255.255.250:1900\r\n"
-			   "ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n"
-			   "MAN: \"ssdp:discover\"\r\n"
-			   "MX: 1\r\n\r\n";
+#define SEARCH(target) \
+	"M-SEARCH * HTTP/1.1\r\n" \
+	"HOST: 239.255.255.250:1900\r\n" \
+	"ST: " target "\r\n" \
+	"MAN: \"ssdp:discover\"\r\n" \
+	"MX: 1\r\n\r\n"
+const char *const upnp_searches[UPNP_SEARCHES] = {
+	SEARCH("urn:schemas-upnp-org:device:InternetGatewayDevice:1"), SEARCH("upnp:rootdevice")
+};
 
 /* WANIPConnection:1 section 2.5, WANIPConnection:2 section 2.6. */
 enum {
@@ -228,7 +232,7 @@ void upnp_talk_begin(
 	t->outer = outer;
 	t->lease_s = lease_s;
 	t->step = UPNP_ADDRESS;
-	t->tried = 0;
+	t->tried = t->refused = 0;
 	t->done = false;
 	t->address = (struct addr) { 0 };
 	t->why[0] = 0;
@@ -265,7 +269,8 @@ void upnp_talk_request(const struct upnp_talk *t, struct upnp_request *out)
 
 	switch (t->step) {
 	case UPNP_ADDRESS: write_call(&t->services[t->service], "GetExternalIPAddress", "", out); break;
-	case UPNP_LOOK: write_port_call(t, "GetSpecificPortMappingEntry", t->outer, "", out); break;
+	case UPNP_LOOK:
+	case UPNP_CONFIRM: write_port_call(t, "GetSpecificPortMappingEntry", t->outer, "", out); break;
 	default:
 		snprintf(more, sizeof(more),
 			"<NewInternalPort>%u</NewInternalPort><NewInternalClient>%s</NewInternalClient>"
@@ -377,7 +382,8 @@ static void add_answered(struct upnp_talk *t, unsigned code)
 			give_up(t, code);
 		t->lease_s = 0;
 		break;
-	default: give_up(t, code);
+	case ERROR_NOT_AUTHORIZED: give_up(t, code); break;
+	default: t->refused = code; t->step = UPNP_CONFIRM;
 	}
 }
 
@@ -396,6 +402,17 @@ static bool is_anothers(const struct upnp_talk *t, struct span body)
 		       text_u64(port, 1, UINT16_MAX, &inner) && inner != t->inner);
 }
 
+static void confirm_answered(struct upnp_talk *t, struct span body, unsigned code)
+{
+	struct addr whose;
+
+	t->done = code == OK && reply_addr(body, "NewInternalClient", &whose) && !is_anothers(t, body);
+	if (t->done)
+		t->step = UPNP_OVER;
+	else
+		give_up(t, t->refused);
+}
+
 void upnp_talk_answered(struct upnp_talk *t, int status, const char *body, size_t len)
 {
 	struct span text = { body, len < UPNP_BODY_MAX ? len : UPNP_BODY_MAX };
@@ -405,6 +422,8 @@ void upnp_talk_answered(struct upnp_talk *t, int status, const char *body, size_
 		address_answered(t, text, code);
 	else if (t->step == UPNP_ADD)
 		add_answered(t, code);
+	else if (t->step == UPNP_CONFIRM)
+		confirm_answered(t, text, code);
 	else if (code == OK && is_anothers(t, text))
 		next_port(t);
 	else if (code == NO_ANSWER)

@@ -25,7 +25,9 @@ struct upnp_service {
 	struct upnp_url control;
 };
 
-extern const char upnp_search[]; /* the datagram that asks who is a gateway */
+/* Datagrams that ask who is a gateway: some answer one of them alone. */
+enum { UPNP_SEARCHES = 2 };
+extern const char *const upnp_searches[UPNP_SEARCHES];
 /* The place of the description in the answer to it. false, and *out as it was: none, or not on the router. */
 bool upnp_found_read(const uint8_t *p, size_t len, const struct addr *router, struct upnp_url *out);
 /* The services of a description, which was at `at`, that map ports; returns how many. */
@@ -33,9 +35,10 @@ size_t upnp_description_read(const char *xml, size_t len, const struct addr *rou
 	const struct upnp_url *at, struct upnp_service out[static UPNP_SERVICES]);
 
 /* A mapping, call by call: the outer address, whose the outer port is, the mapping itself; with another port where it is
- * another's, without a lease where the router knows none. Pure: begin, then request and answered in turn until
+ * another's, without a lease where the router knows none; whose the port is again where the router says that it has
+ * failed, or nothing, since some map all the same. Pure: begin, then request and answered in turn until
  * step is UPNP_OVER. */
-enum upnp_step { UPNP_ADDRESS, UPNP_LOOK, UPNP_ADD, UPNP_OVER };
+enum upnp_step { UPNP_ADDRESS, UPNP_LOOK, UPNP_ADD, UPNP_CONFIRM, UPNP_OVER };
 struct upnp_talk {
 	struct upnp_service services[UPNP_SERVICES];
 	size_t n_services, service; /* service: the one that is spoken to */
@@ -44,6 +47,7 @@ struct upnp_talk {
 	uint32_t lease_s;
 	enum upnp_step step;
 	unsigned tried;	     /* outer ports */
+	unsigned refused;    /* of UPNP_CONFIRM: what the router has said */
 	bool done;	     /* the port is ours */
 	struct addr address; /* the outer one; unspecified: not told */
 	char why[64];	     /* over, and refused; "": the address is not public, and no port was asked for */

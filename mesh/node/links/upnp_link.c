@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-	PLACES_MAX = 4,
+	PLACES_MAX = 8,
 	READS_PER_WAKEUP = 16,
 	DATAGRAM_MAX = 2048,
 	REQUEST_MS = 5000,
@@ -165,11 +165,11 @@ static void send_search(struct upnp_link *u)
 
 	setsockopt(u->fd, IPPROTO_IP, IP_MULTICAST_IF, &self, sizeof(self));
 	setsockopt(u->fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof(hops));
-	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(to) * UPNP_SEARCHES; i++) {
 		struct sockaddr_storage ss;
-		socklen_t n = endpoint_to_sockaddr(&to[i], false, &ss);
-		(void)!sendto(
-			u->fd, upnp_search, strlen(upnp_search), MSG_DONTWAIT, (struct sockaddr *)&ss, n);
+		socklen_t n = endpoint_to_sockaddr(&to[i / UPNP_SEARCHES], false, &ss);
+		const char *text = upnp_searches[i % UPNP_SEARCHES];
+		(void)!sendto(u->fd, text, strlen(text), MSG_DONTWAIT, (struct sockaddr *)&ss, n);
 	}
 }
 

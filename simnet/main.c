@@ -336,7 +336,9 @@ static const struct verb verb_service_row = {
 		"a small service to put into a network, with faults: dns, http, proxy, echo, stun, portmap",
 		"Serves until it is interrupted. Its faults are words, given at the start or later by "
 		"--tell; "
-		"'simnet service faults' lists them.",
+		"'simnet service faults' lists them, 'simnet service profiles' the routers that portmap can "
+		"be "
+		"like.",
 		service_rows },
 	service_command
 };

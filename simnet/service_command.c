@@ -32,6 +32,10 @@ int service_command(struct command *c)
 		faults_print_help(stdout);
 		return EXIT_PASS;
 	}
+	if (!strcmp(c->words[0], "profiles") && !c->opt.service.tell) {
+		faults_print_profiles(stdout);
+		return EXIT_PASS;
+	}
 	if (c->opt.service.tell)
 		err = service_tell(&c->opt.service, c->words[0], &eb);
 	else

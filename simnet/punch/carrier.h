@@ -15,6 +15,8 @@ struct carrier_udp;
 struct carrier_udp *carrier_udp_open(struct loop *l, const struct endpoint *at, carrier_received *received,
 	void *owner, struct errbuf *eb);
 void carrier_udp_send(struct carrier_udp *c, const struct endpoint *to, const uint8_t *p, size_t len);
+/* From now on it hears what is said to an IPv4 group on that interface. false: it is not there. */
+bool carrier_udp_join(struct carrier_udp *c, uint32_t group, const char *ifname);
 struct endpoint carrier_udp_local(const struct carrier_udp *c);
 void carrier_udp_close(struct carrier_udp *c); /* NULL is fine */
 

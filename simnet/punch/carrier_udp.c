@@ -2,6 +2,7 @@
 
 #include "mesh/os/sock.h"
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,6 +66,14 @@ void carrier_udp_send(struct carrier_udp *c, const struct endpoint *to, const ui
 	socklen_t n = endpoint_to_sockaddr(to, c->six, &ss);
 	/* Where there is no way, as to IPv6 from an IPv4 host, it is lost like any other. */
 	(void)!sendto(c->fd, p, len, 0, (struct sockaddr *)&ss, n);
+}
+
+bool carrier_udp_join(struct carrier_udp *c, uint32_t group, const char *ifname)
+{
+	struct ip_mreqn where = { .imr_multiaddr.s_addr = htonl(group),
+		.imr_ifindex = (int)if_nametoindex(ifname) };
+	return where.imr_ifindex &&
+	       setsockopt(c->fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &where, sizeof(where)) == 0;
 }
 
 struct endpoint carrier_udp_local(const struct carrier_udp *c)

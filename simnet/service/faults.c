@@ -15,7 +15,7 @@ static const char *const kind_names[] = { [SERVICE_DNS] = "dns",
 	[SERVICE_PORTMAP] = "portmap" };
 static_assert(ARRAY_LEN(kind_names) == SERVICE_KINDS, "kind_names misses a kind");
 
-enum fault_type { FAULT_SWITCH, FAULT_DURATION, FAULT_WORDS, FAULT_ADDRESS, FAULT_NUMBER };
+enum fault_type { FAULT_SWITCH, FAULT_DURATION, FAULT_WORDS, FAULT_ADDRESS, FAULT_NUMBER, FAULT_PROFILE };
 enum {
 	OF_ALL = (1 << SERVICE_KINDS) - 1,
 	OF_DNS = 1 << SERVICE_DNS,
@@ -45,7 +45,8 @@ static const struct fault_row {
 		"every question for A gets this address" },
 	{ "scope", "NAMES", FAULT_WORDS, OF_DNS, AT(scope), 0, "names outside these are refused" },
 	{ "redirect", "URL", FAULT_WORDS, OF_HTTP, AT(redirect), 0, "every answer is a 302 to there" },
-	{ "status", "N", FAULT_NUMBER, OF_HTTP, AT(status), 0, "of every answer" },
+	{ "status", "N", FAULT_NUMBER, OF_HTTP | OF_PORTMAP, AT(status), 0,
+		"of every answer; of portmap: to every UPnP call" },
 	{ "cut", "BYTES", FAULT_NUMBER, OF_HTTP | OF_PROXY, AT(cut_bytes), 0,
 		"a connection ends after so many bytes of answer" },
 	{ "refuse", NULL, FAULT_SWITCH, OF_PORTMAP, AT(refuse), 0, "nobody is authorized" },
@@ -53,6 +54,29 @@ static const struct fault_row {
 		"never gives the port that is asked for" },
 	{ "no-pmp", NULL, FAULT_SWITCH, OF_PORTMAP, AT(no_pmp), 0, "does not speak NAT-PMP" },
 	{ "no-pcp", NULL, FAULT_SWITCH, OF_PORTMAP, AT(no_pcp), 0, "does not speak PCP" },
+	{ "no-upnp", NULL, FAULT_SWITCH, OF_PORTMAP, AT(no_upnp), 0, "does not speak UPnP" },
+	{ "no-epoch", NULL, FAULT_SWITCH, OF_PORTMAP, AT(no_epoch), 0,
+		"says always that it has just started" },
+	{ "other-source", NULL, FAULT_SWITCH, OF_PORTMAP, AT(other_source), 0,
+		"answers NAT-PMP and PCP from another port than it is asked at" },
+	{ "v1", NULL, FAULT_SWITCH, OF_PORTMAP, AT(v1), 0, "UPnP: is an IGD 1" },
+	{ "ppp", NULL, FAULT_SWITCH, OF_PORTMAP, AT(ppp), 0,
+		"UPnP: is an IGD 1 whose connection is a WANPPPConnection" },
+	{ "roots", NULL, FAULT_SWITCH, OF_PORTMAP, AT(roots), 0,
+		"UPnP: names another device, which maps no ports, before its own" },
+	{ "root-only", NULL, FAULT_SWITCH, OF_PORTMAP, AT(root_only), 0,
+		"UPnP: hears a search for root devices alone" },
+	{ "dead-control", NULL, FAULT_SWITCH, OF_PORTMAP, AT(dead_control), 0,
+		"UPnP: says that it is spoken to where nobody is" },
+	{ "no-outer", NULL, FAULT_SWITCH, OF_PORTMAP, AT(no_outer), 0, "UPnP: tells no outer address" },
+	{ "permanent", NULL, FAULT_SWITCH, OF_PORTMAP, AT(permanent), 0,
+		"UPnP: maps for ever alone, and else says error 725" },
+	{ "conflict", NULL, FAULT_SWITCH, OF_PORTMAP, AT(conflict), 0,
+		"UPnP: every port is another's, error 718" },
+	{ "unconfirmed", NULL, FAULT_SWITCH, OF_PORTMAP, AT(unconfirmed), 0,
+		"UPnP: maps, and says error 501" },
+	{ "like", "ROUTER", FAULT_PROFILE, OF_PORTMAP, 0, 0,
+		"all that this router does; 'simnet service profiles' lists them" },
 	{ "outer", "ADDRESS", FAULT_ADDRESS, OF_PORTMAP, AT(outer), AT(claims),
 		"says that this is its outer address" },
 	{ "auth", "USER:PASSWORD", FAULT_WORDS, OF_PROXY, AT(auth), 0, "who does not say this gets 407" },
@@ -75,6 +99,50 @@ const char *service_kind_name(enum service_kind kind)
 	return kind_names[kind];
 }
 
+/* Routers as people have met them. */
+static const struct profile {
+	const char *name, *faults, *about, *source;
+} profiles[] = {
+	{ "pfsense", "no-upnp,no-pcp", "NAT-PMP turned on, the rest off", "docs/pfsense.md" },
+	{ "pfsense-denies", "refuse", "no entry lets the machine in", "docs/pfsense.md" },
+	{ "double-nat", "outer=192.168.1.3", "its outer address is of another router's network",
+		"tailscale#13745" },
+	{ "carrier-nat", "outer=100.64.0.7", "its outer address is of a carrier's NAT",
+		"opnsense/core#8070, tailscale#14308" },
+	{ "other-port", "no-upnp,other-port", "gives other ports than it is asked for",
+		"tailscale#10866, tailscale#14949" },
+	{ "epoch", "no-upnp,no-epoch", "its epoch does not count", "RFC 6886 section 3.6" },
+	{ "other-source", "no-upnp,other-source", "answers from another place than it is asked at",
+		"tailscale#3202" },
+	{ "igd2", "no-pmp,no-pcp", "IGD 2, found by a search for IGD 1", "sbstp/rust-igd#12" },
+	{ "mikrotik", "no-pmp,no-pcp,v1,permanent", "IGD 1, and knows no leases",
+		"nicotine-plus#2200, tailscale#9343" },
+	{ "dsl", "no-pmp,no-pcp,ppp", "its connection is by PPP", "tailscale#682" },
+	{ "sagemcom", "no-pmp,no-pcp,v1,roots", "the first device that it names is its Wi-Fi",
+		"tailscale#3557" },
+	{ "root-only", "no-pmp,no-pcp,v1,root-only", "hears no search for a type of device",
+		"dariusc93/rust-igd#29" },
+	{ "taken", "no-pmp,no-pcp,v1,conflict", "every port is another client's", "ofekp/TinyUPnP#69" },
+	{ "unconfirmed", "no-pmp,no-pcp,v1,unconfirmed", "maps, and does not say so", "tailscale#10602" },
+	{ "broken", "no-pmp,no-pcp,v1,status=500", "an internal error to every call", "nicotine-plus#2955" },
+	{ "moved-control", "no-pmp,no-pcp,v1,dead-control", "nobody is where it says to call",
+		"miniupnp#801" },
+	{ "no-address", "no-pmp,no-pcp,v1,no-outer", "does not know its outer address", "miniupnp#118" },
+	{ "slow", "no-pmp,no-pcp,v1,slow=700ms", "thinks before each answer", "ofekp/TinyUPnP#35" },
+};
+
+static bool read_faults(enum service_kind kind, const char *text, struct faults *f, struct errbuf *eb);
+
+static bool read_profile(const char *name, struct faults *f)
+{
+	struct errbuf eb;
+
+	for (size_t i = 0; i < ARRAY_LEN(profiles); i++)
+		if (!strcmp(profiles[i].name, name))
+			return read_faults(SERVICE_PORTMAP, profiles[i].faults, f, &eb);
+	return false;
+}
+
 static bool read_fault(const struct fault_row *row, const char *value, struct faults *f)
 {
 	char *at = (char *)f + row->at;
@@ -82,6 +150,7 @@ static bool read_fault(const struct fault_row *row, const char *value, struct fa
 
 	switch (row->type) {
 	case FAULT_SWITCH: *(bool *)at = true; return !value;
+	case FAULT_PROFILE: return value && read_profile(value, f);
 	case FAULT_DURATION: return value && text_duration_ms(value, (uint64_t *)(void *)at);
 	case FAULT_WORDS:
 		if (!value || !*value || strlen(value) >= FAULT_TEXT)
@@ -125,15 +194,13 @@ static int refuse_word(enum service_kind kind, const char *word, struct errbuf *
 		kind_names[kind], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-int faults_parse(enum service_kind kind, const char *text, struct faults *out, struct errbuf *eb)
+static bool read_faults(enum service_kind kind, const char *text, struct faults *f, struct errbuf *eb)
 {
-	struct faults f = { 0 };
-
 	while (*text) {
 		char one[FAULT_TEXT + 32];
 		size_t len = strcspn(text, ",");
 		if (len >= sizeof(one))
-			return err_say(eb, -EINVAL, "a fault is at most %d letters", FAULT_TEXT);
+			return !err_say(eb, -EINVAL, "a fault is at most %d letters", FAULT_TEXT);
 		memcpy(one, text, len);
 		one[len] = '\0';
 		text += len + (text[len] == ',');
@@ -142,11 +209,20 @@ int faults_parse(enum service_kind kind, const char *text, struct faults *out, s
 			*value++ = '\0';
 		const struct fault_row *row = find_fault(one);
 		if (!row || !(row->of & 1u << kind))
-			return refuse_word(kind, one, eb);
-		if (!read_fault(row, value, &f))
-			return err_say(eb, -EINVAL, row->value ? "'%s' wants %s=%s" : "'%s' takes no value",
+			return !refuse_word(kind, one, eb);
+		if (!read_fault(row, value, f))
+			return !err_say(eb, -EINVAL, row->value ? "'%s' wants %s=%s" : "'%s' takes no value",
 				one, one, row->value);
 	}
+	return true;
+}
+
+int faults_parse(enum service_kind kind, const char *text, struct faults *out, struct errbuf *eb)
+{
+	struct faults f = { 0 };
+
+	if (!read_faults(kind, text, &f, eb))
+		return eb->code;
 	*out = f;
 	return 0;
 }
@@ -178,4 +254,11 @@ void faults_print_help(FILE *out)
 				fprintf(out, " %s", kind_names[k]);
 		fprintf(out, "\n");
 	}
+}
+
+void faults_print_profiles(FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(profiles); i++)
+		fprintf(out, "  %-15s %s: %s (%s)\n", profiles[i].name, profiles[i].about, profiles[i].faults,
+			profiles[i].source);
 }

@@ -35,7 +35,9 @@ struct faults {
 	uint64_t
 		cut_bytes; /* a connection ends after so many bytes of answer; for the proxy, of what comes back */
 	/* Port mapping: */
-	bool refuse, other_port, no_pmp, no_pcp;
+	bool refuse, other_port, no_pmp, no_pcp, no_upnp, no_epoch, other_source;
+	bool v1, ppp, roots, root_only, dead_control; /* of UPnP, as are these: */
+	bool no_outer, permanent, conflict, unconfirmed;
 	bool claims;
 	struct addr outer; /* what it says its outer address is */
 	/* Proxy: */
@@ -50,6 +52,7 @@ const char *service_kind_name(enum service_kind kind);
 int faults_parse(enum service_kind kind, const char *text, struct faults *out, struct errbuf *eb);
 /* Whether name is in a list separated by '+', or below one of it; case does not matter. */
 bool faults_name_in(const char *list, const char *name);
-void faults_print_help(FILE *out); /* a line for each word */
+void faults_print_help(FILE *out);     /* a line for each word */
+void faults_print_profiles(FILE *out); /* a line for each name of `like` */
 
 #endif

@@ -49,33 +49,60 @@ static bool read_request_line(const char *p, size_t len, struct http_head *h)
 	       copy_word(first + 1, (size_t)(last - first - 1), h->target, sizeof(h->target));
 }
 
+static bool is_name(const char *p, size_t len, const char *name)
+{
+	return len == strlen(name) && !strncasecmp(p, name, len);
+}
+
+static bool copy_value(const char *p, size_t len, char *out, size_t cap)
+{
+	if (len >= cap)
+		return false;
+	memcpy(out, p, len);
+	out[len] = '\0';
+	return true;
+}
+
+static bool read_length(const char *p, size_t len, uint32_t *out)
+{
+	char text[16];
+	uint64_t n;
+
+	if (!copy_value(p, len, text, sizeof(text)) || !text_u64(text, 0, UINT32_MAX, &n))
+		return false;
+	*out = (uint32_t)n;
+	return true;
+}
+
 static bool read_field(const char *p, size_t len, struct http_head *h)
 {
-	static const char name[] = "proxy-authorization:";
 	const char *colon = memchr(p, ':', len);
 
 	if (!colon || colon == p || memchr(p, ' ', (size_t)(colon - p)))
 		return false;
-	if (len < sizeof(name) - 1 || strncasecmp(p, name, sizeof(name) - 1) != 0)
-		return true;
-	const char *value = p + sizeof(name) - 1;
-	size_t n = len - (sizeof(name) - 1);
+	const char *value = colon + 1;
+	size_t n_name = (size_t)(colon - p), n = len - n_name - 1;
 	while (n && *value == ' ')
 		value++, n--;
-	if (n >= sizeof(h->proxy_auth))
-		return false;
-	memcpy(h->proxy_auth, value, n);
-	h->proxy_auth[n] = '\0';
+	if (is_name(p, n_name, "proxy-authorization"))
+		return copy_value(value, n, h->proxy_auth, sizeof(h->proxy_auth));
+	if (is_name(p, n_name, "soapaction"))
+		return copy_value(value, n, h->action, sizeof(h->action));
+	if (is_name(p, n_name, "content-length"))
+		return read_length(value, n, &h->body_len);
 	return true;
 }
 
 enum http_head_state http_head_read(const char *text, size_t len, struct http_head *out)
 {
 	struct http_head h = { 0 };
-	const char *end = text + (len < HTTP_HEAD_MAX ? len : HTTP_HEAD_MAX), *at = text, *next;
+	const char *at = text, *end, *next;
 	size_t n;
 	bool first = true;
 
+	if (!len) /* who ends without a word: text may be NULL */
+		return HTTP_HEAD_MORE;
+	end = text + (len < HTTP_HEAD_MAX ? len : HTTP_HEAD_MAX);
 	while ((next = next_line(at, end, &n))) {
 		if (!is_printable(at, n))
 			return HTTP_HEAD_BAD;

@@ -4,11 +4,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { HTTP_HEAD_MAX = 8192, HTTP_TARGET_MAX = 1024, HTTP_AUTH_MAX = 512 };
+enum { HTTP_HEAD_MAX = 8192, HTTP_TARGET_MAX = 1024, HTTP_AUTH_MAX = 512, HTTP_ACTION_MAX = 160 };
 struct http_head {
 	char method[16], target[HTTP_TARGET_MAX];
 	char proxy_auth[HTTP_AUTH_MAX]; /* value of Proxy-Authorization; empty = not given */
+	char action[HTTP_ACTION_MAX];	/* of SOAPAction; empty = not given */
+	uint32_t body_len;		/* Content-Length; 0 = not given */
 	size_t len;			/* of the head, with the empty line */
 };
 enum http_head_state { HTTP_HEAD_MORE, HTTP_HEAD_DONE, HTTP_HEAD_BAD };

@@ -21,9 +21,9 @@ struct wish { /* of either protocol */
 	const uint8_t *nonce; /* NULL = NAT-PMP */
 };
 
-static uint32_t epoch_s(const struct portmap *p, uint64_t now_ms)
+static uint32_t epoch_s(const struct portmap *p, const struct faults *f, uint64_t now_ms)
 {
-	return (uint32_t)((now_ms - p->began_ms) / 1000);
+	return f->no_epoch ? 0 : (uint32_t)((now_ms - p->began_ms) / 1000);
 }
 
 static struct portmap_entry *find_entry(
@@ -36,29 +36,21 @@ static struct portmap_entry *find_entry(
 	return NULL;
 }
 
-static bool is_taken(const struct portmap *p, uint8_t proto, uint16_t outer)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (p->v[i].proto == proto && p->v[i].outer == outer)
-			return true;
-	return false;
-}
-
-static uint16_t choose_port(const struct portmap *p, const struct faults *f, const struct wish *w)
+static uint16_t choose_port(struct portmap *p, const struct faults *f, const struct wish *w)
 {
 	uint16_t want = w->outer ? w->outer : w->inner;
 
-	if (!f->other_port && want >= 1024 && !is_taken(p, w->proto, want))
+	if (!f->other_port && want >= 1024 && !portmap_at(p, w->proto, want))
 		return want;
 	for (unsigned port = FIRST_PORT; port < LAST_PORT; port++)
-		if (port != want && !is_taken(p, w->proto, (uint16_t)port))
+		if (port != want && !portmap_at(p, w->proto, (uint16_t)port))
 			return (uint16_t)port;
 	return 0;
 }
 
 static bool delete_entry(struct portmap *p, struct portmap_entry *e)
 {
-	*e = p->v[--p->n];
+	portmap_remove(p, e);
 	return true;
 }
 
@@ -67,7 +59,8 @@ static struct portmap_entry *grant(struct portmap *p, uint64_t now_ms, const str
 	const struct endpoint *from, const struct wish *w, uint32_t *life_s, bool *changed)
 {
 	struct portmap_entry *e = find_entry(p, w->proto, &from->ip, w->inner);
-	uint16_t outer = e ? e->outer : choose_port(p, f, w);
+	bool four = addr_is_v4(&from->ip);
+	uint16_t outer = e ? e->outer : four ? choose_port(p, f, w) : w->inner;
 
 	if (!e && (p->n == PORTMAP_MAX || !outer))
 		return NULL;
@@ -79,6 +72,7 @@ static struct portmap_entry *grant(struct portmap *p, uint64_t now_ms, const str
 		e->pcp = w->nonce;
 		if (w->nonce)
 			memcpy(e->nonce, w->nonce, sizeof(e->nonce));
+		p->pinholes |= !four;
 		*changed = true;
 	}
 	*life_s = w->life_s < LIFE_MIN_S	   ? LIFE_MIN_S
@@ -88,9 +82,14 @@ static struct portmap_entry *grant(struct portmap *p, uint64_t now_ms, const str
 	return e;
 }
 
-static const struct addr *told_outer(const struct portmap *p, const struct faults *f)
+static const struct addr *told_outer(
+	const struct portmap *p, const struct faults *f, const struct addr *client)
 {
-	return f->claims ? &f->outer : &p->outer;
+	bool four = addr_is_v4(client);
+
+	if (f->claims && addr_is_v4(&f->outer) == four)
+		return &f->outer;
+	return four ? &p->outer : client;
 }
 
 /* ---- NAT-PMP ---- */
@@ -135,7 +134,7 @@ static void answer_pmp_map(struct portmap *p, uint64_t now_ms, const struct faul
 		*changed = delete_pmp(p, from, &wish);
 	if (!result && wish.life_s && !e)
 		result = PMP_NO_RESOURCES;
-	put_pmp_head(w, op, result, epoch_s(p, now_ms));
+	put_pmp_head(w, op, result, epoch_s(p, f, now_ms));
 	wr_u16(w, wish.inner);
 	wr_u16(w, e ? e->outer : 0);
 	wr_u32(w, life_s);
@@ -149,12 +148,12 @@ static void answer_pmp(struct portmap *p, uint64_t now_ms, const struct faults *
 	if (r.bad || op >= REPLY || (op == 0 && r.left) || ((op == 1 || op == 2) && r.left != 10))
 		return;
 	if (op == 0) {
-		put_pmp_head(w, op, f->refuse ? NOT_AUTHORIZED : OK, epoch_s(p, now_ms));
-		wr_bytes(w, told_outer(p, f)->b + 12, 4);
+		put_pmp_head(w, op, f->refuse ? NOT_AUTHORIZED : OK, epoch_s(p, f, now_ms));
+		wr_bytes(w, told_outer(p, f, &from->ip)->b + 12, 4);
 	} else if (op <= 2) {
 		answer_pmp_map(p, now_ms, f, from, op, r, w, changed);
 	} else {
-		put_pmp_head(w, op, PMP_UNSUPPORTED_OPCODE, epoch_s(p, now_ms));
+		put_pmp_head(w, op, PMP_UNSUPPORTED_OPCODE, epoch_s(p, f, now_ms));
 	}
 }
 
@@ -200,7 +199,7 @@ static void answer_pcp_map(struct portmap *p, uint64_t now_ms, const struct faul
 	uint32_t granted_s = 0;
 
 	if (!m.suggested) {
-		put_pcp_head(w, 1, read, 0, epoch_s(p, now_ms));
+		put_pcp_head(w, 1, read, 0, epoch_s(p, f, now_ms));
 		return;
 	}
 	result = result ? result : read;
@@ -214,13 +213,13 @@ static void answer_pcp_map(struct portmap *p, uint64_t now_ms, const struct faul
 		outer = e->outer;
 	else if (!result)
 		result = PCP_NO_RESOURCES;
-	put_pcp_head(w, 1, result, result ? LIFE_MIN_S : granted_s, epoch_s(p, now_ms));
+	put_pcp_head(w, 1, result, result ? LIFE_MIN_S : granted_s, epoch_s(p, f, now_ms));
 	wr_bytes(w, m.nonce, 12);
 	wr_u8(w, m.wish.proto);
 	wr_zero(w, 3);
 	wr_u16(w, m.wish.inner);
 	wr_u16(w, result ? m.wish.outer : outer);
-	wr_bytes(w, result ? m.suggested : told_outer(p, f)->b, 16);
+	wr_bytes(w, result ? m.suggested : told_outer(p, f, &from->ip)->b, 16);
 }
 
 static void answer_pcp(struct portmap *p, uint64_t now_ms, const struct faults *f,
@@ -239,7 +238,7 @@ static void answer_pcp(struct portmap *p, uint64_t now_ms, const struct faults *
 	if (op == 1)
 		answer_pcp_map(p, now_ms, f, from, r, life_s, result, w, changed);
 	else
-		put_pcp_head(w, op, op == 0 ? result : PCP_UNSUPPORTED_OPCODE, 0, epoch_s(p, now_ms));
+		put_pcp_head(w, op, op == 0 ? result : PCP_UNSUPPORTED_OPCODE, 0, epoch_s(p, f, now_ms));
 }
 
 size_t portmap_answer(struct portmap *p, uint64_t now_ms, const struct faults *f, const struct endpoint *from,
@@ -248,19 +247,49 @@ size_t portmap_answer(struct portmap *p, uint64_t now_ms, const struct faults *f
 	struct rd r = rd_of(msg, len);
 	struct wr w = wr_of(out, PORTMAP_REPLY_MAX);
 	uint8_t version = rd_u8(&r);
+	bool four = addr_is_v4(&from->ip);
 
 	*changed = false;
-	if (r.bad || f->dead || !addr_is_v4(&from->ip))
+	if (r.bad || f->dead || (f->no_pcp && (f->no_pmp || !four))) /* NAT-PMP is of IPv4 */
 		return 0;
-	if (version == PMP && !f->no_pmp)
+	if (version == PMP && !f->no_pmp && four)
 		answer_pmp(p, now_ms, f, from, r, &w, changed);
 	else if (version == PCP && !f->no_pcp)
 		answer_pcp(p, now_ms, f, from, r, &w, changed);
-	else if (version == PMP || f->no_pcp) /* in the form of the one that is spoken here */
-		put_pmp_head(&w, 0, UNSUPPORTED_VERSION, epoch_s(p, now_ms));
+	else if ((version == PMP && four) || f->no_pcp) /* in the form of the one that is spoken here */
+		put_pmp_head(&w, 0, UNSUPPORTED_VERSION, epoch_s(p, f, now_ms));
 	else
-		put_pcp_head(&w, 0, UNSUPPORTED_VERSION, 0, epoch_s(p, now_ms));
+		put_pcp_head(&w, 0, UNSUPPORTED_VERSION, 0, epoch_s(p, f, now_ms));
 	return w.bad ? 0 : w.len;
+}
+
+struct portmap_entry *portmap_at(struct portmap *p, uint8_t proto, uint16_t outer)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].proto == proto && p->v[i].outer == outer && addr_is_v4(&p->v[i].inner.ip))
+			return &p->v[i];
+	return NULL;
+}
+
+bool portmap_put(struct portmap *p, uint64_t now_ms, uint8_t proto, uint16_t outer,
+	const struct endpoint *inner, uint64_t life_s)
+{
+	struct portmap_entry *e = portmap_at(p, proto, outer);
+
+	if (!e && p->n == PORTMAP_MAX)
+		return false;
+	if (!e)
+		e = &p->v[p->n++];
+	*e = (struct portmap_entry) { .proto = proto,
+		.outer = outer,
+		.inner = *inner,
+		.expires_ms = life_s ? now_ms + life_s * 1000 : UINT64_MAX };
+	return true;
+}
+
+void portmap_remove(struct portmap *p, struct portmap_entry *e)
+{
+	*e = p->v[--p->n];
 }
 
 bool portmap_expire(struct portmap *p, uint64_t now_ms)
@@ -273,6 +302,22 @@ bool portmap_expire(struct portmap *p, uint64_t now_ms)
 	return any;
 }
 
+/* Into a chain that the router's firewall goes through. */
+static bool put_pinholes(const struct portmap *p, struct buf *out)
+{
+	char inner[ADDR_TEXT];
+	bool ok =
+		buf_printf(out, "table ip6 simnet { chain pinholes { }; }\nflush chain ip6 simnet pinholes\n"
+				"table ip6 simnet {\n chain pinholes {\n");
+
+	for (size_t i = 0; i < p->n && ok; i++)
+		ok = addr_is_v4(&p->v[i].inner.ip) ||
+		     buf_printf(out, "  ip6 daddr %s %s dport %u accept comment \"a pinhole\"\n",
+			     addr_format(&p->v[i].inner.ip, inner), p->v[i].proto == TCP ? "tcp" : "udp",
+			     p->v[i].inner.port);
+	return ok && buf_printf(out, " }\n}\n");
+}
+
 bool portmap_rules(const struct portmap *p, struct buf *out)
 {
 	char outer[ADDR_TEXT], inner[ADDR_TEXT];
@@ -281,10 +326,11 @@ bool portmap_rules(const struct portmap *p, struct buf *out)
 
 	addr_format(&p->outer, outer);
 	for (size_t i = 0; i < p->n && ok; i++)
-		ok = buf_printf(out,
-			"  iifname \"wan\" ip daddr %s %s dport %u dnat to %s:%u comment \"a port "
-			"mapping\"\n",
-			outer, p->v[i].proto == TCP ? "tcp" : "udp", p->v[i].outer,
-			addr_format(&p->v[i].inner.ip, inner), p->v[i].inner.port);
-	return ok && buf_printf(out, " }\n}\n");
+		ok = !addr_is_v4(&p->v[i].inner.ip) ||
+		     buf_printf(out,
+			     "  iifname \"wan\" ip daddr %s %s dport %u dnat to %s:%u comment \"a port "
+			     "mapping\"\n",
+			     outer, p->v[i].proto == TCP ? "tcp" : "udp", p->v[i].outer,
+			     addr_format(&p->v[i].inner.ip, inner), p->v[i].inner.port);
+	return ok && buf_printf(out, " }\n}\n") && (!p->pinholes || put_pinholes(p, out));
 }

@@ -1,5 +1,6 @@
 /* A router's port mapping service: NAT-PMP (RFC 6886) and PCP's MAP and ANNOUNCE (RFC 6887), with the quirks that
- * routers have: pure. Bounded: PORTMAP_MAX mappings for all hosts together. */
+ * routers have: pure. Bounded: PORTMAP_MAX mappings for all hosts together. What IPv6 is mapped to is itself: a pinhole in
+ * the router's firewall. */
 #ifndef SIMNET_SERVICE_PORTMAP_H
 #define SIMNET_SERVICE_PORTMAP_H
 
@@ -20,10 +21,17 @@ struct portmap {
 	uint64_t began_ms; /* the epoch counts from there */
 	struct portmap_entry v[PORTMAP_MAX];
 	size_t n;
+	bool pinholes; /* there has been one: the rules speak of them */
 };
 /* The answer's length into out; 0: none. *changed: the mappings are others now. */
 size_t portmap_answer(struct portmap *p, uint64_t now_ms, const struct faults *f, const struct endpoint *from,
 	const uint8_t *msg, size_t len, uint8_t out[static PORTMAP_REPLY_MAX], bool *changed);
+/* Who has an outer IPv4 port; NULL: nobody. */
+struct portmap_entry *portmap_at(struct portmap *p, uint8_t proto, uint16_t outer);
+/* An outer port that is nobody's, or inner's host's, leads to inner; life_s 0: for ever. false: no room. */
+bool portmap_put(struct portmap *p, uint64_t now_ms, uint8_t proto, uint16_t outer,
+	const struct endpoint *inner, uint64_t life_s);
+void portmap_remove(struct portmap *p, struct portmap_entry *e);
 bool portmap_expire(struct portmap *p, uint64_t now_ms); /* whether one has */
 /* Text for `nft -f -` in the router's network: a table of its own. false: memory. */
 bool portmap_rules(const struct portmap *p, struct buf *out);

@@ -3,6 +3,7 @@
 #ifndef SIMNET_SERVICE_H
 #define SIMNET_SERVICE_H
 
+#include "mesh/base/buf.h"
 #include "mesh/base/nat64.h"
 #include "mesh/os/loop.h"
 #include "simnet/service/faults.h"
@@ -29,13 +30,27 @@ struct service {
 /* Each opens at s->at, and holds s until it is closed. NULL with eb. */
 struct dns_service *dns_service_open(struct service *s, struct errbuf *eb);
 void dns_service_close(struct dns_service *d);
-/* HTTP, the CONNECT proxy, and the echo by TCP. */
-struct stream_service *stream_service_open(struct service *s, struct errbuf *eb);
+/* HTTP, the CONNECT proxy, and the echo by TCP; what portmap says by HTTP, at another port than its own. */
+struct stream_service;
+struct http_head;
+struct stream_asked {
+	struct endpoint from;
+	struct addr own; /* of ours that was asked */
+	const struct http_head *head;
+	const char *body; /* at head->body_len */
+};
+struct stream_answer { /* the status of an answer, and its body into out */
+	unsigned (*say)(void *arg, const struct stream_asked *rq, struct buf *out);
+	void *arg;
+};
+/* answer: of portmap; else NULL. */
+struct stream_service *stream_service_open(
+	struct service *s, const struct endpoint *at, const struct stream_answer *answer, struct errbuf *eb);
 void stream_service_close(struct stream_service *t);
 /* STUN, and the echo by UDP. */
 struct datagram_service *datagram_service_open(struct service *s, struct errbuf *eb);
 void datagram_service_close(struct datagram_service *g);
-/* NAT-PMP and PCP, on a router. */
+/* NAT-PMP, PCP and UPnP, on a router. */
 struct portmap_service *portmap_service_open(struct service *s, struct errbuf *eb);
 void portmap_service_close(struct portmap_service *m);
 /* From the loop, after the faults' delay, at once when there is none: cb(arg, data). data is copied; at most

@@ -1,19 +1,26 @@
 #include "simnet/service/service.h"
 
-#include "mesh/base/buf.h"
 #include "mesh/os/child.h"
+#include "mesh/os/sock.h"
 #include "simnet/punch/carrier.h"
-#include "simnet/service/portmap.h"
+#include "simnet/service/http_head.h"
+#include "simnet/service/igd.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* On a router. An answer goes out when its rule is in force; while nft runs, nothing else does. */
+/* On a router. An answer goes out when its rule is in force; while nft runs, nothing else does. UPnP is at the same
+ * address, at ports of its own: a search by datagrams, the rest by HTTP. */
 enum { EXPIRE_MS = 500, NFT_MS = 5000 };
+static const char inner_side[] = "lan"; /* of every router of a scenario */
+
 struct portmap_service {
 	struct service *service;
 	struct portmap map;
-	struct carrier_udp *udp;
+	struct carrier_udp *udp, *other; /* other: who answers where `other-source` is so */
+	struct carrier_udp *search;
+	struct stream_service *web;
 	struct service_queue *queue;
 	struct loop_timer *expiry;
 };
@@ -31,10 +38,12 @@ static bool apply_rules(const struct portmap_service *m)
 	return ok;
 }
 
+/* ---- NAT-PMP and PCP ---- */
+
 static void send_answer(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
 {
 	struct portmap_service *m = arg;
-	carrier_udp_send(m->udp, to, p, len);
+	carrier_udp_send(m->service->faults.other_source ? m->other : m->udp, to, p, len);
 }
 
 static void request_heard(void *owner, const struct endpoint *from, const uint8_t *p, size_t len)
@@ -49,6 +58,11 @@ static void request_heard(void *owner, const struct endpoint *from, const uint8_
 		service_later(m->queue, send_answer, m, from, out, n);
 }
 
+static void nothing_heard(void *owner, const struct endpoint *from, const uint8_t *p, size_t len)
+{
+	(void)owner, (void)from, (void)p, (void)len;
+}
+
 static void expiry_due(void *arg)
 {
 	struct portmap_service *m = arg;
@@ -58,9 +72,67 @@ static void expiry_due(void *arg)
 	loop_timer_set(m->expiry, EXPIRE_MS);
 }
 
+/* ---- UPnP ---- */
+
+static void send_found(void *arg, const struct endpoint *to, const uint8_t *p, size_t len)
+{
+	struct portmap_service *m = arg;
+	carrier_udp_send(m->search, to, p, len);
+}
+
+static void search_heard(void *owner, const struct endpoint *from, const uint8_t *p, size_t len)
+{
+	struct portmap_service *m = owner;
+	char out[IGD_ANSWERS_MAX][IGD_ANSWER_MAX];
+	struct addr own;
+
+	if (!addr_is_v4(&from->ip) || !sock_source(&from->ip, &own))
+		return;
+	size_t n = igd_search(&m->service->faults, &own, p, len, out);
+	for (size_t i = 0; i < n; i++)
+		service_later(m->queue, send_found, m, from, (const uint8_t *)out[i], strlen(out[i]));
+}
+
+static unsigned call_heard(void *arg, const struct stream_asked *rq, struct buf *out)
+{
+	struct portmap_service *m = arg;
+	struct igd_request call = { .method = rq->head->method,
+		.target = rq->head->target,
+		.action = rq->head->action,
+		.body = rq->body,
+		.body_len = rq->head->body_len };
+	struct igd_reply reply;
+	bool changed;
+
+	igd_answer(&m->map, loop_now_ms(m->service->loop), &m->service->faults, &rq->from, &rq->own, &call,
+		&reply, &changed);
+	if (changed && !apply_rules(m))
+		return 500;
+	(void)buf_printf(out, "%s", reply.body);
+	return reply.status;
+}
+
+static bool open_upnp(struct portmap_service *m, struct errbuf *eb)
+{
+	struct service *s = m->service;
+	struct endpoint search = { .ip = s->at.ip, .port = IGD_SEARCH_PORT },
+			web = { .ip = s->at.ip, .port = IGD_WEB_PORT };
+	struct stream_answer answer = { .say = call_heard, .arg = m };
+
+	m->search = carrier_udp_open(s->loop, &search, search_heard, m, eb);
+	m->web = m->search ? stream_service_open(s, &web, &answer, eb) : NULL;
+	/* Where there is no such interface, who searches has to ask the router itself. */
+	if (m->web)
+		(void)carrier_udp_join(m->search, IGD_GROUP, inner_side);
+	return m->web;
+}
+
+/* ---- life ---- */
+
 struct portmap_service *portmap_service_open(struct service *s, struct errbuf *eb)
 {
 	struct portmap_service *m = calloc(1, sizeof(*m));
+	struct endpoint any = { .ip = s->at.ip };
 
 	if (!m) {
 		err_say(eb, -ENOMEM, "out of memory");
@@ -70,23 +142,30 @@ struct portmap_service *portmap_service_open(struct service *s, struct errbuf *e
 		.map = { .outer = s->outer, .began_ms = loop_now_ms(s->loop) } };
 	m->queue = service_queue_new(s);
 	m->expiry = loop_timer_new(s->loop, expiry_due, m);
-	m->udp = carrier_udp_open(s->loop, &s->at, request_heard, m, eb);
-	if (m->udp && m->queue && m->expiry) {
-		loop_timer_set(m->expiry, EXPIRE_MS);
-		return m;
-	}
-	if (m->udp)
+	if (!m->queue || !m->expiry) {
 		err_say(eb, -ENOMEM, "out of memory");
-	portmap_service_close(m);
-	return NULL;
+		portmap_service_close(m);
+		return NULL;
+	}
+	m->udp = carrier_udp_open(s->loop, &s->at, request_heard, m, eb);
+	m->other = m->udp ? carrier_udp_open(s->loop, &any, nothing_heard, m, eb) : NULL;
+	if (!m->other || !open_upnp(m, eb)) {
+		portmap_service_close(m);
+		return NULL;
+	}
+	loop_timer_set(m->expiry, EXPIRE_MS);
+	return m;
 }
 
 void portmap_service_close(struct portmap_service *m)
 {
 	if (!m)
 		return;
+	stream_service_close(m->web);
+	carrier_udp_close(m->search);
 	service_queue_free(m->queue);
 	loop_timer_free(m->expiry);
+	carrier_udp_close(m->other);
 	carrier_udp_close(m->udp);
 	free(m);
 }

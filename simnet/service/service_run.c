@@ -98,7 +98,7 @@ static int open_kind(struct service_program *p, struct errbuf *eb)
 	if (k == SERVICE_DNS && !(p->dns = dns_service_open(s, eb)))
 		return eb->code;
 	if ((k == SERVICE_HTTP || k == SERVICE_PROXY || k == SERVICE_ECHO) &&
-		!(p->stream = stream_service_open(s, eb)))
+		!(p->stream = stream_service_open(s, &s->at, NULL, eb)))
 		return eb->code;
 	if ((k == SERVICE_STUN || k == SERVICE_ECHO) && !(p->datagram = datagram_service_open(s, eb)))
 		return eb->code;

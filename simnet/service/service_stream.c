@@ -48,6 +48,7 @@ struct stream_conn {
 };
 struct stream_service {
 	struct service *service;
+	struct stream_answer answer; /* of portmap */
 	int fd;
 	struct loop_fd *watch;
 	struct stream_conn *conns;
@@ -187,6 +188,32 @@ static void answer_http(void *arg)
 	say(c, status, fields, body);
 }
 
+/* ---- portmap ---- */
+
+static void answer_portmap(void *arg)
+{
+	struct stream_conn *c = arg;
+	const struct stream_answer *answer = &c->service->answer;
+	struct http_head h = { 0 };
+	struct endpoint own = { 0 };
+	struct buf body = { 0 };
+
+	(void)http_head_read((const char *)buf_data(&c->head), c->head.len, &h);
+	(void)sock_local(c->ends[CLIENT].fd, &own);
+	struct stream_asked rq = {
+		.from = c->from, .own = own.ip, .head = &h, .body = (const char *)buf_data(&c->head) + h.len
+	};
+	unsigned status = answer->say(answer->arg, &rq, &body);
+	say(c, status, "Content-Type: text/xml; charset=\"utf-8\"\r\n", buf_cstr(&body));
+	buf_free(&body);
+}
+
+/* Its requests have a body, which comes after the head. */
+static bool is_whole(const struct stream_conn *c, const struct http_head *h)
+{
+	return c->service->service->kind != SERVICE_PORTMAP || c->head.len - h->len >= h->body_len;
+}
+
 /* ---- the proxy ---- */
 
 static void lookup_done(void *arg, int code, const struct endpoint *at, size_t n, const char *why)
@@ -264,14 +291,17 @@ static void head_received(struct stream_conn *c)
 	struct http_head h;
 	enum http_head_state state = http_head_read((const char *)buf_data(&c->head), c->head.len, &h);
 
+	void (*answer)(void *) = s->kind == SERVICE_PROXY     ? answer_proxy
+				 : s->kind == SERVICE_PORTMAP ? answer_portmap
+							      : answer_http;
+
 	if (state == HTTP_HEAD_BAD) {
 		say(c, 400, "", "that is no request\n");
-	} else if (state == HTTP_HEAD_DONE) {
+	} else if (state == HTTP_HEAD_DONE && is_whole(c, &h)) {
 		c->state = STREAM_WAITING;
 		if (s->faults.dead) /* heard, and never answered */
 			watch_ends(c);
-		else if (c->timer || (c->timer = loop_timer_new(s->loop,
-					      s->kind == SERVICE_PROXY ? answer_proxy : answer_http, c)))
+		else if (c->timer || (c->timer = loop_timer_new(s->loop, answer, c)))
 			loop_timer_set(c->timer, s->faults.slow_ms), watch_ends(c);
 		else
 			conn_close(c);
@@ -360,7 +390,8 @@ static void accept_streams(void *arg, int events)
 	}
 }
 
-struct stream_service *stream_service_open(struct service *s, struct errbuf *eb)
+struct stream_service *stream_service_open(
+	struct service *s, const struct endpoint *at, const struct stream_answer *answer, struct errbuf *eb)
 {
 	struct stream_service *t = calloc(1, sizeof(*t));
 
@@ -368,7 +399,9 @@ struct stream_service *stream_service_open(struct service *s, struct errbuf *eb)
 		err_say(eb, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	*t = (struct stream_service) { .service = s, .fd = sock_tcp_listen(&s->at, eb) };
+	*t = (struct stream_service) { .service = s, .fd = sock_tcp_listen(at, eb) };
+	if (answer)
+		t->answer = *answer;
 	if (t->fd >= 0 && !(t->watch = loop_fd_new(s->loop, t->fd, accept_streams, t)))
 		err_say(eb, -ENOMEM, "out of memory");
 	if (!t->watch) {

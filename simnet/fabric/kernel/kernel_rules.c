@@ -426,12 +426,15 @@ static void put_inside(struct nat *n)
 
 static void put_v6(struct nat *n)
 {
+	/* pinholes: filled by a service on the router (simnet/service/portmap.h) */
 	nat_put(n, "table ip6 simnet\ndelete table ip6 simnet\ntable ip6 simnet {\n"
+		   " chain pinholes { }\n"
 		   " chain inside { type filter hook forward priority filter;\n"
 		   "  ct state established,related accept\n"
 		   "  iifname \"lan\" accept\n"
 		   "  icmpv6 type { destination-unreachable, packet-too-big, "
-		   "time-exceeded, parameter-problem } accept\n");
+		   "time-exceeded, parameter-problem } accept\n"
+		   "  iifname \"wan\" jump pinholes\n");
 	nat_put_drop(n, "iifname \"wan\"", "wan: unsolicited, the IPv6 firewall lets only answers in");
 	nat_put(n, " }\n}\n");
 }

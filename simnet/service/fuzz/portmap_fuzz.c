@@ -15,7 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	map = (struct portmap) { .outer = addr_v4(1) };
 	while (r.left) {
-		struct endpoint from = { .ip = addr_v4(0x0a000000u + rd_u8(&r)), .port = 5350 };
+		uint8_t who = rd_u8(&r); /* 192 and more: with IPv6 */
+		struct endpoint from = { .ip = addr_v4(0x0a000000u + who), .port = 5350 };
+		if (who >= 192)
+			from.ip = (struct addr) { { 0x20, [15] = who } };
 		uint8_t out[PORTMAP_REPLY_MAX];
 		size_t n = rd_u8(&r);
 		struct rd msg = rd_sub(&r, n < r.left ? n : r.left);
@@ -27,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	for (size_t i = 0; i < map.n; i++)
 		for (size_t k = 0; k < i; k++)
-			if (map.v[i].proto == map.v[k].proto && map.v[i].outer == map.v[k].outer)
+			if (map.v[i].proto == map.v[k].proto && map.v[i].outer == map.v[k].outer &&
+				addr_is_v4(&map.v[i].inner.ip) && addr_is_v4(&map.v[k].inner.ip))
 				abort();
 	return map.n > PORTMAP_MAX ? abort(), 0 : 0;
 }

@@ -51,12 +51,40 @@ static void test_heads(void **state)
 	}
 }
 
+/* What a call of UPnP has besides. */
+static void test_calls(void **state)
+{
+	static const struct {
+		const char *text, *action;
+		enum http_head_state state;
+		uint32_t body_len;
+	} rows[] = {
+		{ "POST / HTTP/1.1\r\nSOAPAction: \"a#b\"\r\nContent-Length: 12\r\n\r\n", "\"a#b\"",
+			HTTP_HEAD_DONE, 12 },
+		{ "POST / HTTP/1.1\r\nsoapaction:a\r\n\r\n", "a", HTTP_HEAD_DONE, 0 },
+		{ "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "", HTTP_HEAD_BAD, 0 },
+		{ "POST / HTTP/1.1\r\nContent-Length: 4294967296\r\n\r\n", "", HTTP_HEAD_BAD, 0 },
+		{ "POST / HTTP/1.1\r\nContent-Length: 00000000000000001\r\n\r\n", "", HTTP_HEAD_BAD, 0 },
+		{ "POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", "", HTTP_HEAD_BAD, 0 },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct http_head h;
+		if (http_head_read(rows[i].text, strlen(rows[i].text), &h) != rows[i].state ||
+			(rows[i].state == HTTP_HEAD_DONE &&
+				(strcmp(h.action, rows[i].action) != 0 || h.body_len != rows[i].body_len)))
+			fail_msg("row %zu", i);
+	}
+}
+
 static void test_endless(void **state)
 {
 	static char text[HTTP_HEAD_MAX];
 	struct http_head h;
 	(void)state;
 
+	assert_int_equal(http_head_read(NULL, 0, &h), HTTP_HEAD_MORE);
 	memset(text, 'a', sizeof(text));
 	assert_int_equal(http_head_read(text, sizeof(text) - 1, &h), HTTP_HEAD_MORE);
 	assert_int_equal(http_head_read(text, sizeof(text), &h), HTTP_HEAD_BAD);
@@ -112,6 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_endless),
 		cmocka_unit_test(test_authority),
 		cmocka_unit_test(test_basic),

@@ -160,6 +160,8 @@ static void test_faults(void **state)
 		{ "no-pmp", false, 0, 1 },
 		{ "no-pmp", true, 2, 0 },
 		{ "no-pcp", false, 0, 0 },
+		{ "no-pcp,no-pmp", false, -1, 0 },
+		{ "no-pcp,no-pmp", true, -1, 0 },
 	};
 	(void)state;
 
@@ -223,6 +225,72 @@ static void test_bounds_and_hostile(void **state)
 	assert_int_equal(b.out[3], 3);
 }
 
+static struct endpoint host6(uint8_t last)
+{
+	struct endpoint at = { .ip = { { 0x2a, 0x0e, [15] = last } }, .port = 5350 };
+	return at;
+}
+
+static void ask_pcp6(
+	struct bench *b, uint8_t from, uint8_t nonce, uint16_t inner, uint16_t outer, uint32_t life_s)
+{
+	uint8_t m[60] = { 2, 1 };
+	struct endpoint at = host6(from);
+	be_put(m + 4, 4, life_s);
+	memcpy(m + 8, at.ip.b, 16);
+	memset(m + 24, nonce, 12);
+	m[36] = 17;
+	be_put(m + 40, 2, inner);
+	be_put(m + 42, 2, outer);
+	b->n = portmap_answer(&b->map, b->now_ms, &b->faults, &at, m, sizeof(m), b->out, &b->changed);
+}
+
+/* RFC 6887 section 11: what IPv6 is mapped to is itself. */
+static void test_pinholes(void **state)
+{
+	struct bench b = new_bench();
+	struct buf text = { 0 };
+	struct endpoint at = host6(7), other = host6(8);
+	(void)state;
+
+	ask_pmp(&b, 2, 1, 5000, 5000, 60);
+	assert_true(portmap_rules(&b.map, &text));
+	assert_null(strstr(buf_cstr(&text), "ip6")); /* where there was none, there need be no IPv6 */
+	ask_pcp6(&b, 7, 1, 5000, 6000, 60);
+	assert_int_equal(b.n, 60);
+	assert_int_equal(b.out[3], 0);
+	assert_int_equal(be_get(b.out + 42, 2), 5000);
+	assert_memory_equal(b.out + 44, at.ip.b, 16);
+	ask_pcp6(&b, 8, 2, 5000, 5000, 60); /* another host's port is another's */
+	assert_int_equal(b.out[3], 0);
+	assert_memory_equal(b.out + 44, other.ip.b, 16);
+	buf_free(&text);
+	assert_true(portmap_rules(&b.map, &text));
+	assert_non_null(strstr(buf_cstr(&text), "ip6 daddr 2a0e::7 udp dport 5000 accept"));
+	assert_non_null(strstr(buf_cstr(&text), "ip6 daddr 2a0e::8 udp dport 5000 accept"));
+	assert_non_null(strstr(buf_cstr(&text), "udp dport 5000 dnat to 192.168.1.2:5000"));
+	buf_free(&text);
+	ask_pcp6(&b, 7, 9, 5000, 5000, 60); /* another nonce */
+	assert_int_equal(b.out[3], 2);
+	ask_pcp6(&b, 7, 1, 5000, 5000, 0);
+	assert_true(b.changed);
+	b.faults.no_pcp = true;
+	ask_pcp6(&b, 7, 1, 5000, 5000, 60);
+	assert_int_equal(b.n, 0);
+	b.faults.no_pcp = false;
+	b.n = portmap_answer(
+		&b.map, b.now_ms, &b.faults, &at, (const uint8_t[]) { 0, 0 }, 2, b.out, &b.changed);
+	assert_int_equal(b.out[0], 2); /* NAT-PMP has no IPv6 */
+	assert_int_equal(b.out[3], 1);
+	faults_parse(SERVICE_PORTMAP, "outer=10.0.0.1", &b.faults, &(struct errbuf) { 0 });
+	ask_pcp6(&b, 7, 1, 5000, 5000, 60);
+	assert_memory_equal(b.out + 44, at.ip.b, 16); /* the claim is of the other family */
+	faults_parse(SERVICE_PORTMAP, "no-epoch,outer=fd00::1", &b.faults, &(struct errbuf) { 0 });
+	ask_pcp6(&b, 7, 1, 5000, 5000, 60);
+	assert_int_equal(b.out[44], 0xfd);
+	assert_int_equal(be_get(b.out + 8, 4), 0);
+}
+
 static void test_expiry_and_rules(void **state)
 {
 	struct bench b = new_bench();
@@ -251,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_pcp),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_bounds_and_hostile),
+		cmocka_unit_test(test_pinholes),
 		cmocka_unit_test(test_expiry_and_rules),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,6 @@ static const char running[] =
 #define DROPS \
 	"\n# Dropped packets:\n#     - 3 from other machines, refused by the access rules of the network " \
 	"(filter.no_rule)\n"
-static const char logged_out[] = "{\"BackendState\":\"NeedsLogin\",\"Control\":\"connected\"}";
 
 /* --- without a daemon --- */
 static void test_arguments(void **state)
@@ -501,188 +500,6 @@ static void test_dns(void **state)
 }
 
 /* --- up --- */
-#define BUS "GET " API "watch-ipn-bus"
-#define GET_PREFS \
-	{ \
-		"GET " API "prefs", 200, "{\"ControlURL\":\"http://10.0.0.1\"}", false \
-	}
-#define WRITES \
-	{ "PATCH " API "prefs", 200, "{}", false }, { "POST " API "start", 204, "", false }, \
-		{ "POST " API "login-interactive", 204, "", false }, \
-	{ \
-		"POST " API "logout", 204, "", false \
-	}
-
-static void test_up(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *bus, *line;
-		int code;
-		const char *out, *err;
-	} rows[] = {
-		{ "{\"State\":2}\n{\"State\":5}\n{\"State\":6}\n", "up --auth-key k", CLI_OK, "", "" },
-		{ "{\"State\":6}\n", "up --json", CLI_OK, "{\"BackendState\":\"Running\"}\n", "" },
-		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n{\"State\":2,\"BrowseToURL\":\"https://c/"
-		  "r/1\"}\n{\"State\":6}\n",
-			"up", CLI_OK, "", "\nTo authenticate, visit:\n\n\thttps://c/r/1\n\nSuccess.\n" },
-		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n{\"State\":6}\n", "up --json", CLI_OK,
-			"{\"AuthURL\":\"https://c/r/"
-			"1\",\"BackendState\":\"NeedsLogin\"}\n{\"BackendState\":\"Running\"}\n",
-			"" },
-		{ "{\"State\":2,\"ErrMessage\":\"auth key already used\"}\n", "up --auth-key k", CLI_FAILED,
-			"", "ropewalk: auth key already used\nA fresh key comes from the server" },
-		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n", "up --timeout 50ms", CLI_TIMEOUT, "",
-			"nobody used the login URL" },
-		/* removed on the server: it says so, and asks to be let in */
-		{ "{\"State\":2,\"ErrMessage\":\"removed\",\"BrowseToURL\":\"https://c/r/"
-		  "1\"}\n{\"State\":6}\n",
-			"up", CLI_OK, "", "https://c/r/1" },
-		{ "{\"State\":3}\n{\"State\":6}\n", "up", CLI_OK, "", "approval of an administrator" },
-		{ "{\"State\":6,\"ErrMessage\":\"resolv.conf is read-only\"}\n", "up", CLI_OK, "",
-			"# warning: resolv.conf" },
-		/* the login was refused, and the one before goes on: told although the machine runs */
-		{ "{\"State\":6,\"ErrMessage\":\"not known here\"}\n", "up --auth-key k --force-reauth",
-			CLI_FAILED, "", "ropewalk: not known here" },
-		{ "{\"State\":6}\n{\"State\":2}\n", "logout", CLI_OK, "", "" },
-		{ "{\"State\":5}\n{\"State\":4}\n", "up", CLI_FAILED, "", "down or logout came in between" },
-		{ "garbage\n\n{\"State\":6}\n", "wait", CLI_OK, "", "" },
-		{ "{\"State\":5}\n", "wait --timeout 50ms", CLI_TIMEOUT, "", "not running after 50 ms" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct fake_route routes[] = { { BUS, 200, rows[i].bus, true },
-			{ STATUS, 200, logged_out, false }, GET_PREFS, WRITES, { 0 } };
-		struct want want = { rows[i].line, rows[i].code, rows[i].out, rows[i].err };
-		check(routes, &want, 1);
-	}
-}
-
-static void test_up_asks(void **state)
-{
-	(void)state;
-	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":6}\n", true },
-		{ STATUS, 200, logged_out, false }, GET_PREFS, WRITES, { 0 } };
-	static const struct {
-		const char *line, *requests;
-	} rows[] = {
-		{ "up --login-server http://10.0.0.2 --hostname a --accept-dns=false --auth-key k1 "
-		  "--force-reauth",
-			"GET " API "prefs \nPATCH " API
-			"prefs {\"ControlURL\":\"http://10.0.0.2\",\"CorpDNS\":false,\"Hostname\":\"a\","
-			"\"ControlURLSet\":true,\"CorpDNSSet\":true,\"HostnameSet\":true}\nPOST " API
-			"start {\"AuthKey\":\"k1\",\"ForceReauth\":true}\n"
-			"GET " API "watch-ipn-bus?mask=2 \n" },
-		{ "up", "GET " API "prefs \nPOST " API "start {}\nGET " API "status \nPOST " API
-			"login-interactive \nGET " API "watch-ipn-bus?mask=2 \n" },
-		{ "up --force-reauth",
-			"GET " API "prefs \nPOST " API "start {}\nGET " API "status \nPOST " API
-			"login-interactive \nGET " API "watch-ipn-bus?mask=2 \n" },
-		/* another network: not without a word that says so; the same one, written otherwise, is none
-		 */
-		{ "up --login-server http://10.0.0.2 --auth-key k1", "GET " API "prefs \n" },
-		{ "up --login-server http://10.0.0.1:80/ --auth-key k1",
-			"GET " API "prefs \nPATCH " API
-			"prefs {\"ControlURL\":\"http://10.0.0.1:80/\",\"ControlURLSet\":true}\nPOST " API
-			"start {\"AuthKey\":\"k1\"}\nGET " API "watch-ipn-bus?mask=2 \n" },
-		/* what cannot be is found before anything is changed */
-		{ "up --login-server http://10.0.0.2 --force-reauth --auth-key file:/nowhere/key",
-			"GET " API "prefs \n" },
-		{ "down", "PATCH " API "prefs {\"WantRunning\":false,\"WantRunningSet\":true}\n" },
-		{ "up --login-server nonsense", "GET " API "prefs \n" },
-		{ "up --auth-key file:/nowhere/key", "GET " API "prefs \n" },
-	};
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct fake_api *f = fake_api_start(routes);
-		struct result r = run_line(fake_api_socket(f), rows[i].line);
-		if (strcmp(fake_api_requests(f), rows[i].requests) != 0)
-			fail_msg("row %zu: %s%s", i, fake_api_requests(f), r.err);
-		result_free(&r);
-		fake_api_stop(f);
-	}
-}
-
-static void test_up_server_away(void **state)
-{
-	(void)state;
-	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":5}\n", true },
-		{ STATUS, 200,
-			"{\"BackendState\":\"Starting\",\"Control\":\"waiting for http://10.0.0.1: "
-			"connection refused\"}",
-			false },
-		GET_PREFS, WRITES, { 0 } };
-	static const struct want rows[] = {
-		{ "up --timeout 1200ms", CLI_TIMEOUT, "",
-			"ropewalk: waiting for http://10.0.0.1: connection refused; trying on\nropewalk: not "
-			"up after 1 s: waiting for "
-			"http://10.0.0.1: connection refused\n" },
-	};
-	check(routes, rows, ARRAY_LEN(rows));
-}
-
-/* Logged out meanwhile by somebody else: the state alone does not tell. */
-static void test_up_logged_out(void **state)
-{
-	(void)state;
-	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":2}\n", true },
-		{ STATUS, 200, "{\"BackendState\":\"NeedsLogin\",\"Control\":\"\"}", false }, GET_PREFS,
-		WRITES, { 0 } };
-	static const struct want rows[] = { { "up --auth-key k", CLI_FAILED, "",
-		"down or logout came in between" } };
-	check(routes, rows, ARRAY_LEN(rows));
-}
-
-/* What would end this very session is refused, unless it is said to be wanted. */
-static void test_lose_ssh(void **state)
-{
-	(void)state;
-	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":6}\n{\"State\":2}\n", true },
-		{ STATUS, 200, running, false }, GET_PREFS, WRITES, { 0 } };
-	static const struct {
-		const char *connection, *line;
-		int code;
-		const char *err;
-	} rows[] = {
-		{ "100.64.0.2 50000 100.64.0.1 22", "down", CLI_FAILED,
-			"to 100.64.0.1: ropewalk down would" },
-		{ "100.64.0.2 50000 100.64.0.1 22", "logout", CLI_FAILED,
-			"ropewalk logout would cut it off" },
-		{ "fd7a:115c:a1e0::2 50000 fd7a:115c:a1e0::1 22", "down", CLI_FAILED,
-			"--accept-risk=lose-ssh" },
-		{ "100.64.0.2 50000 100.64.0.1 22", "down --accept-risk=lose-ssh", CLI_OK, NULL },
-		{ "100.64.0.2 50000 100.64.0.1 22", "logout --accept-risk=all", CLI_OK, NULL },
-		{ "100.64.0.2 50000 100.64.0.1 22", "down --accept-risk=it", CLI_USAGE, "takes lose-ssh" },
-		{ "100.64.0.2 50000 100.64.0.1 22", "up --force-reauth", CLI_FAILED,
-			"--force-reauth would cut" },
-		/* a carrier's address of the same range; the LAN; nonsense */
-		{ "100.64.0.2 50000 100.64.7.7 22", "down", CLI_OK, NULL },
-		{ "192.168.1.2 50000 192.168.1.1 22", "down", CLI_OK, NULL },
-		{ "100.64.0.1", "down", CLI_OK, NULL },
-		{ "", "down", CLI_OK, NULL },
-	};
-	char inherited[64] = "";
-	if (getenv("SSH_CONNECTION"))
-		snprintf(inherited, sizeof(inherited), "%s", getenv("SSH_CONNECTION"));
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct want want = { rows[i].line, rows[i].code, NULL, rows[i].err };
-		setenv("SSH_CONNECTION", rows[i].connection, 1);
-		check(routes, &want, 1);
-	}
-	unsetenv("SSH_CONNECTION");
-	if (inherited[0])
-		setenv("SSH_CONNECTION", inherited, 1);
-}
-
-static void test_daemon_leaves(void **state)
-{
-	(void)state;
-	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":5}\n", false },
-		{ STATUS, 200, logged_out, false }, GET_PREFS, WRITES, { 0 } };
-	static const struct want rows[] = {
-		{ "wait", CLI_NOT_RUNNING, "", "ropewalkd stopped while this was waiting for it" },
-		{ "up", CLI_NOT_RUNNING, "", "ropewalkd stopped" },
-	};
-	check(routes, rows, ARRAY_LEN(rows));
-}
 
 int main(void)
 {
@@ -699,12 +516,6 @@ int main(void)
 		cmocka_unit_test(test_netcheck_lines),
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_dns),
-		cmocka_unit_test(test_up),
-		cmocka_unit_test(test_up_asks),
-		cmocka_unit_test(test_up_server_away),
-		cmocka_unit_test(test_up_logged_out),
-		cmocka_unit_test(test_lose_ssh),
-		cmocka_unit_test(test_daemon_leaves),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -562,19 +562,6 @@ static int drop_rights(const struct server *s, const char *config, struct errbuf
 	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
-static int find_proxies(struct server *s, struct errbuf *eb)
-{
-	char text[PROXIES_TEXT];
-	s->proxies = proxies_of_environment();
-	if (!s->proxies)
-		return err_set(eb, -ENOMEM, "start");
-	if (s->proxies->fault[0])
-		log_warn("%s", s->proxies->fault);
-	if (*proxies_text(s->proxies, text))
-		log_info("authorities and login providers are reached by %s", text);
-	return 0;
-}
-
 static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
 	int err = config_read(config, &s->cfg, eb);
@@ -588,8 +575,8 @@ static int start_server(struct server *s, const char *config, struct errbuf *eb)
 		s->exit_code = CONTROL_CONFIG;
 		return err;
 	}
-	if ((err = find_proxies(s, eb)))
-		return err;
+	if (!(s->proxies = proxies_found("authorities and login providers")))
+		return err_set(eb, -ENOMEM, "start");
 	s->api = (struct api) { .reg = &s->reg,
 		.streams = &s->streams,
 		.probes = &s->probes,

@@ -137,23 +137,12 @@ static int drop_rights(const struct options *o, struct errbuf *eb)
 	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
 
-static struct proxies *find_proxies(void)
-{
-	char text[PROXIES_TEXT];
-	struct proxies *p = proxies_of_environment();
-	if (p && p->fault[0])
-		log_warn("%s", p->fault);
-	if (p && *proxies_text(p, text))
-		log_info("server and relays are reached by %s", text);
-	return p;
-}
-
 static int node_run(const struct options *o)
 {
 	struct errbuf eb = { 0 };
 	struct loop *l = loop_new();
 	struct node *n = calloc(1, sizeof(*n));
-	struct proxies *proxies = find_proxies();
+	struct proxies *proxies = proxies_found("server, relays, lists and nameservers by HTTPS");
 	struct node_options no = { .state_dir = o->state_dir,
 		.socket = o->socket,
 		.tun_name = o->tun,

@@ -209,19 +209,6 @@ static void decided(void *arg, const struct node_key *who, bool allow)
 	relay_admit(((struct program *)arg)->relay, who, allow);
 }
 
-static struct proxies *find_proxies(struct errbuf *eb)
-{
-	char text[PROXIES_TEXT];
-	struct proxies *p = proxies_of_environment();
-	if (!p)
-		err_set(eb, -ENOMEM, "start");
-	else if (p->fault[0])
-		log_warn("%s", p->fault);
-	if (*proxies_text(p, text))
-		log_info("the URL that knows nodes is asked by %s", text);
-	return p;
-}
-
 static bool open_verify(
 	struct program *p, const struct options *o, struct relay_options *ro, struct errbuf *eb)
 {
@@ -230,8 +217,10 @@ static bool open_verify(
 		return false;
 	if (!vo.socket_path && !vo.url && !vo.keys_file)
 		return true;
-	if (vo.url && !(p->proxies = find_proxies(eb)))
+	if (vo.url && !(p->proxies = proxies_found("those who know nodes"))) {
+		err_set(eb, -ENOMEM, "start");
 		return false;
+	}
 	vo.proxies = p->proxies;
 	vo.decided = decided;
 	vo.arg = p;

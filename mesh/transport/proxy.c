@@ -1,5 +1,6 @@
 #include "mesh/transport/proxy.h"
 #include "mesh/base/key.h"
+#include "mesh/base/log.h"
 #include "mesh/base/text.h"
 
 #include <stdarg.h>
@@ -86,6 +87,17 @@ struct proxies *proxies_of_environment(void)
 {
 	return proxies_new(either("HTTPS_PROXY", "https_proxy"), either("HTTP_PROXY", "http_proxy"),
 		either("NO_PROXY", "no_proxy"));
+}
+
+struct proxies *proxies_found(const char *what)
+{
+	char text[PROXIES_TEXT];
+	struct proxies *p = proxies_of_environment();
+	if (p && p->fault[0])
+		log_warn("%s", p->fault);
+	if (*proxies_text(p, text))
+		log_info("%s are reached by %s", what, text);
+	return p;
 }
 
 void proxies_free(struct proxies *p)

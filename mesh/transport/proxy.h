@@ -25,6 +25,8 @@ struct proxies {
 struct proxies *proxies_new(const char *https_proxy, const char *http_proxy, const char *no_proxy);
 /* The same of this process; HTTPS_PROXY goes before https_proxy. */
 struct proxies *proxies_of_environment(void);
+/* And the log says what is reached by them, as "server and relays", and which variable cannot be used. */
+struct proxies *proxies_found(const char *what);
 void proxies_free(struct proxies *p); /* wiped; NULL is fine */
 /* By which one host:port is reached; NULL: directly. Loopback is always reached directly. p may be NULL. */
 const struct proxy *proxies_for(const struct proxies *p, bool secure, const char *host, uint16_t port);

@@ -95,12 +95,7 @@ void serve_close(struct running *s)
 /* By which lists are fetched, and upstreams asked by HTTPS. */
 static bool proxies_open(struct running *s)
 {
-	char text[PROXIES_TEXT];
-	s->proxies = proxies_of_environment();
-	if (s->proxies && s->proxies->fault[0])
-		log_warn("%s", s->proxies->fault);
-	if (*proxies_text(s->proxies, text))
-		log_info("lists, and upstreams by HTTPS, are reached by %s", text);
+	s->proxies = proxies_found("lists and upstreams by HTTPS");
 	blocker_proxies(s->blocker, s->proxies);
 	resolver_server_proxies(s->server, s->proxies);
 	return s->proxies;

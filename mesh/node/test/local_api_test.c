@@ -1,10 +1,9 @@
-#include "mesh/node/farewell.h"
+#include "mesh/node/test/local_place.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/queries.h"
 #include "mesh/proto/localapi.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
-#include "mesh/os/tied.h"
 #include "mesh/transport/http.h"
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,128 +18,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define OUR_HOST "local-tailscaled.sock"
-#define API "/localapi/v0/"
 #define MANY_DIGITS "0000000000000000000000000000000000000000000000000000000000000001"
-
-/* A node without an engine: what LocalAPI answers while it is stopped. */
-struct place {
-	char dir[64], sock[96];
-	struct node *n;
-};
-
-static void state_changed(void *arg)
-{
-	struct node *n = arg;
-	if (n->api)
-		local_api_state_changed(n->api);
-}
-
-static int64_t unix_ms(void *arg)
-{
-	(void)arg;
-	return clock_unix_ms();
-}
-
-static void place_make(struct place *p)
-{
-	*p = (struct place) { .dir = "/tmp/rw-api-XXXXXX", .n = calloc(1, sizeof(*p->n)) };
-	struct errbuf eb = { 0 };
-	assert_non_null(mkdtemp(p->dir));
-	/* The folder of the socket is made. */
-	snprintf(p->sock, sizeof(p->sock), "%s/run/x/s.sock", p->dir);
-	struct node *n = p->n;
-	n->loop = loop_new();
-	n->opt = (struct node_options) { .state_dir = p->dir, .socket = p->sock };
-	n->state_lock = -1;
-	n->apply.ops.server_ms = unix_ms;
-	backend_init(&n->backend, &n->state.logged_in, state_changed, n);
-	backend_heard(&n->backend, BACKEND_ASKED);
-	assert_int_equal(state_load(p->dir, &random_system, &n->state, &eb), 0);
-	struct local_node_ops ops = queries_ops(n);
-	n->api = local_api_open(n->loop, p->sock, &ops, &eb);
-	if (!n->api)
-		fail_msg("%s", eb.text);
-}
-
-static void place_end(struct place *p)
-{
-	farewell_close(p->n->farewell);
-	local_api_close(p->n->api);
-	assert_int_not_equal(access(p->sock, F_OK), 0);
-	loop_free(p->n->loop);
-	free(p->n);
-	assert_int_equal(dir_remove(p->dir, NULL), 0);
-}
-
-struct answer {
-	int status;
-	char body[8192];
-	size_t len;
-	bool over;
-};
-
-static void took(struct answer *a, const uint8_t *p, size_t len)
-{
-	assert_true(a->len + len < sizeof(a->body));
-	if (len)
-		memcpy(a->body + a->len, p, len);
-	a->len += len;
-	a->body[a->len] = 0;
-}
-
-static void done(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
-{
-	struct answer *a = arg;
-	a->status = head->status;
-	took(a, body, len);
-	a->over = true;
-}
-
-static void chunk(void *arg, const uint8_t *p, size_t len)
-{
-	took(arg, p, len);
-}
-
-static void failed(void *arg, int code, const char *why)
-{
-	struct answer *a = arg;
-	(void)why;
-	a->status = code;
-	a->over = true;
-}
-
-struct question {
-	const char *method, *target, *body, *host, *extra;
-};
-
-static struct http_client *begin(struct place *p, const struct question *q, struct answer *a, bool stream)
-{
-	struct http_request rq = { .unix_path = p->sock,
-		.method = q->method,
-		.target = q->target,
-		.host = q->host ? q->host : OUR_HOST,
-		.extra = q->extra,
-		.body = q->body,
-		.body_len = q->body ? strlen(q->body) : 0 };
-	struct http_client_events ev = {
-		.done = done, .chunk = stream ? chunk : NULL, .failed = failed, .arg = a
-	};
-	*a = (struct answer) { 0 };
-	return http_request(p->n->loop, &rq, &ev);
-}
-
-static void ask(struct place *p, const struct question *q, struct answer *a)
-{
-	assert_non_null(begin(p, q, a, false));
-	while (!a->over)
-		loop_run_once(p->n->loop);
-}
 
 static void test_routes(void **state)
 {
 	static const struct {
-		struct question q;
+		struct local_question q;
 		int status;
 		const char *has;
 	} rows[] = {
@@ -321,12 +204,12 @@ static void test_routes(void **state)
 		{ { .method = "POST", .target = API "dns-log?on=true" }, 503, "ropewalk up" },
 		{ { .method = "GET", .target = API "dns-log" }, 503, "ropewalk up" },
 	};
-	struct place p;
+	struct local_place p;
 	(void)state;
-	place_make(&p);
+	local_place_make(&p);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct answer a;
-		ask(&p, &rows[i].q, &a);
+		struct local_answer a;
+		local_ask(&p, &rows[i].q, &a);
 		if (a.status != rows[i].status || !strstr(a.body, rows[i].has))
 			fail_msg("row %zu: %d %s", i, a.status, a.body);
 	}
@@ -335,7 +218,7 @@ static void test_routes(void **state)
 	struct errbuf eb;
 	assert_int_equal(state_load(p.dir, &random_system, &s, &eb), 0);
 	assert_string_equal(s.prefs.hostname, "here");
-	place_end(&p);
+	local_place_end(&p);
 }
 
 struct whole {
@@ -367,7 +250,7 @@ static void whole_failed(void *arg, int code, const char *why)
 static void test_many_peers(void **state)
 {
 	enum { PEERS = 10000 };
-	struct place p;
+	struct local_place p;
 	struct whole w = { 0 };
 	struct arena a = { 0 };
 	struct errbuf eb = { 0 };
@@ -392,7 +275,7 @@ static void test_many_peers(void **state)
 	struct ctl_map_response m = {
 		.node = &nodes[PEERS], .peers = nodes, .n_peers = PEERS, .control_time_ms = INT64_MIN
 	};
-	place_make(&p);
+	local_place_make(&p);
 	p.n->apply.map = netmap_apply(NULL, &m, 0, &eb);
 	assert_non_null(p.n->apply.map);
 	struct http_request rq = { .unix_path = p.sock,
@@ -421,7 +304,7 @@ static void test_many_peers(void **state)
 	buf_free(&w.text);
 	arena_free(&a);
 	free(nodes);
-	place_end(&p);
+	local_place_end(&p);
 }
 
 /* A control server on loopback, as far as it takes one to be taken for one. */
@@ -506,21 +389,23 @@ static void test_same_server(void **state)
 		{ "https://ctl.test", "FAR/mesh", false },
 		{ "FAR/mesh", "FAR", false },
 	};
-	struct place p;
+	struct local_place p;
 	struct far_server far;
 	(void)state;
-	place_make(&p);
+	local_place_make(&p);
 	far_start(&far, p.n->loop);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char body[256], now[128], then[128];
-		struct answer a;
+		struct local_answer a;
 		bool here = strncmp(rows[i].now, "FAR", 3) == 0, there = strncmp(rows[i].then, "FAR", 3) == 0;
 		snprintf(now, sizeof(now), "%s%s", here ? far.url : "", rows[i].now + (here ? 3 : 0));
 		snprintf(then, sizeof(then), "%s%s", there ? far.url : "", rows[i].then + (there ? 3 : 0));
 		snprintf(body, sizeof(body), "{\"ControlURLSet\":true,\"ControlURL\":\"%s\"}", then);
 		log_in_at(p.n, now);
 		far.asked = 0;
-		ask(&p, &(struct question) { .method = "PATCH", .target = API "prefs", .body = body }, &a);
+		local_ask(&p,
+			&(struct local_question) { .method = "PATCH", .target = API "prefs", .body = body },
+			&a);
 		assert_int_equal(a.status, 200);
 		assert_int_equal(far.asked, !rows[i].stays);
 		/* Without this the official `up` asks for every option again. */
@@ -530,13 +415,13 @@ static void test_same_server(void **state)
 		assert_int_equal(key_is_zero(p.n->state.node.b), !rows[i].stays);
 	}
 	far_stop(&far);
-	place_end(&p);
+	local_place_end(&p);
 }
 
 /* Another server that is not there, or no server: nothing is lost, whoever asks and in whichever way. */
 static void test_server_tried_first(void **state)
 {
-	static const struct question rows[] = {
+	static const struct local_question rows[] = {
 		{ .method = "PATCH",
 			.target = API "prefs",
 			.body = "{\"ControlURLSet\":true,\"ControlURL\":\"http://127.0.0.1:1\","
@@ -546,14 +431,14 @@ static void test_server_tried_first(void **state)
 			.body = "{\"AuthKey\":\"k\",\"ForceReauth\":true,\"UpdatePrefs\":{\"ControlURL\":"
 				"\"http://127.0.0.1:1\",\"Hostname\":\"other\"}}" },
 	};
-	struct place p;
+	struct local_place p;
 	struct far_server far;
-	struct answer a;
+	struct local_answer a;
 	(void)state;
-	place_make(&p);
+	local_place_make(&p);
 	log_in_at(p.n, "https://ctl.test");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		ask(&p, &rows[i], &a);
+		local_ask(&p, &rows[i], &a);
 		assert_int_equal(a.status, 502);
 		assert_non_null(strstr(a.body, "nothing was changed"));
 		assert_string_equal(p.n->state.prefs.control_url, "https://ctl.test");
@@ -565,8 +450,8 @@ static void test_server_tried_first(void **state)
 	far_start(&far, p.n->loop);
 	far.silent = true;
 	snprintf(body, sizeof(body), "{\"ControlURLSet\":true,\"ControlURL\":\"%s\"}", far.url);
-	struct question q = { .method = "PATCH", .target = API "prefs", .body = body };
-	struct http_client *c = begin(&p, &q, &a, false);
+	struct local_question q = { .method = "PATCH", .target = API "prefs", .body = body };
+	struct http_client *c = local_begin(&p, &q, &a, false);
 	while (!far.asked)
 		loop_run_once(p.n->loop);
 	http_client_cancel(c);
@@ -574,36 +459,36 @@ static void test_server_tried_first(void **state)
 		loop_run_once(p.n->loop);
 	assert_true(p.n->state.logged_in);
 	far_stop(&far);
-	place_end(&p);
+	local_place_end(&p);
 }
 
 #define ONES "1111111111111111111111111111111111111111111111111111111111111111"
 #define TWOS "2222222222222222222222222222222222222222222222222222222222222222"
 
-static int patch_server(struct place *p, const char *url, const char *key, struct answer *a)
+static int patch_server(struct local_place *p, const char *url, const char *key, struct local_answer *a)
 {
 	char body[512];
 	snprintf(body, sizeof(body),
 		"{\"ControlURLSet\":true,\"ControlURL\":\"%s\",\"ServerKeySet\":%s,\"ServerKey\":\"%s\"}",
 		url, key ? "true" : "false", key ? key : "");
-	ask(p, &(struct question) { .method = "PATCH", .target = API "prefs", .body = body }, a);
+	local_ask(p, &(struct local_question) { .method = "PATCH", .target = API "prefs", .body = body }, a);
 	return a->status;
 }
 
 /* The server's key, known beforehand: kept with its URL, told, and gone with it. */
 static void test_server_pinned(void **state)
 {
-	struct place p;
-	struct answer a;
+	struct local_place p;
+	struct local_answer a;
 	(void)state;
-	place_make(&p);
+	local_place_make(&p);
 	const struct machine_key *pin = &p.n->state.prefs.server_pin;
 	assert_int_equal(patch_server(&p, "https://ctl.test", "mkey:" ONES, &a), 200);
 	assert_non_null(strstr(a.body, "\"ServerKey\":\"mkey:" ONES "\""));
 	assert_int_equal(pin->b[0], 0x11);
 	assert_int_equal(patch_server(&p, "https://ctl.test:443/", NULL, &a), 200);
 	assert_int_equal(pin->b[0], 0x11);
-	ask(&p, &(struct question) { .method = "POST", .target = API "logout" }, &a);
+	local_ask(&p, &(struct local_question) { .method = "POST", .target = API "logout" }, &a);
 	assert_true(key_is_zero(pin->b));
 	assert_int_equal(patch_server(&p, "https://ctl.test", "mkey:" ONES, &a), 200);
 	assert_int_equal(patch_server(&p, "https://other.test", NULL, &a), 200);
@@ -613,23 +498,23 @@ static void test_server_pinned(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
 		if (patch_server(&p, "https://other.test", wrong[i], &a) != 400)
 			fail_msg("row %zu: %d", i, a.status);
-	ask(&p,
-		&(struct question) { .method = "PATCH",
+	local_ask(&p,
+		&(struct local_question) { .method = "PATCH",
 			.target = API "prefs",
 			.body = "{\"ServerKeySet\":true,\"ServerKey\":\"mkey:" ONES "\"}" },
 		&a);
 	assert_int_equal(a.status, 400);
-	place_end(&p);
+	local_place_end(&p);
 }
 
 /* A login is not given up for a server that is another than it is said to be. */
 static void test_server_pinned_otherwise(void **state)
 {
-	struct place p;
-	struct answer a;
+	struct local_place p;
+	struct local_answer a;
 	struct far_server far;
 	(void)state;
-	place_make(&p);
+	local_place_make(&p);
 	far_start(&far, p.n->loop);
 	log_in_at(p.n, "https://ctl.test");
 	assert_int_equal(patch_server(&p, far.url, "mkey:" TWOS, &a), 502);
@@ -645,44 +530,44 @@ static void test_server_pinned_otherwise(void **state)
 	assert_false(p.n->state.logged_in);
 	assert_int_equal(far.asked, 2);
 	far_stop(&far);
-	place_end(&p);
+	local_place_end(&p);
 }
 
 /* Nothing can be written: the answer stands, and status says what to do. */
 static void test_full_disk(void **state)
 {
-	struct place p;
-	struct answer a;
+	struct local_place p;
+	struct local_answer a;
 	(void)state;
-	place_make(&p);
+	local_place_make(&p);
 	p.n->opt.state_dir = "/nonexistent";
-	ask(&p,
-		&(struct question) { .method = "PATCH",
+	local_ask(&p,
+		&(struct local_question) { .method = "PATCH",
 			.target = API "prefs",
 			.body = "{\"HostnameSet\":true,\"Hostname\":\"h\"}" },
 		&a);
 	assert_int_equal(a.status, 200);
-	ask(&p, &(struct question) { .method = "GET", .target = API "status" }, &a);
+	local_ask(&p, &(struct local_question) { .method = "GET", .target = API "status" }, &a);
 	assert_non_null(strstr(a.body, "a restart loses"));
 	p.n->opt.state_dir = p.dir;
-	ask(&p,
-		&(struct question) { .method = "PATCH",
+	local_ask(&p,
+		&(struct local_question) { .method = "PATCH",
 			.target = API "prefs",
 			.body = "{\"HostnameSet\":true,\"Hostname\":\"h2\"}" },
 		&a);
-	ask(&p, &(struct question) { .method = "GET", .target = API "status" }, &a);
+	local_ask(&p, &(struct local_question) { .method = "GET", .target = API "status" }, &a);
 	assert_null(strstr(a.body, "a restart loses"));
-	place_end(&p);
+	local_place_end(&p);
 }
 
 static void test_watch(void **state)
 {
-	struct place p;
-	struct answer a, b;
+	struct local_place p;
+	struct local_answer a, b;
 	(void)state;
-	place_make(&p);
-	struct question q = { .method = "GET", .target = API "watch-ipn-bus" };
-	struct http_client *leaves = begin(&p, &q, &a, true), *stays = begin(&p, &q, &b, true);
+	local_place_make(&p);
+	struct local_question q = { .method = "GET", .target = API "watch-ipn-bus" };
+	struct http_client *leaves = local_begin(&p, &q, &a, true), *stays = local_begin(&p, &q, &b, true);
 	while (!strstr(a.body, "\"State\":2") || !strstr(b.body, "\"State\":2"))
 		loop_run_once(p.n->loop);
 	http_client_cancel(leaves);
@@ -698,161 +583,7 @@ static void test_watch(void **state)
 	while (!b.over)
 		loop_run_once(p.n->loop);
 	(void)stays;
-	place_end(&p);
-}
-
-enum { MANY = 400 };
-
-/* Another user's process: takes all the connections it can get, half of them to watch, and holds them. */
-static void hold_all(const char *sock, int told)
-{
-	static const char watch[] = "GET " API "watch-ipn-bus HTTP/1.1\r\nHost: " OUR_HOST "\r\n\r\n";
-	struct errbuf eb;
-	if (setgid(65534) != 0 || setuid(65534) != 0)
-		_exit(1);
-	for (int i = 0; i < MANY; i++) {
-		int fd = sock_unix_connect(sock, &eb);
-		if (fd < 0)
-			i--; /* the queue is full: the daemon has to take some first */
-		else if (i % 2 == 0 && write(fd, watch, sizeof(watch) - 1) < 0)
-			continue; /* refused already */
-	}
-	(void)!write(told, "x", 1);
-	pause();
-}
-
-static void over(void *arg, int events)
-{
-	(void)events;
-	loop_fd_set(*(struct loop_fd **)arg, 0);
-	*(struct loop_fd **)arg = NULL;
-}
-
-/* Whoever may not change things cannot shut out who may. */
-static void test_crowd(void **state)
-{
-	struct place p;
-	struct answer a;
-	int told[2];
-	(void)state;
-	if (geteuid() != 0) {
-		print_message("skipped: it takes root to be two users\n");
-		skip();
-	}
-	place_make(&p);
-	assert_int_equal(chmod(p.dir, 0755), 0);
-	assert_int_equal(pipe(told), 0);
-	pid_t crowd = fork_tied();
-	if (crowd == 0)
-		hold_all(p.sock, told[1]);
-	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
-	loop_fd_set(watch, LOOP_READ);
-	while (watch)
-		loop_run_once(p.n->loop);
-	loop_fd_free(kept);
-	ask(&p, &(struct question) { .method = "GET", .target = API "status?peers=false" }, &a);
-	assert_int_equal(a.status, 200);
-	struct question q = { .method = "GET", .target = API "watch-ipn-bus" };
-	struct http_client *w = begin(&p, &q, &a, true);
-	while (!a.len && !a.over)
-		loop_run_once(p.n->loop);
-	assert_non_null(strstr(a.body, "\"State\":2"));
-	http_client_cancel(w);
-	kill(crowd, SIGKILL);
-	waitpid(crowd, NULL, 0);
-	close(told[0]);
-	close(told[1]);
-	place_end(&p);
-}
-
-/* The status line of one request, by another user's process. */
-static bool answered_with(const char *sock, const char *request, const char *status)
-{
-	char text[512] = "", head[64];
-	struct errbuf eb;
-	int fd = sock_unix_connect(sock, &eb), flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
-	if (fd < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
-		return false;
-	snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: " OUR_HOST "\r\nContent-Length: 0\r\n\r\n",
-		request);
-	bool ok = write(fd, text, strlen(text)) > 0 && read(fd, text, sizeof(text) - 1) > 12;
-	snprintf(head, sizeof(head), "HTTP/1.1 %s", status);
-	close(fd);
-	return ok && strncmp(text, head, strlen(head)) == 0;
-}
-
-/* Which of the paths change something, as somebody who may only look finds out. */
-static void try_all(const char *sock, int told)
-{
-	static const struct {
-		const char *request, *status;
-	} rows[] = {
-		{ "PATCH " API "prefs", "403" },
-		{ "POST " API "start", "403" },
-		{ "POST " API "login-interactive", "403" },
-		{ "POST " API "logout", "403" },
-		{ "PUT " API "profiles/", "403" },
-		{ "POST " API "profiles/login", "403" },
-		{ "GET " API "usermetrics", "200" },
-		{ "POST " API "dns-flush", "403" },
-		{ "POST " API "dns-log?on=true", "403" },
-		{ "GET " API "dns-log", "403" },
-		{ "GET " API "dns-top", "403" },
-		{ "GET " API "status", "200" },
-		{ "GET " API "prefs", "200" },
-		{ "POST " API "check-prefs", "200" },
-		{ "GET " API "netcheck", "503" },
-		{ "GET " API "dns-config", "200" },
-		{ "GET " API "profiles/current", "200" },
-		{ "POST " API "ping?ip=100.64.0.9", "404" },
-	};
-	uint8_t wrong = setgid(65534) != 0 || setuid(65534) != 0 ? 255 : 0;
-	for (size_t i = 0; !wrong && i < ARRAY_LEN(rows); i++)
-		if (!answered_with(sock, rows[i].request, rows[i].status))
-			wrong = (uint8_t)(i + 1);
-	_exit(write(told, &wrong, 1) == 1 ? 0 : 1);
-}
-
-static void test_rights(void **state)
-{
-	struct place p;
-	uint8_t wrong = 255;
-	int told[2];
-	(void)state;
-	if (geteuid() != 0) {
-		print_message("skipped: it takes root to be two users\n");
-		skip();
-	}
-	place_make(&p);
-	assert_int_equal(chmod(p.dir, 0755), 0);
-	assert_int_equal(pipe(told), 0);
-	pid_t other = fork_tied();
-	if (other == 0)
-		try_all(p.sock, told[1]);
-	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
-	loop_fd_set(watch, LOOP_READ);
-	while (watch)
-		loop_run_once(p.n->loop);
-	loop_fd_free(kept);
-	assert_int_equal(read(told[0], &wrong, 1), 1);
-	if (wrong)
-		fail_msg("row %u", wrong - 1u);
-	waitpid(other, NULL, 0);
-	close(told[0]);
-	close(told[1]);
-	place_end(&p);
-}
-
-static void test_socket_in_use(void **state)
-{
-	struct place p;
-	struct errbuf eb = { 0 };
-	(void)state;
-	place_make(&p);
-	struct local_node_ops ops = queries_ops(p.n);
-	assert_null(local_api_open(p.n->loop, p.sock, &ops, &eb));
-	assert_non_null(strstr(eb.text, "--socket"));
-	place_end(&p);
+	local_place_end(&p);
 }
 
 int main(void)
@@ -866,9 +597,6 @@ int main(void)
 		cmocka_unit_test(test_server_pinned_otherwise),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_watch),
-		cmocka_unit_test(test_crowd),
-		cmocka_unit_test(test_rights),
-		cmocka_unit_test(test_socket_in_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

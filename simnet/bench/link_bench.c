@@ -1,5 +1,6 @@
 /* A link in userspace with a loss model on, against a bare veth pair, each behind the same router of the kernel: one TCP
- * stream of SECONDS; and by how much a one-way delay of 20 ms is missed, of an idle link. Prints JSON. */
+ * stream of SECONDS; and by how much a one-way delay of 20 ms is missed, of an idle link, with the router behind it in the
+ * kernel and in userspace. Prints JSON. */
 #include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/host/hosts.h"
 #include "simnet/host/sandbox.h"
@@ -15,11 +16,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SECONDS = 2, PORT = 5001, PROBES = 600, PROBE_EVERY_US = 5000, DELAY_US = 20000, WAIT_MS = 2000 };
+enum {
+	SECONDS = 2,
+	PORT = 5001,
+	PROBES = 600,
+	PROBE_EVERY_US = 5000,
+	DELAY_US = 20000,
+	WAIT_MS = 2000,
+	JOBS = 4
+};
 
 struct job {
 	const struct link_model *link; /* NULL: veth */
-	bool times;		       /* how late packets are; else a stream */
+	const struct engine_ops *engine;
+	bool times; /* how late packets are; else a stream */
 	double bits_per_s, median_us, p99_us, worst_us;
 };
 
@@ -135,12 +145,12 @@ static int play(void *arg)
 		.n_routers = 1,
 		.nodes = nodes,
 		.n_nodes = ARRAY_LEN(nodes) };
-	if (topology_plan(&s, &eb) || hosts_open(&s, "/run", &h, &eb) || engine_auto.open(&s, h, &e, &eb)) {
+	if (topology_plan(&s, &eb) || hosts_open(&s, "/run", &h, &eb) || j->engine->open(&s, h, &e, &eb)) {
 		fprintf(stderr, "%s\n", eb.text);
 		return 1;
 	}
 	int bad = exchange(h, &s, j, &eb);
-	engine_auto.close(e);
+	j->engine->close(e);
 	hosts_close(h);
 	return bad;
 }
@@ -150,23 +160,26 @@ int main(void)
 	const struct link_model lossy = { .up = { .loss = 1 }, .down = { .loss = 1 } },
 				late = { .up = { .delay_us = DELAY_US }, .down = { .delay_us = DELAY_US } };
 	struct job *jobs =
-		mmap(NULL, sizeof(*jobs) * 3, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, sizeof(*jobs) * JOBS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct errbuf eb = { 0 };
 	if (jobs == MAP_FAILED)
 		return 2;
 	jobs[1].link = &lossy;
-	jobs[2].link = &late;
-	jobs[2].times = true;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < JOBS; i++) {
+		bool times = i >= 2;
+		jobs[i].engine = i == 3 ? &engine_user : &engine_auto;
+		jobs[i].link = times ? &late : jobs[i].link;
+		jobs[i].times = times;
 		int r = sandbox_run(play, &jobs[i], &eb);
 		if (r) {
 			fprintf(stderr, "link_bench: %s\n", r < 0 ? eb.text : "packets do not arrive");
 			return r < 0 ? 3 : 1;
 		}
 	}
-	printf("{\"veth_bps\": %.0f, \"link_bps\": %.0f, \"late_median_us\": %.1f, \"late_p99_us\": %.1f, "
-	       "\"late_worst_us\": "
-	       "%.1f}\n",
-		jobs[0].bits_per_s, jobs[1].bits_per_s, jobs[2].median_us, jobs[2].p99_us, jobs[2].worst_us);
+	printf("{\"veth_bps\": %.0f, \"link_bps\": %.0f", jobs[0].bits_per_s, jobs[1].bits_per_s);
+	for (int i = 2; i < JOBS; i++)
+		printf(", \"%s\": {\"median_us\": %.1f, \"p99_us\": %.1f, \"worst_us\": %.1f}",
+			i == 3 ? "user" : "kernel", jobs[i].median_us, jobs[i].p99_us, jobs[i].worst_us);
+	printf("}\n");
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "mesh/base/text.h"
 #include "mesh/control/policy/difference.h"
+#include <stdio.h>
 #include <string.h>
 
 void api_policy_now(const struct api *a, struct policy_now *out)
@@ -36,22 +37,28 @@ struct policy_source *api_policy_try(const struct api *a, const char *text, size
 	return s;
 }
 
-void api_policy_set(
-	struct api_call *c, const char *text, const char *if_tag, const char *author, struct registry_wait *w)
+/* Whose word it is: of who looks at a page their name, of a program its key, of who is on this machine what they say it
+ * is. */
+static const char *author_of(const struct api_call *c, char program[static POLICIES_AUTHOR])
 {
-	char tag[POLICY_TAG];
+	const char *said = json_string_value(json_object_get(c->args, "author"));
+	if (c->right == API_SESSION)
+		return c->who;
+	if (!c->key)
+		return said ? said : "an admin";
+	snprintf(program, POLICIES_AUTHOR, "%s %s",
+		c->key->kind == API_KEY_ADMIN ? "API key" : "OAuth client", c->key->prefix);
+	return program;
+}
+
+void api_policy_set(struct api_call *c, const char *text, const char *if_tag, struct registry_wait *w)
+{
+	char tag[POLICY_TAG], program[POLICIES_AUTHOR];
 	policy_tag(text, strlen(text), tag);
 	registry_policy_set(c->api->reg,
 		&(struct policy_wish) {
-			.text = text, .tag = tag, .author = author, .if_tag = if_tag, .now_ms = c->now_ms },
+			.text = text, .tag = tag, .author = author_of(c, program), .if_tag = if_tag, .now_ms = c->now_ms },
 		w);
-}
-
-/* Whose word it is: of who looks at a page their name, of who is on this machine what they say it is. */
-static const char *author_of(const struct api_call *c)
-{
-	const char *said = json_string_value(json_object_get(c->args, "author"));
-	return c->right == API_SESSION ? c->who : said ? said : "an admin";
 }
 
 /* --- as an admin's verbs --- */
@@ -96,7 +103,7 @@ void admin_policy_set(struct api_call *c)
 	struct registry_wait *w = text ? api_later(c, policy_set_made, "") : NULL;
 	if (w)
 		api_policy_set(
-			c, text, json_string_value(json_object_get(c->args, "if_tag")), author_of(c), w);
+			c, text, json_string_value(json_object_get(c->args, "if_tag")), w);
 }
 
 static json_t *names_value(const struct ctl_strings *names)

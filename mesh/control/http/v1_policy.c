@@ -58,7 +58,7 @@ void v1_policy_set(struct api_call *c)
 	const char *why = refused(c->api, text, say);
 	struct registry_wait *w = why ? NULL : api_later(c, policy_set, "");
 	if (w)
-		api_policy_set(c, text, NULL, "an API key", w);
+		api_policy_set(c, text, NULL, w);
 	else if (why)
 		api_reply_error(&c->way, 400, why);
 }

@@ -105,8 +105,7 @@ void v2_acl_set(struct api_call *c)
 	wanted_tag(c, tag, &none);
 	struct registry_wait *w = text ? api_later_answer(c, answer_set) : NULL;
 	if (w)
-		api_policy_set(
-			c, is_reset(c, text) ? default_text : text, none ? NULL : tag, "an API key", w);
+		api_policy_set(c, is_reset(c, text) ? default_text : text, none ? NULL : tag, w);
 	else if (!text)
 		api_reply_error(&c->way, 503, "the server is short of memory");
 	free(text);

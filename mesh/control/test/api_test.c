@@ -480,6 +480,12 @@ static void test_v2_rules(void **state)
 	make_key(w, "{}", key);
 	json_decref(world_admin(w, "/v1/users/create", "{\"name\":\"alice\"}"));
 	rows_run(w, key, rows, ARRAY_LEN(rows));
+	/* whose word they are */
+	char author[64];
+	snprintf(author, sizeof(author), "API key %.12s", key + strlen("hskey-api-"));
+	json_t *list = world_admin(w, "/v1/policy/history", "{}");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "author")), author);
+	json_decref(list);
 }
 
 /* --- the official service's REST API --- */

@@ -34,13 +34,14 @@ static void open_console(struct browser *b, char word[static BROWSER_FORM])
 }
 
 /* As a script asks. word "": without one. */
-static json_t *ask(struct browser *b, const char *word, const char *target, const char *body)
+static json_t *ask_by(
+	struct browser *b, const char *word, const char *method, const char *target, const char *body)
 {
 	char host[64], extra[512];
 	struct world *w = b->w;
 	snprintf(extra, sizeof(extra), "%s%s%s%s", b->cookie, *word ? "X-Ropewalk-Form: " : "", word,
 		*word ? "\r\n" : "");
-	struct http_request rq = { .method = "POST",
+	struct http_request rq = { .method = method,
 		.target = target,
 		.host = "hs.test",
 		.extra = extra,
@@ -50,6 +51,11 @@ static json_t *ask(struct browser *b, const char *word, const char *target, cons
 	addr_format(&w->at.ip, host);
 	rq.to = (struct stream_target) { .host = host, .port = w->at.port, .at = &w->at };
 	return json_loads(world_fetch(w, &rq), 0, NULL);
+}
+
+static json_t *ask(struct browser *b, const char *word, const char *target, const char *body)
+{
+	return ask_by(b, word, "POST", target, body);
 }
 
 static void test_page(void **state)
@@ -121,7 +127,22 @@ static void test_author(void **state)
 	assert_int_equal(b.w->status, 200);
 	json_t *list = ask(&b, word, "/v1/policy/history", "{}");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "author")), "root");
+	size_t versions = json_array_size(list);
 	json_decref(list);
+	/* by whichever door */
+	static const struct {
+		const char *method, *target, *body;
+	} rows[] = { { "POST", "/api/v2/tailnet/-/acl", "{\"acls\":[],\"groups\":{}}" },
+		{ "PUT", "/api/v1/policy", "{\"policy\":\"{\\\"acls\\\":[],\\\"hosts\\\":{}}\"}" } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_decref(ask_by(&b, word, rows[i].method, rows[i].target, rows[i].body));
+		assert_int_equal(b.w->status, 200);
+		list = ask(&b, word, "/v1/policy/history", "{}");
+		assert_int_equal(json_array_size(list), ++versions);
+		assert_string_equal(
+			json_string_value(json_object_get(json_array_get(list, 0), "author")), "root");
+		json_decref(list);
+	}
 	free(b.page);
 }
 

@@ -21,9 +21,9 @@ bool api_policy_may_try(const struct api_call *c, size_t len)
 	if (c->right == API_ADMIN || len <= POLICY_TRY_MAX)
 		return true;
 	api_reply_error(&c->way, 413,
-		"a policy is tried here up to 1 MiB; of a longer one `ropewalk-control policy check FILE` "
-		"says what "
-		"is wrong");
+		"a policy is taken here up to 1 MiB; a longer one by `ropewalk-control policy set FILE` on "
+		"the "
+		"server, and `policy check FILE` says what is wrong with it");
 	return false;
 }
 
@@ -56,8 +56,11 @@ void api_policy_set(struct api_call *c, const char *text, const char *if_tag, st
 	char tag[POLICY_TAG], program[POLICIES_AUTHOR];
 	policy_tag(text, strlen(text), tag);
 	registry_policy_set(c->api->reg,
-		&(struct policy_wish) {
-			.text = text, .tag = tag, .author = author_of(c, program), .if_tag = if_tag, .now_ms = c->now_ms },
+		&(struct policy_wish) { .text = text,
+			.tag = tag,
+			.author = author_of(c, program),
+			.if_tag = if_tag,
+			.now_ms = c->now_ms },
 		w);
 }
 
@@ -100,10 +103,11 @@ static const char *policy_arg(struct api_call *c)
 void admin_policy_set(struct api_call *c)
 {
 	const char *text = policy_arg(c);
-	struct registry_wait *w = text ? api_later(c, policy_set_made, "") : NULL;
+	if (!text || !api_policy_may_try(c, strlen(text)))
+		return;
+	struct registry_wait *w = api_later(c, policy_set_made, "");
 	if (w)
-		api_policy_set(
-			c, text, json_string_value(json_object_get(c->args, "if_tag")), w);
+		api_policy_set(c, text, json_string_value(json_object_get(c->args, "if_tag")), w);
 }
 
 static json_t *names_value(const struct ctl_strings *names)

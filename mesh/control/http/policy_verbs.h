@@ -23,7 +23,8 @@ json_t *api_policy_changes(const struct api *a, const struct policy *now);
 /* Sets text, if the one in force has the tag if_tag (NULL: whichever is); w is told, of api_later. */
 void api_policy_set(struct api_call *c, const char *text, const char *if_tag, struct registry_wait *w);
 
-/* Trying a text out takes the loop as long as it is: from sockets others than the admin's at most this. false: answered. */
+/* Trying a text out, or setting it, takes the loop as long as it is: from sockets others than the admin's at most this.
+ * false: answered. */
 enum { POLICY_TRY_MAX = 1024 * 1024 };
 bool api_policy_may_try(const struct api_call *c, size_t len);
 

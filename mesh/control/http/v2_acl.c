@@ -100,8 +100,11 @@ static bool is_reset(const struct api_call *c, const char *text)
 
 void v2_acl_set(struct api_call *c)
 {
-	char tag[POLICY_TAG], *text = body_text(c);
+	char tag[POLICY_TAG];
 	bool none;
+	if (!api_policy_may_try(c, c->len))
+		return;
+	char *text = body_text(c);
 	wanted_tag(c, tag, &none);
 	struct registry_wait *w = text ? api_later_answer(c, answer_set) : NULL;
 	if (w)

@@ -86,6 +86,18 @@ bool asked_list(const struct api_call *c, const char *name, char *out, size_t ca
 	return true;
 }
 
+bool asked_whole_list(struct api_call *c, const char *name, char *out, size_t cap)
+{
+	char say[128];
+	bool there = member_of(c, name) || find_query(c, name, out, cap) != HTTP_VALUE_NONE;
+	if (there && asked_list(c, name, out, cap))
+		return true;
+	snprintf(say, sizeof(say),
+		there ? "%s: too many for one machine" : "%s: a list is wanted; [] is none", name);
+	api_reply_error(&c->way, 400, say);
+	return false;
+}
+
 int64_t asked_number(const struct api_call *c, const char *name)
 {
 	char text[32];

@@ -10,6 +10,9 @@ bool asked_text(const struct api_call *c, const char *name, char *out, size_t ca
 bool asked_flag(const struct api_call *c, const char *name);
 /* A list of texts, or one, joined by commas. false: too long. "" when it is not there. */
 bool asked_list(const struct api_call *c, const char *name, char *out, size_t cap);
+/* The same of a list that the request is all about: one that it does not name is not taken for one without anything in it,
+ * as [] and null are. false: answered, it is missing or too long. */
+bool asked_whole_list(struct api_call *c, const char *name, char *out, size_t cap);
 /* A number above 0; 0: not there, or none. */
 int64_t asked_number(const struct api_call *c, const char *name);
 /* A time; `none` when it is not there or null. false: answered, it is no time. */

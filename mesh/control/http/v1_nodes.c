@@ -86,12 +86,8 @@ void v1_nodes_tag(struct api_call *c)
 {
 	char tags[STORE_TAGS];
 	int64_t id;
-	if (!asked_part_id(c, 0, &id))
+	if (!asked_part_id(c, 0, &id) || !asked_whole_list(c, "tags", tags, sizeof(tags)))
 		return;
-	if (!asked_list(c, "tags", tags, sizeof(tags))) {
-		api_reply_error(&c->way, 400, "too many tags for one node");
-		return;
-	}
 	struct registry_wait *w = api_later(c, node_changed, "");
 	if (w)
 		registry_node_tag(c->api->reg, id, tags, w);
@@ -110,12 +106,9 @@ void v1_nodes_approve_routes(struct api_call *c)
 {
 	char routes[ROUTES_TEXT];
 	int64_t id;
-	if (!asked_part_id(c, 0, &id))
+	if (!asked_part_id(c, 0, &id) ||
+		!asked_whole_list(c, "routes", routes, sizeof(routes) - sizeof(",0.0.0.0/0")))
 		return;
-	if (!asked_list(c, "routes", routes, sizeof(routes) - sizeof(",0.0.0.0/0"))) {
-		api_reply_error(&c->way, 400, "too many routes for one node");
-		return;
-	}
 	/* an exit is both families, or clients do not offer it */
 	bool v4 = has_route(routes, "0.0.0.0/0"), v6 = has_route(routes, "::/0");
 	if (v4 != v6)

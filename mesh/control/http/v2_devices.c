@@ -266,12 +266,8 @@ void v2_devices_tag(struct api_call *c)
 {
 	char tags[STORE_TAGS];
 	const struct member *m = which(c);
-	if (!m)
+	if (!m || !asked_whole_list(c, "tags", tags, sizeof(tags)))
 		return;
-	if (!asked_list(c, "tags", tags, sizeof(tags))) {
-		api_reply_error(&c->way, 400, "too many tags for one device");
-		return;
-	}
 	if (!v2_may_give(c, tags, &m->tags)) {
 		api_reply_error(&c->way, 403, "tags: a client gives tags that it has itself");
 		return;
@@ -318,12 +314,8 @@ void v2_devices_approve_routes(struct api_call *c)
 {
 	char routes[ROUTES_TEXT];
 	const struct member *m = which(c);
-	if (!m)
+	if (!m || !asked_whole_list(c, "routes", routes, sizeof(routes)))
 		return;
-	if (!asked_list(c, "routes", routes, sizeof(routes))) {
-		api_reply_error(&c->way, 400, "too many routes for one device");
-		return;
-	}
 	struct registry_wait *w = api_later(c, routes_changed, "");
 	if (w)
 		registry_node_routes(c->api->reg, m->id, routes, w);

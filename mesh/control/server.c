@@ -6,6 +6,7 @@
 #include "mesh/control/config/settings.h"
 #include "mesh/control/control.h"
 #include "mesh/control/fleet/registry.h"
+#include "mesh/control/http/derp.h"
 #include "mesh/control/http/web.h"
 #include "mesh/control/noise_key.h"
 #include "mesh/control/view/probes.h"
@@ -71,6 +72,8 @@ static void member_changed(
 		return;
 	streams_changed(&s->streams, old, now, what == NEWS_IDENTITY);
 	console_node_changed(&s->web.console, old, now);
+	if (old && !now)
+		derp_member_gone(&s->web, &old->key);
 }
 static void pending_decided(void *arg, const char *pending)
 {

@@ -576,6 +576,17 @@ void client_close(struct client *c)
 		free_client(c);
 }
 
+void relay_dismiss(struct relay *r, const struct node_key *who)
+{
+	struct client *c;
+	relay_admit(r, who, false);
+	while ((c = table_get(&r->clients, who->b))) { /* the one before it is the next */
+		r->stats.drop_refused++;
+		client_close(c);
+	}
+	flush_dirty(r);
+}
+
 /* Head and ServerKey leave together, and before anything that bytes behind the request may bring about. Fast
  * start: the client neither waits for the head nor wants it. */
 static void send_greeting(struct client *c, bool fast)

@@ -60,6 +60,8 @@ bool relay_request(struct relay *r, struct http_server_conn *c, const struct htt
 bool relay_upgrade(struct relay *r, struct http_server_conn *c, const struct http_head *head);
 /* The word about all that wait with this key; there may be none left. Not from inside admits. */
 void relay_admit(struct relay *r, const struct node_key *who, bool allow);
+/* Who has this key may not be here any more: its connections end, those too that wait for a word. Not from inside admits. */
+void relay_dismiss(struct relay *r, const struct node_key *who);
 /* For the metacert of the owner's TLS (tls_server_metacert). */
 const uint8_t *relay_public(const struct relay *r);
 struct endpoint relay_listen_at(const struct relay *r);

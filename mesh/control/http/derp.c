@@ -21,6 +21,12 @@ static enum relay_verdict is_member(void *arg, const struct node_key *who, const
 	return fleet_by_key(&w->api->reg->fleet, who) ? RELAY_YES : RELAY_NO;
 }
 
+void derp_member_gone(struct web *w, const struct node_key *who)
+{
+	if (w->relay && w->api->cfg->relay.verify_clients)
+		relay_dismiss(w->relay, who);
+}
+
 /* A certificate for everybody may carry the relay's key, which saves clients a round trip. With a pinned one
  * clients before 1.84 take it for a second certificate and refuse both. */
 int derp_certificate_changed(struct web *w, struct errbuf *eb)

@@ -6,6 +6,8 @@
 
 int derp_open(struct web *w, struct errbuf *eb);
 void derp_close(struct web *w);
+/* The node with this key is none of this server's any more. */
+void derp_member_gone(struct web *w, const struct node_key *who);
 /* After the certificate of the door was read anew. */
 int derp_certificate_changed(struct web *w, struct errbuf *eb);
 

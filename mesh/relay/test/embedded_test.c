@@ -212,6 +212,37 @@ static void test_admitted_later(void **state)
 	assert_int_equal(relay_stats(h->relay)->clients, 1);
 }
 
+/* Who may not be here any more goes with all connections, and whoever it wrote to hears that it is gone. */
+static void test_dismissed(void **state)
+{
+	struct host *h = *state;
+	key_generate(&random_system, h->a->priv.b);
+	h->crowd[0].priv = h->a->priv;
+	dial(h, h->a, false);
+	dial(h, h->b, false);
+	(void)derp_peer_wait(h->a, DERP_SERVER_INFO, 1);
+	(void)derp_peer_wait(h->b, DERP_SERVER_INFO, 1);
+	derp_peer_send(h->a, &h->b->pub, "hello", 5);
+	(void)derp_peer_wait(h->b, DERP_RECV_PACKET, 1);
+	dial(h, &h->crowd[0], false);
+	(void)derp_peer_wait(&h->crowd[0], DERP_SERVER_INFO, 1);
+	h->later = true;
+	h->crowd[1].priv = h->a->priv; /* waits for a word */
+	dial(h, &h->crowd[1], false);
+	while (!h->asked)
+		loop_run_once(h->loop);
+	relay_dismiss(h->relay, &h->only); /* nobody's */
+	assert_int_equal(relay_stats(h->relay)->clients, 3);
+	relay_dismiss(h->relay, &h->a->pub);
+	assert_int_equal(relay_stats(h->relay)->clients, 1);
+	while (!h->a->closed || !h->crowd[0].closed || !h->crowd[1].closed)
+		loop_run_once(h->loop);
+	(void)derp_peer_wait(h->b, DERP_PEER_GONE, 1);
+	assert_false(h->b->closed);
+	assert_int_equal(relay_stats(h->relay)->drop_refused, 3);
+	relay_dismiss(h->relay, &h->a->pub);
+}
+
 /* No place for one more: it is told so, its connection ends, and what the owner kept for it goes once. */
 static void test_no_place(void **state)
 {
@@ -291,6 +322,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_packets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_admitted_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dismissed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
 	};

@@ -1,0 +1,88 @@
+/* The relay inside the server is for its nodes: who is removed is let go. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mesh/control/test/world.h"
+#include "mesh/relay/test/derp_peer.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PORT = 8443 };
+
+/* An address of loopback that no other test has. */
+static struct endpoint door(void)
+{
+	unsigned pid = (unsigned)getpid();
+	return (struct endpoint) { .ip = addr_v4(0x7f000009 | (pid & 0xffff) << 8), .port = PORT };
+}
+
+/* The same server with a relay inside. */
+static void start_relay(struct world *w)
+{
+	const struct endpoint at = door();
+	char text[1024], ep[ENDPOINT_TEXT];
+	snprintf(text, sizeof(text),
+		"server_url: http://hs.test\nlisten_addr: 127.0.0.1:0\ntls_listen_addr: %s\n"
+		"noise: { private_key_path: noise.key }\ndatabase: { sqlite: { path: db.sqlite } }\n"
+		"unix_socket: ctl.sock\ndns: { base_domain: mesh.test }\nlog: { level: warn }\n"
+		"derp: { server: { enabled: true, stun_listen_addr: 127.0.0.1:0 } }\n",
+		endpoint_format(&at, ep));
+	world_server_kill(w, SIGTERM, 0);
+	world_write_file(w->config, text);
+	world_server_start(w);
+}
+
+static void join(struct world *w, struct world_node *n, struct derp_peer *p, const char *name)
+{
+	char key[128];
+	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	world_node_open(n, w);
+	key_generate(&random_system, p->priv.b);
+	key_public(p->priv.b, n->node.b);
+	world_node_join(n, key, name);
+	assert_true(n->answer.machine_authorized);
+}
+
+static void dial(struct world *w, struct derp_peer *p)
+{
+	const struct endpoint at = door();
+	derp_peer_dial(p, w->loop, &at, "insecure"); /* who it is the relay shows by its key */
+	(void)derp_peer_wait(p, DERP_SERVER_INFO, 1);
+}
+
+static void test_removed(void **state)
+{
+	struct world *w = *state;
+	static struct world_node a, b;
+	struct derp_peer *p = calloc(2, sizeof(*p));
+	assert_non_null(p);
+	start_relay(w);
+	join(w, &a, &p[0], "alpha");
+	join(w, &b, &p[1], "beta");
+	dial(w, &p[0]);
+	dial(w, &p[1]);
+	json_decref(world_admin(w, "/v1/nodes/delete", "{\"id\":2}"));
+	for (int i = 0; i < 1000 && !p[1].closed; i++)
+		derp_peer_pass_ms(w->loop, 10);
+	assert_true(p[1].closed);
+	assert_false(p[0].closed);
+	derp_peer_stop(&p[0]);
+	derp_peer_stop(&p[1]);
+	world_node_close(&a);
+	world_node_close(&b);
+	free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
+		test_removed, world_setup, world_teardown) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

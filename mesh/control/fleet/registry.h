@@ -174,7 +174,7 @@ struct preauth_wish {
 	enum user_role by;    /* what the role of who asks is */
 };
 /* The key itself goes to the result and is not kept. -EPERM: the user is an admin or the owner, and who asks is less
- * than an admin. */
+ * than an admin; a key that was made so before the user became one is no good while they are. */
 void registry_preauth_create(
 	struct registry *r, const struct preauth_wish *wish, int64_t now_ms, struct registry_wait *w);
 void registry_preauth_expire(struct registry *r, int64_t id, int64_t now_ms, struct registry_wait *w);
@@ -226,6 +226,8 @@ void registry_node_routes(struct registry *r, int64_t node, const char *routes, 
 /* Nodes that lack an address of a family that the settings have get one, and lose those of one that they have not. */
 void registry_backfill(struct registry *r, struct registry_wait *w);
 
+/* Whether a machine may come by this key (NULL: there is none) now; ERR_REFUSED. */
+int registry_auth_check(const struct registry *r, const struct preauth *k, int64_t now_ms, struct errbuf *eb);
 /* What of an auth key is kept. */
 void registry_key_hash(const char *key, uint8_t hash[static STORE_HASH]);
 

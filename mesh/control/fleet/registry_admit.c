@@ -142,7 +142,7 @@ static int admit_prepare(struct registry *r, struct change *c, struct errbuf *eb
 	if (c->ad.pending)
 		err = take_pending(r, c, eb);
 	else if (c->ad.preauth) /* it may have been used up meanwhile */
-		err = registry_auth_check(keyring_by_id(&r->keys, c->ad.preauth), c->now_ms, eb);
+		err = registry_auth_check(r, keyring_by_id(&r->keys, c->ad.preauth), c->now_ms, eb);
 	if (err)
 		return err;
 	const struct member *old = find_returning(r, &c->ad), *other = fleet_by_key(&r->fleet, &c->ad.key);

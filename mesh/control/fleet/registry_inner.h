@@ -153,10 +153,8 @@ void registry_tags_split(struct arena *a, const char *text, struct ctl_strings *
 void registry_tags_join(const struct ctl_strings *tags, char out[static STORE_TAGS]);
 /* Its host name; "" when there is none, or no host can have it. */
 const char *registry_hostname(const struct ctl_hostinfo *h);
-/* May this key be used now? */
 /* One that a user's name may have. */
 bool registry_is_name_letter(char c);
-int registry_auth_check(const struct preauth *k, int64_t now_ms, struct errbuf *eb);
 /* word, 12 characters to tell keys apart, "-", 64 of secret; 6 bits each. */
 void registry_key_make(const struct random *rnd, const char *word, char text[static REGISTRY_KEY_TEXT]);
 

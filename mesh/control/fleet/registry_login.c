@@ -85,7 +85,7 @@ static enum registry_verdict follow_up(struct login *l, char id[static REGISTRY_
 
 /* --- auth keys --- */
 
-int registry_auth_check(const struct preauth *k, int64_t now_ms, struct errbuf *eb)
+int registry_auth_check(const struct registry *r, const struct preauth *k, int64_t now_ms, struct errbuf *eb)
 {
 	if (!k)
 		return err_say(eb, ERR_REFUSED,
@@ -99,6 +99,11 @@ int registry_auth_check(const struct preauth *k, int64_t now_ms, struct errbuf *
 		return err_say(eb, ERR_REFUSED,
 			"this auth key has been used already and is good for one node only: make a new one "
 			"with `ropewalk-control preauthkeys create` (--reusable for several nodes)");
+	if (k->humble && fleet_role(&r->fleet, k->user) >= USER_ADMIN)
+		return err_say(eb, ERR_REFUSED,
+			"this auth key was made by somebody who may not let in machines of admins, before "
+			"its "
+			"user became one: an admin has to make another");
 	return 0;
 }
 
@@ -124,7 +129,7 @@ static enum registry_verdict admit_by_key(struct login *l)
 	struct errbuf eb = { 0 };
 	registry_key_hash(l->rq->auth_key, hash);
 	const struct preauth *k = keyring_by_hash(&l->r->keys, hash);
-	int err = registry_auth_check(k, l->now_ms, &eb);
+	int err = registry_auth_check(l->r, k, l->now_ms, &eb);
 	if (!err)
 		err = registry_tags_check_key(k->tags, &l->rq->hostinfo.request_tags, &eb);
 	if (err) {

@@ -67,4 +67,5 @@ const char *const store_migrations[STORE_FORMAT] = {
 	" created_ms INTEGER NOT NULL);",
 	"ALTER TABLE people ADD COLUMN groups TEXT NOT NULL DEFAULT '';",
 	"ALTER TABLE api_keys ADD COLUMN updated_ms INTEGER;",
+	"ALTER TABLE preauth_keys ADD COLUMN humble INTEGER NOT NULL DEFAULT 0;",
 };

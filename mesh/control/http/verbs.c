@@ -45,7 +45,8 @@ static json_t *user_value(const struct user *u)
 static json_t *preauth_value(const struct api *a, const struct preauth *k)
 {
 	const struct user *u = fleet_user(&a->reg->fleet, k->user);
-	bool expired = k->expiry_ms != FLEET_NO_TIME && k->expiry_ms <= clock_unix_ms();
+	struct errbuf why;
+	bool usable = !registry_auth_check(a->reg, k, clock_unix_ms(), &why);
 	json_t *o = json_object();
 	json_object_set_new(o, "id", json_integer(k->id));
 	json_object_set_new(o, "prefix", json_string(k->prefix));
@@ -53,7 +54,7 @@ static json_t *preauth_value(const struct api *a, const struct preauth *k)
 	json_object_set_new(o, "reusable", json_boolean(k->reusable));
 	json_object_set_new(o, "ephemeral", json_boolean(k->ephemeral));
 	json_object_set_new(o, "used", json_boolean(k->used));
-	json_object_set_new(o, "usable", json_boolean(!expired && (k->reusable || !k->used)));
+	json_object_set_new(o, "usable", json_boolean(usable));
 	json_object_set_new(o, "tags", json_string(k->tags));
 	json_object_set_new(o, "created", value_time(k->created_ms));
 	json_object_set_new(o, "expiry", value_time(k->expiry_ms));

@@ -240,6 +240,53 @@ static const char *join(struct fixture *x, const char *key, uint8_t n, struct ar
 	return out.error;
 }
 
+/* A key for somebody, and what becomes of it when they become an admin: whoever made it has its text. */
+static void test_promoted(void **state)
+{
+	static const struct {
+		enum user_role by;
+		const char *then, *error;
+	} rows[] = { { USER_IT_ADMIN, "admin", "may not let in machines of admins" },
+		{ USER_IT_ADMIN, "owner", "may not let in machines of admins" },
+		{ USER_IT_ADMIN, "network-admin", "" }, { USER_ADMIN, "admin", "" },
+		{ USER_OWNER, "admin", "" }, { USER_IT_ADMIN, "member", "" } };
+	struct fixture x = { .err = 0 };
+	struct registry_wait w = { .done = ended, .arg = &x };
+	struct arena a = { 0 };
+	char keys[ARRAY_LEN(rows)][REGISTRY_KEY_TEXT];
+	(void)state;
+	assert_true(key_setup());
+	place_make(&x.place);
+	place_path(&x.place, "db.sqlite", x.path);
+	reopen(&x);
+	registry_user_create(&x.r, "dave", NOW, &w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct preauth_wish wish = { .user = "dave", .tags = "", .by = rows[i].by };
+		registry_preauth_create(&x.r, &wish, NOW, &w);
+		memcpy(keys[i], x.key, sizeof(keys[i]));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		registry_user_role(&x.r, "dave", rows[i].then, USER_OWNER, &w);
+		if (i == 0) { /* after a restart as well */
+			registry_close(&x.r);
+			reopen(&x);
+		}
+		const char *error = join(&x, keys[i], (uint8_t)(i + 1), &a);
+		if (!*rows[i].error != !*error || !strstr(error, rows[i].error))
+			fail_msg("row %zu: %s", i, error);
+		if (i == 1) { /* another is the owner, who alone makes him less */
+			registry_user_create(&x.r, "erin", NOW, &w);
+			registry_user_role(&x.r, "erin", "owner", USER_OWNER, &w);
+		}
+	}
+	/* No admin any more: the key is good again. */
+	registry_user_role(&x.r, "dave", "member", USER_OWNER, &w);
+	assert_string_equal(join(&x, keys[0], 99, &a), "");
+	arena_free(&a);
+	registry_close(&x.r);
+	place_remove(&x.place);
+}
+
 static void expect_address(struct fixture *x, uint8_t n, const char *v4)
 {
 	struct node_key k;
@@ -263,7 +310,7 @@ static void test_pools(void **state)
 	reopen(&x);
 	struct registry_wait w = { .done = ended, .arg = &x };
 	const struct preauth_wish wish = {
-		.user = "alice", .create_user = true, .reusable = true, .tags = ""
+		.user = "alice", .create_user = true, .reusable = true, .tags = "", .by = USER_ADMIN
 	};
 	registry_preauth_create(&x.r, &wish, NOW, &w);
 	memcpy(key, x.key, sizeof(key));
@@ -286,6 +333,7 @@ static void test_pools(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roles), cmocka_unit_test(test_ranks),
-		cmocka_unit_test(test_makers), cmocka_unit_test(test_pools) };
+		cmocka_unit_test(test_makers), cmocka_unit_test(test_promoted),
+		cmocka_unit_test(test_pools) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

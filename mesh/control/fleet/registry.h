@@ -90,7 +90,8 @@ struct registry_result {
 struct registry_wait {
 	void (*done)(void *arg, const struct registry_result *res);
 	void *arg;
-	int64_t own;	       /* the user whose own nodes, without tags, are all they may change; 0 = all */
+	int64_t own;   /* the user whose own nodes, without tags, are all they may change; 0 = all */
+	int64_t giver; /* the user who gives what tags are given: those that the policy lets them; 0 = all */
 	struct change *change; /* the registry's; NULL = over */
 };
 void registry_wait_cancel(struct registry_wait *w); /* the change itself goes on */

@@ -279,7 +279,7 @@ static int preauth_prepare(struct registry *r, struct change *c, struct errbuf *
 	if (strlen(w->tags) >= STORE_TAGS || strlen(w->about) >= STORE_ABOUT)
 		return err_say(eb, -EINVAL, "too many tags, or too long a description, for one key");
 	int err = registry_tags_check(r, w->tags, eb);
-	if (err)
+	if (err || (err = registry_tags_check_giver(r, w->tags, c->giver, NULL, eb)))
 		return err;
 	const struct user *u = *w->user ? fleet_user_named(&r->fleet, w->user) : NULL;
 	if (*w->user && !u && !w->create_user)

@@ -54,8 +54,8 @@ struct change {
 	struct arena mem;	    /* all text here */
 	bool fast;		    /* need not be on the disk when it is told */
 	int64_t now_ms, id, at_ms;
-	int64_t own;	  /* of who asks: registry_wait */
-	const char *text; /* name, tags or routes */
+	int64_t own, giver; /* of who asks: registry_wait */
+	const char *text;   /* name, tags or routes */
 	const char *value;
 	struct addr address;
 	const char *if_tag; /* of the policy that it replaces; NULL: of any */
@@ -143,6 +143,9 @@ void registry_pending_free(struct registry *r);
 int registry_tags_check(const struct registry *r, const char *tags, struct errbuf *eb);
 /* And that this user may give them: for what a node asks for itself. */
 int registry_tags_check_owner(const struct registry *r, const char *tags, int64_t user, struct errbuf *eb);
+/* That giver (0: anybody who may give all) may give those of the tags that are not among have; NULL: it has none. */
+int registry_tags_check_giver(const struct registry *r, const char *tags, int64_t giver,
+	const struct ctl_strings *have, struct errbuf *eb);
 /* Whether u's machines may be made by who is this: -EPERM. */
 int registry_check_maker(const struct user *u, enum user_role by, struct errbuf *eb);
 /* What a node that comes by a key asks for must be the key's: tags come from keys, admins, or a login that

@@ -101,7 +101,7 @@ static int tag_edit(struct registry *r, struct change *c, struct member *draft, 
 			"a node that was tagged stays so: give it at least one tag (--tags), or let it log "
 			"in again "
 			"as somebody's");
-	if (!err)
+	if (!err && !(err = registry_tags_check_giver(r, c->text, c->giver, &draft->tags, eb)))
 		registry_tags_split(&c->mem, c->text, &draft->tags);
 	return err ? err : c->mem.failed ? err_set(eb, -ENOMEM, "tag a node") : 0;
 }

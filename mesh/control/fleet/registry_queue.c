@@ -65,6 +65,7 @@ struct change *registry_change_new(
 	c->kind = kind;
 	c->wait = w;
 	c->own = w ? w->own : 0;
+	c->giver = w ? w->giver : 0;
 	if (w)
 		w->change = c;
 	return c;

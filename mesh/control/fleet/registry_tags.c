@@ -22,6 +22,14 @@ void registry_tags_join(const struct ctl_strings *tags, char out[static STORE_TA
 		len += (size_t)sprintf(out + len, "%s%s", len ? "," : "", tags->v[i]);
 }
 
+static bool is_tag_of(const struct ctl_strings *tags, const char *tag)
+{
+	for (size_t i = 0; i < tags->n; i++)
+		if (!strcmp(tags->v[i], tag))
+			return true;
+	return false;
+}
+
 /* None that could be read is no list without tags: who decides by them decides nothing. */
 static int read_tags(struct arena *a, const char *text, struct ctl_strings *out, struct errbuf *eb)
 {
@@ -67,12 +75,24 @@ int registry_tags_check_owner(const struct registry *r, const char *tags, int64_
 	return err;
 }
 
-static bool is_tag_of(const struct ctl_strings *tags, const char *tag)
+int registry_tags_check_giver(const struct registry *r, const char *tags, int64_t giver,
+	const struct ctl_strings *have, struct errbuf *eb)
 {
-	for (size_t i = 0; i < tags->n; i++)
-		if (!strcmp(tags->v[i], tag))
-			return true;
-	return false;
+	const struct registry_ops *ops = &r->c.ops;
+	const struct user *u = fleet_user(&r->fleet, giver);
+	struct ctl_strings list;
+	struct arena a = { 0 };
+	int err = giver ? read_tags(&a, tags, &list, eb) : 0;
+	for (size_t i = 0; giver && !err && i < list.n; i++)
+		if (!(have && is_tag_of(have, list.v[i])) &&
+			(!u || !ops->owns_tag || !ops->owns_tag(ops->arg, list.v[i], u)))
+			err = err_say(eb, -EPERM,
+				"%.64s is not yours to give: \"tagOwners\" in the policy says who may, "
+				"beside "
+				"network admins and admins",
+				list.v[i]);
+	arena_free(&a);
+	return err;
 }
 
 int registry_tags_check_key(const char *tags, const struct ctl_strings *asked, struct errbuf *eb)

@@ -84,7 +84,8 @@ struct api_call {
 	uint32_t scopes;	   /* of the token, or of the session's role: see auth.c */
 	bool whole;		   /* a session that may do all that an admin may */
 	enum user_role rank;	   /* of a session */
-	int64_t own; /* a session of this user; in a verb: whose own nodes are all it may touch. 0 = all */
+	int64_t own;	/* a session of this user; in a verb: whose own nodes are all it may touch. 0 = all */
+	int64_t person; /* a session's user; 0 = a local admin */
 	char who[FLEET_USER_NAME]; /* a session's name */
 	struct addr from; /* who asks, behind proxies that are trusted; all zero = on a unix socket */
 	int64_t now_ms;
@@ -155,6 +156,8 @@ bool api_may(struct api_call *c, const struct api_row *r);
 bool api_may_pass_on(const struct api_call *c, uint32_t scopes);
 /* What who asks is to the users: root on the admin socket as good as the owner, keys and admins of this server admins. */
 enum user_role api_rank(const struct api_call *c);
+/* Tags open doors, and doors are not an it-admin's: the user who gives such as the policy lets them, or 0, all. */
+int64_t api_giver(const struct api_call *c);
 bool api_is_keyed(const struct api *a, const struct http_head *head, int64_t now_ms);
 
 /* --- verbs, by file --- */

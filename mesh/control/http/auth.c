@@ -88,6 +88,11 @@ enum user_role api_rank(const struct api_call *c)
 	return USER_MEMBER;
 }
 
+int64_t api_giver(const struct api_call *c)
+{
+	return c->right == API_SESSION && c->rank < USER_NETWORK_ADMIN ? c->person : 0;
+}
+
 bool api_has_scope(const struct api_call *c, const struct api_row *r)
 {
 	if (c->right == API_SESSION ? c->whole : !c->key || c->key->kind == API_KEY_ADMIN)

@@ -12,11 +12,11 @@
 /* --- rights --- */
 
 /* What a role opens, beside the person's own nodes; "all": whatever an admin may. Roles as the official service has
- * them (ecosystem.md 3). */
+ * them: machines are the it-admin's, what they carry and reach is the network admin's. Who gives which tags: api_giver. */
 static const char *const role_scopes[USER_ROLES] = { [USER_MEMBER] = "",
 	[USER_AUDITOR] = "all:read",
 	[USER_BILLING_ADMIN] = "all:read",
-	[USER_IT_ADMIN] = "all:read devices:core devices:routes auth_keys users",
+	[USER_IT_ADMIN] = "all:read devices:core auth_keys users",
 	[USER_NETWORK_ADMIN] = "all:read devices:routes policy_file dns",
 	[USER_ADMIN] = "all",
 	[USER_OWNER] = "all" };
@@ -48,7 +48,7 @@ bool console_rights(struct api_call *c, const struct browser_hash *who)
 		return false;
 	c->whole = !strcmp(scopes_of(c->api, s), "all");
 	(void)api_scopes_read(scopes_of(c->api, s), &c->scopes, say, sizeof(say));
-	c->own = s->kind == SESSION_PERSON ? s->id : 0;
+	c->own = c->person = s->kind == SESSION_PERSON ? s->id : 0;
 	c->rank = s->kind == SESSION_PERSON ? fleet_role(&c->api->reg->fleet, s->id) : USER_ADMIN;
 	snprintf(c->who, sizeof(c->who), "%s", name);
 	return true;

@@ -240,6 +240,58 @@ static const char *join(struct fixture *x, const char *key, uint8_t n, struct ar
 	return out.error;
 }
 
+static bool owns_web(void *arg, const char *tag, const struct user *user)
+{
+	(void)arg;
+	return user->id == 1 && !strcmp(tag, "tag:web");
+}
+
+/* Whose machines and keys these are to change need not be who gives all tags. */
+static void test_givers(void **state)
+{
+	static const struct {
+		int64_t giver;
+		const char *tags;
+		int err;
+	} rows[] = { { 0, "tag:db,tag:web", 0 }, { 1, "tag:web", 0 }, { 1, "tag:db", -EPERM },
+		{ 1, "tag:web,tag:db", -EPERM }, { 2, "tag:web", -EPERM }, { 99, "tag:web", -EPERM } };
+	struct fixture x = { .err = 0 };
+	struct arena a = { 0 };
+	(void)state;
+	assert_true(key_setup());
+	place_make(&x.place);
+	place_path(&x.place, "db.sqlite", x.path);
+	reopen(&x);
+	x.r.c.ops.owns_tag = owns_web;
+	struct registry_wait w = { .done = ended, .arg = &x };
+	registry_user_create(&x.r, "itsy", NOW, &w);
+	registry_user_create(&x.r, "bob", NOW, &w);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		w = (struct registry_wait) { .done = ended, .arg = &x, .giver = rows[i].giver };
+		registry_preauth_create(
+			&x.r, &(struct preauth_wish) { .user = "bob", .tags = rows[i].tags }, NOW, &w);
+		if (x.err != rows[i].err)
+			fail_msg("key, row %zu: %s", i, x.text);
+		w.giver = 0;
+		registry_preauth_create(&x.r, &(struct preauth_wish) { .user = "bob", .tags = "" }, NOW, &w);
+		assert_string_equal(join(&x, x.key, (uint8_t)(i + 1), &a), "");
+		int64_t id = x.r.fleet.v[x.r.fleet.n - 1]->id;
+		w.giver = rows[i].giver;
+		registry_node_tag(&x.r, id, rows[i].tags, &w);
+		if (x.err != rows[i].err)
+			fail_msg("node, row %zu: %s", i, x.text);
+		/* what it has already it may keep */
+		w.giver = 0;
+		registry_node_tag(&x.r, id, rows[i].tags, &w);
+		w.giver = rows[i].giver;
+		registry_node_tag(&x.r, id, rows[i].tags, &w);
+		assert_int_equal(x.err, 0);
+	}
+	arena_free(&a);
+	registry_close(&x.r);
+	place_remove(&x.place);
+}
+
 /* A key for somebody, and what becomes of it when they become an admin: whoever made it has its text. */
 static void test_promoted(void **state)
 {
@@ -333,7 +385,7 @@ static void test_pools(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_roles), cmocka_unit_test(test_ranks),
-		cmocka_unit_test(test_makers), cmocka_unit_test(test_promoted),
+		cmocka_unit_test(test_makers), cmocka_unit_test(test_promoted), cmocka_unit_test(test_givers),
 		cmocka_unit_test(test_pools) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

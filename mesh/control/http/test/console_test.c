@@ -110,7 +110,7 @@ static const struct {
 	{ "/v1/nodes/show", readers, "m" },
 	{ "/v1/nodes/path", readers, "" },
 	{ "/v1/nodes/tag", "iao*", "" },
-	{ "/v1/nodes/approve-routes", "inao*", "" },
+	{ "/v1/nodes/approve-routes", "nao*", "" },
 	{ "/v1/nodes/list-routes", readers, "" },
 	{ "/v1/users/list", readers, "" },
 	{ "/v1/users/create", "iao*", "" },
@@ -214,7 +214,9 @@ static void test_ranks(void **state)
 		struct api_call c = { .api = &d->api, .right = API_SESSION };
 		assert_true(console_rights(&c, &who));
 		assert_int_equal(api_rank(&c), i == 7 ? USER_ADMIN : (enum user_role)i);
+		assert_int_equal(api_giver(&c), i < 4 ? i + 1 : 0); /* from network admins on all tags */
 	}
+	assert_int_equal(api_giver(&(struct api_call) { .right = API_ADMIN }), 0);
 	assert_int_equal(api_rank(&(struct api_call) { .right = API_ADMIN }), USER_OWNER);
 	assert_int_equal(api_rank(&(struct api_call) { .right = API_KEYED, .key = &keys[0] }), USER_ADMIN);
 	assert_int_equal(api_rank(&(struct api_call) { .right = API_KEYED, .key = &keys[1] }), USER_MEMBER);

@@ -1,4 +1,5 @@
 #include "mesh/control/config/config.h"
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -8,9 +9,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct errbuf eb;
 	struct arena a = { 0 };
 	struct ctl_dns dns;
+	struct ctl_derp_map map = { 0 };
+	char text[512];
 	if (config_parse("/etc/c.yaml", (const char *)data, len, &c, &eb))
 		return 0;
 	(void)config_dns(&c, &c.records, &a, &dns);
+	(void)config_unused_that_matter(&c, text, sizeof(text));
+	if (*config_fixed_differ(&c, &c, text, sizeof(text)))
+		abort(); /* as a running server that reads its file again would see it */
+	if (c.relay.enabled)
+		(void)config_relay_region(&c, &c.listen, &c.relay.stun, "", &a, &map);
 	arena_free(&a);
 	config_free(&c);
 	return 0;

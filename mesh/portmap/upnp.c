@@ -330,6 +330,8 @@ static void give_up(struct upnp_talk *t, unsigned code)
 		snprintf(t->why, sizeof(t->why), "refused by its settings");
 	else if (code == NO_ANSWER)
 		snprintf(t->why, sizeof(t->why), "no answer to a request");
+	else if (code == ERROR_CONFLICT)
+		snprintf(t->why, sizeof(t->why), "each port that was asked for is another's");
 	else
 		snprintf(t->why, sizeof(t->why), "it refuses with error %u", code);
 }

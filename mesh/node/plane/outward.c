@@ -230,7 +230,7 @@ void outward_recall(struct outward *o)
 
 void outward_check(struct outward *o)
 {
-	if (o && o->figures.on && lending_is_stale(o->plane, &o->lending))
+	if (o && lending_is_stale(o->plane, &o->lending))
 		outward_recall(o);
 }
 

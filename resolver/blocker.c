@@ -42,7 +42,8 @@ struct reading {
 };
 struct blocker {
 	struct loop *loop;
-	struct resolver *core;
+	struct resolver *core; /* NULL: none just now */
+	struct block *set;     /* what serves, of `rules`; NULL: nothing is blocked */
 	struct loop_timer *minute;
 	struct rules *rules;	 /* in force; NULL: none */
 	struct reading *reading; /* under way; NULL: none */
@@ -348,6 +349,19 @@ static void fetches_start(struct blocker *b)
 	}
 }
 
+static void set_serve(const struct blocker *b)
+{
+	if (b->core)
+		resolver_block_set(
+			b->core, b->set, b->rules ? &b->rules->block.answer : &(struct block_answer) { 0 });
+}
+
+void blocker_move(struct blocker *b, struct resolver *core)
+{
+	b->core = core;
+	set_serve(b);
+}
+
 /* The set of d->rules serves. */
 static void reading_take(struct blocker *b, const struct reading *d)
 {
@@ -363,7 +377,9 @@ static void reading_take(struct blocker *b, const struct reading *d)
 	}
 	minute_over(b);
 	b->names = block_names(d->set);
-	resolver_block_set(b->core, c->n_lists ? d->set : NULL, &c->answer);
+	block_put(b->set);
+	b->set = c->n_lists ? block_get(d->set) : NULL;
+	set_serve(b);
 	if (c->n_lists)
 		log_info("%zu names are blocked or allowed by %zu lists, read in %" PRIu64 " ms",
 			block_names(d->set), c->n_lists, d->took_ms);
@@ -502,7 +518,9 @@ void blocker_free(struct blocker *b)
 		b->reading->b = NULL; /* it frees itself when it has read */
 	rules_put(b->next);
 	rules_put(b->failed);
-	resolver_block_set(b->core, NULL, &(struct block_answer) { 0 });
+	if (b->core)
+		resolver_block_set(b->core, NULL, &(struct block_answer) { 0 });
+	block_put(b->set);
 	rules_put(b->rules);
 	loop_timer_free(b->minute);
 	loop_timer_free(b->pause);

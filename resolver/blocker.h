@@ -13,6 +13,9 @@ struct blocker;
 struct blocker *blocker_new(struct loop *l, struct resolver *core); /* NULL: memory short */
 /* Call it before the core is freed. Lists that are being read are thrown away when they have been. NULL is fine. */
 void blocker_free(struct blocker *b);
+/* Another core from now on, which blocks at once what the one before did; NULL: none for a while. The one before has its set
+ * until it is freed. */
+void blocker_move(struct blocker *b, struct resolver *core);
 /* By which proxies lists are fetched from now on; borrowed; NULL, which is so at first: by none. */
 struct proxies;
 void blocker_proxies(struct blocker *b, const struct proxies *p);

@@ -364,15 +364,10 @@ struct blocker_search *blocking_search(struct blocking *b, const struct addr *fr
 
 /* ---- serving ---- */
 
-void blocking_leave(struct blocking *b)
+void blocking_move(struct blocking *b, struct resolver *core)
 {
-	blocker_free(b->blocker);
 	if (b->blocker)
-		arena_free(&b->mem);
-	b->blocker = NULL;
-	b->fresh = false;
-	free(b->told); /* the words are read again */
-	b->told = NULL;
+		blocker_move(b->blocker, core);
 }
 
 /* They are of no use to anybody else. */
@@ -414,7 +409,10 @@ const char *blocking_trouble(const struct blocking *b)
 
 void blocking_fini(struct blocking *b)
 {
-	blocking_leave(b);
+	blocker_free(b->blocker);
+	b->blocker = NULL;
+	free(b->told);
+	b->told = NULL;
 	arena_free(&b->mem);
 	peers_forget(b);
 	b->wanted = b->fresh = false;

@@ -33,9 +33,10 @@ bool blocking_follow(struct blocking *b, struct netmap *m);
 bool blocking_serve(struct blocking *b, struct resolver *core);
 /* Why it is not blocked as is wanted; "" = it is. Valid until the next call into the loop. */
 const char *blocking_trouble(const struct blocking *b);
-/* Before the resolver is closed: it blocks no more; blocking_serve begins again. */
-void blocking_leave(struct blocking *b);
-void blocking_fini(struct blocking *b); /* leaves, and forgets the map */
+/* The resolver is closed (NULL) or another, which blocks at once what the one before did. */
+void blocking_move(struct blocking *b, struct resolver *core);
+void blocking_fini(struct blocking
+		*b); /* before the resolver is closed for good: nothing is blocked, the map is forgotten */
 /* Where others ask this machine for names: nowhere, or at its own addresses of that map. */
 size_t blocking_places(const struct blocking *b, const struct netmap *m, struct addr out[static 2]);
 /* Which lists hold for who asks from there, a bit for each. */

@@ -563,7 +563,7 @@ static struct resolver_server *open_at(
 static int open_resolver(struct names *n, struct errbuf *eb)
 {
 	bool logs = n->dns && resolver_server_journal(n->dns);
-	blocking_leave(&n->blocking);
+	blocking_move(&n->blocking, NULL);
 	validation_leave(&n->validation);
 	resolver_server_close(n->dns);
 	n->unserved[0] = 0;
@@ -580,11 +580,12 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	}
 	if (!n->dns)
 		return eb->code;
+	blocking_move(&n->blocking, resolver_server_core(n->dns));
 	if (n->zone) /* a zone is changed in place from map to map */
 		resolver_zone_set(resolver_server_core(n->dns), n->zone);
 	if (logs)
 		(void)resolver_server_journal_set(n->dns, true);
-	return blocking_follow(&n->blocking, n->map) ? 0 : err_set(eb, -ENOMEM, "names that are blocked");
+	return 0;
 }
 
 /* Once this node's key has expired the mesh is out of reach: its names are served as they were, but questions

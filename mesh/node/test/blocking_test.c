@@ -401,6 +401,50 @@ static void test_taken(void **state)
 	close(fd);
 }
 
+/* The guard of the interface comes or goes, and the resolver's sockets are others: what was blocked is from the first question
+ * on, though its words are not understood by then. */
+static void test_reopened(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct endpoint at = { .port = 53 };
+	struct place *p = place_of(state);
+	if (!p)
+		return;
+	use_map(p, MAP(BLOCKS("{" LISTS "," GROUPS "}"), ALICES), NULL);
+	await(p, "100.64.0.2", "games.example", 0);
+	p->n.guarded = true;
+	use_map(p, MAP(BLOCKS("{" LISTS "," GROUPS "}"), ALICES), NULL);
+	assert_true(blocking_lists(&p->n.blocking, &(struct addr) { 0 }) != 0); /* before the loop runs */
+	assert_int_equal(ask(p, "100.64.0.2", "100.64.0.1", "games.example"), 0);
+	use_map(p, MAP(BLOCKS("[]"), ALICES), NULL);
+	p->n.guarded = false;
+	use_map(p, MAP(BLOCKS("[]"), ALICES), NULL);
+	assert_non_null(strstr(p->n.odd_dns, "is not understood"));
+	assert_int_equal(ask(p, "100.64.0.2", "100.64.0.1", "games.example"), 0);
+	assert_int_equal(ask(p, "100.64.0.3", "100.64.0.1", "ads.example"), 2);
+
+	/* no socket can be had for a while: lists that are read then wait for one */
+	struct netmap *other = read_map(MAP(BLOCKS("{" LISTS ",\"Answer\":[\"nxdomain\"]}"), ALICES), NULL);
+	use_map(p, MAP(BLOCKS("{" LISTS ",\"Answer\":[\"nxdomain\"]}"), ALICES), NULL);
+	resolver_server_close(p->n.dns);
+	p->n.dns = NULL;
+	blocking_move(&p->n.blocking, NULL);
+	assert_true(addr_parse("100.100.100.100", &at.ip));
+	int fd = sock_udp(&at, &eb);
+	assert_true(fd >= 0);
+	assert_int_not_equal(names_apply(&p->n, other, "lo", false, &eb), 0);
+	for (uint64_t began_ms = clock_now_ms(); clock_now_ms() - began_ms < 20000;) {
+		const struct conf_block *c = blocker_conf(p->n.blocking.blocker);
+		if (c && !c->n_groups)
+			break;
+		loop_run_once(p->n.loop);
+	}
+	close(fd);
+	assert_int_equal(names_apply(&p->n, other, "lo", false, &eb), 0);
+	assert_int_equal(ask(p, "100.64.0.2", "100.64.0.1", "games.example"), 3);
+	netmap_put(other);
+}
+
 struct told {
 	bool over;
 	char group[32], lines[256];
@@ -453,7 +497,7 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_groups), ONE(test_networks), ONE(test_changes),
-		ONE(test_odd), ONE(test_taken), ONE(test_search), ONE(test_short_of_memory),
-		cmocka_unit_test(test_words_kept) };
+		ONE(test_odd), ONE(test_taken), ONE(test_search), ONE(test_reopened),
+		ONE(test_short_of_memory), cmocka_unit_test(test_words_kept) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,9 +61,10 @@ static struct flow *set_of(struct filter_flows *t, const struct tuple *k)
 	return t->flow[h % SETS];
 }
 
+/* seen_ms may be later than now: what another thread has sent is told in the midst of a batch, whose time was read before. */
 static bool is_live(const struct flow *f, uint64_t now_ms)
 {
-	return f->used && now_ms - f->seen_ms < FLOWS_IDLE_MS;
+	return f->used && (f->seen_ms > now_ms || now_ms - f->seen_ms < FLOWS_IDLE_MS);
 }
 
 static struct flow *find(struct flow *set, const struct tuple *k)

@@ -248,6 +248,8 @@ static void test_return_traffic(void **state)
 		assert_int_equal(filter_in(f, t, 1799998, &in, &d), FILTER_DROP); /* idle for 10 minutes */
 		assert_int_equal(filter_out(t, 1800000, &out, &d), FILTER_PASS);
 		assert_int_equal(
+			filter_in(f, t, 1799999, &in, &d), FILTER_PASS); /* its time was read before */
+		assert_int_equal(
 			filter_in(none, t, 1800000, &in, &d), FILTER_DROP); /* no longer our address */
 		assert_int_equal(d.not_local, 1);
 		assert_int_equal(d.no_rule, 3);

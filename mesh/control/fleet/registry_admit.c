@@ -148,6 +148,10 @@ static int admit_prepare(struct registry *r, struct change *c, struct errbuf *eb
 	const struct member *old = find_returning(r, &c->ad), *other = fleet_by_key(&r->fleet, &c->ad.key);
 	if (other && other != old)
 		return err_say(eb, ERR_REFUSED, "this node key is another node's: log out and in again");
+	/* who lets it in for somebody who may give the tags that it asks for gives them */
+	err = registry_tags_check_giver(r, c->ad.tags, c->giver, old ? &old->tags : NULL, eb);
+	if (err)
+		return err;
 	struct member draft = old ? *old : (struct member) { .created_ms = c->now_ms };
 	apply_admission(r, c, !old, &draft);
 	if (!old)

@@ -243,7 +243,27 @@ static const char *join(struct fixture *x, const char *key, uint8_t n, struct ar
 static bool owns_web(void *arg, const char *tag, const struct user *user)
 {
 	(void)arg;
-	return user->id == 1 && !strcmp(tag, "tag:web");
+	return user->id == 3 || (user->id == 1 && !strcmp(tag, "tag:web"));
+}
+
+/* Lets in a machine that asks for these tags, for who may give all of them. */
+static void approve(struct fixture *x, size_t row, const char *tags, int64_t giver)
+{
+	char id[] = "abcdefghijklmnopqrstuvwx";
+	struct registry_wait w = { .done = ended, .arg = x, .giver = giver };
+	struct ctl_hostinfo says = { .hostname = "box" };
+	struct machine_key machine;
+	struct node_key key;
+	struct errbuf eb = { 0 };
+	char copy[32], *save = NULL;
+	const char *asked[4];
+	says.request_tags.v = asked;
+	snprintf(copy, sizeof(copy), "%s", tags);
+	for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save))
+		asked[says.request_tags.n++] = t;
+	id[0] = (char)('a' + row);
+	assert_int_equal(registry_pending_invent(&x->r, id, &says, NOW, &machine, &key, &eb), 0);
+	registry_approve(&x->r, id, &(struct approve_wish) { .user = "carol", .by = USER_IT_ADMIN }, NOW, &w);
 }
 
 /* Whose machines and keys these are to change need not be who gives all tags. */
@@ -266,7 +286,11 @@ static void test_givers(void **state)
 	struct registry_wait w = { .done = ended, .arg = &x };
 	registry_user_create(&x.r, "itsy", NOW, &w);
 	registry_user_create(&x.r, "bob", NOW, &w);
+	registry_user_create(&x.r, "carol", NOW, &w);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		approve(&x, i, rows[i].tags, rows[i].giver);
+		if (x.err != rows[i].err)
+			fail_msg("word, row %zu: %s", i, x.text);
 		w = (struct registry_wait) { .done = ended, .arg = &x, .giver = rows[i].giver };
 		registry_preauth_create(
 			&x.r, &(struct preauth_wish) { .user = "bob", .tags = rows[i].tags }, NOW, &w);

@@ -364,12 +364,12 @@ size_t ip_translate(uint8_t *p, size_t cap, const struct ip_view *v, const struc
 
 size_t ip6_cut(uint8_t *p, size_t len, uint32_t id, uint8_t rest[static IP6_MTU_MIN])
 {
-	enum { FIRST = (IP6_MTU_MIN - HEAD6 - FRAGMENT_HEAD) / 8 * 8 };
+	enum { FIRST = (IP6_MTU_MIN - HEAD6 - FRAGMENT_HEAD) / 8 * 8, PIECE_AT_MAX = 0x1fff };
 	bool is = p[6] == FRAGMENT_HEADER;
 	size_t head = is ? HEAD6 + FRAGMENT_HEAD : HEAD6, left = len - head - FIRST;
 	struct piece f = is ? piece_read(p + HEAD6) : (struct piece) { true, false, 0, id };
 	uint8_t proto = is ? p[HEAD6] : p[6];
-	if (len <= head + FIRST || left > FIRST)
+	if (len <= head + FIRST || left > FIRST || f.at + FIRST / 8 > PIECE_AT_MAX)
 		return 0;
 	memcpy(rest, p, HEAD6);
 	memcpy(rest + HEAD6 + FRAGMENT_HEAD, p + head + FIRST, left);

@@ -28,7 +28,8 @@ size_t ip_translate(uint8_t *p, size_t cap, const struct ip_view *v, const struc
 
 /* Cuts the IPv6 packet p, of len bytes, longer than IP6_MTU_MIN and without extension headers but one of a fragment, in two
  * that each link carries: p becomes the first, of IP6_MTU_MIN bytes, for which there is room; rest the other, whose length
- * is returned. id: of the fragments, if p is none. 0: it would take more than two, nothing is changed. */
+ * is returned. id: of the fragments, if p is none. 0: it would take more than two, or the other would begin beyond what a
+ * datagram can hold; nothing is changed. */
 size_t ip6_cut(uint8_t *p, size_t len, uint32_t id, uint8_t rest[static IP6_MTU_MIN]);
 
 #endif

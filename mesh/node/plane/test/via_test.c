@@ -261,6 +261,11 @@ static void test_cut(void **state)
 	assert_int_equal(w.id, 77);
 	assert_int_equal(w.pieces, 5);
 	check_whole(&w, LONG);
+	/* past the end of any datagram: its other part would be a first one */
+	put_piece(&pkt, l4, FIRST, FIRST, false, 77);
+	be_put(pkt_data(&pkt) + 6, 2, 0x2000 - 1232 / 8);
+	assert_int_equal(out_piece(&p, T0, &pkt, NULL), VIA_NO_WAY);
+	assert_null(via_rest(p.t));
 	put_piece(&pkt, l4, FIRST, FIRST, true, 78); /* of another, and of this one much later */
 	assert_int_equal(out_piece(&p, T0, &pkt, NULL), VIA_NOT);
 	put_piece(&pkt, l4, FIRST, FIRST, true, 77);

@@ -95,7 +95,9 @@ static void pending_rejected(void *arg, const char *pending)
 }
 static void admin_changed(void *arg, int64_t admin)
 {
-	sessions_end_all(&((struct server *)arg)->web.login.sessions, SESSION_ADMIN, admin);
+	struct login *l = &((struct server *)arg)->web.login;
+	sessions_end_all(&l->sessions, SESSION_ADMIN, admin);
+	login_first_end(l);
 }
 static bool knows_tag(void *arg, const char *tag)
 {

@@ -56,6 +56,8 @@ void login_init(struct login *l, struct loop *loop, struct api *api);
 int login_open(struct login *l, struct errbuf *eb);
 /* Where nobody can log in yet: a word into the log, by which the first admin is made in a browser. The registry is open. */
 void login_first_begin(struct login *l);
+/* There is an admin now, or was one: none is made in a browser any more. */
+void login_first_end(struct login *l);
 void login_close(struct login *l); /* when no connection is left; after login_init */
 /* Whether one that the server must not start without has not answered yet, and may still. */
 bool login_is_waiting(const struct login *l);

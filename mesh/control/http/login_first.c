@@ -45,10 +45,13 @@ void login_first_begin(struct login *l)
 		l->api->cfg->server_url, l->first);
 }
 
-bool login_first_is_open(struct login *l)
+void login_first_end(struct login *l)
 {
-	if (l->api->reg->admins.n)
-		key_wipe(l->first, sizeof(l->first));
+	key_wipe(l->first, sizeof(l->first));
+}
+
+bool login_first_is_open(const struct login *l)
+{
 	return *l->first;
 }
 
@@ -91,10 +94,8 @@ static void stored(void *arg, const struct registry_result *res)
 	struct login_first *f = arg;
 	struct login *l = f->l;
 	const struct admin *who = res->err ? NULL : admins_by_id(&l->api->reg->admins, res->id);
-	if (who) {
-		key_wipe(l->first, sizeof(l->first));
+	if (who)
 		log_info("the first admin, %s, was made in a browser", who->name);
-	}
 	if (f->later) {
 		const struct api_way way = api_later_way(f->later);
 		if (who)
@@ -146,7 +147,7 @@ void login_first_close(struct login *l)
 		registry_wait_cancel(&f->stored);
 		free_first(f);
 	}
-	key_wipe(l->first, sizeof(l->first));
+	login_first_end(l);
 }
 
 /* --- asked --- */

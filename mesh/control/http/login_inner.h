@@ -46,7 +46,7 @@ void login_admin_close(struct login *l); /* what is being compared is waited for
 void login_admin_in(struct login *l, const struct api_way *way, const struct admin *who,
 	const struct browser_hash *before, const char *pending);
 /* The first admin (login_first.c): whether one can be made here, its form, and the end of what is under way. */
-bool login_first_is_open(struct login *l);
+bool login_first_is_open(const struct login *l);
 void login_first_form(struct page *p, const struct login *l, const struct visitor *v);
 void login_first_close(struct login *l);
 /* Has the form of an id of something that waits. */

@@ -206,6 +206,25 @@ static void test_first(void **state)
 	free(late.page);
 }
 
+/* An admin that is made elsewhere ends it for this run, though that one may be gone before anybody looks at the page. */
+static void test_first_elsewhere(void **state)
+{
+	struct world *w = *state;
+	struct browser b = { .w = w };
+	char word[33], form[80], text[256];
+	first_word(w, word);
+	assert_int_equal(strlen(word), 32);
+	(void)browser_visit(&b, "/login", NULL, NULL);
+	browser_form(&b, form);
+	world_make_admin(w, "/v1/admins/create");
+	json_decref(world_admin(w, "/v1/admins/delete", "{\"name\":\"root\"}"));
+	snprintf(text, sizeof(text), "%s&word=%s&%s", form, word, GOOD);
+	(void)browser_visit(&b, "/login/first", text, NULL);
+	assert_int_equal(b.status, 403);
+	assert_non_null(strstr(browser_visit(&b, "/login", NULL, NULL), "Nobody can log in yet"));
+	free(b.page);
+}
+
 /* Guessing the word costs time too. */
 static void test_first_guessed(void **state)
 {
@@ -373,6 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
 						    test_admin, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_first, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_first_elsewhere, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_first_guessed, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_ended, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_throttled, world_setup, world_teardown),

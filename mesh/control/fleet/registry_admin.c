@@ -70,12 +70,13 @@ int registry_publish_user(struct registry *r, const struct user *u, struct errbu
 {
 	int err = 0;
 	(void)fleet_user_put(&r->fleet, u); /* it is there: nothing grows */
-	for (size_t i = 0; i < r->fleet.n && !err; i++)
+	for (size_t i = 0; i < r->fleet.n; i++)
 		if (r->fleet.v[i]->user == u->id) {
 			struct member draft = *r->fleet.v[i];
 			draft.role = u->role;
 			draft.groups = u->groups;
-			err = registry_publish(r, &draft, NEWS_IDENTITY, eb);
+			int one = registry_publish(r, &draft, NEWS_IDENTITY, eb);
+			err = err ? err : one;
 		}
 	return err;
 }

@@ -80,6 +80,15 @@ static int person_write(struct store *s, struct change *c, struct errbuf *eb)
 	return store_person_put(s, c->person, eb);
 }
 
+/* Where memory was short at the login before, machines may have what the user has not any more. */
+static bool have_groups(const struct fleet *f, const struct user *u, const struct user_groups *groups)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i]->user == u->id && !user_groups_equal(f->v[i]->groups, groups))
+			return false;
+	return user_groups_equal(u->groups, groups);
+}
+
 static int person_publish(struct registry *r, struct change *c, struct errbuf *eb)
 {
 	c->id = c->person->user;
@@ -87,7 +96,7 @@ static int person_publish(struct registry *r, struct change *c, struct errbuf *e
 		(!c->same && !people_put(&r->people, c->person)))
 		return err_set(eb, -ENOMEM, "log in");
 	const struct user *u = fleet_user(&r->fleet, c->id);
-	if (!u || user_groups_equal(u->groups, c->groups))
+	if (!u || have_groups(&r->fleet, u, c->groups))
 		return 0;
 	struct user now = *u;
 	now.groups = c->groups;

@@ -1,4 +1,4 @@
-/* Who may have which tags, while memory is short: nobody gets more for it. */
+/* Who may have which tags and groups, while memory is short: nobody gets more for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,6 +92,28 @@ static int join(struct fixture *x, uint8_t n)
 	return x->err;
 }
 
+static const char *domain_of(void *arg, const char *issuer)
+{
+	(void)arg, (void)issuer;
+	return "x.test";
+}
+
+static void open_registry(struct fixture *x)
+{
+	struct errbuf eb = { 0 };
+	assert_true(key_setup());
+	place_make(&x->place);
+	place_path(&x->place, "db.sqlite", x->path);
+	struct registry_config c = { .server_url = "https://hs.test",
+		.state_path = x->path,
+		.rnd = &random_system,
+		.secret = { { 9 } },
+		.ops = { .changed = changed, .groups_domain = domain_of, .arg = x } };
+	c.pool.has_v4 = prefix_parse("100.64.0.0/10", &c.pool.v4);
+	if (registry_open(&x->r, &c, &eb))
+		fail_msg("%s", eb.text);
+}
+
 /* Whichever piece of memory cannot be had: it comes with its tags, or not at all. */
 static void test_join(void **state)
 {
@@ -99,20 +121,9 @@ static void test_join(void **state)
 				   "tag:and-one-more-so-that-they-fill-a-page,tag:web";
 	struct fixture x = { .err = 0 };
 	struct registry_wait w = { .done = ended, .arg = &x };
-	struct errbuf eb = { 0 };
 	uint8_t n = 1;
 	(void)state;
-	assert_true(key_setup());
-	place_make(&x.place);
-	place_path(&x.place, "db.sqlite", x.path);
-	struct registry_config c = { .server_url = "https://hs.test",
-		.state_path = x.path,
-		.rnd = &random_system,
-		.secret = { { 9 } },
-		.ops = { .changed = changed, .arg = &x } };
-	c.pool.has_v4 = prefix_parse("100.64.0.0/10", &c.pool.v4);
-	if (registry_open(&x.r, &c, &eb))
-		fail_msg("%s", eb.text);
+	open_registry(&x);
 	registry_preauth_create(
 		&x.r, &(struct preauth_wish) { .user = "", .reusable = true, .tags = tags }, NOW, &w);
 	assert_int_equal(x.err, 0);
@@ -131,8 +142,44 @@ static void test_join(void **state)
 	place_remove(&x.place);
 }
 
+static int log_in(struct fixture *x, const char *groups)
+{
+	const struct person_wish wish = { "https://a", "1", "a@x.test", "A", groups };
+	struct registry_wait w = { .done = ended, .arg = x };
+	x->err = -ECANCELED;
+	registry_person_login(&x->r, &wish, NOW, &w);
+	return x->err;
+}
+
+/* A group that somebody has lost is gone from their machines with the next login that is heard to its end. */
+static void test_groups_lost(void **state)
+{
+	struct fixture x = { .err = 0 };
+	struct registry_wait w = { .done = ended, .arg = &x };
+	bool enough = false;
+	(void)state;
+	open_registry(&x);
+	assert_int_equal(log_in(&x, NULL), 0);
+	registry_preauth_create(
+		&x.r, &(struct preauth_wish) { .user = "a@x.test", .reusable = true, .tags = "" }, NOW, &w);
+	assert_int_equal(join(&x, 1), 0);
+	for (size_t i = 0; !enough; i++) {
+		assert_int_equal(log_in(&x, "staff\n"), 0);
+		assert_non_null(x.r.fleet.v[0]->groups);
+		pieces_left = i;
+		(void)log_in(&x, NULL);
+		enough = pieces_left != NONE;
+		pieces_left = NONE;
+		assert_int_equal(log_in(&x, NULL), 0);
+		assert_null(x.r.fleet.v[0]->groups);
+	}
+	registry_close(&x.r);
+	place_remove(&x.place);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_checks), cmocka_unit_test(test_join) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_checks), cmocka_unit_test(test_join),
+		cmocka_unit_test(test_groups_lost) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

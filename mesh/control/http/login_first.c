@@ -67,7 +67,8 @@ void login_first_form(struct page *p, const struct login *l, const struct visito
 {
 	page_raw(p, "<p>There is no admin yet. The server has written a word into its log "
 		    "(<code>journalctl -u ropewalk-control</code>): who can read that makes the first admin "
-		    "here.</p>"
+		    "here. Where the log has none (<code>log.level: error</code>), <code>ropewalk-control admins "
+		    "create NAME</code> on the server does.</p>"
 		    "<form method=\"post\" action=\"/login/first\">");
 	login_form_field(p, l, v);
 	page_raw(p,

@@ -167,6 +167,7 @@ static void test_first(void **state)
 	first_word(w, word);
 	assert_int_equal(strlen(word), 32);
 	assert_non_null(strstr(browser_visit(&b, "/login", NULL, NULL), "<h1>The first admin</h1>"));
+	assert_non_null(strstr(b.page, "<code>ropewalk-control admins create NAME</code>"));
 	assert_non_null(strstr(b.csp, "form-action 'self'"));
 	(void)browser_visit(&late, "/login", NULL, NULL);
 	browser_form(&late, form);

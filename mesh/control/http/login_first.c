@@ -65,11 +65,12 @@ static bool is_the_word(const struct login *l, const char *given)
 
 void login_first_form(struct page *p, const struct login *l, const struct visitor *v)
 {
-	page_raw(p, "<p>There is no admin yet. The server has written a word into its log "
-		    "(<code>journalctl -u ropewalk-control</code>): who can read that makes the first admin "
-		    "here. Where the log has none (<code>log.level: error</code>), <code>ropewalk-control admins "
-		    "create NAME</code> on the server does.</p>"
-		    "<form method=\"post\" action=\"/login/first\">");
+	page_raw(p,
+		"<p>There is no admin yet. The server has written a word into its log "
+		"(<code>journalctl -u ropewalk-control</code>): who can read that makes the first admin "
+		"here. Where the log has none (<code>log.level: error</code>), <code>ropewalk-control admins "
+		"create NAME</code> on the server does.</p>"
+		"<form method=\"post\" action=\"/login/first\">");
 	login_form_field(p, l, v);
 	page_raw(p,
 		"<label>Word from the log<input name=\"word\" autocomplete=\"off\" required "

@@ -11,6 +11,7 @@
  * The same record may be given by several (a machine and an extra record): it is there once, counts how often
  * it was given, and goes with the last of them. The records of a name that has many (the PTR of 0.0.0.0 in a list of
  * blocked names has very many) stand in a second table too, to be found in; a mesh has thousands of names with one or two.
+ * The record that a name was made for stands in one block with it: a mesh has three such names for a machine.
  * Both tables are keyed: whoever names a machine of the mesh chooses the keys.
  *
  * Only the loop's thread reads and changes a zone; between two calls it is always whole. */
@@ -20,21 +21,23 @@
 #include "mesh/base/via6.h"
 #include "resolver/resolver.h"
 #include <errno.h>
+#include <stdalign.h>
 #include <stddef.h>
 #include <stdlib.h>
 
-enum { BUCKETS_MIN = 64, RECORDS_MIN = 2, SPARSE = 8, FEW = 8 };
+enum { BUCKETS_MIN = 64, SPARSE = 8, FEW = 8 };
 
 struct zone_node {
 	struct zone_node *chain,
 		*parent;	       /* same bucket; the name without its first label, NULL at the root */
 	union {			       /* n records, grouped by type, each group in the order given */
-		struct zone_rr *one;   /* cap 0: at most this one, as most names have */
-		struct zone_rr **many; /* owned */
+		struct zone_rr *one;   /* room 0: at most this one, as most names have */
+		struct zone_rr **many; /* owned; 1 << room of them have place */
 	} rrs;
-	uint32_t hash, n, cap, children, authorities;
-	uint8_t len;
+	uint32_t hash, n, children, authorities;
+	uint8_t len, room;
 	bool crowded; /* its records stand in the table of crowds */
+	bool inner;   /* one of them, that the name was made for, stands in this block, behind b */
 	uint8_t b[];  /* wire form, lower case */
 };
 struct crowd { /* a record of a name that has many */
@@ -76,14 +79,34 @@ struct zone *zone_get(struct zone *z)
 
 static struct zone_rr **node_rrs(struct zone_node *n)
 {
-	return n->cap ? n->rrs.many : &n->rrs.one;
+	return n->room ? n->rrs.many : &n->rrs.one;
+}
+
+/* Where in its block a name of len bytes has a record. */
+static size_t inner_at(size_t len)
+{
+	size_t align = alignof(struct zone_rr);
+	return (offsetof(struct zone_node, b) + len + align - 1) / align * align;
+}
+
+static struct zone_rr *inner_rr(struct zone_node *n)
+{
+	return (void *)((uint8_t *)n + inner_at(n->len));
+}
+
+static void rr_free(struct zone_node *n, struct zone_rr *rr)
+{
+	if (n->inner && rr == inner_rr(n))
+		n->inner = false;
+	else
+		free(rr);
 }
 
 static void node_free(struct zone_node *n)
 {
 	for (uint32_t i = 0; i < n->n; i++)
-		free(node_rrs(n)[i]);
-	if (n->cap)
+		rr_free(n, node_rrs(n)[i]);
+	if (n->room)
 		free(n->rrs.many);
 	free(n);
 }
@@ -164,9 +187,10 @@ static void node_release(struct zone *z, struct zone_node *n)
 		names_resize(z, z->names_mask / 2);
 }
 
-static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t len)
+/* With room for a record of `inner` bytes. */
+static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t len, size_t inner)
 {
-	struct zone_node *n = calloc(1, offsetof(struct zone_node, b) + len);
+	struct zone_node *n = calloc(1, inner_at(len) + inner);
 	if (!n)
 		return NULL;
 	if (z->n_names > z->names_mask)
@@ -181,13 +205,14 @@ static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t le
 }
 
 /* The node of a name, made with all above it where it is new. The caller gives it something to hold, or
- * releases it. NULL: memory short. */
-static struct zone_node *node_make(struct zone *z, const struct dns_name *name)
+ * releases it; a new one has room for a record of `inner` bytes. NULL: memory short. */
+static struct zone_node *node_make(struct zone *z, const struct dns_name *name, size_t inner)
 {
 	struct zone_node *found = NULL, *below = NULL, *first = NULL;
 	for (size_t at = 0;; at += name->b[at] + 1u) {
 		found = node_find(z, name->b + at, (size_t)name->len - at);
-		struct zone_node *n = found ? found : node_new(z, name->b + at, (size_t)name->len - at);
+		struct zone_node *n =
+			found ? found : node_new(z, name->b + at, (size_t)name->len - at, at ? 0 : inner);
 		if (!n) {
 			node_release(z, first);
 			return NULL;
@@ -295,17 +320,17 @@ static bool may_stand(struct zone_node *n, uint16_t type)
 /* Room for one more record. false: memory short. */
 static bool list_grow(struct zone_node *n)
 {
-	if (!n->n || n->n < n->cap)
+	if (!n->n || n->n < (size_t)1 << n->room)
 		return true;
 	struct zone_rr *one = n->rrs.one;
-	uint32_t cap = n->cap ? n->cap * 2 : RECORDS_MIN;
-	struct zone_rr **bigger = realloc(n->cap ? n->rrs.many : NULL, cap * sizeof(struct zone_rr *));
+	struct zone_rr **bigger =
+		realloc(n->room ? n->rrs.many : NULL, sizeof(struct zone_rr *) << (n->room + 1));
 	if (!bigger)
 		return false;
-	if (!n->cap)
+	if (!n->room)
 		bigger[0] = one;
 	n->rrs.many = bigger;
-	n->cap = cap;
+	n->room++;
 	return true;
 }
 
@@ -328,25 +353,35 @@ static void list_remove(struct zone_node *n, const struct zone_rr *rr)
 	n->n--;
 }
 
+/* A record without a place yet, in the block of a name that was made for it. NULL: memory short. */
+static struct zone_rr *rr_new(struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
+{
+	/* What held nothing when it was found would not be there. */
+	bool made = !n->n && !n->children && !n->authorities;
+	struct zone_rr *rr = made ? inner_rr(n) : malloc(sizeof(*rr) + len);
+	if (!rr)
+		return NULL;
+	n->inner = n->inner || made;
+	*rr = (struct zone_rr) { .type = type, .len = (uint16_t)len, .times = 1 };
+	memcpy(rr->rdata, rdata, len);
+	return rr;
+}
+
 int zone_add_record(
 	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len)
 {
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
-	struct zone_node *n = node_make(z, &folded);
+	struct zone_node *n = node_make(z, &folded, sizeof(struct zone_rr) + len);
 	struct zone_rr *rr = n ? record_find(z, n, type, rdata, len) : NULL;
 	if (rr) {
 		rr->times++;
 		return 0;
 	}
 	bool stands = n && may_stand(n, type);
-	rr = stands && len <= UINT16_MAX && list_grow(n) ? malloc(sizeof(*rr) + len) : NULL;
-	if (rr) {
-		*rr = (struct zone_rr) { .type = type, .len = (uint16_t)len, .times = 1 };
-		memcpy(rr->rdata, rdata, len);
-	}
+	rr = stands && len <= UINT16_MAX && list_grow(n) ? rr_new(n, type, rdata, len) : NULL;
 	if (!rr || (n->crowded && !crowd_add(z, n, rr))) {
-		free(rr);
+		free(rr); /* not an inner one: its name is not crowded */
 		node_release(z, n);
 		return n && !stands ? ERR_REFUSED : -ENOMEM;
 	}
@@ -369,7 +404,7 @@ void zone_remove_record(
 		crowd_remove(z, n, rr);
 	list_remove(n, rr);
 	n->crowded = n->crowded && n->n;
-	free(rr);
+	rr_free(n, rr);
 	node_release(z, n);
 }
 
@@ -421,7 +456,7 @@ int zone_add_authority(struct zone *z, const char *suffix)
 	if (!dns_name_parse(suffix, &name))
 		return ERR_MALFORMED;
 	dns_name_fold(&name);
-	struct zone_node *n = node_make(z, &name);
+	struct zone_node *n = node_make(z, &name, 0);
 	if (!n)
 		return -ENOMEM;
 	n->authorities++;
@@ -508,7 +543,7 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 	if (!found || (!found->n && !out->owned))
 		return;
 	out->verdict = ZONE_NAME;
-	out->rrs = (const struct zone_rr *const *)(found->cap ? found->rrs.many : &found->rrs.one);
+	out->rrs = (const struct zone_rr *const *)(found->room ? found->rrs.many : &found->rrs.one);
 	out->n = found->n;
 	if (!out->owned) { /* a record on its own: its name is all we speak for */
 		apex_set(out, name, 0);

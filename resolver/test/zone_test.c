@@ -261,6 +261,44 @@ static void test_removed(void **state)
 	zone_put(z);
 }
 
+/* The record that a name was made for stands with it: it goes first or last, comes again, and its name stays whole. */
+static void test_inner(void **state)
+{
+	enum { LENGTHS = 9, RECORDS = 3 };
+	static const uint8_t text[RECORDS][4] = { "\3abc", "\3def", "\3ghi" };
+	char name[LENGTHS + 8];
+	struct dns_name parsed;
+	struct zone *z = zone_new();
+	(void)state;
+	for (unsigned i = 0; i < LENGTHS * RECORDS; i++) {
+		unsigned first = i % RECORDS;
+		snprintf(name, sizeof(name), "%.*s.net", (int)(i / RECORDS + 1), "abcdefghi");
+		assert_true(dns_name_parse(name, &parsed));
+		for (unsigned k = 0; k < RECORDS; k++)
+			assert_int_equal(zone_add_record(z, &parsed, DNS_TXT, text[k], 4), 0);
+		zone_remove_record(z, &parsed, DNS_TXT, text[first], 4);
+		struct zone_hit h = find(z, name);
+		assert_int_equal(h.n, RECORDS - 1);
+		assert_memory_equal(h.rrs[0]->rdata, text[first ? 0 : 1], 4);
+		assert_memory_equal(h.rrs[1]->rdata, text[first == 2 ? 1 : 2], 4);
+		assert_int_equal(zone_add_record(z, &parsed, DNS_TXT, text[first], 4), 0);
+		assert_memory_equal(find(z, name).rrs[2]->rdata, text[first], 4);
+		for (unsigned k = RECORDS; k-- > 0;)
+			zone_remove_record(z, &parsed, DNS_TXT, text[(first + k) % RECORDS], 4);
+		assert_int_equal(find(z, name).verdict, ZONE_FOREIGN);
+	}
+	/* A name that was there without one: below an authority's, and an authority itself. */
+	assert_int_equal(zone_add_authority(z, "a.net"), 0);
+	assert_true(dns_name_parse("net", &parsed));
+	assert_int_equal(zone_add_record(z, &parsed, DNS_TXT, text[0], 4), 0);
+	assert_true(dns_name_parse("a.net", &parsed));
+	assert_int_equal(zone_add_record(z, &parsed, DNS_TXT, text[1], 4), 0);
+	zone_remove_authority(z, "a.net");
+	assert_memory_equal(find(z, "a.net").rrs[0]->rdata, text[1], 4);
+	assert_memory_equal(find(z, "net").rrs[0]->rdata, text[0], 4);
+	zone_put(z);
+}
+
 /* One name from no record to many and back, each given twice: what is there is found whatever the number. */
 static void test_crowd(void **state)
 {
@@ -292,6 +330,6 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_many), cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_many_leave), cmocka_unit_test(test_many_of_one),
 		cmocka_unit_test(test_root), cmocka_unit_test(test_empty), cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_removed), cmocka_unit_test(test_crowd) };
+		cmocka_unit_test(test_inner), cmocka_unit_test(test_removed), cmocka_unit_test(test_crowd) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -77,16 +77,26 @@ static void pack_latency(struct packer *k, struct ctl_netinfo *net)
 	net->latency = to;
 }
 
+static void pack_netinfo(struct packer *k, struct ctl_hostinfo *h)
+{
+	if (!h->netinfo)
+		return;
+	struct ctl_netinfo net = *h->netinfo;
+	net.link_type = pack_text(k, net.link_type);
+	pack_latency(k, &net);
+	h->netinfo = pack(k, &net, sizeof(net), alignof(struct ctl_netinfo));
+}
+
 static void pack_hostinfo(struct packer *k, struct ctl_hostinfo *h)
 {
 	const char **texts[] = { &h->ipn_version, &h->backend_log_id, &h->os, &h->os_version, &h->hostname,
-		&h->machine, &h->go_arch, &h->netinfo.link_type };
+		&h->machine, &h->go_arch };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		*texts[i] = pack_text(k, *texts[i]);
 	pack_prefixes(k, &h->routable_ips);
 	pack_strings(k, &h->request_tags);
 	pack_services(k, h);
-	pack_latency(k, &h->netinfo);
+	pack_netinfo(k, h);
 }
 
 static void pack_endpoints(struct packer *k, struct ctl_endpoints *e)

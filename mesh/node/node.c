@@ -226,8 +226,10 @@ static void link_describe(void *arg, struct arena *a, struct server_link_self *o
 	out->host.services = arena_array(a, PEER_API_SERVICES, sizeof(*out->host.services));
 	if (out->host.services)
 		out->host.n_services = peer_api_services(n->peer_api, out->host.services);
-	out->host.has_netinfo = true;
-	engine_describe_network(&n->engine, a, &out->host.netinfo);
+	struct ctl_netinfo *net = arena_alloc(a, sizeof(*net));
+	if (net)
+		engine_describe_network(&n->engine, a, net);
+	out->host.netinfo = net;
 	out->disco = *path_disco_key(n->engine.path);
 	out->endpoints = path_endpoints(n->engine.path);
 }

@@ -66,8 +66,7 @@ static const struct json_row hostinfo_rows[] = {
 	HOST("RoutableIPs", &json_prefixes, routable_ips, JSON_OMIT),
 	HOST("RequestTags", &json_strings, request_tags, JSON_OMIT),
 	{ "Services", &json_list, offsetof(struct ctl_hostinfo, services), JSON_OMIT, 0, &service_shape },
-	{ "NetInfo", &json_inside, offsetof(struct ctl_hostinfo, netinfo), 0,
-		offsetof(struct ctl_hostinfo, has_netinfo), &netinfo_shape },
+	{ "NetInfo", &json_pointer, offsetof(struct ctl_hostinfo, netinfo), JSON_OMIT, 0, &netinfo_shape },
 	{ 0 },
 };
 const struct json_shape hostinfo_shape = { hostinfo_rows, sizeof(struct ctl_hostinfo), NULL };

@@ -58,8 +58,7 @@ struct ctl_hostinfo {
 	struct ctl_strings request_tags;
 	struct ctl_service *services;
 	size_t n_services;
-	bool has_netinfo;
-	struct ctl_netinfo netinfo;
+	const struct ctl_netinfo *netinfo; /* NULL: not said */
 };
 
 struct ctl_user {

@@ -133,13 +133,13 @@ static bool apply_facts(const struct ctl_map_request *rq, struct member *draft, 
 	if (!rq->has_hostinfo || !ctl_hostinfo_write(json, &rq->hostinfo) || !buf_cstr(json) ||
 		json->len > REGISTRY_HOSTINFO_MAX)
 		return changed;
-	int32_t home = rq->hostinfo.has_netinfo ? rq->hostinfo.netinfo.preferred_derp : 0;
+	int32_t home = rq->hostinfo.netinfo ? rq->hostinfo.netinfo->preferred_derp : 0;
 	if (home > 0 && home <= UINT16_MAX && home != m->home_derp) {
 		draft->home_derp = home;
 		changed = true;
 	}
 	if (strcmp(buf_cstr(json), m->hostinfo_json) != 0 &&
-		(rq->hostinfo.has_netinfo || !m->hostinfo.has_netinfo || !rq->stream)) {
+		(rq->hostinfo.netinfo || !m->hostinfo.netinfo || !rq->stream)) {
 		draft->hostinfo_json = buf_cstr(json);
 		changed = true;
 	}

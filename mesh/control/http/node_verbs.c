@@ -167,7 +167,7 @@ void admin_nodes_show(struct api_call *c)
 	json_object_set_new(
 		o, "os_version", json_string(m->hostinfo.os_version ? m->hostinfo.os_version : ""));
 	json_object_set_new(
-		o, "network", m->hostinfo.has_netinfo ? network_value(&m->hostinfo.netinfo) : json_null());
+		o, "network", m->hostinfo.netinfo ? network_value(m->hostinfo.netinfo) : json_null());
 	api_reply_json(&c->way, 200, o);
 }
 

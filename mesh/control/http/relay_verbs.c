@@ -18,12 +18,12 @@ static json_t *hosts_value(const struct ctl_derp_region *r)
 	return list;
 }
 
-/* What m has measured to the region: the better of both families, s; below 0: nothing. */
-static double latency_of(const struct member *m, int32_t region)
+/* What was measured to the region: the better of both families, s; below 0: nothing. */
+static double latency_of(const struct ctl_netinfo *n, int32_t region)
 {
 	double best = -1;
-	for (size_t i = 0; i < m->hostinfo.netinfo.n_latency; i++) {
-		const struct ctl_latency *l = &m->hostinfo.netinfo.latency[i];
+	for (size_t i = 0; i < n->n_latency; i++) {
+		const struct ctl_latency *l = &n->latency[i];
 		if (strtol(l->key, NULL, 10) == region && (best < 0 || l->seconds < best))
 			best = l->seconds;
 	}
@@ -44,7 +44,7 @@ static json_t *region_value(const struct api *a, const struct ctl_derp_region *r
 	json_t *home = json_array();
 	for (size_t i = 0; i < f->n; i++) {
 		const struct member *m = f->v[i];
-		double s = m->online && m->hostinfo.has_netinfo ? latency_of(m, r->id) : -1;
+		double s = m->online && m->hostinfo.netinfo ? latency_of(m->hostinfo.netinfo, r->id) : -1;
 		if (m->online && m->home_derp == r->id)
 			json_array_append_new(home, json_string(m->name));
 		if (s >= 0)

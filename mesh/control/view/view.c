@@ -174,7 +174,7 @@ static struct view_text *write_peer(const struct view_context *c, const struct m
 	struct ctl_node n;
 	struct view_text *t = NULL;
 	describe(c, m, &a, &n);
-	n.hostinfo.has_netinfo = false;
+	n.hostinfo.netinfo = NULL;
 	n.cap = 0;
 	if (!a.failed && ctl_node_write(&text, &n) && (t = malloc(sizeof(*t) + text.len + 1))) {
 		t->id = m->id;
@@ -210,7 +210,7 @@ static void describe_carrier(const struct view_context *c, const struct member *
 	if (all)
 		return;
 	describe(c, &shown, a, out);
-	out->hostinfo.has_netinfo = false;
+	out->hostinfo.netinfo = NULL;
 }
 
 void view_describe(const struct view_context *c, const struct member *self, const struct member *m,

@@ -5,7 +5,7 @@
 #include "mesh/proto/control.h"
 
 /* hostname: the one a person chose, borrowed; "" = the machine's. Other strings go to the arena. What the
- * network around is like is not known here: has_netinfo stays false. */
+ * network around is like is not known here: netinfo stays NULL. */
 void hostinfo_describe(struct arena *a, const char *hostname, struct ctl_hostinfo *out);
 
 #endif

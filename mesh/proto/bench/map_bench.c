@@ -29,6 +29,7 @@ static long rss_kib(void)
 
 static void fill(struct arena *a, struct ctl_map_response *m)
 {
+	static const struct ctl_netinfo net = { .preferred_derp = 900 };
 	*m = (struct ctl_map_response) { .control_time_ms = INT64_MIN, .n_peers = PEERS };
 	m->peers = arena_array(a, PEERS, sizeof(*m->peers));
 	for (uint32_t i = 0; i < PEERS; i++) {
@@ -57,10 +58,8 @@ static void fill(struct arena *a, struct ctl_map_response *m)
 		memset(n->machine.b, (int)i + 2, KEY_LEN);
 		n->addresses = n->allowed_ips = (struct ctl_prefixes) { p, 2 };
 		n->endpoints = (struct ctl_endpoints) { .v = e, .n = 3, .present = true };
-		n->hostinfo = (struct ctl_hostinfo) {
-			.os = "linux", .hostname = n->stable_id, .has_netinfo = true
-		};
-		n->hostinfo.netinfo.preferred_derp = 900;
+		n->hostinfo =
+			(struct ctl_hostinfo) { .os = "linux", .hostname = n->stable_id, .netinfo = &net };
 	}
 }
 

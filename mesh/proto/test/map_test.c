@@ -220,13 +220,13 @@ static void test_node(void **state)
 	assert_int_equal(n->allowed_ips.n, 2); /* null: the addresses */
 	assert_int_equal(n->endpoints.n, 1);
 	assert_int_equal(n->home_derp, 7);
-	assert_true(n->hostinfo.has_netinfo);
+	assert_non_null(n->hostinfo.netinfo);
 	assert_int_equal(n->hostinfo.n_services, 1);
 	assert_string_equal(n->hostinfo.services[0].proto, "peerapi4");
 	assert_int_equal(n->hostinfo.services[0].port, 4711);
-	assert_int_equal(n->hostinfo.netinfo.mapping_varies, OPT_FALSE);
-	assert_int_equal(n->hostinfo.netinfo.working_ipv6, OPT_ABSENT);
-	assert_string_equal(n->hostinfo.netinfo.latency[0].key, "7-v4");
+	assert_int_equal(n->hostinfo.netinfo->mapping_varies, OPT_FALSE);
+	assert_int_equal(n->hostinfo.netinfo->working_ipv6, OPT_ABSENT);
+	assert_string_equal(n->hostinfo.netinfo->latency[0].key, "7-v4");
 	assert_string_equal(n->hostinfo.os_version, ""); /* never NULL */
 	assert_true(n->created_ms == 1767225600000);
 	assert_true(n->key_expiry_ms == INT64_MIN && n->last_seen_ms == INT64_MIN);

@@ -524,8 +524,7 @@ static void test_facts(void **state)
 	memset(rq.node.b, 1, KEY_LEN);
 	memset(rq.disco.b, 6, KEY_LEN);
 	rq.hostinfo.hostname = "box";
-	rq.hostinfo.has_netinfo = true;
-	rq.hostinfo.netinfo.preferred_derp = 900;
+	rq.hostinfo.netinfo = &(struct ctl_netinfo) { .preferred_derp = 900 };
 	assert_null(registry_map_received(&x->r, &rq, &other, NOW));
 	const struct member *m = registry_map_received(&x->r, &rq, &machine, NOW);
 	assert_int_equal(m->home_derp, 900);

@@ -182,7 +182,7 @@ static void test_written(void **state)
 	assert_string_equal(first.name, "phone.mesh.test.");
 	assert_int_equal(first.cap, 113);
 	assert_int_equal(first.addresses.n, 2);
-	assert_true(first.machine_authorized && !first.hostinfo.has_netinfo);
+	assert_true(first.machine_authorized && !first.hostinfo.netinfo);
 	x->c.viewer_cap = 145;
 	view_fini(&x->view);
 	assert_true(view_whole(&x->c, fleet_by_id(&x->f, 1), &x->view, &x->a, &x->m));

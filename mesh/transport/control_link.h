@@ -95,11 +95,16 @@ void h2_respond_cut(struct h2_stream *s);
 /* --- framing of map messages: u32 LE length and zstd frames (one, or one for each part) (or plain when the
  * request asked none)
  * ------- */
+/* What packs, kept from one to the next: making its tables anew costs more than packing a small message. NULL: memory is
+ * short. Where one is asked for below, NULL packs nothing. */
+struct map_packer;
+struct map_packer *map_packer_new(void);
+void map_packer_free(struct map_packer *m); /* NULL is fine */
 /* Appends a part of a message to it, packed alone: parts that many messages have need be packed once. What
  * unpacks a message takes any number of zstd frames. 0, ERR_TOO_LARGE. */
-int map_part_write(const void *json, size_t len, bool zstd, struct buf *message);
+int map_part_write(const void *json, size_t len, struct map_packer *packer, struct buf *message);
 /* Appends one framed message. */
-int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out);
+int map_frame_write(const void *json, size_t len, struct map_packer *packer, struct buf *out);
 /* Feed bytes; calls message() for each whole one, decompressed (cap 16 MiB). Failure is final. */
 struct map_frames; /* reader state */
 struct map_frames *map_frames_new(bool zstd);

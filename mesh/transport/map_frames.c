@@ -13,14 +13,35 @@ enum {
 	WINDOW_LOG_MAX = 24, /* as large as a message: what a frame asks for beyond is memory for nothing */
 };
 
-int map_part_write(const void *json, size_t len, bool zstd, struct buf *message)
+struct map_packer {
+	ZSTD_CCtx *zip;
+};
+
+struct map_packer *map_packer_new(void)
 {
-	size_t room = zstd ? ZSTD_compressBound(len) : len, n = len;
+	struct map_packer *m = malloc(sizeof(*m));
+	if (m && !(m->zip = ZSTD_createCCtx())) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void map_packer_free(struct map_packer *m)
+{
+	if (m)
+		ZSTD_freeCCtx(m->zip);
+	free(m);
+}
+
+int map_part_write(const void *json, size_t len, struct map_packer *packer, struct buf *message)
+{
+	size_t room = packer ? ZSTD_compressBound(len) : len, n = len;
 	uint8_t *p = len <= MESSAGE_MAX ? buf_room(message, room) : NULL;
 	if (!p)
 		return ERR_TOO_LARGE;
-	if (zstd)
-		n = ZSTD_compress(p, room, json, len, LEVEL);
+	if (packer)
+		n = ZSTD_compressCCtx(packer->zip, p, room, json, len, LEVEL);
 	else if (len)
 		memcpy(p, json, len);
 	if (ZSTD_isError(n))
@@ -29,15 +50,15 @@ int map_part_write(const void *json, size_t len, bool zstd, struct buf *message)
 	return 0;
 }
 
-int map_frame_write(const void *json, size_t len, bool zstd, struct buf *out)
+int map_frame_write(const void *json, size_t len, struct map_packer *packer, struct buf *out)
 {
 	const size_t before = out->len;
 	uint8_t *p =
-		len <= MESSAGE_MAX ? buf_room(out, PREFIX + (zstd ? ZSTD_compressBound(len) : len)) : NULL;
+		len <= MESSAGE_MAX ? buf_room(out, PREFIX + (packer ? ZSTD_compressBound(len) : len)) : NULL;
 	if (!p)
 		return ERR_TOO_LARGE;
 	buf_grown(out, PREFIX);
-	int err = map_part_write(json, len, zstd, out);
+	int err = map_part_write(json, len, packer, out);
 	if (!err)
 		le_put(buf_data(out) + before, PREFIX, out->len - before - PREFIX);
 	return err;

@@ -61,6 +61,17 @@ void packed_fini(struct packed *p)
 		free_span(s);
 	table_fini(&p->spans);
 	free_last(p);
+	map_packer_free(p->packer);
+	p->packer = NULL; /* a server that ends does it at the word, and once all is said */
+}
+
+/* *out: NULL where nothing is to be packed. */
+static bool packer_for(struct packed *p, bool zstd, struct map_packer **out)
+{
+	if (zstd && !p->packer)
+		p->packer = map_packer_new();
+	*out = zstd ? p->packer : NULL;
+	return !zstd || p->packer;
 }
 
 void packed_forget(struct packed *p, int64_t id)
@@ -76,13 +87,13 @@ struct packing {
 	struct packed *p;
 	const struct view_context *c;
 	const struct member *self;
-	bool zstd;
+	struct map_packer *packer; /* NULL: for a viewer that unpacks nothing */
 	struct buf text, *out;
 };
 
 static bool flush_text(struct packing *k)
 {
-	bool ok = !k->text.len || !map_part_write(buf_data(&k->text), k->text.len, k->zstd, k->out);
+	bool ok = !k->text.len || !map_part_write(buf_data(&k->text), k->text.len, k->packer, k->out);
 	buf_consume(&k->text, k->text.len);
 	return ok;
 }
@@ -138,7 +149,7 @@ static const struct buf *span_part(struct packing *k, int64_t number, const stru
 	struct span_part *to = &s->parts[s->next++ % CAPS_MAX];
 	buf_free(&to->part);
 	to->cap = cap;
-	if (map_part_write(buf_data(&text), text.len, true, &to->part))
+	if (map_part_write(buf_data(&text), text.len, k->packer, &to->part))
 		buf_free(&to->part);
 	buf_free(&text);
 	return to->part.len ? &to->part : NULL;
@@ -166,7 +177,7 @@ static bool add_spans(struct packing *k, const struct view_peers *peers)
 		for (n = 1; i + n < peers->n && peers->v[i + n]->id / SPAN == number; n++)
 			;
 		/* all of it, to whom all of it is told alike: the first has no comma */
-		bool whole = count_span(k->c->fleet, number, &at, &common) == n && common && k->zstd && i;
+		bool whole = count_span(k->c->fleet, number, &at, &common) == n && common && k->packer && i;
 		const struct buf *part = whole ? span_part(k, number, peers->v + i, n) : NULL;
 		if (part ? !flush_text(k) || !buf_append(k->out, buf_data(part), part->len)
 			 : !write_peers(k->c, k->self, peers->v + i, n, !i, &k->text))
@@ -198,10 +209,10 @@ bool packed_whole(struct packed *p, const struct view_context *c, const struct m
 	struct arena a = { 0 };
 	struct ctl_map_response head;
 	struct view_peers peers;
-	struct packing k = { .p = p, .c = c, .self = self, .zstd = zstd, .out = out };
+	struct packing k = { .p = p, .c = c, .self = self, .out = out };
 	const size_t before = out->len;
-	bool ok = view_head(c, self, v, &a, &head, &peers) && buf_append(out, length, PREFIX) &&
-		  add_message(&k, &head, &peers);
+	bool ok = view_head(c, self, v, &a, &head, &peers) && packer_for(p, zstd, &k.packer) &&
+		  buf_append(out, length, PREFIX) && add_message(&k, &head, &peers);
 	if (ok)
 		le_put(buf_data(out) + before, PREFIX, out->len - before - PREFIX);
 	else
@@ -273,8 +284,9 @@ const struct buf *packed_change(
 		return &l->frame;
 	free_last(p);
 	l = p->last = calloc(1, sizeof(*l));
-	bool ok = l && ctl_map_response_write(&json, r) &&
-		  !map_frame_write(buf_data(&json), json.len, zstd, &l->frame);
+	struct map_packer *packer;
+	bool ok = l && packer_for(p, zstd, &packer) && ctl_map_response_write(&json, r) &&
+		  !map_frame_write(buf_data(&json), json.len, packer, &l->frame);
 	buf_free(&json);
 	if (!ok)
 		return NULL;

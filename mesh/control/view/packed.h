@@ -11,6 +11,7 @@ struct packed {
 	struct table spans;	  /* number of the span -> struct span: its peers, packed for a few capability
 				     versions */
 	struct packed_last *last; /* the last change; may be NULL */
+	struct map_packer *packer; /* NULL: none was needed yet */
 };
 void packed_init(struct packed *p, uint64_t seed);
 void packed_fini(struct packed *p);

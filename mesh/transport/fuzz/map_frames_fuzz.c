@@ -3,6 +3,7 @@
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/transport/control_link.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +36,12 @@ static void write_and_read(bool zstd, const uint8_t *p, size_t len)
 	struct heard h = { .want = p, .len = len };
 	struct buf out = { 0 };
 	trouble_begin();
-	int err = map_frame_write(p, len, zstd, &out);
+	struct map_packer *packer = zstd ? map_packer_new() : NULL;
+	int err = zstd && !packer ? -ENOMEM : map_frame_write(p, len, packer, &out);
 	struct buf part = { 0 };
-	(void)map_part_write(p, len, zstd, &part);
+	if (!err)
+		(void)map_part_write(p, len, packer, &part);
+	map_packer_free(packer);
 	trouble_end();
 	buf_free(&part);
 	struct map_frames *m = map_frames_new(zstd);

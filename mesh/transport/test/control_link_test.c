@@ -392,15 +392,18 @@ static void test_map_frames(void **state)
 	assert_non_null(big);
 	for (size_t i = 0; i < 3000000; i++)
 		big[i] = (char)('a' + (i * i / 7) % 26);
+	struct map_packer *packer = map_packer_new();
+	assert_non_null(packer);
 	for (int zstd = 0; zstd < 2; zstd++)
 		for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+			struct map_packer *by = zstd ? packer : NULL;
 			struct buf wire = { 0 };
 			struct maps seen = { 0 };
 			struct map_frames *m = map_frames_new(zstd);
-			assert_int_equal(map_frame_write("{\"a\":1}", 7, zstd, &wire), 0);
-			assert_int_equal(map_frame_write("", 0, zstd, &wire), 0);
-			assert_int_equal(map_frame_write(big, 3000000, zstd, &wire), 0);
-			assert_int_equal(map_frame_write("{}", 2, zstd, &wire), 0);
+			assert_int_equal(map_frame_write("{\"a\":1}", 7, by, &wire), 0);
+			assert_int_equal(map_frame_write("", 0, by, &wire), 0);
+			assert_int_equal(map_frame_write(big, 3000000, by, &wire), 0);
+			assert_int_equal(map_frame_write("{}", 2, by, &wire), 0);
 			for (size_t at = 0; at < wire.len; at += steps[i]) {
 				size_t n = wire.len - at < steps[i] ? wire.len - at : steps[i];
 				assert_int_equal(
@@ -411,6 +414,7 @@ static void test_map_frames(void **state)
 			buf_free(&wire);
 			map_frames_free(m);
 		}
+	map_packer_free(packer);
 	free(big);
 }
 
@@ -455,11 +459,14 @@ static void test_bad_map_frames(void **state)
 	struct buf wire = { 0 };
 	struct maps seen = { 0 };
 	struct map_frames *m = map_frames_new(true);
+	struct map_packer *packer = map_packer_new();
 	assert_non_null(zeros);
-	assert_true(map_frame_write(zeros, len, true, &wire) < 0);
-	assert_int_equal(map_frame_write(zeros, 16 * 1024 * 1024, true, &wire), 0);
+	assert_non_null(packer);
+	assert_true(map_frame_write(zeros, len, packer, &wire) < 0);
+	assert_int_equal(map_frame_write(zeros, 16 * 1024 * 1024, packer, &wire), 0);
 	assert_int_equal(map_frames_feed(m, buf_data(&wire), wire.len, map_seen, &seen), 0);
 	assert_int_equal(seen.last_len, 16 * 1024 * 1024);
+	map_packer_free(packer);
 	map_frames_free(m);
 	buf_free(&wire);
 	free(zeros);

@@ -99,9 +99,12 @@ static void answer_map(struct site *s, struct h2_stream *st, const uint8_t *body
 	while (i && (i >= ARRAY_LEN(s->maps) || !s->maps[i]))
 		i--;
 	h2_respond_begin(st, 200, NULL);
-	assert_int_equal(map_frame_write(s->maps[i], strlen(s->maps[i]), true, &frame), 0);
+	struct map_packer *packer = map_packer_new();
+	assert_non_null(packer);
+	assert_int_equal(map_frame_write(s->maps[i], strlen(s->maps[i]), packer, &frame), 0);
 	for (size_t k = 0; s->n_streams == 1 && k < ARRAY_LEN(s->deltas) && s->deltas[k]; k++)
-		assert_int_equal(map_frame_write(s->deltas[k], strlen(s->deltas[k]), true, &frame), 0);
+		assert_int_equal(map_frame_write(s->deltas[k], strlen(s->deltas[k]), packer, &frame), 0);
+	map_packer_free(packer);
 	assert_int_equal(h2_respond_chunk(st, buf_data(&frame), frame.len), 0);
 	buf_free(&frame);
 }

@@ -22,8 +22,8 @@ struct lab {
 
 static int lab_open(void **state)
 {
-	struct lab *l = calloc(1, sizeof(*l));
-	if (!l || !key_setup())
+	struct lab *l = key_setup() ? calloc(1, sizeof(*l)) : NULL;
+	if (!l)
 		return -1;
 	l->loop = loop_new();
 	l->relay = derp_relay_start(l->loop, l->dir);

@@ -69,14 +69,15 @@ static void test_searches(void **state)
 static void test_searches_hostile(void **state)
 {
 	static const char good[] = "M-SEARCH * HTTP/1.1\r\nMAN: \"ssdp:discover\"\r\nST: ssdp:all";
+	static const char long_target[] =
+		"M-SEARCH * HTTP/1.1\r\nMAN: \"ssdp:discover\"\r\nST: ssdp:all-"
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n";
 	static const char *const bad[] = {
 		"NOTIFY * HTTP/1.1\r\nMAN: \"ssdp:discover\"\r\nST: ssdp:all\r\n\r\n",
 		"M-SEARCH * HTTP/1.1\r\nST: ssdp:all\r\n\r\n",
 		"M-SEARCH * HTTP/1.1\r\nMAN: \"ssdp:discover\"\r\n\r\n",
 		"M-SEARCH * HTTP/1.1\r\nMAN: \"ssdp:byebye\"\r\nST: ssdp:all\r\n\r\n",
-		"M-SEARCH * HTTP/1.1\r\nMAN: \"ssdp:discover\"\r\nST: "
-		"ssdp:all-"
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n",
+		long_target,
 	};
 	struct faults f = { 0 };
 	struct addr own = addr_v4(0xc0a80101);

@@ -358,8 +358,14 @@ static void rig_open(struct rig *g)
 		.ping_done = ping_done,
 		.probe_data = probe_data,
 		.arg = g };
-	struct plane_io io = { tun_write, udp_send, udp_send_batch, relay_send, relay_send_batch,
-		echo_answered, now_ms, g };
+	struct plane_io io = { .tun_write = tun_write,
+		.udp_send = udp_send,
+		.udp_send_batch = udp_send_batch,
+		.relay_send = relay_send,
+		.relay_send_batch = relay_send_batch,
+		.echo_answered = echo_answered,
+		.now_ms = now_ms,
+		.arg = g };
 	struct errbuf eb;
 	struct addr local = addr_v4(0xc0000202u);
 	g->now_ms = START_MS;

@@ -397,11 +397,7 @@ static int check_database(const struct server *s, struct errbuf *eb)
 
 static const char *groups_domain(void *arg, const char *issuer)
 {
-	const struct config_login *l = &((const struct server *)arg)->cfg.login;
-	for (size_t i = 0; i < l->n; i++)
-		if (!strcmp(l->v[i].s.issuer, issuer) && *l->v[i].s.groups_domain)
-			return l->v[i].s.groups_domain;
-	return NULL;
+	return config_groups_domain(&((const struct server *)arg)->cfg.login, issuer);
 }
 
 static int open_registry(struct server *s, struct errbuf *eb)

@@ -129,6 +129,8 @@ int config_login_take(
 int config_login_secrets(struct control_config *c, struct errbuf *eb);
 void config_login_wipe(struct config_login *l);
 bool config_login_equal(const struct config_login *a, const struct config_login *b);
+/* The domain for which this provider's groups are known; NULL: for none. */
+const char *config_groups_domain(const struct config_login *l, const char *issuer);
 /* trusted_proxies: a list of addresses and prefixes. */
 int config_proxies_take(struct document *d, void *node, struct arena *mem, struct ctl_prefixes *out);
 bool config_proxies_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b);

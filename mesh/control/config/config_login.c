@@ -393,6 +393,14 @@ static bool provider_equal(const struct config_provider *a, const struct config_
 	return true;
 }
 
+const char *config_groups_domain(const struct config_login *l, const char *issuer)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (!strcmp(l->v[i].s.issuer, issuer) && *l->v[i].s.groups_domain)
+			return l->v[i].s.groups_domain;
+	return NULL;
+}
+
 bool config_login_equal(const struct config_login *a, const struct config_login *b)
 {
 	if (a->n != b->n)

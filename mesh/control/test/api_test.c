@@ -42,9 +42,7 @@ static void make_key(struct world *w, const char *args, char key[static 128])
 /* Alice's node alpha is in the mesh; key: one of the API, for all. */
 static void join_alpha(struct world *w, struct world_node *a, char key[static 128])
 {
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(a, w);
-	world_node_join(a, key, "alpha");
+	world_alpha_open(a, w, key);
 	make_key(w, "{}", key);
 }
 
@@ -599,9 +597,7 @@ static void test_v2_dns_holds(void **state)
 	struct world_node a;
 	char key[128];
 	size_t seen = 0;
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	world_node_ask_map(&a, true, NULL);
 	assert_int_equal(world_node_next(&a, &seen)->dns->n_resolvers, 0);
 	make_key(w, "{}", key);

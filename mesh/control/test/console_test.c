@@ -313,9 +313,7 @@ static void test_told(void **state)
 	open_console(&b, word);
 	int fd = open_events(&b, word);
 	read_until(fd, "event: all\ndata: {}\n\n");
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&n, w);
-	world_node_join(&n, key, "alpha");
+	world_alpha_open(&n, w, key);
 	read_until(fd, "\"name\":\"alpha\"");
 	world_node_close(&n);
 	json_decref(ask(&b, word, "/v1/nodes/delete", "{\"id\":1}"));

@@ -26,9 +26,7 @@ static void join_alpha(struct world *w, struct world_node *a, char key[static 12
 	json_decref(world_admin(
 		w, "/v1/policy/set", "{\"policy\":\"{\\\"tagOwners\\\":{\\\"tag:web\\\":[]}}\"}"));
 	assert_int_equal(w->status, 200);
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(a, w);
-	world_node_join(a, key, "alpha");
+	world_alpha_open(a, w, key);
 	make_key(w, "{\"expiration_ms\":7776000000}", key);
 }
 

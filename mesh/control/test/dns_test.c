@@ -100,9 +100,7 @@ static void test_pins(void **state)
 	struct world_node a;
 	char key[128];
 	size_t seen = 0;
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	world_node_ask_map(&a, true, NULL);
 	world_node_next(&a, &seen);
 	make_key(w, key);

@@ -113,9 +113,7 @@ static void test_verbs(void **state)
 	struct world_node a;
 	char key[128], text[TEXT_MAX];
 	setenv("HEADSCALE_CONFIG", w->config, 1);
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int code = run(rows[i].args, text);
 		if (code != rows[i].code || !strstr(text, rows[i].text))

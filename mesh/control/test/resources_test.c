@@ -80,9 +80,7 @@ static void test_exit_servers(void **state)
 	struct world_node a;
 	char key[128];
 	size_t seen = 0;
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	world_node_ask_map(&a, true, NULL);
 	world_node_next(&a, &seen);
 	make_key(w, key);
@@ -200,9 +198,7 @@ static void test_filters(void **state)
 	world_write_file(place_path(&w->place, "policy.hujson", path),
 		"{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]}}");
 	json_decref(world_admin(w, "/v1/policy/reload", "{}"));
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	world_key(w, "{\"tags\":\"tag:web\"}", key);
 	world_node_open(&b, w);
 	world_node_join(&b, key, "beta");

@@ -83,9 +83,7 @@ static void test_new_stream_replaces(void **state)
 	struct world_node a, again;
 	char key[128];
 	size_t seen = 0;
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	world_node_ask_map(&a, true, NULL);
 	(void)world_node_next(&a, &seen);
 	again = (struct world_node) { .w = w, .machine = a.machine, .node = a.node, .disco = a.disco };
@@ -172,9 +170,7 @@ static void explain(struct world *w, const char *args, char out[static 400])
 static void join_of_two(struct world *w, struct world_node *a, struct world_node *b)
 {
 	char key[128];
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(a, w);
-	world_node_join(a, key, "alpha");
+	world_alpha_open(a, w, key);
 	world_key(w, "{\"user\":\"bob\",\"create_user\":true}", key);
 	world_node_open(b, w);
 	world_node_join(b, key, "beta");
@@ -385,9 +381,7 @@ static void test_records_file(void **state)
 	world_write_file(w->config, config);
 	replace_file(w, "records.json", "[{\"name\":\"nas.mesh.test\",\"value\":\"192.0.2.9\"}]");
 	world_server_start(w);
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	world_node_ask_map(&a, true, NULL);
 	assert_string_equal(world_node_next(&a, &seen)->dns->extra[0].value, "192.0.2.9");
 	uint64_t begin = loop_now_ms(w->loop);
@@ -450,9 +444,7 @@ static void test_stop(void **state)
 	struct world_node a, b;
 	char key[128];
 	size_t seen = 0;
-	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
-	world_node_open(&a, w);
-	world_node_join(&a, key, "alpha");
+	world_alpha_open(&a, w, key);
 	world_node_ask_map(&a, true, NULL);
 	(void)world_node_next(&a, &seen);
 	world_node_open(&b, w);

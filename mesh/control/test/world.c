@@ -310,6 +310,13 @@ void world_node_join(struct world_node *c, const char *key, const char *hostname
 	WAIT(c->w, c->registered);
 }
 
+void world_alpha_open(struct world_node *c, struct world *w, char key[static 128])
+{
+	world_key(w, "{\"user\":\"alice\",\"create_user\":true}", key);
+	world_node_open(c, w);
+	world_node_join(c, key, "alpha");
+}
+
 static void map_head(void *arg, int status)
 {
 	((struct world_node *)arg)->map_status = status;

@@ -133,7 +133,7 @@ static int client_open(uint8_t flags, uint8_t more)
 	at.ip = addr_v4(0x7f000001);
 	socklen_t len = endpoint_to_sockaddr(&at, false, &to);
 	int fd = socket(AF_INET, (flags & TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
-	(void)!connect(fd, (struct sockaddr *)&to, len);
+	(void)!trouble_connect(fd, (struct sockaddr *)&to, len);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	return fd;
 }

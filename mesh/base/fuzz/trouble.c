@@ -1,5 +1,6 @@
 #include "mesh/base/fuzz/trouble.h"
 
+#include <errno.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -83,6 +84,15 @@ int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t
 		trouble.chosen = 0;
 	}
 	return 0;
+}
+
+int trouble_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+	int err;
+	do
+		err = connect(fd, to, len); /* asked again, it waits for the attempt that is under way */
+	while (err && errno == EINTR);
+	return err;
 }
 
 void trouble_pass_ms(uint64_t ms)

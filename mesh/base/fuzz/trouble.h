@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 /* The nth allocation from now (1: the next) finds no memory, those after it do. 0: all do. */
 void trouble_memory(unsigned nth);
@@ -19,5 +20,9 @@ int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t
 void trouble_begin(void);
 void trouble_end(void);
 bool trouble_happened(void); /* memory was short since then */
+
+/* connect(2), whole. libFuzzer rings an alarm every few seconds to see whether an input is slow, and sets it so that a call
+ * which waits ends with EINTR: a client of a busy machine would fail by the target's own clock. */
+int trouble_connect(int fd, const struct sockaddr *to, socklen_t len);
 
 #endif

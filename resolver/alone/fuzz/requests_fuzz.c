@@ -1,6 +1,7 @@
 /* What somebody may send to the control socket and to the page: any bytes as one connection, to the whole program. The
  * first byte says to which, and whether the browser is logged in: then what follows is the target of a request, or the rest
  * of its form, between what such a browser sends. Nothing leaves the machine: there are no upstreams. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/web/password.h"
@@ -101,7 +102,7 @@ static int page_connect(void)
 	struct sockaddr_storage at;
 	socklen_t len = endpoint_to_sockaddr(&world.page, false, &at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&at, len) != 0)
+	if (fd < 0 || trouble_connect(fd, (struct sockaddr *)&at, len) != 0)
 		abort();
 	return fd;
 }

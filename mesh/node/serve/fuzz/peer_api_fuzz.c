@@ -1,5 +1,6 @@
 /* What a peer may send to PeerAPI: any bytes, as one connection, by a peer that may send files (first byte even) or one
  * that may not. What they leave in the folder has fit names, and nothing is outside it. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/buf.h"
 #include "mesh/base/log.h"
 #include "mesh/node/serve/block_hash.h"
@@ -126,7 +127,7 @@ static int connect_api(struct world *w)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0 ||
 		bind(fd, (struct sockaddr *)&us, n_us) != 0 ||
-		connect(fd, (struct sockaddr *)&them, n_them) != 0)
+		trouble_connect(fd, (struct sockaddr *)&them, n_them) != 0)
 		abort();
 	return fd;
 }

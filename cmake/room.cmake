@@ -84,11 +84,16 @@ if(NOT ROPEWALK_ONLY)
 	find_library(RW_HTTP_PARSER http_parser REQUIRED)
 endif()
 
-# Short memory and passing time for fuzz targets.
-if(RW_FUZZ)
-	add_library(rw_trouble OBJECT ${PROJECT_SOURCE_DIR}/mesh/base/fuzz/trouble.c)
-	target_link_libraries(rw_trouble PRIVATE rw_flags)
-endif()
+# Short memory and passing time, for fuzz targets and the tests that want them.
+add_library(rw_trouble OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/mesh/base/fuzz/trouble.c)
+target_link_libraries(rw_trouble PRIVATE rw_flags)
+set(RW_TROUBLE_LINK -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+
+# rw_troubled_test(TARGET): a test that includes mesh/base/fuzz/trouble.h.
+function(rw_troubled_test target)
+	target_link_libraries(${target} PRIVATE rw_trouble)
+	target_link_options(${target} PRIVATE ${RW_TROUBLE_LINK})
+endfunction()
 
 # rw_room(NAME [EXCEPT file...] [LIBS lib...] [SYSTEM name...] [TEST_LIBS lib...]): library rw_NAME from *.c of this
 # folder; TEST_LIBS are what its tests and benches link besides.
@@ -128,8 +133,7 @@ function(rw_room name)
 		if(RW_FUZZ)
 			add_executable(${name}_${stem} ${f})
 			target_link_libraries(${name}_${stem} PRIVATE rw_${name} rw_trouble)
-			target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer
-				-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+			target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer ${RW_TROUBLE_LINK})
 			set_property(GLOBAL APPEND PROPERTY RW_FUZZERS ${name}_${stem})
 			add_test(NAME ${name}/${stem} COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz-smoke
 				$<TARGET_FILE:${name}_${stem}> ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${stem}.seeds)

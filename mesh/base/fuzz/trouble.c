@@ -49,6 +49,7 @@ void *__wrap_realloc(void *p, size_t size)
 void trouble_memory(unsigned nth)
 {
 	trouble.left = nth;
+	trouble.happened = false;
 }
 
 bool trouble_happened(void)

@@ -1,6 +1,6 @@
-/* What a fuzz target's input cannot say by itself: memory that is short, and time that passes. Linked into every target
- * (cmake/room.cmake): allocations of our own code, not of libraries, come by here, and the monotonic clock of the whole
- * process does. */
+/* What the input of a fuzz target cannot say by itself, nor a test: memory that is short, and time that passes. Linked into
+ * every target, and into the tests that ask for it (rw_troubled_test of cmake/room.cmake): allocations of our own code, not of
+ * libraries, come by here, and the monotonic clock of the whole process does. */
 #ifndef RW_BASE_FUZZ_TROUBLE_H
 #define RW_BASE_FUZZ_TROUBLE_H
 
@@ -19,7 +19,7 @@ void trouble_pass_ms(uint64_t ms);
 int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t *data, size_t len);
 void trouble_begin(void);
 void trouble_end(void);
-bool trouble_happened(void); /* memory was short since then */
+bool trouble_happened(void); /* memory was short since trouble_begin, or trouble_memory */
 
 /* connect(2), whole. libFuzzer rings an alarm every few seconds to see whether an input is slow, and sets it so that a call
  * which waits ends with EINTR: a client of a busy machine would fail by the target's own clock. */

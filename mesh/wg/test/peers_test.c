@@ -1,19 +1,12 @@
 /* Of a peer that nobody has spoken to there are its id, key and prefixes; all else is made with the first packet. */
 #include "mesh/wg/test/pair.h"
 #include "mesh/base/err.h"
+#include "mesh/base/fuzz/trouble.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-
-static bool memory_is_short;
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
-{
-	return memory_is_short ? NULL : __real_malloc(size);
-}
 
 static void questions_make_nothing(void **state)
 {
@@ -97,9 +90,9 @@ static void taken_away_without_memory(void **state)
 	struct prefix ip[] = { { addr_v4(0x0a000000), 8 }, { p.end[1].ip, 32 }, { addr_v4(0x0b000000), 8 } };
 	struct addr in[] = { addr_v4(0x0a000001), p.end[1].ip, addr_v4(0x0b000001) };
 	assert_true(wg_peer_set(w, 1, key, NULL, ip, 2));
-	memory_is_short = true;
+	trouble_memory(1);
 	assert_false(wg_peer_set(w, 1, key, NULL, ip + 1, 2));
-	memory_is_short = false;
+	assert_true(trouble_happened());
 	assert_int_equal(wg_route(w, &in[0]), 0);
 	assert_int_equal(wg_route(w, &in[1]), 1);
 	assert_int_equal(wg_route(w, &in[2]), 0);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/control/fleet/registry_inner.h"
 #include "mesh/control/fleet/test/place.h"
 #include <errno.h>
@@ -13,19 +14,6 @@
 #include <string.h>
 
 #define NOW INT64_C(1700000000000)
-#define NONE SIZE_MAX
-
-static size_t pieces_left = NONE; /* the one after them cannot be had */
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
-{
-	if (pieces_left != NONE && !pieces_left--)
-		return NULL;
-	return __real_malloc(size);
-}
-
 /* What the check says while the piece of memory after so many is refused. */
 static void test_checks(void **state)
 {
@@ -34,15 +22,15 @@ static void test_checks(void **state)
 	const struct ctl_strings asked = { .v = want, .n = 1 };
 	struct errbuf eb = { 0 };
 	(void)state;
-	pieces_left = 0;
+	trouble_memory(1);
 	assert_int_equal(registry_tags_check(&r, "no tag", &eb), -ENOMEM);
-	pieces_left = 0;
+	trouble_memory(1);
 	assert_int_equal(registry_tags_check_owner(&r, "tag:web", 1, &eb), -ENOMEM);
-	pieces_left = 1; /* in its own form it was found good, whose it is was not read */
+	trouble_memory(2); /* in its own form it was found good, whose it is was not read */
 	assert_int_equal(registry_tags_check_owner(&r, "tag:web", 1, &eb), -ENOMEM);
-	pieces_left = 0;
+	trouble_memory(1);
 	assert_int_equal(registry_tags_check_key("tag:web", &asked, &eb), -ENOMEM);
-	pieces_left = NONE;
+	trouble_memory(0);
 	assert_int_equal(registry_tags_check(&r, "no tag", &eb), -EINVAL);
 	assert_int_equal(registry_tags_check(&r, "tag:web", &eb), 0);
 	assert_int_equal(registry_tags_check_owner(&r, "tag:web", 1, &eb), ERR_REFUSED);
@@ -128,11 +116,11 @@ static void test_join(void **state)
 		&x.r, &(struct preauth_wish) { .user = "", .reusable = true, .tags = tags }, NOW, &w);
 	assert_int_equal(x.err, 0);
 	assert_int_equal(join(&x, n++), 0);
-	while (pieces_left == NONE) {
-		pieces_left = n - 2;
+	do {
+		trouble_memory(n - 1U);
 		(void)join(&x, n++);
-	}
-	pieces_left = NONE; /* it took no more than were to be had */
+	} while (trouble_happened());
+	trouble_memory(0); /* it took no more than were to be had */
 	assert_int_equal(x.err, 0);
 	assert_true(x.told > 1);
 	assert_int_equal(x.bare, 0);
@@ -163,13 +151,13 @@ static void test_groups_lost(void **state)
 	registry_preauth_create(
 		&x.r, &(struct preauth_wish) { .user = "a@x.test", .reusable = true, .tags = "" }, NOW, &w);
 	assert_int_equal(join(&x, 1), 0);
-	for (size_t i = 0; !enough; i++) {
+	for (unsigned i = 0; !enough; i++) {
 		assert_int_equal(log_in(&x, "staff\n"), 0);
 		assert_non_null(x.r.fleet.v[0]->groups);
-		pieces_left = i;
+		trouble_memory(i + 1);
 		(void)log_in(&x, NULL);
-		enough = pieces_left != NONE;
-		pieces_left = NONE;
+		enough = !trouble_happened();
+		trouble_memory(0);
 		assert_int_equal(log_in(&x, NULL), 0);
 		assert_null(x.r.fleet.v[0]->groups);
 	}

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/control/fleet/test/net.h"
 #include "mesh/control/view/view.h"
 #include "mesh/control/view/view_rules.h"
@@ -13,19 +14,6 @@
 #include <string.h>
 
 enum { MEMBERS = 40 };
-#define NONE SIZE_MAX
-
-static size_t pieces_left = NONE; /* the one after them cannot be had */
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
-{
-	if (pieces_left != NONE && !pieces_left--)
-		return NULL;
-	return __real_malloc(size);
-}
-
 struct fixture {
 	struct fleet f;
 	struct settings *set;
@@ -592,12 +580,12 @@ static void test_short_of_memory(void **state)
 	const struct member *self = fleet_by_id(&x->f, 1);
 	size_t refused = 0;
 	for (size_t fill = FILL_STEP; fill < FILL_MAX; fill += FILL_STEP) {
-		for (size_t n = 0; n < PIECES; n++) {
+		for (unsigned n = 0; n < PIECES; n++) {
 			struct arena a = { 0 };
 			assert_non_null(arena_alloc(&a, fill));
-			pieces_left = n;
+			trouble_memory(n + 1);
 			refused += !view_rules_caps(&x->c, self, &a);
-			pieces_left = NONE;
+			trouble_memory(0);
 			arena_free(&a);
 		}
 	}

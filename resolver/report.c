@@ -96,3 +96,36 @@ size_t resolver_cache_bytes(const struct resolver *r)
 {
 	return cache_bytes(r->cache);
 }
+
+/* The steps of query.c, without an answer. */
+bool resolver_way(
+	struct resolver *r, uint64_t now_ms, const char *text, uint16_t type, struct resolver_way *out)
+{
+	struct dns_name name;
+	struct zone_hit hit;
+	struct cache_item item;
+	const struct route *route;
+	if (!dns_name_parse(text, &name))
+		return false;
+	dns_name_fold(&name);
+	out->has_route = false;
+	if (query_zone_speaks(r, &name, &hit)) {
+		out->source = RESOLVER_FROM_ZONE;
+		return true;
+	}
+	if (block_judge(r->block, UINT32_MAX, &name, NULL) == BLOCK_BLOCKED) {
+		out->source = RESOLVER_FROM_BLOCK;
+		return true;
+	}
+	route = query_route(r, &name, type);
+	out->source = RESOLVER_FROM_RULES;
+	if (!route || !route->n)
+		return true;
+	struct cache_key ck = { .split = route->split, .name = &name, .type = type };
+	bool known = cache_find_stale(r->cache, &ck, now_ms, &item);
+	out->has_route = resolver_route_report(r, now_ms, (size_t)(route - r->routes->list), &out->route);
+	out->source = !known	   ? RESOLVER_FROM_UPSTREAM
+		      : item.stale ? RESOLVER_FROM_STALE
+				   : RESOLVER_FROM_CACHE;
+	return true;
+}

@@ -148,3 +148,19 @@ uint16_t local_zone_write(struct dns_writer *d, const struct dns_name *name, uin
 	(void)dns_write_keep(d);
 	return w == RESOLVER_ALWAYS_NXDOMAIN ? DNS_NXDOMAIN : DNS_NOERROR;
 }
+
+bool local_zone_localhost_write(struct dns_writer *d, const struct dns_name *name, uint16_t type)
+{
+	static const uint8_t loopback[16] = { [15] = 1 };
+	if (type != DNS_A && type != DNS_AAAA)
+		return false;
+	dns_write_mark(d, DNS_ANSWER);
+	size_t at = dns_write_rr(d, name, type, ZONE_NEGATIVE_TTL_S);
+	if (type == DNS_A)
+		wr_bytes(&d->w, "\177\0\0\1", 4);
+	else
+		wr_bytes(&d->w, loopback, 16);
+	dns_write_rr_end(d, at);
+	(void)dns_write_keep(d);
+	return true;
+}

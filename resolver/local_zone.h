@@ -34,5 +34,7 @@ bool local_zone_speaks(
 uint16_t local_zone_write(struct dns_writer *d, const struct dns_name *name, uint16_t type,
 	enum resolver_word w, uint32_t ttl_s);
 bool local_zone_is_final(enum resolver_word w);
+/* The addresses of localhost. false: it has nothing of this type. */
+bool local_zone_localhost_write(struct dns_writer *d, const struct dns_name *name, uint16_t type);
 
 #endif

@@ -233,27 +233,11 @@ static bool finish_blocked(struct resolver *r, struct asking *k, unsigned by)
 
 /* ---- policy and route ---- */
 
-static bool localhost_write(struct dns_writer *d, const struct dns_name *name, uint16_t type)
-{
-	static const uint8_t loopback[16] = { [15] = 1 };
-	if (type != DNS_A && type != DNS_AAAA)
-		return false;
-	dns_write_mark(d, DNS_ANSWER);
-	size_t at = dns_write_rr(d, name, type, ZONE_NEGATIVE_TTL_S);
-	if (type == DNS_A)
-		wr_bytes(&d->w, "\177\0\0\1", 4);
-	else
-		wr_bytes(&d->w, loopback, 16);
-	dns_write_rr_end(d, at);
-	(void)dns_write_keep(d);
-	return true;
-}
-
 /* A name that does not leave. */
 static void policy_write(
 	struct asking *k, const struct dns_name *name, const struct policy *p, struct dns_end *end)
 {
-	if (p->verdict == POLICY_LOCALHOST && localhost_write(&k->d, name, k->q->type))
+	if (p->verdict == POLICY_LOCALHOST && local_zone_localhost_write(&k->d, name, k->q->type))
 		return;
 	bool exists = p->verdict == POLICY_NODATA || p->verdict == POLICY_LOCALHOST;
 	end->rcode = exists ? DNS_NOERROR : DNS_NXDOMAIN;

@@ -3,6 +3,9 @@
  * change that comes while one is being read is read after it, and the first is dropped; a list that came anew from
  * its URL is such a change, to the same rules. What memory was too short for is tried again.
  *
+ * As long as there has never been a set, nobody knows what is blocked: the core holds back what lists could block, and
+ * whatever kept the first set from being read is tried again.
+ *
  * Hours are looked at once a minute, into `awake`; a question is then a look for its client's group. */
 #include "resolver/blocker.h"
 
@@ -48,7 +51,7 @@ struct blocker {
 	struct rules *rules;	 /* in force; NULL: none */
 	struct reading *reading; /* under way; NULL: none */
 	struct rules *next;	 /* to be read after it; NULL: none */
-	struct rules *failed;	 /* that memory was too short for, until `again` is due; NULL: none */
+	struct rules *failed;	 /* to be tried again when `again` is due; NULL: none */
 	struct loop_timer *again;
 	uint64_t again_ms;
 	char trouble[320];	  /* of the last reading */
@@ -235,6 +238,13 @@ uint32_t blocker_group(const struct conf_block *c, const struct addr *from, cons
 	return g ? g->lists : UINT32_MAX;
 }
 
+/* Those that are to be the first to serve; NULL: none are, or some serve. */
+static const struct rules *rules_to_come(const struct blocker *b)
+{
+	const struct rules *r = b->next ? b->next : b->reading ? b->reading->rules : b->failed;
+	return !b->rules && r && r->block.n_lists ? r : NULL;
+}
+
 static uint32_t awake_now(const struct blocker *b)
 {
 	return b->rules && !loop_timer_is_set(b->pause) ? b->awake : 0;
@@ -242,8 +252,9 @@ static uint32_t awake_now(const struct blocker *b)
 
 uint32_t blocker_lists_of(const struct blocker *b, const struct blocker_client *c)
 {
-	uint32_t awake = awake_now(b);
-	const struct conf_group *g = awake ? group_of(&b->rules->block, c) : NULL;
+	const struct rules *to_come = rules_to_come(b), *r = to_come ? to_come : b->rules;
+	uint32_t awake = to_come && !loop_timer_is_set(b->pause) ? UINT32_MAX : awake_now(b);
+	const struct conf_group *g = awake ? group_of(&r->block, c) : NULL;
 	return g ? g->lists & awake : awake;
 }
 
@@ -351,7 +362,11 @@ static void fetches_start(struct blocker *b)
 
 static void set_serve(const struct blocker *b)
 {
-	if (b->core)
+	if (!b->core)
+		return;
+	if (rules_to_come(b))
+		resolver_block_wait(b->core);
+	else
 		resolver_block_set(
 			b->core, b->set, b->rules ? &b->rules->block.answer : &(struct block_answer) { 0 });
 }
@@ -387,7 +402,9 @@ static void reading_take(struct blocker *b, const struct reading *d)
 
 static void trouble_set(struct blocker *b, const char *why)
 {
-	snprintf(b->trouble, sizeof(b->trouble), "%.280s; what is blocked stays as it was", why);
+	snprintf(b->trouble, sizeof(b->trouble), "%.220s; %s", why,
+		b->rules ? "what is blocked stays as it was"
+			 : "until the lists can be read, names that they may block do not resolve");
 	log_error("%s", b->trouble);
 }
 
@@ -421,7 +438,7 @@ static void reading_free(struct reading *d)
 static void reading_failed(struct blocker *b, struct reading *d)
 {
 	trouble_set(b, d->eb.text);
-	if (d->eb.code != -ENOMEM)
+	if (d->eb.code != -ENOMEM && b->rules)
 		return;
 	d->rules->refs++;
 	try_again(b, d->rules);
@@ -473,11 +490,15 @@ static void reading_start(struct blocker *b, struct rules *r)
 	struct reading *d = reading_new(b, r);
 	if (d && work_start(b->loop, reading_run, reading_done, d)) {
 		b->reading = d;
+		if (rules_to_come(b))
+			set_serve(b);
 		return;
 	}
 	trouble_set(b, out_of_memory);
 	r->refs++;
 	try_again(b, r);
+	if (rules_to_come(b))
+		set_serve(b);
 	if (d)
 		reading_free(d);
 	else

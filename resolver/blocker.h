@@ -23,7 +23,8 @@ void blocker_proxies(struct blocker *b, const struct proxies *p);
  * read is an error: all stays as it was. */
 int blocker_configure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb);
 /* The same on another thread; the old set serves meanwhile, and stays when that fails, which blocker_state says; for want
- * of memory it is tried again until there is some. An error: memory was short at once, mem is the caller's still, all
+ * of memory it is tried again until there is some. Before the first set names wait that one of its lists could block
+ * (resolver_block_wait), and whatever it failed for is tried again. An error: memory was short at once, mem is the caller's still, all
  * stays as it was. */
 int blocker_reconfigure(struct blocker *b, struct arena *mem, const struct conf_block *c, struct errbuf *eb);
 /* Nothing is blocked for as long as the configuration says; while that lasts: it ends. */

@@ -31,6 +31,7 @@ void resolver_free(struct resolver *r)
 	if (!r)
 		return;
 	flights_drop(r);
+	hold_drop(r);
 	routes_put(r->routes);
 	zone_put(r->zone);
 	block_put(r->block);
@@ -51,7 +52,15 @@ void resolver_block_set(struct resolver *r, struct block *b, const struct block_
 	struct block *old = r->block;
 	r->block = b ? block_get(b) : NULL;
 	r->block_answer = *how;
+	r->block_waits = false;
 	block_put(old);
+	if (r->held && r->ops.sooner)
+		r->ops.sooner(r->ops.arg);
+}
+
+void resolver_block_wait(struct resolver *r)
+{
+	r->block_waits = true;
 }
 
 void resolver_network_changed(struct resolver *r)

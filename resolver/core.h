@@ -21,6 +21,7 @@ enum {
 	CACHE_BYTES = 4 << 20,
 	MESH_TTL_S = 5,
 	STALE_S = 86400,
+	ASKER_WAITS_MS = 4900, /* then it asks again, or elsewhere */
 };
 
 struct route {
@@ -69,7 +70,9 @@ struct resolver {
 	struct zone *zone;
 	struct special special;
 	struct block *block; /* NULL: nothing is blocked */
+	bool block_waits;    /* it is to come: resolver_block_wait */
 	struct block_answer block_answer;
+	struct waiter *held, *held_last; /* hold.c; the oldest first */
 	struct routes *routes;
 	struct upstream *upstreams;
 	struct cache *cache;
@@ -103,12 +106,21 @@ struct landing {
 void waiter_free(struct waiter *w);
 /* query.c: the one end of every parked question; the waiter is freed. */
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l);
+/* The question begins anew, without having come in again; the waiter is freed. */
+void query_resume(struct resolver *r, uint64_t now_ms, struct waiter *w);
 /* Is it the zone that speaks for this name? What it has of it in *hit. */
 bool query_zone_speaks(const struct resolver *r, const struct dns_name *name, struct zone_hit *hit);
 /* Whom this name (lower case), if it is not in the zone, is asked now; NULL: nobody. Valid until the routes change. */
 const struct route *query_route(const struct resolver *r, const struct dns_name *name, uint16_t type);
 /* How long an answer for this name is kept. Nothing of what the zone owns outlives its time. */
 struct cache_life query_life(const struct resolver *r, const struct dns_name *name, uint32_t ttl_s);
+
+/* hold.c: questions that wait for what is blocked (resolver_block_wait). */
+void hold_add(struct resolver *r, struct waiter *w);
+void hold_tick(struct resolver *r, uint64_t now_ms); /* whose wait is over */
+uint64_t hold_deadline(const struct resolver *r);
+void hold_forget(struct resolver *r, uint64_t client);
+void hold_drop(struct resolver *r); /* no ops */
 
 /* flight.c */
 bool flight_join(

@@ -336,6 +336,8 @@ bool flight_start(struct resolver *r, uint64_t now_ms, const struct flight_key *
 	f->mode = k->route->order;
 	f->race = f->mode == RESOLVER_RACE || f->in_doubt;
 	f->deadline_ms = now_ms + (f->in_doubt ? held_deadline_ms(k->route) : DEADLINE_MS);
+	if (w && f->deadline_ms > w->began_ms + ASKER_WAITS_MS)
+		f->deadline_ms = w->began_ms + ASKER_WAITS_MS;
 	if (w)
 		waiter_add(f, w);
 	f->hash = key_hash(r, k);
@@ -547,13 +549,15 @@ static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 
 void resolver_tick(struct resolver *r, uint64_t now_ms)
 {
+	hold_tick(r, now_ms);
 	while (r->heap.n && r->heap.v[0]->due_ms <= now_ms)
 		flight_tick(r, now_ms, heap_owner(r->heap.v[0], struct flight, timer));
 }
 
 uint64_t resolver_deadline(const struct resolver *r)
 {
-	return r->heap.n ? r->heap.v[0]->due_ms : UINT64_MAX;
+	uint64_t held = hold_deadline(r), first = r->heap.n ? r->heap.v[0]->due_ms : UINT64_MAX;
+	return first < held ? first : held;
 }
 
 /* ---- housekeeping ---- */

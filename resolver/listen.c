@@ -126,6 +126,12 @@ static bool may_have(void *arg, uint64_t client)
 	return client_from(s, client, &from) && s->options.may_have(s->options.arg, &from);
 }
 
+static void timer_arm(struct resolver_server *s);
+static void sooner(void *arg)
+{
+	timer_arm(arg);
+}
+
 static void told(void *arg, const struct resolver_told *t)
 {
 	struct resolver_server *s = arg;
@@ -466,6 +472,7 @@ static bool memory_get(struct resolver_server *s)
 		.lists = lists,
 		.may_have = s->options.may_have ? may_have : NULL,
 		.told = told,
+		.sooner = sooner,
 		.arg = s };
 	s->peers = calloc(UDP_PEERS, sizeof(*s->peers));
 	s->free_peers = calloc(UDP_PEERS, sizeof(*s->free_peers));

@@ -3,7 +3,8 @@
  *   read      message.c; what is not one well-formed question ends here
  *   zone      a name that has a record here, or that nobody else may speak for (query_zone_speaks), is
  *             answered here; CNAMEs are followed as long as they stay
- *   block     block.c: a name that nobody here is to reach. Looked at again for each CNAME of an answer
+ *   block     block.c: a name that nobody here is to reach. Looked at again for each CNAME of an answer.
+ *             What is blocked may be still to come: the question waits (hold.c), and then begins anew
  *   policy    policy.c: may the name leave, and to whom
  *   route     the longest suffix; equal to a suffix of the zone or longer, it takes the names without a record
  *   cache     of that route; what it has past its time serves when there is nothing newer (stale_find)
@@ -211,6 +212,12 @@ static enum block_verdict judge(
 		return BLOCK_PASS;
 	uint32_t lists = r->ops.lists ? r->ops.lists(r->ops.arg, k->client) : UINT32_MAX;
 	return block_judge(r->block, lists, name, by);
+}
+
+/* Nobody knows yet whether it is blocked. */
+static bool waits_for_lists(const struct resolver *r, const struct asking *k)
+{
+	return r->block_waits && (!r->ops.lists || r->ops.lists(r->ops.arg, k->client));
 }
 
 /* It is a name of our domains, and this client may not have those. */
@@ -496,20 +503,47 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 
 /* ---- the way ---- */
 
-static bool park(struct resolver *r, struct asking *k, const struct flight_key *key, bool stale)
+/* NULL: there is no room. */
+static struct waiter *waiter_new(struct resolver *r, struct asking *k)
 {
 	while (r->n_waiters == WAITERS_MAX && flights_yield(r, k->now_ms))
 		;
 	struct waiter *w = r->n_waiters < WAITERS_MAX ? malloc(sizeof(*w)) : NULL;
+	if (!w)
+		return NULL;
+	*w = (struct waiter) { .client = k->client,
+		.began_ms = k->began_ms,
+		.q = *k->q,
+		.before = k->before,
+		.before_len = k->before_len,
+		.hops = (uint8_t)k->hops };
+	k->before = NULL;
+	r->n_waiters++;
+	return w;
+}
+
+static bool finish_full(struct resolver *r, struct asking *k)
+{
+	r->stats.drop_full++;
+	return finish_error(r, k,
+		&(struct dns_end) {
+			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "too many questions at once" });
+}
+
+static bool hold(struct resolver *r, struct asking *k)
+{
+	struct waiter *w = waiter_new(r, k);
+	if (!w)
+		return finish_full(r, k);
+	hold_add(r, w);
+	return true;
+}
+
+static bool park(struct resolver *r, struct asking *k, const struct flight_key *key, bool stale)
+{
+	struct waiter *w = waiter_new(r, k);
 	if (w) {
-		*w = (struct waiter) {
-			.client = k->client, .began_ms = k->began_ms, .q = *k->q, .hops = (uint8_t)k->hops
-		};
 		w->stale = stale;
-		w->before = k->before;
-		w->before_len = k->before_len;
-		k->before = NULL;
-		r->n_waiters++;
 		if (flight_join(r, key, w)) {
 			r->stats.merged++;
 			return true;
@@ -520,10 +554,7 @@ static bool park(struct resolver *r, struct asking *k, const struct flight_key *
 		r->n_waiters--;
 		waiter_free(w);
 	}
-	r->stats.drop_full++;
-	return finish_error(r, k,
-		&(struct dns_end) {
-			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "too many questions at once" });
+	return finish_full(r, k);
 }
 
 /* A limit was reached at all of them, or they do not want us: asking on would only make it longer. */
@@ -606,6 +637,8 @@ static bool answer(struct resolver *r, struct asking *k)
 	case LOCAL_FOREIGN: break;
 	}
 	bool own = !dns_name_equal(&name, &k->q->name); /* a record of ours leads there */
+	if (!own && waits_for_lists(r, k))
+		return hold(r, k);
 	if (!own && judge(r, k, &name, &by) == BLOCK_BLOCKED)
 		return finish_blocked(r, k, by);
 	if (route_find(r, k, &name, &route, &end))
@@ -641,7 +674,21 @@ bool resolver_query(
 	return true;
 }
 
+void query_resume(struct resolver *r, uint64_t now_ms, struct waiter *w)
+{
+	struct asking k = { .now_ms = now_ms,
+		.client = w->client,
+		.began_ms = w->began_ms,
+		.source = RESOLVER_FROM_NOWHERE,
+		.q = &w->q };
+	r->n_waiters--;
+	(void)answer(r, &k);
+	free(k.before);
+	waiter_free(w);
+}
+
 void resolver_client_gone(struct resolver *r, uint64_t client)
 {
 	flights_forget(r, client);
+	hold_forget(r, client);
 }

@@ -117,7 +117,7 @@ struct resolver_target { /* valid during the call */
 			 * where it is signed. `at` is of no meaning */
 };
 
-/* No function of this header may be called from within an op. */
+/* No function of this header may be called from within an op, but resolver_deadline from `sooner`. */
 struct resolver_ops {
 	/* client: the handle given to resolver_query. msg is valid during the call only. */
 	void (*reply)(void *arg, uint64_t client, const uint8_t *msg, size_t len);
@@ -135,6 +135,8 @@ struct resolver_ops {
 	bool (*may_have)(void *arg, uint64_t client);
 	/* Before each reply to a question that was one. NULL: nobody wants to know. */
 	void (*told)(void *arg, const struct resolver_told *t);
+	/* resolver_deadline is nearer than it was, since resolver_block_set. NULL: nobody wants to know. */
+	void (*sooner)(void *arg);
 	void *arg;
 };
 
@@ -153,6 +155,9 @@ void resolver_zone_set(struct resolver *r, struct zone *z); /* takes its own ref
 struct block;
 struct block_answer;
 void resolver_block_set(struct resolver *r, struct block *b, const struct block_answer *how);
+/* It is to come: until then questions wait whose names lists of their client could block, for 3 s at most, and then get
+ * SERVFAIL. */
+void resolver_block_wait(struct resolver *r);
 /* One client message. tcp: no truncation. The reply may come during the call. true: exactly one reply has
  * come or will come; false: none will (too short to answer, or a response), counted in stats. */
 bool resolver_query(

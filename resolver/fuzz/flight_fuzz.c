@@ -1,5 +1,5 @@
 /* Everything that can happen to questions in flight, in any order: askers, answers right and wrong, sockets
- * that fail, time, clients that leave, new configurations, answers that are forgotten, lists that hold and do not. Whoever was promised a reply gets exactly one, and
+ * that fail, time, clients that leave, new configurations, answers that are forgotten, lists that hold, do not, and are to come. Whoever was promised a reply gets exactly one, and
  * no socket is given back twice or never. */
 #include "resolver/block.h"
 #include "resolver/resolver.h"
@@ -20,6 +20,7 @@ struct world {
 	uint8_t owed[CLIENTS]; /* replies */
 	bool gone[CLIENTS];
 	uint32_t lists;
+	bool lists_to_come;
 	size_t n_sent;
 	struct sent sent[SENT_MAX];
 };
@@ -75,6 +76,7 @@ static void block_give(struct world *w)
 		block_add(b, list, &name, BLOCK_NAME | BLOCK_BELOW))
 		abort();
 	resolver_block_set(w->r, b, &(struct block_answer) { .kind = BLOCK_ANSWER_NXDOMAIN });
+	w->lists_to_come = false;
 	block_put(b);
 }
 
@@ -161,6 +163,12 @@ static void pass(struct world *w, uint64_t ms)
 		abort();
 }
 
+static void block_wait(struct world *w)
+{
+	w->lists_to_come = true;
+	resolver_block_wait(w->r);
+}
+
 static void doubt(struct world *w, unsigned which)
 {
 	struct addr ip = addr_v4(0xc0000201 + which % 3);
@@ -177,7 +185,13 @@ static void step(struct world *w, struct rd *r)
 	case 2:
 	case 3: answer(w, what, r); break;
 	case 4: fail(w, what); break;
-	case 5: pass(w, what * 8); break;
+	case 5:
+		if (op & 8)
+			block_wait(w);
+		if (op & 16)
+			block_give(w);
+		pass(w, what * 8);
+		break;
 	case 6:
 		w->gone[what] = true;
 		w->owed[what] = 0;
@@ -220,6 +234,8 @@ static void reset(struct world *w)
 {
 	if (resolver_configure(w->r, &(struct resolver_config) { 0 }, NULL))
 		abort();
+	if (w->lists_to_come)
+		block_give(w);
 	w->now_ms += DAYS_MS;
 	w->n_sent = 0;
 	memset(w->gone, 0, sizeof(w->gone));

@@ -181,10 +181,27 @@ static void test_canary(void **state)
 	assert_int_equal(f.n_sent, 1);
 }
 
+/* However long a question waited for what is blocked, its asker has an answer in less than 5 s. */
+static void test_whole_wait(void **state)
+{
+	(void)state;
+	resolver_block_wait(f.r);
+	fake_ask(&f, 1, "www.example", DNS_A);
+	fake_until(&f, f.now_ms + 2900);
+	assert_int_equal(f.n_sent, 0);
+	answer_with((struct block_answer) { .kind = BLOCK_ANSWER_NULL });
+	fake_until(&f, f.now_ms + 1999);
+	assert_true(f.n_sent > 0);
+	assert_int_equal(f.n_replies, 0);
+	fake_until(&f, f.now_ms + 1);
+	assert_int_equal(f.n_replies, 1);
+	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_answers), ONE(test_own_names), ONE(test_clients),
-		ONE(test_cname), ONE(test_canary) };
+		ONE(test_cname), ONE(test_canary), ONE(test_whole_wait) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,19 +131,90 @@ static void test_anew(void **state)
 	assert_true(is_blocked("new.example"));
 }
 
+static const char *trouble(void)
+{
+	struct blocker_state now;
+	blocker_state(blocker, &now);
+	return now.trouble;
+}
+
+static void ask(const char *name)
+{
+	struct addr from = addr_v4(0xc0000201);
+	f.lists = blocker_lists(blocker, &from);
+	f.n_replies = 0;
+	fake_ask(&f, 1, name, DNS_A);
+}
+
+/* What the lists may block waits for the first set, however long that cannot be read. */
+static void test_first_set(void **state)
+{
+	struct conf c;
+	struct addr from = addr_v4(0xc0000201), free = addr_v4(0xc0000202);
+	(void)state;
+	conf_of(&c, "  groups: [ { name: g, clients: [ 192.0.2.2 ], lists: [] } ]\n");
+	reconfigure(&c);
+	assert_true(blocker_lists(blocker, &from));
+	assert_false(blocker_lists(blocker, &free));
+	ask("new.example");
+	assert_int_equal(f.n_replies, 0);
+	ask("bob.mesh");
+	assert_int_equal(f.n_replies, 1);
+	while (!*trouble()) /* there is no such file */
+		loop_run_once(loop);
+	assert_non_null(strstr(trouble(), "until the lists can be read, names that they may block"));
+	ask("new.example");
+	fake_until(&f, f.now_ms + 2999);
+	assert_int_equal(f.n_replies, 0);
+	fake_until(&f, f.now_ms + 1);
+	assert_int_equal(f.n_replies, 2); /* the first one too */
+	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+	write_list("new.example\n");
+	uint64_t before = resolver_stats(f.r)->blocked;
+	ask("new.example");
+	while (*trouble())
+		loop_run_once(loop);
+	fake_until(&f, f.now_ms);
+	assert_int_equal(f.n_replies, 1);
+	assert_int_equal(fake_rcode(&f), DNS_NOERROR);
+	assert_int_equal(resolver_stats(f.r)->blocked, before + 1);
+	assert_int_equal(blocker_lists(blocker, &from), UINT32_MAX);
+}
+
+/* A core that takes the place of another waits as that did; one whose blocker goes waits for nothing. */
+static void test_first_set_elsewhere(void **state)
+{
+	struct conf c;
+	(void)state;
+	write_list("new.example\n");
+	conf_of(&c, "");
+	reconfigure(&c);
+	f.lists = UINT32_MAX;
+	blocker_move(blocker, NULL);
+	blocker_move(blocker, f.r);
+	for (uint64_t client = 1; client <= 3; client++)
+		fake_ask(&f, client, "new.example", DNS_A);
+	fake_ask(&f, 2, "other.example", DNS_A);
+	resolver_client_gone(f.r, 3);
+	resolver_client_gone(f.r, 2);
+	fake_ask(&f, 4, "another.example", DNS_A);
+	assert_int_equal(f.n_replies, 0);
+	blocker_free(blocker);
+	blocker = NULL;
+	size_t sent = f.n_sent;
+	fake_until(&f, f.now_ms);
+	assert_int_equal(f.n_sent, sent + 2); /* of who has not gone */
+	assert_int_equal(f.n_replies, 0);
+	resolver_block_wait(f.r); /* what waits at the end goes with it */
+	fake_ask(&f, 5, "new.example", DNS_A);
+}
+
 static unsigned calloc_fails; /* the n-th from now; 0: none. The wrapped calloc has no argument of its own */
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
 	return calloc_fails && --calloc_fails == 0 ? NULL : __real_calloc(n, size);
-}
-
-static const char *trouble(void)
-{
-	struct blocker_state now;
-	blocker_state(blocker, &now);
-	return now.trouble;
 }
 
 /* What was blocked is, and it is said; what memory was there for once the change was taken is read when there is some. */
@@ -302,7 +373,8 @@ static void test_own(void **state)
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { ONE(test_serves), ONE(test_anew), ONE(test_short_of_memory),
-		ONE(test_pause), ONE(test_groups), ONE(test_explain), ONE(test_own) };
+	const struct CMUnitTest tests[] = { ONE(test_serves), ONE(test_anew), ONE(test_first_set),
+		ONE(test_first_set_elsewhere), ONE(test_short_of_memory), ONE(test_pause), ONE(test_groups),
+		ONE(test_explain), ONE(test_own) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* The server on loopback with real sockets, asked by plain blocking clients in this thread between turns of
  * the loop. */
+#include "resolver/block.h"
 #include "resolver/listen.h"
 
 #include "mesh/os/sock.h"
@@ -187,6 +188,25 @@ static void test_udp(void **state)
 	wait_for(100 * one);
 	assert_int_equal(fx.got_len, 100 * one);
 	assert_int_equal(fx.hooked, 1);
+}
+
+/* What waits for the lists goes on as soon as they are there. */
+static void test_held(void **state)
+{
+	uint8_t q[300];
+	(void)state;
+	struct resolver *core = resolver_server_core(fx.server);
+	size_t len = fake_question(q, "www.example.com", DNS_A, DNS_RD);
+	resolver_block_wait(core);
+	client_open(SOCK_DGRAM);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	while (!resolver_stats(core)->queries)
+		loop_run_once(fx.loop);
+	uint64_t then_ms = loop_now_ms(fx.loop);
+	resolver_block_set(core, NULL, &(struct block_answer) { 0 });
+	wait_for(1);
+	assert_int_equal(answers_at(0), 1);
+	assert_in_range(loop_now_ms(fx.loop) - then_ms, 0, 2000); /* by itself, after 3 s */
 }
 
 static size_t frame(uint8_t *buf, const char *name, uint16_t type)
@@ -598,6 +618,7 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_udp),
+		CASE(test_held),
 		CASE(test_tcp_pipelined),
 		CASE(test_tcp_bytewise),
 		CASE(test_inner),

@@ -7,6 +7,7 @@
 #include "mesh/os/test/own_ns.h"
 #include "resolver/name.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -135,6 +137,7 @@ static void use_map(struct place *p, const char *json, const struct netmap *befo
 
 struct asker {
 	int fd;
+	struct loop_fd *watch;
 	bool over;
 	int rcode; /* negative: nobody is there */
 };
@@ -151,10 +154,8 @@ static void answered(void *arg, int what)
 		a->rcode = 100; /* no record */
 }
 
-/* The rcode of the answer to who asks from there: blocked names have a record, others no server to ask: SERVFAIL. */
-static int ask(struct place *p, const char *from, const char *at, const char *name)
+static void ask_begin(struct place *p, struct asker *a, const char *from, const char *at, const char *name)
 {
-	struct asker a = { .over = false };
 	struct endpoint src = { 0 }, to = { .port = 53 };
 	struct dns_name n = { .len = 1 };
 	struct errbuf eb;
@@ -163,19 +164,32 @@ static int ask(struct place *p, const char *from, const char *at, const char *na
 	memcpy(q + 12, n.b, n.len);
 	q[12 + n.len + 1] = 1;
 	q[12 + n.len + 3] = 1;
-	a.fd = sock_udp(&src, &eb);
-	assert_true(a.fd >= 0);
+	a->over = false;
+	a->fd = sock_udp(&src, &eb);
+	assert_true(a->fd >= 0);
 	struct sockaddr_storage ss;
 	socklen_t len = endpoint_to_sockaddr(&to, false, &ss);
-	assert_int_equal(connect(a.fd, (struct sockaddr *)&ss, len), 0);
-	struct loop_fd *w = loop_fd_new(p->n.loop, a.fd, answered, &a);
-	loop_fd_set(w, LOOP_READ);
-	assert_true(send(a.fd, q, 12u + n.len + 4u, 0) > 0);
-	while (!a.over)
+	assert_int_equal(connect(a->fd, (struct sockaddr *)&ss, len), 0);
+	a->watch = loop_fd_new(p->n.loop, a->fd, answered, a);
+	loop_fd_set(a->watch, LOOP_READ);
+	assert_true(send(a->fd, q, 12u + n.len + 4u, 0) > 0);
+}
+
+static int ask_end(struct place *p, struct asker *a)
+{
+	while (!a->over)
 		loop_run_once(p->n.loop);
-	loop_fd_free(w);
-	close(a.fd);
-	return a.rcode;
+	loop_fd_free(a->watch);
+	close(a->fd);
+	return a->rcode;
+}
+
+/* The rcode of the answer to who asks from there: blocked names have a record, others no server to ask: SERVFAIL. */
+static int ask(struct place *p, const char *from, const char *at, const char *name)
+{
+	struct asker a;
+	ask_begin(p, &a, from, at, name);
+	return ask_end(p, &a);
 }
 
 /* Lists are read on another thread: until they are there. */
@@ -445,6 +459,38 @@ static void test_reopened(void **state)
 	netmap_put(other);
 }
 
+/* What lists may block waits until they have been read, at the start and after a lost interface; the rest does not. */
+static void test_from_start(void **state)
+{
+	static const char json[] =
+		MAP(BLOCKS("{\"Lists\":[{\"Name\":\"ads\",\"URL\":\"https://192.0.2.1/x\"}],"
+			   "\"Groups\":[{\"Name\":\"free\",\"Clients\":[\"tablet\"]}]}"),
+			ALICES);
+	struct place *p = place_of(state);
+	struct asker kid;
+	char path[96];
+	if (!p)
+		return;
+	snprintf(path, sizeof(path), "%s/lists", p->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/lists/ads.list", p->dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		use_map(p, json, NULL);
+		ask_begin(p, &kid, "100.64.0.2", "100.64.0.1", "ads.example");
+		int free = ask(p, "100.64.0.4", "100.64.0.1", "ads.example"); /* its group has no lists */
+		int own = ask(p, "127.0.0.1", "100.100.100.100", "tv.mesh.test");
+		bool waited = !kid.over;
+		int fd = open(path, O_WRONLY); /* waits for who reads it */
+		assert_true(fd >= 0);
+		assert_int_equal(write(fd, "ads.example\n", 12), 12);
+		close(fd);
+		assert_int_equal(ask_end(p, &kid), 0);
+		assert_true(waited && free == 2 && own == 0);
+		names_forget(&p->n);
+	}
+}
+
 struct told {
 	bool over;
 	char group[32], lines[256];
@@ -497,7 +543,7 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_groups), ONE(test_networks), ONE(test_changes),
-		ONE(test_odd), ONE(test_taken), ONE(test_search), ONE(test_reopened),
+		ONE(test_odd), ONE(test_taken), ONE(test_search), ONE(test_reopened), ONE(test_from_start),
 		ONE(test_short_of_memory), cmocka_unit_test(test_words_kept) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -401,6 +401,8 @@ static const struct man_item environment[] = {
 	{ "SIMNET_ADAPTERS", "a folder of adapters, before the installed ones" },
 	{ "SIMNET_SLOWDOWN", "how many times slower than an idle one this machine is taken to be, instead of "
 			     "measuring it" },
+	{ "RW_IDLE_TASKS",
+		"a file with the number of tasks in the idle class (chrt -i), which make no machine slow" },
 	{ "NO_COLOR", "no colours on a terminal" },
 	{ NULL, NULL },
 };

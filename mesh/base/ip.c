@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <string.h>
 
+enum { IP4_HEADER = 20, IP6_HEADER = 40 };
 enum { EXT_HOP = 0, EXT_ROUTING = 43, EXT_FRAGMENT = 44, EXT_AUTH = 51, EXT_DEST = 60, EXT_MAX = 8 };
 
 /* Two words of a vector register; the compiler makes what the processor has of it. */
@@ -200,6 +201,38 @@ bool ip_parse(const uint8_t *p, size_t len, struct ip_view *out)
 	if (!v.later_fragment && !read_transport(r, &v))
 		return false;
 	*out = v;
+	return true;
+}
+
+/* Of headers without options or extensions: the same addresses, protocol and ports as v. */
+static bool is_of_flow(const uint8_t *p, const struct ip_view *v)
+{
+	if (v->version == 4) {
+		const size_t first = sizeof(v->src.b) - 4;
+		return p[0] == 0x45 && !(be_get(p + 6, 2) & 0x3fff) && p[9] == v->proto &&
+		       memcmp(p + 12, v->src.b + first, 4) == 0 && memcmp(p + 16, v->dst.b + first, 4) == 0;
+	}
+	return p[0] >> 4 == 6 && p[6] == v->proto && memcmp(p + 8, v->src.b, sizeof(v->src.b)) == 0 &&
+	       memcmp(p + 24, v->dst.b, sizeof(v->dst.b)) == 0;
+}
+
+bool ip_parse_next(const uint8_t *p, size_t len, struct ip_view *v)
+{
+	enum { UDP_HEADER = 8, TCP_HEADER = 20 };
+	size_t header = v->version == 4 ? IP4_HEADER : IP6_HEADER,
+	       least = header + (v->proto == IP_TCP ? TCP_HEADER : UDP_HEADER);
+	if ((v->proto != IP_TCP && v->proto != IP_UDP) || v->l4_at != header || v->later_fragment ||
+		len < least || !is_of_flow(p, v))
+		return false;
+	const uint8_t *l4 = p + header;
+	size_t total = v->version == 4 ? be_get(p + 2, 2) : IP6_HEADER + be_get(p + 4, 2),
+	       payload_at = v->proto == IP_TCP ? header + (l4[12] >> 4) * 4u : least;
+	if (total > len || total > UINT16_MAX || payload_at < least || payload_at > total ||
+		be_get(l4, 2) != v->sport || be_get(l4 + 2, 2) != v->dport)
+		return false;
+	v->tcp_flags = v->proto == IP_TCP ? l4[13] : 0;
+	v->total_len = (uint16_t)total;
+	v->payload_at = (uint16_t)payload_at;
 	return true;
 }
 

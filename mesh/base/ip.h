@@ -23,6 +23,10 @@ struct ip_view {
 /* false for anything that is not one whole, well-formed packet (first fragments need the transport header).
  */
 bool ip_parse(const uint8_t *p, size_t len, struct ip_view *out);
+/* The same in less time for one more packet of a flow. v is what ip_parse made of another packet. true: this one is TCP or
+ * UDP of the same addresses and ports, no fragment, without options or extensions, and v is now what ip_parse would make of it.
+ * false says nothing of the packet; v is as it was. */
+bool ip_parse_next(const uint8_t *p, size_t len, struct ip_view *v);
 uint16_t ip_checksum(const void *p, size_t len, uint32_t sum); /* folded, complemented, host order */
 uint32_t ip_sum(const void *p, size_t len, uint32_t sum);      /* partial */
 /* What the transport checksum covers beside the l4 bytes: partial. */

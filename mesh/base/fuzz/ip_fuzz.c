@@ -42,6 +42,27 @@ static void translate(const uint8_t *data, size_t len, const struct ip_view *v)
 	free(p);
 }
 
+/* What is taken for one more of a flow is one, read as ip_parse reads it: the same packet with each of its first bytes changed. */
+static void read_next(const uint8_t *data, size_t len, const struct ip_view *v)
+{
+	enum { CHANGED = 64 };
+	uint8_t p[LEN_MAX];
+	memcpy(p, data, len);
+	for (size_t at = 0; at <= CHANGED && at <= len; at++) {
+		uint8_t change = at < len && at < CHANGED ? (uint8_t)(data[len - 1] | 1) : 0;
+		struct ip_view next = *v, whole;
+		p[at < len ? at : 0] ^= change;
+		if (ip_parse_next(p, len, &next) &&
+			(!ip_parse(p, len, &whole) || !addr_equal(&whole.src, &v->src) ||
+				!addr_equal(&whole.dst, &v->dst) || whole.proto != v->proto ||
+				whole.sport != v->sport || whole.dport != v->dport || whole.later_fragment ||
+				next.total_len != whole.total_len || next.payload_at != whole.payload_at ||
+				next.l4_at != whole.l4_at || next.tcp_flags != whole.tcp_flags))
+			abort();
+		p[at < len ? at : 0] ^= change;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -52,7 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	if (v.total_len > len || v.payload_at > v.total_len || v.l4_at > v.payload_at)
 		abort();
-	if (len <= LEN_MAX)
+	if (len <= LEN_MAX) {
+		read_next(data, len, &v);
 		translate(data, len, &v);
+	}
 	return 0;
 }

@@ -238,12 +238,17 @@ static bool has_flows(const struct ip_view *v)
 	return v->proto == IP_UDP || v->proto == IP_SCTP;
 }
 
+/* Segments of a connection carry one of the two; what has neither begins one, or feels its way. */
+static bool is_in_connection(const struct ip_view *v)
+{
+	return v->tcp_flags & (TCP_ACK | TCP_RST);
+}
+
 static bool passes_rules(
 	const struct filter *f, struct filter_flows *t, uint64_t now_ms, const struct ip_view *v)
 {
 	switch (v->proto) {
-	/* Segments of a connection carry one of the two; what has neither begins one, or feels its way. */
-	case IP_TCP: return (v->tcp_flags & (TCP_ACK | TCP_RST)) || index_admits(&f->index, v, SCOPE_PORT);
+	case IP_TCP: return is_in_connection(v) || index_admits(&f->index, v, SCOPE_PORT);
 	case IP_ICMP: return v->version == 4 && (is_answer(v) || index_admits(&f->index, v, SCOPE_ADDRESS));
 	case IP_ICMP6: return v->version == 6 && (is_answer(v) || index_admits(&f->index, v, SCOPE_ADDRESS));
 	case IP_UDP:
@@ -272,6 +277,11 @@ enum filter_verdict filter_in(const struct filter *f, struct filter_flows *t, ui
 	if (v->proto == IP_TSMP)
 		return FILTER_TSMP;
 	return passes_rules(f, t, now_ms, v) ? FILTER_PASS : drop(&drops->no_rule);
+}
+
+bool filter_in_again(const struct ip_view *v)
+{
+	return v->proto == IP_UDP || (v->proto == IP_TCP && is_in_connection(v));
 }
 
 enum filter_verdict filter_out(

@@ -56,6 +56,9 @@ struct filter_drops {
  * (filter_wants_reject). */
 enum filter_verdict filter_in(const struct filter *f, struct filter_flows *t, uint64_t now_ms,
 	const struct ip_view *v, struct filter_drops *drops);
+/* One more packet of a flow, right after another that filter_in passed with the same rules and time: whether it passes too. false:
+ * filter_in must be asked. */
+bool filter_in_again(const struct ip_view *v);
 /* Among what f was built for: what leaves us has such a source. */
 bool filter_is_local(const struct filter *f, const struct addr *a);
 /* From us to the mesh: remembers the flow so that its answers pass. */

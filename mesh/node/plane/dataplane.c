@@ -19,6 +19,7 @@
  * before it becomes another. Time is asked once for each batch. Every packet that goes no further is counted once: here
  * (PLANE_DROPS), in the filter, in wg, in path. */
 #include "mesh/node/plane/dataplane.h"
+#include "mesh/base/via6.h"
 #include "mesh/node/plane/bundle.h"
 #include "mesh/node/plane/ecn.h"
 #include "mesh/node/plane/echo.h"
@@ -58,24 +59,23 @@ static bool via_admitted(struct plane *d, uint64_t now, uint64_t peer, const str
 
 /* --- out --- */
 
-/* The peer that a packet goes to, or 0: it goes nowhere, and is counted. */
-static uint64_t choose_peer(struct plane *d, uint64_t now, struct pkt *p)
+/* The peer that a packet goes to, or 0: it goes nowhere, and is counted. v becomes its view. */
+static uint64_t choose_peer(struct plane *d, uint64_t now, struct pkt *p, struct ip_view *v)
 {
-	struct ip_view v;
-	if (!ip_parse(pkt_data(p), p->len, &v)) {
+	if (!ip_parse(pkt_data(p), p->len, v)) {
 		d->drops.out_malformed++;
 		return 0;
 	}
-	if (!via_passes(d, via_out(d->via, now, &v, p), p))
+	if (!via_passes(d, via_out(d->via, now, v, p), p))
 		return 0;
 	/* Others' sources are no business of the mesh: peers would drop them, and a host behind us pass for one. */
-	if (d->rules && !filter_is_local(d->rules, &v.src)) {
+	if (d->rules && !filter_is_local(d->rules, &v->src)) {
 		d->drops.out_foreign_source++;
 		return 0;
 	}
-	if (filter_out(d->flows, now, &v, &d->filter_drops) != FILTER_PASS)
+	if (filter_out(d->flows, now, v, &d->filter_drops) != FILTER_PASS)
 		return 0;
-	uint64_t peer = wg_route(d->wg, &v.dst);
+	uint64_t peer = wg_route(d->wg, &v->dst);
 	if (!peer)
 		wg_route_missed(d->wg);
 	return peer;
@@ -104,12 +104,15 @@ void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t count)
 		return;
 	uint64_t now = plane_now(d);
 	uint64_t peer = 0;
+	struct ip_view v;
 	struct bundle b = { .plane = d };
 	for (size_t i = 0; i < count; i++) {
-		/* Pieces of one super-packet are read and looked up once, unless they are dropped, and each counted, or
-		 * may have to be translated. */
-		if (!peer || !pkts[i].follows || via_in_use(d->via))
-			peer = choose_peer(d, now, &pkts[i]);
+		/* Those of a flow that stand together are looked up once, and pieces of one super-packet read once, unless they
+		 * are dropped, and each counted, or may have to be translated. */
+		bool known = peer && !via_in_use(d->via) &&
+			     (pkts[i].follows || ip_parse_next(pkt_data(&pkts[i]), pkts[i].len, &v));
+		if (!known)
+			peer = choose_peer(d, now, &pkts[i], &v);
 		if (peer && seal(d, now, peer, &pkts[i]))
 			bundle_add(&b, now, peer, &pkts[i]);
 		if (peer && via_in_use(d->via))
@@ -219,13 +222,29 @@ static const struct wg_ops own_wg_ops = { .send = wg_send,
 
 /* --- in --- */
 
-static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, bool by_relay, struct pkt *p)
+/* Packets that come together, one after the other. `heard`: the peer that path was told of last, from there and now; it is told
+ * once of a run of packets. `peer`: whose packet the rules let in last, as it is, and v is its view; 0: none yet. */
+struct arrival {
+	struct source from;
+	uint64_t heard, peer;
+	struct ip_view v;
+};
+
+/* One more of a flow: not looked up again. */
+static bool in_again(struct arrival *a, uint64_t peer, struct pkt *p)
+{
+	return a->peer == peer && ip_parse_next(pkt_data(p), p->len, &a->v) && filter_in_again(&a->v);
+}
+
+static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, struct pkt *p, struct arrival *a)
 {
 	struct ip_view v;
 	if (p->ecn && !ecn_take(pkt_data(p), p->len, p->ecn)) {
 		d->drops.in_congested++;
 		return false;
 	}
+	if (in_again(a, peer, p))
+		return true;
 	if (!ip_parse(pkt_data(p), p->len, &v)) {
 		d->drops.in_malformed++;
 		return false;
@@ -242,12 +261,17 @@ static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, bool by_relay
 	}
 	uint64_t no_rule = d->filter_drops.no_rule;
 	switch (filter_in(d->rules ? d->rules : d->shut, d->flows, now, &v, &d->filter_drops)) {
-	case FILTER_PASS: return via_admitted(d, now, peer, &v, p);
+	case FILTER_PASS:
+		if (via6_is(&v.dst))
+			return via_admitted(d, now, peer, &v, p);
+		a->peer = peer;
+		a->v = v;
+		return true;
 	case FILTER_DROP:
 		if (d->filter_drops.no_rule != no_rule && filter_wants_reject(&v))
 			tsmp_reject(d, peer, &v);
 		return false;
-	case FILTER_TSMP: tsmp_received(d, peer, by_relay, &v, pkt_data(p)); return false;
+	case FILTER_TSMP: tsmp_received(d, peer, a->from.region, &v, pkt_data(p)); return false;
 	}
 	return false;
 }
@@ -270,11 +294,10 @@ static void answer_stale(struct plane *d, uint64_t now, const struct source *fro
 		wg_handshake_wanted(d->wg, now, peers[i]);
 }
 
-/* true when p now holds a packet for the TUN. *heard: the peer that path was told of last, from there and now; it is told
- * once of a run of packets. */
-static bool in_wireguard(
-	struct plane *d, uint64_t now, struct pkt *p, const struct source *from, uint64_t *heard)
+/* true when p now holds a packet for the TUN. */
+static bool in_wireguard(struct plane *d, uint64_t now, struct pkt *p, struct arrival *a)
 {
+	const struct source *from = &a->from;
 	struct wg_received r;
 	struct wg_origin origin = { .p = from, .len = sizeof(*from) };
 	uint64_t stale = wg_drops(d->wg)->no_session;
@@ -282,16 +305,16 @@ static bool in_wireguard(
 	enum wg_verdict verdict = wg_receive(d->wg, now, p, &origin, &r);
 	if (wg_drops(d->wg)->no_session != stale)
 		answer_stale(d, now, from);
-	if (r.authenticated && (!r.is_data || r.peer != *heard)) {
+	if (r.authenticated && (!r.is_data || r.peer != a->heard)) {
 		path_authenticated(d->path, now, r.peer, from->region ? NULL : &from->udp);
-		*heard = r.peer;
+		a->heard = r.peer;
 	}
 	if (verdict == WG_OK && r.is_data) {
 		struct plane_traffic *t = &d->in[from->region ? PLANE_RELAY : plane_path_of(&from->udp.ip)];
 		t->packets++;
 		t->bytes += len;
 	}
-	return verdict == WG_OK && r.is_data && p->len && in_inner(d, now, r.peer, from->region, p);
+	return verdict == WG_OK && r.is_data && p->len && in_inner(d, now, r.peer, p, a);
 }
 
 /* What begins so is neither STUN nor disco. */
@@ -307,21 +330,20 @@ void dataplane_udp_received(
 	uint64_t now = plane_now(d);
 	struct pkt *to_tun[PKT_BATCH];
 	size_t n_tun = 0;
-	uint64_t heard = 0;
 	/* All zero first: the token is compared as bytes. */
-	struct source s;
-	memset(&s, 0, sizeof(s));
-	s.at = at;
+	struct arrival a;
+	memset(&a, 0, sizeof(a));
+	a.from.at = at;
 	for (size_t i = 0; i < count; i++) {
-		if (!endpoint_equal(&s.udp, &from[i]))
-			heard = 0;
-		s.udp = from[i];
+		if (!endpoint_equal(&a.from.udp, &from[i]))
+			a.heard = 0;
+		a.from.udp = from[i];
 		if (!is_data(&pkts[i]) &&
 			path_udp_received(d->path, now, at, &from[i], pkt_data(&pkts[i]), pkts[i].len)) {
-			heard = 0; /* it may have changed what path thinks of the way */
+			a.heard = 0; /* it may have changed what path thinks of the way */
 			continue;
 		}
-		if (in_wireguard(d, now, &pkts[i], &s, &heard))
+		if (in_wireguard(d, now, &pkts[i], &a))
 			to_tun[n_tun++] = &pkts[i];
 	}
 	if (n_tun)
@@ -353,12 +375,11 @@ void dataplane_relay_received(
 	pkt_reset(pkt);
 	memcpy(pkt_data(pkt), p, len);
 	pkt->len = (uint16_t)len;
-	struct source s;
-	memset(&s, 0, sizeof(s));
-	s.region = region;
-	s.key = *from;
-	uint64_t heard = 0;
-	if (in_wireguard(d, now, pkt, &s, &heard) && ++d->n_relayed == PKT_BATCH)
+	struct arrival a;
+	memset(&a, 0, sizeof(a));
+	a.from.region = region;
+	a.from.key = *from;
+	if (in_wireguard(d, now, pkt, &a) && ++d->n_relayed == PKT_BATCH)
 		dataplane_relay_flush(d);
 }
 

@@ -148,11 +148,16 @@ static bool look_udp(const struct flow *f, const uint8_t *l4)
 	return be_get(l4 + 4, 2) == (uint64_t)(f->v.total_len - f->v.l4_at) && be_get(l4 + 6, 2);
 }
 
-static struct flow offload_look(struct pkt *pkt, bool udp)
+/* like: the one before it, or NULL. */
+static struct flow offload_look(struct pkt *pkt, bool udp, const struct ip_view *like)
 {
 	struct flow f = { .p = pkt_data(pkt) };
-	if (!ip_parse(f.p, pkt->len, &f.v) || (f.v.proto != IP_TCP && !(udp && f.v.proto == IP_UDP)) ||
-		f.v.later_fragment || f.v.total_len != pkt->len)
+	if (like)
+		f.v = *like;
+	if (!(like && ip_parse_next(f.p, pkt->len, &f.v)) && !ip_parse(f.p, pkt->len, &f.v))
+		return f;
+	if ((f.v.proto != IP_TCP && !(udp && f.v.proto == IP_UDP)) || f.v.later_fragment ||
+		f.v.total_len != pkt->len)
 		return f;
 	const uint8_t *l4 = f.p + f.v.l4_at;
 	bool plain_ip =
@@ -230,14 +235,14 @@ size_t offload_join_next(
 	*n_iov = 2;
 	if (n == 1)
 		return 1;
-	struct flow first = offload_look(pkts[0], j->udp), prev = first;
+	struct flow first = offload_look(pkts[0], j->udp, NULL), prev = first;
 	if (!first.ok)
 		return 1;
 	size_t took = 1, total = pkts[0]->len;
 	uint8_t flags = first.v.tcp_flags;
 	while (took < n && took < PKT_BATCH && prev.payload == first.payload &&
 		!(prev.v.tcp_flags & TCP_PSH)) {
-		struct flow f = offload_look(pkts[took], j->udp);
+		struct flow f = offload_look(pkts[took], j->udp, &prev.v);
 		if (!follows(&first, &prev, &f) || f.payload > first.payload ||
 			total + f.payload > SUPER_BYTES_MAX)
 			break;

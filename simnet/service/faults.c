@@ -103,6 +103,7 @@ const char *service_kind_name(enum service_kind kind)
 static const struct profile {
 	const char *name, *faults, *about, *source;
 } profiles[] = {
+	{ "plain", "", "speaks all three, and does nothing wrong", "RFC 6886, RFC 6887, UPnP IGD 2" },
 	{ "pfsense", "no-upnp,no-pcp", "NAT-PMP turned on, the rest off", "docs/pfsense.md" },
 	{ "pfsense-denies", "refuse", "no entry lets the machine in", "docs/pfsense.md" },
 	{ "double-nat", "outer=192.168.1.3", "its outer address is of another router's network",
@@ -130,6 +131,11 @@ static const struct profile {
 	{ "no-address", "no-pmp,no-pcp,v1,no-outer", "does not know its outer address", "miniupnp#118" },
 	{ "slow", "no-pmp,no-pcp,v1,slow=700ms", "thinks before each answer", "ofekp/TinyUPnP#35" },
 };
+
+const char *const faults_profiles[] = { "plain", "pfsense", "pfsense-denies", "double-nat", "carrier-nat",
+	"other-port", "epoch", "other-source", "igd2", "mikrotik", "dsl", "sagemcom", "root-only", "taken",
+	"unconfirmed", "broken", "moved-control", "no-address", "slow", NULL };
+static_assert(ARRAY_LEN(faults_profiles) == ARRAY_LEN(profiles) + 1, "a router has no name");
 
 static bool read_faults(enum service_kind kind, const char *text, struct faults *f, struct errbuf *eb);
 

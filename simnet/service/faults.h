@@ -50,6 +50,8 @@ const char *service_kind_name(enum service_kind kind);
 /* "slow=500ms,silent=www.test"; "" = none. Names are separated by '+'. Whole, or -EINVAL with a sentence and *out
  * untouched. */
 int faults_parse(enum service_kind kind, const char *text, struct faults *out, struct errbuf *eb);
+/* The words that `like` takes, NULL at the end. */
+extern const char *const faults_profiles[];
 /* Whether name is in a list separated by '+', or below one of it; case does not matter. */
 bool faults_name_in(const char *list, const char *name);
 void faults_print_help(FILE *out);     /* a line for each word */

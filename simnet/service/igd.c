@@ -262,7 +262,8 @@ static unsigned call_add(struct call *c)
 		return code ? code : INVALID_ARGS;
 	const struct portmap_entry *e = portmap_at(c->p, w.proto, (uint16_t)w.outer);
 	if (c->f->conflict || (c->f->other_port && w.outer == w.inner.port) ||
-		(e && !addr_equal(&e->inner.ip, &w.inner.ip)))
+		(e && !addr_equal(&e->inner.ip, &w.inner.ip)) ||
+		portmap_is_taken(c->p, w.proto, (uint16_t)w.outer))
 		return CONFLICT;
 	if (!portmap_put(c->p, c->now_ms, w.proto, (uint16_t)w.outer, &w.inner, w.life_s))
 		return ACTION_FAILED;
@@ -281,7 +282,7 @@ static unsigned call_add_any(struct call *c)
 	uint16_t outer = w.outer && !c->f->other_port ? (uint16_t)w.outer : 20000;
 	for (int i = 0; i < ANY_TRIES; i++, outer = (uint16_t)(19999 + i)) {
 		const struct portmap_entry *e = portmap_at(c->p, w.proto, outer);
-		if (e && !endpoint_equal(&e->inner, &w.inner))
+		if ((e && !endpoint_equal(&e->inner, &w.inner)) || portmap_is_taken(c->p, w.proto, outer))
 			continue;
 		if (!portmap_put(c->p, c->now_ms, w.proto, outer, &w.inner, w.life_s))
 			return NO_PORT_MAPS;

@@ -36,14 +36,27 @@ static struct portmap_entry *find_entry(
 	return NULL;
 }
 
+bool portmap_is_taken(const struct portmap *p, uint8_t proto, uint16_t outer)
+{
+	for (size_t i = 0; i < p->n_taken; i++)
+		if (p->taken[i].proto == proto && p->taken[i].outer == outer)
+			return true;
+	return false;
+}
+
+static bool is_free(struct portmap *p, uint8_t proto, unsigned outer)
+{
+	return !portmap_at(p, proto, (uint16_t)outer) && !portmap_is_taken(p, proto, (uint16_t)outer);
+}
+
 static uint16_t choose_port(struct portmap *p, const struct faults *f, const struct wish *w)
 {
 	uint16_t want = w->outer ? w->outer : w->inner;
 
-	if (!f->other_port && want >= 1024 && !portmap_at(p, w->proto, want))
+	if (!f->other_port && want >= 1024 && is_free(p, w->proto, want))
 		return want;
 	for (unsigned port = FIRST_PORT; port < LAST_PORT; port++)
-		if (port != want && !portmap_at(p, w->proto, (uint16_t)port))
+		if (port != want && is_free(p, w->proto, port))
 			return (uint16_t)port;
 	return 0;
 }

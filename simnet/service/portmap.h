@@ -16,7 +16,13 @@ struct portmap_entry {
 	bool pcp;
 	uint8_t nonce[12]; /* of PCP */
 };
+struct portmap_taken { /* by a forward of the router's own */
+	uint8_t proto;
+	uint16_t outer;
+};
 struct portmap {
+	const struct portmap_taken *taken; /* not given to anybody */
+	size_t n_taken;
 	struct addr outer;
 	uint64_t began_ms; /* the epoch counts from there */
 	struct portmap_entry v[PORTMAP_MAX];
@@ -28,6 +34,7 @@ size_t portmap_answer(struct portmap *p, uint64_t now_ms, const struct faults *f
 	const uint8_t *msg, size_t len, uint8_t out[static PORTMAP_REPLY_MAX], bool *changed);
 /* Who has an outer IPv4 port; NULL: nobody. */
 struct portmap_entry *portmap_at(struct portmap *p, uint8_t proto, uint16_t outer);
+bool portmap_is_taken(const struct portmap *p, uint8_t proto, uint16_t outer); /* by the router itself */
 /* An outer port that is nobody's, or inner's host's, leads to inner; life_s 0: for ever. false: no room. */
 bool portmap_put(struct portmap *p, uint64_t now_ms, uint8_t proto, uint16_t outer,
 	const struct endpoint *inner, uint64_t life_s);

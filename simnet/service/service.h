@@ -8,12 +8,25 @@
 #include "mesh/os/loop.h"
 #include "simnet/service/faults.h"
 
+struct portmap;
+struct service_router { /* whose ports portmap maps, where that is not nft's */
+	/* The mappings are so from here on; false: they could not be made. NULL: by nft, in the network where it is. */
+	bool (*apply)(void *arg, const struct portmap *p);
+	void *arg;
+	const struct portmap_taken *taken; /* ports that it has no say in */
+	size_t n_taken;
+	int stop_fd; /* when something can be read there it ends; signals are then not its */
+	bool anew;   /* there may be mappings of another one before it, which end */
+};
 struct service_options { /* as given; NULL = not */
 	const char *listen, *records, *dns64, *faults, *socket, *tell, *outer;
-	bool background; /* return when it serves; it goes on in a process of its own */
+	const struct service_router *router; /* of portmap; NULL: all by nft */
+	bool background;		     /* return when it serves; it goes on in a process of its own */
 };
 /* Runs until SIGINT or SIGTERM. 0, -EINVAL for options that make no sense, or another negative code. */
 int service_run(const char *kind, const struct service_options *o, struct errbuf *eb);
+/* The same without a terminal: what became of its start, an errbuf, is written to told_fd, which is then closed. */
+int service_serve(const char *kind, const struct service_options *o, int told_fd, struct errbuf *eb);
 /* Tells the service that answers at o->tell its new faults (all of them; "" = none). */
 int service_tell(const struct service_options *o, const char *faults, struct errbuf *eb);
 
@@ -26,6 +39,7 @@ struct service {
 	const char *records;
 	struct nat64 dns64; /* bits 0: none */
 	struct addr outer;  /* of portmap's router */
+	struct service_router router;
 };
 /* Each opens at s->at, and holds s until it is closed. NULL with eb. */
 struct dns_service *dns_service_open(struct service *s, struct errbuf *eb);

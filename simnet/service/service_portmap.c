@@ -28,8 +28,11 @@ struct portmap_service {
 static bool apply_rules(const struct portmap_service *m)
 {
 	static const char *const nft[] = { "nft", "-f", "-", NULL };
+	const struct service_router *r = &m->service->router;
 	struct buf text = { 0 };
 	struct errbuf eb = { 0 };
+	if (r->apply)
+		return r->apply(r->arg, &m->map);
 	bool ok = portmap_rules(&m->map, &text) && !child_run(nft, buf_data(&text), text.len, NFT_MS, &eb);
 
 	if (!ok)
@@ -139,7 +142,10 @@ struct portmap_service *portmap_service_open(struct service *s, struct errbuf *e
 		return NULL;
 	}
 	*m = (struct portmap_service) { .service = s,
-		.map = { .outer = s->outer, .began_ms = loop_now_ms(s->loop) } };
+		.map = { .outer = s->outer,
+			.began_ms = loop_now_ms(s->loop),
+			.taken = s->router.taken,
+			.n_taken = s->router.n_taken } };
 	m->queue = service_queue_new(s);
 	m->expiry = loop_timer_new(s->loop, expiry_due, m);
 	if (!m->queue || !m->expiry) {
@@ -150,6 +156,11 @@ struct portmap_service *portmap_service_open(struct service *s, struct errbuf *e
 	m->udp = carrier_udp_open(s->loop, &s->at, request_heard, m, eb);
 	m->other = m->udp ? carrier_udp_open(s->loop, &any, nothing_heard, m, eb) : NULL;
 	if (!m->other || !open_upnp(m, eb)) {
+		portmap_service_close(m);
+		return NULL;
+	}
+	if (s->router.anew && !apply_rules(m)) {
+		err_say(eb, ERR_CLOSED, "the mappings of another one before it cannot be ended");
 		portmap_service_close(m);
 		return NULL;
 	}

@@ -23,6 +23,7 @@ struct service_program {
 	int control_fd;
 	struct loop_fd *control_watch;
 	struct loop_signal *signals[2];
+	struct loop_fd *stop_watch;
 };
 
 static void take_faults(struct service_program *p, int fd)
@@ -90,6 +91,28 @@ static void stop_service(void *arg, int signo)
 	loop_stop(arg);
 }
 
+static void stop_told(void *arg, int events)
+{
+	(void)events;
+	loop_stop(arg);
+}
+
+static int watch_end(struct service_program *p, const struct service_options *o, struct errbuf *eb)
+{
+	static const int signos[] = { SIGINT, SIGTERM };
+	struct loop *l = p->service.loop;
+
+	for (size_t i = 0; !o->router && i < ARRAY_LEN(signos); i++)
+		p->signals[i] = loop_signal_new(l, signos[i], stop_service, l);
+	if (!o->router)
+		return 0;
+	p->stop_watch = loop_fd_new(l, o->router->stop_fd, stop_told, l);
+	if (!p->stop_watch)
+		return err_say(eb, -ENOMEM, "out of memory");
+	loop_fd_set(p->stop_watch, LOOP_READ);
+	return 0;
+}
+
 static int open_kind(struct service_program *p, struct errbuf *eb)
 {
 	struct service *s = &p->service;
@@ -109,14 +132,12 @@ static int open_kind(struct service_program *p, struct errbuf *eb)
 
 static int open_program(struct service_program *p, const struct service_options *o, struct errbuf *eb)
 {
-	static const int signos[] = { SIGINT, SIGTERM };
-
 	p->service.loop = loop_new();
 	if (!p->service.loop)
 		return err_say(eb, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < ARRAY_LEN(signos); i++)
-		p->signals[i] = loop_signal_new(p->service.loop, signos[i], stop_service, p->service.loop);
-	int err = open_kind(p, eb);
+	int err = watch_end(p, o, eb);
+	if (!err)
+		err = open_kind(p, eb);
 	if (err || !o->socket)
 		return err;
 	p->control_fd = sock_unix_listen(o->socket, 0600, eb);
@@ -135,6 +156,7 @@ static void close_program(struct service_program *p, const struct service_option
 	stream_service_close(p->stream);
 	datagram_service_close(p->datagram);
 	portmap_service_close(p->portmap);
+	loop_fd_free(p->stop_watch);
 	loop_fd_free(p->control_watch);
 	if (p->control_fd >= 0) {
 		close(p->control_fd);
@@ -167,6 +189,8 @@ static int check_options(
 			"--dns64 must be an IPv6 network of /32, /40, /48, /56, /64 or /96, not '%.60s'",
 			o->dns64);
 	s->records = o->records;
+	if (o->router)
+		s->router = *o->router;
 	return faults_parse(s->kind, o->faults ? o->faults : "", &s->faults, eb);
 }
 
@@ -221,6 +245,18 @@ static int serve(struct service_program *p, const struct service_options *o, int
 	if (!err)
 		loop_run(p->service.loop);
 	close_program(p, o);
+	return err;
+}
+
+int service_serve(const char *kind, const struct service_options *o, int told_fd, struct errbuf *eb)
+{
+	struct service_program p = { .control_fd = -1 };
+	int err = check_options(&p.service, kind, o, eb);
+
+	if (!err)
+		return serve(&p, o, told_fd, eb);
+	(void)!write(told_fd, eb, sizeof(*eb));
+	close(told_fd);
 	return err;
 }
 

@@ -291,6 +291,24 @@ static void test_pinholes(void **state)
 	assert_int_equal(be_get(b.out + 8, 4), 0);
 }
 
+/* A port that the router itself forwards is nobody's. */
+static void test_taken(void **state)
+{
+	static const struct portmap_taken taken[] = { { 17, 5000 }, { 6, 20000 } };
+	struct bench b = new_bench();
+	(void)state;
+
+	b.map.taken = taken;
+	b.map.n_taken = ARRAY_LEN(taken);
+	ask_pmp(&b, 2, 1, 5000, 5000, 60);
+	assert_int_equal(be_get(b.out + 10, 2), 20000);
+	ask_pmp(&b, 2, 2, 5000, 5000, 60);
+	assert_int_equal(be_get(b.out + 10, 2), 5000);
+	b.faults.other_port = true;
+	ask_pmp(&b, 3, 2, 5000, 5000, 60);
+	assert_int_equal(be_get(b.out + 10, 2), 20001);
+}
+
 static void test_expiry_and_rules(void **state)
 {
 	struct bench b = new_bench();
@@ -320,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_bounds_and_hostile),
 		cmocka_unit_test(test_pinholes),
+		cmocka_unit_test(test_taken),
 		cmocka_unit_test(test_expiry_and_rules),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ struct span { /* two ports: 2 * i and 2 * i + 1 */
 	struct addr teller, teller6;
 	struct router *router; /* NULL: a wire */
 	int first_port;
+	int host, lan;	 /* a router's host's port; of that host, the router's LAN; 0 = none */
 	uint64_t now_ns; /* while the router works */
 };
 enum goal { GOAL_PORT, GOAL_WAN }; /* out of the port; into the router's WAN */
@@ -435,7 +436,25 @@ int board_add_router(struct board *b, const struct router_config *c, const struc
 	return s->router ? s->first_port : -1;
 }
 
+int board_add_host(struct board *b, int port)
+{
+	struct span *router = span_of(b, port), *s = span_add(b, router->name, NULL);
+	if (!s)
+		return -1;
+	s->lan = router->first_port + 1;
+	router->host = (int)(b->n - 1) * 2;
+	return router->host;
+}
+
 /* ---- in ---- */
+
+static bool is_shared_out(struct board *b, const struct span *s)
+{
+	enum router_share share = s->host ? router_share(s->router, &b->in) : ROUTER_SHARE_ROUTER;
+	if (share != ROUTER_SHARE_ROUTER)
+		b->ops.send(b->owner, s->host, b->in.b, b->in.len);
+	return share == ROUTER_SHARE_HOST;
+}
 
 void board_received(struct board *b, int port, const uint8_t *frame, size_t len, uint64_t now_ns)
 {
@@ -447,6 +466,12 @@ void board_received(struct board *b, int port, const uint8_t *frame, size_t len,
 	b->in.len = (uint16_t)len;
 	memcpy(b->in.b, frame, len);
 	s->now_ns = now_ns;
+	if (s->lan) {
+		b->ops.send(b->owner, s->lan, b->in.b, b->in.len);
+		return;
+	}
+	if (s->router && !first && is_shared_out(b, s))
+		return;
 	if (s->router && !(first && s->has_link)) {
 		router_received(s->router, first ? ROUTER_WAN : ROUTER_LAN, &b->in, now_ns);
 		return;

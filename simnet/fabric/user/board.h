@@ -37,6 +37,9 @@ int board_add_wire(struct board *b, const struct board_wire *w);
 /* The number of the WAN's port; that of the LAN's is one more. wan: the wire there, may be NULL. Its config's nat has seed and
  * log set here. -1: memory. */
 int board_add_router(struct board *b, const struct router_config *c, const struct board_wire *wan);
+/* A host of the router at `port`, for what the router says itself: its frames leave by the router's LAN, and what is for it
+ * (router_share) comes out here. The port after it is of no use. -1: memory. */
+int board_add_host(struct board *b, int port);
 size_t board_ports(const struct board *b);
 struct router *board_router(struct board *b, int port); /* of either of its ports; NULL: a wire's */
 /* For the wire at a port, or of a router's WAN; false: there is none. */

@@ -363,7 +363,8 @@ static struct nat_verdict pass_in(
 	return pass_to(&inside);
 }
 
-struct nat_verdict nat_in(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns)
+struct nat_verdict nat_in_to(
+	struct nat *n, uint8_t *ip, const struct ip_view *v, const struct endpoint *to, uint64_t now_ns)
 {
 	struct ip_view inner;
 	uint16_t at;
@@ -384,6 +385,8 @@ struct nat_verdict nat_in(struct nat *n, uint8_t *ip, const struct ip_view *v, u
 		return say(NAT_IS_NONE, NULL);
 	if (s)
 		return pass_in(n, s, ip, v, now_ns);
+	if (to && (s = nat_lead_session(n, v->proto, to, &outside, &peer, now_ns, &why)))
+		return pass_in(n, s, ip, v, now_ns);
 	struct nat_binding *m = open_mapping(n, v, &outside, &peer, &mapped);
 	if (m && (!is_mid_connection(v) || n->m.tcp_unknown == NAT_UNKNOWN_LOOSE)) {
 		if (!(s = nat_join_session(n, m, &peer, now_ns, &why)))
@@ -400,6 +403,11 @@ struct nat_verdict nat_in(struct nat *n, uint8_t *ip, const struct ip_view *v, u
 		return say(NAT_RESETS, "wan: TCP without a mapping is reset");
 	return mapped ? say(NAT_DROPS, filter_reasons[nat_filtering_class(n, v->proto)])
 		      : say(NAT_IS_NONE, NULL);
+}
+
+struct nat_verdict nat_in(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns)
+{
+	return nat_in_to(n, ip, v, NULL, now_ns);
 }
 
 /* ---- hairpin ---- */

@@ -45,6 +45,9 @@ bool nat_owns(const struct nat *n, const struct addr *a); /* an outside address 
  * of the packet; on NAT_PASSES the packet is rewritten and v is not true any more. */
 struct nat_verdict nat_out(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns);
 struct nat_verdict nat_in(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns);
+/* The same of a port that leads to an inside end, whatever the filtering; NULL: to nobody. */
+struct nat_verdict nat_in_to(
+	struct nat *n, uint8_t *ip, const struct ip_view *v, const struct endpoint *to, uint64_t now_ns);
 struct nat_verdict nat_hairpin(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns);
 /* nat_out and nat_hairpin of a packet that was IPv6: of whom it is, which is in v's and the packet's place by its last four
  * bytes. about: the inside host that an ICMP error is about. */

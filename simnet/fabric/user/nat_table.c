@@ -481,6 +481,31 @@ struct nat_session *nat_open_session(struct nat *n, uint8_t proto, const struct 
 	return m ? nat_join_session(n, m, peer, now_ns, why) : NULL;
 }
 
+struct nat_session *nat_lead_session(struct nat *n, uint8_t proto, const struct endpoint *inside,
+	const struct endpoint *outside, const struct endpoint *peer, uint64_t now_ns, const char **why)
+{
+	struct nat_session *s = nat_find_session(n, proto, inside, peer);
+	struct nat_key k = mapping_key(n, proto, inside, peer);
+	struct nat_binding *m = s ? NULL : table_get(&n->mappings, &k);
+	if (s)
+		return s;
+	if (m && !endpoint_equal(&m->outside, outside)) {
+		k = nat_key_of(proto, inside, peer);
+		m = NULL;
+	}
+	if (m)
+		return nat_join_session(n, m, peer, now_ns, why);
+	*why = "no memory for another mapping";
+	if (table_get(&n->mappings, &k) || !(m = calloc(1, sizeof(*m))))
+		return NULL;
+	m->key = k;
+	m->outside = *outside;
+	if (!enter_mapping(n, m))
+		return NULL;
+	note(n, DECISION_MAPPED, m, "somebody has come for a port that was asked for", now_ns);
+	return nat_join_session(n, m, peer, now_ns, why);
+}
+
 struct nat_session *nat_occupy(struct nat *n, uint8_t proto, const struct endpoint *outside,
 	const struct endpoint *peer, uint64_t now_ns, const char **why)
 {

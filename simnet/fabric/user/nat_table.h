@@ -68,6 +68,10 @@ struct nat_session *nat_open_session(struct nat *n, uint8_t proto, const struct 
 /* A new one of a mapping that is there (the peer spoke first). */
 struct nat_session *nat_join_session(
 	struct nat *n, struct nat_binding *m, const struct endpoint *peer, uint64_t now_ns, const char **why);
+/* One of a peer who comes for the outside end, which leads to that inside one: by its own mapping, where that has another
+ * outside end. */
+struct nat_session *nat_lead_session(struct nat *n, uint8_t proto, const struct endpoint *inside,
+	const struct endpoint *outside, const struct endpoint *peer, uint64_t now_ns, const char **why);
 /* The router itself talks with the peer from its outside end. */
 struct nat_session *nat_occupy(struct nat *n, uint8_t proto, const struct endpoint *outside,
 	const struct endpoint *peer, uint64_t now_ns, const char **why);

@@ -44,6 +44,7 @@ struct router {
 	struct nat *nat;
 	struct firewall *firewall; /* NULL: none */
 	bool lifted;
+	struct router_maps maps;
 	struct nat_flows v6; /* what the IPv6 firewall lets in */
 	struct frame work, answer;
 };
@@ -140,6 +141,12 @@ bool router_set_firewall(struct router *r, const struct firewall_lines *l)
 void router_set_nptv6(struct router *r, const struct nptv6 *n)
 {
 	r->c.nptv6 = *n;
+}
+
+void router_set_maps(struct router *r, const struct router_maps *m)
+{
+	r->maps.n = m->n < ROUTER_MAPS_MAX ? m->n : ROUTER_MAPS_MAX;
+	memcpy(r->maps.v, m->v, r->maps.n * sizeof(m->v[0]));
 }
 
 void router_lift_firewall(struct router *r, bool lifted)
@@ -536,15 +543,33 @@ static bool begins_flow(const struct ip_view *v)
 	return v->proto != IP_ICMP || v->icmp_type == 8 || v->icmp_type > 12;
 }
 
+/* The port that it comes for, if somebody has asked for that. */
+static const struct router_map *map_of(const struct passage *p)
+{
+	const struct ip_view *v = &p->v.ip;
+	const struct addr *wan = &p->r->c.feet[ROUTER_WAN].v4;
+
+	for (size_t i = 0; i < p->r->maps.n && p->side == ROUTER_WAN && !v->later_fragment; i++) {
+		const struct router_map *m = &p->r->maps.v[i];
+		bool four = addr_is_v4(&m->inner.ip);
+		if (m->proto == v->proto && (four ? m->outer : m->inner.port) == v->dport &&
+			addr_equal(&v->dst, four ? wan : &m->inner.ip))
+			return m;
+	}
+	return NULL;
+}
+
 static void v4_received(struct passage *p)
 {
 	struct router *r = p->r;
 	const struct addr *dst = &p->v.ip.dst, *wan = &r->c.feet[ROUTER_WAN].v4;
+	const struct router_map *m = map_of(p);
 	bool to_wan = r->nat ? nat_owns(r->nat, dst) : addr_equal(dst, wan);
 	if (r->nat && to_wan) {
-		struct nat_verdict v = p->side == ROUTER_WAN
-					       ? nat_in(r->nat, ip_of(p), &p->v.ip, p->now_ns)
-					       : nat_hairpin(r->nat, ip_of(p), &p->v.ip, p->now_ns);
+		struct nat_verdict v =
+			p->side == ROUTER_WAN
+				? nat_in_to(r->nat, ip_of(p), &p->v.ip, m ? &m->inner : NULL, p->now_ns)
+				: nat_hairpin(r->nat, ip_of(p), &p->v.ip, p->now_ns);
 		if (!heed(p, &v))
 			return;
 		if (v.end == NAT_PASSES && !addr_is_v4(&v.inside)) {
@@ -598,7 +623,7 @@ static void v6_received(struct passage *p)
 	}
 	if (!enter_prefix(p))
 		return;
-	if (r->c.v6_firewall && !back && !nat_flows_pass(&r->v6, &p->v.ip, inward, p->now_ns)) {
+	if (r->c.v6_firewall && !back && !map_of(p) && !nat_flows_pass(&r->v6, &p->v.ip, inward, p->now_ns)) {
 		drop(p, "wan: unsolicited, the IPv6 firewall lets only answers in");
 		return;
 	}
@@ -618,6 +643,28 @@ static void ip_received(struct passage *p)
 		v4_received(p);
 	else if (!addr_is_unspecified(&r->c.feet[p->side].v6))
 		v6_received(p);
+}
+
+enum router_share router_share(const struct router *r, const struct frame *f)
+{
+	enum { PCP_PORT = 5351, SEARCH_PORT = 1900, WEB_PORT = 5000 };
+	static const struct addr group = { { [10] = 0xff, [11] = 0xff, 239, 255, 255, 250 } };
+	const struct router_foot *foot = &r->c.feet[ROUTER_LAN];
+	struct eth_view v;
+	struct eth_neighbour n;
+
+	if (!eth_read(f->b, f->len, &v) || (!mac_equal(&v.dst, &foot->mac) && !(v.dst.b[0] & 1)))
+		return ROUTER_SHARE_ROUTER;
+	if (eth_read_neighbour(f->b, f->len, &v, &n))
+		return n.request ? ROUTER_SHARE_ROUTER : ROUTER_SHARE_BOTH;
+	if (!v.is_ip || (r->udp_blocked && v.ip.proto == IP_UDP))
+		return ROUTER_SHARE_ROUTER;
+	bool ours = is_own(r, ROUTER_LAN, &v.ip.dst), asks = v.ip.proto == IP_UDP && v.ip.dport == PCP_PORT,
+	     searches = v.ip.proto == IP_UDP && v.ip.dport == SEARCH_PORT,
+	     calls = v.ip.proto == IP_TCP && v.ip.dport == WEB_PORT;
+	if ((ours && (asks || searches || calls)) || (searches && addr_equal(&v.ip.dst, &group)))
+		return ROUTER_SHARE_HOST;
+	return ROUTER_SHARE_ROUTER;
 }
 
 void router_received(struct router *r, enum router_side side, const struct frame *f, uint64_t now_ns)

@@ -21,6 +21,18 @@ struct router_way { /* the longest prefix counts, and of equal ones the first */
 	enum router_side side;
 	struct addr via; /* unspecified: on link */
 };
+enum { ROUTER_MAPS_MAX = 128 };
+struct router_map {	/* a port that a host of the inside has asked for */
+	uint8_t proto;	/* of IP */
+	uint16_t outer; /* what is mapped to IPv6 is itself: it is let in */
+	struct endpoint inner;
+};
+struct router_maps { /* all of them */
+	size_t n;
+	struct router_map v[ROUTER_MAPS_MAX];
+};
+/* Who gets a frame from the inside, where a router has a host of its own for what it says itself. */
+enum router_share { ROUTER_SHARE_ROUTER, ROUTER_SHARE_HOST, ROUTER_SHARE_BOTH };
 struct router_config {
 	const char *name; /* lives as long as the router */
 	struct router_foot feet[ROUTER_SIDES];
@@ -55,6 +67,10 @@ bool router_move(struct router *r, const struct router_foot *wan, const struct r
 bool router_set_ways(struct router *r, const struct router_way *ways, size_t n_ways);
 void router_set_nptv6(struct router *r, const struct nptv6 *n); /* other prefixes */
 void router_received(struct router *r, enum router_side side, const struct frame *f, uint64_t now_ns);
+/* Requests for ports, to its inner address or UPnP's group, are its host's; answers of neighbours are both's. */
+enum router_share router_share(const struct router *r, const struct frame *f);
+/* These are mapped from here on, and nothing else. Flows that were let in stay. */
+void router_set_maps(struct router *r, const struct router_maps *m);
 /* NULL: drops nothing; else every UDP packet that it should forward or answer is dropped, for this static reason. */
 void router_block_udp(struct router *r, const char *why);
 /* Other rules of its firewall; false: it has none. l as in firewall_become. */

@@ -87,6 +87,10 @@ struct switch_box {
 	/* Rules that were set while it ran, shared with its process: what it says of a drop points there. */
 	struct firewall_lines *rules;
 	size_t n_rules;
+	struct mapper {
+		int fd, port; /* where it is told; of the router */
+	} * mappers;
+	size_t n_mappers;
 	/* in its own process */
 	int epoll, timer;
 	uint64_t armed_ns;
@@ -130,7 +134,8 @@ static int keep_fds(struct switch_box *x, int port, const int fds[2], struct err
 	int *more = port < 0 ? NULL : reallocarray(x->fds, board_ports(x->board), sizeof(int));
 	if (!more) {
 		close(fds[0]);
-		close(fds[1]);
+		if (fds[1] >= 0)
+			close(fds[1]);
 		return err_set(eb, -ENOMEM, "add a link to the userspace engine");
 	}
 	x->fds = more;
@@ -149,6 +154,20 @@ int switch_add_router(struct switch_box *x, const struct router_config *c, const
 	const int fds[2], struct errbuf *eb)
 {
 	return keep_fds(x, board_add_router(x->board, c, wan), fds, eb);
+}
+
+int switch_add_host(struct switch_box *x, int port, int fd, int rules, struct errbuf *eb)
+{
+	struct mapper *more = reallocarray(x->mappers, x->n_mappers + 1, sizeof(*more));
+	if (more)
+		x->mappers = more;
+	if (!more) {
+		close(rules);
+		close(fd);
+		return err_set(eb, -ENOMEM, "add a host to the userspace engine");
+	}
+	x->mappers[x->n_mappers++] = (struct mapper) { rules, port };
+	return keep_fds(x, board_add_host(x->board, port), (const int[2]) { fd, -1 }, eb);
 }
 
 /* ---- its own process ---- */
@@ -265,6 +284,15 @@ static void orders_readable(struct switch_box *x)
 	(void)!write(x->ctl, &a, offsetof(struct answer, drops) + len);
 }
 
+static void mapper_readable(struct switch_box *x, const struct mapper *m)
+{
+	struct router_maps maps = { 0 };
+	if (recv(m->fd, &maps, sizeof(maps), 0) < (ssize_t)offsetof(struct router_maps, v))
+		return;
+	router_set_maps(board_router(x->board, m->port), &maps);
+	(void)!send(m->fd, "", 1, MSG_NOSIGNAL);
+}
+
 static void device_readable(struct switch_box *x, int port)
 {
 	uint8_t frame[ETH_FRAME_MAX + 64];
@@ -300,7 +328,7 @@ static void watch(struct switch_box *x, int fd, uint64_t tag)
 
 __attribute__((noreturn)) static void run_switch(struct switch_box *x)
 {
-	enum { TAG_ORDERS = 1 << 24, TAG_TIMER };
+	enum { TAG_ORDERS = 1 << 24, TAG_TIMER, TAG_MAPPERS };
 	struct epoll_event events[EVENTS];
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "simnet-switch");
@@ -313,7 +341,10 @@ __attribute__((noreturn)) static void run_switch(struct switch_box *x)
 	if (x->epoll < 0 || x->timer < 0)
 		_exit(1);
 	for (size_t i = 0; i < x->n; i++)
-		watch(x, x->fds[i], i);
+		if (x->fds[i] >= 0)
+			watch(x, x->fds[i], i);
+	for (size_t i = 0; i < x->n_mappers; i++)
+		watch(x, x->mappers[i].fd, TAG_MAPPERS + i);
 	watch(x, x->ctl, TAG_ORDERS);
 	watch(x, x->timer, TAG_TIMER);
 	for (;;) {
@@ -327,6 +358,8 @@ __attribute__((noreturn)) static void run_switch(struct switch_box *x)
 				orders_readable(x);
 			else if (events[i].data.u64 == TAG_TIMER)
 				(void)!read(x->timer, &ticks, sizeof(ticks)), x->armed_ns = UINT64_MAX;
+			else if (events[i].data.u64 >= TAG_MAPPERS)
+				mapper_readable(x, &x->mappers[events[i].data.u64 - TAG_MAPPERS]);
 			else
 				device_readable(x, (int)events[i].data.u64);
 			board_tick(x->board, clock_ns(CLOCK_MONOTONIC));
@@ -357,8 +390,13 @@ int switch_start(struct switch_box *x, struct errbuf *eb)
 	x->ctl = pair[0];
 	x->pid = pid;
 	for (size_t i = 0; i < x->n; i++) { /* they end with that process */
-		close(x->fds[i]);
+		if (x->fds[i] >= 0)
+			close(x->fds[i]);
 		x->fds[i] = -1;
+	}
+	for (size_t i = 0; i < x->n_mappers; i++) {
+		close(x->mappers[i].fd);
+		x->mappers[i].fd = -1;
 	}
 	return 0;
 }
@@ -376,6 +414,10 @@ void switch_close(struct switch_box *x)
 	for (size_t i = 0; i < x->n; i++)
 		if (x->fds[i] >= 0)
 			close(x->fds[i]);
+	for (size_t i = 0; i < x->n_mappers; i++)
+		if (x->mappers[i].fd >= 0)
+			close(x->mappers[i].fd);
+	free(x->mappers);
 	free(x->fds);
 	board_free(x->board);
 	if (x->rules != MAP_FAILED)

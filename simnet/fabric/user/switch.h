@@ -14,6 +14,9 @@ int switch_new(uint64_t seed, struct switch_box **out, struct errbuf *eb);
 int switch_add_wire(struct switch_box *x, const struct board_wire *w, const int fds[2], struct errbuf *eb);
 int switch_add_router(struct switch_box *x, const struct router_config *c, const struct board_wire *wan,
 	const int fds[2], struct errbuf *eb);
+/* board_add_host of the router at `port`. rules: where the box reads all its mappings each time, the beginning of a
+ * struct router_maps in one message, and answers with a byte. Descriptors as above. */
+int switch_add_host(struct switch_box *x, int port, int fd, int rules, struct errbuf *eb);
 /* A neighbour that the router at `port` need not ask for; before the start and after. */
 int switch_add_neighbour(struct switch_box *x, int port, enum router_side side, const struct addr *who,
 	const struct mac *mac, struct errbuf *eb);

@@ -70,6 +70,19 @@ static struct board *make_board(uint8_t knobs)
 					  .teller = c.feet[ROUTER_LAN].v4,
 					  .teller6 = c.feet[ROUTER_LAN].v6 }) < 0)
 		abort();
+	if (knobs & 128) {
+		if (board_add_host(b, 0) < 0)
+			abort();
+		router_set_maps(board_router(b, 0),
+			&(struct router_maps) { .n = 2,
+				.v = { { .proto = IP_UDP,
+					       .outer = 4242,
+					       .inner = { .ip = addr_v4(0xc0a8010a), .port = 5000 } },
+					{ .proto = IP_UDP,
+						.outer = 5000,
+						.inner = {
+							.ip = { { 0x2a, [15] = 10 } }, .port = 5000 } } } });
+	}
 	return b;
 }
 
@@ -83,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	struct board *b = make_board(rd_u8(&r));
 	while (r.left > 3) {
-		int port = rd_u8(&r) % 4;
+		int port = rd_u8(&r) % (int)board_ports(b);
 		size_t n = rd_u16(&r);
 		struct rd frame = rd_sub(&r, n < r.left ? n : r.left);
 		uint8_t *copy = malloc(frame.left ? frame.left : 1); /* so that the sanitizer sees its end */

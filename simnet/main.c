@@ -191,9 +191,9 @@ static int print_plan(const struct command *c, struct scenario *s)
 	for (size_t i = 0; i < s->n_routers; i++) {
 		const struct scn_router *r = &s->routers[i];
 		char model[NAT_MODEL_TEXT];
-		printf("  router  %-12s %-15s %-18s %s\n", r->name, addr_format(&r->wan, a),
-			prefix_format(&r->lan_net, b),
-			r->nat ? nat_model_format(&r->model, model) : "no NAT");
+		printf("  router  %-12s %-15s %-18s %s%s%s\n", r->name, addr_format(&r->wan, a),
+			prefix_format(&r->lan_net, b), r->nat ? nat_model_format(&r->model, model) : "no NAT",
+			r->portmap ? ", gives ports to who asks: " : "", r->portmap ? r->portmap : "");
 	}
 	for (int i = 0; i < (int)s->n_nodes; i++) {
 		struct addr ip = topology_ip(s, 0, i);

@@ -187,6 +187,7 @@ struct side {
 	enum nat_mapping mapping;
 	enum nat_filtering filtering;
 	bool wanders;		 /* a new mapping may have another address than STUN saw */
+	const char *giver;	 /* a router on the way that maps ports for who asks; NULL = nobody */
 	const char *forwarder;	 /* a router that forwards a port of its LAN all the way to the node */
 	uint16_t forwarded_port; /* the node's own */
 };
@@ -280,6 +281,7 @@ static struct side side_up_to(const struct question *q, const struct scn_node *n
 		port = f ? f->port : 0;
 		v.forwarder = f ? r->name : NULL;
 		inner = r->name;
+		v.giver = r->portmap ? r->name : v.giver;
 		pass_router(q, &v, r, four);
 	}
 	if (v.forwarder && !v.closed) {
@@ -342,6 +344,13 @@ static bool punched(const struct question *q, const struct side *a, const struct
 	if (is_open_to_address(a, b) || is_open_to_address(b, a))
 		return give(
 			q, PATH_DIRECT, "one side maps endpoint-independently and filters by address only");
+	if (a->giver || b->giver) {
+		snprintf(q->out->why, sizeof(q->out->why),
+			"the file does not say: '%.60s' maps a port for a program that asks for one",
+			a->giver ? a->giver : b->giver);
+		q->out->path = PATH_ANY;
+		return true;
+	}
 	return give(q, PATH_RELAY,
 		"a side's mapping depends on the destination and the other's filtering wants the exact "
 		"endpoint");

@@ -35,8 +35,9 @@ struct scn_router {
 	struct scn_firewall firewall;  /* of what it forwards */
 	struct nat64 nat64;	       /* bits 0 = hosts of its inside with IPv6 do not reach IPv4 by it */
 	struct nptv6 nptv6;	       /* of everything inside */
-	struct scn_routes routes;      /* besides those that follow from where it is */
-	enum scn_offer offers;	       /* on its LAN */
+	const char *portmap;	  /* maps ports for who asks: text for faults_parse; NULL = it does not */
+	struct scn_routes routes; /* besides those that follow from where it is */
+	enum scn_offer offers;	  /* on its LAN */
 	struct scn_iface
 		uplinks[SCN_IFACES_MAX]; /* of which one is in use; none: it has one outer side alone */
 	size_t n_uplinks, uplink;	 /* the one in use at first: behind, wan and link are its */

@@ -46,6 +46,10 @@ extern const struct schema_table nat64_table;
 int nptv6_read(struct yaml_reader *y, const struct yaml_value *v, struct nptv6 *out);
 extern const struct schema_table nptv6_table;
 
+/* ---- scenario_portmap.c: a word, or a map; *out is text for faults_parse, in the arena */
+int portmap_read(struct yaml_reader *y, const struct yaml_value *v, const char **out);
+extern const struct schema_form portmap_form;
+
 /* ---- scenario_region.c: first of all; v may be NULL */
 int regions_read(struct yaml_reader *y, const struct yaml_value *v, struct scenario *s);
 int region_read(struct yaml_reader *y, const struct yaml_value *v, const struct scenario *s, bool on_internet,

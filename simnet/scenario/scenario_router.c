@@ -7,7 +7,8 @@
 /* Routers: their NAT, and what they are behind. */
 struct router_words {
 	const char *behind;
-	const struct yaml_value *nat, *lan, *ip, *link, *region, *uplinks, *firewall, *routes, *nat64, *nptv6;
+	const struct yaml_value *nat, *lan, *ip, *link, *region, *uplinks, *firewall, *routes, *nat64, *nptv6,
+		*portmap;
 	int udp, offers;
 	bool accepts_wan;
 };
@@ -44,6 +45,8 @@ static const struct schema_row router_rows[] = {
 		.doc = "what has IPv6 inside reaches IPv4; needs a `nat` and `ipv6: true`" },
 	{ "nptv6", SCHEMA_KEEP, AT(nptv6), .form = &nptv6_form,
 		.doc = "IPv6 of the inside has another prefix outside; needs `ipv6: true`" },
+	{ "portmap", SCHEMA_KEEP, AT(portmap), .form = &portmap_form,
+		.doc = "it maps ports for hosts of its inside that ask for one; needs a `nat`" },
 	{ "firewall", SCHEMA_KEEP, AT(firewall), .form = &router_firewall_form,
 		.doc = "of what it forwards, in addresses of the inside" },
 	{ "routes", SCHEMA_KEEP, AT(routes), .form = &routes_form,
@@ -88,6 +91,8 @@ static int read_router(struct yaml_reader *y, const struct scenario *s, const st
 	err = err ? err : more;
 	more = w.nptv6 ? nptv6_read(y, w.nptv6, &r->nptv6) : 0;
 	err = err ? err : more;
+	more = w.portmap ? portmap_read(y, w.portmap, &r->portmap) : 0;
+	err = err ? err : more;
 	more = w.routes ? routes_read(y, w.routes, &r->routes) : 0;
 	*behind = w.behind;
 	const struct yaml_value *one = w.ip ? w.ip : w.link ? w.link : w.region;
@@ -104,6 +109,9 @@ static int read_router(struct yaml_reader *y, const struct scenario *s, const st
 	if (w.nat64 && !r->nat)
 		return yaml_error(y, w.nat64->at,
 			"'nat64' shares a NAT's outer addresses; router '%s' has none", p->key->text);
+	if (w.portmap && !r->nat)
+		return yaml_error(y, w.portmap->at, "'portmap' maps ports of a NAT; router '%s' has none",
+			p->key->text);
 	r->model.accepts_wan |= w.accepts_wan;
 	r->udp_blocked = w.udp;
 	r->offers = (enum scn_offer)w.offers;

@@ -200,6 +200,37 @@ static void test_steps(void **state)
 		       "  - set: {at: home, nptv6: {outside: '2001:db8:9::/48'}}\n"
 		       "  - run: {at: d, argv: [ping, -c1, -W3, '2a0e:5100::cb00:710a'], within: 5s}\n",
 			EXIT_PASS, "every router probed" },
+		/* Ports that are asked for: not the one of a forward; forgotten with all else, and then at the new address. */
+		{ HEAD "routers:\n  home: {nat: {preset: hard, forwards: [udp 7000 a:7000]}, portmap: plain, "
+		       "lan: 192.168.1.0/24}\nnodes:\n  a: {at: home, run: echo, with: {port: '7777'}, "
+		       "files: "
+		       "{/ask: {text: 'exec 3<>/dev/udp/192.168.1.1/5351; printf \"$1\" >&3; timeout 2 dd "
+		       "bs=64 count=1 status=none <&3 | od -An -tx1'}}}\n  b: {at: internet, files: {/hello: "
+		       "{text: 'exec 3<>/dev/udp/$1/7777; echo hello >&3; timeout $2 dd bs=64 count=1 "
+		       "status=none <&3'}}}\nsteps:\n"
+		       "  - run: {at: a, argv: [bash, /ask, "
+		       "'\\0\\1\\0\\0\\x1b\\x58\\x1b\\x58\\0\\0\\0\\x3c'], "
+		       "matches: ' 1b 58 4e 20 00 00 00 3c$'}\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{home.wan}', '0.3'], fails: true, matches: "
+		       "hello, "
+		       "within: 500ms}\n"
+		       "  - run: {at: a, argv: [bash, /ask, "
+		       "'\\0\\1\\0\\0\\x1e\\x61\\x1e\\x61\\0\\0\\0\\x3c'], "
+		       "matches: ' 1e 61 1e 61 00 00 00 3c$'}\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{home.wan}', '2'], matches: '^hello$'}\n"
+		       "  - reset: home\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{home.wan}', '0.3'], fails: true, matches: "
+		       "hello, "
+		       "within: 500ms}\n"
+		       "  - lease: {at: home, ip: 203.0.113.77}\n"
+		       "  - run: {at: a, argv: [bash, /ask, '\\0\\0'], matches: ' cb 00 71 4d$'}\n"
+		       "  - run: {at: a, argv: [bash, /ask, "
+		       "'\\0\\1\\0\\0\\x1e\\x61\\x1e\\x61\\0\\0\\0\\x3c'], "
+		       "matches: ' 1e 61 1e 61 00 00 00 3c$'}\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{home.wan}', '2'], matches: '^hello$'}\n"
+		       "  - run: {at: home, argv: [simnet, service, --tell, /run/portmap.sock, refuse]}\n"
+		       "  - run: {at: a, argv: [bash, /ask, '\\0\\0'], matches: '^ 00 80 00 02 '}\n",
+			EXIT_PASS, "every router probed" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",

@@ -130,12 +130,43 @@ static void test_nptv6(void **state)
 	wrong_rows_check(rows, ARRAY_LEN(rows));
 }
 
+static void test_portmap(void **state)
+{
+#define MAPS(says) HEAD "routers:\n  r: {nat: home, portmap: " says "}\nnodes:\n  a: {at: r}\n"
+	static const struct wrong_row rows[] = {
+		{ MAPS("plain"), NULL },
+		{ MAPS("{}"), NULL },
+		{ MAPS("{like: mikrotik, faults: 'slow=1s,no-upnp'}"), NULL },
+		{ MAPS("mikrotick"),
+			"w.yaml:4:27: 'mikrotick' is not a value of 'portmap' (plain, pfsense, "
+			"pfsense-denies, double-nat, carrier-nat, other-port, epoch, other-source, igd2, "
+			"mikrotik, dsl, sagemcom, root-only, taken, unconfirmed, broken, moved-control, "
+			"no-address, slow); did you mean 'mikrotik'?" },
+		{ MAPS("[plain]"), "w.yaml:4:27: 'portmap' must be a word, not a list" },
+		{ MAPS("{fault: refuse}"),
+			"w.yaml:4:28: unknown key 'fault' in portmap; did you mean 'faults'?" },
+		{ MAPS("{faults: refuses}"),
+			"w.yaml:4:36: 'faults': 'refuses' is no fault of portmap; did you mean 'refuse'?; "
+			"'simnet service faults' lists them" },
+		{ MAPS("{faults: truncate}"), "w.yaml:4:36: 'faults': 'truncate' is no fault of portmap; "
+					      "'simnet service faults' lists them" },
+		{ MAPS("{faults: slow}"), "w.yaml:4:36: 'faults': 'slow' wants slow=TIME" },
+		{ MAPS("{faults: refuse=1}"), "w.yaml:4:36: 'faults': 'refuse' takes no value" },
+		{ HEAD "routers:\n  r: {nat: none, portmap: plain}\nnodes:\n  a: {at: r}\n",
+			"w.yaml:4:27: 'portmap' maps ports of a NAT; router 'r' has none" },
+	};
+#undef MAPS
+	(void)state;
+	wrong_rows_check(rows, ARRAY_LEN(rows));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_nat64),
 		cmocka_unit_test(test_nptv6),
+		cmocka_unit_test(test_portmap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

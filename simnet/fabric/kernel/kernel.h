@@ -43,6 +43,7 @@ struct engine {
 	struct nl *fabric_nl;
 	int *bridges;	  /* [0] the internet, [1 + i] the LAN of router i; ifindex in the fabric */
 	uint32_t *epochs; /* of each router: how often it was reset */
+	struct kernel_portmap *portmaps; /* of each router; kernel_portmap.c */
 	struct kernel_cut *cuts;
 	size_t n_cuts;
 	struct trace *trace;
@@ -139,6 +140,16 @@ int kernel_user_router(struct engine *e, int i, struct errbuf *eb);
 int kernel_user_start(struct engine *e, struct errbuf *eb);
 int kernel_user_cut(struct engine *e, int router, struct errbuf *eb); /* what is cut at present */
 size_t kernel_user_drops(struct engine *e, struct engine_drop *out, size_t cap);
+
+/* ---- kernel_portmap.c ---- */
+int kernel_portmap_open(struct engine *e, struct errbuf *eb);
+void kernel_portmap_close(struct engine *e);
+/* Of every router that maps ports, once the network is there. */
+int kernel_portmap_start(struct engine *e, struct errbuf *eb);
+/* The router has forgotten all, or has another outer address. */
+int kernel_portmap_again(struct engine *e, int router, struct errbuf *eb);
+/* A descriptor for a router in userspace, by which it is told of mappings; the caller's. Or a negative code. */
+int kernel_portmap_rules(struct engine *e, int router, struct errbuf *eb);
 
 /* ---- kernel_rules.c ---- */
 extern const char *const kernel_nat_sets[]; /* names of what a router's table has learnt; NULL-terminated */

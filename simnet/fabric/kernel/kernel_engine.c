@@ -18,6 +18,7 @@ static void engine_close(struct engine *e)
 	if (!e)
 		return;
 	capture_close(e->capture);
+	kernel_portmap_close(e);
 	switch_close(e->box);
 	trace_close(e->trace);
 	nl_close(e->fabric_nl);
@@ -264,11 +265,15 @@ static int open_as(enum engine_choice choice, const struct scenario *s, struct h
 	struct engine *e = engine_new(s, hosts, choice);
 	if (!e)
 		return err_set(eb, -ENOMEM, "open the engine");
-	int err = kernel_user_choose(e, eb);
+	int err = kernel_portmap_open(e, eb);
+	if (!err)
+		err = kernel_user_choose(e, eb);
 	if (!err)
 		err = remember_blocked(e, eb);
 	if (!err)
 		err = build(e, eb);
+	if (!err)
+		err = kernel_portmap_start(e, eb);
 	if (!err)
 		err = watch_drops(e, eb);
 	if (!err && e->n_cuts)
@@ -289,9 +294,9 @@ static int engine_reset(struct engine *e, int router, struct errbuf *eb)
 	if (!e->s->routers[router].nat)
 		return err_say(eb, ERR_REFUSED, "router '%s' does not translate: there is nothing to reset",
 			e->s->routers[router].name);
-	if (kernel_is_user(e, router))
-		return switch_reset(e->box, e->router_ports[router], eb);
-	return kernel_nat_reload(e, router, eb);
+	int err = kernel_is_user(e, router) ? switch_reset(e->box, e->router_ports[router], eb)
+					    : kernel_nat_reload(e, router, eb);
+	return err ? err : kernel_portmap_again(e, router, eb);
 }
 
 /* The router's is the whole model of now. */
@@ -299,8 +304,10 @@ static int nat_changed(struct engine *e, int router, struct errbuf *eb)
 {
 	const struct nat_model *m = &e->s->routers[router].model;
 
-	if (kernel_is_user(e, router))
-		return switch_set_nat(e->box, e->router_ports[router], m, eb);
+	if (kernel_is_user(e, router)) {
+		int changed = switch_set_nat(e->box, e->router_ports[router], m, eb);
+		return changed ? changed : kernel_portmap_again(e, router, eb);
+	}
 	int err = netns_enter(kernel_router_net(e, (size_t)router), eb);
 	if (!err)
 		err = kernel_nat_settings(m, eb);

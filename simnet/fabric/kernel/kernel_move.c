@@ -184,7 +184,9 @@ int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface 
 		err = nl_link_settle(e->fabric_nl, c.port, eb);
 	if (!err && !want->off)
 		err = kernel_net_announce(e, which, eb);
-	return err || which.router < 0 || user || want->off ? err : kernel_nat_reload(e, which.router, eb);
+	if (!err && which.router >= 0 && !user && !want->off)
+		err = kernel_nat_reload(e, which.router, eb);
+	return err || which.router < 0 || want->off ? err : kernel_portmap_again(e, which.router, eb);
 }
 
 int kernel_set_routes(struct engine *e, int router, const struct scn_routes *to, struct errbuf *eb)

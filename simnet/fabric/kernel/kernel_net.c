@@ -1,9 +1,11 @@
 #include "simnet/fabric/kernel/kernel.h"
 
+#include "simnet/fabric/user/tap.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LOOPBACK = 1, NEIGHBOURS_MAX = 32 };
 
@@ -363,14 +365,45 @@ static int plug_wire(
 	return *port < 0 ? *port : 0;
 }
 
+/* A router in userspace that maps ports is a host as well, with the same inner address. */
+static int build_user_host(struct engine *e, int i, struct errbuf *eb)
+{
+	const struct scn_router *r = &e->s->routers[i];
+	struct mac lan = kernel_mac(KERNEL_MAC_LAN, (size_t)i, 0);
+	int err = netns_enter(kernel_router_net(e, i), eb);
+	if (!err)
+		err = prepare_v6(e->s->ipv6, eb);
+	int fd = err ? err : tap_open("lan", &lan, eb);
+	if (fd < 0)
+		return fd;
+	int rules = kernel_portmap_rules(e, i, eb);
+	if (rules < 0) {
+		close(fd);
+		return rules;
+	}
+	int port = switch_add_host(e->box, e->router_ports[i], fd, rules, eb);
+	struct nl *n = port < 0 ? NULL : nl_open(eb);
+	if (!n)
+		return eb->code;
+	err = nl_link_up(n, LOOPBACK, true, eb);
+	if (!err)
+		err = kernel_port_configure(
+			&(struct kernel_port) { .s = e->s, .n = n, .network = i, .owner = i }, "lan", &r->lan,
+			eb);
+	nl_close(n);
+	return err;
+}
+
 static int build_router(struct engine *e, int i, struct errbuf *eb)
 {
 	const struct scn_router *r = &e->s->routers[i];
 	char port[KERNEL_NAME];
 	struct mac wan = kernel_mac(KERNEL_MAC_WAN, (size_t)i, 0),
 		   lan = kernel_mac(KERNEL_MAC_LAN, (size_t)i, 0);
-	if (kernel_is_user(e, i))
-		return kernel_user_router(e, i, eb);
+	if (kernel_is_user(e, i)) {
+		int made = kernel_user_router(e, i, eb);
+		return made || !r->portmap ? made : build_user_host(e, i, eb);
+	}
 	int err = netns_enter(kernel_router_net(e, i), eb);
 	if (!err)
 		err = prepare_v6(e->s->ipv6, eb);
@@ -506,10 +539,15 @@ static int tell_router(
 {
 	if (!kernel_is_user(e, i))
 		return tell_neighbour(e, hosts_place_of_router(e->hosts, i), name, who, eb);
+	bool inner = !strcmp(name, "lan");
+	int err = inner && e->s->routers[i].portmap
+			  ? tell_neighbour(e, hosts_place_of_router(e->hosts, i), name, who, eb)
+			  : 0;
 	struct mac mac = mac_of_plug(who);
 	struct addr ip = address_of_plug(e->s, who);
-	return switch_add_neighbour(
-		e->box, e->router_ports[i], strcmp(name, "wan") ? ROUTER_LAN : ROUTER_WAN, &ip, &mac, eb);
+	return err ? err
+		   : switch_add_neighbour(
+			     e->box, e->router_ports[i], inner ? ROUTER_LAN : ROUTER_WAN, &ip, &mac, eb);
 }
 
 int kernel_net_announce(struct engine *e, struct scn_plug who, struct errbuf *eb)

@@ -534,6 +534,8 @@ static int measure(struct probe *p, struct errbuf *eb)
 		err = kernel_check_nat64(p, eb);
 	if (!err)
 		err = kernel_check_forwards(p, eb);
+	if (!err)
+		err = kernel_check_portmap(p, eb);
 	return err ? err : measure_firewalls(p, eb);
 }
 

@@ -55,6 +55,9 @@ int kernel_check_rest(struct probe *p, struct errbuf *eb);
 /* kernel_check_forwards.c: static forwards lead to whom the file names. Besides, as above. */
 int kernel_check_forwards(struct probe *p, struct errbuf *eb);
 
+/* kernel_check_portmap.c: who asks for a port gets one that leads to him, or none where the file says so. Besides, as above. */
+int kernel_check_portmap(struct probe *p, struct errbuf *eb);
+
 /* kernel_check_nat64.c: NAT64 leads to IPv4 and back. Besides, as above. */
 int kernel_check_nat64(struct probe *p, struct errbuf *eb);
 

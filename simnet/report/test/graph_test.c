@@ -7,9 +7,10 @@
 #include "simnet/report/graph.h"
 #include <string.h>
 
-static const char file[] = "simnet: 1\nname: t\nrouters: {isp: {nat: cgnat}, home: {nat: home, behind: isp}, "
-			   "plain: {nat: none}}\n"
-			   "services: {s: {run: [/bin/a<b, x]}}\nnodes: {c: {at: home}, d: {at: internet}}\n";
+static const char file[] =
+	"simnet: 1\nname: t\nrouters: {isp: {nat: cgnat}, home: {nat: home, behind: isp, portmap: plain}, "
+	"plain: {nat: none}}\n"
+	"services: {s: {run: [/bin/a<b, x]}}\nnodes: {c: {at: home}, d: {at: internet}}\n";
 
 static char *graph_of(enum graph_kind kind, struct buf *out)
 {
@@ -33,7 +34,8 @@ static void test_text(void **state)
 	(void)state;
 	const char *text = graph_of(GRAPH_TEXT, &out);
 	static const char *const lines[] = { "internet\n├─ s ", "service, runs a<b\n", "├─ isp ",
-		"router, EIM / ", "│  └─ home ", "│     └─ c ", "└─ plain ", "router, no NAT, LAN " };
+		"router, EIM / ", "│  └─ home ", "router, EIM / APDF, gives ports", "│     └─ c ",
+		"└─ plain ", "router, no NAT, LAN " };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		const char *at = strstr(text, lines[i]);
 		if (!at)

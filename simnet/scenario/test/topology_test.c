@@ -139,6 +139,10 @@ static void test_models(void **state)
 		      "  h1: {nat: {preset: hard, forwards: [udp 2 a:3]}, behind: isp}\n  h2: {nat: hard}\n"
 		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
 			PATH_RELAY, PATH_RELAY, "the destination" },
+		/* A port that a program may ask for, where it would make a difference. */
+		{ PAIR("hard, portmap: plain", "hard"), PATH_ANY, PATH_ANY,
+			"the file does not say: 'h1' maps a port" },
+		{ PAIR("home, portmap: plain", "home"), PATH_DIRECT, PATH_DIRECT, "both sides" },
 		/* RFC 4787 REQ-2: who lets in an address must know it. */
 		{ PAIR("restricted", "{preset: hard, pool: 4}"), PATH_DIRECT, PATH_DIRECT,
 			"by address only" },

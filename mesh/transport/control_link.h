@@ -103,6 +103,8 @@ void map_packer_free(struct map_packer *m); /* NULL is fine */
 /* Appends a part of a message to it, packed alone: parts that many messages have need be packed once. What
  * unpacks a message takes any number of zstd frames. 0, ERR_TOO_LARGE. */
 int map_part_write(const void *json, size_t len, struct map_packer *packer, struct buf *message);
+/* The same for a part that one message alone has: a short one is packed in a hurry. */
+int map_rest_write(const void *json, size_t len, struct map_packer *packer, struct buf *message);
 /* Appends one framed message. */
 int map_frame_write(const void *json, size_t len, struct map_packer *packer, struct buf *out);
 /* Feed bytes; calls message() for each whole one, decompressed (cap 16 MiB). Failure is final. */

@@ -9,6 +9,8 @@ enum {
 	PREFIX = 4,
 	MESSAGE_MAX = 16 * 1024 * 1024,
 	LEVEL = 1,
+	LEVEL_SHORT = -5, /* below that length the tables of the other cost more than they find */
+	SHORT = 1024,
 	UNPACK_STEP = 128 * 1024,
 	WINDOW_LOG_MAX = 24, /* as large as a message: what a frame asks for beyond is memory for nothing */
 };
@@ -34,20 +36,30 @@ void map_packer_free(struct map_packer *m)
 	free(m);
 }
 
-int map_part_write(const void *json, size_t len, struct map_packer *packer, struct buf *message)
+static int pack(const void *json, size_t len, struct map_packer *packer, int level, struct buf *message)
 {
 	size_t room = packer ? ZSTD_compressBound(len) : len, n = len;
 	uint8_t *p = len <= MESSAGE_MAX ? buf_room(message, room) : NULL;
 	if (!p)
 		return ERR_TOO_LARGE;
 	if (packer)
-		n = ZSTD_compressCCtx(packer->zip, p, room, json, len, LEVEL);
+		n = ZSTD_compressCCtx(packer->zip, p, room, json, len, level);
 	else if (len)
 		memcpy(p, json, len);
 	if (ZSTD_isError(n))
 		return ERR_MALFORMED;
 	buf_grown(message, n);
 	return 0;
+}
+
+int map_part_write(const void *json, size_t len, struct map_packer *packer, struct buf *message)
+{
+	return pack(json, len, packer, LEVEL, message);
+}
+
+int map_rest_write(const void *json, size_t len, struct map_packer *packer, struct buf *message)
+{
+	return pack(json, len, packer, len < SHORT ? LEVEL_SHORT : LEVEL, message);
 }
 
 int map_frame_write(const void *json, size_t len, struct map_packer *packer, struct buf *out)

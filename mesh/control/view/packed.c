@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPAN = 64, CAPS_MAX = 4, PREFIX = 4, KEPT_MAX = 64 * 1024 };
+enum { SPAN = 64, CAPS_MAX = 4, PREFIX = 4, KEPT_MAX = 64 * 1024, FRONT_MIN = 128 };
 
 /* The peers with numbers [number * SPAN, ... + SPAN), each with a comma before it. */
 struct span {
@@ -26,6 +26,16 @@ struct packed_last {
 	struct ctl_map_response r; /* its lists are copies */
 	struct arena mem;
 	struct buf frame;
+};
+
+/* What viewers are told of a moment begins alike, and ends with what is their own: the addresses that rules let
+ * others come to. */
+struct packed_front {
+	uint64_t moment;
+	uint16_t cap;
+	size_t len;	 /* of text: its bytes that are in part; 0: nothing is packed yet */
+	struct buf text; /* of the message that it was found in */
+	struct buf part, frame;
 };
 
 /* --- life --- */
@@ -53,6 +63,17 @@ static void free_last(struct packed *p)
 	p->last = NULL;
 }
 
+static void free_front(struct packed *p)
+{
+	if (!p->front)
+		return;
+	buf_free(&p->front->text);
+	buf_free(&p->front->part);
+	buf_free(&p->front->frame);
+	free(p->front);
+	p->front = NULL;
+}
+
 void packed_fini(struct packed *p)
 {
 	struct span *s;
@@ -61,6 +82,7 @@ void packed_fini(struct packed *p)
 		free_span(s);
 	table_fini(&p->spans);
 	free_last(p);
+	free_front(p);
 	map_packer_free(p->packer);
 	p->packer = NULL; /* a server that ends does it at the word, and once all is said */
 }
@@ -273,30 +295,102 @@ static void keep_lists(struct packed_last *l, const struct ctl_map_response *r)
 	l->r.users = keep_list(l, r->users, r->n_users * sizeof(*r->users));
 }
 
-const struct buf *packed_change(
-	struct packed *p, const struct view_context *c, const struct ctl_map_response *r, bool zstd)
+/* How far the text is what begins the message before. */
+static size_t same_front(const struct packed_front *f, const struct buf *text)
 {
-	struct packed_last *l = p->last;
-	struct buf json = { 0 };
-	const bool shared = is_of_peers(r);
-	if (shared && l && l->moment == c->journal->now && l->cap == c->viewer_cap && l->zstd == zstd &&
-		same_peers(&l->r, r))
-		return &l->frame;
-	free_last(p);
-	l = p->last = calloc(1, sizeof(*l));
-	struct map_packer *packer;
-	bool ok = l && packer_for(p, zstd, &packer) && ctl_map_response_write(&json, r) &&
-		  !map_frame_write(buf_data(&json), json.len, packer, &l->frame);
-	buf_free(&json);
-	if (!ok)
+	const size_t kept = f->len ? f->len : f->text.len, most = kept < text->len ? kept : text->len;
+	const uint8_t *a = buf_data(&f->text), *b = buf_data(text);
+	size_t n = 0;
+	/* by halves, rounded up: most are the same to the end */
+	for (size_t step = most; step; step = step > 1 ? step - step / 2 : 0)
+		if (step <= most - n && !memcmp(a + n, b + n, step))
+			n += step;
+	return n;
+}
+
+/* Of the front that is packed, or of what the message before and this one have alike, if that is worth it. *len: how
+ * much of the text it is, 0: nothing. false: memory is short. */
+static bool find_front(struct packed_front *f, const struct view_context *c, const struct buf *text,
+	struct map_packer *packer, size_t *len)
+{
+	const bool is_now = f->moment == c->journal->now && f->cap == c->viewer_cap;
+	const size_t same = is_now ? same_front(f, text) : 0;
+	*len = 0;
+	if (same < FRONT_MIN || same < f->len / 2) { /* those after it may be like this one */
+		f->moment = c->journal->now;
+		f->cap = c->viewer_cap;
+		f->len = 0;
+		buf_consume(&f->text, f->text.len);
+		return text->len > KEPT_MAX || buf_append(&f->text, buf_data(text), text->len);
+	}
+	if (same != f->len) {
+		f->len = 0;
+		buf_consume(&f->part, f->part.len);
+		if (map_part_write(buf_data(text), same, packer, &f->part))
+			return false;
+		f->len = same;
+	}
+	*len = f->len;
+	return true;
+}
+
+/* A message that is one viewer's. */
+static const struct buf *pack_own(
+	struct packed *p, const struct view_context *c, const struct buf *text, struct map_packer *packer)
+{
+	static const uint8_t length[PREFIX];
+	struct packed_front *f = p->front;
+	size_t len = 0;
+	if (!f && !(f = p->front = calloc(1, sizeof(*f))))
 		return NULL;
-	if (shared && l->frame.len <= KEPT_MAX) {
+	buf_consume(&f->frame, f->frame.len);
+	if (packer && !find_front(f, c, text, packer, &len)) {
+		free_front(p);
+		return NULL;
+	}
+	if (!buf_append(&f->frame, length, PREFIX) ||
+		(len && !buf_append(&f->frame, buf_data(&f->part), f->part.len)))
+		return NULL;
+	const uint8_t *rest = buf_data(text) + len;
+	if (len ? map_rest_write(rest, text->len - len, packer, &f->frame)
+		: map_part_write(rest, text->len, packer, &f->frame))
+		return NULL;
+	le_put(buf_data(&f->frame), PREFIX, f->frame.len - PREFIX);
+	return &f->frame;
+}
+
+/* A message that is the same for many. */
+static const struct buf *pack_shared(struct packed *p, const struct view_context *c,
+	const struct ctl_map_response *r, const struct buf *text, struct map_packer *packer)
+{
+	free_last(p);
+	struct packed_last *l = p->last = calloc(1, sizeof(*l));
+	if (!l || map_frame_write(buf_data(text), text->len, packer, &l->frame))
+		return NULL;
+	if (l->frame.len <= KEPT_MAX) {
 		l->moment = c->journal->now;
 		l->cap = c->viewer_cap;
-		l->zstd = zstd;
+		l->zstd = packer;
 		keep_lists(l, r);
 	}
 	if (l->mem.failed)
 		l->moment = 0;
 	return &l->frame;
+}
+
+const struct buf *packed_change(
+	struct packed *p, const struct view_context *c, const struct ctl_map_response *r, bool zstd)
+{
+	const struct packed_last *l = p->last;
+	const struct buf *frame = NULL;
+	struct map_packer *packer;
+	struct buf text = { 0 };
+	const bool shared = is_of_peers(r);
+	if (shared && l && l->moment == c->journal->now && l->cap == c->viewer_cap && l->zstd == zstd &&
+		same_peers(&l->r, r))
+		return &l->frame;
+	if (packer_for(p, zstd, &packer) && ctl_map_response_write(&text, r))
+		frame = shared ? pack_shared(p, c, r, &text, packer) : pack_own(p, c, &text, packer);
+	buf_free(&text);
+	return frame;
 }

@@ -10,7 +10,9 @@
 struct packed {
 	struct table spans;	  /* number of the span -> struct span: its peers, packed for a few capability
 				     versions */
-	struct packed_last *last; /* the last change; may be NULL */
+	struct packed_last *last; /* the last change that many are told alike; may be NULL */
+	struct packed_front
+		*front; /* what changes begin with that are otherwise each viewer's own; may be NULL */
 	struct map_packer *packer; /* NULL: none was needed yet */
 };
 void packed_init(struct packed *p, uint64_t seed);

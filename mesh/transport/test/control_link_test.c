@@ -1,3 +1,4 @@
+#include "mesh/base/wire.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/control_link.h"
 #include "mesh/transport/test/scratch.h"
@@ -374,6 +375,7 @@ struct maps {
 	int n;
 	size_t last_len;
 	char last[64];
+	const char *want; /* NULL: anything */
 };
 
 static void map_seen(void *arg, const char *json, size_t len)
@@ -381,6 +383,7 @@ static void map_seen(void *arg, const char *json, size_t len)
 	struct maps *m = arg;
 	m->n++;
 	m->last_len = len;
+	assert_true(!m->want || !memcmp(json, m->want, len));
 	snprintf(m->last, sizeof(m->last), "%.60s", json);
 }
 
@@ -416,6 +419,38 @@ static void test_map_frames(void **state)
 		}
 	map_packer_free(packer);
 	free(big);
+}
+
+/* Parts, each packed alone, are one message; what comes last may be of any length. */
+static void test_map_parts(void **state)
+{
+	static const size_t rests[] = { 0, 1, 150, 1023, 1024, 100000 };
+	static const uint8_t length[4];
+	char *text = malloc(200000);
+	struct map_packer *packer = map_packer_new();
+	(void)state;
+	assert_non_null(text);
+	assert_non_null(packer);
+	for (size_t i = 0; i < 200000; i++)
+		text[i] = (char)('a' + (i * i / 7) % 26);
+	for (size_t i = 0; i < ARRAY_LEN(rests) * 2; i++) {
+		struct map_packer *by = i % 2 ? packer : NULL;
+		const size_t n = rests[i / 2];
+		struct buf wire = { 0 };
+		struct maps seen = { .want = text };
+		struct map_frames *m = map_frames_new(by);
+		assert_true(buf_append(&wire, length, sizeof(length)));
+		assert_int_equal(map_part_write(text, 500, by, &wire), 0);
+		assert_int_equal(map_rest_write(text + 500, n, by, &wire), 0);
+		le_put(buf_data(&wire), 4, wire.len - 4);
+		assert_int_equal(map_frames_feed(m, buf_data(&wire), wire.len, map_seen, &seen), 0);
+		assert_int_equal(seen.n, 1);
+		assert_int_equal(seen.last_len, 500 + n);
+		buf_free(&wire);
+		map_frames_free(m);
+	}
+	map_packer_free(packer);
+	free(text);
 }
 
 static void test_bad_map_frames(void **state)
@@ -482,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_bad_url),
 		cmocka_unit_test(test_map_frames),
+		cmocka_unit_test(test_map_parts),
 		cmocka_unit_test(test_bad_map_frames),
 	};
 	return key_setup() ? cmocka_run_group_tests_name("control_link", tests, NULL, NULL) : 1;

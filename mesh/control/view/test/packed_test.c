@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMBERS = 300, SELF = 150, ROUTER = 200 };
+enum { MEMBERS = 300, SELF = 150, ROUTER = 200, OWN_MOST = 120 };
 
 struct fixture {
 	struct fleet f;
@@ -202,10 +202,93 @@ static void test_change(void **state)
 	assert_true(x->got.keep_alive);
 }
 
+/* What the viewer is told when a member comes that its rules let in: the sources are the same for all, the
+ * destination is its own address. */
+static const struct buf *pack_rules(struct fixture *x, uint32_t viewer, size_t n_src, bool zstd)
+{
+	struct ctl_node node = { .id = 5, .user = 1, .cap = 119, .written = "{\"ID\":5,\"Name\":\"a.\"}" };
+	struct ctl_ip_range src[200] = { 0 };
+	struct addr own = addr_v4(0x64400000U + viewer);
+	struct ctl_ports dst = { .net = prefix_of(&own), .first = 22, .last = 22 };
+	struct ctl_rule rule = { .src = src, .n_src = n_src, .dst = &dst, .n_dst = 1 };
+	struct ctl_filter filter = { .name = "base", .rules = &rule, .n_rules = 1 };
+	for (size_t i = 0; i < n_src; i++)
+		src[i].first = src[i].last = addr_v4(0x64410000U + (uint32_t)(i * 2));
+	struct ctl_map_response r = { .peers_changed = &node,
+		.n_changed = 1,
+		.filters = &filter,
+		.n_filters = 1,
+		.control_time_ms = FLEET_NO_TIME };
+	const struct buf *frame = packed_change(&x->p, &x->c, &r, zstd);
+	assert_non_null(frame);
+	return frame;
+}
+
+static void check_rules(struct fixture *x, uint32_t viewer, size_t n_src)
+{
+	const struct addr own = addr_v4(0x64400000U + viewer);
+	assert_string_equal(x->got.peers_changed[0].name, "a.");
+	assert_int_equal(x->got.n_filters, 1);
+	assert_int_equal(x->got.filters[0].n_rules, 1);
+	assert_int_equal(x->got.filters[0].rules[0].n_src, n_src);
+	for (size_t i = 0; i < n_src; i++) {
+		const struct addr at = addr_v4(0x64410000U + (uint32_t)(i * 2));
+		assert_true(addr_equal(&x->got.filters[0].rules[0].src[i].first, &at));
+	}
+	assert_int_equal(x->got.filters[0].rules[0].n_dst, 1);
+	assert_true(addr_equal(&x->got.filters[0].rules[0].dst[0].net.ip, &own));
+}
+
+/* Each hears of its own rules; what these have alike is packed once for those who are told one after the other. */
+static void test_rules(void **state)
+{
+	static const struct {
+		uint32_t viewer;
+		size_t n_src;
+		bool kept; /* the front that was packed serves this one */
+	} rows[] = {
+		{ 1, 200, false }, /* there is none */
+		{ 2, 200, false }, /* it is found */
+		{ 3, 200, true },
+		{ 14, 200, true },
+		{ 255, 200, true },
+		{ 256, 200, false }, /* a byte earlier something differs: a shorter one */
+		{ 257, 200, true },
+		{ 9, 200, true },
+		{ 1000, 90, false }, /* others rules */
+		{ 1001, 90, false },
+		{ 1002, 90, true },
+		{ 1003, 200, false },
+		{ 1004, 200, false },
+		{ 1004, 200, true },
+	};
+	struct fixture *x = *state;
+	struct buf before = { 0 };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct buf *frame = pack_rules(x, rows[i].viewer, rows[i].n_src, true);
+		unpack(x, frame, true);
+		check_rules(x, rows[i].viewer, rows[i].n_src);
+		size_t n = 4;
+		while (n < frame->len && n < before.len && buf_data(frame)[n] == buf_data(&before)[n])
+			n++;
+		if (rows[i].kept != (n + OWN_MOST > frame->len))
+			fail_msg("row %zu: %zu bytes of %zu are those of the one before", i, n, frame->len);
+		buf_consume(&before, before.len);
+		assert_true(buf_append(&before, buf_data(frame), frame->len));
+	}
+	buf_free(&before);
+	unpack(x, pack_rules(x, 7, 200, false), false); /* to one that unpacks nothing */
+	check_rules(x, 7, 200);
+	journal_touch(&x->journal); /* at another moment it is looked for anew */
+	unpack(x, pack_rules(x, 8, 200, true), true);
+	check_rules(x, 8, 200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whole_after, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_change, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rules, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,17 @@ enum {
 	ONLY_PERMANENT = 725,
 	NO_PORT_MAPS = 728
 };
+/* WANIPv6FirewallControl:1 section 2.5. */
+enum {
+	NO_PINHOLES = 701,
+	PINHOLES_REFUSED = 703,
+	NO_SUCH_PINHOLE = 704,
+	OTHER_PROTOCOL = 705,
+	ANY_PORT = 706,
+	ANY_PROTOCOL = 707,
+	ANY_CLIENT = 708,
+	PINHOLE_LIFE_MAX_S = 86400
+};
 #define DEVICE "urn:schemas-upnp-org:device:InternetGatewayDevice:"
 #define SERVICE "urn:schemas-upnp-org:service:"
 
@@ -31,6 +42,8 @@ static void service_type(const struct faults *f, char *out, size_t cap)
 {
 	snprintf(out, cap, SERVICE "%s:%c", f->ppp ? "WANPPPConnection" : "WANIPConnection", version_of(f));
 }
+
+#define FIREWALL SERVICE "WANIPv6FirewallControl:1"
 
 /* ---- search ---- */
 
@@ -71,6 +84,8 @@ static bool is_ours(const struct faults *f, const char *target)
 	if (f->root_only)
 		return false;
 	service_type(f, connection, sizeof(connection));
+	if (version_of(f) == '2' && !strcmp(target, FIREWALL))
+		return true;
 	if (!strcmp(target, DEVICE "1") || (version_of(f) == '2' && !strcmp(target, DEVICE "2")))
 		return true;
 	size_t n = strlen(connection) - 1; /* what speaks 2 speaks 1 */
@@ -83,6 +98,7 @@ size_t igd_search(const struct faults *f, const struct addr *own, const uint8_t 
 {
 	static const char head[] = "M-SEARCH * HTTP/1.";
 	char target[80], man[32], text[ADDR_TEXT];
+	const char *open = addr_is_v4(own) ? "" : "[", *close = addr_is_v4(own) ? "" : "]";
 	size_t n = 0;
 
 	if (f->dead || f->no_upnp || len < sizeof(head) || memcmp(msg, head, sizeof(head) - 1) != 0 ||
@@ -93,8 +109,9 @@ size_t igd_search(const struct faults *f, const struct addr *own, const uint8_t 
 		snprintf(out[n++], IGD_ANSWER_MAX,
 			"HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=120\r\nST: %s\r\nEXT:\r\n"
 			"USN: uuid:00000000-0000-0000-0000-00000000000%d::%s\r\nSERVER: simnet UPnP/1.1\r\n"
-			"LOCATION: http://%s:%d/%s.xml\r\n\r\n",
-			target, i, target, addr_format(own, text), IGD_WEB_PORT, i ? "root" : "other");
+			"LOCATION: http://%s%s%s:%d/%s.xml\r\n\r\n",
+			target, i, target, open, addr_format(own, text), close, IGD_WEB_PORT,
+			i ? "root" : "other");
 	return n;
 }
 
@@ -102,6 +119,11 @@ size_t igd_search(const struct faults *f, const struct addr *own, const uint8_t 
 
 static void describe(const struct faults *f, const struct addr *own, struct igd_reply *out)
 {
+	static const char firewall[] =
+		"<service><serviceType>" FIREWALL "</serviceType>"
+		"<serviceId>urn:upnp-org:serviceId:WANIPv6Firewall1</serviceId><SCPDURL>/firewall.xml</"
+		"SCPDURL>"
+		"<controlURL>/firewall</controlURL><eventSubURL></eventSubURL></service>";
 	char type[80], host[ADDR_TEXT + 16] = "", text[ADDR_TEXT], v = version_of(f);
 
 	service_type(f, type, sizeof(type));
@@ -122,9 +144,9 @@ static void describe(const struct faults *f, const struct addr *own, struct igd_
 		"<UDN>uuid:00000000-0000-0000-0000-000000000003</UDN><serviceList><service>"
 		"<serviceType>%s</serviceType><serviceId>urn:upnp-org:serviceId:WANConn1</serviceId>"
 		"<SCPDURL>/connection.xml</SCPDURL><controlURL>%s/control</controlURL>"
-		"<eventSubURL></eventSubURL></service></serviceList></device></deviceList></device>"
+		"<eventSubURL></eventSubURL></service>%s</serviceList></device></deviceList></device>"
 		"</deviceList></device></root>\r\n",
-		v, v, v, type, host);
+		v, v, v, type, host, v == '2' ? firewall : "");
 }
 
 static void describe_other(struct igd_reply *out)
@@ -310,16 +332,123 @@ static unsigned call_delete(struct call *c)
 	return DONE;
 }
 
+/* ---- pinholes in the IPv6 firewall: a host opens one to itself alone, which is who asks, by IPv6 ---- */
+
+static unsigned call_firewall(struct call *c)
+{
+	snprintf(c->out, sizeof(c->out),
+		"<FirewallEnabled>1</FirewallEnabled><InboundPinholeAllowed>%d</InboundPinholeAllowed>",
+		!c->f->refuse);
+	return DONE;
+}
+
+struct pinhole {
+	uint8_t proto;
+	struct endpoint inner, peer;
+	uint64_t life_s;
+};
+
+/* "" and "*" are anybody; a name of a host is nobody here. */
+static bool read_peer(const struct call *c, struct addr *out)
+{
+	char text[ARGUMENT_MAX];
+
+	return argument(c, "RemoteHost", text, sizeof(text)) &&
+	       (!*text || !strcmp(text, "*") || (addr_parse(text, out) && !addr_is_v4(out)));
+}
+
+static unsigned read_pinhole(const struct call *c, struct pinhole *h)
+{
+	char client[ARGUMENT_MAX];
+	uint64_t proto, inner, peer;
+
+	if (!number(c, "Protocol", 0, UINT16_MAX, &proto) ||
+		!number(c, "InternalPort", 0, UINT16_MAX, &inner) ||
+		!number(c, "RemotePort", 0, UINT16_MAX, &peer) || !read_peer(c, &h->peer.ip) ||
+		!number(c, "LeaseTime", 1, PINHOLE_LIFE_MAX_S, &h->life_s) ||
+		!argument(c, "InternalClient", client, sizeof(client)))
+		return INVALID_ARGS;
+	if (!inner)
+		return ANY_PORT;
+	if (!*client || !strcmp(client, "*"))
+		return ANY_CLIENT;
+	if (proto != UDP && proto != TCP)
+		return proto == UINT16_MAX ? ANY_PROTOCOL : OTHER_PROTOCOL;
+	h->proto = (uint8_t)proto;
+	h->inner.port = (uint16_t)inner;
+	h->peer.port = (uint16_t)peer;
+	if (!addr_parse(client, &h->inner.ip))
+		return INVALID_ARGS;
+	return addr_is_v4(&h->inner.ip) || !addr_equal(&h->inner.ip, &c->from->ip) ? NOT_AUTHORIZED : DONE;
+}
+
+static unsigned call_open(struct call *c)
+{
+	struct pinhole h = { 0 };
+	unsigned code = c->f->refuse ? PINHOLES_REFUSED : read_pinhole(c, &h);
+
+	if (code)
+		return code;
+	const struct portmap_entry *e = portmap_open(c->p, c->now_ms, h.proto, &h.inner, &h.peer, h.life_s);
+	if (!e)
+		return NO_PINHOLES;
+	c->changed = true;
+	snprintf(c->out, sizeof(c->out), "<UniqueID>%u</UniqueID>", e->id);
+	return DONE;
+}
+
+/* The caller's own pinhole. */
+static unsigned find_pinhole(const struct call *c, struct portmap_entry **out)
+{
+	uint64_t id;
+
+	if (!number(c, "UniqueID", 0, UINT16_MAX, &id))
+		return INVALID_ARGS;
+	*out = portmap_pinhole(c->p, (uint16_t)id);
+	if (!*out)
+		return NO_SUCH_PINHOLE;
+	return addr_equal(&(*out)->inner.ip, &c->from->ip) ? DONE : NOT_AUTHORIZED;
+}
+
+static unsigned call_extend(struct call *c)
+{
+	struct portmap_entry *e = NULL;
+	uint64_t life_s;
+	unsigned code = find_pinhole(c, &e);
+
+	if (code || !number(c, "NewLeaseTime", 1, PINHOLE_LIFE_MAX_S, &life_s))
+		return code ? code : INVALID_ARGS;
+	e->expires_ms = c->now_ms + life_s * 1000;
+	return DONE;
+}
+
+static unsigned call_close(struct call *c)
+{
+	struct portmap_entry *e = NULL;
+	unsigned code = find_pinhole(c, &e);
+
+	if (code)
+		return code;
+	portmap_remove(c->p, e);
+	c->changed = true;
+	return DONE;
+}
+
 static const struct {
 	const char *name;
 	unsigned (*run)(struct call *c);
+	bool firewall; /* of that service */
 } calls[] = {
-	{ "GetExternalIPAddress", call_address },
-	{ "GetStatusInfo", call_status },
-	{ "GetSpecificPortMappingEntry", call_look },
-	{ "AddPortMapping", call_add },
-	{ "AddAnyPortMapping", call_add_any },
-	{ "DeletePortMapping", call_delete },
+	{ "GetExternalIPAddress", call_address, false },
+	{ "GetStatusInfo", call_status, false },
+	{ "GetSpecificPortMappingEntry", call_look, false },
+	{ "AddPortMapping", call_add, false },
+	{ "AddAnyPortMapping", call_add_any, false },
+	{ "DeletePortMapping", call_delete, false },
+	{ "GetFirewallStatus", call_firewall, true },
+	{ "AddPinhole", call_open, true },
+	{ "UpdatePinhole", call_extend, true },
+	{ "DeletePinhole", call_close, true },
 };
 
 #define ENVELOPE \
@@ -338,24 +467,52 @@ static void write_fault(unsigned code, struct igd_reply *out)
 		code);
 }
 
-/* "TYPE#NAME", in quotes or not; the name is one of ours, and the type that of our service, of either version. */
-static int call_of(const struct faults *f, const char *action)
+static bool control_type(const struct faults *f, bool firewall, char *out, size_t cap)
+{
+	if (firewall)
+		snprintf(out, cap, FIREWALL);
+	else
+		service_type(f, out, cap);
+	return !firewall || version_of(f) == '2';
+}
+
+/* "TYPE#NAME", in quotes or not; the name is one of the service's, and the type its own, of either version. */
+static int call_of(const struct faults *f, bool firewall, const char *action)
 {
 	char type[80];
 
-	service_type(f, type, sizeof(type));
+	if (!control_type(f, firewall, type, sizeof(type)))
+		return -1;
 	action += *action == '"';
 	size_t n = strlen(type) - 1;
-	if (strncmp(action, type, n) != 0 || (action[n] != '1' && action[n] != version_of(f)) ||
+	if (strncmp(action, type, n) != 0 || (action[n] != '1' && action[n] != type[n]) ||
 		action[n + 1] != '#')
 		return -1;
 	action += n + 2;
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
 		size_t len = strlen(calls[i].name);
-		if (!strncmp(action, calls[i].name, len) && (!action[len] || !strcmp(action + len, "\"")))
+		if (calls[i].firewall == firewall && !strncmp(action, calls[i].name, len) &&
+			(!action[len] || !strcmp(action + len, "\"")))
 			return (int)i;
 	}
 	return -1;
+}
+
+static void run_call(struct call *c, bool firewall, const char *action, struct igd_reply *out)
+{
+	char type[80];
+	int i = call_of(c->f, firewall, action);
+	unsigned code = i < 0 ? INVALID_ACTION : calls[i].run(c);
+
+	if (code) {
+		write_fault(code, out);
+		return;
+	}
+	(void)control_type(c->f, firewall, type, sizeof(type));
+	out->status = 200;
+	snprintf(out->body, sizeof(out->body),
+		ENVELOPE "<u:%sResponse xmlns:u=\"%s\">%s</u:%sResponse></s:Body></s:Envelope>\r\n",
+		calls[i].name, type, c->out, calls[i].name);
 }
 
 void igd_answer(struct portmap *p, uint64_t now_ms, const struct faults *f, const struct endpoint *from,
@@ -364,31 +521,20 @@ void igd_answer(struct portmap *p, uint64_t now_ms, const struct faults *f, cons
 	struct call c = {
 		.p = p, .now_ms = now_ms, .f = f, .from = from, .body = rq->body, .len = rq->body_len
 	};
-	bool get = !strcmp(rq->method, "GET"), post = !strcmp(rq->method, "POST");
-	char type[80];
+	bool get = !strcmp(rq->method, "GET"), post = !strcmp(rq->method, "POST"),
+	     firewall = !strcmp(rq->target, "/firewall");
 
-	*changed = false;
 	*out = (struct igd_reply) { .status = 404 };
+	*changed = false;
 	if (f->no_upnp)
 		return;
-	if (get && !strcmp(rq->target, "/root.xml")) {
+	if (get && !strcmp(rq->target, "/root.xml"))
 		describe(f, own, out);
-	} else if (get && !strcmp(rq->target, "/other.xml")) {
+	else if (get && !strcmp(rq->target, "/other.xml"))
 		describe_other(out);
-	} else if (post && !strcmp(rq->target, "/control") && f->status) {
+	else if (post && (firewall || !strcmp(rq->target, "/control")) && f->status)
 		out->status = f->status;
-	} else if (post && !strcmp(rq->target, "/control")) {
-		int i = call_of(f, rq->action);
-		unsigned code = i < 0 ? INVALID_ACTION : calls[i].run(&c);
-		*changed = c.changed;
-		if (code) {
-			write_fault(code, out);
-			return;
-		}
-		service_type(f, type, sizeof(type));
-		out->status = 200;
-		snprintf(out->body, sizeof(out->body),
-			ENVELOPE "<u:%sResponse xmlns:u=\"%s\">%s</u:%sResponse></s:Body></s:Envelope>\r\n",
-			calls[i].name, type, c.out, calls[i].name);
-	}
+	else if (post && (firewall || !strcmp(rq->target, "/control")))
+		run_call(&c, firewall, rq->action, out);
+	*changed = c.changed;
 }

@@ -1,5 +1,5 @@
 /* A router's UPnP service, with the quirks that routers have: the answer to a search (SSDP), the descriptions, and the
- * calls (SOAP) of WANIPConnection 1 and 2 that map ports. Pure; the mappings are portmap.h's. UPnP Device Architecture
+ * calls (SOAP) of WANIPConnection 1 and 2 that map ports, and of WANIPv6FirewallControl 1. Pure; the mappings are portmap.h's. UPnP Device Architecture
  * 1.1 sections 1.3, 2.3, 3.2; WANIPConnection:2 section 2.5. */
 #ifndef SIMNET_SERVICE_IGD_H
 #define SIMNET_SERVICE_IGD_H

@@ -26,12 +26,17 @@ static uint32_t epoch_s(const struct portmap *p, const struct faults *f, uint64_
 	return f->no_epoch ? 0 : (uint32_t)((now_ms - p->began_ms) / 1000);
 }
 
+static bool is_for_all(const struct portmap_entry *e)
+{
+	return addr_is_unspecified(&e->peer.ip) && !e->peer.port;
+}
+
 static struct portmap_entry *find_entry(
 	struct portmap *p, uint8_t proto, const struct addr *ip, uint16_t inner)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (p->v[i].proto == proto && p->v[i].inner.port == inner &&
-			addr_equal(&p->v[i].inner.ip, ip))
+			addr_equal(&p->v[i].inner.ip, ip) && is_for_all(&p->v[i]))
 			return &p->v[i];
 	return NULL;
 }
@@ -300,6 +305,45 @@ bool portmap_put(struct portmap *p, uint64_t now_ms, uint8_t proto, uint16_t out
 	return true;
 }
 
+struct portmap_entry *portmap_pinhole(struct portmap *p, uint16_t id)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (id && p->v[i].id == id)
+			return &p->v[i];
+	return NULL;
+}
+
+static void give_id(struct portmap *p, struct portmap_entry *e)
+{
+	while (!e->id) {
+		uint16_t id = ++p->last_id;
+		e->id = portmap_pinhole(p, id) ? 0 : id;
+	}
+}
+
+struct portmap_entry *portmap_open(struct portmap *p, uint64_t now_ms, uint8_t proto,
+	const struct endpoint *inner, const struct endpoint *peer, uint64_t life_s)
+{
+	struct portmap_entry *e = NULL;
+
+	for (size_t i = 0; i < p->n && !e; i++)
+		if (p->v[i].proto == proto && endpoint_equal(&p->v[i].inner, inner) &&
+			endpoint_equal(&p->v[i].peer, peer))
+			e = &p->v[i];
+	if (!e && p->n == PORTMAP_MAX)
+		return NULL;
+	if (!e) {
+		e = &p->v[p->n++];
+		*e = (struct portmap_entry) {
+			.proto = proto, .outer = inner->port, .inner = *inner, .peer = *peer
+		};
+	}
+	give_id(p, e);
+	p->pinholes = true;
+	e->expires_ms = now_ms + life_s * 1000;
+	return e;
+}
+
 void portmap_remove(struct portmap *p, struct portmap_entry *e)
 {
 	*e = p->v[--p->n];
@@ -315,19 +359,29 @@ bool portmap_expire(struct portmap *p, uint64_t now_ms)
 	return any;
 }
 
+static bool put_pinhole(const struct portmap_entry *e, struct buf *out)
+{
+	char inner[ADDR_TEXT], peer[ADDR_TEXT];
+	const char *proto = e->proto == TCP ? "tcp" : "udp";
+	bool ok = buf_printf(
+		out, "  ip6 daddr %s %s dport %u ", addr_format(&e->inner.ip, inner), proto, e->inner.port);
+
+	if (!addr_is_unspecified(&e->peer.ip))
+		ok = ok && buf_printf(out, "ip6 saddr %s ", addr_format(&e->peer.ip, peer));
+	if (e->peer.port)
+		ok = ok && buf_printf(out, "%s sport %u ", proto, e->peer.port);
+	return ok && buf_printf(out, "accept comment \"a pinhole\"\n");
+}
+
 /* Into a chain that the router's firewall goes through. */
 static bool put_pinholes(const struct portmap *p, struct buf *out)
 {
-	char inner[ADDR_TEXT];
 	bool ok =
 		buf_printf(out, "table ip6 simnet { chain pinholes { }; }\nflush chain ip6 simnet pinholes\n"
 				"table ip6 simnet {\n chain pinholes {\n");
 
 	for (size_t i = 0; i < p->n && ok; i++)
-		ok = addr_is_v4(&p->v[i].inner.ip) ||
-		     buf_printf(out, "  ip6 daddr %s %s dport %u accept comment \"a pinhole\"\n",
-			     addr_format(&p->v[i].inner.ip, inner), p->v[i].proto == TCP ? "tcp" : "udp",
-			     p->v[i].inner.port);
+		ok = addr_is_v4(&p->v[i].inner.ip) || put_pinhole(&p->v[i], out);
 	return ok && buf_printf(out, " }\n}\n");
 }
 

@@ -89,7 +89,7 @@ static void search_heard(void *owner, const struct endpoint *from, const uint8_t
 	char out[IGD_ANSWERS_MAX][IGD_ANSWER_MAX];
 	struct addr own;
 
-	if (!addr_is_v4(&from->ip) || !sock_source(&from->ip, &own))
+	if (!sock_source(&from->ip, &own))
 		return;
 	size_t n = igd_search(&m->service->faults, &own, p, len, out);
 	for (size_t i = 0; i < n; i++)

@@ -231,6 +231,39 @@ static void test_steps(void **state)
 		       "  - run: {at: home, argv: [simnet, service, --tell, /run/portmap.sock, refuse]}\n"
 		       "  - run: {at: a, argv: [bash, /ask, '\\0\\0'], matches: '^ 00 80 00 02 '}\n",
 			EXIT_PASS, "every router probed" },
+		/* A pinhole in the IPv6 firewall, by UPnP: for one peer, and closed again. */
+		{ HEAD "ipv6: true\nrouters:\n  home: {nat: hard, portmap: plain, lan: "
+		       "192.168.1.0/24}\nnodes:\n"
+		       "  a: {at: home, run: [simnet, service, echo, --listen, '[::]:7777'], ready: {json: "
+		       "serving}, "
+		       "files: {/call: {text: 'curl -sS -H \"SOAPAction: "
+		       "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1#$1\" -d \"$2\" "
+		       "http://[$(ip -6 route show default | cut -d \" \" -f 3)]:5000/firewall'}}}\n"
+		       "  b: {at: internet, files: {/hello: {text: 'exec 3<>/dev/udp/$1/7777; echo hello "
+		       ">&3; "
+		       "timeout $2 dd bs=64 count=1 status=none <&3'}}}\n  c: {at: internet}\nsteps:\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{a.ip6}', '0.3'], fails: true, matches: "
+		       "hello, "
+		       "within: 500ms}\n"
+		       "  - run: {at: a, argv: [sh, /call, AddPinhole, '<RemoteHost>{c.ip6}</RemoteHost>"
+		       "<RemotePort>0</RemotePort><InternalClient>{a.ip6}</InternalClient>"
+		       "<InternalPort>7777</InternalPort><Protocol>17</Protocol><LeaseTime>60</LeaseTime>'], "
+		       "matches: '<UniqueID>1<'}\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{a.ip6}', '0.3'], fails: true, matches: "
+		       "hello, "
+		       "within: 500ms}\n"
+		       "  - run: {at: a, argv: [sh, /call, AddPinhole, '<RemoteHost>{b.ip6}</RemoteHost>"
+		       "<RemotePort>0</RemotePort><InternalClient>{a.ip6}</InternalClient>"
+		       "<InternalPort>7777</InternalPort><Protocol>17</Protocol><LeaseTime>60</LeaseTime>'], "
+		       "matches: '<UniqueID>2<'}\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{a.ip6}', '2'], matches: '^hello$'}\n"
+		       "  - run: {at: a, argv: [sh, /call, DeletePinhole, '<UniqueID>2</UniqueID>'], "
+		       "matches: "
+		       "DeletePinholeResponse}\n"
+		       "  - run: {at: b, argv: [bash, /hello, '{a.ip6}', '0.3'], fails: true, matches: "
+		       "hello, "
+		       "within: 500ms}\n",
+			EXIT_PASS, "every router probed" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",

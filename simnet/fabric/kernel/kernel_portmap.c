@@ -37,9 +37,10 @@ static bool tell_box(void *arg, const struct portmap *p)
 		(int)ROUTER_MAPS_MAX >= (int)PORTMAP_MAX, "a router has no place for what its service maps");
 
 	for (size_t i = 0; i < p->n; i++)
-		maps.v[i] = (struct router_map) {
-			.proto = p->v[i].proto, .outer = p->v[i].outer, .inner = p->v[i].inner
-		};
+		maps.v[i] = (struct router_map) { .proto = p->v[i].proto,
+			.outer = p->v[i].outer,
+			.inner = p->v[i].inner,
+			.peer = p->v[i].peer };
 	return send(*fd, &maps, len, MSG_NOSIGNAL) == (ssize_t)len &&
 	       recv(*fd, &done, sizeof(done), 0) == sizeof(done);
 }

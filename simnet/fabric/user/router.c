@@ -543,6 +543,12 @@ static bool begins_flow(const struct ip_view *v)
 	return v->proto != IP_ICMP || v->icmp_type == 8 || v->icmp_type > 12;
 }
 
+static bool is_peer(const struct ip_view *v, const struct endpoint *peer)
+{
+	return (addr_is_unspecified(&peer->ip) || addr_equal(&v->src, &peer->ip)) &&
+	       (!peer->port || v->sport == peer->port);
+}
+
 /* The port that it comes for, if somebody has asked for that. */
 static const struct router_map *map_of(const struct passage *p)
 {
@@ -553,7 +559,7 @@ static const struct router_map *map_of(const struct passage *p)
 		const struct router_map *m = &p->r->maps.v[i];
 		bool four = addr_is_v4(&m->inner.ip);
 		if (m->proto == v->proto && (four ? m->outer : m->inner.port) == v->dport &&
-			addr_equal(&v->dst, four ? wan : &m->inner.ip))
+			addr_equal(&v->dst, four ? wan : &m->inner.ip) && is_peer(v, &m->peer))
 			return m;
 	}
 	return NULL;

@@ -26,6 +26,7 @@ struct router_map {	/* a port that a host of the inside has asked for */
 	uint8_t proto;	/* of IP */
 	uint16_t outer; /* what is mapped to IPv6 is itself: it is let in */
 	struct endpoint inner;
+	struct endpoint peer; /* of IPv6: who alone may come in; unset address or port: any */
 };
 struct router_maps { /* all of them */
 	size_t n;

@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* A datagram or a request by HTTP, each after a byte of who asks (128 and more: a datagram) and two of its length. */
+/* A datagram or a request by HTTP, each after a byte of who asks (128 and more: a datagram; else 120 and more: by IPv6) and
+ * two of its length. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const struct faults kinds[] = { { 0 }, { .v1 = true, .permanent = true },
@@ -24,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		size_t n = rd_u16(&r);
 		struct rd msg = rd_sub(&r, n < r.left ? n : r.left);
 		struct endpoint from = { .ip = addr_v4(0x0a000000u + (who & 7)), .port = 9 };
+		if (who >= 120 && who < 128)
+			from.ip = (struct addr) { { 0x20, [15] = who & 7 } };
 		char out[IGD_ANSWERS_MAX][IGD_ANSWER_MAX];
 		static struct igd_reply reply;
 		struct http_head h;
@@ -46,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	for (size_t i = 0; i < map.n; i++)
 		for (size_t k = 0; k < i; k++)
-			if (map.v[i].proto == map.v[k].proto && map.v[i].outer == map.v[k].outer)
+			if (map.v[i].proto == map.v[k].proto && map.v[i].outer == map.v[k].outer &&
+				addr_is_v4(&map.v[i].inner.ip) && addr_is_v4(&map.v[k].inner.ip))
 				abort();
 	return 0;
 }

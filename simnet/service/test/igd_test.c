@@ -33,6 +33,8 @@ static void test_searches(void **state)
 		{ "", IGD "1", 1 },
 		{ "", IGD "2", 1 },
 		{ "", IGD "3", 0 },
+		{ "", "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1", 1 },
+		{ "v1", "urn:schemas-upnp-org:service:WANIPv6FirewallControl:1", 0 },
 		{ "", IP1, 1 },
 		{ "", IP2, 1 },
 		{ "", PPP, 0 },
@@ -186,6 +188,122 @@ static void test_calls(void **state)
 	}
 }
 
+#define HOLE(peer, peer_port, client, port, proto, lease) \
+	"<u:AddPinhole><RemoteHost>" peer "</RemoteHost><RemotePort>" peer_port \
+	"</RemotePort><InternalClient>" client "</InternalClient><InternalPort>" port \
+	"</InternalPort><Protocol>" proto "</Protocol><LeaseTime>" lease "</LeaseTime>"
+#define FW "\"urn:schemas-upnp-org:service:WANIPv6FirewallControl:1#"
+
+/* The same of the IPv6 firewall, asked by 2001:db8::HOST; 0: by IPv4. */
+static void test_pinholes(void **state)
+{
+	static const struct {
+		const char *faults;
+		uint8_t host;
+		const char *action, *body, *says;
+		size_t n;
+	} rows[] = {
+		{ "", 2, FW "GetFirewallStatus\"", "", ">1</FirewallEnabled><InboundPinholeAllowed>1<", 0 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "17", "60"),
+			"<u:AddPinholeResponse "
+			"xmlns:u=\"urn:schemas-upnp-org:service:WANIPv6FirewallControl:1\">"
+			"<UniqueID>1<",
+			1 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("*", "0", "2001:db8:0::2", "7000", "17", "90"), ">1<", 1 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("2001:db8:f::9", "53", "2001:db8::2", "7000", "17", "60"),
+			">2<", 2 },
+		{ NULL, 3, FW "AddPinhole\"", HOLE("", "0", "2001:db8::3", "7000", "6", "86400"), ">3<", 3 },
+		{ NULL, 3, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "6", "60"), ">606<", 3 },
+		{ NULL, 0, FW "AddPinhole\"", HOLE("", "0", "192.168.1.2", "7000", "6", "60"), ">606<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "0", "17", "60"), ">706<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "", "7000", "17", "60"), ">708<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "*", "7000", "17", "60"), ">708<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "65535", "60"), ">707<",
+			3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "132", "60"), ">705<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "17", "0"), ">402<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "17", "86401"), ">402<",
+			3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "nobody", "7000", "17", "60"), ">402<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("192.0.2.1", "0", "2001:db8::2", "7000", "17", "60"),
+			">402<", 3 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "70000", "2001:db8::2", "7000", "17", "60"), ">402<",
+			3 },
+		{ NULL, 2, FW "AddPinhole\"", "<RemoteHost></RemoteHost>", ">402<", 3 },
+		{ NULL, 3, FW "UpdatePinhole\"", "<UniqueID>2</UniqueID><NewLeaseTime>5</NewLeaseTime>",
+			">606<", 3 },
+		{ NULL, 2, FW "UpdatePinhole\"", "<UniqueID>2</UniqueID><NewLeaseTime>5</NewLeaseTime>",
+			"<u:UpdatePinholeResponse", 3 },
+		{ NULL, 2, FW "UpdatePinhole\"", "<UniqueID>2</UniqueID>", ">402<", 3 },
+		{ NULL, 2, FW "UpdatePinhole\"", "<UniqueID>9</UniqueID><NewLeaseTime>5</NewLeaseTime>",
+			">704<", 3 },
+		{ NULL, 2, FW "DeletePinhole\"", "<UniqueID>3</UniqueID>", ">606<", 3 },
+		{ NULL, 3, FW "DeletePinhole\"", "<UniqueID>3</UniqueID>", "<u:DeletePinholeResponse", 2 },
+		{ NULL, 3, FW "DeletePinhole\"", "<UniqueID>3</UniqueID>", ">704<", 2 },
+		{ NULL, 3, FW "DeletePinhole\"", "<UniqueID>0</UniqueID>", ">704<", 2 },
+		{ NULL, 3, FW "DeletePinhole\"", "", ">402<", 2 },
+		{ NULL, 3, FW "AddPortMapping\"", "", ">401<", 2 },
+		{ NULL, 3, "\"" IP2 "#AddPinhole\"", HOLE("", "0", "2001:db8::3", "7", "17", "60"), ">401<",
+			2 },
+		{ "refuse", 2, FW "GetFirewallStatus\"", "", "<InboundPinholeAllowed>0<", 0 },
+		{ NULL, 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "17", "60"), ">703<", 0 },
+		{ "v1", 2, FW "AddPinhole\"", HOLE("", "0", "2001:db8::2", "7000", "17", "60"), ">401<", 0 },
+	};
+	struct bench b = { .now_ms = NOW_MS };
+	struct faults f = { 0 };
+	struct buf rules = { 0 };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct igd_request rq = { .method = "POST",
+			.target = "/firewall",
+			.action = rows[i].action,
+			.body = rows[i].body,
+			.body_len = strlen(rows[i].body) };
+		struct endpoint from = { .ip = { { 0x20, 1, 0xd, 0xb8, [15] = rows[i].host } }, .port = 5 };
+		struct addr own = addr_v4(0xc0a80101);
+		if (!rows[i].host)
+			from.ip = addr_v4(0xc0a80102);
+		if (rows[i].faults) {
+			b = (struct bench) { .map = { .outer = addr_v4(0xcb007164) }, .now_ms = NOW_MS };
+			f = faults_of(rows[i].faults);
+		}
+		igd_answer(&b.map, b.now_ms, &f, &from, &own, &rq, &b.reply, &b.changed);
+		if (!strstr(b.reply.body, rows[i].says) || b.map.n != rows[i].n)
+			fail_msg("row %zu: %u %s, %zu mappings", i, b.reply.status, b.reply.body, b.map.n);
+		if (i == 4) {
+			assert_true(portmap_rules(&b.map, &rules));
+			assert_non_null(
+				strstr(buf_cstr(&rules), "ip6 daddr 2001:db8::2 udp dport 7000 accept"));
+			assert_non_null(
+				strstr(buf_cstr(&rules), "ip6 daddr 2001:db8::2 udp dport 7000 ip6 saddr "
+							 "2001:db8:f::9 udp sport 53 accept"));
+			assert_int_equal(b.map.v[0].expires_ms, NOW_MS + 90000);
+		}
+	}
+	buf_free(&rules);
+}
+
+/* As many as there is room for, each with a number of its own, also when they have been counted round. */
+static void test_pinhole_numbers(void **state)
+{
+	struct portmap p = { .last_id = UINT16_MAX - 1 };
+	struct endpoint inner = { .ip = { { 0x20, 1 } } }, any = { 0 };
+	(void)state;
+
+	for (uint16_t i = 1; i <= PORTMAP_MAX; i++) {
+		inner.port = i;
+		const struct portmap_entry *e = portmap_open(&p, NOW_MS, 17, &inner, &any, 60);
+		assert_true(e && e->id == (uint16_t)(i == 1 ? UINT16_MAX : i - 1));
+		assert_ptr_equal(portmap_pinhole(&p, e->id), e);
+	}
+	inner.port = PORTMAP_MAX + 1;
+	assert_null(portmap_open(&p, NOW_MS, 17, &inner, &any, 60));
+	inner.port = 1;
+	assert_non_null(portmap_open(&p, NOW_MS, 17, &inner, &any, 60));
+	assert_int_equal(p.n, PORTMAP_MAX);
+}
+
 static void test_lives(void **state)
 {
 	struct bench b = { .map = { .outer = addr_v4(0xcb007164) }, .now_ms = NOW_MS };
@@ -216,6 +334,7 @@ static void test_descriptions(void **state)
 	} rows[] = {
 		{ "", "/root.xml", "<serviceType>" IP2 "</serviceType>", 200 },
 		{ "", "/root.xml", "<controlURL>/control</controlURL>", 200 },
+		{ "", "/root.xml", "<controlURL>/firewall</controlURL>", 200 },
 		{ "v1", "/root.xml", "<serviceType>" IP1 "</serviceType>", 200 },
 		{ "ppp", "/root.xml", "<serviceType>" PPP "</serviceType>", 200 },
 		{ "dead-control", "/root.xml", "<controlURL>http://192.168.1.1:5001/control</controlURL>",
@@ -273,6 +392,8 @@ int main(void)
 		cmocka_unit_test(test_searches),
 		cmocka_unit_test(test_searches_hostile),
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_pinholes),
+		cmocka_unit_test(test_pinhole_numbers),
 		cmocka_unit_test(test_lives),
 		cmocka_unit_test(test_descriptions),
 		cmocka_unit_test(test_profiles),

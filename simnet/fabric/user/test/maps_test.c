@@ -218,6 +218,31 @@ static void test_pinhole(void **state)
 	board_free(t.b);
 }
 
+/* One for a single peer: his address, and his port where it is said. */
+static void test_pinhole_of_one(void **state)
+{
+	struct nat_model m = nat_model_default;
+	struct bench t;
+	struct router_maps maps = { .n = 1,
+		.v = { { .proto = IP_UDP,
+			.outer = 5000,
+			.inner = at(alice6),
+			.peer = { .ip = at(peer6).ip } } } };
+	struct packet his = udp(peer6, alice6, 20, 1), other = udp("[2001:db8:f::8]:7", alice6, 20, 1),
+		      port = udp("[2001:db8:f::9]:8", alice6, 20, 1);
+	(void)state;
+	bench_init(&t, &m);
+	router_set_maps(t.r, &maps);
+	assert_int_equal(enter(&t, WAN_PORT, &his), LAN_PORT);
+	assert_int_equal(enter(&t, WAN_PORT, &port), LAN_PORT);
+	assert_int_equal(enter(&t, WAN_PORT, &other), -1);
+	maps.v[0].peer.port = 7;
+	router_set_maps(t.r, &maps);
+	assert_int_equal(enter(&t, WAN_PORT, &his), LAN_PORT);
+	assert_int_equal(enter(&t, WAN_PORT, &port), -1);
+	board_free(t.b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_neighbours),
 		cmocka_unit_test(test_maps),
 		cmocka_unit_test(test_pinhole),
+		cmocka_unit_test(test_pinhole_of_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

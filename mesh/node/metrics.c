@@ -110,12 +110,29 @@ static bool write_doors(struct buf *out, const struct node *n)
 		(unsigned long long)peer_api_paused(n->peer_api));
 }
 
+/* So is this. */
+static bool write_threads(struct buf *out, const struct node *n)
+{
+	struct outward_figures f = outward_figures(n->engine.outward);
+	return buf_printf(out,
+		"# HELP ropewalk_data_threads Threads that packets may use\n"
+		"# TYPE ropewalk_data_threads gauge\n"
+		"ropewalk_data_threads %d\n"
+		"# HELP ropewalk_second_thread_runs 1 while the second of them sends\n"
+		"# TYPE ropewalk_second_thread_runs gauge\n"
+		"ropewalk_second_thread_runs %d\n"
+		"# HELP ropewalk_second_thread_packets_total Counts packets that it sent\n"
+		"# TYPE ropewalk_second_thread_packets_total counter\n"
+		"ropewalk_second_thread_packets_total %llu\n",
+		n->engine.outward ? 2 : 1, f.on, (unsigned long long)f.packets);
+}
+
 bool metrics_write(struct node *n, struct buf *out)
 {
 	int32_t home = n->engine.path ? path_home(n->engine.path) : 0;
 	outward_settle(n->engine.outward);
 	return write_plane(out, &n->engine.plane) && write_dropped(out, &n->engine.plane) &&
-	       write_doors(out, n) &&
+	       write_doors(out, n) && write_threads(out, n) &&
 	       write_gauge(out, "advertised_routes", "",
 		       "Number of advertised network routes (e.g. by a subnet router)",
 		       n->state.prefs.n_offered) &&

@@ -304,6 +304,21 @@ static void add_map(struct node *n, struct arena *a, struct api_status *s)
 	add_exit(n, a, s);
 }
 
+static struct api_data_path data_path(struct node *n)
+{
+	struct engine *e = &n->engine;
+	struct outward_figures second = outward_figures(e->outward);
+	struct tun_offloads tun = e->tun ? tun_offloads(e->tun) : (struct tun_offloads) { 0 };
+	struct udp_offloads udp = e->udp ? udp_offloads(e->udp) : (struct udp_offloads) { 0 };
+	return (struct api_data_path) { .threads = e->outward ? 2 : 1,
+		.second_runs = second.on,
+		.second_packets = second.packets,
+		.tso = tun.tcp,
+		.uso = tun.udp,
+		.gso = udp.gso,
+		.gro = udp.gro };
+}
+
 void status_make(struct node *n, struct arena *a, struct api_status *s)
 {
 	*s = (struct api_status) { .version = RW_VERSION,
@@ -333,6 +348,7 @@ void status_make(struct node *n, struct arena *a, struct api_status *s)
 		s->control =
 			server_link_connected(n->server) ? "connected" : server_link_waiting_for(n->server);
 	outward_settle(n->engine.outward);
+	s->data = data_path(n);
 	add_health(n, a, s);
 	add_drops(n, a, s);
 	if (n->apply.map)

@@ -128,6 +128,21 @@ static const struct json_row exit_rows[] = {
 	{ 0 },
 };
 static const struct json_shape exit_shape = { exit_rows, sizeof(struct api_exit), NULL };
+#define DATA(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct api_data_path, field), 0, 0, NULL \
+	}
+static const struct json_row data_rows[] = {
+	DATA("Threads", &json_i64, threads),
+	DATA("SecondRuns", &json_bool, second_runs),
+	DATA("SecondPackets", &json_u64, second_packets),
+	DATA("TSO", &json_bool, tso),
+	DATA("USO", &json_bool, uso),
+	DATA("GSO", &json_bool, gso),
+	DATA("GRO", &json_bool, gro),
+	{ 0 },
+};
+static const struct json_shape data_shape = { data_rows, sizeof(struct api_data_path), NULL };
 #define STATUS_ROWS \
 	STATUS("Version", &json_str, version, NULL), STATUS("TUN", &json_bool, tun, NULL), \
 		STATUS("BackendState", &json_str, backend_state, NULL), \
@@ -143,6 +158,7 @@ static const struct json_shape exit_shape = { exit_rows, sizeof(struct api_exit)
 		STATUS("User", &json_map_list, users, &user_map), \
 		STATUS("Drops", &json_map_list, drops, &drop_map), \
 		STATUS("Control", &json_str, control, NULL), STATUS("AEAD", &json_str, aead, NULL), \
+		STATUS("DataPath", &json_inside, data, &data_shape), \
 		{ "ExtraRecords", &json_list, offsetof(struct api_status, extra), JSON_OMIT, 0, \
 			&record_shape }, \
 	{ \

@@ -39,6 +39,15 @@ struct api_drop {
 };
 /* The health line of a machine whose own key has ended. */
 #define API_EXPIRED "The key of this machine has expired. To log in anew: ropewalk up"
+/* How packets go through this machine. */
+struct api_data_path {
+	int64_t threads;	 /* that may be used: 1, 2 */
+	bool second_runs;	 /* the second sends at this moment */
+	uint64_t second_packets; /* sent by it */
+	bool tso, uso, gso,
+		gro; /* super-packets with the kernel: of TCP and of UDP at the interface, sent and received at the
+					socket */
+};
 struct api_status {
 	const char *version, *auth_url;
 	const char *backend_state; /* NoState NeedsLogin NeedsMachineAuth Stopped Starting Running */
@@ -62,9 +71,10 @@ struct api_status {
 	const char *magic_suffix, *tailnet;
 	bool magic_dns;
 	struct api_drop *drops;
-	size_t n_drops;	     /* ours ("Drops") */
-	const char *control; /* ours ("Control"): "connected", "waiting: …" */
-	const char *aead;    /* ours ("AEAD"): what seals packets, "ipsec-mb, AVX512" */
+	size_t n_drops;		   /* ours ("Drops") */
+	const char *control;	   /* ours ("Control"): "connected", "waiting: …" */
+	const char *aead;	   /* ours ("AEAD"): what seals packets, "ipsec-mb, AVX512" */
+	struct api_data_path data; /* ours ("DataPath") */
 	struct ctl_record *extra;
 	size_t n_extra; /* names of the network beside the machines' */
 };

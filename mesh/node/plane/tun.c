@@ -31,6 +31,7 @@ struct tun_reader {
 struct tun {
 	int fd;
 	bool vnet_hdr;
+	struct tun_offloads offloads;
 	char name[IFNAMSIZ];
 	struct loop_fd *watch;
 	struct tun_events ev;
@@ -232,7 +233,8 @@ struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *
 	}
 	unsigned long tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 	bool udp = ioctl(fd, TUNSETOFFLOAD, tcp | RW_TUN_F_USO4 | RW_TUN_F_USO6) == 0;
-	if (!udp && ioctl(fd, TUNSETOFFLOAD, tcp) != 0)
+	struct tun_offloads got = { .tcp = udp || ioctl(fd, TUNSETOFFLOAD, tcp) == 0, .udp = udp };
+	if (!got.tcp)
 		log_info("tun %s: no segmentation offload: %s", name, strerror(errno));
 	struct tun *t = wrap(l, fd, true, ev);
 	if (!t) {
@@ -241,6 +243,7 @@ struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *
 		return NULL;
 	}
 	memcpy(t->name, ifr.ifr_name, IFNAMSIZ);
+	t->offloads = got;
 	t->join.udp = udp;
 	return t;
 }
@@ -257,6 +260,10 @@ void tun_close(struct tun *t)
 const char *tun_name(const struct tun *t)
 {
 	return t->name;
+}
+struct tun_offloads tun_offloads(const struct tun *t)
+{
+	return t->offloads;
 }
 const struct tun_drops *tun_drops(struct tun *t)
 {

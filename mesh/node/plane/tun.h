@@ -23,6 +23,11 @@ struct tun *tun_open(struct loop *l, const char *name, const struct tun_events *
 struct tun *tun_adopt(struct loop *l, int fd, bool vnet_hdr, const struct tun_events *ev);
 void tun_close(struct tun *t);
 const char *tun_name(const struct tun *t);
+/* Which super-packets the kernel and we hand each other: of TCP, and of UDP, which kernels since 6.2 know. */
+struct tun_offloads {
+	bool tcp, udp;
+};
+struct tun_offloads tun_offloads(const struct tun *t);
 /* Packets to the kernel; runs of one flow are joined. PKT_HEADROOM in front may be overwritten. */
 void tun_write_batch(struct tun *t, struct pkt *const *pkts, size_t n);
 

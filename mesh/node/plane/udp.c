@@ -27,6 +27,7 @@ enum {
 struct udp {
 	int fd;
 	uint16_t port;
+	bool gro;
 	struct loop_fd *watch;
 	struct udp_events ev;
 	struct udp_drops drops;
@@ -174,7 +175,7 @@ struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev,
 		setsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (setsockopt(u->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) != 0)
 		setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	setsockopt(u->fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
+	u->gro = setsockopt(u->fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) == 0;
 	setsockopt(u->fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof(one));
 	if (u->out.v6)
 		setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof(one));
@@ -197,6 +198,11 @@ void udp_close(struct udp *u)
 uint16_t udp_port(const struct udp *u)
 {
 	return u->port;
+}
+
+struct udp_offloads udp_offloads(const struct udp *u)
+{
+	return (struct udp_offloads) { .gso = u->out.gso, .gro = u->gro };
 }
 
 const struct udp_drops *udp_drops(const struct udp *u)

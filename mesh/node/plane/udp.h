@@ -23,6 +23,11 @@ struct udp *udp_open(struct loop *l, uint16_t port, const struct udp_events *ev,
 void udp_nat64_set(struct udp *u, const struct nat64 *n);
 void udp_close(struct udp *u);
 uint16_t udp_port(const struct udp *u);
+/* Whether the kernel cuts what we send together, as far as it has not refused, and joins what comes. */
+struct udp_offloads {
+	bool gso, gro;
+};
+struct udp_offloads udp_offloads(const struct udp *u);
 void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len);
 /* n packets to one place; equal lengths (but the last) leave as one segmented send. */
 void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n);

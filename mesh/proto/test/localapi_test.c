@@ -60,6 +60,8 @@ static void test_status(void **state)
 			     "\"LoginName\":\"u@x\",\"DisplayName\":\"u\"}},"
 			     "\"Drops\":{\"bad_source\":3},\"Control\":\"connected\","
 			     "\"AEAD\":\"OpenSSL\","
+			     "\"DataPath\":{\"Threads\":2,\"SecondRuns\":true,\"SecondPackets\":7,"
+			     "\"TSO\":true,\"USO\":false,\"GSO\":true,\"GRO\":true},"
 			     "\"Problems\":[\"p\"],\"Peer\":{}}";
 	struct addr ips[2];
 	assert_true(addr_parse("100.64.0.1", &ips[0]) && addr_parse("fd7a:115c:a1e0::1", &ips[1]));
@@ -84,6 +86,7 @@ static void test_status(void **state)
 		.n_drops = 1,
 		.control = "connected",
 		.aead = "OpenSSL",
+		.data = { 2, true, 7, true, false, true, true },
 		.problems = problems,
 		.n_problems = 1 };
 	struct buf b = { 0 };
@@ -105,6 +108,10 @@ static void test_status(void **state)
 	assert_string_equal(back.peers[1].why, "direct");
 	assert_string_equal(back.tailnet, "home");
 	assert_int_equal(back.drops[0].n, 3);
+	assert_true(
+		back.data.second_runs && back.data.tso && !back.data.uso && back.data.gso && back.data.gro);
+	assert_int_equal(back.data.threads, 2);
+	assert_int_equal(back.data.second_packets, 7);
 	assert_string_equal(back.users[0].login_name, "u@x");
 	buf_free(&b);
 	arena_free(&a);

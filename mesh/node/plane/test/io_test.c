@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -349,10 +350,49 @@ static void test_udp_over_small_link(void **state)
 	loop_free(s.loop);
 }
 
+static bool kernel_is_since(int major, int minor)
+{
+	struct utsname u;
+	int v[2] = { 0, 0 };
+	assert_int_equal(uname(&u), 0);
+	char *end = u.release;
+	v[0] = (int)strtol(end, &end, 10);
+	v[1] = *end == '.' ? (int)strtol(end + 1, NULL, 10) : 0;
+	return v[0] > major || (v[0] == major && v[1] >= minor);
+}
+
+/* What is told of offloads is what was got. In a namespace of its own as well. */
+static void test_offloads(void **state)
+{
+	struct seen s = { .loop = loop_new() };
+	struct tun_events te = { .received = tun_received, .lost = tun_lost, .arg = &s };
+	struct udp_events ue = { .received = udp_received, .send_failed = udp_failed, .arg = &s };
+	struct errbuf eb = { 0 };
+	(void)state;
+	bool apart = own_ns(CLONE_NEWNET);
+	struct udp *u = udp_open(s.loop, 0, &ue, &eb);
+	assert_non_null(u);
+	assert_true(udp_offloads(u).gso && udp_offloads(u).gro);
+	udp_close(u);
+	struct tun *t = apart && tun_check(&eb) == 0 ? tun_open(s.loop, "io0", &te, &eb) : NULL;
+	if (t) {
+		assert_true(tun_offloads(t).tcp);
+		assert_true(tun_offloads(t).udp || !kernel_is_since(6, 2));
+	}
+	bool skipped = !t;
+	tun_close(t);
+	loop_free(s.loop);
+	if (skipped) {
+		print_message("skipped: %s\n", apart ? eb.text : "this kernel gives no network namespace");
+		skip();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp),
 		cmocka_unit_test(test_udp_marks), cmocka_unit_test(test_udp_through_translator),
-		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_over_small_link) };
+		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_over_small_link),
+		cmocka_unit_test(test_offloads) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

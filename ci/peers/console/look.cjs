@@ -42,8 +42,20 @@ async function inspect(name) {
       for (const v of violations) say("axe", name, form, colorScheme, v.id, v.nodes[0].html.slice(0, 120));
       const sideways = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       if (sideways) say("sideways", name, form);
+      // What is chosen can be read, and where one is stands in the menu's part that is seen.
+      const cut = await page.evaluate(() => {
+        const pen = document.createElement("canvas").getContext("2d");
+        const short = (e) => {
+          pen.font = getComputedStyle(e).font;
+          return e.checkVisibility() && e.clientWidth < pen.measureText(e.selectedOptions[0].textContent).width + 40;
+        };
+        const at = document.querySelector("nav [aria-current]")?.getBoundingClientRect();
+        return [...[...document.querySelectorAll("select")].filter(short).map((e) => e.ariaLabel ?? e.name), at && (at.left < 0 || at.right > innerWidth) && "menu"].filter(Boolean);
+      });
+      if (cut.length) say("cut", name, form, cut.join());
       const file = `${name}-${form}-${colorScheme}.png`;
-      await page.screenshot({ path: path.join(dir, file) });
+      await page.evaluate(() => scrollTo(0, 0));
+      await page.screenshot({ path: path.join(dir, file), fullPage: true });
       if (fs.existsSync(pictures)) fs.copyFileSync(path.join(dir, file), path.join(pictures, file));
     }
   await page.setViewportSize(forms.wide);

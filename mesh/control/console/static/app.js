@@ -20,6 +20,9 @@ function header() {
     h("div", { class: "who" }, h("span", { title: session.kind === "admin" ? "an admin of this server" : "logged in by a provider" }, session.name), form));
 }
 
+// Where the menu is wider than the screen, the part of it that says where one is.
+const reveal = () => menu.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 async function show(isFirst) {
   const [path, ...parts] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
   const page = open.find((p) => p.path === path) ?? open[0];
@@ -27,6 +30,7 @@ async function show(isFirst) {
   for (const a of menu.querySelectorAll("a"))
     if (a.getAttribute("href") === `#/${page.path}`) a.setAttribute("aria-current", "page");
     else a.removeAttribute("aria-current");
+  reveal();
   const module = await page.load();
   if (mine !== turn) return; // another was chosen meanwhile
   leave?.();
@@ -57,6 +61,7 @@ watch((kind, there) => {
   if (kind === "line") line.hidden = there;
   if (kind === "other") count();
 });
+addEventListener("resize", reveal);
 addEventListener("hashchange", () => show(false).catch((e) => say(e.message, true)));
 document.body.append(
   h("a", { class: "skip", href: "#main", onclick: (e) => { e.preventDefault(); main.focus(); } }, "To the content"),

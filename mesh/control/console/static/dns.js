@@ -130,7 +130,7 @@ function serverTable(label, servers, again, remove) {
   return table(label, [
     { title: "Server", cell: (s) => h("span", { class: "mono" }, s.address) },
     { title: "Machine", cell: who },
-    { title: "How it is", cell: health },
+    { title: "How it is", whole: true, cell: health },
   ], servers, {
     widths: "1.5fr 1fr 2.5fr 11rem", none: "None: machines ask whom they asked before.",
     acts: (s) => can("dns") && [isAddress(s.address) && button("Ask it", () => attempt(() => checkNow(s.address)).then(again)), button("Remove", () => attempt(() => change(remove(s))).then(again), "danger")],

@@ -123,12 +123,13 @@ function draw(root, n, go, details, ways) {
 function nat(w) {
   if (!w) return "it has not said";
   if (w.udp === false) return "UDP does not get out: everything goes over a relay";
-  if (w.mapping_varies === null) return "not known";
+  if (w.mapping_varies === null) return "not known: it takes two relays that answer to tell";
   return w.mapping_varies ? "hard: another port for each peer; a port mapping on its router would make it direct" : "easy: direct paths work";
 }
 
 const maps = (w) => [w.pcp && "PCP", w.pmp && "NAT-PMP", w.upnp && "UPnP"].filter(Boolean).join(", ");
-const latencies = (w) => Object.entries(w?.latency_ms ?? {}).sort(([, a], [, b]) => a - b).map(([region, ms]) => `${region}: ${ms.toFixed(1)} ms`).join(", ");
+const latencies = (w, relays) =>
+  Object.entries(w?.latency_ms ?? {}).sort(([, a], [, b]) => a - b).map(([id, ms]) => h("div", {}, `${relays.find((r) => String(r.id) === id)?.name ?? `relay ${id}`}: ${ms.toFixed(1)} ms`));
 
 function networkCard(d) {
   const w = d?.network;
@@ -137,7 +138,7 @@ function networkCard(d) {
     ["Its router maps ports by", w && (maps(w) || "nothing that it found")],
     ["IPv6", w && (w.ipv6 ? "yes" : "no")],
     ["Home relay", d.home_relay || (d.home_derp ? String(d.home_derp) : "none")],
-    ["Latency to relays", latencies(w)],
+    ["Latency to relays", w && latencies(w, d.relays)],
     ["Can be reached at", d.endpoints.length > 0 && d.endpoints.map((e) => h("div", { class: "mono" }, e))],
   ]) : h("p", { class: "dim" }, "…"));
 }
@@ -174,11 +175,14 @@ function waysCard(n, found, redraw) {
 export function show(root, { id, go }) {
   const found = new Map();
   let details = null; // what the list does not have
+  let relays = null; // their names; asked for once
   let asked = null;
   const look = async (n) => {
     if (asked === n) return;
     asked = n;
-    details = await ask("nodes/show", { id }).catch(() => details);
+    relays ??= can("devices:core:read") ? ask("relays/list").catch(() => []) : [];
+    const [node, list] = await Promise.all([ask("nodes/show", { id }).catch(() => null), relays]);
+    details = node ? { ...node, relays: list } : details;
     if (nodes.get(id) === n) redraw();
   };
   const redraw = () => {

@@ -1,13 +1,14 @@
 // Tables of pages that show some dozens of rows. The machines have their own, for thousands.
 import { h } from "./dom.js";
 
-// columns: { title, cell: (item) => children, wide: only where there is room }; acts: (item) => buttons. widths: of grid-template-columns.
+// columns: { title, cell: (item) => children, wide: only where there is room, whole: has a line of its own where there is none }; acts: (item) => buttons. widths: of grid-template-columns.
 export function table(label, columns, items, { acts, widths, none = "There is none yet." } = {}) {
   if (!items.length) return h("p", { class: "empty" }, none);
-  const heads = columns.map((c) => h("div", { role: "columnheader", class: c.wide ? "wide" : null }, c.title));
+  const place = (c) => (c.wide ? "wide" : c.whole ? "whole" : null);
+  const heads = columns.map((c) => h("div", { role: "columnheader", class: place(c) }, c.title));
   if (acts) heads.push(h("div", { role: "columnheader" }, h("span", { class: "unseen" }, "What can be done")));
   const row = (item) =>
-    h("div", { role: "row" }, columns.map((c) => h("div", { role: "cell", class: c.wide ? "wide" : null }, c.cell(item))),
+    h("div", { role: "row" }, columns.map((c) => h("div", { role: "cell", class: place(c) }, c.cell(item))),
       acts && h("div", { role: "cell", class: "acts" }, acts(item)));
   const e = h("div", { class: "table", role: "table", "aria-label": label }, h("div", { role: "rowgroup", class: "head" }, h("div", { role: "row" }, heads)),
     h("div", { role: "rowgroup", class: "body" }, items.map(row)));

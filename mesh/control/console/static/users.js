@@ -39,6 +39,25 @@ function roleOf(u, again) {
   return h("select", { "aria-label": `Role of ${u.name}`, onchange: choose }, roles.map(([value, text]) => h("option", { value, selected: value === u.role }, text)));
 }
 
+// Of a provider. Some give numbers instead of names, and some give a hundred.
+const few = 3;
+function groupsOf(u) {
+  const tag = (g) => h("span", { class: "tag" }, g);
+  const rest = u.groups.slice(few);
+  return [u.groups.slice(0, few).map(tag), rest.length > 0 && h("details", {}, h("summary", {}, `${rest.length} more`), rest.map(tag))];
+}
+
+function columns(users, again) {
+  const some = users.some((u) => u.groups.length);
+  return [
+    { title: "Name", cell: (u) => h("span", { class: "name" }, u.name) },
+    { title: "Role", whole: true, cell: (u) => roleOf(u, again) },
+    ...(some ? [{ title: "Groups", whole: true, cell: groupsOf }] : []),
+    { title: "Machines", wide: true, cell: (u) => h("a", { href: "#/machines" }, String(machinesOf(u))) },
+    { title: "Since", wide: true, cell: (u) => moment(u.created) },
+  ];
+}
+
 function localAdmins(admins) {
   return h("section", { class: "card", "aria-labelledby": "u2" }, h("h2", { id: "u2" }, "Admins with a password"),
     h("p", { class: "hint" }, "They may do everything. On the server, ", h("code", {}, "ropewalk-control admins create NAME"), " makes one, and ", h("code", {}, "admins password NAME"), " gives another password."),
@@ -52,13 +71,10 @@ export function show(root) {
   const load = () => Promise.all([ask("users/list"), can("all") ? ask("admins/list") : null]);
   const live = following(root, watch, load, ([users, admins]) =>
     replace(root, h("div", { class: "top" }, h("h1", {}, "Users"), can("users") && h("button", { class: "button", onclick: () => create().then(live.again) }, "Add a user")),
-      table("Users", [
-        { title: "Name", cell: (u) => h("span", { class: "name" }, u.name) },
-        { title: "Role", cell: (u) => roleOf(u, live.again) },
-        { title: "Groups", wide: true, cell: (u) => (u.groups.length ? u.groups.join(", ") : "") },
-        { title: "Machines", wide: true, cell: (u) => h("a", { href: "#/machines" }, String(machinesOf(u))) },
-        { title: "Since", wide: true, cell: (u) => moment(u.created) },
-      ], users, { widths: "2fr 2fr 1.5fr .75fr 1fr 6rem", acts: (u) => can("users") && u.role !== "owner" && (can("all") || u.role !== "admin") && button("Delete", () => attempt(() => remove(u)).then(live.again), "danger") }),
+      table("Users", columns(users, live.again), users, {
+        widths: `2fr 2fr ${users.some((u) => u.groups.length) ? "2fr " : ""}.75fr 1fr 6rem`,
+        acts: (u) => can("users") && u.role !== "owner" && (can("all") || u.role !== "admin") && button("Delete", () => attempt(() => remove(u)).then(live.again), "danger"),
+      }),
       admins && localAdmins(admins)), say);
   return live.leave;
 }

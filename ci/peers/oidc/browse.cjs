@@ -101,6 +101,12 @@ async function main() {
     say("follows", await looker.textContent("h1"));
     await picture("3-in");
   }
+  if (way === "admin") {
+    await page.goto(new URL("/admin#/users", url).href);
+    const alice = page.getByRole("table", { name: "Users" }).getByRole("row").filter({ hasText: "alice@" });
+    say("groups", (await alice.locator(".tag").allTextContents()).join());
+    await page.goto(url);
+  }
   say("end", await page.textContent("h1"), "|", (await page.textContent("[role=status]").catch(() => "")).trim());
   await browser.close();
 }

@@ -16,7 +16,9 @@ json_t *v1_node(const struct api *a, const struct member *m);
 void v1_put_node(struct json_out *o, const struct api *a, const struct member *m); /* the same, as text */
 json_t *v1_preauth(
 	const struct api *a, const struct preauth *k, const char *secret); /* NULL: only its prefix */
-json_t *v1_api_key(const struct api_key *k);
+/* As Headscale shows it, "hskey-api-PREFIX-***"; own, the one with which it was asked for: without the mask, since consoles
+ * look for the key that they have by what it begins with. */
+json_t *v1_api_key(const struct api_key *k, bool own);
 /* By number, or (up to 0.25) by name; NULL: nobody. */
 const struct user *v1_user_of(const struct api *a, const char *text);
 json_t *v1_one(const char *name, json_t *v); /* {name: v}; takes v */

@@ -109,7 +109,7 @@ void v1_api_keys_list(struct api_call *c)
 	json_t *list = json_array();
 	for (size_t i = 0; i < k->n; i++)
 		if (k->v[i].kind == API_KEY_ADMIN)
-			json_array_append_new(list, v1_api_key(&k->v[i]));
+			json_array_append_new(list, v1_api_key(&k->v[i], &k->v[i] == c->key));
 	api_reply_json(&c->way, 200, v1_one("apiKeys", list));
 }
 

@@ -241,10 +241,10 @@ json_t *v1_one(const char *name, json_t *v)
 	return json_pack("{s:o}", name, v);
 }
 
-json_t *v1_api_key(const struct api_key *k)
+json_t *v1_api_key(const struct api_key *k, bool own)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "id", v1_id(k->id), "prefix",
-		json_sprintf("%s%s-***", api_key_word(k->kind), k->prefix), "expiration",
+		json_sprintf("%s%s%s", api_key_word(k->kind), k->prefix, own ? "" : "-***"), "expiration",
 		value_time(k->expiry_ms), "createdAt", value_time(k->created_ms), "lastSeen",
 		value_time(k->seen_ms));
 }

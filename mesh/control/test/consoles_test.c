@@ -30,6 +30,27 @@ static void join_alpha(struct world *w, struct world_node *a, char key[static 12
 	make_key(w, "{\"expiration_ms\":7776000000}", key);
 }
 
+/* Of the keys that the list shows one is the asker's own, by what it begins with and nothing more; the others are masked. */
+static void find_own(struct world *w, const char *key, char shown[static 64])
+{
+	json_t *v = world_ask(w, key, "GET", "/api/v1/apikey", NULL), *one;
+	size_t i, own = 0;
+	json_array_foreach(json_object_get(v, "apiKeys"), i, one)
+	{
+		const char *prefix = json_string_value(json_object_get(one, "prefix"));
+		size_t len = strlen(prefix);
+		if (strncmp(key, prefix, len) != 0) {
+			assert_string_equal(prefix + len - 4, "-***");
+			continue;
+		}
+		assert_true(json_is_string(json_object_get(one, "expiration")));
+		snprintf(shown, 64, "%s", prefix);
+		own++;
+	}
+	assert_int_equal(own, 1);
+	json_decref(v);
+}
+
 /* Who waits is let in by what a console is given: the id of its page, and a user by number or name. */
 static void let_in(struct world *w, const char *key, const char *format, const char *user)
 {
@@ -122,7 +143,7 @@ static void test_headplane_file(void **state)
 	rows_run(*state, key, rows, ARRAY_LEN(rows));
 }
 
-/* Users by number, keys by how the list shows them, tags in three lists. */
+/* Users by number, keys by how the list shows them, tags in three lists; it rolls its own key over. */
 static void test_headscale_ui(void **state)
 {
 	static const struct row rows[] = {
@@ -172,6 +193,13 @@ static void test_headscale_ui(void **state)
 	assert_string_not_equal(got, "2100-01-01T00:00:00Z");
 	json_decref(v);
 	let_in(w, key, "/api/v1/node/register?user=%s&key=%s", "1");
+	/* the old key is ended, once there is a new one, by how the list showed it */
+	find_own(w, key, shown);
+	snprintf(body, sizeof(body), "{\"prefix\":\"%s\"}", shown);
+	json_decref(world_ask(w, key, "POST", "/api/v1/apikey/expire", body));
+	assert_int_equal(w->status, 200);
+	json_decref(world_ask(w, key, "GET", "/api/v1/user", NULL));
+	assert_int_equal(w->status, 401);
 	world_node_close(&a);
 }
 
@@ -205,10 +233,12 @@ static void test_headscale_admin(void **state)
 	};
 	struct world *w = *state;
 	struct world_node a;
-	char key[128], body[160];
+	char key[128], shown[64], body[160];
 	join_alpha(w, &a, key);
 	rows_run(w, key, rows, ARRAY_LEN(rows));
 	let_in(w, key, "/api/v1/node/register?user=%s&key=nodekey:%s", "alice");
+	/* when its key ends it says from the list, and works only once it has found it there */
+	find_own(w, key, shown);
 	/* it ends its own key by all of it */
 	snprintf(body, sizeof(body), "{\"prefix\":\"%s\"}", key);
 	json_decref(world_ask(w, key, "POST", "/api/v1/apikey/expire", body));

@@ -2,7 +2,6 @@
 
 #include "mesh/base/log.h"
 #include "mesh/control/config/config.h"
-#include "mesh/control/config/config_value.h"
 #include "mesh/control/config/settings.h"
 #include "mesh/control/control.h"
 #include "mesh/control/fleet/registry.h"
@@ -106,6 +105,10 @@ static bool knows_tag(void *arg, const char *tag)
 static bool owns_tag(void *arg, const char *tag, const struct user *user)
 {
 	return policy_owns_tag(((const struct server *)arg)->settings->policy, tag, user);
+}
+static bool names_address(void *arg, const struct addr *from, const struct addr *to)
+{
+	return policy_names_address(((const struct server *)arg)->settings->policy, from, to);
 }
 static bool approves(void *arg, const struct member *m, const struct prefix *route)
 {
@@ -419,6 +422,7 @@ static int open_registry(struct server *s, struct errbuf *eb)
 			.text = text_stored,
 			.knows_tag = knows_tag,
 			.owns_tag = owns_tag,
+			.names_address = names_address,
 			.approves = approves,
 			.pools = pools,
 			.groups_domain = groups_domain,
@@ -493,20 +497,6 @@ static int open_loop(struct server *s, struct errbuf *eb)
 		       : err_set(eb, -ENOMEM, "start");
 }
 
-/* Official clients that come back within two minutes take HTTPS at port 443 and nothing else, unless the host
- * is a private address. */
-static bool lacks_tls(const struct control_config *c)
-{
-	char name[CONFIG_HOST_TEXT];
-	struct addr a;
-	uint16_t port;
-	if (strncmp(c->server_url, "http://", 7) != 0 || endpoint_is_set(&c->tls_listen) || c->tls_cert)
-		return false;
-	config_value_host(c->server_url, name, &port);
-	return addr_parse(name, &a) ? !addr_is_private(&a) && !addr_is_loopback(&a)
-				    : strcmp(name, "localhost") != 0;
-}
-
 static void warn_unused(void *arg, const char *sentence)
 {
 	log_warn("%s: %s", ((const struct server *)arg)->cfg.file, sentence);
@@ -520,7 +510,7 @@ static void say_ready(const struct server *s)
 	if (!s->settings->derp.n_regions)
 		log_warn("no relay: without a DERP map (derp.paths) nodes behind hard NATs cannot reach each "
 			 "other");
-	if (lacks_tls(&s->cfg))
+	if (config_lacks_tls(&s->cfg))
 		log_warn("%s is plain HTTP: official clients that lose this server look for it by HTTPS at "
 			 "port 443; set tls_listen_addr (its certificate is made here), or serve https://",
 			s->cfg.server_url);

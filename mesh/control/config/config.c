@@ -685,3 +685,15 @@ char *config_fixed_differ(
 			len += (size_t)snprintf(out + len, cap - len, "%s%s", len ? ", " : "", rows[i].key);
 	return out;
 }
+
+bool config_lacks_tls(const struct control_config *c)
+{
+	char name[CONFIG_HOST_TEXT];
+	struct addr a;
+	uint16_t port;
+	if (strncmp(c->server_url, "http://", 7) != 0 || endpoint_is_set(&c->tls_listen) || c->tls_cert)
+		return false;
+	config_value_host(c->server_url, name, &port);
+	return addr_parse(name, &a) ? !addr_is_private(&a) && !addr_is_loopback(&a)
+				    : strcmp(name, "localhost") != 0;
+}

@@ -122,6 +122,9 @@ int config_relay_check(const struct control_config *c, struct errbuf *eb);
  * everybody. */
 bool config_relay_region(const struct control_config *c, const struct endpoint *at,
 	const struct endpoint *stun, const char *pin, struct arena *a, struct ctl_derp_map *map);
+/* Official clients that come back within two minutes take HTTPS at port 443 and nothing else, unless the host is a private
+ * address: they would not find this server. */
+bool config_lacks_tls(const struct control_config *c);
 /* oidc: a mapping, or a list of them. Secrets that are in files are read by config_login_secrets; both are wiped with the
  * settings. */
 int config_login_take(

@@ -47,6 +47,8 @@ struct registry_ops {
 	/* Of the rules in force: whether tag may be given at all, and by this user. NULL: yes; nobody. */
 	bool (*knows_tag)(void *arg, const char *tag);
 	bool (*owns_tag)(void *arg, const char *tag, const struct user *user);
+	/* By the rules in force a node that moves to this address is what it was not. NULL: none says so. */
+	bool (*names_address)(void *arg, const struct addr *from, const struct addr *to);
 	/* The route (bits 0: an exit) that m offers needs no admin. NULL: it does. */
 	bool (*approves)(void *arg, const struct member *m, const struct prefix *route);
 	/* The prefixes that the new node m takes its IPv4 address from, in a; none: from everywhere. false: memory
@@ -92,6 +94,7 @@ struct registry_wait {
 	void *arg;
 	int64_t own;   /* the user whose own nodes, without tags, are all they may change; 0 = all */
 	int64_t giver; /* the user who gives what tags are given: those that the policy lets them; 0 = all */
+	bool ruled;    /* the rules are not theirs: no node gets an address by which these would know it */
 	struct change *change; /* the registry's; NULL = over */
 };
 void registry_wait_cancel(struct registry_wait *w); /* the change itself goes on */

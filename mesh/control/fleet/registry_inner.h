@@ -55,7 +55,8 @@ struct change {
 	bool fast;		    /* need not be on the disk when it is told */
 	int64_t now_ms, id, at_ms;
 	int64_t own, giver; /* of who asks: registry_wait */
-	const char *text;   /* name, tags or routes */
+	bool ruled;
+	const char *text; /* name, tags or routes */
 	const char *value;
 	struct addr address;
 	const char *if_tag; /* of the policy that it replaces; NULL: of any */

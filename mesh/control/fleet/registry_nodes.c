@@ -160,7 +160,13 @@ static int address_edit(struct registry *r, struct change *c, struct member *dra
 	if (other && other->id != draft->id)
 		return err_say(eb, -EEXIST, "%s is the address of node %lld", addr_format(a, text),
 			(long long)other->id);
-	*(v4 ? &draft->v4 : &draft->v6) = *a;
+	struct addr *has_now = v4 ? &draft->v4 : &draft->v6;
+	const struct registry_ops *ops = &r->c.ops;
+	if (c->ruled && ops->names_address && ops->names_address(ops->arg, has_now, a))
+		return err_say(eb, -EPERM,
+			"%s is in the access rules: who may change these gives this address to a node",
+			addr_format(a, text));
+	*has_now = *a;
 	return 0;
 }
 static const struct change_kind address_kind = { .edit = address_edit };

@@ -66,6 +66,7 @@ struct change *registry_change_new(
 	c->wait = w;
 	c->own = w ? w->own : 0;
 	c->giver = w ? w->giver : 0;
+	c->ruled = w && w->ruled;
 	if (w)
 		w->change = c;
 	return c;

@@ -329,7 +329,9 @@ struct registry_wait *api_later(struct api_call *c,
 	size_t len = strnlen(text, sizeof(l->text) - 1);
 	memcpy(l->text, text, len);
 	l->made = made;
-	l->wait = (struct registry_wait) { .done = stored, .arg = l, .own = c->own, .giver = api_giver(c) };
+	l->wait = (struct registry_wait) {
+		.done = stored, .arg = l, .own = c->own, .giver = api_giver(c), .ruled = api_is_ruled(c)
+	};
 	return &l->wait;
 }
 

@@ -158,6 +158,8 @@ bool api_may_pass_on(const struct api_call *c, uint32_t scopes);
 enum user_role api_rank(const struct api_call *c);
 /* Tags open doors, and doors are not an it-admin's: the user who gives such as the policy lets them, or 0, all. */
 int64_t api_giver(const struct api_call *c);
+/* So do addresses that the rules name: the caller may not change the rules, and gives no node such a one. */
+bool api_is_ruled(const struct api_call *c);
 bool api_is_keyed(const struct api *a, const struct http_head *head, int64_t now_ms);
 
 /* --- verbs, by file --- */

@@ -93,6 +93,12 @@ int64_t api_giver(const struct api_call *c)
 	return c->right == API_SESSION && c->rank < USER_NETWORK_ADMIN ? c->person : 0;
 }
 
+bool api_is_ruled(const struct api_call *c)
+{
+	static const char scope[] = "policy_file";
+	return !api_may_pass_on(c, scope_bits(scope, strlen(scope)));
+}
+
 bool api_has_scope(const struct api_call *c, const struct api_row *r)
 {
 	if (c->right == API_SESSION ? c->whole : !c->key || c->key->kind == API_KEY_ADMIN)

@@ -94,6 +94,9 @@ bool policy_knows_tag(const struct policy *p, const char *tag);
 bool policy_approves(
 	const struct policy *p, const struct fleet *f, const struct member *m, const struct prefix *route);
 
+/* A node that had the address from and has to would be what some rule or attribute names by address, and was not. */
+bool policy_names_address(const struct policy *p, const struct addr *from, const struct addr *to);
+
 /* What the node is told of who may log in on it, in a: a JSON object, without rules where there are none. */
 bool policy_ssh(const struct policy *p, const struct fleet *f, const struct member *node, struct arena *a,
 	const char **json);

@@ -215,8 +215,10 @@ static void test_ranks(void **state)
 		assert_true(console_rights(&c, &who));
 		assert_int_equal(api_rank(&c), i == 7 ? USER_ADMIN : (enum user_role)i);
 		assert_int_equal(api_giver(&c), i < 4 ? i + 1 : 0); /* from network admins on all tags */
+		assert_int_equal(api_is_ruled(&c), i < 4);	    /* and all addresses */
 	}
 	assert_int_equal(api_giver(&(struct api_call) { .right = API_ADMIN }), 0);
+	assert_false(api_is_ruled(&(struct api_call) { .right = API_ADMIN }));
 	assert_int_equal(api_rank(&(struct api_call) { .right = API_ADMIN }), USER_OWNER);
 	assert_int_equal(api_rank(&(struct api_call) { .right = API_KEYED, .key = &keys[0] }), USER_ADMIN);
 	assert_int_equal(api_rank(&(struct api_call) { .right = API_KEYED, .key = &keys[1] }), USER_MEMBER);

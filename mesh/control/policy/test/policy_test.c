@@ -562,6 +562,42 @@ static void test_attrs(void **state)
 	fleet_fini(&f);
 }
 
+/* 100.64.0.5 is db1: what a node gains by the rules when it gets another address. */
+static void test_names_address(void **state)
+{
+	static const struct {
+		const char *text, *from, *to;
+		bool named;
+	} rows[] = {
+		{ "{}", "100.64.0.1", "100.64.0.5", false },
+		{ HEAD ACL("\"*\"", "\"*:*\"") "]}", "100.64.0.1", "100.64.0.5", false },
+		{ HEAD ACL("\"db1\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.5", true },
+		{ HEAD ACL("\"db1\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.6", false },
+		{ HEAD ACL("\"*\"", "\"db1:22\"") "]}", "100.64.0.1", "100.64.0.5", true },
+		{ HEAD ACL("\"*\"", "\"db1:22\"") "]}", "100.64.0.5", "100.64.0.1", false }, /* it loses */
+		{ HEAD ACL("\"100.64.0.0/24\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.5", false },
+		{ HEAD ACL("\"100.64.1.0/24\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.1.5", true },
+		{ "{\"nodeAttrs\":[{\"target\":[\"100.64.0.9\"],\"attr\":[\"x\"]}]}", "100.64.0.1",
+			"100.64.0.9", true },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"100.64.0.9\"],\"ip\":[\"*\"]}]}", "100.64.0.1",
+			"100.64.0.9", true },
+		{ "{\"ipsets\":{\"ipset:a\":[\"100.64.0.8/31\"]},\"acls\":[" ACL(
+			  "\"ipset:a\"", "\"*:1\"") "]}",
+			"100.64.0.1", "100.64.0.9", true },
+	};
+	(void)state;
+	assert_false(policy_names_address(NULL, &addr_any6, &addr_any6));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		struct addr from, to;
+		struct policy *p = parse(rows[i].text, &eb);
+		assert_true(addr_parse(rows[i].from, &from) && addr_parse(rows[i].to, &to));
+		if (!p || policy_names_address(p, &from, &to) != rows[i].named)
+			fail_msg("row %zu: %s", i, eb.text);
+		policy_free(p);
+	}
+}
+
 /* Logins that are checked: the stricter rule comes first on the wire, whatever the file says, and holds for its time. */
 static void test_checks(void **state)
 {
@@ -752,7 +788,8 @@ int main(void)
 		cmocka_unit_test(test_carriers), cmocka_unit_test(test_hujson), cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_internet), cmocka_unit_test(test_tests), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_nobody), cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs),
-		cmocka_unit_test(test_checks), cmocka_unit_test(test_cache), cmocka_unit_test(test_marks),
-		cmocka_unit_test(test_revoked), cmocka_unit_test(test_unusual_address) };
+		cmocka_unit_test(test_names_address), cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_cache), cmocka_unit_test(test_marks), cmocka_unit_test(test_revoked),
+		cmocka_unit_test(test_unusual_address) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,13 +32,23 @@ async function answer(press, fields = {}) {
   await page.waitForFunction((e) => !e.isConnected, one);
 }
 
+// A page that is drawn anew while it is judged loses the judge elements that it has in hand: then it begins again.
+async function judge(more = 3) {
+  await page.evaluate(axe);
+  try {
+    return (await page.evaluate((r) => window.axe.run(document, r), rules)).violations;
+  } catch (e) {
+    if (!more) throw e;
+    return judge(more - 1);
+  }
+}
+
 async function inspect(name) {
   for (const [form, size] of Object.entries(forms))
     for (const colorScheme of ["light", "dark"]) {
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate((r) => window.axe.run(document, r), rules);
+      const violations = await judge();
       for (const v of violations) say("axe", name, form, colorScheme, v.id, v.nodes[0].html.slice(0, 120));
       const sideways = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       if (sideways) say("sideways", name, form);
@@ -326,7 +336,7 @@ async function main() {
       console.error(steps[i], "took", Math.round(performance.now()), "ms so far");
     } catch (e) {
       await page.screenshot({ path: path.join(dir, "failed.png") }).catch(() => {});
-      throw new Error(`${steps[i]}: ${e}`);
+      throw new Error(`${steps[i]}: ${e.stack}`);
     }
     i += 1 + run.length;
   }

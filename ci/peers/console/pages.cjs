@@ -33,8 +33,17 @@ module.exports = ({ page, button, heading, answer, inspect, say }) => ({
     await area.fill('{\n  // ssh alone\n  "acls": [\n    {"action": "accept", "src": ["alice@"], "dst": ["alice@:22"]}\n  ]\n}\n');
     await page().getByRole("heading", { name: "What it would change" }).waitFor();
     await inspect("rules");
+    // Somebody changes something: what the text would do is asked anew, and it can be saved while that takes its time.
+    let go;
+    const answers = new Promise((done) => { go = done; });
+    await page().route("**/v1/policy/test", (r) => answers.then(() => r.continue()));
+    const asked = page().waitForRequest("**/v1/policy/test");
+    await page().evaluate(() => fetch("/v1/users/create", { method: "POST", body: '{"name":"bob"}', headers: { "X-Ropewalk-Form": document.body.dataset.form } }));
+    await asked;
     await area.press("Control+s");
     await page().locator("dialog[open] .loss").first().waitFor();
+    go();
+    await page().unrouteAll({ behavior: "wait" });
     await inspect("rules-save");
     await answer("Save");
     await page().getByText("In force.").waitFor();

@@ -149,7 +149,7 @@ export function show(root) {
   const effect = h("div", {});
   const reaching = reach(), asking = pair();
   const past = history(can("policy_file") && ((text) => { area.set(text); written(); scrollTo(0, 0); area.focus(); }));
-  const saves = h("button", { class: "button", type: "button", disabled: true, onclick: () => attempt(() => save(area.text(), tried, live.again)) }, "Save…");
+  const saves = h("button", { class: "button", type: "button", disabled: true, onclick: () => draft && tried && attempt(() => save(area.text(), tried, live.again)) }, "Save…");
   const discards = h("button", { class: "button plain", type: "button", onclick: () => { draft = null; area.set(rules.policy); written(); } }, "Discard changes");
   const area = editor({ label: "Rules, as HuJSON", describedBy: status, oninput: written, onsave: () => saves.disabled || saves.click() });
 
@@ -158,6 +158,7 @@ export function show(root) {
     const dirty = text !== rules.policy;
     draft = dirty ? { text, etag: draft?.etag ?? rules.etag } : null;
     discards.hidden = !dirty;
+    tried = null;
     saves.disabled = true;
     clearTimeout(timer);
     timer = setTimeout(() => attempt(trying), 300);
@@ -165,15 +166,15 @@ export function show(root) {
 
   async function trying() {
     const text = area.text(), mine = ++turn;
-    let error = null;
-    tried = null;
+    let error = null, found = null; // what was found out about the same text holds until then
     const ours = text.trim() ? { policy: text } : {};
     try {
-      if (text.trim()) tried = await ask("policy/test", { policy: text });
+      if (text.trim()) found = await ask("policy/test", { policy: text });
     } catch (e) {
       error = fault(e.message);
     }
     if (mine !== turn) return;
+    tried = found;
     area.fault(error);
     replace(status, error ? [error.line && button(`Line ${error.line}`, () => area.go(error.line, error.column)), " ", error.text] : text.trim() ? "Good; its tests hold." : "There is nothing here.");
     status.classList.toggle("loss", Boolean(error));

@@ -22,7 +22,7 @@ const char *link_class_name(enum link_class c)
 static bool way_is_plain(const struct link_way *w)
 {
 	bool plain = !w->delay_us && !w->rate_bps && !w->loss && !w->bursts.enter && !w->big_loss &&
-		     !w->reorder && !w->duplicate && !w->corrupt && !w->mtu && !w->dead;
+		     !w->reorder && !w->duplicate && !w->corrupt && !w->mtu && !w->hops && !w->dead;
 	for (size_t i = 0; i < LINK_NTH_MAX; i++)
 		plain = plain && !w->nth[i];
 	for (size_t i = 0; i < LINK_CLASSES; i++)

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LINK_PPM = 1000000, LINK_NTH_MAX = 8, LINK_MTU_MIN = 576, LINK_QUEUE_MS = 100 };
+enum { LINK_PPM = 1000000, LINK_NTH_MAX = 8, LINK_MTU_MIN = 576, LINK_HOPS_MAX = 64, LINK_QUEUE_MS = 100 };
 
 /* Told from ports and first bytes; what fits nothing is LINK_OTHER. */
 enum link_class {
@@ -51,7 +51,8 @@ struct link_way {
 	uint32_t duplicate, corrupt; /* corrupt: one bit behind the IP header is turned */
 	uint16_t mtu;	 /* of IP packets; 0 = 1500. IPv4 without DF is cut, else see mtu_silent */
 	bool mtu_silent; /* what is too big vanishes; otherwise its sender is told by ICMP */
-	bool dead;	 /* nothing passes this way */
+	uint8_t hops; /* routers on the way: a packet has that many fewer left, or dies and nobody is told */
+	bool dead;    /* nothing passes this way */
 };
 
 struct link_model {

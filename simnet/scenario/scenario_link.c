@@ -112,6 +112,15 @@ static int read_mtu(struct yaml_reader *y, const struct yaml_value *v, void *bas
 	return err;
 }
 
+static int read_hops(struct yaml_reader *y, const struct yaml_value *v, void *base)
+{
+	static const struct schema_row row = { "hops", SCHEMA_INT, 0, .min = 0, .max = LINK_HOPS_MAX };
+	int n = 0, err = schema_read_scalar(y, v, "hops", &row, &n);
+
+	((struct link_way *)base)->hops = (uint8_t)n;
+	return err;
+}
+
 static int read_nth(struct yaml_reader *y, const struct yaml_value *v, void *base)
 {
 	struct link_way *w = base;
@@ -266,6 +275,10 @@ static const struct schema_form class_form = { .map = &class_table }, burst_form
 			       "the sender is " \
 			       "told by ICMP" }, \
 		{ "mtu-silent", SCHEMA_BOOL, WAY(mtu_silent), .def = "false", .doc = "nobody is told" }, \
+		{ "hops", SCHEMA_CUSTOM, .read = read_hops, .form = &number_form, .def = "0", \
+			.doc = "routers on the way, at most 64: a packet's TTL or hop limit is less by so " \
+			       "many; what " \
+			       "has no more is lost, and nobody is told" }, \
 	{ \
 		"dead", SCHEMA_BOOL, WAY(dead), .def = "false", .doc = "nothing passes" \
 	}

@@ -329,6 +329,16 @@ static void tell_too_big(const struct crossing *c, const struct frame *f, const 
 		(void)hold(c->b, out, c->back_goal, c->back_port, due_ns);
 }
 
+/* As it is behind the link. */
+static void change(
+	struct frame *f, const struct eth_view *v, const struct link *l, const struct link_fate *fate)
+{
+	for (unsigned i = 0; i < l->way.hops; i++)
+		(void)eth_hop(f->b + ETH_HEADER, &v->ip);
+	if (fate->turned_bit >= 0)
+		turn_bit(f, v, fate->turned_bit);
+}
+
 static void cross_once(const struct crossing *c, const struct frame *f, const struct eth_view *v)
 {
 	struct link_fate fate = link_enter(c->l, f->b + ETH_HEADER, &v->ip, c->now_ns);
@@ -337,17 +347,21 @@ static void cross_once(const struct crossing *c, const struct frame *f, const st
 			c->now_ns);
 		return;
 	}
-	if (fate.turned_bit < 0) {
+	if (fate.turned_bit < 0 && !c->l->way.hops) {
 		arrive(c, f, fate.due_ns);
-	} else {
-		struct frame *damaged = &c->b->told;
-		damaged->len = f->len;
-		memcpy(damaged->b, f->b, f->len);
-		turn_bit(damaged, v, fate.turned_bit);
-		arrive(c, damaged, fate.due_ns);
+		if (fate.twin_due_ns)
+			arrive(c, f, fate.twin_due_ns);
+		return;
 	}
-	if (fate.twin_due_ns)
-		arrive(c, f, fate.twin_due_ns);
+	struct frame behind = *f;
+	struct link_fate sound = { .turned_bit = -1 };
+	change(&behind, v, c->l, &fate);
+	arrive(c, &behind, fate.due_ns);
+	if (!fate.twin_due_ns)
+		return;
+	behind = *f;
+	change(&behind, v, c->l, &sound);
+	arrive(c, &behind, fate.twin_due_ns);
 }
 
 static void cross(const struct crossing *c, const struct frame *f)

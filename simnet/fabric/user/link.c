@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A packet passes, in this order: size; losses, each drawn for itself; the rate, behind whatever waits there; delay and
+/* A packet passes, in this order: size; routers; losses, each drawn for itself; the rate, behind whatever waits there; delay and
  * jitter, never before an earlier packet of its flow; holding back, doubling and damage. */
 
 enum { US = 1000, QUEUE_BYTES_MIN = 16384, REORDER_US = 10000, BITS_PER_BYTE = 8 };
@@ -109,6 +109,8 @@ static const char *loss_of(
 {
 	const struct link_way *w = &l->way;
 	bool burst = is_lost_in_burst(l, f, what);
+	if (ip[v->version == 4 ? 8 : 7] <= w->hops && w->hops)
+		return "it passes no more routers";
 	if (is_chosen(w, f->n))
 		return "the link loses this packet of every flow";
 	if (burst)

@@ -33,6 +33,7 @@ static void test_wrong(void **state)
 		{ "rate: 10mb",
 			"w.yaml:6:27: 'rate' must be a rate with its unit, as 256kbit, 10mbit or 1gbit" },
 		{ "mtu: 100", "w.yaml:6:26: 'mtu' must be a number from 576 to 1500, not '100'" },
+		{ "hops: 65", "w.yaml:6:27: 'hops' must be a number from 0 to 64, not '65'" },
 		{ "queue: 10", "w.yaml:6:28: 'queue' must be a number from 1500 to 67108864, not '10'" },
 		{ "nth: []", "w.yaml:6:26: 'nth' must be a list of 1 to 8 numbers of packets" },
 		{ "nth: [0]", "w.yaml:6:27: 'nth' counts the packets of a flow from 1" },
@@ -71,9 +72,10 @@ static void test_read(void **state)
 		"{disco: 100%, dns: 2.5%}\n"
 		"      big: {over: 1200, loss: 12.3456%}\n      reorder: 3%\n      reorder-by: 7ms\n      "
 		"duplicate: 4%\n"
-		"      corrupt: 0.0001%\n      mtu: 1280\n      up: {dead: true, loss: 0%}\n"
+		"      corrupt: 0.0001%\n      mtu: 1280\n      hops: 3\n      up: {hops: 0, dead: true, "
+		"loss: 0%}\n"
 		"      down: {delay: 1s, mtu-silent: true, rate: 1gbit}\n"
-		"  b: {at: internet, link: {}}\n  c: {at: internet}\n";
+		"  b: {at: internet, link: {}}\n  c: {at: internet}\n  d: {at: internet, link: {hops: 1}}\n";
 	struct scenario s = { 0 };
 	struct errbuf eb = { 0 };
 	(void)state;
@@ -104,8 +106,11 @@ static void test_read(void **state)
 	assert_int_equal(down->duplicate, 40000);
 	assert_int_equal(down->corrupt, 1);
 	assert_int_equal(up->mtu, 1280);
+	assert_int_equal(up->hops, 0);
+	assert_int_equal(down->hops, 3);
 	assert_true(up->dead && !down->dead && down->mtu_silent && !up->mtu_silent);
 	assert_false(link_model_is_plain(s.nodes[0].link));
+	assert_false(link_model_is_plain(s.nodes[3].link));
 	assert_true(link_model_is_plain(s.nodes[1].link) && link_model_is_plain(s.nodes[2].link));
 	scenario_free(&s);
 }

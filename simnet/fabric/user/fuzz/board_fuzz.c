@@ -32,8 +32,10 @@ static struct board *make_board(uint8_t knobs)
 	struct router_config c = {
 		.name = "home", .ways = ways, .n_ways = 3, .v6_firewall = true, .nat = &nat
 	};
-	struct link_model link = { .up = { .mtu = 600, .loss = 1000, .corrupt = 100000, .duplicate = 100000 },
-		.down = { .mtu = 600, .mtu_silent = true, .rate_bps = 1000000 } };
+	struct link_model link = {
+		.up = { .mtu = 600, .hops = 2, .loss = 1000, .corrupt = 100000, .duplicate = 100000 },
+		.down = { .mtu = 600, .mtu_silent = true, .rate_bps = 1000000 }
+	};
 	static struct firewall_rule in[] = { { .established = true, .text = "accept established" },
 		{ .verdict = FIREWALL_REJECT, .ports = "1-4000", .text = "reject" } };
 	static struct firewall_rule out[] = { { .verdict = FIREWALL_REDIRECT,

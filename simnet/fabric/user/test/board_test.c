@@ -196,6 +196,34 @@ static void test_pull(void **state)
 	board_free(t.b);
 }
 
+/* What comes out of a link with routers on it has passed them, its twin too, and is sound. */
+static void test_hops(void **state)
+{
+	(void)state;
+	struct bench t;
+	struct link_model m = { .up = { .hops = 3, .duplicate = LINK_PPM } };
+	struct packet p = udp(inside, outside, 100, 1);
+	bench_init(&t);
+	add_wire(&t, &m);
+	struct frame f = frame_of(&p, &inside_mac, &lan_mac);
+	board_received(t.b, t.port, f.b, f.len, MS);
+	board_tick(t.b, 2 * MS);
+	assert_int_equal(t.n, 2);
+	for (size_t i = 0; i < t.n; i++) {
+		struct packet out = packet_of(&t, i);
+		assert_true(is_sound(&out));
+		assert_int_equal(out.b[8], p.b[8] - 3);
+	}
+	be_put(f.b + ETH_HEADER + 8, 1, 3);
+	be_put(f.b + ETH_HEADER + 10, 2, 0);
+	be_put(f.b + ETH_HEADER + 10, 2, ip_checksum(f.b + ETH_HEADER, 20, 0));
+	board_received(t.b, t.port, f.b, f.len, 3 * MS);
+	board_tick(t.b, 4 * MS);
+	assert_int_equal(t.n, 2);
+	expect_drop(&t, "alice", "it passes no more routers", 1);
+	board_free(t.b);
+}
+
 static void test_mtu(void **state)
 {
 	(void)state;
@@ -525,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_drop_stamps),
 		cmocka_unit_test(test_wire),
 		cmocka_unit_test(test_pull),
+		cmocka_unit_test(test_hops),
 		cmocka_unit_test(test_mtu),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_router),

@@ -113,6 +113,26 @@ static void test_nth(void **state)
 	link_fini(&l);
 }
 
+/* Behind as many routers as it may pass it is dead; one more, and it is there. */
+static void test_hops(void **state)
+{
+	(void)state;
+	struct packet p = udp(a, b, 100, 9);
+	uint8_t life = p.b[8];
+	const struct {
+		uint8_t hops;
+		bool passes;
+	} rows[] = { { 0, true }, { (uint8_t)(life - 1), true }, { life, false },
+		{ LINK_HOPS_MAX, life > LINK_HOPS_MAX } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct link l;
+		link_init(&l, &(struct link_way) { .hops = rows[i].hops }, 1, "alice", "up");
+		if ((link_enter(&l, p.b, &p.v, MS).end == LINK_PASSES) != rows[i].passes)
+			fail_msg("row %zu", i);
+		link_fini(&l);
+	}
+}
+
 static void test_classes(void **state)
 {
 	(void)state;
@@ -263,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_loss),
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_nth),
+		cmocka_unit_test(test_hops),
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_delay),

@@ -269,17 +269,6 @@ void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t
 	sent(u);
 }
 
-/* How many from the front can leave as one: same length and mark, the last may be shorter. */
-static size_t run_length(struct pkt *const *pkts, size_t n)
-{
-	size_t i = 1, bytes = pkts[0]->len;
-	while (i < n && i < GSO_SEGMENTS_MAX && pkts[i - 1]->len == pkts[0]->len &&
-		pkts[i]->len <= pkts[0]->len && pkts[i]->ecn == pkts[0]->ecn &&
-		bytes + pkts[i]->len <= GSO_BYTES_MAX)
-		bytes += pkts[i++]->len;
-	return i;
-}
-
 /* One more control message; the room is the caller's. */
 static void put_control(struct msghdr *m, int level, int type, const void *p, size_t len)
 {
@@ -295,6 +284,38 @@ static bool leaves_by_v4(const struct sockaddr_storage *ss)
 {
 	return ss->ss_family == AF_INET ||
 	       IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)ss)->sin6_addr);
+}
+
+void udp_send_near(struct udp *u, const struct endpoint *to, uint8_t hops, const uint8_t *p, size_t len)
+{
+	struct sockaddr_storage ss;
+	union {
+		struct cmsghdr align;
+		char b[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { (void *)p, len };
+	struct msghdr m = { .msg_name = &ss,
+		.msg_namelen = to_sockaddr(&u->out, to, &ss),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.b };
+	int life = hops + 1;
+	if (leaves_by_v4(&ss))
+		put_control(&m, IPPROTO_IP, IP_TTL, &life, sizeof(life));
+	if (sendmsg(u->fd, &m, 0) < 0)
+		note_failure(&u->out, to, 1);
+	sent(u);
+}
+
+/* How many from the front can leave as one: same length and mark, the last may be shorter. */
+static size_t run_length(struct pkt *const *pkts, size_t n)
+{
+	size_t i = 1, bytes = pkts[0]->len;
+	while (i < n && i < GSO_SEGMENTS_MAX && pkts[i - 1]->len == pkts[0]->len &&
+		pkts[i]->len <= pkts[0]->len && pkts[i]->ecn == pkts[0]->ecn &&
+		bytes + pkts[i]->len <= GSO_BYTES_MAX)
+		bytes += pkts[i++]->len;
+	return i;
 }
 
 static bool send_run(const struct udp_sender *o, struct sockaddr_storage *ss, socklen_t ss_len,

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/virtio_net.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,6 +281,53 @@ static void translated(void *arg, struct pkt *pkts, const struct endpoint *from,
 	s->packets += n;
 }
 
+static void test_udp_near(void **state)
+{
+	struct seen s = { .loop = loop_new() };
+	struct udp_events ev = { .received = udp_received, .send_failed = udp_failed, .arg = &s };
+	struct errbuf eb;
+	(void)state;
+	struct udp *a = udp_open(s.loop, 0, &ev, &eb);
+	struct endpoint any = { .ip = addr_v4(0x7f000001) }, to;
+	int fd = sock_udp(&any, &eb), one = 1;
+	assert_true(a && fd >= 0 && sock_local(fd, &to) == 0);
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &one, sizeof(one)), 0);
+	to.ip = any.ip;
+	udp_send_near(a, &to, 2, (const uint8_t *)"near", 4);
+	udp_send(a, &to, (const uint8_t *)"far", 3);
+	static const struct {
+		ssize_t len;
+		int least, most;
+	} rows[] = { { 4, 3, 3 }, { 3, 32, 255 } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char b[16];
+		union {
+			struct cmsghdr align;
+			char b[CMSG_SPACE(sizeof(int))];
+		} control;
+		struct iovec iov = { b, sizeof(b) };
+		struct msghdr m = { .msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = sizeof(control) };
+		struct pollfd wait = { .fd = fd, .events = POLLIN };
+		assert_int_equal(poll(&wait, 1, 5000), 1);
+		assert_int_equal(recvmsg(fd, &m, 0), rows[i].len);
+		const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		int life = 0;
+		if (!c || c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_TTL) {
+			fail_msg("row %zu", i);
+			return;
+		}
+		memcpy(&life, CMSG_DATA(c), sizeof(life));
+		assert_in_range(life, rows[i].least, rows[i].most);
+	}
+	assert_int_equal(s.failed, 0);
+	close(fd);
+	udp_close(a);
+	loop_free(s.loop);
+}
+
 /* With the prefix ::/96 the loopback ::1 is where 0.0.0.1 is translated to. */
 static void test_udp_through_translator(void **state)
 {
@@ -392,7 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_tun), cmocka_unit_test(test_udp),
 		cmocka_unit_test(test_udp_marks), cmocka_unit_test(test_udp_through_translator),
-		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_over_small_link),
-		cmocka_unit_test(test_offloads) };
+		cmocka_unit_test(test_udp_may_be_cut), cmocka_unit_test(test_udp_near),
+		cmocka_unit_test(test_udp_over_small_link), cmocka_unit_test(test_offloads) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

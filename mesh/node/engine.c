@@ -44,6 +44,12 @@ static void plane_udp_send(
 	udp_send(engine_socket(arg, from), to, p, len);
 }
 
+static void plane_udp_send_near(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
+	const uint8_t *p, size_t len)
+{
+	udp_send_near(engine_socket(arg, from), to, hops, p, len);
+}
+
 static void plane_udp_send_batch(
 	void *arg, enum path_socket from, const struct endpoint *to, struct pkt *const *pkts, size_t n)
 {
@@ -528,6 +534,7 @@ static struct relays *open_relays(struct engine *e, const struct node_private *u
 static int open_cores(struct engine *e, const struct engine_config *cfg, struct errbuf *eb)
 {
 	struct path_ops po = { .send_udp = plane_udp_send,
+		.send_near = plane_udp_send_near,
 		.send_relay = plane_relay_send,
 		.self_changed = path_self_changed,
 		.home_changed = path_home_changed,

@@ -36,6 +36,10 @@ struct path_ops {
 	/* --- sends --- */
 	void (*send_udp)(
 		void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len);
+	/* As send_udp, but the datagram passes `hops` routers at most: it opens our own for the peer, and dies
+	 * before it meets the peer's. NULL: not known. */
+	void (*send_near)(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
+		const uint8_t *p, size_t len);
 	/* Through region's relay to the node with this key; the driver connects when it is not. */
 	void (*send_relay)(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t n);
 

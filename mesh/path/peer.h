@@ -13,6 +13,8 @@ struct candidate {
 	uint8_t from; /* FROM_ bits: who named it; none left = forgotten */
 	bool indexed; /* in path.by_endpoint: proven by disco */
 	uint64_t pinged_ms, ponged_ms, heard_ms, bad_until_ms; /* 0 = never */
+	uint64_t called_ms;				       /* a call named it as news; 0 = none did */
+	bool quietly;	   /* the last ping was one that reaches nobody: quiet.c */
 	uint64_t data_ms;  /* WireGuard last authenticated the peer from here */
 	double latency_ms; /* of the last pong */
 };
@@ -98,8 +100,11 @@ struct peer {
 	uint64_t check_ms; /* the probe's answer is due; 0 = none */
 	/* The socket that its probes and packets leave by. spare.c */
 	enum path_socket socket;
-	uint8_t spare_turns; /* in this search */
-	uint64_t turn_ms;    /* a change of socket is due; 0 = none */
+	uint8_t spare_turns;  /* in this search */
+	uint64_t searched_ms; /* since then on the main one */
+	uint64_t turn_ms;     /* a change of socket is due; 0 = none */
+	/* Between them pings open our router and no more. quiet.c */
+	uint64_t quiet_from_ms, quiet_ms;
 	/* What it carries. size.c */
 	uint16_t most; /* bytes of UDP payload; 0 = all */
 	uint8_t size_step, size_tries;
@@ -120,6 +125,7 @@ struct place {
 	int32_t region;
 	struct endpoint at;
 	enum path_socket socket; /* ours */
+	uint8_t hops;		 /* by UDP, of pings: routers it may pass; 0 = as many as there are */
 };
 
 struct ping {
@@ -129,6 +135,7 @@ struct ping {
 	int32_t region;	    /* of relay pings, else 0 */
 	enum path_socket from;
 	uint16_t size;	   /* padded to this; 0 = not */
+	uint8_t hops;	   /* as in struct place */
 	bool by_person;	   /* by path_ping */
 	bool asked;	   /* the same, and token is still to be answered */
 	double latency_ms; /* when it was */

@@ -54,6 +54,8 @@ static bool send_message(
 		return false;
 	if (to->region)
 		p->ops.send_relay(p->ops.arg, to->region, &e->key, out, len);
+	else if (to->hops)
+		p->ops.send_near(p->ops.arg, to->socket, &to->at, to->hops, out, len);
 	else
 		p->ops.send_udp(p->ops.arg, to->socket, &to->at, out, len);
 	return true;
@@ -83,7 +85,7 @@ enum { PING_LEN = DISCO_HEADER + BOX_TAG + 2 + DISCO_TX + KEY_LEN };
 
 static bool send_ping(struct path *p, struct peer *e, struct ping g)
 {
-	struct place to = { .region = g.region, .at = g.to, .socket = g.from };
+	struct place to = { .region = g.region, .at = g.to, .socket = g.from, .hops = g.hops };
 	g.peer = e->id;
 	g.sent_ms = p->now_ms;
 	p->rnd.fill(p->rnd.arg, g.tx, sizeof(g.tx));
@@ -91,8 +93,10 @@ static bool send_ping(struct path *p, struct peer *e, struct ping g)
 		return false;
 	if (!g.region && !g.size) {
 		struct candidate *c = candidates_find(e, &g.to);
-		if (c)
+		if (c) {
 			c->pinged_ms = p->now_ms;
+			c->quietly = g.hops != 0;
+		}
 		e->probes++;
 	}
 	struct disco_message m = { .type = DISCO_PING, .node = p->us };
@@ -104,7 +108,8 @@ static bool send_ping(struct path *p, struct peer *e, struct ping g)
 
 bool probe_send(struct path *p, struct peer *e, struct place to)
 {
-	return send_ping(p, e, (struct ping) { .to = to.at, .region = to.region, .from = to.socket });
+	return send_ping(
+		p, e, (struct ping) { .to = to.at, .region = to.region, .from = to.socket, .hops = to.hops });
 }
 
 bool probe_send_asked(struct path *p, struct peer *e, struct place to, uint64_t token, uint16_t size)
@@ -113,6 +118,7 @@ bool probe_send_asked(struct path *p, struct peer *e, struct place to, uint64_t 
 		(struct ping) { .to = to.at,
 			.region = to.region,
 			.from = to.socket,
+			.hops = to.hops,
 			.asked = true,
 			.by_person = true,
 			.token = token,

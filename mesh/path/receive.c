@@ -3,8 +3,10 @@
 #include "mesh/path/candidates.h"
 #include "mesh/path/card.h"
 #include "mesh/path/probe.h"
+#include "mesh/path/quiet.h"
 #include "mesh/path/session.h"
 #include "mesh/path/size.h"
+#include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
 
@@ -55,7 +57,7 @@ static void ping_received(
 		e->socket = from->socket;
 	/* Its filter lets us through right now: do not wait for the next round. */
 	bool want = !way_sure(p, e) || first;
-	if (want && p->now_ms - c->pinged_ms >= 50)
+	if (want && (c->quietly || p->now_ms - c->pinged_ms >= 50))
 		probe_send(p, e, *from);
 }
 
@@ -92,11 +94,18 @@ static bool is_mesh(const struct addr *a)
 static void call_received(struct path *p, struct peer *e, const struct disco_message *m)
 {
 	candidates_forget(p, e, FROM_CALL);
+	bool news = false;
 	for (size_t i = 0; i < m->n_endpoints && i < CANDIDATES_MAX / 2; i++) {
-		if (!is_mesh(&m->endpoints[i].ip))
-			candidates_add(p, e, &m->endpoints[i], FROM_CALL);
+		const struct endpoint *at = &m->endpoints[i];
+		if (is_mesh(&at->ip))
+			continue;
+		news = news || !candidates_find(e, at);
+		candidates_add(p, e, at, FROM_CALL);
 	}
 	candidates_sweep(p, e);
+	quiet_called(e);
+	if (news)
+		spare_called(p, e);
 	session_answer_burst(p, e);
 }
 

@@ -5,6 +5,7 @@
 #include "mesh/path/liveness.h"
 #include "mesh/path/netcheck.h"
 #include "mesh/path/probe.h"
+#include "mesh/path/quiet.h"
 #include "mesh/path/region.h"
 #include "mesh/path/size.h"
 #include "mesh/path/spare.h"
@@ -87,7 +88,8 @@ static void ping_all(struct path *p, struct peer *e, bool main_too)
 		const struct candidate *c = &e->cands[i];
 		if (!candidates_usable(p, c) || (c->pinged_ms && p->now_ms - c->pinged_ms < SAME_PING_MS))
 			continue;
-		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket });
+		uint8_t hops = quiet_hops(p, e, c, e->socket);
+		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket, .hops = hops });
 		if (main_too)
 			probe_send(p, e, (struct place) { .at = c->at, .socket = PATH_MAIN });
 	}
@@ -494,8 +496,11 @@ void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token, u
 	if (region)
 		probe_send_asked(p, e, (struct place) { .region = region }, token, size);
 	for (size_t i = 0; i < e->n_cands; i++) {
-		if (candidates_usable(p, &e->cands[i]))
-			probe_send_asked(p, e, (struct place) { .at = e->cands[i].at, .socket = e->socket },
-				token, size);
+		const struct candidate *c = &e->cands[i];
+		struct place to = {
+			.at = c->at, .socket = e->socket, .hops = quiet_hops(p, e, c, e->socket)
+		};
+		if (candidates_usable(p, c))
+			probe_send_asked(p, e, to, token, size);
 	}
 }

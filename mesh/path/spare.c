@@ -15,9 +15,13 @@
  *
  * A way that is trusted keeps its socket (peer.socket). The ends must not take their turns together: each
  * would be the caller that the other must not hear. So the larger key begins when the smaller's turn is over.
+ * Unless the peer's call names a place that is news, and our search is old: then our main port is spoilt as
+ * well, and our turn answers the peer's. Both speak from ports that nobody has heard of, ours knowing the
+ * peer's (quiet.c).
  */
 #include "mesh/path/spare.h"
 #include "mesh/path/netcheck.h"
+#include "mesh/path/quiet.h"
 #include "mesh/path/state.h"
 #include "mesh/path/way.h"
 #include <string.h>
@@ -27,6 +31,8 @@ enum { TURNS = 3, PAUSE_MS = 4000, FIRST_MS = 800, TURN_MS = 1500, OPEN_WAIT_MS 
 void spare_search(struct path *p, struct peer *e)
 {
 	bool first = memcmp(p->us.b, e->key.b, KEY_LEN) < 0;
+	quiet_begin(p, e);
+	e->searched_ms = p->now_ms;
 	e->spare_turns = 0;
 	e->turn_ms = p->now_ms + (e->socket == PATH_SPARE ? TURN_MS : first ? FIRST_MS : FIRST_MS + TURN_MS);
 	peer_wake(p, e, e->turn_ms);
@@ -77,8 +83,16 @@ void spare_step(struct path *p, struct peer *e)
 		e->turn_ms = p->now_ms + TURN_MS;
 		p->spare_asked_ms = p->now_ms;
 		search_from(p, e, PATH_SPARE);
+		quiet_begin(p, e);
 		netcheck_ask_spare(p);
 	}
+}
+
+void spare_called(struct path *p, struct peer *e)
+{
+	bool searched = e->turn_ms && p->now_ms - e->searched_ms >= FIRST_MS;
+	if (e->socket == PATH_MAIN && searched && peer_active(p, e) && !way_trusted(p, e))
+		e->turn_ms = p->now_ms;
 }
 
 void spare_seen(struct path *p, const struct endpoint *at)

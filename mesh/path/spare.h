@@ -4,10 +4,11 @@
 
 #include "mesh/path/peer.h"
 
-void spare_search(struct path *p, struct peer *e);	      /* a search for a direct way begins */
-void spare_step(struct path *p, struct peer *e);	      /* while it goes on */
-uint64_t spare_due(const struct peer *e);		      /* ms; UINT64_MAX = no turn is due */
-void spare_seen(struct path *p, const struct endpoint *at);   /* a STUN server sees the spare socket there */
+void spare_search(struct path *p, struct peer *e);	    /* a search for a direct way begins */
+void spare_step(struct path *p, struct peer *e);	    /* while it goes on */
+void spare_called(struct path *p, struct peer *e);	    /* by the peer, who names a place that is news */
+uint64_t spare_due(const struct peer *e);		    /* ms; UINT64_MAX = no turn is due */
+void spare_seen(struct path *p, const struct endpoint *at); /* a STUN server sees the spare socket there */
 bool spare_waits(const struct path *p, const struct peer *e); /* a call is better made a moment later */
 const struct endpoint *spare_place(
 	const struct path *p, const struct peer *e); /* to be called to; NULL: none */

@@ -58,6 +58,14 @@ static void send_udp(
 	}
 }
 
+static void send_near(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
+	const uint8_t *p, size_t len)
+{
+	if (!hops)
+		abort();
+	send_udp(arg, from, to, p, len);
+}
+
 static void send_relay(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
 {
 	struct rig *r = arg;
@@ -373,6 +381,7 @@ static void path_target(const uint8_t *data, size_t len)
 		.now_ms = 1000, .us = { .b = { 1 } }, .key = { .b = { 2 } }, .disco_private = { .b = { 3 } }
 	};
 	struct path_ops ops = { .send_udp = send_udp,
+		.send_near = send_near,
 		.send_relay = send_relay,
 		.self_changed = nothing,
 		.home_changed = nothing_i,

@@ -12,7 +12,20 @@
 #include <cmocka.h>
 
 enum { PEER = 7, OTHER = 8, SEEDS = 20, STEPS = 600, MAP_MAX = 3 };
-enum op { SEND_UDP, SEND_RELAY, SELF, HOME, WAY, PING_DONE, HTTPS, RESOLVE, PROBE_DATA, SPARE, OPS };
+enum op {
+	SEND_UDP,
+	SEND_NEAR,
+	SEND_RELAY,
+	SELF,
+	HOME,
+	WAY,
+	PING_DONE,
+	HTTPS,
+	RESOLVE,
+	PROBE_DATA,
+	SPARE,
+	OPS
+};
 
 struct rig {
 	struct path *path;
@@ -187,13 +200,11 @@ static void in_event(struct rig *r, enum op op)
 	r->inside = false;
 }
 
-static void send_udp(
-	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
+static void note_sent(
+	struct rig *r, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
-	struct rig *r = arg;
 	struct disco_message m;
 	bool official;
-	in_send(r, SEND_UDP);
 	if (stun_is(p, len) && stun_request_read(p, len, r->stun_tx, &official)) {
 		r->stun_at = *to;
 	} else if (disco_read(p, len, &r->box, &m) && m.type == DISCO_PING) {
@@ -201,6 +212,21 @@ static void send_udp(
 		r->pinged = *to;
 		r->from = from;
 	}
+}
+
+static void send_udp(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
+{
+	in_send(arg, SEND_UDP);
+	note_sent(arg, from, to, p, len);
+}
+
+static void send_near(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
+	const uint8_t *p, size_t len)
+{
+	assert_true(hops > 1);
+	in_send(arg, SEND_NEAR);
+	note_sent(arg, from, to, p, len);
 }
 
 static void send_relay(void *arg, int32_t region, const struct node_key *to, const uint8_t *p, size_t len)
@@ -271,8 +297,8 @@ static void spare_told(void *arg)
 
 static void start(struct rig *r, uint64_t seed)
 {
-	struct path_ops ops = { send_udp, send_relay, self_told, home_told, way_told, ping_told, https_told,
-		resolve_told, probe_told, spare_told, r };
+	struct path_ops ops = { send_udp, send_near, send_relay, self_told, home_told, way_told, ping_told,
+		https_told, resolve_told, probe_told, spare_told, r };
 	struct random rnd = { .fill = fill, .arg = r };
 	*r = (struct rig) {
 		.now_ms = 5000, .random = seed, .us = { { 1 } }, .key = { { 2 } }, .other = { { 4 } }

@@ -588,29 +588,6 @@ static void ping_of_a_size(void **state)
 	world_free(x.w);
 }
 
-/* The other end calls first, and its probe spoils our port at a box that filters nothing. */
-static void open_box_called_first(void **state)
-{
-	(void)state;
-	uint64_t worst = 0;
-	for (int turn = 0; turn < 2; turn++) {
-		for (uint64_t seed = 1; seed <= 10; seed++) {
-			struct pair x = easy(seed * 31);
-			/* Whose turn is first must not matter. */
-			bool first = memcmp(x.a->key.b, x.b->key.b, KEY_LEN) < 0;
-			struct node *open = first == !turn ? x.a : x.b, *caller = open == x.a ? x.b : x.a;
-			world_router_of(x.w, open->net)->open = true;
-			uint64_t took = world_until_direct(x.w, caller, open, 10000);
-			worst = took > worst ? took : worst;
-			assert_true(gap(&(struct pair) { x.w, caller, open }, 60000) <= 200); /* it stays */
-			assert_true(world_direct(caller, open));
-			world_free(x.w);
-		}
-	}
-	note("called first behind an open box: direct", worst);
-	assert_true(worst <= 4000);
-}
-
 static void six_only(void **state)
 {
 	(void)state;
@@ -711,7 +688,6 @@ int main(void)
 		cmocka_unit_test(clock_jumps),
 		cmocka_unit_test(lossy),
 		cmocka_unit_test(ping),
-		cmocka_unit_test(open_box_called_first),
 		cmocka_unit_test(six_only),
 		cmocka_unit_test(four_through_translator),
 		cmocka_unit_test(mapped_port),

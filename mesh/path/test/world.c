@@ -11,6 +11,7 @@ struct event {
 	uint64_t at_ms, seq;
 	enum event_kind kind;
 	int net, node, other, region;
+	uint8_t hops; /* routers it may pass; 0 = all. The internet has more than any says */
 	struct endpoint src, dst;
 	size_t len;
 	uint8_t b[1500];
@@ -81,6 +82,8 @@ static struct event pop(struct world *w)
 
 static bool is_cut(const struct world *w, const struct event *ev)
 {
+	if (ev->net == INTERNET && ev->hops)
+		return true;
 	if (ev->net != INTERNET || ev->src.port == STUN_PORT || ev->dst.port == STUN_PORT)
 		return false;
 	if (w->most && ev->len > w->most)
@@ -164,6 +167,8 @@ static void route_udp(struct world *w, struct event *ev)
 		return;
 	}
 	struct event on = *ev;
+	if (on.hops && --on.hops == 0)
+		return;
 	on.net = up->outside;
 	on.src = (struct endpoint) { .ip = up->address, .port = nat_map_out(w, up, &ev->src, &on.dst) };
 	push(w, w->delay_ms, on);
@@ -171,13 +176,13 @@ static void route_udp(struct world *w, struct event *ev)
 
 /* --- what path does to the world --- */
 
-static void send_udp(
-	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
+static void send_near(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
+	const uint8_t *p, size_t len)
 {
 	struct node *n = arg;
-	struct event ev = {
-		.kind = EV_UDP, .net = n->net, .src = n->at, .dst = *to, .len = len, .node = n->index
-	};
+	struct event ev = { .kind = EV_UDP, .net = n->net, .src = n->at, .dst = *to, .len = len };
+	ev.node = n->index;
+	ev.hops = hops;
 	if (from == PATH_SPARE)
 		ev.src = n->spare;
 	assert(len <= sizeof(ev.b));
@@ -187,6 +192,12 @@ static void send_udp(
 	if (n->w->loss_percent && world_random(n->w, 100) < n->w->loss_percent)
 		return;
 	push(n->w, n->w->delay_ms, ev);
+}
+
+static void send_udp(
+	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
+{
+	send_near(arg, from, to, 0, p, len);
 }
 
 static void connect_relay(struct node *n, int region)
@@ -370,6 +381,8 @@ static void data_received(struct node *n, const struct endpoint *from, const uin
 static void relay_arrived(struct world *w, struct event *ev)
 {
 	struct node *from = &w->nodes[ev->node];
+	if (w->now_ms < w->calls_from_ms && disco_is(ev->b, ev->len))
+		return;
 	if (w->relay_dead[ev->region] || !from->connected[ev->region] || ev->other < 0)
 		return;
 	struct node *to = &w->nodes[ev->other];
@@ -411,8 +424,8 @@ static void handle(struct world *w, struct event *ev)
 	case EV_CONTROL: pass_on(w, n); break;
 	case EV_HTTPS:
 		if (n->started)
-			path_https_latency(
-				n->path, w->now_ms, 900 + ev->region, w->relay_dead[ev->region] ? -1 : 50);
+			path_https_latency(n->path, w->now_ms, 900 + ev->region,
+				w->relay_dead[ev->region] ? -1 : 50 + (double)w->relay_delay_ms[ev->region]);
 		break;
 	case EV_CALL_HOME:
 		if (n->started && path_home(n->path) == 900 + ev->region)
@@ -568,6 +581,7 @@ static void set_map(struct node *n)
 void world_start(struct node *n)
 {
 	struct path_ops ops = { .send_udp = send_udp,
+		.send_near = n->w->no_near ? NULL : send_near,
 		.send_relay = send_relay,
 		.self_changed = self_told,
 		.home_changed = home_told,

@@ -57,9 +57,11 @@ struct world {
 	size_t n_nets, n_regions;
 	bool relay_dead[REGIONS_MAX], stun_dead[REGIONS_MAX];
 	uint64_t relay_delay_ms[REGIONS_MAX];
+	uint64_t calls_from_ms; /* before, relays lose disco messages */
 	bool control_dead, direct_cut, one_way_cut,
 		data_cut;  /* cuts: on the internet, STUN and relays left alone */
 	int data_cut_from; /* only what this node sends, index + 1; 0 = none */
+	bool no_near;	   /* nodes cannot bound how far a datagram goes */
 	bool no_questions; /* nodes do not ask for proof that data passes */
 	uint64_t control_delay_ms;
 	unsigned loss_percent;

@@ -1,0 +1,183 @@
+/* Boxes that translate addresses and filter nothing: what comes unasked is the box's own, and takes the flow that
+ * the machine behind it would need. */
+#include "mesh/path/quiet.h"
+#include "mesh/path/state.h"
+#include "mesh/path/test/world.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+struct pair {
+	struct world *w;
+	struct node *a, *b;
+};
+
+static struct pair homes(uint64_t seed)
+{
+	struct pair x = { .w = world_new(seed, 2) };
+	int left = world_router(x.w, INTERNET, "198.51.100.1", MAP_EIM, FILTER_APDF);
+	int right = world_router(x.w, INTERNET, "198.51.100.2", MAP_EIM, FILTER_APDF);
+	x.a = world_node(x.w, left, "192.168.1.10");
+	x.b = world_node(x.w, right, "192.168.2.10");
+	return x;
+}
+
+static void start_both(struct pair *x)
+{
+	world_start(x->a);
+	world_start(x->b);
+	world_run(x->w, 300);
+}
+
+static void note(const char *what, uint64_t ms)
+{
+	print_message("%-44s %llu ms\n", what, (unsigned long long)ms);
+}
+
+/* Longest time without an answer while talking. */
+static uint64_t gap(struct pair *x, uint64_t ms)
+{
+	struct stats *s = &x->a->to[x->b->index];
+	s->longest_gap_ms = 0;
+	world_talk(x->w, x->a, x->b, ms, 50);
+	uint64_t last = x->w->now_ms - s->last_answer_ms;
+	return last > s->longest_gap_ms ? last : s->longest_gap_ms;
+}
+
+/* The other end calls first. */
+static void called_first(void **state)
+{
+	(void)state;
+	uint64_t worst = 0;
+	for (int turn = 0; turn < 2; turn++) {
+		for (uint64_t seed = 1; seed <= 10; seed++) {
+			struct pair x = homes(seed * 31);
+			start_both(&x);
+			/* Whose turn is first must not matter. */
+			bool first = memcmp(x.a->key.b, x.b->key.b, KEY_LEN) < 0;
+			struct node *open = first == !turn ? x.a : x.b, *caller = open == x.a ? x.b : x.a;
+			world_router_of(x.w, open->net)->open = true;
+			uint64_t took = world_until_direct(x.w, caller, open, 10000);
+			worst = took > worst ? took : worst;
+			assert_true(gap(&(struct pair) { x.w, caller, open }, 60000) <= 200); /* it stays */
+			assert_true(world_direct(caller, open));
+			world_free(x.w);
+		}
+	}
+	note("called first behind an open box: direct", worst);
+	assert_true(worst <= 600);
+}
+
+enum { ALONE, TOGETHER, LIKE_OTHERS, LATE_CALLS, LOST_CALLS, WAYS };
+
+static uint64_t at_both_ends(uint64_t seed, int way, bool larger)
+{
+	struct pair x = homes(seed);
+	if ((memcmp(x.a->key.b, x.b->key.b, KEY_LEN) > 0) != larger)
+		x = (struct pair) { x.w, x.b, x.a };
+	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
+	x.w->delay_ms = seed % 4 * 10; /* none: no two packets ever meet on the way */
+	x.w->no_near = way == LIKE_OTHERS;
+	if (way == LATE_CALLS)
+		x.w->relay_delay_ms[0] = x.w->relay_delay_ms[1] = 600;
+	world_start(x.a);
+	x.w->no_near = false;
+	world_start(x.b);
+	world_run(x.w, 5000);
+	if (way == LOST_CALLS)
+		x.w->calls_from_ms = x.w->now_ms + 700;
+	if (way == TOGETHER)
+		world_talk(x.w, x.b, x.a, 1, 1);
+	uint64_t took = world_until_direct(x.w, x.a, x.b, 30000);
+	if (took != UINT64_MAX) {
+		assert_true(gap(&x, 60000) <= 200);
+		assert_true(world_direct(x.a, x.b));
+	}
+	world_free(x.w);
+	return took;
+}
+
+/* Whoever is heard first spoils the other's port; LIKE_OTHERS: the caller is heard at once. */
+static void both_ends(void **state)
+{
+	static const struct {
+		const char *what;
+		uint64_t most;
+	} rows[WAYS] = {
+		[ALONE] = { "open boxes at both ends: direct", 600 },
+		[TOGETHER] = { "... who begin together", 600 },
+		[LIKE_OTHERS] = { "... called by one who is heard at once", 2000 },
+		[LATE_CALLS] = { "... by calls that take more than half a second", 1200 },
+		[LOST_CALLS] = { "... whose first calls are lost", 1000 },
+	};
+	(void)state;
+	for (int way = 0; way < WAYS; way++) {
+		uint64_t worst = 0;
+		for (uint64_t seed = 1; seed <= 40; seed++) {
+			uint64_t took = at_both_ends(seed * 37 / 2, way, seed % 2);
+			worst = took > worst ? took : worst;
+		}
+		note(rows[way].what, worst);
+		if (worst > rows[way].most)
+			fail_msg("%s: %llu ms", rows[way].what, (unsigned long long)worst);
+	}
+}
+
+/* How far a ping goes, 0 = all the way. */
+static void who_is_pinged_quietly(void **state)
+{
+	static const struct {
+		const char *at;
+		uint64_t since, heard_ago, ponged_ago; /* ms; 0 = never */
+		enum path_socket turn, from;
+		int hops;
+	} rows[] = {
+		{ "198.51.100.2", 0, 0, 0, PATH_MAIN, PATH_MAIN, 2 },
+		{ "198.51.100.2", 100, 0, 0, PATH_MAIN, PATH_MAIN, 3 },
+		{ "198.51.100.2", 250, 0, 0, PATH_MAIN, PATH_MAIN, 4 },
+		{ "198.51.100.2", 399, 0, 0, PATH_MAIN, PATH_MAIN, 4 },
+		{ "198.51.100.2", 400, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
+		{ "198.51.100.2", 100, 0, 0, PATH_SPARE, PATH_SPARE, 3 },
+		{ "198.51.100.2", 100, 0, 0, PATH_SPARE, PATH_MAIN, 0 },      /* that turn is over */
+		{ "198.51.100.2", 100, 50, 0, PATH_MAIN, PATH_MAIN, 0 },      /* it is there already */
+		{ "198.51.100.2", 100, 150, 0, PATH_MAIN, PATH_MAIN, 3 },     /* ... for the search before */
+		{ "198.51.100.2", 100, 0, 30000, PATH_MAIN, PATH_MAIN, 0 },   /* its router knows ours */
+		{ "198.51.100.2", 100, 0, 50000, PATH_MAIN, PATH_MAIN, 3 },   /* ... no more */
+		{ "198.51.100.2", 100, 0, 30000, PATH_SPARE, PATH_SPARE, 3 }, /* ... but by another port */
+		{ "198.51.100.1", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },	      /* our own router */
+		{ "192.168.7.7", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
+		{ "100.64.7.7", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
+		{ "2001:db8::7", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
+	};
+	(void)state;
+	struct pair x = homes(5);
+	start_both(&x);
+	world_run(x.w, 60000);
+	struct path *p = x.a->path;
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		struct peer e = { .socket = rows[r].turn, .home = path_home(p) };
+		struct candidate c = { .at.port = 41641 };
+		assert_true(addr_parse(rows[r].at, &c.at.ip));
+		quiet_begin(p, &e);
+		e.quiet_from_ms -= rows[r].since;
+		e.quiet_ms -= rows[r].since;
+		c.heard_ms = rows[r].heard_ago ? p->now_ms - rows[r].heard_ago : 0;
+		c.ponged_ms = rows[r].ponged_ago ? p->now_ms - rows[r].ponged_ago : 0;
+		if (quiet_hops(p, &e, &c, rows[r].from) != rows[r].hops)
+			fail_msg("row %zu", r);
+		quiet_called(&e);
+		bool over = rows[r].turn == PATH_MAIN || !rows[r].hops;
+		if (!quiet_hops(p, &e, &c, rows[r].from) != over)
+			fail_msg("row %zu, called", r);
+	}
+	world_free(x.w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
+		cmocka_unit_test(who_is_pinged_quietly) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -8,8 +8,10 @@
 #include <strings.h>
 
 #define SERVICE "urn:schemas-upnp-org:service:"
-static const char *const service_types[] = { SERVICE "WANIPConnection:2", SERVICE "WANIPConnection:1",
-	SERVICE "WANPPPConnection:1" };
+enum { TYPE_IP_2, TYPE_IP_1, TYPE_PPP_1 };
+static const char *const service_types[] = { [TYPE_IP_2] = SERVICE "WANIPConnection:2",
+	[TYPE_IP_1] = SERVICE "WANIPConnection:1",
+	[TYPE_PPP_1] = SERVICE "WANPPPConnection:1" };
 #define SEARCH(target) \
 	"M-SEARCH * HTTP/1.1\r\n" \
 	"HOST: 239.255.255.250:1900\r\n" \
@@ -233,7 +235,7 @@ void upnp_talk_begin(
 	t->lease_s = lease_s;
 	t->step = UPNP_ADDRESS;
 	t->tried = t->refused = 0;
-	t->done = false;
+	t->done = t->any = false;
 	t->address = (struct addr) { 0 };
 	t->why[0] = 0;
 }
@@ -278,7 +280,8 @@ void upnp_talk_request(const struct upnp_talk *t, struct upnp_request *out)
 			"NewPortMappingDescription>"
 			"<NewLeaseDuration>%u</NewLeaseDuration>",
 			t->inner, addr_format(&t->self, self), t->lease_s);
-		write_port_call(t, "AddPortMapping", t->outer, more, out);
+		write_port_call(
+			t, t->step == UPNP_ANY ? "AddAnyPortMapping" : "AddPortMapping", t->outer, more, out);
 	}
 }
 
@@ -336,9 +339,15 @@ static void give_up(struct upnp_talk *t, unsigned code)
 		snprintf(t->why, sizeof(t->why), "it refuses with error %u", code);
 }
 
-/* Another's: one that he is not likely to have, and the same each time. */
+/* Another's: an IGD 2 is asked, once, for whichever is nobody's; else one that he is not likely to have, and the same each
+ * time. */
 static void next_port(struct upnp_talk *t)
 {
+	if (!t->any && t->services[t->service].type == service_types[TYPE_IP_2]) {
+		t->any = true;
+		t->step = UPNP_ANY;
+		return;
+	}
 	if (++t->tried == UPNP_TRIES) {
 		give_up(t, ERROR_CONFLICT);
 		return;
@@ -389,6 +398,26 @@ static void add_answered(struct upnp_talk *t, unsigned code)
 	}
 }
 
+static void any_answered(struct upnp_talk *t, struct span body, unsigned code)
+{
+	struct span value;
+	char text[8];
+	uint64_t port;
+
+	if (code == OK && find_element(body, "NewReservedPort", &value) &&
+		short_text(value, text, sizeof(text)) && text_u64(text, 1, UINT16_MAX, &port)) {
+		t->outer = (uint16_t)port;
+		t->done = true;
+		t->step = UPNP_OVER;
+	} else if (code == ERROR_ONLY_PERMANENT && t->lease_s) {
+		t->lease_s = 0;
+	} else if (code == ERROR_NOT_AUTHORIZED || code == NO_ANSWER) {
+		give_up(t, code);
+	} else {
+		next_port(t); /* it may not know that call */
+	}
+}
+
 /* Of another host, or of another program here. */
 static bool is_anothers(const struct upnp_talk *t, struct span body)
 {
@@ -424,6 +453,8 @@ void upnp_talk_answered(struct upnp_talk *t, int status, const char *body, size_
 		address_answered(t, text, code);
 	else if (t->step == UPNP_ADD)
 		add_answered(t, code);
+	else if (t->step == UPNP_ANY)
+		any_answered(t, text, code);
 	else if (t->step == UPNP_CONFIRM)
 		confirm_answered(t, text, code);
 	else if (code == OK && is_anothers(t, text))

@@ -35,10 +35,10 @@ size_t upnp_description_read(const char *xml, size_t len, const struct addr *rou
 	const struct upnp_url *at, struct upnp_service out[static UPNP_SERVICES]);
 
 /* A mapping, call by call: the outer address, whose the outer port is, the mapping itself; with another port where it is
- * another's, without a lease where the router knows none; whose the port is again where the router says that it has
+ * another's (an IGD 2 chooses it), without a lease where the router knows none; whose the port is again where the router says that it has
  * failed, or nothing, since some map all the same. Pure: begin, then request and answered in turn until
  * step is UPNP_OVER. */
-enum upnp_step { UPNP_ADDRESS, UPNP_LOOK, UPNP_ADD, UPNP_CONFIRM, UPNP_OVER };
+enum upnp_step { UPNP_ADDRESS, UPNP_LOOK, UPNP_ADD, UPNP_ANY, UPNP_CONFIRM, UPNP_OVER };
 struct upnp_talk {
 	struct upnp_service services[UPNP_SERVICES];
 	size_t n_services, service; /* service: the one that is spoken to */
@@ -48,6 +48,7 @@ struct upnp_talk {
 	enum upnp_step step;
 	unsigned tried;	     /* outer ports */
 	unsigned refused;    /* of UPNP_CONFIRM: what the router has said */
+	bool any;	     /* UPNP_ANY was asked for */
 	bool done;	     /* the port is ours */
 	struct addr address; /* the outer one; unspecified: not told */
 	char why[64];	     /* over, and refused; "": the address is not public, and no port was asked for */

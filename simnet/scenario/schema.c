@@ -45,7 +45,7 @@ static int unknown_key(
 static int read_word(struct yaml_reader *y, const struct yaml_value *v, const char *key,
 	const struct schema_row *row, int *out)
 {
-	char list[200] = "";
+	char list[320] = "";
 	size_t len = 0;
 
 	for (int i = 0; row->words[i]; i++)

@@ -72,7 +72,7 @@ static const struct fault_row {
 	{ "permanent", NULL, FAULT_SWITCH, OF_PORTMAP, AT(permanent), 0,
 		"UPnP: maps for ever alone, and else says error 725" },
 	{ "conflict", NULL, FAULT_SWITCH, OF_PORTMAP, AT(conflict), 0,
-		"UPnP: every port is another's, error 718" },
+		"UPnP: every port that is asked for is another's, error 718" },
 	{ "unconfirmed", NULL, FAULT_SWITCH, OF_PORTMAP, AT(unconfirmed), 0,
 		"UPnP: maps, and says error 501" },
 	{ "like", "ROUTER", FAULT_PROFILE, OF_PORTMAP, 0, 0,
@@ -124,6 +124,8 @@ static const struct profile {
 	{ "root-only", "no-pmp,no-pcp,v1,root-only", "hears no search for a type of device",
 		"dariusc93/rust-igd#29" },
 	{ "taken", "no-pmp,no-pcp,v1,conflict", "every port is another client's", "ofekp/TinyUPnP#69" },
+	{ "crowded", "no-pmp,no-pcp,conflict,other-port",
+		"IGD 2 that gives no port but one of its own choice, by AddAnyPortMapping", "UPnP IGD 2" },
 	{ "unconfirmed", "no-pmp,no-pcp,v1,unconfirmed", "maps, and does not say so", "tailscale#10602" },
 	{ "broken", "no-pmp,no-pcp,v1,status=500", "an internal error to every call", "nicotine-plus#2955" },
 	{ "moved-control", "no-pmp,no-pcp,v1,dead-control", "nobody is where it says to call",
@@ -134,7 +136,7 @@ static const struct profile {
 
 const char *const faults_profiles[] = { "plain", "pfsense", "pfsense-denies", "double-nat", "carrier-nat",
 	"other-port", "epoch", "other-source", "igd2", "mikrotik", "dsl", "sagemcom", "root-only", "taken",
-	"unconfirmed", "broken", "moved-control", "no-address", "slow", NULL };
+	"crowded", "unconfirmed", "broken", "moved-control", "no-address", "slow", NULL };
 static_assert(ARRAY_LEN(faults_profiles) == ARRAY_LEN(profiles) + 1, "a router has no name");
 
 static bool read_faults(enum service_kind kind, const char *text, struct faults *f, struct errbuf *eb);

@@ -140,7 +140,8 @@ static void test_portmap(void **state)
 		{ MAPS("mikrotick"),
 			"w.yaml:4:27: 'mikrotick' is not a value of 'portmap' (plain, pfsense, "
 			"pfsense-denies, double-nat, carrier-nat, other-port, epoch, other-source, igd2, "
-			"mikrotik, dsl, sagemcom, root-only, taken, unconfirmed, broken, moved-control, "
+			"mikrotik, dsl, sagemcom, root-only, taken, crowded, unconfirmed, broken, "
+			"moved-control, "
 			"no-address, slow); did you mean 'mikrotik'?" },
 		{ MAPS("[plain]"), "w.yaml:4:27: 'portmap' must be a word, not a list" },
 		{ MAPS("{fault: refuse}"),

@@ -114,6 +114,9 @@ static void test_description_is_bounded(void **state)
 	free(xml);
 }
 
+#define SERVICE_HEAD "<service><serviceType>" TYPE
+#define SERVICE_TAIL "</serviceType><controlURL>/c</controlURL></service>"
+
 /* --- the talk: what the router says, and what is said to it --- */
 
 struct said {
@@ -133,13 +136,24 @@ struct said {
 		UPNP_ADD, 200, "<u:AddPortMappingResponse/>" \
 	}
 
-static struct upnp_talk talk_of(const struct said *said, size_t n)
+/* The services of a router whose connections are these, as they are read of its description. */
+static struct upnp_talk router_of(const char *connection)
 {
-	struct upnp_talk t = { .n_services = 2 };
+	struct upnp_talk t = { .n_services = 0 };
+	const struct upnp_url at = { .port = 1, .path = "/" };
+	char xml[512];
+	snprintf(xml, sizeof(xml), "%s%s%s%s%s", SERVICE_HEAD, connection, SERVICE_TAIL, SERVICE_HEAD,
+		connection);
+	snprintf(xml + strlen(xml), sizeof(xml) - strlen(xml), "%s", SERVICE_TAIL);
+	t.n_services = upnp_description_read(xml, strlen(xml), &router, &at, t.services);
+	assert_int_equal(t.n_services, 2);
+	return t;
+}
+
+static struct upnp_talk talk_of(const char *connection, const struct said *said, size_t n)
+{
+	struct upnp_talk t = router_of(connection);
 	struct upnp_request rq;
-	for (size_t i = 0; i < 2; i++)
-		t.services[i] = (struct upnp_service) { .type = TYPE "WANIPConnection:1",
-			.control = { .port = (uint16_t)(i + 1), .path = "/c" } };
 	upnp_talk_begin(&t, &self, 41641, 41641, 7200);
 	for (size_t i = 0; i < n && said[i].body && t.step != UPNP_OVER; i++) {
 		if (t.step != said[i].step)
@@ -232,9 +246,68 @@ static void test_talks(void **state)
 			false, 41641, 7200, "it refuses with error 404" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct upnp_talk t = talk_of(rows[i].said, ARRAY_LEN(rows[i].said));
+		struct upnp_talk t = talk_of("WANIPConnection:1", rows[i].said, ARRAY_LEN(rows[i].said));
 		if (t.step != UPNP_OVER || t.done != rows[i].done || strcmp(t.why, rows[i].why) != 0 ||
 			t.lease_s != rows[i].lease_s || (rows[i].outer != 0) != (t.outer == 41641))
+			fail_msg("row %zu: step %d, done %d, port %u, lease %u, %s", i, t.step, t.done,
+				t.outer, t.lease_s, t.why);
+	}
+}
+
+#define ANOTHERS \
+	{ \
+		UPNP_LOOK, 200, "<NewInternalClient>192.168.1.8</NewInternalClient>" \
+	}
+#define RESERVED(port) \
+	"<u:AddAnyPortMappingResponse><NewReservedPort>" port \
+	"</NewReservedPort></u:AddAnyPortMappingResponse>"
+
+/* An IGD 2 says which port is nobody's, if it can. */
+static void test_any(void **state)
+{
+	(void)state;
+	static const struct {
+		struct said said[8];
+		bool done;
+		uint16_t outer; /* 0: one of ours, another than was asked for */
+		uint32_t lease_s;
+		const char *why;
+	} rows[] = {
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, NOBODYS, FINE }, true, 41641, 7200, "" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, NOBODYS, { UPNP_ADD, 500, FAULT("718") },
+			  { UPNP_ANY, 200, RESERVED("20000") } },
+			true, 20000, 7200, "" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 200, RESERVED("20001") } }, true,
+			20001, 7200, "" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 500, FAULT("725") },
+			  { UPNP_ANY, 200, RESERVED("20001") } },
+			true, 20001, 0, "" },
+		/* it does not know the call, or says nothing of use: as an IGD 1 */
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 500, FAULT("401") }, NOBODYS,
+			  FINE },
+			true, 0, 7200, "" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 200, RESERVED("0") }, NOBODYS,
+			  FINE },
+			true, 0, 7200, "" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 200, RESERVED("65536") }, NOBODYS,
+			  FINE },
+			true, 0, 7200, "" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 200, "" }, NOBODYS, FINE }, true, 0,
+			7200, "" },
+		/* once */
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 500, FAULT("728") }, ANOTHERS,
+			  ANOTHERS, ANOTHERS },
+			false, 0, 7200, "each port that was asked for is another's" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 500, FAULT("606") } }, false, 41641,
+			7200, "refused by its settings" },
+		{ { { UPNP_ADDRESS, 200, ADDRESS }, ANOTHERS, { UPNP_ANY, 0, "" } }, false, 41641, 7200,
+			"no answer to a request" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct upnp_talk t = talk_of("WANIPConnection:2", rows[i].said, ARRAY_LEN(rows[i].said));
+		bool port = rows[i].outer ? t.outer == rows[i].outer : t.outer >= 32768 && t.outer != 41641;
+		if (t.step != UPNP_OVER || t.done != rows[i].done || strcmp(t.why, rows[i].why) != 0 ||
+			t.lease_s != rows[i].lease_s || !port)
 			fail_msg("row %zu: step %d, done %d, port %u, lease %u, %s", i, t.step, t.done,
 				t.outer, t.lease_s, t.why);
 	}
@@ -245,9 +318,9 @@ static void test_talk_ends(void **state)
 {
 	(void)state;
 	static const char *const codes[] = { "402", "718", "724", "725", "729", "501" };
-	for (unsigned seed = 0; seed < 6 * 6 * 6; seed++) {
-		struct upnp_talk t = { .n_services = 1, .services[0].type = TYPE "WANIPConnection:1" };
-		unsigned calls = 0, s = seed;
+	for (unsigned seed = 0; seed < 2 * 6 * 6 * 6; seed++) {
+		struct upnp_talk t = router_of(seed % 2 ? "WANIPConnection:2" : "WANIPConnection:1");
+		unsigned calls = 0, s = seed / 2;
 		upnp_talk_begin(&t, &self, 41641, 4242, 7200);
 		for (; t.step != UPNP_OVER && calls < 100; calls++, s = s * 5 + 1) {
 			char body[200];
@@ -277,6 +350,10 @@ static void test_requests(void **state)
 		"<NewInternalPort>41641</NewInternalPort><NewInternalClient>192.168.1.7</NewInternalClient>"
 		"<NewEnabled>1</NewEnabled><NewPortMappingDescription>ropewalk</NewPortMappingDescription>"
 		"<NewLeaseDuration>7200</NewLeaseDuration></u:AddPortMapping></s:Body></s:Envelope>"));
+	t.step = UPNP_ANY;
+	upnp_talk_request(&t, &rq);
+	assert_string_equal(rq.action, "\"" TYPE "WANIPConnection:1#AddAnyPortMapping\"");
+	assert_non_null(strstr(rq.body, "<NewExternalPort>4242</NewExternalPort>"));
 	upnp_talk_delete(&t, 4343, &rq); /* not the one that is talked of now */
 	assert_non_null(strstr(
 		rq.body, "<NewExternalPort>4343</NewExternalPort><NewProtocol>UDP</NewProtocol></u:Del"));
@@ -286,6 +363,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_found), cmocka_unit_test(test_description),
 		cmocka_unit_test(test_description_is_bounded), cmocka_unit_test(test_talks),
-		cmocka_unit_test(test_talk_ends), cmocka_unit_test(test_requests) };
+		cmocka_unit_test(test_any), cmocka_unit_test(test_talk_ends),
+		cmocka_unit_test(test_requests) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,9 @@
  *      the inner source belongs to the peer -> addresses of this machine's resolver are refused -> rules and
  *      flows -> TSMP stays here (tsmp.c) -> what goes to a 4via6 network becomes IPv4 (via.c) -> TUN. What one read of a relay brings is gathered until its flush.
  *
+ * Those of a flow that stand together in a batch are looked up once, out and in: what was found for the first holds for all that have
+ * its plain headers, addresses, protocol and ports (ip_parse_next). Nothing that was found outlives the batch.
+ *
  * Who may do what. The plane reads one snapshot {map, filter}, which apply.c replaces; between two calls of
  * this file it does not change, and no packet sees half of one. Who is a peer, with which key and addresses,
  * WireGuard and path know for themselves, told by apply.c before a peer's first and after its last packet: a

@@ -35,6 +35,8 @@ enum { SERVER, ALICE, BOB }; /* the nodes of start_pair */
 
 /* Fails the test when body does not return 0; skips it with the reason where no sandbox can be had. */
 void in_sandbox(int (*body)(void *arg), void *arg);
+/* The same for each of n rows of that size, several at once: for bodies that mostly wait. */
+void in_sandboxes(int (*body)(void *arg), void *rows, size_t size, size_t n);
 /* As root: the same as the user nobody. Skips without root. */
 void in_rootless_sandbox(int (*body)(void *arg));
 

@@ -102,10 +102,10 @@ static void test_runs(void **state)
 		       "  - kill: {at: a, signal: HUP}\n  - kill: {at: a, signal: TERM}\n  - spawn: a\n",
 			EXIT_PASS, "a gets signal HUP" },
 		/* A list has a word for when it is ready. */
-		{ HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'sleep 0.3; echo up; exec sleep 60'], "
+		{ HEAD "nodes:\n  a: {at: internet, run: [sh, -c, 'sleep 1; echo up; exec sleep 60'], "
 		       "ready: "
 		       "{line: up}}\nsteps:\n  - run: {at: a, argv: [echo, x]}\n",
-			EXIT_PASS, "a is ready, 0.3" },
+			EXIT_PASS, "a is ready, 1." },
 		{ HEAD "start-within: 400ms\nnodes:\n  a: {at: internet, run: [sleep, '60'], ready: {port: "
 		       "'tcp "
 		       "{ip}:80'}}\n",

@@ -125,6 +125,10 @@ function(rw_room name)
 		add_test(NAME ${name}/${stem} COMMAND ${name}_${stem})
 		set_tests_properties(${name}/${stem} PROPERTIES LABELS unit TIMEOUT 120
 			ENVIRONMENT "RW_SOURCE_DIR=${PROJECT_SOURCE_DIR};RW_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+		# Whole networks take the longest: they begin first.
+		if(name MATCHES "^simnet")
+			set_tests_properties(${name}/${stem} PROPERTIES COST 100)
+		endif()
 	endforeach()
 
 	file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.c)

@@ -98,3 +98,8 @@ size_t io_held(SSL *ssl)
 {
 	return ssl ? BIO_wpending(SSL_get_wbio(ssl)) : 0;
 }
+
+bool io_pending(SSL *ssl)
+{
+	return ssl && (SSL_has_pending(ssl) || BIO_pending(SSL_get_rbio(ssl)) > 0);
+}

@@ -3,6 +3,7 @@
 #define RW_TRANSPORT_IO_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ enum io io_write(int fd, SSL *ssl, const uint8_t *p, size_t len, size_t *n, stru
 /* Through TLS, what io_write moved may be held still. Never IO_SOME while some is. */
 enum io io_flush(SSL *ssl, struct io_end *e);
 size_t io_held(SSL *ssl); /* bytes; 0 for plain */
+/* Bytes have left the socket that io_read has not given yet: the socket wakes nobody for them. false for plain. */
+bool io_pending(SSL *ssl);
 /* What an OpenSSL call that returned ret <= 0 means. errno and the error queue must be as it left them. */
 enum io io_tls_end(SSL *ssl, int ret, struct io_end *e);
 

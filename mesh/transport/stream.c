@@ -189,8 +189,7 @@ static void receive(struct stream *s)
 	}
 	if (rest)
 		keep_rest(s, chunk, rest);
-	/* What OpenSSL has already taken from the socket wakes nobody. */
-	if (s->ssl && s->state == OPEN && SSL_has_pending(s->ssl) && io == IO_SOME)
+	if (s->state == OPEN && io == IO_SOME && io_pending(s->ssl))
 		loop_timer_set(s->timer, 0);
 }
 
@@ -252,8 +251,7 @@ static void open_done(struct stream *s)
 		return;
 	if (stream_queued(s) && !open_writable(s))
 		return;
-	/* Bytes behind the handshake may be inside OpenSSL already. */
-	if (s->ssl && SSL_has_pending(s->ssl) && !s->paused)
+	if (io_pending(s->ssl) && !s->paused)
 		loop_timer_set(s->timer, 0);
 }
 

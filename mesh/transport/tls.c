@@ -2,6 +2,7 @@
 #include "mesh/base/buf.h"
 #include "mesh/base/key.h"
 #include "mesh/os/file.h"
+#include "mesh/transport/tls_in.h"
 #include "mesh/transport/tls_out.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-	READ_AHEAD = 64 * 1024, /* one read takes several records */
 	METACERT_DAYS = 30,
 	METACERT_VERSION = 2,
 	SELF_SIGNED_DAYS = 3650,
@@ -30,7 +30,7 @@ enum trust { TRUST_PKI, TRUST_PIN, TRUST_ANY };
 
 struct tls {
 	SSL_CTX *ctx;
-	BIO_METHOD *out; /* of the sessions */
+	BIO_METHOD *in, *out; /* of the sessions */
 	unsigned refs;
 	enum trust trust;
 	bool own_authorities; /* those of a file, and not the machine's */
@@ -207,8 +207,10 @@ static struct tls *settings_new(const SSL_METHOD *method, struct errbuf *eb)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	if (t)
-		*t = (struct tls) { .refs = 1, .ctx = SSL_CTX_new(method), .out = tls_out_method() };
-	if (!t || !t->ctx || !t->out) {
+		*t = (struct tls) {
+			.refs = 1, .ctx = SSL_CTX_new(method), .in = tls_in_method(), .out = tls_out_method()
+		};
+	if (!t || !t->ctx || !t->in || !t->out) {
 		err_say(eb, -ENOMEM, "set up TLS: %s", reason());
 		tls_free(t);
 		return NULL;
@@ -219,7 +221,6 @@ static struct tls *settings_new(const SSL_METHOD *method, struct errbuf *eb)
 	SSL_CTX_set_options(t->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(t->ctx, 0);
-	SSL_CTX_set_read_ahead(t->ctx, 1);
 	/* OpenSSL asks for the 256 bits first, which cost a sixth more and keep nobody out that 128 let in; official
 	   clients and relays ask as we do. */
 	SSL_CTX_set_ciphersuites(
@@ -432,6 +433,7 @@ void tls_free(struct tls *t)
 		return;
 	tls_free(t->alpn_with);
 	SSL_CTX_free(t->ctx);
+	BIO_meth_free(t->in);
 	BIO_meth_free(t->out);
 	free(t);
 }
@@ -440,7 +442,7 @@ SSL *tls_session_new(struct tls *t, int fd, struct tls_check *check)
 {
 	struct addr a;
 	SSL *ssl = SSL_new(t->ctx);
-	if (!ssl || !tls_out_set(ssl, t->out, fd)) {
+	if (!ssl || !tls_in_set(ssl, t->in, fd) || !tls_out_set(ssl, t->out, fd)) {
 		SSL_free(ssl);
 		return NULL;
 	}
@@ -479,7 +481,7 @@ bool tls_session_agreed(const SSL *ssl, struct tls_check *check)
 /* Only now: who has cut a handshake short holds the buffer for as long as we wait for the rest. */
 void tls_session_opened(SSL *ssl)
 {
-	SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
+	tls_in_ahead(ssl);
 }
 
 bool tls_session_metacert(const SSL *ssl, uint8_t out[static 32])

@@ -79,27 +79,17 @@ BIO_METHOD *tls_out_method(void)
 	return NULL;
 }
 
-static BIO *out_new(const BIO_METHOD *m, int fd)
+bool tls_out_set(SSL *ssl, const BIO_METHOD *m, int fd)
 {
 	struct tls_out *o = calloc(1, sizeof(*o));
 	BIO *b = o ? BIO_new(m) : NULL;
 	if (!b) {
 		free(o);
-		return NULL;
+		return false;
 	}
 	o->fd = fd;
 	BIO_set_data(b, o);
 	BIO_set_init(b, 1);
-	return b;
-}
-
-bool tls_out_set(SSL *ssl, const BIO_METHOD *m, int fd)
-{
-	BIO *in = BIO_new_socket(fd, BIO_NOCLOSE), *out = in ? out_new(m, fd) : NULL;
-	if (!out) {
-		BIO_free(in);
-		return false;
-	}
-	SSL_set_bio(ssl, in, out);
+	SSL_set0_wbio(ssl, b);
 	return true;
 }

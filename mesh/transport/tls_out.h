@@ -8,7 +8,7 @@
 
 /* NULL: memory is short. Outlives what is made with it; BIO_meth_free. */
 BIO_METHOD *tls_out_method(void);
-/* The session reads and writes this fd (not owned). What the way out holds leaves by BIO_flush, or when it is much; BIO_wpending
+/* The session writes to this fd (not owned). What the way out holds leaves by BIO_flush, or when it is much; BIO_wpending
  * says how much that is. false: memory is short. */
 bool tls_out_set(SSL *ssl, const BIO_METHOD *m, int fd);
 

@@ -120,36 +120,137 @@ static void test_broken(void **state)
 	way_close(&w);
 }
 
+/* Two sessions that speak with each other. */
+struct both {
+	struct scratch sc;
+	struct tls *server, *client;
+	struct tls_check check;
+	SSL *in, *out;
+	int fd[2];
+};
+
+static void both_open(struct both *s)
+{
+	int a = 0, b = 0;
+	*s = (struct both) { .check = { .host = "relay.test" } };
+	scratch_init(&s->sc);
+	s->server = scratch_server(&s->sc);
+	s->client = tls_client("insecure", NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s->fd), 0);
+	s->in = tls_session_new(s->server, s->fd[0], NULL);
+	s->out = tls_session_new(s->client, s->fd[1], &s->check);
+	for (int i = 0; i < 10 && (a != 1 || b != 1); i++) {
+		a = SSL_do_handshake(s->out);
+		b = SSL_do_handshake(s->in);
+	}
+	assert_true(a == 1 && b == 1);
+}
+
+static void both_close(struct both *s)
+{
+	SSL_free(s->in);
+	SSL_free(s->out);
+	close(s->fd[0]);
+	if (s->fd[1] >= 0)
+		close(s->fd[1]);
+	tls_free(s->server);
+	tls_free(s->client);
+	scratch_fini(&s->sc);
+}
+
 /* Between two of ours: the cheaper of the ciphers that do. */
 static void test_cipher(void **state)
 {
-	struct scratch sc;
-	struct tls_check check = { .host = "relay.test" };
-	int fd[2], a = 0, b = 0;
+	struct both s;
 	(void)state;
-	scratch_init(&sc);
-	struct tls *server = scratch_server(&sc), *client = tls_client("insecure", NULL);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
-	SSL *in = tls_session_new(server, fd[0], NULL), *out = tls_session_new(client, fd[1], &check);
-	for (int i = 0; i < 10 && (a != 1 || b != 1); i++) {
-		a = SSL_do_handshake(out);
-		b = SSL_do_handshake(in);
+	both_open(&s);
+	assert_string_equal(SSL_get_cipher_name(s.in), "TLS_AES_128_GCM_SHA256");
+	both_close(&s);
+}
+
+static size_t in_socket(int fd)
+{
+	static uint8_t peek[4 * RECORD];
+	ssize_t n = recv(fd, peek, sizeof(peek), MSG_PEEK);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* Who has not shown anything makes us keep nothing; later one read takes all there is, and it comes in its order. */
+static void test_ahead(void **state)
+{
+	struct both s;
+	uint8_t said[1000], got[1000] = { 0 };
+	(void)state;
+	both_open(&s);
+	BIO *in = SSL_get_rbio(s.in);
+	for (size_t i = 0; i < sizeof(said); i++)
+		said[i] = (uint8_t)(i * 7 + i / 256);
+	assert_int_equal(send(s.fd[1], said, sizeof(said), 0), sizeof(said));
+	assert_int_equal(BIO_read(in, got, 5), 5);
+	assert_int_equal(BIO_pending(in), 0);
+	assert_int_equal(in_socket(s.fd[0]), sizeof(said) - 5);
+	tls_session_opened(s.in);
+	assert_int_equal(BIO_read(in, got + 5, 5), 5);
+	assert_int_equal(BIO_pending(in), sizeof(said) - 10);
+	assert_int_equal(in_socket(s.fd[0]), 0);
+	assert_int_equal(BIO_read(in, got + 10, 500), 500);
+	assert_int_equal(BIO_read(in, got + 510, sizeof(got) - 510), sizeof(said) - 510);
+	assert_memory_equal(got, said, sizeof(said));
+	assert_int_equal(BIO_pending(in), 0);
+	assert_int_equal(BIO_read(in, got, 5), -1);
+	assert_true(BIO_should_read(in));
+	/* What was kept comes before the end does. */
+	assert_int_equal(send(s.fd[1], said, 6, 0), 6);
+	close(s.fd[1]);
+	s.fd[1] = -1;
+	assert_int_equal(BIO_read(in, got, 5), 5);
+	assert_int_equal(BIO_read(in, got + 5, 100), 1);
+	assert_memory_equal(got, said, 6);
+	assert_int_equal(BIO_read(in, got, 5), 0);
+	assert_true(BIO_eof(in) && !BIO_should_retry(in));
+	both_close(&s);
+}
+
+/* Who reads less than came is told that there is more. */
+static void test_pending(void **state)
+{
+	struct both s;
+	struct io_end e = { 0 };
+	static uint8_t said[RECORDS * RECORD], got[RECORDS * RECORD];
+	size_t n = 0;
+	(void)state;
+	both_open(&s);
+	tls_session_opened(s.in);
+	for (size_t i = 0; i < sizeof(said); i++)
+		said[i] = (uint8_t)(i % 251);
+	for (size_t at = 0; at < sizeof(said); at += n) {
+		n = 0;
+		assert_int_equal(io_write(s.fd[1], s.out, said + at, RECORD, &n, &e), IO_SOME);
 	}
-	assert_true(a == 1 && b == 1);
-	assert_string_equal(SSL_get_cipher_name(in), "TLS_AES_128_GCM_SHA256");
-	SSL_free(in);
-	SSL_free(out);
-	close(fd[0]);
-	close(fd[1]);
-	tls_free(server);
-	tls_free(client);
-	scratch_fini(&sc);
+	assert_int_equal(io_flush(s.out, &e), IO_SOME);
+	for (size_t at = 0; at < sizeof(got); at += RECORD) {
+		n = 0;
+		assert_int_equal(io_read(s.fd[0], s.in, got + at, RECORD, &n, &e), IO_SOME);
+		assert_int_equal(n, RECORD);
+		assert_int_equal(in_socket(s.fd[0]), 0);
+		assert_int_equal(io_pending(s.in), at + RECORD < sizeof(got));
+	}
+	assert_memory_equal(got, said, sizeof(got));
+	n = 0;
+	assert_int_equal(io_read(s.fd[0], s.in, got, RECORD, &n, &e), IO_BLOCKED);
+	/* A line that ends without a word is no orderly end. */
+	close(s.fd[1]);
+	s.fd[1] = -1;
+	assert_int_equal(io_read(s.fd[0], s.in, got, RECORD, &n, &e), IO_END);
+	assert_int_equal(e.code, ERR_CLOSED);
+	both_close(&s);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_joined), cmocka_unit_test(test_full),
-		cmocka_unit_test(test_broken), cmocka_unit_test(test_cipher) };
+		cmocka_unit_test(test_broken), cmocka_unit_test(test_cipher), cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_pending) };
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests_name("tls session", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 #include "mesh/transport/io.h"
 #include "mesh/base/err.h"
+#include "mesh/transport/tls_out.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -71,7 +72,9 @@ enum io io_write(int fd, SSL *ssl, const uint8_t *p, size_t len, size_t *n, stru
 	if (ssl) {
 		ERR_clear_error();
 		errno = 0;
+		tls_out_last(ssl, len <= SSL3_RT_MAX_PLAIN_LENGTH);
 		int ret = SSL_write_ex(ssl, p, len, n);
+		tls_out_last(ssl, false);
 		return ret > 0 ? IO_SOME : io_tls_end(ssl, ret, e);
 	}
 	ssize_t sent = send(fd, p, len, MSG_NOSIGNAL);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 enum {
 	HELD_MAX = 64 << 10, /* and one record more */
@@ -12,6 +13,7 @@ enum {
 
 struct tls_out {
 	int fd;
+	bool last; /* the next record is */
 	struct buf held;
 };
 
@@ -33,15 +35,34 @@ static bool send_held(BIO *b)
 	return true;
 }
 
+/* What is held, and p behind it, by one call; how many bytes of p left. What is wrong with the socket is for send_held to
+ * find. */
+static size_t send_last(struct tls_out *o, const char *p, size_t len)
+{
+	struct iovec iov[2] = { { buf_data(&o->held), o->held.len }, { (char *)(uintptr_t)p, len } };
+	const struct msghdr m = { .msg_iov = iov + !o->held.len, .msg_iovlen = 1 + (o->held.len > 0) };
+	ssize_t n = sendmsg(o->fd, &m, MSG_NOSIGNAL);
+	if (n <= 0)
+		return 0;
+	size_t held = (size_t)n < o->held.len ? (size_t)n : o->held.len;
+	buf_consume(&o->held, held);
+	if (!o->held.len)
+		buf_free(&o->held);
+	return (size_t)n - held;
+}
+
 static int out_write(BIO *b, const char *p, int len)
 {
 	struct tls_out *o = BIO_get_data(b);
 	if (o->held.len >= HELD_MAX && !send_held(b))
 		return -1;
 	BIO_clear_retry_flags(b);
+	size_t left = (size_t)len - (o->last ? send_last(o, p, (size_t)len) : 0);
+	if (!left)
+		return len;
 	if (!o->held.len)
 		(void)buf_room(&o->held, HELD_MAX + RECORD_MAX); /* at once, not by doubling */
-	if (buf_append(&o->held, p, (size_t)len))
+	if (buf_append(&o->held, p + len - left, left))
 		return len;
 	errno = ENOMEM;
 	return -1;
@@ -77,6 +98,12 @@ BIO_METHOD *tls_out_method(void)
 		return m;
 	BIO_meth_free(m);
 	return NULL;
+}
+
+void tls_out_last(SSL *ssl, bool last)
+{
+	struct tls_out *o = BIO_get_data(SSL_get_wbio(ssl));
+	o->last = last;
 }
 
 bool tls_out_set(SSL *ssl, const BIO_METHOD *m, int fd)

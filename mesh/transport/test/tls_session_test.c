@@ -69,8 +69,30 @@ static void test_joined(void **state)
 	way_close(&w);
 }
 
+/* The last one waits for nobody: by one call with those that were held, and held itself no more than they. */
+static void test_last(void **state)
+{
+	struct way w;
+	static uint8_t record[RECORD], got[(RECORDS + 1) * RECORD];
+	(void)state;
+	way_open(&w, SOCK_SEQPACKET);
+	for (int i = 1; i <= RECORDS; i++) {
+		memset(record, i, sizeof(record));
+		tls_out_last(w.ssl, i == RECORDS);
+		assert_int_equal(BIO_write(w.out, record, RECORD), RECORD);
+	}
+	assert_int_equal(io_held(w.ssl), 0);
+	assert_int_equal(recv(w.fd[1], got, sizeof(got), 0), RECORDS * RECORD);
+	for (int i = 1; i <= RECORDS; i++)
+		assert_true(got[(i - 1) * RECORD] == i && got[i * RECORD - 1] == i);
+	assert_int_equal(BIO_write(w.out, record, RECORD), RECORD);
+	assert_int_equal(io_held(w.ssl), 0);
+	assert_int_equal(recv(w.fd[1], got, sizeof(got), 0), RECORD);
+	way_close(&w);
+}
+
 /* A socket that is full: little is held, and nothing lost or said twice. */
-static void test_full(void **state)
+static void fill(bool last)
 {
 	enum { MUCH = 64 << 10 };
 	struct way w;
@@ -78,8 +100,8 @@ static void test_full(void **state)
 	static uint8_t record[RECORD], got[RECORD];
 	size_t written = 0, read = 0, most = 0;
 	ssize_t n;
-	(void)state;
 	way_open(&w, SOCK_STREAM);
+	tls_out_last(w.ssl, last);
 	for (int round = 0; round < 40; round++) {
 		for (;;) {
 			for (size_t i = 0; i < RECORD; i++)
@@ -106,6 +128,13 @@ static void test_full(void **state)
 	way_close(&w);
 }
 
+static void test_full(void **state)
+{
+	(void)state;
+	fill(false);
+	fill(true);
+}
+
 static void test_broken(void **state)
 {
 	struct way w;
@@ -114,7 +143,9 @@ static void test_broken(void **state)
 	way_open(&w, SOCK_STREAM);
 	close(w.fd[1]);
 	w.fd[1] = -1;
+	tls_out_last(w.ssl, true);
 	assert_int_equal(BIO_write(w.out, "x", 1), 1);
+	assert_int_equal(io_held(w.ssl), 1);
 	assert_int_equal(io_flush(w.ssl, &e), IO_END);
 	assert_int_equal(e.code, -EPIPE);
 	way_close(&w);
@@ -227,7 +258,7 @@ static void test_pending(void **state)
 		n = 0;
 		assert_int_equal(io_write(s.fd[1], s.out, said + at, RECORD, &n, &e), IO_SOME);
 	}
-	assert_int_equal(io_flush(s.out, &e), IO_SOME);
+	assert_int_equal(io_held(s.out), 0);
 	for (size_t at = 0; at < sizeof(got); at += RECORD) {
 		n = 0;
 		assert_int_equal(io_read(s.fd[0], s.in, got + at, RECORD, &n, &e), IO_SOME);
@@ -248,9 +279,9 @@ static void test_pending(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_joined), cmocka_unit_test(test_full),
-		cmocka_unit_test(test_broken), cmocka_unit_test(test_cipher), cmocka_unit_test(test_ahead),
-		cmocka_unit_test(test_pending) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_joined), cmocka_unit_test(test_last),
+		cmocka_unit_test(test_full), cmocka_unit_test(test_broken), cmocka_unit_test(test_cipher),
+		cmocka_unit_test(test_ahead), cmocka_unit_test(test_pending) };
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests_name("tls session", tests, NULL, NULL);
 }

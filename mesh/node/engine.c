@@ -306,7 +306,7 @@ static void relay_peer_gone(void *arg, int32_t region, const struct node_key *wh
 	struct engine *e = arg;
 	struct path_state way;
 	uint64_t id;
-	path_relay_peer_gone(e->path, now_of(e), region, who);
+	dataplane_relay_peer_gone(&e->plane, region, who);
 	const struct netmap_peer *p = path_peer_by_key(e->path, who, &id) ? plane_peer(&e->plane, id) : NULL;
 	if (p && path_peer_state(e->path, now_of(e), id, &way) && !way.direct)
 		e->events.peer_gone(e->events.arg, &p->node);

@@ -163,18 +163,10 @@ static void wg_send(void *arg, uint64_t peer, const uint8_t *p, size_t len)
 		d->drops.out_no_way++;
 }
 
-/* Where a datagram came from, as an opaque token for cookies and their replies. */
-struct source {
-	struct endpoint udp;
-	enum path_socket at; /* ours */
-	int32_t region;	     /* not 0: by this relay, from key */
-	struct node_key key;
-};
-
 static void wg_send_back(void *arg, const void *from, const uint8_t *p, size_t len)
 {
 	struct plane *d = arg;
-	struct source s;
+	struct plane_source s;
 	memcpy(&s, from, sizeof(s));
 	if (s.region)
 		d->io.relay_send(d->io.arg, s.region, &s.key, p, len);
@@ -201,7 +193,7 @@ static void wg_session_ready(void *arg, uint64_t peer)
 static void wg_heard(void *arg, uint64_t peer, const void *from)
 {
 	struct plane *d = arg;
-	struct source s;
+	struct plane_source s;
 	memcpy(&s, from, sizeof(s));
 	path_authenticated(d->path, plane_now(d), peer, s.region ? NULL : &s.udp);
 }
@@ -225,21 +217,13 @@ static const struct wg_ops own_wg_ops = { .send = wg_send,
 
 /* --- in --- */
 
-/* Packets that come together, one after the other. `heard`: the peer that path was told of last, from there and now; it is told
- * once of a run of packets. `peer`: whose packet the rules let in last, as it is, and v is its view; 0: none yet. */
-struct arrival {
-	struct source from;
-	uint64_t heard, peer;
-	struct ip_view v;
-};
-
 /* One more of a flow: not looked up again. */
-static bool in_again(struct arrival *a, uint64_t peer, struct pkt *p)
+static bool in_again(struct plane_arrival *a, uint64_t peer, struct pkt *p)
 {
 	return a->peer == peer && ip_parse_next(pkt_data(p), p->len, &a->v) && filter_in_again(&a->v);
 }
 
-static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, struct pkt *p, struct arrival *a)
+static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, struct pkt *p, struct plane_arrival *a)
 {
 	struct ip_view v;
 	if (p->ecn && !ecn_take(pkt_data(p), p->len, p->ecn)) {
@@ -283,7 +267,7 @@ static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, struct pkt *p
  * would notice after 15 s; a handshake of ours is faster. Who it is: the sender at the relay, who has proven
  * an address by disco, or, right after a start and with the server away, who is said to be there. That last
  * look goes over all peers and anybody can cause it, so it has a rate. */
-static void answer_stale(struct plane *d, uint64_t now, const struct source *from)
+static void answer_stale(struct plane *d, uint64_t now, const struct plane_source *from)
 {
 	uint64_t peers[STALE_PEERS];
 	size_t n = 1;
@@ -298,9 +282,9 @@ static void answer_stale(struct plane *d, uint64_t now, const struct source *fro
 }
 
 /* true when p now holds a packet for the TUN. */
-static bool in_wireguard(struct plane *d, uint64_t now, struct pkt *p, struct arrival *a)
+static bool in_wireguard(struct plane *d, uint64_t now, struct pkt *p, struct plane_arrival *a)
 {
-	const struct source *from = &a->from;
+	const struct plane_source *from = &a->from;
 	struct wg_received r;
 	struct wg_origin origin = { .p = from, .len = sizeof(*from) };
 	uint64_t stale = wg_drops(d->wg)->no_session;
@@ -321,10 +305,10 @@ static bool in_wireguard(struct plane *d, uint64_t now, struct pkt *p, struct ar
 }
 
 /* What begins so is neither STUN nor disco. */
-static bool is_data(const struct pkt *p)
+static bool is_data(const uint8_t *p, size_t len)
 {
 	static const uint8_t data[] = { 4, 0, 0, 0 };
-	return p->len >= sizeof(data) && memcmp(p->b + p->at, data, sizeof(data)) == 0;
+	return len >= sizeof(data) && memcmp(p, data, sizeof(data)) == 0;
 }
 
 void dataplane_udp_received(
@@ -334,14 +318,14 @@ void dataplane_udp_received(
 	struct pkt *to_tun[PKT_BATCH];
 	size_t n_tun = 0;
 	/* All zero first: the token is compared as bytes. */
-	struct arrival a;
+	struct plane_arrival a;
 	memset(&a, 0, sizeof(a));
 	a.from.at = at;
 	for (size_t i = 0; i < count; i++) {
 		if (!endpoint_equal(&a.from.udp, &from[i]))
 			a.heard = 0;
 		a.from.udp = from[i];
-		if (!is_data(&pkts[i]) &&
+		if (!is_data(pkt_data(&pkts[i]), pkts[i].len) &&
 			path_udp_received(d->path, now, at, &from[i], pkt_data(&pkts[i]), pkts[i].len)) {
 			a.heard = 0; /* it may have changed what path thinks of the way */
 			continue;
@@ -353,6 +337,12 @@ void dataplane_udp_received(
 		d->io.tun_write(d->io.arg, to_tun, n_tun);
 }
 
+/* What was found for its packets holds for no more of them. */
+static void end_run(struct plane *d)
+{
+	d->run.from.region = 0;
+}
+
 /* Frames of one read are gathered, so that a TCP flow reaches the TUN joined. */
 void dataplane_relay_flush(struct plane *d)
 {
@@ -362,13 +352,31 @@ void dataplane_relay_flush(struct plane *d)
 	if (d->n_relayed)
 		d->io.tun_write(d->io.arg, to_tun, d->n_relayed);
 	d->n_relayed = 0;
+	end_run(d);
+}
+
+/* Whether p is path's, which is told of a run's first packet, and of all that may be disco. */
+static bool is_for_path(
+	struct plane *d, int32_t region, const struct node_key *from, const uint8_t *p, size_t len)
+{
+	struct plane_arrival *run = &d->run;
+	bool same = run->from.region == region && memcmp(run->from.key.b, from->b, KEY_LEN) == 0;
+	if (same && is_data(p, len))
+		return false;
+	memset(run, 0, sizeof(*run)); /* all zero first: the token is compared as bytes */
+	run->from.region = region;
+	run->from.key = *from;
+	d->run_ms = plane_now(d);
+	if (!path_relay_received(d->path, d->run_ms, region, from, p, len))
+		return false;
+	end_run(d); /* it may have changed what path thinks of the way */
+	return true;
 }
 
 void dataplane_relay_received(
 	struct plane *d, int32_t region, const struct node_key *from, const uint8_t *p, size_t len)
 {
-	uint64_t now = plane_now(d);
-	if (path_relay_received(d->path, now, region, from, p, len))
+	if (is_for_path(d, region, from, p, len))
 		return;
 	if (len > PKT_SIZE - PKT_HEADROOM - PKT_TAILROOM) {
 		d->drops.relay_oversize++;
@@ -378,12 +386,14 @@ void dataplane_relay_received(
 	pkt_reset(pkt);
 	memcpy(pkt_data(pkt), p, len);
 	pkt->len = (uint16_t)len;
-	struct arrival a;
-	memset(&a, 0, sizeof(a));
-	a.from.region = region;
-	a.from.key = *from;
-	if (in_wireguard(d, now, pkt, &a) && ++d->n_relayed == PKT_BATCH)
+	if (in_wireguard(d, d->run_ms, pkt, &d->run) && ++d->n_relayed == PKT_BATCH)
 		dataplane_relay_flush(d);
+}
+
+void dataplane_relay_peer_gone(struct plane *d, int32_t region, const struct node_key *who)
+{
+	end_run(d); /* who is heard after that is there */
+	path_relay_peer_gone(d->path, plane_now(d), region, who);
 }
 
 /* --- the whole --- */
@@ -418,6 +428,7 @@ int dataplane_key_set(struct plane *d, const struct node_private *us, const stru
 		return err_set(eb, -ENOMEM, "take the new key");
 	uint64_t floor_ms = wg_clock_floor(d->wg);
 	wg_clock_set(next, plane_now(d), handshake_clock_ms > floor_ms ? handshake_clock_ms : floor_ms);
+	end_run(d);
 	wg_free(d->wg);
 	d->wg = next;
 	return 0;
@@ -437,6 +448,7 @@ void dataplane_close(struct plane *d)
 void dataplane_map_set(struct plane *d, struct netmap *map)
 {
 	recall(d);
+	end_run(d);
 	if (map)
 		netmap_get(map);
 	netmap_put(d->map);
@@ -446,6 +458,7 @@ void dataplane_map_set(struct plane *d, struct netmap *map)
 void dataplane_rules_set(struct plane *d, struct filter *f)
 {
 	recall(d);
+	end_run(d);
 	filter_free(d->rules);
 	d->rules = f;
 }

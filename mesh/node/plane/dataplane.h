@@ -41,6 +41,8 @@ void dataplane_udp_received(
 	struct plane *d, enum path_socket at, struct pkt *pkts, const struct endpoint *from, size_t n);
 void dataplane_relay_received(
 	struct plane *d, int32_t region, const struct node_key *from, const uint8_t *p, size_t len);
+/* A relay says that this one is not there. */
+void dataplane_relay_peer_gone(struct plane *d, int32_t region, const struct node_key *who);
 void dataplane_relay_flush(struct plane *d); /* the end of a relay's read */
 
 #endif

@@ -53,6 +53,22 @@ struct plane_traffic {
 	uint64_t packets, bytes;
 };
 
+/* Where a datagram came from, as an opaque token for cookies and their replies. */
+struct plane_source {
+	struct endpoint udp;
+	enum path_socket at; /* ours */
+	int32_t region;	     /* not 0: by this relay, from key */
+	struct node_key key;
+};
+
+/* Packets that come together, one after the other. `heard`: the peer that path was told of last, from there and now; it is told
+ * once of a run of packets. `peer`: whose packet the rules let in last, as it is, and v is its view; 0: none yet. */
+struct plane_arrival {
+	struct plane_source from;
+	uint64_t heard, peer;
+	struct ip_view v;
+};
+
 struct plane {
 	struct plane_io io;
 	struct wg *wg;	   /* owned */
@@ -70,6 +86,8 @@ struct plane {
 	uint64_t echo_mark;	       /* in ICMP echoes of ours: answers to them are not the machine's */
 	struct pkt relayed[PKT_BATCH]; /* opened, waiting for the end of the relay's read */
 	size_t n_relayed;
+	struct plane_arrival run; /* of that read; from.region 0: none, the next packet begins one */
+	uint64_t run_ms;	  /* when it began */
 	struct plane_drops drops;
 	struct plane_traffic in[PLANE_PATHS], out[PLANE_PATHS];
 	struct filter_drops filter_drops;

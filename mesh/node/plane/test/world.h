@@ -22,7 +22,7 @@ struct side {
 	struct addr ip;
 	struct endpoint at;
 	struct pkt tun[WORLD_TUN_MAX]; /* what came out, in order */
-	size_t n_tun, tun_writes, udp_sent, relay_sent;
+	size_t n_tun, tun_writes, udp_sent, relay_sent, clock_asked;
 	struct world_echo echo;
 };
 struct datagram {

@@ -289,7 +289,7 @@ static void run_add(struct client *c, struct run *run, uint8_t *frame, size_t wh
 static bool run_takes(const struct run *run, const uint8_t *frame, size_t whole)
 {
 	return run->to && whole >= DERP_HEADER + KEY_LEN && run->len + whole <= BATCH_MAX &&
-	       key_equal(frame + DERP_HEADER, run->key.b);
+	       memcmp(frame + DERP_HEADER, run->key.b, KEY_LEN) == 0;
 }
 
 /* Whose packet it is, is looked up once for a run. */

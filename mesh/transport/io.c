@@ -51,13 +51,20 @@ static enum io read_plain(int fd, uint8_t *p, size_t cap, size_t *n, struct io_e
 	return *n < cap ? IO_BLOCKED : IO_SOME;
 }
 
+/* Those of this thread, so that SSL_get_error speaks of the next call alone. To clear an empty queue costs more than to look. */
+static void clear_errors(void)
+{
+	if (ERR_peek_error())
+		ERR_clear_error();
+}
+
 enum io io_read(int fd, SSL *ssl, uint8_t *p, size_t cap, size_t *n, struct io_end *e)
 {
 	if (!ssl)
 		return read_plain(fd, p, cap, n, e);
 	while (*n < cap) {
 		size_t got = 0;
-		ERR_clear_error();
+		clear_errors();
 		errno = 0;
 		int ret = SSL_read_ex(ssl, p + *n, cap - *n, &got);
 		if (ret <= 0)
@@ -70,7 +77,7 @@ enum io io_read(int fd, SSL *ssl, uint8_t *p, size_t cap, size_t *n, struct io_e
 enum io io_write(int fd, SSL *ssl, const uint8_t *p, size_t len, size_t *n, struct io_end *e)
 {
 	if (ssl) {
-		ERR_clear_error();
+		clear_errors();
 		errno = 0;
 		tls_out_last(ssl, len <= SSL3_RT_MAX_PLAIN_LENGTH);
 		int ret = SSL_write_ex(ssl, p, len, n);

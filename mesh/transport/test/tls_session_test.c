@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -268,6 +269,7 @@ static void test_pending(void **state)
 	}
 	assert_memory_equal(got, said, sizeof(got));
 	n = 0;
+	ERR_raise(ERR_LIB_USER, ERR_R_INTERNAL_ERROR); /* of somebody else */
 	assert_int_equal(io_read(s.fd[0], s.in, got, RECORD, &n, &e), IO_BLOCKED);
 	/* A line that ends without a word is no orderly end. */
 	close(s.fd[1]);

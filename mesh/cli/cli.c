@@ -126,6 +126,33 @@ static int unknown_verb(struct cli *c, const char *word)
 	return usage(c, "", message);
 }
 
+/* Of the options of a line that are not v's, the first that other command lines have; with the sentence. NULL: none. */
+static const char *option_not_here(const struct cli_verb *v, int argc, char **argv, char name[static 32])
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		const char *a = argv[i] + strspn(argv[i], "-");
+		size_t n = strcspn(a, "=");
+		if (a == argv[i] || n >= 32)
+			continue;
+		snprintf(name, 32, "%.*s", (int)n, a);
+		const char *instead = not_here_option(v->man.name, name);
+		if (instead)
+			return instead;
+	}
+	return NULL;
+}
+
+/* What opt_parse has said. */
+static int wrong_options(struct cli *c, const struct cli_verb *v, int argc, char **argv, const char *why)
+{
+	char name[32];
+	const char *instead = option_not_here(v, argc, argv, name);
+	if (instead)
+		return cli_fail(c, CLI_FAILED, "not-here", NULL, "ropewalk %s has no --%s: %s", v->man.name,
+			name, instead);
+	return usage(c, v->man.name, why);
+}
+
 static void take_common(struct cli *c, const struct cli_common *o)
 {
 	if (o->socket)
@@ -152,7 +179,7 @@ static int run_verb(struct cli *c, const struct cli_verb *v, int argc, char **ar
 		man_help_verb(&cli_program, &v->man, c->out);
 		code = CLI_OK;
 	} else if (err) {
-		code = usage(c, v->man.name, eb.text);
+		code = wrong_options(c, v, argc, argv, eb.text);
 	} else if (n < v->min_words || n > v->max_words) {
 		code = usage(c, v->man.name, n < v->min_words ? "something is missing" : "too many words");
 	} else {

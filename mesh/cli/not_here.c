@@ -1,5 +1,6 @@
 #include "mesh/cli/not_here.h"
 #include "mesh/base/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -32,5 +33,60 @@ const char *not_here(const char *verb)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].verb, verb) == 0)
 			return rows[i].instead;
+	return NULL;
+}
+
+/* verbs: with a blank before and behind each. */
+#define JOINS " up login set "
+static const struct {
+	const char *verbs, *option, *instead;
+} options[] = {
+	{ JOINS, "ssh", "use this machine's own sshd, which is reached by the mesh already" },
+	{ JOINS, "shields-up", "the network's access rules say who may come in" },
+	{ JOINS, "advertise-tags", "tags come with an auth key, or an admin gives them" },
+	{ JOINS, "netfilter-mode", "ropewalkd's rules are in a table of their own, beside those of others" },
+	{ JOINS, "reset", "options change what they name and nothing else; ropewalk get shows the values" },
+	{ JOINS, "qr-format", "--qr shows the code as text" },
+	{ JOINS, "nickname", "there is one login, which ropewalk switch shows" },
+	{ JOINS, "auto-update", "the package manager of this machine updates ropewalk" },
+	{ JOINS, "update-check", "the package manager of this machine knows the newest version" },
+	{ JOINS, "webclient", "ropewalk status shows what a page would" },
+	{ JOINS, "relay-server-port", "a relay is a program of its own, ropewalk-relay" },
+	{ JOINS, "advertise-connector", "ropewalk is no app connector" },
+	{ JOINS, "report-posture", "nothing of this machine's state is reported" },
+	{ " status ", "web", "ropewalk status --json is for programs that show it" },
+	{ " status ", "listen", "ropewalk status --json is for programs that show it" },
+	{ " status ", "header", "the columns are address, name, owner, system and path" },
+	{ " netcheck ", "format", "--json prints JSON" },
+	{ " netcheck ", "every", "watch -n 5 ropewalk netcheck repeats it" },
+	{ " netcheck ", "verbose", "all that is known is printed" },
+	{ " netcheck ", "bind-address", "ropewalkd measures by the socket that it uses" },
+	{ " netcheck ", "bind-port", "ropewalkd measures by the socket that it uses" },
+	{ " ping ", "verbose", "all that is known of an answer is printed" },
+	{ " get ", "set-flags", "ropewalk get NAME prints what --NAME takes" },
+	{ " ip ", "assert", "compare it with what ropewalk ip -4 prints" },
+	{ " whois ", "proto", "an address is of one machine, whatever is spoken" },
+	{ " down logout ", "reason", "nobody asks for a reason" },
+	{ " version ", "upstream", "the package manager of this machine knows the newest version" },
+	{ " bugreport ", "diagnose", "the file has all that would be looked at" },
+	{ " bugreport ", "record", "journalctl -f -u ropewalkd shows what happens" },
+	{ " exit-node ", "filter", "each line of ropewalk exit-node list has it all: use grep" },
+	{ " dns ", "all", "all is shown" },
+};
+
+static bool has_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+	for (const char *at = strstr(words, word); at; at = strstr(at + 1, word))
+		if (at[-1] == ' ' && at[n] == ' ')
+			return true;
+	return false;
+}
+
+const char *not_here_option(const char *verb, const char *option)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (!strcmp(options[i].option, option) && has_word(options[i].verbs, verb))
+			return options[i].instead;
 	return NULL;
 }

@@ -1,4 +1,5 @@
 /* Verbs about this machine alone: preferences, login, who it is, its counters; and those that are not here. */
+#include "mesh/cli/not_here.h"
 #include "mesh/cli/test/line.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -171,8 +172,26 @@ static void test_not_here(void **state)
 		{ "serve 8080", CLI_FAILED, "", "ropewalk has no verb serve: " },
 		{ "ssh bob", CLI_FAILED, "", "use ssh itself" },
 		{ "update", CLI_FAILED, "", "package manager" },
+		{ "up --ssh", CLI_FAILED, "", "ropewalk up has no --ssh: use this machine's own sshd" },
+		{ "up --hostname=x --advertise-tags=tag:a,tag:b", CLI_FAILED, "",
+			"ropewalk up has no --advertise-tags: tags come with an auth key" },
+		{ "set -shields-up", CLI_FAILED, "", "ropewalk set has no --shields-up: " },
+		{ "login --nickname home", CLI_FAILED, "", "ropewalk login has no --nickname: " },
+		{ "--json set --webclient", CLI_FAILED,
+			"{\"error\":{\"id\":\"not-here\",\"message\":\"ropewalk set has no --webclient: "
+			"ropewalk status shows what a page would\",\"hint\":\"\"}}\n",
+			NULL },
+		{ "netcheck --every=5s", CLI_FAILED, "", "ropewalk netcheck has no --every: watch -n 5" },
+		{ "down --reason=x", CLI_FAILED, "", "ropewalk down has no --reason: " },
+		{ "status --ssh", CLI_USAGE, "", "status: unknown option --ssh" },
+		{ "up --hostnam=x", CLI_USAGE, "", "did you mean --hostname?" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
+	/* nothing that is here is called missing */
+	for (const struct cli_verb *const *v = cli_verbs; *v; v++)
+		for (const struct opt_row *r = (*v)->man.options; r->name; r++)
+			if (not_here_option((*v)->man.name, r->name) || not_here((*v)->man.name))
+				fail_msg("%s --%s", (*v)->man.name, r->name);
 }
 
 static void test_debug_via(void **state)

@@ -512,7 +512,7 @@ static const struct zone_node *wildcard_find(
 
 void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hit *out)
 {
-	const struct zone_node *found = z ? node_find(z, name->b, name->len) : NULL;
+	const struct zone_node *found = z ? node_find(z, name->b, name->len) : NULL, *n = found;
 	size_t encloser = 0;
 	out->verdict = ZONE_FOREIGN;
 	out->n = 0;
@@ -524,7 +524,8 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 	if (!z)
 		return;
 	for (size_t at = 0;; at += name->b[at] + 1u) {
-		const struct zone_node *n = at ? node_find(z, name->b + at, (size_t)name->len - at) : found;
+		if (at) /* above a name that is there, all are */
+			n = n ? n->parent : node_find(z, name->b + at, (size_t)name->len - at);
 		if (n && at && !encloser)
 			encloser = at;
 		if (n && n->authorities) {

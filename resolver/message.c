@@ -64,20 +64,19 @@ static bool question_read(struct rd *r, struct dns_query *q)
 	size_t used = 0;
 	for (uint8_t c = 1; c;) {
 		c = rd_u8(r);
-		const uint8_t *label = rd_take(r, c);
-		if (r->bad || c > DNS_LABEL_MAX || used + c + 1u > DNS_NAME_MAX)
+		rd_take(r, c);
+		used += c + 1u;
+		if (r->bad || c > DNS_LABEL_MAX || used > DNS_NAME_MAX)
 			return false;
-		q->name.b[used++] = c;
-		for (size_t i = 0; i < c; i++)
-			q->name.b[used++] = dns_lower(label[i]);
 	}
+	dns_fold(q->name.b, start, used);
 	q->name.len = (uint8_t)used;
 	q->type = rd_u16(r);
 	q->class = rd_u16(r);
 	if (r->bad)
 		return false;
 	q->question_len = (uint16_t)(used + 4);
-	memcpy(q->question, start, q->question_len);
+	memmove(q->question, start, q->question_len); /* a call: memcpy becomes a slow instruction here */
 	return true;
 }
 
@@ -179,9 +178,8 @@ static bool written_equal(const struct dns_writer *d, size_t at, const uint8_t *
 			return false;
 		if (!c)
 			return true;
-		for (size_t i = 1; i <= c; i++)
-			if (dns_lower(d->w.p[at + i]) != dns_lower(s[i]))
-				return false;
+		if (!dns_bytes_equal(d->w.p + at + 1, s + 1, c))
+			return false;
 		at += c + 1u;
 		s += c + 1u;
 	}

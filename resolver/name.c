@@ -87,10 +87,30 @@ char *dns_name_format(const struct dns_name *n, char *buf)
 	return buf;
 }
 
+/* dns_lower of each byte. Seven bits of each are added to, so that no carry leaves its byte. */
+static uint64_t word_lower(uint64_t w)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	uint64_t low = w & each * 0x7f;
+	uint64_t from_a = low + each * (0x80 - 'A'), beyond_z = low + each * (0x7f - 'Z');
+	return w | ((from_a & ~beyond_z & ~w & each * 0x80) >> 2);
+}
+
+void dns_fold(uint8_t *to, const uint8_t *from, size_t len)
+{
+	size_t at = 0;
+	for (uint64_t w; len - at >= sizeof(w); at += sizeof(w)) {
+		memcpy(&w, from + at, sizeof(w));
+		w = word_lower(w);
+		memcpy(to + at, &w, sizeof(w));
+	}
+	for (; at < len; at++)
+		to[at] = dns_lower(from[at]);
+}
+
 void dns_name_fold(struct dns_name *n)
 {
-	for (size_t i = 0; i < n->len; i++)
-		n->b[i] = dns_lower(n->b[i]);
+	dns_fold(n->b, n->b, n->len);
 }
 
 bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name *out, size_t *next)
@@ -140,7 +160,7 @@ size_t dns_name_skip(const uint8_t *msg, size_t len, size_t at)
 	return 0;
 }
 
-static bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t n)
+bool dns_bytes_equal(const uint8_t *a, const uint8_t *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (a[i] != b[i] && dns_lower(a[i]) != dns_lower(b[i]))
@@ -150,7 +170,7 @@ static bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t n)
 
 bool dns_name_equal(const struct dns_name *a, const struct dns_name *b)
 {
-	return a->len == b->len && bytes_equal(a->b, b->b, a->len);
+	return a->len == b->len && dns_bytes_equal(a->b, b->b, a->len);
 }
 
 bool dns_name_within(const struct dns_name *name, const struct dns_name *parent)
@@ -160,7 +180,7 @@ bool dns_name_within(const struct dns_name *name, const struct dns_name *parent)
 	size_t at = 0, from = (size_t)name->len - parent->len;
 	while (at < from)
 		at += name->b[at] + 1u;
-	return at == from && bytes_equal(name->b + at, parent->b, parent->len);
+	return at == from && dns_bytes_equal(name->b + at, parent->b, parent->len);
 }
 
 unsigned dns_name_labels(const struct dns_name *n)

@@ -22,6 +22,9 @@ bool dns_name_parse(const char *text, struct dns_name *out);
 /* Into buf[DNS_NAME_TEXT], no last dot ("." for the root); returns buf. */
 char *dns_name_format(const struct dns_name *n, char *buf);
 void dns_name_fold(struct dns_name *n); /* to lower case */
+/* len bytes in lower case. The lengths of labels are no letters: a name in wire form stays one. to may be from. */
+void dns_fold(uint8_t *to, const uint8_t *from, size_t len);
+bool dns_bytes_equal(const uint8_t *a, const uint8_t *b, size_t n); /* in any case */
 /* Reads the name at msg[at], following pointers that go strictly backward. *next = offset after it in place.
  */
 bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name *out, size_t *next);

@@ -144,6 +144,22 @@ static void test_reverse(void **state)
 		"3.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa");
 }
 
+/* Every byte, at every place of a word and of what is left after the last one. */
+static void test_fold(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len <= 19; len++)
+		for (unsigned byte = 0; byte < 256; byte++)
+			for (size_t at = 0; at < len; at++) {
+				uint8_t from[20] = "AZaz@[`{\200\377\301\332Mm\0\77\100\133x", to[20] = { 0 };
+				from[at] = (uint8_t)byte;
+				dns_fold(to, from, len);
+				for (size_t i = 0; i < len; i++)
+					assert_int_equal(to[i], dns_lower(from[i]));
+				assert_int_equal(to[len], 0);
+			}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +167,7 @@ int main(void)
 		cmocka_unit_test(test_expand),
 		cmocka_unit_test(test_hop_budget),
 		cmocka_unit_test(test_within),
+		cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_reverse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

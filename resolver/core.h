@@ -90,6 +90,9 @@ struct resolver {
 	size_t n_pool;
 	/* scratch, each used within one call */
 	struct answer_work work;
+	struct dns_query asked;
+	struct zone_hit hit;
+	struct dns_name leads_to; /* the name that was asked, or where records of ours lead from it */
 	uint8_t clean[DNS_MESSAGE_MAX + DNS_OPT_LEN], out[DNS_MESSAGE_MAX + DNS_OPT_LEN];
 };
 

@@ -161,27 +161,27 @@ static enum local zone_write(
 	struct resolver *r, struct dns_writer *d, uint16_t type, struct dns_name *name, uint16_t *rcode)
 {
 	enum resolver_word word;
-	struct zone_hit hit;
+	struct zone_hit *hit = &r->hit;
 	uint32_t n;
 	for (unsigned hops = 0; hops <= ANSWER_CHAIN_MAX; hops++) {
-		if (!zone_speaks(r, name, &hit, &word))
+		if (!zone_speaks(r, name, hit, &word))
 			return LOCAL_FOREIGN;
 		if (local_zone_is_final(word)) {
 			*rcode = local_zone_write(d, name, type, word, r->mesh_ttl_s);
 			return LOCAL_DONE;
 		}
-		if (hit.via6 && (type == DNS_AAAA || type == DNS_ANY)) {
+		if (hit->via6 && (type == DNS_AAAA || type == DNS_ANY)) {
 			*rcode = DNS_NOERROR;
-			via6_write(r, d, name, &hit.via6_at);
+			via6_write(r, d, name, &hit->via6_at);
 			return LOCAL_DONE;
 		}
-		const struct zone_rr *const *set = zone_set(&hit, type, &n);
+		const struct zone_rr *const *set = zone_set(hit, type, &n);
 		if (n) {
 			*rcode = DNS_NOERROR;
 			set_write(r, d, name, set, n);
 			return LOCAL_DONE;
 		}
-		set = zone_set(&hit, DNS_CNAME, &n);
+		set = zone_set(hit, DNS_CNAME, &n);
 		size_t next;
 		if (!n && word == RESOLVER_TYPETRANSPARENT)
 			return LOCAL_FOREIGN;
@@ -190,9 +190,9 @@ static enum local zone_write(
 			return LOCAL_DONE;
 		}
 		if (!n) {
-			*rcode = hit.verdict == ZONE_NO_NAME ? DNS_NXDOMAIN : DNS_NOERROR;
-			if (!hit.is_apex || !apex_write(d, &hit.apex, type))
-				soa_write(d, &hit.apex);
+			*rcode = hit->verdict == ZONE_NO_NAME ? DNS_NXDOMAIN : DNS_NOERROR;
+			if (!hit->is_apex || !apex_write(d, &hit->apex, type))
+				soa_write(d, &hit->apex);
 			return LOCAL_DONE;
 		}
 		set_write(r, d, name, set, 1);
@@ -223,9 +223,10 @@ static bool waits_for_lists(const struct resolver *r, const struct asking *k)
 /* It is a name of our domains, and this client may not have those. */
 static bool is_withheld(const struct resolver *r, const struct asking *k, const struct dns_name *name)
 {
+	if (!r->ops.may_have || r->ops.may_have(r->ops.arg, k->client))
+		return false;
 	struct zone_hit hit;
-	return r->ops.may_have && !r->ops.may_have(r->ops.arg, k->client) &&
-	       query_zone_speaks(r, name, &hit) && hit.owned;
+	return query_zone_speaks(r, name, &hit) && hit.owned;
 }
 
 static bool finish_blocked(struct resolver *r, struct asking *k, unsigned by)
@@ -611,21 +612,21 @@ static bool forward(
 
 static bool answer(struct resolver *r, struct asking *k)
 {
-	struct dns_name name;
+	struct dns_name *name = &r->leads_to;
 	struct dns_end end = { .flags = DNS_AA, .ede = EDE_NONE };
 	const struct route *route;
 	unsigned by = 0;
 	if (!k->q->type) /* B14: nothing can have type 0 */
 		return finish_error(r, k, &(struct dns_end) { .ede = EDE_NONE });
-	name.len = k->q->name.len;
-	memcpy(name.b, k->q->name.b, name.len);
-	if (is_withheld(r, k, &name))
+	name->len = k->q->name.len;
+	memcpy(name->b, k->q->name.b, name->len);
+	if (is_withheld(r, k, name))
 		return finish_error(r, k,
 			&(struct dns_end) { .rcode = DNS_REFUSED,
 				.ede = EDE_PROHIBITED,
 				.ede_text = "each machine of the mesh knows these names itself" });
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
-	switch (zone_write(r, &k->d, k->q->type, &name, &end.rcode)) {
+	switch (zone_write(r, &k->d, k->q->type, name, &end.rcode)) {
 	case LOCAL_DONE:
 		r->stats.local++;
 		k->source = RESOLVER_FROM_ZONE;
@@ -636,13 +637,13 @@ static bool answer(struct resolver *r, struct asking *k)
 				.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "CNAME loop" });
 	case LOCAL_FOREIGN: break;
 	}
-	bool own = !dns_name_equal(&name, &k->q->name); /* a record of ours leads there */
+	bool own = !dns_name_equal(name, &k->q->name); /* a record of ours leads there */
 	if (!own && waits_for_lists(r, k))
 		return hold(r, k);
-	if (!own && judge(r, k, &name, &by) == BLOCK_BLOCKED)
+	if (!own && judge(r, k, name, &by) == BLOCK_BLOCKED)
 		return finish_blocked(r, k, by);
-	if (route_find(r, k, &name, &route, &end))
-		return forward(r, k, &name, route);
+	if (route_find(r, k, name, &route, &end))
+		return forward(r, k, name, route);
 	r->stats.local++;
 	k->source = RESOLVER_FROM_RULES;
 	return query_finish(r, k, &end);
@@ -651,23 +652,23 @@ static bool answer(struct resolver *r, struct asking *k)
 bool resolver_query(
 	struct resolver *r, uint64_t now_ms, uint64_t client, const uint8_t *msg, size_t len, bool tcp)
 {
-	struct dns_query q;
+	struct dns_query *q = &r->asked;
 	struct asking k;
 	k.now_ms = k.began_ms = now_ms;
 	k.client = client;
 	k.source = RESOLVER_FROM_NOWHERE;
-	k.q = &q;
+	k.q = q;
 	k.before = NULL;
 	k.hops = 0;
 	r->stats.queries++;
-	switch (dns_query_read(msg, len, tcp, &q)) {
+	switch (dns_query_read(msg, len, tcp, q)) {
 	case DNS_READ_SHORT: r->stats.drop_short++; return false;
 	case DNS_READ_RESPONSE: r->stats.drop_response++; return false;
 	case DNS_READ_ERROR:
-		return finish_error(r, &k, &(struct dns_end) { .rcode = q.rcode, .ede = EDE_NONE });
+		return finish_error(r, &k, &(struct dns_end) { .rcode = q->rcode, .ede = EDE_NONE });
 	case DNS_READ_OK: break;
 	}
-	if (check_canary_came(r, now_ms, &q.name)) /* a ring ends here */
+	if (check_canary_came(r, now_ms, &q->name)) /* a ring ends here */
 		return finish_error(r, &k, &(struct dns_end) { .rcode = DNS_REFUSED, .ede = EDE_PROHIBITED });
 	(void)answer(r, &k);
 	free(k.before);

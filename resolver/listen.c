@@ -27,7 +27,16 @@ static void peer_give_back(struct resolver_server *s, uint32_t number)
 	s->free_peers[s->n_free_peers++] = number;
 }
 
-static void out_flush(struct resolver_server *s)
+/* As most are: without the arrays that many take. */
+static void one_send(struct resolver_server *s, const struct udp_out *o)
+{
+	const struct udp_peer *p = &s->peers[o->peer];
+	ssize_t sent = sendto(
+		s->udp[p->listener].fd, o->msg, o->len, 0, (const struct sockaddr *)&p->from, p->from_len);
+	s->stats.udp_unsent += sent < 0;
+}
+
+static void many_send(struct resolver_server *s)
 {
 	struct mmsghdr m[UDP_BATCH];
 	struct iovec io[UDP_BATCH];
@@ -55,6 +64,14 @@ static void out_flush(struct resolver_server *s)
 			done += sent > 0 ? (size_t)sent : 1;
 		}
 	}
+}
+
+static void out_flush(struct resolver_server *s)
+{
+	if (s->n_out == 1 && !s->peers[s->out[0].peer].control_len)
+		one_send(s, &s->out[0]);
+	else
+		many_send(s);
 	for (size_t i = 0; i < s->n_out; i++) {
 		s->peers[s->out[i].peer].generation++;
 		peer_give_back(s, s->out[i].peer);
@@ -306,31 +323,41 @@ static void datagram_received(struct resolver_server *s, uint8_t listener, struc
 		peer_give_back(s, number);
 }
 
+/* Of 32 that are read into one or two are used, mostly: the others stay ready. */
+static void header_make(struct resolver_server *s, size_t i)
+{
+	struct udp_in *in = &s->in[i];
+	s->in_headers[i].msg_hdr = (struct msghdr) { .msg_name = &in->from,
+		.msg_namelen = sizeof(in->from),
+		.msg_iov = &in->io,
+		.msg_iovlen = 1,
+		.msg_control = s->in_control ? in->control : NULL,
+		.msg_controllen = s->in_control ? sizeof(in->control) : 0 };
+}
+
+static void headers_make(struct resolver_server *s, bool control)
+{
+	s->in_control = control;
+	for (size_t i = 0; i < UDP_BATCH; i++) {
+		s->in[i].io = (struct iovec) { s->in[i].msg, UDP_IN };
+		header_make(s, i);
+	}
+}
+
 static void udp_readable(void *arg, int events)
 {
 	struct udp_listener *l = arg;
 	struct resolver_server *s = l->server;
-	struct mmsghdr m[UDP_BATCH];
-	struct iovec io[UDP_BATCH];
-	struct sockaddr_in6 from[UDP_BATCH];
-	_Alignas(8) uint8_t control[UDP_BATCH][64];
 	(void)events;
+	if (s->in_control != l->wildcard)
+		headers_make(s, l->wildcard);
 	for (int round = 0; round < BATCHES_PER_WAKEUP; round++) {
-		for (size_t i = 0; i < UDP_BATCH; i++) {
-			io[i] = (struct iovec) { s->in[i], UDP_IN };
-			m[i].msg_hdr = (struct msghdr) { .msg_name = &from[i],
-				.msg_namelen = sizeof(from[i]),
-				.msg_iov = &io[i],
-				.msg_iovlen = 1 };
-			if (l->wildcard) {
-				m[i].msg_hdr.msg_control = control[i];
-				m[i].msg_hdr.msg_controllen = sizeof(control[i]);
-			}
-		}
-		int n = recvmmsg(l->fd, m, UDP_BATCH, MSG_DONTWAIT, NULL);
+		int n = recvmmsg(l->fd, s->in_headers, UDP_BATCH, MSG_DONTWAIT, NULL);
 		uint64_t now_ms = n > 0 ? loop_now_ms(s->loop) : 0;
-		for (int i = 0; i < n; i++)
-			datagram_received(s, (uint8_t)(l - s->udp), &m[i], now_ms);
+		for (int i = 0; i < n; i++) {
+			datagram_received(s, (uint8_t)(l - s->udp), &s->in_headers[i], now_ms);
+			header_make(s, (size_t)i);
+		}
 		server_settle(s);
 		if (n < UDP_BATCH)
 			return;
@@ -520,6 +547,7 @@ struct resolver_server *resolver_server_open(
 	if (!s->options.tcp_idle_ms)
 		s->options.tcp_idle_ms = DNS_TCP_IDLE_MS;
 	s->timer_ms = UINT64_MAX;
+	headers_make(s, false);
 	s->options.rnd->fill(s->options.rnd->arg, s->waits_seed, sizeof(s->waits_seed));
 	bool ok = memory_get(s) || (err_say(eb, -ENOMEM, "out of memory for the resolver"), false);
 	ok = ok && (s->exchange = exchange_for(s, eb)) != NULL;

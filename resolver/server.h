@@ -50,6 +50,12 @@ struct tcp_listener {
 	int fd;
 	struct acceptor *acceptor;
 };
+struct udp_in { /* one question that is read */
+	struct iovec io;
+	struct sockaddr_in6 from; /* or a sockaddr_in in its place */
+	_Alignas(8) uint8_t control[64];
+	uint8_t msg[UDP_IN];
+};
 struct udp_out { /* one reply waiting for sendmmsg */
 	uint32_t peer;
 	uint16_t len;
@@ -79,7 +85,9 @@ struct resolver_server {
 	struct udp_peer *peers;
 	size_t n_out;
 	struct udp_out out[UDP_BATCH];
-	uint8_t in[UDP_BATCH][UDP_IN];
+	struct udp_in in[UDP_BATCH];	      /* what is read into; ready for */
+	struct mmsghdr in_headers[UDP_BATCH]; /* the next read, */
+	bool in_control;		      /* with room for packet info or without */
 	/* TCP clients */
 	struct tcp_client *streams[STREAMS_MAX];
 	uint32_t stream_generation;

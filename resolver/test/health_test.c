@@ -143,10 +143,16 @@ static void test_bad_names(void **state)
 		{ "lame", 3, 1, 1000, 3000, RESOLVER_STRICT },
 		{ "late", 1, 1000000, 1000, 2000, RESOLVER_PREFERRED },
 		{ "late", 2, 1000000, 1000, 2000, RESOLVER_STRICT },
+		{ "late", 3, 1000000, 300, 2000, RESOLVER_RACE },
+		{ "slow", 1, 1000000, 200, 1000, RESOLVER_PREFERRED },
+		{ "slow", 3, 1, 1000, 3000, RESOLVER_STRICT },
 		{ "odd", 1, 1000000, 500, 2000, RESOLVER_PREFERRED },
 		{ "odd", 2, 1000000, 500, 2000, RESOLVER_PREFERRED },
+		{ "odd", 3, 3, 200, 2000, RESOLVER_STRICT },
+		{ "odd", 3, 1000000, 100, 2000, RESOLVER_RACE },
 		{ "ref", 1, 1000000, 100, 2000, RESOLVER_PREFERRED },
 		{ "ref", 3, 1000000, 100, 2000, RESOLVER_PREFERRED },
+		{ "ref", 2, 1, 500, 2000, RESOLVER_STRICT },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -17,6 +17,7 @@ struct offload_cut {
 	uint16_t hdr_len, seg_len; /* of every piece but the last; seg_len 0 = one packet as it is */
 	uint16_t csum_start, csum_offset;
 	uint8_t proto, version;
+	uint32_t pseudo; /* sum of what all pieces' pseudo-headers share */
 	uint16_t piece;
 	bool whole, bad; /* bad: a piece does not fit a pkt */
 };

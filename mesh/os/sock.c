@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 511 };
+enum { BACKLOG = 511, SMALL_MSS = 1080 };
 
 size_t sock_limit(void)
 {
@@ -87,6 +87,12 @@ void sock_mark_outside(int fd)
 		sizeof(mark)); /* without the right there are no rules either */
 }
 
+void sock_tcp_small(int fd)
+{
+	int mss = SMALL_MSS;
+	setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss));
+}
+
 void sock_device_hook(void *ifname, int fd)
 {
 	const char *name = ifname;
@@ -97,6 +103,7 @@ void sock_mark_hook(void *arg, int fd)
 {
 	(void)arg;
 	sock_mark_outside(fd);
+	sock_tcp_small(fd);
 }
 
 int sock_udp_connect(const struct endpoint *to, const struct addr *from, struct errbuf *eb)

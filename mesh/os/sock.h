@@ -43,7 +43,11 @@ int sock_arrive_on(int fd, const char *ifname);
  * The mark is the one that official clients use, so that firewalls which know it serve both. */
 enum { SOCK_MARK_OUTSIDE = 0x80000, SOCK_MARK_MASK = 0xff0000 };
 void sock_mark_outside(int fd);
-void sock_mark_hook(void *arg, int fd); /* the same, for sock_tcp_connect_hook and who hands hooks on */
+/* Before connect: no packet of this TCP connection is larger than 1120 bytes over IPv4, 1140 over IPv6, either way. A link
+ * that swallows larger ones and says nothing would stop it for ever, and neither end could tell why. */
+void sock_tcp_small(int fd);
+/* sock_mark_outside and sock_tcp_small, for sock_tcp_connect_hook and who hands hooks on. */
+void sock_mark_hook(void *arg, int fd);
 /* Another: all goes by that interface, and comes by it. ifname: a char *. */
 void sock_device_hook(void *ifname, int fd);
 int sock_accept(int fd, struct endpoint *from); /* -errno; from may be NULL */

@@ -196,6 +196,7 @@ static void watch_connection(void *arg, int fd)
 {
 	const struct server_link *c = arg;
 	sock_mark_outside(fd);
+	sock_tcp_small(fd);
 	sock_tcp_liveness(fd, c->idle_s, c->idle_s * 1000 + PROBES_MS);
 }
 

@@ -2,6 +2,7 @@
 #include "mesh/transport/io.h"
 #include "mesh/transport/test/scratch.h"
 #include "mesh/transport/tls.h"
+#include "mesh/transport/tls_ciphers.h"
 #include "mesh/transport/tls_out.h"
 
 #include <errno.h>
@@ -190,13 +191,57 @@ static void both_close(struct both *s)
 	scratch_fini(&s->sc);
 }
 
-/* Between two of ours: the cheaper of the ciphers that do. */
+static SSL_CTX *with_ciphers(const SSL_METHOD *method, bool aes_is_fast)
+{
+	SSL_CTX *ctx = SSL_CTX_new(method);
+	assert_non_null(ctx);
+	tls_ciphers_set(ctx, aes_is_fast);
+	return ctx;
+}
+
+/* AES where both sides are fast at it, else what neither is slow at. */
+static void test_slowest_decides(void **state)
+{
+	struct scratch sc;
+	(void)state;
+	scratch_init(&sc);
+	for (int row = 0; row < 4; row++) {
+		int fd[2], a = 0, b = 0;
+		bool server_fast = row & 1, client_fast = row & 2;
+		SSL_CTX *server = with_ciphers(TLS_server_method(), server_fast),
+			*client = with_ciphers(TLS_client_method(), client_fast);
+		assert_int_equal(SSL_CTX_use_certificate_chain_file(server, sc.cert), 1);
+		assert_int_equal(SSL_CTX_use_PrivateKey_file(server, sc.key, SSL_FILETYPE_PEM), 1);
+		SSL *in = SSL_new(server), *out = SSL_new(client);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+		assert_true(SSL_set_fd(in, fd[0]) && SSL_set_fd(out, fd[1]));
+		for (int i = 0; i < 10 && (a != 1 || b != 1); i++) {
+			a = SSL_connect(out);
+			b = SSL_accept(in);
+		}
+		assert_true(a == 1 && b == 1);
+		if (strcmp(SSL_get_cipher_name(in), server_fast && client_fast
+							    ? "TLS_AES_128_GCM_SHA256"
+							    : "TLS_CHACHA20_POLY1305_SHA256") != 0)
+			fail_msg("row %d: %s", row, SSL_get_cipher_name(in));
+		SSL_free(in);
+		SSL_free(out);
+		SSL_CTX_free(server);
+		SSL_CTX_free(client);
+		close(fd[0]);
+		close(fd[1]);
+	}
+	scratch_fini(&sc);
+}
+
+/* Between two of ours: the cheapest of the ciphers here. */
 static void test_cipher(void **state)
 {
 	struct both s;
 	(void)state;
 	both_open(&s);
-	assert_string_equal(SSL_get_cipher_name(s.in), "TLS_AES_128_GCM_SHA256");
+	assert_string_equal(SSL_get_cipher_name(s.in),
+		tls_ciphers_aes_is_fast() ? "TLS_AES_128_GCM_SHA256" : "TLS_CHACHA20_POLY1305_SHA256");
 	both_close(&s);
 }
 
@@ -283,7 +328,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_joined), cmocka_unit_test(test_last),
 		cmocka_unit_test(test_full), cmocka_unit_test(test_broken), cmocka_unit_test(test_cipher),
-		cmocka_unit_test(test_ahead), cmocka_unit_test(test_pending) };
+		cmocka_unit_test(test_slowest_decides), cmocka_unit_test(test_ahead),
+		cmocka_unit_test(test_pending) };
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests_name("tls session", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Headscale's verbs: a table of what is asked of the REST API and how the answer is shown. Flags are those of that command;
  * JSON and YAML have the names of the REST API, as its 0.30 prints them. */
 #include "mesh/control/cli/headscale.h"
+#include "mesh/control/cli/not_here.h"
 
 #include "mesh/base/buf.h"
 #include "mesh/base/key.h"
@@ -675,8 +676,11 @@ int headscale_main(int argc, char **argv)
 	if (!n)
 		return print_verbs();
 	if (!v) {
-		err_say(&eb, -EINVAL, "unknown command \"%.32s %.32s\" for \"headscale\"", words[0],
-			words[1]);
+		const char *instead = headscale_not_here(words[0]);
+		err_say(&eb, -EINVAL,
+			instead ? "\"%.32s\" is not here: %s"
+				: "unknown command \"%.32s %.32s\" for \"headscale\"",
+			words[0], instead ? instead : words[1]);
 		return complain(&f, &eb);
 	}
 	const char **rest = calloc((size_t)argc + 1, sizeof(*rest));

@@ -2,6 +2,7 @@
 #ifndef RW_CONTROL_CLI_NOT_HERE_H
 #define RW_CONTROL_CLI_NOT_HERE_H
 
-const char *headscale_not_here(const char *command); /* a sentence; NULL: Headscale has none that is called so */
+const char *headscale_not_here(
+	const char *command); /* a sentence; NULL: Headscale has none that is called so */
 
 #endif

@@ -2,7 +2,10 @@
  * their own, the same client beside them. Two ways of asking: one question at a time (what a waiting program
  * feels) and 64 outstanding (what a busy machine pays). Each is measured as wall time per query at the client
  * and as CPU time per query of the server. Short rounds of the two servers alternate and the median of the
- * rounds' ratios counts, so that a busy machine hits both alike. The floor, 1.5, is for the wall time. */
+ * rounds' ratios counts, so that a busy machine hits both alike. The floor, 1.5, is for the wall time.
+ *
+ * Then, by CPU time against the same echo: names that were never asked before, 50 at once, by way of another resolver. And
+ * with every upstream dead and 1,000 questions waiting for them: how long a mesh name takes. */
 #include "mesh/os/loop.h"
 #include "mesh/os/tied.h"
 #include "resolver/listen.h"
@@ -19,11 +22,20 @@
 #include <unistd.h>
 
 enum { ROUNDS = 31, QUERIES = 4000, NAMES = 1000, SERVE_BUF = 4 << 20, FLOOR_PERCENT = 150 };
+enum {
+	FORWARD_WINDOW = 50,
+	FORWARD_FLOOR_PERCENT = 300,
+	WAITING = 1000,
+	BURST = 16,
+	DEAD_NAMES = 4000,
+	DEAD_FLOOR_US = 2000
+};
 
 struct server {
 	const char *name;
 	struct endpoint at;
 	pid_t pid;
+	bool once;				/* no name is asked twice */
 	double cpu_ns[ROUNDS], wall_ns[ROUNDS]; /* per query */
 };
 
@@ -62,7 +74,9 @@ static struct zone *zone_make(void)
 {
 	struct zone *z = zone_new();
 	char name[64];
-	if (!z || zone_add_authority(z, "tail.ts.net"))
+	struct addr any = addr_v4(0x64500000);
+	if (!z || zone_add_authority(z, "tail.ts.net") ||
+		zone_add_address(z, "*.outside.example", &any, false))
 		return NULL;
 	for (unsigned i = 0; i < NAMES; i++) {
 		struct addr ip = addr_v4(0x64400000 + i);
@@ -73,15 +87,20 @@ static struct zone *zone_make(void)
 	return z;
 }
 
-static void resolver_serve(int report)
+/* upstream: of all that is not in the zone; NULL: there is none. */
+static void resolver_serve(int report, bool with_zone, const struct endpoint *upstream)
 {
 	struct loop *l = loop_new();
 	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
 	struct resolver_server_options o = { .at = &at, .n = 1 };
 	struct errbuf eb = { .text = "out of memory" };
 	struct resolver_server *s = l ? resolver_server_open(l, &o, &eb) : NULL;
-	struct zone *z = zone_make();
-	if (!s || !z) {
+	struct resolver_upstream up = { .at = upstream ? *upstream : at };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = upstream != NULL };
+	struct zone *z = with_zone ? zone_make() : zone_new();
+	if (!s || !z ||
+		resolver_server_configure(
+			s, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, &eb)) {
 		fprintf(stderr, "echo_bench: %s\n", eb.text);
 		_exit(1);
 	}
@@ -115,11 +134,14 @@ static double now_ns(void)
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static size_t question(uint8_t *buf, unsigned i)
+static size_t question(uint8_t *buf, unsigned i, bool once)
 {
 	char text[64];
 	struct dns_name name;
-	name_of(i % NAMES, text, sizeof(text));
+	if (once)
+		snprintf(text, sizeof(text), "u%u.outside.example", i);
+	else
+		name_of(i % NAMES, text, sizeof(text));
 	(void)dns_name_parse(text, &name);
 	return dns_ask_write(
 		buf, &(struct dns_ask) { .id = (uint16_t)i, .type = DNS_A, .edns = true, .name = &name });
@@ -161,13 +183,14 @@ static int client_open(const struct endpoint *at)
 /* A window of questions kept outstanding; lost ones (a full socket buffer) are made good after a second. */
 static int round_run(struct server *s, unsigned window, size_t number)
 {
+	static unsigned asked_once;
 	uint8_t q[300], a[2048];
 	unsigned sent = 0, got = 0;
 	int fd = client_open(&s->at);
 	double cpu = cpu_of(s->pid), wall = now_ns();
 	while (fd >= 0 && got < QUERIES) {
 		for (; sent < QUERIES && sent - got < window; sent++)
-			if (send(fd, q, question(q, sent), 0) < 0)
+			if (send(fd, q, question(q, s->once ? asked_once++ : sent, s->once), 0) < 0)
 				return -1;
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		if (poll(&p, 1, 1000) <= 0) {
@@ -206,23 +229,95 @@ static int measure(struct server *echo, struct server *mesh, int *missed)
 	return 0;
 }
 
+static int measure_forward(struct server *echo, struct server *forward, int *missed)
+{
+	for (size_t i = 0; i < ROUNDS; i++)
+		if (round_run(echo, FORWARD_WINDOW, i) || round_run(forward, FORWARD_WINDOW, i))
+			return -1;
+	double cpu = median_ratio(forward->cpu_ns, echo->cpu_ns);
+	printf("forward=%d forward_cpu_ns=%.0f echo_cpu_ns=%.0f cpu_ratio=%.2f\n", FORWARD_WINDOW,
+		median(forward->cpu_ns), median(echo->cpu_ns), cpu);
+	*missed |= cpu * 100 > FORWARD_FLOOR_PERCENT;
+	return 0;
+}
+
+/* Microseconds; negative: there was no answer. */
+static double ask_one(int fd, unsigned i)
+{
+	uint8_t q[300], a[2048];
+	double began = now_ns();
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	if (send(fd, q, question(q, i, false), 0) < 0 || poll(&p, 1, 5000) != 1 ||
+		recv(fd, a, sizeof(a), 0) < 0)
+		return -1;
+	return (now_ns() - began) / 1000;
+}
+
+/* A few at a time, so that none is lost; what fails has others come in its place. */
+static bool keep_waiting(int fd, unsigned *waiting, unsigned *next)
+{
+	uint8_t q[300], a[2048];
+	while (recv(fd, a, sizeof(a), MSG_DONTWAIT) > 0)
+		--*waiting;
+	for (unsigned i = 0; *waiting < WAITING && i < BURST; ++*waiting, i++)
+		if (send(fd, q, question(q, (*next)++, true), 0) < 0)
+			return false;
+	return true;
+}
+
+static int measure_dead(const struct server *echo, const struct server *dead, int *missed)
+{
+	static double us[DEAD_NAMES], echo_us[DEAD_NAMES];
+	int waits = client_open(&dead->at), fd = client_open(&dead->at), bare = client_open(&echo->at);
+	unsigned waiting = 0, next = 0;
+	for (unsigned i = 0; i < DEAD_NAMES; i++) {
+		if (!keep_waiting(waits, &waiting, &next) || (us[i] = ask_one(fd, i)) < 0 ||
+			(echo_us[i] = ask_one(bare, i)) < 0)
+			return -1;
+	}
+	qsort(us, DEAD_NAMES, sizeof(*us), by_size);
+	qsort(echo_us, DEAD_NAMES, sizeof(*us), by_size);
+	size_t p99 = DEAD_NAMES / 100 * 99;
+	printf("dead=%d p50_us=%.0f p99_us=%.0f echo_p99_us=%.0f\n", WAITING, us[DEAD_NAMES / 2], us[p99],
+		echo_us[p99]);
+	*missed |= us[p99] > DEAD_FLOOR_US;
+	return close(fd) || close(waits) || close(bare);
+}
+
+/* false: it did not come up. */
+static bool server_start(struct server *s, bool with_zone, const struct endpoint *upstream)
+{
+	int report[2];
+	if (pipe(report))
+		return false;
+	s->pid = fork_tied();
+	if (!s->pid)
+		resolver_serve(report[1], with_zone, upstream);
+	close(report[1]);
+	bool ok = read(report[0], &s->at, sizeof(s->at)) == sizeof(s->at);
+	close(report[0]);
+	return ok;
+}
+
 int main(void)
 {
-	static struct server echo = { .name = "echo" }, mesh = { .name = "mesh name" };
-	int fd = bound_socket(&echo.at), report[2], missed = 0;
-	if (!key_setup() || fd < 0 || pipe(report))
+	static struct server echo = { .name = "echo" }, mesh = { .name = "mesh name" },
+			     forward = { .name = "forwarded name", .once = true }, dead = { .name = "dead" };
+	struct endpoint nobody;
+	int fd = bound_socket(&echo.at), silent = bound_socket(&nobody), missed = 0;
+	if (!key_setup() || fd < 0 || silent < 0)
 		return 1;
 	echo.pid = fork_tied();
 	if (!echo.pid)
 		echo_serve(fd, 16); /* an A record behind the question */
-	mesh.pid = fork_tied();
-	if (!mesh.pid)
-		resolver_serve(report[1]);
-	close(report[1]);
-	bool ok = read(report[0], &mesh.at, sizeof(mesh.at)) == sizeof(mesh.at) &&
-		  !measure(&echo, &mesh, &missed);
-	kill(echo.pid, SIGKILL);
-	kill(mesh.pid, SIGKILL);
+	bool ok = server_start(&mesh, true, NULL) && server_start(&forward, false, &mesh.at) &&
+		  server_start(&dead, true, &nobody);
+	ok = ok && !measure(&echo, &mesh, &missed) && !measure_forward(&echo, &forward, &missed) &&
+	     !measure_dead(&echo, &dead, &missed);
+	const struct server *all[] = { &echo, &mesh, &forward, &dead };
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i]->pid > 0)
+			kill(all[i]->pid, SIGKILL);
 	while (wait(NULL) > 0)
 		;
 	if (!ok) {

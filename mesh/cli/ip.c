@@ -5,11 +5,14 @@
 struct options {
 	struct cli_common common;
 	bool one, v4, v6;
+	const char *wanted;
 };
 static const struct opt_row rows[] = {
 	{ "1", NULL, OPT_BOOL, offsetof(struct options, one), NULL, "only the first address" },
 	{ "4", NULL, OPT_BOOL, offsetof(struct options, v4), NULL, "only IPv4" },
 	{ "6", NULL, OPT_BOOL, offsetof(struct options, v6), NULL, "only IPv6" },
+	{ "assert", "IP", OPT_STRING, offsetof(struct options, wanted), NULL,
+		"print nothing; exit with 0 if this is one of the addresses, else with 1" },
 	CLI_ROWS_COMMON(struct options),
 };
 
@@ -37,6 +40,18 @@ static void ip_print(struct cli *c, const struct addr *const *ips, size_t n)
 		fputs("]\n", c->out);
 }
 
+static int assert_one(struct cli *c, const char *wanted, const struct addr *const *ips, size_t n)
+{
+	struct addr a;
+	if (!addr_parse(wanted, &a))
+		return cli_fail(
+			c, CLI_USAGE, "usage", NULL, "ip: --assert takes an address, not \"%s\"", wanted);
+	for (size_t i = 0; i < n; i++)
+		if (addr_equal(ips[i], &a))
+			return CLI_OK;
+	return cli_fail(c, CLI_FAILED, "no-address", NULL, "%s is none of these addresses", wanted);
+}
+
 static int ip_run(struct cli *c, const void *options, const char *const *words, int n)
 {
 	enum { IPS_MAX = 64 };
@@ -44,6 +59,7 @@ static int ip_run(struct cli *c, const void *options, const char *const *words, 
 	struct arena a = { 0 };
 	struct api_status s;
 	struct addr at;
+	const struct options *o = options;
 	int code = api_status(c, &a, &s);
 	if (code == CLI_OK) {
 		const struct api_peer *p = n ? api_peer_find(&s, words[0], &at) : NULL;
@@ -56,6 +72,8 @@ static int ip_run(struct cli *c, const void *options, const char *const *words, 
 			code = cli_fail(c, CLI_FAILED, "no-address",
 				n ? NULL : "ropewalk up joins a network.",
 				n ? "it has no such address" : "this machine has no address");
+		else if (o->wanted)
+			code = assert_one(c, o->wanted, chosen, got);
 		else
 			ip_print(c, chosen, got);
 	}

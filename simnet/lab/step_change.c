@@ -21,6 +21,16 @@ static const char *uplink_text(const struct lab *l, const struct scn_step *st, c
 		snprintf(what, sizeof(what), "%s of %s is down", name, r->name);
 	else
 		snprintf(what, sizeof(what), "%s of %s is up, metric %u", name, r->name, (unsigned)c->metric);
+	if (r->balances) {
+		size_t up = 0;
+		for (size_t k = 0; k < r->n_uplinks; k++)
+			up += k == c->uplink
+				      ? !c->off
+				      : !topology_uplink(l->s, lab_step_number(l), c->plug.router, k).off;
+		snprintf(buf, cap, "%s of %s is %s; flows go out by %zu uplink%s", name, r->name,
+			c->off ? "down" : "up", up, up == 1 ? "" : "s");
+		return buf;
+	}
 	if (c->for_ms)
 		snprintf(pause, sizeof(pause), ", after %.1f s,", step_seconds(c->for_ms));
 	if (!c->want.off)
@@ -85,6 +95,15 @@ static int break_first(struct lab *l, const struct scn_change *c, struct errbuf 
 	return err ? err : l->ops->plug(l->engine, c->plug, &c->want, eb);
 }
 
+/* One of several that are in use. */
+static int plug_uplink(struct lab *l, const struct scn_change *c, struct errbuf *eb)
+{
+	struct scn_iface f = l->s->routers[c->plug.router].uplinks[c->uplink];
+
+	f.off = c->off;
+	return l->ops->plug(l->engine, (struct scn_plug) { -1, c->plug.router, c->uplink + 1 }, &f, eb);
+}
+
 static int make_first(struct lab *l, const struct scn_change *c, struct errbuf *eb)
 {
 	struct scn_plug left = c->plug;
@@ -106,9 +125,13 @@ int step_change(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 		return err_say(eb, ERR_REFUSED, "the %s engine cannot change where a host is plugged in",
 			l->ops->name);
 	events_begin(l, scenario_step_name(st->kind), change_text(l, st, text, sizeof(text)));
-	int err = c->idle ? 0 : c->make_first ? make_first(l, c, eb) : break_first(l, c, eb);
+	bool balanced = c->of_uplink && l->s->routers[c->plug.router].balances;
+	int err = balanced	  ? plug_uplink(l, c, eb)
+		  : c->idle	  ? 0
+		  : c->make_first ? make_first(l, c, eb)
+				  : break_first(l, c, eb);
 	const struct link_model *link =
-		c->of_uplink ? l->s->routers[c->plug.router].uplinks[c->used].link : NULL;
+		c->of_uplink && !balanced ? l->s->routers[c->plug.router].uplinks[c->used].link : NULL;
 	if (!err && link && !c->idle)
 		err = l->ops->set_link(l->engine, st->target, link, eb);
 	if (!err && c->plug.node >= 0)

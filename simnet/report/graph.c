@@ -13,11 +13,11 @@ const char *graph_nat(const struct scn_router *r, char *buf, size_t cap)
 	static const char *const filterings[] = { [NAT_EIF] = "EIF", [NAT_ADF] = "ADF", [NAT_APDF] = "APDF" };
 	const struct nat_model *m = &r->model;
 
-	snprintf(buf, cap, "%s%s%s%s%s%s%s", r->nat ? mappings[m->udp.mapping] : "no NAT",
+	snprintf(buf, cap, "%s%s%s%s%s%s%s%s", r->nat ? mappings[m->udp.mapping] : "no NAT",
 		r->nat ? " / " : "", r->nat ? filterings[m->udp.filtering] : "",
 		r->nat && m->hairpin != NAT_HAIRPIN_OFF ? ", hairpin" : "",
 		r->nat && m->accepts_wan ? ", accepts WAN" : "", r->portmap ? ", gives ports" : "",
-		r->udp_blocked ? ", UDP blocked" : "");
+		r->balances ? ", balances" : "", r->udp_blocked ? ", UDP blocked" : "");
 	return buf;
 }
 

@@ -176,6 +176,23 @@ static bool is_diverted(const struct question *q)
 	return who;
 }
 
+/* Which uplink a flow has follows from the seed. */
+static bool is_balanced(const struct question *q)
+{
+	const int from[] = { q->a->router, q->b->router };
+
+	for (size_t side = 0; side < 2; side++)
+		for (int i = from[side]; i >= 0 && i != q->lan; i = q->s->routers[i].behind)
+			if (q->s->routers[i].balances) {
+				q->out->path = PATH_ANY;
+				snprintf(q->out->why, sizeof(q->out->why),
+					"the file does not say: '%.60s' balances flows over its uplinks",
+					q->s->routers[i].name);
+				return true;
+			}
+	return false;
+}
+
 /* ---- the way ---- */
 
 /* What one side looks like from a network above it: the hardest of the NATs on the way up. */
@@ -439,7 +456,7 @@ static void oracle_judge(
 	int top = outermost_nat(s, q.lan);
 	char why[120];
 
-	if (is_changed(&q) || is_diverted(&q))
+	if (is_changed(&q) || is_diverted(&q) || is_balanced(&q))
 		return;
 	if (has_no_network(q.a) || has_no_network(q.b)) {
 		snprintf(why, sizeof(why), "'%.80s' is on no network",

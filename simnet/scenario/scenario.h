@@ -40,6 +40,7 @@ struct scn_router {
 	enum scn_offer offers;	  /* on its LAN */
 	struct scn_iface
 		uplinks[SCN_IFACES_MAX]; /* of which one is in use; none: it has one outer side alone */
+	bool balances;			 /* flows over all of them that are up */
 	size_t n_uplinks, uplink;	 /* the one in use at first: behind, wan and link are its */
 	bool wan_chosen, lan_chosen;	 /* by the file, in wan and lan_net; where they stand: */
 	struct scn_at wan_at, lan_at;

@@ -34,7 +34,7 @@ struct scn_iface {
 /* Which one: a node's, or the outer one of a router. */
 struct scn_plug {
 	int node, router; /* one of them, the other -1 */
-	size_t iface;	  /* into the node's; 0 of a router */
+	size_t iface; /* into the node's; 0 of a router, or, for an engine, 1 + the uplink of one that balances */
 };
 /* What the steps `move`, `lease` and `interface` do, and `set` with the routes of a node. */
 struct scn_change {

@@ -78,6 +78,9 @@ int iface_name_check(struct yaml_reader *y, const struct yaml_value *key);
 int uplinks_read(
 	struct yaml_reader *y, const struct scenario *s, const struct yaml_value *v, struct scn_router *r);
 extern const struct schema_table uplink_table;
+/* Of a router whose uplinks are read. */
+int balance_read(struct yaml_reader *y, const struct yaml_value *v, struct scn_router *r);
+extern const struct schema_form balance_form;
 /* ---- scenario_machine.c: what a host is besides */
 struct machine_words {
 	const struct yaml_value *env, *files, *clock;

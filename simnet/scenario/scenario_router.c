@@ -8,7 +8,7 @@
 struct router_words {
 	const char *behind;
 	const struct yaml_value *nat, *lan, *ip, *link, *region, *uplinks, *firewall, *routes, *nat64, *nptv6,
-		*portmap;
+		*portmap, *balance;
 	int udp, offers;
 	bool accepts_wan;
 };
@@ -36,9 +36,11 @@ static const struct schema_row router_rows[] = {
 		.doc = "of the internet, where it is not behind another" },
 	{ "link", SCHEMA_KEEP, AT(link), .form = &link_form, .doc = "what its outer link does to packets" },
 	{ "uplinks", SCHEMA_KEEP, AT(uplinks), .form = &uplinks_form,
-		.doc = "up to four outer sides, of which one is in use, instead of `behind`, `ip`, `link` "
-		       "and "
-		       "`region`; needs a `nat`, and IPv4 alone" },
+		.doc = "up to four outer sides, of which one is in use, or all (`balance`), instead of "
+		       "`behind`, `ip`, `link` "
+		       "and `region`; needs a `nat`, and IPv4 alone" },
+	{ "balance", SCHEMA_KEEP, AT(balance), .form = &balance_form,
+		.doc = "`flow`: all uplinks that are up are in use, and each flow has one of them" },
 	{ "offers", SCHEMA_WORD, AT(offers), .words = offer_words, .def = "all",
 		.doc = "the addresses that hosts of its inner network get; `ipv6` alone needs `ipv6: true`" },
 	{ "nat64", SCHEMA_KEEP, AT(nat64), .form = &nat64_form,
@@ -188,7 +190,10 @@ int routers_read(struct yaml_reader *y, const struct yaml_value *v, struct scena
 		first = first ? first : err;
 		const struct yaml_value *body = v->pairs[i].value,
 					*uplinks = body->type == YAML_MAP ? yaml_get(body, "uplinks") : NULL;
+		const struct yaml_value *balance = body->type == YAML_MAP ? yaml_get(body, "balance") : NULL;
 		err = uplinks ? uplinks_read(y, s, uplinks, r) : 0;
+		first = first ? first : err;
+		err = balance && !err ? balance_read(y, balance, r) : 0;
 		first = first ? first : err;
 	}
 	return first ? first : check_circles(y, s);

@@ -47,6 +47,11 @@ static int set_link(
 	const struct link_model **link = node >= 0 ? &s->nodes[node].link : &s->routers[router].link;
 	int err = link_read(c->y, w->link, &st->link);
 
+	if (!err && router >= 0 && s->routers[router].balances)
+		return yaml_error(c->y, step_where(c, "link"),
+			"router '%s' balances over its uplinks, which have links of their own: say them in "
+			"'routers'",
+			w->at);
 	if (err || s->file)
 		return err;
 	struct link_model *m = arena_alloc(c->y->arena, sizeof(*m));
@@ -176,6 +181,12 @@ static int set_routes(
 	if (node < 0 && w->interface)
 		return yaml_error(c->y, step_where(c, "interface"),
 			"'%s' is a router: its routes go by where the next one is", w->at);
+	if (router >= 0 && s->routers[router].balances)
+		return yaml_error(c->y, step_where(c, "routes"),
+			"router '%s' balances over its uplinks: there is no one outer network by which "
+			"routes "
+			"could lead",
+			w->at);
 	int err = routes_read(c->y, w->routes, to);
 	if (!err && node >= 0)
 		err = set_node_routes(c, s, w, node, st);

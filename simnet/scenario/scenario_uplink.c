@@ -107,6 +107,39 @@ int uplinks_read(
 	return 0;
 }
 
+static const char *const balance_words[] = { "flow", NULL };
+const struct schema_form balance_form = { .words = balance_words };
+
+int balance_read(struct yaml_reader *y, const struct yaml_value *v, struct scn_router *r)
+{
+	static const struct schema_row row = { "balance", SCHEMA_WORD, 0, .words = balance_words };
+	int word = 0;
+
+	if (v->type == YAML_SCALAR && !strcmp(v->text, "packet"))
+		return yaml_error(y, v->at,
+			"'packet' would send one flow from several outer addresses, which no peer takes for "
+			"one: 'balance' is 'flow'");
+	int err = schema_read_scalar(y, v, "balance", &row, &word);
+	if (err)
+		return err;
+	if (r->n_uplinks < 2)
+		return yaml_error(y, v->at, "'balance' needs two 'uplinks' at least; router '%s' has %zu",
+			r->name, r->n_uplinks);
+	if (r->portmap)
+		return yaml_error(y, v->at,
+			"router '%s' has 'portmap', which maps ports of one outer address, and 'balance' "
+			"uses "
+			"several",
+			r->name);
+	if (r->routes.n)
+		return yaml_error(y, v->at,
+			"router '%s' has 'routes', which lead by one outer network, and 'balance' uses "
+			"several",
+			r->name);
+	r->balances = true;
+	return 0;
+}
+
 static int find_uplink(const struct step_place *c, const struct scn_router *r, const char *name)
 {
 	const char *names[SCN_IFACES_MAX + 1] = { NULL };
@@ -147,6 +180,10 @@ int uplink_change(const struct step_place *c, const struct scenario *s, const st
 		return yaml_error(c->y, step_where(c, w->to ? "to" : "ip"),
 			"an uplink stays where 'routers' has it: a step raises or pulls it, or says its "
 			"metric");
+	if (r->balances && (w->for_ms || w->metric))
+		return yaml_error(c->y, step_where(c, w->for_ms ? "for" : "metric"),
+			"router '%s' balances over its uplinks: none of them is used before another",
+			r->name);
 	int k = find_uplink(c, r, w->interface);
 	if (k < 0)
 		return ERR_MALFORMED;
@@ -164,7 +201,7 @@ int uplink_change(const struct step_place *c, const struct scenario *s, const st
 		after = (int)i;
 	}
 	g->used = (size_t)(after >= 0 ? after : before >= 0 ? before : k);
-	g->idle = after == before;
+	g->idle = after == before && !r->balances;
 	go_out_by(s, g);
 	g->want.off = after < 0;
 	if (g->idle || after < 0)

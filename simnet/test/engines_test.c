@@ -264,6 +264,32 @@ static void test_steps(void **state)
 		       "hello, "
 		       "within: 500ms}\n",
 			EXIT_PASS, "every router probed" },
+		/* Flows over two ways out, by each of which answers come; one is pulled, and the other takes all. */
+		{ HEAD "routers:\n  isp: {nat: cgnat}\n  office: {nat: hard, balance: flow, uplinks: {dsl: "
+		       "{at: "
+		       "internet}, lte: {at: isp, link: {delay: 15ms}}}}\nservices:\n  echo: {run: echo}\n"
+		       "nodes:\n  a: {at: office, files: {/flows: {text: 'for i in $(seq 24); do exec "
+		       "3<>/dev/udp/$1/7; s=$(date +%s%N); echo $i >&3; head -n 1 <&3 >/dev/null || exit 1; "
+		       "[ $(($(date +%s%N) - s)) -lt 30000000 ] && echo near || echo far; done | sort | uniq "
+		       "-c "
+		       "| tr -s \" \\n\" \" \"'}}}\n  b: {at: internet}\nsteps:\n"
+		       "  - run: {at: a, argv: [bash, /flows, '{echo.ip}'], matches: '[0-9] far .*[0-9] "
+		       "near', "
+		       "within: 15s}\n"
+		       "  - interface: {at: office, name: dsl, up: false}\n"
+		       "  - run: {at: a, argv: [bash, /flows, '{echo.ip}'], matches: ' 24 far', within: "
+		       "15s}\n"
+		       "  - set: {at: office, nat: home}\n  - reset: office\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{b.ip}'], within: 5s}\n"
+		       "  - cut: office.link\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n"
+		       "  - heal: office.link\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{b.ip}'], within: 5s}\n"
+		       "  - interface: {at: office, name: lte, up: false}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W1, '{b.ip}'], exit: 1}\n"
+		       "  - interface: {at: office, name: dsl, up: true}\n"
+		       "  - run: {at: a, argv: [ping, -c1, -W3, '{b.ip}'], within: 5s}\n",
+			EXIT_PASS, "dsl of office is down; flows go out by 1 uplink" },
 		/* The reason of a drop. */
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",
@@ -369,6 +395,10 @@ static void test_links(void **state)
 	expect(&engine_kernel,
 		HEAD "ipv6: true\nrouters:\n  r: {nat: home, nat64: {}}\nnodes:\n  a: {at: r}\n", EXIT_HOST,
 		"NAT64: nftables makes no IPv4 of IPv6");
+	expect(&engine_kernel,
+		HEAD "routers:\n  r: {nat: home, balance: flow, uplinks: {x: {at: internet}, y: {at: "
+		     "internet}}}\nnodes:\n  a: {at: r}\n",
+		EXIT_HOST, "flows balanced over uplinks: the rules of nftables have one outer side");
 	expect(&engine_kernel, nth, EXIT_HOST, "links with a model need the userspace engine");
 }
 

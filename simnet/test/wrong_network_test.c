@@ -130,6 +130,51 @@ static void test_nptv6(void **state)
 	wrong_rows_check(rows, ARRAY_LEN(rows));
 }
 
+static void test_balance(void **state)
+{
+#define ROUTER(says) HEAD "routers:\n  r: {nat: home, " says "}\nnodes:\n  a: {at: r}\n"
+#define TWO "uplinks: {x: {at: internet}, y: {at: internet}}"
+#define STEP(step) ROUTER("balance: flow, " TWO) "steps:\n  - " step "\n"
+	static const struct wrong_row rows[] = {
+		{ ROUTER("balance: flow, " TWO), NULL },
+		{ STEP("interface: {at: r, name: y, up: false}"), NULL },
+		{ STEP("set: {at: r, nat: hard}"), NULL },
+		{ ROUTER("balance: packet, " TWO), "w.yaml:4:27: 'packet' would send one flow from several "
+						   "outer addresses, which no peer "
+						   "takes for one: 'balance' is 'flow'" },
+		{ ROUTER("balance: flows, " TWO),
+			"w.yaml:4:27: 'flows' is not a value of 'balance' (flow); did you mean 'flow'?" },
+		{ ROUTER("balance: flow"),
+			"w.yaml:4:27: 'balance' needs two 'uplinks' at least; router 'r' has 0" },
+		{ ROUTER("balance: flow, uplinks: {x: {at: internet}}"),
+			"w.yaml:4:27: 'balance' needs two 'uplinks' at least; router 'r' has 1" },
+		{ ROUTER("balance: flow, portmap: plain, " TWO),
+			"w.yaml:4:27: router 'r' has 'portmap', which maps ports of one outer address, and "
+			"'balance' uses several" },
+		{ ROUTER("balance: flow, lan: 192.168.1.0/24, routes: [10.0.0.0/8 via 192.168.1.7], " TWO),
+			"w.yaml:4:27: router 'r' has 'routes', which lead by one outer network, and "
+			"'balance' "
+			"uses several" },
+		{ STEP("interface: {at: r, name: y, up: false, for: 1s}"),
+			"w.yaml:8:49: router 'r' balances over its uplinks: none of them is used before "
+			"another" },
+		{ STEP("interface: {at: r, name: y, metric: 7}"),
+			"w.yaml:8:41: router 'r' balances over its uplinks: none of them is used before "
+			"another" },
+		{ STEP("set: {at: r, link: {delay: 5ms}}"), "w.yaml:8:24: router 'r' balances over its "
+							    "uplinks, which have links of their own: say "
+							    "them in 'routers'" },
+		{ STEP("set: {at: r, routes: []}"),
+			"w.yaml:8:26: router 'r' balances over its uplinks: there is no one outer network by "
+			"which routes could lead" },
+	};
+#undef STEP
+#undef TWO
+#undef ROUTER
+	(void)state;
+	wrong_rows_check(rows, ARRAY_LEN(rows));
+}
+
 static void test_portmap(void **state)
 {
 #define MAPS(says) HEAD "routers:\n  r: {nat: home, portmap: " says "}\nnodes:\n  a: {at: r}\n"
@@ -168,6 +213,7 @@ int main(void)
 		cmocka_unit_test(test_nat64),
 		cmocka_unit_test(test_nptv6),
 		cmocka_unit_test(test_portmap),
+		cmocka_unit_test(test_balance),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

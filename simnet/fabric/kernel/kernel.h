@@ -37,6 +37,7 @@ struct engine {
 	} * far; /* of each region: what is farther away from there */
 	bool *user_routers;
 	int *router_ports;   /* in the box; -1 = none */
+	int *uplink_ports;   /* SCN_IFACES_MAX of each router that balances: its uplinks'; -1 = none */
 	int *node_ports;     /* SCN_IFACES_MAX of each node */
 	struct hosts *hosts; /* not owned */
 	struct netns fabric; /* holds every bridge; its ports are the links */
@@ -137,9 +138,24 @@ struct user_plug {
 };
 int kernel_user_wire(struct engine *e, const struct user_plug *p, struct errbuf *eb);
 int kernel_user_router(struct engine *e, int i, struct errbuf *eb);
+/* Another outer side of router i, its uplink k, as e->s says now. The number of its port in the box, or negative. */
+int kernel_user_way_out(struct engine *e, int i, size_t k, struct errbuf *eb);
 int kernel_user_start(struct engine *e, struct errbuf *eb);
 int kernel_user_cut(struct engine *e, int router, struct errbuf *eb); /* what is cut at present */
 size_t kernel_user_drops(struct engine *e, struct engine_drop *out, size_t cap);
+
+/* ---- kernel_balance.c: routers that balance over several uplinks, in userspace ---- */
+int kernel_balance_open(struct engine *e, struct errbuf *eb);
+/* The uplinks besides the one in use, of router i, which is built. */
+int kernel_balance_build(struct engine *e, int i, struct errbuf *eb);
+void kernel_uplink_port(int router, size_t uplink, char *out); /* in the fabric */
+/* Fills in the ports in the box of a router in userspace; how many. */
+size_t kernel_user_ports(const struct engine *e, int router, int out[static SCN_IFACES_MAX]);
+/* Of all those routers: packets go out by this one alone, where it is one's, else by the one in use at first; behind and wan
+ * are its. For the probes. */
+int kernel_balance_narrow(struct engine *e, int router, size_t uplink, struct errbuf *eb);
+int kernel_balance_begin(struct engine *e, struct errbuf *eb); /* all that are up, from here on */
+int kernel_balance_plug(struct engine *e, struct scn_plug which, bool off, struct errbuf *eb);
 
 /* ---- kernel_portmap.c ---- */
 int kernel_portmap_open(struct engine *e, struct errbuf *eb);

@@ -29,6 +29,7 @@ static void engine_close(struct engine *e)
 	kernel_user_fini(e);
 	free(e->user_routers);
 	free(e->router_ports);
+	free(e->uplink_ports);
 	free(e->node_ports);
 	free(e->measured);
 	free(e->epochs);
@@ -98,7 +99,7 @@ static int start_capture(struct engine *e, struct errbuf *eb)
 	char port[KERNEL_NAME], name[64];
 	size_t n = 0;
 	struct capture_link *links =
-		calloc(s->n_nodes * SCN_IFACES_MAX + 2 * s->n_routers + 1, sizeof(*links));
+		calloc(s->n_nodes * SCN_IFACES_MAX + (2 + SCN_IFACES_MAX) * s->n_routers + 1, sizeof(*links));
 	if (!links)
 		return err_set(eb, -ENOMEM, "capture the links");
 	for (int i = 0; i < (int)s->n_nodes; i++) {
@@ -113,6 +114,15 @@ static int start_capture(struct engine *e, struct errbuf *eb)
 		kernel_port_name('r', i / 2, i % 2 ? 'l' : 'w', port);
 		snprintf(name, sizeof(name), "%s.%s", s->routers[i / 2].name, i % 2 ? "lan" : "wan");
 		add_link(e, &links[n++], port, name);
+	}
+	for (int i = 0; i < (int)s->n_routers; i++) {
+		const struct scn_router *r = &s->routers[i];
+		for (size_t k = 0; r->balances && k < r->n_uplinks; k++) {
+			kernel_uplink_port(i, k, port);
+			snprintf(name, sizeof(name), "%s.%s", r->name, r->uplinks[k].name);
+			if (k != r->uplink)
+				add_link(e, &links[n++], port, name);
+		}
 	}
 	int err = netns_enter(&e->fabric, eb);
 	if (!err)
@@ -267,6 +277,8 @@ static int open_as(enum engine_choice choice, const struct scenario *s, struct h
 		return err_set(eb, -ENOMEM, "open the engine");
 	int err = kernel_portmap_open(e, eb);
 	if (!err)
+		err = kernel_balance_open(e, eb);
+	if (!err)
 		err = kernel_user_choose(e, eb);
 	if (!err)
 		err = remember_blocked(e, eb);
@@ -294,8 +306,9 @@ static int engine_reset(struct engine *e, int router, struct errbuf *eb)
 	if (!e->s->routers[router].nat)
 		return err_say(eb, ERR_REFUSED, "router '%s' does not translate: there is nothing to reset",
 			e->s->routers[router].name);
-	int err = kernel_is_user(e, router) ? switch_reset(e->box, e->router_ports[router], eb)
-					    : kernel_nat_reload(e, router, eb);
+	int ports[SCN_IFACES_MAX], err = kernel_is_user(e, router) ? 0 : kernel_nat_reload(e, router, eb);
+	for (size_t n = kernel_is_user(e, router) ? kernel_user_ports(e, router, ports) : 0; n-- > 0 && !err;)
+		err = switch_reset(e->box, ports[n], eb);
 	return err ? err : kernel_portmap_again(e, router, eb);
 }
 
@@ -305,7 +318,9 @@ static int nat_changed(struct engine *e, int router, struct errbuf *eb)
 	const struct nat_model *m = &e->s->routers[router].model;
 
 	if (kernel_is_user(e, router)) {
-		int changed = switch_set_nat(e->box, e->router_ports[router], m, eb);
+		int ports[SCN_IFACES_MAX], changed = 0;
+		for (size_t n = kernel_user_ports(e, router, ports); n-- > 0 && !changed;)
+			changed = switch_set_nat(e->box, ports[n], m, eb);
 		return changed ? changed : kernel_portmap_again(e, router, eb);
 	}
 	int err = netns_enter(kernel_router_net(e, (size_t)router), eb);
@@ -403,8 +418,12 @@ static int engine_set_firewall(
 		return err_say(eb, ERR_REFUSED,
 			"router '%s' is in userspace, and the file gives it no firewall that could change",
 			target);
-	if (router >= 0 && kernel_is_user(e, router))
-		return switch_set_firewall(e->box, e->router_ports[router], f, eb);
+	if (router >= 0 && kernel_is_user(e, router)) {
+		int ports[SCN_IFACES_MAX], changed = 0;
+		for (size_t n = kernel_user_ports(e, router, ports); n-- > 0 && !changed;)
+			changed = switch_set_firewall(e->box, ports[n], f, eb);
+		return changed;
+	}
 	int err = kernel_own_scenario(e, eb);
 	if (!err && node >= 0)
 		err = watch_host(e, node, eb);
@@ -459,6 +478,15 @@ static int test_uplinks(struct engine *e, struct errbuf *eb)
 		const struct scn_plug outer = { -1, i, 0 };
 		const struct scn_iface first = topology_iface(e->s, 0, outer);
 		size_t n = e->s->routers[i].n_uplinks, used = e->s->routers[i].uplink;
+		for (size_t k = 0; e->s->routers[i].balances && k < n && !err; k++) {
+			err = k == used ? 0 : kernel_balance_narrow(e, i, k, eb);
+			if (!err && k != used)
+				err = kernel_self_test(e, eb);
+		}
+		if (!err && e->s->routers[i].balances) {
+			err = kernel_balance_narrow(e, -1, 0, eb);
+			continue;
+		}
 		for (size_t k = 0; k < n && !err; k++) {
 			struct scn_iface f = first;
 			f.network = e->s->routers[i].uplinks[k].network;
@@ -481,6 +509,8 @@ static int engine_self_test(struct engine *e, struct errbuf *eb)
 	if (!err)
 		err = kernel_firewalls_lift(e, eb);
 	if (!err)
+		err = kernel_balance_narrow(e, -1, 0, eb);
+	if (!err)
 		err = test_uplinks(e, eb);
 	if (!err)
 		err = kernel_self_test(e, eb);
@@ -489,14 +519,19 @@ static int engine_self_test(struct engine *e, struct errbuf *eb)
 	if (!err && e->box)
 		err = switch_bypass(e->box, false, eb);
 	if (!err)
+		err = kernel_balance_begin(e, eb);
+	if (!err)
 		err = kernel_routes_begin(e, eb);
 	return err ? err : kernel_firewalls_load(e, eb);
 }
 
 static int engine_table(struct engine *e, int router, struct buf *out, struct errbuf *eb)
 {
-	return kernel_is_user(e, router) ? switch_table(e->box, e->router_ports[router], out, eb)
-					 : kernel_table(e, router, out, eb);
+	int ports[SCN_IFACES_MAX], err = kernel_is_user(e, router) ? 0 : kernel_table(e, router, out, eb);
+	size_t n = kernel_is_user(e, router) ? kernel_user_ports(e, router, ports) : 0;
+	for (size_t i = 0; i < n && !err; i++)
+		err = switch_table(e->box, ports[i], out, eb);
+	return err;
 }
 
 static int open_auto(const struct scenario *s, struct hosts *hosts, struct engine **out, struct errbuf *eb)

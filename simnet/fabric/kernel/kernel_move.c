@@ -169,6 +169,8 @@ int kernel_plug(struct engine *e, struct scn_plug which, const struct scn_iface 
 	int err = kernel_own_scenario(e, eb);
 	if (err)
 		return err;
+	if (which.router >= 0 && which.iface)
+		return kernel_balance_plug(e, which, want->off, eb);
 	struct change c = { .e = e, .which = which, .old = iface_now(e, which), .want = *want };
 	bool user = which.router >= 0 && kernel_is_user(e, which.router);
 	if (which.node >= 0)
@@ -246,6 +248,12 @@ int kernel_carrier(struct engine *e, const struct kernel_cut *whose, bool up, st
 	if (whose->node < 0) {
 		kernel_port_name('r', whose->router, 'w', port);
 		err = carrier_of_port(e, port, up, eb);
+		const struct scn_router *r = &e->s->routers[whose->router];
+		for (size_t k = 0; r->balances && k < r->n_uplinks && !err; k++) {
+			kernel_uplink_port(whose->router, k, port);
+			if (k != r->uplink && (!up || !r->uplinks[k].off))
+				err = carrier_of_port(e, port, up, eb);
+		}
 		if (!err && !kernel_is_user(e, whose->router) && e->router_ports[whose->router] >= 0)
 			err = switch_carrier(e->box, e->router_ports[whose->router], up, eb);
 		return err || !up || kernel_is_user(e, whose->router)

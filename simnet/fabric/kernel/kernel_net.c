@@ -545,9 +545,12 @@ static int tell_router(
 			  : 0;
 	struct mac mac = mac_of_plug(who);
 	struct addr ip = address_of_plug(e->s, who);
-	return err ? err
-		   : switch_add_neighbour(
-			     e->box, e->router_ports[i], inner ? ROUTER_LAN : ROUTER_WAN, &ip, &mac, eb);
+	int ports[SCN_IFACES_MAX];
+	for (size_t n = kernel_user_ports(e, i, ports); n-- > 0 && !err;)
+		if (inner || ports[n] == e->router_ports[i])
+			err = switch_add_neighbour(
+				e->box, ports[n], inner ? ROUTER_LAN : ROUTER_WAN, &ip, &mac, eb);
+	return err;
 }
 
 int kernel_net_announce(struct engine *e, struct scn_plug who, struct errbuf *eb)

@@ -473,15 +473,20 @@ bool kernel_nat_rules(const struct scenario *s, int router, uint32_t epoch, stru
 static bool put_cut(const struct engine *e, const struct kernel_cut *c, struct buf *b)
 {
 	char port[KERNEL_NAME], match[64];
-	size_t n_ports = c->node >= 0 && e->s->nodes[c->node].n_ifaces ? e->s->nodes[c->node].n_ifaces : 1;
-	const char *where = c->node >= 0 ? e->s->nodes[c->node].name : e->s->routers[c->router].name;
+	const struct scn_router *r = c->node < 0 ? &e->s->routers[c->router] : NULL;
+	size_t n_ports = c->node >= 0 && e->s->nodes[c->node].n_ifaces ? e->s->nodes[c->node].n_ifaces
+			 : r && r->balances			       ? r->n_uplinks
+								       : 1;
+	const char *where = r ? r->name : e->s->nodes[c->node].name;
 	const char *why = c->link ? "the link is cut" : c->permanent ? "UDP is blocked" : "UDP is cut";
-	if (c->node < 0 && !c->link)
+	if (r && !c->link)
 		return put_end(b, "meta l4proto udp", where, why, "drop");
 	for (size_t i = 0; i < 2 * n_ports; i++) {
 		bool out = i % 2;
-		if (c->node >= 0)
+		if (!r)
 			kernel_node_port(c->node, i / 2, port);
+		else if (r->balances && i / 2 != r->uplink)
+			kernel_uplink_port(c->router, i / 2, port);
 		else
 			kernel_port_name('r', c->router, 'w', port);
 		snprintf(match, sizeof(match), "%s \"%s\"%s", out ? "oifname" : "iifname", port,

@@ -118,6 +118,10 @@ static bool can_be_kernel(const struct scenario *s, int router, const char **why
 		*why = "NAT64: nftables makes no IPv4 of IPv6";
 		return false;
 	}
+	if (r->balances) {
+		*why = "flows balanced over uplinks: the rules of nftables have one outer side";
+		return false;
+	}
 	if (nptv6_is_there(&r->nptv6)) {
 		*why = "NPTv6: nftables exchanges prefixes with a state, and no sum stays";
 		return false;
@@ -319,18 +323,18 @@ static void find_ways(struct engine *e, int i, struct ways *w)
 	add_ways(e, i, ROUTER_LAN, w);
 }
 
-int kernel_user_router(struct engine *e, int i, struct errbuf *eb)
+/* Into the box, with the descriptors of its outer and inner side; lead: that it is another outer side of, or -1. */
+static int add_router(
+	struct engine *e, int i, const int fds[2], const struct mac *mac, int lead, struct errbuf *eb)
 {
 	const struct scenario *s = e->s;
 	const struct scn_router *r = &s->routers[i];
 	struct ways *w = calloc(1, sizeof(*w));
-	int fds[2];
-	if (!w)
+	if (!w) {
+		close(fds[0]);
+		if (fds[1] >= 0)
+			close(fds[1]);
 		return err_set(eb, -ENOMEM, "build a router");
-	int err = open_feet(e, i, fds, eb);
-	if (err) {
-		free(w);
-		return err;
 	}
 	find_ways(e, i, w);
 	const struct nat_config nat = { .model = &r->model, .wan = r->wan, .pool = r->pool };
@@ -345,18 +349,40 @@ int kernel_user_router(struct engine *e, int i, struct errbuf *eb)
 		c.firewall = &r->firewall;
 	put_foot(&c.feet[ROUTER_WAN], s, r->behind, &r->wan);
 	put_foot(&c.feet[ROUTER_LAN], s, i, &r->lan);
-	c.feet[ROUTER_WAN].mac = kernel_mac(KERNEL_MAC_WAN, (size_t)i, 0);
+	c.feet[ROUTER_WAN].mac = *mac;
 	c.feet[ROUTER_LAN].mac = kernel_mac(KERNEL_MAC_LAN, (size_t)i, 0);
-	struct board_wire wan = wire_of(s, r->name, r->link, r->behind, &r->wan);
+	struct board_wire wan = wire_of(s, r->name, r->link, r->behind, &r->wan), *wire = NULL;
 	set_far(e, &wan, r->region);
-	int port =
-		switch_add_router(e->box, &c, kernel_has_wire(e, r->link, r->region) ? &wan : NULL, fds, eb);
+	if (kernel_has_wire(e, r->link, r->region))
+		wire = &wan;
+	int port = lead < 0 ? switch_add_router(e->box, &c, wire, fds, eb)
+			    : switch_add_way_out(e->box, &c, wire, fds[0], lead, eb);
 	free(w);
+	int err = port < 0 ? port : add_neighbours(e, port, ROUTER_WAN, r->behind, eb);
+	if (!err)
+		err = add_neighbours(e, port, ROUTER_LAN, i, eb);
+	return err ? err : port;
+}
+
+int kernel_user_router(struct engine *e, int i, struct errbuf *eb)
+{
+	const struct mac mac = kernel_mac(KERNEL_MAC_WAN, (size_t)i, 0);
+	int fds[2];
+	int err = open_feet(e, i, fds, eb);
+	int port = err ? err : add_router(e, i, fds, &mac, -1, eb);
 	if (port < 0)
 		return port;
 	e->router_ports[i] = port;
-	err = add_neighbours(e, port, ROUTER_WAN, r->behind, eb);
-	return err ? err : add_neighbours(e, port, ROUTER_LAN, i, eb);
+	return e->s->routers[i].balances ? kernel_balance_build(e, i, eb) : 0;
+}
+
+int kernel_user_way_out(struct engine *e, int i, size_t k, struct errbuf *eb)
+{
+	const struct mac mac = kernel_mac(KERNEL_MAC_WAN, (size_t)i, k + 1);
+	char port[KERNEL_NAME];
+	kernel_uplink_port(i, k, port);
+	int fds[2] = { fabric_tap(e, port, e->s->routers[i].behind, eb), -1 };
+	return fds[0] < 0 ? fds[0] : add_router(e, i, fds, &mac, e->router_ports[i], eb);
 }
 
 /* ---- while it runs ---- */
@@ -398,10 +424,13 @@ int kernel_user_reroute(struct engine *e, int router, struct errbuf *eb)
 int kernel_user_cut(struct engine *e, int router, struct errbuf *eb)
 {
 	const char *why = NULL;
+	int ports[SCN_IFACES_MAX], err = 0;
 	for (size_t i = 0; i < e->n_cuts; i++)
 		if (e->cuts[i].router == router && !e->cuts[i].link)
 			why = e->cuts[i].permanent ? "UDP is blocked" : "UDP is cut";
-	return switch_block_udp(e->box, e->router_ports[router], why, eb);
+	for (size_t n = kernel_user_ports(e, router, ports); n-- > 0 && !err;)
+		err = switch_block_udp(e->box, ports[n], why, eb);
+	return err;
 }
 
 size_t kernel_user_drops(struct engine *e, struct engine_drop *out, size_t cap)

@@ -1,6 +1,7 @@
 #include "simnet/fabric/user/board.h"
 
 #include "mesh/base/heap.h"
+#include "mesh/base/wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@ struct span { /* two ports: 2 * i and 2 * i + 1 */
 	struct addr teller, teller6;
 	struct router *router; /* NULL: a wire */
 	int first_port;
+	struct span *lead,
+		*next; /* of several ways out of one router: the first, which has the LAN; the next */
+	bool idle;
 	int host, lan;	 /* a router's host's port; of that host, the router's LAN; 0 = none */
 	uint64_t now_ns; /* while the router works */
 };
@@ -403,7 +407,7 @@ static void cross(const struct crossing *c, const struct frame *f)
 static void router_sends(void *owner, enum router_side side, const struct frame *f)
 {
 	struct span *s = owner;
-	int port = s->first_port + (side == ROUTER_WAN ? 0 : 1);
+	int port = side == ROUTER_WAN ? s->first_port : (s->lead ? s->lead : s)->first_port + 1;
 	if (side == ROUTER_WAN && s->has_link)
 		cross(&(struct crossing) { .b = s->board,
 			      .s = s,
@@ -460,6 +464,77 @@ int board_add_host(struct board *b, int port)
 	return router->host;
 }
 
+/* ---- several ways out of one router ---- */
+
+void board_join(struct board *b, int port, int lead)
+{
+	struct span *s = span_of(b, port), *first = span_of(b, lead);
+	s->lead = first;
+	s->next = first->next;
+	first->next = s;
+}
+
+void board_set_idle(struct board *b, int port, bool idle, uint64_t now_ns)
+{
+	struct span *s = span_of(b, port);
+	s->idle = idle;
+	if (idle)
+		nat_forget(router_nat(s->router), false, now_ns);
+}
+
+/* Pieces of a packet have one way, whether they have ports or not. */
+static uint64_t hash_of_flow(
+	const struct board *b, const struct span *lead, const struct ip_view *v, bool piece)
+{
+	const struct draw_key key = draw_key_of(b->seed, lead->name, "balance");
+	struct draw_flow flow = draw_flow_of(v);
+	if (piece)
+		flow.sport = flow.dport = 0;
+	return draw_hash(&key, &flow, sizeof(flow));
+}
+
+static struct span *way_of_flow(const struct board *b, struct span *lead, const struct ip_view *v, bool piece)
+{
+	size_t live = 0;
+	for (struct span *s = lead; s; s = s->next)
+		live += !s->idle;
+	uint64_t n = live ? hash_of_flow(b, lead, v, piece) % live : 0;
+	for (struct span *s = lead; s && live; s = s->next)
+		if (!s->idle && n-- == 0)
+			return s;
+	return lead;
+}
+
+/* Which of them gets the frame in b->in, from the inside. */
+static struct span *way_out(const struct board *b, struct span *lead)
+{
+	enum { MORE_OR_LATER = 0x3fff };
+	const uint8_t *ip = b->in.b + ETH_HEADER;
+	struct eth_view v;
+	if (!eth_read(b->in.b, b->in.len, &v) || !v.is_ip || v.ip.version != 4)
+		return lead;
+	bool piece = be_get(ip + 6, 2) & MORE_OR_LATER;
+	for (struct span *s = lead; s; s = s->next)
+		if (!s->idle && (nat_owns(router_nat(s->router), &v.ip.dst) ||
+					(!piece && nat_knows(router_nat(s->router), ip, &v.ip))))
+			return s;
+	return way_of_flow(b, lead, &v.ip, piece);
+}
+
+static void inside_received(struct board *b, struct span *lead, uint64_t now_ns)
+{
+	struct eth_view v;
+	struct eth_neighbour n;
+	bool answer = eth_read(b->in.b, b->in.len, &v) && eth_read_neighbour(b->in.b, b->in.len, &v, &n) &&
+		      !n.request;
+	struct span *way = answer ? NULL : way_out(b, lead);
+	for (struct span *s = lead; s; s = s->next)
+		if (answer || s == way) {
+			s->now_ns = now_ns;
+			router_received(s->router, ROUTER_LAN, &b->in, now_ns);
+		}
+}
+
 /* ---- in ---- */
 
 static bool is_shared_out(struct board *b, const struct span *s)
@@ -486,6 +561,10 @@ void board_received(struct board *b, int port, const uint8_t *frame, size_t len,
 	}
 	if (s->router && !first && is_shared_out(b, s))
 		return;
+	if (s->router && !first && s->next) {
+		inside_received(b, s, now_ns);
+		return;
+	}
 	if (s->router && !(first && s->has_link)) {
 		router_received(s->router, first ? ROUTER_WAN : ROUTER_LAN, &b->in, now_ns);
 		return;

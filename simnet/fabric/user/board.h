@@ -40,6 +40,11 @@ int board_add_router(struct board *b, const struct router_config *c, const struc
 /* A host of the router at `port`, for what the router says itself: its frames leave by the router's LAN, and what is for it
  * (router_share) comes out here. The port after it is of no use. -1: memory. */
 int board_add_host(struct board *b, int port);
+/* The router at `port` is another way out of the one at `lead`: what comes in at the lead's LAN is for one of them that is not
+ * idle, a flow for one that knows it, else by its hash; its own LAN port is of no use. All translate. */
+void board_join(struct board *b, int port, int lead);
+void board_set_idle(
+	struct board *b, int port, bool idle, uint64_t now_ns); /* idle: and its mappings are gone */
 size_t board_ports(const struct board *b);
 struct router *board_router(struct board *b, int port); /* of either of its ports; NULL: a wire's */
 /* For the wire at a port, or of a router's WAN; false: there is none. */

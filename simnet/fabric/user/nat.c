@@ -281,6 +281,18 @@ static struct nat_verdict send_out(
 	return say(NAT_PASSES, NULL);
 }
 
+bool nat_knows(struct nat *n, const uint8_t *ip, const struct ip_view *v)
+{
+	struct ip_view inner;
+	uint16_t at;
+	bool error = eth_read_error(ip, v, v->total_len, &inner, &at);
+	if (!error)
+		inner = *v;
+	struct endpoint inside = error ? target_of(&inner) : source_of(&inner),
+			far = error ? source_of(&inner) : target_of(&inner), peer = peer_of(&inner, &far);
+	return nat_find_session(n, inner.proto, &inside, &peer);
+}
+
 struct nat_verdict nat_out(struct nat *n, uint8_t *ip, const struct ip_view *v, uint64_t now_ns)
 {
 	return send_out(n, ip, v, NULL, now_ns);

@@ -3,6 +3,7 @@
 #include "mesh/base/table.h"
 #include "mesh/base/ip_translate.h"
 #include "mesh/base/wire.h"
+#include "simnet/fabric/user/share.h"
 #include "simnet/fabric/user/translate.h"
 #include <stdlib.h>
 #include <string.h>
@@ -653,24 +654,7 @@ static void ip_received(struct passage *p)
 
 enum router_share router_share(const struct router *r, const struct frame *f)
 {
-	enum { PCP_PORT = 5351, SEARCH_PORT = 1900, WEB_PORT = 5000 };
-	static const struct addr group = { { [10] = 0xff, [11] = 0xff, 239, 255, 255, 250 } };
-	const struct router_foot *foot = &r->c.feet[ROUTER_LAN];
-	struct eth_view v;
-	struct eth_neighbour n;
-
-	if (!eth_read(f->b, f->len, &v) || (!mac_equal(&v.dst, &foot->mac) && !(v.dst.b[0] & 1)))
-		return ROUTER_SHARE_ROUTER;
-	if (eth_read_neighbour(f->b, f->len, &v, &n))
-		return n.request ? ROUTER_SHARE_ROUTER : ROUTER_SHARE_BOTH;
-	if (!v.is_ip || (r->udp_blocked && v.ip.proto == IP_UDP))
-		return ROUTER_SHARE_ROUTER;
-	bool ours = is_own(r, ROUTER_LAN, &v.ip.dst), asks = v.ip.proto == IP_UDP && v.ip.dport == PCP_PORT,
-	     searches = v.ip.proto == IP_UDP && v.ip.dport == SEARCH_PORT,
-	     calls = v.ip.proto == IP_TCP && v.ip.dport == WEB_PORT;
-	if ((ours && (asks || searches || calls)) || (searches && addr_equal(&v.ip.dst, &group)))
-		return ROUTER_SHARE_HOST;
-	return ROUTER_SHARE_ROUTER;
+	return share_of(&r->c.feet[ROUTER_LAN], r->udp_blocked, f);
 }
 
 void router_received(struct router *r, enum router_side side, const struct frame *f, uint64_t now_ns)

@@ -46,7 +46,8 @@ enum order_kind {
 	ORDER_CARRIER,
 	ORDER_PULL,
 	ORDER_PREFIX,
-	ORDER_FIREWALL
+	ORDER_FIREWALL,
+	ORDER_IDLE
 };
 
 struct order {
@@ -156,6 +157,15 @@ int switch_add_router(struct switch_box *x, const struct router_config *c, const
 	return keep_fds(x, board_add_router(x->board, c, wan), fds, eb);
 }
 
+int switch_add_way_out(struct switch_box *x, const struct router_config *c, const struct board_wire *wan,
+	int fd, int lead, struct errbuf *eb)
+{
+	int port = keep_fds(x, board_add_router(x->board, c, wan), (const int[2]) { fd, -1 }, eb);
+	if (port >= 0)
+		board_join(x->board, port, lead);
+	return port;
+}
+
 int switch_add_host(struct switch_box *x, int port, int fd, int rules, struct errbuf *eb)
 {
 	struct mapper *more = reallocarray(x->mappers, x->n_mappers + 1, sizeof(*more));
@@ -255,6 +265,7 @@ static void obey(struct switch_box *x, const struct order *o, struct answer *a)
 			(void)router_add_neighbour(r, o->side, &o->who, &o->mac);
 		break;
 	case ORDER_CARRIER: a->err = tap_carrier(x->fds[o->port], o->on); break;
+	case ORDER_IDLE: board_set_idle(x->board, o->port, o->on, now); break;
 	case ORDER_PULL: pull(x, o->port); break;
 	case ORDER_PREFIX:
 		if ((r = board_router(x->board, o->port)))
@@ -450,6 +461,13 @@ int switch_block_udp(struct switch_box *x, int port, const char *why, struct err
 {
 	struct answer a = { 0 };
 	return ask(x, &(struct order) { .kind = ORDER_UDP, .port = port, .why = why }, &a, "cut UDP", eb);
+}
+
+int switch_set_idle(struct switch_box *x, int port, bool idle, struct errbuf *eb)
+{
+	struct answer a = { 0 };
+	return ask(x, &(struct order) { .kind = ORDER_IDLE, .port = port, .on = idle }, &a,
+		"raise or pull an uplink", eb);
 }
 
 int switch_reset(struct switch_box *x, int port, struct errbuf *eb)

@@ -14,6 +14,9 @@ int switch_new(uint64_t seed, struct switch_box **out, struct errbuf *eb);
 int switch_add_wire(struct switch_box *x, const struct board_wire *w, const int fds[2], struct errbuf *eb);
 int switch_add_router(struct switch_box *x, const struct router_config *c, const struct board_wire *wan,
 	const int fds[2], struct errbuf *eb);
+/* Another way out of the router at `lead` (board_join), which has no LAN of its own. */
+int switch_add_way_out(struct switch_box *x, const struct router_config *c, const struct board_wire *wan,
+	int fd, int lead, struct errbuf *eb);
 /* board_add_host of the router at `port`. rules: where the box reads all its mappings each time, the beginning of a
  * struct router_maps in one message, and answers with a byte. Descriptors as above. */
 int switch_add_host(struct switch_box *x, int port, int fd, int rules, struct errbuf *eb);
@@ -45,6 +48,8 @@ int switch_set_ways(
 /* router_move */
 int switch_move_router(struct switch_box *x, int port, const struct router_foot *wan,
 	const struct router_way *ways, size_t n_ways, struct errbuf *eb);
+/* board_set_idle */
+int switch_set_idle(struct switch_box *x, int port, bool idle, struct errbuf *eb);
 int switch_reset(struct switch_box *x, int port, struct errbuf *eb); /* the NAT of a router: new ports */
 int switch_forget(struct switch_box *x, struct errbuf *eb);	     /* board_forget */
 /* board_bypass: what is measured then is the routers. */

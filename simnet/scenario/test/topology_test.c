@@ -143,6 +143,9 @@ static void test_models(void **state)
 		{ PAIR("hard, portmap: plain", "hard"), PATH_ANY, PATH_ANY,
 			"the file does not say: 'h1' maps a port" },
 		{ PAIR("home, portmap: plain", "home"), PATH_DIRECT, PATH_DIRECT, "both sides" },
+		/* Nobody knows which of several ways out a flow has. */
+		{ PAIR("full-cone, balance: flow, uplinks: {x: {at: internet}, y: {at: internet}}", "home"),
+			PATH_ANY, PATH_ANY, "the file does not say: 'h1' balances flows over its uplinks" },
 		/* RFC 4787 REQ-2: who lets in an address must know it. */
 		{ PAIR("restricted", "{preset: hard, pool: 4}"), PATH_DIRECT, PATH_DIRECT,
 			"by address only" },

@@ -291,8 +291,8 @@ static void test_pinhole_numbers(void **state)
 	struct endpoint inner = { .ip = { { 0x20, 1 } } }, any = { 0 };
 	(void)state;
 
-	for (uint16_t i = 1; i <= PORTMAP_MAX; i++) {
-		inner.port = i;
+	for (int i = 1; i <= PORTMAP_MAX; i++) {
+		inner.port = (uint16_t)i;
 		const struct portmap_entry *e = portmap_open(&p, NOW_MS, 17, &inner, &any, 60);
 		assert_true(e && e->id == (uint16_t)(i == 1 ? UINT16_MAX : i - 1));
 		assert_ptr_equal(portmap_pinhole(&p, e->id), e);

@@ -73,8 +73,10 @@ static struct board *make_board(uint8_t knobs)
 					  .teller6 = c.feet[ROUTER_LAN].v6 }) < 0)
 		abort();
 	if (knobs & 128) {
-		if (board_add_host(b, 0) < 0)
+		int other = board_add_host(b, 0) < 0 ? -1 : board_add_router(b, &c, NULL);
+		if (other < 0)
 			abort();
+		board_join(b, other, 0);
 		router_set_maps(board_router(b, 0),
 			&(struct router_maps) { .n = 2,
 				.v = { { .proto = IP_UDP,

@@ -31,6 +31,7 @@ enum {
 	LINGERING_MAX = 64,
 	YIELD_MS =
 		200, /* out for longer than this, a flight gives its place to a new one when all are taken */
+	DUE_AT_ONCE = 64,		 /* names that are here are answered in between */
 	FAILURE_TTL_S = 1,		 /* RFC 9520 */
 	STALE_MS = 1800,		 /* RFC 8767 5 */
 	REFRESHES_MAX = FLIGHTS_MAX / 4, /* no refreshing while more are out */
@@ -550,7 +551,7 @@ static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 void resolver_tick(struct resolver *r, uint64_t now_ms)
 {
 	hold_tick(r, now_ms);
-	while (r->heap.n && r->heap.v[0]->due_ms <= now_ms)
+	for (unsigned n = 0; n < DUE_AT_ONCE && r->heap.n && r->heap.v[0]->due_ms <= now_ms; n++)
 		flight_tick(r, now_ms, heap_owner(r->heap.v[0], struct flight, timer));
 }
 

@@ -179,6 +179,7 @@ size_t resolver_rings(const struct resolver *r, struct endpoint *out, size_t cap
 /* Forgets what upstreams said of a name of every type (below: and of all names under it), NULL: of all. *n is
  * how many answers that were. ERR_MALFORMED: not a name. */
 int resolver_flush(struct resolver *r, const char *name, bool below, size_t *n);
+/* What is due, or as much of it as may be done in one go: the deadline is past then, still. */
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
 

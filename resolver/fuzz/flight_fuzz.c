@@ -158,9 +158,11 @@ static void fail(struct world *w, unsigned which)
 static void pass(struct world *w, uint64_t ms)
 {
 	w->now_ms += ms;
-	resolver_tick(w->r, w->now_ms);
-	if (resolver_deadline(w->r) <= w->now_ms)
-		abort();
+	for (unsigned n = 0; !n || resolver_deadline(w->r) <= w->now_ms; n++) {
+		if (n > SENT_MAX)
+			abort();
+		resolver_tick(w->r, w->now_ms);
+	}
 }
 
 static void block_wait(struct world *w)

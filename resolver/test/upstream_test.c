@@ -610,12 +610,30 @@ static void test_full(void **state)
 	assert_int_equal(fake_count(&f, 1), 1);
 }
 
+/* Many that nobody answered end in several goes, so that what is known here need not wait for all of them. */
+static void test_end_in_goes(void **state)
+{
+	char name[32];
+	(void)state;
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "n%u.example", i);
+		fake_ask(&f, i, name, DNS_A);
+	}
+	f.now_ms += 10000;
+	resolver_tick(f.r, f.now_ms);
+	assert_in_range(f.n_replies, 1, 64);
+	assert_true(resolver_deadline(f.r) <= f.now_ms);
+	fake_until(&f, f.now_ms);
+	assert_int_equal(f.n_replies, 200);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 #define THREE(t) cmocka_unit_test_setup_teardown(t, setup_three, teardown)
 	const struct CMUnitTest tests[] = {
 		ONE(test_forward),
+		ONE(test_end_in_goes),
 		ONE(test_cache_and_merge),
 		ONE(test_bad_packets),
 		ONE(test_many_bad_packets_mean_tcp),

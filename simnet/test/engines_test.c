@@ -302,6 +302,25 @@ static void test_steps(void **state)
 			expect(engines[e], rows[i].text, rows[i].code, rows[i].says);
 }
 
+/* Port mapping that a router of the kernel has from a step on. */
+static void test_late_service(void **state)
+{
+	(void)state;
+	expect(&engine_auto,
+		HEAD
+		"routers:\n  home: {nat: hard, lan: 192.168.1.0/24}\nnodes:\n  a: {at: home, files: {/ask: "
+		"{text: 'exec 3<>/dev/udp/192.168.1.1/5351; printf \"$1\" >&3; timeout $2 dd bs=64 count=1 "
+		"status=none <&3 | od -An -tx1'}}}\nsteps:\n"
+		"  - run: {at: a, argv: [bash, /ask, '\\0\\0', '0.2'], fails: true, matches: ' 00 80 ', "
+		"within: 400ms}\n"
+		"  - run: {at: home, argv: [simnet, service, portmap, --background, --listen, "
+		"'0.0.0.0:5351', --outer, '{home.wan}', --socket, /run/portmap.sock]}\n"
+		"  - run: {at: a, argv: [bash, /ask, '\\0\\0', '2'], matches: '^ 00 80 00 00 '}\n"
+		"  - run: {at: home, argv: [simnet, service, --tell, /run/portmap.sock, refuse]}\n"
+		"  - run: {at: a, argv: [bash, /ask, '\\0\\0', '2'], matches: '^ 00 80 00 02 '}\n",
+		EXIT_PASS, "every router probed");
+}
+
 /* Every class of mapping and filtering, every hairpin and the trap pass the probes of routers, which are not the engine's. */
 static void test_probes(void **state)
 {
@@ -460,6 +479,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_late_service),
 		cmocka_unit_test(test_probes),
 		cmocka_unit_test(test_stanzas),
 		cmocka_unit_test(test_links),

@@ -644,10 +644,12 @@ struct server *server_open(const char *config, struct errbuf *eb)
 	struct server *s = calloc(1, sizeof(*s));
 	if (!s)
 		err_set(eb, -ENOMEM, "start");
-	else if (!start_server(s, config, eb))
-		return s;
-	server_close(s);
-	return NULL;
+	if (!s || start_server(s, config, eb)) {
+		server_close(s);
+		return NULL;
+	}
+	login_first_begin(&s->web.login);
+	return s;
 }
 
 struct loop *server_loop(struct server *s)

@@ -1,9 +1,11 @@
 /* Whole visits to the whole server, as text: an input is a line of steps, with a byte 0x1e between them. A step begins with
  * who comes: `a` by the admin socket, `o` by the door of everybody, `k` there with a key of an admin, `l` with the last that was made, `s` there with the cookie of a session,
  * `f` the same with a form; `m` and `n` two machines inside Noise, `h` and `i` the same, for an answer that is held; `c` and `d`
- * end what machine m or n has open; `t` lets time pass. "POST /target" ends at a newline, the rest is the body. What the server
- * made up stands in an input as $K (the last key), $P (the registration that waits), $F (a form's field), $S (a login by SSH that
- * waits) and $Q (a ping). With memory short at one place or another. */
+ * end what machine m or n has open; `t` lets time pass. `p` comes by the admin socket and waits until `w` or the end: what it
+ * asks may wait for a machine. An input that begins with `1` is of another server, which has neither an admin nor a provider.
+ * "POST /target" ends at a newline, the rest is the body. What the server made up stands in an input as $K (the last key), $P (the
+ * registration that waits), $F (a form's field), $S (a login by SSH that waits), $Q (a ping) and $W (the word of the first admin).
+ * With memory short at one place or another. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
 #include "mesh/base/log.h"
@@ -62,9 +64,11 @@ static struct {
 	struct machine_key key;
 	struct machine machines[MACHINES];
 	unsigned inputs;
+	bool bare;   /* without an admin and a provider */
+	int waiting; /* a connection of `p`; -1: none */
 	/* What the server said. */
-	char last_key[WORD], pending[WORD], form[WORD], ssh[WORD], ping[WORD], cookie[WORD];
-} only;
+	char last_key[WORD], pending[WORD], form[WORD], ssh[WORD], ping[WORD], cookie[WORD], first[WORD];
+} only = { .waiting = -1 };
 
 static void must(bool ok)
 {
@@ -106,10 +110,10 @@ static const char config[] =
 	"  split: { corp.test: [192.0.2.2] } }, search_domains: [corp.test],\n"
 	"  extra_records: [ { name: nas.mesh.test, type: A, value: 192.0.2.9 } ],\n"
 	"  blocking: { node: n1, lists: [ { name: a, names: [ads.test] } ] } }\n"
-	"oidc: { issuer: 'https://127.0.0.1:9', client_id: a, client_secret: b, "
-	"only_start_if_oidc_is_available: false }\n"
-	"trusted_proxies: [127.0.0.1]\n"
-	"log: { level: error }\n";
+	"trusted_proxies: [127.0.0.1]\n";
+static const char provider[] = "oidc: { issuer: 'https://127.0.0.1:9', client_id: a, client_secret: b, "
+			       "only_start_if_oidc_is_available: false }\nlog: { level: error }\n";
+static const char bare[] = "log: { level: warn }\n";
 static const char derp[] = "regions: { 900: { regionid: 900, nodes: [ { name: 900a, regionid: 900, hostname: "
 			   "derp.test } ] } }\n";
 static const char policy[] =
@@ -120,6 +124,8 @@ static const char policy[] =
 	"\"nodeAttrs\":[{\"target\":[\"*\"],\"attr\":[\"randomize-client-port\"]}],"
 	"\"ssh\":[{\"action\":\"check\",\"checkPeriod\":\"1h\",\"src\":[\"alice@\"],\"dst\":[\"alice@\"],"
 	"\"users\":[\"root\"]}]}";
+
+static void learn(const char *text, const char *mark, char out[static WORD]);
 
 static void write_file(const char *name, const char *fmt, const char *arg)
 {
@@ -210,6 +216,9 @@ static void machine_close(struct machine *m)
 
 static void world_end(void)
 {
+	if (only.waiting >= 0)
+		close(only.waiting);
+	only.waiting = -1;
 	for (size_t i = 0; i < MACHINES; i++)
 		machine_close(&only.machines[i]);
 	loop_timer_free(only.turn);
@@ -219,9 +228,29 @@ static void world_end(void)
 	dir_remove(only.dir, NULL);
 }
 
+/* The word of the first admin is in the log alone. */
+static struct server *open_server(const char *path, struct errbuf *eb)
+{
+	char text[8192] = "";
+	FILE *log = only.bare ? tmpfile() : NULL;
+	if (!log)
+		return server_open(path, eb);
+	int before = dup(STDERR_FILENO);
+	must(before >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+	struct server *s = server_open(path, eb);
+	must(dup2(before, STDERR_FILENO) >= 0);
+	close(before);
+	rewind(log);
+	(void)!fread(text, 1, sizeof(text) - 1, log);
+	(void)fclose(log);
+	learn(text, "with the word ", only.first);
+	log_setup(LOG_ERROR, false);
+	return s;
+}
+
 static void world_begin(void)
 {
-	char path[96], at[ENDPOINT_TEXT];
+	char path[96], at[ENDPOINT_TEXT], text[2048];
 	struct errbuf eb = { 0 };
 	/* Where syncing costs nothing, if there is such a place. */
 	snprintf(only.dir, sizeof(only.dir), "%s/rw-fuzz-XXXXXX",
@@ -237,8 +266,9 @@ static void world_begin(void)
 	/* A port that was free may be another's by now. */
 	for (int i = 0; i < PORTS_TRIED && !only.server; i++) {
 		find_port();
-		write_file("c.yaml", config, endpoint_format(&only.at, at));
-		only.server = server_open(path, &eb);
+		snprintf(text, sizeof(text), "%s%s", config, only.bare ? bare : provider);
+		write_file("c.yaml", text, endpoint_format(&only.at, at));
+		only.server = open_server(path, &eb);
 	}
 	if (!only.server)
 		fprintf(stderr, "%s\n", eb.text);
@@ -288,7 +318,7 @@ static char *fill_in(const uint8_t *p, size_t len, size_t *out)
 		char letter;
 		const char *word;
 	} rows[] = { { 'K', only.last_key }, { 'P', only.pending }, { 'F', only.form }, { 'S', only.ssh },
-		{ 'Q', only.ping } };
+		{ 'Q', only.ping }, { 'W', only.first } };
 	char *text = calloc(1, len * WORD + 1);
 	size_t n = 0;
 	*out = 0;
@@ -327,11 +357,12 @@ static void finish(int fd, bool goes_on)
 	must(n == 0 || goes_on || trouble_happened());
 }
 
-static void by_door(char who, const char *line, const char *body, size_t len)
+/* The connection, on which it is asked. */
+static int ask_door(char who, const char *line, const char *body, size_t len)
 {
 	char path[96], head[2048];
 	const char *type = who == 'f' ? "application/x-www-form-urlencoded" : "application/json";
-	snprintf(path, sizeof(path), "%s/ctl.sock%s", only.dir, who == 'a' ? "" : ".verify");
+	snprintf(path, sizeof(path), "%s/ctl.sock%s", only.dir, who == 'a' || who == 'p' ? "" : ".verify");
 	int fd = sock_unix_connect(path, NULL);
 	must(fd >= 0);
 	int n = snprintf(head, sizeof(head),
@@ -349,8 +380,33 @@ static void by_door(char who, const char *line, const char *body, size_t len)
 		n += snprintf(head + n, sizeof(head) - (size_t)n, "X-Forwarded-For: 192.0.2.7\r\n\r\n");
 	(void)!send(fd, head, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)!send(fd, body, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return fd;
+}
+
+static void by_door(char who, const char *line, const char *body, size_t len)
+{
+	int fd = ask_door(who, line, body, len);
 	finish(fd, strstr(line, "events") != NULL);
 	close(fd);
+}
+
+static void wait_door(void)
+{
+	if (only.waiting < 0)
+		return;
+	finish(only.waiting, true);
+	close(only.waiting);
+	only.waiting = -1;
+}
+
+/* Asked, and not answered yet. */
+static void begin_door(const char *line, const char *body, size_t len)
+{
+	wait_door();
+	only.waiting = ask_door('p', line, body, len);
+	uint64_t late = loop_now_ms(only.loop) + HELD_MS;
+	while (loop_now_ms(only.loop) < late)
+		loop_run_once(only.loop);
 }
 
 /* --- machines --- */
@@ -449,6 +505,11 @@ static void step(const uint8_t *p, size_t len)
 		if (!strstr(line, "dns/check")) /* it asks whom it is told to */
 			by_door(text[0], line, body, (size_t)(text + n - body));
 		break;
+	case 'p':
+		if (!strstr(line, "dns/check"))
+			begin_door(line, body, (size_t)(text + n - body));
+		break;
+	case 'w': wait_door(); break;
 	case 'm':
 	case 'n':
 		by_machine(&only.machines[text[0] == 'n'], line, body, (size_t)(text + n - body), false);
@@ -485,22 +546,24 @@ static void learn_server(void)
 	must(key_parse(whole, "mkey:", only.key.b));
 }
 
-static void world(void)
+static void world(bool is_bare)
 {
-	if (only.server && only.inputs++ % INPUTS_EACH)
+	if (only.server && only.bare == is_bare && only.inputs++ % INPUTS_EACH)
 		return;
 	if (only.server)
 		world_end();
 	else
 		must(key_setup() && atexit(world_end) == 0);
 	log_setup(LOG_ERROR, false);
+	only.bare = is_bare;
+	only.first[0] = 0;
 	world_begin();
 	learn_server();
 }
 
 static void run(const uint8_t *data, size_t len)
 {
-	world();
+	world(len && data[0] == '1');
 	only.last_key[0] = only.pending[0] = only.form[0] = only.ssh[0] = only.ping[0] = only.cookie[0] = 0;
 	trouble_begin();
 	for (int i = 0; i < STEPS_MAX && len; i++) {
@@ -512,6 +575,7 @@ static void run(const uint8_t *data, size_t len)
 		data += n;
 		len -= n;
 	}
+	wait_door();
 	trouble_end();
 	/* Streams of this input are none of the next. */
 	for (size_t i = 0; i < MACHINES; i++)

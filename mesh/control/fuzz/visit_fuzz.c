@@ -327,7 +327,7 @@ static char *fill_in(const uint8_t *p, size_t len, size_t *out)
 	for (size_t i = 0; i < len; i++) {
 		const char *word = NULL;
 		for (size_t k = 0; p[i] == '$' && i + 1 < len && k < ARRAY_LEN(rows); k++)
-			word = rows[k].letter == p[i + 1] ? rows[k].word : word;
+			word = (uint8_t)rows[k].letter == p[i + 1] ? rows[k].word : word;
 		if (word)
 			n += (size_t)snprintf(text + n, WORD, "%s", word);
 		else
@@ -490,7 +490,7 @@ static void step(const uint8_t *p, size_t len)
 {
 	size_t n;
 	char *text = fill_in(p, len, &n), *end = text ? memchr(text, '\n', n) : NULL;
-	if (!n)
+	if (!text || !n)
 		goto end;
 	const char *line = text + 1, *body = end ? end + 1 : text + n;
 	if (end)
@@ -535,8 +535,7 @@ static void learn_server(void)
 	snprintf(path, sizeof(path), "%s/ctl.sock.verify", only.dir);
 	int fd = sock_unix_connect(path, NULL);
 	must(fd >= 0 && send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL) > 0);
-	ssize_t n;
-	while ((n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT)) <= 0)
+	while (recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) <= 0)
 		loop_run_once(only.loop);
 	finish(fd, false);
 	close(fd);

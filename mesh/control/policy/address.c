@@ -27,6 +27,9 @@ bool policy_names_address(const struct policy *p, const struct addr *from, const
 			if (gains(&r->dst[k].who, &m))
 				return true;
 	}
+	for (size_t i = 0; p && i < p->n_ssh; i++)
+		if (gains(&p->ssh[i].src, &m))
+			return true;
 	for (size_t i = 0; p && i < p->n_attrs; i++)
 		if (gains(&p->attrs[i].target, &m))
 			return true;

@@ -584,6 +584,9 @@ static void test_names_address(void **state)
 		{ "{\"ipsets\":{\"ipset:a\":[\"100.64.0.8/31\"]},\"acls\":[" ACL(
 			  "\"ipset:a\"", "\"*:1\"") "]}",
 			"100.64.0.1", "100.64.0.9", true },
+		{ "{\"ssh\":[{\"action\":\"accept\",\"src\":[\"100.64.0.9\"],\"dst\":[\"bob@\"],"
+		  "\"users\":[\"root\"]}]}",
+			"100.64.0.1", "100.64.0.9", true },
 	};
 	(void)state;
 	assert_false(policy_names_address(NULL, &addr_any6, &addr_any6));

@@ -106,6 +106,8 @@ static void relay_link_fail(struct relay_link *l, int code, const char *why)
 	l->stage = RELAY_DEAD;
 	loop_timer_clear(l->timer);
 	loop_timer_clear(l->stuck);
+	if (l->depth) /* within a read, whose end nobody is told of any more */
+		l->ev.flush(l->ev.arg);
 	l->ev.closed(l->ev.arg, code, why);
 }
 

@@ -91,8 +91,10 @@ void spare_step(struct path *p, struct peer *e)
 void spare_called(struct path *p, struct peer *e)
 {
 	bool searched = e->turn_ms && p->now_ms - e->searched_ms >= FIRST_MS;
-	if (e->socket == PATH_MAIN && searched && peer_active(p, e) && !way_trusted(p, e))
-		e->turn_ms = p->now_ms;
+	if (e->socket != PATH_MAIN || !searched || !peer_active(p, e) || way_trusted(p, e))
+		return;
+	e->turn_ms = p->now_ms;
+	peer_wake(p, e, e->turn_ms);
 }
 
 void spare_seen(struct path *p, const struct endpoint *at)

@@ -1,8 +1,10 @@
 /* Boxes that translate addresses and filter nothing: what comes unasked is the box's own, and takes the flow that
  * the machine behind it would need. */
 #include "mesh/path/quiet.h"
+#include "mesh/path/spare.h"
 #include "mesh/path/state.h"
 #include "mesh/path/test/world.h"
+#include "mesh/path/way.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -175,9 +177,28 @@ static void who_is_pinged_quietly(void **state)
 	world_free(x.w);
 }
 
+/* The turn that answers a call begins with it, though the peer has called so often that our pings wait. */
+static void called_often(void **state)
+{
+	(void)state;
+	struct pair x = homes(5);
+	start_both(&x);
+	world_talk(x.w, x.a, x.b, 1, 1);
+	struct path *p = x.a->path;
+	struct peer *e = p->active;
+	assert_true(e && peer_active(p, e) && !way_trusted(p, e));
+	e->searched_ms = p->now_ms - 1000;
+	e->turn_ms = p->now_ms + 2000;
+	e->next_ms = p->now_ms + 1000;
+	spare_called(p, e);
+	assert_int_equal(spare_due(e), p->now_ms);
+	assert_int_equal(e->next_ms, p->now_ms);
+	world_free(x.w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
-		cmocka_unit_test(who_is_pinged_quietly) };
+		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,6 @@ struct candidate {
 	uint8_t from; /* FROM_ bits: who named it; none left = forgotten */
 	bool indexed; /* in path.by_endpoint: proven by disco */
 	uint64_t pinged_ms, ponged_ms, heard_ms, bad_until_ms; /* 0 = never */
-	uint64_t called_ms;				       /* a call named it as news; 0 = none did */
 	bool quietly;	   /* the last ping was one that reaches nobody: quiet.c */
 	uint64_t data_ms;  /* WireGuard last authenticated the peer from here */
 	double latency_ms; /* of the last pong */

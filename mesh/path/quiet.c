@@ -19,9 +19,9 @@ enum { QUIET_MS = 400, QUIET_MAX_MS = 1500, NEAR_MS = 50, FAR_MS = 200, HOPS = 2
 
 static uint64_t call_time(const struct path *p, const struct peer *e)
 {
-	const struct region *r = region_find(p, region_for_peer(p, e));
+	const struct region *r = e->home || e->heard ? region_find(p, region_for_peer(p, e)) : NULL;
 	if (!r)
-		return 0; /* nobody brings the call */
+		return 0; /* nobody brings the call: it listens at no relay, or we know none */
 	double ms = 2 * region_latency(r);
 	return ms < QUIET_MS ? QUIET_MS : ms > QUIET_MAX_MS ? QUIET_MAX_MS : (uint64_t)ms;
 }

@@ -173,6 +173,10 @@ static void who_is_pinged_quietly(void **state)
 		bool over = rows[r].turn == PATH_MAIN || !rows[r].hops;
 		if (!quiet_hops(p, &e, &c, rows[r].from) != over)
 			fail_msg("row %zu, called", r);
+		e = (struct peer) { .socket = rows[r].turn };
+		quiet_begin(p, &e);
+		if (quiet_hops(p, &e, &c, rows[r].from))
+			fail_msg("row %zu, at no relay", r);
 	}
 	world_free(x.w);
 }

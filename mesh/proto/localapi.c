@@ -144,7 +144,11 @@ static const struct json_shape config_shape = { config_rows, sizeof(const char *
 #define CHOSEN_ROW(name, codec, field) \
 	{ name, &(codec), offsetof(struct masked_prefs, p.field), 0, offsetof(struct masked_prefs, m.field), \
 		NULL },
-static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { "NetfilterMode", &json_i32,
+/* Official clients send and expect nothing for none, and take an empty list for a change. */
+#define TAGS_ROW \
+	{ "AdvertiseTags", &json_strings, offsetof(struct masked_prefs, p.advertise_tags), JSON_OMIT, 0, \
+		NULL },
+static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) TAGS_ROW { "NetfilterMode", &json_i32,
 						      offsetof(struct masked_prefs, p.netfilter_mode), 0, 0,
 						      NULL },
 	{ "InternalExitNodePrior", &json_str, offsetof(struct masked_prefs, p.exit_prior), JSON_OMIT, 0,
@@ -152,8 +156,10 @@ static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) { "NetfilterMode"
 	{ "Config", &json_inside, offsetof(struct masked_prefs, p.user), JSON_OMIT,
 		offsetof(struct masked_prefs, p.has_user), &config_shape },
 	{ 0 } };
-static const struct json_row received_rows[] = { PREFS(PLAIN_ROW) PREFS(SET_ROW) { 0 } };
-static const struct json_row sent_rows[] = { PREFS(CHOSEN_ROW) PREFS(SET_ROW) { 0 } };
+static const struct json_row received_rows[] = { PREFS(PLAIN_ROW) TAGS_ROW PREFS(SET_ROW)
+		SET_ROW("AdvertiseTags", json_strings, advertise_tags) { 0 } };
+static const struct json_row sent_rows[] = { PREFS(CHOSEN_ROW) CHOSEN_ROW("AdvertiseTags", json_strings,
+	advertise_tags) PREFS(SET_ROW) SET_ROW("AdvertiseTags", json_strings, advertise_tags) { 0 } };
 static const struct json_shape plain_shape = { plain_rows, sizeof(struct api_prefs), NULL };
 static const struct json_shape received_shape = { received_rows, sizeof(struct masked_prefs), NULL };
 static const struct json_shape sent_shape = { sent_rows, sizeof(struct masked_prefs), NULL };

@@ -53,6 +53,7 @@ struct api_prefs {
 	bool has_user;
 	bool want_running, logged_out, corp_dns, route_all, shields_up;
 	struct ctl_prefixes advertise_routes;
+	struct ctl_strings advertise_tags; /* asked for at a login; none is left out */
 	bool no_snat;
 	enum opt_bool no_stateful_filtering;	 /* OPT_ABSENT: as this machine sees fit */
 	const char *exit_node_id, *exit_node_ip; /* of those, the first that is not "" */
@@ -67,7 +68,7 @@ struct api_prefs {
 enum { API_NETFILTER_ON = 2 };
 struct api_prefs_mask {
 	bool control_url, hostname, operator_user, want_running, logged_out, corp_dns, route_all, shields_up;
-	bool advertise_routes, no_snat, no_stateful_filtering, routes_prefer, server_key;
+	bool advertise_routes, advertise_tags, no_snat, no_stateful_filtering, routes_prefer, server_key;
 	bool exit_node_id, exit_node_ip, exit_allow_lan;
 };
 bool api_prefs_write(struct buf *out, const struct api_prefs *p,

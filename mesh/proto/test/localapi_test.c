@@ -222,6 +222,20 @@ static void test_prefs(void **state)
 	assert_false(got.control_url); /* a value without its Set member changes nothing */
 	buf_free(&b);
 
+	const char *tags[] = { "tag:a", "tag:b" };
+	p.advertise_tags = (struct ctl_strings) { tags, 2 };
+	assert_true(api_prefs_write(&b, &p, &(struct api_prefs_mask) { .advertise_tags = true }));
+	assert_string_equal(
+		buf_cstr(&b), "{\"AdvertiseTags\":[\"tag:a\",\"tag:b\"],\"AdvertiseTagsSet\":true}");
+	assert_int_equal(api_prefs_read(&a, (const char *)buf_data(&b), b.len, &back, &got, NULL), 0);
+	assert_true(got.advertise_tags && back.advertise_tags.n == 2);
+	assert_string_equal(back.advertise_tags.v[1], "tag:b");
+	buf_free(&b);
+	p.advertise_tags.n = 0; /* to be none is a wish too */
+	assert_true(api_prefs_write(&b, &p, &(struct api_prefs_mask) { .advertise_tags = true }));
+	assert_string_equal(buf_cstr(&b), "{\"AdvertiseTags\":[],\"AdvertiseTagsSet\":true}");
+	buf_free(&b);
+
 	struct api_start s = { .auth_key = "k", .prefs = p, .has_prefs = true }, started;
 	assert_true(api_start_write(&b, &s));
 	assert_int_equal(api_start_read(&a, (const char *)buf_data(&b), b.len, &started, NULL), 0);

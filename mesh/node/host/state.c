@@ -60,6 +60,7 @@ static void take_routes(const json_t *prefs, struct state_prefs *p)
 	copy_text(prefs, "exit_prior", p->exit_prior, sizeof(p->exit_prior));
 	p->exit_allow_lan = json_is_true(json_object_get(prefs, "exit_allow_lan"));
 	take_offered(prefs, p);
+	copy_text(prefs, "advertise_tags", p->tags, sizeof(p->tags)); /* or none */
 }
 
 static void take_seen(const json_t *root, struct state *s)
@@ -197,7 +198,7 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 	path_of(dir, "state.json", path);
 	json_t *root = json_pack(
 		"{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, "
-		"s:b, s:b, s:s, s:s, s:b, s:o}}",
+		"s:b, s:b, s:s, s:s, s:b, s:o, s:s}}",
 		"version", STATE_VERSION, "machine_key", key_format(s->machine.b, "privkey:", machine),
 		"node_key", key_format(s->node.b, "privkey:", node), "server_key",
 		key_format(s->server.b, "mkey:", server), "handshake_floor_ms",
@@ -209,7 +210,8 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 		s->prefs.accept_dns, "accept_routes", s->prefs.accept_routes, "routes_before_own",
 		s->prefs.routes_before_own, "no_snat", s->prefs.no_snat, "no_stateful_filtering",
 		s->prefs.unasked, "exit_node", s->prefs.exit_node, "exit_prior", s->prefs.exit_prior,
-		"exit_allow_lan", s->prefs.exit_allow_lan, "advertise_routes", offered_value(&s->prefs));
+		"exit_allow_lan", s->prefs.exit_allow_lan, "advertise_routes", offered_value(&s->prefs),
+		"advertise_tags", s->prefs.tags);
 	char *text = root ? json_memory_dump(root, JSON_INDENT(2)) : NULL;
 	int err = text ? 0 : err_set(eb, -ENOMEM, "write %s", path);
 	if (text && !is_kept(path, text, strlen(text)))
@@ -240,6 +242,15 @@ const struct addr *state_server_seen(const struct state *s)
 {
 	bool same = s->seen_url[0] && strcmp(s->seen_url, s->prefs.control_url) == 0;
 	return same ? &s->seen : NULL;
+}
+
+struct ctl_strings state_tags(struct arena *a, const struct state_prefs *p)
+{
+	char *text = arena_strdup(a, p->tags), *save = NULL;
+	struct ctl_strings out = { .v = arena_array(a, strlen(p->tags) / 2 + 1, sizeof(*out.v)) };
+	for (char *t = text && out.v ? strtok_r(text, ",", &save) : NULL; t; t = strtok_r(NULL, ",", &save))
+		out.v[out.n++] = t;
+	return out;
 }
 
 int state_map_save(const char *dir, const void *json, size_t len, struct errbuf *eb)

@@ -8,8 +8,9 @@
 #include "mesh/base/buf.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
+#include "mesh/proto/control_node.h"
 
-enum { STATE_VERSION = 1, STATE_OFFERED_MAX = 256 };
+enum { STATE_VERSION = 1, STATE_OFFERED_MAX = 256, STATE_TAGS_MAX = 512 };
 
 struct state_prefs {
 	char control_url[512], hostname[64], operator_user[64]; /* operator_user: may change things too */
@@ -23,6 +24,7 @@ struct state_prefs {
 	bool exit_allow_lan;			  /* private networks around stay reachable under it */
 	struct prefix offered[STATE_OFFERED_MAX]; /* masked, each once; the rest is zero */
 	size_t n_offered;
+	char tags[STATE_TAGS_MAX]; /* asked for at a login, "tag:a,tag:b" */
 };
 
 struct state {
@@ -51,6 +53,8 @@ void state_wipe(struct state *s);
 bool state_server_reached(struct state *s, const struct addr *at);
 /* Where it was last; NULL: not known. */
 const struct addr *state_server_seen(const struct state *s);
+/* p->tags one by one, in the arena; none when memory is short. */
+struct ctl_strings state_tags(struct arena *a, const struct state_prefs *p);
 
 int state_map_save(const char *dir, const void *json, size_t len, struct errbuf *eb);
 /* -ENOENT when there is none. */

@@ -97,7 +97,8 @@ static void post_register(struct server_link *c, int64_t expiry_ms,
 	server_link_enter(c, SERVER_REGISTER);
 	c->asked_ms = loop_now_ms(c->loop);
 	loop_timer_set(c->silence, c->login.followup[0] ? FOLLOWUP_MS : REGISTER_MS);
-	if (!server_login_write(&c->login, &c->us->node, &self.host, expiry_ms, &body) ||
+	/* Half a description would be a machine without its tags. */
+	if (a.failed || !server_login_write(&c->login, &c->us->node, &self.host, expiry_ms, &body) ||
 		!server_exchange_start(&c->reg, c->link, "/machine/register", &body, done, c))
 		server_link_retry_later(c, "cannot register with the control server at",
 			"memory is short or the connection closed");

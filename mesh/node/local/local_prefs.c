@@ -18,7 +18,6 @@ static const struct {
 } elsewhere[] = {
 	{ "ShieldsUp", "--shields-up" },
 	{ "AutoExitNode", "--exit-node" },
-	{ "AdvertiseTags", "--advertise-tags" },
 	{ "AdvertiseServices", "--advertise-services" },
 	{ "AppConnector", "--advertise-connector" },
 	{ "RunSSH", "--ssh" },
@@ -83,8 +82,9 @@ static bool missing_in_whole(const json_t *prefs, char why[static WHY_MAX])
 static bool is_ours(const char *pref)
 {
 	static const char *const ours[] = { "ControlURL", "CorpDNS", "WantRunning", "LoggedOut", "Hostname",
-		"OperatorUser", "RouteAll", "AdvertiseRoutes", "NoSNAT", "NoStatefulFiltering",
-		"RoutesPrefer", "ServerKey", "ExitNodeID", "ExitNodeIP", "ExitNodeAllowLANAccess",
+		"OperatorUser", "RouteAll", "AdvertiseRoutes", "AdvertiseTags", "NoSNAT",
+		"NoStatefulFiltering", "RoutesPrefer", "ServerKey", "ExitNodeID", "ExitNodeIP",
+		"ExitNodeAllowLANAccess",
 		/* Rules of our own are made and others' left alone, however this is set. */
 		"NetfilterMode" };
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
@@ -173,8 +173,11 @@ void local_prefs_reply(struct request *r)
 	r->node->facts(r->node->arg, &f);
 	char pin[KEY_TEXT];
 	struct api_prefs p = current_prefs(&f, pin);
+	struct arena a = { 0 };
+	p.advertise_tags = state_tags(&a, f.prefs);
 	name_exit(r, f.prefs, &p);
-	bool ok = api_prefs_write(&b, &p, NULL);
+	bool ok = api_prefs_write(&b, &p, NULL) && !a.failed;
+	arena_free(&a);
 	local_reply_json(r->conn, &b, ok);
 }
 
@@ -209,6 +212,36 @@ static const char *check_offered(const struct ctl_prefixes *all)
 	}
 	return v4 == v6 ? NULL
 			: "half an exit is offered: both of 0.0.0.0/0 and ::/0, or --advertise-exit-node";
+}
+
+/* As --advertise-tags takes them. false: they are too long together. */
+static bool join_tags(const struct ctl_strings *tags, char out[static STATE_TAGS_MAX])
+{
+	size_t len = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < tags->n; i++) {
+		size_t n = strlen(tags->v[i]);
+		if (n + 1 >= STATE_TAGS_MAX - len)
+			return false;
+		if (len)
+			out[len++] = ',';
+		memcpy(out + len, tags->v[i], n + 1);
+		len += n;
+	}
+	return true;
+}
+
+static const char *check_tags(const struct ctl_strings *tags)
+{
+	char joined[STATE_TAGS_MAX];
+	for (size_t i = 0; i < tags->n; i++) {
+		const char *name = strncmp(tags->v[i], "tag:", 4) == 0 ? tags->v[i] + 4 : "";
+		if (!*name || name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+						"0123456789-")])
+			return "--advertise-tags: a tag is tag: and letters, digits and dashes, such as "
+			       "tag:web";
+	}
+	return join_tags(tags, joined) ? NULL : "--advertise-tags: too many tags";
 }
 
 static const char *check_routes(const struct api_prefs *p, const struct api_prefs_mask *m)
@@ -248,6 +281,9 @@ static const char *check_prefs(const struct api_prefs *p, const struct api_prefs
 		(strlen(p->operator_user) >= sizeof(((struct state *)0)->prefs.operator_user) ||
 			!local_user_id(p->operator_user, &uid)))
 		return "the operator is no user of this machine: a name in /etc/passwd, or a number";
+	const char *tags = m->advertise_tags ? check_tags(&p->advertise_tags) : NULL;
+	if (tags)
+		return tags;
 	return check_routes(p, m);
 }
 
@@ -307,6 +343,8 @@ static void take_prefs(struct request *r, const struct api_prefs *p, const struc
 		next.want_running = p->want_running;
 	if (m->corp_dns)
 		next.accept_dns = p->corp_dns;
+	if (m->advertise_tags)
+		(void)join_tags(&p->advertise_tags, next.tags); /* they fit, check_tags */
 	take_routes(&next, p, m);
 	take_exit(&next, p, m);
 	r->node->prefs_set(r->node->arg, &next);
@@ -455,6 +493,7 @@ void local_prefs_check(struct request *r)
 		.hostname = true,
 		.operator_user = true,
 		.advertise_routes = true,
+		.advertise_tags = true,
 		.server_key = true };
 	const char *bad;
 	if (api_prefs_read(&a, r->body, r->len, &p, NULL, &eb) != 0)
@@ -487,6 +526,7 @@ static const char *start_prefs(
 		.corp_dns = true,
 		.route_all = true,
 		.advertise_routes = true,
+		.advertise_tags = true,
 		.no_snat = true,
 		.no_stateful_filtering = true,
 		.routes_prefer = true,
@@ -497,14 +537,25 @@ static const char *start_prefs(
 	return asks_too_much(r, INSIDE_START, missing) ? missing : check_prefs(&s->prefs, m);
 }
 
+/* The network gives tags at a login alone: other ones than those that were asked for take a new one. */
+static bool tags_differ(
+	const struct local_facts *f, const struct api_prefs *p, const struct api_prefs_mask *m)
+{
+	char joined[STATE_TAGS_MAX];
+	return m->advertise_tags &&
+	       (!join_tags(&p->advertise_tags, joined) || strcmp(joined, f->prefs->tags) != 0);
+}
+
 static void start_node(struct request *r, struct api_start *s, const struct api_prefs_mask *m)
 {
 	const struct local_node_ops *node = r->node;
 	struct local_facts f;
 	s->prefs.want_running = true;
+	node->facts(node->arg, &f);
+	bool other_tags = tags_differ(&f, &s->prefs, m);
 	take_prefs(r, &s->prefs, m);
 	node->facts(node->arg, &f);
-	if (s->auth_key[0] && (s->force_reauth || !f.logged_in))
+	if (f.logged_in ? other_tags || (s->auth_key[0] && s->force_reauth) : s->auth_key[0] != 0)
 		node->login(node->arg, s->auth_key);
 	else
 		node->try_now(node->arg);

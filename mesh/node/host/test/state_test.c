@@ -65,6 +65,7 @@ static void test_round_trip(void **state)
 	assert_true(prefix_parse("10.0.0.0/8", &a.prefs.offered[0]) &&
 		    prefix_parse("fd00::/64", &a.prefs.offered[1]));
 	a.prefs.n_offered = 2;
+	strcpy(a.prefs.tags, "tag:a,tag:b");
 	assert_int_equal(state_save(*state, &a, NULL), 0);
 	assert_int_equal(stat(in(*state, "state.json"), &st), 0); /* before a load mends it */
 	assert_int_equal(st.st_mode & 0777, 0600);
@@ -76,6 +77,14 @@ static void test_round_trip(void **state)
 	assert_true(b.logged_in && b.prefs.want_running && b.prefs.accept_routes && b.prefs.no_snat);
 	assert_false(b.prefs.unasked || b.prefs.routes_before_own);
 	assert_int_equal(b.prefs.n_offered, 2);
+	struct arena tags_of = { 0 };
+	struct ctl_strings tags = state_tags(&tags_of, &b.prefs);
+	assert_int_equal(tags.n, 2);
+	assert_string_equal(tags.v[0], "tag:a");
+	assert_string_equal(tags.v[1], "tag:b");
+	b.prefs.tags[0] = 0;
+	assert_int_equal(state_tags(&tags_of, &b.prefs).n, 0);
+	arena_free(&tags_of);
 	assert_true(state_server_seen(&b) && addr_equal(state_server_seen(&b), &at));
 	strcpy(b.prefs.control_url, "https://other.example");
 	assert_null(state_server_seen(&b)); /* of another server nothing is known */

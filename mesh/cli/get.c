@@ -17,6 +17,7 @@ static const struct {
 	{ "accept-dns", "CorpDNS", false },
 	{ "accept-routes", "RouteAll", false },
 	{ "advertise-routes", "AdvertiseRoutes", false },
+	{ "advertise-tags", "AdvertiseTags", false },
 	{ "exit-node", "ExitNodeID", false },
 	{ "exit-node-allow-lan-access", "ExitNodeAllowLANAccess", false },
 	{ "hostname", "Hostname", false },
@@ -108,7 +109,9 @@ static int get_run(struct cli *c, const void *options, const char *const *words,
 	bool all = n == 0 || strcmp(words[0], "all") == 0;
 	if (code == CLI_OK && !json_is_object(prefs))
 		code = cli_fail(c, CLI_FAILED, "malformed", NULL, "ropewalkd's preferences cannot be read");
-	else if (code == CLI_OK && !all)
+	else if (code == CLI_OK && !json_object_get(prefs, "AdvertiseTags"))
+		(void)json_object_set_new(prefs, "AdvertiseTags", json_array()); /* none is left out */
+	if (code == CLI_OK && !all)
 		code = print_one(c, prefs, words[0]);
 	else if (code == CLI_OK && c->json)
 		code = print_json(c, prefs, NULL);

@@ -1,5 +1,6 @@
 #include "mesh/cli/pref_options.h"
 #include "mesh/cli/api.h"
+#include "mesh/proto/control_equal.h"
 #include <string.h>
 
 enum { ROUTES_MAX = 256 };
@@ -21,10 +22,30 @@ static int read_routes(struct cli *c, const char *text, struct prefix *out, size
 	return CLI_OK;
 }
 
+/* "tag:a,tag:b"; false: memory is short. */
+static bool read_tags(struct arena *a, const char *text, struct ctl_strings *out)
+{
+	char *copy = arena_strdup(a, text), *save = NULL;
+	*out = (struct ctl_strings) { .v = arena_array(a, strlen(text) / 2 + 1, sizeof(*out->v)) };
+	for (char *t = copy && out->v ? strtok_r(copy, ",", &save) : NULL; t; t = strtok_r(NULL, ",", &save))
+		out->v[out->n++] = t;
+	return !a->failed;
+}
+
+bool pref_options_other_tags(const struct pref_options *o, const struct api_prefs *now)
+{
+	struct arena a = { 0 };
+	struct ctl_strings tags;
+	bool other = o->advertise_tags && read_tags(&a, o->advertise_tags, &tags) &&
+		     !ctl_strings_equal(&tags, &now->advertise_tags);
+	arena_free(&a);
+	return other;
+}
+
 static bool is_plain_given(const struct pref_options *o)
 {
-	return o->hostname || o->operator_user || o->advertise_routes || o->routes_prefer || o->accept_dns ||
-	       o->accept_routes || o->snat || o->stateful;
+	return o->hostname || o->operator_user || o->advertise_routes || o->advertise_tags ||
+	       o->routes_prefer || o->accept_dns || o->accept_routes || o->snat || o->stateful;
 }
 
 bool pref_options_given(const struct pref_options *o)
@@ -38,14 +59,21 @@ static int set_plain(
 	struct prefix routes[ROUTES_MAX];
 	size_t n_routes = 0;
 	int code = o->advertise_routes ? read_routes(c, o->advertise_routes, routes, &n_routes) : CLI_OK;
-	if (code != CLI_OK)
+	struct arena a = { 0 };
+	struct ctl_strings tags = { 0 };
+	if (code == CLI_OK && o->advertise_tags && !read_tags(&a, o->advertise_tags, &tags))
+		code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+	if (code != CLI_OK) {
+		arena_free(&a);
 		return code;
+	}
 	struct api_prefs p = { .control_url = login_server ? login_server : "",
 		.hostname = o->hostname ? o->hostname : "",
 		.operator_user = o->operator_user ? o->operator_user : "",
 		.corp_dns = o->accept_dns == 2,
 		.route_all = o->accept_routes == 2,
 		.advertise_routes = { .v = routes, .n = n_routes },
+		.advertise_tags = tags,
 		.no_snat = o->snat == 1,
 		.no_stateful_filtering = o->stateful == 1 ? OPT_TRUE : OPT_FALSE,
 		.routes_prefer = o->routes_prefer ? o->routes_prefer : "",
@@ -56,11 +84,14 @@ static int set_plain(
 		.corp_dns = o->accept_dns != 0,
 		.route_all = o->accept_routes != 0,
 		.advertise_routes = o->advertise_routes != NULL,
+		.advertise_tags = o->advertise_tags != NULL,
 		.no_snat = o->snat != 0,
 		.no_stateful_filtering = o->stateful != 0,
 		.routes_prefer = o->routes_prefer != NULL,
 		.server_key = server_key != NULL };
-	return is_plain_given(o) || login_server ? api_prefs_set(c, &p, &m) : CLI_OK;
+	code = is_plain_given(o) || login_server ? api_prefs_set(c, &p, &m) : CLI_OK;
+	arena_free(&a);
+	return code;
 }
 
 int pref_options_set(

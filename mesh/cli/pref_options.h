@@ -6,7 +6,7 @@
 #include "mesh/cli/exit_options.h"
 
 struct pref_options { /* NULL and 0: not given */
-	const char *hostname, *operator_user, *advertise_routes, *routes_prefer;
+	const char *hostname, *operator_user, *advertise_routes, *advertise_tags, *routes_prefer;
 	int accept_dns, accept_routes, snat, stateful; /* OPT_GIVEN_BOOL */
 	struct exit_options exit;
 };
@@ -36,7 +36,17 @@ struct pref_options { /* NULL and 0: not given */
 			"nobody" \
 	}
 
+/* Of what joins: the network gives tags at a login alone. */
+#define CLI_ROW_TAGS(type) \
+	{ \
+		"advertise-tags", NULL, OPT_STRING, offsetof(type, prefs.advertise_tags), "TAG,TAG", \
+			"be tag:NAME of the network's access rules, not a user's machine, where they let " \
+			"the user; others than before take a new login, \"\" for none" \
+	}
+
 bool pref_options_given(const struct pref_options *o);
+/* --advertise-tags names others than those that are kept. */
+bool pref_options_other_tags(const struct pref_options *o, const struct api_prefs *now);
 /* Those that were given, and the server's URL (NULL: not) with its key ("mkey:..."; NULL: not known). Nothing given: nothing
  * is asked. CLI_OK, or told. */
 int pref_options_set(

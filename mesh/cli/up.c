@@ -284,20 +284,15 @@ static int wait_for_it(struct cli *c, const struct up_options *o)
 	return u.code;
 }
 
-int up_join(struct cli *c, const struct up_options *o)
+static int join_with(struct cli *c, const struct up_options *o, const char *anew)
 {
-	struct arena a = { 0 };
 	struct buf key = { 0 };
-	struct api_prefs now;
-	int code = api_prefs(c, &a, &now);
-	if (code == CLI_OK)
-		code = up_check(c, o, &now);
-	arena_free(&a);
+	int code = CLI_OK;
 	/* All that can be wrong here is found before anything is changed. */
-	if (code == CLI_OK && o->auth_key)
+	if (o->auth_key)
 		code = get_key(c, o, &key);
 	if (code == CLI_OK && o->force_reauth)
-		code = ssh_session_check(c, o->accept_risk, "ropewalk up --force-reauth");
+		code = ssh_session_check(c, o->accept_risk, anew);
 	if (code == CLI_OK)
 		code = pref_options_set(c, &o->prefs, o->login_server, o->server_key);
 	if (code == CLI_OK)
@@ -306,6 +301,23 @@ int up_join(struct cli *c, const struct up_options *o)
 	if (code == CLI_OK && !o->auth_key)
 		code = ask_login(c, o->force_reauth);
 	return code == CLI_OK ? wait_for_it(c, o) : code;
+}
+
+int up_join(struct cli *c, const struct up_options *options)
+{
+	struct up_options o = *options;
+	struct arena a = { 0 };
+	struct api_prefs now;
+	int code = api_prefs(c, &a, &now);
+	if (code == CLI_OK)
+		code = up_check(c, &o, &now);
+	/* The network gives tags at a login alone. */
+	if (code == CLI_OK && !now.logged_out && pref_options_other_tags(&o.prefs, &now))
+		o.force_reauth = true;
+	arena_free(&a);
+	const char *anew =
+		options->force_reauth ? "ropewalk up --force-reauth" : "ropewalk up --advertise-tags";
+	return code == CLI_OK ? join_with(c, &o, anew) : code;
 }
 
 static int up_run(struct cli *c, const void *options, const char *const *words, int n)

@@ -17,7 +17,7 @@ struct up_options { /* NULL and 0: not given */
 	const char *accept_risk;
 };
 #define CLI_ROWS_UP_END \
-	CLI_ROW_RISK(struct up_options), \
+	CLI_ROW_TAGS(struct up_options), CLI_ROW_RISK(struct up_options), \
 	{ \
 		"timeout", NULL, OPT_DURATION_MS, offsetof(struct up_options, timeout_ms), "TIME", \
 			"give up after this long (exit 4; default: wait)" \

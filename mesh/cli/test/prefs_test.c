@@ -26,6 +26,7 @@ static void test_get(void **state)
 			"NAME                         VALUE\naccept-dns                   true\n"
 			"accept-routes                false\nadvertise-routes             "
 			"10.0.0.0/8,fd00::/64\n"
+			"advertise-tags               \n"
 			"hostname                     \nlogin-server                 https://c.test\n"
 			"snat-subnet-routes           false\n",
 			NULL },
@@ -173,8 +174,8 @@ static void test_not_here(void **state)
 		{ "ssh bob", CLI_FAILED, "", "use ssh itself" },
 		{ "update", CLI_FAILED, "", "package manager" },
 		{ "up --ssh", CLI_FAILED, "", "ropewalk up has no --ssh: use this machine's own sshd" },
-		{ "up --hostname=x --advertise-tags=tag:a,tag:b", CLI_FAILED, "",
-			"ropewalk up has no --advertise-tags: tags come with an auth key" },
+		{ "set --hostname=x --advertise-tags=tag:a,tag:b", CLI_FAILED, "",
+			"ropewalk set has no --advertise-tags: the network gives tags at a login" },
 		{ "set -shields-up", CLI_FAILED, "", "ropewalk set has no --shields-up: " },
 		{ "login --nickname home", CLI_FAILED, "", "ropewalk login has no --nickname: " },
 		{ "--json set --webclient", CLI_FAILED,

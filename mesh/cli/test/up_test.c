@@ -94,6 +94,12 @@ static void test_up_asks(void **state)
 		{ "up --force-reauth",
 			"GET " API "prefs \nPOST " API "start {}\nGET " API "status \nPOST " API
 			"login-interactive \nGET " API "watch-ipn-bus?mask=2 \n" },
+		/* the network gives tags at a login: others than those that are kept take a new one */
+		{ "up --advertise-tags=tag:b,tag:a --auth-key k1",
+			"GET " API "prefs \nPATCH " API
+			"prefs {\"AdvertiseTags\":[\"tag:b\",\"tag:a\"],\"AdvertiseTagsSet\":true}\nPOST " API
+			"start {\"AuthKey\":\"k1\",\"ForceReauth\":true}\nGET " API
+			"watch-ipn-bus?mask=2 \n" },
 		/* another network: not without a word that says so; the same one, written otherwise, is none
 		 */
 		{ "up --login-server http://10.0.0.2 --auth-key k1", "GET " API "prefs \n" },
@@ -112,6 +118,36 @@ static void test_up_asks(void **state)
 		struct fake_api *f = fake_api_start(routes);
 		struct result r = run_line(fake_api_socket(f), rows[i].line);
 		if (strcmp(fake_api_requests(f), rows[i].requests) != 0)
+			fail_msg("row %zu: %s%s", i, fake_api_requests(f), r.err);
+		result_free(&r);
+		fake_api_stop(f);
+	}
+}
+
+/* The same tags again, none where there are none, and a machine that has no login: nothing is logged in anew. */
+static void test_up_same_tags(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *prefs, *line;
+		bool anew;
+	} rows[] = {
+		{ "{\"ControlURL\":\"http://c\",\"AdvertiseTags\":[\"tag:a\",\"tag:b\"]}",
+			"up --auth-key k --advertise-tags=tag:a,tag:b", false },
+		{ "{\"ControlURL\":\"http://c\"}", "up --auth-key k --advertise-tags=", false },
+		{ "{\"ControlURL\":\"http://c\",\"LoggedOut\":true}",
+			"up --auth-key k --advertise-tags=tag:a", false },
+		{ "{\"ControlURL\":\"http://c\",\"AdvertiseTags\":[\"tag:a\"]}",
+			"up --auth-key k --advertise-tags=", true },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fake_route routes[] = { { BUS, 200, "{\"State\":6}\n", true },
+			{ STATUS, 200, logged_out, false }, { "GET " API "prefs", 200, rows[i].prefs, false },
+			WRITES, { 0 } };
+		struct fake_api *f = fake_api_start(routes);
+		struct result r = run_line(fake_api_socket(f), rows[i].line);
+		bool anew = strstr(fake_api_requests(f), "ForceReauth") != NULL;
+		if (r.code != CLI_OK || anew != rows[i].anew)
 			fail_msg("row %zu: %s%s", i, fake_api_requests(f), r.err);
 		result_free(&r);
 		fake_api_stop(f);
@@ -170,6 +206,8 @@ static void test_lose_ssh(void **state)
 		{ "100.64.0.2 50000 100.64.0.1 22", "down --accept-risk=it", CLI_USAGE, "takes lose-ssh" },
 		{ "100.64.0.2 50000 100.64.0.1 22", "up --force-reauth", CLI_FAILED,
 			"--force-reauth would cut" },
+		{ "100.64.0.2 50000 100.64.0.1 22", "up --advertise-tags=tag:a", CLI_FAILED,
+			"--advertise-tags would cut" },
 		/* a carrier's address of the same range; the LAN; nonsense */
 		{ "100.64.0.2 50000 100.64.7.7 22", "down", CLI_OK, NULL },
 		{ "192.168.1.2 50000 192.168.1.1 22", "down", CLI_OK, NULL },
@@ -206,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_up),
 		cmocka_unit_test(test_up_asks),
+		cmocka_unit_test(test_up_same_tags),
 		cmocka_unit_test(test_up_server_away),
 		cmocka_unit_test(test_up_logged_out),
 		cmocka_unit_test(test_lose_ssh),

@@ -4,69 +4,11 @@
 
 enum { OPTION_EDE = 15 };
 
-/* RDATA of the types that hold names or have one exact length: digits are bytes, n a name that may be
- * compressed again, N one that may not (RFC 3597 4), s a character string, * the rest. Other types are opaque
- * bytes. */
-static const struct {
-	uint16_t type;
-	const char *form;
-} forms[] = {
-	{ DNS_A, "4" },
-	{ DNS_AAAA, "88" },
-	{ DNS_NS, "n" },
-	{ DNS_CNAME, "n" },
-	{ DNS_PTR, "n" },
-	{ DNS_SOA, "nn884" },
-	{ DNS_MX, "2n" },
-	{ DNS_SRV, "6N" },
-	{ DNS_DNAME, "N" },
-	{ DNS_RRSIG, "99N*" },
-	{ DNS_NSEC, "N*" },
-	{ 3, "n" },
-	{ 4, "n" },
-	{ 7, "n" },
-	{ 8, "n" },
-	{ 9, "n" },
-	{ 14, "nn" },
-	{ 17, "NN" },
-	{ 18, "2N" },
-	{ 21, "2N" },
-	{ 24, "99N*" },
-	{ 26, "2NN" },
-	{ 30, "N*" },
-	{ 35, "4sssN" },
-	{ 36, "2N" },
-};
-
-static const char *form_of(uint16_t type)
-{
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-		if (forms[i].type == type)
-			return forms[i].form;
-	return "*";
-}
-
-bool dns_rr_next(const uint8_t *msg, size_t len, size_t *at, struct dns_rr *out)
-{
-	size_t next = dns_name_skip(msg, len, *at);
-	if (!next || len - next < 10)
-		return false;
-	out->name_at = (uint32_t)*at;
-	out->type = (uint16_t)be_get(msg + next, 2);
-	out->ttl_s = (uint32_t)be_get(msg + next + 4, 4);
-	out->rdata_len = (uint16_t)be_get(msg + next + 8, 2);
-	out->rdata_at = (uint32_t)next + 10;
-	if (len - out->rdata_at < out->rdata_len)
-		return false;
-	*at = out->rdata_at + out->rdata_len;
-	return true;
-}
-
 static bool rdata_copy(struct dns_writer *d, const uint8_t *msg, const struct dns_rr *rr)
 {
 	size_t at = rr->rdata_at, end = rr->rdata_at + (size_t)rr->rdata_len, n;
 	struct dns_name name;
-	for (const char *f = form_of(rr->type); *f; f++, at += n) {
+	for (const char *f = dns_rdata_form(rr->type); *f; f++, at += n) {
 		if (*f == 'n' || *f == 'N') {
 			if (!dns_name_expand(msg, end, at, &name, &n))
 				return false;
@@ -123,33 +65,6 @@ static void opt_read(const uint8_t *msg, const struct dns_rr *rr, struct answer 
 		if (code == OPTION_EDE && !body.bad && body.left >= 2)
 			out->ede = rd_u16(&body);
 	}
-}
-
-static bool name_fits(const uint8_t *msg, size_t end, size_t *at)
-{
-	struct dns_name n;
-	return dns_name_expand(msg, end, *at, &n, at);
-}
-
-/* Does RDATA have the shape its type promises? Records that will not be used are judged too: a sender that
- * gets one wrong is not to be trusted with the rest. */
-bool dns_rdata_fits(const uint8_t *msg, const struct dns_rr *rr)
-{
-	size_t at = rr->rdata_at, end = rr->rdata_at + (size_t)rr->rdata_len;
-	for (const char *f = form_of(rr->type); *f; f++) {
-		if (*f == 'n' || *f == 'N') {
-			if (!name_fits(msg, end, &at))
-				return false;
-			continue;
-		}
-		size_t n = *f == '*'   ? end - at
-			   : *f == 's' ? (at < end ? msg[at] + 1u : 1)
-				       : (size_t)(*f - '0');
-		if (n > end - at)
-			return false;
-		at += n;
-	}
-	return at == end;
 }
 
 static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, size_t at, struct answer *out)

@@ -5,6 +5,7 @@
 
 #include "resolver/cache.h"
 #include "resolver/message.h"
+#include "resolver/record.h"
 
 enum {
 	ANSWER_RRS_MAX = 2048,
@@ -14,15 +15,6 @@ enum {
 	BARE_NEGATIVE_TTL_S = 5
 };
 
-struct dns_rr {
-	uint16_t type, rdata_len;
-	uint32_t ttl_s;
-	uint32_t name_at, rdata_at;
-};
-/* The record at msg[*at]; moves *at past it. Checks bounds, not what RDATA holds. */
-bool dns_rr_next(const uint8_t *msg, size_t len, size_t *at, struct dns_rr *out);
-/* Has RDATA the shape its type promises? Types unknown to us always do. */
-bool dns_rdata_fits(const uint8_t *msg, const struct dns_rr *rr);
 /* Writes a record of another message into d, names in RDATA made whole or compressed anew. false: RDATA is
  * not what its type says; d then has half a record: give it back by dns_write_keep. */
 bool dns_rr_copy(

@@ -4,7 +4,7 @@
 #define RW_RESOLVER_MESSAGE_H
 
 #include "mesh/base/wire.h"
-#include "resolver/name.h"
+#include "resolver/record.h"
 
 enum {
 	DNS_HEADER = 12,
@@ -23,31 +23,6 @@ enum {
 	DNS_RA = 0x0080,
 	DNS_AD = 0x0020,
 	DNS_CD = 0x0010
-};
-enum dns_type {
-	DNS_A = 1,
-	DNS_NS = 2,
-	DNS_CNAME = 5,
-	DNS_SOA = 6,
-	DNS_PTR = 12,
-	DNS_MX = 15,
-	DNS_TXT = 16,
-	DNS_AAAA = 28,
-	DNS_SRV = 33,
-	DNS_DNAME = 39,
-	DNS_OPT = 41,
-	DNS_DS = 43,
-	DNS_RRSIG = 46,
-	DNS_NSEC = 47,
-	DNS_DNSKEY = 48,
-	DNS_NSEC3 = 50,
-	DNS_SVCB = 64,
-	DNS_HTTPS = 65,
-	DNS_SPF = 99,
-	DNS_TSIG = 250,
-	DNS_IXFR = 251,
-	DNS_AXFR = 252,
-	DNS_ANY = 255,
 };
 enum { DNS_IN = 1 };
 enum dns_rcode {

@@ -16,7 +16,7 @@ static bool rdata_copy(struct dns_writer *d, const uint8_t *msg, const struct dn
 			n -= at;
 			continue;
 		}
-		n = *f == '*' ? end - at : *f == 's' ? (at < end ? msg[at] + 1u : 1) : (size_t)(*f - '0');
+		n = dns_rdata_part(*f, msg, at, end);
 		if (n > end - at)
 			return false;
 		wr_bytes(&d->w, msg + at, n);
@@ -55,7 +55,8 @@ static bool owner_above(const uint8_t *msg, size_t len, const struct dns_rr *rr,
 	return dns_name_expand(msg, len, rr->name_at, &owner, &next) && dns_name_within(n, &owner);
 }
 
-static void opt_read(const uint8_t *msg, const struct dns_rr *rr, struct answer *out)
+/* false: an option is cut. */
+static bool opt_read(const uint8_t *msg, const struct dns_rr *rr, struct answer *out)
 {
 	struct rd r = rd_of(msg + rr->rdata_at, rr->rdata_len);
 	out->rcode |= (uint16_t)(rr->ttl_s >> 24 << 4);
@@ -65,6 +66,7 @@ static void opt_read(const uint8_t *msg, const struct dns_rr *rr, struct answer 
 		if (code == OPTION_EDE && !body.bad && body.left >= 2)
 			out->ede = rd_u16(&body);
 	}
+	return !r.bad;
 }
 
 static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, size_t at, struct answer *out)
@@ -79,7 +81,10 @@ static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, 
 		size_t next, from = at;
 		if (!dns_rr_next(msg, len, &at, rr) || !dns_name_expand(msg, len, from, &owner, &next))
 			return false;
-		if (!dns_rdata_fits(msg, rr))
+		bool additional = i >= answers + authorities;
+		if (!dns_rdata_fits(msg, rr) || (!additional && rr->class != DNS_IN))
+			return false;
+		if (rr->type == DNS_TSIG && (!additional || i + 1 < total)) /* RFC 8945 5.1 */
 			return false;
 		if (rr->type != DNS_OPT) {
 			if (rr->ttl_s >> 31)
@@ -88,9 +93,8 @@ static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, 
 				rr->ttl_s = TTL_MAX_S;
 			continue;
 		}
-		if (i < answers + authorities || opts++ || owner.len != 1)
+		if (!additional || opts++ || owner.len != 1 || !opt_read(msg, rr, out))
 			return false;
-		opt_read(msg, rr, out);
 	}
 	memset(k->keep, 0, total);
 	k->n_answer = (uint16_t)answers;
@@ -221,11 +225,13 @@ size_t answer_error_write(uint8_t *buf, const struct dns_ask *asked, uint16_t rc
 	return dns_write_end(&d, &q, &(struct dns_end) { .rcode = rcode, .ede = EDE_NONE });
 }
 
-/* Does the message echo exactly our question? Servers may change its case. */
+/* Does the message echo exactly our question? Servers may change its case; no pointer may stand in it, for there is
+ * nothing before it to point to. */
 static bool question_match(const uint8_t *msg, size_t len, const struct dns_ask *asked, size_t *at)
 {
 	struct dns_name name;
-	if (!dns_name_expand(msg, len, DNS_HEADER, &name, at) || len - *at < 4)
+	if (!dns_name_expand(msg, len, DNS_HEADER, &name, at) || len - *at < 4 ||
+		*at != (size_t)DNS_HEADER + name.len)
 		return false;
 	bool same = dns_name_equal(&name, asked->name) && be_get(msg + *at, 2) == asked->type &&
 		    be_get(msg + *at + 2, 2) == DNS_IN;

@@ -26,6 +26,16 @@ static bool options_read(struct rd r, struct dns_query *q)
 	return !r.bad;
 }
 
+/* The record at msg[at], which is not used: well-formed, and a TSIG comes last (RFC 8945 5.1). */
+static bool is_sound(const uint8_t *msg, size_t len, size_t at, bool last)
+{
+	struct dns_name owner;
+	struct dns_rr rr;
+	size_t next;
+	return dns_name_expand(msg, len, at, &owner, &next) && dns_rr_next(msg, len, &at, &rr) &&
+	       dns_rdata_fits(msg, &rr) && (last || rr.type != DNS_TSIG);
+}
+
 /* The additional section of a query: at most one OPT, at the root. Returns an rcode. */
 static uint16_t additional_read(const uint8_t *msg, size_t len, struct rd r, unsigned n, struct dns_query *q)
 {
@@ -39,6 +49,8 @@ static uint16_t additional_read(const uint8_t *msg, size_t len, struct rd r, uns
 		uint32_t ttl = rd_u32(&r);
 		struct rd rdata = rd_sub(&r, rd_u16(&r));
 		if (r.bad)
+			return DNS_FORMERR;
+		if (type != DNS_OPT && !is_sound(msg, len, at, n == 1))
 			return DNS_FORMERR;
 		if (type != DNS_OPT)
 			continue;

@@ -17,20 +17,56 @@ static const struct {
 	{ DNS_DNAME, "N" },
 	{ DNS_RRSIG, "99N*" },
 	{ DNS_NSEC, "N*" },
+	{ DNS_TXT, "+" },
+	{ DNS_DS, "+" },
+	{ DNS_DNSKEY, "+" },
+	{ DNS_NSEC3, "+" },
+	{ DNS_SVCB, "+" },
+	{ DNS_HTTPS, "+" },
+	{ DNS_SPF, "+" },
+	{ DNS_TSIG, "N8w4w" },
 	{ 3, "n" },
 	{ 4, "n" },
 	{ 7, "n" },
 	{ 8, "n" },
 	{ 9, "n" },
+	{ 13, "+" },
 	{ 14, "nn" },
 	{ 17, "NN" },
 	{ 18, "2N" },
 	{ 21, "2N" },
+	{ 23, "N" },
 	{ 24, "99N*" },
+	{ 25, "+" },
 	{ 26, "2NN" },
+	{ 29, "88" },
 	{ 30, "N*" },
 	{ 35, "4sssN" },
 	{ 36, "2N" },
+	{ 37, "+" },
+	{ 44, "+" },
+	{ 45, "+" },
+	{ 49, "+" },
+	{ 51, "+" },
+	{ 52, "+" },
+	{ 53, "+" },
+	{ 59, "+" },
+	{ 60, "+" },
+	{ 61, "+" },
+	{ 62, "+" },
+	{ 63, "+" },
+	{ 104, "55" },
+	{ 105, "6" },
+	{ 106, "55" },
+	{ 107, "2N" },
+	{ 108, "6" },
+	{ 109, "8" },
+	{ 249, "N84ww" },
+	{ DNS_IXFR, "+" },
+	{ DNS_AXFR, "+" },
+	{ DNS_ANY, "+" },
+	{ 256, "+" },
+	{ 257, "+" },
 };
 
 const char *dns_rdata_form(uint16_t type)
@@ -48,6 +84,7 @@ bool dns_rr_next(const uint8_t *msg, size_t len, size_t *at, struct dns_rr *out)
 		return false;
 	out->name_at = (uint32_t)*at;
 	out->type = (uint16_t)be_get(msg + next, 2);
+	out->class = (uint16_t)be_get(msg + next + 2, 2);
 	out->ttl_s = (uint32_t)be_get(msg + next + 4, 4);
 	out->rdata_len = (uint16_t)be_get(msg + next + 8, 2);
 	out->rdata_at = (uint32_t)next + 10;
@@ -63,6 +100,18 @@ static bool name_fits(const uint8_t *msg, size_t end, size_t *at)
 	return dns_name_expand(msg, end, *at, &n, at);
 }
 
+size_t dns_rdata_part(char form, const uint8_t *msg, size_t at, size_t end)
+{
+	size_t left = end - at;
+	switch (form) {
+	case '*': return left;
+	case '+': return left ? left : SIZE_MAX;
+	case 's': return left ? msg[at] + 1u : SIZE_MAX;
+	case 'w': return left < 2 ? SIZE_MAX : be_get(msg + at, 2) + 2;
+	default: return (size_t)(form - '0');
+	}
+}
+
 bool dns_rdata_fits(const uint8_t *msg, const struct dns_rr *rr)
 {
 	size_t at = rr->rdata_at, end = rr->rdata_at + (size_t)rr->rdata_len;
@@ -72,9 +121,7 @@ bool dns_rdata_fits(const uint8_t *msg, const struct dns_rr *rr)
 				return false;
 			continue;
 		}
-		size_t n = *f == '*'   ? end - at
-			   : *f == 's' ? (at < end ? msg[at] + 1u : 1)
-				       : (size_t)(*f - '0');
+		size_t n = dns_rdata_part(*f, msg, at, end);
 		if (n > end - at)
 			return false;
 		at += n;

@@ -31,16 +31,18 @@ enum dns_type {
 };
 
 struct dns_rr {
-	uint16_t type, rdata_len;
+	uint16_t type, class, rdata_len;
 	uint32_t ttl_s;
 	uint32_t name_at, rdata_at;
 };
 /* The record at msg[*at]; moves *at past it. Checks bounds, not what RDATA holds. */
 bool dns_rr_next(const uint8_t *msg, size_t len, size_t *at, struct dns_rr *out);
-/* RDATA of the types that hold names or have one exact length: digits are bytes, n a name that may be
- * compressed again, N one that may not (RFC 3597 4), s a character string, * the rest. Other types are opaque
- * bytes, "*". */
+/* RDATA of a type, in parts: digits are bytes, n a name that may be compressed again, N one that may not (RFC 3597 4),
+ * s a character string, w bytes behind their number in 16 bits, * the rest, + the rest, which is not empty. A type that is
+ * unknown here is "*". */
 const char *dns_rdata_form(uint16_t type);
+/* How long the part at msg[at] is, no name; what is more than end - at is not there. */
+size_t dns_rdata_part(char form, const uint8_t *msg, size_t at, size_t end);
 /* Has RDATA the shape its type promises? Types unknown to us always do. Records that will not be used are to be
  * judged too: a sender that gets one wrong is not to be trusted with the rest. */
 bool dns_rdata_fits(const uint8_t *msg, const struct dns_rr *rr);

@@ -81,6 +81,8 @@ static void test_cache_and_merge(void **state)
 	assert_int_equal(f.n_sent, 2);
 }
 
+#define TSIG "00 00fa 00ff 00000000 0011 00 000000000000 012c 0000 1234 0000 0000"
+
 /* B50, B58: each is dropped, and the true answer still counts. */
 static void test_bad_packets(void **state)
 {
@@ -108,6 +110,14 @@ static void test_bad_packets(void **state)
 		{ "self pointer", 0, 1, "c021 0001 0001 0000003c 0004 c6336407", 0, 0 },
 		{ "opt in answer", 0, 1, "00 0029 04d0 00000000 0000", 0, 0 },
 		{ "cname loop", 0, 1, "c00c 0005 0001 0000003c 0002 c00c", 0, 0 },
+		{ "a of chaos", 0, 1, "c00c 0001 0003 0000003c 0004 c6336407", 0, 0 },
+		{ "txt of 0", 0, 2, A_RECORD "c00c 0010 0001 0000003c 0000", 0, 0 },
+		{ "nid of 8", 0, 2, A_RECORD "c00c 0068 0001 0000003c 0008 000a000000000000", 0, 0 },
+		{ "tsig in answer", 0, 2, A_RECORD TSIG, 0, 0 },
+		{ "tsig before opt", 0, 1, A_RECORD TSIG "00 0029 04d0 00000000 0000", 11, 2 },
+		{ "mac past rdlen", 0, 1, A_RECORD "00 00fa 00ff 00000000 000b 00 000000000000 012c 0010", 11,
+			1 },
+		{ "option past rdlen", 0, 1, A_RECORD "00 0029 04d0 00000000 0004 000f 0006", 11, 1 },
 	};
 	static uint8_t buf[DNS_MESSAGE_MAX];
 	(void)state;

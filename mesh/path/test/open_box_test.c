@@ -3,18 +3,13 @@
 #include "mesh/path/quiet.h"
 #include "mesh/path/spare.h"
 #include "mesh/path/state.h"
-#include "mesh/path/test/world.h"
+#include "mesh/path/test/pair.h"
 #include "mesh/path/way.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
-
-struct pair {
-	struct world *w;
-	struct node *a, *b;
-};
 
 static struct pair homes(uint64_t seed)
 {
@@ -24,28 +19,6 @@ static struct pair homes(uint64_t seed)
 	x.a = world_node(x.w, left, "192.168.1.10");
 	x.b = world_node(x.w, right, "192.168.2.10");
 	return x;
-}
-
-static void start_both(struct pair *x)
-{
-	world_start(x->a);
-	world_start(x->b);
-	world_run(x->w, 300);
-}
-
-static void note(const char *what, uint64_t ms)
-{
-	print_message("%-44s %llu ms\n", what, (unsigned long long)ms);
-}
-
-/* Longest time without an answer while talking. */
-static uint64_t gap(struct pair *x, uint64_t ms)
-{
-	struct stats *s = &x->a->to[x->b->index];
-	s->longest_gap_ms = 0;
-	world_talk(x->w, x->a, x->b, ms, 50);
-	uint64_t last = x->w->now_ms - s->last_answer_ms;
-	return last > s->longest_gap_ms ? last : s->longest_gap_ms;
 }
 
 /* The other end calls first. */

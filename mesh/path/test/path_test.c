@@ -1,4 +1,4 @@
-#include "mesh/path/test/world.h"
+#include "mesh/path/test/pair.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,11 +17,6 @@ static bool oracle(int a, int b)
 	return eif || eim || a == adf || b == adf;
 }
 
-struct pair {
-	struct world *w;
-	struct node *a, *b;
-};
-
 static struct pair pair_of(uint64_t seed, int a, int b)
 {
 	struct pair x = { .w = world_new(seed, 2) };
@@ -32,13 +27,6 @@ static struct pair pair_of(uint64_t seed, int a, int b)
 	x.a = world_node(x.w, left, "192.168.1.10");
 	x.b = world_node(x.w, right, "192.168.2.10");
 	return x;
-}
-
-static void start_both(struct pair *x)
-{
-	world_start(x->a);
-	world_start(x->b);
-	world_run(x->w, 300);
 }
 
 static void all_pairs(void **state)
@@ -81,21 +69,6 @@ static struct path_state state_of(struct node *n, struct node *peer)
 	struct path_state s = { 0 };
 	path_peer_state(n->path, n->w->now_ms, (uint64_t)peer->index + 1, &s);
 	return s;
-}
-
-static void note(const char *what, uint64_t ms)
-{
-	print_message("%-44s %llu ms\n", what, (unsigned long long)ms);
-}
-
-/* Longest time without an answer while talking. */
-static uint64_t gap(struct pair *x, uint64_t ms)
-{
-	struct stats *s = &x->a->to[x->b->index];
-	s->longest_gap_ms = 0;
-	world_talk(x->w, x->a, x->b, ms, 50);
-	uint64_t last = x->w->now_ms - s->last_answer_ms;
-	return last > s->longest_gap_ms ? last : s->longest_gap_ms;
 }
 
 static void joins_fast(void **state)

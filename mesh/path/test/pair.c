@@ -1,0 +1,26 @@
+#include "mesh/path/test/pair.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+void start_both(struct pair *x)
+{
+	world_start(x->a);
+	world_start(x->b);
+	world_run(x->w, 300);
+}
+
+uint64_t gap(struct pair *x, uint64_t ms)
+{
+	struct stats *s = &x->a->to[x->b->index];
+	s->longest_gap_ms = 0;
+	world_talk(x->w, x->a, x->b, ms, 50);
+	uint64_t last = x->w->now_ms - s->last_answer_ms;
+	return last > s->longest_gap_ms ? last : s->longest_gap_ms;
+}
+
+void note(const char *what, uint64_t ms)
+{
+	print_message("%-44s %llu ms\n", what, (unsigned long long)ms);
+}

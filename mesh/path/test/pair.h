@@ -1,0 +1,18 @@
+/* Two nodes of a world, and what is asked of them. */
+#ifndef RW_PATH_TEST_PAIR_H
+#define RW_PATH_TEST_PAIR_H
+
+#include "mesh/path/test/world.h"
+
+struct pair {
+	struct world *w;
+	struct node *a, *b;
+};
+
+void start_both(struct pair *x);
+/* Longest time without an answer while a asks b for so long. */
+uint64_t gap(struct pair *x, uint64_t ms);
+/* A line of the test's output. */
+void note(const char *what, uint64_t ms);
+
+#endif

@@ -7,6 +7,7 @@
 #include "mesh/base/buf.h"
 #include "mesh/os/loop.h"
 #include "resolver/conf_block.h"
+#include "resolver/lists.h"
 
 struct resolver;
 struct blocker;
@@ -56,19 +57,16 @@ uint32_t blocker_lists_of(const struct blocker *b, const struct blocker_client *
 
 /* Reads the lists of c and says what is in each, a line for each list: --check. */
 int blocker_check(const struct conf_block *c, struct buf *out, struct errbuf *eb);
-/* Which of these lists cover the name (lower case), and by what, each a line in out; and how many. */
-struct blocker_found {
-	size_t blocks, allows;
-};
+/* lists_explain, whatever the hour. */
 int blocker_explain(const struct conf_block *c, uint32_t lists, const struct dns_name *name, struct buf *out,
-	struct blocker_found *found, struct errbuf *eb);
+	struct lists_found *found, struct errbuf *eb);
 /* blocker_explain for what is in force, on a thread of its own: of the lists of that client's group. told comes once, from the loop, and frees the search; err: eb says why. NULL: memory is short. */
 struct blocker_search;
 struct blocker_why {
 	const char *group; /* "" = none: all lists are its */
 	const char *
 		lines; /* NULL: memory was short. Of blocker_explain; "(not now)" in those of lists that have another hour, or a pause */
-	struct blocker_found found; /* without those */
+	struct lists_found found; /* without those */
 };
 struct blocker_search *blocker_search_start(struct blocker *b, const struct blocker_client *c,
 	const struct dns_name *name,

@@ -316,7 +316,7 @@ static void test_explain(void **state)
 		    "    - { name: fine, allow: true, names: [ good.example ] }\n");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct buf out = { 0 };
-		struct blocker_found found;
+		struct lists_found found;
 		struct dns_name name;
 		assert_true(dns_name_parse(rows[i].name, &name));
 		assert_int_equal(blocker_explain(&c.block, UINT32_MAX, &name, &out, &found, &eb), 0);

@@ -104,6 +104,7 @@ async function main() {
   if (way === "admin") {
     await page.goto(new URL("/admin#/users", url).href);
     const alice = page.getByRole("table", { name: "Users" }).getByRole("row").filter({ hasText: "alice@" });
+    await alice.locator(".tag").first().waitFor(); // the page asks for its people after it is there
     say("groups", (await alice.locator(".tag").allTextContents()).join());
     await page.goto(url);
   }

@@ -74,7 +74,7 @@ static struct netmap *make_map(void)
 }
 
 /* Two lists, one of another hour; a group of the machine tv that has the first alone. */
-static void lists_read(struct world *w)
+static void lists_arrive(struct world *w)
 {
 	static const char *ads[] = { "*.ads.example" }, *late[] = { "ads.example", "late.example" };
 	struct arena mem = { 0 };
@@ -193,7 +193,7 @@ static void test_answers(void **state)
 	w.blocks = true;
 	ask(&w, "?name=x.ads.example");
 	assert_int_equal(w.status, 503); /* the lists are not read yet */
-	lists_read(&w);
+	lists_arrive(&w);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		ask(&w, rows[i].query);
 		if (w.status != rows[i].status || !strstr(w.body, rows[i].body))
@@ -209,7 +209,7 @@ static void test_gone(void **state)
 	(void)state;
 	world_start(&w);
 	w.blocks = true;
-	lists_read(&w);
+	lists_arrive(&w);
 	for (int i = 0; i < 20; i++) {
 		struct http_client *c = begin(&w, "?name=x.ads.example");
 		for (int k = 0; k < i % 5 && !w.over; k++)
@@ -254,7 +254,7 @@ static void test_pause(void **state)
 		assert_non_null(strstr(w.body, i ? "blocks no names" : "\"On\":false"));
 	}
 	w.blocks = true;
-	lists_read(&w);
+	lists_arrive(&w);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		assert_non_null(begin_at(&w, rows[i].query));
 		while (!w.over)

@@ -239,8 +239,9 @@ size_t dns_write_opt(
 	uint8_t *buf, size_t len, size_t cap, const struct dns_query *q, const struct dns_end *end)
 {
 	struct wr w = { .p = buf, .cap = cap, .len = len };
-	unsigned flags = DNS_QR | DNS_RA | (q->rd ? DNS_RD : 0) | (q->cd ? DNS_CD : 0) | end->flags;
-	flags |= (unsigned)q->opcode << 11 | (end->rcode & 15u);
+	unsigned flags = DNS_QR | (unsigned)q->opcode << 11 | (end->rcode & 15u);
+	if (!q->opcode) /* the others mean nothing elsewhere, RFC 8906 8.1.4 */
+		flags |= DNS_RA | (q->rd ? DNS_RD : 0) | (q->cd ? DNS_CD : 0) | end->flags;
 	be_put(buf, 2, q->id);
 	be_put(buf + 2, 2, flags);
 	be_put(buf + 10, 2, q->edns);

@@ -335,16 +335,27 @@ static int key_rate(struct conf_reader *r, yaml_node_t *n, void *into)
 		r, n, "rate-limit", (struct conf_range) { 1, 1000000 }, &((struct conf *)into)->rate);
 }
 
+static int key_dns64(struct conf_reader *r, yaml_node_t *n, void *into)
+{
+	const char *text = NULL;
+	int err = conf_string(r, n, "dns64", &text);
+	if (err || nat64_parse(text, &((struct conf *)into)->dns64))
+		return err;
+	return conf_bad(r, n,
+		"the translator's prefix is wanted here, 64:ff9b::/96 say: of 32, 40, 48, 56, 64 or 96 bits");
+}
+
 static int top_read(struct conf_reader *r)
 {
 	static const struct conf_key keys[] = { { "listen", key_listen }, { "upstreams", key_upstreams },
 		{ "order", key_order }, { "routes", key_routes }, { "records", key_records },
 		{ "authority", key_authority }, { "allow", key_allow }, { "cache-bytes", key_cache },
 		{ "ttl", key_ttl }, { "serve-stale", key_stale }, { "blocking", conf_block_key },
-		{ "rebinding", key_rebinding }, { "rate-limit", key_rate }, { "names-from", key_names_from },
-		{ "local-zones", conf_local_zones_key }, { "query-log", conf_query_log_key },
-		{ "state", conf_state_key }, { "page", conf_page_key }, { "secure", conf_secure_key },
-		{ "upstream-authorities", key_authorities }, { "dnssec", conf_dnssec_key }, { 0 } };
+		{ "rebinding", key_rebinding }, { "rate-limit", key_rate }, { "dns64", key_dns64 },
+		{ "names-from", key_names_from }, { "local-zones", conf_local_zones_key },
+		{ "query-log", conf_query_log_key }, { "state", conf_state_key }, { "page", conf_page_key },
+		{ "secure", conf_secure_key }, { "upstream-authorities", key_authorities },
+		{ "dnssec", conf_dnssec_key }, { 0 } };
 	struct conf *c = r->c;
 	const yaml_node_t *root = yaml_document_get_root_node(&r->doc);
 	if (!root)

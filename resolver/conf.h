@@ -45,6 +45,7 @@ struct conf {
 	bool refuse_private;
 	const char **private_ok;
 	size_t n_private_ok;
+	struct nat64 dns64;
 	uint32_t stale_s;	      /* as in struct resolver_config */
 	bool query_log;		      /* questions are written down from the start */
 	const char *state;	      /* folder for what is set while it runs; NULL: nothing can be */

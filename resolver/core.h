@@ -53,7 +53,8 @@ struct waiter { /* a client's question, parked until its flight lands */
 	uint8_t *before; /* owned: the chain that led here from another route; NULL: none */
 	size_t before_len;
 	uint8_t hops;
-	bool stale; /* there is an answer past its time to fall back on */
+	uint32_t four_s; /* see struct asking */
+	bool stale;	 /* there is an answer past its time to fall back on */
 };
 struct flight_key {
 	const struct route *route; /* NULL: a check */
@@ -77,6 +78,7 @@ struct resolver {
 	struct upstream *upstreams;
 	struct cache *cache;
 	uint32_t mesh_ttl_s, stale_s, turn;
+	struct nat64 dns64;
 	struct resolver_stats stats;
 	/* flights */
 	struct flight *slots[FLIGHTS_MAX], *buckets[BUCKETS], *oldest, *youngest;
@@ -103,6 +105,7 @@ struct landing {
 	bool truncated;
 	uint16_t rcode, ede;
 	const char *ede_text;
+	const struct dns_name *name;   /* what was asked; NULL: it has not come so far */
 	const struct cache_key *stale; /* what is past its time under this key is better than a failure; NULL:
 					* nothing is */
 };

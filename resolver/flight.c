@@ -255,6 +255,7 @@ void flight_land(
 	f->partial = f->kept = NULL;
 	stale.name = &name;
 	with.stale = l->stale ? &stale : NULL;
+	with.name = &name;
 	if (!linger(r, now_ms, f, rank))
 		flight_end(r, now_ms, f);
 	for (struct waiter *w = waiters, *next; w; w = next) {

@@ -15,12 +15,15 @@
  * asked, unfinished, the next route is asked (`before` keeps the chain so far). A question ends in one reply:
  * query_finish for what is known at once, query_done for what had to be asked. */
 #include "resolver/chain.h"
+#include "resolver/dns64.h"
 #include "resolver/local_zone.h"
 #include "resolver/policy.h"
 #include "resolver/report.h"
 #include "resolver/zone_answer.h"
 
 #include <stdlib.h>
+
+enum { FOUR_AFTER_MS = 1000 };
 
 struct asking { /* one question on its way */
 	uint64_t now_ms, client, began_ms;
@@ -29,7 +32,8 @@ struct asking { /* one question on its way */
 	struct dns_writer d; /* into r->out */
 	uint8_t *before; /* owned: a clean message, the chain so far that led out of a route; NULL: none */
 	size_t before_len;
-	unsigned hops; /* routes that the chain left */
+	unsigned hops;	 /* routes that the chain left */
+	uint32_t four_s; /* A is asked for, to be AAAA for so long at most (dns64.h); 0: no */
 };
 
 /* ---- ends ---- */
@@ -261,6 +265,36 @@ static bool chain_is_blocked(
 	return false;
 }
 
+/* Is A asked for where there is no AAAA, and whom? RFC 6147 5.5: not by those who validate. */
+static const struct route *four_route(
+	const struct resolver *r, const struct asking *k, const struct dns_name *name)
+{
+	bool wanted = r->dns64.bits && k->q->type == DNS_AAAA && k->q->rd && !k->four_s &&
+		      !(k->q->dnssec_ok && k->q->cd);
+	const struct route *route = wanted ? query_route(r, name, DNS_A) : NULL;
+	return route && route->n ? route : NULL;
+}
+
+/* Nobody has an IPv6 address for the name at the end of the chain; an error says no more than that (5.1.2). */
+static bool is_without_six(const struct cache_item *item, const struct chain *c)
+{
+	return !c->inward && (item->msg[3] & 15) != DNS_NXDOMAIN && !(item->msg[2] & DNS_TC >> 8) &&
+	       (!c->complete || dns64_only_mapped(item));
+}
+
+/* What there is so far goes on as `before`. false: memory is short. */
+static bool keep_before(struct asking *k, const uint8_t *msg, size_t len)
+{
+	uint8_t *copy = len ? malloc(len) : NULL;
+	if (!copy)
+		return false;
+	memcpy(copy, msg, len);
+	free(k->before);
+	k->before = copy;
+	k->before_len = len;
+	return true;
+}
+
 /* The reply to what is whole now, or one more link of the chain. */
 static void chain_go_on(struct resolver *r, struct asking *k, const struct cache_item *whole)
 {
@@ -278,17 +312,21 @@ static void chain_go_on(struct resolver *r, struct asking *k, const struct cache
 		return;
 	}
 	const struct route *onward = route_onward(r, k, whole, &c);
-	uint8_t *copy = onward ? malloc(whole->len) : NULL;
-	if (!copy) {
-		upstream_reply(r, k, whole, &c);
+	if (onward)
+		answer_copy(r->out, whole);
+	if (onward && keep_before(k, r->out, whole->len)) {
+		k->hops++;
+		forward(r, k, &c.names[c.n], onward);
 		return;
 	}
-	answer_copy(copy, whole);
-	free(k->before);
-	k->before = copy;
-	k->before_len = whole->len;
-	k->hops++;
-	forward(r, k, &c.names[c.n], onward);
+	const struct route *four = is_without_six(whole, &c) ? four_route(r, k, &c.names[c.n]) : NULL;
+	uint32_t four_s = dns64_ttl(whole);
+	if (four && keep_before(k, r->out, dns64_write(r->out, whole, &r->dns64, four_s))) {
+		k->four_s = four_s;
+		forward(r, k, &c.names[c.n], four);
+		return;
+	}
+	upstream_reply(r, k, whole, &c);
 }
 
 /* What an upstream or the cache says to the last name asked. */
@@ -304,6 +342,10 @@ static void upstream_answered_reply(struct resolver *r, struct asking *k, const 
 	bool answered = rcode == DNS_NOERROR || rcode == DNS_NXDOMAIN;
 	whole.msg = joined = answered ? malloc(DNS_MESSAGE_MAX) : NULL;
 	whole.len = joined ? answer_join(joined, &before, item) : 0;
+	if (whole.len && k->four_s) {
+		whole.len = dns64_write(r->out, &whole, &r->dns64, k->four_s);
+		memcpy(joined, r->out, whole.len);
+	}
 	if (whole.len)
 		chain_go_on(r, k, &whole);
 	else
@@ -338,6 +380,19 @@ static bool stale_reply(struct resolver *r, struct asking *k, const struct cache
 	return true;
 }
 
+/* Servers fail at AAAA that have A. Where that took long, there is no time for another question. */
+static bool four_after_error(struct resolver *r, struct asking *k, const struct dns_name *name)
+{
+	struct dns_ask asked = { .type = DNS_AAAA, .name = &k->q->name };
+	const struct route *four =
+		name && k->now_ms - k->began_ms < FOUR_AFTER_MS ? four_route(r, k, name) : NULL;
+	if (!four || (!k->before && !keep_before(k, r->out,
+					    answer_error_write(r->out, &asked, DNS_NOERROR, EDE_NONE))))
+		return false;
+	k->four_s = dns64_ttl(&(struct cache_item) { .msg = k->before, .len = k->before_len });
+	return forward(r, k, name, four);
+}
+
 void waiter_free(struct waiter *w)
 {
 	free(w->before);
@@ -352,6 +407,7 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 	k.before = w->before;
 	k.before_len = w->before_len;
 	k.hops = w->hops;
+	k.four_s = w->four_s;
 	w->before = NULL;
 	r->n_waiters--;
 	k.source = l->msg || l->rcode != DNS_SERVFAIL ? RESOLVER_FROM_UPSTREAM : RESOLVER_FROM_NOWHERE;
@@ -364,7 +420,7 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 				.ede_text = "upstream does not answer by TCP" });
 	else if (l->msg)
 		upstream_answered_reply(r, &k, &item);
-	else
+	else if (l->rcode == DNS_NXDOMAIN || !four_after_error(r, &k, l->name))
 		finish_error(r, &k, &end);
 	free(k.before);
 	waiter_free(w);
@@ -385,7 +441,8 @@ static struct waiter *waiter_new(struct resolver *r, struct asking *k)
 		.q = *k->q,
 		.before = k->before,
 		.before_len = k->before_len,
-		.hops = (uint8_t)k->hops };
+		.hops = (uint8_t)k->hops,
+		.four_s = k->four_s };
 	k->before = NULL;
 	r->n_waiters++;
 	return w;
@@ -440,7 +497,7 @@ static bool forward(
 {
 	struct flight_key key = { .route = route,
 		.name = *name,
-		.type = k->q->type,
+		.type = k->four_s ? DNS_A : k->q->type,
 		.dnssec_ok = k->q->dnssec_ok,
 		.checking_disabled = k->q->cd };
 	struct cache_key ck = { .split = route->split,
@@ -528,6 +585,7 @@ bool resolver_query(
 	k.q = q;
 	k.before = NULL;
 	k.hops = 0;
+	k.four_s = 0;
 	r->stats.queries++;
 	switch (dns_query_read(msg, len, tcp, q)) {
 	case DNS_READ_SHORT: r->stats.drop_short++; return false;

@@ -7,6 +7,7 @@
 #include "mesh/base/dns_secure.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
+#include "mesh/base/nat64.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -84,6 +85,9 @@ struct resolver_config {
 	uint32_t mesh_ttl_s; /* 0 = 5 */
 	uint32_t stale_s;    /* how long past its time an answer serves when nothing newer can be had: 0 = a
 			   * day, UINT32_MAX = never */
+	/* Names without an address of IPv6 get one of this prefix for each of IPv4 (DNS64), but for those who validate
+	 * themselves (DO and CD). bits 0: not so. */
+	struct nat64 dns64;
 	const struct endpoint *own; /* where we listen: never used as an upstream (a loop); an unspecified
 				     * address stands for every local one of the port that can be told */
 	size_t n_own;

@@ -1,6 +1,9 @@
 #include "resolver/zone_answer.h"
 
+#include "resolver/dns64.h"
 #include "resolver/local_zone.h"
+
+enum { TRANSLATED_TTL_S = 3600 };
 
 void zone_answer_soa(struct dns_writer *d, const struct dns_name *apex)
 {
@@ -80,6 +83,21 @@ static void via6_write(
 	(void)dns_write_keep(d);
 }
 
+/* What a translator's address is called is what the IPv4 address in it is called. */
+static bool translated_write(struct resolver *r, struct dns_writer *d, struct dns_name *name)
+{
+	struct dns_name to;
+	if (!dns64_reverse(&r->dns64, name, &to))
+		return false;
+	dns_write_mark(d, DNS_ANSWER);
+	size_t rr = dns_write_rr(d, name, DNS_CNAME, TRANSLATED_TTL_S);
+	dns_write_name(d, &to, true);
+	dns_write_rr_end(d, rr);
+	(void)dns_write_keep(d);
+	*name = to;
+	return true;
+}
+
 enum local zone_answer_write(
 	struct resolver *r, struct dns_writer *d, uint16_t type, struct dns_name *name, uint16_t *rcode)
 {
@@ -87,6 +105,8 @@ enum local zone_answer_write(
 	struct zone_hit *hit = &r->hit;
 	uint32_t n;
 	for (unsigned hops = 0; hops <= ANSWER_CHAIN_MAX; hops++) {
+		if (type == DNS_PTR && translated_write(r, d, name))
+			continue;
 		if (!zone_speaks(r, name, hit, &word))
 			return LOCAL_FOREIGN;
 		if (local_zone_is_final(word)) {

@@ -94,6 +94,8 @@ static void configure(struct world *w, unsigned how)
 			.order = (how >> 3) % 3 }
 	};
 	struct resolver_config c = { .routes = routes, .n_routes = 2, .cache_bytes = 1 << 14 };
+	if (how >> 5 & 1 && !nat64_parse("64:ff9b::/96", &c.dns64))
+		abort();
 	if (resolver_configure(w->r, &c, NULL))
 		abort();
 }
@@ -118,7 +120,9 @@ static void ask(struct world *w, unsigned what)
 	uint8_t msg[DNS_ASK_MAX];
 	struct dns_name name;
 	(void)dns_name_parse(names[what & 7], &name);
-	struct dns_ask q = { .id = (uint16_t)what, .type = what & 8 ? DNS_A : DNS_CNAME, .name = &name };
+	struct dns_ask q = { .id = (uint16_t)what, .type = DNS_CNAME, .name = &name };
+	if (what & 8)
+		q.type = what & 256 ? DNS_AAAA : DNS_A;
 	q.edns = what & 16;
 	q.dnssec_ok = what & 32;
 	if (w->gone[client] || w->owed[client] == UINT8_MAX)

@@ -75,6 +75,9 @@ static void test_errors(void **state)
 		{ LISTEN "names-from: [ { domain: lan } ]\n", "\"hosts\" or \"leases\" is wanted" },
 		{ LISTEN "names-from: [ { hosts: /x, leases: /y } ]\n", "either \"hosts\" or" },
 		{ LISTEN "rate-limit: 0\n", "rate-limit: a number from 1" },
+		{ LISTEN "dns64: 64:ff9b::/95\n",
+			"f:2:8: the translator's prefix is wanted here, 64:ff9b::/96 say" },
+		{ LISTEN "dns64: [ 64:ff9b::/96 ]\n", "f:2:8:" },
 		{ LISTEN "rebinding: { refuse: yes }\n", "refuse: true or false" },
 		{ LISTEN "rebinding: { except: [ a..b ] }\n", "f:2:24: \"a..b\" is not a domain name" },
 		{ LISTEN "dnssec: true\n", "f:2:9: \"key: value\" pairs are wanted here" },
@@ -227,7 +230,8 @@ static void test_values(void **state)
 	static const char text[] =
 		"routes:\n  corp.example: [10.0.0.53, \"[2001:db8::1]:5353\"]\n  none.example: []\n"
 		"upstreams: 9.9.9.9\nlisten: [127.0.0.1, \"::1\"]\norder: race\nttl: 7\ncache-bytes: "
-		"1000\nserve-stale: 0\nrebinding: { refuse: true, except: [ plex.direct ] }\n";
+		"1000\nserve-stale: 0\nrebinding: { refuse: true, except: [ plex.direct ] }\n"
+		"dns64: 2001:db8:64::/48\n";
 	struct conf c;
 	struct errbuf eb = { 0 };
 	char buf[ENDPOINT_TEXT];
@@ -251,6 +255,7 @@ static void test_values(void **state)
 	assert_true(lan_may && !other_may);
 	assert_int_equal(c.ttl_s, 7);
 	assert_int_equal(c.stale_s, UINT32_MAX);
+	assert_int_equal(c.dns64.bits, 48);
 	assert_true(c.refuse_private && c.n_private_ok == 1);
 	assert_int_equal(c.cache_bytes, 1000);
 	conf_free(&c);

@@ -70,6 +70,7 @@ struct target {
 	bool no_hosts;				  /* dnsmasq: not the names of /etc/hosts */
 	struct target_items insecure, tls, https; /* tls, https: where clients come by them */
 	const char *anchors, *certificate, *key;
+	const char *dns64; /* NULL: nothing is translated */
 };
 
 void target_init(struct target *t);

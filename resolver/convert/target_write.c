@@ -180,6 +180,8 @@ bool target_write(const struct target *t, struct buf *out)
 	secure_write(t, &b);
 	key_number(&b, "ttl", t->ttl);
 	key_number(&b, "rate-limit", t->rate);
+	if (t->dns64)
+		put(&b, "dns64: %s\n", t->dns64);
 	key_number(&b, "cache-bytes", t->cache_bytes);
 	if (t->stale_s >= 0)
 		put(&b, "serve-stale: %" PRId64 "\n", t->stale_s);

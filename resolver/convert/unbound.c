@@ -3,6 +3,7 @@
 #include "resolver/convert/convert.h"
 
 #include "mesh/base/err.h"
+#include "mesh/base/nat64.h"
 #include "mesh/base/text.h"
 #include "resolver/name.h"
 #include <ctype.h>
@@ -26,7 +27,8 @@ struct unbound {
 	bool root; /* somebody is asked for everything */
 	uint64_t cache_bytes;
 	int64_t stale_s; /* -1: not said */
-	bool stale, no_validator;
+	bool stale, no_validator, translates;
+	const char *prefix; /* of the translator; NULL: not said */
 	size_t n_rpz;
 };
 
@@ -161,6 +163,16 @@ static void anchor_file_of(struct unbound *u, const char *value)
 static void modules_of(struct unbound *u, const char *value)
 {
 	u->no_validator = !strstr(value, "validator");
+	u->translates = strstr(value, "dns64") != NULL;
+}
+static void dns64_of(struct unbound *u, const char *value)
+{
+	struct nat64 n;
+	if (nat64_parse(value, &n))
+		u->prefix = target_text(u->t, value, strlen(value));
+	else
+		target_say(u->t, "dns64-prefix", "\"%s\" is not a network of 32, 40, 48, 56, 64 or 96 bits",
+			value);
 }
 static void insecure_of(struct unbound *u, const char *value)
 {
@@ -389,6 +401,7 @@ static const struct row {
 	{ "serve-expired-*", NULL, "" },
 	{ "root-hints", NULL, "it asks other resolvers, not the root" },
 	{ "module-config", modules_of, NULL },
+	{ "dns64-prefix", dns64_of, NULL },
 	{ "auto-trust-anchor-file", own_anchor_of, NULL },
 	{ "trust-anchor-file", anchor_file_of, NULL },
 	{ "trust-anchor-signaling", NULL, "" },
@@ -596,6 +609,8 @@ void convert_unbound(struct target *t, const char *file, const char *text, size_
 	zone_end(u);
 	t->line = 0;
 	t->validate = t->validate && !u->no_validator;
+	if (u->translates)
+		t->dns64 = u->prefix ? u->prefix : "64:ff9b::/96";
 	if ((t->tls.n || t->https.n) && (!t->certificate || !t->key))
 		target_say(
 			t, "interface", "clients by TLS and HTTPS need tls-service-pem and tls-service-key");

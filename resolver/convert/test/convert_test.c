@@ -160,6 +160,11 @@ static const struct row unbound_rows[] = {
 	{ "trust-anchor-file: /x\ndomain-insecure: corp.example",
 		"  anchors: \"/x\"\n  insecure: [ \"corp.example\" ]\n", NULL },
 	{ "auto-trust-anchor-file: /x\nmodule-config: \"iterator\"", NULL, NULL },
+	{ "module-config: \"dns64 iterator\"", "dns64: 64:ff9b::/96\n", NULL },
+	{ "dns64-prefix: 2001:db8:64::/48\nmodule-config: \"dns64 iterator\"", "dns64: 2001:db8:64::/48\n",
+		NULL },
+	{ "dns64-prefix: 2001:db8:64::/48", NULL, NULL }, /* nobody uses it */
+	{ "dns64-prefix: 2001:db8:64::/47", NULL, "\"2001:db8:64::/47\" is not a network of 32" },
 	{ "cache-min-ttl: 5", NULL, "times are those of the answers" },
 	{ "tls-port: 853", NULL, "in \"secure\"" },
 	{ "define-tag: \"a b\"", NULL, "groups, for blocking alone" },

@@ -10,6 +10,8 @@
 
 enum { RDATA_MAX = 1024 };
 
+static const char extra_what[] = "the extra DNS record";
+
 void names_odd(struct names *n, const char *fmt, ...)
 {
 	va_list ap;
@@ -74,27 +76,55 @@ static int service_add(struct zone *z)
 	return err ? err : zone_add_address(z, name, &addr_service_v6, true);
 }
 
-static int extra_add(struct names *n, struct zone *z, const struct ctl_record *r)
-{
-	static const char what[] = "the extra DNS record";
-	uint8_t rdata[RDATA_MAX];
+struct extra {
+	struct dns_name name;
+	bool is_address;
+	struct addr ip;
 	uint16_t type;
 	size_t len;
-	struct addr ip;
+	uint8_t rdata[RDATA_MAX];
+};
+
+/* false: it cannot be used, which is said. */
+static bool extra_read(struct names *n, const struct ctl_record *r, struct extra *x)
+{
 	struct errbuf eb;
-	struct dns_name name;
-	if (!dns_name_parse(r->name, &name))
-		return names_check(n, ERR_MALFORMED, what, r->name);
-	if (!r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0) {
-		if (addr_parse(r->value, &ip))
-			return names_check(n, zone_add_address(z, r->name, &ip, false), what, r->name);
-		names_odd(n, "%s %s cannot be used: \"%s\" is no address", what, r->name, r->value);
-		return 0;
+	x->is_address = !r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0;
+	if (!dns_name_parse(r->name, &x->name)) {
+		(void)names_check(n, ERR_MALFORMED, extra_what, r->name);
+		return false;
 	}
-	if (present_rdata_parse(r->type, r->value, rdata, sizeof(rdata), &len, &type, &eb) == 0)
-		return names_check(n, zone_add_record(z, &name, type, rdata, len), what, r->name);
-	names_odd(n, "%s %s cannot be used: %s", what, r->name, eb.text);
-	return 0;
+	if (x->is_address && !addr_parse(r->value, &x->ip)) {
+		names_odd(n, "%s %s cannot be used: \"%s\" is no address", extra_what, r->name, r->value);
+		return false;
+	}
+	if (!x->is_address &&
+		present_rdata_parse(r->type, r->value, x->rdata, sizeof(x->rdata), &x->len, &x->type, &eb)) {
+		names_odd(n, "%s %s cannot be used: %s", extra_what, r->name, eb.text);
+		return false;
+	}
+	return true;
+}
+
+static int extra_add(struct names *n, struct zone *z, const struct ctl_record *r)
+{
+	struct extra x;
+	if (!extra_read(n, r, &x))
+		return 0;
+	int err = x.is_address ? zone_add_address(z, r->name, &x.ip, false)
+			       : zone_add_record(z, &x.name, x.type, x.rdata, x.len);
+	return names_check(n, err, extra_what, r->name);
+}
+
+static void extra_remove(struct names *n, struct zone *z, const struct ctl_record *r)
+{
+	struct extra x;
+	if (!extra_read(n, r, &x))
+		return;
+	if (x.is_address)
+		zone_remove_address(z, r->name, &x.ip, false);
+	else
+		zone_remove_record(z, &x.name, x.type, x.rdata, x.len);
 }
 
 static int zone_fill(struct names *n, struct zone *z, const struct netmap *m)
@@ -126,13 +156,64 @@ static bool same_name(const struct ctl_node *a, const struct ctl_node *b)
 	return same;
 }
 
-/* From one map to the next where only peers changed, at the cost of what changed; a peer that did not has the
+static bool same_record(const struct ctl_record *a, const struct ctl_record *b)
+{
+	return !strcmp(a->name, b->name) && !strcmp(a->type, b->type) && !strcmp(a->value, b->value);
+}
+
+/* The next route that has no servers: its names are the zone's. NULL: there is none. */
+static const char *own_suffix(const struct ctl_dns *dns, size_t *i)
+{
+	while (*i < dns->n_routes)
+		if (!dns->routes[(*i)++].n)
+			return dns->routes[*i - 1].suffix;
+	return NULL;
+}
+
+/* Is the same ours, whatever is asked of others and whatever records there are? */
+static bool same_domains(const struct ctl_dns *a, const struct ctl_dns *b)
+{
+	if (!a || !b || a->proxied != b->proxied || !a->domains.n != !b->domains.n ||
+		(a->domains.n && strcmp(a->domains.v[0], b->domains.v[0]) != 0))
+		return a == b;
+	const char *x, *y;
+	size_t i = 0, k = 0;
+	do {
+		x = own_suffix(a, &i);
+		y = own_suffix(b, &k);
+	} while (x && y && !strcmp(x, y));
+	return !x && !y;
+}
+
+/* The extra records between those at the beginning and at the end that are the same. */
+static int extras_step(
+	struct names *n, struct zone *z, const struct ctl_dns *from, const struct ctl_dns *to, bool adding)
+{
+	size_t same = 0, last = 0, n_from = from ? from->n_extra : 0, n_to = to ? to->n_extra : 0;
+	int err = 0;
+	while (same < n_from && same < n_to && same_record(&from->extra[same], &to->extra[same]))
+		same++;
+	while (same + last < n_from && same + last < n_to &&
+		same_record(&from->extra[n_from - last - 1], &to->extra[n_to - last - 1]))
+		last++;
+	for (size_t i = same; !adding && i < n_from - last; i++)
+		extra_remove(n, z, &from->extra[i]);
+	for (size_t i = same; adding && !err && i < n_to - last; i++)
+		err = extra_add(n, z, &to->extra[i]);
+	return err;
+}
+
+/* From one map to the next where peers and extra records changed, at the cost of what changed; a peer that did not has the
  * same pointer in both. What goes is removed before anything is added: a name may go from one peer to
  * another. */
 static int zone_step(struct names *n, struct zone *z, const struct netmap *from, const struct netmap *to)
 {
 	int err = 0;
-	for (int adding = 0; adding < 2; adding++)
+	for (int adding = 0; !err && adding < 2; adding++) {
+		if (from->parts[NETMAP_DNS] != to->parts[NETMAP_DNS]) {
+			n->zone_moved = true; /* others may be asked, too */
+			err = extras_step(n, z, from->dns, to->dns, adding);
+		}
 		for (size_t i = 0, k = 0; !err && (i < from->n_peers || k < to->n_peers);) {
 			const struct netmap_peer *x = i < from->n_peers ? from->peers[i] : NULL;
 			const struct netmap_peer *y = k < to->n_peers ? to->peers[k] : NULL;
@@ -148,6 +229,7 @@ static int zone_step(struct names *n, struct zone *z, const struct netmap *from,
 			i += goes;
 			k += comes;
 		}
+	}
 	return err;
 }
 
@@ -155,7 +237,8 @@ static int zone_step(struct names *n, struct zone *z, const struct netmap *from,
 static bool may_step(const struct names *n)
 {
 	const struct netmap *from = n->zone_map, *to = n->map;
-	return from && !n->zone_odd && from->parts[NETMAP_DNS] == to->parts[NETMAP_DNS] &&
+	return from && !n->zone_odd &&
+	       (from->parts[NETMAP_DNS] == to->parts[NETMAP_DNS] || same_domains(from->dns, to->dns)) &&
 	       same_name(&from->self->node, &to->self->node);
 }
 

@@ -1,9 +1,9 @@
 /* rename_bench PEERS [CHANGE]: how long packets stand while one peer after the other of a big mesh changes, and what a
  * change costs. A whole node, in a network namespace of its own, with a map of that many peers; a thread sends a datagram
  * each millisecond to a socket of the node's loop. Every RENAME_MS a map message about one peer is handed to the node as
- * its server link would; CHANGE is name (default), online, endpoint, or member: one leaves, and the next message brings it
- * back. Prints three times in ms, each the longest over RENAMES messages, after the whole map has been settled and kept on
- * disk, and two of CPU:
+ * its server link would; CHANGE is name (default), online, endpoint, member: one leaves, and the next message brings it
+ * back, or record: an extra DNS record leads elsewhere. Prints three times in ms, each the longest over RENAMES messages,
+ * after the whole map has been settled and kept on disk, and two of CPU:
  * - what the loop computed between two datagrams;
  * - how long a datagram stood, less the time that the loop's thread was ready and waited for a processor
  * since the datagram before (/proc/thread-self/schedstat): on an idle machine all of it, else too little, but
@@ -33,11 +33,20 @@
 
 enum { SETTLE_MS = 3000, MEMORY_SETTLE_MS = 10000, RENAME_MS = 20, RENAMES = 200, TEXT_MAX = 2048 };
 
-enum change { CHANGE_NAME, CHANGE_ONLINE, CHANGE_ENDPOINT, CHANGE_MEMBER, CHANGE_MEMORY, CHANGES };
+enum change {
+	CHANGE_NAME,
+	CHANGE_ONLINE,
+	CHANGE_ENDPOINT,
+	CHANGE_MEMBER,
+	CHANGE_RECORD,
+	CHANGE_MEMORY,
+	CHANGES
+};
 static const char *const change_names[] = { [CHANGE_NAME] = "name",
 	[CHANGE_ONLINE] = "online",
 	[CHANGE_ENDPOINT] = "endpoint",
 	[CHANGE_MEMBER] = "member",
+	[CHANGE_RECORD] = "record",
 	[CHANGE_MEMORY] = "memory" };
 static_assert(ARRAY_LEN(change_names) == CHANGES, "change_names misses a change");
 
@@ -177,6 +186,12 @@ static void change_json(struct bench *b, struct buf *json, unsigned i, unsigned 
 		snprintf(text, sizeof(text),
 			"{\"PeersChangedPatch\":[{\"NodeID\":%u,\"Endpoints\":[\"192.0.2.9:%u\"]}]}", i + 2,
 			1024 + round);
+		break;
+	case CHANGE_RECORD:
+		snprintf(text, sizeof(text),
+			"{\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],\"ExtraRecords\":["
+			"{\"Name\":\"nas.mesh.test\",\"Value\":\"192.0.2.%u\"}]}}",
+			round % 250);
 		break;
 	case CHANGE_MEMBER:
 		if (round % 2) {

@@ -65,6 +65,7 @@ static const struct json_row hostinfo_rows[] = {
 	HOST("GoArch", &json_str, go_arch, JSON_OMIT),
 	HOST("RoutableIPs", &json_prefixes, routable_ips, JSON_OMIT),
 	HOST("RequestTags", &json_strings, request_tags, JSON_OMIT),
+	HOST("ShieldsUp", &json_bool, shields_up, JSON_OMIT),
 	{ "Services", &json_list, offsetof(struct ctl_hostinfo, services), JSON_OMIT, 0, &service_shape },
 	{ "NetInfo", &json_pointer, offsetof(struct ctl_hostinfo, netinfo), JSON_OMIT, 0, &netinfo_shape },
 	{ 0 },

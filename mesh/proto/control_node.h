@@ -56,6 +56,7 @@ struct ctl_hostinfo {
 	const char *ipn_version, *backend_log_id, *os, *os_version, *hostname, *machine, *go_arch;
 	struct ctl_prefixes routable_ips;
 	struct ctl_strings request_tags;
+	bool shields_up; /* it lets in nothing that it has not asked for */
 	struct ctl_service *services;
 	size_t n_services;
 	const struct ctl_netinfo *netinfo; /* NULL: not said */

@@ -13,7 +13,8 @@
 	"\"Hostinfo\":{\"OS\":\"linux\",\"OSVersion\":\"12\",\"IPNVersion\":\"1.2.3\",\"Hostname\":\"two\"," \
 	"\"Machine\":\"x86_64\",\"GoArch\":\"amd64\",\"BackendLogID\":\"b\",\"RoutableIPs\":[\"10.0.0.0/" \
 	"8\"]," \
-	"\"RequestTags\":[\"tag:a\"],\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":9,\"Description\":" \
+	"\"RequestTags\":[\"tag:a\"],\"ShieldsUp\":true,\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":9," \
+	"\"Description\":" \
 	"\"d\"}]," \
 	"\"NetInfo\":{\"PreferredDERP\":4,\"LinkType\":\"wired\",\"DERPLatency\":{\"1-v4\":0.25}}}"
 #define KEYS \

@@ -463,6 +463,11 @@ void dataplane_rules_set(struct plane *d, struct filter *f)
 	d->rules = f;
 }
 
+void dataplane_shields_set(struct plane *d, bool up)
+{
+	d->shields_up = up;
+}
+
 void dataplane_server_up(struct plane *d, bool up)
 {
 	d->server_up = up;

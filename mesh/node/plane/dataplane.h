@@ -24,6 +24,8 @@ void dataplane_close(struct plane *d); /* wipes keys; one that was never opened,
  * d->wg and d->path by who applies the map. */
 void dataplane_map_set(struct plane *d, struct netmap *map); /* takes a reference of its own; NULL: none */
 void dataplane_rules_set(struct plane *d, struct filter *f); /* takes it over; NULL: nothing is let in */
+/* The rules let nothing in because this machine is set so, and not the network. */
+void dataplane_shields_set(struct plane *d, bool up);
 /* Whether the server is heard: while it is not, peers are told our disco key inside the tunnel. */
 void dataplane_server_up(struct plane *d, bool up);
 /* Where this machine's PeerAPI listens, by family; 0: nowhere. */

@@ -82,6 +82,7 @@ struct plane {
 	struct filter_flows *flows; /* outlives snapshots: what we asked may be answered */
 	struct via *via;	    /* owned; so does this: networks of 4via6 behind us */
 	bool server_up;		    /* the server tells peers our disco key */
+	bool shields_up;	    /* why nothing is let in; told to who tries */
 	uint16_t peer_api4, peer_api6; /* ports, 0: none; told to who pings */
 	uint64_t echo_mark;	       /* in ICMP echoes of ours: answers to them are not the machine's */
 	struct pkt relayed[PKT_BATCH]; /* opened, waiting for the end of the relay's read */

@@ -75,7 +75,7 @@ struct filter *rules_compile(const struct netmap *m, const struct rules_place *a
 	}
 	struct filter_local local;
 	struct filter *f = rules && k == total && list_local(&a, m, at, &local)
-				   ? filter_build(rules, m->block_all ? 0 : total, &local)
+				   ? filter_build(rules, m->block_all || at->shields_up ? 0 : total, &local)
 				   : NULL;
 	arena_free(&a);
 	if (!f)

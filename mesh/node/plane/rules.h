@@ -11,6 +11,7 @@
 struct rules_place {
 	const struct prefix *offered, *around;
 	size_t n_offered, n_around;
+	bool shields_up; /* whatever the map lets in, nothing is that was not asked for */
 };
 /* What the map lets in, to our own addresses and what is offered. NULL with a sentence: memory is short. */
 struct filter *rules_compile(const struct netmap *m, const struct rules_place *at, struct errbuf *eb);

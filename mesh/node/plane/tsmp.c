@@ -10,6 +10,7 @@ enum {
 	TSMP_DISCO = 'a',
 	TSMP_REJECT = '!',
 	REJECT_BY_RULES = 'A',
+	REJECT_BY_SHIELDS = 'S',
 	REJECT_LEN = 1 + 1 + 1 + 2 + 2,
 	ECHO_LEN = 8,
 	PONG_LEN = 1 + ECHO_LEN + 2,
@@ -124,7 +125,7 @@ void tsmp_reject(struct plane *d, uint64_t peer, const struct ip_view *v)
 	struct path_way way = path_way(d->path, peer);
 	wr_u8(&w, TSMP_REJECT);
 	wr_u8(&w, v->proto);
-	wr_u8(&w, REJECT_BY_RULES);
+	wr_u8(&w, d->shields_up ? REJECT_BY_SHIELDS : REJECT_BY_RULES);
 	wr_u16(&w, v->sport);
 	wr_u16(&w, v->dport);
 	send_to(d, peer, &way, &e, &w);
@@ -141,7 +142,9 @@ static void tell_rejected(struct plane *d, uint64_t peer, struct rd r)
 	if (!r.bad && p && log_allowed(&d->rejections, 1, plane_now(d)))
 		log_info("peer %s does not let us in: %s port %u%s", p->node.name,
 			proto == IP_UDP ? "UDP" : "TCP", (unsigned)port,
-			why == REJECT_BY_RULES ? ", by the rules of the network" : "");
+			why == REJECT_BY_RULES	   ? ", by the rules of the network"
+			: why == REJECT_BY_SHIELDS ? ", its shields are up"
+						   : "");
 }
 
 void tsmp_received(struct plane *d, uint64_t peer, bool by_relay, const struct ip_view *v, const uint8_t *p)

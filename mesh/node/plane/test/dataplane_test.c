@@ -1,10 +1,12 @@
 #include "mesh/base/ip.h"
+#include "mesh/base/log.h"
 #include "mesh/base/wire.h"
 #include "mesh/node/plane/bundle.h"
 #include "mesh/node/plane/rules.h"
 #include "mesh/node/plane/test/world.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -487,6 +489,62 @@ static void test_reject_is_told(void **state)
 	world_free(w);
 }
 
+static void note_reason(void *arg, enum log_level level, const char *text)
+{
+	(void)level;
+	if (strstr(text, "does not let us in"))
+		snprintf(arg, 128, "%s", text);
+}
+
+/* Nobody begins anything with B while its shields are up, whatever the rules say, and what was let in before ends; B asks and is
+ * answered. */
+static void test_shields_up(void **state)
+{
+	struct world *w = world_new();
+	struct side *a = &w->side[0], *b = &w->side[1];
+	struct rules_place up = { .shields_up = true };
+	struct errbuf eb;
+	uint8_t p[60] = { 0 };
+	char told[128] = "";
+	(void)state;
+	log_tell(note_reason, told);
+	world_map(w, 0, ALL);
+	world_map(w, 1, ALL);
+	world_send(w, 0, 1000, 80, "abc");
+	world_run(w, 100);
+	assert_int_equal(b->n_tun, 1);
+
+	dataplane_rules_set(&b->d, rules_compile(b->d.map, &up, &eb));
+	dataplane_shields_set(&b->d, true);
+	world_send(w, 0, 1000, 80, "abc");
+	world_send(w, 0, 1000, 81, "abc");
+	p[20 + 3] = 80;
+	p[20 + 12] = 5 << 4;
+	p[20 + 13] = TCP_SYN;
+	size_t len = ip_write_header(p, &a->ip, &b->ip, IP_TCP, 20);
+	world_send_packet(w, 0, p, len);
+	world_run(w, 100);
+	assert_int_equal(b->n_tun, 1);
+	assert_int_equal(b->d.filter_drops.no_rule, 3);
+	assert_int_equal(a->d.drops.rejected_by_peer, 1);
+	assert_non_null(strstr(told, "TCP port 80, its shields are up"));
+	log_tell(NULL, NULL);
+
+	world_send(w, 1, 53, 2000, "ask");
+	world_run(w, 100);
+	assert_int_equal(a->n_tun, 1);
+	world_send(w, 0, 2000, 53, "answer");
+	world_run(w, 100);
+	assert_int_equal(b->n_tun, 2);
+
+	dataplane_rules_set(&b->d, rules_compile(b->d.map, &(struct rules_place) { 0 }, &eb));
+	dataplane_shields_set(&b->d, false);
+	world_send(w, 0, 1000, 81, "abc");
+	world_run(w, 100);
+	assert_int_equal(b->n_tun, 3);
+	world_free(w);
+}
+
 /* The server is away and B is new to A: its disco key comes inside the tunnel, and a direct way is found with
  * it. */
 static void test_disco_key_inside(void **state)
@@ -634,6 +692,7 @@ int main(void)
 		cmocka_unit_test(test_relay_reads_are_gathered),
 		cmocka_unit_test(test_relay_run),
 		cmocka_unit_test(test_reject_is_told),
+		cmocka_unit_test(test_shields_up),
 		cmocka_unit_test(test_disco_key_inside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

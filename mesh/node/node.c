@@ -222,6 +222,7 @@ static void link_describe(void *arg, struct arena *a, struct server_link_self *o
 	out->host.routable_ips =
 		(struct ctl_prefixes) { .v = n->state.prefs.offered, .n = n->state.prefs.n_offered };
 	out->host.request_tags = state_tags(a, &n->state.prefs);
+	out->host.shields_up = n->state.prefs.shields_up;
 	if (!engine_is_open(&n->engine))
 		return;
 	out->host.services = arena_array(a, PEER_API_SERVICES, sizeof(*out->host.services));

@@ -210,6 +210,10 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = API_EXPIRED;
 	if (n->last_error[0])
 		s->health[s->n_health++] = n->last_error;
+	if (n->state.prefs.shields_up)
+		s->health[s->n_health++] = "shields are up: nothing is let in that this machine has not "
+					   "asked for (`ropewalk set "
+					   "--shields-up=false` lowers them)";
 	if (n->unsaved[0])
 		s->health[s->n_health++] = n->unsaved;
 	if (n->map_cache && map_cache_unsaved(n->map_cache)[0])

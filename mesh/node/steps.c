@@ -18,12 +18,14 @@ static int step_rules(void *arg, const struct netmap *m, struct errbuf *eb)
 	struct prefix around[AROUND_MAX];
 	struct rules_place at = { .offered = s->prefs->offered,
 		.n_offered = s->prefs->n_offered,
+		.shields_up = s->prefs->shields_up,
 		.around = around,
 		.n_around = iface_around(s->engine->iface, around, AROUND_MAX) };
 	struct filter *f = rules_compile(m, &at, eb);
 	if (!f)
 		return eb->code;
 	dataplane_rules_set(&s->engine->plane, f);
+	dataplane_shields_set(&s->engine->plane, s->prefs->shields_up);
 	return 0;
 }
 

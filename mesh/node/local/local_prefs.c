@@ -16,7 +16,6 @@ enum { WHY_MAX = 256 };
 static const struct {
 	const char *pref, *option;
 } elsewhere[] = {
-	{ "ShieldsUp", "--shields-up" },
 	{ "AutoExitNode", "--exit-node" },
 	{ "AdvertiseServices", "--advertise-services" },
 	{ "AppConnector", "--advertise-connector" },
@@ -82,7 +81,7 @@ static bool missing_in_whole(const json_t *prefs, char why[static WHY_MAX])
 static bool is_ours(const char *pref)
 {
 	static const char *const ours[] = { "ControlURL", "CorpDNS", "WantRunning", "LoggedOut", "Hostname",
-		"OperatorUser", "RouteAll", "AdvertiseRoutes", "AdvertiseTags", "NoSNAT",
+		"OperatorUser", "RouteAll", "AdvertiseRoutes", "AdvertiseTags", "ShieldsUp", "NoSNAT",
 		"NoStatefulFiltering", "RoutesPrefer", "ServerKey", "ExitNodeID", "ExitNodeIP",
 		"ExitNodeAllowLANAccess",
 		/* Rules of our own are made and others' left alone, however this is set. */
@@ -137,6 +136,7 @@ static struct api_prefs current_prefs(const struct local_facts *f, char *pin)
 		.logged_out = !f->logged_in,
 		.corp_dns = f->prefs->accept_dns,
 		.route_all = f->prefs->accept_routes,
+		.shields_up = f->prefs->shields_up,
 		.advertise_routes = { .v = (struct prefix *)(uintptr_t)f->prefs->offered,
 			.n = f->prefs->n_offered },
 		.no_snat = f->prefs->no_snat,
@@ -343,6 +343,8 @@ static void take_prefs(struct request *r, const struct api_prefs *p, const struc
 		next.want_running = p->want_running;
 	if (m->corp_dns)
 		next.accept_dns = p->corp_dns;
+	if (m->shields_up)
+		next.shields_up = p->shields_up;
 	if (m->advertise_tags)
 		(void)join_tags(&p->advertise_tags, next.tags); /* they fit, check_tags */
 	take_routes(&next, p, m);
@@ -525,6 +527,7 @@ static const char *start_prefs(
 		.want_running = true,
 		.corp_dns = true,
 		.route_all = true,
+		.shields_up = true,
 		.advertise_routes = true,
 		.advertise_tags = true,
 		.no_snat = true,

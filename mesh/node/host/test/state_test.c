@@ -66,6 +66,7 @@ static void test_round_trip(void **state)
 		    prefix_parse("fd00::/64", &a.prefs.offered[1]));
 	a.prefs.n_offered = 2;
 	strcpy(a.prefs.tags, "tag:a,tag:b");
+	a.prefs.shields_up = true;
 	assert_int_equal(state_save(*state, &a, NULL), 0);
 	assert_int_equal(stat(in(*state, "state.json"), &st), 0); /* before a load mends it */
 	assert_int_equal(st.st_mode & 0777, 0600);
@@ -77,6 +78,7 @@ static void test_round_trip(void **state)
 	assert_true(b.logged_in && b.prefs.want_running && b.prefs.accept_routes && b.prefs.no_snat);
 	assert_false(b.prefs.unasked || b.prefs.routes_before_own);
 	assert_int_equal(b.prefs.n_offered, 2);
+	assert_true(b.prefs.shields_up);
 	struct arena tags_of = { 0 };
 	struct ctl_strings tags = state_tags(&tags_of, &b.prefs);
 	assert_int_equal(tags.n, 2);

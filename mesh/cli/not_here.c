@@ -42,7 +42,6 @@ static const struct {
 	const char *verbs, *option, *instead;
 } options[] = {
 	{ JOINS, "ssh", "use this machine's own sshd, which is reached by the mesh already" },
-	{ JOINS, "shields-up", "the network's access rules say who may come in" },
 	{ " set ", "advertise-tags", "the network gives tags at a login: ropewalk up --advertise-tags" },
 	{ JOINS, "netfilter-mode", "ropewalkd's rules are in a table of their own, beside those of others" },
 	{ JOINS, "reset", "options change what they name and nothing else; ropewalk get shows the values" },

@@ -45,7 +45,8 @@ bool pref_options_other_tags(const struct pref_options *o, const struct api_pref
 static bool is_plain_given(const struct pref_options *o)
 {
 	return o->hostname || o->operator_user || o->advertise_routes || o->advertise_tags ||
-	       o->routes_prefer || o->accept_dns || o->accept_routes || o->snat || o->stateful;
+	       o->routes_prefer || o->accept_dns || o->accept_routes || o->snat || o->stateful ||
+	       o->shields_up;
 }
 
 bool pref_options_given(const struct pref_options *o)
@@ -74,6 +75,7 @@ static int set_plain(
 		.route_all = o->accept_routes == 2,
 		.advertise_routes = { .v = routes, .n = n_routes },
 		.advertise_tags = tags,
+		.shields_up = o->shields_up == 2,
 		.no_snat = o->snat == 1,
 		.no_stateful_filtering = o->stateful == 1 ? OPT_TRUE : OPT_FALSE,
 		.routes_prefer = o->routes_prefer ? o->routes_prefer : "",
@@ -85,6 +87,7 @@ static int set_plain(
 		.route_all = o->accept_routes != 0,
 		.advertise_routes = o->advertise_routes != NULL,
 		.advertise_tags = o->advertise_tags != NULL,
+		.shields_up = o->shields_up != 0,
 		.no_snat = o->snat != 0,
 		.no_stateful_filtering = o->stateful != 0,
 		.routes_prefer = o->routes_prefer != NULL,

@@ -7,7 +7,7 @@
 
 struct pref_options { /* NULL and 0: not given */
 	const char *hostname, *operator_user, *advertise_routes, *advertise_tags, *routes_prefer;
-	int accept_dns, accept_routes, snat, stateful; /* OPT_GIVEN_BOOL */
+	int accept_dns, accept_routes, snat, stateful, shields_up; /* OPT_GIVEN_BOOL */
 	struct exit_options exit;
 };
 /* For a struct with a member `prefs`. */
@@ -29,6 +29,9 @@ struct pref_options { /* NULL and 0: not given */
 		{ "routes-prefer", NULL, OPT_STRING, offsetof(type, prefs.routes_prefer), "lan|mesh", \
 			"who wins where another machine carries a network that this one is in (lan at " \
 			"first)" }, \
+		{ "shields-up", NULL, OPT_GIVEN_BOOL, offsetof(type, prefs.shields_up), NULL, \
+			"let nothing in that this machine has not asked for, whatever the network's rules " \
+			"say (false at first)" }, \
 		CLI_ROWS_EXIT(type), \
 	{ \
 		"operator", NULL, OPT_STRING, offsetof(type, prefs.operator_user), "USER", \

@@ -48,6 +48,9 @@ static void test_set(void **state)
 		const char *line, *asked;
 	} rows[] = {
 		{ "set --accept-dns=false", "PATCH " API "prefs {\"CorpDNS\":false,\"CorpDNSSet\":true}\n" },
+		{ "set -shields-up", "PATCH " API "prefs {\"ShieldsUp\":true,\"ShieldsUpSet\":true}\n" },
+		{ "set --shields-up=false",
+			"PATCH " API "prefs {\"ShieldsUp\":false,\"ShieldsUpSet\":true}\n" },
 		{ "set --hostname a --operator=",
 			"PATCH " API "prefs {\"Hostname\":\"a\",\"OperatorUser\":\"\",\"HostnameSet\":true,"
 			"\"OperatorUserSet\":true}\n" },
@@ -176,7 +179,7 @@ static void test_not_here(void **state)
 		{ "up --ssh", CLI_FAILED, "", "ropewalk up has no --ssh: use this machine's own sshd" },
 		{ "set --hostname=x --advertise-tags=tag:a,tag:b", CLI_FAILED, "",
 			"ropewalk set has no --advertise-tags: the network gives tags at a login" },
-		{ "set -shields-up", CLI_FAILED, "", "ropewalk set has no --shields-up: " },
+		{ "set -webclient", CLI_FAILED, "", "ropewalk set has no --webclient: " },
 		{ "login --nickname home", CLI_FAILED, "", "ropewalk login has no --nickname: " },
 		{ "--json set --webclient", CLI_FAILED,
 			"{\"error\":{\"id\":\"not-here\",\"message\":\"ropewalk set has no --webclient: "

@@ -18,6 +18,23 @@ bool ctl_strings_equal(const struct ctl_strings *a, const struct ctl_strings *b)
 	return true;
 }
 
+static bool are_in(const struct ctl_strings *a, const struct ctl_strings *b)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		size_t k = 0;
+		while (k < b->n && strcmp(a->v[i], b->v[k]) != 0)
+			k++;
+		if (k == b->n)
+			return false;
+	}
+	return true;
+}
+
+bool ctl_strings_same(const struct ctl_strings *a, const struct ctl_strings *b)
+{
+	return are_in(a, b) && are_in(b, a);
+}
+
 bool ctl_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b)
 {
 	if (a->n != b->n)

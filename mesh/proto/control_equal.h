@@ -1,4 +1,5 @@
-/* Equality of the lists that control messages are made of: same length, same elements in the same order. */
+/* Equality of the lists that control messages are made of: same length, same elements in the same order, where nothing else
+ * is said. */
 #ifndef RW_PROTO_CONTROL_EQUAL_H
 #define RW_PROTO_CONTROL_EQUAL_H
 
@@ -6,6 +7,7 @@
 
 bool ctl_text_equal(const char *a, const char *b); /* NULL is "" */
 bool ctl_strings_equal(const struct ctl_strings *a, const struct ctl_strings *b);
+bool ctl_strings_same(const struct ctl_strings *a, const struct ctl_strings *b); /* in any order */
 bool ctl_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b);
 bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoints *b);
 

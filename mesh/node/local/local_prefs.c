@@ -4,6 +4,7 @@
 #include "mesh/base/via6.h"
 #include "mesh/node/links/server_key.h"
 #include "mesh/node/local/local_request.h"
+#include "mesh/proto/control_equal.h"
 #include "mesh/proto/json_memory.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -540,13 +541,15 @@ static const char *start_prefs(
 	return asks_too_much(r, INSIDE_START, missing) ? missing : check_prefs(&s->prefs, m);
 }
 
-/* The network gives tags at a login alone: other ones than those that were asked for take a new one. */
-static bool tags_differ(
-	const struct local_facts *f, const struct api_prefs *p, const struct api_prefs_mask *m)
+/* The network gives tags at a login alone: others than were asked for before take a new one, unless this machine has them. */
+static bool tags_need_login(struct request *r, const struct local_facts *f, const struct api_prefs *p,
+	const struct api_prefs_mask *m)
 {
 	char joined[STATE_TAGS_MAX];
-	return m->advertise_tags &&
-	       (!join_tags(&p->advertise_tags, joined) || strcmp(joined, f->prefs->tags) != 0);
+	const struct netmap *map = r->node->map(r->node->arg);
+	if (!m->advertise_tags || (join_tags(&p->advertise_tags, joined) && !strcmp(joined, f->prefs->tags)))
+		return false;
+	return !map || !ctl_strings_same(&p->advertise_tags, &map->self->node.tags);
 }
 
 static void start_node(struct request *r, struct api_start *s, const struct api_prefs_mask *m)
@@ -555,7 +558,7 @@ static void start_node(struct request *r, struct api_start *s, const struct api_
 	struct local_facts f;
 	s->prefs.want_running = true;
 	node->facts(node->arg, &f);
-	bool other_tags = tags_differ(&f, &s->prefs, m);
+	bool other_tags = tags_need_login(r, &f, &s->prefs, m);
 	take_prefs(r, &s->prefs, m);
 	node->facts(node->arg, &f);
 	if (f.logged_in ? other_tags || (s->auth_key[0] && s->force_reauth) : s->auth_key[0] != 0)

@@ -17,6 +17,7 @@ struct world {
 	char dir[64], sock[96];
 	struct local_api *api;
 	struct state_prefs prefs;
+	struct netmap *map;
 	bool logged_in;
 	char login[32]; /* the key of the last login, "-" for none */
 	int logins, tries;
@@ -38,8 +39,24 @@ static void say_facts(void *arg, struct local_facts *out)
 
 static struct netmap *say_map(void *arg)
 {
-	(void)arg;
-	return NULL;
+	return ((struct world *)arg)->map;
+}
+
+static struct netmap *map_with(const char *tags)
+{
+	char json[256];
+	struct arena a = { 0 };
+	struct ctl_map_response m;
+	struct errbuf eb = { 0 };
+	snprintf(json, sizeof(json),
+		"{\"Node\":{\"ID\":1,\"Name\":\"a.x.test.\",\"Addresses\":[\"100.64.0.1/"
+		"32\"],\"Tags\":[%s]}}",
+		tags);
+	assert_int_equal(ctl_map_response_read(&a, json, strlen(json), &m, &eb), 0);
+	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
+	assert_non_null(map);
+	arena_free(&a);
+	return map;
 }
 
 static void take_prefs(void *arg, const struct state_prefs *p)
@@ -96,23 +113,31 @@ static void test_tags(void **state)
 		const char *method, *target, *body;
 		bool logged_in;
 		const char *had, *has, *login; /* login NULL: none is begun */
+		const char *given;	       /* by the network; NULL: there is no map */
 	} rows[] = {
 		{ "POST", API "start", "{\"UpdatePrefs\":{\"AdvertiseTags\":[\"tag:a\",\"tag:b\"]}}", true,
-			"", "tag:a,tag:b", "-" },
+			"", "tag:a,tag:b", NULL, "\"tag:b\",\"tag:a\"" },
+		{ "POST", API "start", "{\"UpdatePrefs\":{\"AdvertiseTags\":[\"tag:a\"]}}", true, "tag:c",
+			"tag:a", "-", "\"tag:b\",\"tag:a\"" },
+		{ "POST", API "start", "{\"UpdatePrefs\":{}}", true, "tag:refused", "", NULL, "" },
+		{ "POST", API "start", "{\"UpdatePrefs\":{\"AdvertiseTags\":[\"tag:a\",\"tag:b\"]}}", true,
+			"", "tag:a,tag:b", "-", NULL },
 		{ "POST", API "start", "{\"AuthKey\":\"k\",\"UpdatePrefs\":{\"AdvertiseTags\":[\"tag:a\"]}}",
-			true, "tag:b", "tag:a", "k" },
+			true, "tag:b", "tag:a", "k", NULL },
 		{ "POST", API "start", "{\"AuthKey\":\"k\",\"UpdatePrefs\":{\"AdvertiseTags\":[\"tag:a\"]}}",
-			true, "tag:a", "tag:a", NULL },
-		{ "POST", API "start", "{\"UpdatePrefs\":{\"AdvertiseTags\":null}}", true, "tag:a", "", "-" },
-		{ "POST", API "start", "{\"UpdatePrefs\":{}}", true, "", "", NULL },
-		{ "POST", API "start", "{}", true, "tag:a", "tag:a", NULL },
+			true, "tag:a", "tag:a", NULL, NULL },
+		{ "POST", API "start", "{\"UpdatePrefs\":{\"AdvertiseTags\":null}}", true, "tag:a", "", "-",
+			NULL },
+		{ "POST", API "start", "{\"UpdatePrefs\":{}}", true, "", "", NULL, NULL },
+		{ "POST", API "start", "{}", true, "tag:a", "tag:a", NULL, NULL },
 		{ "POST", API "start", "{\"UpdatePrefs\":{\"AdvertiseTags\":[\"tag:a\"]}}", false, "",
-			"tag:a", NULL },
+			"tag:a", NULL, NULL },
 		{ "POST", API "start", "{\"AuthKey\":\"k\",\"UpdatePrefs\":{\"AdvertiseTags\":[\"tag:a\"]}}",
-			false, "", "tag:a", "k" },
+			false, "", "tag:a", "k", NULL },
 		{ "PATCH", API "prefs", "{\"AdvertiseTagsSet\":true,\"AdvertiseTags\":[\"tag:a\"]}", true, "",
-			"tag:a", NULL },
-		{ "PATCH", API "prefs", "{\"AdvertiseTags\":[\"tag:a\"]}", true, "tag:b", "tag:b", NULL },
+			"tag:a", NULL, NULL },
+		{ "PATCH", API "prefs", "{\"AdvertiseTags\":[\"tag:a\"]}", true, "tag:b", "tag:b", NULL,
+			NULL },
 	};
 	struct errbuf eb = { 0 };
 	struct world w = { .loop = loop_new(), .dir = "/tmp/rw-tags-XXXXXX" };
@@ -133,10 +158,12 @@ static void test_tags(void **state)
 		strcpy(w.prefs.tags, rows[i].had);
 		w.logged_in = rows[i].logged_in;
 		w.logins = w.tries = 0;
+		w.map = rows[i].given ? map_with(rows[i].given) : NULL;
 		ask(&w, rows[i].method, rows[i].target, rows[i].body);
 		bool as_told = rows[i].login ? w.logins == 1 && !strcmp(w.login, rows[i].login) : !w.logins;
 		if (w.status / 100 != 2 || strcmp(w.prefs.tags, rows[i].has) != 0 || !as_told)
 			fail_msg("row %zu: %d, tags \"%s\", %d logins", i, w.status, w.prefs.tags, w.logins);
+		netmap_put(w.map);
 	}
 	local_api_close(w.api);
 	loop_free(w.loop);

@@ -32,14 +32,24 @@ static bool read_tags(struct arena *a, const char *text, struct ctl_strings *out
 	return !a->failed;
 }
 
-bool pref_options_other_tags(const struct pref_options *o, const struct api_prefs *now)
+int pref_options_need_login(
+	struct cli *c, const struct pref_options *o, const struct api_prefs *now, bool *need)
 {
 	struct arena a = { 0 };
 	struct ctl_strings tags;
-	bool other = o->advertise_tags && read_tags(&a, o->advertise_tags, &tags) &&
-		     !ctl_strings_equal(&tags, &now->advertise_tags);
+	struct api_status s;
+	int code = CLI_OK;
+	*need = false;
+	if (!o->advertise_tags)
+		return CLI_OK;
+	if (!read_tags(&a, o->advertise_tags, &tags)) {
+		code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+	} else if (!ctl_strings_equal(&tags, &now->advertise_tags)) {
+		code = api_status(c, &a, &s);
+		*need = code == CLI_OK && !ctl_strings_same(&tags, &s.self.tags);
+	}
 	arena_free(&a);
-	return other;
+	return code;
 }
 
 static bool is_plain_given(const struct pref_options *o)

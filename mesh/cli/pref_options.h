@@ -48,8 +48,9 @@ struct pref_options { /* NULL and 0: not given */
 	}
 
 bool pref_options_given(const struct pref_options *o);
-/* --advertise-tags names others than those that are kept. */
-bool pref_options_other_tags(const struct pref_options *o, const struct api_prefs *now);
+/* *need: --advertise-tags names others than are kept in now, and than this machine has, of one that is logged in. CLI_OK, or told. */
+int pref_options_need_login(
+	struct cli *c, const struct pref_options *o, const struct api_prefs *now, bool *need);
 /* Those that were given, and the server's URL (NULL: not) with its key ("mkey:..."; NULL: not known). Nothing given: nothing
  * is asked. CLI_OK, or told. */
 int pref_options_set(

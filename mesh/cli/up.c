@@ -311,9 +311,8 @@ int up_join(struct cli *c, const struct up_options *options)
 	int code = api_prefs(c, &a, &now);
 	if (code == CLI_OK)
 		code = up_check(c, &o, &now);
-	/* The network gives tags at a login alone. */
-	if (code == CLI_OK && !now.logged_out && pref_options_other_tags(&o.prefs, &now))
-		o.force_reauth = true;
+	if (code == CLI_OK && !now.logged_out && !o.force_reauth)
+		code = pref_options_need_login(c, &o.prefs, &now, &o.force_reauth);
 	arena_free(&a);
 	const char *anew =
 		options->force_reauth ? "ropewalk up --force-reauth" : "ropewalk up --advertise-tags";

@@ -96,7 +96,7 @@ static void test_up_asks(void **state)
 			"login-interactive \nGET " API "watch-ipn-bus?mask=2 \n" },
 		/* the network gives tags at a login: others than those that are kept take a new one */
 		{ "up --advertise-tags=tag:b,tag:a --auth-key k1",
-			"GET " API "prefs \nPATCH " API
+			"GET " API "prefs \nGET " API "status \nPATCH " API
 			"prefs {\"AdvertiseTags\":[\"tag:b\",\"tag:a\"],\"AdvertiseTagsSet\":true}\nPOST " API
 			"start {\"AuthKey\":\"k1\",\"ForceReauth\":true}\nGET " API
 			"watch-ipn-bus?mask=2 \n" },
@@ -124,25 +124,35 @@ static void test_up_asks(void **state)
 	}
 }
 
-/* The same tags again, none where there are none, and a machine that has no login: nothing is logged in anew. */
+/* The same tags again, none where there are none, those that the machine has, and a machine that has no login: nothing is
+ * logged in anew. */
 static void test_up_same_tags(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *prefs, *line;
+		const char *prefs, *has, *line;
 		bool anew;
 	} rows[] = {
-		{ "{\"ControlURL\":\"http://c\",\"AdvertiseTags\":[\"tag:a\",\"tag:b\"]}",
+		{ "{\"ControlURL\":\"http://c\",\"AdvertiseTags\":[\"tag:a\",\"tag:b\"]}", "",
 			"up --auth-key k --advertise-tags=tag:a,tag:b", false },
-		{ "{\"ControlURL\":\"http://c\"}", "up --auth-key k --advertise-tags=", false },
-		{ "{\"ControlURL\":\"http://c\",\"LoggedOut\":true}",
+		{ "{\"ControlURL\":\"http://c\"}", "", "up --auth-key k --advertise-tags=", false },
+		{ "{\"ControlURL\":\"http://c\"}", "\"tag:b\",\"tag:a\"",
+			"up --auth-key k --advertise-tags=tag:a,tag:b", false },
+		{ "{\"ControlURL\":\"http://c\"}", "\"tag:b\",\"tag:a\"",
+			"up --auth-key k --advertise-tags=tag:a,tag:c", true },
+		{ "{\"ControlURL\":\"http://c\",\"AdvertiseTags\":[\"tag:refused\"]}", "",
+			"up --auth-key k --advertise-tags=", false },
+		{ "{\"ControlURL\":\"http://c\",\"LoggedOut\":true}", "",
 			"up --auth-key k --advertise-tags=tag:a", false },
-		{ "{\"ControlURL\":\"http://c\",\"AdvertiseTags\":[\"tag:a\"]}",
+		{ "{\"ControlURL\":\"http://c\",\"AdvertiseTags\":[\"tag:a\"]}", "\"tag:a\"",
 			"up --auth-key k --advertise-tags=", true },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char status[128];
+		snprintf(status, sizeof(status), "{\"BackendState\":\"Running\",\"Self\":{\"Tags\":[%s]}}",
+			rows[i].has);
 		struct fake_route routes[] = { { BUS, 200, "{\"State\":6}\n", true },
-			{ STATUS, 200, logged_out, false }, { "GET " API "prefs", 200, rows[i].prefs, false },
+			{ STATUS, 200, status, false }, { "GET " API "prefs", 200, rows[i].prefs, false },
 			WRITES, { 0 } };
 		struct fake_api *f = fake_api_start(routes);
 		struct result r = run_line(fake_api_socket(f), rows[i].line);

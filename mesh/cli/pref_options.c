@@ -64,6 +64,23 @@ bool pref_options_given(const struct pref_options *o)
 	return is_plain_given(o) || o->exit.use || o->exit.offer || o->exit.allow_lan;
 }
 
+void pref_options_reset(struct pref_options *o)
+{
+	enum { NO = 1, YES = 2 }; /* OPT_GIVEN_BOOL */
+	const char **texts[] = { &o->hostname, &o->operator_user, &o->advertise_routes, &o->advertise_tags,
+		&o->exit.use };
+	int *are[] = { &o->accept_dns, &o->snat, &o->stateful };
+	int *are_not[] = { &o->accept_routes, &o->shields_up, &o->exit.offer, &o->exit.allow_lan };
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		*texts[i] = *texts[i] ? *texts[i] : "";
+	for (size_t i = 0; i < ARRAY_LEN(are); i++)
+		*are[i] = *are[i] ? *are[i] : YES;
+	for (size_t i = 0; i < ARRAY_LEN(are_not); i++)
+		*are_not[i] = *are_not[i] ? *are_not[i] : NO;
+	if (!o->routes_prefer)
+		o->routes_prefer = "lan";
+}
+
 static int set_plain(
 	struct cli *c, const struct pref_options *o, const char *login_server, const char *server_key)
 {

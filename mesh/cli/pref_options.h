@@ -48,6 +48,8 @@ struct pref_options { /* NULL and 0: not given */
 	}
 
 bool pref_options_given(const struct pref_options *o);
+/* What is not given becomes what it is of a machine that nobody has set. */
+void pref_options_reset(struct pref_options *o);
 /* *need: --advertise-tags names others than are kept in now, and than this machine has, of one that is logged in. CLI_OK, or told. */
 int pref_options_need_login(
 	struct cli *c, const struct pref_options *o, const struct api_prefs *now, bool *need);

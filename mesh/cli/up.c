@@ -18,6 +18,8 @@ static const struct opt_row rows[] = {
 	CLI_ROWS_PREFS(struct up_options),
 	{ "force-reauth", NULL, OPT_BOOL, offsetof(struct up_options, force_reauth), NULL,
 		"log in anew, with a new key; leave the present network where --login-server names another" },
+	{ "reset", NULL, OPT_BOOL, offsetof(struct up_options, reset), NULL,
+		"set what is not named here to what it is at first; the server and the login stay" },
 	CLI_ROWS_UP_END,
 	{ "qr", NULL, OPT_BOOL, offsetof(struct up_options, qr), NULL,
 		"show the login URL as a QR code, terminal or not" },
@@ -306,6 +308,8 @@ static int join_with(struct cli *c, const struct up_options *o, const char *anew
 int up_join(struct cli *c, const struct up_options *options)
 {
 	struct up_options o = *options;
+	if (o.reset)
+		pref_options_reset(&o.prefs);
 	struct arena a = { 0 };
 	struct api_prefs now;
 	int code = api_prefs(c, &a, &now);
@@ -314,8 +318,9 @@ int up_join(struct cli *c, const struct up_options *options)
 	if (code == CLI_OK && !now.logged_out && !o.force_reauth)
 		code = pref_options_need_login(c, &o.prefs, &now, &o.force_reauth);
 	arena_free(&a);
-	const char *anew =
-		options->force_reauth ? "ropewalk up --force-reauth" : "ropewalk up --advertise-tags";
+	const char *anew = options->force_reauth ? "ropewalk up --force-reauth"
+			   : o.reset		 ? "ropewalk up --reset"
+						 : "ropewalk up --advertise-tags";
 	return code == CLI_OK ? join_with(c, &o, anew) : code;
 }
 
@@ -351,7 +356,8 @@ const struct cli_verb verb_up = {
 		"The first time it needs the URL of a control server, and either an auth key or a person who "
 		"opens the login URL that it "
 		"prints. Later a bare ropewalk up is enough: what was set before stays as it is, and options "
-		"change only what they name. --force-reauth is for a login anew, and for another network: "
+		"change only what they name, unless --reset is among them. --force-reauth is for a login "
+		"anew, and for another network: "
 		"the new "
 		"server is tried first, and the present login is in force until there is another.\n\n"
 		"It returns when the network is usable. With --json it prints {\"AuthURL\",\"BackendState\"} "

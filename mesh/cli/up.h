@@ -13,7 +13,7 @@ struct up_options { /* NULL and 0: not given */
 	const char *
 		server_key; /* "mkey:...", of an invitation, whose auth_key is the key itself, never file:PATH */
 	uint64_t timeout_ms;
-	bool qr, force_reauth;
+	bool qr, force_reauth, reset;
 	const char *accept_risk;
 };
 #define CLI_ROWS_UP_END \

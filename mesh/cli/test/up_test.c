@@ -100,6 +100,20 @@ static void test_up_asks(void **state)
 			"prefs {\"AdvertiseTags\":[\"tag:b\",\"tag:a\"],\"AdvertiseTagsSet\":true}\nPOST " API
 			"start {\"AuthKey\":\"k1\",\"ForceReauth\":true}\nGET " API
 			"watch-ipn-bus?mask=2 \n" },
+		/* all that can be set, as at first, but for what is named */
+		{ "up --reset --hostname a --auth-key k1 --accept-routes --shields-up",
+			"GET " API "prefs \nGET " API "prefs \nPATCH " API
+			"prefs {\"RouteAll\":true,\"CorpDNS\":true,\"ShieldsUp\":true,\"AdvertiseRoutes\":[],"
+			"\"NoSNAT\":false,\"NoStatefulFiltering\":false,\"RoutesPrefer\":\"lan\","
+			"\"Hostname\":\"a\","
+			"\"OperatorUser\":\"\",\"AdvertiseTags\":[],\"RouteAllSet\":true,\"CorpDNSSet\":true,"
+			"\"ShieldsUpSet\":true,\"AdvertiseRoutesSet\":true,\"NoSNATSet\":true,"
+			"\"NoStatefulFilteringSet\":true,\"RoutesPreferSet\":true,\"HostnameSet\":true,"
+			"\"OperatorUserSet\":true,\"AdvertiseTagsSet\":true}\nPATCH " API
+			"prefs {\"ExitNodeID\":\"\",\"ExitNodeIP\":\"\",\"ExitNodeAllowLANAccess\":false,"
+			"\"ExitNodeIDSet\":true,\"ExitNodeIPSet\":true,\"ExitNodeAllowLANAccessSet\":true}"
+			"\nGET " API "prefs \nPOST " API "start {\"AuthKey\":\"k1\"}\nGET " API
+			"watch-ipn-bus?mask=2 \n" },
 		/* another network: not without a word that says so; the same one, written otherwise, is none
 		 */
 		{ "up --login-server http://10.0.0.2 --auth-key k1", "GET " API "prefs \n" },

@@ -1,10 +1,21 @@
 #include "mesh/cli/api.h"
 #include "mesh/cli/verbs.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct options {
 	struct cli_common common;
+	const char *format;
+	uint64_t every_ms;
 };
-static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
+static const struct opt_row rows[] = {
+	{ "format", NULL, OPT_STRING, offsetof(struct options, format), "json|json-line",
+		"print the report as JSON, on several lines or on one, as --json does" },
+	{ "every", NULL, OPT_DURATION_MS, offsetof(struct options, every_ms), "TIME",
+		"report again and again, with so long in between" },
+	CLI_ROWS_COMMON(struct options),
+};
 
 enum { OLD_S = 3 };
 
@@ -79,21 +90,35 @@ static void netcheck_print(const struct api_netcheck *r, FILE *to)
 	}
 }
 
-static int netcheck_run(struct cli *c, const void *options, const char *const *words, int n)
+static const struct api_request asked = {
+	.method = "GET", .target = "/localapi/v0/netcheck", .timeout_ms = 20000
+};
+
+static int report_indented(struct cli *c)
 {
-	(void)options;
-	(void)words;
-	(void)n;
-	struct api_request r = { .method = "GET", .target = "/localapi/v0/netcheck", .timeout_ms = 20000 };
+	json_t *doc;
+	int code = api_call_json(c, &asked, &doc);
+	char *text = code == CLI_OK ? json_dumps(doc, JSON_INDENT(2)) : NULL;
+	if (text)
+		fprintf(c->out, "%s\n", text);
+	else if (code == CLI_OK)
+		code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+	free(text);
+	json_decref(doc);
+	return code;
+}
+
+static int report(struct cli *c, bool json)
+{
 	struct buf b = { 0 };
 	struct arena a = { 0 };
 	struct errbuf eb = { 0 };
 	struct api_netcheck report;
-	int code = api_call(c, &r, &b, NULL);
+	int code = api_call(c, &asked, &b, NULL);
 	if (code == CLI_OK && api_netcheck_read(&a, (const char *)buf_data(&b), b.len, &report, &eb) != 0)
 		code = cli_fail(
 			c, CLI_FAILED, "malformed", NULL, "ropewalkd's report cannot be read: %s", eb.text);
-	else if (code == CLI_OK && c->json)
+	else if (code == CLI_OK && json)
 		fprintf(c->out, "%s\n", buf_cstr(&b));
 	else if (code == CLI_OK)
 		netcheck_print(&report, c->out);
@@ -102,10 +127,31 @@ static int netcheck_run(struct cli *c, const void *options, const char *const *w
 	return code;
 }
 
+static int netcheck_run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	const struct options *o = options;
+	const char *format = o->format ? o->format : "";
+	bool indented = strcmp(format, "json") == 0, json = c->json || strcmp(format, "json-line") == 0;
+	(void)words;
+	(void)n;
+	if (*format && !indented && strcmp(format, "json-line") != 0)
+		return cli_fail(c, CLI_USAGE, "usage", "ropewalk netcheck --help says how it is used.",
+			"netcheck: --format takes json or json-line, not \"%s\"", format);
+	int code = indented ? report_indented(c) : report(c, json);
+	while (code == CLI_OK && o->every_ms) {
+		fflush(c->out);
+		cli_pause(c, o->every_ms);
+		if (!indented && !json)
+			fputc('\n', c->out);
+		code = indented ? report_indented(c) : report(c, json);
+	}
+	return code;
+}
+
 const struct cli_verb verb_netcheck = {
 	.man = { "netcheck", "", "report what the network here allows",
 		"UDP, address families, the kind of NAT and the way to each relay, as ropewalkd measures it "
-		"now.",
+		"now. With --every it goes on until it is stopped, or ropewalkd is.",
 		rows },
 	.options_size = sizeof(struct options),
 	.run = netcheck_run,

@@ -56,8 +56,6 @@ static const struct {
 	{ " status ", "web", "ropewalk status --json is for programs that show it" },
 	{ " status ", "listen", "ropewalk status --json is for programs that show it" },
 	{ " status ", "header", "the columns are address, name, owner, system and path" },
-	{ " netcheck ", "format", "--json prints JSON" },
-	{ " netcheck ", "every", "watch -n 5 ropewalk netcheck repeats it" },
 	{ " netcheck ", "verbose", "all that is known is printed" },
 	{ " netcheck ", "bind-address", "ropewalkd measures by the socket that it uses" },
 	{ " netcheck ", "bind-port", "ropewalkd measures by the socket that it uses" },

@@ -185,7 +185,10 @@ static void test_not_here(void **state)
 			"{\"error\":{\"id\":\"not-here\",\"message\":\"ropewalk set has no --webclient: "
 			"ropewalk status shows what a page would\",\"hint\":\"\"}}\n",
 			NULL },
-		{ "netcheck --every=5s", CLI_FAILED, "", "ropewalk netcheck has no --every: watch -n 5" },
+		{ "netcheck --bind-port=5", CLI_FAILED, "",
+			"ropewalk netcheck has no --bind-port: ropewalkd" },
+		{ "set --reset", CLI_FAILED, "",
+			"ropewalk set has no --reset: options change what they name" },
 		{ "down --reason=x", CLI_FAILED, "", "ropewalk down has no --reason: " },
 		{ "status --ssh", CLI_USAGE, "", "status: unknown option --ssh" },
 		{ "up --hostnam=x", CLI_USAGE, "", "did you mean --hostname?" },

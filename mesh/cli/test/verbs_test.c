@@ -2,12 +2,15 @@
 #include "mesh/cli/cli.h"
 #include "mesh/cli/test/fake_api.h"
 #include "mesh/cli/test/line.h"
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #define K64(c) \
@@ -309,6 +312,51 @@ static void test_netcheck(void **state)
 	check(routes, rows, ARRAY_LEN(rows));
 }
 
+static void test_netcheck_format(void **state)
+{
+	(void)state;
+#define REPORT "{\"Measured\":true,\"UDP\":true}"
+	static const struct fake_route routes[] = { { "GET " API "netcheck", 200, REPORT, false }, { 0 } };
+	static const struct want rows[] = {
+		{ "netcheck --json", CLI_OK, REPORT "\n", NULL },
+		{ "netcheck --format=json-line", CLI_OK, REPORT "\n", NULL },
+		{ "netcheck --format json", CLI_OK, "{\n  \"Measured\": true,\n  \"UDP\": true\n}\n", NULL },
+		{ "netcheck --format=yaml", CLI_USAGE, "", "takes json or json-line, not \"yaml\"" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+/* Stops the daemon once it was asked three times, or not for ten seconds. */
+static void *stop_after_three(void *arg)
+{
+	struct fake_api *f = arg;
+	for (int asked = 0, left_ms = 10000; asked < 3 && left_ms; left_ms--) {
+		const char *at = fake_api_requests(f);
+		for (asked = 0; (at = strstr(at, "netcheck")); at++)
+			asked++;
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	}
+	fake_api_stop(f);
+	return NULL;
+}
+
+static void test_netcheck_every(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { "GET " API "netcheck", 200, REPORT, false }, { 0 } };
+	struct fake_api *f = fake_api_start(routes);
+	char socket[128];
+	pthread_t stopper;
+	snprintf(socket, sizeof(socket), "%s", fake_api_socket(f));
+	assert_int_equal(pthread_create(&stopper, NULL, stop_after_three, f), 0);
+	struct result r = run_line(socket, "netcheck --every=5ms --format=json-line");
+	pthread_join(stopper, NULL);
+	assert_int_equal(strncmp(r.out, REPORT "\n" REPORT "\n", 2 * sizeof(REPORT)), 0);
+	if (r.code == CLI_OK)
+		fail_msg("%d %s", r.code, r.err);
+	result_free(&r);
+}
+
 static void test_netcheck_lines(void **state)
 {
 	(void)state;
@@ -519,6 +567,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_netcheck),
 		cmocka_unit_test(test_netcheck_lines),
+		cmocka_unit_test(test_netcheck_format),
+		cmocka_unit_test(test_netcheck_every),
 		cmocka_unit_test(test_ping),
 		cmocka_unit_test(test_dns),
 	};

@@ -215,7 +215,7 @@ static void test_machine(void **state)
 		       "    at: home\n"
 		       "    run: [sh, -c, \"id -u >{dir}/who; cat /etc/my/conf >{dir}/saw; echo $WORD "
 		       ">>{dir}/saw; ls -l /etc/my/conf | cut -c1-10 >>{dir}/saw; i=0; while :; do "
-		       "i=$((i+1)); echo $i >{dir}/count; sleep 0.05; done\"]\n"
+		       "i=$((i+1)); echo $i >{dir}/next; mv {dir}/next {dir}/count; sleep 0.05; done\"]\n"
 		       "    env: {WORD: \"two words\"}\n"
 		       "    files:\n"
 		       "      /etc/my/conf: \"for {server.ip}\\n\"\n"

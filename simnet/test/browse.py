@@ -30,7 +30,7 @@ class Browser:
 
         self.process = subprocess.Popen(
             ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run",
-             f"--user-data-dir={profile}", "about:blank"],
+             f"--user-data-dir={profile}", "about:blank"], env=dict(os.environ, TMPDIR=profile),  # it leaves its sockets there
             preexec_fn=plug, close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_read), os.close(to_write)
         self.buffer, self.last, self.session, self.said = b"", 0, None, []

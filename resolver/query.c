@@ -3,9 +3,9 @@
  *   read      message.c; what is not one well-formed question ends here
  *   zone      a name that has a record here, or that nobody else may speak for (query_zone_speaks), is
  *             answered here; CNAMEs are followed as long as they stay
+ *   policy    policy.c: may the name leave, and to whom. What may not is answered here, and no list has a say
  *   block     block.c: a name that nobody here is to reach. Looked at again for each CNAME of an answer.
  *             What is blocked may be still to come: the question waits (hold.c), and then begins anew
- *   policy    policy.c: may the name leave, and to whom
  *   route     the longest suffix; equal to a suffix of the zone or longer, it takes the names without a record
  *   cache     of that route; what it has past its time serves when there is nothing newer (stale_find)
  *   upstream  flight.c; the question is parked as a waiter until query_done
@@ -130,57 +130,65 @@ static void policy_write(
 	end->ede_text = "single label: add a search domain";
 }
 
-/* Only we know some names, or know what is blocked: browsers and phones are asked to stay. */
+/* Only we know some names, or know what is blocked, or will: browsers and phones are asked to stay. */
 static bool keeps_clients(const struct resolver *r)
 {
-	return r->routes->split || r->block;
+	return r->routes->split || r->block || r->block_waits;
 }
 
-/* Where a name that is not in the zone goes: with POLICY_PASS to *route, if there is one. *routed: labels of its
- * suffix, 0: it is the default one. */
-static struct policy route_choose(const struct resolver *r, const struct dns_name *name, uint16_t type,
-	const struct route **route, unsigned *routed)
+struct way { /* where a name that is not in the zone goes */
+	struct policy policy;
+	const struct route *route; /* with POLICY_PASS; NULL: there is none for it */
+	unsigned routed;	   /* labels of its suffix, 0: it is the default one */
+};
+
+static struct way way_choose(const struct resolver *r, const struct dns_name *name, uint16_t type)
 {
 	struct policy_question asked = { .name = name, .type = type, .split = keeps_clients(r) };
 	int number = suffixes_longest(r->routes->index, name, &asked.routed);
-	struct policy p = policy_judge(&r->special, &asked);
-	*route = number < 0 ? NULL : &r->routes->list[number];
-	*routed = asked.routed;
-	if (p.verdict == POLICY_SITE && r->routes->site) {
-		*route = r->routes->site;
-		p.verdict = POLICY_PASS;
+	struct way w = { policy_judge(&r->special, &asked), number < 0 ? NULL : &r->routes->list[number],
+		asked.routed };
+	if (w.policy.verdict == POLICY_SITE && r->routes->site) {
+		w.route = r->routes->site;
+		w.policy.verdict = POLICY_PASS;
 	}
-	return p;
+	return w;
 }
 
 const struct route *query_route(const struct resolver *r, const struct dns_name *name, uint16_t type)
 {
-	const struct route *route;
-	unsigned routed;
-	return route_choose(r, name, type, &route, &routed).verdict == POLICY_PASS ? route : NULL;
+	struct way w = way_choose(r, name, type);
+	return w.policy.verdict == POLICY_PASS ? w.route : NULL;
 }
 
-/* true and *route, or false after writing what there is to say. */
-static bool route_find(struct resolver *r, struct asking *k, const struct dns_name *name,
-	const struct route **route, struct dns_end *end)
+/* What there is to say is known without anybody being asked, and no list has a say in it. */
+static bool way_ends_here(const struct way *w)
 {
-	unsigned routed;
-	struct policy p = route_choose(r, name, k->q->type, route, &routed);
-	if (p.verdict != POLICY_PASS) {
-		policy_write(k, name, &p, end);
-		return false;
+	return w->policy.verdict != POLICY_PASS || (w->route && w->routed && !w->route->n);
+}
+
+static bool finish_here(
+	struct resolver *r, struct asking *k, const struct dns_name *name, const struct way *w)
+{
+	struct dns_end end = { .flags = DNS_AA, .ede = EDE_NONE };
+	r->stats.local++;
+	k->source = RESOLVER_FROM_RULES;
+	if (w->policy.verdict != POLICY_PASS) {
+		policy_write(k, name, &w->policy, &end);
+		return query_finish(r, k, &end);
 	}
-	if (!*route || (!(*route)->n && !routed)) {
-		*end = (struct dns_end) {
-			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "no upstream for this name"
-		};
-		return false;
-	}
-	if ((*route)->n)
-		return true;
-	end->rcode = dns_name_equal(name, &(*route)->suffix) ? DNS_NOERROR : DNS_NXDOMAIN;
-	zone_answer_soa(&k->d, &(*route)->suffix);
-	return false;
+	end.rcode = dns_name_equal(name, &w->route->suffix) ? DNS_NOERROR : DNS_NXDOMAIN;
+	zone_answer_soa(&k->d, &w->route->suffix);
+	return query_finish(r, k, &end);
+}
+
+static bool finish_nobody(struct resolver *r, struct asking *k)
+{
+	r->stats.local++;
+	k->source = RESOLVER_FROM_RULES;
+	return query_finish(r, k,
+		&(struct dns_end) {
+			.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "no upstream for this name" });
 }
 
 /* ---- answers of upstreams ---- */
@@ -539,7 +547,6 @@ static bool answer(struct resolver *r, struct asking *k)
 {
 	struct dns_name *name = &r->leads_to;
 	struct dns_end end = { .flags = DNS_AA, .ede = EDE_NONE };
-	const struct route *route;
 	unsigned by = 0;
 	if (!k->q->type) /* B14: nothing can have type 0 */
 		return finish_error(r, k, &(struct dns_end) { .ede = EDE_NONE });
@@ -562,16 +569,15 @@ static bool answer(struct resolver *r, struct asking *k)
 				.rcode = DNS_SERVFAIL, .ede = EDE_OTHER, .ede_text = "CNAME loop" });
 	case LOCAL_FOREIGN: break;
 	}
+	struct way w = way_choose(r, name, k->q->type);
+	if (way_ends_here(&w))
+		return finish_here(r, k, name, &w);
 	bool own = !dns_name_equal(name, &k->q->name); /* a record of ours leads there */
 	if (!own && waits_for_lists(r, k))
 		return hold(r, k);
 	if (!own && judge(r, k, name, &by) == BLOCK_BLOCKED)
 		return finish_blocked(r, k, by);
-	if (route_find(r, k, name, &route, &end))
-		return forward(r, k, name, route);
-	r->stats.local++;
-	k->source = RESOLVER_FROM_RULES;
-	return query_finish(r, k, &end);
+	return w.route && w.route->n ? forward(r, k, name, w.route) : finish_nobody(r, k);
 }
 
 bool resolver_query(

@@ -198,10 +198,73 @@ static void test_whole_wait(void **state)
 	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
 }
 
+/* What no list has a say in is answered as ever: while lists are still to come, and when they name it. */
+static void test_known_here(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t type;
+		unsigned rcode, answers;
+	} rows[] = {
+		{ "localhost", DNS_A, DNS_NOERROR, 1 },
+		{ "www.localhost", DNS_AAAA, DNS_NOERROR, 1 },
+		{ "bob.mesh", DNS_A, DNS_NOERROR, 1 },
+		{ "nobody.mesh", DNS_A, DNS_NXDOMAIN, 0 },
+		{ "mesh", DNS_SOA, DNS_NOERROR, 1 },
+		{ "2.0.64.100.in-addr.arpa", DNS_PTR, DNS_NOERROR, 1 },
+		{ "9.0.64.100.in-addr.arpa", DNS_PTR, DNS_NXDOMAIN, 0 },
+		{ "1.1.168.192.in-addr.arpa", DNS_PTR, DNS_NXDOMAIN, 0 },
+		{ "_dns.resolver.arpa", 64, DNS_NOERROR, 0 },
+		{ "use-application-dns.net", DNS_A, DNS_NXDOMAIN, 0 },
+		{ "mask.icloud.com", DNS_AAAA, DNS_NXDOMAIN, 0 },
+		{ "x.onion", DNS_A, DNS_NXDOMAIN, 0 },
+		{ "printer", DNS_A, DNS_NXDOMAIN, 0 },
+		{ "www.only.net", DNS_A, DNS_NXDOMAIN, 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		add(ADS, rows[i].name, BLOCK_NAME);
+	for (int waits = 1; waits >= 0; waits--) {
+		if (waits)
+			resolver_block_wait(f.r);
+		else
+			answer_with((struct block_answer) { .kind = BLOCK_ANSWER_NULL });
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			size_t before = f.n_replies;
+			fake_ask(&f, 1, rows[i].name, rows[i].type);
+			if (f.n_replies != before + 1 || fake_rcode(&f) != rows[i].rcode ||
+				fake_count(&f, 1) != rows[i].answers)
+				fail_msg("%s, %s: %zu replies, rcode %u, %u records", rows[i].name,
+					waits ? "lists to come" : "lists there", f.n_replies - before,
+					fake_rcode(&f), fake_count(&f, 1));
+			assert_false(says_ads());
+		}
+	}
+	assert_int_equal(f.n_sent, 0);
+}
+
+/* Without a route of its own some names are told to stay because of the lists alone: before those are there, too. */
+static void test_canary_waits_not(void **state)
+{
+	struct resolver_upstream up = { .at = fake_upstream(1) };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
+	(void)state;
+	assert_int_equal(
+		resolver_configure(f.r, &(struct resolver_config) { .routes = &route, .n_routes = 1 }, NULL),
+		0);
+	resolver_block_set(f.r, NULL, &(struct block_answer) { 0 });
+	resolver_block_wait(f.r);
+	fake_ask(&f, 1, "use-application-dns.net", DNS_A);
+	assert_int_equal(f.n_replies, 1);
+	assert_int_equal(fake_rcode(&f), DNS_NXDOMAIN);
+	assert_int_equal(f.n_sent, 0);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_answers), ONE(test_own_names), ONE(test_clients),
-		ONE(test_cname), ONE(test_canary), ONE(test_whole_wait) };
+		ONE(test_cname), ONE(test_canary), ONE(test_whole_wait), ONE(test_known_here),
+		ONE(test_canary_waits_not) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,6 +125,28 @@ bool probe_send_asked(struct path *p, struct peer *e, struct place to, uint64_t 
 			.size = size > PING_LEN ? size : 0 });
 }
 
+void probe_aloud(struct path *p, struct peer *e)
+{
+	struct ping *again = NULL;
+	for (struct ping *g = p->pings, *next; g; g = next) {
+		next = g->next;
+		if (g->peer != e->id || !g->asked || !g->hops)
+			continue;
+		unlist(p, g);
+		g->next = again;
+		again = g;
+	}
+	while (again) {
+		struct ping *g = again;
+		again = g->next;
+		const struct candidate *c = candidates_find(e, &g->to);
+		g->hops = 0;
+		if (c && candidates_usable(p, c))
+			send_ping(p, e, *g);
+		free(g);
+	}
+}
+
 bool probe_send_sized(struct path *p, struct peer *e, struct place to, uint16_t size)
 {
 	return send_ping(p, e, (struct ping) { .to = to.at, .from = to.socket, .size = size });

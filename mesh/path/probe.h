@@ -8,6 +8,8 @@
 bool probe_send(struct path *p, struct peer *e, struct place to);
 /* One that somebody waits for (path_ping), padded to a datagram of size bytes where it is shorter. */
 bool probe_send_asked(struct path *p, struct peer *e, struct place to, uint64_t token, uint16_t size);
+/* Those of path_ping that no other end could hear (place.hops) and that nobody has answered: once more, aloud. */
+void probe_aloud(struct path *p, struct peer *e);
 /* One padded to a datagram of so many bytes, that asks about the size alone. */
 bool probe_send_sized(struct path *p, struct peer *e, struct place to, uint16_t size);
 /* Tells where we are; without (may be NULL) is left out. */

@@ -8,6 +8,8 @@
  * is answered from a flow that the peer's router knows. A search begins so for the time that a call takes, and
  * goes on aloud, for not every peer hears a call. Who was called is heard at once: the caller has spoken.
  *
+ * Somebody may wait for the answer to one (path_ping): it is sent again, aloud, as soon as it may be heard.
+ *
  * How far our routers go nobody knows: the first ping passes two, so that a neighbour's box is not met, later
  * ones more, for those of a carrier. What they reach all the same answers as ever. */
 #include "mesh/path/quiet.h"
@@ -35,8 +37,21 @@ void quiet_begin(const struct path *p, struct peer *e)
 /* What it was told of us is the main socket. */
 void quiet_called(struct peer *e)
 {
-	if (e->socket == PATH_MAIN)
-		e->quiet_ms = 0;
+	if (e->socket == PATH_MAIN && e->quiet_ms)
+		e->quiet_ms = e->quiet_from_ms;
+}
+
+bool quiet_ended(const struct path *p, struct peer *e)
+{
+	if (!e->quiet_ms || p->now_ms < e->quiet_ms)
+		return false;
+	e->quiet_ms = 0;
+	return true;
+}
+
+uint64_t quiet_due(const struct peer *e)
+{
+	return e->quiet_ms ? e->quiet_ms : UINT64_MAX;
 }
 
 /* It is reached through a router that may be of that kind, and so may be ours. */

@@ -104,6 +104,7 @@ static void call_received(struct path *p, struct peer *e, const struct disco_mes
 	}
 	candidates_sweep(p, e);
 	quiet_called(e);
+	peer_wake(p, e, p->now_ms);
 	if (news)
 		spare_called(p, e);
 	session_answer_burst(p, e);

@@ -375,6 +375,7 @@ static uint64_t next_step(const struct path *p, const struct peer *e)
 		}
 	} else if (active) {
 		t = earliest(t, earliest(e->round_ms, spare_due(e)));
+		t = earliest(t, quiet_due(e));
 	}
 	return active ? earliest(t, e->sent_ms + SESSION_MS) : t;
 }
@@ -395,6 +396,8 @@ void session_step(struct path *p, struct peer *e)
 	}
 	liveness_step(p, e);
 	size_step(p, e);
+	if (quiet_ended(p, e))
+		probe_aloud(p, e);
 	if (active)
 		spare_step(p, e);
 	if (active && way_trusted(p, e))

@@ -173,9 +173,41 @@ static void called_often(void **state)
 	world_free(x.w);
 }
 
+/* Who waits for an answer gets it, though the ping went when nobody was to hear it: told once, by the ping that is
+ * sent as soon as it may be heard. */
+static void asked_in_the_quiet(void **state)
+{
+	static const struct {
+		bool called; /* by the peer, at once: nothing need be waited for */
+		uint16_t size;
+		uint64_t most_ms;
+	} rows[] = { { false, 0, 440 }, { false, 600, 440 }, { true, 0, 60 } };
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pair x = { .w = world_new(9 + i, 2) };
+		int left = world_router(x.w, INTERNET, "198.51.100.1", MAP_EIM, FILTER_APDF);
+		x.a = world_node(x.w, left, "192.168.1.10");
+		x.b = world_node(x.w, INTERNET, "198.51.100.2");
+		start_both(&x);
+		world_run(x.w, 60000);
+		x.w->relay_dead[0] = x.w->relay_dead[1] = true;
+		path_ping(x.a->path, x.w->now_ms, 2, 77, rows[i].size);
+		if (rows[i].called) {
+			quiet_called(x.a->path->active);
+			peer_wake(x.a->path, x.a->path->active, x.w->now_ms);
+		}
+		world_run(x.w, rows[i].most_ms);
+		if (x.a->ping_token != 77 || x.a->ping_region != 0)
+			fail_msg("row %zu", i);
+		world_run(x.w, 5000); /* ping_told asserts that it comes once */
+		world_free(x.w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
-		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often) };
+		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often),
+		cmocka_unit_test(asked_in_the_quiet) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

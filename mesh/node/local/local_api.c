@@ -203,6 +203,20 @@ static const struct {
 	{ "DELETE", "/localapi/v0/files/", local_file_delete },
 };
 
+bool local_api_route(size_t i, struct local_api_route *out)
+{
+	const size_t whole = ARRAY_LEN(routes);
+	if (i < whole)
+		*out = (struct local_api_route) { routes[i].method, routes[i].path, routes[i].right == CHANGE,
+			false };
+	else if (i - whole < ARRAY_LEN(streamed_routes))
+		*out = (struct local_api_route) { streamed_routes[i - whole].method,
+			streamed_routes[i - whole].path, true, true };
+	else
+		return false;
+	return true;
+}
+
 /* A browser must not reach this socket through a page: no Origin, no Referer, and only our own Host. */
 static bool from_a_page(const struct http_head *h)
 {

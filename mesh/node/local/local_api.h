@@ -20,6 +20,13 @@ void local_api_ping_done(struct local_api *a, uint64_t token, uint64_t peer, con
 /* The answer to local_node_ops.echo; others' tokens are passed over. peer_api: its port, 0: not said. */
 void local_api_echo_answered(struct local_api *a, uint64_t token, uint64_t peer, uint16_t peer_api);
 
+/* What may be asked of it, route by route, for the test that goes through all: false behind the last. Strings are static. */
+struct local_api_route {
+	const char *method, *path; /* of a streamed one: what stands before a name */
+	bool changes, streamed;	   /* changes: it takes the right to */
+};
+bool local_api_route(size_t i, struct local_api_route *out);
+
 /* The server asks by which way a peer is reached; answered by local_node_ops.tell_server, or not. */
 void local_api_server_asks(struct local_api *a, const struct ctl_ping *p);
 

@@ -1,4 +1,6 @@
-/* LocalAPI and other users of the machine: who holds all its places, who may only look, who has the socket. */
+/* LocalAPI and other users of the machine: who holds all its places, who may call what, who has the socket. */
+#include "mesh/node/host/dns_facts.h"
+#include "mesh/node/host/os_dns.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/queries.h"
 #include "mesh/node/test/local_place.h"
@@ -82,82 +84,167 @@ static void test_crowd(void **state)
 	local_place_end(&p);
 }
 
-/* The status line of one request, by another user's process. */
-static bool answered_with(const char *sock, const char *request, const char *status)
+/* --- every route, for each kind of caller --- */
+
+enum caller {
+	PAGE,
+	OTHER,
+	OPERATOR,
+	FORMER,
+	CALLERS
+}; /* FORMER: was the operator when the connection was made */
+
+/* What any user of the machine may call. A route that is not here takes a right, and a new one of these has to be put
+ * down here as well. */
+static const char *const open_to_all[] = { "GET status", "GET prefs", "GET suggest-exit-node",
+	"POST check-prefs", "GET watch-ipn-bus", "POST ping", "GET whois", "GET netcheck", "POST bugreport",
+	"GET usermetrics", "GET derpmap", "GET dns-query", "GET dns-osconfig", "GET dns-config",
+	"GET dns-servers", "GET dns-blocking", "GET profiles/", "GET profiles/current", "GET file-targets",
+	"GET serve-config", "GET tka/status" };
+
+static bool is_open_to_all(const struct local_api_route *r)
 {
-	char text[512] = "", head[64];
+	char name[128];
+	snprintf(name, sizeof(name), "%s %s", r->method, r->path + strlen(API));
+	for (size_t i = 0; i < ARRAY_LEN(open_to_all); i++)
+		if (!strcmp(open_to_all[i], name))
+			return true;
+	return false;
+}
+
+/* As one of those asks; 0: no answer. */
+static int status_for(int fd, enum caller who, const struct local_api_route *r)
+{
+	char text[512] = "";
+	snprintf(text, sizeof(text), "%s %s%s HTTP/1.1\r\nHost: " OUR_HOST "\r\n%sContent-Length: 0\r\n\r\n",
+		r->method, r->path, r->streamed ? "a" : "", who == PAGE ? "Origin: http://x\r\n" : "");
+	if (write(fd, text, strlen(text)) < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;
+	return !strncmp(text, "HTTP/1.1 ", 9) ? atoi(text + 9) : 0;
+}
+
+static int connect_to(const char *sock)
+{
 	struct errbuf eb;
 	int fd = sock_unix_connect(sock, &eb), flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
-	if (fd < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
-		return false;
-	snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: " OUR_HOST "\r\nContent-Length: 0\r\n\r\n",
-		request);
-	bool ok = write(fd, text, strlen(text)) > 0 && read(fd, text, sizeof(text) - 1) > 12;
-	snprintf(head, sizeof(head), "HTTP/1.1 %s", status);
-	close(fd);
-	return ok && strncmp(text, head, strlen(head)) == 0;
+	return fd >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 ? fd : -1;
 }
 
-/* Which of the paths change something, as somebody who may only look finds out. */
-static void try_all(const char *sock, int told)
+static bool is_right(enum caller who, const struct local_api_route *r, int status)
 {
-	static const struct {
-		const char *request, *status;
-	} rows[] = {
-		{ "PATCH " API "prefs", "403" },
-		{ "POST " API "start", "403" },
-		{ "POST " API "login-interactive", "403" },
-		{ "POST " API "logout", "403" },
-		{ "PUT " API "profiles/", "403" },
-		{ "POST " API "profiles/login", "403" },
-		{ "GET " API "usermetrics", "200" },
-		{ "POST " API "dns-flush", "403" },
-		{ "POST " API "dns-log?on=true", "403" },
-		{ "GET " API "dns-log", "403" },
-		{ "GET " API "dns-top", "403" },
-		{ "GET " API "status", "200" },
-		{ "GET " API "prefs", "200" },
-		{ "POST " API "check-prefs", "200" },
-		{ "GET " API "netcheck", "503" },
-		{ "GET " API "dns-config", "200" },
-		{ "GET " API "profiles/current", "200" },
-		{ "POST " API "ping?ip=100.64.0.9", "404" },
-	};
-	uint8_t wrong = setgid(65534) != 0 || setuid(65534) != 0 ? 255 : 0;
-	for (size_t i = 0; !wrong && i < ARRAY_LEN(rows); i++)
-		if (!answered_with(sock, rows[i].request, rows[i].status))
-			wrong = (uint8_t)(i + 1);
-	_exit(write(told, &wrong, 1) == 1 ? 0 : 1);
+	const bool may = who == OPERATOR || (who != PAGE && is_open_to_all(r));
+	return status && (status == 403) != may;
 }
 
-static void test_rights(void **state)
+/* Each on a connection of its own, all of which are made before the first asks; a byte either way, and then a byte for
+ * each route: 1 = as it should be. */
+static void try_all(const char *sock, enum caller who, int told, int go)
+{
+	int fd[64] = { 0 };
+	struct local_api_route r;
+	uint8_t said = who != PAGE && (setgid(65534) != 0 || setuid(65534) != 0) ? 0 : 1;
+	for (size_t i = 0; local_api_route(i, &r); i++)
+		said = said && i < ARRAY_LEN(fd) && (fd[i] = connect_to(sock)) >= 0;
+	if (write(told, &said, 1) != 1 || !said || read(go, &said, 1) != 1)
+		_exit(1);
+	for (size_t i = 0; local_api_route(i, &r); i++) {
+		uint8_t right = is_right(who, &r, status_for(fd[i], who, &r));
+		if (write(told, &right, 1) != 1)
+			_exit(1);
+		close(fd[i]);
+	}
+	_exit(0);
+}
+
+/* The next byte of a caller, while the node serves. */
+static uint8_t hear(struct local_place *p, int told)
+{
+	uint8_t said = 0;
+	struct loop_fd *watch = loop_fd_new(p->n->loop, told, over, &watch), *kept = watch;
+	loop_fd_set(watch, LOOP_READ);
+	while (watch)
+		loop_run_once(p->n->loop);
+	loop_fd_free(kept);
+	assert_int_equal(read(told, &said, 1), 1);
+	return said;
+}
+
+static void name_operator(struct local_place *p, const char *uid)
+{
+	struct state_prefs prefs = p->n->state.prefs;
+	snprintf(prefs.operator_user, sizeof(prefs.operator_user), "%s", uid);
+	node_prefs_set(p->n, &prefs);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void try_as(enum caller who)
 {
 	struct local_place p;
-	uint8_t wrong = 255;
-	int told[2];
+	char resolv[128];
+	struct local_api_route r;
+	int told[2], go[2];
+	local_place_make(&p);
+	snprintf(resolv, sizeof(resolv), "%s/resolv.conf", p.dir);
+	const struct dns_places places = { .resolv_conf = resolv,
+		.own_path = true,
+		.uplinks = "",
+		.networkmanager = "",
+		.openresolv = "",
+		.bus = "" };
+	p.n->os_dns = os_dns_open(p.n->loop, &places, nothing, NULL);
+	assert_non_null(p.n->os_dns);
+	assert_int_equal(chmod(p.dir, 0755), 0);
+	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(go), 0);
+	if (who == OPERATOR || who == FORMER)
+		name_operator(&p, "65534");
+	pid_t other = fork_tied();
+	if (other == 0)
+		try_all(p.sock, who, told[1], go[0]);
+	assert_int_equal(hear(&p, told[0]), 1);
+	if (who == FORMER)
+		name_operator(&p, "");
+	assert_int_equal(write(go[1], "x", 1), 1);
+	for (size_t i = 0; local_api_route(i, &r); i++) {
+		if (!hear(&p, told[0]))
+			fail_msg("%s %s is answered otherwise to caller %d", r.method, r.path, who);
+		if (who == OPERATOR) /* whatever that route did to it */
+			name_operator(&p, "65534");
+	}
+	waitpid(other, NULL, 0);
+	for (int i = 0; i < 2; i++) {
+		close(told[i]);
+		close(go[i]);
+	}
+	os_dns_close(p.n->os_dns);
+	local_place_end(&p);
+}
+
+/* Every route of the program, for a page in a browser, another user, the operator, and one who was that a moment ago. */
+static void test_rights(void **state)
+{
+	struct local_api_route r;
+	size_t n = 0, open = 0;
 	(void)state;
+	for (; local_api_route(n, &r); n++) {
+		open += is_open_to_all(&r);
+		if (is_open_to_all(&r) == r.changes)
+			fail_msg("%s %s: the table of this test says otherwise who may call it", r.method,
+				r.path);
+	}
+	assert_int_equal(open, ARRAY_LEN(open_to_all));
 	if (geteuid() != 0) {
 		print_message("skipped: it takes root to be two users\n");
 		skip();
 	}
-	local_place_make(&p);
-	assert_int_equal(chmod(p.dir, 0755), 0);
-	assert_int_equal(pipe(told), 0);
-	pid_t other = fork_tied();
-	if (other == 0)
-		try_all(p.sock, told[1]);
-	struct loop_fd *watch = loop_fd_new(p.n->loop, told[0], over, &watch), *kept = watch;
-	loop_fd_set(watch, LOOP_READ);
-	while (watch)
-		loop_run_once(p.n->loop);
-	loop_fd_free(kept);
-	assert_int_equal(read(told[0], &wrong, 1), 1);
-	if (wrong)
-		fail_msg("row %u", wrong - 1u);
-	waitpid(other, NULL, 0);
-	close(told[0]);
-	close(told[1]);
-	local_place_end(&p);
+	for (enum caller who = PAGE; who < CALLERS; who++)
+		try_as(who);
 }
 
 static void test_socket_in_use(void **state)

@@ -215,6 +215,15 @@ static const struct {
 	{ "POST", "/dns-query", RIGHT_EXIT, false, ask_name },
 };
 
+bool peer_api_route(size_t i, const char **method, const char **path)
+{
+	if (i >= ARRAY_LEN(routes))
+		return false;
+	*method = routes[i].method;
+	*path = routes[i].path;
+	return true;
+}
+
 static bool path_matches(const char *route, const char *path, const char **below)
 {
 	size_t n = strlen(route);

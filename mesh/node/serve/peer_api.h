@@ -28,6 +28,9 @@ enum { PEER_API_SERVICES = 3 };
 size_t peer_api_services(const struct peer_api *p, struct ctl_service out[static PEER_API_SERVICES]);
 /* How often connections waited for want of descriptors or memory. NULL is fine. */
 uint64_t peer_api_paused(const struct peer_api *p);
+/* The routes it has, for the test that goes through all: false behind the last. Strings are static; a path that ends in a
+ * slash is that of all below it. */
+bool peer_api_route(size_t i, const char **method, const char **path);
 uint16_t peer_api_port(const struct peer_api *p, bool v4); /* 0: does not listen there */
 
 #endif

@@ -118,6 +118,42 @@ static void check_right(const struct api_row *r, enum api_right who, int status)
 		assert_int_equal(status, who == API_ANYBODY ? 401 : 403);
 }
 
+/* What takes no right at all, and what a machine may ask whose key is proven and no more. A row of the server that is not
+ * here takes a key or an admin; one that is opened has to be put down here as well, with who may call it in mind. */
+static const char *const open_to_all[] = { "GET /", "GET /key", "GET /health", "POST /verify", "GET /version",
+	"GET /ssh/*", "GET /register/*", "POST /register/*", "GET /pending/*", "GET /oidc/begin",
+	"GET /oidc/callback", "GET /login", "POST /login", "POST /login/first", "POST /logout",
+	"GET /login.css", "GET /login.js", "GET /admin", "GET /admin/*", "GET /ts2021", "POST /ts2021",
+	"GET /.well-known/acme-challenge/*", "GET /api/openapi.json", "POST /api/v2/oauth/token" };
+static const char *const of_machines[] = { "POST /machine/register", "POST /machine/map",
+	"GET /machine/ssh/action/*", "GET /machine/ping-response/*", "POST /machine/ping-response/*",
+	"POST /machine/*" };
+
+static size_t count_open(enum api_right right, const char *const *named, size_t n)
+{
+	size_t found = 0;
+	for (const struct api_row *r = api_rows; r->path; r++) {
+		char name[128];
+		bool is_named = false;
+		snprintf(name, sizeof(name), "%s %s", r->method, r->path);
+		for (size_t i = 0; i < n; i++)
+			is_named |= !strcmp(named[i], name);
+		if ((r->right == right) != is_named)
+			fail_msg("%s: the table of this test says otherwise who may call it", name);
+		found += is_named;
+	}
+	return found;
+}
+
+static void test_open_rows(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		count_open(API_ANYBODY, open_to_all, ARRAY_LEN(open_to_all)), ARRAY_LEN(open_to_all));
+	assert_int_equal(
+		count_open(API_MACHINE, of_machines, ARRAY_LEN(of_machines)), ARRAY_LEN(of_machines));
+}
+
 /* Every row, asked by nobody in particular, by a machine and by an admin: only who has the right is let through, and
  * nobody reads what is for writing. */
 static void test_rights(void **state)
@@ -242,6 +278,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
 						    test_crowd, world_setup, world_teardown),
+		cmocka_unit_test(test_open_rows),
 		cmocka_unit_test_setup_teardown(test_rights, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_waiting_strangers, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_greedy_node, world_setup, world_teardown) };

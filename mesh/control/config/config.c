@@ -128,6 +128,7 @@ struct reading {
 	struct control_config *c;
 	struct arena *mem;
 	const char *folder;
+	bool environment; /* it is asked as well */
 };
 
 static int refuse_type(struct reading *r, const yaml_node_t *n, const char *key, const char *want)
@@ -350,6 +351,9 @@ static bool is_off(struct reading *r, const yaml_node_t *n)
 
 static void add_unused(struct reading *r, const struct row *row, const yaml_node_t *n)
 {
+	for (size_t i = 0; i < r->c->n_unused; i++)
+		if (r->c->unused[i].key == row->key)
+			return; /* file and environment have it */
 	if (r->c->n_unused < ARRAY_LEN(rows) && !is_off(r, n))
 		r->c->unused[r->c->n_unused++] =
 			(struct config_unused) { row->key, row->advice, row->kind == MISSING };
@@ -367,7 +371,7 @@ static int config_take(struct reading *r, const struct row *row, const yaml_node
 	case RECORDS: return config_records_take(&r->d, row->key, n, r->mem, field);
 	case BLOCKING: return config_blocking_take(&r->d, n, r->mem, field);
 	case RELAY: return config_relay_take(&r->d, n, r->mem, r->folder, field);
-	case LOGIN: return config_login_take(&r->d, n, r->mem, r->folder, field);
+	case LOGIN: return config_login_take(&r->d, n, r->mem, r->folder, r->environment, field);
 	case PROXIES: return config_proxies_take(&r->d, n, r->mem, field);
 	case UNUSED:
 	case MISSING: add_unused(r, row, n); return 0;
@@ -524,11 +528,6 @@ static void default_prefixes(struct control_config *c)
 	c->has_v6 = prefix_parse("fd7a:115c:a1e0::/48", &c->v6);
 }
 
-static bool is_list(enum kind k)
-{
-	return k == PATHS || k == TEXTS || k == DOMAINS || k == SERVERS;
-}
-
 static int take_document(struct reading *r, const char *path, const char *text, size_t len, struct errbuf *eb)
 {
 	int err = document_open(&r->d, path, text, len, eb);
@@ -543,24 +542,57 @@ static int take_document(struct reading *r, const char *path, const char *text, 
 	return err;
 }
 
-/* What the environment says of a setting holds instead of the file's word. */
+/* --- the environment: what it says of a setting holds instead of the file's word --- */
+
+static enum config_env_form form_of(const struct row *row)
+{
+	switch (row->kind) {
+	case PATHS:
+	case TEXTS:
+	case DOMAINS:
+	case SERVERS:
+	case PROXIES: return CONFIG_ENV_LIST;
+	case SPLIT:
+	case RECORDS:
+	case BLOCKING: return CONFIG_ENV_JSON;
+	default: return CONFIG_ENV_TEXT;
+	}
+}
+
+/* Wipes the item. */
+static int take_item(
+	struct reading *r, const struct row *row, struct config_env_item *item, struct errbuf *eb)
+{
+	int err = 0;
+	if (item->text.len && !(err = document_open(&r->d, item->name, (const char *)buf_data(&item->text),
+					item->text.len, eb))) {
+		yaml_node_t *value = yaml_document_get_root_node(&r->d.yaml);
+		err = value ? config_take(r, row, value, value) : 0;
+		document_close(&r->d);
+	}
+	buf_wipe(&item->text);
+	return err;
+}
+
 static int take_environment(struct reading *r, struct errbuf *eb)
 {
 	struct config_env_item item;
+	const char *member;
 	int err = 0;
-	for (size_t i = 0; i < ARRAY_LEN(rows) && !err; i++) {
-		enum config_env_form form =
-			rows[i].kind >= UNUSED || rows[i].kind == SPLIT || rows[i].kind == RECORDS ||
-					rows[i].kind == PROXIES || rows[i].kind == BLOCKING
-				? CONFIG_ENV_NOT
-			: rows[i].kind == RELAY || rows[i].kind == LOGIN ? CONFIG_ENV_SECTION
-			: is_list(rows[i].kind)				 ? CONFIG_ENV_LIST
-									 : CONFIG_ENV_TEXT;
-		err = config_env_get(rows[i].key, form, &item, eb);
-		if (!err && item.text.len)
-			err = take_document(
-				r, item.name, (const char *)buf_data(&item.text), item.text.len, eb);
-		buf_wipe(&item.text);
+	for (const struct row *row = rows; row < rows + ARRAY_LEN(rows) && !err; row++) {
+		if (row->kind == LOGIN) { /* else it is read where the file's provider is */
+			err = r->c->login.v ? 0
+					    : config_login_environment(r->mem, r->folder, &r->c->login, eb);
+			continue;
+		}
+		for (size_t i = 0; row->kind == RELAY && !err && (member = config_relay_key(i)); i++)
+			if (!(err = config_env_member(row->key, member, &item, eb)))
+				err = take_item(r, row, &item, eb);
+		if (!err && row->kind != RELAY && !(err = config_env_get(row->key, form_of(row), &item, eb)))
+			err = take_item(r, row, &item, eb);
+		if (!err && row->kind >= UNUSED &&
+			!(err = config_env_get(row->key, CONFIG_ENV_BELOW, &item, eb)))
+			err = take_item(r, row, &item, eb);
 	}
 	return err;
 }
@@ -569,7 +601,7 @@ static int parse_whole(const char *path, const char *text, size_t len, bool envi
 	struct control_config *out, struct errbuf *eb)
 {
 	struct control_config c;
-	struct reading r = { .c = &c, .mem = &c.mem };
+	struct reading r = { .c = &c, .mem = &c.mem, .environment = environment };
 	const char *slash = strrchr(path, '/');
 	if (set_defaults(path, &c)) {
 		config_free(&c);

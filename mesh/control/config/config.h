@@ -116,6 +116,7 @@ bool config_relay_equal(const struct config_relay *a, const struct config_relay 
 /* What config.c found below derp.server, a mapping; texts go into mem, paths are taken from folder. */
 int config_relay_take(
 	struct document *d, void *mapping, struct arena *mem, const char *folder, struct config_relay *out);
+const char *config_relay_key(size_t i); /* of those that may stand there; NULL: no more */
 /* What the settings as a whole must be for it; a sentence. */
 int config_relay_check(const struct control_config *c, struct errbuf *eb);
 /* Its region, added to the map. at: where nodes reach it by TLS; pin: of its certificate, "" when that is for
@@ -126,9 +127,12 @@ bool config_relay_region(const struct control_config *c, const struct endpoint *
  * address: they would not find this server. */
 bool config_lacks_tls(const struct control_config *c);
 /* oidc: a mapping, or a list of them. Secrets that are in files are read by config_login_secrets; both are wiped with the
- * settings. */
-int config_login_take(
-	struct document *d, void *node, struct arena *mem, const char *folder, struct config_login *out);
+ * settings. environment: what HEADSCALE_OIDC_... say holds instead, for a provider that is the only one. */
+int config_login_take(struct document *d, void *node, struct arena *mem, const char *folder, bool environment,
+	struct config_login *out);
+/* Where the file has no `oidc`. */
+int config_login_environment(
+	struct arena *mem, const char *folder, struct config_login *out, struct errbuf *eb);
 int config_login_secrets(struct control_config *c, struct errbuf *eb);
 void config_login_wipe(struct config_login *l);
 bool config_login_equal(const struct config_login *a, const struct config_login *b);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,46 +43,66 @@ static bool put_list(struct buf *out, const char *text)
 	return ok && buf_append(out, "]", 1);
 }
 
-/* {"dns": {"base_domain": VALUE}} */
-static bool put_document(struct buf *out, const char *key, const char *value, bool list)
+/* {"member": "value"}, or one more of them. */
+static bool put_member(struct buf *out, const char *member, size_t len, const char *value)
 {
-	size_t depth = 0;
-	bool ok = true;
-	for (size_t len; ok; key += len + 1, depth++) {
-		len = strcspn(key, ".");
-		ok = buf_append(out, "{", 1) && put_quoted(out, key, len) && buf_append(out, ": ", 2);
-		if (!key[len]) {
-			depth++;
-			break;
-		}
-	}
-	ok = ok && (list ? put_list(out, value) : put_quoted(out, value, strlen(value)));
-	while (ok && depth--)
-		ok = buf_append(out, "}", 1);
-	return ok;
+	return buf_append(out, out->len ? ", " : "{", out->len ? 2 : 1) && put_quoted(out, member, len) &&
+	       buf_append(out, ": ", 2) && put_quoted(out, value, strlen(value));
 }
 
-static int refuse_section(const char *name, const char *key, struct errbuf *eb)
+/* section: HEADSCALE_..., of which all that follows is a member. */
+static bool put_below(struct config_env_item *out, const char *section)
 {
-	size_t len = strlen(name);
-	for (char **e = environ; e && *e; e++)
-		if (!strncmp(*e, name, len) && (*e)[len] == '_')
-			return err_say(eb, -EINVAL,
-				"%.*s: the settings below %s are taken from the file alone: put it there",
-				(int)strcspn(*e, "="), *e, key);
-	return 0;
+	const size_t len = strlen(section);
+	bool ok = true;
+	for (char **e = environ; e && *e && ok; e++) {
+		char low[sizeof(out->name)];
+		const size_t whole = strcspn(*e, "=");
+		if (strncmp(*e, section, len) != 0 || (*e)[len] != '_' || whole <= len + 1 ||
+			whole >= sizeof(low) || !(*e)[whole] || !(*e)[whole + 1])
+			continue;
+		for (size_t i = 0; i < whole; i++)
+			low[i] = (char)tolower((unsigned char)(*e)[i]);
+		if (!out->text.len) {
+			memcpy(out->name, *e, whole);
+			out->name[whole] = 0;
+		}
+		ok = put_member(&out->text, low + len + 1, whole - len - 1, *e + whole + 1);
+	}
+	return ok && (!out->text.len || buf_append(&out->text, "}", 1));
+}
+
+static bool put_value(struct config_env_item *out, enum config_env_form form)
+{
+	if (form == CONFIG_ENV_BELOW) {
+		char section[sizeof(out->name)];
+		memcpy(section, out->name, sizeof(section));
+		return put_below(out, section);
+	}
+	const char *value = getenv(out->name);
+	if (!value || !*value)
+		return true;
+	if (form == CONFIG_ENV_JSON)
+		return buf_append(&out->text, value, strlen(value));
+	return form == CONFIG_ENV_LIST ? put_list(&out->text, value)
+				       : put_quoted(&out->text, value, strlen(value));
 }
 
 int config_env_get(const char *key, enum config_env_form form, struct config_env_item *out, struct errbuf *eb)
 {
 	*out = (struct config_env_item) { .name = "" };
-	if (form == CONFIG_ENV_NOT)
-		return 0;
 	name_of(key, out->name, sizeof(out->name));
-	if (form == CONFIG_ENV_SECTION)
-		return refuse_section(out->name, key, eb);
+	return put_value(out, form) ? 0 : err_set(eb, -ENOMEM, "%s", out->name);
+}
+
+int config_env_member(const char *section, const char *member, struct config_env_item *out, struct errbuf *eb)
+{
+	char key[sizeof(out->name)];
+	*out = (struct config_env_item) { .name = "" };
+	snprintf(key, sizeof(key), "%s.%s", section, member);
+	name_of(key, out->name, sizeof(out->name));
 	const char *value = getenv(out->name);
-	if (!value || put_document(&out->text, key, value, form == CONFIG_ENV_LIST))
-		return 0;
-	return err_set(eb, -ENOMEM, "%s", out->name);
+	bool ok = !value || !*value ||
+		  (put_member(&out->text, member, strlen(member), value) && buf_append(&out->text, "}", 1));
+	return ok ? 0 : err_set(eb, -ENOMEM, "%s", out->name);
 }

@@ -4,6 +4,7 @@
 
 #include "mesh/base/key.h"
 #include "mesh/base/text.h"
+#include "mesh/control/config/config_env.h"
 #include "mesh/control/config/config_value.h"
 #include "mesh/control/config/document.h"
 #include "mesh/os/file.h"
@@ -62,6 +63,7 @@ struct login_reading {
 	struct arena *mem;
 	const char *folder;
 	struct config_provider *p;
+	bool environment;
 };
 
 static const struct login_row *find_row(const char *key)
@@ -222,6 +224,69 @@ static const char *take_one(struct login_reading *r, const struct login_row *row
 	}
 }
 
+/* --- the environment --- */
+
+static int take_value(struct login_reading *r, const struct login_row *row, yaml_node_t *value)
+{
+	const char *want = document_is_null(value) ? NULL : take_one(r, row, value);
+	return want ? document_refuse(r->d, value, "oidc.%s: must be %s", row->key, want) : 0;
+}
+
+/* Wipes the item. */
+static int take_item(struct login_reading *r, const struct login_row *row, struct config_env_item *item)
+{
+	struct document d, *file = r->d;
+	int err = 0;
+	if (item->text.len && !(err = document_open(&d, item->name, (const char *)buf_data(&item->text),
+					item->text.len, file->eb))) {
+		yaml_node_t *value = yaml_document_get_root_node(&d.yaml);
+		r->d = &d;
+		err = value ? take_value(r, row, value) : 0;
+		r->d = file;
+		document_close(&d);
+	}
+	buf_wipe(&item->text);
+	return err;
+}
+
+static int get_item(const struct login_row *row, struct config_env_item *out, struct errbuf *eb)
+{
+	char key[64];
+	const enum config_env_form form = row->kind == LOGIN_TEXTS || row->kind == LOGIN_SCOPE
+						  ? CONFIG_ENV_LIST
+					  : row->kind == LOGIN_EXTRA ? CONFIG_ENV_JSON
+					  : row->kind == LOGIN_PKCE  ? CONFIG_ENV_BELOW
+								     : CONFIG_ENV_TEXT;
+	snprintf(key, sizeof(key), "oidc.%s", row->key);
+	return config_env_get(key, form, out, eb);
+}
+
+static int take_environment(struct login_reading *r)
+{
+	struct config_env_item item;
+	int err = 0;
+	for (size_t i = 0; i < ARRAY_LEN(login_rows) && !err; i++)
+		if (!(err = get_item(&login_rows[i], &item, r->d->eb)))
+			err = take_item(r, &login_rows[i], &item);
+	return err;
+}
+
+/* Of several providers it is not said which one a variable is for. */
+static int refuse_environment(struct login_reading *r, const yaml_node_t *list)
+{
+	struct config_env_item item;
+	int err = 0;
+	for (size_t i = 0; i < ARRAY_LEN(login_rows) && !err; i++) {
+		err = get_item(&login_rows[i], &item, r->d->eb);
+		if (!err && item.text.len)
+			err = document_refuse(r->d, list,
+				"oidc is a list here, and %s is for one provider: put it into the list",
+				item.name);
+		buf_wipe(&item.text);
+	}
+	return err;
+}
+
 static int refuse_login_key(struct login_reading *r, yaml_node_t *key)
 {
 	const char *names[ARRAY_LEN(login_rows) + 1] = { NULL };
@@ -270,33 +335,50 @@ static int take_provider(struct login_reading *r, yaml_node_t *map)
 		const struct login_row *row = find_row(document_text(key));
 		if (!row)
 			return refuse_login_key(r, key);
-		const char *want = document_is_null(value) ? NULL : take_one(r, row, value);
-		if (want)
-			return document_refuse(r->d, value, "oidc.%s: must be %s", row->key, want);
+		int err = take_value(r, row, value);
+		if (err)
+			return err;
 	}
-	return *r->p->s.issuer ? check_provider(r, map) : 0;
+	int err = r->environment ? take_environment(r) : 0;
+	return err || !*r->p->s.issuer ? err : check_provider(r, map);
 }
 
-int config_login_take(
-	struct document *d, void *node, struct arena *mem, const char *folder, struct config_login *out)
+int config_login_take(struct document *d, void *node, struct arena *mem, const char *folder, bool environment,
+	struct config_login *out)
 {
 	yaml_node_t *n = node;
-	struct login_reading r = { .d = d, .mem = mem, .folder = folder };
 	bool list = n->type == YAML_SEQUENCE_NODE;
+	struct login_reading r = {
+		.d = d, .mem = mem, .folder = folder, .environment = environment && !list
+	};
 	size_t len = list ? length_of(n) : 1;
-	if (document_is_null(n))
-		return 0;
+	int err = list && environment ? refuse_environment(&r, n) : 0;
+	if (err || document_is_null(n))
+		return err;
 	if (len > PROVIDERS_MAX)
 		return document_refuse(d, n, "oidc: more than %d providers", PROVIDERS_MAX);
 	*out = (struct config_login) { .v = arena_array(mem, len, sizeof(*out->v)) };
 	for (size_t i = 0; i < len && out->v; i++) {
 		r.p = &out->v[out->n];
-		int err = take_provider(&r, list ? document_node(d, n->data.sequence.items.start[i]) : n);
+		err = take_provider(&r, list ? document_node(d, n->data.sequence.items.start[i]) : n);
 		if (err)
 			return err;
 		out->n += *r.p->s.issuer != 0; /* without one it is only a section of remarks */
 	}
 	return 0;
+}
+
+int config_login_environment(
+	struct arena *mem, const char *folder, struct config_login *out, struct errbuf *eb)
+{
+	static const char none[] = "{}";
+	struct document d;
+	int err = document_open(&d, "HEADSCALE_OIDC_ISSUER", none, sizeof(none) - 1, eb);
+	if (err)
+		return err;
+	err = config_login_take(&d, yaml_document_get_root_node(&d.yaml), mem, folder, true, out);
+	document_close(&d);
+	return err;
 }
 
 /* "$NAME" and "${NAME}" in front stand for what the environment says, as systemd's $CREDENTIALS_DIRECTORY. */

@@ -49,6 +49,11 @@ static const struct relay_row {
 	{ "ipv6", RELAY_IPV6, AT(ipv6) },
 };
 
+const char *config_relay_key(size_t i)
+{
+	return i < ARRAY_LEN(relay_rows) ? relay_rows[i].key : NULL;
+}
+
 static bool parse_address(const char *text, bool v4)
 {
 	struct addr a;

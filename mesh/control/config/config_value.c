@@ -1,14 +1,23 @@
 #include "mesh/control/config/config_value.h"
 
+#include "mesh/base/err.h"
 #include "mesh/base/text.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+/* As YAML has them, and as Headscale reads a text (strconv.ParseBool of Go). */
 bool config_value_bool(const char *text, bool *out)
 {
-	*out = !strcasecmp(text, "true") || !strcasecmp(text, "yes") || !strcasecmp(text, "on");
-	return *out || !strcasecmp(text, "false") || !strcasecmp(text, "no") || !strcasecmp(text, "off");
+	static const char *const words[][6] = { { "false", "no", "off", "f", "0" },
+		{ "true", "yes", "on", "t", "1" } };
+	for (size_t on = 0; on < ARRAY_LEN(words); on++)
+		for (size_t i = 0; words[on][i]; i++)
+			if (!strcasecmp(text, words[on][i])) {
+				*out = on;
+				return true;
+			}
+	return false;
 }
 
 bool config_value_name(const char *text)

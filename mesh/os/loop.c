@@ -7,6 +7,7 @@
 struct loop {
 	uv_loop_t uv;
 	unsigned closing; /* handles whose close callback is still to come */
+	bool once;	  /* it runs until something is delivered */
 };
 
 struct loop *loop_new(void)
@@ -38,7 +39,9 @@ void loop_run(struct loop *l)
 }
 void loop_run_once(struct loop *l)
 {
+	l->once = true;
 	uv_run(&l->uv, UV_RUN_ONCE);
+	l->once = false;
 }
 void loop_stop(struct loop *l)
 {
@@ -94,6 +97,14 @@ int64_t clock_boot_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* libuv lets timers fire before it waits for the rest: it has nothing to wait for then. */
+static void timer_delivered(const uv_timer_t *uv)
+{
+	const struct loop *l = uv->loop->data;
+	if (l->once)
+		uv_stop(uv->loop);
+}
+
 /* Every service below embeds its handle first and is freed when libuv lets the handle go. */
 static void handle_closed(uv_handle_t *h)
 {
@@ -129,6 +140,7 @@ struct loop_timer *loop_timer_new(struct loop *l, void (*cb)(void *arg), void *a
 static void timer_fired(uv_timer_t *uv)
 {
 	struct loop_timer *t = (struct loop_timer *)uv;
+	timer_delivered(uv);
 	t->cb(t->arg);
 }
 
@@ -252,6 +264,7 @@ static void deferred_due(uv_timer_t *uv)
 	struct deferred *d = (struct deferred *)uv;
 	void (*cb)(void *arg) = d->cb;
 	void *arg = d->arg;
+	timer_delivered(uv);
 	handle_close((uv_handle_t *)uv);
 	cb(arg);
 }

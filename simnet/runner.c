@@ -179,6 +179,15 @@ static int open_loop(struct run *run, struct errbuf *eb)
 	return ok ? 0 : err_say(eb, -ENOMEM, "out of memory");
 }
 
+static size_t count_hosts(const struct scenario *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_nodes; i++)
+		n += !s->nodes[i].on_router;
+	return n;
+}
+
 static int build(struct run *run, struct errbuf *eb)
 {
 	struct lab *l = &run->lab;
@@ -189,6 +198,7 @@ static int build(struct run *run, struct errbuf *eb)
 	if (err)
 		return err;
 	uint64_t built = loop_now_ms(l->loop);
+	size_t hosts = count_hosts(l->s);
 	loop_timer_set(run->drop_timer, DROPS_EVERY_MS);
 	err = l->ops->self_test(l->engine, eb);
 	if (err)
@@ -198,9 +208,8 @@ static int build(struct run *run, struct errbuf *eb)
 	l->open_unix_ns = (uint64_t)clock_unix_ms() * 1000000;
 	story_say(l->story, "built", STORY_PLAIN,
 		"%zu router%s and %zu host%s built in %llu ms; every router probed, in %llu ms",
-		l->s->n_routers, l->s->n_routers == 1 ? "" : "s", l->s->n_nodes,
-		l->s->n_nodes == 1 ? "" : "s", (unsigned long long)(built - start),
-		(unsigned long long)(loop_now_ms(l->loop) - built));
+		l->s->n_routers, l->s->n_routers == 1 ? "" : "s", hosts, hosts == 1 ? "" : "s",
+		(unsigned long long)(built - start), (unsigned long long)(loop_now_ms(l->loop) - built));
 	return 0;
 }
 

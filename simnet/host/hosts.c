@@ -64,6 +64,13 @@ int hosts_place_of_router(const struct hosts *h, int router)
 	return (int)h->s->n_nodes + router;
 }
 
+/* Whose processes, network and files a place has: a program of a router has the router's. */
+static int host_of(const struct hosts *h, int place)
+{
+	const struct scn_node *n = (size_t)place < h->s->n_nodes ? &h->s->nodes[place] : NULL;
+	return n && n->on_router ? hosts_place_of_router(h, n->router) : place;
+}
+
 int hosts_find(const struct hosts *h, const char *name)
 {
 	int node = scenario_find_node(h->s, name), router = scenario_find_router(h->s, name);
@@ -78,7 +85,7 @@ const char *hosts_dir(const struct hosts *h, int place, char *buf, size_t cap)
 
 const struct netns *hosts_net(const struct hosts *h, int place)
 {
-	return &h->list[place].net;
+	return &h->list[host_of(h, place)].net;
 }
 
 const struct netns *hosts_home(const struct hosts *h)
@@ -226,6 +233,8 @@ static int open_all(struct hosts *h, struct errbuf *eb)
 {
 	int err = 0;
 	for (size_t i = 0; i < h->n && !err; i++) {
+		if (host_of(h, (int)i) != (int)i)
+			continue;
 		err = netns_new(&h->list[i].net, eb);
 		if (err)
 			break;
@@ -315,7 +324,7 @@ void hosts_close(struct hosts *h)
 
 static void become(const struct hosts *h, int place, struct errbuf *eb)
 {
-	const struct host *one = &h->list[place];
+	const struct host *one = &h->list[host_of(h, place)];
 	if (setns(one->net.fd, CLONE_NEWNET) < 0 || setns(one->pidfd, NAMESPACES & ~CLONE_NEWPID) < 0 ||
 		!go_home(h)) {
 		err_set(eb, -errno, "enter %s", hosts_name(h, place));
@@ -327,10 +336,10 @@ static void become(const struct hosts *h, int place, struct errbuf *eb)
 /* The child of a process whose children belong to another pid namespace is born there. */
 static pid_t fork_there(struct hosts *h, int place, struct errbuf *eb)
 {
-	int err = complete(h, place, eb);
+	int host = host_of(h, place), err = complete(h, host, eb);
 	if (err)
 		return err;
-	if (setns(h->list[place].pidfd, CLONE_NEWPID) < 0)
+	if (setns(h->list[host].pidfd, CLONE_NEWPID) < 0)
 		return err_set(eb, -errno, "enter %s", hosts_name(h, place));
 	fflush(NULL);
 	pid_t pid = fork();
@@ -541,7 +550,7 @@ int hosts_set_clock(struct hosts *h, int place, int64_t off_s, struct errbuf *eb
 
 int hosts_socket(struct hosts *h, int place, int domain, int type, int protocol, struct errbuf *eb)
 {
-	int err = netns_enter(&h->list[place].net, eb);
+	int err = netns_enter(hosts_net(h, place), eb);
 	if (err)
 		return err;
 	int fd = socket(domain, type | SOCK_CLOEXEC, protocol);

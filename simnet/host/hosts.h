@@ -9,7 +9,7 @@
 #include "simnet/scenario/scenario.h"
 #include <sys/types.h>
 
-struct hosts; /* places: nodes by their index, then routers by theirs */
+struct hosts; /* places: nodes by their index, then routers by theirs. A node that runs on a router is there */
 
 /* Nodes are whole hosts; routers have a network at first, and the rest when something is started there.
  * Neither argument is copied. work_dir: of the run; a node's home is WORK/NODE. The process goes back to

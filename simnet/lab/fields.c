@@ -132,6 +132,8 @@ static int node_field(const struct lookup *k, int node, const char *key, struct 
 	}
 	if (!strcmp(key, "dir"))
 		return append(out, program_dir(p, text, sizeof(text)), eb);
+	if (!strcmp(key, "router") && n->on_router)
+		return append(out, l->s->routers[n->router].name, eb);
 	if (!strncmp(key, "with.", 5))
 		return with_value(k, node, key + 5, out, eb);
 	const char *captured = program_field(p, key);
@@ -146,6 +148,29 @@ static int node_field(const struct lookup *k, int node, const char *key, struct 
 		return append(out, "x", eb);
 	err_say(eb, TEMPLATE_WAIT, "%s.%s", n->name, key);
 	return TEMPLATE_WAIT;
+}
+
+/* "lan6": "none" where its hosts have no IPv6. */
+static int router_field(const struct lab *l, int router, const char *key, struct buf *out, struct errbuf *eb)
+{
+	static const struct names all = { .list = { "wan", "lan", "lan6" }, .n = 3 };
+	const struct scn_router *r = &l->s->routers[router];
+	char text[PREFIX_TEXT + 100];
+
+	if (!strcmp(key, "wan")) {
+		struct scn_iface wan =
+			topology_iface(l->s, lab_step_number(l), (struct scn_plug) { -1, router, 0 });
+		return append(out, addr_format(&wan.ip, text), eb);
+	}
+	if (!strcmp(key, "lan"))
+		return append(out, prefix_format(&r->lan_net, text), eb);
+	if (!strcmp(key, "lan6")) {
+		struct prefix net = topology_v6(l->s, router, &r->lan);
+		prefix_mask(&net);
+		return append(out, topology_has_v6(l->s, router) ? prefix_format(&net, text) : "none", eb);
+	}
+	snprintf(text, sizeof(text), "router '%.32s' has no field '%.60s'", r->name, key);
+	return unknown(eb, key, &all, text);
 }
 
 static int captured_value(const struct fields *f, const char *key, struct buf *out, struct errbuf *eb)
@@ -215,11 +240,8 @@ static int lookup_key(void *owner, const char *key, struct buf *out, struct errb
 		if (node >= 0)
 			return node_field(k, node, dot + 1, out, eb);
 		int router = scenario_find_router(f->lab->s, first);
-		if (router >= 0 && !strcmp(dot + 1, "wan")) {
-			struct scn_iface wan = topology_iface(
-				f->lab->s, lab_step_number(f->lab), (struct scn_plug) { -1, router, 0 });
-			return append(out, addr_format(&wan.ip, first), eb);
-		}
+		if (router >= 0)
+			return router_field(f->lab, router, dot + 1, out, eb);
 		return unknown_owner(f->lab->s, key, first, eb);
 	}
 	if (f->node < 0)

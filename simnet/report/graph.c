@@ -67,6 +67,12 @@ static const char *runs_what(const struct scn_node *n)
 	return n->adapter ? n->adapter : slash ? slash + 1 : n->argv ? n->argv[0] : "";
 }
 
+/* What kind of host it is. */
+static const char *is_what(const struct scn_node *n)
+{
+	return n->on_router ? "on the router" : n->is_service ? "service" : "host";
+}
+
 static bool put_escaped(struct buf *out, const char *s)
 {
 	bool ok = true;
@@ -116,9 +122,8 @@ static bool text_under(const struct scenario *s, int router, const char *indent,
 		const char *runs = runs_what(n);
 		graph_link(n->link, link, sizeof(link));
 		ok = buf_printf(out, "%s%s %-14s %-15s %s%s%s%s%s%s", indent, --left ? "├─" : "└─", n->name,
-			     addr_format(&n->ip, ip), n->is_service ? "service" : "host",
-			     *runs ? ", runs " : "", runs, *link ? ", link " : "", link,
-			     n->n_ifaces < 2 ? "\n" : "") &&
+			     addr_format(&n->ip, ip), is_what(n), *runs ? ", runs " : "", runs,
+			     *link ? ", link " : "", link, n->n_ifaces < 2 ? "\n" : "") &&
 		     (n->n_ifaces < 2 || text_plugs(s, n, out));
 	}
 	for (size_t i = 0; ok && i < s->n_routers; i++) {
@@ -264,7 +269,8 @@ static void put_node(struct svg *g, const struct scn_node *n, int x, int y)
 {
 	char ip[ADDR_TEXT], what[120];
 	const char *runs = runs_what(n);
-	snprintf(what, sizeof(what), "%.90s", *runs ? runs : "bare host");
+	snprintf(what, sizeof(what), "%.90s%s", *runs ? runs : "bare host",
+		n->on_router ? ", on the router" : "");
 	if (n->n_ifaces > 1)
 		snprintf(
 			what, sizeof(what), "%.90s, %zu interfaces", *runs ? runs : "bare host", n->n_ifaces);

@@ -126,6 +126,23 @@ static bool is_changed(const struct question *q)
 	return false;
 }
 
+/* A program on a router on their way may open ports, or more. */
+static bool is_run_on(const struct question *q)
+{
+	for (size_t i = 0; i < q->s->n_nodes; i++) {
+		const struct scn_node *n = &q->s->nodes[i];
+		const char *router = n->on_router ? q->s->routers[n->router].name : NULL;
+		if (!router || !is_involved(q, router))
+			continue;
+		q->out->path = PATH_ANY;
+		snprintf(q->out->why, sizeof(q->out->why),
+			"the file does not say: what '%.40s' makes of router '%.40s', where it runs", n->name,
+			router);
+		return true;
+	}
+	return false;
+}
+
 /* ---- routes of the file's own ---- */
 
 static bool leads_there(const struct scn_routes *r, const struct addr *ip)
@@ -456,7 +473,7 @@ static void oracle_judge(
 	int top = outermost_nat(s, q.lan);
 	char why[120];
 
-	if (is_changed(&q) || is_diverted(&q) || is_balanced(&q))
+	if (is_changed(&q) || is_run_on(&q) || is_diverted(&q) || is_balanced(&q))
 		return;
 	if (has_no_network(q.a) || has_no_network(q.b)) {
 		snprintf(why, sizeof(why), "'%.80s' is on no network",

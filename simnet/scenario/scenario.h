@@ -59,6 +59,7 @@ struct scn_node {
 	struct scn_at at;
 	int router;	     /* index; -1 = directly on the internet */
 	bool is_service;     /* under `services:`: started before the nodes, killed after them */
+	bool on_router;	     /* it runs in the host of `router` itself, and has no interfaces of its own */
 	const char *adapter; /* name of an adapter, or NULL: argv */
 	const char **argv;   /* NULL-terminated, or NULL */
 	const struct adapter_ready *ready; /* of argv; NULL = at once */

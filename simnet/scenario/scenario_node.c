@@ -7,7 +7,7 @@
 
 /* Nodes and services. */
 struct node_words {
-	const char *at;
+	const char *at, *router;
 	const struct yaml_value *run, *with, *ready, *ip, *interfaces, *link, *region, *firewall;
 	struct machine_words machine;
 	int udp, start;
@@ -30,6 +30,13 @@ static const struct schema_form run_form = { .word = true, .strings = true }, wi
 				firewall_form = { .map = &firewall_table };
 
 #define AT(field) offsetof(struct node_words, field)
+#define ROUTER_ROW \
+	{ \
+		"router", SCHEMA_STRING, AT(router), \
+			.doc = "it runs on that router itself, whose `wan` and `lan` are its interfaces; " \
+			       "instead of " \
+			       "`at`. The kernel engine's alone" \
+	}
 /* A service lives on the internet unless the file says otherwise, and has something to run. */
 #define NODE_ROWS(is_service) \
 	{ "at", SCHEMA_STRING, AT(at), .def = (is_service) ? "internet" : NULL, \
@@ -69,7 +76,7 @@ static const struct schema_form run_form = { .word = true, .strings = true }, wi
 						 .doc = "`later`: a `spawn` step starts it" \
 	}
 static const struct schema_row node_rows[] = { NODE_ROWS(false), { 0 } };
-static const struct schema_row service_rows[] = { NODE_ROWS(true), { 0 } };
+static const struct schema_row service_rows[] = { NODE_ROWS(true), ROUTER_ROW, { 0 } };
 #undef AT
 
 static const char *const place_words[] = { "at", "interfaces", NULL };
@@ -138,6 +145,28 @@ static int read_ready_of(struct yaml_reader *y, const struct yaml_value *v, stru
 	return adapter_read_ready(y, v, r);
 }
 
+/* A program of a router: it has the router's network, and no say in it. */
+static int read_on_router(
+	struct yaml_reader *y, const struct scenario *s, const struct yaml_value *service, struct scn_node *n)
+{
+	static const char *const of_hosts[] = { "at", "ip", "interfaces", "region", "link", "udp", "firewall",
+		"user", "clock" };
+	const struct yaml_value *router = yaml_get(service, "router");
+
+	for (size_t i = 0; i < ARRAY_LEN(of_hosts); i++) {
+		const struct yaml_value *v = yaml_get(service, of_hosts[i]);
+		if (v)
+			return yaml_error(y, v->at,
+				"service '%.32s' runs on a router: '%s' is of a host of its own", n->name,
+				of_hosts[i]);
+	}
+	n->on_router = true;
+	int err = router_by_name(y, s, router->at, router->text, &n->router);
+	return err || n->router >= 0
+		       ? err
+		       : yaml_error(y, router->at, "'internet' is no router; 'at' puts a host there");
+}
+
 static int read_node(
 	struct yaml_reader *y, const struct scenario *s, const struct yaml_pair *p, struct scn_node *n)
 {
@@ -157,7 +186,8 @@ static int read_node(
 	errors[2] = router_by_name(y, s, at ? at->at : n->at, w.at, &n->router);
 	errors[3] = w.run ? read_run(y, w.run, n) : 0;
 	errors[4] = w.with && w.with->type == YAML_MAP ? read_with(y, w.with, n) : 0;
-	errors[5] = read_plugs(y, s, &(struct plugs) { p->value, at, w.ip, w.interfaces }, n);
+	errors[5] = w.router ? read_on_router(y, s, p->value, n)
+			     : read_plugs(y, s, &(struct plugs) { p->value, at, w.ip, w.interfaces }, n);
 	errors[7] = machine_read(y, &w.machine, &n->machine);
 	errors[8] = w.firewall ? firewall_read(y, w.firewall, &n->firewall) : 0;
 	errors[6] = w.ready ? read_ready_of(y, w.ready, n) : 0;

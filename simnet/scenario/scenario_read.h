@@ -31,6 +31,8 @@ int nodes_read(struct yaml_reader *y, const struct yaml_value *services, const s
 	struct scenario *s);
 int steps_read(struct yaml_reader *y, const struct yaml_value *list, struct scenario *s);
 int step_check(const struct step_place *c);
+/* That it is no program of a router; name may be nobody's, or NAME.PART. */
+int step_check_own_host(const struct step_place *c, const char *name);
 /* Index into routers, or -1 for "internet". */
 int router_by_name(
 	struct yaml_reader *y, const struct scenario *s, struct scn_at at, const char *name, int *out);

@@ -363,6 +363,10 @@ static int read_step(
 			y, w.st.at, "a ping that fails has no path: 'via' and 'fails' exclude each other");
 	*out = w.st;
 	const struct step_place place = { .y = y, .s = s, .st = out, .body = body };
+	if (changes || out->kind == STEP_SET)
+		err = step_check_own_host(&place, changes ? w.change.at : w.set.at);
+	if (err)
+		return err;
 	if (changes)
 		return change_read(&place, s, &w.change, out);
 	if (out->kind == STEP_SET)

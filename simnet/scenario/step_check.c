@@ -232,11 +232,48 @@ static int check_clock(const struct step_place *c)
 				 n->name);
 }
 
+int step_check_own_host(const struct step_place *c, const char *name)
+{
+	char owner[64];
+
+	snprintf(owner, sizeof(owner), "%.*s", (int)strcspn(name, "."), name);
+	int node = scenario_find_node(c->s, owner);
+	if (node < 0 || !c->s->nodes[node].on_router)
+		return 0;
+	return yaml_error(c->y, c->st->at,
+		"'%s' has no network of its own, it runs on router '%s': 'run', 'spawn' and 'kill' are for "
+		"it",
+		owner, c->s->routers[c->s->nodes[node].router].name);
+}
+
+/* Everything but its program's life is about a host's network. */
+static int check_own_host(const struct step_place *c)
+{
+	const struct scn_step *st = c->st;
+	int err;
+
+	switch (st->kind) {
+	case STEP_PING:
+	case STEP_RESOLVE: return step_check_own_host(c, st->from);
+	case STEP_EXPECT:
+		err = step_check_own_host(c, st->from);
+		return err || !st->to ? err : step_check_own_host(c, st->to);
+	case STEP_CUT:
+	case STEP_HEAL:
+	case STEP_SLEEP:
+	case STEP_WAKE:
+	case STEP_CLOCK: return step_check_own_host(c, st->target);
+	default: return 0;
+	}
+}
+
 int step_check(const struct step_place *c)
 {
 	const struct scn_step *st = c->st;
-	int err = 0;
+	int err = check_own_host(c);
 
+	if (err)
+		return err;
 	switch (st->kind) {
 	case STEP_PING: err = check_node(c, "from", st->from); return err ? err : check_destination(c);
 	case STEP_RESOLVE: err = check_node(c, "from", st->from); return err ? err : check_resolve(c);

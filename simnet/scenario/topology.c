@@ -631,7 +631,7 @@ int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf 
 		return p.err;
 	}
 	for (size_t i = 0; i < s->n_nodes; i++)
-		if (!s->nodes[i].n_ifaces)
+		if (!s->nodes[i].n_ifaces && !s->nodes[i].on_router)
 			s->nodes[i].ifaces[s->nodes[i].n_ifaces++] = (struct scn_iface) {
 				.name = "eth0", .at = s->nodes[i].at, .network = s->nodes[i].router
 			};
@@ -650,6 +650,11 @@ int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf 
 	}
 	for (size_t i = 0; i < s->n_nodes; i++) {
 		struct scn_node *h = &s->nodes[i];
+		if (h->on_router) /* who speaks to it speaks to the router's inner side */
+			h->ifaces[0] = (struct scn_iface) { .name = "lan",
+				.at = h->at,
+				.network = h->router,
+				.ip = s->routers[h->router].lan };
 		h->router = h->ifaces[0].network;
 		h->ip = h->ifaces[0].ip;
 		h->net = topology_net(s, h->router);

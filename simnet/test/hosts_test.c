@@ -203,6 +203,46 @@ static void test_userspace(void **state)
 	}
 }
 
+/* Two programs on one router: its interfaces and processes are theirs, and each ends alone. */
+static void test_on_router(void **state)
+{
+	static const struct row rows[] = {
+		{ HEAD "ipv6: true\nrouters:\n  h: {nat: home, lan: 192.168.7.0/24, ip: 5.6.7.8}\nservices:\n"
+		       "  p: {router: h, run: [sh, -c, 'echo $X; exec sleep 61'], ready: {line: '^from p$'}, "
+		       "env: {X: from p}, files: {/etc/p: {text: '{router}'}}}\n"
+		       "  q: {router: h, run: [socat, 'TCP-LISTEN:80,fork', 'EXEC:cat /etc/p'], "
+		       "ready: {port: 'tcp {ip}:80'}, start: later}\n"
+		       "nodes:\n  a: {at: h}\nsteps:\n"
+		       "  - spawn: q\n"
+		       "  - run: {at: p, argv: [ip, -4, -br, addr, show, lan], matches: ' 192.168.7.1/24'}\n"
+		       "  - run: {at: p, argv: [echo, '{p.ip} {p.ip6} {h.lan} {h.lan6} {p.dir}'], "
+		       "matches: '^192.168.7.1 2a0e:[^ ]* 192.168.7.0/24 2a0e:[^ ]*/64 /.*/p$'}\n"
+		       "  - run: {at: a, argv: [socat, -u, 'TCP:q:80', '-'], is: h}\n"
+		       "  - run: {at: h, argv: [pgrep, -fc, 'sleep 61'], is: '1'}\n"
+		       "  - ping: {from: a, to: '{p.ip}', within: 2s}\n"
+		       "  - kill: p\n"
+		       "  - run: {at: h, argv: [pgrep, -fc, 'sleep 61'], exit: 1, is: '0'}\n"
+		       "  - run: {at: a, argv: [socat, -u, 'TCP:q:80', '-'], is: h}\n"
+		       "  - spawn: p\n"
+		       "  - run: {at: h, argv: [pgrep, -fc, 'sleep 61'], is: '1'}\n",
+			EXIT_PASS, "1 router and 1 host built" },
+		{ HEAD "ipv6: true\nrouters:\n  h: {nat: home, nat64: {}}\nservices:\n  p: {router: h, run: "
+		       "[x]}\n"
+		       "nodes:\n  a: {at: h}\n",
+			EXIT_HOST,
+			"'p' cannot run on router 'h', which is in userspace: NAT64: nftables makes no "
+			"IPv4" },
+	};
+	static const char in_user[] = HEAD
+		"routers:\n  h: {nat: home}\nservices:\n  p: {router: h, run: [x]}\nnodes:\n  a: {at: h}\n";
+	char *records = NULL;
+	(void)state;
+	run_rows(rows, ARRAY_LEN(rows));
+	assert_int_equal(scenario_run_on(&engine_user, in_user, NULL, &records), EXIT_HOST);
+	assert_non_null(strstr(records, "programs run on routers of the kernel engine alone"));
+	free(records);
+}
+
 /* Its clock, variables, files and sleep. */
 static void test_machine(void **state)
 {
@@ -348,6 +388,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses), cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_machine), cmocka_unit_test(test_user), cmocka_unit_test(test_firewall),
-		cmocka_unit_test(test_userspace) };
+		cmocka_unit_test(test_userspace), cmocka_unit_test(test_on_router) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,51 @@ static void test_nat64(void **state)
 	wrong_rows_check(rows, ARRAY_LEN(rows));
 }
 
+static void test_on_router(void **state)
+{
+#define ON(words) \
+	HEAD "routers:\n  r: {nat: home}\nservices:\n  p: {run: [x], " words "}\nnodes:\n  a: {at: r}\n"
+#define STEP(words) ON("router: r") "steps:\n  - " words "\n"
+#define NO_NETWORK \
+	"w.yaml:10:5: 'p' has no network of its own, it runs on router 'r': 'run', 'spawn' and 'kill' are " \
+	"for it"
+	static const struct wrong_row rows[] = {
+		{ ON("router: r"), NULL },
+		{ ON("router: q"), "w.yaml:6:25: no router 'q'; did you mean 'r'?" },
+		{ ON("router: internet"), "w.yaml:6:25: 'internet' is no router; 'at' puts a host there" },
+		{ ON("router: r, at: r"),
+			"w.yaml:6:32: service 'p' runs on a router: 'at' is of a host of its own" },
+		{ ON("router: r, ip: 192.168.1.7"),
+			"w.yaml:6:32: service 'p' runs on a router: 'ip' is of a host of its own" },
+		{ ON("router: r, clock: +1h"),
+			"w.yaml:6:35: service 'p' runs on a router: 'clock' is of a host of its own" },
+		{ HEAD "routers:\n  r: {nat: home}\nnodes:\n  a: {router: r, run: [x]}\n",
+			"w.yaml:6:7: unknown key 'router' in node 'a'; did you mean 'user'?\n"
+			"w.yaml:6:6: node 'a' has no 'at'" },
+		{ STEP("run: {at: p, argv: [x, '{p.router}', '{p.ip}', '{r.lan}', '{r.lan6}']}"), NULL },
+		{ STEP("run: {at: p, argv: [x, '{r.lam}']}"),
+			"w.yaml:10:5: router 'r' has no field 'lam'; did you mean 'lan'?" },
+		{ STEP("run: {at: a, argv: [x, '{a.router}']}"), "w.yaml:10:5: 'a' has no field 'router'" },
+		{ STEP("spawn: p"), NULL },
+		{ STEP("kill: p"), NULL },
+		{ STEP("ping: {from: a, to: p}"), NULL },
+		{ STEP("ping: {from: p, to: a}"), NO_NETWORK },
+		{ STEP("resolve: {from: p, name: x}"), NO_NETWORK },
+		{ STEP("expect: {path: a->p, is: direct}"), NO_NETWORK },
+		{ STEP("cut: p.link"), NO_NETWORK },
+		{ STEP("sleep: p"), NO_NETWORK },
+		{ STEP("move: {at: p, to: internet}"), NO_NETWORK },
+		{ STEP("lease: p"), NO_NETWORK },
+		{ STEP("interface: {at: p, name: eth0, up: false}"), NO_NETWORK },
+		{ STEP("set: {at: p, link: {delay: 1ms}}"), NO_NETWORK },
+	};
+#undef NO_NETWORK
+#undef STEP
+#undef ON
+	(void)state;
+	wrong_rows_check(rows, ARRAY_LEN(rows));
+}
+
 static void test_nptv6(void **state)
 {
 #define NPT(words) HEAD "ipv6: true\nrouters:\n  r: {nat: home, nptv6: {" words "}}\nnodes:\n  a: {at: r}\n"
@@ -212,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_nat64),
 		cmocka_unit_test(test_nptv6),
+		cmocka_unit_test(test_on_router),
 		cmocka_unit_test(test_portmap),
 		cmocka_unit_test(test_balance),
 	};

@@ -597,7 +597,7 @@ int kernel_net_nodes(struct engine *e, struct errbuf *eb)
 {
 	int err = 0;
 	for (int i = 0; !err && i < (int)e->s->n_nodes; i++)
-		if ((err = build_node(e, i, eb)))
+		if (!e->s->nodes[i].on_router && (err = build_node(e, i, eb)))
 			explain(eb, "node", e->s->nodes[i].name);
 	netns_return(hosts_home(e->hosts));
 	return err;

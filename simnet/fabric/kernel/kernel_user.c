@@ -134,6 +134,24 @@ static bool can_be_kernel(const struct scenario *s, int router, const char **why
 	return true;
 }
 
+/* A router in userspace has no interfaces that a program there could use. */
+static int check_programs(const struct engine *e, struct errbuf *eb)
+{
+	const struct scenario *s = e->s;
+	for (size_t i = 0; i < s->n_nodes; i++) {
+		const struct scn_node *n = &s->nodes[i];
+		const char *why;
+		if (!n->on_router || !e->user_routers[n->router])
+			continue;
+		if (can_be_kernel(s, n->router, &why))
+			why = "programs run on routers of the kernel engine alone";
+		return err_say(eb, ERR_UNSUPPORTED,
+			"%s:%u:%u: '%s' cannot run on router '%s', which is in userspace: %s", s->file,
+			n->at.line, n->at.column, n->name, s->routers[n->router].name, why);
+	}
+	return 0;
+}
+
 /* Before anything is built. */
 int kernel_user_choose(struct engine *e, struct errbuf *eb)
 {
@@ -151,6 +169,8 @@ int kernel_user_choose(struct engine *e, struct errbuf *eb)
 		routers |= e->user_routers[i];
 		wires |= kernel_has_wire(e, r->link, r->region);
 	}
+	if (check_programs(e, eb))
+		return eb->code;
 	for (size_t i = 0; i < s->n_nodes; i++)
 		wires |= kernel_has_wire(e, s->nodes[i].link, s->nodes[i].region);
 	if (wires && e->choice == ENGINE_KERNEL)

@@ -10,7 +10,8 @@
 static const char file[] =
 	"simnet: 1\nname: t\nrouters: {isp: {nat: cgnat}, home: {nat: home, behind: isp, portmap: plain}, "
 	"plain: {nat: none}}\n"
-	"services: {s: {run: [/bin/a<b, x]}}\nnodes: {c: {at: home}, d: {at: internet}}\n";
+	"services: {s: {run: [/bin/a<b, x]}, u: {router: plain, run: [up]}}\nnodes: {c: {at: home}, d: {at: "
+	"internet}}\n";
 
 static char *graph_of(enum graph_kind kind, struct buf *out)
 {
@@ -35,7 +36,7 @@ static void test_text(void **state)
 	const char *text = graph_of(GRAPH_TEXT, &out);
 	static const char *const lines[] = { "internet\n├─ s ", "service, runs a<b\n", "├─ isp ",
 		"router, EIM / ", "│  └─ home ", "router, EIM / APDF, gives ports", "│     └─ c ",
-		"└─ plain ", "router, no NAT, LAN " };
+		"└─ plain ", "router, no NAT, LAN ", "   └─ u ", "on the router, runs up\n" };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		const char *at = strstr(text, lines[i]);
 		if (!at)
@@ -51,7 +52,7 @@ static void test_mermaid(void **state)
 	(void)state;
 	const char *text = graph_of(GRAPH_MERMAID, &out);
 	static const char *const lines[] = { "flowchart TD\n", "  internet --- r0\n", "  r0 --- r1\n",
-		"n0([\"s<br/>", "a&lt;b\"])\n", "  internet --- n0\n", "  r1 --- n1\n" };
+		"n0([\"s<br/>", "a&lt;b\"])\n", "  internet --- n0\n", "  r2 --- n1\n", "  r1 --- n2\n" };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		if (!strstr(text, lines[i]))
 			fail_msg("no '%s' in\n%s", lines[i], text);

@@ -143,6 +143,14 @@ static void test_models(void **state)
 		{ PAIR("hard, portmap: plain", "hard"), PATH_ANY, PATH_ANY,
 			"the file does not say: 'h1' maps a port" },
 		{ PAIR("home, portmap: plain", "home"), PATH_DIRECT, PATH_DIRECT, "both sides" },
+		/* What a program on the router makes of it. */
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\nservices:\n  p: {router: h1, run: [x]}\n"
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
+			PATH_ANY, PATH_ANY, "the file does not say: what 'p' makes of router 'h1'" },
+		{ TOP "  h1: {nat: home}\n  h2: {nat: home}\n  h3: {nat: none}\nservices:\n  p: {router: h3, "
+		      "run: [x]}\n"
+		      "nodes:\n  a: {at: h1}\n  b: {at: h2}\n",
+			PATH_DIRECT, PATH_DIRECT, "both sides" },
 		/* Nobody knows which of several ways out a flow has. */
 		{ PAIR("full-cone, balance: flow, uplinks: {x: {at: internet}, y: {at: internet}}", "home"),
 			PATH_ANY, PATH_ANY, "the file does not say: 'h1' balances flows over its uplinks" },
@@ -197,10 +205,12 @@ static void test_models(void **state)
 		struct scenario s = { 0 };
 		struct oracle_verdict udp, tcp;
 		parse(rows[i].text, &s);
+		const int ends[] = { scenario_find_node(&s, "a"), scenario_find_node(&s, "b") };
 		for (int turn = 0; turn < 2; turn++) {
-			oracle_answer(&s, &(struct oracle_question) { .a = turn, .b = 1 - turn }, &udp);
-			oracle_answer(&s, &(struct oracle_question) { .a = turn, .b = 1 - turn, .tcp = true },
-				&tcp);
+			struct oracle_question q = { .a = ends[turn], .b = ends[1 - turn] };
+			oracle_answer(&s, &q, &udp);
+			q.tcp = true;
+			oracle_answer(&s, &q, &tcp);
 			if (udp.path != rows[i].udp || tcp.path != rows[i].tcp ||
 				!strstr(udp.why, rows[i].why))
 				fail_msg("row %zu: UDP %s (%s), TCP %s (%s)", i, scenario_path_name(udp.path),

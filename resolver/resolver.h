@@ -125,8 +125,8 @@ struct resolver_target { /* valid during the call */
 struct resolver_ops {
 	/* client: the handle given to resolver_query. msg is valid during the call only. */
 	void (*reply)(void *arg, uint64_t client, const uint8_t *msg, size_t len);
-	/* Send to an upstream. id comes back in resolver_upstream_received/failed. UDP: the driver uses a
-	 * fresh random source port per id; TCP: two-byte length added and stripped by the driver, which may
+	/* Send to an upstream. id comes back in resolver_upstream_received/failed. UDP: from
+	 * random source ports that few ids share, and for a moment; TCP: two-byte length added and stripped by the driver, which may
 	 * share connections. */
 	void (*upstream_send)(
 		void *arg, uint64_t id, const struct resolver_target *to, const uint8_t *msg, size_t len);

@@ -285,7 +285,7 @@ int main(int argc, char **argv)
 	if (told)
 		return code;
 	log_setup(LOG_INFO, p.o.json);
-	sock_limit_raise(); /* every question to an upstream has a socket of its own */
+	sock_limit_raise(); /* questions to upstreams have many sockets */
 	if (asks_for_text(&p.o) && (err = text_print(&p.o, p.verb, &eb)))
 		p.exit_code = EXIT_USAGE;
 	else if (!asks_for_text(&p.o) && !(err = drop_rights(&p, &eb)))

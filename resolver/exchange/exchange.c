@@ -21,6 +21,8 @@ struct exchange *exchange_open(const struct exchange_options *o, struct errbuf *
 	}
 	size_t half = sock_limit() / 2; /* the rest of the program needs descriptors too */
 	x->o = *o;
+	if (!x->o.port_takes_ms)
+		x->o.port_takes_ms = EXCHANGE_PORT_TAKES_MS;
 	x->questions_max = half > QUESTIONS_MIN ? half : QUESTIONS_MIN;
 	o->rnd->fill(o->rnd->arg, &seed, sizeof(seed));
 	table_init(&x->questions, sizeof(uint64_t), seed);
@@ -99,11 +101,17 @@ void exchange_fail(struct exchange *x, uint64_t id, int code)
 
 bool exchange_is_settled(const struct exchange *x)
 {
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+		if (transports[i]->is_flushed && !transports[i]->is_flushed(x))
+			return false;
 	return !x->failures;
 }
 
 void exchange_settle(struct exchange *x)
 {
+	for (size_t i = 0; i < ARRAY_LEN(transports); i++)
+		if (transports[i]->flush)
+			transports[i]->flush(x);
 	for (struct failure *f; (f = x->failures);) {
 		uint64_t id = f->id;
 		int code = f->code;

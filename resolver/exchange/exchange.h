@@ -1,9 +1,9 @@
 /* Questions on their way to upstreams: an id, an address, a message out and messages back, by whatever
  * transport. The core (resolver.h) says which and when to stop; here are the sockets.
  *
- * A question is out from exchange_send until exchange_done or its failure is told. Nothing is told from
- * within exchange_send: what fails at once is told by exchange_settle, which the owner calls after each call
- * into the core. */
+ * A question is out from exchange_send until exchange_done or its failure is told. What is asked by UDP leaves, and what
+ * fails at once is told, by exchange_settle, not within exchange_send: the owner calls it after each call into the core,
+ * until all is settled, since who is told may ask again. */
 #ifndef RW_RESOLVER_EXCHANGE_H
 #define RW_RESOLVER_EXCHANGE_H
 
@@ -27,6 +27,8 @@ struct exchange_to {
 	const struct dns_secure *secure; /* of TLS, HTTPS and HTTP (the path); copied */
 };
 
+enum { EXCHANGE_PORT_TAKES_MS = 100, EXCHANGE_PORT_QUESTIONS = 32 };
+
 struct exchange_options {
 	struct loop *loop;
 	const struct random *rnd;
@@ -34,6 +36,7 @@ struct exchange_options {
 	int (*socket)(
 		void *arg, int fd, const struct endpoint *to); /* to: nothing, of a proxy that has a name */
 	void *socket_arg;
+	uint32_t port_takes_ms; /* for how long a port takes questions by UDP; 0: EXCHANGE_PORT_TAKES_MS */
 	/* msg is valid during the call. code: a negative errno or enum err; the question is gone then. Both
 	 * may call exchange_send and exchange_done. */
 	void (*received)(void *arg, uint64_t id, const uint8_t *msg, size_t len);

@@ -21,6 +21,9 @@ struct transport {
 	void (*free)(struct question *q); /* it is not in the table any more */
 	void (*forget)(struct exchange *x);
 	void (*close)(struct exchange *x); /* no question is out */
+	/* What is collected leaves; what fails of it is told by exchange_settle. NULL: nothing is collected. */
+	void (*flush)(struct exchange *x);
+	bool (*is_flushed)(const struct exchange *x);
 };
 extern const struct transport transport_udp, transport_pool, transport_validate;
 

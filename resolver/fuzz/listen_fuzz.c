@@ -110,7 +110,7 @@ static struct resolver_server *server_make(void)
 
 static void place_make(void)
 {
-	sock_limit_raise(); /* as the programs do: each question to an upstream has a socket */
+	sock_limit_raise(); /* as the programs do: questions to upstreams have many sockets */
 	place.upstream = (struct endpoint) { .ip = addr_v4(0x7f000001) };
 	place.upstream_fd = sock_udp(&place.upstream, NULL);
 	if (!key_setup() || place.upstream_fd < 0 || sock_local(place.upstream_fd, &place.upstream) ||

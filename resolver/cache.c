@@ -32,6 +32,12 @@ struct cache {
 	uint64_t seed[2];
 };
 
+/* Of two points in time that are near each other: what was said before the machine started is below zero. */
+static bool is_before(uint64_t a_ms, uint64_t b_ms)
+{
+	return (int64_t)(a_ms - b_ms) < 0;
+}
+
 struct packed_key {
 	uint8_t b[PREFIX_LEN + DNS_NAME_MAX];
 	uint16_t len;
@@ -159,7 +165,7 @@ static struct entry *entry_get(struct cache *c, const struct cache_key *k, uint6
 	struct packed_key p;
 	pack(k, &p);
 	struct entry *e = entry_find(c, &p, hash_bytes(p.b, p.len, c->seed[0], c->seed[1]));
-	if (!e || now_ms < e->gone_ms)
+	if (!e || is_before(now_ms, e->gone_ms))
 		return e;
 	drop(c, e);
 	return NULL;
@@ -170,7 +176,7 @@ static struct entry *entry_get(struct cache *c, const struct cache_key *k, uint6
 static bool refresh_is_due(struct entry *e, uint64_t now_ms)
 {
 	uint64_t life = e->expire_ms - e->stored_ms;
-	bool last_tenth = now_ms < e->expire_ms && e->expire_ms - now_ms <= life / 10;
+	bool last_tenth = is_before(now_ms, e->expire_ms) && e->expire_ms - now_ms <= life / 10;
 	if (!e->used || e->refreshed || !last_tenth || life < CACHE_REFRESH_MIN_S * 1000)
 		return false;
 	e->refreshed = true;
@@ -184,7 +190,7 @@ static void entry_use(struct cache *c, struct entry *e, uint64_t now_ms, struct 
 	out->msg = e->b + e->key_len;
 	out->len = e->len;
 	out->age_s = (uint32_t)((now_ms - e->stored_ms) / 1000);
-	out->stale = now_ms >= e->expire_ms;
+	out->stale = !is_before(now_ms, e->expire_ms);
 	out->tried = out->stale && now_ms < e->tried_ms;
 	out->refresh = refresh_is_due(e, now_ms);
 	e->used = true;
@@ -193,7 +199,7 @@ static void entry_use(struct cache *c, struct entry *e, uint64_t now_ms, struct 
 bool cache_find(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_item *out)
 {
 	struct entry *e = entry_get(c, k, now_ms);
-	if (!e || now_ms >= e->expire_ms)
+	if (!e || !is_before(now_ms, e->expire_ms))
 		return false;
 	entry_use(c, e, now_ms, out);
 	return true;
@@ -258,6 +264,30 @@ void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, stru
 	c->buckets[hash & c->mask] = e;
 	list_first(c, e);
 	c->used += size;
+}
+
+static void entry_see(const struct entry *e, uint64_t now_ms, const struct cache_look *l)
+{
+	struct cache_seen s = { .type = (uint16_t)(e->b[8] << 8 | e->b[9]),
+		.dnssec_ok = e->b[10] >> 1 & 1,
+		.checking_disabled = e->b[10] & 1,
+		.age_ms = now_ms - e->stored_ms,
+		.ttl_s = (uint32_t)((e->expire_ms - e->stored_ms) / 1000),
+		.msg = e->b + e->key_len,
+		.len = e->len };
+	memcpy(&s.split, e->b, 8);
+	s.name.len = (uint8_t)(e->key_len - PREFIX_LEN);
+	memcpy(s.name.b, e->b + PREFIX_LEN, s.name.len);
+	l->see(l->arg, &s);
+}
+
+bool cache_walk(const struct cache *c, size_t *bucket, size_t n, uint64_t now_ms, const struct cache_look *l)
+{
+	for (; n && *bucket <= c->mask; n--, ++*bucket)
+		for (const struct entry *e = c->buckets[*bucket]; e; e = e->chain)
+			if (is_before(now_ms, e->gone_ms))
+				entry_see(e, now_ms, l);
+	return *bucket <= c->mask;
 }
 
 size_t cache_bytes(const struct cache *c)

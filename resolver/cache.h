@@ -46,12 +46,30 @@ bool cache_find(struct cache *c, const struct cache_key *k, uint64_t now_ms, str
 bool cache_find_stale(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_item *out);
 /* Asking for a newer one than what is stale brought nothing. */
 void cache_tried(struct cache *c, const struct cache_key *k, uint64_t now_ms);
-/* Copies msg; a ttl_s of 0 and messages past an eighth of the whole cache are not kept. */
+/* Copies msg; a ttl_s of 0 and messages past an eighth of the whole cache are not kept. now_ms: when it was said, which
+ * may have been before the machine started (a number below zero, as a uint64_t). */
 void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_life life,
 	const uint8_t *msg, size_t len);
 /* Forgets what is known of a name (lower case), of every type and route; below: and of all names under it.
  * Returns how many. Costs a walk over all. */
 size_t cache_drop_name(struct cache *c, const struct dns_name *name, bool below);
+/* An answer in passing; valid during the call. */
+struct cache_seen {
+	uint64_t split;
+	struct dns_name name;
+	uint16_t type;
+	bool dnssec_ok, checking_disabled;
+	uint64_t age_ms;
+	uint32_t ttl_s; /* as it was put */
+	const uint8_t *msg;
+	size_t len;
+};
+struct cache_look {
+	void (*see)(void *arg, const struct cache_seen *s);
+	void *arg;
+};
+/* All of up to n buckets from *bucket on, which is moved on. false: these were the last. */
+bool cache_walk(const struct cache *c, size_t *bucket, size_t n, uint64_t now_ms, const struct cache_look *l);
 size_t cache_bytes(const struct cache *c);
 size_t cache_buckets(const struct cache *c);
 uint64_t cache_key_hash(const struct cache_key *k, const uint64_t seed[2]);

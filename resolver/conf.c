@@ -353,7 +353,8 @@ static int top_read(struct conf_reader *r)
 		{ "ttl", key_ttl }, { "serve-stale", key_stale }, { "blocking", conf_block_key },
 		{ "rebinding", key_rebinding }, { "rate-limit", key_rate }, { "dns64", key_dns64 },
 		{ "names-from", key_names_from }, { "local-zones", conf_local_zones_key },
-		{ "query-log", conf_query_log_key }, { "state", conf_state_key }, { "page", conf_page_key },
+		{ "query-log", conf_query_log_key }, { "state", conf_state_key },
+		{ "keep-cache", conf_keep_cache_key }, { "page", conf_page_key },
 		{ "secure", conf_secure_key }, { "upstream-authorities", key_authorities },
 		{ "dnssec", conf_dnssec_key }, { 0 } };
 	struct conf *c = r->c;
@@ -369,6 +370,8 @@ static int top_read(struct conf_reader *r)
 		return err;
 	if (!c->n_listen)
 		return conf_bad(r, root, "\"listen\" is missing: say at which addresses to answer");
+	if (c->keep_cache && !c->state)
+		return conf_bad(r, root, "\"keep-cache\" needs a folder: \"state\"");
 	err = allow_default(r, root);
 	err = err ? err : conf_own_lists(r, root);
 	if (err)

@@ -48,6 +48,7 @@ struct conf {
 	struct nat64 dns64;
 	uint32_t stale_s;	      /* as in struct resolver_config */
 	bool query_log;		      /* questions are written down from the start */
+	bool keep_cache;	      /* over a restart, in state */
 	const char *state;	      /* folder for what is set while it runs; NULL: nothing can be */
 	struct endpoint *page_listen; /* near addresses alone */
 	size_t n_page_listen;

@@ -16,6 +16,11 @@ int conf_state_key(struct conf_reader *r, yaml_node_t *n, void *into)
 	return conf_string(r, n, "state", &((struct conf *)into)->state);
 }
 
+int conf_keep_cache_key(struct conf_reader *r, yaml_node_t *n, void *into)
+{
+	return conf_bool(r, n, "keep-cache", &((struct conf *)into)->keep_cache);
+}
+
 bool conf_is_near(const struct addr *a)
 {
 	return addr_is_loopback(a) || addr_is_private(a) || addr_is_cgnat(a) || addr_is_link_local(a);

@@ -43,6 +43,7 @@ int conf_upstreams(struct conf_reader *r, yaml_node_t *n, struct resolver_route 
 
 /* conf_page.c: the keys of the program alone, and what "state" adds to the lists when all keys are read. */
 int conf_query_log_key(struct conf_reader *r, yaml_node_t *n, void *into);
+int conf_keep_cache_key(struct conf_reader *r, yaml_node_t *n, void *into);
 int conf_state_key(struct conf_reader *r, yaml_node_t *n, void *into);
 int conf_page_key(struct conf_reader *r, yaml_node_t *n, void *into);
 int conf_local_zones_key(struct conf_reader *r, yaml_node_t *n, void *into);

@@ -76,7 +76,15 @@ int resolver_flush(struct resolver *r, const char *name, bool below, size_t *n)
 		return ERR_MALFORMED;
 	dns_name_fold(&top);
 	*n = cache_drop_name(r->cache, &top, below || !name);
+	if (r->flushed)
+		r->flushed(r->flushed_arg);
 	return 0;
+}
+
+void resolver_flush_told(struct resolver *r, void (*told)(void *arg), void *arg)
+{
+	r->flushed = told;
+	r->flushed_arg = arg;
 }
 
 const struct resolver_stats *resolver_stats(const struct resolver *r)

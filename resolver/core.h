@@ -80,6 +80,8 @@ struct resolver {
 	uint32_t mesh_ttl_s, stale_s, turn;
 	struct nat64 dns64;
 	struct resolver_stats stats;
+	void (*flushed)(void *arg); /* NULL: nobody is told */
+	void *flushed_arg;
 	/* flights */
 	struct flight *slots[FLIGHTS_MAX], *buckets[BUCKETS], *oldest, *youngest;
 	struct heap_item *due[FLIGHTS_MAX];

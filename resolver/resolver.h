@@ -183,6 +183,8 @@ size_t resolver_rings(const struct resolver *r, struct endpoint *out, size_t cap
 /* Forgets what upstreams said of a name of every type (below: and of all names under it), NULL: of all. *n is
  * how many answers that were. ERR_MALFORMED: not a name. */
 int resolver_flush(struct resolver *r, const char *name, bool below, size_t *n);
+/* told(arg) after each flush, which it may not cause; NULL: nobody is told any more. */
+void resolver_flush_told(struct resolver *r, void (*told)(void *arg), void *arg);
 /* What is due, or as much of it as may be done in one go: the deadline is past then, still. */
 void resolver_tick(struct resolver *r, uint64_t now_ms);
 uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none */
@@ -191,7 +193,7 @@ uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none *
 #define RESOLVER_STATS(X)                                                                                  \
 	X(queries) X(local) X(blocked) X(cached) X(stale) X(prefetched) X(forwarded) X(merged) X(probes) X(nxdomain) X(servfail) X(refused) X(formerr) \
 	X(truncated) X(drop_short) X(drop_response) X(drop_full) X(yielded) X(upstream_mismatch) X(upstream_malformed) \
-	X(upstream_timeout) X(upstream_tcp) X(upstream_secure) X(upstream_failed) X(loop) X(rebinding) X(validated)
+	X(upstream_timeout) X(upstream_tcp) X(upstream_secure) X(upstream_failed) X(loop) X(rebinding) X(validated) X(kept) X(kept_left) X(kept_bad)
 /* clang-format on */
 struct resolver_stats {
 #define X(name) uint64_t name;

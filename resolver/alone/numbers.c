@@ -16,6 +16,9 @@ static const struct {
 	{ "forwarded", "Questions sent to an upstream." },
 	{ "nxdomain", "Answers that a name does not exist." },
 	{ "servfail", "Answers that nothing could be found out." },
+	{ "kept", "Answers of before the start that were taken." },
+	{ "kept_left", "Answers of before the start that were not: their time or their servers are over." },
+	{ "kept_bad", "Files of such answers that could not be used." },
 	{ "not_allowed", "Datagrams and connections of who may not ask." },
 	{ "rate_limited", "Questions beyond the rate limit of their client." },
 };

@@ -1,8 +1,11 @@
 #include "resolver/alone/running.h"
 
+#include "mesh/base/blake2s.h"
 #include "mesh/base/log.h"
 #include "mesh/os/file.h"
+#include "resolver/keeper.h"
 #include "resolver/local_names.h"
+#include <string.h>
 
 enum { CONF_MAX = 16 << 20 };
 
@@ -20,6 +23,24 @@ int running_config_read(const char *config, struct conf *c, struct zone **z, str
 		return 0;
 	conf_free(c);
 	return eb->code;
+}
+
+/* What else than routes decides what answers are. */
+static void answers_depend_on(const struct conf *c, uint8_t out[KEEP_ABOUT])
+{
+	const char *files[] = { c->validate ? c->anchors : "", c->authorities ? c->authorities : "" };
+	struct noise_part parts[2];
+	memset(out, 0, KEEP_ABOUT);
+	if (!blake2s_setup())
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(files) + c->n_insecure; i++) {
+		const char *text = i < ARRAY_LEN(files) ? files[i] : c->insecure[i - ARRAY_LEN(files)];
+		uint8_t before[KEEP_ABOUT];
+		memcpy(before, out, KEEP_ABOUT);
+		parts[0] = (struct noise_part) { before, KEEP_ABOUT };
+		parts[1] = (struct noise_part) { text, strlen(text) + 1 };
+		blake2s_hash(parts, 2, out);
+	}
 }
 
 int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct errbuf *eb)
@@ -52,6 +73,9 @@ int running_config_apply(struct running *s, const struct conf *c, struct zone *z
 	local_names_close(s->names);
 	s->names = names;
 	resolver_zone_set(resolver_server_core(s->server), z);
+	uint8_t about[KEEP_ABOUT];
+	answers_depend_on(c, about);
+	keeper_serve(s->keeper, resolver_server_core(s->server), about);
 	return 0;
 }
 
@@ -71,7 +95,8 @@ int running_reload(struct running *s, struct errbuf *eb)
 	if (err)
 		log_error("%s; the configuration stays as it was", eb->text);
 	else
-		log_info("configuration read again (changes of \"listen\", \"page\" and \"state\" need a "
+		log_info("configuration read again (changes of \"listen\", \"page\", \"state\" and "
+			 "\"keep-cache\" need a "
 			 "restart)");
 	notify_ready(s->notify, NULL);
 	return err;

@@ -8,6 +8,7 @@
 #include "resolver/listen.h"
 
 struct control;
+struct keeper;
 struct login;
 struct own_lists;
 struct page;
@@ -21,7 +22,8 @@ struct running {
 	struct proxies *proxies;   /* of the environment; NULL: not read */
 	struct local_names *names; /* out of files */
 	struct control *control;
-	struct login *login; /* NULL, as the next two: nothing is kept ("state") */
+	struct keeper *keeper; /* NULL: the cache ends with the program */
+	struct login *login;   /* NULL, as the next two: nothing is kept ("state") */
 	struct own_lists *own;
 	struct page *page; /* NULL: none */
 	int64_t since_unix_ms;

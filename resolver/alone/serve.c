@@ -8,6 +8,7 @@
 #include "resolver/alone/numbers.h"
 #include "resolver/alone/own_lists.h"
 #include "resolver/alone/page.h"
+#include "resolver/keeper.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -89,6 +90,7 @@ void serve_close(struct running *s)
 	own_lists_free(s->own);
 	local_names_close(s->names);
 	blocker_free(s->blocker);
+	keeper_free(s->keeper);
 	resolver_server_close(s->server);
 }
 
@@ -113,6 +115,17 @@ static int extras_open(struct running *s, const struct conf *c, struct errbuf *e
 	return 0;
 }
 
+/* What was kept while that was wanted goes when it is wanted no more. */
+static int keeper_open(struct running *s, const struct conf *c, struct errbuf *eb)
+{
+	if (c->state && !c->keep_cache)
+		keeper_remove(c->state);
+	if (!c->keep_cache)
+		return 0;
+	s->keeper = keeper_new(s->loop, c->state, false);
+	return s->keeper ? 0 : err_say(eb, -ENOMEM, "out of memory");
+}
+
 /* c is emptied at its end: what is to be known of it is taken before. */
 int serve_open(struct running *s, struct conf *c, struct zone *z, struct errbuf *eb)
 {
@@ -127,6 +140,7 @@ int serve_open(struct running *s, struct conf *c, struct zone *z, struct errbuf 
 	s->blocker = blocker_new(s->loop, resolver_server_core(s->server));
 	int err = s->blocker && proxies_open(s) ? listen_secure(s, &c->secure, eb)
 						: err_say(eb, -ENOMEM, "out of memory");
+	err = err ? err : keeper_open(s, c, eb);
 	err = err ? err : running_config_apply(s, c, z, eb);
 	err = err ? err : extras_open(s, c, eb);
 	err = err ? err : blocker_configure(s->blocker, &c->arena, &c->block, eb);

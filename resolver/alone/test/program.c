@@ -83,16 +83,28 @@ void program_start(struct program *p, const char *conf)
 	wait_until_it_listens(p, fds[0]);
 }
 
-void program_stop(struct program *p)
+static int ended(struct program *p)
 {
 	char command[128];
 	int status = 0;
-	kill(p->pid, SIGTERM);
 	assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
 	snprintf(command, sizeof(command), "rm -r %s", p->folder);
 	assert_int_equal(system(command), 0);
+	return status;
+}
+
+void program_stop(struct program *p)
+{
+	kill(p->pid, SIGTERM);
+	int status = ended(p);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+void program_kill(struct program *p)
+{
+	kill(p->pid, SIGKILL);
+	assert_true(WIFSIGNALED(ended(p)));
 }
 
 int program_tell(const struct program *p, char *out, size_t cap, const char *const *words)

@@ -27,7 +27,7 @@ enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280 };
 struct options {
 	const char *state_dir, *socket, *tun, *resolv_conf, *dnssec, *log_level, *completion;
 	uint64_t port, mtu, threads;
-	bool cleanup, log_json, help, man, version;
+	bool keep_dns_cache, cleanup, log_json, help, man, version;
 };
 
 static const struct opt_row rows[] = {
@@ -46,6 +46,10 @@ static const struct opt_row rows[] = {
 	{ "dnssec", NULL, OPT_STRING, offsetof(struct options, dnssec), "FILE",
 		"validate what nameservers say, from these trust anchors down, as /usr/share/dns/root.key; "
 		"needs libunbound8" },
+	{ "keep-dns-cache", NULL, OPT_BOOL, offsetof(struct options, keep_dns_cache), NULL,
+		"what nameservers said is there after a restart too, as long as it would have been without "
+		"one; the file "
+		"says what was asked for" },
 	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "error|warn|info|debug",
 		"how much is said (info)" },
 	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
@@ -80,6 +84,7 @@ static const struct man_item environment[] = {
 static const struct man_item files[] = {
 	{ "/var/lib/ropewalk/state.json", "keys and preferences (--statedir)" },
 	{ "/var/lib/ropewalk/netmap.json", "the last map of the network, to start from without the server" },
+	{ "/var/lib/ropewalk/answers.cache", "what nameservers said (--keep-dns-cache)" },
 	{ "/var/lib/ropewalk/changes",
 		"what of this machine is changed and must be undone; --cleanup and every start do" },
 	{ "/run/ropewalk/ropewalkd.sock", "LocalAPI socket, which ropewalk(1) speaks to (--socket)" },
@@ -151,7 +156,8 @@ static int node_run(const struct options *o)
 		.proxies = proxies,
 		.port = (uint16_t)o->port,
 		.mtu = (uint32_t)o->mtu,
-		.data_threads = (unsigned)o->threads };
+		.data_threads = (unsigned)o->threads,
+		.keep_dns_cache = o->keep_dns_cache };
 	if (!l || !n || !proxies) {
 		fprintf(stderr, "ropewalkd: memory is short\n");
 		proxies_free(proxies);

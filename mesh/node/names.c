@@ -376,6 +376,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	bool logs = n->dns && resolver_server_journal(n->dns);
 	blocking_move(&n->blocking, NULL);
 	validation_leave(&n->validation);
+	keeper_leave(n->keeper);
 	resolver_server_close(n->dns);
 	n->unserved[0] = 0;
 	n->open_guarded = n->guarded;
@@ -417,6 +418,8 @@ static int apply(struct names *n, struct errbuf *eb)
 	if (n->unserved[0] || n->blocking.odd[0])
 		names_odd(n, "%s", n->unserved[0] ? n->unserved : n->blocking.odd);
 	err = err ? err : configure_routes(n, dns, eb);
+	if (!err) /* zone and routes are those of this map */
+		keeper_serve(n->keeper, resolver_server_core(n->dns), (const uint8_t[KEEP_ABOUT]) { 0 });
 	err = err ? err : point_machine(n, dns, eb);
 	if (!err && n->zone_moved && n->os_dns)
 		os_dns_answers_changed(n->os_dns);
@@ -437,6 +440,21 @@ static int apply_and_tell(struct names *n, struct errbuf *eb)
 		log_warn("%s", n->odd_dns);
 	memcpy(n->no_dns, text, sizeof(text));
 	return err ? err_say(eb, err, "%s", n->no_dns) : 0;
+}
+
+bool names_keep(struct names *n, bool keep)
+{
+	if (!keep)
+		keeper_remove(n->state_dir);
+	else
+		n->keeper = keeper_new(n->loop, n->state_dir, true);
+	return n->keeper || !keep;
+}
+
+void names_keep_end(struct names *n)
+{
+	keeper_free(n->keeper);
+	n->keeper = NULL;
 }
 
 bool names_outside_set(struct names *n, const struct addr_set *outside)
@@ -498,6 +516,7 @@ void names_forget(struct names *n)
 		os_dns_restore(n->os_dns);
 	blocking_fini(&n->blocking);
 	validation_leave(&n->validation);
+	keeper_leave(n->keeper);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
 	n->n_served = 0;

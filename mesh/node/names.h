@@ -9,6 +9,7 @@
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/host/state.h"
 #include "mesh/node/validation.h"
+#include "resolver/keeper.h"
 #include "resolver/listen.h"
 
 /* Embedded in its owner, who sets the first five and leaves the rest at zero. */
@@ -25,6 +26,7 @@ struct names {
 	char trying[256];	     /* host of a server that is tried beside ours; "" = none */
 	char dev[16];		     /* the mesh interface */
 	struct resolver_server *dns; /* NULL: not open */
+	struct keeper *keeper;	     /* names_keep; NULL: what nameservers said ends with us */
 	struct blocking blocking;
 	struct validation validation; /* its owner sets the anchors */
 	bool open_guarded;	      /* `guarded` as the resolver's sockets were opened */
@@ -41,6 +43,10 @@ struct names {
 	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */
 };
 
+/* Whether what nameservers said is there after a restart, in a file of the state folder (resolver/keeper.h): never what
+ * those of the place say. Once, before anything else. false: memory is short. */
+bool names_keep(struct names *n, bool keep);
+void names_keep_end(struct names *n); /* after names_forget */
 /* outside: peers' addresses that lead to somebody else on this machine; names do without them. Copied. false:
  * memory is short, nothing has changed. */
 bool names_outside_set(struct names *n, const struct addr_set *outside);

@@ -533,6 +533,8 @@ static int open_all(struct node *n, struct errbuf *eb)
 		.prefs = &n->state.prefs,
 		.state_dir = n->opt.state_dir,
 		.validation.anchors = n->opt.anchors };
+	if (!names_keep(&n->names, n->opt.keep_dns_cache))
+		return err_set(eb, -ENOMEM, "start");
 	if (!iface_service_taken())
 		os_dns_recover(n->os_dns); /* of a version that kept no journal */
 	journal_add_resolv_conf(n->journal, n->opt.resolv_conf);
@@ -572,6 +574,7 @@ void node_close(struct node *n)
 	exit_hold_off(&n->hold);
 	journal_close(n->journal);
 	map_cache_close(n->map_cache);
+	names_keep_end(&n->names);
 	loop_timer_free(n->reopen);
 	loop_timer_free(n->relink);
 	loop_timer_free(n->forget);
@@ -638,6 +641,7 @@ static void leave_network(struct node *n)
 	backend_heard(&n->backend, BACKEND_FORGOTTEN);
 	key_wipe(&n->state.node, sizeof(n->state.node));
 	map_cache_forget(n->map_cache);
+	keeper_forget(n->names.keeper);
 }
 
 void node_prefs_set(struct node *n, const struct state_prefs *p)
@@ -674,6 +678,7 @@ static void logged_out(void *arg)
 	node_hold_exit(n);
 	n->state.login_name[0] = n->last_error[0] = 0;
 	map_cache_forget(n->map_cache);
+	keeper_forget(n->names.keeper);
 	backend_heard(&n->backend, BACKEND_LOGGED_OUT);
 	node_save(n);
 }

@@ -21,6 +21,7 @@ struct node_options {
 	uint16_t port;
 	uint32_t mtu;
 	unsigned data_threads; /* engine.h */
+	bool keep_dns_cache;   /* over a restart, in state_dir */
 };
 
 struct farewell;

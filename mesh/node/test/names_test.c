@@ -31,11 +31,12 @@
 	"\"Node\":{" more "\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"" KEY( \
 		"aa") "\",\"Addresses\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"]}"
 
-/* An upstream that knows nothing and counts who asks. */
+/* An upstream that knows nothing, or one address for whatever is asked, and counts who asks. */
 struct upstream {
 	int fd;
 	struct loop_fd *watch;
 	int asked;
+	bool knows;
 	bool ring; /* sends what it is asked on to the node's resolver, as a dnsmasq does that reads
 		      resolv.conf */
 };
@@ -77,6 +78,16 @@ static void answer_nothing(void *arg, int events)
 	}
 	b[2] |= 0x80;
 	b[3] = 0x80;
+	if (u->knows) {
+		static const uint8_t record[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 14, 16, 0, 4, 198, 51, 100, 7 };
+		size_t at = 12;
+		while (b[at])
+			at += b[at] + 1u;
+		memcpy(b + at + 5, record, sizeof(record));
+		len = (ssize_t)(at + 5 + sizeof(record));
+		b[7] = 1;
+		b[11] = 0;
+	}
 	sendto(u->fd, b, (size_t)len, 0, (struct sockaddr *)&from, n);
 }
 
@@ -567,6 +578,41 @@ static void test_mesh_server_stays_in(void **state)
 	place_end(p);
 }
 
+/* Over a restart the network's nameservers need not be asked again; what those of the place say stays there. */
+static void test_kept(void **state)
+{
+	static const char map[] = "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+				  "\"Routes\":{\"corp.test\":[{\"Addr\":\"127.0.0.9\"}]}}}";
+	struct place *p = place_make();
+	char file[128];
+	(void)state;
+	p->n.state_dir = p->dir;
+	snprintf(file, sizeof(file), "%s/" KEEPER_FILE, p->dir);
+	assert_int_equal(file_write_atomic(p->resolv, 0644, "nameserver 127.0.0.7\n", 21, NULL), 0);
+	assert_true(names_keep(&p->n, true));
+	p->corp.knows = p->own.knows = true;
+	for (int i = 1; i <= 2; i++) {
+		use_map(p, map);
+		assert_int_equal(ask(p, "host.corp.test", "A").count, 1);
+		assert_int_equal(p->corp.asked, 1);
+		assert_int_equal(ask(p, "www.example.com", "A").count, 1);
+		assert_int_equal(p->own.asked, i);
+		names_forget(&p->n);
+		assert_int_equal(access(file, F_OK), 0);
+	}
+	keeper_forget(p->n.keeper); /* the network was left */
+	assert_int_not_equal(access(file, F_OK), 0);
+	use_map(p, map);
+	ask(p, "host.corp.test", "A");
+	assert_int_equal(p->corp.asked, 2);
+	names_forget(&p->n);
+	names_keep_end(&p->n);
+	assert_int_equal(access(file, F_OK), 0);
+	assert_true(names_keep(&p->n, false));
+	assert_int_not_equal(access(file, F_OK), 0);
+	place_end(p);
+}
+
 /* One peer's change is a change of its names alone: the zone is the same one, and says what the map says. */
 static void test_peers_change(void **state)
 {
@@ -684,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_mesh_server_stays_in),
+		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_peers_change),
 		cmocka_unit_test(test_clash),
 		cmocka_unit_test(test_outside),

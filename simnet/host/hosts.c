@@ -467,6 +467,18 @@ int hosts_signal(struct hosts *h, int place, int signo, struct errbuf *eb)
 	return err ? err_set(eb, err, "signal all that runs on %s", hosts_name(h, place)) : 0;
 }
 
+static int find_any(const void *arg)
+{
+	(void)arg;
+	return kill(-1, 0) < 0 ? errno : 0; /* of a process itself and of init it says nothing */
+}
+
+bool hosts_busy(struct hosts *h, int place)
+{
+	struct errbuf eb;
+	return hosts_do(h, place, find_any, NULL, &eb) == 0;
+}
+
 static int write_there(const void *arg)
 {
 	const struct hosts_file *f = arg;

@@ -36,6 +36,8 @@ pid_t hosts_spawn_as(struct hosts *h, int place, const char *const *argv, const 
 	const int io[2], struct errbuf *eb);
 /* The signal to all that runs there, besides its init. */
 int hosts_signal(struct hosts *h, int place, int signo, struct errbuf *eb);
+/* Whether anything runs there, besides its init. */
+bool hosts_busy(struct hosts *h, int place);
 /* Writes a file as the host sees it, and the folders on its way; owner: of the file, 0 = root. */
 struct hosts_file {
 	const char *path;

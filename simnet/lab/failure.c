@@ -108,6 +108,14 @@ static bool concerns(const struct lab *l, const struct scn_step *st, size_t node
 	       (blame_mentions(l, st, (int)node) && !l->s->nodes[node].is_service);
 }
 
+/* A daemon that goes into the background ends its first process, and nothing else. */
+static bool is_in_background(const struct lab *l, size_t node)
+{
+	const struct program *p = &l->programs[node];
+	return p->state == PROGRAM_READY && !p->proc && !p->stopping && !p->extras &&
+	       hosts_busy(l->hosts, (int)node);
+}
+
 /* What was stopped or killed may be the cause wherever it is; what has not been started, or has ended by
  * itself, only where the step is about it. */
 static void add_idle(struct lab *l, const struct scn_step *st, struct why_lines *out)
@@ -121,6 +129,13 @@ static void add_idle(struct lab *l, const struct scn_step *st, struct why_lines 
 		if (!st || p->state == PROGRAM_FAILED || (!named && !p->paused && !p->stopping) ||
 			(!n->adapter && !n->argv) || (p->proc && !p->paused))
 			continue;
+		if (is_in_background(l, i)) {
+			why_add(out, WHY_ASIDE,
+				"the program of %s went into the background: what it says there and how it "
+				"ends is not seen; most have an option to stay in the foreground",
+				n->name);
+			continue;
+		}
 		why_add(out, named ? WHY_IDLE : WHY_ASIDE, "%s %s", n->name,
 			p->proc			  ? "is stopped by a signal"
 			: p->stopping		  ? "was killed and does not run"

@@ -56,6 +56,10 @@ static const struct story_row rows[] = {
 	{ "the server ended by itself",
 		HOME "nodes: {c: {at: home}, s: {at: internet, run: ['true']}}\nsteps:\n" RUN_ASK,
 		"s has ended", NULL },
+	{ "a daemon in the background, beside a refusal",
+		HOME
+		"nodes: {c: {at: home}, s: {at: internet, run: [sh, -c, 'sleep 60 &']}}\nsteps:\n" RUN_ASK,
+		"s says no to c: nothing listens on udp port 3478 there", NULL },
 	{ "the server was not started",
 		HOME "nodes: {c: {at: home}, s: {at: internet, run: [sleep, '9'], start: "
 		     "later}}\nsteps:\n" RUN_ASK,

@@ -401,6 +401,18 @@ static bool is_by_the_way(const struct why_facts *f, const struct why_packet *p)
 	       f->hosts[refuser].is_router && (port == PORT_MAPPING || port == SSDP);
 }
 
+/* An error may come seconds after its packet: of one that was sent before the step, it says nothing of the step. */
+static bool is_of_before(const struct why_facts *f, const struct why_packet *p)
+{
+	for (size_t i = 0; i < f->n_packets && p->proto != IP_TCP; i++) {
+		const struct why_packet *q = &f->packets[i];
+		if (q->link == p->link && q->at_ns <= p->at_ns && q->proto == p->cited_proto &&
+			addr_equal(&q->dst.ip, &p->cited_dst.ip))
+			return false;
+	}
+	return p->proto != IP_TCP;
+}
+
 unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 {
 	struct sayings s = { .out = out };
@@ -408,7 +420,8 @@ unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 
 	for (size_t i = f->n_packets; i-- > 0;) { /* the newest say why it failed at last */
 		const struct why_packet *p = &f->packets[i];
-		if (!p->refuses || !concerns(f, p) || !is_own(f, p->link, &p->dst.ip) || spoke_later(f, p))
+		if (!p->refuses || !concerns(f, p) || !is_own(f, p->link, &p->dst.ip) || is_of_before(f, p) ||
+			spoke_later(f, p))
 			continue;
 		say_refused(f, p, text, sizeof(text));
 		conclude(&s, is_by_the_way(f, p) ? WHY_ASIDE : WHY_REFUSED, text,

@@ -61,14 +61,16 @@ static void test_by_the_way(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct why_host hosts[] = { { .name = "alice", .ip = at(ALICE, 0).ip, .asks = true },
 			{ .name = "r", .ip = at(SERVER, 0).ip, .is_router = rows[i].router } };
-		struct why_packet no = packet(ALICE, IP_ICMP, SERVER, 0, ALICE, 0);
-		struct why_facts f = { .hosts = hosts, .n_hosts = HOSTS, .packets = &no, .n_packets = 1 };
+		struct why_packet both[] = { packet(ALICE, IP_UDP, ALICE, 4000, SERVER, rows[i].port),
+			packet(ALICE, IP_ICMP, SERVER, 0, ALICE, 0) };
+		struct why_packet *no = &both[1];
+		struct why_facts f = { .hosts = hosts, .n_hosts = HOSTS, .packets = both, .n_packets = 2 };
 		struct why_lines *out = calloc(1, sizeof(*out));
 		assert_non_null(out);
-		no.refuses = true;
-		no.icmp_code = 3;
-		no.cited_proto = IP_UDP;
-		no.cited_dst = at(SERVER, rows[i].port);
+		no->refuses = true;
+		no->icmp_code = 3;
+		no->cited_proto = IP_UDP;
+		no->cited_dst = at(SERVER, rows[i].port);
 		why_conclude(&f, out);
 		assert_int_equal(out->n, 1);
 		assert_int_equal(out->list[0].rank, rows[i].want);
@@ -111,11 +113,13 @@ static void test_conclusions(void **state)
 	closed.too_large = false;
 	closed.icmp_code = 1;
 	closed.cited_dst = at(7, 53);
-	struct why_packet unreachable[] = { closed };
-	assert_says(unreachable, 1, server, "s says that 203.0.113.17 cannot be reached\n");
+	struct why_packet unreachable[] = { packet(ALICE, IP_UDP, ALICE, 4000, 7, 53), closed };
+	assert_says(unreachable, 2, server, "s says that 203.0.113.17 cannot be reached\n");
+	/* The packet is none of the step's: its error came late. */
+	assert_says(&closed, 1, server, "");
 	closed.icmp_code = 13;
-	unreachable[0] = closed;
-	assert_says(unreachable, 1, server, "s says that 203.0.113.17 is forbidden for alice\n");
+	unreachable[1] = closed;
+	assert_says(unreachable, 2, server, "s says that 203.0.113.17 is forbidden for alice\n");
 
 	struct why_packet silent[] = { syn(ALICE), syn(SERVER) };
 	assert_says(silent, 2, server,

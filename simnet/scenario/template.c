@@ -37,6 +37,18 @@ static bool is_key(const char *p)
 	return !open && !first;
 }
 
+/* "%{http_code}" and "${count}": a word behind such a sign is curl's, a shell's or some other program's. */
+static bool is_of_others(const char *begin, const char *brace)
+{
+	const char *p = brace + 1;
+
+	if (brace == begin || (brace[-1] != '%' && brace[-1] != '$'))
+		return false;
+	while (is_letter(*p) || (*p >= '0' && *p <= '9') || *p == '_')
+		p++;
+	return *p == '}';
+}
+
 static int expand_key(
 	const char **at, const struct template_values *v, struct buf *out, unsigned depth, struct errbuf *eb)
 {
@@ -55,10 +67,12 @@ static int expand_key(
 static int expand_to(const char **at, char until, const struct template_values *v, struct buf *out,
 	unsigned depth, struct errbuf *eb)
 {
+	const char *begin = *at;
+
 	if (depth > DEPTH_MAX)
 		return err_say(eb, ERR_TOO_LARGE, "a template is nested deeper than %d levels", DEPTH_MAX);
 	while (**at && **at != until) {
-		if (**at == '{' && is_key(*at + 1)) {
+		if (**at == '{' && is_key(*at + 1) && !is_of_others(begin, *at)) {
 			++*at;
 			int err = expand_key(at, v, out, depth, eb);
 			if (err)

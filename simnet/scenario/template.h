@@ -1,6 +1,6 @@
 /* Texts with {name} in them. A key is letters, digits, '.', '-', '_' and '>', and may itself hold a {key},
  * which is expanded first: "{{with.server}.url}". A brace followed by anything else is an ordinary character
- * (JSON in a template). */
+ * (JSON in a template), and so is one of "%{word}" or "${word}", which other programs have a use for. */
 #ifndef SIMNET_TEMPLATE_H
 #define SIMNET_TEMPLATE_H
 

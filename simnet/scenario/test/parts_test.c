@@ -43,6 +43,9 @@ static void test_template(void **state)
 		{ "{who x}", "{who x}", 0 },
 		{ "{1}", "{1}", 0 },
 		{ "{{{", "{{{", 0 },
+		{ "%{nobody} ${x_1}", "%{nobody} ${x_1}", 0 },
+		{ "${bob.ip} ${{who}.ip}", "$1.2.3.4 $1.2.3.4", 0 },
+		{ "%%{bob.ip} %{who", "%%1.2.3.4 %{who", 0 },
 		{ "{nobody}", NULL, ERR_MALFORMED },
 		{ "{who} {later}", NULL, TEMPLATE_WAIT },
 	};

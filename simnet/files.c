@@ -141,6 +141,40 @@ struct evidence {
 	FILE *events;
 };
 
+/* What a run writes but run.jsonl, which is written anew. */
+static bool is_evidence(const char *name)
+{
+	size_t n = strlen(name);
+	return (n > 4 && !strcmp(name + n - 4, ".log")) || !strcmp(name, "net.pcapng") ||
+	       !strcmp(name, "decisions.jsonl");
+}
+
+static void remove_evidence(int folder, const char *sub)
+{
+	int fd = openat(folder, sub, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (is_evidence(e->d_name))
+			(void)unlinkat(fd, e->d_name, 0);
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+}
+
+/* Of an earlier run, where this one keeps its own: a log or a capture of then would be taken for this run's. */
+static void remove_earlier(int folder)
+{
+	struct stat st;
+
+	if (fstatat(folder, "run.jsonl", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	remove_evidence(folder, ".");
+	remove_evidence(folder, "steps");
+}
+
 static int open_evidence(
 	const struct command *c, const struct scenario *s, struct evidence *v, struct errbuf *eb)
 {
@@ -155,6 +189,8 @@ static int open_evidence(
 	if (err)
 		return err;
 	v->fd = open(v->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (v->fd >= 0)
+		remove_earlier(v->fd);
 	snprintf(v->dir, sizeof(v->dir), "/proc/self/fd/%d", v->fd);
 	snprintf(path, sizeof(path), "%s/run.jsonl", v->name);
 	v->events = v->fd < 0 ? NULL : fopen(path, "we");

@@ -111,6 +111,17 @@ static void test_capture(void **state)
 		0, "home.lan\t9\n");
 }
 
+/* What is in a run's folder is that run's, also where another one of the name kept its own before. */
+static void test_anew(void **state)
+{
+	(void)state;
+	skip_without_runs();
+	expect("cp -r o anew; touch anew/cut/of-others; mkdir -p p; sed s/fine/cut/ fine.yaml >p/cut.yaml; "
+	       "simnet run "
+	       "--out anew p/cut.yaml >/dev/null && ls anew/cut anew/cut/steps",
+		0, "anew/cut:\nof-others\nrun.jsonl\nsteps\n\nanew/cut/steps:\n01-run.log\n");
+}
+
 /* The record has everything that happened, in lines that stand alone. */
 static void test_record(void **state)
 {
@@ -290,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_capture),
 		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_anew),
 		cmocka_unit_test(test_review),
 		cmocka_unit_test(test_replay_keys),
 		cmocka_unit_test(test_page),

@@ -159,6 +159,18 @@ static int check_resolve(const struct step_place *c)
 		       : 0;
 }
 
+/* Whoever asks has pinged something that is no node, as an address inside a tunnel. */
+static bool has_pinged_address(const struct step_place *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct scn_step *old = &c->s->steps[i];
+		if (old->kind == STEP_PING && !old->fails && !strcmp(old->from, c->st->from) &&
+			scenario_find_node(c->s, old->to) < 0)
+			return true;
+	}
+	return false;
+}
+
 /* Only what is pinged has gaps. */
 static int check_gap(const struct step_place *c)
 {
@@ -166,8 +178,12 @@ static int check_gap(const struct step_place *c)
 		const struct scn_step *old = &c->s->steps[i];
 		if (i == c->s->n_steps)
 			return yaml_error(c->y, step_where(c, "gap"),
-				"nothing pings from %s to %s yet; a 'ping' step before this one begins that",
-				c->st->from, c->st->to);
+				"nothing pings from %s to %s yet; a 'ping' step before this one begins "
+				"that%s",
+				c->st->from, c->st->to,
+				has_pinged_address(c, i) ? ". One to an address does not: 'mesh-name' of an "
+							   "adapter says which a node has in a tunnel"
+							 : "");
 		if (old->to && (old->kind == STEP_EXPECT || (old->kind == STEP_PING && !old->fails)) &&
 			!strcmp(old->from, c->st->from) && !strcmp(old->to, c->st->to))
 			break;

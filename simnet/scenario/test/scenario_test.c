@@ -134,6 +134,12 @@ static void test_errors(void **state)
 			"f.yaml:8:19: nothing pings from alice to bob yet; a 'ping' step before this one "
 			"begins "
 			"that" },
+		{ HEAD NODES "steps:\n  - ping: {from: alice, to: 10.9.0.3}\n  - expect: {gap: alice->bob, "
+			     "lost: 1}\n",
+			"f.yaml:8:19: nothing pings from alice to bob yet; a 'ping' step before this one "
+			"begins that. One to an address does not: 'mesh-name' of an adapter says which a "
+			"node "
+			"has in a tunnel" },
 		{ HEAD NODES "steps:\n  - wait: 5s\n    say: ''\n",
 			"f.yaml:7:5: 'wait' is a plain pause and must give its reason in 'say'" },
 	};

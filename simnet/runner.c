@@ -20,43 +20,74 @@ enum { START_MS = 20000, DROPS_EVERY_MS = 200 };
 
 /* ---- checking without a network */
 
-static int load_adapters(struct lab *l, struct errbuf *eb)
+static int load_adapter(struct lab *l, struct program *p, const struct scn_node *n, struct errbuf *eb)
 {
+	struct errbuf why = { 0 };
+
+	if (!n->adapter && !n->ready)
+		return 0;
+	p->adapter = calloc(1, sizeof(*p->adapter));
+	if (!p->adapter)
+		return err_say(eb, -ENOMEM, "out of memory");
+	if (n->ready) { /* a program and when it is ready: an adapter that says no more */
+		*p->adapter = (struct adapter) { .name = n->name, .start = n->argv, .ready = *n->ready };
+		return 0;
+	}
+	int err = source_find_adapter(n->adapter, l->s->file, p->adapter, &why);
+	return err ? err_say(eb, err, AT_FMT ": %.300s", AT_ARGS(l->s->file, n->at), why.text) : 0;
+}
+
+/* eb: the first that is not there, or is wrong; all, which may be NULL: every one. */
+static int load_adapters(struct lab *l, struct scn_errors *all, struct errbuf *eb)
+{
+	int first = 0;
+
 	l->programs = calloc(l->s->n_nodes + 1, sizeof(*l->programs));
 	if (!l->programs)
 		return err_say(eb, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < l->s->n_nodes; i++)
+		l->programs[i] = (struct program) { .lab = l, .node = (int)i, .port_fd = -1 };
 	for (size_t i = 0; i < l->s->n_nodes; i++) {
-		const struct scn_node *n = &l->s->nodes[i];
-		struct program *p = &l->programs[i];
 		struct errbuf why = { 0 };
-		*p = (struct program) { .lab = l, .node = (int)i, .port_fd = -1 };
-		if (!n->adapter && !n->ready)
+		int err = load_adapter(l, &l->programs[i], &l->s->nodes[i], &why);
+		if (!err)
 			continue;
-		p->adapter = calloc(1, sizeof(*p->adapter));
-		if (!p->adapter)
-			return err_say(eb, -ENOMEM, "out of memory");
-		if (n->ready) { /* a program and when it is ready: an adapter that says no more */
-			*p->adapter =
-				(struct adapter) { .name = n->name, .start = n->argv, .ready = *n->ready };
-			continue;
-		}
-		int err = source_find_adapter(n->adapter, l->s->file, p->adapter, &why);
-		if (err)
-			return err_say(eb, err, AT_FMT ": %.300s", AT_ARGS(l->s->file, n->at), why.text);
+		scenario_error(all, "%s", why.text);
+		first = first ? first : err_say(eb, err, "%s", why.text);
 	}
-	return 0;
+	return first;
+}
+
+/* What hosts get from the scenario's folder is there. */
+static int check_host_files(const struct scenario *s, struct scn_errors *all, struct errbuf *eb)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < s->n_nodes; i++)
+		for (size_t k = 0; k < s->nodes[i].machine.n_files; k++) {
+			const struct scn_file *file = &s->nodes[i].machine.files[k];
+			struct errbuf why = { 0 };
+			int err = file->from ? source_has_beside(s->file, file->from, &why) : 0;
+			if (!err)
+				continue;
+			scenario_error(all, AT_FMT ": %s", AT_ARGS(s->file, file->at), why.text);
+			if (!first)
+				first = err_say(eb, err, AT_FMT ": %s", AT_ARGS(s->file, file->at), why.text);
+		}
+	return first;
 }
 
 int runner_check(const struct scenario *s, struct scn_errors *all, struct errbuf *eb)
 {
 	struct lab l = { .s = s, .work_dir = "/x" };
-	int err = load_adapters(&l, eb);
-	if (err)
-		scenario_error(all, "%s", eb->text);
-	else
+	struct errbuf why = { 0 };
+	int err = load_adapters(&l, all, eb);
+
+	if (!err)
 		err = fields_check(&l, all, eb);
+	int missing = check_host_files(s, all, err ? &why : eb);
 	programs_close(&l);
-	return err;
+	return err ? err : missing;
 }
 
 /* ---- what the machine must have */
@@ -541,7 +572,7 @@ static int prepare(struct run *run, struct errbuf *eb)
 	if (!err)
 		record_run(&run->lab, run->r->seed);
 	if (!err)
-		err = load_adapters(&run->lab, eb);
+		err = load_adapters(&run->lab, NULL, eb);
 	if (!err)
 		err = fields_check(&run->lab, NULL, eb);
 	if (!err)

@@ -1,9 +1,11 @@
 #include "simnet/host/source.h"
 
 #include "mesh/os/file.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_BYTES_MAX = 1 << 20 };
@@ -133,13 +135,39 @@ int source_find_adapter(const char *name, const char *beside, struct adapter *ou
 		name, name, own, name);
 }
 
-int source_read_beside(const char *scenario, const char *name, struct buf *out, struct errbuf *eb)
+static int path_beside(const char *scenario, const char *name, char *path, size_t cap, struct errbuf *eb)
 {
 	const char *slash = strrchr(scenario, '/');
-	char path[1024];
 
 	if (name[0] == '/' || !strncmp(name, "../", 3) || strstr(name, "/../"))
 		return err_say(eb, ERR_MALFORMED, "'%.200s' is not in the scenario's folder", name);
-	snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - scenario + 1) : 0, scenario, name);
-	return file_read(path, out->cap, out, eb);
+	snprintf(path, cap, "%.*s%s", slash ? (int)(slash - scenario + 1) : 0, scenario, name);
+	return 0;
+}
+
+int source_has_beside(const char *scenario, const char *name, struct errbuf *eb)
+{
+	char path[1024];
+	struct stat st;
+	int err = path_beside(scenario, name, path, sizeof(path), eb);
+
+	if (err)
+		return err;
+	if (stat(path, &st) < 0)
+		return err_say(eb, -errno, "no file '%.200s' in the scenario's folder%s", name,
+			strchr(name, '{') ? "; 'from' is taken as it stands, without templates" : "");
+	if (!S_ISREG(st.st_mode))
+		return err_say(eb, -EISDIR, "'%.200s' is no file", name);
+	if (st.st_size > SOURCE_BESIDE_MAX)
+		return err_say(
+			eb, ERR_TOO_LARGE, "'%.200s' is larger than %d bytes", name, SOURCE_BESIDE_MAX);
+	return access(path, R_OK) < 0 ? err_set(eb, -errno, "read '%.200s'", name) : 0;
+}
+
+int source_read_beside(const char *scenario, const char *name, struct buf *out, struct errbuf *eb)
+{
+	char path[1024];
+	int err = path_beside(scenario, name, path, sizeof(path), eb);
+
+	return err ? err : file_read(path, out->cap, out, eb);
 }

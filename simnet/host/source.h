@@ -14,7 +14,10 @@ bool source_is_other(const char *path);
  * it is run where it was built. */
 int source_find_adapter(const char *name, const char *beside, struct adapter *out, struct errbuf *eb);
 
-/* The file NAME in the folder of the scenario file; it may not lead out of it. */
+enum { SOURCE_BESIDE_MAX = 1 << 20 };
+/* The file NAME in the folder of the scenario file; it may not lead out of it. Whether it can be read and
+ * is no larger than SOURCE_BESIDE_MAX; what is in it. */
+int source_has_beside(const char *scenario, const char *name, struct errbuf *eb);
 int source_read_beside(const char *scenario, const char *name, struct buf *out, struct errbuf *eb);
 
 #endif

@@ -157,7 +157,7 @@ static int file_text(struct program *p, const struct adapter_file *file, struct 
 static int write_host_file(struct program *p, const struct scn_file *file, struct errbuf *eb)
 {
 	struct fields f = fields_of(p);
-	struct buf text = { .cap = 1 << 20 };
+	struct buf text = { .cap = SOURCE_BESIDE_MAX };
 	struct hosts_file out = { .path = file->path, .mode = file->mode };
 	gid_t gid;
 

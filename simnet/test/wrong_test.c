@@ -504,6 +504,13 @@ static void test_wrong_files(void **state)
 			"w.yaml:4:30: 'env.A' must be a word, not a list" },
 		{ HEAD "nodes:\n  a: {at: internet, files: {etc/x: y}}\n",
 			"w.yaml:4:29: 'etc/x' is not the path of a file of a host, as /etc/my.conf" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {from: 'no/{name}.key'}}}\n  b: {at: "
+		       "internet, "
+		       "files: {/etc/y: {from: ../y}, /etc/z: {from: .}}}\n",
+			"w.yaml:4:29: no file 'no/{name}.key' in the scenario's folder; 'from' is taken as "
+			"it "
+			"stands, without templates\n"
+			"w.yaml:5:29: '../y' is not in the scenario's folder\nw.yaml:5:51: '.' is no file" },
 		{ HEAD "nodes:\n  a: {at: internet, files: {/proc/x: y}}\n",
 			"w.yaml:4:29: '/proc/x' is not the path of a file of a host, as /etc/my.conf" },
 		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {mode: '0600'}}}\n",
@@ -701,12 +708,30 @@ static void test_all_errors(void **state)
 	buf_free(&b);
 }
 
+/* What the files beside a scenario lack is told with all the rest. */
+static void test_all_files(void **state)
+{
+	static const char text[] = HEAD
+		"nodes:\n  a: {at: internet, run: nosuchone}\n  b: {at: internet, run: nosuchtwo, files: "
+		"{/etc/y: {from: y}}}\n";
+	struct scn_errors all = { 0 };
+	(void)state;
+
+	const char *said = wrong_errors_of(text, sizeof(text) - 1, &all);
+	assert_int_equal(all.n, 3);
+	assert_non_null(strstr(said, "w.yaml:4:3: no adapter 'nosuchone'"));
+	assert_non_null(strstr(said, "\nw.yaml:5:3: no adapter 'nosuchtwo'"));
+	assert_non_null(strstr(said, "\nw.yaml:5:45: no file 'y' in the scenario's folder"));
+	buf_free(&all.text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wrong_files),
 		cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_all_errors),
+		cmocka_unit_test(test_all_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,13 @@ bool blame_mentions(const struct lab *l, const struct scn_step *st, int node)
 	return false;
 }
 
+bool blame_in_background(const struct lab *l, int node)
+{
+	const struct program *p = &l->programs[node];
+	return p->state == PROGRAM_READY && !p->proc && !p->stopping && !p->extras &&
+	       hosts_busy(l->hosts, node);
+}
+
 /* On the underlay, or in its mesh as its adapter has heard. */
 static bool blame_has_ip(const struct lab *l, int node, const struct addr *ip)
 {
@@ -80,6 +87,16 @@ static bool stands_for(const struct lab *l, int node, const struct addr *ip)
 	return blame_has_ip(l, node, ip);
 }
 
+/* Another node's own address, and not that of a service, which anybody may use without a word of it in the step. */
+static bool is_stranger(const struct lab *l, const struct scn_step *st, const struct addr *ip)
+{
+	for (int i = 0; i < (int)l->s->n_nodes; i++)
+		if (!l->s->nodes[i].is_service && !blame_asks(l, st, i) && !blame_mentions(l, st, i) &&
+			blame_has_ip(l, i, ip))
+			return true;
+	return false;
+}
+
 unsigned blame_of_packet(
 	const struct lab *l, const struct scn_step *st, const struct addr *src, const struct addr *dst)
 {
@@ -87,6 +104,8 @@ unsigned blame_of_packet(
 
 	if (!st)
 		return 1;
+	bool unasked = !blame_in_mesh(l, st) &&
+		       is_stranger(l, st, src); /* who scans a router is nothing to who is behind it */
 	for (int i = 0; i < (int)l->s->n_nodes; i++) {
 		bool asks = blame_asks(l, st, i);
 		if (!asks && !blame_mentions(l, st, i))
@@ -94,7 +113,7 @@ unsigned blame_of_packet(
 		ends[0] |= stands_for(l, i, src);
 		ends[1] |= stands_for(l, i, dst);
 		asker |= asks && (blame_has_ip(l, i, src) || blame_has_ip(l, i, dst));
-		any |= asks && (stands_for(l, i, src) || stands_for(l, i, dst));
+		any |= asks && (stands_for(l, i, src) || (stands_for(l, i, dst) && !unasked));
 	}
 	return any && ends[0] && ends[1] ? 3 : asker ? 2 : any;
 }

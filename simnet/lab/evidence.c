@@ -64,10 +64,11 @@ static struct why_host host_of_node(struct lab *l, const struct scn_step *st, in
 		.ip = now.ip,
 		.asks = blame_asks(l, st, node),
 		.in_mesh = p->adapter && (p->adapter->mesh_name || p->adapter->path_argv),
-		.state = p->asleep				 ? "it is asleep"
-			 : p->paused				 ? "its program is stopped by a signal"
-			 : has_program && !p->proc && !p->extras ? "its program does not run"
-								 : NULL };
+		.state = p->asleep   ? "it is asleep"
+			 : p->paused ? "its program is stopped by a signal"
+			 : has_program && !p->proc && !p->extras && !blame_in_background(l, node)
+				 ? "its program does not run"
+				 : NULL };
 	if (l->s->ipv6)
 		h.ip6 = topology_v6(l->s, now.network, &now.ip).ip;
 	h.has_firewall = !h.in_mesh && (h.asks || blame_mentions(l, st, node)) && has_rules(l, node);

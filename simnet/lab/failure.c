@@ -108,14 +108,6 @@ static bool concerns(const struct lab *l, const struct scn_step *st, size_t node
 	       (blame_mentions(l, st, (int)node) && !l->s->nodes[node].is_service);
 }
 
-/* A daemon that goes into the background ends its first process, and nothing else. */
-static bool is_in_background(const struct lab *l, size_t node)
-{
-	const struct program *p = &l->programs[node];
-	return p->state == PROGRAM_READY && !p->proc && !p->stopping && !p->extras &&
-	       hosts_busy(l->hosts, (int)node);
-}
-
 /* What was stopped or killed may be the cause wherever it is; what has not been started, or has ended by
  * itself, only where the step is about it. */
 static void add_idle(struct lab *l, const struct scn_step *st, struct why_lines *out)
@@ -129,7 +121,7 @@ static void add_idle(struct lab *l, const struct scn_step *st, struct why_lines 
 		if (!st || p->state == PROGRAM_FAILED || (!named && !p->paused && !p->stopping) ||
 			(!n->adapter && !n->argv) || (p->proc && !p->paused))
 			continue;
-		if (is_in_background(l, i)) {
+		if (blame_in_background(l, (int)i)) {
 			why_add(out, WHY_ASIDE,
 				"the program of %s went into the background: what it says there and how it "
 				"ends is not seen; most have an option to stay in the foreground",
@@ -197,7 +189,7 @@ static void add_oracle(const struct lab *l, const struct scn_step *st, struct wh
 {
 	struct oracle_verdict v;
 
-	if (ask_oracle(l, st, &v) && !st->oracle && v.path != PATH_ANY && v.path != st->path)
+	if (st && ask_oracle(l, st, &v) && !st->oracle && v.path != PATH_ANY && v.path != st->path)
 		why_add(out, WHY_ORACLE, "the file expects %s, and this network allows %s: %s",
 			path_phrase(st->path), path_phrase(v.path), v.why);
 }
@@ -339,23 +331,41 @@ static void tell_next(struct lab *l, const struct scn_step *st)
 		story_say(l->story, "next", STORY_NOTE, "next: simnet explain %s", l->out_name);
 }
 
+/* What had to fail and went well: no packet that died and no silence is why. */
+static void add_died(const struct lab *l, struct why_lines *out)
+{
+	for (size_t i = 0; l->programs && i < l->s->n_nodes; i++)
+		if (l->programs[i].state == PROGRAM_FAILED)
+			why_add(out, WHY_DIED, "%s", l->programs[i].why.text);
+}
+
+static void add_reasons(
+	struct lab *l, const struct scn_step *st, struct failure_drops *all, struct why_lines *out)
+{
+	struct evidence e;
+
+	evidence_open(l, st, &e);
+	add_drops(l, st, all, &e, out);
+	if (l->programs) {
+		add_idle(l, st, out);
+		add_clocks(l, st, out);
+	}
+	add_oracle(l, st, out);
+	evidence_add(l, st, &e, out);
+	evidence_close(&e);
+}
+
 void failure_explain(struct lab *l, const struct scn_step *st, struct failure_drops *all, const char *said)
 {
 	struct why_lines *lines = calloc(1, sizeof(*lines));
-	struct evidence e;
 
 	if (!lines)
 		return;
 	failure_collect(l, all);
-	evidence_open(l, st, &e);
-	add_drops(l, st, all, &e, lines);
-	if (l->programs) {
-		add_idle(l, st, lines);
-		add_clocks(l, st, lines);
-	}
-	add_oracle(l, st, lines);
-	evidence_add(l, st, &e, lines);
-	evidence_close(&e);
+	if (st && st->fails)
+		add_died(l, lines);
+	else
+		add_reasons(l, st, all, lines);
 	bool sure = lines->n && lines->list[0].rank != WHY_ASIDE;
 	story_say(l->story, "cause", STORY_BAD, "cause: %s", sure ? lines->list[0].text : said);
 	for (size_t i = sure; i < lines->n; i++)

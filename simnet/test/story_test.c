@@ -21,10 +21,12 @@
 #define RUN_ASK "  - run: {at: c, argv: " ASK("{s.ip}") ", within: 2s}\n"
 #define CONNECT(port) \
 	"[python3, -c, \"import socket; socket.create_connection(('{s.ip}'," port "),timeout=.6)\"]"
-/* A stranger scans another router all the time. */
-#define NOISE \
+/* A stranger scans a router all the time. */
+#define SCAN(router) \
 	"  - spawn: {at: d, argv: [python3, -c, \"import socket,time\\ns=socket.socket(2,2)\\nwhile 1:\\n" \
-	" [s.sendto(b'x',('{other.wan}',p)) for p in range(1000,1400)]; time.sleep(.1)\"], ready: false}\n"
+	" [s.sendto(b'x',('{" router \
+	".wan}',p)) for p in range(1000,1400)]; time.sleep(.1)\"], ready: false}\n"
+#define NOISE SCAN("other")
 
 static const struct story_row rows[] = {
 	{ "UDP is cut at the home", SERVED "  - cut: home.udp\n" RUN_ASK, "dropped at home: UDP is cut",
@@ -117,6 +119,13 @@ static const struct story_row rows[] = {
 	{ "no nameserver",
 		HOME "nodes: {c: {at: home}}\nsteps:\n  - resolve: {from: c, name: x.test, within: 300ms}\n",
 		"c has no nameserver in /etc/resolv.conf", NULL },
+	{ "the same while its router is scanned",
+		HOME "nodes: {c: {at: home}, d: {at: internet}}\nsteps:\n" SCAN(
+			"home") "  - resolve: {from: c, name: x.test, within: 300ms}\n",
+		"c has no nameserver in /etc/resolv.conf", NULL },
+	{ "what must not be, while its router is scanned",
+		SERVED SCAN("home") "  - ping: {from: c, to: s, fails: true, within: 300ms}\n",
+		"s answered c, and must not", "dropped at home" },
 	{ "a nameserver where none is",
 		HOME "nodes: {c: {at: home}, s: {at: internet}}\nsteps:\n"
 		     "  - run: {at: c, argv: [sh, -c, 'echo nameserver {s.ip} >/etc/resolv.conf']}\n"

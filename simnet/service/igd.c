@@ -28,6 +28,7 @@ enum {
 	ANY_PORT = 706,
 	ANY_PROTOCOL = 707,
 	ANY_CLIENT = 708,
+	PINHOLE_PORT_MIN = 1024, /* of who is not authorized otherwise */
 	PINHOLE_LIFE_MAX_S = 86400
 };
 #define DEVICE "urn:schemas-upnp-org:device:InternetGatewayDevice:"
@@ -332,7 +333,8 @@ static unsigned call_delete(struct call *c)
 	return DONE;
 }
 
-/* ---- pinholes in the IPv6 firewall: a host opens one to itself alone, which is who asks, by IPv6 ---- */
+/* ---- pinholes in the IPv6 firewall: a host opens one to itself alone, which is who asks, by IPv6, above the well-known ports;
+ * miniupnpd answers with these codes too (docs/protocol.md) ---- */
 
 static unsigned call_firewall(struct call *c)
 {
@@ -377,9 +379,10 @@ static unsigned read_pinhole(const struct call *c, struct pinhole *h)
 	h->proto = (uint8_t)proto;
 	h->inner.port = (uint16_t)inner;
 	h->peer.port = (uint16_t)peer;
-	if (!addr_parse(client, &h->inner.ip))
+	if (!addr_parse(client, &h->inner.ip) || addr_is_v4(&h->inner.ip))
 		return INVALID_ARGS;
-	return addr_is_v4(&h->inner.ip) || !addr_equal(&h->inner.ip, &c->from->ip) ? NOT_AUTHORIZED : DONE;
+	bool own = addr_equal(&h->inner.ip, &c->from->ip) && inner >= PINHOLE_PORT_MIN;
+	return own ? DONE : NOT_AUTHORIZED;
 }
 
 static unsigned call_open(struct call *c)

@@ -12,12 +12,13 @@
 struct wrong_portmap {
 	const struct engine_ops *engine;
 	const char *begins_with, *then, *says;
+	bool ipv6;
 };
 
 static int wrong_portmap(void *arg)
 {
 	const struct wrong_portmap *w = arg;
-	struct lab l = { 0 };
+	struct lab l = { .s = { .ipv6 = w->ipv6 } };
 	struct scn_router *r = add_router(&l, "home", -1);
 	r->portmap = w->begins_with;
 	add_node(&l, "alice", 0);
@@ -68,19 +69,46 @@ static int portmap_leads_nowhere(void *arg)
 	return 0;
 }
 
+/* The firewall is as it was before the first pinhole was opened, whichever of the two opens it. */
+static int pinhole_leads_nowhere(void *arg)
+{
+	struct lab l = { .s = { .ipv6 = true } };
+	add_router(&l, "home", -1)->portmap = arg;
+	add_node(&l, "alice", 0);
+	if (start(&l))
+		return 1;
+	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	CHECK(run_on(&l, hosts_find(l.h, "home"),
+		      "nft delete rule ip6 simnet inside handle $(nft -a list chain ip6 simnet inside | "
+		      "sed -n 's/.*jump pinholes.*handle //p')") == 0,
+		"no rule");
+	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED &&
+			strstr(l.eb.text, "its IPv6 firewall does not let in what it was opened for"),
+		"%s", l.eb.text);
+	stop(&l);
+	return 0;
+}
+
 static void test_portmap(void **state)
 {
 	static const struct engine_ops *const engines[] = { &engine_kernel, &engine_user };
+	char by_pcp[] = "", by_upnp[] = "no-pcp";
 	(void)state;
 	in_sandbox(portmap_leads_nowhere, NULL);
+	in_sandbox(pinhole_leads_nowhere, by_pcp);
+	in_sandbox(pinhole_leads_nowhere, by_upnp);
 	for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
 		struct wrong_portmap rows[] = {
 			{ engines[i], "no-pcp", "refuse",
-				"it gives ports, and its `portmap` says that it refuses" },
-			{ engines[i], "refuse", "", "it refuses to map a port" },
+				"it gives ports, and its `portmap` says that it refuses", false },
+			{ engines[i], "refuse", "", "it refuses to map a port", false },
 			{ engines[i], "no-pmp,no-pcp", "no-pmp,no-pcp,conflict",
-				"it gives ports, and its `portmap` says that it refuses" },
-			{ engines[i], "no-pmp,no-pcp,conflict", "no-pmp,no-pcp", "it refuses to map a port" },
+				"it gives ports, and its `portmap` says that it refuses", false },
+			{ engines[i], "no-pmp,no-pcp,conflict", "no-pmp,no-pcp", "it refuses to map a port",
+				false },
+			{ engines[i], "no-pcp,v1", "no-pcp", "it refuses to open its IPv6 firewall", true },
+			{ engines[i], "no-pcp,no-upnp", "no-upnp",
+				"nobody answers who asks it to open its IPv6 firewall", true },
 		};
 		for (size_t k = 0; k < ARRAY_LEN(rows); k++)
 			in_sandbox(wrong_portmap, &rows[k]);

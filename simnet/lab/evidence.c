@@ -71,7 +71,9 @@ static struct why_host host_of_node(struct lab *l, const struct scn_step *st, in
 				 : NULL };
 	if (l->s->ipv6)
 		h.ip6 = topology_v6(l->s, now.network, &now.ip).ip;
-	h.has_firewall = !h.in_mesh && (h.asks || blame_mentions(l, st, node)) && has_rules(l, node);
+	/* Of who runs on a router, they are the router's. */
+	h.has_firewall =
+		!h.in_mesh && !n->on_router && (h.asks || blame_mentions(l, st, node)) && has_rules(l, node);
 	return h;
 }
 

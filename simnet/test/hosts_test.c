@@ -233,6 +233,9 @@ static void test_on_router(void **state)
 			"'p' cannot run on router 'h', which is in userspace: NAT64: nftables makes no "
 			"IPv4" },
 	};
+	static const char ends[] = HEAD "routers:\n  h: {nat: home}\nservices:\n"
+					"  p: {router: h, run: [sh, -c, 'echo no; exit 3'], ready: {line: "
+					"never}}\nnodes:\n  a: {at: h}\n";
 	static const char in_user[] = HEAD
 		"routers:\n  h: {nat: home}\nservices:\n  p: {router: h, run: [x]}\nnodes:\n  a: {at: h}\n";
 	char *records = NULL;
@@ -240,6 +243,10 @@ static void test_on_router(void **state)
 	run_rows(rows, ARRAY_LEN(rows));
 	assert_int_equal(scenario_run_on(&engine_user, in_user, NULL, &records), EXIT_HOST);
 	assert_non_null(strstr(records, "programs run on routers of the kernel engine alone"));
+	free(records);
+	assert_int_equal(scenario_run(ends, &records), EXIT_FAILED);
+	assert_non_null(strstr(records, "cause: p: the program ended with status 3; it said: no"));
+	assert_null(strstr(records, "firewall rules of its own"));
 	free(records);
 }
 

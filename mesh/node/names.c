@@ -373,7 +373,7 @@ static struct resolver_server *open_at(
 /* This machine has its names even where another program is in the way of the others'. */
 static int open_resolver(struct names *n, struct errbuf *eb)
 {
-	bool logs = n->dns && resolver_server_journal(n->dns);
+	n->logs = n->dns ? resolver_server_journal(n->dns) != NULL : n->logs;
 	blocking_move(&n->blocking, NULL);
 	validation_leave(&n->validation);
 	keeper_leave(n->keeper);
@@ -395,7 +395,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	blocking_move(&n->blocking, resolver_server_core(n->dns));
 	if (n->zone) /* a zone is changed in place from map to map */
 		resolver_zone_set(resolver_server_core(n->dns), n->zone);
-	if (logs)
+	if (n->logs)
 		(void)resolver_server_journal_set(n->dns, true);
 	return 0;
 }
@@ -519,6 +519,7 @@ void names_forget(struct names *n)
 	keeper_leave(n->keeper);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
+	n->logs = false;
 	n->n_served = 0;
 	zone_put(n->zone);
 	n->zone = NULL;

@@ -27,6 +27,7 @@ struct names {
 	char dev[16];		     /* the mesh interface */
 	struct resolver_server *dns; /* NULL: not open */
 	struct keeper *keeper;	     /* names_keep; NULL: what nameservers said ends with us */
+	bool logs;		     /* it kept a journal, or the one before it that was closed */
 	struct blocking blocking;
 	struct validation validation; /* its owner sets the anchors */
 	bool open_guarded;	      /* `guarded` as the resolver's sockets were opened */

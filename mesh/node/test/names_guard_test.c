@@ -21,12 +21,18 @@ static const char map[] =
 	"32\"]},"
 	"\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}";
 
+static bool refused; /* no socket can be kept to anybody */
+
 int __wrap_sock_arrive_on(int fd, const char *ifname);
 int __wrap_sock_arrive_on(int fd, const char *ifname)
 {
 	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog filter = { .len = 1, .filter = &none };
 	(void)ifname;
+	if (refused) {
+		errno = EPERM;
+		return -1;
+	}
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter));
 }
 
@@ -77,14 +83,17 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-/* The guard works late, and is lost again. */
-static void test_turns(void **state)
+struct place {
+	struct names n;
+	struct state_prefs prefs;
+	struct netmap *map;
+};
+
+static void place_open(struct place *p)
 {
 	struct errbuf eb = { 0 };
 	struct prefix service;
-	struct state_prefs prefs = { .accept_dns = false };
-	struct names n = { .loop = NULL, .prefs = &prefs };
-	(void)state;
+	*p = (struct place) { .prefs = { .accept_dns = false }, .n.prefs = &p->prefs };
 	if (!own_ns(CLONE_NEWNET)) {
 		print_message("skipped: this kernel gives no network namespace\n");
 		skip();
@@ -94,29 +103,67 @@ static void test_turns(void **state)
 	assert_true(prefix_parse("100.100.100.100/32", &service));
 	assert_int_equal(nl_addr_add(nl, nl_link_index(nl, "lo"), &service, &eb), 0);
 	nl_close(nl);
-	n.loop = loop_new();
+	p->n.loop = loop_new();
 	struct dns_places places = { .resolv_conf = "/nonexistent/resolv.conf",
 		.own_path = true,
 		.uplinks = "",
 		.networkmanager = "",
 		.openresolv = "",
 		.bus = "" };
-	n.os_dns = os_dns_open(n.loop, &places, nothing, NULL);
-	struct netmap *m = read_map();
-	apply(&n, m, false);
-	assert_false(is_heard(&n));
-	apply(&n, m, true);
-	assert_true(is_heard(&n));
-	apply(&n, m, false);
-	assert_false(is_heard(&n));
-	netmap_put(m);
-	names_forget(&n);
-	os_dns_close(n.os_dns);
-	loop_free(n.loop);
+	p->n.os_dns = os_dns_open(p->n.loop, &places, nothing, NULL);
+	p->map = read_map();
+}
+
+static void place_end(struct place *p)
+{
+	netmap_put(p->map);
+	names_forget(&p->n);
+	os_dns_close(p->n.os_dns);
+	loop_free(p->n.loop);
+}
+
+/* The guard works late, and is lost again. */
+static void test_turns(void **state)
+{
+	struct place p;
+	(void)state;
+	place_open(&p);
+	apply(&p.n, p.map, false);
+	assert_false(is_heard(&p.n));
+	apply(&p.n, p.map, true);
+	assert_true(is_heard(&p.n));
+	apply(&p.n, p.map, false);
+	assert_false(is_heard(&p.n));
+	place_end(&p);
+}
+
+/* What somebody wants to be told of questions goes on when the resolver is there again, and ends with the mesh. */
+static void test_journal(void **state)
+{
+	struct errbuf eb = { 0 };
+	struct place p;
+	(void)state;
+	place_open(&p);
+	apply(&p.n, p.map, true);
+	assert_null(resolver_server_journal(p.n.dns));
+	assert_int_equal(resolver_server_journal_set(p.n.dns, true), 0);
+	refused = true;
+	p.n.guarded = false;
+	for (int i = 0; i < 2; i++) {
+		assert_int_not_equal(names_apply(&p.n, p.map, "lo", false, &eb), 0);
+		assert_null(p.n.dns);
+	}
+	refused = false;
+	apply(&p.n, p.map, false);
+	assert_non_null(resolver_server_journal(p.n.dns));
+	names_forget(&p.n);
+	apply(&p.n, p.map, false);
+	assert_null(resolver_server_journal(p.n.dns));
+	place_end(&p);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_turns) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_turns), cmocka_unit_test(test_journal) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

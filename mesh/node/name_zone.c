@@ -2,6 +2,7 @@
 
 #include "resolver/name.h"
 #include "resolver/present.h"
+#include "resolver/resolver.h"
 #include "resolver/zone.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -12,58 +13,59 @@ enum { RDATA_MAX = 1024 };
 
 static const char extra_what[] = "the extra DNS record";
 
-void names_odd(struct names *n, const char *fmt, ...)
+static void draft_odd(struct zone_draft *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void draft_odd(struct zone_draft *d, const char *fmt, ...)
 {
 	va_list ap;
-	if (n->odd_dns[0])
+	if (d->odd[0])
 		return;
 	va_start(ap, fmt);
-	vsnprintf(n->odd_dns, sizeof(n->odd_dns), fmt, ap);
+	vsnprintf(d->odd, sizeof(d->odd), fmt, ap);
 	va_end(ap);
 }
 
 /* A name the map gives that cannot be used is one bad item; only memory ends the whole. */
-static int names_check(struct names *n, int err, const char *what, const char *name)
+static int name_check(struct zone_draft *d, int err, const char *what, const char *name)
 {
 	if (err == ERR_MALFORMED)
-		names_odd(n, "%s \"%s\" cannot be used: it is no domain name", what, name);
+		draft_odd(d, "%s \"%s\" cannot be used: it is no domain name", what, name);
 	else if (err == ERR_REFUSED)
-		names_odd(n, "%s %s cannot be used: another record has its name, and an alias stands alone",
+		draft_odd(d, "%s %s cannot be used: another record has its name, and an alias stands alone",
 			what, name);
 	return err == ERR_MALFORMED || err == ERR_REFUSED ? 0 : err;
 }
 
 /* A name must not lead to the gateway of the place that this machine is at because a peer has its address. */
-static int node_add(struct names *n, struct zone *z, const struct ctl_node *c)
+static int node_add(struct zone_draft *d, const struct ctl_node *c)
 {
 	int err = 0;
 	for (size_t i = 0; !err && c->name[0] && i < c->addresses.n; i++) {
 		const struct addr *ip = &c->addresses.v[i].ip;
-		if (!addr_set_has(&n->outside, ip))
-			err = names_check(
-				n, zone_add_address(z, c->name, ip, true), "the machine name", c->name);
+		if (!d->outside || !addr_set_has(d->outside, ip))
+			err = name_check(
+				d, zone_add_address(d->zone, c->name, ip, true), "the machine name", c->name);
 	}
 	return err;
 }
 
-static void node_remove(struct zone *z, const struct ctl_node *c)
+static void node_remove(struct zone_draft *d, const struct ctl_node *c)
 {
 	for (size_t i = 0; c->name[0] && i < c->addresses.n; i++)
-		zone_remove_address(z, c->name, &c->addresses.v[i].ip, true);
+		zone_remove_address(d->zone, c->name, &c->addresses.v[i].ip, true);
 }
 
-static int authority_add(struct names *n, struct zone *z, const char *suffix)
+static int authority_add(struct zone_draft *d, const char *suffix)
 {
-	return names_check(n, zone_add_authority(z, suffix), "the domain", suffix);
+	return name_check(d, zone_add_authority(d->zone, suffix), "the domain", suffix);
 }
 
-static int reverse_authority_add(struct names *n, struct zone *z)
+static int reverse_authority_add(struct zone_draft *d)
 {
 	char suffix[64];
-	int err = authority_add(n, z, "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa");
+	int err = authority_add(d, "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa");
 	for (unsigned i = 64; !err && i < 128; i++) {
 		snprintf(suffix, sizeof(suffix), "%u.100.in-addr.arpa", i);
-		err = authority_add(n, z, suffix);
+		err = authority_add(d, suffix);
 	}
 	return err;
 }
@@ -86,65 +88,65 @@ struct extra {
 };
 
 /* false: it cannot be used, which is said. */
-static bool extra_read(struct names *n, const struct ctl_record *r, struct extra *x)
+static bool extra_read(struct zone_draft *d, const struct ctl_record *r, struct extra *x)
 {
 	struct errbuf eb;
 	x->is_address = !r->type[0] || strcmp(r->type, "A") == 0 || strcmp(r->type, "AAAA") == 0;
 	if (!dns_name_parse(r->name, &x->name)) {
-		(void)names_check(n, ERR_MALFORMED, extra_what, r->name);
+		(void)name_check(d, ERR_MALFORMED, extra_what, r->name);
 		return false;
 	}
 	if (x->is_address && !addr_parse(r->value, &x->ip)) {
-		names_odd(n, "%s %s cannot be used: \"%s\" is no address", extra_what, r->name, r->value);
+		draft_odd(d, "%s %s cannot be used: \"%s\" is no address", extra_what, r->name, r->value);
 		return false;
 	}
 	if (!x->is_address &&
 		present_rdata_parse(r->type, r->value, x->rdata, sizeof(x->rdata), &x->len, &x->type, &eb)) {
-		names_odd(n, "%s %s cannot be used: %s", extra_what, r->name, eb.text);
+		draft_odd(d, "%s %s cannot be used: %s", extra_what, r->name, eb.text);
 		return false;
 	}
 	return true;
 }
 
-static int extra_add(struct names *n, struct zone *z, const struct ctl_record *r)
+static int extra_add(struct zone_draft *d, const struct ctl_record *r)
 {
 	struct extra x;
-	if (!extra_read(n, r, &x))
+	if (!extra_read(d, r, &x))
 		return 0;
-	int err = x.is_address ? zone_add_address(z, r->name, &x.ip, false)
-			       : zone_add_record(z, &x.name, x.type, x.rdata, x.len);
-	return names_check(n, err, extra_what, r->name);
+	int err = x.is_address ? zone_add_address(d->zone, r->name, &x.ip, false)
+			       : zone_add_record(d->zone, &x.name, x.type, x.rdata, x.len);
+	return name_check(d, err, extra_what, r->name);
 }
 
-static void extra_remove(struct names *n, struct zone *z, const struct ctl_record *r)
+static void extra_remove(struct zone_draft *d, const struct ctl_record *r)
 {
 	struct extra x;
-	if (!extra_read(n, r, &x))
+	if (!extra_read(d, r, &x))
 		return;
 	if (x.is_address)
-		zone_remove_address(z, r->name, &x.ip, false);
+		zone_remove_address(d->zone, r->name, &x.ip, false);
 	else
-		zone_remove_record(z, &x.name, x.type, x.rdata, x.len);
+		zone_remove_record(d->zone, &x.name, x.type, x.rdata, x.len);
 }
 
-static int zone_fill(struct names *n, struct zone *z, const struct netmap *m)
+int name_zone_fill(struct zone_draft *d, const struct netmap *m)
 {
 	const struct ctl_dns *dns = m->dns;
-	int err = node_add(n, z, &m->self->node);
+	int err = node_add(d, &m->self->node);
 	for (size_t i = 0; !err && i < m->n_peers; i++)
-		err = node_add(n, z, &m->peers[i]->node);
+		err = node_add(d, &m->peers[i]->node);
 	if (!err && dns && dns->proxied) {
 		if (dns->domains.n)
-			err = authority_add(n, z, dns->domains.v[0]);
-		err = err ? err : reverse_authority_add(n, z);
-		err = err ? err : service_add(z);
-		zone_via6_names(z);
+			err = authority_add(d, dns->domains.v[0]);
+		err = err ? err : reverse_authority_add(d);
+		err = err ? err : service_add(d->zone);
+		zone_via6_names(d->zone);
 		for (size_t i = 0; !err && i < dns->n_routes; i++)
 			if (!dns->routes[i].n)
-				err = authority_add(n, z, dns->routes[i].suffix);
+				err = authority_add(d, dns->routes[i].suffix);
 	}
 	for (size_t i = 0; !err && dns && i < dns->n_extra; i++)
-		err = extra_add(n, z, &dns->extra[i]);
+		err = extra_add(d, &dns->extra[i]);
 	return err;
 }
 
@@ -185,90 +187,94 @@ static bool same_domains(const struct ctl_dns *a, const struct ctl_dns *b)
 	return !x && !y;
 }
 
-/* The extra records between those at the beginning and at the end that are the same. */
-static int extras_step(
-	struct names *n, struct zone *z, const struct ctl_dns *from, const struct ctl_dns *to, bool adding)
+/* The extra records of two settings but for those at the beginning and at the end that are the same. */
+struct extras {
+	const struct ctl_record *from, *to;
+	size_t n_from, n_to;
+};
+
+static struct extras extras_between(const struct ctl_dns *from, const struct ctl_dns *to)
 {
-	size_t same = 0, last = 0, n_from = from ? from->n_extra : 0, n_to = to ? to->n_extra : 0;
+	struct extras x = { 0 };
+	if (from)
+		x = (struct extras) { .from = from->extra, .n_from = from->n_extra };
+	if (to)
+		x.to = to->extra, x.n_to = to->n_extra;
+	for (; x.n_from && x.n_to && same_record(x.from, x.to); x.from++, x.to++)
+		x.n_from--, x.n_to--;
+	while (x.n_from && x.n_to && same_record(&x.from[x.n_from - 1], &x.to[x.n_to - 1]))
+		x.n_from--, x.n_to--;
+	return x;
+}
+
+static int extras_step(struct zone_draft *d, const struct extras *x, bool adding)
+{
 	int err = 0;
-	while (same < n_from && same < n_to && same_record(&from->extra[same], &to->extra[same]))
-		same++;
-	while (same + last < n_from && same + last < n_to &&
-		same_record(&from->extra[n_from - last - 1], &to->extra[n_to - last - 1]))
-		last++;
-	for (size_t i = same; !adding && i < n_from - last; i++)
-		extra_remove(n, z, &from->extra[i]);
-	for (size_t i = same; adding && !err && i < n_to - last; i++)
-		err = extra_add(n, z, &to->extra[i]);
+	for (size_t i = 0; !adding && i < x->n_from; i++)
+		extra_remove(d, &x->from[i]);
+	for (size_t i = 0; adding && !err && i < x->n_to; i++)
+		err = extra_add(d, &x->to[i]);
 	return err;
 }
 
-/* From one map to the next where peers and extra records changed, at the cost of what changed; a peer that did not has the
- * same pointer in both. What goes is removed before anything is added: a name may go from one peer to
- * another. */
-static int zone_step(struct names *n, struct zone *z, const struct netmap *from, const struct netmap *to)
+/* The peers of two maps that are not the same, in the order of their numbers; one that did not change has the same pointer
+ * in both. */
+struct walk {
+	const struct netmap *from, *to;
+	size_t i, k;
+	const struct ctl_node *goes, *comes; /* the next that differ: one, or both with one number */
+};
+
+static bool walk_next(struct walk *w)
+{
+	while (w->i < w->from->n_peers || w->k < w->to->n_peers) {
+		const struct netmap_peer *x = w->i < w->from->n_peers ? w->from->peers[w->i] : NULL;
+		const struct netmap_peer *y = w->k < w->to->n_peers ? w->to->peers[w->k] : NULL;
+		bool same = x == y; /* most of many: not even looked at */
+		bool goes = same || (x && (!y || x->node.id <= y->node.id));
+		bool comes = same || (y && (!x || y->node.id <= x->node.id));
+		w->i += goes;
+		w->k += comes;
+		if (same || (goes && comes && same_name(&x->node, &y->node)))
+			continue;
+		w->goes = goes ? &x->node : NULL;
+		w->comes = comes ? &y->node : NULL;
+		return true;
+	}
+	return false;
+}
+
+size_t name_zone_distance(const struct netmap *from, const struct netmap *to, size_t max)
+{
+	size_t n = 0;
+	if (!same_name(&from->self->node, &to->self->node))
+		return SIZE_MAX;
+	if (from->parts[NETMAP_DNS] != to->parts[NETMAP_DNS]) {
+		struct extras x = extras_between(from->dns, to->dns);
+		if (!same_domains(from->dns, to->dns))
+			return SIZE_MAX;
+		n = x.n_from + x.n_to;
+	}
+	for (struct walk w = { .from = from, .to = to }; n <= max && walk_next(&w);)
+		n++;
+	return n;
+}
+
+/* What goes is removed before anything is added: a name may go from one peer to another. */
+int name_zone_step(struct zone_draft *d, const struct netmap *from, const struct netmap *to)
 {
 	int err = 0;
 	for (int adding = 0; !err && adding < 2; adding++) {
 		if (from->parts[NETMAP_DNS] != to->parts[NETMAP_DNS]) {
-			n->zone_moved = true; /* others may be asked, too */
-			err = extras_step(n, z, from->dns, to->dns, adding);
+			struct extras x = extras_between(from->dns, to->dns);
+			err = extras_step(d, &x, adding);
 		}
-		for (size_t i = 0, k = 0; !err && (i < from->n_peers || k < to->n_peers);) {
-			const struct netmap_peer *x = i < from->n_peers ? from->peers[i] : NULL;
-			const struct netmap_peer *y = k < to->n_peers ? to->peers[k] : NULL;
-			bool same = x == y; /* most of many: not even looked at */
-			bool goes = same || (x && (!y || x->node.id <= y->node.id));
-			bool comes = same || (y && (!x || y->node.id <= x->node.id));
-			bool differs = !same && (!goes || !comes || !same_name(&x->node, &y->node));
-			n->zone_moved = n->zone_moved || differs;
-			if (differs && goes && !adding)
-				node_remove(z, &x->node);
-			if (differs && comes && adding)
-				err = node_add(n, z, &y->node);
-			i += goes;
-			k += comes;
+		for (struct walk w = { .from = from, .to = to }; !err && walk_next(&w);) {
+			if (w.goes && !adding)
+				node_remove(d, w.goes);
+			if (w.comes && adding)
+				err = node_add(d, w.comes);
 		}
 	}
 	return err;
-}
-
-/* A map whose names clash is read whole each time: which of two gets the name depends on their order. */
-static bool may_step(const struct names *n)
-{
-	const struct netmap *from = n->zone_map, *to = n->map;
-	return from && !n->zone_odd &&
-	       (from->parts[NETMAP_DNS] == to->parts[NETMAP_DNS] || same_domains(from->dns, to->dns)) &&
-	       same_name(&from->self->node, &to->self->node);
-}
-
-static void zone_follows(struct names *n)
-{
-	netmap_put(n->zone_map);
-	n->zone_map = netmap_get(n->map);
-	n->zone_odd = n->odd_dns[0] != 0;
-}
-
-int names_zone_apply(struct names *n, struct errbuf *eb)
-{
-	struct resolver *r = resolver_server_core(n->dns);
-	if (may_step(n) && !zone_step(n, n->zone, n->zone_map, n->map) && !n->odd_dns[0]) {
-		zone_follows(n);
-		return 0;
-	}
-	n->odd_dns[0] = 0;
-	n->zone_moved = true;
-	netmap_put(n->zone_map); /* a step that failed left the zone between two maps */
-	n->zone_map = NULL;
-	struct zone *z = zone_new();
-	int err = z ? zone_fill(n, z, n->map) : -ENOMEM;
-	if (err) {
-		zone_put(z);
-		return err_set(eb, err, "the names of the mesh do not fit in memory; the old ones stay");
-	}
-	resolver_zone_set(r, z);
-	zone_put(n->zone);
-	n->zone = z;
-	zone_follows(n);
-	return 0;
 }

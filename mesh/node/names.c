@@ -5,13 +5,13 @@
 #include "mesh/netmap/exits.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/name_matches.h"
-#include "mesh/node/name_zone.h"
 #include "mesh/node/portal_names.h"
 #include "mesh/node/serve/sharing.h"
 #include "mesh/transport/http.h"
 #include "mesh/transport/proxy.h"
 #include "resolver/name.h"
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,18 @@ enum {
 	UPSTREAMS_MAX = RESOLVER_UPSTREAMS_MAX,
 	SEARCH_MAX = 6
 };
+
+/* Something of the map cannot be used. The first of them is kept for `status`. */
+static void names_odd(struct names *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void names_odd(struct names *n, const char *fmt, ...)
+{
+	va_list ap;
+	if (n->odd_dns[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(n->odd_dns, sizeof(n->odd_dns), fmt, ap);
+	va_end(ap);
+}
 
 /* --- routes --- */
 
@@ -228,14 +240,6 @@ static int configure_routes(struct names *n, const struct ctl_dns *dns, struct e
 	return err;
 }
 
-void names_trying(struct names *n, const char *host)
-{
-	struct errbuf eb;
-	snprintf(n->trying, sizeof(n->trying), "%s", host);
-	if (n->dns && n->map && configure_routes(n, n->map->dns, &eb) != 0)
-		log_warn("names: %s", eb.text);
-}
-
 /* --- the machine --- */
 
 /* Names of machines, nameservers, servers for some names, records: what only our resolver can give. */
@@ -377,6 +381,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	blocking_move(&n->blocking, NULL);
 	validation_leave(&n->validation);
 	keeper_leave(n->keeper);
+	zone_keeper_serve(&n->zones, NULL);
 	resolver_server_close(n->dns);
 	n->unserved[0] = 0;
 	n->open_guarded = n->guarded;
@@ -393,18 +398,38 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	if (!n->dns)
 		return eb->code;
 	blocking_move(&n->blocking, resolver_server_core(n->dns));
-	if (n->zone) /* a zone is changed in place from map to map */
-		resolver_zone_set(resolver_server_core(n->dns), n->zone);
+	zone_keeper_serve(&n->zones, resolver_server_core(n->dns));
 	if (n->logs)
 		(void)resolver_server_journal_set(n->dns, true);
 	return 0;
 }
 
+static void zone_is_made(void *arg)
+{
+	const struct names *n = arg;
+	n->made(n->arg);
+}
+
 /* Once this node's key has expired the mesh is out of reach: its names are served as they were, but questions
  * of the machine go where they went without a mesh. */
+static const struct ctl_dns *settings(const struct names *n)
+{
+	return n->expired ? NULL : zone_keeper_settings(&n->zones, n->map);
+}
+
+static int apply_zone(struct names *n, struct errbuf *eb)
+{
+	n->zones.loop = n->loop;
+	n->zones.made = zone_is_made;
+	n->zones.arg = n;
+	int err = n->expired && n->zones.zone ? 0 : zone_keeper_follow(&n->zones, n->map, eb);
+	if (n->zones.odd[0])
+		names_odd(n, "%s", n->zones.odd);
+	return err;
+}
+
 static int apply(struct names *n, struct errbuf *eb)
 {
-	const struct ctl_dns *dns = n->expired ? NULL : n->map->dns;
 	n->blocking.loop = n->loop;
 	n->blocking.state_dir = n->state_dir;
 	n->blocking.proxies = is_away(n) ? NULL : n->proxies;
@@ -414,17 +439,25 @@ static int apply(struct names *n, struct errbuf *eb)
 	if (err)
 		return err;
 	bool blocks = blocking_serve(&n->blocking, resolver_server_core(n->dns));
-	err = n->expired && n->zone ? 0 : names_zone_apply(n, eb);
+	err = apply_zone(n, eb);
 	if (n->unserved[0] || n->blocking.odd[0])
 		names_odd(n, "%s", n->unserved[0] ? n->unserved : n->blocking.odd);
-	err = err ? err : configure_routes(n, dns, eb);
-	if (!err) /* zone and routes are those of this map */
+	err = err ? err : configure_routes(n, settings(n), eb);
+	if (!err) /* zone and routes are those of one map */
 		keeper_serve(n->keeper, resolver_server_core(n->dns), (const uint8_t[KEEP_ABOUT]) { 0 });
-	err = err ? err : point_machine(n, dns, eb);
-	if (!err && n->zone_moved && n->os_dns)
+	err = err ? err : point_machine(n, settings(n), eb);
+	if (!err && n->zones.moved && n->os_dns)
 		os_dns_answers_changed(n->os_dns);
-	n->zone_moved = n->zone_moved && err;
+	n->zones.moved = n->zones.moved && err;
 	return err || blocks ? err : err_set(eb, -ENOMEM, "names that are blocked");
+}
+
+void names_trying(struct names *n, const char *host)
+{
+	struct errbuf eb;
+	snprintf(n->trying, sizeof(n->trying), "%s", host);
+	if (n->dns && n->map && configure_routes(n, settings(n), &eb) != 0)
+		log_warn("names: %s", eb.text);
 }
 
 /* What is to be true is in n already. */
@@ -459,13 +492,7 @@ void names_keep_end(struct names *n)
 
 bool names_outside_set(struct names *n, const struct addr_set *outside)
 {
-	if (addr_set_equal(&n->outside, outside))
-		return true;
-	if (!addr_set_assign(&n->outside, outside->v, outside->n))
-		return false;
-	netmap_put(n->zone_map); /* no step leads from the old zone to the new */
-	n->zone_map = NULL;
-	return true;
+	return zone_keeper_outside_set(&n->zones, outside);
 }
 
 int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb)
@@ -517,14 +544,11 @@ void names_forget(struct names *n)
 	blocking_fini(&n->blocking);
 	validation_leave(&n->validation);
 	keeper_leave(n->keeper);
+	zone_keeper_fini(&n->zones);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
 	n->logs = false;
 	n->n_served = 0;
-	zone_put(n->zone);
-	n->zone = NULL;
-	netmap_put(n->zone_map);
 	netmap_put(n->map);
-	n->map = n->zone_map = NULL;
-	addr_set_free(&n->outside);
+	n->map = NULL;
 }

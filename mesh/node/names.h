@@ -5,16 +5,20 @@
 
 #include "mesh/netmap/netmap.h"
 #include "mesh/node/blocking.h"
-#include "mesh/node/host/addr_set.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/host/state.h"
 #include "mesh/node/validation.h"
+#include "mesh/node/zone_keeper.h"
 #include "resolver/keeper.h"
 #include "resolver/listen.h"
 
-/* Embedded in its owner, who sets the first five and leaves the rest at zero. */
+/* Embedded in its owner, who sets the first seven and leaves the rest at zero. */
 struct names {
 	struct loop *loop;
+	void (*made)(
+		void *arg); /* from the loop: a big zone is made; names_apply is to be called again, with the newest
+				  * map, and does what waited for that */
+	void *arg;
 	struct os_dns *os_dns;		 /* borrowed */
 	const struct state_prefs *prefs; /* borrowed, read anew each time: control_url, accept_dns */
 	const struct proxies
@@ -33,12 +37,8 @@ struct names {
 	bool open_guarded;	      /* `guarded` as the resolver's sockets were opened */
 	struct addr served[2];	      /* own addresses of the mesh at which others may ask */
 	size_t n_served;
-	struct addr_set outside; /* peers' addresses that no name leads to */
-	struct zone *zone;	 /* NULL: none yet; changed in place from map to map */
-	struct netmap *zone_map; /* what it was made from, a reference of our own */
-	bool zone_odd;		 /* something of that map could not be used */
-	bool zone_moved;	 /* it answers other than it did when the machine was last told */
-	char no_dns[384];	 /* why the machine does not ask our resolver; "" = it does, or shall not */
+	struct zone_keeper zones;
+	char no_dns[384]; /* why the machine does not ask our resolver; "" = it does, or shall not */
 	char unserved
 		[256]; /* why others cannot ask this machine, though they shall; "" = they can, or shall not */
 	char odd_dns[384]; /* the first of the map's DNS settings that cannot be used */

@@ -1,5 +1,6 @@
 #include "mesh/node/node.h"
 #include "mesh/node/node_exit.h"
+#include "mesh/node/node_names.h"
 #include "mesh/node/doors.h"
 #include "mesh/node/farewell.h"
 #include "mesh/node/key_end.h"
@@ -23,7 +24,6 @@
 enum {
 	REOPEN_MS = 5000,
 	SAVE_AGAIN_MS = 10000,
-	NAMESERVERS_MAX = 16,
 	ODD_MAPS_SAID = 3 /* lines a second */
 };
 
@@ -166,19 +166,6 @@ static void engine_peer_gone(void *arg, const struct ctl_node *peer)
 	names_peer_gone(&((struct node *)arg)->names, peer);
 }
 
-/* The machine's own, which the mesh must not cut off. */
-static void tell_nameservers(struct node *n)
-{
-	struct endpoint base[NAMESERVERS_MAX];
-	struct addr ip[NAMESERVERS_MAX];
-	if (!engine_is_open(&n->engine))
-		return;
-	size_t count = os_dns_base(n->os_dns, base, NAMESERVERS_MAX);
-	for (size_t i = 0; i < count; i++)
-		ip[i] = base[i].ip;
-	iface_nameservers_set(n->engine.iface, ip, count);
-}
-
 static void engine_links_changed(void *arg)
 {
 	struct node *n = arg;
@@ -187,7 +174,7 @@ static void engine_links_changed(void *arg)
 	if (node_offers_exit(n)) /* what is around this machine is no part of the internet */
 		apply_again(&n->apply, APPLY_RULES);
 	bool others = names_links_changed(&n->names);
-	tell_nameservers(n);
+	node_tell_nameservers(n);
 	if (others || steps_names_differ(&n->steps))
 		apply_again(&n->apply, APPLY_NAMES);
 	if (n->server)
@@ -401,7 +388,7 @@ static int bring_up(struct node *n, struct errbuf *eb)
 	int err = open_engine(n, eb);
 	if (err)
 		return err;
-	tell_nameservers(n);
+	node_tell_nameservers(n);
 	backend_heard(&n->backend, BACKEND_UP);
 	if (n->state.logged_in)
 		apply_cached(n);
@@ -479,12 +466,6 @@ void node_reopen(struct node *n)
 	loop_timer_set(n->reopen, 0);
 }
 
-static void resolv_conf_changed(void *arg)
-{
-	tell_nameservers(arg);
-	apply_again(&((struct node *)arg)->apply, APPLY_NAMES);
-}
-
 static void logged_out(void *arg);
 
 /* In this order: what another daemon may own is touched only when it is ours. */
@@ -525,10 +506,12 @@ static int open_all(struct node *n, struct errbuf *eb)
 		log_warn("%s", eb->text);
 	struct dns_places places;
 	dns_places_system(&places, n->opt.resolv_conf);
-	n->os_dns = os_dns_open(n->loop, &places, resolv_conf_changed, n);
+	n->os_dns = os_dns_open(n->loop, &places, node_names_again, n);
 	if (!n->os_dns)
 		return err_set(eb, -ENOMEM, "start");
 	n->names = (struct names) { .loop = n->loop,
+		.made = node_names_again,
+		.arg = n,
 		.os_dns = n->os_dns,
 		.prefs = &n->state.prefs,
 		.state_dir = n->opt.state_dir,

@@ -163,7 +163,7 @@ static bool is_guarded(const struct steps *s)
 bool steps_names_differ(const struct steps *s)
 {
 	return s->names->guarded != is_guarded(s) ||
-	       !addr_set_equal(&s->names->outside, iface_outside(s->engine->iface));
+	       !addr_set_equal(&s->names->zones.outside, iface_outside(s->engine->iface));
 }
 
 static int step_names(void *arg, struct netmap *m, bool self_expired, struct errbuf *eb)

@@ -522,6 +522,11 @@ static void test_expired(void **state)
 		ask(p, expired ? "one.example" : "two.example", "A");
 		assert_int_equal(p->fallback.asked, 1);
 		assert_int_equal(p->own.asked, expired);
+		names_trying(&p->n, "other.example"); /* changes nothing of that */
+		ask(p, expired ? "three.example" : "four.example", "A");
+		assert_int_equal(p->fallback.asked, expired ? 1 : 2);
+		p->fallback.asked = 1;
+		p->own.asked = expired;
 	}
 	place_end(p);
 }
@@ -634,10 +639,10 @@ static void test_peers_change(void **state)
 	struct place *p = place_make();
 	(void)state;
 	use_map(p, "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}");
-	const struct zone *z = p->n.zone;
+	const struct zone *z = p->n.zones.zone;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		use_map_after(p, rows[i].delta, p->n.map);
-		assert_ptr_equal(p->n.zone, z);
+		assert_ptr_equal(p->n.zones.zone, z);
 		for (unsigned k = 0; k < 3; k++) {
 			char reverse[64];
 			snprintf(reverse, sizeof(reverse), "%u.0.64.100.in-addr.arpa", k + 2);

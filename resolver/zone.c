@@ -20,12 +20,14 @@
 #include "mesh/base/table.h"
 #include "mesh/base/via6.h"
 #include "resolver/resolver.h"
+#include "resolver/zone_pool.h"
 #include <errno.h>
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 enum { BUCKETS_MIN = 64, SPARSE = 8, FEW = 8 };
+#define INNER_NONE SIZE_MAX
 
 struct zone_node {
 	struct zone_node *chain,
@@ -36,9 +38,10 @@ struct zone_node {
 	} rrs;
 	uint32_t hash, n, children, authorities;
 	uint8_t len, room;
-	bool crowded; /* its records stand in the table of crowds */
-	bool inner;   /* one of them, that the name was made for, stands in this block, behind b */
-	uint8_t b[];  /* wire form, lower case */
+	bool crowded : 1; /* its records stand in the table of crowds */
+	bool inner : 1;	  /* one of them, that the name was made for, stands in this block, behind b */
+	bool had_inner : 1;
+	uint8_t b[]; /* wire form, lower case */
 };
 struct crowd { /* a record of a name that has many */
 	struct crowd *chain;
@@ -48,6 +51,7 @@ struct crowd { /* a record of a name that has many */
 };
 struct zone {
 	unsigned refs;
+	struct zone_pool pool; /* names, records, crowds */
 	struct zone_node **names;
 	struct crowd **crowds;
 	size_t names_mask, crowds_mask, n_names, n_crowds;
@@ -94,37 +98,28 @@ static struct zone_rr *inner_rr(struct zone_node *n)
 	return (void *)((uint8_t *)n + inner_at(n->len));
 }
 
-static void rr_free(struct zone_node *n, struct zone_rr *rr)
+static void rr_free(struct zone *z, struct zone_node *n, struct zone_rr *rr)
 {
 	if (n->inner && rr == inner_rr(n))
 		n->inner = false;
 	else
-		free(rr);
+		zone_pool_put(&z->pool, rr, sizeof(*rr) + rr->len);
 }
 
-static void node_free(struct zone_node *n)
+/* One that holds no record. */
+static void node_free(struct zone *z, struct zone_node *n)
 {
-	for (uint32_t i = 0; i < n->n; i++)
-		rr_free(n, node_rrs(n)[i]);
+	size_t size = inner_at(n->len) + (n->had_inner ? sizeof(struct zone_rr) + inner_rr(n)->len : 0);
 	if (n->room)
-		free(n->rrs.many);
-	free(n);
+		zone_pool_put(&z->pool, n->rrs.many, sizeof(struct zone_rr *) << n->room);
+	zone_pool_put(&z->pool, n, size);
 }
 
 void zone_put(struct zone *z)
 {
 	if (!z || --z->refs)
 		return;
-	for (size_t i = 0; z->names && i <= z->names_mask; i++)
-		for (struct zone_node *n = z->names[i], *next; n; n = next) {
-			next = n->chain;
-			node_free(n);
-		}
-	for (size_t i = 0; z->crowds && i <= z->crowds_mask; i++)
-		for (struct crowd *c = z->crowds[i], *next; c; c = next) {
-			next = c->chain;
-			free(c);
-		}
+	zone_pool_free(&z->pool);
 	free(z->names);
 	free(z->crowds);
 	free(z);
@@ -178,7 +173,7 @@ static void node_release(struct zone *z, struct zone_node *n)
 			at = &(*at)->chain;
 		*at = n->chain;
 		z->n_names--;
-		node_free(n);
+		node_free(z, n);
 		if (parent)
 			parent->children--;
 		n = parent;
@@ -187,10 +182,12 @@ static void node_release(struct zone *z, struct zone_node *n)
 		names_resize(z, z->names_mask / 2);
 }
 
-/* With room for a record of `inner` bytes. */
+/* With room for a record that has `inner` bytes of data; INNER_NONE: for none. */
 static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t len, size_t inner)
 {
-	struct zone_node *n = calloc(1, inner_at(len) + inner);
+	bool has = inner != INNER_NONE;
+	struct zone_node *n =
+		zone_pool_get(&z->pool, inner_at(len) + (has ? sizeof(struct zone_rr) + inner : 0));
 	if (!n)
 		return NULL;
 	if (z->n_names > z->names_mask)
@@ -198,6 +195,10 @@ static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t le
 	n->hash = name_hash(z, wire, len);
 	n->len = (uint8_t)len;
 	memcpy(n->b, wire, len);
+	if (has) {
+		n->had_inner = true;
+		inner_rr(n)->len = (uint16_t)inner;
+	}
 	n->chain = z->names[n->hash & z->names_mask];
 	z->names[n->hash & z->names_mask] = n;
 	z->n_names++;
@@ -205,14 +206,15 @@ static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t le
 }
 
 /* The node of a name, made with all above it where it is new. The caller gives it something to hold, or
- * releases it; a new one has room for a record of `inner` bytes. NULL: memory short. */
+ * releases it; a new one has room for a record with `inner` bytes of data, or INNER_NONE. NULL: memory short. */
 static struct zone_node *node_make(struct zone *z, const struct dns_name *name, size_t inner)
 {
 	struct zone_node *found = NULL, *below = NULL, *first = NULL;
 	for (size_t at = 0;; at += name->b[at] + 1u) {
 		found = node_find(z, name->b + at, (size_t)name->len - at);
 		struct zone_node *n =
-			found ? found : node_new(z, name->b + at, (size_t)name->len - at, at ? 0 : inner);
+			found ? found
+			      : node_new(z, name->b + at, (size_t)name->len - at, at ? INNER_NONE : inner);
 		if (!n) {
 			node_release(z, first);
 			return NULL;
@@ -274,7 +276,7 @@ static void crowds_resize(struct zone *z, size_t mask)
 
 static bool crowd_add(struct zone *z, const struct zone_node *n, struct zone_rr *rr)
 {
-	struct crowd *c = malloc(sizeof(*c));
+	struct crowd *c = zone_pool_get(&z->pool, sizeof(*c));
 	if (!c)
 		return false;
 	if (z->n_crowds > z->crowds_mask)
@@ -294,7 +296,7 @@ static void crowd_remove(struct zone *z, const struct zone_node *n, const struct
 		at = &(*at)->chain;
 	c = *at;
 	*at = c->chain;
-	free(c);
+	zone_pool_put(&z->pool, c, sizeof(*c));
 	z->n_crowds--;
 	if (is_sparse(z->n_crowds, z->crowds_mask))
 		crowds_resize(z, z->crowds_mask / 2);
@@ -318,17 +320,17 @@ static bool may_stand(struct zone_node *n, uint16_t type)
 }
 
 /* Room for one more record. false: memory short. */
-static bool list_grow(struct zone_node *n)
+static bool list_grow(struct zone *z, struct zone_node *n)
 {
 	if (!n->n || n->n < (size_t)1 << n->room)
 		return true;
-	struct zone_rr *one = n->rrs.one;
-	struct zone_rr **bigger =
-		realloc(n->room ? n->rrs.many : NULL, sizeof(struct zone_rr *) << (n->room + 1));
+	size_t size = sizeof(struct zone_rr *) << n->room;
+	struct zone_rr **bigger = zone_pool_get(&z->pool, size * 2);
 	if (!bigger)
 		return false;
-	if (!n->room)
-		bigger[0] = one;
+	memcpy(bigger, node_rrs(n), size);
+	if (n->room)
+		zone_pool_put(&z->pool, n->rrs.many, size);
 	n->rrs.many = bigger;
 	n->room++;
 	return true;
@@ -354,11 +356,12 @@ static void list_remove(struct zone_node *n, const struct zone_rr *rr)
 }
 
 /* A record without a place yet, in the block of a name that was made for it. NULL: memory short. */
-static struct zone_rr *rr_new(struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
+static struct zone_rr *rr_new(
+	struct zone *z, struct zone_node *n, uint16_t type, const uint8_t *rdata, size_t len)
 {
 	/* What held nothing when it was found would not be there. */
 	bool made = !n->n && !n->children && !n->authorities;
-	struct zone_rr *rr = made ? inner_rr(n) : malloc(sizeof(*rr) + len);
+	struct zone_rr *rr = made ? inner_rr(n) : zone_pool_get(&z->pool, sizeof(*rr) + len);
 	if (!rr)
 		return NULL;
 	n->inner = n->inner || made;
@@ -372,16 +375,19 @@ int zone_add_record(
 {
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
-	struct zone_node *n = node_make(z, &folded, sizeof(struct zone_rr) + len);
+	if (len > UINT16_MAX)
+		return ERR_MALFORMED;
+	struct zone_node *n = node_make(z, &folded, len);
 	struct zone_rr *rr = n ? record_find(z, n, type, rdata, len) : NULL;
 	if (rr) {
 		rr->times++;
 		return 0;
 	}
 	bool stands = n && may_stand(n, type);
-	rr = stands && len <= UINT16_MAX && list_grow(n) ? rr_new(n, type, rdata, len) : NULL;
+	rr = stands && list_grow(z, n) ? rr_new(z, n, type, rdata, len) : NULL;
 	if (!rr || (n->crowded && !crowd_add(z, n, rr))) {
-		free(rr); /* not an inner one: its name is not crowded */
+		zone_pool_put(
+			&z->pool, rr, sizeof(*rr) + len); /* not an inner one: its name is not crowded */
 		node_release(z, n);
 		return n && !stands ? ERR_REFUSED : -ENOMEM;
 	}
@@ -404,7 +410,7 @@ void zone_remove_record(
 		crowd_remove(z, n, rr);
 	list_remove(n, rr);
 	n->crowded = n->crowded && n->n;
-	rr_free(n, rr);
+	rr_free(z, n, rr);
 	node_release(z, n);
 }
 
@@ -456,7 +462,7 @@ int zone_add_authority(struct zone *z, const char *suffix)
 	if (!dns_name_parse(suffix, &name))
 		return ERR_MALFORMED;
 	dns_name_fold(&name);
-	struct zone_node *n = node_make(z, &name, 0);
+	struct zone_node *n = node_make(z, &name, INNER_NONE);
 	if (!n)
 		return -ENOMEM;
 	n->authorities++;
@@ -474,6 +480,11 @@ void zone_remove_authority(struct zone *z, const char *suffix)
 		return;
 	n->authorities--;
 	node_release(z, n);
+}
+
+bool zone_is_sparse(const struct zone *z)
+{
+	return zone_pool_is_sparse(&z->pool);
 }
 
 /* ---- looking up ---- */

@@ -36,11 +36,13 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 const struct zone_rr *const *zone_set(const struct zone_hit *h, uint16_t type, uint32_t *n);
 
 /* rdata: uncompressed wire form. ERR_REFUSED: the name is an alias (CNAME), or would be one beside other
- * records; -ENOMEM. What was given n times is there until it was removed n times. */
+ * records; ERR_MALFORMED: more than a record holds; -ENOMEM. What was given n times is there until it was removed n times. */
 int zone_add_record(
 	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len);
 void zone_remove_record(
 	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len);
+/* Most of what it held has left, name by name; the memory that took goes when it does. */
+bool zone_is_sparse(const struct zone *z);
 /* SOA RDATA for a zone at apex: mname is the apex, serial and times as RFC 6303 has them. buf[DNS_NAME_MAX +
  * 64]. */
 enum { ZONE_NEGATIVE_TTL_S = 10 };

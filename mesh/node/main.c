@@ -220,6 +220,8 @@ static void keep_memory_small(void)
 	enum { LARGE = 1 << 20 };
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
+	/* What a thread of a moment took stays with an arena of its own, and is of no use to the loop. */
+	(void)mallopt(M_ARENA_MAX, 1);
 }
 
 int main(int argc, char **argv)

@@ -381,7 +381,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	blocking_move(&n->blocking, NULL);
 	validation_leave(&n->validation);
 	keeper_leave(n->keeper);
-	zone_keeper_serve(&n->zones, NULL);
+	map_zone_serve(&n->zones, NULL);
 	resolver_server_close(n->dns);
 	n->unserved[0] = 0;
 	n->open_guarded = n->guarded;
@@ -398,7 +398,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	if (!n->dns)
 		return eb->code;
 	blocking_move(&n->blocking, resolver_server_core(n->dns));
-	zone_keeper_serve(&n->zones, resolver_server_core(n->dns));
+	map_zone_serve(&n->zones, resolver_server_core(n->dns));
 	if (n->logs)
 		(void)resolver_server_journal_set(n->dns, true);
 	return 0;
@@ -414,7 +414,7 @@ static void zone_is_made(void *arg)
  * of the machine go where they went without a mesh. */
 static const struct ctl_dns *settings(const struct names *n)
 {
-	return n->expired ? NULL : zone_keeper_settings(&n->zones, n->map);
+	return n->expired ? NULL : map_zone_settings(&n->zones, n->map);
 }
 
 static int apply_zone(struct names *n, struct errbuf *eb)
@@ -422,7 +422,7 @@ static int apply_zone(struct names *n, struct errbuf *eb)
 	n->zones.loop = n->loop;
 	n->zones.made = zone_is_made;
 	n->zones.arg = n;
-	int err = n->expired && n->zones.zone ? 0 : zone_keeper_follow(&n->zones, n->map, eb);
+	int err = n->expired && n->zones.zone ? 0 : map_zone_follow(&n->zones, n->map, eb);
 	if (n->zones.odd[0])
 		names_odd(n, "%s", n->zones.odd);
 	return err;
@@ -492,7 +492,7 @@ void names_keep_end(struct names *n)
 
 bool names_outside_set(struct names *n, const struct addr_set *outside)
 {
-	return zone_keeper_outside_set(&n->zones, outside);
+	return map_zone_outside_set(&n->zones, outside);
 }
 
 int names_apply(struct names *n, struct netmap *m, const char *dev, bool expired, struct errbuf *eb)
@@ -544,7 +544,7 @@ void names_forget(struct names *n)
 	blocking_fini(&n->blocking);
 	validation_leave(&n->validation);
 	keeper_leave(n->keeper);
-	zone_keeper_fini(&n->zones);
+	map_zone_fini(&n->zones);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
 	n->logs = false;

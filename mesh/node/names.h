@@ -8,7 +8,7 @@
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/host/state.h"
 #include "mesh/node/validation.h"
-#include "mesh/node/zone_keeper.h"
+#include "mesh/node/map_zone.h"
 #include "resolver/keeper.h"
 #include "resolver/listen.h"
 
@@ -37,7 +37,7 @@ struct names {
 	bool open_guarded;	      /* `guarded` as the resolver's sockets were opened */
 	struct addr served[2];	      /* own addresses of the mesh at which others may ask */
 	size_t n_served;
-	struct zone_keeper zones;
+	struct map_zone zones;
 	char no_dns[384]; /* why the machine does not ask our resolver; "" = it does, or shall not */
 	char unserved
 		[256]; /* why others cannot ask this machine, though they shall; "" = they can, or shall not */

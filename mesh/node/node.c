@@ -1,6 +1,6 @@
 #include "mesh/node/node.h"
+#include "mesh/node/nameservers.h"
 #include "mesh/node/node_exit.h"
-#include "mesh/node/node_names.h"
 #include "mesh/node/doors.h"
 #include "mesh/node/farewell.h"
 #include "mesh/node/key_end.h"
@@ -174,7 +174,7 @@ static void engine_links_changed(void *arg)
 	if (node_offers_exit(n)) /* what is around this machine is no part of the internet */
 		apply_again(&n->apply, APPLY_RULES);
 	bool others = names_links_changed(&n->names);
-	node_tell_nameservers(n);
+	nameservers_tell(&n->engine, n->os_dns);
 	if (others || steps_names_differ(&n->steps))
 		apply_again(&n->apply, APPLY_NAMES);
 	if (n->server)
@@ -388,7 +388,7 @@ static int bring_up(struct node *n, struct errbuf *eb)
 	int err = open_engine(n, eb);
 	if (err)
 		return err;
-	node_tell_nameservers(n);
+	nameservers_tell(&n->engine, n->os_dns);
 	backend_heard(&n->backend, BACKEND_UP);
 	if (n->state.logged_in)
 		apply_cached(n);
@@ -466,6 +466,14 @@ void node_reopen(struct node *n)
 	loop_timer_set(n->reopen, 0);
 }
 
+/* The machine's nameservers are others, or a zone is made that names wait for. */
+static void names_again(void *arg)
+{
+	struct node *n = arg;
+	nameservers_tell(&n->engine, n->os_dns);
+	apply_again(&n->apply, APPLY_NAMES);
+}
+
 static void logged_out(void *arg);
 
 /* In this order: what another daemon may own is touched only when it is ours. */
@@ -506,11 +514,11 @@ static int open_all(struct node *n, struct errbuf *eb)
 		log_warn("%s", eb->text);
 	struct dns_places places;
 	dns_places_system(&places, n->opt.resolv_conf);
-	n->os_dns = os_dns_open(n->loop, &places, node_names_again, n);
+	n->os_dns = os_dns_open(n->loop, &places, names_again, n);
 	if (!n->os_dns)
 		return err_set(eb, -ENOMEM, "start");
 	n->names = (struct names) { .loop = n->loop,
-		.made = node_names_again,
+		.made = names_again,
 		.arg = n,
 		.os_dns = n->os_dns,
 		.prefs = &n->state.prefs,

@@ -361,6 +361,7 @@ int main(int argc, char **argv)
 		b.change++;
 	log_setup(LOG_ERROR, false);
 	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20); /* as ropewalkd */
+	(void)mallopt(M_ARENA_MAX, 1);
 	if (b.change == CHANGES || b.peers < 1 || b.peers > 100000 || !own_ns(CLONE_NEWNET) ||
 		system("ip link set lo up") != 0) {
 		fprintf(stderr,

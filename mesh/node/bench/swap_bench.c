@@ -2,8 +2,9 @@
  * are others at once: what the loop of a node computes for that, the longest between two questions that it could
  * answer, and what other threads compute beside it. CPU in ms, of TURNS exchanges the median; and what the process has
  * resident in MiB, before the first and after the last. */
-#include "mesh/node/zone_keeper.h"
+#include "mesh/node/map_zone.h"
 #include "resolver/listen.h"
+#include <malloc.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 enum { NAMES = 10000, TURNS = 15, TEXT_MAX = 1024 };
 
 struct bench {
-	struct zone_keeper k;
+	struct map_zone k;
 	struct netmap *map;
 	double longest_ms; /* of this exchange */
 };
@@ -44,7 +45,7 @@ static void stood(struct bench *b, double since_ms)
 static void follow(struct bench *b)
 {
 	struct errbuf eb;
-	if (zone_keeper_follow(&b->k, b->map, &eb))
+	if (map_zone_follow(&b->k, b->map, &eb))
 		abort();
 }
 
@@ -118,13 +119,14 @@ int main(void)
 	struct bench b = { 0 };
 	struct errbuf eb = { 0 };
 	double loop_ms[TURNS], threads_ms[TURNS], mib = 0;
-	b.k = (struct zone_keeper) { .loop = loop_new(), .made = made, .arg = &b };
+	(void)mallopt(M_ARENA_MAX, 1); /* as ropewalkd */
+	b.k = (struct map_zone) { .loop = loop_new(), .made = made, .arg = &b };
 	struct resolver_server *s = key_setup() && b.k.loop ? resolver_server_open(b.k.loop, &o, &eb) : NULL;
 	if (!s) {
 		fprintf(stderr, "%s\n", eb.text);
 		return 1;
 	}
-	zone_keeper_serve(&b.k, resolver_server_core(s));
+	map_zone_serve(&b.k, resolver_server_core(s));
 	for (unsigned i = 0; i < TURNS + 1; i++) { /* the first map is there at once */
 		rename_all(&b, i);
 		double own = cpu_ms(CLOCK_THREAD_CPUTIME_ID), all = cpu_ms(CLOCK_PROCESS_CPUTIME_ID);
@@ -138,7 +140,7 @@ int main(void)
 		}
 	}
 	double after = resident_mib();
-	zone_keeper_fini(&b.k);
+	map_zone_fini(&b.k);
 	resolver_server_close(s);
 	netmap_put(b.map);
 	loop_free(b.k.loop);

@@ -440,6 +440,7 @@ static void test_reopened(void **state)
 	/* no socket can be had for a while: lists that are read then wait for one */
 	struct netmap *other = read_map(MAP(BLOCKS("{" LISTS ",\"Answer\":[\"nxdomain\"]}"), ALICES), NULL);
 	use_map(p, MAP(BLOCKS("{" LISTS ",\"Answer\":[\"nxdomain\"]}"), ALICES), NULL);
+	map_zone_serve(&p->n.zones, NULL);
 	resolver_server_close(p->n.dns);
 	p->n.dns = NULL;
 	blocking_move(&p->n.blocking, NULL);

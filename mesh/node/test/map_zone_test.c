@@ -1,6 +1,6 @@
 /* From map to map: the zone changes by what changed, and says what one says that is made anew; what is made on a thread is
  * held there until the test lets it go on. */
-#include "mesh/node/zone_keeper.h"
+#include "mesh/node/map_zone.h"
 
 #include "resolver/message.h"
 #include "resolver/listen.h"
@@ -27,7 +27,7 @@
 #define EXTRA(records) ",\"ExtraRecords\":[" records "]"
 
 static struct loop *loop;
-static struct zone_keeper stepped, anew;
+static struct map_zone stepped, anew;
 static struct netmap *newest;
 
 static struct resolver_server *server_open(void)
@@ -65,8 +65,8 @@ static void take(const char *json)
 	struct errbuf eb = { 0 };
 	read_map(json);
 	anew.astray = true;
-	assert_int_equal(zone_keeper_follow(&stepped, newest, &eb), 0);
-	assert_int_equal(zone_keeper_follow(&anew, newest, &eb), 0);
+	assert_int_equal(map_zone_follow(&stepped, newest, &eb), 0);
+	assert_int_equal(map_zone_follow(&anew, newest, &eb), 0);
 }
 
 /* How many records of what types; each weighs differently. */
@@ -140,9 +140,9 @@ static void test_steps(void **state)
 	struct resolver_server *servers[2];
 	(void)state;
 	loop = loop_new();
-	stepped = anew = (struct zone_keeper) { .loop = loop };
-	zone_keeper_serve(&stepped, resolver_server_core(servers[0] = server_open()));
-	zone_keeper_serve(&anew, resolver_server_core(servers[1] = server_open()));
+	stepped = anew = (struct map_zone) { .loop = loop };
+	map_zone_serve(&stepped, resolver_server_core(servers[0] = server_open()));
+	map_zone_serve(&anew, resolver_server_core(servers[1] = server_open()));
 	take("{" NODES "," DNS("") "}");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct zone *before = zone_get(stepped.zone); /* so that none takes its place in memory */
@@ -157,8 +157,8 @@ static void test_steps(void **state)
 					said(stepped.zone, names[k]), said(anew.zone, names[k]));
 		zone_put(before);
 	}
-	zone_keeper_fini(&stepped);
-	zone_keeper_fini(&anew);
+	map_zone_fini(&stepped);
+	map_zone_fini(&anew);
 	netmap_put(newest);
 	newest = NULL;
 	for (size_t i = 0; i < 2; i++)
@@ -172,6 +172,7 @@ static pthread_t loop_thread;
 static sem_t begun, go_on;
 static int makings; /* on a thread */
 static int make_fails;
+static unsigned peers;
 
 int __real_name_zone_fill(struct zone_draft *d, const struct netmap *m);
 int __wrap_name_zone_fill(struct zone_draft *d, const struct netmap *m);
@@ -186,7 +187,7 @@ int __wrap_name_zone_fill(struct zone_draft *d, const struct netmap *m)
 }
 
 struct place {
-	struct zone_keeper k;
+	struct map_zone k;
 	struct resolver_server *server;
 	int told, err; /* how often something was made, and what the newest map came to then */
 };
@@ -194,7 +195,7 @@ struct place {
 static void follow(struct place *p)
 {
 	struct errbuf eb = { 0 };
-	p->err = zone_keeper_follow(&p->k, newest, &eb);
+	p->err = map_zone_follow(&p->k, newest, &eb);
 }
 
 static void made(void *arg)
@@ -207,12 +208,12 @@ static void made(void *arg)
 /* All peers of a mesh, by names of a generation; extra: more of the message. */
 static void many(unsigned generation, const char *extra)
 {
-	static char json[400000];
+	static char json[1000000];
 	size_t at = (size_t)sprintf(json,
 		"{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"" KEY(
 			"aa") "\",\"Addresses\":[\"100.64.0.1/32\"]}%s,\"Peers\":[",
 		extra);
-	for (unsigned i = 2; i < 602; i++)
+	for (unsigned i = 2; i < 2 + peers; i++)
 		at += (size_t)sprintf(json + at,
 			"%s{\"ID\":%u,\"StableID\":\"n%u\",\"Name\":\"p%u-%u.mesh.test.\",\"Key\":"
 			"\"nodekey:%064x\",\"Addresses\":[\"100.64.%u.%u/32\"]}",
@@ -221,16 +222,17 @@ static void many(unsigned generation, const char *extra)
 	read_map(json);
 }
 
-static struct place *place_open(void)
+static struct place *place_open(unsigned n)
 {
 	static struct place p;
 	sem_init(&begun, 0, 0);
 	sem_init(&go_on, 0, 0);
 	loop = loop_new();
 	makings = make_fails = 0;
+	peers = n;
 	p = (struct place) { .k = { .loop = loop, .made = made, .arg = &p } };
 	p.server = server_open();
-	zone_keeper_serve(&p.k, resolver_server_core(p.server));
+	map_zone_serve(&p.k, resolver_server_core(p.server));
 	many(1, "," DNS(""));
 	follow(&p); /* the first is there at once */
 	assert_null(p.k.making);
@@ -240,7 +242,7 @@ static struct place *place_open(void)
 
 static void place_end(struct place *p)
 {
-	zone_keeper_fini(&p->k);
+	map_zone_fini(&p->k);
 	resolver_server_close(p->server);
 	netmap_put(newest);
 	newest = NULL;
@@ -270,7 +272,7 @@ static void let_go(struct place *p)
 /* While one is made the old one answers; what comes meanwhile is in the result, and nothing is made beside it. */
 static void test_meanwhile(void **state)
 {
-	struct place *p = place_open();
+	struct place *p = place_open(600);
 	(void)state;
 	many(2, "," DNS(""));
 	follow(p);
@@ -293,7 +295,7 @@ static void test_meanwhile(void **state)
 /* Another big one meanwhile: one waits, however many came, and the newest is it. */
 static void test_newest_wins(void **state)
 {
-	struct place *p = place_open();
+	struct place *p = place_open(600);
 	(void)state;
 	for (unsigned g = 2; g < 6; g++) {
 		many(g, "," DNS(""));
@@ -312,16 +314,16 @@ static void test_newest_wins(void **state)
 /* Questions for a domain that becomes ours go where they went until its names are there. */
 static void test_settings(void **state)
 {
-	struct place *p = place_open();
+	struct place *p = place_open(600);
 	(void)state;
-	assert_ptr_equal(zone_keeper_settings(&p->k, newest), newest->dns);
+	assert_ptr_equal(map_zone_settings(&p->k, newest), newest->dns);
 	struct netmap *before = netmap_get(newest);
 	many(1, "," DNS(",\"Routes\":{\"own.example\":[]}"));
 	follow(p);
-	assert_ptr_equal(zone_keeper_settings(&p->k, newest), before->dns);
+	assert_ptr_equal(map_zone_settings(&p->k, newest), before->dns);
 	sem_wait(&begun);
 	let_go(p);
-	assert_ptr_equal(zone_keeper_settings(&p->k, newest), newest->dns);
+	assert_ptr_equal(map_zone_settings(&p->k, newest), newest->dns);
 	netmap_put(before);
 	place_end(p);
 }
@@ -329,13 +331,13 @@ static void test_settings(void **state)
 /* A peer's address turns out to be the gateway's while its name is made. */
 static void test_outside_meanwhile(void **state)
 {
-	struct place *p = place_open();
+	struct place *p = place_open(600);
 	struct addr gateway = addr_v4(0x64400009);
 	(void)state;
 	many(2, "," DNS(""));
 	follow(p);
 	sem_wait(&begun);
-	assert_true(zone_keeper_outside_set(&p->k, &(struct addr_set) { .v = &gateway, .n = 1 }));
+	assert_true(map_zone_outside_set(&p->k, &(struct addr_set) { .v = &gateway, .n = 1 }));
 	let_go(p);
 	assert_true(p->k.making && has(p, "p9-2.mesh.test"));
 	sem_wait(&begun);
@@ -347,7 +349,7 @@ static void test_outside_meanwhile(void **state)
 /* Said once, by whoever comes next; then it is made again. */
 static void test_no_memory(void **state)
 {
-	struct place *p = place_open();
+	struct place *p = place_open(600);
 	(void)state;
 	make_fails = -ENOMEM;
 	many(2, "," DNS(""));
@@ -368,7 +370,7 @@ static void test_no_memory(void **state)
 /* Two names that clash: one is told of, once for each map, and is not made again and again. */
 static void test_clash(void **state)
 {
-	struct place *p = place_open();
+	struct place *p = place_open(600);
 	(void)state;
 	many(2, "," DNS(EXTRA(RECORD("p9-2.mesh.test", "CNAME", "a.mesh.test."))));
 	follow(p);
@@ -386,18 +388,44 @@ static void test_clash(void **state)
 	place_end(p);
 }
 
+/* They leave a few at a time: what their names took is given back all the same, once. */
+static void test_leave(void **state)
+{
+	enum { PEERS = 4000, AT_ONCE = 50 };
+	struct place *p = place_open(PEERS);
+	unsigned whole = 0;
+	(void)state;
+	for (unsigned i = 2; i < 2 + PEERS - AT_ONCE; i += AT_ONCE) {
+		char json[1024] = "{\"PeersRemoved\":[";
+		for (unsigned k = 0; k < AT_ONCE; k++)
+			sprintf(json + strlen(json), "%s%u", k ? "," : "", i + k);
+		strcat(json, "]}");
+		read_map(json);
+		const struct zone *before = zone_get(p->k.zone);
+		sem_post(&go_on); /* a thread is welcome */
+		follow(p);
+		while (p->k.making)
+			loop_run_once(loop);
+		whole += p->k.zone != before;
+		zone_put((struct zone *)(uintptr_t)before);
+	}
+	assert_int_equal(whole, 1);
+	assert_true(has(p, "p4000-1.mesh.test") && !has(p, "p2-1.mesh.test"));
+	place_end(p);
+}
+
 /* The resolver closes, opens anew, or all ends while a thread is at it. */
 static void test_close(void **state)
 {
-	struct place *p = place_open();
+	struct place *p = place_open(600);
 	(void)state;
 	many(2, "," DNS(""));
 	follow(p);
 	sem_wait(&begun);
-	zone_keeper_serve(&p->k, NULL);
+	map_zone_serve(&p->k, NULL);
 	resolver_server_close(p->server);
 	p->server = server_open();
-	zone_keeper_serve(&p->k, resolver_server_core(p->server));
+	map_zone_serve(&p->k, resolver_server_core(p->server));
 	let_go(p);
 	assert_true(has(p, "p9-2.mesh.test"));
 	many(3, "," DNS(""));
@@ -414,7 +442,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_steps), cmocka_unit_test(test_meanwhile),
 		cmocka_unit_test(test_newest_wins), cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_outside_meanwhile), cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_clash), cmocka_unit_test(test_close) };
+		cmocka_unit_test(test_clash), cmocka_unit_test(test_leave), cmocka_unit_test(test_close) };
 	loop_thread = pthread_self();
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -1,6 +1,7 @@
-#include "mesh/node/zone_keeper.h"
+#include "mesh/node/map_zone.h"
 
 #include "mesh/os/work.h"
+#include "resolver/zone.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,8 @@ struct zone_making {
 	struct netmap *map;	 /* immutable; the reference is the loop's */
 	struct loop *loop;
 	int err;
-	bool late;		    /* the loop's: `outside` is another by now */
-	struct zone_keeper *keeper; /* the loop's; NULL: nobody wants it any more */
+	bool late;		 /* the loop's: `outside` is another by now */
+	struct map_zone *keeper; /* the loop's; NULL: nobody wants it any more */
 };
 
 static size_t names_of(const struct netmap *m)
@@ -67,7 +68,7 @@ static void making_free(struct zone_making *x)
 	free(x);
 }
 
-static struct zone_making *making_new(struct zone_keeper *k, struct netmap *m)
+static struct zone_making *making_new(struct map_zone *k, struct netmap *m)
 {
 	struct zone_making *x = calloc(1, sizeof(*x));
 	if (!x)
@@ -84,7 +85,7 @@ static struct zone_making *making_new(struct zone_keeper *k, struct netmap *m)
 }
 
 /* In the place of the old one. */
-static void put_in_place(struct zone_keeper *k, struct zone_making *x)
+static void put_in_place(struct map_zone *k, struct zone_making *x)
 {
 	struct zone *old = k->zone;
 	k->zone = x->draft.zone;
@@ -102,7 +103,7 @@ static void put_in_place(struct zone_keeper *k, struct zone_making *x)
 static void is_made(void *arg)
 {
 	struct zone_making *x = arg;
-	struct zone_keeper *k = x->keeper;
+	struct map_zone *k = x->keeper;
 	if (!k) {
 		discard(x->loop, x->draft.zone, x->map);
 		x->draft.zone = NULL;
@@ -117,7 +118,7 @@ static void is_made(void *arg)
 	k->made(k->arg);
 }
 
-static int make_whole(struct zone_keeper *k, struct netmap *m)
+static int make_whole(struct map_zone *k, struct netmap *m)
 {
 	struct zone_making *x = making_new(k, m);
 	if (!x)
@@ -137,7 +138,7 @@ static int make_whole(struct zone_keeper *k, struct netmap *m)
 }
 
 /* false: it cannot be done so, and may be half done. */
-static bool step(struct zone_keeper *k, const struct netmap *m)
+static bool step(struct map_zone *k, const struct netmap *m)
 {
 	struct zone_draft d = { .zone = k->zone, .outside = &k->outside };
 	k->astray = name_zone_step(&d, k->map, m) || d.odd[0];
@@ -147,9 +148,9 @@ static bool step(struct zone_keeper *k, const struct netmap *m)
 
 /* What is odd in a map is told once all of it has been read; and which of two that clash has the name is a matter of their
  * order: such a zone is made whole each time. */
-static bool step_to(struct zone_keeper *k, struct netmap *m)
+static bool step_to(struct map_zone *k, struct netmap *m)
 {
-	if (!k->map || k->astray)
+	if (!k->map || k->astray || zone_is_sparse(k->zone))
 		return false;
 	size_t far = k->map == m ? 0 : name_zone_distance(k->map, m, STEPS_MAX);
 	if (far && (far > STEPS_MAX || k->odd[0] || !step(k, m)))
@@ -162,7 +163,7 @@ static bool step_to(struct zone_keeper *k, struct netmap *m)
 	return true;
 }
 
-int zone_keeper_follow(struct zone_keeper *k, struct netmap *m, struct errbuf *eb)
+int map_zone_follow(struct map_zone *k, struct netmap *m, struct errbuf *eb)
 {
 	int err = k->err;
 	k->err = 0;
@@ -173,7 +174,7 @@ int zone_keeper_follow(struct zone_keeper *k, struct netmap *m, struct errbuf *e
 
 /* ---- around it ---- */
 
-void zone_keeper_serve(struct zone_keeper *k, struct resolver *core)
+void map_zone_serve(struct map_zone *k, struct resolver *core)
 {
 	if (k->core) /* a reference less, which the end of this zone would wait for */
 		resolver_zone_set(k->core, NULL);
@@ -182,7 +183,7 @@ void zone_keeper_serve(struct zone_keeper *k, struct resolver *core)
 		resolver_zone_set(core, k->zone);
 }
 
-bool zone_keeper_outside_set(struct zone_keeper *k, const struct addr_set *outside)
+bool map_zone_outside_set(struct map_zone *k, const struct addr_set *outside)
 {
 	if (addr_set_equal(&k->outside, outside))
 		return true;
@@ -194,18 +195,18 @@ bool zone_keeper_outside_set(struct zone_keeper *k, const struct addr_set *outsi
 	return true;
 }
 
-const struct ctl_dns *zone_keeper_settings(const struct zone_keeper *k, const struct netmap *m)
+const struct ctl_dns *map_zone_settings(const struct map_zone *k, const struct netmap *m)
 {
 	return k->making ? k->map->dns : m->dns;
 }
 
-void zone_keeper_fini(struct zone_keeper *k)
+void map_zone_fini(struct map_zone *k)
 {
 	if (k->making)
 		k->making->keeper = NULL;
-	zone_keeper_serve(k, NULL);
+	map_zone_serve(k, NULL);
 	discard(k->loop, k->zone, k->map);
 	netmap_put(k->map);
 	addr_set_free(&k->outside);
-	*k = (struct zone_keeper) { .loop = k->loop, .made = k->made, .arg = k->arg };
+	*k = (struct map_zone) { .loop = k->loop, .made = k->made, .arg = k->arg };
 }

@@ -3,6 +3,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+static void count_one(void *arg, const char *sentence)
+{
+	*(size_t *)arg += *sentence != 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct control_config c;
@@ -11,10 +16,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct ctl_dns dns;
 	struct ctl_derp_map map = { 0 };
 	char text[512];
+	size_t said = 0;
 	if (config_parse("/etc/c.yaml", (const char *)data, len, &c, &eb))
 		return 0;
 	(void)config_dns(&c, &c.records, &a, &dns);
 	(void)config_unused_that_matter(&c, text, sizeof(text));
+	config_unused_each(&c, count_one, &said);
+	if (c.n_unused && !said)
+		abort(); /* somebody wrote it down, and is to hear that it does nothing */
+	(void)config_lacks_tls(&c);
+	(void)config_groups_domain(&c.login, c.login.n ? c.login.v[0].s.issuer : "");
+	if (!config_login_equal(&c.login, &c.login))
+		abort();
 	if (*config_fixed_differ(&c, &c, text, sizeof(text)))
 		abort(); /* as a running server that reads its file again would see it */
 	if (c.relay.enabled)

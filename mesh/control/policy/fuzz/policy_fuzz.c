@@ -56,6 +56,7 @@ static void ask_pair(const struct policy *p, const struct fleet *f, struct polic
 		(void)policy_shows_route(p, f, a, b, &b->carries.v[i]);
 		(void)policy_approves(p, f, a, &b->carries.v[i]);
 	}
+	(void)policy_names_address(p, &a->v4, &b->v4);
 	(void)policy_ssh_checked(p, f, a, b, "root", &period);
 	(void)policy_ssh_checked(p, f, a, b, "alice", &period);
 }

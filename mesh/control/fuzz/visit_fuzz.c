@@ -1,10 +1,12 @@
 /* Whole visits to the whole server, as text: an input is a line of steps, with a byte 0x1e between them. A step begins with
  * who comes: `a` by the admin socket, `o` by the door of everybody, `k` there with a key of an admin, `l` with the last that was made, `s` there with the cookie of a session,
  * `f` the same with a form; `m` and `n` two machines inside Noise, `h` and `i` the same, for an answer that is held; `c` and `d`
- * end what machine m or n has open; `t` lets time pass. `p` comes by the admin socket and waits until `w` or the end: what it
- * asks may wait for a machine. An input that begins with `1` is of another server, which has neither an admin nor a provider.
+ * end what machine m or n has open; `t` lets time pass. `p` comes by the admin socket and waits until `w` or the end, as does `e` with the cookie
+ * of a session and `g` with a form: what they ask may wait for a machine, or go on. An input that begins with `1` is of another server, which has neither an admin nor a provider.
  * "POST /target" ends at a newline, the rest is the body. What the server made up stands in an input as $K (the last key), $P (the
- * registration that waits), $F (a form's field), $S (a login by SSH that waits), $Q (a ping) and $W (the word of the first admin).
+ * registration that waits), $F (a form's field), $S (a login by SSH that waits), $Q (a ping), $I (the last id), $O (a login at the provider that
+ * has begun) and $W (the word of the first admin). Each input has a server of its own; the provider of logins is that of
+ * scripted_provider.c.
  * With memory short at one place or another. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
@@ -29,7 +31,6 @@ enum {
 	MACHINES = 2,
 	ASKED_MAX = 6,
 	STEPS_MAX = 24,
-	INPUTS_EACH = 300,
 	PORTS_TRIED = 8,
 	WORD = 160,
 	TURN_MS = 2,
@@ -54,7 +55,7 @@ struct machine {
 	struct asked asked[ASKED_MAX];
 };
 
-/* What outlives an input: a server and two links, for as many of them. */
+/* A server and two links; begun anew with each input. */
 static struct {
 	struct server *server;
 	struct loop *loop;
@@ -63,11 +64,11 @@ static struct {
 	struct endpoint at;
 	struct machine_key key;
 	struct machine machines[MACHINES];
-	unsigned inputs;
 	bool bare;   /* without an admin and a provider */
 	int waiting; /* a connection of `p`; -1: none */
 	/* What the server said. */
-	char last_key[WORD], pending[WORD], form[WORD], ssh[WORD], ping[WORD], cookie[WORD], first[WORD];
+	char last_key[WORD], pending[WORD], form[WORD], ssh[WORD], ping[WORD], flow[WORD], cookie[WORD],
+		first[WORD], id[WORD];
 } only = { .waiting = -1 };
 
 static void must(bool ok)
@@ -111,8 +112,16 @@ static const char config[] =
 	"  extra_records: [ { name: nas.mesh.test, type: A, value: 192.0.2.9 } ],\n"
 	"  blocking: { node: n1, lists: [ { name: a, names: [ads.test] } ] } }\n"
 	"trusted_proxies: [127.0.0.1]\n";
-static const char provider[] = "oidc: { issuer: 'https://127.0.0.1:9', client_id: a, client_secret: b, "
-			       "only_start_if_oidc_is_available: false }\nlog: { level: error }\n";
+static const char provider[] =
+	"oidc:\n"
+	"  - { issuer: 'https://id.test', client_id: a, client_secret: b, groups_domain: x.test, expiry: "
+	"1h,\n"
+	"      groups_claim: groups, allowed_domains: [x.test], email_verified_required: false }\n"
+	"  - { issuer: 'https://strict.test', name: S, client_id: a, client_secret: b, "
+	"use_expiry_from_token: true }\n"
+	"  - { issuer: 'https://away.test', name: A, client_id: a, client_secret: b,\n"
+	"      only_start_if_oidc_is_available: false }\n"
+	"log: { level: error }\n";
 static const char bare[] = "log: { level: warn }\n";
 static const char derp[] = "regions: { 900: { regionid: 900, nodes: [ { name: 900a, regionid: 900, hostname: "
 			   "derp.test } ] } }\n";
@@ -167,7 +176,7 @@ static void put_all(void)
 	struct errbuf eb = { 0 };
 	snprintf(path, sizeof(path), "%s/db.sqlite", only.dir);
 	struct store *st = store_open(path, &eb);
-	struct user alice = { .name = "alice", .role = USER_ADMIN }, bob = { .name = "bob" };
+	struct user alice = { .name = "alice" }, bob = { .name = "bob" };
 	struct preauth k = {
 		.reusable = true, .expiry_ms = FLEET_NO_TIME, .prefix = "abcdefghijkl", .tags = ""
 	};
@@ -177,7 +186,7 @@ static void put_all(void)
 		.seen_ms = FLEET_NO_TIME };
 	struct policy_version v = { 0 };
 	must(st && !store_begin(st, true, &eb) && !store_user_add(st, &alice, &eb) &&
-		!store_user_add(st, &bob, &eb));
+		!store_user_add(st, &bob, &eb) && !store_user_role(st, alice.id, USER_ADMIN, &eb));
 	for (uint8_t i = 1; i <= 3; i++)
 		put_node(st, i, i < 3 ? alice.id : 0, &eb);
 	k.user = alice.id;
@@ -307,6 +316,8 @@ static void said(const uint8_t *p, size_t len)
 	learn(text, " data-form=\"", only.form);
 	learn(text, "hs.test/ssh/", only.ssh);
 	learn(text, "/machine/ping-response/", only.ping);
+	learn(text, ".test/?state=", only.flow);
+	learn(text, "\"id\":\"", only.id);
 	learn(text, "Set-Cookie: ", only.cookie);
 	free(text);
 }
@@ -318,7 +329,7 @@ static char *fill_in(const uint8_t *p, size_t len, size_t *out)
 		char letter;
 		const char *word;
 	} rows[] = { { 'K', only.last_key }, { 'P', only.pending }, { 'F', only.form }, { 'S', only.ssh },
-		{ 'Q', only.ping }, { 'W', only.first } };
+		{ 'Q', only.ping }, { 'O', only.flow }, { 'I', only.id }, { 'W', only.first } };
 	char *text = calloc(1, len * WORD + 1);
 	size_t n = 0;
 	*out = 0;
@@ -361,7 +372,8 @@ static void finish(int fd, bool goes_on)
 static int ask_door(char who, const char *line, const char *body, size_t len)
 {
 	char path[96], head[2048];
-	const char *type = who == 'f' ? "application/x-www-form-urlencoded" : "application/json";
+	const char *type =
+		who == 'f' || who == 'g' ? "application/x-www-form-urlencoded" : "application/json";
 	snprintf(path, sizeof(path), "%s/ctl.sock%s", only.dir, who == 'a' || who == 'p' ? "" : ".verify");
 	int fd = sock_unix_connect(path, NULL);
 	must(fd >= 0);
@@ -372,7 +384,7 @@ static int ask_door(char who, const char *line, const char *body, size_t len)
 	if (who == 'k' || who == 'l')
 		n += snprintf(head + n, sizeof(head) - (size_t)n, "Authorization: Bearer %s\r\n\r\n",
 			who == 'k' ? API_KEY : only.last_key);
-	else if (who == 's' || who == 'f')
+	else if (strchr("sfeg", who))
 		n += snprintf(head + n, sizeof(head) - (size_t)n,
 			"Sec-Fetch-Site: same-origin\r\nX-Ropewalk-Form: %s\r\nCookie: %s\r\n\r\n", only.form,
 			only.cookie);
@@ -400,10 +412,10 @@ static void wait_door(void)
 }
 
 /* Asked, and not answered yet. */
-static void begin_door(const char *line, const char *body, size_t len)
+static void begin_door(char who, const char *line, const char *body, size_t len)
 {
 	wait_door();
-	only.waiting = ask_door('p', line, body, len);
+	only.waiting = ask_door(who, line, body, len);
 	uint64_t late = loop_now_ms(only.loop) + HELD_MS;
 	while (loop_now_ms(only.loop) < late)
 		loop_run_once(only.loop);
@@ -506,8 +518,10 @@ static void step(const uint8_t *p, size_t len)
 			by_door(text[0], line, body, (size_t)(text + n - body));
 		break;
 	case 'p':
+	case 'e':
+	case 'g':
 		if (!strstr(line, "dns/check"))
-			begin_door(line, body, (size_t)(text + n - body));
+			begin_door(text[0], line, body, (size_t)(text + n - body));
 		break;
 	case 'w': wait_door(); break;
 	case 'm':
@@ -547,8 +561,6 @@ static void learn_server(void)
 
 static void world(bool is_bare)
 {
-	if (only.server && only.bare == is_bare && only.inputs++ % INPUTS_EACH)
-		return;
 	if (only.server)
 		world_end();
 	else
@@ -563,7 +575,8 @@ static void world(bool is_bare)
 static void run(const uint8_t *data, size_t len)
 {
 	world(len && data[0] == '1');
-	only.last_key[0] = only.pending[0] = only.form[0] = only.ssh[0] = only.ping[0] = only.cookie[0] = 0;
+	only.last_key[0] = only.pending[0] = only.form[0] = only.ssh[0] = only.ping[0] = 0;
+	only.flow[0] = only.id[0] = only.cookie[0] = 0;
 	trouble_begin();
 	for (int i = 0; i < STEPS_MAX && len; i++) {
 		const uint8_t *end = memchr(data, STEP_END, len);

@@ -339,10 +339,14 @@ static int key_dns64(struct conf_reader *r, yaml_node_t *n, void *into)
 {
 	const char *text = NULL;
 	int err = conf_string(r, n, "dns64", &text);
-	if (err || nat64_parse(text, &((struct conf *)into)->dns64))
+	struct conf *c = into;
+	c->dns64_find = !err && strcmp(text, "discover") == 0;
+	if (err || c->dns64_find || nat64_parse(text, &c->dns64))
 		return err;
 	return conf_bad(r, n,
-		"the translator's prefix is wanted here, 64:ff9b::/96 say: of 32, 40, 48, 56, 64 or 96 bits");
+		"the translator's prefix is wanted here, 64:ff9b::/96 say: of 32, 40, 48, 56, 64 or 96 bits; "
+		"or "
+		"\"discover\"");
 }
 
 static int top_read(struct conf_reader *r)

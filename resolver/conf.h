@@ -46,6 +46,7 @@ struct conf {
 	const char **private_ok;
 	size_t n_private_ok;
 	struct nat64 dns64;
+	bool dns64_find;
 	uint32_t stale_s;	      /* as in struct resolver_config */
 	bool query_log;		      /* questions are written down from the start */
 	bool keep_cache;	      /* over a restart, in state */

@@ -67,6 +67,7 @@ void resolver_network_changed(struct resolver *r)
 {
 	for (struct upstream *u = r->upstreams; u; u = u->next)
 		upstream_reset(u);
+	dns64_search_again(r);
 }
 
 int resolver_flush(struct resolver *r, const char *name, bool below, size_t *n)
@@ -327,7 +328,7 @@ int resolver_configure(struct resolver *r, const struct resolver_config *c, stru
 	}
 	routes_put(r->routes);
 	r->routes = routes;
-	r->dns64 = c->dns64;
+	dns64_search_set(r, c->dns64_find, &c->dns64);
 	r->mesh_ttl_s = c->mesh_ttl_s ? c->mesh_ttl_s : MESH_TTL_S;
 	r->stale_s = c->stale_s == UINT32_MAX ? 0 : c->stale_s ? c->stale_s : STALE_S;
 	cache_resize(r->cache, c->cache_bytes ? c->cache_bytes : CACHE_BYTES);

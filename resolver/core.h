@@ -54,6 +54,7 @@ struct waiter { /* a client's question, parked until its flight lands */
 	size_t before_len;
 	uint8_t hops;
 	uint32_t four_s; /* see struct asking */
+	bool search;	 /* of nobody but dns64_search.c */
 	bool stale;	 /* there is an answer past its time to fall back on */
 };
 struct flight_key {
@@ -63,6 +64,12 @@ struct flight_key {
 	bool dnssec_ok, checking_disabled;
 };
 struct flight; /* flight.h */
+
+struct dns64_search {	   /* dns64_search.c */
+	bool on, out;	   /* out: a question of it is on its way */
+	uint64_t due_ms;   /* when to ask next */
+	uint32_t again_ms; /* how long to wait after another failure */
+};
 
 struct resolver {
 	struct resolver_ops ops;
@@ -78,7 +85,8 @@ struct resolver {
 	struct upstream *upstreams;
 	struct cache *cache;
 	uint32_t mesh_ttl_s, stale_s, turn;
-	struct nat64 dns64;
+	struct nat64_set dns64;
+	struct dns64_search dns64_search;
 	struct resolver_stats stats;
 	void (*flushed)(void *arg); /* NULL: nobody is told */
 	void *flushed_arg;
@@ -129,6 +137,14 @@ void hold_tick(struct resolver *r, uint64_t now_ms); /* whose wait is over */
 uint64_t hold_deadline(const struct resolver *r);
 void hold_forget(struct resolver *r, uint64_t client);
 void hold_drop(struct resolver *r); /* no ops */
+
+/* dns64_search.c: the translators' prefixes, asked for by this resolver itself. */
+void dns64_search_set(struct resolver *r, bool on, const struct nat64 *given); /* given: if it is not on */
+void dns64_search_again(struct resolver *r);				       /* others may be asked now */
+void dns64_search_tick(struct resolver *r, uint64_t now_ms);
+uint64_t dns64_search_deadline(const struct resolver *r);
+/* The end of its question; the waiter is freed. */
+void dns64_search_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l);
 
 /* flight.c */
 bool flight_join(

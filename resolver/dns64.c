@@ -86,24 +86,31 @@ static bool aaaa_write(struct dns_writer *d, const struct cache_item *item, cons
 	return true;
 }
 
+static bool addresses_write(struct dns_writer *d, const struct cache_item *item, const struct dns_rr *rr,
+	const struct nat64_set *of, uint32_t ttl_s)
+{
+	struct addr v4 = addr_v4_bytes(item->msg + rr->rdata_at);
+	bool ok = true;
+	for (size_t i = 0; ok && i < of->n; i++) {
+		struct addr at = nat64_embed(&of->v[i], &v4);
+		ok = !may_embed(&of->v[i], &v4) || aaaa_write(d, item, rr, &at, ttl_s);
+	}
+	return ok;
+}
+
 static bool record_write(struct dns_writer *d, const struct records *r, const struct dns_rr *rr,
-	const struct nat64 *n, uint32_t most_s)
+	const struct nat64_set *of, uint32_t most_s)
 {
 	const struct cache_item *item = r->item;
 	uint32_t ttl_s = cache_item_ttl(item, rr->ttl_s);
-	bool ok = true;
+	bool as_is = r->authority || rr->type != DNS_A;
 	dns_write_mark(d, r->authority ? DNS_AUTHORITY : DNS_ANSWER);
-	if (r->authority || rr->type != DNS_A) {
-		ok = dns_rr_copy(d, item->msg, item->len, rr, ttl_s);
-	} else {
-		struct addr v4 = addr_v4_bytes(item->msg + rr->rdata_at), at = nat64_embed(n, &v4);
-		if (may_embed(n, &v4))
-			ok = aaaa_write(d, item, rr, &at, ttl_s < most_s ? ttl_s : most_s);
-	}
+	bool ok = as_is ? dns_rr_copy(d, item->msg, item->len, rr, ttl_s)
+			: addresses_write(d, item, rr, of, ttl_s < most_s ? ttl_s : most_s);
 	return ok && dns_write_keep(d);
 }
 
-size_t dns64_write(uint8_t *buf, const struct cache_item *item, const struct nat64 *n, uint32_t ttl_s)
+size_t dns64_write(uint8_t *buf, const struct cache_item *item, const struct nat64_set *of, uint32_t ttl_s)
 {
 	struct dns_query q = { .id = answer_ede(item), .rd = true, .tcp = true, .size = DNS_MESSAGE_MAX };
 	struct records r = records_of(item);
@@ -116,7 +123,7 @@ size_t dns64_write(uint8_t *buf, const struct cache_item *item, const struct nat
 	memcpy(q.question, item->msg + DNS_HEADER, q.question_len);
 	dns_write_begin(&d, buf, DNS_MESSAGE_MAX, &q);
 	for (struct dns_rr rr; records_next(&r, &rr);)
-		if (!is_left_out(&r, &rr) && !record_write(&d, &r, &rr, n, ttl_s))
+		if (!is_left_out(&r, &rr) && !record_write(&d, &r, &rr, of, ttl_s))
 			return 0;
 	size_t len = dns_write_end(&d, &q, &(struct dns_end) { .rcode = item->msg[3] & 15, .ede = EDE_NONE });
 	buf[2] |= item->msg[2] & DNS_TC >> 8;
@@ -128,12 +135,12 @@ static int nibble(uint8_t c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-bool dns64_reverse(const struct nat64 *n, const struct dns_name *name, struct dns_name *to)
+bool dns64_reverse(const struct nat64_set *of, const struct dns_name *name, struct dns_name *to)
 {
 	static const uint8_t zone[] = "\3ip6\4arpa"; /* with the root */
 	struct addr v4;
 	uint8_t b[16] = { 0 };
-	if (!n->bits || name->len != 2 * NIBBLES + sizeof(zone) ||
+	if (!of->n || name->len != 2 * NIBBLES + sizeof(zone) ||
 		memcmp(name->b + 2 * (size_t)NIBBLES, zone, sizeof(zone)) != 0)
 		return false;
 	for (size_t i = 0; i < NIBBLES; i++) {
@@ -143,8 +150,30 @@ bool dns64_reverse(const struct nat64 *n, const struct dns_name *name, struct dn
 		b[15 - i / 2] |= (uint8_t)(v << 4 * (i & 1));
 	}
 	struct addr v6 = addr_v6_bytes(b);
-	if (!nat64_extract(n, &v6, &v4))
-		return false;
-	dns_name_reverse(&v4, to);
-	return true;
+	for (size_t i = 0; i < of->n; i++)
+		if (nat64_extract(&of->v[i], &v6, &v4)) {
+			dns_name_reverse(&v4, to);
+			return true;
+		}
+	return false;
+}
+
+void dns64_prefixes(const struct cache_item *item, struct nat64_set *out, uint32_t *ttl_s)
+{
+	struct records r = records_of(item);
+	uint32_t lack_s = dns64_ttl(item);
+	out->n = 0;
+	*ttl_s = UINT32_MAX;
+	for (struct dns_rr rr; records_next(&r, &rr);) {
+		struct nat64 found = { .bits = 0 };
+		uint32_t left_s = cache_item_ttl(item, rr.ttl_s);
+		if (r.authority || rr.type != DNS_AAAA)
+			continue;
+		struct addr at = addr_v6_bytes(item->msg + rr.rdata_at);
+		if (!nat64_find(&at, &found))
+			continue;
+		nat64_set_add(out, &found);
+		*ttl_s = left_s < *ttl_s ? left_s : *ttl_s;
+	}
+	*ttl_s = out->n ? *ttl_s : lack_s;
 }

@@ -552,6 +552,7 @@ static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 void resolver_tick(struct resolver *r, uint64_t now_ms)
 {
 	hold_tick(r, now_ms);
+	dns64_search_tick(r, now_ms);
 	for (unsigned n = 0; n < DUE_AT_ONCE && r->heap.n && r->heap.v[0]->due_ms <= now_ms; n++)
 		flight_tick(r, now_ms, heap_owner(r->heap.v[0], struct flight, timer));
 }
@@ -559,7 +560,9 @@ void resolver_tick(struct resolver *r, uint64_t now_ms)
 uint64_t resolver_deadline(const struct resolver *r)
 {
 	uint64_t held = hold_deadline(r), first = r->heap.n ? r->heap.v[0]->due_ms : UINT64_MAX;
-	return first < held ? first : held;
+	uint64_t search = dns64_search_deadline(r);
+	first = first < held ? first : held;
+	return first < search ? first : search;
 }
 
 /* ---- housekeeping ---- */

@@ -630,7 +630,9 @@ int resolver_server_configure(struct resolver_server *s, const struct resolver_c
 	while (mine.n_own < ARRAY_LEN(own) &&
 		resolver_server_secure(s, mine.n_own - s->n, &own[mine.n_own], &by))
 		mine.n_own++;
-	return resolver_configure(s->core, &mine, eb);
+	int err = resolver_configure(s->core, &mine, eb);
+	server_settle(s);
+	return err;
 }
 
 static int inner_open(struct resolver_server *s, struct errbuf *eb)
@@ -682,6 +684,7 @@ void resolver_server_network_changed(struct resolver_server *s)
 {
 	exchange_forget(s->exchange);
 	resolver_network_changed(s->core);
+	server_settle(s);
 }
 
 void resolver_server_doubt(struct resolver_server *s, const struct addr *ip)

@@ -277,7 +277,7 @@ static bool chain_is_blocked(
 static const struct route *four_route(
 	const struct resolver *r, const struct asking *k, const struct dns_name *name)
 {
-	bool wanted = r->dns64.bits && k->q->type == DNS_AAAA && k->q->rd && !k->four_s &&
+	bool wanted = r->dns64.n && k->q->type == DNS_AAAA && k->q->rd && !k->four_s &&
 		      !(k->q->dnssec_ok && k->q->cd);
 	const struct route *route = wanted ? query_route(r, name, DNS_A) : NULL;
 	return route && route->n ? route : NULL;
@@ -410,6 +410,10 @@ void waiter_free(struct waiter *w)
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l)
 {
 	struct asking k = { .now_ms = now_ms, .client = w->client, .began_ms = w->began_ms, .q = &w->q };
+	if (w->search) {
+		dns64_search_done(r, now_ms, w, l);
+		return;
+	}
 	struct dns_end end = { .rcode = l->rcode, .ede = l->ede, .ede_text = l->ede_text };
 	struct cache_item item = { .msg = l->msg, .len = l->len };
 	k.before = w->before;

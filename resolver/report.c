@@ -92,6 +92,11 @@ bool resolver_route_report(
 	return true;
 }
 
+struct nat64_set resolver_dns64(const struct resolver *r)
+{
+	return r->dns64;
+}
+
 size_t resolver_cache_bytes(const struct resolver *r)
 {
 	return cache_bytes(r->cache);

@@ -45,6 +45,8 @@ struct resolver_way {
 };
 bool resolver_way(struct resolver *r, uint64_t now_ms, const char *name, uint16_t type,
 	struct resolver_way *out); /* false: it is no name */
+/* The prefixes that names without an address of IPv6 get one of; those that were found among them. */
+struct nat64_set resolver_dns64(const struct resolver *r);
 size_t resolver_cache_bytes(const struct resolver *r);
 
 #endif

@@ -88,6 +88,7 @@ struct resolver_config {
 	/* Names without an address of IPv6 get one of this prefix for each of IPv4 (DNS64), but for those who validate
 	 * themselves (DO and CD). bits 0: not so. */
 	struct nat64 dns64;
+	bool dns64_find; /* in place of it the prefixes that whoever is asked for ipv4only.arpa uses (RFC 7050) */
 	const struct endpoint *own; /* where we listen: never used as an upstream (a loop); an unspecified
 				     * address stands for every local one of the port that can be told */
 	size_t n_own;

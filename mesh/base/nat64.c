@@ -5,6 +5,15 @@ enum { RESERVED = 8 }; /* RFC 6052 2.2: this octet is zero, the IPv4 address goe
 /* The longest first: a shorter reading of the same bytes would be chance. RFC 7050 3. */
 static const uint8_t lengths[] = { 96, 64, 56, 48, 40, 32 };
 
+void nat64_set_add(struct nat64_set *s, const struct nat64 *prefix)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i].bits == prefix->bits && addr_equal(&s->v[i].prefix, &prefix->prefix))
+			return;
+	if (prefix->bits && s->n < NAT64_SET_MAX)
+		s->v[s->n++] = *prefix;
+}
+
 static size_t octet(uint8_t bits, size_t i)
 {
 	size_t at = bits / 8u + i;

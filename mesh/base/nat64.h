@@ -11,6 +11,14 @@ struct nat64 {
 	uint8_t bits; /* 32, 40, 48, 56, 64 or 96; 0 = none is known */
 };
 
+enum { NAT64_SET_MAX = 4 };
+struct nat64_set { /* a network may have several translators */
+	struct nat64 v[NAT64_SET_MAX];
+	uint8_t n;
+};
+/* Unless it is there, bits is 0, or the set is full. */
+void nat64_set_add(struct nat64_set *s, const struct nat64 *prefix);
+
 /* "64:ff9b::/96", a network of one of these lengths that may lead to IPv4. false, and out is as it was. */
 bool nat64_parse(const char *text, struct nat64 *out);
 /* From an IPv6 answer for NAT64_NAME. false: it holds none of the well-known addresses. */

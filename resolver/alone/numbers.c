@@ -128,6 +128,8 @@ bool numbers_metrics(const struct running *s, struct buf *out)
 	RESOLVER_SERVER_STATS(X)
 #undef X
 	return ok && gauge(out, "cache_bytes", "Memory of the cache.", resolver_cache_bytes(core)) &&
+	       gauge(out, "dns64_prefixes", "Prefixes of translators that are known.",
+		       resolver_dns64(core).n) &&
 	       gauge(out, "blocking_names", "Names on the lists.", b.names) &&
 	       gauge(out, "blocking_paused", "1: nothing is blocked just now.", b.pause_left_ms != 0) &&
 	       upstreams(s, out, false) && upstreams(s, out, true);

@@ -55,7 +55,8 @@ int running_config_apply(struct running *s, const struct conf *c, struct zone *z
 		.private_ok = c->private_ok,
 		.n_private_ok = c->n_private_ok,
 		.stale_s = c->stale_s,
-		.dns64 = c->dns64 };
+		.dns64 = c->dns64,
+		.dns64_find = c->dns64_find };
 	int err = resolver_server_authorities(s->server, c->authorities, eb);
 	if (!err && c->secure.certificate)
 		err = resolver_server_certificate(s->server, c->secure.certificate, c->secure.key, eb);

@@ -94,6 +94,7 @@ static void configure(struct world *w, unsigned how)
 			.order = (how >> 3) % 3 }
 	};
 	struct resolver_config c = { .routes = routes, .n_routes = 2, .cache_bytes = 1 << 14 };
+	c.dns64_find = (how & 0x60) == 0x40;
 	if (how >> 5 & 1 && !nat64_parse("64:ff9b::/96", &c.dns64))
 		abort();
 	if (resolver_configure(w->r, &c, NULL))

@@ -78,6 +78,7 @@ static void test_errors(void **state)
 		{ LISTEN "dns64: 64:ff9b::/95\n",
 			"f:2:8: the translator's prefix is wanted here, 64:ff9b::/96 say" },
 		{ LISTEN "dns64: [ 64:ff9b::/96 ]\n", "f:2:8:" },
+		{ LISTEN "dns64: Discover\n", "f:2:8:" },
 		{ LISTEN "rebinding: { refuse: yes }\n", "refuse: true or false" },
 		{ LISTEN "rebinding: { except: [ a..b ] }\n", "f:2:24: \"a..b\" is not a domain name" },
 		{ LISTEN "dnssec: true\n", "f:2:9: \"key: value\" pairs are wanted here" },

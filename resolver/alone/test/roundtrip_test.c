@@ -27,6 +27,8 @@ static const char up_conf[] = "listen: 127.0.0.1:0\nauthority: [ . ]\nrecords:\n
 			      "  - { name: b.open.nx.example, value: 1.2.3.9 }\n"
 			      "  - { name: x.ads.example, value: 1.2.3.4 }\n"
 			      "  - { name: alias.example.com, type: CNAME, value: www.example.com. }\n"
+			      "  - { name: ipv4only.arpa, value: 192.0.0.170 }\n"
+			      "  - { name: ipv4only.arpa, value: 192.0.0.171 }\n"
 			      "  - { name: both.example.com, value: 1.2.3.10 }\n"
 			      "  - { name: both.example.com, value: \"2001:db8::10\" }\n";
 static const char corp_conf[] =
@@ -254,10 +256,41 @@ static void test_unbound_dns64(void **state)
 	compare("/usr/sbin/unbound", dns64_conf, NULL, arguments, dns64_rows, ARRAY_LEN(dns64_rows));
 }
 
+/* The translator that unbound knows, found by asking it; all else is asked of somebody who knows none. */
+static void test_unbound_dns64_found(void **state)
+{
+	static const char found[] = "listen: 127.0.0.1:0\nupstreams: 127.0.0.1:%u\ndns64: discover\n"
+				    "routes: { ipv4only.arpa: [ \"127.0.0.1:%u\" ] }\n";
+	struct program up, corp, ours;
+	char path[128], conf[256], out[32768] = "";
+	(void)state;
+	if (access("/usr/sbin/unbound", X_OK) != 0)
+		skip();
+	program_start(&up, up_conf);
+	program_start(&corp, corp_conf);
+	unsigned port = other_port();
+	snprintf(path, sizeof(path), "%s/theirs.conf", up.folder);
+	file_write(path, dns64_conf, port, up.dns.port, corp.dns.port);
+	const char *argv[] = { "/usr/sbin/unbound", "-d", "-c", path, NULL };
+	pid_t other = other_start(argv, port);
+	snprintf(conf, sizeof(conf), found, up.dns.port, port);
+	program_start(&ours, conf);
+	for (int i = 0; i < 500 && !strstr(out, "\nropewalk_resolver_dns64_prefixes 1\n"); i++) {
+		usleep(10000);
+		program_tell(&ours, out, sizeof(out), (const char *const[]) { "metrics", NULL });
+	}
+	assert_non_null(strstr(out, "\nropewalk_resolver_dns64_prefixes 1\n"));
+	rows_check(dns64_rows, ARRAY_LEN(dns64_rows), port, ours.dns.port);
+	other_stop(other);
+	program_stop(&ours);
+	program_stop(&corp);
+	program_stop(&up);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_dnsmasq), cmocka_unit_test(test_unbound),
-		cmocka_unit_test(test_unbound_dns64), cmocka_unit_test(test_dnsmasq_included),
-		cmocka_unit_test(test_unbound_included) };
+		cmocka_unit_test(test_unbound_dns64), cmocka_unit_test(test_unbound_dns64_found),
+		cmocka_unit_test(test_dnsmasq_included), cmocka_unit_test(test_unbound_included) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -11,10 +11,9 @@
 
 struct options {
 	const char *only, *junit, *out, *pcap, *tag, *engine, *completion;
-	const char *shard, *lab, *keep;
+	const char *shard, *lab, *keep, *require;
 	uint64_t seed, timeout_ms, jobs, repeat;
-	bool step, follow, tap, json, list, todo, until_fail, github, skip, require, markdown, help, man,
-		version;
+	bool step, follow, tap, json, list, todo, until_fail, github, skip, markdown, help, man, version;
 	struct review_options {
 		const char *as, *html, *live;
 		uint64_t at_ms;
@@ -88,6 +87,7 @@ int files_list(const struct command *c);
 /* The scenario, or why it is to do. */
 int files_run_story(const struct command *c, struct scenario *s);
 bool files_is_skipped(const struct command *c, int code);
+int files_exit_code(int code); /* of simnet, where a run ended with code */
 int files_worse(int a, int b); /* of two exit codes */
 bool files_wanted(const struct command *c, const struct scenario *s);
 /* One scenario, told; keep: when it stays; KEEP_NEVER: as --keep says. Its exit code. */

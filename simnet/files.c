@@ -110,7 +110,13 @@ static int code_of(int status)
 		return EXIT_INTERRUPTED;
 	if (status < 0)
 		return status == ERR_CLOSED ? EXIT_BROKEN : EXIT_HOST;
-	return status <= EXIT_UNSURE || status == RUN_NO_PROGRAM ? status : EXIT_BROKEN;
+	return status <= EXIT_UNSURE || status == RUN_NO_PROGRAM || status == RUN_REQUIRED ? status
+											   : EXIT_BROKEN;
+}
+
+int files_exit_code(int code)
+{
+	return code == RUN_NO_PROGRAM || code == RUN_REQUIRED ? EXIT_HOST : code;
 }
 
 static enum run_skip skip_of(const struct command *c)
@@ -265,6 +271,7 @@ int files_run_one(const struct command *c, struct scenario *s, enum run_keep kee
 		.story = &story,
 		.pcap = c->pcap,
 		.skip = skip_of(c),
+		.required = c->opt.require,
 		.keep = keep ? keep : c->keep,
 		.step_by_step = c->opt.step,
 		.control_fd = -1 };
@@ -328,7 +335,7 @@ static void count(const struct command *c, struct tally *t, int code)
 	t->skipped += skipped;
 	t->failed += code != EXIT_PASS && !skipped;
 	if (!skipped)
-		t->code = files_worse(t->code, code == RUN_NO_PROGRAM ? EXIT_HOST : code);
+		t->code = files_worse(t->code, files_exit_code(code));
 }
 
 /* One combination of a file, checked; everything that is wrong is printed. */

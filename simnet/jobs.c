@@ -146,7 +146,7 @@ static void count_run(const struct command *c, struct jobs *j, const struct one_
 	j->tally.unsure += code == EXIT_UNSURE;
 	j->tally.failed += code != EXIT_PASS && code != EXIT_UNSURE && !skipped;
 	if (!skipped)
-		j->tally.code = files_worse(j->tally.code, code == RUN_NO_PROGRAM ? EXIT_HOST : code);
+		j->tally.code = files_worse(j->tally.code, files_exit_code(code));
 	if (grown) {
 		job->seconds = grown;
 		grown[job->n_runs++] = (double)(clock_now_ms() - r->start_ms) / 1000;
@@ -352,6 +352,8 @@ static int write_reports(const struct command *c)
 	int err = file_read(path, 256 << 20, &text, &eb);
 	if (!err && c->opt.tap)
 		err = write_report(REPORT_TAP, &text, NULL, &eb);
+	if (!err && !c->opt.tap && !c->opt.json && c->jobs->tally.run > 1)
+		err = write_report(REPORT_SKIPPED, &text, NULL, &eb);
 	if (!err && c->opt.github)
 		err = write_report(REPORT_GITHUB, &text, NULL, &eb);
 	if (!err && c->opt.github && summary && *summary)

@@ -85,8 +85,10 @@ static const struct opt_row run_rows[] = {
 		"print GitHub annotations for failures, and add a table to $GITHUB_STEP_SUMMARY" },
 	{ "skip-unsupported", NULL, OPT_BOOL, offsetof(struct options, skip), NULL,
 		"what this machine cannot run is skipped, not an error" },
-	{ "require", NULL, OPT_BOOL, offsetof(struct options, require), NULL,
-		"of that skip only what lacks a program: a machine that can run nothing is an error" },
+	{ "require", NULL, OPT_STRING, offsetof(struct options, require), "NAMES",
+		"of that skip only what lacks a program that is none of these, separated by commas; 'none': "
+		"any. A "
+		"machine that can run nothing is an error then" },
 	HELP,
 	{ 0 },
 };

@@ -16,6 +16,8 @@ struct run {
 	struct failure_drops drops;  /* since the step began */
 	struct shell_server *shells; /* NULL: nobody can call */
 	char work[64];
+	char lacks
+		[128]; /* the program that is not here; "" = none, or it is something else that the machine lacks */
 };
 
 /* runner.c: one step with its record; 0, or negative with a sentence. */

@@ -111,27 +111,38 @@ static int need(const char *what, const char *who, struct errbuf *eb)
 	return 0;
 }
 
-static int need_of_node(struct lab *l, int node, struct errbuf *eb)
+static int need_of_run(struct run *run, const char *what, const char *who, struct errbuf *eb)
 {
+	int err = need(what, who, eb);
+
+	if (err == -ENOPKG)
+		snprintf(run->lacks, sizeof(run->lacks), "%.127s", what);
+	return err;
+}
+
+static int need_of_node(struct run *run, int node, struct errbuf *eb)
+{
+	struct lab *l = &run->lab;
 	const struct adapter *a = l->programs[node].adapter;
 	struct fields f = { .lab = l, .node = node, .each_node = -1 };
 	char **needs = NULL;
 	int err = a && a->needs ? fields_argv(&f, a->needs, &needs, eb) : 0;
 
 	for (size_t i = 0; needs && needs[i] && !err; i++)
-		err = need(needs[i], l->s->nodes[node].name, eb);
+		err = need_of_run(run, needs[i], l->s->nodes[node].name, eb);
 	fields_argv_free(needs);
 	return err;
 }
 
-static int check_needs(struct lab *l, struct errbuf *eb)
+static int check_needs(struct run *run, struct errbuf *eb)
 {
+	const struct lab *l = &run->lab;
 	int err = 0;
 
 	for (const char **what = l->s->needs; what && *what && !err; what++)
-		err = need(*what, "the scenario", eb);
+		err = need_of_run(run, *what, "the scenario", eb);
 	for (size_t i = 0; i < l->s->n_nodes && !err; i++)
-		err = need_of_node(l, (int)i, eb);
+		err = need_of_node(run, (int)i, eb);
 	return err;
 }
 
@@ -482,6 +493,17 @@ static bool is_unsure(const struct run *run, int err)
 	return of_time && slowness_since(run->lab.slowness, &run->slow) >= UNSURE_FROM;
 }
 
+/* By the name of its file, wherever that is. */
+static bool is_required(const char *names, const char *program)
+{
+	const char *slash = strrchr(program, '/'), *base = slash ? slash + 1 : program;
+
+	for (; names && *names; names += strcspn(names, ","), names += *names == ',')
+		if (strcspn(names, ",") == strlen(base) && !strncmp(names, base, strlen(base)))
+			return true;
+	return false;
+}
+
 static int exit_code(const struct run *run, int err, enum stage stage)
 {
 	if (run->lab.interrupted)
@@ -490,9 +512,9 @@ static int exit_code(const struct run *run, int err, enum stage stage)
 		return EXIT_PASS;
 	if (stage == STAGE_RUN)
 		return is_unsure(run, err) ? EXIT_UNSURE : EXIT_FAILED;
-	return err == -ENOSYS || err == ERR_UNSUPPORTED ? EXIT_HOST
-	       : err == -ENOPKG				? RUN_NO_PROGRAM
-							: EXIT_BROKEN;
+	if (err == -ENOPKG)
+		return is_required(run->r->required, run->lacks) ? RUN_REQUIRED : RUN_NO_PROGRAM;
+	return err == -ENOSYS || err == ERR_UNSUPPORTED ? EXIT_HOST : EXIT_BROKEN;
 }
 
 /* What failed, then why; the programs' own words last. */
@@ -552,8 +574,8 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 		.mark = strcmp(kind, "skip") != 0 ? code ? STORY_BAD : STORY_GOOD : STORY_EVENT,
 		.at = run->lab.step ? run->lab.step->at : (struct scn_at) { .line = 1, .column = 1 },
 		.text = text,
-		.keys = { "message", "seconds", "seed" },
-		.values = { message, took, seed } };
+		.keys = { "message", "seconds", "seed", *run->lacks ? "lacks" : NULL },
+		.values = { message, took, seed, run->lacks } };
 	story_tell(run->lab.story, &item);
 }
 
@@ -576,7 +598,7 @@ static int prepare(struct run *run, struct errbuf *eb)
 	if (!err)
 		err = fields_check(&run->lab, NULL, eb);
 	if (!err)
-		err = check_needs(&run->lab, eb);
+		err = check_needs(run, eb);
 	if (!err)
 		err = mount_work_dir(run, eb);
 	return err ? err : programs_open(&run->lab, eb);

@@ -15,6 +15,7 @@ enum {
 	EXIT_BROKEN = 4,
 	EXIT_UNSURE = 5, /* the machine was too slow to tell */
 	EXIT_INTERRUPTED = 130,
+	RUN_REQUIRED = 97,  /* of a sandbox child alone: EXIT_HOST, for want of a program that is required */
 	RUN_TODO = 98,	    /* not run, as the file says */
 	RUN_NO_PROGRAM = 99 /* of a sandbox child alone: EXIT_HOST, for want of a program */
 };
@@ -38,6 +39,7 @@ struct runner {
 		*out_dir; /* logs and captures go there; NULL = nothing is kept. A path inside the sandbox */
 	const char *out_name; /* what the user calls it */
 	enum run_skip skip;
+	const char *required; /* programs whose want is never a skip, separated by commas; NULL = none */
 	enum run_keep keep;
 	bool step_by_step; /* asks before each step */
 	const struct live_door

@@ -211,6 +211,64 @@ static void summary_story(FILE *out, const struct run *o, unsigned number)
 	fputs("</pre>\n</details>\n", out);
 }
 
+/* ---- what was skipped, by reason ---- */
+
+/* A program that is not here is one reason, whoever needs it. */
+static void reason_of(const json_t *end, char *buf, size_t cap)
+{
+	const char *lacks = record_text(end, "lacks");
+	snprintf(buf, cap, "%s%s", *lacks ? "no " : "", *lacks ? lacks : message_of(end));
+}
+
+/* The next one from `from` on that was skipped for this reason. */
+static size_t next_of(const struct runs *all, size_t from, const char *reason)
+{
+	char other[300];
+
+	for (; from < all->n; from++) {
+		const json_t *end = all->list[from].end;
+		if (!end || !record_is(end, "skip"))
+			continue;
+		reason_of(end, other, sizeof(other));
+		if (!strcmp(other, reason))
+			break;
+	}
+	return from;
+}
+
+/* Its name, unless it stands there already: runs may be repeated. */
+static void put_name(FILE *out, const struct runs *all, size_t i, const char *reason, const char *before)
+{
+	char name[256], other[256];
+
+	name_of(all->list[i].end, name, sizeof(name));
+	for (size_t k = next_of(all, 0, reason); k < i; k = next_of(all, k + 1, reason)) {
+		name_of(all->list[k].end, other, sizeof(other));
+		if (!strcmp(name, other))
+			return;
+	}
+	fputs(before, out);
+	put_clean(out, name);
+}
+
+static void skipped_groups(FILE *out, const struct runs *all, const char *line)
+{
+	char reason[300];
+
+	for (size_t i = 0; i < all->n; i++) {
+		if (!all->list[i].end || !record_is(all->list[i].end, "skip"))
+			continue;
+		reason_of(all->list[i].end, reason, sizeof(reason));
+		if (next_of(all, 0, reason) < i)
+			continue;
+		fputs(line, out);
+		put_clean(out, reason);
+		for (size_t k = i; k < all->n; k = next_of(all, k + 1, reason))
+			put_name(out, all, k, reason, k == i ? ": " : ", ");
+		fputc('\n', out);
+	}
+}
+
 static unsigned each_outcome(const struct runs *all, FILE *out,
 	void (*put)(FILE *, const struct run *, unsigned), const char *only)
 {
@@ -242,13 +300,14 @@ int report_write(enum report_kind kind, const char *records, size_t len, FILE *o
 			"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"simnet\" tests=\"%u\" "
 			"failures=\"%u\" errors=\"%u\" skipped=\"%u\">\n",
 			n, each_outcome(have, out, NULL, "fail"), each_outcome(have, out, NULL, "error"),
-			each_outcome(have, out, NULL, "skip"));
+			each_outcome(have, out, NULL, "skip") + each_outcome(have, out, NULL, "unsure"));
 		each_outcome(have, out, junit_case, NULL);
 		fputs("</testsuite>\n", out);
 		break;
 	case REPORT_TAP:
 		fprintf(out, "TAP version 14\n1..%u\n", n);
 		each_outcome(have, out, tap_case, NULL);
+		skipped_groups(out, have, "# skipped, ");
 		break;
 	case REPORT_SUMMARY:
 		fprintf(out,
@@ -256,9 +315,12 @@ int report_write(enum report_kind kind, const char *records, size_t len, FILE *o
 			"|\n|---|---|---|---|---|\n",
 			each_outcome(have, out, NULL, "pass"), n);
 		each_outcome(have, out, summary_row, NULL);
+		fputs(each_outcome(have, out, NULL, "skip") ? "\nSkipped:\n\n" : "", out);
+		skipped_groups(out, have, "- ");
 		each_outcome(have, out, summary_story, NULL);
 		break;
 	case REPORT_GITHUB: each_outcome(have, out, github_case, NULL); break;
+	case REPORT_SKIPPED: skipped_groups(out, have, "skipped, "); break;
 	}
 	runs_free(all);
 	return ferror(out) ? err_say(eb, ERR_REFUSED, "the report cannot be written") : 0;

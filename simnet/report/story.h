@@ -41,7 +41,13 @@ void story_say(struct story *st, const char *kind, enum story_mark mark, const c
 	__attribute__((format(printf, 4, 5)));
 
 /* Views made from the records of a whole run. records: JSON lines. */
-enum report_kind { REPORT_JUNIT, REPORT_TAP, REPORT_GITHUB, REPORT_SUMMARY };
+enum report_kind {
+	REPORT_JUNIT,
+	REPORT_TAP,
+	REPORT_GITHUB,
+	REPORT_SUMMARY,
+	REPORT_SKIPPED /* what was, a line for each reason; nothing where nothing was */
+};
 int report_write(enum report_kind kind, const char *records, size_t len, FILE *out, struct errbuf *eb);
 
 #endif

@@ -31,6 +31,7 @@ static const struct command_line_file files[] = {
 		"blank\nnodes:\n  a: {at: internet, run: [sh, -c, 'echo; echo one; echo; exit 3']}\nsteps:\n"
 		"  - wait: 5s\n    say: waits for its end\n" },
 	{ "needs.yaml", SCENARIO "needs\nneeds: [no-such-program]\n" HOSTS },
+	{ "needs2.yaml", SCENARIO "needs2\nneeds: [no-such-program]\n" HOSTS },
 	{ "slow.yaml", SCENARIO "slow\n" HOSTS "steps:\n  - wait: 60s\n    say: waits to be stopped\n" },
 	{ "grid.yaml", SCENARIO "grid\nmatrix: {x: ['0', '3', '5']}\n" HOSTS
 				"steps:\n  - run: {at: a, argv: [sh, -c, 'exit {matrix.x}']}\n" },
@@ -147,7 +148,23 @@ static void test_runs(void **state)
 		"simnet run --out o loud.yaml && tail -n 1 o/loud/a.log", 0, "is not kept, it is too much\n");
 	command_line_expect("simnet run needs.yaml", 3, "needs the program 'no-such-program'");
 	command_line_expect("simnet run needs.yaml fail.yaml", 3, "FAIL fail");
-	command_line_expect("simnet run --skip-unsupported --require needs.yaml | tail -1", 0, "SKIP needs");
+	command_line_expect(
+		"simnet run --skip-unsupported --require none needs.yaml | tail -1", 0, "SKIP needs");
+	/* A program that must be there is no reason to skip. */
+	command_line_expect("simnet run --skip-unsupported --require other,such-program needs.yaml | tail -1",
+		0, "SKIP needs");
+	command_line_expect("simnet run --skip-unsupported --require other,no-such-program needs.yaml", 3,
+		"ERROR needs  the scenario needs the program 'no-such-program'");
+	command_line_expect(
+		"simnet run -j 2 --skip-unsupported --require no-such-program needs.yaml pass.yaml", 3,
+		"1 passed, 1 failed, 0 skipped");
+	/* What was skipped is said once more at the end, by reason. */
+	command_line_expect(
+		"simnet run --skip-unsupported --repeat 2 needs.yaml needs2.yaml later.yaml pass.yaml", 0,
+		"skipped, no no-such-program: needs, needs2\nskipped, todo: ");
+	command_line_expect("simnet run --skip-unsupported needs.yaml | grep -c '^skipped'", 1, "0");
+	command_line_expect(
+		"simnet run --json --skip-unsupported needs.yaml pass.yaml | grep -vc '^{'", 1, "0");
 	/* A machine without rights is no reason to be green, when one asks for that. */
 	command_line_expect(
 		"unshare -m sh -c 'mount -t tmpfs none /usr/sbin; PATH=$RW_BIN_DIR:/bin; simnet run "
@@ -155,7 +172,7 @@ static void test_runs(void **state)
 		0, "SKIP nat");
 	command_line_expect(
 		"unshare -m sh -c 'mount -t tmpfs none /usr/sbin; PATH=$RW_BIN_DIR:/bin; simnet run "
-		"--skip-unsupported --require "
+		"--skip-unsupported --require none "
 		"nat.yaml'",
 		3, "ERROR nat");
 	/* Adapters beside scenarios are no scenarios. */

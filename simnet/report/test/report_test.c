@@ -179,6 +179,43 @@ static void test_any_bytes(void **state)
 	}
 }
 
+/* One reason, one line, whoever it kept from running. */
+static void test_skipped(void **state)
+{
+	static const char records[] =
+		"{\"t\":0,\"kind\":\"skip\",\"scenario\":\"a\",\"message\":\"x needs p\",\"lacks\":\"p\"}\n"
+		"{\"t\":0,\"kind\":\"pass\",\"scenario\":\"b\"}\n"
+		"{\"t\":0,\"kind\":\"skip\",\"scenario\":\"c\",\"message\":\"todo: later\\n\\u001b[1m\"}\n"
+		"{\"t\":0,\"kind\":\"skip\",\"scenario\":\"d\",\"variant\":\"v\",\"message\":\"y needs "
+		"p\",\"lacks\":\"p\"}\n"
+		"{\"t\":0,\"kind\":\"skip\",\"scenario\":\"a\",\"message\":\"x needs p\",\"lacks\":\"p\"}\n"
+		"{\"t\":0,\"kind\":\"unsure\",\"scenario\":\"e\"}\n";
+	static const struct {
+		enum report_kind kind;
+		const char *want;
+	} rows[] = {
+		{ REPORT_SKIPPED, "skipped, no p: a, d[v]\nskipped, todo: later " },
+		{ REPORT_TAP, "\n# skipped, no p: a, d[v]\n# skipped, todo: later " },
+		{ REPORT_SUMMARY, "\n\nSkipped:\n\n- no p: a, d[v]\n- todo: later " },
+		{ REPORT_JUNIT, " tests=\"6\" failures=\"0\" errors=\"0\" skipped=\"5\">" },
+	};
+	struct errbuf eb;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *got = NULL;
+		size_t n;
+		FILE *o = open_memstream(&got, &n);
+		assert_int_equal(report_write(rows[i].kind, records, sizeof(records) - 1, o, &eb), 0);
+		fclose(o);
+		if (!strstr(got, rows[i].want) || (rows[i].kind == REPORT_SKIPPED && strchr(got, '\x1b')))
+			fail_msg("row %zu: got\n%s\nwant\n%s", i, got, rows[i].want);
+		free(got);
+	}
+	char *none = view(REPORT_SKIPPED);
+	assert_string_equal(none, "");
+	free(none);
+}
+
 static void test_names_are_not_numbers(void **state)
 {
 	char *records = NULL;
@@ -221,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_tap),
 		cmocka_unit_test(test_github),
 		cmocka_unit_test(test_any_bytes),
+		cmocka_unit_test(test_skipped),
 		cmocka_unit_test(test_names_are_not_numbers),
 		cmocka_unit_test(test_lost_output_is_known),
 	};

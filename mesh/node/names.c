@@ -137,6 +137,7 @@ static void add_own_hosts(struct names *n, const struct url *control, struct rou
 	const struct ctl_derp_map *d = n->map ? n->map->derp : NULL;
 	if (!r->n_base)
 		return;
+	add_host(r, NAT64_NAME); /* the network's translator is known to the network's own */
 	add_host(r, control->host);
 	add_host(r, n->trying);
 	if (n->proxies) {
@@ -222,6 +223,9 @@ static int routes_configure(struct names *n, const struct ctl_dns *dns, struct r
 	struct resolver_config c = {
 		.routes = r->v, .n_routes = r->n, .site = r->base, .n_site = is_away(n) ? 0 : r->n_base
 	};
+	if (!is_away(n) &&
+		!n->n_served) /* those who ask this machine for names have IPv4, or another way to it */
+		c.dns64 = n->nat64;
 	resolver_server_proxies(n->dns, is_away(n) ? NULL : n->proxies);
 	if (validation_serve(&n->validation, n->dns, &c, dns, eb))
 		names_odd(n, "names of the internet do not resolve: %s", eb->text);
@@ -457,6 +461,15 @@ void names_trying(struct names *n, const char *host)
 	struct errbuf eb;
 	snprintf(n->trying, sizeof(n->trying), "%s", host);
 	if (n->dns && n->map && configure_routes(n, settings(n), &eb) != 0)
+		log_warn("names: %s", eb.text);
+}
+
+void names_nat64_set(struct names *n, const struct nat64 *prefix)
+{
+	struct errbuf eb;
+	bool same = n->nat64.bits == prefix->bits && addr_equal(&n->nat64.prefix, &prefix->prefix);
+	n->nat64 = *prefix;
+	if (!same && n->dns && n->map && configure_routes(n, settings(n), &eb) != 0)
 		log_warn("names: %s", eb.text);
 }
 

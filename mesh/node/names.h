@@ -25,10 +25,12 @@ struct names {
 		*proxies;      /* borrowed; NULL: none. Not used under an exit, which leads out itself */
 	const char *state_dir; /* borrowed; for lists of blocked names */
 	bool guarded; /* set by the owner: nobody but this machine and its containers reaches its resolver */
-	struct netmap *map;	     /* what is applied, a reference of our own; NULL: nothing */
-	bool expired;		     /* our own key */
-	char trying[256];	     /* host of a server that is tried beside ours; "" = none */
-	char dev[16];		     /* the mesh interface */
+	struct netmap *map; /* what is applied, a reference of our own; NULL: nothing */
+	bool expired;	    /* our own key */
+	char trying[256];   /* host of a server that is tried beside ours; "" = none */
+	char dev[16];	    /* the mesh interface */
+	struct nat64
+		nat64; /* by which this machine, without IPv4, reaches it; bits 0: it has IPv4, or no way there */
 	struct resolver_server *dns; /* NULL: not open */
 	struct keeper *keeper;	     /* names_keep; NULL: what nameservers said ends with us */
 	bool logs;		     /* it kept a journal, or the one before it that was closed */
@@ -58,6 +60,9 @@ void names_forget(struct names *n); /* resolv.conf back, resolver closed */
 /* The host of another server is looked up as ours is, by the machine's own nameservers: it may lie below a
  * name of this mesh. "" = no more. */
 void names_trying(struct names *n, const char *host);
+/* The translator that leads this machine to IPv4 is another: names with IPv4 alone get addresses of it (DNS64), for this
+ * machine's own questions, as long as it leaves by the network around it. bits 0: none. */
+void names_nat64_set(struct names *n, const struct nat64 *prefix);
 /* The server lost sight of a peer. It may be a nameserver. */
 void names_peer_gone(struct names *n, const struct ctl_node *peer);
 /* The machine's links changed. true: its own nameservers are others, and names_apply should look at them. */

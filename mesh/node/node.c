@@ -191,6 +191,7 @@ static void engine_ways_moved(void *arg, const struct addr *to, size_t count)
 static void engine_nat64_changed(void *arg)
 {
 	struct node *n = arg;
+	names_nat64_set(&n->names, &n->engine.nat64);
 	if (n->server)
 		server_link_nat64_set(n->server, &n->engine.nat64);
 }

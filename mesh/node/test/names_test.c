@@ -583,6 +583,38 @@ static void test_mesh_server_stays_in(void **state)
 	place_end(p);
 }
 
+/* A machine without IPv4: whoever knows the translator is of the place, and names that have IPv4 alone get an address of
+ * it, but not where they lead out elsewhere. */
+static void test_nat64(void **state)
+{
+	static const char map[] = "{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+				  "\"Resolvers\":[{\"Addr\":\"127.0.0.9\"}]}}";
+	const struct nat64 none = { .bits = 0 };
+	struct place *p = place_make();
+	struct nat64 prefix;
+	(void)state;
+	assert_true(nat64_parse("64:ff9b::/96", &prefix));
+	assert_int_equal(file_write_atomic(p->resolv, 0644, "nameserver 127.0.0.7\n", 21, NULL), 0);
+	p->corp.knows = true;
+	use_map(p, map);
+	ask(p, NAT64_NAME, "AAAA");
+	assert_int_equal(p->corp.asked, 0);
+	assert_int_equal(p->own.asked, 1);
+	assert_int_equal(ask(p, "www.example.com", "AAAA").count, 0);
+	names_nat64_set(&p->n, &prefix);
+	assert_int_equal(ask(p, "www.example.com", "AAAA").count, 1);
+	assert_int_equal(ask(p, "b.mesh.test", "AAAA").count, 0);
+	strcpy(p->prefs.exit_node, "n2");
+	use_map(p, map);
+	assert_int_equal(ask(p, "www.example.com", "AAAA").count, 0);
+	p->prefs.exit_node[0] = 0;
+	use_map(p, map);
+	assert_int_equal(ask(p, "www.example.com", "AAAA").count, 1);
+	names_nat64_set(&p->n, &none);
+	assert_int_equal(ask(p, "www.example.com", "AAAA").count, 0);
+	place_end(p);
+}
+
 /* Over a restart the network's nameservers need not be asked again; what those of the place say stays there. */
 static void test_kept(void **state)
 {
@@ -735,6 +767,7 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_mesh_server_stays_in),
+		cmocka_unit_test(test_nat64),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_peers_change),
 		cmocka_unit_test(test_clash),

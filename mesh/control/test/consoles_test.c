@@ -12,13 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void make_key(struct world *w, const char *args, char key[static 128])
-{
-	json_t *v = world_admin(w, "/v1/apikeys/create", args);
-	snprintf(key, 128, "%s", json_string_value(json_object_get(v, "key")));
-	json_decref(v);
-}
-
 /* Alice's node alpha is in the mesh, by a key that is still to be seen; key: one of the API. */
 static void join_alpha(struct world *w, struct world_node *a, char key[static 128])
 {
@@ -27,7 +20,7 @@ static void join_alpha(struct world *w, struct world_node *a, char key[static 12
 		w, "/v1/policy/set", "{\"policy\":\"{\\\"tagOwners\\\":{\\\"tag:web\\\":[]}}\"}"));
 	assert_int_equal(w->status, 200);
 	world_alpha_open(a, w, key);
-	make_key(w, "{\"expiration_ms\":7776000000}", key);
+	world_api_key(w, "{\"expiration_ms\":7776000000}", key);
 }
 
 /* Of the keys that the list shows one is the asker's own, by what it begins with and nothing more; the others are masked. */
@@ -139,7 +132,7 @@ static void test_headplane_file(void **state)
 			"file" },
 	};
 	char key[128];
-	make_key(*state, "{}", key);
+	world_api_key(*state, "{}", key);
 	rows_run(*state, key, rows, ARRAY_LEN(rows));
 }
 

@@ -19,13 +19,6 @@ static const char *text(const json_t *o, const char *name)
 
 #define DNS "/api/v2/tailnet/-/dns/"
 
-static void make_key(struct world *w, char key[static 128])
-{
-	json_t *v = world_admin(w, "/v1/apikeys/create", "{}");
-	snprintf(key, 128, "%s", text(v, "key"));
-	json_decref(v);
-}
-
 /* alpha is the nameserver; beta may ask it, gamma may not. */
 static void test_servers(void **state)
 {
@@ -45,7 +38,7 @@ static void test_servers(void **state)
 	json_decref(world_admin(w, "/v1/policy/reload", "{}"));
 	assert_int_equal(w->status, 200);
 	char api_key[128];
-	make_key(w, api_key);
+	world_api_key(w, "{}", api_key);
 	json_decref(world_ask(
 		w, api_key, "POST", DNS "nameservers", "{\"dns\":[\"100.64.0.1\",\"192.0.2.53\"]}"));
 	assert_int_equal(w->status, 200);
@@ -103,7 +96,7 @@ static void test_pins(void **state)
 	world_alpha_open(&a, w, key);
 	world_node_ask_map(&a, true, NULL);
 	world_node_next(&a, &seen);
-	make_key(w, key);
+	world_api_key(w, "{}", key);
 	json_t *v = world_ask(w, key, "POST", DNS "nameservers", "{\"dns\":[" PINNED "]}");
 	assert_int_equal(w->status, 200);
 	assert_string_equal(

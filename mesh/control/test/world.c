@@ -137,12 +137,30 @@ json_t *world_admin(struct world *w, const char *target, const char *body)
 	return v;
 }
 
-void world_key(struct world *w, const char *args, char key[static 128])
+static void make_key(struct world *w, const char *target, const char *args, char key[static 128])
 {
-	json_t *v = world_admin(w, "/v1/preauthkeys/create", args);
+	json_t *v = world_admin(w, target, args);
 	assert_non_null(json_object_get(v, "key"));
 	snprintf(key, 128, "%s", json_string_value(json_object_get(v, "key")));
 	json_decref(v);
+}
+
+void world_key(struct world *w, const char *args, char key[static 128])
+{
+	make_key(w, "/v1/preauthkeys/create", args, key);
+}
+
+void world_api_key(struct world *w, const char *args, char key[static 128])
+{
+	make_key(w, "/v1/apikeys/create", args, key);
+}
+
+void world_take_policy(struct world *w, const char *text)
+{
+	char path[256];
+	world_write_file(place_path(&w->place, "policy.hujson", path), text);
+	json_decref(world_admin(w, "/v1/policy/reload", "{}"));
+	assert_int_equal(w->status, 200);
 }
 
 int world_setup(void **state)

@@ -78,6 +78,10 @@ void world_node_register(struct world_node *c, const char *key, const char *foll
 void world_node_register_data(void *arg, const uint8_t *p, size_t len);
 void world_node_register_head(void *arg, int status);
 void world_key(struct world *w, const char *args, char key[static 128]);
+/* A key of the API. */
+void world_api_key(struct world *w, const char *args, char key[static 128]);
+/* These rules, in the file that the settings name. */
+void world_take_policy(struct world *w, const char *text);
 void world_server_kill(struct world *w, int signo, int want);
 void world_server_start(struct world *w);
 /* The settings with this line in place of "policy: ...", and the server anew. */

@@ -399,9 +399,44 @@ struct job {
 	void (*done)(void *owner, const struct job_result *r);
 	void *owner;
 	struct buf out, said;
-	char *last_err;
+	char *last_err; /* line; one that a program of `words` begins with its name goes before all others */
+	bool is_signed;
+	char *words; /* all arguments, separated by blanks */
 	bool timed_out;
 };
+
+static bool is_name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '_';
+}
+
+/* "curl: (60) SSL certificate problem" of a command with curl in it: many say the reason so, and then give advice. */
+static bool names_its_program(const char *words, const char *line)
+{
+	size_t n = 0;
+
+	while (is_name_char(line[n]))
+		n++;
+	if (!n || line[n] != ':' || line[n + 1] != ' ')
+		return false;
+	for (const char *at = words; at && *at; at++)
+		if (!strncmp(at, line, n) && !is_name_char(at[n]) && (at == words || !is_name_char(at[-1])))
+			return true;
+	return false;
+}
+
+static char *join_words(const char *const *argv)
+{
+	struct buf all = { .cap = 1 << 20 };
+	bool ok = true;
+
+	for (; *argv && ok; argv++)
+		ok = buf_printf(&all, "%s ", *argv);
+	char *text = ok && all.len ? strdup(buf_cstr(&all)) : NULL; /* without it the last line is as good */
+	buf_free(&all);
+	return text;
+}
 
 static void keep_line(void *owner, bool err, const char *line)
 {
@@ -412,10 +447,12 @@ static void keep_line(void *owner, bool err, const char *line)
 		(void)buf_printf(&j->out, "%s\n", line); /* what passes the cap is left out */
 		return;
 	}
-	if (!*line)
+	bool is_signed = names_its_program(j->words, line);
+	if (!*line || (j->is_signed && !is_signed))
 		return;
 	free(j->last_err);
 	j->last_err = strdup(line);
+	j->is_signed = is_signed;
 }
 
 static void job_exited(void *owner, int status)
@@ -452,6 +489,7 @@ struct job *job_start(const struct proc_place *at, const char *const *argv, uint
 	*j = (struct job) {
 		.done = done, .owner = owner, .out = { .cap = OUT_MAX }, .said = { .cap = OUT_MAX }
 	};
+	j->words = join_words(argv);
 	j->timer = loop_timer_new(at->loop, job_timed_out, j);
 	j->proc = proc_start(at, argv, &ops, j, eb);
 	if (!j->proc || !j->timer) {
@@ -471,5 +509,6 @@ void job_free(struct job *j)
 	buf_free(&j->out);
 	buf_free(&j->said);
 	free(j->last_err);
+	free(j->words);
 	free(j);
 }

@@ -118,6 +118,10 @@ static void add_idle(struct lab *l, const struct scn_step *st, struct why_lines 
 		bool named = concerns(l, st, i) || blame_mentions(l, st, (int)i);
 		if (p->state == PROGRAM_FAILED)
 			why_add(out, WHY_DIED, "%s", *p->why.text ? p->why.text : n->name);
+		if (st && named && p->asleep)
+			why_add(out, WHY_IDLE, "%s is asleep", n->name);
+		if (p->asleep)
+			continue;
 		if (!st || p->state == PROGRAM_FAILED || (!named && !p->paused && !p->stopping) ||
 			(!n->adapter && !n->argv) || (p->proc && !p->paused))
 			continue;

@@ -62,6 +62,15 @@ static const struct story_row rows[] = {
 		HOME
 		"nodes: {c: {at: home}, s: {at: internet, run: [sh, -c, 'sleep 60 &']}}\nsteps:\n" RUN_ASK,
 		"s says no to c: nothing listens on udp port 3478 there", NULL },
+	{ "the server sleeps", SERVED "  - sleep: s\n" RUN_ASK, "s is asleep", NULL },
+	{ "an error before advice",
+		HOME "nodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: [sh, -c, 'echo \"curl: (60) the "
+		     "reason\" >&2; echo read the manual: it helps >&2; exit 60']}\n",
+		"'sh' ended with status 60: curl: (60) the reason", NULL },
+	{ "an error of the program's own, at last",
+		HOME "nodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: [python3, -c, 'raise "
+		     "TimeoutError(\"too late\")']}\n",
+		"'python3' ended with status 1: TimeoutError: too late", NULL },
 	{ "the server was not started",
 		HOME "nodes: {c: {at: home}, s: {at: internet, run: [sleep, '9'], start: "
 		     "later}}\nsteps:\n" RUN_ASK,

@@ -53,6 +53,8 @@ static bool has_value(const char *lines, const char *want)
 {
 	size_t n = strlen(want);
 
+	if (!n && !*lines)
+		return true; /* nothing is wanted, and nothing said */
 	for (; *lines; lines += strcspn(lines, "\n"), lines += *lines == '\n')
 		if (strcspn(lines, "\n") == n && !strncmp(lines, want, n))
 			return true;

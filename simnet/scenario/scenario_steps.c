@@ -94,7 +94,8 @@ static const struct schema_row run_rows[] = {
 		.doc = "the status it must end with; at most 255" },
 	{ "json", SCHEMA_STRING, AT(st.json_path), .doc = "a JSON path into its output" },
 	{ "is", SCHEMA_STRING, AT(st.is),
-		.doc = "a value there, or a line of the output; or a condition on a number, as `>= 3` (`<` "
+		.doc = "a value there, or a line of the output, `''` for none; or a condition on a number, "
+		       "as `>= 3` (`<` "
 		       "`<=` "
 		       "`>` `>=` `==` `!=`), of the group of `matches` where there is one" },
 	{ "matches", SCHEMA_STRING, AT(st.matches),
@@ -253,7 +254,7 @@ static int split_pair(struct yaml_reader *y, struct scn_step *st, const char *pa
 {
 	const char *arrow = strstr(pair, "->");
 
-	if (!arrow || arrow == pair || !arrow[2])
+	if (!arrow || arrow == pair || !arrow[2] || strpbrk(pair, " \t"))
 		return yaml_error(y, st->at, "'%s' must be two nodes, as alice->bob", pair);
 	st->from = arena_strndup(y->arena, pair, (size_t)(arrow - pair));
 	st->to = arena_strdup(y->arena, arrow + 2);

@@ -48,6 +48,9 @@ static void test_runs(void **state)
 		       "  - run: {at: a, argv: [echo, '{\"x\": [1, 2]}'], json: 'x[1]', is: '3', within: "
 		       "100ms}\n",
 			EXIT_FAILED, "it says '2', wanted '3'" },
+		{ HEAD "nodes:\n  a: {at: internet}\nsteps:\n  - run: {at: a, argv: ['true'], is: ''}\n"
+		       "  - run: {at: a, argv: [echo, x], is: '', within: 100ms}\n",
+			EXIT_FAILED, "t.yaml:7: run: it says 'x', wanted ''" },
 		{ HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n  b: {at: internet}\nsteps:\n"
 		       "  - ping: {from: b, to: a, within: 500ms}\n",
 			EXIT_FAILED, "no reply from a to b" },

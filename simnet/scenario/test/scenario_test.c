@@ -140,6 +140,8 @@ static void test_errors(void **state)
 			"begins that. One to an address does not: 'mesh-name' of an adapter says which a "
 			"node "
 			"has in a tunnel" },
+		{ HEAD NODES "steps:\n  - expect: {path: alice -> bob, is: direct}\n",
+			"f.yaml:7:5: 'alice -> bob' must be two nodes, as alice->bob" },
 		{ HEAD NODES "steps:\n  - wait: 5s\n    say: ''\n",
 			"f.yaml:7:5: 'wait' is a plain pause and must give its reason in 'say'" },
 	};

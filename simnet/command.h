@@ -78,6 +78,8 @@ int review_replay(struct command *c);
 /* files.c */
 struct tally {
 	unsigned files, run, failed, unsure, skipped;
+	bool lints; /* adapters are checked too */
+	unsigned adapters;
 	int code;
 };
 /* Calls each for every wanted combination of every file named; the worst exit code. */

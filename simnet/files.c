@@ -34,6 +34,7 @@ int command_end(int err, const struct errbuf *eb)
 struct files {
 	char **path;
 	size_t n;
+	bool adapters; /* those of a folder too */
 };
 
 static int add_file(struct files *f, const char *path, struct errbuf *eb)
@@ -78,7 +79,8 @@ static int add_path(struct files *f, const char *path, struct errbuf *eb)
 			     : err_say(eb, -ENOENT, "%s holds no .yaml files", path);
 	for (int i = 0; i < n; i++) {
 		snprintf(full, sizeof(full), "%s/%s", path, list[i]->d_name);
-		if (!err && !source_is_other(full))
+		enum source_kind kind = source_kind_of(full);
+		if (!err && (kind == SOURCE_SCENARIO || (kind == SOURCE_ADAPTER && f->adapters)))
 			err = add_file(f, full, eb);
 		free(list[i]);
 	}
@@ -338,6 +340,17 @@ static void count(const struct command *c, struct tally *t, int code)
 		t->code = files_worse(t->code, files_exit_code(code));
 }
 
+/* Prints all that is wrong with a file. */
+static void print_errors(const char *path, struct scn_errors *all, const struct errbuf *eb)
+{
+	if (all->text.len)
+		fputs(buf_cstr(&all->text), stderr);
+	else
+		fprintf(stderr, "%s\n", eb->text);
+	if (all->n > SCN_ERRORS_MAX)
+		fprintf(stderr, "%s: and %u more\n", path, all->n - SCN_ERRORS_MAX);
+}
+
 /* One combination of a file, checked; everything that is wrong is printed. */
 static int read_whole(const char *path, size_t variant, struct scenario *s)
 {
@@ -348,11 +361,37 @@ static int read_whole(const char *path, size_t variant, struct scenario *s)
 	if (!err)
 		err = runner_check(s, &all, &eb);
 	if (err)
-		fputs(all.text.len ? buf_cstr(&all.text) : eb.text, stderr);
-	if (all.n > SCN_ERRORS_MAX)
-		fprintf(stderr, "%s: and %u more\n", path, all.n - SCN_ERRORS_MAX);
+		print_errors(path, &all, &eb);
 	buf_free(&all.text);
 	return err;
+}
+
+static int check_adapter(const char *path)
+{
+	struct adapter a = { 0 };
+	struct scn_errors all = { 0 };
+	struct errbuf eb = { 0 };
+	int err = source_read_adapter(path, &a, &all, &eb);
+
+	if (err)
+		print_errors(path, &all, &eb);
+	buf_free(&all.text);
+	adapter_free(&a);
+	return err ? EXIT_USAGE : EXIT_PASS;
+}
+
+/* A file that is named and is none of a scenario. */
+static int other_file(const char *path, enum source_kind kind, struct tally *t)
+{
+	if (kind == SOURCE_ADAPTER && t->lints) {
+		t->adapters++;
+		return check_adapter(path);
+	}
+	fprintf(stderr, "%s: %s\n", path,
+		kind == SOURCE_ADAPTER
+			? "an adapter, no scenario; name the scenario that uses it"
+			: "a part, no scenario; it is checked with each scenario that uses it");
+	return EXIT_USAGE;
 }
 
 /* Every combination of one file. each: called for those wanted, its result an exit code. */
@@ -360,7 +399,10 @@ static int each_variant(const struct command *c, const char *path, struct tally 
 	int (*each)(const struct command *c, struct scenario *s))
 {
 	size_t n = 1;
+	enum source_kind kind = source_kind_of(path);
 
+	if (kind != SOURCE_SCENARIO)
+		return other_file(path, kind, t);
 	for (size_t i = 0; i < n; i++) {
 		struct scenario s = { 0 };
 		if (read_whole(path, i, &s)) {
@@ -418,7 +460,7 @@ int files_run_story(const struct command *c, struct scenario *s)
 int files_each(
 	const struct command *c, struct tally *t, int (*each)(const struct command *c, struct scenario *s))
 {
-	struct files f = { 0 };
+	struct files f = { .adapters = t->lints };
 	struct errbuf eb = { 0 };
 	int code = files_collect(c, &f, &eb) ? command_error(eb.text) : EXIT_PASS;
 

@@ -129,12 +129,17 @@ static int check_only(const struct command *c, struct scenario *s)
 
 static int verb_lint(struct command *c)
 {
-	struct tally t = { 0 };
+	struct tally t = { .lints = true };
 	int code = files_each(c, &t, check_only);
 
-	if (code == EXIT_PASS)
-		printf("%u file%s, %u scenario%s: good\n", t.files, t.files == 1 ? "" : "s", t.run,
-			t.run == 1 ? "" : "s");
+	if (code == EXIT_PASS) {
+		printf("%u file%s", t.files, t.files == 1 ? "" : "s");
+		if (t.run || !t.adapters)
+			printf(", %u scenario%s", t.run, t.run == 1 ? "" : "s");
+		if (t.adapters)
+			printf(", %u adapter%s", t.adapters, t.adapters == 1 ? "" : "s");
+		printf(": good\n");
+	}
 	return code;
 }
 
@@ -233,7 +238,8 @@ static const struct verb verb_run_row = {
 	jobs_run
 };
 static const struct verb verb_lint_row = {
-	{ "lint", "FILES|FOLDERS", "check scenarios without a network", NULL, choose_rows }, verb_lint
+	{ "lint", "FILES|FOLDERS", "check scenarios and adapters without a network", NULL, choose_rows },
+	verb_lint
 };
 static const struct verb verb_plan_row = {
 	{ "plan", "FILES|FOLDERS", "print addresses and the path expected between every two nodes", NULL,

@@ -44,15 +44,19 @@ static bool has_top_key(const char *text, const char *key)
 	return false;
 }
 
-bool source_is_other(const char *path)
+enum source_kind source_kind_of(const char *path)
 {
 	struct buf text = { .cap = FILE_BYTES_MAX + 1 };
 	struct errbuf eb;
-	bool is = !file_read(path, FILE_BYTES_MAX, &text, &eb) && text.len &&
-		  (has_top_key(buf_cstr(&text), "adapter") || has_top_key(buf_cstr(&text), "part")) &&
-		  !has_top_key(buf_cstr(&text), "simnet");
+	enum source_kind kind = SOURCE_SCENARIO;
+
+	if (!file_read(path, FILE_BYTES_MAX, &text, &eb) && text.len &&
+		!has_top_key(buf_cstr(&text), "simnet"))
+		kind = has_top_key(buf_cstr(&text), "adapter") ? SOURCE_ADAPTER
+		       : has_top_key(buf_cstr(&text), "part")  ? SOURCE_PART
+							       : SOURCE_SCENARIO;
 	buf_free(&text);
-	return is;
+	return kind;
 }
 
 /* Beside scenarios lie scenarios: one that happens to be called as an adapter is not in its way. */
@@ -66,12 +70,12 @@ static bool names_scenario(const char *path)
 	return is;
 }
 
-static int read_adapter(const char *path, struct adapter *out, struct errbuf *eb)
+int source_read_adapter(const char *path, struct adapter *out, struct scn_errors *all, struct errbuf *eb)
 {
 	struct buf text = { 0 };
 	int err = file_read(path, FILE_BYTES_MAX, &text, eb);
 	if (!err)
-		err = adapter_parse(path, (const char *)buf_data(&text), text.len, out, eb);
+		err = adapter_parse_all(path, (const char *)buf_data(&text), text.len, out, all, eb);
 	buf_free(&text);
 	return err;
 }
@@ -126,7 +130,7 @@ int source_find_adapter(const char *name, const char *beside, struct adapter *ou
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		snprintf(path, sizeof(path), "%s/%s.yaml", dirs[i], name);
 		if (access(path, R_OK) == 0 && !names_scenario(path))
-			return read_adapter(path, out, eb);
+			return source_read_adapter(path, out, NULL, eb);
 	}
 	return err_say(eb, ERR_MALFORMED,
 		"no adapter '%s': no %s.yaml beside the scenario, in $SIMNET_ADAPTERS or in %s; a program "

@@ -7,8 +7,11 @@
 /* scenario_parse_all of the file at path. */
 int source_read_scenario(
 	const char *path, size_t variant, struct scenario *out, struct scn_errors *all, struct errbuf *eb);
-/* Whether a .yaml file says that it is an adapter or a part, which may stand beside scenarios. */
-bool source_is_other(const char *path);
+/* What a .yaml file says it is: adapters and parts may stand beside scenarios. What cannot be read is a scenario. */
+enum source_kind { SOURCE_SCENARIO, SOURCE_ADAPTER, SOURCE_PART };
+enum source_kind source_kind_of(const char *path);
+/* adapter_parse_all of the file at path. */
+int source_read_adapter(const char *path, struct adapter *out, struct scn_errors *all, struct errbuf *eb);
 /* adapter_parse of NAME.yaml, which is looked for in the folder of `beside` (a scenario file, may be NULL),
  * SIMNET_ADAPTERS of the environment, and then the data installed with this program, or the source tree while
  * it is run where it was built. */

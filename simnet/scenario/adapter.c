@@ -302,10 +302,11 @@ static const struct schema_row adapter_rows[] = {
 };
 const struct schema_table adapter_table = { .name = "adapter", .rows = adapter_rows };
 
-int adapter_parse(const char *file, const char *text, size_t len, struct adapter *out, struct errbuf *eb)
+int adapter_parse_all(const char *file, const char *text, size_t len, struct adapter *out,
+	struct scn_errors *all, struct errbuf *eb)
 {
 	struct adapter a = { 0 };
-	struct yaml_reader y = { .file = file, .arena = &a.arena, .eb = eb };
+	struct yaml_reader y = { .file = file, .arena = &a.arena, .eb = eb, .all = all };
 	struct yaml_value *root = NULL;
 
 	int err = yaml_parse(&y, text, len, &root);
@@ -323,6 +324,11 @@ int adapter_parse(const char *file, const char *text, size_t len, struct adapter
 	}
 	*out = a;
 	return 0;
+}
+
+int adapter_parse(const char *file, const char *text, size_t len, struct adapter *out, struct errbuf *eb)
+{
+	return adapter_parse_all(file, text, len, out, NULL, eb);
 }
 
 void adapter_free(struct adapter *a)

@@ -69,6 +69,9 @@ struct yaml_value;
 extern const struct schema_form adapter_ready_form;
 int adapter_read_ready(struct yaml_reader *y, const struct yaml_value *v, struct adapter_ready *out);
 
+/* eb: the first error; all, which may be NULL: every one. adapter_parse is without the latter. */
+int adapter_parse_all(const char *file, const char *text, size_t len, struct adapter *out,
+	struct scn_errors *all, struct errbuf *eb);
 int adapter_parse(const char *file, const char *text, size_t len, struct adapter *out, struct errbuf *eb);
 void adapter_free(struct adapter *a);
 /* Whether the adapter itself provides {NODE.key}: a field, or a capture. */

@@ -176,8 +176,17 @@ static void test_runs(void **state)
 		"nat.yaml'",
 		3, "ERROR nat");
 	/* Adapters beside scenarios are no scenarios. */
-	command_line_expect("mkdir both && cp teller.yaml tells.yaml both && simnet lint both", 0,
-		"1 file, 1 scenario: good");
+	command_line_expect("mkdir both && cp teller.yaml tells.yaml both && simnet lint both && simnet lint "
+			    "both/teller.yaml",
+		0, "2 files, 1 scenario, 1 adapter: good\n1 file, 1 adapter: good\n");
+	command_line_expect("simnet run both/teller.yaml", 2,
+		"both/teller.yaml: an adapter, no scenario; name the scenario that uses it");
+	command_line_expect("simnet lint part.yaml", 2, "part.yaml: a part, no scenario");
+	command_line_expect("mkdir bad && printf 'adapter: 1\\nname: a\\nstrat: [a]\\nraedy: {lnie: x}\\n' "
+			    ">bad/a.yaml; simnet lint bad",
+		2,
+		"bad/a.yaml:3:1: unknown key 'strat' in the adapter; did you mean 'start'?\n"
+		"bad/a.yaml:4:1: unknown key 'raedy' in the adapter; did you mean 'ready'?\n");
 	command_line_expect("simnet lint typo2.yaml 2>&1 | wc -l", 0, "3");
 	/* What is installed together belongs together. */
 	command_line_expect(

@@ -479,9 +479,32 @@ bool hosts_busy(struct hosts *h, int place)
 	return hosts_do(h, place, find_any, NULL, &eb) == 0;
 }
 
+/* Which mount a file is on; 0: this kernel does not tell (before 5.8). By devices an overlay's files are not known. */
+static uint64_t mount_of(int fd, const char *path)
+{
+	struct statx sx;
+	bool known = statx(fd, path, *path ? 0 : AT_EMPTY_PATH, STATX_MNT_ID, &sx) == 0 &&
+		     (sx.stx_mask & STATX_MNT_ID);
+	return known ? sx.stx_mnt_id : 0;
+}
+
+/* Not the machine's: a folder on the way may be a link to one of these. */
+static bool is_of_host(int fd)
+{
+	static const char *const own[] = { "/etc", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/var",
+		"/tmp", "/run" };
+	uint64_t mount = mount_of(fd, "");
+	bool is = !mount;
+
+	for (size_t i = 0; i < ARRAY_LEN(own) && mount != mount_of(AT_FDCWD, "/"); i++)
+		is |= mount == mount_of(AT_FDCWD, own[i]);
+	return is;
+}
+
 static int write_there(const void *arg)
 {
 	const struct hosts_file *f = arg;
+	struct stat st;
 	char path[512];
 	snprintf(path, sizeof(path), "%s", f->path);
 	for (char *slash = path + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
@@ -489,8 +512,14 @@ static int write_there(const void *arg)
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return errno;
 	}
-	int fd = open(f->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (lstat(f->path, &st) == 0 && S_ISLNK(st.st_mode)) /* as /etc/localtime */
+		(void)unlink(f->path);
+	int fd = open(f->path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
+		return errno;
+	if (!is_of_host(fd))
+		return EXDEV;
+	if (ftruncate(fd, 0) < 0)
 		return errno;
 	ssize_t n = write(fd, f->data, f->len);
 	if (n < 0 || (size_t)n < f->len)
@@ -501,6 +530,9 @@ static int write_there(const void *arg)
 int hosts_write(struct hosts *h, int place, const struct hosts_file *f, struct errbuf *eb)
 {
 	int err = hosts_do(h, place, write_there, f, eb);
+	if (err == -EXDEV)
+		return err_say(eb, -ENOSYS, "%s of %s would be written on the machine itself", f->path,
+			hosts_name(h, place));
 	return err ? err_set(eb, err, "write %s on %s", f->path, hosts_name(h, place)) : 0;
 }
 

@@ -57,22 +57,26 @@ static const struct schema_row file_rows[] = {
 };
 #undef AT
 const struct schema_table host_file_table = { .name = "host-file",
-	.about = "By its path on the host. Folders on the way are made.",
+	.about = "By its path on the host, below /etc, /var, /tmp or /run. Folders on the way are made.",
 	.rows = file_rows,
 	.short_key = "text" };
 
 static int check_path(struct yaml_reader *y, const struct yaml_value *key)
 {
-	static const char *const taken[] = { "/proc/", "/sys/", "/dev/" };
-	bool good =
-		key->text[0] == '/' && key->text[1] && !strstr(key->text, "/../") && !strstr(key->text, "//");
+	static const char *const own[] = { "/etc/", "/var/", "/tmp/", "/run/" };
+	const char *path = key->text;
+	bool good = path[0] == '/' && path[1] && !strstr(path, "/../") && !strstr(path, "//"), is_own = false;
 
-	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
-		good = good && strncmp(key->text, taken[i], strlen(taken[i])) != 0;
-	return good && key->text[strlen(key->text) - 1] != '/'
-		       ? 0
-		       : yaml_error(y, key->at,
-				 "'%.200s' is not the path of a file of a host, as /etc/my.conf", key->text);
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		is_own |= !strncmp(path, own[i], strlen(own[i]));
+	if (!good || path[strlen(path) - 1] == '/')
+		return yaml_error(
+			y, key->at, "'%.200s' is not the path of a file of a host, as /etc/my.conf", path);
+	return is_own ? 0
+		      : yaml_error(y, key->at,
+				"'%.200s' would be on the machine itself; a host's own are /etc, /var, /tmp "
+				"and /run",
+				path);
 }
 
 static int read_file(struct yaml_reader *y, const struct yaml_pair *p, struct scn_file *out)

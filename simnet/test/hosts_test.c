@@ -314,8 +314,18 @@ static void test_machine(void **state)
 		       "  - run: {at: b, argv: [sh, -c, '! cat /proc/[0-9]*/cmdline | tr \"\\\\0\" \" \" | "
 		       "grep -q \"sleep 6[1]\"']}\n",
 			EXIT_PASS, "\"kind\":\"pass\"" },
-		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {from: no-such-file}}}\n", EXIT_FAILED,
-			"no-such-file" },
+		/* A link leads to what is not the host's: it is replaced, and not followed. */
+		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '63'], files: {/etc/link: mine}}\nsteps:\n"
+		       "  - run: {at: a, argv: [sh, -c, 'echo theirs >{dir}/t; ln -sf {dir}/t /etc/link']}\n"
+		       "  - kill: a\n  - spawn: a\n"
+		       "  - run: {at: a, argv: [cat, '{dir}/t', /etc/link], matches: '^theirs$'}\n"
+		       "  - run: {at: a, argv: [cat, /etc/link], is: mine}\n",
+			EXIT_PASS, "\"kind\":\"pass\"" },
+		{ HEAD "nodes:\n  a: {at: internet, run: [sleep, '64'], files: {/etc/d/x: mine}}\nsteps:\n"
+		       "  - run: {at: a, argv: [sh, -c, 'rm -r /etc/d; mkdir {dir}/d; ln -s {dir}/d "
+		       "/etc/d']}\n"
+		       "  - kill: a\n  - spawn: a\n",
+			EXIT_FAILED, "/etc/d/x of a would be written on the machine itself" },
 	};
 	(void)state;
 	run_rows(rows, ARRAY_LEN(rows));

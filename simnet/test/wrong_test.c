@@ -511,8 +511,18 @@ static void test_wrong_files(void **state)
 			"it "
 			"stands, without templates\n"
 			"w.yaml:5:29: '../y' is not in the scenario's folder\nw.yaml:5:51: '.' is no file" },
-		{ HEAD "nodes:\n  a: {at: internet, files: {/proc/x: y}}\n",
-			"w.yaml:4:29: '/proc/x' is not the path of a file of a host, as /etc/my.conf" },
+		{ HEAD "nodes:\n  a: {at: internet, files: {/proc/x: y, /opt/app/x: y, /x: y, /etc/../x: "
+		       "y}}\n",
+			"w.yaml:4:29: '/proc/x' would be on the machine itself; a host's own are /etc, /var, "
+			"/tmp "
+			"and /run\n"
+			"w.yaml:4:41: '/opt/app/x' would be on the machine itself; a host's own are /etc, "
+			"/var, "
+			"/tmp and /run\n"
+			"w.yaml:4:56: '/x' would be on the machine itself; a host's own are /etc, /var, /tmp "
+			"and "
+			"/run\n"
+			"w.yaml:4:63: '/etc/../x' is not the path of a file of a host, as /etc/my.conf" },
 		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {mode: '0600'}}}\n",
 			"w.yaml:4:37: file '/etc/x' needs 'text' or 'from', and not both" },
 		{ HEAD "nodes:\n  a: {at: internet, files: {/etc/x: {text: y, mode: rw}}}\n",

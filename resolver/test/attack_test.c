@@ -39,7 +39,8 @@ static size_t record_put(size_t at, uint16_t type, const uint8_t *rdata, uint16_
 	be_put(msg + at + 4, 2, DNS_IN);
 	be_put(msg + at + 6, 4, 60);
 	be_put(msg + at + 10, 2, len);
-	memcpy(msg + at + 12, rdata, len);
+	if (len)
+		memcpy(msg + at + 12, rdata, len);
 	return at + 12u + len;
 }
 
@@ -115,8 +116,38 @@ static void test_keytrap(void **state)
 	}
 }
 
+/* As many records as a message holds when nothing is in them. */
+static void test_many_records(void **state)
+{
+	(void)state;
+	for (unsigned n = ANSWER_RRS_MAX; n <= ANSWER_RRS_MAX + 1 + 3000;
+		n += n == ANSWER_RRS_MAX ? 1 : 3000) {
+		uint8_t q[300];
+		char name[32];
+		struct fake_answer none = { .flags = DNS_TC };
+		snprintf(name, sizeof(name), "r%u.example.com", n);
+		size_t len = fake_question(q, name, 65280, DNS_RD), sent = f.n_sent, replies = f.n_replies;
+		uint64_t malformed = resolver_stats(f.r)->upstream_malformed;
+		assert_true(resolver_query(f.r, f.now_ms, 1, q, len, true));
+		fake_answer(&f, sent, &none);
+		assert_int_equal(f.n_sent, sent + 2);
+		none.flags = 0;
+		len = fake_answer_write(&f, sent + 1, &none, msg);
+		for (unsigned i = 0; i < n; i++)
+			len = record_put(len, 65280, NULL, 0);
+		be_put(msg + 6, 2, n);
+		resolver_upstream_received(f.r, f.now_ms, f.sent[sent + 1].id, msg, len);
+		assert_int_equal(f.n_replies, replies + 1);
+		bool taken = n == ANSWER_RRS_MAX;
+		assert_int_equal(resolver_stats(f.r)->upstream_malformed, malformed + !taken);
+		assert_int_equal(fake_rcode(&f), taken ? DNS_NOERROR : DNS_SERVFAIL);
+		assert_int_equal(fake_count(&f, 1), taken ? n : 0);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_keytrap, setup, teardown) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_keytrap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_records, setup, teardown) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

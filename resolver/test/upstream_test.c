@@ -469,6 +469,18 @@ static void test_strip(void **state)
 		assert_true(memcmp(f.reply + i, "\1\1\1\1", 4));
 		assert_true(memcmp(f.reply + i, "\3\3\3\3", 4));
 	}
+	/* "there is none", by somebody who speaks for another domain: it says nothing of how long that holds */
+	fake_ask(&f, 2, NAME, DNS_MX);
+	fake_answer(&f, 1,
+		&(struct fake_answer) { .ns = 1,
+			.records =
+				"04 6576696c c018 0006 0001 00000e10 0016 00 00 00000001 00000002 00000003 "
+				"00000004 00000e10" });
+	assert_int_equal(f.n_replies, 2);
+	assert_int_equal(fake_count(&f, 2), 0);
+	f.now_ms += 6000;
+	fake_ask(&f, 3, NAME, DNS_MX);
+	assert_int_equal(f.n_sent, 3);
 }
 
 /* B61, B62 */

@@ -11,16 +11,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-static struct pair homes(uint64_t seed)
-{
-	struct pair x = { .w = world_new(seed, 2) };
-	int left = world_router(x.w, INTERNET, "198.51.100.1", MAP_EIM, FILTER_APDF);
-	int right = world_router(x.w, INTERNET, "198.51.100.2", MAP_EIM, FILTER_APDF);
-	x.a = world_node(x.w, left, "192.168.1.10");
-	x.b = world_node(x.w, right, "192.168.2.10");
-	return x;
-}
-
 /* The other end calls first. */
 static void called_first(void **state)
 {
@@ -28,7 +18,7 @@ static void called_first(void **state)
 	uint64_t worst = 0;
 	for (int turn = 0; turn < 2; turn++) {
 		for (uint64_t seed = 1; seed <= 10; seed++) {
-			struct pair x = homes(seed * 31);
+			struct pair x = pair_of(seed * 31, FILTER_APDF, FILTER_APDF);
 			start_both(&x);
 			/* Whose turn is first must not matter. */
 			bool first = memcmp(x.a->key.b, x.b->key.b, KEY_LEN) < 0;
@@ -49,7 +39,7 @@ enum { ALONE, TOGETHER, LIKE_OTHERS, LATE_CALLS, LOST_CALLS, WAYS };
 
 static uint64_t at_both_ends(uint64_t seed, int way, bool larger)
 {
-	struct pair x = homes(seed);
+	struct pair x = pair_of(seed, FILTER_APDF, FILTER_APDF);
 	if ((memcmp(x.a->key.b, x.b->key.b, KEY_LEN) > 0) != larger)
 		x = (struct pair) { x.w, x.b, x.a };
 	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
@@ -127,7 +117,7 @@ static void who_is_pinged_quietly(void **state)
 		{ "2001:db8::7", 100, 0, 0, PATH_MAIN, PATH_MAIN, 0 },
 	};
 	(void)state;
-	struct pair x = homes(5);
+	struct pair x = pair_of(5, FILTER_APDF, FILTER_APDF);
 	start_both(&x);
 	world_run(x.w, 60000);
 	struct path *p = x.a->path;
@@ -158,7 +148,7 @@ static void who_is_pinged_quietly(void **state)
 static void called_often(void **state)
 {
 	(void)state;
-	struct pair x = homes(5);
+	struct pair x = pair_of(5, FILTER_APDF, FILTER_APDF);
 	start_both(&x);
 	world_talk(x.w, x.a, x.b, 1, 1);
 	struct path *p = x.a->path;

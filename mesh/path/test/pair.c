@@ -4,6 +4,18 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+struct pair pair_of(uint64_t seed, int a, int b)
+{
+	struct pair x = { .w = world_new(seed, 2) };
+	int left =
+		world_router(x.w, INTERNET, "198.51.100.1", (enum nat_map)(a / 3), (enum nat_filter)(a % 3));
+	int right =
+		world_router(x.w, INTERNET, "198.51.100.2", (enum nat_map)(b / 3), (enum nat_filter)(b % 3));
+	x.a = world_node(x.w, left, "192.168.1.10");
+	x.b = world_node(x.w, right, "192.168.2.10");
+	return x;
+}
+
 void start_both(struct pair *x)
 {
 	world_start(x->a);

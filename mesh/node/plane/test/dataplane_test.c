@@ -464,6 +464,15 @@ static void test_relay_run(void **state)
 	world_free(w);
 }
 
+/* One that begins a connection from a to this port of b; p is all zero. Its length. */
+static size_t write_syn(uint8_t p[static 60], const struct side *a, const struct side *b, uint8_t port)
+{
+	p[20 + 3] = port;
+	p[20 + 12] = 5 << 4; /* header length */
+	p[20 + 13] = TCP_SYN;
+	return ip_write_header(p, &a->ip, &b->ip, IP_TCP, 20);
+}
+
 /* --- TSMP --- */
 
 /* A TCP connection that the rules forbid: the one who asks is told, and counts it. */
@@ -475,12 +484,7 @@ static void test_reject_is_told(void **state)
 	(void)state;
 	world_map(w, 0, "");
 	world_map(w, 1, PORT_80);
-	p[20 + 2] = 0;
-	p[20 + 3] = 22;	     /* to port 22 */
-	p[20 + 12] = 5 << 4; /* header length */
-	p[20 + 13] = TCP_SYN;
-	size_t len = ip_write_header(p, &a->ip, &b->ip, IP_TCP, 20);
-	world_send_packet(w, 0, p, len);
+	world_send_packet(w, 0, p, write_syn(p, a, b, 22));
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 0);
 	assert_int_equal(b->d.filter_drops.no_rule, 1);
@@ -518,11 +522,7 @@ static void test_shields_up(void **state)
 	dataplane_shields_set(&b->d, true);
 	world_send(w, 0, 1000, 80, "abc");
 	world_send(w, 0, 1000, 81, "abc");
-	p[20 + 3] = 80;
-	p[20 + 12] = 5 << 4;
-	p[20 + 13] = TCP_SYN;
-	size_t len = ip_write_header(p, &a->ip, &b->ip, IP_TCP, 20);
-	world_send_packet(w, 0, p, len);
+	world_send_packet(w, 0, p, write_syn(p, a, b, 80));
 	world_run(w, 100);
 	assert_int_equal(b->n_tun, 1);
 	assert_int_equal(b->d.filter_drops.no_rule, 3);

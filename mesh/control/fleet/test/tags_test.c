@@ -37,6 +37,71 @@ static void test_checks(void **state)
 	assert_int_equal(registry_tags_check_key("tag:web", &asked, &eb), 0);
 }
 
+static bool knows(void *arg, const char *tag)
+{
+	(void)arg;
+	return strcmp(tag, "tag:unknown") != 0;
+}
+
+static bool owns(void *arg, const char *tag, const struct user *user)
+{
+	(void)arg;
+	return user->id == 1 && !strcmp(tag, "tag:web");
+}
+
+/* Alice may give tag:web; bob, and who is not there any more, nothing. */
+static void test_who_may(void **state)
+{
+	static const char *had[] = { "tag:db" };
+	static const struct ctl_strings has = { .v = had, .n = 1 };
+	static const struct {
+		const char *tags;
+		int64_t user;
+		int form, owner, giver, had; /* what is said of their form, and to whom they are another's */
+	} rows[] = {
+		{ "", 2, 0, 0, 0, 0 },
+		{ "tag:web", 1, 0, 0, 0, 0 },
+		{ "tag:web", 2, 0, ERR_REFUSED, -EPERM, -EPERM },
+		{ "tag:web", 9, 0, ERR_REFUSED, -EPERM, -EPERM },
+		{ "tag:db", 1, 0, ERR_REFUSED, -EPERM, 0 },
+		{ "tag:db", 2, 0, ERR_REFUSED, -EPERM, 0 },
+		{ "tag:web,tag:db", 1, 0, ERR_REFUSED, -EPERM, 0 },
+		{ "tag:db,tag:web", 2, 0, ERR_REFUSED, -EPERM, -EPERM },
+		{ "tag:web, tag:ops", 1, 0, ERR_REFUSED, -EPERM, -EPERM },
+		{ "tag:web", 0, 0, ERR_REFUSED, 0, 0 }, /* no giver: an admin */
+		{ "web", 1, -EINVAL, -EINVAL, -EPERM, -EPERM },
+		{ "tag:", 1, -EINVAL, -EINVAL, -EPERM, -EPERM },
+		{ "tag:a_b", 1, -EINVAL, -EINVAL, -EPERM, -EPERM },
+		{ "tag:a.b", 1, -EINVAL, -EINVAL, -EPERM, -EPERM },
+		{ "tag:Web", 1, -EINVAL, -EINVAL, -EPERM, -EPERM },
+		{ "tag:-a", 1, -EINVAL, -EINVAL, -EPERM, -EPERM },
+		{ "tag:web,tag:unknown", 1, -EINVAL, -EINVAL, -EPERM, -EPERM },
+	};
+	struct registry r = { .c.ops = { .knows_tag = knows, .owns_tag = owns } };
+	struct errbuf eb = { 0 };
+	(void)state;
+	fleet_init(&r.fleet, 1);
+	assert_true(fleet_user_put(&r.fleet, &(struct user) { .id = 1, .name = "alice" }) &&
+		    fleet_user_put(&r.fleet, &(struct user) { .id = 2, .name = "bob" }));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *t = rows[i].tags;
+		if (registry_tags_check(&r, t, &eb) != rows[i].form ||
+			registry_tags_check_owner(&r, t, rows[i].user, &eb) != rows[i].owner ||
+			registry_tags_check_giver(&r, t, rows[i].user, NULL, &eb) != rows[i].giver ||
+			registry_tags_check_giver(&r, t, rows[i].user, &has, &eb) != rows[i].had)
+			fail_msg("row %zu: %s", i, eb.text);
+	}
+	/* a key makes nodes of its own tags alone */
+	assert_int_equal(registry_tags_check_key("tag:db,tag:web", &has, &eb), 0);
+	assert_int_equal(registry_tags_check_key("tag:web", &has, &eb), ERR_REFUSED);
+	assert_int_equal(registry_tags_check_key("", &has, &eb), ERR_REFUSED);
+	/* and where no policy says who may, nobody may */
+	r.c.ops.owns_tag = NULL;
+	assert_int_equal(registry_tags_check_owner(&r, "tag:web", 1, &eb), ERR_REFUSED);
+	assert_int_equal(registry_tags_check_giver(&r, "tag:web", 1, NULL, &eb), -EPERM);
+	fleet_fini(&r.fleet);
+}
+
 struct fixture {
 	struct place place;
 	char path[256], key[REGISTRY_KEY_TEXT];
@@ -167,7 +232,7 @@ static void test_groups_lost(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_checks), cmocka_unit_test(test_join),
-		cmocka_unit_test(test_groups_lost) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_checks), cmocka_unit_test(test_who_may),
+		cmocka_unit_test(test_join), cmocka_unit_test(test_groups_lost) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,8 +189,9 @@ static void test_makers(void **state)
 		const char *user;
 		int err;
 	} rows[] = { { USER_MEMBER, "alice", -EPERM }, { USER_IT_ADMIN, "alice", -EPERM },
-		{ USER_IT_ADMIN, "bob", -EPERM }, { USER_IT_ADMIN, "carol", 0 }, { USER_ADMIN, "bob", 0 },
-		{ USER_ADMIN, "alice", 0 }, { USER_OWNER, "alice", 0 } };
+		{ USER_IT_ADMIN, "bob", -EPERM }, { USER_NETWORK_ADMIN, "alice", -EPERM },
+		{ USER_NETWORK_ADMIN, "bob", -EPERM }, { USER_IT_ADMIN, "carol", 0 },
+		{ USER_ADMIN, "bob", 0 }, { USER_ADMIN, "alice", 0 }, { USER_OWNER, "alice", 0 } };
 	struct fixture x = { .err = 0 };
 	struct registry_wait w = { .done = ended, .arg = &x };
 	const struct ctl_hostinfo says = { .hostname = "box" };
@@ -324,8 +325,9 @@ static void test_promoted(void **state)
 		const char *then, *error;
 	} rows[] = { { USER_IT_ADMIN, "admin", "may not let in machines of admins" },
 		{ USER_IT_ADMIN, "owner", "may not let in machines of admins" },
-		{ USER_IT_ADMIN, "network-admin", "" }, { USER_ADMIN, "admin", "" },
-		{ USER_OWNER, "admin", "" }, { USER_IT_ADMIN, "member", "" } };
+		{ USER_IT_ADMIN, "network-admin", "" },
+		{ USER_NETWORK_ADMIN, "admin", "may not let in machines of admins" },
+		{ USER_ADMIN, "admin", "" }, { USER_OWNER, "admin", "" }, { USER_IT_ADMIN, "member", "" } };
 	struct fixture x = { .err = 0 };
 	struct registry_wait w = { .done = ended, .arg = &x };
 	struct arena a = { 0 };

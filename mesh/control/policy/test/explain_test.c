@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "mesh/control/fleet/test/net.h"
+#include "mesh/control/policy/test/rules.h"
 #include "mesh/control/policy/policy.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,17 +24,6 @@ static void make_fleet(struct fleet *f)
 	assert_true(prefix_parse("10.0.0.0/8", &net));
 	d.carries = (struct ctl_prefixes) { .v = &net, .n = 1 };
 	net_put(f, &d);
-}
-
-static struct policy *parse(const char *text)
-{
-	struct errbuf eb = { 0 };
-	char *copy = strdup(text);
-	struct policy *p = policy_parse(copy, strlen(copy), &eb);
-	free(copy);
-	if (!p)
-		fail_msg("%s: %s", text, eb.text);
-	return p;
 }
 
 #define HEAD \
@@ -107,7 +97,7 @@ static void test_rows(void **state)
 	(void)state;
 	make_fleet(&f);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct policy *p = rows[i].text ? parse(rows[i].text) : NULL;
+		struct policy *p = rows[i].text ? rules_parse_good(rows[i].text) : NULL;
 		struct policy_answer got;
 		char rule[64] = "";
 		int from, to, family, proto, port;
@@ -193,7 +183,7 @@ static void test_as_the_filter(void **state)
 	make_fleet(&f);
 	for (size_t i = 0; i < ARRAY_LEN(rows) + ARRAY_LEN(more); i++) {
 		const char *text = i < ARRAY_LEN(rows) ? rows[i].text : more[i - ARRAY_LEN(rows)];
-		struct policy *p = text ? parse(text) : NULL;
+		struct policy *p = text ? rules_parse_good(text) : NULL;
 		for (int64_t from = 1; from <= NODES; from++)
 			for (int64_t to = 1; to <= NODES; to++)
 				for (size_t k = 0; k < 2 * ARRAY_LEN(protos) * ARRAY_LEN(ports); k++) {

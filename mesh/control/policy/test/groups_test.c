@@ -9,6 +9,7 @@
 
 #include "mesh/base/buf.h"
 #include "mesh/control/fleet/test/net.h"
+#include "mesh/control/policy/test/rules.h"
 #include "mesh/control/policy/difference.h"
 #include "mesh/control/policy/policy.h"
 #include <stdio.h>
@@ -16,17 +17,6 @@
 #include <string.h>
 
 enum { BOB = 2, BOBS = 3, WEB = 4, MINE = 6 };
-
-static struct policy *parse(const char *text)
-{
-	struct errbuf eb = { 0 };
-	char *copy = strdup(text);
-	struct policy *p = policy_parse(copy, strlen(copy), &eb);
-	if (!p)
-		fail_msg("%s: %s", text, eb.text);
-	free(copy);
-	return p;
-}
 
 /* The user and their nodes, as they are after a login. */
 static void put_groups(struct fleet *f, int64_t user, const char *lines)
@@ -83,7 +73,7 @@ static void test_reach(void **state)
 	(void)state;
 	make(&f);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct policy *p = parse(rows[i].text);
+		struct policy *p = rules_parse_good(rows[i].text);
 		struct policy_cache *c = policy_cache_new();
 		for (int64_t a = 1; a <= MINE; a++)
 			for (int64_t b = 1; b <= MINE; b++) {
@@ -120,10 +110,10 @@ static size_t sources_of(
 /* A login that changes groups changes the filters that they are in, and no others. */
 static void test_change(void **state)
 {
-	struct policy *p =
-		parse("{\"tagOwners\":{\"tag:web\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"" STAFF
-		      "\"],\"dst\":[\"tag:web:80\"]},{\"action\":\"accept\",\"src\":[\"bob@\"],"
-		      "\"dst\":[\"alice@:22\"]}]}");
+	struct policy *p = rules_parse_good(
+		"{\"tagOwners\":{\"tag:web\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"" STAFF
+		"\"],\"dst\":[\"tag:web:80\"]},{\"action\":\"accept\",\"src\":[\"bob@\"],"
+		"\"dst\":[\"alice@:22\"]}]}");
 	struct policy_cache *c = policy_cache_new();
 	uint64_t web[3], alice[3];
 	struct fleet f;
@@ -151,14 +141,14 @@ static void test_change(void **state)
 
 static void test_rights(void **state)
 {
-	struct policy *p =
-		parse("{\"tagOwners\":{\"tag:web\":[\"" STAFF "\"],\"tag:db\":[\"group:else@x.test\"]},"
-		      "\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"" STAFF "\"]},\"exitNode\":[\"" STAFF
-		      "\"]},"
-		      "\"nodeAttrs\":[{\"target\":[\"" STAFF
-		      "\"],\"attr\":[\"x\"],\"ipPool\":[\"100.81.0.0/16\"]}],"
-		      "\"ssh\":[{\"action\":\"check\",\"src\":[\"" STAFF "\"],\"dst\":[\"tag:web\",\"" STAFF
-		      "\"],\"users\":[\"root\"]}]}");
+	struct policy *p = rules_parse_good(
+		"{\"tagOwners\":{\"tag:web\":[\"" STAFF "\"],\"tag:db\":[\"group:else@x.test\"]},"
+		"\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"" STAFF "\"]},\"exitNode\":[\"" STAFF
+		"\"]},"
+		"\"nodeAttrs\":[{\"target\":[\"" STAFF
+		"\"],\"attr\":[\"x\"],\"ipPool\":[\"100.81.0.0/16\"]}],"
+		"\"ssh\":[{\"action\":\"check\",\"src\":[\"" STAFF "\"],\"dst\":[\"tag:web\",\"" STAFF
+		"\"],\"users\":[\"root\"]}]}");
 	struct arena a = { 0 };
 	struct ctl_strings attrs;
 	struct ctl_prefixes pools;
@@ -262,7 +252,7 @@ static void test_tests(void **state)
 	make(&f);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct errbuf eb = { 0 };
-		struct policy *p = parse(rows[i].text);
+		struct policy *p = rules_parse_good(rows[i].text);
 		if (!policy_test(p, &f, &eb) != rows[i].passes)
 			fail_msg("row %zu: %s", i, eb.text);
 		if (!policy_test(p, NULL, &eb) != rows[i].alone)
@@ -283,7 +273,7 @@ static void count_rules(void *arg, const char *section, unsigned index, unsigned
 /* What is shown of rules before they are saved, and after. */
 static void test_shown(void **state)
 {
-	struct policy *p = parse(ONE(STAFF, "alice@:22"));
+	struct policy *p = rules_parse_good(ONE(STAFF, "alice@:22"));
 	const struct policy_about about = { .user = NULL };
 	struct arena a = { 0 };
 	struct difference d;
@@ -307,7 +297,7 @@ static void test_shown(void **state)
 	struct policy_answer answer;
 	policy_explain(p, &f, &q, &answer);
 	assert_int_equal(answer.step, POLICY_PASSES);
-	struct policy *none = parse("{\"acls\":[]}");
+	struct policy *none = rules_parse_good("{\"acls\":[]}");
 	assert_true(policy_difference(none, p, &f, &a, &d));
 	assert_int_equal(d.n, 1);
 	arena_free(&a);

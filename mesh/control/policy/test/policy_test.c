@@ -9,22 +9,10 @@
 #include "mesh/control/policy/hujson.h"
 #include "mesh/control/policy/policy.h"
 #include "mesh/control/fleet/test/net.h"
+#include "mesh/control/policy/test/rules.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct policy *parse(const char *text, struct errbuf *eb)
-{
-	char *copy = strdup(text);
-	struct policy *p = policy_parse(copy, strlen(copy), eb);
-	free(copy);
-	return p;
-}
-
-#define HEAD \
-	"{\"groups\":{\"group:dev\":[\"alice@\",\"bob@\"]},\"hosts\":{\"db1\":\"100.64.0.5\"}," \
-	"\"tagOwners\":{\"tag:web\":[\"group:dev\"],\"tag:db\":[\"alice@\"]},\"acls\":["
-#define ACL(src, dst) "{\"action\":\"accept\",\"src\":[" src "],\"dst\":[" dst "]}"
 
 static void test_visibility(void **state)
 {
@@ -33,26 +21,28 @@ static void test_visibility(void **state)
 		const char *text, *pairs;
 	} rows[] = {
 		{ "{}", "12 13 14 15 21 23 24 25 31 32 34 35 41 42 43 45 51 52 53 54" },
-		{ HEAD "]}", "" },
-		{ HEAD ACL("\"*\"", "\"*:*\"") "]}",
+		{ RULES_HEAD "]}", "" },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"*:*\"") "]}",
 			"12 13 14 15 21 23 24 25 31 32 34 35 41 42 43 45 51 52 53 54" },
-		{ HEAD ACL("\"alice@\"", "\"alice@:*\"") "]}", "12 21" },
-		{ HEAD ACL("\"alice@\"", "\"bob@:22\"") "]}", "13 23" },
-		{ HEAD ACL("\"group:dev\"", "\"tag:web:80,443\"") "]}", "14 24 34" },
-		{ HEAD ACL("\"tag:web\"", "\"tag:db:5432\"") "]}", "45" },
-		{ HEAD ACL("\"bob@\"", "\"db1:5432\"") "]}", "35" },
-		{ HEAD ACL("\"100.64.0.3\"", "\"100.64.0.0/31:*\"") "]}", "31" },
-		{ HEAD ACL("\"fd7a:115c:a1e0::3\"", "\"fd7a:115c:a1e0::4:22\"") "]}", "34" },
-		{ HEAD ACL("\"bob@\"", "\"[fd7a:115c:a1e0::4]:22\"") "]}", "34" },
-		{ HEAD ACL("\"autogroup:member\"", "\"autogroup:self:*\"") "]}", "12 21" },
-		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", "12 21" },
-		{ HEAD ACL("\"autogroup:owner\"", "\"bob@:*\"") "]}", "13 23" },
-		{ HEAD ACL("\"autogroup:admin\"", "\"bob@:*\"") "]}", "13 23" },
-		{ HEAD ACL("\"bob@\"", "\"autogroup:admin:*\"") "]}", "31 32" },
-		{ HEAD ACL("\"autogroup:auditor\"", "\"*:*\"") "]}", "" },
-		{ HEAD ACL("\"autogroup:member\"", "\"autogroup:tagged:*\"") "]}", "14 15 24 25 34 35" },
-		{ HEAD ACL("\"*\"", "\"autogroup:internet:*\"") "]}", "" },
-		{ HEAD ACL("\"alice@\"", "\"alice@:*\"") "," ACL("\"bob@\"", "\"tag:web:*\"") ",]}",
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"alice@:*\"") "]}", "12 21" },
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"bob@:22\"") "]}", "13 23" },
+		{ RULES_HEAD RULES_ACL("\"group:dev\"", "\"tag:web:80,443\"") "]}", "14 24 34" },
+		{ RULES_HEAD RULES_ACL("\"tag:web\"", "\"tag:db:5432\"") "]}", "45" },
+		{ RULES_HEAD RULES_ACL("\"bob@\"", "\"db1:5432\"") "]}", "35" },
+		{ RULES_HEAD RULES_ACL("\"100.64.0.3\"", "\"100.64.0.0/31:*\"") "]}", "31" },
+		{ RULES_HEAD RULES_ACL("\"fd7a:115c:a1e0::3\"", "\"fd7a:115c:a1e0::4:22\"") "]}", "34" },
+		{ RULES_HEAD RULES_ACL("\"bob@\"", "\"[fd7a:115c:a1e0::4]:22\"") "]}", "34" },
+		{ RULES_HEAD RULES_ACL("\"autogroup:member\"", "\"autogroup:self:*\"") "]}", "12 21" },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"autogroup:self:*\"") "]}", "12 21" },
+		{ RULES_HEAD RULES_ACL("\"autogroup:owner\"", "\"bob@:*\"") "]}", "13 23" },
+		{ RULES_HEAD RULES_ACL("\"autogroup:admin\"", "\"bob@:*\"") "]}", "13 23" },
+		{ RULES_HEAD RULES_ACL("\"bob@\"", "\"autogroup:admin:*\"") "]}", "31 32" },
+		{ RULES_HEAD RULES_ACL("\"autogroup:auditor\"", "\"*:*\"") "]}", "" },
+		{ RULES_HEAD RULES_ACL("\"autogroup:member\"", "\"autogroup:tagged:*\"") "]}",
+			"14 15 24 25 34 35" },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"autogroup:internet:*\"") "]}", "" },
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"alice@:*\"") "," RULES_ACL(
+			  "\"bob@\"", "\"tag:web:*\"") ",]}",
 			"12 21 34" },
 	};
 	(void)state;
@@ -60,7 +50,7 @@ static void test_visibility(void **state)
 	net_make(&f);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct errbuf eb = { 0 };
-		struct policy *p = parse(rows[i].text, &eb);
+		struct policy *p = rules_parse(rows[i].text, &eb);
 		if (!p)
 			fail_msg("row %zu: %s", i, eb.text);
 		for (int64_t a = 1; a <= 5; a++)
@@ -87,7 +77,7 @@ static void test_nobody(void **state)
 	(void)state;
 	net_make(&f);
 	struct errbuf eb = { 0 };
-	struct policy *p = parse(HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", &eb);
+	struct policy *p = rules_parse(RULES_HEAD RULES_ACL("\"*\"", "\"autogroup:self:*\"") "]}", &eb);
 	assert_non_null(p);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct member a = { .id = 1001, .user = rows[i].a },
@@ -97,31 +87,6 @@ static void test_nobody(void **state)
 	}
 	policy_free(p);
 	fleet_fini(&f);
-}
-
-static void print_rules(const struct ctl_rule *r, size_t n, struct buf *out)
-{
-	char a[ADDR_TEXT], b[ADDR_TEXT], net[PREFIX_TEXT];
-	for (size_t i = 0; i < n; i++) {
-		buf_printf(out, "%s", i ? " | " : "");
-		for (size_t k = 0; k < r[i].n_src; k++)
-			if (r[i].src[k].any)
-				buf_printf(out, "* ");
-			else if (addr_equal(&r[i].src[k].first, &r[i].src[k].last))
-				buf_printf(out, "%s ", addr_format(&r[i].src[k].first, a));
-			else
-				buf_printf(out, "%s-%s ", addr_format(&r[i].src[k].first, a),
-					addr_format(&r[i].src[k].last, b));
-		buf_printf(out, ">");
-		for (size_t k = 0; k < r[i].n_dst; k++)
-			buf_printf(out, " %s:%u-%u",
-				r[i].dst[k].any_ip ? "*" : prefix_format(&r[i].dst[k].net, net),
-				r[i].dst[k].first, r[i].dst[k].last);
-		for (size_t k = 0; k < r[i].n_protos; k++)
-			buf_printf(out, " p%u", r[i].protos[k]);
-		if (r[i].caps_json)
-			buf_printf(out, " %s", r[i].caps_json);
-	}
 }
 
 /* What "*" is as a source: the mesh. */
@@ -138,44 +103,47 @@ static void test_filters(void **state)
 		const char *rules;
 	} rows[] = {
 		{ "{}", 1, MESH " > *:0-65535" },
-		{ HEAD "]}", 1, "" },
-		{ HEAD ACL("\"*\"", "\"*:22\"") "]}", 1, MESH " > *:22-22" },
-		{ HEAD ACL("\"alice@\"", "\"bob@:22,80-90\"") "]}", 3,
+		{ RULES_HEAD "]}", 1, "" },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"*:22\"") "]}", 1, MESH " > *:22-22" },
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"bob@:22,80-90\"") "]}", 3,
 			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 100.64.0.3/32:22-22 "
 			"100.64.0.3/32:80-90 "
 			"fd7a:115c:a1e0::3/128:22-22 fd7a:115c:a1e0::3/128:80-90" },
-		{ HEAD ACL("\"alice@\"", "\"bob@:22\"") "]}", 1, "" },
-		{ HEAD ACL("\"bob@\"", "\"db1:5432\"") "]}", 5,
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"bob@:22\"") "]}", 1, "" },
+		{ RULES_HEAD RULES_ACL("\"bob@\"", "\"db1:5432\"") "]}", 5,
 			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.5/32:5432-5432" },
-		{ HEAD ACL("\"10.0.0.0/30\"", "\"tag:web:*\"") "]}", 4,
+		{ RULES_HEAD RULES_ACL("\"10.0.0.0/30\"", "\"tag:web:*\"") "]}", 4,
 			"10.0.0.0-10.0.0.3 > 100.64.0.4/32:0-65535 fd7a:115c:a1e0::4/128:0-65535" },
-		{ HEAD "{\"action\":\"accept\",\"proto\":\"icmp\",\"src\":[\"tag:web\"],\"dst\":[\"tag:db:*"
-		       "\"]}]}",
+		{ RULES_HEAD
+			"{\"action\":\"accept\",\"proto\":\"icmp\",\"src\":[\"tag:web\"],\"dst\":[\"tag:db:*"
+			"\"]}]}",
 			5,
 			"100.64.0.4 fd7a:115c:a1e0::4 > 100.64.0.5/32:0-65535 fd7a:115c:a1e0::5/128:0-65535 "
 			"p1" },
-		{ HEAD "{\"action\":\"accept\",\"proto\":\"17\",\"src\":[\"*\"],\"dst\":[\"db1:53\"]}]}", 5,
-			MESH " > 100.64.0.5/32:53-53 p17" },
+		{ RULES_HEAD
+			"{\"action\":\"accept\",\"proto\":\"17\",\"src\":[\"*\"],\"dst\":[\"db1:53\"]}]}",
+			5, MESH " > 100.64.0.5/32:53-53 p17" },
 		/* what everyone may reach of their own, only from the owner's other nodes */
-		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", 3,
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"autogroup:self:*\"") "]}", 3,
 			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.3/32:0-65535 "
 			"fd7a:115c:a1e0::3/128:0-65535" },
-		{ HEAD ACL("\"*\"", "\"autogroup:self:*\"") "]}", 4, "" },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"autogroup:self:*\"") "]}", 4, "" },
 		/* sources that overlap or touch are one */
-		{ HEAD ACL("\"100.64.0.2\",\"100.64.0.4/"
-			   "30\",\"alice@\",\"tag:db\",\"255.255.255.255\",\"0.0.0.0\"",
+		{ RULES_HEAD RULES_ACL("\"100.64.0.2\",\"100.64.0.4/"
+				       "30\",\"alice@\",\"tag:db\",\"255.255.255.255\",\"0.0.0.0\"",
 			  "\"db1:1\"") "]}",
 			5,
 			"0.0.0.0 100.64.0.1-100.64.0.2 100.64.0.4-100.64.0.7 255.255.255.255 "
 			"fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 fd7a:115c:a1e0::5 > "
 			"100.64.0.5/32:1-1" },
 		/* an address is that address: not what else the node has that has it */
-		{ HEAD ACL("\"100.64.0.3\"", "\"tag:db:1\"") "]}", 5,
+		{ RULES_HEAD RULES_ACL("\"100.64.0.3\"", "\"tag:db:1\"") "]}", 5,
 			"100.64.0.3 > 100.64.0.5/32:1-1 fd7a:115c:a1e0::5/128:1-1" },
 		/* what is written, be it more than the node */
-		{ HEAD ACL("\"bob@\"", "\"100.64.0.0/24:22\"") "]}", 5,
+		{ RULES_HEAD RULES_ACL("\"bob@\"", "\"100.64.0.0/24:22\"") "]}", 5,
 			"100.64.0.3 fd7a:115c:a1e0::3 > 100.64.0.0/24:22-22" },
-		{ HEAD ACL("\"autogroup:danger-all\"", "\"db1:1\"") "]}", 5, "* > 100.64.0.5/32:1-1" },
+		{ RULES_HEAD RULES_ACL("\"autogroup:danger-all\"", "\"db1:1\"") "]}", 5,
+			"* > 100.64.0.5/32:1-1" },
 		/* one rule for each protocol of a grant */
 		{ GRANT("\"src\":[\"bob@\"],\"dst\":[\"tag:db\"],\"ip\":[\"tcp:80\",\"udp:53\",\"tcp:443\","
 			"\"22\"]"),
@@ -204,14 +172,14 @@ static void test_filters(void **state)
 			"128\"],\"CapMap\":{\"https://tailscale.com/cap/file-sharing-target\":null}}]" },
 		{ GRANT("\"src\":[\"user:*@x\"],\"dst\":[\"*\"],\"ip\":[\"*\"]"), 1, "" },
 		/* a source that nobody is gives no rule */
-		{ HEAD ACL("\"carol@\"", "\"*:*\"") "]}", 1, "" },
+		{ RULES_HEAD RULES_ACL("\"carol@\"", "\"*:*\"") "]}", 1, "" },
 	};
 	(void)state;
 	struct fleet f;
 	net_make(&f);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct errbuf eb = { 0 };
-		struct policy *p = parse(rows[i].text, &eb);
+		struct policy *p = rules_parse(rows[i].text, &eb);
 		struct arena a = { 0 };
 		struct ctl_rule *rules;
 		struct buf out = { 0 };
@@ -222,7 +190,7 @@ static void test_filters(void **state)
 		for (size_t k = 0; k < ARRAY_LEN(kept); k++) {
 			assert_true(
 				policy_filter(p, &f, kept[k], fleet_by_id(&f, rows[i].node), &a, &rules, &n));
-			print_rules(rules, n, &out);
+			rules_print(rules, n, &out);
 			if (strcmp(out.len ? buf_cstr(&out) : "", rows[i].rules) != 0)
 				fail_msg("row %zu: %s", i, buf_cstr(&out));
 			buf_free(&out);
@@ -263,7 +231,8 @@ static void test_internet(void **state)
 		{ "3fff:ffff::1", true }, { "1fff::1", false }, { "4000::", false },
 		{ "fd7a:115c:a1e0::6", false }, { "fe80::1", false } };
 	struct errbuf eb = { 0 };
-	struct policy *p = parse(HEAD ACL("\"alice@\"", "\"autogroup:internet:*\"") "]}", &eb);
+	struct policy *p =
+		rules_parse(RULES_HEAD RULES_ACL("\"alice@\"", "\"autogroup:internet:*\"") "]}", &eb);
 	struct ctl_rule *rules;
 	struct arena a = { 0 };
 	struct fleet f;
@@ -301,28 +270,28 @@ static void test_carriers(void **state)
 		int64_t node;
 		const char *rules;
 	} rows[] = {
-		{ HEAD ACL("\"alice@\"", "\"10.0.0.5:22\"") "]}", "16 26", 6,
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"10.0.0.5:22\"") "]}", "16 26", 6,
 			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 10.0.0.5/32:22-22" },
-		{ HEAD ACL("\"tag:web\"", "\"10.0.0.0/16:22\"") "]}", "46", 6,
+		{ RULES_HEAD RULES_ACL("\"tag:web\"", "\"10.0.0.0/16:22\"") "]}", "46", 6,
 			"100.64.0.4 fd7a:115c:a1e0::4 > 10.0.0.0/16:22-22" },
-		{ HEAD ACL("\"10.0.0.0/24\"", "\"db1:80\"") "]}", "65", 5,
+		{ RULES_HEAD RULES_ACL("\"10.0.0.0/24\"", "\"db1:80\"") "]}", "65", 5,
 			"10.0.0.0-10.0.0.255 > 100.64.0.5/32:80-80" },
 		/* all of it, the exit's own ports and private ranges too */
-		{ HEAD ACL("\"alice@\"", "\"0.0.0.0/0:*\"") "]}", "12 13 14 15 16 21 23 24 25 26", 6,
-			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 0.0.0.0/0:0-65535" },
-		{ HEAD ACL("\"alice@\"", "\"::/0:*\"") "]}", "12 13 14 15 16 21 23 24 25 26", 6,
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"0.0.0.0/0:*\"") "]}", "12 13 14 15 16 21 23 24 25 26",
+			6, "100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > 0.0.0.0/0:0-65535" },
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"::/0:*\"") "]}", "12 13 14 15 16 21 23 24 25 26", 6,
 			"100.64.0.1-100.64.0.2 fd7a:115c:a1e0::1-fd7a:115c:a1e0::2 > ::/0:0-65535" },
 		/* an exit is not for who may reach one net out there */
-		{ HEAD ACL("\"alice@\"", "\"8.8.8.0/24:*\"") "]}", "", 6, "" },
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"8.8.8.0/24:*\"") "]}", "", 6, "" },
 		/* who may reach all, and be reached from what is carried */
-		{ HEAD ACL("\"*\"", "\"db1:80\"") "]}", "15 25 35 45 65", 5,
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"db1:80\"") "]}", "15 25 35 45 65", 5,
 			"10.0.0.0-10.0.0.255 " MESH " > 100.64.0.5/32:80-80" },
 		/* by those that a grant names, and nothing of their own */
 		{ GRANT("\"src\":[\"alice@\"],\"dst\":[\"10.0.0.0/"
 			"24\",\"100.64.0.6\"],\"ip\":[\"*\"],\"via\":["
 			"\"tag:web\"]"),
 			"", 6, "" },
-		{ HEAD ACL("\"alice@\"", "\"10.1.0.0/24:*\"") "]}", "", 6, "" },
+		{ RULES_HEAD RULES_ACL("\"alice@\"", "\"10.1.0.0/24:*\"") "]}", "", 6, "" },
 	};
 	struct fleet f;
 	(void)state;
@@ -330,7 +299,7 @@ static void test_carriers(void **state)
 	add_router(&f, 6);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct errbuf eb = { 0 };
-		struct policy *p = parse(rows[i].text, &eb);
+		struct policy *p = rules_parse(rows[i].text, &eb);
 		struct arena a = { 0 };
 		struct ctl_rule *rules;
 		struct buf out = { 0 };
@@ -344,7 +313,7 @@ static void test_carriers(void **state)
 					fail_msg("row %zu: %s", i, pair);
 			}
 		assert_true(policy_filter(p, &f, NULL, fleet_by_id(&f, rows[i].node), &a, &rules, &n));
-		print_rules(rules, n, &out);
+		rules_print(rules, n, &out);
 		if (strcmp(out.len ? buf_cstr(&out) : "", rows[i].rules) != 0)
 			fail_msg("row %zu: %s", i, buf_cstr(&out));
 		buf_free(&out);
@@ -382,9 +351,10 @@ static void test_tags(void **state)
 {
 	struct errbuf eb = { 0 };
 	(void)state;
-	struct policy *p = parse("{\"tagOwners\":{\"tag:web\":[\"alice@\",\"bob@\"],\"tag:db\":[\"alice@\"],"
-				 "\"tag:net\":[\"autogroup:network-admin\"]}}",
-		&eb);
+	struct policy *p =
+		rules_parse("{\"tagOwners\":{\"tag:web\":[\"alice@\",\"bob@\"],\"tag:db\":[\"alice@\"],"
+			    "\"tag:net\":[\"autogroup:network-admin\"]}}",
+			&eb);
 	const struct user alice = { .name = "alice" }, bob = { .name = "bob", .role = USER_NETWORK_ADMIN };
 	assert_non_null(p);
 	assert_true(policy_owns_tag(p, "tag:web", &bob));
@@ -434,12 +404,12 @@ static void test_tests(void **state)
 		struct errbuf eb = { 0 };
 		char text[2048];
 		snprintf(text, sizeof(text),
-			HEAD ACL("\"group:dev\"",
+			RULES_HEAD RULES_ACL("\"group:dev\"",
 				"\"tag:web:80\"") "],\"ssh\":[{\"action\":\"accept\",\"src\":[\"alice@\"],"
 						  "\"dst\":[\"tag:db\"],\"users\":["
 						  "\"autogroup:nonroot\"]}],%s}",
 			rows[i].tests);
-		struct policy *p = parse(text, &eb);
+		struct policy *p = rules_parse(text, &eb);
 		if (!p)
 			fail_msg("row %zu: %s", i, eb.text);
 		assert_int_equal(!policy_test(p, NULL, &eb), !*rows[i].error); /* as far as can be judged */
@@ -505,10 +475,10 @@ static void test_approvals(void **state)
 	(void)state;
 	net_make(&f);
 	/* an exit is not approved as a route */
-	struct policy *p =
-		parse(HEAD "],\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"tag:web\"],\"0.0.0.0/"
-			   "0\":[\"tag:web\"],\"fd00:1::/48\":[\"tag:web\"]},\"exitNode\":[\"bob@\"]}}",
-			&eb);
+	struct policy *p = rules_parse(RULES_HEAD
+		"],\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"tag:web\"],\"0.0.0.0/"
+		"0\":[\"tag:web\"],\"fd00:1::/48\":[\"tag:web\"]},\"exitNode\":[\"bob@\"]}}",
+		&eb);
 	if (!p)
 		fail_msg("%s", eb.text);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -532,11 +502,11 @@ static void test_attrs(void **state)
 	(void)state;
 	net_make(&f);
 	struct policy *p =
-		parse("{\"randomizeClientPort\":true,\"nodeAttrs\":[{\"target\":[\"alice@\"],\"attr\":["
-		      "\"x\",\"y\"],\"ipPool\":[\"100.81.0.0/16\",\"100.82.0.0/"
-		      "24\"]},{\"target\":[\"*\"],\"attr\":["
-		      "\"y\"]}],\"ssh\":[{\"action\":"
-		      "\"accept\",\"src\":[\"alice@\"],\"dst\":[\"bob@\"],\"users\":[\"root\"]}]}",
+		rules_parse("{\"randomizeClientPort\":true,\"nodeAttrs\":[{\"target\":[\"alice@\"],\"attr\":["
+			    "\"x\",\"y\"],\"ipPool\":[\"100.81.0.0/16\",\"100.82.0.0/"
+			    "24\"]},{\"target\":[\"*\"],\"attr\":["
+			    "\"y\"]}],\"ssh\":[{\"action\":"
+			    "\"accept\",\"src\":[\"alice@\"],\"dst\":[\"bob@\"],\"users\":[\"root\"]}]}",
 			&eb);
 	if (!p)
 		fail_msg("%s", eb.text);
@@ -570,18 +540,21 @@ static void test_names_address(void **state)
 		bool named;
 	} rows[] = {
 		{ "{}", "100.64.0.1", "100.64.0.5", false },
-		{ HEAD ACL("\"*\"", "\"*:*\"") "]}", "100.64.0.1", "100.64.0.5", false },
-		{ HEAD ACL("\"db1\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.5", true },
-		{ HEAD ACL("\"db1\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.6", false },
-		{ HEAD ACL("\"*\"", "\"db1:22\"") "]}", "100.64.0.1", "100.64.0.5", true },
-		{ HEAD ACL("\"*\"", "\"db1:22\"") "]}", "100.64.0.5", "100.64.0.1", false }, /* it loses */
-		{ HEAD ACL("\"100.64.0.0/24\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.5", false },
-		{ HEAD ACL("\"100.64.1.0/24\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.1.5", true },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"*:*\"") "]}", "100.64.0.1", "100.64.0.5", false },
+		{ RULES_HEAD RULES_ACL("\"db1\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.5", true },
+		{ RULES_HEAD RULES_ACL("\"db1\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.6", false },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"db1:22\"") "]}", "100.64.0.1", "100.64.0.5", true },
+		{ RULES_HEAD RULES_ACL("\"*\"", "\"db1:22\"") "]}", "100.64.0.5", "100.64.0.1",
+			false }, /* it loses */
+		{ RULES_HEAD RULES_ACL("\"100.64.0.0/24\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.0.5",
+			false },
+		{ RULES_HEAD RULES_ACL("\"100.64.1.0/24\"", "\"*:22\"") "]}", "100.64.0.1", "100.64.1.5",
+			true },
 		{ "{\"nodeAttrs\":[{\"target\":[\"100.64.0.9\"],\"attr\":[\"x\"]}]}", "100.64.0.1",
 			"100.64.0.9", true },
 		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"100.64.0.9\"],\"ip\":[\"*\"]}]}", "100.64.0.1",
 			"100.64.0.9", true },
-		{ "{\"ipsets\":{\"ipset:a\":[\"100.64.0.8/31\"]},\"acls\":[" ACL(
+		{ "{\"ipsets\":{\"ipset:a\":[\"100.64.0.8/31\"]},\"acls\":[" RULES_ACL(
 			  "\"ipset:a\"", "\"*:1\"") "]}",
 			"100.64.0.1", "100.64.0.9", true },
 		{ "{\"ssh\":[{\"action\":\"accept\",\"src\":[\"100.64.0.9\"],\"dst\":[\"bob@\"],"
@@ -593,7 +566,7 @@ static void test_names_address(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct errbuf eb = { 0 };
 		struct addr from, to;
-		struct policy *p = parse(rows[i].text, &eb);
+		struct policy *p = rules_parse(rows[i].text, &eb);
 		assert_true(addr_parse(rows[i].from, &from) && addr_parse(rows[i].to, &to));
 		if (!p || policy_names_address(p, &from, &to) != rows[i].named)
 			fail_msg("row %zu: %s", i, eb.text);
@@ -627,7 +600,7 @@ static void test_checks(void **state)
 			"[\"bob@\"],"
 			"%s}]}",
 			rows[i].test);
-		struct policy *p = parse(text, &eb);
+		struct policy *p = rules_parse(text, &eb);
 		if (!p)
 			fail_msg("%s", eb.text);
 		if ((policy_test(p, &f, &eb) == 0) != rows[i].passes)
@@ -648,96 +621,6 @@ static void test_checks(void **state)
 	fleet_fini(&f);
 }
 
-static uint64_t mark_at(const struct policy *p, const struct fleet *f, struct policy_cache *c, int64_t id)
-{
-	uint64_t mark;
-	assert_true(policy_filter_mark(p, f, c, fleet_by_id(f, id), &mark));
-	return mark;
-}
-
-/* The filter of a node by the cache is the one without it. */
-static void check_filter(const struct policy *p, const struct fleet *f, struct policy_cache *c, int64_t id)
-{
-	struct arena a = { 0 };
-	struct buf with = { 0 }, without = { 0 };
-	struct ctl_rule *rules;
-	size_t n;
-	assert_true(policy_filter(p, f, c, fleet_by_id(f, id), &a, &rules, &n));
-	print_rules(rules, n, &with);
-	assert_true(policy_filter(p, f, NULL, fleet_by_id(f, id), &a, &rules, &n));
-	print_rules(rules, n, &without);
-	assert_string_equal(with.len ? buf_cstr(&with) : "", without.len ? buf_cstr(&without) : "");
-	buf_free(&with);
-	buf_free(&without);
-	arena_free(&a);
-}
-
-/* A member that changes is seen anew; what was kept of one that is gone goes with the next sweep. */
-static void test_cache(void **state)
-{
-	struct errbuf eb = { 0 };
-	struct fleet f;
-	(void)state;
-	net_make(&f);
-	struct policy *p = parse(HEAD ACL("\"tag:web\"", "\"tag:db:5432\"") "]}", &eb);
-	struct policy_cache *c = policy_cache_new();
-	assert_true(policy_sees(p, &f, c, fleet_by_id(&f, 5), fleet_by_id(&f, 4)));
-	assert_false(policy_sees(p, &f, c, fleet_by_id(&f, 3), fleet_by_id(&f, 5)));
-	net_add(&f, 3, "bobs", 2, "tag:web");
-	assert_true(policy_sees(p, &f, c, fleet_by_id(&f, 3), fleet_by_id(&f, 5)));
-	for (int64_t id = 10; id < 400; id++) {
-		net_add(&f, id, "passing", 1, NULL);
-		assert_false(policy_sees(p, &f, c, fleet_by_id(&f, id), fleet_by_id(&f, 5)));
-		fleet_remove(&f, id);
-	}
-	policy_cache_free(c);
-	policy_free(p);
-	fleet_fini(&f);
-}
-
-/* The number of a filter changes when the filter does, at those nodes alone where it does. */
-static void test_marks(void **state)
-{
-	struct errbuf eb = { 0 };
-	struct fleet f;
-	uint64_t mark[6];
-	(void)state;
-	net_make(&f);
-	struct policy *p = parse(
-		HEAD ACL("\"tag:web\"", "\"tag:db:5432\"") "," ACL("\"alice@\"", "\"tag:web:80\"") "," ACL(
-			"\"autogroup:member\"", "\"autogroup:self:22\"") "," ACL("\"*\"", "\"*:1\"") "]}",
-		&eb);
-	struct policy_cache *c = policy_cache_new();
-	if (!p)
-		fail_msg("%s", eb.text);
-	static const struct {
-		int64_t id, user;
-		const char *tag, *name, *changes;      /* tag "-": the node goes */
-	} rows[] = { { 6, 1, "tag:web", "web2", "5" }, /* a source of what ends at the database */
-		{ 7, 1, NULL, "tv", "1246" },	       /* of alice: her others, and the web servers */
-		{ 8, 2, NULL, "bob2", "3" },	       /* bob's own */
-		{ 8, 2, "-", "bob2", "3" }, { 7, 1, "tag:db", "tv", "1246" }, { 6, 1, "-", "web2", "5" } };
-	for (int64_t id = 1; id <= 5; id++)
-		mark[id] = mark_at(p, &f, c, id);
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].tag && !strcmp(rows[i].tag, "-"))
-			fleet_remove(&f, rows[i].id);
-		else
-			net_add(&f, rows[i].id, rows[i].name, rows[i].user, rows[i].tag);
-		policy_cache_member_changed(c, rows[i].id);
-		for (int64_t id = 1; id <= 5; id++) {
-			uint64_t now = mark_at(p, &f, c, id);
-			if ((now != mark[id]) != (strchr(rows[i].changes, '0' + (int)id) != NULL))
-				fail_msg("row %zu: node %d", i, (int)id);
-			mark[id] = now;
-			check_filter(p, &f, c, id);
-		}
-	}
-	policy_cache_free(c);
-	policy_free(p);
-	fleet_fini(&f);
-}
-
 /* A member in the part of the mesh's range that virtual machines have is a source of "*" all the same. */
 static void test_unusual_address(void **state)
 {
@@ -752,35 +635,14 @@ static void test_unusual_address(void **state)
 	struct member d = *fleet_by_id(&f, 3);
 	assert_true(addr_parse("100.115.92.200", &d.v4));
 	assert_non_null(net_put(&f, &d));
-	struct policy *p = parse(HEAD ACL("\"*\"", "\"db1:1\"") "]}", &eb);
+	struct policy *p = rules_parse(RULES_HEAD RULES_ACL("\"*\"", "\"db1:1\"") "]}", &eb);
 	assert_true(policy_filter(p, &f, NULL, fleet_by_id(&f, 5), &a, &rules, &n));
-	print_rules(rules, n, &out);
+	rules_print(rules, n, &out);
 	assert_string_equal(buf_cstr(&out),
 		"100.64.0.0-100.115.91.255 100.115.92.200 100.115.94.0-100.127.255.255 "
 		"fd7a:115c:a1e0::-fd7a:115c:a1e0:ffff:ffff:ffff:ffff:ffff > 100.64.0.5/32:1-1");
 	buf_free(&out);
 	arena_free(&a);
-	policy_free(p);
-	fleet_fini(&f);
-}
-
-/* Nothing of one that is gone stays a source, whoever had been looked at before. */
-static void test_revoked(void **state)
-{
-	struct errbuf eb = { 0 };
-	struct fleet f;
-	(void)state;
-	net_make(&f);
-	struct policy *p = parse(HEAD ACL("\"alice@\"", "\"tag:db:5432\"") "]}", &eb);
-	struct policy_cache *c = policy_cache_new();
-	check_filter(p, &f, c, 5);
-	fleet_remove(&f, 1);
-	policy_cache_member_changed(c, 1);
-	check_filter(p, &f, c, 5);
-	net_add(&f, 2, "phone", 2, NULL); /* bob's now, and nobody said so */
-	check_filter(p, &f, c, 2);
-	check_filter(p, &f, c, 5);
-	policy_cache_free(c);
 	policy_free(p);
 	fleet_fini(&f);
 }
@@ -792,7 +654,6 @@ int main(void)
 		cmocka_unit_test(test_internet), cmocka_unit_test(test_tests), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_nobody), cmocka_unit_test(test_approvals), cmocka_unit_test(test_attrs),
 		cmocka_unit_test(test_names_address), cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_cache), cmocka_unit_test(test_marks), cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_unusual_address) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

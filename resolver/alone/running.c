@@ -74,9 +74,11 @@ int running_config_apply(struct running *s, const struct conf *c, struct zone *z
 	local_names_close(s->names);
 	s->names = names;
 	resolver_zone_set(resolver_server_core(s->server), z);
-	uint8_t about[KEEP_ABOUT];
-	answers_depend_on(c, about);
-	keeper_serve(s->keeper, resolver_server_core(s->server), about);
+	if (s->keeper) { /* for the hash OpenSSL is set up, which takes 2 MiB */
+		uint8_t about[KEEP_ABOUT];
+		answers_depend_on(c, about);
+		keeper_serve(s->keeper, resolver_server_core(s->server), about);
+	}
 	return 0;
 }
 

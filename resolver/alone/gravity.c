@@ -6,6 +6,7 @@
 #include "mesh/base/addr.h"
 #include "resolver/block_list.h"
 #include "resolver/block_regex.h"
+#include <dlfcn.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -18,17 +19,36 @@ struct kind { /* a list of ours, and the groups of it */
 	uint64_t groups;
 	bool names; /* of names by hand; by `allow` and groups there is one */
 };
+/* What is used of SQLite. It is loaded here and linked by nothing: what answers names never needs it. */
+#define SQLITE(X) \
+	X(sqlite3_open_v2, int, (const char *path, sqlite3 **db, int flags, const char *vfs)) \
+	X(sqlite3_close, int, (sqlite3 * db)) \
+	X(sqlite3_errmsg, const char *, (sqlite3 * db)) \
+	X(sqlite3_prepare_v2, int, \
+		(sqlite3 * db, const char *sql, int len, sqlite3_stmt **out, const char **tail)) \
+	X(sqlite3_step, int, (sqlite3_stmt * q)) \
+	X(sqlite3_finalize, int, (sqlite3_stmt * q)) \
+	X(sqlite3_column_text, const unsigned char *, (sqlite3_stmt * q, int i)) \
+	X(sqlite3_column_int, int, (sqlite3_stmt * q, int i)) \
+	X(sqlite3_column_int64, sqlite3_int64, (sqlite3_stmt * q, int i))
+struct sqlite {
+	void *library;
+#define X(name, gives, takes) gives(*name) takes; /* NOLINT(bugprone-macro-parentheses): a declaration */
+	SQLITE(X)
+#undef X
+};
 struct gravity {
 	struct target *t;
+	struct sqlite lib;
 	sqlite3 *db;
 	uint64_t off; /* groups that are turned off */
 	struct kind kinds[KINDS_MAX];
 	size_t n_kinds;
 };
 
-static const char *column(sqlite3_stmt *q, int i)
+static const char *column(const struct gravity *g, sqlite3_stmt *q, int i)
 {
-	const char *s = (const char *)sqlite3_column_text(q, i);
+	const char *s = (const char *)g->lib.sqlite3_column_text(q, i);
 	return s ? s : "";
 }
 
@@ -51,24 +71,24 @@ static int each(struct gravity *g, const char *sql, void (*take)(struct gravity 
 	struct errbuf *eb)
 {
 	sqlite3_stmt *q = NULL;
-	int rc = sqlite3_prepare_v2(g->db, sql, -1, &q, NULL);
-	while (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+	int rc = g->lib.sqlite3_prepare_v2(g->db, sql, -1, &q, NULL);
+	while (rc == SQLITE_OK && (rc = g->lib.sqlite3_step(q)) == SQLITE_ROW) {
 		take(g, q);
 		rc = SQLITE_OK;
 	}
 	int err = rc == SQLITE_DONE ? 0
 				    : err_say(eb, ERR_MALFORMED, "%s: not pi-hole's gravity.db: %s",
-					      g->t->file, sqlite3_errmsg(g->db));
-	(void)sqlite3_finalize(q);
+					      g->t->file, g->lib.sqlite3_errmsg(g->db));
+	(void)g->lib.sqlite3_finalize(q);
 	return err;
 }
 
 static void group_take(struct gravity *g, sqlite3_stmt *q)
 {
-	int64_t id = sqlite3_column_int64(q, 0);
+	int64_t id = g->lib.sqlite3_column_int64(q, 0);
 	if (id >= GROUPS_MAX)
-		target_say(g->t, column(q, 1), "a group beyond the %d that are told apart", GROUPS_MAX);
-	else if (id >= 0 && !sqlite3_column_int(q, 2))
+		target_say(g->t, column(g, q, 1), "a group beyond the %d that are told apart", GROUPS_MAX);
+	else if (id >= 0 && !g->lib.sqlite3_column_int(q, 2))
 		g->off |= UINT64_C(1) << id;
 }
 
@@ -84,9 +104,9 @@ static struct kind *kind_add(struct gravity *g, const char *name, uint64_t group
 /* address, type (1: it lets through), groups */
 static void list_take(struct gravity *g, sqlite3_stmt *q)
 {
-	const char *address = column(q, 0);
+	const char *address = column(g, q, 0);
 	char name[32];
-	uint64_t groups = groups_of(g, column(q, 2));
+	uint64_t groups = groups_of(g, column(g, q, 2));
 	if (!groups || !target_is_plain(g->t, address, address))
 		return;
 	if (strncmp(address, "https://", 8) != 0 && strncmp(address, "http://", 7) != 0 &&
@@ -98,7 +118,7 @@ static void list_take(struct gravity *g, sqlite3_stmt *q)
 	struct kind *k = kind_add(g, name, groups);
 	if (!k)
 		return;
-	k->list->allow = sqlite3_column_int(q, 1) == 1;
+	k->list->allow = g->lib.sqlite3_column_int(q, 1) == 1;
 	if (strncmp(address, "file://", 7) == 0) {
 		k->list->file = target_text(g->t, address + 7, strlen(address + 7));
 	} else {
@@ -147,9 +167,9 @@ static bool name_is_right(const char *text)
 /* domain, type (0 allowed, 1 denied, 2 and 3 the same as expressions), groups */
 static void name_take(struct gravity *g, sqlite3_stmt *q)
 {
-	const char *domain = column(q, 0);
-	int type = sqlite3_column_int(q, 1);
-	uint64_t groups = groups_of(g, column(q, 2));
+	const char *domain = column(g, q, 0);
+	int type = g->lib.sqlite3_column_int(q, 1);
+	uint64_t groups = groups_of(g, column(g, q, 2));
 	char text[TARGET_WORD_MAX];
 	bool regex = type >= 2;
 	if (!groups || !target_is_plain(g->t, domain, domain))
@@ -176,8 +196,8 @@ static void lists_of(struct gravity *g, struct target_group *to, uint64_t groups
 /* ip, groups */
 static void client_take(struct gravity *g, sqlite3_stmt *q)
 {
-	const char *who = column(q, 0);
-	uint64_t groups = groups_of(g, column(q, 1));
+	const char *who = column(g, q, 0);
+	uint64_t groups = groups_of(g, column(g, q, 1));
 	struct prefix p;
 	char name[48];
 	if (!prefix_parse(who, &p)) {
@@ -213,8 +233,8 @@ static void rest_take(struct gravity *g)
 static bool has_column(struct gravity *g, const char *sql)
 {
 	sqlite3_stmt *q = NULL;
-	bool has = sqlite3_prepare_v2(g->db, sql, -1, &q, NULL) == SQLITE_OK;
-	(void)sqlite3_finalize(q);
+	bool has = g->lib.sqlite3_prepare_v2(g->db, sql, -1, &q, NULL) == SQLITE_OK;
+	(void)g->lib.sqlite3_finalize(q);
 	return has;
 }
 
@@ -245,15 +265,40 @@ static int tables_read(struct gravity *g, struct errbuf *eb)
 	return err;
 }
 
+static bool library_load(struct sqlite *lib, struct errbuf *eb)
+{
+	const char *missing = NULL;
+	lib->library = dlopen("libsqlite3.so.0", RTLD_NOW | RTLD_LOCAL);
+	if (!lib->library) {
+		err_say(eb, ERR_UNSUPPORTED,
+			"gravity.db cannot be read: SQLite is not there (apt install libsqlite3-0)");
+		return false;
+	}
+#define X(name, gives, takes) \
+	*(void **)&lib->name = dlsym(lib->library, #name); \
+	missing = lib->name ? missing : #name;
+	SQLITE(X)
+#undef X
+	if (!missing)
+		return true;
+	err_say(eb, ERR_UNSUPPORTED, "gravity.db cannot be read: this SQLite is another one (no %s)",
+		missing);
+	dlclose(lib->library);
+	return false;
+}
+
 int gravity_read(struct target *t, const char *path, struct errbuf *eb)
 {
 	struct gravity g = { .t = t };
 	t->file = path;
 	t->line = 0;
-	int err = sqlite3_open_v2(path, &g.db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK
+	if (!library_load(&g.lib, eb))
+		return eb->code;
+	int err = g.lib.sqlite3_open_v2(path, &g.db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK
 			  ? tables_read(&g, eb)
 			  : err_say(eb, ERR_MALFORMED, "%s: %s", path,
-				    g.db ? sqlite3_errmsg(g.db) : "memory is short");
-	(void)sqlite3_close(g.db);
+				    g.db ? g.lib.sqlite3_errmsg(g.db) : "memory is short");
+	(void)g.lib.sqlite3_close(g.db);
+	dlclose(g.lib.library);
 	return err;
 }

@@ -17,6 +17,7 @@
 #include "resolver/report_text.h"
 #include <limits.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,15 @@ static int words_take(
 	return 0;
 }
 
+/* Files are read whole, and tables grow. Large buffers come from the system and go back to it when they are freed; left alone
+ * the allocator moves that line up to 32 MiB, and keeps what was below it. */
+static void keep_memory_small(void)
+{
+	enum { LARGE = 128 << 10 };
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
+}
+
 int main(int argc, char **argv)
 {
 	struct program p = { 0 };
@@ -270,6 +280,7 @@ int main(int argc, char **argv)
 	const char **words = calloc((size_t)argc + 1, sizeof(*words));
 	int n_words = 0, code = EXIT_SUCCESS;
 	bool told = false;
+	keep_memory_small();
 	if (!words || !key_setup()) {
 		fprintf(stderr, "ropewalk-resolver: this machine gives no memory or no randomness\n");
 		free(words);

@@ -3,6 +3,7 @@
 #include "mesh/base/arena.h"
 #include "mesh/base/log.h"
 #include "mesh/base/table.h"
+#include "mesh/base/wire.h"
 #include "mesh/os/file.h"
 #include "resolver/hosts.h"
 #include <dirent.h>
@@ -14,12 +15,6 @@
 
 enum { EVERY_MS = 2000, FILE_MAX = 16 << 20, FILES_MAX = 256, ENTRIES_MAX = 100000, PATH_LEN = 4096 };
 
-struct entry {
-	struct entry *next;
-	struct addr ip;
-	bool own;
-	char name[]; /* as text: what zone_add_address takes */
-};
 struct local_names {
 	struct loop_timer *timer;
 	struct zone *zone; /* a reference of our own */
@@ -28,8 +23,7 @@ struct local_names {
 	size_t n_sources;
 	uint64_t every_ms;
 	uint64_t seen;	    /* hash over the files as they were */
-	struct arena arena; /* owns entries */
-	struct entry *entries;
+	struct buf entries; /* as they are in the zone */
 };
 
 /* ---- files ---- */
@@ -96,29 +90,48 @@ static uint64_t files_look(const struct local_names *x)
 
 /* ---- entries ---- */
 
+/* One after the other: flags, 4 or 16 bytes of an address, the name as text with its zero. */
+enum { ENTRY_OWN = 1, ENTRY_V4 = 2, ENTRY_LEFT_OUT = 4 };
+struct entry {
+	uint8_t *flags;
+	struct addr ip;
+	const char *name;
+};
+
+static bool entry_next(struct buf *entries, size_t *at, struct entry *e)
+{
+	if (*at == entries->len)
+		return false;
+	uint8_t *b = buf_data(entries) + *at;
+	bool v4 = b[0] & ENTRY_V4;
+	e->flags = b;
+	e->ip = v4 ? addr_v4((uint32_t)be_get(b + 1, 4)) : addr_v6_bytes(b + 1);
+	e->name = (const char *)b + (v4 ? 5 : 17);
+	*at = (size_t)((const uint8_t *)e->name + strlen(e->name) + 1 - buf_data(entries));
+	return true;
+}
+
 struct reading {
 	const struct local_source *from;
-	struct arena arena;
-	struct entry *entries;
+	struct buf entries;
 	size_t n;
 };
 
 static int entry_keep(
 	struct reading *r, const struct addr *ip, const char *name, const char *domain, bool own)
 {
+	bool v4 = addr_is_v4(ip);
+	uint8_t flags = (uint8_t)((own ? ENTRY_OWN : 0) | (v4 ? ENTRY_V4 : 0));
 	if (r->n == ENTRIES_MAX)
 		return ERR_TOO_LARGE;
-	size_t len = strlen(name) + (domain ? 1 + strlen(domain) : 0) + 1;
-	struct entry *e = arena_alloc(&r->arena, sizeof(*e) + len);
-	if (!e)
-		return -ENOMEM;
-	e->ip = *ip;
-	e->own = own;
-	snprintf(e->name, len, "%s%s%s", name, domain ? "." : "", domain ? domain : "");
-	e->next = r->entries;
-	r->entries = e;
-	r->n++;
-	return 0;
+	bool ok = buf_append(&r->entries, &flags, 1) &&
+		  buf_append(&r->entries, v4 ? ip->b + 12 : ip->b, v4 ? 4 : 16) &&
+		  buf_append(&r->entries, name, strlen(name)) &&
+		  (!domain || (buf_append(&r->entries, ".", 1) &&
+				      buf_append(&r->entries, domain, strlen(domain)))) &&
+		  buf_append(&r->entries, "", 1);
+	r->n += ok;
+	return ok ? 0 : -ENOMEM;
 }
 
 static int entry_read(void *arg, const struct addr *ip, const struct dns_name *name, bool own)
@@ -148,16 +161,21 @@ static int file_take(void *arg, const char *path)
 	return err == -ENOMEM || err == ERR_TOO_LARGE ? err : 0;
 }
 
-/* Those that the zone did not take (an alias has the name, or it is none) are out of the list. */
-static void entries_add(struct local_names *x, struct entry **list)
+/* Those that the zone does not take (an alias has the name, or it is none) are marked. */
+static void entries_add(struct local_names *x, struct buf *entries)
 {
-	for (struct entry **at = list, *e; (e = *at);) {
-		int err = zone_add_address(x->zone, e->name, &e->ip, e->own);
-		if (err)
-			*at = e->next;
-		else
-			at = &e->next;
-	}
+	struct entry e;
+	for (size_t at = 0; entry_next(entries, &at, &e);)
+		if (zone_add_address(x->zone, e.name, &e.ip, *e.flags & ENTRY_OWN))
+			*e.flags |= ENTRY_LEFT_OUT;
+}
+
+static void entries_remove(struct local_names *x, struct buf *entries)
+{
+	struct entry e;
+	for (size_t at = 0; entry_next(entries, &at, &e);)
+		if (!(*e.flags & ENTRY_LEFT_OUT))
+			zone_remove_address(x->zone, e.name, &e.ip, *e.flags & ENTRY_OWN);
 }
 
 static void entries_read(struct local_names *x)
@@ -174,14 +192,12 @@ static void entries_read(struct local_names *x)
 	if (err) {
 		log_error("names of machines: %s; the names stay as they were",
 			err == -ENOMEM ? "out of memory" : "more than 100000");
-		arena_free(&r.arena);
+		buf_free(&r.entries);
 		return;
 	}
 	entries_add(x, &r.entries);
-	for (const struct entry *e = x->entries; e; e = e->next)
-		zone_remove_address(x->zone, e->name, &e->ip, e->own);
-	arena_free(&x->arena);
-	x->arena = r.arena;
+	entries_remove(x, &x->entries);
+	buf_free(&x->entries);
 	x->entries = r.entries;
 	log_info("%zu names of machines out of files", r.n);
 }
@@ -231,7 +247,7 @@ void local_names_close(struct local_names *x)
 		return;
 	loop_timer_free(x->timer);
 	zone_put(x->zone);
-	arena_free(&x->arena);
+	buf_free(&x->entries);
 	arena_free(&x->kept);
 	free(x);
 }

@@ -37,11 +37,11 @@ struct zone_node {
 		struct zone_rr **many; /* owned; 1 << room of them have place */
 	} rrs;
 	uint32_t hash, n, children, authorities;
-	uint8_t len, room;
-	bool crowded : 1; /* its records stand in the table of crowds */
-	bool inner : 1;	  /* one of them, that the name was made for, stands in this block, behind b */
+	uint8_t len, room; /* len: of the whole name's wire form */
+	bool crowded : 1;  /* its records stand in the table of crowds */
+	bool inner : 1;	   /* one of them, that the name was made for, stands in this block, behind b */
 	bool had_inner : 1;
-	uint8_t b[]; /* wire form, lower case */
+	uint8_t b[]; /* the first label with its length, lower case; the others are its parents' */
 };
 struct crowd { /* a record of a name that has many */
 	struct crowd *chain;
@@ -86,16 +86,16 @@ static struct zone_rr **node_rrs(struct zone_node *n)
 	return n->room ? n->rrs.many : &n->rrs.one;
 }
 
-/* Where in its block a name of len bytes has a record. */
-static size_t inner_at(size_t len)
+/* Where in its block a name with such a first label has a record. */
+static size_t inner_at(const uint8_t *label)
 {
 	size_t align = alignof(struct zone_rr);
-	return (offsetof(struct zone_node, b) + len + align - 1) / align * align;
+	return (offsetof(struct zone_node, b) + label[0] + 1 + align - 1) / align * align;
 }
 
 static struct zone_rr *inner_rr(struct zone_node *n)
 {
-	return (void *)((uint8_t *)n + inner_at(n->len));
+	return (void *)((uint8_t *)n + inner_at(n->b));
 }
 
 static void rr_free(struct zone *z, struct zone_node *n, struct zone_rr *rr)
@@ -109,7 +109,7 @@ static void rr_free(struct zone *z, struct zone_node *n, struct zone_rr *rr)
 /* One that holds no record. */
 static void node_free(struct zone *z, struct zone_node *n)
 {
-	size_t size = inner_at(n->len) + (n->had_inner ? sizeof(struct zone_rr) + inner_rr(n)->len : 0);
+	size_t size = inner_at(n->b) + (n->had_inner ? sizeof(struct zone_rr) + inner_rr(n)->len : 0);
 	if (n->room)
 		zone_pool_put(&z->pool, n->rrs.many, sizeof(struct zone_rr *) << n->room);
 	zone_pool_put(&z->pool, n, size);
@@ -132,11 +132,24 @@ static uint32_t name_hash(const struct zone *z, const uint8_t *wire, size_t len)
 	return (uint32_t)hash_bytes(wire, len, z->seed[0], z->seed[1]);
 }
 
+static bool node_is(const struct zone_node *n, const uint8_t *wire, size_t len)
+{
+	if (n->len != len)
+		return false;
+	while (n && n->b[0] == wire[0] && !memcmp(n->b + 1, wire + 1, wire[0])) {
+		if (!wire[0])
+			return true;
+		wire += wire[0] + 1u;
+		n = n->parent;
+	}
+	return false;
+}
+
 static struct zone_node *node_find(const struct zone *z, const uint8_t *wire, size_t len)
 {
 	uint32_t hash = name_hash(z, wire, len);
 	struct zone_node *n = z->names[hash & z->names_mask];
-	while (n && (n->hash != hash || n->len != len || memcmp(n->b, wire, len) != 0))
+	while (n && (n->hash != hash || !node_is(n, wire, len)))
 		n = n->chain;
 	return n;
 }
@@ -187,14 +200,14 @@ static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t le
 {
 	bool has = inner != INNER_NONE;
 	struct zone_node *n =
-		zone_pool_get(&z->pool, inner_at(len) + (has ? sizeof(struct zone_rr) + inner : 0));
+		zone_pool_get(&z->pool, inner_at(wire) + (has ? sizeof(struct zone_rr) + inner : 0));
 	if (!n)
 		return NULL;
 	if (z->n_names > z->names_mask)
 		names_resize(z, z->names_mask * 2 + 1);
 	n->hash = name_hash(z, wire, len);
 	n->len = (uint8_t)len;
-	memcpy(n->b, wire, len);
+	memcpy(n->b, wire, wire[0] + 1u);
 	if (has) {
 		n->had_inner = true;
 		inner_rr(n)->len = (uint16_t)inner;

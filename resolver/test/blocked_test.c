@@ -198,6 +198,28 @@ static void test_whole_wait(void **state)
 	assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
 }
 
+/* Lists that never come: 3 s, each question its own, and an error that says why. */
+static void test_never_come(void **state)
+{
+	static const uint8_t not_ready[] = { 0, EDE_NOT_READY };
+	uint64_t began = f.now_ms;
+	(void)state;
+	resolver_block_wait(f.r);
+	fake_ask(&f, 1, "www.example", DNS_A);
+	fake_until(&f, began + 1000);
+	fake_ask(&f, 2, "other.example", DNS_A);
+	fake_until(&f, began + 2999);
+	assert_int_equal(f.n_replies, 0);
+	for (size_t i = 1; i <= 2; i++) {
+		fake_until(&f, began + 2000 + i * 1000);
+		assert_int_equal(f.n_replies, i);
+		assert_int_equal(f.client, i);
+		assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+		assert_non_null(memmem(f.reply + DNS_HEADER, f.reply_len - DNS_HEADER, not_ready, 2));
+	}
+	assert_int_equal(f.n_sent, 0);
+}
+
 /* What no list has a say in is answered as ever: while lists are still to come, and when they name it. */
 static void test_known_here(void **state)
 {
@@ -264,7 +286,7 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_answers), ONE(test_own_names), ONE(test_clients),
-		ONE(test_cname), ONE(test_canary), ONE(test_whole_wait), ONE(test_known_here),
-		ONE(test_canary_waits_not) };
+		ONE(test_cname), ONE(test_canary), ONE(test_whole_wait), ONE(test_never_come),
+		ONE(test_known_here), ONE(test_canary_waits_not) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

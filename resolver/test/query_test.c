@@ -276,6 +276,10 @@ static void test_routes(void **state)
 			fail_msg("%s: %zu sent", out[i].name, f.n_sent);
 	}
 	assert_int_equal(f.n_replies, 0);
+	/* what is searched for all day in a private range, a route of its own or not */
+	assert_true(fake_ask(&f, 1, "lb._dns-sd._udp.0.1.64.100.in-addr.arpa", DNS_PTR));
+	assert_int_equal(f.n_sent, ARRAY_LEN(out));
+	assert_int_equal(fake_rcode(&f), DNS_NXDOMAIN);
 	fake_close(&f);
 }
 

@@ -7,26 +7,32 @@
 
 struct options {
 	struct cli_common common;
+	bool set_flags;
 };
-static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
+static const struct opt_row rows[] = {
+	{ "set-flags", NULL, OPT_BOOL, offsetof(struct options, set_flags), NULL,
+		"print them as the options of ropewalk set that make them so" },
+	CLI_ROWS_COMMON(struct options),
+};
 
 static const struct {
 	const char *name, *pref;
-	bool inverted;
+	bool inverted, at_login; /* at_login: ropewalk set does not take it */
 } shown[] = {
-	{ "accept-dns", "CorpDNS", false },
-	{ "accept-routes", "RouteAll", false },
-	{ "advertise-routes", "AdvertiseRoutes", false },
-	{ "advertise-tags", "AdvertiseTags", false },
-	{ "exit-node", "ExitNodeID", false },
-	{ "exit-node-allow-lan-access", "ExitNodeAllowLANAccess", false },
-	{ "hostname", "Hostname", false },
-	{ "login-server", "ControlURL", false },
-	{ "operator", "OperatorUser", false },
-	{ "routes-prefer", "RoutesPrefer", false },
-	{ "shields-up", "ShieldsUp", false },
-	{ "snat-subnet-routes", "NoSNAT", true },
-	{ "stateful-filtering", "NoStatefulFiltering", true },
+	{ "accept-dns", "CorpDNS", false, false },
+	{ "accept-routes", "RouteAll", false, false },
+	{ "advertise-exit-node", "AdvertiseExitNode", false, false }, /* made by split_routes */
+	{ "advertise-routes", "AdvertiseRoutes", false, false },
+	{ "advertise-tags", "AdvertiseTags", false, true },
+	{ "exit-node", "ExitNodeID", false, false },
+	{ "exit-node-allow-lan-access", "ExitNodeAllowLANAccess", false, false },
+	{ "hostname", "Hostname", false, false },
+	{ "login-server", "ControlURL", false, true },
+	{ "operator", "OperatorUser", false, false },
+	{ "routes-prefer", "RoutesPrefer", false, false },
+	{ "shields-up", "ShieldsUp", false, false },
+	{ "snat-subnet-routes", "NoSNAT", true, false },
+	{ "stateful-filtering", "NoStatefulFiltering", true, false },
 };
 
 /* As the option takes it. */
@@ -100,18 +106,111 @@ static int print_one(struct cli *c, const json_t *prefs, const char *name)
 		c, CLI_USAGE, "usage", "ropewalk get lists them.", "get: no preference \"%s\" here", name);
 }
 
+/* An argument of a shell's line. */
+static void print_quoted(FILE *to, const char *text)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+=";
+	if (!text[strspn(text, plain)]) {
+		fputs(text, to);
+		return;
+	}
+	fputc('\'', to);
+	for (; *text; text++)
+		fputs(*text == '\'' ? "'\\''" : (const char[]) { *text, 0 }, to);
+	fputc('\'', to);
+}
+
+static int print_flags(struct cli *c, const json_t *prefs, const char *name)
+{
+	bool first = true;
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+		const json_t *v = value_of(prefs, i);
+		char *value = NULL;
+		size_t len;
+		FILE *to = NULL;
+		if (!v || (name ? strcmp(shown[i].name, name) != 0 : shown[i].at_login))
+			continue;
+		to = open_memstream(&value, &len);
+		if (to)
+			print_value(to, v, shown[i].inverted);
+		if (!to || fclose(to) != 0) {
+			free(value);
+			return cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+		}
+		fprintf(c->out, "%s--%s=", first ? "" : " ", shown[i].name);
+		print_quoted(c->out, value);
+		free(value);
+		first = false;
+	}
+	fputc('\n', c->out);
+	return CLI_OK;
+}
+
+static bool is_known(const json_t *prefs, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+		if (!strcmp(shown[i].name, name))
+			return value_of(prefs, i) != NULL;
+	return false;
+}
+
+/* --- as the options have it, not as LocalAPI does --- */
+
+/* An exit is offered as both default routes. */
+static void split_routes(json_t *prefs)
+{
+	json_t *all = json_object_get(prefs, "AdvertiseRoutes");
+	bool offered = false;
+	for (size_t i = json_array_size(all); i--;) {
+		const char *text = json_string_value(json_array_get(all, i));
+		struct prefix net;
+		if (!text || !prefix_parse(text, &net) || net.bits)
+			continue;
+		(void)json_array_remove(all, i);
+		offered = true;
+	}
+	if (json_is_array(all))
+		(void)json_object_set_new(prefs, "AdvertiseExitNode", json_boolean(offered));
+}
+
+/* The exit is kept by its ID, which people do not know, and named by its address. */
+static int name_exit(struct cli *c, json_t *prefs)
+{
+	const char *id = json_string_value(json_object_get(prefs, "ExitNodeID"));
+	struct arena a = { 0 };
+	struct api_status s;
+	char text[ADDR_TEXT];
+	if (!id || !*id)
+		return CLI_OK;
+	int code = api_status(c, &a, &s);
+	for (size_t i = 0; code == CLI_OK && i < s.n_peers; i++)
+		if (!strcmp(s.peers[i].stable_id, id) && s.peers[i].n_ips)
+			(void)json_object_set_new(
+				prefs, "ExitNodeID", json_string(addr_format(&s.peers[i].ips[0], text)));
+	arena_free(&a);
+	return code;
+}
+
 static int get_run(struct cli *c, const void *options, const char *const *words, int n)
 {
-	(void)options;
+	const struct options *o = options;
 	struct api_request r = { .method = "GET", .target = "/localapi/v0/prefs" };
 	json_t *prefs;
 	int code = api_call_json(c, &r, &prefs);
 	bool all = n == 0 || strcmp(words[0], "all") == 0;
 	if (code == CLI_OK && !json_is_object(prefs))
 		code = cli_fail(c, CLI_FAILED, "malformed", NULL, "ropewalkd's preferences cannot be read");
-	else if (code == CLI_OK && !json_object_get(prefs, "AdvertiseTags"))
-		(void)json_object_set_new(prefs, "AdvertiseTags", json_array()); /* none is left out */
-	if (code == CLI_OK && !all)
+	if (code == CLI_OK) {
+		if (!json_object_get(prefs, "AdvertiseTags"))
+			(void)json_object_set_new(
+				prefs, "AdvertiseTags", json_array()); /* none is left out */
+		split_routes(prefs);
+		code = name_exit(c, prefs);
+	}
+	if (code == CLI_OK && o->set_flags && !c->json && (all || is_known(prefs, words[0])))
+		code = print_flags(c, prefs, all ? NULL : words[0]);
+	else if (code == CLI_OK && !all)
 		code = print_one(c, prefs, words[0]);
 	else if (code == CLI_OK && c->json)
 		code = print_json(c, prefs, NULL);
@@ -123,7 +222,9 @@ static int get_run(struct cli *c, const void *options, const char *const *words,
 
 const struct cli_verb verb_get = {
 	.man = { "get", "[NAME|all]", "print the preferences of this machine",
-		"Under the names of the options of ropewalk up and set, one a line, or the value of one.",
+		"Under the names of the options of ropewalk up and set, one a line, or the value of one. "
+		"What "
+		"--set-flags prints goes behind ropewalk set, on this machine or another.",
 		rows },
 	.options_size = sizeof(struct options),
 	.max_words = 1,

@@ -60,7 +60,6 @@ static const struct {
 	{ " netcheck ", "bind-address", "ropewalkd measures by the socket that it uses" },
 	{ " netcheck ", "bind-port", "ropewalkd measures by the socket that it uses" },
 	{ " ping ", "verbose", "all that is known of an answer is printed" },
-	{ " get ", "set-flags", "ropewalk get NAME prints what --NAME takes" },
 	{ " whois ", "proto", "an address is of one machine, whatever is spoken" },
 	{ " down logout ", "reason", "nobody asks for a reason" },
 	{ " version ", "upstream", "the package manager of this machine knows the newest version" },

@@ -24,8 +24,8 @@ static void test_get(void **state)
 	static const struct want rows[] = {
 		{ "get", CLI_OK,
 			"NAME                         VALUE\naccept-dns                   true\n"
-			"accept-routes                false\nadvertise-routes             "
-			"10.0.0.0/8,fd00::/64\n"
+			"accept-routes                false\nadvertise-exit-node          false\n"
+			"advertise-routes             10.0.0.0/8,fd00::/64\n"
 			"advertise-tags               \n"
 			"hostname                     \nlogin-server                 https://c.test\n"
 			"snat-subnet-routes           false\n",
@@ -34,6 +34,47 @@ static void test_get(void **state)
 		{ "get snat-subnet-routes", CLI_OK, "false\n", NULL },
 		{ "get --json accept-dns", CLI_OK, "{\n  \"accept-dns\": true\n}\n", NULL },
 		{ "get nothing", CLI_USAGE, "", "no preference \"nothing\"" },
+		{ "get --set-flags nothing", CLI_USAGE, "", "no preference \"nothing\"" },
+		{ "get --set-flags", CLI_OK,
+			"--accept-dns=true --accept-routes=false --advertise-exit-node=false "
+			"--advertise-routes=10.0.0.0/8,fd00::/64 --hostname= --snat-subnet-routes=false\n",
+			NULL },
+		{ "get --set-flags all", CLI_OK,
+			"--accept-dns=true --accept-routes=false --advertise-exit-node=false "
+			"--advertise-routes=10.0.0.0/8,fd00::/64 --hostname= --snat-subnet-routes=false\n",
+			NULL },
+		{ "get --set-flags snat-subnet-routes", CLI_OK, "--snat-subnet-routes=false\n", NULL },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
+/* An exit is told as the options have it: one that is offered is no network, one that is used has an address. */
+static void test_get_exit(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ "GET " API "prefs", 200,
+			"{\"AdvertiseRoutes\":[\"0.0.0.0/0\",\"10.0.0.0/8\",\"::/0\"],\"ExitNodeID\":\"n7\","
+			"\"Hostname\":\"it's\"}",
+			false },
+		{ "GET " API "status", 200,
+			"{\"BackendState\":\"Running\",\"Peer\":{\"nodekey:"
+			"0101010101010101010101010101010101010101010101010101010101010101\":{\"ID\":\"n7\","
+			"\"PublicKey\":\"nodekey:"
+			"0101010101010101010101010101010101010101010101010101010101010101\","
+			"\"TailscaleIPs\":[\"100.64.0.7\",\"fd7a:115c:a1e0::7\"]}}}",
+			false },
+		{ 0 }
+	};
+	static const struct want rows[] = {
+		{ "get advertise-exit-node", CLI_OK, "true\n", NULL },
+		{ "get advertise-routes", CLI_OK, "10.0.0.0/8\n", NULL },
+		{ "get exit-node", CLI_OK, "100.64.0.7\n", NULL },
+		{ "get --json exit-node", CLI_OK, "{\n  \"exit-node\": \"100.64.0.7\"\n}\n", NULL },
+		{ "get --set-flags", CLI_OK,
+			"--advertise-exit-node=true --advertise-routes=10.0.0.0/8 --exit-node=100.64.0.7 "
+			"--hostname='it'\\''s'\n",
+			NULL },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
 }
@@ -227,8 +268,8 @@ static void test_debug_via(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_debug_via), cmocka_unit_test(test_get),
-		cmocka_unit_test(test_set), cmocka_unit_test(test_login_and_switch),
-		cmocka_unit_test(test_whoami), cmocka_unit_test(test_metrics),
-		cmocka_unit_test(test_not_here) };
+		cmocka_unit_test(test_get_exit), cmocka_unit_test(test_set),
+		cmocka_unit_test(test_login_and_switch), cmocka_unit_test(test_whoami),
+		cmocka_unit_test(test_metrics), cmocka_unit_test(test_not_here) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

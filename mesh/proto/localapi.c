@@ -83,6 +83,55 @@ static const struct json_row region_rows[] = {
 };
 static const struct json_shape region_shape = { region_rows, sizeof(struct api_region_latency), NULL };
 
+/* The official report's: nanoseconds by region's id, of those that answered. By one family of addresses alone where that is
+ * the only one there is: with both it is not kept by which one an answer came. */
+struct family {
+	size_t is, other; /* offsets of struct api_netcheck's bools; 0: both */
+};
+static const struct family by_v4 = { offsetof(struct api_netcheck, ipv4),
+	offsetof(struct api_netcheck, ipv6) },
+			   by_v6 = { offsetof(struct api_netcheck, ipv6),
+				   offsetof(struct api_netcheck, ipv4) };
+
+static bool read_nothing(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	(void)in, (void)v, (void)field, (void)row;
+	return true;
+}
+
+static void write_latencies(struct json_out *out, const void *field, const struct json_row *row)
+{
+	const char *whole = (const char *)field - row->at;
+	const struct api_netcheck *r = (const void *)whole;
+	const struct family *f = row->arg;
+	bool first = true;
+	bool said = !f || (*(const bool *)(whole + f->is) && !*(const bool *)(whole + f->other));
+	json_put(out, "{");
+	for (size_t i = 0; said && i < r->n_regions; i++) {
+		char name[16];
+		if (r->regions[i].seconds <= 0)
+			continue;
+		snprintf(name, sizeof(name), "%d", r->regions[i].id);
+		json_put_name(out, name, &first);
+		json_put_i64(out, (int64_t)(r->regions[i].seconds * 1e9 + 0.5));
+	}
+	json_put(out, "}");
+}
+
+static void write_null(struct json_out *out, const void *field, const struct json_row *row)
+{
+	(void)field, (void)row;
+	json_put(out, "null");
+}
+
+static void leave(void *field, const struct json_row *row)
+{
+	(void)field, (void)row;
+}
+
+static const struct json_codec latencies = { leave, read_nothing, write_latencies, NULL },
+			       not_looked_at = { leave, read_nothing, write_null, NULL };
+
 #define NET(name, codec, field, arg) \
 	{ \
 		name, codec, offsetof(struct api_netcheck, field), 0, 0, arg \
@@ -106,6 +155,11 @@ static const struct json_row netcheck_rows[] = {
 	NET("Measured", &json_bool, measured, NULL),
 	NET("AgeSeconds", &json_f64, age_s, NULL),
 	NET("Regions", &json_list, regions, &region_shape),
+	NET("Now", &json_time, now_ms, NULL),
+	NET("RegionLatency", &latencies, regions, NULL),
+	NET("RegionV4Latency", &latencies, regions, &by_v4),
+	NET("RegionV6Latency", &latencies, regions, &by_v6),
+	NET("CaptivePortal", &not_looked_at, regions, NULL),
 	{ 0 },
 };
 static const struct json_shape netcheck_shape = { netcheck_rows, sizeof(struct api_netcheck), NULL };

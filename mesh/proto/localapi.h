@@ -36,7 +36,9 @@ struct api_netcheck {
 	int32_t preferred;
 	bool measured; /* ours, as is AgeSeconds: there is a report, and how old it is */
 	double age_s;
-	struct api_region_latency *regions;
+	int64_t now_ms; /* Unix: when it was made; INT64_MIN = not yet */
+	struct api_region_latency
+		*regions; /* written also as the official program has them: RegionLatency, by id */
 	size_t n_regions;
 };
 bool api_netcheck_write(struct buf *out, const struct api_netcheck *r);

@@ -32,7 +32,9 @@ static void reply_measured(const struct request *r, struct measured *m)
 		local_reply_error(r->conn, 503, "the node is stopped; run `ropewalk up` first");
 	} else {
 		m->report.measured = m->when.at_ms != 0;
-		m->report.age_s = m->when.at_ms ? (double)(loop_now_ms(r->loop) - m->when.at_ms) / 1000 : 0;
+		const uint64_t age_ms = m->when.at_ms ? loop_now_ms(r->loop) - m->when.at_ms : 0;
+		m->report.age_s = (double)age_ms / 1000;
+		m->report.now_ms = m->when.at_ms ? clock_unix_ms() - (int64_t)age_ms : INT64_MIN;
 		bool ok = api_netcheck_write(&b, &m->report);
 		local_reply_json(r->conn, &b, ok);
 	}

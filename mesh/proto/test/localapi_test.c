@@ -311,6 +311,7 @@ static void test_small_ones(void **state)
 		.mapping_varies = -1,
 		.global_v4 = "192.0.2.1:4",
 		.preferred = 900,
+		.now_ms = 1767225600000,
 		.regions = &lat,
 		.n_regions = 1 },
 			    net2;
@@ -318,6 +319,16 @@ static void test_small_ones(void **state)
 	assert_int_equal(api_netcheck_read(&a, (const char *)buf_data(&b), b.len, &net2, NULL), 0);
 	assert_int_equal(net2.mapping_varies, -1);
 	assert_string_equal(net2.regions[0].name, "Frankfurt");
+	assert_int_equal(net2.now_ms, 1767225600000);
+	/* as the official program's report: nanoseconds by id, and by family while it is the only one */
+	assert_non_null(
+		strstr(buf_cstr(&b), "\"RegionLatency\":{\"900\":12300000},\"RegionV4Latency\":{\"900\":"
+				     "12300000},\"RegionV6Latency\":{},\"CaptivePortal\":null"));
+	assert_non_null(strstr(buf_cstr(&b), "\"Now\":\"2026-01-01T00:00:00Z\""));
+	buf_free(&b);
+	net.ipv6 = true;
+	assert_true(api_netcheck_write(&b, &net));
+	assert_non_null(strstr(buf_cstr(&b), "\"RegionV4Latency\":{},\"RegionV6Latency\":{}"));
 	buf_free(&b);
 
 	uint8_t raw[500];

@@ -28,6 +28,7 @@ static const struct {
 	{ "exit-node-allow-lan-access", "ExitNodeAllowLANAccess", false, false },
 	{ "hostname", "Hostname", false, false },
 	{ "login-server", "ControlURL", false, true },
+	{ "netfilter-mode", "NetfilterMode", false, false }, /* a word, by name_mode */
 	{ "operator", "OperatorUser", false, false },
 	{ "routes-prefer", "RoutesPrefer", false, false },
 	{ "shields-up", "ShieldsUp", false, false },
@@ -174,6 +175,15 @@ static void split_routes(json_t *prefs)
 		(void)json_object_set_new(prefs, "AdvertiseExitNode", json_boolean(offered));
 }
 
+static void name_mode(json_t *prefs)
+{
+	static const char *const names[] = { "off", "nodivert", "on" };
+	const json_t *mode = json_object_get(prefs, "NetfilterMode");
+	const json_int_t n = json_is_integer(mode) ? json_integer_value(mode) : -1;
+	if (n >= 0 && n < (json_int_t)ARRAY_LEN(names))
+		(void)json_object_set_new(prefs, "NetfilterMode", json_string(names[n]));
+}
+
 /* The exit is kept by its ID, which people do not know, and named by its address. */
 static int name_exit(struct cli *c, json_t *prefs)
 {
@@ -206,6 +216,7 @@ static int get_run(struct cli *c, const void *options, const char *const *words,
 			(void)json_object_set_new(
 				prefs, "AdvertiseTags", json_array()); /* none is left out */
 		split_routes(prefs);
+		name_mode(prefs);
 		code = name_exit(c, prefs);
 	}
 	if (code == CLI_OK && o->set_flags && !c->json && (all || is_known(prefs, words[0])))

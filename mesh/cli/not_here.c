@@ -43,7 +43,6 @@ static const struct {
 } options[] = {
 	{ JOINS, "ssh", "use this machine's own sshd, which is reached by the mesh already" },
 	{ " set ", "advertise-tags", "the network gives tags at a login: ropewalk up --advertise-tags" },
-	{ JOINS, "netfilter-mode", "ropewalkd's rules are in a table of their own, beside those of others" },
 	{ " set ", "reset", "options change what they name and nothing else; ropewalk get shows the values" },
 	{ JOINS, "qr-format", "--qr shows the code as text" },
 	{ JOINS, "nickname", "there is one login, which ropewalk switch shows" },

@@ -56,7 +56,7 @@ static bool is_plain_given(const struct pref_options *o)
 {
 	return o->hostname || o->operator_user || o->advertise_routes || o->advertise_tags ||
 	       o->routes_prefer || o->accept_dns || o->accept_routes || o->snat || o->stateful ||
-	       o->shields_up;
+	       o->shields_up || o->netfilter;
 }
 
 bool pref_options_given(const struct pref_options *o)
@@ -79,6 +79,24 @@ void pref_options_reset(struct pref_options *o)
 		*are_not[i] = *are_not[i] ? *are_not[i] : NO;
 	if (!o->routes_prefer)
 		o->routes_prefer = "lan";
+	if (!o->netfilter)
+		o->netfilter = "on";
+}
+
+/* CLI_OK, or it was said. */
+static int read_netfilter(struct cli *c, const char *text, enum api_netfilter *out)
+{
+	static const char *const names[] = {
+		[API_NETFILTER_ON] = "on", [API_NETFILTER_NODIVERT] = "nodivert", [API_NETFILTER_OFF] = "off"
+	};
+	*out = API_NETFILTER_ON;
+	for (size_t i = 0; text && i < ARRAY_LEN(names); i++)
+		if (!strcmp(text, names[i])) {
+			*out = (enum api_netfilter)i;
+			return CLI_OK;
+		}
+	return text ? cli_fail(c, CLI_USAGE, "usage", NULL, "--netfilter-mode is on or off, not \"%s\"", text)
+		    : CLI_OK;
 }
 
 static int set_plain(
@@ -89,6 +107,9 @@ static int set_plain(
 	int code = o->advertise_routes ? read_routes(c, o->advertise_routes, routes, &n_routes) : CLI_OK;
 	struct arena a = { 0 };
 	struct ctl_strings tags = { 0 };
+	enum api_netfilter netfilter = API_NETFILTER_ON;
+	if (code == CLI_OK)
+		code = read_netfilter(c, o->netfilter, &netfilter);
 	if (code == CLI_OK && o->advertise_tags && !read_tags(&a, o->advertise_tags, &tags))
 		code = cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
 	if (code != CLI_OK) {
@@ -103,6 +124,7 @@ static int set_plain(
 		.advertise_routes = { .v = routes, .n = n_routes },
 		.advertise_tags = tags,
 		.shields_up = o->shields_up == 2,
+		.netfilter = netfilter,
 		.no_snat = o->snat == 1,
 		.no_stateful_filtering = o->stateful == 1 ? OPT_TRUE : OPT_FALSE,
 		.routes_prefer = o->routes_prefer ? o->routes_prefer : "",
@@ -115,6 +137,7 @@ static int set_plain(
 		.advertise_routes = o->advertise_routes != NULL,
 		.advertise_tags = o->advertise_tags != NULL,
 		.shields_up = o->shields_up != 0,
+		.netfilter = o->netfilter != NULL,
 		.no_snat = o->snat != 0,
 		.no_stateful_filtering = o->stateful != 0,
 		.routes_prefer = o->routes_prefer != NULL,

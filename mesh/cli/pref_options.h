@@ -8,6 +8,7 @@
 struct pref_options { /* NULL and 0: not given */
 	const char *hostname, *operator_user, *advertise_routes, *advertise_tags, *routes_prefer;
 	int accept_dns, accept_routes, snat, stateful, shields_up; /* OPT_GIVEN_BOOL */
+	const char *netfilter;
 	struct exit_options exit;
 };
 /* For a struct with a member `prefs`. */
@@ -32,6 +33,8 @@ struct pref_options { /* NULL and 0: not given */
 		{ "shields-up", NULL, OPT_GIVEN_BOOL, offsetof(type, prefs.shields_up), NULL, \
 			"let nothing in that this machine has not asked for, whatever the network's rules " \
 			"say (false at first)" }, \
+		{ "netfilter-mode", NULL, OPT_STRING, offsetof(type, prefs.netfilter), "on|off", \
+			"off: make no rules of nftables; what they are for is then yours (on at first)" }, \
 		CLI_ROWS_EXIT(type), \
 	{ \
 		"operator", NULL, OPT_STRING, offsetof(type, prefs.operator_user), "USER", \

@@ -26,6 +26,7 @@ static int step_rules(void *arg, const struct netmap *m, struct errbuf *eb)
 		return eb->code;
 	dataplane_rules_set(&s->engine->plane, f);
 	dataplane_shields_set(&s->engine->plane, s->prefs->shields_up);
+	iface_rules_allow(s->engine->iface, !s->prefs->no_netfilter); /* before the interface has addresses */
 	return 0;
 }
 

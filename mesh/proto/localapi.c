@@ -170,6 +170,26 @@ struct masked_prefs {
 	struct api_prefs p;
 	struct api_prefs_mask m;
 };
+/* preftype.NetfilterMode: 0 = off, 1 = nodivert, 2 = on. */
+static bool read_netfilter(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	int32_t n;
+	if (!json_i32.read(in, v, &n, row))
+		return false;
+	if (n < 0 || n > 2)
+		return json_fail(in, "not 0 (off), 1 (nodivert) or 2 (on)");
+	*(enum api_netfilter *)field = (enum api_netfilter)(2 - n);
+	return true;
+}
+
+static void write_netfilter(struct json_out *out, const void *field, const struct json_row *row)
+{
+	(void)row;
+	json_put_i64(out, 2 - (int)*(const enum api_netfilter *)field);
+}
+
+static const struct json_codec netfilter_mode = { NULL, read_netfilter, write_netfilter, NULL };
+
 #define PREFS(X) \
 	X("ControlURL", json_str, control_url) \
 	X("RouteAll", json_bool, route_all) \
@@ -186,7 +206,8 @@ struct masked_prefs {
 	X("RoutesPrefer", json_str, routes_prefer) \
 	X("ServerKey", json_str, server_key) \
 	X("Hostname", json_str, hostname) \
-	X("OperatorUser", json_str, operator_user)
+	X("OperatorUser", json_str, operator_user) \
+	X("NetfilterMode", netfilter_mode, netfilter)
 static const struct json_row login_rows[] = { { "LoginName", &json_str, 0, 0, 0, NULL }, { 0 } };
 static const struct json_shape login_shape = { login_rows, sizeof(const char *), NULL };
 static const struct json_row config_rows[] = { { "UserProfile", &json_inside, 0, 0, 0, &login_shape },
@@ -202,11 +223,9 @@ static const struct json_shape config_shape = { config_rows, sizeof(const char *
 #define TAGS_ROW \
 	{ "AdvertiseTags", &json_strings, offsetof(struct masked_prefs, p.advertise_tags), JSON_OMIT, 0, \
 		NULL },
-static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) TAGS_ROW { "NetfilterMode", &json_i32,
-						      offsetof(struct masked_prefs, p.netfilter_mode), 0, 0,
-						      NULL },
-	{ "InternalExitNodePrior", &json_str, offsetof(struct masked_prefs, p.exit_prior), JSON_OMIT, 0,
-		NULL },
+static const struct json_row plain_rows[] = { PREFS(PLAIN_ROW) TAGS_ROW { "InternalExitNodePrior", &json_str,
+						      offsetof(struct masked_prefs, p.exit_prior), JSON_OMIT,
+						      0, NULL },
 	{ "Config", &json_inside, offsetof(struct masked_prefs, p.user), JSON_OMIT,
 		offsetof(struct masked_prefs, p.has_user), &config_shape },
 	{ 0 } };

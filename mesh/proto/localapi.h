@@ -64,14 +64,16 @@ struct api_prefs {
 	const char *routes_prefer; /* ours ("RoutesPrefer"): "lan", "mesh"; "" = as it is */
 	const char *server_key; /* ours ("ServerKey"): "mkey:..." of the server at control_url; "" = not known
 				      beforehand. Set together with it. */
-	int32_t netfilter_mode; /* told, never set: the official command line asks to repeat all but its
-				   default */
+	enum api_netfilter {
+		API_NETFILTER_ON,	/* what is not said */
+		API_NETFILTER_NODIVERT, /* rules, which nothing leads to */
+		API_NETFILTER_OFF,	/* none */
+	} netfilter;
 };
-enum { API_NETFILTER_ON = 2 };
 struct api_prefs_mask {
 	bool control_url, hostname, operator_user, want_running, logged_out, corp_dns, route_all, shields_up;
 	bool advertise_routes, advertise_tags, no_snat, no_stateful_filtering, routes_prefer, server_key;
-	bool exit_node_id, exit_node_ip, exit_allow_lan;
+	bool exit_node_id, exit_node_ip, exit_allow_lan, netfilter;
 };
 bool api_prefs_write(struct buf *out, const struct api_prefs *p,
 	const struct api_prefs_mask *mask); /* mask NULL = plain */

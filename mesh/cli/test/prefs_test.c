@@ -55,7 +55,7 @@ static void test_get_exit(void **state)
 	static const struct fake_route routes[] = {
 		{ "GET " API "prefs", 200,
 			"{\"AdvertiseRoutes\":[\"0.0.0.0/0\",\"10.0.0.0/8\",\"::/0\"],\"ExitNodeID\":\"n7\","
-			"\"Hostname\":\"it's\"}",
+			"\"Hostname\":\"it's\",\"NetfilterMode\":0}",
 			false },
 		{ "GET " API "status", 200,
 			"{\"BackendState\":\"Running\",\"Peer\":{\"nodekey:"
@@ -68,12 +68,13 @@ static void test_get_exit(void **state)
 	};
 	static const struct want rows[] = {
 		{ "get advertise-exit-node", CLI_OK, "true\n", NULL },
+		{ "get netfilter-mode", CLI_OK, "off\n", NULL },
 		{ "get advertise-routes", CLI_OK, "10.0.0.0/8\n", NULL },
 		{ "get exit-node", CLI_OK, "100.64.0.7\n", NULL },
 		{ "get --json exit-node", CLI_OK, "{\n  \"exit-node\": \"100.64.0.7\"\n}\n", NULL },
 		{ "get --set-flags", CLI_OK,
 			"--advertise-exit-node=true --advertise-routes=10.0.0.0/8 --exit-node=100.64.0.7 "
-			"--hostname='it'\\''s'\n",
+			"--hostname='it'\\''s' --netfilter-mode=off\n",
 			NULL },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
@@ -90,6 +91,10 @@ static void test_set(void **state)
 	} rows[] = {
 		{ "set --accept-dns=false", "PATCH " API "prefs {\"CorpDNS\":false,\"CorpDNSSet\":true}\n" },
 		{ "set -shields-up", "PATCH " API "prefs {\"ShieldsUp\":true,\"ShieldsUpSet\":true}\n" },
+		{ "set --netfilter-mode=off",
+			"PATCH " API "prefs {\"NetfilterMode\":0,\"NetfilterModeSet\":true}\n" },
+		{ "set --netfilter-mode on",
+			"PATCH " API "prefs {\"NetfilterMode\":2,\"NetfilterModeSet\":true}\n" },
 		{ "set --shields-up=false",
 			"PATCH " API "prefs {\"ShieldsUp\":false,\"ShieldsUpSet\":true}\n" },
 		{ "set --hostname a --operator=",
@@ -120,6 +125,7 @@ static void test_set(void **state)
 	static const struct want wrong[] = {
 		{ "set", CLI_USAGE, "", "no preference is named" },
 		{ "set --advertise-routes=x", CLI_USAGE, "", "is no network" },
+		{ "set --netfilter-mode=maybe", CLI_USAGE, "", "on or off" },
 		{ "set --login-server=http://x", CLI_USAGE, "", "unknown option" },
 	};
 	check(routes, wrong, ARRAY_LEN(wrong));

@@ -3,7 +3,7 @@
  * kernel as it was (a script is one transaction), and everything is loaded again later. The addresses of a few
  * peers go to the kernel by netlink, without it: it would read the whole table first, 100 ms for ten thousand peers.
  *
- *   GUARD_OFF     no table, and none wanted: before the first own address and after the last
+ *   GUARD_OFF     no table, and none wanted: before the first own address and after the last, or none allowed
  *   GUARD_STALE   the table must be loaded whole: at first, after a failure, after another program flushed it
  *   GUARD_HOLDS   the table is in force with own addresses and bridges; peers may be on their way
  *
@@ -52,6 +52,7 @@ struct guard {
 	int watch_fd;
 	bool touched;	/* the news: something of the table was removed since it was made */
 	bool stale_too; /* what `run` loads is not all that is wanted */
+	bool forbidden; /* GUARD_OFF, whatever is wanted */
 	uint64_t restored_ms;
 	struct loop_timer *turn; /* set: `problem` may be another than was told */
 	bool told_problem;
@@ -397,6 +398,27 @@ static void load_now(struct guard *g, const struct addr_set *mesh)
 	guard_flush_soon(g, 0);
 }
 
+/* What people hear as long as there is no table, for that reason. */
+static void say_forbidden(struct guard *g)
+{
+	snprintf(g->problem, sizeof(g->problem), "%s",
+		g->forbidden && g->own.n
+			? "the network around is not kept from this machine's mesh addresses, and what it "
+			  "carries for "
+			  "others is not translated: --netfilter-mode=off leaves all rules to you"
+			: "");
+	guard_turn(g);
+}
+
+/* The table, with own addresses first. */
+static void load_own(struct guard *g)
+{
+	find_inside(g->nl, &g->inside);
+	if (g->journal)
+		journal_add_nft(g->journal, g->table);
+	load_now(g, &g->own);
+}
+
 void guard_own(struct guard *g, const struct addr *own, size_t n)
 {
 	struct addr_set now = { 0 };
@@ -404,6 +426,7 @@ void guard_own(struct guard *g, const struct addr *own, size_t n)
 		guard_remove(g);
 		addr_set_free(&g->own);
 		addr_set_free(&g->mesh);
+		say_forbidden(g);
 		return;
 	}
 	if (!addr_set_assign(&now, own, n)) {
@@ -416,10 +439,21 @@ void guard_own(struct guard *g, const struct addr *own, size_t n)
 	}
 	addr_set_free(&g->own);
 	g->own = now;
-	find_inside(g->nl, &g->inside);
-	if (g->journal)
-		journal_add_nft(g->journal, g->table);
-	load_now(g, &g->own);
+	if (g->forbidden)
+		say_forbidden(g);
+	else
+		load_own(g);
+}
+
+void guard_allow(struct guard *g, bool allowed)
+{
+	if (allowed == !g->forbidden)
+		return;
+	g->forbidden = !allowed;
+	guard_remove(g);
+	say_forbidden(g);
+	if (allowed && g->own.n)
+		load_own(g);
 }
 
 static void guard_peers_told(struct guard *g, bool known)

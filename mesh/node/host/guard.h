@@ -28,6 +28,9 @@ void guard_peers_change(struct guard *g, const struct addr_set *come, const stru
 /* What this machine carries for the mesh, copied; in force when this returns, so that no packet of the mesh goes on with
  * an address that nobody there answers. Waits for nft, as guard_own does, when it is other than before. */
 void guard_serve(struct guard *g, const struct guard_service *s);
+/* Whether there may be a table at all (at first it may). Not: it is gone when this returns, guard_problem says that the
+ * network around is not kept out, and none is made until it may be again; then what was said meanwhile is in force. */
+void guard_allow(struct guard *g, bool allowed);
 /* Interfaces came or went: bridges of containers may be others. */
 void guard_links_changed(struct guard *g);
 

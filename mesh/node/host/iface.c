@@ -262,6 +262,11 @@ void iface_serve(struct iface *i, const struct guard_service *s)
 	guard_serve(i->guard, s);
 }
 
+void iface_rules_allow(struct iface *i, bool allowed)
+{
+	guard_allow(i->guard, allowed);
+}
+
 /* --- the whole --- */
 
 int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct addr *peers,

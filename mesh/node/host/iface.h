@@ -48,6 +48,8 @@ struct iface_nets {
 /* The networks that this machine is in by other interfaces; returns the count, at most cap. */
 size_t iface_around(struct iface *i, struct prefix *out, size_t cap);
 int iface_nets_set(struct iface *i, const struct iface_nets *w, struct errbuf *eb);
+/* Whether rules of nftables may be made: guard_allow. */
+void iface_rules_allow(struct iface *i, bool allowed);
 /* What this machine carries for the mesh (guard_rules.h), copied. */
 void iface_serve(struct iface *i, const struct guard_service *s);
 /* What somebody took away is put back, as it is when the kernel tells of it. */

@@ -57,6 +57,7 @@ static void take_routes(const json_t *prefs, struct state_prefs *p)
 	p->no_snat = json_is_true(json_object_get(prefs, "no_snat"));
 	p->unasked = json_is_true(json_object_get(prefs, "no_stateful_filtering"));
 	p->shields_up = json_is_true(json_object_get(prefs, "shields_up"));
+	p->no_netfilter = json_is_true(json_object_get(prefs, "no_netfilter"));
 	copy_text(prefs, "exit_node", p->exit_node, sizeof(p->exit_node)); /* or none */
 	copy_text(prefs, "exit_prior", p->exit_prior, sizeof(p->exit_prior));
 	p->exit_allow_lan = json_is_true(json_object_get(prefs, "exit_allow_lan"));
@@ -199,7 +200,7 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 	path_of(dir, "state.json", path);
 	json_t *root = json_pack(
 		"{s:i, s:s, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, "
-		"s:b, s:b, s:s, s:s, s:b, s:o, s:s, s:b}}",
+		"s:b, s:b, s:s, s:s, s:b, s:o, s:s, s:b, s:b}}",
 		"version", STATE_VERSION, "machine_key", key_format(s->machine.b, "privkey:", machine),
 		"node_key", key_format(s->node.b, "privkey:", node), "server_key",
 		key_format(s->server.b, "mkey:", server), "handshake_floor_ms",
@@ -212,7 +213,8 @@ int state_save(const char *dir, const struct state *s, struct errbuf *eb)
 		s->prefs.routes_before_own, "no_snat", s->prefs.no_snat, "no_stateful_filtering",
 		s->prefs.unasked, "exit_node", s->prefs.exit_node, "exit_prior", s->prefs.exit_prior,
 		"exit_allow_lan", s->prefs.exit_allow_lan, "advertise_routes", offered_value(&s->prefs),
-		"advertise_tags", s->prefs.tags, "shields_up", s->prefs.shields_up);
+		"advertise_tags", s->prefs.tags, "shields_up", s->prefs.shields_up, "no_netfilter",
+		s->prefs.no_netfilter);
 	char *text = root ? json_memory_dump(root, JSON_INDENT(2)) : NULL;
 	int err = text ? 0 : err_set(eb, -ENOMEM, "write %s", path);
 	if (text && !is_kept(path, text, strlen(text)))

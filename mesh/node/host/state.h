@@ -20,6 +20,7 @@ struct state_prefs {
 	bool routes_before_own;			  /* they come before those that this machine is in */
 	bool no_snat, unasked;			  /* struct guard_service: plain, unasked */
 	bool shields_up;			  /* nothing is let in that was not asked for */
+	bool no_netfilter;			  /* no rules of nftables are made */
 	char exit_node[256];			  /* as a person named it; "" = none is used */
 	char exit_prior[256];			  /* the one before it was turned off */
 	bool exit_allow_lan;			  /* private networks around stay reachable under it */

@@ -84,9 +84,7 @@ static bool is_ours(const char *pref)
 	static const char *const ours[] = { "ControlURL", "CorpDNS", "WantRunning", "LoggedOut", "Hostname",
 		"OperatorUser", "RouteAll", "AdvertiseRoutes", "AdvertiseTags", "ShieldsUp", "NoSNAT",
 		"NoStatefulFiltering", "RoutesPrefer", "ServerKey", "ExitNodeID", "ExitNodeIP",
-		"ExitNodeAllowLANAccess",
-		/* Rules of our own are made and others' left alone, however this is set. */
-		"NetfilterMode" };
+		"ExitNodeAllowLANAccess", "NetfilterMode" };
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
 		if (strcmp(ours[i], pref) == 0)
 			return true;
@@ -150,7 +148,7 @@ static struct api_prefs current_prefs(const struct local_facts *f, char *pin)
 		.exit_allow_lan = f->prefs->exit_allow_lan,
 		.user = { f->login_name },
 		.has_user = f->logged_in,
-		.netfilter_mode = API_NETFILTER_ON };
+		.netfilter = f->prefs->no_netfilter ? API_NETFILTER_OFF : API_NETFILTER_ON };
 }
 
 /* Clients that show a list know an exit by its StableID. */
@@ -282,6 +280,9 @@ static const char *check_prefs(const struct api_prefs *p, const struct api_prefs
 		(strlen(p->operator_user) >= sizeof(((struct state *)0)->prefs.operator_user) ||
 			!local_user_id(p->operator_user, &uid)))
 		return "the operator is no user of this machine: a name in /etc/passwd, or a number";
+	if (m->netfilter && p->netfilter == API_NETFILTER_NODIVERT)
+		return "--netfilter-mode is on or off: rules are in a table of ropewalkd's own, to which "
+		       "nothing of yours could lead (nodivert)";
 	const char *tags = m->advertise_tags ? check_tags(&p->advertise_tags) : NULL;
 	if (tags)
 		return tags;
@@ -346,6 +347,8 @@ static void take_prefs(struct request *r, const struct api_prefs *p, const struc
 		next.accept_dns = p->corp_dns;
 	if (m->shields_up)
 		next.shields_up = p->shields_up;
+	if (m->netfilter)
+		next.no_netfilter = p->netfilter == API_NETFILTER_OFF;
 	if (m->advertise_tags)
 		(void)join_tags(&p->advertise_tags, next.tags); /* they fit, check_tags */
 	take_routes(&next, p, m);
@@ -497,7 +500,8 @@ void local_prefs_check(struct request *r)
 		.operator_user = true,
 		.advertise_routes = true,
 		.advertise_tags = true,
-		.server_key = true };
+		.server_key = true,
+		.netfilter = true };
 	const char *bad;
 	if (api_prefs_read(&a, r->body, r->len, &p, NULL, &eb) != 0)
 		bad = eb.text;
@@ -537,7 +541,8 @@ static const char *start_prefs(
 		.server_key = s->prefs.server_key[0] != 0,
 		.exit_node_id = true,
 		.exit_node_ip = true,
-		.exit_allow_lan = true };
+		.exit_allow_lan = true,
+		.netfilter = true };
 	return asks_too_much(r, INSIDE_START, missing) ? missing : check_prefs(&s->prefs, m);
 }
 

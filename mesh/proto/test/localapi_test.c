@@ -216,7 +216,7 @@ static void test_prefs(void **state)
 		"\"ExitNodeAllowLANAccess\":true,\"AdvertiseRoutes\":[\"10.0.0.0/8\"],"
 		"\"NoSNAT\":false,\"NoStatefulFiltering\":true,\"RoutesPrefer\":\"lan\",\"ServerKey\":\"\","
 		"\"Hostname\":\"a\","
-		"\"OperatorUser\":\"\",\"NetfilterMode\":0}");
+		"\"OperatorUser\":\"\",\"NetfilterMode\":2}");
 	assert_int_equal(api_prefs_read(&a, (const char *)buf_data(&b), b.len, &back, &got, NULL), 0);
 	assert_string_equal(back.control_url, p.control_url);
 	assert_false(got.control_url); /* a value without its Set member changes nothing */

@@ -139,6 +139,37 @@ static void test_packets(void **state)
 }
 
 /* Nothing for a peer leaves by another interface, be its route missing. */
+/* Where an admin wants no rules there is no table, whatever comes meanwhile, and it is said; then all of it is there. */
+static void test_forbidden(void **state)
+{
+	static const char *const net = "192.168.9.0/24";
+	struct world *w = *state;
+	struct prefix carried;
+	assert_true(prefix_parse(net, &carried));
+	const struct guard_service service = { .nets = &carried, .n = 1 };
+	guard_allow(w->g, true); /* as it is */
+	guard_allow(w->g, false);
+	assert_string_equal(guard_problem(w->g), ""); /* nothing is there to keep */
+	set_up(w->g);
+	assert_non_null(strstr(guard_problem(w->g), "--netfilter-mode=off"));
+	guard_allow(w->g, true);
+	assert_string_equal(guard_problem(w->g), "");
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	check_packets(w, true);
+	guard_allow(w->g, false);
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+	guard_serve(w->g, &service);
+	guard_links_changed(w->g);
+	set_up(w->g);
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+	check_packets(w, false);
+	guard_allow(w->g, true);
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), guard_rules_size(&service));
+	guard_allow(w->g, false);
+	guard_own(w->g, NULL, 0);
+	assert_string_equal(guard_problem(w->g), "");
+}
+
 static void test_leaving(void **state)
 {
 	struct world *w = *state;
@@ -428,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_packets, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_service, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_forbidden, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_leaving, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_put_back, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_flush_meets_update, open_world, close_world),

@@ -123,10 +123,12 @@ static void test_rights(void **state)
 	struct stat st;
 	assert_int_equal(state_load(*state, &random_system, &a, NULL), 0);
 	strcpy(a.prefs.operator_user, "op");
+	a.prefs.no_netfilter = true;
 	assert_int_equal(state_save(*state, &a, NULL), 0);
 	assert_int_equal(chmod(in(*state, "state.json"), 0644), 0);
 	assert_int_equal(state_load(*state, &random_system, &a, NULL), 0);
 	assert_string_equal(a.prefs.operator_user, "op");
+	assert_true(a.prefs.no_netfilter);
 	assert_int_equal(stat(in(*state, "state.json"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	state_wipe(&a);

@@ -11,7 +11,7 @@ struct event {
 	uint64_t at_ms, seq;
 	enum event_kind kind;
 	int net, node, other, region;
-	uint8_t hops; /* routers it may pass; 0 = all. The internet has more than any says */
+	uint8_t life; /* it ends at the router that this would be 0 behind; 0 = nowhere */
 	struct endpoint src, dst;
 	size_t len;
 	uint8_t b[1500];
@@ -82,7 +82,7 @@ static struct event pop(struct world *w)
 
 static bool is_cut(const struct world *w, const struct event *ev)
 {
-	if (ev->net == INTERNET && ev->hops)
+	if (ev->net == INTERNET && ev->life && !w->neighbours) /* it has more routers than any life says */
 		return true;
 	if (ev->net != INTERNET || ev->src.port == STUN_PORT || ev->dst.port == STUN_PORT)
 		return false;
@@ -167,8 +167,10 @@ static void route_udp(struct world *w, struct event *ev)
 		return;
 	}
 	struct event on = *ev;
-	if (on.hops && --on.hops == 0)
+	if (on.life && --on.life == 0) {
+		nat_touch(w, up, &ev->src, &ev->dst);
 		return;
+	}
 	on.net = up->outside;
 	on.src = (struct endpoint) { .ip = up->address, .port = nat_map_out(w, up, &ev->src, &on.dst) };
 	push(w, w->delay_ms, on);
@@ -176,13 +178,13 @@ static void route_udp(struct world *w, struct event *ev)
 
 /* --- what path does to the world --- */
 
-static void send_near(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
+static void send_life(void *arg, enum path_socket from, const struct endpoint *to, uint8_t life,
 	const uint8_t *p, size_t len)
 {
 	struct node *n = arg;
 	struct event ev = { .kind = EV_UDP, .net = n->net, .src = n->at, .dst = *to, .len = len };
 	ev.node = n->index;
-	ev.hops = hops;
+	ev.life = life;
 	if (from == PATH_SPARE)
 		ev.src = n->spare;
 	assert(len <= sizeof(ev.b));
@@ -194,10 +196,16 @@ static void send_near(void *arg, enum path_socket from, const struct endpoint *t
 	push(n->w, n->w->delay_ms, ev);
 }
 
+static void send_near(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
+	const uint8_t *p, size_t len)
+{
+	send_life(arg, from, to, (uint8_t)(hops + 1), p, len);
+}
+
 static void send_udp(
 	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
-	send_near(arg, from, to, 0, p, len);
+	send_life(arg, from, to, 0, p, len);
 }
 
 static void connect_relay(struct node *n, int region)

@@ -15,6 +15,8 @@ struct nat_session {
 	uint16_t port;
 	bool used, out, own; /* own: the box itself is the inside */
 	bool given;	     /* asked for from inside: everybody may send to it */
+	bool answered;	     /* packets went both ways */
+	uint64_t used_ms;
 };
 struct router {
 	int inside, outside; /* nets */
@@ -62,6 +64,7 @@ struct world {
 		data_cut;  /* cuts: on the internet, STUN and relays left alone */
 	int data_cut_from; /* only what this node sends, index + 1; 0 = none */
 	bool no_near;	   /* nodes cannot bound how far a datagram goes */
+	bool neighbours;   /* the internet is one link */
 	bool no_questions; /* nodes do not ask for proof that data passes */
 	uint64_t control_delay_ms;
 	unsigned loss_percent;

@@ -37,7 +37,7 @@ struct path_ops {
 	void (*send_udp)(
 		void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len);
 	/* As send_udp, but the datagram passes `hops` routers at most: it opens our own for the peer, and dies
-	 * before it meets the peer's. NULL: not known. */
+	 * before it meets the peer's. 0: our own knows the flow for longer, and none is opened. NULL: not known. */
 	void (*send_near)(void *arg, enum path_socket from, const struct endpoint *to, uint8_t hops,
 		const uint8_t *p, size_t len);
 	/* Through region's relay to the node with this key; the driver connects when it is not. */

@@ -7,6 +7,7 @@
 /* NAMED_MAX by the map, best first: room stays for where the peer's packets really come from. */
 enum { CANDIDATES_MAX = 32, NAMED_MAX = 24, SEEN_TX = 8, SESSION_MS = 45000, PING_TIMEOUT_MS = 5000 };
 
+enum { HOPS_NONE = UINT8_MAX }; /* place.hops: our own router sees it, and passes it to nobody */
 enum { FROM_NETMAP = 1, FROM_CALL = 2, FROM_SEEN = 4 };
 struct candidate {
 	struct endpoint at;
@@ -68,6 +69,18 @@ struct shown {
 	struct endpoint at;
 	int32_t region;
 };
+/* Of a search between boxes that are neighbours. spare.c */
+struct hold {
+	uint64_t said_ms;	/* the peer was first told where the spare socket is; 0 = it was not */
+	struct endpoint at;	/* the peer's place that ours has a flow to */
+	bool open;		/* our router knows that flow */
+	uint8_t times;		/* it was held; 0 = there is none */
+	uint64_t until_ms;	/* it is held so long; 0 = it is not */
+	uint64_t next_ms;	/* the ping that keeps it is due */
+	uint64_t saying_ms;	/* calls name our end of it so long; 0 = they do not */
+	struct endpoint answer; /* such an end of the peer's, to be pinged at once; not set: none */
+};
+
 struct peer {
 	uint64_t id;
 	struct node_key key;
@@ -102,6 +115,7 @@ struct peer {
 	uint8_t spare_turns;  /* in this search */
 	uint64_t searched_ms; /* since then on the main one */
 	uint64_t turn_ms;     /* a change of socket is due; 0 = none */
+	struct hold hold;
 	/* Between them pings open our router and no more. quiet.c */
 	uint64_t quiet_from_ms, quiet_ms;
 	/* What it carries. size.c */
@@ -124,7 +138,7 @@ struct place {
 	int32_t region;
 	struct endpoint at;
 	enum path_socket socket; /* ours */
-	uint8_t hops;		 /* by UDP, of pings: routers it may pass; 0 = as many as there are */
+	uint8_t hops; /* by UDP, of pings: routers it may pass, or HOPS_NONE; 0 = as many as there are */
 };
 
 struct ping {

@@ -55,7 +55,8 @@ static bool send_message(
 	if (to->region)
 		p->ops.send_relay(p->ops.arg, to->region, &e->key, out, len);
 	else if (to->hops)
-		p->ops.send_near(p->ops.arg, to->socket, &to->at, to->hops, out, len);
+		p->ops.send_near(
+			p->ops.arg, to->socket, &to->at, to->hops == HOPS_NONE ? 0 : to->hops, out, len);
 	else
 		p->ops.send_udp(p->ops.arg, to->socket, &to->at, out, len);
 	return true;

@@ -94,19 +94,20 @@ static bool is_mesh(const struct addr *a)
 static void call_received(struct path *p, struct peer *e, const struct disco_message *m)
 {
 	candidates_forget(p, e, FROM_CALL);
-	bool news = false;
+	const struct endpoint *news = NULL;
 	for (size_t i = 0; i < m->n_endpoints && i < CANDIDATES_MAX / 2; i++) {
 		const struct endpoint *at = &m->endpoints[i];
 		if (is_mesh(&at->ip))
 			continue;
-		news = news || !candidates_find(e, at);
+		if (!news && !candidates_find(e, at))
+			news = at;
 		candidates_add(p, e, at, FROM_CALL);
 	}
 	candidates_sweep(p, e);
 	quiet_called(e);
 	peer_wake(p, e, p->now_ms);
 	if (news)
-		spare_called(p, e);
+		spare_called(p, e, news);
 	session_answer_burst(p, e);
 }
 

@@ -89,7 +89,8 @@ static void ping_all(struct path *p, struct peer *e, bool main_too)
 		if (!candidates_usable(p, c) || (c->pinged_ms && p->now_ms - c->pinged_ms < SAME_PING_MS))
 			continue;
 		uint8_t hops = quiet_hops(p, e, c, e->socket);
-		probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket, .hops = hops });
+		if (e->socket != PATH_SPARE || !spare_holds(e, &c->at))
+			probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket, .hops = hops });
 		if (main_too)
 			probe_send(p, e, (struct place) { .at = c->at, .socket = PATH_MAIN });
 	}
@@ -398,6 +399,9 @@ void session_step(struct path *p, struct peer *e)
 	size_step(p, e);
 	if (quiet_ended(p, e))
 		probe_aloud(p, e);
+	struct place to;
+	if (active && spare_ping(p, e, &to))
+		probe_send(p, e, to);
 	if (active)
 		spare_step(p, e);
 	if (active && way_trusted(p, e))

@@ -29,7 +29,7 @@ struct udp_offloads {
 };
 struct udp_offloads udp_offloads(const struct udp *u);
 void udp_send(struct udp *u, const struct endpoint *to, const uint8_t *p, size_t len);
-/* As udp_send; over IPv4 it passes `hops` routers at most. */
+/* As udp_send; over IPv4 it passes `hops` routers at most, 0 = ends at the first. */
 void udp_send_near(struct udp *u, const struct endpoint *to, uint8_t hops, const uint8_t *p, size_t len);
 /* n packets to one place; equal lengths (but the last) leave as one segmented send. */
 void udp_send_batch(struct udp *u, const struct endpoint *to, struct pkt *const *pkts, size_t n);

@@ -90,6 +90,32 @@ static void both_ends(void **state)
 	}
 }
 
+/* No router lies between the boxes: what opens the one is heard by the other. */
+static void neighbours(void **state)
+{
+	uint64_t worst = 0;
+	(void)state;
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct pair x = neighbours_of(seed * 37 / 2, FILTER_APDF, FILTER_APDF);
+		if ((memcmp(x.a->key.b, x.b->key.b, KEY_LEN) > 0) != (seed % 2))
+			x = (struct pair) { x.w, x.b, x.a };
+		world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
+		x.w->delay_ms = seed % 4;
+		x.w->neighbours = true;
+		start_both(&x);
+		world_run(x.w, 5000);
+		uint64_t took = world_until_direct(x.w, x.a, x.b, 120000);
+		worst = took > worst ? took : worst;
+		if (took != UINT64_MAX) {
+			assert_true(gap(&x, 60000) <= 200);
+			assert_true(world_direct(x.a, x.b));
+		}
+		world_free(x.w);
+	}
+	note("open boxes that are neighbours: direct", worst);
+	assert_true(worst <= 38000);
+}
+
 /* How far a ping goes, 0 = all the way. */
 static void who_is_pinged_quietly(void **state)
 {
@@ -157,7 +183,7 @@ static void called_often(void **state)
 	e->searched_ms = p->now_ms - 1000;
 	e->turn_ms = p->now_ms + 2000;
 	e->next_ms = p->now_ms + 1000;
-	spare_called(p, e);
+	spare_called(p, e, &(struct endpoint) { 0 });
 	assert_int_equal(spare_due(e), p->now_ms);
 	assert_int_equal(e->next_ms, p->now_ms);
 	world_free(x.w);
@@ -198,6 +224,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
 		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often),
-		cmocka_unit_test(asked_in_the_quiet) };
+		cmocka_unit_test(asked_in_the_quiet), cmocka_unit_test(neighbours) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,16 +4,25 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-struct pair pair_of(uint64_t seed, int a, int b)
+static struct pair pair_at(uint64_t seed, int a, int b, const char *other)
 {
 	struct pair x = { .w = world_new(seed, 2) };
 	int left =
 		world_router(x.w, INTERNET, "198.51.100.1", (enum nat_map)(a / 3), (enum nat_filter)(a % 3));
-	int right =
-		world_router(x.w, INTERNET, "198.51.100.2", (enum nat_map)(b / 3), (enum nat_filter)(b % 3));
+	int right = world_router(x.w, INTERNET, other, (enum nat_map)(b / 3), (enum nat_filter)(b % 3));
 	x.a = world_node(x.w, left, "192.168.1.10");
 	x.b = world_node(x.w, right, "192.168.2.10");
 	return x;
+}
+
+struct pair pair_of(uint64_t seed, int a, int b)
+{
+	return pair_at(seed, a, b, "192.0.2.2");
+}
+
+struct pair neighbours_of(uint64_t seed, int a, int b)
+{
+	return pair_at(seed, a, b, "198.51.100.2");
 }
 
 void start_both(struct pair *x)

@@ -11,6 +11,7 @@ struct pair {
 
 /* In homes behind routers of two classes: mapping * 3 + filtering, of either. */
 struct pair pair_of(uint64_t seed, int a, int b);
+struct pair neighbours_of(uint64_t seed, int a, int b); /* ... whose outer addresses are of one link */
 void start_both(struct pair *x);
 /* Longest time without an answer while a asks b for so long. */
 uint64_t gap(struct pair *x, uint64_t ms);

@@ -337,6 +337,75 @@ static void test_requested_tags(void **state)
 	assert_true(member_has_tag(desk_node(x, 4), "tag:web"));
 }
 
+/* Whose node a machine gets back: its own, of that user and of that kind; whatever key it says it had before. */
+static void test_whose_node(void **state)
+{
+	struct desk *x = *state;
+	char own[REGISTRY_KEY_TEXT], bobs[REGISTRY_KEY_TEXT], tagged[REGISTRY_KEY_TEXT];
+	registry_user_create(&x->r, "bob", NOW, desk_waits(x));
+	desk_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, own);
+	desk_key(x, &(struct preauth_wish) { .user = "bob", .tags = "", .reusable = true }, bobs);
+	desk_key(x, &(struct preauth_wish) { .user = "alice", .tags = "tag:web", .reusable = true }, tagged);
+	const struct {
+		struct desk_ask q;
+		size_t nodes; /* that there are then */
+	} rows[] = { { { .node = 1, .machine = 1, .key = own }, 1 },
+		{ { .node = 2, .old = 1, .machine = 2, .key = own }, 2 },  /* another machine's key */
+		{ { .node = 3, .old = 1, .machine = 1, .key = bobs }, 3 }, /* another user's node */
+		{ { .node = 4, .machine = 1, .key = tagged }, 4 }, /* nobody's, and not alice's any more */
+		{ { .node = 5, .machine = 2, .key = bobs }, 5 },
+		{ { .node = 6, .machine = 2, .key = own }, 5 },		   /* in place of 2 */
+		{ { .node = 7, .old = 3, .machine = 1, .key = bobs }, 5 }, /* in place of 3 */
+		{ { .node = 8, .machine = 1, .key = tagged }, 5 } };	   /* in place of 4 */
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		desk_ask(x, &rows[i].q);
+		if (*x->out.error || x->r.fleet.n != rows[i].nodes || !desk_node(x, rows[i].q.node))
+			fail_msg("row %zu: %zu nodes %s", i, x->r.fleet.n, x->out.error);
+	}
+	assert_non_null(desk_node(x, 1));
+	assert_int_equal(desk_node(x, 1)->machine.b[0], 1);
+	assert_null(desk_node(x, 2));
+	assert_null(desk_node(x, 3));
+	assert_null(desk_node(x, 4));
+}
+
+/* Who waits with a key that has become another machine's meanwhile gets nothing by an admin's word. */
+static void test_key_of_another(void **state)
+{
+	struct desk *x = *state;
+	char key[REGISTRY_KEY_TEXT], id[REGISTRY_ID];
+	desk_key(x, &(struct preauth_wish) { .user = "alice", .tags = "" }, key);
+	desk_ask(x, &(struct desk_ask) { .node = 1, .machine = 1 });
+	snprintf(id, sizeof(id), "%s", strrchr(x->out.auth_url, '/') + 1);
+	desk_ask(x, &(struct desk_ask) { .node = 1, .machine = 2, .key = key });
+	assert_string_equal(x->out.error, "");
+	registry_approve(
+		&x->r, id, &(struct approve_wish) { .user = "alice", .by = USER_OWNER }, NOW, desk_waits(x));
+	assert_int_equal(desk_outcome(x), ERR_REFUSED);
+	assert_int_equal(x->r.fleet.n, 1);
+	assert_int_equal(desk_node(x, 1)->machine.b[0], 2);
+}
+
+/* One that is ephemeral is gone with its login; another has to log in again. */
+static void test_logout_ends(void **state)
+{
+	struct desk *x = *state;
+	char key[REGISTRY_KEY_TEXT];
+	for (int ephemeral = 0; ephemeral < 2; ephemeral++) {
+		const uint8_t n = (uint8_t)(1 + ephemeral);
+		const struct preauth_wish wish = { .user = "alice", .tags = "", .ephemeral = ephemeral };
+		desk_key(x, &wish, key);
+		desk_ask(x, &(struct desk_ask) { .node = n, .machine = n, .key = key });
+		assert_non_null(desk_node(x, n));
+		desk_ask(x, &(struct desk_ask) { .node = n, .machine = n, .expiry_ms = NOW - 1 });
+		assert_true(x->out.node_key_expired);
+		if (ephemeral)
+			assert_null(desk_node(x, n));
+		else
+			assert_true(member_is_expired(desk_node(x, n), NOW));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +419,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_default_expiry, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_tagged_again, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_requested_tags, desk_setup, desk_teardown),
+		cmocka_unit_test_setup_teardown(test_whose_node, desk_setup, desk_teardown),
+		cmocka_unit_test_setup_teardown(test_key_of_another, desk_setup, desk_teardown),
+		cmocka_unit_test_setup_teardown(test_logout_ends, desk_setup, desk_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,12 @@ struct loop {
 	uv_loop_t uv;
 	unsigned closing; /* handles whose close callback is still to come */
 	bool once;	  /* it runs until something is delivered */
+	/* libuv calls timers until none is due: what sets itself to 0 would keep all else from its turn for ever. What a
+	 * timer sets so comes after what has arrived. */
+	bool in_timers;
+	struct loop_timer *again, *again_now; /* due then; being called */
+	uv_idle_t no_wait;
+	uv_check_t after;
 };
 
 struct loop *loop_new(void)
@@ -18,6 +24,8 @@ struct loop *loop_new(void)
 		return NULL;
 	}
 	l->uv.data = l;
+	uv_idle_init(&l->uv, &l->no_wait);
+	uv_check_init(&l->uv, &l->after);
 	signal(SIGPIPE, SIG_IGN);
 	return l;
 }
@@ -28,6 +36,8 @@ void loop_free(struct loop *l)
 		return;
 	while (l->closing)
 		uv_run(&l->uv, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&l->no_wait, NULL);
+	uv_close((uv_handle_t *)&l->after, NULL);
 	uv_run(&l->uv, UV_RUN_NOWAIT);
 	uv_loop_close(&l->uv);
 	free(l);
@@ -122,6 +132,8 @@ static void handle_close(uv_handle_t *h)
 
 struct loop_timer {
 	uv_timer_t uv;
+	struct loop_timer *next; /* of those that come again */
+	bool again;
 	void (*cb)(void *arg);
 	void *arg;
 };
@@ -137,32 +149,103 @@ struct loop_timer *loop_timer_new(struct loop *l, void (*cb)(void *arg), void *a
 	return t;
 }
 
+static bool list_remove(struct loop_timer **at, const struct loop_timer *t)
+{
+	while (*at && *at != t)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = t->next;
+	return true;
+}
+
+static void again_forget(struct loop_timer *t)
+{
+	struct loop *l = t->uv.loop->data;
+	if (t->again && !list_remove(&l->again, t))
+		(void)list_remove(&l->again_now, t);
+	t->again = false;
+}
+
+static void timer_call(struct loop_timer *t)
+{
+	struct loop *l = t->uv.loop->data;
+	bool was = l->in_timers;
+	l->in_timers = true;
+	t->cb(t->arg); /* t may be gone afterwards */
+	l->in_timers = was;
+}
+
+static void again_due(uv_check_t *after)
+{
+	struct loop *l = after->loop->data;
+	if (!l->again_now) { /* else a round within a round: the rest of those */
+		l->again_now = l->again;
+		l->again = NULL;
+	}
+	for (struct loop_timer *t; (t = l->again_now);) {
+		again_forget(t);
+		timer_call(t);
+	}
+	if (l->again)
+		return;
+	uv_check_stop(&l->after);
+	uv_idle_stop(&l->no_wait);
+}
+
+static void nothing(uv_idle_t *idle)
+{
+	(void)idle;
+}
+
+/* In the order in which they were set. */
+static void again_add(struct loop *l, struct loop_timer *t)
+{
+	struct loop_timer **at = &l->again;
+	while (*at)
+		at = &(*at)->next;
+	*at = t;
+	t->next = NULL;
+	t->again = true;
+	uv_idle_start(&l->no_wait, nothing);
+	uv_check_start(&l->after, again_due);
+}
+
 static void timer_fired(uv_timer_t *uv)
 {
-	struct loop_timer *t = (struct loop_timer *)uv;
 	timer_delivered(uv);
-	t->cb(t->arg);
+	timer_call((struct loop_timer *)uv);
 }
 
 void loop_timer_set(struct loop_timer *t, uint64_t delay_ms)
 {
+	struct loop *l = t->uv.loop->data;
+	again_forget(t);
+	if (!delay_ms && l->in_timers) {
+		uv_timer_stop(&t->uv);
+		again_add(l, t);
+		return;
+	}
 	uv_update_time(t->uv.loop);
 	uv_timer_start(&t->uv, timer_fired, delay_ms, 0);
 }
 
 void loop_timer_clear(struct loop_timer *t)
 {
+	again_forget(t);
 	uv_timer_stop(&t->uv);
 }
 bool loop_timer_is_set(const struct loop_timer *t)
 {
-	return uv_is_active((const uv_handle_t *)&t->uv);
+	return t->again || uv_is_active((const uv_handle_t *)&t->uv);
 }
 
 void loop_timer_free(struct loop_timer *t)
 {
-	if (t)
-		handle_close((uv_handle_t *)&t->uv);
+	if (!t)
+		return;
+	again_forget(t);
+	handle_close((uv_handle_t *)&t->uv);
 }
 
 struct loop_fd {

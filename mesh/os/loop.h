@@ -20,7 +20,7 @@ uint64_t clock_now_ns(void); /* monotonic */
 uint64_t clock_now_ms(void);
 int64_t clock_boot_ms(void); /* monotonic, and goes on while the machine sleeps */
 
-/* One-shot timer; set again to repeat. Resolution 1 ms. */
+/* One-shot timer; set again to repeat. Resolution 1 ms. 0, from a timer: after what has arrived by then. */
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *l, void (*cb)(void *arg), void *arg);
 void loop_timer_set(struct loop_timer *t, uint64_t delay_ms); /* replaces an earlier time */

@@ -22,6 +22,7 @@ enum {
 	MESH_TTL_S = 5,
 	STALE_S = 86400,
 	ASKER_WAITS_MS = 4900, /* then it asks again, or elsewhere */
+	DUE_AT_ONCE = 16,      /* of what is due, in one go: names that are here are answered in between */
 };
 
 struct route {
@@ -164,7 +165,7 @@ bool flight_check(struct resolver *r, uint64_t now_ms, struct routes *routes, st
 	const struct upstream_question *what, bool canary);
 /* u is held: whoever waits for it asks the next. */
 void flights_hurry(struct resolver *r, uint64_t now_ms, const struct upstream *u);
-/* u is a ring: nobody waits for it. */
+/* u is a ring: nobody waits for it, from the next tick on. */
 void flights_leave(struct resolver *r, uint64_t now_ms, const struct upstream *u);
 
 /* check.c */

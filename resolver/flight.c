@@ -31,7 +31,6 @@ enum {
 	LINGERING_MAX = 64,
 	YIELD_MS =
 		200, /* out for longer than this, a flight gives its place to a new one when all are taken */
-	DUE_AT_ONCE = 64,		 /* names that are here are answered in between */
 	FAILURE_TTL_S = 1,		 /* RFC 9520 */
 	STALE_MS = 1800,		 /* RFC 8767 5 */
 	REFRESHES_MAX = FLIGHTS_MAX / 4, /* no refreshing while more are out */
@@ -469,8 +468,22 @@ void flights_leave(struct resolver *r, uint64_t now_ms, const struct upstream *u
 		if (!f || f->checks || flight_rank(f, u) == f->n_order)
 			continue;
 		f->ring = true;
-		flight_drop_upstream(r, now_ms, f, u);
+		if (f->lingering) {
+			flight_drop_upstream(r, now_ms, f, u);
+			continue;
+		}
+		f->next_ms = now_ms;
+		flight_due_set(r, f);
 	}
+}
+
+/* One that it was to ask, or asked, and that has been found to ask us; NULL: none. */
+static const struct upstream *ring_of(const struct flight *f)
+{
+	for (unsigned i = 0; f->ring && i < f->n_order; i++)
+		if (!f->order[i].failed && upstream_is_ring(f->order[i].to))
+			return f->order[i].to;
+	return NULL;
 }
 
 /* Attempts that are slower than they should be put their upstream in question, once each. Returns an upstream
@@ -540,8 +553,9 @@ static void flight_tick(struct resolver *r, uint64_t now_ms, struct flight *f)
 		stale_land(r, now_ms, f);
 		return;
 	}
-	if (slow) {
-		flight_drop_upstream(r, now_ms, f, slow);
+	const struct upstream *out = slow ? slow : ring_of(f);
+	if (out) {
+		flight_drop_upstream(r, now_ms, f, out);
 		return;
 	}
 	if (now_ms >= f->next_ms && !attempt_send_next(r, now_ms, f))

@@ -15,10 +15,17 @@ void hold_add(struct resolver *r, struct waiter *w)
 	r->held_last = w;
 }
 
+uint64_t hold_deadline(const struct resolver *r)
+{
+	if (!r->held)
+		return UINT64_MAX;
+	return r->block_waits ? r->held->began_ms + HELD_FOR_MS : 0;
+}
+
 void hold_tick(struct resolver *r, uint64_t now_ms)
 {
 	struct waiter *w = r->held;
-	while (w && (!r->block_waits || now_ms >= w->began_ms + HELD_FOR_MS)) {
+	for (unsigned n = 0; n < DUE_AT_ONCE && w && hold_deadline(r) <= now_ms; n++) {
 		r->held = w->next;
 		if (r->block_waits)
 			query_done(r, now_ms, w,
@@ -29,13 +36,6 @@ void hold_tick(struct resolver *r, uint64_t now_ms)
 			query_resume(r, now_ms, w);
 		w = r->held;
 	}
-}
-
-uint64_t hold_deadline(const struct resolver *r)
-{
-	if (!r->held)
-		return UINT64_MAX;
-	return r->block_waits ? r->held->began_ms + HELD_FOR_MS : 0;
 }
 
 void hold_forget(struct resolver *r, uint64_t client)

@@ -29,6 +29,7 @@
 enum {
 	EVENTS_PER_WAKEUP = 64,
 	READS_PER_WAKEUP = 4, /* of a socket, of a batch each */
+	ANSWERS_AT_ONCE = 64, /* then others of the loop have their turn */
 	ERRORS_AT_ONCE = EXCHANGE_PORT_QUESTIONS,
 	BATCH = 16,
 	ANSWER_ROOM = 4096, /* more than we offer: what is longer counts as cut */
@@ -63,6 +64,7 @@ struct udp_sockets {
 	struct udp_socket *taking;
 	struct udp_socket *over; /* while busy: somebody still looks at them */
 	bool busy;
+	size_t n_read; /* in this turn */
 	size_t n_out;
 	struct udp_out out[BATCH];
 	struct mmsghdr headers[BATCH];
@@ -345,6 +347,7 @@ static void datagram_received(struct exchange *x, struct udp_socket *s, const ui
 static int batch_receive(struct udp_sockets *u, struct udp_socket *s)
 {
 	int n = recvmmsg(s->fd, u->headers, BATCH, MSG_DONTWAIT, NULL);
+	u->n_read += n > 0 ? (size_t)n : 0;
 	for (int i = 0; i < n && s->fd >= 0; i++) {
 		if (u->headers[i].msg_hdr.msg_flags & MSG_TRUNC)
 			u->in[i][2] |= FLAG_TC;
@@ -374,7 +377,8 @@ static void udp_ready(void *arg, int events)
 	(void)events;
 	int n = epoll_wait(u->poll, ev, EVENTS_PER_WAKEUP, 0);
 	u->busy = true; /* an earlier answer may end a later socket */
-	for (int i = 0; i < n; i++)
+	u->n_read = 0;
+	for (int i = 0; i < n && u->n_read < ANSWERS_AT_ONCE; i++)
 		socket_ready(u, ev[i].data.ptr);
 	u->busy = false;
 	over_free(u);

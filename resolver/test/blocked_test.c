@@ -1,5 +1,6 @@
 /* B67: what who asks for a blocked name gets, and when a name counts as blocked. */
 #include "resolver/block.h"
+#include "resolver/core.h"
 #include "resolver/test/fake.h"
 
 #include <stdarg.h>
@@ -220,6 +221,33 @@ static void test_never_come(void **state)
 	assert_int_equal(f.n_sent, 0);
 }
 
+/* However many have waited for what is blocked, they go on a few at a time, by that being there or by it being late: the rest
+ * is due at once still. */
+static void test_pieces(void **state)
+{
+	enum { MANY = 5 * DUE_AT_ONCE + 1 };
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		size_t before = f.n_replies, n = before;
+		unsigned ticks = 0;
+		resolver_block_wait(f.r);
+		for (uint64_t i = 0; i < MANY; i++)
+			fake_ask(&f, i, "www.ads.example", DNS_A);
+		assert_int_equal(f.n_replies, before);
+		if (late)
+			f.now_ms += 3000;
+		else
+			answer_with((struct block_answer) { .kind = BLOCK_ANSWER_NULL });
+		for (; resolver_deadline(f.r) <= f.now_ms; n = f.n_replies, ticks++) {
+			resolver_tick(f.r, f.now_ms);
+			assert_in_range(f.n_replies - n, 1, DUE_AT_ONCE);
+		}
+		assert_int_equal(f.n_replies, before + MANY);
+		assert_int_equal(ticks, MANY / DUE_AT_ONCE + 1);
+		assert_int_equal(fake_rcode(&f), late ? DNS_SERVFAIL : DNS_NOERROR);
+	}
+}
+
 /* What no list has a say in is answered as ever: while lists are still to come, and when they name it. */
 static void test_known_here(void **state)
 {
@@ -286,7 +314,7 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_answers), ONE(test_own_names), ONE(test_clients),
-		ONE(test_cname), ONE(test_canary), ONE(test_whole_wait), ONE(test_never_come),
-		ONE(test_known_here), ONE(test_canary_waits_not) };
+		ONE(test_cname), ONE(test_canary), ONE(test_whole_wait), ONE(test_pieces),
+		ONE(test_never_come), ONE(test_known_here), ONE(test_canary_waits_not) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

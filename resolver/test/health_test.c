@@ -2,6 +2,7 @@
  * resolver on a clock of numbers. Names say what upstreams do with them: lame* is never answered, late*
  * after 3.8 s, odd* by a packet that is no answer, slow* after 500 ms, ref* by REFUSED; private* is known to
  * the first upstream alone and NXDOMAIN elsewhere; all others are good. */
+#include "resolver/core.h"
 #include "resolver/test/fake.h"
 
 #include <errno.h>
@@ -360,6 +361,35 @@ static void test_ring(void **state)
 	}
 }
 
+/* Those who wait for a ring have their failure a few at a time. */
+static void test_ring_in_pieces(void **state)
+{
+	enum { MANY = 4 * DUE_AT_ONCE };
+	size_t n = 0;
+	unsigned ticks = 0;
+	(void)state;
+	world_open(1, RESOLVER_PREFERRED);
+	servers[0].dead = true;
+	for (unsigned i = 0; i < MANY; i++)
+		ask("good", i);
+	for (const uint64_t end = f.now_ms + 1000; f.now_ms < end && !resolver_stats(f.r)->probes;)
+		run(STEP_MS);
+	while (n < f.n_sent && !is_canary(&f.sent[n]))
+		n++;
+	assert_in_range(n, 0, f.n_sent - 1);
+	const struct sent *canary = &f.sent[n];
+	n = f.n_replies;
+	resolver_query(f.r, f.now_ms, MANY, canary->msg, canary->len, false);
+	assert_in_range(f.n_replies - n, 0, 1); /* to the ring itself */
+	for (n = f.n_replies; resolver_deadline(f.r) <= f.now_ms; n = f.n_replies, ticks++) {
+		resolver_tick(f.r, f.now_ms);
+		assert_in_range(f.n_replies - n, 1, DUE_AT_ONCE);
+		assert_int_equal(fake_rcode(&f), DNS_SERVFAIL);
+	}
+	assert_int_equal(ticks, MANY / DUE_AT_ONCE);
+	fake_close(&f);
+}
+
 /* How many questions for these names went to the first upstream from the i-th on. */
 static unsigned first_asked(size_t i, const char *with)
 {
@@ -410,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_long_way),
 		cmocka_unit_test(test_all_refuse),
 		cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_ring_in_pieces),
 		cmocka_unit_test(test_check_keeps_routes),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

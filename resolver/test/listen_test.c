@@ -4,6 +4,7 @@
 #include "resolver/listen.h"
 
 #include "mesh/os/sock.h"
+#include "resolver/core.h"
 #include "resolver/exchange/exchange.h"
 #include "resolver/test/fake.h"
 #include <errno.h>
@@ -655,6 +656,58 @@ static void test_guesses(void **state)
 	close(up);
 }
 
+/* Asks for as many names that only a silent server has, and waits until all are out. */
+static void many_ask(int up, unsigned many)
+{
+	enum { BURST = 30 };
+	const struct resolver_stats *stats = resolver_stats(resolver_server_core(fx.server));
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&fx.at, false, &ss);
+	struct endpoint silent;
+	sock_local(up, &silent);
+	route_to(&silent);
+	client_open(SOCK_DGRAM);
+	for (unsigned i = 0; i < many; i++) {
+		shot(&ss, n, fx.client, i);
+		while (i % BURST == BURST - 1 && stats->forwarded <= i)
+			loop_run_once(fx.loop);
+	}
+	while (stats->forwarded < many)
+		loop_run_once(fx.loop);
+}
+
+/* A name of ours lies in the socket: how many of the others have their answer before it. */
+static unsigned answered_before_ours(void)
+{
+	uint8_t q[300], b[DNS_UDP_SIZE] = { 0 };
+	unsigned others = 0;
+	size_t len = fake_question(q, "bob.mesh", DNS_A, DNS_RD);
+	assert_int_equal(send(fx.client, q, len, 0), len);
+	for (;;) {
+		while (recv(fx.client, b, sizeof(b), MSG_DONTWAIT) < DNS_HEADER)
+			loop_run_once(fx.loop);
+		if (!memcmp(b + DNS_HEADER, "\3bob", 4))
+			return others;
+		others++;
+	}
+}
+
+/* Issue: a thousand questions fail at the same moment. A name of ours waits for a few of them alone. */
+static void test_ours_beside_failures(void **state)
+{
+	enum { MANY = 200, DOUBTED_MS = 1000 };
+	struct endpoint at = { .ip = addr_v4(INADDR_LOOPBACK) };
+	(void)state;
+	int up = sock_udp(&at, NULL);
+	many_ask(up, MANY);
+	resolver_server_doubt(fx.server, &at.ip); /* they have a second left */
+	uint64_t due_ms = clock_now_ms() + DOUBTED_MS + 1;
+	while (clock_now_ms() < due_ms) /* the loop does not see it pass */
+		(void)poll(NULL, 0, (int)(due_ms - clock_now_ms()));
+	assert_in_range(answered_before_ours(), 0, DUE_AT_ONCE);
+	close(up);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -677,6 +730,7 @@ int main(void)
 		CASE(test_rate),
 		CASE(test_burst),
 		CASE(test_guesses),
+		CASE(test_ours_beside_failures),
 	};
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

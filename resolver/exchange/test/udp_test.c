@@ -344,6 +344,24 @@ static void test_many(void **state)
 	assert_int_equal(f->flags, 0);
 }
 
+/* However many answers lie there, a turn of the loop takes some; all have theirs in the end. */
+static void test_turns(void **state)
+{
+	enum { MANY = 150, AT_ONCE = 64 + EXCHANGE_PORT_QUESTIONS };
+	struct fixture *f = *state;
+	f->ends = true;
+	for (uint64_t id = 0; id < MANY; id++)
+		ask(f, id);
+	for (uint64_t id = 0; id < MANY; id++)
+		answer(f, id);
+	for (unsigned before = 0; before < MANY; before = f->events) {
+		loop_run_once(f->loop);
+		assert_in_range(f->events - before, 1, AT_ONCE);
+	}
+	for (uint64_t id = 0; id < MANY; id++)
+		assert_int_equal(f->answered[id], 1);
+}
+
 /* The server goes after one question and is back for the next: the first alone was refused, though they share a port. */
 static void test_refused(void **state)
 {
@@ -448,7 +466,7 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { CASE(test_ports),
 		cmocka_unit_test_setup_teardown(test_port_ends, setup_short, teardown), CASE(test_stranger),
-		CASE(test_whose), CASE(test_same_id), CASE(test_many), CASE(test_refused),
+		CASE(test_whose), CASE(test_same_id), CASE(test_many), CASE(test_turns), CASE(test_refused),
 		CASE(test_errors) };
 	return key_setup() ? cmocka_run_group_tests(tests, group_setup, NULL) : 1;
 }

@@ -101,7 +101,9 @@ static int need(const char *what, const char *who, struct errbuf *eb)
 		return 0;
 	if (what[0] != '/')
 		return err_say(eb, -ENOPKG, "%s needs the program '%s', which is not here: %s", who, what,
-			strchr(what, '/') ? "ci/peers/install builds it" : "install it");
+			!strncmp(what, "owners/", 7) ? "ci/peers/owners unpacks it"
+			: strchr(what, '/')	     ? "ci/peers/install builds it"
+						     : "install it");
 	if ((fd = open(what, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
 		return err_say(eb, -ENOSYS,
 			"%s needs %s, which cannot be opened (%s): run as root, or let this user read and "

@@ -31,6 +31,7 @@ static const struct command_line_file files[] = {
 		"blank\nnodes:\n  a: {at: internet, run: [sh, -c, 'echo; echo one; echo; exit 3']}\nsteps:\n"
 		"  - wait: 5s\n    say: waits for its end\n" },
 	{ "needs.yaml", SCENARIO "needs\nneeds: [no-such-program]\n" HOSTS },
+	{ "unpacked.yaml", SCENARIO "unpacked\nneeds: [owners/no/such]\n" HOSTS },
 	{ "needs2.yaml", SCENARIO "needs2\nneeds: [no-such-program]\n" HOSTS },
 	{ "slow.yaml", SCENARIO "slow\n" HOSTS "steps:\n  - wait: 60s\n    say: waits to be stopped\n" },
 	{ "grid.yaml", SCENARIO "grid\nmatrix: {x: ['0', '3', '5']}\n" HOSTS
@@ -148,6 +149,7 @@ static void test_runs(void **state)
 		"simnet run --out o loud.yaml && tail -n 1 o/loud/a.log", 0, "is not kept, it is too much\n");
 	command_line_expect("simnet run needs.yaml", 3, "needs the program 'no-such-program'");
 	command_line_expect("simnet run needs.yaml fail.yaml", 3, "FAIL fail");
+	command_line_expect("simnet run unpacked.yaml", 3, "which is not here: ci/peers/owners unpacks it");
 	command_line_expect(
 		"simnet run --skip-unsupported --require none needs.yaml | tail -1", 0, "SKIP needs");
 	/* A program that must be there is no reason to skip. */

@@ -52,6 +52,9 @@ static const struct command_line_file files[] = {
 	{ "part.yaml", "part: 1\nnodes:\n  p: {at: internet}\nsteps:\n  - run: {at: p, argv: [echo, said]}\n"
 		       "  - run: {at: p, argv: [sh, -c, 'echo bad >&2; exit 3'], exit: 3}\n" },
 	{ "uses.yaml", SCENARIO "uses\nuse: [part.yaml]\n" HOSTS },
+	{ "mute.yaml", SCENARIO
+		"mute\nrouters: {home: {nat: home}}\nnodes: {a: {at: home}, b: {at: internet}}\nsteps:\n"
+		"  - ping: {from: b, to: a, fails: true, within: 300ms}\n" },
 	{ "silent.yaml", SCENARIO "silent\n" TELLER "  - run: {at: a, argv: [rm, '{a.dir}/said']}\n"
 				  "  - expect: {path: a->b, is: direct, within: 300ms}\n" },
 	{ "carries-not.yaml", SCENARIO "carries-not\n" TELLER "  - cut: b.link\n"
@@ -141,6 +144,11 @@ static void test_runs(void **state)
 		"p$ echo said\nsaid\nstatus 0\np$ sh -c echo bad >&2; exit 3\nbad\nstatus 3\n");
 	command_line_expect("mkdir parts && cp part.yaml uses.yaml parts && simnet lint parts", 0,
 		"1 file, 1 scenario: good");
+	/* What is told is how long it was, not how long the file says. */
+	command_line_expect(
+		"SIMNET_SLOWDOWN=3 simnet run mute.yaml >mute || exit 9; grep -c 'from a for 0.3 s' mute", 1,
+		"0");
+	command_line_expect("grep -c 'gets no reply from a for [01]' mute", 0, "1");
 	command_line_expect("simnet run silent.yaml", 1, "a has not said for ");
 	command_line_expect(
 		"simnet run carries-not.yaml", 1, "a -> b is direct, but nothing has come back for ");

@@ -136,6 +136,10 @@ bool spare_ping(struct path *p, struct peer *e, struct place *to)
 	bool holds = h->until_ms && p->now_ms >= h->next_ms && p->now_ms < h->until_ms;
 	if (way_trusted(p, e) || (!holds && !endpoint_is_set(&h->answer)))
 		return false;
+	if (p->spare_failed) {
+		e->hold = (struct hold) { .said_ms = h->said_ms };
+		return false;
+	}
 	if (!p->spare_port) {
 		p->spare_wanted = true;
 		h->next_ms = p->now_ms + OPEN_WAIT_MS;

@@ -116,6 +116,36 @@ static void neighbours(void **state)
 	assert_true(worst <= 38000);
 }
 
+/* As b would call a, had it a socket for its turn. */
+static void call_from_a_turn(const struct pair *x)
+{
+	struct path *p = x->a->path;
+	struct endpoint news = { .ip = world_router_of(x->w, x->b->net)->address, .port = 50000 };
+	assert_non_null(p->active);
+	p->spare_failed = false;
+	spare_called(p, p->active, &news);
+	assert_true(p->active->hold.until_ms);
+}
+
+/* A machine that has no socket to give is not asked for it again and again. */
+static void neighbours_without_sockets(void **state)
+{
+	(void)state;
+	struct pair x = neighbours_of(7, FILTER_APDF, FILTER_APDF);
+	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
+	x.w->neighbours = x.w->no_spare = true;
+	start_both(&x);
+	world_run(x.w, 5000);
+	world_talk(x.w, x.a, x.b, 1000, 10);
+	x.a->spare_asked = x.b->spare_asked = 0;
+	call_from_a_turn(&x);
+	call_from_a_turn(&(struct pair) { x.w, x.b, x.a });
+	world_talk(x.w, x.a, x.b, 60000, 50);
+	assert_int_equal(x.a->spare_asked, 1);
+	assert_int_equal(x.b->spare_asked, 1);
+	world_free(x.w);
+}
+
 /* How far a ping goes, 0 = all the way. */
 static void who_is_pinged_quietly(void **state)
 {
@@ -224,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
 		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often),
-		cmocka_unit_test(asked_in_the_quiet), cmocka_unit_test(neighbours) };
+		cmocka_unit_test(asked_in_the_quiet), cmocka_unit_test(neighbours),
+		cmocka_unit_test(neighbours_without_sockets) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,6 +278,11 @@ static void ping_told(
 static void spare_told(void *arg)
 {
 	struct node *n = arg;
+	n->spare_asked++;
+	if (n->w->no_spare) {
+		path_spare_opened(n->path, n->w->now_ms, 0);
+		return;
+	}
 	n->spare = (struct endpoint) { .ip = n->at.ip, .port = SPARE_PORT };
 	path_spare_opened(n->path, n->w->now_ms, SPARE_PORT);
 }

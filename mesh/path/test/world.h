@@ -41,6 +41,7 @@ struct node {
 	bool connected[REGIONS_MAX], connecting[REGIONS_MAX], started;
 	uint64_t probes_out; /* disco datagrams by UDP */
 	uint64_t questions;  /* for proof that data passes */
+	uint64_t spare_asked;
 	uint64_t relay_out, ways_changed, self_changes, ticks;
 	uint32_t seq, seen_request[NODES_MAX], seen_answer[NODES_MAX];
 	struct stats to[NODES_MAX];
@@ -65,6 +66,7 @@ struct world {
 	int data_cut_from; /* only what this node sends, index + 1; 0 = none */
 	bool no_near;	   /* nodes cannot bound how far a datagram goes */
 	bool neighbours;   /* the internet is one link */
+	bool no_spare;	   /* nodes cannot open a second socket */
 	bool no_questions; /* nodes do not ask for proof that data passes */
 	uint64_t control_delay_ms;
 	unsigned loss_percent;

@@ -29,10 +29,15 @@ struct proc {
 
 /* ---- which file a program name means */
 
-static bool try_path(const char *dir, size_t len, const char *name, char *out, size_t cap)
+static bool try_file(const char *dir, size_t len, const char *name, int how, char *out, size_t cap)
 {
 	int n = snprintf(out, cap, "%.*s/%s", (int)len, dir, name);
-	return n > 0 && (size_t)n < cap && access(out, X_OK) == 0;
+	return n > 0 && (size_t)n < cap && access(out, how) == 0;
+}
+
+static bool try_path(const char *dir, size_t len, const char *name, char *out, size_t cap)
+{
+	return try_file(dir, len, name, X_OK, out, cap);
 }
 
 static bool own_folder(char *out, size_t cap)
@@ -224,15 +229,27 @@ static bool is_inherited(const char *entry, const struct scn_machine *m)
 	return ours;
 }
 
-/* The library that gives programs a clock of their own; RW_BIN_DIR, beside simnet, or where it is installed. */
+/* As Debian has it a library that is installed may not be run. */
+static bool try_library(const char *dir, char *out, size_t cap)
+{
+	return try_file(dir, strlen(dir), "clock_shift.so", R_OK, out, cap);
+}
+
+/* The library that gives programs a clock of their own: in RW_BIN_DIR, beside simnet, or installed with it, wherever that
+ * is. */
 static bool find_preload(char *out, size_t cap)
 {
 	const char *bin = getenv("RW_BIN_DIR");
 	char self[512];
 
-	return (bin && try_path(bin, strlen(bin), "clock_shift.so", out, cap)) ||
-	       (own_folder(self, sizeof(self)) && try_path(self, strlen(self), "clock_shift.so", out, cap)) ||
-	       try_path(SIMNET_LIBRARIES, strlen(SIMNET_LIBRARIES), "clock_shift.so", out, cap);
+	if (bin && try_library(bin, out, cap))
+		return true;
+	if (!own_folder(self, sizeof(self) - strlen(SIMNET_LIBRARIES)))
+		return false;
+	if (try_library(self, out, cap))
+		return true;
+	strcat(self, SIMNET_LIBRARIES);
+	return try_library(self, out, cap);
 }
 
 static int add_clock(struct environment *e, const struct proc_place *at, size_t *k, struct errbuf *eb)

@@ -257,9 +257,12 @@ static void test_default_expiry(void **state)
 	assert_int_equal(registry_tick(&x->r, NOW + 1), NOW + 1000);
 	desk_ask(x, &(struct desk_ask) { .node = 1, .machine = 1, .now_ms = NOW + 1000 });
 	assert_true(x->out.node_key_expired);
+	(void)registry_tick(&x->r, NOW + 1000);
+	assert_true(desk_node(x, 1)->expired);
 	desk_ask(x,
 		&(struct desk_ask) { .node = 3, .old = 1, .machine = 1, .key = key, .now_ms = NOW + 1500 });
 	assert_false(x->out.node_key_expired);
+	assert_false(desk_node(x, 3)->expired); /* at once: its peers see it, and its routes count */
 	assert_int_equal(desk_node(x, 3)->expiry_ms, NOW + 2500);
 	assert_int_equal(x->r.fleet.n, 2);
 }

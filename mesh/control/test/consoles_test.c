@@ -44,6 +44,17 @@ static void find_own(struct world *w, const char *key, char shown[static 64])
 	json_decref(v);
 }
 
+/* The key ends by how it is written there, and opens nothing any more. */
+static void end_own(struct world *w, const char *key, const char *prefix)
+{
+	char body[192];
+	snprintf(body, sizeof(body), "{\"prefix\":\"%s\"}", prefix);
+	json_decref(world_ask(w, key, "POST", "/api/v1/apikey/expire", body));
+	assert_int_equal(w->status, 200);
+	json_decref(world_ask(w, key, "GET", "/api/v1/user", NULL));
+	assert_int_equal(w->status, 401);
+}
+
 /* Who waits is let in by what a console is given: the id of its page, and a user by number or name. */
 static void let_in(struct world *w, const char *key, const char *format, const char *user)
 {
@@ -188,11 +199,7 @@ static void test_headscale_ui(void **state)
 	let_in(w, key, "/api/v1/node/register?user=%s&key=%s", "1");
 	/* the old key is ended, once there is a new one, by how the list showed it */
 	find_own(w, key, shown);
-	snprintf(body, sizeof(body), "{\"prefix\":\"%s\"}", shown);
-	json_decref(world_ask(w, key, "POST", "/api/v1/apikey/expire", body));
-	assert_int_equal(w->status, 200);
-	json_decref(world_ask(w, key, "GET", "/api/v1/user", NULL));
-	assert_int_equal(w->status, 401);
+	end_own(w, key, shown);
 	world_node_close(&a);
 }
 
@@ -226,18 +233,14 @@ static void test_headscale_admin(void **state)
 	};
 	struct world *w = *state;
 	struct world_node a;
-	char key[128], shown[64], body[160];
+	char key[128], shown[64];
 	join_alpha(w, &a, key);
 	rows_run(w, key, rows, ARRAY_LEN(rows));
 	let_in(w, key, "/api/v1/node/register?user=%s&key=nodekey:%s", "alice");
 	/* when its key ends it says from the list, and works only once it has found it there */
 	find_own(w, key, shown);
 	/* it ends its own key by all of it */
-	snprintf(body, sizeof(body), "{\"prefix\":\"%s\"}", key);
-	json_decref(world_ask(w, key, "POST", "/api/v1/apikey/expire", body));
-	assert_int_equal(w->status, 200);
-	json_decref(world_ask(w, key, "GET", "/api/v1/user", NULL));
-	assert_int_equal(w->status, 401);
+	end_own(w, key, key);
 	world_node_close(&a);
 }
 

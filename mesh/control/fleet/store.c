@@ -431,10 +431,7 @@ static int load_nodes(struct store *s, const struct store_sink *sink, struct err
 		ok = !a.failed && sink->node(sink->arg, &m);
 		arena_free(&a);
 	}
-	if (ok)
-		return stmt_end(&q, "load the nodes", eb);
-	sqlite3_finalize(q.st);
-	return err_set(eb, -ENOMEM, "load the nodes");
+	return stmt_taken(&q, ok, "load the nodes", eb);
 }
 
 int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb)
@@ -450,11 +447,7 @@ int store_load(struct store *s, const struct store_sink *sink, struct errbuf *eb
 			u.role = USER_MEMBER;
 		ok = sink->user(sink->arg, &u);
 	}
-	if (!ok) {
-		sqlite3_finalize(q.st);
-		return err_set(eb, -ENOMEM, "load the users");
-	}
-	int err = stmt_end(&q, "load the users", eb);
+	int err = stmt_taken(&q, ok, "load the users", eb);
 	if (!err && sink->person) /* who says what of users goes before their nodes */
 		err = store_load_people(s, sink, eb);
 	if (!err)

@@ -37,6 +37,8 @@ int stmt_finish(struct stmt *q, const char *what, struct errbuf *eb);
 /* The next row; when there is none, stmt_end frees it and says whether that was the end. */
 bool stmt_next(struct stmt *q);
 int stmt_end(struct stmt *q, const char *what, struct errbuf *eb);
+/* stmt_end where each row was taken; else it frees it, and memory was short. */
+int stmt_taken(struct stmt *q, bool all, const char *what, struct errbuf *eb);
 /* The next column of the row. Text is valid until the next row. */
 int64_t stmt_take_int(struct stmt *q);
 int64_t stmt_take_time(struct stmt *q);

@@ -32,10 +32,7 @@ int store_load_keys(struct store *s, const struct store_sink *sink, struct errbu
 		take_preauth(&q, &k);
 		ok = sink->preauth(sink->arg, &k);
 	}
-	if (ok)
-		return stmt_end(&q, "load the auth keys", eb);
-	sqlite3_finalize(q.st);
-	return err_set(eb, -ENOMEM, "load the auth keys");
+	return stmt_taken(&q, ok, "load the auth keys", eb);
 }
 
 int store_preauth_add(struct store *s, struct preauth *k, struct errbuf *eb)
@@ -119,10 +116,7 @@ int store_load_api_keys(struct store *s, const struct store_sink *sink, struct e
 		take_api_key(&q, &k);
 		ok = sink->api_key(sink->arg, &k);
 	}
-	if (ok)
-		return stmt_end(&q, "load the API keys", eb);
-	sqlite3_finalize(q.st);
-	return err_set(eb, -ENOMEM, "load the API keys");
+	return stmt_taken(&q, ok, "load the API keys", eb);
 }
 
 int store_api_key_add(struct store *s, struct api_key *k, struct errbuf *eb)

@@ -18,10 +18,7 @@ int store_load_people(struct store *s, const struct store_sink *sink, struct err
 		p.groups = stmt_take_text(&q);
 		ok = sink->person(sink->arg, &p);
 	}
-	if (ok)
-		return stmt_end(&q, "load the persons", eb);
-	sqlite3_finalize(q.st);
-	return err_set(eb, -ENOMEM, "load the persons");
+	return stmt_taken(&q, ok, "load the persons", eb);
 }
 
 int store_person_put(struct store *s, const struct person *p, struct errbuf *eb)

@@ -118,6 +118,14 @@ int stmt_end(struct stmt *q, const char *what, struct errbuf *eb)
 	return err;
 }
 
+int stmt_taken(struct stmt *q, bool all, const char *what, struct errbuf *eb)
+{
+	if (all)
+		return stmt_end(q, what, eb);
+	sqlite3_finalize(q->st);
+	return err_set(eb, -ENOMEM, "%s", what);
+}
+
 int64_t stmt_take_int(struct stmt *q)
 {
 	return sqlite3_column_int64(q->st, q->at++);

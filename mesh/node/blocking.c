@@ -43,12 +43,24 @@ static void take_when(struct blocking *b, const struct ctl_block_list *from, str
 		to->n_when = 1;
 }
 
+static bool has_list(const struct blocking *b, const char *name)
+{
+	for (size_t i = 0; i < b->rules.n_lists; i++)
+		if (strcmp(b->rules.lists[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 /* The name is a file's too, so it is looked at whoever wrote it. false: the list cannot be used. */
 static bool take_list(struct blocking *b, const struct ctl_block_list *from, struct conf_list *to)
 {
 	bool url = from->url[0];
 	if (!block_words_is_plain(from->name) || (url && !block_words_is_url(from->url))) {
 		blocking_odd(b, "the list \"%.40s\" has a name or a URL that cannot be used", from->name);
+		return false;
+	}
+	if (has_list(b, from->name)) { /* two would write one file */
+		blocking_odd(b, "the list %s is there twice", from->name);
 		return false;
 	}
 	*to = (struct conf_list) { .name = from->name,

@@ -376,6 +376,8 @@ static void test_odd(void **state)
 		{ "{\"Name\":\"x\",\"URL\":\"file:///etc/passwd\"}", "the list \"x\" has a name or a URL" },
 		{ "{\"Name\":\"x\",\"Names\":[\"games.example\"],\"When\":[\"noon\"]}",
 			"the hours \"noon\"" },
+		{ "{\"Name\":\"x\",\"Names\":[\"other.example\"]},{\"Name\":\"x\",\"URL\":\"https://x/y\"}",
+			"the list x is there twice" },
 	};
 	char json[4096];
 	struct place *p = place_of(state);

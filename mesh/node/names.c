@@ -1,6 +1,8 @@
 #include "mesh/node/names.h"
 #include "mesh/node/name_servers.h"
 #include "mesh/base/log.h"
+#include "mesh/base/key.h"
+#include "mesh/base/table.h"
 #include "mesh/os/sock.h"
 #include "mesh/netmap/exits.h"
 #include "mesh/node/host/os_dns.h"
@@ -18,7 +20,7 @@
 #include <sys/socket.h>
 
 enum {
-	OWN_HOSTS_MAX = 64, /* control server, proxies and relays */
+	OWN_HOSTS = 4, /* control server, one that is tried, proxies; beside the relays */
 	DNS_PORT = 53,
 	BASE_MAX = RESOLVER_UPSTREAMS_MAX,
 	UPSTREAMS_MAX = RESOLVER_UPSTREAMS_MAX,
@@ -100,7 +102,10 @@ static size_t default_upstreams(
 struct routes {
 	struct resolver_route *v;
 	struct resolver_upstream *ups, base[UPSTREAMS_MAX]; /* ups: UPSTREAMS_MAX for each route */
+	struct dns_name *names;				    /* of each; lower case, zeros behind */
+	struct table by_name;
 	size_t n, cap, n_base;
+	bool is_short;	    /* of memory */
 	struct arena arena; /* what ups stand on */
 };
 
@@ -109,13 +114,26 @@ static struct resolver_upstream *next_ups(struct routes *r)
 	return r->ups + r->n * UPSTREAMS_MAX;
 }
 
+static void key_of(const uint8_t *wire, size_t len, struct dns_name *key)
+{
+	*key = (struct dns_name) { .len = (uint8_t)len };
+	memcpy(key->b, wire, len);
+	dns_name_fold(key);
+}
+
 static bool has_route(const struct routes *r, const struct dns_name *name)
 {
-	struct dns_name other;
-	for (size_t i = 0; i < r->n; i++)
-		if (dns_name_parse(r->v[i].suffix, &other) && dns_name_equal(name, &other))
-			return true;
-	return false;
+	struct dns_name key;
+	key_of(name->b, name->len, &key);
+	return table_get(&r->by_name, &key);
+}
+
+static void put_route(struct routes *r, const struct dns_name *name, const struct resolver_route *route)
+{
+	struct dns_name *key = &r->names[r->n];
+	key_of(name->b, name->len, key);
+	r->is_short = !table_put(&r->by_name, key, key) || r->is_short;
+	r->v[r->n++] = *route;
 }
 
 static void add_host(struct routes *r, const char *host)
@@ -125,9 +143,9 @@ static void add_host(struct routes *r, const char *host)
 	if (r->n == r->cap || !host[0] || addr_parse(host, &ip) || !dns_name_parse(host, &name))
 		return;
 	if (!has_route(r, &name))
-		r->v[r->n++] = (struct resolver_route) {
-			.suffix = host, .upstreams = r->base, .n_upstreams = r->n_base
-		};
+		put_route(r, &name,
+			&(struct resolver_route) {
+				.suffix = host, .upstreams = r->base, .n_upstreams = r->n_base });
 }
 
 /* What the mesh hangs on must not hang on the mesh: with its nameserver out of reach, the node could not find
@@ -168,18 +186,23 @@ static void add_route(struct names *n, const struct ctl_route *from, struct rout
 	else if (has_route(r, &name))
 		names_odd(n, "the DNS route %s cannot be used: it is there twice", from->suffix);
 	else
-		r->v[r->n++] = (struct resolver_route) { .suffix = from->suffix,
-			.upstreams = mine,
-			.n_upstreams = parse_all(n, from->resolvers, from->n, &r->arena, mine) };
+		put_route(r, &name,
+			&(struct resolver_route) { .suffix = from->suffix,
+				.upstreams = mine,
+				.n_upstreams = parse_all(n, from->resolvers, from->n, &r->arena, mine) });
 }
 
+/* By a route of its own, or of a name above it. */
 static bool is_routed(const struct routes *r, const struct dns_name *name)
 {
-	struct dns_name suffix;
-	for (size_t i = 0; i < r->n; i++)
-		if (dns_name_parse(r->v[i].suffix, &suffix) && dns_name_within(name, &suffix))
+	struct dns_name key;
+	for (size_t at = 0;; at += name->b[at] + 1u) {
+		key_of(name->b + at, (size_t)name->len - at, &key);
+		if (table_get(&r->by_name, &key))
 			return true;
-	return false;
+		if (!name->b[at])
+			return false;
+	}
 }
 
 /* Behind a portal the network's nameservers, servers[n] of the default route, are out of reach until somebody has logged
@@ -196,9 +219,9 @@ static void add_portals(struct routes *r, const struct resolver_upstream *server
 		memcpy(mine, servers, n * sizeof(*mine));
 		for (size_t b = 0; b < r->n_base && k < UPSTREAMS_MAX; b++)
 			mine[k++] = r->base[b];
-		r->v[r->n++] = (struct resolver_route) {
-			.suffix = portal_names[i], .upstreams = mine, .n_upstreams = k
-		};
+		put_route(r, &name,
+			&(struct resolver_route) {
+				.suffix = portal_names[i], .upstreams = mine, .n_upstreams = k });
 	}
 }
 
@@ -216,10 +239,13 @@ static int routes_configure(struct names *n, const struct ctl_dns *dns, struct r
 	if (n_default && dns && dns->n_resolvers && !is_away(n))
 		add_portals(r, mine, n_default);
 	if (n_default && dns_name_parse(".", &root) && !has_route(r, &root)) /* a route "." says it itself */
-		r->v[r->n++] = (struct resolver_route) { .suffix = "",
-			.upstreams = mine,
-			.n_upstreams = n_default,
-			.validate = n->validation.anchors != NULL };
+		put_route(r, &root,
+			&(struct resolver_route) { .suffix = "",
+				.upstreams = mine,
+				.n_upstreams = n_default,
+				.validate = n->validation.anchors != NULL });
+	if (r->is_short)
+		return err_set(eb, -ENOMEM, "DNS routes");
 	struct resolver_config c = {
 		.routes = r->v, .n_routes = r->n, .site = r->base, .n_site = is_away(n) ? 0 : r->n_base
 	};
@@ -234,11 +260,21 @@ static int routes_configure(struct names *n, const struct ctl_dns *dns, struct r
 
 static int configure_routes(struct names *n, const struct ctl_dns *dns, struct errbuf *eb)
 {
-	struct routes r = { .cap = (dns ? dns->n_routes : 0) + OWN_HOSTS_MAX + portal_names_n };
+	const struct ctl_derp_map *d = n->map ? n->map->derp : NULL;
+	struct routes r = { .cap = (dns ? dns->n_routes : 0) + OWN_HOSTS + portal_names_n };
+	uint64_t seed;
+	for (size_t i = 0; d && i < d->n_regions; i++)
+		r.cap += d->regions[i].n_nodes;
+	random_system.fill(random_system.arg, &seed, sizeof(seed));
+	table_init_inside(&r.by_name, sizeof(struct dns_name), 0, seed);
 	r.v = calloc(r.cap + 1, sizeof(*r.v));
+	r.names = calloc(r.cap + 1, sizeof(*r.names));
 	r.ups = calloc(r.cap + 1, UPSTREAMS_MAX * sizeof(*r.ups));
-	int err = r.v && r.ups ? routes_configure(n, dns, &r, eb) : err_set(eb, -ENOMEM, "DNS routes");
+	int err = r.v && r.names && r.ups ? routes_configure(n, dns, &r, eb)
+					  : err_set(eb, -ENOMEM, "DNS routes");
+	table_fini(&r.by_name);
 	free(r.v);
+	free(r.names);
 	free(r.ups);
 	arena_free(&r.arena);
 	return err;

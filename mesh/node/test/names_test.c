@@ -413,6 +413,39 @@ static void test_site(void **state)
 	place_end(p);
 }
 
+/* However many relays there are, their names do not hang on the mesh's nameservers. */
+static void test_many_relays(void **state)
+{
+	enum { RELAYS = 200 };
+	static char json[40000];
+	struct place *p = place_make();
+	(void)state;
+	FILE *f = fopen(p->resolv, "w");
+	fputs("nameserver 127.0.0.7\n", f);
+	fclose(f);
+	size_t at = (size_t)sprintf(json,
+		"{" NODES ",\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"],"
+		"\"Resolvers\":[{\"Addr\":\"127.0.0.8\"}]},\"DERPMap\":{\"Regions\":"
+		"{\"1\":{\"RegionID\":1,\"RegionCode\":\"r\",\"Nodes\":[");
+	for (unsigned i = 0; i < RELAYS; i++)
+		at += (size_t)sprintf(json + at,
+			"%s{\"Name\":\"%u\",\"RegionID\":1,\"HostName\":\"relay-%u.example\"}", i ? "," : "",
+			i, i);
+	sprintf(json + at, "]}}}}");
+	use_map(p, json);
+	for (unsigned i = 0; i < RELAYS; i += RELAYS - 1) {
+		char name[64];
+		int asked = p->own.asked;
+		sprintf(name, "Relay-%u.example", i);
+		ask(p, name, "A");
+		assert_int_equal(p->own.asked, asked + 1);
+		assert_int_equal(p->fallback.asked, 0);
+	}
+	ask(p, "relay.example", "A");
+	assert_int_equal(p->fallback.asked, 1);
+	place_end(p);
+}
+
 /* C5: the machine's own nameserver asks us again: the ring is named, and costs two questions. */
 static void test_ring(void **state)
 {
@@ -759,6 +792,7 @@ int main(void)
 		cmocka_unit_test(test_exit_names),
 		cmocka_unit_test(test_exit),
 		cmocka_unit_test(test_site),
+		cmocka_unit_test(test_many_relays),
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_root_route),
 		cmocka_unit_test(test_secure_servers),

@@ -15,10 +15,10 @@ struct map_zone {
 		void *arg); /* from the loop: what was made on a thread is in its place, or could not be made.
 				  * map_zone_follow is to be called, with the newest map */
 	void *arg;
-	struct resolver *core;	    /* that has the zone; NULL: closed */
-	struct addr_set outside;    /* peers' addresses that no name leads to */
-	struct zone *zone;	    /* a reference of our own; NULL: none yet */
-	struct netmap *map;	    /* what it was made from, a reference of our own; NULL: no zone */
+	struct resolver *core;	 /* that has the zone; NULL: closed */
+	struct addr_set outside; /* peers' addresses that no name leads to */
+	struct zone *zone;  /* NULL: none yet. Ours and core's, kept by nobody else: a thread may end it */
+	struct netmap *map; /* what it was made from, a reference of our own; NULL: no zone */
 	char odd[ZONE_ODD_TEXT];    /* the first of that map that could not be used; "" = nothing */
 	bool astray;		    /* no step leads on from it */
 	bool moved;		    /* it answers other than it did; for the owner to take away */

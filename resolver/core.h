@@ -129,6 +129,8 @@ void query_resume(struct resolver *r, uint64_t now_ms, struct waiter *w);
 bool query_zone_speaks(const struct resolver *r, const struct dns_name *name, struct zone_hit *hit);
 /* Whom this name (lower case), if it is not in the zone, is asked now; NULL: nobody. Valid until the routes change. */
 const struct route *query_route(const struct resolver *r, const struct dns_name *name, uint16_t type);
+/* Is what there is to say of it, if it is not in the zone, known without asking anybody? Then no list has a say. */
+bool query_ends_here(const struct resolver *r, const struct dns_name *name, uint16_t type);
 /* How long an answer for this name is kept. Nothing of what the zone owns outlives its time. */
 struct cache_life query_life(const struct resolver *r, const struct dns_name *name, uint32_t ttl_s);
 

@@ -167,6 +167,12 @@ static bool way_ends_here(const struct way *w)
 	return w->policy.verdict != POLICY_PASS || (w->route && w->routed && !w->route->n);
 }
 
+bool query_ends_here(const struct resolver *r, const struct dns_name *name, uint16_t type)
+{
+	struct way w = way_choose(r, name, type);
+	return way_ends_here(&w);
+}
+
 static bool finish_here(
 	struct resolver *r, struct asking *k, const struct dns_name *name, const struct way *w)
 {

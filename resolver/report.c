@@ -118,12 +118,14 @@ bool resolver_way(
 		out->source = RESOLVER_FROM_ZONE;
 		return true;
 	}
+	out->source = RESOLVER_FROM_RULES;
+	if (query_ends_here(r, &name, type))
+		return true;
 	if (block_judge(r->block, UINT32_MAX, &name, NULL) == BLOCK_BLOCKED) {
 		out->source = RESOLVER_FROM_BLOCK;
 		return true;
 	}
 	route = query_route(r, &name, type);
-	out->source = RESOLVER_FROM_RULES;
 	if (!route || !route->n)
 		return true;
 	struct cache_key ck = { .split = route->split, .name = &name, .type = type };

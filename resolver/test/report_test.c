@@ -1,4 +1,5 @@
 /* What is said of routes and servers, as they fare. */
+#include "resolver/block.h"
 #include "resolver/report.h"
 #include "resolver/test/fake.h"
 
@@ -90,12 +91,25 @@ static void test_way(void **state)
 		{ "nobody.mesh", NULL, RESOLVER_FROM_ZONE },
 		{ "host", NULL, RESOLVER_FROM_RULES },
 		{ "x.only.net", NULL, RESOLVER_FROM_RULES },
+		{ "localhost", NULL, RESOLVER_FROM_RULES }, /* a list names it */
+		{ "ads.example.com", NULL, RESOLVER_FROM_BLOCK },
 		{ "new.example.com", ".", RESOLVER_FROM_UPSTREAM },
 		{ "known.example.com", ".", RESOLVER_FROM_CACHE },
 		{ "wiki.corp.test.net", "corp.test.net", RESOLVER_FROM_UPSTREAM },
 	};
+	static const char *const listed[] = { "localhost", "ads.example.com" };
+	static const uint64_t seed[2] = { 5, 6 };
+	struct block *set = block_new(seed);
 	struct resolver_way way;
+	unsigned list = 0;
 	(void)state;
+	assert_true(set && !block_list_add(set, "ads", false, &list));
+	for (size_t i = 0; i < ARRAY_LEN(listed); i++) {
+		struct dns_name n;
+		assert_true(dns_name_parse(listed[i], &n) && !block_add(set, list, &n, BLOCK_NAME));
+	}
+	resolver_block_set(f.r, set, &(struct block_answer) { .kind = BLOCK_ANSWER_NULL });
+	block_put(set);
 	fake_ask(&f, 1, "known.example.com", DNS_A);
 	fake_answer(&f, 0, &good);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -297,6 +297,45 @@ static void test_admin(void **state)
 	assert_int_equal(addr_v4_get(&desk_node(x, 1)->v4), 0x64400002);
 }
 
+static bool names_address(void *arg, const struct addr *from, const struct addr *to)
+{
+	char text[ADDR_TEXT];
+	(void)arg, (void)from;
+	return !strcmp(addr_format(to, text), "100.64.0.9");
+}
+
+/* Addresses that are others', the resolver's, of virtual machines or of the net itself are no node's, whoever gives them. */
+static void test_addresses(void **state)
+{
+	struct desk *x = *state;
+	char key[REGISTRY_KEY_TEXT];
+	static const struct {
+		const char *to;
+		bool ruled; /* by one who may not change the access rules */
+		int err;
+	} rows[] = { { "100.64.0.8", false, 0 }, { "100.64.0.8", true, 0 }, { "100.64.0.9", true, -EPERM },
+		{ "100.64.0.9", false, 0 }, { "100.64.0.2", false, -EEXIST }, { "10.0.0.1", false, -EINVAL },
+		{ "100.100.100.100", false, -EINVAL }, { "100.115.92.5", false, -EINVAL },
+		{ "100.64.0.0", false, -EINVAL }, { "100.127.255.255", false, -EINVAL },
+		{ "fd7a:115c:a1e0::8", false, 0 }, { "fd7a:115c:a1e0::53", false, -EINVAL },
+		{ "fd7a:115c:a1e0::", false, -EINVAL }, { "fd7a:115c:a1e1::1", false, -EINVAL } };
+	x->r.c.ops.names_address = names_address;
+	desk_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
+	desk_ask(x, &(struct desk_ask) { .node = 1, .machine = 1, .key = key });
+	desk_ask(x, &(struct desk_ask) { .node = 2, .machine = 2, .key = key });
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct registry_wait *w = desk_waits(x);
+		struct addr a;
+		assert_true(addr_parse(rows[i].to, &a));
+		w->ruled = rows[i].ruled;
+		registry_node_address(&x->r, desk_node(x, 1)->id, &a, w);
+		const struct member *m = desk_node(x, 1);
+		bool has = addr_equal(addr_is_v4(&a) ? &m->v4 : &m->v6, &a);
+		if (desk_outcome(x) != rows[i].err || has != !rows[i].err)
+			fail_msg("row %zu: %d %s", i, desk_outcome(x), x->eb.text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_admin, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_routes, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_approved_routes, desk_setup, desk_teardown),
+		cmocka_unit_test_setup_teardown(test_addresses, desk_setup, desk_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS_MIN = 256, BYTES_PER_BUCKET = 512, PREFIX_LEN = 11 };
+enum { BUCKETS_MIN = 256, BYTES_PER_BUCKET = 256, PREFIX_LEN = 11 };
 
 struct entry {
 	struct entry *chain;	     /* same bucket */

@@ -524,7 +524,8 @@ static bool forward(
 		.dnssec_ok = key.dnssec_ok,
 		.checking_disabled = key.checking_disabled };
 	struct cache_item item;
-	if (cache_find(r->cache, &ck, k->now_ms, &item)) {
+	bool known = cache_find_stale(r->cache, &ck, k->now_ms, &item);
+	if (known && !item.stale) {
 		bool refresh = item.refresh && k->q->rd && !route_is_in_doubt(route);
 		r->stats.cached++;
 		k->source = RESOLVER_FROM_CACHE;
@@ -535,7 +536,7 @@ static bool forward(
 	if (!k->q->rd)
 		return finish_error(r, k, &(struct dns_end) { .rcode = DNS_REFUSED, .ede = EDE_NONE });
 	check_route(r, k->now_ms, route);
-	bool stale = stale_find(r, k->now_ms, &ck, &item);
+	bool stale = known && query_life(r, name, 0).stale_s;
 	if (stale && item.tried)
 		return stale_reply(r, k, &item);
 	bool refuses = route_refuses(route, k->now_ms);

@@ -54,7 +54,6 @@ static const struct {
 	{ JOINS, "report-posture", "nothing of this machine's state is reported" },
 	{ " status ", "web", "ropewalk status --json is for programs that show it" },
 	{ " status ", "listen", "ropewalk status --json is for programs that show it" },
-	{ " status ", "header", "the columns are address, name, owner, system and path" },
 	{ " netcheck ", "verbose", "all that is known is printed" },
 	{ " netcheck ", "bind-address", "ropewalkd measures by the socket that it uses" },
 	{ " netcheck ", "bind-port", "ropewalkd measures by the socket that it uses" },

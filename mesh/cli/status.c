@@ -6,7 +6,7 @@
 
 struct options {
 	struct cli_common common;
-	bool active, self, peers;
+	bool active, self, peers, header;
 	const char *explain;
 };
 static const struct options defaults = { .self = true, .peers = true };
@@ -14,6 +14,7 @@ static const struct opt_row rows[] = {
 	{ "active", NULL, OPT_BOOL, offsetof(struct options, active), NULL, "only peers with traffic now" },
 	{ "self", NULL, OPT_BOOL, offsetof(struct options, self), NULL, "this machine too (default true)" },
 	{ "peers", NULL, OPT_BOOL, offsetof(struct options, peers), NULL, "the peers (default true)" },
+	{ "header", NULL, OPT_BOOL, offsetof(struct options, header), NULL, "say what each column is" },
 	{ "explain", NULL, OPT_STRING, offsetof(struct options, explain), "NAME|IP",
 		"how that machine is reached, why, and what would make it direct" },
 	CLI_ROWS_COMMON(struct options),
@@ -21,9 +22,11 @@ static const struct opt_row rows[] = {
 
 static int print_text(struct cli *c, const struct api_status *s, const struct options *o)
 {
-	struct status_view v = {
-		.self = o->self, .peers = o->peers, .active_only = o->active, .now_ms = clock_unix_ms()
-	};
+	struct status_view v = { .self = o->self,
+		.peers = o->peers,
+		.active_only = o->active,
+		.header = o->header,
+		.now_ms = clock_unix_ms() };
 	const char *sentence = status_sentence(s);
 	if (!sentence)
 		return status_print(s, &v, c->out) ? CLI_OK

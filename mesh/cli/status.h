@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 struct status_view {
-	bool self, peers, active_only;
+	bool self, peers, active_only, header;
 	int64_t now_ms; /* Unix; for "last seen" */
 };
 /* Columns: address, host, owner, OS, state; then notes as # lines. false (out of memory): nothing printed. */

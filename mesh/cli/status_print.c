@@ -202,10 +202,15 @@ static void print_notes(const struct api_status *s, FILE *to)
 
 bool status_print(const struct api_status *s, const struct status_view *v, FILE *to)
 {
-	struct row *rows = calloc(s->n_peers + 1, sizeof(*rows));
+	enum { MORE = 3 }; /* this machine, two lines of the header */
+	struct row *rows = calloc(s->n_peers + MORE, sizeof(*rows));
 	size_t n = 0;
 	if (!rows)
 		return false;
+	if (v->header) {
+		rows[n++] = (struct row) { .cell = { "IP", "Hostname", "Owner", "OS" }, .state = "Status" };
+		rows[n++] = (struct row) { .cell = { "--", "--------", "-----", "--" }, .state = "------" };
+	}
 	if (v->self)
 		set_row(s, &s->self, v, &rows[n++]);
 	for (size_t i = 0; v->peers && i < s->n_peers; i++)

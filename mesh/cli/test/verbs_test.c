@@ -150,6 +150,12 @@ static void test_status(void **state)
 			"0\n"
 			"\n# Health check:\n#     - no IPv6 here\n" DROPS,
 			NULL },
+		{ "status --header --peers=false", CLI_OK,
+			"IP          Hostname  Owner  OS     Status\n"
+			"--          --------  -----  --     ------\n"
+			"100.64.0.1  alice     ann@   linux  -\n"
+			"\n# Health check:\n#     - no IPv6 here\n" DROPS,
+			NULL },
 		{ "ip", CLI_OK, "100.64.0.1\nfd7a:115c:a1e0::1\n", NULL },
 		{ "ip -1", CLI_OK, "100.64.0.1\n", NULL },
 		{ "ip -6", CLI_OK, "fd7a:115c:a1e0::1\n", NULL },

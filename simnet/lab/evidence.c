@@ -15,12 +15,25 @@ enum { PACKETS_OF_LINK = 2000, PACKETS_MAX = 200000, CAPTURE_BYTES = 1 << 30, AS
 
 /* ---- what the machines on the way would say to a packet that is not sent */
 
+/* Where `from` would send to reach `to`; false: nowhere. Who has no IPv4 reaches others by IPv6. */
+static bool is_reached_at(const struct lab *l, int from, int to, struct addr *out)
+{
+	size_t step = lab_step_number(l), iface = (size_t)topology_in_use(l->s, step, from);
+	struct scn_iface own = topology_iface(l->s, step, (struct scn_plug) { from, -1, iface });
+
+	*out = topology_has_v4(l->s, own.network) ? topology_ip(l->s, step, to)
+						  : topology_ip6(l->s, step, to);
+	return !addr_is_unspecified(out);
+}
+
 static void add_unroutable(struct lab *l, int from, int to, struct why_lines *out)
 {
-	struct endpoint at = { .ip = topology_ip(l->s, lab_step_number(l), to), .port = 9 };
+	struct endpoint at = { .port = 9 };
 	struct sockaddr_storage sa;
 	struct errbuf eb;
 	char ip[ADDR_TEXT];
+	if (!is_reached_at(l, from, to, &at.ip))
+		return;
 	int family = addr_is_v4(&at.ip) ? AF_INET : AF_INET6;
 	int fd = hosts_socket(l->hosts, from, family, SOCK_DGRAM, 0, &eb);
 

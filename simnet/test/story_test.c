@@ -18,6 +18,9 @@
 	"while 1: d,a=s.recvfrom(99); s.sendto(d,a)\"]"
 #define UP "  - run: {at: s, argv: [sh, -c, \"until grep -q ':0D96 ' /proc/net/udp; do sleep .02; done\"]}\n"
 #define SERVED HOME "services: {s: {run: " ECHO "}}\nnodes: {c: {at: home}, d: {at: internet}}\nsteps:\n" UP
+#define SIX \
+	HEAD "ipv6: true\nrouters: {home: {nat: home, offers: ipv6}}\nservices: {s: {run: " ECHO \
+	     "}}\nnodes: {c: {at: home}}\nsteps:\n"
 #define RUN_ASK "  - run: {at: c, argv: " ASK("{s.ip}") ", within: 2s}\n"
 #define CONNECT(port) \
 	"[python3, -c, \"import socket; socket.create_connection(('{s.ip}'," port "),timeout=.6)\"]"
@@ -95,6 +98,12 @@ static const struct story_row rows[] = {
 		NULL },
 	{ "no route", SERVED "  - run: {at: c, argv: [ip, route, del, default]}\n" RUN_ASK,
 		"c has no way to s", NULL },
+	{ "a host without IPv4, which is not what is wrong",
+		SIX "  - run: {at: c, argv: [sh, -c, 'echo {s.ip6}; exit 3']}\n", "ended with status 3",
+		"has no way to" },
+	{ "no route of IPv6",
+		SIX "  - run: {at: c, argv: [sh, -c, 'ip -6 route del default; echo {s.ip6}; exit 3']}\n",
+		"c has no way to s (2a0e:", NULL },
 	{ "an interface that is down", SERVED "  - run: {at: c, argv: [ip, link, set, eth0, down]}\n" RUN_ASK,
 		"c has no way to s", NULL },
 	{ "an address that nobody has",

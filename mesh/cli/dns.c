@@ -9,7 +9,7 @@
 
 struct options {
 	struct cli_common common;
-	bool below, follow;
+	bool below, follow, all;
 	const char *client;
 };
 static const struct opt_row rows[] = { { "below", NULL, OPT_BOOL, offsetof(struct options, below), NULL,
@@ -17,6 +17,7 @@ static const struct opt_row rows[] = { { "below", NULL, OPT_BOOL, offsetof(struc
 	{ "follow", "f", OPT_BOOL, offsetof(struct options, follow), NULL, "log: go on as questions come" },
 	{ "client", NULL, OPT_STRING, offsetof(struct options, client), "MACHINE",
 		"blocked: for that machine, by name or address, not for this one" },
+	{ "all", NULL, OPT_BOOL, offsetof(struct options, all), NULL, "status: nothing more: all is shown" },
 	CLI_ROWS_COMMON(struct options) };
 
 /* --- status --- */

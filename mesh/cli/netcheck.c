@@ -8,12 +8,15 @@ struct options {
 	struct cli_common common;
 	const char *format;
 	uint64_t every_ms;
+	bool verbose;
 };
 static const struct opt_row rows[] = {
 	{ "format", NULL, OPT_STRING, offsetof(struct options, format), "json|json-line",
 		"print the report as JSON, on several lines or on one, as --json does" },
 	{ "every", NULL, OPT_DURATION_MS, offsetof(struct options, every_ms), "TIME",
 		"report again and again, with so long in between" },
+	{ "verbose", NULL, OPT_BOOL, offsetof(struct options, verbose), NULL,
+		"nothing more: all that is known is printed" },
 	CLI_ROWS_COMMON(struct options),
 };
 

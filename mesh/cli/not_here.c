@@ -54,17 +54,14 @@ static const struct {
 	{ JOINS, "report-posture", "nothing of this machine's state is reported" },
 	{ " status ", "web", "ropewalk status --json is for programs that show it" },
 	{ " status ", "listen", "ropewalk status --json is for programs that show it" },
-	{ " netcheck ", "verbose", "all that is known is printed" },
 	{ " netcheck ", "bind-address", "ropewalkd measures by the socket that it uses" },
 	{ " netcheck ", "bind-port", "ropewalkd measures by the socket that it uses" },
-	{ " ping ", "verbose", "all that is known of an answer is printed" },
 	{ " whois ", "proto", "an address is of one machine, whatever is spoken" },
 	{ " down logout ", "reason", "nobody asks for a reason" },
 	{ " version ", "upstream", "the package manager of this machine knows the newest version" },
 	{ " bugreport ", "diagnose", "the file has all that would be looked at" },
 	{ " bugreport ", "record", "journalctl -f -u ropewalkd shows what happens" },
 	{ " exit-node ", "filter", "each line of ropewalk exit-node list has it all: use grep" },
-	{ " dns ", "all", "all is shown" },
 };
 
 static bool has_word(const char *words, const char *word)

@@ -7,7 +7,7 @@
 struct options {
 	struct cli_common common;
 	uint64_t count, timeout_ms, size;
-	bool until_direct, tsmp, icmp, peer_api;
+	bool until_direct, tsmp, icmp, peer_api, verbose;
 };
 static const struct options defaults = { .count = 10, .timeout_ms = 5000, .until_direct = true };
 static const struct opt_row rows[] = {
@@ -26,6 +26,8 @@ static const struct opt_row rows[] = {
 		"ask inside the tunnel, the peer's machine: as the ping program" },
 	{ "peerapi", NULL, OPT_BOOL, offsetof(struct options, peer_api), NULL,
 		"ask the peer's PeerAPI, which is HTTP over TCP" },
+	{ "verbose", NULL, OPT_BOOL, offsetof(struct options, verbose), NULL,
+		"nothing more: all that is known of an answer is printed" },
 	CLI_ROWS_COMMON(struct options),
 };
 enum { INTERVAL_MS = 1000, SLACK_MS = 2000 };

@@ -241,6 +241,11 @@ static void test_not_here(void **state)
 		{ "up --hostnam=x", CLI_USAGE, "", "did you mean --hostname?" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
+	/* what the official command takes and changes nothing here is no mistake */
+	static const struct want taken[] = { { "ping --verbose bob", CLI_FAILED, "", "not found" },
+		{ "netcheck --verbose", CLI_FAILED, "", "not found" },
+		{ "dns --all status", CLI_FAILED, "", "not found" } };
+	check(routes, taken, ARRAY_LEN(taken));
 	/* nothing that is here is called missing */
 	for (const struct cli_verb *const *v = cli_verbs; *v; v++)
 		for (const struct opt_row *r = (*v)->man.options; r->name; r++)

@@ -1,5 +1,6 @@
 #include "simnet/lab/evidence.h"
 
+#include "mesh/base/ip.h"
 #include "mesh/os/file.h"
 #include "simnet/host/capture.h"
 #include "simnet/lab/failure.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -90,6 +92,52 @@ static struct why_host host_of_node(struct lab *l, const struct scn_step *st, in
 	return h;
 }
 
+/* A line of /proc/net/tcp or udp: "  0: 0100007F:0050 00000000:0000 0A ...", states 0A and 07 of who waits for others. */
+static bool is_local(const char *line, uint16_t port, bool *all)
+{
+	unsigned ip, at, state;
+
+	if (sscanf(line, " %*u: %8X:%4X %*8X:%*4X %2X", &ip, &at, &state) != 3 || at != port ||
+		(state != 0x0a && state != 0x07))
+		return false;
+	bool local = ip == htonl(INADDR_LOOPBACK);
+	*all &= local;
+	return local;
+}
+
+static bool listens_locally(struct lab *l, int node, uint8_t proto, uint16_t port)
+{
+	const char *const argv[] = { "cat", proto == IP_TCP ? "/proc/net/tcp" : "/proc/net/udp", NULL };
+	struct buf text = { .cap = 1 << 20 };
+	struct errbuf eb;
+	bool any = false, all = true;
+
+	if (lab_run(l, node, argv, ASK_MS, &text, &eb) == 0 && text.len)
+		for (const char *line = buf_cstr(&text); line; line = strchr(line, '\n')) {
+			line += *line == '\n';
+			any |= is_local(line, port, &all);
+		}
+	buf_free(&text);
+	return any && all;
+}
+
+/* Who refused, may listen at another address: what a program does that is told to serve localhost. */
+static void ask_refusers(struct lab *l, struct evidence *e)
+{
+	for (size_t i = 0; i < e->facts.n_packets; i++) {
+		const struct why_packet *p = &e->packets[i];
+		uint8_t proto = p->proto == IP_TCP ? IP_TCP : p->cited_proto;
+		uint16_t port = p->proto == IP_TCP ? p->src.port : p->cited_dst.port;
+		for (int n = 0; p->refuses && port && n < (int)l->s->n_nodes; n++) {
+			struct why_host *h = &e->hosts[n];
+			if (!h->asked_port && addr_equal(&h->ip, &p->src.ip)) {
+				h->asked_port = port;
+				h->local_port = listens_locally(l, n, proto, port) ? port : 0;
+			}
+		}
+	}
+}
+
 const char *evidence_file(const struct lab *l, char *buf, size_t cap)
 {
 	snprintf(buf, cap, "%s/.links/%s", l->work_dir, CAPTURE_FILE);
@@ -145,6 +193,7 @@ void evidence_open(struct lab *l, const struct scn_step *st, struct evidence *e)
 			.lan = l->s->routers[i].lan,
 			.is_router = true };
 	read_packets(l, e);
+	ask_refusers(l, e);
 }
 
 void evidence_add(struct lab *l, const struct scn_step *st, const struct evidence *e, struct why_lines *out)

@@ -172,6 +172,10 @@ static void say_refused(const struct why_facts *f, const struct why_packet *p, c
 	int refuser = host_of(f, &p->src.ip);
 	if (p->too_large)
 		snprintf(out, cap, "%s says that a packet of %s is too large", who, f->hosts[p->link].name);
+	else if (port && refuser >= 0 && f->hosts[refuser].local_port == to->port)
+		snprintf(out, cap, "%s says no to %s: on %s port %u it listens to itself alone, on 127.0.0.1",
+			who, f->hosts[p->link].name,
+			frame_protocol(p->proto == IP_TCP ? IP_TCP : p->cited_proto), to->port);
 	else if (port)
 		snprintf(out, cap, "%s says no to %s: nothing listens on %s port %u there%s", who,
 			f->hosts[p->link].name, frame_protocol(p->proto == IP_TCP ? IP_TCP : p->cited_proto),

@@ -54,7 +54,9 @@ struct why_host {
 	bool in_mesh;		  /* its UDP is its tunnel's: silence there says nothing */
 	bool has_firewall;	  /* rules of its own */
 	bool is_router;
-	const char *state; /* "is stopped by a signal", …; NULL = nothing to say */
+	const char *state;   /* "is stopped by a signal", …; NULL = nothing to say */
+	uint16_t asked_port; /* that it was refused at first, and asked about */
+	uint16_t local_port; /* the same, where a program listens on 127.0.0.1 alone; 0 = none does */
 };
 /* The packets of a capture (pcapng) at or after since_ns on links of hosts or their routers, at most per_link of each link (the
  * first of them) and cap of all; the count. What is no IP packet is left out. */

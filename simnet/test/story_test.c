@@ -65,6 +65,14 @@ static const struct story_row rows[] = {
 		HOME
 		"nodes: {c: {at: home}, s: {at: internet, run: [sh, -c, 'sleep 60 &']}}\nsteps:\n" RUN_ASK,
 		"s says no to c: nothing listens on udp port 3478 there", NULL },
+	{ "the server listens to itself alone",
+		HOME
+		"services: {s: {run: [python3, -m, http.server, '80', --bind, 127.0.0.1]}}\nnodes: {c: {at: "
+		"home}}\nsteps:\n"
+		"  - run: {at: s, argv: [sh, -c, \"until grep -q ':0050 ' /proc/net/tcp; do sleep .02; "
+		"done\"]}\n"
+		"  - run: {at: c, argv: " CONNECT("80") ", within: 2s}\n",
+		"s says no to c: on tcp port 80 it listens to itself alone, on 127.0.0.1", NULL },
 	{ "the server sleeps", SERVED "  - sleep: s\n" RUN_ASK, "s is asleep", NULL },
 	{ "an error before advice",
 		HOME "nodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: [sh, -c, 'echo \"curl: (60) the "
@@ -173,12 +181,6 @@ static const struct story_row rows[] = {
 	{ "a black hole among the routes",
 		SERVED "  - run: {at: c, argv: [ip, route, add, blackhole, 203.0.113.0/24]}\n" RUN_ASK,
 		"c has no way to s", NULL },
-	{ "a server that listens to itself alone",
-		HOME "services: {s: {run: [python3, -c, \"import socket,time\\ns=socket.socket(); "
-		     "s.bind(('127.0.0.1',80)); s.listen(); "
-		     "time.sleep(60)\"]}}\nnodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: " CONNECT(
-			     "80") ", within: 2s}\n",
-		"nothing listens on tcp port 80 there", "firewall" },
 	{ "a host firewall that says no",
 		SERVED
 		"  - run: {at: s, argv: [nft, 'table inet f { chain i { type filter hook input priority 0; "

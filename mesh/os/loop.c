@@ -335,31 +335,3 @@ void loop_signal_free(struct loop_signal *s)
 	if (s)
 		handle_close((uv_handle_t *)&s->uv);
 }
-
-struct deferred {
-	uv_timer_t uv;
-	void (*cb)(void *arg);
-	void *arg;
-};
-
-static void deferred_due(uv_timer_t *uv)
-{
-	struct deferred *d = (struct deferred *)uv;
-	void (*cb)(void *arg) = d->cb;
-	void *arg = d->arg;
-	timer_delivered(uv);
-	handle_close((uv_handle_t *)uv);
-	cb(arg);
-}
-
-bool loop_defer(struct loop *l, void (*cb)(void *arg), void *arg)
-{
-	struct deferred *d = calloc(1, sizeof(*d));
-	if (!d)
-		return false;
-	d->cb = cb;
-	d->arg = arg;
-	uv_timer_init(&l->uv, &d->uv);
-	uv_timer_start(&d->uv, deferred_due, 0, 0);
-	return true;
-}

@@ -40,9 +40,6 @@ struct loop_signal;
 struct loop_signal *loop_signal_new(struct loop *l, int signo, void (*cb)(void *arg, int signo), void *arg);
 void loop_signal_free(struct loop_signal *s);
 
-/* cb once, from the loop, after the current callback. */
-bool loop_defer(struct loop *l, void (*cb)(void *arg), void *arg);
-
 /* For files of this room that add a libuv service. */
 struct uv_loop_s;
 struct uv_loop_s *loop_uv(struct loop *l);

@@ -138,7 +138,6 @@ static void test_packets(void **state)
 	check_packets(w, false);
 }
 
-/* Nothing for a peer leaves by another interface, be its route missing. */
 /* Where an admin wants no rules there is no table, whatever comes meanwhile, and it is said; then all of it is there. */
 static void test_forbidden(void **state)
 {
@@ -170,6 +169,7 @@ static void test_forbidden(void **state)
 	assert_string_equal(guard_problem(w->g), "");
 }
 
+/* Nothing for a peer leaves by another interface, be its route missing. */
 static void test_leaving(void **state)
 {
 	struct world *w = *state;

@@ -294,12 +294,12 @@ static int udp_send(struct exchange *x, uint64_t id, const struct exchange_to *t
 	struct udp_sockets *u = x->udp;
 	uint64_t now_ms = loop_now_ms(x->o.loop);
 	uint16_t wire_id = (uint16_t)be_get(msg, 2);
+	if (u->n_out == BATCH) /* before a socket is picked: what fails to leave may end it */
+		udp_flush(x);
 	struct udp_socket *s = socket_find(u, &to->at, wire_id, now_ms);
 	int code = s ? 0 : socket_open(x, &to->at, now_ms, &s);
 	if (code)
 		return code;
-	if (u->n_out == BATCH)
-		udp_flush(x);
 	struct udp_out *o = &u->out[u->n_out++];
 	struct udp_question *uq = &s->asked[s->n];
 	*uq = (struct udp_question) {

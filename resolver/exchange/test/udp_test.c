@@ -33,6 +33,7 @@ struct fixture {
 	int code;	   /* of the last that failed */
 	uint64_t end_with; /* plus 1: with this one's answer all end that are out */
 	bool ends;	   /* an answer ends its question */
+	int opened;	   /* the newest socket */
 	uint8_t flags;	   /* of the last answer */
 	size_t len;
 	bool timed_out;
@@ -68,6 +69,13 @@ static void settle(struct exchange *x)
 static void woken(void *arg)
 {
 	settle(((struct fixture *)arg)->x);
+}
+
+static int opened(void *arg, int fd, const struct endpoint *to)
+{
+	(void)to;
+	((struct fixture *)arg)->opened = fd;
+	return 0;
 }
 
 static void gave_up(void *arg)
@@ -108,6 +116,8 @@ static int setup_with(void **state, uint32_t takes_ms)
 	o.received = received;
 	o.failed = failed;
 	o.woken = woken;
+	o.socket = opened;
+	o.socket_arg = &f;
 	f.x = exchange_open(&o, &eb);
 	assert_true(f.server >= 0 && f.x);
 	sock_local(f.server, &f.at);
@@ -344,6 +354,24 @@ static void test_many(void **state)
 	assert_int_equal(f->flags, 0);
 }
 
+/* What waits to leave when one more is asked cannot: its port ends, and the one more has another. */
+static void test_none_leaves(void **state)
+{
+	enum { AT_ONCE = 16 };
+	struct fixture *f = *state;
+	for (uint64_t id = 0; id < AT_ONCE; id++)
+		ask_only(f, id, (uint16_t)(1000 + id));
+	assert_int_equal(shutdown(f->opened, SHUT_WR), 0);
+	ask_only(f, AT_ONCE, 1000 + AT_ONCE);
+	settle(f->x);
+	assert_int_equal(f->events, AT_ONCE);
+	assert_int_equal(f->code, -EPIPE);
+	assert_int_equal(question_take(f), AT_ONCE);
+	answer(f, AT_ONCE);
+	wait_for(f, AT_ONCE + 1);
+	assert_int_equal(f->answered[AT_ONCE], 1);
+}
+
 /* However many answers lie there, a turn of the loop takes some; all have theirs in the end. */
 static void test_turns(void **state)
 {
@@ -466,7 +494,7 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { CASE(test_ports),
 		cmocka_unit_test_setup_teardown(test_port_ends, setup_short, teardown), CASE(test_stranger),
-		CASE(test_whose), CASE(test_same_id), CASE(test_many), CASE(test_turns), CASE(test_refused),
-		CASE(test_errors) };
+		CASE(test_whose), CASE(test_same_id), CASE(test_many), CASE(test_none_leaves),
+		CASE(test_turns), CASE(test_refused), CASE(test_errors) };
 	return key_setup() ? cmocka_run_group_tests(tests, group_setup, NULL) : 1;
 }

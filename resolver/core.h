@@ -68,6 +68,7 @@ struct flight; /* flight.h */
 
 struct dns64_search {	   /* dns64_search.c */
 	bool on, out;	   /* out: a question of it is on its way */
+	bool over;	   /* to somebody of before: what he says counts no more */
 	uint64_t due_ms;   /* when to ask next */
 	uint32_t again_ms; /* how long to wait after another failure */
 };

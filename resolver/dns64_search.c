@@ -30,6 +30,7 @@ void dns64_search_again(struct resolver *r)
 {
 	r->dns64_search.due_ms = 0;
 	r->dns64_search.again_ms = FIRST_AGAIN_MS;
+	r->dns64_search.over = r->dns64_search.out;
 }
 
 uint64_t dns64_search_deadline(const struct resolver *r)
@@ -82,8 +83,9 @@ void dns64_search_done(struct resolver *r, uint64_t now_ms, struct waiter *w, co
 	unsigned rcode = l->msg ? l->msg[3] & 15 : DNS_SERVFAIL;
 	r->n_waiters--;
 	waiter_free(w);
-	s->out = false;
-	if (!s->on)
+	bool over = s->over;
+	s->out = s->over = false;
+	if (!s->on || over) /* that was due already */
 		return;
 	if (l->truncated || (rcode != DNS_NOERROR && rcode != DNS_NXDOMAIN)) {
 		fail(s, now_ms);

@@ -232,6 +232,27 @@ static void test_configured(void **state)
 	assert_int_equal(f.n_sent, 2);
 }
 
+/* Who was asked in another network, or by another configuration, is not believed any more: asked is who is there now. */
+static void test_elsewhere(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		if (!i)
+			resolver_network_changed(f.r);
+		if (i == 1)
+			configure(1, 1, false); /* and on again */
+		if (i)
+			configure(3, 1, true);
+		size_t before = f.n_sent;
+		answer_last(0, 1, 0, AAAA(HOUR, WELL_KNOWN));
+		assert_string_equal(known(), "");
+		fake_until(&f, f.now_ms);
+		assert_true(f.n_sent == before + 1 && last_is_search());
+	}
+	answer_last(0, 1, 0, AAAA(HOUR, "20010db8 00000000 00000000 c00000aa"));
+	assert_string_equal(known(), "2001:db8::/96");
+}
+
 /* A client's own question for that name and the search share an answer, and what is made here is not taken for it. */
 static void test_shared(void **state)
 {
@@ -252,6 +273,6 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_prefixes), ONE(test_used), ONE(test_renewed),
-		ONE(test_silence), ONE(test_configured), ONE(test_shared) };
+		ONE(test_silence), ONE(test_configured), ONE(test_elsewhere), ONE(test_shared) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 
 enum {
-	OWN_HOSTS = 4, /* control server, one that is tried, proxies; beside the relays */
+	OWN_HOSTS = 5, /* translator, control server, one that is tried, proxies; beside the relays */
 	DNS_PORT = 53,
 	BASE_MAX = RESOLVER_UPSTREAMS_MAX,
 	UPSTREAMS_MAX = RESOLVER_UPSTREAMS_MAX,

@@ -3,12 +3,12 @@
 #include "mesh/base/dns_secure.h"
 #include "resolver/ask.h"
 #include "resolver/report.h"
-#include "resolver/report.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/os/test/own_ns.h"
 #include "mesh/os/file.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include "mesh/node/portal_names.h"
 #include "mesh/transport/proxy.h"
 #include <errno.h>
 #include <sched.h>
@@ -413,13 +413,27 @@ static void test_site(void **state)
 	place_end(p);
 }
 
-/* However many relays there are, their names do not hang on the mesh's nameservers. */
+static size_t routes_of(const struct place *p)
+{
+	struct resolver_route_report r;
+	size_t n = 0;
+	for (size_t i = 0; resolver_route_report(resolver_server_core(p->n.dns), 0, i, &r); i++)
+		n += !r.site;
+	return n;
+}
+
+/* However many relays there are, their names do not hang on the mesh's nameservers; nor do the server's, a new server's,
+ * those of both proxies and of the translator, and all portals find their place beside them. */
 static void test_many_relays(void **state)
 {
-	enum { RELAYS = 200 };
+	enum { RELAYS = 200, OTHERS = 5 };
 	static char json[40000];
 	struct place *p = place_make();
+	struct proxies *by = proxies_new("http://proxy.example:3128", "http://plain.example:3128", NULL);
 	(void)state;
+	p->n.proxies = by;
+	strcpy(p->prefs.control_url, "https://ctl.example.net");
+	strcpy(p->n.trying, "new.example.net");
 	FILE *f = fopen(p->resolv, "w");
 	fputs("nameserver 127.0.0.7\n", f);
 	fclose(f);
@@ -433,6 +447,7 @@ static void test_many_relays(void **state)
 			i, i);
 	sprintf(json + at, "]}}}}");
 	use_map(p, json);
+	assert_int_equal(routes_of(p), RELAYS + OTHERS + portal_names_n + 1);
 	for (unsigned i = 0; i < RELAYS; i += RELAYS - 1) {
 		char name[64];
 		int asked = p->own.asked;
@@ -444,6 +459,7 @@ static void test_many_relays(void **state)
 	ask(p, "relay.example", "A");
 	assert_int_equal(p->fallback.asked, 1);
 	place_end(p);
+	proxies_free(by);
 }
 
 /* C5: the machine's own nameserver asks us again: the ring is named, and costs two questions. */

@@ -14,7 +14,7 @@
  * The record that a name was made for stands in one block with it: a mesh has three such names for a machine.
  * Both tables are keyed: whoever names a machine of the mesh chooses the keys.
  *
- * Only the loop's thread reads and changes a zone; between two calls it is always whole. */
+ * One thread changes a zone; between two calls it is always whole. Others may look at it as long as nobody does. */
 #include "resolver/zone.h"
 
 #include "mesh/base/table.h"
@@ -493,6 +493,46 @@ void zone_remove_authority(struct zone *z, const char *suffix)
 		return;
 	n->authorities--;
 	node_release(z, n);
+}
+
+static void node_name(const struct zone_node *n, struct dns_name *out)
+{
+	out->len = n->len;
+	for (uint8_t *at = out->b; n; at += n->b[0] + 1u, n = n->parent)
+		memcpy(at, n->b, n->b[0] + 1u);
+}
+
+static bool node_copy(struct zone *to, struct zone_node *n)
+{
+	struct dns_name name;
+	node_name(n, &name);
+	for (uint32_t i = 0; i < n->n; i++) {
+		const struct zone_rr *rr = node_rrs(n)[i];
+		if (zone_add_record(to, &name, rr->type, rr->rdata, rr->len))
+			return false;
+		struct zone_node *there = rr->times > 1 ? node_find(to, name.b, name.len) : NULL;
+		if (there)
+			record_find(to, there, rr->type, rr->rdata, rr->len)->times = rr->times;
+	}
+	struct zone_node *there = n->authorities ? node_make(to, &name, INNER_NONE) : NULL;
+	if (there)
+		there->authorities = n->authorities;
+	return there || !n->authorities;
+}
+
+struct zone *zone_copy(const struct zone *z)
+{
+	struct zone *to = zone_new();
+	bool ok = to;
+	for (size_t i = 0; ok && i <= z->names_mask; i++)
+		for (struct zone_node *n = z->names[i]; ok && n; n = n->chain)
+			ok = node_copy(to, n);
+	if (ok) {
+		to->via6_names = z->via6_names;
+		return to;
+	}
+	zone_put(to);
+	return NULL;
 }
 
 bool zone_is_sparse(const struct zone *z)

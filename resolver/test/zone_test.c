@@ -325,11 +325,61 @@ static void test_crowd(void **state)
 	zone_put(z);
 }
 
+/* A copy says the same, record by record, as often as each was given, and is of its own. */
+static void test_copy(void **state)
+{
+	enum { CROWD = 40 };
+	static const char *const names[] = { "a.mesh.example", "mesh.example", "example", "txt.mesh.example",
+		"x.deep.mesh.example", "deep.mesh.example", "alias.example.net", "7-via-3.mesh.example",
+		"any.wild.example", "4.3.2.1.in-addr.arpa", "no.mesh.example" };
+	static const char via[] = "10-1-1-16-via-7.mesh.example";
+	struct zone *z = zone_new();
+	struct addr a = addr_v4(0x01020304);
+	struct dns_name name;
+	uint32_t n, k;
+	(void)state;
+	assert_true(!zone_add_authority(z, "mesh.example") && !zone_add_authority(z, "mesh.example"));
+	zone_via6_names(z);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(zone_add_address(z, "a.mesh.example", &a, true), 0);
+	assert_int_equal(zone_add_address(z, "x.deep.mesh.example", &a, false), 0);
+	assert_int_equal(zone_add_address(z, "*.wild.example", &a, false), 0);
+	assert_true(dns_name_parse("alias.example.net", &name));
+	assert_int_equal(zone_add_record(z, &name, DNS_CNAME, (const uint8_t *)"\1x", 3), 0);
+	assert_true(dns_name_parse("txt.mesh.example", &name));
+	for (uint8_t i = CROWD; i; i--)
+		assert_int_equal(zone_add_record(z, &name, DNS_TXT, (const uint8_t[]) { 1, i }, 2), 0);
+	struct zone *copy = zone_copy(z);
+	assert_non_null(copy);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct zone_hit was = find(z, names[i]), is = find(copy, names[i]);
+		assert_true(was.verdict == is.verdict && was.n == is.n && was.owned == is.owned &&
+			    was.apex_labels == is.apex_labels && was.is_apex == is.is_apex);
+		for (n = 0; n < was.n; n++)
+			assert_true(was.rrs[n]->type == is.rrs[n]->type &&
+				    was.rrs[n]->len == is.rrs[n]->len &&
+				    !memcmp(was.rrs[n]->rdata, is.rrs[n]->rdata, was.rrs[n]->len));
+	}
+	assert_true(find(copy, via).via6);
+	zone_put(z);
+	struct zone_hit h = find(copy, "a.mesh.example");
+	assert_true(zone_set(&h, DNS_A, &k) && k == 1);
+	zone_remove_address(copy, "a.mesh.example", &a, true);
+	assert_int_equal(find(copy, "a.mesh.example").n, 1); /* given twice */
+	zone_remove_address(copy, "a.mesh.example", &a, true);
+	zone_remove_authority(copy, "mesh.example");
+	assert_int_equal(find(copy, "a.mesh.example").verdict, ZONE_NO_NAME);
+	zone_remove_authority(copy, "mesh.example");
+	assert_int_equal(find(copy, "a.mesh.example").verdict, ZONE_FOREIGN);
+	zone_put(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_many), cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_many_leave), cmocka_unit_test(test_many_of_one),
 		cmocka_unit_test(test_root), cmocka_unit_test(test_empty), cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_inner), cmocka_unit_test(test_removed), cmocka_unit_test(test_crowd) };
+		cmocka_unit_test(test_inner), cmocka_unit_test(test_removed), cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_copy) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -1,3 +1,5 @@
+/* While a thread reads files anew (struct renewal) it looks at the entries and the zone of before, which nobody changes
+ * then; who closes the names meanwhile leaves them to its end. */
 #include "resolver/local_names.h"
 
 #include "mesh/base/arena.h"
@@ -5,7 +7,9 @@
 #include "mesh/base/table.h"
 #include "mesh/base/wire.h"
 #include "mesh/os/file.h"
+#include "mesh/os/work.h"
 #include "resolver/hosts.h"
+#include "resolver/zone.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,17 +17,35 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { EVERY_MS = 2000, FILE_MAX = 16 << 20, FILES_MAX = 256, ENTRIES_MAX = 100000, PATH_LEN = 4096 };
+enum {
+	EVERY_MS = 2000,
+	FILE_MAX = 16 << 20,
+	FILES_MAX = 256,
+	ENTRIES_MAX = 100000,
+	PATH_LEN = 4096,
+	STEPS_MAX = 64 /* that come and go in a zone that serves: a fraction of a millisecond */
+};
 
+struct reading {
+	const struct local_source *from;
+	struct buf entries;
+	struct buf said; /* what could not be read, each with its zero */
+	size_t n;
+	int err;
+};
 struct local_names {
+	struct loop *loop; /* NULL: not watched */
 	struct loop_timer *timer;
+	struct local_watch watch;
 	struct zone *zone; /* a reference of our own */
 	struct arena kept; /* owns sources */
 	struct local_source *sources;
 	size_t n_sources;
-	uint64_t every_ms;
-	uint64_t seen;	    /* hash over the files as they were */
-	struct buf entries; /* as they are in the zone */
+	uint64_t seen;		 /* hash over the files as they were */
+	struct buf entries;	 /* as they are in the zone */
+	struct reading first;	 /* without its entries; said when they are watched */
+	struct renewal *renewal; /* NULL: no thread reads */
+	bool closed;
 };
 
 /* ---- files ---- */
@@ -97,25 +119,37 @@ struct entry {
 	struct addr ip;
 	const char *name;
 };
+struct entries { /* some of them */
+	struct buf *of;
+	size_t at, end; /* bytes */
+};
 
-static bool entry_next(struct buf *entries, size_t *at, struct entry *e)
+static struct entries entries_all(struct buf *of)
 {
-	if (*at == entries->len)
+	return (struct entries) { .of = of, .end = of->len };
+}
+
+static bool entry_next(struct entries *in, struct entry *e)
+{
+	if (in->at >= in->end)
 		return false;
-	uint8_t *b = buf_data(entries) + *at;
+	uint8_t *b = buf_data(in->of) + in->at;
 	bool v4 = b[0] & ENTRY_V4;
 	e->flags = b;
 	e->ip = v4 ? addr_v4((uint32_t)be_get(b + 1, 4)) : addr_v6_bytes(b + 1);
 	e->name = (const char *)b + (v4 ? 5 : 17);
-	*at = (size_t)((const uint8_t *)e->name + strlen(e->name) + 1 - buf_data(entries));
+	in->at = (size_t)((const uint8_t *)e->name + strlen(e->name) + 1 - buf_data(in->of));
 	return true;
 }
 
-struct reading {
-	const struct local_source *from;
-	struct buf entries;
-	size_t n;
-};
+static size_t entries_count(struct entries in)
+{
+	struct entry e;
+	size_t n = 0;
+	while (entry_next(&in, &e))
+		n++;
+	return n;
+}
 
 static int entry_keep(
 	struct reading *r, const struct addr *ip, const char *name, const char *domain, bool own)
@@ -144,6 +178,11 @@ static int entry_read(void *arg, const struct addr *ip, const struct dns_name *n
 	return err ? err : entry_keep(r, ip, text, NULL, own && !below);
 }
 
+static void say(struct reading *r, const struct errbuf *eb)
+{
+	(void)buf_append(&r->said, eb->text, strlen(eb->text) + 1); /* where memory is short, that is said */
+}
+
 static int file_take(void *arg, const char *path)
 {
 	struct reading *r = arg;
@@ -152,7 +191,7 @@ static int file_take(void *arg, const char *path)
 	struct errbuf eb = { 0 };
 	int err = file_read(path, FILE_MAX, &b, &eb);
 	if (err)
-		log_warn("names of machines: %s", eb.text);
+		say(r, &eb);
 	else if (r->from->leases)
 		err = leases_read((const char *)buf_data(&b), b.len, clock_unix_ms() / 1000, &ops);
 	else
@@ -161,67 +200,204 @@ static int file_take(void *arg, const char *path)
 	return err == -ENOMEM || err == ERR_TOO_LARGE ? err : 0;
 }
 
+static void files_read(const struct local_names *x, struct reading *r)
+{
+	for (size_t i = 0; !r->err && i < x->n_sources; i++) {
+		struct errbuf eb = { 0 };
+		r->from = &x->sources[i];
+		r->err = file_each(r->from->path, file_take, r, &eb);
+		if (eb.code)
+			say(r, &eb);
+	}
+}
+
+static void reading_free(struct reading *r)
+{
+	buf_free(&r->entries);
+	buf_free(&r->said);
+}
+
+/* What the log is told of it. */
+static void reading_say(const struct reading *r)
+{
+	const char *text = (const char *)buf_data(&r->said);
+	for (size_t at = 0; at < r->said.len; at += strlen(text + at) + 1)
+		log_warn("names of machines: %s", text + at);
+	if (r->err)
+		log_error("names of machines: %s; the names stay as they were",
+			r->err == -ENOMEM ? "out of memory" : "more than 100000");
+	else
+		log_info("%zu names of machines out of files", r->n);
+}
+
+/* ---- in the zone ---- */
+
 /* Those that the zone does not take (an alias has the name, or it is none) are marked. */
-static void entries_add(struct local_names *x, struct buf *entries)
+static void entries_add(struct zone *z, struct entries in)
 {
 	struct entry e;
-	for (size_t at = 0; entry_next(entries, &at, &e);)
-		if (zone_add_address(x->zone, e.name, &e.ip, *e.flags & ENTRY_OWN))
+	while (entry_next(&in, &e))
+		if (zone_add_address(z, e.name, &e.ip, *e.flags & ENTRY_OWN))
 			*e.flags |= ENTRY_LEFT_OUT;
 }
 
-static void entries_remove(struct local_names *x, struct buf *entries)
+static void entries_remove(struct zone *z, struct entries in)
 {
 	struct entry e;
-	for (size_t at = 0; entry_next(entries, &at, &e);)
+	while (entry_next(&in, &e))
 		if (!(*e.flags & ENTRY_LEFT_OUT))
-			zone_remove_address(x->zone, e.name, &e.ip, *e.flags & ENTRY_OWN);
+			zone_remove_address(z, e.name, &e.ip, *e.flags & ENTRY_OWN);
 }
 
-static void entries_read(struct local_names *x)
+/* Whether an entry begins there. */
+static bool begins_at(struct entries in, size_t at)
 {
-	struct reading r = { 0 };
-	int err = 0;
-	for (size_t i = 0; !err && i < x->n_sources; i++) {
-		struct errbuf eb = { 0 };
-		r.from = &x->sources[i];
-		err = file_each(r.from->path, file_take, &r, &eb);
-		if (eb.code)
-			log_warn("names of machines: %s", eb.text);
+	struct entry e;
+	while (in.at < at && entry_next(&in, &e))
+		;
+	return in.at == at;
+}
+
+/* Leaves of both what is not the same at their beginnings and ends; what is has in the new the marks of the old. */
+static void entries_compare(struct entries *old, struct entries *new)
+{
+	struct entries a = *old, b = *new;
+	struct entry x, y;
+	while (entry_next(&a, &x) && entry_next(&b, &y) && (*x.flags & ~ENTRY_LEFT_OUT) == *y.flags &&
+		addr_equal(&x.ip, &y.ip) && strcmp(x.name, y.name) == 0) {
+		*y.flags = *x.flags;
+		*old = a;
+		*new = b;
 	}
-	if (err) {
-		log_error("names of machines: %s; the names stay as they were",
-			err == -ENOMEM ? "out of memory" : "more than 100000");
-		buf_free(&r.entries);
+	const uint8_t *p = buf_data(old->of), *q = buf_data(new->of);
+	size_t from = old->end, to = new->end;
+	while (from > old->at && to > new->at &&p[from - 1] == q[to - 1])
+		from--, to--;
+	for (struct entries in = *old; in.at < from && entry_next(&in, &x);)
+		a = in;
+	if (from > old->at) { /* where the first whole entry behind that begins */
+		to += a.at - from;
+		from = a.at;
+	}
+	if (!begins_at(*old, from) || !begins_at(*new, to))
+		return;
+	old->end = from;
+	new->end = to;
+}
+
+/* ---- renewal ---- */
+
+struct renewal {
+	struct local_names *of;
+	struct reading read;
+	struct entries goes, comes;
+	struct zone *zone; /* with what comes and without what goes; NULL: these are few */
+};
+
+static void renew(void *arg)
+{
+	struct renewal *w = arg;
+	struct local_names *x = w->of;
+	files_read(x, &w->read);
+	if (w->read.err)
+		return;
+	w->goes = entries_all(&x->entries);
+	w->comes = entries_all(&w->read.entries);
+	entries_compare(&w->goes, &w->comes);
+	if (entries_count(w->goes) + entries_count(w->comes) <= STEPS_MAX && !zone_is_sparse(x->zone))
+		return;
+	w->zone = zone_copy(x->zone);
+	if (!w->zone) {
+		w->read.err = -ENOMEM;
 		return;
 	}
-	entries_add(x, &r.entries);
-	entries_remove(x, &x->entries);
+	entries_add(w->zone, w->comes);
+	entries_remove(w->zone, w->goes);
+}
+
+static void renewal_free(struct renewal *w)
+{
+	zone_put(w->zone);
+	reading_free(&w->read);
+	free(w);
+}
+
+static void names_free(struct local_names *x)
+{
+	zone_put(x->zone);
 	buf_free(&x->entries);
-	x->entries = r.entries;
-	log_info("%zu names of machines out of files", r.n);
+	reading_free(&x->first);
+	arena_free(&x->kept);
+	free(x);
+}
+
+/* The owner may close the names when it is told. */
+static void names_take(struct local_names *x, struct renewal *w)
+{
+	struct zone *z = w->zone, *old = z ? x->zone : NULL;
+	if (!z) {
+		entries_add(x->zone, w->comes);
+		entries_remove(x->zone, w->goes);
+	}
+	buf_free(&x->entries);
+	x->entries = w->read.entries;
+	w->read.entries = (struct buf) { 0 };
+	if (!z)
+		return;
+	w->zone = NULL;
+	x->zone = z;
+	x->watch.changed(x->watch.arg, z);
+	zone_put(old);
+}
+
+static void renewed(void *arg)
+{
+	struct renewal *w = arg;
+	struct local_names *x = w->of;
+	x->renewal = NULL;
+	if (x->closed) {
+		names_free(x);
+	} else {
+		reading_say(&w->read);
+		if (!w->read.err)
+			names_take(x, w);
+	}
+	renewal_free(w);
+}
+
+static void renewal_begin(struct local_names *x)
+{
+	struct renewal *w = calloc(1, sizeof(*w));
+	if (w)
+		w->of = x;
+	if (w && work_start(x->loop, renew, renewed, w)) {
+		x->renewal = w;
+		return;
+	}
+	free(w);
+	x->seen = 0; /* the next look tries it again */
 }
 
 static void look(void *arg)
 {
 	struct local_names *x = arg;
-	uint64_t seen = files_look(x);
+	uint64_t seen = x->renewal ? x->seen : files_look(x);
 	if (seen != x->seen) {
 		x->seen = seen;
-		entries_read(x);
+		renewal_begin(x);
 	}
 	if (x->n_sources)
-		loop_timer_set(x->timer, x->every_ms);
+		loop_timer_set(x->timer, x->watch.every_ms);
 }
 
-struct local_names *local_names_open(struct loop *l, struct zone *z, const struct local_source *sources,
-	size_t n, uint64_t every_ms, struct errbuf *eb)
+/* ---- the outside ---- */
+
+struct local_names *local_names_read(
+	struct zone *z, const struct local_source *sources, size_t n, struct errbuf *eb)
 {
 	struct local_names *x = calloc(1, sizeof(*x));
-	bool ok = x;
 	if (x) {
 		x->zone = zone_get(z);
-		x->every_ms = every_ms ? every_ms : EVERY_MS;
 		x->n_sources = n;
 		x->sources = arena_array(&x->kept, n, sizeof(*x->sources));
 		for (size_t i = 0; x->sources && i < n; i++)
@@ -229,16 +405,36 @@ struct local_names *local_names_open(struct loop *l, struct zone *z, const struc
 				(struct local_source) { .path = arena_strdup(&x->kept, sources[i].path),
 					.leases = sources[i].leases,
 					.domain = arena_strdup(&x->kept, sources[i].domain) };
-		x->timer = loop_timer_new(l, look, x);
-		ok = x->timer && x->sources && !x->kept.failed;
 	}
-	if (!ok) {
+	if (!x || !x->sources || x->kept.failed) {
 		err_say(eb, -ENOMEM, "out of memory for names of machines");
 		local_names_close(x);
 		return NULL;
 	}
-	look(x);
+	x->seen = files_look(x);
+	files_read(x, &x->first);
+	if (!x->first.err) {
+		x->entries = x->first.entries;
+		x->first.entries = (struct buf) { 0 };
+		entries_add(z, entries_all(&x->entries));
+	}
 	return x;
+}
+
+bool local_names_watch(struct local_names *x, struct loop *l, const struct local_watch *w)
+{
+	x->timer = loop_timer_new(l, look, x);
+	if (!x->timer)
+		return false;
+	x->loop = l;
+	x->watch = *w;
+	x->watch.every_ms = w->every_ms ? w->every_ms : EVERY_MS;
+	if (x->n_sources) {
+		reading_say(&x->first);
+		loop_timer_set(x->timer, x->watch.every_ms);
+	}
+	reading_free(&x->first);
+	return true;
 }
 
 void local_names_close(struct local_names *x)
@@ -246,8 +442,8 @@ void local_names_close(struct local_names *x)
 	if (!x)
 		return;
 	loop_timer_free(x->timer);
-	zone_put(x->zone);
-	buf_free(&x->entries);
-	arena_free(&x->kept);
-	free(x);
+	x->timer = NULL;
+	x->closed = true;
+	if (!x->renewal)
+		names_free(x);
 }

@@ -189,6 +189,7 @@ static int resolver_run(struct program *p, struct errbuf *eb)
 		s.socket = socket_path(p, socket, sizeof(socket));
 		s.loop = loop_new();
 		err = s.loop ? serve_run(&s, &c, z, eb) : err_say(eb, ERR_TOO_LARGE, "out of memory");
+		z = s.loop ? NULL : z;
 		loop_free(s.loop);
 		proxies_free(s.proxies);
 	}
@@ -271,6 +272,8 @@ static void keep_memory_small(void)
 	enum { LARGE = 128 << 10 };
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 	(void)mallopt(M_TRIM_THRESHOLD, LARGE);
+	/* What a thread of a moment took stays with an arena of its own, and is of no use to the loop. */
+	(void)mallopt(M_ARENA_MAX, 1);
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,7 @@
 #include "mesh/os/file.h"
 #include "resolver/keeper.h"
 #include "resolver/local_names.h"
+#include <errno.h>
 #include <string.h>
 
 enum { CONF_MAX = 16 << 20 };
@@ -43,6 +44,11 @@ static void answers_depend_on(const struct conf *c, uint8_t out[KEEP_ABOUT])
 	}
 }
 
+static void zone_changed(void *arg, struct zone *z)
+{
+	resolver_zone_set(resolver_server_core(((struct running *)arg)->server), z);
+}
+
 int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct errbuf *eb)
 {
 	struct resolver_config rc = { .routes = c->routes,
@@ -67,10 +73,14 @@ int running_config_apply(struct running *s, const struct conf *c, struct zone *z
 	err = err ? err : resolver_server_configure(s->server, &rc, eb);
 	err = err ? err : resolver_server_allow(s->server, c->allow, c->n_allow, eb);
 	err = err ? err : resolver_server_rate(s->server, (uint32_t)c->rate, eb);
-	struct local_names *names =
-		err ? NULL : local_names_open(s->loop, z, c->names_from, c->n_names_from, 0, eb);
+	const struct local_watch watch = { .changed = zone_changed, .arg = s };
+	struct local_names *names = err ? NULL : local_names_read(z, c->names_from, c->n_names_from, eb);
 	if (!names)
 		return err ? err : eb->code;
+	if (!local_names_watch(names, s->loop, &watch)) {
+		local_names_close(names);
+		return err_say(eb, -ENOMEM, "out of memory for names of machines");
+	}
 	local_names_close(s->names);
 	s->names = names;
 	resolver_zone_set(resolver_server_core(s->server), z);

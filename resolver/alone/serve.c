@@ -160,6 +160,7 @@ int serve_run(struct running *s, struct conf *c, struct zone *z, struct errbuf *
 	size_t n_listen = c->n_listen;
 	bool writes = c->block.store || c->state || s->socket;
 	int err = serve_open(s, c, z, eb);
+	zone_put(z); /* it goes when another one is in its place */
 	if (err) {
 		serve_close(s);
 		return err;

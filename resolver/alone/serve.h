@@ -4,7 +4,7 @@
 
 #include "resolver/alone/running.h"
 
-/* Until a signal ends it. s holds config, socket and json; c is emptied. */
+/* Until a signal ends it. s holds config, socket and json; c is emptied, z taken over. */
 int serve_run(struct running *s, struct conf *c, struct zone *z, struct errbuf *eb);
 
 /* Its beginning and its end alone: without signals, and without a word of where it listens. c is emptied. After an error it

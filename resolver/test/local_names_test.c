@@ -10,12 +10,19 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+enum { EVERY_MS = 5, LIMIT_MS = 30000 };
+
 static struct loop *loop;
-static struct zone *zone;
+static struct zone *zone; /* that serves, a reference */
+static unsigned changes;
+static struct local_names *ends; /* with the next change; NULL: none */
 static char folder[] = "/tmp/local_names_test.XXXXXX", hosts[64], leases[64];
 
 static void put(const char *path, const char *text)
@@ -34,6 +41,7 @@ static int setup(void **state)
 	snprintf(leases, sizeof(leases), "%s/leases", folder);
 	loop = loop_new();
 	zone = zone_new();
+	changes = 0;
 	return 0;
 }
 
@@ -55,15 +63,31 @@ static bool has(const char *name, uint16_t type)
 	return hit.verdict == ZONE_NAME && zone_set(&hit, type, &count) && count;
 }
 
+static void changed(void *arg, struct zone *z)
+{
+	(void)arg;
+	zone_put(zone);
+	zone = zone_get(z);
+	changes++;
+	local_names_close(ends);
+	ends = NULL;
+}
+
+static struct local_names *open_these(const struct local_source *sources, size_t n)
+{
+	const struct local_watch watch = { .every_ms = EVERY_MS, .changed = changed };
+	struct local_names *x = local_names_read(zone, sources, n, NULL);
+	assert_true(x && local_names_watch(x, loop, &watch));
+	return x;
+}
+
 static struct local_names *open_both(void)
 {
 	char dir[64];
 	snprintf(dir, sizeof(dir), "%s/hosts.d", folder);
 	struct local_source sources[] = { { .path = dir },
 		{ .path = leases, .leases = true, .domain = "lan" } };
-	struct local_names *x = local_names_open(loop, zone, sources, ARRAY_LEN(sources), 5, NULL);
-	assert_non_null(x);
-	return x;
+	return open_these(sources, ARRAY_LEN(sources));
 }
 
 static void test_read(void **state)
@@ -149,18 +173,182 @@ static void test_none(void **state)
 {
 	struct local_source missing = { .path = "/nowhere/at/all" };
 	(void)state;
-	local_names_close(local_names_open(loop, zone, NULL, 0, 0, NULL));
-	struct local_names *x = local_names_open(loop, zone, &missing, 1, 5, NULL);
-	assert_non_null(x);
+	local_names_close(open_these(NULL, 0));
+	local_names_close(local_names_read(zone, &missing, 1, NULL)); /* never watched */
+	struct local_names *x = open_these(&missing, 1);
 	loop_run_once(loop);
 	local_names_close(x);
 	local_names_close(NULL);
 }
 
+/* ---- on a thread ---- */
+
+/* Text with n names of a generation, of which one is there in each. */
+static char *many(char *out, unsigned n, unsigned generation)
+{
+	size_t at = (size_t)sprintf(out, "0 aa 10.0.0.1 stays.home *\n");
+	for (unsigned i = 0; i < n; i++)
+		at += (size_t)sprintf(out + at, "0 aa 10.%u.%u.%u n%u-%u.home *\n", generation, i >> 8,
+			i & 255, generation, i);
+	return out;
+}
+
+/* The thread is at the leases, and stays there until the file that this returns has got them. */
+static int hold_thread(void)
+{
+	char pipe[80];
+	int fd;
+	snprintf(pipe, sizeof(pipe), "%s.pipe", leases);
+	assert_int_equal(mkfifo(pipe, 0600), 0);
+	assert_int_equal(rename(pipe, leases), 0);
+	for (uint64_t began_ms = clock_now_ms(); (fd = open(leases, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0 &&
+						 errno == ENXIO && clock_now_ms() - began_ms < LIMIT_MS;)
+		loop_run_once(loop);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void let_go(int fd, const char *text)
+{
+	put(leases, text); /* for the looks after this one */
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void await(const char *name, bool there)
+{
+	for (uint64_t began_ms = clock_now_ms();
+		has(name, DNS_A) != there && clock_now_ms() - began_ms < LIMIT_MS;)
+		loop_run_once(loop);
+	assert_true(has(name, DNS_A) == there);
+}
+
+/* While files are read the loop goes on with what was there; many names come with a zone of their own, that has all that
+ * the one before had beside them. A few change in the same. */
+static void test_thread(void **state)
+{
+	static char text[20000];
+	struct dns_name alias;
+	(void)state;
+	assert_true(dns_name_parse("alias.home", &alias));
+	assert_int_equal(zone_add_record(zone, &alias, DNS_CNAME, (const uint8_t *)"\1x", 3), 0);
+	assert_int_equal(zone_add_authority(zone, "home"), 0);
+	put(hosts, "192.168.1.5 nas.home\n");
+	put(leases, many(text, 300, 1));
+	struct local_names *x = open_both();
+	int fd = hold_thread();
+	for (int i = 0; i < 20; i++) {
+		loop_run_once(loop);
+		assert_true(has("n1-0.home", DNS_A) && has("n1-299.home", DNS_A));
+	}
+	assert_int_equal(changes, 0);
+	let_go(fd, many(text, 300, 2));
+	await("n2-299.home", true);
+	assert_int_equal(changes, 1);
+	assert_true(has("n2-0.home", DNS_A) && has("stays.home", DNS_A) && has("nas.home", DNS_A));
+	assert_true(has("alias.home", DNS_CNAME) && has("1.0.0.10.in-addr.arpa", DNS_PTR));
+	assert_false(has("n1-0.home", DNS_A) || has("n1-299.home", DNS_A));
+	fd = hold_thread();
+	let_go(fd, strcat(many(text, 300, 2), "0 aa 10.9.9.9 one.home *\n"));
+	await("one.home", true);
+	put(leases, many(text, 300, 2));
+	await("one.home", false);
+	*strchr(many(text, 300, 2), 'y') = 'b'; /* the first of them, which ends as it did */
+	put(leases, text);
+	await("stabs.home", true);
+	assert_true(!has("stays.home", DNS_A) && has("n2-0.home", DNS_A) && has("n2-299.home", DNS_A));
+	assert_int_equal(changes, 1);
+	local_names_close(x);
+}
+
+/* Closed while the thread is at it: nothing comes any more, and nothing is left. */
+static void test_closed(void **state)
+{
+	static char text[20000];
+	(void)state;
+	put(hosts, "192.168.1.5 nas.home\n");
+	put(leases, many(text, 300, 1));
+	struct local_names *x = open_both();
+	int fd = hold_thread();
+	local_names_close(x);
+	let_go(fd, many(text, 300, 2));
+	loop_free(loop);
+	loop = loop_new();
+	assert_int_equal(changes, 0);
+	assert_true(has("n1-0.home", DNS_A));
+}
+
+/* Closed by who is told of a new zone. */
+static void test_closed_when_told(void **state)
+{
+	static char text[20000];
+	(void)state;
+	put(hosts, "");
+	put(leases, many(text, 300, 1));
+	ends = open_both();
+	put(leases, many(text, 300, 2));
+	await("n2-299.home", true);
+	assert_int_equal(changes, 1);
+	assert_null(ends);
+}
+
+/* Whatever changes in a file, at its beginning, in its midst or at its end, once or twice: the zone says what stands there,
+ * be it changed or made anew. */
+static void test_edits(void **state)
+{
+	static const char *const turns[] = { "abc", "bc", "abc", "axc", "", "aab", "ab", "ba", "cba", "caba",
+		"x", "xx", "abcx", "bx", "axbx", "b" };
+	static char text[20000];
+	char name[16];
+	(void)state;
+	put(hosts, "");
+	put(leases, "");
+	struct local_names *x = open_both();
+	for (int big = 0; big < 2; big++)
+		for (unsigned i = 0; i < ARRAY_LEN(turns); i++) {
+			text[0] = 0;
+			for (const char *t = turns[i]; *t; t++)
+				sprintf(text + strlen(text), "0 aa 10.1.1.%d %c.home *\n", *t, *t);
+			(void)many(text + strlen(text), big ? 100 : 1, i);
+			put(leases, text);
+			snprintf(name, sizeof(name), "n%u-0.home", i);
+			await(name, true);
+			for (const char *t = "abcx"; *t; t++) {
+				snprintf(name, sizeof(name), "%c.home", *t);
+				assert_true(has(name, DNS_A) == !!strchr(turns[i], *t));
+			}
+			assert_true(!i || !has("n0-0.home", DNS_A));
+		}
+	assert_in_range(changes, ARRAY_LEN(turns) - 1, ARRAY_LEN(turns));
+	local_names_close(x);
+}
+
+/* The bytes of one name end those of the next: it goes all the same. */
+static void test_alike(void **state)
+{
+	(void)state;
+	put(hosts, "10.0.0.1 x.home\n");
+	put(leases, "");
+	struct local_names *x = open_both();
+	put(hosts, "fd00::3:a00:1 x.home\n10.0.0.2 y.home\n");
+	await("y.home", true);
+	put(hosts, "10.0.0.1 x.home\n");
+	await("y.home", false);
+	assert_true(has("x.home", DNS_A) && !has("x.home", DNS_AAAA));
+	put(hosts, "fd00::3:a00:1 x.home\n");
+	for (uint64_t began_ms = clock_now_ms();
+		!has("x.home", DNS_AAAA) && clock_now_ms() - began_ms < LIMIT_MS;)
+		loop_run_once(loop);
+	assert_true(has("x.home", DNS_AAAA) && !has("x.home", DNS_A));
+	local_names_close(x);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { ONE(test_read), ONE(test_change), ONE(test_many),
-		ONE(test_none) };
+	const struct CMUnitTest tests[] = { ONE(test_read), ONE(test_change), ONE(test_many), ONE(test_none),
+		ONE(test_thread), ONE(test_closed), ONE(test_closed_when_told), ONE(test_edits),
+		ONE(test_alike) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

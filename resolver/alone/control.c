@@ -111,16 +111,48 @@ static void set_log(struct control_request *q)
 
 /* ---- orders ---- */
 
-static void do_reload(struct control_request *q)
+struct control_reload {
+	struct door_waiting waiting;
+	struct reload_waiter waiter;
+	struct running *s;
+	struct door_guest *g;
+};
+
+static void reload_forget(struct door_waiting *w)
 {
-	struct errbuf eb = { 0 };
-	char text[sizeof(eb.text) + 48];
-	if (!running_reload(q->s, &eb)) {
-		door_say(q->g, 200, "read again; lists are being read");
+	struct control_reload *k = (struct control_reload *)w;
+	running_reload_forget(k->s, &k->waiter);
+	free(k);
+}
+
+static void reload_told(void *arg, int err, const struct errbuf *eb)
+{
+	struct control_reload *k = arg;
+	struct door_guest *g = k->g;
+	char text[sizeof(eb->text) + 48];
+	g->waits = NULL;
+	free(k);
+	if (!err) {
+		door_say(g, 200, "read again; lists are being read");
 		return;
 	}
-	snprintf(text, sizeof(text), "%s; the configuration stays as it was", eb.text);
-	door_say(q->g, 409, text);
+	snprintf(text, sizeof(text), "%s; the configuration stays as it was", eb->text);
+	door_say(g, 409, text);
+}
+
+static void do_reload(struct control_request *q)
+{
+	struct control_reload *k = calloc(1, sizeof(*k));
+	if (!k) {
+		door_say(q->g, 503, "memory is short");
+		return;
+	}
+	*k = (struct control_reload) { .waiting = { reload_forget },
+		.waiter = { .told = reload_told, .arg = k },
+		.s = q->s,
+		.g = q->g };
+	q->g->waits = &k->waiting;
+	running_reload(q->s, &k->waiter);
 }
 
 static void do_flush(struct control_request *q)

@@ -3,6 +3,7 @@
 #include "mesh/base/blake2s.h"
 #include "mesh/base/log.h"
 #include "mesh/os/file.h"
+#include "mesh/os/work.h"
 #include "resolver/keeper.h"
 #include "resolver/local_names.h"
 #include <errno.h>
@@ -49,7 +50,8 @@ static void zone_changed(void *arg, struct zone *z)
 	resolver_zone_set(resolver_server_core(((struct running *)arg)->server), z);
 }
 
-int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct errbuf *eb)
+int running_config_apply(
+	struct running *s, const struct conf *c, struct zone *z, struct local_names *names, struct errbuf *eb)
 {
 	struct resolver_config rc = { .routes = c->routes,
 		.n_routes = c->n_routes,
@@ -74,13 +76,10 @@ int running_config_apply(struct running *s, const struct conf *c, struct zone *z
 	err = err ? err : resolver_server_allow(s->server, c->allow, c->n_allow, eb);
 	err = err ? err : resolver_server_rate(s->server, (uint32_t)c->rate, eb);
 	const struct local_watch watch = { .changed = zone_changed, .arg = s };
-	struct local_names *names = err ? NULL : local_names_read(z, c->names_from, c->n_names_from, eb);
-	if (!names)
-		return err ? err : eb->code;
-	if (!local_names_watch(names, s->loop, &watch)) {
-		local_names_close(names);
-		return err_say(eb, -ENOMEM, "out of memory for names of machines");
-	}
+	if (!err && !local_names_watch(names, s->loop, &watch))
+		err = err_say(eb, -ENOMEM, "out of memory for names of machines");
+	if (err)
+		return err;
 	local_names_close(s->names);
 	s->names = names;
 	resolver_zone_set(resolver_server_core(s->server), z);
@@ -92,25 +91,117 @@ int running_config_apply(struct running *s, const struct conf *c, struct zone *z
 	return 0;
 }
 
-int running_reload(struct running *s, struct errbuf *eb)
+/* ---- anew ---- */
+
+static void read_anew(void *arg)
 {
-	struct conf c;
-	struct zone *z;
-	notify_reloading(s->notify);
-	int err = running_config_read(s->config, &c, &z, eb);
-	if (!err) {
-		err = running_config_apply(s, &c, z, eb);
-		if (!err)
-			err = blocker_reconfigure(s->blocker, &c.arena, &c.block, eb);
-		zone_put(z);
-		conf_free(&c);
-	}
+	struct running *s = arg;
+	struct reload *x = &s->reload;
+	x->err = running_config_read(s->config, &x->conf, &x->zone, &x->eb);
+	if (x->err)
+		return;
+	x->names = local_names_read(x->zone, x->conf.names_from, x->conf.n_names_from, &x->eb);
+	if (x->names)
+		return;
+	x->err = x->eb.code;
+	zone_put(x->zone);
+	conf_free(&x->conf);
+}
+
+static int take_anew(struct running *s)
+{
+	struct reload *x = &s->reload;
+	int err = running_config_apply(s, &x->conf, x->zone, x->names, &x->eb);
 	if (err)
-		log_error("%s; the configuration stays as it was", eb->text);
+		local_names_close(x->names);
+	else
+		err = blocker_reconfigure(s->blocker, &x->conf.arena, &x->conf.block, &x->eb);
+	zone_put(x->zone);
+	conf_free(&x->conf);
+	return err;
+}
+
+static void begin(struct running *s);
+
+/* Each may ask again, and so may who is not told any more for another's word. */
+static void end(struct running *s, int err)
+{
+	struct reload *x = &s->reload;
+	if (err)
+		log_error("%s; the configuration stays as it was", x->eb.text);
 	else
 		log_info("configuration read again (changes of \"listen\", \"page\", \"state\" and "
 			 "\"keep-cache\" need a "
 			 "restart)");
 	notify_ready(s->notify, NULL);
-	return err;
+	for (struct reload_waiter *w; (w = x->now);) {
+		x->now = w->next;
+		w->told(w->arg, err, &x->eb);
+	}
+	x->begun = false;
+	if (x->again)
+		begin(s);
+}
+
+static void is_read(void *arg)
+{
+	struct running *s = arg;
+	s->reload.work = NULL;
+	end(s, s->reload.err ? s->reload.err : take_anew(s));
+}
+
+static void begin(struct running *s)
+{
+	struct reload *x = &s->reload;
+	x->begun = true;
+	x->again = false;
+	x->now = x->later;
+	x->later = NULL;
+	x->eb = (struct errbuf) { 0 };
+	notify_reloading(s->notify);
+	x->work = work_start(s->loop, read_anew, is_read, s);
+	if (!x->work)
+		end(s, err_say(&x->eb, -ENOMEM, "memory is short"));
+}
+
+void running_reload(struct running *s, struct reload_waiter *w)
+{
+	struct reload *x = &s->reload;
+	struct reload_waiter **at = &x->later;
+	while (w && *at)
+		at = &(*at)->next;
+	if (w) {
+		w->next = NULL;
+		*at = w;
+	}
+	if (x->begun)
+		x->again = true;
+	else
+		begin(s);
+}
+
+static void waiter_remove(struct reload_waiter **at, const struct reload_waiter *w)
+{
+	while (*at && *at != w)
+		at = &(*at)->next;
+	if (*at)
+		*at = w->next;
+}
+
+void running_reload_forget(struct running *s, struct reload_waiter *w)
+{
+	waiter_remove(&s->reload.now, w);
+	waiter_remove(&s->reload.later, w);
+}
+
+void running_reload_end(struct running *s)
+{
+	struct reload *x = &s->reload;
+	bool has_read = x->work && work_finish(x->work) && !x->err;
+	x->work = NULL;
+	if (!has_read)
+		return;
+	local_names_close(x->names);
+	zone_put(x->zone);
+	conf_free(&x->conf);
 }

@@ -12,6 +12,22 @@ struct keeper;
 struct login;
 struct own_lists;
 struct page;
+/* Who is told when what was on disk at his asking, or later, is in force. */
+struct reload_waiter {
+	struct reload_waiter *next;
+	void (*told)(void *arg, int err, const struct errbuf *eb);
+	void *arg;
+};
+struct reload {				   /* running.c's */
+	struct work *work;		   /* NULL: no thread reads */
+	bool begun, again;		   /* again: once more when it has ended */
+	struct reload_waiter *now, *later; /* of this one; of the next */
+	struct conf conf;
+	struct zone *zone;
+	struct local_names *names;
+	int err;
+	struct errbuf eb;
+};
 struct running {
 	const char *config, *socket; /* files; socket NULL: none */
 	bool json;		     /* events and statistics as lines of JSON */
@@ -27,12 +43,19 @@ struct running {
 	struct own_lists *own;
 	struct page *page; /* NULL: none */
 	int64_t since_unix_ms;
+	struct reload reload;
 };
 /* The configuration and its zone; both are the caller's. */
 int running_config_read(const char *config, struct conf *c, struct zone **z, struct errbuf *eb);
-/* All of c but the lists, and the zone, into what runs. */
-int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct errbuf *eb);
-/* Reads the configuration and the lists again. An error: all stays as it was. */
-int running_reload(struct running *s, struct errbuf *eb);
+/* All of c but the lists, the zone, and the names in it, into what runs. names are taken over; an error: they are the
+ * caller's still. */
+int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct local_names *names,
+	struct errbuf *eb);
+/* Reads the configuration, the files that it names and the lists again, on threads: what runs goes on meanwhile. w (NULL:
+ * nobody) is the caller's, and told once, from the loop, perhaps before this returns; he may ask anew then, and forget
+ * others. An error: all stays as it was. */
+void running_reload(struct running *s, struct reload_waiter *w);
+void running_reload_forget(struct running *s, struct reload_waiter *w); /* he is not told any more */
+void running_reload_end(struct running *s); /* waits for the thread; nobody is told */
 
 #endif

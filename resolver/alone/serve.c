@@ -9,6 +9,7 @@
 #include "resolver/alone/own_lists.h"
 #include "resolver/alone/page.h"
 #include "resolver/keeper.h"
+#include "resolver/local_names.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,11 +32,10 @@ static void stats_print(const struct running *s)
 static void signalled(void *arg, int signo)
 {
 	struct running *s = arg;
-	struct errbuf eb = { 0 };
 	if (signo == SIGUSR1)
 		stats_print(s);
 	else if (signo == SIGHUP)
-		(void)running_reload(s, &eb);
+		running_reload(s, NULL);
 	else if (signo == SIGUSR2)
 		blocker_pause(s->blocker);
 	else
@@ -85,6 +85,7 @@ static void listening_say(const struct running *s, size_t n)
 void serve_close(struct running *s)
 {
 	control_close(s->control);
+	running_reload_end(s);
 	page_close(s->page);
 	login_close(s->login);
 	own_lists_free(s->own);
@@ -126,6 +127,15 @@ static int keeper_open(struct running *s, const struct conf *c, struct errbuf *e
 	return s->keeper ? 0 : err_say(eb, -ENOMEM, "out of memory");
 }
 
+static int config_open(struct running *s, const struct conf *c, struct zone *z, struct errbuf *eb)
+{
+	struct local_names *names = local_names_read(z, c->names_from, c->n_names_from, eb);
+	int err = names ? running_config_apply(s, c, z, names, eb) : eb->code;
+	if (err)
+		local_names_close(names);
+	return err;
+}
+
 /* c is emptied at its end: what is to be known of it is taken before. */
 int serve_open(struct running *s, struct conf *c, struct zone *z, struct errbuf *eb)
 {
@@ -141,7 +151,7 @@ int serve_open(struct running *s, struct conf *c, struct zone *z, struct errbuf 
 	int err = s->blocker && proxies_open(s) ? listen_secure(s, &c->secure, eb)
 						: err_say(eb, -ENOMEM, "out of memory");
 	err = err ? err : keeper_open(s, c, eb);
-	err = err ? err : running_config_apply(s, c, z, eb);
+	err = err ? err : config_open(s, c, z, eb);
 	err = err ? err : extras_open(s, c, eb);
 	err = err ? err : blocker_configure(s->blocker, &c->arena, &c->block, eb);
 	if (!err && writes_down && resolver_server_journal_set(s->server, true))

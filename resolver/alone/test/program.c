@@ -83,7 +83,7 @@ void program_start(struct program *p, const char *conf)
 	wait_until_it_listens(p, fds[0]);
 }
 
-static int ended(struct program *p)
+int program_ended(struct program *p)
 {
 	char command[128];
 	int status = 0;
@@ -96,7 +96,7 @@ static int ended(struct program *p)
 void program_stop(struct program *p)
 {
 	kill(p->pid, SIGTERM);
-	int status = ended(p);
+	int status = program_ended(p);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -104,7 +104,7 @@ void program_stop(struct program *p)
 void program_kill(struct program *p)
 {
 	kill(p->pid, SIGKILL);
-	assert_true(WIFSIGNALED(ended(p)));
+	assert_true(WIFSIGNALED(program_ended(p)));
 }
 
 int program_tell(const struct program *p, char *out, size_t cap, const char *const *words)

@@ -14,6 +14,7 @@ struct program {
 void program_start(struct program *p, const char *conf);
 void program_stop(struct program *p); /* it has to end by itself, with 0; the folder goes */
 void program_kill(struct program *p); /* SIGKILL; the folder goes */
+int program_ended(struct program *p); /* waits for that, however it comes: as waitpid says; the folder goes */
 /* The command line with --socket; its words end with NULL. Standard output and errors come into out. The exit status. */
 int program_tell(const struct program *p, char *out, size_t cap, const char *const *words);
 

@@ -12,6 +12,7 @@
  * free itself below one of its own callbacks. */
 #include "mesh/node/engine.h"
 #include "mesh/base/log.h"
+#include "mesh/base/table.h"
 #include "mesh/node/plane/tsmp.h"
 #include "mesh/os/resolve.h"
 #include <errno.h>
@@ -252,8 +253,12 @@ static void nat64_resolved(void *arg, int code, const struct endpoint *at, size_
 	e->nat64_lookup = NULL;
 	for (size_t i = 0; code == 0 && i < count && !found.bits; i++)
 		(void)nat64_find(&at[i].ip, &found);
-	if (found.bits && e->six_only) {
+	bool same = found.bits == e->nat64.bits && addr_equal(&found.prefix, &e->nat64.prefix);
+	if (found.bits && e->six_only && same) {
+		e->nat64_doubted = false;
+	} else if (found.bits && e->six_only) {
 		char text[ADDR_TEXT];
+		e->nat64_doubted = false;
 		log_info("no IPv4 here; it is reached through %s/%u", addr_format(&found.prefix, text),
 			found.bits);
 		set_nat64(e, &found);
@@ -265,7 +270,7 @@ static void nat64_resolved(void *arg, int code, const struct endpoint *at, size_
 
 static void look_for_nat64(struct engine *e)
 {
-	if (e->six_only && !e->nat64.bits && !e->nat64_lookup)
+	if (e->six_only && (!e->nat64.bits || e->nat64_doubted) && !e->nat64_lookup)
 		e->nat64_lookup = resolve_start(e->loop, NAT64_NAME, nat64_resolved, e);
 }
 
@@ -325,6 +330,13 @@ static void look_at_families(struct engine *e, const struct addr *local, size_t 
 	bool four = false, six = false;
 	for (size_t i = 0; i < n; i++)
 		*(addr_is_v4(&local[i]) ? &four : &six) = true;
+	uint64_t around = hash_bytes(local, n * sizeof(*local), 0, 0);
+	if (around != e->around) { /* who was asked, or told it, may be of another network */
+		resolve_cancel(e->nat64_lookup);
+		e->nat64_lookup = NULL;
+		e->nat64_doubted = true;
+	}
+	e->around = around;
 	e->six_only = six && !four;
 	if (!e->six_only && e->nat64.bits)
 		set_nat64(e, &(struct nat64) { .bits = 0 });

@@ -53,7 +53,9 @@ struct engine { /* others read; only engine.c writes */
 	struct uplinks *uplinks;
 	bool six_only; /* no interface but ours has IPv4 */
 	const struct proxies *proxies;
+	uint64_t around;    /* hash over the machine's addresses: with others it may be in another network */
 	struct nat64 nat64; /* bits 0: none found, or not wanted */
+	bool nat64_doubted; /* it was found in a network before */
 	struct resolve *nat64_lookup;
 	struct loop_timer *nat64_again; /* nobody had an answer */
 	struct plane plane;

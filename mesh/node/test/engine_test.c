@@ -1,6 +1,7 @@
 /* The engine on real devices, in a network namespace of the test's own. */
 #include "mesh/node/engine.h"
 #include "mesh/os/netlink.h"
+#include "mesh/os/resolve.h"
 #include "mesh/os/test/own_ns.h"
 #include <errno.h>
 #include <sched.h>
@@ -273,6 +274,88 @@ static void test_lost(void **state)
 	assert_true(engine_is_open(&p->e));
 }
 
+/* ---- the network's translator ---- */
+
+static struct lookup {
+	bool out;
+	unsigned n;
+	void (*cb)(void *arg, int code, const struct endpoint *at, size_t n, const char *why);
+	void *arg;
+} lookup;
+
+struct resolve *__wrap_resolve_start(struct loop *l, const char *host,
+	void (*cb)(void *arg, int code, const struct endpoint *at, size_t n, const char *why), void *arg);
+struct resolve *__wrap_resolve_start(struct loop *l, const char *host,
+	void (*cb)(void *arg, int code, const struct endpoint *at, size_t n, const char *why), void *arg)
+{
+	(void)l;
+	assert_string_equal(host, NAT64_NAME);
+	assert_false(lookup.out);
+	lookup = (struct lookup) { .out = true, .n = lookup.n + 1, .cb = cb, .arg = arg };
+	return (struct resolve *)&lookup;
+}
+void __wrap_resolve_cancel(struct resolve *r);
+void __wrap_resolve_cancel(struct resolve *r)
+{
+	assert_true(!r || lookup.out);
+	lookup.out = lookup.out && !r;
+}
+
+/* By an address of the prefix; NULL: there is no such name. */
+static void look_up(const char *address)
+{
+	struct endpoint at = { .port = 0 };
+	assert_true(lookup.out && (!address || addr_parse(address, &at.ip)));
+	lookup.out = false;
+	lookup.cb(lookup.arg, address ? 0 : -ENOENT, &at, address != NULL, "none");
+}
+
+static void move(struct place *p, const char *command)
+{
+	unsigned before = lookup.n;
+	assert_int_equal(system(command), 0);
+	loop_timer_set(p->late, WAIT_MS);
+	while (lookup.n == before)
+		loop_run_once(p->loop);
+	loop_timer_clear(p->late);
+}
+
+static void expect_translator(const struct place *p, const char *prefix)
+{
+	struct nat64 want;
+	assert_true(nat64_parse(prefix, &want));
+	assert_true(p->e.nat64.bits == want.bits && addr_equal(&p->e.nat64.prefix, &want.prefix));
+}
+
+/* A machine without IPv4 that moves asks anew, and what the network before says then is not listened to. Where nobody
+ * says anything the old one stays. */
+static void test_translator(void **state)
+{
+	struct place *p = place_of(state);
+	struct errbuf eb;
+	lookup = (struct lookup) { .out = false };
+	assert_int_equal(
+		system("ip link add v0 type veth peer name v1 && ip link set v1 up && ip link set v0 up && "
+		       "ip addr add 2001:db8:1::1/64 dev v0 nodad"),
+		0);
+	assert_int_equal(place_open(p, &eb), 0);
+	look_up("2001:db8:64::192.0.0.170");
+	expect_translator(p, "2001:db8:64::/96");
+	move(p, "ip addr replace 2001:db8:2::1/64 dev v0 nodad; ip addr del 2001:db8:1::1/64 dev v0");
+	expect_translator(p, "2001:db8:64::/96");
+	look_up(NULL);
+	expect_translator(p, "2001:db8:64::/96");
+	move(p, "ip addr add 2001:db8:3::1/64 dev v0 nodad");
+	move(p, "ip addr del 2001:db8:2::1/64 dev v0"); /* while it is looked up */
+	look_up("64:ff9b::192.0.0.170");
+	expect_translator(p, "64:ff9b::/96");
+	assert_int_equal(system("ip addr add 192.0.2.1/24 dev v0"), 0);
+	loop_timer_set(p->late, WAIT_MS);
+	while (p->e.nat64.bits)
+		loop_run_once(p->loop);
+	loop_timer_clear(p->late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +364,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_peers, place_make, place_end),
 		cmocka_unit_test_setup_teardown(test_key, place_make, place_end),
 		cmocka_unit_test_setup_teardown(test_lost, place_make, place_end),
+		cmocka_unit_test_setup_teardown(test_translator, place_make, place_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,12 +92,19 @@ static void copy_begin(struct keeper *k)
 	loop_timer_set(k->timer, k->copying ? TURN_MS : EVERY_MS);
 }
 
+/* What is forgotten shall not come back, whatever happens before it is written anew. */
+static void forget(struct keeper *k)
+{
+	keeper_remove(k->folder);
+	copy_begin(k);
+}
+
 static void wrote(void *arg)
 {
 	struct keeper *k = arg;
 	write_ended(k);
-	if (k->again)
-		copy_begin(k);
+	if (k->again) /* it has written what was forgotten meanwhile */
+		forget(k);
 	else
 		loop_timer_set(k->timer, EVERY_MS);
 }
@@ -127,13 +134,12 @@ static void is_due(void *arg)
 		loop_timer_set(k->timer, EVERY_MS);
 }
 
-/* What is forgotten shall not come back by a restart. */
 static void flushed(void *arg)
 {
 	struct keeper *k = arg;
 	k->again = true;
 	if (!k->work)
-		copy_begin(k);
+		forget(k);
 }
 
 /* The thread may write something older: its end is waited for, so that it does not write over what is newer. */

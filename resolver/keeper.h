@@ -1,6 +1,6 @@
 /* A resolver's cache over a restart: a file (0600) that is read when the resolver has its routes, and written at its end,
- * every ten minutes in which something new was heard, and when answers were forgotten by order. What is in it is copied
- * a part at a time between questions; a thread writes it. keep.h has what is kept. */
+ * every ten minutes in which something new was heard, and when answers were forgotten by order: the one of before goes at
+ * once then. What is in it is copied a part at a time between questions; a thread writes it. keep.h has what is kept. */
 #ifndef RW_RESOLVER_KEEPER_H
 #define RW_RESOLVER_KEEPER_H
 

@@ -95,28 +95,29 @@ static void test_kept(void **state)
 	place_close(&at);
 }
 
-/* What was forgotten by order is not in the file either, soon after and whatever happens then. */
+/* What was forgotten by order is in no file from then on, whatever happens. */
 static void test_flushed(void **state)
 {
 	struct program p;
 	struct place at;
-	struct stat st, now;
 	(void)state;
-	learn(&at, &p, "keep-cache: true\n");
-	program_stop(&p);
-	assert_int_equal(stat(at.file, &st), 0);
-	program_start(&p, at.conf);
-	tell(&p, (const char *const[]) { "flush", "www.example.com", NULL }, "1 ");
-	for (int i = 0; i < 1000 && (stat(at.file, &now) != 0 || now.st_size == st.st_size); i++)
-		usleep(10000);
-	assert_true(now.st_size < st.st_size);
-	program_kill(&p);
-	program_start(&p, at.conf);
-	counted(&p, "kept", 2);
-	query(&p, "www.example.com", "A", "SERVFAIL");
-	query(&p, "mx.example.com", "MX", "From: cache");
-	program_stop(&p);
-	place_close(&at);
+	for (int i = 0; i < 2; i++) { /* at once, and after it is written anew */
+		learn(&at, &p, "keep-cache: true\n");
+		program_stop(&p);
+		assert_int_equal(access(at.file, F_OK), 0);
+		program_start(&p, at.conf);
+		tell(&p, (const char *const[]) { "flush", "www.example.com", NULL }, "1 ");
+		for (int turns = 0; i && turns < 1000 && access(at.file, F_OK) != 0; turns++)
+			usleep(10000);
+		assert_true(!i || !access(at.file, F_OK));
+		program_kill(&p);
+		program_start(&p, at.conf);
+		query(&p, "www.example.com", "A", "SERVFAIL");
+		if (i)
+			query(&p, "mx.example.com", "MX", "From: cache");
+		program_stop(&p);
+		place_close(&at);
+	}
 }
 
 static void damage(const char *file)

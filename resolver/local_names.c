@@ -10,6 +10,7 @@
 #include "mesh/os/work.h"
 #include "resolver/hosts.h"
 #include "resolver/zone.h"
+#include "resolver/zone_end.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -324,7 +325,10 @@ static void renewal_free(struct renewal *w)
 
 static void names_free(struct local_names *x)
 {
-	zone_put(x->zone);
+	if (x->loop)
+		zone_end(x->loop, x->zone);
+	else
+		zone_put(x->zone);
 	buf_free(&x->entries);
 	reading_free(&x->first);
 	arena_free(&x->kept);
@@ -335,6 +339,7 @@ static void names_free(struct local_names *x)
 static void names_take(struct local_names *x, struct renewal *w)
 {
 	struct zone *z = w->zone, *old = z ? x->zone : NULL;
+	struct loop *l = x->loop;
 	if (!z) {
 		entries_add(x->zone, w->comes);
 		entries_remove(x->zone, w->goes);
@@ -347,7 +352,7 @@ static void names_take(struct local_names *x, struct renewal *w)
 	w->zone = NULL;
 	x->zone = z;
 	x->watch.changed(x->watch.arg, z);
-	zone_put(old);
+	zone_end(l, old);
 }
 
 static void renewed(void *arg)

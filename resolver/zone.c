@@ -535,6 +535,11 @@ struct zone *zone_copy(const struct zone *z)
 	return NULL;
 }
 
+size_t zone_last_names(const struct zone *z)
+{
+	return z->refs == 1 ? z->n_names : 0;
+}
+
 bool zone_is_sparse(const struct zone *z)
 {
 	return zone_pool_is_sparse(&z->pool);

@@ -43,6 +43,8 @@ void zone_remove_record(
 	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len);
 /* One that says the same, of the caller's own; z may be looked at meanwhile, and not changed. NULL: memory is short. */
 struct zone *zone_copy(const struct zone *z);
+/* How many names end with this reference; 0: there is another one. */
+size_t zone_last_names(const struct zone *z);
 /* Most of what it held has left, name by name; the memory that took goes when it does. */
 bool zone_is_sparse(const struct zone *z);
 /* SOA RDATA for a zone at apex: mname is the apex, serial and times as RFC 6303 has them. buf[DNS_NAME_MAX +

@@ -2,13 +2,14 @@
 
 #include "mesh/os/work.h"
 #include "resolver/zone.h"
+#include "resolver/zone_end.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	STEPS_MAX = 64, /* peers and records that change in place: a fraction of a millisecond */
-	FEW_NAMES = 256 /* of as many a zone is made, and ends, without a thread */
+	FEW_NAMES = 256 /* of as many a zone is made without a thread */
 };
 
 /* While a thread has it, nothing of it is touched but what is said to be the loop's. */
@@ -25,25 +26,6 @@ struct zone_making {
 static size_t names_of(const struct netmap *m)
 {
 	return m->n_peers + (m->dns ? m->dns->n_extra : 0);
-}
-
-/* ---- the end of a zone ---- */
-
-static void end_zone(void *arg)
-{
-	zone_put(arg);
-}
-
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
-/* The last reference. */
-static void discard(struct loop *l, struct zone *z, const struct netmap *of)
-{
-	if (!z || names_of(of) <= FEW_NAMES || !work_start(l, end_zone, nothing, z))
-		zone_put(z);
 }
 
 /* ---- its making ---- */
@@ -92,7 +74,7 @@ static void put_in_place(struct map_zone *k, struct zone_making *x)
 	x->draft.zone = NULL;
 	if (k->core)
 		resolver_zone_set(k->core, k->zone);
-	discard(k->loop, old, k->map);
+	zone_end(k->loop, old);
 	netmap_put(k->map);
 	k->map = netmap_get(x->map);
 	memcpy(k->odd, x->draft.odd, sizeof(k->odd));
@@ -105,7 +87,7 @@ static void is_made(void *arg)
 	struct zone_making *x = arg;
 	struct map_zone *k = x->keeper;
 	if (!k) {
-		discard(x->loop, x->draft.zone, x->map);
+		zone_end(x->loop, x->draft.zone);
 		x->draft.zone = NULL;
 		making_free(x);
 		return;
@@ -205,7 +187,7 @@ void map_zone_fini(struct map_zone *k)
 	if (k->making)
 		k->making->keeper = NULL;
 	map_zone_serve(k, NULL);
-	discard(k->loop, k->zone, k->map);
+	zone_end(k->loop, k->zone);
 	netmap_put(k->map);
 	addr_set_free(&k->outside);
 	*k = (struct map_zone) { .loop = k->loop, .made = k->made, .arg = k->arg };

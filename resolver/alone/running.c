@@ -80,9 +80,9 @@ int running_config_apply(
 		err = err_say(eb, -ENOMEM, "out of memory for names of machines");
 	if (err)
 		return err;
-	local_names_close(s->names);
-	s->names = names;
 	resolver_zone_set(resolver_server_core(s->server), z);
+	local_names_close(s->names); /* with the last reference of the zone before */
+	s->names = names;
 	if (s->keeper) { /* for the hash OpenSSL is set up, which takes 2 MiB */
 		uint8_t about[KEEP_ABOUT];
 		answers_depend_on(c, about);

@@ -22,6 +22,7 @@ struct keeper {
 	struct resolver *core; /* NULL: nobody is served */
 	uint64_t heard;	       /* by core, when the file was written last */
 	struct keep_writer writer;
+	struct buf moved; /* the text of a core that went, for the next one; empty: none */
 	bool copying, again;
 	struct work *work; /* NULL: no thread writes */
 	struct errbuf eb;  /* of the last write; eb.code 0: it went well. The thread's while work is set */
@@ -31,6 +32,12 @@ struct keeper {
 static void path_of(const char *folder, char out[static PATH_MAX])
 {
 	snprintf(out, PATH_MAX, "%.*s/" KEEPER_FILE, PATH_MAX - 32, folder);
+}
+
+static uint64_t heard(const struct keeper *k)
+{
+	const struct resolver_stats *s = resolver_stats(k->core);
+	return s->forwarded + s->prefetched;
 }
 
 /* ---- reading ---- */
@@ -50,25 +57,36 @@ static void file_take(struct keeper *k)
 		log_info("%llu answers of before the start are used again",
 			(unsigned long long)(resolver_stats(k->core)->kept - before));
 	buf_wipe(&text);
+	k->heard = heard(k);
+}
+
+/* What is heard from now on is new; the file lacks what the core before heard. */
+static void moved_take(struct keeper *k)
+{
+	(void)keep_read(k->core, &k->rules, loop_now_ms(k->loop), clock_unix_ms(), buf_data(&k->moved),
+		k->moved.len, NULL);
+	buf_wipe(&k->moved);
+	k->heard = heard(k) - 1;
 }
 
 /* ---- writing ---- */
 
-static uint64_t heard(const struct keeper *k)
+static void text_write(struct keeper *k, const struct buf *text)
 {
-	const struct resolver_stats *s = resolver_stats(k->core);
-	return s->forwarded + s->prefetched;
+	k->eb.code = 0;
+	int err = dir_make(k->folder, 0700, &k->eb);
+	if (!err)
+		err = file_write_atomic(k->path, 0600, buf_data(text), text->len, &k->eb);
+	k->eb.code = err;
 }
 
 static void write_run(void *arg)
 {
 	struct keeper *k = arg;
-	k->eb.code = 0;
-	int err = keep_end(&k->writer) ? dir_make(k->folder, 0700, &k->eb)
-				       : err_say(&k->eb, -ENOMEM, "memory is short");
-	if (!err)
-		err = file_write_atomic(k->path, 0600, buf_data(&k->writer.out), k->writer.out.len, &k->eb);
-	k->eb.code = err;
+	if (keep_end(&k->writer))
+		text_write(k, &k->writer.out);
+	else
+		err_say(&k->eb, -ENOMEM, "memory is short");
 }
 
 static void write_ended(struct keeper *k)
@@ -185,10 +203,13 @@ void keeper_serve(struct keeper *k, struct resolver *r, const uint8_t about[KEEP
 	memcpy(k->rules.about, about, KEEP_ABOUT);
 	if (k->core == r)
 		return;
-	keeper_leave(k);
+	if (k->core)
+		keeper_leave(k);
 	k->core = r;
-	file_take(k);
-	k->heard = heard(k);
+	if (k->moved.len)
+		moved_take(k);
+	else
+		file_take(k);
 	resolver_flush_told(r, flushed, k);
 	loop_timer_set(k->timer, EVERY_MS);
 }
@@ -204,17 +225,32 @@ static void stop(struct keeper *k)
 		resolver_flush_told(k->core, NULL, NULL);
 }
 
-void keeper_leave(struct keeper *k)
+void keeper_move(struct keeper *k)
 {
 	if (!k || !k->core)
 		return;
 	stop(k);
 	if (keep_begin(&k->writer, k->core, &k->rules, loop_now_ms(k->loop), clock_unix_ms())) {
 		(void)keep_go_on(&k->writer, k->core, SIZE_MAX);
-		write_run(k);
-		write_ended(k);
+		if (keep_end(&k->writer)) {
+			k->moved = k->writer.out;
+			k->writer.out = (struct buf) { 0 };
+		}
+		keep_free(&k->writer);
 	}
 	k->core = NULL;
+}
+
+void keeper_leave(struct keeper *k)
+{
+	if (!k)
+		return;
+	keeper_move(k);
+	if (!k->moved.len)
+		return;
+	text_write(k, &k->moved);
+	buf_wipe(&k->moved);
+	write_ended(k);
 }
 
 void keeper_forget(struct keeper *k)
@@ -223,6 +259,7 @@ void keeper_forget(struct keeper *k)
 		return;
 	stop(k);
 	k->core = NULL;
+	buf_wipe(&k->moved);
 	keeper_remove(k->folder);
 }
 

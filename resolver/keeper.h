@@ -18,6 +18,8 @@ void keeper_free(struct keeper *k); /* left first; NULL is fine, as below */
 void keeper_serve(struct keeper *k, struct resolver *r, const uint8_t about[KEEP_ABOUT]);
 /* Before r goes: the file is written. */
 void keeper_leave(struct keeper *k);
+/* The same where another one comes in its place: that one has what r heard, and the file is written as ever. */
+void keeper_move(struct keeper *k);
 /* The file goes, and what is heard from now on alone is kept. */
 void keeper_forget(struct keeper *k);
 /* Nothing is to be kept: the file of an earlier time goes. */

@@ -420,7 +420,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	n->logs = n->dns ? resolver_server_journal(n->dns) != NULL : n->logs;
 	blocking_move(&n->blocking, NULL);
 	validation_leave(&n->validation);
-	keeper_leave(n->keeper);
+	keeper_move(n->keeper); /* no file is synced while packets wait */
 	map_zone_serve(&n->zones, NULL);
 	resolver_server_close(n->dns);
 	n->unserved[0] = 0;

@@ -686,11 +686,27 @@ static void test_kept(void **state)
 		names_forget(&p->n);
 		assert_int_equal(access(file, F_OK), 0);
 	}
+	/* its sockets are opened anew: the next has what it heard, and no file is written for that */
+	use_map(p, map);
+	assert_int_equal(ask(p, "new.corp.test", "A").count, 1);
+	assert_int_equal(p->corp.asked, 2);
+	assert_int_equal(unlink(file), 0);
+	for (int i = 0; i < 2; i++) {
+		p->n.guarded = !p->n.guarded;
+		use_map(p, map);
+		assert_true(p->n.open_guarded == p->n.guarded);
+	}
+	assert_int_equal(ask(p, "new.corp.test", "A").count, 1);
+	assert_int_equal(ask(p, "host.corp.test", "A").count, 1);
+	assert_int_equal(p->corp.asked, 2);
+	assert_int_not_equal(access(file, F_OK), 0);
+	names_forget(&p->n);
+	assert_int_equal(access(file, F_OK), 0);
 	keeper_forget(p->n.keeper); /* the network was left */
 	assert_int_not_equal(access(file, F_OK), 0);
 	use_map(p, map);
 	ask(p, "host.corp.test", "A");
-	assert_int_equal(p->corp.asked, 2);
+	assert_int_equal(p->corp.asked, 3);
 	names_forget(&p->n);
 	names_keep_end(&p->n);
 	assert_int_equal(access(file, F_OK), 0);

@@ -106,10 +106,12 @@ static void test_up_asks(void **state)
 			"prefs {\"RouteAll\":true,\"CorpDNS\":true,\"ShieldsUp\":true,\"AdvertiseRoutes\":[],"
 			"\"NoSNAT\":false,\"NoStatefulFiltering\":false,\"RoutesPrefer\":\"lan\","
 			"\"Hostname\":\"a\","
-			"\"OperatorUser\":\"\",\"AdvertiseTags\":[],\"RouteAllSet\":true,\"CorpDNSSet\":true,"
+			"\"OperatorUser\":\"\",\"NetfilterMode\":2,\"AdvertiseTags\":[],\"RouteAllSet\":true,"
+			"\"CorpDNSSet\":true,"
 			"\"ShieldsUpSet\":true,\"AdvertiseRoutesSet\":true,\"NoSNATSet\":true,"
 			"\"NoStatefulFilteringSet\":true,\"RoutesPreferSet\":true,\"HostnameSet\":true,"
-			"\"OperatorUserSet\":true,\"AdvertiseTagsSet\":true}\nPATCH " API
+			"\"OperatorUserSet\":true,\"NetfilterModeSet\":true,\"AdvertiseTagsSet\":true}"
+			"\nPATCH " API
 			"prefs {\"ExitNodeID\":\"\",\"ExitNodeIP\":\"\",\"ExitNodeAllowLANAccess\":false,"
 			"\"ExitNodeIDSet\":true,\"ExitNodeIPSet\":true,\"ExitNodeAllowLANAccessSet\":true}"
 			"\nGET " API "prefs \nPOST " API "start {\"AuthKey\":\"k1\"}\nGET " API

@@ -1,4 +1,5 @@
 #include "mesh/cli/api.h"
+#include "mesh/base/key.h"
 #include "mesh/base/text.h"
 #include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
@@ -146,11 +147,17 @@ static void exchange_failed(void *arg, int code, const char *why)
 static struct http_client *api_begin(
 	struct cli *c, const struct api_request *r, const struct http_client_events *ev)
 {
+	char extra[sizeof(API_REASON_HEADER) + 8 + (API_REASON_MAX + 2) / 3 * 4],
+		why[(API_REASON_MAX + 2) / 3 * 4 + 1];
+	const char *reason = r->reason ? r->reason : "";
+	snprintf(extra, sizeof(extra), API_REASON_HEADER ": %s\r\n",
+		base64_encode((const uint8_t *)reason, strnlen(reason, API_REASON_MAX), why));
 	struct http_request rq = {
 		.unix_path = c->socket,
 		.method = r->method,
 		.target = r->target,
 		.host = api_host,
+		.extra = *reason ? extra : NULL,
 		.body = r->body ? buf_data(r->body) : NULL,
 		.body_len = r->body ? r->body->len : 0,
 		.content_type = r->body ? "application/json" : NULL,
@@ -356,10 +363,25 @@ int api_prefs(struct cli *c, struct arena *a, struct api_prefs *out)
 	return code;
 }
 
+int api_reason_check(struct cli *c, const char *reason)
+{
+	if (!reason || strlen(reason) <= API_REASON_MAX)
+		return CLI_OK;
+	return cli_fail(c, CLI_USAGE, "usage", NULL, "--reason takes up to %d bytes", API_REASON_MAX);
+}
+
 int api_prefs_set(struct cli *c, const struct api_prefs *p, const struct api_prefs_mask *mask)
 {
+	return api_prefs_set_for(c, p, mask, NULL);
+}
+
+int api_prefs_set_for(
+	struct cli *c, const struct api_prefs *p, const struct api_prefs_mask *mask, const char *reason)
+{
 	struct buf b = { 0 };
-	struct api_request r = { .method = "PATCH", .target = "/localapi/v0/prefs", .body = &b };
+	struct api_request r = {
+		.method = "PATCH", .target = "/localapi/v0/prefs", .body = &b, .reason = reason
+	};
 	if (!api_prefs_write(&b, p, mask))
 		return cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
 	int code = api_call(c, &r, NULL, NULL);

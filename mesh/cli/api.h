@@ -15,6 +15,7 @@ struct api_request {
 	const char *method, *target; /* "GET", "/localapi/v0/status" */
 	const struct buf *body;	     /* JSON; NULL = none */
 	uint64_t timeout_ms;	     /* 0 = 10 s */
+	const char *reason;	     /* of --reason; NULL = none is given */
 	bool missing_ok; /* 404 is not told: the daemon may be older; code CLI_FAILED, status 404 */
 };
 /* Whole exchange on the loop. CLI_OK and the body (caller frees), or what the verb returns: already told. */
@@ -47,6 +48,15 @@ int api_tell_malformed(struct cli *c, const struct errbuf *eb);
 int api_status(struct cli *c, struct arena *a, struct api_status *out);
 int api_prefs(struct cli *c, struct arena *a, struct api_prefs *out);
 int api_prefs_set(struct cli *c, const struct api_prefs *p, const struct api_prefs_mask *mask);
+/* The same, for this reason. */
+int api_prefs_set_for(
+	struct cli *c, const struct api_prefs *p, const struct api_prefs_mask *mask, const char *reason);
+#define CLI_ROW_REASON(type) \
+	{ \
+		"reason", NULL, OPT_STRING, offsetof(type, reason), "TEXT", \
+			"why: ropewalkd writes it to its log" \
+	}
+int api_reason_check(struct cli *c, const char *reason); /* CLI_OK, or told that it is too long */
 /* "?name=value" or "&name=value", percent-encoded, behind what target holds. */
 void api_target_add(char target[static API_TARGET_MAX], const char *name, const char *value);
 /* A name, full or short, or an address of one of the machines in s (self too); NULL: none. *ip: its address.

@@ -4,9 +4,10 @@
 
 struct options {
 	struct cli_common common;
-	const char *accept_risk;
+	const char *accept_risk, *reason;
 };
-static const struct opt_row rows[] = { CLI_ROW_RISK(struct options), CLI_ROWS_COMMON(struct options) };
+static const struct opt_row rows[] = { CLI_ROW_REASON(struct options), CLI_ROW_RISK(struct options),
+	CLI_ROWS_COMMON(struct options) };
 
 static int down_run(struct cli *c, const void *options, const char *const *words, int n)
 {
@@ -15,8 +16,10 @@ static int down_run(struct cli *c, const void *options, const char *const *words
 	(void)n;
 	struct api_prefs p = { .want_running = false };
 	struct api_prefs_mask mask = { .want_running = true };
-	int code = ssh_session_check(c, o->accept_risk, "ropewalk down");
-	return code == CLI_OK ? api_prefs_set(c, &p, &mask) : code;
+	int code = api_reason_check(c, o->reason);
+	if (code == CLI_OK)
+		code = ssh_session_check(c, o->accept_risk, "ropewalk down");
+	return code == CLI_OK ? api_prefs_set_for(c, &p, &mask, o->reason) : code;
 }
 
 const struct cli_verb verb_down = {

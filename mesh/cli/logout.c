@@ -5,9 +5,10 @@
 
 struct options {
 	struct cli_common common;
-	const char *accept_risk;
+	const char *accept_risk, *reason;
 };
-static const struct opt_row rows[] = { CLI_ROW_RISK(struct options), CLI_ROWS_COMMON(struct options) };
+static const struct opt_row rows[] = { CLI_ROW_REASON(struct options), CLI_ROW_RISK(struct options),
+	CLI_ROWS_COMMON(struct options) };
 
 enum { SERVER_MS = 15000 };
 
@@ -16,8 +17,10 @@ static int logout_run(struct cli *c, const void *options, const char *const *wor
 	const struct options *o = options;
 	(void)words;
 	(void)n;
-	struct api_request r = { .method = "POST", .target = "/localapi/v0/logout" };
-	int code = ssh_session_check(c, o->accept_risk, "ropewalk logout");
+	struct api_request r = { .method = "POST", .target = "/localapi/v0/logout", .reason = o->reason };
+	int code = api_reason_check(c, o->reason);
+	if (code == CLI_OK)
+		code = ssh_session_check(c, o->accept_risk, "ropewalk logout");
 	if (code == CLI_OK)
 		code = api_call(c, &r, NULL, NULL);
 	if (code == CLI_OK) /* the server is told first */

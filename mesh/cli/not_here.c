@@ -57,7 +57,6 @@ static const struct {
 	{ " netcheck ", "bind-address", "ropewalkd measures by the socket that it uses" },
 	{ " netcheck ", "bind-port", "ropewalkd measures by the socket that it uses" },
 	{ " whois ", "proto", "an address is of one machine, whatever is spoken" },
-	{ " down logout ", "reason", "nobody asks for a reason" },
 	{ " version ", "upstream", "the package manager of this machine knows the newest version" },
 	{ " bugreport ", "diagnose", "the file has all that would be looked at" },
 	{ " bugreport ", "record", "journalctl -f -u ropewalkd shows what happens" },

@@ -7,6 +7,10 @@
 #include "mesh/proto/control.h"
 #include "mesh/proto/localapi_status.h"
 
+/* Why somebody takes the machine off the network: base64, as official clients send --reason (seen of 1.102.5). */
+#define API_REASON_HEADER "X-Tailscale-Reason"
+enum { API_REASON_MAX = 256 }; /* bytes of the text */
+
 struct api_ping_result {
 	const char *ip, *node_ip, *node_name, *err, *endpoint; /* endpoint "" when relayed */
 	double latency_s;

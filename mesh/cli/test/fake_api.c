@@ -87,8 +87,10 @@ static void *serve(void *arg)
 		line = line > 9 ? line - 9 : 0; /* without " HTTP/1.1" */
 		pthread_mutex_lock(&c->f->lock);
 		size_t at = strlen(c->f->log);
-		snprintf(c->f->log + at, sizeof(c->f->log) - at, "%.*s %s\n", (int)line, buf,
-			strstr(buf, "\r\n\r\n") + 4);
+		const char *why = strstr(buf, "\r\nX-Tailscale-Reason:");
+		int why_len = why ? (int)strcspn(why + 2, "\r") : 0;
+		snprintf(c->f->log + at, sizeof(c->f->log) - at, "%.*s%s%.*s %s\n", (int)line, buf,
+			why ? " " : "", why_len, why ? why + 2 : "", strstr(buf, "\r\n\r\n") + 4);
 		pthread_mutex_unlock(&c->f->lock);
 		if (!r->start)
 			r = &missing;

@@ -13,7 +13,8 @@ struct fake_route {	   /* the first whose start begins the request line answers;
 struct fake_api;
 struct fake_api *fake_api_start(const struct fake_route *routes); /* ended by a NULL start */
 const char *fake_api_socket(const struct fake_api *f);
-/* One line per request: "POST /localapi/v0/start {...}". Valid until the next call. */
+/* One line per request: "POST /localapi/v0/start {...}", before its body the line of its head that has a reason. Valid until
+ * the next call. */
 const char *fake_api_requests(struct fake_api *f);
 void fake_api_stop(struct fake_api *f);
 

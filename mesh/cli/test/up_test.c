@@ -3,6 +3,7 @@
 #include "mesh/cli/cli.h"
 #include "mesh/cli/test/fake_api.h"
 #include "mesh/cli/test/line.h"
+#include "mesh/proto/localapi.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -140,6 +141,34 @@ static void test_up_asks(void **state)
 	}
 }
 
+/* Why it is done goes along as official clients say it, and is not so long that it would be cut. */
+static void test_reason(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":2}\n", true }, WRITES, { 0 } };
+	static const char *const verbs[] = { "PATCH " API "prefs", "POST " API "logout" };
+	char line[400], want[400], reason[API_REASON_MAX + 2];
+	memset(reason, 'a', sizeof(reason) - 1);
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		for (int len = 0; len <= API_REASON_MAX + 1; len += len ? 1 : API_REASON_MAX) {
+			char text[(API_REASON_MAX + 2) / 3 * 4 + 8];
+			struct fake_api *f = fake_api_start(routes);
+			snprintf(line, sizeof(line), "%s --reason=%.*s", i ? "logout" : "down", len, reason);
+			struct result r = run_line(fake_api_socket(f), line);
+			base64_encode((const uint8_t *)reason, (size_t)len, text);
+			snprintf(want, sizeof(want), "%s %s%s%s", verbs[i], len ? API_REASON_HEADER ": " : "",
+				len ? text : "", len ? " " : "");
+			bool fits = len <= API_REASON_MAX;
+			const char *asked = fake_api_requests(f);
+			if (r.code != (fits ? CLI_OK : CLI_USAGE) ||
+				(fits && strncmp(asked, want, strlen(want)) != 0) ||
+				(!fits && (*asked || !strstr(r.err, "--reason takes up to 256 bytes"))))
+				fail_msg("%.8s, %d bytes: %d %s%s", line, len, r.code, asked, r.err);
+			result_free(&r);
+			fake_api_stop(f);
+		}
+}
+
 /* The same tags again, none where there are none, those that the machine has, and a machine that has no login: nothing is
  * logged in anew. */
 static void test_up_same_tags(void **state)
@@ -270,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_up),
 		cmocka_unit_test(test_up_asks),
+		cmocka_unit_test(test_reason),
 		cmocka_unit_test(test_up_same_tags),
 		cmocka_unit_test(test_up_server_away),
 		cmocka_unit_test(test_up_logged_out),

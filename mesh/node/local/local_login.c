@@ -1,3 +1,4 @@
+#include "mesh/base/log.h"
 #include "mesh/node/local/local_request.h"
 
 /* Official clients ask for this behind a start with a key, too: the key goes first. A login that is under way
@@ -13,6 +14,12 @@ void local_login(struct request *r)
 
 void local_logout(struct request *r)
 {
+	char who[LOCAL_ASKER];
+	if (!local_asker(r, who)) {
+		local_reply_error(r->conn, 400, local_asker_unclear);
+		return;
+	}
+	log_info("logged out by %s", who);
 	r->node->logout(r->node->arg);
 	local_reply_done(r->conn, 204);
 }

@@ -1,6 +1,7 @@
 /* LocalAPI's preferences: told, changed one by one (PATCH), or as a whole (start). What this node does not
  * have is refused, never ignored: a client would believe it was done. */
 #include "mesh/netmap/exits.h"
+#include "mesh/base/log.h"
 #include "mesh/base/via6.h"
 #include "mesh/node/links/server_key.h"
 #include "mesh/node/local/local_request.h"
@@ -466,9 +467,19 @@ void local_prefs_get(struct request *r)
 	local_prefs_reply(r);
 }
 
+static void note_down(
+	struct request *r, const struct api_prefs *p, const struct api_prefs_mask *m, const char *who)
+{
+	struct local_facts f;
+	r->node->facts(r->node->arg, &f);
+	if (m->want_running && !p->want_running && f.prefs->want_running)
+		log_info("taken off the network by %s", who);
+}
+
 void local_prefs_patch(struct request *r)
 {
 	struct arena a = { 0 };
+	char who[LOCAL_ASKER];
 	struct api_prefs p;
 	struct api_prefs_mask m;
 	struct errbuf eb;
@@ -478,11 +489,14 @@ void local_prefs_patch(struct request *r)
 		bad = eb.text;
 	else if (asks_too_much(r, MASKED, missing))
 		bad = missing;
+	else if (!local_asker(r, who))
+		bad = local_asker_unclear;
 	else
 		bad = check_prefs(&p, &m);
 	if (bad) {
 		local_reply_error(r->conn, 400, bad);
 	} else if (!is_tried_first(r, &p, &m, local_prefs_patch)) {
+		note_down(r, &p, &m, who);
 		take_prefs(r, &p, &m);
 		local_prefs_reply(r);
 	}

@@ -52,6 +52,12 @@ void local_profiles_new(struct request *r);
 bool local_user_id(const char *name, uid_t *out); /* of /etc/passwd, or a number */
 bool local_may_change(const struct request *r);	  /* whoever is at the other end */
 
+/* local_asker.c: "user 1000: REASON", fit for a log; without a reason where none is given. false: what is given cannot be
+ * read, which is what local_asker_unclear says. */
+enum { LOCAL_ASKER = API_REASON_MAX + 32 };
+bool local_asker(const struct request *r, char out[static LOCAL_ASKER]);
+extern const char local_asker_unclear[];
+
 /* local_watch.c */
 struct local_watchers;
 /* Before the node's files are closed, free them. */

@@ -1,4 +1,5 @@
 #include "mesh/node/test/local_place.h"
+#include "mesh/base/log.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/queries.h"
 #include "mesh/proto/localapi.h"
@@ -18,6 +19,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define A43 "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE"
+#define A344 A43 A43 A43 A43 A43 A43 A43 A43 /* 258 letters */
 #define MANY_DIGITS "0000000000000000000000000000000000000000000000000000000000000001"
 
 static void test_routes(void **state)
@@ -575,6 +578,59 @@ static void test_server_pinned_otherwise(void **state)
 	local_place_end(&p);
 }
 
+/* Who takes the machine off the network, and why, stands in the log; as text of one line, whatever they say. */
+static void keep_line(void *arg, enum log_level level, const char *text)
+{
+	(void)level;
+	if (strstr(text, "off the network") || strstr(text, "logged out"))
+		snprintf(arg, 400, "%s", text);
+}
+
+static void test_reason(void **state)
+{
+	static const char down[] = "{\"WantRunningSet\":true,\"WantRunning\":false}";
+	static const struct {
+		const char *reason, *has;
+		int status;
+	} rows[] = { { "", "by user %u", 200 }, { "X-Tailscale-Reason: \r\n", "by user %u", 200 },
+		{ "X-Tailscale-Reason: aXQgaXMgbGF0ZQ==\r\n", "by user %u: it is late", 200 },
+		{ "X-Tailscale-Reason: YQpiG1szMW3Cmw==\r\n", "by user %u: a?b?[31m?", 200 },
+		{ "X-Tailscale-Reason: it is late\r\n", "", 400 },
+		{ "X-Tailscale-Reason: " A344 "\r\n", "", 400 } };
+	struct local_place p;
+	struct local_answer a;
+	char line[400], want[128];
+	(void)state;
+	local_place_make(&p);
+	log_tell(keep_line, line);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (int out = 0; out < 2; out++) {
+			struct local_question q = {
+				.method = "POST", .target = API "logout", .extra = rows[i].reason
+			};
+			if (!out)
+				q.method = "PATCH", q.target = API "prefs", q.body = down;
+			p.n->state.prefs.want_running = true;
+			line[0] = 0;
+			local_ask(&p, &q, &a);
+			snprintf(want, sizeof(want), rows[i].has, (unsigned)geteuid());
+			const char *at = strstr(line, want);
+			if (a.status != (out && rows[i].status == 200 ? 204 : rows[i].status) || !at ||
+				strcmp(at, want) != 0)
+				fail_msg("row %zu, %s: %d \"%s\"", i, q.target, a.status, line);
+			if (!out && p.n->state.prefs.want_running != (rows[i].status != 200))
+				fail_msg("row %zu: it is %s", i, rows[i].status == 200 ? "up" : "down");
+		}
+	/* what is off is not taken off again */
+	p.n->state.prefs.want_running = false;
+	line[0] = 0;
+	local_ask(
+		&p, &(struct local_question) { .method = "PATCH", .target = API "prefs", .body = down }, &a);
+	assert_string_equal(line, "");
+	log_tell(NULL, NULL);
+	local_place_end(&p);
+}
+
 /* Nothing can be written: the answer stands, and status says what to do. */
 static void test_full_disk(void **state)
 {
@@ -637,6 +693,7 @@ int main(void)
 		cmocka_unit_test(test_server_tried_first),
 		cmocka_unit_test(test_server_pinned),
 		cmocka_unit_test(test_server_pinned_otherwise),
+		cmocka_unit_test(test_reason),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_watch),
 	};

@@ -56,11 +56,10 @@ static const struct {
 	{ " status ", "listen", "ropewalk status --json is for programs that show it" },
 	{ " netcheck ", "bind-address", "ropewalkd measures by the socket that it uses" },
 	{ " netcheck ", "bind-port", "ropewalkd measures by the socket that it uses" },
-	{ " whois ", "proto", "an address is of one machine, whatever is spoken" },
 	{ " version ", "upstream", "the package manager of this machine knows the newest version" },
 	{ " bugreport ", "diagnose", "the file has all that would be looked at" },
 	{ " bugreport ", "record", "journalctl -f -u ropewalkd shows what happens" },
-	{ " exit-node ", "filter", "each line of ropewalk exit-node list has it all: use grep" },
+	{ " exit-node ", "filter", "machines do not say in which country they are; for names, use grep" },
 };
 
 static bool has_word(const char *words, const char *word)

@@ -7,6 +7,16 @@ struct options {
 };
 static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
 
+struct whois_options {
+	struct cli_common common;
+	const char *proto;
+};
+static const struct opt_row whois_rows[] = {
+	{ "proto", NULL, OPT_STRING, offsetof(struct whois_options, proto), "tcp|udp",
+		"what is spoken at the port; an address is of one machine whichever it is" },
+	CLI_ROWS_COMMON(struct whois_options)
+};
+
 static void whois_print(struct cli *c, const struct api_whois *w)
 {
 	if (w->node) {
@@ -84,10 +94,13 @@ static int address_of(struct cli *c, const char *word, char out[static ADDR_TEXT
 	return code;
 }
 
-static int ask_whois(struct cli *c, const char *asked)
+/* proto: "" for either. */
+static int ask_whois(struct cli *c, const char *asked, const char *proto)
 {
 	char target[API_TARGET_MAX] = "/localapi/v0/whois";
 	api_target_add(target, "addr", asked);
+	if (*proto)
+		api_target_add(target, "proto", proto);
 	struct api_request r = { .method = "GET", .target = target, .missing_ok = true };
 	struct buf b = { 0 };
 	struct arena a = { 0 };
@@ -110,12 +123,14 @@ static int ask_whois(struct cli *c, const char *asked)
 
 static int whois_run(struct cli *c, const void *options, const char *const *words, int n)
 {
-	(void)options;
+	const struct whois_options *o = options;
 	(void)n;
 	char text[ADDR_TEXT];
-	const char *asked;
+	const char *asked, *proto = o->proto ? o->proto : "";
+	if (*proto && strcmp(proto, "tcp") != 0 && strcmp(proto, "udp") != 0)
+		return cli_fail(c, CLI_USAGE, "usage", NULL, "--proto is tcp or udp");
 	int code = address_of(c, words[0], text, &asked);
-	return code == CLI_OK ? ask_whois(c, asked) : code;
+	return code == CLI_OK ? ask_whois(c, asked, proto) : code;
 }
 
 static int whoami_run(struct cli *c, const void *options, const char *const *words, int n)
@@ -133,7 +148,7 @@ static int whoami_run(struct cli *c, const void *options, const char *const *wor
 	else if (code == CLI_OK)
 		addr_format(&s.ips[0], text);
 	arena_free(&a);
-	return code == CLI_OK ? ask_whois(c, text) : code;
+	return code == CLI_OK ? ask_whois(c, text, "") : code;
 }
 
 const struct cli_verb verb_whoami = {
@@ -144,8 +159,9 @@ const struct cli_verb verb_whoami = {
 };
 
 const struct cli_verb verb_whois = {
-	.man = { "whois", "IP[:PORT]|NAME", "say which machine and user an address belongs to", NULL, rows },
-	.options_size = sizeof(struct options),
+	.man = { "whois", "IP[:PORT]|NAME", "say which machine and user an address belongs to", NULL,
+		whois_rows },
+	.options_size = sizeof(struct whois_options),
 	.min_words = 1,
 	.max_words = 1,
 	.run = whois_run,

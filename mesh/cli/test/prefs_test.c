@@ -167,6 +167,25 @@ static void test_login_and_switch(void **state)
 	check(none, without, ARRAY_LEN(without));
 }
 
+/* What is spoken at a port goes along; nothing else is a protocol. */
+static void test_whois(void **state)
+{
+	(void)state;
+#define BOB "{\"Node\":{\"ID\":2,\"Name\":\"bob.mesh.test.\",\"StableID\":\"n2\",\"Addresses\":[]}}"
+#define IS_BOB "Machine:\n  Name:       bob.mesh.test.\n  ID:         n2\n  Addresses: \n"
+	static const struct fake_route routes[] = { { "GET " API "whois?addr=100.64.0.2:53&proto=udp HTTP",
+							    200, BOB, false },
+		{ "GET " API "whois?addr=100.64.0.2:53 HTTP", 200, BOB, false }, { 0 } };
+	static const struct want rows[] = {
+		{ "whois --proto=udp 100.64.0.2:53", CLI_OK, IS_BOB, "" },
+		{ "whois --proto= 100.64.0.2:53", CLI_OK, IS_BOB, "" },
+		{ "whois 100.64.0.2:53", CLI_OK, IS_BOB, "" },
+		{ "whois --proto=icmp 100.64.0.2", CLI_USAGE, "", "--proto is tcp or udp" },
+		{ "whoami --proto=udp", CLI_USAGE, "", "unknown option --proto" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+}
+
 static void test_whoami(void **state)
 {
 	(void)state;
@@ -279,7 +298,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_debug_via), cmocka_unit_test(test_get),
 		cmocka_unit_test(test_get_exit), cmocka_unit_test(test_set),
-		cmocka_unit_test(test_login_and_switch), cmocka_unit_test(test_whoami),
-		cmocka_unit_test(test_metrics), cmocka_unit_test(test_not_here) };
+		cmocka_unit_test(test_login_and_switch), cmocka_unit_test(test_whois),
+		cmocka_unit_test(test_whoami), cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_not_here) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

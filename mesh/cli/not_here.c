@@ -44,7 +44,7 @@ static const struct {
 	{ JOINS, "ssh", "use this machine's own sshd, which is reached by the mesh already" },
 	{ " set ", "advertise-tags", "the network gives tags at a login: ropewalk up --advertise-tags" },
 	{ " set ", "reset", "options change what they name and nothing else; ropewalk get shows the values" },
-	{ JOINS, "qr-format", "--qr shows the code as text" },
+	{ " set ", "qr-format", "it is of ropewalk up, which shows codes" },
 	{ JOINS, "nickname", "there is one login, which ropewalk switch shows" },
 	{ JOINS, "auto-update", "the package manager of this machine updates ropewalk" },
 	{ JOINS, "update-check", "the package manager of this machine knows the newest version" },

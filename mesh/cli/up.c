@@ -23,6 +23,9 @@ static const struct opt_row rows[] = {
 	CLI_ROWS_UP_END,
 	{ "qr", NULL, OPT_BOOL, offsetof(struct up_options, qr), NULL,
 		"show the login URL as a QR code, terminal or not" },
+	{ "qr-format", NULL, OPT_STRING, offsetof(struct up_options, qr_format), "FORMAT",
+		"how that is drawn: small, large, ascii, or auto (small; ascii where the locale is not of "
+		"UTF-8)" },
 	CLI_ROWS_COMMON(struct up_options),
 };
 
@@ -36,6 +39,7 @@ struct up {
 	char url[512], waiting[384]; /* told already */
 	struct loop_timer *look, *limit;
 	struct api_exchange *looking;
+	enum qr_format qr;
 };
 
 /* --- what was asked for --- */
@@ -64,6 +68,7 @@ static int get_key(struct cli *c, const struct up_options *o, struct buf *key)
 static int up_check(struct cli *c, const struct up_options *o, const struct api_prefs *now)
 {
 	struct url url;
+	enum qr_format format;
 	if (o->login_server && !url_parse(o->login_server, &url))
 		return cli_fail(c, CLI_USAGE, "usage", "Such as --login-server https://control.example.com",
 			"--login-server: \"%s\" is not an http:// or https:// URL", o->login_server);
@@ -78,6 +83,9 @@ static int up_check(struct cli *c, const struct up_options *o, const struct api_
 			"first; when "
 			"it is not there, nothing changes.",
 			"this machine is in the network of %s", now->control_url);
+	if (o->qr_format && !qr_format_parse(o->qr_format, &format))
+		return cli_fail(c, CLI_USAGE, "usage", NULL,
+			"--qr-format is auto, ascii, large or small, not \"%s\"", o->qr_format);
 	if (o->auth_key && !*o->auth_key)
 		return cli_fail(c, CLI_USAGE, "usage", "ropewalk-control preauthkeys create makes one.",
 			"--auth-key is empty");
@@ -151,7 +159,7 @@ static void tell_url(struct up *u, const char *url)
 	}
 	fprintf(u->c->err, "\nTo authenticate, visit:\n\n\t%s\n\n", url);
 	if (u->c->terminal || u->o->qr)
-		qr_print(url, u->c->err);
+		qr_print(url, u->qr, u->c->err);
 	fflush(u->c->err);
 }
 
@@ -266,7 +274,8 @@ static void up_timed_out(void *arg)
 
 static int wait_for_it(struct cli *c, const struct up_options *o)
 {
-	struct up u = { .c = c, .o = o };
+	struct up u = { .c = c, .o = o, .qr = QR_AUTO };
+	(void)(o->qr_format && qr_format_parse(o->qr_format, &u.qr)); /* up_check */
 	struct api_watch_events ev = { .notify = notified, .ended = ended, .arg = &u };
 	u.look = loop_timer_new(c->loop, up_look, &u);
 	u.limit = loop_timer_new(c->loop, up_timed_out, &u);

@@ -14,7 +14,7 @@ struct up_options { /* NULL and 0: not given */
 		server_key; /* "mkey:...", of an invitation, whose auth_key is the key itself, never file:PATH */
 	uint64_t timeout_ms;
 	bool qr, force_reauth, reset;
-	const char *accept_risk;
+	const char *accept_risk, *qr_format;
 };
 #define CLI_ROWS_UP_END \
 	CLI_ROW_TAGS(struct up_options), CLI_ROW_RISK(struct up_options), \

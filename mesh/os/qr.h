@@ -12,7 +12,15 @@ int qr_width(const struct qr *q);     /* dots of a side, without the quiet zone;
 bool qr_is_dark(const struct qr *q, int x, int y);
 void qr_free(struct qr *q); /* NULL is fine */
 
-/* Half-height blocks, dark on light whatever the terminal's colours. false: as qr_make. */
-bool qr_print(const char *text, FILE *to);
+enum qr_format {
+	QR_AUTO, /* small, or ascii where the locale that the environment names is not of UTF-8 */
+	QR_ASCII, /* two letters a dot and no colours: "##" is light, for consoles and logs without block characters */
+	QR_LARGE, /* two blocks a dot, in colours of its own whatever the terminal's */
+	QR_SMALL  /* half-height blocks, the same */
+};
+bool qr_format_parse(
+	const char *text, enum qr_format *out); /* "auto" "ascii" "large" "small"; false: none of them */
+/* Dark on light. false: as qr_make. */
+bool qr_print(const char *text, enum qr_format format, FILE *to);
 
 #endif

@@ -24,7 +24,7 @@ static void tell(const json_t *answer, const char *line)
 	fprintf(stderr, "\nOn the machine: ropewalk join LINE. It is good for %s, %s%s.\n",
 		many ? "as many machines as you like" : "one machine", expiry ? "until " : "for ever",
 		text_of(expiry));
-	qr_print(line, stderr);
+	qr_print(line, QR_AUTO, stderr);
 }
 
 int invite_run(const struct options *o, const char **words, int n, struct errbuf *eb)

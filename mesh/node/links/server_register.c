@@ -25,6 +25,14 @@ static void refused(struct server_link *c, const char *why)
 	loop_timer_set(c->retry, 0);
 }
 
+/* A person opens it, by hand or by a program that watches us: a page on the web, all of it, and nothing else that a
+ * desktop would open. */
+static bool is_page(const struct server_link *c, const char *text)
+{
+	struct url url;
+	return strlen(text) < sizeof(c->login.followup) && url_parse(text, &url);
+}
+
 static void registered(struct server_link *c, const struct ctl_register_response *r)
 {
 	struct node_private key = *server_login_key(&c->login, &c->us->node);
@@ -69,6 +77,9 @@ static void register_answered(void *arg, int status, const char *body, size_t le
 		server_login_renew_key(&c->login, &c->us->node);
 		c->ops.forgotten(c->ops.arg, NULL);
 		server_register_send(c);
+	} else if (r.auth_url[0] && !is_page(c, r.auth_url)) {
+		server_link_retry_later(c, "cannot register with the control server at",
+			"the login that it asks for is at no http:// or https:// page");
 	} else if (r.auth_url[0]) {
 		bool again = strcmp(c->login.followup, r.auth_url) == 0;
 		snprintf(c->login.followup, sizeof(c->login.followup), "%s", r.auth_url);

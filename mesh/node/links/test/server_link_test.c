@@ -431,6 +431,41 @@ static void test_person_is_asked(void **state)
 	site_free(s);
 }
 
+/* What a person, or a program for them, is told to open is a page on the web. */
+static void test_login_at_no_page(void **state)
+{
+#define A100 \
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+	"aa"
+	static const struct {
+		const char *url;
+		bool page;
+	} rows[] = { { "https://login.test/a/1?x=%20", true }, { "HTTP://10.0.0.1:8080/register/x", true },
+		{ "file:///etc/passwd", false }, { "javascript:alert(1)", false },
+		{ "ssh://-oProxyCommand=x", false }, { "https:///a", false }, { "//login.test/a", false },
+		{ "login.test/a", false }, { "https://login.test/a b", false },
+		{ "https://login.test/\\u001b[2J", false }, { "https://login.test/\\u00e4", false },
+		{ " https://login.test/", false },
+		{ "https://login.test/" A100 A100 A100 A100 A100, false } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct site *s = site_new();
+		char text[700];
+		snprintf(text, sizeof(text), "{\"AuthURL\":\"%s\"}", rows[i].url);
+		s->registers[0] = text;
+		s->holds_followups = true;
+		site_open(s);
+		WAIT(s->asked[0] || strstr(server_link_waiting_for(s->link), "no http:// or https:// page"));
+		if ((s->asked[0] != 0) != rows[i].page ||
+			(rows[i].page && strcmp(s->asked, rows[i].url) != 0))
+			fail_msg("row %zu: \"%s\", %s", i, s->asked, server_link_waiting_for(s->link));
+		if (rows[i].page)
+			WAIT(s->held);
+		assert_string_equal(s->followup, rows[i].page ? rows[i].url : "");
+		site_free(s);
+	}
+}
+
 static void test_admin_is_asked(void **state)
 {
 	struct site *s = site_new();
@@ -737,6 +772,7 @@ int main(void)
 		cmocka_unit_test(test_other_server),
 		cmocka_unit_test(test_pinned),
 		cmocka_unit_test(test_person_is_asked),
+		cmocka_unit_test(test_login_at_no_page),
 		cmocka_unit_test(test_admin_is_asked),
 		cmocka_unit_test(test_new_key),
 		cmocka_unit_test(test_stays_away),

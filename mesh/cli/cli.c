@@ -1,5 +1,6 @@
 #include "mesh/cli/cli.h"
 #include "mesh/cli/not_here.h"
+#include "mesh/os/file.h"
 #include "mesh/proto/json.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -102,6 +103,13 @@ void cli_pause(struct cli *c, uint64_t ms)
 	loop_timer_set(t, ms);
 	loop_run(c->loop);
 	loop_timer_free(t);
+}
+
+void cli_warn_secret(struct cli *c, const char *path)
+{
+	const char *flaw = file_open_to_all(path, true);
+	if (flaw)
+		fprintf(c->err, "# warning: %s %s\n", path, flaw);
 }
 
 static int usage(struct cli *c, const char *verb, const char *message)

@@ -62,6 +62,8 @@ const struct cli_verb *cli_verb_find(const char *name); /* NULL: unknown */
 int cli_run(struct cli *c, int argc, char **argv);
 
 void cli_pause(struct cli *c, uint64_t ms); /* the loop goes on meanwhile */
+/* Says so where the file of a secret is open to every user of the machine. */
+void cli_warn_secret(struct cli *c, const char *path);
 /* Says what is wrong (and, hint not NULL, what to do), as text or JSON with a stable id. Returns code. */
 int cli_fail(struct cli *c, enum cli_exit code, const char *id, const char *hint, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));

@@ -94,6 +94,8 @@ static int join_run(struct cli *c, const void *options, const char *const *words
 	if (get_invite(words, n, &v, &eb))
 		return cli_fail(c, CLI_USAGE, "invitation",
 			"An invitation is made on the server, by ropewalk-control invite.", "%s", eb.text);
+	if (n == 1 && strncmp(words[0], "file:", 5) == 0)
+		cli_warn_secret(c, words[0] + 5);
 	o.login_server = v.server;
 	o.server_key = key_format(v.key.b, "mkey:", key);
 	o.auth_key = v.auth_key;

@@ -56,6 +56,7 @@ static int get_key(struct cli *c, const struct up_options *o, struct buf *key)
 		return cli_fail(c, CLI_FAILED, "key-file",
 			"--auth-key=file:PATH names a file that holds nothing but the key.",
 			"cannot read the auth key: %s", eb.text);
+	cli_warn_secret(c, given + 5);
 	while (key->len && buf_data(key)[key->len - 1] <= ' ')
 		key->len--;
 	while (key->len && buf_data(key)[0] <= ' ')

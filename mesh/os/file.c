@@ -39,6 +39,26 @@ int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb)
 	return err;
 }
 
+const char *file_open_to_all(const char *path, bool secret)
+{
+	struct stat st;
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	if (st.st_mode & S_IWOTH)
+		return "can be written by every user of this machine: chmod o-w it";
+	return secret && (st.st_mode & S_IROTH) ? "can be read by every user of this machine: chmod o-r it"
+						: NULL;
+}
+
+int file_read_given(const char *path, size_t cap, bool secret, struct buf *out, struct errbuf *eb)
+{
+	int err = file_read(path, cap, out, eb);
+	const char *flaw = err ? NULL : file_open_to_all(path, secret);
+	if (flaw)
+		log_warn("%s %s", path, flaw);
+	return err;
+}
+
 /* Of an open file, so that nobody swaps it between the look and the read. */
 static int check_own(int fd, const char *path, enum file_own how, struct errbuf *eb)
 {

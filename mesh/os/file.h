@@ -8,7 +8,12 @@
 
 /* Appends the file to out; larger than cap is ERR_TOO_LARGE. 0 or a negative code with a sentence. */
 int file_read(const char *path, size_t cap, struct buf *out, struct errbuf *eb);
-/* The same for what this program wrote for itself: followed through no link, a regular file, of this user or
+/* What is wrong with the rights of a file that an admin wrote, as words to stand behind its name: every user of the machine
+ * may write it or, secret, read it. NULL: nothing, or there is no such file. */
+const char *file_open_to_all(const char *path, bool secret);
+/* file_read, and that in the log as a warning, with what to do. */
+int file_read_given(const char *path, size_t cap, bool secret, struct buf *out, struct errbuf *eb);
+/* As file_read for what this program wrote for itself: followed through no link, a regular file, of this user or
  * root, that nobody else may write. Private: nor read; else it is refused (FILE_PRIVATE), or closed to others
  * with a warning in the log (FILE_HIDE). The sentence says what to do. */
 enum file_own { FILE_SHOWN, FILE_HIDE, FILE_PRIVATE };

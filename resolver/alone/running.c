@@ -14,7 +14,7 @@ enum { CONF_MAX = 16 << 20 };
 int running_config_read(const char *config, struct conf *c, struct zone **z, struct errbuf *eb)
 {
 	struct buf text = { 0 };
-	int err = file_read(config, CONF_MAX, &text, eb);
+	int err = file_read_given(config, CONF_MAX, false, &text, eb);
 	if (!err)
 		err = conf_read(config, (const char *)buf_data(&text), text.len, c, eb);
 	buf_free(&text);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -112,6 +113,14 @@ static void test_sources(void **state)
 	r = run_join(FRESH, words, requests, sizeof(requests));
 	assert_int_equal(r.code, CLI_OK);
 	assert_non_null(strstr(requests, SETS));
+	assert_null(strstr(r.err, "warning"));
+	result_free(&r);
+
+	/* a secret, whoever wrote it there */
+	assert_int_equal(chmod(path, 0644), 0);
+	r = run_join(FRESH, words, requests, sizeof(requests));
+	assert_int_equal(r.code, CLI_OK);
+	assert_non_null(strstr(r.err, "line can be read by every user of this machine"));
 	result_free(&r);
 	unlink(path);
 	rmdir(dir);

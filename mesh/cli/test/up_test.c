@@ -3,6 +3,7 @@
 #include "mesh/cli/cli.h"
 #include "mesh/cli/test/fake_api.h"
 #include "mesh/cli/test/line.h"
+#include "mesh/os/file.h"
 #include "mesh/proto/localapi.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define API "/localapi/v0/"
@@ -139,6 +142,35 @@ static void test_up_asks(void **state)
 		result_free(&r);
 		fake_api_stop(f);
 	}
+}
+
+/* A key in a file is not one on the command line, and the file is not everybody's. */
+static void test_key_file(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = { { BUS, 200, "{\"State\":6}\n", true }, GET_PREFS, WRITES,
+		{ 0 } };
+	static const mode_t modes[] = { 0600, 0640, 0644 };
+	char dir[] = "/tmp/rw-up-XXXXXX", path[64], line[128];
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/key", dir);
+	assert_int_equal(file_write_atomic(path, 0600, " k1\n", 4, NULL), 0);
+	snprintf(line, sizeof(line), "up --auth-key file:%s", path);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		struct fake_api *f = fake_api_start(routes);
+		assert_int_equal(chmod(path, modes[i]), 0);
+		struct result r = run_line(fake_api_socket(f), line);
+		assert_int_equal(r.code, CLI_OK);
+		assert_non_null(strstr(fake_api_requests(f), "start {\"AuthKey\":\"k1\"}"));
+		bool told =
+			strstr(r.err, "key can be read by every user of this machine: chmod o-r it") != NULL;
+		if (told != (modes[i] == 0644))
+			fail_msg("mode %o: \"%s\"", (unsigned)modes[i], r.err);
+		result_free(&r);
+		fake_api_stop(f);
+	}
+	unlink(path);
+	rmdir(dir);
 }
 
 /* Why it is done goes along as official clients say it, and is not so long that it would be cut. */
@@ -299,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_up),
 		cmocka_unit_test(test_up_asks),
+		cmocka_unit_test(test_key_file),
 		cmocka_unit_test(test_reason),
 		cmocka_unit_test(test_up_same_tags),
 		cmocka_unit_test(test_up_server_away),

@@ -632,7 +632,7 @@ int config_parse(
 int config_read(const char *path, struct control_config *out, struct errbuf *eb)
 {
 	struct buf text = { 0 };
-	int err = file_read(path, CONFIG_BYTES_MAX, &text, eb);
+	int err = file_read_given(path, CONFIG_BYTES_MAX, false, &text, eb);
 	if (!err)
 		err = parse_whole(path, (const char *)buf_data(&text), text.len, true, out, eb);
 	buf_wipe(&text); /* secrets may stand in it */

@@ -270,7 +270,7 @@ int config_derp_read(
 	*out = (struct ctl_derp_map) { .omit_default = true };
 	for (size_t i = 0; i < paths->n && !err; i++) {
 		struct buf text = { 0 };
-		err = file_read(paths->v[i], DERP_FILE_BYTES_MAX, &text, eb);
+		err = file_read_given(paths->v[i], DERP_FILE_BYTES_MAX, false, &text, eb);
 		if (!err)
 			err = config_derp_parse(
 				paths->v[i], (const char *)buf_data(&text), text.len, a, out, eb);

@@ -410,7 +410,7 @@ int config_login_secrets(struct control_config *c, struct errbuf *eb)
 				"%s: oidc.client_secret_path: nothing in the environment is called as in "
 				"\"%.128s\"",
 				c->file, p->secret_path);
-		int err = file_read(path, SECRET_MAX, &text, eb);
+		int err = file_read_given(path, SECRET_MAX, true, &text, eb);
 		while (text.len && strchr(" \r\n\t", buf_data(&text)[text.len - 1]))
 			text.len--;
 		if (!err && (!text.len || memchr(buf_data(&text), 0, text.len)))

@@ -121,7 +121,7 @@ int config_records_read(const char *path, struct arena *a, struct config_records
 	struct document d;
 	struct buf text = { 0 };
 	*out = (struct config_records) { 0 };
-	int err = file_read(path, RECORDS_BYTES_MAX, &text, eb);
+	int err = file_read_given(path, RECORDS_BYTES_MAX, false, &text, eb);
 	if (!err && !(err = document_open(&d, path, (const char *)buf_data(&text), text.len, eb))) {
 		yaml_node_t *root = yaml_document_get_root_node(&d.yaml);
 		err = root ? config_records_take(&d, "extra records", root, a, out) : 0;

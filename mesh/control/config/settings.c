@@ -11,7 +11,7 @@ static int read_policy(const char *path, struct policy_source **out, struct errb
 {
 	struct buf text = { 0 };
 	struct errbuf why = { 0 };
-	int err = file_read(path, POLICY_BYTES_MAX, &text, eb);
+	int err = file_read_given(path, POLICY_BYTES_MAX, false, &text, eb);
 	if (!err) {
 		*out = policy_source_new((char *)buf_data(&text), text.len, &why);
 		if (!*out)

@@ -1,4 +1,5 @@
 #include "mesh/os/file.h"
+#include "mesh/base/log.h"
 #include "mesh/os/sock.h"
 #include <errno.h>
 #include <limits.h>
@@ -50,6 +51,48 @@ static unsigned mode_of(const char *name)
 	struct stat st;
 	assert_int_equal(stat(in(name), &st), 0);
 	return st.st_mode & 07777;
+}
+
+static char warned[256];
+
+static void keep_warning(void *arg, enum log_level level, const char *text)
+{
+	(void)arg;
+	if (level == LOG_WARN)
+		snprintf(warned, sizeof(warned), "%s", text);
+}
+
+/* What an admin wrote is read whoever else may, and said where that is everybody. */
+static void test_given(void **state)
+{
+	static const struct {
+		mode_t mode;
+		bool secret;
+		const char *says; /* behind the name; NULL: nothing */
+	} rows[] = { { 0600, true, NULL }, { 0640, true, NULL }, { 0660, true, NULL }, { 0644, false, NULL },
+		{ 0644, true, "can be read by every user of this machine: chmod o-r it" },
+		{ 0666, false, "can be written by every user of this machine: chmod o-w it" },
+		{ 0602, true, "can be written by every user of this machine: chmod o-w it" } };
+	struct errbuf eb = { 0 };
+	(void)state;
+	assert_int_equal(file_write_atomic(in("given"), 0600, "key", 3, &eb), 0);
+	log_tell(keep_warning, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf b = { 0 };
+		assert_int_equal(chmod(in("given"), rows[i].mode), 0);
+		warned[0] = 0;
+		assert_int_equal(file_read_given(in("given"), 100, rows[i].secret, &b, &eb), 0);
+		assert_int_equal(b.len, 3);
+		buf_free(&b);
+		const char *flaw = file_open_to_all(in("given"), rows[i].secret);
+		bool told = rows[i].says ? strstr(warned, rows[i].says) && flaw && !strcmp(flaw, rows[i].says)
+					 : !warned[0] && !flaw;
+		if (!told)
+			fail_msg("row %zu: \"%s\"", i, warned);
+	}
+	log_tell(NULL, NULL);
+	assert_null(file_open_to_all(in("none"), true));
+	assert_null(file_open_to_all(in("."), true));
 }
 
 static void test_own(void **state)
@@ -142,6 +185,7 @@ static void test_socket_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_given, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_socket_file, setup, teardown),

@@ -5,13 +5,16 @@
 
 #include <cmocka.h>
 
+#include "mesh/base/log.h"
 #include "mesh/control/config/config.h"
 #include "mesh/control/config/config_value.h"
+#include "mesh/control/config/settings.h"
 #include "mesh/control/fleet/test/place.h"
 #include "mesh/os/file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define URL "server_url: https://hs.test\n"
 
@@ -537,12 +540,84 @@ static void test_records(void **state)
 	}
 }
 
+enum { WARNINGS = 8 };
+struct warnings {
+	char text[WARNINGS][160];
+	size_t n;
+};
+
+static void keep_warning(void *arg, enum log_level level, const char *text)
+{
+	struct warnings *w = arg;
+	if (level == LOG_WARN && strstr(text, "every user") && w->n < WARNINGS)
+		snprintf(w->text[w->n++], sizeof(w->text[0]), "%s", text);
+}
+
+static bool is_warned_of(const struct warnings *w, const char *path, const char *what)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (strstr(w->text[i], path) && strstr(w->text[i], what))
+			return true;
+	return false;
+}
+
+/* Each file that decides who is in the mesh, and what for: told of where every user of the machine may change it, or read a
+ * secret. */
+static void test_open_files(void **state)
+{
+	static const struct {
+		const char *name, *text, *what;
+	} files[] = { { "c.yaml", NULL, "written" }, { "secret", "s", "read" },
+		{ "p.hujson", "{}", "written" }, { "r.json", "[]", "written" },
+		{ "d.yaml",
+			"regions:\n  900: { regionid: 900, regioncode: a, regionname: A, nodes: [ { name: n, "
+			"regionid: 900, "
+			"hostname: r.test } ] }\n",
+			"written" } };
+	struct place p;
+	struct control_config c;
+	struct errbuf eb = { 0 };
+	char path[ARRAY_LEN(files)][256], text[2048];
+	(void)state;
+	place_make(&p);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		place_path(&p, files[i].name, path[i]);
+	snprintf(text, sizeof(text),
+		URL "policy: { path: %s }\ndns: { extra_records_path: %s }\nderp: { paths: [ %s ] }\n"
+		    "oidc: { issuer: \"https://id.test\", client_id: a, client_secret_path: %s }\n",
+		path[2], path[3], path[4], path[1]);
+	for (int open = 0; open < 2; open++) {
+		struct warnings w = { .n = 0 };
+		for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+			const char *t = files[i].text ? files[i].text : text;
+			mode_t mode = !open ? 0640 : files[i].what[0] == 'r' ? 0644 : 0666;
+			assert_int_equal(file_write_atomic(path[i], 0600, t, strlen(t), &eb), 0);
+			assert_int_equal(chmod(path[i], mode), 0);
+		}
+		log_tell(keep_warning, &w);
+		if (config_read(path[0], &c, &eb))
+			fail_msg("%s", eb.text);
+		struct settings *s = settings_read(&c, NULL, NULL, NULL, &eb);
+		log_tell(NULL, NULL);
+		if (!s)
+			fail_msg("%s", eb.text);
+		settings_put(s);
+		config_free(&c);
+		assert_int_equal(w.n, open ? ARRAY_LEN(files) : 0);
+		for (size_t i = 0; i < ARRAY_LEN(files) && open; i++)
+			if (!is_warned_of(&w, path[i], files[i].what))
+				fail_msg("%s", files[i].name);
+	}
+	place_remove(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_records), cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_blocking), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_whole), cmocka_unit_test(test_headscale),
 		cmocka_unit_test(test_providers), cmocka_unit_test(test_fixed),
-		cmocka_unit_test(test_records_file), cmocka_unit_test(test_host) };
+		cmocka_unit_test(test_records_file), cmocka_unit_test(test_host),
+		cmocka_unit_test(test_open_files) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,6 +68,33 @@ static void test_key_kinds(void **state)
 	assert_string_equal(x->out.error, "the request names no node key");
 }
 
+/* A user that goes takes the keys of that user along, on the disk too, and no others: not another's, nor those of nobody. */
+static void test_keys_of_a_user(void **state)
+{
+	static const struct preauth_wish wishes[] = { { .user = "alice", .reusable = true, .tags = "" },
+		{ .user = "bob", .reusable = true, .tags = "" },
+		{ .user = "", .reusable = true, .tags = "tag:web" } };
+	struct desk *x = *state;
+	char keys[ARRAY_LEN(wishes)][REGISTRY_KEY_TEXT];
+	registry_user_create(&x->r, "bob", NOW, desk_waits(x));
+	for (size_t i = 0; i < ARRAY_LEN(wishes); i++)
+		desk_key(x, &wishes[i], keys[i]);
+	registry_user_destroy(&x->r, "bob", USER_OWNER, desk_waits(x));
+	assert_int_equal(desk_outcome(x), 0);
+	for (uint8_t again = 0; again < 2; again++) {
+		for (size_t i = 0; i < ARRAY_LEN(wishes); i++) {
+			uint8_t n = (uint8_t)(1 + i + again * ARRAY_LEN(wishes));
+			desk_ask(x, &(struct desk_ask) { .node = n, .machine = n, .key = keys[i] });
+			if (x->out.machine_authorized != (i != 1) || (desk_node(x, n) != NULL) != (i != 1))
+				fail_msg("key %zu, %s: %s", i, again ? "after a restart" : "at once",
+					x->out.error);
+		}
+		assert_int_equal(x->r.keys.n, 2);
+		registry_close(&x->r);
+		desk_open(x);
+	}
+}
+
 static void test_logout_and_rotation(void **state)
 {
 	struct desk *x = *state;
@@ -413,6 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_key_kinds, desk_setup, desk_teardown),
+		cmocka_unit_test_setup_teardown(test_keys_of_a_user, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_logout_and_rotation, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_approval, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_login_withdrawn, desk_setup, desk_teardown),

@@ -9,6 +9,7 @@
 #include "mesh/control/login/proxy.h"
 #include "mesh/control/login/sessions.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TOKEN "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -37,6 +38,17 @@ static void test_flow_once(void **state)
 		    strcmp(a->attempt.nonce, a->attempt.verifier) != 0);
 	memcpy(was, a->attempt.state, sizeof(was));
 	assert_int_equal(flows_take(&f, "nonsense", &mine, 1001, &out), FLOW_UNKNOWN);
+	enum { LONG = 1000000 };
+	char *state_of = calloc(1, LONG + 1);
+	static const size_t lengths[] = { 0, 1, 5, 42, LONG };
+	assert_non_null(state_of);
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) { /* as much of it, or with more behind it */
+		memset(state_of, 'a', lengths[i]);
+		memcpy(state_of, was, lengths[i] < strlen(was) ? lengths[i] : strlen(was));
+		state_of[lengths[i]] = 0;
+		assert_int_equal(flows_take(&f, state_of, &mine, 1001, &out), FLOW_UNKNOWN);
+	}
+	free(state_of);
 	assert_int_equal(flows_take(&f, was, &other, 1001, &out), FLOW_ELSEWHERE);
 	assert_int_equal(flows_take(&f, was, &mine, 1001, &out), FLOW_GOOD);
 	assert_int_equal(out.provider, 3);

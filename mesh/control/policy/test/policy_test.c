@@ -366,6 +366,12 @@ static void test_tags(void **state)
 	assert_true(policy_knows_tag(p, "tag:db"));
 	assert_false(policy_knows_tag(p, "tag:none"));
 	policy_free(p);
+	/* tags that own each other are nobody's: who owns is a user */
+	p = rules_parse("{\"tagOwners\":{\"tag:a\":[\"tag:b\"],\"tag:b\":[\"tag:a\",\"tag:b\"]}}", &eb);
+	assert_non_null(p);
+	assert_false(policy_owns_tag(p, "tag:a", &alice));
+	assert_false(policy_owns_tag(p, "tag:b", &bob));
+	policy_free(p);
 }
 
 /* "tests" and "sshTests" say the first thing that is not so. */

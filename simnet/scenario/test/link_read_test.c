@@ -26,6 +26,8 @@ static void test_wrong(void **state)
 			"w.yaml:6:27: 'loss' must be a share of packets from 0% to 100%, as 1% or 0.05%" },
 		{ "delay: 5", "w.yaml:6:28: 'delay' must be a duration with its unit, as 500ms, 5s or 1m30s, "
 			      "not '5'" },
+		{ "delay: -5ms", "w.yaml:6:28: 'delay' must be a duration with its unit, as 500ms, 5s or "
+				 "1m30s, not '-5ms'" },
 		{ "delay: 2m", "w.yaml:6:28: 'delay' is 60s at most" },
 		{ "delay: 1ms, jitter: 2ms", "w.yaml:6:20: 'jitter' must not be more than 'delay'" },
 		{ "rate: 10",

@@ -488,6 +488,23 @@ static void test_bad_map_frames(void **state)
 		assert_int_equal(seen.n, !i);
 		map_frames_free(m);
 	}
+	/* One that is cut anywhere is no message, nor is what it holds so far. */
+	struct map_packer *cutter = map_packer_new();
+	struct buf whole = { 0 };
+	assert_non_null(cutter);
+	assert_int_equal(map_frame_write("{\"Peers\":[{\"ID\":7}]}", 21, cutter, &whole), 0);
+	for (size_t n = 0; n <= whole.len - 4; n++) {
+		struct maps seen = { 0 };
+		struct map_frames *m = map_frames_new(true);
+		le_put(buf_data(&whole), 4, n);
+		int err = map_frames_feed(m, buf_data(&whole), 4 + n, map_seen, &seen);
+		bool is_whole = n == whole.len - 4;
+		if ((err == 0) != is_whole || seen.n != is_whole)
+			fail_msg("cut to %zu of %zu: %d", n, whole.len - 4, err);
+		map_frames_free(m);
+	}
+	map_packer_free(cutter);
+	buf_free(&whole);
 	/* A small frame that unpacks to more than the cap. */
 	size_t len = 20 * 1024 * 1024;
 	char *zeros = calloc(1, len);

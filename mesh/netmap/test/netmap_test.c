@@ -226,12 +226,16 @@ static void expiry(void **state)
 	(void)state;
 	struct netmap *a = apply(NULL,
 		"{" SELF ",\"Peers\":[" NODE(2, "two", ",\"KeyExpiry\":\"2023-11-14T22:43:20Z\"") "," NODE(
-			3, "three", ",\"Expired\":true") "," NODE(4, "four", "") "]}");
+			3, "three", ",\"Expired\":true") "," NODE(4, "four", "") "," NODE(5, "five",
+			",\"KeyExpiry\":\"0001-01-01T00:00:00Z\"") "," NODE(6, "six",
+			",\"KeyExpiry\":\"9999-12-31T23:59:59Z\"") "]}");
 	static const struct {
 		int64_t id, unix_ms;
 		bool expired;
 	} cases[] = { { 2, NOW_MS + 799999, false }, { 2, NOW_MS + 800000, true }, { 3, 0, true },
-		{ 4, INT64_MAX / 2, false } };
+		{ 4, INT64_MAX / 2, false }, { 5, INT64_MAX / 2, false }, /* Go's zero is never */
+		{ 6, NOW_MS, false }, { 6, INT64_C(253402300798999), false },
+		{ 6, INT64_C(253402300799000), true } };
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		if (netmap_peer_expired(netmap_peer_by_id(a, cases[i].id), cases[i].unix_ms) !=
 			cases[i].expired)

@@ -120,6 +120,7 @@ struct http_client_events {
 		size_t len);
 	void *arg;
 };
+/* NULL: memory is short, or target or host would end their word of the head: blanks and controls have no place there. */
 struct http_client *http_request(
 	struct loop *l, const struct http_request *rq, const struct http_client_events *ev);
 void http_client_cancel(struct http_client *c); /* no event after; NULL is fine */

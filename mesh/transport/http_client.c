@@ -168,11 +168,20 @@ static bool has_line(const char *extra, const char *name)
 	return false;
 }
 
+/* What would begin another word, or line, of the head. */
+static bool is_word(const char *text)
+{
+	while (*text && (unsigned char)*text > ' ' && *text != 0x7f)
+		text++;
+	return !*text;
+}
+
 static bool write_request(struct buf *out, const struct http_request *rq)
 {
 	const char *extra = rq->extra ? rq->extra : "";
-	bool ok = buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", rq->method, rq->target,
-		rq->host ? rq->host : "localhost", extra);
+	bool ok = is_word(rq->target) && is_word(rq->host ? rq->host : "") &&
+		  buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", rq->method, rq->target,
+			  rq->host ? rq->host : "localhost", extra);
 	if (!has_line(extra, "Connection:"))
 		ok = ok && buf_printf(out, "Connection: close\r\n");
 	if (rq->content_type)

@@ -483,6 +483,20 @@ static void test_failures(void **state)
 	while (!a.calls || !s.gone)
 		loop_run_once(s.loop);
 	assert_int_equal(a.code, ERR_CLOSED);
+	/* What is one word of a head stays one. */
+	static const struct {
+		const char *target, *host;
+	} rows[] = { { "/a b", "x" }, { "/a\r\nX: y", "x" }, { "/a\x7f", "x" }, { "/", "x\r\nX: y" },
+		{ "/", "x y" }, { "/", "x\n" } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct http_request rq = { .unix_path = "/nowhere/socket",
+			.method = "GET",
+			.target = rows[i].target,
+			.host = rows[i].host };
+		const struct http_client_events ev = { 0 };
+		if (http_request(s.loop, &rq, &ev))
+			fail_msg("row %zu", i);
+	}
 	site_stop(&s);
 }
 

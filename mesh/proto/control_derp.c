@@ -2,6 +2,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* It goes into heads of requests, to the relay and to a proxy: letters of names and addresses, and no others. */
+static bool read_host(struct json_in *in, const json_t *v, void *field, const struct json_row *row)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+	const char *host;
+	if (!json_str.read(in, v, &host, row))
+		return false;
+	if (host[strspn(host, letters)])
+		return json_fail(in, "not a host name or an address");
+	*(const char **)field = host;
+	return true;
+}
+
+static void init_host(void *field, const struct json_row *row)
+{
+	json_str.init(field, row);
+}
+
+static void write_host(struct json_out *out, const void *field, const struct json_row *row)
+{
+	json_str.write(out, field, row);
+}
+
+static const struct json_codec host_name = { init_host, read_host, write_host,
+	NULL /* it is never left out */ };
+
 #define NODE(name, codec, field, flags) \
 	{ \
 		name, codec, offsetof(struct ctl_derp_node, field), flags, 0, NULL \
@@ -9,7 +35,7 @@
 static const struct json_row derp_node_rows[] = {
 	NODE("Name", &json_str, name, 0),
 	NODE("RegionID", &json_i32, region, 0),
-	NODE("HostName", &json_str, host, 0),
+	NODE("HostName", &host_name, host, 0),
 	NODE("CertName", &json_str, cert_name, JSON_OMIT),
 	NODE("IPv4", &json_str, ipv4, JSON_OMIT),
 	NODE("IPv6", &json_str, ipv6, JSON_OMIT),

@@ -183,6 +183,12 @@ static const struct {
 		"{\"DERPMap\":{\"Regions\":{\"7\":{\"RegionID\":7,\"RegionCode\":\"\",\"RegionName\":\"\","
 		"\"Nodes\":[{\"Name\":\"a\",\"RegionID\":7,\"HostName\":\"h\"}]}}}}",
 		"DERPMap.Regions.eu: not a region", false },
+	{ "{\"DERPMap\":{\"Regions\":{\"7\":{\"Nodes\":[{\"Name\":\"a\",\"HostName\":\"h\\r\\nX: y\"},"
+	  "{\"Name\":\"b\",\"HostName\":\"2001:db8::1\"}]}}}}",
+		"{\"DERPMap\":{\"Regions\":{\"7\":{\"RegionID\":7,\"RegionCode\":\"\",\"RegionName\":\"\","
+		"\"Nodes\":[{\"Name\":\"a\",\"RegionID\":7,\"HostName\":\"\"},"
+		"{\"Name\":\"b\",\"RegionID\":7,\"HostName\":\"2001:db8::1\"}]}}}}",
+		"HostName: not a host name or an address", false },
 	{ "{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionCode\":\"a\"},\"01\":{\"RegionCode\":\"a\"}}}}",
 		"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"RegionCode\":\"a\",\"RegionName\":\"\","
 		"\"Nodes\":[]}}}}",

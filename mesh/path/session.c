@@ -89,7 +89,7 @@ static void ping_all(struct path *p, struct peer *e, bool main_too)
 		if (!candidates_usable(p, c) || (c->pinged_ms && p->now_ms - c->pinged_ms < SAME_PING_MS))
 			continue;
 		uint8_t hops = quiet_hops(p, e, c, e->socket);
-		if (e->socket != PATH_SPARE || !spare_holds(e, &c->at))
+		if (!spare_holds(e, &c->at, e->socket))
 			probe_send(p, e, (struct place) { .at = c->at, .socket = e->socket, .hops = hops });
 		if (main_too)
 			probe_send(p, e, (struct place) { .at = c->at, .socket = PATH_MAIN });
@@ -507,7 +507,7 @@ void path_ping(struct path *p, uint64_t now_ms, uint64_t peer, uint64_t token, u
 		struct place to = {
 			.at = c->at, .socket = e->socket, .hops = quiet_hops(p, e, c, e->socket)
 		};
-		if (candidates_usable(p, c))
+		if (candidates_usable(p, c) && !spare_holds(e, &c->at, e->socket))
 			probe_send_asked(p, e, to, token, size);
 	}
 }

@@ -158,9 +158,9 @@ bool spare_ping(struct path *p, struct peer *e, struct place *to)
 	return true;
 }
 
-bool spare_holds(const struct peer *e, const struct endpoint *at)
+bool spare_holds(const struct peer *e, const struct endpoint *at, enum path_socket from)
 {
-	return e->hold.times && endpoint_equal(&e->hold.at, at);
+	return from == PATH_SPARE && e->hold.times && endpoint_equal(&e->hold.at, at);
 }
 
 /* --- turns --- */

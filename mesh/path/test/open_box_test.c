@@ -1,5 +1,6 @@
 /* Boxes that translate addresses and filter nothing: what comes unasked is the box's own, and takes the flow that
  * the machine behind it would need. */
+#include "mesh/path/candidates.h"
 #include "mesh/path/quiet.h"
 #include "mesh/path/spare.h"
 #include "mesh/path/state.h"
@@ -146,6 +147,31 @@ static void neighbours_without_sockets(void **state)
 	world_free(x.w);
 }
 
+/* Who asks for the peer in a turn spoils no flow that is held: the place that is named hears of it when it is held no
+ * more. */
+static void asked_in_a_hold(void **state)
+{
+	(void)state;
+	struct pair x = neighbours_of(7, FILTER_APDF, FILTER_APDF);
+	world_router_of(x.w, x.a->net)->open = world_router_of(x.w, x.b->net)->open = true;
+	x.w->neighbours = true;
+	start_both(&x);
+	world_run(x.w, 5000);
+	world_talk(x.w, x.a, x.b, 600, 10);
+	call_from_a_turn(&x);
+	struct peer *e = x.a->path->active;
+	candidates_add(x.a->path, e, &e->hold.at, FROM_CALL);
+	const struct candidate *c = candidates_find(e, &e->hold.at);
+	assert_non_null(c);
+	e->socket = PATH_SPARE;
+	path_ping(x.a->path, x.w->now_ms, 2, 78, 0);
+	assert_int_equal(c->pinged_ms, 0);
+	e->hold.times = 0;
+	path_ping(x.a->path, x.w->now_ms, 2, 79, 0);
+	assert_int_equal(c->pinged_ms, x.w->now_ms);
+	world_free(x.w);
+}
+
 /* How far a ping goes, 0 = all the way. */
 static void who_is_pinged_quietly(void **state)
 {
@@ -255,6 +281,6 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(called_first), cmocka_unit_test(both_ends),
 		cmocka_unit_test(who_is_pinged_quietly), cmocka_unit_test(called_often),
 		cmocka_unit_test(asked_in_the_quiet), cmocka_unit_test(neighbours),
-		cmocka_unit_test(neighbours_without_sockets) };
+		cmocka_unit_test(neighbours_without_sockets), cmocka_unit_test(asked_in_a_hold) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

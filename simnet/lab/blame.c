@@ -59,10 +59,24 @@ bool blame_mentions(const struct lab *l, const struct scn_step *st, int node)
 	return false;
 }
 
+/* What runs where it runs may be another's: of a router that maps ports, or with other programs on it. */
+static bool has_company(const struct lab *l, int node)
+{
+	const struct scn_node *n = &l->s->nodes[node];
+
+	if (!n->on_router)
+		return false;
+	bool has = l->s->routers[n->router].portmap;
+	for (int i = 0; i < (int)l->s->n_nodes; i++)
+		if (i != node && l->s->nodes[i].on_router && l->s->nodes[i].router == n->router)
+			has |= l->programs[i].proc || l->programs[i].extras;
+	return has;
+}
+
 bool blame_in_background(const struct lab *l, int node)
 {
 	const struct program *p = &l->programs[node];
-	return p->state == PROGRAM_READY && !p->proc && !p->stopping && !p->extras &&
+	return p->state == PROGRAM_READY && !p->proc && !p->stopping && !p->extras && !has_company(l, node) &&
 	       hosts_busy(l->hosts, node);
 }
 

@@ -26,7 +26,7 @@ bool blame_in_mesh(const struct lab *l, const struct scn_step *st);
 bool blame_asks(const struct lab *l, const struct scn_step *st, int node);
 /* It is named by the step, or (in a mesh) serves everybody. */
 bool blame_mentions(const struct lab *l, const struct scn_step *st, int node);
-/* Its program's first process has ended, as that of a daemon does, and something runs there. */
+/* Its program's first process has ended, as that of a daemon does, and something runs there that is nobody else's. */
 bool blame_in_background(const struct lab *l, int node);
 /* How much a packet is the step's: 0 = it is somebody else's, BLAME_SURE = it is between those that the step names. */
 enum { BLAME_SURE = 3 };

@@ -236,6 +236,10 @@ static void test_on_router(void **state)
 	static const char ends[] = HEAD "routers:\n  h: {nat: home}\nservices:\n"
 					"  p: {router: h, run: [sh, -c, 'echo no; exit 3'], ready: {line: "
 					"never}}\nnodes:\n  a: {at: h}\n";
+	static const char beside[] = HEAD
+		"routers:\n  h: {nat: home}\nservices:\n  p: {router: h, run: ['true']}\n"
+		"  q: {router: h, run: [sleep, '62']}\nnodes:\n  a: {at: h}\nsteps:\n"
+		"  - run: {at: a, argv: [socat, -u, 'TCP:p:80', '-'], within: 2s}\n";
 	static const char in_user[] = HEAD
 		"routers:\n  h: {nat: home}\nservices:\n  p: {router: h, run: [x]}\nnodes:\n  a: {at: h}\n";
 	char *records = NULL;
@@ -247,6 +251,11 @@ static void test_on_router(void **state)
 	assert_int_equal(scenario_run(ends, &records), EXIT_FAILED);
 	assert_non_null(strstr(records, "cause: p: the program ended with status 3; it said: no"));
 	assert_null(strstr(records, "firewall rules of its own"));
+	free(records);
+	/* that another one goes on there says nothing of it */
+	assert_int_equal(scenario_run(beside, &records), EXIT_FAILED);
+	assert_non_null(strstr(records, "p has ended"));
+	assert_null(strstr(records, "went into the background"));
 	free(records);
 }
 

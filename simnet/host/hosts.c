@@ -488,12 +488,12 @@ static uint64_t mount_of(int fd, const char *path)
 	return known ? sx.stx_mnt_id : 0;
 }
 
-/* Not the machine's: a folder on the way may be a link to one of these. */
-static bool is_of_host(int fd)
+/* Not the machine's: a folder on the way may be a link to one of these. As statx has a path. */
+static bool is_of_host(int fd, const char *at)
 {
 	static const char *const own[] = { "/etc", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/var",
 		"/tmp", "/run" };
-	uint64_t mount = mount_of(fd, "");
+	uint64_t mount = mount_of(fd, at);
 	bool is = !mount;
 
 	for (size_t i = 0; i < ARRAY_LEN(own) && mount != mount_of(AT_FDCWD, "/"); i++)
@@ -511,13 +511,15 @@ static int write_there(const void *arg)
 		*slash = '\0';
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return errno;
+		if (!is_of_host(AT_FDCWD, path)) /* before anything is made there */
+			return EXDEV;
 	}
 	if (lstat(f->path, &st) == 0 && S_ISLNK(st.st_mode)) /* as /etc/localtime */
 		(void)unlink(f->path);
 	int fd = open(f->path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno;
-	if (!is_of_host(fd))
+	if (!is_of_host(fd, ""))
 		return EXDEV;
 	if (ftruncate(fd, 0) < 0)
 		return errno;

@@ -236,10 +236,10 @@ static void test_on_router(void **state)
 	static const char ends[] = HEAD "routers:\n  h: {nat: home}\nservices:\n"
 					"  p: {router: h, run: [sh, -c, 'echo no; exit 3'], ready: {line: "
 					"never}}\nnodes:\n  a: {at: h}\n";
-	static const char beside[] = HEAD
-		"routers:\n  h: {nat: home}\nservices:\n  p: {router: h, run: ['true']}\n"
-		"  q: {router: h, run: [sleep, '62']}\nnodes:\n  a: {at: h}\nsteps:\n"
-		"  - run: {at: a, argv: [socat, -u, 'TCP:p:80', '-'], within: 2s}\n";
+	static const char beside[] =
+		HEAD "routers:\n  h: {nat: home}\nservices:\n  p: {router: h, run: ['true']}\n"
+		     "  q: {router: h, run: [sleep, '62']}\nnodes:\n  a: {at: h}\nsteps:\n"
+		     "  - run: {at: a, argv: [socat, -u, 'TCP:p:80', '-'], within: 2s}\n";
 	static const char in_user[] = HEAD
 		"routers:\n  h: {nat: home}\nservices:\n  p: {router: h, run: [x]}\nnodes:\n  a: {at: h}\n";
 	char *records = NULL;
@@ -392,6 +392,28 @@ static void test_firewall(void **state)
 	run_rows(rows, ARRAY_LEN(rows));
 }
 
+/* Where a link leads out of the host, nothing is made there either. */
+static void test_led_out(void **state)
+{
+	char cwd[512], folder[] = "led-out-XXXXXX", text[2048];
+	static const char *const paths[] = { "/etc/d/x", "/etc/d/e/x" };
+	char *records = NULL;
+	(void)state;
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	assert_non_null(mkdtemp(folder));
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		snprintf(text, sizeof(text),
+			HEAD "nodes:\n  a: {at: internet, run: [sleep, '64'], files: {%s: mine}}\nsteps:\n"
+			     "  - run: {at: a, argv: [sh, -c, 'rm -r /etc/d; ln -s %s/%s /etc/d']}\n"
+			     "  - kill: a\n  - spawn: a\n",
+			paths[i], cwd, folder);
+		assert_int_equal(scenario_run(text, &records), EXIT_FAILED);
+		assert_non_null(strstr(records, " of a would be written on the machine itself"));
+		free(records);
+	}
+	assert_int_equal(rmdir(folder), 0); /* it is empty */
+}
+
 /* Only root can be somebody else inside. */
 static void test_user(void **state)
 {
@@ -414,6 +436,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses), cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_machine), cmocka_unit_test(test_user), cmocka_unit_test(test_firewall),
-		cmocka_unit_test(test_userspace), cmocka_unit_test(test_on_router) };
+		cmocka_unit_test(test_userspace), cmocka_unit_test(test_on_router),
+		cmocka_unit_test(test_led_out) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,7 +54,8 @@ static_assert(ARRAY_LEN(nat_fragments_words) == NAT_FRAGMENTS_KINDS + 1, "fragme
 	.udp = { m, f }, .tcp = { m, f }, .pool = 1, .table = NAT_TABLE_MAX, .lifetimes = LIFETIMES_DEFAULT
 #define LINUX_MASQUERADE \
 	.udp = { NAT_EIM, NAT_APDF }, .tcp = { NAT_EIM, NAT_APDF }, .pool = 1, .table = NAT_TABLE_MAX, \
-	.ports = NAT_PORTS_OVERLOAD, .lifetimes = { 30, 120, 120, 432000, 120, 30 }
+	.ports = NAT_PORTS_OVERLOAD, .lifetimes = { 30, 120, 120, 432000, 120, 30 }, \
+	.udp_stream_s = NAT_STREAM_S
 
 const struct nat_model nat_model_default = { BOTH(NAT_EIM, NAT_APDF) };
 
@@ -83,8 +84,9 @@ const struct nat_preset nat_presets[] = {
 		"icmp.first "
 		"20; nat without static-port; 'S/SA' on keep state" },
 	{ "linux-masquerade", true, { LINUX_MASQUERADE, .accepts_wan = true },
-		"nf_conntrack-sysctl: udp 30 and 120, tcp established 432000, tcp_loose 1; a masquerade rule "
-		"without an input filter" },
+		"nf_conntrack-sysctl: udp 30, as a stream (after 2 s) 120, tcp established 432000, tcp_loose "
+		"1; a "
+		"masquerade rule without an input filter" },
 	{ "docker", true, { LINUX_MASQUERADE, .accepts_wan = true },
 		"Docker's bridge driver: a masquerade rule for the bridge's subnet, the host's INPUT left "
 		"alone" },
@@ -167,6 +169,8 @@ const char *nat_model_trouble(const struct nat_model *m)
 	if (!is_lifetime(l->udp_new_s) || !is_lifetime(l->udp_s) || !is_lifetime(l->tcp_opening_s) ||
 		!is_lifetime(l->tcp_s) || !is_lifetime(l->tcp_closing_s) || !is_lifetime(l->icmp_s))
 		return "a lifetime is 1 s to 120 h";
+	if (m->udp_stream_s > NAT_LIFETIME_MAX_S)
+		return "a stream begins within 120 h";
 	if (l->udp_new_s > l->udp_s)
 		return "a UDP mapping that was answered must live at least as long as a new one";
 	for (size_t i = 0; i < m->n_forwards; i++)
@@ -192,6 +196,8 @@ static void say_rarer(const struct nat_model *m, char *out)
 	if (m->pool > 1)
 		nat_model_say(out, ", pool of %" PRIu32 " addresses, %s", m->pool,
 			m->pool_arbitrary ? "arbitrary" : "paired");
+	if (m->udp_stream_s)
+		nat_model_say(out, ", UDP a stream after %" PRIu32 " s", m->udp_stream_s);
 	if (m->refresh != NAT_REFRESH_BOTH)
 		nat_model_say(out, ", refreshed %s only", nat_refresh_words[m->refresh]);
 	if (m->expiry != NAT_EXPIRY_POLICY)
@@ -228,6 +234,12 @@ const char *nat_model_format(const struct nat_model *m, char out[static NAT_MODE
 		nat_unknown_words[m->tcp_unknown]);
 	say_rarer(m, out);
 	return out;
+}
+
+bool nat_model_is_conntrack(const struct nat_model *m)
+{
+	return m->ports == NAT_PORTS_OVERLOAD && m->udp_stream_s == NAT_STREAM_S &&
+	       m->refresh == NAT_REFRESH_BOTH;
 }
 
 void nat_model_replace(struct nat_model *m, const struct nat_model *next)

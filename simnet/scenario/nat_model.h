@@ -85,6 +85,9 @@ struct nat_model {
 	enum nat_hairpin hairpin;
 	bool hairpin_filters; /* what hairpins is let in as if it came from outside; else always */
 	struct nat_lifetimes lifetimes;
+	/* udp_s holds from the first packet of an answered flow that comes so long after its first; 0 = as soon as it is
+	 * answered. conntrack's: NAT_STREAM_S (nf_conntrack_proto_udp.c). */
+	uint32_t udp_stream_s;
 	enum nat_refresh refresh;
 	enum nat_expiry expiry;
 	enum nat_unknown tcp_unknown;
@@ -108,6 +111,12 @@ extern const char *const nat_mapping_words[],
 							      *const nat_expiry_words[],
 								      *const nat_unknown_words[],
 									      *const nat_fragments_words[];
+
+/* Whether a UDP mapping of it is a flow of Linux's connection tracking and nothing else, which lives by that one's times: its
+ * port gives way by the outside end, a stream begins after NAT_STREAM_S, and each packet counts, also one from inside that gets
+ * no further than the router. */
+enum { NAT_STREAM_S = 2 };
+bool nat_model_is_conntrack(const struct nat_model *m);
 
 /* m becomes `next`, but for its outer addresses and forwards, which belong to where the router stands. */
 void nat_model_replace(struct nat_model *m, const struct nat_model *next);

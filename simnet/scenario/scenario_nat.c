@@ -8,7 +8,7 @@
 /* The NAT of a router: a word, or a map that begins with what `preset` says and changes it key by key. */
 struct nat_words {
 	int preset, mapping, filtering, ports, hairpin, pooling, refresh, expiry, fragments;
-	uint64_t block, pool, table, lifetime_ms, lifetime_new_ms;
+	uint64_t block, pool, table, lifetime_ms, lifetime_new_ms, stream_ms;
 	bool hairpin_filters;
 	const struct yaml_value *tcp, *icmp;
 	const char **forwards;
@@ -92,6 +92,9 @@ static const struct schema_row nat_rows[] = {
 		.doc = "how long an unused UDP mapping lives" },
 	{ "lifetime-new", SCHEMA_DURATION, AT(lifetime_new_ms), .def = "as lifetime",
 		.doc = "the same while nobody has answered" },
+	{ "stream", SCHEMA_DURATION, AT(stream_ms),
+		.doc = "`lifetime` holds from the first packet of an answered flow that comes so long after "
+		       "its first, as with Linux after 2s; without it, as soon as it is answered" },
 	{ "refresh", SCHEMA_WORD, AT(refresh), .words = nat_refresh_words, .def = "both",
 		.doc = "which packets keep a mapping alive: those that go out, those that come in" },
 	{ "after-expiry", SCHEMA_WORD, AT(expiry), .words = nat_expiry_words, .def = "policy",
@@ -261,9 +264,10 @@ static int read_long(
 		{ v, "lifetime", w->lifetime_ms, &m->lifetimes.udp_s },
 		{ v, yaml_get(v, "lifetime-new") ? "lifetime-new" : "lifetime", w->lifetime_new_ms,
 			&m->lifetimes.udp_new_s },
+		{ v, "stream", w->stream_ms, &m->udp_stream_s },
 	};
 	errors[1] = read_seconds(y, &rows[0]);
-	errors[2] = errors[1] ? 0 : read_seconds(y, &rows[1]);
+	errors[2] = errors[1] ? 0 : read_all_seconds(y, &rows[1], 2);
 	errors[3] = w->tcp ? read_tcp(y, w->tcp, m) : 0;
 	errors[4] = w->icmp ? read_icmp(y, w->icmp, m) : 0;
 	errors[5] = read_forwards(y, yaml_get(v, "forwards"), w->forwards, m);

@@ -371,6 +371,33 @@ static void test_stanzas(void **state)
 	buf_free(&text);
 }
 
+/* A box without an input filter remembers what nobody has answered, and forgets it in the time that is for that. */
+static void test_open_box(void **state)
+{
+	/* At 7000 it tells the port that it sees, or sends where it is told. */
+	static const char text[] = HEAD
+		"routers:\n  plain: {nat: linux-masquerade}\n"
+		"  quick: {nat: {preset: docker, lifetime-new: 2s, lifetime: 120s}}\n"
+		"nodes:\n  a: {at: plain}\n  c: {at: quick}\n"
+		"  b: {at: internet, ready: {line: serving}, run: [python3, -c, \"import "
+		"socket\\ns=socket.socket(2,2)\\ns.bind(('',7000))\\nprint('serving',flush=True)\\nwhile "
+		"1:\\n d,a=s.recvfrom(99)\\n w=d.split()"
+		"\\n s.sendto(b'hello',(w[0].decode(),5000)) if w else s.sendto(str(a[1]).encode(),a)\"]}\n"
+		"steps:\n"
+		"  - run: {at: b, argv: [sh, -c, 'for to in {plain.wan} {quick.wan}; do printf $to | socat "
+		"-u - "
+		"UDP4:{b.ip}:7000; done']}\n"
+		"  - run: {at: a, argv: [sh, -c, 'p=$(echo | socat -t3 - UDP4:{b.ip}:7000,sourceport=5000); "
+		"echo "
+		"$p; [ \"$p\" ] && [ \"$p\" != 5000 ]']}\n"
+		"  - run: {at: c, argv: [sh, -c, 'sleep 2.5; echo | socat -t3 - "
+		"UDP4:{b.ip}:7000,sourceport=5000'], is: '5000'}\n";
+	static const struct engine_ops *const engines[] = { &engine_kernel, &engine_user };
+	(void)state;
+	for (size_t e = 0; e < ARRAY_LEN(engines); e++)
+		expect(engines[e], text, EXIT_PASS, "every router probed");
+}
+
 /* A link with a model is played whoever plays the routers, and by nobody where the kernel is to do it alone. */
 static void test_links(void **state)
 {
@@ -487,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_late_service),
 		cmocka_unit_test(test_probes),
 		cmocka_unit_test(test_stanzas),
+		cmocka_unit_test(test_open_box),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_log),
 	};

@@ -37,9 +37,26 @@ static const char *pool_trouble(const struct nat_model *m)
 	return NULL;
 }
 
+/* Of UDP whose flows live shorter at first. */
+static const char *young_trouble(const struct nat_model *m)
+{
+	if (m->lifetimes.udp_new_s == m->lifetimes.udp_s || nat_model_is_conntrack(m))
+		return NULL;
+	if (m->udp_stream_s)
+		return "a stream that is not conntrack's, which begins after 2 s and has a mapping of its "
+		       "own: overloaded ports, refreshed by both sides";
+	if (m->accepts_wan)
+		return "a shorter life of what nobody has answered on a router that accepts what comes to "
+		       "its "
+		       "WAN: it would remember that as long as what was answered";
+	return NULL;
+}
+
 bool kernel_can(const struct nat_model *m, const char **why)
 {
 	*why = ports_trouble(m);
+	if (!*why)
+		*why = young_trouble(m);
 	if (!*why)
 		*why = pool_trouble(m);
 	if (!*why && m->refresh == NAT_REFRESH_IN)

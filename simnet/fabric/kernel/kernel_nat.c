@@ -185,7 +185,7 @@ static uint32_t read_setting(const char *path)
 }
 
 /* While an entry of a set may die before its flow (kernel_rules.c), conntrack keeps new flows as long as
- * others. */
+ * others, but for those that are mappings themselves. */
 struct nat_setting {
 	const char *name;
 	uint32_t value;
@@ -197,7 +197,7 @@ static void list_settings(const struct nat_model *m, struct nat_setting out[NAT_
 	const struct nat_lifetimes *l = &m->lifetimes;
 	bool loose = m->tcp_unknown == NAT_UNKNOWN_LOOSE;
 	const struct nat_setting rows[NAT_SETTINGS] = {
-		{ "udp_timeout", l->udp_s },
+		{ "udp_timeout", nat_model_is_conntrack(m) ? l->udp_new_s : l->udp_s },
 		{ "udp_timeout_stream", l->udp_s },
 		{ "icmp_timeout", l->icmp_s },
 		{ "tcp_timeout_syn_sent", l->tcp_opening_s },

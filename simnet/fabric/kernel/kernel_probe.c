@@ -276,7 +276,7 @@ static bool wants_asking(const struct scn_router *r)
 static bool may_expire(const struct scn_router *r)
 {
 	const struct nat_lifetimes *l = &r->model.lifetimes;
-	return r->nat && !r->udp_blocked &&
+	return r->nat && !r->udp_blocked && !nat_model_is_conntrack(&r->model) &&
 	       (r->model.refresh != NAT_REFRESH_BOTH || l->udp_new_s != l->udp_s);
 }
 

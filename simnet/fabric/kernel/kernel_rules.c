@@ -26,7 +26,8 @@
  *
  * Lifetimes are those of the entries and of conntrack (kernel_nat_settings). Where an entry may die before
  * its flow, since only packets of one direction refresh it or since nobody has answered yet, `inside` lets in
- * only what still has one. A TCP mapping lives by its packets alone, not by FIN. */
+ * only what still has one. A TCP mapping lives by its packets alone, not by FIN. Where a UDP mapping is conntrack's flow
+ * (nat_model_is_conntrack) conntrack ends both. */
 enum { WINDOWS = 5, WINDOW_FIRST = 20000, WINDOW_STEP = 8000 };
 
 #define KEY_OUT "ct original ip saddr . ct original proto-src"
@@ -69,7 +70,8 @@ static void fill_protos(struct nat *n)
 		.class = n->m->udp,
 		.new_s = l->udp_new_s,
 		.s = l->udp_s,
-		.settled = "seen-reply" };
+		.settled = n->m->udp_stream_s ? "assured" : "seen-reply",
+		.is_flow = nat_model_is_conntrack(n->m) };
 	n->protos[1] = (struct nat_proto) { .word = "tcp",
 		.number = 6,
 		.class = n->m->tcp,
@@ -389,7 +391,7 @@ static void put_guard(struct nat *n)
 static void put_expired(struct nat *n, const struct nat_proto *p)
 {
 	char match[160];
-	if (n->m->refresh == NAT_REFRESH_BOTH && p->new_s == p->s)
+	if (p->is_flow || (n->m->refresh == NAT_REFRESH_BOTH && p->new_s == p->s))
 		return;
 	snprintf(match, sizeof(match),
 		"iifname \"wan\" meta l4proto %s ct direction reply ct status snat %s != @mapped_%s", p->word,

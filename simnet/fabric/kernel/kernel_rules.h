@@ -19,6 +19,7 @@ struct nat_proto {
 	const struct mapping_key *key;
 	uint32_t new_s, s;   /* lifetimes of its mappings, and which flows have the longer one */
 	const char *settled; /* "seen-reply" */
+	bool is_flow;	     /* nat_model_is_conntrack */
 };
 struct nat { /* what the templates need to know of one router; out takes the text, bad sticks */
 	const struct scenario *s;

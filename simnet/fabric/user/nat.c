@@ -58,7 +58,8 @@ static uint32_t life_s(const struct nat *n, const struct nat_session *s)
 {
 	const struct nat_lifetimes *l = &n->m.lifetimes;
 	switch (s->key.proto) {
-	case IP_UDP: return s->state == NAT_NEW ? l->udp_new_s : l->udp_s;
+	case IP_UDP:
+		return s->state == NAT_NEW || (n->m.udp_stream_s && !s->is_stream) ? l->udp_new_s : l->udp_s;
 	case IP_TCP:
 		return s->state == NAT_NEW	 ? l->tcp_opening_s
 		       : s->state == NAT_CLOSING ? l->tcp_closing_s
@@ -87,8 +88,13 @@ static void advance(struct nat_session *s, bool outward, const struct ip_view *v
 /* A packet of the session passed. The first counts whatever its direction. */
 static void use(struct nat *n, struct nat_session *s, bool outward, const struct ip_view *v, uint64_t now_ns)
 {
-	if (!s->used_ns)
+	if (!s->used_ns) {
 		s->outward = outward;
+		s->begun_ns = now_ns;
+	}
+	/* By then it was answered: the answer itself is not the packet that counts. */
+	if (s->state == NAT_ANSWERED && now_ns - s->begun_ns > n->m.udp_stream_s * second_ns)
+		s->is_stream = true;
 	advance(s, outward, v);
 	if (!s->used_ns || refreshes(n, outward))
 		s->used_ns = now_ns;
@@ -281,6 +287,17 @@ static struct nat_verdict send_out(
 	return say(NAT_PASSES, NULL);
 }
 
+void nat_touch(struct nat *n, const struct ip_view *v, uint64_t now_ns)
+{
+	struct endpoint inside = source_of(v), far = target_of(v), peer = peer_of(v, &far);
+	nat_tick(n, now_ns);
+	struct nat_session *s = v->proto == IP_UDP && !v->later_fragment && nat_model_is_conntrack(&n->m)
+					? nat_find_session(n, v->proto, &inside, &peer)
+					: NULL;
+	if (s)
+		use(n, s, true, v, now_ns);
+}
+
 bool nat_knows(struct nat *n, const uint8_t *ip, const struct ip_view *v)
 {
 	struct ip_view inner;
@@ -393,8 +410,10 @@ struct nat_verdict nat_in_to(
 		return say(NAT_IS_NONE, NULL);
 	struct endpoint outside = target_of(v), far = source_of(v), peer = peer_of(v, &far);
 	struct nat_session *s = session_outside(n, v->proto, &outside, &peer);
-	if (s && is_own(n, s->mapping))
+	if (s && is_own(n, s->mapping)) {
+		use(n, s, false, v, now_ns);
 		return say(NAT_IS_NONE, NULL);
+	}
 	if (s)
 		return pass_in(n, s, ip, v, now_ns);
 	if (to && (s = nat_lead_session(n, v->proto, to, &outside, &peer, now_ns, &why)))

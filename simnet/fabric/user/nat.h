@@ -57,6 +57,8 @@ struct nat_verdict nat_hairpin_six(
 	struct nat *n, uint8_t *ip, const struct ip_view *v, const struct addr *inside, uint64_t now_ns);
 /* Whether a packet from inside belongs to a flow that is known, or is an error about one that came in. */
 bool nat_knows(struct nat *n, const uint8_t *ip, const struct ip_view *v);
+/* A packet from inside ends at the router: where its flow is conntrack's, that is in use all the same. */
+void nat_touch(struct nat *n, const struct ip_view *v, uint64_t now_ns);
 void nat_tick(struct nat *n, uint64_t now_ns); /* what has had its time ends */
 uint64_t nat_deadline_ns(const struct nat *n); /* UINT64_MAX = none */
 /* Every mapping is gone; reborn: and what is made next gets another port than it had, where the policy chooses ports. */

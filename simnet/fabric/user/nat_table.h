@@ -29,8 +29,9 @@ struct nat_session {
 	struct nat_binding *mapping;
 	struct nat_session *next; /* of its mapping */
 	enum nat_state state;
-	bool outward;	  /* who spoke first */
-	uint64_t used_ns; /* its life counts from here; 0 = not yet */
+	bool outward;		    /* who spoke first */
+	bool is_stream;		    /* UDP: nat_model.udp_stream_s; it stays so */
+	uint64_t begun_ns, used_ns; /* its first packet; its life counts from here, 0 = not yet */
 };
 struct nat_count { /* how often a mapping was made, so that it moves */
 	uint32_t made;

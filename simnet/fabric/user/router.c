@@ -445,6 +445,8 @@ static void forward(struct passage *p)
 		return;
 	}
 	if (ip_of(p)[p->v.ip.version == 4 ? 8 : 7] <= 1) {
+		if (r->nat && p->v.ip.version == 4 && w->side == ROUTER_WAN)
+			nat_touch(r->nat, &p->v.ip, p->now_ns);
 		tell_sender(p, ETH_TIME_EXCEEDED);
 		return;
 	}

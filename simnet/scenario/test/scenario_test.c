@@ -290,7 +290,11 @@ static void test_nat_words(void **state)
 		{ "{preset: home, fragments: none}", "fragments none" },
 		{ "{preset: linux-masquerade}",
 			"ports overload, hairpin off, UDP 30/120 s, TCP 120/432000/120 s, ICMP 30 "
-			"s, unknown TCP loose, accepts what comes to its WAN" },
+			"s, unknown TCP loose, UDP a stream after 2 s, accepts what comes to its WAN" },
+		{ "{preset: home, lifetime-new: 10s, stream: 3s}",
+			"UDP 10/120 s, TCP 120/7440/120 s, ICMP 30 s, unknown TCP loose, UDP a stream after "
+			"3 "
+			"s" },
 		{ "{preset: home, forwards: [udp 4242 a:41641, tcp 80 a:8080]}",
 			"forwards udp 4242 to a:41641, forwards tcp 80 to a:8080" },
 	};

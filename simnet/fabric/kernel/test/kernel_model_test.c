@@ -598,6 +598,9 @@ CHANGE(drawn_young, m->ports = NAT_PORTS_SEQUENTIAL; m->lifetimes.udp_new_s = 30
 CHANGE(pool_block, m->ports = NAT_PORTS_BLOCK; m->block_ports = 64; m->pool = 2)
 CHANGE(pool_open, m->accepts_wan = true; m->pool = 2)
 CHANGE(filters_internal, m->hairpin = NAT_HAIRPIN_INTERNAL; m->hairpin_filters = true)
+CHANGE(open_young, m->accepts_wan = true; m->lifetimes.udp_new_s = 30)
+CHANGE(stream_hash, m->lifetimes.udp_new_s = 30; m->udp_stream_s = NAT_STREAM_S)
+CHANGE(stream_late, m->ports = NAT_PORTS_OVERLOAD; m->lifetimes.udp_new_s = 30; m->udp_stream_s = 5)
 CHANGE(closing, m->tcp.filtering = NAT_EIF; m->lifetimes.tcp_closing_s = 10)
 
 static void test_refused(void **state)
@@ -610,7 +613,9 @@ static void test_refused(void **state)
 		{ stubborn, "do not give way" }, { moves, "move after expiry" },
 		{ keeps, "come back after expiry" }, { drawn_young, "expire before conntrack's flow" },
 		{ pool_block, "a pool of addresses" }, { pool_open, "a pool of addresses" },
-		{ filters_internal, "keep the inner source" }, { closing, "closing TCP" } };
+		{ filters_internal, "keep the inner source" }, { closing, "closing TCP" },
+		{ open_young, "as long as what was answered" }, { stream_hash, "not conntrack's" },
+		{ stream_late, "not conntrack's" } };
 	const char *why = NULL;
 	(void)state;
 	assert_true(kernel_can(&nat_model_default, &why));

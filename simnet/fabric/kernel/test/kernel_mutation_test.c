@@ -313,30 +313,37 @@ static void test_without_each_rule(void **state)
 	}
 }
 
+struct wrong_lifetime {
+	const char *preset, *setting, *says;
+};
+
 static int wrong_lifetime(void *arg)
 {
+	const struct wrong_lifetime *w = arg;
 	struct lab l = { 0 };
-	(void)arg;
-	struct nat_lifetimes *life = &add_router(&l, "home", -1)->model.lifetimes;
-	life->udp_new_s = life->udp_s = 30;
+	char command[160];
+	add_router(&l, "home", -1)->model = nat_preset_find(w->preset)->model;
 	add_node(&l, "alice", 0);
 	if (start(&l))
 		return 1;
 	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
-	CHECK(run_on(&l, hosts_find(l.h, "home"),
-		      "echo 31 >/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream") == 0,
-		"no setting");
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED &&
-			strstr(l.eb.text, "conntrack's udp_timeout_stream is 31, declared 30"),
-		"%s", l.eb.text);
+	snprintf(command, sizeof(command), "echo 121 >/proc/sys/net/netfilter/nf_conntrack_%s", w->setting);
+	CHECK(run_on(&l, hosts_find(l.h, "home"), command) == 0, "no setting");
+	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED && strstr(l.eb.text, w->says), "%s",
+		l.eb.text);
 	stop(&l);
 	return 0;
 }
 
 static void test_lifetime(void **state)
 {
+	struct wrong_lifetime rows[] = { { "home", "udp_timeout_stream",
+						 "conntrack's udp_timeout_stream is 121, declared 120" },
+		{ "linux-masquerade", "udp_timeout", "conntrack's udp_timeout is 121, declared 30" },
+		{ "docker", "udp_timeout_stream", "conntrack's udp_timeout_stream is 121, declared 120" } };
 	(void)state;
-	in_sandbox(wrong_lifetime, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		in_sandbox(wrong_lifetime, &rows[i]);
 }
 
 /* What the file says of NAT64 is another than what is there: the prefix, and that it is there at all. */

@@ -89,6 +89,22 @@ static void test_guard_timeout_and_no_nat(void **state)
 	buf_free(&b);
 }
 
+/* Who ends a mapping before its flow does says so; where conntrack has both times nobody does. */
+static void test_young(void **state)
+{
+	static const char expired[] = "meta l4proto udp ct direction reply ct status snat";
+	struct buf b = { 0 };
+	struct scn_router r = home();
+	(void)state;
+	r.model.lifetimes.udp_new_s = 30;
+	assert_non_null(strstr(rules_of(&r, 1, 0, &b), expired));
+	assert_non_null(strstr(buf_cstr(&b), "ct status ! seen-reply"));
+	r.model = nat_preset_find("linux-masquerade")->model;
+	assert_null(strstr(rules_of(&r, 1, 0, &b), expired));
+	assert_null(strstr(buf_cstr(&b), "seen-reply"));
+	buf_free(&b);
+}
+
 /* The same file and seed give the same ports; another seed or a reset gives others. */
 static void test_seeds(void **state)
 {
@@ -175,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_classes_differ_where_they_should),
 		cmocka_unit_test(test_guard_timeout_and_no_nat),
+		cmocka_unit_test(test_young),
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_cut_rules),
 		cmocka_unit_test(test_trace_decode),

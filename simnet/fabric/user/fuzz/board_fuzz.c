@@ -28,6 +28,7 @@ static struct board *make_board(uint8_t knobs)
 	m.accepts_wan = knobs & 64;
 	m.tcp_unknown = (enum nat_unknown)(knobs / 7 % NAT_UNKNOWNS);
 	m.lifetimes.udp_new_s = m.lifetimes.udp_s = 1;
+	m.udp_stream_s = knobs & 32 ? NAT_STREAM_S : 0;
 	struct nat_config nat = { .model = &m, .wan = addr_v4(0xcb007164) };
 	struct router_config c = {
 		.name = "home", .ways = ways, .n_ways = 3, .v6_firewall = true, .nat = &nat

@@ -242,6 +242,60 @@ static void test_lifetimes(void **state)
 	}
 }
 
+/* As Linux has it: an answered flow is a stream, and lives longer, from its first packet after two seconds; the answer itself
+ * is none. */
+static void test_stream(void **state)
+{
+	static const struct {
+		unsigned answer_s, again_s; /* when it is answered, and sent once more; 0: not */
+		unsigned lives_s;	    /* after the last */
+	} rows[] = { { 0, 0, 30 }, { 1, 0, 30 }, { 5, 0, 30 }, { 1, 2, 30 }, { 1, 3, 120 }, { 5, 6, 120 },
+		{ 0, 20, 30 } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct nat *n = make(&nat_preset_find("linux-masquerade")->model, NULL);
+		uint64_t last = 0;
+		struct endpoint hole = sent(n, inside, a1, S);
+		if (rows[i].answer_s)
+			assert_true(comes_in(n, a1, &hole, inside, (last = rows[i].answer_s) * S + S));
+		if (rows[i].again_s)
+			assert_int_equal(
+				sent(n, inside, a1, (last = rows[i].again_s) * S + S).port, hole.port);
+		assert_int_equal(nat_deadline_ns(n), (1 + last + rows[i].lives_s) * S);
+		nat_free(n);
+	}
+}
+
+/* What comes unasked is remembered as long as nobody has answered it, from its last packet on; a packet from inside that gets
+ * no further than the router keeps a flow, and makes none. */
+static void test_open_box(void **state)
+{
+	struct endpoint hole = at("203.0.113.100:5000");
+	struct packet dies = udp(inside, a1, 20, 0);
+	(void)state;
+	struct nat *n = make(&nat_preset_find("linux-masquerade")->model, NULL);
+	assert_false(comes_in(n, b1, &hole, inside, S));
+	assert_false(comes_in(n, b1, &hole, inside, 21ULL * S));
+	assert_int_not_equal(sent(n, inside, b1, 50ULL * S).port, hole.port);
+	nat_free(n);
+	n = make(&nat_preset_find("linux-masquerade")->model, NULL);
+	assert_false(comes_in(n, b1, &hole, inside, S));
+	assert_int_equal(sent(n, inside, b1, 31ULL * S).port, hole.port);
+	nat_free(n);
+	n = make(&nat_preset_find("linux-masquerade")->model, NULL);
+	nat_touch(n, &dies.v, S);
+	assert_int_equal(nat_sessions(n), 0);
+	(void)sent(n, inside, a1, S);
+	nat_touch(n, &dies.v, 25ULL * S);
+	assert_int_equal(nat_deadline_ns(n), 55ULL * S);
+	nat_free(n);
+	n = make(&nat_model_default, NULL);
+	(void)sent(n, inside, a1, S);
+	nat_touch(n, &dies.v, 25ULL * S); /* not known of another */
+	assert_int_equal(nat_deadline_ns(n), 121ULL * S);
+	nat_free(n);
+}
+
 static void test_expiry(void **state)
 {
 	(void)state;
@@ -541,6 +595,8 @@ int main(void)
 		cmocka_unit_test(test_block_owners),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_lifetimes),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_open_box),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_hairpin),
 		cmocka_unit_test(test_echo),

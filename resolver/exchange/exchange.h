@@ -24,6 +24,7 @@ enum exchange_by {
 struct exchange_to {
 	struct endpoint at; /* of no meaning where validate.h has it asked */
 	enum exchange_by by;
+	bool fresh;			 /* UDP: from a port that no other question has had */
 	const struct dns_secure *secure; /* of TLS, HTTPS and HTTP (the path); copied */
 };
 

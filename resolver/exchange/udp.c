@@ -8,7 +8,8 @@
  * finds a port (SAD DNS) knows it for as long as its questions are out, and the next ones have another. A packet with an id
  * that was never asked here may have been a try at any question that is out: it is told to each, and ends the patience of
  * each (received.c) as if it had come to a port of its own. One that comes again, or late, for a question that is over is
- * nobody's.
+ * nobody's. A question that is asked anew because one may have hit (mixed_case.c) has a port that was not open then: what was
+ * found of one says nothing of the other.
  *
  * What an ICMP error quotes says which question it is about, and that one alone fails; one that quotes what was never asked
  * is forged. One that quotes too little fails all that are out on the port, when what lies there is read. */
@@ -288,6 +289,15 @@ static void udp_flush(struct exchange *x)
 		over_free(u);
 }
 
+static void sockets_take_no_more(struct udp_sockets *u, const struct endpoint *to)
+{
+	for (struct udp_socket *s = u->taking, *next; s; s = next) {
+		next = s->next;
+		if (endpoint_equal(&s->at, to))
+			socket_takes_no_more(u, s);
+	}
+}
+
 static int udp_send(struct exchange *x, uint64_t id, const struct exchange_to *to, const uint8_t *msg,
 	size_t len, struct question **out)
 {
@@ -296,6 +306,8 @@ static int udp_send(struct exchange *x, uint64_t id, const struct exchange_to *t
 	uint16_t wire_id = (uint16_t)be_get(msg, 2);
 	if (u->n_out == BATCH) /* before a socket is picked: what fails to leave may end it */
 		udp_flush(x);
+	if (to->fresh)
+		sockets_take_no_more(u, &to->at);
 	struct udp_socket *s = socket_find(u, &to->at, wire_id, now_ms);
 	int code = s ? 0 : socket_open(x, &to->at, now_ms, &s);
 	if (code)

@@ -221,6 +221,26 @@ static void test_ports(void **state)
 	assert_true(near < ports);
 }
 
+/* What settles a doubt leaves from a port that nobody could have found before. */
+static void test_fresh(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t msg[LEN] = { 0 };
+	uint16_t first = ask(f, 0);
+	assert_int_equal(ask(f, 1), first);
+	be_put(msg, 2, 1002);
+	be_put(msg + 4, 8, 2);
+	exchange_send(f->x, 2, &(struct exchange_to) { .at = f->at, .by = EXCHANGE_UDP, .fresh = true }, msg,
+		sizeof(msg));
+	settle(f->x);
+	assert_int_equal(question_take(f), 2);
+	assert_int_not_equal(f->ports[2], first);
+	assert_int_not_equal(ask(f, 3), first); /* nor does that one take more: it may be known */
+	for (uint64_t id = 0; id < 4; id++)
+		answer(f, id);
+	wait_for(f, 4);
+}
+
 /* A port is open while a question is out on it, and takes new ones for a moment only. */
 static void test_port_ends(void **state)
 {
@@ -492,7 +512,7 @@ static void test_errors(void **state)
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { CASE(test_ports),
+	const struct CMUnitTest tests[] = { CASE(test_ports), CASE(test_fresh),
 		cmocka_unit_test_setup_teardown(test_port_ends, setup_short, teardown), CASE(test_stranger),
 		CASE(test_whose), CASE(test_same_id), CASE(test_many), CASE(test_none_leaves),
 		CASE(test_turns), CASE(test_refused), CASE(test_errors) };

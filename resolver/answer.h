@@ -34,6 +34,7 @@ enum answer_read {
 	ANSWER_OK,
 	ANSWER_MISMATCH, /* not an answer to what was asked: keep waiting */
 	ANSWER_MALFORMED,
+	ANSWER_OTHER_CASE, /* mixed_case.c alone says this */
 };
 /* Scratch space, about 80 KiB: one per resolver. */
 struct answer_work {

@@ -8,14 +8,14 @@ enum {
 	EXPECTED_MS = 1500, /* a preferred upstream that was silent for so long is not waited for any more */
 };
 
-static uint16_t random16(struct resolver *r)
+uint64_t attempt_random(struct resolver *r, size_t n)
 {
-	if (r->n_pool < 2) {
+	if (r->n_pool < n) {
 		r->rnd->fill(r->rnd->arg, r->pool, sizeof(r->pool));
 		r->n_pool = sizeof(r->pool);
 	}
-	r->n_pool -= 2;
-	return (uint16_t)be_get(r->pool + r->n_pool, 2);
+	r->n_pool -= n;
+	return be_get(r->pool + r->n_pool, n);
 }
 
 static uint64_t attempt_handle(const struct flight *f, const struct attempt *a)
@@ -25,7 +25,9 @@ static uint64_t attempt_handle(const struct flight *f, const struct attempt *a)
 
 void attempt_question(const struct flight *f, const struct attempt *a, struct dns_ask *out)
 {
-	*out = (struct dns_ask) { .id = a->id, .type = f->key.type, .name = &f->key.name, .edns = a->edns };
+	*out = (struct dns_ask) {
+		.id = a->id, .type = f->key.type, .name = &f->key.name, .edns = a->edns, .upper = a->upper
+	};
 	out->cd = f->key.checking_disabled;
 	out->dnssec_ok = f->key.dnssec_ok;
 	out->padded = a->to->secure && a->to->secure->by != DNS_SECURE_MESH; /* there all is padded alike */
@@ -38,10 +40,16 @@ bool attempt_send(
 	struct dns_ask ask;
 	if (f->n_attempts == ATTEMPTS_MAX)
 		return false;
+	bool lower = !how.tcp && (how.settles || mixed_case_is_lower(f, to));
+	uint64_t upper = how.tcp || lower ? 0 : mixed_case_choose(r, now_ms, f, to);
 	struct attempt *a = &f->attempts[f->n_attempts++];
-	*a = (struct attempt) {
-		.to = to, .sent_ms = now_ms, .id = random16(r), .waiting = true, .tcp = how.tcp
-	};
+	*a = (struct attempt) { .to = to,
+		.sent_ms = now_ms,
+		.id = (uint16_t)attempt_random(r, 2),
+		.waiting = true,
+		.tcp = how.tcp,
+		.settles = how.settles || lower,
+		.upper = upper };
 	a->edns = !how.plain && now_ms >= to->plain_until_ms;
 	attempt_question(f, a, &ask);
 	size_t len = dns_ask_write(msg, &ask);
@@ -52,8 +60,11 @@ bool attempt_send(
 	else if (how.tcp)
 		r->stats.upstream_tcp++;
 	r->ops.upstream_send(r->ops.arg, attempt_handle(f, a),
-		&(struct resolver_target) {
-			.at = to->at, .secure = to->secure, .tcp = how.tcp, .validated = to->validates },
+		&(struct resolver_target) { .at = to->at,
+			.secure = to->secure,
+			.tcp = how.tcp,
+			.fresh = lower,
+			.validated = to->validates },
 		msg, len);
 	return true;
 }
@@ -181,9 +192,9 @@ void flight_due_set(struct resolver *r, struct flight *f)
 		due = f->kept_until_ms;
 	for (unsigned i = 0; !f->lingering && !f->checks && i < f->n_attempts; i++) {
 		const struct attempt *a = &f->attempts[i];
-		if (!a->waiting || (!a->tcp && a->noticed))
+		if (!a->waiting || a->noticed)
 			continue;
-		uint64_t at = a->tcp ? a->sent_ms + TCP_MS : attempt_notice_at(a);
+		uint64_t at = a->tcp && !a->settles ? a->sent_ms + TCP_MS : attempt_notice_at(a);
 		if (at < due)
 			due = at;
 	}

@@ -329,6 +329,7 @@ int resolver_configure(struct resolver *r, const struct resolver_config *c, stru
 	routes_put(r->routes);
 	r->routes = routes;
 	dns64_search_set(r, c->dns64_find, &c->dns64);
+	r->lower_case = c->lower_case;
 	r->mesh_ttl_s = c->mesh_ttl_s ? c->mesh_ttl_s : MESH_TTL_S;
 	r->stale_s = c->stale_s == UINT32_MAX ? 0 : c->stale_s ? c->stale_s : STALE_S;
 	cache_resize(r->cache, c->cache_bytes ? c->cache_bytes : CACHE_BYTES);

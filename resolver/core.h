@@ -87,6 +87,7 @@ struct resolver {
 	struct upstream *upstreams;
 	struct cache *cache;
 	uint32_t mesh_ttl_s, stale_s, turn;
+	bool lower_case; /* see struct resolver_config */
 	struct nat64_set dns64;
 	struct dns64_search dns64_search;
 	struct resolver_stats stats;

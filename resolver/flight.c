@@ -495,11 +495,13 @@ static struct upstream *slow_notice(struct resolver *r, uint64_t now_ms, struct 
 		struct attempt *a = &f->attempts[i];
 		if (!a->waiting)
 			continue;
-		if (a->tcp) {
+		if (a->tcp && !a->settles) {
 			slow = now_ms >= a->sent_ms + TCP_MS ? a->to : slow;
 		} else if (!a->noticed && now_ms >= attempt_notice_at(a)) {
 			a->noticed = true;
-			if (upstream_is_in_question(a->to, now_ms, a->sent_ms))
+			if (a->tcp)
+				mixed_case_slow(r, now_ms, f, a);
+			else if (upstream_is_in_question(a->to, now_ms, a->sent_ms))
 				check_start(r, now_ms, f->routes, a->to, &f->key.name);
 		}
 	}

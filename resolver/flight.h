@@ -1,5 +1,5 @@
 /* Inside of a question in flight, shared by flight.c (its life), attempt.c (what it sends), received.c (what
- * comes back) and schedule.c (when it is due). */
+ * comes back) and mixed_case.c (the case of its name). */
 #ifndef RW_RESOLVER_FLIGHT_H
 #define RW_RESOLVER_FLIGHT_H
 
@@ -20,6 +20,10 @@ struct attempt {
 	bool tcp;     /* in the place of UDP; never of one that is secure */
 	bool noticed; /* that it is slower than it should be */
 	uint8_t bad;  /* wrong packets so far */
+	/* mixed_case.c */
+	bool other_case; /* an answer came whose name was in another case */
+	bool settles; /* asked since one came to an earlier attempt: by TCP, or in lower case from another port */
+	uint64_t upper; /* letters that were asked in upper case: dns_name_mix */
 };
 struct flight {
 	struct flight *chain, *older, *younger;
@@ -74,6 +78,7 @@ void flight_drop_upstream(struct resolver *r, uint64_t now_ms, struct flight *f,
 /* attempt.c */
 struct attempt_how {
 	bool tcp, plain; /* plain: without EDNS */
+	bool settles;	 /* see struct attempt */
 };
 bool attempt_send(struct resolver *r, uint64_t now_ms, struct flight *f, struct upstream *to,
 	struct attempt_how how); /* false: enough were sent */
@@ -88,5 +93,27 @@ unsigned flight_rank(const struct flight *f, const struct upstream *u); /* n_ord
 /* Until when may an upstream before `rank` answer? 0: none will. */
 uint64_t flight_preferred_until(const struct flight *f, unsigned rank, uint64_t now_ms);
 void flight_due_set(struct resolver *r, struct flight *f);
+uint64_t attempt_random(struct resolver *r, size_t n); /* of n bytes, at most 8 */
+
+/* mixed_case.c */
+/* By UDP to `to` after an answer in another case and no better one by TCP: in lower case, from a port of its own. */
+bool mixed_case_is_lower(const struct flight *f, const struct upstream *to);
+/* Which letters of the name are to be in upper case for that question; 0: none. */
+uint64_t mixed_case_choose(
+	struct resolver *r, uint64_t now_ms, const struct flight *f, const struct upstream *to);
+/* As answer_read. An answer whose name is in another case than it was asked in is ANSWER_OTHER_CASE. */
+enum answer_read mixed_case_read(struct resolver *r, uint64_t now_ms, const struct flight *f,
+	const struct attempt *a, const uint8_t *msg, size_t len, struct answer *out);
+/* Is the question out to this server that settles it? */
+bool mixed_case_settles(const struct flight *f, const struct upstream *to);
+/* Such a one came to a. */
+void mixed_case_changed(struct resolver *r, uint64_t now_ms, struct flight *f, struct attempt *a);
+/* a, which settles it by TCP, is slower than it should be. */
+void mixed_case_slow(struct resolver *r, uint64_t now_ms, struct flight *f, const struct attempt *a);
+/* a failed, or got an answer that is none: where it settles it by TCP, it is stopped, and the same question goes on. false: it
+ * does not, or nothing more can be sent. */
+bool mixed_case_failed(struct resolver *r, uint64_t now_ms, struct flight *f, struct attempt *a);
+/* An answer to a question came to a, and it is right. */
+void mixed_case_learn(struct resolver *r, uint64_t now_ms, const struct flight *f, const struct attempt *a);
 
 #endif

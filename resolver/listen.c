@@ -15,6 +15,7 @@
 #include "mesh/base/table.h"
 #include "mesh/os/sock.h"
 #include "resolver/exchange/validate.h"
+#include "resolver/report.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -171,7 +172,7 @@ static void upstream_send(
 		[DNS_SECURE_HTTPS] = EXCHANGE_HTTPS,
 		[DNS_SECURE_MESH] = EXCHANGE_HTTP };
 	struct resolver_server *s = arg;
-	struct exchange_to by = { .at = to->at, .secure = to->secure };
+	struct exchange_to by = { .at = to->at, .fresh = to->fresh, .secure = to->secure };
 	by.by = to->tcp ? EXCHANGE_TCP : EXCHANGE_UDP;
 	if (to->validated)
 		by.by = EXCHANGE_VALIDATED;
@@ -500,6 +501,7 @@ static bool memory_get(struct resolver_server *s)
 		.may_have = s->options.may_have ? may_have : NULL,
 		.told = told,
 		.sooner = sooner,
+		.case_changes = resolver_case_say,
 		.arg = s };
 	s->peers = calloc(UDP_PEERS, sizeof(*s->peers));
 	s->free_peers = calloc(UDP_PEERS, sizeof(*s->free_peers));

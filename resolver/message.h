@@ -115,6 +115,8 @@ struct dns_ask {
 	uint16_t id, type;
 	bool cd, edns, dnssec_ok, padded;
 	const struct dns_name *name;
+	uint64_t
+		upper; /* letters of it, which is in lower case then, that are written in upper case: dns_name_mix */
 };
 size_t dns_ask_write(uint8_t *buf, const struct dns_ask *a);
 /* "A", "aaaa", "TYPE65". */

@@ -160,6 +160,29 @@ size_t dns_name_skip(const uint8_t *msg, size_t len, size_t at)
 	return 0;
 }
 
+/* Where letters stand is no pattern that a processor could learn: nothing in here depends on it but numbers. */
+static unsigned is_lower(uint8_t c)
+{
+	return (uint8_t)(c - 'a') < 26;
+}
+
+uint64_t dns_name_letters(const struct dns_name *n)
+{
+	unsigned letters = 0;
+	for (unsigned i = 0; i < n->len; i++)
+		letters += is_lower(n->b[i] | 0x20);
+	return letters < 64 ? (UINT64_C(1) << letters) - 1 : UINT64_MAX;
+}
+
+void dns_name_mix(uint8_t *b, size_t len, uint64_t upper)
+{
+	for (size_t i = 0; upper && i < len; i++) {
+		unsigned letter = is_lower(b[i]);
+		b[i] = (uint8_t)(b[i] - ((upper & letter) << 5));
+		upper >>= letter;
+	}
+}
+
 bool dns_bytes_equal(const uint8_t *a, const uint8_t *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

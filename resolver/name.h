@@ -37,6 +37,10 @@ bool dns_name_within(const struct dns_name *name, const struct dns_name *parent)
 unsigned dns_name_labels(const struct dns_name *n); /* root not counted */
 /* "5.100.100.100.in-addr.arpa" or the ip6.arpa form; struct addr as v4-mapped. */
 void dns_name_reverse(const struct addr *ip, struct dns_name *out);
+/* A bit for each letter that can be in upper case: the first letter's is bit 0, those after the 64th have none. */
+uint64_t dns_name_letters(const struct dns_name *n);
+/* Bytes of a name in lower case: the letters whose bit is set, to upper case. */
+void dns_name_mix(uint8_t *b, size_t len, uint64_t upper);
 static inline uint8_t dns_lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;

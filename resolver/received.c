@@ -17,6 +17,11 @@ static struct attempt *attempt_find(struct resolver *r, uint64_t handle, struct 
 	return &f->attempts[number];
 }
 
+static bool is_answer(const struct answer *got)
+{
+	return !got->no_question && (got->rcode == DNS_NOERROR || got->rcode == DNS_NXDOMAIN);
+}
+
 /* The same question by TCP (or without EDNS) to the same server, in place of attempt a. */
 static void ask_again(
 	struct resolver *r, uint64_t now_ms, struct flight *f, struct attempt *a, struct attempt_how how)
@@ -101,8 +106,9 @@ static void answer_received(
 		return;
 	}
 	bool plain = !a->edns && now_ms >= a->to->plain_until_ms;
-	if (got->no_question || (got->rcode != DNS_NOERROR && got->rcode != DNS_NXDOMAIN)) {
-		error_received(r, now_ms, f, a, got);
+	if (!is_answer(got)) {
+		if (!mixed_case_failed(r, now_ms, f, a))
+			error_received(r, now_ms, f, a, got);
 		return;
 	}
 	if (plain) /* it answers without EDNS what it would not with */
@@ -149,31 +155,48 @@ static void private_refuse(
 	got->len = answer_error_write(r->clean, &asked, DNS_NOERROR, EDE_BLOCKED);
 }
 
+/* The wait goes on: a forged packet must not end it for the real one. */
+static void wrong_received(
+	struct resolver *r, uint64_t now_ms, struct flight *f, struct attempt *a, enum answer_read verdict)
+{
+	++*(verdict == ANSWER_MISMATCH	       ? &r->stats.upstream_mismatch
+		: verdict == ANSWER_OTHER_CASE ? &r->stats.upstream_case
+					       : &r->stats.upstream_malformed);
+	if (attempt_is_stream(a)) {
+		if (!mixed_case_failed(r, now_ms, f, a))
+			flight_drop_upstream(r, now_ms, f, a->to);
+		return;
+	}
+	if (verdict == ANSWER_OTHER_CASE)
+		mixed_case_changed(r, now_ms, f, a);
+	if (++a->bad < BAD_PACKETS_MAX)
+		return;
+	if (!a->settles && mixed_case_settles(f, a->to)) /* by TCP already, or where that failed */
+		attempt_stop(r, f, a);
+	else
+		ask_again(r, now_ms, f, a, (struct attempt_how) { .tcp = true });
+}
+
 void resolver_upstream_received(
 	struct resolver *r, uint64_t now_ms, uint64_t id, const uint8_t *msg, size_t len)
 {
 	struct flight *f;
 	struct attempt *a = attempt_find(r, id, &f);
-	struct dns_ask ask;
 	struct answer got;
 	if (!a)
 		return;
-	attempt_question(f, a, &ask);
 	upstream_heard(a->to, now_ms);
-	enum answer_read verdict = answer_read(&r->work, msg, len, &ask,
-		a->to->trusted || a->to->secure || a->to->validates, &got, r->clean);
+	enum answer_read verdict = mixed_case_read(r, now_ms, f, a, msg, len, &got);
 	if (verdict == ANSWER_OK && got.truncated && attempt_is_stream(a)) /* nothing could be cut there */
 		verdict = ANSWER_MALFORMED;
-	if (verdict != ANSWER_OK) { /* keep waiting: a forged packet must not end the wait for the real one */
-		++*(verdict == ANSWER_MISMATCH ? &r->stats.upstream_mismatch : &r->stats.upstream_malformed);
-		if (attempt_is_stream(a))
-			flight_drop_upstream(r, now_ms, f, a->to);
-		else if (++a->bad == BAD_PACKETS_MAX)
-			ask_again(r, now_ms, f, a, (struct attempt_how) { .tcp = true });
+	if (verdict != ANSWER_OK) {
+		wrong_received(r, now_ms, f, a, verdict);
 		return;
 	}
-	bool answered = got.rcode == DNS_NOERROR || got.rcode == DNS_NXDOMAIN;
+	bool answered = is_answer(&got);
 	private_refuse(r, f, a, &got);
+	if (!got.no_question && (answered || !a->tcp))
+		mixed_case_learn(r, now_ms, f, a);
 	if (answered && !f->canary)
 		upstream_answered(a->to, now_ms, a->sent_ms,
 			&(struct upstream_question) { .name = f->key.name, .type = f->key.type });
@@ -196,6 +219,8 @@ void resolver_upstream_failed(struct resolver *r, uint64_t now_ms, uint64_t id, 
 		flight_drop_upstream(r, now_ms, f, a->to);
 		return;
 	}
+	if (mixed_case_failed(r, now_ms, f, a))
+		return;
 	bool ours = code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -ENOBUFS;
 	bool spoke = a->to->secure && (code == -EPROTO || code == ERR_MALFORMED); /* an error of HTTP, say */
 	if (spoke)

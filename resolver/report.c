@@ -1,6 +1,7 @@
 #include "resolver/report.h"
 
 #include "mesh/base/err.h"
+#include "mesh/base/log.h"
 #include "resolver/core.h"
 #include <assert.h>
 #include <errno.h>
@@ -87,9 +88,19 @@ bool resolver_route_report(
 			.secure = u->secure,
 			.fault = u->fault,
 			.health = health_of(u, now_ms),
-			.rtt_ms = u->rtt_ms };
+			.rtt_ms = u->rtt_ms,
+			.changes_case = upstream_changes_case(u, now_ms) };
 	}
 	return true;
+}
+
+void resolver_case_say(void *arg, const struct endpoint *at)
+{
+	char text[ENDPOINT_TEXT];
+	(void)arg;
+	log_info("the name server %s gives names back in another case: it is asked in lower case, and forged "
+		 "answers of it are less hard to guess",
+		endpoint_format(at, text));
 }
 
 struct nat64_set resolver_dns64(const struct resolver *r)

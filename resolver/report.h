@@ -22,7 +22,8 @@ struct resolver_server_report {
 	const struct dns_secure *secure; /* NULL: plain DNS; as long as the configuration stays */
 	int fault;			 /* of the last connection, since it last answered; 0 = none */
 	enum resolver_health health;
-	uint32_t rtt_ms; /* smoothed; 0 = unknown */
+	uint32_t rtt_ms;   /* smoothed; 0 = unknown */
+	bool changes_case; /* of names: it is asked in lower case */
 };
 struct resolver_route_report {
 	char suffix[DNS_NAME_TEXT]; /* "." for the default */
@@ -47,6 +48,8 @@ bool resolver_way(struct resolver *r, uint64_t now_ms, const char *name, uint16_
 	struct resolver_way *out); /* false: it is no name */
 /* The prefixes that names without an address of IPv6 get one of; those that were found among them. */
 struct nat64_set resolver_dns64(const struct resolver *r);
+/* For struct resolver_ops: says it in the log. */
+void resolver_case_say(void *arg, const struct endpoint *at);
 size_t resolver_cache_bytes(const struct resolver *r);
 
 #endif

@@ -77,6 +77,8 @@ struct resolver_config {
 	/* Addresses of private networks, this machine and links, from servers of the default route that are not of
 	 * a site, are not passed on (rebinding): but for names at or below these suffixes. */
 	bool refuse_private;
+	/* Questions by UDP carry their name in lower case. false: in random case (mixed_case.c). */
+	bool lower_case;
 	const char *const *private_ok; /* copied */
 	size_t n_private_ok;
 	const struct resolver_local_zone *local_zones; /* copied */
@@ -118,6 +120,7 @@ struct resolver_target { /* valid during the call */
 	struct endpoint at;
 	const struct dns_secure *secure; /* NULL: plain */
 	bool tcp;			 /* plain: by TCP */
+	bool fresh;			 /* by UDP: from a port that no other question has had */
 	bool validated; /* to nobody in particular: the driver finds the answer out by questions with CD, and says AD
 			 * where it is signed. `at` is of no meaning */
 };
@@ -142,6 +145,9 @@ struct resolver_ops {
 	void (*told)(void *arg, const struct resolver_told *t);
 	/* resolver_deadline is nearer than it was, since resolver_block_set. NULL: nobody wants to know. */
 	void (*sooner)(void *arg);
+	/* An upstream was found to change the case of names: it is asked in lower case. Once for each. NULL: nobody wants
+	 * to know. */
+	void (*case_changes)(void *arg, const struct endpoint *at);
 	void *arg;
 };
 
@@ -193,7 +199,7 @@ uint64_t resolver_deadline(const struct resolver *r); /* ms; UINT64_MAX = none *
 /* clang-format off */
 #define RESOLVER_STATS(X)                                                                                  \
 	X(queries) X(local) X(blocked) X(cached) X(stale) X(prefetched) X(forwarded) X(merged) X(probes) X(nxdomain) X(servfail) X(refused) X(formerr) \
-	X(truncated) X(drop_short) X(drop_response) X(drop_full) X(yielded) X(upstream_mismatch) X(upstream_malformed) \
+	X(truncated) X(drop_short) X(drop_response) X(drop_full) X(yielded) X(upstream_mismatch) X(upstream_malformed) X(upstream_case) \
 	X(upstream_timeout) X(upstream_tcp) X(upstream_secure) X(upstream_failed) X(loop) X(rebinding) X(validated) X(kept) X(kept_left) X(kept_bad)
 /* clang-format on */
 struct resolver_stats {

@@ -125,6 +125,37 @@ void upstream_reset(struct upstream *u)
 	u->refuse_hold_ms = 0;
 	u->refuse_until_ms = 0;
 	memset(u->known, 0, sizeof(u->known));
+	u->keeps_case = false;
+	u->case_changes = 0;
+	u->changes_case_until_ms = 0;
+}
+
+/* ---- the case of names ---- */
+
+void upstream_kept_case(struct upstream *u)
+{
+	u->keeps_case = true;
+}
+
+bool upstream_changes_case(const struct upstream *u, uint64_t now_ms)
+{
+	return now_ms < u->changes_case_until_ms;
+}
+
+bool upstream_changed_case(struct upstream *u, uint64_t now_ms)
+{
+	if (upstream_changes_case(u, now_ms))
+		return false;
+	if (!u->case_changes || now_ms >= u->case_since_ms + CASE_MS) {
+		u->case_changes = 0;
+		u->case_since_ms = now_ms;
+	}
+	if (++u->case_changes < CASE_CHANGES && u->keeps_case)
+		return false;
+	u->case_changes = 0;
+	u->keeps_case = false;
+	u->changes_case_until_ms = now_ms + CASE_MS;
+	return true;
 }
 
 /* ---- refusals ---- */

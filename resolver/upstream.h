@@ -6,7 +6,11 @@
  * can have. Any word from it, late, odd or an error, to whatever question, means that it is there; only one
  * that says nothing to the check either is held.
  * Held at once, without a check: whose port is closed (upstream_rejected), and whom somebody else knows to be
- * gone (upstream_doubted: a mesh peer that went offline). */
+ * gone (upstream_doubted: a mesh peer that went offline).
+ *
+ * Whether it keeps the case of names (mixed_case.c): one that was never seen to keep it is believed to change it at the
+ * first answer that proves so, one that was at the third within an hour, since a forged one may be among them. What was
+ * found out holds for an hour. */
 #ifndef RW_RESOLVER_UPSTREAM_H
 #define RW_RESOLVER_UPSTREAM_H
 
@@ -30,6 +34,8 @@ enum {
 	REFUSE_MAX_MS = 8000, /* between trials of one that refuses everything */
 	TRIAL_MS = 500,
 	KNOWN_MAX = 2,
+	CASE_MS = 3600 * 1000, /* how long "changes the case" is remembered, and what speaks for it */
+	CASE_CHANGES = 3,      /* answers within that, where it was seen to keep it */
 };
 
 enum upstream_state {
@@ -58,6 +64,10 @@ struct upstream {
 	uint64_t check_ms; /* when the next check may begin; while one is out: when it began */
 	uint8_t checks;	   /* questions of the check that are out */
 	uint64_t plain_until_ms;
+	bool keeps_case;      /* it has done so, and was not found to change it since */
+	bool case_told;	      /* the driver knows that it changes it */
+	uint8_t case_changes; /* answers that prove it, since case_since_ms */
+	uint64_t case_since_ms, changes_case_until_ms;
 	/* what it answered, newest first, of different names: the check asks one of them */
 	struct upstream_question known[KNOWN_MAX];
 	/* REFUSED to everything: a limit was reached, or this machine is not welcome */
@@ -103,6 +113,13 @@ void upstream_doubted(struct upstream *u, uint64_t now_ms);
 void upstream_rejected(struct upstream *u, uint64_t now_ms);
 /* Its canary came here. */
 void upstream_ringed(struct upstream *u, uint64_t now_ms);
+/* It answered a question whose name was not all in lower case, in the case of that question. */
+void upstream_kept_case(struct upstream *u);
+/* It answered one in another case, and then answered where a stranger's answer is none. true: it is known to change it now,
+ * and was not before. */
+bool upstream_changed_case(struct upstream *u, uint64_t now_ms);
+bool upstream_changes_case(const struct upstream *u, uint64_t now_ms);
+
 /* Another network, another time: what was is no guide. */
 void upstream_reset(struct upstream *u);
 

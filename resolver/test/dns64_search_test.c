@@ -44,9 +44,9 @@ static int teardown(void **state)
 
 static bool last_is_search(void)
 {
-	static const uint8_t name[] = "\10ipv4only\4arpa\0\0\34\0\1";
+	static const char name[] = "\10ipv4only\4arpa\0\0\34\0\1";
 	const struct sent *s = f.n_sent ? &f.sent[f.n_sent - 1] : NULL;
-	return s && !s->done && !memcmp(s->msg + DNS_HEADER, name, sizeof(name) - 1);
+	return s && !s->done && fake_sent_is(s, name, sizeof(name) - 1);
 }
 
 static void answer_last(unsigned rcode, unsigned an, unsigned ns, const char *records)

@@ -27,6 +27,7 @@ static void upstream_send(
 		.to = to->at,
 		.secure = to->secure,
 		.tcp = to->tcp,
+		.fresh = to->fresh,
 		.validated = to->validated,
 		.len = len };
 	memcpy(s->msg, msg, len);
@@ -189,6 +190,12 @@ void fake_answer(struct fake *f, size_t i, const struct fake_answer *a)
 	static uint8_t buf[DNS_MESSAGE_MAX];
 	size_t len = fake_answer_write(f, i, a, buf);
 	resolver_upstream_received(f->r, f->now_ms, f->sent[i].id, buf, len);
+}
+
+bool fake_sent_is(const struct sent *s, const char *begin, size_t len)
+{
+	return s->len >= DNS_HEADER + len &&
+	       dns_bytes_equal(s->msg + DNS_HEADER, (const uint8_t *)begin, len);
 }
 
 void fake_until(struct fake *f, uint64_t now_ms)

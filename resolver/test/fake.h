@@ -9,7 +9,7 @@ struct sent {
 	uint64_t id;
 	struct endpoint to;
 	const struct dns_secure *secure;
-	bool tcp, validated, done;
+	bool tcp, fresh, validated, done;
 	size_t len;
 	uint8_t msg[600];
 };
@@ -48,6 +48,8 @@ struct fake_answer {
 };
 void fake_answer(struct fake *f, size_t i, const struct fake_answer *a);
 size_t fake_answer_write(const struct fake *f, size_t i, const struct fake_answer *a, uint8_t *buf);
+/* Is this how the question begins that was sent? The case of names does not count. */
+bool fake_sent_is(const struct sent *s, const char *begin, size_t len);
 /* To the given time, with every timer on the way. */
 void fake_until(struct fake *f, uint64_t now_ms);
 unsigned fake_rcode(const struct fake *f);

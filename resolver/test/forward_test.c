@@ -129,19 +129,6 @@ static void test_ecs_stays(void **state)
 	assert_memory_equal(f.sent[0].msg + f.sent[0].len - n, rest, n);
 }
 
-/* B65: a server may change the case of the question; the client gets its own. */
-static void test_case_of_the_server(void **state)
-{
-	static uint8_t buf[DNS_MESSAGE_MAX];
-	(void)state;
-	fake_ask(&f, 1, "WwW.eXample.com", DNS_A);
-	size_t len = fake_answer_write(&f, 0, &good, buf);
-	memcpy(buf + DNS_HEADER, "\3wWW\7EXAMPLE", 12);
-	resolver_upstream_received(f.r, f.now_ms, f.sent[0].id, buf, len);
-	assert_int_equal(f.n_replies, 1);
-	assert_memory_equal(f.reply + DNS_HEADER, "\3WwW\7eXample\3com", 17);
-}
-
 /* RFC 9520: a failure is kept for a second, however many upstreams said it. */
 static void test_failure_is_kept(void **state)
 {
@@ -372,7 +359,6 @@ int main(void)
 		ONE(test_ede_passes),
 		ONE(test_ede_never_too_long),
 		ONE(test_ecs_stays),
-		ONE(test_case_of_the_server),
 		THREE(test_failure_is_kept),
 		ONE(test_extended_rcode),
 		ONE(test_validated),

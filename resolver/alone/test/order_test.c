@@ -69,7 +69,8 @@ static _Noreturn void upstream_serve(const struct upstream *u, int fd)
 		enum mode mode = probe ? WELL : (enum mode)u->shared->mode;
 		if (!probe)
 			u->shared->asked++;
-		if (probe && memcmp(m + DNS_HEADER, known, sizeof(known)) != 0 && u->shared->mode == SILENT)
+		if (probe && !dns_bytes_equal(m + DNS_HEADER, known, sizeof(known)) &&
+			u->shared->mode == SILENT)
 			continue; /* is it there? it is not */
 		if (mode == SILENT)
 			continue;

@@ -69,7 +69,8 @@ static bool route_say(struct arena *a, const struct resolver_route_report *from,
 			.url = url ? dns_secure_format(s->secure, &s->at, url) : "",
 			.fault = resolver_fault_text(s->fault),
 			.health = resolver_health_text(s->health),
-			.rtt_ms = s->rtt_ms };
+			.rtt_ms = s->rtt_ms,
+			.changes_case = s->changes_case };
 	}
 	return to->suffix && to->servers;
 }

@@ -63,6 +63,8 @@ static void server(struct buf *out, const struct api_dns_server *s)
 		named[0] || !s->url || !s->url[0] ? s->addr : "", s->health);
 	if (s->rtt_ms)
 		buf_printf(out, ", answers in %" PRIu64 " ms", s->rtt_ms);
+	if (s->changes_case)
+		buf_printf(out, ", changes the case of names");
 	if (s->fault && s->fault[0])
 		buf_printf(out, ": %s", s->fault);
 	buf_append(out, "\n", 1);

@@ -404,6 +404,7 @@ static const struct json_row dns_server_rows[] = {
 	SERVER("RTTMs", &json_u64, rtt_ms),
 	{ "URL", &json_str, offsetof(struct api_dns_server, url), JSON_OMIT, 0, NULL },
 	{ "Fault", &json_str, offsetof(struct api_dns_server, fault), JSON_OMIT, 0, NULL },
+	{ "ChangesCase", &json_bool, offsetof(struct api_dns_server, changes_case), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape dns_server_shape = { dns_server_rows, sizeof(struct api_dns_server), NULL };

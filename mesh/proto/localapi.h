@@ -141,6 +141,7 @@ struct api_dns_server {
 	const char *url;	   /* tls:// or https:// as dns_secure.h has it; "" = plain DNS */
 	const char *fault;	   /* what its last connection failed of; "" = nothing */
 	uint64_t rtt_ms;	   /* 0 = unknown */
+	bool changes_case;	   /* of names: it is asked in lower case */
 };
 struct api_dns_route {
 	const char *suffix; /* "." = everything else */

@@ -450,7 +450,7 @@ static void test_dns(void **state)
 			"\"10.0.0.53:"
 			"53\",\"Health\":\"held\",\"RTTMs\":0}]},{\"Suffix\":\".\",\"Order\":\"preferred\","
 			"\"Servers\":[{"
-			"\"Addr\":\"9.9.9.9:53\",\"Health\":\"well\",\"RTTMs\":12},"
+			"\"Addr\":\"9.9.9.9:53\",\"Health\":\"well\",\"RTTMs\":12,\"ChangesCase\":true},"
 			"{\"Addr\":\"9.9.9.9:853\",\"Health\":\"held\",\"RTTMs\":9,\"URL\":\"tls://"
 			"9.9.9.9#dns.test\","
 			"\"Fault\":\"timed "
@@ -522,7 +522,8 @@ static void test_dns(void **state)
 			"KiB\ncorp.test "
 			"(strict):\n  - 10.0.0.53:53 held\nEverything else (preferred):\n  - 9.9.9.9:53 "
 			"well, answers "
-			"in 12 ms\n  - tls://9.9.9.9#dns.test held, answers in 9 ms: timed out\n"
+			"in 12 ms, changes the case of names\n  - tls://9.9.9.9#dns.test held, answers in 9 "
+			"ms: timed out\n"
 			"  - https://dns.test/q at 192.0.2.1:443 well\n"
 			"Blocks names for the network: 70 by 2 lists\n",
 			NULL },

@@ -239,6 +239,11 @@ static int key_rebinding(struct conf_reader *r, yaml_node_t *n, void *into)
 	return conf_keys(r, n, keys, into);
 }
 
+static int key_mixed_case(struct conf_reader *r, yaml_node_t *n, void *into)
+{
+	return conf_bool(r, n, "mixed-case", &((struct conf *)into)->mixed_case);
+}
+
 static int key_allow(struct conf_reader *r, yaml_node_t *n, void *into)
 {
 	struct conf *c = into;
@@ -357,8 +362,8 @@ static int top_read(struct conf_reader *r)
 		{ "ttl", key_ttl }, { "serve-stale", key_stale }, { "blocking", conf_block_key },
 		{ "rebinding", key_rebinding }, { "rate-limit", key_rate }, { "dns64", key_dns64 },
 		{ "names-from", key_names_from }, { "local-zones", conf_local_zones_key },
-		{ "query-log", conf_query_log_key }, { "state", conf_state_key },
-		{ "keep-cache", conf_keep_cache_key }, { "page", conf_page_key },
+		{ "mixed-case", key_mixed_case }, { "query-log", conf_query_log_key },
+		{ "state", conf_state_key }, { "keep-cache", conf_keep_cache_key }, { "page", conf_page_key },
 		{ "secure", conf_secure_key }, { "upstream-authorities", key_authorities },
 		{ "dnssec", conf_dnssec_key }, { 0 } };
 	struct conf *c = r->c;
@@ -366,6 +371,7 @@ static int top_read(struct conf_reader *r)
 	if (!root)
 		return err_say(r->eb, ERR_MALFORMED, "%s: the file is empty; \"listen\" is needed at least",
 			r->file);
+	c->mixed_case = true;
 	c->routes = arena_array(&c->arena, 1, sizeof(*c->routes));
 	if (!c->routes)
 		return conf_bad(r, root, "out of memory");

@@ -43,6 +43,7 @@ struct conf {
 	uint64_t ttl_s;	      /* 0 = default */
 	uint64_t rate;	      /* questions a second; 0: no limit */
 	bool refuse_private;
+	bool mixed_case; /* of names, in questions by UDP */
 	const char **private_ok;
 	size_t n_private_ok;
 	struct nat64 dns64;

@@ -60,6 +60,7 @@ int running_config_apply(
 		.cache_bytes = c->cache_bytes,
 		.mesh_ttl_s = (uint32_t)c->ttl_s,
 		.refuse_private = c->refuse_private,
+		.lower_case = !c->mixed_case,
 		.private_ok = c->private_ok,
 		.n_private_ok = c->n_private_ok,
 		.stale_s = c->stale_s,

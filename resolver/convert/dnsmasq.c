@@ -389,6 +389,13 @@ static void dnssec_of(struct target *t, const char *word, char *value)
 	t->validate = true;
 }
 
+static void lower_of(struct target *t, const char *word, char *value)
+{
+	(void)word;
+	(void)value;
+	t->lower_case = true;
+}
+
 static void log_of(struct target *t, const char *word, char *value)
 {
 	(void)word;
@@ -464,6 +471,8 @@ static const struct row {
 	{ "local-ttl", true, ttl_of, NULL },
 	{ "use-stale-cache", false, stale_of, NULL },
 	{ "log-queries", false, log_of, NULL },
+	{ "no-0x20-encode", false, lower_of, NULL },
+	{ "do-0x20-encode", false, NULL, "" },
 	{ "bogus-priv", false, NULL, "" },
 	{ "domain-needed", false, NULL, "" },
 	{ "no-resolv", false, NULL, "" },

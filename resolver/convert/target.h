@@ -67,6 +67,7 @@ struct target {
 	uint64_t ttl, block_ttl, cache_bytes, rate;
 	int64_t stale_s; /* -1: not said */
 	bool refuse_private, query_log, validate;
+	bool lower_case;			  /* names in questions are not in random case */
 	bool no_hosts;				  /* dnsmasq: not the names of /etc/hosts */
 	struct target_items insecure, tls, https; /* tls, https: where clients come by them */
 	const char *anchors, *certificate, *key;

@@ -176,6 +176,8 @@ bool target_write(const struct target *t, struct buf *out)
 		put(&b, "rebinding:\n  refuse: true\n");
 		key_flow(&b, "  except", &t->except);
 	}
+	if (t->lower_case)
+		put(&b, "mixed-case: false\n");
 	dnssec_write(t, &b);
 	secure_write(t, &b);
 	key_number(&b, "ttl", t->ttl);

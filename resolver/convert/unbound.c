@@ -342,6 +342,12 @@ static void cache_of(struct unbound *u, const char *value)
 	u->cache_bytes += bytes < CACHE_MAX ? bytes : CACHE_MAX;
 }
 
+/* Without the word it is off there and on here: who says so has tried it, or was told to. */
+static void caps_of(struct unbound *u, const char *value)
+{
+	u->t->lower_case = strcmp(value, "no") == 0;
+}
+
 static const struct row {
 	const char *word; /* or its beginning, when it ends in '*' */
 	void (*take)(struct unbound *u, const char *value);
@@ -365,7 +371,9 @@ static const struct row {
 	{ "prefetch", NULL, "" },
 	{ "prefetch-key", NULL, "" },
 	{ "harden-*", NULL, "" },
-	{ "use-caps-for-id", NULL, "" },
+	{ "use-caps-for-id", caps_of, NULL },
+	{ "caps-exempt", NULL, "" },
+	{ "caps-whitelist", NULL, "" },
 	{ "qname-minimisation*", NULL, "" },
 	{ "aggressive-nsec", NULL, "" },
 	{ "hide-*", NULL, "" },

@@ -79,6 +79,7 @@ static void test_errors(void **state)
 			"f:2:8: the translator's prefix is wanted here, 64:ff9b::/96 say" },
 		{ LISTEN "dns64: [ 64:ff9b::/96 ]\n", "f:2:8:" },
 		{ LISTEN "dns64: Discover\n", "f:2:8:" },
+		{ LISTEN "mixed-case: 0x20\n", "f:2:13: mixed-case: true or false" },
 		{ LISTEN "rebinding: { refuse: yes }\n", "refuse: true or false" },
 		{ LISTEN "rebinding: { except: [ a..b ] }\n", "f:2:24: \"a..b\" is not a domain name" },
 		{ LISTEN "dnssec: true\n", "f:2:9: \"key: value\" pairs are wanted here" },
@@ -232,7 +233,7 @@ static void test_values(void **state)
 		"routes:\n  corp.example: [10.0.0.53, \"[2001:db8::1]:5353\"]\n  none.example: []\n"
 		"upstreams: 9.9.9.9\nlisten: [127.0.0.1, \"::1\"]\norder: race\nttl: 7\ncache-bytes: "
 		"1000\nserve-stale: 0\nrebinding: { refuse: true, except: [ plex.direct ] }\n"
-		"dns64: 2001:db8:64::/48\n";
+		"dns64: 2001:db8:64::/48\nmixed-case: false\n";
 	struct conf c;
 	struct errbuf eb = { 0 };
 	char buf[ENDPOINT_TEXT];
@@ -258,6 +259,7 @@ static void test_values(void **state)
 	assert_int_equal(c.stale_s, UINT32_MAX);
 	assert_int_equal(c.dns64.bits, 48);
 	assert_true(c.refuse_private && c.n_private_ok == 1);
+	assert_false(c.mixed_case); /* true, in alone/mixed_case, where nobody says otherwise */
 	assert_int_equal(c.cache_bytes, 1000);
 	conf_free(&c);
 }

@@ -310,6 +310,8 @@ void streams_changed(struct streams *s, const struct member *old, const struct m
 void streams_settings_set(struct streams *s, struct settings *set)
 {
 	struct settings *old = s->set;
+	if (s->closed)
+		return;
 	s->set = settings_get(set);
 	settings_put(old);
 	journal_touch(&s->journal);

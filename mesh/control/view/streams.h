@@ -49,7 +49,7 @@ struct streams {
 int streams_open(struct streams *s, struct loop *l, const struct fleet *fleet, const struct streams_ops *ops,
 	struct errbuf *eb);
 void streams_close(struct streams *s); /* ends every stream; all zero is fine */
-/* Settings as they are from now on, counted: all nodes are told what differs. */
+/* Settings as they are from now on, counted: all nodes are told what differs. After streams_close nothing is kept. */
 void streams_settings_set(struct streams *s, struct settings *set);
 /* A member has changed, as registry_ops.changed says. */
 void streams_changed(struct streams *s, const struct member *old, const struct member *now, bool identity);

@@ -311,6 +311,18 @@ static void test_again(void **state)
 	assert_int_equal(x->offline, 0);
 }
 
+/* A policy that was being stored when the server was told to end comes into force after its streams have ended. */
+static void test_closed(void **state)
+{
+	struct fixture *x = *state;
+	struct settings *late = calloc(1, sizeof(*late));
+	late->refs = 1;
+	streams_close(&x->s);
+	streams_settings_set(&x->s, late);
+	assert_int_equal(late->refs, 1);
+	settings_put(late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +334,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_closed, setup, teardown),
 	};
 	log_setup(LOG_ERROR, false);
 	return cmocka_run_group_tests(tests, NULL, NULL);

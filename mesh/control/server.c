@@ -483,7 +483,7 @@ static void stop_received(void *arg, int signo)
 static int open_loop(struct server *s, struct errbuf *eb)
 {
 	s->loop = loop_new();
-	if (!s->loop)
+	if (!s->loop || !work_ready(s->loop))
 		return err_set(eb, -ENOMEM, "start");
 	s->tick = loop_timer_new(s->loop, tick, s);
 	s->stop = loop_timer_new(s->loop, stop_loop, s);

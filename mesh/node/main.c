@@ -11,8 +11,10 @@
 #include "mesh/os/notify.h"
 #include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/work.h"
 #include "mesh/proto/json_memory.h"
 #include "mesh/transport/proxy.h"
+#include <errno.h>
 #include <malloc.h>
 #include <linux/capability.h>
 #include <net/if.h>
@@ -174,6 +176,8 @@ static int node_run(const struct options *o)
 	no.notify = notify_open(l);
 	log_info("packets are sealed by %s", aead_chosen());
 	int err = drop_rights(o, &eb);
+	if (!err && !work_ready(l)) /* its threads are without those rights, too */
+		err = err_set(&eb, -ENOMEM, "start");
 	if (!err)
 		err = node_open(n, l, &no, &eb);
 	if (err) {

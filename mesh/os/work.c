@@ -63,6 +63,19 @@ free_work:
 	return NULL;
 }
 
+static void work_nothing(void *arg)
+{
+	(void)arg;
+}
+
+bool work_ready(struct loop *l)
+{
+	struct work *w = work_start(l, work_nothing, work_nothing, NULL);
+	if (w)
+		(void)work_finish(w);
+	return w != NULL;
+}
+
 bool work_finish(struct work *w)
 {
 	w->detached = true;

@@ -6,6 +6,7 @@
 #include "mesh/os/man.h"
 #include "mesh/os/privilege.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/work.h"
 #include "mesh/transport/proxy.h"
 #include "mesh/transport/stream.h"
 #include "resolver/alone/blocked.h"
@@ -188,8 +189,9 @@ static int resolver_run(struct program *p, struct errbuf *eb)
 	} else {
 		s.socket = socket_path(p, socket, sizeof(socket));
 		s.loop = loop_new();
-		err = s.loop ? serve_run(&s, &c, z, eb) : err_say(eb, ERR_TOO_LARGE, "out of memory");
-		z = s.loop ? NULL : z;
+		const bool ready = s.loop && work_ready(s.loop);
+		err = ready ? serve_run(&s, &c, z, eb) : err_say(eb, ERR_TOO_LARGE, "out of memory");
+		z = ready ? NULL : z;
 		loop_free(s.loop);
 		proxies_free(s.proxies);
 	}

@@ -63,9 +63,22 @@ static void test_finish(void **state)
 	}
 }
 
+/* The pool is there, and the loop ends though nobody ran it. */
+static void test_ready(void **state)
+{
+	struct job j = { .loop = loop_new(), .gate = { -1, -1 } };
+	(void)state;
+	assert_true(work_ready(j.loop));
+	assert_non_null(work_start(j.loop, run, done, &j));
+	loop_run(j.loop);
+	assert_int_equal(j.done, 1);
+	assert_true(work_ready(j.loop)); /* again is as good */
+	loop_free(j.loop);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_runs_beside),
-		cmocka_unit_test(test_finish) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_runs_beside), cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_ready) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

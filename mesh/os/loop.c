@@ -1,8 +1,13 @@
 #include "mesh/os/loop.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 #include <uv.h>
+
+enum { WATCHED = 1000 };
 
 struct loop {
 	uv_loop_t uv;
@@ -16,6 +21,29 @@ struct loop {
 	uv_check_t after;
 };
 
+static void probe_closed(uv_handle_t *h)
+{
+	(void)h;
+}
+
+/* libuv has a place for each descriptor that it watches, in an array that doubles; where it cannot it ends the program. So
+ * there is room for most from the beginning, before anybody can be at the door; where so many may not be open, for fewer. */
+static void make_room(uv_loop_t *uv)
+{
+	uv_poll_t probe;
+	int low = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int high = low >= 0 ? fcntl(low, F_DUPFD_CLOEXEC, WATCHED - 1) : -1;
+	if (high >= 0 && uv_poll_init(uv, &probe, high) == 0) {
+		uv_poll_start(&probe, UV_READABLE, NULL);
+		uv_close((uv_handle_t *)&probe, probe_closed);
+		uv_run(uv, UV_RUN_NOWAIT);
+	}
+	if (high >= 0)
+		close(high);
+	if (low >= 0)
+		close(low);
+}
+
 struct loop *loop_new(void)
 {
 	struct loop *l = calloc(1, sizeof(*l));
@@ -23,6 +51,7 @@ struct loop *loop_new(void)
 		free(l);
 		return NULL;
 	}
+	make_room(&l->uv);
 	l->uv.data = l;
 	uv_idle_init(&l->uv, &l->no_wait);
 	uv_check_init(&l->uv, &l->after);

@@ -8,6 +8,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ BOUND = 20
 
 class Browser:
     def __init__(self, profile):
+        self.profile = profile
         to_read, self.write_fd = os.pipe()
         self.read_fd, to_write = os.pipe()
         for fd in (to_read, to_write):
@@ -31,9 +33,17 @@ class Browser:
         self.process = subprocess.Popen(
             ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run",
              f"--user-data-dir={profile}", "about:blank"], env=dict(os.environ, TMPDIR=profile),  # it leaves its sockets there
-            preexec_fn=plug, close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            preexec_fn=plug, close_fds=False, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_read), os.close(to_write)
         self.buffer, self.last, self.session, self.said = b"", 0, None, []
+
+    def end(self):
+        """All its processes at once: one that outlives the first still writes into the profile."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        until = time.monotonic() + BOUND
+        while os.path.exists(self.profile) and time.monotonic() < until:
+            shutil.rmtree(self.profile, ignore_errors=True)
 
     def call(self, method, **params):
         self.last += 1
@@ -106,9 +116,7 @@ def main():
             with open(o.shot, "wb") as out:
                 out.write(base64.b64decode(b.call("Page.captureScreenshot")["data"]))
     finally:
-        b.process.kill()
-        b.process.wait()
-        shutil.rmtree(profile, ignore_errors=True)
+        b.end()
     if b.said:
         sys.exit("the page's console says: " + "\n".join(b.said))
 

@@ -13,6 +13,7 @@
  * - CPU of the whole process between the messages, for each of them: with the map that is written.
  * With `memory` for CHANGE nobody is renamed. It prints what the process has resident in MiB, three times: with a single
  * peer, with all of them, and when all but that one have left. */
+#include "mesh/node/bench/resident.h"
 #include "mesh/node/node.h"
 #include "mesh/node/queries.h"
 #include "mesh/os/file.h"
@@ -226,16 +227,6 @@ static void rename_one(void *arg)
 	b->took_ns[b->renamed++] = cpu_now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
 	buf_free(&json);
 	loop_timer_set(b->rename, RENAME_MS);
-}
-
-static double resident_mib(void)
-{
-	long pages[2] = { 0 };
-	FILE *f = fopen("/proc/self/statm", "re");
-	if (!f || fscanf(f, "%ld %ld", &pages[0], &pages[1]) != 2)
-		abort();
-	fclose(f);
-	return (double)pages[1] * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
 /* The peers from the second on come, or leave. */

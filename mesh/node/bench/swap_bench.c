@@ -2,6 +2,7 @@
  * are others at once: what the loop of a node computes for that, the longest between two questions that it could
  * answer, and what other threads compute beside it. CPU in ms, of TURNS exchanges the median; and what the process has
  * resident in MiB, before the first and after the last. */
+#include "mesh/node/bench/resident.h"
 #include "mesh/node/map_zone.h"
 #include "resolver/listen.h"
 #include <malloc.h>
@@ -24,16 +25,6 @@ static double cpu_ms(clockid_t of)
 	struct timespec ts;
 	clock_gettime(of, &ts);
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
-
-static double resident_mib(void)
-{
-	long pages[2] = { 0 };
-	FILE *f = fopen("/proc/self/statm", "re");
-	if (!f || fscanf(f, "%ld %ld", &pages[0], &pages[1]) != 2)
-		abort();
-	fclose(f);
-	return (double)pages[1] * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
 static void stood(struct bench *b, double since_ms)

@@ -88,6 +88,12 @@ static void compare_peers(const struct netmap *a, const struct netmap *b, struct
 	}
 }
 
+static bool same_doubles(const struct netmap *a, const struct netmap *b)
+{
+	const size_t n = a ? a->n_doubles : 0;
+	return n == b->n_doubles && (!n || memcmp(a->doubles, b->doubles, n * sizeof(*a->doubles)) == 0);
+}
+
 bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
 {
 	size_t n_a = a ? a->n_peers : 0;
@@ -101,6 +107,8 @@ bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netma
 		return false;
 	}
 	compare_peers(a, b, out);
+	out->doubles = !same_doubles(a, b);
+	out->nets = out->nets || out->doubles;
 	out->self = !a || (a->self != b->self && !copy_node_equal(&a->self->node, &b->self->node));
 	if (!a)
 		out->names = out->addresses = out->nets = true;

@@ -1,6 +1,7 @@
 #include "mesh/netmap/netmap.h"
 #include "mesh/base/sorted.h"
 #include "mesh/netmap/copy.h"
+#include "mesh/netmap/doubles.h"
 #include "mesh/netmap/problem.h"
 #include "mesh/proto/control_copy.h"
 #include <errno.h>
@@ -63,6 +64,7 @@ struct draft {
 	int64_t unix_ms;
 	bool changed, failed;
 	struct problem_list problems; /* of the next snapshot */
+	struct peer_ids fresh;	      /* whose key is new */
 };
 
 static struct netmap_peer *new_peer(const struct ctl_node *node)
@@ -137,11 +139,14 @@ static void upsert(struct draft *d, const struct ctl_node *told, const struct ne
 		return;
 	}
 	struct netmap_peer *p = new_peer(node);
+	bool fresh = !was || !key_equal((*was)->node.key.b, node->key.b);
 	d->changed = true;
-	if (p)
+	if (p && (!fresh || peer_ids_add(&d->fresh, node->id))) {
 		insert(d, p);
-	else
+	} else {
+		put_peer(p);
 		d->failed = true;
+	}
 }
 
 static void remove_peer(struct draft *d, int64_t id)
@@ -189,11 +194,26 @@ static void keep_peers(struct draft *d, const struct netmap *old)
 	d->m->n_peers = old->n_peers;
 }
 
+/* Of a list of all peers, which the draft has those of that stand before. */
+static void note_same_id(struct draft *d, const struct ctl_node *node)
+{
+	const struct netmap_peer **at = slot(d->m, node->id);
+	struct ctl_problem x = { .member = "Peers", .node = node->id };
+	if (!at)
+		return;
+	x.text = arena_printf(&d->problems.arena, "Peers[%s].ID: it is also that of %s, which is not used",
+		node->name, (*at)->node.name);
+	if (x.text)
+		problem_note(&d->problems, &x);
+}
+
 static void apply_peers(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
 {
 	bool replace = m->n_peers > 0; /* an empty list says nothing */
-	for (size_t i = 0; i < m->n_peers; i++)
+	for (size_t i = 0; i < m->n_peers; i++) {
+		note_same_id(d, &m->peers[i]);
 		upsert(d, &m->peers[i], old);
+	}
 	if (!replace && old)
 		keep_peers(d, old);
 	if (replace && old && d->m->n_peers != old->n_peers)
@@ -373,10 +393,27 @@ static void apply_parts(struct draft *d, const struct netmap *old, const struct 
 	apply_texts(d, m);
 }
 
+static void apply_doubles(struct draft *d, const struct netmap *old)
+{
+	struct peer_ids next = { .n = 0 };
+	const size_t n_old = old ? old->n_doubles : 0;
+	struct arena *a;
+	if (!doubles_find(d->m, old, &d->fresh, &d->problems, &next))
+		d->failed = true;
+	else if ((next.n != n_old || (n_old && memcmp(next.v, old->doubles, n_old * sizeof(*next.v)))) &&
+		 (a = renew(d, NETMAP_DOUBLES))) {
+		d->m->doubles = next.n ? arena_memdup(a, next.v, next.n * sizeof(*next.v)) : NULL;
+		d->m->n_doubles = next.n;
+		d->failed = d->failed || a->failed;
+	}
+	free(next.v);
+}
+
 /* What was refused of this message is in the list already. */
 static void apply_problems(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
 {
 	problem_list_finish(&d->problems, d->m, old, m);
+	apply_doubles(d, old);
 	const struct problem_list *l = &d->problems;
 	if (problem_list_equal(l, d->m))
 		return;
@@ -453,6 +490,7 @@ struct netmap *netmap_apply(
 	apply_problems(&d, old, m);
 	d.failed = d.failed || d.problems.arena.failed;
 	arena_free(&d.problems.arena);
+	free(d.fresh.v);
 	if (d.failed) {
 		netmap_put(d.m);
 		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");
@@ -479,6 +517,17 @@ const struct netmap_peer *netmap_peer_by_address(const struct netmap *m, const s
 		if (ctl_node_has(&m->peers[i]->node, a))
 			return m->peers[i];
 	return NULL;
+}
+
+static bool id_before(const void *v, size_t i, const void *id)
+{
+	return ((const int64_t *)v)[i] < *(const int64_t *)id;
+}
+
+bool netmap_peer_is_double(const struct netmap *m, int64_t id)
+{
+	size_t i = sorted_before(m->doubles, m->n_doubles, &id, id_before);
+	return i < m->n_doubles && m->doubles[i] == id;
 }
 
 bool netmap_peer_expired(const struct netmap_peer *p, int64_t server_ms)

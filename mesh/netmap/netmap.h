@@ -23,6 +23,7 @@ enum {
 	NETMAP_DOMAIN,
 	NETMAP_HEALTH,
 	NETMAP_PROBLEMS,
+	NETMAP_DOUBLES,
 	NETMAP_PARTS
 };
 struct netmap { /* const for everyone but netmap.c */
@@ -44,6 +45,8 @@ struct netmap { /* const for everyone but netmap.c */
 	size_t n_health;
 	const struct ctl_problem *problems; /* what is not used of it, and why */
 	size_t n_problems, more_problems;   /* more: beyond those named */
+	const int64_t *doubles;		    /* peers whose node key is also that of a peer with a higher id */
+	size_t n_doubles;		    /* sorted */
 };
 /* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). What changes nothing
  * (keep-alives, pings) returns the old snapshot with a new reference. A peer equal to the old one keeps its
@@ -56,6 +59,9 @@ void netmap_put(struct netmap *m); /* NULL is fine */
 const struct netmap_peer *netmap_peer_by_id(const struct netmap *m, int64_t id);
 /* The one that has the address for its own; NULL: none, or m is NULL. */
 const struct netmap_peer *netmap_peer_by_address(const struct netmap *m, const struct addr *a);
+/* A node key is one machine: of peers that have the same only the one with the highest id, which the server gave
+ * away last, is reached by it. True of the others; `problems` names them. */
+bool netmap_peer_is_double(const struct netmap *m, int64_t id);
 /* server_ms: the server's clock, server_clock.h. */
 bool netmap_peer_expired(const struct netmap_peer *p, int64_t server_ms);
 
@@ -68,7 +74,8 @@ struct netmap_diff { /* sorted by id; borrowed from a and b, valid while both ar
 	size_t n_added, n_removed, n_changed;
 	bool self, derp, dns, filters, users, health; /* differ */
 	bool names, addresses; /* any of self or a peer differs; names: or an address */
-	bool nets;	       /* a peer that carries more than itself differs */
+	bool nets;	       /* a peer that carries more than itself differs, or doubles do */
+	bool doubles;	       /* differ: a peer may be reached, or not, without being changed itself */
 };
 /* a may be NULL (everything is added). false: memory short. */
 bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netmap_diff *out);

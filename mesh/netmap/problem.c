@@ -1,7 +1,7 @@
-#include "mesh/netmap/problem.h"
+#include "mesh/netmap/doubles.h"
 #include <string.h>
 
-static void note_problem(struct problem_list *l, const struct ctl_problem *p)
+void problem_note(struct problem_list *l, const struct ctl_problem *p)
 {
 	if (l->n < CTL_PROBLEMS_MAX)
 		l->v[l->n++] = *p;
@@ -36,7 +36,7 @@ static void note_prefix(const struct usable *u, const char *field, const struct 
 	x.text = u->self ? arena_printf(&l->arena, "Node.%s: %s: %s", field, text, fault)
 			 : arena_printf(&l->arena, "Peers[%s].%s: %s: %s", u->told->name, field, text, fault);
 	if (x.text)
-		note_problem(l, &x);
+		problem_note(l, &x);
 }
 
 static const char *fault_of_address(const struct usable *u, const struct prefix *p)
@@ -138,6 +138,8 @@ static bool says_member(const struct ctl_map_response *m, const char *member)
 static bool still_stands(
 	const struct ctl_problem *p, const struct netmap *next, const struct ctl_map_response *m)
 {
+	if (strcmp(p->member, doubles_member) == 0)
+		return false; /* looked for each time */
 	if (!p->node)
 		return !says_member(m, p->member);
 	bool here = netmap_peer_by_id(next, p->node) || (next->self && next->self->node.id == p->node);
@@ -149,10 +151,10 @@ void problem_list_finish(struct problem_list *l, const struct netmap *next, cons
 {
 	l->more += m->more_problems;
 	for (size_t i = 0; i < m->n_problems; i++)
-		note_problem(l, &m->problems[i]);
+		problem_note(l, &m->problems[i]);
 	for (size_t i = 0; old && i < old->n_problems; i++) {
 		if (still_stands(&old->problems[i], next, m))
-			note_problem(l, &old->problems[i]);
+			problem_note(l, &old->problems[i]);
 	}
 	if (old && old->more_problems > l->more)
 		l->more = old->more_problems;

@@ -11,6 +11,8 @@ struct problem_list {
 	size_t n, more;
 };
 
+/* p's texts live as long as the list's arena. */
+void problem_note(struct problem_list *l, const struct ctl_problem *p);
 /* The node without the addresses it may not have, each of them noted: told itself, or *copy, which lives as
  * long as the list's arena. self: ours, or NULL while it is not known. */
 const struct ctl_node *problem_usable_peer(struct problem_list *l, const struct ctl_node *told,

@@ -98,7 +98,8 @@ static int64_t server_now_ms(const struct apply *a)
 
 static bool is_out(const struct apply *a, const struct netmap_peer *p)
 {
-	return netmap_peer_expired(p, server_now_ms(a)) || key_is_zero(p->node.key.b);
+	return netmap_peer_expired(p, server_now_ms(a)) || key_is_zero(p->node.key.b) ||
+	       netmap_peer_is_double(a->map, p->node.id);
 }
 
 static void note_expiry(struct apply *a, const struct netmap_peer *p)
@@ -200,7 +201,7 @@ static void note_clock(struct apply *a)
 
 static void set_who_came(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
 {
-	if (clock_moved(a) || !d || apply_is_missing(a, APPLY_PEERS)) {
+	if (clock_moved(a) || !d || d->doubles || apply_is_missing(a, APPLY_PEERS)) {
 		note_clock(a);
 		set_all_peers(a);
 	} else {

@@ -19,6 +19,19 @@ static struct netmap *apply(const struct netmap *old, const char *json, size_t l
 	return next;
 }
 
+/* Of those who have one key the last is not a double, and no other is anything else. */
+static void check_keys(const struct netmap *m)
+{
+	for (size_t i = 0; i < m->n_peers; i++) {
+		const struct ctl_node *n = &m->peers[i]->node;
+		bool again = false;
+		for (size_t k = i + 1; k < m->n_peers && !key_is_zero(n->key.b); k++)
+			again = again || key_equal(n->key.b, m->peers[k]->node.key.b);
+		if (netmap_peer_is_double(m, n->id) != again)
+			abort();
+	}
+}
+
 static void check(const struct netmap *a, const struct netmap *b)
 {
 	struct netmap_diff d;
@@ -27,6 +40,7 @@ static void check(const struct netmap *a, const struct netmap *b)
 		if (b->peers[i - 1]->node.id >= b->peers[i]->node.id)
 			abort();
 	}
+	check_keys(b);
 	if (netmap_compare(a, b, &d))
 		netmap_diff_fini(&d);
 	else if (!trouble_happened())

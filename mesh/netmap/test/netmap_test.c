@@ -337,6 +337,82 @@ static void problems_last(void **state)
 	}
 }
 
+#define TWIN(id, name, key) \
+	"{\"ID\":" #id ",\"Name\":\"" name "\",\"Key\":\"" KEY ZEROS #key \
+	"\",\"Addresses\":[\"100.64.0." #id "/32\"]}"
+#define TWINS "\"Peers\":[" TWIN(2, "two", 77) "," TWIN(3, "three", 88) "," TWIN(4, "four", 77) "]"
+
+/* One node key is one machine: who of several peers is not reached by it, as long as it is so, and how that is said. */
+static void one_key_twice(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what, *steps[3];
+		int64_t doubles[3];
+		const char *says;
+	} cases[] = {
+		{ "in the first map", { "{" SELF "," TWINS "}" }, { 2 },
+			"Peers[two].Key: it is also that of four: two cannot be reached" },
+		{ "other news", { "{" SELF "," TWINS "}", "{\"Health\":[\"x\"]}" }, { 2 },
+			"Peers[two].Key: it is also that of four: two cannot be reached" },
+		{ "comes later", { "{" SELF "," TWINS "}", "{\"PeersChanged\":[" TWIN(5, "five", 88) "]}" },
+			{ 2, 3 }, "Peers[three].Key: it is also that of five: three cannot be reached" },
+		{ "an older one comes later",
+			{ "{" SELF "," PEERS "}", "{\"PeersChanged\":[" TWIN(5, "five", 77) "]}",
+				"{\"PeersChanged\":[" TWIN(4, "four", 77) "]}" },
+			{ 4 }, "Peers[four].Key: it is also that of five" },
+		{ "by a patch",
+			{ "{" SELF "," PEERS "}",
+				"{\"PeersChangedPatch\":[{\"NodeID\":2,\"Key\":\"" KEY ZEROS "33\"}]}" },
+			{ 2 }, "Peers[two.x.test.].Key: it is also that of three.x.test." },
+		{ "three of them",
+			{ "{" SELF ",\"Peers\":[" TWIN(2, "two", 77) "," TWIN(3, "three", 77) "," TWIN(
+				4, "four", 77) "]}" },
+			{ 2, 3 }, "Peers[three].Key: it is also that of four" },
+		{ "the other goes", { "{" SELF "," TWINS "}", "{\"PeersRemoved\":[4]}" }, { 0 }, NULL },
+		{ "it goes itself", { "{" SELF "," TWINS "}", "{\"PeersRemoved\":[2]}" }, { 0 }, NULL },
+		{ "it gets another",
+			{ "{" SELF "," TWINS "}", "{\"PeersChanged\":[" TWIN(2, "two", 99) "]}" }, { 0 },
+			NULL },
+		{ "it moves in one message",
+			{ "{" SELF "," TWINS "}",
+				"{\"PeersRemoved\":[3],\"PeersChanged\":[" TWIN(2, "two", 88) "]}" },
+			{ 0 }, NULL },
+		{ "they are replaced", { "{" SELF "," TWINS "}", "{" PEERS "}" }, { 0 }, NULL },
+		{ "no key is none",
+			{ "{" SELF ",\"Peers\":[" TWIN(2, "two", 00) "," TWIN(3, "three", 00) "]}" }, { 0 },
+			NULL },
+		{ "one id twice", { "{" SELF ",\"Peers\":[" TWIN(2, "two", 77) "," TWIN(2, "zwei", 88) "]}" },
+			{ 0 }, "Peers[zwei].ID: it is also that of two, which is not used" },
+		{ "one id twice, said anew",
+			{ "{" SELF ",\"Peers\":[" TWIN(2, "two", 77) "," TWIN(2, "zwei", 88) "]}",
+				"{" TWINS "}" },
+			{ 2 }, "Peers[two].Key: it is also that of four" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct netmap *m = NULL;
+		bool said = !cases[i].says;
+		size_t n = 0;
+		for (size_t k = 0; k < 3 && cases[i].steps[k]; k++) {
+			struct netmap *next = apply(m, cases[i].steps[k]);
+			netmap_put(m);
+			m = next;
+		}
+		for (size_t k = 0; k < m->n_problems; k++)
+			said = said || !strncmp(m->problems[k].text, cases[i].says, strlen(cases[i].says));
+		for (int64_t id = 0; id < 9; id++) {
+			bool is = netmap_peer_is_double(m, id);
+			if (is != (id && (id == cases[i].doubles[0] || id == cases[i].doubles[1])))
+				fail_msg("%s: peer %d", cases[i].what, (int)id);
+			n += is;
+		}
+		if (!said || m->n_problems != n + (cases[i].says && !n))
+			fail_msg("%s: %s", cases[i].what,
+				m->n_problems ? m->problems[0].text : "nothing said");
+		netmap_put(m);
+	}
+}
+
 /* What cannot be read of a peer or a rule takes away, in deltas as in whole maps. */
 static void revocation_holds(void **state)
 {
@@ -389,6 +465,7 @@ int main(void)
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(problems_last),
+		cmocka_unit_test(one_key_twice),
 		cmocka_unit_test(revocation_holds),
 		cmocka_unit_test(patch_cost),
 	};

@@ -405,6 +405,26 @@ static void test_peer_that_fails_is_out(void **state)
 	machine_free(m);
 }
 
+#define KEY_OF_TWO "\"Key\":\"nodekey:" ZEROS "002\""
+#define TWIN "{\"ID\":4,\"Name\":\"four.x.test.\"," KEY_OF_TWO ",\"Addresses\":[\"100.64.0.4/32\"]}"
+
+/* The server gave one key to two: the older record is out, and in again when it is alone, though nothing was said of it. */
+static void test_two_of_one_key(void **state)
+{
+	struct machine *m = machine_new();
+	(void)state;
+	tell(m, FIRST);
+	assert_string_equal(
+		tell(m, "{\"PeersChanged\":[" TWIN "]}"), "map -2 +3 +4 iface-change nets names ");
+	assert_true(!m->peers[2] && m->peers[3] && m->peers[4]);
+	assert_string_equal(
+		tell(m, "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":5}]}"), "-2 map -2 ");
+	assert_int_equal(m->a.missing, 0);
+	assert_string_equal(tell(m, "{\"PeersRemoved\":[4]}"), "-4 map +2 +3 iface-change nets names ");
+	assert_true(m->peers[2] && m->peers[3] && !m->peers[4]);
+	machine_free(m);
+}
+
 static void test_again(void **state)
 {
 	struct machine *m = machine_new();
@@ -527,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_each_step_is_tried_again),
 		cmocka_unit_test(test_next_map_tries_too),
 		cmocka_unit_test(test_peer_that_fails_is_out),
+		cmocka_unit_test(test_two_of_one_key),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_keys_end_by_the_clock),
 		cmocka_unit_test(test_keys_return_with_the_clock),

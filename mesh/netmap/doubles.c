@@ -1,0 +1,104 @@
+#include "mesh/netmap/doubles.h"
+#include "mesh/base/sorted.h"
+#include <stdlib.h>
+#include <string.h>
+
+const char doubles_member[] = "Peers.Key";
+
+bool peer_ids_add(struct peer_ids *l, int64_t id)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap * 2 + 4;
+		int64_t *v = realloc(l->v, cap * sizeof(*v));
+		if (!v)
+			return false;
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = id;
+	return true;
+}
+
+/* A key that is looked for, and who had it last on the way through the peers. */
+struct sought {
+	const uint8_t *key;
+	const struct netmap_peer *by;
+};
+
+struct sought_keys {
+	struct sought *v;
+	size_t n;
+};
+
+static void seek(struct sought_keys *s, const struct netmap *m, const int64_t *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct netmap_peer *p = netmap_peer_by_id(m, ids[i]);
+		if (p && !key_is_zero(p->node.key.b))
+			s->v[s->n++].key = p->node.key.b;
+	}
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct sought *x = a, *y = b;
+	return memcmp(x->key, y->key, KEY_LEN);
+}
+
+static bool key_before(const void *v, size_t i, const void *key)
+{
+	return memcmp(((const struct sought *)v)[i].key, key, KEY_LEN) < 0;
+}
+
+static struct sought *sought_find(const struct sought_keys *s, const struct netmap_peer *p)
+{
+	size_t i = sorted_before(s->v, s->n, p->node.key.b, key_before);
+	return i < s->n && key_equal(s->v[i].key, p->node.key.b) ? &s->v[i] : NULL;
+}
+
+static void note_double(struct problem_list *l, const struct ctl_node *it, const struct ctl_node *other)
+{
+	struct ctl_problem x = { .member = doubles_member, .node = it->id };
+	x.text = arena_printf(&l->arena, "Peers[%s].Key: it is also that of %s: %s cannot be reached",
+		it->name, other->name, it->name);
+	if (x.text)
+		problem_note(l, &x);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+bool doubles_find(const struct netmap *next, const struct netmap *old, const struct peer_ids *fresh,
+	struct problem_list *problems, struct peer_ids *out)
+{
+	size_t n_old = old ? old->n_doubles : 0;
+	struct sought_keys s = { .n = 0 };
+	if (!fresh->n && !n_old)
+		return true;
+	s.v = calloc(fresh->n + n_old, sizeof(*s.v));
+	if (!s.v)
+		return false;
+	seek(&s, next, fresh->v, fresh->n);
+	if (n_old)
+		seek(&s, next, old->doubles, n_old);
+	qsort(s.v, s.n, sizeof(*s.v), by_key);
+	bool all = true;
+	for (size_t i = 0; i < next->n_peers; i++) {
+		const struct netmap_peer *p = next->peers[i];
+		struct sought *k = sought_find(&s, p);
+		if (!k)
+			continue;
+		if (k->by) {
+			note_double(problems, &k->by->node, &p->node);
+			all = peer_ids_add(out, k->by->node.id) && all;
+		}
+		k->by = p;
+	}
+	if (out->n)
+		qsort(out->v, out->n, sizeof(*out->v), by_id);
+	free(s.v);
+	return all;
+}

@@ -145,6 +145,17 @@ static void test_browser(void **state)
 		" \"${U}#packets\" '[...document.querySelectorAll(\"td.link\")].some((x) => x.textContent "
 		"=== \"home.wan\")' 'document.querySelector(\"tr.died .dead\").textContent'",
 		0, "True\ndropped at home: UDP is cut\n");
+	/* News change nothing under a press: a click needs the element it began on. Focus stays with what it was on. */
+	wants(BROWSE
+		" \"${U}#map:home\" '(window.b = document.querySelector(\"[data-order=\\\"cut "
+		"home.link\\\"]\"), b.focus(), "
+		"b.dispatchEvent(new PointerEvent(\"pointerdown\", { bubbles: true })), "
+		"(new EventSource(\"events\")).onmessage = (e) => { if (e.data.includes(\"healed\")) "
+		"setTimeout(() => { window.found = b.isConnected ? \"stays\" : \"gone\"; }, 500); }, "
+		"fetch(\"do\", { method: \"POST\", body: \"heal home.udp\" }), \"pressed\")' 'window.found' "
+		"'(b.dispatchEvent(new PointerEvent(\"pointerup\", { bubbles: true })), \"released\")' "
+		"'!b.isConnected && document.activeElement.dataset.order'",
+		0, "pressed\nstays\nreleased\ncut home.link\n");
 	wants(BROWSE
 		" --size 390x800 --dark \"${U}#logs\" 'document.querySelector(\".lines .x\").textContent'",
 		0, "hello <b>");

@@ -306,10 +306,23 @@ function flakesView() {
 
 /* ---- the whole ---- */
 const TABS = [["story", "Story"], ["map", "Map"], ["timeline", "Timeline"], ["packets", "Packets"], ["logs", "Logs"], ["dns", "DNS"], ["flakes", "Flakes"]];
-let due = 0;
-const later = () => { due = due || setTimeout(() => { due = 0; render(); }, 120); };
+let due = 0, pressed = false, waits = false;
+const later = () => { due = due || setTimeout(() => { due = 0; if (pressed) waits = true; else render(); }, 120); };
+/* News are drawn anew when a press has ended, and its click is over: an element that is taken away under it gets none. */
+const lift = () => setTimeout(() => { pressed = false; if (waits) later(); waits = false; });
+addEventListener("pointerdown", () => { pressed = true; }, true);
+addEventListener("pointerup", lift, true);
+addEventListener("pointercancel", lift, true);
+addEventListener("blur", lift);
+/* What is the same element when it is drawn anew: focus stays with it. */
+const sameAs = (e) => e.id || e.dataset.order || e.getAttribute("aria-label") || e.textContent;
+function refocus(had, name) {
+  if (!name || had.isConnected) return;
+  const now = [...document.querySelectorAll(had.tagName)].find((e) => sameAs(e) === name);
+  if (now) now.focus({ preventScroll: true });
+}
 function render() {
-  const r = run(), main = $("main"), focus = document.activeElement && document.activeElement.id === "search" ? document.activeElement.selectionStart : -1;
+  const r = run(), main = $("main"), had = document.activeElement, name = had && had !== document.body && sameAs(had), caret = had && had.id === "search" ? had.selectionStart : -1;
   if (!r) { main.replaceChildren(h("div", { class: "empty" }, live ? "Waiting for the run to begin." : "There is no run in this page.")); return; }
   const kind = r.end ? r.end.kind : live ? "runs" : "killed", counts = { packets: r.packets.length, logs: r.lines.length, flakes: runs.length };
   $("title").textContent = title(r);
@@ -322,10 +335,11 @@ function render() {
   if (tab > bar) $("tabs").scrollLeft += tab - bar;
   if (runs.length > 1) { $("pick-label").hidden = false; $("pick").replaceChildren(...runs.map((x, i) => h("option", { value: i, selected: i === state.run || null }, `${i + 1} ${title(x)}${x.end ? " · " + x.end.kind : ""}`))); }
   main.replaceChildren(...views[state.tab](r).filter(Boolean));
-  if (focus >= 0 && $("search")) { $("search").focus(); $("search").setSelectionRange(focus, focus); }
   const hit = main.querySelector(".hit");
   if (hit) hit.scrollIntoView({ block: "center" });
   panel();
+  refocus(had, name);
+  if (caret >= 0 && document.activeElement.id === "search") document.activeElement.setSelectionRange(caret, caret);
 }
 function theme() {
   const root = document.documentElement, dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;

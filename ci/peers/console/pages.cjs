@@ -1,6 +1,16 @@
 // Words of look.cjs for access rules, DNS and invitations; see there. Gets what the words work with.
 const fs = require("node:fs");
 
+const create = (page, name) => page.evaluate((body) => fetch("/v1/users/create", { method: "POST", body, headers: { "X-Ropewalk-Form": document.body.dataset.form } }).then((r) => r.status), JSON.stringify({ name }));
+
+// Somebody makes a user, and the page has asked anew for what it shows, and has had the time to show it.
+async function meanwhile(page, name) {
+  const asked = page.waitForResponse("**/v1/policy/history").then((r) => r.finished());
+  await create(page, name);
+  await asked;
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
+}
+
 module.exports = ({ page, button, heading, answer, inspect, say }) => ({
   // add USER NAME FILE: a line for a machine that is called so, which goes to the file
   async add(user, name, file) {
@@ -38,7 +48,7 @@ module.exports = ({ page, button, heading, answer, inspect, say }) => ({
     const answers = new Promise((done) => { go = done; });
     await page().route("**/v1/policy/test", (r) => answers.then(() => r.continue()));
     const asked = page().waitForRequest("**/v1/policy/test");
-    await page().evaluate(() => fetch("/v1/users/create", { method: "POST", body: '{"name":"bob"}', headers: { "X-Ropewalk-Form": document.body.dataset.form } }));
+    await create(page(), "bob");
     await asked;
     await area.press("Control+s");
     await page().locator("dialog[open] .loss").first().waitFor();
@@ -51,9 +61,17 @@ module.exports = ({ page, button, heading, answer, inspect, say }) => ({
     await asks.getByLabel("From").fill("alpha");
     await asks.getByLabel("To").fill("pihole");
     await asks.getByLabel("Port").fill("80");
+    // Somebody changes something while one writes, and while one presses a button: the caret stays, and the click is a click.
+    await meanwhile(page(), "carol");
+    if (!(await asks.getByLabel("Port").evaluate((e) => e === document.activeElement))) throw new Error("the caret has left the field");
     await asks.getByRole("button", { name: "Ask" }).click();
     await page().getByText("No.", { exact: false }).first().waitFor();
     say("pair", await page().locator("form.pair ~ div p").first().textContent());
+    await button("Look").first().hover();
+    await page().mouse.down();
+    await meanwhile(page(), "dave");
+    await page().mouse.up();
+    await page().getByText("It is the same as what is in force.").waitFor();
     await area.fill("{}");
     await page().getByRole("heading", { name: "What it would change" }).waitFor();
     await area.press("Control+s");

@@ -13,15 +13,47 @@ function setProp(e, [name, value]) {
   return e;
 }
 
+const there = (children) => children.flat(9).filter((c) => c !== false && c !== null && c !== undefined);
+
 function fill(e, children) {
-  for (const c of children.flat(9)) if (c !== false && c !== null && c !== undefined) e.append(c);
+  e.append(...there(children));
   return e;
 }
 
+// Elements that stay are left where they are: taken out and put back they would lose focus, selection and a click that has begun.
 export function replace(e, ...children) {
-  e.replaceChildren();
-  return fill(e, children);
+  const wanted = there(children).map((c) => (c instanceof Node ? c : document.createTextNode(c)));
+  const stay = new Set(wanted);
+  for (const c of [...e.childNodes]) if (!stay.has(c)) c.remove();
+  let at = e.firstChild;
+  for (const c of wanted) {
+    if (c === at) at = at.nextSibling;
+    else e.insertBefore(c, at);
+  }
+  return e;
 }
+
+// --- presses
+
+let press = null; // a promise while a button of the mouse, a finger or a pen is down, with what ends it
+
+addEventListener("pointerdown", () => {
+  let end;
+  press ??= Object.assign(new Promise((done) => { end = done; }), { end: () => end() });
+}, true);
+
+// The click comes after the event that ends the press: what waited runs after both.
+function lift() {
+  const ended = press;
+  press = null;
+  if (ended) setTimeout(ended.end);
+}
+addEventListener("pointerup", lift, true);
+addEventListener("pointercancel", lift, true);
+addEventListener("blur", lift); // of the window: the rest of the press is another program's
+
+// What draws anew because something changed waits for this: an element that is taken away under a press gets no click.
+export const released = () => press ?? Promise.resolve();
 
 // --- times
 

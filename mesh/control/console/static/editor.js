@@ -52,11 +52,6 @@ export function editor({ label, describedBy, oninput, onsave }) {
       area.scrollTop = Math.max(0, (line - 6) * parseFloat(getComputedStyle(area).lineHeight));
       scrolled();
     },
-    place() {
-      const before = area.value.slice(0, area.selectionStart).split("\n");
-      return [before.length, before.at(-1).length + 1];
-    },
-    hasFocus: () => document.activeElement === area,
     focus: () => area.focus(),
   };
 }

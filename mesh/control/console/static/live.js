@@ -1,5 +1,6 @@
 // The nodes that this login may see, kept as the server has them. Pages ask for changes with `watch`.
 import { ask, events } from "./api.js";
+import { released } from "./dom.js";
 
 export const nodes = new Map(); // number -> node, as nodes/list has it
 export let isLoaded = false;
@@ -12,7 +13,9 @@ export function watch(each) {
   return () => watchers.delete(each);
 }
 
-function tell(kind, what) {
+// Nodes are drawn when it is told, what is asked for first waits for the press to end when it has come.
+async function tell(kind, what) {
+  if (kind === "nodes") await released();
   for (const each of [...watchers]) each(kind, what);
 }
 

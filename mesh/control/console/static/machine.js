@@ -1,6 +1,6 @@
 // One machine: what it is, and what can be done to it.
 import { ask, can } from "./api.js";
-import { attempt, copyable, dialog, facts, h, moment, replace, say } from "./dom.js";
+import { attempt, copyable, dialog, facts, h, moment, released, replace, say } from "./dom.js";
 import { drop, isLoaded, nodes, put, watch } from "./live.js";
 import { state, waitingRoutes } from "./machines.js";
 
@@ -183,6 +183,7 @@ export function show(root, { id, go }) {
     relays ??= can("devices:core:read") ? ask("relays/list").catch(() => []) : [];
     const [node, list] = await Promise.all([ask("nodes/show", { id }).catch(() => null), relays]);
     details = node ? { ...node, relays: list } : details;
+    await released();
     if (nodes.get(id) === n) redraw();
   };
   const redraw = () => {

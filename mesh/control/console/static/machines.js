@@ -94,13 +94,7 @@ function list(root) {
   // Rows that stand right already are left alone; focus stays on the machine it is on.
   function put(shown) {
     const id = document.activeElement?.closest?.("[role=row]")?.dataset.id;
-    let at = null;
-    for (const e of shown.map(rowOf)) {
-      const next = at ? at.nextElementSibling : body.firstElementChild;
-      if (next !== e) body.insertBefore(e, next);
-      at = e;
-    }
-    while (at ? at.nextElementSibling : body.firstElementChild) (at ? at.nextElementSibling : body.firstElementChild).remove();
+    replace(body, shown.map(rowOf));
     for (const n of made.keys()) if (!nodes.has(n)) made.delete(n);
     if (id && !body.contains(document.activeElement)) body.querySelector(`[data-id="${id}"] a`)?.focus();
   }

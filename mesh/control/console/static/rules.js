@@ -151,13 +151,21 @@ export function show(root) {
   const past = history(can("policy_file") && ((text) => { area.set(text); written(); scrollTo(0, 0); area.focus(); }));
   const saves = h("button", { class: "button", type: "button", disabled: true, onclick: () => draft && tried && attempt(() => save(area.text(), tried, live.again)) }, "Save…");
   const discards = h("button", { class: "button plain", type: "button", onclick: () => { draft = null; area.set(rules.policy); written(); } }, "Discard changes");
+  const hasNone = h("p", {}, h("button", { class: "button plain small", type: "button", onclick: () => { area.set(first); written(); } }, "Begin with an example"));
   const area = editor({ label: "Rules, as HuJSON", describedBy: status, oninput: written, onsave: () => saves.disabled || saves.click() });
+  const top = h("div", { class: "top" }, h("h1", {}, "Access rules"), h("div", { class: "row" }, discards, saves));
+  const writing = h("section", { class: "card", "aria-label": "Editor" }, area.root, status, hasNone);
+
+  function offers() {
+    discards.hidden = !draft;
+    hasNone.hidden = Boolean(rules.policy || draft);
+  }
 
   function written() {
     const text = area.text();
     const dirty = text !== rules.policy;
     draft = dirty ? { text, etag: draft?.etag ?? rules.etag } : null;
-    discards.hidden = !dirty;
+    offers();
     tried = null;
     saves.disabled = true;
     clearTimeout(timer);
@@ -194,16 +202,11 @@ export function show(root) {
     if (rules?.etag !== now.etag) asking.again();
     rules = now;
     past.show(versions, now.policy);
-    const had = area.hasFocus() ? area.place() : null;
-    replace(root,
-      h("div", { class: "top" }, h("h1", {}, "Access rules"), h("div", { class: "row" }, discards, can("policy_file") && rules.mode === "database" && saves)),
-      where(rules), meanwhile(),
-      h("section", { class: "card", "aria-label": "Editor" }, area.root, status,
-        !rules.policy && !draft && h("p", {}, h("button", { class: "button plain small", type: "button", onclick: () => { area.set(first); written(); } }, "Begin with an example"))),
-      effect, reaching.root, asking.root, past.root);
-    if (!draft || area.text() !== draft.text) area.set(draft?.text ?? rules.policy);
-    discards.hidden = !draft;
-    if (had) area.go(...had);
+    saves.hidden = !(can("policy_file") && rules.mode === "database");
+    offers();
+    replace(root, top, where(rules), meanwhile(), writing, effect, reaching.root, asking.root, past.root);
+    const text = draft?.text ?? rules.policy;
+    if (area.text() !== text) area.set(text);
     attempt(trying);
   }, say);
   return () => { clearTimeout(timer); turn = -1; live.leave(); };

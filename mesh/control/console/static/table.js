@@ -1,5 +1,5 @@
 // Tables of pages that show some dozens of rows. The machines have their own, for thousands.
-import { h } from "./dom.js";
+import { h, released } from "./dom.js";
 
 // columns: { title, cell: (item) => children, wide: only where there is room, whole: has a line of its own where there is none }; acts: (item) => buttons. widths: of grid-template-columns.
 export function table(label, columns, items, { acts, widths, none = "There is none yet." } = {}) {
@@ -25,6 +25,7 @@ export function following(root, watch, load, draw, say) {
   const again = async () => {
     try {
       const what = await load();
+      await released();
       const had = document.activeElement;
       const label = root.contains(had) ? had.getAttribute("aria-label") ?? had.textContent : null;
       if (left) return;

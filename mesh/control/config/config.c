@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_BYTES_MAX = 1024 * 1024, PATH_DEPTH_TEXT = 128, HTTP_PORT = 80 };
+/* BASE_MAX: with the longest label before it that a node can have, a name of 253 characters, the most of DNS. */
+enum { CONFIG_BYTES_MAX = 1024 * 1024, PATH_DEPTH_TEXT = 128, HTTP_PORT = 80, BASE_MAX = 253 - 64 };
 
 enum kind {
 	TEXT,
@@ -151,14 +152,8 @@ static const char *keep_path(struct reading *r, const char *text)
 
 static const char *keep_domain(struct reading *r, const char *text)
 {
-	char low[256];
-	size_t len = strlen(text);
-	while (len && text[len - 1] == '.')
-		len--;
-	if (!len || len > 253 || !text_lower(text, low, sizeof(low)) || low[0] == '.' || strstr(low, "..") ||
-		strspn(low, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(low))
-		return NULL;
-	return arena_strndup(r->mem, low, len);
+	char low[CONFIG_DOMAIN_TEXT];
+	return config_value_domain(text, low) ? arena_strdup(r->mem, low) : NULL;
 }
 
 static bool parse_url(struct reading *r, const char *text, const char **out)
@@ -489,6 +484,12 @@ static int check_whole(struct control_config *c, struct errbuf *eb)
 	int err = config_relay_check(c, eb);
 	if (err)
 		return err;
+	if (strlen(c->base_domain) > BASE_MAX)
+		return err_say(eb, ERR_MALFORMED,
+			"%s: dns.base_domain has more than %d characters: the name of a node in it would be "
+			"too "
+			"long",
+			c->file, BASE_MAX);
 	if (covers_server(c))
 		return err_say(eb, ERR_MALFORMED,
 			"%s: dns.base_domain %s covers the host of server_url: nodes would look for this "

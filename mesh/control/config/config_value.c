@@ -55,3 +55,25 @@ void config_value_host(const char *url, char host[static CONFIG_HOST_TEXT], uint
 		snprintf(digits, sizeof(digits), "%.*s", (int)strcspn(rest + 1, "/"), rest + 1);
 	*port = text_u64(digits, 1, UINT16_MAX, &n) ? (uint16_t)n : 0;
 }
+
+bool config_value_domain(const char *text, char out[static CONFIG_DOMAIN_TEXT])
+{
+	enum { LABEL_MAX = 63 };
+	size_t len = strlen(text);
+	while (len && text[len - 1] == '.')
+		len--;
+	if (!len || len >= CONFIG_DOMAIN_TEXT)
+		return false;
+	memcpy(out, text, len);
+	out[len] = 0;
+	(void)text_lower(out, out, CONFIG_DOMAIN_TEXT);
+	for (const char *p = out;; p++) {
+		size_t n = strcspn(p, ".");
+		if (!n || n > LABEL_MAX)
+			return false;
+		p += n;
+		if (!*p)
+			break;
+	}
+	return strspn(out, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == len;
+}

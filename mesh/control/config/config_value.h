@@ -10,6 +10,10 @@ bool config_value_bool(const char *text, bool *out);
 bool config_value_name(const char *text);
 /* "192.0.2.1:80", "[::]:80", ":80" and ":http": every address. */
 bool config_value_listen(const char *text, struct endpoint *out);
+/* A domain, in small letters and without the dot at the end: letters, digits, - and _ in labels of up to 63 (RFC 1035
+ * 2.3.4). */
+enum { CONFIG_DOMAIN_TEXT = 254 };
+bool config_value_domain(const char *text, char out[static CONFIG_DOMAIN_TEXT]);
 /* Host of a URL that was taken as server_url, without the brackets of an IPv6 address; *port: 0 = it says none. */
 enum { CONFIG_HOST_TEXT = 256 };
 void config_value_host(const char *url, char host[static CONFIG_HOST_TEXT], uint16_t *port);

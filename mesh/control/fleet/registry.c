@@ -15,6 +15,11 @@ static bool take_node(void *arg, const struct member *draft)
 	struct member of = *draft; /* users come first */
 	of.role = fleet_role(&r->fleet, of.user);
 	of.groups = fleet_groups(&r->fleet, of.user);
+	char unnamed[REGISTRY_UNNAMED];
+	if (!fleet_label_valid(of.name)) {
+		registry_unnamed(&of, unnamed);
+		of.name = unnamed;
+	}
 	struct member *m = member_copy(&of);
 	return m && fleet_put(&r->fleet, m);
 }
@@ -63,6 +68,8 @@ int registry_open(struct registry *r, const struct registry_config *c, struct er
 		err = store_load_policies(r->store, &r->policies, eb);
 	if (!err)
 		err = store_load_admins(r->store, &r->admins, eb);
+	if (!err)
+		err = registry_names_mend(r, eb);
 	if (!err)
 		err = store_number_get(r->store, "next_address", &r->next_address, eb);
 	for (size_t i = 0; !err && i < r->fleet.n; i++) {

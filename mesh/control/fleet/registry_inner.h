@@ -121,6 +121,12 @@ void registry_routes_free(struct registry *r);
 /* registry_people.c: what the provider says of p, as rules name it. false: memory is short. */
 bool registry_groups(const struct registry *r, const struct person *p, struct user_groups **out);
 
+/* registry_nodes.c: a name in the database may be none: the work of another program, or of a hand. Such a node is told
+ * of by one that it gets here, and nobody's map lacks anything. Until all are read it has one that no node can have. */
+enum { REGISTRY_UNNAMED = 24 };
+void registry_unnamed(const struct member *m, char out[static REGISTRY_UNNAMED]);
+int registry_names_mend(struct registry *r, struct errbuf *eb);
+
 /* registry_login.c */
 char *registry_hostinfo_text(
 	const struct ctl_hostinfo *h); /* free() it; NULL: too long, or memory is short */

@@ -3,6 +3,7 @@
 
 #include "mesh/base/log.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void submit_edit(struct registry *r, const struct change_kind *kind, int64_t node, const char *text,
@@ -89,6 +90,37 @@ void registry_host_renamed(struct registry *r, int64_t node, const char *hostnam
 		c->text = arena_strdup(&c->mem, hostname);
 	else
 		submit_edit(r, &host_renamed_kind, node, hostname, NULL);
+}
+
+void registry_unnamed(const struct member *m, char out[static REGISTRY_UNNAMED])
+{
+	log_warn("the name of node %lld in the database is \"%.80s\", which is none", (long long)m->id,
+		m->name);
+	snprintf(out, REGISTRY_UNNAMED, "-%lld", (long long)m->id);
+}
+
+static bool mend_name(struct registry *r, const struct member *m)
+{
+	char label[FLEET_LABEL];
+	struct member draft = *m;
+	fleet_label_unique(&r->fleet, m->hostname, m->id, label);
+	draft.name = label;
+	struct member *now = member_copy(&draft);
+	if (!now || !fleet_put(&r->fleet, now))
+		return false;
+	log_warn("node %lld is %s now: `nodes rename` gives it another name", (long long)draft.id, label);
+	return true;
+}
+
+int registry_names_mend(struct registry *r, struct errbuf *eb)
+{
+	bool all = true;
+	for (size_t i = 0; i < r->fleet.n && all; i++) {
+		const struct member *m = member_get(r->fleet.v[i]);
+		all = fleet_label_valid(m->name) || mend_name(r, m);
+		member_put(m);
+	}
+	return all ? 0 : err_set(eb, -ENOMEM, "name the nodes of the database");
 }
 
 /* --- tags --- */

@@ -19,6 +19,7 @@
 #define URL "server_url: https://hs.test\n"
 
 #define BLOCKING URL "dns:\n  blocking:\n    node: pi\n"
+#define L32 "abcdefghijklmnopqrstuvwxyz012345"
 #define LISTS BLOCKING "    lists: [{ name: ads, url: https://x/y }]\n"
 
 static void test_errors(void **state)
@@ -70,6 +71,16 @@ static void test_errors(void **state)
 			"c.yaml: dns.base_domain test covers the host of server_url: nodes would look for "
 			"this server inside the mesh; "
 			"choose another domain" },
+		{ URL "dns:\n  base_domain: " L32 L32 ".test\n",
+			"c.yaml:3:16: dns.base_domain: \"" L32 L32
+			"\" is not a domain name such as mesh.example.com" },
+		{ URL "dns:\n  base_domain: a..test\n", "c.yaml:3:16: dns.base_domain: \"a..test\" is not a "
+							"domain name such as mesh.example.com" },
+		{ URL "dns:\n  base_domain: " L32 "." L32 "." L32 "." L32 "." L32
+		      ".1234567890123456789012345\n",
+			"c.yaml: dns.base_domain has more than 189 characters: the name of a node in it "
+			"would be "
+			"too long" },
 		{ BLOCKING, "c.yaml:4:5: dns.blocking needs a node and lists" },
 		{ LISTS "    nodes: [pi]\n",
 			"c.yaml:6:5: dns.blocking: unknown key \"nodes\"; did you mean \"node\"?" },

@@ -21,12 +21,13 @@ static int step_rules(void *arg, const struct netmap *m, struct errbuf *eb)
 		.shields_up = s->prefs->shields_up,
 		.around = around,
 		.n_around = iface_around(s->engine->iface, around, AROUND_MAX) };
+	/* Before the interface has addresses, and whatever becomes of the network's rules. */
+	iface_rules_allow(s->engine->iface, !s->prefs->no_netfilter);
 	struct filter *f = rules_compile(m, &at, eb);
 	if (!f)
 		return eb->code;
 	dataplane_rules_set(&s->engine->plane, f);
 	dataplane_shields_set(&s->engine->plane, s->prefs->shields_up);
-	iface_rules_allow(s->engine->iface, !s->prefs->no_netfilter); /* before the interface has addresses */
 	return 0;
 }
 

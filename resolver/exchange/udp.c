@@ -368,7 +368,8 @@ static int batch_receive(struct udp_sockets *u, struct udp_socket *s)
 	return n;
 }
 
-static void socket_ready(struct udp_sockets *u, struct udp_socket *s)
+/* What went wrong may lie there though no read tells of it: a send of several that left in part has swallowed that. */
+static void socket_ready(struct udp_sockets *u, struct udp_socket *s, uint32_t events)
 {
 	int nameless = 0;
 	for (int i = 0; i < READS_PER_WAKEUP && s->fd >= 0; i++) {
@@ -378,6 +379,8 @@ static void socket_ready(struct udp_sockets *u, struct udp_socket *s)
 		if (n < 0 && !errors_read(u, s, &nameless))
 			nameless = code;
 	}
+	if (events & EPOLLERR && s->fd >= 0)
+		(void)errors_read(u, s, &nameless);
 	if (nameless)
 		questions_fail(s, nameless);
 }
@@ -391,7 +394,7 @@ static void udp_ready(void *arg, int events)
 	u->busy = true; /* an earlier answer may end a later socket */
 	u->n_read = 0;
 	for (int i = 0; i < n && u->n_read < ANSWERS_AT_ONCE; i++)
-		socket_ready(u, ev[i].data.ptr);
+		socket_ready(u, ev[i].data.ptr, ev[i].events);
 	u->busy = false;
 	over_free(u);
 	u->x->o.woken(u->x->o.arg);

@@ -36,12 +36,17 @@ static int name_check(struct zone_draft *d, int err, const char *what, const cha
 }
 
 /* A name must not lead to the gateway of the place that this machine is at because a peer has its address. */
+static bool may_lead(const struct zone_draft *d, const struct addr *ip)
+{
+	return !d->outside || !addr_set_has(d->outside, ip);
+}
+
 static int node_add(struct zone_draft *d, const struct ctl_node *c)
 {
 	int err = 0;
 	for (size_t i = 0; !err && c->name[0] && i < c->addresses.n; i++) {
 		const struct addr *ip = &c->addresses.v[i].ip;
-		if (!d->outside || !addr_set_has(d->outside, ip))
+		if (may_lead(d, ip))
 			err = name_check(
 				d, zone_add_address(d->zone, c->name, ip, true), "the machine name", c->name);
 	}
@@ -51,7 +56,8 @@ static int node_add(struct zone_draft *d, const struct ctl_node *c)
 static void node_remove(struct zone_draft *d, const struct ctl_node *c)
 {
 	for (size_t i = 0; c->name[0] && i < c->addresses.n; i++)
-		zone_remove_address(d->zone, c->name, &c->addresses.v[i].ip, true);
+		if (may_lead(d, &c->addresses.v[i].ip))
+			zone_remove_address(d->zone, c->name, &c->addresses.v[i].ip, true);
 }
 
 static int authority_add(struct zone_draft *d, const char *suffix)

@@ -166,6 +166,31 @@ static void test_steps(void **state)
 	loop_free(loop);
 }
 
+/* A name that a machine lost to what is around has a record of the same address, which is not the machine's to take along. */
+static void test_outside_leaves(void **state)
+{
+	struct addr around = addr_v4(0x64400002);
+	const struct addr_set outside = { .v = &around, .n = 1 };
+	(void)state;
+	loop = loop_new();
+	stepped = anew = (struct map_zone) { .loop = loop };
+	assert_true(map_zone_outside_set(&stepped, &outside) && map_zone_outside_set(&anew, &outside));
+	take("{" NODES "," DNS(EXTRA(RECORD("b.mesh.test", "A", "100.64.0.2"))) "}");
+	unsigned all = said(stepped.zone, "b.mesh.test");
+	assert_int_equal(all, said(anew.zone, "b.mesh.test"));
+	struct zone *before = zone_get(stepped.zone);
+	take("{\"PeersRemoved\":[2]}");
+	assert_ptr_equal(stepped.zone, before);
+	assert_int_equal(said(anew.zone, "b.mesh.test"), all);
+	assert_int_equal(said(stepped.zone, "b.mesh.test"), all);
+	zone_put(before);
+	map_zone_fini(&stepped);
+	map_zone_fini(&anew);
+	netmap_put(newest);
+	newest = NULL;
+	loop_free(loop);
+}
+
 /* ---- on a thread ---- */
 
 static pthread_t loop_thread;
@@ -435,7 +460,8 @@ static void test_close(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_steps), cmocka_unit_test(test_meanwhile),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_outside_leaves), cmocka_unit_test(test_meanwhile),
 		cmocka_unit_test(test_newest_wins), cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_outside_meanwhile), cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_clash), cmocka_unit_test(test_leave), cmocka_unit_test(test_close) };

@@ -372,6 +372,34 @@ static void test_disk_away_and_back(void **state)
 	assert_int_equal(fleet_by_id(&f->r.fleet, 1)->endpoints.v[0].port, 8);
 }
 
+/* All ask before the disk has heard of the first: a key that is good for one node lets in one. */
+static void test_one_key(void **state)
+{
+	enum { MANY = 64, FIRST = 2 };
+	struct fixture *f = *state;
+	struct end e[MANY], key;
+	struct ctl_register_response out;
+	unsigned in = 0, refused = 0;
+	registry_preauth_create(
+		&f->r, &(struct preauth_wish) { .user = "alice", .tags = "" }, NOW, waits(&key));
+	work_all(f);
+	memcpy(f->key, key.key, sizeof(f->key));
+	for (unsigned i = 0; i < MANY; i++)
+		assert_int_equal(ask(f, (uint8_t)(FIRST + i), &out, &e[i]), REGISTRY_STORE);
+	work_all(f);
+	for (unsigned i = 0; i < MANY; i++) {
+		in += e[i].ended && !e[i].err;
+		refused += e[i].err == ERR_REFUSED && strstr(e[i].text, "has been used already");
+	}
+	assert_int_equal(in, 1);
+	assert_int_equal(refused, MANY - 1);
+	assert_int_equal(f->r.fleet.n, 2);
+	reopen(f);
+	assert_int_equal(f->r.fleet.n, 2);
+	assert_int_equal(ask(f, FIRST + MANY, &out, &e[0]), REGISTRY_ANSWER);
+	assert_false(out.machine_authorized);
+}
+
 /* A host that says another name with every message makes one change, not as many. */
 static void test_host_names(void **state)
 {
@@ -445,6 +473,7 @@ static void test_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_tagged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asks_while_told, setup, teardown),

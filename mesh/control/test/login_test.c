@@ -207,6 +207,60 @@ static void test_first(void **state)
 	free(late.page);
 }
 
+/* What a header says of the way here, or of the name that was asked for, changes nothing: server_url alone does. */
+static void test_headers(void **state)
+{
+	struct world *w = *state;
+	struct browser b = { .w = w };
+	world_make_admin(w, "/v1/admins/create");
+	for (int known = 0; known < 2; known++) {
+		browser_send(&b, "/admin", NULL,
+			"X-Forwarded-Proto: http\r\nX-Forwarded-Host: evil.example\r\n"
+			"Forwarded: proto=http;host=evil.example\r\n");
+		WAIT(w, b.done);
+		assert_int_equal(b.status, known ? 200 : 303);
+		if (!known) {
+			assert_string_equal(b.location, "/login");
+			browser_log_in(&b, "a+long+password", NULL);
+			assert_memory_equal(b.set_cookie, "__Host-ropewalk=", 16);
+			assert_non_null(strstr(b.set_cookie, "; Secure"));
+		}
+		assert_null(strstr(b.page, "evil.example"));
+	}
+	free(b.page);
+}
+
+/* Many at once, all with the right word, while passwords are being hashed: one becomes an admin. */
+static void test_first_at_once(void **state)
+{
+	enum { MANY = 32 };
+	struct world *w = *state;
+	struct browser b[MANY] = { { 0 } };
+	char word[33], form[80], text[256];
+	unsigned made = 0;
+	first_word(w, word);
+	for (int i = 0; i < MANY; i++) {
+		b[i].w = w;
+		(void)browser_visit(&b[i], "/login", NULL, NULL);
+	}
+	for (int i = 0; i < MANY; i++) {
+		browser_form(&b[i], form);
+		snprintf(text, sizeof(text),
+			"%s&word=%s&name=root%d&password=a+long+password&again=a+long+password", form, word,
+			i);
+		browser_send(&b[i], "/login/first", text, "");
+	}
+	for (int i = 0; i < MANY; i++) {
+		WAIT(w, b[i].done);
+		made += b[i].status == 303;
+		free(b[i].page);
+	}
+	assert_int_equal(made, 1);
+	json_t *v = world_admin(w, "/v1/admins/list", "{}");
+	assert_int_equal(json_array_size(v), 1);
+	json_decref(v);
+}
+
 /* An admin that is made elsewhere ends it for this run, though that one may be gone before anybody looks at the page. */
 static void test_first_elsewhere(void **state)
 {
@@ -393,6 +447,8 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
 						    test_admin, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_first, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_headers, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_first_at_once, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_first_elsewhere, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_first_guessed, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_ended, world_setup, world_teardown),

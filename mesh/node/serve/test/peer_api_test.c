@@ -183,6 +183,29 @@ static void test_rights(void **state)
 	loopback_close(&w);
 }
 
+/* Nothing that a peer reads is of this program's surroundings (CVE-2022-41925). */
+static void test_no_surroundings(void **state)
+{
+	static const char mark[] = "rw-mark-7b1f";
+	static const char *const asks[] = { "GET / HTTP/1.1\r\n" CLOSE "\r\n",
+		"GET /v0/env HTTP/1.1\r\n" CLOSE "\r\n", "GET /v0/put/ HTTP/1.1\r\n" CLOSE "\r\n",
+		"GET /v0/goroutines HTTP/1.1\r\n" CLOSE "\r\n", "GET /debug HTTP/1.1\r\n" CLOSE "\r\n",
+		"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "GET / HTTP/9\r\n" CLOSE "\r\n" };
+	struct loopback w;
+	(void)state;
+	assert_int_equal(setenv("RW_MARK", mark, 1), 0);
+	loopback_open(&w);
+	w.exit = true;
+	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+		const char *reply = ask(&w, MINE, asks[i]);
+		assert_true(status(reply) >= 200);
+		assert_null(strstr(reply, mark));
+		assert_null(strstr(reply, "RW_MARK"));
+	}
+	loopback_close(&w);
+	unsetenv("RW_MARK");
+}
+
 static void test_names(void **state)
 {
 	static const struct {
@@ -440,6 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exit_names),
 		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_no_surroundings),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_too_large),

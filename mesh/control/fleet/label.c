@@ -111,7 +111,7 @@ void fleet_label_freed(struct fleet *f, const struct member *old, const struct m
 	char stem[FLEET_LABEL] = { 0 };
 	const char *dash = old ? strrchr(old->name, '-') : NULL;
 	size_t n;
-	if (!dash || (now && !strcmp(now->name, old->name)))
+	if (!dash || dash - old->name > STEM_MAX || (now && !strcmp(now->name, old->name)))
 		return;
 	memcpy(stem, old->name, (size_t)(dash - old->name));
 	if (label_number(old->name, stem, &n) && n < first_suffix(f, stem))

@@ -2,7 +2,6 @@
 #include "mesh/control/fleet/registry_inner.h"
 
 #include "mesh/base/log.h"
-#include <errno.h>
 #include <string.h>
 
 static bool take_user(void *arg, const struct user *u)
@@ -49,29 +48,6 @@ static bool take_person(void *arg, const struct person *p)
 	return ok;
 }
 
-/* What is no name of a node, by whatever hand it came into the database, is replaced until somebody gives a better one:
- * it is in the map of all its peers. false: memory is short. */
-static bool mend_names(struct registry *r)
-{
-	for (size_t i = 0; i < r->fleet.n; i++) {
-		const struct member *m = r->fleet.v[i];
-		char label[FLEET_LABEL];
-		if (fleet_label_valid(m->name))
-			continue;
-		fleet_label_unique(&r->fleet, m->name, m->id, label);
-		log_warn(
-			"node %lld has the name \"%s\" in the database, which is none: it is called %s until "
-			"it is renamed",
-			(long long)m->id, m->name, label);
-		struct member of = *m;
-		of.name = label;
-		struct member *mended = member_copy(&of);
-		if (!mended || !fleet_put(&r->fleet, mended))
-			return false;
-	}
-	return true;
-}
-
 int registry_open(struct registry *r, const struct registry_config *c, struct errbuf *eb)
 {
 	uint64_t seed;
@@ -88,8 +64,6 @@ int registry_open(struct registry *r, const struct registry_config *c, struct er
 		err = store_load(r->store,
 			&(struct store_sink) { take_user, take_node, take_key, take_api_key, take_person, r },
 			eb);
-	if (!err && !mend_names(r))
-		err = err_set(eb, -ENOMEM, "load the nodes");
 	if (!err)
 		err = store_load_policies(r->store, &r->policies, eb);
 	if (!err)

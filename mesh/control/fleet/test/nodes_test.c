@@ -8,7 +8,6 @@
 
 #include "mesh/control/fleet/test/desk.h"
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,48 +140,6 @@ static void test_time(void **state)
 	registry_tick(&x->r, NOW + 960000);
 	assert_int_equal(x->r.fleet.n, 1);
 	assert_int_equal(x->removed, 1);
-}
-
-/* What somebody wrote into the database as a node's name is no name: that node alone gets another, and its peers are as
- * they were. */
-static void test_odd_names(void **state)
-{
-	static const struct {
-		const char *sql, *name;
-	} rows[] = {
-		{ "'my box.example'", "my-box" },
-		{ "'box'||char(10)||'-9'", "box-9" },
-		{ "x'ff62c328'", "b" },
-		{ "'localhost'", "node" },
-		{ "''", "node" },
-		{ "'-'", "node" },
-		{ "'OTHER'", "other-1" },
-		{ "printf('%.*c', 300, 'a')||'-1'",
-			"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
-		{ "'fine'", "fine" },
-	};
-	struct desk *x = *state;
-	char key[REGISTRY_KEY_TEXT], sql[256];
-	desk_key(x, &(struct preauth_wish) { .user = "alice", .tags = "", .reusable = true }, key);
-	desk_ask(x, &(struct desk_ask) { .node = 1, .machine = 1, .key = key });
-	desk_ask(x, &(struct desk_ask) { .node = 2, .machine = 2, .key = key, .host = "other" });
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		sqlite3 *db;
-		registry_close(&x->r);
-		assert_int_equal(sqlite3_open(x->path, &db), SQLITE_OK);
-		snprintf(sql, sizeof(sql), "UPDATE nodes SET name = %s WHERE id = 1", rows[i].sql);
-		assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-		sqlite3_close(db);
-		desk_open(x);
-		assert_int_equal(x->r.fleet.n, 2);
-		assert_string_equal(desk_node(x, 1)->name, rows[i].name);
-		assert_string_equal(desk_node(x, 2)->name, "other");
-		assert_ptr_equal(fleet_by_name(&x->r.fleet, rows[i].name), desk_node(x, 1));
-	}
-
-	registry_node_rename(&x->r, 1, "better", desk_waits(x));
-	assert_int_equal(desk_outcome(x), 0);
-	assert_string_equal(desk_node(x, 1)->name, "better");
 }
 
 /* A node that offers 10.1.0.0/16, to be an exit, and what nobody may carry. */
@@ -390,7 +347,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_routes, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_approved_routes, desk_setup, desk_teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, desk_setup, desk_teardown),
-		cmocka_unit_test_setup_teardown(test_odd_names, desk_setup, desk_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

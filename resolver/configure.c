@@ -201,10 +201,52 @@ static int upstreams_set(struct resolver *r, const struct resolver_config *c,
 	return 0;
 }
 
-static int route_set(
-	struct resolver *r, const struct resolver_config *c, size_t i, struct route *to, struct errbuf *eb)
+static int by_name(const void *a, const void *b)
+{
+	const struct dns_name *x = a, *y = b;
+	return x->len != y->len ? x->len - y->len : memcmp(x->b, y->b, x->len);
+}
+
+/* In an order of their own: whoever lists them otherwise means the same. */
+static int private_ok_set(
+	const struct resolver *r, const struct resolver_config *c, struct routes *routes, struct errbuf *eb)
+{
+	struct dns_name *names = calloc(c->n_private_ok + 1, sizeof(*names));
+	int err = 0;
+	size_t n = 0;
+	if (!names)
+		return err_say(eb, -ENOMEM, "out of memory for DNS routes");
+	for (size_t i = 0; !err && i < c->n_private_ok; i++) {
+		if (!dns_name_parse(c->private_ok[i], &names[i]))
+			err = err_say(eb, ERR_MALFORMED, "\"%s\" is not a domain name", c->private_ok[i]);
+		dns_name_fold(&names[i]);
+	}
+	if (!err)
+		qsort(names, c->n_private_ok, sizeof(*names), by_name);
+	for (size_t i = 0; !err && i < c->n_private_ok; i++)
+		if (!n || by_name(&names[n - 1], &names[i]) != 0)
+			names[n++] = names[i];
+	routes->refuse_private = c->refuse_private;
+	routes->private_ok = err ? NULL : suffixes_new(names, n, r->seed);
+	free(names);
+	return err || routes->private_ok ? err : err_say(eb, -ENOMEM, "out of memory for DNS routes");
+}
+
+/* What was refused, and what was let through, is in the cache as it was: other rules begin with another one. */
+static uint64_t rules_hash(const struct resolver *r, const struct routes *routes)
+{
+	uint64_t h = r->seed[1] ^ routes->refuse_private;
+	const struct dns_name *name;
+	for (size_t i = 0; routes->refuse_private && (name = suffixes_name(routes->private_ok, i)); i++)
+		h = hash_bytes(name->b, name->len, r->seed[0], h);
+	return h;
+}
+
+static int route_set(struct resolver *r, const struct resolver_config *c, size_t i,
+	const struct routes *routes, struct errbuf *eb)
 {
 	const struct resolver_route *from = &c->routes[i];
+	struct route *to = &routes->list[i];
 	to->order = from->order;
 	if (from->suffix[0] && !dns_name_parse(from->suffix, &to->suffix))
 		return err_say(
@@ -215,7 +257,8 @@ static int route_set(
 	if (from->n_upstreams > RESOLVER_UPSTREAMS_MAX)
 		return err_say(eb, ERR_TOO_LARGE, "DNS route \"%s\" has %zu upstreams; at most %d are used",
 			from->suffix, from->n_upstreams, RESOLVER_UPSTREAMS_MAX);
-	to->split = hash_bytes(to->suffix.b, to->suffix.len, r->seed[0], r->seed[1] ^ c->refuse_private);
+	to->split = hash_bytes(to->suffix.b, to->suffix.len, r->seed[0],
+		to->suffix.len > 1 ? r->seed[1] : rules_hash(r, routes));
 	bool ok = !upstreams_set(r, c, from, to);
 	if (ok && from->validate && to->n) {
 		to->validator = validator_new(r, to);
@@ -235,22 +278,6 @@ static struct suffixes *index_make(const struct resolver *r, const struct routes
 	struct suffixes *s = suffixes_new(names, n, r->seed);
 	free(names);
 	return s;
-}
-
-static int private_ok_set(
-	const struct resolver *r, const struct resolver_config *c, struct routes *routes, struct errbuf *eb)
-{
-	struct dns_name *names = calloc(c->n_private_ok + 1, sizeof(*names));
-	int err = names ? 0 : err_say(eb, -ENOMEM, "out of memory for DNS routes");
-	for (size_t i = 0; !err && i < c->n_private_ok; i++) {
-		if (!dns_name_parse(c->private_ok[i], &names[i]))
-			err = err_say(eb, ERR_MALFORMED, "\"%s\" is not a domain name", c->private_ok[i]);
-		dns_name_fold(&names[i]);
-	}
-	routes->refuse_private = c->refuse_private;
-	routes->private_ok = err ? NULL : suffixes_new(names, c->n_private_ok, r->seed);
-	free(names);
-	return err || routes->private_ok ? err : err_say(eb, -ENOMEM, "out of memory for DNS routes");
 }
 
 /* The index holds the last of equal names. */
@@ -294,17 +321,17 @@ static int site_set(struct resolver *r, const struct resolver_config *c, struct 
 static int routes_fill(
 	struct resolver *r, const struct resolver_config *c, struct routes *routes, struct errbuf *eb)
 {
-	for (size_t i = 0; i < c->n_routes; i++) {
+	int err = private_ok_set(r, c, routes, eb);
+	for (size_t i = 0; !err && i < c->n_routes; i++) {
 		routes->n = i + 1;
-		int err = route_set(r, c, i, &routes->list[i], eb);
-		if (err)
-			return err;
+		err = route_set(r, c, i, routes, eb);
 		routes->split |= routes->list[i].suffix.len > 1;
 	}
+	if (err)
+		return err;
 	if (site_set(r, c, routes) || !(routes->index = index_make(r, routes, c->n_routes)))
 		return err_say(eb, -ENOMEM, "out of memory for DNS routes");
-	int err = repeats_check(c, routes, eb);
-	err = err ? err : private_ok_set(r, c, routes, eb);
+	err = repeats_check(c, routes, eb);
 	if (err || !c->n_local_zones)
 		return err;
 	routes->local_zones = local_zones_new(c->local_zones, c->n_local_zones, r->seed, eb);

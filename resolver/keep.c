@@ -51,9 +51,14 @@ static void digest_server(struct digest *d, const struct upstream *u)
 static void route_identify(const struct routes *all, const struct route *of, uint8_t out[KEEP_IDENTITY])
 {
 	struct digest d = { { 0 } };
-	const uint8_t b[] = { of->validator != NULL, all->refuse_private, of->n };
+	bool refuses =
+		all->refuse_private && of->suffix.len == 1; /* by all others what leads inside is asked for */
+	const uint8_t b[] = { of->validator != NULL, refuses, of->n };
+	const struct dns_name *name;
 	digest_add(&d, of->suffix.b, of->suffix.len);
 	digest_add(&d, b, sizeof(b));
+	for (size_t i = 0; refuses && (name = suffixes_name(all->private_ok, i)); i++)
+		digest_add(&d, name->b, name->len);
 	for (unsigned i = 0; i < of->n; i++)
 		digest_server(&d, of->upstreams[i]);
 	memcpy(out, d.h, KEEP_IDENTITY);

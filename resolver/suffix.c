@@ -6,6 +6,7 @@
 
 struct suffixes {
 	struct dns_name *names;
+	size_t n;
 	uint32_t *index; /* number + 1, 0 = free */
 	size_t mask;
 	uint64_t seed[2];
@@ -32,6 +33,7 @@ struct suffixes *suffixes_new(const struct dns_name *names, size_t n, const uint
 	if (!s)
 		return NULL;
 	s->mask = size - 1;
+	s->n = n;
 	s->names = calloc(n + 1, sizeof(*s->names));
 	s->index = calloc(size, sizeof(*s->index));
 	if (!s->names || !s->index) {
@@ -58,6 +60,11 @@ void suffixes_free(struct suffixes *s)
 int suffixes_exact(const struct suffixes *s, const struct dns_name *name)
 {
 	return (int)*slot_find(s, name->b, name->len) - 1;
+}
+
+const struct dns_name *suffixes_name(const struct suffixes *s, size_t i)
+{
+	return i < s->n ? &s->names[i] : NULL;
 }
 
 int suffixes_longest(const struct suffixes *s, const struct dns_name *name, unsigned *labels)

@@ -192,6 +192,67 @@ static void test_routes(void **state)
 	free(text);
 }
 
+/* A route whose answers that lead inside are refused, but for these names. */
+static void configure_refusing(const char *const *ok, size_t n_ok)
+{
+	const struct resolver_upstream up = { .at = fake_upstream(1) };
+	const struct resolver_route routes[] = { { .suffix = "", .upstreams = &up, .n_upstreams = 1 },
+		{ .suffix = "corp.test.net", .upstreams = &up, .n_upstreams = 1 } };
+	struct resolver_config c = { .routes = routes,
+		.n_routes = ARRAY_LEN(routes),
+		.refuse_private = true,
+		.private_ok = ok,
+		.n_private_ok = n_ok };
+	assert_int_equal(resolver_configure(f.r, &c, NULL), 0);
+}
+
+/* What was let through by an exception is asked anew where there is none, and so is what was refused where there is one
+ * now: kept answers are those that come by the rules of today. Routes that have no such rules keep theirs. */
+static void test_exceptions(void **state)
+{
+	static const char *const ok[] = { "a.example.com", "B.example.com" }, *const same[] = {
+		"b.example.com.", "a.example.com"
+	};
+	static const struct fake_answer lan = { .an = 1, .records = "c00c 0001 0001 0000003c 0004 c0a80101" };
+	static const struct {
+		const char *const *ok;
+		size_t n;
+		uint64_t kept;
+		bool inside; /* what a.example.com leads to is answered */
+	} rows[] = { { ok, 2, 2, true }, { same, 2, 2, true }, { ok, 1, 1, true }, { ok + 1, 1, 1, false },
+		{ ok, 0, 1, false } };
+	size_t len;
+	(void)state;
+	configure_refusing(ok, 2);
+	learn("a.example.com", &lan);
+	learn("h.corp.test.net", &lan);
+	uint8_t *text = text_make(&len);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		fake_close(&f);
+		fake_open(&f, 1);
+		configure_refusing(rows[i].ok, rows[i].n);
+		assert_int_equal(keep_read(f.r, &rules, f.now_ms, UNIX_MS, text, len, NULL), 0);
+		expect_kept(rows[i].kept, 2 - rows[i].kept, 0);
+		fake_ask(&f, 1, "a.example.com", DNS_A);
+		assert_int_equal(f.n_sent, rows[i].kept == 1);
+		if (f.n_sent)
+			fake_answer(&f, 0, &lan);
+		if (fake_count(&f, 1) != rows[i].inside)
+			fail_msg("row %zu", i);
+	}
+	free(text);
+	configure_refusing(ok, 0);
+	learn("c.example.com", &lan); /* refused */
+	text = text_make(&len);
+	fake_close(&f);
+	fake_open(&f, 1);
+	configure_refusing((const char *const[]) { "c.example.com" }, 1);
+	assert_int_equal(keep_read(f.r, &rules, f.now_ms, UNIX_MS, text, len, NULL), 0);
+	learn("c.example.com", &lan);
+	assert_int_equal(fake_count(&f, 1), 1);
+	free(text);
+}
+
 /* What is of the place where it was asked stays there, where the machine may move. */
 static void test_site(void **state)
 {
@@ -373,6 +434,6 @@ int main(void)
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_comes_back), ONE(test_time_goes_on), ONE(test_routes),
 		ONE(test_site), ONE(test_owner), ONE(test_owner_written), ONE(test_failure),
-		ONE(test_damaged), ONE(test_nonsense), ONE(test_changes_meanwhile) };
+		ONE(test_exceptions), ONE(test_damaged), ONE(test_nonsense), ONE(test_changes_meanwhile) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,9 +12,8 @@ static struct fake f;
 
 enum { STRANGER = 1, SITE = 2, CORP = 11 };
 
-static void configure(bool refuse, bool site)
+static void configure_with(bool refuse, bool site, const char *const *ok, size_t n_ok)
 {
-	static const char *const ok[] = { "Plex.Direct" };
 	struct resolver_upstream up = { .at = fake_upstream(site ? SITE : STRANGER), .site = site },
 				 corp = { .at = fake_upstream(CORP) };
 	struct resolver_route routes[] = { { .suffix = "", .upstreams = &up, .n_upstreams = 1 },
@@ -23,8 +22,14 @@ static void configure(bool refuse, bool site)
 		.n_routes = ARRAY_LEN(routes),
 		.refuse_private = refuse,
 		.private_ok = ok,
-		.n_private_ok = ARRAY_LEN(ok) };
+		.n_private_ok = n_ok };
 	assert_int_equal(resolver_configure(f.r, &c, NULL), 0);
+}
+
+static void configure(bool refuse, bool site)
+{
+	static const char *const ok[] = { "Plex.Direct" };
+	configure_with(refuse, site, ok, ARRAY_LEN(ok));
 }
 
 static int setup(void **state)
@@ -137,9 +142,31 @@ static void test_who_may(void **state)
 	assert_false(is_refused("a.example.com", DNS_A, &lan)); /* not what was cached while it was refused */
 }
 
+/* What is in the cache is by the exceptions of when it came: others begin anew, the same in another order do not. */
+static void test_other_exceptions(void **state)
+{
+	static const char *const two[] = { "plex.direct", "example.com" }, *const turned[] = { "EXAMPLE.com.",
+		"Plex.Direct", "example.com" };
+	static const struct fake_answer lan = { .an = 1, .records = "c00c 0001 0001 0000003c 0004 c0a80101" };
+	(void)state;
+	assert_true(is_refused("a.example.com", DNS_A, &lan));
+	configure_with(true, false, two, ARRAY_LEN(two));
+	assert_false(is_refused("a.example.com", DNS_A, &lan));
+	configure_with(true, false, turned, ARRAY_LEN(turned));
+	size_t asked = f.n_sent;
+	fake_ask(&f, 1, "a.example.com", DNS_A);
+	assert_int_equal(f.n_sent, asked);
+	assert_int_equal(fake_count(&f, 1), 1);
+	configure_with(true, false, two, 1);
+	assert_true(is_refused("b.example.com", DNS_A, &lan));
+	fake_ask(&f, 1, "a.example.com", DNS_A);
+	assert_true(says_blocked()); /* as it was with the same exceptions */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_who_may, setup, teardown) };
+		cmocka_unit_test_setup_teardown(test_who_may, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_exceptions, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,21 +185,38 @@ static void name_mode(json_t *prefs)
 }
 
 /* The exit is kept by its ID, which people do not know, and named by its address. */
-static int name_exit(struct cli *c, json_t *prefs)
+struct naming {
+	struct loop *loop;
+	json_t *prefs;
+	const char *id;
+};
+
+static void status_came(void *arg, bool ok, const uint8_t *body, size_t len)
+{
+	struct naming *k = arg;
+	struct arena a = { 0 };
+	struct api_status s = { 0 };
+	char text[ADDR_TEXT];
+	const struct api_peer *exit = NULL;
+	if (ok && api_status_read(&a, (const char *)body, len, &s, NULL) == 0)
+		for (size_t i = 0; !exit && i < s.n_peers; i++)
+			if (!strcmp(s.peers[i].stable_id, k->id) && s.peers[i].n_ips)
+				exit = &s.peers[i];
+	if (exit)
+		(void)json_object_set_new(
+			k->prefs, "ExitNodeID", json_string(addr_format(&exit->ips[0], text)));
+	arena_free(&a);
+	loop_stop(k->loop);
+}
+
+/* Where the status does not say it the ID stays: all else is known. */
+static void name_exit(struct cli *c, json_t *prefs)
 {
 	const char *id = json_string_value(json_object_get(prefs, "ExitNodeID"));
-	struct arena a = { 0 };
-	struct api_status s;
-	char text[ADDR_TEXT];
-	if (!id || !*id)
-		return CLI_OK;
-	int code = api_status(c, &a, &s);
-	for (size_t i = 0; code == CLI_OK && i < s.n_peers; i++)
-		if (!strcmp(s.peers[i].stable_id, id) && s.peers[i].n_ips)
-			(void)json_object_set_new(
-				prefs, "ExitNodeID", json_string(addr_format(&s.peers[i].ips[0], text)));
-	arena_free(&a);
-	return code;
+	struct api_request r = { .method = "GET", .target = "/localapi/v0/status" };
+	struct naming k = { .loop = c->loop, .prefs = prefs, .id = id };
+	if (id && *id && api_send(c, &r, status_came, &k))
+		loop_run(c->loop);
 }
 
 static int get_run(struct cli *c, const void *options, const char *const *words, int n)
@@ -217,7 +234,8 @@ static int get_run(struct cli *c, const void *options, const char *const *words,
 				prefs, "AdvertiseTags", json_array()); /* none is left out */
 		split_routes(prefs);
 		name_mode(prefs);
-		code = name_exit(c, prefs);
+		if (all || strcmp(words[0], "exit-node") == 0)
+			name_exit(c, prefs);
 	}
 	if (code == CLI_OK && o->set_flags && !c->json && (all || is_known(prefs, words[0])))
 		code = print_flags(c, prefs, all ? NULL : words[0]);

@@ -80,6 +80,45 @@ static void test_get_exit(void **state)
 	check(routes, rows, ARRAY_LEN(rows));
 }
 
+/* Who cannot be told how the node is, or in words that are not to be read, is told what the preferences are. */
+static void test_get_without_status(void **state)
+{
+	(void)state;
+	static const char with_exit[] = "{\"ExitNodeID\":\"n7\",\"Hostname\":\"it\"}";
+	static const struct {
+		int status;
+		const char *body;
+	} how[] = { { 500, "" }, { 200, "{\"Peer\":[" }, { 200, "{\"BackendState\":\"Stopped\"}" } };
+	static const struct want rows[] = {
+		{ "get hostname", CLI_OK, "it\n", NULL },
+		{ "get exit-node", CLI_OK, "n7\n", NULL },
+		{ "get --json", CLI_OK,
+			"{\n  \"advertise-tags\": [],\n  \"exit-node\": \"n7\",\n  \"hostname\": \"it\"\n}\n",
+			NULL },
+		{ "get --set-flags", CLI_OK, "--exit-node=n7 --hostname=it\n", NULL },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(how); i++) {
+		const struct fake_route routes[] = { { "GET " API "prefs", 200, with_exit, false },
+			{ "GET " API "status", how[i].status, how[i].body, false }, { 0 } };
+		check(routes, rows, ARRAY_LEN(rows));
+	}
+}
+
+/* Only the exit's name takes a look at the others. */
+static void test_get_asks(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ "GET " API "prefs", 200, "{\"ExitNodeID\":\"n7\",\"Hostname\":\"it\"}", false }, { 0 }
+	};
+	struct fake_api *f = fake_api_start(routes);
+	struct result r = run_line(fake_api_socket(f), "get hostname");
+	assert_int_equal(r.code, CLI_OK);
+	assert_string_equal(fake_api_requests(f), "GET " API "prefs \n");
+	result_free(&r);
+	fake_api_stop(f);
+}
+
 /* What set asks for, to the letter. */
 static void test_set(void **state)
 {
@@ -297,7 +336,8 @@ static void test_debug_via(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_debug_via), cmocka_unit_test(test_get),
-		cmocka_unit_test(test_get_exit), cmocka_unit_test(test_set),
+		cmocka_unit_test(test_get_exit), cmocka_unit_test(test_get_without_status),
+		cmocka_unit_test(test_get_asks), cmocka_unit_test(test_set),
 		cmocka_unit_test(test_login_and_switch), cmocka_unit_test(test_whois),
 		cmocka_unit_test(test_whoami), cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_not_here) };

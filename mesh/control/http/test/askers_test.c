@@ -11,28 +11,13 @@
 #include "mesh/control/http/machine.h"
 #include "mesh/control/http/v1.h"
 #include "mesh/control/http/v2.h"
+#include "mesh/control/http/test/sent.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WAITS "it" /* stands for the machine that waits */
-
-/* In place of what is sent. */
-static struct {
-	int status;
-	char body[2048];
-} answer;
-
-void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
-	const void *body, size_t len);
-void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
-	const void *body, size_t len)
-{
-	(void)c, (void)type, (void)extra;
-	answer.status = status;
-	snprintf(answer.body, sizeof(answer.body), "%.*s", (int)len, (const char *)body);
-}
 
 static const struct api_key client = { .kind = API_KEY_CLIENT, .tags = "tag:db" },
 			    admin = { .kind = API_KEY_ADMIN };
@@ -110,11 +95,11 @@ static int ask(struct office *o, enum who who, void (*run)(struct api_call *c), 
 	const char *key = json_object_get(c.args, "key") ? "key" : "id";
 	if (json_is_string(json_object_get(c.args, key)))
 		json_object_set_new(c.args, key, json_string(o->waits));
-	answer.status = 0;
+	sent.status = 0;
 	run(&c);
 	assert_null(later);
 	json_decref(c.args);
-	return answer.status;
+	return sent.status;
 }
 
 /* A machine asks to come in, and for this tag. */
@@ -153,12 +138,11 @@ static void test_makers(void **state)
 			knock(o, NULL);
 			int status = ask(o, who, rows[i].run, rows[i].of_owner);
 			if (status != (may ? 200 : 403))
-				fail_msg("row %zu, caller %d, the owner's: %d %s", i, who, status,
-					answer.body);
+				fail_msg("row %zu, caller %d, the owner's: %d %s", i, who, status, sent.body);
 			knock(o, NULL);
 			status = ask(o, who, rows[i].run, rows[i].of_carol);
 			if (status != 200)
-				fail_msg("row %zu, caller %d: %d %s", i, who, status, answer.body);
+				fail_msg("row %zu, caller %d: %d %s", i, who, status, sent.body);
 		}
 }
 
@@ -177,7 +161,7 @@ static void test_humble(void **state)
 		for (enum who who = 0; who < WHO; who++) {
 			int status = ask(*state, who, rows[i].run, rows[i].args);
 			if (status != 200)
-				fail_msg("row %zu, caller %d: %d %s", i, who, status, answer.body);
+				fail_msg("row %zu, caller %d: %d %s", i, who, status, sent.body);
 			const struct keyring *k = &o->desk->r.keys;
 			if (k->v[k->n - 1]->humble == is_admin(who))
 				fail_msg("row %zu, caller %d", i, who);
@@ -216,7 +200,7 @@ static void test_givers(void **state)
 				int status = ask(o, who, rows[i].run, web ? rows[i].web : rows[i].db);
 				if (status != (who == IT_ADMIN && web ? 403 : 200))
 					fail_msg("row %zu, caller %d, web %d: %d %s", i, who, web, status,
-						answer.body);
+						sent.body);
 			}
 }
 
@@ -248,7 +232,7 @@ static void test_people(void **state)
 			bool may = rows[i].of_admins ? is_admin(who) : who == SOCKET;
 			int status = ask(o, who, rows[i].run, rows[i].args);
 			if (status != (may ? 200 : 403))
-				fail_msg("row %zu, caller %d: %d %s", i, who, status, answer.body);
+				fail_msg("row %zu, caller %d: %d %s", i, who, status, sent.body);
 		}
 }
 
@@ -271,7 +255,7 @@ static void test_ruled(void **state)
 		bool may = is_admin(who) || who == NETWORK_ADMIN;
 		int status = ask(o, who, v2_devices_address, "{\"ipv4\":\"100.64.0.9\"}");
 		if (status != (may ? 200 : 403))
-			fail_msg("caller %d: %d %s", who, status, answer.body);
+			fail_msg("caller %d: %d %s", who, status, sent.body);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "mesh/control/http/api.h"
+#include "mesh/control/http/test/sent.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,22 +19,6 @@
 #define OTHER "hskey-client-MNOPQRSTUVWX-" SECRET
 
 enum { TOKEN_LIFE_MS = 3600 * 1000, KEY_LIFE_MS = 2 * TOKEN_LIFE_MS, TOKEN = 160 };
-
-/* In place of what is sent. */
-static struct {
-	int status;
-	char body[1024];
-} answer;
-
-void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
-	const void *body, size_t len);
-void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
-	const void *body, size_t len)
-{
-	(void)c, (void)type, (void)extra;
-	answer.status = status;
-	snprintf(answer.body, sizeof(answer.body), "%.*s", (int)len, (const char *)body);
-}
 
 struct fixture {
 	struct registry reg;
@@ -111,13 +96,13 @@ static bool ask_token(struct fixture *x, const char *form, int64_t now_ms, char 
 		.len = strlen(form),
 		.now_ms = now_ms };
 	oauth_token(&c);
-	json_t *v = json_loads(answer.body, 0, NULL);
+	json_t *v = json_loads(sent.body, 0, NULL);
 	const char *text = json_string_value(json_object_get(v, "access_token"));
-	assert_int_equal(answer.status == 200, text != NULL);
+	assert_int_equal(sent.status == 200, text != NULL);
 	if (text)
 		snprintf(token, TOKEN, "%s", text);
 	json_decref(v);
-	return answer.status == 200;
+	return sent.status == 200;
 }
 
 static void test_key_ends(void **state)
@@ -139,7 +124,7 @@ static void test_token_ends(void **state)
 	assert_true(opens(x, token, NOW + 999));
 	assert_false(opens(x, token, NOW + 1000));
 	assert_false(ask_token(x, "client_secret=" CLIENT, NOW + 1000, token));
-	assert_int_equal(answer.status, 401);
+	assert_int_equal(sent.status, 401);
 	api_keys_remove(&x->reg.api_keys, 2);
 	assert_false(opens(x, token, NOW));
 }
@@ -186,11 +171,11 @@ static void test_token_asked(void **state)
 	char token[TOKEN];
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		bool got = ask_token(*state, rows[i].form, NOW, token);
-		json_t *v = json_loads(answer.body, 0, NULL);
+		json_t *v = json_loads(sent.body, 0, NULL);
 		const char *scope = json_string_value(json_object_get(v, "scope"));
-		if (got != (rows[i].scope != NULL) || answer.status != rows[i].status ||
+		if (got != (rows[i].scope != NULL) || sent.status != rows[i].status ||
 			(got && strcmp(scope, rows[i].scope) != 0))
-			fail_msg("row %zu: %d %s", i, answer.status, answer.body);
+			fail_msg("row %zu: %d %s", i, sent.status, sent.body);
 		json_decref(v);
 	}
 }

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "mesh/control/http/test/sent.h"
 #include "mesh/control/http/v1.h"
 #include "mesh/control/http/v2.h"
 #include "mesh/control/policy/source.h"
@@ -174,27 +175,7 @@ static void test_refused(void **state)
 
 /* --- DNS settings --- */
 
-/* What is answered, or put into the database: the linker has these two called instead of the real ones. */
-static struct {
-	int status; /* 0: it goes to the database */
-	char text[2048];
-} said;
-
-static void say(int status, const void *text, size_t len)
-{
-	said.status = status;
-	snprintf(said.text, sizeof(said.text), "%.*s", (int)len, (const char *)text);
-}
-
-void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
-	const void *body, size_t len);
-void __wrap_http_reply(struct http_server_conn *c, int status, const char *type, const char *extra,
-	const void *body, size_t len)
-{
-	(void)c, (void)type, (void)extra;
-	say(status, body, len);
-}
-
+/* What is answered, or put into the database (status 0): the linker has these two called instead of the real ones. */
 void __wrap_registry_text_put(
 	struct registry *r, const char *name, const char *value, struct registry_wait *w);
 void __wrap_registry_text_put(
@@ -202,7 +183,7 @@ void __wrap_registry_text_put(
 {
 	(void)r, (void)w;
 	assert_string_equal(name, API_DNS_TEXT);
-	say(0, value, strlen(value));
+	sent_put(0, value, strlen(value));
 }
 
 struct dns_ask {
@@ -222,18 +203,18 @@ static void ask_dns(void *arg)
 		.way = { .conn = (void *)&conn, .manner = API_V2 },
 		.later = &later,
 		.args = ask->args };
-	said.status = -1;
+	sent.status = -1;
 	ask->run(&c);
 	api_later_drop(later);
 	api_close(ask->api);
 	if (!*ask->whole) {
-		ask->status = said.status;
-		strcpy(ask->whole, said.text);
+		ask->status = sent.status;
+		strcpy(ask->whole, sent.body);
 	}
-	if (memory.failed && said.status == 503)
+	if (memory.failed && sent.status == 503)
 		return;
-	if (said.status != ask->status || strcmp(said.text, ask->whole) != 0)
-		fail_msg("%d %s instead of %d %s", said.status, said.text, ask->status, ask->whole);
+	if (sent.status != ask->status || strcmp(sent.body, ask->whole) != 0)
+		fail_msg("%d %s instead of %d %s", sent.status, sent.body, ask->status, ask->whole);
 }
 
 /* What is stored has all of its pins, and what is shown is all. */

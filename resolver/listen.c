@@ -265,7 +265,7 @@ bool server_query(struct resolver_server *s, uint64_t now_ms, uint64_t client, c
 {
 	uint8_t header[DNS_HEADER];
 	bool inner = is_inner(s, client), may = !inner || has_inner_word(s, msg, len);
-	if (may && (inner || !s->rate || rate_take(s->rate, from, now_ms)))
+	if (may && (inner || server_takes(s, from, now_ms)))
 		return resolver_query(s->core, now_ms, client, msg, len, client & STREAM_BIT);
 	if (!refusal_write(header, msg, len))
 		return false;
@@ -366,43 +366,6 @@ static void udp_readable(void *arg, int events)
 }
 
 /* ---- the whole ---- */
-
-bool server_allows(struct resolver_server *s, const struct addr *from)
-{
-	for (size_t i = 0; i < s->n_allow; i++)
-		if (prefix_contains(&s->allow[i], from))
-			return true;
-	s->stats.not_allowed += s->allow != NULL;
-	return !s->allow;
-}
-
-int resolver_server_allow(struct resolver_server *s, const struct prefix *allow, size_t n, struct errbuf *eb)
-{
-	struct prefix *copy = calloc(n + 1, sizeof(*copy));
-	if (!copy)
-		return err_say(eb, -ENOMEM, "out of memory for the networks that may ask");
-	if (n)
-		memcpy(copy, allow, n * sizeof(*copy));
-	free(s->allow);
-	s->allow = copy;
-	s->n_allow = n;
-	return 0;
-}
-
-int resolver_server_rate(struct resolver_server *s, uint32_t per_s, struct errbuf *eb)
-{
-	uint64_t seed[2];
-	struct rate *rate = NULL;
-	if (per_s == s->rate_per_s)
-		return 0;
-	s->options.rnd->fill(s->options.rnd->arg, seed, sizeof(seed));
-	if (per_s && !(rate = rate_new(per_s, seed)))
-		return err_say(eb, -ENOMEM, "out of memory for the rates of clients");
-	rate_free(s->rate);
-	s->rate = rate;
-	s->rate_per_s = per_s;
-	return 0;
-}
 
 static void timer_due(void *arg)
 {

@@ -1,5 +1,5 @@
-/* Inside of the resolver's sockets: listen.c (UDP, the whole), stream.c (TCP clients), secure_clients.c (those by TLS and HTTPS). Those to upstreams are
- * in resolver/exchange. */
+/* Inside of the resolver's sockets: listen.c (UDP, the whole), stream.c (TCP clients), secure_clients.c (those by TLS and
+ * HTTPS), allow.c (who may ask). Those to upstreams are in resolver/exchange. */
 #ifndef RW_RESOLVER_SERVER_H
 #define RW_RESOLVER_SERVER_H
 
@@ -103,6 +103,8 @@ struct resolver_server {
 
 /* May this address ask? Counts those that may not. */
 bool server_allows(struct resolver_server *s, const struct addr *from);
+/* One question of it: is it within its rate? */
+bool server_takes(struct resolver_server *s, const struct addr *from, uint64_t now_ms);
 /* resolver_query, unless the client has asked too much, or asks where it has no business: then it is told so. */
 bool server_query(struct resolver_server *s, uint64_t now_ms, uint64_t client, const struct addr *from,
 	const uint8_t *msg, size_t len);

@@ -32,9 +32,14 @@ int resolver_server_authorities(struct resolver_server *s, const char *ca_file, 
 struct proxies;
 void resolver_server_proxies(struct resolver_server *s, const struct proxies *p);
 /* Clients by TLS and by HTTPS (at /dns-query), as many listeners as RESOLVER_LISTEN_MAX of each. They are let in from the
- * first certificate on (PEM files: the chain, the key); a new one holds for connections to come. An error: as it was. */
+ * first certificate on (resolver_server_certificate). */
 int resolver_server_listen_secure(
 	struct resolver_server *s, const struct endpoint *at, enum dns_secure_by by, struct errbuf *eb);
+/* The same at a port of each address at which it answers in clear, but where it does already: to be called again when
+ * something was in the way. The first error of them; the others listen. */
+int resolver_server_listen_beside(
+	struct resolver_server *s, uint16_t port, enum dns_secure_by by, struct errbuf *eb);
+/* PEM files: the chain, the key. A new one holds for connections to come. An error: as it was. */
 int resolver_server_certificate(
 	struct resolver_server *s, const char *cert_file, const char *key_file, struct errbuf *eb);
 /* The i-th of them, as bound; false: there are not so many. */

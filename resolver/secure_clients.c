@@ -384,6 +384,11 @@ int resolver_server_listen_secure(
 	*l = (struct secure_listener) { .server = s, .by = by, .at = *at, .fd = sock_tcp_listen(at, eb) };
 	if (l->fd < 0)
 		return l->fd;
+	err = s->options.listen_socket ? s->options.listen_socket(s->options.arg, l->fd) : 0;
+	if (err < 0) {
+		close(l->fd);
+		return err_set(eb, err, "listen for DNS by TLS or HTTPS");
+	}
 	sock_local(l->fd, &l->at);
 	const struct acceptor_ops ops = { .arrived = client_arrived,
 		.arg = l,
@@ -396,6 +401,34 @@ int resolver_server_listen_secure(
 	}
 	all->n_listeners++;
 	return 0;
+}
+
+static bool is_listening(const struct resolver_server *s, const struct endpoint *at, enum dns_secure_by by)
+{
+	const struct secure_clients *all = s->secure;
+	for (size_t i = 0; all && i < all->n_listeners; i++)
+		if (all->listeners[i].by == by && endpoint_equal(&all->listeners[i].at, at))
+			return true;
+	return false;
+}
+
+int resolver_server_listen_beside(
+	struct resolver_server *s, uint16_t port, enum dns_secure_by by, struct errbuf *eb)
+{
+	int first = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct endpoint at = s->udp[i].at;
+		struct errbuf why = { 0 };
+		at.port = port;
+		int err = i + 1 == s->inner || is_listening(s, &at, by)
+				  ? 0
+				  : resolver_server_listen_secure(s, &at, by, &why);
+		if (err && !first) {
+			first = err;
+			err_say(eb, err, "%s", why.text);
+		}
+	}
+	return first;
 }
 
 int resolver_server_certificate(

@@ -43,7 +43,13 @@ int resolver_server_rate(struct resolver_server *s, uint32_t per_s, struct errbu
 	return 0;
 }
 
+uint32_t resolver_server_rate_limit(const struct resolver_server *s)
+{
+	return s->rate_per_s;
+}
+
 bool server_takes(struct resolver_server *s, const struct addr *from, uint64_t now_ms)
 {
-	return !s->rate || rate_take(s->rate, from, now_ms);
+	bool counts = s->rate && !(s->options.unlimited && s->options.unlimited(s->options.arg, from));
+	return !counts || rate_take(s->rate, from, now_ms);
 }

@@ -26,6 +26,7 @@ int resolver_server_allow(struct resolver_server *s, const struct prefix *allow,
 /* How many questions a second each client may ask (rate.h); what is more is REFUSED. 0: as
  * many as it likes. -ENOMEM: as it was. */
 int resolver_server_rate(struct resolver_server *s, uint32_t per_s, struct errbuf *eb);
+uint32_t resolver_server_rate_limit(const struct resolver_server *s); /* what was set */
 /* exchange_authorities: who signs for upstreams by TLS and HTTPS. */
 int resolver_server_authorities(struct resolver_server *s, const char *ca_file, struct errbuf *eb);
 /* exchange_proxies: by which proxies upstreams by HTTPS are reached. */

@@ -19,6 +19,8 @@ struct resolver_server_options {
 	uint32_t (*lists)(void *arg, const struct addr *from);
 	/* May who asks from there have the names of our domains, as resolver_ops? NULL: every one may. */
 	bool (*may_have)(void *arg, const struct addr *from);
+	/* May who asks from there ask as much as he likes (resolver_server_rate)? NULL: nobody may. */
+	bool (*unlimited)(void *arg, const struct addr *from);
 	void *arg;
 	uint32_t tcp_message_ms, tcp_idle_ms; /* of TCP clients: 0 = 10 s for a question to come in whole, 30
 					       * s between questions */

@@ -1,5 +1,6 @@
 #include "resolver/report_api.h"
 
+#include "resolver/listen.h"
 #include "resolver/report.h"
 #include <string.h>
 
@@ -88,6 +89,24 @@ bool report_api_servers(
 	while (ok && out->n_routes < total && resolver_route_report(r, now_ms, out->n_routes, &route))
 		ok = route_say(a, &route, &out->routes[out->n_routes++]);
 	return ok;
+}
+
+bool report_api_clients(struct arena *a, const struct resolver_server *s, struct api_dns_servers *out)
+{
+	struct endpoint at;
+	enum dns_secure_by by;
+	char text[ENDPOINT_TEXT];
+	size_t total = 0;
+	while (resolver_server_secure(s, total, &at, &by))
+		total++;
+	out->rate_per_s = resolver_server_rate_limit(s);
+	out->rate_limited = resolver_server_stats(s)->rate_limited;
+	out->secure.v = arena_array(a, total, sizeof(*out->secure.v));
+	while (!a->failed && out->secure.n < total && resolver_server_secure(s, out->secure.n, &at, &by))
+		out->secure.v[out->secure.n++] =
+			arena_printf(a, by == DNS_SECURE_TLS ? "tls://%s" : "https://%s/dns-query",
+				endpoint_format(&at, text));
+	return !a->failed;
 }
 
 bool report_api_blocked(struct arena *a, const struct blocker_why *w, struct api_dns_blocked *out)

@@ -70,9 +70,26 @@ static void server(struct buf *out, const struct api_dns_server *s)
 	buf_append(out, "\n", 1);
 }
 
+static void clients(struct buf *out, const struct api_dns_servers *m)
+{
+	const char *fault = m->secure_fault ? m->secure_fault : "";
+	if (m->secure.n)
+		buf_printf(out, "Clients by TLS and HTTPS:");
+	for (size_t i = 0; i < m->secure.n; i++)
+		buf_printf(out, " %s", m->secure.v[i]);
+	if (m->secure.n)
+		buf_append(out, "\n", 1);
+	if (*fault)
+		buf_printf(out, "Not by TLS and HTTPS: %s\n", fault);
+	if (m->rate_per_s)
+		buf_printf(out, "Each client: %" PRIu64 " questions a second, %" PRIu64 " refused so far\n",
+			m->rate_per_s, m->rate_limited);
+}
+
 void report_text_servers(struct buf *out, const struct api_dns_servers *m)
 {
 	buf_printf(out, "Cache: %" PRIu64 " KiB\n", m->cache_bytes / 1024);
+	clients(out, m);
 	for (size_t i = 0; i < m->n_routes; i++) {
 		const struct api_dns_route *r = &m->routes[i];
 		if (r->site && !r->n_servers)

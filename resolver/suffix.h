@@ -11,6 +11,7 @@ void suffixes_free(struct suffixes *s);
 /* Index in names of the longest one that `name` (lower case) is or lies below, or -1; its labels. */
 int suffixes_longest(const struct suffixes *s, const struct dns_name *name, unsigned *labels);
 int suffixes_exact(const struct suffixes *s, const struct dns_name *name);
-const struct dns_name *suffixes_name(const struct suffixes *s, size_t i); /* as given; NULL: there are not so many */
+const struct dns_name *suffixes_name(
+	const struct suffixes *s, size_t i); /* as given; NULL: there are not so many */
 
 #endif

@@ -419,6 +419,10 @@ static const struct json_shape dns_route_shape = { dns_route_rows, sizeof(struct
 static const struct json_row dns_servers_rows[] = {
 	{ "Routes", &json_list, offsetof(struct api_dns_servers, routes), 0, 0, &dns_route_shape },
 	{ "CacheBytes", &json_u64, offsetof(struct api_dns_servers, cache_bytes), 0, 0, NULL },
+	{ "Secure", &json_strings, offsetof(struct api_dns_servers, secure), JSON_OMIT, 0, NULL },
+	{ "SecureFault", &json_str, offsetof(struct api_dns_servers, secure_fault), JSON_OMIT, 0, NULL },
+	{ "RateLimit", &json_u64, offsetof(struct api_dns_servers, rate_per_s), JSON_OMIT, 0, NULL },
+	{ "RateLimited", &json_u64, offsetof(struct api_dns_servers, rate_limited), JSON_OMIT, 0, NULL },
 	{ 0 },
 };
 static const struct json_shape dns_servers_shape = { dns_servers_rows, sizeof(struct api_dns_servers), NULL };

@@ -154,6 +154,11 @@ struct api_dns_servers {
 	struct api_dns_route *routes;
 	size_t n_routes;
 	uint64_t cache_bytes;
+	struct ctl_strings
+		secure;		  /* where it answers by TLS and HTTPS: "tls://ADDRESS:PORT", "https://..." */
+	const char *secure_fault; /* why it does not, or not everywhere, though it shall; "" = nothing */
+	uint64_t rate_per_s;	  /* questions that one client may ask; 0 = as many as it likes */
+	uint64_t rate_limited;	  /* refused for that */
 };
 bool api_dns_servers_write(struct buf *out, const struct api_dns_servers *m);
 int api_dns_servers_read(

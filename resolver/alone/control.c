@@ -61,7 +61,7 @@ static void get_servers(struct control_request *q)
 	struct arena a = { 0 };
 	struct buf b = { 0 };
 	bool ok = report_api_servers(&a, resolver_server_core(q->s->server), loop_now_ms(q->s->loop), &m) &&
-		  api_dns_servers_write(&b, &m);
+		  report_api_clients(&a, q->s->server, &m) && api_dns_servers_write(&b, &m);
 	door_say_json(q->g, &b, ok);
 	arena_free(&a);
 }

@@ -3,6 +3,8 @@
 
 #include "mesh/os/sock.h"
 #include "mesh/os/test/own_ns.h"
+#include "resolver/report_api.h"
+#include "resolver/report_text.h"
 #include "resolver/resolver.h"
 #include <errno.h>
 #include <sched.h>
@@ -183,10 +185,45 @@ static void test_not_inner(void **state)
 	assert_int_equal(count(x), 2);
 }
 
+/* What people and tools are told of it. */
+static void test_told(void **state)
+{
+	struct fixture *x = of(state);
+	static const char plain[] = "Cache: 0 KiB\n",
+			  served[] = "Cache: 0 KiB\n"
+				     "Clients by TLS and HTTPS: tls://127.0.0.2:853 tls://127.0.0.3:853 "
+				     "https://127.0.0.2:443/dns-query https://127.0.0.3:443/dns-query\n"
+				     "Not by TLS and HTTPS: there is no cake\n"
+				     "Each client: 7 questions a second, 0 refused so far\n";
+	struct api_dns_servers m = { 0 }, read;
+	struct arena a = { 0 };
+	struct buf text = { 0 }, json = { 0 };
+	struct errbuf eb = { 0 };
+	assert_true(report_api_clients(&a, x->server, &m));
+	report_text_servers(&text, &m);
+	assert_string_equal(buf_cstr(&text), plain);
+	assert_true(api_dns_servers_write(&json, &m));
+	assert_string_equal(buf_cstr(&json), "{\"Routes\":[],\"CacheBytes\":0}");
+	buf_free(&text);
+	buf_free(&json);
+	assert_int_equal(resolver_server_listen_beside(x->server, DNS_TLS_PORT, DNS_SECURE_TLS, &eb), 0);
+	assert_int_equal(resolver_server_listen_beside(x->server, DNS_HTTPS_PORT, DNS_SECURE_HTTPS, &eb), 0);
+	assert_int_equal(resolver_server_rate(x->server, 7, &eb), 0);
+	assert_true(report_api_clients(&a, x->server, &m));
+	m.secure_fault = "there is no cake";
+	assert_true(api_dns_servers_write(&json, &m));
+	assert_int_equal(api_dns_servers_read(&a, (const char *)buf_data(&json), json.len, &read, &eb), 0);
+	report_text_servers(&text, &read);
+	assert_string_equal(buf_cstr(&text), served);
+	buf_free(&text);
+	buf_free(&json);
+	arena_free(&a);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_beside_all), ONE(test_in_the_way), ONE(test_refused),
-		ONE(test_not_inner) };
+		ONE(test_not_inner), ONE(test_told) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

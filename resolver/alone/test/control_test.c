@@ -18,6 +18,7 @@
 
 enum { WORDS = 8 };
 static const char conf[] = "listen: 127.0.0.1:0\n"
+			   "rate-limit: 100000\n"
 			   "authority: [ home.example ]\n"
 			   "routes: { dead.example: [ 127.0.0.1:1 ] }\n"
 			   "records:\n  - { name: nas.home.example, value: 192.168.1.5 }\n"
@@ -63,6 +64,7 @@ static void test_words(void **state)
 			"\"block\"" },
 		{ { "stats" }, 0, "blocked                         2\n" },
 		{ { "stats", "--json" }, 0, "\"queries\":5," },
+		{ { "servers" }, 0, "\nEach client: 100000 questions a second, 0 refused so far\n" },
 		{ { "servers" }, 0, "dead.example (preferred):\n  - 127.0.0.1:1 " },
 		{ { "metrics" }, 0, "\nropewalk_resolver_blocked_total 2\n" },
 		{ { "metrics" }, 0, "\nropewalk_resolver_blocking_names 1\n" },

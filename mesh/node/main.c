@@ -24,11 +24,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280 };
+enum { EXIT_USAGE = 2, DEFAULT_PORT = 41641, DEFAULT_MTU = 1280, DNS_RATE_MAX = 1000000 };
 
 struct options {
 	const char *state_dir, *socket, *tun, *resolv_conf, *dnssec, *log_level, *completion;
-	uint64_t port, mtu, threads;
+	const char *dns_cert, *dns_key;
+	uint64_t port, mtu, threads, dns_https, dns_rate;
 	bool keep_dns_cache, cleanup, log_json, help, man, version;
 };
 
@@ -52,6 +53,14 @@ static const struct opt_row rows[] = {
 		"what nameservers said is there after a restart too, as long as it would have been without "
 		"one; the file "
 		"says what was asked for" },
+	{ "dns-tls-cert", NULL, OPT_STRING, offsetof(struct options, dns_cert), "FILE",
+		"answer names by TLS as well, at port 853, with this certificate (PEM, the whole chain)" },
+	{ "dns-tls-key", NULL, OPT_STRING, offsetof(struct options, dns_key), "FILE", "its key (PEM)" },
+	{ "dns-https-port", NULL, OPT_U64, offsetof(struct options, dns_https), "N",
+		"and by HTTPS, at this port, as 443; 0: not (0)" },
+	{ "dns-rate-limit", NULL, OPT_U64, offsetof(struct options, dns_rate), "N",
+		"questions a second of each client but this machine, and those of ten seconds at once; 0: as "
+		"many as it likes (0)" },
 	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "error|warn|info|debug",
 		"how much is said (info)" },
 	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
@@ -106,7 +115,7 @@ static const struct man_program program = {
 		"how it is. "
 		"What is on disk is enough to start again while the coordination server is down.\n\n"
 		"SIGHUP: what this machine is told (addresses, routes, rules) is put back where it is "
-		"missing, its nameservers are read anew.",
+		"missing, its nameservers and the certificate of --dns-tls-cert are read anew.",
 	.options = rows,
 	.exits = exits,
 	.environment = environment,
@@ -139,7 +148,7 @@ static int cleanup(const struct options *o)
 static int drop_rights(const struct options *o, struct errbuf *eb)
 {
 	static const int needs[] = { CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE };
-	const char *const places[] = { o->state_dir };
+	const char *const places[] = { o->state_dir, o->dns_cert, o->dns_key };
 	privilege_hide_memory();
 	return privilege_drop(needs, ARRAY_LEN(needs), places, ARRAY_LEN(places), eb);
 }
@@ -159,7 +168,11 @@ static int node_run(const struct options *o)
 		.port = (uint16_t)o->port,
 		.mtu = (uint32_t)o->mtu,
 		.data_threads = (unsigned)o->threads,
-		.keep_dns_cache = o->keep_dns_cache };
+		.keep_dns_cache = o->keep_dns_cache,
+		.clients = { .certificate = o->dns_cert,
+			.key = o->dns_key,
+			.https_port = (uint16_t)o->dns_https,
+			.per_s = (uint32_t)o->dns_rate } };
 	if (!l || !n || !proxies) {
 		fprintf(stderr, "ropewalkd: memory is short\n");
 		proxies_free(proxies);
@@ -210,6 +223,14 @@ static int node_check(const struct options *o, enum log_level *level, struct err
 		return err_say(eb, ERR_MALFORMED, "--mtu is %d to %d", DEFAULT_MTU, PKT_MTU_MAX);
 	if (o->threads != 1 && o->threads != 2)
 		return err_say(eb, ERR_MALFORMED, "--data-threads is 1 or 2");
+	if (!o->dns_cert != !o->dns_key)
+		return err_say(eb, ERR_MALFORMED, "--dns-tls-cert and --dns-tls-key go together");
+	if (o->dns_https > 65535)
+		return err_say(eb, ERR_MALFORMED, "--dns-https-port is at most 65535");
+	if (o->dns_https && !o->dns_cert)
+		return err_say(eb, ERR_MALFORMED, "--dns-https-port needs --dns-tls-cert and --dns-tls-key");
+	if (o->dns_rate > DNS_RATE_MAX)
+		return err_say(eb, ERR_MALFORMED, "--dns-rate-limit is at most %d", DNS_RATE_MAX);
 	if (!*o->tun || strlen(o->tun) >= IFNAMSIZ || strpbrk(o->tun, "/ "))
 		return err_say(eb, ERR_MALFORMED, "--tun is the name of an interface: at most %d characters",
 			IFNAMSIZ - 1);

@@ -2,6 +2,7 @@
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/serve/peer_api.h"
 #include "mesh/node/status.h"
+#include "resolver/report_metrics.h"
 
 static const char *const path_names[] = {
 	[PLANE_DIRECT4] = "direct_ipv4", [PLANE_DIRECT6] = "direct_ipv6", [PLANE_RELAY] = "derp"
@@ -127,12 +128,18 @@ static bool write_threads(struct buf *out, const struct node *n)
 		n->engine.outward ? 2 : 1, f.on, (unsigned long long)f.packets);
 }
 
+/* Under the names that the resolver has without a mesh. */
+static bool write_resolver(struct buf *out, const struct node *n)
+{
+	return !n->names.dns || report_metrics(out, n->names.dns, loop_now_ms(n->loop));
+}
+
 bool metrics_write(struct node *n, struct buf *out)
 {
 	int32_t home = n->engine.path ? path_home(n->engine.path) : 0;
 	outward_settle(n->engine.outward);
 	return write_plane(out, &n->engine.plane) && write_dropped(out, &n->engine.plane) &&
-	       write_doors(out, n) && write_threads(out, n) &&
+	       write_doors(out, n) && write_threads(out, n) && write_resolver(out, n) &&
 	       write_gauge(out, "advertised_routes", "",
 		       "Number of advertised network routes (e.g. by a subnet router)",
 		       n->state.prefs.n_offered) &&

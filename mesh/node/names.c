@@ -381,6 +381,13 @@ static bool may_have(void *arg, const struct addr *from)
 	return blocking_is_ours(&((const struct names *)arg)->blocking, from);
 }
 
+/* The machine itself is one client for all its programs. */
+static bool is_this_machine(void *arg, const struct addr *from)
+{
+	const struct names *n = arg;
+	return addr_is_service(from) || addr_is_loopback(from) || (n->map && is_self(n, from));
+}
+
 static uint32_t lists_of(void *arg, const struct addr *from)
 {
 	return blocking_lists(&((const struct names *)arg)->blocking, from);
@@ -401,9 +408,12 @@ static struct resolver_server *open_at(
 	struct names *n, const struct addr *others, size_t n_others, struct errbuf *eb)
 {
 	struct endpoint at[4] = { { .ip = addr_service_v4, .port = DNS_PORT } };
-	struct resolver_server_options o = {
-		.at = at, .n = 1, .lists = lists_of, .may_have = may_have, .arg = n
-	};
+	struct resolver_server_options o = { .at = at,
+		.n = 1,
+		.lists = lists_of,
+		.may_have = may_have,
+		.unlimited = is_this_machine,
+		.arg = n };
 	o.upstream_socket = keep_in_mesh;
 	o.listen_socket = keep_to_machine;
 	for (size_t i = 0; i < n_others; i++)
@@ -437,6 +447,7 @@ static int open_resolver(struct names *n, struct errbuf *eb)
 	}
 	if (!n->dns)
 		return eb->code;
+	name_clients_serve(&n->clients, n->dns);
 	blocking_move(&n->blocking, resolver_server_core(n->dns));
 	map_zone_serve(&n->zones, resolver_server_core(n->dns));
 	if (n->logs)
@@ -497,6 +508,16 @@ void names_trying(struct names *n, const char *host)
 	struct errbuf eb;
 	snprintf(n->trying, sizeof(n->trying), "%s", host);
 	if (n->dns && n->map && configure_routes(n, settings(n), &eb) != 0)
+		log_warn("names: %s", eb.text);
+}
+
+void names_reload(struct names *n)
+{
+	struct errbuf eb;
+	if (!n->dns)
+		return;
+	name_clients_serve(&n->clients, n->dns);
+	if (n->map && configure_routes(n, settings(n), &eb) != 0) /* a door more is no nameserver to ask */
 		log_warn("names: %s", eb.text);
 }
 
@@ -596,6 +617,7 @@ void names_forget(struct names *n)
 	map_zone_fini(&n->zones);
 	resolver_server_close(n->dns);
 	n->dns = NULL;
+	n->clients.trouble[0] = 0;
 	n->logs = false;
 	n->n_served = 0;
 	netmap_put(n->map);

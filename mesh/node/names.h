@@ -7,6 +7,7 @@
 #include "mesh/node/blocking.h"
 #include "mesh/node/host/os_dns.h"
 #include "mesh/node/host/state.h"
+#include "mesh/node/name_clients.h"
 #include "mesh/node/validation.h"
 #include "mesh/node/map_zone.h"
 #include "resolver/keeper.h"
@@ -36,6 +37,7 @@ struct names {
 	bool logs;		     /* it kept a journal, or the one before it that was closed */
 	struct blocking blocking;
 	struct validation validation; /* its owner sets the anchors */
+	struct name_clients clients;  /* its owner sets the options */
 	bool open_guarded;	      /* `guarded` as the resolver's sockets were opened */
 	struct addr served[2];	      /* own addresses of the mesh at which others may ask */
 	size_t n_served;
@@ -65,6 +67,8 @@ void names_trying(struct names *n, const char *host);
 void names_nat64_set(struct names *n, const struct nat64 *prefix);
 /* The server lost sight of a peer. It may be a nameserver. */
 void names_peer_gone(struct names *n, const struct ctl_node *peer);
+/* Files that were given by name may be others: the certificate of clients by TLS. */
+void names_reload(struct names *n);
 /* The machine's links changed. true: its own nameservers are others, and names_apply should look at them. */
 bool names_links_changed(struct names *n);
 /* A nameserver that asks us what we ask it. false: none does. */

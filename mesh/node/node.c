@@ -524,7 +524,8 @@ static int open_all(struct node *n, struct errbuf *eb)
 		.os_dns = n->os_dns,
 		.prefs = &n->state.prefs,
 		.state_dir = n->opt.state_dir,
-		.validation.anchors = n->opt.anchors };
+		.validation.anchors = n->opt.anchors,
+		.clients.opt = n->opt.clients };
 	if (!names_keep(&n->names, n->opt.keep_dns_cache))
 		return err_set(eb, -ENOMEM, "start");
 	if (!iface_service_taken())
@@ -590,6 +591,7 @@ void node_reload(struct node *n)
 {
 	log_info("reload: looking at this machine anew");
 	notify_reloading(n->opt.notify);
+	names_reload(&n->names);
 	if (engine_is_open(&n->engine))
 		engine_look_again(&n->engine);
 	notify_ready(n->opt.notify, NULL);

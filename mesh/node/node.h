@@ -22,6 +22,7 @@ struct node_options {
 	uint32_t mtu;
 	unsigned data_threads; /* engine.h */
 	bool keep_dns_cache;   /* over a restart, in state_dir */
+	struct name_clients_options clients;
 };
 
 struct farewell;

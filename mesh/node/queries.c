@@ -133,6 +133,11 @@ static struct resolver_server *answer_resolver(void *arg)
 	return ((const struct node *)arg)->names.dns;
 }
 
+static const char *answer_secure_fault(void *arg)
+{
+	return ((const struct node *)arg)->names.clients.trouble;
+}
+
 static bool answer_blocks(void *arg)
 {
 	return ((const struct node *)arg)->names.blocking.wanted;
@@ -232,6 +237,7 @@ struct local_node_ops queries_ops(struct node *n)
 		.metrics = answer_metrics,
 		.os_dns = answer_os_dns,
 		.resolver = answer_resolver,
+		.secure_fault = answer_secure_fault,
 		.blocks = answer_blocks,
 		.blocker = answer_blocker,
 		.blocked = answer_blocked,

@@ -225,6 +225,8 @@ static void add_health(struct node *n, struct arena *a, struct api_status *s)
 		s->health[s->n_health++] = n->names.odd_dns;
 	if (blocking_trouble(&n->names.blocking)[0])
 		s->health[s->n_health++] = blocking_trouble(&n->names.blocking);
+	if (n->names.clients.trouble[0])
+		s->health[s->n_health++] = n->names.clients.trouble;
 	char *key_end = arena_alloc(a, KEY_END_TEXT);
 	if (key_end && n->apply.map &&
 		*key_end_text(n->apply.map->self->node.key_expiry_ms, node_server_ms(n), key_end))

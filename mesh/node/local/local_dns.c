@@ -133,7 +133,11 @@ void local_dns_servers(struct request *r)
 	struct api_dns_servers m = { 0 }; /* without a resolver nobody is asked anything */
 	struct arena a = { 0 };
 	struct buf b = { 0 };
-	bool ok = !server || report_api_servers(&a, resolver_server_core(server), loop_now_ms(r->loop), &m);
+	bool ok =
+		!server || (report_api_servers(&a, resolver_server_core(server), loop_now_ms(r->loop), &m) &&
+				   report_api_clients(&a, server, &m));
+	if (server)
+		m.secure_fault = r->node->secure_fault(r->node->arg);
 	ok = ok && api_dns_servers_write(&b, &m);
 	local_reply_json(r->conn, &b, ok);
 	arena_free(&a);

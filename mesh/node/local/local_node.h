@@ -50,7 +50,9 @@ struct local_node_ops {
 	bool (*metrics)(void *arg, struct buf *out);	       /* Prometheus' text; false: memory is short */
 	void (*os_dns)(void *arg, struct local_os_dns *out);
 	struct resolver_server *(*resolver)(void *arg); /* NULL: not open; no_resolver says why */
-	bool (*blocks)(void *arg);			/* names, for the others of the mesh */
+	const char *(*secure_fault)(
+		void *arg);	   /* why clients by TLS are not served; "" = they are, or shall not */
+	bool (*blocks)(void *arg); /* names, for the others of the mesh */
 	struct blocker *(*blocker)(
 		void *arg); /* what does; NULL: it does not, or not yet. Its state and pauses alone */
 	/* resolver/blocker.h, for who asks from there; told comes later. NULL: nothing is blocked yet, or memory is short. */

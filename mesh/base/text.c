@@ -53,6 +53,8 @@ bool text_duration_ms(const char *s, uint64_t *out_ms)
 			return false;
 		s += n;
 	}
+	if (total > TEXT_DURATION_MAX_MS)
+		return false;
 	*out_ms = total;
 	return true;
 }
@@ -89,13 +91,20 @@ bool text_time_ms(const char *s, int64_t *out_ms)
 	return true;
 }
 
+/* Of years that four digits hold; to many readers the first says that there is none. */
+#define TIME_FIRST_MS INT64_C(-62135596800000) /* 0001-01-01T00:00:00Z */
+#define TIME_LAST_MS INT64_C(253402300799999)  /* 9999-12-31T23:59:59.999Z */
+
 char *text_time_format(int64_t unix_ms, char *buf)
 {
+	unix_ms = unix_ms < TIME_FIRST_MS  ? TIME_FIRST_MS + 1
+		  : unix_ms > TIME_LAST_MS ? TIME_LAST_MS
+					   : unix_ms;
 	int64_t ms = ((unix_ms % 1000) + 1000) % 1000;
 	time_t t = (time_t)((unix_ms - ms) / 1000);
 	struct tm tm;
 	gmtime_r(&t, &tm);
-	int n = snprintf(buf, 40, "%04d-%02d-%02dT%02d:%02d:%02d", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
+	int n = snprintf(buf, 40, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
 		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	snprintf(buf + n, (size_t)(40 - n), ms ? ".%03dZ" : "Z", (int)ms);
 	return buf;

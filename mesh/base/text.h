@@ -7,9 +7,12 @@
 #include <stdint.h>
 
 bool text_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out); /* decimal, whole string */
-/* "500ms" "5s" "1m30s" "2h" "7d" "2w" "1y" (365 days); a bare number is refused. */
+/* "500ms" "5s" "1m30s" "2h" "7d" "2w" "1y" (365 days); a bare number is refused, and what is so long that it cannot be added
+ * to the time of day. */
+#define TEXT_DURATION_MAX_MS ((uint64_t)INT64_MAX / 2)
 bool text_duration_ms(const char *s, uint64_t *out_ms);
-/* RFC 3339 to Unix milliseconds and back (UTC, milliseconds only when not zero); buf[40]. */
+/* RFC 3339 to Unix milliseconds and back (UTC, milliseconds only when not zero); buf[40]. Readers know
+ * the years 1 to 9999: what is outside is told as the last moment of those, or as the second. */
 bool text_time_ms(const char *s, int64_t *out_ms);
 char *text_time_format(int64_t unix_ms, char *buf);
 /* The nearest of names (NULL-terminated) within a third of its length, or NULL: "did you mean". */

@@ -18,6 +18,8 @@ static void test_durations(void **state)
 		{ "7d", 1, 604800000 }, { "2w", 1, 1209600000 }, { "1y", 1, UINT64_C(31536000000) },
 		{ "5", 0, 0 }, { "", 0, 0 }, { "s", 0, 0 }, { "5 s", 0, 0 }, { "-5s", 0, 0 },
 		{ "99999999999999999999s", 0, 0 }, { "5x", 0, 0 },
+		{ "146000000y", 1, UINT64_C(31536000000) * 146000000 }, { "147000000y", 0, 0 },
+		{ "500000000y", 0, 0 }, { "146000000y146000000y", 0, 0 },
 		{ "40000000000d40000000000d40000000000d40000000000d40000000000d40000000000d", 0, 0 } };
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint64_t ms = 0;
@@ -53,6 +55,26 @@ static void test_times(void **state)
 		int64_t again;
 		if (rows[i].ok && (!text_time_ms(text_time_format(ms, back), &again) || again != ms))
 			fail_msg("row %zu: back as %s", i, back);
+	}
+}
+
+/* A key that ends in the year 12000 does not end in 2000. */
+static void test_far_times(void **state)
+{
+	static const struct {
+		int64_t ms;
+		const char *text;
+	} rows[] = { { INT64_C(253402300799999), "9999-12-31T23:59:59.999Z" },
+		{ INT64_C(253402300800000), "9999-12-31T23:59:59.999Z" },
+		{ INT64_C(316521849600000), "9999-12-31T23:59:59.999Z" },
+		{ INT64_MAX, "9999-12-31T23:59:59.999Z" },
+		{ INT64_C(-62135596800000), "0001-01-01T00:00:00Z" },
+		{ INT64_C(-62135596800001), "0001-01-01T00:00:00.001Z" },
+		{ INT64_MIN, "0001-01-01T00:00:00.001Z" } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[40];
+		assert_string_equal(text_time_format(rows[i].ms, text), rows[i].text);
 	}
 }
 
@@ -195,7 +217,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clean), cmocka_unit_test(test_numbered),
 		cmocka_unit_test(test_durations), cmocka_unit_test(test_times),
-		cmocka_unit_test(test_options), cmocka_unit_test(test_option_errors),
-		cmocka_unit_test(test_given_bool) };
+		cmocka_unit_test(test_far_times), cmocka_unit_test(test_options),
+		cmocka_unit_test(test_option_errors), cmocka_unit_test(test_given_bool) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,10 +22,13 @@
 
 enum { HTTPS_PORT = 8443, SEEN_MAX = 16 };
 
-static const char map[] =
-	"{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"nodekey:"
-	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"Addresses\":[\"100.64.0.1/"
-	"32\"]},\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}";
+#define MAP(more) \
+	"{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.mesh.test.\",\"Key\":\"nodekey:" \
+	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"Addresses\":[\"100.64.0.1/" \
+	"32\"]" more "},\"DNSConfig\":{\"Proxied\":true,\"Domains\":[\"mesh.test\"]}}"
+static const char map[] = MAP(""),
+		  blocks[] = MAP(",\"CapMap\":{\"" CTL_BLOCKING_CAP
+				 "\":[{\"Lists\":[{\"Name\":\"ads\",\"Names\":[\"ads.example\"]}]}]}");
 
 struct place {
 	struct names n;
@@ -54,12 +57,12 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-static struct netmap *read_map(void)
+static struct netmap *read_map(const char *text)
 {
 	struct arena a = { 0 };
 	struct ctl_map_response m;
 	struct errbuf eb = { 0 };
-	assert_int_equal(ctl_map_response_read(&a, map, strlen(map), &m, &eb), 0);
+	assert_int_equal(ctl_map_response_read(&a, text, strlen(text), &m, &eb), 0);
 	struct netmap *read = netmap_apply(NULL, &m, 0, &eb);
 	assert_non_null(read);
 	arena_free(&a);
@@ -86,7 +89,8 @@ static void certificate_spoil(const struct place *p)
 
 static void place_open(struct place *p)
 {
-	static const char *const local[] = { "100.100.100.100/32", "100.64.0.1/32", "172.18.0.2/32" };
+	static const char *const local[] = { "100.100.100.100/32", "100.64.0.1/32", "100.64.0.2/32",
+		"172.18.0.2/32" };
 	const struct dns_places places = { .resolv_conf = "/nonexistent/resolv.conf",
 		.own_path = true,
 		.uplinks = "",
@@ -118,7 +122,8 @@ static void place_open(struct place *p)
 	p->n.clients.opt = (struct name_clients_options) {
 		.certificate = p->cert, .key = p->key, .https_port = HTTPS_PORT
 	};
-	p->map = read_map();
+	p->n.state_dir = p->dir;
+	p->map = read_map(map);
 }
 
 static void apply(struct place *p)
@@ -154,12 +159,12 @@ static void answered(void *arg, int code, const uint8_t *b, size_t len)
 	}
 }
 
-/* Is a.mesh.test told to a client of this machine that trusts who signs for `authority`? */
-static bool is_told(struct place *p, enum dns_secure_by by, const char *authority)
+/* Is a.mesh.test told there to a client of this machine that trusts who signs for `authority`? */
+static bool is_told_at(struct place *p, const struct addr *ip, enum dns_secure_by by, const char *authority)
 {
 	const struct dns_secure how = { .by = by, .name = "dns.test", .path = "/dns-query" };
 	const struct resolver_upstream up = {
-		.at = { .ip = addr_service_v4, .port = by == DNS_SECURE_TLS ? DNS_TLS_PORT : HTTPS_PORT },
+		.at = { .ip = *ip, .port = by == DNS_SECURE_TLS ? DNS_TLS_PORT : HTTPS_PORT },
 		.secure = &how,
 		.site = true
 	};
@@ -179,6 +184,11 @@ static bool is_told(struct place *p, enum dns_secure_by by, const char *authorit
 		loop_run_once(p->n.loop);
 	resolver_server_close(client);
 	return !a.code && !a.rcode && a.count == 1;
+}
+
+static bool is_told(struct place *p, enum dns_secure_by by, const char *authority)
+{
+	return is_told_at(p, &addr_service_v4, by, authority);
 }
 
 static bool is_told_plain(struct place *p)
@@ -214,6 +224,26 @@ static void test_served(void **state)
 	assert_true(is_told_plain(&p));
 	assert_int_equal(doors(&p), 2);
 	assert_int_equal(kept.n, 0);
+	place_end(&p);
+}
+
+/* A machine that blocks for the others answers them in the mesh, by TLS and HTTPS too, and no more when it does not. */
+static void test_blocks(void **state)
+{
+	struct addr own;
+	struct place p;
+	(void)state;
+	place_open(&p);
+	assert_true(addr_parse("100.64.0.1", &own));
+	for (int i = 0; i < 2; i++) {
+		netmap_put(p.map);
+		p.map = read_map(i ? map : blocks);
+		apply(&p);
+		assert_int_equal(doors(&p), i ? 2 : 4);
+		assert_true(is_told(&p, DNS_SECURE_TLS, p.cert));
+		assert_int_equal(is_told_at(&p, &own, DNS_SECURE_TLS, p.cert), !i);
+		assert_int_equal(is_told_at(&p, &own, DNS_SECURE_HTTPS, p.cert), !i);
+	}
 	place_end(&p);
 }
 
@@ -351,6 +381,7 @@ static void test_rate(void **state)
 	unsigned of = refused(&p, "172.18.0.2", MANY); /* a slow machine gives some back meanwhile */
 	assert_in_range(of, 1, MANY - 10);
 	assert_int_equal(resolver_server_stats(p.n.dns)->rate_limited, of);
+	assert_in_range(refused(&p, "100.64.0.2", MANY), 1, MANY - 10); /* nor a machine of the mesh */
 	place_end(&p);
 }
 
@@ -393,7 +424,7 @@ static void test_told(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_served),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_served), cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_not_asked_for), cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_certificates), cmocka_unit_test(test_in_the_way),
 		cmocka_unit_test(test_rate), cmocka_unit_test(test_told) };

@@ -233,21 +233,28 @@ static void reading_say(const struct reading *r)
 
 /* ---- in the zone ---- */
 
-/* Those that the zone does not take (an alias has the name, or it is none) are marked. */
-static void entries_add(struct zone *z, struct entries in)
-{
-	struct entry e;
-	while (entry_next(&in, &e))
-		if (zone_add_address(z, e.name, &e.ip, *e.flags & ENTRY_OWN))
-			*e.flags |= ENTRY_LEFT_OUT;
-}
-
 static void entries_remove(struct zone *z, struct entries in)
 {
 	struct entry e;
 	while (entry_next(&in, &e))
 		if (!(*e.flags & ENTRY_LEFT_OUT))
 			zone_remove_address(z, e.name, &e.ip, *e.flags & ENTRY_OWN);
+}
+
+/* Those that the zone does not take (an alias has the name, or it is none) are marked. -ENOMEM: none of them is there. */
+static int entries_add(struct zone *z, struct entries in)
+{
+	struct entries added = { .of = in.of, .at = in.at, .end = in.at };
+	for (struct entry e; entry_next(&in, &e); added.end = in.at) {
+		int err = zone_add_address(z, e.name, &e.ip, *e.flags & ENTRY_OWN);
+		if (err == -ENOMEM) {
+			entries_remove(z, added);
+			return err;
+		}
+		if (err)
+			*e.flags |= ENTRY_LEFT_OUT;
+	}
+	return 0;
 }
 
 /* Whether an entry begins there. */
@@ -308,12 +315,9 @@ static void renew(void *arg)
 	if (entries_count(w->goes) + entries_count(w->comes) <= STEPS_MAX && !zone_is_sparse(x->zone))
 		return;
 	w->zone = zone_copy(x->zone);
-	if (!w->zone) {
-		w->read.err = -ENOMEM;
-		return;
-	}
-	entries_add(w->zone, w->comes);
-	entries_remove(w->zone, w->goes);
+	w->read.err = w->zone ? entries_add(w->zone, w->comes) : -ENOMEM;
+	if (!w->read.err)
+		entries_remove(w->zone, w->goes);
 }
 
 static void renewal_free(struct renewal *w)
@@ -335,15 +339,13 @@ static void names_free(struct local_names *x)
 	free(x);
 }
 
-/* The owner may close the names when it is told. */
+/* What comes is in the zone. The owner may close the names when it is told. */
 static void names_take(struct local_names *x, struct renewal *w)
 {
 	struct zone *z = w->zone, *old = z ? x->zone : NULL;
 	struct loop *l = x->loop;
-	if (!z) {
-		entries_add(x->zone, w->comes);
+	if (!z)
 		entries_remove(x->zone, w->goes);
-	}
 	buf_free(&x->entries);
 	x->entries = w->read.entries;
 	w->read.entries = (struct buf) { 0 };
@@ -363,9 +365,13 @@ static void renewed(void *arg)
 	if (x->closed) {
 		names_free(x);
 	} else {
+		if (!w->read.err && !w->zone)
+			w->read.err = entries_add(x->zone, w->comes);
 		reading_say(&w->read);
 		if (!w->read.err)
 			names_take(x, w);
+		else if (w->read.err == -ENOMEM)
+			x->seen = 0; /* the next look tries it again */
 	}
 	renewal_free(w);
 }
@@ -421,9 +427,13 @@ struct local_names *local_names_read(
 	if (!x->first.err) {
 		x->entries = x->first.entries;
 		x->first.entries = (struct buf) { 0 };
-		entries_add(z, entries_all(&x->entries));
+		x->first.err = entries_add(z, entries_all(&x->entries));
 	}
-	return x;
+	if (x->first.err != -ENOMEM)
+		return x;
+	err_say(eb, -ENOMEM, "out of memory for names of machines");
+	local_names_close(x);
+	return NULL;
 }
 
 bool local_names_watch(struct local_names *x, struct loop *l, const struct local_watch *w)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -344,11 +345,66 @@ static void test_alike(void **state)
 	local_names_close(x);
 }
 
+/* ---- memory is short for a moment ---- */
+
+static atomic_int fails; /* so many more times nothing can be added after fails_after names */
+static atomic_int fails_after;
+
+int __real_zone_add_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr);
+int __wrap_zone_add_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr);
+int __wrap_zone_add_address(struct zone *z, const char *name, const struct addr *ip, bool with_ptr)
+{
+	if (!fails || fails_after-- > 0)
+		return __real_zone_add_address(z, name, ip, with_ptr);
+	fails--;
+	return -ENOMEM;
+}
+
+static void be_short(int times, int after)
+{
+	fails_after = after;
+	fails = times;
+}
+
+/* What came when there was no memory comes soon after, though the files are as they were; until then all is as before. */
+static void test_short(void **state)
+{
+	static char text[200000];
+	struct local_names *x;
+	struct errbuf eb = { 0 };
+	struct local_source source = { .path = hosts };
+	(void)state;
+	put(hosts, "10.0.0.1 one.home\n10.0.0.2 two.home\n");
+	put(leases, "");
+	be_short(1, 1);
+	assert_null(local_names_read(zone, &source, 1, &eb));
+	assert_int_equal(eb.code, -ENOMEM);
+	assert_false(has("one.home", DNS_A));
+
+	x = open_both();
+	be_short(1, 1); /* a few, in the zone that serves */
+	put(hosts, "10.0.0.1 three.home\n10.0.0.2 four.home\n");
+	while (fails)
+		loop_run_once(loop);
+	assert_true(has("one.home", DNS_A) && has("two.home", DNS_A) && !has("three.home", DNS_A));
+	await("four.home", true);
+	assert_true(has("three.home", DNS_A) && !has("one.home", DNS_A) && !has("two.home", DNS_A));
+	assert_int_equal(changes, 0);
+
+	be_short(1, 150); /* many, in a copy */
+	put(leases, many(text, 300, 1));
+	await("n1-299.home", true);
+	assert_int_equal(fails, 0);
+	assert_true(has("n1-0.home", DNS_A) && has("four.home", DNS_A));
+	assert_int_equal(changes, 1);
+	local_names_close(x);
+}
+
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = { ONE(test_read), ONE(test_change), ONE(test_many), ONE(test_none),
 		ONE(test_thread), ONE(test_closed), ONE(test_closed_when_told), ONE(test_edits),
-		ONE(test_alike) };
+		ONE(test_alike), ONE(test_short) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,13 +3,13 @@
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
 #include "mesh/base/noise.h"
+#include "mesh/base/test/secrets.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -204,66 +204,19 @@ static void test_chosen(void **state)
 
 /* --- what stays in memory --- */
 
-/* The key and what is made of it for a packet, upside down, so that looking for them finds no copy of ours. */
+/* The key and what is made of it for a packet. */
 struct secrets {
 	uint8_t key[AEAD_KEY], one_time[AEAD_KEY];
 };
-
-static void turn(uint8_t *out, const uint8_t *in)
-{
-	for (size_t i = 0; i < AEAD_KEY; i++)
-		out[i] = (uint8_t)~in[i];
-}
-
-static size_t count(const uint8_t *p, size_t len, const uint8_t turned[static AEAD_KEY])
-{
-	size_t n = 0;
-	for (size_t at = 0; at + AEAD_KEY <= len; at += 4) { /* registers and structs are aligned */
-		size_t i = 0;
-		while (i < AEAD_KEY && (p[at + i] ^ turned[i]) == 0xff)
-			i++;
-		n += i == AEAD_KEY;
-	}
-	return n;
-}
-
-/* All that this process can write, but for what a sanitizer keeps beside (maps of many gigabytes). */
-static size_t count_in_process(const uint8_t turned[static AEAD_KEY])
-{
-	static uint8_t block[1 << 20];
-	size_t n = 0;
-	FILE *maps = fopen("/proc/self/maps", "re"), *mem = fopen("/proc/self/mem", "re");
-	char line[600];
-	assert_true(maps && mem);
-	setvbuf(mem, NULL, _IONBF, 0);
-	while (fgets(line, sizeof(line), maps)) {
-		uintptr_t from, to;
-		char rights[5];
-		if (sscanf(line, "%lx-%lx %4s", &from, &to, rights) != 3 || rights[1] != 'w' ||
-			to - from > (size_t)256 << 20)
-			continue;
-		for (uintptr_t at = from; at < to; at += sizeof(block)) {
-			size_t len = to - at < sizeof(block) ? to - at : sizeof(block), got;
-			if (at <= (uintptr_t)block + sizeof(block) && at + len >= (uintptr_t)block)
-				continue; /* what was read before */
-			got = fseeko(mem, (off_t)at, SEEK_SET) == 0 ? fread(block, 1, len, mem) : 0;
-			n += count(block, got, turned);
-		}
-	}
-	memset(block, 0, sizeof(block));
-	fclose(maps);
-	fclose(mem);
-	return n;
-}
 
 /* By another function, so that what it leaves on the stack is below. */
 __attribute__((noinline)) static void use_key(enum aead_kind kind, struct secrets *s, struct aead *held[2])
 {
 	uint8_t key[AEAD_KEY], one_time[AEAD_KEY], nonce[AEAD_NONCE] = { 5 }, p[1280 + AEAD_TAG] = { 0 };
 	key_generate(&random_system, key);
-	turn(s->key, key);
+	secret_turn(s->key, key, AEAD_KEY);
 	(void)crypto_stream_chacha20_ietf(one_time, sizeof(one_time), nonce, key); /* RFC 8439 2.6 */
-	turn(s->one_time, one_time);
+	secret_turn(s->one_time, one_time, AEAD_KEY);
 	key_wipe(one_time, sizeof(one_time));
 	held[0] = aead_new_by(kind, key, true);
 	held[1] = aead_new_by(kind, key, false);
@@ -282,11 +235,11 @@ static void test_wiped(void **state)
 		if (!has((enum aead_kind)kind))
 			continue;
 		use_key((enum aead_kind)kind, &s, held);
-		assert_true(count_in_process(s.key) >= 2); /* the search finds what is there */
+		assert_true(secret_count(s.key, AEAD_KEY) >= 2); /* the search finds what is there */
 		aead_free(held[0]);
 		aead_free(held[1]);
-		assert_int_equal(count_in_process(s.key), 0);
-		assert_int_equal(count_in_process(s.one_time), 0);
+		assert_int_equal(secret_count(s.key, AEAD_KEY), 0);
+		assert_int_equal(secret_count(s.one_time, AEAD_KEY), 0);
 	}
 }
 

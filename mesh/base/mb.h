@@ -1,0 +1,10 @@
+/* ipsec-mb's manager; aead_mb.c and gcm_mb.c alone use it, where the library is built in. */
+#ifndef RW_BASE_MB_H
+#define RW_BASE_MB_H
+
+struct IMB_MGR;
+/* This thread's. NULL: a processor that the library does not know, its own self-test failed, it leaves secrets on the
+ * stack, or memory is short. */
+struct IMB_MGR *mb_manager(void);
+
+#endif

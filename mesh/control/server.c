@@ -18,6 +18,7 @@
 #include "mesh/os/sock.h"
 #include "mesh/os/work.h"
 #include "mesh/transport/proxy.h"
+#include "mesh/transport/tls_aes.h"
 #include <errno.h>
 #include <linux/capability.h>
 #include <malloc.h>
@@ -555,6 +556,7 @@ static int drop_rights(const struct server *s, const char *config, struct errbuf
 
 static int start_server(struct server *s, const char *config, struct errbuf *eb)
 {
+	(void)tls_aes_use(); /* the relay inside */
 	int err = config_read(config, &s->cfg, eb);
 	if (!err && s->lone && (err = drop_rights(s, config, eb)))
 		return err;

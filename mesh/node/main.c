@@ -14,6 +14,7 @@
 #include "mesh/os/work.h"
 #include "mesh/proto/json_memory.h"
 #include "mesh/transport/proxy.h"
+#include "mesh/transport/tls_aes.h"
 #include <errno.h>
 #include <malloc.h>
 #include <linux/capability.h>
@@ -187,7 +188,8 @@ static int node_run(const struct options *o)
 	struct local_node_ops answers = queries_ops(n);
 	no.answers = &answers;
 	no.notify = notify_open(l);
-	log_info("packets are sealed by %s", aead_chosen());
+	(void)tls_aes_use();
+	log_info("packets are sealed by %s, TLS records with AES by %s", aead_chosen(), tls_aes_chosen());
 	int err = drop_rights(o, &eb);
 	if (!err && !work_ready(l)) /* its threads are without those rights, too */
 		err = err_set(&eb, -ENOMEM, "start");

@@ -9,6 +9,7 @@
 #include "mesh/relay/relay.h"
 #include "mesh/relay/verify.h"
 #include "mesh/transport/proxy.h"
+#include "mesh/transport/tls_aes.h"
 #include <errno.h>
 #include <linux/capability.h>
 #include <malloc.h>
@@ -375,5 +376,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ropewalk-relay: this machine gives no randomness\n");
 		return 1;
 	}
+	(void)tls_aes_use();
+	log_info("TLS records with AES are sealed by %s", tls_aes_chosen());
 	return relay_run(&o, &ro);
 }

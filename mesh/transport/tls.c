@@ -208,9 +208,10 @@ static struct tls *settings_new(const SSL_METHOD *method, struct errbuf *eb)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	if (t)
-		*t = (struct tls) {
-			.refs = 1, .ctx = SSL_CTX_new(method), .in = tls_in_method(), .out = tls_out_method()
-		};
+		*t = (struct tls) { .refs = 1,
+			.ctx = SSL_CTX_new_ex(NULL, tls_ciphers_preferred(), method),
+			.in = tls_in_method(),
+			.out = tls_out_method() };
 	if (!t || !t->ctx || !t->in || !t->out) {
 		err_say(eb, -ENOMEM, "set up TLS: %s", reason());
 		tls_free(t);

@@ -39,3 +39,15 @@ void tls_ciphers_set(SSL_CTX *ctx, bool aes_is_fast)
 	if (!aes_is_fast)
 		SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 }
+
+static const char *preferred; /* written before threads are there */
+
+void tls_ciphers_prefer(const char *query)
+{
+	preferred = query;
+}
+
+const char *tls_ciphers_preferred(void)
+{
+	return preferred;
+}

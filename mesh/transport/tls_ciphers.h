@@ -10,4 +10,9 @@ bool tls_ciphers_aes_is_fast(void); /* here */
 /* The order for sessions of either side on a machine where AES is, or is not, fast. */
 void tls_ciphers_set(SSL_CTX *ctx, bool aes_is_fast);
 
+/* Which implementations of ciphers are to be taken, as OpenSSL says it (property(7)); NULL: any, and so it is at first. Contexts
+ * are made with it from then on. */
+void tls_ciphers_prefer(const char *query);
+const char *tls_ciphers_preferred(void);
+
 #endif

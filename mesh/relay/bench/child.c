@@ -1,6 +1,7 @@
 #include "mesh/os/tied.h"
 #include "mesh/relay/bench/child.h"
 #include "mesh/relay/test/derp_peer.h"
+#include "mesh/transport/tls_aes.h"
 
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -32,6 +33,7 @@ static void serve(int ready, int ask)
 bool child_start(struct child *c)
 {
 	int ready[2], ask[2];
+	(void)tls_aes_use(); /* as the programs do */
 	if (pipe(ready) != 0 || pipe(ask) != 0)
 		return false;
 	c->pid = fork_tied();

@@ -1,6 +1,7 @@
 #include "mesh/netmap/copy.h"
 #include "mesh/proto/control_equal.h"
 #include "mesh/netmap/netmap.h"
+#include "mesh/netmap/walk.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,35 +58,39 @@ static bool has_nets(const struct ctl_node *c)
 	return c->allowed_ips.n > c->addresses.n || !ctl_prefixes_equal(&c->allowed_ips, &c->addresses);
 }
 
-static void compare_peers(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
+/* Room for n + 1 of them: what is doubled each time it is full. */
+static bool note(const struct netmap_peer ***list, size_t *n, const struct netmap_peer *p)
 {
-	size_t i = 0, k = 0, n_a = a ? a->n_peers : 0;
-	while (i < n_a || k < b->n_peers) {
-		const struct netmap_peer *x = i < n_a ? a->peers[i] : NULL,
-					 *y = k < b->n_peers ? b->peers[k] : NULL;
-		if (x == y) { /* not even looked at: most are, of many */
-			i++;
-			k++;
-		} else if (!y || (x && x->node.id < y->node.id)) {
-			out->removed[out->n_removed++] = x;
-			out->names = out->addresses = true;
-			out->nets = out->nets || has_nets(&x->node);
-			i++;
-		} else if (!x || y->node.id < x->node.id) {
-			out->added[out->n_added++] = y;
-			out->names = out->addresses = true;
-			out->nets = out->nets || has_nets(&y->node);
-			k++;
-		} else {
-			if (!copy_node_equal(&x->node, &y->node)) {
-				out->changed[out->n_changed++] = y;
-				compare_names(x, y, out);
-				out->nets = out->nets || has_nets(&x->node) || has_nets(&y->node);
-			}
-			i++;
-			k++;
-		}
+	if (!(*n & (*n - 1))) { /* none, or a power of two */
+		const struct netmap_peer **v = realloc(*list, (*n ? *n * 2 : 1) * POINTER);
+		if (!v)
+			return false;
+		*list = v;
 	}
+	(*list)[(*n)++] = p;
+	return true;
+}
+
+static bool note_pair(const struct netmap_peer *x, const struct netmap_peer *y, struct netmap_diff *out)
+{
+	if (x && y && copy_node_equal(&x->node, &y->node))
+		return true;
+	out->nets = out->nets || (x && has_nets(&x->node)) || (y && has_nets(&y->node));
+	if (x && y) {
+		compare_names(x, y, out);
+		return note(&out->changed, &out->n_changed, y);
+	}
+	out->names = out->addresses = true;
+	return x ? note(&out->removed, &out->n_removed, x) : note(&out->added, &out->n_added, y);
+}
+
+static bool compare_peers(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
+{
+	struct netmap_walk w = { .from.map = a, .to.map = b };
+	while (netmap_walk_next(&w))
+		if (!note_pair(w.goes, w.comes, out))
+			return false;
+	return true;
 }
 
 static bool same_doubles(const struct netmap *a, const struct netmap *b)
@@ -96,17 +101,12 @@ static bool same_doubles(const struct netmap *a, const struct netmap *b)
 
 bool netmap_compare(const struct netmap *a, const struct netmap *b, struct netmap_diff *out)
 {
-	size_t n_a = a ? a->n_peers : 0;
 	bool failed = false;
 	*out = (struct netmap_diff) { 0 };
-	out->added = calloc(b->n_peers + 1, POINTER);
-	out->removed = calloc(n_a + 1, POINTER);
-	out->changed = calloc(b->n_peers + 1, POINTER);
-	if (!out->added || !out->removed || !out->changed) {
+	if (!compare_peers(a, b, out)) {
 		netmap_diff_fini(out);
 		return false;
 	}
-	compare_peers(a, b, out);
 	out->doubles = !same_doubles(a, b);
 	out->nets = out->nets || out->doubles;
 	out->self = !a || (a->self != b->self && !copy_node_equal(&a->self->node, &b->self->node));

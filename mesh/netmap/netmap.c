@@ -1,5 +1,6 @@
 #include "mesh/netmap/netmap.h"
 #include "mesh/base/sorted.h"
+#include "mesh/netmap/chunks.h"
 #include "mesh/netmap/copy.h"
 #include "mesh/netmap/doubles.h"
 #include "mesh/netmap/problem.h"
@@ -7,8 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { POINTER = sizeof(void *) };
 
 struct netmap_part {
 	unsigned refs;
@@ -23,20 +22,6 @@ static void put_part(struct netmap_part *p)
 	free(p);
 }
 
-static void put_peer(const struct netmap_peer *const_peer)
-{
-	struct netmap_peer *p =
-		(struct netmap_peer *)(uintptr_t)const_peer; /* we made it; others see it const */
-	if (p && !--p->refs)
-		free(p);
-}
-
-static const struct netmap_peer *get_peer(const struct netmap_peer *p)
-{
-	((struct netmap_peer *)(uintptr_t)p)->refs++;
-	return p;
-}
-
 struct netmap *netmap_get(struct netmap *m)
 {
 	m->refs++;
@@ -47,9 +32,8 @@ void netmap_put(struct netmap *m)
 {
 	if (!m || --m->refs)
 		return;
-	for (size_t i = 0; i < m->n_peers; i++)
-		put_peer(m->peers[i]);
-	put_peer(m->self);
+	chunks_free(&m->chunks);
+	peer_put(m->self);
 	for (size_t i = 0; i < NETMAP_PARTS; i++)
 		put_part(m->parts[i]);
 	free(m->peers);
@@ -59,114 +43,58 @@ void netmap_put(struct netmap *m)
 /* --- the next snapshot in the making --- */
 
 struct draft {
-	struct netmap *m;
-	size_t cap; /* of m->peers */
+	struct netmap *m; /* its peers are those of its chunks, until all are known */
 	int64_t unix_ms;
 	bool changed, failed;
 	struct problem_list problems; /* of the next snapshot */
 	struct peer_ids fresh;	      /* whose key is new */
 };
 
-static struct netmap_peer *new_peer(const struct ctl_node *node)
-{
-	struct netmap_peer *p = malloc(sizeof(*p) + copy_node_size(node));
-	if (!p)
-		return NULL;
-	p->refs = 1;
-	copy_node(node, &p->node, p + 1);
-	return p;
-}
-
-static bool peer_before(const void *v, size_t i, const void *id)
-{
-	return ((const struct netmap_peer *const *)v)[i]->node.id < *(const int64_t *)id;
-}
-
-/* Index of id, or where it would stand. */
-static size_t netmap_place(const struct netmap *m, int64_t id)
-{
-	return sorted_before(m->peers, m->n_peers, &id, peer_before);
-}
-
-static const struct netmap_peer **slot(const struct netmap *m, int64_t id)
-{
-	size_t i = netmap_place(m, id);
-	return i < m->n_peers && m->peers[i]->node.id == id ? &m->peers[i] : NULL;
-}
-
-static bool reserve(struct draft *d, size_t n)
-{
-	if (n <= d->cap)
-		return true;
-	size_t cap = n + n / 4 + 4;
-	const struct netmap_peer **v = realloc(d->m->peers, cap * POINTER);
-	if (!v) {
-		d->failed = true;
-		return false;
-	}
-	d->m->peers = v;
-	d->cap = cap;
-	return true;
-}
-
 /* Takes the reference of p. */
 static void insert(struct draft *d, const struct netmap_peer *p)
 {
-	struct netmap *m = d->m;
-	size_t i = netmap_place(m, p->node.id);
-	if (i < m->n_peers && m->peers[i]->node.id == p->node.id) {
-		put_peer(m->peers[i]);
-		m->peers[i] = p;
+	if (chunks_put(&d->m->chunks, p))
 		return;
-	}
-	if (!reserve(d, m->n_peers + 1)) {
-		put_peer(p);
-		return;
-	}
-	memmove(&m->peers[i + 1], &m->peers[i], (m->n_peers - i) * POINTER);
-	m->peers[i] = p;
-	m->n_peers++;
+	peer_put(p);
+	d->failed = true;
 }
 
-static void upsert(struct draft *d, const struct ctl_node *told, const struct netmap *old)
+static void upsert(struct draft *d, const struct ctl_node *told, const struct netmap_chunks *old)
 {
 	struct ctl_node copy;
 	const struct ctl_node *self = d->m->self ? &d->m->self->node : NULL;
 	const struct ctl_node *node = problem_usable_peer(&d->problems, told, self, &copy);
-	const struct netmap_peer **was = old ? slot(old, node->id) : NULL;
-	if (was && copy_node_equal(&(*was)->node, node)) {
-		insert(d, get_peer(*was));
+	const struct netmap_peer *was = old ? chunks_find(old, node->id) : NULL;
+	if (was && copy_node_equal(&was->node, node)) {
+		if (old != &d->m->chunks)
+			insert(d, peer_get(was));
 		return;
 	}
-	struct netmap_peer *p = new_peer(node);
-	bool fresh = !was || !key_equal((*was)->node.key.b, node->key.b);
+	struct netmap_peer *p = peer_new(node);
+	bool fresh = !was || !key_equal(was->node.key.b, node->key.b);
 	d->changed = true;
 	if (p && (!fresh || peer_ids_add(&d->fresh, node->id))) {
 		insert(d, p);
 	} else {
-		put_peer(p);
+		peer_put(p);
 		d->failed = true;
 	}
 }
 
 static void remove_peer(struct draft *d, int64_t id)
 {
-	struct netmap *m = d->m;
-	const struct netmap_peer **at = slot(m, id);
-	if (!at)
+	if (!chunks_find(&d->m->chunks, id))
 		return;
-	put_peer(*at);
-	m->n_peers--;
-	memmove(at, at + 1, (size_t)(&m->peers[m->n_peers] - at) * POINTER);
+	d->failed = !chunks_remove(&d->m->chunks, id) || d->failed;
 	d->changed = true;
 }
 
 static void patch(struct draft *d, const struct ctl_peer_patch *x)
 {
-	const struct netmap_peer **at = slot(d->m, x->id);
+	const struct netmap_peer *at = chunks_find(&d->m->chunks, x->id);
 	if (!at)
-		return;			 /* the server may patch what we were not shown */
-	struct ctl_node n = (*at)->node; /* borrows; upsert copies */
+		return;		      /* the server may patch what we were not shown */
+	struct ctl_node n = at->node; /* borrows; upsert copies */
 	if (x->derp_region)
 		n.home_derp = x->derp_region;
 	if (x->cap)
@@ -183,26 +111,18 @@ static void patch(struct draft *d, const struct ctl_peer_patch *x)
 		n.last_seen_ms = x->last_seen_ms;
 	if (x->has_key_expiry)
 		n.key_expiry_ms = x->key_expiry_ms;
-	upsert(d, &n, d->m);
-}
-
-/* All of them stay, in their order; what comes after changes one by one. The draft has room and is empty. */
-static void keep_peers(struct draft *d, const struct netmap *old)
-{
-	for (size_t i = 0; i < old->n_peers; i++)
-		d->m->peers[i] = get_peer(old->peers[i]);
-	d->m->n_peers = old->n_peers;
+	upsert(d, &n, &d->m->chunks);
 }
 
 /* Of a list of all peers, which the draft has those of that stand before. */
 static void note_same_id(struct draft *d, const struct ctl_node *node)
 {
-	const struct netmap_peer **at = slot(d->m, node->id);
+	const struct netmap_peer *at = chunks_find(&d->m->chunks, node->id);
 	struct ctl_problem x = { .member = "Peers", .node = node->id };
 	if (!at)
 		return;
 	x.text = arena_printf(&d->problems.arena, "Peers[%s].ID: it is also that of %s, which is not used",
-		node->name, (*at)->node.name);
+		node->name, at->node.name);
 	if (x.text)
 		problem_note(&d->problems, &x);
 }
@@ -212,16 +132,16 @@ static void apply_peers(struct draft *d, const struct netmap *old, const struct 
 	bool replace = m->n_peers > 0; /* an empty list says nothing */
 	for (size_t i = 0; i < m->n_peers; i++) {
 		note_same_id(d, &m->peers[i]);
-		upsert(d, &m->peers[i], old);
+		upsert(d, &m->peers[i], old ? &old->chunks : NULL);
 	}
-	if (!replace && old)
-		keep_peers(d, old);
-	if (replace && old && d->m->n_peers != old->n_peers)
+	if (!replace && old) /* they stay; what comes after changes one by one */
+		d->failed = !chunks_share(&d->m->chunks, &old->chunks) || d->failed;
+	if (replace && old && chunks_count(&d->m->chunks) != old->n_peers)
 		d->changed = true;
 	for (size_t i = 0; i < m->n_removed; i++)
 		remove_peer(d, m->peers_removed[i]);
 	for (size_t i = 0; i < m->n_changed; i++)
-		upsert(d, &m->peers_changed[i], d->m);
+		upsert(d, &m->peers_changed[i], &d->m->chunks);
 	for (size_t i = 0; i < m->n_patches; i++)
 		patch(d, &m->patches[i]);
 	for (size_t i = 0; i < m->n_seen; i++) {
@@ -237,6 +157,14 @@ static void apply_peers(struct draft *d, const struct netmap *old, const struct 
 		x.online = m->online[i].online ? OPT_TRUE : OPT_FALSE;
 		patch(d, &x);
 	}
+}
+
+/* All are known: what the chunks hold, in a row. */
+static void list_peers(struct draft *d)
+{
+	d->m->peers = chunks_list(&d->m->chunks);
+	d->m->n_peers = d->m->peers ? chunks_count(&d->m->chunks) : 0;
+	d->failed = d->failed || !d->m->peers;
 }
 
 /* --- parts --- */
@@ -441,12 +369,13 @@ static struct netmap *netmap_begin(const struct netmap *old)
 	m->version++;
 	m->peers = NULL;
 	m->n_peers = 0;
+	m->chunks = (struct netmap_chunks) { 0 };
 	for (size_t i = 0; i < NETMAP_PARTS; i++) {
 		if (m->parts[i])
 			m->parts[i]->refs++;
 	}
 	if (m->self)
-		get_peer(m->self);
+		(void)peer_get(m->self);
 	return m;
 }
 
@@ -456,13 +385,13 @@ static void apply_self(struct draft *d, const struct ctl_node *told)
 	const struct ctl_node *node = problem_usable_self(&d->problems, told, &copy);
 	if (d->m->self && copy_node_equal(&d->m->self->node, node))
 		return;
-	struct netmap_peer *self = new_peer(node);
+	struct netmap_peer *self = peer_new(node);
 	d->changed = true;
 	if (!self) {
 		d->failed = true;
 		return;
 	}
-	put_peer(d->m->self);
+	peer_put(d->m->self);
 	d->m->self = self;
 }
 
@@ -478,14 +407,14 @@ struct netmap *netmap_apply(
 	if (m->keep_alive)
 		return netmap_get(same);
 	struct draft d = { .m = netmap_begin(old), .unix_ms = unix_ms };
-	if (!d.m || !reserve(&d, (old ? old->n_peers : 0) + m->n_peers + m->n_changed)) {
-		netmap_put(d.m);
+	if (!d.m) {
 		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");
 		return NULL;
 	}
 	if (m->node)
 		apply_self(&d, m->node);
 	apply_peers(&d, old, m);
+	list_peers(&d);
 	apply_parts(&d, old, m);
 	apply_problems(&d, old, m);
 	d.failed = d.failed || d.problems.arena.failed;
@@ -505,10 +434,15 @@ struct netmap *netmap_apply(
 
 /* --- questions --- */
 
+static bool peer_before(const void *v, size_t i, const void *id)
+{
+	return ((const struct netmap_peer *const *)v)[i]->node.id < *(const int64_t *)id;
+}
+
 const struct netmap_peer *netmap_peer_by_id(const struct netmap *m, int64_t id)
 {
-	const struct netmap_peer **at = slot(m, id);
-	return at ? *at : NULL;
+	size_t i = sorted_before(m->peers, m->n_peers, &id, peer_before);
+	return i < m->n_peers && m->peers[i]->node.id == id ? m->peers[i] : NULL;
 }
 
 const struct netmap_peer *netmap_peer_by_address(const struct netmap *m, const struct addr *a)

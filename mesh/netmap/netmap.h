@@ -8,13 +8,9 @@
 #ifndef RW_NETMAP_NETMAP_H
 #define RW_NETMAP_NETMAP_H
 
-#include "mesh/proto/control.h"
+#include "mesh/netmap/peers.h"
 
-struct netmap_peer { /* counted inside; shared between snapshots that do not change it */
-	unsigned refs;
-	struct ctl_node node; /* points into the same allocation */
-};
-struct netmap_part; /* counted too: relays, DNS, filters, ... that a response leaves alone */
+struct netmap_part; /* counted: relays, DNS, filters, ... that a response leaves alone */
 enum {
 	NETMAP_DERP,
 	NETMAP_DNS,
@@ -33,6 +29,7 @@ struct netmap { /* const for everyone but netmap.c */
 	const struct netmap_peer *self;
 	const struct netmap_peer **peers;
 	size_t n_peers;			 /* sorted by id */
+	struct netmap_chunks chunks;	 /* the same, for chunks.c and walk.c */
 	const struct ctl_derp_map *derp; /* NULL = none yet */
 	const struct ctl_dns *dns;	 /* NULL = none yet */
 	const struct ctl_filter *filters;

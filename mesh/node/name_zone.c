@@ -1,5 +1,6 @@
 #include "mesh/node/name_zone.h"
 
+#include "mesh/netmap/walk.h"
 #include "resolver/name.h"
 #include "resolver/present.h"
 #include "resolver/resolver.h"
@@ -223,30 +224,12 @@ static int extras_step(struct zone_draft *d, const struct extras *x, bool adding
 	return err;
 }
 
-/* The peers of two maps that are not the same, in the order of their numbers; one that did not change has the same pointer
- * in both. */
-struct walk {
-	const struct netmap *from, *to;
-	size_t i, k;
-	const struct ctl_node *goes, *comes; /* the next that differ: one, or both with one number */
-};
-
-static bool walk_next(struct walk *w)
+/* The next peers that differ in what names are about. */
+static bool walk_next(struct netmap_walk *w)
 {
-	while (w->i < w->from->n_peers || w->k < w->to->n_peers) {
-		const struct netmap_peer *x = w->i < w->from->n_peers ? w->from->peers[w->i] : NULL;
-		const struct netmap_peer *y = w->k < w->to->n_peers ? w->to->peers[w->k] : NULL;
-		bool same = x == y; /* most of many: not even looked at */
-		bool goes = same || (x && (!y || x->node.id <= y->node.id));
-		bool comes = same || (y && (!x || y->node.id <= x->node.id));
-		w->i += goes;
-		w->k += comes;
-		if (same || (goes && comes && same_name(&x->node, &y->node)))
-			continue;
-		w->goes = goes ? &x->node : NULL;
-		w->comes = comes ? &y->node : NULL;
-		return true;
-	}
+	while (netmap_walk_next(w))
+		if (!w->goes || !w->comes || !same_name(&w->goes->node, &w->comes->node))
+			return true;
 	return false;
 }
 
@@ -261,7 +244,7 @@ size_t name_zone_distance(const struct netmap *from, const struct netmap *to, si
 			return SIZE_MAX;
 		n = x.n_from + x.n_to;
 	}
-	for (struct walk w = { .from = from, .to = to }; n <= max && walk_next(&w);)
+	for (struct netmap_walk w = { .from.map = from, .to.map = to }; n <= max && walk_next(&w);)
 		n++;
 	return n;
 }
@@ -275,11 +258,11 @@ int name_zone_step(struct zone_draft *d, const struct netmap *from, const struct
 			struct extras x = extras_between(from->dns, to->dns);
 			err = extras_step(d, &x, adding);
 		}
-		for (struct walk w = { .from = from, .to = to }; !err && walk_next(&w);) {
+		for (struct netmap_walk w = { .from.map = from, .to.map = to }; !err && walk_next(&w);) {
 			if (w.goes && !adding)
-				node_remove(d, w.goes);
+				node_remove(d, &w.goes->node);
 			if (w.comes && adding)
-				err = node_add(d, w.comes);
+				err = node_add(d, &w.comes->node);
 		}
 	}
 	return err;

@@ -1,0 +1,33 @@
+/* What holds the peers of a snapshot: in the order of their numbers, a few in a row as one counted chunk. The next snapshot
+ * shares the chunks that it does not change, so that one peer's change takes, and two snapshots are compared by, what one
+ * chunk holds and a step for each of the others, however many peers there are. */
+#ifndef RW_NETMAP_CHUNKS_H
+#define RW_NETMAP_CHUNKS_H
+
+#include "mesh/netmap/peers.h"
+
+enum { CHUNK_PEERS = 64 };
+
+struct netmap_chunk {	  /* one that two have is never changed */
+	unsigned refs, n; /* n: 1 or more */
+	const struct netmap_peer *peers[CHUNK_PEERS];
+};
+
+/* A new peer with one reference. NULL: memory short. */
+struct netmap_peer *peer_new(const struct ctl_node *node);
+const struct netmap_peer *peer_get(const struct netmap_peer *p);
+void peer_put(const struct netmap_peer *p); /* NULL is fine */
+
+/* to, which is empty, gets the same. false: memory short, and it is empty. */
+bool chunks_share(struct netmap_chunks *to, const struct netmap_chunks *from);
+void chunks_free(struct netmap_chunks *c); /* empty and usable afterwards */
+const struct netmap_peer *chunks_find(const struct netmap_chunks *c, int64_t id); /* NULL: none */
+/* Takes the reference of p, in the place of one with its number. false: memory short, nothing has changed. */
+bool chunks_put(struct netmap_chunks *c, const struct netmap_peer *p);
+/* One that is not there is fine. false: memory short, nothing has changed. */
+bool chunks_remove(struct netmap_chunks *c, int64_t id);
+size_t chunks_count(const struct netmap_chunks *c);
+/* All of them in a row; the caller's array. NULL: memory short. */
+const struct netmap_peer **chunks_list(const struct netmap_chunks *c);
+
+#endif

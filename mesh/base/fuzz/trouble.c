@@ -1,6 +1,8 @@
 #include "mesh/base/fuzz/trouble.h"
 
 #include <errno.h>
+#include <execinfo.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,9 +15,18 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 
-enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum {
+	NS_PER_MS = 1000000,
+	NS_PER_S = 1000000000,
+	CALLERS = 5,	   /* that tell one place from another, */
+	OURS = 2,	   /* behind those of this file */
+	PLACES = 1 << 20,  /* bits: two that fall together are one place */
+	PLACES_EACH = 4000 /* runs of one input */
+};
 
 static struct {
+	bool seeks; /* the next allocation of a place that has not failed does */
+	uint8_t failed[PLACES / 8];
 	unsigned left;	 /* until one fails; 0: none will */
 	unsigned made;	 /* since trouble_begin */
 	unsigned chosen; /* of this run; 0: none */
@@ -23,10 +34,37 @@ static struct {
 	uint64_t later_ms;
 } trouble;
 
-static bool is_short(void)
+/* FNV-1a */
+static unsigned mix_in(unsigned mix, const void *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		mix = (mix ^ ((const uint8_t *)p)[i]) * 16777619U;
+	return mix;
+}
+
+enum { MIX = 2166136261U };
+
+static bool is_new_place(void)
+{
+	void *at[OURS + CALLERS];
+	int n = backtrace(at, OURS + CALLERS);
+	if (n <= OURS)
+		return false;
+	unsigned place = mix_in(MIX, at + OURS, (size_t)(n - OURS) * sizeof(*at)) % PLACES;
+	uint8_t *byte = &trouble.failed[place / 8], bit = (uint8_t)(1 << place % 8);
+	bool fresh = !(*byte & bit);
+	*byte |= bit;
+	return fresh;
+}
+
+static __attribute__((noinline)) bool is_short(void)
 {
 	trouble.made += trouble.counts;
 	bool fails = trouble.left && --trouble.left == 0;
+	if (trouble.seeks && trouble.counts && is_new_place()) {
+		fails = true;
+		trouble.seeks = false;
+	}
 	trouble.happened = trouble.happened || fails;
 	return fails;
 }
@@ -70,15 +108,25 @@ void trouble_end(void)
 	trouble.left = 0;
 }
 
+static void run_each_place(void (*target)(const uint8_t *data, size_t len), const uint8_t *data, size_t len)
+{
+	for (int i = 0; i < PLACES_EACH && !trouble.seeks; i++) {
+		trouble.seeks = true;
+		target(data, len);
+		trouble_end();
+	}
+	trouble.seeks = false;
+}
+
 int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t *data, size_t len)
 {
-	unsigned mix = 2166136261U; /* FNV-1a */
-	for (size_t i = 0; i < len; i++)
-		mix = (mix ^ data[i]) * 16777619U;
+	unsigned mix = mix_in(MIX, data, len);
 	trouble.chosen = trouble.made = 0;
 	target(data, len);
 	trouble_end();
-	if (trouble.made) {
+	if (getenv("RW_TROUBLE_PLACES")) {
+		run_each_place(target, data, len);
+	} else if (trouble.made) {
 		trouble.chosen = 1 + mix % trouble.made;
 		target(data, len);
 		trouble_end();

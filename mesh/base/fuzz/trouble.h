@@ -15,7 +15,9 @@ void trouble_memory(unsigned nth);
 void trouble_pass_ms(uint64_t ms);
 
 /* Runs the target on its input as it is, and once more with one allocation failing: which of those that were made between
- * trouble_begin and trouble_end the bytes decide. A target calls the two around what it is about. */
+ * trouble_begin and trouble_end the bytes decide. A target calls the two around what it is about. With RW_TROUBLE_PLACES in the
+ * environment it runs as often as there is a place in the code that allocates, known by who called it, whose allocation has
+ * not failed yet in this process: each of them does once. */
 int trouble_twice(void (*target)(const uint8_t *data, size_t len), const uint8_t *data, size_t len);
 void trouble_begin(void);
 void trouble_end(void);

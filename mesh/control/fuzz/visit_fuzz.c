@@ -2,11 +2,13 @@
  * who comes: `a` by the admin socket, `o` by the door of everybody, `k` there with a key of an admin, `l` with the last that was made, `s` there with the cookie of a session,
  * `f` the same with a form; `m` and `n` two machines inside Noise, `h` and `i` the same, for an answer that is held; `c` and `d`
  * end what machine m or n has open; `t` lets time pass. `p` comes by the admin socket and waits until `w` or the end, as does `e` with the cookie
- * of a session and `g` with a form: what they ask may wait for a machine, or go on. An input that begins with `1` is of another server, which has neither an admin nor a provider.
+ * of a session and `g` with a form: what they ask may wait for a machine, or go on. `r` writes a file that the settings name, and
+ * lets the server read all of them anew; `x` ends what was ordered of an authority; `z` stops the server. An input that begins with
+ * `1` is of another server, which has neither an admin nor a provider; with `2`, of one with TLS, a relay inside and its rules and
+ * records in files.
  * "POST /target" ends at a newline, the rest is the body. What the server made up stands in an input as $K (the last key), $P (the
  * registration that waits), $F (a form's field), $S (a login by SSH that waits), $Q (a ping), $I (the last id), $O (a login at the provider that
- * has begun) and $W (the word of the first admin). Each input has a server of its own; the provider of logins is that of
- * scripted_provider.c.
+ * has begun) and $W (the word of the first admin). Each input has a server of its own; whom it asks on the network is scripted_*.c.
  * With memory short at one place or another. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/key.h"
@@ -14,15 +16,18 @@
 #include "mesh/base/wire.h"
 #include "mesh/control/fleet/registry.h"
 #include "mesh/control/fleet/store.h"
+#include "mesh/control/fuzz/scripted.h"
 #include "mesh/control/server.h"
 #include "mesh/os/file.h"
 #include "mesh/os/sock.h"
 #include "mesh/transport/control_link.h"
 #include "mesh/web/password.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -41,6 +46,8 @@ enum {
 enum { STEP_END = 0x1e };
 #define AUTH_KEY "hskey-auth-abcdefghijkl-0123456789012345678901234567890123456789012345678901234567890123"
 #define API_KEY "hskey-api-abcdefghijkl-0123456789012345678901234567890123456789012345678901234567890123"
+
+enum kind { KIND_WHOLE, KIND_BARE, KIND_FILES }; /* bare: without an admin and a provider */
 
 struct machine;
 struct asked {
@@ -64,7 +71,8 @@ static struct {
 	struct endpoint at;
 	struct machine_key key;
 	struct machine machines[MACHINES];
-	bool bare;   /* without an admin and a provider */
+	enum kind kind;
+	bool stopped;
 	int waiting; /* a connection of `p`; -1: none */
 	/* What the server said. */
 	char last_key[WORD], pending[WORD], form[WORD], ssh[WORD], ping[WORD], flow[WORD], cookie[WORD],
@@ -105,11 +113,10 @@ static const char config[] =
 	"noise: { private_key_path: noise.key }\n"
 	"database: { sqlite: { path: db.sqlite } }\n"
 	"unix_socket: ctl.sock\n"
-	"policy: { mode: database }\n"
-	"derp: { paths: [derp.yaml] }\n"
+	"%s"
 	"dns: { base_domain: mesh.test, nameservers: { global: [192.0.2.1, 'https://dns.test/dns-query'],\n"
 	"  split: { corp.test: [192.0.2.2] } }, search_domains: [corp.test],\n"
-	"  extra_records: [ { name: nas.mesh.test, type: A, value: 192.0.2.9 } ],\n"
+	"  %s,\n"
 	"  blocking: { node: n1, lists: [ { name: a, names: [ads.test] } ] } }\n"
 	"trusted_proxies: [127.0.0.1]\n";
 static const char provider[] =
@@ -123,6 +130,20 @@ static const char provider[] =
 	"      only_start_if_oidc_is_available: false }\n"
 	"log: { level: error }\n";
 static const char bare[] = "log: { level: warn }\n";
+static const char in_database[] = "policy: { mode: database }\nderp: { paths: [derp.yaml] }\n";
+static const char in_files[] =
+	"policy: { mode: file, path: policy.json }\n"
+	"derp: { paths: [derp.yaml], server: { enabled: true, region_id: 901, stun_listen_addr: "
+	"'127.0.0.1:0' } }\n"
+	"tls_listen_addr: 127.0.0.1:0\n"
+	"tls_letsencrypt_hostname: hs.test\n"
+	"tls_letsencrypt_cache_dir: acme\n"
+	"tls_letsencrypt_challenge_type: TLS-ALPN-01\n"
+	"oidc: { issuer: 'https://id.test', client_id: a, client_secret_path: secret }\n";
+static const char records[] =
+	"[ { \"name\": \"nas.mesh.test\", \"type\": \"A\", \"value\": \"192.0.2.9\" } ]";
+static const char record[] = "extra_records: [ { name: nas.mesh.test, type: A, value: 192.0.2.9 } ]";
+static const char records_file[] = "extra_records_path: records.json";
 static const char derp[] = "regions: { 900: { regionid: 900, nodes: [ { name: 900a, regionid: 900, hostname: "
 			   "derp.test } ] } }\n";
 static const char policy[] =
@@ -136,19 +157,19 @@ static const char policy[] =
 
 static void learn(const char *text, const char *mark, char out[static WORD]);
 
-static void write_file(const char *name, const char *fmt, const char *arg)
+static void write_file(const char *name, const char *text, size_t len)
 {
 	char path[96];
 	snprintf(path, sizeof(path), "%s/%s", only.dir, name);
 	FILE *f = fopen(path, "w");
-	must(f && fprintf(f, fmt, arg) >= 0 && fclose(f) == 0);
+	must(f && fchmod(fileno(f), 0600) == 0 && fwrite(text, 1, len, f) == len && fclose(f) == 0);
 }
 
 static void put_node(struct store *st, uint8_t i, int64_t user, struct errbuf *eb)
 {
 	const char *tags[] = { "tag:a" }, *routes[] = { "10.0.0.0/8" };
 	char name[8];
-	snprintf(name, sizeof(name), "n%d", i);
+	snprintf(name, sizeof(name), "%s%d", only.kind == KIND_FILES && i == 3 ? "N " : "n", i);
 	struct member m = { .id = i,
 		.user = user,
 		.name = name,
@@ -169,7 +190,19 @@ static void put_node(struct store *st, uint8_t i, int64_t user, struct errbuf *e
 	must(!store_node_add(st, &m, eb));
 }
 
-/* alice has two machines, of which one may carry a network; a third is nobody's. */
+/* An admin; and alice, who has come by a provider. */
+static void put_people(struct store *st, int64_t alice, struct errbuf *eb)
+{
+	struct admin root = { .name = "root", .hash = "h:pw" };
+	struct person p = { .user = alice,
+		.issuer = "https://id.test",
+		.subject = "1",
+		.email = "alice@x.test",
+		.groups = "g\n" };
+	must(!store_admin_put(st, &root, eb) && !store_person_put(st, &p, eb));
+}
+
+/* alice has two machines, of which one may carry a network; a third is nobody's, and has no good name where there are files. */
 static void put_all(void)
 {
 	char path[96];
@@ -193,6 +226,8 @@ static void put_all(void)
 	registry_key_hash(AUTH_KEY, k.hash);
 	registry_key_hash(API_KEY, api.hash);
 	must(!store_preauth_add(st, &k, &eb) && !store_api_key_add(st, &api, &eb));
+	if (only.kind == KIND_FILES)
+		put_people(st, alice.id, &eb);
 	must(!store_policy_add(st, &v, policy, &eb) && !store_commit(st, &eb));
 	store_close(st);
 }
@@ -241,7 +276,7 @@ static void world_end(void)
 static struct server *open_server(const char *path, struct errbuf *eb)
 {
 	char text[8192] = "";
-	FILE *log = only.bare ? tmpfile() : NULL;
+	FILE *log = only.kind == KIND_BARE ? tmpfile() : NULL;
 	if (!log)
 		return server_open(path, eb);
 	int before = dup(STDERR_FILENO);
@@ -259,8 +294,9 @@ static struct server *open_server(const char *path, struct errbuf *eb)
 
 static void world_begin(void)
 {
-	char path[96], at[ENDPOINT_TEXT], text[2048];
+	char path[96], at[ENDPOINT_TEXT], text[4096];
 	struct errbuf eb = { 0 };
+	const bool files = only.kind == KIND_FILES;
 	/* Where syncing costs nothing, if there is such a place. */
 	snprintf(only.dir, sizeof(only.dir), "%s/rw-fuzz-XXXXXX",
 		access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
@@ -269,14 +305,22 @@ static void world_begin(void)
 		memset(only.machines[i].priv.b, (int)i + 1, KEY_LEN);
 		key_clamp(only.machines[i].priv.b);
 	}
-	write_file("derp.yaml", "%s", derp);
+	write_file("derp.yaml", derp, strlen(derp));
+	if (files) {
+		write_file("policy.json", policy, strlen(policy));
+		write_file("records.json", records, strlen(records));
+		write_file("secret", "s\n", 2);
+	}
 	put_all();
 	snprintf(path, sizeof(path), "%s/c.yaml", only.dir);
 	/* A port that was free may be another's by now. */
 	for (int i = 0; i < PORTS_TRIED && !only.server; i++) {
 		find_port();
-		snprintf(text, sizeof(text), "%s%s", config, only.bare ? bare : provider);
-		write_file("c.yaml", text, endpoint_format(&only.at, at));
+		int n = snprintf(text, sizeof(text), config, endpoint_format(&only.at, at),
+			files ? in_files : in_database, files ? records_file : record);
+		n += snprintf(
+			text + n, sizeof(text) - (size_t)n, "%s", only.kind == KIND_WHOLE ? provider : bare);
+		write_file("c.yaml", text, (size_t)n);
 		only.server = open_server(path, &eb);
 	}
 	if (!only.server)
@@ -411,14 +455,19 @@ static void wait_door(void)
 	only.waiting = -1;
 }
 
+static void let_run(void)
+{
+	uint64_t late = loop_now_ms(only.loop) + HELD_MS;
+	while (loop_now_ms(only.loop) < late)
+		loop_run_once(only.loop);
+}
+
 /* Asked, and not answered yet. */
 static void begin_door(char who, const char *line, const char *body, size_t len)
 {
 	wait_door();
 	only.waiting = ask_door(who, line, body, len);
-	uint64_t late = loop_now_ms(only.loop) + HELD_MS;
-	while (loop_now_ms(only.loop) < late)
-		loop_run_once(only.loop);
+	let_run();
 }
 
 /* --- machines --- */
@@ -496,6 +545,25 @@ static void by_machine(struct machine *m, const char *line, const char *body, si
 		loop_run_once(only.loop);
 }
 
+/* --- what is no request --- */
+
+static void read_anew(const char *name, const char *text, size_t len)
+{
+	static const char *const names[] = { "derp.yaml", "policy.json", "records.json", "secret", "c.yaml" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcmp(name, names[i]))
+			write_file(name, text, len);
+	must(raise(SIGHUP) == 0);
+	let_run();
+}
+
+static void stop_server(void)
+{
+	must(raise(SIGTERM) == 0);
+	let_run();
+	only.stopped = true;
+}
+
 /* --- the script --- */
 
 static void step(const uint8_t *p, size_t len)
@@ -513,16 +581,10 @@ static void step(const uint8_t *p, size_t len)
 	case 'k':
 	case 'l':
 	case 's':
-	case 'f':
-		if (!strstr(line, "dns/check")) /* it asks whom it is told to */
-			by_door(text[0], line, body, (size_t)(text + n - body));
-		break;
+	case 'f': by_door(text[0], line, body, (size_t)(text + n - body)); break;
 	case 'p':
 	case 'e':
-	case 'g':
-		if (!strstr(line, "dns/check"))
-			begin_door(text[0], line, body, (size_t)(text + n - body));
-		break;
+	case 'g': begin_door(text[0], line, body, (size_t)(text + n - body)); break;
 	case 'w': wait_door(); break;
 	case 'm':
 	case 'n':
@@ -534,6 +596,9 @@ static void step(const uint8_t *p, size_t len)
 		break;
 	case 'c':
 	case 'd': machine_close(&only.machines[text[0] == 'd']); break;
+	case 'r': read_anew(line, body, (size_t)(text + n - body)); break;
+	case 'x': scripted_authority_ends(line); break;
+	case 'z': stop_server(); break;
 	case 't': trouble_pass_ms(strtoul(line, NULL, 10) % 100000000); break;
 	default: break;
 	}
@@ -559,14 +624,15 @@ static void learn_server(void)
 	must(key_parse(whole, "mkey:", only.key.b));
 }
 
-static void world(bool is_bare)
+static void world(enum kind kind)
 {
 	if (only.server)
 		world_end();
 	else
 		must(key_setup() && atexit(world_end) == 0);
 	log_setup(LOG_ERROR, false);
-	only.bare = is_bare;
+	only.kind = kind;
+	only.stopped = false;
 	only.first[0] = 0;
 	world_begin();
 	learn_server();
@@ -574,11 +640,11 @@ static void world(bool is_bare)
 
 static void run(const uint8_t *data, size_t len)
 {
-	world(len && data[0] == '1');
+	world(len && data[0] == '1' ? KIND_BARE : len && data[0] == '2' ? KIND_FILES : KIND_WHOLE);
 	only.last_key[0] = only.pending[0] = only.form[0] = only.ssh[0] = only.ping[0] = 0;
 	only.flow[0] = only.id[0] = only.cookie[0] = 0;
 	trouble_begin();
-	for (int i = 0; i < STEPS_MAX && len; i++) {
+	for (int i = 0; i < STEPS_MAX && len && !only.stopped; i++) {
 		const uint8_t *end = memchr(data, STEP_END, len);
 		size_t n = end ? (size_t)(end - data) : len;
 		if (n)

@@ -316,6 +316,27 @@ static bool same_known(const struct known *a, const struct known *b)
 	       a->online == b->online && a->expired == b->expired;
 }
 
+/* The same map before it is packed has the same peers. */
+static void check_whole(struct world *w, const struct member *self, const struct viewer *v)
+{
+	const struct view_context c = context(w);
+	struct arena a = { 0 };
+	struct view view = { 0 };
+	struct ctl_map_response r;
+	size_t n = 0;
+	for (size_t i = 0; i <= ID_MAX; i++)
+		n += *v->of[i].name != 0;
+	if (view_whole(&c, self, &view, &a, &r)) {
+		if (r.n_peers != n)
+			abort();
+		for (size_t i = 0; i < n; i++)
+			if (!*v->of[r.peers[i].id].name)
+				abort();
+		view_fini(&view);
+	}
+	arena_free(&a);
+}
+
 /* As another that comes now in its place. */
 static void check(struct world *w, const struct viewer *v)
 {
@@ -330,6 +351,7 @@ static void check(struct world *w, const struct viewer *v)
 		for (int64_t id = 1; id <= ID_MAX; id++)
 			if (!same_known(&again->of[id], &v->of[id]))
 				abort();
+		check_whole(w, self, v);
 	}
 	view_fini(&again->view);
 	free(again);

@@ -339,6 +339,14 @@ static int reload(void *arg, char restart[static API_KEYS_TEXT], struct errbuf *
 	return 0;
 }
 
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && /* its rights may be others */
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
 /* The file of DNS records is taken when it has changed, without being asked; what is wrong in it is said
  * once. */
 static void look_at_records(void *arg)
@@ -348,9 +356,7 @@ static void look_at_records(void *arg)
 	struct stat now = { 0 };
 	loop_timer_set(s->records, RECORDS_LOOK_MS);
 	if (!*s->settings->records_path || stat(s->settings->records_path, &now) ||
-		(now.st_ino == s->records_seen.st_ino && now.st_size == s->records_seen.st_size &&
-			now.st_mtim.tv_sec == s->records_seen.st_mtim.tv_sec &&
-			now.st_mtim.tv_nsec == s->records_seen.st_mtim.tv_nsec))
+		is_same_file(&now, &s->records_seen))
 		return;
 	s->records_seen = now;
 	struct settings *set = settings_with_records(s->settings, &eb);

@@ -363,6 +363,24 @@ static void replace_file(struct world *w, const char *name, const char *text)
 	assert_int_equal(rename(fresh, place_path(&w->place, name, path)), 0);
 }
 
+/* Until the log of the server has so many lines with this. */
+static void await_line(struct world *w, const char *with, size_t times)
+{
+	size_t n = 0;
+	for (uint64_t begin = loop_now_ms(w->loop); n < times && loop_now_ms(w->loop) - begin < WAIT_MS;) {
+		json_t *list = world_admin(w, "/v1/log/show", "{}"), *line;
+		size_t i;
+		n = 0;
+		json_array_foreach(list, i, line)
+		{
+			const char *text = json_string_value(json_object_get(line, "text"));
+			n += text && strstr(text, with);
+		}
+		json_decref(list);
+	}
+	assert_int_equal(n, times);
+}
+
 /* The file is taken when it changes, replaced or written over; what is wrong in it changes nothing. */
 static void test_records_file(void **state)
 {
@@ -396,8 +414,18 @@ static void test_records_file(void **state)
 	assert_string_equal(m->dns->extra[1].type, "TXT");
 	assert_int_equal(m->dns->n_routes, 1);
 	replace_file(w, "records.json", "[{\"name\":\"nas.mesh.test\",\"value\":\"none\"}]");
+	await_line(w, "the records stay as they were", 1);
 	replace_file(w, "records.json", "[]");
 	assert_int_equal(world_node_next(&a, &seen)->dns->n_extra, 0);
+	/* who may not read it reads it as soon as that is changed */
+	char path[256], hidden[256];
+	world_write_file(place_path(&w->place, "hidden.json", hidden),
+		"[{\"name\":\"nas.mesh.test\",\"value\":\"192.0.2.11\"}]");
+	assert_int_equal(chmod(hidden, 0), 0);
+	assert_int_equal(rename(hidden, place_path(&w->place, "records.json", path)), 0);
+	await_line(w, "the records stay as they were", 2);
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_string_equal(world_node_next(&a, &seen)->dns->extra[0].value, "192.0.2.11");
 	world_node_close(&a);
 }
 

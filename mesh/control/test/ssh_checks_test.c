@@ -182,7 +182,7 @@ static void test_let_in(void **state)
 	struct world *w = *state;
 	struct world_node a, b;
 	struct question q;
-	char again[256], id[32], page[64];
+	char again[256], theirs[256], id[32], page[64];
 	open_two(w, &a, &b);
 	set_rules(w, RULES("1h"));
 	ask_first(&a, again, id);
@@ -193,6 +193,12 @@ static void test_let_in(void **state)
 	json_decref(v);
 	snprintf(page, sizeof(page), "/ssh/%s", id);
 	assert_non_null(strstr(world_get(w, page), "beta asks to log in on alpha as root."));
+	/* the number is good for this login alone: another machine that has it, for a login of its own, gets nothing by it */
+	snprintf(theirs, sizeof(theirs), "/machine/ssh/action/1/to/2?local_user=root&check=%s", id);
+	v = ask(&b, theirs);
+	assert_string_equal(text_of(v, "message"), "this login is not known here any more: try again\r\n");
+	assert_true(json_is_true(json_object_get(v, "reject")));
+	json_decref(v);
 	assert_false(q.done);
 	json_decref(decide(w, "approve", id));
 	v = end(&q);

@@ -2,6 +2,7 @@
 
 #include "mesh/os/netlink.h"
 #include "simnet/host/capture.h"
+#include "simnet/host/host_files.h"
 #include "simnet/fabric/kernel/kernel.h"
 #include "simnet/fabric/kernel/trace.h"
 #include "simnet/host/sandbox.h"
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -91,6 +93,23 @@ static int try_overlay(struct errbuf *eb)
 	return 0;
 }
 
+/* In mounts of its own, or what is tried next could write nothing. */
+static int try_only_read(struct errbuf *eb)
+{
+	int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (home < 0 || unshare(CLONE_NEWNS) < 0) {
+		err_set(eb, -errno, "make a mount namespace");
+		if (home >= 0)
+			close(home);
+		return eb->code;
+	}
+	int err = host_files_only_read();
+	if (setns(home, CLONE_NEWNS) < 0)
+		abort();
+	close(home);
+	return err ? err_set(eb, err, "make the mounts read-only") : 0;
+}
+
 static int try_tun(struct errbuf *eb)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
@@ -122,6 +141,10 @@ static const struct ability {
 		"modprobe overlay; without it /var and /tmp of hosts are empty, and programs cannot rename "
 		"files over "
 		"/etc/resolv.conf" },
+	{ "the machine's files read-only", try_only_read, false,
+		"Linux 5.12 has mount_setattr; without it programs that run as root can write on this "
+		"machine outside "
+		"/etc, /var, /tmp and /run" },
 	{ "tunnels (/dev/net/tun)", try_tun, false,
 		"modprobe tun, and let the user open it: chmod 0666 /dev/net/tun; without it no mesh node "
 		"can run" },

@@ -149,39 +149,69 @@ static int mount_layers(const struct scenario *s, const char *self, struct errbu
 	return err;
 }
 
-/* The run's own folder may be below one that was just covered. */
-static int show_again(int fd, const char *path, struct errbuf *eb)
+/* Everything that a host sees of the machine can be read and not written; its own mounts come on top. What must
+ * stay as it was is set aside first, and put back when the folders it may lie below are covered. */
+enum aside { RUN_DIR, PROC, TERMINALS, N_ASIDE };
+
+static void set_aside(const char *const path[N_ASIDE], int fd[N_ASIDE])
 {
-	char from[32];
-	struct stat before, now;
-	if (fd < 0 || (fstat(fd, &before) == 0 && stat(path, &now) == 0 && before.st_dev == now.st_dev))
-		return 0;
-	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
-	(void)mkdir(path, 0755);
-	return mount(from, path, NULL, MS_BIND | MS_REC, NULL) < 0
-		       ? err_set(eb, -errno, "show the run's files in %s", path)
-		       : 0;
+	for (size_t i = 0; i < N_ASIDE; i++) {
+		fd[i] = open_tree(
+			AT_FDCWD, path[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_RECURSIVE);
+		if (fd[i] < 0)
+			fd[i] = -errno;
+	}
+}
+
+static int put_back(int fd, const char *path)
+{
+	if (fd < 0)
+		return fd;
+	return move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+int host_files_only_read(void)
+{
+	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+	return mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &read_only, sizeof(read_only)) < 0 ? -errno : 0;
+}
+
+static int mount_own(const struct scenario *s, const char *name, const char *work_dir,
+	const int aside[N_ASIDE], struct errbuf *eb)
+{
+	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
+		return err_set(eb, -errno, "give %s its own /run", name);
+	int err = mount_layers(s, name, eb);
+	if (err)
+		return err;
+	(void)mkdir(work_dir, 0755);
+	if ((err = put_back(aside[RUN_DIR], work_dir)))
+		return err_set(eb, err, "show the run's files in %s", work_dir);
+	/* Best effort: the machine's /sys would show other interfaces than this host's, and a container may
+	 * not let /proc be mounted anew, which then shows the processes of all. */
+	(void)mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		(void)put_back(aside[PROC], "/proc");
+	(void)put_back(aside[TERMINALS], "/dev/pts");
+	(void)mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
+		return err_set(eb, -errno, "give %s its own /run", name);
+	return 0;
 }
 
 int host_files_mount(const struct scenario *s, const char *name, const char *work_dir, struct errbuf *eb)
 {
-	int work = open(work_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *const path[N_ASIDE] = {
+		[RUN_DIR] = work_dir, [PROC] = "/proc", [TERMINALS] = "/dev/pts"
+	};
+	int aside[N_ASIDE];
 	if (sethostname(name, strlen(name)) < 0)
 		return err_set(eb, -errno, "set the host name %s", name);
-	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
-		return err_set(eb, -errno, "give %s its own /run", name);
-	int err = mount_layers(s, name, eb);
-	if (!err)
-		err = show_again(work, work_dir, eb);
-	if (work >= 0)
-		close(work);
-	if (err)
-		return err;
-	/* Best effort: the machine's /sys would show other interfaces than this host's, and a container may
-	 * not let /proc be mounted anew, which then shows the processes of all. */
-	(void)mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
-	(void)mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
-		return err_set(eb, -errno, "give %s its own /run", name);
-	return 0;
+	set_aside(path, aside);
+	(void)host_files_only_read(); /* simnet doctor says where that cannot be had */
+	int err = mount_own(s, name, work_dir, aside, eb);
+	for (size_t i = 0; i < N_ASIDE; i++)
+		if (aside[i] >= 0)
+			close(aside[i]);
+	return err;
 }

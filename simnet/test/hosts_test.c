@@ -341,6 +341,38 @@ static void test_machine(void **state)
 	assert_int_not_equal(access("/tmp/mine", F_OK), 0);
 }
 
+/* What is not a host's own can be read and not written, by root either, on a node and on a router. */
+static void test_only_read(void **state)
+{
+	char cwd[512], text[3000];
+	char *records = NULL;
+	(void)state;
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	static const char *const places[] = { "node", "router" };
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		snprintf(text, sizeof(text),
+			HEAD "routers:\n  router: {nat: home}\nnodes:\n  node: {at: router}\nsteps:\n"
+			     "  - run:\n      at: %s\n      argv: [sh, -c, \"for d in / /usr /usr/local "
+			     "/root /opt /home "
+			     "/dev %s; do touch $d/simnet-writes 2>&1; rm -f $d/simnet-writes; done | "
+			     "grep -cE 'Read-only file system%s'\"]\n      is: '8'\n"
+			     "  - run: {at: %s, argv: [ls, /usr/bin, '%s'], matches: '^env$'}\n"
+			     "  - run: {at: node, argv: [sh, -ec, 'for d in {dir} /etc /var /var/tmp /tmp "
+			     "/run /dev/shm; do "
+			     "echo x >$d/simnet-writes; done; echo x >/dev/null; echo 1 "
+			     ">/proc/sys/net/ipv4/ip_forward']}\n"
+			     "  - run: {at: router, argv: [ls, /dev/shm], is: ''}\n",
+			places[i], cwd, /* a user may not write to most of them anyway */
+			geteuid() == 0 ? "" : "|Permission denied", places[i], cwd);
+		int code = scenario_run(text, &records);
+		const char *failed = records ? strstr(records, "\"kind\":\"fail\"") : NULL;
+		if (code != EXIT_PASS)
+			fail_msg("%s: code %d\n%.900s", places[i], code, failed ? failed : "");
+		free(records);
+		assert_int_not_equal(access("/dev/shm/simnet-writes", F_OK), 0);
+	}
+}
+
 /* A server, another, an office behind a router with rules, and bob with rules of his own. */
 #define FIREWALLS \
 	HEAD "ipv6: true\n" \
@@ -437,6 +469,6 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses), cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_machine), cmocka_unit_test(test_user), cmocka_unit_test(test_firewall),
 		cmocka_unit_test(test_userspace), cmocka_unit_test(test_on_router),
-		cmocka_unit_test(test_led_out) };
+		cmocka_unit_test(test_led_out), cmocka_unit_test(test_only_read) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

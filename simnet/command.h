@@ -111,6 +111,7 @@ int jobs_run(struct command *c);
 
 /* format.c */
 int format_schema(struct command *c);
+int labs_top(struct command *c);
 int format_presets(struct command *c);
 
 #endif

@@ -95,6 +95,19 @@ int labs_logs(struct command *c)
 	return code;
 }
 
+int labs_top(struct command *c)
+{
+	struct shell_lab lab;
+	struct errbuf eb = { 0 };
+
+	if (c->n_words)
+		return command_error("top takes no words; --lab says which network");
+	int code = choose_lab(c, &lab);
+	if (!code && (code = shell_top(&lab, &eb)) < 0)
+		code = command_error(eb.text);
+	return code;
+}
+
 /* One after the other, until one fails. */
 int labs_inject(struct command *c)
 {

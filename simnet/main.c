@@ -261,6 +261,13 @@ static const struct verb verb_shell_row = {
 static const struct verb verb_exec_row = { { "exec", "NODE|ROUTER -- COMMAND",
 						   "a command in a host of the network that is up", NULL,
 						   shell_rows },
+static const struct verb verb_top_row = {
+	{ "top", "",
+		"what the hosts of the network that is up do: programs, memory, bytes, "
+		"flows of routers",
+		"Once; on a terminal every second until q is typed.", shell_rows },
+	labs_top
+};
 	labs_exec };
 static const struct verb verb_logs_row = {
 	{ "logs", "NODE", "what a node's programs have said in the network that is up", NULL, logs_rows },
@@ -382,15 +389,16 @@ static const struct verb verb_replay_row = {
 
 static const struct verb *const verbs[] = { &verb_run_row, &verb_lint_row, &verb_plan_row, &verb_new_row,
 	&verb_schema_row, &verb_up_row, &verb_shell_row, &verb_exec_row, &verb_logs_row, &verb_tcpdump_row,
-	&verb_inject_row, &verb_doctor_row, &verb_clean_row, &verb_punch_row, &verb_matrix_row,
+	&verb_top_row, &verb_inject_row, &verb_doctor_row, &verb_clean_row, &verb_punch_row, &verb_matrix_row,
 	&verb_probe_row, &verb_graph_row, &verb_explain_row, &verb_replay_row, &verb_presets_row,
 	&verb_service_row, &verb_from_report_row, &verb_sweep_row };
 static const struct man_verb *const verb_texts[] = { &verb_run_row.man, &verb_lint_row.man,
 	&verb_plan_row.man, &verb_new_row.man, &verb_schema_row.man, &verb_up_row.man, &verb_shell_row.man,
-	&verb_exec_row.man, &verb_logs_row.man, &verb_tcpdump_row.man, &verb_inject_row.man,
-	&verb_doctor_row.man, &verb_clean_row.man, &verb_punch_row.man, &verb_matrix_row.man,
-	&verb_probe_row.man, &verb_graph_row.man, &verb_explain_row.man, &verb_replay_row.man,
-	&verb_presets_row.man, &verb_service_row.man, &verb_from_report_row.man, &verb_sweep_row.man, NULL };
+	&verb_exec_row.man, &verb_logs_row.man, &verb_tcpdump_row.man, &verb_top_row.man,
+	&verb_inject_row.man, &verb_doctor_row.man, &verb_clean_row.man, &verb_punch_row.man,
+	&verb_matrix_row.man, &verb_probe_row.man, &verb_graph_row.man, &verb_explain_row.man,
+	&verb_replay_row.man, &verb_presets_row.man, &verb_service_row.man, &verb_from_report_row.man,
+	&verb_sweep_row.man, NULL };
 static_assert(ARRAY_LEN(verb_texts) == ARRAY_LEN(verbs) + 1, "verb_texts misses a verb");
 
 static const struct man_item exits[] = {

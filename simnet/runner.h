@@ -81,5 +81,7 @@ int shell_run(const struct shell_lab *lab, const char *node, const char *const *
 int shell_inject(const struct shell_lab *lab, const char *step, struct errbuf *eb);
 /* What a node's programs have said so far, to standard output; follow: and what they say from now on, until the lab ends. */
 int shell_logs(const struct shell_lab *lab, const char *node, bool follow, struct errbuf *eb);
+/* What its hosts have done so far, once; on a terminal every second, until 'q' is typed or the lab ends. */
+int shell_top(const struct shell_lab *lab, struct errbuf *eb);
 
 #endif

@@ -1,5 +1,6 @@
 #include "mesh/os/acceptor.h"
 #include "simnet/lab/lab.h"
+#include "simnet/overview.h"
 #include "simnet/runner.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -22,10 +24,11 @@
  * same user is served. A request is one message: NODE NUL ARG NUL ARG NUL…, with the terminal (or stdin,
  * stdout, stderr) as file descriptors; the answer is the exit code in one byte, or 'x' and a sentence. NODE may be
  * INJECT, and ARG a step, which waits until the lab takes it; or LOGS, and ARG a node: the answer is 'f' with the file of
- * its log. No node has such a name. */
+ * its log; or TOP: the same with a file of what `simnet top` shows. No node has such a name. */
 #define INJECT "!inject"
 #define LOGS "!logs"
-enum { REQUEST_MAX = 32768, ARGS_MAX = 64, FDS = 3 };
+#define TOP "!top"
+enum { REQUEST_MAX = 32768, ARGS_MAX = 64, FDS = 3, OVERVIEW_MAX = 1 << 20, TOP_EVERY_MS = 1000 };
 
 static socklen_t name_of(const struct shell_lab *lab, struct sockaddr_un *sa)
 {
@@ -326,6 +329,20 @@ static void give_log(struct session *s, const char *node)
 		close(fd);
 }
 
+static void give_overview(struct session *s)
+{
+	struct buf text = { .cap = OVERVIEW_MAX };
+	int fd = memfd_create("top", MFD_CLOEXEC);
+	bool ok = fd >= 0 && overview_write(s->server->lab, &text) &&
+		  write(fd, buf_data(&text), text.len) == (ssize_t)text.len && lseek(fd, 0, SEEK_SET) == 0;
+
+	if (!ok || send_fd(s->fd, 'f', fd))
+		shell_refuse(s, "no memory for an overview");
+	if (fd >= 0)
+		close(fd);
+	buf_free(&text);
+}
+
 static size_t take_fds(struct msghdr *m, int *fds)
 {
 	size_t n = 0;
@@ -373,6 +390,8 @@ static void request_received(void *arg, int events)
 		queue_order(s, text + sizeof(INJECT), fds[n_fds == FDS ? 1 : 0]);
 	} else if (!strcmp(text, LOGS)) {
 		give_log(s, text + sizeof(LOGS));
+	} else if (!strcmp(text, TOP)) {
+		give_overview(s);
 	} else {
 		start_shell(s, text, (size_t)n, fds, n_fds);
 	}
@@ -598,6 +617,47 @@ int shell_logs(const struct shell_lab *lab, const char *node, bool follow, struc
 		return log;
 	close(log);
 	return 0;
+}
+
+/* One picture; 1: the lab has ended. */
+static int show_overview(const struct shell_lab *lab, bool screen, struct errbuf *eb)
+{
+	int fd = send_words(lab, TOP, "", eb), file = fd < 0 ? fd : receive_log(fd, eb);
+
+	if (file >= 0 && screen)
+		(void)!write(STDOUT_FILENO, "\033[H\033[2J", 7);
+	while (file >= 0 && copy_some(file, STDOUT_FILENO))
+		;
+	if (file >= 0)
+		close(file);
+	if (fd >= 0)
+		close(fd);
+	return file < 0 ? file : 0;
+}
+
+int shell_top(const struct shell_lab *lab, struct errbuf *eb)
+{
+	bool screen = isatty(STDOUT_FILENO);
+	struct pollfd p = { .fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1, .events = POLLIN };
+	struct termios old, keys;
+	bool tty = screen && tcgetattr(STDIN_FILENO, &old) == 0;
+	int err;
+	char key = 0;
+
+	if (tty) { /* a key counts without Enter; Ctrl-C stays a signal's */
+		keys = old;
+		keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+		tcsetattr(STDIN_FILENO, TCSANOW, &keys);
+	}
+	do {
+		err = show_overview(lab, screen, eb);
+		if (!err && screen)
+			(void)!write(STDOUT_FILENO, "\nq ends this\n", 13);
+	} while (!err && screen &&
+		 (poll(&p, 1, TOP_EVERY_MS) <= 0 || (read(STDIN_FILENO, &key, 1) == 1 && key != 'q')));
+	if (tty)
+		tcsetattr(STDIN_FILENO, TCSANOW, &old);
+	return err;
 }
 
 int shell_run(const struct shell_lab *lab, const char *node, const char *const *argv, struct errbuf *eb)

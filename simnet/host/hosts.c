@@ -93,6 +93,11 @@ const struct netns *hosts_home(const struct hosts *h)
 	return &h->home;
 }
 
+pid_t hosts_init(const struct hosts *h, int place)
+{
+	return h->list[host_of(h, place)].init;
+}
+
 /* Back where simnet was started, or, where that is gone or not ours to enter, at the root. */
 static bool go_home(const struct hosts *h)
 {

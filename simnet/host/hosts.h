@@ -26,6 +26,9 @@ const char *hosts_dir(const struct hosts *h, int place, char *buf, size_t cap); 
 const struct netns *hosts_net(const struct hosts *h, int place);
 const struct netns *hosts_home(const struct hosts *h); /* the sandbox's own network */
 
+/* The process that its others belong to, as seen from here; -1: nothing was started there yet. */
+pid_t hosts_init(const struct hosts *h, int place);
+
 /* Starts argv there, with the host's files and processes around it. io: its standard output and error; its
  * standard input is empty; env NULL: ours. It leads a session of its own and dies with this process. Its pid,
  * as seen from here, or a negative code. */

@@ -107,6 +107,30 @@ static void test_shells_and_logs(void **state)
 		0, "simnet: no lab has that name or number\n  --lab ");
 }
 
+static void test_top(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	/* One program of two processes, an empty host, and a router that remembers the ping. */
+	command_line_expect(WITH("simnet up net.yaml", "up;",
+				    "simnet inject 'ping: {from: a, to: b}' >/dev/null; simnet top | tr -s ' "
+				    "' | awk '{ $7 = \"M\"; "
+				    "$8 = \"C\"; $9 = $9 + 0 > 0; $10 = $10 + 0 > 0; print }' | sed 's/ "
+				    "*$//' | tail -n 3"),
+		0,
+		"a node home 192.168.1.10 ready 2 M C 1 1\nb node internet 203.0.113.10 bare 0 M C 1 1\nend "
+		"0\n");
+	command_line_expect(
+		WITH("simnet up net.yaml", "up;",
+			"simnet inject 'run: {at: a, argv: [sh, -c, \"echo x >/dev/udp/{b.ip}/9; ping -c 1 "
+			"-W 1 "
+			"{b.ip}\"]}' >/dev/null; simnet top --lab net | grep -c '^home  *router  *internet  "
+			"*203.0.113.100 .* [1-9][0-9]*$'"),
+		0, "1\nend 0\n");
+	command_line_expect("simnet top", 2, "no lab is up");
+	command_line_expect("simnet top a", 2, "top takes no words");
+}
+
 static void test_kept(void **state)
 {
 	(void)state;
@@ -152,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inject),
 		cmocka_unit_test(test_shells_and_logs),
+		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_step),
 	};

@@ -13,7 +13,7 @@ struct options {
 	const char *only, *junit, *out, *pcap, *tag, *engine, *completion;
 	const char *shard, *lab, *keep, *require;
 	uint64_t seed, timeout_ms, jobs, repeat;
-	bool step, follow, tap, json, list, todo, until_fail, github, skip, markdown, help, man, version;
+	bool step, follow, fix, tap, json, list, todo, until_fail, github, skip, markdown, help, man, version;
 	struct review_options {
 		const char *as, *html, *live;
 		uint64_t at_ms;
@@ -95,6 +95,12 @@ bool files_wanted(const struct command *c, const struct scenario *s);
 /* One scenario, told; keep: when it stays; KEEP_NEVER: as --keep says. Its exit code. */
 int files_run_one(const struct command *c, struct scenario *s, enum run_keep keep);
 
+/* lint.c */
+int lint_command(struct command *c);
+/* Puts misspelt words of one file right, and of the parts that it takes in. An exit code; what is left is told by
+ * files_each. */
+int lint_fix(const char *path);
+
 /* templates.c */
 int templates_new(struct command *c);
 
@@ -103,6 +109,7 @@ int labs_shell(struct command *c);
 int labs_exec(struct command *c);
 int labs_logs(struct command *c);
 int labs_tcpdump(struct command *c);
+int labs_top(struct command *c);
 int labs_inject(struct command *c);
 int labs_clean(struct command *c);
 
@@ -111,7 +118,6 @@ int jobs_run(struct command *c);
 
 /* format.c */
 int format_schema(struct command *c);
-int labs_top(struct command *c);
 int format_presets(struct command *c);
 
 #endif

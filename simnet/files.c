@@ -464,6 +464,8 @@ int files_each(
 	struct errbuf eb = { 0 };
 	int code = files_collect(c, &f, &eb) ? command_error(eb.text) : EXIT_PASS;
 
+	for (size_t i = 0; t->lints && c->opt.fix && i < f.n; i++)
+		code = files_worse(code, lint_fix(f.path[i]));
 	for (size_t i = 0; i < f.n && code != EXIT_INTERRUPTED; i++, t->files++)
 		code = files_worse(code, each_variant(c, f.path[i], t, each));
 	free_files(&f);

@@ -94,6 +94,10 @@ static const struct opt_row run_rows[] = {
 };
 static const struct opt_row up_rows[] = { ONLY, STORY, LIVE, HELP, { 0 } };
 static const struct opt_row choose_rows[] = { ONLY, HELP, { 0 } };
+static const struct opt_row lint_rows[] = { ONLY,
+	{ "fix", NULL, OPT_BOOL, offsetof(struct options, fix), NULL,
+		"put misspelt words right in the files" },
+	HELP, { 0 } };
 #define LAB \
 	{ \
 		"lab", NULL, OPT_STRING, offsetof(struct options, lab), "NAME", \
@@ -120,28 +124,6 @@ static const struct opt_row presets_rows[] = {
 	{ 0 },
 };
 static const struct opt_row plain_rows[] = { HELP, { 0 } };
-
-static int check_only(const struct command *c, struct scenario *s)
-{
-	(void)c, (void)s;
-	return EXIT_PASS;
-}
-
-static int verb_lint(struct command *c)
-{
-	struct tally t = { .lints = true };
-	int code = files_each(c, &t, check_only);
-
-	if (code == EXIT_PASS) {
-		printf("%u file%s", t.files, t.files == 1 ? "" : "s");
-		if (t.run || !t.adapters)
-			printf(", %u scenario%s", t.run, t.run == 1 ? "" : "s");
-		if (t.adapters)
-			printf(", %u adapter%s", t.adapters, t.adapters == 1 ? "" : "s");
-		printf(": good\n");
-	}
-	return code;
-}
 
 static int verb_up(struct command *c)
 {
@@ -237,10 +219,13 @@ static const struct verb verb_run_row = {
 		run_rows },
 	jobs_run
 };
-static const struct verb verb_lint_row = {
-	{ "lint", "FILES|FOLDERS", "check scenarios and adapters without a network", NULL, choose_rows },
-	verb_lint
-};
+static const struct verb verb_lint_row = { { "lint", "FILES|FOLDERS",
+						   "check scenarios and adapters without a network",
+						   "With --fix a word that is misspelt, and like one that "
+						   "may stand there alone, is put right in "
+						   "its file first; each is told.",
+						   lint_rows },
+	lint_command };
 static const struct verb verb_plan_row = {
 	{ "plan", "FILES|FOLDERS", "print addresses and the path expected between every two nodes", NULL,
 		choose_rows },
@@ -261,13 +246,6 @@ static const struct verb verb_shell_row = {
 static const struct verb verb_exec_row = { { "exec", "NODE|ROUTER -- COMMAND",
 						   "a command in a host of the network that is up", NULL,
 						   shell_rows },
-static const struct verb verb_top_row = {
-	{ "top", "",
-		"what the hosts of the network that is up do: programs, memory, bytes, "
-		"flows of routers",
-		"Once; on a terminal every second until q is typed.", shell_rows },
-	labs_top
-};
 	labs_exec };
 static const struct verb verb_logs_row = {
 	{ "logs", "NODE", "what a node's programs have said in the network that is up", NULL, logs_rows },
@@ -278,6 +256,13 @@ static const struct verb verb_tcpdump_row = {
 		"watch the packets of a host of the network that is up",
 		"Runs tcpdump there, on all its interfaces unless one is named.", shell_rows },
 	labs_tcpdump
+};
+static const struct verb verb_top_row = {
+	{ "top", "",
+		"what the hosts of the network that is up do: programs, memory, bytes, "
+		"flows of routers",
+		"Once; on a terminal every second until q is typed.", shell_rows },
+	labs_top
 };
 static const struct verb verb_inject_row = {
 	{ "inject", "STEP...", "run steps on the network that is up",

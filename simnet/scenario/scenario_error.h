@@ -4,6 +4,7 @@
 
 #include "mesh/base/buf.h"
 #include "mesh/base/err.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct scn_at {
@@ -16,9 +17,15 @@ struct scn_at {
 
 /* Everything that is wrong with a file, a line each; what passes SCN_ERRORS_MAX is counted only. */
 enum { SCN_ERRORS_MAX = 50 };
+struct scn_fix { /* scenario_fix.h */
+	struct scn_at at;
+	char word[64], near[64], file[256]; /* file: of a part; "" = the file itself */
+	bool made;
+};
 struct scn_errors {
 	struct buf text;
-	unsigned n;
+	unsigned n, n_fixes;
+	struct scn_fix fixes[SCN_ERRORS_MAX];
 };
 /* all may be NULL. */
 void scenario_error(struct scn_errors *all, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,6 +1,7 @@
 #include "simnet/scenario/yaml.h"
 
 #include "mesh/base/text.h"
+#include "simnet/scenario/scenario_fix.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +33,7 @@ int yaml_error_near(struct yaml_reader *y, struct scn_at at, const char *word, c
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	scenario_fix_keep(y->all, at, word, names);
 	if (near)
 		return yaml_error(y, at, "%s; did you mean '%s'?", text, near);
 	return yaml_error(y, at, "%s", text);

@@ -24,6 +24,9 @@ static const struct command_line_file files[] = {
 	{ "again.yaml", SCENARIO "pass\n" HOSTS },
 	{ "fail.yaml", SCENARIO "fail\n" HOSTS "steps:\n  - run: {at: a, argv: ['false']}\n" },
 	{ "typo.yaml", SCENARIO "typo\nnods: {}\n" },
+	{ "slip.yaml",
+		SCENARIO "slip\nnodse: {a: {at: internet}, b: {at: internet}} # nodse\nsteps:\n  - pign: "
+			 "{from: a, to: b}\n" },
 	{ "lossy.yaml", SCENARIO
 		"lossy\nnodes:\n  a: {at: internet, link: {down: {loss: 100%}}}\n  b: {at: internet}\n"
 		"steps:\n  - ping: {from: a, to: b, within: 500ms}\n" },
@@ -112,6 +115,33 @@ static void test_wrong_use(void **state)
 	command_line_expect("simnet new", 0, "hosts      two hosts behind home routers");
 	command_line_expect("simnet new host", 2, "no template 'host'; did you mean 'hosts'?");
 	command_line_expect("simnet clean", 0, "nothing to remove");
+}
+
+/* What is put right is told, and the file is as it was in all else. */
+static void test_fixes(void **state)
+{
+	(void)state;
+	command_line_expect(
+		"cp slip.yaml s.yaml && chmod 640 s.yaml && ln -s s.yaml l.yaml && simnet lint --fix "
+		"l.yaml && cat s.yaml && stat -c %a s.yaml && readlink l.yaml",
+		0,
+		"l.yaml:3:1: 'nodse' is now 'nodes'\nl.yaml:5:5: 'pign' is now 'ping'\n1 file, 1 scenario: "
+		"good\n" SCENARIO "slip\nnodes: {a: {at: internet}, b: {at: internet}} # nodse\nsteps:\n  - "
+		"ping: {from: a, to: b}\n640\ns.yaml\n");
+	command_line_expect(
+		"cp teller.yaml t.yaml && sed -i s/start/strat/ t.yaml && simnet lint --fix t.yaml", 0,
+		"t.yaml:3:1: 'strat' is now 'start'\n1 file, 1 adapter: good\n");
+	/* a part is put right where it is */
+	command_line_expect(
+		"mkdir u && sed s/argv/agrv/ part.yaml >u/part.yaml && cp uses.yaml u/ && simnet lint "
+		"--fix u/uses.yaml && cmp part.yaml u/part.yaml",
+		0, "u/part.yaml:5:18: 'agrv' is now 'argv'\n");
+	/* what cannot be is told as ever, and without --fix nothing is written */
+	command_line_expect("cp fail.yaml f.yaml && echo x: 1 >>f.yaml && simnet lint --fix f.yaml", 2,
+		"unknown key 'x' in the scenario");
+	command_line_expect(
+		"cp slip.yaml n.yaml; simnet lint n.yaml; cmp slip.yaml n.yaml && echo same", 0, "same");
+	command_line_expect("simnet lint --fix nothing.yaml", 2, "nothing.yaml: No such file");
 }
 
 static void test_runs(void **state)
@@ -307,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wrong_use),
+		cmocka_unit_test(test_fixes),
 		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_many_routers),
 		cmocka_unit_test(test_machine),

@@ -13,7 +13,8 @@ struct options {
 	const char *only, *junit, *out, *pcap, *tag, *engine, *completion;
 	const char *shard, *lab, *keep, *require;
 	uint64_t seed, timeout_ms, jobs, repeat;
-	bool step, follow, fix, tap, json, list, todo, until_fail, github, skip, markdown, help, man, version;
+	bool step, follow, fix, wizard, tap, json, list, todo, until_fail, github, skip, markdown, help, man,
+		version;
 	struct review_options {
 		const char *as, *html, *live;
 		uint64_t at_ms;
@@ -103,6 +104,8 @@ int lint_fix(const char *path);
 
 /* templates.c */
 int templates_new(struct command *c);
+/* wizard.c */
+int wizard_run(void);
 
 /* labs.c */
 int labs_shell(struct command *c);

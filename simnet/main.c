@@ -98,6 +98,10 @@ static const struct opt_row lint_rows[] = { ONLY,
 	{ "fix", NULL, OPT_BOOL, offsetof(struct options, fix), NULL,
 		"put misspelt words right in the files" },
 	HELP, { 0 } };
+static const struct opt_row new_rows[] = { { "wizard", NULL, OPT_BOOL, offsetof(struct options, wizard), NULL,
+						   "ask five questions, and print the scenario that they "
+						   "make" },
+	HELP, { 0 } };
 #define LAB \
 	{ \
 		"lab", NULL, OPT_STRING, offsetof(struct options, lab), "NAME", \
@@ -286,7 +290,9 @@ static const struct verb verb_presets_row = {
 };
 static const struct verb verb_new_row = {
 	{ "new", "[TEMPLATE]", "print a scenario to begin with; without a name, which there are",
-		"simnet new hosts >my-hosts.yaml", plain_rows },
+		"simnet new hosts >my-hosts.yaml, or simnet new --wizard >my-test.yaml, which asks five "
+		"questions.",
+		new_rows },
 	templates_new
 };
 static const struct verb verb_doctor_row = {

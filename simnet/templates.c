@@ -72,6 +72,9 @@ int templates_new(struct command *c)
 {
 	const char *names[ARRAY_LEN(templates) + 1] = { NULL };
 
+	if (c->opt.wizard)
+		return c->n_words ? command_error("--wizard asks instead of taking a template")
+				  : wizard_run();
 	for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
 		names[i] = templates[i].name;
 		if (c->n_words == 1 && !strcmp(c->words[0], names[i])) {

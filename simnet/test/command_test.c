@@ -144,6 +144,46 @@ static void test_fixes(void **state)
 	command_line_expect("simnet lint --fix nothing.yaml", 2, "nothing.yaml: No such file");
 }
 
+/* Five questions make a file that lint takes; it says what was answered. */
+static void test_wizard(void **state)
+{
+	(void)state;
+	command_line_expect(
+		"printf '\\n\\n\\n\\n' | simnet new --wizard 2>q >w.yaml && simnet lint w.yaml && "
+		"grep -c '[1-5]  ' q && grep reset: w.yaml",
+		0, "1 scenario: good\n3\n  - reset: home\n");
+	command_line_expect(
+		"printf '%s\\n' 'srv --say \"a b\"' 70000 8080 'try {server.ip}' hoem cgnat move | "
+		"simnet new --wizard 2>q >w.yaml && cat q w.yaml && simnet lint w.yaml",
+		0, "1 file, 1 scenario: good");
+	command_line_expect("cat q w.yaml", 0, "'70000' is no port");
+	command_line_expect("cat q w.yaml", 0, "'hoem' is none of them; did you mean 'home'?");
+	command_line_expect("cat w.yaml", 0,
+		"  home: {nat: cgnat}           # simnet presets lists them\n  elsewhere: {nat: "
+		"symmetric}\n");
+	command_line_expect("cat w.yaml", 0,
+		"    run: [sh, -c, \"srv --say \\\"a b\\\"\"]\n    ready: {port: \"tcp {ip}:8080\"}\n");
+	command_line_expect("cat w.yaml", 0, "      argv: [sh, -c, \"try {server.ip}\"]\n");
+	command_line_expect("cat w.yaml", 0, "  - move: {at: client, to: elsewhere}\n");
+	command_line_expect("echo x | simnet new --wizard", 2, "the answers end before the last question");
+	command_line_expect("simnet new --wizard hosts", 2, "--wizard asks instead of taking a template");
+}
+
+/* Each answer to the last question makes a file that passes. */
+static void test_wizard_runs(void **state)
+{
+	static const char *const events[] = { "nothing", "reset", "cut", "sleep", "move", "restart" };
+	char command[200];
+	(void)state;
+	command_line_needs_namespaces();
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		snprintf(command, sizeof(command),
+			"printf '\\n\\n\\n%s\\n' | simnet new --wizard 2>q >w.yaml && simnet run w.yaml",
+			events[i]);
+		command_line_expect(command, 0, "PASS my-test");
+	}
+}
+
 static void test_runs(void **state)
 {
 	(void)state;
@@ -338,6 +378,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wrong_use),
 		cmocka_unit_test(test_fixes),
+		cmocka_unit_test(test_wizard),
+		cmocka_unit_test(test_wizard_runs),
 		cmocka_unit_test(test_runs),
 		cmocka_unit_test(test_many_routers),
 		cmocka_unit_test(test_machine),

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+enum { NONCES = 64, NONCE_AT = 6 + KEY_LEN };
+
 struct rig {
 	struct path *path;
 	struct disco_private disco_private;
@@ -22,6 +24,8 @@ struct rig {
 	struct endpoint last_to;
 	uint8_t last_ping[DISCO_TX];
 	struct disco_message calls[4]; /* the newest last */
+	uint8_t nonces[NONCES][BOX_NONCE];
+	size_t n_nonces;
 };
 
 static void fill(void *arg, void *dst, size_t len)
@@ -33,6 +37,15 @@ static void fill(void *arg, void *dst, size_t len)
 				  33);
 }
 
+/* No two messages are sealed alike, be they the same: one key for all that goes to a peer allows it once. */
+static void nonce_is_new(struct rig *r, const uint8_t *p, size_t len)
+{
+	assert_true(len > NONCE_AT + BOX_NONCE);
+	for (size_t i = 0; i < NONCES; i++)
+		assert_memory_not_equal(r->nonces[i], p + NONCE_AT, BOX_NONCE);
+	memcpy(r->nonces[r->n_nonces++ % NONCES], p + NONCE_AT, BOX_NONCE);
+}
+
 static void send_udp(
 	void *arg, enum path_socket from, const struct endpoint *to, const uint8_t *p, size_t len)
 {
@@ -41,6 +54,7 @@ static void send_udp(
 	assert_int_equal(from, PATH_MAIN);
 	if (!disco_is(p, len))
 		return;
+	nonce_is_new(r, p, len);
 	r->udp++;
 	r->last_len = len;
 	r->last_to = *to;
@@ -56,6 +70,7 @@ static void send_relay(void *arg, int32_t region, const struct node_key *to, con
 	struct disco_message m;
 	(void)region;
 	(void)to;
+	nonce_is_new(r, p, len);
 	r->relay++;
 	if (!disco_read(p, len, &r->box, &m) || m.type != DISCO_CALL_ME_MAYBE)
 		return;

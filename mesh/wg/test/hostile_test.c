@@ -258,6 +258,29 @@ static void test_other_writing(void **state)
 	pair_fini(&p);
 }
 
+/* The same packet twice, and what asks for a session twice: nothing that is sealed is sealed alike. */
+static void test_never_alike(void **state)
+{
+	enum { COUNTER = 8, SEALED = 16 };
+	(void)state;
+	struct pair p;
+	pair_init(&p, NULL);
+	pair_connect(&p, 0);
+	pair_send(&p, 0, 5);
+	struct pair_datagram was = p.last[WG_DATA], began = p.last[WG_INITIATION];
+	pair_send(&p, 0, 5);
+	assert_int_equal(p.last[WG_DATA].len, was.len);
+	assert_int_equal(le_get(p.last[WG_DATA].b + COUNTER, 8), le_get(was.b + COUNTER, 8) + 1);
+	assert_memory_not_equal(p.last[WG_DATA].b + SEALED, was.b + SEALED, was.len - SEALED);
+	pair_run(&p, 1000);
+	assert_true(wg_handshake_begin(p.end[0].wg, p.now_ms, peer_of(&p, 0)));
+	const struct wg_initiation *a = (const void *)began.b, *b = (const void *)p.last[WG_INITIATION].b;
+	assert_memory_not_equal(a->ephemeral, b->ephemeral, sizeof(a->ephemeral));
+	assert_memory_not_equal(a->sealed_static, b->sealed_static, sizeof(a->sealed_static));
+	assert_memory_not_equal(a->sealed_stamp, b->sealed_stamp, sizeof(a->sealed_stamp));
+	pair_fini(&p);
+}
+
 static void test_no_cookie_larger_than_request(void **state)
 {
 	(void)state;
@@ -363,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_inner_v6),
 		cmocka_unit_test(test_forged_initiations),
 		cmocka_unit_test(test_other_writing),
+		cmocka_unit_test(test_never_alike),
 		cmocka_unit_test(test_no_cookie_larger_than_request),
 		cmocka_unit_test(test_keepalive_storm),
 		cmocka_unit_test(test_sizes),

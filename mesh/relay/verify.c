@@ -3,6 +3,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/table.h"
 #include "mesh/os/file.h"
+#include "mesh/os/work.h"
 #include "mesh/proto/verify.h"
 #include "mesh/transport/http.h"
 #include <errno.h>
@@ -275,6 +276,8 @@ struct verify *verify_open(struct loop *l, const struct verify_options *o, struc
 	if (o->url && !url_parse(o->url, &v->url))
 		err_say(eb, ERR_MALFORMED, "\"%.200s\" is not a URL: http:// or https://, a host, a path",
 			o->url);
+	else if (o->url && !work_ready(l)) /* its host is looked up by the pool's threads */
+		err_set(eb, -ENOMEM, "start");
 	else if ((!v->url.https || (v->tls = tls_client(NULL, eb))) && !verify_reload(v, eb))
 		return v;
 	verify_close(v);

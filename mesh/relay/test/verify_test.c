@@ -13,6 +13,7 @@
 #include "mesh/relay/test/derp_peer.h"
 #include "mesh/relay/verify.h"
 #include "mesh/transport/http.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,10 +234,37 @@ static void test_proxied(void **state)
 	proxies_free(by);
 }
 
+static unsigned readied;
+static bool has_no_threads;
+
+bool __real_work_ready(struct loop *l);
+bool __wrap_work_ready(struct loop *l);
+bool __wrap_work_ready(struct loop *l)
+{
+	readied++;
+	return !has_no_threads && __real_work_ready(l);
+}
+
+/* Threads that look up names are made before anybody is at the door: where they cannot be, there is no relay. */
+static void test_threads(void **state)
+{
+	struct asker *x = *state;
+	struct errbuf eb = { 0 };
+	readied = 0;
+	verify_close(start(x, (struct verify_options) { .socket_path = x->socket }));
+	assert_int_equal(readied, 0); /* nothing is looked up */
+	verify_close(start(x, (struct verify_options) { .url = x->url }));
+	assert_int_equal(readied, 1);
+	has_no_threads = true;
+	assert_null(verify_open(x->loop, &(struct verify_options) { .url = x->url }, &eb));
+	assert_int_equal(eb.code, -ENOMEM);
+	has_no_threads = false;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_ask), T(test_away), T(test_list), T(test_closed),
-		T(test_proxied) };
+		T(test_proxied), T(test_threads) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,22 +87,56 @@ char *dns_name_format(const struct dns_name *n, char *buf)
 	return buf;
 }
 
-/* dns_lower of each byte. Seven bits of each are added to, so that no carry leaves its byte. */
-static uint64_t word_lower(uint64_t w)
+static uint64_t word_get(const uint8_t *p)
+{
+	uint64_t w;
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+/* The top bit of each byte that is a letter from 'first' to 'last'. Seven bits of each are added to, so that no carry
+ * leaves its byte. */
+static uint64_t word_has(uint64_t w, uint8_t first, uint8_t last)
 {
 	const uint64_t each = UINT64_C(0x0101010101010101);
 	uint64_t low = w & each * 0x7f;
-	uint64_t from_a = low + each * (0x80 - 'A'), beyond_z = low + each * (0x7f - 'Z');
-	return w | ((from_a & ~beyond_z & ~w & each * 0x80) >> 2);
+	uint64_t from_first = low + each * (0x80U - first), beyond_last = low + each * (0x7fU - last);
+	return from_first & ~beyond_last & ~w & each * 0x80;
 }
 
+/* dns_lower of each byte. */
+static uint64_t word_lower(uint64_t w)
+{
+	return w | word_has(w, 'A', 'Z') >> 2;
+}
+
+static bool word_equal(uint64_t a, uint64_t b)
+{
+	return a == b || word_lower(a) == word_lower(b);
+}
+
+/* 4 to 7 bytes as one word: the first four of them, and the last four. */
+static uint64_t half_get(const uint8_t *p, size_t n)
+{
+	uint32_t first, last;
+	memcpy(&first, p, sizeof(first));
+	memcpy(&last, p + n - sizeof(last), sizeof(last));
+	return (uint64_t)last << 32 | first;
+}
+
+/* What is left after whole words is done with the last whole word: what is folded twice stays as it is. */
 void dns_fold(uint8_t *to, const uint8_t *from, size_t len)
 {
 	size_t at = 0;
-	for (uint64_t w; len - at >= sizeof(w); at += sizeof(w)) {
-		memcpy(&w, from + at, sizeof(w));
-		w = word_lower(w);
+	uint64_t w;
+	for (; len - at >= sizeof(w); at += sizeof(w)) {
+		w = word_lower(word_get(from + at));
 		memcpy(to + at, &w, sizeof(w));
+	}
+	if (len >= sizeof(w) && at < len) {
+		w = word_lower(word_get(from + len - sizeof(w)));
+		memcpy(to + len - sizeof(w), &w, sizeof(w));
+		return;
 	}
 	for (; at < len; at++)
 		to[at] = dns_lower(from[at]);
@@ -111,6 +145,16 @@ void dns_fold(uint8_t *to, const uint8_t *from, size_t len)
 void dns_name_fold(struct dns_name *n)
 {
 	dns_fold(n->b, n->b, n->len);
+}
+
+/* A label with its length. Most are short, and are copied with what lies behind them: a length that is known needs no call. */
+static void label_copy(uint8_t *to, size_t room, const uint8_t *from, size_t left, size_t n)
+{
+	enum { SHORT = 16 };
+	if (n <= SHORT && room >= SHORT && left >= SHORT)
+		memcpy(to, from, SHORT);
+	else
+		memcpy(to, from, n);
 }
 
 bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name *out, size_t *next)
@@ -131,7 +175,7 @@ bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name 
 		}
 		if (c > DNS_LABEL_MAX || len - at < c + 1u || used + c + 1u > DNS_NAME_MAX)
 			return false;
-		memcpy(out->b + used, msg + at, c + 1u);
+		label_copy(out->b + used, DNS_NAME_MAX - used, msg + at, len - at, c + 1u);
 		used += c + 1u;
 		at += c + 1u;
 		if (!c) {
@@ -168,9 +212,13 @@ static unsigned is_lower(uint8_t c)
 
 uint64_t dns_name_letters(const struct dns_name *n)
 {
-	unsigned letters = 0;
-	for (unsigned i = 0; i < n->len; i++)
-		letters += is_lower(n->b[i] | 0x20);
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	unsigned letters = 0, at = 0;
+	for (; at + 8 <= n->len; at += 8)
+		letters +=
+			(unsigned)((word_has(word_get(n->b + at) | each * 0x20, 'a', 'z') >> 7) * each >> 56);
+	for (; at < n->len; at++)
+		letters += is_lower(n->b[at] | 0x20);
 	return letters < 64 ? (UINT64_C(1) << letters) - 1 : UINT64_MAX;
 }
 
@@ -185,8 +233,17 @@ void dns_name_mix(uint8_t *b, size_t len, uint64_t upper)
 
 bool dns_bytes_equal(const uint8_t *a, const uint8_t *b, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (a[i] != b[i] && dns_lower(a[i]) != dns_lower(b[i]))
+	const size_t word = sizeof(uint64_t);
+	size_t at = 0;
+	if (n >= word / 2 && n < word)
+		return word_equal(half_get(a, n), half_get(b, n));
+	for (; n - at >= word; at += word)
+		if (!word_equal(word_get(a + at), word_get(b + at)))
+			return false;
+	if (at && at < n)
+		return word_equal(word_get(a + n - word), word_get(b + n - word));
+	for (; at < n; at++)
+		if (dns_lower(a[at]) != dns_lower(b[at]))
 			return false;
 	return true;
 }

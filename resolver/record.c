@@ -1,66 +1,70 @@
 #include "resolver/record.h"
 
+#include "mesh/base/buf.h"
 #include "mesh/base/wire.h"
 
+/* A place for each type of a record; the few that have high numbers stand by themselves. */
+static const char *const low[] = {
+	[DNS_A] = "4",
+	[DNS_AAAA] = "88",
+	[DNS_NS] = "n",
+	[DNS_CNAME] = "n",
+	[DNS_PTR] = "n",
+	[DNS_SOA] = "nn884",
+	[DNS_MX] = "2n",
+	[DNS_SRV] = "6N",
+	[DNS_DNAME] = "N",
+	[DNS_RRSIG] = "99N*",
+	[DNS_NSEC] = "N*",
+	[DNS_TXT] = "+",
+	[DNS_DS] = "+",
+	[DNS_DNSKEY] = "+",
+	[DNS_NSEC3] = "+",
+	[DNS_SVCB] = "+",
+	[DNS_HTTPS] = "+",
+	[DNS_SPF] = "+",
+	[3] = "n",
+	[4] = "n",
+	[7] = "n",
+	[8] = "n",
+	[9] = "n",
+	[13] = "+",
+	[14] = "nn",
+	[17] = "NN",
+	[18] = "2N",
+	[21] = "2N",
+	[23] = "N",
+	[24] = "99N*",
+	[25] = "+",
+	[26] = "2NN",
+	[29] = "88",
+	[30] = "N*",
+	[35] = "4sssN",
+	[36] = "2N",
+	[37] = "+",
+	[44] = "+",
+	[45] = "+",
+	[49] = "+",
+	[51] = "+",
+	[52] = "+",
+	[53] = "+",
+	[59] = "+",
+	[60] = "+",
+	[61] = "+",
+	[62] = "+",
+	[63] = "+",
+	[104] = "55",
+	[105] = "6",
+	[106] = "55",
+	[107] = "2N",
+	[108] = "6",
+	[109] = "8",
+};
 static const struct {
 	uint16_t type;
 	const char *form;
-} forms[] = {
-	{ DNS_A, "4" },
-	{ DNS_AAAA, "88" },
-	{ DNS_NS, "n" },
-	{ DNS_CNAME, "n" },
-	{ DNS_PTR, "n" },
-	{ DNS_SOA, "nn884" },
-	{ DNS_MX, "2n" },
-	{ DNS_SRV, "6N" },
-	{ DNS_DNAME, "N" },
-	{ DNS_RRSIG, "99N*" },
-	{ DNS_NSEC, "N*" },
-	{ DNS_TXT, "+" },
-	{ DNS_DS, "+" },
-	{ DNS_DNSKEY, "+" },
-	{ DNS_NSEC3, "+" },
-	{ DNS_SVCB, "+" },
-	{ DNS_HTTPS, "+" },
-	{ DNS_SPF, "+" },
+} high[] = {
 	{ DNS_TSIG, "N8w4w" },
-	{ 3, "n" },
-	{ 4, "n" },
-	{ 7, "n" },
-	{ 8, "n" },
-	{ 9, "n" },
-	{ 13, "+" },
-	{ 14, "nn" },
-	{ 17, "NN" },
-	{ 18, "2N" },
-	{ 21, "2N" },
-	{ 23, "N" },
-	{ 24, "99N*" },
-	{ 25, "+" },
-	{ 26, "2NN" },
-	{ 29, "88" },
-	{ 30, "N*" },
-	{ 35, "4sssN" },
-	{ 36, "2N" },
-	{ 37, "+" },
-	{ 44, "+" },
-	{ 45, "+" },
-	{ 49, "+" },
-	{ 51, "+" },
-	{ 52, "+" },
-	{ 53, "+" },
-	{ 59, "+" },
-	{ 60, "+" },
-	{ 61, "+" },
-	{ 62, "+" },
-	{ 63, "+" },
-	{ 104, "55" },
-	{ 105, "6" },
-	{ 106, "55" },
-	{ 107, "2N" },
-	{ 108, "6" },
-	{ 109, "8" },
 	{ 249, "N84ww" },
 	{ DNS_IXFR, "+" },
 	{ DNS_AXFR, "+" },
@@ -71,9 +75,11 @@ static const struct {
 
 const char *dns_rdata_form(uint16_t type)
 {
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-		if (forms[i].type == type)
-			return forms[i].form;
+	if (type < sizeof(low) / sizeof(low[0]))
+		return low[type] ? low[type] : "*";
+	for (size_t i = 0; i < sizeof(high) / sizeof(high[0]); i++)
+		if (high[i].type == type)
+			return high[i].form;
 	return "*";
 }
 
@@ -96,7 +102,7 @@ bool dns_rr_next(const uint8_t *msg, size_t len, size_t *at, struct dns_rr *out)
 
 static bool name_fits(const uint8_t *msg, size_t end, size_t *at)
 {
-	struct dns_name n;
+	struct dns_name n BUF_UNSET;
 	return dns_name_expand(msg, end, *at, &n, at);
 }
 

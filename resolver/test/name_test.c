@@ -160,6 +160,79 @@ static void test_fold(void **state)
 			}
 }
 
+/* Two that are the same but for case, and then a byte at one place, whatever it is. */
+static void test_bytes_equal(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len <= 19; len++)
+		for (unsigned byte = 0; byte < 256; byte++)
+			for (size_t at = 0; at < len; at++) {
+				uint8_t a[20] = "AZaz@[`{\200\377\301\332Mm\0\77\100\133x";
+				uint8_t b[20] = "azAZ@[`{\200\377\301\332mM\0\77\100\133X";
+				if (!dns_bytes_equal(a, b, len))
+					fail_msg("%zu bytes", len);
+				b[at] = (uint8_t)byte;
+				if (dns_bytes_equal(a, b, len) != (dns_lower(a[at]) == dns_lower(b[at])))
+					fail_msg("byte %u at %zu of %zu", byte, at, len);
+			}
+}
+
+/* Labels of every length, up to the end of the longest name and of the message. */
+static void test_expand_lengths(void **state)
+{
+	(void)state;
+	for (size_t first = 1; first <= DNS_LABEL_MAX; first++)
+		for (size_t step = 1; step <= DNS_LABEL_MAX; step++) {
+			struct dns_name n;
+			size_t len = 0, next = 0;
+			uint8_t whole[DNS_NAME_MAX];
+			for (size_t c = first; len + c + 2 <= DNS_NAME_MAX; c = step) {
+				whole[len] = (uint8_t)c;
+				for (size_t i = 1; i <= c; i++)
+					whole[len + i] = (uint8_t)(len + i * 7);
+				len += c + 1;
+			}
+			whole[len++] = 0;
+			uint8_t *msg = test_malloc(len); /* its end is watched */
+			memcpy(msg, whole, len);
+			assert_true(dns_name_expand(msg, len, 0, &n, &next));
+			assert_int_equal(next, len);
+			assert_int_equal(n.len, len);
+			assert_memory_equal(n.b, whole, len);
+			assert_false(dns_name_expand(msg, len - 1, 0, &n, &next));
+			test_free(msg);
+		}
+}
+
+static void test_letters(void **state)
+{
+	(void)state;
+	for (size_t len = 1; len <= 80; len++)
+		for (unsigned byte = 0; byte < 256; byte++) {
+			struct dns_name n = { .len = (uint8_t)len };
+			unsigned letters = 0;
+			for (size_t i = 0; i < len; i++) {
+				n.b[i] = i % 3 ? (uint8_t)byte : (uint8_t)(byte ^ i);
+				letters += dns_lower(n.b[i]) >= 'a' && dns_lower(n.b[i]) <= 'z';
+			}
+			uint64_t all = letters < 64 ? (UINT64_C(1) << letters) - 1 : UINT64_MAX;
+			if (dns_name_letters(&n) != all)
+				fail_msg("byte %u in %zu: not %u letters", byte, len, letters);
+		}
+}
+
+static void test_copy(void **state)
+{
+	(void)state;
+	for (size_t len = 1; len <= DNS_NAME_MAX; len++) {
+		struct dns_name from = { .len = (uint8_t)len }, to = { 0 };
+		memset(from.b, 'x', sizeof(from.b));
+		dns_name_copy(&to, &from);
+		assert_int_equal(to.len, len);
+		assert_memory_equal(to.b, from.b, len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +241,10 @@ int main(void)
 		cmocka_unit_test(test_hop_budget),
 		cmocka_unit_test(test_within),
 		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_bytes_equal),
+		cmocka_unit_test(test_expand_lengths),
+		cmocka_unit_test(test_letters),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_reverse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

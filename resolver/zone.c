@@ -41,7 +41,8 @@ struct zone_node {
 	bool crowded : 1;  /* its records stand in the table of crowds */
 	bool inner : 1;	   /* one of them, that the name was made for, stands in this block, behind b */
 	bool had_inner : 1;
-	uint8_t b[]; /* the first label with its length, lower case; the others are its parents' */
+	bool starred : 1; /* "*" is one of its children */
+	uint8_t b[];	  /* the first label with its length, lower case; the others are its parents' */
 };
 struct crowd { /* a record of a name that has many */
 	struct crowd *chain;
@@ -51,8 +52,8 @@ struct crowd { /* a record of a name that has many */
 };
 struct zone {
 	unsigned refs;
-	struct zone_pool pool; /* names, records, crowds */
-	struct zone_node **names;
+	struct zone_pool pool;		 /* names, records, crowds */
+	struct zone_node **names, *root; /* root: NULL in an empty zone */
 	struct crowd **crowds;
 	size_t names_mask, crowds_mask, n_names, n_crowds;
 	uint64_t seed[2];
@@ -177,6 +178,11 @@ static bool is_sparse(size_t n, size_t mask)
 	return mask >= BUCKETS_MIN && n < mask / SPARSE;
 }
 
+static bool is_star(const struct zone_node *n)
+{
+	return n->b[0] == 1 && n->b[1] == '*';
+}
+
 /* Takes a name that nothing holds out of the table, and then those above it that held nothing else. */
 static void node_release(struct zone *z, struct zone_node *n)
 {
@@ -186,9 +192,13 @@ static void node_release(struct zone *z, struct zone_node *n)
 			at = &(*at)->chain;
 		*at = n->chain;
 		z->n_names--;
-		node_free(z, n);
-		if (parent)
+		if (parent) {
 			parent->children--;
+			parent->starred = parent->starred && !is_star(n);
+		}
+		if (n == z->root)
+			z->root = NULL;
+		node_free(z, n);
 		n = parent;
 	}
 	if (is_sparse(z->n_names, z->names_mask))
@@ -215,6 +225,8 @@ static struct zone_node *node_new(struct zone *z, const uint8_t *wire, size_t le
 	n->chain = z->names[n->hash & z->names_mask];
 	z->names[n->hash & z->names_mask] = n;
 	z->n_names++;
+	if (!wire[0])
+		z->root = n;
 	return n;
 }
 
@@ -235,6 +247,7 @@ static struct zone_node *node_make(struct zone *z, const struct dns_name *name, 
 		if (below) {
 			below->parent = n;
 			n->children++;
+			n->starred = n->starred || is_star(below);
 		}
 		first = first ? first : n;
 		below = n;
@@ -550,7 +563,8 @@ bool zone_is_sparse(const struct zone *z)
 static void apex_set(struct zone_hit *out, const struct dns_name *name, size_t at)
 {
 	out->apex.len = (uint8_t)(name->len - at);
-	memcpy(out->apex.b, name->b + at, out->apex.len);
+	memmove(out->apex.b, name->b + at,
+		out->apex.len); /* a call: memcpy becomes a slow instruction here */
 	out->apex_labels = (uint8_t)dns_name_labels(&out->apex);
 	out->owned = true;
 }
@@ -579,10 +593,35 @@ static const struct zone_node *wildcard_find(
 	return node_find(z, w.b, w.len);
 }
 
+static size_t top_level(const struct dns_name *name)
+{
+	size_t top = 0;
+	for (size_t at = 0; name->b[at]; at += name->b[at] + 1u)
+		top = at;
+	return top;
+}
+
+/* The closest name here that is above one that is not; NULL: the zone is empty. Most names that are asked for are of
+ * domains that have nothing to do with ours, and the top-level one says so at once. */
+static const struct zone_node *encloser_find(const struct zone *z, const struct dns_name *name, size_t *at)
+{
+	size_t top = top_level(name);
+	const struct zone_node *found, *above = top ? node_find(z, name->b + top, name->len - top) : NULL;
+	if (!above) {
+		*at = name->len - 1u;
+		return z->root;
+	}
+	for (*at = name->b[0] + 1u; *at < top; *at += name->b[*at] + 1u)
+		if ((found = node_find(z, name->b + *at, name->len - *at)))
+			return found;
+	return above;
+}
+
 void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hit *out)
 {
-	const struct zone_node *found = z ? node_find(z, name->b, name->len) : NULL, *n = found;
-	size_t encloser = 0;
+	bool any = z && z->root;
+	const struct zone_node *found = any ? node_find(z, name->b, name->len) : NULL;
+	size_t at = 0;
 	out->verdict = ZONE_FOREIGN;
 	out->n = 0;
 	out->rrs = NULL;
@@ -590,24 +629,17 @@ void zone_find(const struct zone *z, const struct dns_name *name, struct zone_hi
 	out->owned = false;
 	out->is_apex = found && found->authorities;
 	out->via6 = false;
-	if (!z)
+	if (!any)
 		return;
-	for (size_t at = 0;; at += name->b[at] + 1u) {
-		if (at) /* above a name that is there, all are */
-			n = n ? n->parent : node_find(z, name->b + at, (size_t)name->len - at);
-		if (n && at && !encloser)
-			encloser = at;
-		if (n && n->authorities) {
+	const struct zone_node *encloser = found ? found : encloser_find(z, name, &at);
+	size_t encloser_at = at;
+	for (const struct zone_node *n = encloser; n && !out->owned; at += name->b[at] + 1u, n = n->parent)
+		if (n->authorities)
 			apex_set(out, name, at);
-			break;
-		}
-		if (!name->b[at])
-			break;
-	}
 	if (!found && out->owned)
 		out->verdict = ZONE_NO_NAME;
-	if (!found && encloser)
-		found = wildcard_find(z, name, encloser);
+	if (!found && encloser && encloser->starred)
+		found = wildcard_find(z, name, encloser_at);
 	if (!found)
 		via6_find(z, name, out);
 	if (!found || (!found->n && !out->owned))

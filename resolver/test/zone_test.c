@@ -176,6 +176,18 @@ static void test_root(void **state)
 	assert_int_equal(find(z, "x.example.net").verdict, ZONE_NO_NAME);
 	assert_int_equal(find(z, "org").verdict, ZONE_NO_NAME);
 	assert_true(find(z, ".").is_apex);
+	zone_remove_authority(z, ".");
+	assert_int_equal(find(z, "org").verdict, ZONE_FOREIGN);
+	assert_int_equal(zone_add_address(z, "*", &a, false), 0);
+	assert_int_equal(find(z, "org").verdict, ZONE_NAME);
+	assert_int_equal(find(z, "a.b.org").verdict, ZONE_NAME);
+	assert_int_equal(find(z, "x.net").verdict, ZONE_FOREIGN); /* net is closer */
+	zone_remove_address(z, "*", &a, false);
+	assert_int_equal(find(z, "org").verdict, ZONE_FOREIGN);
+	zone_remove_address(z, "www.example.net", &a, false);
+	assert_int_equal(find(z, "www.example.net").verdict, ZONE_FOREIGN);
+	assert_int_equal(zone_add_address(z, "org", &a, false), 0);
+	assert_int_equal(find(z, "org").verdict, ZONE_NAME);
 	zone_put(z);
 }
 

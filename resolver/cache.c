@@ -1,6 +1,7 @@
 /* Answers by name, type, route and DNSSEC bits. An entry is one allocation (key, then the clean message) in
  * two lists: its bucket's, and that of all by last use, from whose old end room is made when the bytes run
- * out. Nothing is refreshed by being read but its place in the second list: an answer lives as long as its TTL
+ * out. Entries lie scattered, and to look at one is to wait for memory: a bucket says itself, by a bit for each hash in it,
+ * what is not there. Nothing is refreshed by being read but its place in the second list: an answer lives as long as its TTL
  * said when it came, and ages (age_s) until then. After that it is stale, found by those alone who ask for
  * such, and it goes when it is met after the end of that time too.
  *
@@ -8,6 +9,7 @@
  * configuration that changes either begins with nothing, and one that changes neither keeps all. */
 #include "resolver/cache.h"
 
+#include "mesh/base/buf.h"
 #include "mesh/base/table.h"
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +27,12 @@ struct entry {
 	bool used, refreshed;
 	uint8_t b[]; /* key, then message */
 };
+struct bucket {
+	struct entry *first;
+	uint64_t hashes; /* hash_bit of each entry in it */
+};
 struct cache {
-	struct entry **buckets;
+	struct bucket *buckets;
 	size_t mask, used, cap;
 	struct entry *newest, *oldest;
 	uint64_t seed[2];
@@ -40,24 +46,62 @@ static bool is_before(uint64_t a_ms, uint64_t b_ms)
 
 struct packed_key {
 	uint8_t b[PREFIX_LEN + DNS_NAME_MAX];
-	uint16_t len;
 };
 
-static void pack(const struct cache_key *k, struct packed_key *out)
+static size_t packed_len(const struct cache_key *k)
 {
-	memcpy(out->b, &k->split, 8);
-	out->b[8] = (uint8_t)(k->type >> 8);
-	out->b[9] = (uint8_t)k->type;
-	out->b[10] = (uint8_t)(k->dnssec_ok << 1 | k->checking_disabled);
-	memcpy(out->b + PREFIX_LEN, k->name->b, k->name->len);
-	out->len = (uint16_t)(PREFIX_LEN + k->name->len);
+	return PREFIX_LEN + (size_t)k->name->len;
+}
+
+static void pack(const struct cache_key *k, uint8_t *out)
+{
+	memcpy(out, &k->split, 8);
+	out[8] = (uint8_t)(k->type >> 8);
+	out[9] = (uint8_t)k->type;
+	out[10] = (uint8_t)(k->dnssec_ok << 1 | k->checking_disabled);
+	memcpy(out + PREFIX_LEN, k->name->b, k->name->len);
 }
 
 uint64_t cache_key_hash(const struct cache_key *k, const uint64_t seed[2])
 {
-	struct packed_key p;
-	pack(k, &p);
-	return hash_bytes(p.b, p.len, seed[0], seed[1]);
+	struct packed_key p BUF_UNSET;
+	if (k->hash)
+		return k->hash;
+	pack(k, p.b);
+	uint64_t hash = hash_bytes(p.b, packed_len(k), seed[0], seed[1]);
+	return hash ? hash : 1;
+}
+
+/* Other bits of it than those that choose the bucket. */
+static uint64_t hash_bit(uint64_t hash)
+{
+	return UINT64_C(1) << (hash >> 58);
+}
+
+static struct bucket *bucket_of(const struct cache *c, uint64_t hash)
+{
+	return &c->buckets[hash & c->mask];
+}
+
+static void bucket_add(struct bucket *b, struct entry *e)
+{
+	e->chain = b->first;
+	b->first = e;
+	b->hashes |= hash_bit(e->hash);
+}
+
+static void bucket_remove(struct bucket *b, const struct entry *e)
+{
+	struct entry **at = &b->first;
+	b->hashes = 0;
+	while (*at) {
+		if (*at == e) {
+			*at = e->chain;
+			continue;
+		}
+		b->hashes |= hash_bit((*at)->hash);
+		at = &(*at)->chain;
+	}
 }
 
 static size_t buckets_for(size_t bytes)
@@ -74,7 +118,7 @@ struct cache *cache_new(size_t bytes, const uint64_t seed[2])
 	if (!c)
 		return NULL;
 	size_t buckets = buckets_for(bytes);
-	c->buckets = calloc(buckets, sizeof(struct entry *));
+	c->buckets = calloc(buckets, sizeof(*c->buckets));
 	if (!c->buckets) {
 		free(c);
 		return NULL;
@@ -101,10 +145,7 @@ static void list_first(struct cache *c, struct entry *e)
 
 static void drop(struct cache *c, struct entry *e)
 {
-	struct entry **at = &c->buckets[e->hash & c->mask];
-	while (*at != e)
-		at = &(*at)->chain;
-	*at = e->chain;
+	bucket_remove(bucket_of(c, e->hash), e);
 	unlist(c, e);
 	c->used -= e->size;
 	free(e);
@@ -131,16 +172,14 @@ void cache_free(struct cache *c)
 /* Where memory is short, the old buckets serve: slower, not wrong. */
 static void rehash(struct cache *c, size_t n)
 {
-	struct entry **buckets = calloc(n, sizeof(struct entry *));
+	struct bucket *buckets = calloc(n, sizeof(*buckets));
 	if (!buckets)
 		return;
 	free(c->buckets);
 	c->buckets = buckets;
 	c->mask = n - 1;
-	for (struct entry *e = c->oldest; e; e = e->newer) {
-		e->chain = buckets[e->hash & c->mask];
-		buckets[e->hash & c->mask] = e;
-	}
+	for (struct entry *e = c->oldest; e; e = e->newer)
+		bucket_add(bucket_of(c, e->hash), e);
 }
 
 void cache_resize(struct cache *c, size_t bytes)
@@ -151,10 +190,20 @@ void cache_resize(struct cache *c, size_t bytes)
 		rehash(c, buckets_for(bytes));
 }
 
-static struct entry *entry_find(struct cache *c, const struct packed_key *p, uint64_t hash)
+static bool entry_is(const struct entry *e, const struct cache_key *k)
 {
-	struct entry *e = c->buckets[hash & c->mask];
-	while (e && (e->hash != hash || e->key_len != p->len || memcmp(e->b, p->b, p->len) != 0))
+	struct packed_key p BUF_UNSET;
+	if (e->key_len != packed_len(k))
+		return false;
+	pack(k, p.b);
+	return memcmp(e->b, p.b, e->key_len) == 0;
+}
+
+static struct entry *entry_find(struct cache *c, const struct cache_key *k, uint64_t hash)
+{
+	const struct bucket *b = bucket_of(c, hash);
+	struct entry *e = b->hashes & hash_bit(hash) ? b->first : NULL;
+	while (e && (e->hash != hash || !entry_is(e, k)))
 		e = e->chain;
 	return e;
 }
@@ -162,9 +211,7 @@ static struct entry *entry_find(struct cache *c, const struct packed_key *p, uin
 /* NULL: not there, or its time is over for good. */
 static struct entry *entry_get(struct cache *c, const struct cache_key *k, uint64_t now_ms)
 {
-	struct packed_key p;
-	pack(k, &p);
-	struct entry *e = entry_find(c, &p, hash_bytes(p.b, p.len, c->seed[0], c->seed[1]));
+	struct entry *e = entry_find(c, k, cache_key_hash(k, c->seed));
 	if (!e || is_before(now_ms, e->gone_ms))
 		return e;
 	drop(c, e);
@@ -240,11 +287,9 @@ size_t cache_drop_name(struct cache *c, const struct dns_name *name, bool below)
 void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, struct cache_life life,
 	const uint8_t *msg, size_t len)
 {
-	struct packed_key p;
-	pack(k, &p);
-	size_t size = sizeof(struct entry) + p.len + len;
-	uint64_t hash = hash_bytes(p.b, p.len, c->seed[0], c->seed[1]);
-	struct entry *old = entry_find(c, &p, hash);
+	size_t key_len = packed_len(k), size = sizeof(struct entry) + key_len + len;
+	uint64_t hash = cache_key_hash(k, c->seed);
+	struct entry *old = entry_find(c, k, hash);
 	if (old)
 		drop(c, old);
 	if (!life.ttl_s || size > c->cap / 8)
@@ -256,12 +301,11 @@ void cache_put(struct cache *c, const struct cache_key *k, uint64_t now_ms, stru
 	*e = (struct entry) { .hash = hash, .stored_ms = now_ms, .size = size };
 	e->expire_ms = now_ms + (uint64_t)life.ttl_s * 1000;
 	e->gone_ms = e->expire_ms + (uint64_t)life.stale_s * 1000;
-	e->key_len = p.len;
+	e->key_len = (uint16_t)key_len;
 	e->len = (uint32_t)len;
-	memcpy(e->b, p.b, p.len);
-	memcpy(e->b + p.len, msg, len);
-	e->chain = c->buckets[hash & c->mask];
-	c->buckets[hash & c->mask] = e;
+	pack(k, e->b);
+	memcpy(e->b + key_len, msg, len);
+	bucket_add(bucket_of(c, hash), e);
 	list_first(c, e);
 	c->used += size;
 }
@@ -284,7 +328,7 @@ static void entry_see(const struct entry *e, uint64_t now_ms, const struct cache
 bool cache_walk(const struct cache *c, size_t *bucket, size_t n, uint64_t now_ms, const struct cache_look *l)
 {
 	for (; n && *bucket <= c->mask; n--, ++*bucket)
-		for (const struct entry *e = c->buckets[*bucket]; e; e = e->chain)
+		for (const struct entry *e = c->buckets[*bucket].first; e; e = e->chain)
 			if (is_before(now_ms, e->gone_ms))
 				entry_see(e, now_ms, l);
 	return *bucket <= c->mask;

@@ -12,6 +12,7 @@ struct cache_key {
 	const struct dns_name *name; /* lower case */
 	uint16_t type;
 	bool dnssec_ok, checking_disabled;
+	uint64_t hash; /* cache_key_hash with the cache's seed; 0: it is found out each time */
 };
 enum {
 	CACHE_STALE_TTL_S = 30, /* what a stale answer says, RFC 8767 4 */
@@ -72,6 +73,7 @@ struct cache_look {
 bool cache_walk(const struct cache *c, size_t *bucket, size_t n, uint64_t now_ms, const struct cache_look *l);
 size_t cache_bytes(const struct cache *c);
 size_t cache_buckets(const struct cache *c);
+/* Never 0. */
 uint64_t cache_key_hash(const struct cache_key *k, const uint64_t seed[2]);
 
 #endif

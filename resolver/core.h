@@ -64,6 +64,7 @@ struct flight_key {
 	uint16_t type;
 	bool dnssec_ok, checking_disabled;
 };
+	uint64_t hash; /* flight_key_hash; of no meaning to a check */
 struct flight; /* flight.h */
 
 struct dns64_search {	   /* dns64_search.c */
@@ -154,6 +155,9 @@ void dns64_search_done(struct resolver *r, uint64_t now_ms, struct waiter *w, co
 /* flight.c */
 bool flight_join(
 	struct resolver *r, const struct flight_key *k, struct waiter *w); /* an identical one is out */
+struct cache_key flight_cache_key(const struct flight_key *k);
+void flight_key_hash(
+	const struct resolver *r, struct flight_key *k); /* before it is used, and all else of it is set */
 bool flight_start(
 	struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct waiter *w); /* false: full */
 /* For the cache alone, unless it is out already or places are few. false: not asked. */

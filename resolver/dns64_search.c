@@ -50,9 +50,8 @@ static bool ask(struct resolver *r, uint64_t now_ms)
 		key.route && key.route->n && r->n_waiters < WAITERS_MAX ? calloc(1, sizeof(*w)) : NULL;
 	if (!w)
 		return false;
-	w->client = UINT64_MAX;
-	w->began_ms = now_ms;
-	w->search = w->q.tcp = true;
+	flight_key_hash(r, &key);
+	*w = (struct waiter) { .client = UINT64_MAX, .began_ms = now_ms, .search = true, .q.tcp = true };
 	r->n_waiters++;
 	r->dns64_search.out = true; /* it may end at once */
 	if (flight_join(r, &key, w) || flight_start(r, now_ms, &key, w))

@@ -49,21 +49,23 @@ struct cache_key flight_cache_key(const struct flight_key *k)
 		.name = &k->name,
 		.type = k->type,
 		.dnssec_ok = k->dnssec_ok,
-		.checking_disabled = k->checking_disabled };
+		.checking_disabled = k->checking_disabled,
+		.hash = k->hash };
 }
 
-static uint64_t key_hash(const struct resolver *r, const struct flight_key *k)
+void flight_key_hash(const struct resolver *r, struct flight_key *k)
 {
 	struct cache_key c = flight_cache_key(k);
-	return cache_key_hash(&c, r->seed);
+	k->hash = 0;
+	k->hash = cache_key_hash(&c, r->seed);
 }
 
 /* One that has room for another asker. */
 static struct flight *flight_find(struct resolver *r, const struct flight_key *k)
 {
-	uint64_t hash = key_hash(r, k);
-	for (struct flight *f = *bucket_of(r, hash); f; f = f->chain) {
-		if (f->hash != hash || f->key.type != k->type || !dns_name_equal(&f->key.name, &k->name))
+	for (struct flight *f = *bucket_of(r, k->hash); f; f = f->chain) {
+		if (f->key.hash != k->hash || f->key.type != k->type ||
+			!dns_name_equal(&f->key.name, &k->name))
 			continue;
 		if (f->key.route->split == k->route->split && f->key.dnssec_ok == k->dnssec_ok &&
 			f->key.checking_disabled == k->checking_disabled && f->n_waiters < FLIGHT_WAITERS_MAX)
@@ -171,7 +173,7 @@ bool flight_check(struct resolver *r, uint64_t now_ms, struct routes *routes, st
 
 static void unbucket(struct resolver *r, struct flight *f)
 {
-	struct flight **at = bucket_of(r, f->hash);
+	struct flight **at = bucket_of(r, f->key.hash);
 	while (*at && *at != f)
 		at = &(*at)->chain;
 	if (*at)
@@ -341,9 +343,8 @@ bool flight_start(struct resolver *r, uint64_t now_ms, const struct flight_key *
 		f->deadline_ms = w->began_ms + ASKER_WAITS_MS;
 	if (w)
 		waiter_add(f, w);
-	f->hash = key_hash(r, k);
-	f->chain = *bucket_of(r, f->hash);
-	*bucket_of(r, f->hash) = f;
+	f->chain = *bucket_of(r, k->hash);
+	*bucket_of(r, k->hash) = f;
 	if (attempt_send_next(r, now_ms, f))
 		flight_due_set(r, f);
 	else

@@ -29,7 +29,7 @@ struct flight {
 	struct flight *chain, *older, *younger;
 	struct flight_key key;
 	struct routes *routes;
-	uint64_t hash, began_ms, deadline_ms, next_ms;
+	uint64_t began_ms, deadline_ms, next_ms;
 	uint64_t stale_ms; /* when its askers get what is past its time; UINT64_MAX: never */
 	struct heap_item timer;
 	uint32_t generation;
@@ -65,7 +65,6 @@ static inline bool attempt_is_stream(const struct attempt *a)
 }
 
 /* flight.c */
-struct cache_key flight_cache_key(const struct flight_key *k);
 /* Replies to all who asked. rank: of the upstream that answered; 0: none did. The flight lingers or is gone.
  */
 void flight_land(

@@ -14,6 +14,7 @@
  * the zone goes on, whatever the upstream has said beyond. Where it leaves the suffix of the route that was
  * asked, unfinished, the next route is asked (`before` keeps the chain so far). A question ends in one reply:
  * query_finish for what is known at once, query_done for what had to be asked. */
+#include "mesh/base/buf.h"
 #include "resolver/chain.h"
 #include "resolver/dns64.h"
 #include "resolver/local_zone.h"
@@ -513,16 +514,14 @@ static bool route_refuses(const struct route *route, uint64_t now_ms)
 static bool forward(
 	struct resolver *r, struct asking *k, const struct dns_name *name, const struct route *route)
 {
-	struct flight_key key = { .route = route,
-		.name = *name,
-		.type = k->four_s ? DNS_A : k->q->type,
-		.dnssec_ok = k->q->dnssec_ok,
-		.checking_disabled = k->q->cd };
-	struct cache_key ck = { .split = route->split,
-		.name = name,
-		.type = key.type,
-		.dnssec_ok = key.dnssec_ok,
-		.checking_disabled = key.checking_disabled };
+	struct flight_key key BUF_UNSET;
+	key.route = route;
+	key.type = k->four_s ? DNS_A : k->q->type;
+	key.dnssec_ok = k->q->dnssec_ok;
+	key.checking_disabled = k->q->cd;
+	dns_name_copy(&key.name, name);
+	flight_key_hash(r, &key);
+	struct cache_key ck = flight_cache_key(&key);
 	struct cache_item item;
 	bool known = cache_find_stale(r->cache, &ck, k->now_ms, &item);
 	if (known && !item.stale) {

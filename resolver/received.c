@@ -55,7 +55,7 @@ static void error_received(
 	f->rcode = !f->rcode || f->rcode == rcode ? rcode : DNS_SERVFAIL;
 	if (got->ede != EDE_NONE)
 		f->ede = got->ede;
-	if (rcode == DNS_REFUSED && upstream_refused(a->to, f->hash)) {
+	if (rcode == DNS_REFUSED && upstream_refused(a->to, f->key.hash)) {
 		if (!a->to->known[0].name.len)
 			upstream_refuses_all(a->to, now_ms);
 		else if (!a->to->checks)

@@ -1,5 +1,5 @@
 /* The resolver as an object: made, configured, freed. */
-#include "resolver/core.h"
+#include "resolver/flight.h"
 #include "resolver/local_zone.h"
 
 #include "mesh/base/table.h"
@@ -32,6 +32,8 @@ void resolver_free(struct resolver *r)
 		return;
 	flights_drop(r);
 	hold_drop(r);
+	spares_free(&r->spare_flights, sizeof(struct flight));
+	spares_free(&r->spare_waiters, sizeof(struct waiter));
 	routes_put(r->routes);
 	zone_put(r->zone);
 	block_put(r->block);

@@ -8,6 +8,7 @@
 #include "resolver/block.h"
 #include "resolver/cache.h"
 #include "resolver/resolver.h"
+#include "resolver/spare.h"
 #include "resolver/special.h"
 #include "resolver/suffix.h"
 #include "resolver/upstream.h"
@@ -50,21 +51,21 @@ struct routes { /* immutable, counted: a flight ends with the routes it began wi
 struct waiter { /* a client's question, parked until its flight lands */
 	struct waiter *next;
 	uint64_t client, began_ms;
-	struct dns_query q;
 	uint8_t *before; /* owned: the chain that led here from another route; NULL: none */
 	size_t before_len;
 	uint8_t hops;
 	uint32_t four_s; /* see struct asking */
 	bool search;	 /* of nobody but dns64_search.c */
 	bool stale;	 /* there is an answer past its time to fall back on */
+	struct dns_query q;
 };
 struct flight_key {
 	const struct route *route; /* NULL: a check */
 	struct dns_name name;	   /* lower case */
 	uint16_t type;
 	bool dnssec_ok, checking_disabled;
-};
 	uint64_t hash; /* flight_key_hash; of no meaning to a check */
+};
 struct flight; /* flight.h */
 
 struct dns64_search {	   /* dns64_search.c */
@@ -102,6 +103,7 @@ struct resolver {
 	uint16_t free_slots[FLIGHTS_MAX];
 	uint16_t n_free, n_lingering;
 	size_t n_waiters;
+	struct spares spare_waiters, spare_flights;
 	uint8_t pool[256]; /* random bytes not yet used */
 	size_t n_pool;
 	/* scratch, each used within one call */
@@ -123,7 +125,7 @@ struct landing {
 	const struct cache_key *stale; /* what is past its time under this key is better than a failure; NULL:
 					* nothing is */
 };
-void waiter_free(struct waiter *w);
+void waiter_free(struct resolver *r, struct waiter *w);
 /* query.c: the one end of every parked question; the waiter is freed. */
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l);
 /* The question begins anew, without having come in again; the waiter is freed. */
@@ -153,11 +155,11 @@ uint64_t dns64_search_deadline(const struct resolver *r);
 void dns64_search_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l);
 
 /* flight.c */
-bool flight_join(
-	struct resolver *r, const struct flight_key *k, struct waiter *w); /* an identical one is out */
 struct cache_key flight_cache_key(const struct flight_key *k);
 void flight_key_hash(
 	const struct resolver *r, struct flight_key *k); /* before it is used, and all else of it is set */
+bool flight_join(
+	struct resolver *r, const struct flight_key *k, struct waiter *w); /* an identical one is out */
 bool flight_start(
 	struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct waiter *w); /* false: full */
 /* For the cache alone, unless it is out already or places are few. false: not asked. */
@@ -167,7 +169,7 @@ bool route_is_in_doubt(const struct route *route); /* every upstream that can be
  * nobody answers does not shut out those somebody does. false: none has been out long enough. */
 bool flights_yield(struct resolver *r, uint64_t now_ms);
 void flights_forget(struct resolver *r, uint64_t client);
-void flights_drop(struct resolver *r); /* no ops */
+void flights_drop(struct resolver *r); /* no ops; at the end */
 /* A question of a check to u alone. false: no place. The routes hold u. */
 bool flight_check(struct resolver *r, uint64_t now_ms, struct routes *routes, struct upstream *u,
 	const struct upstream_question *what, bool canary);

@@ -46,8 +46,9 @@ static bool ask(struct resolver *r, uint64_t now_ms)
 	struct flight_key key = { .type = DNS_AAAA };
 	(void)dns_name_parse(NAT64_NAME, &key.name);
 	key.route = query_route(r, &key.name, DNS_AAAA);
-	struct waiter *w =
-		key.route && key.route->n && r->n_waiters < WAITERS_MAX ? calloc(1, sizeof(*w)) : NULL;
+	struct waiter *w = key.route && key.route->n && r->n_waiters < WAITERS_MAX
+				   ? spare_get(&r->spare_waiters, sizeof(*w))
+				   : NULL;
 	if (!w)
 		return false;
 	flight_key_hash(r, &key);
@@ -58,7 +59,7 @@ static bool ask(struct resolver *r, uint64_t now_ms)
 		return true;
 	r->dns64_search.out = false;
 	r->n_waiters--;
-	waiter_free(w);
+	waiter_free(r, w);
 	return false;
 }
 
@@ -81,7 +82,7 @@ void dns64_search_done(struct resolver *r, uint64_t now_ms, struct waiter *w, co
 	struct cache_item item = { .msg = l->msg, .len = l->len };
 	unsigned rcode = l->msg ? l->msg[3] & 15 : DNS_SERVFAIL;
 	r->n_waiters--;
-	waiter_free(w);
+	waiter_free(r, w);
 	bool over = s->over;
 	s->out = s->over = false;
 	if (!s->on || over) /* that was due already */

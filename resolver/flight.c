@@ -130,14 +130,25 @@ static void order_set(struct flight *f)
 }
 
 static struct flight *flight_new(
+static void flight_key_copy(struct flight_key *to, const struct flight_key *from)
+{
+	to->route = from->route;
+	to->hash = from->hash;
+	to->type = from->type;
+	to->dnssec_ok = from->dnssec_ok;
+	to->checking_disabled = from->checking_disabled;
+	dns_name_copy(&to->name, &from->name);
+}
+
 	struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct routes *routes)
 {
-	struct flight *f = r->n_free ? calloc(1, sizeof(*f)) : NULL;
+	struct flight *f = r->n_free ? spare_get(&r->spare_flights, sizeof(*f)) : NULL;
 	if (!f)
 		return NULL;
 	f->slot = r->free_slots[--r->n_free];
+	memset(f, 0, offsetof(struct flight, key));
 	f->generation = ++r->generations[f->slot];
-	f->key = *k;
+	flight_key_copy(&f->key, k);
 	f->routes = routes;
 	f->routes->refs++;
 	f->ede = EDE_NONE;
@@ -192,12 +203,12 @@ static void flight_unlink(struct resolver *r, struct flight *f)
 	unbucket(r, f);
 }
 
-static void flight_free(struct flight *f)
+static void flight_free(struct resolver *r, struct flight *f)
 {
 	routes_put(f->routes);
 	free(f->partial);
 	free(f->kept);
-	free(f);
+	spare_put(&r->spare_flights, f, sizeof(*f));
 }
 
 void flight_end(struct resolver *r, uint64_t now_ms, struct flight *f)
@@ -212,7 +223,7 @@ void flight_end(struct resolver *r, uint64_t now_ms, struct flight *f)
 		if (!held && upstream_is_held(u))
 			flights_hurry(r, now_ms, u);
 	}
-	flight_free(f);
+	flight_free(r, f);
 }
 
 /* Keeps the sockets on which somebody may still speak whose word is worth something. false: there are none.
@@ -596,7 +607,7 @@ void flights_forget(struct resolver *r, uint64_t client)
 			*at = w->next;
 			f->n_waiters--;
 			r->n_waiters--;
-			waiter_free(w);
+			waiter_free(r, w);
 		}
 	}
 }
@@ -610,8 +621,8 @@ void flights_drop(struct resolver *r)
 		flight_unlink(r, f);
 		for (struct waiter *w = f->waiters, *next; w; w = next) {
 			next = w->next;
-			waiter_free(w);
+			waiter_free(r, w);
 		}
-		flight_free(f);
+		flight_free(r, f);
 	}
 }

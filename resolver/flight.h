@@ -27,7 +27,6 @@ struct attempt {
 };
 struct flight {
 	struct flight *chain, *older, *younger;
-	struct flight_key key;
 	struct routes *routes;
 	uint64_t began_ms, deadline_ms, next_ms;
 	uint64_t stale_ms; /* when its askers get what is past its time; UINT64_MAX: never */
@@ -48,7 +47,6 @@ struct flight {
 		bool failed;
 	} order[RESOLVER_UPSTREAMS_MAX];
 	uint8_t n_order, turn, n_attempts;
-	struct attempt attempts[ATTEMPTS_MAX];
 	uint16_t rcode, ede; /* the failure so far; rcode 0 = none said anything */
 	uint8_t *partial;    /* owned: a truncated answer, should TCP fail */
 	size_t partial_len;
@@ -56,6 +54,8 @@ struct flight {
 	size_t kept_len;
 	uint64_t kept_until_ms;
 	uint8_t kept_rank;
+	struct flight_key key; /* all before it is zero at first */
+	struct attempt attempts[ATTEMPTS_MAX];
 };
 
 /* Strangers cannot answer it, and nothing has to be cut. */

@@ -50,7 +50,7 @@ void hold_forget(struct resolver *r, uint64_t client)
 		}
 		*at = w->next;
 		r->n_waiters--;
-		waiter_free(w);
+		waiter_free(r, w);
 	}
 }
 
@@ -58,7 +58,7 @@ void hold_drop(struct resolver *r)
 {
 	for (struct waiter *w = r->held, *next; w; w = next) {
 		next = w->next;
-		waiter_free(w);
+		waiter_free(r, w);
 	}
 	r->held = NULL;
 }

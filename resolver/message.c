@@ -134,6 +134,14 @@ enum dns_read dns_query_read(const uint8_t *msg, size_t len, bool tcp, struct dn
 	return q->rcode ? DNS_READ_ERROR : DNS_READ_OK;
 }
 
+void dns_query_copy(struct dns_query *to, const struct dns_query *from)
+{
+	memcpy(to, from, offsetof(struct dns_query, name));
+	if (from->question_len)
+		dns_name_copy(&to->name, &from->name);
+	memmove(to->question, from->question, from->question_len); /* a call, as in question_read */
+}
+
 static void names_add(struct dns_writer *d, size_t at)
 {
 	if (at < 0x4000 && d->n_names < sizeof(d->names) / sizeof(d->names[0]))

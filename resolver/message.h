@@ -56,6 +56,8 @@ struct dns_query {
 	struct dns_name name;				  /* lower case */
 	uint8_t question[DNS_QUESTION_MAX];		  /* as it was asked, byte for byte */
 };
+void dns_query_copy(
+	struct dns_query *to, const struct dns_query *from); /* as by assignment, of what is set */
 enum dns_read { DNS_READ_OK, DNS_READ_ERROR, DNS_READ_SHORT, DNS_READ_RESPONSE };
 /* OK: everything is set. ERROR: enough for dns_write_begin is. Bytes after the counted records are ignored.
  */

@@ -408,10 +408,10 @@ static bool four_after_error(struct resolver *r, struct asking *k, const struct 
 	return forward(r, k, name, four);
 }
 
-void waiter_free(struct waiter *w)
+void waiter_free(struct resolver *r, struct waiter *w)
 {
 	free(w->before);
-	free(w);
+	spare_put(&r->spare_waiters, w, sizeof(*w));
 }
 
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l)
@@ -442,7 +442,7 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 	else if (l->rcode == DNS_NXDOMAIN || !four_after_error(r, &k, l->name))
 		finish_error(r, &k, &end);
 	free(k.before);
-	waiter_free(w);
+	waiter_free(r, w);
 }
 
 /* ---- the way ---- */
@@ -452,16 +452,17 @@ static struct waiter *waiter_new(struct resolver *r, struct asking *k)
 {
 	while (r->n_waiters == WAITERS_MAX && flights_yield(r, k->now_ms))
 		;
-	struct waiter *w = r->n_waiters < WAITERS_MAX ? malloc(sizeof(*w)) : NULL;
+	struct waiter *w = r->n_waiters < WAITERS_MAX ? spare_get(&r->spare_waiters, sizeof(*w)) : NULL;
 	if (!w)
 		return NULL;
-	*w = (struct waiter) { .client = k->client,
-		.began_ms = k->began_ms,
-		.q = *k->q,
-		.before = k->before,
-		.before_len = k->before_len,
-		.hops = (uint8_t)k->hops,
-		.four_s = k->four_s };
+	memset(w, 0, offsetof(struct waiter, q));
+	w->client = k->client;
+	w->began_ms = k->began_ms;
+	w->before = k->before;
+	w->before_len = k->before_len;
+	w->hops = (uint8_t)k->hops;
+	w->four_s = k->four_s;
+	dns_query_copy(&w->q, k->q);
 	k->before = NULL;
 	r->n_waiters++;
 	return w;
@@ -497,7 +498,7 @@ static bool park(struct resolver *r, struct asking *k, const struct flight_key *
 		if ((r->n_free || flights_yield(r, k->now_ms)) && flight_start(r, k->now_ms, key, w))
 			return true;
 		r->n_waiters--;
-		waiter_free(w);
+		waiter_free(r, w);
 	}
 	return finish_full(r, k);
 }
@@ -627,7 +628,7 @@ void query_resume(struct resolver *r, uint64_t now_ms, struct waiter *w)
 	r->n_waiters--;
 	(void)answer(r, &k);
 	free(k.before);
-	waiter_free(w);
+	waiter_free(r, w);
 }
 
 void resolver_client_gone(struct resolver *r, uint64_t client)

@@ -1,5 +1,6 @@
 #include "resolver/answer.h"
 
+#include "mesh/base/buf.h"
 #include <string.h>
 
 enum { OPTION_EDE = 15 };
@@ -7,7 +8,7 @@ enum { OPTION_EDE = 15 };
 static bool rdata_copy(struct dns_writer *d, const uint8_t *msg, const struct dns_rr *rr)
 {
 	size_t at = rr->rdata_at, end = rr->rdata_at + (size_t)rr->rdata_len, n;
-	struct dns_name name;
+	struct dns_name name BUF_UNSET;
 	for (const char *f = dns_rdata_form(rr->type); *f; f++, at += n) {
 		if (*f == 'n' || *f == 'N') {
 			if (!dns_name_expand(msg, end, at, &name, &n))
@@ -27,7 +28,7 @@ static bool rdata_copy(struct dns_writer *d, const uint8_t *msg, const struct dn
 bool dns_rr_copy(
 	struct dns_writer *d, const uint8_t *msg, size_t len, const struct dns_rr *rr, uint32_t ttl_s)
 {
-	struct dns_name owner;
+	struct dns_name owner BUF_UNSET;
 	size_t next;
 	if (!dns_name_expand(msg, len, rr->name_at, &owner, &next))
 		return false;
@@ -42,7 +43,7 @@ bool dns_rr_copy(
 
 static bool owner_is(const uint8_t *msg, size_t len, const struct dns_rr *rr, const struct dns_name *n)
 {
-	struct dns_name owner;
+	struct dns_name owner BUF_UNSET;
 	size_t next;
 	return dns_name_expand(msg, len, rr->name_at, &owner, &next) && dns_name_equal(&owner, n);
 }
@@ -50,7 +51,7 @@ static bool owner_is(const uint8_t *msg, size_t len, const struct dns_rr *rr, co
 /* The zone a record speaks for must hold the name in question; nothing sideways is believed. */
 static bool owner_above(const uint8_t *msg, size_t len, const struct dns_rr *rr, const struct dns_name *n)
 {
-	struct dns_name owner;
+	struct dns_name owner BUF_UNSET;
 	size_t next;
 	return dns_name_expand(msg, len, rr->name_at, &owner, &next) && dns_name_within(n, &owner);
 }
@@ -77,8 +78,9 @@ static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, 
 		return false;
 	for (unsigned i = 0; i < total; i++) {
 		struct dns_rr *rr = &k->rrs[i];
-		struct dns_name owner;
+		struct dns_name owner BUF_UNSET;
 		size_t next, from = at;
+		k->keep[i] = 0;
 		if (!dns_rr_next(msg, len, &at, rr) || !dns_name_expand(msg, len, from, &owner, &next))
 			return false;
 		bool additional = i >= answers + authorities;
@@ -96,7 +98,6 @@ static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, 
 		if (!additional || opts++ || owner.len != 1 || !opt_read(msg, rr, out))
 			return false;
 	}
-	memset(k->keep, 0, total);
 	k->n_answer = (uint16_t)answers;
 	k->n_authority = (uint16_t)authorities;
 	return true;
@@ -182,10 +183,13 @@ static uint32_t soa_ttl(const uint8_t *msg, const struct dns_rr *rr)
 static void clean_begin(
 	struct dns_writer *d, struct dns_query *q, uint8_t *buf, const struct dns_ask *asked, uint16_t ede)
 {
-	*q = (struct dns_query) { .id = ede, .rd = true, .tcp = true, .size = DNS_MESSAGE_MAX };
-	q->name = *asked->name;
+	memset(q, 0, offsetof(struct dns_query, name));
+	q->id = ede;
+	q->rd = q->tcp = true;
+	q->size = DNS_MESSAGE_MAX;
+	dns_name_copy(&q->name, asked->name);
 	q->question_len = (uint16_t)(q->name.len + 4);
-	memcpy(q->question, q->name.b, q->name.len);
+	memmove(q->question, q->name.b, q->name.len); /* a call, as in question_read */
 	be_put(q->question + q->name.len, 2, asked->type);
 	be_put(q->question + q->name.len + 2, 2, DNS_IN);
 	dns_write_begin(d, buf, DNS_MESSAGE_MAX, q);
@@ -194,8 +198,8 @@ static void clean_begin(
 static size_t clean_write(struct answer_work *k, const uint8_t *msg, size_t len, const struct dns_ask *asked,
 	struct answer *out, uint8_t *buf)
 {
-	struct dns_query q;
-	struct dns_writer d;
+	struct dns_query q BUF_UNSET;
+	struct dns_writer d BUF_UNSET;
 	clean_begin(&d, &q, buf, asked, out->ede);
 	out->ttl_s = out->complete ? TTL_MAX_S : BARE_NEGATIVE_TTL_S;
 	for (unsigned i = 0; i < (unsigned)k->n_answer + k->n_authority; i++) {
@@ -219,8 +223,8 @@ static size_t clean_write(struct answer_work *k, const uint8_t *msg, size_t len,
 
 size_t answer_error_write(uint8_t *buf, const struct dns_ask *asked, uint16_t rcode, uint16_t ede)
 {
-	struct dns_query q;
-	struct dns_writer d;
+	struct dns_query q BUF_UNSET;
+	struct dns_writer d BUF_UNSET;
 	clean_begin(&d, &q, buf, asked, ede);
 	return dns_write_end(&d, &q, &(struct dns_end) { .rcode = rcode, .ede = EDE_NONE });
 }
@@ -229,7 +233,7 @@ size_t answer_error_write(uint8_t *buf, const struct dns_ask *asked, uint16_t rc
  * nothing before it to point to. */
 static bool question_match(const uint8_t *msg, size_t len, const struct dns_ask *asked, size_t *at)
 {
-	struct dns_name name;
+	struct dns_name name BUF_UNSET;
 	if (!dns_name_expand(msg, len, DNS_HEADER, &name, at) || len - *at < 4 ||
 		*at != (size_t)DNS_HEADER + name.len)
 		return false;
@@ -249,7 +253,7 @@ enum answer_read answer_read(struct answer_work *k, const uint8_t *msg, size_t l
 	out->ede = EDE_NONE;
 	out->truncated = msg[2] & 2;
 	out->complete = false;
-	out->last = *asked->name;
+	dns_name_copy(&out->last, asked->name);
 	out->ttl_s = 0;
 	out->len = 0;
 	unsigned questions = (unsigned)be_get(msg + 4, 2);

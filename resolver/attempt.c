@@ -1,6 +1,8 @@
 /* What a flight sends: to whom, when to the next, and what it may still expect. flight.c has the whole. */
 #include "resolver/flight.h"
 
+#include "mesh/base/buf.h"
+
 enum {
 	HELD_RACE_MS = 100,
 	STREAM_AGAIN_MS =
@@ -36,7 +38,7 @@ void attempt_question(const struct flight *f, const struct attempt *a, struct dn
 bool attempt_send(
 	struct resolver *r, uint64_t now_ms, struct flight *f, struct upstream *to, struct attempt_how how)
 {
-	uint8_t msg[DNS_ASK_MAX];
+	uint8_t msg[DNS_ASK_MAX] BUF_UNSET;
 	struct dns_ask ask;
 	if (f->n_attempts == ATTEMPTS_MAX)
 		return false;

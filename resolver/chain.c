@@ -1,8 +1,10 @@
 #include "resolver/chain.h"
 
+#include "mesh/base/buf.h"
+
 static bool owner_is(const struct cache_item *item, const struct dns_rr *rr, const struct dns_name *name)
 {
-	struct dns_name owner;
+	struct dns_name owner BUF_UNSET;
 	size_t next;
 	return dns_name_expand(item->msg, item->len, rr->name_at, &owner, &next) &&
 	       dns_name_equal(&owner, name);
@@ -27,7 +29,7 @@ static bool link_find(const struct cache_item *item, uint16_t type, const struct
 
 void chain_walk(const struct resolver *r, const struct cache_item *item, uint16_t type, struct chain *c)
 {
-	struct zone_hit hit;
+	struct zone_hit hit BUF_UNSET;
 	size_t next;
 	c->n = 0;
 	c->inward = c->complete = false;

@@ -24,6 +24,7 @@
  * upstream is there: it came from its address to a socket of the kernel's choice. */
 #include "resolver/flight.h"
 
+#include "mesh/base/buf.h"
 #include <stdlib.h>
 
 enum {
@@ -55,8 +56,8 @@ struct cache_key flight_cache_key(const struct flight_key *k)
 
 void flight_key_hash(const struct resolver *r, struct flight_key *k)
 {
-	struct cache_key c = flight_cache_key(k);
 	k->hash = 0;
+	struct cache_key c = flight_cache_key(k);
 	k->hash = cache_key_hash(&c, r->seed);
 }
 
@@ -129,7 +130,6 @@ static void order_set(struct flight *f)
 		}
 }
 
-static struct flight *flight_new(
 static void flight_key_copy(struct flight_key *to, const struct flight_key *from)
 {
 	to->route = from->route;
@@ -140,13 +140,14 @@ static void flight_key_copy(struct flight_key *to, const struct flight_key *from
 	dns_name_copy(&to->name, &from->name);
 }
 
+static struct flight *flight_new(
 	struct resolver *r, uint64_t now_ms, const struct flight_key *k, struct routes *routes)
 {
 	struct flight *f = r->n_free ? spare_get(&r->spare_flights, sizeof(*f)) : NULL;
 	if (!f)
 		return NULL;
-	f->slot = r->free_slots[--r->n_free];
 	memset(f, 0, offsetof(struct flight, key));
+	f->slot = r->free_slots[--r->n_free];
 	f->generation = ++r->generations[f->slot];
 	flight_key_copy(&f->key, k);
 	f->routes = routes;
@@ -258,10 +259,11 @@ void flight_land(
 	struct resolver *r, uint64_t now_ms, struct flight *f, const struct landing *l, unsigned rank)
 {
 	struct waiter *waiters = f->waiters;
-	struct dns_name name = f->key.name; /* l->stale may stand on it */
+	struct dns_name name BUF_UNSET; /* l->stale may stand on the flight's */
 	struct cache_key stale = l->stale ? *l->stale : (struct cache_key) { 0 };
 	struct landing with = *l;
 	uint8_t *partial = f->partial, *kept = f->kept; /* l may stand on them */
+	dns_name_copy(&name, &f->key.name);
 	f->waiters = NULL;
 	f->n_waiters = 0;
 	f->partial = f->kept = NULL;

@@ -12,6 +12,7 @@
 #include "resolver/listen.h"
 #include "resolver/server.h"
 
+#include "mesh/base/buf.h"
 #include "mesh/base/table.h"
 #include "mesh/os/sock.h"
 #include "resolver/exchange/validate.h"
@@ -39,8 +40,8 @@ static void one_send(struct resolver_server *s, const struct udp_out *o)
 
 static void many_send(struct resolver_server *s)
 {
-	struct mmsghdr m[UDP_BATCH];
-	struct iovec io[UDP_BATCH];
+	struct mmsghdr m[UDP_BATCH] BUF_UNSET;
+	struct iovec io[UDP_BATCH] BUF_UNSET;
 	for (size_t i = 0, n; i < s->n_out; i += n) {
 		uint8_t listener = s->peers[s->out[i].peer].listener;
 		for (n = 0; i + n < s->n_out; n++) {

@@ -359,7 +359,9 @@ size_t dns_ask_write(uint8_t *buf, const struct dns_ask *a)
 	wr_u16(&w, 1);
 	wr_u32(&w, 0);
 	wr_u16(&w, a->edns);
-	wr_bytes(&w, a->name->b, a->name->len);
+	uint8_t *name = wr_take(&w, a->name->len);
+	if (name)
+		memmove(name, a->name->b, a->name->len); /* a call, as in question_read */
 	dns_name_mix(buf + DNS_HEADER, a->name->len, a->upper);
 	wr_u16(&w, a->type);
 	wr_u16(&w, DNS_IN);

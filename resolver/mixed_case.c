@@ -21,6 +21,8 @@
  * Checks (check.c) ask in lower case, since nothing that they are told is used. */
 #include "resolver/flight.h"
 
+#include "mesh/base/buf.h"
+
 static bool is_beyond_strangers(const struct upstream *u)
 {
 	return u->trusted || u->secure || u->validates;
@@ -56,15 +58,15 @@ uint64_t mixed_case_choose(
 enum answer_read mixed_case_read(struct resolver *r, uint64_t now_ms, const struct flight *f,
 	const struct attempt *a, const uint8_t *msg, size_t len, struct answer *out)
 {
-	uint8_t asked[DNS_NAME_MAX];
+	struct dns_name asked BUF_UNSET;
 	size_t name_len = f->key.name.len;
 	bool trusted = is_beyond_strangers(a->to), same = true;
 	struct dns_ask ask;
 	attempt_question(f, a, &ask);
 	if (a->upper && len >= DNS_HEADER + name_len && len <= sizeof(r->out)) {
-		memcpy(asked, f->key.name.b, name_len);
-		dns_name_mix(asked, name_len, a->upper);
-		same = memcmp(msg + DNS_HEADER, asked, name_len) == 0;
+		dns_name_copy(&asked, &f->key.name);
+		dns_name_mix(asked.b, name_len, a->upper);
+		same = memcmp(msg + DNS_HEADER, asked.b, name_len) == 0;
 		memcpy(r->out, msg, len); /* names further on may point into the question */
 		dns_fold(r->out + DNS_HEADER, r->out + DNS_HEADER, name_len);
 		msg = r->out;

@@ -98,7 +98,7 @@ static bool is_withheld(const struct resolver *r, const struct asking *k, const 
 {
 	if (!r->ops.may_have || r->ops.may_have(r->ops.arg, k->client))
 		return false;
-	struct zone_hit hit;
+	struct zone_hit hit BUF_UNSET;
 	return query_zone_speaks(r, name, &hit) && hit.owned;
 }
 
@@ -224,12 +224,13 @@ static void records_copy(struct asking *k, const struct cache_item *item, const 
 static void upstream_reply(
 	struct resolver *r, struct asking *k, const struct cache_item *item, struct chain *c)
 {
-	struct dns_name chain = k->q->name;
+	struct dns_name chain BUF_UNSET;
 	struct dns_end end = { .flags = item->msg[2] << 8 & DNS_TC, .ede = answer_ede(item) };
 	if (!c->inward && dns_name_equal(&c->names[0], &k->q->name)) {
 		send_reply(r, k, answer_reply(r->out, sizeof(r->out), k->q, item));
 		return;
 	}
+	dns_name_copy(&chain, &k->q->name);
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
 	if (zone_answer_write(r, &k->d, k->q->type, &chain, &end.rcode) != LOCAL_FOREIGN ||
 		!dns_name_equal(&chain, &c->names[0])) {
@@ -313,7 +314,7 @@ static bool keep_before(struct asking *k, const uint8_t *msg, size_t len)
 /* The reply to what is whole now, or one more link of the chain. */
 static void chain_go_on(struct resolver *r, struct asking *k, const struct cache_item *whole)
 {
-	struct chain c;
+	struct chain c BUF_UNSET;
 	unsigned by = 0;
 	chain_walk(r, whole, k->q->type, &c);
 	if (c.n > ANSWER_CHAIN_MAX) {
@@ -334,8 +335,9 @@ static void chain_go_on(struct resolver *r, struct asking *k, const struct cache
 		forward(r, k, &c.names[c.n], onward);
 		return;
 	}
-	const struct route *four = is_without_six(whole, &c) ? four_route(r, k, &c.names[c.n]) : NULL;
-	uint32_t four_s = dns64_ttl(whole);
+	bool six = !r->dns64.n || !is_without_six(whole, &c);
+	const struct route *four = six ? NULL : four_route(r, k, &c.names[c.n]);
+	uint32_t four_s = four ? dns64_ttl(whole) : 0;
 	if (four && keep_before(k, r->out, dns64_write(r->out, whole, &r->dns64, four_s))) {
 		k->four_s = four_s;
 		forward(r, k, &c.names[c.n], four);
@@ -374,7 +376,7 @@ static void upstream_answered_reply(struct resolver *r, struct asking *k, const 
 
 struct cache_life query_life(const struct resolver *r, const struct dns_name *name, uint32_t ttl_s)
 {
-	struct zone_hit hit;
+	struct zone_hit hit BUF_UNSET;
 	zone_find(r->zone, name, &hit);
 	return (struct cache_life) { ttl_s, hit.verdict == ZONE_FOREIGN ? r->stale_s : 0 };
 }
@@ -416,13 +418,17 @@ void waiter_free(struct resolver *r, struct waiter *w)
 
 void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const struct landing *l)
 {
-	struct asking k = { .now_ms = now_ms, .client = w->client, .began_ms = w->began_ms, .q = &w->q };
+	struct asking k BUF_UNSET;
 	if (w->search) {
 		dns64_search_done(r, now_ms, w, l);
 		return;
 	}
 	struct dns_end end = { .rcode = l->rcode, .ede = l->ede, .ede_text = l->ede_text };
 	struct cache_item item = { .msg = l->msg, .len = l->len };
+	k.now_ms = now_ms;
+	k.client = w->client;
+	k.began_ms = w->began_ms;
+	k.q = &w->q;
 	k.before = w->before;
 	k.before_len = w->before_len;
 	k.hops = w->hops;
@@ -561,8 +567,7 @@ static bool answer(struct resolver *r, struct asking *k)
 	unsigned by = 0;
 	if (!k->q->type) /* B14: nothing can have type 0 */
 		return finish_error(r, k, &(struct dns_end) { .ede = EDE_NONE });
-	name->len = k->q->name.len;
-	memcpy(name->b, k->q->name.b, name->len);
+	dns_name_copy(name, &k->q->name);
 	if (is_withheld(r, k, name))
 		return finish_error(r, k,
 			&(struct dns_end) { .rcode = DNS_REFUSED,
@@ -595,7 +600,7 @@ bool resolver_query(
 	struct resolver *r, uint64_t now_ms, uint64_t client, const uint8_t *msg, size_t len, bool tcp)
 {
 	struct dns_query *q = &r->asked;
-	struct asking k;
+	struct asking k BUF_UNSET;
 	k.now_ms = k.began_ms = now_ms;
 	k.client = client;
 	k.source = RESOLVER_FROM_NOWHERE;

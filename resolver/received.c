@@ -2,6 +2,8 @@
  * flight.c has the whole. */
 #include "resolver/flight.h"
 
+#include "mesh/base/buf.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -182,7 +184,7 @@ void resolver_upstream_received(
 {
 	struct flight *f;
 	struct attempt *a = attempt_find(r, id, &f);
-	struct answer got;
+	struct answer got BUF_UNSET;
 	if (!a)
 		return;
 	upstream_heard(a->to, now_ms);
@@ -198,8 +200,7 @@ void resolver_upstream_received(
 	if (!got.no_question && (answered || !a->tcp))
 		mixed_case_learn(r, now_ms, f, a);
 	if (answered && !f->canary)
-		upstream_answered(a->to, now_ms, a->sent_ms,
-			&(struct upstream_question) { .name = f->key.name, .type = f->key.type });
+		upstream_answered(a->to, now_ms, a->sent_ms, &f->key.name, f->key.type);
 	if (f->checks)
 		check_received(r, now_ms, f, a, &got);
 	else if (f->lingering)

@@ -39,16 +39,18 @@ void upstream_heard(struct upstream *u, uint64_t now_ms)
 		state_set(u, UPSTREAM_WELL);
 }
 
-static void known_add(struct upstream *u, const struct upstream_question *q)
+static void known_add(struct upstream *u, const struct dns_name *name, uint16_t type)
 {
-	if (dns_name_equal(&u->known[0].name, &q->name))
+	if (dns_name_equal(&u->known[0].name, name))
 		return;
-	u->known[1] = u->known[0];
-	u->known[0] = *q;
+	dns_name_copy(&u->known[1].name, &u->known[0].name);
+	u->known[1].type = u->known[0].type;
+	dns_name_copy(&u->known[0].name, name);
+	u->known[0].type = type;
 }
 
 void upstream_answered(
-	struct upstream *u, uint64_t now_ms, uint64_t sent_ms, const struct upstream_question *question)
+	struct upstream *u, uint64_t now_ms, uint64_t sent_ms, const struct dns_name *name, uint16_t type)
 {
 	uint32_t rtt = clamp(now_ms - sent_ms + 1, 1, 60000);
 	u->rtt_ms = u->rtt_ms ? (u->rtt_ms * 7 + rtt) / 8 : rtt;
@@ -57,7 +59,7 @@ void upstream_answered(
 	u->refuse_until_ms = 0;
 	u->fault = 0;
 	upstream_heard(u, now_ms);
-	known_add(u, question);
+	known_add(u, name, type);
 }
 
 bool upstream_is_in_question(const struct upstream *u, uint64_t now_ms, uint64_t sent_ms)

@@ -97,7 +97,7 @@ uint32_t upstream_check_wait_ms(const struct upstream *u);
 void upstream_heard(struct upstream *u, uint64_t now_ms);
 /* It answered a question sent at sent_ms, with records or with the word that there are none. */
 void upstream_answered(
-	struct upstream *u, uint64_t now_ms, uint64_t sent_ms, const struct upstream_question *question);
+	struct upstream *u, uint64_t now_ms, uint64_t sent_ms, const struct dns_name *name, uint16_t type);
 /* Nothing came for what was sent at sent_ms. true: it shall be checked now. */
 bool upstream_is_in_question(const struct upstream *u, uint64_t now_ms, uint64_t sent_ms);
 /* One that is held or a ring: is a check due? */

@@ -13,6 +13,7 @@
  *
  * What an ICMP error quotes says which question it is about, and that one alone fails; one that quotes what was never asked
  * is forged. One that quotes too little fails all that are out on the port, when what lies there is read. */
+#include "mesh/base/buf.h"
 #include "mesh/base/wire.h"
 #include "resolver/exchange/transport.h"
 
@@ -256,8 +257,8 @@ static size_t batch_send(struct udp_sockets *u, size_t i)
 {
 	struct udp_out *o = &u->out[i];
 	struct udp_socket *s = o->question ? o->question->socket : NULL;
-	struct mmsghdr m[BATCH];
-	struct iovec io[BATCH];
+	struct mmsghdr m[BATCH] BUF_UNSET;
+	struct iovec io[BATCH] BUF_UNSET;
 	unsigned n = 0, done = 0;
 	for (; s && i + n < u->n_out && o[n].question && o[n].question->socket == s; n++) {
 		io[n] = (struct iovec) { o[n].msg, o[n].len };
@@ -388,7 +389,7 @@ static void socket_ready(struct udp_sockets *u, struct udp_socket *s, uint32_t e
 static void udp_ready(void *arg, int events)
 {
 	struct udp_sockets *u = arg;
-	struct epoll_event ev[EVENTS_PER_WAKEUP];
+	struct epoll_event ev[EVENTS_PER_WAKEUP] BUF_UNSET;
 	(void)events;
 	int n = epoll_wait(u->poll, ev, EVENTS_PER_WAKEUP, 0);
 	u->busy = true; /* an earlier answer may end a later socket */

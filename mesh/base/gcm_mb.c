@@ -162,6 +162,7 @@ static void choose(void)
 	t->g = new_unchosen();
 	if (t->openssl && t->g && agrees(t))
 		chosen.instructions = instructions_of(m);
+	mb_give_back_code(m); /* all lengths are more than there will be */
 	EVP_CIPHER_CTX_free(t->openssl);
 	gcm_free(t->g);
 	free(t);

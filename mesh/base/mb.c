@@ -51,12 +51,17 @@ static int give_back_code(struct dl_phdr_info *of, size_t size, void *arg)
 	return 0;
 }
 
+void mb_give_back_code(const struct IMB_MGR *m)
+{
+	(void)dl_iterate_phdr(give_back_code, (void *)(uintptr_t)m->submit_job_nocheck);
+}
+
 static bool set_up_manager(IMB_MGR *m)
 {
 	IMB_ARCH arch;
 	init_mb_mgr_auto(m, &arch);
 	/* Its self-test has been through all ciphers: three megabytes resident, of which one cipher stays in use. */
-	(void)dl_iterate_phdr(give_back_code, (void *)(uintptr_t)m->submit_job_nocheck);
+	mb_give_back_code(m);
 	return is_sound(m);
 }
 

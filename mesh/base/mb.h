@@ -6,5 +6,7 @@ struct IMB_MGR;
 /* This thread's. NULL: a processor that the library does not know, its own self-test failed, it leaves secrets on the
  * stack, or memory is short. */
 struct IMB_MGR *mb_manager(void);
+/* What was called of the library's code until now and will hardly be again need not stay in memory. */
+void mb_give_back_code(const struct IMB_MGR *m);
 
 #endif

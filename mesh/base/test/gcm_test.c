@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,40 @@ static void skip_if_absent(void)
 {
 	if (!gcm_instructions())
 		skip();
+}
+
+/* KiB in memory of the library's code. */
+static size_t resident_code(void)
+{
+	char line[600];
+	size_t kib, sum = 0;
+	bool of_it = false;
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		char rights[5];
+		if (sscanf(line, "%*x-%*x %4s", rights) == 1)
+			of_it = rights[2] == 'x' && strstr(line, "libIPSec_MB");
+		else if (of_it && sscanf(line, "Rss: %zu kB", &kib) == 1)
+			sum += kib;
+	}
+	fclose(maps);
+	return sum;
+}
+
+/* What the comparison at the start went through does not stay; what is called comes back. The first test: others use more. */
+static void test_leaves_little(void **state)
+{
+	enum { AROUND_KIB = 128 }; /* a page that is called brings its neighbours */
+	struct gcm *g;
+	(void)state;
+	skip_if_absent();
+	assert_in_range(resident_code(), 0, AROUND_KIB);
+	g = gcm_new();
+	assert_non_null(g);
+	gcm_set_key(g, (const uint8_t[GCM_KEY]) { 1 });
+	assert_in_range(resident_code(), 1, 2 * AROUND_KIB);
+	gcm_free(g);
 }
 
 /* The test cases with 128 bits of the GCM specification (McGrew and Viega, appendix B), those with nonces of 12 bytes. */
@@ -251,8 +286,9 @@ int main(void)
 {
 	if (!key_setup())
 		return 1;
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_vectors),
-		cmocka_unit_test(test_each_length), cmocka_unit_test(test_outlives_its_thread),
-		cmocka_unit_test(test_directions_in_turn), cmocka_unit_test(test_wiped) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_leaves_little),
+		cmocka_unit_test(test_vectors), cmocka_unit_test(test_each_length),
+		cmocka_unit_test(test_outlives_its_thread), cmocka_unit_test(test_directions_in_turn),
+		cmocka_unit_test(test_wiped) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,25 +115,11 @@ static bool insert_at(struct addr **v, size_t *n, size_t at, const struct addr *
 	return true;
 }
 
-static void remove_at(struct addr *v, size_t *n, size_t at)
-{
-	--*n;
-	memmove(&v[at], &v[at + 1], (*n - at) * sizeof(*v));
-}
-
 bool addr_set_add(struct addr_set *s, const struct addr *a)
 {
 	bool there;
 	size_t at = place_of(s->v, s->n, a, &there);
 	return there || insert_at(&s->v, &s->n, at, a);
-}
-
-void addr_set_remove(struct addr_set *s, const struct addr *a)
-{
-	bool there;
-	size_t at = place_of(s->v, s->n, a, &there);
-	if (there)
-		remove_at(s->v, &s->n, at);
 }
 
 void addr_set_free(struct addr_set *s)
@@ -150,30 +136,145 @@ bool addr_bag_assign(struct addr_bag *b, const struct addr *v, size_t n)
 	if (!copy)
 		return false;
 	free(b->v);
-	*b = (struct addr_bag) { .v = copy, .n = n };
+	b->v = copy;
+	b->n = b->cap = n;
+	b->n_late = b->n_more = 0;
 	return true;
+}
+
+/* How often a stands among the many, from `at` on. */
+static size_t times_at(const struct addr_bag *b, size_t at, const struct addr *a)
+{
+	size_t k = 0;
+	while (at + k < b->n && compare_addr(&b->v[at + k], a) == 0)
+		k++;
+	return k;
+}
+
+static bool late_before(const void *v, size_t i, const void *a)
+{
+	return compare_addr(&((const struct addr_late *)v)[i].a, a) < 0;
+}
+
+/* Index of the first that is not less than a; *more: of a, 0 when it does not wait. */
+static size_t late_place(const struct addr_bag *b, const struct addr *a, int *more)
+{
+	size_t i = sorted_before(b->late, b->n_late, a, late_before);
+	*more = i < b->n_late && compare_addr(&b->late[i].a, a) == 0 ? b->late[i].more : 0;
+	return i;
+}
+
+static size_t times(const struct addr_bag *b, const struct addr *a)
+{
+	bool there;
+	int more;
+	size_t at = place_of(b->v, b->n, a, &there);
+	(void)late_place(b, a, &more);
+	return (size_t)((ptrdiff_t)(there ? times_at(b, at, a) : 0) + more);
+}
+
+/* What stands between two that go moves once. */
+static void take_out(struct addr_bag *b)
+{
+	size_t to = 0, from = 0;
+	bool there;
+	for (size_t i = 0; i < b->n_late; i++) {
+		if (b->late[i].more > 0)
+			continue;
+		size_t at = place_of(b->v, b->n, &b->late[i].a, &there);
+		memmove(&b->v[to], &b->v[from], (at - from) * sizeof(*b->v));
+		to += at - from;
+		from = at + (size_t)-b->late[i].more;
+	}
+	if (!from)
+		return;
+	memmove(&b->v[to], &b->v[from], (b->n - from) * sizeof(*b->v));
+	b->n -= from - to;
+}
+
+/* From the end on: what stands behind one that comes moves once. There is room. */
+static void put_in(struct addr_bag *b)
+{
+	size_t end = b->n, shift = b->n_more;
+	bool there;
+	b->n += shift;
+	for (size_t i = b->n_late; shift && i-- > 0;) {
+		if (b->late[i].more < 0)
+			continue;
+		size_t at = place_of(b->v, end, &b->late[i].a, &there);
+		memmove(&b->v[at + shift], &b->v[at], (end - at) * sizeof(*b->v));
+		for (int k = 0; k < b->late[i].more; k++)
+			b->v[at + --shift] = b->late[i].a;
+		end = at;
+	}
+}
+
+struct addr_set addr_bag_all(struct addr_bag *b)
+{
+	if (b->n_late) {
+		take_out(b);
+		put_in(b);
+		b->n_late = b->n_more = 0;
+	}
+	return (struct addr_set) { .v = b->v, .n = b->n };
+}
+
+/* Among the many there is room for all that wait and one more. */
+static bool bag_reserve(struct addr_bag *b)
+{
+	size_t need = b->n + b->n_more + 1, cap = need + need / 8 + ADDR_BAG_LATE;
+	if (need <= b->cap)
+		return true;
+	struct addr *v = realloc(b->v, cap * sizeof(*v));
+	if (!v)
+		return false;
+	b->v = v;
+	b->cap = cap;
+	return true;
+}
+
+/* One more, or one less. */
+static void bag_change(struct addr_bag *b, const struct addr *a, int by)
+{
+	int more;
+	size_t i = late_place(b, a, &more);
+	if (!more && b->n_late == ADDR_BAG_LATE) {
+		(void)addr_bag_all(b);
+		i = 0;
+	}
+	if (!more) {
+		memmove(&b->late[i + 1], &b->late[i], (b->n_late - i) * sizeof(b->late[0]));
+		b->late[i] = (struct addr_late) { .a = *a };
+		b->n_late++;
+	}
+	b->late[i].more += by;
+	if (by > 0 && more >= 0)
+		b->n_more++;
+	else if (by < 0 && more > 0)
+		b->n_more--;
+	if (b->late[i].more)
+		return;
+	b->n_late--;
+	memmove(&b->late[i], &b->late[i + 1], (b->n_late - i) * sizeof(b->late[0]));
 }
 
 bool addr_bag_add(struct addr_bag *b, const struct addr *a)
 {
-	bool there;
-	size_t at = place_of(b->v, b->n, a, &there);
-	return insert_at(&b->v, &b->n, at, a);
+	if (!bag_reserve(b))
+		return false;
+	bag_change(b, a, 1);
+	return true;
 }
 
 void addr_bag_remove(struct addr_bag *b, const struct addr *a)
 {
-	bool there;
-	size_t at = place_of(b->v, b->n, a, &there);
-	if (there)
-		remove_at(b->v, &b->n, at);
+	if (times(b, a))
+		bag_change(b, a, -1);
 }
 
 bool addr_bag_has(const struct addr_bag *b, const struct addr *a)
 {
-	bool there;
-	(void)place_of(b->v, b->n, a, &there);
-	return there;
+	return times(b, a) > 0;
 }
 
 void addr_bag_free(struct addr_bag *b)

@@ -40,9 +40,10 @@ struct guard {
 	struct journal *journal;
 	char ifname[16], table[GUARD_TABLE_TEXT], problem[320];
 	enum guard_state state;
-	struct addr_set own, mesh; /* wanted; own is part of mesh */
-	struct addr_set loaded;	   /* of the table: its mesh addresses */
-	struct addr_set sending;   /* will be loaded when `run` succeeds */
+	struct addr_set own;	 /* wanted, */
+	struct addr_bag mesh;	 /* and these, each once; own is part of them */
+	struct addr_set loaded;	 /* of the table: its mesh addresses */
+	struct addr_set sending; /* will be loaded when `run` succeeds */
 	struct guard_inside inside;
 	struct guard_service service; /* its networks are ours */
 	int size;		      /* of the table as it was loaded whole last */
@@ -152,10 +153,9 @@ struct guard_change {
 	struct addr_set come, gone;
 };
 
-static bool change_list(const struct guard *g, struct guard_change *c)
+static bool change_list(const struct guard *g, const struct addr_set *mesh, struct guard_change *c)
 {
-	return addr_set_minus(&g->mesh, &g->loaded, &c->come) &&
-	       addr_set_minus(&g->loaded, &g->mesh, &c->gone);
+	return addr_set_minus(mesh, &g->loaded, &c->come) && addr_set_minus(&g->loaded, mesh, &c->gone);
 }
 
 static void change_free(struct guard_change *c)
@@ -232,13 +232,15 @@ static void guard_flush(struct guard *g)
 {
 	struct buf script = { 0 };
 	struct errbuf eb = { 0 };
-	if (g->run || g->state == GUARD_OFF ||
-		(g->state == GUARD_HOLDS && addr_set_equal(&g->mesh, &g->loaded)))
+	if (g->run || g->state == GUARD_OFF)
+		return;
+	const struct addr_set mesh = addr_bag_all(&g->mesh);
+	if (g->state == GUARD_HOLDS && addr_set_equal(&mesh, &g->loaded))
 		return;
 	struct guard_change c = { 0 };
 	bool change = g->state == GUARD_HOLDS;
 	g->stale_too = false;
-	bool ok = addr_set_assign(&g->sending, g->mesh.v, g->mesh.n) && (!change || change_list(g, &c));
+	bool ok = addr_set_assign(&g->sending, mesh.v, mesh.n) && (!change || change_list(g, &mesh, &c));
 	if (ok && change && c.come.n + c.gone.n <= NFT_ELEMENTS_MAX) {
 		int err = change_by_netlink(g, &c, &eb);
 		change_free(&c);
@@ -246,7 +248,7 @@ static void guard_flush(struct guard *g)
 		return;
 	}
 	ok = ok && (change ? guard_rules_change(g->ifname, &c.come, &c.gone, &script)
-			   : whole_script(g, &g->mesh, &script));
+			   : whole_script(g, &mesh, &script));
 	change_free(&c);
 	g->run = ok ? child_start(g->loop, nft_argv, buf_data(&script), script.len, NFT_MS, nft_ended, g, &eb)
 		    : NULL;
@@ -367,7 +369,7 @@ void guard_close(struct guard *g)
 	if (g->watch_fd >= 0)
 		close(g->watch_fd);
 	addr_set_free(&g->own);
-	addr_set_free(&g->mesh);
+	addr_bag_free(&g->mesh);
 	addr_set_free(&g->loaded);
 	addr_set_free(&g->sending);
 	free((void *)(uintptr_t)g->service.nets);
@@ -425,7 +427,7 @@ void guard_own(struct guard *g, const struct addr *own, size_t n)
 	if (!n) {
 		guard_remove(g);
 		addr_set_free(&g->own);
-		addr_set_free(&g->mesh);
+		addr_bag_free(&g->mesh);
 		say_forbidden(g);
 		return;
 	}
@@ -467,11 +469,14 @@ static void guard_peers_told(struct guard *g, bool known)
 void guard_peers(struct guard *g, const struct addr *peers, size_t n)
 {
 	struct addr *all = malloc((g->own.n + n + 1) * sizeof(*all));
+	struct addr_set each = { 0 };
 	if (all && g->own.n)
 		memcpy(all, g->own.v, g->own.n * sizeof(*all));
 	if (all && n)
 		memcpy(all + g->own.n, peers, n * sizeof(*all));
-	guard_peers_told(g, all && addr_set_assign(&g->mesh, all, g->own.n + n));
+	guard_peers_told(g, all && addr_set_assign(&each, all, g->own.n + n) &&
+				    addr_bag_assign(&g->mesh, each.v, each.n));
+	addr_set_free(&each);
 	free(all);
 }
 
@@ -480,9 +485,9 @@ void guard_peers_change(struct guard *g, const struct addr_set *come, const stru
 	bool known = true;
 	for (size_t i = 0; i < gone->n; i++)
 		if (!addr_set_has(&g->own, &gone->v[i]))
-			addr_set_remove(&g->mesh, &gone->v[i]);
+			addr_bag_remove(&g->mesh, &gone->v[i]);
 	for (size_t i = 0; known && i < come->n; i++)
-		known = addr_set_add(&g->mesh, &come->v[i]);
+		known = addr_bag_has(&g->mesh, &come->v[i]) || addr_bag_add(&g->mesh, &come->v[i]);
 	guard_peers_told(g, known);
 }
 
@@ -526,8 +531,9 @@ void guard_serve(struct guard *g, const struct guard_service *s)
 	free((void *)(uintptr_t)g->service.nets);
 	g->service = *s;
 	g->service.nets = nets;
+	const struct addr_set mesh = addr_bag_all(&g->mesh);
 	if (g->state != GUARD_OFF)
-		load_now(g, g->mesh.n ? &g->mesh : &g->own);
+		load_now(g, mesh.n ? &mesh : &g->own);
 }
 
 void guard_watch(struct guard *g, void (*turned)(void *arg), void *arg)

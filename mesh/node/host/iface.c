@@ -138,10 +138,10 @@ static void tell_conflict(struct iface *i)
 static int apply_peers(struct iface *i, struct errbuf *eb)
 {
 	struct addr list[OUTSIDE_MAX];
-	struct addr_set peers = { 0 }, want = { 0 }, both = { 0 };
+	struct addr_set all = addr_bag_all(&i->peers), peers = { 0 }, want = { 0 }, both = { 0 };
 	bool ok = addr_set_assign(&i->needed, list, list_outside(i, list)) &&
-		  addr_set_assign(&peers, i->peers.v, i->peers.n) &&
-		  addr_set_minus(&peers, &i->needed, &want) && addr_set_common(&peers, &i->needed, &both);
+		  addr_set_assign(&peers, all.v, all.n) && addr_set_minus(&peers, &i->needed, &want) &&
+		  addr_set_common(&peers, &i->needed, &both);
 	int err = ok ? route_table_set(&i->routes, &want, eb) : err_set(eb, -ENOMEM, "set up %s", i->name);
 	if (ok) {
 		addr_set_free(&i->outside);

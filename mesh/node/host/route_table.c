@@ -57,7 +57,7 @@ void route_table_close(struct route_table *t, struct journal *j)
 		if (nl_rule_del(t->nl, &r, NULL) == 0 && j)
 			journal_remove_rule(j, &r);
 	}
-	addr_set_free(&t->have);
+	addr_bag_free(&t->have);
 	t->table = 0;
 }
 
@@ -84,21 +84,23 @@ static bool is_v6_refusal(struct route_table *t, const struct addr *ip, int err)
 }
 
 /* Few are put in one by one. */
-static bool join(struct addr_set *have, const struct addr_set *come)
+static bool join(struct addr_bag *have, const struct addr_set *come)
 {
 	bool ok = true;
 	if (come->n <= FEW) {
 		for (size_t i = 0; ok && i < come->n; i++)
-			ok = addr_set_add(have, &come->v[i]);
+			ok = addr_bag_has(have, &come->v[i]) || addr_bag_add(have, &come->v[i]);
 		return ok;
 	}
-	struct addr *all = malloc((have->n + come->n + 1) * sizeof(*all));
+	struct addr_set was = addr_bag_all(have), both = { 0 };
+	struct addr *all = malloc((was.n + come->n + 1) * sizeof(*all));
 	if (!all)
 		return false;
-	if (have->n)
-		memcpy(all, have->v, have->n * sizeof(*all));
-	memcpy(all + have->n, come->v, come->n * sizeof(*all));
-	ok = addr_set_assign(have, all, have->n + come->n);
+	if (was.n)
+		memcpy(all, was.v, was.n * sizeof(*all));
+	memcpy(all + was.n, come->v, come->n * sizeof(*all));
+	ok = addr_set_assign(&both, all, was.n + come->n) && addr_bag_assign(have, both.v, both.n);
+	addr_set_free(&both);
 	free(all);
 	return ok;
 }
@@ -128,18 +130,17 @@ static int add_all(struct route_table *t, const struct addr_set *come, struct er
 	return first ? err_set(eb, first, "route the mesh's addresses") : 0;
 }
 
-static bool leave(struct addr_set *have, const struct addr_set *gone)
+static bool leave(struct addr_bag *have, const struct addr_set *gone)
 {
 	struct addr_set left = { 0 };
 	for (size_t i = 0; gone->n <= FEW && i < gone->n; i++)
-		addr_set_remove(have, &gone->v[i]);
+		addr_bag_remove(have, &gone->v[i]);
 	if (gone->n <= FEW)
 		return true;
-	if (!addr_set_minus(have, gone, &left))
-		return false;
-	addr_set_free(have);
-	*have = left;
-	return true;
+	struct addr_set was = addr_bag_all(have);
+	bool ok = addr_set_minus(&was, gone, &left) && addr_bag_assign(have, left.v, left.n);
+	addr_set_free(&left);
+	return ok;
 }
 
 static void delete_all(struct route_table *t, const struct addr_set *gone)
@@ -153,7 +154,7 @@ static void delete_all(struct route_table *t, const struct addr_set *gone)
 
 void route_table_source(struct route_table *t, const struct addr *src4, const struct addr *src6)
 {
-	struct addr_set all = t->have;
+	struct addr_set all = addr_bag_all(&t->have);
 	if (addr_equal(src4, &t->src4) && addr_equal(src6, &t->src6))
 		return;
 	if (all.n) {
@@ -162,15 +163,15 @@ void route_table_source(struct route_table *t, const struct addr *src4, const st
 			(void)nl_route_del_all(t->nl, v, all.n, NULL, NULL);
 		free(v);
 	}
-	addr_set_free(&t->have);
+	addr_bag_free(&t->have);
 	t->src4 = *src4;
 	t->src6 = *src6;
 }
 
 int route_table_set(struct route_table *t, const struct addr_set *want, struct errbuf *eb)
 {
-	struct addr_set come = { 0 }, gone = { 0 };
-	int err = addr_set_minus(want, &t->have, &come) && addr_set_minus(&t->have, want, &gone)
+	struct addr_set come = { 0 }, gone = { 0 }, have = addr_bag_all(&t->have);
+	int err = addr_set_minus(want, &have, &come) && addr_set_minus(&have, want, &gone)
 			  ? 0
 			  : err_set(eb, -ENOMEM, "route the mesh's addresses");
 	if (!err && gone.n)
@@ -184,11 +185,11 @@ int route_table_set(struct route_table *t, const struct addr_set *want, struct e
 
 /* Those of few that are, or are not, in the set of many; out is empty before. */
 static bool pick_few(
-	const struct addr_set *few, const struct addr_set *many, bool in_it, struct addr_set *out)
+	const struct addr_set *few, const struct addr_bag *many, bool in_it, struct addr_set *out)
 {
 	bool ok = true;
 	for (size_t i = 0; ok && i < few->n; i++)
-		if (addr_set_has(many, &few->v[i]) == in_it)
+		if (addr_bag_has(many, &few->v[i]) == in_it)
 			ok = addr_set_add(out, &few->v[i]);
 	return ok;
 }
@@ -211,12 +212,13 @@ int route_table_change(
 
 void route_table_repair(struct route_table *t)
 {
-	struct nl_route *v = routes_of(t, &t->have);
+	struct addr_set all = addr_bag_all(&t->have);
+	struct nl_route *v = routes_of(t, &all);
 	for (int v6 = 0; t->table && v6 < 2; v6++) {
 		struct nl_rule r = rule_of(t, v6);
 		nl_rule_add(t->nl, &r, NULL);
 	}
 	if (v)
-		nl_route_keep_all(t->nl, v, t->have.n, NULL, NULL);
+		nl_route_keep_all(t->nl, v, all.n, NULL, NULL);
 	free(v);
 }

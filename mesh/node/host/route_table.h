@@ -14,8 +14,9 @@ enum { ROUTE_TABLE_BASE = 52000, ROUTE_RULE_PRIORITY = 5252 };
 struct route_table {
 	struct nl *nl; /* borrowed */
 	int ifindex;
-	uint32_t table;		/* 0 = main: this kernel knows no others */
-	struct addr_set have;	/* what is routed; IPv6 ones are left out where the machine has none */
+	uint32_t table; /* 0 = main: this kernel knows no others */
+	struct addr_bag
+		have; /* what is routed, each once; IPv6 ones are left out where the machine has none */
 	struct addr src4, src6; /* the source that packets into the mesh get; unspecified: none is set */
 	bool no_v6;
 };

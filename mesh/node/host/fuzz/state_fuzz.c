@@ -1,9 +1,73 @@
-/* state.json as a backup, an editor or a full disk may leave it: read whole or refused with a sentence. */
+/* state.json as a backup, an editor or a full disk may leave it: read whole or refused with a sentence. What was read is kept, and
+ * read again, as a node does it. */
 #include "mesh/node/host/state.h"
+#include "mesh/os/file.h"
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static char folder[64];
+static int lock = -1;
+
+static void folder_end(void)
+{
+	close(lock);
+	dir_remove(folder, NULL);
+}
+
+/* Where syncing costs nothing, if there is such a place. */
+static const char *folder_of_all(void)
+{
+	struct errbuf eb;
+	if (*folder)
+		return folder;
+	snprintf(folder, sizeof(folder), "%s/rw-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	if (!mkdtemp(folder) || atexit(folder_end) != 0 || (lock = state_lock(folder, &eb)) < 0)
+		abort();
+	return folder;
+}
+
+static void check_kept(const struct state *s)
+{
+	struct state again;
+	struct errbuf eb = { 0 };
+	struct arena a = { 0 };
+	const char *dir = folder_of_all();
+	const struct addr at = addr_v4(0xc0000201);
+	if (state_save(dir, s, &eb) || state_save(dir, s, &eb) ||
+		state_load(dir, &random_system, &again, &eb))
+		abort();
+	if (!key_equal(again.machine.b, s->machine.b) || !key_equal(again.node.b, s->node.b) ||
+		strcmp(again.prefs.control_url, s->prefs.control_url) != 0 ||
+		strcmp(again.prefs.exit_node, s->prefs.exit_node) != 0 ||
+		strcmp(again.prefs.tags, s->prefs.tags) != 0 || again.prefs.n_offered != s->prefs.n_offered ||
+		memcmp(again.prefs.offered, s->prefs.offered, sizeof(again.prefs.offered)) != 0)
+		abort();
+	(void)state_server_reached(&again, &at);
+	if (state_server_reached(&again, &at) && *again.prefs.control_url)
+		abort(); /* that was said before */
+	(void)state_tags(&a, &again.prefs);
+	arena_free(&a);
+	state_wipe(&again);
+}
+
+static void check_map(const uint8_t *data, size_t len)
+{
+	struct buf back = { 0 };
+	struct errbuf eb = { 0 };
+	const char *dir = folder_of_all();
+	if (state_map_save(dir, data, len, &eb) || state_map_load(dir, &back, &eb) || back.len != len ||
+		(len && memcmp(buf_data(&back), data, len) != 0))
+		abort();
+	buf_free(&back);
+	state_map_forget(dir);
+	if (state_map_load(dir, &back, &eb) != -ENOENT)
+		abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -19,6 +83,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			!memchr(s.prefs.hostname, 0, sizeof(s.prefs.hostname)) ||
 			!memchr(s.login_name, 0, sizeof(s.login_name))))
 		abort();
+	if (!err) {
+		check_kept(&s);
+		check_map(data, len);
+	}
 	state_wipe(&s);
 	return 0;
 }

@@ -2,7 +2,7 @@
  * are others at once: what the loop of a node computes for that, the longest between two questions that it could
  * answer, and what other threads compute beside it. CPU in ms, of TURNS exchanges the median; and what the process has
  * resident in MiB, before the first and after the last. */
-#include "mesh/node/bench/resident.h"
+#include "mesh/base/bench/resident.h"
 #include "mesh/node/map_zone.h"
 #include "resolver/listen.h"
 #include <malloc.h>

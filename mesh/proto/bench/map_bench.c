@@ -1,4 +1,5 @@
 /* A thousand peers: writing the map as the server does, reading it as a node does. */
+#include "mesh/base/bench/resident.h"
 #include "mesh/proto/control.h"
 #include <malloc.h>
 #include <stdio.h>
@@ -13,18 +14,6 @@ static double now_ms(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static long rss_kib(void)
-{
-	long pages = 0, resident = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-	if (!f)
-		return 0;
-	if (fscanf(f, "%ld %ld", &pages, &resident) != 2)
-		resident = 0;
-	fclose(f);
-	return resident * 4;
 }
 
 static void fill(struct arena *a, struct ctl_map_response *m)
@@ -76,7 +65,7 @@ int main(void)
 			return 1;
 	}
 	double wrote = (now_ms() - start) / ROUNDS;
-	long before = rss_kib();
+	double before = resident_mib();
 	struct arena kept = { 0 };
 	start = now_ms();
 	for (int i = 0; i < ROUNDS; i++) {
@@ -85,11 +74,12 @@ int main(void)
 			return 1;
 	}
 	double read = (now_ms() - start) / ROUNDS;
-	long after = rss_kib();
+	double after = resident_mib();
 	malloc_trim(0);
-	printf("map of %d peers: %zu bytes, write %.2f ms, read %.2f ms, arena %zu KiB, RSS +%ld KiB, "
-	       "trimmed +%ld KiB\n",
-		PEERS, b.len, wrote, read, kept.used / 1024, after - before, rss_kib() - before);
+	printf("map of %d peers: %zu bytes, write %.2f ms, read %.2f ms, arena %zu KiB, RSS %+.0f KiB, "
+	       "trimmed %+.0f KiB\n",
+		PEERS, b.len, wrote, read, kept.used / 1024, (after - before) * 1024,
+		(resident_mib() - before) * 1024);
 	arena_free(&kept);
 	arena_free(&a);
 	buf_free(&b);

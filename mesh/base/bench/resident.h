@@ -1,6 +1,6 @@
 /* What a bench tells of its memory. */
-#ifndef RW_NODE_BENCH_RESIDENT_H
-#define RW_NODE_BENCH_RESIDENT_H
+#ifndef RW_BASE_BENCH_RESIDENT_H
+#define RW_BASE_BENCH_RESIDENT_H
 
 #include <stdio.h>
 #include <stdlib.h>

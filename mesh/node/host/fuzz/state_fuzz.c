@@ -44,8 +44,10 @@ static void check_kept(const struct state *s)
 	struct arena a = { 0 };
 	const char *dir = folder_of_all();
 	const struct addr at = addr_v4(0xc0000201);
-	if (state_save(dir, s, &eb) || state_save(dir, s, &eb) ||
-		state_load(dir, &random_system, &again, &eb))
+	for (int i = 0; i < 2; i++) /* the second time it is there already */
+		if (state_save(dir, s, &eb))
+			abort();
+	if (state_load(dir, &random_system, &again, &eb))
 		abort();
 	if (!key_equal(again.machine.b, s->machine.b) || !key_equal(again.node.b, s->node.b) ||
 		strcmp(again.prefs.control_url, s->prefs.control_url) != 0 ||

@@ -181,7 +181,7 @@ static void who_is_pinged_quietly(void **state)
 		enum path_socket turn, from;
 		int hops;
 	} rows[] = {
-		{ "198.51.100.2", 0, 0, 0, PATH_MAIN, PATH_MAIN, 2 },
+		{ "198.51.100.2", 0, 0, 0, PATH_MAIN, PATH_MAIN, 1 },
 		{ "198.51.100.2", 100, 0, 0, PATH_MAIN, PATH_MAIN, 3 },
 		{ "198.51.100.2", 250, 0, 0, PATH_MAIN, PATH_MAIN, 4 },
 		{ "198.51.100.2", 399, 0, 0, PATH_MAIN, PATH_MAIN, 4 },

@@ -232,7 +232,9 @@ static void take_line(struct api_watch *w, uint8_t *json, size_t len)
 	struct arena a = { 0 };
 	struct api_notify n;
 	tame(w->c, json, len);
-	if (len && api_notify_read(&a, (const char *)json, len, &n, NULL) == 0)
+	if (len && w->ev.line)
+		w->ev.line(w->ev.arg, (const char *)json, len);
+	else if (len && api_notify_read(&a, (const char *)json, len, &n, NULL) == 0)
 		w->ev.notify(w->ev.arg, &n);
 	arena_free(&a);
 }

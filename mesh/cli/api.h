@@ -32,6 +32,7 @@ void api_cancel(struct api_exchange *x); /* NULL is fine */
 /* Lines of watch-ipn-bus until closed. ended: the daemon went away (code as cli_exit, already told). */
 struct api_watch_events {
 	void (*notify)(void *arg, const struct api_notify *n);
+	void (*line)(void *arg, const char *json, size_t len); /* not NULL: instead of notify, as it came */
 	void (*ended)(void *arg, int code);
 	void *arg;
 };

@@ -1,12 +1,21 @@
+/* What the daemon says, as it says it; and networks of 4via6. */
 #include "mesh/base/via6.h"
+#include "mesh/cli/api.h"
 #include "mesh/cli/verbs.h"
 #include <inttypes.h>
 #include <string.h>
 
 struct options {
 	struct cli_common common;
+	uint64_t count;
 };
-static const struct opt_row rows[] = { CLI_ROWS_COMMON(struct options) };
+static const struct opt_row rows[] = {
+	{ "count", NULL, OPT_U64, offsetof(struct options, count), "N",
+		"watch-ipn: end after so many (default 0: never)" },
+	CLI_ROWS_COMMON(struct options),
+};
+
+/* --- via --- */
 
 static int usage(struct cli *c, const char *why)
 {
@@ -39,15 +48,11 @@ static bool read_network(const char *text, struct prefix *out)
 	return true;
 }
 
-static int debug_run(struct cli *c, const void *options, const char *const *words, int n)
+static int debug_via(struct cli *c, const struct options *o, const char *const *words, int n)
 {
 	struct prefix v4, v6;
 	uint32_t site;
-	(void)options;
-	if (strcmp(words[0], "via") != 0)
-		return cli_fail(c, CLI_USAGE, "usage",
-			"ropewalk status --json has the counters, ropewalk doctor looks for what is wrong.",
-			"debug: \"%s\" is not here; via is", words[0]);
+	(void)o;
 	if (n == 2)
 		return read_network(words[1], &v6) && via6_extract(&v6, &site, &v4)
 			       ? print_via(c, site, &v4, &v6, false)
@@ -59,16 +64,194 @@ static int debug_run(struct cli *c, const void *options, const char *const *word
 	return print_via(c, site, &v4, &v6, true);
 }
 
+/* --- what LocalAPI answers --- */
+
+static int print_json(struct cli *c, const char *target)
+{
+	struct api_request r = { .method = "GET", .target = target };
+	json_t *v;
+	int code = api_call_json(c, &r, &v);
+	if (code != CLI_OK)
+		return code;
+	json_dumpf(v, c->out, c->json ? JSON_COMPACT : JSON_INDENT(2));
+	fputc('\n', c->out);
+	json_decref(v);
+	return CLI_OK;
+}
+
+static int debug_prefs(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	(void)o, (void)words, (void)n;
+	return print_json(c, "/localapi/v0/prefs");
+}
+
+static int debug_derp_map(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	(void)o, (void)words, (void)n;
+	return print_json(c, "/localapi/v0/derpmap");
+}
+
+static int print_body(struct cli *c, const struct api_request *r)
+{
+	struct buf b = { 0 };
+	int code = api_call(c, r, &b, NULL);
+	if (code == CLI_OK && b.len) {
+		fwrite(buf_data(&b), 1, b.len, c->out);
+		if (buf_data(&b)[b.len - 1] != '\n')
+			fputc('\n', c->out);
+	}
+	buf_free(&b);
+	return code;
+}
+
+static int debug_metrics(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	(void)o, (void)words, (void)n;
+	return print_body(c, &(struct api_request) { .method = "GET", .target = "/localapi/v0/usermetrics" });
+}
+
+/* Neither ends the line of the request in which it is. */
+static bool is_plain(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7f)
+			return false;
+	return true;
+}
+
+/* [METHOD] PATH [BODY]: a method is of capitals, as no path is. */
+static int debug_localapi(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	static const char prefix[] = "/localapi/v0/";
+	char target[API_TARGET_MAX];
+	struct buf body = { 0 };
+	int at = 1;
+	(void)o;
+	bool method =
+		n > 1 && *words[1] && strspn(words[1], "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(words[1]);
+	struct api_request r = { .method = method ? words[at++] : "GET", .target = target };
+	if (n <= at || n > at + 2 || !is_plain(words[at]) || strlen(words[at]) > 512)
+		return cli_fail(c, CLI_USAGE, "usage", "ropewalk debug localapi [METHOD] PATH [BODY]",
+			"debug localapi: a path is needed, such as status");
+	snprintf(target, sizeof(target), "%s%s", *words[at] == '/' ? "" : prefix, words[at]);
+	if (n == at + 2) {
+		if (!buf_append(&body, words[at + 1], strlen(words[at + 1])))
+			return cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+		r.body = &body;
+	}
+	int code = print_body(c, &r);
+	buf_free(&body);
+	return code;
+}
+
+/* --- the bus --- */
+
+struct watched {
+	struct cli *c;
+	uint64_t left; /* 0: without end */
+	bool over;
+	int code;
+};
+
+static void watched_end(struct watched *w, int code)
+{
+	if (w->over)
+		return;
+	w->over = true;
+	w->code = code;
+	loop_stop(w->c->loop);
+}
+
+static void watched_line(void *arg, const char *json, size_t len)
+{
+	struct watched *w = arg;
+	if (w->over)
+		return;
+	fprintf(w->c->out, "%.*s\n", (int)len, json);
+	fflush(w->c->out);
+	if (w->left && --w->left == 0)
+		watched_end(w, CLI_OK);
+}
+
+static void watched_ended(void *arg, int code)
+{
+	watched_end(arg, code);
+}
+
+static int debug_watch(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	struct watched w = { .c = c, .left = o->count };
+	(void)words, (void)n;
+	struct api_watch *bus = api_watch_open(
+		c, &(struct api_watch_events) { .line = watched_line, .ended = watched_ended, .arg = &w });
+	if (!bus)
+		return cli_fail(c, CLI_FAILED, "memory", NULL, "out of memory");
+	if (!w.over)
+		loop_run(c->loop);
+	api_watch_close(bus);
+	return w.code;
+}
+
+/* --- which --- */
+
+static const struct {
+	const char *name;
+	int max_words; /* its own too */
+	int (*run)(struct cli *c, const struct options *o, const char *const *words, int n);
+} shown[] = {
+	{ "via", 3, debug_via },
+	{ "prefs", 1, debug_prefs },
+	{ "derp-map", 1, debug_derp_map },
+	{ "metrics", 1, debug_metrics },
+	{ "watch-ipn", 1, debug_watch },
+	{ "localapi", 4, debug_localapi },
+};
+
+static const struct {
+	const char *name, *instead;
+} elsewhere[] = {
+	{ "netmap", "ropewalk status --json has the machines of the map, ropewalk dns status its names" },
+	{ "capture", "tcpdump shows what goes through the mesh's interface" },
+	{ "portmap", "ropewalk netcheck says which port the router maps, and how it was asked" },
+	{ "ts2021", "ropewalk doctor says whether the control server is reached, and why not" },
+	{ "restun", "ropewalk netcheck measures anew" },
+	{ "rebind", "ropewalkd follows the machine's networks by itself" },
+	{ "set-expire", "the server ends keys: ropewalk-control nodes expire" },
+	{ "break-derp-conns", "systemctl restart ropewalkd opens connections to relays anew" },
+};
+
+static int debug_run(struct cli *c, const void *options, const char *const *words, int n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+		if (strcmp(shown[i].name, words[0]) == 0)
+			return n <= shown[i].max_words
+				       ? shown[i].run(c, options, words, n)
+				       : cli_fail(c, CLI_USAGE, "usage", "ropewalk debug --help says more.",
+						 "debug %s: too many words", words[0]);
+	for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++)
+		if (strcmp(elsewhere[i].name, words[0]) == 0)
+			return cli_fail(c, CLI_FAILED, "not-here", NULL, "ropewalk debug has no %s: %s",
+				words[0], elsewhere[i].instead);
+	return cli_fail(c, CLI_USAGE, "usage",
+		"ropewalk status --json has the counters, ropewalk doctor looks for what is wrong.",
+		"debug: \"%s\" is not here; via, prefs, derp-map, metrics, watch-ipn and localapi are",
+		words[0]);
+}
+
 const struct cli_verb verb_debug = {
-	.man = { "debug", "via SITE NETWORK", "say how a network of IPv4 is called as one of IPv6",
+	.man = { "debug", "via SITE NET | prefs | derp-map | metrics | watch-ipn | localapi PATH",
+		"say what ropewalkd says, word by word",
 		"Sites whose networks have the same addresses are told apart by a number for each: the "
-		"router of "
-		"site 7 offers what debug via 7 192.168.1.0/24 says, and 192-168-1-9-via-7, below the "
-		"network's "
-		"domain, is a host of it. With an IPv6 network alone, what it stands for.",
+		"router of site 7 offers what debug via 7 192.168.1.0/24 says, and 192-168-1-9-via-7, below "
+		"the network's domain, is a host of it. With an IPv6 network alone, what it stands for. "
+		"prefs, "
+		"derp-map and metrics print preferences, relays and counters; watch-ipn what happens, each "
+		"event a line of JSON; localapi [METHOD] PATH [BODY] what another path of LocalAPI answers, "
+		"such as status, or "
+		"PATCH prefs BODY.",
 		rows },
 	.options_size = sizeof(struct options),
 	.min_words = 1,
-	.max_words = 3,
+	.max_words = 4,
 	.run = debug_run,
 };

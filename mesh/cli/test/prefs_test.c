@@ -333,13 +333,55 @@ static void test_debug_via(void **state)
 	check(routes, rows, ARRAY_LEN(rows));
 }
 
+/* What the daemon says, as it says it; what it does not say has a sentence for each name. */
+static void test_debug(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ "GET " API "prefs", 200, "{\"Hostname\":\"bob\",\"Tags\":[]}", false },
+		{ "GET " API "derpmap", 200, "{\"Regions\":{}}\n", false },
+		{ "GET " API "usermetrics", 200, "# TYPE x gauge\nx 1\n", false },
+		{ "GET " API "watch-ipn-bus?mask=2", 200,
+			"{\"State\":2}\n{\"State\":6,\"Own\":[1]}\n{\"State\":4}\n", true },
+		{ "GET " API "whois?addr=x", 404, "no machine has x", false },
+		{ "GET " API "whois", 200, "text", false },
+		{ "PATCH " API "prefs", 200, "patched", false },
+		{ 0 },
+	};
+	static const struct want rows[] = {
+		{ "debug prefs", CLI_OK, "{\n  \"Hostname\": \"bob\",\n  \"Tags\": []\n}\n", NULL },
+		{ "debug prefs --json", CLI_OK, "{\"Hostname\":\"bob\",\"Tags\":[]}\n", NULL },
+		{ "debug --json derp-map", CLI_OK, "{\"Regions\":{}}\n", NULL },
+		{ "debug metrics", CLI_OK, "# TYPE x gauge\nx 1\n", NULL },
+		{ "debug watch-ipn --count=2", CLI_OK, "{\"State\":2}\n{\"State\":6,\"Own\":[1]}\n", NULL },
+		{ "debug localapi whois", CLI_OK, "text\n", NULL },
+		{ "debug localapi GET " API "whois", CLI_OK, "text\n", NULL },
+		{ "debug localapi whois?addr=x", CLI_FAILED, "", "no machine has x" },
+		{ "debug localapi PATCH prefs {}", CLI_OK, "patched\n", NULL },
+		{ "debug localapi", CLI_USAGE, "", "a path is needed" },
+		{ "debug localapi GET", CLI_USAGE, "", "a path is needed" },
+		{ "debug localapi a\tb", CLI_USAGE, "", "a path is needed" },
+		{ "debug localapi a b c", CLI_USAGE, "", "a path is needed" },
+		{ "debug prefs now", CLI_USAGE, "", "debug prefs: too many words" },
+	};
+	check(routes, rows, ARRAY_LEN(rows));
+	static const char *const none[] = { "netmap", "capture", "portmap", "ts2021", "restun", "rebind",
+		"set-expire", "break-derp-conns" };
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		char line[64], says[64];
+		snprintf(line, sizeof(line), "debug %s", none[i]);
+		snprintf(says, sizeof(says), "ropewalk debug has no %s: ", none[i]);
+		check(routes, &(struct want) { line, CLI_FAILED, "", says }, 1);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_debug_via), cmocka_unit_test(test_get),
-		cmocka_unit_test(test_get_exit), cmocka_unit_test(test_get_without_status),
-		cmocka_unit_test(test_get_asks), cmocka_unit_test(test_set),
-		cmocka_unit_test(test_login_and_switch), cmocka_unit_test(test_whois),
-		cmocka_unit_test(test_whoami), cmocka_unit_test(test_metrics),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_debug_via), cmocka_unit_test(test_debug),
+		cmocka_unit_test(test_get), cmocka_unit_test(test_get_exit),
+		cmocka_unit_test(test_get_without_status), cmocka_unit_test(test_get_asks),
+		cmocka_unit_test(test_set), cmocka_unit_test(test_login_and_switch),
+		cmocka_unit_test(test_whois), cmocka_unit_test(test_whoami), cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_not_here) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

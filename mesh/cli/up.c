@@ -121,6 +121,24 @@ static int ask_login(struct cli *c, bool force)
 
 /* --- what happens then --- */
 
+/* For programs that show it, as an address of the picture itself. Without memory for it there is none. */
+static void put_qr(struct json_out *o, const char *url)
+{
+	static const char start[] = "data:image/png;base64,";
+	size_t n, at = sizeof(start) - 1;
+	uint8_t *png = qr_png(url, &n);
+	char *text = png ? malloc(at + (n + 2) / 3 * 4 + 1) : NULL;
+	if (text) {
+		memcpy(text, start, at);
+		base64_encode(png, n, text + at);
+		json_put(o, "\"QR\":");
+		json_put_string(o, text);
+		json_put(o, ",");
+	}
+	free(text);
+	free(png);
+}
+
 static void put_json(struct up *u, const char *url, const char *state)
 {
 	struct buf b = { 0 };
@@ -130,6 +148,7 @@ static void put_json(struct up *u, const char *url, const char *state)
 		json_put(&o, "\"AuthURL\":");
 		json_put_string(&o, url);
 		json_put(&o, ",");
+		put_qr(&o, url);
 	}
 	json_put(&o, "\"BackendState\":");
 	json_put_string(&o, state);
@@ -370,7 +389,8 @@ const struct cli_verb verb_up = {
 		"anew, and for another network: "
 		"the new "
 		"server is tried first, and the present login is in force until there is another.\n\n"
-		"It returns when the network is usable. With --json it prints {\"AuthURL\",\"BackendState\"} "
+		"It returns when the network is usable. With --json it prints "
+		"{\"AuthURL\",\"QR\",\"BackendState\"} "
 		"when there is a login URL, and "
 		"{\"BackendState\"} at the end.",
 		rows },

@@ -95,3 +95,92 @@ bool qr_print(const char *text, enum qr_format format, FILE *to)
 	qr_free(q);
 	return true;
 }
+
+/* --- PNG (RFC 2083) --- */
+
+enum { PNG_DOT = 3, PNG_QUIET = 4, PNG_STORED_MAX = 65535 };
+
+static uint8_t *put_u32(uint8_t *p, uint32_t v)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+		*p++ = (uint8_t)(v >> shift);
+	return p;
+}
+
+/* Of 15. */
+static uint32_t crc32(const uint8_t *p, size_t len)
+{
+	uint32_t crc = ~0u;
+	for (; len; len--) {
+		crc ^= *p++;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+	}
+	return ~crc;
+}
+
+/* Of RFC 1950. */
+static uint32_t adler32(const uint8_t *p, size_t len)
+{
+	uint32_t a = 1, b = 0;
+	for (; len; len--) {
+		a = (a + *p++) % 65521;
+		b = (b + a) % 65521;
+	}
+	return b << 16 | a;
+}
+
+/* Length and CRC around a kind and its data, which are in place at p + 4. The end. */
+static uint8_t *put_chunk(uint8_t *p, const char *kind, size_t len)
+{
+	memcpy(p + 4, kind, 4);
+	put_u32(p, (uint32_t)len);
+	return put_u32(p + 8 + len, crc32(p + 4, 4 + len));
+}
+
+/* One bit a pixel, 1 is light; before each row its filter, none. */
+static void put_rows(const struct qr *q, uint8_t *p, size_t side, size_t row)
+{
+	for (size_t y = 0; y < side; y++, p += row) {
+		memset(p, 0, row);
+		for (size_t x = 0; x < side; x++)
+			if (!qr_is_dark(q, (int)(x / PNG_DOT) - PNG_QUIET, (int)(y / PNG_DOT) - PNG_QUIET))
+				p[1 + x / 8] |= (uint8_t)(0x80 >> x % 8);
+	}
+}
+
+/* Stored, not compressed: the largest code fits into one block of that. */
+static uint8_t *put_data(const struct qr *q, uint8_t *p, size_t side, size_t row)
+{
+	uint8_t *d = p + 8;
+	size_t n = row * side;
+	const uint8_t head[] = { 0x78, 0x01, 0x01, (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)~n,
+		(uint8_t)(~n >> 8) };
+	memcpy(d, head, sizeof(head));
+	put_rows(q, d + sizeof(head), side, row);
+	put_u32(d + sizeof(head) + n, adler32(d + sizeof(head), n));
+	return put_chunk(p, "IDAT", sizeof(head) + n + 4);
+}
+
+uint8_t *qr_png(const char *text, size_t *len)
+{
+	static const uint8_t signature[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
+	static const uint8_t form[] = { 1, 0, 0, 0,
+		0 }; /* 1 bit of grey; the one compression and filter; no interlace */
+	struct qr *q = qr_make(text);
+	if (!q)
+		return NULL;
+	size_t side = (size_t)(qr_width(q) + 2 * PNG_QUIET) * PNG_DOT, row = 1 + (side + 7) / 8;
+	uint8_t *png = row * side > PNG_STORED_MAX ? NULL : malloc(row * side + 128);
+	if (png) {
+		uint8_t *p = png + sizeof(signature);
+		memcpy(png, signature, sizeof(signature));
+		memcpy(put_u32(put_u32(p + 8, (uint32_t)side), (uint32_t)side), form, sizeof(form));
+		p = put_chunk(p, "IHDR", 8 + sizeof(form));
+		p = put_data(q, p, side, row);
+		p = put_chunk(p, "IEND", 0);
+		*len = (size_t)(p - png);
+	}
+	qr_free(q);
+	return png;
+}

@@ -3,6 +3,8 @@
 #define RW_OS_QR_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct qr;
@@ -22,5 +24,7 @@ bool qr_format_parse(
 	const char *text, enum qr_format *out); /* "auto" "ascii" "large" "small"; false: none of them */
 /* Dark on light. false: as qr_make. */
 bool qr_print(const char *text, enum qr_format format, FILE *to);
+/* A file of PNG, 3 pixels a dot, with its quiet zone: *len bytes, to be freed. NULL: as qr_make. */
+uint8_t *qr_png(const char *text, size_t *len);
 
 #endif

@@ -1,6 +1,7 @@
 /* Codes as they are drawn on a terminal: each form says the same dots, and a person chooses among them. */
 #include "mesh/os/qr.h"
 #include "mesh/base/err.h"
+#include "mesh/base/key.h"
 #include "mesh/cli/test/line.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -151,9 +152,99 @@ static void test_chosen(void **state)
 	check(routes, none, ARRAY_LEN(none));
 }
 
+/* The chunk at *at, which is moved behind it: its data, *len bytes of it. */
+static const uint8_t *take_chunk(const uint8_t **at, const char *kind, size_t *len)
+{
+	const uint8_t *p = *at;
+	*len = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	assert_memory_equal(p + 4, kind, 4);
+	*at = p + 12 + *len;
+	return p + 8;
+}
+
+/* Read as RFC 2083 and 1950 say, it shows the same dots, with four of light around them. */
+static void is_picture(const char *text)
+{
+	static const uint8_t form[] = { 1, 0, 0, 0, 0 };
+	enum { DOT = 3, ROUND = 4 };
+	size_t len, n;
+	struct qr *q = qr_make(text);
+	uint8_t *png = qr_png(text, &len);
+	assert_non_null(png);
+	assert_memory_equal(png, "\x89PNG\r\n\x1a\n", 8);
+	const uint8_t *at = png + 8, *head = take_chunk(&at, "IHDR", &n);
+	size_t side = (size_t)head[2] << 8 | head[3], row = 1 + (side + 7) / 8;
+	assert_int_equal(n, 13);
+	assert_int_equal(side, (qr_width(q) + 2 * ROUND) * DOT);
+	assert_memory_equal(head, head + 4, 4);
+	assert_memory_equal(head + 8, form, sizeof(form));
+	const uint8_t *data = take_chunk(&at, "IDAT", &n);
+	assert_int_equal(n, 2 + 5 + row * side + 4);
+	assert_int_equal((data[0] << 8 | data[1]) % 31, 0);
+	assert_int_equal(data[2], 1); /* the last block, stored */
+	assert_int_equal(data[3] | data[4] << 8, row * side);
+	assert_int_equal(data[5] | data[6] << 8, 0xffff - row * side);
+	for (size_t y = 0; y < side; y++)
+		for (size_t x = 0; x < side; x++) {
+			const uint8_t *line = data + 7 + y * row;
+			bool light = line[1 + x / 8] >> (7 - x % 8) & 1;
+			assert_int_equal(line[0], 0);
+			assert_int_equal(
+				!light, qr_is_dark(q, (int)(x / DOT) - ROUND, (int)(y / DOT) - ROUND));
+		}
+	assert_memory_equal(at, "\0\0\0\0IEND\xae\x42\x60\x82", 12);
+	assert_int_equal(at + 12 - png, len);
+	free(png);
+	qr_free(q);
+}
+
+static void test_picture(void **state)
+{
+	(void)state;
+	size_t len;
+	char text[2955];
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_null(qr_png(text, &len));
+	text[sizeof(text) - 2] = '\0'; /* as much as a code can hold */
+	is_picture(text);
+	is_picture("A");
+	is_picture(URL);
+	/* the sums of Python's zlib over the same bytes */
+	uint8_t *png = qr_png("A", &len);
+	assert_non_null(png);
+	assert_memory_equal(png + len - 12 - 8, "\xa3\xab\xae\xe0\xf6\x1f\x51\x70", 8);
+	free(png);
+}
+
+/* Programs that run ropewalk up for somebody show them the picture. */
+static void test_up_json(void **state)
+{
+	static const struct fake_route routes[] = {
+		{ "GET " API "watch-ipn-bus", 200,
+			"{\"State\":2,\"BrowseToURL\":\"" URL "\"}\n{\"State\":6}\n", true },
+		{ "GET " API "prefs", 200, "{\"ControlURL\":\"http://10.0.0.1\"}", false },
+		{ "GET " API "status", 200, "{\"BackendState\":\"NeedsLogin\"}", false },
+		{ "PATCH " API "prefs", 200, "{}", false }, { "POST " API "start", 204, "", false },
+		{ "POST " API "login-interactive", 204, "", false }, { 0 }
+	};
+	static const char end[] = "\",\"BackendState\":\"NeedsLogin\"}\n{\"BackendState\":\"Running\"}\n";
+	(void)state;
+	size_t len;
+	char want[16384] = "{\"AuthURL\":\"" URL "\",\"QR\":\"data:image/png;base64,";
+	uint8_t *png = qr_png(URL, &len);
+	assert_true(strlen(want) + (len + 2) / 3 * 4 + sizeof(end) < sizeof(want));
+	base64_encode(png, len, want + strlen(want));
+	strcat(want, end);
+	check(routes, &(struct want) { "up --json", CLI_OK, want, NULL }, 1);
+	check(routes, &(struct want) { "login --json", CLI_OK, want, NULL }, 1);
+	free(png);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_forms), cmocka_unit_test(test_auto),
-		cmocka_unit_test(test_chosen) };
+		cmocka_unit_test(test_chosen), cmocka_unit_test(test_picture),
+		cmocka_unit_test(test_up_json) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

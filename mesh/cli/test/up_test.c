@@ -47,10 +47,6 @@ static void test_up(void **state)
 		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n{\"State\":2,\"BrowseToURL\":\"https://c/"
 		  "r/1\"}\n{\"State\":6}\n",
 			"up", CLI_OK, "", "\nTo authenticate, visit:\n\n\thttps://c/r/1\n\nSuccess.\n" },
-		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n{\"State\":6}\n", "up --json", CLI_OK,
-			"{\"AuthURL\":\"https://c/r/"
-			"1\",\"BackendState\":\"NeedsLogin\"}\n{\"BackendState\":\"Running\"}\n",
-			"" },
 		{ "{\"State\":2,\"ErrMessage\":\"auth key already used\"}\n", "up --auth-key k", CLI_FAILED,
 			"", "ropewalk: auth key already used\nA fresh key comes from the server" },
 		{ "{\"State\":2,\"BrowseToURL\":\"https://c/r/1\"}\n", "up --timeout 50ms", CLI_TIMEOUT, "",

@@ -47,6 +47,7 @@ const struct man_program cli_program = {
 	.files = files,
 	.environment = environment,
 	.see_also = "ropewalkd(8), ropewalk-control(8), ropewalk-relay(8), simnet(1)",
+	.machines = "completion machines",
 };
 
 const struct cli_verb *cli_verb_find(const char *name)

@@ -1,6 +1,7 @@
 /* All three scripts do the same: the words before the cursor that are no options name a verb of one or two
  * words, so what can come next is the next word of a verb, an option of the verb found or of the program, or
- * a value: a file where the option's value is called so, one of its words where they are written "a|b". */
+ * a value: a file where the option's value is called so, one of its words where they are written "a|b", a machine's name or
+ * address, of which the program is asked at that moment. */
 #include "mesh/os/completion.h"
 #include "mesh/base/err.h"
 #include <string.h>
@@ -30,6 +31,22 @@ static bool is_file(const char *arg)
 		if (!strncmp(arg, files[i], strlen(files[i])))
 			return true;
 	return false;
+}
+
+/* A machine, by name or address, of those that the program can tell. */
+static bool is_machine(const struct man_program *p, const char *arg)
+{
+	static const char *const machines[] = { "NAME|IP", "[NAME|IP]", "IP[:PORT]|NAME", "MACHINE" };
+	for (size_t i = 0; p->machines && arg && i < sizeof(machines) / sizeof(*machines); i++)
+		if (!strcmp(arg, machines[i]))
+			return true;
+	return false;
+}
+
+/* A command of the shell; all three read its words so. */
+static void put_machines(const struct man_program *p, FILE *to)
+{
+	fprintf(to, "(%s %s 2>/dev/null)", p->name, p->machines);
 }
 
 /* "a|b|c", all lower case: what can be written, not the name of a value. */
@@ -99,10 +116,10 @@ static void bash_options(const struct opt_row *rows, FILE *to)
 }
 
 /* Which values follow an option; the same name means the same in all verbs. */
-static void bash_values(const struct opt_row *rows, FILE *to)
+static void bash_values(const struct man_program *p, const struct opt_row *rows, FILE *to)
 {
 	for (const struct opt_row *r = rows; r && r->name; r++) {
-		if (!is_file(r->arg) && !is_choice(r->arg))
+		if (!is_file(r->arg) && !is_choice(r->arg) && !is_machine(p, r->arg))
 			continue;
 		fprintf(to, "\t%s%s", dashes(r), r->name);
 		if (r->alias)
@@ -110,6 +127,10 @@ static void bash_values(const struct opt_row *rows, FILE *to)
 		fputs(") ", to);
 		if (is_file(r->arg)) {
 			fputs("COMPREPLY=($(compgen -f -- \"$cur\"))", to);
+		} else if (is_machine(p, r->arg)) {
+			fputs("COMPREPLY=($(compgen -W \"$", to);
+			put_machines(p, to);
+			fputs("\" -- \"$cur\"))", to);
 		} else {
 			fputs("COMPREPLY=($(compgen -W '", to);
 			put_choices(r->arg, to);
@@ -144,7 +165,12 @@ static void bash_verbs(const struct man_program *p, FILE *to)
 			continue;
 		fprintf(to, "\t'%s'%s) options=\"$options", v->name, strchr(v->name, ' ') ? "" : "*");
 		bash_options(v->options, to);
-		fprintf(to, "\"%s ;;\n", is_file(v->words) ? " files=1" : "");
+		fputc('"', to);
+		if (is_machine(p, v->words)) {
+			fputs(" next=$", to);
+			put_machines(p, to);
+		}
+		fprintf(to, "%s ;;\n", is_file(v->words) ? " files=1" : "");
 	}
 }
 
@@ -157,9 +183,9 @@ static void print_bash(const struct man_program *p, FILE *to)
 		to);
 	bash_options(p->options, to);
 	fputs("'\n\tCOMPREPLY=()\n\tcase $prev in\n", to);
-	bash_values(p->options, to);
+	bash_values(p, p->options, to);
 	for (size_t i = 0; p->verbs && p->verbs[i]; i++)
-		bash_values(p->verbs[i]->options, to);
+		bash_values(p, p->verbs[i]->options, to);
 	fputs("\tesac\n\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t", to);
 	put_all_valued(p, to);
 	fputs(") ((i++)) ;;\n\t\t-*) ;;\n\t\t*) verb=\"${verb:+$verb }${COMP_WORDS[i]}\" "
@@ -178,7 +204,7 @@ static void print_bash(const struct man_program *p, FILE *to)
 
 /* --- zsh --- */
 
-static void zsh_options(const struct opt_row *rows, FILE *to)
+static void zsh_options(const struct man_program *p, const struct opt_row *rows, FILE *to)
 {
 	for (const struct opt_row *r = rows; r && r->name; r++) {
 		fprintf(to, " \\\n\t\t'%s%s[", dashes(r), r->name);
@@ -191,6 +217,10 @@ static void zsh_options(const struct opt_row *rows, FILE *to)
 		}
 		if (is_file(r->arg)) {
 			fputs("_files", to);
+		} else if (is_machine(p, r->arg)) {
+			fputs("($", to);
+			put_machines(p, to);
+			fputc(')', to);
 		} else if (is_choice(r->arg)) {
 			fputc('(', to);
 			put_choices(r->arg, to);
@@ -232,7 +262,7 @@ static void print_zsh(const struct man_program *p, FILE *to)
 	fputs("() {\n", to);
 	if (!p->verbs) {
 		fputs("\t_arguments", to);
-		zsh_options(p->options, to);
+		zsh_options(p, p->options, to);
 	} else {
 		fputs("\tlocal -a verbs said\n\tlocal name n i\n\tfor ((i = 2; i < CURRENT; i++)); do\n"
 		      "\t\tcase $words[i] in\n\t\t",
@@ -254,13 +284,20 @@ static void print_zsh(const struct man_program *p, FILE *to)
 			const struct man_verb *v = p->verbs[i];
 			if (!v->options && !is_file(v->words))
 				continue;
-			fprintf(to, "\t'%s') _arguments '*:%s:%s'", v->name, is_file(v->words) ? "file" : "",
-				is_file(v->words) ? "_files" : " ");
-			zsh_options(v->options, to);
+			fprintf(to, "\t'%s') _arguments '*:%s:", v->name, is_file(v->words) ? "file" : "");
+			if (is_machine(p, v->words)) {
+				fputs("($", to);
+				put_machines(p, to);
+				fputc(')', to);
+			} else {
+				fputs(is_file(v->words) ? "_files" : " ", to);
+			}
+			fputc('\'', to);
+			zsh_options(p, v->options, to);
 			fputs(" ;;\n", to);
 		}
 		fputs("\t*) _arguments '*: : '", to);
-		zsh_options(p->options, to);
+		zsh_options(p, p->options, to);
 		fputs(" ;;\n\tesac", to);
 	}
 	fputs("\n}\n", to);
@@ -286,6 +323,10 @@ static void fish_options(
 		if (is_choice(r->arg)) {
 			fputs(" -x -a '", to);
 			put_choices(r->arg, to);
+			fputc('\'', to);
+		} else if (is_machine(p, r->arg)) {
+			fputs(" -x -a '", to);
+			put_machines(p, to);
 			fputc('\'', to);
 		} else if (r->arg) {
 			fputs(is_file(r->arg) ? " -r -F" : " -x", to);
@@ -314,6 +355,11 @@ static void fish_verb(const struct man_program *p, size_t i, FILE *to)
 	}
 	if (is_file(v->words))
 		fprintf(to, "complete -c %s -n '__fish_seen_subcommand_from %s' -F\n", p->name, first);
+	if (is_machine(p, v->words)) {
+		fprintf(to, "complete -c %s -n '__fish_seen_subcommand_from %s' -a '", p->name, first);
+		put_machines(p, to);
+		fputs("'\n", to);
+	}
 	fish_options(p, v, v->options, to);
 }
 

@@ -25,6 +25,9 @@ struct man_program {
 	const struct man_verb *const *verbs;		    /* NULL = none; ended by NULL */
 	const struct man_item *exits, *files, *environment; /* NULL = none */
 	const char *see_also;				    /* "ropewalkd(8), simnet(1)"; NULL = none */
+	/* Words of its command line that print names and addresses of machines, each of letters, digits and ".:-" alone; NULL =
+	 * none. */
+	const char *machines;
 };
 
 /* What --help prints. */

@@ -167,6 +167,7 @@ static void test_status(void **state)
 		{ "ip --assert=fd7a:115c:a1e0::1", CLI_OK, "", NULL },
 		{ "ip --assert=100.64.0.2", CLI_FAILED, "", "100.64.0.2 is none of these addresses" },
 		{ "ip --assert=100.64.0.2 bob", CLI_OK, "", NULL },
+		{ "ip --IP=100.64.0.1", CLI_USAGE, "", "unknown option --IP" },
 		{ "ip --assert=x", CLI_USAGE, "", "--assert takes an address, not \"x\"" },
 		{ "whois 100.64.0.2", CLI_OK, NULL, NULL },
 		{ "whois 100.64.9.9", CLI_FAILED, "", "no machine with the address" },
@@ -183,6 +184,25 @@ static void test_status(void **state)
 }
 
 #define PONG "{\"IP\":\"100.64.0.2\",\"NodeName\":\"bob\",\"LatencySeconds\":0.0042"
+/* A shell expands the names that it is given. */
+static void test_completion_machines(void **state)
+{
+	(void)state;
+	static const struct fake_route routes[] = {
+		{ STATUS, 200,
+			"{\"BackendState\":\"Running\",\"Peer\":{" PEER(
+				"2", "bob", "100.64.0.2", "") "," PEER("3", "$(reboot)", "100.64.0.3",
+				"") "," PEER("4", "a b", "fd7a::4", "") "}}",
+			false },
+		{ 0 }
+	};
+	static const struct want rows[] = { { "completion machines", CLI_OK,
+		"bob\n100.64.0.2\n100.64.0.3\nfd7a::4\n", "" } };
+	check(routes, rows, ARRAY_LEN(rows));
+	static const struct fake_route none[] = { { 0 } };
+	check(none, &(struct want) { "completion machines", CLI_FAILED, "", NULL }, 1);
+}
+
 static void test_ping_kinds(void **state)
 {
 	(void)state;
@@ -567,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_completion_machines),
 		cmocka_unit_test(test_ping_kinds),
 		cmocka_unit_test(test_said_once),
 		cmocka_unit_test(test_tame),

@@ -18,10 +18,15 @@ static const struct opt_row go_rows[] = { { "far", NULL, OPT_BOOL, 0, NULL, "far
 static const struct man_verb go = { "go", "FILE", "go there", NULL, go_rows };
 static const struct man_verb user_add = { "users add", "NAME", "add one", NULL, go_rows };
 static const struct man_verb user_del = { "users delete", "NAME", "delete one", NULL, NULL };
-static const struct man_verb *const verbs[] = { &go, &user_add, &user_del, NULL };
-static const struct man_program program = {
-	.name = "some-prog", .section = 1, .summary = "a program", .options = global, .verbs = verbs
-};
+static const struct opt_row call_rows[] = { { "by", NULL, OPT_STRING, 0, "NAME|IP", "by that one" }, { 0 } };
+static const struct man_verb call = { "call", "[NAME|IP]", "call one", NULL, call_rows };
+static const struct man_verb *const verbs[] = { &go, &user_add, &user_del, &call, NULL };
+static const struct man_program program = { .name = "some-prog",
+	.section = 1,
+	.summary = "a program",
+	.options = global,
+	.verbs = verbs,
+	.machines = "tell them" };
 
 /* Runs COMMAND in that shell, with the script's path in $f; what it prints, errors too, in out. */
 static void run_shell(const char *shell, const char *command, char *out, size_t cap)
@@ -50,7 +55,7 @@ static void test_bash(void **state)
 	static const struct {
 		const char *line, *want;
 	} rows[] = {
-		{ "some-prog \"\"", "go users" },
+		{ "some-prog \"\"", "go users call" },
 		{ "some-prog g", "go" },
 		{ "some-prog users \"\"", "add delete" },
 		{ "some-prog users d", "delete" },
@@ -62,11 +67,17 @@ static void test_bash(void **state)
 		{ "some-prog -c hostnam", "hostname" },
 		{ "some-prog go hostnam", "hostname" },
 		{ "some-prog -c x users \"\"", "add delete" },
+		{ "some-prog call \"\"", "bob bill fd7a::1" },
+		{ "some-prog call b", "bob bill" },
+		{ "some-prog call --by bi", "bill" },
+		{ "some-prog call --b", "--by" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		char command[512], out[512];
 		snprintf(command, sizeof(command),
-			". $f; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _some_prog; echo "
+			". $f; some-prog() { [[ $* = \"tell them\" ]] && printf \"bob\\nbill\\nfd7a::1\\n\"; "
+			"echo no >&2; }; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _some_prog; "
+			"echo "
 			"\"${COMPREPLY[*]}\"",
 			rows[i].line);
 		run_shell("bash", command, out, sizeof(out));
@@ -123,6 +134,8 @@ static void test_zsh_and_fish_text(void **state)
 	assert_non_null(strstr(text, "#compdef some-prog\n"));
 	assert_non_null(strstr(text, "'--level[how much\\: it'\\''s \\[told\\]]:error|warn:(error warn)'"));
 	assert_non_null(strstr(text, "users) verbs=( 'add:add one' 'delete:delete one' )"));
+	assert_non_null(strstr(text, "'call') _arguments '*::($(some-prog tell them 2>/dev/null))'"));
+	assert_non_null(strstr(text, "'--by[by that one]:NAME|IP:($(some-prog tell them 2>/dev/null))'"));
 	free(text);
 	to = open_memstream(&text, &len);
 	completion_print(&program, "fish", to, &eb);
@@ -130,6 +143,8 @@ static void test_zsh_and_fish_text(void **state)
 	assert_non_null(strstr(text, "complete -c some-prog -l config -s c -r -F -d 'settings'\n"));
 	assert_non_null(strstr(
 		text, "-n '__fish_seen_subcommand_from users; and __fish_seen_subcommand_from add' -l far"));
+	assert_non_null(strstr(text, "_from call' -a '(some-prog tell them 2>/dev/null)'\n"));
+	assert_non_null(strstr(text, "-l by -x -a '(some-prog tell them 2>/dev/null)' -d"));
 	free(text);
 }
 

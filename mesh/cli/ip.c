@@ -11,7 +11,7 @@ static const struct opt_row rows[] = {
 	{ "1", NULL, OPT_BOOL, offsetof(struct options, one), NULL, "only the first address" },
 	{ "4", NULL, OPT_BOOL, offsetof(struct options, v4), NULL, "only IPv4" },
 	{ "6", NULL, OPT_BOOL, offsetof(struct options, v6), NULL, "only IPv6" },
-	{ "assert", "IP", OPT_STRING, offsetof(struct options, wanted), NULL,
+	{ "assert", NULL, OPT_STRING, offsetof(struct options, wanted), "IP",
 		"print nothing; exit with 0 if this is one of the addresses, else with 1" },
 	CLI_ROWS_COMMON(struct options),
 };

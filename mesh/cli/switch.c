@@ -61,6 +61,13 @@ static int switch_run(struct cli *c, const void *options, const char *const *wor
 	const struct options *o = options;
 	struct api_request r = { .method = "GET", .target = "/localapi/v0/profiles/" };
 	json_t *all;
+	if (n && strcmp(words[0], "remove") == 0)
+		return cli_fail(c, CLI_FAILED, "not-here",
+			"ropewalk logout gives up the login of this machine.",
+			"ropewalk switch has no remove: a machine has one login here");
+	if (n > 1)
+		return cli_fail(c, CLI_USAGE, "usage", "ropewalk switch --help says how it is used.",
+			"switch: too many words");
 	int code = api_call_json(c, &r, &all);
 	if (code != CLI_OK)
 		return code;
@@ -79,6 +86,6 @@ const struct cli_verb verb_switch = {
 	.man = { "switch", "[--list] [ID|ACCOUNT]", "show the login of this machine",
 		"There is one. ropewalk login takes another in its place, also of another network.", rows },
 	.options_size = sizeof(struct options),
-	.max_words = 1,
+	.max_words = 2, /* remove ID */
 	.run = switch_run,
 };

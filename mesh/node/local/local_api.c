@@ -10,6 +10,7 @@
 #include "mesh/node/local/local_api.h"
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
+#include "mesh/node/host/forwarding.h"
 #include "mesh/node/local/local_request.h"
 #include "mesh/os/acceptor.h"
 #include "mesh/os/file.h"
@@ -123,7 +124,7 @@ void local_api_state_changed(struct local_api *a)
 	local_watchers_tell(a->watchers);
 }
 
-/* --- what official clients ask in passing, and is not here: nothing served, no lock --- */
+/* --- what official clients ask in passing; some of it is not here: nothing served, no lock --- */
 
 static void get_serve_config(struct request *r)
 {
@@ -133,6 +134,24 @@ static void get_serve_config(struct request *r)
 static void get_lock_status(struct request *r)
 {
 	local_reply_object(r->conn, json_pack("{s:b}", "Enabled", 0));
+}
+
+/* Before it offers networks: whether this machine would carry them, of either family. */
+static void check_forwarding(struct request *r)
+{
+	static const char *const all[] = { "0.0.0.0/0", "::/0" };
+	struct prefix nets[ARRAY_LEN(all)];
+	char text[FORWARDING_TEXT] = "";
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		(void)prefix_parse(all[i], &nets[i]);
+	forwarding_problem(nets, ARRAY_LEN(nets), text);
+	local_reply_object(r->conn, json_pack("{s:s}", "Warning", text));
+}
+
+/* The node takes what the network card has joined, and asks for nothing to be turned on. */
+static void check_joining(struct request *r)
+{
+	local_reply_object(r->conn, json_pack("{s:s}", "Warning", ""));
 }
 
 /* Nothing is sent from here, so there is no mark under which somebody would find it. */
@@ -161,6 +180,8 @@ static const struct {
 	{ "GET", "/localapi/v0/suggest-exit-node", LOOK, local_exit_suggest },
 	{ "POST", "/localapi/v0/set-use-exit-node-enabled", CHANGE, local_exit_enable },
 	{ "POST", "/localapi/v0/check-prefs", LOOK, local_prefs_check },
+	{ "GET", "/localapi/v0/check-ip-forwarding", LOOK, check_forwarding },
+	{ "GET", "/localapi/v0/check-udp-gro-forwarding", LOOK, check_joining },
 	{ "POST", "/localapi/v0/start", CHANGE, local_start },
 	{ "POST", "/localapi/v0/login-interactive", CHANGE, local_login },
 	{ "POST", "/localapi/v0/logout", CHANGE, local_logout },

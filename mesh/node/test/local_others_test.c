@@ -5,8 +5,10 @@
 #include "mesh/node/queries.h"
 #include "mesh/node/test/local_place.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/test/own_ns.h"
 #include "mesh/os/tied.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -100,7 +102,7 @@ static const char *const open_to_all[] = { "GET status", "GET prefs", "GET sugge
 	"POST check-prefs", "GET watch-ipn-bus", "POST ping", "GET whois", "GET netcheck", "POST bugreport",
 	"GET usermetrics", "GET derpmap", "GET dns-query", "GET dns-osconfig", "GET dns-config",
 	"GET dns-servers", "GET dns-blocking", "GET profiles/", "GET profiles/current", "GET file-targets",
-	"GET serve-config", "GET tka/status" };
+	"GET serve-config", "GET tka/status", "GET check-ip-forwarding", "GET check-udp-gro-forwarding" };
 
 static bool is_open_to_all(const struct local_api_route *r)
 {
@@ -259,12 +261,58 @@ static void test_socket_in_use(void **state)
 	local_place_end(&p);
 }
 
+static void set_sysctl(const char *path, const char *value)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(value, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* What official clients ask before they offer networks, of any machine. Last: the test stays in a network of its own. */
+static void test_may_forward(void **state)
+{
+	static const char v4[] = "/proc/sys/net/ipv4/ip_forward",
+			  v6[] = "/proc/sys/net/ipv6/conf/all/forwarding";
+	static const struct {
+		const char *v4, *v6, *says;
+	} rows[] = {
+		{ "0", "0", "does not forward packets: sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all." },
+		{ "1", "0", "does not forward IPv6: sysctl -w net.ipv6.conf.all.forwarding=1" },
+		{ "0", "1", "does not forward IPv4: sysctl -w net.ipv4.ip_forward=1," },
+		{ "1", "1", "{\"Warning\":\"\"}" },
+	};
+	static const struct local_question forwards = { .method = "GET",
+		.target = API "check-ip-forwarding" },
+					   joins = { .method = "GET",
+						   .target = API "check-udp-gro-forwarding" };
+	struct local_place p;
+	struct local_answer a;
+	(void)state;
+	if (!own_ns(CLONE_NEWNET))
+		skip();
+	local_place_make(&p);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		set_sysctl(v4, rows[i].v4);
+		set_sysctl(v6, rows[i].v6);
+		local_ask(&p, &forwards, &a);
+		assert_int_equal(a.status, 200);
+		if (!strstr(a.body, rows[i].says))
+			fail_msg("row %zu: %s", i, a.body);
+	}
+	local_ask(&p, &joins, &a);
+	assert_int_equal(a.status, 200);
+	assert_string_equal(a.body, "{\"Warning\":\"\"}");
+	local_place_end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_socket_in_use),
+		cmocka_unit_test(test_may_forward),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,6 +154,12 @@ static void check_joining(struct request *r)
 	local_reply_object(r->conn, json_pack("{s:s}", "Warning", ""));
 }
 
+/* How programs that show the mesh are used: it is told to nobody. */
+static void take_usage(struct request *r)
+{
+	local_reply_done(r->conn, 204);
+}
+
 /* Nothing is sent from here, so there is no mark under which somebody would find it. */
 static void say_bugreport(struct request *r)
 {
@@ -189,6 +195,7 @@ static const struct {
 	{ "POST", "/localapi/v0/ping", LOOK, local_ping },
 	{ "GET", "/localapi/v0/whois", LOOK, local_whois },
 	{ "GET", "/localapi/v0/netcheck", LOOK, local_netcheck },
+	{ "POST", "/localapi/v0/upload-client-metrics", LOOK, take_usage },
 	{ "POST", "/localapi/v0/bugreport", LOOK, say_bugreport },
 	{ "GET", "/localapi/v0/usermetrics", LOOK, local_metrics },
 	{ "GET", "/localapi/v0/derpmap", LOOK, local_derp_map },

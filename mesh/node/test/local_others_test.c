@@ -100,9 +100,10 @@ enum caller {
  * down here as well. */
 static const char *const open_to_all[] = { "GET status", "GET prefs", "GET suggest-exit-node",
 	"POST check-prefs", "GET watch-ipn-bus", "POST ping", "GET whois", "GET netcheck", "POST bugreport",
-	"GET usermetrics", "GET derpmap", "GET dns-query", "GET dns-osconfig", "GET dns-config",
-	"GET dns-servers", "GET dns-blocking", "GET profiles/", "GET profiles/current", "GET file-targets",
-	"GET serve-config", "GET tka/status", "GET check-ip-forwarding", "GET check-udp-gro-forwarding" };
+	"POST upload-client-metrics", "GET usermetrics", "GET derpmap", "GET dns-query", "GET dns-osconfig",
+	"GET dns-config", "GET dns-servers", "GET dns-blocking", "GET profiles/", "GET profiles/current",
+	"GET file-targets", "GET serve-config", "GET tka/status", "GET check-ip-forwarding",
+	"GET check-udp-gro-forwarding" };
 
 static bool is_open_to_all(const struct local_api_route *r)
 {
@@ -269,8 +270,9 @@ static void set_sysctl(const char *path, const char *value)
 	assert_int_equal(fclose(f), 0);
 }
 
-/* What official clients ask before they offer networks, of any machine. Last: the test stays in a network of its own. */
-static void test_may_forward(void **state)
+/* What official programs ask: before they offer networks, and of nobody in particular. Last: the test stays in a network of
+ * its own. */
+static void test_asked_in_passing(void **state)
 {
 	static const char v4[] = "/proc/sys/net/ipv4/ip_forward",
 			  v6[] = "/proc/sys/net/ipv6/conf/all/forwarding";
@@ -283,9 +285,12 @@ static void test_may_forward(void **state)
 		{ "1", "1", "{\"Warning\":\"\"}" },
 	};
 	static const struct local_question forwards = { .method = "GET",
-		.target = API "check-ip-forwarding" },
-					   joins = { .method = "GET",
-						   .target = API "check-udp-gro-forwarding" };
+		.target = API "check-ip-forwarding" };
+	static const struct local_question joins = { .method = "GET",
+		.target = API "check-udp-gro-forwarding" };
+	static const struct local_question tells = {
+		.method = "POST", .target = API "upload-client-metrics", .body = "[]"
+	};
 	struct local_place p;
 	struct local_answer a;
 	(void)state;
@@ -303,6 +308,8 @@ static void test_may_forward(void **state)
 	local_ask(&p, &joins, &a);
 	assert_int_equal(a.status, 200);
 	assert_string_equal(a.body, "{\"Warning\":\"\"}");
+	local_ask(&p, &tells, &a);
+	assert_int_equal(a.status, 204);
 	local_place_end(&p);
 }
 
@@ -312,7 +319,7 @@ int main(void)
 		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_socket_in_use),
-		cmocka_unit_test(test_may_forward),
+		cmocka_unit_test(test_asked_in_passing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

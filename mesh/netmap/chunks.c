@@ -1,10 +1,18 @@
 #include "mesh/netmap/chunks.h"
 #include "mesh/base/sorted.h"
 #include "mesh/netmap/copy.h"
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { POINTER = sizeof(void *), SPARSE = CHUNK_PEERS / 2 };
+enum { POINTER = sizeof(void *), KEY = sizeof(uint64_t), SPARSE = CHUNK_PEERS / 2 };
+
+uint64_t key_start(const struct node_key *key)
+{
+	uint64_t start;
+	memcpy(&start, key->b, sizeof(start));
+	return be64toh(start);
+}
 
 struct netmap_peer *peer_new(const struct ctl_node *node)
 {
@@ -138,6 +146,7 @@ static struct netmap_chunk *room(struct netmap_chunks *c, struct place *p)
 	behind->n = k->n / 2;
 	k->n -= behind->n;
 	memcpy(behind->peers, &k->peers[k->n], behind->n * POINTER);
+	memcpy(behind->keys, &k->keys[k->n], behind->n * KEY);
 	if (p->at <= k->n)
 		return k;
 	p->at -= k->n;
@@ -155,9 +164,11 @@ bool chunks_put(struct netmap_chunks *c, const struct netmap_peer *p)
 		peer_put(k->peers[at.at]);
 	} else {
 		memmove(&k->peers[at.at + 1], &k->peers[at.at], (k->n - at.at) * POINTER);
+		memmove(&k->keys[at.at + 1], &k->keys[at.at], (k->n - at.at) * KEY);
 		k->n++;
 	}
 	k->peers[at.at] = p;
+	k->keys[at.at] = key_start(&p->node.key);
 	return true;
 }
 
@@ -170,6 +181,7 @@ static void join(struct netmap_chunks *c, size_t i)
 	if (!next)
 		return;
 	memcpy(&k->peers[k->n], next->peers, next->n * POINTER);
+	memcpy(&k->keys[k->n], next->keys, next->n * KEY);
 	k->n += next->n;
 	remove_chunk(c, i + 1);
 }
@@ -183,6 +195,7 @@ bool chunks_remove(struct netmap_chunks *c, int64_t id)
 	peer_put(k->peers[p.at]);
 	k->n--;
 	memmove(&k->peers[p.at], &k->peers[p.at + 1], (k->n - p.at) * POINTER);
+	memmove(&k->keys[p.at], &k->keys[p.at + 1], (k->n - p.at) * KEY);
 	if (!k->n) {
 		remove_chunk(c, p.chunk);
 		return true;

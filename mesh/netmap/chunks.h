@@ -11,7 +11,11 @@ enum { CHUNK_PEERS = 64 };
 struct netmap_chunk {	  /* one that two have is never changed */
 	unsigned refs, n; /* n: 1 or more */
 	const struct netmap_peer *peers[CHUNK_PEERS];
+	uint64_t keys[CHUNK_PEERS]; /* key_start of each: who looks for a key need not look at each peer */
 };
+
+/* The first bytes of a node key; of two keys the one that is less has the lesser one, or the same. */
+uint64_t key_start(const struct node_key *key);
 
 /* A new peer with one reference. NULL: memory short. */
 struct netmap_peer *peer_new(const struct ctl_node *node);

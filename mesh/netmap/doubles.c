@@ -1,5 +1,6 @@
 #include "mesh/netmap/doubles.h"
 #include "mesh/base/sorted.h"
+#include "mesh/netmap/chunks.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ bool peer_ids_add(struct peer_ids *l, int64_t id)
 /* A key that is looked for, and who had it last on the way through the peers. */
 struct sought {
 	const uint8_t *key;
+	uint64_t start;
 	const struct netmap_peer *by;
 };
 
@@ -35,7 +37,7 @@ static void seek(struct sought_keys *s, const struct netmap *m, const int64_t *i
 	for (size_t i = 0; i < n; i++) {
 		const struct netmap_peer *p = netmap_peer_by_id(m, ids[i]);
 		if (p && !key_is_zero(p->node.key.b))
-			s->v[s->n++].key = p->node.key.b;
+			s->v[s->n++] = (struct sought) { p->node.key.b, key_start(&p->node.key), NULL };
 	}
 }
 
@@ -48,6 +50,18 @@ static int by_key(const void *a, const void *b)
 static bool key_before(const void *v, size_t i, const void *key)
 {
 	return memcmp(((const struct sought *)v)[i].key, key, KEY_LEN) < 0;
+}
+
+static bool start_before(const void *v, size_t i, const void *start)
+{
+	return ((const struct sought *)v)[i].start < *(const uint64_t *)start;
+}
+
+/* One of them begins so. */
+static bool may_be_sought(const struct sought_keys *s, uint64_t start)
+{
+	size_t i = sorted_before(s->v, s->n, &start, start_before);
+	return i < s->n && s->v[i].start == start;
 }
 
 static struct sought *sought_find(const struct sought_keys *s, const struct netmap_peer *p)
@@ -63,6 +77,20 @@ static void note_double(struct problem_list *l, const struct ctl_node *it, const
 		it->name, other->name, it->name);
 	if (x.text)
 		problem_note(l, &x);
+}
+
+/* On the way through the peers. false: memory is short. */
+static bool met(struct sought_keys *s, const struct netmap_peer *p, struct problem_list *problems,
+	struct peer_ids *out)
+{
+	struct sought *k = sought_find(s, p);
+	const struct netmap_peer *before = k ? k->by : NULL;
+	if (k)
+		k->by = p;
+	if (!before)
+		return true;
+	note_double(problems, &before->node, &p->node);
+	return peer_ids_add(out, before->node.id);
 }
 
 static int by_id(const void *a, const void *b)
@@ -86,16 +114,11 @@ bool doubles_find(const struct netmap *next, const struct netmap *old, const str
 		seek(&s, next, old->doubles, n_old);
 	qsort(s.v, s.n, sizeof(*s.v), by_key);
 	bool all = true;
-	for (size_t i = 0; i < next->n_peers; i++) {
-		const struct netmap_peer *p = next->peers[i];
-		struct sought *k = sought_find(&s, p);
-		if (!k)
-			continue;
-		if (k->by) {
-			note_double(problems, &k->by->node, &p->node);
-			all = peer_ids_add(out, k->by->node.id) && all;
-		}
-		k->by = p;
+	for (size_t i = 0; i < next->chunks.n; i++) {
+		const struct netmap_chunk *k = next->chunks.v[i];
+		for (unsigned at = 0; at < k->n; at++)
+			if (may_be_sought(&s, k->keys[at]))
+				all = met(&s, k->peers[at], problems, out) && all;
 	}
 	if (out->n)
 		qsort(out->v, out->n, sizeof(*out->v), by_id);

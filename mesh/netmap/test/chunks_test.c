@@ -40,6 +40,7 @@ static unsigned next_random(unsigned *seed)
 static struct netmap_peer *new_peer(int64_t id)
 {
 	struct ctl_node c = { .id = id, .name = "", .stable_id = "" };
+	memcpy(c.key.b, &id, sizeof(id));
 	struct netmap_peer *p = peer_new(&c);
 	assert_non_null(p);
 	return p;
@@ -61,8 +62,12 @@ static void assert_holds(const struct netmap_chunks *c, const struct model *want
 			assert_ptr_equal(all[n++], want->at[id]);
 	}
 	assert_int_equal(chunks_count(c), n);
-	for (size_t i = 0; i < c->n; i++)
-		assert_true(c->v[i]->n >= 1 && c->v[i]->n <= CHUNK_PEERS);
+	for (size_t i = 0; i < c->n; i++) {
+		const struct netmap_chunk *k = c->v[i];
+		assert_true(k->n >= 1 && k->n <= CHUNK_PEERS);
+		for (unsigned at = 0; at < k->n; at++)
+			assert_int_equal(k->keys[at], key_start(&k->peers[at]->node.key));
+	}
 	free(all);
 }
 

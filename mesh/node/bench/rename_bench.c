@@ -140,15 +140,16 @@ static void received(void *arg, int events)
 static void peer_json(struct buf *out, unsigned i, unsigned version)
 {
 	char text[TEXT_MAX];
+	const unsigned long long key_start = (i + 1) * 0x9e3779b97f4a7c15; /* keys differ from the start on */
 	snprintf(text, sizeof(text),
 		"{\"ID\":%u,\"StableID\":\"n%u\",\"Name\":\"peer-%u-%u.mesh.test.\",\"User\":1,"
-		"\"Key\":\"nodekey:%064x\",\"DiscoKey\":\"discokey:%064x\",\"Machine\":\"mkey:%064x\","
+		"\"Key\":\"nodekey:%016llx%048x\",\"DiscoKey\":\"discokey:%064x\",\"Machine\":\"mkey:%064x\","
 		"\"Addresses\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::1:%x:%x/128\"],"
 		"\"AllowedIPs\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::1:%x:%x/128\"],"
 		"\"Endpoints\":[\"192.0.2.1:41641\",\"198.51.100.7:1024\"],\"HomeDERP\":1,"
 		"\"Hostinfo\":{\"OS\":\"linux\",\"Hostname\":\"peer-%u\"},\"Online\":true,\"Cap\":119}",
-		i + 2, i + 2, i, version, i + 1, i + 1, i + 1, 65 + (i >> 16), i >> 8 & 255, i & 255, i >> 16,
-		i & 0xffff, 65 + (i >> 16), i >> 8 & 255, i & 255, i >> 16, i & 0xffff, i);
+		i + 2, i + 2, i, version, key_start, i + 1, i + 1, i + 1, 65 + (i >> 16), i >> 8 & 255,
+		i & 255, i >> 16, i & 0xffff, 65 + (i >> 16), i >> 8 & 255, i & 255, i >> 16, i & 0xffff, i);
 	buf_append(out, text, strlen(text));
 }
 

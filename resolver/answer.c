@@ -43,9 +43,7 @@ bool dns_rr_copy(
 
 static bool owner_is(const uint8_t *msg, size_t len, const struct dns_rr *rr, const struct dns_name *n)
 {
-	struct dns_name owner BUF_UNSET;
-	size_t next;
-	return dns_name_expand(msg, len, rr->name_at, &owner, &next) && dns_name_equal(&owner, n);
+	return dns_name_is_at(msg, len, rr->name_at, n);
 }
 
 /* The zone a record speaks for must hold the name in question; nothing sideways is believed. */
@@ -70,6 +68,12 @@ static bool opt_read(const uint8_t *msg, const struct dns_rr *rr, struct answer 
 	return !r.bad;
 }
 
+/* A pointer to the name of the question, which was read. */
+static bool is_question(const uint8_t owner[static 2])
+{
+	return owner[0] == 0xc0 && owner[1] == DNS_HEADER;
+}
+
 static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, size_t at, struct answer *out)
 {
 	unsigned answers = (unsigned)be_get(msg + 6, 2), authorities = (unsigned)be_get(msg + 8, 2);
@@ -81,7 +85,10 @@ static bool records_read(struct answer_work *k, const uint8_t *msg, size_t len, 
 		struct dns_name owner BUF_UNSET;
 		size_t next, from = at;
 		k->keep[i] = 0;
-		if (!dns_rr_next(msg, len, &at, rr) || !dns_name_expand(msg, len, from, &owner, &next))
+		if (!dns_rr_next(msg, len, &at, rr))
+			return false;
+		bool sound = rr->type != DNS_OPT && is_question(msg + from);
+		if (!sound && !dns_name_expand(msg, len, from, &owner, &next))
 			return false;
 		bool additional = i >= answers + authorities;
 		if (!dns_rdata_fits(msg, rr) || (!additional && rr->class != DNS_IN))

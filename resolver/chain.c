@@ -4,10 +4,7 @@
 
 static bool owner_is(const struct cache_item *item, const struct dns_rr *rr, const struct dns_name *name)
 {
-	struct dns_name owner BUF_UNSET;
-	size_t next;
-	return dns_name_expand(item->msg, item->len, rr->name_at, &owner, &next) &&
-	       dns_name_equal(&owner, name);
+	return dns_name_is_at(item->msg, item->len, rr->name_at, name);
 }
 
 /* The CNAME of a name in the answer section, into *to. Sets *complete when the name has the type itself. */

@@ -280,10 +280,15 @@ bool server_query(struct resolver_server *s, uint64_t now_ms, uint64_t client, c
 
 /* Answers that are held back and then all go out at once are a weapon, and whose address it is cannot be known by UDP
  * (DNSBomb, CVE-2024-33655): so many wait for one client. Those whose hashes meet share a count. */
-static uint16_t waits_of(const struct resolver_server *s, const struct addr *from)
+static uint16_t waits_of(struct resolver_server *s, const struct addr *from)
 {
+	if (addr_equal(&s->waits_last.from, from)) /* who asks much asks in a row */
+		return s->waits_last.count;
 	size_t len = addr_is_v4(from) ? sizeof(from->b) : sizeof(from->b) / 2; /* IPv6: the /64 */
-	return (uint16_t)(hash_bytes(from->b, len, s->waits_seed[0], s->waits_seed[1]) % UDP_WAIT_COUNTS);
+	s->waits_last.from = *from;
+	s->waits_last.count =
+		(uint16_t)(hash_bytes(from->b, len, s->waits_seed[0], s->waits_seed[1]) % UDP_WAIT_COUNTS);
+	return s->waits_last.count;
 }
 
 static void datagram_received(struct resolver_server *s, uint8_t listener, struct mmsghdr *m, uint64_t now_ms)

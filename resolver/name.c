@@ -1,6 +1,7 @@
 #include "resolver/name.h"
 
 #include "mesh/base/addr.h"
+#include "mesh/base/buf.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -187,6 +188,18 @@ bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name 
 			return false;
 	}
 	return false;
+}
+
+/* Most names of an answer are a pointer to the question, and what is pointed to says the rest. */
+bool dns_name_is_at(const uint8_t *msg, size_t len, size_t at, const struct dns_name *n)
+{
+	struct dns_name whole BUF_UNSET;
+	size_t to = at, next;
+	if (len - at >= 2 && (msg[at] & 0xc0) == 0xc0)
+		to = (size_t)(msg[at] & 0x3f) << 8 | msg[at + 1];
+	if (to <= at && len - to >= n->len && dns_bytes_equal(msg + to, n->b, n->len))
+		return true;
+	return dns_name_expand(msg, len, at, &whole, &next) && dns_name_equal(&whole, n);
 }
 
 size_t dns_name_skip(const uint8_t *msg, size_t len, size_t at)

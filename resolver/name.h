@@ -37,6 +37,8 @@ bool dns_bytes_equal(const uint8_t *a, const uint8_t *b, size_t n); /* in any ca
 /* Reads the name at msg[at], following pointers that go strictly backward. *next = offset after it in place.
  */
 bool dns_name_expand(const uint8_t *msg, size_t len, size_t at, struct dns_name *out, size_t *next);
+/* Is the name at msg[at] this one, in any case? at <= len. */
+bool dns_name_is_at(const uint8_t *msg, size_t len, size_t at, const struct dns_name *n);
 /* Offset after the name at msg[at] without following a pointer; 0 = malformed. */
 size_t dns_name_skip(const uint8_t *msg, size_t len, size_t at);
 

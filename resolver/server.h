@@ -81,6 +81,10 @@ struct resolver_server {
 	/* UDP */
 	uint32_t *free_peers, n_free_peers;
 	uint64_t waits_seed[2];
+	struct {
+		struct addr from;
+		uint16_t count;
+	} waits_last;			 /* whose questions were counted last, and where */
 	uint16_t waits[UDP_WAIT_COUNTS]; /* questions without an answer yet, by the hash of whose they are */
 	struct udp_peer *peers;
 	size_t n_out;

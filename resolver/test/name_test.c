@@ -204,6 +204,26 @@ static void test_expand_lengths(void **state)
 		}
 }
 
+/* As reading it whole and comparing says, wherever it begins. */
+static void test_is_at(void **state)
+{
+	static const uint8_t msg[] = "\1a\3com\0\300\0\1b\300\2\300\12\300\377\1A\3COM\0\300\24\2xy";
+	static const char *const names[] = { "a.com", "com", "b.com", "a", ".", "xy", "A.COM", "b.a.com" };
+	size_t len = sizeof(msg) - 1, same = 0;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		for (size_t at = 0; at < len; at++) {
+			struct dns_name n, whole;
+			size_t next;
+			assert_true(dns_name_parse(names[i], &n));
+			bool is = dns_name_expand(msg, len, at, &whole, &next) && dns_name_equal(&whole, &n);
+			same += is;
+			if (dns_name_is_at(msg, len, at, &n) != is)
+				fail_msg("%s at %zu", names[i], at);
+		}
+	assert_true(same > 10);
+}
+
 static void test_letters(void **state)
 {
 	(void)state;
@@ -243,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_bytes_equal),
 		cmocka_unit_test(test_expand_lengths),
+		cmocka_unit_test(test_is_at),
 		cmocka_unit_test(test_letters),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_reverse),

@@ -77,7 +77,8 @@ int nets_apply(struct nets *t, struct engine *e, const struct netmap *m, const s
 	const struct guard_service service = {
 		.nets = p->offered, .n = p->n_offered, .plain = p->no_snat, .unasked = p->unasked
 	};
-	iface_serve(e->iface, &service);
+	if (!iface_serve(e->iface, &service))
+		return err_set(eb, -ENOMEM, "carry networks for the mesh");
 	if (!netmap_nets_list(m, &wish, is_set, e, &next))
 		return err_set(eb, -ENOMEM, "route the networks of the mesh");
 	if (!next.n && !t->now.n && !t->untold) {
@@ -99,5 +100,5 @@ void nets_forget(struct nets *t, struct engine *e)
 	if (!e->iface)
 		return;
 	iface_nets_set(e->iface, &(struct iface_nets) { 0 }, NULL);
-	iface_serve(e->iface, &(struct guard_service) { 0 });
+	(void)iface_serve(e->iface, &(struct guard_service) { 0 });
 }

@@ -421,7 +421,7 @@ static void load_own(struct guard *g)
 	load_now(g, &g->own);
 }
 
-void guard_own(struct guard *g, const struct addr *own, size_t n)
+bool guard_own(struct guard *g, const struct addr *own, size_t n)
 {
 	struct addr_set now = { 0 };
 	if (!n) {
@@ -429,15 +429,13 @@ void guard_own(struct guard *g, const struct addr *own, size_t n)
 		addr_set_free(&g->own);
 		addr_bag_free(&g->mesh);
 		say_forbidden(g);
-		return;
+		return true;
 	}
-	if (!addr_set_assign(&now, own, n)) {
-		guard_failed(g, "memory is short");
-		return;
-	}
+	if (!addr_set_assign(&now, own, n))
+		return false;
 	if (g->state != GUARD_OFF && addr_set_equal(&now, &g->own)) {
 		addr_set_free(&now);
-		return;
+		return true;
 	}
 	addr_set_free(&g->own);
 	g->own = now;
@@ -445,6 +443,7 @@ void guard_own(struct guard *g, const struct addr *own, size_t n)
 		say_forbidden(g);
 	else
 		load_own(g);
+	return true;
 }
 
 void guard_allow(struct guard *g, bool allowed)
@@ -458,15 +457,14 @@ void guard_allow(struct guard *g, bool allowed)
 		load_own(g);
 }
 
-static void guard_peers_told(struct guard *g, bool known)
+static bool guard_peers_told(struct guard *g, bool known)
 {
-	if (g->state != GUARD_OFF && !known)
-		guard_failed(g, "memory is short");
-	else if (g->state != GUARD_OFF)
+	if (g->state != GUARD_OFF && known)
 		guard_flush_soon(g, g->loaded.n > g->own.n ? GATHER_MS : 0);
+	return known;
 }
 
-void guard_peers(struct guard *g, const struct addr *peers, size_t n)
+bool guard_peers(struct guard *g, const struct addr *peers, size_t n)
 {
 	struct addr *all = malloc((g->own.n + n + 1) * sizeof(*all));
 	struct addr_set each = { 0 };
@@ -474,13 +472,14 @@ void guard_peers(struct guard *g, const struct addr *peers, size_t n)
 		memcpy(all, g->own.v, g->own.n * sizeof(*all));
 	if (all && n)
 		memcpy(all + g->own.n, peers, n * sizeof(*all));
-	guard_peers_told(g, all && addr_set_assign(&each, all, g->own.n + n) &&
-				    addr_bag_assign(&g->mesh, each.v, each.n));
+	bool known = guard_peers_told(g, all && addr_set_assign(&each, all, g->own.n + n) &&
+						 addr_bag_assign(&g->mesh, each.v, each.n));
 	addr_set_free(&each);
 	free(all);
+	return known;
 }
 
-void guard_peers_change(struct guard *g, const struct addr_set *come, const struct addr_set *gone)
+bool guard_peers_change(struct guard *g, const struct addr_set *come, const struct addr_set *gone)
 {
 	bool known = true;
 	for (size_t i = 0; i < gone->n; i++)
@@ -488,7 +487,7 @@ void guard_peers_change(struct guard *g, const struct addr_set *come, const stru
 			addr_bag_remove(&g->mesh, &gone->v[i]);
 	for (size_t i = 0; known && i < come->n; i++)
 		known = addr_bag_has(&g->mesh, &come->v[i]) || addr_bag_add(&g->mesh, &come->v[i]);
-	guard_peers_told(g, known);
+	return guard_peers_told(g, known);
 }
 
 void guard_links_changed(struct guard *g)
@@ -516,16 +515,14 @@ static bool same_service(const struct guard_service *a, const struct guard_servi
 	return same;
 }
 
-void guard_serve(struct guard *g, const struct guard_service *s)
+bool guard_serve(struct guard *g, const struct guard_service *s)
 {
 	struct prefix *nets;
 	if (same_service(s, &g->service))
-		return;
+		return true;
 	nets = malloc((s->n + 1) * sizeof(*nets));
-	if (!nets) {
-		guard_failed(g, "memory is short");
-		return;
-	}
+	if (!nets)
+		return false;
 	if (s->n)
 		memcpy(nets, s->nets, s->n * sizeof(*nets));
 	free((void *)(uintptr_t)g->service.nets);
@@ -534,6 +531,7 @@ void guard_serve(struct guard *g, const struct guard_service *s)
 	const struct addr_set mesh = addr_bag_all(&g->mesh);
 	if (g->state != GUARD_OFF)
 		load_now(g, mesh.n ? &mesh : &g->own);
+	return true;
 }
 
 void guard_watch(struct guard *g, void (*turned)(void *arg), void *arg)

@@ -17,17 +17,18 @@ struct guard;
 struct guard *guard_open(struct loop *l, struct nl *nl, const char *ifname, struct journal *j);
 void guard_close(struct guard *g); /* removes the table; NULL is fine */
 
+/* The next four: false where memory is short; then it is to be said again, and what is in force is what was before. */
 /* This machine's addresses of the mesh, and its resolver's: in force when this returns, so call it before
  * they are set. Waits for nft, some milliseconds, when they are others than before. A failure is kept for
  * guard_problem, and tried again. */
-void guard_own(struct guard *g, const struct addr *own, size_t n);
+bool guard_own(struct guard *g, const struct addr *own, size_t n);
 /* All peers' addresses; in force soon, beside the loop. */
-void guard_peers(struct guard *g, const struct addr *peers, size_t n);
+bool guard_peers(struct guard *g, const struct addr *peers, size_t n);
 /* A few peers' addresses that come and go, from what guard_peers said; in force soon. One that is our own stays. */
-void guard_peers_change(struct guard *g, const struct addr_set *come, const struct addr_set *gone);
+bool guard_peers_change(struct guard *g, const struct addr_set *come, const struct addr_set *gone);
 /* What this machine carries for the mesh, copied; in force when this returns, so that no packet of the mesh goes on with
  * an address that nobody there answers. Waits for nft, as guard_own does, when it is other than before. */
-void guard_serve(struct guard *g, const struct guard_service *s);
+bool guard_serve(struct guard *g, const struct guard_service *s);
 /* Whether there may be a table at all (at first it may). Not: it is gone when this returns, guard_problem says that the
  * network around is not kept out, and none is made until it may be again; then what was said meanwhile is in force. */
 void guard_allow(struct guard *g, bool allowed);

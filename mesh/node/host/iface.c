@@ -147,7 +147,8 @@ static int apply_peers(struct iface *i, struct errbuf *eb)
 		addr_set_free(&i->outside);
 		i->outside = both;
 		tell_conflict(i);
-		guard_peers(i->guard, want.v, want.n);
+		if (!guard_peers(i->guard, want.v, want.n) && !err)
+			err = err_set(eb, -ENOMEM, "guard %s", i->name);
 	}
 	addr_set_free(&peers);
 	addr_set_free(&want);
@@ -185,7 +186,8 @@ int iface_peers_change(struct iface *i, const struct addr *gone, size_t n_gone, 
 		err = apply_peers(i, eb);
 	} else {
 		err = route_table_change(&i->routes, &here, &away, eb);
-		guard_peers_change(i->guard, &here, &away);
+		if (!guard_peers_change(i->guard, &here, &away) && !err)
+			err = err_set(eb, -ENOMEM, "guard %s", i->name);
 	}
 	addr_set_free(&here);
 	addr_set_free(&away);
@@ -257,9 +259,9 @@ int iface_nets_set(struct iface *i, const struct iface_nets *w, struct errbuf *e
 	return apply_nets(i, eb);
 }
 
-void iface_serve(struct iface *i, const struct guard_service *s)
+bool iface_serve(struct iface *i, const struct guard_service *s)
 {
-	guard_serve(i->guard, s);
+	return guard_serve(i->guard, s);
 }
 
 void iface_rules_allow(struct iface *i, bool allowed)
@@ -278,15 +280,15 @@ int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, con
 		return err_set(eb, -ENOMEM, "set up %s", i->name);
 	for (size_t j = 0; j < n; j++)
 		own[j] = addrs[j].ip;
-	if (n)
-		guard_own(i->guard, own, n);
+	if (n && !guard_own(i->guard, own, n)) /* no address without it */
+		return err_set(eb, -ENOMEM, "guard %s", i->name);
 	int err = apply_addrs(i, addrs, n, eb);
 	struct addr src4 = source_of(i, true), src6 = source_of(i, false);
 	route_table_source(&i->routes, &src4, &src6);
 	int err2 = apply_peers(i, err ? NULL : eb);
 	int err3 = apply_nets(i, err || err2 ? NULL : eb);
 	if (!n)
-		guard_own(i->guard, NULL, 0);
+		(void)guard_own(i->guard, NULL, 0);
 	return err ? err : err2 ? err2 : err3;
 }
 

@@ -50,8 +50,8 @@ size_t iface_around(struct iface *i, struct prefix *out, size_t cap);
 int iface_nets_set(struct iface *i, const struct iface_nets *w, struct errbuf *eb);
 /* Whether rules of nftables may be made: guard_allow. */
 void iface_rules_allow(struct iface *i, bool allowed);
-/* What this machine carries for the mesh (guard_rules.h), copied. */
-void iface_serve(struct iface *i, const struct guard_service *s);
+/* What this machine carries for the mesh (guard_rules.h), copied. false: memory is short, as guard_serve. */
+bool iface_serve(struct iface *i, const struct guard_service *s);
 /* What somebody took away is put back, as it is when the kernel tells of it. */
 void iface_repair(struct iface *i);
 /* The machine's own nameservers: those, its gateways and its other addresses are reached as without a mesh,

@@ -37,10 +37,12 @@ bool __wrap_wg_peer_stats(const struct wg *w, uint64_t peer, struct wg_peer_stat
 	(void)w, (void)peer, (void)out;
 	return true;
 }
-void __wrap_iface_serve(struct iface *f, const struct guard_service *s);
-void __wrap_iface_serve(struct iface *f, const struct guard_service *s)
+static bool cannot_serve;
+bool __wrap_iface_serve(struct iface *f, const struct guard_service *s);
+bool __wrap_iface_serve(struct iface *f, const struct guard_service *s)
 {
 	(void)f, (void)s;
+	return !cannot_serve;
 }
 int __wrap_iface_nets_set(struct iface *f, const struct iface_nets *w, struct errbuf *eb);
 int __wrap_iface_nets_set(struct iface *f, const struct iface_nets *w, struct errbuf *eb)
@@ -84,6 +86,11 @@ static void test_told_again(void **state)
 	told = 0;
 	assert_int_equal(use_map(&t, MAP("")), 0);
 	assert_int_equal(told, 0);
+	/* nor is anything well while what this machine carries is not guarded */
+	cannot_serve = true;
+	assert_int_equal(use_map(&t, MAP("")), -ENOMEM);
+	cannot_serve = false;
+	assert_int_equal(use_map(&t, MAP("")), 0);
 	nets_forget(&t, &e);
 }
 

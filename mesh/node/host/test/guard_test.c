@@ -1,5 +1,6 @@
 /* What a machine is asked from outside of the mesh, with the guard and without: real packets between
  * namespaces. The file under test is included, to see when its nft has ended. */
+#include "mesh/base/fuzz/trouble.h"
 #include "mesh/node/host/guard.c"
 #include "mesh/node/host/test/lab.h"
 #include "mesh/os/sock.h"
@@ -34,8 +35,8 @@ static void set_up(struct guard *g)
 	struct addr own[] = { ip("100.64.0.1"), ip("fd7a:115c:a1e0::1"), ip("100.100.100.100"),
 		ip("fd7a:115c:a1e0::53") };
 	struct addr peers[] = { ip("100.64.0.2"), ip("fd7a:115c:a1e0::2"), ip("100.64.0.3") };
-	guard_own(g, own, 4);
-	guard_peers(g, peers, 3);
+	assert_true(guard_own(g, own, 4));
+	assert_true(guard_peers(g, peers, 3));
 }
 
 /* All peers are in the table when the last of them is. */
@@ -166,6 +167,61 @@ static void test_forbidden(void **state)
 	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), guard_rules_size(&service));
 	guard_allow(w->g, false);
 	guard_own(w->g, NULL, 0);
+	assert_string_equal(guard_problem(w->g), "");
+}
+
+/* Nothing for a peer leaves by another interface, be its route missing. */
+static void pass(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* So much later, all that was due then is done. */
+static void pass_ms(struct world *w, unsigned ms)
+{
+	bool done = false;
+	struct loop_timer *t = loop_timer_new(w->l, pass, &done);
+	trouble_pass_ms(ms);
+	loop_timer_set(t, 1);
+	while (!done)
+		loop_run_once(w->l);
+	loop_timer_free(t);
+}
+
+/* Memory that is short for a moment makes no table where none is wanted, and none that lacks what it is for: who says what is
+ * wanted hears of it. */
+static void test_short(void **state)
+{
+	struct world *w = *state;
+	struct prefix carried;
+	struct addr own = ip("100.64.0.1"), peer = ip("100.64.0.9");
+	struct addr_set come = { .v = &peer, .n = 1 }, none = { 0 };
+	assert_true(prefix_parse("192.168.9.0/24", &carried));
+	const struct guard_service service = { .nets = &carried, .n = 1 };
+	for (int forbidden = 0; forbidden < 2; forbidden++) {
+		guard_allow(w->g, !forbidden);
+		trouble_memory(1);
+		assert_false(guard_own(w->g, &own, 1));
+		trouble_memory(1);
+		assert_false(guard_serve(w->g, &service));
+		trouble_memory(1);
+		assert_false(guard_peers(w->g, &peer, 1));
+		trouble_memory(1);
+		assert_false(guard_peers_change(w->g, &come, &none));
+		assert_int_equal(w->g->state, GUARD_OFF);
+		pass_ms(w, AGAIN_MS + 1000);
+		assert_string_equal(guard_problem(w->g), "");
+		assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+	}
+	guard_allow(w->g, true);
+	set_up(w->g);
+	await_element(w, "mesh4 { 100.64.0.3 }", true);
+	trouble_memory(1);
+	assert_false(guard_serve(w->g, &service));
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL),
+		guard_rules_size(&(struct guard_service) { 0 })); /* as it was */
+	assert_true(guard_serve(w->g, &service));
+	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), guard_rules_size(&service));
 	assert_string_equal(guard_problem(w->g), "");
 }
 
@@ -460,6 +516,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_packets, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_service, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_forbidden, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_short, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_leaving, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_put_back, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_flush_meets_update, open_world, close_world),

@@ -406,6 +406,7 @@ static const struct man_item environment[] = {
 	{ "RW_BIN_DIR", "where programs of scenarios are looked for first" },
 	{ "RW_PEERS_DIR", "where foreign programs with a folder in their name are looked for" },
 	{ "SIMNET_ADAPTERS", "a folder of adapters, before the installed ones" },
+	{ "SIMNET_WRITABLE", "a folder of the machine's in which hosts may write, for what is to stay" },
 	{ "SIMNET_SLOWDOWN", "how many times slower than an idle one this machine is taken to be, instead of "
 			     "measuring it" },
 	{ "RW_IDLE_TASKS",

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -151,11 +152,14 @@ static int mount_layers(const struct scenario *s, const char *self, struct errbu
 
 /* Everything that a host sees of the machine can be read and not written; its own mounts come on top. What must
  * stay as it was is set aside first, and put back when the folders it may lie below are covered. */
-enum aside { RUN_DIR, PROC, TERMINALS, N_ASIDE };
+enum aside { RUN_DIR, PROC, TERMINALS, GIVEN, N_ASIDE };
 
 static void set_aside(const char *const path[N_ASIDE], int fd[N_ASIDE])
 {
 	for (size_t i = 0; i < N_ASIDE; i++) {
+		fd[i] = -ENOENT;
+		if (!path[i])
+			continue;
 		fd[i] = open_tree(
 			AT_FDCWD, path[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (unsigned)AT_RECURSIVE);
 		if (fd[i] < 0)
@@ -176,7 +180,7 @@ int host_files_only_read(void)
 	return mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &read_only, sizeof(read_only)) < 0 ? -errno : 0;
 }
 
-static int mount_own(const struct scenario *s, const char *name, const char *work_dir,
+static int mount_own(const struct scenario *s, const char *name, const char *const path[N_ASIDE],
 	const int aside[N_ASIDE], struct errbuf *eb)
 {
 	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
@@ -184,9 +188,11 @@ static int mount_own(const struct scenario *s, const char *name, const char *wor
 	int err = mount_layers(s, name, eb);
 	if (err)
 		return err;
-	(void)mkdir(work_dir, 0755);
-	if ((err = put_back(aside[RUN_DIR], work_dir)))
-		return err_set(eb, err, "show the run's files in %s", work_dir);
+	(void)mkdir(path[RUN_DIR], 0755);
+	if ((err = put_back(aside[RUN_DIR], path[RUN_DIR])))
+		return err_set(eb, err, "show the run's files in %s", path[RUN_DIR]);
+	if (path[GIVEN] && (err = put_back(aside[GIVEN], path[GIVEN])))
+		return err_set(eb, err, "let hosts write in %s (SIMNET_WRITABLE)", path[GIVEN]);
 	/* Best effort: the machine's /sys would show other interfaces than this host's, and a container may
 	 * not let /proc be mounted anew, which then shows the processes of all. */
 	(void)mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
@@ -201,15 +207,17 @@ static int mount_own(const struct scenario *s, const char *name, const char *wor
 
 int host_files_mount(const struct scenario *s, const char *name, const char *work_dir, struct errbuf *eb)
 {
-	const char *const path[N_ASIDE] = {
-		[RUN_DIR] = work_dir, [PROC] = "/proc", [TERMINALS] = "/dev/pts"
-	};
+	const char *given = getenv("SIMNET_WRITABLE");
+	const char *const path[N_ASIDE] = { [RUN_DIR] = work_dir,
+		[PROC] = "/proc",
+		[TERMINALS] = "/dev/pts",
+		[GIVEN] = given && *given ? given : NULL };
 	int aside[N_ASIDE];
 	if (sethostname(name, strlen(name)) < 0)
 		return err_set(eb, -errno, "set the host name %s", name);
 	set_aside(path, aside);
 	(void)host_files_only_read(); /* simnet doctor says where that cannot be had */
-	int err = mount_own(s, name, work_dir, aside, eb);
+	int err = mount_own(s, name, path, aside, eb);
 	for (size_t i = 0; i < N_ASIDE; i++)
 		if (aside[i] >= 0)
 			close(aside[i]);

@@ -373,6 +373,37 @@ static void test_only_read(void **state)
 	}
 }
 
+/* But for one folder that is named for it: what is written there is there afterwards. */
+static void test_writable(void **state)
+{
+	char dir[] = "/var/tmp/simnet-writable-XXXXXX", inside[64], text[1500], got[8] = { 0 };
+	char *records = NULL;
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(inside, sizeof(inside), "%s/left", dir);
+	snprintf(text, sizeof(text),
+		HEAD "routers:\n  router: {nat: home}\nnodes:\n  node: {at: router}\nsteps:\n"
+		     "  - run: {at: node, argv: [sh, -ec, 'echo one >%s']}\n"
+		     "  - run: {at: router, argv: [sh, -ec, 'echo two >>%s']}\n"
+		     "  - run: {at: node, argv: [touch, /usr/simnet-writes], fails: true}\n",
+		inside, inside);
+	assert_int_equal(setenv("SIMNET_WRITABLE", dir, 1), 0);
+	int code = scenario_run(text, &records);
+	unsetenv("SIMNET_WRITABLE");
+	const char *failed = records ? strstr(records, "\"kind\":\"fail\"") : NULL;
+	FILE *f = fopen(inside, "re");
+	size_t n = f ? fread(got, 1, sizeof(got), f) : 0;
+	if (f)
+		fclose(f);
+	(void)unlink(inside);
+	(void)rmdir(dir);
+	if (code != EXIT_PASS)
+		fail_msg("code %d\n%.900s", code, failed ? failed : "");
+	free(records);
+	assert_int_equal(n, sizeof(got));
+	assert_memory_equal(got, "one\ntwo\n", sizeof(got));
+}
+
 /* A server, another, an office behind a router with rules, and bob with rules of his own. */
 #define FIREWALLS \
 	HEAD "ipv6: true\n" \
@@ -469,6 +500,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses), cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_machine), cmocka_unit_test(test_user), cmocka_unit_test(test_firewall),
 		cmocka_unit_test(test_userspace), cmocka_unit_test(test_on_router),
-		cmocka_unit_test(test_led_out), cmocka_unit_test(test_only_read) };
+		cmocka_unit_test(test_led_out), cmocka_unit_test(test_only_read),
+		cmocka_unit_test(test_writable) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,8 @@ int labs_clean(struct command *c);
 
 /* jobs.c */
 int jobs_run(struct command *c);
+/* Whether the next scenario is of this machine's shard. */
+bool jobs_takes(struct jobs *j);
 
 /* format.c */
 int format_schema(struct command *c);

@@ -439,8 +439,9 @@ static void tell_todo(const struct command *c, const struct scenario *s)
 static int list_one(const struct command *c, struct scenario *s)
 {
 	char title[300];
-	(void)c;
 
+	if (!jobs_takes(c->jobs))
+		return EXIT_PASS;
 	printf("%s", scenario_title(s, title, sizeof(title)));
 	for (size_t i = 0; i < s->n_tags; i++)
 		printf("%s%s", i ? " " : "  #", s->tags[i]);

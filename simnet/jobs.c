@@ -51,12 +51,17 @@ struct jobs {
 
 /* ---- which */
 
+bool jobs_takes(struct jobs *j)
+{
+	return !j->n_shards || j->seen++ % j->n_shards == j->shard - 1;
+}
+
 static int add_job(const struct command *c, struct scenario *s)
 {
 	struct jobs *j = c->jobs;
 	char title[300];
 
-	if (j->n_shards && j->seen++ % j->n_shards != j->shard - 1)
+	if (!jobs_takes(j))
 		return EXIT_PASS;
 	struct job *grown = j->n < JOBS_MAX ? realloc(j->list, (j->n + 1) * sizeof(*grown)) : NULL;
 	if (!grown) {
@@ -406,14 +411,14 @@ int jobs_run(struct command *c)
 	/* The sandbox children write there too: append, whoever is first. */
 	fcntl(fd, F_SETFL, O_APPEND);
 	c->jobs = &j;
-	if (c->opt.list)
+	if (read_shard(c->opt.shard, &j, &eb))
+		code = command_error(eb.text);
+	else if (c->opt.list)
 		code = files_list(c);
 	else if (c->opt.tap + c->opt.json > 1 || (c->opt.json && c->opt.github))
 		code = command_error("--json, --tap and --github all want the standard output: choose one");
 	else if (c->opt.jobs > RUNS_MAX)
 		code = command_error("-j is 64 at most");
-	else if (read_shard(c->opt.shard, &j, &eb))
-		code = command_error(eb.text);
 	else
 		code = run_jobs(c, &j);
 	free_jobs(&j);

@@ -9,8 +9,11 @@
 #include "simnet/test/command_line.h"
 
 #define SCENARIO "simnet: 1\nname: "
-/* $D is a folder that every host sees as it is; hosts have a /tmp of their own. */
-#define SHARED(command) "export D=$(mktemp -d -p $RW_BIN_DIR); " command "; code=$?; rm -r $D; exit $code"
+/* $D is a folder of pipes that every host sees and no host keeps: hosts have files of their own, and can write no others.
+ * There are two words to take in $D/words. */
+#define SHARED(command) \
+	"export D=$(mktemp -d -p $RW_BIN_DIR); mkfifo $D/one $D/two $D/words; exec 7<>$D/one 8<>$D/two " \
+	"9<>$D/words; printf 'x\\nx\\n' >&9; " command "; code=$?; rm -r $D; exit $code"
 #define HOSTS "nodes:\n  a: {at: internet}\n"
 
 static const struct command_line_file files[] = {
@@ -23,15 +26,15 @@ static const struct command_line_file files[] = {
 		SCENARIO "never\n" HOSTS "steps:\n  - run: {at: a, argv: [sleep, '60'], within: 500ms}\n" },
 	{ "same.yaml", SCENARIO "pass\n" HOSTS },
 	/* Both have to run at the same time. */
-	{ "meet.yaml", SCENARIO
-		"meet\nmatrix: {x: [one, two]}\n" HOSTS
-		"steps:\n  - run: {at: a, argv: [sh, -c, 'touch $D/{matrix.x}; until [ -e $D/one ] && [ -e "
-		"$D/two ]; do sleep 0.02; done'], within: 60s}\n" },
+	{ "meet.yaml", SCENARIO "meet\nmatrix: {x: [one, two]}\n" HOSTS
+				"steps:\n  - run: {at: a, argv: [sh, -c, 'other=one; [ {matrix.x} = two ] || "
+				"other=two; echo here "
+				">$D/{matrix.x}; read word <$D/$other'], within: 60s}\n" },
 	{ "grid.yaml", SCENARIO "grid\nmatrix: {x: ['1', '2', '3', '4', '5']}\n" HOSTS },
 	/* Passes twice. */
-	{ "third.yaml", SCENARIO
-		"third\n" HOSTS "steps:\n"
-		"  - run: {at: a, argv: [sh, -c, 'mkdir $D/1 2>/dev/null || mkdir $D/2 2>/dev/null']}\n" },
+	{ "third.yaml", SCENARIO "third\n" HOSTS "steps:\n"
+				 "  - run: {at: a, argv: [sh, -c, 'dd if=$D/words iflag=nonblock bs=2 "
+				 "count=1 2>/dev/null | grep -q x']}\n" },
 };
 
 static int write_job_files(void **state)
@@ -104,6 +107,7 @@ static void test_shards(void **state)
 {
 	(void)state;
 	command_line_expect("simnet run --list grid.yaml pass.yaml | wc -l", 0, "6");
+	command_line_expect("simnet run --list --shard 2/4 grid.yaml pass.yaml | wc -l", 0, "2");
 	command_line_needs_namespaces();
 	command_line_expect("for i in 1 2 3 4; do simnet run --shard $i/4 grid.yaml pass.yaml; done | grep "
 			    "-o 'PASS [^ ]* *[^ ]*' | "

@@ -124,7 +124,7 @@ static void test_matrix(void **state)
 static void test_tutorial(void **state)
 {
 	(void)state;
-	assert_int_equal(run_page("tutorial.md"), 7);
+	assert_int_equal(run_page("tutorial.md"), 8);
 }
 
 int main(void)

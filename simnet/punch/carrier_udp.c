@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DATAGRAM_MAX = 2048, DATAGRAMS_PER_WAKEUP = 64 };
+enum { DATAGRAM_MAX = 2048, DATAGRAMS_PER_WAKEUP = 64, QUEUE_BYTES = 8 << 20 };
 
 struct carrier_udp {
 	carrier_received *received;
@@ -35,6 +35,15 @@ static void read_datagrams(void *arg, int events)
 	}
 }
 
+/* What a burst sends while this program waits for a processor is not lost, for that would be chance. More than the machine's
+ * rmem_max takes rights. */
+static void make_room(int fd)
+{
+	int bytes = QUEUE_BYTES;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 struct carrier_udp *carrier_udp_open(
 	struct loop *l, const struct endpoint *at, carrier_received *received, void *owner, struct errbuf *eb)
 {
@@ -49,6 +58,8 @@ struct carrier_udp *carrier_udp_open(
 	*c = (struct carrier_udp) { .received = received, .owner = owner, .fd = sock_udp(at, eb) };
 	if (c->fd >= 0 && getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0)
 		c->six = domain == AF_INET6;
+	if (c->fd >= 0)
+		make_room(c->fd);
 	c->watch = c->fd < 0 ? NULL : loop_fd_new(l, c->fd, read_datagrams, c);
 	if (c->fd >= 0 && !c->watch)
 		err_say(eb, -ENOMEM, "out of memory");

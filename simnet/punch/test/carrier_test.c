@@ -199,6 +199,35 @@ static void test_udp(void **state)
 	loop_free(l);
 }
 
+/* What is sent while the program has no processor waits for it. */
+static void test_udp_burst(void **state)
+{
+	enum { BURST = 4000 };
+	struct errbuf eb = { 0 };
+	struct loop *l = loop_new();
+	struct end a = { 0 }, b = { 0 };
+	(void)state;
+
+	if (geteuid() != 0)
+		skip(); /* the machine's rmem_max bounds the queue */
+	a.udp = carrier_udp_open(l, &anywhere, message_kept, &a, &eb);
+	b.udp = carrier_udp_open(l, &anywhere, message_kept, &b, &eb);
+	struct endpoint to = local_port(carrier_udp_local(b.udp).port);
+	for (unsigned i = 0; i < BURST; i++)
+		carrier_udp_send(a.udp, &to, (const uint8_t *)"hello", 5);
+	struct loop_timer *t = loop_timer_new(l, nothing, NULL);
+	uint64_t end = loop_now_ms(l) + BOUND_MS;
+	while (b.n < BURST && loop_now_ms(l) < end) {
+		loop_timer_set(t, 20);
+		loop_run_once(l);
+	}
+	assert_int_equal(b.n, BURST);
+	loop_timer_free(t);
+	carrier_udp_close(a.udp);
+	carrier_udp_close(b.udp);
+	loop_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_tries_again),
 		cmocka_unit_test(test_tcp_frames),
 		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_udp_burst),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

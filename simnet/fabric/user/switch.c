@@ -219,7 +219,7 @@ static void take_table(struct switch_box *x, int port, uint64_t now_ns, struct a
 /* With what its devices have not told yet. */
 static void pull(struct switch_box *x, int port)
 {
-	enum { WAITING_MAX = 4096 }; /* more than a device keeps */
+	enum { WAITING_MAX = 2 * TAP_QUEUE }; /* more than a device keeps */
 	uint8_t frame[ETH_FRAME_MAX + 64];
 	bool wire = !board_router(x->board, port);
 	for (int end = port; end <= port + wire; end++)

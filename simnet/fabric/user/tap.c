@@ -11,16 +11,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int set_mac(const char *name, const struct mac *mac)
+static int ask_of(const char *name, unsigned long request, struct ifreq *ifr)
 {
-	struct ifreq ifr = { .ifr_hwaddr.sa_family = ARPHRD_ETHER };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	memcpy(ifr.ifr_hwaddr.sa_data, mac->b, sizeof(mac->b));
-	int err = fd < 0 || ioctl(fd, SIOCSIFHWADDR, &ifr) < 0 ? -errno : 0;
+	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", name);
+	int err = fd < 0 || ioctl(fd, request, ifr) < 0 ? -errno : 0;
 	if (fd >= 0)
 		close(fd);
 	return err;
+}
+
+static int set_mac(const char *name, const struct mac *mac)
+{
+	struct ifreq ifr = { .ifr_hwaddr.sa_family = ARPHRD_ETHER };
+	memcpy(ifr.ifr_hwaddr.sa_data, mac->b, sizeof(mac->b));
+	return ask_of(name, SIOCSIFHWADDR, &ifr);
 }
 
 int tap_open(const char *name, const struct mac *mac, struct errbuf *eb)
@@ -34,7 +39,10 @@ int tap_open(const char *name, const struct mac *mac, struct errbuf *eb)
 			"this user read and write it",
 			strerror(errno));
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	int err = ioctl(fd, TUNSETIFF, &ifr) < 0 ? -errno : mac ? set_mac(name, mac) : 0;
+	struct ifreq queue = { .ifr_qlen = TAP_QUEUE };
+	int err = ioctl(fd, TUNSETIFF, &ifr) < 0 ? -errno : ask_of(name, SIOCSIFTXQLEN, &queue);
+	if (!err && mac)
+		err = set_mac(name, mac);
 	if (!err)
 		return fd;
 	close(fd);

@@ -514,6 +514,8 @@ static int exit_code(const struct run *run, int err, enum stage stage)
 		return EXIT_PASS;
 	if (stage == STAGE_RUN)
 		return is_unsure(run, err) ? EXIT_UNSURE : EXIT_FAILED;
+	if (stage == STAGE_BUILD && err == -ETIMEDOUT) /* a router that could not be measured */
+		return EXIT_UNSURE;
 	if (err == -ENOPKG)
 		return is_required(run->r->required, run->lacks) ? RUN_REQUIRED : RUN_NO_PROGRAM;
 	return err == -ENOSYS || err == ERR_UNSUPPORTED ? EXIT_HOST : EXIT_BROKEN;
@@ -563,6 +565,9 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 	else if (code == EXIT_FAILED)
 		snprintf(text, sizeof(text), "FAIL %s  %.1f s; again with -k '%s' --seed %s", name, s_took,
 			name, seed);
+	else if (code == EXIT_UNSURE && !run->lab.step)
+		snprintf(text, sizeof(text), "INCONCLUSIVE %s  %.1f s; %.500s; again with -k '%s' --seed %s",
+			name, s_took, message, name, seed);
 	else if (code == EXIT_UNSURE)
 		snprintf(text, sizeof(text),
 			"INCONCLUSIVE %s  %.1f s; the machine was %.1f times slower than an idle one during "

@@ -9,6 +9,7 @@
 #include "mesh/os/file.h"
 #include "simnet/fabric/kernel/engine_kernel.h"
 #include "simnet/test/scenario_run.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -453,6 +454,23 @@ static void test_links(void **state)
 	expect(&engine_kernel, nth, EXIT_HOST, "links with a model need the userspace engine");
 }
 
+/* A router that cannot be measured makes a run inconclusive, and no failure. */
+static int cannot_measure(struct engine *e, struct errbuf *eb)
+{
+	(void)e;
+	return err_say(
+		eb, -ETIMEDOUT, "t.yaml:4:3: router 'home' cannot be measured on a machine that is 20");
+}
+
+static void test_slow_machine(void **state)
+{
+	struct engine_ops slow = engine_auto;
+	(void)state;
+	slow.self_test = cannot_measure;
+	expect(&slow, HEAD "routers:\n  home: {nat: home}\nnodes:\n  a: {at: home}\n", EXIT_UNSURE,
+		"router 'home' cannot be measured on a machine that is 20; again with -k");
+}
+
 /* ---- one seed, one log ---- */
 
 static struct buf log_of(const char *text)
@@ -516,6 +534,7 @@ int main(void)
 		cmocka_unit_test(test_stanzas),
 		cmocka_unit_test(test_open_box),
 		cmocka_unit_test(test_links),
+		cmocka_unit_test(test_slow_machine),
 		cmocka_unit_test(test_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -348,8 +348,10 @@ static void kernel_check_collect(
 		if (all)
 			return;
 		if (now >= c->pace.again_ms) {
-			if (!pace_goes_on(&c->pace, now, crowd_now()))
+			if (!pace_goes_on(&c->pace, now, crowd_now())) {
+				probe_gave_up(c->p, &c->pace);
 				return;
+			}
 			if (ask)
 				ask(c);
 		}

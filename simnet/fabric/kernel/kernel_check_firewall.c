@@ -332,8 +332,10 @@ static void collect_walls(struct walls *t)
 		uint64_t now = clock_now_ms();
 		if (now < t->pace.again_ms)
 			continue;
-		if (!pace_goes_on(&t->pace, now, crowd_now()))
+		if (!pace_goes_on(&t->pace, now, crowd_now())) {
+			probe_gave_up(t->p, &t->pace);
 			return;
+		}
 		ask_walls(t, true);
 	}
 	uint64_t now = clock_now_ms(), end = now + pace_stray_ms(&t->pace, now);

@@ -221,8 +221,10 @@ static void collect_forwards(
 		uint64_t now = clock_now_ms();
 		if (now < t->pace.again_ms)
 			continue;
-		if (!pace_goes_on(&t->pace, now, crowd_now()))
+		if (!pace_goes_on(&t->pace, now, crowd_now())) {
+			probe_gave_up(t->p, &t->pace);
 			return;
+		}
 		ask(t);
 	}
 }

@@ -143,7 +143,7 @@ static bool has_come(struct six *t)
 
 static void run_six(struct six *t)
 {
-	bool all = false;
+	bool all;
 	pace_begin(&t->pace, clock_now_ms());
 	do {
 		for (int i = 0; i < (int)t->s->n_routers; i++)
@@ -151,7 +151,10 @@ static void run_six(struct six *t)
 				ask(t, i);
 		while (!(all = has_come(t)) && clock_now_ms() < t->pace.again_ms)
 			(void)poll(NULL, 0, 1);
-	} while (!all && pace_goes_on(&t->pace, clock_now_ms(), crowd_now()));
+		if (all)
+			return;
+	} while (pace_goes_on(&t->pace, clock_now_ms(), crowd_now()));
+	probe_gave_up(t->p, &t->pace);
 }
 
 /* ---- the verdict ---- */

@@ -287,8 +287,10 @@ static void collect_rest(struct rest *t)
 	for (drain_rest(t); !rest_has_come(t); drain_rest(t)) {
 		uint64_t now = clock_now_ms();
 		if (now >= t->pace.again_ms) {
-			if (!pace_goes_on(&t->pace, now, crowd_now()))
+			if (!pace_goes_on(&t->pace, now, crowd_now())) {
+				probe_gave_up(t->p, &t->pace);
 				return;
+			}
 			ask_rest(t, true);
 		}
 		(void)poll(NULL, 0, 1);

@@ -12,13 +12,20 @@ void pace_begin(struct pace *p, uint64_t now_ms)
 
 bool pace_goes_on(struct pace *p, uint64_t now_ms, double slow)
 {
-	p->slow += slow < 1 ? 1 : slow > PACE_SLOWEST ? PACE_SLOWEST : slow;
+	p->slow += slow;
+	p->longer += slow < 1 ? 1 : slow > PACE_SLOWEST ? PACE_SLOWEST : slow;
 	p->n++;
-	if ((double)(now_ms - p->since_ms) >= PACE_BOUND_MS * (p->slow / p->n))
+	if ((double)(now_ms - p->since_ms) >= PACE_BOUND_MS * (p->longer / p->n))
 		return false;
 	p->gap_ms = 2 * p->gap_ms < PACE_AGAIN_MOST_MS ? 2 * p->gap_ms : PACE_AGAIN_MOST_MS;
 	p->again_ms = now_ms + p->gap_ms;
 	return true;
+}
+
+double pace_doubt(const struct pace *p)
+{
+	double slow = p->n ? p->slow / p->n : 0;
+	return slow > PACE_SLOWEST ? slow : 0;
 }
 
 uint64_t pace_stray_ms(const struct pace *p, uint64_t now_ms)

@@ -16,13 +16,17 @@ enum {
 struct pace {
 	uint64_t since_ms, again_ms; /* when the round began, and when to ask again */
 	uint64_t gap_ms;
-	double slow; /* sum of the samples of how slow the machine was */
+	double slow,
+		longer; /* sums of the samples of how slow the machine was; longer: what the bound was stretched by */
 	unsigned n;
 };
 void pace_begin(struct pace *p, uint64_t now_ms);
 /* At again_ms or later. slow: 1 = nobody else wants the processors, 2 = they are shared by two. true: ask again what has
  * not come, and wait until the new again_ms; false: the bound is over, and what has not come does not come. */
 bool pace_goes_on(struct pace *p, uint64_t now_ms, double slow);
+/* Behind the bound: how slow the machine was, when that is more than the bound could be stretched by; else 0. What has not
+ * come may then be on its way still. */
+double pace_doubt(const struct pace *p);
 /* How long what must not come is still waited for, when all that must has come: as long as that took. */
 uint64_t pace_stray_ms(const struct pace *p, uint64_t now_ms);
 

@@ -224,6 +224,12 @@ static void probe_collect_strays(struct probe *p)
 	(void)kernel_probe_collect(p, NULL, now + pace_stray_ms(&p->pace, now));
 }
 
+void probe_gave_up(struct probe *p, const struct pace *round)
+{
+	double doubt = pace_doubt(round);
+	p->doubt = doubt > p->doubt ? doubt : p->doubt;
+}
+
 /* Asks all routers, then those again of whom `done` is not true yet. */
 static void ask_routers(struct probe *p, probe_ask *ask, probe_done *done)
 {
@@ -237,8 +243,10 @@ static void ask_routers(struct probe *p, probe_ask *ask, probe_done *done)
 			kernel_probe_make_room(p, i);
 		}
 		again = true;
-	} while (!kernel_probe_collect(p, done, p->pace.again_ms) &&
-		 pace_goes_on(&p->pace, clock_now_ms(), crowd_now()));
+		if (kernel_probe_collect(p, done, p->pace.again_ms))
+			return;
+	} while (pace_goes_on(&p->pace, clock_now_ms(), crowd_now()));
+	probe_gave_up(p, &p->pace);
 }
 
 /* ---- the rounds ---- */
@@ -466,6 +474,11 @@ static bool agrees(const struct finding *want, const struct finding *got)
 int probe_say_wrong(const struct probe *p, int i, struct errbuf *eb, const char *what)
 {
 	const struct scn_router *r = &p->e->s->routers[i];
+	if (p->doubt > 0)
+		return err_say(eb, -ETIMEDOUT,
+			AT_FMT ": router '%s' cannot be measured on a machine that is %.0f times slower than "
+			       "an idle one: it seems that %s",
+			AT_ARGS(p->e->s->file, r->at), r->name, p->doubt, what);
 	return err_say(eb, ERR_REFUSED,
 		AT_FMT
 		": router '%s' does not behave as the file says: %s. No verdict behind it would count; "
@@ -483,7 +496,7 @@ static int judge(const struct probe *p, int router, struct errbuf *eb)
 		.hairpin = lets_hairpins_in(r) ? r->model.hairpin : NAT_HAIRPIN_OFF,
 		.hairpin_filters = wants_asking(r) && lets_hairpins_in(r),
 		.accepts_wan = r->model.accepts_wan };
-	char says[160], measured[160];
+	char says[160], measured[160], what[360];
 	p->e->measured[router] = (struct engine_probe_result) { .mapping = got.mapping,
 		.filtering = got.filtering,
 		.hairpin = got.hairpin != NAT_HAIRPIN_OFF,
@@ -493,12 +506,9 @@ static int judge(const struct probe *p, int router, struct errbuf *eb)
 			       ? probe_say_wrong(p, router, eb,
 					 "what comes in passes behind a mapping that has expired")
 			       : 0;
-	return err_say(eb, ERR_REFUSED,
-		AT_FMT ": router '%s' does not behave as the file says: declared %s; measured %s. No "
-		       "verdict behind it "
-		       "would count; please report this with the kernel and nft versions",
-		AT_ARGS(p->e->s->file, r->at), r->name, describe(&want, says, sizeof(says)),
+	snprintf(what, sizeof(what), "declared %s; measured %s", describe(&want, says, sizeof(says)),
 		describe(&got, measured, sizeof(measured)));
+	return probe_say_wrong(p, router, eb, what);
 }
 
 /* They are lifted for what is measured before, and again for what comes after. */

@@ -21,6 +21,7 @@ struct probe {
 	struct pollfd *fds; /* room for all */
 	size_t n_routers;
 	struct pace pace; /* of the last round */
+	double doubt;	  /* pace_doubt of the round that had most of it */
 };
 /* Makes the namespaces and plugs them in; nothing is left to do at the end but to close them. */
 int probe_connect(struct probe *p, struct errbuf *eb);
@@ -46,7 +47,10 @@ struct probe_port {
 const char *probe_ports_trouble(
 	const struct nat_model *m, const struct probe_port *ports, size_t n, bool moved);
 
-/* ERR_REFUSED: router i does not behave as the file says, but so. */
+/* After a round in which not all has come that must. */
+void probe_gave_up(struct probe *p, const struct pace *round);
+/* ERR_REFUSED: router i does not behave as the file says, but so. -ETIMEDOUT: it seems so, and the machine was too slow to
+ * tell. */
 int probe_say_wrong(const struct probe *p, int i, struct errbuf *eb, const char *what);
 
 /* kernel_check_rest.c: ICMP errors, and TCP that belongs to no connection. Besides, as above. */

@@ -109,10 +109,9 @@ static int run_row(void *arg)
 		"%s: condemned as it was: %s", rows[row].what, l.eb.text);
 	if (load_changed(&l, rows[row].from, rows[row].to))
 		return 1;
-	CHECK(kernel_check_firewalls(&p, &l.eb) == ERR_REFUSED, "%s: not noticed", rows[row].what);
-	CHECK(strstr(l.eb.text, "router 'home' does not behave as the file says: its firewall") &&
-			strstr(l.eb.text, rows[row].says),
-		"%s: %s", rows[row].what, l.eb.text);
+	CHECK(is_wrong(kernel_check_firewalls(&p, &l.eb)), "%s: not noticed", rows[row].what);
+	CHECK(strstr(l.eb.text, "its firewall") && strstr(l.eb.text, rows[row].says), "%s: %s",
+		rows[row].what, l.eb.text);
 	netns_close(&p.inside);
 	netns_close(&p.outside);
 	stop(&l);
@@ -137,9 +136,9 @@ static int run_user(void *arg)
 	struct lab l = { 0 };
 	if (start_walled(&l, &engine_user, filterings[which]))
 		return 1;
-	CHECK(engine_user.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	CHECK(self_test_on(&l, &engine_user) == 0, "condemned as it was: %s", l.eb.text);
 	out_rules[3].ports = "53,54";
-	CHECK(engine_user.self_test(l.e, &l.eb) == ERR_REFUSED && strstr(l.eb.text, "lets out UDP port 54"),
+	CHECK(is_condemned_by(&l, &engine_user) && strstr(l.eb.text, "lets out UDP port 54"),
 		"not noticed: %s", l.eb.text);
 	stop(&l);
 	return 0;
@@ -160,7 +159,7 @@ static int run_whole(void *arg)
 	if (start_walled(&l, &engine_kernel, NAT_EIF))
 		return 1;
 	for (int i = 0; i < 2; i++)
-		CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
+		CHECK(self_test(&l) == 0, "%s", l.eb.text);
 	CHECK(run_on(&l, hosts_find(l.h, "home"), "nft list table inet firewall | grep -q 'dport 53'") == 0,
 		"no firewall is left");
 	stop(&l);

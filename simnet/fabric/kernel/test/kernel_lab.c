@@ -28,7 +28,9 @@ static int run_in_sandbox(int (*body)(void *arg), void *arg)
 
 	if (r)
 		fprintf(stderr, "sandbox: %d %s\n", r, eb.text);
-	return r == -EPERM || r == -ENOSPC || r == -EUSERS || r == -EACCES ? SKIPPED : r ? 1 : 0;
+	return r == SKIPPED || r == -EPERM || r == -ENOSPC || r == -EUSERS || r == -EACCES ? SKIPPED
+	       : r									   ? 1
+											   : 0;
 }
 
 void in_sandbox(int (*body)(void *arg), void *arg)
@@ -128,6 +130,35 @@ int start_on(struct lab *l, const struct engine_ops *engine)
 int start(struct lab *l)
 {
 	return start_on(l, &engine_kernel);
+}
+
+int self_test_on(struct lab *l, const struct engine_ops *engine)
+{
+	int err = engine->self_test(l->e, &l->eb);
+	if (err != -ETIMEDOUT)
+		return err;
+	fprintf(stderr, "inconclusive: %s\n", l->eb.text);
+	_exit(SKIPPED);
+}
+
+int self_test(struct lab *l)
+{
+	return self_test_on(l, &engine_kernel);
+}
+
+bool is_wrong(int err)
+{
+	return err == ERR_REFUSED || err == -ETIMEDOUT;
+}
+
+bool is_condemned_by(struct lab *l, const struct engine_ops *engine)
+{
+	return is_wrong(engine->self_test(l->e, &l->eb));
+}
+
+bool is_condemned(struct lab *l)
+{
+	return is_condemned_by(l, &engine_kernel);
 }
 
 void stop(struct lab *l)

@@ -46,6 +46,13 @@ int add_node(struct lab *l, const char *name, int router);
 int start_on(struct lab *l, const struct engine_ops *engine);
 int start(struct lab *l);      /* 0, or 1 with the reason printed */
 int start_pair(struct lab *l); /* server, alice behind home, bob behind office */
+/* The engine's self-test. Where the machine is too slow to tell, the body ends here and is skipped with that reason. */
+int self_test_on(struct lab *l, const struct engine_ops *engine);
+int self_test(struct lab *l); /* of engine_kernel */
+/* That it finds a router wrong; on a slow machine what it suspects counts. */
+bool is_wrong(int err);
+bool is_condemned_by(struct lab *l, const struct engine_ops *engine);
+bool is_condemned(struct lab *l); /* by engine_kernel */
 
 int udp_on(struct lab *l, int node, uint16_t port);
 void send_to(int fd, const struct endpoint *to);

@@ -1,9 +1,15 @@
 /* The self-test on a machine that loses packets, which is no router's fault. */
 #include "simnet/fabric/kernel/test/kernel_lab.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -53,7 +59,7 @@ static int run_lossy(void *arg)
 	if (start(&l))
 		return 1;
 	CHECK(run_on(&l, hosts_find(l.h, "home"), lossy) == 0, "no loss");
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
+	CHECK(self_test(&l) == 0, "%s", l.eb.text);
 	CHECK(run_on(&l, hosts_find(l.h, "home"), "nft list set ip lossy flows | grep -q elements") == 0,
 		"nothing was lost");
 	stop(&l);
@@ -74,10 +80,51 @@ static void test_first_packets_lost(void **state)
 	}
 }
 
+/* What the kernel says of those who want the processors is ours in this sandbox. */
+static bool say_load(const char *line)
+{
+	char path[] = "/tmp/kernel_loss_test.XXXXXX";
+	int fd = mkstemp(path);
+	bool ok = fd >= 0 && write(fd, line, strlen(line)) == (ssize_t)strlen(line) &&
+		  mount(path, "/proc/loadavg", NULL, MS_BIND, NULL) == 0;
+	if (fd >= 0) {
+		close(fd);
+		(void)unlink(path);
+	}
+	return ok;
+}
+
+/* What does not come on a machine that is slower than bounds can be stretched by condemns no router; what comes counts. */
+static int run_too_slow(void *arg)
+{
+	struct lab l = { 0 };
+	(void)arg;
+	if (start_pair(&l))
+		return 1;
+	CHECK(say_load("4000 4000 4000 4000/5000 1\n"), "the load cannot be told: %s", strerror(errno));
+	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
+	set_classes(&l.r[0], NAT_ADM, NAT_APDF);
+	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED, "a class that was seen: %s", l.eb.text);
+	set_classes(&l.r[0], NAT_EIM, NAT_EIF);
+	CHECK(engine_kernel.self_test(l.e, &l.eb) == -ETIMEDOUT &&
+			strstr(l.eb.text, "router 'home' cannot be measured on a machine that is ") &&
+			strstr(l.eb.text, "measured EIM/APDF"),
+		"%s", l.eb.text);
+	stop(&l);
+	return 0;
+}
+
+static void test_too_slow(void **state)
+{
+	(void)state;
+	in_sandbox(run_too_slow, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_packets_lost),
+		cmocka_unit_test(test_too_slow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ static int start_checked(struct lab *l)
 {
 	if (start(l))
 		return 1;
-	CHECK(engine_kernel.self_test(l->e, &l->eb) == 0, "%s", l->eb.text);
+	CHECK(self_test(l) == 0, "%s", l->eb.text);
 	return 0;
 }
 
@@ -562,7 +562,7 @@ static int presets(void *arg)
 	if (start(&l))
 		return 1;
 	for (int i = 0; i < 2; i++)
-		CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
+		CHECK(self_test(&l) == 0, "%s", l.eb.text);
 	stop(&l);
 	return 0;
 }

@@ -185,14 +185,13 @@ static int run_mutation(void *arg)
 
 	if (start_mutated(&l, m))
 		return 1;
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s: condemned as it was: %s", m->what, l.eb.text);
+	CHECK(self_test(&l) == 0, "%s: condemned as it was: %s", m->what, l.eb.text);
 	CHECK(kernel_nat_rules(&l.s, 0, 0, &text) && mutate(&text, m->from, m->to), "%s: nothing to change",
 		m->what);
 	CHECK(load(&l, 0, &text) == 0, "%s: %s", m->what, l.eb.text);
 	buf_free(&text);
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED, "%s: not noticed", m->what);
-	CHECK(strstr(l.eb.text, "router 'home' does not behave as the file says"), "%s: %s", m->what,
-		l.eb.text);
+	CHECK(is_condemned(&l), "%s: not noticed", m->what);
+	CHECK(strstr(l.eb.text, "router 'home' "), "%s: %s", m->what, l.eb.text);
 	stop(&l);
 	return 0;
 }
@@ -222,13 +221,13 @@ static int one_range(void *arg)
 	if (start(&l))
 		return 1;
 	CHECK(addr_equal(&l.n[0].ip, &l.n[1].ip), "the nodes have different addresses");
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	CHECK(self_test(&l) == 0, "condemned as it was: %s", l.eb.text);
 	CHECK(kernel_nat_rules(&l.s, *router, 0, &text) &&
 			mutate(&text, "ct state new ct status ! dnat", "ct state invalid ct status ! dnat") &&
 			load(&l, (size_t)*router, &text) == 0,
 		"%s", l.eb.text);
 	buf_free(&text);
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED && strstr(l.eb.text, l.r[*router].name) &&
+	CHECK(is_condemned(&l) && strstr(l.eb.text, l.r[*router].name) &&
 			strstr(l.eb.text, "an inside address can be reached"),
 		"router %d: %s", *router, l.eb.text);
 	stop(&l);
@@ -287,8 +286,7 @@ static int run_each(void *arg)
 		if (!without_line(&text, i, &out, line))
 			break;
 		CHECK(load(&l, 0, &out) == 0, "%s", l.eb.text);
-		CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED || may_go_unseen(line),
-			"%s: not noticed without %s", m->what, line);
+		CHECK(is_condemned(&l) || may_go_unseen(line), "%s: not noticed without %s", m->what, line);
 		buf_free(&out);
 	}
 	stop(&l);
@@ -326,11 +324,10 @@ static int wrong_lifetime(void *arg)
 	add_node(&l, "alice", 0);
 	if (start(&l))
 		return 1;
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "%s", l.eb.text);
+	CHECK(self_test(&l) == 0, "%s", l.eb.text);
 	snprintf(command, sizeof(command), "echo 121 >/proc/sys/net/netfilter/nf_conntrack_%s", w->setting);
 	CHECK(run_on(&l, hosts_find(l.h, "home"), command) == 0, "no setting");
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED && strstr(l.eb.text, w->says), "%s",
-		l.eb.text);
+	CHECK(is_condemned(&l) && strstr(l.eb.text, w->says), "%s", l.eb.text);
 	stop(&l);
 	return 0;
 }
@@ -358,11 +355,11 @@ static int wrong_nat64(void *arg)
 	add_node(&l, "alice", 0);
 	if (start_on(&l, &engine_auto))
 		return 1;
-	CHECK(engine_auto.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	CHECK(self_test_on(&l, &engine_auto) == 0, "condemned as it was: %s", l.eb.text);
 	l.r[*router].nat64 = l.r[0].nat64;
 	l.r[*router].nat64.prefix.b[3] ^= *router ? 0 : 1;
-	CHECK(engine_auto.self_test(l.e, &l.eb) == ERR_REFUSED && strstr(l.eb.text, l.r[*router].name) &&
-			strstr(l.eb.text, "does not behave as the file says: NAT64 leads nowhere"),
+	CHECK(is_condemned_by(&l, &engine_auto) && strstr(l.eb.text, l.r[*router].name) &&
+			strstr(l.eb.text, "NAT64 leads nowhere"),
 		"router %d: %s", *router, l.eb.text);
 	stop(&l);
 	return 0;
@@ -378,9 +375,9 @@ static int wrong_nptv6(void *arg)
 	add_node(&l, "alice", 0);
 	if (start_on(&l, &engine_auto))
 		return 1;
-	CHECK(engine_auto.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	CHECK(self_test_on(&l, &engine_auto) == 0, "condemned as it was: %s", l.eb.text);
 	n->outside.b[5] ^= 1;
-	CHECK(engine_auto.self_test(l.e, &l.eb) == ERR_REFUSED &&
+	CHECK(is_condemned_by(&l, &engine_auto) &&
 			strstr(l.eb.text, "IPv6 does not pass there and back by its outer prefix"),
 		"%s", l.eb.text);
 	stop(&l);

@@ -55,6 +55,24 @@ static void test_a_moment_of_crowd(void **state)
 	assert_false(pace_goes_on(&p, 6500, 1));
 }
 
+/* Nothing is doubted whose bound was stretched as much as the machine was slow. */
+static void test_doubt(void **state)
+{
+	static const struct {
+		double slow[3], doubt;
+	} rows[] = { { { 1, 1, 1 }, 0 }, { { 4, 4, 4 }, 0 }, { { 20, 20, 20 }, 20 }, { { 1, 10, 4 }, 5 },
+		{ { 20, 1, 1 }, 22 / 3.0 }, { { 6, 1, 1 }, 0 } };
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pace p;
+		pace_begin(&p, 0);
+		assert_true(pace_doubt(&p) < 1);
+		for (size_t k = 0; k < 3; k++)
+			(void)pace_goes_on(&p, 250 * (k + 1), rows[i].slow[k]);
+		assert_true(pace_doubt(&p) > rows[i].doubt - 0.01 && pace_doubt(&p) < rows[i].doubt + 0.01);
+	}
+}
+
 static void test_strays(void **state)
 {
 	static const uint64_t rows[][2] = { { 0, 15 }, { 15, 15 }, { 90, 90 }, { 500, 500 }, { 9000, 500 } };
@@ -70,6 +88,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_a_moment_of_crowd),
+		cmocka_unit_test(test_doubt),
 		cmocka_unit_test(test_strays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

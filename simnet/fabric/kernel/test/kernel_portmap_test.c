@@ -24,9 +24,9 @@ static int wrong_portmap(void *arg)
 	add_node(&l, "alice", 0);
 	if (start_on(&l, w->engine))
 		return 1;
-	CHECK(w->engine->self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	CHECK(self_test_on(&l, w->engine) == 0, "condemned as it was: %s", l.eb.text);
 	r->portmap = w->then;
-	CHECK(w->engine->self_test(l.e, &l.eb) == ERR_REFUSED && strstr(l.eb.text, w->says), "%s", l.eb.text);
+	CHECK(is_condemned_by(&l, w->engine) && strstr(l.eb.text, w->says), "%s", l.eb.text);
 	stop(&l);
 	return 0;
 }
@@ -45,7 +45,7 @@ static int portmap_follows(void *arg)
 	struct scn_iface f = topology_iface(&l.s, 0, outer);
 	f.ip = addr_v4(0xcb007177);
 	CHECK(engine->plug(l.e, outer, &f, &l.eb) == 0, "%s", l.eb.text);
-	CHECK(engine->self_test(l.e, &l.eb) == 0, "it has not followed its address: %s", l.eb.text);
+	CHECK(self_test_on(&l, engine) == 0, "it has not followed its address: %s", l.eb.text);
 	stop(&l);
 	return 0;
 }
@@ -62,9 +62,8 @@ static int portmap_leads_nowhere(void *arg)
 		      "nft 'table ip lost { chain in { type filter hook prerouting priority -400; "
 		      "iifname \"wan\" udp dport 21900 drop; }; }'") == 0,
 		"no rule");
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED &&
-			strstr(l.eb.text, "a port that it has given leads nowhere"),
-		"%s", l.eb.text);
+	CHECK(is_condemned(&l) && strstr(l.eb.text, "a port that it has given leads nowhere"), "%s",
+		l.eb.text);
 	stop(&l);
 	return 0;
 }
@@ -77,12 +76,12 @@ static int pinhole_leads_nowhere(void *arg)
 	add_node(&l, "alice", 0);
 	if (start(&l))
 		return 1;
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == 0, "condemned as it was: %s", l.eb.text);
+	CHECK(self_test(&l) == 0, "condemned as it was: %s", l.eb.text);
 	CHECK(run_on(&l, hosts_find(l.h, "home"),
 		      "nft delete rule ip6 simnet inside handle $(nft -a list chain ip6 simnet inside | "
 		      "sed -n 's/.*jump pinholes.*handle //p')") == 0,
 		"no rule");
-	CHECK(engine_kernel.self_test(l.e, &l.eb) == ERR_REFUSED &&
+	CHECK(is_condemned(&l) &&
 			strstr(l.eb.text, "its IPv6 firewall does not let in what it was opened for"),
 		"%s", l.eb.text);
 	stop(&l);

@@ -112,6 +112,7 @@ struct probe_stream {
 	bool underlay;
 	struct probe *probe; /* NULL: only the program's word is heard */
 	struct loop_timer *timer, *ask;
+	uint64_t due_ms; /* of the next probe; 0 = at once */
 	struct meter meter;
 	struct stream_event *events; /* ended, and not yet told */
 	uint16_t id;

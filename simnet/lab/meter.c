@@ -9,7 +9,7 @@ void meter_fini(struct meter *m)
 	memset(m, 0, sizeof(*m));
 }
 
-bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t *seq)
+bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t late_ms, uint32_t *seq)
 {
 	if (m->n == m->size) {
 		size_t size = m->size ? m->size * 2 : 1024;
@@ -20,7 +20,7 @@ bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t *seq)
 		m->size = size;
 	}
 	*seq = (uint32_t)m->n;
-	m->probes[m->n++] = (struct meter_probe) { .sent_ms = now_ms };
+	m->probes[m->n++] = (struct meter_probe) { .sent_ms = now_ms, .late_ms = late_ms };
 	return true;
 }
 
@@ -57,6 +57,20 @@ static int by_time(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* How much of the time between the two the sender did not come to send, on a path that was sound when it did. */
+static uint64_t unsent_between(const struct meter *m, uint64_t from_ms, uint64_t to_ms)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		const struct meter_probe *p = &m->probes[i];
+		uint64_t from = p->sent_ms - p->late_ms, to = p->sent_ms < to_ms ? p->sent_ms : to_ms;
+		from = from > from_ms ? from : from_ms;
+		sum += p->got_ms && from < to ? to - from : 0;
+	}
+	return sum;
+}
+
 /* Between arrivals, which reordering and late delivery may shuffle. An answer may come long after its probe,
  * so probes of earlier windows are looked at too. */
 static uint64_t longest_gap(const struct meter *m, const struct meter_window *w)
@@ -73,8 +87,10 @@ static uint64_t longest_gap(const struct meter *m, const struct meter_window *w)
 	qsort(got, n, sizeof(*got), by_time);
 	got[n] = w->to_ms;
 	for (size_t i = 0; i <= n; i++) {
-		if (got[i] > last && got[i] - last > longest)
-			longest = got[i] - last;
+		uint64_t silence = got[i] > last ? got[i] - last : 0;
+		if (silence > longest)
+			silence -= unsent_between(m, last, got[i]);
+		longest = silence > longest ? silence : longest;
 		last = got[i];
 	}
 	free(got);

@@ -4,7 +4,7 @@
  * probe's fate is known when it is answered, or METER_GRACE_MS after it was sent, so a window that has ended
  * is *settled* only some time later; until then its unanswered young probes are `open`, neither answered nor
  * lost. A silence is the time without an arrival of any probe, within the window: what was before the event
- * is not the event's.
+ * is not the event's. Nor does the time count in which the sender itself did not come to send, when what it sent then was answered.
  *
  * Pure: the caller brings the time (milliseconds, monotonic). */
 #ifndef SIMNET_METER_H
@@ -17,8 +17,9 @@
 enum { METER_GRACE_MS = 1000 }; /* an unanswered probe younger than this is still on its way */
 
 struct meter_probe {
-	uint64_t sent_ms, got_ms;
-}; /* got_ms 0 = not answered */
+	uint64_t sent_ms, got_ms; /* got_ms 0 = not answered */
+	uint32_t late_ms;	  /* so long after its time was it sent */
+};
 struct meter_window {
 	size_t first, end; /* sequence numbers: first..end-1 */
 	uint64_t from_ms, to_ms;
@@ -37,8 +38,8 @@ struct meter_cost { /* sent == answered + lost + open */
 };
 
 void meter_fini(struct meter *m);
-/* The sequence number of the next probe, now on its way; false when memory is short. */
-bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t *seq);
+/* The sequence number of the next probe, now on its way, late by so much; false when memory is short. */
+bool meter_sent(struct meter *m, uint64_t now_ms, uint32_t late_ms, uint32_t *seq);
 /* false: unknown or already answered. */
 bool meter_received(struct meter *m, uint32_t seq, uint64_t now_ms);
 /* A new window begins; the one that ends. */

@@ -26,10 +26,13 @@ struct probe_stream *stream_find(const struct lab *l, const char *from, const ch
 static void send_probe(void *arg)
 {
 	struct probe_stream *s = arg;
+	uint64_t now = loop_now_ms(s->lab->loop), late = s->due_ms && now > s->due_ms ? now - s->due_ms : 0;
 	uint32_t seq;
 
+	s->due_ms = now + PROBE_EVERY_MS;
 	loop_timer_set(s->timer, PROBE_EVERY_MS);
-	if (meter_sent(&s->meter, loop_now_ms(s->lab->loop), &seq))
+	/* Less than one that was left out is within what a silence is measured by. */
+	if (meter_sent(&s->meter, now, late < PROBE_EVERY_MS ? 0 : (uint32_t)late, &seq))
 		probe_send(s->probe, seq);
 }
 
@@ -237,6 +240,7 @@ void stream_pause(struct probe_stream *s)
 {
 	if (s->timer)
 		loop_timer_clear(s->timer);
+	s->due_ms = 0;
 }
 
 void stream_close(struct probe_stream *s)

@@ -45,7 +45,7 @@ static void play(struct line *l, uint64_t until)
 	while (l->now < until) {
 		uint32_t seq;
 		if (l->now % EVERY_MS == 0) {
-			assert_true(meter_sent(&l->m, l->now, &seq));
+			assert_true(meter_sent(&l->m, l->now, 0, &seq));
 			l->due[seq] = is_out(l, l->now) ? 0 : l->now + l->delay_ms;
 		}
 		deliver(l, l->now);
@@ -119,6 +119,32 @@ static void test_late_answers(void **state)
 }
 
 /* Any script, any marks: the windows' sums are the truth, no probe is counted twice or left out. */
+/* The sender stands still for 3 s on a sound path, and on one that is dead until 500 ms after: the first is no silence. */
+static void test_sender_stalls(void **state)
+{
+	static const struct outage dead = { 1500, 5500 };
+	(void)state;
+
+	for (size_t outages = 0; outages < 2; outages++) {
+		struct line l = { .delay_ms = 10, .outages = &dead, .n_outages = outages, .now = 1000 };
+		uint32_t seq;
+		(void)meter_set_mark(&l.m, 1000);
+		play(&l, 2000);
+		l.now = 5000;
+		deliver(&l, 5000);
+		assert_true(meter_sent(&l.m, 5000, 3000, &seq));
+		l.due[seq] = outages ? 0 : 5010;
+		l.now++;
+		play(&l, 7000);
+		struct meter_window w = meter_window(&l.m, 7000);
+		if (outages)
+			assert_cost(settled(&l, &w), 120, 40, 3990, 4025);
+		else
+			assert_cost(settled(&l, &w), 120, 0, 15, 50);
+		meter_fini(&l.m);
+	}
+}
+
 static void test_sums(void **state)
 {
 	uint32_t random = 12345;
@@ -173,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_outage_is_its_events),
 		cmocka_unit_test(test_late_answers),
+		cmocka_unit_test(test_sender_stalls),
 		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_nothing_sent),
 	};

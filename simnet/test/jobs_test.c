@@ -91,7 +91,7 @@ static void test_again(void **state)
 	(void)state;
 	command_line_needs_namespaces();
 	command_line_expect(
-		"simnet run --repeat 3 pass.yaml", 0, "pass: 3 runs, 3 passed, 0 failed, 0 inconclusive; 0.");
+		"simnet run --repeat 3 pass.yaml", 0, "pass: 3 runs, 3 passed, 0 failed, 0 inconclusive; ");
 	command_line_expect("simnet run --repeat 3 --out o pass.yaml >/dev/null; ls o/pass", 0,
 		"run-01\nrun-02\nrun-03\n");
 	command_line_expect("simnet run --repeat 2 --seed 77 fail.yaml", 1, "; failed with seed 77, 77\n");
@@ -150,8 +150,8 @@ static void test_summary(void **state)
 			    "sum",
 		0,
 		"1\n### simnet: 1 of 2 passed\n\n| scenario | | time | seed | |\n|---|---|---|---|---|\n| "
-		"pass | passed | 0.");
-	command_line_expect("cat sum", 0, "| fail | **failed** | 0.");
+		"pass | passed | ");
+	command_line_expect("cat sum", 0, "| fail | **failed** | ");
 	command_line_expect("cat sum", 0, "<details><summary>fail</summary>");
 }
 

@@ -54,8 +54,8 @@ static const struct story_row rows[] = {
 		"'import time; "
 		"print(time.strftime(chr(37)+\"Y-\"+chr(37)+\"m-\"+chr(37)+\"dT\"+chr(37)+\"H:\"+chr(37)+"
 		"\"M:\"+chr(37)+\"SZ\",time.gmtime()), \"info the token is not valid yet\"); "
-		"time.sleep(60)']}}\nsteps:\n"
-		"  - wait: 1s\n    say: it starts\n  - run: {at: c, argv: ['false']}\n",
+		"time.sleep(60)'], ready: {line: 'not valid yet'}}}\nsteps:\n"
+		"  - run: {at: c, argv: ['false']}\n",
 		"the clock of c is off by -3472", NULL },
 	{ "the peer's own firewall drops what comes out of the tunnel",
 		HEAD

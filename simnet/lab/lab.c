@@ -20,8 +20,7 @@ size_t lab_step_number(const struct lab *l)
 	return 0;
 }
 
-/* What is left of the time since `start`, stretched by how slow the machine was meanwhile. */
-static uint64_t stretched_ms(
+uint64_t lab_stretched_ms(
 	const struct lab *l, const struct slowness_mark *mark, uint64_t start, uint64_t deadline)
 {
 	if (deadline == UINT64_MAX || deadline <= start)
@@ -40,7 +39,7 @@ static bool wait_until(struct lab *l, bool (*done)(void *arg), void *arg, uint64
 		if (l->between)
 			l->between(l->between_arg);
 		uint64_t now = loop_now_ms(l->loop);
-		uint64_t end = stretch && now >= deadline_ms ? stretched_ms(l, &mark, start, deadline_ms)
+		uint64_t end = stretch && now >= deadline_ms ? lab_stretched_ms(l, &mark, start, deadline_ms)
 							     : deadline_ms;
 		if (done(arg))
 			return true;

@@ -55,6 +55,9 @@ size_t lab_step_number(const struct lab *l);
 /* Runs the loop until done(arg), the deadline (loop_now_ms; later on a slow machine), or an interrupt; returns
  * done(arg). */
 bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms);
+/* The deadline of what began at `start`, later by how slow the machine was since. */
+uint64_t lab_stretched_ms(
+	const struct lab *l, const struct slowness_mark *mark, uint64_t start, uint64_t deadline);
 void lab_poke(struct lab *l);		    /* something changed: waits look again */
 void lab_sleep(struct lab *l, uint64_t ms); /* less when the run cannot go on */
 

@@ -175,17 +175,20 @@ int step_exec(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	uint64_t start = loop_now_ms(l->loop), deadline = start + st->within_ms;
 	uint64_t least =
 		st->within_ms < RUN_LEAST_MS ? st->within_ms : RUN_LEAST_MS; /* for the last attempt */
-	bool condition = st->json_path || st->matches || st->is;
+	bool again = (st->json_path || st->matches || st->is) && !st->fails;
+	struct slowness_mark mark = slowness_now(l->slowness);
 	int err;
 
 	for (;;) {
 		uint64_t now = loop_now_ms(l->loop);
 		err = run_once(l, st, now + least < deadline ? deadline - now : least, eb);
-		if (!err || err == ERR_MALFORMED || !condition || st->fails || l->interrupted || l->failed ||
-			loop_now_ms(l->loop) >= deadline)
+		if (!err || err == ERR_MALFORMED || !again || l->interrupted || l->failed ||
+			loop_now_ms(l->loop) >= lab_stretched_ms(l, &mark, start, deadline))
 			break;
 		lab_sleep(l, RUN_RETRY_MS);
 	}
+	if (again && err == ERR_REFUSED) /* it was the time that ended it */
+		err = eb->code = -ETIMEDOUT;
 	if (st->fails && (!err || err == ERR_REFUSED))
 		err = err ? 0 : err_say(eb, ERR_REFUSED, "'%s' succeeded, and must not", st->argv[0]);
 	if (!err)

@@ -24,6 +24,13 @@ static const struct command_line_file files[] = {
 		SCENARIO "late\n" HOSTS "steps:\n  - run: {at: a, argv: [sleep, '1.5'], within: 1s}\n" },
 	{ "never.yaml",
 		SCENARIO "never\n" HOSTS "steps:\n  - run: {at: a, argv: [sleep, '60'], within: 500ms}\n" },
+	{ "grows.yaml",
+		SCENARIO "grows\n" HOSTS "steps:\n"
+			 "  - run: {at: a, argv: [sh, -c, 'n=$(date +%s%3N); [ -e /tmp/s ] || echo $n "
+			 ">/tmp/s; echo $((n > "
+			 "$(cat /tmp/s) + 1500))'], is: '1', within: 1s}\n" },
+	{ "wants.yaml", SCENARIO "wants\n" HOSTS
+				 "steps:\n  - run: {at: a, argv: [echo, 'no'], is: 'yes', within: 200ms}\n" },
 	{ "same.yaml", SCENARIO "pass\n" HOSTS },
 	/* Both have to run at the same time. */
 	{ "meet.yaml", SCENARIO "meet\nmatrix: {x: [one, two]}\n" HOSTS
@@ -129,6 +136,11 @@ static void test_slow_machine(void **state)
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml", 5,
 		"the machine was 3.0 times slower than an idle one");
 	command_line_expect("SIMNET_SLOWDOWN=1.2 simnet run never.yaml", 1, "FAIL never");
+	/* The same of what is run again until its output is as it should be. */
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run grows.yaml", 0, "PASS grows");
+	command_line_expect("simnet run grows.yaml", 1, "FAIL grows");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run wants.yaml", 5, "INCONCLUSIVE wants  ");
+	command_line_expect("simnet run wants.yaml", 1, "FAIL wants");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run fail.yaml", 1, "FAIL fail");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml pass.yaml", 5,
 		"2 run, 1 passed, 0 failed, 0 skipped, 1 inconclusive");

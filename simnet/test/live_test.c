@@ -159,8 +159,12 @@ static void test_browser(void **state)
 	wants(BROWSE
 		" --size 390x800 --dark \"${U}#logs\" 'document.querySelector(\".lines .x\").textContent'",
 		0, "hello <b>");
-	wants(BROWSE " \"${U}#story\" 'document.getElementById(\"end\").click() || 1'; " GONE "; cat out", 0,
-		"interrupted");
+	/* The browser goes when what it said has left. */
+	wants(BROWSE
+		" \"${U}#story\" 'document.getElementById(\"end\").click() || 1' "
+		"'performance.getEntriesByType(\"resource\").some((e) => e.name.endsWith(\"/do\"))'; " GONE
+		"; cat out",
+		0, "interrupted");
 }
 
 int main(void)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POINTER = sizeof(void *), KEY = sizeof(uint64_t), SPARSE = CHUNK_PEERS / 2 };
+enum { POINTER = sizeof(void *), SPARSE = CHUNK_PEERS / 2 };
 
 uint64_t key_start(const struct node_key *key)
 {
@@ -39,6 +39,13 @@ void peer_put(const struct netmap_peer *const_peer)
 }
 
 /* ---- chunks ---- */
+
+/* n of those that stand in from, from the at-th on, which stay counted as they are. */
+static void move(struct netmap_chunk *to, unsigned to_at, const struct netmap_chunk *from, unsigned at, unsigned n)
+{
+	memmove(&to->peers[to_at], &from->peers[at], n * POINTER);
+	memmove(&to->keys[to_at], &from->keys[at], n * sizeof(to->keys[0]));
+}
 
 static void chunk_put(struct netmap_chunk *k)
 {
@@ -145,8 +152,7 @@ static struct netmap_chunk *room(struct netmap_chunks *c, struct place *p)
 		return NULL;
 	behind->n = k->n / 2;
 	k->n -= behind->n;
-	memcpy(behind->peers, &k->peers[k->n], behind->n * POINTER);
-	memcpy(behind->keys, &k->keys[k->n], behind->n * KEY);
+	move(behind, 0, k, k->n, behind->n);
 	if (p->at <= k->n)
 		return k;
 	p->at -= k->n;
@@ -163,8 +169,7 @@ bool chunks_put(struct netmap_chunks *c, const struct netmap_peer *p)
 	if (at.there) {
 		peer_put(k->peers[at.at]);
 	} else {
-		memmove(&k->peers[at.at + 1], &k->peers[at.at], (k->n - at.at) * POINTER);
-		memmove(&k->keys[at.at + 1], &k->keys[at.at], (k->n - at.at) * KEY);
+		move(k, at.at + 1, k, at.at, k->n - at.at);
 		k->n++;
 	}
 	k->peers[at.at] = p;
@@ -180,8 +185,7 @@ static void join(struct netmap_chunks *c, size_t i)
 	struct netmap_chunk *k = own(c, i), *next = k ? own(c, i + 1) : NULL;
 	if (!next)
 		return;
-	memcpy(&k->peers[k->n], next->peers, next->n * POINTER);
-	memcpy(&k->keys[k->n], next->keys, next->n * KEY);
+	move(k, k->n, next, 0, next->n);
 	k->n += next->n;
 	remove_chunk(c, i + 1);
 }
@@ -194,8 +198,7 @@ bool chunks_remove(struct netmap_chunks *c, int64_t id)
 		return !p.there;
 	peer_put(k->peers[p.at]);
 	k->n--;
-	memmove(&k->peers[p.at], &k->peers[p.at + 1], (k->n - p.at) * POINTER);
-	memmove(&k->keys[p.at], &k->keys[p.at + 1], (k->n - p.at) * KEY);
+	move(k, p.at, k, p.at + 1, k->n - p.at);
 	if (!k->n) {
 		remove_chunk(c, p.chunk);
 		return true;

@@ -76,7 +76,7 @@ static void note_double(struct problem_list *l, const struct ctl_node *it, const
 	x.text = arena_printf(&l->arena, "Peers[%s].Key: it is also that of %s: %s cannot be reached",
 		it->name, other->name, it->name);
 	if (x.text)
-		problem_note(l, &x);
+		problem_note_found(l, &x);
 }
 
 /* On the way through the peers. false: memory is short. */

@@ -355,6 +355,7 @@ static void apply_problems(struct draft *d, const struct netmap *old, const stru
 	d->m->problems = v;
 	d->m->n_problems = v ? l->n : 0;
 	d->m->more_problems = l->more;
+	d->m->more_found = l->more_found;
 }
 
 static struct netmap *netmap_begin(const struct netmap *old)

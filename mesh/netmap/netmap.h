@@ -42,6 +42,7 @@ struct netmap { /* const for everyone but netmap.c */
 	size_t n_health;
 	const struct ctl_problem *problems; /* what is not used of it, and why */
 	size_t n_problems, more_problems;   /* more: beyond those named */
+	size_t more_found;		    /* of those: what is looked for in each map, as doubles */
 	const int64_t *doubles;		    /* peers whose node key is also that of a peer with a higher id */
 	size_t n_doubles;		    /* sorted */
 };

@@ -9,6 +9,13 @@ void problem_note(struct problem_list *l, const struct ctl_problem *p)
 		l->more++;
 }
 
+void problem_note_found(struct problem_list *l, const struct ctl_problem *p)
+{
+	size_t more = l->more;
+	problem_note(l, p);
+	l->more_found += l->more - more;
+}
+
 /* --- addresses --- */
 
 /* Why p may not be an address of a node; NULL: it may. own: this machine's, which is nobody else's. */
@@ -156,13 +163,13 @@ void problem_list_finish(struct problem_list *l, const struct netmap *next, cons
 		if (still_stands(&old->problems[i], next, m))
 			problem_note(l, &old->problems[i]);
 	}
-	if (old && old->more_problems > l->more)
-		l->more = old->more_problems;
+	if (old && old->more_problems - old->more_found > l->more)
+		l->more = old->more_problems - old->more_found;
 }
 
 bool problem_list_equal(const struct problem_list *l, const struct netmap *m)
 {
-	if (l->n != m->n_problems || l->more != m->more_problems)
+	if (l->n != m->n_problems || l->more != m->more_problems || l->more_found != m->more_found)
 		return false;
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->v[i].node != m->problems[i].node || strcmp(l->v[i].text, m->problems[i].text) != 0)

@@ -8,11 +8,13 @@
 struct problem_list {
 	struct arena arena; /* of the texts made here, and of nodes that were made usable */
 	struct ctl_problem v[CTL_PROBLEMS_MAX];
-	size_t n, more;
+	size_t n, more, more_found; /* more_found: of more, those of problem_note_found */
 };
 
 /* p's texts live as long as the list's arena. */
 void problem_note(struct problem_list *l, const struct ctl_problem *p);
+/* The same of what each map is looked through for, so that it is not counted on from one to the next. */
+void problem_note_found(struct problem_list *l, const struct ctl_problem *p);
 /* The node without the addresses it may not have, each of them noted: told itself, or *copy, which lives as
  * long as the list's arena. self: ours, or NULL while it is not known. */
 const struct ctl_node *problem_usable_peer(struct problem_list *l, const struct ctl_node *told,

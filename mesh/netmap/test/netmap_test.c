@@ -413,6 +413,38 @@ static void one_key_twice(void **state)
 	}
 }
 
+/* More of them than are named, beside what was refused: they are counted once, as long as they are there. */
+static void many_doubles(void **state)
+{
+	enum { TWINS_MANY = 40 };
+	struct buf json = { 0 };
+	char text[400];
+	(void)state;
+	snprintf(text, sizeof(text), "{" SELF ",\"Peers\":[" AT(2, "\"8.8.8.8/32\""));
+	buf_append(&json, text, strlen(text));
+	for (int i = 0; i < TWINS_MANY; i++) {
+		snprintf(text, sizeof(text),
+			",{\"ID\":%d,\"Name\":\"n\",\"Key\":\"" KEY ZEROS "77\",\"Addresses\":[]}", i + 3);
+		buf_append(&json, text, strlen(text));
+	}
+	buf_append(&json, "]}", 3);
+	struct netmap *m = apply(NULL, (const char *)buf_data(&json));
+	static const char *const news[] = { "{\"Health\":[\"x\"]}", "{\"Health\":[\"y\"]}",
+		"{\"Peers\":[" NODE(3, "three", "") "]}" };
+	for (size_t i = 0;; i++) {
+		const bool there = i < 3;
+		assert_int_equal(m->n_problems + m->more_problems, there ? 1 + TWINS_MANY - 1 : 0);
+		assert_int_equal(m->n_doubles, there ? TWINS_MANY - 1 : 0);
+		if (!there)
+			break;
+		struct netmap *next = apply(m, news[i]);
+		netmap_put(m);
+		m = next;
+	}
+	netmap_put(m);
+	buf_free(&json);
+}
+
 /* What cannot be read of a peer or a rule takes away, in deltas as in whole maps. */
 static void revocation_holds(void **state)
 {
@@ -466,6 +498,7 @@ int main(void)
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(problems_last),
 		cmocka_unit_test(one_key_twice),
+		cmocka_unit_test(many_doubles),
 		cmocka_unit_test(revocation_holds),
 		cmocka_unit_test(patch_cost),
 	};

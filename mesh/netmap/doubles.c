@@ -6,20 +6,6 @@
 
 const char doubles_member[] = "Peers.Key";
 
-bool peer_ids_add(struct peer_ids *l, int64_t id)
-{
-	if (l->n == l->cap) {
-		size_t cap = l->cap * 2 + 4;
-		int64_t *v = realloc(l->v, cap * sizeof(*v));
-		if (!v)
-			return false;
-		l->v = v;
-		l->cap = cap;
-	}
-	l->v[l->n++] = id;
-	return true;
-}
-
 /* A key that is looked for, and who had it last on the way through the peers. */
 struct sought {
 	const uint8_t *key;
@@ -93,12 +79,6 @@ static bool met(struct sought_keys *s, const struct netmap_peer *p, struct probl
 	return peer_ids_add(out, before->node.id);
 }
 
-static int by_id(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
 bool doubles_find(const struct netmap *next, const struct netmap *old, const struct peer_ids *fresh,
 	struct problem_list *problems, struct peer_ids *out)
 {
@@ -120,8 +100,7 @@ bool doubles_find(const struct netmap *next, const struct netmap *old, const str
 			if (may_be_sought(&s, k->keys[at]))
 				all = met(&s, k->peers[at], problems, out) && all;
 	}
-	if (out->n)
-		qsort(out->v, out->n, sizeof(*out->v), by_id);
+	peer_ids_sort(out);
 	free(s.v);
 	return all;
 }

@@ -14,12 +14,20 @@ uint64_t key_start(const struct node_key *key)
 	return be64toh(start);
 }
 
+uint32_t address_end(const struct addr *a)
+{
+	uint32_t end;
+	memcpy(&end, a->b + sizeof(a->b) - sizeof(end), sizeof(end));
+	return be32toh(end);
+}
+
 struct netmap_peer *peer_new(const struct ctl_node *node)
 {
 	struct netmap_peer *p = malloc(sizeof(*p) + copy_node_size(node));
 	if (!p)
 		return NULL;
 	p->refs = 1;
+	p->told = NULL;
 	copy_node(node, &p->node, p + 1);
 	return p;
 }
@@ -34,17 +42,26 @@ void peer_put(const struct netmap_peer *const_peer)
 {
 	struct netmap_peer *p =
 		(struct netmap_peer *)(uintptr_t)const_peer; /* we made it; others see it const */
-	if (p && !--p->refs)
-		free(p);
+	if (!p || --p->refs)
+		return;
+	peer_put(p->told);
+	free(p);
+}
+
+const struct netmap_peer *peer_told(const struct netmap_peer *p)
+{
+	return p->told ? p->told : p;
 }
 
 /* ---- chunks ---- */
 
 /* n of those that stand in from, from the at-th on, which stay counted as they are. */
-static void move(struct netmap_chunk *to, unsigned to_at, const struct netmap_chunk *from, unsigned at, unsigned n)
+static void move(
+	struct netmap_chunk *to, unsigned to_at, const struct netmap_chunk *from, unsigned at, unsigned n)
 {
 	memmove(&to->peers[to_at], &from->peers[at], n * POINTER);
 	memmove(&to->keys[to_at], &from->keys[at], n * sizeof(to->keys[0]));
+	memmove(&to->ends[to_at], &from->ends[at], n * sizeof(to->ends[0]));
 }
 
 static void chunk_put(struct netmap_chunk *k)
@@ -160,6 +177,13 @@ static struct netmap_chunk *room(struct netmap_chunks *c, struct place *p)
 	return behind;
 }
 
+static void note_ends(uint32_t ends[static 2], const struct netmap_peer *p)
+{
+	const struct ctl_prefixes *l = &peer_told(p)->node.addresses;
+	ends[0] = l->n > 2 ? ENDS_MANY : l->n ? address_end(&l->v[0].ip) : 0;
+	ends[1] = l->n == 2 ? address_end(&l->v[1].ip) : ends[0];
+}
+
 bool chunks_put(struct netmap_chunks *c, const struct netmap_peer *p)
 {
 	struct place at = place_of(c, p->node.id);
@@ -174,6 +198,7 @@ bool chunks_put(struct netmap_chunks *c, const struct netmap_peer *p)
 	}
 	k->peers[at.at] = p;
 	k->keys[at.at] = key_start(&p->node.key);
+	note_ends(k->ends[at.at], p);
 	return true;
 }
 

@@ -3,8 +3,10 @@
 #include "mesh/netmap/chunks.h"
 #include "mesh/netmap/copy.h"
 #include "mesh/netmap/doubles.h"
+#include "mesh/netmap/owners.h"
 #include "mesh/netmap/problem.h"
 #include "mesh/proto/control_copy.h"
+#include "mesh/proto/control_equal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +50,7 @@ struct draft {
 	bool changed, failed;
 	struct problem_list problems; /* of the next snapshot */
 	struct peer_ids fresh;	      /* whose key is new */
+	struct peer_ids moved;	      /* whose addresses are others */
 };
 
 /* Takes the reference of p. */
@@ -65,15 +68,18 @@ static void upsert(struct draft *d, const struct ctl_node *told, const struct ne
 	const struct ctl_node *self = d->m->self ? &d->m->self->node : NULL;
 	const struct ctl_node *node = problem_usable_peer(&d->problems, told, self, &copy);
 	const struct netmap_peer *was = old ? chunks_find(old, node->id) : NULL;
-	if (was && copy_node_equal(&was->node, node)) {
+	const struct ctl_node *before = was ? &peer_told(was)->node : NULL;
+	if (before && copy_node_equal(before, node)) {
 		if (old != &d->m->chunks)
 			insert(d, peer_get(was));
 		return;
 	}
 	struct netmap_peer *p = peer_new(node);
-	bool fresh = !was || !key_equal(was->node.key.b, node->key.b);
+	bool fresh = !before || !key_equal(before->key.b, node->key.b);
+	bool moved = !before || !ctl_prefixes_equal(&before->addresses, &node->addresses);
 	d->changed = true;
-	if (p && (!fresh || peer_ids_add(&d->fresh, node->id))) {
+	if (p && (!fresh || peer_ids_add(&d->fresh, node->id)) &&
+		(!moved || peer_ids_add(&d->moved, node->id))) {
 		insert(d, p);
 	} else {
 		peer_put(p);
@@ -93,8 +99,8 @@ static void patch(struct draft *d, const struct ctl_peer_patch *x)
 {
 	const struct netmap_peer *at = chunks_find(&d->m->chunks, x->id);
 	if (!at)
-		return;		      /* the server may patch what we were not shown */
-	struct ctl_node n = at->node; /* borrows; upsert copies */
+		return;				 /* the server may patch what we were not shown */
+	struct ctl_node n = peer_told(at)->node; /* borrows; upsert copies */
 	if (x->derp_region)
 		n.home_derp = x->derp_region;
 	if (x->cap)
@@ -162,6 +168,7 @@ static void apply_peers(struct draft *d, const struct netmap *old, const struct 
 /* All are known: what the chunks hold, in a row. */
 static void list_peers(struct draft *d)
 {
+	free(d->m->peers);
 	d->m->peers = chunks_list(&d->m->chunks);
 	d->m->n_peers = d->m->peers ? chunks_count(&d->m->chunks) : 0;
 	d->failed = d->failed || !d->m->peers;
@@ -321,19 +328,58 @@ static void apply_parts(struct draft *d, const struct netmap *old, const struct 
 	apply_texts(d, m);
 }
 
+/* In the place of *v, which lives in the part. */
+static void set_ids(struct draft *d, size_t part, const struct peer_ids *next, const int64_t **v, size_t *n)
+{
+	struct arena *a;
+	if (next->n == *n && (!next->n || !memcmp(next->v, *v, next->n * sizeof(*next->v))))
+		return;
+	if (!(a = renew(d, part)))
+		return;
+	*v = next->n ? arena_memdup(a, next->v, next->n * sizeof(*next->v)) : NULL;
+	*n = next->n;
+	d->failed = d->failed || a->failed;
+}
+
+/* Says who has less than it is told. false: memory is short. */
+static bool note_losses(struct draft *d, const struct owners_losses *l, struct peer_ids *who)
+{
+	bool ok = true;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct owners_loss *x = &l->v[i];
+		problem_note_lost(&d->problems, x->who, x->address, x->owner);
+		if (!i || x->who != l->v[i - 1].who)
+			ok = peer_ids_add(who, x->who->id) && ok;
+	}
+	return ok;
+}
+
+/* The chunks may have others for peers of the list then, which is made again. */
+static void apply_owners(struct draft *d)
+{
+	struct owners_losses losses = { .n = 0 };
+	struct peer_ids who = { .n = 0 };
+	bool changed = false;
+	if (owners_settle(&d->m->chunks, &d->moved, d->m->shorn, d->m->n_shorn, &losses, &changed) &&
+		note_losses(d, &losses, &who))
+		set_ids(d, NETMAP_SHORN, &who, &d->m->shorn, &d->m->n_shorn);
+	else
+		d->failed = true;
+	if (changed) {
+		d->changed = true;
+		list_peers(d);
+	}
+	free(losses.v);
+	free(who.v);
+}
+
 static void apply_doubles(struct draft *d, const struct netmap *old)
 {
 	struct peer_ids next = { .n = 0 };
-	const size_t n_old = old ? old->n_doubles : 0;
-	struct arena *a;
-	if (!doubles_find(d->m, old, &d->fresh, &d->problems, &next))
+	if (doubles_find(d->m, old, &d->fresh, &d->problems, &next))
+		set_ids(d, NETMAP_DOUBLES, &next, &d->m->doubles, &d->m->n_doubles);
+	else
 		d->failed = true;
-	else if ((next.n != n_old || (n_old && memcmp(next.v, old->doubles, n_old * sizeof(*next.v)))) &&
-		 (a = renew(d, NETMAP_DOUBLES))) {
-		d->m->doubles = next.n ? arena_memdup(a, next.v, next.n * sizeof(*next.v)) : NULL;
-		d->m->n_doubles = next.n;
-		d->failed = d->failed || a->failed;
-	}
 	free(next.v);
 }
 
@@ -341,6 +387,7 @@ static void apply_doubles(struct draft *d, const struct netmap *old)
 static void apply_problems(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
 {
 	problem_list_finish(&d->problems, d->m, old, m);
+	apply_owners(d);
 	apply_doubles(d, old);
 	const struct problem_list *l = &d->problems;
 	if (problem_list_equal(l, d->m))
@@ -421,6 +468,7 @@ struct netmap *netmap_apply(
 	d.failed = d.failed || d.problems.arena.failed;
 	arena_free(&d.problems.arena);
 	free(d.fresh.v);
+	free(d.moved.v);
 	if (d.failed) {
 		netmap_put(d.m);
 		err_say(eb, -ENOMEM, "memory is short: the last map stays in use");
@@ -495,7 +543,7 @@ bool netmap_write(const struct netmap *m, struct buf *out)
 	if (!peers)
 		return false;
 	for (size_t i = 0; i < m->n_peers; i++)
-		peers[i] = m->peers[i]->node; /* borrows: nothing is freed from here */
+		peers[i] = peer_told(m->peers[i])->node; /* borrows: nothing is freed from here */
 	r.peers = peers;
 	r.n_peers = m->n_peers;
 	bool ok = ctl_map_response_write(out, &r);

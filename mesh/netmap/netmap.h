@@ -4,7 +4,11 @@
  * A server names the nodes of the mesh, it does not own the machine: of Node's and of peers' Addresses only
  * single ones of the mesh's ranges are taken into a snapshot, none of the service addresses, and of a peer
  * none that is our own; of AllowedIPs no network inside those ranges. What was refused, and what the reader
- * left out, is in `problems` until the server says that part anew. */
+ * left out, is in `problems` until the server says that part anew.
+ *
+ * An address is one peer's: of several that are told to have it only the one with the highest id, which the
+ * server gave away last, has it in the snapshot, and so for everyone who reads that. `problems` names the
+ * others; who is alone with it has it again. */
 #ifndef RW_NETMAP_NETMAP_H
 #define RW_NETMAP_NETMAP_H
 
@@ -20,6 +24,7 @@ enum {
 	NETMAP_HEALTH,
 	NETMAP_PROBLEMS,
 	NETMAP_DOUBLES,
+	NETMAP_SHORN,
 	NETMAP_PARTS
 };
 struct netmap { /* const for everyone but netmap.c */
@@ -45,6 +50,8 @@ struct netmap { /* const for everyone but netmap.c */
 	size_t more_found;		    /* of those: what is looked for in each map, as doubles */
 	const int64_t *doubles;		    /* peers whose node key is also that of a peer with a higher id */
 	size_t n_doubles;		    /* sorted */
+	const int64_t *shorn; /* peers without an address that they are told to have (owners.h) */
+	size_t n_shorn;	      /* sorted */
 };
 /* old may be NULL (start of a stream: then m must contain Node, else NULL + sentence). What changes nothing
  * (keep-alives, pings) returns the old snapshot with a new reference. A peer equal to the old one keeps its

@@ -6,6 +6,8 @@
 
 struct netmap_peer { /* counted inside; shared between snapshots that do not change it */
 	unsigned refs;
+	const struct netmap_peer
+		*told;	      /* as the server says it, where node is without some addresses; mostly NULL */
 	struct ctl_node node; /* points into the same allocation */
 };
 /* In the order of their numbers, a few in a row at a time: shared by snapshots in which they are the same (chunks.h). A

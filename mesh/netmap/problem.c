@@ -9,6 +9,8 @@ void problem_note(struct problem_list *l, const struct ctl_problem *p)
 		l->more++;
 }
 
+static const char lost_member[] = "Peers.Addresses";
+
 void problem_note_found(struct problem_list *l, const struct ctl_problem *p)
 {
 	size_t more = l->more;
@@ -17,6 +19,18 @@ void problem_note_found(struct problem_list *l, const struct ctl_problem *p)
 }
 
 /* --- addresses --- */
+
+void problem_note_lost(struct problem_list *l, const struct ctl_node *it, const struct prefix *address,
+	const struct ctl_node *owner)
+{
+	char text[PREFIX_TEXT];
+	struct ctl_problem x = { .member = lost_member, .node = it->id };
+	x.text = arena_printf(&l->arena,
+		"Peers[%s].Addresses: %s: it is also that of %s: %s cannot be reached by it", it->name,
+		prefix_format(address, text), owner->name, it->name);
+	if (x.text)
+		problem_note_found(l, &x);
+}
 
 /* Why p may not be an address of a node; NULL: it may. own: this machine's, which is nobody else's. */
 static const char *address_fault(const struct prefix *p, const struct ctl_node *own)
@@ -145,7 +159,7 @@ static bool says_member(const struct ctl_map_response *m, const char *member)
 static bool still_stands(
 	const struct ctl_problem *p, const struct netmap *next, const struct ctl_map_response *m)
 {
-	if (strcmp(p->member, doubles_member) == 0)
+	if (strcmp(p->member, doubles_member) == 0 || strcmp(p->member, lost_member) == 0)
 		return false; /* looked for each time */
 	if (!p->node)
 		return !says_member(m, p->member);

@@ -15,6 +15,9 @@ struct problem_list {
 void problem_note(struct problem_list *l, const struct ctl_problem *p);
 /* The same of what each map is looked through for, so that it is not counted on from one to the next. */
 void problem_note_found(struct problem_list *l, const struct ctl_problem *p);
+/* It is told to have an address, which another has; noted anew for each map in which it is so (problem_note_found). */
+void problem_note_lost(struct problem_list *l, const struct ctl_node *it, const struct prefix *address,
+	const struct ctl_node *owner);
 /* The node without the addresses it may not have, each of them noted: told itself, or *copy, which lives as
  * long as the list's arena. self: ours, or NULL while it is not known. */
 const struct ctl_node *problem_usable_peer(struct problem_list *l, const struct ctl_node *told,

@@ -32,6 +32,40 @@ static void check_keys(const struct netmap *m)
 	}
 }
 
+static const struct netmap_peer *last_told(const struct netmap *m, const struct addr *ip)
+{
+	for (size_t i = m->n_peers; i > 0; i--) {
+		const struct netmap_peer *p = m->peers[i - 1];
+		if (ctl_node_has(p->told ? &p->told->node : &p->node, ip))
+			return p;
+	}
+	return NULL;
+}
+
+/* Of those who are told to have one address the last has it and no other. */
+static void check_addresses(const struct netmap *m)
+{
+	size_t shorn = 0;
+	for (size_t i = 0; i < m->n_peers; i++) {
+		const struct netmap_peer *p = m->peers[i];
+		const struct ctl_node *told = p->told ? &p->told->node : &p->node;
+		size_t has = 0;
+		for (size_t k = 0; k < told->addresses.n; k++) {
+			const struct addr *ip = &told->addresses.v[k].ip;
+			bool is = last_told(m, ip) == p;
+			if (ctl_node_has(&p->node, ip) != is || (is && netmap_peer_by_address(m, ip) != p))
+				abort();
+			has += is;
+		}
+		if (p->node.addresses.n != has || (p->told != NULL) != (has < told->addresses.n))
+			abort();
+		if (p->told && (shorn == m->n_shorn || m->shorn[shorn++] != told->id))
+			abort();
+	}
+	if (shorn != m->n_shorn)
+		abort();
+}
+
 static void check(const struct netmap *a, const struct netmap *b)
 {
 	struct netmap_diff d;
@@ -41,6 +75,7 @@ static void check(const struct netmap *a, const struct netmap *b)
 			abort();
 	}
 	check_keys(b);
+	check_addresses(b);
 	if (netmap_compare(a, b, &d))
 		netmap_diff_fini(&d);
 	else if (!trouble_happened())

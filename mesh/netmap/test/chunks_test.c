@@ -40,7 +40,10 @@ static unsigned next_random(unsigned *seed)
 static struct netmap_peer *new_peer(int64_t id)
 {
 	struct ctl_node c = { .id = id, .name = "", .stable_id = "" };
+	struct prefix at[3] = { prefix_of(&(struct addr) { { 0xfd, [15] = 7 } }),
+		prefix_of(&(struct addr) { { 0xfd, [12] = 1, [15] = 9 } }), { .bits = 128 } };
 	memcpy(c.key.b, &id, sizeof(id));
+	c.addresses = (struct ctl_prefixes) { .v = at, .n = (size_t)id % 4 };
 	struct netmap_peer *p = peer_new(&c);
 	assert_non_null(p);
 	return p;
@@ -50,6 +53,16 @@ static struct netmap_peer *new_peer(int64_t id)
 struct model {
 	const struct netmap_peer *at[IDS];
 };
+
+/* What a chunk says of a peer is so. */
+static void assert_ends(const struct netmap_chunk *k, unsigned at)
+{
+	static const uint32_t ends[4][2] = { { 0, 0 }, { 7, 7 }, { 7, 0x01000009 },
+		{ ENDS_MANY, ENDS_MANY } };
+	const struct ctl_node *c = &k->peers[at]->node;
+	assert_int_equal(k->keys[at], key_start(&c->key));
+	assert_memory_equal(k->ends[at], ends[c->id % 4], sizeof(k->ends[at]));
+}
 
 static void assert_holds(const struct netmap_chunks *c, const struct model *want)
 {
@@ -66,7 +79,7 @@ static void assert_holds(const struct netmap_chunks *c, const struct model *want
 		const struct netmap_chunk *k = c->v[i];
 		assert_true(k->n >= 1 && k->n <= CHUNK_PEERS);
 		for (unsigned at = 0; at < k->n; at++)
-			assert_int_equal(k->keys[at], key_start(&k->peers[at]->node.key));
+			assert_ends(k, at);
 	}
 	free(all);
 }

@@ -37,6 +37,7 @@ struct machine {
 	/* What is in force. */
 	bool rules, shut, names, iface, nets, map;
 	bool peers[KEYS_MAX];
+	size_t addresses[KEYS_MAX]; /* of a peer that is set */
 };
 
 static void say(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -87,6 +88,7 @@ static int peer_set(void *arg, const struct ctl_node *peer, struct errbuf *eb)
 	bool fails = m->fails[APPLY_PEERS] && (!m->fails_for || m->fails_for == (uint64_t)peer->id);
 	say(m, "+%d%s ", (int)peer->id, fails ? "!" : "");
 	m->peers[peer->id] = !fails;
+	m->addresses[peer->id] = peer->addresses.n;
 	return fails ? step(m, APPLY_PEERS, eb) : 0;
 }
 
@@ -425,6 +427,25 @@ static void test_two_of_one_key(void **state)
 	machine_free(m);
 }
 
+#define OF_TWO \
+	"{\"PeersChanged\":[{\"ID\":4,\"Key\":\"nodekey:" ZEROS "004\",\"Addresses\":[\"100.64.0.2/32\"]}]}"
+
+/* The server gave one address to two: the older record is set without it, and with it again when it is alone. */
+static void test_two_of_one_address(void **state)
+{
+	struct machine *m = machine_new();
+	(void)state;
+	tell(m, FIRST);
+	assert_string_equal(tell(m, OF_TWO), "map +4 +2 iface-change names ");
+	assert_true(m->addresses[2] == 0 && m->addresses[3] == 1 && m->addresses[4] == 1);
+	assert_string_equal(tell(m, OF_TWO), "map ");
+	assert_string_equal(tell(m, "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":5}]}"), "map +2 ");
+	assert_int_equal(m->addresses[2], 0);
+	assert_string_equal(tell(m, "{\"PeersRemoved\":[4]}"), "-4 map +2 iface-change names ");
+	assert_true(m->peers[2] && m->addresses[2] == 1 && !m->peers[4]);
+	machine_free(m);
+}
+
 static void test_again(void **state)
 {
 	struct machine *m = machine_new();
@@ -548,6 +569,7 @@ int main(void)
 		cmocka_unit_test(test_next_map_tries_too),
 		cmocka_unit_test(test_peer_that_fails_is_out),
 		cmocka_unit_test(test_two_of_one_key),
+		cmocka_unit_test(test_two_of_one_address),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_keys_end_by_the_clock),
 		cmocka_unit_test(test_keys_return_with_the_clock),

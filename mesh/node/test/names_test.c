@@ -732,6 +732,10 @@ static void test_peers_change(void **state)
 			{ "c.mesh.test", "b.mesh.test", NULL, "d.mesh.test" } },
 		{ "{\"PeersRemoved\":[2],\"PeersChanged\":[" PEER("4", "d.mesh.test.", "100.64.0.4") "]}",
 			{ NULL, "b.mesh.test", "d.mesh.test", "c.mesh.test" } },
+		/* one that is told to have what b has, for a while */
+		{ "{\"PeersChanged\":[" PEER("5", "e.mesh.test.", "100.64.0.3") "]}",
+			{ NULL, "e.mesh.test", "d.mesh.test", "b.mesh.test" } },
+		{ "{\"PeersRemoved\":[5]}", { NULL, "b.mesh.test", "d.mesh.test", "e.mesh.test" } },
 	};
 	struct place *p = place_make();
 	(void)state;

@@ -126,12 +126,35 @@ static void leaves_unspoken(void **state)
 	pair_fini(&p);
 }
 
+/* Who lost an address to another peer leaves it alone when it is told so, in whichever order the two are told. */
+static void address_moves(void **state)
+{
+	struct pair p;
+	(void)state;
+	pair_init(&p, NULL);
+	struct wg *w = p.end[0].wg;
+	const struct node_key *key = &p.end[1].key, other = { { 7 } };
+	struct prefix ip = { p.end[1].ip, 32 };
+	assert_int_equal(wg_route(w, &ip.ip), 1);
+	assert_true(wg_peer_set(w, 2, &other, NULL, &ip, 1));
+	assert_true(wg_peer_set(w, 1, key, NULL, NULL, 0));
+	assert_int_equal(wg_route(w, &ip.ip), 2);
+	assert_true(wg_peer_set(w, 1, key, NULL, &ip, 1));
+	assert_true(wg_peer_set(w, 2, &other, NULL, NULL, 0));
+	assert_int_equal(wg_route(w, &ip.ip), 1);
+	assert_true(wg_peer_set(w, 2, &other, NULL, &ip, 1));
+	wg_peer_remove(w, 1);
+	assert_int_equal(wg_route(w, &ip.ip), 2);
+	pair_fini(&p);
+}
+
 int main(void)
 {
 	if (!key_setup())
 		return 1;
 	const struct CMUnitTest tests[] = { cmocka_unit_test(questions_make_nothing),
 		cmocka_unit_test(packets_draw_nothing), cmocka_unit_test(preshared_key_waits),
-		cmocka_unit_test(taken_away_without_memory), cmocka_unit_test(leaves_unspoken) };
+		cmocka_unit_test(taken_away_without_memory), cmocka_unit_test(leaves_unspoken),
+		cmocka_unit_test(address_moves) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

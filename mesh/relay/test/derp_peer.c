@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void must(bool ok, const char *what)
 {
@@ -189,6 +190,16 @@ void derp_peer_stop(struct derp_peer *p)
 	buf_free(&p->in);
 	p->http = NULL;
 	p->stream = NULL;
+}
+
+int derp_peer_knock(const struct relay *r)
+{
+	struct endpoint at = relay_listen_at(r);
+	struct sockaddr_storage ss;
+	socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	must(fd >= 0 && connect(fd, (struct sockaddr *)&ss, n) == 0, "knock");
+	return fd;
 }
 
 size_t derp_peer_count(const struct derp_peer *p, uint8_t type)

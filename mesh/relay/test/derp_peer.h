@@ -40,6 +40,8 @@ void derp_peer_dial(struct derp_peer *p, struct loop *l, const struct endpoint *
 void derp_peer_send(struct derp_peer *p, const struct node_key *to, const void *data, size_t len);
 void derp_peer_frame(struct derp_peer *p, uint8_t type, const void *payload, size_t len);
 void derp_peer_stop(struct derp_peer *p);
+/* A connection that says nothing: its descriptor. */
+int derp_peer_knock(const struct relay *r);
 /* Runs the loop until it has heard n frames of this type. */
 const struct peer_frame *derp_peer_wait(struct derp_peer *p, uint8_t type, size_t n);
 size_t derp_peer_count(const struct derp_peer *p, uint8_t type);

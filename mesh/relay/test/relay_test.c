@@ -403,16 +403,6 @@ static void failed(void *arg, int code, const char *why)
 	fail_msg("%d %s", code, why);
 }
 
-static int knock(const struct relay *r)
-{
-	struct endpoint at = relay_listen_at(r);
-	struct sockaddr_storage ss;
-	socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&ss, n), 0);
-	return fd;
-}
-
 static void test_probes(void **state)
 {
 	static const struct {
@@ -454,7 +444,7 @@ static void test_probes(void **state)
 	tls_free(tls);
 	assert_int_equal(relay_stats(l->relay)->drop_no_request, 0);
 	/* Somebody who speaks no TLS. */
-	int fd = knock(l->relay);
+	int fd = derp_peer_knock(l->relay);
 	assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
 	while (!relay_stats(l->relay)->drop_no_request)
 		loop_run_once(l->loop);
@@ -476,7 +466,7 @@ static void test_crowd(void **state)
 	char c;
 	assert_non_null(r);
 	for (size_t i = 0; i <= MAX; i++) {
-		fd[i] = knock(r);
+		fd[i] = derp_peer_knock(r);
 		while (relay_stats(r)->accepted <= i)
 			loop_run_once(l->loop);
 	}
@@ -493,7 +483,7 @@ static void test_crowd(void **state)
 	(void)derp_peer_wait(l->b, DERP_SERVER_KEY, 1);
 	for (size_t i = 0; i < MAX; i++) {
 		close(fd[i]);
-		fd[i] = knock(r);
+		fd[i] = derp_peer_knock(r);
 		while (relay_stats(r)->accepted <= MAX + 3 + i)
 			loop_run_once(l->loop);
 	}
@@ -531,7 +521,7 @@ static void test_one_address(void **state)
 	derp_peer_send(&peers[0], &peers[1].pub, "x", 1);
 	(void)derp_peer_wait(&peers[1], DERP_RECV_PACKET, 1);
 	assert_int_equal(relay_stats(r)->drop_crowded, 0);
-	int fd = knock(r); /* all are young or had a packet */
+	int fd = derp_peer_knock(r); /* all are young or had a packet */
 	while (!relay_stats(r)->drop_crowded)
 		loop_run_once(l->loop);
 	close(fd);
@@ -546,34 +536,6 @@ static void test_one_address(void **state)
 	for (size_t i = 0; i <= SHARE; i++)
 		derp_peer_stop(&peers[i]);
 	free(peers);
-	relay_close(r);
-}
-
-/* Neither one that says nothing nor one that upgrades and shows no key keeps its place. */
-static void test_handshake_time(void **state)
-{
-	struct lab *l = *state;
-	struct relay_options o = { .listen = { .ip = addr_v4(0x7f000001) },
-		.hostname = "relay.test",
-		.state_dir = l->dir,
-		.handshake_ms = 50 };
-	struct relay *r = relay_open(l->loop, &o, NULL);
-	assert_non_null(r);
-	int fd = knock(r);
-	while (!relay_stats(r)->drop_no_request)
-		loop_run_once(l->loop);
-	close(fd);
-	l->a->mute = true;
-	derp_peer_start(l->a, l->loop, r, true);
-	while (!l->a->closed)
-		loop_run_once(l->loop);
-	assert_int_equal(relay_stats(r)->drop_handshake, 1);
-	derp_peer_start(l->b, l->loop, r, true); /* who has shown it stays */
-	(void)derp_peer_wait(l->b, DERP_SERVER_INFO, 1);
-	derp_peer_pass_ms(l->loop, 100);
-	assert_false(l->b->closed);
-	derp_peer_stop(l->a);
-	derp_peer_stop(l->b);
 	relay_close(r);
 }
 
@@ -752,7 +714,6 @@ int main(void)
 		T(test_probes),
 		T(test_crowd),
 		T(test_one_address),
-		T(test_handshake_time),
 		T(test_stun),
 		T(test_stun_limit),
 		T(test_stun_source),

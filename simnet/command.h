@@ -28,7 +28,7 @@ struct options {
 	} sweep;
 	struct matrix_options {
 		const char *file, *proto;
-		uint64_t jobs, try_ms;
+		uint64_t jobs, try_ms, within_ms;
 		bool all, list;
 	} matrix;
 };

@@ -23,6 +23,7 @@ const struct opt_row matrix_rows[] = {
 	{ "j", "jobs", OPT_U64, AT(jobs), "N", "so many sheets at a time (1), 0 for one on each processor" },
 	{ "try", NULL, OPT_DURATION_MS, AT(try_ms), "TIME",
 		"how long a pair searches before the relay is its verdict (1500ms)" },
+	{ "within", NULL, OPT_DURATION_MS, AT(within_ms), "TIME", "how long all pairs have together (30s)" },
 	{ "file", NULL, OPT_STRING, AT(file), "A:B",
 		"print the scenario of one cell, as EIM/APDF:APDM/APDF, and run nothing" },
 	{ "seed", NULL, OPT_U64, offsetof(struct options, seed), "N", "repeat a run's random choices" },
@@ -126,8 +127,9 @@ static int code_of_sheet(const struct one_sheet *o)
 	if (code == -EPERM || code == -EACCES || code == -ENOSPC || code == -EUSERS || code == -ENOSYS)
 		return EXIT_HOST;
 	if (code)
-		return EXIT_BROKEN;
-	return grid_count(&o->job, o->result).wrong ? EXIT_FAILED : EXIT_PASS;
+		return o->result->unmeasured ? EXIT_UNSURE : EXIT_BROKEN;
+	struct grid_count n = grid_count(&o->job, o->result);
+	return n.wrong ? EXIT_FAILED : n.unsure ? EXIT_UNSURE : EXIT_PASS;
 }
 
 static int tell_sheet(const struct matrix_work *w, const struct one_sheet *o)
@@ -178,7 +180,7 @@ static int add_sheet(struct matrix_work *w, const struct sheet *s, const bool pr
 		.program = w->program,
 		.seed = w->c->opt.seed,
 		.try_ms = w->c->opt.matrix.try_ms ? w->c->opt.matrix.try_ms : TRY_MS,
-		.bound_ms = BOUND_MS };
+		.bound_ms = w->c->opt.matrix.within_ms ? w->c->opt.matrix.within_ms : BOUND_MS };
 	if (!o->job.seed && getrandom(&o->job.seed, sizeof(o->job.seed), 0) == sizeof(o->job.seed))
 		o->job.seed = (o->job.seed & 0xffffff) + 1;
 	memcpy(o->job.protos, protos, sizeof(o->job.protos));

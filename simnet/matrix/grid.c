@@ -24,13 +24,15 @@ struct grid_count grid_count(const struct matrix_job *j, const struct matrix_res
 			n.direct += v->got == PATH_DIRECT;
 			n.relay += v->got == PATH_RELAY;
 			n.none += v->got == PATH_NONE;
-			n.wrong += !matrix_agrees(v);
+			n.wrong += matrix_find(r, v) == MATRIX_WRONG;
+			n.unsure += matrix_find(r, v) == MATRIX_UNSURE;
 		}
 	return n;
 }
 
 static void print_table(const struct matrix_result *r, enum sheet_proto proto, FILE *out)
 {
+	static const char marks[] = { [MATRIX_RIGHT] = ' ', [MATRIX_UNSURE] = '~', [MATRIX_WRONG] = '!' };
 	char name[16];
 
 	fprintf(out, "  %-10s", sheet_proto_name(proto));
@@ -41,7 +43,7 @@ static void print_table(const struct matrix_result *r, enum sheet_proto proto, F
 		fprintf(out, "  %-10s", sheet_class_name(a, name));
 		for (int b = 0; b < SHEET_CLASSES; b++) {
 			const struct matrix_verdict *v = &r->cells[a * SHEET_CLASSES + b][proto];
-			fprintf(out, " %c%c       ", letter(v->got), matrix_agrees(v) ? ' ' : '!');
+			fprintf(out, " %c%c       ", letter(v->got), marks[matrix_find(r, v)]);
 		}
 		fprintf(out, "\n");
 	}
@@ -73,13 +75,19 @@ void grid_print(const struct matrix_job *j, const struct matrix_result *r, FILE 
 			print_table(r, (enum sheet_proto)proto, out);
 	for (int i = 0; i < SHEET_CELLS; i++)
 		for (int proto = 0; proto < SHEET_PROTOS; proto++)
-			if (j->protos[proto] && !matrix_agrees(&r->cells[i][proto]))
+			if (j->protos[proto] && matrix_find(r, &r->cells[i][proto]) == MATRIX_WRONG)
 				print_wrong(j, r, i, (enum sheet_proto)proto, out);
 	fprintf(out,
 		"  %u cells: %u direct (D), %u by relay (r); %u not as the oracle says (!)   built in %u ms, "
 		"probed in %u "
 		"ms, tried in %u ms\n",
 		n.cells, n.direct, n.relay, n.wrong, r->build_ms, r->probe_ms, r->punch_ms);
+	if (n.unsure)
+		fprintf(out,
+			"  %u inconclusive (~): what they wait for had not come, and the machine was %.1f "
+			"times slower "
+			"than an idle one; again with --seed %llu\n",
+			n.unsure, r->slow, (unsigned long long)j->seed);
 }
 
 void grid_print_json(const struct matrix_job *j, const struct matrix_result *r, FILE *out)
@@ -93,13 +101,16 @@ void grid_print_json(const struct matrix_job *j, const struct matrix_result *r, 
 			fprintf(out,
 				"{\"sheet\":\"%s\",\"engine\":\"%s\",\"seed\":%llu,\"from\":\"%s\",\"to\":\"%"
 				"s\",\"proto\":\"%s\","
-				"\"expected\":\"%s\",\"caller\":\"%s\",\"called\":\"%s\",\"ok\":%s,\"direct_"
+				"\"expected\":\"%s\",\"caller\":\"%s\",\"called\":\"%s\",\"ok\":%s,"
+				"\"unsure\":%s,\"direct_"
 				"ms\":%u,\"why\":\"%s\"}\n",
 				j->sheet->name, j->engine->name, (unsigned long long)j->seed,
 				sheet_class_name(i / SHEET_CLASSES, a),
 				sheet_class_name(i % SHEET_CLASSES, b),
 				sheet_proto_name((enum sheet_proto)proto), scenario_path_name(v->expected),
 				scenario_path_name(v->ends[0]), scenario_path_name(v->ends[1]),
-				matrix_agrees(v) ? "true" : "false", v->direct_ms, r->reason[i][proto]);
+				matrix_agrees(v) ? "true" : "false",
+				matrix_find(r, v) == MATRIX_UNSURE ? "true" : "false", v->direct_ms,
+				r->reason[i][proto]);
 		}
 }

@@ -6,10 +6,10 @@
 #include <stdio.h>
 
 struct grid_count {
-	unsigned cells, direct, relay, none, wrong;
+	unsigned cells, direct, relay, none, wrong, unsure;
 };
 struct grid_count grid_count(const struct matrix_job *j, const struct matrix_result *r);
-/* A table for each protocol, rows call columns, and a line for every cell that is not as expected. */
+/* A table for each protocol, rows call columns, and a line for every cell that is wrong. */
 void grid_print(const struct matrix_job *j, const struct matrix_result *r, FILE *out);
 /* A line of JSON for each cell. */
 void grid_print_json(const struct matrix_job *j, const struct matrix_result *r, FILE *out);

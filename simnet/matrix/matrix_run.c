@@ -1,11 +1,11 @@
 #include "simnet/matrix/matrix_run.h"
 
 #include "mesh/os/loop.h"
+#include "simnet/lab/slowness.h"
 #include "simnet/matrix/trial.h"
 #include "simnet/scenario/oracle.h"
 #include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +14,13 @@
 
 /* The punchers tell each change as a line of JSON, which is all that is read of them; when every pair is what
  * the oracle says and has settled, or the bound has passed, it is over. The hosts end their processes. */
-enum { PEERS = 2 * SHEET_CLASSES, LINE_MAX_BYTES = 4096, SERVER_PORT = 7000 };
+enum { PEERS = 2 * SHEET_CLASSES, LINE_MAX_BYTES = 4096, SERVER_PORT = 7000, LOOK_MS = 200 };
 
+struct matrix;
 struct matrix_peer {
+	struct matrix *m;
 	int fd; /* its standard output; -1 = it has ended */
+	struct loop_fd *watch;
 	char text[LINE_MAX_BYTES];
 	size_t n;
 };
@@ -25,21 +28,75 @@ struct matrix {
 	const struct matrix_job *job;
 	struct matrix_result *result;
 	struct trial trial;
+	struct loop *loop;
+	struct loop_timer *look; /* ends a wait */
+	struct loop_signal *signals[2];
+	bool stopped, lost; /* lost: a puncher has ended */
 	int server_fd;
 	struct matrix_peer peers[PEERS]; /* side a, then side b */
 };
 
-static volatile sig_atomic_t matrix_stopped;
-
-static void stop_matrix(int signo)
-{
-	(void)signo;
-	matrix_stopped = 1;
-}
-
 bool matrix_agrees(const struct matrix_verdict *v)
 {
 	return v->expected == PATH_ANY || v->got == v->expected;
+}
+
+enum matrix_finding matrix_find(const struct matrix_result *r, const struct matrix_verdict *v)
+{
+	if (matrix_agrees(v))
+		return MATRIX_RIGHT;
+	/* What came did come, however slow the machine. */
+	for (int i = 0; i < 2; i++)
+		if (v->ends[i] != PATH_ANY && v->ends[i] < v->expected)
+			return MATRIX_WRONG;
+	return r->slow > SLOWNESS_MOST ? MATRIX_UNSURE : MATRIX_WRONG;
+}
+
+/* ---- the loop ---- */
+
+static void stop_matrix(void *arg, int signo)
+{
+	struct matrix *m = arg;
+	(void)signo;
+	m->stopped = true;
+}
+
+static void look_due(void *arg)
+{
+	(void)arg; /* the wait looks by itself */
+}
+
+static int open_loop(struct matrix *m, struct errbuf *eb)
+{
+	static const int signals[] = { SIGINT, SIGTERM };
+	bool ok = (m->loop = loop_new()) && (m->look = loop_timer_new(m->loop, look_due, NULL));
+
+	for (size_t i = 0; ok && i < ARRAY_LEN(signals); i++)
+		ok = (m->signals[i] = loop_signal_new(m->loop, signals[i], stop_matrix, m)) != NULL;
+	return ok ? 0 : err_say(eb, -ENOMEM, "out of memory");
+}
+
+static void close_loop(struct matrix *m)
+{
+	loop_timer_free(m->look);
+	for (size_t i = 0; i < ARRAY_LEN(m->signals); i++)
+		loop_signal_free(m->signals[i]);
+	loop_free(m->loop);
+}
+
+/* How slow the machine is before anybody searches. Measured anew behind that: what kept us from the loop meanwhile would be
+ * taken for slowness. */
+static double look_around(struct matrix *m)
+{
+	struct slowness *s = slowness_open(m->loop);
+	struct slowness_mark mark = slowness_now(s);
+
+	loop_timer_set(m->look, LOOK_MS);
+	while (loop_timer_is_set(m->look) && !m->stopped)
+		loop_run_once(m->loop);
+	double slow = slowness_since(s, &mark);
+	slowness_close(s);
+	return slow;
 }
 
 /* ---- the network ---- */
@@ -54,6 +111,7 @@ static int open_sheet(struct matrix *m, struct errbuf *eb)
 	buf_free(&text);
 	m->result->build_ms = m->trial.build_ms;
 	m->result->probe_ms = m->trial.probe_ms;
+	m->result->unmeasured = err == -ETIMEDOUT;
 	return err;
 }
 
@@ -113,7 +171,8 @@ static int start_peers(struct matrix *m, const char *server, struct errbuf *eb)
 	int err = 0;
 
 	write_calls(calls, sizeof(calls));
-	snprintf(within, sizeof(within), "%llums", (unsigned long long)m->job->try_ms);
+	snprintf(within, sizeof(within), "%llums",
+		(unsigned long long)slowness_stretch(look_around(m), m->job->try_ms));
 	/* Those who are called first, so that nobody waits for them. */
 	for (int k = 0; k < PEERS && !err; k++) {
 		int i = (k + SHEET_CLASSES) % PEERS;
@@ -163,27 +222,49 @@ static void line_said(struct matrix *m, int peer, const char *line)
 	json_decref(root);
 }
 
-static void read_peer(struct matrix *m, int peer)
+static void hang_up(struct matrix_peer *p)
 {
-	struct matrix_peer *p = &m->peers[peer];
+	loop_fd_free(p->watch);
+	p->watch = NULL;
+	if (p->fd >= 0)
+		close(p->fd);
+	p->fd = -1;
+}
+
+static void read_peer(void *arg, int events)
+{
+	struct matrix_peer *p = arg;
 	ssize_t n = read(p->fd, p->text + p->n, sizeof(p->text) - p->n - 1);
 	char *end;
+	(void)events;
 
 	if (n <= 0) {
-		close(p->fd);
-		p->fd = -1;
+		p->m->lost = true;
+		hang_up(p);
 		return;
 	}
 	p->n += (size_t)n;
 	p->text[p->n] = '\0';
 	while ((end = strchr(p->text, '\n'))) {
 		*end = '\0';
-		line_said(m, peer, p->text);
+		line_said(p->m, (int)(p - p->m->peers), p->text);
 		p->n -= (size_t)(end + 1 - p->text);
 		memmove(p->text, end + 1, p->n + 1);
 	}
 	if (p->n + 1 == sizeof(p->text)) /* no line of theirs is so long */
 		p->n = 0;
+}
+
+static int watch_peers(struct matrix *m, struct errbuf *eb)
+{
+	for (int i = 0; i < PEERS; i++) {
+		m->peers[i].m = m;
+		m->peers[i].watch = loop_fd_new(m->loop, m->peers[i].fd, read_peer, &m->peers[i]);
+		if (!m->peers[i].watch)
+			return err_say(eb, -ENOMEM, "out of memory");
+		loop_fd_set(m->peers[i].watch, LOOP_READ);
+	}
+	return 0;
 }
 
 static bool all_settled(const struct matrix *m)
@@ -199,29 +280,29 @@ static bool all_settled(const struct matrix *m)
 
 static int listen_to_peers(struct matrix *m, struct errbuf *eb)
 {
-	uint64_t start = clock_now_ms(), now;
+	struct slowness *slowness = slowness_open(m->loop);
+	struct slowness_mark mark = slowness_now(slowness);
+	uint64_t start = loop_now_ms(m->loop), now = start, bound = m->job->bound_ms;
+	int err = watch_peers(m, eb);
 
-	while (!all_settled(m) && !matrix_stopped && (now = clock_now_ms()) < start + m->job->bound_ms) {
-		struct pollfd fds[PEERS];
-		for (int i = 0; i < PEERS; i++)
-			fds[i] = (struct pollfd) { .fd = m->peers[i].fd, .events = POLLIN };
-		if (poll(fds, PEERS, (int)(start + m->job->bound_ms - now)) < 0 && errno != EINTR)
-			return err_set(eb, -errno, "poll");
-		for (int i = 0; i < PEERS; i++) {
-			if (fds[i].fd >= 0 && (fds[i].revents & (POLLIN | POLLHUP)))
-				read_peer(m, i);
-			if (m->peers[i].fd < 0)
-				return err_say(eb, ERR_CLOSED, "a puncher has ended");
-		}
+	while (!err && !m->stopped && !m->lost && !all_settled(m) && now < start + bound) {
+		loop_timer_set(m->look, start + bound - now);
+		loop_run_once(m->loop);
+		now = loop_now_ms(m->loop);
+		m->result->slow = slowness_since(slowness, &mark);
+		bound = slowness_stretch(m->result->slow, m->job->bound_ms);
 	}
-	m->result->punch_ms = (uint32_t)(clock_now_ms() - start);
-	return matrix_stopped ? err_say(eb, -EINTR, "interrupted") : 0;
+	slowness_close(slowness);
+	m->result->punch_ms = (uint32_t)(now - start);
+	return err	    ? err
+	       : m->stopped ? err_say(eb, -EINTR, "interrupted")
+	       : m->lost    ? err_say(eb, ERR_CLOSED, "a puncher has ended")
+			    : 0;
 }
 
 int matrix_run(const struct matrix_job *job, struct matrix_result *result)
 {
 	struct matrix *m = calloc(1, sizeof(*m));
-	struct sigaction on_stop = { .sa_handler = stop_matrix };
 	char server[ENDPOINT_TEXT];
 
 	*result = (struct matrix_result) { 0 };
@@ -232,9 +313,9 @@ int matrix_run(const struct matrix_job *job, struct matrix_result *result)
 	m->server_fd = -1;
 	for (int i = 0; i < PEERS; i++)
 		m->peers[i].fd = -1;
-	sigaction(SIGINT, &on_stop, NULL);
-	sigaction(SIGTERM, &on_stop, NULL);
-	int err = open_sheet(m, &result->why);
+	int err = open_loop(m, &result->why);
+	if (!err)
+		err = open_sheet(m, &result->why);
 	if (!err) {
 		ask_oracle(m);
 		err = start_server(m, server, &result->why);
@@ -245,8 +326,8 @@ int matrix_run(const struct matrix_job *job, struct matrix_result *result)
 		err = listen_to_peers(m, &result->why);
 	trial_close(&m->trial);
 	for (int i = 0; i < PEERS; i++)
-		if (m->peers[i].fd >= 0)
-			close(m->peers[i].fd);
+		hang_up(&m->peers[i]);
+	close_loop(m);
 	if (m->server_fd >= 0)
 		close(m->server_fd);
 	free(m);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "mesh/base/err.h"
@@ -153,6 +154,19 @@ static void test_slow_machine(void **state)
 		5, "INCONCLUSIVE never");
 }
 
+/* What pairs of a matrix have not come to on such a machine is inconclusive too. */
+static void test_slow_matrix(void **state)
+{
+	struct buf said = { 0 };
+	(void)state;
+	command_line_needs_namespaces();
+	int code = command_line_run("SIMNET_SLOWDOWN=8 simnet matrix --proto udp --within 1ms", &said);
+	bool unmeasured = strstr(buf_cstr(&said), "cannot be measured on a machine");
+	if (code != 5 || !(unmeasured || strstr(buf_cstr(&said), "the machine was 8.0 times slower")))
+		fail_msg("code %d: %s", code, buf_cstr(&said));
+	buf_free(&said);
+}
+
 static void test_summary(void **state)
 {
 	(void)state;
@@ -175,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_shards),
 		cmocka_unit_test(test_slow_machine),
+		cmocka_unit_test(test_slow_matrix),
 		cmocka_unit_test(test_summary),
 	};
 	return cmocka_run_group_tests(tests, write_job_files, remove_job_files);

@@ -157,6 +157,81 @@ static void test_wrong_cells_are_told(void **state)
 	free(text);
 }
 
+/* What did not come on a machine slower than bounds stretch is in doubt; what came though it must not is wrong on any. */
+static void test_doubt(void **state)
+{
+	static const struct {
+		enum scn_path expected, ends[2];
+		enum matrix_finding fast, slow;
+	} rows[] = {
+		{ PATH_DIRECT, { PATH_DIRECT, PATH_DIRECT }, MATRIX_RIGHT, MATRIX_RIGHT },
+		{ PATH_DIRECT, { PATH_RELAY, PATH_RELAY }, MATRIX_WRONG, MATRIX_UNSURE },
+		{ PATH_DIRECT, { PATH_DIRECT, PATH_RELAY }, MATRIX_WRONG, MATRIX_UNSURE },
+		{ PATH_DIRECT, { PATH_ANY, PATH_NONE }, MATRIX_WRONG, MATRIX_UNSURE },
+		{ PATH_RELAY, { PATH_RELAY, PATH_NONE }, MATRIX_WRONG, MATRIX_UNSURE },
+		{ PATH_RELAY, { PATH_DIRECT, PATH_DIRECT }, MATRIX_WRONG, MATRIX_WRONG },
+		{ PATH_RELAY, { PATH_ANY, PATH_DIRECT }, MATRIX_WRONG, MATRIX_WRONG },
+		{ PATH_NONE, { PATH_RELAY, PATH_RELAY }, MATRIX_WRONG, MATRIX_WRONG },
+		{ PATH_NONE, { PATH_ANY, PATH_NONE }, MATRIX_WRONG, MATRIX_UNSURE },
+		{ PATH_ANY, { PATH_RELAY, PATH_NONE }, MATRIX_RIGHT, MATRIX_RIGHT },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const enum scn_path *ends = rows[i].ends;
+		const struct matrix_verdict v = { .expected = rows[i].expected,
+			.got = ends[0] == ends[1] ? ends[0] : PATH_ANY,
+			.ends = { ends[0], ends[1] } };
+		const struct matrix_result none = { 0 }, fast = { .slow = 4 }, slow = { .slow = 4.1 };
+		if (matrix_find(&fast, &v) != rows[i].fast || matrix_find(&slow, &v) != rows[i].slow ||
+			matrix_find(&none, &v) != rows[i].fast)
+			fail_msg("row %zu", i);
+	}
+}
+
+/* They are counted and marked, and told together: on such a machine they are many. */
+static void test_doubt_is_told(void **state)
+{
+	static struct matrix_result r = { .slow = 6.25 };
+	struct engine_ops engine = { .name = "test" };
+	struct matrix_job j = { .sheet = &sheets[0], .engine = &engine, .protos = { true }, .seed = 7 };
+	char *text = NULL;
+	size_t len;
+	(void)state;
+
+	for (int i = 0; i < SHEET_CELLS; i++)
+		r.cells[i][SHEET_UDP] = (struct matrix_verdict) {
+			.expected = PATH_RELAY, .got = PATH_RELAY, .ends = { PATH_RELAY, PATH_RELAY }
+		};
+	r.cells[0][SHEET_UDP] = (struct matrix_verdict) { .expected = PATH_DIRECT };
+	r.cells[1][SHEET_UDP].ends[1] = r.cells[1][SHEET_UDP].got = PATH_ANY;
+	r.cells[2][SHEET_UDP].ends[1] = PATH_DIRECT;
+	r.cells[2][SHEET_UDP].got = PATH_ANY;
+	struct grid_count n = grid_count(&j, &r);
+	assert_int_equal(n.cells, 81);
+	assert_int_equal(n.unsure, 2);
+	assert_int_equal(n.wrong, 1);
+	FILE *f = open_memstream(&text, &len);
+	grid_print(&j, &r, f);
+	fclose(f);
+	assert_non_null(strstr(text, " ?~        ?~        ?!        r "));
+	assert_null(strstr(text, "EIM/EIF calls EIM/ADF"));
+	assert_non_null(strstr(text, "EIM/EIF calls EIM/APDF by udp: relay expected"));
+	assert_non_null(
+		strstr(text, "2 inconclusive (~): what they wait for had not come, and the machine was 6.2 "
+			     "times slower than an idle one; again with --seed 7"));
+	free(text);
+	f = open_memstream(&text, &len);
+	grid_print_json(&j, &r, f);
+	fclose(f);
+	assert_non_null(strstr(text, "\"caller\":\"any\",\"called\":\"any\",\"ok\":false,\"unsure\":true,"));
+	assert_non_null(
+		strstr(text, "\"caller\":\"relay\",\"called\":\"direct\",\"ok\":false,\"unsure\":false,"));
+	assert_non_null(
+		strstr(text, "\"caller\":\"relay\",\"called\":\"relay\",\"ok\":true,\"unsure\":false,"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +240,8 @@ int main(void)
 		cmocka_unit_test(test_cells),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_wrong_cells_are_told),
+		cmocka_unit_test(test_doubt),
+		cmocka_unit_test(test_doubt_is_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,9 +21,12 @@ uint64_t scenario_run_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+enum { BODY_INTERRUPTED = 100 }; /* a sandbox status ends at 125 */
+
 static int body(void *arg)
 {
-	return runner_run(arg);
+	int code = runner_run(arg);
+	return code == EXIT_INTERRUPTED ? BODY_INTERRUPTED : code;
 }
 
 int scenario_run(const char *text, char **records)
@@ -62,6 +65,8 @@ int scenario_run_on(const struct engine_ops *engine, const char *text, const cha
 	assert_int_equal(pread(fd, *records, (size_t)len, 0), len);
 	fclose(f);
 	scenario_free(&s);
+	if (code == BODY_INTERRUPTED)
+		fail_msg("somebody interrupted the test: the run is no verdict");
 	if (code < 0) {
 		free(*records);
 		*records = NULL;

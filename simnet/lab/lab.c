@@ -56,6 +56,11 @@ bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadli
 	return wait_until(l, done, arg, deadline_ms, true);
 }
 
+bool lab_look(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t ms)
+{
+	return wait_until(l, done, arg, loop_now_ms(l->loop) + ms, false);
+}
+
 static bool is_over(void *arg)
 {
 	return ((struct lab *)arg)->failed;
@@ -63,7 +68,7 @@ static bool is_over(void *arg)
 
 void lab_sleep(struct lab *l, uint64_t ms)
 {
-	(void)wait_until(l, is_over, l, loop_now_ms(l->loop) + ms, false);
+	(void)lab_look(l, is_over, l, ms);
 }
 
 struct proc_place lab_place(const struct lab *l, int host)

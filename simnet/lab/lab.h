@@ -55,6 +55,8 @@ size_t lab_step_number(const struct lab *l);
 /* Runs the loop until done(arg), the deadline (loop_now_ms; later on a slow machine), or an interrupt; returns
  * done(arg). */
 bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms);
+/* The same for so long on any machine: behind it something is tried again, and nothing is judged. */
+bool lab_look(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t ms);
 /* The deadline of what began at `start`, later by how slow the machine was since. */
 uint64_t lab_stretched_ms(
 	const struct lab *l, const struct slowness_mark *mark, uint64_t start, uint64_t deadline);

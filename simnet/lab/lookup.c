@@ -233,10 +233,10 @@ static int ask_again_until(struct question *q, const struct endpoint *to, const 
 	char where[ADDR_TEXT];
 
 	for (;;) {
-		uint64_t next = loop_now_ms(q->lab->loop) + ASK_AGAIN_MS;
+		uint64_t left = time_left(q->lab, until, 0);
 		if (sendto(q->fd, msg, len, 0, (struct sockaddr *)&sa, sa_len) < 0)
 			return err_set(eb, -errno, "ask %s", addr_format(&to->ip, where));
-		if (lab_wait(q->lab, is_answered, q, next < until ? next : until))
+		if (lab_look(q->lab, is_answered, q, left < ASK_AGAIN_MS ? left : ASK_AGAIN_MS))
 			return 0;
 		if (q->lab->interrupted || loop_now_ms(q->lab->loop) >= until)
 			return err_say(eb, -ETIMEDOUT, "no answer from %s", addr_format(&to->ip, where));
@@ -354,20 +354,23 @@ static int resolve_once(struct lab *l, const struct wanted *w, struct errbuf *eb
 int lookup_resolve(
 	struct lab *l, const struct scn_step *st, const char *name, const char *want, struct errbuf *eb)
 {
-	struct wanted w = {
-		.st = st, .name = name, .value = want, .deadline_ms = loop_now_ms(l->loop) + st->within_ms
-	};
+	struct wanted w = { .st = st, .name = name, .value = want };
+	struct slowness_mark mark = slowness_now(l->slowness);
+	uint64_t start = loop_now_ms(l->loop), bound = start + st->within_ms;
 
 	struct errbuf answered = { 0 }; /* says more than that the last question had no time left */
 	for (;;) {
+		w.deadline_ms = lab_stretched_ms(l, &mark, start, bound);
 		int err = resolve_once(l, &w, eb);
 		if (err == ERR_REFUSED)
 			answered = *eb;
 		if (!err || err == ERR_MALFORMED || l->interrupted || l->failed)
 			return err;
-		if (loop_now_ms(l->loop) >= w.deadline_ms) {
+		if (loop_now_ms(l->loop) >= lab_stretched_ms(l, &mark, start, bound)) {
 			if (answered.code)
 				*eb = answered;
+			if (eb->code == ERR_REFUSED) /* it was the time that ended it */
+				eb->code = -ETIMEDOUT;
 			return eb->code;
 		}
 		lab_sleep(l, RETRY_MS);

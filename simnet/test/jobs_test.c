@@ -32,6 +32,15 @@ static const struct command_line_file files[] = {
 			 "$(cat /tmp/s) + 1500))'], is: '1', within: 1s}\n" },
 	{ "wants.yaml", SCENARIO "wants\n" HOSTS
 				 "steps:\n  - run: {at: a, argv: [echo, 'no'], is: 'yes', within: 200ms}\n" },
+	/* The third question is answered, and the answer is no. */
+	{ "asks.yaml", SCENARIO
+		"asks\nservices:\n  dns: {run: [python3, -c, \"import socket\\ns=socket.socket(2,2); "
+		"s.bind(('',53)); n=0\\nwhile 1:\\n d,a=s.recvfrom(512); n+=1\\n if n>2: "
+		"s.sendto(d[:2]+bytes.fromhex('81830001000000000000')+d[12:d.index(0,12)+5],a)\"]}\n" HOSTS
+		"steps:\n  - run: {at: dns, argv: [sh, -c, \"until grep -q ':0035 ' /proc/net/udp; do "
+		"sleep .02; done\"]}\n  - run: {at: a, argv: [sh, -c, 'echo nameserver {dns.ip} "
+		">/etc/resolv.conf']}\n  - resolve: {from: a, name: x.test, is: NXDOMAIN, within: 1500ms}\n"
+		"  - resolve: {from: a, name: x.test, is: 1.2.3.4, within: 200ms}\n" },
 	{ "same.yaml", SCENARIO "pass\n" HOSTS },
 	/* Both have to run at the same time. */
 	{ "meet.yaml", SCENARIO "meet\nmatrix: {x: [one, two]}\n" HOSTS
@@ -142,6 +151,11 @@ static void test_slow_machine(void **state)
 	command_line_expect("simnet run grows.yaml", 1, "FAIL grows");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run wants.yaml", 5, "INCONCLUSIVE wants  ");
 	command_line_expect("simnet run wants.yaml", 1, "FAIL wants");
+	/* A question is asked again as soon as on any machine. */
+	command_line_expect("simnet run asks.yaml", 1, "no answer from");
+	command_line_expect(
+		"SIMNET_SLOWDOWN=4 simnet run asks.yaml", 5, "resolves x.test A to NXDOMAIN, wanted 1.2.3.4");
+	command_line_expect("SIMNET_SLOWDOWN=4 simnet run asks.yaml", 5, "INCONCLUSIVE asks");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run fail.yaml", 1, "FAIL fail");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run never.yaml pass.yaml", 5,
 		"2 run, 1 passed, 0 failed, 0 skipped, 1 inconclusive");

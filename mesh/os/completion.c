@@ -207,7 +207,8 @@ static void print_bash(const struct man_program *p, FILE *to)
 static void zsh_options(const struct man_program *p, const struct opt_row *rows, FILE *to)
 {
 	for (const struct opt_row *r = rows; r && r->name; r++) {
-		fprintf(to, " \\\n\t\t'%s%s[", dashes(r), r->name);
+		/* --far=VALUE and --far VALUE */
+		fprintf(to, " \\\n\t\t'%s%s%s[", dashes(r), r->name, r->arg && r->name[1] ? "=" : "");
 		put_quoted(r->help, "[]:\\", to);
 		fputc(']', to);
 		if (r->arg) {
@@ -227,6 +228,18 @@ static void zsh_options(const struct man_program *p, const struct opt_row *rows,
 			fputc(')', to);
 		}
 		fputc('\'', to);
+	}
+}
+
+/* What is no option. With nothing between its first two colons no option would be one behind such a word. */
+static void zsh_words(const struct man_program *p, const char *words, FILE *to)
+{
+	if (is_machine(p, words)) {
+		fputs("'*:machine:($", to);
+		put_machines(p, to);
+		fputs(")'", to);
+	} else {
+		fputs(is_file(words) ? "'*:file:_files'" : "'*: : '", to);
 	}
 }
 
@@ -284,15 +297,8 @@ static void print_zsh(const struct man_program *p, FILE *to)
 			const struct man_verb *v = p->verbs[i];
 			if (!v->options && !is_file(v->words))
 				continue;
-			fprintf(to, "\t'%s') _arguments '*:%s:", v->name, is_file(v->words) ? "file" : "");
-			if (is_machine(p, v->words)) {
-				fputs("($", to);
-				put_machines(p, to);
-				fputc(')', to);
-			} else {
-				fputs(is_file(v->words) ? "_files" : " ", to);
-			}
-			fputc('\'', to);
+			fprintf(to, "\t'%s') _arguments ", v->name);
+			zsh_words(p, v->words, to);
 			zsh_options(p, v->options, to);
 			fputs(" ;;\n", to);
 		}

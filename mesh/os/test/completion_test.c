@@ -31,12 +31,12 @@ static const struct man_program program = { .name = "some-prog",
 /* Runs COMMAND in that shell, with the script's path in $f; what it prints, errors too, in out. */
 static void run_shell(const char *shell, const char *command, char *out, size_t cap)
 {
-	char path[] = "/tmp/completion-XXXXXX", line[1024];
+	char path[] = "/tmp/completion-XXXXXX", line[2048];
 	struct errbuf eb;
 	int fd = mkstemp(path);
 	FILE *f = fdopen(fd, "w");
 	assert_non_null(f);
-	assert_int_equal(completion_print(&program, shell, f, &eb), 0);
+	assert_int_equal(completion_print(&program, strstr(shell, "zsh") ? "zsh" : shell, f, &eb), 0);
 	fclose(f);
 	setenv("f", path, 1);
 	snprintf(line, sizeof(line), "cd /etc && exec %s -c '%s' 2>&1",
@@ -122,6 +122,35 @@ static void test_zsh(void **state)
 	assert_string_equal(out, "add:add one\ndelete:delete one\n--far[far away]\n");
 }
 
+/* A terminal whose zsh has the script in $f. Each line is typed, with a tab behind it; what stands there then is printed. */
+static const char typist[] =
+	"zmodload zsh/zpty && zpty z zsh -f -i && zpty -w z \"autoload -Uz compinit; compinit -D -u; "
+	"some-prog() { [[ \\$* = tell\\ them ]] && print -l bob bill fd7a::1; }; "
+	"functions[_some_prog]=\\$(<$f); "
+	"compdef _some_prog some-prog; say() { print -r -- \\<\\$BUFFER\\>; BUFFER=; }; zle -N say; "
+	"bindkey ^T say; bindkey ^I complete-word; PROMPT=; echo re\\ady\" && zpty -r z got \"*ready*\" && "
+	"for line in %s; do zpty -w -n z \"$line$(printf \"\\t\\024\")\"; "
+	"zpty -r z got \"*<some-prog*>*\"; print -r -- ${${got##*<}%%%%>*}; done";
+
+static void test_zsh_typed(void **state)
+{
+	(void)state;
+	char command[1800], out[1024];
+	if (!has_shell("zsh"))
+		skip();
+	snprintf(command, sizeof(command), typist,
+		"\"some-prog us\" \"some-prog users de\" \"some-prog go --f\" \"some-prog go hostnam\" "
+		"\"some-prog call bo\" \"some-prog call x bil\" \"some-prog call x --b\" \"some-prog call "
+		"--by bi\" "
+		"\"some-prog call --by=fd\"");
+	run_shell("timeout 300 zsh", command, out, sizeof(out));
+	assert_string_equal(out,
+		"some-prog users \nsome-prog users delete \nsome-prog go --far \nsome-prog go hostname \n"
+		"some-prog call bob \nsome-prog call x bill \nsome-prog call x --by=\nsome-prog call --by "
+		"bill \n"
+		"some-prog call --by=fd7a::1 \n");
+}
+
 static void test_zsh_and_fish_text(void **state)
 {
 	(void)state;
@@ -132,10 +161,10 @@ static void test_zsh_and_fish_text(void **state)
 	completion_print(&program, "zsh", to, &eb);
 	fclose(to);
 	assert_non_null(strstr(text, "#compdef some-prog\n"));
-	assert_non_null(strstr(text, "'--level[how much\\: it'\\''s \\[told\\]]:error|warn:(error warn)'"));
+	assert_non_null(strstr(text, "'--level=[how much\\: it'\\''s \\[told\\]]:error|warn:(error warn)'"));
 	assert_non_null(strstr(text, "users) verbs=( 'add:add one' 'delete:delete one' )"));
-	assert_non_null(strstr(text, "'call') _arguments '*::($(some-prog tell them 2>/dev/null))'"));
-	assert_non_null(strstr(text, "'--by[by that one]:NAME|IP:($(some-prog tell them 2>/dev/null))'"));
+	assert_non_null(strstr(text, "'call') _arguments '*:machine:($(some-prog tell them 2>/dev/null))'"));
+	assert_non_null(strstr(text, "'--by=[by that one]:NAME|IP:($(some-prog tell them 2>/dev/null))'"));
 	free(text);
 	to = open_memstream(&text, &len);
 	completion_print(&program, "fish", to, &eb);
@@ -162,6 +191,7 @@ int main(void)
 		cmocka_unit_test(test_bash),
 		cmocka_unit_test(test_fish),
 		cmocka_unit_test(test_zsh),
+		cmocka_unit_test(test_zsh_typed),
 		cmocka_unit_test(test_zsh_and_fish_text),
 		cmocka_unit_test(test_unknown_shell),
 	};

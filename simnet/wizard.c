@@ -44,6 +44,14 @@ static bool read_line(char out[static ANSWER_MAX])
 	return true;
 }
 
+static bool is_utf8(const char *text)
+{
+	size_t n = 1;
+	for (uint32_t c; *text && n; text += n)
+		n = text_utf8((const uint8_t *)text, strlen(text), &c);
+	return n;
+}
+
 /* names: the answers that there are, the first is the usual one; NULL: anything but a usual one. */
 static bool ask(
 	const char *question, const char *usual, const char *const *names, char out[static ANSWER_MAX])
@@ -60,8 +68,12 @@ static bool ask(
 				return true;
 		if (!names && strspn(out, " ") == strlen(out))
 			*out = '\0';
-		if (!names)
+		if (!names && is_utf8(out))
 			return true;
+		if (!names) {
+			fprintf(stderr, "  that is no text in UTF-8\n");
+			continue;
+		}
 		fprintf(stderr, "  '%s' is none of them%s%s%s\n", out, near ? "; did you mean '" : "",
 			near ? near : "", near ? "'?" : "");
 	}
@@ -105,17 +117,24 @@ static bool ask_all(struct answers *a)
 	return ask("5  What happens before it is tried again", "reset", words, a->event);
 }
 
-/* A word of YAML that means these bytes, whatever they are. */
+/* A character that YAML does not take between quotes, or takes for the end of a line. */
+static bool is_escaped(uint32_t c)
+{
+	return c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+	       c == 0xfffe || c == 0xffff;
+}
+
+/* A word of YAML that means this text, whatever it is. */
 static void print_quoted(const char *text)
 {
+	uint32_t c;
+
 	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		if ((unsigned char)*text < ' ')
-			printf("\\x%02x", (unsigned char)*text);
+	for (size_t n; *text && (n = text_utf8((const uint8_t *)text, strlen(text), &c)); text += n) {
+		if (is_escaped(c))
+			printf(c < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)c);
 		else
-			putchar(*text);
+			printf(c == '"' || c == '\\' ? "\\%.*s" : "%.*s", (int)n, text);
 	}
 	putchar('"');
 }
@@ -130,7 +149,7 @@ static void print_try(const struct answers *a)
 	       "      argv: ");
 	printf(*a->client ? "[sh, -c, " : "[python3, -c, ");
 	print_quoted(*a->client ? a->client : request);
-	printf("]\n      within: 20s\n");
+	printf("]\n      matches: .*             # whatever it prints\n      within: 20s\n");
 }
 
 static void print_scenario(const struct answers *a)

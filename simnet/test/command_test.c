@@ -165,6 +165,13 @@ static void test_wizard(void **state)
 		"    run: [sh, -c, \"srv --say \\\"a b\\\"\"]\n    ready: {port: \"tcp {ip}:8080\"}\n");
 	command_line_expect("cat w.yaml", 0, "      argv: [sh, -c, \"try {server.ip}\"]\n");
 	command_line_expect("cat w.yaml", 0, "  - move: {at: client, to: elsewhere}\n");
+	command_line_expect(/* bytes that YAML does not take as they are, and some that are no text */
+		"printf "
+		"'a\\377\\n\\033\\177\\302\\233\\303\\244\\342\\200\\250\\357\\273\\277\\n\\n\\n\\n\\n' | "
+		"simnet new --wizard 2>q >w.yaml && grep -c 'is no text in UTF-8' q && grep '\\[sh,' w.yaml "
+		"&& simnet lint w.yaml",
+		0,
+		"1\n    run: [sh, -c, \"\\x1b\\x7f\\x9b\303\244\\u2028\\ufeff\"]\n1 file, 1 scenario: good");
 	command_line_expect("echo x | simnet new --wizard", 2, "the answers end before the last question");
 	command_line_expect("simnet new --wizard hosts", 2, "--wizard asks instead of taking a template");
 }
@@ -182,6 +189,11 @@ static void test_wizard_runs(void **state)
 			events[i]);
 		command_line_expect(command, 0, "PASS my-test");
 	}
+	/* What tries it fails at first, each time, and says nothing when it does not. */
+	command_line_expect(
+		"printf '\\n%s\\n\\n\\n' 'test -e /tmp/x && rm /tmp/x || (touch /tmp/x; false)' | "
+		"simnet new --wizard 2>q >w.yaml && simnet run w.yaml",
+		0, "PASS my-test");
 }
 
 static void test_runs(void **state)

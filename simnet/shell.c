@@ -1,4 +1,5 @@
 #include "mesh/os/acceptor.h"
+#include "simnet/keys.h"
 #include "simnet/lab/lab.h"
 #include "simnet/overview.h"
 #include "simnet/runner.h"
@@ -639,24 +640,18 @@ int shell_top(const struct shell_lab *lab, struct errbuf *eb)
 {
 	bool screen = isatty(STDOUT_FILENO);
 	struct pollfd p = { .fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1, .events = POLLIN };
-	struct termios old, keys;
-	bool tty = screen && tcgetattr(STDIN_FILENO, &old) == 0;
+	bool keys = screen && keys_begin();
 	int err;
 	char key = 0;
 
-	if (tty) { /* a key counts without Enter; Ctrl-C stays a signal's */
-		keys = old;
-		keys.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-		tcsetattr(STDIN_FILENO, TCSANOW, &keys);
-	}
 	do {
 		err = show_overview(lab, screen, eb);
 		if (!err && screen)
 			(void)!write(STDOUT_FILENO, "\nq ends this\n", 13);
-	} while (!err && screen &&
+	} while (!err && screen && !keys_are_over() &&
 		 (poll(&p, 1, TOP_EVERY_MS) <= 0 || (read(STDIN_FILENO, &key, 1) == 1 && key != 'q')));
-	if (tty)
-		tcsetattr(STDIN_FILENO, TCSANOW, &old);
+	if (keys)
+		keys_end();
 	return err;
 }
 

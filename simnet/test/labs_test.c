@@ -22,6 +22,23 @@ static const struct command_line_file files[] = {
 			 "  - ping: {from: a, to: b, within: 300ms}\n  - heal: b.link\n" },
 	{ "dies.yaml", SCENARIO "dies\ntimeout: 500ms\nnodes:\n  a: {at: internet}\nsteps:\n"
 				"  - run: {at: a, argv: [sleep, '60'], within: 1m}\n" },
+	/* `simnet top` at a terminal, and a key or a signal: does it take lines before, and after, and how did it end? */
+	{ "terminal.py", "import os, pty, signal, sys, termios\n"
+			 "pid, fd = pty.fork()\n"
+			 "if not pid:\n"
+			 "    signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+			 "    os.execvp('simnet', ['simnet', 'top'])\n"
+			 "said = b''\n"
+			 "while b'q ends this' not in said:\n"
+			 "    said += os.read(fd, 4096)\n"
+			 "lines = lambda: bool(termios.tcgetattr(fd)[3] & termios.ICANON)\n"
+			 "before = lines()\n"
+			 "if sys.argv[1].isdigit():\n"
+			 "    os.kill(pid, int(sys.argv[1]))\n"
+			 "else:\n"
+			 "    os.write(fd, sys.argv[1].encode())\n"
+			 "status = os.waitpid(pid, 0)[1]\n"
+			 "print(before, lines(), status)\n" },
 };
 
 /* Starts a lab, waits until it says `word`, does what is asked, and ends it; the last line is its exit code. */
@@ -127,6 +144,10 @@ static void test_top(void **state)
 			"{b.ip}\"]}' >/dev/null; simnet top --lab net | grep -c '^home  *router  *internet  "
 			"*203.0.113.100 .* [1-9][0-9]*$'"),
 		0, "1\nend 0\n");
+	command_line_expect(
+		WITH("simnet up net.yaml", "up;",
+			"for how in q \"$(printf '\\003')\" 15 1; do python3 terminal.py \"$how\"; done"),
+		0, "False True 0\nFalse True 2\nFalse True 15\nFalse True 1\nend 0\n");
 	command_line_expect("simnet top", 2, "no lab is up");
 	command_line_expect("simnet top a", 2, "top takes no words");
 }

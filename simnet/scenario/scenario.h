@@ -117,7 +117,7 @@ struct scn_text {
 	void *owner;
 };
 int scenario_read(const struct scn_text *in, struct scenario *out, struct scn_errors *all, struct errbuf *eb);
-/* Appends a step, or a list of them, to those of a scenario that has been read; name stands for the file in messages.
+/* Appends a step, or a list of them, to those of a scenario that has been read, and plans them; name stands for the file in messages.
  * On an error it is as before. Pointers to its steps stay good. */
 int scenario_add_steps(struct scenario *s, const char *name, const char *text, size_t len,
 	struct scn_errors *all, struct errbuf *eb);
@@ -136,6 +136,8 @@ int scenario_find_router(const struct scenario *s, const char *name); /* index o
  * the first, all (may be NULL) every one. */
 int topology_plan(struct scenario *s, struct errbuf *eb);
 int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf *eb);
+/* The same for the steps from `first` on, when all else has been planned: scenario_add_steps does it. */
+int topology_plan_steps(struct scenario *s, size_t first, struct scn_errors *all, struct errbuf *eb);
 /* An interface as it is after the first n_steps of s. */
 struct scn_iface topology_iface(const struct scenario *s, size_t n_steps, struct scn_plug plug);
 /* One of a router's uplinks then, and which of them is in use: of those that are up the one with the smallest metric; -1 when

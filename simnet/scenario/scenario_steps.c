@@ -410,6 +410,8 @@ int scenario_add_steps(struct scenario *s, const char *name, const char *text, s
 	int err = y.part ? yaml_parse(&y, text, len, &root) : yaml_no_memory(&y);
 	if (!err && root)
 		err = steps_read(&y, root->type == YAML_LIST ? root : &one, s);
+	if (!err)
+		err = topology_plan_steps(s, before, all, eb);
 	if (err)
 		s->n_steps = before;
 	return err;

@@ -472,15 +472,30 @@ static void number_change(struct numbering *n, size_t i)
 	}
 }
 
+static void number_begin(struct numbering *n, struct planning *p)
+{
+	n->p = p;
+	for (size_t i = 0; i <= p->s->n_routers; i++) {
+		n->hosts[i] = HOSTS_FIRST;
+		n->routers[i] = ROUTERS_FIRST;
+	}
+}
+
+static void number_steps(struct numbering *n, size_t first)
+{
+	const struct scenario *s = n->p->s;
+
+	for (size_t i = first; i < s->n_steps && !n->p->err; i++)
+		if (s->steps[i].change)
+			number_change(n, i);
+}
+
 static void number_all(struct planning *p)
 {
-	struct numbering n = { .p = p };
+	struct numbering n;
 	struct plug u;
 
-	for (size_t i = 0; i <= p->s->n_routers; i++) {
-		n.hosts[i] = HOSTS_FIRST;
-		n.routers[i] = ROUTERS_FIRST;
-	}
+	number_begin(&n, p);
 	for (size_t i = 0; plug_at(p->s, i, &u); i++) {
 		if (u.chosen)
 			check_chosen(&n, &u, who_has(p->s, &u));
@@ -497,9 +512,7 @@ static void number_all(struct planning *p)
 			choose_address(&n, &(struct plug) { r->behind, r->at, r->name, &r->pool[k], false,
 						   true, false });
 	}
-	for (size_t i = 0; i < p->s->n_steps && !p->err; i++)
-		if (p->s->steps[i].change)
-			number_change(&n, i);
+	number_steps(&n, 0);
 }
 
 /* Forwards lead to what is on the router's own LAN. */
@@ -522,30 +535,6 @@ static void plan_forward(struct planning *p, size_t router, struct nat_forward *
 	plan_error(p, r->at, "router '%s' forwards a port to '%s', which is not on its LAN", r->name, f->to);
 }
 
-/* What is redirected must pass the router, and come back through it, whatever translates on the way. */
-static bool is_inside(const struct scenario *s, int network, int router)
-{
-	return network == router || topology_way_down(s, router, network, true) >= 0;
-}
-
-const char *topology_redirect(const struct scenario *s, int router, struct scn_firewall *f, size_t *wrong)
-{
-	for (*wrong = 0; *wrong < f->n_out; (*wrong)++) {
-		struct firewall_rule *r = &f->out[*wrong];
-		int node = r->into ? scenario_find_node(s, r->into) : -1;
-		if (r->verdict != FIREWALL_REDIRECT)
-			continue;
-		if (router < 0)
-			return "only a router redirects";
-		if (node < 0)
-			return "no host is called so";
-		if (is_inside(s, s->nodes[node].router, router))
-			return "that host is inside of the router, which does not see what it answers";
-		r->into_at.ip = s->nodes[node].ip;
-	}
-	return NULL;
-}
-
 static void plan_redirects(struct planning *p, int router, struct scn_firewall *f)
 {
 	size_t wrong;
@@ -555,39 +544,6 @@ static void plan_redirects(struct planning *p, int router, struct scn_firewall *
 }
 
 /* ---- routes ---- */
-
-static const char *route_wrong(const struct scenario *s, const struct scn_iface *f,
-	const struct scn_router *router, const struct scn_route *r)
-{
-	struct prefix outer = topology_net(s, f->network);
-	bool outside = f->network < 0 || prefix_contains(&outer, &r->via);
-
-	if (!router)
-		return outside || addr_is_unspecified(&r->via)
-			       ? NULL
-			       : "a route leads by somebody of the network that its interface is on";
-	if (addr_is_unspecified(&r->via))
-		return "a route of a router says by whom, as '10.0.0.0/8 via 192.168.1.7'";
-	if (addr_equal(&r->via, &router->lan) || addr_equal(&r->via, &f->ip))
-		return "a route of a router leads by somebody else";
-	if (prefix_equal(&r->dst, &router->lan_net) || (f->network >= 0 && prefix_equal(&r->dst, &outer)))
-		return "a router is on that network itself";
-	return outside || prefix_contains(&router->lan_net, &r->via)
-		       ? NULL
-		       : "a route of a router leads by somebody of its inner or outer network";
-}
-
-const char *topology_routes_wrong(const struct scenario *s, size_t n_steps, struct scn_plug plug,
-	const struct scn_routes *r, size_t *wrong)
-{
-	const struct scn_router *router = plug.router >= 0 ? &s->routers[plug.router] : NULL;
-	const struct scn_iface f = topology_iface(s, n_steps, plug);
-	const char *why = NULL;
-
-	for (*wrong = 0; *wrong < r->n && !why; *wrong += !why)
-		why = route_wrong(s, &f, router, &r->v[*wrong]);
-	return why;
-}
 
 /* step: which has changed them, or where they lead; NULL: the file. */
 static void plan_routes(struct planning *p, size_t n_steps, struct scn_plug plug, const struct scn_step *step)
@@ -612,7 +568,21 @@ static void plan_all_routes(struct planning *p)
 	for (int i = 0; i < (int)s->n_nodes; i++)
 		for (size_t k = 0; k < s->nodes[i].n_ifaces; k++)
 			plan_routes(p, 0, (struct scn_plug) { i, -1, k }, NULL);
-	for (size_t i = 0; i < s->n_steps; i++) {
+}
+
+static void plan_step_redirects(struct planning *p, size_t first)
+{
+	for (size_t i = first; i < p->s->n_steps; i++)
+		if (p->s->steps[i].firewall)
+			plan_redirects(p, scenario_find_router(p->s, p->s->steps[i].target),
+				p->s->steps[i].firewall);
+}
+
+static void plan_step_routes(struct planning *p, size_t first)
+{
+	const struct scenario *s = p->s;
+
+	for (size_t i = first; i < s->n_steps; i++) {
 		const struct scn_step *st = &s->steps[i];
 		if (st->change)
 			plan_routes(p, i + 1, st->change->plug, st);
@@ -667,11 +637,24 @@ int topology_plan_all(struct scenario *s, struct scn_errors *all, struct errbuf 
 		plan_redirects(&p, (int)i, &s->routers[i].firewall);
 	for (size_t i = 0; i < s->n_nodes; i++)
 		plan_redirects(&p, -1, &s->nodes[i].firewall);
-	for (size_t i = 0; i < s->n_steps; i++)
-		if (s->steps[i].firewall)
-			plan_redirects(&p, scenario_find_router(s, s->steps[i].target), s->steps[i].firewall);
+	plan_step_redirects(&p, 0);
 	if (!p.err)
 		plan_all_routes(&p);
+	if (!p.err)
+		plan_step_routes(&p, 0);
+	return p.err;
+}
+
+int topology_plan_steps(struct scenario *s, size_t first, struct scn_errors *all, struct errbuf *eb)
+{
+	struct planning p = { .s = s, .all = all, .eb = eb };
+	struct numbering n;
+
+	number_begin(&n, &p);
+	number_steps(&n, first);
+	plan_step_redirects(&p, first);
+	if (!p.err)
+		plan_step_routes(&p, first);
 	return p.err;
 }
 

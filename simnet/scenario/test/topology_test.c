@@ -410,6 +410,50 @@ static void test_changes(void **state)
 	scenario_free(&s);
 }
 
+static int add(struct scenario *s, const char *step, struct errbuf *eb)
+{
+	return scenario_add_steps(s, "later", step, strlen(step), NULL, eb);
+}
+
+/* Steps that come when the file has been read have addresses of their own, and may say what those of a file may. */
+static void test_added(void **state)
+{
+	static const struct {
+		const char *step, *ip, *wrong;
+	} rows[] = {
+		{ "move: {at: a, to: i}", "192.168.2.11", NULL },
+		{ "lease: a", "192.168.2.12", NULL },
+		{ "move: {at: a, to: h}", "192.168.1.12", NULL },
+		{ "move: {at: b, to: h}", "192.168.1.12", NULL },
+		{ "move: {at: a, to: internet, ip: 9.9.9.9}", "9.9.9.9", NULL },
+		{ "move: {at: a, to: i, ip: 9.9.9.9}", "9.9.9.9",
+			"later:1:26: 9.9.9.9 of 'a' is not of the network of 'i', 192.168.2.0/24" },
+		{ "move: {at: a, to: h, ip: 192.168.1.13}", "9.9.9.9",
+			"later:1:26: 192.168.1.13 of 'a' is already the address of 'b'" },
+		{ "set: {at: h, routes: [9.0.0.0/8 via 192.168.1.1]}", "9.9.9.9",
+			"a route of a router leads by somebody else" },
+		{ "set: {at: h, firewall: {out: [redirect udp 53 into c:53]}}", "9.9.9.9",
+			"'redirect udp 53 into c:53': that host is inside" },
+		{ "move: {at: a, to: i}", "192.168.2.13", NULL },
+	};
+	struct scenario s = { 0 };
+	char ip[ADDR_TEXT];
+	size_t n = 0;
+	(void)state;
+	parse(TOP "  h: {nat: home}\n  i: {nat: home}\nnodes:\n  a: {at: h}\n  b: {at: i}\n  c: {at: h}\n",
+		&s);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct errbuf eb = { 0 };
+		int err = add(&s, rows[i].step, &eb);
+		n += !rows[i].wrong;
+		struct addr at = topology_ip(&s, s.n_steps, 0);
+		if (!err != !rows[i].wrong || (err && !strstr(eb.text, rows[i].wrong)) || s.n_steps != n ||
+			strcmp(addr_format(&at, ip), rows[i].ip) != 0)
+			fail_msg("%s: %zu steps, at %s: %s", rows[i].step, s.n_steps, ip, eb.text);
+	}
+	scenario_free(&s);
+}
+
 /* By which uplink a router goes out after each step, and what that means for the oracle. */
 static void test_uplinks(void **state)
 {
@@ -567,6 +611,7 @@ int main(void)
 		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_added),
 		cmocka_unit_test(test_uplinks),
 		cmocka_unit_test(test_nat_changes),
 		cmocka_unit_test(test_route_changes),

@@ -167,18 +167,27 @@ static const char *place_name(const struct scenario *s, int router)
 	return router < 0 ? "internet" : s->routers[router].name;
 }
 
+/* Of what the steps change, those have happened that were begun. */
+static size_t steps_done(const struct lab *l)
+{
+	return l->n_steps < l->s->n_steps ? l->n_steps : l->s->n_steps;
+}
+
 static bool write_nodes(struct lab *l, struct buf *out)
 {
 	const struct scenario *s = l->s;
+	const size_t done = steps_done(l);
 	char ip[ADDR_TEXT];
 	bool ok = true;
 
 	for (int i = 0; i < (int)s->n_nodes && ok; i++) {
 		const struct scn_node *n = &s->nodes[i];
-		struct addr at = topology_ip(s, s->n_steps, i);
+		struct addr at = topology_ip(s, done, i);
+		size_t used = (size_t)topology_in_use(s, done, i);
 		const struct overview_row row = { .name = n->name,
 			.kind = n->is_service ? "service" : "node",
-			.at = place_name(s, n->router),
+			.at = place_name(
+				s, topology_iface(s, done, (struct scn_plug) { i, -1, used }).network),
 			.ip = addr_format(&at, ip),
 			.state = state_of(&l->programs[i], n),
 			.flows = "" };
@@ -194,10 +203,10 @@ static bool write_routers(struct lab *l, struct buf *out)
 	bool ok = true;
 
 	for (int i = 0; i < (int)s->n_routers && ok; i++) {
-		const struct scn_router *r = &s->routers[i];
+		struct scn_iface wan = topology_iface(s, steps_done(l), (struct scn_plug) { -1, i, 0 });
 		say_flows(l, i, flows);
-		const struct overview_row row = { r->name, "router", place_name(s, r->behind),
-			addr_format(&r->wan, ip), "", flows };
+		const struct overview_row row = { s->routers[i].name, "router", place_name(s, wan.network),
+			addr_format(&wan.ip, ip), "", flows };
 		ok = write_row(l, hosts_place_of_router(l->hosts, i), &row, out);
 	}
 	return ok;

@@ -49,11 +49,12 @@ static const char *spell_out(const char *text, char *buf, size_t cap)
 
 static int run_steps_of(struct run *run, size_t first, struct errbuf *eb)
 {
-	struct lab *l = &run->lab;
+	struct scenario *s = run->r->scenario;
 	int err = 0;
 
-	for (size_t i = first; i < l->s->n_steps && !err; i++)
-		err = run_step(run, &l->s->steps[i], eb);
+	for (size_t i = first; i < s->n_steps && !err; i++)
+		if ((err = run_step(run, &s->steps[i], eb)))
+			s->n_steps = i + 1; /* those behind it never happen */
 	return err;
 }
 

@@ -15,8 +15,10 @@
 	"[sh, -c, 'echo first; while [ ! -e {dir}/go ]; do sleep 0.05; done; echo second; exec sleep 60']"
 
 static const struct command_line_file files[] = {
-	{ "net.yaml", SCENARIO "net\nrouters: {home: {nat: home}}\nnodes:\n  a: {at: home, run: " TALKER "}\n"
-			       "  b: {at: internet}\nsteps:\n  - ping: {from: a, to: b}\n" },
+	{ "net.yaml", SCENARIO
+		"net\nrouters: {home: {nat: home}, office: {nat: hard}}\nnodes:\n  a: {at: home, run: " TALKER
+		"}\n"
+		"  b: {at: internet}\nsteps:\n  - ping: {from: a, to: b}\n" },
 	{ "broken.yaml",
 		SCENARIO "broken\nnodes:\n  a: {at: internet}\n  b: {at: internet}\nsteps:\n  - cut: b.link\n"
 			 "  - ping: {from: a, to: b, within: 300ms}\n  - heal: b.link\n" },
@@ -72,6 +74,16 @@ static void test_inject(void **state)
 				    "'ping: {from: a, to: b, fails: true, within: 300ms}' 'heal home.link' "
 				    ">/dev/null; echo code $?"),
 		0, "1\ncode 0\nend 0\n");
+	/* It has another address where it goes, and each time that it gets one; `top` knows. */
+	command_line_expect(WITH("simnet up net.yaml", "up;",
+				    "for s in 'ping: {from: a, to: b}' 'move: {at: a, to: office}' 'lease: "
+				    "a' 'ping: {from: a, to: b}'; do "
+				    "simnet inject \"$s\" >/dev/null; echo $?; done; simnet inject 'cut "
+				    "home.lnk' >/dev/null; "
+				    "simnet inject '[cut: office.link, ping: {from: a, to: b, within: "
+				    "300ms}, move: {at: a, to: home}]' "
+				    ">/dev/null; simnet top | awk '/^[ab] / {print $1, $3, $4}'"),
+		0, "0\n0\n0\n0\na office 192.168.2.11\nb internet 203.0.113.10\nend 0\n");
 	/* Where everything is, is told when it is up. */
 	command_line_expect(WITH("simnet up net.yaml", "up;", "grep -o 'home  *203.*' out | tr -s ' '"), 0,
 		"home 203.0.113.100 internet, a router\nend 0\n");

@@ -1,6 +1,7 @@
 #include "simnet/host/host_files.h"
 
 #include "mesh/base/buf.h"
+#include "mesh/os/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -180,6 +181,18 @@ int host_files_only_read(void)
 	return mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &read_only, sizeof(read_only)) < 0 ? -errno : 0;
 }
 
+/* It may be below any that the host has of its own, where nothing is called so yet. */
+static int put_given(int fd, const char *path, struct errbuf *eb)
+{
+	if (*path != '/')
+		return err_say(eb, ERR_MALFORMED,
+			"SIMNET_WRITABLE is '%s', which is no path from the root on", path);
+	if (fd >= 0 && dir_make(path, 0755, eb))
+		return eb->code;
+	int err = put_back(fd, path);
+	return err ? err_set(eb, err, "let hosts write in %s (SIMNET_WRITABLE)", path) : 0;
+}
+
 static int mount_own(const struct scenario *s, const char *name, const char *const path[N_ASIDE],
 	const int aside[N_ASIDE], struct errbuf *eb)
 {
@@ -191,8 +204,6 @@ static int mount_own(const struct scenario *s, const char *name, const char *con
 	(void)mkdir(path[RUN_DIR], 0755);
 	if ((err = put_back(aside[RUN_DIR], path[RUN_DIR])))
 		return err_set(eb, err, "show the run's files in %s", path[RUN_DIR]);
-	if (path[GIVEN] && (err = put_back(aside[GIVEN], path[GIVEN])))
-		return err_set(eb, err, "let hosts write in %s (SIMNET_WRITABLE)", path[GIVEN]);
 	/* Best effort: the machine's /sys would show other interfaces than this host's, and a container may
 	 * not let /proc be mounted anew, which then shows the processes of all. */
 	(void)mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
@@ -202,7 +213,7 @@ static int mount_own(const struct scenario *s, const char *name, const char *con
 	(void)mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 	if (mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
 		return err_set(eb, -errno, "give %s its own /run", name);
-	return 0;
+	return path[GIVEN] ? put_given(aside[GIVEN], path[GIVEN], eb) : 0;
 }
 
 int host_files_mount(const struct scenario *s, const char *name, const char *work_dir, struct errbuf *eb)

@@ -373,13 +373,13 @@ static void test_only_read(void **state)
 	}
 }
 
-/* But for one folder that is named for it: what is written there is there afterwards. */
-static void test_writable(void **state)
+static void write_in(const char *parent)
 {
-	char dir[] = "/var/tmp/simnet-writable-XXXXXX", inside[64], text[1500], got[8] = { 0 };
+	char dir[64], inside[80], text[1500], got[8] = { 0 };
 	char *records = NULL;
-	(void)state;
-	assert_non_null(mkdtemp(dir));
+	snprintf(dir, sizeof(dir), "%s/simnet-writable-XXXXXX", parent);
+	if (!mkdtemp(dir))
+		return; /* it is not everybody's */
 	snprintf(inside, sizeof(inside), "%s/left", dir);
 	snprintf(text, sizeof(text),
 		HEAD "routers:\n  router: {nat: home}\nnodes:\n  node: {at: router}\nsteps:\n"
@@ -398,10 +398,29 @@ static void test_writable(void **state)
 	(void)unlink(inside);
 	(void)rmdir(dir);
 	if (code != EXIT_PASS)
-		fail_msg("code %d\n%.900s", code, failed ? failed : "");
+		fail_msg("%s: code %d\n%.900s", parent, code, failed ? failed : "");
 	free(records);
 	assert_int_equal(n, sizeof(got));
 	assert_memory_equal(got, "one\ntwo\n", sizeof(got));
+}
+
+/* But for one folder that is named for it, wherever it is: what is written there is there afterwards. */
+static void test_writable(void **state)
+{
+	static const char *const parents[] = { "/var/tmp", "/tmp", "/dev/shm" };
+	char *records = NULL;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(parents); i++)
+		write_in(parents[i]);
+	assert_int_equal(setenv("SIMNET_WRITABLE", "here", 1), 0);
+	int code = scenario_run(HEAD "nodes:\n  node: {at: internet}\nsteps:\n"
+				     "  - run: {at: node, argv: [\"true\"]}\n",
+		&records);
+	unsetenv("SIMNET_WRITABLE");
+	assert_int_not_equal(code, EXIT_PASS);
+	assert_non_null(records);
+	assert_non_null(strstr(records, "SIMNET_WRITABLE is 'here', which is no path from the root on"));
+	free(records);
 }
 
 /* A server, another, an office behind a router with rules, and bob with rules of his own. */

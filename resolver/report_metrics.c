@@ -49,11 +49,17 @@ bool report_metrics_gauge(struct buf *out, const char *name, const char *help, u
 	return heading(out, name, "gauge", help) && buf_printf(out, NAME "%s %" PRIu64 "\n", name, n);
 }
 
+/* Twice as much as a name or a server has. */
+enum {
+	LABEL_TEXT =
+		2 * ((int)DNS_NAME_TEXT > (int)DNS_SECURE_TEXT ? (int)DNS_NAME_TEXT : (int)DNS_SECURE_TEXT)
+};
+
 /* As the value of a label. */
-static const char *label(const char *text, char out[static 2 * DNS_NAME_TEXT])
+static const char *label(const char *text, char out[static LABEL_TEXT])
 {
 	size_t n = 0;
-	for (; *text && n + 2 < 2 * DNS_NAME_TEXT; text++) {
+	for (; *text && n + 2 < LABEL_TEXT; text++) {
 		if (*text == '\\' || *text == '"')
 			out[n++] = '\\';
 		out[n++] = *text;
@@ -66,7 +72,7 @@ static const char *label(const char *text, char out[static 2 * DNS_NAME_TEXT])
 static bool upstreams(struct buf *out, const struct resolver *core, uint64_t now_ms, bool time)
 {
 	struct resolver_route_report route;
-	char at[DNS_SECURE_TEXT], suffix[2 * DNS_NAME_TEXT];
+	char at[DNS_SECURE_TEXT], server[LABEL_TEXT], suffix[LABEL_TEXT];
 	bool ok =
 		time ? heading(out, "upstream_rtt_seconds", "gauge", "How long an upstream takes to answer.")
 		     : heading(out, "upstream_well", "gauge", "1: the upstream answers.");
@@ -76,7 +82,7 @@ static bool upstreams(struct buf *out, const struct resolver *core, uint64_t now
 			ok = buf_printf(out, NAME "%s{route=\"%s%s\",server=\"%s\"} ",
 				     time ? "upstream_rtt_seconds" : "upstream_well",
 				     label(route.suffix, suffix), route.site ? "site" : "",
-				     resolver_server_text(of, at)) &&
+				     label(resolver_server_text(of, at), server)) &&
 			     (time ? buf_printf(out, "%u.%03u\n", of->rtt_ms / 1000, of->rtt_ms % 1000)
 				   : buf_printf(out, "%d\n", of->health == RESOLVER_WELL));
 		}

@@ -17,12 +17,13 @@
 #include <unistd.h>
 
 enum { WORDS = 8 };
-static const char conf[] = "listen: 127.0.0.1:0\n"
-			   "rate-limit: 100000\n"
-			   "authority: [ home.example ]\n"
-			   "routes: { dead.example: [ 127.0.0.1:1 ] }\n"
-			   "records:\n  - { name: nas.home.example, value: 192.168.1.5 }\n"
-			   "blocking:\n  pause: 7m\n  lists:\n    - { name: ours, names: [ ads.example ] }\n";
+static const char conf[] =
+	"listen: 127.0.0.1:0\n"
+	"rate-limit: 100000\n"
+	"authority: [ home.example ]\n"
+	"routes: { dead.example: [ 127.0.0.1:1 ], 'q\\\"r.example': [ 'https://127.0.0.1:1/a\"b\\c' ] }\n"
+	"records:\n  - { name: nas.home.example, value: 192.168.1.5 }\n"
+	"blocking:\n  pause: 7m\n  lists:\n    - { name: ours, names: [ ads.example ] }\n";
 
 struct row {
 	const char *words[WORDS];
@@ -70,6 +71,9 @@ static void test_words(void **state)
 		{ { "metrics" }, 0, "\nropewalk_resolver_blocking_names 1\n" },
 		{ { "metrics" }, 0,
 			"ropewalk_resolver_upstream_well{route=\"dead.example\",server=\"127.0.0.1:1\"} " },
+		{ { "metrics" }, 0,
+			"ropewalk_resolver_upstream_rtt_seconds{route=\"q\\\\\\\"r.example\","
+			"server=\"https://127.0.0.1:1/a\\\"b\\\\c\"} " },
 		{ { "pause" }, 0, "nothing is blocked for 420 s" },
 		{ { "query", "ads.example" }, 0, "SERVFAIL" },
 		{ { "metrics" }, 0, "\nropewalk_resolver_blocking_paused 1\n" },

@@ -31,11 +31,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct errbuf eb;
 
 	if (!scenario_read(&in, &s, &all, &eb)) {
-		static const char step[] = "[{ping: {from: a, to: b}}, {cut: a.link}]";
+		static const char step[] = "[{ping: {from: a, to: b}}, {cut: a.link}]",
+				  change[] = "[{move: {at: a, to: internet}}, {lease: a}, {lease: b}]";
 		for (int a = 0; a < (int)s.n_nodes && a < 8; a++)
 			for (int b = 0; b < (int)s.n_nodes && b < 8; b++)
 				oracle_ask(&s, s.n_steps, a, b, &v);
 		(void)scenario_add_steps(&s, "inject", step, sizeof(step) - 1, &all, &eb);
+		(void)scenario_add_steps(&s, "inject", change, sizeof(change) - 1, &all, &eb);
 	}
 	scenario_free(&s);
 	buf_free(&all.text);

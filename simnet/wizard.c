@@ -29,8 +29,10 @@ static const struct event {
 	{ "restart", "the server is killed and starts again", "  - kill: server\n  - spawn: server\n" },
 };
 
-static bool read_line(char out[static ANSWER_MAX])
+/* *whole: nothing of the line is left out. */
+static bool read_line(char out[static ANSWER_MAX], bool *whole)
 {
+	*whole = true;
 	if (!fgets(out, ANSWER_MAX, stdin))
 		return false;
 	size_t n = strlen(out);
@@ -38,7 +40,7 @@ static bool read_line(char out[static ANSWER_MAX])
 		out[--n] = '\0';
 	else if (n == ANSWER_MAX - 1)
 		for (int c; (c = getchar()) != '\n' && c != EOF;)
-			;
+			*whole = false;
 	while (n && strchr(" \t\r", out[n - 1]))
 		out[--n] = '\0';
 	return true;
@@ -58,8 +60,13 @@ static bool ask(
 {
 	for (;;) {
 		fprintf(stderr, "%s [%s]: ", question, usual);
-		if (!read_line(out))
+		bool whole;
+		if (!read_line(out, &whole))
 			return false;
+		if (!whole) {
+			fprintf(stderr, "  that is longer than %d bytes\n", ANSWER_MAX - 1);
+			continue;
+		}
 		if (!*out)
 			snprintf(out, ANSWER_MAX, "%s", names ? usual : "");
 		const char *near = names ? text_nearest(out, names) : NULL;

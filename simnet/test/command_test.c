@@ -172,6 +172,14 @@ static void test_wizard(void **state)
 		"&& simnet lint w.yaml",
 		0,
 		"1\n    run: [sh, -c, \"\\x1b\\x7f\\x9b\303\244\\u2028\\ufeff\"]\n1 file, 1 scenario: good");
+	command_line_expect(
+		"{ printf %0400d 7; printf '\\n\\n\\n\\n\\n'; } | simnet new --wizard 2>q >w.yaml && "
+		"grep -c 'that is longer than 399 bytes' q; grep -c 'run: http' w.yaml",
+		0, "1\n1\n");
+	command_line_expect(
+		"{ printf %0399d 7; printf '\\n\\n\\n\\n\\n'; } | simnet new --wizard 2>q >w.yaml && "
+		"grep -c 'longer' q; grep -c '0007\"' w.yaml",
+		0, "0\n1\n");
 	command_line_expect("echo x | simnet new --wizard", 2, "the answers end before the last question");
 	command_line_expect("simnet new --wizard hosts", 2, "--wizard asks instead of taking a template");
 }

@@ -182,13 +182,17 @@ static void print_bash(const struct man_program *p, FILE *to)
 	      "\tlocal options='",
 		to);
 	bash_options(p->options, to);
-	fputs("'\n\tCOMPREPLY=()\n\tcase $prev in\n", to);
+	/* --far=VALUE is three words there. */
+	fputs("'\n\tCOMPREPLY=()\n\t[[ $cur == = ]] && cur=\n"
+	      "\t[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n\tcase $prev in\n",
+		to);
 	bash_values(p, p->options, to);
 	for (size_t i = 0; p->verbs && p->verbs[i]; i++)
 		bash_values(p, p->verbs[i]->options, to);
 	fputs("\tesac\n\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t", to);
 	put_all_valued(p, to);
-	fputs(") ((i++)) ;;\n\t\t-*) ;;\n\t\t*) verb=\"${verb:+$verb }${COMP_WORDS[i]}\" "
+	fputs(") [[ ${COMP_WORDS[i+1]} == = ]] && ((i++)); ((i++)) ;;\n\t\t=) ((i++)) ;;\n"
+	      "\t\t-*) ;;\n\t\t*) verb=\"${verb:+$verb }${COMP_WORDS[i]}\" "
 	      ";;\n\t\tesac\n\tdone\n"
 	      "\tcase $verb in\n",
 		to);

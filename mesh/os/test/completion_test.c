@@ -71,6 +71,11 @@ static void test_bash(void **state)
 		{ "some-prog call b", "bob bill" },
 		{ "some-prog call --by bi", "bill" },
 		{ "some-prog call --b", "--by" },
+		/* Bash takes an = for a word. */
+		{ "some-prog call --by =", "bob bill fd7a::1" },
+		{ "some-prog call --by = bi", "bill" },
+		{ "some-prog --level = w", "warn" },
+		{ "some-prog --level = warn --json = true users \"\"", "add delete" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		char command[512], out[512];

@@ -74,7 +74,6 @@ struct hold {
 	uint64_t said_ms;	/* the peer was first told where the spare socket is; 0 = it was not */
 	struct endpoint at;	/* the peer's place that ours has a flow to */
 	bool open;		/* our router knows that flow */
-	bool tried;		/* the peer's place was pinged once, whatever its box has heard */
 	uint8_t times;		/* it was held; 0 = there is none */
 	uint64_t until_ms;	/* it is held so long; 0 = it is not */
 	uint64_t next_ms;	/* the ping that keeps it is due */

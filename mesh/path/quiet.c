@@ -10,14 +10,14 @@
  *
  * Somebody may wait for the answer to one (path_ping): it is sent again, aloud, as soon as it may be heard.
  *
- * How far our routers go nobody knows: the first ping passes one, so that it dies where a single router lies before
- * the peer's, later ones more, for those of a carrier. What they reach all the same answers as ever. */
+ * How far our routers go nobody knows: the first ping passes two, so that a neighbour's box is not met, later
+ * ones more, for those of a carrier. What they reach all the same answers as ever. */
 #include "mesh/path/quiet.h"
 #include "mesh/path/candidates.h"
 #include "mesh/path/region.h"
 #include "mesh/path/state.h"
 
-enum { QUIET_MS = 400, QUIET_MAX_MS = 1500, NEAR_MS = 50, FAR_MS = 200 };
+enum { QUIET_MS = 400, QUIET_MAX_MS = 1500, NEAR_MS = 50, FAR_MS = 200, HOPS = 2 };
 
 static uint64_t call_time(const struct path *p, const struct peer *e)
 {
@@ -79,5 +79,5 @@ uint8_t quiet_hops(
 	bool lets_in = c->heard_ms && c->heard_ms >= e->quiet_from_ms;
 	if (lets_in || (knows_us && socket == PATH_MAIN))
 		return 0;
-	return since < NEAR_MS ? 1 : since < FAR_MS ? 3 : 4;
+	return (uint8_t)(HOPS + (since >= NEAR_MS) + (since >= FAR_MS));
 }

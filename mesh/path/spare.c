@@ -31,10 +31,7 @@
  *        sent nothing there, answers by a ping from its spare socket to this place: it is let in.
  *
  * The turns of both go on meanwhile, for where one box filters they are enough; but no ping of a turn goes to
- * the place that is held, and the holder's next turn begins when the peer's is over (APART_MS). The call of
- * that turn names the holder's place for the first time, and is answered once, at once: addresses of one /24
- * may have a router between them, where the ping of HOLD died. Where there is none, that answer is forgotten
- * before the hold ends.
+ * the place that is held, and the holder's next turn begins when the peer's is over (APART_MS).
  */
 #include "mesh/path/spare.h"
 #include "mesh/path/netcheck.h"
@@ -46,7 +43,7 @@
 enum { TURNS = 3, PAUSE_MS = 4000, FIRST_MS = 800, TURN_MS = 1500, OPEN_WAIT_MS = 50, STUN_WAIT_MS = 300 };
 /* 30 s are nf_conntrack_udp_timeout. */
 enum { HOLDS = 2, HOLD_MS = 35000, FORGOTTEN_MS = 31000, HOLD_GAP_MS = 8000, APART_MS = TURN_MS + 200 };
-enum { OPENING_HOPS = 1 }; /* our own box, then the peer's where they are neighbours, or what lies between */
+enum { OPENING_HOPS = 2 }; /* a neighbour's box, and no further where it is none */
 
 void spare_search(struct path *p, struct peer *e)
 {
@@ -126,10 +123,8 @@ static void neighbour_called(struct path *p, struct peer *e, const struct endpoi
 		hold_begin(p, e, at);
 		if (e->turn_ms && e->turn_ms < p->now_ms + APART_MS)
 			e->turn_ms = p->now_ms + APART_MS;
-	} else if (!h->times && (!h->tried || p->now_ms - h->said_ms >= FORGOTTEN_MS)) {
-		if (h->tried)
-			h->said_ms = p->now_ms; /* one answer for each time that a hold takes */
-		h->tried = true;
+	} else if (!h->times && p->now_ms - h->said_ms >= FORGOTTEN_MS) {
+		h->said_ms = p->now_ms; /* one answer for each time that a hold takes */
 		h->answer = *at;
 		peer_wake(p, e, p->now_ms);
 	}

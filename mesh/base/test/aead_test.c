@@ -2,6 +2,7 @@
 #include "mesh/base/aead_mb.h"
 #include "mesh/base/err.h"
 #include "mesh/base/key.h"
+#include "mesh/base/test/fenced.h"
 #include "mesh/base/noise.h"
 #include "mesh/base/test/secrets.h"
 
@@ -12,8 +13,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 enum { LONGEST = 65535 };
@@ -117,24 +116,6 @@ static void test_forged(void **state)
 	}
 }
 
-/* Every length up to a packet, against libsodium; the bytes end where memory ends, and begin where it begins: no sanitizer
- * sees into a library's assembly. */
-struct fenced {
-	uint8_t *map, *first, *end;
-	size_t len;
-};
-
-static void fence(struct fenced *f, size_t room)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (room + page - 1) / page * page;
-	f->len = inner + 2 * page;
-	f->map = mmap(NULL, f->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(f->map, MAP_FAILED);
-	f->first = f->map + page;
-	f->end = f->first + inner;
-	assert_int_equal(mprotect(f->first, inner, PROT_READ | PROT_WRITE), 0);
-}
-
 static void seal_and_open(
 	struct aead *seal, struct aead *open, const uint8_t key[static AEAD_KEY], uint8_t *p, size_t len)
 {
@@ -152,6 +133,7 @@ static void seal_and_open(
 			fail_msg("another plain text at %zu of %zu bytes", i, len);
 }
 
+/* Every length up to a packet, against libsodium. */
 static void test_lengths(void **state)
 {
 	static const uint8_t key[AEAD_KEY] = { 1, 2, 3 };
@@ -170,7 +152,7 @@ static void test_lengths(void **state)
 		aead_free(seal);
 		aead_free(open);
 	}
-	munmap(f.map, f.len);
+	unfence(&f);
 }
 
 /* So do a key, with what it has behind it, and a nonce. */
@@ -189,8 +171,8 @@ static void test_ends_of_memory(void **state)
 		assert_true(aead_mb_run(key.end - AEAD_MB_KEY, nonce.end - AEAD_NONCE, p, len, false, tag));
 		assert_true(aead_mb_run(key.first, nonce.first, p, len, true, tag));
 	}
-	munmap(key.map, key.len);
-	munmap(nonce.map, nonce.len);
+	unfence(&key);
+	unfence(&nonce);
 }
 
 static void test_chosen(void **state)

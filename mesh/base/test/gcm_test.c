@@ -1,6 +1,7 @@
 #include "mesh/base/err.h"
 #include "mesh/base/gcm.h"
 #include "mesh/base/key.h"
+#include "mesh/base/test/fenced.h"
 #include "mesh/base/test/secrets.h"
 
 #include <openssl/evp.h>
@@ -11,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 enum { LONGEST = 16385, EACH_UP_TO = 1600 };
@@ -109,28 +108,6 @@ static void test_vectors(void **state)
 		assert_memory_equal(tag, right, GCM_TAG);
 		gcm_free(g);
 	}
-}
-
-/* Bytes that end where memory ends, or begin where it begins: no sanitizer sees into a library's assembly. */
-struct fenced {
-	uint8_t *map, *first, *end;
-	size_t len;
-};
-
-static void fence(struct fenced *f, size_t room)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (room + page - 1) / page * page;
-	f->len = inner + 2 * page;
-	f->map = mmap(NULL, f->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(f->map, MAP_FAILED);
-	f->first = f->map + page;
-	f->end = f->first + inner;
-	assert_int_equal(mprotect(f->first, inner, PROT_READ | PROT_WRITE), 0);
-}
-
-static void unfence(struct fenced *f)
-{
-	munmap(f->map, f->len);
 }
 
 static const uint8_t key[GCM_KEY] = { 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3 };

@@ -4,8 +4,8 @@
 
 #include "mesh/base/buf.h"
 #include "mesh/os/file.h"
-#include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/test/own_lo.h"
 #include "mesh/os/test/own_ns.h"
 #include "mesh/transport/http.h"
 #include "mesh/os/test/fake_proxy.h"
@@ -284,18 +284,6 @@ static bool names_make(void)
 	       mount(file, "/etc/hosts", NULL, MS_BIND, NULL) == 0;
 }
 
-static void outside_open(const char *address)
-{
-	struct errbuf eb = { 0 };
-	struct prefix p;
-	struct nl *nl = nl_open(&eb);
-	int lo = nl_link_index(nl, "lo");
-	assert_int_equal(nl_link_up(nl, lo, true, &eb), 0);
-	assert_true(prefix_parse(address, &p));
-	assert_int_equal(nl_addr_add(nl, lo, &p, &eb), 0);
-	nl_close(nl);
-}
-
 /* From the internet into the network no redirect leads; where the list is in the network itself, any. */
 static void test_inward(void **state)
 {
@@ -311,15 +299,14 @@ static void test_inward(void **state)
 		{ "127.0.0.1", "127.0.0.1", true, false }, { "127.0.0.1", "198.51.100.1", true, false },
 		{ "198.51.100.1", "198.51.100.1", true, true }, { "198.51.100.1", "10.9.8.7", false, true },
 		{ "100.64.9.8", "100.64.9.8", true, true }, { "100.64.9.8", "10.9.8.7", false, true } };
+	static const char *const here[] = { "198.51.100.1/32", "10.9.8.7/32", "100.64.9.8/32" };
 	char host[64];
 	if (!own_ns(CLONE_NEWNET | CLONE_NEWNS)) {
 		print_message("skipped: this kernel gives no namespaces\n");
 		skip();
 	}
 	teardown(state);
-	outside_open("198.51.100.1/32");
-	outside_open("10.9.8.7/32");
-	outside_open("100.64.9.8/32");
+	own_lo(here, ARRAY_LEN(here));
 	listen_at = addr_v4(INADDR_ANY);
 	setup(state);
 	assert_true(names_make());

@@ -1,8 +1,8 @@
 /* Who is asked by an HTTP proxy, and what it is told. In a network of its own, in which only the proxy answers. */
 #include "resolver/exchange/test/asker.h"
 
-#include "mesh/os/netlink.h"
 #include "mesh/os/test/fake_proxy.h"
+#include "mesh/os/test/own_lo.h"
 #include "mesh/os/test/own_ns.h"
 #include "mesh/transport/proxy.h"
 #include <sched.h>
@@ -12,19 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-
-static void network_open(void)
-{
-	static const char *const own[] = { "192.0.2.9/32", "100.64.0.9/32" };
-	struct errbuf eb = { 0 };
-	struct nl *nl = nl_open(&eb);
-	int lo = nl_link_index(nl, "lo");
-	struct prefix p;
-	assert_int_equal(nl_link_up(nl, lo, true, &eb), 0);
-	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		assert_true(prefix_parse(own[i], &p) && nl_addr_add(nl, lo, &p, &eb) == 0);
-	nl_close(nl);
-}
 
 static void test_who(void **state)
 {
@@ -40,13 +27,14 @@ static void test_who(void **state)
 		{ "dns.test", "192.0.2.9:853", NULL, "", EXCHANGE_TLS },
 		{ "", "192.0.2.9:53", NULL, "", EXCHANGE_TCP },
 	};
+	static const char *const here[] = { "192.0.2.9/32", "100.64.0.9/32" };
 	struct asker a;
 	(void)state;
 	if (!own_ns(CLONE_NEWNET)) {
 		print_message("skipped: this kernel gives no network namespace\n");
 		skip();
 	}
-	network_open();
+	own_lo(here, ARRAY_LEN(here));
 	asker_open(&a, 40);
 	struct fake_proxy *proxy = fake_proxy_open(a.loop);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -2,8 +2,8 @@
  * that gives every name an address, which its first label chooses. */
 #include "mesh/node/serve/exit_dns.h"
 #include "mesh/base/wire.h"
-#include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/test/own_lo.h"
 #include "mesh/os/test/own_ns.h"
 #include "resolver/listen.h"
 #include "resolver/message.h"
@@ -70,30 +70,18 @@ static void upstream_asked(void *arg, int events)
 	sendto(p->fd, b, out, 0, (struct sockaddr *)&from, n);
 }
 
-static void machine_make(void)
-{
-	static const char *const local[] = { "100.100.100.100/32" };
-	struct errbuf eb = { 0 };
-	struct nl *nl = nl_open(&eb);
-	int lo = nl_link_index(nl, "lo");
-	struct prefix a;
-	assert_int_equal(nl_link_up(nl, lo, true, &eb), 0);
-	assert_true(prefix_parse(local[0], &a));
-	assert_int_equal(nl_addr_add(nl, lo, &a, &eb), 0);
-	nl_close(nl);
-}
-
 static struct place *place_make(void)
 {
 	struct endpoint service = { .ip = addr_service_v4, .port = 53 }, up;
 	struct resolver_server_options o = { .at = &service, .n = 1 };
 	struct errbuf eb = { 0 };
 	struct addr ip;
+	const char *at = "100.100.100.100/32";
 	if (!own_ns(CLONE_NEWNET)) {
 		print_message("skipped: this kernel gives no network namespace\n");
 		skip();
 	}
-	machine_make();
+	own_lo(&at, 1);
 	struct place *p = calloc(1, sizeof(*p));
 	p->loop = loop_new();
 	assert_true(endpoint_parse("127.0.0.9:53", &up) && addr_parse("100.64.0.2", &ip));

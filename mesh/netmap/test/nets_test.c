@@ -1,5 +1,6 @@
 /* Which peer carries which network: a table of peers, of wishes, and of what comes out. */
 #include "mesh/netmap/nets.h"
+#include "mesh/netmap/test/told_map.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,19 +14,6 @@
 	".x.test.\",\"User\":1,\"Key\":\"" KEY ZEROS "0" #id "\",\"Addresses\":[\"100.64.0." #id \
 	"/32\"],\"AllowedIPs\":[\"100.64.0." #id "/32\"" allowed "]}"
 #define MAP(peers) "{\"Node\":" NODE(1, "") ",\"Peers\":[" peers "]}"
-
-static struct netmap *read_map(const char *json)
-{
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb;
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb))
-		fail_msg("%s in %s", eb.text, json);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(map);
-	arena_free(&a);
-	return map;
-}
 
 static bool is_usable(void *arg, const struct netmap_peer *p)
 {
@@ -50,7 +38,7 @@ static void test_list(void **state)
 		{ { false, 3 }, 0, "" },
 		{ { true, 4 }, 3, "0.0.0.0/0>4 10.0.0.0/8>2 192.0.2.7/32>4 " },
 	};
-	struct netmap *m = read_map(map);
+	struct netmap *m = told_map(NULL, map);
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct netmap_nets l = { 0 };
@@ -77,8 +65,8 @@ static void test_list(void **state)
 
 static void test_same(void **state)
 {
-	struct netmap *m =
-		read_map(MAP(NODE(2, ",\"10.0.0.0/8\"") "," NODE(3, ",\"10.0.0.0/8\",\"10.1.0.0/16\"")));
+	struct netmap *m = told_map(
+		NULL, MAP(NODE(2, ",\"10.0.0.0/8\"") "," NODE(3, ",\"10.0.0.0/8\",\"10.1.0.0/16\"")));
 	const struct netmap_wish all = { .routes = true };
 	struct netmap_nets a = { 0 }, b = { 0 };
 	int64_t none = 0, two = 2;
@@ -119,7 +107,7 @@ static void test_refused(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char json[1024];
 		snprintf(json, sizeof(json), MAP(NODE(2, ",\"%s\"")), rows[i].net);
-		struct netmap *m = read_map(json);
+		struct netmap *m = told_map(NULL, json);
 		if (m->peers[0]->node.allowed_ips.n != 1u + rows[i].kept || m->n_problems != !rows[i].kept)
 			fail_msg("%s", rows[i].net);
 		if (!rows[i].kept)

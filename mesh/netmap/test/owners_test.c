@@ -1,5 +1,5 @@
 /* Whose an address is that several peers are told to have. */
-#include "mesh/netmap/netmap.h"
+#include "mesh/netmap/test/told_map.h"
 #include "mesh/base/text.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,22 +21,9 @@
 #define FIRST "{" SELF "," PEERS "}"
 #define TWO_SAYS "Peers[two].Addresses: 100.64.0.2/32: it is also that of four: two cannot be reached by it"
 
-static struct netmap *apply(const struct netmap *old, const char *json)
-{
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb = { 0 };
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb))
-		fail_msg("%s in %s", eb.text, json);
-	struct netmap *next = netmap_apply(old, &m, 0, &eb);
-	arena_free(&a);
-	return next;
-}
-
 static struct netmap *step(struct netmap *old, const char *json)
 {
-	struct netmap *next = apply(old, json);
-	assert_non_null(next);
+	struct netmap *next = told_map(old, json);
 	netmap_put(old);
 	return next;
 }
@@ -148,10 +135,10 @@ static void networks_stay(void **state)
 {
 	(void)state;
 	struct netmap *m =
-		apply(NULL, "{" SELF ",\"Peers\":[" NODE(2, "two",
-				    "\"Addresses\":[" V4(2) "],\"AllowedIPs\":[" V4(
-					    2) ",\"10.0.0.0/8\",\"0.0.0.0/0\",\"100.64.0.2/0\"]") "," AT(4,
-				    "four", V4(2)) "]}");
+		told_map(NULL, "{" SELF ",\"Peers\":[" NODE(2, "two",
+				       "\"Addresses\":[" V4(2) "],\"AllowedIPs\":[" V4(
+					       2) ",\"10.0.0.0/8\",\"0.0.0.0/0\",\"100.64.0.2/0\"]") "," AT(4,
+				       "four", V4(2)) "]}");
 	const struct ctl_prefixes *l = &m->peers[0]->node.allowed_ips;
 	char text[PREFIX_TEXT];
 	assert_int_equal(l->n, 3);
@@ -166,11 +153,12 @@ static void differences(void **state)
 {
 	struct netmap_diff d;
 	(void)state;
-	struct netmap *a = apply(NULL,
+	struct netmap *a = told_map(NULL,
 			      "{" SELF ",\"Peers\":[" AT(2, "two", V4(2)) "," AT(3, "three", V4(3)) "]}"),
-		      *b = apply(a, "{\"PeersChanged\":[" AT(4, "four", V4(2)) "]}"),
-		      *c = apply(b, "{\"PeersRemoved\":[4]}"), *same = apply(b, "{\"PeersRemoved\":[9]}"),
-		      *again = apply(b, "{\"PeersChanged\":[" AT(2, "two", V4(2)) "]}");
+		      *b = told_map(a, "{\"PeersChanged\":[" AT(4, "four", V4(2)) "]}"),
+		      *c = told_map(b, "{\"PeersRemoved\":[4]}"),
+		      *same = told_map(b, "{\"PeersRemoved\":[9]}"),
+		      *again = told_map(b, "{\"PeersChanged\":[" AT(2, "two", V4(2)) "]}");
 	assert_true(netmap_compare(a, b, &d));
 	assert_true(
 		d.n_changed == 1 && d.changed[0]->node.id == 2 && d.n_added == 1 && d.addresses && d.names);
@@ -193,7 +181,7 @@ static void written_as_told(void **state)
 {
 	struct buf text = { 0 };
 	(void)state;
-	struct netmap *m = apply(NULL, FIRST);
+	struct netmap *m = told_map(NULL, FIRST);
 	assert_true(netmap_write(m, &text));
 	buf_append(&text, "", 1);
 	m = step(m, "{\"PeersRemoved\":[2,3,4]}");
@@ -290,7 +278,7 @@ static void many_changes(void **state)
 	static char json[20000];
 	unsigned seed = 5;
 	(void)state;
-	struct netmap *m = apply(NULL, "{" SELF "}");
+	struct netmap *m = told_map(NULL, "{" SELF "}");
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		random_message(&all, &seed, json, sizeof(json));
 		m = step(m, json);

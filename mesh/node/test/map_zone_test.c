@@ -5,6 +5,7 @@
 #include "resolver/message.h"
 #include "resolver/listen.h"
 #include "resolver/zone.h"
+#include "mesh/netmap/test/told_map.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -44,17 +45,7 @@ static struct resolver_server *server_open(void)
 /* A message onto the newest map. */
 static void read_map(const char *json)
 {
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb = { 0 };
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0)
-		fail_msg("%s", eb.text);
-	struct netmap *next = netmap_apply(newest, &m, 0, &eb);
-	if (!next) {
-		fail_msg("%s", eb.text);
-		return;
-	}
-	arena_free(&a);
+	struct netmap *next = told_map(newest, json);
 	netmap_put(newest);
 	newest = next;
 }

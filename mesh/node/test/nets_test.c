@@ -1,5 +1,6 @@
 /* What peers carry for us is made true, in the end also for one that could not be told. */
 #include "mesh/node/nets.h"
+#include "mesh/netmap/test/told_map.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,14 +56,8 @@ static int use_map(struct nets *t, const char *json)
 {
 	static const struct state_prefs prefs = { .accept_routes = true };
 	struct engine e = { 0 };
-	struct arena a = { 0 };
-	struct ctl_map_response m;
 	struct errbuf eb = { 0 };
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb))
-		fail_msg("%s in %s", eb.text, json);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(map);
-	arena_free(&a);
+	struct netmap *map = told_map(NULL, json);
 	int err = nets_apply(t, &e, map, &prefs, &eb);
 	netmap_put(map);
 	return err;

@@ -1,4 +1,5 @@
 #include "mesh/node/test/owner_place.h"
+#include "mesh/netmap/test/told_map.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -61,14 +62,8 @@ void place_close(struct place *p)
 
 void place_map(struct place *p, const char *json)
 {
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb;
 	netmap_put(p->map);
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0 ||
-		!(p->map = netmap_apply(NULL, &m, 0, &eb)))
-		fail_msg("%s", eb.text);
-	arena_free(&a);
+	p->map = told_map(NULL, json);
 	apply(p);
 }
 

@@ -1,6 +1,7 @@
 #include "mesh/node/host/map_cache.h"
 #include "mesh/node/host/state.h"
 #include "mesh/os/file.h"
+#include "mesh/netmap/test/told_map.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,19 +35,12 @@ static void place_end(struct place *p)
 static struct netmap *map_of(const char *name)
 {
 	char json[512];
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb;
 	snprintf(json, sizeof(json),
 		"{\"Node\":{\"ID\":1,\"StableID\":\"a\",\"Name\":\"%s.x.test.\",\"User\":1,"
 		"\"Key\":\"nodekey:000000000000000000000000000000000000000000000000000000000000000a\","
 		"\"Addresses\":[\"100.64.0.1/32\"]}}",
 		name);
-	assert_int_equal(ctl_map_response_read(&a, json, strlen(json), &m, &eb), 0);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(map);
-	arena_free(&a);
-	return map;
+	return told_map(NULL, json);
 }
 
 static void change(struct place *p, const char *name)
@@ -172,9 +166,6 @@ enum { MANY = 4000 };
 static struct netmap *map_of_many(void)
 {
 	struct buf json = { 0 };
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb;
 	assert_true(buf_printf(&json,
 		"{\"Node\":{\"ID\":1,\"StableID\":\"a\",\"Name\":\"many.x.test.\",\"User\":1,"
 		"\"Key\":\"nodekey:%064x\",\"Addresses\":[\"100.64.0.1/32\"]},\"Peers\":[",
@@ -185,10 +176,8 @@ static struct netmap *map_of_many(void)
 			"\"Key\":\"nodekey:%064x\",\"Addresses\":[\"100.65.%u.%u/32\"]}",
 			i ? "," : "", i + 2, i, i, i + 1, i >> 8, i & 255));
 	assert_true(buf_printf(&json, "]}"));
-	assert_int_equal(ctl_map_response_read(&a, (const char *)buf_data(&json), json.len, &m, &eb), 0);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_true(map && map->n_peers == MANY);
-	arena_free(&a);
+	struct netmap *map = told_map(NULL, buf_cstr(&json));
+	assert_int_equal(map->n_peers, MANY);
 	buf_free(&json);
 	return map;
 }

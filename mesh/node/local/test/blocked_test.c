@@ -4,6 +4,7 @@
 #include "mesh/transport/http.h"
 #include "resolver/blocker.h"
 #include "resolver/resolver.h"
+#include "mesh/netmap/test/told_map.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,12 +66,7 @@ static struct netmap *make_map(void)
 		"{\"Node\":{\"ID\":1,\"Name\":\"self.x.test.\",\"Addresses\":[\"100.64.0.1/32\"]},\"Peers\":["
 		"{\"ID\":2,\"Name\":\"tv.x.test.\",\"Addresses\":[\"100.64.0.2/32\"]}],"
 		"\"DNSConfig\":{\"Resolvers\":[{\"Addr\":\"100.64.0.2\"}]}}";
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	assert_int_equal(ctl_map_response_read(&a, json, strlen(json), &m, NULL), 0);
-	struct netmap *map = netmap_apply(NULL, &m, 0, NULL);
-	arena_free(&a);
-	return map;
+	return told_map(NULL, json);
 }
 
 /* Two lists, one of another hour; a group of the machine tv that has the first alone. */

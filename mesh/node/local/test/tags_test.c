@@ -2,6 +2,7 @@
 #include "mesh/node/local/local_api.h"
 #include "mesh/os/file.h"
 #include "mesh/transport/http.h"
+#include "mesh/netmap/test/told_map.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,18 +46,11 @@ static struct netmap *say_map(void *arg)
 static struct netmap *map_with(const char *tags)
 {
 	char json[256];
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb = { 0 };
 	snprintf(json, sizeof(json),
 		"{\"Node\":{\"ID\":1,\"Name\":\"a.x.test.\",\"Addresses\":[\"100.64.0.1/"
 		"32\"],\"Tags\":[%s]}}",
 		tags);
-	assert_int_equal(ctl_map_response_read(&a, json, strlen(json), &m, &eb), 0);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(map);
-	arena_free(&a);
-	return map;
+	return told_map(NULL, json);
 }
 
 static void take_prefs(void *arg, const struct state_prefs *p)

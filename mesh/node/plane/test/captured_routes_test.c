@@ -10,6 +10,7 @@
 #include "mesh/node/plane/tun.h"
 #include "mesh/os/child.h"
 #include "mesh/os/test/own_ns.h"
+#include "mesh/netmap/test/told_map.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -409,8 +410,6 @@ static void use_filter(struct lab *l, const struct router *r)
 {
 	char head[512], ip[2][ADDR_TEXT];
 	struct buf json = { 0 };
-	struct arena a = { 0 };
-	struct ctl_map_response m;
 	struct errbuf eb = { 0 };
 	char *filter = r->filter ? json_dumps(r->filter, 0) : strdup("[]");
 	snprintf(head, sizeof(head),
@@ -419,14 +418,10 @@ static void use_filter(struct lab *l, const struct router *r)
 		"\"Addresses\":[\"%s/32\",\"%s/128\"]},\"PacketFilter\":",
 		1, addr_format(&r->own[0], ip[0]), addr_format(&r->own[1], ip[1]));
 	assert_true(buf_printf(&json, "%s%s}", head, filter));
-	if (ctl_map_response_read(&a, buf_cstr(&json), json.len, &m, &eb) != 0)
-		fail_msg("%s: %s", r->policy, eb.text);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(map);
+	struct netmap *map = told_map(NULL, buf_cstr(&json));
 	struct rules_place at = { .offered = r->offered, .n_offered = r->n_offered };
 	dataplane_rules_set(&l->w->side[1].d, rules_compile(map, &at, &eb));
 	netmap_put(map);
-	arena_free(&a);
 	buf_free(&json);
 	free(filter);
 }

@@ -9,6 +9,7 @@
 #include "mesh/node/plane/tsmp.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/test/own_ns.h"
+#include "mesh/netmap/test/told_map.h"
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -219,8 +220,6 @@ static void tell_map(struct both *b, int self)
 	struct end *e = &b->end[self], *o = &b->end[!self];
 	struct endpoint there = { .ip = o->at, .port = udp_port(o->udp) };
 	char json[2048], us[KEY_TEXT], them[KEY_TEXT], disco[KEY_TEXT], ip[2][ADDR_TEXT], at[ENDPOINT_TEXT];
-	struct arena a = { 0 };
-	struct ctl_map_response m;
 	struct errbuf eb = { 0 };
 	snprintf(json, sizeof(json),
 		"{\"Node\":{\"ID\":%d,\"StableID\":\"a\",\"Name\":\"a.x.test.\",\"User\":1,\"Key\":\"%s\","
@@ -233,11 +232,7 @@ static void tell_map(struct both *b, int self)
 		key_format(o->key.b, "nodekey:", them),
 		key_format(path_disco_key(o->path)->b, "discokey:", disco), endpoint_format(&there, at),
 		addr_format(&o->ip, ip[1]));
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0)
-		fail_msg("%s", eb.text);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(map);
-	arena_free(&a);
+	struct netmap *map = told_map(NULL, json);
 	const struct ctl_node *p = &map->peers[0]->node;
 	struct path_peer pp = { .id = (uint64_t)p->id,
 		.key = p->key,

@@ -2,6 +2,7 @@
 #include "mesh/base/ip.h"
 #include "mesh/node/plane/rules.h"
 #include "mesh/node/plane/tsmp.h"
+#include "mesh/netmap/test/told_map.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -225,8 +226,6 @@ void world_map_with(struct world *w, int self, const char *rules, const char *ad
 {
 	struct side *s = &w->side[self], *o = &w->side[!self];
 	char json[4096], us[KEY_TEXT], them[KEY_TEXT], disco[KEY_TEXT], ip[2][ADDR_TEXT], at[ENDPOINT_TEXT];
-	struct arena a = { 0 };
-	struct ctl_map_response m;
 	struct errbuf eb = { 0 };
 	addr_format(&s->ip, ip[0]);
 	addr_format(&o->ip, ip[1]);
@@ -239,11 +238,7 @@ void world_map_with(struct world *w, int self, const char *rules, const char *ad
 		key_format(o->key.b, "nodekey:", them),
 		key_format(path_disco_key(o->path)->b, "discokey:", disco), (int)WORLD_REGION,
 		endpoint_format(&o->at, at), ip[1], rules);
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0)
-		fail_msg("%s", eb.text);
-	struct netmap *map = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(map);
-	arena_free(&a);
+	struct netmap *map = told_map(NULL, json);
 	const struct ctl_node *p = &map->peers[0]->node;
 	struct prefix allowed[2] = { p->addresses.v[0] };
 	if (addresses[0])

@@ -1,9 +1,11 @@
 /* A machine that blocks names for the others: peers on addresses of a namespace ask it by UDP, as who they are. */
 #include "mesh/node/names.h"
 #include "mesh/base/wire.h"
+#include "mesh/netmap/test/told_map.h"
 #include "mesh/os/file.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/test/own_lo.h"
 #include "mesh/os/test/own_ns.h"
 #include "resolver/name.h"
 #include <errno.h>
@@ -65,20 +67,11 @@ static int setup(void **state)
 	static const char *const local[] = { "100.100.100.100/32", "100.64.0.1/32", "100.64.0.2/32",
 		"100.64.0.3/32", "100.64.0.4/32", "100.64.0.5/32", "100.64.0.6/32", "100.64.0.7/32",
 		"fd7a:115c:a1e0::1/128" };
-	struct errbuf eb = { 0 };
 	*state = NULL;
 	if (!own_ns(CLONE_NEWNET))
 		return 0;
 	struct place *p = calloc(1, sizeof(*p));
-	struct nl *nl = nl_open(&eb);
-	int lo = nl_link_index(nl, "lo");
-	assert_int_equal(nl_link_up(nl, lo, true, &eb), 0);
-	for (size_t i = 0; i < ARRAY_LEN(local); i++) {
-		struct prefix a;
-		assert_true(prefix_parse(local[i], &a));
-		assert_int_equal(nl_addr_add(nl, lo, &a, &eb), 0);
-	}
-	nl_close(nl);
+	own_lo(local, ARRAY_LEN(local));
 	strcpy(p->dir, "/tmp/rw-blocking-XXXXXX");
 	assert_non_null(mkdtemp(p->dir));
 	snprintf(p->resolv, sizeof(p->resolv), "%s/resolv.conf", p->dir);
@@ -112,24 +105,10 @@ static struct place *place_of(void **state)
 	return NULL;
 }
 
-/* before: NULL, or the map that this one follows. */
-static struct netmap *read_map(const char *json, const struct netmap *before)
-{
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb = { 0 };
-	if (ctl_map_response_read(&a, json, strlen(json), &m, &eb) != 0)
-		fail_msg("%s", eb.text);
-	struct netmap *next = netmap_apply(before, &m, 0, &eb);
-	assert_non_null(next);
-	arena_free(&a);
-	return next;
-}
-
 static void use_map(struct place *p, const char *json, const struct netmap *before)
 {
 	struct errbuf eb = { 0 };
-	struct netmap *next = read_map(json, before);
+	struct netmap *next = told_map(before, json);
 	if (names_apply(&p->n, next, "lo", false, &eb))
 		fail_msg("%s", eb.text);
 	netmap_put(next);
@@ -342,9 +321,9 @@ static void test_short_of_memory(void **state)
 static void test_words_kept(void **state)
 {
 	struct blocking b = { .state_dir = "/nowhere" };
-	struct netmap *good = read_map(MAP(BLOCKS("{" LISTS "," GROUPS "}"), ALICES), NULL);
-	struct netmap *bad = read_map(MAP(BLOCKS("[]"), ALICES), NULL);
-	struct netmap *other = read_map(MAP(BLOCKS("{" LISTS "}"), ALICES), NULL);
+	struct netmap *good = told_map(NULL, MAP(BLOCKS("{" LISTS "," GROUPS "}"), ALICES));
+	struct netmap *bad = told_map(NULL, MAP(BLOCKS("[]"), ALICES));
+	struct netmap *other = told_map(NULL, MAP(BLOCKS("{" LISTS "}"), ALICES));
 	(void)state;
 	assert_true(blocking_follow(&b, good));
 	assert_true(b.wanted && b.fresh && b.rules.n_lists == 3);
@@ -440,7 +419,7 @@ static void test_reopened(void **state)
 	assert_int_equal(ask(p, "100.64.0.3", "100.64.0.1", "ads.example"), 2);
 
 	/* no socket can be had for a while: lists that are read then wait for one */
-	struct netmap *other = read_map(MAP(BLOCKS("{" LISTS ",\"Answer\":[\"nxdomain\"]}"), ALICES), NULL);
+	struct netmap *other = told_map(NULL, MAP(BLOCKS("{" LISTS ",\"Answer\":[\"nxdomain\"]}"), ALICES));
 	use_map(p, MAP(BLOCKS("{" LISTS ",\"Answer\":[\"nxdomain\"]}"), ALICES), NULL);
 	map_zone_serve(&p->n.zones, NULL);
 	resolver_server_close(p->n.dns);

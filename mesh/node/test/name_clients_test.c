@@ -1,5 +1,6 @@
 /* The node's resolver for clients by TLS and HTTPS, asked by another resolver's upstreams, and how many questions each may
  * ask. Addresses of one namespace stand for this machine and its containers. */
+#include "mesh/netmap/test/told_map.h"
 #include "mesh/node/metrics.h"
 #include "mesh/node/names.h"
 #include "mesh/node/node.h"
@@ -7,6 +8,7 @@
 #include "mesh/os/file.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/test/own_lo.h"
 #include "mesh/os/test/own_ns.h"
 #include "mesh/transport/stream.h"
 #include "resolver/ask.h"
@@ -57,18 +59,6 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-static struct netmap *read_map(const char *text)
-{
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb = { 0 };
-	assert_int_equal(ctl_map_response_read(&a, text, strlen(text), &m, &eb), 0);
-	struct netmap *read = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(read);
-	arena_free(&a);
-	return read;
-}
-
 static void certificate_make(struct place *p)
 {
 	static const char *const hosts[] = { "dns.test" };
@@ -97,22 +87,13 @@ static void place_open(struct place *p)
 		.networkmanager = "",
 		.openresolv = "",
 		.bus = "" };
-	struct errbuf eb = { 0 };
 	*p = (struct place) { .dir = "/tmp/rw-clients-XXXXXX", .n = { .prefs = &p->prefs, .guarded = true } };
 	kept.n = 0;
 	if (!own_ns(CLONE_NEWNET)) {
 		print_message("skipped: this kernel gives no network namespace\n");
 		skip();
 	}
-	struct nl *nl = nl_open(&eb);
-	int lo = nl_link_index(nl, "lo");
-	assert_int_equal(nl_link_up(nl, lo, true, &eb), 0);
-	for (size_t i = 0; i < ARRAY_LEN(local); i++) {
-		struct prefix a;
-		assert_true(prefix_parse(local[i], &a));
-		assert_int_equal(nl_addr_add(nl, lo, &a, &eb), 0);
-	}
-	nl_close(nl);
+	own_lo(local, ARRAY_LEN(local));
 	assert_non_null(mkdtemp(p->dir));
 	snprintf(p->cert, sizeof(p->cert), "%s/cert.pem", p->dir);
 	snprintf(p->key, sizeof(p->key), "%s/key.pem", p->dir);
@@ -123,7 +104,7 @@ static void place_open(struct place *p)
 		.certificate = p->cert, .key = p->key, .https_port = HTTPS_PORT
 	};
 	p->n.state_dir = p->dir;
-	p->map = read_map(map);
+	p->map = told_map(NULL, map);
 }
 
 static void apply(struct place *p)
@@ -237,7 +218,7 @@ static void test_blocks(void **state)
 	assert_true(addr_parse("100.64.0.1", &own));
 	for (int i = 0; i < 2; i++) {
 		netmap_put(p.map);
-		p.map = read_map(i ? map : blocks);
+		p.map = told_map(NULL, i ? map : blocks);
 		apply(&p);
 		assert_int_equal(doors(&p), i ? 2 : 4);
 		assert_true(is_told(&p, DNS_SECURE_TLS, p.cert));

@@ -1,8 +1,10 @@
 /* Whom the sockets of the node's resolver hear, as the interface is guarded or not. What keeps a socket to this machine is
  * replaced by what keeps it to nobody, so that it can be seen from here. */
+#include "mesh/netmap/test/told_map.h"
 #include "mesh/node/names.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/test/own_lo.h"
 #include "mesh/os/test/own_ns.h"
 #include "resolver/ask.h"
 #include <errno.h>
@@ -66,18 +68,6 @@ static void apply(struct names *n, struct netmap *m, bool guarded)
 		fail_msg("%s", eb.text);
 }
 
-static struct netmap *read_map(void)
-{
-	struct arena a = { 0 };
-	struct ctl_map_response m;
-	struct errbuf eb = { 0 };
-	assert_int_equal(ctl_map_response_read(&a, map, strlen(map), &m, &eb), 0);
-	struct netmap *read = netmap_apply(NULL, &m, 0, &eb);
-	assert_non_null(read);
-	arena_free(&a);
-	return read;
-}
-
 static void nothing(void *arg)
 {
 	(void)arg;
@@ -91,18 +81,13 @@ struct place {
 
 static void place_open(struct place *p)
 {
-	struct errbuf eb = { 0 };
-	struct prefix service;
+	const char *service = "100.100.100.100/32";
 	*p = (struct place) { .prefs = { .accept_dns = false }, .n.prefs = &p->prefs };
 	if (!own_ns(CLONE_NEWNET)) {
 		print_message("skipped: this kernel gives no network namespace\n");
 		skip();
 	}
-	struct nl *nl = nl_open(&eb);
-	assert_int_equal(nl_link_up(nl, nl_link_index(nl, "lo"), true, &eb), 0);
-	assert_true(prefix_parse("100.100.100.100/32", &service));
-	assert_int_equal(nl_addr_add(nl, nl_link_index(nl, "lo"), &service, &eb), 0);
-	nl_close(nl);
+	own_lo(&service, 1);
 	p->n.loop = loop_new();
 	struct dns_places places = { .resolv_conf = "/nonexistent/resolv.conf",
 		.own_path = true,
@@ -111,7 +96,7 @@ static void place_open(struct place *p)
 		.openresolv = "",
 		.bus = "" };
 	p->n.os_dns = os_dns_open(p->n.loop, &places, nothing, NULL);
-	p->map = read_map();
+	p->map = told_map(NULL, map);
 }
 
 static void place_end(struct place *p)

@@ -10,12 +10,12 @@
  * Forward: retry_due -> server_link_start -> open_link -> link_ready -> server_register_send or server_stream_open;
  * a login that is accepted opens the stream. Back: whatever fails calls server_link_retry_later, which only sets
  * IDLE and the timer, since it may run below a callback of the link; the timer takes the link down (disconnect)
- * and starts over. Silence beyond a state's time is a failure too. Back-off doubles to BACKOFF_MAX_MS and begins
+ * and starts over. Silence beyond a state's time is a failure too. Back-off doubles to SERVER_BACKOFF_MAX_MS and begins
  * anew with a stream that is good.
  *
  * Logout. What asks a person is cancelled; a login whose answer is due is waited for, since the server may
  * have let it in. Then goodbye is said by the key that is shown, and, if that was not yet the one in force, by
- * that too. LOGOUT_MS bounds all of it.
+ * that too. SERVER_LOGOUT_MS bounds all of it.
  *
  * Place. A server's name is looked up; when nobody with a key is found so, the next try goes to the address that it was reached
  * at last, which is kept on disk, and the one after that to what the name says again. Its Noise key says who it is, whatever
@@ -38,9 +38,6 @@
 #include <string.h>
 
 enum {
-	BACKOFF_MIN_MS = 100,
-	BACKOFF_MAX_MS = 10000,
-	LOGOUT_MS = 3000,
 	/* The server speaks each minute, and most NATs keep idle TCP for much longer. Behind those that do not,
 	   the stream looks well and brings nothing: once lost so, TCP asks more often. */
 	IDLE_S = 25,
@@ -134,9 +131,9 @@ void server_link_retry_later(struct server_link *c, const char *what, const char
 	/* Said once: a server that is away for a week must not fill the log. */
 	log_write(strcmp(text, c->waiting) == 0 ? LOG_DEBUG : LOG_WARN, "control: %s; trying again", text);
 	memcpy(c->waiting, text, sizeof(text));
-	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_MIN_MS;
-	if (c->backoff_ms > BACKOFF_MAX_MS)
-		c->backoff_ms = BACKOFF_MAX_MS;
+	c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : SERVER_BACKOFF_MIN_MS;
+	if (c->backoff_ms > SERVER_BACKOFF_MAX_MS)
+		c->backoff_ms = SERVER_BACKOFF_MAX_MS;
 	if ((c->stage == SERVER_KEY || c->stage == SERVER_LINK) && url_parse(c->us->prefs.control_url, &url))
 		portal_look(&c->portal, url.host);
 	server_link_enter(c, SERVER_IDLE);
@@ -259,7 +256,7 @@ static bool same_server(struct server_link *c, const struct machine_key *k)
 			"or somebody in between, and it was told nothing; if it was set up anew, ask for a "
 			"fresh invitation and run `ropewalk join` again");
 	if (joined)
-		set_retry(c, BACKOFF_MAX_MS); /* ours may come back */
+		set_retry(c, SERVER_BACKOFF_MAX_MS); /* ours may come back */
 	return false;
 }
 
@@ -371,7 +368,7 @@ void server_link_logout(struct server_link *c, void (*done)(void *arg), void *ar
 		disconnect(c);
 		server_link_start(c);
 	}
-	loop_timer_set(c->retry, c->stage == SERVER_IDLE ? 0 : LOGOUT_MS);
+	loop_timer_set(c->retry, c->stage == SERVER_IDLE ? 0 : SERVER_LOGOUT_MS);
 }
 
 void server_link_try_now(struct server_link *c)

@@ -11,6 +11,8 @@
 #include "mesh/node/links/server_ping.h"
 #include "mesh/transport/control_link.h"
 
+enum { SERVER_BACKOFF_MIN_MS = 100, SERVER_BACKOFF_MAX_MS = 10000, SERVER_LOGOUT_MS = 3000 };
+
 enum server_stage { SERVER_IDLE, SERVER_KEY, SERVER_LINK, SERVER_REGISTER, SERVER_STREAM };
 
 struct server_link {

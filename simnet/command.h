@@ -13,8 +13,8 @@ struct options {
 	const char *only, *junit, *out, *pcap, *tag, *engine, *completion;
 	const char *shard, *lab, *keep, *require;
 	uint64_t seed, timeout_ms, jobs, repeat;
-	bool step, follow, fix, wizard, tap, json, list, todo, until_fail, github, skip, markdown, help, man,
-		version;
+	bool step, follow, fix, wizard, tap, json, list, todo, until_fail, retry_slow, github, skip, markdown,
+		help, man, version;
 	struct review_options {
 		const char *as, *html, *live;
 		uint64_t at_ms;
@@ -44,6 +44,7 @@ struct command {
 	FILE *records; /* of all scenarios */
 	struct jobs *jobs;
 	unsigned run_number; /* of a repeated scenario, from 1; 0 = it runs once */
+	bool again;	     /* this run is in the place of one that was inconclusive */
 };
 
 /* Prints it; EXIT_USAGE. */
@@ -78,7 +79,7 @@ int review_replay(struct command *c);
 
 /* files.c */
 struct tally {
-	unsigned files, run, failed, unsure, skipped;
+	unsigned files, run, failed, unsure, skipped, slow;
 	bool lints; /* adapters are checked too */
 	unsigned adapters;
 	int code;

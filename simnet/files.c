@@ -214,22 +214,25 @@ static void close_evidence(struct evidence *v)
 }
 
 /* The sandbox did not live to tell its own end. */
-static void tell_no_end(struct story *st, bool skipped, const struct errbuf *eb)
+static void tell_no_end(struct story *st, bool skipped, bool again, const struct errbuf *eb)
 {
 	struct story_item item = { .kind = skipped ? "skip" : "error",
 		.mark = skipped ? STORY_EVENT : STORY_BAD,
-		.text = eb->text };
+		.text = eb->text,
+		.keys = { "earlier" },
+		.values = { again ? "unsure" : "" } };
 	story_tell(st, &item);
 	if (st->view != STORY_TEXT)
 		fprintf(stderr, "simnet: %s\n", eb->text);
 }
 
-static void print_head(const struct scenario *s)
+static void print_head(const struct scenario *s, bool again)
 {
 	char title[300];
 
-	printf("%s: %s   (seed %llu)\n", scenario_title(s, title, sizeof(title)),
-		s->about ? s->about : s->file, (unsigned long long)s->seed);
+	printf("%s: %s   (seed %llu%s)\n", scenario_title(s, title, sizeof(title)),
+		s->about ? s->about : s->file, (unsigned long long)s->seed,
+		again ? ", once more, alone: it was inconclusive" : "");
 }
 
 static struct story open_story(const struct command *c, const struct scenario *s)
@@ -276,6 +279,7 @@ int files_run_one(const struct command *c, struct scenario *s, enum run_keep kee
 		.required = c->opt.require,
 		.keep = keep ? keep : c->keep,
 		.step_by_step = c->opt.step,
+		.again = c->again,
 		.control_fd = -1 };
 
 	r.seed = s->seed = chosen_seed(c, s);
@@ -295,11 +299,11 @@ int files_run_one(const struct command *c, struct scenario *s, enum run_keep kee
 	if ((r.keep || r.step_by_step) && (r.control_fd = shell_listen(s->name, &eb)) < 0)
 		fprintf(stderr, "simnet: %s\n", eb.text);
 	if (story.view == STORY_TEXT)
-		print_head(s);
+		print_head(s, c->again);
 	fflush(NULL);
 	int status = sandbox_run(in_sandbox, &r, &eb), code = code_of(status);
 	if (status < 0)
-		tell_no_end(&story, files_is_skipped(c, code), &eb);
+		tell_no_end(&story, files_is_skipped(c, code), c->again, &eb);
 	close_evidence(&kept);
 	live_door_close(&door);
 	if (r.control_fd >= 0)

@@ -37,6 +37,7 @@ struct one_run { /* that is going on, or has ended and is not told */
 	uint64_t seed, start_ms;
 	pid_t pid;
 	int out_fd, records_fd;
+	bool again; /* in the place of one that was inconclusive */
 };
 struct jobs {
 	struct job *list;
@@ -46,6 +47,8 @@ struct jobs {
 	struct tally tally;
 	struct one_run running[RUNS_MAX];
 	size_t n_running;
+	struct one_run *slow; /* inconclusive, and to run once more at the end */
+	size_t n_slow;
 	int signo; /* that ends it all; 0 = none */
 };
 
@@ -87,6 +90,7 @@ static void free_jobs(struct jobs *j)
 		free(j->list[i].seconds);
 	}
 	free(j->list);
+	free(j->slow);
 }
 
 /* Their evidence would be written over each other's. */
@@ -136,19 +140,37 @@ static int play_run(const struct command *c, const struct one_run *r, struct sce
 
 	s->seed = r->seed;
 	mine.opt.seed = 0;
+	mine.again = r->again;
 	mine.run_number = c->opt.repeat || c->opt.until_fail ? r->number : 0;
 	return files_run_story(&mine, s);
+}
+
+/* It counts as what the run in its place comes to. */
+static bool runs_again(const struct command *c, struct jobs *j, const struct one_run *r, int code)
+{
+	if (!c->opt.retry_slow || code != EXIT_UNSURE || r->again)
+		return false;
+	struct one_run *more = reallocarray(j->slow, j->n_slow + 1, sizeof(*more));
+	if (!more)
+		return false;
+	j->slow = more;
+	j->slow[j->n_slow] = *r;
+	j->slow[j->n_slow++].again = true;
+	return true;
 }
 
 static void count_run(const struct command *c, struct jobs *j, const struct one_run *r, int code)
 {
 	struct job *job = r->job;
 	bool skipped = files_is_skipped(c, code);
-	double *grown = realloc(job->seconds, (job->n_runs + 1) * sizeof(*grown));
 
+	if (runs_again(c, j, r, code))
+		return;
+	double *grown = realloc(job->seconds, (job->n_runs + 1) * sizeof(*grown));
 	j->tally.run++;
 	j->tally.skipped += skipped;
 	j->tally.unsure += code == EXIT_UNSURE;
+	j->tally.slow += code == EXIT_PASS && r->again;
 	j->tally.failed += code != EXIT_PASS && code != EXIT_UNSURE && !skipped;
 	if (!skipped)
 		j->tally.code = files_worse(j->tally.code, files_exit_code(code));
@@ -273,6 +295,26 @@ static int one_more(const struct command *c, struct jobs *j, struct job *job, un
 	return err;
 }
 
+/* Alone, with the seeds they had. Where all is over already they stay inconclusive. */
+static int run_slow(const struct command *c, struct jobs *j, struct errbuf *eb)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < j->n_slow; i++) {
+		struct one_run r = j->slow[i];
+		struct scenario s = { 0 };
+		bool over = err || is_over(c, j);
+		if (!over && !(err = source_read_scenario(r.job->path, r.job->variant, &s, NULL, eb))) {
+			r.start_ms = clock_now_ms();
+			count_run(c, j, &r, play_run(c, &r, &s));
+		} else {
+			count_run(c, j, &r, EXIT_UNSURE);
+		}
+		scenario_free(&s);
+	}
+	return err;
+}
+
 static int run_all(const struct command *c, struct jobs *j, struct errbuf *eb)
 {
 	size_t at_once = c->opt.jobs;
@@ -294,7 +336,7 @@ static int run_all(const struct command *c, struct jobs *j, struct errbuf *eb)
 		await_run(c, j, &set);
 	if (at_once > 1)
 		sigprocmask(SIG_SETMASK, &mask, NULL);
-	return err;
+	return err ? err : run_slow(c, j, eb);
 }
 
 /* ---- what came of it */
@@ -331,6 +373,8 @@ static void print_totals(const struct command *c, struct jobs *j)
 		return;
 	printf("%u run, %u passed, %u failed, %u skipped", t->run - t->skipped,
 		t->run - t->failed - t->unsure - t->skipped, t->failed, t->skipped);
+	if (t->slow)
+		printf(", %u slow at first", t->slow);
 	printf(t->unsure ? ", %u inconclusive\n" : "\n", t->unsure);
 }
 
@@ -358,7 +402,7 @@ static int write_reports(const struct command *c)
 	if (!err && c->opt.tap)
 		err = write_report(REPORT_TAP, &text, NULL, &eb);
 	if (!err && !c->opt.tap && !c->opt.json && c->jobs->tally.run > 1)
-		err = write_report(REPORT_SKIPPED, &text, NULL, &eb);
+		err = write_report(REPORT_NOTES, &text, NULL, &eb);
 	if (!err && c->opt.github)
 		err = write_report(REPORT_GITHUB, &text, NULL, &eb);
 	if (!err && c->opt.github && summary && *summary)
@@ -415,6 +459,9 @@ int jobs_run(struct command *c)
 		code = command_error(eb.text);
 	else if (c->opt.list)
 		code = files_list(c);
+	else if (c->opt.retry_slow && c->opt.until_fail)
+		code = command_error("--until-fail ends at the first run that does not pass: leave "
+				     "--retry-slow out");
 	else if (c->opt.tap + c->opt.json > 1 || (c->opt.json && c->opt.github))
 		code = command_error("--json, --tap and --github all want the standard output: choose one");
 	else if (c->opt.jobs > RUNS_MAX)

@@ -64,6 +64,8 @@ static const struct opt_row run_rows[] = {
 		"failed" },
 	{ "until-fail", NULL, OPT_BOOL, offsetof(struct options, until_fail), NULL,
 		"again and again, until one does not pass; with --repeat, so often at most" },
+	{ "retry-slow", NULL, OPT_BOOL, offsetof(struct options, retry_slow), NULL,
+		"what was inconclusive runs once more when all have ended, alone; that counts" },
 	{ "shard", NULL, OPT_STRING, offsetof(struct options, shard), "I/N",
 		"the I-th of N parts of what would be run, as machines share it" },
 	{ "keep", NULL, OPT_STRING, offsetof(struct options, keep), "WHEN",

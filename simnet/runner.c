@@ -555,25 +555,28 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 	uint64_t took_ms = clock_now_ms() - start;
 	double s_took = (double)took_ms / 1000;
 	const char *kind = end_kind(code, run->r->skip);
+	const char *slow = !run->r->again ? "" : code == EXIT_UNSURE ? ", alone too" : "; slow at first";
 
 	snprintf(took, sizeof(took), "%.3f", s_took);
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)run->r->seed);
 	scenario_title(s, name, sizeof(name));
 	if (code == EXIT_PASS)
-		snprintf(text, sizeof(text), "PASS %s  %zu step%s, %.1f s", name, s->n_steps,
-			s->n_steps == 1 ? "" : "s", s_took);
+		snprintf(text, sizeof(text), "PASS %s  %zu step%s, %.1f s%s", name, s->n_steps,
+			s->n_steps == 1 ? "" : "s", s_took, slow);
 	else if (code == EXIT_FAILED)
-		snprintf(text, sizeof(text), "FAIL %s  %.1f s; again with -k '%s' --seed %s", name, s_took,
-			name, seed);
+		snprintf(text, sizeof(text), "FAIL %s  %.1f s%s; again with -k '%s' --seed %s", name, s_took,
+			slow, name, seed);
 	else if (code == EXIT_UNSURE && !run->lab.step)
-		snprintf(text, sizeof(text), "INCONCLUSIVE %s  %.1f s; %.500s; again with -k '%s' --seed %s",
-			name, s_took, message, name, seed);
+		snprintf(text, sizeof(text),
+			"INCONCLUSIVE %s  %.1f s%s; %.500s; again with -k '%s' --seed %s", name, s_took, slow,
+			message, name, seed);
 	else if (code == EXIT_UNSURE)
 		snprintf(text, sizeof(text),
-			"INCONCLUSIVE %s  %.1f s; the machine was %.1f times slower than an idle one during "
+			"INCONCLUSIVE %s  %.1f s%s; the machine was %.1f times slower than an idle one "
+			"during "
 			"this "
 			"step; again with -k '%s' --seed %s",
-			name, s_took, slowness_since(run->lab.slowness, &run->slow), name, seed);
+			name, s_took, slow, slowness_since(run->lab.slowness, &run->slow), name, seed);
 	else
 		snprintf(text, sizeof(text), "%s %s  %.500s", strcmp(kind, "skip") != 0 ? "ERROR" : "SKIP",
 			name, message);
@@ -581,8 +584,8 @@ static void tell_end(struct run *run, int code, const char *message, uint64_t st
 		.mark = strcmp(kind, "skip") != 0 ? code ? STORY_BAD : STORY_GOOD : STORY_EVENT,
 		.at = run->lab.step ? run->lab.step->at : (struct scn_at) { .line = 1, .column = 1 },
 		.text = text,
-		.keys = { "message", "seconds", "seed", *run->lacks ? "lacks" : NULL },
-		.values = { message, took, seed, run->lacks } };
+		.keys = { "message", "seconds", "seed", "earlier", "lacks" },
+		.values = { message, took, seed, run->r->again ? "unsure" : "", run->lacks } };
 	story_tell(run->lab.story, &item);
 }
 

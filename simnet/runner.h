@@ -42,6 +42,7 @@ struct runner {
 	const char *required; /* programs whose want is never a skip, separated by commas; NULL = none */
 	enum run_keep keep;
 	bool step_by_step; /* asks before each step */
+	bool again;	   /* in the place of a run that was inconclusive */
 	const struct live_door
 		*live;	/* a page serves there while it runs, and holds it up at its end; NULL = none */
 	int control_fd; /* listening socket for `shell` and `inject`, or -1 */

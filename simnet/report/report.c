@@ -29,6 +29,12 @@ static void name_of(const json_t *end, char *buf, size_t cap)
 		*variant ? "]" : "");
 }
 
+/* It passed in the place of a run that was inconclusive. */
+static bool was_slow(const json_t *end)
+{
+	return record_is(end, "pass") && *record_text(end, "earlier");
+}
+
 /* The sentence of a failure: what the end record carries for it, or its own text. */
 static const char *message_of(const json_t *end)
 {
@@ -60,6 +66,9 @@ static void junit_case(FILE *out, const struct run *o, unsigned number)
 	fputs("\" file=\"", out);
 	xml(out, record_text(o->end, "file"));
 	fprintf(out, "\" time=\"%.3f\">\n", json_number_value(json_object_get(o->end, "seconds")));
+	if (was_slow(o->end))
+		fputs("    <properties><property name=\"slow-at-first\" value=\"true\"/></properties>\n",
+			out);
 	if (strcmp(kind, "pass") != 0) {
 		fprintf(out, "    <%s message=\"",
 			!strcmp(kind, "fail")				   ? "failure"
@@ -117,7 +126,8 @@ static void tap_case(FILE *out, const struct run *o, unsigned number)
 	fputc('\n', out);
 	if (pass || skipped)
 		return;
-	fputs("  ---\n  message: |2\n    ", out);
+	fprintf(out, "  ---\n%s  message: |2\n    ",
+		strcmp(kind, "unsure") != 0 ? "" : "  inconclusive: true\n");
 	tap_lines(out, message_of(o->end));
 	fputs("\n  at: {file: ", out);
 	tap_quoted(out, record_text(o->end, "file"));
@@ -150,10 +160,10 @@ static void github_case(FILE *out, const struct run *o, unsigned number)
 	char name[256];
 	(void)number;
 
-	if (!strcmp(kind, "pass"))
+	if (!strcmp(kind, "pass") && !was_slow(o->end))
 		return;
 	name_of(o->end, name, sizeof(name));
-	bool mild = !strcmp(kind, "skip") || !strcmp(kind, "unsure");
+	bool mild = was_slow(o->end) || !strcmp(kind, "skip") || !strcmp(kind, "unsure");
 	fprintf(out, "::%s file=", mild ? "notice" : "error");
 	github_text(out, record_text(o->end, "file"), in_property);
 	fprintf(out, ",line=%d,title=", (int)json_integer_value(json_object_get(o->end, "line")));
@@ -183,7 +193,8 @@ static void summary_row(FILE *out, const struct run *o, unsigned number)
 	fputs("| ", out);
 	summary_cell(out, name);
 	fprintf(out, " | %s | %.1f s | %lld | ",
-		!strcmp(kind, "pass")	  ? "passed"
+		was_slow(o->end)	  ? "passed, slow at first"
+		: !strcmp(kind, "pass")	  ? "passed"
 		: !strcmp(kind, "fail")	  ? "**failed**"
 		: !strcmp(kind, "skip")	  ? "skipped"
 		: !strcmp(kind, "unsure") ? "inconclusive"
@@ -269,13 +280,79 @@ static void skipped_groups(FILE *out, const struct runs *all, const char *line)
 	}
 }
 
+/* ---- what was inconclusive ---- */
+
+static bool same_name(const json_t *a, const json_t *b)
+{
+	return !strcmp(record_text(a, "scenario"), record_text(b, "scenario")) &&
+	       !strcmp(record_text(a, "variant"), record_text(b, "variant"));
+}
+
+/* Another run stands in its place: of those of one scenario the first is in that of the first, and so on. */
+static bool is_replaced(const struct runs *all, size_t run)
+{
+	const json_t *end = all->list[run].end;
+	size_t place = 0, runs = 0;
+
+	if (!record_is(end, "unsure") || *record_text(end, "earlier"))
+		return false;
+	for (size_t i = 0; i < all->n; i++) {
+		const json_t *other = all->list[i].end;
+		if (!other || !same_name(end, other))
+			continue;
+		if (*record_text(other, "earlier"))
+			runs++;
+		else
+			place += i < run && record_is(other, "unsure");
+	}
+	return runs > place;
+}
+
+static bool is_unsure(const struct runs *all, size_t run)
+{
+	return record_is(all->list[run].end, "unsure") && !is_replaced(all, run);
+}
+
+static bool is_slow(const struct runs *all, size_t run)
+{
+	return was_slow(all->list[run].end);
+}
+
+/* One line with the names of all such runs; none where there is none. */
+static void put_names(
+	FILE *out, const struct runs *all, const char *line, bool (*is)(const struct runs *all, size_t run))
+{
+	char name[256];
+	bool any = false;
+
+	for (size_t i = 0; i < all->n; i++) {
+		if (!all->list[i].end || !is(all, i))
+			continue;
+		name_of(all->list[i].end, name, sizeof(name));
+		fputs(any ? ", " : line, out);
+		put_clean(out, name);
+		any = true;
+	}
+	fputs(any ? "\n" : "", out);
+}
+
+static void slow_groups(FILE *out, const struct runs *all, const char *before)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "%sslow at first: ", before);
+	put_names(out, all, line, is_slow);
+	snprintf(line, sizeof(line), "%sinconclusive: ", before);
+	put_names(out, all, line, is_unsure);
+}
+
 static unsigned each_outcome(const struct runs *all, FILE *out,
 	void (*put)(FILE *, const struct run *, unsigned), const char *only)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < all->n; i++) {
-		if (!all->list[i].end || (only && !record_is(all->list[i].end, only)))
+		if (!all->list[i].end || (only && !record_is(all->list[i].end, only)) || is_replaced(all, i))
 			continue;
 		n++;
 		if (put)
@@ -308,6 +385,7 @@ int report_write(enum report_kind kind, const char *records, size_t len, FILE *o
 		fprintf(out, "TAP version 14\n1..%u\n", n);
 		each_outcome(have, out, tap_case, NULL);
 		skipped_groups(out, have, "# skipped, ");
+		slow_groups(out, have, "# ");
 		break;
 	case REPORT_SUMMARY:
 		fprintf(out,
@@ -320,7 +398,10 @@ int report_write(enum report_kind kind, const char *records, size_t len, FILE *o
 		each_outcome(have, out, summary_story, NULL);
 		break;
 	case REPORT_GITHUB: each_outcome(have, out, github_case, NULL); break;
-	case REPORT_SKIPPED: skipped_groups(out, have, "skipped, "); break;
+	case REPORT_NOTES:
+		skipped_groups(out, have, "skipped, ");
+		slow_groups(out, have, "");
+		break;
 	}
 	runs_free(all);
 	return ferror(out) ? err_say(eb, ERR_REFUSED, "the report cannot be written") : 0;

@@ -46,7 +46,7 @@ enum report_kind {
 	REPORT_TAP,
 	REPORT_GITHUB,
 	REPORT_SUMMARY,
-	REPORT_SKIPPED /* what was, a line for each reason; nothing where nothing was */
+	REPORT_NOTES /* what was skipped, a line for each reason; what was slow at first; what is inconclusive */
 };
 int report_write(enum report_kind kind, const char *records, size_t len, FILE *out, struct errbuf *eb);
 

@@ -17,6 +17,11 @@
 	"9<>$D/words; printf 'x\\nx\\n' >&9; " command "; code=$?; rm -r $D; exit $code"
 #define HOSTS "nodes:\n  a: {at: internet}\n"
 
+/* What the run is that comes in the place of one that was inconclusive. The first takes all words, and is late. */
+#define LATE_ONCE(then) \
+	"steps:\n  - run: {at: a, argv: [sh, -c, '[ -z \"$(dd if=$D/words iflag=nonblock bs=4 count=1 " \
+	"2>/dev/null)\" ] || sleep 60; " then "'], within: 500ms}\n"
+
 static const struct command_line_file files[] = {
 	{ "pass.yaml", SCENARIO "pass\ntags: [quick]\n" HOSTS "steps:\n  - run: {at: a, argv: ['true']}\n" },
 	{ "fail.yaml", SCENARIO "fail\n" HOSTS "steps:\n  - run: {at: a, argv: ['false']}\n" },
@@ -52,6 +57,8 @@ static const struct command_line_file files[] = {
 	{ "third.yaml", SCENARIO "third\n" HOSTS "steps:\n"
 				 "  - run: {at: a, argv: [sh, -c, 'dd if=$D/words iflag=nonblock bs=2 "
 				 "count=1 2>/dev/null | grep -q x']}\n" },
+	{ "once.yaml", SCENARIO "once\n" HOSTS LATE_ONCE("true") },
+	{ "turns.yaml", SCENARIO "turns\n" HOSTS LATE_ONCE("false") },
 };
 
 static int write_job_files(void **state)
@@ -168,6 +175,36 @@ static void test_slow_machine(void **state)
 		5, "INCONCLUSIVE never");
 }
 
+/* What was inconclusive runs once more, alone: then that counts, whatever it is. */
+static void test_retry_slow(void **state)
+{
+	(void)state;
+	command_line_expect("simnet run --until-fail --retry-slow pass.yaml", 2, "leave --retry-slow out");
+	command_line_needs_namespaces();
+	command_line_expect(SHARED("SIMNET_SLOWDOWN=3 simnet run --retry-slow once.yaml"), 0,
+		", once more, alone: it was inconclusive)");
+	command_line_expect(SHARED("SIMNET_SLOWDOWN=3 simnet run --retry-slow -j 2 --junit j.xml once.yaml "
+				   "pass.yaml"),
+		0, "slow at first: once\n2 run, 2 passed, 0 failed, 0 skipped, 1 slow at first\n");
+	command_line_expect(
+		"grep -o 'tests=.*' j.xml", 0, "tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\"");
+	command_line_expect(
+		SHARED("SIMNET_SLOWDOWN=3 simnet run --retry-slow --tap once.yaml | grep -v '^ '"), 0,
+		"1..1\nok 1 - once\n# slow at first: once\n");
+	command_line_expect(SHARED("SIMNET_SLOWDOWN=3 simnet run --retry-slow once.yaml | tail -n 1"), 0,
+		" s; slow at first\n");
+	command_line_expect(
+		SHARED("SIMNET_SLOWDOWN=3 simnet run --retry-slow turns.yaml"), 1, "FAIL turns  ");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run --retry-slow -j 2 pass.yaml never.yaml", 5,
+		"inconclusive: never\n2 run, 1 passed, 0 failed, 0 skipped, 1 inconclusive\n");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run --retry-slow never.yaml", 5,
+		" s, alone too; the machine was 3.0 times slower");
+	/* Without it, and of what fails, there is one run. */
+	command_line_expect(SHARED("SIMNET_SLOWDOWN=3 simnet run once.yaml"), 5, "INCONCLUSIVE once  ");
+	command_line_expect(
+		"SIMNET_SLOWDOWN=3 simnet run --retry-slow fail.yaml | grep -c '^fail:'", 0, "1\n");
+}
+
 /* What pairs of a matrix have not come to on such a machine is inconclusive too. */
 static void test_slow_matrix(void **state)
 {
@@ -203,6 +240,7 @@ int main(void)
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_shards),
 		cmocka_unit_test(test_slow_machine),
+		cmocka_unit_test(test_retry_slow),
 		cmocka_unit_test(test_slow_matrix),
 		cmocka_unit_test(test_summary),
 	};

@@ -194,7 +194,7 @@ static void test_skipped(void **state)
 		enum report_kind kind;
 		const char *want;
 	} rows[] = {
-		{ REPORT_SKIPPED, "skipped, no p: a, d[v]\nskipped, todo: later " },
+		{ REPORT_NOTES, "skipped, no p: a, d[v]\nskipped, todo: later " },
 		{ REPORT_TAP, "\n# skipped, no p: a, d[v]\n# skipped, todo: later " },
 		{ REPORT_SUMMARY, "\n\nSkipped:\n\n- no p: a, d[v]\n- todo: later " },
 		{ REPORT_JUNIT, " tests=\"6\" failures=\"0\" errors=\"0\" skipped=\"5\">" },
@@ -207,13 +207,53 @@ static void test_skipped(void **state)
 		FILE *o = open_memstream(&got, &n);
 		assert_int_equal(report_write(rows[i].kind, records, sizeof(records) - 1, o, &eb), 0);
 		fclose(o);
-		if (!strstr(got, rows[i].want) || (rows[i].kind == REPORT_SKIPPED && strchr(got, '\x1b')))
+		if (!strstr(got, rows[i].want) || (rows[i].kind == REPORT_NOTES && strchr(got, '\x1b')))
 			fail_msg("row %zu: got\n%s\nwant\n%s", i, got, rows[i].want);
 		free(got);
 	}
-	char *none = view(REPORT_SKIPPED);
+	char *none = view(REPORT_NOTES);
 	assert_string_equal(none, "");
 	free(none);
+}
+
+/* A run in the place of one that was inconclusive counts instead of it; no other does. */
+static void test_slow_at_first(void **state)
+{
+	static const char records[] =
+		"{\"t\":0,\"kind\":\"unsure\",\"scenario\":\"a\"}\n{\"t\":0,\"kind\":\"unsure\",\"scenario\":"
+		"\"a\"}\n"
+		"{\"t\":0,\"kind\":\"unsure\",\"scenario\":\"b\"}\n{\"t\":0,\"kind\":\"unsure\",\"scenario\":"
+		"\"c\"}\n"
+		"{\"t\":0,\"kind\":\"pass\",\"scenario\":\"a\",\"earlier\":\"unsure\",\"text\":\"PASS a\"}\n"
+		"{\"t\":0,\"kind\":\"fail\",\"scenario\":\"b\",\"earlier\":\"unsure\"}\n"
+		"{\"t\":0,\"kind\":\"unsure\",\"scenario\":\"c\",\"earlier\":\"unsure\"}\n";
+	static const struct {
+		enum report_kind kind;
+		const char *want;
+	} rows[] = {
+		{ REPORT_NOTES, "slow at first: a\ninconclusive: a, c\n" },
+		{ REPORT_TAP, "1..4\nnot ok 1 - a\n  ---\n  inconclusive: true\n  message" },
+		{ REPORT_TAP, "\nok 2 - a\nnot ok 3 - b\n  ---\n  message" },
+		{ REPORT_TAP, "\n# slow at first: a\n# inconclusive: a, c\n" },
+		{ REPORT_SUMMARY, "### simnet: 1 of 4 passed\n" },
+		{ REPORT_SUMMARY, "| a | passed, slow at first |" },
+		{ REPORT_SUMMARY, "| c | inconclusive |" },
+		{ REPORT_JUNIT, " tests=\"4\" failures=\"1\" errors=\"0\" skipped=\"2\">" },
+		{ REPORT_JUNIT, "<property name=\"slow-at-first\" value=\"true\"/>" },
+		{ REPORT_GITHUB, "::notice file=,line=0,title=a::PASS a\n" },
+	};
+	struct errbuf eb;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *got = NULL;
+		size_t n;
+		FILE *o = open_memstream(&got, &n);
+		assert_int_equal(report_write(rows[i].kind, records, sizeof(records) - 1, o, &eb), 0);
+		fclose(o);
+		if (!strstr(got, rows[i].want))
+			fail_msg("row %zu: got\n%s\nwant\n%s", i, got, rows[i].want);
+		free(got);
+	}
 }
 
 static void test_names_are_not_numbers(void **state)
@@ -258,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_tap),
 		cmocka_unit_test(test_github),
 		cmocka_unit_test(test_any_bytes),
+		cmocka_unit_test(test_slow_at_first),
 		cmocka_unit_test(test_skipped),
 		cmocka_unit_test(test_names_are_not_numbers),
 		cmocka_unit_test(test_lost_output_is_known),

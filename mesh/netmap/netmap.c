@@ -165,6 +165,33 @@ static void apply_peers(struct draft *d, const struct netmap *old, const struct 
 	}
 }
 
+static bool has_any(const struct ctl_node *node, const struct ctl_prefixes *of)
+{
+	for (size_t i = 0; i < of->n; i++)
+		if (ctl_node_has(node, &of->v[i].ip))
+			return true;
+	return false;
+}
+
+/* This machine's own addresses are others now: a peer of before that has one of them is told of anew. */
+static void refuse_own(struct draft *d, const struct netmap *old)
+{
+	if (!old || d->m->self == old->self)
+		return;
+	const struct ctl_prefixes *own = &d->m->self->node.addresses;
+	const struct netmap_chunks *c = &d->m->chunks;
+	struct peer_ids theirs = { .n = 0 };
+	for (size_t i = 0; i < c->n; i++)
+		for (unsigned at = 0; at < c->v[i]->n; at++) {
+			const struct ctl_node *told = &peer_told(c->v[i]->peers[at])->node;
+			if (has_any(told, own) && !peer_ids_add(&theirs, told->id))
+				d->failed = true;
+		}
+	for (size_t i = 0; i < theirs.n; i++)
+		upsert(d, &peer_told(chunks_find(c, theirs.v[i]))->node, c);
+	free(theirs.v);
+}
+
 /* All are known: what the chunks hold, in a row. */
 static void list_peers(struct draft *d)
 {
@@ -462,6 +489,7 @@ struct netmap *netmap_apply(
 	if (m->node)
 		apply_self(&d, m->node);
 	apply_peers(&d, old, m);
+	refuse_own(&d, old);
 	list_peers(&d);
 	apply_parts(&d, old, m);
 	apply_problems(&d, old, m);

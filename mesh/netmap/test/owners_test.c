@@ -112,6 +112,10 @@ static const struct {
 		"2: 100.64.0.2 100.64.0.2", NULL, 0 },
 	{ "ours is nobody's", { "{" SELF ",\"Peers\":[" AT(2, "two", V4(1)) "]}" },
 		"2:", "Peers[two].Addresses: 100.64.0.1/32: this machine's own", 1 },
+	{ "a peer's becomes ours", { FIRST, "{\"Node\":" AT(1, "self", V4(3)) "}" },
+		"2: fd7a:115c:a1e0::2, 3:, 4: 100.64.0.2", TWO_SAYS, 2 },
+	{ "two have what becomes ours", { FIRST, "{\"Node\":" AT(1, "self", V6(2) "," V4(2)) "}" },
+		"2:, 3: 100.64.0.3, 4:", "Peers[four].Addresses: 100.64.0.2/32: this machine's own", 3 },
 };
 
 static void one_address_twice(void **state)

@@ -288,19 +288,34 @@ enum answer_read answer_read(struct answer_work *k, const uint8_t *msg, size_t l
 
 enum { SVCB_IPV4_HINT = 4, SVCB_IPV6_HINT = 6 };
 
+static bool leads_inside(const struct addr *ip, const struct nat64 *by)
+{
+	struct addr v4;
+	return nat64_extract(by, ip, &v4) && addr_is_inside(&v4);
+}
+
+static bool is_private(const struct addr *ip, const struct nat64_set *translators)
+{
+	bool inside = addr_is_inside(ip) || leads_inside(ip, &nat64_well_known);
+	for (size_t i = 0; i < translators->n; i++)
+		inside = inside || leads_inside(ip, &translators->v[i]);
+	return inside;
+}
+
 /* One after the other, each of 4 or 16 bytes. */
-static bool any_is_private(const uint8_t *p, size_t len, size_t each)
+static bool any_is_private(const uint8_t *p, size_t len, size_t each, const struct nat64_set *translators)
 {
 	for (; len >= each; p += each, len -= each) {
 		struct addr ip = each == 4 ? addr_v4_bytes(p) : addr_v6_bytes(p);
-		if (addr_is_inside(&ip))
+		if (is_private(&ip, translators))
 			return true;
 	}
 	return false;
 }
 
 /* The hints of an SVCB or HTTPS record, RFC 9460 2.2. */
-static bool hints_are_private(const uint8_t *msg, const struct dns_rr *rr)
+static bool hints_are_private(
+	const uint8_t *msg, const struct dns_rr *rr, const struct nat64_set *translators)
 {
 	struct rd r = rd_of(msg + rr->rdata_at, rr->rdata_len);
 	bool found = false;
@@ -311,22 +326,22 @@ static bool hints_are_private(const uint8_t *msg, const struct dns_rr *rr)
 		unsigned key = rd_u16(&r), n = rd_u16(&r);
 		const uint8_t *p = rd_take(&r, n);
 		if (p && (key == SVCB_IPV4_HINT || key == SVCB_IPV6_HINT))
-			found = any_is_private(p, n, key == SVCB_IPV4_HINT ? 4 : 16);
+			found = any_is_private(p, n, key == SVCB_IPV4_HINT ? 4 : 16, translators);
 	}
 	return found;
 }
 
-bool answer_has_private(const uint8_t *msg, size_t len)
+bool answer_has_private(const uint8_t *msg, size_t len, const struct nat64_set *translators)
 {
 	size_t at = dns_name_skip(msg, len, DNS_HEADER) + 4;
 	struct dns_rr rr;
 	for (unsigned n = (unsigned)be_get(msg + 6, 2); n && dns_rr_next(msg, len, &at, &rr); n--) {
 		bool svcb = rr.type == DNS_SVCB || rr.type == DNS_HTTPS;
-		if (rr.type == DNS_A && any_is_private(msg + rr.rdata_at, rr.rdata_len, 4))
+		if (rr.type == DNS_A && any_is_private(msg + rr.rdata_at, rr.rdata_len, 4, translators))
 			return true;
-		if (rr.type == DNS_AAAA && any_is_private(msg + rr.rdata_at, rr.rdata_len, 16))
+		if (rr.type == DNS_AAAA && any_is_private(msg + rr.rdata_at, rr.rdata_len, 16, translators))
 			return true;
-		if (svcb && hints_are_private(msg, &rr))
+		if (svcb && hints_are_private(msg, &rr, translators))
 			return true;
 	}
 	return false;

@@ -3,6 +3,7 @@
 #ifndef RW_RESOLVER_ANSWER_H
 #define RW_RESOLVER_ANSWER_H
 
+#include "mesh/base/nat64.h"
 #include "resolver/cache.h"
 #include "resolver/message.h"
 #include "resolver/record.h"
@@ -53,8 +54,9 @@ uint16_t answer_ede(const struct cache_item *item);
 void answer_copy(uint8_t *buf, const struct cache_item *item);
 
 /* Does a clean message have an address of a private network, of a link or of the machine itself, in a record or as
- * a hint of where a service is? */
-bool answer_has_private(const uint8_t *msg, size_t len);
+ * a hint of where a service is? An IPv6 address by which a translator (those given, and the well-known prefix) leads to such
+ * a one is one. */
+bool answer_has_private(const uint8_t *msg, size_t len, const struct nat64_set *translators);
 
 /* Two clean messages as one: the chain of the first, and what the second says of its end.
  * buf[DNS_MESSAGE_MAX]. 0: too large. */

@@ -5,8 +5,6 @@
 
 enum { TTL_UNKNOWN_S = 600, NIBBLES = 32 };
 
-static const uint8_t well_known[16] = { 0x00, 0x64, 0xff, 0x9b };
-
 /* Calls of it go over the records of an answer, then over those of its authority. */
 struct records {
 	const struct cache_item *item;
@@ -69,7 +67,7 @@ static bool is_left_out(const struct records *r, const struct dns_rr *rr)
 
 static bool may_embed(const struct nat64 *n, const struct addr *v4)
 {
-	bool known = n->bits == 96 && !memcmp(n->prefix.b, well_known, sizeof(well_known));
+	bool known = n->bits == nat64_well_known.bits && addr_equal(&n->prefix, &nat64_well_known.prefix);
 	return !known || !addr_is_inside(v4);
 }
 

@@ -147,7 +147,7 @@ static void private_refuse(
 	struct dns_ask asked = { .type = f->key.type, .name = &f->key.name };
 	unsigned labels;
 	if (!routes->refuse_private || f->checks || f->key.route->suffix.len > 1 || a->to->site ||
-		!got->len || !answer_has_private(r->clean, got->len) ||
+		!got->len || !answer_has_private(r->clean, got->len, &r->dns64) ||
 		suffixes_longest(routes->private_ok, &f->key.name, &labels) >= 0)
 		return;
 	r->stats.rebinding++;

@@ -5,6 +5,8 @@ enum { RESERVED = 8 }; /* RFC 6052 2.2: this octet is zero, the IPv4 address goe
 /* The longest first: a shorter reading of the same bytes would be chance. RFC 7050 3. */
 static const uint8_t lengths[] = { 96, 64, 56, 48, 40, 32 };
 
+const struct nat64 nat64_well_known = { .prefix = { { 0x00, 0x64, 0xff, 0x9b } }, .bits = 96 };
+
 void nat64_set_add(struct nat64_set *s, const struct nat64 *prefix)
 {
 	for (size_t i = 0; i < s->n; i++)

@@ -11,6 +11,9 @@ struct nat64 {
 	uint8_t bits; /* 32, 40, 48, 56, 64 or 96; 0 = none is known */
 };
 
+extern const struct nat64
+	nat64_well_known; /* 64:ff9b::/96: leads to the IPv4 internet alone (RFC 6052 3.1) */
+
 enum { NAT64_SET_MAX = 4 };
 struct nat64_set { /* a network may have several translators */
 	struct nat64 v[NAT64_SET_MAX];

@@ -21,6 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct answer_work work;
+	static const struct nat64_set translators = { .n = 1,
+		.v = { { .prefix = { { 0x20, 0x01, 0x0d, 0xb8 } }, .bits = 32 } } };
 	static uint8_t clean[DNS_MESSAGE_MAX + DNS_OPT_LEN], out[DNS_MESSAGE_MAX + DNS_OPT_LEN];
 	struct dns_ask ask = { .edns = true };
 	struct dns_query q = { .rd = true, .edns = true, .size = DNS_UDP_PLAIN };
@@ -38,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (answer_read(&work, data, len, &ask, true, &a, clean) != ANSWER_OK || !a.len)
 		return 0;
 	walk(clean, a.len);
-	(void)answer_has_private(clean, a.len);
+	(void)answer_has_private(clean, a.len, &translators);
 	q.name = name;
 	q.question_len = (uint16_t)(name.len + 4);
 	memcpy(q.question, clean + DNS_HEADER, q.question_len);

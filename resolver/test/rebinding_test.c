@@ -102,6 +102,10 @@ static void test_addresses(void **state)
 		{ AAAA("00000000000000000000000000000001"), true },
 		{ AAAA("00000000000000000000ffff0a000001"), true },
 		{ AAAA("20010db8000000000000000000000001"), false },
+		{ AAAA("0064ff9b0000000000000000c0a80101"), true },
+		{ AAAA("0064ff9b00000000000000007f000001"), true },
+		{ AAAA("0064ff9b000000000000000008080808"), false },
+		{ AAAA("0064ff9b0001000000000000c0a80101"), false },
 		{ DNS_A, { .an = 2, .records = A_RECORD "c00c 0001 0001 0000003c 0004 c0a80101" }, true },
 		/* priority 1, target ".", ipv4hint of two */
 		{ DNS_HTTPS,
@@ -126,6 +130,33 @@ static void test_addresses(void **state)
 			fail_msg("row %zu", i);
 	}
 	assert_true(resolver_stats(f.r)->rebinding > 10);
+}
+
+/* By the translator's prefix, once it is known. */
+static void test_translator(void **state)
+{
+	static const struct fake_answer
+		lan = { .an = 1, .records = "c00c 001c 0001 0000003c 0010 20010db80064000000000000c0a80101" },
+		internet = { .an = 1,
+			.records = "c00c 001c 0001 0000003c 0010 20010db8006400000000000008080808" },
+		hint = { .an = 1,
+			.records = "c00c 0041 0001 0000003c 0017 0001 00 0006 0010 "
+				   "20010db80064000000000000c0a80101" };
+	struct resolver_upstream up = { .at = fake_upstream(STRANGER) };
+	struct resolver_route route = { .suffix = "", .upstreams = &up, .n_upstreams = 1 };
+	struct resolver_config c = { .routes = &route, .n_routes = 1, .refuse_private = true };
+	(void)state;
+	assert_int_equal(resolver_configure(f.r, &c, NULL), 0);
+	assert_false(is_refused("a.example.com", DNS_AAAA, &lan));
+	assert_true(nat64_parse("2001:db8:64::/96", &c.dns64));
+	assert_int_equal(resolver_configure(f.r, &c, NULL), 0);
+	fake_ask(&f, 1, "b.example.com", DNS_AAAA);
+	fake_answer(&f, f.n_sent - 1, &lan);
+	fake_answer(&f, f.n_sent - 1, &(struct fake_answer) { 0 }); /* it has no IPv4 either */
+	assert_int_equal(fake_count(&f, 1), 0);
+	assert_int_equal(resolver_stats(f.r)->rebinding, 1);
+	assert_true(is_refused("c.example.com", DNS_HTTPS, &hint));
+	assert_false(is_refused("d.example.com", DNS_AAAA, &internet));
 }
 
 static void test_who_may(void **state)
@@ -166,6 +197,7 @@ static void test_other_exceptions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_translator, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_may, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_exceptions, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,12 +51,20 @@ static bool aliases_are_of_internet(const struct exit_dns *q, const uint8_t *msg
 	return true;
 }
 
+/* Into what is around this machine, directly or by a translator. */
+static bool leads_inside(const struct exit_dns *q, const uint8_t *msg, size_t len)
+{
+	const struct resolver *r = q->ops.resolver(q->ops.arg);
+	const struct nat64_set by = r ? resolver_dns64(r) : (struct nat64_set) { .n = 0 };
+	return answer_has_private(msg, len, &by);
+}
+
 static void answered(void *arg, int code, const uint8_t *answer, size_t len)
 {
 	struct exit_dns *q = arg;
 	struct exit_dns_ops ops = q->ops;
 	struct dns_query query = q->query;
-	bool may = !code && len >= DNS_HEADER && !answer_has_private(answer, len) &&
+	bool may = !code && len >= DNS_HEADER && !leads_inside(q, answer, len) &&
 		   aliases_are_of_internet(q, answer, len);
 	*q->handle = NULL;
 	free(q);

@@ -54,8 +54,11 @@ static void upstream_asked(void *arg, int events)
 	dns_write_begin(&d, b, sizeof(b), &q);
 	dns_write_mark(&d, 1);
 	const char *to = alias_of(&q.name);
-	size_t rr = dns_write_rr(&d, &q.name, to ? DNS_CNAME : DNS_A, 60);
+	bool six = !to && q.type == DNS_AAAA;
+	size_t rr = dns_write_rr(&d, &q.name, to ? DNS_CNAME : six ? DNS_AAAA : DNS_A, 60);
 	struct dns_name end;
+	if (six) /* by a translator */
+		wr_bytes(&d.w, "\0\144\377\233\0\0\0\0\0\0\0\0", 12);
 	if (to && dns_name_parse(to, &end))
 		wr_bytes(&d.w, end.b, end.len);
 	else
@@ -131,12 +134,15 @@ static void done(void *arg, const uint8_t *answer, size_t len)
 		memcpy(p->answer, answer, len);
 }
 
+/* For IPv6 where the name has a 6. */
 static size_t question(const char *name, uint8_t out[static DNS_ASK_MAX])
 {
 	struct dns_name wire;
 	assert_true(dns_name_parse(name, &wire));
-	return dns_ask_write(
-		out, &(struct dns_ask) { .id = 0x4242, .type = DNS_A, .name = &wire, .edns = true });
+	return dns_ask_write(out, &(struct dns_ask) { .id = 0x4242,
+					  .type = strchr(name, '6') ? DNS_AAAA : DNS_A,
+					  .name = &wire,
+					  .edns = true });
 }
 
 static void ask(struct place *p, const char *name)
@@ -157,10 +163,8 @@ static void test_names(void **state)
 		const char *name;
 		int rcode, answers, asked; /* asked: of the upstream */
 	} rows[] = {
-		{ "www.example.org", 0, 1, 1 },
-		{ "www.example.org", 0, 1, 0 }, /* known */
-		{ "b.mesh.test", DNS_REFUSED, 0, 0 },
-		{ "none.mesh.test", DNS_REFUSED, 0, 0 },
+		{ "www.example.org", 0, 1, 1 }, { "www.example.org", 0, 1, 0 }, /* known */
+		{ "b.mesh.test", DNS_REFUSED, 0, 0 }, { "none.mesh.test", DNS_REFUSED, 0, 0 },
 		{ "git.corp.example", DNS_REFUSED, 0, 0 }, /* a server for these names alone */
 		{ "nas.home.arpa", DNS_REFUSED, 0, 0 },	   /* of the place that we are at */
 		{ "x.onion", DNS_NXDOMAIN, 0, 0 },	   /* of nobody */
@@ -168,8 +172,9 @@ static void test_names(void **state)
 		{ "mesh.example.org", DNS_REFUSED, 0, 1 }, /* 100.64.0.2 */
 		{ "alias0.example.org", 0, 1, 1 },
 		{ "alias1.example.org", DNS_REFUSED, 0, 2 }, /* whatever the corp's server says */
-		{ "alias2.example.org", DNS_REFUSED, 0, 1 },
-		{ "alias3.example.org", DNS_REFUSED, 0, 1 },
+		{ "alias2.example.org", DNS_REFUSED, 0, 1 }, { "alias3.example.org", DNS_REFUSED, 0, 1 },
+		{ "www6.example.org", 0, 1, 1 },	   /* 64:ff9b::8.8.8.8 */
+		{ "lan6.example.org", DNS_REFUSED, 0, 1 }, /* 64:ff9b::10.0.0.1 */
 	};
 	struct place *p = place_make();
 	(void)state;

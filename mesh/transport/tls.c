@@ -327,13 +327,14 @@ struct tls *tls_server(const char *cert_file, const char *key_file, struct errbu
 	return NULL;
 }
 
-/* The chain in its order, then the key. */
+/* The chain in its order, then the key. Each is read with a passphrase, an empty one: without it OpenSSL asks for one at the
+ * terminal, or takes what comes at standard input, for a certificate too. */
 static bool take_text(SSL_CTX *ctx, BIO *bio)
 {
-	X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	X509 *x = PEM_read_bio_X509(bio, NULL, NULL, (void *)"");
 	bool ok = x && SSL_CTX_use_certificate(ctx, x) == 1;
 	X509_free(x);
-	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, (void *)""))) {
 		ok = SSL_CTX_add0_chain_cert(ctx, x) == 1;
 		if (!ok)
 			X509_free(x);
@@ -636,7 +637,7 @@ static X509 *read_certificate(const char *cert_file, struct errbuf *eb)
 		err_set(eb, -errno, "open %s", cert_file);
 		return NULL;
 	}
-	X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
+	X509 *x = PEM_read_X509(f, NULL, NULL, (void *)"");
 	fclose(f);
 	if (!x)
 		err_say(eb, ERR_MALFORMED, "%s holds no PEM certificate", cert_file);

@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -376,6 +378,42 @@ static void test_certificates(void **state)
 	scratch_fini(&other);
 }
 
+/* RFC 1421 4.6.1.1 */
+static const char locked[] = "-----BEGIN CERTIFICATE-----\n"
+			     "Proc-Type: 4,ENCRYPTED\n"
+			     "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+			     "AAAAAAAAAAAAAAAAAAAAAA==\n"
+			     "-----END CERTIFICATE-----\n";
+
+/* Nobody is asked for a passphrase: what comes at standard input is another's. */
+static void test_locked_certificate(void **state)
+{
+	struct scratch sc;
+	char path[128], pin[80];
+	int fd[2], left = 0, status;
+	(void)state;
+	scratch_init(&sc);
+	snprintf(path, sizeof(path), "%s/x", sc.dir);
+	write_text(path, locked);
+	assert_int_equal(pipe(fd), 0);
+	assert_int_equal(write(fd[1], "word\nword\nword\n", 15), 15);
+	pid_t child = fork();
+	if (child == 0) { /* without a terminal, and with a standard input of its own */
+		bool read = setsid() < 0 || dup2(fd[0], STDIN_FILENO) < 0 || !tls_pin_of(path, pin, NULL) ||
+			    !tls_cert_fault(path, NULL, NULL) ||
+			    tls_server_text(locked, sizeof(locked) - 1, NULL) ||
+			    tls_server(path, sc.key, NULL) || tls_client_authorities(path, NULL);
+		_exit(read);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(ioctl(fd[0], FIONREAD, &left), 0);
+	assert_int_equal(left, 15);
+	close(fd[0]);
+	close(fd[1]);
+	scratch_fini(&sc);
+}
+
 static void test_refused(void **state)
 {
 	struct loop *loop = loop_new();
@@ -566,6 +604,7 @@ int main(void)
 		cmocka_unit_test(test_authorities),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_locked_certificate),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_flush),

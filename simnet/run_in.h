@@ -1,4 +1,4 @@
-/* Inside of runner.h: one run, for runner.c and stay.c only. */
+/* Inside of runner.h: one run, for runner.c, run_end.c and stay.c only. */
 #ifndef SIMNET_RUN_IN_H
 #define SIMNET_RUN_IN_H
 
@@ -22,6 +22,12 @@ struct run {
 
 /* runner.c: one step with its record; 0, or negative with a sentence. */
 int run_step(struct run *run, const struct scn_step *st, struct errbuf *eb);
+/* run_end.c. How far a run came before it ended: */
+enum stage { STAGE_CHECK, STAGE_BUILD, STAGE_RUN };
+/* What it comes to: an exit code of runner.h. */
+int run_exit_code(const struct run *run, int err, enum stage stage);
+/* The last record. start: clock_now_ms() when it began. */
+void run_tell_end(struct run *run, int code, const char *message, uint64_t start);
 /* What failed, then why; message gets the sentence with its place. */
 void run_tell_failure(struct run *run, const struct errbuf *eb, char *message, size_t cap);
 

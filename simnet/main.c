@@ -362,7 +362,7 @@ static const struct verb verb_probe_row = {
 static const struct verb verb_graph_row = {
 	{ "graph", "FILE", "draw a scenario's network",
 		"A tree of lines, an SVG picture for light and dark, or a "
-		"flowchart in Mermaid's language. Needs no rights.",
+		"flowchart in Mermaid's or Graphviz's language. Needs no rights.",
 		graph_rows },
 	review_graph
 };

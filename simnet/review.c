@@ -23,7 +23,7 @@ enum { RECORD_BYTES = 256 << 20 };
 	}
 const struct opt_row graph_rows[] = {
 	{ "k", "only", OPT_STRING, AT(only), "NAME", "of a matrix: the variant whose name holds this" },
-	{ "as", NULL, OPT_STRING, AT(review.as), "KIND", "text (default), svg or mermaid" },
+	{ "as", NULL, OPT_STRING, AT(review.as), "KIND", "text (default), svg, mermaid or dot" },
 	REVIEW_HELP,
 	{ 0 },
 };
@@ -31,7 +31,7 @@ const struct opt_row graph_rows[] = {
 static int write_graph(const struct command *c, const struct scenario *s)
 {
 	static const char *const words[] = {
-		[GRAPH_TEXT] = "text", [GRAPH_SVG] = "svg", [GRAPH_MERMAID] = "mermaid"
+		[GRAPH_TEXT] = "text", [GRAPH_SVG] = "svg", [GRAPH_MERMAID] = "mermaid", [GRAPH_DOT] = "dot"
 	};
 	struct buf out = { 0 };
 
@@ -44,7 +44,7 @@ static int write_graph(const struct command *c, const struct scenario *s)
 		buf_free(&out);
 		return ok ? EXIT_PASS : EXIT_BROKEN;
 	}
-	return command_error("--as is text, svg or mermaid");
+	return command_error("--as is text, svg, mermaid or dot");
 }
 
 int review_graph(struct command *c)

@@ -1,6 +1,7 @@
 #include "simnet/run_in.h"
 
 #include "mesh/os/loop.h"
+#include "simnet/report/chart.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,21 @@ static const char *end_kind(int code, enum run_skip skip)
 				     : "error";
 }
 
+/* The network as a chart, for a page that may show it beside the story; what the step is about stands out. "" of one that is
+ * larger than such pages draw. */
+static const char *chart_of(const struct run *run, struct buf *out)
+{
+	enum { CHART_BYTES = 50000, CHART_NODES = 250 };
+	const struct scenario *s = run->lab.s;
+	const struct scn_step *st = run->lab.step;
+	const char *const names[] = { st ? st->from : NULL, st ? st->to : NULL, st ? st->target : NULL };
+
+	out->cap = CHART_BYTES;
+	bool ok = s->n_nodes + s->n_routers <= CHART_NODES && chart_mermaid(s, out) &&
+		  chart_mark(s, names, ARRAY_LEN(names), out);
+	return ok ? buf_cstr(out) : "";
+}
+
 void run_tell_end(struct run *run, int code, const char *message, uint64_t start)
 {
 	const struct scenario *s = run->lab.s;
@@ -105,11 +121,14 @@ void run_tell_end(struct run *run, int code, const char *message, uint64_t start
 	else
 		snprintf(text, sizeof(text), "%s %s  %.500s", strcmp(kind, "skip") != 0 ? "ERROR" : "SKIP",
 			name, message);
+	struct buf chart = { 0 };
 	struct story_item item = { .kind = kind,
 		.mark = strcmp(kind, "skip") != 0 ? code ? STORY_BAD : STORY_GOOD : STORY_EVENT,
 		.at = run->lab.step ? run->lab.step->at : (struct scn_at) { .line = 1, .column = 1 },
 		.text = text,
-		.keys = { "message", "seconds", "seed", "earlier", "lacks" },
-		.values = { message, took, seed, run->r->again ? "unsure" : "", run->lacks } };
+		.keys = { "message", "seconds", "seed", "earlier", "lacks", "chart" },
+		.values = { message, took, seed, run->r->again ? "unsure" : "", run->lacks,
+			code == EXIT_FAILED || code == EXIT_UNSURE ? chart_of(run, &chart) : "" } };
 	story_tell(run->lab.story, &item);
+	buf_free(&chart);
 }

@@ -1,5 +1,6 @@
 #include "simnet/report/graph.h"
 
+#include "simnet/report/chart.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ const char *graph_link(const struct link_model *link, char *buf, size_t cap)
 	return buf;
 }
 
-static const char *runs_what(const struct scn_node *n)
+const char *graph_runs(const struct scn_node *n)
 {
 	const char *slash = !n->adapter && n->argv ? strrchr(n->argv[0], '/') : NULL;
 	return n->adapter ? n->adapter : slash ? slash + 1 : n->argv ? n->argv[0] : "";
@@ -119,7 +120,7 @@ static bool text_under(const struct scenario *s, int router, const char *indent,
 		const struct scn_node *n = &s->nodes[i];
 		if (n->router != router)
 			continue;
-		const char *runs = runs_what(n);
+		const char *runs = graph_runs(n);
 		graph_link(n->link, link, sizeof(link));
 		ok = buf_printf(out, "%s%s %-14s %-15s %s%s%s%s%s%s", indent, --left ? "├─" : "└─", n->name,
 			     addr_format(&n->ip, ip), is_what(n), *runs ? ", runs " : "", runs,
@@ -136,37 +137,6 @@ static bool text_under(const struct scenario *s, int router, const char *indent,
 			     r->name, addr_format(&r->wan, ip), graph_nat(r, nat, sizeof(nat)),
 			     prefix_format(&r->lan_net, lan), *link ? ", link " : "", link) &&
 		     text_under(s, (int)i, deeper, out);
-	}
-	return ok;
-}
-
-/* ---- mermaid ---- */
-
-static bool mermaid_write(const struct scenario *s, struct buf *out)
-{
-	char ip[ADDR_TEXT], lan[PREFIX_TEXT], nat[120];
-	bool ok = buf_printf(out, "flowchart TD\n  internet((internet))\n");
-
-	for (size_t i = 0; ok && i < s->n_routers; i++) {
-		const struct scn_router *r = &s->routers[i];
-		ok = buf_printf(out, "  r%zu{{\"%s<br/>%s<br/>%s<br/>%s\"}}\n", i, r->name,
-			graph_nat(r, nat, sizeof(nat)), addr_format(&r->wan, ip),
-			prefix_format(&r->lan_net, lan));
-		if (ok && r->behind < 0)
-			ok = buf_printf(out, "  internet --- r%zu\n", i);
-		else if (ok)
-			ok = buf_printf(out, "  r%d --- r%zu\n", r->behind, i);
-	}
-	for (size_t i = 0; ok && i < s->n_nodes; i++) {
-		const struct scn_node *n = &s->nodes[i];
-		const char *runs = runs_what(n);
-		ok = buf_printf(out, "  n%zu%s%s<br/>%s%s", i, n->is_service ? "([\"" : "[\"", n->name,
-			     addr_format(&n->ip, ip), *runs ? "<br/>" : "") &&
-		     put_escaped(out, runs) && buf_printf(out, "%s\n", n->is_service ? "\"])" : "\"]");
-		if (ok && n->router < 0)
-			ok = buf_printf(out, "  internet --- n%zu\n", i);
-		else if (ok)
-			ok = buf_printf(out, "  r%d --- n%zu\n", n->router, i);
 	}
 	return ok;
 }
@@ -268,7 +238,7 @@ static void put_card(struct svg *g, int x, int y, const char *kind, const char *
 static void put_node(struct svg *g, const struct scn_node *n, int x, int y)
 {
 	char ip[ADDR_TEXT], what[120];
-	const char *runs = runs_what(n);
+	const char *runs = graph_runs(n);
 	snprintf(what, sizeof(what), "%.90s%s", *runs ? runs : "bare host",
 		n->on_router ? ", on the router" : "");
 	if (n->n_ifaces > 1)
@@ -422,7 +392,8 @@ bool graph_write(enum graph_kind kind, const struct scenario *s, struct buf *out
 {
 	switch (kind) {
 	case GRAPH_SVG: return svg_write(s, out);
-	case GRAPH_MERMAID: return mermaid_write(s, out);
+	case GRAPH_MERMAID: return chart_mermaid(s, out);
+	case GRAPH_DOT: return chart_dot(s, out);
 	case GRAPH_TEXT: break;
 	}
 	return buf_printf(out, "internet\n") && text_under(s, -1, "", out);

@@ -205,7 +205,17 @@ static void summary_row(FILE *out, const struct run *o, unsigned number)
 	fputs(" |\n", out);
 }
 
-/* The story of what failed, folded. */
+/* No line of it may end the block that it stands in. */
+static void put_chart(FILE *out, const char *chart)
+{
+	if (!*chart || strchr(chart, '`'))
+		return;
+	fputs("```mermaid\n", out);
+	fputs(chart, out);
+	fputs("```\n\n", out);
+}
+
+/* The network and the story of what failed, folded. */
 static void summary_story(FILE *out, const struct run *o, unsigned number)
 {
 	const char *kind = record_text(o->end, "kind");
@@ -217,7 +227,9 @@ static void summary_story(FILE *out, const struct run *o, unsigned number)
 	name_of(o->end, name, sizeof(name));
 	fputs("\n<details><summary>", out);
 	xml(out, name);
-	fputs("</summary>\n\n<pre>", out);
+	fputs("</summary>\n\n", out);
+	put_chart(out, record_text(o->end, "chart"));
+	fputs("<pre>", out);
 	story_lines(out, o, xml);
 	fputs("</pre>\n</details>\n", out);
 }

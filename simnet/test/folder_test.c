@@ -291,7 +291,8 @@ static void test_graph(void **state)
 	expect("simnet graph cut.yaml", 0, "└─ home ");
 	expect("simnet graph --as mermaid cut.yaml", 0, "r0 --- n0");
 	expect("simnet graph --as svg cut.yaml | head -c 4", 0, "<svg");
-	expect("simnet graph --as png cut.yaml", 2, "--as is text, svg or mermaid");
+	expect("simnet graph --as dot cut.yaml", 0, "r0 -- n0 [");
+	expect("simnet graph --as png cut.yaml", 2, "--as is text, svg, mermaid or dot");
 	expect("simnet graph", 2, "graph takes one scenario file");
 	expect("simnet graph -k nowhere cut.yaml", 2, "no variant");
 }

@@ -229,7 +229,11 @@ static void test_summary(void **state)
 		"1\n### simnet: 1 of 2 passed\n\n| scenario | | time | seed | |\n|---|---|---|---|---|\n| "
 		"pass | passed | ");
 	command_line_expect("cat sum", 0, "| fail | **failed** | ");
-	command_line_expect("cat sum", 0, "<details><summary>fail</summary>");
+	command_line_expect("cat sum", 0,
+		"<details><summary>fail</summary>\n\n```mermaid\nflowchart TD\n  internet((internet))\n  "
+		"n0[");
+	command_line_expect("cat sum", 0,
+		"  class n0 marked\n  classDef marked stroke:#d1242f,stroke-width:3px\n```\n\n<pre>");
 }
 
 int main(void)

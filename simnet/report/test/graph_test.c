@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "simnet/report/chart.h"
 #include "simnet/report/graph.h"
 #include <string.h>
 
@@ -52,11 +53,61 @@ static void test_mermaid(void **state)
 	(void)state;
 	const char *text = graph_of(GRAPH_MERMAID, &out);
 	static const char *const lines[] = { "flowchart TD\n", "  internet --- r0\n", "  r0 --- r1\n",
-		"n0([\"s<br/>", "a&lt;b\"])\n", "  internet --- n0\n", "  r2 --- n1\n", "  r1 --- n2\n" };
+		"n0([\"s<br/>", "a#60;b\"])\n", "  internet --- n0\n", "  r2 --- n1\n", "  r1 --- n2\n" };
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		if (!strstr(text, lines[i]))
 			fail_msg("no '%s' in\n%s", lines[i], text);
 	buf_free(&out);
+}
+
+static void test_dot(void **state)
+{
+	struct buf out = { 0 };
+	(void)state;
+	const char *text = graph_of(GRAPH_DOT, &out);
+	static const char *const lines[] = { "graph \"t\" {\n",
+		"  r0 [fillcolor=\"#ffe8cc\", label=\"isp\\nEIM / ",
+		"  n0 [fillcolor=\"#ece2ff\", label=\"s\\n", "\\na<b\"];\n",
+		"  internet -- r0 [label=\"\"];\n", "  r0 -- r1 [", "  r1 -- n2 [" };
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		if (!strstr(text, lines[i]))
+			fail_msg("no '%s' in\n%s", lines[i], text);
+	buf_free(&out);
+}
+
+/* Each plug is a wire; what its link does is written there. */
+static void test_wires(void **state)
+{
+	static const char plugs[] = "simnet: 1\nname: t\nrouters: {home: {nat: home, link: {delay: "
+				    "20ms}}}\nnodes:\n  a: {interfaces: "
+				    "{eth0: {at: home}, wwan0: {at: internet, up: false}}}\n";
+	static const struct {
+		enum graph_kind kind;
+		const char *says;
+	} rows[] = {
+		{ GRAPH_MERMAID, "  internet ---|\"20 ms\"| r0\n" },
+		{ GRAPH_MERMAID, "  r0 ---|\"eth0\"| n0\n  internet -.-|\"wwan0 (off)\"| n0\n" },
+		{ GRAPH_DOT, "  internet -- r0 [label=\"20 ms\"];\n" },
+		{ GRAPH_DOT, "  internet -- n0 [label=\"wwan0 (off)\", style=dashed];\n" },
+	};
+	struct scenario s = { 0 };
+	struct errbuf eb = { 0 };
+	(void)state;
+	if (scenario_parse("t.yaml", plugs, sizeof(plugs) - 1, 0, &s, &eb))
+		fail_msg("%s", eb.text);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf out = { 0 };
+		assert_true(graph_write(rows[i].kind, &s, &out));
+		if (!strstr(buf_cstr(&out), rows[i].says))
+			fail_msg("row %zu: no '%s' in\n%s", i, rows[i].says, buf_cstr(&out));
+		buf_free(&out);
+	}
+	struct buf marks = { 0 };
+	assert_true(chart_mark(&s, (const char *const[]) { "a", NULL, "nobody", "home" }, 4, &marks));
+	assert_string_equal(buf_cstr(&marks), "  class n0 marked\n  class r0 marked\n  classDef marked "
+					      "stroke:#d1242f,stroke-width:3px\n");
+	buf_free(&marks);
+	scenario_free(&s);
 }
 
 static void test_svg(void **state)
@@ -101,6 +152,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_mermaid),
+		cmocka_unit_test(test_dot),
+		cmocka_unit_test(test_wires),
 		cmocka_unit_test(test_svg),
 		cmocka_unit_test(test_links),
 	};

@@ -1,5 +1,6 @@
 #include "resolver/conf.h"
 
+#include "mesh/base/yaml_fault.h"
 #include "resolver/conf_reader.h"
 #include "resolver/present.h"
 #include "resolver/report.h"
@@ -413,8 +414,10 @@ static int document_load(struct conf_reader *r, yaml_parser_t *parser)
 {
 	if (yaml_parser_load(parser, &r->doc))
 		return 0;
-	return err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, parser->problem_mark.line + 1,
-		parser->problem_mark.column + 1, parser->problem ? parser->problem : "not YAML");
+	struct yaml_fault f = YAML_FAULT(parser);
+	char what[YAML_FAULT_TEXT];
+	yaml_fault_say(&f, r->text, r->len, what);
+	return err_say(r->eb, ERR_MALFORMED, "%s:%zu:%zu: %s", r->file, f.line, f.column, what);
 }
 
 /* Keys after a "---" would be read by nobody. */
@@ -433,7 +436,7 @@ static int end_check(struct conf_reader *r, yaml_parser_t *parser)
 
 int conf_read(const char *file, const char *text, size_t len, struct conf *c, struct errbuf *eb)
 {
-	struct conf_reader r = { .file = file, .c = c, .eb = eb };
+	struct conf_reader r = { .file = file, .text = text, .len = len, .c = c, .eb = eb };
 	yaml_parser_t parser;
 	*c = (struct conf) { .block.pause_ms = CONF_PAUSE_MS };
 	if (!yaml_parser_initialize(&parser))

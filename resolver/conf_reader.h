@@ -7,7 +7,8 @@
 #include <yaml.h>
 
 struct conf_reader {
-	const char *file;
+	const char *file, *text;
+	size_t len; /* of text */
 	yaml_document_t doc;
 	struct conf *c;
 	struct errbuf *eb;

@@ -24,6 +24,12 @@ static void test_errors(void **state)
 		{ "upstreams: [1.1.1.1]\n", "\"listen\" is missing" },
 		{ LISTEN "upstream: 1.1.1.1\n",
 			"f:2:1: unknown key \"upstream\"; did you mean \"upstreams\"?" },
+		{ "listen: 127.0.0.1\nrecords:\n\t- name: x\n",
+			"f:3:1: a tab: YAML indents by spaces alone" },
+		{ "listen: 127.0.0.1\nrecords:\n  - name: \303\244\n   value: x\n",
+			"f:4:4: did not find expected '-' indicator, while parsing a block collection that "
+			"begins at line 3" },
+		{ "listen: 127.0.0.1\n# \303\244\nttl: \"\377\"\n", "f:3:7: invalid leading UTF-8 octet" },
 		{ LISTEN "ttl: 5\nttl: 6\n", "f:3:1: \"ttl\" is given twice" },
 		{ LISTEN "ttl: soon\n", "f:2:6: ttl: a number" },
 		{ LISTEN "ttl: 0\n", "f:2:6: ttl" },

@@ -1,6 +1,7 @@
 #include "simnet/scenario/yaml.h"
 
 #include "mesh/base/text.h"
+#include "mesh/base/yaml_fault.h"
 #include "simnet/scenario/scenario_fix.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -159,40 +160,18 @@ static struct scn_at yaml_place(const struct builder *b, const yaml_mark_t *m)
 	};
 }
 
-/* libyaml counts bytes, not lines, where it cannot even read characters. */
-static struct scn_at place_of_byte(const struct builder *b)
-{
-	struct scn_at at = { .line = 1, .column = 1, .file = b->y->part };
-
-	for (size_t i = 0; i < b->len && i < b->parser.problem_offset; i++) {
-		at.column++;
-		if (b->text[i] == '\n')
-			at = (struct scn_at) { .line = at.line + 1, .column = 1, .file = at.file };
-	}
-	return at;
-}
-
-static bool is_tab(const struct builder *b, const yaml_mark_t *m)
-{
-	return m->index < b->len && b->text[m->index] == '\t';
-}
-
 static int next_event(struct builder *b, yaml_event_t *e)
 {
-	const yaml_parser_t *p = &b->parser;
+	char what[YAML_FAULT_TEXT];
 
 	if (yaml_parser_parse(&b->parser, e))
 		return 0;
-	const char *what = p->problem ? p->problem : "not readable as YAML";
-	if (p->error == YAML_SCANNER_ERROR && is_tab(b, &p->problem_mark))
-		return yaml_error(b->y, yaml_place(b, &p->problem_mark),
-			"a tab: YAML indents by spaces alone; put spaces in its place");
-	if (p->error == YAML_READER_ERROR)
-		return yaml_error(b->y, place_of_byte(b), "%s", what);
-	if (p->context && p->context_mark.line != p->problem_mark.line)
-		return yaml_error(b->y, yaml_place(b, &p->problem_mark), "%s, %s that begins at line %zu",
-			what, p->context, p->context_mark.line + 1);
-	return yaml_error(b->y, yaml_place(b, &p->problem_mark), "%s", what);
+	struct yaml_fault f = YAML_FAULT(&b->parser);
+	yaml_fault_say(&f, b->text, b->len, what);
+	const struct scn_at at = {
+		.line = (uint32_t)f.line, .column = (uint32_t)f.column, .file = b->y->part
+	};
+	return yaml_error(b->y, at, "%s", what);
 }
 
 static const char *tag_of(const yaml_event_t *e)

@@ -1,5 +1,6 @@
 #include "mesh/control/config/document.h"
 
+#include "mesh/base/yaml_fault.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -96,8 +97,10 @@ int document_open(struct document *d, const char *path, const char *text, size_t
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	int err = 0;
 	if (!yaml_parser_load(&parser, &d->yaml)) {
-		err = err_say(eb, ERR_MALFORMED, "%s:%zu:%zu: %s", path, parser.problem_mark.line + 1,
-			parser.problem_mark.column + 1, parser.problem ? parser.problem : "not YAML");
+		struct yaml_fault f = YAML_FAULT(&parser);
+		char what[YAML_FAULT_TEXT];
+		yaml_fault_say(&f, text, len, what);
+		err = err_say(eb, ERR_MALFORMED, "%s:%zu:%zu: %s", path, f.line, f.column, what);
 		yaml_parser_delete(&parser);
 		return err;
 	}

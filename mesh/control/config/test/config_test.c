@@ -32,7 +32,7 @@ static void test_errors(void **state)
 		{ "- a\n", "c.yaml:1:1: the file must be a mapping: key: value" },
 		{ "server_url: hs.test\n", "c.yaml:1:13: server_url: \"hs.test\" is not a URL such as "
 					   "https://mesh.example.com" },
-		{ URL "listen: :80\n", "c.yaml:2:1: unknown key \"listen\"" },
+		{ URL "listen: :80\n", "c.yaml:2:1: unknown key \"listen\"; did you mean \"listen_addr\"?" },
 		{ URL "listen_adr: :80\n",
 			"c.yaml:2:1: unknown key \"listen_adr\"; did you mean \"listen_addr\"?" },
 		{ URL "dns:\n  magicdns: true\n",
@@ -176,7 +176,10 @@ static void test_errors(void **state)
 		{ URL "trusted_proxies: proxy\n", "c.yaml:2:18: trusted_proxies must be a list" },
 		{ URL "node: { expiry: soon }\n",
 			"c.yaml:2:17: node.expiry: \"soon\" is not a time such as 30m" },
-		{ "a: [1\n", "c.yaml:2:1: did not find expected ',' or ']'" },
+		{ "a: [1\n", "c.yaml:2:1: did not find expected ',' or ']', while parsing a flow sequence "
+			     "that begins at line 1" },
+		{ URL "derp:\n\tserver: x\n",
+			"c.yaml:3:1: a tab: YAML indents by spaces alone; put spaces in its place" },
 		{ "a: &x 1\nb: *x\n", "c.yaml: YAML aliases (*name) are not allowed: write the value out" },
 	};
 	(void)state;

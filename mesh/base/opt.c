@@ -16,17 +16,21 @@ static const struct opt_row *find_row(const struct opt_row *rows, const char *na
 	return NULL;
 }
 
-static int unknown(const struct opt_row *rows, const char *name, size_t n, struct errbuf *eb)
+/* typed: as it stands in the command line, with its dashes. */
+static int unknown(
+	const struct opt_row *rows, const char *typed, const char *name, size_t n, struct errbuf *eb)
 {
 	const char *names[ROWS_MAX + 1] = { NULL };
 	char word[64];
+	int dashes = (int)(name - typed);
 	for (size_t i = 0; i < ROWS_MAX && rows[i].name; i++)
 		names[i] = rows[i].name;
 	snprintf(word, sizeof(word), "%.*s", (int)n, name);
 	const char *near = text_nearest(word, names);
 	if (near)
-		return err_say(eb, ERR_MALFORMED, "unknown option --%s; did you mean --%s?", word, near);
-	return err_say(eb, ERR_MALFORMED, "unknown option --%s; see --help", word);
+		return err_say(eb, ERR_MALFORMED, "unknown option %.*s%s; did you mean --%s?", dashes, typed,
+			word, near);
+	return err_say(eb, ERR_MALFORMED, "unknown option %.*s%s; see --help", dashes, typed, word);
 }
 
 static int store(const struct opt_row *r, const char *value, void *out, struct errbuf *eb)
@@ -79,7 +83,7 @@ int opt_parse(const struct opt_row *rows, int argc, char **argv, bool stop_at_wo
 		size_t n = eq ? (size_t)(eq - name) : strlen(name), index;
 		const struct opt_row *r = find_row(rows, name, n, &index);
 		if (!r)
-			return unknown(rows, name, n, eb);
+			return unknown(rows, a, name, n, eb);
 		if (seen[index])
 			return err_say(eb, ERR_MALFORMED, "--%s is given twice", r->name);
 		seen[index] = true;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 bool text_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out)
@@ -137,9 +138,27 @@ static unsigned distance(const char *a, const char *b)
 	return row[n];
 }
 
+/* The one of names that begins with word, which was cut short; NULL: none, or several. */
+static const char *only_longer(const char *word, const char *const *names)
+{
+	enum { LEAST = 3 };
+	const char *found = NULL;
+	size_t n = strlen(word);
+	for (; n >= LEAST && *names; names++) {
+		if (strncasecmp(*names, word, n) != 0)
+			continue;
+		if (found)
+			return NULL;
+		found = *names;
+	}
+	return found;
+}
+
 const char *text_nearest(const char *word, const char *const *names)
 {
-	const char *best = NULL;
+	const char *best = only_longer(word, names);
+	if (best)
+		return best;
 	unsigned best_d = (unsigned)strlen(word) / 3 + 2;
 	for (; *names; names++) {
 		unsigned d = distance(word, *names);

@@ -15,7 +15,8 @@ bool text_duration_ms(const char *s, uint64_t *out_ms);
  * the years 1 to 9999: what is outside is told as the last moment of those, or as the second. */
 bool text_time_ms(const char *s, int64_t *out_ms);
 char *text_time_format(int64_t unix_ms, char *buf);
-/* The nearest of names (NULL-terminated) within a third of its length, or NULL: "did you mean". */
+/* The only one of names (NULL-terminated) that begins with word, else the nearest within a third of its length, or NULL: "did
+ * you mean". */
 const char *text_nearest(const char *word, const char *const *names);
 /* "a.tar" and 2: "a (2).tar". The part before the dot is cut, at a character, when it does not fit. */
 void text_numbered(const char *name, unsigned number, char *out, size_t cap);

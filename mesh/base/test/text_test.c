@@ -129,12 +129,30 @@ static void test_given_bool(void **state)
 	}
 }
 
+static void test_nearest(void **state)
+{
+	static const char *const names[] = { "set", "status", "login", "logout", "netcheck", "ip", NULL };
+	static const struct {
+		const char *word, *meant;
+	} asked[] = { { "stat", "status" }, { "STAT", "status" }, { "net", "netcheck" }, { "sett", "set" },
+		{ "logi", "login" }, { "log", "login" }, { "st", "set" }, { "i", "ip" },
+		{ "frobnicate", NULL } };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+		const char *got = text_nearest(asked[i].word, names);
+		if (!got != !asked[i].meant || (got && strcmp(got, asked[i].meant) != 0))
+			fail_msg("%s: %s", asked[i].word, got ? got : "none");
+	}
+}
+
 static void test_option_errors(void **state)
 {
 	(void)state;
 	static const struct {
 		const char *arg, *said;
 	} bad[] = { { "--nam", "unknown option --nam; did you mean --name?" },
+		{ "-z", "unknown option -z; see --help" },
+		{ "-zzzzzz=4", "unknown option -zzzzzz; see --help" },
 		{ "--zzzzzz", "unknown option --zzzzzz; see --help" },
 		{ "--count=x", "--count takes a number, not \"x\"" },
 		{ "--on=maybe", "--on takes true or false, not \"maybe\"" },
@@ -218,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clean), cmocka_unit_test(test_numbered),
 		cmocka_unit_test(test_durations), cmocka_unit_test(test_times),
 		cmocka_unit_test(test_far_times), cmocka_unit_test(test_options),
-		cmocka_unit_test(test_option_errors), cmocka_unit_test(test_given_bool) };
+		cmocka_unit_test(test_nearest), cmocka_unit_test(test_option_errors),
+		cmocka_unit_test(test_given_bool) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

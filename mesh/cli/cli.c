@@ -162,6 +162,17 @@ static int wrong_options(struct cli *c, const struct cli_verb *v, int argc, char
 	return usage(c, v->man.name, why);
 }
 
+/* More words than the verb has, or fewer. */
+static int wrong_words(struct cli *c, const struct cli_verb *v, const char *const *words, int n)
+{
+	char message[256];
+	if (n < v->min_words)
+		snprintf(message, sizeof(message), "%s is missing", v->man.words);
+	else
+		snprintf(message, sizeof(message), "\"%.64s\" is one word too many", words[v->max_words]);
+	return usage(c, v->man.name, message);
+}
+
 static void take_common(struct cli *c, const struct cli_common *o)
 {
 	if (o->socket)
@@ -190,7 +201,7 @@ static int run_verb(struct cli *c, const struct cli_verb *v, int argc, char **ar
 	} else if (err) {
 		code = wrong_options(c, v, argc, argv, eb.text);
 	} else if (n < v->min_words || n > v->max_words) {
-		code = usage(c, v->man.name, n < v->min_words ? "something is missing" : "too many words");
+		code = wrong_words(c, v, words, n);
 	} else {
 		code = v->run(c, options, words, n);
 	}

@@ -45,7 +45,7 @@ static const struct opt_row global_rows[] = {
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
 		"print what that shell completes this program's command line with" },
-	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ 0 },
 };
 #define LIVE \

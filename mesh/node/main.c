@@ -67,7 +67,7 @@ static const struct opt_row rows[] = {
 	{ "log-json", NULL, OPT_BOOL, offsetof(struct options, log_json), NULL, "log as JSON lines" },
 	{ "cleanup", NULL, OPT_BOOL, offsetof(struct options, cleanup), NULL,
 		"undo what a node that was killed left on this machine (rules, resolv.conf), and end" },
-	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
 		"print what that shell completes this program's command line with" },
@@ -272,11 +272,18 @@ int main(int argc, char **argv)
 		free(words);
 		return EXIT_USAGE;
 	}
-	bool extra = n_words > 0;
+	if (n_words > 0) {
+		fprintf(stderr,
+			"ropewalkd: \"%.64s\": no words are expected; `ropewalk` has the verbs, --help says "
+			"more\n",
+			words[0]);
+		free(words);
+		return EXIT_USAGE;
+	}
 	free(words);
-	if (o.help || extra) {
-		man_help(&program, extra ? stderr : stdout);
-		return extra ? EXIT_USAGE : 0;
+	if (o.help) {
+		man_help(&program, stdout);
+		return 0;
 	}
 	if (o.man) {
 		man_page(&program, stdout);

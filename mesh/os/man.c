@@ -47,16 +47,53 @@ static bool has_letter(const struct opt_row *r)
 	return r->alias && !r->alias[1];
 }
 
+static void help_option(const struct opt_row *r, const char *help, FILE *to)
+{
+	char left[80];
+	bool letter = has_letter(r);
+	snprintf(left, sizeof(left), "%s%s%s%s%s%s%s", letter ? "-" : "", letter ? r->alias : "",
+		letter ? ", " : "", r->name[1] ? "--" : "-", r->name, r->arg ? " " : "",
+		r->arg ? r->arg : "");
+	help_line(left, help, to);
+}
+
 static void help_options(const struct opt_row *rows, FILE *to)
 {
-	for (const struct opt_row *r = rows; r && r->name; r++) {
-		char left[80];
-		bool letter = has_letter(r);
-		snprintf(left, sizeof(left), "%s%s%s%s%s%s%s", letter ? "-" : "", letter ? r->alias : "",
-			letter ? ", " : "", r->name[1] ? "--" : "-", r->name, r->arg ? " " : "",
-			r->arg ? r->arg : "");
-		help_line(left, r->help, to);
+	for (const struct opt_row *r = rows; r && r->name; r++)
+		help_option(r, r->help, to);
+}
+
+/* What behind "one verb, another: " the help of r says, if v is among them; else NULL. */
+static const char *help_for(const struct opt_row *r, const struct man_verb *v)
+{
+	const char *end = strstr(r->help, ": ");
+	size_t n = strlen(v->name);
+	for (const char *at = r->help; end && at < end;) {
+		size_t len = strcspn(at, ",:");
+		if (len == n && memcmp(at, v->name, n) == 0)
+			return end + 2;
+		at += len + strspn(at + len, ", ");
+		if (*at == ':')
+			break;
 	}
+	return NULL;
+}
+
+/* Of a program whose verbs have no options of their own, those that are for v. */
+static void help_shared(const struct man_program *p, const struct man_verb *v, FILE *to)
+{
+	bool any = false;
+	for (const struct opt_row *r = p->options; r && r->name; r++) {
+		const char *help = help_for(r, v);
+		if (!help)
+			continue;
+		if (!any)
+			fputs("\nOptions:\n", to);
+		any = true;
+		help_option(r, help, to);
+	}
+	if (p->options)
+		fprintf(to, "\n%s --help has the options of all verbs.\n", p->name);
 }
 
 static void help_items(const char *title, const struct man_item *items, FILE *to)
@@ -93,7 +130,7 @@ void man_help(const struct man_program *p, FILE *to)
 void man_help_verb(const struct man_program *p, const struct man_verb *v, FILE *to)
 {
 	fprintf(to, "%s %s: %s\n\nUsage: %s %s%s%s%s\n", p->name, v->name, v->summary, p->name, v->name,
-		v->options ? " [OPTIONS]" : "", *v->words ? " " : "", v->words);
+		v->options || p->options ? " [OPTIONS]" : "", *v->words ? " " : "", v->words);
 	if (v->text) {
 		fputc('\n', to);
 		wrap(v->text, 0, 0, to);
@@ -101,6 +138,8 @@ void man_help_verb(const struct man_program *p, const struct man_verb *v, FILE *
 	if (v->options) {
 		fputs("\nOptions:\n", to);
 		help_options(v->options, to);
+	} else {
+		help_shared(p, v, to);
 	}
 }
 

@@ -21,7 +21,8 @@ struct man_program {
 	const char *summary; /* one line, lower case, no full stop */
 	const char *words;   /* synopsis behind the options: "VERB [OPTIONS]" */
 	const char *text;
-	const struct opt_row *options;			    /* NULL = none */
+	/* NULL = none. Of verbs without options of their own those for some alone say so in their help: "verb, verb: ..." */
+	const struct opt_row *options;
 	const struct man_verb *const *verbs;		    /* NULL = none; ended by NULL */
 	const struct man_item *exits, *files, *environment; /* NULL = none */
 	const char *see_also;				    /* "ropewalkd(8), simnet(1)"; NULL = none */

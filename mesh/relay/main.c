@@ -65,7 +65,7 @@ static const struct opt_row rows[] = {
 		"say \"ready\" as one JSON line; log as JSON lines" },
 	{ "log-level", NULL, OPT_STRING, offsetof(struct options, log_level), "error|warn|info|debug",
 		"how much is said (info)" },
-	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
 		"print what that shell completes this program's command line with" },
@@ -343,9 +343,9 @@ int main(int argc, char **argv)
 	const char **words = calloc((size_t)argc, sizeof(*words));
 	int err = words ? opt_parse(rows, argc, argv, false, &o, words, &n_words, &eb)
 			: err_set(&eb, -ENOMEM, "start");
-	free(words);
 	if (!err && n_words)
-		err = err_say(&eb, ERR_MALFORMED, "no words are expected; see --help");
+		err = err_say(&eb, ERR_MALFORMED, "\"%.64s\": no words are expected; see --help", words[0]);
+	free(words);
 	if (!err && o.help) {
 		man_help(&page, stdout);
 		return 0;

@@ -47,7 +47,7 @@ static const struct opt_row option_rows[] = {
 	{ "below", NULL, OPT_BOOL, offsetof(struct options, below), NULL,
 		"flush: the names under NAME as well" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "this text" },
-	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
 		"print what that shell completes this program's command line with" },
@@ -56,11 +56,10 @@ static const struct opt_row option_rows[] = {
 
 static const struct man_item exits[] = {
 	{ "0", "ended by a signal, or --check found the configuration right, or the name is blocked" },
-	{ "1", "could not start, or nothing runs to be asked; standard error says why and what to do; or the "
-	       "name is not "
-	       "blocked" },
+	{ "1", "could not start, or nothing runs to be asked; standard error says why and what to do; or "
+	       "--check found the configuration wrong, or the name is not blocked" },
 	{ "2", "the command line is wrong" },
-	{ "78", "the configuration is wrong or not there" },
+	{ "78", "of who answers questions: the configuration is wrong or not there" },
 	{ NULL, NULL },
 };
 static const struct man_item environment[] = {
@@ -239,10 +238,29 @@ static int migrate(const char *const *files, int n, const char *from)
 	return EXIT_FAILURE;
 }
 
+static int unknown_verb(const char *word, struct errbuf *eb)
+{
+	enum { VERBS_MAX = 31 };
+	const char *names[VERBS_MAX + 1] = { NULL };
+	for (size_t i = 0; i < VERBS_MAX && tell_verbs[i]; i++)
+		names[i] = tell_verbs[i]->name;
+	const char *near = text_nearest(word, names);
+	if (near)
+		return err_say(eb, ERR_MALFORMED, "unknown verb \"%.64s\"; did you mean \"%s\"?", word, near);
+	return err_say(eb, ERR_MALFORMED, "unknown verb \"%.64s\"; --help lists them", word);
+}
+
 /* The words of the command line. told: they were for a resolver that runs, which has answered: *code. */
 static int words_take(
 	struct program *p, const char *const *words, int n, bool *told, int *code, struct errbuf *eb)
 {
+	if (n && strcmp(words[0], "help") == 0) {
+		p->o.help = true;
+		words++;
+		n--;
+	} else if (n == 1 && strcmp(words[0], "version") == 0) {
+		p->o.version = true;
+	}
 	const struct tell_options o = { .socket = p->o.socket ? p->o.socket : CONTROL_SOCKET,
 		.client = p->o.client,
 		.json = p->o.json,
@@ -260,8 +278,10 @@ static int words_take(
 		*code = tell_run(&o, words, n);
 	else if (reads)
 		p->blocked = words[1];
-	else if (n && !asks_for_text(&p->o))
-		return err_say(eb, ERR_MALFORMED, "\"%s\" is not expected here; see --help", words[0]);
+	else if (n && !p->verb)
+		return unknown_verb(words[0], eb);
+	else if (n && asks)
+		return err_say(eb, ERR_MALFORMED, "%s %s", words[0], p->verb->words);
 	if (!*told && !p->o.config && !asks_for_text(&p->o))
 		return err_say(eb, ERR_MALFORMED, "a configuration is needed: -c FILE; see --help");
 	return 0;

@@ -443,18 +443,21 @@ static const struct verb {
 		  "held now.",
 		  NULL },
 		2, tell_blocked },
-	/* It asks nobody: main.c does it. */
+	/* What has no function asks nobody: main.c does it. */
 	{ { "convert", "FILE...",
 		  "make a configuration of those of dnsmasq, unbound or pi-hole, on standard output", NULL,
 		  NULL },
 		1, NULL },
 	{ { "reload", "", "read the configuration and the lists again", NULL, NULL }, 1, tell_reload },
 	{ { "metrics", "", "all counters in the text format of Prometheus", NULL, NULL }, 1, tell_metrics },
+	{ { "version", "", "print the version", NULL, NULL }, 1, NULL },
+	{ { "help", "[VERB]", "say how a verb is used", NULL, NULL }, 2, NULL },
 };
 
 const struct man_verb *const tell_verbs[] = { &verbs[0].man, &verbs[1].man, &verbs[2].man, &verbs[3].man,
 	&verbs[4].man, &verbs[5].man, &verbs[6].man, &verbs[7].man, &verbs[8].man, &verbs[9].man,
-	&verbs[10].man, &verbs[11].man, &verbs[12].man, &verbs[13].man, &verbs[14].man, NULL };
+	&verbs[10].man, &verbs[11].man, &verbs[12].man, &verbs[13].man, &verbs[14].man, &verbs[15].man,
+	&verbs[16].man, NULL };
 static_assert(ARRAY_LEN(tell_verbs) == ARRAY_LEN(verbs) + 1, "tell_verbs misses one");
 
 static const struct verb *verb_of(const char *word)

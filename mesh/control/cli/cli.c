@@ -25,7 +25,8 @@ static const struct opt_row option_rows[] = {
 	{ "output", "o", OPT_STRING, offsetof(struct options, output), "json", "the same as --json" },
 	{ "socket", NULL, OPT_STRING, offsetof(struct options, socket), "PATH",
 		"admin socket, instead of the one in the settings" },
-	{ "user", "u", OPT_STRING, offsetof(struct options, user), "NAME", "whose key or node it is" },
+	{ "user", "u", OPT_STRING, offsetof(struct options, user), "NAME",
+		"invite, preauthkeys create, nodes approve, nodes list: whose key or node it is" },
 	{ "create-user", NULL, OPT_BOOL, offsetof(struct options, create_user), NULL,
 		"invite, preauthkeys create: make the user if it is missing" },
 	{ "reusable", NULL, OPT_BOOL, offsetof(struct options, reusable), NULL,
@@ -33,8 +34,8 @@ static const struct opt_row option_rows[] = {
 	{ "ephemeral", NULL, OPT_BOOL, offsetof(struct options, ephemeral), NULL,
 		"invite, preauthkeys create: its nodes are deleted when they stay away" },
 	{ "expiration", "e", OPT_DURATION_MS, offsetof(struct options, expiration_ms), "TIME",
-		"invite, preauthkeys and apikeys create: how long the key can be used (default 1d, 1h and "
-		"90d; 0s: for ever)" },
+		"invite, preauthkeys create, apikeys create: how long the key can be used, by default 1d "
+		"of an invitation, 1h of an auth key, 90d of an API key; 0s: for ever" },
 	{ "tags", NULL, OPT_STRING, offsetof(struct options, tags), "tag:a,tag:b",
 		"invite, preauthkeys create, nodes tag: tags of the nodes; a key with tags needs no user" },
 	{ "name", NULL, OPT_STRING, offsetof(struct options, name), "NAME",
@@ -51,7 +52,7 @@ static const struct opt_row option_rows[] = {
 	{ "lax", NULL, OPT_BOOL, offsetof(struct options, lax), NULL,
 		"configtest: settings that this server has not are no error" },
 	{ "help", "h", OPT_BOOL, offsetof(struct options, help), NULL, "print this" },
-	{ "version", NULL, OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
+	{ "version", "V", OPT_BOOL, offsetof(struct options, version), NULL, "print the version" },
 	{ "man", NULL, OPT_BOOL, offsetof(struct options, man), NULL, "print the man page (roff)" },
 	{ "completion", NULL, OPT_STRING, offsetof(struct options, completion), "bash|zsh|fish",
 		"print what that shell completes this program's command line with" },
@@ -164,6 +165,7 @@ static const struct verb verbs[] = {
 		.words = { "from", "to", "port?" } },
 	{ VERB("policy reload", "", "read policy, DNS settings and DERP files again, as SIGHUP does") },
 	{ VERB("version", "", "print the version") },
+	{ VERB("help", "[VERB]", "say how a verb is used") },
 };
 
 static const struct man_item exits[] = {
@@ -186,9 +188,18 @@ static const struct man_item files[] = {
 	{ NULL, NULL },
 };
 
-/* What --help, --man and --completion print. */
-static int print_help(const struct options *o, const struct verb *v, FILE *to, struct errbuf *eb)
+/* Whether a verb of two words has word as its first. */
+static bool begins_with(const char *verb, const char *word)
 {
+	size_t n = strlen(word);
+	return !strncmp(verb, word, n) && verb[n] == ' ';
+}
+
+/* What --help, --man and --completion print. group: the first word of the verbs that --help is asked for; NULL: all. */
+static int print_help(
+	const struct options *o, const struct verb *v, const char *group, FILE *to, struct errbuf *eb)
+{
+	size_t n = 0;
 	const struct man_verb *list[ARRAY_LEN(verbs) + 1] = { NULL };
 	const struct man_program program = { .name = "ropewalk-control",
 		.section = 8,
@@ -206,7 +217,8 @@ static int print_help(const struct options *o, const struct verb *v, FILE *to, s
 		.files = files,
 		.see_also = "ropewalk(1), ropewalkd(8), ropewalk-relay(8)" };
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-		list[i] = &verbs[i].man;
+		if (!group || begins_with(verbs[i].man.name, group))
+			list[n++] = &verbs[i].man;
 	if (o->completion)
 		return completion_print(&program, o->completion, to, eb);
 	if (o->man)
@@ -292,12 +304,21 @@ static const struct verb *find_verb(const char **words, int n, int *used)
 	return NULL;
 }
 
+/* A first word of verbs of two. */
+static bool is_group(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (begins_with(verbs[i].man.name, word))
+			return true;
+	return false;
+}
+
 /* The second words of the verbs that begin with `word`, into out; false: there are none. */
 static bool second_words(const char *word, char *out, size_t cap)
 {
 	size_t len = 0, n = strlen(word);
 	for (size_t i = 0; i < ARRAY_LEN(verbs) && len < cap; i++)
-		if (!strncmp(verbs[i].man.name, word, n) && verbs[i].man.name[n] == ' ')
+		if (begins_with(verbs[i].man.name, word))
 			len += (size_t)snprintf(
 				out + len, cap - len, "%s%s", len ? ", " : "", verbs[i].man.name + n + 1);
 	return len;
@@ -362,19 +383,25 @@ int control_main(int argc, char **argv)
 	if (!err && o.output && strcmp(o.output, "json") != 0 && strcmp(o.output, "json-line") != 0)
 		err = err_say(&eb, -EINVAL, "--output \"%.32s\": json is the only format", o.output);
 	o.json = o.json || (!err && o.output);
-	const struct verb *v = n ? find_verb(words, n, &used) : NULL;
+	const char **about = words; /* what the command line is about */
+	if (!err && n && !strcmp(words[0], "help")) {
+		o.help = true;
+		about++;
+		n--;
+	}
+	const struct verb *v = n ? find_verb(about, n, &used) : NULL;
+	const bool texts = o.help || o.man || o.completion;
 	if (err) {
 		code = cli_complain(&o, CONTROL_USAGE, eb.text);
 	} else if (o.version) {
 		printf("ropewalk-control " RW_VERSION "\n");
 		code = CONTROL_OK;
-	} else if (o.help || o.man || o.completion || !n) {
-		bool asked = o.help || o.man || o.completion;
-		code = asked ? CONTROL_OK : CONTROL_USAGE;
-		if (print_help(&o, v, asked ? stdout : stderr, &eb))
+	} else if (!n || (texts && (v || is_group(about[0])))) {
+		code = texts ? CONTROL_OK : CONTROL_USAGE;
+		if (print_help(&o, v, n && !v ? about[0] : NULL, texts ? stdout : stderr, &eb))
 			code = cli_complain(&o, CONTROL_USAGE, eb.text);
 	} else {
-		code = v ? run_verb(&o, v, words + used, n - used) : unknown_verb(&o, words, n);
+		code = v ? run_verb(&o, v, about + used, n - used) : unknown_verb(&o, about, n);
 	}
 	free(words);
 	return code;

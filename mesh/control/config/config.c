@@ -636,6 +636,8 @@ int config_read(const char *path, struct control_config *out, struct errbuf *eb)
 	int err = file_read_given(path, CONFIG_BYTES_MAX, false, &text, eb);
 	if (!err)
 		err = parse_whole(path, (const char *)buf_data(&text), text.len, true, out, eb);
+	else if (err == -ENOENT)
+		err = err_say(eb, err, "%s is not there: -c FILE says where the settings are", path);
 	buf_wipe(&text); /* secrets may stand in it */
 	if (!err && (err = config_login_secrets(out, eb)))
 		config_free(out);

@@ -64,6 +64,28 @@ static void test_help(void **state)
 	free(got);
 }
 
+/* A program whose verbs share their options: of one verb those that are for it. */
+static void test_shared_options(void **state)
+{
+	static const struct opt_row shared[] = { { "all", "a", OPT_BOOL, 0, NULL, "go, come: no end" },
+		{ "far", NULL, OPT_BOOL, 0, NULL, "go: not near" },
+		{ "near", NULL, OPT_BOOL, 0, NULL, "come, go away: not far" },
+		{ "json", NULL, OPT_BOOL, 0, NULL, "print JSON: go: never" }, { 0 } };
+	static const struct man_verb go = { "go", "", "do it", NULL, NULL };
+	static const struct man_program two = { .name = "prog", .summary = "a program", .options = shared };
+	char *text = NULL;
+	size_t len;
+	(void)state;
+	FILE *to = open_memstream(&text, &len);
+	man_help_verb(&two, &go, to);
+	fclose(to);
+	assert_string_equal(text,
+		"prog go: do it\n\nUsage: prog go [OPTIONS]\n\nOptions:\n"
+		"  -a, --all                 no end\n  --far                     not near\n\n"
+		"prog --help has the options of all verbs.\n");
+	free(text);
+}
+
 static void test_roff(void **state)
 {
 	(void)state;
@@ -81,6 +103,7 @@ static void test_roff(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_help), cmocka_unit_test(test_roff) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_help),
+		cmocka_unit_test(test_shared_options), cmocka_unit_test(test_roff) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

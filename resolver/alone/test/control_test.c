@@ -93,7 +93,12 @@ static void test_words(void **state)
 		{ { "--completion", "bash" }, 0, "convert" },
 		{ { "pause", "--help" }, 0, "TIME is as 10m, up to 24h" },
 		{ { "convert" }, 2, "convert needs files" },
-		{ { "nonsense" }, 2, "\"nonsense\" is not expected here" },
+		{ { "nonsense" }, 2, "unknown verb \"nonsense\"; --help lists them" },
+		{ { "stat" }, 2, "unknown verb \"stat\"; did you mean \"stats\"?" },
+		{ { "version" }, 0, "ropewalk-resolver " RW_VERSION },
+		{ { "-V" }, 0, "ropewalk-resolver " RW_VERSION },
+		{ { "help" }, 0, "Verbs:\n  stats " },
+		{ { "help", "flush" }, 0, "  --below                   the names under NAME as well\n" },
 	};
 	struct program p;
 	(void)state;

@@ -137,7 +137,9 @@ static void folder_take(
 {
 	struct dirent **v = NULL;
 	struct errbuf eb = { 0 };
-	int n = scandir(path, &v, NULL, alphasort);
+	int n = scandir(path, &v, NULL, alphasort), path_len = (int)strlen(path);
+	while (path_len > 1 && path[path_len - 1] == '/')
+		path_len--;
 	if (n < 0) {
 		(void)err_set(&eb, -errno, "open %s", path);
 		target_say(t, i->what, "not read: %s", eb.text);
@@ -145,7 +147,7 @@ static void folder_take(
 	for (int k = 0; k < n; k++) {
 		char file[PATH_MAX];
 		struct stat st;
-		int len = snprintf(file, sizeof(file), "%s/%s", path, v[k]->d_name);
+		int len = snprintf(file, sizeof(file), "%.*s/%s", path_len, path, v[k]->d_name);
 		bool is_file = len < (int)sizeof(file) && stat(file, &st) == 0 && S_ISREG(st.st_mode);
 		if (is_file && is_wanted(v[k]->d_name, i->only))
 			one_take(in, t, i, file);

@@ -98,13 +98,25 @@ static void own_leave_out(struct target *t, const char *suffix, struct target_it
 	servers->n = n;
 }
 
+/* The files that dnsmasq has names from: what domain they are in may come after them. */
+static void names_end(struct target *t, bool dnsmasq)
+{
+	if (dnsmasq && !t->no_hosts)
+		target_names_from(t, "hosts", "/etc/hosts", t->expand_hosts ? t->domain : NULL);
+	for (size_t i = 0; i < t->hosts.n; i++)
+		target_names_from(t, "hosts", t->hosts.v[i], t->expand_hosts ? t->domain : NULL);
+	if (t->is_dhcp && !t->leases.n)
+		target_add(t, &t->leases, "/var/lib/misc/dnsmasq.leases");
+	for (size_t i = 0; i < t->leases.n; i++)
+		target_names_from(t, "leases", t->leases.v[i], t->domain);
+}
+
 void convert_end(struct target *t, unsigned from)
 {
 	bool unbound_alone = from == 1u << CONVERT_UNBOUND;
 	t->line = 0;
 	t->file = "convert";
-	if (from >> CONVERT_DNSMASQ & 1 && !t->no_hosts)
-		target_names_from(t, "hosts", "/etc/hosts", NULL);
+	names_end(t, from >> CONVERT_DNSMASQ & 1);
 	if (!t->listen.n && !unbound_alone)
 		target_listen(t, "::", 0);
 	if (!t->listen.n) {

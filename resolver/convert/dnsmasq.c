@@ -102,7 +102,12 @@ static void server_of(struct target *t, const char *word, char *value)
 		char *to = trimmed(f[n - 1]), *domain = f[i] + (f[i][0] == '.');
 		char copy[TARGET_WORD_MAX];
 		snprintf(copy, sizeof(copy), "%s", to);
-		if (!*domain)
+		if (strcmp(domain, "#") == 0 && *to && strcmp(to, "#") != 0)
+			server_take(t, "", copy);
+		else if (strcmp(domain, "#") == 0)
+			target_say(t, word,
+				"/#/: names without a server have no counterpart: leave \"upstreams\" out");
+		else if (!*domain)
 			target_say(t, word, "servers for names of one label alone are not told apart");
 		else if (strchr(domain, '*'))
 			target_say(t, word, "%s: a suffix has no wildcard", domain);
@@ -135,12 +140,15 @@ static void order_of(struct target *t, const char *word, char *value)
 
 /* ---- names ---- */
 
-/* One address for a domain and all below it; none: there is no such name; "#": the null addresses. */
+/* One address for a domain and all below it, or, with "*." in front, for these alone; none: there is no such name; "#": the null addresses. */
 static void address_take(struct target *t, const char *domain, const char *to)
 {
 	char below[DNS_NAME_TEXT];
 	struct addr ip;
 	if (!*to || strcmp(to, "#") == 0) {
+		if (*domain == '*')
+			target_say(t, domain, "the name itself is as those below it");
+		domain += *domain == '*' ? 2 : 0;
 		target_zone(t, domain, *to ? "always-null" : "always-nxdomain");
 		return;
 	}
@@ -149,8 +157,12 @@ static void address_take(struct target *t, const char *domain, const char *to)
 		return;
 	}
 	const char *type = addr_is_v4(&ip) ? "A" : "AAAA";
-	snprintf(below, sizeof(below), "*.%s", domain);
-	target_record(t, domain, type, to);
+	if (*domain != '*') {
+		target_record(t, domain, type, to);
+		snprintf(below, sizeof(below), "*.%s", domain);
+	} else {
+		snprintf(below, sizeof(below), "%s", domain);
+	}
 	target_record(t, below, type, to);
 }
 
@@ -162,9 +174,12 @@ static void address_of(struct target *t, const char *word, char *value)
 		target_say(t, word, "there is no domain between slashes");
 	for (int i = 1; i + 1 < n; i++) {
 		const char *domain = f[i] + (f[i][0] == '.');
-		if (strcmp(domain, "#") == 0 || !*domain || strchr(domain, '*'))
+		const char *star = strrchr(domain, '*');
+		if (strcmp(domain, "#") == 0 || !*domain)
 			target_say(t, word, "%s: an address for every name has no counterpart",
 				*domain ? domain : "//");
+		else if (star && (star != domain || star[1] != '.'))
+			target_say(t, word, "%s: only \"*.\" in front of a name has a counterpart", domain);
 		else
 			address_take(t, domain, trimmed(f[n - 1]));
 	}
@@ -269,13 +284,18 @@ static void txt_of(struct target *t, const char *word, char *value)
 
 static void ptr_of(struct target *t, const char *word, char *value)
 {
-	char *f[FIELDS_MAX], target[DNS_NAME_TEXT];
+	char *f[FIELDS_MAX];
+	struct buf b = { 0 };
 	int n = fields_cut(value, ',', f);
-	snprintf(target, sizeof(target), "%.1000s.", n > 1 ? trimmed(f[1]) : "");
-	if (n < 2)
+	if (n < 2) {
 		target_say(t, word, "a name and its target are wanted");
-	else
-		target_record(t, trimmed(f[0]), "PTR", target);
+		return;
+	}
+	/* A service has the name that people read: "New Employee Page._http._tcp". */
+	bool ok = true;
+	for (const char *c = unquoted(trimmed(f[1])); ok && *c; c++)
+		ok = buf_printf(&b, *c == ' ' ? "\\032" : "%c", *c);
+	made_record(t, trimmed(f[0]), "PTR", &b, ok && buf_printf(&b, "."));
 }
 
 /* name,order,preference,flags,service,regexp[,replacement] */
@@ -328,13 +348,46 @@ static void rr_of(struct target *t, const char *word, char *value)
 static void hosts_of(struct target *t, const char *word, char *value)
 {
 	(void)word;
-	target_names_from(t, "hosts", value, NULL);
+	target_add(t, &t->hosts, value);
 }
 
 static void leases_of(struct target *t, const char *word, char *value)
 {
 	(void)word;
-	target_names_from(t, "leases", value, NULL);
+	target_add(t, &t->leases, value);
+}
+
+/* domain=lan[,NETWORK[,local]]: of which the first, or the one for all addresses, counts. */
+static void domain_of(struct target *t, const char *word, char *value)
+{
+	char *f[FIELDS_MAX];
+	int n = fields_cut(value, ',', f);
+	const char *domain = trimmed(f[0]);
+	struct dns_name name;
+	if (!dns_text_is_ascii(domain) || !dns_name_parse(domain, &name)) {
+		target_say(t, word, "\"%.100s\" is not a domain name", domain);
+		return;
+	}
+	if (strcmp(domain, "#") == 0) {
+		target_say(t, word, "the domain of resolv.conf is not looked up: say it by its name");
+		return;
+	}
+	if (n > 2 && strcmp(trimmed(f[2]), "local") == 0)
+		target_authority(t, domain);
+	if (n > 1 && t->domain) {
+		target_say(t, word, "%s: all addresses are in one domain, %s", domain, t->domain);
+		return;
+	}
+	if (n > 1)
+		target_say(t, word, "it is for all addresses here, not for those of %s alone", trimmed(f[1]));
+	t->domain = target_text(t, domain, strlen(domain));
+}
+
+static void expand_of(struct target *t, const char *word, char *value)
+{
+	(void)word;
+	(void)value;
+	t->expand_hosts = true;
 }
 
 /* ---- the rest ---- */
@@ -502,8 +555,8 @@ static const struct row {
 	{ "servers-file", true, file_of, NULL },
 	{ "conf-script", true, NULL, "no program is run for the configuration" },
 	{ "no-hosts", false, no_hosts_of, NULL },
-	{ "expand-hosts", false, NULL, "say \"domain\" with the file in names-from" },
-	{ "domain", true, NULL, "say it as \"domain\" with the files in names-from" },
+	{ "expand-hosts", false, expand_of, NULL },
+	{ "domain", true, domain_of, NULL },
 	{ "rebind-localhost-ok", false, NULL,
 		"say in rebinding's \"except\" which names may lead to this machine" },
 	{ "no-negcache", false, NULL, "what does not exist is kept for an hour at most" },
@@ -544,6 +597,7 @@ static void word_take(struct target *t, const char *word, char *value)
 	bool dhcp = strncmp(word, "dhcp-", 5) == 0 || strncmp(word, "tftp-", 5) == 0 ||
 		    strncmp(word, "enable-", 7) == 0 || strncmp(word, "pxe-", 4) == 0 ||
 		    strcmp(word, "read-ethers") == 0 || strncmp(word, "ra-", 3) == 0;
+	t->is_dhcp = t->is_dhcp || strcmp(word, "dhcp-range") == 0;
 	if (r && r->take && (!r->valued || *value))
 		r->take(t, word, value);
 	else if (r && r->take)
@@ -552,9 +606,8 @@ static void word_take(struct target *t, const char *word, char *value)
 		target_say(t, word, "no counterpart: %s", r->why);
 	else if (!r && dhcp)
 		target_say(t, word,
-			"no counterpart: DHCP, TFTP and router advertisements stay with dnsmasq (port=0), "
-			"whose leases "
-			"names-from reads");
+			"no counterpart: DHCP, TFTP and router advertisements stay with dnsmasq (port=0); "
+			"names-from reads its leases");
 	else if (!r)
 		target_say(t, word, "no counterpart");
 }

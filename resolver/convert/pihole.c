@@ -18,7 +18,8 @@ struct pihole {
 	/* what only several keys together say */
 	uint64_t rate_count, rate_interval_s;
 	char mode[32], v4[64], v6[64], domain[256];
-	bool force4, force6, expand, inactive;
+	bool force4, force6, expand, inactive, is_dhcp;
+	bool asks; /* for names of the domain that are not here */
 };
 
 /* ---- text ---- */
@@ -231,6 +232,18 @@ static void expand_of(struct pihole *p, const char *value)
 	p->expand = strcmp(value, "true") == 0;
 }
 
+static void local_of(struct pihole *p, const char *value)
+{
+	p->asks = strcmp(value, "false") == 0;
+}
+static void dhcp_of(struct pihole *p, const char *value)
+{
+	p->is_dhcp = strcmp(value, "true") == 0;
+	if (p->is_dhcp)
+		target_say(p->t, "dhcp.active",
+			"no counterpart: a DHCP server is another program: names-from reads its leases");
+}
+
 /* why: said when the value is another than `usual`. */
 static const struct row {
 	const char *key;
@@ -271,9 +284,9 @@ static const struct row {
 		"who may ask is said by \"allow\": this machine and private networks" },
 	{ "dns.specialDomains.mozillaCanary", NULL, "true", "so whenever something is blocked" },
 	{ "dns.specialDomains.iCloudPrivateRelay", NULL, "true", "so whenever something is blocked" },
-	{ "dns.domainLocal", NULL, NULL, NULL },
-	{ "dns.domain.local", NULL, NULL, NULL },
-	{ "dhcp.active", NULL, "false", "a DHCP server is another program: names-from reads its leases" },
+	{ "dns.domainLocal", local_of, NULL, NULL },
+	{ "dns.domain.local", local_of, NULL, NULL },
+	{ "dhcp.active", dhcp_of, NULL, NULL },
 	{ "dhcp.hosts", NULL, "", "a DHCP server is another program: names-from reads its leases" },
 	{ "misc.etc_dnsmasq_d", more_of, NULL, NULL },
 	{ "dns.reply.host.force4", NULL, "false", "there is no name pi.hole" },
@@ -375,6 +388,10 @@ static void together(struct pihole *p)
 	}
 	if (p->expand && *p->domain)
 		target_names_from(t, "hosts", "/etc/hosts", p->domain);
+	if (*p->domain && !p->asks && !target_has_route(t, p->domain))
+		target_authority(t, p->domain);
+	if (p->is_dhcp)
+		target_names_from(t, "leases", "/etc/pihole/dhcp.leases", *p->domain ? p->domain : NULL);
 }
 
 void convert_pihole(struct target *t, const char *file, const char *text, size_t len)

@@ -245,6 +245,11 @@ void target_upstream(struct target *t, const char *suffix, const char *server)
 		target_add(t, to, at);
 }
 
+bool target_has_route(const struct target *t, const char *suffix)
+{
+	return place_of(t, &t->routes, suffix);
+}
+
 void target_zone(struct target *t, const char *suffix, const char *word)
 {
 	char name[DNS_NAME_TEXT];

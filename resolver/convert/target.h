@@ -69,6 +69,9 @@ struct target {
 	bool refuse_private, query_log, validate;
 	bool lower_case;			  /* names in questions are not in random case */
 	bool no_hosts;				  /* dnsmasq: not the names of /etc/hosts */
+	struct target_items hosts, leases;	  /* dnsmasq: files of names; */
+	const char *domain;			  /* in which they are: of leases, and of hosts with */
+	bool expand_hosts, is_dhcp;		  /* is_dhcp: it gives addresses, and keeps leases */
 	struct target_items insecure, tls, https; /* tls, https: where clients come by them */
 	const char *anchors, *certificate, *key;
 	const char *dns64; /* NULL: nothing is translated */
@@ -89,6 +92,7 @@ bool target_is_plain(struct target *t, const char *what, const char *s);
 /* All of these say what they do not take. A bare address gets the port; "" of a suffix: the default route. */
 void target_listen(struct target *t, const char *ip, unsigned port); /* port 0: that of the target */
 void target_upstream(struct target *t, const char *suffix, const char *server);
+bool target_has_route(const struct target *t, const char *suffix);	  /* in small letters */
 void target_zone(struct target *t, const char *suffix, const char *word); /* of local-zones */
 void target_authority(struct target *t, const char *suffix);
 /* type NULL: an address, and its PTR. value: as in a zone file. */

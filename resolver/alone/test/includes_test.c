@@ -109,7 +109,7 @@ static void test_dnsmasq(void **state)
 	put(p, "d/.hidden.conf", "address=/hidden.example/\n");
 	put(p, "d/e.conf~", "address=/editor.example/\n");
 	put(p, "d/#f.conf#", "address=/editor.example/\n");
-	put(p, "d/plain", "address=/plain.example/\n");
+	put(p, "d/plain", "address=/plain.example/\nnonsense\n");
 	put(p, "rest", "address=/rest.example/\nnonsense\n");
 	put(p, "servers", "server=192.0.2.1\n");
 	put(p, "main",
@@ -120,6 +120,7 @@ static void test_dnsmasq(void **state)
 	assert_int_equal(p->t.upstreams.n, 1);
 	assert_true(p->t.no_hosts);
 	said(p, "%1$s/d/../rest:2: nonsense: no counterpart\n"
+		"%1$s/d/plain:2: nonsense: no counterpart\n"
 		"%1$s/main:6: conf-file: not read: open %1$s/none: No such file or directory\n"
 		"%1$s/main:7: conf-dir: not read: open %1$s/nowhere: No such file or directory\n"
 		"%1$s/main:8: nonsense: no counterpart\n");

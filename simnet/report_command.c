@@ -107,7 +107,7 @@ static int read_saw(const struct command *c, enum scn_path *saw)
 static int tell_sweep(
 	const struct command *c, const struct sweep_shared *s, int status, const struct errbuf *eb)
 {
-	bool any = false;
+	bool any = false, unsure = false;
 
 	if (status < 0) {
 		fprintf(stderr, "simnet: %s\n", eb->text);
@@ -115,12 +115,12 @@ static int tell_sweep(
 	}
 	if (s->result.code) {
 		fprintf(stderr, "simnet: %s\n", s->result.why.text);
-		return EXIT_BROKEN;
+		return s->result.unmeasured ? EXIT_UNSURE : EXIT_BROKEN;
 	}
 	sweep_print(&s->job, &s->result, c->opt.json, stdout);
 	for (int i = 0; i < SWEEP_GUESSES; i++)
-		any |= !s->result.rows[i].differs;
-	return any ? EXIT_PASS : EXIT_FAILED;
+		any |= !s->result.rows[i].differs, unsure |= s->result.rows[i].unsure;
+	return any ? EXIT_PASS : unsure ? EXIT_UNSURE : EXIT_FAILED;
 }
 
 int sweep_command(struct command *c)

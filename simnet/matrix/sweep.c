@@ -1,6 +1,7 @@
 #include "simnet/matrix/sweep.h"
 
 #include "mesh/base/err.h"
+#include "simnet/lab/slowness.h"
 #include <string.h>
 
 struct user_guess sweep_guess(int i)
@@ -29,6 +30,28 @@ bool sweep_write(const char *peer, struct buf *out)
 	return ok && buf_printf(out, "steps: []\n");
 }
 
+/* What a probe behind this router says, where it has the time. */
+static struct user_report truth_of(const struct user_guess *g)
+{
+	if (g->udp_blocked)
+		return (struct user_report) { .udp = USER_NO, .mapping = -1, .filtering = -1 };
+	return (struct user_report) {
+		.udp = USER_YES, .mapping = (int)g->class.mapping, .filtering = (int)g->class.filtering
+	};
+}
+
+/* A probe sees a class by what does not come, and a puncher takes the relay where nothing has: on a machine slower than bounds
+ * stretch both may be for want of time. Then only what is as it must be says something. */
+static bool is_unsure(const struct sweep_job *j, const struct sweep_result *r, const struct sweep_row *row)
+{
+	const struct user_report truth = truth_of(&row->guess);
+
+	if (r->slow <= SLOWNESS_MOST)
+		return false;
+	return !row->seen_known || user_report_differs(&truth, &row->seen) ||
+	       (j->saw != PATH_ANY && row->expected != PATH_ANY && row->path != row->expected);
+}
+
 void sweep_judge(const struct sweep_job *j, struct sweep_result *r)
 {
 	for (int i = 0; i < SWEEP_GUESSES; i++) {
@@ -39,6 +62,9 @@ void sweep_judge(const struct sweep_job *j, struct sweep_result *r)
 			row->differs = row->path == PATH_DIRECT	 ? "the path is direct"
 				       : row->path == PATH_RELAY ? "the path is by relay"
 								 : "there is no path";
+		row->unsure = is_unsure(j, r, row);
+		if (row->unsure)
+			row->differs = "the machine was too slow to tell";
 	}
 }
 
@@ -53,13 +79,17 @@ static void print_row(const struct sweep_row *row, bool json, FILE *out)
 	if (json) {
 		fprintf(out,
 			"{\"mapping\":\"%s\",\"filtering\":\"%s\",\"udp_blocked\":%s,\"path\":\"%s\","
-			"\"reproduces\":%s,\"differs\":\"%s\"}\n",
+			"\"reproduces\":%s,\"unsure\":%s,\"differs\":\"%s\"}\n",
 			mapping, filtering, row->guess.udp_blocked ? "true" : "false", path,
-			row->differs ? "false" : "true", row->differs ? row->differs : "");
+			row->differs ? "false" : "true", row->unsure ? "true" : "false",
+			row->differs ? row->differs : "");
 		return;
 	}
 	snprintf(guess, sizeof(guess), "%s/%s", mapping, filtering);
-	fprintf(out, "  %-3s  %-12s  %s", row->differs ? "no" : "yes",
+	fprintf(out, "  %-3s  %-12s  %s",
+		row->unsure    ? "~"
+		: row->differs ? "no"
+			       : "yes",
 		row->guess.udp_blocked ? "UDP blocked" : guess, path);
 	if (row->differs)
 		fprintf(out, "%*s%s", 8 - (int)strlen(path), "", row->differs);
@@ -68,13 +98,14 @@ static void print_row(const struct sweep_row *row, bool json, FILE *out)
 
 void sweep_print(const struct sweep_job *j, const struct sweep_result *r, bool json, FILE *out)
 {
-	int n = 0;
+	int n = 0, unsure = 0;
 
 	if (!json)
 		fprintf(out, "  as the report?  path to a peer behind '%s'   (seed %llu, engine %s)\n",
 			j->peer, (unsigned long long)j->seed, j->engine->name);
 	for (int i = 0; i < SWEEP_GUESSES; i++) {
 		n += !r->rows[i].differs;
+		unsure += r->rows[i].unsure;
 		print_row(&r->rows[i], json, out);
 	}
 	if (!json)
@@ -82,4 +113,9 @@ void sweep_print(const struct sweep_job *j, const struct sweep_result *r, bool j
 			n ? "%d of %d reproduce the report\n"
 			  : "none of them: %d of %d reproduce the report\n",
 			n, SWEEP_GUESSES);
+	if (!json && unsure)
+		fprintf(out,
+			"%d inconclusive (~): the machine was %.1f times slower than an idle one; again with "
+			"--seed %llu\n",
+			unsure, r->slow, (unsigned long long)j->seed);
 }

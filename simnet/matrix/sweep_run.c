@@ -1,19 +1,29 @@
 #include "simnet/matrix/sweep.h"
 
 #include "mesh/os/loop.h"
+#include "simnet/lab/slowness.h"
 #include "simnet/matrix/trial.h"
+#include "simnet/scenario/oracle.h"
 #include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* First all probes, then all punchers: they would change each other's mappings. */
-enum { PROBE_MS = 10000, PUNCH_MS = 10000, TEXT_MAX = 8192, PROBE_PORT = 3478, PUNCH_PORT = 7000 };
+enum {
+	PROBE_MS = 10000,
+	PUNCH_MS = 10000,
+	TRY_MS = 1500,
+	TEXT_MAX = 8192,
+	PROBE_PORT = 3478,
+	PUNCH_PORT = 7000
+};
 
 struct sweep_source { /* what a program says */
+	struct sweep *sweep;
+	struct loop_fd *watch;
 	int fd;
 	char text[TEXT_MAX];
 	size_t n;
@@ -22,6 +32,9 @@ struct sweep {
 	const struct sweep_job *job;
 	struct sweep_result *result;
 	struct trial trial;
+	struct loop *loop;
+	struct loop_timer *look;
+	bool punches; /* the sources are punchers now */
 	struct sweep_source sources[SWEEP_GUESSES];
 	int servers[4]; /* and the peer */
 	char probes[2][ENDPOINT_TEXT], rendezvous[ENDPOINT_TEXT];
@@ -58,15 +71,17 @@ static int start_servers(struct sweep *w, struct errbuf *eb)
 
 static int start_on_all(struct sweep *w, bool punch, struct errbuf *eb)
 {
-	char servers[2 * ENDPOINT_TEXT + 1], host[16];
+	char servers[2 * ENDPOINT_TEXT + 1], host[16], within[32];
 	int err = 0;
 
 	snprintf(servers, sizeof(servers), "%s,%s", w->probes[0], w->probes[1]);
+	snprintf(within, sizeof(within), "%llums",
+		(unsigned long long)slowness_stretch(w->result->slow, TRY_MS));
 	for (int i = 0; i < SWEEP_GUESSES && !err; i++) {
 		snprintf(host, sizeof(host), "alice-%d", i);
 		const char *probe[] = { w->job->program, "probe", "--json", "--servers", servers, NULL };
 		const char *call[] = { w->job->program, "punch", "--server", w->rendezvous, "--name", host,
-			"--call", "bob", "--try", "1500ms", "--proto",
+			"--call", "bob", "--try", within, "--proto",
 			sweep_guess(i).udp_blocked ? "tcp" : "udp", NULL };
 		w->sources[i].n = 0;
 		w->sources[i].fd = trial_start(&w->trial, host, punch ? call : probe, eb);
@@ -106,48 +121,123 @@ static void punch_said(struct sweep *w, int i)
 
 static void hang_up(struct sweep_source *s)
 {
+	loop_fd_free(s->watch);
+	s->watch = NULL;
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
 }
 
-static void source_ready(struct sweep *w, int i, bool punch)
+static void source_ready(void *arg, int events)
 {
-	struct sweep_source *s = &w->sources[i];
+	struct sweep_source *s = arg;
+	struct sweep *w = s->sweep;
+	int i = (int)(s - w->sources);
 	ssize_t n = read(s->fd, s->text + s->n, sizeof(s->text) - s->n - 1);
+	(void)events;
 
 	if (n > 0)
 		s->n += (size_t)n;
-	if (punch)
+	if (w->punches)
 		punch_said(w, i);
 	else if (n <= 0)
 		probe_ended(w, i);
-	if (n <= 0 || (punch && w->result->rows[i].path != PATH_ANY))
+	if (n <= 0 || (w->punches && w->result->rows[i].path != PATH_ANY))
 		hang_up(s);
 }
 
-/* Until all have said what they have to, or the time is over. */
-static int listen_to_all(struct sweep *w, bool punch, int bound_ms, struct errbuf *eb)
+static int watch_all(struct sweep *w, struct errbuf *eb)
 {
-	uint64_t end = clock_now_ms() + (uint64_t)bound_ms, now;
-	bool open = true;
-
-	while (open && (now = clock_now_ms()) < end) {
-		struct pollfd fds[SWEEP_GUESSES];
-		for (int i = 0; i < SWEEP_GUESSES; i++)
-			fds[i] = (struct pollfd) { .fd = w->sources[i].fd, .events = POLLIN };
-		if (poll(fds, SWEEP_GUESSES, (int)(end - now)) < 0)
-			return err_set(eb, -errno, "wait for the programs");
-		open = false;
-		for (int i = 0; i < SWEEP_GUESSES; i++) {
-			if (fds[i].fd >= 0 && fds[i].revents)
-				source_ready(w, i, punch);
-			open |= w->sources[i].fd >= 0;
-		}
+	for (int i = 0; i < SWEEP_GUESSES; i++) {
+		struct sweep_source *s = &w->sources[i];
+		s->watch = loop_fd_new(w->loop, s->fd, source_ready, s);
+		if (!s->watch)
+			return err_say(eb, -ENOMEM, "out of memory");
+		loop_fd_set(s->watch, LOOP_READ);
 	}
+	return 0;
+}
+
+static bool any_open(const struct sweep *w)
+{
+	for (int i = 0; i < SWEEP_GUESSES; i++)
+		if (w->sources[i].fd >= 0)
+			return true;
+	return false;
+}
+
+/* Until all have said what they have to, or the time is over, which stretches by how slow the machine is. */
+static int listen_to_all(struct sweep *w, bool punches, uint64_t bound_ms, struct errbuf *eb)
+{
+	struct slowness *slowness = slowness_open(w->loop);
+	struct slowness_mark mark = slowness_now(slowness);
+	uint64_t start = loop_now_ms(w->loop), now = start, bound = bound_ms;
+	double slow = 1;
+	int err = watch_all(w, eb);
+
+	w->punches = punches;
+	while (!err && any_open(w) && now < start + bound) {
+		loop_timer_set(w->look, start + bound - now);
+		loop_run_once(w->loop);
+		now = loop_now_ms(w->loop);
+		slow = slowness_since(slowness, &mark);
+		bound = slowness_stretch(slow, bound_ms);
+	}
+	slowness_close(slowness);
+	if (slow > w->result->slow)
+		w->result->slow = slow;
 	for (int i = 0; i < SWEEP_GUESSES; i++)
 		hang_up(&w->sources[i]);
-	return 0;
+	return err;
+}
+
+static void look_due(void *arg)
+{
+	(void)arg; /* the wait looks by itself */
+}
+
+static void ask_oracle(struct sweep *w)
+{
+	const struct scenario *s = &w->trial.s;
+
+	for (int i = 0; i < SWEEP_GUESSES; i++) {
+		struct oracle_verdict v;
+		char host[16];
+		snprintf(host, sizeof(host), "alice-%d", i);
+		const struct oracle_question q = { .a = scenario_find_node(s, host),
+			.b = scenario_find_node(s, "bob"),
+			.tcp = w->result->rows[i].guess.udp_blocked };
+		oracle_answer(s, &q, &v);
+		w->result->rows[i].expected = v.path;
+	}
+}
+
+static int open_all(struct sweep *w, struct errbuf *eb)
+{
+	struct buf text = { 0 };
+	bool ok = sweep_write(w->job->peer, &text) && (w->loop = loop_new()) &&
+		  (w->look = loop_timer_new(w->loop, look_due, NULL));
+	int err = ok ? trial_open(&w->trial, &text, w->job->engine, w->job->seed, eb)
+		     : err_say(eb, -ENOMEM, "out of memory");
+
+	buf_free(&text);
+	w->result->unmeasured = err == -ETIMEDOUT;
+	if (!err)
+		ask_oracle(w);
+	return err;
+}
+
+static void close_all(struct sweep *w)
+{
+	trial_close(&w->trial);
+	for (int i = 0; i < SWEEP_GUESSES; i++)
+		hang_up(&w->sources[i]);
+	for (size_t i = 0; i < ARRAY_LEN(w->servers); i++)
+		if (w->servers[i] >= 0)
+			close(w->servers[i]);
+	loop_timer_free(w->look);
+	if (w->loop)
+		loop_free(w->loop);
 }
 
 static int run_phases(struct sweep *w, struct errbuf *eb)
@@ -170,31 +260,22 @@ static int run_phases(struct sweep *w, struct errbuf *eb)
 int sweep_run(const struct sweep_job *j, struct sweep_result *result)
 {
 	struct sweep *w = calloc(1, sizeof(*w));
-	struct buf text = { 0 };
 
-	*result = (struct sweep_result) { 0 };
-	if (!w || !sweep_write(j->peer, &text)) {
-		free(w);
+	*result = (struct sweep_result) { .slow = 1 };
+	if (!w)
 		return result->code = err_say(&result->why, -ENOMEM, "out of memory");
-	}
 	w->job = j;
 	w->result = result;
 	for (int i = 0; i < SWEEP_GUESSES; i++) {
-		w->sources[i].fd = -1;
+		w->sources[i] = (struct sweep_source) { .sweep = w, .fd = -1 };
 		result->rows[i].guess = sweep_guess(i);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(w->servers); i++)
 		w->servers[i] = -1;
-	int err = trial_open(&w->trial, &text, j->engine, j->seed, &result->why);
+	int err = open_all(w, &result->why);
 	if (!err)
 		err = run_phases(w, &result->why);
-	trial_close(&w->trial);
-	for (int i = 0; i < SWEEP_GUESSES; i++)
-		hang_up(&w->sources[i]);
-	for (size_t i = 0; i < ARRAY_LEN(w->servers); i++)
-		if (w->servers[i] >= 0)
-			close(w->servers[i]);
-	buf_free(&text);
+	close_all(w);
 	free(w);
 	if (!err)
 		sweep_judge(j, result);

@@ -71,8 +71,59 @@ static void test_judged_and_told(void **state)
 	fclose(f);
 	assert_non_null(strstr(text,
 		"{\"mapping\":\"EIM\",\"filtering\":\"EIF\",\"udp_blocked\":false,\"path\":\"direct\","
-		"\"reproduces\":true,\"differs\":\"\"}\n"));
+		"\"reproduces\":true,\"unsure\":false,\"differs\":\"\"}\n"));
 	free(text);
+}
+
+/* On a machine that is too slow to tell, what is not as it must be behind such a router says nothing: neither that it
+ * reproduces the report nor that it does not. */
+static void test_slow_machine(void **state)
+{
+	struct user_report report = { .udp = USER_YES, .mapping = NAT_EIM, .filtering = NAT_APDF };
+	struct engine_ops engine = { .name = "test" };
+	struct sweep_job j = {
+		.report = &report, .peer = "home", .saw = PATH_DIRECT, .engine = &engine, .seed = 5
+	};
+	static const struct {
+		struct user_report seen; /* behind EIM/ADF */
+		bool known;
+		enum scn_path path;
+		double slow;
+		const char *says;
+	} rows[] = {
+		{ { .udp = USER_YES, .mapping = NAT_EIM, .filtering = NAT_ADF }, true, PATH_DIRECT, 8,
+			"no   EIM/ADF" },
+		{ { .udp = USER_YES, .mapping = NAT_EIM, .filtering = NAT_APDF }, true, PATH_DIRECT, 8,
+			"~    EIM/ADF" },
+		{ { .udp = USER_YES, .mapping = NAT_EIM, .filtering = NAT_APDF }, true, PATH_DIRECT, 3,
+			"yes  EIM/ADF" },
+		{ { .udp = USER_YES, .mapping = NAT_EIM, .filtering = NAT_ADF }, true, PATH_RELAY, 8,
+			"~    EIM/ADF" },
+		{ { .udp = USER_NO, .mapping = -1, .filtering = -1 }, true, PATH_DIRECT, 8, "~    EIM/ADF" },
+		{ { .udp = USER_YES }, false, PATH_DIRECT, 8, "too slow to tell\n" },
+		{ { .udp = USER_YES }, false, PATH_DIRECT, 2, "the probe did not end\n" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		static struct sweep_result r;
+		char *text = NULL;
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+		r = (struct sweep_result) { .slow = rows[i].slow };
+		for (int k = 0; k < SWEEP_GUESSES; k++)
+			r.rows[k] = (struct sweep_row) { .guess = sweep_guess(1),
+				.seen_known = rows[i].known,
+				.seen = rows[i].seen,
+				.path = rows[i].path,
+				.expected = PATH_DIRECT };
+		sweep_judge(&j, &r);
+		sweep_print(&j, &r, false, f);
+		fclose(f);
+		if (!strstr(text, rows[i].says) ||
+			!strstr(text, "inconclusive (~)") != !strstr(text, "too slow"))
+			fail_msg("row %zu: no '%s' in\n%s", i, rows[i].says, text);
+		free(text);
+	}
 }
 
 int main(void)
@@ -80,6 +131,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_is_a_scenario),
 		cmocka_unit_test(test_judged_and_told),
+		cmocka_unit_test(test_slow_machine),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

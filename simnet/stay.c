@@ -1,6 +1,7 @@
 #include "simnet/run_in.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,8 @@ void stay_before(struct run *run, const struct scn_step *st, bool *stop)
 {
 	struct lab *l = &run->lab;
 	struct pause p = { .run = run };
+	/* The loop makes it one that does not wait, for whoever else has this terminal too. */
+	int flags = fcntl(STDIN_FILENO, F_GETFL);
 	struct loop_fd *input = loop_fd_new(l->loop, STDIN_FILENO, line_entered, &p);
 
 	story_say(l->story, "pause", STORY_EVENT, "next: line %u, %s%s%s%s%s. Enter goes on, c to the end",
@@ -202,5 +205,7 @@ void stay_before(struct run *run, const struct scn_step *st, bool *stop)
 			obey_all(run);
 	}
 	loop_fd_free(input);
+	if (flags >= 0)
+		(void)fcntl(STDIN_FILENO, F_SETFL, flags);
 	*stop = input && p.line[0] != 'c';
 }

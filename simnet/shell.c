@@ -1,5 +1,5 @@
 #include "mesh/os/acceptor.h"
-#include "simnet/keys.h"
+#include "mesh/os/terminal.h"
 #include "simnet/lab/lab.h"
 #include "simnet/overview.h"
 #include "simnet/runner.h"
@@ -18,7 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* An abstract socket leaves no file behind, however its process ends. Its name says whose lab it is; only the
@@ -529,14 +528,8 @@ static int relay_terminal(int fd, int master, struct errbuf *eb)
 {
 	struct pollfd p[] = { { .fd = 0, .events = POLLIN }, { .fd = master, .events = POLLIN },
 		{ .fd = fd, .events = POLLIN } };
-	struct termios old, raw;
-	bool tty = tcgetattr(0, &old) == 0;
+	bool tty = terminal_begin(TERMINAL_RAW);
 
-	if (tty) {
-		raw = old;
-		cfmakeraw(&raw);
-		tcsetattr(0, TCSANOW, &raw);
-	}
 	while (poll(p, ARRAY_LEN(p), -1) >= 0 || errno == EINTR) {
 		if ((p[1].revents & POLLIN) && !copy_some(master, 1))
 			break;
@@ -548,7 +541,7 @@ static int relay_terminal(int fd, int master, struct errbuf *eb)
 			p[1].fd = -1;
 	}
 	if (tty)
-		tcsetattr(0, TCSANOW, &old);
+		terminal_end();
 	return read_answer(fd, eb);
 }
 
@@ -640,7 +633,7 @@ int shell_top(const struct shell_lab *lab, struct errbuf *eb)
 {
 	bool screen = isatty(STDOUT_FILENO);
 	struct pollfd p = { .fd = isatty(STDIN_FILENO) ? STDIN_FILENO : -1, .events = POLLIN };
-	bool keys = screen && keys_begin();
+	bool keys = screen && terminal_begin(TERMINAL_KEYS);
 	int err;
 	char key = 0;
 
@@ -648,10 +641,10 @@ int shell_top(const struct shell_lab *lab, struct errbuf *eb)
 		err = show_overview(lab, screen, eb);
 		if (!err && screen)
 			(void)!write(STDOUT_FILENO, "\nq ends this\n", 13);
-	} while (!err && screen && !keys_are_over() &&
+	} while (!err && screen &&
 		 (poll(&p, 1, TOP_EVERY_MS) <= 0 || (read(STDIN_FILENO, &key, 1) == 1 && key != 'q')));
 	if (keys)
-		keys_end();
+		terminal_end();
 	return err;
 }
 

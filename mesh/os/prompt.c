@@ -1,28 +1,23 @@
 #include "mesh/os/prompt.h"
 
 #include "mesh/base/key.h"
+#include "mesh/os/terminal.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* Without the line's end. On a terminal it is not shown. */
 static int read_line(const char *prompt, size_t min, size_t max, char *out, struct errbuf *eb)
 {
-	struct termios was, quiet;
-	bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &was) == 0;
-	if (terminal) {
-		quiet = was;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
+	bool terminal = terminal_begin(TERMINAL_HIDDEN);
+	if (terminal)
 		fprintf(stderr, "%s: ", prompt);
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-	}
 	bool got = fgets(out, (int)max + 2, stdin);
 	if (terminal) {
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
 		fputs("\n", stderr);
+		terminal_end();
 	}
 	if (!got)
 		return err_say(eb, -EINVAL, "no password on standard input");

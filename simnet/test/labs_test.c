@@ -24,23 +24,30 @@ static const struct command_line_file files[] = {
 			 "  - ping: {from: a, to: b, within: 300ms}\n  - heal: b.link\n" },
 	{ "dies.yaml", SCENARIO "dies\ntimeout: 500ms\nnodes:\n  a: {at: internet}\nsteps:\n"
 				"  - run: {at: a, argv: [sleep, '60'], within: 1m}\n" },
-	/* `simnet top` at a terminal, and a key or a signal: does it take lines before, and after, and how did it end? */
-	{ "terminal.py", "import os, pty, signal, sys, termios\n"
-			 "pid, fd = pty.fork()\n"
-			 "if not pid:\n"
-			 "    signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
-			 "    os.execvp('simnet', ['simnet', 'top'])\n"
+	/* A command at a terminal, and keys or a signal once it has said a word: how does the terminal take keys meanwhile and
+	 * after it, and how did it end? */
+	{ "terminal.py", "import fcntl, os, pty, signal, subprocess, sys, termios\n"
+			 "how, word, command = sys.argv[1], sys.argv[2].encode(), sys.argv[3:]\n"
+			 "os.setsid()\n"
+			 "fd, tty = pty.openpty()\n"
+			 "fcntl.ioctl(tty, termios.TIOCSCTTY, 0)\n"
+			 "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+			 "p = subprocess.Popen(command, stdin=tty, stdout=tty, stderr=tty,\n"
+			 "    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))\n"
 			 "said = b''\n"
-			 "while b'q ends this' not in said:\n"
+			 "while word not in said:\n"
 			 "    said += os.read(fd, 4096)\n"
-			 "lines = lambda: bool(termios.tcgetattr(fd)[3] & termios.ICANON)\n"
-			 "before = lines()\n"
-			 "if sys.argv[1].isdigit():\n"
-			 "    os.kill(pid, int(sys.argv[1]))\n"
+			 "def mode():\n"
+			 "    flags = termios.tcgetattr(tty)[3]\n"
+			 "    return 'lines' if flags & termios.ICANON and flags & termios.ECHO else 'keys'\n"
+			 "before = mode()\n"
+			 "if how.isdigit():\n"
+			 "    p.send_signal(int(how))\n"
 			 "else:\n"
-			 "    os.write(fd, sys.argv[1].encode())\n"
-			 "status = os.waitpid(pid, 0)[1]\n"
-			 "print(before, lines(), status)\n" },
+			 "    os.write(fd, how.encode())\n"
+			 "p.wait()\n"
+			 "print(before, mode(), 'waits' if os.get_blocking(tty) else 'does not wait', "
+			 "p.returncode)\n" },
 };
 
 /* Starts a lab, waits until it says `word`, does what is asked, and ends it; the last line is its exit code. */
@@ -156,12 +163,36 @@ static void test_top(void **state)
 			"{b.ip}\"]}' >/dev/null; simnet top --lab net | grep -c '^home  *router  *internet  "
 			"*203.0.113.100 .* [1-9][0-9]*$'"),
 		0, "1\nend 0\n");
-	command_line_expect(
-		WITH("simnet up net.yaml", "up;",
-			"for how in q \"$(printf '\\003')\" 15 1; do python3 terminal.py \"$how\"; done"),
-		0, "False True 0\nFalse True 2\nFalse True 15\nFalse True 1\nend 0\n");
+	command_line_expect(WITH("simnet up net.yaml", "up;",
+				    "for how in q \"$(printf '\\003')\" 15 1 3; do python3 terminal.py "
+				    "\"$how\" 'q ends this' simnet top; "
+				    "done"),
+		0,
+		"keys lines waits 0\nkeys lines waits -2\nkeys lines waits -15\nkeys lines waits -1\n"
+		"keys lines waits -3\nend 0\n");
 	command_line_expect("simnet top", 2, "no lab is up");
 	command_line_expect("simnet top a", 2, "top takes no words");
+}
+
+/* However a shell ends, the terminal is as it was. */
+static void test_terminal(void **state)
+{
+	(void)state;
+	command_line_needs_namespaces();
+	command_line_expect(WITH("simnet up net.yaml", "up;",
+				    "for how in \"$(printf 'exit 4\\n.')\" 15 1 2 3; do python3 terminal.py "
+				    "\"$how\" 'a# ' simnet shell a; "
+				    "done"),
+		0,
+		"keys lines waits 4\nkeys lines waits -15\nkeys lines waits -1\nkeys lines waits -2\n"
+		"keys lines waits -3\nend 0\n");
+	/* The same where lines are read. */
+	command_line_expect("for how in \"$(printf 'c\\n.')\" 15 1; do python3 terminal.py \"$how\" 'c to "
+			    "the end' simnet run "
+			    "--step net.yaml; done",
+		0, "lines lines waits 0\nlines lines waits 130\nlines lines waits 130\n");
+	command_line_expect("for how in 15 2; do python3 terminal.py $how ': ' simnet new --wizard; done", 0,
+		"lines lines waits -15\nlines lines waits -2\n");
 }
 
 static void test_kept(void **state)
@@ -210,6 +241,7 @@ int main(void)
 		cmocka_unit_test(test_inject),
 		cmocka_unit_test(test_shells_and_logs),
 		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_step),
 	};

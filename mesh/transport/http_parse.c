@@ -168,7 +168,8 @@ void http_parse_next(struct http_parse *h)
 	buf_free(&h->body);
 	h->n_headers = 0;
 	h->in_value = h->headers_done = h->complete = false;
-	http_parser_pause(&h->parser, 0);
+	if (!h->fault) /* what cannot be read stays so: the parser knows of no way out, and asserts */
+		http_parser_pause(&h->parser, 0);
 }
 
 long http_parse_feed(struct http_parse *h, const uint8_t *p, size_t len)

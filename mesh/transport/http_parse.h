@@ -27,7 +27,7 @@ struct http_parse {
 
 void http_parse_init(struct http_parse *h, bool request, size_t body_cap);
 void http_parse_fini(struct http_parse *h);
-/* Makes ready for the next message of the same connection. */
+/* Makes ready for the next message of the same connection; a fault stays. */
 void http_parse_next(struct http_parse *h);
 /* Takes bytes up to the end of the message (then `complete`); returns the count used, or a negative code. len
  * 0 with p NULL tells the end of the stream, which ends some answers. */

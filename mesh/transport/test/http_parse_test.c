@@ -140,8 +140,23 @@ static void test_answers(void **state)
 	}
 }
 
+static void test_fault_stays(void **state)
+{
+	static const char bad[] = "HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+			  good[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	struct http_parse h;
+	(void)state;
+	http_parse_init(&h, false, 0);
+	assert_int_equal(http_parse_feed(&h, (const uint8_t *)bad, sizeof(bad) - 1), ERR_MALFORMED);
+	http_parse_next(&h);
+	assert_int_equal(http_parse_feed(&h, (const uint8_t *)good, sizeof(good) - 1), ERR_MALFORMED);
+	assert_false(h.complete);
+	http_parse_fini(&h);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_messages), cmocka_unit_test(test_answers) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_messages), cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_fault_stays) };
 	return cmocka_run_group_tests_name("http_parse", tests, NULL, NULL);
 }

@@ -281,7 +281,8 @@ static int parse_more(struct http_carry *c, struct errbuf *eb)
 		return over ? err_say(eb, ERR_CLOSED, "the other side closed the connection before the end")
 			    : err_set(eb, (int)used, "what the other side sent is not HTTP");
 	buf_consume(&c->ahead, (size_t)used);
-	if (over && !c->in.complete)
+	/* A body that ends with the connection ends again each time that is asked: behind it there is no other answer. */
+	if (over && !(c->in.complete && c->in.headers_done))
 		return err_say(eb, ERR_CLOSED, "the other side closed the connection without an answer");
 	return 0;
 }

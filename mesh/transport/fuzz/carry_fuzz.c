@@ -70,9 +70,13 @@ static struct http_carry *dial(struct exchange *x, int *end)
 	const struct linger reset = { .l_onoff = 1 }; /* no address is held by TIME-WAIT */
 	struct http_carry *c = http_carry_connect(&x->at, NULL, NULL, &eb);
 	must(c || eb.text[0]);
-	*end = c ? sock_accept(x->listener, NULL) : -1;
-	if (!c)
+	*end = sock_accept(x->listener, NULL); /* without memory for c there is one as well */
+	if (!c) {
+		if (*end >= 0)
+			close(*end);
+		*end = -1;
 		return NULL;
+	}
 	http_carry_patience(c, x->stop, PATIENCE_MS);
 	must(*end >= 0);
 	setsockopt(*end, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));

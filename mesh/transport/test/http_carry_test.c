@@ -323,6 +323,29 @@ static void test_stopped(void **state)
 	place_close(&p);
 }
 
+static void test_nothing_behind_the_last(void **state)
+{
+	static const char answer[] = "HTTP/1.0 200 OK\r\n\r\nhello";
+	struct place p;
+	struct errbuf eb = { 0 };
+	uint8_t got[16];
+	(void)state;
+	place_open(&p);
+	struct http_carry *c = http_carry_connect(&p.at, NULL, NULL, &eb);
+	int fd = sock_accept(p.fd, NULL);
+	assert_true(c && fd >= 0);
+	assert_int_equal(http_carry_opened(c, &eb), 0);
+	assert_int_equal(write(fd, answer, sizeof(answer) - 1), sizeof(answer) - 1);
+	close(fd);
+	assert_int_equal(http_carry_answer_read(c, &eb)->status, 200);
+	assert_int_equal(http_carry_read(c, got, sizeof(got), &eb), 5);
+	assert_int_equal(http_carry_read(c, got, sizeof(got), &eb), 0);
+	assert_null(http_carry_answer_read(c, &eb));
+	assert_int_equal(eb.code, ERR_CLOSED);
+	http_carry_close(c);
+	place_close(&p);
+}
+
 /* --- a file out --- */
 
 static int count_moved(void *arg, uint64_t total, struct errbuf *eb)
@@ -384,6 +407,7 @@ int main(void)
 		cmocka_unit_test(test_malformed_chunks),
 		cmocka_unit_test(test_not_taken),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_nothing_behind_the_last),
 		cmocka_unit_test(test_file_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* A script of bytes drives two cores that know each other: handshakes begun, lost, repeated, answered late or
- * twice, cookies, data good and bad under the right keys, time, renewals, peers set, changed and removed,
- * programs that start anew. What an attacker on the wire can do is in it too: each message may be changed,
+ * twice, cookies, data good and bad under the right keys, time, renewals, sessions lent and called back, peers set, changed
+ * and removed, programs that start anew. What an attacker on the wire can do is in it too: each message may be changed,
  * replayed, cut. Checked: nothing is opened twice, nothing changed is opened, what is opened is the peer's
  * own and lies in place; and all of it again with one allocation that fails. */
 #include "mesh/base/fuzz/trouble.h"
@@ -34,7 +34,8 @@ struct end {
 	struct node_key key;
 	struct addr ip4, ip6;
 	struct message sent[KINDS]; /* the newest of each type */
-	bool on_demand;
+	bool on_demand, lent;
+	struct wg_loan loan; /* while it is lent */
 };
 struct rig {
 	struct end end[2];
@@ -110,9 +111,18 @@ static bool unknown_op(void *arg, const struct node_key *key)
 	return true;
 }
 
+static void recall_op(void *arg)
+{
+	struct end *e = arg;
+	if (!e->lent)
+		abort();
+	wg_loan_return(e->wg, PEER, &e->loan);
+	e->lent = false;
+}
+
 static bool start(struct end *e)
 {
-	struct wg_ops ops = { send_op, send_back_op, heard_op, ready_op, unknown_op, NULL, e };
+	struct wg_ops ops = { send_op, send_back_op, heard_op, ready_op, unknown_op, recall_op, e };
 	struct random rnd = { fill, e->rig };
 	e->wg = wg_new(&e->us, &ops, &rnd);
 	if (!e->wg && !trouble_happened())
@@ -268,7 +278,7 @@ static void age(struct end *e)
 {
 	uint8_t how = rd_u8(&e->rig->script);
 	struct wg_peer *p = wg_peer_get(e->wg, PEER);
-	if (!p || !p->current)
+	if (!p || !p->current || e->lent) /* what is lent is the borrower's */
 		return;
 	if (how & 1)
 		p->current->sent = WG_REKEY_AFTER_MESSAGES;
@@ -276,6 +286,42 @@ static void age(struct end *e)
 		p->current->sent = WG_REJECT_AFTER_MESSAGES - 1;
 	else
 		p->current->sent += how;
+}
+
+static void seal_by_loan(struct end *e)
+{
+	struct pkt p;
+	pkt_reset(&p);
+	uint8_t *b = pkt_data(&p);
+	p.len = 20 + 8;
+	memset(b, 0, p.len);
+	ip_write_header(b, &e->ip4, &other(e)->ip4, 17, 8);
+	if (wg_loan_seal(&e->loan, e->rig->now_ms, &p) == WG_OK)
+		keep(e, pkt_data(&p), p.len);
+}
+
+/* The other thread has the session, sends by it, tells of it and gives it back; or the core calls it back first. */
+static void lend(struct end *e)
+{
+	uint8_t how = rd_u8(&e->rig->script);
+	if (!e->lent) {
+		e->lent = wg_lend(e->wg, e->rig->now_ms, PEER, &e->loan);
+		if (e->lent && wg_lend(e->wg, e->rig->now_ms, PEER, &e->loan))
+			abort();
+	} else if (how % 4 == 0) {
+		wg_loan_return(e->wg, PEER, &e->loan);
+		e->lent = false;
+	} else if (how % 4 == 1) {
+		struct wg_loan told = e->loan;
+		e->loan.bytes = e->loan.failed = 0;
+		e->loan.until_ms = wg_loan_told(e->wg, e->rig->now_ms, PEER, &told);
+	} else if (how & 16) {
+		e->loan.next = e->loan.end - how % 3; /* as after 2^60 packets */
+	} else {
+		seal_by_loan(e);
+	}
+	(void)wg_loan_told(e->wg, e->rig->now_ms, 99, &e->loan);
+	wg_loan_return(e->wg, 99, &e->loan);
 }
 
 static void look(struct end *e)
@@ -295,6 +341,15 @@ static void look(struct end *e)
 	(void)wg_drops(e->wg);
 	wg_path_changed(e->wg, e->rig->now_ms, 99);
 	(void)wg_seal(e->wg, e->rig->now_ms, 99, &p);
+}
+
+static void begin_anew(struct end *e)
+{
+	wg_free(e->wg);
+	bool started = start(e);
+	if (!started && !start(e)) /* only one allocation fails */
+		abort();
+	introduce(e, NULL);
 }
 
 static void step(struct rig *g)
@@ -320,14 +375,12 @@ static void step(struct rig *g)
 	case 13: age(e); break;
 	case 14: look(e); break;
 	default:
-		if (op & 64) {
-			wg_free(e->wg);
-			if (!start(e) && !start(e))
-				abort();
-			introduce(e, NULL);
-		} else {
+		if (op & 32)
+			lend(e);
+		else if (op & 64)
+			begin_anew(e);
+		else
 			wg_clock_set(e->wg, g->now_ms, 1700000000000u + (op & 16 ? 0u : 100000000u));
-		}
 	}
 }
 

@@ -1,11 +1,42 @@
 /* Lines of JSON, one map response each, applied one after the other; every snapshot is compared with the one
- * before, written and read back. */
+ * before, written and read back. A line "+FIRST STEP COUNT" stands for one in which so many peers come, "-FIRST STEP COUNT" for one in
+ * which they go. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/netmap/netmap.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { MANY = 300, PEER_TEXT = 160, LINE = 64 };
+
+/* The line that such a one stands for; the caller's, NULL where there is none. */
+static char *crowd(const char *line, size_t len)
+{
+	char copy[LINE];
+	unsigned first, step, n;
+	snprintf(copy, sizeof(copy), "%.*s", len < LINE ? (int)len : LINE - 1, line);
+	if ((copy[0] != '+' && copy[0] != '-') || sscanf(copy + 1, "%6u %4u %3u", &first, &step, &n) != 3 ||
+		n > MANY)
+		return NULL;
+	bool come = copy[0] == '+';
+	char *text = malloc((size_t)(n + 1) * PEER_TEXT);
+	int at = text ? sprintf(text, come ? "{\"PeersChanged\":[" : "{\"PeersRemoved\":[") : 0;
+	for (unsigned i = 0; text && i < n; i++) {
+		unsigned id = first + i * step;
+		if (come)
+			at += sprintf(text + at,
+				"%s{\"ID\":%u,\"Name\":\"n%u.\",\"Key\":\"nodekey:%064x\",\"Addresses\":["
+				"\"100.%u.%u.%u/32\"]}",
+				i ? "," : "", id, id, id + 1, 64 + (id >> 16 & 31), id >> 8 & 255, id & 255);
+		else
+			at += sprintf(text + at, "%s%u", i ? "," : "", id);
+	}
+	if (text)
+		(void)sprintf(text + at, "]}");
+	return text;
+}
 
 static struct netmap *apply(const struct netmap *old, const char *json, size_t len)
 {
@@ -64,6 +95,9 @@ static void check_addresses(const struct netmap *m)
 	}
 	if (shorn != m->n_shorn)
 		abort();
+	for (size_t k = 0; m->self && k < m->self->node.addresses.n; k++)
+		if (netmap_peer_by_address(m, &m->self->node.addresses.v[k].ip))
+			abort(); /* ours is nobody else's */
 }
 
 static void check(const struct netmap *a, const struct netmap *b)
@@ -103,7 +137,9 @@ static void apply_target(const uint8_t *data, size_t len)
 	for (int steps = 0; at < end && steps < 8; steps++) {
 		const char *nl = memchr(at, '\n', (size_t)(end - at));
 		size_t n = (size_t)((nl ? nl : end) - at);
-		struct netmap *next = apply(m, at, n);
+		char *many = crowd(at, n);
+		struct netmap *next = apply(m, many ? many : at, many ? strlen(many) : n);
+		free(many);
 		if (next) {
 			check(m, next);
 			netmap_put(m);

@@ -57,10 +57,14 @@ bool addr_is_inside(const struct addr *a)
 	       addr_is_unspecified(a);
 }
 
+const struct prefix addr_mesh[ADDR_MESH] = {
+	{ { { [10] = 0xff, [11] = 0xff, [12] = 100, [13] = 64 } }, 10 },
+	{ { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 } }, 48 },
+};
+
 bool addr_is_mesh(const struct addr *a)
 {
-	static const uint8_t mesh6[6] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 };
-	return addr_is_cgnat(a) || memcmp(a->b, mesh6, sizeof(mesh6)) == 0;
+	return addr_is_cgnat(a) || memcmp(a->b, addr_mesh[1].ip.b, 6) == 0;
 }
 
 const struct addr addr_service_v4 = {

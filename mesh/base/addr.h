@@ -69,8 +69,10 @@ bool addr_is_private(const struct addr *a); /* RFC 1918 or ULA fc00::/7 */
 bool addr_is_cgnat(const struct addr *a);   /* 100.64.0.0/10 */
 /* Of a place and not of the internet: private, of a carrier's NAT, of a link or this machine, or unspecified. */
 bool addr_is_inside(const struct addr *a);
-bool addr_is_mesh(
-	const struct addr *a); /* in a range that every mesh uses: 100.64.0.0/10, fd7a:115c:a1e0::/48 */
+enum { ADDR_MESH = 2 };
+extern const struct prefix
+	addr_mesh[ADDR_MESH];		    /* the ranges of every mesh: 100.64.0.0/10, fd7a:115c:a1e0::/48 */
+bool addr_is_mesh(const struct addr *a);    /* in one of them */
 bool addr_is_service(const struct addr *a); /* addr_service_v4 or addr_service_v6 */
 /* Text form without zone or port; false (out untouched) when it is not one. */
 bool addr_parse(const char *text, struct addr *out);

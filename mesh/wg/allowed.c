@@ -130,6 +130,13 @@ bool allowed_put(struct allowed *a, const struct prefix *p, void *owner)
 	return is_host(&k) ? put_host(a, &p->ip, owner) : put_net(&a->root[k.family], &k, owner);
 }
 
+static char nobody; /* has what is reserved */
+
+bool allowed_reserve(struct allowed *a, const struct prefix *p)
+{
+	return allowed_put(a, p, &nobody);
+}
+
 /* Drops *at when it owns nothing and forks nothing. */
 static void prune(struct allowed_node **at)
 {
@@ -189,7 +196,7 @@ void *allowed_get(const struct allowed *a, const struct addr *ip)
 		if (n->owner)
 			best = n->owner;
 	}
-	return best;
+	return best == &nobody ? NULL : best;
 }
 
 static void free_below(struct allowed_node *n)

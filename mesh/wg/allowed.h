@@ -16,6 +16,9 @@ struct allowed {		      /* all zero = empty */
 void allowed_fini(struct allowed *a);
 /* Replaces the owner of an equal prefix; host bits are ignored. false: bits out of range or no memory. */
 bool allowed_put(struct allowed *a, const struct prefix *p, void *owner);
+/* Nobody has an address of it by a shorter prefix; longer ones, and p itself, may be put all the same. false: bits out of range
+ * or no memory. */
+bool allowed_reserve(struct allowed *a, const struct prefix *p);
 /* Nothing happens when the prefix belongs to someone else. */
 void allowed_remove(struct allowed *a, const struct prefix *p, const void *owner);
 void *allowed_get(const struct allowed *a, const struct addr *ip); /* NULL when none */

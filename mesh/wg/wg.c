@@ -225,6 +225,12 @@ void wg_peer_remove(struct wg *w, uint64_t id)
 	free_card(w, c);
 }
 
+bool wg_reserve(struct wg *w, const struct prefix *net)
+{
+	wg_lend_recall(w);
+	return allowed_reserve(&w->allowed, net);
+}
+
 uint64_t wg_route(const struct wg *w, const struct addr *dst)
 {
 	const struct wg_card *c = allowed_get(&w->allowed, dst);

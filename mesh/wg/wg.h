@@ -57,6 +57,10 @@ uint64_t wg_clock_floor(const struct wg *w);
 bool wg_peer_set(struct wg *w, uint64_t id, const struct node_key *key, const uint8_t *psk,
 	const struct prefix *allowed, size_t n);
 void wg_peer_remove(struct wg *w, uint64_t id);
+/* Addresses in net are those of the peers that name them, or a part of net: who carries a network around it, as 0.0.0.0/0,
+ * neither gets what is sent to the others nor may send as one of them. Beside the peers' prefixes, none of which is net itself.
+ * false: no memory. */
+bool wg_reserve(struct wg *w, const struct prefix *net);
 /* Longest allowed-ips match; 0 = none (ids are never 0). */
 uint64_t wg_route(const struct wg *w, const struct addr *dst);
 void wg_route_missed(struct wg *w); /* counts a packet the caller could not route */

@@ -398,15 +398,29 @@ void dataplane_relay_peer_gone(struct plane *d, int32_t region, const struct nod
 
 /* --- the whole --- */
 
-int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbuf *eb)
+/* The mesh's own addresses are its members', whoever carries all networks: else an exit would get what is for a member that is
+ * gone, or pass for it. NULL: memory is short. */
+static struct wg *core_new(struct plane *d, const struct node_private *us, const struct random *rnd)
 {
 	struct wg_ops ops = own_wg_ops;
+	ops.arg = d;
+	struct wg *w = wg_new(us, &ops, rnd);
+	bool ok = w;
+	for (size_t i = 0; ok && i < ADDR_MESH; i++)
+		ok = wg_reserve(w, &addr_mesh[i]);
+	if (ok)
+		return w;
+	wg_free(w);
+	return NULL;
+}
+
+int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbuf *eb)
+{
 	uint64_t seed;
 	*d = (struct plane) { .io = *cfg->io, .path = cfg->path };
-	ops.arg = d;
 	cfg->rnd->fill(cfg->rnd->arg, &seed, sizeof(seed));
 	cfg->rnd->fill(cfg->rnd->arg, &d->echo_mark, sizeof(d->echo_mark));
-	d->wg = wg_new(cfg->us, &ops, cfg->rnd);
+	d->wg = core_new(d, cfg->us, cfg->rnd);
 	d->flows = filter_flows_new(seed);
 	d->via = via_new(~seed);
 	d->shut = rules_shut();
@@ -421,9 +435,7 @@ int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbu
 int dataplane_key_set(struct plane *d, const struct node_private *us, const struct random *rnd,
 	uint64_t handshake_clock_ms, struct errbuf *eb)
 {
-	struct wg_ops ops = own_wg_ops;
-	ops.arg = d;
-	struct wg *next = wg_new(us, &ops, rnd);
+	struct wg *next = core_new(d, us, rnd);
 	if (!next)
 		return err_set(eb, -ENOMEM, "take the new key");
 	uint64_t floor_ms = wg_clock_floor(d->wg);

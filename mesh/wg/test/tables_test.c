@@ -162,6 +162,39 @@ static void test_allowed_rows(void **state)
 	allowed_fini(&a);
 }
 
+/* Of what is reserved nobody has more than he names, whatever he has around it. */
+static void test_allowed_reserved(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *ip;
+		bool has;
+	} get[] = { { "100.63.255.255", true }, { "100.64.0.0", false }, { "100.127.255.255", false },
+		{ "100.128.0.0", true }, { "100.64.0.9", true }, { "100.64.0.8", false },
+		{ "100.65.1.1", true }, { "100.66.1.1", false } };
+	struct prefix reserved = prefix("100.64.0.0/10"), of_one[] = { prefix("0.0.0.0/0"),
+		prefix("100.0.0.0/8"), prefix("100.64.0.9/32"), prefix("100.65.0.0/16") };
+	for (int late = 0; late < 2; late++) {
+		struct allowed a = { 0 };
+		assert_true(late || allowed_reserve(&a, &reserved));
+		for (size_t i = 0; i < ARRAY_LEN(of_one); i++)
+			assert_true(allowed_put(&a, &of_one[i], of_one));
+		assert_true(!late || allowed_reserve(&a, &reserved));
+		for (size_t i = 0; i < ARRAY_LEN(get); i++) {
+			struct addr ip;
+			assert_true(addr_parse(get[i].ip, &ip));
+			if (allowed_get(&a, &ip) != (get[i].has ? of_one : NULL))
+				fail_msg("%s", get[i].ip);
+		}
+		for (size_t i = 0; i < ARRAY_LEN(of_one); i++)
+			allowed_remove(&a, &of_one[i], of_one);
+		assert_true(allowed_put(&a, &of_one[0], of_one)); /* it is reserved still */
+		struct addr ip = addr_v4(0x64400009);
+		assert_null(allowed_get(&a, &ip));
+		allowed_fini(&a);
+	}
+}
+
 enum { MODEL = 600 };
 struct entry {
 	struct prefix p;
@@ -255,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_replay_rows),
 		cmocka_unit_test(test_replay_model),
 		cmocka_unit_test(test_allowed_rows),
+		cmocka_unit_test(test_allowed_reserved),
 		cmocka_unit_test(test_allowed_model),
 		cmocka_unit_test(test_indexes_model),
 	};

@@ -218,6 +218,39 @@ static void test_foreign_source(void **state)
 	world_free(w);
 }
 
+static void send_between(struct world *w, int from, const char *src, const char *dst)
+{
+	uint8_t p[64];
+	struct endpoint s = { .port = 1000 }, d = { .port = 53 };
+	assert_true(addr_parse(src, &s.ip) && addr_parse(dst, &d.ip));
+	world_send_packet(w, from, p, ip_write_udp(p, &s, &d, 4));
+}
+
+/* Who carries all networks gets nothing that is for a member of the mesh that is not there, and does not pass for it. */
+static void test_members_by_an_exit(void **state)
+{
+	struct world *w = world_new();
+	struct side *us = &w->side[0], *exit = &w->side[1];
+	(void)state;
+	world_map_with(w, 0, ALL, "0.0.0.0/0");
+	world_map(w, 1, ALL);
+	dataplane_rules_set(&exit->d, NULL); /* who does this does not look at what it sends */
+	send_between(w, 1, "8.8.8.8", "100.64.0.1");
+	world_run(w, 100);
+	assert_int_equal(us->n_tun, 1);
+	send_between(w, 1, "100.64.0.9", "100.64.0.1");
+	world_run(w, 100);
+	assert_int_equal(us->n_tun, 1);
+	assert_int_equal(wg_drops(us->d.wg)->bad_source, 1);
+	uint64_t sent = us->udp_sent + us->relay_sent;
+	send_between(w, 0, "100.64.0.1", "100.64.0.9");
+	assert_int_equal(us->udp_sent + us->relay_sent, sent);
+	assert_int_equal(wg_drops(us->d.wg)->no_route, 1);
+	send_between(w, 0, "100.64.0.1", "8.8.8.8");
+	assert_true(us->udp_sent + us->relay_sent > sent);
+	world_free(w);
+}
+
 /* The resolver's addresses belong to each machine alone: nobody comes to them, or from them, through the
  * mesh, though a map gives them to a peer. */
 static void test_service_addresses(void **state)
@@ -684,6 +717,7 @@ int main(void)
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_rules_shut),
 		cmocka_unit_test(test_foreign_source),
+		cmocka_unit_test(test_members_by_an_exit),
 		cmocka_unit_test(test_service_addresses),
 		cmocka_unit_test(test_malformed_inside),
 		cmocka_unit_test(test_out_drops),

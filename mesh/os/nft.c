@@ -6,6 +6,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -56,14 +57,34 @@ static int size_read(const struct nlmsghdr *h, void *arg)
 	return MNL_CB_OK;
 }
 
+struct nft_line {
+	struct mnl_socket *socket;
+};
+
+struct nft_line *nft_line_open(struct errbuf *eb)
+{
+	struct nft_line *l = calloc(1, sizeof(*l));
+	if (l)
+		l->socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	if (l && l->socket && mnl_socket_bind(l->socket, 0, MNL_SOCKET_AUTOPID) == 0)
+		return l;
+	err_set(eb, -errno, "open a socket to nftables");
+	nft_line_close(l);
+	return NULL;
+}
+
+void nft_line_close(struct nft_line *l)
+{
+	if (l && l->socket)
+		mnl_socket_close(l->socket);
+	free(l);
+}
+
 /* One write, then answers until an acknowledgement or an error. */
-static int nft_ask(const void *p, size_t len, mnl_cb_t each, void *arg)
+static int ask_by(struct mnl_socket *s, const void *p, size_t len, mnl_cb_t each, void *arg)
 {
 	_Alignas(struct nlmsghdr) char buf[NEWS_MAX];
-	struct mnl_socket *s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	int err = !s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 || mnl_socket_sendto(s, p, len) < 0
-			  ? -errno
-			  : 0;
+	int err = mnl_socket_sendto(s, p, len) < 0 ? -errno : 0;
 	for (int more = MNL_CB_OK; !err && more > MNL_CB_STOP;) {
 		ssize_t n = mnl_socket_recvfrom(s, buf, sizeof(buf));
 		if (n < 0 && errno == EINTR)
@@ -72,18 +93,26 @@ static int nft_ask(const void *p, size_t len, mnl_cb_t each, void *arg)
 		if (more < 0)
 			err = -errno;
 	}
-	if (s)
-		mnl_socket_close(s);
 	return err;
 }
 
-int nft_table_size(const char *table, struct errbuf *eb)
+/* l NULL: by a socket of its own. */
+static int nft_ask(struct nft_line *l, const void *p, size_t len, mnl_cb_t each, void *arg)
+{
+	struct errbuf eb = { 0 };
+	struct nft_line *own = l ? NULL : nft_line_open(&eb);
+	int err = l || own ? ask_by((l ? l : own)->socket, p, len, each, arg) : eb.code;
+	nft_line_close(own);
+	return err;
+}
+
+int nft_table_size(struct nft_line *l, const char *table, struct errbuf *eb)
 {
 	_Alignas(struct nlmsghdr) char buf[REQUEST_MAX];
 	int size = 0;
 	struct nlmsghdr *h = put_request(buf, nft_type(NFT_MSG_GETTABLE), NLM_F_ACK, 0);
 	mnl_attr_put_strz(h, NFTA_TABLE_NAME, table);
-	int err = nft_ask(buf, h->nlmsg_len, size_read, &size);
+	int err = nft_ask(l, buf, h->nlmsg_len, size_read, &size);
 	return err ? err_set(eb, err, "look for the nftables table %s", table) : size;
 }
 
@@ -107,7 +136,8 @@ static struct nlmsghdr *put_elements(char *at, const char *table, const struct n
 	return h;
 }
 
-int nft_elements_change(const char *table, const struct nft_elements *v, size_t n, struct errbuf *eb)
+int nft_elements_change(
+	struct nft_line *l, const char *table, const struct nft_elements *v, size_t n, struct errbuf *eb)
 {
 	_Alignas(struct nlmsghdr) char buf[CHANGE_MAX];
 	char *at = buf;
@@ -126,7 +156,7 @@ int nft_elements_change(const char *table, const struct nft_elements *v, size_t 
 		if (v[i].n)
 			at += NLMSG_ALIGN(put_elements(at, table, &v[i], i == last)->nlmsg_len);
 	at += NLMSG_ALIGN(put_request(at, NFNL_MSG_BATCH_END, 0, NFNL_SUBSYS_NFTABLES)->nlmsg_len);
-	int err = nft_ask(buf, (size_t)(at - buf), NULL, NULL);
+	int err = nft_ask(l, buf, (size_t)(at - buf), NULL, NULL);
 	return err ? err_set(eb, err, "change the nftables table %s", table) : 0;
 }
 
@@ -210,7 +240,7 @@ static int dump(uint16_t message, uint8_t family, const char *table, mnl_cb_t ea
 	((struct nfgenmsg *)mnl_nlmsg_get_payload(h))->nfgen_family = family;
 	if (table)
 		mnl_attr_put_strz(h, NFTA_RULE_TABLE, table);
-	return nft_ask(buf, h->nlmsg_len, each, arg);
+	return nft_ask(NULL, buf, h->nlmsg_len, each, arg);
 }
 
 static bool barrier_find(uint8_t family, const char *ifname, struct nft_barrier *out)
@@ -238,7 +268,7 @@ int nft_table_del(const char *table, struct errbuf *eb)
 	at += NLMSG_ALIGN(h->nlmsg_len);
 	h = put_request(at, NFNL_MSG_BATCH_END, 0, NFNL_SUBSYS_NFTABLES);
 	at += NLMSG_ALIGN(h->nlmsg_len);
-	int err = nft_ask(buf, (size_t)(at - buf), NULL, NULL);
+	int err = nft_ask(NULL, buf, (size_t)(at - buf), NULL, NULL);
 	return err == 0 || err == -ENOENT ? 0 : err_set(eb, err, "remove the nftables table %s", table);
 }
 

@@ -8,8 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* How many chains and sets the table holds; -ENOENT: there is no such table. */
-int nft_table_size(const char *table, struct errbuf *eb);
+/* A socket to the calling thread's network namespace, by which another thread may ask and change what is there. Once
+ * something failed on it, it is of no use but to be closed. */
+struct nft_line;
+struct nft_line *nft_line_open(struct errbuf *eb);
+void nft_line_close(struct nft_line *l); /* NULL is fine */
+
+/* How many chains and sets the table holds; -ENOENT: there is no such table. l NULL: by a socket of its own. */
+int nft_table_size(struct nft_line *l, const char *table, struct errbuf *eb);
 /* Removes it with all that is in it; one that is not there is no error. */
 int nft_table_del(const char *table, struct errbuf *eb);
 
@@ -21,8 +27,10 @@ struct nft_elements {
 	size_t n, key_len, stride;
 };
 enum { NFT_ELEMENTS_MAX = 256 }; /* of all lists together */
-/* All of it or nothing, in one transaction, within some ten microseconds. -E2BIG: too many for one message. */
-int nft_elements_change(const char *table, const struct nft_elements *v, size_t n, struct errbuf *eb);
+/* All of it or nothing, in one transaction: some ten microseconds, and the wait for whoever changes rules or interfaces
+ * of this machine at that moment. -E2BIG: too many for one message. l NULL: by a socket of its own. */
+int nft_elements_change(
+	struct nft_line *l, const char *table, const struct nft_elements *v, size_t n, struct errbuf *eb);
 
 /* A table of anybody's, of IPv4 or IPv6 or both, that drops what is forwarded unless a rule of it says otherwise, and has no
  * rule that names this interface. */

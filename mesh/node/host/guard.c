@@ -1,7 +1,8 @@
 /* What is wanted and what the kernel has are two sets; nft(8) runs beside the loop, one at a time, and
  * carries the difference, or everything where the table is not known to be whole. A run that fails leaves the
  * kernel as it was (a script is one transaction), and everything is loaded again later. The addresses of a few
- * peers go to the kernel by netlink, without it: it would read the whole table first, 100 ms for ten thousand peers.
+ * peers go to the kernel by netlink, without it: it would read the whole table first, 100 ms for ten thousand peers. A thread
+ * does that, since the kernel lets it wait for whoever changes rules or interfaces at that moment.
  *
  *   GUARD_OFF     no table, and none wanted: before the first own address and after the last, or none allowed
  *   GUARD_STALE   the table must be loaded whole: at first, after a failure, after another program flushed it
@@ -16,6 +17,7 @@
 #include "mesh/os/child.h"
 #include "mesh/os/nft.h"
 #include "mesh/os/sock.h"
+#include "mesh/os/work.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,16 +45,17 @@ struct guard {
 	struct addr_set own;	 /* wanted, */
 	struct addr_bag mesh;	 /* and these, each once; own is part of them */
 	struct addr_set loaded;	 /* of the table: its mesh addresses */
-	struct addr_set sending; /* will be loaded when `run` succeeds */
+	struct addr_set sending; /* will be loaded when `run` or `order` succeeds */
 	struct guard_inside inside;
 	struct guard_service service; /* its networks are ours */
 	int size;		      /* of the table as it was loaded whole last */
-	struct child *run;
+	struct child *run;	      /* nft, or */
+	struct order *order;	      /* a change by netlink on its way; one of them at a time */
 	struct loop_timer *next;
 	struct loop_fd *watch;
 	int watch_fd;
 	bool touched;	/* the news: something of the table was removed since it was made */
-	bool stale_too; /* what `run` loads is not all that is wanted */
+	bool stale_too; /* what is on its way is not all that is wanted */
 	bool forbidden; /* GUARD_OFF, whatever is wanted */
 	uint64_t restored_ms;
 	struct loop_timer *turn; /* set: `problem` may be another than was told */
@@ -116,14 +119,12 @@ static void guard_read_news(struct guard *g)
 		nft_watch_read(g->watch_fd, g->table, &g->touched);
 }
 
-/* nft has done its work; is all of it still there? */
-static void guard_loaded(struct guard *g)
+/* The kernel has what it was told; is all of it still there? size: of the table, or why that is not known. */
+static void guard_loaded(struct guard *g, int size, const char *why)
 {
-	struct errbuf eb = { 0 };
-	int size = nft_table_size(g->table, &eb);
 	guard_read_news(g);
 	if (size < 0 && size != -ENOENT) {
-		guard_failed(g, eb.text);
+		guard_failed(g, why);
 		return;
 	}
 	if (g->problem[0])
@@ -171,24 +172,24 @@ static bool guard_was_flushed(struct guard *g)
 {
 	guard_read_news(g);
 	return g->state == GUARD_HOLDS &&
-	       ((g->touched && g->watch_fd >= 0) || nft_table_size(g->table, NULL) == -ENOENT);
+	       ((g->touched && g->watch_fd >= 0) || nft_table_size(NULL, g->table, NULL) == -ENOENT);
 }
 
-/* The kernel has what is in `sending`, or refused it. */
-static void guard_sent(struct guard *g, int code, const char *why)
+static void guard_refused(struct guard *g, const char *why)
 {
-	if (code && guard_was_flushed(g)) {
+	if (guard_was_flushed(g))
 		guard_restore(g);
-		return;
-	}
-	if (code) {
+	else
 		guard_failed(g, why);
-		return;
-	}
+}
+
+/* The kernel has what is in `sending`. */
+static void guard_sent(struct guard *g, int size, const char *why)
+{
 	addr_set_free(&g->loaded);
 	g->loaded = g->sending;
 	g->sending = (struct addr_set) { 0 };
-	guard_loaded(g);
+	guard_loaded(g, size, why);
 	if (!loop_timer_is_set(g->next))
 		guard_flush(g);
 }
@@ -196,8 +197,14 @@ static void guard_sent(struct guard *g, int code, const char *why)
 static void nft_ended(void *arg, int code, const char *why)
 {
 	struct guard *g = arg;
+	struct errbuf eb = { 0 };
 	g->run = NULL;
-	guard_sent(g, code, why);
+	if (code) {
+		guard_refused(g, why);
+		return;
+	}
+	int size = nft_table_size(NULL, g->table, &eb);
+	guard_sent(g, size, eb.text);
 }
 
 /* Those of s of one family, as elements of its set; *keys moves behind them. */
@@ -217,14 +224,90 @@ static struct nft_elements list_elements(const struct addr_set *s, bool v4, bool
 	return l;
 }
 
-static int change_by_netlink(const struct guard *g, const struct guard_change *c, struct errbuf *eb)
+/* A change by netlink. A thread has all of it but `guard` and `work`, from its start to its end. */
+struct order {
+	struct guard *guard;
+	struct work *work;
+	struct nft_line *line;
+	char table[GUARD_TABLE_TEXT];
+	struct guard_change change;
+	int err, size;
+	struct errbuf eb;
+};
+
+static void order_free(struct order *o)
 {
+	nft_line_close(o->line);
+	change_free(&o->change);
+	free(o);
+}
+
+static void order_run(void *arg)
+{
+	struct order *o = arg;
 	struct addr keys[NFT_ELEMENTS_MAX + 1],
 		*at = keys; /* one more: an empty list points behind the last */
-	struct nft_elements lists[] = { list_elements(&c->come, true, false, &at),
-		list_elements(&c->come, false, false, &at), list_elements(&c->gone, true, true, &at),
-		list_elements(&c->gone, false, true, &at) };
-	return nft_elements_change(g->table, lists, ARRAY_LEN(lists), eb);
+	struct nft_elements lists[] = { list_elements(&o->change.come, true, false, &at),
+		list_elements(&o->change.come, false, false, &at),
+		list_elements(&o->change.gone, true, true, &at),
+		list_elements(&o->change.gone, false, true, &at) };
+	o->err = nft_elements_change(o->line, o->table, lists, ARRAY_LEN(lists), &o->eb);
+	o->size = o->err ? 0 : nft_table_size(o->line, o->table, &o->eb);
+	/* Here, since the kernel waits at the end of a socket until nobody can see what was removed: 10 ms. */
+	nft_line_close(o->line);
+	o->line = NULL;
+}
+
+static void order_ended(void *arg)
+{
+	struct order *o = arg;
+	struct guard *g = o->guard;
+	g->order = NULL;
+	if (o->err)
+		guard_refused(g, o->eb.text);
+	else
+		guard_sent(g, o->size, o->eb.text);
+	order_free(o);
+}
+
+/* c is taken over. */
+static void change_by_netlink(struct guard *g, struct guard_change *c)
+{
+	struct errbuf eb = { 0 };
+	struct order *o = calloc(1, sizeof(*o));
+	if (!o) {
+		change_free(c);
+		guard_failed(g, "memory is short");
+		return;
+	}
+	o->guard = g;
+	o->change = *c;
+	memcpy(o->table, g->table, sizeof(o->table));
+	o->line = nft_line_open(&eb);
+	o->work = o->line ? work_start(g->loop, order_run, order_ended, o) : NULL;
+	if (o->work) {
+		g->order = o;
+		return;
+	}
+	guard_failed(g, o->line ? "memory is short" : eb.text);
+	order_free(o);
+}
+
+static bool guard_is_busy(const struct guard *g)
+{
+	return g->run || g->order;
+}
+
+/* What is on its way has been done wholly, or not at all; nobody is told. */
+static void guard_stop(struct guard *g)
+{
+	child_cancel(g->run);
+	g->run = NULL;
+	if (!g->order)
+		return;
+	(void)work_finish(g->order->work);
+	order_free(g->order);
+	g->order = NULL;
 }
 
 /* Brings the kernel to what is wanted, unless it is there, or nft runs already. */
@@ -232,7 +315,7 @@ static void guard_flush(struct guard *g)
 {
 	struct buf script = { 0 };
 	struct errbuf eb = { 0 };
-	if (g->run || g->state == GUARD_OFF)
+	if (guard_is_busy(g) || g->state == GUARD_OFF)
 		return;
 	const struct addr_set mesh = addr_bag_all(&g->mesh);
 	if (g->state == GUARD_HOLDS && addr_set_equal(&mesh, &g->loaded))
@@ -242,9 +325,7 @@ static void guard_flush(struct guard *g)
 	g->stale_too = false;
 	bool ok = addr_set_assign(&g->sending, mesh.v, mesh.n) && (!change || change_list(g, &mesh, &c));
 	if (ok && change && c.come.n + c.gone.n <= NFT_ELEMENTS_MAX) {
-		int err = change_by_netlink(g, &c, &eb);
-		change_free(&c);
-		guard_sent(g, err, eb.text);
+		change_by_netlink(g, &c);
 		return;
 	}
 	ok = ok && (change ? guard_rules_change(g->ifname, &c.come, &c.gone, &script)
@@ -264,7 +345,7 @@ static void guard_due(void *arg)
 
 static void guard_flush_soon(struct guard *g, uint64_t ms)
 {
-	if (!g->run && !loop_timer_is_set(g->next))
+	if (!guard_is_busy(g) && !loop_timer_is_set(g->next))
 		loop_timer_set(g->next, ms);
 }
 
@@ -273,7 +354,7 @@ static void nft_news(void *arg, int events)
 	struct guard *g = arg;
 	(void)events;
 	guard_read_news(g);
-	if (g->touched && !g->run && g->state == GUARD_HOLDS)
+	if (g->touched && !guard_is_busy(g) && g->state == GUARD_HOLDS)
 		guard_restore(g);
 }
 
@@ -343,8 +424,7 @@ struct guard *guard_open(struct loop *l, struct nl *nl, const char *ifname, stru
 static void guard_remove(struct guard *g)
 {
 	struct errbuf eb = { 0 };
-	child_cancel(g->run);
-	g->run = NULL;
+	guard_stop(g);
 	loop_timer_clear(g->next);
 	if (g->state == GUARD_OFF)
 		return;
@@ -381,9 +461,7 @@ static void load_now(struct guard *g, const struct addr_set *mesh)
 {
 	struct buf script = { 0 };
 	struct errbuf eb = { 0 };
-	/* One that runs carries what is no longer wanted: killed, it has done all of it or nothing. */
-	child_cancel(g->run);
-	g->run = NULL;
+	guard_stop(g); /* it carries what is no longer wanted */
 	g->stale_too = false;
 	guard_move(g, GUARD_STALE);
 	int err = whole_script(g, mesh, &script)
@@ -394,7 +472,8 @@ static void load_now(struct guard *g, const struct addr_set *mesh)
 		guard_failed(g, eb.text);
 		return;
 	}
-	guard_loaded(g);
+	int size = nft_table_size(NULL, g->table, &eb);
+	guard_loaded(g, size, eb.text);
 	if (g->state == GUARD_HOLDS && !addr_set_assign(&g->loaded, mesh->v, mesh->n))
 		guard_move(g, GUARD_STALE);
 	guard_flush_soon(g, 0);
@@ -499,7 +578,7 @@ void guard_links_changed(struct guard *g)
 	if (memcmp(&now, &g->inside, sizeof(now)) == 0)
 		return;
 	g->inside = now;
-	if (g->run) {
+	if (guard_is_busy(g)) {
 		g->stale_too = true;
 		return;
 	}

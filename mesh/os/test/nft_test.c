@@ -47,14 +47,14 @@ static void test_tables(void **state)
 	}
 	int fd = nft_watch_open(&eb);
 	assert_true(fd >= 0);
-	assert_int_equal(nft_table_size("ours", &eb), -ENOENT);
+	assert_int_equal(nft_table_size(NULL, "ours", &eb), -ENOENT);
 	assert_int_equal(nft_table_del("ours", &eb), 0);
 	static const char load[] =
 		"table inet ours { set s { type ipv4_addr; }\nchain c { ip saddr @s drop; };\n};\n"
 		"table inet other { chain c { counter; };\n};\n";
 	nft(load);
 	assert_false(news(fd, "ours"));
-	assert_int_equal(nft_table_size("ours", &eb), 2);
+	assert_int_equal(nft_table_size(NULL, "ours", &eb), 2);
 	nft("flush chain inet other c");
 	assert_false(news(fd, "ours"));
 	nft("flush chain inet ours c");
@@ -66,11 +66,11 @@ static void test_tables(void **state)
 	assert_false(news(fd, "ours"));
 	nft("flush ruleset");
 	assert_true(news(fd, "ours"));
-	assert_int_equal(nft_table_size("ours", &eb), -ENOENT);
+	assert_int_equal(nft_table_size(NULL, "ours", &eb), -ENOENT);
 	nft(load);
 	assert_int_equal(nft_table_del("ours", &eb), 0);
-	assert_int_equal(nft_table_size("ours", &eb), -ENOENT);
-	assert_int_equal(nft_table_size("other", &eb), 1);
+	assert_int_equal(nft_table_size(NULL, "ours", &eb), -ENOENT);
+	assert_int_equal(nft_table_size(NULL, "other", &eb), 1);
 	close(fd);
 }
 
@@ -87,7 +87,7 @@ static int change(const char *set, bool remove, const void *keys, size_t n, size
 	struct nft_elements l = {
 		.set = set, .remove = remove, .key = keys, .n = n, .key_len = len, .stride = len
 	};
-	return nft_elements_change("ours", &l, 1, eb);
+	return nft_elements_change(NULL, "ours", &l, 1, eb);
 }
 
 static void test_elements(void **state)
@@ -113,17 +113,17 @@ static void test_elements(void **state)
 		{ .set = "s4", .key = four, .n = 1, .key_len = 4, .stride = 4, .remove = true },
 		{ .set = "s6", .n = 0 },
 	};
-	assert_int_equal(nft_elements_change("ours", both, 3, &eb), 0);
+	assert_int_equal(nft_elements_change(NULL, "ours", both, 3, &eb), 0);
 	assert_true(has("s6", "fd00::7") && !has("s4", "100.64.0.2") && has("s4", "100.64.0.3"));
 	/* One that cannot be done keeps the other from being done. */
 	both[1].n = 2;
 	both[0].remove = true;
-	assert_int_equal(nft_elements_change("ours", both, 3, &eb), -ENOENT);
+	assert_int_equal(nft_elements_change(NULL, "ours", both, 3, &eb), -ENOENT);
 	assert_true(has("s6", "fd00::7") && has("s4", "100.64.0.3"));
 	assert_int_equal(change("s4", false, many, NFT_ELEMENTS_MAX, 4, &eb), 0);
 	assert_true(has("s4", "10.0.0.255"));
 	assert_int_equal(change("s4", false, many, NFT_ELEMENTS_MAX + 1, 4, &eb), -E2BIG);
-	assert_int_equal(nft_elements_change("ours", NULL, 0, &eb), 0);
+	assert_int_equal(nft_elements_change(NULL, "ours", NULL, 0, &eb), 0);
 }
 
 /* What stands between the mesh and a network behind this machine, and whose it is. */

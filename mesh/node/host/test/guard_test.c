@@ -123,7 +123,7 @@ static void test_packets(void **state)
 	struct world *w = *state;
 	check_packets(w, false);
 	set_up(w->g);
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL),
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL),
 		guard_rules_size(&(struct guard_service) { 0 })); /* already */
 	await_element(w, "mesh4 { 100.64.0.3 }", true);
 	assert_string_equal(guard_problem(w->g), "");
@@ -135,7 +135,7 @@ static void test_packets(void **state)
 	lab_run(LAB_HOST,
 		"ping -q -c1 -W5 100.64.0.1 >/dev/null; ping -q -c1 -W5 fd7a:115c:a1e0::1 >/dev/null");
 	guard_own(w->g, NULL, 0);
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), -ENOENT);
 	check_packets(w, false);
 }
 
@@ -157,14 +157,14 @@ static void test_forbidden(void **state)
 	await_element(w, "mesh4 { 100.64.0.3 }", true);
 	check_packets(w, true);
 	guard_allow(w->g, false);
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), -ENOENT);
 	guard_serve(w->g, &service);
 	guard_links_changed(w->g);
 	set_up(w->g);
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), -ENOENT);
 	check_packets(w, false);
 	guard_allow(w->g, true);
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), guard_rules_size(&service));
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), guard_rules_size(&service));
 	guard_allow(w->g, false);
 	guard_own(w->g, NULL, 0);
 	assert_string_equal(guard_problem(w->g), "");
@@ -211,17 +211,17 @@ static void test_short(void **state)
 		assert_int_equal(w->g->state, GUARD_OFF);
 		pass_ms(w, AGAIN_MS + 1000);
 		assert_string_equal(guard_problem(w->g), "");
-		assert_int_equal(nft_table_size("ropewalk-rope0", NULL), -ENOENT);
+		assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), -ENOENT);
 	}
 	guard_allow(w->g, true);
 	set_up(w->g);
 	await_element(w, "mesh4 { 100.64.0.3 }", true);
 	trouble_memory(1);
 	assert_false(guard_serve(w->g, &service));
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL),
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL),
 		guard_rules_size(&(struct guard_service) { 0 })); /* as it was */
 	assert_true(guard_serve(w->g, &service));
-	assert_int_equal(nft_table_size("ropewalk-rope0", NULL), guard_rules_size(&service));
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL), guard_rules_size(&service));
 	assert_string_equal(guard_problem(w->g), "");
 }
 
@@ -283,8 +283,8 @@ static void test_peers(void **state)
 	assert_true(has_element("mesh4 { 100.64.0.1 }")); /* own ones stay */
 	guard_peers(w->g, NULL, 0);
 	await_element(w, "mesh4 { 100.64.0.9 }", false);
-	assert_int_equal(
-		nft_table_size("ropewalk-rope0", NULL), guard_rules_size(&(struct guard_service) { 0 }));
+	assert_int_equal(nft_table_size(NULL, "ropewalk-rope0", NULL),
+		guard_rules_size(&(struct guard_service) { 0 }));
 }
 
 /* A bridge is a way in for containers only while nothing else is behind it. */

@@ -7,6 +7,9 @@
  * "Running" needs 3 and 6 (node.c, map_applied). What goes, goes first, so that at no moment is somebody let in whom neither the old map
  * nor the new one lets in, and a failure further down never keeps one in who is out.
  *
+ * A few peers' routes are told to the kernel beside the loop, which goes on meanwhile; step 6 is "begun" then, and 8 waits
+ * for its end.
+ *
  * When a step fails. The newest map stays the current one. The step is "missing": its sentence is kept for
  * `status`, the other steps go on, and it is tried again with the map that is newest then, after
  * RETRY_MIN_MS, twice that, and so on up to RETRY_MAX_MS, and at each new map. Rules fail closed: as long as
@@ -134,13 +137,19 @@ static void set_all_peers(struct apply *a)
 static void set_iface(struct apply *a)
 {
 	struct errbuf eb = { 0 };
+	a->begun = false; /* all of it is told anew, and true when that returns */
 	settle_step(a, APPLY_IFACE, a->ops.iface_set(a->ops.arg, a->map, &eb), &eb);
 }
 
 static void change_iface(struct apply *a, const struct netmap *old, const struct netmap_diff *d)
 {
 	struct errbuf eb = { 0 };
-	settle_step(a, APPLY_IFACE, a->ops.iface_change(a->ops.arg, old, a->map, d, &eb), &eb);
+	int err = a->ops.iface_change(a->ops.arg, old, a->map, d, &eb);
+	a->begun = a->begun || err == APPLY_BEGUN;
+	if (err < 0)
+		step_failed(a, APPLY_IFACE, eb.text);
+	else if (!a->begun)
+		step_done(a, APPLY_IFACE);
 }
 
 static void set_nets(struct apply *a)
@@ -149,9 +158,13 @@ static void set_nets(struct apply *a)
 	settle_step(a, APPLY_NETS, a->ops.nets_set(a->ops.arg, a->map, &eb), &eb);
 }
 
+/* No name leads to a peer before the route to it does: what a program sends there would leave by another interface. */
 static void set_names(struct apply *a)
 {
 	struct errbuf eb = { 0 };
+	a->names_wait = a->begun;
+	if (a->begun)
+		return;
 	settle_step(a, APPLY_NAMES, a->ops.names_set(a->ops.arg, a->map, apply_self_expired(a), &eb), &eb);
 }
 
@@ -278,6 +291,20 @@ void apply_again(struct apply *a, enum apply_step s)
 	case APPLY_NAMES: set_names(a); break;
 	case APPLY_STEPS: return;
 	}
+	plan_retry(a);
+	a->ops.changed(a->ops.arg);
+}
+
+void apply_iface_ended(struct apply *a, const struct errbuf *why)
+{
+	if (!a->begun)
+		return; /* told whole since */
+	a->begun = false;
+	if (why->code ||
+		!apply_is_missing(a, APPLY_IFACE)) /* what is missing for another reason is told whole */
+		settle_step(a, APPLY_IFACE, why->code, why);
+	if (a->names_wait)
+		set_names(a);
 	plan_retry(a);
 	a->ops.changed(a->ops.arg);
 }

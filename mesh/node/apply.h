@@ -26,7 +26,8 @@ struct apply_ops {
 	void (*peer_offline)(void *arg, const struct ctl_node *peer); /* its way to the server ended */
 	void (*relays_set)(void *arg, const struct ctl_derp_map *m);
 	int (*iface_set)(void *arg, const struct netmap *m, struct errbuf *eb);
-	/* The same where only peers changed since: was is the map before m, d what differs. */
+	/* The same where only peers changed since: was is the map before m, d what differs. APPLY_BEGUN: what the kernel says
+	 * comes by apply_iface_ended; names, which lead to who came, wait for that. */
 	int (*iface_change)(void *arg, const struct netmap *was, const struct netmap *m,
 		const struct netmap_diff *d, struct errbuf *eb);
 	int (*nets_set)(void *arg, const struct netmap *m, struct errbuf *eb); /* for peers that are set */
@@ -39,6 +40,8 @@ struct apply_ops {
 	void *arg;
 };
 
+enum { APPLY_BEGUN = 1 };
+
 struct apply { /* others read; only apply.c writes */
 	struct apply_ops ops;
 	struct netmap *map;	    /* the newest; NULL before the first */
@@ -46,8 +49,9 @@ struct apply { /* others read; only apply.c writes */
 	char why[APPLY_STEPS][320]; /* a sentence for each of them, else "" */
 	uint64_t retry_ms, backoff_ms;
 	int64_t offset_ms; /* when peers were last looked at: the server's clock less the monotonic one */
-	bool keys_end;	   /* some key of the map does, now or later */
-	int64_t expiry_ms; /* Unix, the server's: no key ends before; INT64_MAX: none does */
+	bool begun, names_wait; /* iface_change is on its way; and names are to be set when it has ended */
+	bool keys_end;		/* some key of the map does, now or later */
+	int64_t expiry_ms;	/* Unix, the server's: no key ends before; INT64_MAX: none does */
 };
 
 void apply_init(struct apply *a, const struct apply_ops *ops);
@@ -56,6 +60,8 @@ void apply_map(struct apply *a, struct netmap *next); /* takes the reference; ma
 void apply_anew(struct apply *a, struct netmap *next);
 /* A step that was true is so no more, by another's doing: done again, now. */
 void apply_again(struct apply *a, enum apply_step s);
+/* What iface_change began is done; why->code is not 0: it is not, why. Never from within a step. */
+void apply_iface_ended(struct apply *a, const struct errbuf *why);
 void apply_nothing(struct apply *a); /* no trace of the present map is left */
 bool apply_is_missing(const struct apply *a, enum apply_step s);
 bool apply_self_expired(const struct apply *a);

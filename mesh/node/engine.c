@@ -381,6 +381,13 @@ static void iface_changed(void *arg)
 	engine_rearm(e);
 }
 
+static void iface_routed(void *arg, const struct errbuf *why)
+{
+	struct engine *e = arg;
+	e->events.routed(e->events.arg, why);
+	engine_rearm(e);
+}
+
 void engine_look_again(struct engine *e)
 {
 	iface_repair(e->iface);
@@ -595,6 +602,7 @@ int engine_open(
 		.mtu = cfg->mtu,
 		.journal = cfg->journal,
 		.changed = iface_changed,
+		.routed = iface_routed,
 		.arg = e };
 	e->iface = iface_open(e->loop, &io, eb);
 	e->udp = e->iface ? udp_open(e->loop, cfg->port, &ue, eb) : NULL;

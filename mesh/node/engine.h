@@ -26,6 +26,8 @@ struct engine_events {
 	/* The way to these goes by another gateway or interface. */
 	void (*ways_moved)(void *arg, const struct addr *to, size_t n);
 	void (*links_changed)(void *arg); /* the machine's other interfaces */
+	/* What iface_peers_change began is done, or why it is not. */
+	void (*routed)(void *arg, const struct errbuf *why);
 	void (*nat64_changed)(void *arg); /* engine.nat64 */
 	void (*lost)(void *arg);	  /* somebody removed the interface: close, and open anew */
 	void *arg;

@@ -181,6 +181,11 @@ static void engine_links_changed(void *arg)
 		server_link_try_now(n->server);
 }
 
+static void engine_routed(void *arg, const struct errbuf *why)
+{
+	apply_iface_ended(&((struct node *)arg)->apply, why);
+}
+
 static void engine_ways_moved(void *arg, const struct addr *to, size_t count)
 {
 	struct node *n = arg;
@@ -370,6 +375,7 @@ static int open_engine(struct node *n, struct errbuf *eb)
 		.echo_answered = doors_echo_answered,
 		.ways_moved = engine_ways_moved,
 		.links_changed = engine_links_changed,
+		.routed = engine_routed,
 		.nat64_changed = engine_nat64_changed,
 		.lost = engine_lost,
 		.arg = n };

@@ -1,8 +1,10 @@
 #include "mesh/node/steps.h"
 #include "mesh/node/plane/rules.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
+static_assert((int)IFACE_BEGUN == (int)APPLY_BEGUN, "told on as it is");
 enum { SELF_ADDRS_MAX = 8, AROUND_MAX = 256 };
 
 static void step_map(void *arg, struct netmap *m)

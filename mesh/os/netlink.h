@@ -94,9 +94,10 @@ struct nl_link {
 /* All interfaces, into out[cap]; returns the count (may exceed cap) or a negative code. */
 int nl_link_list(struct nl *n, struct nl_link *out, size_t cap, struct errbuf *eb);
 
-/* A non-blocking fd readable on changes of links, addresses, routes and rules. What is changed through `own`
- * (NULL is fine) is no news. */
-int nl_monitor_open(const struct nl *own, struct errbuf *eb);
+/* A non-blocking fd readable on changes of links, addresses, routes and rules. What is changed through one of own[n], of
+ * which there are NL_OWN_MAX at most, is no news. */
+enum { NL_OWN_MAX = 4 };
+int nl_monitor_open(const struct nl *const *own, size_t n, struct errbuf *eb);
 struct nl_part {
 	int ifindex;
 	uint32_t tables[2];

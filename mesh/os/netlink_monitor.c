@@ -10,19 +10,22 @@
 
 /* The kernel drops what `own` caused before it is queued: ten thousand routes of our own would push everybody
  * else's news out of the socket. */
-static int leave_out_own(int fd, const struct nl *own)
+static int leave_out_own(int fd, const struct nl *const *own, size_t n)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(mnl_socket_get_portid(own->sock)), 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
-	struct sock_fprog filter = { .len = ARRAY_LEN(code), .filter = code };
+	struct sock_filter code[NL_OWN_MAX + 3] = { BPF_STMT(
+		BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)) };
+	if (n > NL_OWN_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < n; i++) /* to the last */
+		code[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			htonl(mnl_socket_get_portid(own[i]->sock)), (uint8_t)(n - i), 0);
+	code[1 + n] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	code[2 + n] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog filter = { .len = (unsigned short)(n + 3), .filter = code };
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0 ? 0 : -errno;
 }
 
-int nl_monitor_open(const struct nl *own, struct errbuf *eb)
+int nl_monitor_open(const struct nl *const *own, size_t n, struct errbuf *eb)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	struct sockaddr_nl sa = {
@@ -30,7 +33,7 @@ int nl_monitor_open(const struct nl *own, struct errbuf *eb)
 		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
 			     RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1),
 	};
-	int err = fd < 0 ? -errno : own ? leave_out_own(fd, own) : 0;
+	int err = fd < 0 ? -errno : leave_out_own(fd, own, n);
 	if (!err && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		err = -errno;
 	if (err) {

@@ -122,6 +122,14 @@ bool addr_set_add(struct addr_set *s, const struct addr *a)
 	return there || insert_at(&s->v, &s->n, at, a);
 }
 
+void addr_set_remove(struct addr_set *s, const struct addr *a)
+{
+	bool there;
+	size_t at = place_of(s->v, s->n, a, &there);
+	if (there)
+		memmove(&s->v[at], &s->v[at + 1], (--s->n - at) * sizeof(*s->v));
+}
+
 void addr_set_free(struct addr_set *s)
 {
 	free(s->v);

@@ -21,6 +21,7 @@ void addr_set_free(struct addr_set *s); /* empty and usable afterwards */
 
 /* One of a few: it moves what stands behind it. false: memory is short. One that is there stays. */
 bool addr_set_add(struct addr_set *s, const struct addr *a);
+void addr_set_remove(struct addr_set *s, const struct addr *a); /* one that is not there is fine */
 
 /* As a set, but each address as often as it was put in: two peers may be said to have the same. What is changed one by one
  * waits beside the many and goes among them with others, so that one of a big mesh costs no walk through all. */

@@ -2,7 +2,7 @@
  * guard's peers; and the other way round when all of it goes. A fourth follows the machine: what it needs
  * outside of the mesh (list_outside) is left out of routes and guard, and is looked at anew whenever its
  * links, routes or nameservers change; so are the networks behind peers, beside those around (net_plan.h). The kernel tells what others do to us (monitor_ready); what we do
- * through this file's own socket is no news, so that putting back never answers itself. */
+ * through this file's own sockets is no news, so that putting back never answers itself. */
 #include "mesh/node/host/iface.h"
 #include "mesh/base/log.h"
 #include "mesh/node/host/around.h"
@@ -12,16 +12,18 @@
 #include "mesh/node/host/route_table.h"
 #include "mesh/os/netlink.h"
 #include "mesh/os/sock.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+static_assert((int)IFACE_BEGUN == (int)ROUTE_TABLE_BEGUN, "told on as it is");
 enum { ADDRS_MAX = 16, LOCAL_MAX = 256, NAMESERVERS_MAX = 16, OUTSIDE_MAX = NAMESERVERS_MAX + LOCAL_MAX + 2 };
 
 struct iface {
-	struct nl *nl;
+	struct nl *nl, *route_nl; /* route_nl: of `routes` alone, which has a thread use it */
 	int index;
 	char name[16], conflict[224], overlap[224];
 	struct prefix addrs[ADDRS_MAX]; /* what is set now */
@@ -31,6 +33,7 @@ struct iface {
 	struct addr_bag peers;	   /* as the map has them */
 	struct addr_set needed;	   /* by the machine, outside of the mesh */
 	struct addr_set outside;   /* peers' addresses among them */
+	bool owed;		   /* `routes` or the guard may not have what follows from these */
 	struct route_table routes; /* those without what the machine needs outside */
 	struct prefix *nets;	   /* behind peers, as they are wished */
 	size_t n_nets;
@@ -135,12 +138,24 @@ static void tell_conflict(struct iface *i)
 	memcpy(i->conflict, text, sizeof(text));
 }
 
-static int apply_peers(struct iface *i, struct errbuf *eb)
+/* false: memory is short. *others: it is not what it was. */
+static bool look_outside(struct iface *i, bool *others)
 {
 	struct addr list[OUTSIDE_MAX];
+	struct addr_set now = { 0 };
+	if (!addr_set_assign(&now, list, list_outside(i, list)))
+		return false;
+	*others = !addr_set_equal(&now, &i->needed);
+	addr_set_free(&i->needed);
+	i->needed = now;
+	return true;
+}
+
+/* By what the machine needs outside. */
+static int tell_peers(struct iface *i, struct errbuf *eb)
+{
 	struct addr_set all = addr_bag_all(&i->peers), peers = { 0 }, want = { 0 }, both = { 0 };
-	bool ok = addr_set_assign(&i->needed, list, list_outside(i, list)) &&
-		  addr_set_assign(&peers, all.v, all.n) && addr_set_minus(&peers, &i->needed, &want) &&
+	bool ok = addr_set_assign(&peers, all.v, all.n) && addr_set_minus(&peers, &i->needed, &want) &&
 		  addr_set_common(&peers, &i->needed, &both);
 	int err = ok ? route_table_set(&i->routes, &want, eb) : err_set(eb, -ENOMEM, "set up %s", i->name);
 	if (ok) {
@@ -152,7 +167,22 @@ static int apply_peers(struct iface *i, struct errbuf *eb)
 	}
 	addr_set_free(&peers);
 	addr_set_free(&want);
+	i->owed = err != 0;
 	return err;
+}
+
+static int apply_peers(struct iface *i, struct errbuf *eb)
+{
+	bool others;
+	return look_outside(i, &others) ? tell_peers(i, eb) : err_set(eb, -ENOMEM, "set up %s", i->name);
+}
+
+/* The machine is another, perhaps. Where it needs the same as before, nothing is waited for. */
+static void follow_machine(struct iface *i)
+{
+	bool others = true;
+	if (!look_outside(i, &others) || others || i->owed)
+		tell_peers(i, NULL);
 }
 
 /* Each address that a change names, by whether some peer has it now. false: memory is short. */
@@ -165,6 +195,12 @@ static bool sort_change(const struct iface *i, const struct addr *v, size_t n, s
 		ok = addr_set_add(addr_bag_has(&i->peers, &v[k]) ? come : gone, &v[k]);
 	}
 	return ok;
+}
+
+static void routes_ended(void *arg, const struct errbuf *why)
+{
+	struct iface *i = arg;
+	i->o.routed(i->o.arg, why);
 }
 
 /* What the machine needs outside of the mesh is as the kernel's news left it. */
@@ -186,7 +222,7 @@ int iface_peers_change(struct iface *i, const struct addr *gone, size_t n_gone, 
 		err = apply_peers(i, eb);
 	} else {
 		err = route_table_change(&i->routes, &here, &away, eb);
-		if (!guard_peers_change(i->guard, &here, &away) && !err)
+		if (!guard_peers_change(i->guard, &here, &away) && err >= 0)
 			err = err_set(eb, -ENOMEM, "guard %s", i->name);
 	}
 	addr_set_free(&here);
@@ -300,7 +336,7 @@ void iface_nameservers_set(struct iface *i, const struct addr *v, size_t n)
 	if (n)
 		memcpy(i->nameservers, v, n * sizeof(*v));
 	i->n_nameservers = n;
-	apply_peers(i, NULL);
+	follow_machine(i);
 }
 
 /* --- what others do --- */
@@ -328,7 +364,7 @@ static void monitor_ready(void *arg, int events)
 	if (news & NL_NEWS_OURS)
 		iface_repair(i);
 	guard_links_changed(i->guard);
-	apply_peers(i, NULL);
+	follow_machine(i);
 	apply_nets(i, NULL);
 	i->o.changed(i->o.arg);
 }
@@ -341,7 +377,8 @@ static void guard_turned(void *arg)
 
 static int open_monitor(struct iface *i, struct loop *l, struct errbuf *eb)
 {
-	i->monitor_fd = nl_monitor_open(i->nl, eb);
+	const struct nl *own[] = { i->nl, i->route_nl };
+	i->monitor_fd = nl_monitor_open(own, ARRAY_LEN(own), eb);
 	if (i->monitor_fd < 0)
 		return i->monitor_fd;
 	i->monitor = loop_fd_new(l, i->monitor_fd, monitor_ready, i);
@@ -364,7 +401,8 @@ struct iface *iface_open(struct loop *l, const struct iface_options *o, struct e
 	i->monitor_fd = -1;
 	snprintf(i->name, sizeof(i->name), "%s", o->name);
 	i->nl = nl_open(eb);
-	if (!i->nl)
+	i->route_nl = i->nl ? nl_open(eb) : NULL;
+	if (!i->route_nl)
 		goto close;
 	i->index = nl_link_index(i->nl, o->name);
 	if (i->index <= 0) {
@@ -379,8 +417,9 @@ struct iface *iface_open(struct loop *l, const struct iface_options *o, struct e
 		goto close;
 	}
 	guard_watch(i->guard, guard_turned, i);
+	const struct route_table_events re = { .ended = routes_ended, .arg = i };
 	if (nl_link_mtu(i->nl, i->index, o->mtu, eb) != 0 ||
-		route_table_open(&i->routes, i->nl, i->index, o->journal, eb) != 0 ||
+		route_table_open(&i->routes, l, i->route_nl, i->index, o->journal, &re, eb) != 0 ||
 		open_monitor(i, l, eb) != 0)
 		goto close;
 	return i;
@@ -405,6 +444,7 @@ void iface_close(struct iface *i)
 	addr_set_free(&i->needed);
 	addr_set_free(&i->outside);
 	nl_close(i->nl);
+	nl_close(i->route_nl);
 	free(i);
 }
 

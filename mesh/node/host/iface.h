@@ -1,6 +1,6 @@
 /* The mesh interface as the machine sees it: addresses, link state, MTU, the routes that lead to it, and the
  * guard that keeps mesh addresses to it. Everything is told as it shall be; only differences go to the
- * kernel. What other programs take away is put back. One thread: all calls, and the callback, are the loop's.
+ * kernel. What other programs take away is put back. One thread: all calls, and the callbacks, are the loop's.
  */
 #ifndef RW_NODE_HOST_IFACE_H
 #define RW_NODE_HOST_IFACE_H
@@ -21,6 +21,8 @@ struct iface_options {
 	struct journal *journal; /* borrowed; NULL: nothing is noted */
 	/* Links, addresses, routes or rules of this machine changed, and not by us; or whether it is guarded. */
 	void (*changed)(void *arg);
+	/* What iface_peers_change began is done; why->code is not 0: the kernel did not take all of it. */
+	void (*routed)(void *arg, const struct errbuf *why);
 	void *arg;
 };
 struct iface *iface_open(struct loop *l, const struct iface_options *o, struct errbuf *eb);
@@ -32,9 +34,11 @@ void iface_close(struct iface *i);
  * failure is returned; what failed is tried again by the next call. */
 int iface_apply(struct iface *i, const struct prefix *addrs, size_t n_addrs, const struct addr *peers,
 	size_t n_peers, struct errbuf *eb);
-enum { IFACE_CHANGE_MAX = 64 };
+enum { IFACE_CHANGE_MAX = 64, IFACE_BEGUN = 1 };
 /* From the peers of the last iface_apply: those leave and these come, IFACE_CHANGE_MAX in all; an address that two
- * peers had stays for the other. Costs what changes. After a failure, iface_apply. */
+ * peers had stays for the other. Costs what changes, and does not wait for the kernel: IFACE_BEGUN says that `routed` will
+ * be told, soon or when another call of this header has waited for it; 0 that all is done. After a failure, told here or
+ * there, iface_apply. */
 int iface_peers_change(struct iface *i, const struct addr *gone, size_t n_gone, const struct addr *come,
 	size_t n_come, struct errbuf *eb);
 /* Exactly these networks behind peers, which own addresses of a family are needed for. A network that this

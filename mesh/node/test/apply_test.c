@@ -32,6 +32,7 @@ struct machine {
 	struct server_clock clock;
 	char said[SAID_MAX];
 	bool fails[APPLY_STEPS];
+	bool slow;	    /* the kernel takes routes when it likes */
 	uint64_t fails_for; /* this peer alone; 0: any */
 	unsigned changes;
 	/* What is in force. */
@@ -144,7 +145,7 @@ static int iface_change(void *arg, const struct netmap *was, const struct netmap
 	assert_true(m->iface && was != map && (d->n_added || d->n_removed || d->addresses));
 	m->iface = !err;
 	say(m, err ? "iface-change! " : "iface-change ");
-	return err;
+	return err ? err : m->slow ? APPLY_BEGUN : 0;
 }
 
 static int names_set(void *arg, struct netmap *map, bool self_expired, struct errbuf *eb)
@@ -307,6 +308,77 @@ static void test_offline(void **state)
 	tell(m, FIRST);
 	tell(m, "{\"OnlineChange\":{\"3\":true}}");
 	assert_non_null(strstr(tell(m, "{\"OnlineChange\":{\"3\":false}}"), "offline3"));
+	machine_free(m);
+}
+
+/* --- a kernel that takes its time --- */
+
+#define FOUR "{\"PeersChanged\":[" NODE(4, "four", "") "]}"
+
+/* What routes to peers wait for, apply says when it is there; code: what the kernel said. */
+static const char *routed(struct machine *m, int code)
+{
+	struct errbuf why = { 0 };
+	unsigned before = m->changes;
+	if (code)
+		err_say(&why, code, "routes do not work");
+	m->said[0] = 0;
+	apply_iface_ended(&m->a, &why);
+	assert_int_equal(m->changes, before + 1);
+	return m->said;
+}
+
+/* Who goes is out at once, who comes may speak at once; a name leads to nobody before a route does. */
+static void test_slow_routes(void **state)
+{
+	struct machine *m = machine_new();
+	(void)state;
+	tell(m, FIRST);
+	m->slow = true;
+	assert_string_equal(tell(m, FOUR), "map +4 iface-change ");
+	assert_string_equal(tell(m, "{\"PeersRemoved\":[2]}"), "-2 map iface-change ");
+	assert_string_equal(tell(m, "{\"DNSConfig\":{\"Proxied\":false}}"), "map ");
+	assert_false(m->peers[2]);
+	assert_int_equal(m->a.missing, 0);
+	assert_string_equal(routed(m, 0), "names ");
+	assert_int_equal(m->a.missing, 0);
+	/* What asks for names alone waits as well, and what tells the interface whole waits for nothing. */
+	assert_string_equal(tell(m, "{\"PeersChanged\":[" NODE(2, "two", "") "]}"), "map +2 iface-change ");
+	m->said[0] = 0;
+	apply_again(&m->a, APPLY_NAMES);
+	assert_string_equal(m->said, "");
+	assert_string_equal(tell(m, "{" SELF "}"), "map ");
+	assert_non_null(
+		strstr(tell(m, "{\"Node\":" NODE(1, "self", ",\"Tags\":[\"tag:x\"]") "}"), "iface names "));
+	unsigned before = m->changes;
+	apply_iface_ended(&m->a, &(struct errbuf) { .code = -EIO, .text = "too late" });
+	assert_int_equal(m->changes, before);
+	assert_int_equal(m->a.missing, 0);
+	machine_free(m);
+}
+
+static void test_routes_refused(void **state)
+{
+	struct machine *m = machine_new();
+	(void)state;
+	tell(m, FIRST);
+	m->slow = true;
+	tell(m, FOUR);
+	assert_string_equal(routed(m, -ENETDOWN), "names ");
+	assert_true(apply_is_missing(&m->a, APPLY_IFACE));
+	assert_string_equal(m->a.why[APPLY_IFACE], "routes do not work");
+	assert_true(apply_deadline(&m->a) < UINT64_MAX);
+	assert_string_equal(pass(m, 1000), "iface ");
+	assert_int_equal(m->a.missing, 0);
+	/* One that could not even begin is not made good by the end of one before. */
+	tell(m, "{\"PeersRemoved\":[4]}");
+	m->fails[APPLY_IFACE] = true;
+	tell(m, FOUR);
+	m->fails[APPLY_IFACE] = false;
+	(void)routed(m, 0);
+	assert_true(apply_is_missing(&m->a, APPLY_IFACE));
+	assert_string_equal(pass(m, 1000), "iface ");
+	assert_int_equal(m->a.missing, 0);
 	machine_free(m);
 }
 
@@ -564,6 +636,8 @@ int main(void)
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_anew),
 		cmocka_unit_test(test_offline),
+		cmocka_unit_test(test_slow_routes),
+		cmocka_unit_test(test_routes_refused),
 		cmocka_unit_test(test_rules_fail_closed),
 		cmocka_unit_test(test_each_step_is_tried_again),
 		cmocka_unit_test(test_next_map_tries_too),

@@ -61,6 +61,11 @@ static void links_changed(void *arg)
 	((struct place *)arg)->links++;
 }
 
+static void routed(void *arg, const struct errbuf *why)
+{
+	(void)arg, (void)why;
+}
+
 static void lost(void *arg)
 {
 	((struct place *)arg)->lost++;
@@ -89,6 +94,7 @@ static int place_open(struct place *p, struct errbuf *eb)
 		.echo_answered = echo_answered,
 		.ways_moved = ways_moved,
 		.links_changed = links_changed,
+		.routed = routed,
 		.nat64_changed = nat64_changed,
 		.lost = lost,
 		.arg = p };

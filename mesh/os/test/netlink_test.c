@@ -212,7 +212,9 @@ static void test_monitor(void **state)
 	struct errbuf eb = { 0 };
 	(void)state;
 	struct nl *other = nl_open(&eb);
-	int fd = nl_monitor_open(n, &eb);
+	struct nl *second = nl_open(&eb);
+	const struct nl *own[] = { second, n };
+	int fd = nl_monitor_open(own, 2, &eb);
 	assert_true(fd >= 0);
 	assert_int_equal(nl_monitor_read(fd, NULL), 0);
 	assert_int_equal(nl_bridge_add(other, "sw0", &eb), 0);
@@ -228,7 +230,7 @@ static void test_monitor(void **state)
 	(void)news(fd, NULL);
 	assert_int_equal(nl_addr_add(n, ours.ifindex, &p, &eb), 0);
 	assert_int_equal(nl_route_add(n, &r, &eb), 0);
-	assert_int_equal(nl_route_del(n, &r, &eb), 0);
+	assert_int_equal(nl_route_del(second, &r, &eb), 0);
 	assert_int_equal(nl_rule_add(n, &rule, &eb), 0);
 	assert_int_equal(nl_route_add(n, &r, &eb), 0);
 	(void)nl_monitor_read(fd, NULL); /* what the kernel adds by itself: the local table */
@@ -244,6 +246,7 @@ static void test_monitor(void **state)
 	assert_int_equal(nl_addr_del(other, ours.ifindex, &p, &eb), 0);
 	assert_true(news(fd, &ours) & NL_NEWS_OURS);
 	close(fd);
+	nl_close(second);
 	nl_close(other);
 	nl_close(n);
 }

@@ -106,6 +106,15 @@ static void test_add(void **state)
 		assert_int_equal(s.n, i < ADDRESSES ? i + 1 : ADDRESSES);
 		check_order(s.v, s.n, false);
 	}
+	for (unsigned i = 0; i < ADDRESSES; i++) {
+		struct addr a = address(i * 77 % ADDRESSES), next = address((i + 1) * 77 % ADDRESSES);
+		addr_set_remove(&s, &a);
+		addr_set_remove(&s, &a);
+		assert_int_equal(s.n, ADDRESSES - 1 - i);
+		assert_false(addr_set_has(&s, &a));
+		assert_int_equal(addr_set_has(&s, &next), i + 1 < ADDRESSES);
+		check_order(s.v, s.n, false);
+	}
 	addr_set_free(&s);
 }
 

@@ -7,6 +7,7 @@
 #include "mesh/node/host/test/lab.h"
 #include "mesh/os/file.h"
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -21,8 +22,69 @@ struct world {
 	struct loop *l;
 	struct journal *j;
 	struct iface *i;
-	int changes;
+	int changes, ended;
+	bool begun;	   /* the last change told that it has */
+	struct errbuf why; /* of the last end */
 };
+
+/* A kernel that takes routes when the test lets it, and refuses them when it is told to. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t news;
+	bool held, waits, refuses;
+} kernel = { .lock = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER };
+
+int __real_nl_route_add_all(
+	struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
+int __wrap_nl_route_add_all(
+	struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb);
+int __wrap_nl_route_add_all(
+	struct nl *n, const struct nl_route *v, size_t count, int *codes, struct errbuf *eb)
+{
+	pthread_mutex_lock(&kernel.lock);
+	kernel.waits = true;
+	pthread_cond_broadcast(&kernel.news);
+	while (kernel.held)
+		pthread_cond_wait(&kernel.news, &kernel.lock);
+	kernel.waits = false;
+	bool refuses = kernel.refuses;
+	pthread_mutex_unlock(&kernel.lock);
+	if (!refuses)
+		return __real_nl_route_add_all(n, v, count, codes, eb);
+	for (size_t k = 0; k < count; k++)
+		codes[k] = -ENOBUFS;
+	return -ENOBUFS;
+}
+
+static void kernel_holds(bool held)
+{
+	pthread_mutex_lock(&kernel.lock);
+	kernel.held = held;
+	pthread_cond_broadcast(&kernel.news);
+	pthread_mutex_unlock(&kernel.lock);
+}
+
+/* Until it has been asked for a route and does not answer. */
+static void kernel_await(void)
+{
+	pthread_mutex_lock(&kernel.lock);
+	while (!kernel.waits)
+		pthread_cond_wait(&kernel.news, &kernel.lock);
+	pthread_mutex_unlock(&kernel.lock);
+}
+
+static void routed(void *arg, const struct errbuf *why)
+{
+	struct world *w = arg;
+	w->ended++;
+	w->why = *why;
+}
+
+static void await_end(struct world *w, int ended)
+{
+	while (w->ended < ended)
+		loop_run_once(w->l);
+}
 
 static void changed(void *arg)
 {
@@ -46,7 +108,7 @@ static int open_world(void **state)
 	w->l = loop_new();
 	w->j = journal_open(w->dir, &eb);
 	struct iface_options o = {
-		.name = "rope0", .mtu = 1280, .journal = w->j, .changed = changed, .arg = w
+		.name = "rope0", .mtu = 1280, .journal = w->j, .changed = changed, .routed = routed, .arg = w
 	};
 	w->i = iface_open(w->l, &o, &eb);
 	if (!w->i)
@@ -247,7 +309,7 @@ static void test_hold(void **state)
 			  "table 1051999)\"");
 }
 
-static void change(struct world *w, const char *gone, const char *come)
+static void change_begin(struct world *w, const char *gone, const char *come)
 {
 	struct addr g, c;
 	struct errbuf eb = { 0 };
@@ -255,8 +317,20 @@ static void change(struct world *w, const char *gone, const char *come)
 		g = ip(gone);
 	if (come)
 		c = ip(come);
-	if (iface_peers_change(w->i, &g, gone != NULL, &c, come != NULL, &eb) != 0)
+	int err = iface_peers_change(w->i, &g, gone != NULL, &c, come != NULL, &eb);
+	if (err < 0)
 		fail_msg("%s", eb.text);
+	assert_true(err == 0 || err == IFACE_BEGUN);
+	w->begun = err == IFACE_BEGUN;
+}
+
+static void change(struct world *w, const char *gone, const char *come)
+{
+	int ended = w->ended;
+	change_begin(w, gone, come);
+	if (w->begun)
+		await_end(w, ended + 1);
+	assert_int_equal(w->why.code, 0);
 }
 
 #define ELEMENT(which) "nft get element inet ropewalk-rope0 '" which "' >/dev/null 2>&1"
@@ -299,6 +373,93 @@ static void test_one_peer(void **state)
 	lab_await(w->l, "! " ELEMENT("mesh4 { 100.64.0.9 }"));
 	lab_run(LAB_HOST, ELEMENT("mesh4 { 100.64.0.1 }"));
 	lab_run(LAB_HOST, "ip route replace default via 10.9.0.1");
+}
+
+/* The kernel keeps us waiting: nobody of the loop's thread does, and in the end all is as it was told last. */
+static void test_slow(void **state)
+{
+	struct world *w = *state;
+	struct addr peers[] = { ip("100.64.0.2"), ip("100.64.0.3") };
+	apply(w, peers, ARRAY_LEN(peers));
+	kernel_holds(true);
+	change_begin(w, NULL, "100.64.0.9");
+	assert_true(w->begun);
+	kernel_await();
+	change_begin(w, "100.64.0.9", NULL); /* the one on its way */
+	change_begin(w, "100.64.0.2", "fd7a:115c:a1e0::9");
+	change_begin(w, "100.64.0.3", NULL);
+	change_begin(w, NULL, "100.64.0.3");
+	assert_true(w->begun);
+	/* News of the machine as well, while it needs the same outside of the mesh. */
+	int before = w->changes;
+	lab_run(LAB_HOST, "ip route add 192.0.2.0/24 via 10.9.0.1");
+	while (w->changes == before)
+		loop_run_once(w->l);
+	assert_int_equal(w->ended, 0);
+	kernel_holds(false);
+	await_end(w, 1);
+	assert_int_equal(w->why.code, 0);
+	goes("100.64.0.9", "dev eth0");
+	goes("100.64.0.2", "dev eth0");
+	goes("100.64.0.3", "dev rope0.* src 100.64.0.1 ");
+	goes("fd7a:115c:a1e0::9", "dev rope0");
+	change_begin(w, "100.64.0.77", NULL);
+	assert_false(w->begun);
+	lab_await(w->l, ELEMENT("mesh6 { fd7a:115c:a1e0::9 }") " && ! " ELEMENT("mesh4 { 100.64.0.2 }"));
+}
+
+static void *let_go(void *arg)
+{
+	(void)arg;
+	kernel_await();
+	kernel_holds(false);
+	return NULL;
+}
+
+/* Who tells all of it waits for what is on its way, and whoever was promised an end hears of one, once. */
+static void test_slow_meets_whole(void **state)
+{
+	struct world *w = *state;
+	struct addr peers[] = { ip("100.64.0.2"), ip("100.64.0.5") };
+	pthread_t t;
+	apply(w, peers, 1);
+	kernel_holds(true);
+	change_begin(w, NULL, "100.64.0.9");
+	assert_int_equal(pthread_create(&t, NULL, let_go, NULL), 0);
+	apply(w, peers, 2);
+	pthread_join(t, NULL);
+	goes("100.64.0.9", "dev eth0");
+	goes("100.64.0.5", "dev rope0");
+	assert_int_equal(w->ended, 0);
+	await_end(w, 1);
+	assert_int_equal(w->why.code, 0);
+	change(w, "100.64.0.5", "100.64.0.6");
+	goes("100.64.0.6", "dev rope0");
+	/* An interface that is closed tells nobody. */
+	kernel_holds(true);
+	change_begin(w, NULL, "100.64.0.9");
+	assert_int_equal(pthread_create(&t, NULL, let_go, NULL), 0);
+	iface_close(w->i);
+	w->i = NULL;
+	pthread_join(t, NULL);
+	assert_int_equal(w->ended, 2);
+}
+
+static void test_refused(void **state)
+{
+	struct world *w = *state;
+	struct addr peers[] = { ip("100.64.0.2"), ip("100.64.0.9") };
+	apply(w, peers, 1);
+	kernel.refuses = true;
+	change_begin(w, "100.64.0.2", "100.64.0.9");
+	await_end(w, 1);
+	kernel.refuses = false;
+	assert_int_equal(w->why.code, -ENOBUFS);
+	assert_non_null(strstr(w->why.text, "route the mesh's addresses"));
+	goes("100.64.0.2", "dev eth0");
+	goes("100.64.0.9", "dev eth0");
+	apply(w, peers + 1, 1);
+	goes("100.64.0.9", "dev rope0");
 }
 
 static void test_many(void **state)
@@ -393,6 +554,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nets, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_hold, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_one_peer, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_slow, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_slow_meets_whole, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_refused, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_many, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_leaves_nothing, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_cleanup, open_world, close_world),

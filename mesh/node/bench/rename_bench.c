@@ -9,7 +9,8 @@
  * since the datagram before (/proc/thread-self/schedstat): on an idle machine all of it, else too little, but
  * with what the loop slept in a call to the kernel;
  * - how long a datagram stood;
- * - CPU of the loop's thread for a message, from its text to a node that does as it says: the median;
+ * - CPU of the loop's thread for a message, from its text to a node that does as it says, the ends of what was given to
+ *   other threads included: the median;
  * - CPU of the whole process between the messages, for each of them: with the map that is written.
  * With `memory` for CHANGE nobody is renamed. It prints what the process has resident in MiB, three times: with a single
  * peer, with all of them, and when all but that one have left. */
@@ -66,6 +67,42 @@ struct bench {
 	uint64_t took_ns[RENAMES], process_ns; /* process_ns: at the first message; in the end, since then */
 	double resident_mib[3];
 };
+
+/* What was given to a thread ends on the loop's: its time is that of the message before. */
+struct given {
+	void (*run)(void *arg), (*done)(void *arg);
+	void *arg;
+};
+static uint64_t *ends_ns; /* where it is counted; NULL: nowhere */
+
+static uint64_t cpu_now_ns(clockid_t of);
+
+static void given_run(void *arg)
+{
+	struct given *g = arg;
+	g->run(g->arg);
+}
+
+static void given_done(void *arg)
+{
+	struct given g = *(struct given *)arg;
+	uint64_t began = cpu_now_ns(CLOCK_THREAD_CPUTIME_ID);
+	free(arg);
+	g.done(g.arg);
+	if (ends_ns)
+		*ends_ns += cpu_now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
+}
+
+struct work *__real_work_start(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);
+struct work *__wrap_work_start(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);
+struct work *__wrap_work_start(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg)
+{
+	struct given *g = malloc(sizeof(*g));
+	if (!g)
+		return NULL;
+	*g = (struct given) { run, done, arg };
+	return __real_work_start(l, given_run, given_done, g);
+}
 
 static void *sender(void *arg)
 {
@@ -214,6 +251,7 @@ static void rename_one(void *arg)
 	struct buf json = { 0 };
 	unsigned round = b->renamed + 1, who = b->change == CHANGE_MEMBER ? b->renamed / 2 : round;
 	if (b->renamed == RENAMES) {
+		ends_ns = NULL;
 		b->process_ns = cpu_now_ns(CLOCK_PROCESS_CPUTIME_ID) - b->process_ns;
 		loop_stop(b->n.loop);
 		return;
@@ -225,6 +263,7 @@ static void rename_one(void *arg)
 	uint64_t began = cpu_now_ns(CLOCK_THREAD_CPUTIME_ID);
 	if (!take(&b->n, (const char *)buf_data(&json), json.len))
 		exit(1);
+	ends_ns = &b->took_ns[b->renamed];
 	b->took_ns[b->renamed++] = cpu_now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
 	buf_free(&json);
 	loop_timer_set(b->rename, RENAME_MS);

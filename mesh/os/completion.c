@@ -1,12 +1,12 @@
 /* All three scripts do the same: the words before the cursor that are no options name a verb of one or two
  * words, so what can come next is the next word of a verb, an option of the verb found or of the program, or
- * a value: a file where the option's value is called so, one of its words where they are written "a|b", a machine's name or
- * address, of which the program is asked at that moment. */
+ * a value, of the option or the verb: a file where it is called so, one of its words where they are written "a|b", a machine's
+ * name or address, of which the program is asked at that moment. */
 #include "mesh/os/completion.h"
 #include "mesh/base/err.h"
 #include <string.h>
 
-enum { VERB_WORD = 40 };
+enum { VERB_WORD = 40, CHOICES = 200 };
 
 /* The first word of a verb's name, and what follows it ("" = nothing). */
 static const char *split_verb(const struct man_verb *v, char first[VERB_WORD])
@@ -59,6 +59,19 @@ static void put_choices(const char *arg, FILE *to)
 {
 	for (const char *c = arg; *c; c++)
 		fputc(*c == '|' ? ' ' : *c, to);
+}
+
+/* The choices of a verb's words, "a|b" or "[a|b]", into buf; "" where these are not written so. */
+static const char *verb_choices(const struct man_verb *v, char *buf, size_t cap)
+{
+	const char *words = v->words ? v->words : "";
+	bool optional = *words == '[';
+	size_t n = strcspn(words + optional, "]");
+
+	snprintf(buf, cap, "%.*s", (int)n, words + optional);
+	if (n >= cap || words[optional + n + (words[optional + n] == ']')] || !is_choice(buf))
+		*buf = '\0';
+	return buf;
 }
 
 static const char *dashes(const struct opt_row *r)
@@ -161,7 +174,9 @@ static void bash_verbs(const struct man_program *p, FILE *to)
 	}
 	for (size_t i = 0; p->verbs && p->verbs[i]; i++) {
 		const struct man_verb *v = p->verbs[i];
-		if (!v->options && !is_file(v->words))
+		char choices[CHOICES];
+		verb_choices(v, choices, sizeof(choices));
+		if (!v->options && !is_file(v->words) && !*choices)
 			continue;
 		fprintf(to, "\t'%s'%s) options=\"$options", v->name, strchr(v->name, ' ') ? "" : "*");
 		bash_options(v->options, to);
@@ -169,6 +184,10 @@ static void bash_verbs(const struct man_program *p, FILE *to)
 		if (is_machine(p, v->words)) {
 			fputs(" next=$", to);
 			put_machines(p, to);
+		} else if (*choices) {
+			fputs(" next='", to);
+			put_choices(choices, to);
+			fputc('\'', to);
 		}
 		fprintf(to, "%s ;;\n", is_file(v->words) ? " files=1" : "");
 	}
@@ -236,14 +255,20 @@ static void zsh_options(const struct man_program *p, const struct opt_row *rows,
 }
 
 /* What is no option. With nothing between its first two colons no option would be one behind such a word. */
-static void zsh_words(const struct man_program *p, const char *words, FILE *to)
+static void zsh_words(const struct man_program *p, const struct man_verb *v, FILE *to)
 {
-	if (is_machine(p, words)) {
+	char choices[CHOICES];
+
+	if (is_machine(p, v->words)) {
 		fputs("'*:machine:($", to);
 		put_machines(p, to);
 		fputs(")'", to);
+	} else if (*verb_choices(v, choices, sizeof(choices))) {
+		fputs("'*:word:(", to);
+		put_choices(choices, to);
+		fputs(")'", to);
 	} else {
-		fputs(is_file(words) ? "'*:file:_files'" : "'*: : '", to);
+		fputs(is_file(v->words) ? "'*:file:_files'" : "'*: : '", to);
 	}
 }
 
@@ -299,10 +324,11 @@ static void print_zsh(const struct man_program *p, FILE *to)
 		fputs("\tesac\n\tcase $name in\n", to);
 		for (size_t i = 0; p->verbs[i]; i++) {
 			const struct man_verb *v = p->verbs[i];
-			if (!v->options && !is_file(v->words))
+			char choices[CHOICES];
+			if (!v->options && !is_file(v->words) && !*verb_choices(v, choices, sizeof(choices)))
 				continue;
 			fprintf(to, "\t'%s') _arguments ", v->name);
-			zsh_words(p, v->words, to);
+			zsh_words(p, v, to);
 			zsh_options(p, v->options, to);
 			fputs(" ;;\n", to);
 		}
@@ -350,7 +376,7 @@ static void fish_options(
 static void fish_verb(const struct man_program *p, size_t i, FILE *to)
 {
 	const struct man_verb *v = p->verbs[i];
-	char first[VERB_WORD];
+	char first[VERB_WORD], choices[CHOICES];
 	const char *second = split_verb(v, first);
 	if (!is_same_group(p->verbs, i)) {
 		fprintf(to, "complete -c %s -n __fish_use_subcommand -a %s -d '", p->name, first);
@@ -368,6 +394,12 @@ static void fish_verb(const struct man_program *p, size_t i, FILE *to)
 	if (is_machine(p, v->words)) {
 		fprintf(to, "complete -c %s -n '__fish_seen_subcommand_from %s' -a '", p->name, first);
 		put_machines(p, to);
+		fputs("'\n", to);
+	}
+	if (*verb_choices(v, choices, sizeof(choices))) {
+		fprintf(to, "complete -c %s -n '__fish_seen_subcommand_from %s%s%s' -a '", p->name, first,
+			*second ? "; and __fish_seen_subcommand_from " : "", second);
+		put_choices(choices, to);
 		fputs("'\n", to);
 	}
 	fish_options(p, v, v->options, to);

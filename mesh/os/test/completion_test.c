@@ -20,7 +20,8 @@ static const struct man_verb user_add = { "users add", "NAME", "add one", NULL, 
 static const struct man_verb user_del = { "users delete", "NAME", "delete one", NULL, NULL };
 static const struct opt_row call_rows[] = { { "by", NULL, OPT_STRING, 0, "NAME|IP", "by that one" }, { 0 } };
 static const struct man_verb call = { "call", "[NAME|IP]", "call one", NULL, call_rows };
-static const struct man_verb *const verbs[] = { &go, &user_add, &user_del, &call, NULL };
+static const struct man_verb make = { "make", "[tea|iced-tea]", "make one", NULL, NULL };
+static const struct man_verb *const verbs[] = { &go, &user_add, &user_del, &call, &make, NULL };
 static const struct man_program program = { .name = "some-prog",
 	.section = 1,
 	.summary = "a program",
@@ -55,7 +56,7 @@ static void test_bash(void **state)
 	static const struct {
 		const char *line, *want;
 	} rows[] = {
-		{ "some-prog \"\"", "go users call" },
+		{ "some-prog \"\"", "go users call make" },
 		{ "some-prog g", "go" },
 		{ "some-prog users \"\"", "add delete" },
 		{ "some-prog users d", "delete" },
@@ -71,6 +72,8 @@ static void test_bash(void **state)
 		{ "some-prog call b", "bob bill" },
 		{ "some-prog call --by bi", "bill" },
 		{ "some-prog call --b", "--by" },
+		{ "some-prog make \"\"", "tea iced-tea" },
+		{ "some-prog make ic", "iced-tea" },
 		/* Bash takes an = for a word. */
 		{ "some-prog call --by =", "bob bill fd7a::1" },
 		{ "some-prog call --by = bi", "bill" },

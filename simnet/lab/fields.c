@@ -392,6 +392,20 @@ static int at_place(const struct lab *l, struct scn_at at, int err, struct errbu
 	return err_say(eb, ERR_MALFORMED, AT_FMT ": %s", AT_ARGS(l->s->file, at), text);
 }
 
+/* What the prober's adapter says of the probed must be so there, as the echo of a program that both run. */
+static int check_probe(const struct lab *l, int from, const struct scn_step *st, struct errbuf *eb)
+{
+	const struct adapter *a = l->programs[from].adapter;
+	struct fields f = { .lab = l, .node = from, .each_node = -1, .to = st->to, .checking = true };
+	struct errbuf why = { 0 };
+
+	if (!a || !a->probe.how || scenario_find_node(l->s, st->to) < 0 || !check_text(&f, a->probe.to, &why))
+		return 0;
+	return err_say(eb, ERR_MALFORMED,
+		"adapter '%s' of '%s' cannot probe '%s': %s; if the underlay is meant, say '{%s.ip}'",
+		a->name, st->from, st->to, why.text, st->to);
+}
+
 /* Who is probed by name must be there by that name: a ping of the underlay proves nothing of a mesh. */
 static int check_target(const struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
@@ -413,7 +427,7 @@ static int check_target(const struct lab *l, const struct scn_step *st, struct e
 		return err_say(eb, ERR_MALFORMED,
 			"nothing is sent from '%s' to '%s': adapter '%s' has neither 'mesh-name' nor 'probe'",
 			st->from, st->to, a->name);
-	return 0;
+	return measures ? check_probe(l, from, st, eb) : 0;
 }
 
 static int check_home(const struct lab *l, const struct scn_step *st, struct errbuf *eb)

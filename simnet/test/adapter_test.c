@@ -112,6 +112,11 @@ static void test_check(void **state)
 			"m.yaml:10:5: 'b' has no name in the mesh of 'a': this would go over the underlay "
 			"and "
 			"prove nothing; if that is meant, say '{b.ip}'" },
+		{ MESH "nodes:\n  a: {at: internet, run: punch, with: {server: b}}\n  b: {at: internet, run: "
+		       "punch-server}\nsteps:\n  - ping: {from: a, to: b}\n",
+			"m.yaml:10:5: adapter 'punch' of 'a' cannot probe 'b': 'b' has no parameter "
+			"'with.echo'; if "
+			"the underlay is meant, say '{b.ip}'" },
 		{ MESH "nodes:\n  a: {at: internet, run: ropewalk}\nsteps:\n"
 		       "  - run: {at: a, argv: [echo, '{oracle.a->c}']}\n",
 			"m.yaml:9:5: '{oracle.a->c}' does not name two nodes, as {oracle.alice->bob}" },

@@ -291,7 +291,8 @@ static const struct verb verb_presets_row = {
 	format_presets
 };
 static const struct verb verb_new_row = {
-	{ "new", "[TEMPLATE]", "print a scenario to begin with; without a name, which there are",
+	{ "new", "[hosts|service|punch|home-cgnat|corp|roaming|pi-hole]",
+		"print a scenario to begin with; without a name, which there are",
 		"simnet new hosts >my-hosts.yaml, or simnet new --wizard >my-test.yaml, which asks five "
 		"questions.",
 		new_rows },

@@ -6,66 +6,32 @@
 
 /* `simnet new`: files to begin with. Each runs as it stands, with what every machine that runs simnet has. */
 
+#define TEMPLATES(X) \
+	X(hosts, "hosts", "two hosts behind home routers, and one on the internet") \
+	X(service, "service", "a program that others use, and a router that forgets") \
+	X(punch, "punch", "two hosts that punch holes, over every pair of NATs") \
+	X(home_cgnat, "home-cgnat", "a home behind a carrier's NAT, and a neighbour behind the same") \
+	X(corp, "corp", "an office that lets out web traffic and its proxy alone") \
+	X(roaming, "roaming", "a phone that goes from one network to the next, and sleeps") \
+	X(pi_hole, "pi-hole", "a nameserver at home that blocks names, and dies")
+
+/* templates/NAME.yaml */
+#define DECLARE(symbol, name, about) \
+	extern const unsigned char template_##symbol[]; \
+	extern const size_t template_##symbol##_len;
+TEMPLATES(DECLARE)
+#undef DECLARE
+
 static const struct template
 {
-	const char *name, *about, *text;
+	const char *name, *about;
+	const unsigned char *text;
+	const size_t *len;
 }
 templates[] = {
-	{ "hosts", "two hosts behind home routers, and one on the internet",
-		"simnet: 1\n"
-		"name: my-hosts                  # run -k looks for it\n"
-		"about: who reaches whom through two home routers\n"
-		"routers:\n"
-		"  home: {nat: home}             # or symmetric, cgnat, none ...: simnet presets lists them\n"
-		"  office: {nat: symmetric}\n"
-		"nodes:\n"
-		"  laptop: {at: home}            # a bare host; run: [PROGRAM, ARGUMENT] starts something "
-		"there\n"
-		"  desk: {at: office}\n"
-		"  server: {at: internet}\n"
-		"steps:\n"
-		"  - ping: {from: laptop, to: server, within: 3s}\n"
-		"  - ping: {from: server, to: laptop, fails: true, within: 500ms}\n"
-		"    say: nobody gets in unasked\n" },
-	{ "service", "a program that others use, and a router that forgets",
-		"simnet: 1\n"
-		"name: my-service\n"
-		"about: a server is used from behind a home router, also after the router has lost its "
-		"memory\n"
-		"routers:\n"
-		"  home: {nat: home}\n"
-		"services:                       # started first, on the internet unless they say otherwise\n"
-		"  web: {run: http}              # an HTTP server that comes with simnet; or a list, with "
-		"`ready`:\n"
-		"  # web: {run: [my-server, --port, \"80\"], ready: {port: \"tcp {ip}:80\"}}\n"
-		"nodes:\n"
-		"  laptop: {at: home}\n"
-		"steps:\n"
-		"  - ping: {from: laptop, to: web, within: 3s}\n"
-		"  - reset: home                 # its mappings are gone\n"
-		"  - expect: {gap: laptop->web, max: 2s}\n"
-		"  - run:                        # until it says so, 10 s at most\n"
-		"      at: laptop\n"
-		"      argv: [python3, -c, \"import urllib.request as u; "
-		"print(u.urlopen('http://{web.ip}/').status)\"]\n"
-		"      is: \"200\"\n" },
-	{ "punch", "two hosts that punch holes, over every pair of NATs",
-		"simnet: 1\n"
-		"name: my-punch\n"
-		"about: two hosts find a direct path where their routers allow one\n"
-		"matrix:                         # run once for every combination\n"
-		"  a: [home, symmetric]\n"
-		"  b: [home, symmetric]\n"
-		"routers:\n"
-		"  net-a: {nat: \"{matrix.a}\"}\n"
-		"  net-b: {nat: \"{matrix.b}\"}\n"
-		"services:\n"
-		"  rendezvous: {run: punch-server}\n"
-		"nodes:\n"
-		"  alice: {at: net-a, run: punch, with: {call: bob}}\n"
-		"  bob: {at: net-b, run: punch}\n"
-		"steps:\n"
-		"  - expect: {path: alice->bob, is: oracle, within: 10s}\n" },
+#define ROW(symbol, name, about) { name, about, template_##symbol, &template_##symbol##_len },
+	TEMPLATES(ROW)
+#undef ROW
 };
 
 int templates_new(struct command *c)
@@ -78,7 +44,7 @@ int templates_new(struct command *c)
 	for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
 		names[i] = templates[i].name;
 		if (c->n_words == 1 && !strcmp(c->words[0], names[i])) {
-			fputs(templates[i].text, stdout);
+			fwrite(templates[i].text, 1, *templates[i].len, stdout);
 			return EXIT_PASS;
 		}
 	}
@@ -88,6 +54,6 @@ int templates_new(struct command *c)
 			near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(templates); i++)
-		fprintf(c->n_words ? stderr : stdout, "%-10s %s\n", templates[i].name, templates[i].about);
+		fprintf(c->n_words ? stderr : stdout, "%-11s %s\n", templates[i].name, templates[i].about);
 	return c->n_words ? EXIT_USAGE : EXIT_PASS;
 }

@@ -112,7 +112,7 @@ static void test_wrong_use(void **state)
 	command_line_expect("simnet up pass.yaml fail.yaml", 2, "up takes one scenario");
 	command_line_expect("simnet shell", 2, "shell takes the name of a node");
 	command_line_expect("simnet shell --lab 1 a", 2, "simnet: no lab");
-	command_line_expect("simnet new", 0, "hosts      two hosts behind home routers");
+	command_line_expect("simnet new", 0, "hosts       two hosts behind home routers");
 	command_line_expect("simnet new host", 2, "no template 'host'; did you mean 'hosts'?");
 	command_line_expect("simnet clean", 0, "nothing to remove");
 }
@@ -218,6 +218,14 @@ static void test_runs(void **state)
 	command_line_expect("simnet new hosts >n.yaml && simnet run n.yaml", 0, "PASS my-hosts");
 	command_line_expect("simnet new service >n.yaml && simnet run n.yaml", 0, "PASS my-service");
 	command_line_expect("simnet new punch >punch.yaml && simnet run punch.yaml", 0, "4 run, 4 passed");
+	command_line_expect("for t in home-cgnat corp roaming pi-hole; do simnet new $t >my-$t.yaml; done; "
+			    "simnet run -j 2 "
+			    "my-home-cgnat.yaml my-corp.yaml my-roaming.yaml my-pi-hole.yaml",
+		0, "4 run, 4 passed");
+	/* None is left out. */
+	command_line_expect(
+		"simnet new --help | grep -cF \"[$(simnet new | awk '{print $1}' | paste -sd '|')]\"", 0,
+		"1\n");
 	command_line_expect("simnet run home.yaml", 1, "the home relay of a is x as expected");
 	command_line_expect("simnet run home.yaml", 1, "the home relay of a is 'x' after ");
 	command_line_expect("simnet run later.yaml pass.yaml", 0, "SKIP later  todo: waits for a feature");

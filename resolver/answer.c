@@ -288,26 +288,12 @@ enum answer_read answer_read(struct answer_work *k, const uint8_t *msg, size_t l
 
 enum { SVCB_IPV4_HINT = 4, SVCB_IPV6_HINT = 6 };
 
-static bool leads_inside(const struct addr *ip, const struct nat64 *by)
-{
-	struct addr v4;
-	return nat64_extract(by, ip, &v4) && addr_is_inside(&v4);
-}
-
-static bool is_private(const struct addr *ip, const struct nat64_set *translators)
-{
-	bool inside = addr_is_inside(ip) || leads_inside(ip, &nat64_well_known);
-	for (size_t i = 0; i < translators->n; i++)
-		inside = inside || leads_inside(ip, &translators->v[i]);
-	return inside;
-}
-
 /* One after the other, each of 4 or 16 bytes. */
 static bool any_is_private(const uint8_t *p, size_t len, size_t each, const struct nat64_set *translators)
 {
 	for (; len >= each; p += each, len -= each) {
 		struct addr ip = each == 4 ? addr_v4_bytes(p) : addr_v6_bytes(p);
-		if (is_private(&ip, translators))
+		if (nat64_is_inside(&ip, translators))
 			return true;
 	}
 	return false;

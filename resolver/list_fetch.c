@@ -11,6 +11,7 @@
 #include "mesh/base/buf.h"
 #include "mesh/base/key.h"
 #include "mesh/base/log.h"
+#include "mesh/base/nat64.h"
 #include "mesh/os/file.h"
 #include "mesh/os/resolve.h"
 #include "mesh/os/work.h"
@@ -232,15 +233,16 @@ static void ask(struct list_fetch *f, const struct endpoint *at)
 static void looked_up(void *arg, int code, const struct endpoint *at, size_t n, const char *why)
 {
 	struct list_fetch *f = arg;
+	static const struct nat64_set none;
 	bool inside = false, here = false;
 	f->lookup = NULL;
 	for (size_t i = 0; i < n; i++) {
-		inside = inside || addr_is_inside(&at[i].ip);
-		here = here || (addr_is_inside(&at[i].ip) && !addr_is_mesh(&at[i].ip)) ||
-		       addr_is_service(&at[i].ip);
+		bool leads = nat64_is_inside(&at[i].ip, &none);
+		inside = inside || leads;
+		here = here || (leads && !addr_is_mesh(&at[i].ip)) || addr_is_service(&at[i].ip);
 	}
 	if (!f->redirects) /* by the address that is asked: any other beside it is the publisher's word */
-		f->inside = n && addr_is_inside(&at[0].ip);
+		f->inside = n && nat64_is_inside(&at[0].ip, &none);
 	if (code && proxies_for(proxies_now(f), f->at.https, f->at.host, f->at.port)) {
 		ask(f, NULL);
 	} else if (code) {

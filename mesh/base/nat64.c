@@ -96,3 +96,17 @@ bool nat64_extract(const struct nat64 *n, const struct addr *v6, struct addr *v4
 	*v4 = read_v4(v6, n->bits);
 	return true;
 }
+
+static bool leads_inside(const struct nat64 *by, const struct addr *a)
+{
+	struct addr v4;
+	return nat64_extract(by, a, &v4) && addr_is_inside(&v4);
+}
+
+bool nat64_is_inside(const struct addr *a, const struct nat64_set *known)
+{
+	bool inside = addr_is_inside(a) || leads_inside(&nat64_well_known, a);
+	for (size_t i = 0; i < known->n; i++)
+		inside = inside || leads_inside(&known->v[i], a);
+	return inside;
+}

@@ -29,5 +29,7 @@ bool nat64_find(const struct addr *answer, struct nat64 *out);
 struct addr nat64_embed(const struct nat64 *n, const struct addr *v4);
 bool nat64_extract(
 	const struct nat64 *n, const struct addr *v6, struct addr *v4); /* false: not of this prefix */
+/* addr_is_inside, or a translator, one of those known here or the well-known prefix, leads to an IPv4 address that is. */
+bool nat64_is_inside(const struct addr *a, const struct nat64_set *known);
 
 #endif

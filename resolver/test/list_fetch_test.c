@@ -284,36 +284,31 @@ static bool names_make(void)
 	       mount(file, "/etc/hosts", NULL, MS_BIND, NULL) == 0;
 }
 
-/* From the internet into the network no redirect leads; where the list is in the network itself, any. */
-static void test_inward(void **state)
+struct redirect {
+	const char *from, *to;
+	bool comes, foreign;
+};
+
+/* The site is in a network of its own, with those addresses. */
+static void place_make(void **state, const char *const *here, size_t n, const struct addr *listen)
 {
-	static const struct {
-		const char *from, *to;
-		bool comes, foreign;
-	} rows[] = { { "198.51.100.1", "127.0.0.1", false, false },
-		{ "198.51.100.1", "localhost", false, false },
-		{ "198.51.100.1", "[::ffff:127.0.0.1]", false, false },
-		{ "198.51.100.1", "10.9.8.7", false, false }, { "198.51.100.1", "198.51.100.1", true, false },
-		{ "outer.test", "10.9.8.7", false, false }, { "outer.test", "198.51.100.1", true, false },
-		{ "198.51.100.1", "outer.test", false, false }, { "inner.test", "10.9.8.7", true, false },
-		{ "127.0.0.1", "127.0.0.1", true, false }, { "127.0.0.1", "198.51.100.1", true, false },
-		{ "198.51.100.1", "198.51.100.1", true, true }, { "198.51.100.1", "10.9.8.7", false, true },
-		{ "100.64.9.8", "100.64.9.8", true, true }, { "100.64.9.8", "10.9.8.7", false, true } };
-	static const char *const here[] = { "198.51.100.1/32", "10.9.8.7/32", "100.64.9.8/32" };
-	char host[64];
 	if (!own_ns(CLONE_NEWNET | CLONE_NEWNS)) {
 		print_message("skipped: this kernel gives no namespaces\n");
 		skip();
 	}
 	teardown(state);
-	own_lo(here, ARRAY_LEN(here));
-	listen_at = addr_v4(INADDR_ANY);
+	own_lo(here, n);
+	listen_at = *listen;
 	setup(state);
-	assert_true(names_make());
 	listen_at = addr_v4(INADDR_LOOPBACK);
 	site.body = "ads.example\n";
 	site.etag = "\"x\"";
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+}
+
+static void redirects_follow(const struct redirect *rows, size_t n)
+{
+	char host[64];
+	for (size_t i = 0; i < n; i++) {
 		snprintf(host, sizeof(host), "http://%s:%u", rows[i].from, site.at.port);
 		site.leads = rows[i].to;
 		site.asked = site.inward = 0;
@@ -326,6 +321,39 @@ static void test_inward(void **state)
 			fail_msg("row %zu: %s led to %s", i, rows[i].from, rows[i].to);
 		list_fetch_stop(f);
 	}
+}
+
+/* From the internet into the network no redirect leads; where the list is in the network itself, any. */
+static void test_inward(void **state)
+{
+	static const struct redirect rows[] = { { "198.51.100.1", "127.0.0.1", false, false },
+		{ "198.51.100.1", "localhost", false, false },
+		{ "198.51.100.1", "[::ffff:127.0.0.1]", false, false },
+		{ "198.51.100.1", "10.9.8.7", false, false }, { "198.51.100.1", "198.51.100.1", true, false },
+		{ "outer.test", "10.9.8.7", false, false }, { "outer.test", "198.51.100.1", true, false },
+		{ "198.51.100.1", "outer.test", false, false }, { "inner.test", "10.9.8.7", true, false },
+		{ "127.0.0.1", "127.0.0.1", true, false }, { "127.0.0.1", "198.51.100.1", true, false },
+		{ "198.51.100.1", "198.51.100.1", true, true }, { "198.51.100.1", "10.9.8.7", false, true },
+		{ "100.64.9.8", "100.64.9.8", true, true }, { "100.64.9.8", "10.9.8.7", false, true } };
+	static const char *const here[] = { "198.51.100.1/32", "10.9.8.7/32", "100.64.9.8/32" };
+	const struct addr any = addr_v4(INADDR_ANY);
+	place_make(state, here, ARRAY_LEN(here), &any);
+	assert_true(names_make());
+	redirects_follow(rows, ARRAY_LEN(rows));
+}
+
+/* Neither does one by a translator. */
+static void test_inward_translated(void **state)
+{
+	static const struct redirect rows[] = { { "[2001:db8::1]", "[2001:db8::1]", true, false },
+		{ "[2001:db8::1]", "[64:ff9b::198.51.100.1]", true, false },
+		{ "[2001:db8::1]", "[64:ff9b::10.9.8.7]", false, false },
+		{ "[64:ff9b::10.9.8.7]", "[64:ff9b::10.9.8.7]", true, false } };
+	static const char *const here[] = { "2001:db8::1/128", "64:ff9b::198.51.100.1/128",
+		"64:ff9b::10.9.8.7/128" };
+	const struct addr any = addr_v6_bytes((const uint8_t[16]) { 0 });
+	place_make(state, here, ARRAY_LEN(here), &any);
+	redirects_follow(rows, ARRAY_LEN(rows));
 }
 
 /* A name that only the proxy knows; an address in this network that is led to from outside is still none. */
@@ -361,8 +389,8 @@ int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	/* The threads that look names up see /etc/hosts as it was when the first of them began. */
-	const struct CMUnitTest tests[] = { ONE(test_inward), ONE(test_etag), ONE(test_last_good),
-		ONE(test_redirects), ONE(test_six), ONE(test_wrong), ONE(test_proxied) };
+	const struct CMUnitTest tests[] = { ONE(test_inward), ONE(test_inward_translated), ONE(test_etag),
+		ONE(test_last_good), ONE(test_redirects), ONE(test_six), ONE(test_wrong), ONE(test_proxied) };
 	listen_at = addr_v4(INADDR_LOOPBACK);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

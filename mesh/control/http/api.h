@@ -184,6 +184,7 @@ void login_end(struct api_call *c);
 /* Says in the log who changes what, by a page of the console. */
 void console_note(const struct api_call *c, const struct api_row *r);
 void console_page(struct api_call *c);
+void console_slash(struct api_call *c);
 void console_asset(struct api_call *c);
 void console_events(struct api_call *c);
 

@@ -20,6 +20,7 @@ const struct api_row api_rows[] = {
 	{ "GET", "/login.css", API_ANYBODY, .run = login_style },
 	{ "GET", "/login.js", API_ANYBODY, .run = login_script },
 	{ "GET", "/admin", API_ANYBODY, .run = console_page },
+	{ "GET", "/admin/", API_ANYBODY, .run = console_slash },
 	{ "GET", "/admin/events", API_SESSION, .run = console_events, .flags = API_OWN,
 		.scope = "devices:core" },
 	{ "GET", "/admin/*", API_ANYBODY, .run = console_asset },

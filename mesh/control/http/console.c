@@ -158,6 +158,12 @@ void console_page(struct api_call *c)
 		page_redirect(&c->way, "/login", *v.cookie ? v.cookie : NULL);
 }
 
+/* As people write it. */
+void console_slash(struct api_call *c)
+{
+	page_redirect(&c->way, "/admin", NULL);
+}
+
 /* Asked for again with each page, and sent again when it is another: scripts of two versions do not meet. */
 void console_asset(struct api_call *c)
 {

@@ -76,7 +76,14 @@ void pages_no_upgrade(struct api_call *c)
 
 void pages_root(struct api_call *c)
 {
-	api_reply_text(&c->way, 200,
-		"This is a ropewalk-control server. Join with: ropewalk up --login-server URL\nAdmins: "
-		"/admin\n");
+	const char *url = c->api->cfg->server_url;
+	struct buf text = { 0 };
+	if (buf_printf(&text,
+		    "This is a ropewalk-control server. Join with: ropewalk up --login-server %s\n"
+		    "Admins: %s/admin\n",
+		    url, url))
+		api_reply_text(&c->way, 200, buf_cstr(&text));
+	else
+		api_reply_error(&c->way, 503, "memory is short");
+	buf_free(&text);
 }

@@ -65,6 +65,10 @@ static void test_page(void **state)
 	(void)browser_visit(&b, "/admin", NULL, NULL);
 	assert_int_equal(b.status, 303);
 	assert_string_equal(b.location, "/login");
+	assert_non_null(strstr(browser_visit(&b, "/", NULL, NULL), "ropewalk up --login-server http"));
+	(void)browser_visit(&b, "/admin/", NULL, NULL);
+	assert_int_equal(b.status, 303);
+	assert_string_equal(b.location, "/admin");
 	open_console(&b, word);
 	assert_non_null(strstr(b.csp, "default-src 'none'; style-src 'self'; script-src 'self';"));
 	assert_null(strstr(b.csp, "unsafe"));

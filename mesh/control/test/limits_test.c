@@ -123,8 +123,9 @@ static void check_right(const struct api_row *r, enum api_right who, int status)
 static const char *const open_to_all[] = { "GET /", "GET /key", "GET /health", "POST /verify", "GET /version",
 	"GET /ssh/*", "GET /register/*", "POST /register/*", "GET /pending/*", "GET /oidc/begin",
 	"GET /oidc/callback", "GET /login", "POST /login", "POST /login/first", "POST /logout",
-	"GET /login.css", "GET /login.js", "GET /admin", "GET /admin/*", "GET /ts2021", "POST /ts2021",
-	"GET /.well-known/acme-challenge/*", "GET /api/openapi.json", "POST /api/v2/oauth/token" };
+	"GET /login.css", "GET /login.js", "GET /admin", "GET /admin/", "GET /admin/*", "GET /ts2021",
+	"POST /ts2021", "GET /.well-known/acme-challenge/*", "GET /api/openapi.json",
+	"POST /api/v2/oauth/token" };
 static const char *const of_machines[] = { "POST /machine/register", "POST /machine/map",
 	"GET /machine/ssh/action/*", "GET /machine/ping-response/*", "POST /machine/ping-response/*",
 	"POST /machine/*" };

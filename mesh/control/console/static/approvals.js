@@ -36,7 +36,7 @@ export function show(root) {
         { title: "Since", wide: true, cell: (p) => moment(p.since) },
       ], list, {
         widths: "2fr 1.5fr 2fr 1fr 12rem",
-        none: "Nobody waits. A machine that runs `ropewalk up` without a key is shown here.",
+        none: ["Nobody waits. A machine that runs ", h("code", {}, "ropewalk up"), " without a key is shown here."],
         acts: (p) => can("devices:core") && [users.length > 0 && button("Let in", () => approve(p, users, live.again)), button("Reject", () => reject(p, live.again), "danger")],
       })), say);
   return live.leave;

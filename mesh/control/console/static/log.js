@@ -15,7 +15,9 @@ export function show(root) {
   const list = h("div", { class: "lines", role: "log", tabindex: "0", "aria-label": "Lines of the log" });
 
   const fits = (l) => ranks[l.level] <= ranks[level.value] && l.text.toLowerCase().includes(words.value.toLowerCase());
-  const line = (l) => h("p", { class: l.level }, h("time", { title: l.time }, new Date(l.time).toLocaleTimeString()), " ", h("span", { class: "level" }, l.level), " ", l.text);
+  // With the day, where it is another than today.
+  const clock = (d) => (d.toDateString() === new Date().toDateString() ? "" : `${d.toLocaleDateString(undefined, { month: "short", day: "numeric" })} `) + d.toLocaleTimeString();
+  const line = (l) => h("p", { class: l.level }, h("time", { title: l.time }, clock(new Date(l.time))), " ", h("span", { class: "level" }, l.level), " ", l.text);
   const atEnd = () => list.scrollTop + list.clientHeight > list.scrollHeight - 40;
   function draw() {
     replace(list, lines.filter(fits).map(line));

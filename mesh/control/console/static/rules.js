@@ -52,7 +52,7 @@ function reachRows(list, word) {
   const fits = (r) => [...r.from, ...r.to, r.what].some((t) => t.toLowerCase().includes(word));
   return table("Who reaches what", [
     { title: "From", cell: (r) => names(r.from) || h("span", { class: "dim" }, "themselves") },
-    { title: "To", cell: (r) => names(r.to) },
+    { title: "To", cell: (r) => [h("span", { class: "dim", "aria-hidden": "true" }, "→ "), names(r.to)] },
     { title: "What", cell: (r) => r.what },
   ], list.filter((r) => r.to && (!word || fits(r))), { widths: "2fr 2fr 3fr", none: word ? "Nothing of that name." : "Nobody reaches anybody." });
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # install.sh --from FOLDER|URL [--sums SHA256] [PACKAGE...]
 # Installs packages of Ropewalk (ropewalk, when none is named) on Debian 12 or what is made from it, from a folder or an
-# https:// address that holds them and their SHA256SUMS. --sums is the SHA-256 of SHA256SUMS itself, for who was told it by
-# another way. DRY_RUN=1 says what would be done, and does nothing.
+# https:// address that holds them and their SHA256SUMS: ropewalk (the node), ropewalk-server (with the relay),
+# ropewalk-resolver, ropewalk-simnet, ropewalk-compat (the official names), ropewalk-doc. --sums is the SHA-256 of
+# SHA256SUMS itself, for who was told it by another way. DRY_RUN=1 says what would be done, and does nothing.
 set -eu
 
 say() {
@@ -21,16 +22,16 @@ run() {
 	fi
 }
 usage() {
-	sed -n '2,5s/^# //p' "$0"
+	sed -n '2,6s/^# //p' "$0"
 	exit "$1"
 }
 
-# fetch NAME: from $from into $work
+# fetch NAME WHY: from $from into $work
 fetch() {
 	case $from in
 	https://*) curl -fsS --proto '=https' --tlsv1.2 -o "$work/$1" "$from/$1" || die "$from/$1 could not be had" ;;
 	http://*) die "$from: only https:// is fetched" ;;
-	*) cp "$from/$1" "$work/$1" || die "$from has no $1" ;;
+	*) cp "$from/$1" "$work/$1" 2>/dev/null || die "$from has no $1$2" ;;
 	esac
 }
 sum_of() {
@@ -65,13 +66,13 @@ main() {
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 130' INT TERM
 
-	fetch SHA256SUMS
+	fetch SHA256SUMS ": sha256sum *.deb >SHA256SUMS makes it, of packages that are your own"
 	[ -z "$sums" ] || [ "$(sum_of "$work/SHA256SUMS")" = "$sums" ] || die "SHA256SUMS is not the one that was meant; nothing is installed"
 	files=
 	for p in $packages; do
 		file=$(file_of "$p")
 		[ -n "$file" ] || die "$from has no $p for $arch"
-		fetch "$file"
+		fetch "$file" ", which SHA256SUMS names"
 		grep -qxF "$(sum_of "$work/$file")  $file" "$work/SHA256SUMS" ||
 			die "$file is not what SHA256SUMS says; nothing is installed"
 		files="$files $work/$file"
@@ -83,7 +84,15 @@ main() {
 	else
 		run sudo apt-get install -y --no-install-recommends $files
 	fi
-	[ -n "${DRY_RUN:-}" ] || say "installed:$packages"
+	[ -z "${DRY_RUN:-}" ] || return 0
+	say "installed:$packages"
+	for p in $packages; do
+		case $p in
+		ropewalk) say "the node runs; in the network it is after: ropewalk join LINE" ;;
+		ropewalk-server) say "write /etc/ropewalk-control/config.yaml, then: systemctl enable --now ropewalk-control" ;;
+		ropewalk-resolver) say "write /etc/ropewalk-resolver/resolver.yaml, then: systemctl enable --now ropewalk-resolver" ;;
+		esac
+	done
 }
 
 # Last: a copy that broke off in the middle does nothing.

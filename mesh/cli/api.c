@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 const char api_host[] = "local-tailscaled.sock";
-static const char start_hint[] =
-	"Start it with `systemctl start ropewalkd`, or run `ropewalkd` as root. Another socket: --socket "
-	"PATH or ROPEWALK_SOCKET.";
+static const char start_hint[] = "Start it with `systemctl start ropewalkd` (`journalctl -u ropewalkd` says "
+				 "why it is not there), or run "
+				 "`ropewalkd` as root. Another socket: --socket "
+				 "PATH or ROPEWALK_SOCKET.";
 static const char permission_hint[] = "Run it as root: sudo ropewalk ...; or let this user do it from now "
 				      "on: sudo ropewalk up --operator=$USER";
 

@@ -68,6 +68,20 @@ static void tell(struct cli *c, const struct invite *v, const char *hostname)
 	fflush(c->err);
 }
 
+/* It has worked, and under which name and address. */
+static void tell_joined(struct cli *c)
+{
+	struct arena a = { 0 };
+	struct api_status s;
+	char ip[ADDR_TEXT];
+	if (api_status(c, &a, &s) == CLI_OK && s.n_ips) {
+		const char *name = s.self.dns_name ? s.self.dns_name : "";
+		fprintf(c->err, "This machine is %.*s, %s. `ropewalk status` shows the others.\n",
+			(int)strcspn(name, "."), name, addr_format(&s.ips[0], ip));
+	}
+	arena_free(&a);
+}
+
 /* What the invitation says of a new machine is nothing to one that is there already. */
 static int take_invite(struct cli *c, struct up_options *o, const struct invite *v, bool *there)
 {
@@ -106,6 +120,8 @@ static int join_run(struct cli *c, const void *options, const char *const *words
 	}
 	if (code == CLI_OK && there && !c->json)
 		fputs("This machine was in that network already: the invitation is not used up.\n", c->err);
+	else if (code == CLI_OK && !c->json)
+		tell_joined(c);
 	invite_wipe(&v);
 	return code;
 }

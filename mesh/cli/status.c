@@ -35,7 +35,8 @@ static int print_text(struct cli *c, const struct api_status *s, const struct op
 	if (*s->auth_url)
 		fprintf(c->out, "Log in at: %s\n", s->auth_url);
 	else if (strcmp(s->backend_state, "NeedsLogin") == 0 && !s->self.expired)
-		fputs("To log in: ropewalk up --login-server URL\n", c->out);
+		fputs("To log in: ropewalk join LINE, of an invitation, or ropewalk up --login-server URL\n",
+			c->out);
 	for (size_t i = 0; i < s->n_health; i++)
 		if (strcmp(s->health[i], sentence) != 0)
 			fprintf(c->out, "# %s\n", s->health[i]);

@@ -36,6 +36,10 @@ static struct result run_join(const char *prefs, const char *words, char *reques
 {
 	const struct fake_route routes[] = { { "GET " API "watch-ipn-bus", 200, "{\"State\":6}\n", true },
 		{ "GET " API "prefs", 200, prefs, false }, { "PATCH " API "prefs", 200, "{}", false },
+		{ "GET " API "status", 200,
+			"{\"BackendState\":\"Running\",\"TailscaleIPs\":[\"100.64.0.7\"],"
+			"\"Self\":{\"DNSName\":\"web.rope.test.\"}}",
+			false },
 		{ "POST " API "start", 204, "", false }, { 0 } };
 	char text[4096];
 	struct fake_api *f = fake_api_start(routes);
@@ -51,6 +55,7 @@ static struct result run_join(const char *prefs, const char *words, char *reques
 #define ELSEWHERE "{\"ControlURL\":\"https://other.test\",\"LoggedOut\":false}"
 #define LOOKS "GET " API "prefs \nGET " API "prefs \n"
 #define SETS "PATCH " API "prefs {\"ControlURL\":\"https://hq.test\",\"ServerKey\":\"mkey:" SEVENS "\","
+#define TOLD "GET " API "status \n"
 #define STARTS "POST " API "start {\"AuthKey\":\"k1\"}\nGET " API "watch-ipn-bus?mask=2 \n"
 
 static void test_asks(void **state)
@@ -59,15 +64,16 @@ static void test_asks(void **state)
 		const char *prefs, *options, *name, *tags, *requests, *err;
 		int code;
 	} rows[] = {
-		{ FRESH, "", "", "", LOOKS SETS "\"ControlURLSet\":true,\"ServerKeySet\":true}\n" STARTS,
-			"Joining the network of https://hq.test.\n", CLI_OK },
+		{ FRESH, "", "", "", LOOKS SETS "\"ControlURLSet\":true,\"ServerKeySet\":true}\n" STARTS TOLD,
+			"Joining the network of https://hq.test.\nThis machine is web, 100.64.0.7. ",
+			CLI_OK },
 		{ FRESH, "", "web", "tag:a,tag:b",
 			LOOKS SETS "\"Hostname\":\"web\",\"ControlURLSet\":true,\"ServerKeySet\":true,"
-				   "\"HostnameSet\":true}\n" STARTS,
+				   "\"HostnameSet\":true}\n" STARTS TOLD,
 			"Joining the network of https://hq.test as web, with tag:a,tag:b.\n", CLI_OK },
 		{ FRESH, " --hostname mine", "web", "",
 			LOOKS SETS "\"Hostname\":\"mine\",\"ControlURLSet\":true,\"ServerKeySet\":true,"
-				   "\"HostnameSet\":true}\n" STARTS,
+				   "\"HostnameSet\":true}\n" STARTS TOLD,
 			"https://hq.test as mine.\n", CLI_OK },
 		/* one that is there keeps its name */
 		{ THERE, "", "web", "", LOOKS SETS "\"ControlURLSet\":true,\"ServerKeySet\":true}\n" STARTS,

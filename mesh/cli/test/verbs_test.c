@@ -278,7 +278,8 @@ static void test_status_not_running(void **state)
 		{ "{\"BackendState\":\"NeedsLogin\",\"AuthURL\":\"https://c/r/1\"}",
 			"Logged out.\nLog in at: https://c/r/1\n" },
 		{ "{\"BackendState\":\"NeedsLogin\",\"Health\":[\"key expired\"]}",
-			"Logged out.\nTo log in: ropewalk up --login-server URL\n# key expired\n" },
+			"Logged out.\nTo log in: ropewalk join LINE, of an invitation, or ropewalk up "
+			"--login-server URL\n# key expired\n" },
 		{ "{\"BackendState\":\"NeedsLogin\",\"Self\":{\"Expired\":true},\"Health\":[\"The key of "
 		  "this machine "
 		  "has expired. To log in anew: ropewalk up\"]}",

@@ -170,6 +170,19 @@ static void ask_answered(void *arg, const struct http_head *head, const uint8_t 
 	loop_stop(a->loop);
 }
 
+void ask_not_running(const char *socket, char *text, size_t cap)
+{
+	bool unit = strcmp(socket, CONFIG_SOCKET) == 0;
+	snprintf(text, cap,
+		"the server is not running (nobody answers on %s): start it with %s`ropewalk-control serve "
+		"-c FILE`, and give "
+		"the same -c here",
+		socket,
+		unit ? "`systemctl start ropewalk-control` (`journalctl -u ropewalk-control` says why it is "
+		       "not there), or "
+		     : "");
+}
+
 static void not_answered(void *arg, int code, const char *why)
 {
 	struct ask *a = arg;
@@ -178,10 +191,7 @@ static void not_answered(void *arg, int code, const char *why)
 		snprintf(text, sizeof(text), "no permission for %s: run this as root or as the server's user",
 			a->socket);
 	else if (code == -ENOENT || code == -ECONNREFUSED)
-		snprintf(text, sizeof(text),
-			"the server is not running (nobody answers on %s): start it with `ropewalk-control "
-			"serve -c FILE`, and give the same -c here",
-			a->socket);
+		ask_not_running(a->socket, text, sizeof(text));
 	else
 		snprintf(text, sizeof(text), "%s: %s", a->socket, why);
 	a->code = cli_complain(a->o, CONTROL_NOT_RUNNING, text);

@@ -184,7 +184,7 @@ static const struct man_item environment[] = {
 static const struct man_item files[] = {
 	{ DEFAULT_CONFIG, "settings, YAML with the names that Headscale uses" },
 	{ "/var/lib/ropewalk-control", "database and Noise key, unless the settings say otherwise" },
-	{ "/run/ropewalk-control/control.sock", "the admin socket; who may open it is an admin" },
+	{ CONFIG_SOCKET, "the admin socket; who may open it is an admin" },
 	{ NULL, NULL },
 };
 

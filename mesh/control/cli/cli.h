@@ -40,6 +40,8 @@ int policy_run_history(const struct options *o, const char **words, int n, struc
 int cli_complain(const struct options *o, int code, const char *text);
 /* Takes over what Headscale keeps. Returns the exit code. */
 int import_run(const struct options *o, const char **words, int n, struct errbuf *eb);
+/* The sentence for whom nobody answers on socket. */
+void ask_not_running(const char *socket, char *text, size_t cap);
 void cli_print_json(const json_t *answer); /* on a line of its own */
 /* A list of objects; columns: names of members, the blank between. */
 void cli_print_table(const json_t *list, const char *columns);

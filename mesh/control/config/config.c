@@ -502,7 +502,7 @@ static int set_defaults(const char *path, struct control_config *c)
 {
 	*c = (struct control_config) { .noise_key_path = "/var/lib/ropewalk-control/noise_private.key",
 		.database_path = "/var/lib/ropewalk-control/db.sqlite",
-		.unix_socket = "/run/ropewalk-control/control.sock",
+		.unix_socket = CONFIG_SOCKET,
 		.policy_path = "",
 		.records_path = "",
 		.unix_socket_mode = 0600,

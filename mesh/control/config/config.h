@@ -62,6 +62,8 @@ struct config_unused {
 	bool matters; /* the network is another one without it */
 };
 
+#define CONFIG_SOCKET "/run/ropewalk-control/control.sock" /* unix_socket, unless it is said */
+
 struct control_config {
 	struct arena mem; /* all that follows */
 	const char *file;

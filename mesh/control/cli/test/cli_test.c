@@ -89,6 +89,20 @@ static int run(const char *const *args, char text[static TEXT_MAX])
 	return run_as("ropewalk-control", args, text);
 }
 
+/* A socket of the unit is named with what starts the unit. */
+static void test_not_running(void **state)
+{
+	char text[512];
+	(void)state;
+	ask_not_running(CONFIG_SOCKET, text, sizeof(text));
+	assert_non_null(strstr(text, "start it with `systemctl start ropewalk-control` (`journalctl -u "
+				     "ropewalk-control` says why it is "
+				     "not there), or `ropewalk-control serve -c FILE`"));
+	ask_not_running("/x", text, sizeof(text));
+	assert_non_null(
+		strstr(text, "nobody answers on /x): start it with `ropewalk-control serve -c FILE`"));
+}
+
 static void test_sentences(void **state)
 {
 	static const struct {
@@ -293,7 +307,8 @@ static void test_bounds(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_sentences, setup, teardown),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_not_running),
+		cmocka_unit_test_setup_teardown(test_sentences, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_port_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table, setup, teardown) };

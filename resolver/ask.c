@@ -101,6 +101,17 @@ bool dns_ask_valid(const char *name, const char *type)
 	return write_question(&q, name, type);
 }
 
+int dns_ask_check(const char *name, const char *type, struct errbuf *eb)
+{
+	uint16_t number;
+	if (dns_ask_valid(name, type))
+		return 0;
+	if (dns_type_parse(type, &number))
+		return err_say(eb, ERR_MALFORMED, "\"%.100s\" is not a domain name", name);
+	return err_say(eb, ERR_MALFORMED,
+		"\"%.16s\" is no type of record: A, AAAA, MX and others are, or TYPE65", type);
+}
+
 /* What is to be said is in q; it goes out. NULL, and q is gone: a sentence. */
 static struct dns_asking *asking_open(
 	struct dns_asking *q, struct loop *l, const struct endpoint *at, struct errbuf *eb)
@@ -132,7 +143,7 @@ struct dns_asking *dns_ask_start(struct loop *l, const struct endpoint *at, cons
 	*q = (struct dns_asking) { .fd = -1, .cb = cb, .arg = arg };
 	if (write_question(q, name, type))
 		return asking_open(q, l, at, eb);
-	err_say(eb, ERR_MALFORMED, "\"%s %s\" is not a question that can be asked", name, type);
+	(void)dns_ask_check(name, type, eb);
 	dns_ask_cancel(q);
 	return NULL;
 }

@@ -19,7 +19,8 @@ struct dns_asking *dns_ask_start(struct loop *l, const struct endpoint *at, cons
 enum { DNS_ASK_MESSAGE_MAX = 512 };
 struct dns_asking *dns_ask_message(struct loop *l, const struct endpoint *at, const uint8_t *msg, size_t len,
 	void (*cb)(void *arg, int code, const uint8_t *answer, size_t len), void *arg, struct errbuf *eb);
-bool dns_ask_valid(const char *name, const char *type); /* it can be asked */
-void dns_ask_cancel(struct dns_asking *q);		/* no cb after; NULL is fine */
+bool dns_ask_valid(const char *name, const char *type);			  /* it can be asked */
+int dns_ask_check(const char *name, const char *type, struct errbuf *eb); /* the same, with the reason */
+void dns_ask_cancel(struct dns_asking *q);				  /* no cb after; NULL is fine */
 
 #endif

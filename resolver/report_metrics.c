@@ -8,6 +8,7 @@
 
 #define NAME "ropewalk_resolver_"
 
+/* A row for each of RESOLVER_STATS and RESOLVER_SERVER_STATS. */
 static const struct {
 	const char *name, *help;
 } helps[] = {
@@ -16,15 +17,53 @@ static const struct {
 	{ "blocked", "Questions for names that are blocked." },
 	{ "cached", "Questions answered from the cache." },
 	{ "stale", "Questions answered with what was past its time." },
+	{ "prefetched", "Questions asked anew before their answer in the cache ran out." },
 	{ "forwarded", "Questions sent to an upstream." },
+	{ "merged", "Questions that waited for the answer to the same question of another client." },
+	{ "probes", "Questions of our own, to see whether an upstream is there." },
 	{ "nxdomain", "Answers that a name does not exist." },
 	{ "servfail", "Answers that nothing could be found out." },
+	{ "refused", "Answers that a question is refused." },
+	{ "formerr", "Answers that a question is malformed." },
+	{ "truncated", "Answers cut to fit a datagram: the client asks again by TCP." },
+	{ "drop_short", "Datagrams too short for a question." },
+	{ "drop_response", "Datagrams that are answers, not questions." },
+	{ "drop_full", "Questions that came while too many waited." },
+	{ "yielded", "Questions that gave way, unanswered, to newer ones." },
+	{ "upstream_mismatch", "Packets that were no answer to what was asked." },
+	{ "upstream_malformed", "Answers of upstreams that cannot be read." },
+	{ "upstream_case", "Answers of upstreams with their name in other letters." },
+	{ "upstream_timeout", "Questions that no upstream answered in time." },
+	{ "upstream_tcp", "Questions sent by TCP." },
+	{ "upstream_secure", "Questions sent by TLS or HTTPS." },
+	{ "upstream_failed", "Questions that could not be sent, or whose connection broke." },
+	{ "loop", "Upstreams that are this resolver, or ask it." },
+	{ "rebinding", "Answers that lead into the network, and were not passed on." },
+	{ "validated", "Questions given to libunbound, which validates." },
 	{ "kept", "Answers of before the start that were taken." },
 	{ "kept_left", "Answers of before the start that were not: their time or their servers are over." },
 	{ "kept_bad", "Files of such answers that could not be used." },
 	{ "not_allowed", "Datagrams and connections of who may not ask." },
 	{ "rate_limited", "Questions beyond the rate limit of their client." },
+	{ "udp_full", "Datagrams that came while no place was free." },
+	{ "udp_waiting", "Datagrams of a client with too many unanswered ones." },
+	{ "udp_oversize", "Datagrams too large for a question." },
+	{ "udp_unsent", "Answers that could not be sent." },
+	{ "tcp_accepted", "Connections of clients." },
+	{ "tcp_evicted", "Connections that gave way to others." },
+	{ "tcp_full", "Connections without a place." },
+	{ "tcp_garbage", "Connections that brought no DNS." },
+	{ "tcp_timeout", "Connections on which nothing came for too long." },
+	{ "tcp_paused", "How often no connection was taken: no descriptor was free." },
 };
+
+const char *report_metrics_help(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(helps); i++)
+		if (strcmp(helps[i].name, name) == 0)
+			return helps[i].help;
+	return NULL;
+}
 
 static bool heading(struct buf *out, const char *name, const char *kind, const char *help)
 {
@@ -33,14 +72,10 @@ static bool heading(struct buf *out, const char *name, const char *kind, const c
 
 static bool counter(struct buf *out, const char *name, uint64_t n)
 {
-	const char *help = "";
+	const char *help = report_metrics_help(name);
 	char total[64];
-	for (size_t i = 0; i < ARRAY_LEN(helps); i++)
-		if (strcmp(helps[i].name, name) == 0)
-			help = helps[i].help;
 	snprintf(total, sizeof(total), "%s_total", name);
-	return heading(out, total, "counter",
-		       *help ? help : "Counted since the start; docs/dns.md has them all.") &&
+	return heading(out, total, "counter", help ? help : "Counted since the start.") &&
 	       buf_printf(out, NAME "%s %" PRIu64 "\n", total, n);
 }
 

@@ -251,11 +251,12 @@ static void get_query(struct control_request *q)
 {
 	char name[256] = "", type[16] = "A";
 	struct endpoint at = own_listener(q->s);
-	struct errbuf eb = { .text = "memory is short" };
+	struct errbuf eb = { .text = "that is no type of record" };
 	uint16_t number = 0;
 	(void)control_value(q, "name", name, sizeof(name));
-	if (control_value(q, "type", type, sizeof(type)) == HTTP_VALUE_BAD || !dns_ask_valid(name, type)) {
-		door_say(q->g, 400, "name= and type= are not a question that can be asked");
+	if (control_value(q, "type", type, sizeof(type)) == HTTP_VALUE_BAD ||
+		dns_ask_check(name, type, &eb)) {
+		door_say(q->g, 400, eb.text);
 		return;
 	}
 	struct control_ask *k = calloc(1, sizeof(*k));

@@ -6,7 +6,9 @@
 #include "mesh/proto/json.h"
 #include "mesh/transport/http.h"
 #include "mesh/web/password.h"
+#include "resolver/alone/control.h"
 #include "resolver/present.h"
+#include "resolver/report_metrics.h"
 #include "resolver/report_text.h"
 #include <assert.h>
 #include <errno.h>
@@ -64,8 +66,12 @@ static int unreachable(const struct tell *t)
 {
 	const char *at = t->o->socket;
 	if (t->code == -ENOENT || t->code == -ECONNREFUSED)
-		return complain(
-			"no ropewalk-resolver answers at %s: start it, or say where with --socket", at);
+		return complain("no ropewalk-resolver answers at %s: start it%s, or say where with --socket",
+			at,
+			strcmp(at, CONTROL_SOCKET) == 0
+				? " (`systemctl start ropewalk-resolver`; `journalctl -u "
+				  "ropewalk-resolver` says why it is not there)"
+				: "");
 	if (t->code == -EACCES || t->code == -EPERM)
 		return complain("%s is for root and the user that ropewalk-resolver runs as", at);
 	return complain("%s: %s", at, t->code ? err_text(t->code) : "memory is short");
@@ -131,16 +137,34 @@ static int print_answer(struct tell *t)
 	return EXIT_SUCCESS;
 }
 
+/* Of all questions what share, and what it is. */
+static void stat_print(const char *name, json_int_t n, json_int_t queries)
+{
+	static const char *const shares[] = { "local", "blocked", "cached", "stale", "forwarded", "nxdomain",
+		"servfail", "refused" };
+	const char *help = report_metrics_help(name);
+	char share[16] = "";
+	for (size_t i = 0; queries > 0 && i < ARRAY_LEN(shares); i++)
+		if (strcmp(shares[i], name) == 0)
+			snprintf(share, sizeof(share), "%.1f %%", 100.0 * (double)n / (double)queries);
+	printf("%-20s %12" JSON_INTEGER_FORMAT " %8s  %s\n", name, n, share, help ? help : "");
+}
+
 static int tell_stats(struct tell *t)
 {
 	int code = exchange(t, "GET", "/stats");
 	if (code || t->o->json)
 		return code ? code : print_answer(t);
 	json_t *all = json_open((const char *)buf_data(&t->body), t->body.len, &json_of_own_daemon, NULL);
+	json_int_t queries = json_integer_value(json_object_get(all, "queries"));
 	const char *name;
+	char since[40];
 	json_t *n;
-	json_object_foreach(all, name, n) if (json_is_integer(n) && strcmp(name, "since_unix_ms") != 0)
-		printf("%-20s %12" JSON_INTEGER_FORMAT "\n", name, json_integer_value(n));
+	if (all)
+		printf("since %s; what is 0 is left out\n",
+			text_time_format(json_integer_value(json_object_get(all, "since_unix_ms")), since));
+	json_object_foreach(all, name, n) if (json_integer_value(n) && strcmp(name, "since_unix_ms") != 0)
+		stat_print(name, json_integer_value(n), queries);
 	json_decref(all);
 	return all ? EXIT_SUCCESS : unreadable();
 }

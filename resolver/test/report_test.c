@@ -1,6 +1,8 @@
 /* What is said of routes and servers, as they fare. */
 #include "resolver/block.h"
 #include "resolver/report.h"
+#include "resolver/report_metrics.h"
+#include "resolver/server_options.h"
 #include "resolver/test/fake.h"
 
 #include <stdarg.h>
@@ -45,6 +47,17 @@ static void test_routes(void **state)
 	assert_true(resolver_route_report(f.r, f.now_ms, 0, &got));
 	assert_true(endpoint_equal(&got.servers[1].at, &second));
 	assert_string_equal(resolver_order_text(got.order), "preferred");
+}
+
+/* Each number has a sentence that says what it counts. */
+static void test_helps(void **state)
+{
+	(void)state;
+#define X(name) assert_non_null(report_metrics_help(#name));
+	RESOLVER_STATS(X)
+	RESOLVER_SERVER_STATS(X)
+#undef X
+	assert_null(report_metrics_help("nothing"));
 }
 
 static enum resolver_health health(struct resolver_route_report *got)
@@ -127,7 +140,8 @@ static void test_way(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_helps),
+		cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_way, setup, teardown) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,14 +67,14 @@ void local_dns_query(struct request *r)
 {
 	const struct endpoint service = { .ip = addr_service_v4, .port = 53 };
 	char name[256], type[16] = "A";
-	struct errbuf eb = { 0 };
+	struct errbuf eb = { .text = "that is no type of record" };
 	if (!http_target_query(r->head, "name", name, sizeof(name))) {
 		local_reply_error(r->conn, 400, "name= is missing");
 		return;
 	}
 	if (http_target_find(r->head, "type", type, sizeof(type)) == HTTP_VALUE_BAD ||
-		!dns_ask_valid(name, type)) {
-		local_reply_error(r->conn, 400, "name= and type= are not a question that can be asked");
+		dns_ask_check(name, type, &eb)) {
+		local_reply_error(r->conn, 400, eb.text);
 		return;
 	}
 	const char *why = r->node->no_resolver(r->node->arg); /* else the question left the machine */

@@ -286,6 +286,29 @@ static json_t *make_args(
 	return args;
 }
 
+static bool has_text(const json_t *list, const char *text)
+{
+	size_t i;
+	const json_t *one;
+	json_array_foreach(list, i, one) if (!strcmp(json_string_value(one), text)) return true;
+	return false;
+}
+
+/* Approved beforehand, or mistyped. */
+static void warn_not_offered(const json_t *node)
+{
+	const json_t *offered = json_object_get(node, "available_routes");
+	size_t i;
+	const json_t *one;
+	json_array_foreach(json_object_get(node, "approved_routes"), i, one)
+	{
+		if (!has_text(offered, json_string_value(one)))
+			fprintf(stderr,
+				"ropewalk-control: it does not offer %s: that has no effect until it does\n",
+				json_string_value(one));
+	}
+}
+
 int ask_run(const struct options *o, const struct verb *v, const char **words, int n, struct errbuf *eb)
 {
 	char what[64];
@@ -297,6 +320,8 @@ int ask_run(const struct options *o, const struct verb *v, const char **words, i
 	int code = args ? ask_any(o, what, args, &answer, eb) : cli_complain(o, CONTROL_USAGE, eb->text);
 	if (answer)
 		print_answer(o, v, answer);
+	if (answer && !code && !strcmp(v->man.name, "nodes approve-routes"))
+		warn_not_offered(answer);
 	json_decref(answer);
 	json_decref(args);
 	return code;

@@ -128,7 +128,7 @@ static const struct verb verbs[] = {
 	{ VERB("nodes rename", "ID NAME", "give a node another name"), .words = { "#id", "name" } },
 	{ VERB("nodes tag", "ID", "set a node's tags (--tags, one at least)"), .words = { "#id" } },
 	{ VERB("nodes approve-routes", "ID",
-		  "set the routes a node may carry, of those it offers (--routes; none given: no routes)"),
+		  "set the routes a node may carry, of those it offers (--routes; \"\": none)"),
 		.words = { "#id" } },
 	{ VERB("nodes list-routes", "", "list the nodes that offer or may carry routes"),
 		.columns = "id name available_routes approved_routes subnet_routes" },
@@ -355,6 +355,11 @@ static int run_verb(const struct options *o, const struct verb *v, const char **
 			n < need ? v->man.words : words[most]);
 		return cli_complain(o, CONTROL_USAGE, text);
 	}
+	if (!strcmp(v->man.name, "nodes approve-routes") && !o->routes)
+		return cli_complain(o, CONTROL_USAGE,
+			"nodes approve-routes needs --routes, all that the node may carry (`nodes "
+			"list-routes` shows "
+			"what it offers); --routes \"\" takes all of them back");
 	if (!strcmp(v->man.name, "serve"))
 		return server_run(o->config, o->json);
 	if (!strcmp(v->man.name, "version")) {

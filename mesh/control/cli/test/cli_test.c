@@ -8,6 +8,7 @@
 
 #include "mesh/base/err.h"
 #include "mesh/control/cli/cli.h"
+#include "mesh/control/config/config.h"
 #include "mesh/control/control.h"
 #include "mesh/control/fleet/test/place.h"
 #include "mesh/os/sock.h"
@@ -127,6 +128,10 @@ static void test_sentences(void **state)
 		{ { "users" }, 2, "users what? One of: create, list, role, destroy" },
 		{ { "users", "create" }, 2, "users create needs NAME" },
 		{ { "users", "create", "a", "b" }, 2, "users create: too many words (\"b\")" },
+		{ { "nodes", "approve-routes", "7", "--socket", "none.sock" }, 2,
+			"nodes approve-routes needs --routes, all that" },
+		{ { "nodes", "approve-routes", "7", "--routes=", "--socket", "none.sock" }, 3,
+			"not running" },
 		{ { "nodes", "delete", "x", "--socket", "s" }, 2,
 			"nodes delete: \"x\" is not a number; the list shows the numbers" },
 		{ { "users", "list", "--jsno" }, 2, "unknown option --jsno; did you mean --json?" },

@@ -25,7 +25,8 @@ struct doctor {
 	struct api_prefs prefs;
 	struct api_netcheck net;
 	struct api_dns_os os;
-	bool has_net, has_os;
+	struct api_dns_servers servers;
+	bool has_net, has_os, has_servers;
 	struct arena mem;
 };
 
@@ -98,6 +99,61 @@ static void check_names(struct doctor *d)
 		find(d, FINE, "names", "names of the mesh are found", NULL);
 }
 
+static bool is_well(const struct api_dns_server *s)
+{
+	return strcmp(s->health, "well") == 0 || strcmp(s->health, "checked") == 0;
+}
+
+/* Names of the internet: is there anybody who answers. */
+static void check_nameservers(struct doctor *d)
+{
+	const struct api_dns_route *all = NULL;
+	char *text;
+	for (size_t i = 0; d->has_servers && i < d->servers.n_routes; i++)
+		if (!d->servers.routes[i].site && strcmp(d->servers.routes[i].suffix, ".") == 0)
+			all = &d->servers.routes[i];
+	if (!all || !all->n_servers)
+		return;
+	for (size_t i = 0; i < all->n_servers; i++)
+		if (is_well(&all->servers[i])) {
+			find(d, FINE, "internet", "a nameserver for names of the internet is there", NULL);
+			return;
+		}
+	const struct api_dns_server *s = &all->servers[0];
+	text = arena_printf(&d->mem, "names of the internet do not resolve: %s %s%s%s%s", s->addr,
+		strcmp(s->health, "held") == 0	 ? "does not answer"
+		: strcmp(s->health, "ring") == 0 ? "asks this machine itself"
+						 : "refuses",
+		*s->fault ? ", " : "", s->fault, all->n_servers > 1 ? "; the others are no better" : "");
+	find(d, ODD, "internet", text ? text : "names of the internet do not resolve",
+		"see whether it runs and can be reached; ropewalk dns status names them all");
+}
+
+/* What this machine offers to carry and the server has not let it. */
+static void check_routes(struct doctor *d)
+{
+	const struct ctl_prefixes *offered = &d->prefs.advertise_routes;
+	char net[PREFIX_TEXT];
+	size_t missing = 0;
+	const char *first = NULL;
+	for (size_t i = 0; i < offered->n; i++) {
+		bool approved = false;
+		for (size_t k = 0; k < d->s.self.n_allowed && !approved; k++)
+			approved = prefix_equal(&offered->v[i], &d->s.self.allowed[k]);
+		if (!approved && !missing++)
+			first = prefix_format(&offered->v[i], net);
+	}
+	if (!offered->n)
+		return;
+	const char *text = first ? arena_printf(&d->mem, "%s%s offered, and the server has not approved it",
+					   first, missing > 1 ? " and more are" : " is")
+				 : "the server has approved all that is offered";
+	find(d, first ? ODD : FINE, "routes", text ? text : "what is offered is not approved",
+		"approve it in the server's console, or there: ropewalk-control nodes list-routes, then "
+		"nodes "
+		"approve-routes ID --routes ...");
+}
+
 /* What is not answered is left out. */
 static bool ask(struct cli *c, const char *target, struct buf *b)
 {
@@ -107,7 +163,7 @@ static bool ask(struct cli *c, const char *target, struct buf *b)
 
 static int gather(struct cli *c, struct doctor *d)
 {
-	struct buf net = { 0 }, os = { 0 };
+	struct buf net = { 0 }, os = { 0 }, servers = { 0 };
 	int code = api_status(c, &d->mem, &d->s);
 	if (code == CLI_OK)
 		code = api_prefs(c, &d->mem, &d->prefs);
@@ -116,8 +172,12 @@ static int gather(struct cli *c, struct doctor *d)
 		     api_netcheck_read(&d->mem, (const char *)buf_data(&net), net.len, &d->net, NULL) == 0;
 	d->has_os = up && ask(c, "/localapi/v0/dns-osconfig", &os) &&
 		    api_dns_os_read(&d->mem, (const char *)buf_data(&os), os.len, &d->os, NULL) == 0;
+	d->has_servers = up && ask(c, "/localapi/v0/dns-servers", &servers) &&
+			 api_dns_servers_read(&d->mem, (const char *)buf_data(&servers), servers.len,
+				 &d->servers, NULL) == 0;
 	buf_free(&net);
 	buf_free(&os);
+	buf_free(&servers);
 	return code;
 }
 
@@ -162,6 +222,8 @@ static int doctor_run(struct cli *c, const void *options, const char *const *wor
 		check_daemon(&d);
 		check_network(&d);
 		check_names(&d);
+		check_nameservers(&d);
+		check_routes(&d);
 		check_health(&d);
 		if (c->json)
 			print_json(c, &d);

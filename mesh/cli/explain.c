@@ -57,7 +57,7 @@ static void explain_print(struct cli *c, const struct api_peer *p, const char *h
 	say_way(p, way, sizeof(way));
 	if (!c->json) {
 		fprintf(c->out, "%s\n  Way:        %s\n", p->dns_name, way);
-		if (*p->why)
+		if (*p->why && !*p->cur_addr)
 			fprintf(c->out, "  Why:        %s\n", p->why);
 		if (*help)
 			fprintf(c->out, "  Would help: %s\n", help);

@@ -32,7 +32,7 @@ static void test_explain(void **state)
 		const char *more, *net, *says;
 	} rows[] = {
 		{ ",\"Online\":true,\"Active\":true,\"CurAddr\":\"192.0.2.7:1\",\"Why\":\"direct\"", "{}",
-			"bob.mesh.test.\n  Way:        direct, 192.0.2.7:1\n  Why:        direct\n" },
+			"bob.mesh.test.\n  Way:        direct, 192.0.2.7:1\n" },
 		{ RELAYED, "{\"Measured\":true,\"UDP\":false}",
 			"Would help: Let UDP out of the network here" },
 		{ RELAYED,
@@ -74,10 +74,22 @@ static void test_explain(void **state)
 static void test_doctor(void **state)
 {
 	(void)state;
-	static const struct fake_route well[] = { { "GET " API "status", 200, STATUS(""), false },
-		{ "GET " API "prefs", 200, "{\"CorpDNS\":true}", false },
+	static const struct fake_route well[] = {
+		{ "GET " API "status", 200,
+			"{\"Version\":\"" RW_VERSION
+			"\",\"BackendState\":\"Running\",\"Control\":\"connected\","
+			"\"Self\":{\"AllowedIPs\":[\"10.1.0.0/16\"]},"
+			"\"CurrentTailnet\":{\"MagicDNSEnabled\":true}}",
+			false },
+		{ "GET " API "prefs", 200, "{\"CorpDNS\":true,\"AdvertiseRoutes\":[\"10.1.0.0/16\"]}",
+			false },
+		{ "GET " API "dns-servers", 200,
+			"{\"Routes\":[{\"Suffix\":\".\",\"Servers\":[{\"Addr\":\"192.0.2.53:53\",\"Health\":"
+			"\"checked\"}]}]}",
+			false },
 		{ "GET " API "netcheck", 200, "{\"Measured\":true,\"UDP\":true,\"PreferredDERP\":1}", false },
-		{ "GET " API "dns-osconfig", 200, "{\"Mode\":\"direct\"}", false }, { 0 } };
+		{ "GET " API "dns-osconfig", 200, "{\"Mode\":\"direct\"}", false }, { 0 }
+	};
 	static const struct want rows[] = { { "doctor", CLI_OK,
 		"ok     version  ropewalk and ropewalkd are of one version\n"
 		"ok     state    this machine is in the network\n"
@@ -87,24 +99,38 @@ static void test_doctor(void **state)
 		"ok     relay    a relay is near\n"
 		"ok     nat      the NAT here lets direct paths be\n"
 		"ok     names    names of the mesh are found\n"
+		"ok     internet a nameserver for names of the internet is there\n"
+		"ok     routes   the server has approved all that is offered\n"
 		"ok     health   ropewalkd complains of nothing\n",
 		NULL } };
 	check(well, rows, ARRAY_LEN(rows));
 	static const struct fake_route ill[] = {
 		{ "GET " API "status", 200,
 			"{\"Version\":\"0.0.1\",\"BackendState\":\"Running\",\"Control\":\"waiting for x\","
+			"\"Self\":{\"AllowedIPs\":[\"10.1.0.0/16\"]},"
 			"\"CurrentTailnet\":{\"MagicDNSEnabled\":true},\"Health\":[\"h1\"]}",
 			false },
-		{ "GET " API "prefs", 200, "{\"CorpDNS\":true}", false },
+		{ "GET " API "prefs", 200,
+			"{\"CorpDNS\":true,\"AdvertiseRoutes\":[\"10.1.0.0/16\",\"10.2.0.0/16\"]}", false },
 		{ "GET " API "netcheck", 200,
 			"{\"Measured\":true,\"UDP\":false,\"MappingVariesByDestIP\":true,\"PortNotMapped\":"
 			"\"p1\"}",
+			false },
+		{ "GET " API "dns-servers", 200,
+			"{\"Routes\":[{\"Suffix\":\"a.test\",\"Servers\":[{\"Addr\":\"10.0.0.1:53\","
+			"\"Health\":\"well\"}]},"
+			"{\"Suffix\":\".\",\"Servers\":[{\"Addr\":\"192.0.2.53:53\",\"Health\":\"held\"},"
+			"{\"Addr\":\"192.0.2.54:53\",\"Health\":\"refuses\"}]}]}",
 			false },
 		{ "GET " API "dns-osconfig", 200, "{\"Mode\":\"off\"}", false }, { 0 }
 	};
 	static const char *const says[] = { "odd    version", "wrong  server   waiting for x\n", "odd    udp",
 		"wrong  relay    no relay answers\n", "odd    nat", "to do: p1\n", "wrong  names",
-		"odd    health   h1\n" };
+		"odd    health   h1\n",
+		"odd    internet names of the internet do not resolve: 192.0.2.53:53 does not answer; the "
+		"others are no "
+		"better\n",
+		"odd    routes   10.2.0.0/16 is offered, and the server has not approved it\n" };
 	struct fake_api *f = fake_api_start(ill);
 	struct result r = run_line(fake_api_socket(f), "doctor");
 	assert_int_equal(r.code, CLI_FAILED);

@@ -69,10 +69,10 @@ static int check_own(int fd, const char *path, enum file_own how, struct errbuf 
 		return err_say(eb, -EINVAL, "%s is no regular file: move it away", path);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
 		return err_say(eb, -EPERM,
-			"%s belongs to user %u and not to the one that runs this program: if its content is "
-			"to be "
-			"trusted, chown it to %u",
-			path, (unsigned)st.st_uid, (unsigned)geteuid());
+			"%s belongs to user %u, and user %u runs this program: start it as that one, as its "
+			"unit "
+			"does, or, if the content is to be trusted, chown it to %u",
+			path, (unsigned)st.st_uid, (unsigned)geteuid(), (unsigned)geteuid());
 	if (st.st_mode & 022)
 		return err_say(eb, -EPERM,
 			"%s can be written by others (mode %04o): if its content is to be trusted, chmod 600 "

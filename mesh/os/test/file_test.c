@@ -145,7 +145,7 @@ static void test_not_ours(void **state)
 	if (geteuid() != 0 || chown(in("foreign"), 4711, 4711) != 0)
 		return; /* only root can make it so */
 	assert_int_equal(read_own("foreign", FILE_HIDE, &eb), -EPERM);
-	assert_non_null(strstr(eb.text, "belongs to user 4711"));
+	assert_non_null(strstr(eb.text, "belongs to user 4711, and user"));
 }
 
 /* What is no socket, or not ours, is not deleted for one. */

@@ -1,4 +1,4 @@
-/* A resolver behind sockets: UDP here, TCP clients in stream.c, upstreams in resolver/exchange; one timer.
+/* A resolver behind sockets: UDP here (read in udp_in.c), TCP clients in stream.c, upstreams in resolver/exchange; one timer.
  *
  * The core (resolver.h) is called with bytes and a time and calls back what it wants sent, through ops, while
  * it is being called. Nothing is sent from within an op: replies are collected in `out`, failures of sockets
@@ -330,40 +330,17 @@ static void datagram_received(struct resolver_server *s, uint8_t listener, struc
 		peer_give_back(s, number);
 }
 
-/* Of 32 that are read into one or two are used, mostly: the others stay ready. */
-static void header_make(struct resolver_server *s, size_t i)
-{
-	struct udp_in *in = &s->in[i];
-	s->in_headers[i].msg_hdr = (struct msghdr) { .msg_name = &in->from,
-		.msg_namelen = sizeof(in->from),
-		.msg_iov = &in->io,
-		.msg_iovlen = 1,
-		.msg_control = s->in_control ? in->control : NULL,
-		.msg_controllen = s->in_control ? sizeof(in->control) : 0 };
-}
-
-static void headers_make(struct resolver_server *s, bool control)
-{
-	s->in_control = control;
-	for (size_t i = 0; i < UDP_BATCH; i++) {
-		s->in[i].io = (struct iovec) { s->in[i].msg, UDP_IN };
-		header_make(s, i);
-	}
-}
-
 static void udp_readable(void *arg, int events)
 {
 	struct udp_listener *l = arg;
 	struct resolver_server *s = l->server;
 	(void)events;
-	if (s->in_control != l->wildcard)
-		headers_make(s, l->wildcard);
 	for (int round = 0; round < BATCHES_PER_WAKEUP; round++) {
-		int n = recvmmsg(l->fd, s->in_headers, UDP_BATCH, MSG_DONTWAIT, NULL);
+		int n = udp_in_read(l);
 		uint64_t now_ms = n > 0 ? loop_now_ms(s->loop) : 0;
 		for (int i = 0; i < n; i++) {
 			datagram_received(s, (uint8_t)(l - s->udp), &s->in_headers[i], now_ms);
-			header_make(s, (size_t)i);
+			udp_in_ready(s, (size_t)i);
 		}
 		server_settle(s);
 		if (n < UDP_BATCH)
@@ -518,7 +495,7 @@ struct resolver_server *resolver_server_open(
 	if (!s->options.tcp_idle_ms)
 		s->options.tcp_idle_ms = DNS_TCP_IDLE_MS;
 	s->timer_ms = UINT64_MAX;
-	headers_make(s, false);
+	udp_in_all_ready(s, false);
 	s->options.rnd->fill(s->options.rnd->arg, s->waits_seed, sizeof(s->waits_seed));
 	bool ok = memory_get(s) || (err_say(eb, -ENOMEM, "out of memory for the resolver"), false);
 	ok = ok && (s->exchange = exchange_for(s, eb)) != NULL;

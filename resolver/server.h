@@ -1,4 +1,4 @@
-/* Inside of the resolver's sockets: listen.c (UDP, the whole), stream.c (TCP clients), secure_clients.c (those by TLS and
+/* Inside of the resolver's sockets: listen.c (UDP, the whole), udp_in.c (UDP read), stream.c (TCP clients), secure_clients.c (those by TLS and
  * HTTPS), allow.c (who may ask). Those to upstreams are in resolver/exchange. */
 #ifndef RW_RESOLVER_SERVER_H
 #define RW_RESOLVER_SERVER_H
@@ -114,6 +114,12 @@ bool server_query(struct resolver_server *s, uint64_t now_ms, uint64_t client, c
 	const uint8_t *msg, size_t len);
 /* After every call into the core: what its ops left to do. */
 void server_settle(struct resolver_server *s);
+
+/* udp_in.c: into in_headers. How many there are now, at most UDP_BATCH; negative: none. Each is made ready for the next
+ * read when it is done with. */
+int udp_in_read(struct udp_listener *l);
+void udp_in_ready(struct resolver_server *s, size_t i);
+void udp_in_all_ready(struct resolver_server *s, bool control);
 
 int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb);
 void stream_listener_close(struct tcp_listener *l);

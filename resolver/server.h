@@ -44,6 +44,7 @@ struct udp_listener {
 	struct loop_fd *watch;
 	struct endpoint at;
 	bool wildcard;
+	unsigned alone; /* wake-ups in a row that brought one datagram */
 };
 struct tcp_listener {
 	struct resolver_server *server;

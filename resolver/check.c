@@ -68,9 +68,14 @@ void check_route(struct resolver *r, uint64_t now_ms, const struct route *route)
 	}
 }
 
+bool check_is_like_canary(const struct dns_name *name)
+{
+	return name->len == CANARY_NAME && name->b[0] == CANARY_LABEL;
+}
+
 bool check_canary_came(struct resolver *r, uint64_t now_ms, const struct dns_name *name)
 {
-	if (name->len != CANARY_NAME || name->b[0] != CANARY_LABEL)
+	if (!check_is_like_canary(name))
 		return false;
 	for (struct upstream *u = r->upstreams; u; u = u->next)
 		if (u->canary.len && dns_name_equal(&u->canary, name)) {

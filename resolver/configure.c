@@ -18,6 +18,7 @@ struct resolver *resolver_new(const struct resolver_ops *ops, const struct rando
 	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
 		r->free_slots[r->n_free++] = (uint16_t)(FLIGHTS_MAX - 1 - i);
 	r->cache = cache_new(CACHE_BYTES, r->seed);
+	r->ready = ready_new();
 	struct resolver_config none = { 0 };
 	if (!r->cache || !special_init(&r->special, r->seed) || resolver_configure(r, &none, NULL)) {
 		resolver_free(r);
@@ -39,6 +40,7 @@ void resolver_free(struct resolver *r)
 	block_put(r->block);
 	special_fini(&r->special);
 	cache_free(r->cache);
+	ready_free(r->ready);
 	free(r);
 }
 
@@ -46,6 +48,7 @@ void resolver_zone_set(struct resolver *r, struct zone *z)
 {
 	struct zone *old = r->zone;
 	r->zone = z ? zone_get(z) : NULL;
+	ready_forget(r->ready);
 	zone_put(old);
 }
 
@@ -357,6 +360,7 @@ int resolver_configure(struct resolver *r, const struct resolver_config *c, stru
 	}
 	routes_put(r->routes);
 	r->routes = routes;
+	ready_forget(r->ready);
 	dns64_search_set(r, c->dns64_find, &c->dns64);
 	r->lower_case = c->lower_case;
 	r->mesh_ttl_s = c->mesh_ttl_s ? c->mesh_ttl_s : MESH_TTL_S;

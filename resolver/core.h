@@ -7,6 +7,7 @@
 #include "resolver/answer.h"
 #include "resolver/block.h"
 #include "resolver/cache.h"
+#include "resolver/ready.h"
 #include "resolver/resolver.h"
 #include "resolver/spare.h"
 #include "resolver/special.h"
@@ -88,6 +89,8 @@ struct resolver {
 	struct routes *routes;
 	struct upstream *upstreams;
 	struct cache *cache;
+	struct ready *ready;	   /* what the zone says; NULL: nothing is kept ready */
+	uint64_t ready_of_changes; /* zone_changes, when it was made */
 	uint32_t mesh_ttl_s, stale_s, turn;
 	bool lower_case; /* see struct resolver_config */
 	struct nat64_set dns64;
@@ -184,6 +187,8 @@ void check_start(struct resolver *r, uint64_t now_ms, struct routes *routes, str
 	const struct dns_name * not );
 /* Those of the route that are held or rings, when it is due. */
 void check_route(struct resolver *r, uint64_t now_ms, const struct route *route);
+/* Could it be one of a canary? */
+bool check_is_like_canary(const struct dns_name *name);
 /* Is this the name of a canary of ours? Then its upstream is a ring. */
 bool check_canary_came(struct resolver *r, uint64_t now_ms, const struct dns_name *name);
 

@@ -93,6 +93,7 @@ void dns64_search_done(struct resolver *r, uint64_t now_ms, struct waiter *w, co
 	}
 	uint32_t ttl_s;
 	dns64_prefixes(&item, &r->dns64, &ttl_s);
+	ready_forget(r->ready);
 	uint64_t for_ms = (uint64_t)ttl_s * 1000, least_ms = r->dns64.n ? SHORTEST_MS : LACK_SHORTEST_MS;
 	if (r->dns64.n)
 		for_ms = for_ms > EARLY_MS ? for_ms - EARLY_MS : 0;

@@ -1,5 +1,6 @@
 /* The way of one question.
  *
+ *   ready     ready.c; what the zone answered to the same datagram before, for as long as it would say it again
  *   read      message.c; what is not one well-formed question ends here
  *   zone      a name that has a record here, or that nobody else may speak for (query_zone_speaks), is
  *             answered here; CNAMEs are followed as long as they stay
@@ -33,8 +34,10 @@ struct asking { /* one question on its way */
 	struct dns_writer d; /* into r->out */
 	uint8_t *before; /* owned: a clean message, the chain so far that led out of a route; NULL: none */
 	size_t before_len;
-	unsigned hops;	 /* routes that the chain left */
-	uint32_t four_s; /* A is asked for, to be AAAA for so long at most (dns64.h); 0: no */
+	unsigned hops;	    /* routes that the chain left */
+	uint32_t four_s;    /* A is asked for, to be AAAA for so long at most (dns64.h); 0: no */
+	const uint8_t *msg; /* as it came; NULL: its answer is not to be kept ready */
+	size_t len;
 };
 
 /* ---- ends ---- */
@@ -74,6 +77,38 @@ static bool finish_error(struct resolver *r, struct asking *k, const struct dns_
 {
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
 	return query_finish(r, k, end);
+}
+
+/* ---- ready answers ---- */
+
+/* The answer that such a question got before. false: it goes its way. */
+static bool ready_reply(struct resolver *r, struct asking *k, struct dns_query *q)
+{
+	uint64_t changes = zone_changes(r->zone);
+	if (changes != r->ready_of_changes)
+		ready_forget(r->ready);
+	r->ready_of_changes = changes;
+	size_t len = ready_find(r->ready, k->msg, k->len, r->out, &q->name);
+	if (!len || (r->ops.may_have && !r->ops.may_have(r->ops.arg, k->client)))
+		return false;
+	q->question_len = (uint16_t)(q->name.len + 4);
+	q->type = (uint16_t)be_get(k->msg + DNS_HEADER + q->name.len, 2);
+	r->stats.local++;
+	k->source = RESOLVER_FROM_ZONE;
+	send_reply(r, k, len);
+	return true;
+}
+
+/* What the zone says, which is the same next time: but where it takes turns, and where somebody may be found out. */
+static bool finish_zone(struct resolver *r, struct asking *k, const struct dns_end *end, bool turns)
+{
+	size_t len = dns_write_end(&k->d, k->q, end);
+	r->stats.local++;
+	k->source = RESOLVER_FROM_ZONE;
+	if (k->msg && !turns && !check_is_like_canary(&k->q->name))
+		ready_keep(r->ready, k->msg, k->len, &k->q->name, r->out, len);
+	send_reply(r, k, len);
+	return true;
 }
 
 /* ---- block ---- */
@@ -433,6 +468,7 @@ void query_done(struct resolver *r, uint64_t now_ms, struct waiter *w, const str
 	k.before_len = w->before_len;
 	k.hops = w->hops;
 	k.four_s = w->four_s;
+	k.msg = NULL;
 	w->before = NULL;
 	r->n_waiters--;
 	k.source = l->msg || l->rcode != DNS_SERVFAIL ? RESOLVER_FROM_UPSTREAM : RESOLVER_FROM_NOWHERE;
@@ -565,6 +601,7 @@ static bool answer(struct resolver *r, struct asking *k)
 	struct dns_name *name = &r->leads_to;
 	struct dns_end end = { .flags = DNS_AA, .ede = EDE_NONE };
 	unsigned by = 0;
+	uint32_t turn = r->turn;
 	if (!k->q->type) /* B14: nothing can have type 0 */
 		return finish_error(r, k, &(struct dns_end) { .ede = EDE_NONE });
 	dns_name_copy(name, &k->q->name);
@@ -575,10 +612,7 @@ static bool answer(struct resolver *r, struct asking *k)
 				.ede_text = "each machine of the mesh knows these names itself" });
 	dns_write_begin(&k->d, r->out, sizeof(r->out), k->q);
 	switch (zone_answer_write(r, &k->d, k->q->type, name, &end.rcode)) {
-	case LOCAL_DONE:
-		r->stats.local++;
-		k->source = RESOLVER_FROM_ZONE;
-		return query_finish(r, k, &end);
+	case LOCAL_DONE: return finish_zone(r, k, &end, r->turn != turn);
 	case LOCAL_LOOP:
 		return finish_error(r, k,
 			&(struct dns_end) {
@@ -608,7 +642,11 @@ bool resolver_query(
 	k.before = NULL;
 	k.hops = 0;
 	k.four_s = 0;
+	k.msg = tcp ? NULL : msg;
+	k.len = len;
 	r->stats.queries++;
+	if (k.msg && ready_reply(r, &k, q))
+		return true;
 	switch (dns_query_read(msg, len, tcp, q)) {
 	case DNS_READ_SHORT: r->stats.drop_short++; return false;
 	case DNS_READ_RESPONSE: r->stats.drop_response++; return false;

@@ -58,6 +58,7 @@ struct zone {
 	size_t names_mask, crowds_mask, n_names, n_crowds;
 	uint64_t seed[2];
 	bool via6_names;
+	uint64_t changes;
 };
 
 struct zone *zone_new(void)
@@ -401,6 +402,7 @@ int zone_add_record(
 {
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
+	z->changes++;
 	if (len > UINT16_MAX)
 		return ERR_MALFORMED;
 	struct zone_node *n = node_make(z, &folded, len);
@@ -428,6 +430,7 @@ void zone_remove_record(
 {
 	struct dns_name folded = *name;
 	dns_name_fold(&folded);
+	z->changes++;
 	struct zone_node *n = node_find(z, folded.b, folded.len);
 	struct zone_rr *rr = n ? record_find(z, n, type, rdata, len) : NULL;
 	if (!rr || --rr->times)
@@ -488,6 +491,7 @@ int zone_add_authority(struct zone *z, const char *suffix)
 	if (!dns_name_parse(suffix, &name))
 		return ERR_MALFORMED;
 	dns_name_fold(&name);
+	z->changes++;
 	struct zone_node *n = node_make(z, &name, INNER_NONE);
 	if (!n)
 		return -ENOMEM;
@@ -504,6 +508,7 @@ void zone_remove_authority(struct zone *z, const char *suffix)
 	struct zone_node *n = node_find(z, name.b, name.len);
 	if (!n || !n->authorities)
 		return;
+	z->changes++;
 	n->authorities--;
 	node_release(z, n);
 }
@@ -548,6 +553,11 @@ struct zone *zone_copy(const struct zone *z)
 	return NULL;
 }
 
+uint64_t zone_changes(const struct zone *z)
+{
+	return z ? z->changes : 0;
+}
+
 size_t zone_last_names(const struct zone *z)
 {
 	return z->refs == 1 ? z->n_names : 0;
@@ -571,6 +581,7 @@ static void apex_set(struct zone_hit *out, const struct dns_name *name, size_t a
 
 void zone_via6_names(struct zone *z)
 {
+	z->changes++;
 	z->via6_names = true;
 }
 

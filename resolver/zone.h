@@ -43,6 +43,8 @@ void zone_remove_record(
 	struct zone *z, const struct dns_name *name, uint16_t type, const uint8_t *rdata, size_t len);
 /* One that says the same, of the caller's own; z may be looked at meanwhile, and not changed. NULL: memory is short. */
 struct zone *zone_copy(const struct zone *z);
+/* A number that is another one after each call that changed what it says. z may be NULL. */
+uint64_t zone_changes(const struct zone *z);
 /* How many names end with this reference; 0: there is another one. */
 size_t zone_last_names(const struct zone *z);
 /* Most of what it held has left, name by name; the memory that took goes when it does. */

@@ -70,6 +70,30 @@ static const char *known(void)
 	return text;
 }
 
+/* What a translator's address is called was said without knowing that it is one: not again, once that is found. */
+static void test_name_of_an_address(void **state)
+{
+	struct addr six, four = addr_v4(0x64400002);
+	struct zone *z = zone_new();
+	struct dns_name reverse;
+	char name[DNS_NAME_TEXT];
+	(void)state;
+	assert_true(addr_parse("64:ff9b::6440:2", &six) && !zone_add_address(z, "six.mesh", &six, true) &&
+		    !zone_add_address(z, "bob.mesh", &four, true));
+	resolver_zone_set(f.r, z);
+	zone_put(z);
+	dns_name_reverse(&six, &reverse);
+	dns_name_format(&reverse, name);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(fake_ask(&f, 1, name, DNS_PTR));
+		assert_int_equal(fake_count(&f, 1), 1);
+	}
+	assert_true(last_is_search());
+	answer_last(0, 1, 0, AAAA(HOUR, WELL_KNOWN));
+	assert_true(fake_ask(&f, 1, name, DNS_PTR));
+	assert_int_equal(fake_count(&f, 1), 2); /* it is an alias of bob's */
+}
+
 /* Every length, each address looked at, doubles and what holds no well-known address left out. */
 static void test_prefixes(void **state)
 {
@@ -272,7 +296,8 @@ static void test_shared(void **state)
 int main(void)
 {
 #define ONE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = { ONE(test_prefixes), ONE(test_used), ONE(test_renewed),
-		ONE(test_silence), ONE(test_configured), ONE(test_elsewhere), ONE(test_shared) };
+	const struct CMUnitTest tests[] = { ONE(test_prefixes), ONE(test_name_of_an_address), ONE(test_used),
+		ONE(test_renewed), ONE(test_silence), ONE(test_configured), ONE(test_elsewhere),
+		ONE(test_shared) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

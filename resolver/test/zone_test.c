@@ -217,6 +217,7 @@ static void test_changes(void **state)
 		unsigned i = seed >> 16 & 0xff, k = (seed >> 8) % 3;
 		bool add = step < STEPS / 2 ? i & 3 : !(i & 3);
 		unsigned *count = k < 2 ? &given[i % NAMES][k] : &authority[i % NAMES];
+		uint64_t before = zone_changes(z);
 		if (!add && !*count)
 			continue;
 		if (k < 2 && add)
@@ -228,6 +229,7 @@ static void test_changes(void **state)
 		else
 			zone_remove_authority(z, names[i % NAMES]);
 		*count += add ? 1 : -1u;
+		assert_int_not_equal(zone_changes(z), before);
 		if (step % 16)
 			continue;
 		struct zone *anew = zone_new();

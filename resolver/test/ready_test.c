@@ -1,0 +1,169 @@
+/* Answers that are kept ready, by themselves: which question has one, and for how long. */
+#include "resolver/ready.h"
+
+#include "resolver/message.h"
+#include "resolver/test/fake.h"
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct question {
+	struct dns_name name; /* lower case */
+	size_t len;
+	uint8_t msg[600];
+};
+
+static void ask_make(struct question *q, const char *name, uint16_t type)
+{
+	q->len = fake_question(q->msg, name, type, DNS_RD);
+	assert_true(dns_name_parse(name, &q->name));
+	dns_name_fold(&q->name);
+}
+
+/* Not what a resolver would say, but of its form: the question, and then `tail` bytes of this value. */
+static size_t answer_make(const struct question *q, uint8_t value, size_t tail, uint8_t *out)
+{
+	size_t question = (size_t)DNS_HEADER + q->name.len + 4;
+	memcpy(out, q->msg, question);
+	out[2] |= 0x80;
+	memset(out + question, value, tail);
+	return question + tail;
+}
+
+static void keep(struct ready *r, const struct question *q, uint8_t value)
+{
+	uint8_t b[DNS_UDP_SIZE];
+	size_t len = answer_make(q, value, 16, b);
+	ready_keep(r, q->msg, q->len, &q->name, b, len);
+}
+
+/* The value it was kept with; -1: there is none. What is there is the answer to this very datagram. */
+static int value_of(const struct ready *r, const struct question *q)
+{
+	uint8_t got[READY_ANSWER_MAX], want[DNS_UDP_SIZE];
+	struct dns_name name;
+	size_t len = ready_find(r, q->msg, q->len, got, &name);
+	if (!len)
+		return -1;
+	assert_int_equal(len, answer_make(q, got[len - 1], 16, want));
+	assert_memory_equal(got, want, len);
+	assert_int_equal(name.len, q->name.len);
+	assert_memory_equal(name.b, q->name.b, name.len);
+	return got[len - 1];
+}
+
+/* The id and the case of the name are the asker's. */
+static void test_found(void **state)
+{
+	struct ready *r = ready_new();
+	struct question q, upper;
+	(void)state;
+	ask_make(&q, "bob.mesh", DNS_A);
+	ask_make(&upper, "BoB.mEsh", DNS_A);
+	be_put(upper.msg, 2, 0x1234);
+	assert_int_equal(value_of(r, &q), -1);
+	keep(r, &upper, 7);
+	assert_int_equal(value_of(r, &q), 7);
+	assert_int_equal(value_of(r, &upper), 7);
+	ready_forget(r);
+	assert_int_equal(value_of(r, &q), -1);
+	keep(r, &q, 8);
+	assert_int_equal(value_of(r, &upper), 8);
+	ready_free(r);
+}
+
+/* Every other byte is another question; so is every other length. The code of a type may be a letter. */
+static void test_others(void **state)
+{
+	struct ready *r = ready_new();
+	struct question q, other;
+	(void)state;
+	ask_make(&q, "bob.mesh", DNS_HTTPS); /* 65 is 'A' */
+	keep(r, &q, 7);
+	for (size_t at = 2; at < q.len; at++)
+		for (unsigned bit = 0; bit < 8; bit++) {
+			other = q;
+			other.msg[at] ^= (uint8_t)(1U << bit);
+			bool letter =
+				at > DNS_HEADER && at < DNS_HEADER + 9 && at != DNS_HEADER + 4 && bit == 5;
+			assert_int_equal(value_of(r, &other), letter ? 7 : -1);
+		}
+	for (other = q; other.len; other.len--)
+		assert_int_equal(value_of(r, &other), other.len == q.len ? 7 : -1);
+	other = q;
+	other.len++;
+	assert_int_equal(value_of(r, &other), -1);
+	ready_free(r);
+}
+
+/* Options, records and bytes behind it: such a question may never come again. Nor is kept what is long. */
+static void test_unusual(void **state)
+{
+	struct ready *r = ready_new();
+	struct question q, other;
+	uint8_t b[DNS_UDP_SIZE];
+	(void)state;
+	ask_make(&q, "bob.mesh", DNS_A);
+	for (size_t more = 1; more < 40; more++) {
+		other = q;
+		other.len += more;
+		memset(other.msg + q.len, 0, more);
+		keep(r, &other, 7);
+		assert_int_equal(value_of(r, &other), -1);
+	}
+	other = q;
+	other.len -= DNS_OPT_LEN; /* plain DNS */
+	other.msg[11] = 0;
+	keep(r, &other, 7);
+	assert_int_equal(value_of(r, &other), 7);
+	ready_keep(r, q.msg, q.len, &q.name, b, answer_make(&q, 7, READY_ANSWER_MAX, b));
+	assert_int_equal(value_of(r, &q), -1);
+	keep(NULL, &q, 7);
+	assert_int_equal(value_of(NULL, &q), -1);
+	ready_forget(NULL);
+	ready_free(r);
+}
+
+/* More than there is room for: the oldest give way, and what is found is always the right one. The last are there, but those
+ * whose places are taken. */
+static void test_full(void **state)
+{
+	enum { NAMES = 20000, LAST = 500 };
+	struct ready *r = ready_new();
+	struct question q;
+	char name[40];
+	unsigned last = 0, found = 0;
+	(void)state;
+	for (unsigned i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof(name), "host-%u.a%0*u.mesh", i, 1 + (int)(i % 9), 1);
+		ask_make(&q, name, DNS_A);
+		keep(r, &q, (uint8_t)(i % 251));
+		assert_int_equal(value_of(r, &q), i % 251);
+	}
+	for (unsigned i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof(name), "host-%u.a%0*u.mesh", i, 1 + (int)(i % 9), 1);
+		ask_make(&q, name, DNS_A);
+		int value = value_of(r, &q);
+		assert_true(value == -1 || value == (int)(i % 251));
+		found += value >= 0;
+		last += value >= 0 && i >= NAMES - LAST;
+	}
+	assert_in_range(last, LAST * 95 / 100, LAST);
+	assert_in_range(found, 1000, READY_BYTES / 64);
+	ready_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_found),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_unusual),
+		cmocka_unit_test(test_full),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { INSIDE_MAX = 16 };
+
 static void ping_answered(void *arg, const struct http_head *head, const uint8_t *body, size_t len)
 {
 	(void)head;
@@ -20,19 +22,27 @@ static void ping_failed(void *arg, int code, const char *why)
 	((struct server_ping *)arg)->rq = NULL;
 }
 
-static void say_inside(
-	struct control_client_link *link, const char *method, const char *url, const void *body, size_t len)
+static void inside_done(void *arg, int code)
 {
-	struct h2_request_events ev = { 0 };
-	const char *path = strstr(url, "://");
-	path = path ? strchr(path + 3, '/') : url;
-	if (path)
-		control_client_request(link, method, path, NULL, NULL, body, len, &ev);
+	(void)code;
+	((struct server_ping *)arg)->inside--;
 }
 
-void server_ping_tell(struct control_client_link *link, const char *url, const char *json, size_t len)
+/* A server that asks on and on and reads no answer is told no more. */
+static void say_inside(struct server_ping *s, struct control_client_link *link, const char *method,
+	const char *url, const void *body, size_t len)
 {
-	say_inside(link, "POST", url, json, len);
+	const struct h2_request_events ev = { .done = inside_done, .arg = s };
+	const char *path = strstr(url, "://");
+	path = path ? strchr(path + 3, '/') : url;
+	if (path && s->inside < INSIDE_MAX)
+		s->inside += control_client_request(link, method, path, NULL, NULL, body, len, &ev) != NULL;
+}
+
+void server_ping_tell(struct server_ping *s, struct control_client_link *link, const char *url,
+	const char *json, size_t len)
+{
+	say_inside(s, link, "POST", url, json, len);
 }
 
 void server_ping_answer(struct server_ping *s, struct loop *l, struct control_client_link *link,
@@ -45,7 +55,7 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 	if (!p->url[0] || p->types[0])
 		return;
 	if (p->url_is_noise && link) {
-		say_inside(link, "HEAD", p->url, NULL, 0);
+		say_inside(s, link, "HEAD", p->url, NULL, 0);
 		return;
 	}
 	if (s->rq || !url_parse(p->url, &to) || !url_parse(own_url, &own) ||
@@ -71,5 +81,5 @@ void server_ping_answer(struct server_ping *s, struct loop *l, struct control_cl
 void server_ping_cancel(struct server_ping *s)
 {
 	http_client_cancel(s->rq);
-	s->rq = NULL;
+	*s = (struct server_ping) { 0 }; /* those inside end with the link, and say nothing */
 }

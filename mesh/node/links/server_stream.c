@@ -172,7 +172,7 @@ static void update_answered(void *arg, int status, const char *body, size_t len)
 void server_link_pinged(struct server_link *c, const char *url, const char *json, size_t len)
 {
 	if (c->stage == SERVER_STREAM && c->link)
-		server_ping_tell(c->link, url, json, len);
+		server_ping_tell(&c->ping, c->link, url, json, len);
 }
 
 void server_link_update(struct server_link *c)

@@ -265,6 +265,30 @@ static void test_asked_for_a_way(void **state)
 	site_free(s);
 }
 
+/* It asks whether we are there, on and on, and reads no answer: what waits for it is bounded, and maps go on. */
+static void test_pings_without_end(void **state)
+{
+	struct site *s = site_new();
+	(void)state;
+	s->us.logged_in = true;
+	s->us.server = s->pub;
+	s->holds_pings = true;
+	s->deltas[0] = "{\"KeepAlive\":true,\"PingRequest\":{\"URL\":\"https://ctl.test/machine/ping/1\","
+		       "\"URLIsNoise\":true}}";
+	s->deltas[1] = "{\"Health\":[]}";
+	s->repeats = 90; /* fewer than the streams that this server allows at once */
+	site_open(s);
+	WAIT(s->n_maps == 2);
+	for (int i = 0; i < 2; i++) { /* what is asked now comes behind what was before */
+		size_t before = s->n_updates;
+		server_link_update(s->link);
+		WAIT(s->n_updates > before);
+	}
+	assert_int_equal(s->n_pinged, 16);
+	assert_true(server_link_connected(s->link));
+	site_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_map_without_use),
 		cmocka_unit_test(test_odd_messages),
 		cmocka_unit_test(test_asked_for_a_way),
+		cmocka_unit_test(test_pings_without_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,7 @@ static void answer_map(struct site *s, struct h2_stream *st, const uint8_t *body
 	assert_int_equal(ctl_map_request_read(&a, (const char *)body, len, &r, &eb), 0);
 	bool stream = r.stream;
 	arena_free(&a);
+	s->n_updates += !stream;
 	if (!stream || s->map_status != 200) {
 		h2_respond(st, stream ? s->map_status : 200, NULL, NULL, 0);
 		return;
@@ -63,6 +64,8 @@ static void answer_map(struct site *s, struct h2_stream *st, const uint8_t *body
 	struct map_packer *packer = map_packer_new();
 	assert_non_null(packer);
 	assert_int_equal(map_frame_write(s->maps[i], strlen(s->maps[i]), packer, &frame), 0);
+	for (size_t k = 0; k < s->repeats; k++)
+		assert_int_equal(map_frame_write(s->deltas[0], strlen(s->deltas[0]), packer, &frame), 0);
 	for (size_t k = 0; s->n_streams == 1 && k < ARRAY_LEN(s->deltas) && s->deltas[k]; k++)
 		assert_int_equal(map_frame_write(s->deltas[k], strlen(s->deltas[k]), packer, &frame), 0);
 	map_packer_free(packer);
@@ -75,10 +78,13 @@ static void srv_request(void *arg, struct control_server_link *c, struct h2_stre
 {
 	struct site *s = arg;
 	(void)c;
-	assert_string_equal(method, "POST");
+	assert_string_equal(method, s->holds_pings && !strncmp(path, "/machine/ping", 13) ? "HEAD" : "POST");
 	if (strcmp(path, "/machine/register") == 0)
 		answer_register(s, st, body, len);
 	else if (!strncmp(path, "/machine/ping", 13)) {
+		s->n_pinged++;
+		if (s->holds_pings)
+			return;
 		snprintf(s->pinged, sizeof(s->pinged), "%s %.*s", path, (int)len, (const char *)body);
 		h2_respond(st, 200, NULL, NULL, 0);
 	} else

@@ -30,6 +30,8 @@ struct site {
 	int map_status;
 	const char *maps[4];   /* the first of each stream */
 	const char *deltas[2]; /* what follows in the first stream */
+	size_t repeats;	       /* the first of them before it, so often */
+	bool holds_pings;      /* they are not answered */
 	/* What it was asked. */
 	size_t n_registers, n_streams, n_gone, n_goodbyes;
 	struct node_key goodbyes[2];
@@ -44,7 +46,7 @@ struct site {
 	size_t n_maps, n_first, n_up, n_down, n_forgotten, n_waits, n_server_is, n_accepted, n_told, n_logout;
 	char refused[256], asked[256];
 	char pinged[128]; /* path and body */
-	size_t n_asked;
+	size_t n_asked, n_pinged, n_updates;
 };
 
 struct site *site_new_at(struct addr ip);

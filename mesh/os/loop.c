@@ -82,6 +82,11 @@ void loop_run_once(struct loop *l)
 	uv_run(&l->uv, UV_RUN_ONCE);
 	l->once = false;
 }
+bool loop_has_work(struct loop *l)
+{
+	return loop_uv(l)->active_reqs.count;
+}
+
 void loop_stop(struct loop *l)
 {
 	uv_stop(&l->uv);

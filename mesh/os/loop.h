@@ -20,6 +20,9 @@ uint64_t clock_now_ns(void); /* monotonic */
 uint64_t clock_now_ms(void);
 int64_t clock_boot_ms(void); /* monotonic, and goes on while the machine sleeps */
 
+/* Whether a thread works for it: a look-up, a piece of work that is not done. For tests that wait for their end. */
+bool loop_has_work(struct loop *l);
+
 /* One-shot timer; set again to repeat. Resolution 1 ms. 0, from a timer: after what has arrived by then. */
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *l, void (*cb)(void *arg), void *arg);

@@ -247,6 +247,8 @@ int block_add_regex(struct block *b, unsigned list, const char *text, size_t len
 {
 	if (b->n_regexes == BLOCK_REGEXES_MAX)
 		return err_say(eb, ERR_TOO_LARGE, "more than %d regular expressions", BLOCK_REGEXES_MAX);
+	struct errbuf own;
+	eb = eb ? eb : &own;
 	struct block_regex *x = block_regex_new(text, len, eb);
 	if (!x)
 		return eb->code;

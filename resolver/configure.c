@@ -326,6 +326,8 @@ static int site_set(struct resolver *r, const struct resolver_config *c, struct 
 static int routes_fill(
 	struct resolver *r, const struct resolver_config *c, struct routes *routes, struct errbuf *eb)
 {
+	struct errbuf own;
+	eb = eb ? eb : &own;
 	int err = private_ok_set(r, c, routes, eb);
 	for (size_t i = 0; !err && i < c->n_routes; i++) {
 		routes->n = i + 1;

@@ -436,6 +436,8 @@ int resolver_server_certificate(
 {
 	static const char *const protocols[] = { [DNS_SECURE_TLS] = "dot", [DNS_SECURE_HTTPS] = "h2" };
 	struct tls *fresh[2] = { NULL };
+	struct errbuf own;
+	eb = eb ? eb : &own;
 	int err = clients_open(s, eb);
 	for (int by = 0; !err && by < 2; by++) {
 		fresh[by] = tls_server(cert_file, key_file, eb);

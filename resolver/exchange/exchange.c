@@ -138,6 +138,8 @@ void exchange_proxies(struct exchange *x, const struct proxies *p)
 int exchange_authorities(struct exchange *x, const char *ca_file, struct errbuf *eb)
 {
 	/* Whom the machine knows is set up with the first server that is asked so: most have none, and it takes 2 MiB. */
+	struct errbuf own;
+	eb = eb ? eb : &own;
 	struct tls *tls = ca_file ? tls_client_authorities(ca_file, eb) : NULL;
 	if (ca_file && !tls)
 		return eb->code;

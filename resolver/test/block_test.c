@@ -77,6 +77,7 @@ static void test_judge(void **state)
 	add(b, GOOD, "good.t.example", BLOCK_NAME | BLOCK_BELOW);
 	assert_int_equal(block_add_regex(b, ADS, "^r[0-9]\\.", 9, NULL), 0);
 	assert_int_equal(block_add_regex(b, GOOD, "^r8\\.", 5, NULL), 0);
+	assert_true(block_add_regex(b, GOOD, "r8(", 3, NULL) < 0);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct dns_name n = name_of(rows[i].name);
 		unsigned by = 0;

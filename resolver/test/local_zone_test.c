@@ -131,6 +131,11 @@ static void test_errors(void **state)
 	assert_null(local_zones_new(twice, 2, seed, &eb));
 	assert_non_null(strstr(eb.text, "is given twice"));
 	assert_null(local_zones_new(bad, 1, seed, &eb));
+	fake_open(&f, 1);
+	assert_int_equal(resolver_configure(f.r,
+				 &(struct resolver_config) { .local_zones = bad, .n_local_zones = 1 }, NULL),
+		ERR_MALFORMED); /* though nobody reads the sentence */
+	fake_close(&f);
 	for (unsigned i = 1; i < RESOLVER_WORDS; i++)
 		assert_true(resolver_word_parse(resolver_word_text((enum resolver_word)i), &w) && w == i);
 	assert_false(resolver_word_parse("", &w) || resolver_word_parse("deny", &w));

@@ -364,6 +364,7 @@ static void test_certificate(void **state)
 	snprintf(cert, sizeof(cert), "%s/new.pem", fx.dir);
 	snprintf(key, sizeof(key), "%s/newkey.pem", fx.dir);
 	assert_true(resolver_server_certificate(fx.server, fx.cert, "/nonexistent", &eb) < 0);
+	assert_int_equal(resolver_server_certificate(fx.server, fx.cert, "/nonexistent", NULL), eb.code);
 	connect_to(&fx.tls_at, "dot");
 	assert_true(fx.opened);
 	client_close();

@@ -422,6 +422,7 @@ static void test_wrong_certificate(void **state)
 	assert_int_equal(exchange_authorities(f->asker.x, NULL, &eb), 0); /* whom the machine knows */
 	assert_false(answers(f, 3));
 	assert_true(exchange_authorities(f->asker.x, f->key, &eb) < 0);
+	assert_int_equal(exchange_authorities(f->asker.x, f->key, NULL), eb.code);
 	unsigned asked = 0;
 	for (unsigned i = 0; i < f->server.n_links; i++)
 		asked += f->server.links[i].n;

@@ -14,6 +14,11 @@ enum { PIECE_LEN = 64 * 1024 };
 
 static const char out_of_memory[] = "out of memory for lists";
 
+static int does_not_fit(const struct conf_list *l, int err, struct errbuf *eb)
+{
+	return err_say(eb, err, "the list %s does not fit in memory", l->name);
+}
+
 /* ---- into a set ---- */
 
 /* One list, from where it is, piece by piece. */
@@ -36,7 +41,7 @@ static int list_feed(const struct conf_list *from, struct block_list *l, struct 
 	if (fd >= 0)
 		close(fd);
 	free(piece);
-	return err;
+	return err == -ENOMEM || err == ERR_TOO_LARGE ? does_not_fit(from, err, eb) : err;
 }
 
 struct into_set {
@@ -68,7 +73,9 @@ static int list_read(const struct conf_list *from, struct block *set, struct buf
 	struct block_list_ops ops = { item_add, &to };
 	struct block_list *l = malloc(sizeof(*l));
 	int err = l ? block_list_add(set, from->name, from->allow, &to.list) : -ENOMEM;
-	if (!err) {
+	if (err) {
+		does_not_fit(from, err, eb);
+	} else {
 		block_list_begin(l, from->allow, &ops);
 		err = list_feed(from, l, eb);
 	}
@@ -77,16 +84,16 @@ static int list_read(const struct conf_list *from, struct block *set, struct buf
 		uint64_t first = l->first_skipped && (!to.first_bad || l->first_skipped < to.first_bad)
 					 ? l->first_skipped
 					 : to.first_bad;
-		buf_printf(out, "%s: %" PRIu64 " names", from->name, to.n);
-		if (skipped)
-			buf_printf(out,
-				", %" PRIu64 " lines without sense here, the first of them line %" PRIu64,
-				skipped, first);
-		buf_append(out, "\n", 1);
+		bool ok = buf_printf(out, "%s: %" PRIu64 " names", from->name, to.n) &&
+			  (!skipped || buf_printf(out,
+					       ", %" PRIu64 " lines without sense here, the first of them "
+					       "line %" PRIu64,
+					       skipped, first)) &&
+			  buf_append(out, "\n", 1);
+		if (!ok)
+			err = err_say(eb, -ENOMEM, "%s", out_of_memory);
 	}
 	free(l);
-	if (err == -ENOMEM || err == ERR_TOO_LARGE)
-		return err_say(eb, err, "the list %s does not fit in memory", from->name);
 	return err;
 }
 
@@ -114,17 +121,18 @@ struct search {
 	struct lists_found *found;
 };
 
-/* Does this line of a list cover the name? */
-static bool item_covers(const struct search *s, const struct block_item *i)
+/* Does this line of a list cover the name? Or -ENOMEM. */
+static int item_covers(const struct search *s, const struct block_item *i)
 {
 	if (!i->name.len) {
-		struct block_regex *x = block_regex_new(i->regex, i->regex_len, NULL);
+		struct errbuf eb = { 0 };
+		struct block_regex *x = block_regex_new(i->regex, i->regex_len, &eb);
 		bool found = x && block_regex_matches(x, s->text, strlen(s->text));
 		block_regex_free(x);
-		return found;
+		return x || eb.code != -ENOMEM ? found : -ENOMEM;
 	}
 	if (dns_name_equal(&i->name, s->name))
-		return i->reach & BLOCK_NAME;
+		return (i->reach & BLOCK_NAME) != 0;
 	return i->reach & BLOCK_BELOW && dns_name_within(s->name, &i->name);
 }
 
@@ -132,20 +140,18 @@ static int item_search(void *arg, const struct block_item *i)
 {
 	struct search *s = arg;
 	char text[DNS_NAME_TEXT];
-	if (!item_covers(s, i))
-		return 0;
+	int covers = item_covers(s, i);
+	if (covers <= 0)
+		return covers;
 	if (!s->asleep)
 		++*(s->list->allow ? &s->found->allows : &s->found->blocks);
-	buf_printf(s->out, "%s by the list %s%s, ", s->list->allow ? "allowed" : "blocked", s->list->name,
-		s->asleep ? " (not now)" : "");
-	if (s->list->file)
-		buf_printf(s->out, "%s:%" PRIu64 ": ", s->list->file, i->line);
-	if (i->name.len)
-		buf_printf(s->out, "%s%s\n", i->reach & BLOCK_BELOW ? "*." : "",
-			dns_name_format(&i->name, text));
-	else
-		buf_printf(s->out, "/%.*s/\n", (int)i->regex_len, i->regex);
-	return 0;
+	bool ok = buf_printf(s->out, "%s by the list %s%s, ", s->list->allow ? "allowed" : "blocked",
+			  s->list->name, s->asleep ? " (not now)" : "") &&
+		  (!s->list->file || buf_printf(s->out, "%s:%" PRIu64 ": ", s->list->file, i->line)) &&
+		  (i->name.len ? buf_printf(s->out, "%s%s\n", i->reach & BLOCK_BELOW ? "*." : "",
+					 dns_name_format(&i->name, text))
+			       : buf_printf(s->out, "/%.*s/\n", (int)i->regex_len, i->regex));
+	return ok ? 0 : -ENOMEM;
 }
 
 int lists_explain(const struct conf_block *c, uint32_t lists, uint32_t awake, const struct dns_name *name,

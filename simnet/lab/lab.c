@@ -28,19 +28,24 @@ uint64_t lab_stretched_ms(
 	return start + slowness_stretch(slowness_since(l->slowness, mark), deadline - start);
 }
 
-static bool wait_until(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms, bool stretch)
+struct lab_since lab_since(const struct lab *l)
 {
-	struct slowness_mark mark = slowness_now(l->slowness);
-	uint64_t start = loop_now_ms(l->loop);
+	return (struct lab_since) { slowness_now(l->slowness), loop_now_ms(l->loop) };
+}
 
+/* since: NULL, the deadline is not stretched. */
+static bool wait_until(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms,
+	const struct lab_since *since)
+{
 	if (!l->deadline)
 		l->deadline = loop_timer_new(l->loop, deadline_passed, l);
 	for (;;) {
 		if (l->between)
 			l->between(l->between_arg);
 		uint64_t now = loop_now_ms(l->loop);
-		uint64_t end = stretch && now >= deadline_ms ? lab_stretched_ms(l, &mark, start, deadline_ms)
-							     : deadline_ms;
+		uint64_t end = since && now >= deadline_ms
+				       ? lab_stretched_ms(l, &since->mark, since->ms, deadline_ms)
+				       : deadline_ms;
 		if (done(arg))
 			return true;
 		if (now >= end || l->interrupted || l->over || l->story->lost || !l->deadline)
@@ -53,12 +58,19 @@ static bool wait_until(struct lab *l, bool (*done)(void *arg), void *arg, uint64
 
 bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms)
 {
-	return wait_until(l, done, arg, deadline_ms, true);
+	struct lab_since now = lab_since(l);
+	return wait_until(l, done, arg, deadline_ms, &now);
+}
+
+bool lab_wait_since(struct lab *l, bool (*done)(void *arg), void *arg, const struct lab_since *since,
+	uint64_t deadline_ms)
+{
+	return wait_until(l, done, arg, deadline_ms, since);
 }
 
 bool lab_look(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t ms)
 {
-	return wait_until(l, done, arg, loop_now_ms(l->loop) + ms, false);
+	return wait_until(l, done, arg, loop_now_ms(l->loop) + ms, NULL);
 }
 
 static bool is_over(void *arg)

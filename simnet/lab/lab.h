@@ -55,6 +55,14 @@ size_t lab_step_number(const struct lab *l);
 /* Runs the loop until done(arg), the deadline (loop_now_ms; later on a slow machine), or an interrupt; returns
  * done(arg). */
 bool lab_wait(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t deadline_ms);
+/* The same of a deadline that was set before: later by how slow the machine was since then, too. */
+struct lab_since {
+	struct slowness_mark mark;
+	uint64_t ms; /* loop_now_ms then */
+};
+struct lab_since lab_since(const struct lab *l); /* now */
+bool lab_wait_since(struct lab *l, bool (*done)(void *arg), void *arg, const struct lab_since *since,
+	uint64_t deadline_ms);
 /* The same for so long on any machine: behind it something is tried again, and nothing is judged. */
 bool lab_look(struct lab *l, bool (*done)(void *arg), void *arg, uint64_t ms);
 /* The deadline of what began at `start`, later by how slow the machine was since. */

@@ -52,16 +52,21 @@ static int ask_libc(
 	return err_say(eb, ERR_REFUSED, "%s cannot resolve '%s'", l->s->nodes[from].name, name);
 }
 
-/* An address as it is, a name by asking again until the deadline. */
+/* An address as it is, a name by asking again until the deadline (0: once), which is later on a slow machine. */
 static int find_address(
 	struct lab *l, int from, const char *name, uint64_t deadline_ms, struct addr *out, struct errbuf *eb)
 {
+	struct lab_since since = lab_since(l);
+
 	while (!addr_parse(name, out)) {
-		int no = ask_libc(l, from, name, deadline_ms, out, eb);
+		uint64_t until = lab_stretched_ms(l, &since.mark, since.ms, deadline_ms);
+		int no = ask_libc(l, from, name, until, out, eb);
 		if (!no)
 			break;
-		if (no != ERR_REFUSED || l->interrupted || l->failed || loop_now_ms(l->loop) >= deadline_ms)
+		if (no != ERR_REFUSED || l->interrupted || l->failed || !deadline_ms)
 			return no;
+		if (loop_now_ms(l->loop) >= lab_stretched_ms(l, &since.mark, since.ms, deadline_ms))
+			return eb->code = -ETIMEDOUT; /* it was the time that ended it */
 		lab_sleep(l, RETRY_MS);
 	}
 	return 0;

@@ -42,10 +42,10 @@ static bool path_holds(void *arg)
 }
 
 /* What has begun in time may end later; the program has a moment to say so once more. */
-static bool wait_path(struct lab *l, struct path_wait *w, uint64_t deadline)
+static bool wait_path(struct lab *l, struct path_wait *w, const struct lab_since *since, uint64_t deadline)
 {
 	stream_ask(w->s);
-	bool good = lab_wait(l, path_holds, w, deadline);
+	bool good = lab_wait_since(l, path_holds, w, since, deadline);
 	while (!good && w->since_ms && !l->interrupted && !l->story->lost) {
 		uint64_t end = w->since_ms + w->for_ms + PATH_GRACE_MS;
 		good = lab_wait(l, path_holds, w, end);
@@ -80,17 +80,18 @@ static int expect_path(struct lab *l, const struct scn_step *st, struct errbuf *
 {
 	uint64_t start = loop_now_ms(l->loop), deadline = start + st->within_ms;
 	struct oracle_verdict v = { .path = st->path };
+	struct lab_since since = lab_since(l);
 	struct probe_stream *s = step_stream(l, st, deadline, eb);
 
 	if (!s)
-		return step_should_stop(l, eb) ? eb->code : ERR_REFUSED;
+		return step_should_stop(l, eb) || eb->code == -ETIMEDOUT ? eb->code : ERR_REFUSED;
 	if (!l->programs[s->from].adapter || !l->programs[s->from].adapter->path_argv)
 		return err_say(eb, ERR_MALFORMED, "%s runs nothing that can tell its path", st->from);
 	if (st->oracle)
 		oracle_ask(l->s, (size_t)(st - l->s->steps), s->from, s->to, &v);
 	struct path_wait w = { .s = s, .want = v.path, .start_ms = start, .for_ms = st->for_ms };
 	l->hot_until_ms = deadline + st->for_ms + PATH_GRACE_MS;
-	bool good = wait_path(l, &w, deadline);
+	bool good = wait_path(l, &w, &since, deadline);
 	l->hot_until_ms = loop_now_ms(l->loop);
 	if (step_should_stop(l, eb))
 		return eb->code;

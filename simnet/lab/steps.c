@@ -101,6 +101,7 @@ static const char *path_words(const struct probe_stream *s, char *buf, size_t ca
 static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 {
 	uint64_t start = loop_now_ms(l->loop), deadline = start + st->within_ms;
+	struct lab_since since = lab_since(l);
 	char path[140], trouble[140];
 
 	if (st->fails)
@@ -110,11 +111,11 @@ static int do_ping(struct lab *l, const struct scn_step *st, struct errbuf *eb)
 	size_t first = running ? running->meter.n : 0;
 	struct probe_stream *s = step_stream(l, st, deadline, eb);
 	if (!s)
-		return step_should_stop(l, eb) ? eb->code : ERR_REFUSED;
+		return step_should_stop(l, eb) || eb->code == -ETIMEDOUT ? eb->code : ERR_REFUSED;
 	uint64_t resolved = loop_now_ms(l->loop);
 	struct ping_wait w = { .s = s, .first = first, .via = st->path };
 	s->paths_seen = s->path ? 1u << s->path : 0;
-	bool heard = lab_wait(l, steps_answered, &w, deadline);
+	bool heard = lab_wait_since(l, steps_answered, &w, &since, deadline);
 	if (step_should_stop(l, eb))
 		return eb->code;
 	uint64_t took = loop_now_ms(l->loop) - start;

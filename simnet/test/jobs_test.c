@@ -35,6 +35,13 @@ static const struct command_line_file files[] = {
 			 "  - run: {at: a, argv: [sh, -c, 'n=$(date +%s%3N); [ -e /tmp/s ] || echo $n "
 			 ">/tmp/s; echo $((n > "
 			 "$(cat /tmp/s) + 1500))'], is: '1', within: 1s}\n" },
+	/* It has an address late, and answers at once then. */
+	{ "named.yaml", SCENARIO "named\n" HOSTS "steps:\n"
+				 "  - run: {at: a, argv: [sh, -c, '(sleep 1.5; echo 127.0.0.1 x.test "
+				 ">>/etc/hosts) >/dev/null 2>&1 &']}\n"
+				 "  - ping: {from: a, to: x.test, within: 1s}\n" },
+	{ "nameless.yaml",
+		SCENARIO "nameless\n" HOSTS "steps:\n  - ping: {from: a, to: x.test, within: 200ms}\n" },
 	{ "wants.yaml", SCENARIO "wants\n" HOSTS
 				 "steps:\n  - run: {at: a, argv: [echo, 'no'], is: 'yes', within: 200ms}\n" },
 	/* The third question is answered, and the answer is no. */
@@ -156,6 +163,9 @@ static void test_slow_machine(void **state)
 	/* The same of what is run again until its output is as it should be. */
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run grows.yaml", 0, "PASS grows");
 	command_line_expect("simnet run grows.yaml", 1, "FAIL grows");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run named.yaml", 0, "PASS named");
+	command_line_expect("simnet run named.yaml", 1, "a cannot resolve 'x.test'");
+	command_line_expect("SIMNET_SLOWDOWN=3 simnet run nameless.yaml", 5, "INCONCLUSIVE nameless");
 	command_line_expect("SIMNET_SLOWDOWN=3 simnet run wants.yaml", 5, "INCONCLUSIVE wants  ");
 	command_line_expect("simnet run wants.yaml", 1, "FAIL wants");
 	/* A question is asked again as soon as on any machine. */

@@ -1,6 +1,7 @@
 #include "mesh/base/text.h"
 #include "mesh/base/err.h"
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,24 @@ bool text_time_ms(const char *s, int64_t *out_ms)
 /* Of years that four digits hold; to many readers the first says that there is none. */
 #define TIME_FIRST_MS INT64_C(-62135596800000) /* 0001-01-01T00:00:00Z */
 #define TIME_LAST_MS INT64_C(253402300799999)  /* 9999-12-31T23:59:59.999Z */
+
+char *text_count(uint64_t n, const char *unit, char buf[static TEXT_COUNT])
+{
+	snprintf(buf, TEXT_COUNT, "%" PRIu64 " %s%s", n, unit, n == 1 ? "" : "s");
+	return buf;
+}
+
+char *text_span(uint64_t ms, char buf[static TEXT_COUNT])
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} spans[] = { { "day", 86400000 }, { "hour", 3600000 }, { "minute", 60000 }, { "second", 1000 } };
+	size_t i = 0;
+	while (i + 1 < ARRAY_LEN(spans) && ms < spans[i].ms)
+		i++;
+	return text_count(ms / spans[i].ms, spans[i].name, buf);
+}
 
 char *text_time_format(int64_t unix_ms, char *buf)
 {

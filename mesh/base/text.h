@@ -11,6 +11,12 @@ bool text_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out); /* deci
  * to the time of day. */
 #define TEXT_DURATION_MAX_MS ((uint64_t)INT64_MAX / 2)
 bool text_duration_ms(const char *s, uint64_t *out_ms);
+/* "1 minute", "5 minutes": a count with its unit, which is a word in the singular; returns buf. */
+enum { TEXT_COUNT = 40 };
+char *text_count(uint64_t n, const char *unit, char buf[static TEXT_COUNT]);
+/* "59 seconds", "1 minute", "23 hours", "2 days": how long it is, in the largest of these units that it has one of, rounded
+ * down. */
+char *text_span(uint64_t ms, char buf[static TEXT_COUNT]);
 /* RFC 3339 to Unix milliseconds and back (UTC, milliseconds only when not zero); buf[40]. Readers know
  * the years 1 to 9999: what is outside is told as the last moment of those, or as the second. */
 bool text_time_ms(const char *s, int64_t *out_ms);

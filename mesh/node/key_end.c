@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stddef.h>
 
-enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
+enum { DAY_MS = 24 * 3600000 };
 
 unsigned key_end_stage(int64_t end_ms, int64_t now_ms)
 {
@@ -19,19 +19,11 @@ unsigned key_end_stage(int64_t end_ms, int64_t now_ms)
 
 char *key_end_text(int64_t end_ms, int64_t now_ms, char buf[static KEY_END_TEXT])
 {
-	char when[40];
+	char when[40], left[TEXT_COUNT];
 	buf[0] = 0;
 	if (!key_end_stage(end_ms, now_ms))
 		return buf;
-	int64_t left = end_ms - now_ms;
-	long long days = (long long)(left / DAY_MS), hours = (long long)(left / HOUR_MS);
-	snprintf(buf, KEY_END_TEXT,
-		"The key of this machine ends in %lld %s (%s). To renew it: ropewalk login",
-		days ? days : hours,
-		days > 1     ? "days"
-		: days	     ? "day"
-		: hours == 1 ? "hour"
-			     : "hours",
-		text_time_format(end_ms / 1000 * 1000, when));
+	snprintf(buf, KEY_END_TEXT, "The key of this machine ends in %s (%s). To renew it: ropewalk login",
+		text_span((uint64_t)(end_ms - now_ms), left), text_time_format(end_ms / 1000 * 1000, when));
 	return buf;
 }

@@ -28,6 +28,23 @@ static void test_durations(void **state)
 	}
 }
 
+static void test_spans(void **state)
+{
+	static const struct {
+		uint64_t ms;
+		const char *text;
+	} rows[] = { { 0, "0 seconds" }, { 1999, "1 second" }, { 59999, "59 seconds" }, { 60000, "1 minute" },
+		{ 119999, "1 minute" }, { 120000, "2 minutes" }, { 3600000, "1 hour" },
+		{ 86399999, "23 hours" }, { 86400000, "1 day" }, { 14 * UINT64_C(86400000), "14 days" },
+		{ UINT64_MAX, "213503982334 days" } };
+	char buf[TEXT_COUNT];
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_string_equal(text_span(rows[i].ms, buf), rows[i].text);
+	assert_string_equal(text_count(1, "name", buf), "1 name");
+	assert_string_equal(text_count(0, "name", buf), "0 names");
+}
+
 static void test_times(void **state)
 {
 	(void)state;
@@ -234,7 +251,7 @@ static void test_numbered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_clean), cmocka_unit_test(test_numbered),
-		cmocka_unit_test(test_durations), cmocka_unit_test(test_times),
+		cmocka_unit_test(test_durations), cmocka_unit_test(test_spans), cmocka_unit_test(test_times),
 		cmocka_unit_test(test_far_times), cmocka_unit_test(test_options),
 		cmocka_unit_test(test_nearest), cmocka_unit_test(test_option_errors),
 		cmocka_unit_test(test_given_bool) };

@@ -10,6 +10,7 @@
 #include "mesh/acme/acme.h"
 #include "mesh/acme/acme_cert.h"
 #include "mesh/base/log.h"
+#include "mesh/base/text.h"
 #include "mesh/control/config/config_value.h"
 #include "mesh/os/file.h"
 #include "mesh/transport/http.h"
@@ -173,14 +174,15 @@ static void order_done(void *arg, int code, const char *pem, size_t len, const c
 {
 	struct certificate *x = arg;
 	struct errbuf eb = { 0 };
+	char span[TEXT_COUNT];
 	const char *host = x->w->api->cfg->acme_host;
 	int err = code ? code : use_issued(x, pem, len, &eb);
 	if (err) {
 		x->retry_ms = x->retry_ms ? x->retry_ms * 2 : RETRY_MIN_MS;
 		if (x->retry_ms > RETRY_MAX_MS)
 			x->retry_ms = RETRY_MAX_MS;
-		log_error("no certificate for %s: %s; trying again in %llu minutes", host,
-			code ? why : eb.text, (unsigned long long)x->retry_ms / 60000);
+		log_error("no certificate for %s: %s; trying again in %s", host, code ? why : eb.text,
+			text_span(x->retry_ms, span));
 	} else {
 		x->retry_ms = 0;
 		log_info("certificate for %s is there, and in use", host);

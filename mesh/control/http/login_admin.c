@@ -257,14 +257,14 @@ void login_admin(struct api_call *c)
 {
 	struct login *l = c->api->login;
 	struct visitor v;
-	char text[96];
+	char text[96], span[TEXT_COUNT];
 	login_visitor(c, &v);
 	if (!login_form_is_ours(c, &v))
 		return;
 	uint64_t wait = throttle_wait_ms(&l->throttle, &c->from, clock_now_ms());
 	if (wait) {
-		snprintf(text, sizeof(text), "Too many wrong tries from here: wait %llu seconds.",
-			(unsigned long long)(wait + 999) / 1000);
+		snprintf(text, sizeof(text), "Too many wrong tries from here: wait %s.",
+			text_count((wait + 999) / 1000, "second", span));
 		page_say(&c->way, 429, "Not yet", text, NULL, NULL);
 	} else if (l->n_tries >= TRIES_MAX || tries_of(l, &c->from) >= TRIES_EACH) {
 		page_say(&c->way, 503, "Not possible at the moment",

@@ -4,6 +4,7 @@
 #include "mesh/control/http/login_inner.h"
 
 #include "mesh/base/log.h"
+#include "mesh/base/text.h"
 #include "mesh/os/work.h"
 #include "mesh/web/password.h"
 #include <stdio.h>
@@ -164,11 +165,11 @@ static void value_of(const struct api_call *c, const char *name, char *out, size
 static bool may_make(struct api_call *c)
 {
 	struct login *l = c->api->login;
-	char word[2 * KEY_LEN + 1], text[96];
+	char word[2 * KEY_LEN + 1], text[96], span[TEXT_COUNT];
 	uint64_t wait = throttle_wait_ms(&l->throttle, &c->from, clock_now_ms());
 	if (wait) {
-		snprintf(text, sizeof(text), "Too many wrong tries from here: wait %llu seconds.",
-			(unsigned long long)(wait + 999) / 1000);
+		snprintf(text, sizeof(text), "Too many wrong tries from here: wait %s.",
+			text_count((wait + 999) / 1000, "second", span));
 		page_say(&c->way, 429, "Not yet", text, NULL, NULL);
 		return false;
 	}

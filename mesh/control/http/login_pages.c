@@ -1,11 +1,13 @@
 /* The page of a machine that waits, and what it asks for while it is open. */
 #include "mesh/control/http/login_inner.h"
 
+#include "mesh/base/text.h"
+
 #include "mesh/control/http/machine.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_SHOWN = 8 + 12, MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
+enum { KEY_SHOWN = 8 + 12, MINUTE_MS = 60 * 1000 };
 
 extern const unsigned char login_css[], login_js[];
 extern const size_t login_css_len, login_js_len;
@@ -68,19 +70,14 @@ static void put_fact(struct page *p, const char *name, const char *value)
 
 static void put_facts(struct page *p, const struct pending_info *m, int64_t now_ms)
 {
-	char key[KEY_TEXT], from[ADDR_TEXT], since[48];
+	char key[KEY_TEXT], from[ADDR_TEXT], since[48], span[TEXT_COUNT];
 	int64_t ago = now_ms - m->since_ms;
 	key_format(m->key.b, "nodekey:", key);
 	memcpy(key + KEY_SHOWN, "\xe2\x80\xa6", sizeof("\xe2\x80\xa6"));
 	if (ago < MINUTE_MS)
 		snprintf(since, sizeof(since), "just now");
 	else
-		snprintf(since, sizeof(since), "%lld %s ago",
-			(long long)(ago < HOUR_MS ? ago / MINUTE_MS : ago / HOUR_MS),
-			ago < 2 * MINUTE_MS ? "minute"
-			: ago < HOUR_MS	    ? "minutes"
-			: ago < 2 * HOUR_MS ? "hour"
-					    : "hours");
+		snprintf(since, sizeof(since), "%s ago", text_span((uint64_t)ago, span));
 	page_raw(p, "<dl>");
 	put_fact(p, "Machine", m->hostname);
 	put_fact(p, "System", m->os);

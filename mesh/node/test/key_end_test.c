@@ -25,7 +25,9 @@ static void test_stages(void **state)
 		{ 25 * 3600000ll, 3, "The key of this machine ends in 1 day " },
 		{ 24 * 3600000ll, 1, "The key of this machine ends in 1 day " },
 		{ 2 * 3600000ll, 1, "The key of this machine ends in 2 hours" },
-		{ 1, 1, "The key of this machine ends in 0 hours" },
+		{ 3600000ll, 1, "The key of this machine ends in 1 hour " },
+		{ 119000, 1, "The key of this machine ends in 1 minute " },
+		{ 1, 1, "The key of this machine ends in 0 seconds" },
 		{ 0, 0, NULL },
 		{ -1, 0, NULL },
 	};

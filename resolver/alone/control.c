@@ -129,15 +129,13 @@ static void reload_told(void *arg, int err, const struct errbuf *eb)
 {
 	struct control_reload *k = arg;
 	struct door_guest *g = k->g;
-	char text[sizeof(eb->text) + 48];
 	g->waits = NULL;
 	free(k);
 	if (!err) {
 		door_say(g, 200, "read again; lists are being read");
 		return;
 	}
-	snprintf(text, sizeof(text), "%s; the configuration stays as it was", eb->text);
-	door_say(g, 409, text);
+	door_say(g, 409, eb->text);
 }
 
 static void do_reload(struct control_request *q)

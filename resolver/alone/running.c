@@ -7,6 +7,7 @@
 #include "resolver/keeper.h"
 #include "resolver/local_names.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CONF_MAX = 16 << 20 };
@@ -50,8 +51,28 @@ static void zone_changed(void *arg, struct zone *z)
 	resolver_zone_set(resolver_server_core(((struct running *)arg)->server), z);
 }
 
-int running_config_apply(
-	struct running *s, const struct conf *c, struct zone *z, struct local_names *names, struct errbuf *eb)
+/* What is taken of a configuration, in this order; the first that cannot be ends it. */
+static int take_authorities(struct running *s, const struct conf *c, struct errbuf *eb)
+{
+	return resolver_server_authorities(s->server, c->authorities, eb);
+}
+
+static int take_certificate(struct running *s, const struct conf *c, struct errbuf *eb)
+{
+	return c->secure.certificate
+		       ? resolver_server_certificate(s->server, c->secure.certificate, c->secure.key, eb)
+		       : 0;
+}
+
+static int take_validation(struct running *s, const struct conf *c, struct errbuf *eb)
+{
+	struct resolver_validation v = {
+		.anchors = c->anchors, .insecure = c->insecure, .n_insecure = c->n_insecure
+	};
+	return resolver_server_validate(s->server, c->validate ? &v : NULL, eb);
+}
+
+static int take_routes(struct running *s, const struct conf *c, struct errbuf *eb)
 {
 	struct resolver_config rc = { .routes = c->routes,
 		.n_routes = c->n_routes,
@@ -66,21 +87,60 @@ int running_config_apply(
 		.stale_s = c->stale_s,
 		.dns64 = c->dns64,
 		.dns64_find = c->dns64_find };
-	int err = resolver_server_authorities(s->server, c->authorities, eb);
-	if (!err && c->secure.certificate)
-		err = resolver_server_certificate(s->server, c->secure.certificate, c->secure.key, eb);
-	struct resolver_validation v = {
-		.anchors = c->anchors, .insecure = c->insecure, .n_insecure = c->n_insecure
-	};
-	err = err ? err : resolver_server_validate(s->server, c->validate ? &v : NULL, eb);
-	err = err ? err : resolver_server_configure(s->server, &rc, eb);
-	err = err ? err : resolver_server_allow(s->server, c->allow, c->n_allow, eb);
-	err = err ? err : resolver_server_rate(s->server, (uint32_t)c->rate, eb);
+	return resolver_server_configure(s->server, &rc, eb);
+}
+
+static int take_clients(struct running *s, const struct conf *c, struct errbuf *eb)
+{
+	return resolver_server_allow(s->server, c->allow, c->n_allow, eb);
+}
+
+static int take_rate(struct running *s, const struct conf *c, struct errbuf *eb)
+{
+	return resolver_server_rate(s->server, (uint32_t)c->rate, eb);
+}
+
+static const struct {
+	const char *keys; /* of the configuration, as it is said that they hold */
+	int (*take)(struct running *s, const struct conf *c, struct errbuf *eb);
+} parts[] = { { "\"upstream-authorities\"", take_authorities }, { "\"secure\"", take_certificate },
+	{ "\"dnssec\"", take_validation }, { "upstreams and routes", take_routes },
+	{ "\"allow\"", take_clients }, { "\"rate-limit\"", take_rate } };
+
+/* Which of the parts before this one another configuration may have changed. */
+static void holds_say(const struct running *s, const struct conf *c, size_t part, char *out, size_t cap)
+{
+	const bool has[] = { c->authorities || s->had.authorities, c->secure.certificate != NULL,
+		c->validate || s->had.validation };
+	size_t len = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < part; i++)
+		if ((i >= ARRAY_LEN(has) || has[i]) && len < cap)
+			len += (size_t)snprintf(out + len, cap - len, "%s%s", len ? ", " : "", parts[i].keys);
+}
+
+/* *n: of the parts, how many were taken. */
+static int parts_take(struct running *s, const struct conf *c, size_t *n, struct errbuf *eb)
+{
+	int err = 0;
+	for (*n = 0; *n < ARRAY_LEN(parts); ++*n)
+		if ((err = parts[*n].take(s, c, eb)))
+			break;
+	return err;
+}
+
+int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct local_names *names,
+	char holds[static RUNNING_HOLDS], struct errbuf *eb)
+{
+	size_t n;
+	int err = parts_take(s, c, &n, eb);
 	const struct local_watch watch = { .changed = zone_changed, .arg = s };
 	if (!err && !local_names_watch(names, s->loop, &watch))
 		err = err_say(eb, -ENOMEM, "out of memory for names of machines");
+	holds_say(s, c, n, holds, RUNNING_HOLDS);
 	if (err)
 		return err;
+	s->had = (struct running_had) { .authorities = c->authorities, .validation = c->validate };
 	resolver_zone_set(resolver_server_core(s->server), z);
 	local_names_close(s->names); /* with the last reference of the zone before */
 	s->names = names;
@@ -98,27 +158,36 @@ static void read_anew(void *arg)
 {
 	struct running *s = arg;
 	struct reload *x = &s->reload;
-	x->err = running_config_read(s->config, &x->conf, &x->zone, &x->eb);
-	if (x->err)
-		return;
-	x->names = local_names_read(x->zone, x->conf.names_from, x->conf.n_names_from, &x->eb);
-	if (x->names)
-		return;
-	x->err = x->eb.code;
-	zone_put(x->zone);
-	conf_free(&x->conf);
+	struct errbuf why = { 0 };
+	x->err = running_config_read(s->config, &x->conf, &x->zone, &why);
+	if (!x->err) {
+		x->names = local_names_read(x->zone, x->conf.names_from, x->conf.n_names_from, &why);
+		if (x->names)
+			return;
+		x->err = why.code;
+		zone_put(x->zone);
+		conf_free(&x->conf);
+	}
+	err_say(&x->eb, x->err, "%.340s; the configuration stays as it was", why.text);
 }
 
 static int take_anew(struct running *s)
 {
 	struct reload *x = &s->reload;
-	int err = running_config_apply(s, &x->conf, x->zone, x->names, &x->eb);
+	struct errbuf why = { 0 };
+	char holds[RUNNING_HOLDS];
+	int err = running_config_apply(s, &x->conf, x->zone, x->names, holds, &why);
 	if (err)
 		local_names_close(x->names);
-	else
-		err = blocker_reconfigure(s->blocker, &x->conf.arena, &x->conf.block, &x->eb);
+	else if ((err = blocker_reconfigure(s->blocker, &x->conf.arena, &x->conf.block, &why)))
+		err_say(&x->eb, err, "%.200s; all else of the configuration holds", why.text);
 	zone_put(x->zone);
 	conf_free(&x->conf);
+	if (err && !x->eb.code)
+		err_say(&x->eb, err,
+			holds[0] ? "%.170s; what the configuration says of %s holds, the rest stays as it was"
+				 : "%.300s; the configuration stays as it was",
+			why.text, holds);
 	return err;
 }
 
@@ -129,7 +198,7 @@ static void end(struct running *s, int err)
 {
 	struct reload *x = &s->reload;
 	if (err)
-		log_error("%s; the configuration stays as it was", x->eb.text);
+		log_error("%s", x->eb.text);
 	else
 		log_info("configuration read again (changes of \"listen\", \"page\", \"state\" and "
 			 "\"keep-cache\" need a "
@@ -162,7 +231,7 @@ static void begin(struct running *s)
 	notify_reloading(s->notify);
 	x->work = work_start(s->loop, read_anew, is_read, s);
 	if (!x->work)
-		end(s, err_say(&x->eb, -ENOMEM, "memory is short"));
+		end(s, err_say(&x->eb, -ENOMEM, "memory is short; the configuration stays as it was"));
 }
 
 void running_reload(struct running *s, struct reload_waiter *w)

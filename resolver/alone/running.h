@@ -43,17 +43,21 @@ struct running {
 	struct own_lists *own;
 	struct page *page; /* NULL: none */
 	int64_t since_unix_ms;
+	struct running_had {
+		bool authorities, validation;
+	} had; /* in the configuration that holds */
 	struct reload reload;
 };
 /* The configuration and its zone; both are the caller's. */
 int running_config_read(const char *config, struct conf *c, struct zone **z, struct errbuf *eb);
 /* All of c but the lists, the zone, and the names in it, into what runs. names are taken over; an error: they are the
- * caller's still. */
+ * caller's still, and holds says in words what of c is in force, "" for nothing. */
+enum { RUNNING_HOLDS = 192 };
 int running_config_apply(struct running *s, const struct conf *c, struct zone *z, struct local_names *names,
-	struct errbuf *eb);
+	char holds[static RUNNING_HOLDS], struct errbuf *eb);
 /* Reads the configuration, the files that it names and the lists again, on threads: what runs goes on meanwhile. w (NULL:
  * nobody) is the caller's, and told once, from the loop, perhaps before this returns; he may ask anew then, and forget
- * others. An error: all stays as it was. */
+ * others. An error: the sentence says what of the configuration holds. */
 void running_reload(struct running *s, struct reload_waiter *w);
 void running_reload_forget(struct running *s, struct reload_waiter *w); /* he is not told any more */
 void running_reload_end(struct running *s); /* waits for the thread; nobody is told */

@@ -130,7 +130,8 @@ static int keeper_open(struct running *s, const struct conf *c, struct errbuf *e
 static int config_open(struct running *s, const struct conf *c, struct zone *z, struct errbuf *eb)
 {
 	struct local_names *names = local_names_read(z, c->names_from, c->n_names_from, eb);
-	int err = names ? running_config_apply(s, c, z, names, eb) : eb->code;
+	char holds[RUNNING_HOLDS];
+	int err = names ? running_config_apply(s, c, z, names, holds, eb) : eb->code;
 	if (err)
 		local_names_close(names);
 	return err;

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "mesh/base/err.h"
+#include "mesh/transport/stream.h"
 #include "resolver/alone/test/program.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -155,8 +157,46 @@ static void test_told(void **state)
 	}
 }
 
+/* What could not be taken is told with what was: nothing of it, or the parts before the one that failed. */
+static void test_holds(void **state)
+{
+	static const struct {
+		const char *added, *said; /* printf with the folder */
+	} rows[] = {
+		{ "listne: x\n", "the configuration stays as it was" },
+		{ "secure: { tls: 127.0.0.1:0, certificate: %1$s/c, key: %1$s/none }\n",
+			"none: No such file or directory; the configuration stays as it was" },
+		{ "dnssec: { validate: true, anchors: %1$s/none }\n", "the configuration stays as it was" },
+		{ "upstream-authorities: %1$s/c\nsecure: { tls: 127.0.0.1:0, certificate: %1$s/c, key: "
+		  "%1$s/k }\n"
+		  "dnssec: { validate: true, anchors: %1$s/none }\n",
+			"what the configuration says of \"upstream-authorities\", \"secure\" holds, the rest "
+			"stays as it was" },
+	};
+	const char *hosts[] = { "resolver.test" };
+	struct program p;
+	char text[512], added[512], whole[1100], out[4096], cert[128], key[128];
+	(void)state;
+	program_start(&p, conf);
+	path_of(&p, "c", cert);
+	path_of(&p, "k", key);
+	assert_int_equal(tls_self_signed(cert, key, hosts, 1, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(added, sizeof(added), rows[i].added, p.folder);
+		snprintf(whole, sizeof(whole), "%s%s", with_name(text, &p, "two"), added);
+		put(&p, "conf.yaml", whole);
+		assert_true(
+			program_tell(&p, out, sizeof(out), (const char *const[]) { "reload", NULL }) != 0);
+		if (!strstr(out, rows[i].said))
+			fail_msg("row %zu: %s", i, out);
+		assert_true(is_there(&p, "one", "1.2.3.1"));
+	}
+	program_stop(&p);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_meanwhile), cmocka_unit_test(test_told) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_meanwhile), cmocka_unit_test(test_told),
+		cmocka_unit_test(test_holds) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,8 @@ static bool same_hostinfo(const struct ctl_hostinfo *a, const struct ctl_hostinf
 	       ctl_text_equal(a->os_version, b->os_version) &&
 	       ctl_text_equal(a->ipn_version, b->ipn_version) && ctl_text_equal(a->machine, b->machine) &&
 	       ctl_prefixes_equal(&a->routable_ips, &b->routable_ips) &&
-	       ctl_strings_equal(&a->request_tags, &b->request_tags) && a->shields_up == b->shields_up;
+	       ctl_strings_equal(&a->request_tags, &b->request_tags) && a->shields_up == b->shields_up &&
+	       ctl_location_equal(a->location, b->location);
 }
 
 bool copy_node_equal(const struct ctl_node *a, const struct ctl_node *b)

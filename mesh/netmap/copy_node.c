@@ -87,6 +87,17 @@ static void pack_netinfo(struct packer *k, struct ctl_hostinfo *h)
 	h->netinfo = pack(k, &net, sizeof(net), alignof(struct ctl_netinfo));
 }
 
+static void pack_location(struct packer *k, struct ctl_hostinfo *h)
+{
+	if (!h->location)
+		return;
+	struct ctl_location l = *h->location;
+	const char **texts[] = { &l.country, &l.country_code, &l.city, &l.city_code };
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		*texts[i] = pack_text(k, *texts[i]);
+	h->location = pack(k, &l, sizeof(l), alignof(struct ctl_location));
+}
+
 static void pack_hostinfo(struct packer *k, struct ctl_hostinfo *h)
 {
 	const char **texts[] = { &h->ipn_version, &h->backend_log_id, &h->os, &h->os_version, &h->hostname,
@@ -97,6 +108,7 @@ static void pack_hostinfo(struct packer *k, struct ctl_hostinfo *h)
 	pack_strings(k, &h->request_tags);
 	pack_services(k, h);
 	pack_netinfo(k, h);
+	pack_location(k, h);
 }
 
 static void pack_endpoints(struct packer *k, struct ctl_endpoints *e)

@@ -56,6 +56,8 @@ static const struct json_row region_rows[] = {
 	REGION("RegionID", &json_i32, id, 0, NULL),
 	REGION("RegionCode", &json_str, code, 0, NULL),
 	REGION("RegionName", &json_str, name, 0, NULL),
+	REGION("Latitude", &json_f64, latitude, JSON_OMIT, NULL),
+	REGION("Longitude", &json_f64, longitude, JSON_OMIT, NULL),
 	REGION("NoMeasureNoHome", &json_bool, no_measure, JSON_OMIT, NULL),
 	REGION("Nodes", &json_list, nodes, 0, &derp_node_shape),
 	{ 0 },

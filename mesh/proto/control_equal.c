@@ -56,3 +56,18 @@ bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoin
 	}
 	return true;
 }
+
+static bool same_degrees(double a, double b)
+{
+	return !(a < b) && !(a > b);
+}
+
+bool ctl_location_equal(const struct ctl_location *a, const struct ctl_location *b)
+{
+	if (!a || !b)
+		return a == b;
+	return ctl_text_equal(a->country, b->country) && ctl_text_equal(a->country_code, b->country_code) &&
+	       ctl_text_equal(a->city, b->city) && ctl_text_equal(a->city_code, b->city_code) &&
+	       same_degrees(a->latitude, b->latitude) && same_degrees(a->longitude, b->longitude) &&
+	       a->priority == b->priority;
+}

@@ -9,6 +9,8 @@ bool ctl_text_equal(const char *a, const char *b); /* NULL is "" */
 bool ctl_strings_equal(const struct ctl_strings *a, const struct ctl_strings *b);
 bool ctl_strings_same(const struct ctl_strings *a, const struct ctl_strings *b); /* in any order */
 bool ctl_prefixes_equal(const struct ctl_prefixes *a, const struct ctl_prefixes *b);
+/* NULL: none. */
+bool ctl_location_equal(const struct ctl_location *a, const struct ctl_location *b);
 bool ctl_endpoints_equal(const struct ctl_endpoints *a, const struct ctl_endpoints *b);
 
 #endif

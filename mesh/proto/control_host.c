@@ -51,6 +51,22 @@ static const struct json_row service_rows[] = {
 };
 static const struct json_shape service_shape = { service_rows, sizeof(struct ctl_service), NULL };
 
+#define LOCATION(name, codec, field) \
+	{ \
+		name, codec, offsetof(struct ctl_location, field), JSON_OMIT, 0, NULL \
+	}
+static const struct json_row location_rows[] = {
+	LOCATION("Country", &json_str, country),
+	LOCATION("CountryCode", &json_str, country_code),
+	LOCATION("City", &json_str, city),
+	LOCATION("CityCode", &json_str, city_code),
+	LOCATION("Latitude", &json_f64, latitude),
+	LOCATION("Longitude", &json_f64, longitude),
+	LOCATION("Priority", &json_i32, priority),
+	{ 0 },
+};
+const struct json_shape location_shape = { location_rows, sizeof(struct ctl_location), NULL };
+
 #define HOST(name, codec, field, flags) \
 	{ \
 		name, codec, offsetof(struct ctl_hostinfo, field), flags, 0, NULL \
@@ -68,6 +84,7 @@ static const struct json_row hostinfo_rows[] = {
 	HOST("ShieldsUp", &json_bool, shields_up, JSON_OMIT),
 	{ "Services", &json_list, offsetof(struct ctl_hostinfo, services), JSON_OMIT, 0, &service_shape },
 	{ "NetInfo", &json_pointer, offsetof(struct ctl_hostinfo, netinfo), JSON_OMIT, 0, &netinfo_shape },
+	{ "Location", &json_pointer, offsetof(struct ctl_hostinfo, location), JSON_OMIT, 0, &location_shape },
 	{ 0 },
 };
 const struct json_shape hostinfo_shape = { hostinfo_rows, sizeof(struct ctl_hostinfo), NULL };
@@ -81,4 +98,9 @@ int ctl_hostinfo_read(
 bool ctl_hostinfo_write(struct buf *out, const struct ctl_hostinfo *m)
 {
 	return json_write(out, &hostinfo_shape, m);
+}
+
+bool ctl_location_write(struct buf *out, const struct ctl_location *m)
+{
+	return json_write(out, &location_shape, m);
 }

@@ -16,6 +16,7 @@ struct ctl_derp_node {
 struct ctl_derp_region {
 	int32_t id;
 	const char *code, *name;
+	double latitude, longitude; /* degrees, of its city; both 0 = not said */
 	bool no_measure;
 	struct ctl_derp_node *nodes;
 	size_t n_nodes;

@@ -1,4 +1,5 @@
 #include "mesh/proto/shapes.h"
+#include "mesh/proto/json_memory.h"
 #include <string.h>
 
 static const char legacy_derp[] = "127.3.3.40:";
@@ -203,4 +204,12 @@ bool ctl_node_has(const struct ctl_node *n, const struct addr *a)
 		if (addr_equal(&n->addresses.v[i].ip, a))
 			return true;
 	return false;
+}
+
+bool ctl_cap_has(const char *cap_map_json, const char *cap)
+{
+	json_t *o = cap_map_json ? json_memory_load(cap_map_json, strlen(cap_map_json), 0, NULL, NULL) : NULL;
+	bool has = json_object_get(o, cap);
+	json_decref(o);
+	return has;
 }

@@ -52,6 +52,12 @@ struct ctl_service { /* what listens on a node: "peerapi4", "tcp" */
 	const char *proto, *description;
 	uint16_t port;
 };
+/* Where a machine is, as it says or the server does: a city's middle, perhaps. Texts "" and numbers 0 = not said. */
+struct ctl_location {
+	const char *country, *country_code, *city, *city_code; /* "Canada", "CA", "Squamish", "YSE" */
+	double latitude, longitude;			       /* degrees */
+	int32_t priority;				       /* of exits at one place, the highest first */
+};
 struct ctl_hostinfo {
 	const char *ipn_version, *backend_log_id, *os, *os_version, *hostname, *machine, *go_arch;
 	struct ctl_prefixes routable_ips;
@@ -59,7 +65,8 @@ struct ctl_hostinfo {
 	bool shields_up; /* it lets in nothing that it has not asked for */
 	struct ctl_service *services;
 	size_t n_services;
-	const struct ctl_netinfo *netinfo; /* NULL: not said */
+	const struct ctl_netinfo *netinfo;   /* NULL: not said */
+	const struct ctl_location *location; /* NULL: not said */
 };
 
 struct ctl_user {
@@ -104,7 +111,9 @@ struct ctl_peer_patch {
 int ctl_hostinfo_read(
 	struct arena *a, const char *json, size_t len, struct ctl_hostinfo *out, struct errbuf *eb);
 bool ctl_hostinfo_write(struct buf *out, const struct ctl_hostinfo *m);
+bool ctl_location_write(struct buf *out, const struct ctl_location *m);
 bool ctl_node_write(struct buf *out, const struct ctl_node *m);
+bool ctl_cap_has(const char *cap_map_json, const char *cap);	   /* NULL: no; nor where memory is short */
 bool ctl_node_has(const struct ctl_node *n, const struct addr *a); /* among its own addresses */
 
 #endif

@@ -38,6 +38,7 @@ static const struct json_row peer_rows[] = {
 	PEER("InEngine", &json_bool, in_engine, NULL),
 	{ "Expired", &json_bool, offsetof(struct api_peer, expired), JSON_OMIT, 0, NULL },
 	{ "KeyExpiry", &json_time, offsetof(struct api_peer, key_expiry_ms), JSON_OMIT, 0, NULL },
+	{ "Location", &json_pointer, offsetof(struct api_peer, location), JSON_OMIT, 0, &location_shape },
 	{ "Why", &json_str, offsetof(struct api_peer, why), JSON_OMIT, 0, NULL },
 	{ 0 },
 };

@@ -3,6 +3,7 @@
 #define RW_PROTO_LOCALAPI_STATUS_H
 
 #include "mesh/proto/control_net.h"
+#include "mesh/proto/control_node.h"
 
 struct api_peer {
 	const char *stable_id, *host_name, *dns_name, *os; /* dns_name with trailing dot */
@@ -23,11 +24,12 @@ struct api_peer {
 	/* INT64_MIN = zero time */
 	int64_t created_ms, last_write_ms, last_seen_ms, last_handshake_ms, key_expiry_ms;
 	bool online, active, in_engine, expired, in_network_map;
-	struct ctl_strings peer_api_urls; /* "http://ip:port" */
-	int32_t file_target;		  /* whether it takes files, and why not: node/serve/sharing.h */
-	bool exit_node;			  /* all that has no better way goes by it */
-	bool exit_node_option;		  /* the network lets it be one */
-	const char *why;		  /* ours ("Why"): reason of the present path; "" = none */
+	struct ctl_strings peer_api_urls;    /* "http://ip:port" */
+	int32_t file_target;		     /* whether it takes files, and why not: node/serve/sharing.h */
+	bool exit_node;			     /* all that has no better way goes by it */
+	bool exit_node_option;		     /* the network lets it be one */
+	const struct ctl_location *location; /* NULL: not said */
+	const char *why;		     /* ours ("Why"): reason of the present path; "" = none */
 };
 struct api_user {
 	int64_t id;

@@ -6,6 +6,7 @@
 #include "mesh/proto/json.h"
 
 extern const struct json_shape hostinfo_shape; /* struct ctl_hostinfo */
+extern const struct json_shape location_shape; /* struct ctl_location */
 extern const struct json_shape node_shape;     /* struct ctl_node */
 extern const struct json_codec json_nodes;     /* a list of these; its row has node_shape */
 extern const struct json_shape patch_shape;    /* struct ctl_peer_patch */

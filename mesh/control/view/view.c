@@ -402,6 +402,7 @@ static bool can_patch(const struct member *a, const struct member *b)
 	       ctl_text_equal(a->hostinfo.hostname, b->hostinfo.hostname) &&
 	       ctl_text_equal(a->hostinfo.os, b->hostinfo.os) &&
 	       ctl_text_equal(a->hostinfo.ipn_version, b->hostinfo.ipn_version) &&
+	       ctl_location_equal(a->hostinfo.location, b->hostinfo.location) &&
 	       same_services(&a->hostinfo, &b->hostinfo) && ctl_prefixes_equal(&a->served, &b->served) &&
 	       ctl_prefixes_equal(&a->hostinfo.routable_ips, &b->hostinfo.routable_ips);
 }

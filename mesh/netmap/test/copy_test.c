@@ -16,7 +16,10 @@
 	"\"RequestTags\":[\"tag:a\"],\"ShieldsUp\":true,\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":9," \
 	"\"Description\":" \
 	"\"d\"}]," \
-	"\"NetInfo\":{\"PreferredDERP\":4,\"LinkType\":\"wired\",\"DERPLatency\":{\"1-v4\":0.25}}}"
+	"\"NetInfo\":{\"PreferredDERP\":4,\"LinkType\":\"wired\",\"DERPLatency\":{\"1-v4\":0.25}}," \
+	"\"Location\":{\"Country\":\"Canada\",\"CountryCode\":\"CA\",\"City\":\"Squamish\",\"CityCode\":" \
+	"\"YSE\"," \
+	"\"Latitude\":49.7,\"Longitude\":-123.1,\"Priority\":7}}"
 #define KEYS \
 	"\"Key\":\"nodekey:0000000000000000000000000000000000000000000000000000000000000022\"," \
 	"\"DiscoKey\":\"discokey:0000000000000000000000000000000000000000000000000000000000000022\","
@@ -30,7 +33,7 @@ static const struct row rows[] = {
 		"{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"two.x.test.\",\"User\":1," KEYS
 		"\"Addresses\":[\"100.64.0.2/32\"],\"AllowedIPs\":[\"100.64.0.2/32\",\"10.0.0.0/8\"]," MAX
 		"}",
-		512 },
+		640 },
 	{ "what a machine without networks says",
 		"{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"two.x.test.\",\"User\":1," KEYS
 		"\"Addresses\":[\"100.64.0.2/32\",\"fd7a:115c:a1e0::2/128\"],"

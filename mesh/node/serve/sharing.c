@@ -12,17 +12,9 @@
 #define CAP_SEND "https://tailscale.com/cap/file-send"
 #define CAP_TARGET "https://tailscale.com/cap/file-sharing-target"
 
-static bool has_cap(const char *cap_map_json, const char *cap)
-{
-	json_t *o = cap_map_json ? json_memory_load(cap_map_json, strlen(cap_map_json), 0, NULL, NULL) : NULL;
-	bool has = json_object_get(o, cap);
-	json_decref(o);
-	return has;
-}
-
 bool sharing_is_on(const struct netmap *m)
 {
-	return m && has_cap(m->self->node.cap_map_json, CAP_SHARING);
+	return m && ctl_cap_has(m->self->node.cap_map_json, CAP_SHARING);
 }
 
 /* A tagged machine is nobody's, and so is one without a user (0). */
@@ -85,7 +77,7 @@ static bool rule_grants(
 }
 
 /* The access rules give the peer this capability, towards us. */
-static bool peer_has_cap(const struct netmap *m, const struct ctl_node *peer, const char *cap)
+static bool peer_ctl_cap_has(const struct netmap *m, const struct ctl_node *peer, const char *cap)
 {
 	for (size_t i = 0; i < m->n_filters; i++)
 		for (size_t k = 0; k < m->filters[i].n_rules; k++)
@@ -144,7 +136,7 @@ enum sharing_target sharing_target(const struct netmap *m, const struct ctl_node
 		return SHARING_NO_PEER;
 	if (peer->hostinfo.os && !strcmp(peer->hostinfo.os, "tvOS"))
 		return SHARING_SYSTEM;
-	if (!same_owner(m, peer) && !peer_has_cap(m, peer, CAP_TARGET))
+	if (!same_owner(m, peer) && !peer_ctl_cap_has(m, peer, CAP_TARGET))
 		return SHARING_OTHER_USER;
 	if (!sharing_api_at(m, peer, &at))
 		return SHARING_NO_API;
@@ -174,7 +166,7 @@ const char *sharing_why(enum sharing_target t)
 
 bool sharing_accepts(const struct netmap *m, const struct ctl_node *peer)
 {
-	return sharing_is_on(m) && (same_owner(m, peer) || peer_has_cap(m, peer, CAP_SEND));
+	return sharing_is_on(m) && (same_owner(m, peer) || peer_ctl_cap_has(m, peer, CAP_SEND));
 }
 
 static bool ends_with(const char *name, const char *end)

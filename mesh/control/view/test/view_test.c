@@ -249,6 +249,16 @@ static void test_patches(void **state)
 	assert_int_equal(x->m.patches[0].online, OPT_FALSE);
 	assert_true(x->m.patches[0].has_last_seen);
 
+	/* Where it is no patch can say. */
+	d = *fleet_by_id(&x->f, 2);
+	d.hostinfo_json = "{\"Location\":{\"Country\":\"Norway\",\"CountryCode\":\"NO\",\"Priority\":7}}";
+	change(x, &d, false);
+	assert_true(next(x));
+	assert_int_equal(x->m.n_changed, 1);
+	const struct ctl_location *told = as_read(x).peers_changed[0].hostinfo.location;
+	assert_string_equal(told->country, "Norway");
+	assert_int_equal(told->priority, 7);
+
 	change(x, fleet_by_id(&x->f, 2), false); /* another record that says the same */
 	assert_false(next(x));
 }

@@ -103,6 +103,21 @@ static int take_bool(struct reading *r, yaml_node_t *map, const char *name, bool
 	return 0;
 }
 
+/* Of its city: clients judge by it how far an exit is that has no relay of its own. */
+static int take_degrees(struct reading *r, yaml_node_t *map, const char *name, double most, double *out)
+{
+	yaml_node_t *n = field(r, map, name);
+	const char *text = document_text(n);
+	char *end = NULL;
+	if (!n)
+		return 0;
+	double v = text && *text && !text[strspn(text, "-0123456789.")] ? strtod(text, &end) : 0;
+	if (!end || *end || v < -most || v > most)
+		return document_refuse(&r->d, n, "%s must be degrees from %g to %g", name, -most, most);
+	*out = v;
+	return 0;
+}
+
 static bool is_address(const char *text, bool v4)
 {
 	struct addr a;
@@ -178,6 +193,8 @@ static int take_region(struct reading *r, yaml_node_t *key, yaml_node_t *n, stru
 	if ((err = check_keys(r, n, region_keys)) || (err = take_number(r, n, "regionid", 0, &said)) ||
 		(err = take_text(r, n, "regioncode", &out->code)) ||
 		(err = take_text(r, n, "regionname", &out->name)) ||
+		(err = take_degrees(r, n, "latitude", 90, &out->latitude)) ||
+		(err = take_degrees(r, n, "longitude", 180, &out->longitude)) ||
 		(err = take_bool(r, n, "nomeasurenohome", &out->no_measure)))
 		return err;
 	if (said != out->id)

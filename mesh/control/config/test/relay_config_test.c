@@ -28,6 +28,12 @@ static void test_derp(void **state)
 		  "\"InsecureForTests\":true}]},"
 		  "\"901\":{\"Nodes\":null}}}",
 			NULL, 2 },
+		{ "regions: { 1: { latitude: 47.4, longitude: -8.5 }, 2: { latitude: 0 } }\n", NULL, 2 },
+		{ "regions: { 1: { latitude: 90.5 } }\n",
+			"d.yaml:1:27: latitude must be degrees from -90 to 90", 0 },
+		{ "regions: { 1: { longitude: 8,5 } }\n", "d.yaml:1:30: unknown key \"5\"", 0 },
+		{ "regions: { 1: { longitude: 1e1 } }\n",
+			"d.yaml:1:28: longitude must be degrees from -180 to 180", 0 },
 		{ "regions:\n", NULL, 0 },
 		{ "regions: 5\n", "d.yaml:1:1: a DERP map needs \"regions\": a mapping from number to region",
 			0 },
@@ -69,6 +75,9 @@ static void test_derp(void **state)
 			assert_string_equal(map.regions[0].nodes[0].ipv6, "none");
 			assert_string_equal(map.regions[0].nodes[0].cert_name, PIN);
 		}
+		if (i == 2)
+			assert_true(map.regions[0].latitude > 47.3 && map.regions[0].latitude < 47.5 &&
+				    map.regions[0].longitude < -8.4 && map.regions[0].longitude > -8.6);
 		if (i == 1)
 			assert_true(
 				map.regions[0].nodes[0].stun_port == -1 && map.regions[0].nodes[0].insecure);

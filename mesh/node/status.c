@@ -50,6 +50,7 @@ static void describe_node(struct arena *a, const struct ctl_node *c, struct api_
 		.tags = c->tags,
 		.primary_routes = c->primary_routes,
 		.cap_map_json = c->cap_map_json,
+		.location = c->hostinfo.location,
 		.exit_node_option = netmap_is_exit(c),
 		.addrs = c->endpoints.v,
 		.n_addrs = c->endpoints.n };

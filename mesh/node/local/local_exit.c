@@ -1,6 +1,7 @@
 /* LocalAPI's exits: which would be good, and the present one turned off and on. */
 #include "mesh/netmap/exits.h"
 #include "mesh/node/local/local_request.h"
+#include "mesh/proto/json.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -11,31 +12,31 @@ void local_exit_take(struct state_prefs *next, const char *who)
 	snprintf(next->exit_node, sizeof(next->exit_node), "%s", who);
 }
 
-/* How far the relay is that is its home, which it has chosen for being near; -1: not measured. */
-static double seconds_to(const struct api_netcheck *net, const struct ctl_node *c)
+static bool measured(const struct api_netcheck *net, struct arena *a, struct netmap_nearness *out)
 {
-	for (size_t i = 0; i < net->n_regions; i++)
-		if (net->regions[i].id == c->home_derp && net->regions[i].seconds > 0)
-			return net->regions[i].seconds;
-	return -1;
+	*out = (struct netmap_nearness) { .home = net->preferred,
+		.rtts = arena_array(a, net->n_regions, sizeof(*out->rtts)) };
+	for (size_t i = 0; out->rtts && i < net->n_regions; i++)
+		out->rtts[out->n++] = (struct netmap_region_rtt) { .region = net->regions[i].id,
+			.seconds = net->regions[i].seconds };
+	return out->rtts;
 }
 
-static bool is_nearer(double a, double b)
+static bool write_suggestion(struct buf *out, const struct ctl_node *c)
 {
-	return a >= 0 && (b < 0 || a < b);
-}
-
-static const struct ctl_node *nearest(const struct netmap *m, const struct api_netcheck *net)
-{
-	const struct ctl_node *best = NULL;
-	for (size_t i = 0; m && i < m->n_peers; i++) {
-		const struct ctl_node *c = &m->peers[i]->node;
-		if (!netmap_is_exit(c) || c->online == OPT_FALSE || c->expired)
-			continue;
-		if (!best || is_nearer(seconds_to(net, c), seconds_to(net, best)))
-			best = c;
+	struct json_out o = { .to = out };
+	bool first = true;
+	json_put(&o, "{");
+	json_put_name(&o, "ID", &first);
+	json_put_string(&o, c->stable_id);
+	json_put_name(&o, "Name", &first);
+	json_put_string(&o, c->name);
+	if (c->hostinfo.location) {
+		json_put_name(&o, "Location", &first);
+		o.bad |= !ctl_location_write(out, c->hostinfo.location);
 	}
-	return best;
+	json_put(&o, "}");
+	return !o.bad;
 }
 
 void local_exit_suggest(struct request *r)
@@ -43,12 +44,16 @@ void local_exit_suggest(struct request *r)
 	struct arena a = { 0 };
 	struct api_netcheck net = { 0 };
 	struct local_measured when;
+	struct netmap_nearness near;
+	const struct netmap *m = r->node->map(r->node->arg);
 	(void)r->node->netcheck(r->node->arg, &a, &net, &when); /* or none is nearer */
-	const struct ctl_node *c = nearest(r->node->map(r->node->arg), &net);
-	if (c)
-		local_reply_object(r->conn, json_pack("{s:s, s:s}", "ID", c->stable_id, "Name", c->name));
-	else
+	const struct ctl_node *c = m && measured(&net, &a, &near) ? netmap_exit_suggest(m, &near) : NULL;
+	if (c) {
+		struct buf b = { 0 };
+		local_reply_json(r->conn, &b, write_suggestion(&b, c));
+	} else {
 		local_reply_error(r->conn, 404, "no machine that is online may be an exit");
+	}
 	arena_free(&a);
 }
 

@@ -62,7 +62,6 @@ static const struct {
 	{ " version ", "upstream", "the package manager of this machine knows the newest version" },
 	{ " bugreport ", "diagnose", "the file has all that would be looked at" },
 	{ " bugreport ", "record", "journalctl -f -u ropewalkd shows what happens" },
-	{ " exit-node ", "filter", "machines do not say in which country they are; for names, use grep" },
 };
 
 static bool has_word(const char *words, const char *word)

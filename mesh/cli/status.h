@@ -14,4 +14,7 @@ bool status_print(const struct api_status *s, const struct status_view *v, FILE 
 /* What state it is in and what to do, for one that is neither Running nor Starting; NULL when it is. */
 const char *status_sentence(const struct api_status *s);
 
+/* "offline", and since when: "offline, last seen 5m ago". */
+void status_seen(const struct api_peer *p, int64_t now_ms, char *out, size_t cap);
+
 #endif

@@ -39,7 +39,7 @@ static void set_owner(const struct api_status *s, const struct api_peer *p, char
 	}
 }
 
-static void set_seen(const struct api_peer *p, int64_t now_ms, char *out, size_t cap)
+void status_seen(const struct api_peer *p, int64_t now_ms, char *out, size_t cap)
 {
 	static const struct {
 		const char *unit;
@@ -99,7 +99,7 @@ static void set_state(const struct api_peer *p, bool self, int64_t now_ms, char 
 	else if (p->active)
 		set_path(p, out, cap);
 	else if (!p->online)
-		set_seen(p, now_ms, out, cap);
+		status_seen(p, now_ms, out, cap);
 	else
 		snprintf(out, cap, "%s%s", traffic || *exit_words(p) ? "idle" : "-",
 			p->exit_node	      ? "; exit node"

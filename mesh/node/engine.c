@@ -485,20 +485,6 @@ uint64_t engine_handshake_floor(const struct engine *e)
 	return e->plane.wg ? wg_clock_floor(e->plane.wg) : 0;
 }
 
-bool engine_echo(struct engine *e, uint64_t peer, const struct addr *at, enum plane_echo kind, uint64_t token)
-{
-	bool sent = dataplane_echo(&e->plane, peer, at, kind, token);
-	engine_rearm(e);
-	return sent;
-}
-
-void engine_measure(struct engine *e)
-{
-	path_recheck(e->path, now_of(e));
-	router_link_doubt(e->router);
-	engine_rearm(e);
-}
-
 static enum opt_bool offers(const struct portmap *m, enum portmap_protocol p)
 {
 	return !m->searched ? OPT_ABSENT : portmap_is_there(m, p) ? OPT_TRUE : OPT_FALSE;
@@ -584,6 +570,7 @@ static int open_cores(struct engine *e, const struct engine_config *cfg, struct 
 		.rnd = &random_system,
 		.io = &io,
 		.path = e->path,
+		.capture = cfg->capture,
 		.handshake_clock_ms = handshake_clock(cfg->handshake_floor_ms) };
 	return dataplane_open(&e->plane, &pc, eb);
 }

@@ -41,7 +41,8 @@ struct engine_config {
 	const struct proxies *proxies; /* borrowed; NULL: none */
 	const struct node_private *us;
 	uint64_t handshake_floor_ms; /* Unix: no handshake of ours says it is older */
-	unsigned data_threads;	     /* 2: what leaves may have a thread of its own (plane/outward.h) */
+	struct plane_capture capture;
+	unsigned data_threads; /* 2: what leaves may have a thread of its own (plane/outward.h) */
 };
 
 struct engine_lookup;
@@ -107,6 +108,10 @@ void engine_sessions_renew(struct engine *e, uint64_t until_ms);
 bool engine_echo(
 	struct engine *e, uint64_t peer, const struct addr *at, enum plane_echo kind, uint64_t token);
 void engine_measure(struct engine *e); /* netcheck, and the router */
+/* engine_debug.c, with these two: for somebody who looks for what is wrong. The engine may be closed: nothing happens then. */
+void engine_rebind(struct engine *e);	    /* as if this machine's links had changed */
+void engine_break_relays(struct engine *e); /* connections to relays begin anew */
+void engine_capture_set(struct engine *e, const struct plane_capture *c);
 /* What netcheck found, for the server; strings go to the arena. The engine is open. */
 void engine_describe_network(const struct engine *e, struct arena *a, struct ctl_netinfo *out);
 uint64_t engine_handshake_floor(const struct engine *e); /* Unix ms; 0 when closed */

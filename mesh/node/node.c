@@ -364,6 +364,7 @@ static int open_engine(struct node *n, struct errbuf *eb)
 		.port = n->opt.port,
 		.mtu = n->opt.mtu,
 		.data_threads = n->opt.data_threads,
+		.capture = n->capture,
 		.journal = n->journal,
 		.proxies = n->opt.proxies,
 		.us = &n->state.node,

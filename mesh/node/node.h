@@ -53,6 +53,7 @@ struct node {
 	struct local_api *api;
 	struct files *files; /* NULL: none come and go, and the log said why */
 	struct peer_api *peer_api;
+	struct plane_capture capture; /* nobody: all zero */
 
 	char last_error[384]; /* of what a person asked for; "" = none */
 	struct log_limit odd_maps;

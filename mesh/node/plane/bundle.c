@@ -75,6 +75,7 @@ void bundle_send_inner(struct plane *d, uint64_t peer, const struct path_way *wa
 {
 	uint64_t now = plane_now(d);
 	struct bundle b = { .plane = d, .peer = peer, .way = *way };
+	plane_captured(d, PLANE_TO_PEER, p);
 	if (!bundle_key_of(d, peer, &b.key) || !wg_ready(d->wg, now, peer) ||
 		wg_seal(d->wg, now, peer, p) != WG_OK)
 		return;

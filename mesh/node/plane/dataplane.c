@@ -47,8 +47,10 @@ static bool via_passes(struct plane *d, enum via_verdict verdict, struct pkt *p)
 	case VIA_NO_WAY: d->drops.via6_no_way++; return false;
 	case VIA_TOO_LARGE:
 		d->drops.via6_too_large++;
-		if (p->len)
+		if (p->len) {
+			plane_captured(d, PLANE_TO_LOCAL, p);
 			d->io.tun_write(d->io.arg, &p, 1);
+		}
 		return false;
 	}
 	return false;
@@ -110,6 +112,7 @@ void dataplane_tun_received(struct plane *d, struct pkt *pkts, size_t count)
 	struct ip_view v;
 	struct bundle b = { .plane = d };
 	for (size_t i = 0; i < count; i++) {
+		plane_captured(d, PLANE_FROM_LOCAL, &pkts[i]);
 		/* Those of a flow that stand together are looked up once, and pieces of one super-packet read once, unless they
 		 * are dropped, and each counted, or may have to be translated. */
 		bool known = peer && !via_in_use(d->via) &&
@@ -140,6 +143,7 @@ bool dataplane_echo(
 		tsmp_ping_write(&p, us, at, token);
 	else
 		echo_write(&p, us, at, d->echo_mark, token);
+	plane_captured(d, PLANE_TO_PEER, &p);
 	uint64_t now = plane_now(d);
 	if (seal(d, now, peer, &p)) /* else it waits for its session */
 		bundle_add(&b, now, peer, &p);
@@ -230,6 +234,7 @@ static bool in_inner(struct plane *d, uint64_t now, uint64_t peer, struct pkt *p
 		d->drops.in_congested++;
 		return false;
 	}
+	plane_captured(d, PLANE_FROM_PEER, p);
 	if (in_again(a, peer, p))
 		return true;
 	if (!ip_parse(pkt_data(p), p->len, &v)) {
@@ -417,7 +422,7 @@ static struct wg *core_new(struct plane *d, const struct node_private *us, const
 int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbuf *eb)
 {
 	uint64_t seed;
-	*d = (struct plane) { .io = *cfg->io, .path = cfg->path };
+	*d = (struct plane) { .io = *cfg->io, .path = cfg->path, .capture = cfg->capture };
 	cfg->rnd->fill(cfg->rnd->arg, &seed, sizeof(seed));
 	cfg->rnd->fill(cfg->rnd->arg, &d->echo_mark, sizeof(d->echo_mark));
 	d->wg = core_new(d, cfg->us, cfg->rnd);
@@ -473,6 +478,12 @@ void dataplane_rules_set(struct plane *d, struct filter *f)
 	end_run(d);
 	filter_free(d->rules);
 	d->rules = f;
+}
+
+void dataplane_capture_set(struct plane *d, const struct plane_capture *c)
+{
+	recall(d);
+	d->capture = *c;
 }
 
 void dataplane_shields_set(struct plane *d, bool up)

@@ -11,6 +11,7 @@ struct plane_config {
 	const struct plane_io *io;
 	struct path *path;	     /* borrowed: outlives the plane */
 	uint64_t handshake_clock_ms; /* Unix: wg_clock_set */
+	struct plane_capture capture;
 };
 /* -ENOMEM: d is closed again. */
 int dataplane_open(struct plane *d, const struct plane_config *cfg, struct errbuf *eb);
@@ -30,6 +31,9 @@ void dataplane_shields_set(struct plane *d, bool up);
 void dataplane_server_up(struct plane *d, bool up);
 /* Where this machine's PeerAPI listens, by family; 0: nowhere. */
 void dataplane_peer_api_set(struct plane *d, uint16_t port4, uint16_t port6);
+
+/* Who sees the packets from now on. What another thread sends by itself comes back for as long. */
+void dataplane_capture_set(struct plane *d, const struct plane_capture *c);
 
 /* Asks a peer for an answer inside the tunnel, at that address of its; a handshake first where there is no session.
  * io.echo_answered tells. false: neither it nor this machine has an address of that family, or it is not in the map. */

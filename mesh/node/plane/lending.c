@@ -80,8 +80,8 @@ bool lending_grant(struct plane *d, struct lending *l, uint64_t now_ms, struct p
 {
 	struct ip_view v;
 	struct filter_drops unseen = { 0 };
-	if (!d->map || !d->rules || via_in_use(d->via) || !ip_parse(pkt_data(p), p->len, &v) ||
-		!filter_is_local(d->rules, &v.src))
+	if (!d->map || !d->rules || d->capture.packet || via_in_use(d->via) ||
+		!ip_parse(pkt_data(p), p->len, &v) || !filter_is_local(d->rules, &v.src))
 		return false;
 	uint64_t id = wg_route(d->wg, &v.dst);
 	struct lending_peer *e = id ? lend_to(d, l, now_ms, id) : NULL;

@@ -69,6 +69,20 @@ struct plane_arrival {
 	struct ip_view v;
 };
 
+/* Who sees packets inside the tunnel while somebody wants to; numbers as official clients have them (net/packet of v1.102.5).
+ * From it nothing of the plane may be called. */
+enum plane_captured {
+	PLANE_FROM_LOCAL, /* this machine sends it; before the rules */
+	PLANE_FROM_PEER,  /* opened; before the rules */
+	PLANE_TO_LOCAL,	  /* the node's own word to this machine */
+	PLANE_TO_PEER,	  /* and to a peer */
+};
+struct plane_capture {
+	void (*packet)(void *arg, unsigned how, const uint8_t *p,
+		size_t len); /* enum plane_captured; NULL: nobody */
+	void *arg;
+};
+
 struct plane {
 	struct plane_io io;
 	struct wg *wg;	   /* owned */
@@ -89,6 +103,7 @@ struct plane {
 	size_t n_relayed;
 	struct plane_arrival run; /* of that read; from.region 0: none, the next packet begins one */
 	uint64_t run_ms;	  /* when it began */
+	struct plane_capture capture;
 	struct plane_drops drops;
 	struct plane_traffic in[PLANE_PATHS], out[PLANE_PATHS];
 	struct filter_drops filter_drops;
@@ -107,6 +122,12 @@ static inline enum plane_path plane_path_of(const struct addr *at)
 static inline uint64_t plane_now(const struct plane *d)
 {
 	return d->io.now_ms(d->io.arg);
+}
+
+static inline void plane_captured(const struct plane *d, enum plane_captured how, struct pkt *p)
+{
+	if (d->capture.packet)
+		d->capture.packet(d->capture.arg, how, pkt_data(p), p->len);
 }
 
 #endif

@@ -383,7 +383,9 @@ static void rig_open(struct rig *g)
 	}
 	g->map = map_of(g);
 	g->path = path_new(&g->key, &po, &rnd);
-	struct plane_config cfg = { &g->priv, &rnd, &io, g->path, UNIX_MS };
+	struct plane_config cfg = {
+		.us = &g->priv, .rnd = &rnd, .io = &io, .path = g->path, .handshake_clock_ms = UNIX_MS
+	};
 	if (!g->path || dataplane_open(&g->d, &cfg, &eb))
 		abort();
 	path_links_changed(g->path, g->now_ms, &local, 1, 41641);

@@ -272,10 +272,30 @@ static void test_many_flows(void **state)
 	world_free(w);
 }
 
+static void nobody_sees(void *arg, unsigned how, const uint8_t *p, size_t len)
+{
+	(void)arg, (void)how, (void)p, (void)len;
+}
+
+/* Who captures would miss what another thread sends. */
+static void test_captured(void **state)
+{
+	(void)state;
+	struct world *w = start(false);
+	assert_true(grant(w, ours(w, 1000)));
+	dataplane_capture_set(&w->side[0].d, &(struct plane_capture) { nobody_sees, NULL });
+	assert_false(send_lent(w, 1000)); /* it came back */
+	assert_false(grant(w, ours(w, 1000)));
+	dataplane_capture_set(&w->side[0].d, &(struct plane_capture) { NULL, NULL });
+	assert_true(grant(w, ours(w, 1000)));
+	world_free(w);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lent), cmocka_unit_test(test_not_lent),
-		cmocka_unit_test(test_recalled), cmocka_unit_test(test_stale), cmocka_unit_test(test_in_use),
-		cmocka_unit_test(test_answered), cmocka_unit_test(test_many_flows) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lent), cmocka_unit_test(test_captured),
+		cmocka_unit_test(test_not_lent), cmocka_unit_test(test_recalled),
+		cmocka_unit_test(test_stale), cmocka_unit_test(test_in_use), cmocka_unit_test(test_answered),
+		cmocka_unit_test(test_many_flows) };
 	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

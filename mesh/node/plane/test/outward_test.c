@@ -209,7 +209,11 @@ static void open_end(struct both *b, int self)
 	e->path = path_new(&e->key, &po, &random_system);
 	assert_non_null(e->path);
 	path_links_changed(e->path, clock_now_ms(), &e->at, 1, udp_port(e->udp));
-	struct plane_config cfg = { &e->priv, &random_system, &io, e->path, (uint64_t)clock_unix_ms() };
+	struct plane_config cfg = { .us = &e->priv,
+		.rnd = &random_system,
+		.io = &io,
+		.path = e->path,
+		.handshake_clock_ms = (uint64_t)clock_unix_ms() };
 	assert_int_equal(dataplane_open(&e->plane, &cfg, &eb), 0);
 	dataplane_server_up(&e->plane, true);
 }

@@ -198,7 +198,9 @@ static void side_open(struct world *w, int self)
 	s->path = path_new(&s->key, &po, &rnd);
 	assert_non_null(s->path);
 	path_links_changed(s->path, w->now_ms, &s->at.ip, 1, s->at.port);
-	struct plane_config cfg = { &s->priv, &rnd, &io, s->path, WORLD_UNIX_MS };
+	struct plane_config cfg = {
+		.us = &s->priv, .rnd = &rnd, .io = &io, .path = s->path, .handshake_clock_ms = WORLD_UNIX_MS
+	};
 	assert_int_equal(dataplane_open(&s->d, &cfg, &eb), 0);
 	dataplane_server_up(&s->d, true);
 }

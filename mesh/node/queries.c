@@ -217,6 +217,29 @@ static void order_measure(void *arg)
 	engine_measure(&n->engine);
 }
 
+static void order_rebind(void *arg)
+{
+	engine_rebind(&((struct node *)arg)->engine);
+}
+
+static void order_break_relays(void *arg)
+{
+	engine_break_relays(&((struct node *)arg)->engine);
+}
+
+static void order_capture(
+	void *arg, void (*packet)(void *k, unsigned how, const uint8_t *p, size_t len), void *k)
+{
+	struct node *n = arg;
+	n->capture = (struct plane_capture) { packet, k };
+	engine_capture_set(&n->engine, &n->capture);
+}
+
+static const char *answer_state_dir(void *arg)
+{
+	return ((const struct node *)arg)->opt.state_dir;
+}
+
 static void order_trying(void *arg, const char *server)
 {
 	struct node *n = arg;
@@ -252,5 +275,9 @@ struct local_node_ops queries_ops(struct node *n)
 		.echo = order_echo,
 		.tell_server = tell_server,
 		.measure = order_measure,
+		.rebind = order_rebind,
+		.break_relays = order_break_relays,
+		.capture = order_capture,
+		.state_dir = answer_state_dir,
 		.arg = n };
 }

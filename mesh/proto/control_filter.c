@@ -403,3 +403,18 @@ static void filter_write(struct json_out *out, const void *element, bool *first)
 }
 
 const struct json_map filter_map = { sizeof(struct ctl_filter), true, filter_read, filter_write };
+
+bool ctl_filters_write(struct buf *out, const struct ctl_filter *v, size_t n)
+{
+	struct json_out o = { .to = out };
+	bool first = true;
+	json_put(&o, "[");
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < v[i].n_rules; k++) {
+			json_put(&o, first ? "" : ",");
+			json_put_object(&o, &rule_shape, &v[i].rules[k]);
+			first = false;
+		}
+	json_put(&o, "]");
+	return !o.bad;
+}

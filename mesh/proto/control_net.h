@@ -112,6 +112,8 @@ int ctl_derp_map_read(
 bool ctl_derp_map_write(struct buf *out, const struct ctl_derp_map *m);
 int ctl_dns_read(struct arena *a, const char *json, size_t len, struct ctl_dns *out, struct errbuf *eb);
 bool ctl_dns_write(struct buf *out, const struct ctl_dns *m);
+/* All their rules as one list. */
+bool ctl_filters_write(struct buf *out, const struct ctl_filter *v, size_t n);
 /* Of a node's own CapMap (NULL: none): *out is in a, NULL where it is not said. The writer appends the value. */
 int ctl_blocking_read(
 	struct arena *a, const char *cap_map_json, const struct ctl_blocking **out, struct errbuf *eb);

@@ -198,6 +198,11 @@ static const struct json_row user_rows[] = {
 };
 const struct json_shape user_shape = { user_rows, sizeof(struct ctl_user), NULL };
 
+bool ctl_user_write(struct buf *out, const struct ctl_user *m)
+{
+	return json_write(out, &user_shape, m);
+}
+
 bool ctl_node_has(const struct ctl_node *n, const struct addr *a)
 {
 	for (size_t i = 0; i < n->addresses.n; i++)

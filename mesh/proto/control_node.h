@@ -113,6 +113,7 @@ int ctl_hostinfo_read(
 bool ctl_hostinfo_write(struct buf *out, const struct ctl_hostinfo *m);
 bool ctl_location_write(struct buf *out, const struct ctl_location *m);
 bool ctl_node_write(struct buf *out, const struct ctl_node *m);
+bool ctl_user_write(struct buf *out, const struct ctl_user *m);
 bool ctl_cap_has(const char *cap_map_json, const char *cap);	   /* NULL: no; nor where memory is short */
 bool ctl_node_has(const struct ctl_node *n, const struct addr *a); /* among its own addresses */
 

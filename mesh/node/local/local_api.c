@@ -42,6 +42,7 @@ struct local_api {
 	struct log_limit refusals;
 	struct local_watchers *watchers;
 	struct local_pings *pings;
+	struct local_captures *captures;
 };
 
 /* --- answers --- */
@@ -198,6 +199,9 @@ static const struct {
 	{ "POST", "/localapi/v0/upload-client-metrics", LOOK, take_usage },
 	{ "POST", "/localapi/v0/bugreport", LOOK, say_bugreport },
 	{ "GET", "/localapi/v0/usermetrics", LOOK, local_metrics },
+	{ "GET", "/localapi/v0/metrics", LOOK, local_metrics }, /* of the official `debug metrics` */
+	{ "POST", "/localapi/v0/debug", CHANGE, local_debug },
+	{ "POST", "/localapi/v0/debug-capture", CHANGE, local_capture }, /* what users of the machine say */
 	{ "GET", "/localapi/v0/derpmap", LOOK, local_derp_map },
 	{ "GET", "/localapi/v0/dns-query", LOOK, local_dns_query },
 	{ "GET", "/localapi/v0/dns-osconfig", LOOK, local_dns_os_config },
@@ -337,6 +341,7 @@ static void connection_gone(void *arg, struct http_server_conn *c)
 	local_files_gone(gone);
 	local_pings_gone(a->pings, c);
 	local_watchers_gone(a->watchers, c);
+	local_captures_gone(a->captures, c);
 	struct local_client **at = &a->clients;
 	while (*at != gone)
 		at = &(*at)->next;
@@ -388,6 +393,11 @@ void local_api_server_asks(struct local_api *a, const struct ctl_ping *p)
 	local_pings_server_asks(a->pings, a->loop, p);
 }
 
+struct local_captures *local_api_captures(struct local_api *a)
+{
+	return a->captures;
+}
+
 struct local_pings *local_api_pings(struct local_api *a)
 {
 	return a->pings;
@@ -417,11 +427,12 @@ struct local_api *local_api_open(
 		goto free_api;
 	a->pings = local_pings_new(&a->node);
 	a->watchers = local_watchers_new(&a->node);
+	a->captures = local_captures_new(l, &a->node);
 	const struct acceptor_ops ops = {
 		.arrived = add_client, .arg = a, .what = "LocalAPI", .paused = &a->paused
 	};
 	a->acceptor = acceptor_new(l, a->fd, &ops);
-	if (!a->pings || !a->watchers || !a->acceptor) {
+	if (!a->pings || !a->watchers || !a->captures || !a->acceptor) {
 		err_set(eb, -ENOMEM, "open %s", path);
 		local_api_close(a);
 		return NULL;
@@ -440,6 +451,7 @@ void local_api_close(struct local_api *a)
 		http_server_close(a->clients->conn, true);
 	local_pings_free(a->pings);
 	local_watchers_free(a->watchers);
+	local_captures_free(a->captures);
 	acceptor_free(a->acceptor);
 	close(a->fd);
 	sock_unix_unlink(a->path);

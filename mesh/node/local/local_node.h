@@ -74,6 +74,14 @@ struct local_node_ops {
 	/* What a ping that the server asked for has found. */
 	void (*tell_server)(void *arg, const char *url, const char *json, size_t len);
 	void (*measure)(void *arg);
+	void (*rebind)(void *arg);	 /* as if the machine's links had changed */
+	void (*break_relays)(void *arg); /* connections to relays begin anew */
+	/* Packets inside the tunnel are told from now on; packet NULL: no more. how: as in official clients' captures, 0 from
+	 * this machine, 1 from a peer, 2 and 3 of the node's own to this machine and to a peer. From packet nothing of
+	 * the node may be called. */
+	void (*capture)(
+		void *arg, void (*packet)(void *k, unsigned how, const uint8_t *p, size_t len), void *k);
+	const char *(*state_dir)(void *arg);
 	void *arg;
 };
 

@@ -128,6 +128,18 @@ void local_file_get(struct request *r);
 void local_file_delete(struct request *r);
 void local_files_gone(struct local_client *c); /* the asker left */
 
+/* local_debug.c */
+void local_debug(struct request *r);
+
+/* local_capture.c */
+struct local_captures;
+/* l: until they are freed; before that all connections are gone. NULL: memory is short. */
+struct local_captures *local_captures_new(struct loop *l, const struct local_node_ops *node);
+void local_captures_free(struct local_captures *c); /* NULL is fine */
+void local_captures_gone(struct local_captures *c, struct http_server_conn *conn);
+struct local_captures *local_api_captures(struct local_api *a);
+void local_capture(struct request *r);
+
 /* local_whois.c */
 void local_whois(struct request *r);
 

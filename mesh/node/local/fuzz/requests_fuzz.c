@@ -133,6 +133,22 @@ static void take_login(void *arg, const char *auth_key)
 	local_api_state_changed(w->api);
 }
 
+/* Two packets at once, and no more: nobody is told later than the order that says so. */
+static void take_capture(
+	void *arg, void (*packet)(void *k, unsigned how, const uint8_t *p, size_t len), void *k)
+{
+	static const uint8_t bytes[] = "a packet";
+	struct world *w = arg;
+	w->orders++;
+	for (unsigned how = 0; packet && how < 2; how++)
+		packet(k, how, bytes, sizeof(bytes));
+}
+
+static const char *say_dir(void *arg)
+{
+	return ((const struct world *)arg)->dir;
+}
+
 static void take_order(void *arg)
 {
 	((struct world *)arg)->orders++;
@@ -249,6 +265,10 @@ static struct world *world(void)
 		.trying = take_login,
 		.try_now = take_order,
 		.measure = take_order,
+		.rebind = take_order,
+		.break_relays = take_order,
+		.capture = take_capture,
+		.state_dir = say_dir,
 		.ping = take_ping,
 		.echo = take_echo,
 		.arg = w };

@@ -1,6 +1,7 @@
-/* What the daemon says, as it says it; and networks of 4via6. */
+/* What the daemon says, as it says it, and does when it is asked to; networks of 4via6. */
 #include "mesh/base/via6.h"
 #include "mesh/cli/api.h"
+#include "mesh/cli/debug_capture.h"
 #include "mesh/cli/verbs.h"
 #include <inttypes.h>
 #include <string.h>
@@ -8,10 +9,16 @@
 struct options {
 	struct cli_common common;
 	uint64_t count;
+	const char *file;
+	bool raw;
 };
 static const struct opt_row rows[] = {
 	{ "count", NULL, OPT_U64, offsetof(struct options, count), "N",
-		"watch-ipn: end after so many (default 0: never)" },
+		"watch-ipn, capture: end after so many (default 0: never)" },
+	{ "o", NULL, OPT_STRING, offsetof(struct options, file), "FILE",
+		"capture: where packets go; - is standard output" },
+	{ "raw", NULL, OPT_BOOL, offsetof(struct options, raw), NULL,
+		"capture: bare packets, which every program reads that reads pcap" },
 	CLI_ROWS_COMMON(struct options),
 };
 
@@ -83,6 +90,72 @@ static int debug_prefs(struct cli *c, const struct options *o, const char *const
 {
 	(void)o, (void)words, (void)n;
 	return print_json(c, "/localapi/v0/prefs");
+}
+
+/* Members of the map that the node has; what NULL: all of it. */
+static int print_map(struct cli *c, const char *of, const char *member)
+{
+	struct api_request r = { .method = "POST", .target = "/localapi/v0/debug?action=current-netmap" };
+	json_t *v;
+	int code = api_call_json(c, &r, &v);
+	if (code != CLI_OK)
+		return code;
+	json_dumpf(member ? json_object_get(json_object_get(v, of), member) : v, c->out,
+		(c->json ? JSON_COMPACT : JSON_INDENT(2)) | JSON_ENCODE_ANY);
+	fputc('\n', c->out);
+	json_decref(v);
+	return CLI_OK;
+}
+
+static int debug_netmap(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	(void)o, (void)words, (void)n;
+	return print_map(c, NULL, NULL);
+}
+
+/* As the server has it, which is what matters. */
+static int debug_hostinfo(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	(void)o, (void)words, (void)n;
+	return print_map(c, "SelfNode", "Hostinfo");
+}
+
+/* The words are those of the actions. */
+static int debug_action(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	char target[API_TARGET_MAX] = "/localapi/v0/debug";
+	struct buf answer = { 0 };
+	(void)o, (void)n;
+	api_target_add(target, "action", words[0]);
+	struct api_request r = { .method = "POST", .target = target };
+	int code = api_call(c, &r, &answer, NULL);
+	if (code == CLI_OK && c->json)
+		fputs("{\"done\":true}\n", c->out);
+	buf_free(&answer);
+	return code;
+}
+
+static int debug_statedir(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	struct api_request r = { .method = "POST", .target = "/localapi/v0/debug?action=statedir" };
+	struct buf b = { 0 };
+	(void)o, (void)words, (void)n;
+	int code = api_call(c, &r, &b, NULL);
+	json_t *v =
+		code == CLI_OK ? json_loadb((const char *)buf_data(&b), b.len, JSON_DECODE_ANY, NULL) : NULL;
+	if (code == CLI_OK && c->json)
+		fprintf(c->out, "%.*s\n", (int)b.len, (const char *)buf_data(&b));
+	else if (v && json_string_value(v))
+		fprintf(c->out, "%s\n", json_string_value(v));
+	json_decref(v);
+	buf_free(&b);
+	return code;
+}
+
+static int debug_capture(struct cli *c, const struct options *o, const char *const *words, int n)
+{
+	(void)words, (void)n;
+	return capture_run(c, &(struct capture_options) { o->file, o->raw, o->count });
 }
 
 static int debug_derp_map(struct cli *c, const struct options *o, const char *const *words, int n)
@@ -201,6 +274,13 @@ static const struct {
 } shown[] = {
 	{ "via", 3, debug_via },
 	{ "prefs", 1, debug_prefs },
+	{ "netmap", 1, debug_netmap },
+	{ "hostinfo", 1, debug_hostinfo },
+	{ "capture", 1, debug_capture },
+	{ "restun", 1, debug_action },
+	{ "rebind", 1, debug_action },
+	{ "break-derp-conns", 1, debug_action },
+	{ "statedir", 1, debug_statedir },
 	{ "derp-map", 1, debug_derp_map },
 	{ "metrics", 1, debug_metrics },
 	{ "watch-ipn", 1, debug_watch },
@@ -210,14 +290,27 @@ static const struct {
 static const struct {
 	const char *name, *instead;
 } elsewhere[] = {
-	{ "netmap", "ropewalk status --json has the machines of the map, ropewalk dns status its names" },
-	{ "capture", "tcpdump shows what goes through the mesh's interface" },
 	{ "portmap", "ropewalk netcheck says which port the router maps, and how it was asked" },
 	{ "ts2021", "ropewalk doctor says whether the control server is reached, and why not" },
-	{ "restun", "ropewalk netcheck measures anew" },
-	{ "rebind", "ropewalkd follows the machine's networks by itself" },
 	{ "set-expire", "the server ends keys: ropewalk-control nodes expire" },
-	{ "break-derp-conns", "systemctl restart ropewalkd opens connections to relays anew" },
+	{ "env", "`env` itself shows the environment" },
+	{ "stat", "`stat` itself shows files" },
+	{ "resolve", "getent hosts NAME asks as programs do, ropewalk dns query NAME the node's resolver" },
+	{ "dial-types", "ropewalk ping --tsmp, --icmp and --peerapi tell how far a connection comes" },
+	{ "derp", "ropewalk netcheck measures every relay, curl https://RELAY/derp/probe asks one" },
+	{ "peer-endpoint-changes", "journalctl -u ropewalkd has each change of a peer's way" },
+	{ "local-creds", "the socket is all: curl --unix-socket /run/ropewalk/ropewalkd.sock "
+			 "http://local-tailscaled.sock/localapi/v0/status" },
+	{ "daemon-logs", "journalctl -f -u ropewalkd" },
+	{ "component-logs", "journalctl -u ropewalkd has what there is to say" },
+	{ "daemon-goroutines", "ropewalkd is one loop; gdb -p shows where it is" },
+	{ "pick-new-derp", "the nearest relay is chosen; ropewalk debug restun measures anew" },
+	{ "force-prefer-derp", "the nearest relay is chosen; the server's relay file may leave others out" },
+	{ "rotate-disco-key", "systemctl restart ropewalkd makes a new one" },
+	{ "force-netmap-update", "systemctl restart ropewalkd asks for the whole map" },
+	{ "reload-config", "systemctl reload ropewalkd" },
+	{ "control-knobs", "ropewalk status --json has what the network allows this machine, as CapMap" },
+	{ "peer-relay-servers", "relays are those of ropewalk debug derp-map" },
 };
 
 static int debug_run(struct cli *c, const void *options, const char *const *words, int n)
@@ -234,21 +327,35 @@ static int debug_run(struct cli *c, const void *options, const char *const *word
 				words[0], elsewhere[i].instead);
 	return cli_fail(c, CLI_USAGE, "usage",
 		"ropewalk status --json has the counters, ropewalk doctor looks for what is wrong.",
-		"debug: \"%s\" is not here; via, prefs, derp-map, metrics, watch-ipn and localapi are",
-		words[0]);
+		"debug: \"%s\" is not here; ropewalk debug --help names what is", words[0]);
 }
 
 const struct cli_verb verb_debug = {
-	.man = { "debug", "via SITE NET | prefs | derp-map | metrics | watch-ipn | localapi PATH",
-		"say what ropewalkd says, word by word",
+	.man = { "debug",
+		"via SITE NET | prefs | netmap | hostinfo | derp-map | metrics | watch-ipn | localapi PATH | "
+		"capture "
+		"-o FILE | restun | rebind | break-derp-conns | statedir",
+		"say what ropewalkd says, word by word, and what goes through it",
 		"Sites whose networks have the same addresses are told apart by a number for each: the "
 		"router of site 7 offers what debug via 7 192.168.1.0/24 says, and 192-168-1-9-via-7, below "
-		"the network's domain, is a host of it. With an IPv6 network alone, what it stands for. "
-		"prefs, "
-		"derp-map and metrics print preferences, relays and counters; watch-ipn what happens, each "
-		"event a line of JSON; localapi [METHOD] PATH [BODY] what another path of LocalAPI answers, "
-		"such as status, or "
-		"PATCH prefs BODY.",
+		"the network's domain, is a host of it. With an IPv6 network alone, what it stands for."
+		"\n\nprefs, netmap, derp-map and metrics print preferences, the server's map, relays and "
+		"counters, "
+		"hostinfo what the server knows of this machine, statedir where its keys are; watch-ipn what "
+		"happens, "
+		"each event a line of JSON; localapi [METHOD] PATH [BODY] what another path of LocalAPI "
+		"answers, "
+		"such as status, or PATCH prefs BODY.\n\ncapture writes packets inside the tunnel in pcap's "
+		"format, "
+		"before the access rules have their say, until it is interrupted. Before each are four bytes "
+		"that "
+		"say whether this machine sent it (0), a peer (1), or the node itself, to this machine (2) "
+		"or a "
+		"peer (3); in Wireshark: link type USER0, header size 4, payload ip. With --raw they are "
+		"left "
+		"out.\n\nrestun measures the network anew, rebind does so as if the machine's links had "
+		"changed, "
+		"break-derp-conns has connections to relays begin anew.",
 		rows },
 	.options_size = sizeof(struct options),
 	.min_words = 1,

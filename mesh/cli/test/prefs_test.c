@@ -335,7 +335,7 @@ static void test_debug_via(void **state)
 		{ "debug via 7 fd00::/64", CLI_USAGE, "", "one of IPv4" },
 		{ "debug via 10.1.1.0/24", CLI_USAGE, "", "no network of 4via6" },
 		{ "debug via fd7a:115c:a1e0:b1a::/64", CLI_USAGE, "", "no network of 4via6" },
-		{ "debug derp", CLI_USAGE, "", "\"derp\" is not here" },
+		{ "debug frob", CLI_USAGE, "", "\"frob\" is not here" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
 }
@@ -353,9 +353,32 @@ static void test_debug(void **state)
 		{ "GET " API "whois?addr=x", 404, "no machine has x", false },
 		{ "GET " API "whois", 200, "text", false },
 		{ "PATCH " API "prefs", 200, "patched", false },
+		{ "POST " API "debug?action=current-netmap", 200,
+			"{\"Domain\":\"x\",\"SelfNode\":{\"ID\":1,\"Hostinfo\":{\"OS\":\"linux\"}}}", false },
+		{ "POST " API "debug?action=restun", 200, "done\n", false },
+		{ "POST " API "debug?action=rebind", 403, "only root may", false },
+		{ "POST " API "debug?action=break-derp-conns", 200, "done\n", false },
+		{ "POST " API "debug?action=statedir", 200, "\"/var/lib/x\"", false },
+		{ "POST " API "debug-capture?form=raw&count=2", 200, "\xd4\xc3\xb2\xa1 and packets", false },
+		{ "POST " API "debug-capture?form=raw", 200, "no capture", false },
+		{ "POST " API "debug-capture", 503, "packets are captured by four others already", false },
 		{ 0 },
 	};
 	static const struct want rows[] = {
+		{ "debug --json netmap", CLI_OK,
+			"{\"Domain\":\"x\",\"SelfNode\":{\"ID\":1,\"Hostinfo\":{\"OS\":\"linux\"}}}\n",
+			NULL },
+		{ "debug hostinfo", CLI_OK, "{\n  \"OS\": \"linux\"\n}\n", NULL },
+		{ "debug restun", CLI_OK, "", NULL },
+		{ "debug --json break-derp-conns", CLI_OK, "{\"done\":true}\n", NULL },
+		{ "debug rebind", CLI_NOT_RUNNING, "", "no permission: only root may" },
+		{ "debug statedir", CLI_OK, "/var/lib/x\n", NULL },
+		{ "debug statedir --json", CLI_OK, "\"/var/lib/x\"\n", NULL },
+		{ "debug capture", CLI_USAGE, "", "-o says where the packets go" },
+		{ "debug capture -o - --raw --count=2", CLI_OK, "\xd4\xc3\xb2\xa1 and packets", NULL },
+		{ "debug capture -o - --raw", CLI_FAILED, "", "no capture" },
+		{ "debug capture -o -", CLI_FAILED, "", "packets are captured by four others already" },
+		{ "debug capture -o /nowhere/x", CLI_FAILED, "", "open /nowhere/x: No such file" },
 		{ "debug prefs", CLI_OK, "{\n  \"Hostname\": \"bob\",\n  \"Tags\": []\n}\n", NULL },
 		{ "debug prefs --json", CLI_OK, "{\"Hostname\":\"bob\",\"Tags\":[]}\n", NULL },
 		{ "debug --json derp-map", CLI_OK, "{\"Regions\":{}}\n", NULL },
@@ -372,8 +395,8 @@ static void test_debug(void **state)
 		{ "debug prefs now", CLI_USAGE, "", "debug prefs: too many words" },
 	};
 	check(routes, rows, ARRAY_LEN(rows));
-	static const char *const none[] = { "netmap", "capture", "portmap", "ts2021", "restun", "rebind",
-		"set-expire", "break-derp-conns" };
+	static const char *const none[] = { "portmap", "ts2021", "set-expire", "derp", "env",
+		"peer-endpoint-changes", "daemon-logs" };
 	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
 		char line[64], says[64];
 		snprintf(line, sizeof(line), "debug %s", none[i]);

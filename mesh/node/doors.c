@@ -2,6 +2,7 @@
 #include "mesh/node/links/server_link.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/node_exit.h"
+#include "mesh/node/serve/service_web.h"
 
 static int64_t server_ms(void *arg)
 {
@@ -48,14 +49,43 @@ static struct resolver *resolver(void *arg)
 	return n->names.dns ? resolver_server_core(n->names.dns) : NULL;
 }
 
-struct peer_api_ops doors_ops(struct node *n)
+static bool metrics(void *arg, struct buf *out)
 {
-	return (struct peer_api_ops) { .server_ms = server_ms,
+	const struct local_node_ops *says = ((const struct node *)arg)->opt.answers;
+	return says->metrics(says->arg, out);
+}
+
+bool doors_make(struct node *n)
+{
+	const struct peer_api_ops peers = { .server_ms = server_ms,
 		.listens = listens,
 		.is_exit_for = is_exit_for,
 		.offers_exit = offers_exit,
 		.resolver = resolver,
 		.arg = n };
+	const struct service_web_ops web = { .metrics = metrics, .arg = n };
+	n->peer_api = peer_api_open(n->loop, n->files, &peers);
+	n->web = service_web_open(n->loop, &web);
+	return n->peer_api && n->web;
+}
+
+void doors_free(struct node *n)
+{
+	peer_api_close(n->peer_api);
+	service_web_close(n->web);
+}
+
+void doors_open(struct node *n)
+{
+	peer_api_apply(n->peer_api, n->apply.map, tun_name(n->engine.tun));
+	service_web_apply(n->web, true, GUARD_WEB_PORT);
+}
+
+void doors_shut(struct node *n)
+{
+	if (n->peer_api)
+		peer_api_apply(n->peer_api, NULL, "");
+	service_web_apply(n->web, false, 0);
 }
 
 /* --- of pings --- */

@@ -5,7 +5,11 @@
 #include "mesh/node/node.h"
 #include "mesh/node/serve/peer_api.h"
 
-struct peer_api_ops doors_ops(struct node *n);
+/* What peers and programs of this machine come in by: made with the node, open while the newest map is in force. */
+bool doors_make(struct node *n); /* false: memory is short; doors_free all the same */
+void doors_free(struct node *n);
+void doors_open(struct node *n);
+void doors_shut(struct node *n); /* before doors_make too */
 
 /* What the engine and the server's link tell LocalAPI of pings; arg is the node. */
 void doors_ping_done(

@@ -1,6 +1,7 @@
 #include "mesh/node/metrics.h"
 #include "mesh/node/local/local_api.h"
 #include "mesh/node/serve/peer_api.h"
+#include "mesh/node/serve/service_web.h"
 #include "mesh/node/status.h"
 #include "resolver/report_metrics.h"
 
@@ -106,9 +107,11 @@ static bool write_doors(struct buf *out, const struct node *n)
 		"descriptors or memory\n"
 		"# TYPE ropewalk_accept_paused_total counter\n"
 		"ropewalk_accept_paused_total{door=\"LocalAPI\"} %llu\n"
-		"ropewalk_accept_paused_total{door=\"PeerAPI\"} %llu\n",
+		"ropewalk_accept_paused_total{door=\"PeerAPI\"} %llu\n"
+		"ropewalk_accept_paused_total{door=\"metrics\"} %llu\n",
 		(unsigned long long)local_api_paused(n->api),
-		(unsigned long long)peer_api_paused(n->peer_api));
+		(unsigned long long)peer_api_paused(n->peer_api),
+		(unsigned long long)service_web_paused(n->web));
 }
 
 /* So is this. */

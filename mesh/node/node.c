@@ -121,7 +121,7 @@ static void apply_peer_api(struct node *n)
 {
 	if (engine_is_open(&n->engine) && n->apply.map && !apply_is_missing(&n->apply, APPLY_RULES) &&
 		!apply_is_missing(&n->apply, APPLY_IFACE))
-		peer_api_apply(n->peer_api, n->apply.map, tun_name(n->engine.tun));
+		doors_open(n);
 }
 
 static void map_applied(void *arg)
@@ -420,8 +420,7 @@ static void bring_down(struct node *n)
 	n->server = NULL;
 	if (n->map_cache)
 		map_cache_flush(n->map_cache);
-	if (n->peer_api)
-		peer_api_apply(n->peer_api, NULL, "");
+	doors_shut(n);
 	if (engine_is_open(&n->engine))
 		apply_nothing(&n->apply);
 	if (n->apply_due)
@@ -507,9 +506,7 @@ static int open_all(struct node *n, struct errbuf *eb)
 		log_warn("%s; peers send no files to this machine until it is mended and ropewalkd started "
 			 "anew",
 			eb->text);
-	struct peer_api_ops doors = doors_ops(n);
-	n->peer_api = peer_api_open(n->loop, n->files, &doors);
-	if (!n->peer_api)
+	if (!doors_make(n))
 		return err_set(eb, -ENOMEM, "start");
 	n->api = local_api_open(n->loop, n->opt.socket, n->opt.answers, eb);
 	if (!n->api)
@@ -566,7 +563,7 @@ void node_close(struct node *n)
 	bring_down(n);
 	farewell_close(n->farewell);
 	local_api_close(n->api);
-	peer_api_close(n->peer_api);
+	doors_free(n);
 	files_close(n->files);
 	os_dns_close(n->os_dns);
 	if (n->os_dns)

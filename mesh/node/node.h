@@ -32,6 +32,7 @@ struct local_api;
 struct local_node_ops;
 struct files;
 struct peer_api;
+struct service_web;
 
 struct node {
 	struct loop *loop;
@@ -53,6 +54,7 @@ struct node {
 	struct local_api *api;
 	struct files *files; /* NULL: none come and go, and the log said why */
 	struct peer_api *peer_api;
+	struct service_web *web;      /* counters for this machine's collectors */
 	struct plane_capture capture; /* nobody: all zero */
 
 	char last_error[384]; /* of what a person asked for; "" = none */

@@ -5,6 +5,11 @@
  * address leaves by another. What passes is only not dropped here: the verdict of other tables (ufw,
  * firewalld, docker) stands.
  *
+ * `answering`, and a line of `arriving`, lead what this machine's own programs ask 100.100.100.100 at port 80 to another port,
+ * and the answers back: listening at port 80 itself would keep the machine's web server from starting. Ports alone change,
+ * without connection tracking, which a machine may not have use for otherwise: what leaves is changed before it is seen by
+ * tracking, what comes in when that is over, so that a machine which has it sees port 80 both ways.
+ *
  * Of a machine that carries networks, two more. `forwarding`: into the mesh go answers, and what containers
  * of this machine begin; what hosts of the offered networks begin only where that was asked for; nothing of
  * anybody else. What comes from the mesh is marked, with the mark that official clients use, and `sharing`
@@ -69,7 +74,7 @@ static bool put_inside(struct buf *out, const struct guard_inside *in)
 
 int guard_rules_size(const struct guard_service *s)
 {
-	enum { PLAIN = 7, SERVING = 3 };
+	enum { PLAIN = 8, SERVING = 3 };
 	return PLAIN + (s->n ? SERVING + !s->plain : 0);
 }
 
@@ -145,6 +150,7 @@ bool guard_rules_whole(const struct guard_wish *w, struct buf *out)
 	       buf_printf(out,
 		       "chain arriving {\n"
 		       "type filter hook prerouting priority -300; policy accept;\n"
+		       "iifname \"lo\" ip daddr 100.100.100.100 tcp dport 80 tcp dport set %d\n"
 		       "iifname { \"lo\", \"%s\" } accept\n"
 		       "ip saddr @mesh4 counter drop comment \"a mesh source from outside\"\n"
 		       "ip6 saddr @mesh6 counter drop comment \"a mesh source from outside\"\n"
@@ -152,6 +158,10 @@ bool guard_rules_whole(const struct guard_wish *w, struct buf *out)
 		       "%s"
 		       "ip daddr @mesh4 counter drop comment \"a mesh destination from outside\"\n"
 		       "ip6 daddr @mesh6 counter drop comment \"a mesh destination from outside\"\n"
+		       "}\n"
+		       "chain answering {\n"
+		       "type filter hook output priority -300; policy accept;\n"
+		       "oifname \"lo\" ip saddr 100.100.100.100 tcp sport %d tcp sport set 80\n"
 		       "}\n"
 		       "chain leaving {\n"
 		       "type filter hook postrouting priority 300; policy accept;\n"
@@ -162,7 +172,8 @@ bool guard_rules_whole(const struct guard_wish *w, struct buf *out)
 		       "ip saddr @own4 counter drop comment \"our mesh source, not by the mesh\"\n"
 		       "ip6 saddr @own6 counter drop comment \"our mesh source, not by the mesh\"\n"
 		       "}\n",
-		       w->ifname, w->service->n ? carried_in : "", w->ifname) &&
+		       GUARD_WEB_PORT, w->ifname, w->service->n ? carried_in : "", GUARD_WEB_PORT,
+		       w->ifname) &&
 	       put_forwarding(out, w->ifname, w->service) && buf_printf(out, "}\n");
 }
 

@@ -5,6 +5,8 @@
 #include "mesh/base/buf.h"
 #include "mesh/node/host/addr_set.h"
 
+/* Where this machine's programs are led that ask 100.100.100.100 at port 80 (serve/service_web.h). */
+enum { GUARD_WEB_PORT = 25280 };
 enum { GUARD_TABLE_TEXT = 32, GUARD_INSIDE_MAX = 64 };
 
 /* The table of an interface: "ropewalk-rope0". Characters that nft does not take in a name become '_'. */

@@ -21,7 +21,7 @@ struct world {
 };
 
 static const char whole[] =
-	"test $(nft list table inet ropewalk-rope0 2>/dev/null | grep -cE '^.(set|chain) ') = 7";
+	"test $(nft list table inet ropewalk-rope0 2>/dev/null | grep -cE '^.(set|chain) ') = 8";
 
 static struct addr ip(const char *text)
 {
@@ -310,6 +310,60 @@ static void test_bridges(void **state)
 	assert_false(has_element("inside { \"sub\" }"));
 }
 
+/* --- port 80 of the resolver's address --- */
+
+static int tcp_listen(const char *at, uint16_t port)
+{
+	struct endpoint e = { .ip = ip(at), .port = port };
+	struct errbuf eb = { 0 };
+	int fd = sock_tcp_listen(&e, &eb);
+	if (fd < 0)
+		fail_msg("%s", eb.text);
+	return fd;
+}
+
+/* A connection there is the listener's, and what it says comes back. */
+static bool tcp_is_answered(const char *to, int listener)
+{
+	struct endpoint at = { .ip = ip(to), .port = 80 };
+	struct sockaddr_storage ss;
+	struct timeval limit = { .tv_sec = 10 };
+	char byte = 0;
+	socklen_t n = endpoint_to_sockaddr(&at, false, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	bool ok = connect(fd, (struct sockaddr *)&ss, n) == 0;
+	struct pollfd due = { .fd = listener, .events = POLLIN };
+	int other = ok && poll(&due, 1, 10000) == 1 ? accept(listener, NULL, NULL) : -1;
+	ok = other >= 0 && send(other, "x", 1, 0) == 1 && recv(fd, &byte, 1, 0) == 1 && byte == 'x';
+	close(fd);
+	if (other >= 0)
+		close(other);
+	return ok;
+}
+
+/* What this machine asks there goes to our port, beside a web server that has all of port 80, also where connections are
+ * tracked and what is no part of one is dropped. */
+static void test_own_web(void **state)
+{
+	struct world *w = *state;
+	set_up(w->g);
+	int ours = tcp_listen("100.100.100.100", GUARD_WEB_PORT), server = tcp_listen("0.0.0.0", 80);
+	assert_true(tcp_is_answered("100.100.100.100", ours));
+	assert_true(tcp_is_answered("100.64.0.1", server));
+	assert_true(tcp_is_answered("10.9.0.2", server));
+	lab_run(LAB_HOST, "nft -f - <<E\n"
+			  "table inet strict {\n"
+			  "chain in { type filter hook input priority 0; ct state invalid drop; }\n"
+			  "chain out { type filter hook output priority 0; ct state invalid drop; }\n"
+			  "}\nE");
+	assert_true(tcp_is_answered("100.100.100.100", ours));
+	assert_true(tcp_is_answered("10.9.0.2", server));
+	close(ours);
+	close(server);
+}
+
 /* Others' rules: theirs stay, and a port that docker publishes is reached over the mesh. */
 static void test_beside_others(void **state)
 {
@@ -522,6 +576,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flush_meets_update, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_peers, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_bridges, open_world, close_world),
+		cmocka_unit_test_setup_teardown(test_own_web, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_beside_others, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_own_questions, open_world, close_world),
 		cmocka_unit_test_setup_teardown(test_no_nft, open_world, close_world),

@@ -231,100 +231,142 @@ static void apply_derp(struct draft *d, const struct netmap *old, const struct c
 		d->failed = true;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	const struct ctl_filter *x = a, *y = b;
-	return strcmp(x->name, y->name);
-}
-
-struct filter_list {
-	struct ctl_filter *v;
+/* What is said of several things, one after the other, of which the last word on each holds. Servers may say much. */
+struct said {
+	const void *what;
+	size_t order;
+};
+struct said_list {
+	struct said *v;
 	size_t n;
 };
 
-static void set_filter(struct filter_list *l, const struct ctl_filter *f)
+static void say(struct said_list *l, const void *what)
 {
-	size_t i = 0;
-	while (i < l->n && strcmp(l->v[i].name, f->name) != 0)
-		i++;
-	if (f->remove) {
-		if (i < l->n)
-			l->v[i] = l->v[--l->n];
-		return;
-	}
-	l->v[i] = *f;
-	l->n += i == l->n;
+	l->v[l->n] = (struct said) { what, l->n };
+	l->n++;
+}
+
+static int by_order(const struct said *x, const struct said *y)
+{
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static void last_words(struct said_list *l, int (*compare)(const void *a, const void *b),
+	bool (*same)(const void *what, const void *other))
+{
+	size_t n = 0;
+	qsort(l->v, l->n, sizeof(*l->v), compare);
+	for (size_t i = 0; i < l->n; i++)
+		if (i + 1 == l->n || !same(l->v[i].what, l->v[i + 1].what))
+			l->v[n++] = l->v[i];
+	l->n = n;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct said *x = a, *y = b;
+	const struct ctl_filter *f = x->what, *g = y->what;
+	int order = strcmp(f->name, g->name);
+	return order ? order : by_order(x, y);
+}
+
+static bool same_slot(const void *what, const void *other)
+{
+	return strcmp(((const struct ctl_filter *)what)->name, ((const struct ctl_filter *)other)->name) == 0;
+}
+
+static struct ctl_filter filter_copy(struct arena *a, const struct ctl_filter *f)
+{
+	struct ctl_filter copy = { .name = arena_strdup(a, f->name) };
+	copy_rules(a, f->rules, f->n_rules, &copy);
+	return copy;
+}
+
+static bool lets_in(const struct ctl_filter *f)
+{
+	for (size_t i = 0; i < f->n_rules; i++)
+		if (f->rules[i].n_dst)
+			return true;
+	return false;
 }
 
 /* PacketFilter is the slot "base" of PacketFilters. */
 static void apply_filters(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
 {
-	size_t n_old = old ? old->n_filters : 0;
-	struct filter_list l = { .v = calloc(n_old + m->n_filters + 1, sizeof(*l.v)) };
+	struct ctl_filter base = { .name = "base", .rules = m->filter, .n_rules = m->n_filter };
+	size_t n_old = old && !m->filters_clear ? old->n_filters : 0;
+	struct said_list l = { .v = calloc(n_old + m->n_filters + 1, sizeof(*l.v)) };
 	struct arena *a = renew(d, NETMAP_FILTERS);
 	if (!l.v || !a) {
 		d->failed = true;
 		free(l.v);
 		return;
 	}
-	for (size_t i = 0; !m->filters_clear && i < n_old; i++)
-		l.v[l.n++] = old->filters[i];
-	if (m->has_filter) {
-		struct ctl_filter base = { .name = "base", .rules = m->filter, .n_rules = m->n_filter };
-		set_filter(&l, &base);
-	}
+	for (size_t i = 0; i < n_old; i++)
+		say(&l, &old->filters[i]);
+	if (m->has_filter)
+		say(&l, &base);
 	for (size_t i = 0; i < m->n_filters; i++)
-		set_filter(&l, &m->filters[i]);
-	qsort(l.v, l.n, sizeof(*l.v), by_name);
+		say(&l, &m->filters[i]);
+	last_words(&l, by_name, same_slot);
 	struct ctl_filter *v = arena_array(a, l.n, sizeof(*v));
+	size_t n = 0;
 	d->m->block_all = true;
 	for (size_t i = 0; v && i < l.n; i++) {
-		v[i].name = arena_strdup(a, l.v[i].name);
-		copy_rules(a, l.v[i].rules, l.v[i].n_rules, &v[i]);
-		for (size_t k = 0; k < v[i].n_rules; k++)
-			d->m->block_all = d->m->block_all && v[i].rules[k].n_dst == 0;
+		const struct ctl_filter *f = l.v[i].what;
+		if (f->remove)
+			continue;
+		v[n] = filter_copy(a, f);
+		d->m->block_all = d->m->block_all && !lets_in(&v[n]);
+		n++;
 	}
 	d->failed = d->failed || a->failed;
 	d->m->filters = v;
-	d->m->n_filters = v ? l.n : 0;
+	d->m->n_filters = n;
 	free(l.v);
 }
 
 static int by_id(const void *a, const void *b)
 {
-	const struct ctl_user *x = a, *y = b;
-	return x->id < y->id ? -1 : x->id > y->id;
+	const struct said *x = a, *y = b;
+	const struct ctl_user *u = x->what, *w = y->what;
+	return u->id < w->id ? -1 : u->id > w->id ? 1 : by_order(x, y);
 }
 
-/* A delta: users not named stay. Old first and new behind, so that in a run of equal ids the last one counts.
- */
+static bool same_user(const void *what, const void *other)
+{
+	return ((const struct ctl_user *)what)->id == ((const struct ctl_user *)other)->id;
+}
+
+/* A delta: users not named stay. */
 static void apply_users(struct draft *d, const struct netmap *old, const struct ctl_map_response *m)
 {
-	size_t n_old = old ? old->n_users : 0, n = n_old;
+	size_t n_old = old ? old->n_users : 0;
+	struct said_list l = { .v = calloc(n_old + m->n_users, sizeof(*l.v)) };
 	struct arena *a = renew(d, NETMAP_USERS);
-	struct ctl_user *v = a ? arena_array(a, n_old + m->n_users, sizeof(*v)) : NULL;
+	struct ctl_user *v = a && l.v ? arena_array(a, n_old + m->n_users, sizeof(*v)) : NULL;
 	if (!v) {
 		d->failed = true;
+		free(l.v);
 		return;
 	}
-	if (n_old)
-		memcpy(v, old->users, n_old * sizeof(*v));
-	for (size_t i = 0; i < m->n_users; i++) {
-		size_t k = 0;
-		while (k < n && v[k].id != m->users[i].id)
-			k++;
-		v[k] = m->users[i];
-		n += k == n;
-	}
-	qsort(v, n, sizeof(*v), by_id);
-	for (size_t i = 0; i < n; i++) {
-		v[i].login_name = arena_strdup(a, v[i].login_name);
-		v[i].display_name = arena_strdup(a, v[i].display_name);
-		v[i].profile_pic = arena_strdup(a, v[i].profile_pic);
+	for (size_t i = 0; i < n_old; i++)
+		say(&l, &old->users[i]);
+	for (size_t i = 0; i < m->n_users; i++)
+		say(&l, &m->users[i]);
+	last_words(&l, by_id, same_user);
+	for (size_t i = 0; i < l.n; i++) {
+		const struct ctl_user *u = l.v[i].what;
+		v[i] = *u;
+		v[i].login_name = arena_strdup(a, u->login_name);
+		v[i].display_name = arena_strdup(a, u->display_name);
+		v[i].profile_pic = arena_strdup(a, u->profile_pic);
 	}
 	d->failed = d->failed || a->failed;
 	d->m->users = v;
-	d->m->n_users = n;
+	d->m->n_users = l.n;
+	free(l.v);
 }
 
 static void apply_texts(struct draft *d, const struct ctl_map_response *m)

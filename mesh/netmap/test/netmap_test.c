@@ -84,6 +84,13 @@ static const struct row rows[] = {
 		{ "{" SELF ",\"PacketFilters\":{\"base\":[" RULE "],\"x\":[" RULE "]}}",
 			"{\"PacketFilters\":{\"y\":[],\"*\":null}}" },
 		0, 999, true, true },
+	{ "the last word on a name",
+		{ "{" SELF "}", "{\"PacketFilter\":[" RULE "],\"PacketFilters\":{\"base\":null}}" }, 0, 999,
+		true, true },
+	{ "what is cleared may be said again",
+		{ "{" SELF ",\"PacketFilters\":{\"base\":[" RULE "]}}",
+			"{\"PacketFilter\":[" RULE "," RULE "],\"PacketFilters\":{\"*\":null}}" },
+		0, 2, false, true },
 	{ "deltas add up",
 		{ "{" SELF "," PEERS "}", "{\"PeersRemoved\":[3]}",
 			"{\"PeersChanged\":[" NODE(5, "five", "") "]}", "{\"PeersRemoved\":[2]}" },
@@ -158,7 +165,8 @@ static void parts(void **state)
 	assert_int_equal(a->derp->n_regions, 1);
 	assert_int_equal(a->users[0].id, 1);
 	struct netmap *b =
-		apply(a, "{\"DERPMap\":{\"Regions\":null},\"UserProfiles\":[{\"ID\":2,\"LoginName\":\"bb\"}],"
+		apply(a, "{\"DERPMap\":{\"Regions\":null},\"UserProfiles\":[{\"ID\":2,\"LoginName\":\"x\"},"
+			 "{\"ID\":2,\"LoginName\":\"bb\"}],"
 			 "\"Health\":[]}");
 	assert_int_equal(b->derp->n_regions, 1);
 	assert_int_equal(b->n_users, 2);

@@ -14,6 +14,15 @@
  * program that hangs), or answered, and the answer lost on its way back. What died between is told by the
  * routers' own drops. */
 enum { TOLD_MAX = 4 };
+enum {
+	ETHERNET = 14,
+	ARP = 0x0806,
+	ARP_REQUEST = 1,
+	NO_PROTO = 255,
+	SOLICITATION6 = 135,
+	ADVERTISEMENT6 = 136
+};
+enum { TRAIL_NS = 500000000, TRAIL_SLACK_NS = 2000000 }; /* from one link to another */
 enum { UNREACHABLE4 = 3, TOO_LARGE4 = 4, UNREACHABLE6 = 1, TOO_LARGE6 = 2, ECHO4 = 8, ECHO6 = 128 };
 
 /* ---- captures ---- */
@@ -47,14 +56,42 @@ static void read_cited(const uint8_t *p, size_t len, struct why_packet *out)
 	}
 }
 
+/* Of Ethernet and IPv4. */
+static bool read_arp(const struct pcapng_packet *one, struct why_packet *out)
+{
+	struct rd r = rd_of(one->data, one->len);
+	const uint8_t *ethernet = rd_take(&r, ETHERNET), *arp = rd_take(&r, 28);
+
+	if (r.bad || be_get(ethernet + 12, 2) != ARP || be_get(arp + 2, 2) != 0x0800)
+		return false;
+	out->proto = NO_PROTO;
+	out->asks_who = be_get(arp + 6, 2) == ARP_REQUEST;
+	out->tells_who = !out->asks_who;
+	out->src.ip = addr_v4((uint32_t)be_get(arp + 14, 4));
+	out->cited_dst.ip = out->asks_who ? addr_v4((uint32_t)be_get(arp + 24, 4)) : out->src.ip;
+	return true;
+}
+
+static void read_neighbour6(const struct frame_view *v, struct why_packet *out)
+{
+	if (v->proto != IP_ICMP6 || v->l4_len < 24)
+		return;
+	out->asks_who = v->icmp_type == SOLICITATION6;
+	out->tells_who = v->icmp_type == ADVERTISEMENT6;
+	if (out->asks_who || out->tells_who)
+		memcpy(out->cited_dst.ip.b, v->l4 + 8, 16);
+}
+
 static bool read_packet(const struct pcapng_packet *one, struct why_packet *out)
 {
 	struct frame_view v;
 
-	if (!frame_read(one->data, one->len, one->wire_len, &v) || v.later_fragment)
-		return false;
 	out->at_ns = one->at_ns;
 	out->frame = one->frame;
+	if (read_arp(one, out))
+		return true;
+	if (!frame_read(one->data, one->len, one->wire_len, &v) || v.later_fragment)
+		return false;
 	out->body = v.body;
 	out->src = v.src;
 	out->dst = v.dst;
@@ -62,6 +99,7 @@ static bool read_packet(const struct pcapng_packet *one, struct why_packet *out)
 	out->tcp_flags = v.tcp_flags;
 	out->icmp_type = v.icmp_type;
 	out->icmp_code = v.icmp_code;
+	read_neighbour6(&v, out);
 	if (v.proto == IP_TCP) /* a SYN has no acknowledgement to take a sequence number from */
 		out->refuses = (v.tcp_flags & TCP_RST) && (v.tcp_flags & TCP_ACK) && v.l4_len >= 8 &&
 			       be_get(v.l4 + 4, 4) == 0;
@@ -160,6 +198,37 @@ static bool is_own(const struct why_facts *f, int host, const struct addr *ip)
 
 /* ---- refused ---- */
 
+/* Where a packet began that routers have handed on under addresses of their own: on the link of its sender. NULL: there. */
+static const struct why_packet *origin_of(const struct why_facts *f, const struct why_packet *p)
+{
+	int refuser = host_of(f, &p->src.ip);
+
+	for (size_t i = 0; i < f->n_packets && refuser >= 0 && f->hosts[refuser].is_router; i++) {
+		const struct why_packet *q = &f->packets[i];
+		if (q->link >= 0 && !q->side && q->link != p->link && !f->hosts[q->link].is_router &&
+			q->refuses && q->proto == p->proto && q->body == p->body &&
+			q->at_ns <= p->at_ns + TRAIL_SLACK_NS && q->at_ns + TRAIL_NS > p->at_ns &&
+			host_of(f, &q->src.ip) == q->link)
+			return q;
+	}
+	return NULL;
+}
+
+/* A router has led it to somebody who is not there as it thinks. */
+static bool say_led_wrong(const struct why_facts *f, const struct why_packet *p, char *out, size_t cap)
+{
+	const struct why_packet *q = p->proto == IP_TCP ? origin_of(f, p) : NULL;
+	char router[80];
+
+	if (q)
+		snprintf(out, cap,
+			"%s says no to %s: nothing listens on tcp port %u there, where %s leads its tcp port "
+			"%u",
+			f->hosts[q->link].name, f->hosts[p->link].name, q->src.port,
+			name_of(f, &p->src.ip, router, sizeof(router)), p->src.port);
+	return q != NULL;
+}
+
 static void say_refused(const struct why_facts *f, const struct why_packet *p, char *out, size_t cap)
 {
 	char who[80], whom[80];
@@ -170,6 +239,8 @@ static void say_refused(const struct why_facts *f, const struct why_packet *p, c
 	name_of(f, &p->src.ip, who, sizeof(who));
 	name_of(f, &to->ip, whom, sizeof(whom));
 	int refuser = host_of(f, &p->src.ip);
+	if (say_led_wrong(f, p, out, cap))
+		return;
 	if (p->too_large)
 		snprintf(out, cap, "%s says that a packet of %s is too large", who, f->hosts[p->link].name);
 	else if (port && refuser >= 0 && f->hosts[refuser].local_port == to->port)
@@ -214,7 +285,15 @@ static bool has_answer(const struct why_facts *f, const struct why_packet *p)
 	return false;
 }
 
-/* On the addressed host's own link: how many came for that port, and whether anything left it. */
+/* Another host's own. */
+static bool is_others(const struct why_facts *f, int host, const struct addr *ip)
+{
+	int owner = host_of(f, ip);
+	return owner >= 0 && owner != host && !f->hosts[owner].is_router;
+}
+
+/* On the addressed host's own link: how many came for that port, of those that this host may have sent, and whether anything
+ * left it. */
 static unsigned arrivals(const struct why_facts *f, const struct why_packet *p, int host, bool *answered)
 {
 	unsigned n = 0;
@@ -226,9 +305,11 @@ static unsigned arrivals(const struct why_facts *f, const struct why_packet *p, 
 			continue;
 		bool echo =
 			p->proto == IP_ICMP || p->proto == IP_ICMP6; /* the identifier may be translated */
-		n += addr_equal(&q->dst.ip, &p->dst.ip) && (echo || q->dst.port == p->dst.port) && begins(q);
+		n += addr_equal(&q->dst.ip, &p->dst.ip) && (echo || q->dst.port == p->dst.port) &&
+		     begins(q) && !is_others(f, p->link, &q->src.ip);
 		*answered |= addr_equal(&q->src.ip, &p->dst.ip) &&
-			     (echo ? !begins(q) : q->src.port == p->dst.port);
+			     (echo ? !begins(q) : q->src.port == p->dst.port) &&
+			     !is_others(f, p->link, &q->dst.ip);
 	}
 	return n;
 }
@@ -266,7 +347,7 @@ static void say_unanswered(const struct why_facts *f, const struct why_packet *p
 
 /* ---- where it went ---- */
 
-enum { TRAIL_NS = 500000000, TRAIL_SLACK_NS = 2000000, TRAIL_MAX = 8 };
+enum { TRAIL_MAX = 8 };
 
 static const char *place_of(const struct why_facts *f, const struct why_packet *p, char *buf, size_t cap)
 {
@@ -417,6 +498,66 @@ static bool is_of_before(const struct why_facts *f, const struct why_packet *p)
 	return p->proto != IP_TCP;
 }
 
+/* ---- neighbours ---- */
+
+static bool is_told(const struct why_facts *f, const struct why_packet *asked)
+{
+	for (size_t i = 0; i < f->n_packets; i++) {
+		const struct why_packet *q = &f->packets[i];
+		if (q->tells_who && q->link == asked->link && q->at_ns >= asked->at_ns &&
+			addr_equal(&q->cited_dst.ip, &asked->cited_dst.ip))
+			return true;
+	}
+	return false;
+}
+
+/* Nobody in its network has the address that a host wants to send to: nothing of what it sends leaves it. */
+static void conclude_alone(const struct why_facts *f, struct sayings *s)
+{
+	char text[300], seen[160], ip[ADDR_TEXT];
+
+	for (size_t i = f->n_packets; i-- > 0;) {
+		const struct why_packet *p = &f->packets[i];
+		if (!p->asks_who || !concerns(f, p) || !is_own(f, p->link, &p->src.ip) ||
+			is_own(f, p->link, &p->cited_dst.ip) || is_told(f, p))
+			continue;
+		int owner = host_of(f, &p->cited_dst.ip);
+		snprintf(text, sizeof(text), "%s asks its network who has %s, and nobody answers%s%s",
+			f->hosts[p->link].name, addr_format(&p->cited_dst.ip, ip),
+			owner < 0 ? ": no node has that address" : "; it is the address of ",
+			owner < 0 ? "" : f->hosts[owner].name);
+		conclude(s, WHY_SILENT, text, this_frame(p, seen, sizeof(seen)));
+	}
+}
+
+/* ---- nameservers ---- */
+
+/* Two that ask each other, again and again, what neither knows. */
+static void conclude_dns_loop(const struct why_facts *f, struct sayings *s)
+{
+	enum { DNS_PORT = 53, MANY = 8 };
+	char text[300];
+
+	for (size_t a = 0; a < f->n_hosts; a++)
+		for (size_t b = a + 1; b < f->n_hosts; b++) {
+			unsigned there = 0, back = 0;
+			for (size_t i = 0; i < f->n_packets; i++) {
+				const struct why_packet *p = &f->packets[i];
+				if (p->link != (int)a || p->side || p->proto != IP_UDP ||
+					p->dst.port != DNS_PORT)
+					continue;
+				int from = host_of(f, &p->src.ip), to = host_of(f, &p->dst.ip);
+				there += from == (int)a && to == (int)b;
+				back += from == (int)b && to == (int)a;
+			}
+			if (there < MANY || back < MANY)
+				continue;
+			snprintf(text, sizeof(text), "%s and %s ask each other for names, %u and %u times",
+				f->hosts[a].name, f->hosts[b].name, there, back);
+			conclude(s, WHY_NEAR, text, "");
+		}
+}
+
 unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 {
 	struct sayings s = { .out = out };
@@ -431,6 +572,8 @@ unsigned why_conclude(const struct why_facts *f, struct why_lines *out)
 		conclude(&s, is_by_the_way(f, p) ? WHY_ASIDE : WHY_REFUSED, text,
 			this_frame(p, seen, sizeof(seen)));
 	}
+	conclude_alone(f, &s);
+	conclude_dns_loop(f, &s);
 	for (size_t i = f->n_packets; i-- > 0;) {
 		const struct why_packet *p = &f->packets[i];
 		if (!concerns(f, p) || !begins(p) || !is_own(f, p->link, &p->src.ip) || has_answer(f, p) ||

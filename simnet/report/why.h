@@ -43,6 +43,8 @@ struct why_packet {
 	uint8_t proto, tcp_flags, icmp_type, icmp_code;
 	bool refuses;	/* a reset that answers a first packet, or an ICMP error */
 	bool too_large; /* and that: it does not fit on the next link */
+	/* ARP (RFC 826), neighbour discovery (RFC 4861): who has cited_dst.ip? Or that somebody has. */
+	bool asks_who, tells_who;
 	/* ICMP errors: the packet that could not go on. */
 	struct endpoint cited_src, cited_dst;
 	uint8_t cited_proto;
@@ -59,7 +61,7 @@ struct why_host {
 	uint16_t local_port; /* the same, where a program listens on 127.0.0.1 alone; 0 = none does */
 };
 /* The packets of a capture (pcapng) at or after since_ns on links of hosts or their routers, at most per_link of each link (the
- * first of them) and cap of all; the count. What is no IP packet is left out. */
+ * first of them) and cap of all; the count. What is neither IP nor ARP is left out. */
 size_t why_read_capture(const uint8_t *p, size_t len, uint64_t since_ns, const struct why_host *hosts,
 	size_t n_hosts, size_t per_link, struct why_packet *out, size_t cap);
 

@@ -173,6 +173,11 @@ int adapter_read_ready(struct yaml_reader *y, const struct yaml_value *v, struct
 		regfree(&re);
 	if (!!r->line + !!r->json + !!r->port + r->exit != 1)
 		return yaml_error(y, v->at, "'ready' needs exactly one of line, json, port and exit");
+	if (r->port && strncmp(r->port, "tcp ", 4) != 0 && r->port[0] != '{')
+		return yaml_error(y, v->at,
+			"'port' of 'ready' is 'tcp ADDRESS:PORT', not '%.60s': nobody is told that a program "
+			"listens by UDP; wait for a line of it",
+			r->port);
 	return 0;
 }
 

@@ -25,6 +25,10 @@ static void test_errors(void **state)
 			"a.yaml:4:1: unknown key 'raedy' in the adapter; did you mean 'ready'?" },
 		{ HEAD "start: [a]\nready: {line: x, exit: true}\n",
 			"a.yaml:4:8: 'ready' needs exactly one of line, json, port and exit" },
+		{ HEAD "start: [a]\nready: {port: 'udp {ip}:53'}\n",
+			"a.yaml:4:8: 'port' of 'ready' is 'tcp ADDRESS:PORT', not 'udp {ip}:53': nobody is "
+			"told that "
+			"a program listens by UDP; wait for a line of it" },
 		{ HEAD "start: [a]\nthen:\n  - run: [b]\n    agian: true\n",
 			"a.yaml:6:5: unknown key 'agian' in command; did you mean 'again'?" },
 		{ HEAD "start: [a]\nfiles:\n  - {path: p, text: t, each: relay}\n",

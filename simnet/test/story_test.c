@@ -22,6 +22,13 @@
 #define SIX \
 	HEAD "ipv6: true\nrouters: {home: {nat: home, offers: ipv6}}\nservices: {s: {run: " ECHO \
 	     "}}\nnodes: {c: {at: home}}\nsteps:\n"
+/* A nameserver that asks another, for whoever asks. */
+#define LOOP(other) \
+	"import socket,time\\ns=socket.socket(2,2); s.bind(('',53))\\n" \
+	"while 1: d,a=s.recvfrom(999); time.sleep(.005); s.sendto(d,('" other "',53))"
+#define DNS_UP(at) \
+	"  - run: {at: " at \
+	", argv: [sh, -c, \"until grep -q ':0035 ' /proc/net/udp; do sleep .02; done\"]}\n"
 #define RUN_ASK "  - run: {at: c, argv: " ASK("{s.ip}") "}\n"
 #define CONNECT(port) \
 	"[python3, -c, \"import socket; socket.create_connection(('{s.ip}'," port "),timeout=.6)\"]"
@@ -231,6 +238,33 @@ static const struct story_row rows[] = {
 		     "</dev/null 2>&1 | "
 		     "grep -o 'certificate is not yet valid' >&2; exit 1\"], within: 5s}\n",
 		"certificate is not yet valid", NULL },
+	{ "an address that nobody has in the host's own network",
+		HOME "nodes: {c: {at: home}, d: {at: internet}}\nsteps:\n  - run: {at: d, argv: " ASK(
+			"203.0.113.99") "}\n",
+		"d asks its network who has 203.0.113.99, and nobody answers: no node has that address",
+		NULL },
+	{ "a netmask that takes all the world for neighbours",
+		SERVED "  - run: {at: c, argv: [sh, -c, 'ip address add {c.ip}/1 dev eth0']}\n" RUN_ASK,
+		"c asks its network who has 203.0.113.10, and nobody answers; it is the address of s", NULL },
+	{ "a port that a router leads to another one",
+		HEAD "routers: {home: {nat: {preset: home, forwards: [tcp 80 s:8080]}}}\nnodes: {c: {at: "
+		     "internet}, s: {at: "
+		     "home}}\nsteps:\n  - run: {at: c, argv: [python3, -c, \"import socket; "
+		     "socket.create_connection(('{home.wan}',80),timeout=.6)\"]}\n",
+		"s says no to c: nothing listens on tcp port 8080 there, where home leads its tcp port 80",
+		NULL },
+	{ "two nameservers that ask each other",
+		HEAD "services: {one: {run: [python3, -c, \"" LOOP(
+			"203.0.113.42") "\"], ip: 203.0.113.41}, two: {run: "
+					"[python3, -c, \"" LOOP(
+						"203.0.113.41") "\"], ip: 203.0.113.42}}\nnodes: {c: {at: "
+								"internet, files: "
+								"{/etc/resolv.conf: {text: nameserver "
+								"203.0.113.41}}}}\nsteps:\n" DNS_UP("one")
+									DNS_UP("two") "  - resolve: {from: "
+										      "c, name: x.test, "
+										      "within: 600ms}\n",
+		"one and two ask each other for names, ", NULL },
 	{ "behind one carrier that does not hairpin",
 		HEAD "routers: {isp: {nat: home}, home: {nat: home, behind: isp}}\nservices: {s: {run: " ECHO
 		     "}}\nnodes: {c: {at: home}}\nsteps:\n" UP

@@ -176,6 +176,65 @@ static void put_frame(struct buf *out, uint32_t link, uint64_t at_s, const uint8
 	assert_true(pcapng_write_packet(out, &p));
 }
 
+/* Who is asked for in a network where nobody has that address, and who answers after all. */
+static void test_neighbours(void **state)
+{
+	struct why_host server = { .name = "s", .ip = at(SERVER, 0).ip };
+	struct why_packet asks = { .link = ALICE,
+		.at_ns = 5,
+		.proto = 255,
+		.src.ip = at(ALICE, 0).ip,
+		.asks_who = true },
+			  tells = { .link = ALICE,
+				  .at_ns = 6,
+				  .proto = 255,
+				  .src.ip = at(SERVER, 0).ip,
+				  .tells_who = true };
+	(void)state;
+
+	asks.cited_dst.ip = at(77, 0).ip;
+	assert_says(&asks, 1, server,
+		"alice asks its network who has 203.0.113.87, and nobody answers: no node has that "
+		"address\n");
+	asks.cited_dst.ip = tells.cited_dst.ip = server.ip;
+	assert_says(&asks, 1, server,
+		"alice asks its network who has 203.0.113.11, and nobody answers; it is the address of s\n");
+	struct why_packet told[] = { asks, tells };
+	assert_says(told, 2, server, "");
+	/* What a host asks for its own address is to see that nobody else has it. */
+	asks.cited_dst.ip = at(ALICE, 0).ip;
+	assert_says(&asks, 1, server, "");
+}
+
+static void test_dns_loop(void **state)
+{
+	struct why_host server = { .name = "s", .ip = at(SERVER, 0).ip };
+	struct why_packet all[20];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		bool there = i % 2;
+		all[i] = packet(ALICE, IP_UDP, there ? ALICE : SERVER, 4000, there ? SERVER : ALICE, 53);
+		all[i].at_ns = i;
+	}
+	const char *want = "alice and s ask each other for names, 10 and 10 times\n"
+			   "what alice sent to udp port 53 of s did not arrive there\n";
+	assert_says(all, ARRAY_LEN(all), server, want);
+	assert_says(all, 10, server, "what alice sent to udp port 53 of s did not arrive there\n");
+}
+
+/* alice asks who has the server's address (RFC 826). */
+static void put_arp(struct buf *file, uint32_t link, uint64_t seconds)
+{
+	uint8_t frame[42] = { [12] = 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 };
+	be_put(frame + 28, 4, 0xcb00710a);
+	be_put(frame + 38, 4, 0xcb00710b);
+	struct pcapng_packet p = {
+		.link = link, .at_ns = seconds * 1000000000, .data = frame, .len = 42, .wire_len = 42
+	};
+	assert_true(pcapng_write_packet(file, &p));
+}
+
 static void test_captures(void **state)
 {
 	static const struct why_host hosts[] = { { .name = "server" }, { .name = "alice" },
@@ -198,13 +257,16 @@ static void test_captures(void **state)
 	put_frame(&file, 2, 7, ip, len);
 	put_frame(&file, 1, 7, ip, len);
 	put_frame(&file, 0, 8, error, whole);
+	put_arp(&file, 0, 8);
 	uint8_t *p = buf_data(&file);
-	assert_int_equal(why_read_capture(p, file.len, 6000000000, hosts, 3, 9, out, 8), 3);
+	assert_int_equal(why_read_capture(p, file.len, 6000000000, hosts, 3, 9, out, 8), 4);
 	assert_true(out[0].link == 1 && !out[0].side && out[0].frame == 2);
 	assert_true(
 		out[1].link == 2 && out[1].side == 'w' && out[1].frame == 4 && out[1].body == out[0].body);
 	assert_true(endpoint_equal(&out[0].src, &a) && endpoint_equal(&out[0].dst, &s));
 	assert_true(out[2].refuses && out[2].cited_proto == IP_UDP && endpoint_equal(&out[2].cited_dst, &s));
+	assert_true(out[3].asks_who && addr_equal(&out[3].src.ip, &a.ip) &&
+		    addr_equal(&out[3].cited_dst.ip, &s.ip));
 	assert_int_equal(why_read_capture(p, file.len, 0, hosts, 3, 1, out, 8), 2); /* one of each link */
 	assert_int_equal(why_read_capture(p, file.len, 0, hosts, 3, 9, out, 1), 1);
 	/* Any cut, and any bent byte, is survived. */
@@ -292,6 +354,8 @@ int main(void)
 		cmocka_unit_test(test_by_the_way),
 		cmocka_unit_test(test_conclusions),
 		cmocka_unit_test(test_tunnels),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_dns_loop),
 		cmocka_unit_test(test_captures),
 		cmocka_unit_test(test_trail),
 		cmocka_unit_test(test_order),

@@ -475,13 +475,16 @@ static const char *this_frame(const struct why_packet *p, char *buf, size_t cap)
 	return buf;
 }
 
-/* Most routers give no ports (NAT-PMP, PCP, UPnP), and who asks them for some goes on without. */
+/* Most routers give no ports (NAT-PMP, PCP, UPnP), and who asks them for some goes on without. A program of a mesh tries every
+ * address that its peer may have, of other people's networks too. */
 static bool is_by_the_way(const struct why_facts *f, const struct why_packet *p)
 {
 	enum { PORT_MAPPING = 5351, SSDP = 1900 };
 	int refuser = host_of(f, &p->src.ip);
 	uint16_t port = p->cited_dst.port;
 
+	if (p->proto != IP_TCP && p->cited_proto == IP_UDP && !p->too_large && f->hosts[p->link].in_mesh)
+		return true;
 	return p->proto == IP_ICMP && p->cited_proto == IP_UDP && refuser >= 0 &&
 	       f->hosts[refuser].is_router && (port == PORT_MAPPING || port == SSDP);
 }

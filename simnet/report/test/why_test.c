@@ -53,14 +53,17 @@ static void test_by_the_way(void **state)
 {
 	static const struct {
 		uint16_t port;
-		bool router;
+		bool router, in_mesh;
 		enum why_rank want;
-	} rows[] = { { 5351, true, WHY_ASIDE }, { 1900, true, WHY_ASIDE }, { 53, true, WHY_REFUSED },
-		{ 5351, false, WHY_REFUSED } };
+	} rows[] = { { 5351, true, false, WHY_ASIDE }, { 1900, true, false, WHY_ASIDE },
+		{ 53, true, false, WHY_REFUSED }, { 5351, false, false, WHY_REFUSED },
+		{ 41641, false, true, WHY_ASIDE } };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct why_host hosts[] = { { .name = "alice", .ip = at(ALICE, 0).ip, .asks = true },
-			{ .name = "r", .ip = at(SERVER, 0).ip, .is_router = rows[i].router } };
+		struct why_host hosts[] = {
+			{ .name = "alice", .ip = at(ALICE, 0).ip, .asks = true, .in_mesh = rows[i].in_mesh },
+			{ .name = "r", .ip = at(SERVER, 0).ip, .is_router = rows[i].router }
+		};
 		struct why_packet both[] = { packet(ALICE, IP_UDP, ALICE, 4000, SERVER, rows[i].port),
 			packet(ALICE, IP_ICMP, SERVER, 0, ALICE, 0) };
 		struct why_packet *no = &both[1];

@@ -1,4 +1,4 @@
-/* A resolver behind sockets: UDP here (read in udp_in.c), TCP clients in stream.c, upstreams in resolver/exchange; one timer.
+/* A resolver behind sockets: UDP here (read in udp_in.c, sent in udp_out.c), TCP clients in stream.c, upstreams in resolver/exchange; one timer.
  *
  * The core (resolver.h) is called with bytes and a time and calls back what it wants sent, through ops, while
  * it is being called. Nothing is sent from within an op: replies are collected in `out`, failures of sockets
@@ -21,65 +21,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* ---- UDP out ---- */
-
-static void peer_give_back(struct resolver_server *s, uint32_t number)
-{
-	s->waits[s->peers[number].count]--;
-	s->free_peers[s->n_free_peers++] = number;
-}
-
-/* As most are: without the arrays that many take. */
-static void one_send(struct resolver_server *s, const struct udp_out *o)
-{
-	const struct udp_peer *p = &s->peers[o->peer];
-	ssize_t sent = sendto(
-		s->udp[p->listener].fd, o->msg, o->len, 0, (const struct sockaddr *)&p->from, p->from_len);
-	s->stats.udp_unsent += sent < 0;
-}
-
-static void many_send(struct resolver_server *s)
-{
-	struct mmsghdr m[UDP_BATCH] BUF_UNSET;
-	struct iovec io[UDP_BATCH] BUF_UNSET;
-	for (size_t i = 0, n; i < s->n_out; i += n) {
-		uint8_t listener = s->peers[s->out[i].peer].listener;
-		for (n = 0; i + n < s->n_out; n++) {
-			struct udp_out *o = &s->out[i + n];
-			struct udp_peer *p = &s->peers[o->peer];
-			if (p->listener != listener)
-				break;
-			io[n] = (struct iovec) { o->msg, o->len };
-			m[n] = (struct mmsghdr) { .msg_hdr = { .msg_name = &p->from,
-							  .msg_namelen = p->from_len,
-							  .msg_iov = &io[n],
-							  .msg_iovlen = 1 } };
-			if (p->control_len) {
-				m[n].msg_hdr.msg_control = p->control;
-				m[n].msg_hdr.msg_controllen = p->control_len;
-			}
-		}
-		for (size_t done = 0; done < n;) {
-			int sent = sendmmsg(s->udp[listener].fd, m + done, (unsigned)(n - done), 0);
-			if (sent <= 0)
-				s->stats.udp_unsent++; /* DNS over UDP may be lost: the client asks again */
-			done += sent > 0 ? (size_t)sent : 1;
-		}
-	}
-}
-
-static void out_flush(struct resolver_server *s)
-{
-	if (s->n_out == 1 && !s->peers[s->out[0].peer].control_len)
-		one_send(s, &s->out[0]);
-	else
-		many_send(s);
-	for (size_t i = 0; i < s->n_out; i++) {
-		s->peers[s->out[i].peer].generation++;
-		peer_give_back(s, s->out[i].peer);
-	}
-	s->n_out = 0;
-}
+/* ---- replies ---- */
 
 static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 {
@@ -96,7 +38,7 @@ static void reply(void *arg, uint64_t client, const uint8_t *msg, size_t len)
 	if (s->peers[peer].generation != (uint32_t)(client >> 32) || len > DNS_UDP_SIZE)
 		return;
 	if (s->n_out == UDP_BATCH)
-		out_flush(s);
+		udp_out_flush(s);
 	struct udp_out *o = &s->out[s->n_out++];
 	o->peer = peer;
 	o->len = (uint16_t)len;
@@ -327,7 +269,7 @@ static void datagram_received(struct resolver_server *s, uint8_t listener, struc
 	if (listener + 1u == s->inner && m->msg_len >= DNS_HEADER)
 		msg[3] |= DNS_CD; /* what validates is not validated */
 	if (!server_query(s, now_ms, client, &from.ip, msg, m->msg_len))
-		peer_give_back(s, number);
+		udp_peer_give_back(s, number);
 }
 
 static void udp_readable(void *arg, int events)
@@ -377,7 +319,7 @@ void server_settle(struct resolver_server *s)
 	while (!exchange_is_settled(s->exchange) || s->n_out || s->streams_dirty || s->secure_dirty) {
 		exchange_settle(s->exchange);
 		if (s->n_out)
-			out_flush(s);
+			udp_out_flush(s);
 		if (s->streams_dirty)
 			streams_flush(s);
 		if (s->secure_dirty)

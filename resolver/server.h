@@ -1,4 +1,4 @@
-/* Inside of the resolver's sockets: listen.c (UDP, the whole), udp_in.c (UDP read), stream.c (TCP clients), secure_clients.c (those by TLS and
+/* Inside of the resolver's sockets: listen.c (UDP, the whole), udp_in.c and udp_out.c (UDP read, and sent), stream.c (TCP clients), secure_clients.c (those by TLS and
  * HTTPS), allow.c (who may ask). Those to upstreams are in resolver/exchange. */
 #ifndef RW_RESOLVER_SERVER_H
 #define RW_RESOLVER_SERVER_H
@@ -121,6 +121,10 @@ void server_settle(struct resolver_server *s);
 int udp_in_read(struct udp_listener *l);
 void udp_in_ready(struct resolver_server *s, size_t i);
 void udp_in_all_ready(struct resolver_server *s, bool control);
+
+/* udp_out.c: sends what is in `out`; whose place it has is given back. */
+void udp_out_flush(struct resolver_server *s);
+void udp_peer_give_back(struct resolver_server *s, uint32_t number);
 
 int streams_open(struct resolver_server *s, size_t i, struct errbuf *eb);
 void stream_listener_close(struct tcp_listener *l);

@@ -16,6 +16,7 @@
 enum {
 	UDP_BATCH = 32,
 	UDP_IN = 2048,
+	UDP_CONTROL = 40,
 	UDP_PEERS = 4096 + UDP_BATCH,
 	UDP_WAITS_MAX = 1024, /* of one client */
 	UDP_WAIT_COUNTS = 4096,
@@ -36,7 +37,7 @@ struct udp_peer {		  /* where the answer of a parked question goes */
 	uint8_t listener;
 	uint8_t control_len; /* packet info of the question, so that the answer comes from where it was asked
 			      */
-	_Alignas(8) uint8_t control[40];
+	_Alignas(8) uint8_t control[UDP_CONTROL];
 };
 struct udp_listener {
 	struct resolver_server *server;
@@ -92,6 +93,7 @@ struct resolver_server {
 	struct udp_out out[UDP_BATCH];
 	struct udp_in in[UDP_BATCH];	      /* what is read into; ready for */
 	struct mmsghdr in_headers[UDP_BATCH]; /* the next read, */
+	bool one_by_one;		      /* answers: they cannot be cut here */
 	bool in_control;		      /* with room for packet info or without */
 	/* TCP clients */
 	struct tcp_client *streams[STREAMS_MAX];

@@ -1,0 +1,237 @@
+/* Answers to many questions at once: each client gets those to its own, each a datagram by itself and from where it asked,
+ * whether the kernel cuts them, refuses to, or never could. Answers to one client leave together. */
+#include "resolver/server.h"
+
+#include "resolver/listen.h"
+#include "resolver/test/fake.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { CLIENTS = 2, MANY = UDP_BATCH, ANSWER_MS = 8000, A_LEN = 16 };
+
+struct fixture {
+	struct loop *loop;
+	struct resolver_server *server;
+	struct loop_timer *limit;
+	bool gave_up;
+	int clients[CLIENTS];
+	unsigned messages, cut; /* that were given to the kernel; of these, for it to cut */
+	int refusal;		/* of what is to be cut; 0: it is not refused */
+};
+static struct fixture fx;
+
+int __real_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
+{
+	unsigned whole = 0;
+	while (whole < n && (m[whole].msg_hdr.msg_iovlen == 1 || !fx.refusal))
+		whole++;
+	fx.messages += whole;
+	for (unsigned i = 0; i < n && i <= whole; i++)
+		fx.cut += m[i].msg_hdr.msg_iovlen > 1;
+	if (whole)
+		return __real_sendmmsg(fd, m, whole, flags);
+	errno = fx.refusal;
+	return -1;
+}
+
+static void give_up(void *arg)
+{
+	((struct fixture *)arg)->gave_up = true;
+}
+
+/* Connected: what comes from another address is not received. */
+static int client_open(uint32_t ask)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(ask),
+		.sin_port = htons(resolver_server_endpoint(fx.server, 0).port) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0 && !connect(fd, (struct sockaddr *)&at, sizeof(at)));
+	return fd;
+}
+
+/* Names of two lengths. */
+static void name_of(unsigned i, char *buf, size_t cap)
+{
+	snprintf(buf, cap, i % 8 == 7 ? "host-%u-x.mesh" : "host-%02u.mesh", i);
+}
+
+static int setup_at(uint32_t listen, uint32_t first, uint32_t second)
+{
+	struct endpoint at = { .ip = addr_v4(listen) };
+	struct resolver_server_options o = { .at = &at, .n = 1 };
+	struct zone *z = zone_new();
+	char name[40];
+	fx = (struct fixture) { .loop = loop_new() };
+	fx.limit = loop_timer_new(fx.loop, give_up, &fx);
+	fx.server = resolver_server_open(fx.loop, &o, NULL);
+	assert_true(fx.server && z);
+	for (unsigned i = 0; i < MANY; i++) {
+		struct addr ip = addr_v4(0x64400000 + i);
+		name_of(i, name, sizeof(name));
+		assert_int_equal(zone_add_address(z, name, &ip, false), 0);
+	}
+	resolver_zone_set(resolver_server_core(fx.server), z);
+	zone_put(z);
+	fx.clients[0] = client_open(first);
+	fx.clients[1] = client_open(second);
+	return 0;
+}
+
+static int setup_one(void **state)
+{
+	(void)state;
+	return setup_at(INADDR_LOOPBACK, INADDR_LOOPBACK, INADDR_LOOPBACK);
+}
+static int setup_all(void **state)
+{
+	(void)state;
+	return setup_at(INADDR_ANY, INADDR_LOOPBACK + 1, INADDR_LOOPBACK + 2);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		close(fx.clients[i]);
+	resolver_server_close(fx.server);
+	loop_timer_free(fx.limit);
+	loop_free(fx.loop);
+	return 0;
+}
+
+static size_t question(unsigned i, uint8_t *msg)
+{
+	char name[40];
+	name_of(i, name, sizeof(name));
+	size_t len = fake_question(msg, name, DNS_A, DNS_RD);
+	be_put(msg, 2, i);
+	return len;
+}
+
+/* The answer to the i-th question, and nothing else before it. */
+static void answer_expect(int fd, unsigned i)
+{
+	uint8_t b[DNS_UDP_SIZE], msg[300];
+	size_t len = question(i, msg);
+	ssize_t n;
+	loop_timer_set(fx.limit, ANSWER_MS);
+	while ((n = recv(fd, b, sizeof(b), MSG_DONTWAIT)) < 0 && !fx.gave_up)
+		loop_run_once(fx.loop);
+	assert_int_equal(n, len + A_LEN);
+	assert_memory_equal(b, msg, 2);
+	assert_memory_equal(b + DNS_HEADER, msg + DNS_HEADER, len - DNS_HEADER - DNS_OPT_LEN);
+	assert_int_equal(be_get(b + len - DNS_OPT_LEN + A_LEN - 4, 4), 0x64400000 + i);
+}
+
+/* A batch of questions, in runs of so many for each client in turn. */
+static void round_of(unsigned run)
+{
+	uint8_t msg[300];
+	fx.messages = fx.cut = 0;
+	for (unsigned i = 0; i < MANY; i++) {
+		size_t len = question(i, msg);
+		assert_int_equal(send(fx.clients[i / run % CLIENTS], msg, len, 0), len);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		answer_expect(fx.clients[i / run % CLIENTS], i);
+	assert_int_equal(resolver_server_stats(fx.server)->udp_unsent, 0);
+}
+
+/* One client: cut where a longer one follows. */
+static void test_together(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		round_of(MANY);
+		assert_in_range(fx.messages, 2, MANY / 8 * 2 + 1);
+	}
+}
+
+static void test_by_turns(void **state)
+{
+	(void)state;
+	for (unsigned run = 1; run < MANY; run++)
+		round_of(run);
+	round_of(1);
+	assert_int_equal(fx.messages, MANY);
+	assert_int_equal(fx.cut, 0);
+}
+
+/* This way's links have no room for them: the others are not touched by it, and the next ones are tried again. */
+static void test_refused(void **state)
+{
+	static const int refusals[] = { EINVAL, EMSGSIZE };
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		fx.refusal = refusals[i];
+		for (unsigned run = 1; run <= MANY; run++)
+			round_of(run);
+		assert_true(fx.cut);
+		fx.refusal = 0;
+		round_of(MANY);
+		assert_true(fx.cut && fx.messages < MANY);
+	}
+}
+
+/* There is no such thing here: not tried again. */
+static void test_never(void **state)
+{
+	(void)state;
+	fx.refusal = EIO;
+	round_of(MANY);
+	assert_true(fx.cut);
+	round_of(MANY);
+	assert_int_equal(fx.cut, 0);
+	assert_int_equal(fx.messages, MANY);
+}
+
+/* One socket asks at two addresses. */
+static void test_addresses(void **state)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_port = htons(resolver_server_endpoint(fx.server, 0).port) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint8_t b[DNS_UDP_SIZE];
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		size_t len = question(i, b);
+		at.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + i / 2 % 2);
+		assert_int_equal(sendto(fd, b, len, 0, (struct sockaddr *)&at, sizeof(at)), len);
+	}
+	loop_timer_set(fx.limit, ANSWER_MS);
+	for (unsigned i = 0; i < MANY; i++) {
+		struct sockaddr_in from;
+		socklen_t len = sizeof(from);
+		while (recvfrom(fd, b, sizeof(b), MSG_DONTWAIT, (struct sockaddr *)&from, &len) < 0 &&
+			!fx.gave_up)
+			loop_run_once(fx.loop);
+		assert_int_equal(be_get(b, 2), i);
+		assert_int_equal(ntohl(from.sin_addr.s_addr), INADDR_LOOPBACK + 1 + i / 2 % 2);
+	}
+	assert_true(fx.cut);
+	close(fd);
+}
+
+int main(void)
+{
+#define BOTH(t) \
+	cmocka_unit_test_setup_teardown(t, setup_one, teardown), \
+		cmocka_unit_test_setup_teardown(t, setup_all, teardown)
+	const struct CMUnitTest tests[] = {
+		BOTH(test_together),
+		BOTH(test_by_turns),
+		BOTH(test_refused),
+		BOTH(test_never),
+		cmocka_unit_test_setup_teardown(test_addresses, setup_all, teardown),
+	};
+	return key_setup() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}

@@ -182,8 +182,8 @@ static void numbers_part(struct html *h, const struct page_request *q)
 	uint64_t answered = s->local + s->blocked + s->cached + s->stale;
 	html_raw(h, "<dl class=\"numbers\">");
 	number(h, "Questions", "%" PRIu64, s->queries);
-	number(h, "Blocked", "%" PRIu64 " (%u %%)", s->blocked, percent(s->blocked, s->queries));
-	number(h, "Answered here", "%" PRIu64 " (%u %%)", answered - s->blocked,
+	number(h, "Blocked", "%" PRIu64 " (%u&nbsp;%%)", s->blocked, percent(s->blocked, s->queries));
+	number(h, "Answered here", "%" PRIu64 " (%u&nbsp;%%)", answered - s->blocked,
 		percent(answered - s->blocked, s->queries));
 	number(h, "Nobody knew", "%" PRIu64, s->servfail);
 	html_raw(h, "</dl>");

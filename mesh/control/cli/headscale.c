@@ -679,8 +679,12 @@ int headscale_main(int argc, char **argv)
 		const char *instead = headscale_not_here(words[0]);
 		err_say(&eb, -EINVAL,
 			instead ? "\"%.32s\" is not here: %s"
-				: "unknown command \"%.32s %.32s\" for \"headscale\"",
-			words[0], instead ? instead : words[1]);
+				: "unknown command \"%.32s%s%.32s\" for \"headscale\"",
+			words[0],
+			instead	    ? instead
+			: *words[1] ? " "
+				    : "",
+			words[1]);
 		return complain(&f, &eb);
 	}
 	const char **rest = calloc((size_t)argc + 1, sizeof(*rest));

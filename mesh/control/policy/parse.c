@@ -146,6 +146,15 @@ static bool read_document(struct reader *rd, json_t *root)
 	       tests_read_ssh(rd, root) && attrs_read(rd, root);
 }
 
+/* Nothing but what hujson_blank has made blank. */
+static bool is_blank(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!strchr(" \t\r\n", text[i]) || !text[i])
+			return false;
+	return true;
+}
+
 struct policy *policy_parse(char *text, size_t len, struct errbuf *eb)
 {
 	struct errbuf scratch;
@@ -155,6 +164,10 @@ struct policy *policy_parse(char *text, size_t len, struct errbuf *eb)
 	struct reader rd = {
 		.p = calloc(1, sizeof(*rd.p)), .text = text, .len = len, .eb = eb ? eb : &scratch
 	};
+	if (is_blank(text, len)) {
+		err_say(rd.eb, ERR_MALFORMED, "1:1: the policy is empty: {} is one that allows everything");
+		goto drop;
+	}
 	if (!root || !json_is_object(root)) {
 		err_say(rd.eb, ERR_MALFORMED,
 			root ? "1:1: the policy must be an object: { ... }" : "%d:%d: %s", je.line, je.column,

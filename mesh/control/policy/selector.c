@@ -166,8 +166,10 @@ bool selector_read(
 	if (!name)
 		return false;
 	if (!strcmp(name, "*"))
-		return use == AS_SSH_TARGET ? reader_refuse(rd, where, "\"*\" cannot be written here")
-					    : selector_add(rd, out, &any, where);
+		return use == AS_SSH_TARGET
+			       ? reader_refuse(rd, where,
+					 "\"*\" cannot be written here: name a tag: or autogroup:self")
+			       : selector_add(rd, out, &any, where);
 	if (!strncmp(name, "group:", 6))
 		return read_group(rd, out, name, where);
 	if (!strncmp(name, "tag:", 4))

@@ -63,6 +63,7 @@ static void test_verbs(void **state)
 		{ { "version", "-o", "json-line" }, 0, "{\"version\":\"v0.29.0" },
 		{ { "generate", "private-key" }, 0, "privkey:" },
 		{ { "health", "-o", "json-line" }, 0, "{\"databaseConnectivity\":true}" },
+		{ { "dance" }, 1, "unknown command \"dance\" for" },
 		{ { "nodes", "dance" }, 1, "unknown command \"nodes dance\"" },
 		{ { "oauth-clients", "list" }, 1,
 			"\"oauth-clients\" is not here: the console makes OAuth clients" },

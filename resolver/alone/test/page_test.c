@@ -280,7 +280,7 @@ static void test_questions(void **state)
 	assert_int_equal(get("/log?q=%3Cb%3E.EX"), 200);
 	assert_true(!says(">ads.example</td>") && says("odd&lt;b&gt;.example</td>"));
 	assert_int_equal(get("/"), 200);
-	assert_true(says("Most blocked") && says("<dd>1 (50 %)</dd>"));
+	assert_true(says("Most blocked") && says("<dd>1 (50&nbsp;%)</dd>"));
 	assert_int_equal(post("/log", "on=false"), 303);
 	assert_int_equal(get("/log"), 200);
 	assert_true(says("<strong>not written down</strong>") && !says("ads.example</td>"));

@@ -15,7 +15,6 @@ static void test_errors(void **state)
 	static const struct {
 		const char *text, *error;
 	} rows[] = {
-		{ "", "1:0: '[' or '{' expected near end of file" },
 		{ "[]", "1:1: the policy must be an object: { ... }" },
 		{ "{\n // comment\n \"acls\": [ }", "3:12: unexpected token near '}'" },
 		{ "{\"acl\":[]}", "1:8: acl: no such field; did you mean \"acls\"?" },
@@ -159,7 +158,9 @@ static void test_errors(void **state)
 		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"autogroup:internet\"],\"app\":{\"a.b/c\":[]}}]}",
 			"1:12: grants[0]: capabilities cannot be granted for autogroup:internet" },
 		{ "{\"ssh\":[{\"action\":\"accept\",\"src\":[\"a@\"],\"dst\":[\"*\"],\"users\":[\"root\"]}]}",
-			"1:48: ssh[0].dst[0]: \"*\" cannot be written here" },
+			"1:48: ssh[0].dst[0]: \"*\" cannot be written here: name a tag: or autogroup:self" },
+		{ "", "1:1: the policy is empty: {} is one that allows everything" },
+		{ " // nothing\n", "1:1: the policy is empty: {} is one that allows everything" },
 		{ "{\"ssh\":[{\"action\":\"accept\",\"src\":[\"a@\"],\"dst\":[\"10.0.0.1\"],\"users\":["
 		  "\"root\"]}]}",
 			"1:48: ssh[0].dst[0]: \"10.0.0.1\" is no user (alice@), group:, tag: or autogroup:" },

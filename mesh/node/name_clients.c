@@ -1,6 +1,7 @@
 #include "mesh/node/name_clients.h"
 
 #include "mesh/base/log.h"
+#include "mesh/transport/stream.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,8 @@ static void doors_open(const struct name_clients *c, struct resolver_server *s, 
 			!why[0])
 			snprintf(why, cap, "clients of the resolver by %s: %.300s" WHAT_TO_DO,
 				doors[i].by == DNS_SECURE_TLS ? "TLS" : "HTTPS", eb.text);
+	if (!why[0] && tls_cert_fault(c->opt.certificate, NULL, &eb) != 0)
+		snprintf(why, cap, "clients of the resolver by TLS: %.300s" WHAT_TO_DO, eb.text);
 }
 
 void name_clients_serve(struct name_clients *c, struct resolver_server *s)

@@ -103,6 +103,9 @@ static int certificates_check(const struct conf *c, struct errbuf *eb)
 	const struct conf_secure *s = &c->secure;
 	struct tls *clients = s->certificate ? tls_server(s->certificate, s->key, eb) : NULL;
 	struct tls *upstreams = c->authorities ? tls_client_authorities(c->authorities, eb) : NULL;
+	struct errbuf why;
+	if (clients && tls_cert_fault(s->certificate, NULL, &why) != 0)
+		fprintf(stderr, "ropewalk-resolver: %s\n", why.text);
 	bool right = (clients || !s->certificate) && (upstreams || !c->authorities);
 	tls_free(clients);
 	tls_free(upstreams);

@@ -4,6 +4,7 @@
 #include "mesh/base/log.h"
 #include "mesh/os/file.h"
 #include "mesh/os/work.h"
+#include "mesh/transport/stream.h"
 #include "resolver/keeper.h"
 #include "resolver/local_names.h"
 #include <errno.h>
@@ -59,9 +60,13 @@ static int take_authorities(struct running *s, const struct conf *c, struct errb
 
 static int take_certificate(struct running *s, const struct conf *c, struct errbuf *eb)
 {
-	return c->secure.certificate
-		       ? resolver_server_certificate(s->server, c->secure.certificate, c->secure.key, eb)
-		       : 0;
+	struct errbuf why;
+	if (!c->secure.certificate)
+		return 0;
+	int err = resolver_server_certificate(s->server, c->secure.certificate, c->secure.key, eb);
+	if (!err && tls_cert_fault(c->secure.certificate, NULL, &why) != 0)
+		log_warn("%s", why.text);
+	return err;
 }
 
 static int take_validation(struct running *s, const struct conf *c, struct errbuf *eb)

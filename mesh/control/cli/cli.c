@@ -6,10 +6,12 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/control/control.h"
+#include "mesh/control/config/config_value.h"
 #include "mesh/control/config/settings.h"
 #include "mesh/control/server.h"
 #include "mesh/os/completion.h"
 #include "mesh/os/file.h"
+#include "mesh/transport/stream.h"
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -268,6 +270,24 @@ static int complain_missing(const struct options *o, const struct control_config
 	return cli_complain(o, CONTROL_FAILED, text);
 }
 
+/* That it is there, fits its key, and what clients have against it, which is no reason not to start. */
+static int check_certificate(const struct options *o, const struct control_config *c, struct errbuf *eb)
+{
+	char name[CONFIG_HOST_TEXT];
+	uint16_t port;
+	struct tls *t = c->tls_cert ? tls_server(c->tls_cert, c->tls_key, eb) : NULL;
+	if (c->tls_cert && !t)
+		return cli_complain(o, CONTROL_FAILED, eb->text);
+	tls_free(t);
+	config_value_host(c->server_url, name, &port);
+	if (t &&
+		tls_cert_fault(c->tls_cert, strncmp(c->server_url, "https://", 8) == 0 ? name : NULL, eb) !=
+			0 &&
+		!o->json)
+		fprintf(stderr, "%s: %s\n", c->file, eb->text);
+	return CONTROL_OK;
+}
+
 static int run_configtest(const struct options *o, const char **words, int n, struct errbuf *eb)
 {
 	struct control_config c;
@@ -279,6 +299,8 @@ static int run_configtest(const struct options *o, const char **words, int n, st
 	int code = s ? CONTROL_OK : cli_complain(o, CONTROL_FAILED, eb->text);
 	if (s && policy_test(s->policy, NULL, eb))
 		code = complain_test(o, &c, eb);
+	if (code == CONTROL_OK)
+		code = check_certificate(o, &c, eb);
 	if (s && !o->json)
 		config_unused_each(&c, print_unused, &c);
 	if (code == CONTROL_OK)

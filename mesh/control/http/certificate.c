@@ -12,6 +12,7 @@
 #include "mesh/base/log.h"
 #include "mesh/base/text.h"
 #include "mesh/control/config/config_value.h"
+#include "mesh/control/http/certificate_fault.h"
 #include "mesh/os/file.h"
 #include "mesh/transport/http.h"
 #include "mesh/transport/stream.h"
@@ -90,7 +91,10 @@ int certificate_load(struct web *w, struct tls **out, struct errbuf *eb)
 	*out = NULL;
 	if (cert) {
 		*w->own_pin = 0;
+		struct errbuf why;
 		*out = tls_server(cert, key, eb);
+		if (*out && certificate_fault(c, &why) != 0)
+			log_warn("%s", why.text);
 		return *out ? 0 : eb->code ? eb->code : ERR_MALFORMED;
 	}
 	return c->acme_host || endpoint_is_set(&c->tls_listen) ? own_certificate(w, out, eb) : 0;

@@ -2,6 +2,7 @@
 #include "mesh/control/http/verbs.h"
 
 #include "mesh/control/http/asked.h"
+#include "mesh/control/http/certificate_fault.h"
 #include "mesh/control/http/log_ring.h"
 #include "mesh/control/http/values.h"
 
@@ -250,13 +251,19 @@ void admin_log_show(struct api_call *c)
 
 static void answer_health(const struct api *a, const struct api_way *w, const char *trouble)
 {
-	api_reply_json(w, *trouble ? 500 : 200,
-		json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "status",
-			*trouble ? "fail" : "pass", "database", *trouble ? trouble : "ok", "version",
-			RW_VERSION, "url", a->cfg->server_url, "nodes", (int)a->reg->fleet.n, "streams",
-			(int)streams_count(a->streams), "pending", (int)a->reg->n_pending, "relay_regions",
-			(int)a->streams->set->derp.n_regions, "turned_away",
-			(json_int_t)a->guests->turned_away));
+	struct errbuf why;
+	const bool refused = certificate_fault(a->cfg, &why) != 0;
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "status",
+		*trouble  ? "fail"
+		: refused ? "warn"
+			  : "pass",
+		"database", *trouble ? trouble : "ok", "version", RW_VERSION, "url", a->cfg->server_url,
+		"nodes", (int)a->reg->fleet.n, "streams", (int)streams_count(a->streams), "pending",
+		(int)a->reg->n_pending, "relay_regions", (int)a->streams->set->derp.n_regions, "turned_away",
+		(json_int_t)a->guests->turned_away);
+	if (refused)
+		json_object_set_new(o, "certificate", json_string(why.text));
+	api_reply_json(w, *trouble ? 500 : 200, o);
 }
 
 void admin_health(struct api_call *c)

@@ -13,6 +13,7 @@
 #include "mesh/control/fleet/test/place.h"
 #include "mesh/os/sock.h"
 #include "mesh/os/tied.h"
+#include "mesh/transport/stream.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -152,6 +153,10 @@ static void test_sentences(void **state)
 		{ { "configtest", "--lax", "-c", "more.yaml" }, 0, "more.yaml: good" },
 		{ { "configtest", "--json", "-c", "more.yaml" }, 1,
 			"{\"error\":{\"message\":\"more.yaml asks for" },
+		{ { "configtest", "-c", "cert.yaml" }, 0,
+			"c.pem is not for hs.test: clients that come by this name refuse it" },
+		{ { "configtest", "-c", "cert.yaml" }, 0, "cert.yaml: good" },
+		{ { "configtest", "-c", "nocert.yaml" }, 1, "gone.pem: No such file" },
 		{ { "configtest", "-c", "words.yaml" }, 0, "words.yaml: good" },
 		{ { "configtest", "-c", "bad.yaml" }, 1, "bad.yaml:1:1: unknown key \"server\"" },
 		{ { "serve", "-c", "bad.yaml" }, 78, "bad.yaml:1:1: unknown key \"server\"" },
@@ -182,6 +187,11 @@ static void test_sentences(void **state)
 				 "preauth_keys: { revoked_retention: 2w }\nrandomize_client_port: False\n");
 	write_file("here.yaml", "server_url: http://a.test\ndatabase: { sqlite: { path: i.sqlite } }\n"
 				"noise: { private_key_path: i.key }\n");
+	static const char *const names[] = { "other.test" };
+	assert_int_equal(tls_self_signed("c.pem", "k.pem", names, 1, NULL), 0);
+	write_file("cert.yaml", "server_url: https://hs.test\ntls_cert_path: c.pem\ntls_key_path: k.pem\n");
+	write_file(
+		"nocert.yaml", "server_url: https://hs.test\ntls_cert_path: gone.pem\ntls_key_path: k.pem\n");
 	write_file("bad.yaml", "server: a\n");
 	write_file("noderp.yaml", "server_url: http://a.test\nderp: { paths: [missing.yaml] }\n");
 	write_file("good.hujson", "{ // all\n \"acls\": [], }");

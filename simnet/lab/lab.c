@@ -99,9 +99,27 @@ struct waited {
 	uint64_t timeout_ms;
 };
 
+/* What it said last: of its errors, or else at all. */
+static const char *last_words(const struct job_result *r, char *buf, size_t cap)
+{
+	const char *text = r->out->len ? (const char *)buf_data(r->out) : "";
+	size_t end = r->out->len;
+
+	if (r->last_err)
+		return r->last_err;
+	while (end && text[end - 1] == '\n')
+		end--;
+	size_t at = end;
+	while (at && text[at - 1] != '\n')
+		at--;
+	snprintf(buf, cap, "%.*s", (int)(end - at < cap ? end - at : cap - 1), text + at);
+	return buf;
+}
+
 static void wait_done(void *owner, const struct job_result *r)
 {
 	struct waited *w = owner;
+	char buf[200];
 
 	w->done = true;
 	w->status = r->status;
@@ -111,9 +129,11 @@ static void wait_done(void *owner, const struct job_result *r)
 	else if (proc_signal_of(r->status) && w->eb)
 		err_say(w->eb, ERR_REFUSED, "'%s' was ended by signal %d", w->name,
 			proc_signal_of(r->status));
-	else if (r->status && w->eb)
+	else if (r->status && w->eb) {
+		const char *last = last_words(r, buf, sizeof(buf));
 		err_say(w->eb, ERR_REFUSED, "'%s' ended with status %d%s%.200s", w->name, r->status,
-			r->last_err ? ": " : "", r->last_err ? r->last_err : "");
+			*last ? ": " : "", last);
+	}
 	if (w->out && r->out->len)
 		(void)buf_append(w->out, buf_data(r->out), r->out->len);
 	if (w->said && r->said->len)

@@ -86,6 +86,10 @@ static const struct story_row rows[] = {
 		HOME "nodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: [sh, -c, 'echo \"curl: (60) the "
 		     "reason\" >&2; echo read the manual: it helps >&2; exit 60']}\n",
 		"'sh' ended with status 60: curl: (60) the reason", NULL },
+	{ "an error that was said where answers are",
+		HOME
+		"nodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: [sh, -c, 'echo one; nosuch 2>&1']}\n",
+		"1: nosuch: not found", NULL },
 	{ "an error of the program's own, at last",
 		HOME "nodes: {c: {at: home}}\nsteps:\n  - run: {at: c, argv: [python3, -c, 'raise "
 		     "TimeoutError(\"too late\")']}\n",

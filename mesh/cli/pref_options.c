@@ -16,6 +16,13 @@ static int read_routes(struct cli *c, const char *text, struct prefix *out, size
 			return cli_fail(c, CLI_USAGE, "usage",
 				"Such as --advertise-routes=192.168.1.0/24,fd00:1::/64",
 				"--advertise-routes: \"%s\" is no network, or one too many", one);
+		struct prefix net = out[*n];
+		char meant[PREFIX_TEXT];
+		prefix_mask(&net);
+		if (!prefix_equal(&net, &out[*n]))
+			return cli_fail(c, CLI_USAGE, "usage", "A network is named by its first address.",
+				"--advertise-routes: %s is the network %s: write that", one,
+				prefix_format(&net, meant));
 		++*n;
 		text += len + (text[len] == ',');
 	}

@@ -164,6 +164,8 @@ static void test_set(void **state)
 	static const struct want wrong[] = {
 		{ "set", CLI_USAGE, "", "no preference is named" },
 		{ "set --advertise-routes=x", CLI_USAGE, "", "is no network" },
+		{ "set --advertise-routes=10.0.0.0/8,192.168.50.1/24", CLI_USAGE, "",
+			"192.168.50.1/24 is the network 192.168.50.0/24: write that" },
 		{ "set --netfilter-mode=maybe", CLI_USAGE, "", "on or off" },
 		{ "set --login-server=http://x", CLI_USAGE, "", "unknown option" },
 	};

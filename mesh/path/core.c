@@ -86,6 +86,7 @@ static bool is_routable(const struct addr *a)
 static void link_moved(struct path *p)
 {
 	p->n_seen = 0;
+	p->stun_ok_ms = 0; /* what is told next are the new places */
 	p->udp = p->ipv4 = p->ipv6 = false;
 	self_rebuild(p);
 	for (struct peer *e = p->active, *next; e; e = next) {
@@ -94,6 +95,7 @@ static void link_moved(struct path *p)
 		for (size_t i = 0; i < e->n_cands; i++)
 			e->cands[i].bad_until_ms = e->cands[i].pinged_ms = 0;
 		session_burst(p, e);
+		e->call_owed = true;
 	}
 	spare_links_changed(p);
 	netcheck_start(p, true);

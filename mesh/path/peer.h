@@ -125,6 +125,7 @@ struct peer {
 	/* Probing of all candidates. */
 	uint8_t round, answer_rounds;
 	bool call_wanted;
+	bool call_owed; /* our links moved, and it may send to where we were: called though the way is sure */
 	uint64_t round_ms, answer_ms, answer_paid_ms, called_ms;
 	uint32_t called_own; /* path.own_version that the last call named */
 	uint32_t probes;     /* since the session began or an answer came */

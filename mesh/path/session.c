@@ -120,7 +120,7 @@ static void call(struct path *p, struct peer *e)
 	}
 	if (!p->n_own)
 		return;
-	e->call_wanted = false;
+	e->call_wanted = e->call_owed = false;
 	e->called_ms = p->now_ms;
 	e->called_own = p->own_version;
 	probe_call(p, e, NULL);
@@ -286,7 +286,7 @@ void session_pong(struct path *p, struct peer *e, struct candidate *c, double la
 	e->failed = 0;
 	e->probes = 0;
 	e->check_ms = e->unanswered_ms = 0;
-	e->call_wanted = false;
+	e->call_wanted = e->call_owed;
 	if (!same || regained)
 		size_begin(p, e);
 	way_feed(p, e, WAY_EV_PONG);
@@ -408,7 +408,7 @@ void session_step(struct path *p, struct peer *e)
 		step_trusted(p, e);
 	else if (active && now >= e->round_ms && !key_is_zero(e->disco.b))
 		run_round(p, e);
-	if (active && !way_sure(p, e))
+	if (active && (!way_sure(p, e) || e->call_owed))
 		call(p, e);
 	way_publish(p, e);
 	uint64_t next = next_step(p, e);
@@ -422,7 +422,7 @@ static void tell_own(struct path *p, bool changed)
 {
 	for (struct peer *e = p->active, *next; e; e = next) {
 		next = e->next;
-		if (!peer_active(p, e) || way_sure(p, e))
+		if (!peer_active(p, e) || (way_sure(p, e) && !e->call_owed))
 			continue;
 		if (changed)
 			e->call_wanted = true;

@@ -29,6 +29,8 @@ enum {
 };
 
 static_assert(DERP_HEADER + DERP_FRAME_MAX <= STREAM_REST_MAX, "a frame may come cut anywhere");
+static_assert(
+	(int)STREAM_READ_SIZE <= (int)BATCH_MAX, "what one read brings for one peer leaves by one write");
 
 struct client {
 	struct relay *r;

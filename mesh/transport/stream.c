@@ -14,7 +14,6 @@
 
 enum {
 	DEPTH_MAX = 64, /* calls into the owner on one stack */
-	READ_SIZE = 64 * 1024,
 	READS_PER_WAKEUP = 4,
 	QUEUE_CAP = 4 * 1024 * 1024,
 	FLUSH_MS = 2000,
@@ -168,7 +167,7 @@ static bool rest_is_bounded(struct stream *s, size_t rest)
 
 static void receive(struct stream *s)
 {
-	uint8_t chunk[STREAM_REST_MAX + READ_SIZE] BUF_UNSET;
+	uint8_t chunk[STREAM_REST_MAX + STREAM_READ_SIZE] BUF_UNSET;
 	size_t rest;
 	if (!deliver_unread(s, chunk, &rest) || !rest_is_bounded(s, rest))
 		return;
@@ -177,7 +176,9 @@ static void receive(struct stream *s)
 	for (int i = 0; i < READS_PER_WAKEUP && io == IO_SOME && !s->unread.len; i++) {
 		struct io_end e = { 0 };
 		size_t n = 0, had = rest;
-		io = io_read(s->fd, s->ssl, chunk + had, READ_SIZE, &n, &e);
+		/* With the rest no more than without: who passes frames on by writes of that size has no small one over. */
+		size_t room = had < STREAM_READ_SIZE / 2 ? STREAM_READ_SIZE - had : STREAM_READ_SIZE;
+		io = io_read(s->fd, s->ssl, chunk + had, room, &n, &e);
 		if (n && (!deliver(s, chunk, had + n, &rest) || !rest_is_bounded(s, rest)))
 			return;
 		if (n && rest)

@@ -11,13 +11,14 @@
 #include <stdint.h>
 
 struct stream;
-enum { STREAM_REST_MAX = 66 << 10 };
+enum { STREAM_REST_MAX = 66 << 10, STREAM_READ_SIZE = 64 << 10 };
 struct stream_events {
 	void (*opened)(void *arg);			       /* connected, TLS done; may be NULL */
 	void (*data)(void *arg, const uint8_t *p, size_t len); /* p valid during the call */
 	/* Instead of data(), for frames that may come cut: returns how many bytes it has used, and is given the rest
 	 * again with what follows it. STREAM_REST_MAX of rest at most: who wants more ends the stream. What p holds may
-	 * be changed. It calls no stream_unread. */
+	 * be changed. It calls no stream_unread. len is STREAM_READ_SIZE at most, rest included, unless the rest is more than half
+	 * of that. */
 	size_t (*frames)(void *arg, uint8_t *p, size_t len);
 	void (*drained)(void *arg); /* the write queue, having had to wait, became empty; may be NULL */
 	/* Last event, once; code 0 = orderly end by the other side. The stream must still be stream_close()d.

@@ -96,8 +96,8 @@ static uint8_t *pattern(size_t len)
 struct frames {
 	struct stream *s;
 	struct loop *loop;
-	size_t n, bytes, calls;
-	size_t pause_at; /* after so many, once */
+	size_t n, bytes, calls, most; /* most: in one call */
+	size_t pause_at;	      /* after so many, once */
 	bool closed;
 	int code;
 };
@@ -107,6 +107,7 @@ static size_t frames_in(void *arg, uint8_t *p, size_t len)
 	struct frames *f = arg;
 	size_t used = 0;
 	f->calls++;
+	f->most = len > f->most ? len : f->most;
 	loop_stop(f->loop); /* a timer's turn would go on to wait */
 	while (len - used >= 2 && !(f->pause_at && f->n == f->pause_at)) {
 		size_t n = (size_t)p[used] << 8 | p[used + 1];
@@ -183,6 +184,32 @@ static void test_frames(void **state)
 	pair_close(&p);
 }
 
+/* Of small frames, one cut at the end of a read does not make the next larger. */
+static void test_frames_in_one_read(void **state)
+{
+	enum { LEN = 1347, N = 1000 };
+	(void)state;
+	for (int tls = 0; tls < 2; tls++) {
+		struct pair p;
+		uint8_t frame[2 + LEN] = { LEN >> 8, LEN & 0xff };
+		struct buf b = { 0 };
+		pair_open(&p, tls);
+		struct frames f = { .s = p.to, .loop = p.loop };
+		struct stream_events ev = { .frames = frames_in, .closed = frames_closed, .arg = &f };
+		stream_events_set(p.to, &ev);
+		for (size_t i = 0; i < N; i++) {
+			memset(frame + 2, (int)i, LEN);
+			assert_true(buf_append(&b, frame, sizeof(frame)));
+		}
+		assert_int_equal(stream_write(p.from, buf_data(&b), b.len), 0);
+		while (f.n < N)
+			loop_run_once(p.loop);
+		assert_in_range(f.most, 2 * sizeof(frame), STREAM_READ_SIZE);
+		buf_free(&b);
+		pair_close(&p);
+	}
+}
+
 static size_t never_enough(void *arg, uint8_t *p, size_t len)
 {
 	struct frames *f = arg;
@@ -254,6 +281,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_frames_in_one_read),
 		cmocka_unit_test(test_frames_too_large),
 		cmocka_unit_test(test_unread_order),
 	};

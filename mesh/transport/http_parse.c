@@ -95,7 +95,9 @@ static int on_headers(http_parser *p)
 		if (strchr(h->head.headers[i].name, ' '))
 			return http_parse_fail(h, ERR_MALFORMED);
 	}
-	if (p->http_major != 1 || !coding_understood(h, p))
+	/* RFC 9110 15: three digits */
+	bool no_status = p->type == HTTP_RESPONSE && p->status_code < 100;
+	if (p->http_major != 1 || no_status || !coding_understood(h, p))
 		return http_parse_fail(h, ERR_MALFORMED);
 	if (p->type == HTTP_REQUEST && p->method == HTTP_CONNECT)
 		return http_parse_fail(h, ERR_UNSUPPORTED);

@@ -123,6 +123,8 @@ static void test_answers(void **state)
 	} rows[] = {
 		{ TEXT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"), 2 },
 		{ TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"), 2 },
+		{ TEXT("HTTP/1.1 99 OK\r\nContent-Length: 2\r\n\r\nab"), -1 },
+		{ TEXT("HTTP/1.1 999 OK\r\nContent-Length: 2\r\n\r\nab"), 2 },
 		{ TEXT("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
 			-1 },
 		{ TEXT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab!!0\r\n\r\n"), -1 },

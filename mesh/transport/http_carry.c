@@ -19,6 +19,7 @@ enum {
 	PATIENCE_MS = 60000,
 	LINGER_MS = 2000,
 	HEAD_OUT = 2048,
+	TYPE_MAX = 160, /* letters of a Content-Type */
 };
 
 struct http_carry {
@@ -249,8 +250,8 @@ void http_carry_answer(struct http_carry *c, int status, const char *content_typ
 {
 	char head[HEAD_OUT], body_lines[256] = "";
 	if (status != 204)
-		snprintf(body_lines, sizeof(body_lines), "Content-Type: %s\r\nContent-Length: %zu\r\n",
-			content_type, len);
+		snprintf(body_lines, sizeof(body_lines), "Content-Type: %.*s\r\nContent-Length: %zu\r\n",
+			TYPE_MAX, content_type, len);
 	int n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\n%sConnection: close\r\n%s\r\n", status,
 		http_status_text(status), body_lines, extra ? extra : "");
 	c->answered = true;

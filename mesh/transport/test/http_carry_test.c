@@ -346,6 +346,28 @@ static void test_nothing_behind_the_last(void **state)
 	place_close(&p);
 }
 
+/* It may be another's word, and cuts no line of ours. */
+static void test_long_type(void **state)
+{
+	struct place p;
+	struct errbuf eb = { 0 };
+	char type[400], got[1024] = "";
+	(void)state;
+	place_open(&p);
+	memset(type, 'a', sizeof(type) - 1);
+	type[sizeof(type) - 1] = 0;
+	struct http_carry *c = http_carry_connect(&p.at, NULL, NULL, &eb);
+	int fd = sock_accept(p.fd, NULL);
+	assert_true(c && fd >= 0);
+	assert_int_equal(http_carry_opened(c, &eb), 0);
+	http_carry_answer(c, 200, type, NULL, "{}", 2);
+	assert_true(recv(fd, got, sizeof(got) - 1, 0) > 0);
+	assert_non_null(strstr(got, "aaa\r\nContent-Length: 2\r\nConnection: close\r\n"));
+	close(fd);
+	http_carry_close(c);
+	place_close(&p);
+}
+
 /* --- a file out --- */
 
 static int count_moved(void *arg, uint64_t total, struct errbuf *eb)
@@ -408,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_not_taken),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_nothing_behind_the_last),
+		cmocka_unit_test(test_long_type),
 		cmocka_unit_test(test_file_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ enum {
 	LOOK_MS = 1000,	   /* while nobody answers: whether the asker is still there */
 	BLOCKS_MS = 10000, /* for the blocks that the peer has: without them all is sent */
 	ANSWER_MAX = 64 * 1024,
+	INTERIM_MAX = 8,
 	HEAD_MAX = 2048,
 };
 
@@ -125,6 +126,18 @@ static int say_somebody_is_there(struct sending *s)
 	return http_carry_write(s->t->carry, go_on, sizeof(go_on) - 1, &s->t->why);
 }
 
+/* The peer's answer; 1xx before it, which nobody asked for, say nothing (RFC 9110 15.2). */
+static const struct http_head *read_answer(struct sending *s, struct errbuf *eb)
+{
+	for (int i = 0; i < INTERIM_MAX; i++) {
+		const struct http_head *h = http_carry_answer_read(s->peer, eb);
+		if (!h || h->status / 100 != 1)
+			return h;
+	}
+	err_say(eb, ERR_MALFORMED, "it says on and on that it will answer");
+	return NULL;
+}
+
 /* A peer that does not know this is asked nothing more: it gets all. */
 static int ask_known(struct sending *s)
 {
@@ -137,7 +150,7 @@ static int ask_known(struct sending *s)
 		err = http_carry_write(s->peer, head, (size_t)n, &s->t->why);
 	if (!err) {
 		http_carry_patience(s->peer, s->stop, BLOCKS_MS);
-		h = http_carry_answer_read(s->peer, &s->t->why);
+		h = read_answer(s, &s->t->why);
 		err = h || s->t->why.code == -ETIMEDOUT ? 0 : s->t->why.code;
 	}
 	if (!err)
@@ -197,7 +210,7 @@ static int put_rest(struct sending *s)
 static int pass_answer(struct sending *s)
 {
 	struct errbuf eb = { 0 };
-	const struct http_head *h = http_carry_answer_read(s->peer, &eb);
+	const struct http_head *h = read_answer(s, &eb);
 	if (!h) {
 		s->t->why = eb;
 		return eb.code;

@@ -1,5 +1,6 @@
-/* What a peer may send to PeerAPI: any bytes, as one connection, by a peer that may send files (first byte even) or one
- * that may not. What they leave in the folder has fit names, and nothing is outside it. */
+/* What a peer may send to PeerAPI: any bytes, as one connection after the other (a byte 0x1e between them), by a peer that may
+ * send files (first byte even) or one that may not. What they leave in the folder has fit names, and nothing is outside it.
+ * With memory short at one place or another. */
 #include "mesh/base/fuzz/trouble.h"
 #include "mesh/base/buf.h"
 #include "mesh/base/log.h"
@@ -8,6 +9,7 @@
 #include "mesh/node/serve/sharing.h"
 #include "mesh/os/file.h"
 #include <dirent.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,8 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+enum { TURNS_MAX = 10000, VISITS_MAX = 6, VISIT_END = 0x1e };
 
 /* What outlives an input. */
 struct world {
@@ -154,37 +158,62 @@ static void read_line(const uint8_t *data, size_t len)
 	struct buf line = { 0 };
 	if (!block_line_read((const char *)data, len, hash, &size))
 		return;
-	if (!block_line_write(&line, hash, size) ||
-		!block_line_read((const char *)buf_data(&line), line.len, again, &size_again) ||
-		size != size_again || memcmp(hash, again, sizeof(hash)) != 0)
+	if (!block_line_write(&line, hash, size)) {
+		if (!trouble_happened())
+			abort();
+	} else if (!block_line_read((const char *)buf_data(&line), line.len, again, &size_again) ||
+		   size != size_again || memcmp(hash, again, sizeof(hash)) != 0) {
 		abort();
+	}
 	buf_free(&line);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void visit(struct world *w, const uint8_t *data, size_t len)
 {
-	enum { TURNS_MAX = 10000 };
-	struct world *w = world();
-	char sink[8192], path[96];
-	if (!len)
-		return 0;
-	read_line(data + 1, len - 1);
-	w->peer.node.user = data[0] % 2 ? 8 : 7;
+	char sink[8192];
 	int fd = connect_api(w);
-	(void)!send(fd, data + 1, len - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)!send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
 	/* Until the other side has ended, too: a connection that stays open is a leak. */
 	ssize_t n = 0;
 	for (int i = 0; (n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT)) != 0; i++) {
+		if (n < 0 && errno == ECONNRESET)
+			break; /* memory was short before anybody read */
 		if (i == TURNS_MAX)
 			abort();
 		if (n < 0)
 			loop_run_once(w->loop);
 	}
 	close(fd);
+}
+
+static void run(const uint8_t *data, size_t len)
+{
+	struct world *w = world();
+	char path[96];
+	if (!len)
+		return;
+	w->peer.node.user = data[0] % 2 ? 8 : 7;
+	data++;
+	len--;
+	trouble_begin();
+	read_line(data, len);
+	for (int i = 0; i < VISITS_MAX && len; i++) {
+		const uint8_t *end = memchr(data, VISIT_END, len);
+		size_t n = end ? (size_t)(end - data) : len;
+		visit(w, data, n);
+		n += end != NULL;
+		data += n;
+		len -= n;
+	}
+	trouble_end();
 	snprintf(path, sizeof(path), "%s/files", w->dir);
 	empty_folder(path);
 	snprintf(path, sizeof(path), "%s/files/partial/1", w->dir);
 	empty_folder(path);
-	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return trouble_twice(run, data, len);
 }
